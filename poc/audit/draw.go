@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package audit
+
+import (
+	"encoding/binary"
+	"slices"
+
+	"github.com/assaynet/assay/poc/prf"
+	"github.com/assaynet/assay/poc/seed"
+)
+
+// Draw returns min(n, total) distinct numbers below total, each such set with
+// the same probability, in rising order. It is a pure function of the seed:
+// who knows s, total and n knows the sample. Memory is O(n).
+//
+// Method: R. W. Floyd's sampling. For j = total-n, ..., total-1 a uniform t in
+// [0, j] is drawn; it is taken unless it was taken before, then j is. The
+// words for it are the prf stream (s, nonce 0) read as little-endian u64 in
+// order; a word w is refused while w >= 2^64 - 2^64 mod (j+1), and t is
+// w mod (j+1).
+func Draw(s seed.Seed, total uint64, n int) []uint64 {
+	if n <= 0 || total == 0 {
+		return nil
+	}
+	count := min(uint64(n), total)
+	out := make([]uint64, 0, count)
+	if count == total {
+		for i := range total {
+			out = append(out, i)
+		}
+		return out
+	}
+	w := words{key: prf.Key(s)}
+	taken := make(map[uint64]struct{}, count)
+	for j := total - count; j < total; j++ {
+		pick := w.below(j + 1)
+		if _, again := taken[pick]; again {
+			pick = j
+		}
+		taken[pick] = struct{}{}
+		out = append(out, pick)
+	}
+	slices.Sort(out)
+	return out
+}
+
+// words reads a prf stream eight bytes at a time.
+type words struct {
+	key   prf.Key
+	block [prf.BlockSize]byte
+	next  uint64 // number of the next word
+}
+
+func (w *words) word() uint64 {
+	const perBlock = prf.BlockSize / 8
+	if w.next%perBlock == 0 {
+		prf.Block(&w.block, &w.key, 0, w.next/perBlock)
+	}
+	v := binary.LittleEndian.Uint64(w.block[w.next%perBlock*8:])
+	w.next++
+	return v
+}
+
+// below returns a uniform number below n, for n >= 1.
+func (w *words) below(n uint64) uint64 {
+	excess := -n % n // 2^64 mod n
+	for {
+		if v := w.word(); v <= ^uint64(0)-excess {
+			return v % n
+		}
+	}
+}
+
+// Assign returns which of a committee's slots re-run the sample at index:
+// min(r, slots) distinct slot numbers, rising.
+func Assign(committee seed.Seed, slots, r int, index uint64) []int {
+	if slots <= 0 || r <= 0 {
+		return nil
+	}
+	drawn := Draw(seed.Share(committee, index), uint64(slots), r)
+	out := make([]int, len(drawn))
+	for i, slot := range drawn {
+		out[i] = int(slot)
+	}
+	return out
+}
