@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package leaflog keeps the artefacts a host acknowledged to its workers.
+//
+// What a worker sends is worth pay only as long as the host can open any leaf
+// of the log it committed to. So there is one promise: when [Log.Append]
+// returns, the batch survives a crash of the program, of the kernel and of the
+// power. A host sends no acknowledgement before that.
+//
+// There is one log per epoch, node and segment, one file per log:
+//
+//	<dir>/<epoch>/<node>.<segment>.leaves
+//
+// A file is a header that names the log, then one frame per batch with a
+// CRC32C that also covers the header, so that a frame cannot be moved between
+// files (frame.go). Frames are written one at a time, each made durable before
+// the next: whatever a crash leaves unfinished is the last one. On opening, an
+// unfinished last frame is cut off; any other damage is an error that names the
+// file and the offset, because it means that something acknowledged is gone
+// (repair.go tells the two apart). Nothing is ever rewritten.
+//
+// A log answers for its Merkle tree ([commit.Subtrees]) without holding it:
+// in memory are the roots of the complete blocks of 1,024 leaves and where each
+// block starts in the file, 40 bytes per 1,024 leaves; below that, one block at
+// a time is read and hashed again. Leaf i is the canonical commit.Leaf of the
+// log's class and node with index i.
+//
+// A worker that lies fills a file with its lies, at most as fast as it may
+// send; it cannot write into another log, since the caller chooses the key.
+package leaflog

@@ -1,0 +1,449 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package leaflog
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"github.com/assaynet/assay/poc/commit"
+)
+
+var testKey = Key{Epoch: 7, Node: "node-1", Segment: 2}
+
+const testClass = 1
+
+// record is the artefact a test expects at index i.
+func record(i uint64) Record {
+	d := sha256.Sum256(binary.LittleEndian.AppendUint64(nil, i))
+	return Record{Norm: i*i + 1, Digest: d}
+}
+
+func records(first uint64, n int) []Record {
+	recs := make([]Record, n)
+	for i := range recs {
+		recs[i] = record(first + uint64(i))
+	}
+	return recs
+}
+
+// model is the in-memory tree over the same leaves.
+func model(size uint64) *commit.Log {
+	var m commit.Log
+	for i := range size {
+		r := record(i)
+		m.Append(commit.Leaf{Class: testClass, Node: testKey.Node, Index: i, Norm: r.Norm, Digest: r.Digest}.Hash())
+	}
+	return &m
+}
+
+func openStore(t testing.TB, dir string) *Store {
+	t.Helper()
+	s, err := Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	return s
+}
+
+func openTestLog(t testing.TB, s *Store) *Log {
+	t.Helper()
+	l, err := s.Log(testKey, testClass)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l
+}
+
+func appendAll(t testing.TB, l *Log, sizes ...int) {
+	t.Helper()
+	for _, n := range sizes {
+		if err := l.Append(l.Size(), records(l.Size(), n)); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func checkContents(t testing.TB, l *Log, size uint64) {
+	t.Helper()
+	if l.Size() != size {
+		t.Fatalf("size %d, want %d", l.Size(), size)
+	}
+	root, err := l.Root(size)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := model(size).Root(); root != want {
+		t.Fatalf("root of %d leaves is %x, want %x", size, root, want)
+	}
+}
+
+func TestAppendAndReopen(t *testing.T) {
+	dir := t.TempDir()
+	s := openStore(t, dir)
+	l := openTestLog(t, s)
+	checkContents(t, l, 0)
+	appendAll(t, l, 1, 999, 1000, 24, 24, 1000, 1)
+	checkContents(t, l, 3049)
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Append(3049, records(3049, 1)); !errors.Is(err, ErrClosed) {
+		t.Fatalf("append after close: %v", err)
+	}
+
+	s = openStore(t, dir)
+	if diff := cmp.Diff([]Key{testKey}, s.Keys()); diff != "" {
+		t.Fatal(diff)
+	}
+	l = openTestLog(t, s)
+	checkContents(t, l, 3049)
+	appendAll(t, l, 5)
+	checkContents(t, l, 3054)
+	for _, i := range []uint64{0, 1, 1023, 1024, 3048, 3049, 3053} {
+		got, err := l.Record(i)
+		if err != nil || got != record(i) {
+			t.Fatalf("record %d: %v %v", i, got, err)
+		}
+	}
+	if _, err := l.Record(3054); !errors.Is(err, ErrRange) {
+		t.Fatalf("record behind the end: %v", err)
+	}
+	if _, err := s.Log(testKey, testClass+1); !errors.Is(err, ErrOrder) {
+		t.Fatalf("another class: %v", err)
+	}
+}
+
+func TestAppendOrder(t *testing.T) {
+	l := openTestLog(t, openStore(t, t.TempDir()))
+	appendAll(t, l, 10, 10)
+	changed := records(10, 10)
+	changed[9].Norm++
+	for name, c := range map[string]struct {
+		first uint64
+		recs  []Record
+		want  error
+	}{
+		"again":         {10, records(10, 10), nil},
+		"part again":    {3, records(3, 9), nil},
+		"differs":       {10, changed, ErrOrder},
+		"overlaps":      {15, records(15, 10), ErrOrder},
+		"gap":           {21, records(21, 1), ErrOrder},
+		"empty":         {20, nil, ErrOrder},
+		"too many":      {20, records(20, MaxBatch+1), ErrOrder},
+		"beyond counts": {commit.MaxSize, records(0, 1), ErrOrder},
+		"wraps":         {^uint64(0), records(0, 2), ErrOrder},
+	} {
+		if err := l.Append(c.first, c.recs); !errors.Is(err, c.want) {
+			t.Errorf("%s: %v, want %v", name, err, c.want)
+		}
+	}
+	checkContents(t, l, 20)
+}
+
+func TestStoreKeysAndPrune(t *testing.T) {
+	dir := t.TempDir()
+	s := openStore(t, dir)
+	keys := []Key{{1, "a", 1}, {1, "b", 1}, {2, "a", 1}, {2, "a", 2}, {10, "a", 1}}
+	for _, k := range keys {
+		l, err := s.Log(k, testClass)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := l.Append(0, records(0, 3)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, bad := range []Key{{1, "../a", 1}, {1, "", 1}, {1, "a", 0}} {
+		if _, err := s.Log(bad, testClass); err == nil {
+			t.Errorf("key %v was accepted", bad)
+		}
+	}
+	pruned, err := s.Log(keys[0], testClass)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Prune(2); err != nil {
+		t.Fatal(err)
+	}
+	if err := pruned.Append(3, records(3, 1)); !errors.Is(err, ErrClosed) {
+		t.Errorf("append to a pruned log: %v", err)
+	}
+	if _, err := Open(dir); err == nil && lockHeld {
+		t.Error("a second process may open the store")
+	}
+	s.Close()
+	if diff := cmp.Diff(keys[2:], openStore(t, dir).Keys()); diff != "" {
+		t.Fatal(diff)
+	}
+}
+
+// lockHeld says whether this system keeps two processes apart.
+const lockHeld = os.PathSeparator == '/'
+
+// Any sequence of batches gives the tree that the in-memory log gives: roots,
+// proofs and subtrees, for every earlier size too, before and after a restart.
+func TestTreeEqualsModel(t *testing.T) {
+	rapid.Check(t, func(r *rapid.T) {
+		dir, err := os.MkdirTemp("", "leaflog")
+		if err != nil {
+			r.Fatal(err)
+		}
+		defer os.RemoveAll(dir)
+		s := openStore(t, dir)
+		l := openTestLog(t, s)
+		for range rapid.IntRange(1, 6).Draw(r, "batches") {
+			appendAll(t, l, rapid.SampledFrom([]int{1, 2, 23, 24, 25, 500, 999, 1000}).Draw(r, "records"))
+		}
+		size := l.Size()
+		want := model(size)
+		check := func() {
+			for range 4 {
+				n := rapid.Uint64Range(0, size).Draw(r, "size")
+				a, err := commit.Root(l, n)
+				b, _ := commit.Root(want, n)
+				if err != nil || a != b {
+					r.Fatalf("root of %d: %x, want %x, %v", n, a, b, err)
+				}
+			}
+			indices := rapid.SliceOfNDistinct(rapid.Uint64Range(0, size-1), 1, 5, rapid.ID[uint64]).Draw(r, "indices")
+			sortU64(indices)
+			a, err := commit.Multi(l, size, indices)
+			b, _ := commit.Multi(want, size, indices)
+			if err != nil || !cmp.Equal(a, b) {
+				r.Fatalf("multiproof of %v in %d differs: %v", indices, size, err)
+			}
+			level := uint(rapid.IntRange(0, 12).Draw(r, "level"))
+			if n := size >> level; n > 0 {
+				i := rapid.Uint64Range(0, n-1).Draw(r, "index")
+				a, err := l.Subtree(level, i)
+				b, _ := want.Subtree(level, i)
+				if err != nil || a != b {
+					r.Fatalf("subtree (%d, %d): %x, want %x, %v", level, i, a, b, err)
+				}
+			}
+			if _, err := l.Subtree(level, size>>level); !errors.Is(err, ErrRange) {
+				r.Fatalf("an incomplete subtree was answered: %v", err)
+			}
+		}
+		check()
+		s.Close()
+		s = openStore(t, dir)
+		defer s.Close()
+		l = openTestLog(t, s)
+		check()
+	})
+}
+
+func sortU64(s []uint64) {
+	for i := range s {
+		for j := i; j > 0 && s[j] < s[j-1]; j-- {
+			s[j], s[j-1] = s[j-1], s[j]
+		}
+	}
+}
+
+func TestConcurrentReadersWhileAppending(t *testing.T) {
+	s := openStore(t, t.TempDir())
+	l := openTestLog(t, s)
+	appendAll(t, l, 1000, 1000)
+	want := model(2000)
+	wantProof, _ := commit.Multi(want, 2000, []uint64{3, 1500})
+	var wg sync.WaitGroup
+	for range 3 {
+		wg.Go(func() {
+			for range 20 {
+				if root, err := l.Root(2000); err != nil || root != want.Root() {
+					t.Errorf("root: %v", err)
+				}
+				proof, err := commit.Multi(l, 2000, []uint64{3, 1500})
+				if err != nil || !cmp.Equal(proof, wantProof) {
+					t.Errorf("proof: %v", err)
+				}
+			}
+		})
+	}
+	for range 30 {
+		appendAll(t, l, 100)
+	}
+	wg.Wait()
+	checkContents(t, l, 5000)
+}
+
+func logPath(dir string) string { return filepath.Join(dir, "7", "node-1.2.leaves") }
+
+// damageCase is a store whose log holds three batches; the last two are what
+// the tests cut and corrupt.
+func damageCase(t *testing.T) (file []byte, dir string, frames []int64, sizes []uint64) {
+	dir = t.TempDir()
+	s := openStore(t, dir)
+	l := openTestLog(t, s)
+	frames = append(frames, headerSize)
+	for _, n := range []int{5, 11, 40} {
+		appendAll(t, l, n)
+		frames = append(frames, l.end)
+		sizes = append(sizes, l.Size())
+	}
+	s.Close()
+	file, err := os.ReadFile(logPath(dir))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return file, dir, frames, sizes
+}
+
+// reopen writes a file's bytes and opens the log on them.
+func reopen(t *testing.T, dir string, file []byte) (*Store, *Log, error) {
+	t.Helper()
+	if err := os.WriteFile(logPath(dir), file, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s, err := Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := s.Log(testKey, testClass)
+	return s, l, err
+}
+
+// A write that was cut at any byte leaves every earlier batch, and room for the
+// next one.
+func TestCutAtEveryByte(t *testing.T) {
+	file, dir, frames, sizes := damageCase(t)
+	for cut := frames[1]; cut <= frames[3]; cut++ {
+		want := sizes[0]
+		for i := range frames[1:] {
+			if cut >= frames[i+1] {
+				want = sizes[i]
+			}
+		}
+		s, l, err := reopen(t, dir, file[:cut])
+		if err != nil {
+			t.Fatalf("cut at %d: %v", cut, err)
+		}
+		if l.Size() != want {
+			t.Fatalf("cut at %d: %d leaves, want %d", cut, l.Size(), want)
+		}
+		appendAll(t, l, 3)
+		checkContents(t, l, want+3)
+		s.Close()
+		s = openStore(t, dir)
+		checkContents(t, openTestLog(t, s), want+3)
+		s.Close()
+	}
+}
+
+// A byte that changed is never mistaken for an interrupted write: the error
+// names the file and the offset of the batch.
+func TestChangeEveryByte(t *testing.T) {
+	file, dir, frames, _ := damageCase(t)
+	for at := int64(0); at < frames[3]; at++ {
+		for _, flip := range []byte{0x01, 0xff} {
+			bad := append([]byte(nil), file...)
+			bad[at] ^= flip
+			s, l, err := reopen(t, dir, bad)
+			if !errors.Is(err, ErrDamaged) {
+				t.Fatalf("byte %d changed by %#x: opened with %v, %v", at, flip, l != nil, err)
+			}
+			if !strings.Contains(err.Error(), logPath(dir)) || at >= headerSize && !strings.Contains(err.Error(), "offset") {
+				t.Fatalf("byte %d: the error does not say where: %v", at, err)
+			}
+			s.Close()
+		}
+	}
+}
+
+// A power cut may leave some sectors of the last write as zeros, in any order.
+func TestLostSectors(t *testing.T) {
+	file, dir, frames, sizes := damageCase(t)
+	last := frames[2]
+	first := last / sector
+	n := (frames[3]-1)/sector - first + 1
+	if n < 3 {
+		t.Fatalf("the last frame lies in %d sectors only", n)
+	}
+	for lost := 1; lost < 1<<n; lost++ {
+		bad := append([]byte(nil), file...)
+		for i := range n {
+			if lost>>i&1 == 1 {
+				from, to := max(last, (first+i)*sector), min(frames[3], (first+i+1)*sector)
+				clear(bad[from:to])
+			}
+		}
+		s, l, err := reopen(t, dir, bad)
+		if err != nil {
+			t.Fatalf("lost sectors %b: %v", lost, err)
+		}
+		checkContents(t, l, sizes[1])
+		s.Close()
+
+		// The same with a frame behind it is damage: that one was acknowledged.
+		bad = append(bad, appendFrame(nil, frameSum(file), sizes[2], records(sizes[2], 2))...)
+		s, _, err = reopen(t, dir, bad)
+		if !errors.Is(err, ErrDamaged) {
+			t.Fatalf("lost sectors %b before an intact frame: %v", lost, err)
+		}
+		s.Close()
+	}
+}
+
+func TestFrameOfAnotherLogIsRefused(t *testing.T) {
+	file, dir, _, _ := damageCase(t)
+	other := appendHeader(nil, Key{Epoch: 7, Node: "node-1", Segment: 3}, testClass)
+	copy(file, other)
+	s, _, err := reopen(t, dir, file)
+	defer s.Close()
+	if err == nil {
+		t.Fatal("frames were moved to another log")
+	}
+	// Under its own name too: the header is that log's, the frames are not.
+	path := filepath.Join(dir, "7", "node-1.3.leaves")
+	if err := os.WriteFile(path, file, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Log(Key{7, "node-1", 3}, testClass); !errors.Is(err, ErrDamaged) {
+		t.Fatalf("frames were moved to another log: %v", err)
+	}
+}
+
+// Damage that comes after opening is found when the leaf is read.
+func TestDamageWhileOpen(t *testing.T) {
+	dir := t.TempDir()
+	l := openTestLog(t, openStore(t, dir))
+	appendAll(t, l, 10)
+	f, err := os.OpenFile(logPath(dir), os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if _, err := f.WriteAt([]byte{0xff}, headerSize+frameHead+5); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := l.Record(0); !errors.Is(err, ErrDamaged) {
+		t.Fatalf("a changed record was read: %v", err)
+	}
+}
+
+// A failed write stops the log instead of leaving a hole in it.
+func TestDiskFailure(t *testing.T) {
+	l := openTestLog(t, openStore(t, t.TempDir()))
+	appendAll(t, l, 10)
+	l.file.Close()
+	first := l.Append(10, records(10, 1))
+	if first == nil || l.Size() != 10 {
+		t.Fatalf("append to a dead disk: %v, size %d", first, l.Size())
+	}
+	if err := l.Append(10, records(10, 1)); !errors.Is(err, first) {
+		t.Fatalf("second append: %v", err)
+	}
+}

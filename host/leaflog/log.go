@@ -1,0 +1,247 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package leaflog
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sync"
+
+	"github.com/assaynet/assay/link"
+	"github.com/assaynet/assay/poc/commit"
+)
+
+var (
+	// ErrOrder refuses a batch that does not continue its log, or that differs
+	// from what is stored.
+	ErrOrder = errors.New("leaflog: batch does not fit")
+	// ErrDamaged reports a file of which something acknowledged is unreadable.
+	ErrDamaged = errors.New("leaflog: damaged")
+	// ErrClosed reports use after Close or Prune.
+	ErrClosed = errors.New("leaflog: closed")
+	// ErrRange reports a leaf or subtree that the log does not have.
+	ErrRange = errors.New("leaflog: not in the log")
+)
+
+// Record is one artefact: the norm and the digest of a unit.
+type Record struct {
+	Norm   uint64
+	Digest [32]byte
+}
+
+const (
+	blockLevel = 10
+	blockSize  = 1 << blockLevel // leaves whose subtree is kept as one hash
+)
+
+// Log is the log of one node in one segment. All methods may be called at the
+// same time. Lock order: writing, reading, state.
+type Log struct {
+	key   Key
+	class uint8
+	path  string
+	sum   uint32 // checksum every frame starts from
+	file  *os.File
+
+	writing sync.Mutex      // held by the one Append
+	tail    commit.Frontier // of the incomplete block; owned by writing
+	buf     []byte          // owned by writing
+
+	state  sync.RWMutex // guards what follows
+	size   uint64       // durable leaves
+	end    int64        // file offset behind the last durable frame
+	blocks []commit.Hash
+	starts []int64 // starts[b]: offset of the frame that holds leaf b*blockSize
+	failed error   // set once: writing failed, or the log is closed
+
+	reading sync.Mutex
+	cached  *block // the block read last
+}
+
+// openLog opens the file of a log, making it when there is none.
+func openLog(path string, key Key, class uint8) (*Log, error) {
+	header := appendHeader(nil, key, class)
+	file, err := os.OpenFile(path, os.O_RDWR, 0)
+	if errors.Is(err, fs.ErrNotExist) {
+		if err := create(path, header); err != nil {
+			return nil, fmt.Errorf("leaflog: create %s: %w", path, err)
+		}
+		file, err = os.OpenFile(path, os.O_RDWR, 0)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("leaflog: open: %w", err)
+	}
+	l := &Log{key: key, class: class, path: path, file: file, sum: frameSum(header)}
+	if err := l.load(); err != nil {
+		file.Close()
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return l, nil
+}
+
+// create makes a file that holds a header. It appears whole or not at all.
+func create(path string, header []byte) error {
+	tmp, err := os.CreateTemp(filepath.Dir(path), ".new-*")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(tmp.Name())
+	_, err = tmp.Write(header)
+	if err == nil {
+		err = tmp.Sync()
+	}
+	if err = errors.Join(err, tmp.Close()); err != nil {
+		return err
+	}
+	if err := os.Rename(tmp.Name(), path); err != nil {
+		return err
+	}
+	return link.SyncDir(filepath.Dir(path))
+}
+
+// load rebuilds the state from the file and cuts an unfinished frame off.
+func (l *Log) load() error {
+	info, err := l.file.Stat()
+	if err != nil {
+		return err
+	}
+	header := make([]byte, headerSize)
+	if _, err := l.file.ReadAt(header, 0); err != nil {
+		return fmt.Errorf("%w: no header: %w", ErrDamaged, err)
+	}
+	key, class, err := parseHeader(header)
+	if err != nil {
+		return err
+	}
+	if key != l.key || class != l.class {
+		return fmt.Errorf("%w: holds epoch %d node %s segment %d class %d, asked for class %d of epoch %d node %s segment %d",
+			ErrOrder, key.Epoch, key.Node, key.Segment, class, l.class, l.key.Epoch, l.key.Node, l.key.Segment)
+	}
+	l.end, err = scan(l.file, info.Size(), l.sum, func(off int64, first uint64, records []byte) {
+		recs := make([]Record, len(records)/recordSize)
+		for i := range recs {
+			recs[i] = parseRecord(records[i*recordSize:])
+		}
+		l.grow(off, recs)
+	})
+	if err != nil {
+		return err
+	}
+	if l.end < info.Size() {
+		if err := l.file.Truncate(l.end); err != nil {
+			return err
+		}
+		return l.file.Sync()
+	}
+	return nil
+}
+
+// grow takes a durable frame at offset off into the state. The caller holds
+// state, or is alone.
+func (l *Log) grow(off int64, recs []Record) {
+	leaf := commit.Leaf{Class: l.class, Node: l.key.Node}
+	for i := range recs {
+		if l.size%blockSize == 0 {
+			l.starts = append(l.starts, off)
+		}
+		leaf.Index, leaf.Norm, leaf.Digest = l.size, recs[i].Norm, recs[i].Digest
+		l.tail.Append(leaf.Hash())
+		if l.size++; l.size%blockSize == 0 {
+			l.blocks = append(l.blocks, l.tail.Root())
+			l.tail = commit.Frontier{}
+		}
+	}
+}
+
+// Key returns which log this is.
+func (l *Log) Key() Key { return l.key }
+
+// Class returns the class all leaves have.
+func (l *Log) Class() uint8 { return l.class }
+
+// Size returns the number of durable leaves.
+func (l *Log) Size() uint64 {
+	l.state.RLock()
+	defer l.state.RUnlock()
+	return l.size
+}
+
+// Append stores the leaves first, first+1, ... and returns when they are
+// durable. first is the log's size; a batch that is already stored, equal in
+// every byte, is accepted again without effect, so that a worker may repeat one
+// whose acknowledgement was lost. Anything else is an ErrOrder.
+//
+// After an error of the disk the log takes nothing more until the program is
+// restarted: what a failed fsync left behind cannot be known.
+func (l *Log) Append(first uint64, recs []Record) error {
+	if len(recs) == 0 || len(recs) > MaxBatch {
+		return fmt.Errorf("%w: %d records, want 1..%d", ErrOrder, len(recs), MaxBatch)
+	}
+	l.writing.Lock()
+	defer l.writing.Unlock()
+	l.state.RLock()
+	size, end, failed := l.size, l.end, l.failed
+	l.state.RUnlock()
+	switch {
+	case failed != nil:
+		return failed
+	case first > commit.MaxSize || first+uint64(len(recs)) > commit.MaxSize:
+		return fmt.Errorf("%w: leaf %d is beyond the largest log", ErrOrder, first)
+	case first < size:
+		return l.repeated(first, recs, size)
+	case first > size:
+		return fmt.Errorf("%w: begins at leaf %d, the log has %d", ErrOrder, first, size)
+	}
+
+	l.buf = appendFrame(l.buf[:0], l.sum, first, recs)
+	_, err := l.file.WriteAt(l.buf, end)
+	if err == nil {
+		err = l.file.Sync()
+	}
+	l.state.Lock()
+	defer l.state.Unlock()
+	if l.failed != nil { // closed meanwhile
+		return l.failed
+	}
+	if err != nil {
+		l.failed = fmt.Errorf("leaflog: %s: %w; check the disk and restart the host", l.path, err)
+		return l.failed
+	}
+	l.grow(end, recs)
+	l.end = end + int64(len(l.buf))
+	return nil
+}
+
+// repeated accepts a batch that lies in the log word for word.
+func (l *Log) repeated(first uint64, recs []Record, size uint64) error {
+	if first+uint64(len(recs)) > size {
+		return fmt.Errorf("%w: leaves %d..%d overlap the log's end at %d", ErrOrder, first, first+uint64(len(recs))-1, size)
+	}
+	for i := range recs {
+		stored, err := l.Record(first + uint64(i))
+		if err != nil {
+			return err
+		}
+		if stored != recs[i] {
+			return fmt.Errorf("%w: leaf %d differs from the one stored", ErrOrder, first+uint64(i))
+		}
+	}
+	return nil
+}
+
+// close ends the log; later calls fail with reason.
+func (l *Log) close(reason error) error {
+	l.state.Lock()
+	was := l.failed
+	l.failed = reason
+	l.state.Unlock()
+	if errors.Is(was, ErrClosed) {
+		return nil
+	}
+	l.reading.Lock()
+	defer l.reading.Unlock()
+	return l.file.Close()
+}

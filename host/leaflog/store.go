@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package leaflog
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/assaynet/assay/link"
+	"github.com/assaynet/assay/poc/commit"
+)
+
+// Key names a log.
+type Key struct {
+	Epoch   uint64
+	Node    string // see commit.ValidNode
+	Segment uint32 // counted from 1
+}
+
+const suffix = ".leaves"
+
+// Store is a directory of logs. One process has it open at a time.
+type Store struct {
+	dir  string
+	lock *os.File
+
+	mu     sync.Mutex
+	closed bool
+	logs   map[Key]*entry
+}
+
+// entry opens its log once, without holding up the others.
+type entry struct {
+	mu  sync.Mutex
+	log *Log
+}
+
+// Open opens the store in dir, making the directory when there is none. Files
+// are read when their log is asked for.
+func Open(dir string) (*Store, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("leaflog: %w", err)
+	}
+	lock, err := lockDir(filepath.Join(dir, "lock"))
+	if err != nil {
+		return nil, fmt.Errorf("leaflog: %s is in use by another host process: %w", dir, err)
+	}
+	s := &Store{dir: dir, lock: lock, logs: map[Key]*entry{}}
+	if err := s.list(); err != nil {
+		lock.Close()
+		return nil, fmt.Errorf("leaflog: %w", err)
+	}
+	return s, nil
+}
+
+// list finds the logs that exist, and sweeps away what an interrupted create
+// left. Names that are not a log's are not touched.
+func (s *Store) list() error {
+	epochs, err := os.ReadDir(s.dir)
+	if err != nil {
+		return err
+	}
+	for _, e := range epochs {
+		epoch, ok := parseEpoch(e.Name())
+		if !ok || !e.IsDir() {
+			continue
+		}
+		files, err := os.ReadDir(filepath.Join(s.dir, e.Name()))
+		if err != nil {
+			return err
+		}
+		for _, f := range files {
+			if strings.HasPrefix(f.Name(), ".new-") {
+				if err := os.Remove(filepath.Join(s.dir, e.Name(), f.Name())); err != nil {
+					return err
+				}
+			}
+			if key, ok := parseName(epoch, f.Name()); ok {
+				s.logs[key] = new(entry)
+			}
+		}
+	}
+	return nil
+}
+
+// Log opens a log, making it when there is none. Its class never changes.
+// Reading an existing log takes about a second per two million leaves; other
+// logs are not held up.
+func (s *Store) Log(key Key, class uint8) (*Log, error) {
+	if err := commit.ValidNode(key.Node); err != nil {
+		return nil, fmt.Errorf("leaflog: %w", err)
+	}
+	if key.Segment == 0 || class == 0 {
+		return nil, fmt.Errorf("%w: segment %d, class %d", ErrRange, key.Segment, class)
+	}
+	s.mu.Lock()
+	if s.closed {
+		s.mu.Unlock()
+		return nil, ErrClosed
+	}
+	e := s.logs[key]
+	if e == nil {
+		e = new(entry)
+		s.logs[key] = e
+	}
+	s.mu.Unlock()
+
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.log != nil {
+		if e.log.class != class {
+			return nil, fmt.Errorf("%w: the log of epoch %d node %s segment %d has class %d, not %d", ErrOrder, key.Epoch, key.Node, key.Segment, e.log.class, class)
+		}
+		return e.log, nil
+	}
+	dir := filepath.Join(s.dir, epochName(key.Epoch))
+	if err := os.Mkdir(dir, 0o700); err == nil {
+		if err := link.SyncDir(s.dir); err != nil {
+			return nil, fmt.Errorf("leaflog: %w", err)
+		}
+	} else if !errors.Is(err, os.ErrExist) {
+		return nil, fmt.Errorf("leaflog: %w", err)
+	}
+	log, err := openLog(filepath.Join(dir, fileName(key)), key, class)
+	if err != nil {
+		return nil, err
+	}
+	e.log = log
+	return log, nil
+}
+
+// Keys returns the logs there are, by epoch, node, segment.
+func (s *Store) Keys() []Key {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	keys := make([]Key, 0, len(s.logs))
+	for k := range s.logs {
+		keys = append(keys, k)
+	}
+	slices.SortFunc(keys, func(a, b Key) int {
+		return cmp.Or(cmp.Compare(a.Epoch, b.Epoch), cmp.Compare(a.Node, b.Node), cmp.Compare(a.Segment, b.Segment))
+	})
+	return keys
+}
+
+// Prune deletes the logs of all epochs before the given one.
+func (s *Store) Prune(before uint64) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var errs []error
+	epochs := map[uint64]bool{}
+	for key, e := range s.logs {
+		if key.Epoch < before {
+			errs = append(errs, e.close(fmt.Errorf("%w: epoch %d was pruned", ErrClosed, key.Epoch)))
+			epochs[key.Epoch] = true
+			delete(s.logs, key)
+		}
+	}
+	for epoch := range epochs {
+		errs = append(errs, os.RemoveAll(filepath.Join(s.dir, epochName(epoch))))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("leaflog: prune: %w", err)
+	}
+	return nil
+}
+
+// Close closes every log.
+func (s *Store) Close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return nil
+	}
+	s.closed = true
+	var errs []error
+	for _, e := range s.logs {
+		errs = append(errs, e.close(ErrClosed))
+	}
+	return errors.Join(append(errs, s.lock.Close())...)
+}
+
+func (e *entry) close(reason error) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.log == nil {
+		return nil
+	}
+	return e.log.close(reason)
+}
+
+func epochName(epoch uint64) string { return strconv.FormatUint(epoch, 10) }
+
+func parseEpoch(name string) (uint64, bool) {
+	epoch, err := strconv.ParseUint(name, 10, 64)
+	return epoch, err == nil && epochName(epoch) == name
+}
+
+func fileName(k Key) string {
+	return k.Node + "." + strconv.FormatUint(uint64(k.Segment), 10) + suffix
+}
+
+func parseName(epoch uint64, name string) (Key, bool) {
+	stem, ok := strings.CutSuffix(name, suffix)
+	if !ok {
+		return Key{}, false
+	}
+	node, number, _ := strings.Cut(stem, ".")
+	segment, err := strconv.ParseUint(number, 10, 32)
+	key := Key{Epoch: epoch, Node: node, Segment: uint32(segment)}
+	return key, err == nil && segment > 0 && commit.ValidNode(node) == nil && fileName(key) == name
+}

@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package link
+
+import (
+	"crypto/ed25519"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+)
+
+// ErrKeyFile is wrapped by errors about a key file that exists and is unusable.
+var ErrKeyFile = errors.New("link: key file")
+
+// LoadKey reads the Ed25519 key in path, and makes one when there is none. The
+// file holds the 32-byte seed in hex and is readable by its owner only; one that
+// others can read is refused, since its key must be taken as known to them.
+//
+// A new file appears whole or not at all, and two processes that start together
+// end up with the same key.
+func LoadKey(path string) (ed25519.PrivateKey, error) {
+	key, err := readKey(path)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return key, err
+	}
+	_, key, err = ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		return nil, fmt.Errorf("link: make a key: %w", err)
+	}
+	dir := filepath.Dir(path)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("link: key directory: %w", err)
+	}
+	tmp, err := os.CreateTemp(dir, ".key-*") // created 0600
+	if err != nil {
+		return nil, fmt.Errorf("link: write key: %w", err)
+	}
+	defer os.Remove(tmp.Name())
+	_, err = tmp.WriteString(hex.EncodeToString(key.Seed()) + "\n")
+	if err == nil {
+		err = tmp.Sync()
+	}
+	if err = errors.Join(err, tmp.Close()); err != nil {
+		return nil, fmt.Errorf("link: write key: %w", err)
+	}
+	// A link, unlike a rename, never replaces a key that another process made.
+	if err := os.Link(tmp.Name(), path); err != nil && !errors.Is(err, fs.ErrExist) {
+		return nil, fmt.Errorf("link: write key: %w", err)
+	}
+	if err := SyncDir(dir); err != nil {
+		return nil, fmt.Errorf("link: write key: %w", err)
+	}
+	return readKey(path)
+}
+
+func readKey(path string) (ed25519.PrivateKey, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrKeyFile, err)
+	}
+	if info.Mode().Perm()&0o077 != 0 && runtime.GOOS != "windows" {
+		return nil, fmt.Errorf("%w: %s can be read by others (mode %04o); if nobody did, run: chmod 600 %s", ErrKeyFile, path, info.Mode().Perm(), path)
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrKeyFile, err)
+	}
+	seed, err := hex.DecodeString(strings.TrimSpace(string(text)))
+	if err != nil || len(seed) != ed25519.SeedSize {
+		return nil, fmt.Errorf("%w: %s does not hold a key (64 hex digits); restore it, or move it away and a new key is made", ErrKeyFile, path)
+	}
+	return ed25519.NewKeyFromSeed(seed), nil
+}
+
+// SyncDir makes the names in a directory durable.
+func SyncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
