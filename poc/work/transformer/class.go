@@ -21,13 +21,13 @@ const (
 // The matrices of a layer. Matrix id of layer l is the prf stream with nonce
 // l*8 + id.
 const (
-	Query   = iota // d x d
-	Key            // d x d
-	Value          // d x d
-	Out            // d x d
-	Gating         // 4d x d
-	Up             // 4d x d
-	Down           // d x 4d
+	Query  = iota // d x d
+	Key           // d x d
+	Value         // d x d
+	Out           // d x d
+	Gating        // 4d x d
+	Up            // 4d x d
+	Down          // d x 4d
 	matrices
 )
 
