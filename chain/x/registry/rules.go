@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package registry
+
+import (
+	"bytes"
+	"crypto/ed25519"
+	"errors"
+	"fmt"
+	"unicode"
+	"unicode/utf8"
+
+	registryv1 "github.com/assaynet/assay/api/registry/v1"
+	"github.com/assaynet/assay/chain/vrf"
+	"github.com/assaynet/assay/poc/commit"
+	"github.com/assaynet/assay/poc/seed"
+)
+
+const (
+	// maxMoniker bounds a moniker, in characters.
+	maxMoniker = 64
+	// MaxNodes is the hard bound of Params.max_nodes: what one registration can
+	// make every node of the network verify and store.
+	MaxNodes = 256
+)
+
+// Roles that a key can have; a node's is nodeRole.
+const (
+	RoleConsensus = "consensus"
+	RoleVRF       = "vrf"
+	RoleHost      = "host"
+)
+
+// NodeRole is the role of the device key of a node.
+func NodeRole(id string) string { return "node/" + id }
+
+// namedKey is a key and what it is for.
+type namedKey struct {
+	role  string
+	bytes []byte
+}
+
+// keysOf lists all keys of a participant, in a fixed order.
+func keysOf(p registryv1.Participant) []namedKey {
+	keys := []namedKey{{RoleConsensus, p.ConsensusKey}, {RoleVRF, p.VrfKey}, {RoleHost, p.HostKey}}
+	for _, n := range p.Nodes {
+		keys = append(keys, namedKey{NodeRole(n.Id), n.Key})
+	}
+	return keys
+}
+
+// validate checks all of a participant that needs no state: lengths, characters,
+// keys, and that no key stands twice. Errors wrap ErrInvalid.
+func validate(p registryv1.Participant, params registryv1.Params) error {
+	if err := validMoniker(p.Moniker); err != nil {
+		return err
+	}
+	if len(p.Nodes) > int(params.MaxNodes) {
+		return fmt.Errorf("%w: %d nodes, at most %d", ErrInvalid, len(p.Nodes), params.MaxNodes)
+	}
+	ids := make(map[string]bool)
+	for _, n := range p.Nodes {
+		if err := commit.ValidNode(n.Id); err != nil {
+			return fmt.Errorf("%w: %w", ErrInvalid, err)
+		}
+		if ids[n.Id] {
+			return fmt.Errorf("%w: node %s stands twice", ErrInvalid, n.Id)
+		}
+		ids[n.Id] = true
+		if len(n.Proof) != ed25519.SignatureSize {
+			return fmt.Errorf("%w: proof of node %s has %d bytes, want %d", ErrInvalid, n.Id, len(n.Proof), ed25519.SignatureSize)
+		}
+	}
+	roles := make(map[string]string)
+	for _, key := range keysOf(p) {
+		if err := vrf.ValidKey(key.bytes); err != nil {
+			return fmt.Errorf("%w: %s key: %w", ErrInvalid, key.role, err)
+		}
+		if other, twice := roles[string(key.bytes)]; twice {
+			return fmt.Errorf("%w: one key for %s and %s", ErrInvalid, other, key.role)
+		}
+		roles[string(key.bytes)] = key.role
+	}
+	return nil
+}
+
+// validMoniker accepts 1 to 64 printable characters without spaces at the ends.
+func validMoniker(moniker string) error {
+	if !utf8.ValidString(moniker) || moniker == "" || utf8.RuneCountInString(moniker) > maxMoniker {
+		return fmt.Errorf("%w: a moniker has 1 to %d characters of UTF-8", ErrInvalid, maxMoniker)
+	}
+	for i, r := range moniker {
+		atEnd := i == 0 || i+utf8.RuneLen(r) == len(moniker)
+		if !unicode.IsPrint(r) || r == ' ' && atEnd {
+			return fmt.Errorf("%w: moniker %q has a character that does not print, or a space at its end", ErrInvalid, moniker)
+		}
+	}
+	return nil
+}
+
+// ValidParams checks parameters against their hard bounds. Errors wrap ErrParams.
+func ValidParams(p registryv1.Params) error {
+	if p.MaxNodes < 1 || p.MaxNodes > MaxNodes {
+		return fmt.Errorf("%w: max_nodes %d, want 1 to %d", ErrParams, p.MaxNodes, MaxNodes)
+	}
+	return nil
+}
+
+// VerifyPossession checks the proofs of the three keys of a participant.
+// Errors wrap ErrPossession.
+func VerifyPossession(chain string, p registryv1.Participant, proof registryv1.Possession) error {
+	for _, s := range []struct {
+		namedKey
+		signature []byte
+	}{
+		{namedKey{RoleConsensus, p.ConsensusKey}, proof.Consensus},
+		{namedKey{RoleHost, p.HostKey}, proof.Host},
+	} {
+		if err := verifySignature(chain, p.Address, s.namedKey, s.signature); err != nil {
+			return err
+		}
+	}
+	message := seed.Possession(chain, RoleVRF, p.Address, p.VrfKey)
+	if _, err := vrf.Verify(p.VrfKey, proof.Vrf, message[:]); err != nil {
+		return fmt.Errorf("%w: vrf key of %s: %w", ErrPossession, p.Address, err)
+	}
+	return nil
+}
+
+// VerifyNode checks the proof of one node's device key. Errors wrap ErrPossession.
+func VerifyNode(chain, participant string, n registryv1.Node) error {
+	return verifySignature(chain, participant, namedKey{NodeRole(n.Id), n.Key}, n.Proof)
+}
+
+func verifySignature(chain, participant string, key namedKey, signature []byte) error {
+	message := seed.Possession(chain, key.role, participant, key.bytes)
+	if len(key.bytes) != ed25519.PublicKeySize || !ed25519.Verify(key.bytes, message[:], signature) {
+		return fmt.Errorf("%w: %s key of %s: the signature is not over this chain (%q), role and participant", ErrPossession, key.role, participant, chain)
+	}
+	return nil
+}
+
+// ProvePossession makes the three proofs. Each private key is an Ed25519 one.
+func ProvePossession(chain, participant string, consensus, vrfKey, host ed25519.PrivateKey) registryv1.Possession {
+	message := seed.Possession(chain, RoleVRF, participant, vrfKey[ed25519.SeedSize:])
+	return registryv1.Possession{
+		Consensus: sign(chain, RoleConsensus, participant, consensus),
+		Vrf:       vrf.Prove(vrfKey, message[:]),
+		Host:      sign(chain, RoleHost, participant, host),
+	}
+}
+
+// ProveNode makes the list entry of a node with this device key.
+func ProveNode(chain, participant, id string, device ed25519.PrivateKey) registryv1.Node {
+	return registryv1.Node{
+		Id:    id,
+		Key:   bytes.Clone(device[ed25519.SeedSize:]),
+		Proof: sign(chain, NodeRole(id), participant, device),
+	}
+}
+
+func sign(chain, role, participant string, key ed25519.PrivateKey) []byte {
+	message := seed.Possession(chain, role, participant, key[ed25519.SeedSize:])
+	return ed25519.Sign(key, message[:])
+}
+
+// VerifyHeartbeat checks that the participant's consensus key signed, for an
+// epoch, that it follows the chain up to height, whose beacon value is value.
+// How old the height may be is up to the caller. Errors wrap ErrHeartbeat.
+func VerifyHeartbeat(p registryv1.Participant, chain string, epoch uint64, height int64, value seed.Seed, sig []byte) error {
+	if height < 1 {
+		return fmt.Errorf("%w: height %d", ErrHeartbeat, height)
+	}
+	message := seed.Heartbeat(chain, p.Address, epoch, uint64(height), value)
+	if len(p.ConsensusKey) != ed25519.PublicKeySize || !ed25519.Verify(p.ConsensusKey, message[:], sig) {
+		return fmt.Errorf("%w: the consensus key of %s did not sign epoch %d at height %d", ErrHeartbeat, p.Address, epoch, height)
+	}
+	return nil
+}
+
+// Beat signs a heartbeat; see VerifyHeartbeat.
+func Beat(consensus ed25519.PrivateKey, chain, participant string, epoch uint64, height int64, value seed.Seed) ([]byte, error) {
+	if height < 1 {
+		return nil, errors.New("registry: no block to sign a heartbeat about yet")
+	}
+	message := seed.Heartbeat(chain, participant, epoch, uint64(height), value)
+	return ed25519.Sign(consensus, message[:]), nil
+}
