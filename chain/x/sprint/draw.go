@@ -1,0 +1,273 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package sprint
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"slices"
+
+	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
+	"github.com/assaynet/assay/poc/audit"
+	"github.com/assaynet/assay/poc/commit"
+	"github.com/assaynet/assay/poc/seed"
+	"github.com/assaynet/assay/poc/work/transformer"
+)
+
+// ErrOpening is what every refused opening wraps.
+var ErrOpening = errors.New("sprint: opening refused")
+
+// drawnLog is one log and the nonces drawn from it, rising.
+type drawnLog struct {
+	commit sprintv1.Commit
+	nonces []uint64
+}
+
+// drawLeaves draws min(n, total) leaves over all logs of a participant in the order given, which is by (node, segment).
+func drawLeaves(chain string, epoch uint64, participant string, mix seed.Seed, n int, logs []sprintv1.Commit) []drawnLog {
+	var total uint64
+	for _, l := range logs {
+		total += l.Count
+	}
+	if total == 0 {
+		return nil
+	}
+	drawn := make([]drawnLog, 0, len(logs))
+	i, base := 0, uint64(0)
+	var current *drawnLog
+	for _, index := range audit.Draw(seed.Samples(chain, epoch, participant, mix), total, n) {
+		for index >= base+logs[i].Count {
+			base += logs[i].Count
+			i++
+			current = nil
+		}
+		if current == nil {
+			drawn = append(drawn, drawnLog{commit: logs[i]})
+			current = &drawn[len(drawn)-1]
+		}
+		current.nonces = append(current.nonces, index-base)
+	}
+	return drawn
+}
+
+// sampled draws the leaves of a participant of an epoch whose samples are known.
+func (k *Keeper) sampled(ctx context.Context, e sprintv1.Epoch, participant string) ([]drawnLog, error) {
+	if e.ChallengeHeight == 0 {
+		return nil, nil
+	}
+	logs, err := k.logsOf(ctx, e.Number, participant)
+	if err != nil {
+		return nil, err
+	}
+	return drawLeaves(chainID(ctx), e.Number, participant, toSeed(e.SampleMix), int(e.Params.Samples), logs), nil
+}
+
+// leafRefs lists drawn leaves in order.
+func leafRefs(participant string, drawn []drawnLog) []sprintv1.LeafRef {
+	var refs []sprintv1.LeafRef
+	for _, d := range drawn {
+		for _, nonce := range d.nonces {
+			refs = append(refs, sprintv1.LeafRef{Participant: participant, Node: d.commit.Node, Segment: d.commit.Segment, Nonce: nonce})
+		}
+	}
+	return refs
+}
+
+// Each opened leaf is 40 bytes: LE64 norm, digest.
+const openedLeafBytes = 8 + 32
+
+// verifyOpening checks that an opening opens exactly the drawn leaves of every log.
+func verifyOpening(class transformer.Class, drawn []drawnLog, logs []sprintv1.LogOpening) error {
+	if len(logs) != len(drawn) {
+		return fmt.Errorf("%w: %d logs opened, %d were drawn from", ErrOpening, len(logs), len(drawn))
+	}
+	for i, d := range drawn {
+		o, c := logs[i], d.commit
+		if o.Node != c.Node || o.Segment != c.Segment {
+			return fmt.Errorf("%w: log %d is %s/%d, the draw wants %s/%d", ErrOpening, i, o.Node, o.Segment, c.Node, c.Segment)
+		}
+		if len(o.Leaves) != len(d.nonces)*openedLeafBytes {
+			return fmt.Errorf("%w: log %s/%d opens %d bytes of leaves, %d leaves were drawn", ErrOpening, c.Node, c.Segment, len(o.Leaves), len(d.nonces))
+		}
+		if len(o.Proof)%32 != 0 || len(o.Proof)/32 > commit.MultiSize(c.Count, len(d.nonces)) {
+			return fmt.Errorf("%w: proof of log %s/%d has %d bytes", ErrOpening, c.Node, c.Segment, len(o.Proof))
+		}
+		hashes := make([]commit.Hash, len(d.nonces))
+		for j, nonce := range d.nonces {
+			norm, digest := openedLeaf(o, j)
+			hashes[j] = commit.Leaf{Class: class.ID, Node: c.Node, Index: nonce, Norm: norm, Digest: digest}.Hash()
+		}
+		proof := make([]commit.Hash, len(o.Proof)/32)
+		for j := range proof {
+			proof[j] = commit.Hash(o.Proof[32*j:])
+		}
+		if err := commit.VerifyMulti(commit.Hash(c.Root), c.Count, d.nonces, hashes, proof); err != nil {
+			return fmt.Errorf("%w: log %s/%d: %w", ErrOpening, c.Node, c.Segment, err)
+		}
+	}
+	return nil
+}
+
+func openedLeaf(o sprintv1.LogOpening, j int) (norm uint64, digest [32]byte) {
+	b := o.Leaves[j*openedLeafBytes:]
+	return binary.LittleEndian.Uint64(b), [32]byte(b[8:openedLeafBytes])
+}
+
+// findOpened returns what a participant opened for a leaf; false when the leaf was not drawn.
+func findOpened(drawn []drawnLog, o sprintv1.Opening, leaf sprintv1.LeafRef) (norm uint64, digest [32]byte, ok bool) {
+	for i, d := range drawn {
+		if d.commit.Node != leaf.Node || d.commit.Segment != leaf.Segment {
+			continue
+		}
+		if j, found := slices.BinarySearch(d.nonces, leaf.Nonce); found && i < len(o.Logs) {
+			norm, digest = openedLeaf(o.Logs[i], j)
+			return norm, digest, true
+		}
+	}
+	return 0, digest, false
+}
+
+// openingBytes bounds what opening the drawn leaves takes on chain.
+func openingBytes(drawn []drawnLog) uint64 {
+	var n uint64
+	for _, d := range drawn {
+		n += uint64(len(d.nonces)*openedLeafBytes + 32*commit.MultiSize(d.commit.Count, len(d.nonces)) + 64)
+	}
+	return n
+}
+
+// committee is one round's members for one target: votes[i] is what members[i] weighs.
+type committee struct {
+	target  string
+	members []string
+	votes   []uint64
+	// slots[s] is the member of slot s; nil when everyone is a member and re-runs everything
+	slots []string
+	seed  seed.Seed
+	total uint64
+}
+
+// eligible voters: live, with weight at the epoch's start, not jailed. Rising by address as the roster is.
+func eligible(roster []sprintv1.Member) []sprintv1.Member {
+	var out []sprintv1.Member
+	for _, m := range roster {
+		if m.Live && m.Weight > 0 && !m.Jailed {
+			out = append(out, m)
+		}
+	}
+	return out
+}
+
+// drawCommittee draws the members that judge a target; nobody judges itself. With few voters all are members and
+// weigh their weight; otherwise slots are drawn by weight and a member weighs its slots.
+func drawCommittee(chain string, epoch uint64, r sprintv1.Round, voters []sprintv1.Member, target string) committee {
+	c := committee{target: target, seed: seed.Committee(chain, epoch, r.Number, target, toSeed(r.Mix))}
+	var weights []uint64
+	var total uint64
+	for _, v := range voters {
+		if v.Participant != target {
+			c.members = append(c.members, v.Participant)
+			weights = append(weights, v.Weight)
+			total += v.Weight
+		}
+	}
+	if r.Everyone || total == 0 {
+		c.votes, c.total = weights, total
+		return c
+	}
+	c.votes, c.total = make([]uint64, len(c.members)), uint64(r.Slots)
+	c.slots = make([]string, r.Slots)
+	for s := range c.slots {
+		// slot draws and leaf draws share a seed function; the top bit keeps their indices apart
+		at := audit.Draw(seed.Share(c.seed, 1<<63|uint64(s)), total, 1)[0]
+		i := 0
+		for at >= weights[i] {
+			at -= weights[i]
+			i++
+		}
+		c.slots[s] = c.members[i]
+		c.votes[i]++
+	}
+	return c
+}
+
+// duty lists the positions among n drawn leaves that a member re-runs, rising.
+func (c committee) duty(voter string, n, replicas int) []int {
+	i, ok := slices.BinarySearch(c.members, voter)
+	if !ok || c.votes[i] == 0 {
+		return nil
+	}
+	var positions []int
+	for j := 0; j < n; j++ {
+		if c.slots == nil || slices.ContainsFunc(audit.Assign(c.seed, len(c.slots), replicas, uint64(j)), func(s int) bool { return c.slots[s] == voter }) {
+			positions = append(positions, j)
+		}
+	}
+	return positions
+}
+
+// targets lists who is judged in a round: everyone that opened and is not decided yet.
+func (k *Keeper) targets(ctx context.Context, e sprintv1.Epoch, r sprintv1.Round) ([]string, error) {
+	var out []string
+	roster, err := k.roster(ctx, e.Number)
+	if err != nil {
+		return nil, err
+	}
+	for _, m := range roster {
+		if _, ok, err := k.opened(ctx, e.Number, m.Participant); err != nil {
+			return nil, err
+		} else if !ok {
+			continue
+		}
+		if r.Number > 1 {
+			// a later round judges only what the one before left open
+			o, err := k.outcomes.Get(ctx, memberKeyOf(e.Number, m.Participant))
+			if err != nil {
+				return nil, err
+			}
+			if o.Round != r.Number {
+				continue
+			}
+		}
+		out = append(out, m.Participant)
+	}
+	return out, nil
+}
+
+// duties returns what a voter re-runs in a round, by target; empty when it was not drawn.
+func (k *Keeper) duties(ctx context.Context, e sprintv1.Epoch, r sprintv1.Round, voter string) ([]sprintv1.Duty, error) {
+	if len(r.Mix) == 0 {
+		return nil, nil
+	}
+	roster, err := k.roster(ctx, e.Number)
+	if err != nil {
+		return nil, err
+	}
+	voters := eligible(roster)
+	targets, err := k.targets(ctx, e, r)
+	if err != nil {
+		return nil, err
+	}
+	var out []sprintv1.Duty
+	for _, target := range targets {
+		c := drawCommittee(chainID(ctx), e.Number, r, voters, target)
+		if i, ok := slices.BinarySearch(c.members, voter); !ok || c.votes[i] == 0 {
+			continue
+		}
+		drawn, err := k.sampled(ctx, e, target)
+		if err != nil {
+			return nil, err
+		}
+		refs := leafRefs(target, drawn)
+		d := sprintv1.Duty{Target: target}
+		for _, j := range c.duty(voter, len(refs), int(e.Params.Replicas)) {
+			d.Leaves = append(d.Leaves, refs[j])
+		}
+		if len(d.Leaves) > 0 {
+			out = append(out, d)
+		}
+	}
+	return out, nil
+}

@@ -1,0 +1,351 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package sprint
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/bits"
+
+	"cosmossdk.io/collections"
+
+	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
+	"github.com/assaynet/assay/chain/x/credit"
+	"github.com/assaynet/assay/poc/audit"
+	poccredit "github.com/assaynet/assay/poc/credit"
+	"github.com/assaynet/assay/poc/work/transformer"
+)
+
+// decideRound judges every target of the last round and reports whether one of them goes to a larger committee.
+func (k *Keeper) decideRound(ctx context.Context, e sprintv1.Epoch) (contested bool, err error) {
+	r := e.Rounds[len(e.Rounds)-1]
+	targets, err := k.targets(ctx, e, r)
+	if err != nil {
+		return false, err
+	}
+	for _, t := range targets {
+		m, err := k.members.Get(ctx, memberKeyOf(e.Number, t))
+		if err != nil {
+			return false, err
+		}
+		o, err := k.outcome(ctx, e, r, m)
+		if err != nil {
+			return false, err
+		}
+		o.Round = r.Number
+		if o.Result == sprintv1.ResultUndecided && !r.Everyone {
+			o.Round, contested = r.Number+1, true
+		}
+		if err := k.outcomes.Set(ctx, memberKeyOf(e.Number, t), o); err != nil {
+			return false, err
+		}
+	}
+	return contested, nil
+}
+
+// outcome is what an epoch means for one member, judged by one round's committee. The order of the cases is the
+// order of gravity: what was proven comes before what was missed, and that before what was voted.
+func (k *Keeper) outcome(ctx context.Context, e sprintv1.Epoch, r sprintv1.Round, m sprintv1.Member) (sprintv1.Outcome, error) {
+	o := sprintv1.Outcome{Epoch: e.Number, Participant: m.Participant, Moniker: m.Moniker, WeightBefore: m.Weight, Round: r.Number}
+	class, err := transformer.ByName(e.Params.Class)
+	if err != nil {
+		return o, err
+	}
+	logs, err := k.logsOf(ctx, e.Number, m.Participant)
+	if err != nil {
+		return o, err
+	}
+	for _, l := range logs {
+		o.Count += l.Count
+	}
+	drawn, err := k.sampled(ctx, e, m.Participant)
+	if err != nil {
+		return o, err
+	}
+	wrong, err := k.proven(ctx, e.Number, m.Participant)
+	if err != nil {
+		return o, err
+	}
+	for _, d := range drawn {
+		o.Samples += uint64(len(d.nonces))
+	}
+	o.Mismatches = uint64(len(wrong))
+	o.P = uint64(audit.Tail(o.Samples, o.Mismatches, faultRate(e.Params)))
+	if len(wrong) > 0 {
+		o.Forged = &wrong[0].Leaf
+	}
+	_, opened, err := k.opened(ctx, e.Number, m.Participant)
+	if err != nil {
+		return o, err
+	}
+
+	switch {
+	case m.Jailed:
+		o.Result, o.Reason = sprintv1.ResultJailed, "jailed: no vote and no credit"
+		return o, nil
+	case m.Fraud:
+		o.Result = sprintv1.ResultFraud
+		o.Reason = fmt.Sprintf("fraud: leaf %s is forged, and %d in all were proven", refText(*o.Forged), len(wrong))
+		return o, nil
+	case m.ProvenFalse:
+		o.Result, o.Reason = sprintv1.ResultFalseVerdict, "false verdict: "+m.FalseReason
+		return o, nil
+	case o.Count == 0:
+		o.Result, o.Reason = sprintv1.ResultAbsent, "committed nothing"
+		return o, nil
+	case !opened:
+		o.Result, o.Reason = sprintv1.ResultWithheld, fmt.Sprintf("opened none of %d drawn leaves by block %d, the deadline", o.Samples, e.ProofUntil)
+		return o, nil
+	}
+
+	kept, n, x := keptLogs(e.Params, drawn, wrong, &o)
+	if n == 0 || beyondFaults(e.Params, n, x) {
+		o.Result = sprintv1.ResultRejected
+		o.Reason = fmt.Sprintf("leaf %s is forged; %d of %d drawn leaves proven wrong", refText(*o.Forged), o.Mismatches, o.Samples)
+		return o, nil
+	}
+	if err := k.countVotes(ctx, e, r, &o); err != nil {
+		return o, err
+	}
+	bound := audit.Upper(x, n, creditEps(e.Params))
+	o.Bound = uint64(bound)
+	var count uint64
+	for _, l := range logs {
+		if kept[l.Node] {
+			count += l.Count
+		}
+	}
+	if o.PassWeight > o.CommitteeWeight/2 {
+		o.Result = sprintv1.ResultCredited
+		o.Credited = poccredit.Credited(count, bound)
+		o.WeightAfter = o.Credited * class.MiOps()
+		o.Reason = "credited"
+		if len(o.Condemned) > 0 {
+			o.Reason = fmt.Sprintf("credited without %d node(s) beyond the fault bound; leaf %s is forged", len(o.Condemned), refText(*o.Forged))
+		} else if x > 0 {
+			o.Reason = fmt.Sprintf("credited; %d of %d leaves wrong, within the tolerated hardware faults", x, n)
+		}
+		return o, nil
+	}
+	// nothing proven, yet not passed: at most what it had, and not twice in a row
+	if previous, err := k.outcomes.Get(ctx, memberKeyOf(e.Number-1, m.Participant)); err == nil && previous.Result == sprintv1.ResultUndecided {
+		o.Result, o.Reason = sprintv1.ResultUndecidedAgain, "half of the committee did not pass it, for the second time in a row"
+		return o, nil
+	} else if err != nil && !errors.Is(err, collections.ErrNotFound) {
+		return o, err
+	}
+	o.Result = sprintv1.ResultUndecided
+	o.WeightAfter = min(count*class.MiOps(), m.Weight)
+	o.Credited = o.WeightAfter / class.MiOps()
+	o.Reason = "half of the committee did not pass it and nothing was proven: the smaller of the claim and the previous weight"
+	return o, nil
+}
+
+// keptLogs leaves out node logs beyond the fault bound; their samples leave n and x.
+func keptLogs(p sprintv1.Params, drawn []drawnLog, wrong []sprintv1.Judgement, o *sprintv1.Outcome) (kept map[string]bool, n, x uint64) {
+	samples, bad := map[string]uint64{}, map[string]uint64{}
+	for _, d := range drawn {
+		samples[d.commit.Node] += uint64(len(d.nonces))
+	}
+	for _, j := range wrong {
+		bad[j.Leaf.Node]++
+	}
+	kept = map[string]bool{}
+	done := map[string]bool{}
+	for _, d := range drawn { // in order of node
+		node := d.commit.Node
+		if done[node] {
+			continue
+		}
+		done[node] = true
+		if beyondFaults(p, samples[node], bad[node]) {
+			o.Condemned = append(o.Condemned, node)
+			continue
+		}
+		kept[node] = true
+		n, x = n+samples[node], x+bad[node]
+	}
+	return kept, n, x
+}
+
+// countVotes weighs a target's committee. A voter proven false leaves both sides; abstention and silence stay in the whole.
+func (k *Keeper) countVotes(ctx context.Context, e sprintv1.Epoch, r sprintv1.Round, o *sprintv1.Outcome) error {
+	if len(r.Mix) == 0 {
+		return nil
+	}
+	roster, err := k.roster(ctx, e.Number)
+	if err != nil {
+		return err
+	}
+	out := make(map[string]bool, len(roster))
+	for _, m := range roster {
+		out[m.Participant] = m.ProvenFalse || m.Fraud
+	}
+	c := drawCommittee(chainID(ctx), e.Number, r, eligible(roster), o.Participant)
+	for i, voter := range c.members {
+		if c.votes[i] == 0 || out[voter] {
+			continue
+		}
+		o.CommitteeWeight += c.votes[i]
+		record, err := k.verdicts.Get(ctx, collections.Join3(e.Number, r.Number, voter))
+		if errors.Is(err, collections.ErrNotFound) || err == nil && record.Body == nil {
+			continue
+		} else if err != nil {
+			return err
+		}
+		for _, v := range record.Body.Verdicts {
+			if v.Target == o.Participant && v.Vote == sprintv1.VotePass {
+				o.PassWeight += c.votes[i]
+			}
+		}
+	}
+	return nil
+}
+
+// finalise settles every member, hands the weights to x/credit and closes the epoch.
+func (k *Keeper) finalise(ctx context.Context, e *sprintv1.Epoch) error {
+	roster, err := k.roster(ctx, e.Number)
+	if err != nil {
+		return err
+	}
+	silent, err := k.silentMembers(ctx, *e)
+	if err != nil {
+		return err
+	}
+	outcomes := make([]sprintv1.Outcome, len(roster))
+	credited := uint64(0)
+	for i, m := range roster {
+		if outcomes[i], err = k.finalOutcome(ctx, *e, m); err != nil {
+			return err
+		}
+		o := &outcomes[i]
+		if silent[m.Participant] && (o.Result == sprintv1.ResultCredited || o.Result == sprintv1.ResultUndecided || o.Result == sprintv1.ResultUndecidedAgain) {
+			o.Result, o.Credited, o.WeightAfter = sprintv1.ResultSilent, 0, 0
+			o.Reason = "was drawn as a member and revealed no verdict, not even an abstention"
+		}
+		credited += o.WeightAfter
+		h, err := k.credit.Holding(ctx, m.Participant)
+		if err != nil {
+			return err
+		}
+		o.PowerBefore = h.Power
+	}
+	if !e.Void && credited == 0 {
+		e.Void, e.VoidReason = true, "nobody was credited"
+	}
+	if err := k.settleCredit(ctx, *e, roster, outcomes); err != nil {
+		return err
+	}
+	for i, m := range roster {
+		o := &outcomes[i]
+		h, err := k.credit.Holding(ctx, m.Participant)
+		if err != nil {
+			return err
+		}
+		o.WeightAfter, o.PowerAfter = h.Weight, h.Power
+		if e.Void && (o.Result == sprintv1.ResultCredited || o.Result == sprintv1.ResultUndecided || o.Result == sprintv1.ResultUndecidedAgain || o.Result == sprintv1.ResultAbsent) {
+			o.Result, o.Credited, o.Reason = sprintv1.ResultVoid, 0, "void epoch: "+e.VoidReason
+		}
+		if err := k.outcomes.Set(ctx, memberKeyOf(e.Number, m.Participant), *o); err != nil {
+			return err
+		}
+		if err := k.countSilence(ctx, *e, m, o.Result == sprintv1.ResultWithheld || silent[m.Participant]); err != nil {
+			return err
+		}
+		emit(ctx, "outcome", "epoch", fmt.Sprint(e.Number), "participant", m.Participant, "result", o.Result.String(), "reason", o.Reason)
+	}
+	e.FinalisedHeight, e.Phase = height(ctx), sprintv1.PhaseFinalised
+	return nil
+}
+
+// finalOutcome judges a member by the round that decided it.
+func (k *Keeper) finalOutcome(ctx context.Context, e sprintv1.Epoch, m sprintv1.Member) (sprintv1.Outcome, error) {
+	r := sprintv1.Round{}
+	if len(e.Rounds) > 0 {
+		r = e.Rounds[0]
+		decided, err := k.outcomes.Get(ctx, memberKeyOf(e.Number, m.Participant))
+		if err == nil && int(decided.Round) <= len(e.Rounds) {
+			r = e.Rounds[decided.Round-1]
+		} else if err != nil && !errors.Is(err, collections.ErrNotFound) {
+			return decided, err
+		}
+	}
+	return k.outcome(ctx, e, r, m)
+}
+
+// settleCredit hands over the weights; a void epoch keeps them.
+func (k *Keeper) settleCredit(ctx context.Context, e sprintv1.Epoch, roster []sprintv1.Member, outcomes []sprintv1.Outcome) error {
+	if e.Void {
+		return k.credit.Keep(ctx)
+	}
+	settlements := make([]credit.Settlement, 0, len(roster))
+	for i, m := range roster {
+		p, err := k.registry.Get(ctx, m.Participant)
+		if err != nil {
+			return err
+		}
+		alive := p.HeartbeatEpoch > 0 && p.HeartbeatEpoch+1 >= e.Number
+		settlements = append(settlements, credit.Settlement{
+			Participant: m.Participant, ConsensusKey: m.ConsensusKey, Weight: outcomes[i].WeightAfter,
+			Powerable: alive && p.JailedUntil <= e.Number,
+		})
+	}
+	return k.credit.Finalise(ctx, settlements)
+}
+
+// silentMembers are those drawn in a round that revealed nothing.
+func (k *Keeper) silentMembers(ctx context.Context, e sprintv1.Epoch) (map[string]bool, error) {
+	silent := map[string]bool{}
+	for _, r := range e.Rounds {
+		if len(r.Mix) == 0 {
+			continue
+		}
+		members, err := k.drawnMembers(ctx, e, r)
+		if err != nil {
+			return nil, err
+		}
+		for _, m := range members {
+			record, err := k.verdicts.Get(ctx, collections.Join3(e.Number, r.Number, m))
+			if errors.Is(err, collections.ErrNotFound) || err == nil && record.Body == nil {
+				silent[m] = true
+			} else if err != nil {
+				return nil, err
+			}
+		}
+	}
+	return silent, nil
+}
+
+// countSilence jails those who stay silent epoch after epoch. It never takes more than credit and voice.
+func (k *Keeper) countSilence(ctx context.Context, e sprintv1.Epoch, m sprintv1.Member, silent bool) error {
+	p, err := k.registry.Get(ctx, m.Participant)
+	if err != nil {
+		return err
+	}
+	n := uint64(0)
+	if silent {
+		n = p.SilentEpochs + 1
+	}
+	if n >= uint64(e.Params.SilenceEpochs) {
+		n = 0
+		reason := fmt.Sprintf("silent for %d epochs in a row", e.Params.SilenceEpochs)
+		if err := k.registry.Jail(ctx, m.Participant, e.Number+1+uint64(e.Params.JailEpochs), reason); err != nil {
+			return err
+		}
+	}
+	if n == p.SilentEpochs {
+		return nil
+	}
+	return k.registry.SetSilent(ctx, m.Participant, n)
+}
+
+// mulDiv is a*b/c without overflow, for c > 0 and a <= c.
+func mulDiv(a, b, c uint64) uint64 {
+	hi, lo := bits.Mul64(a, b)
+	if hi >= c {
+		return b
+	}
+	q, _ := bits.Div64(hi, lo, c)
+	return q
+}

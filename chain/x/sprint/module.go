@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package sprint
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	autocliv1 "cosmossdk.io/api/cosmos/autocli/v1"
+	"cosmossdk.io/core/appmodule"
+	"github.com/cosmos/cosmos-sdk/client"
+	"github.com/cosmos/cosmos-sdk/codec"
+	codectypes "github.com/cosmos/cosmos-sdk/codec/types"
+	sdk "github.com/cosmos/cosmos-sdk/types"
+	"github.com/cosmos/cosmos-sdk/types/module"
+	"github.com/cosmos/cosmos-sdk/types/msgservice"
+	gwruntime "github.com/grpc-ecosystem/grpc-gateway/runtime"
+
+	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
+)
+
+var (
+	_ module.AppModuleBasic   = AppModule{}
+	_ module.HasGenesis       = AppModule{}
+	_ module.HasServices      = AppModule{}
+	_ appmodule.HasEndBlocker = AppModule{}
+)
+
+// AppModule fits the keeper into the SDK.
+type AppModule struct {
+	cdc    codec.Codec
+	keeper *Keeper
+}
+
+// NewAppModule returns the module.
+func NewAppModule(cdc codec.Codec, keeper *Keeper) AppModule { return AppModule{cdc, keeper} }
+
+func (AppModule) IsOnePerModuleType()                         {}
+func (AppModule) IsAppModule()                                {}
+func (AppModule) Name() string                                { return Name }
+func (AppModule) ConsensusVersion() uint64                    { return 1 }
+func (AppModule) RegisterLegacyAminoCodec(*codec.LegacyAmino) {}
+func (AppModule) RegisterInterfaces(r codectypes.InterfaceRegistry) {
+	r.RegisterImplementations((*sdk.Msg)(nil), &sprintv1.MsgReady{}, &sprintv1.MsgCommit{}, &sprintv1.MsgOpen{},
+		&sprintv1.MsgCommitVerdict{}, &sprintv1.MsgRevealVerdict{}, &sprintv1.MsgDispute{}, &sprintv1.MsgUpdateParams{})
+	msgservice.RegisterMsgServiceDesc(r, &sprintv1.Msg_serviceDesc)
+}
+
+func (AppModule) RegisterGRPCGatewayRoutes(c client.Context, mux *gwruntime.ServeMux) {
+	if err := sprintv1.RegisterQueryHandlerClient(context.Background(), mux, sprintv1.NewQueryClient(c)); err != nil {
+		panic(err)
+	}
+}
+
+func (m AppModule) RegisterServices(cfg module.Configurator) {
+	sprintv1.RegisterMsgServer(cfg.MsgServer(), msgServer{m.keeper})
+	sprintv1.RegisterQueryServer(cfg.QueryServer(), queryServer{m.keeper})
+}
+
+func (AppModule) DefaultGenesis(cdc codec.JSONCodec) json.RawMessage {
+	return cdc.MustMarshalJSON(DefaultGenesis())
+}
+
+func (AppModule) ValidateGenesis(cdc codec.JSONCodec, _ client.TxEncodingConfig, raw json.RawMessage) error {
+	var g sprintv1.GenesisState
+	if err := cdc.UnmarshalJSON(raw, &g); err != nil {
+		return fmt.Errorf("sprint: genesis: %w", err)
+	}
+	return ValidateGenesis(g)
+}
+
+func (m AppModule) InitGenesis(ctx sdk.Context, cdc codec.JSONCodec, raw json.RawMessage) {
+	var g sprintv1.GenesisState
+	cdc.MustUnmarshalJSON(raw, &g)
+	if err := m.keeper.InitGenesis(ctx, g); err != nil {
+		panic(err)
+	}
+}
+
+func (m AppModule) ExportGenesis(ctx sdk.Context, cdc codec.JSONCodec) json.RawMessage {
+	g, err := m.keeper.ExportGenesis(ctx)
+	if err != nil {
+		panic(err)
+	}
+	return cdc.MustMarshalJSON(g)
+}
+
+func (m AppModule) EndBlock(ctx context.Context) error { return m.keeper.EndBlock(ctx) }
+
+// AutoCLIOptions describes the commands made from the services.
+func (AppModule) AutoCLIOptions() *autocliv1.ModuleOptions {
+	arg := func(names ...string) []*autocliv1.PositionalArgDescriptor {
+		var args []*autocliv1.PositionalArgDescriptor
+		for _, n := range names {
+			args = append(args, &autocliv1.PositionalArgDescriptor{ProtoField: n})
+		}
+		return args
+	}
+	return &autocliv1.ModuleOptions{
+		Query: &autocliv1.ServiceCommandDescriptor{
+			Service: "assay.sprint.v1.Query",
+			RpcCommandOptions: []*autocliv1.RpcCommandOptions{
+				{RpcMethod: "Params", Use: "params", Short: "Parameters: the next epoch's, and those after it"},
+				{RpcMethod: "Current", Use: "current", Short: "The epoch that runs, why it is where it is, and until when"},
+				{RpcMethod: "Epoch", Use: "epoch [number]", Short: "The record of one epoch", PositionalArgs: arg("number")},
+				{RpcMethod: "Stage", Use: "stage [height]", Short: "What a height is in its epoch", PositionalArgs: arg("height")},
+				{RpcMethod: "Members", Use: "members [epoch]", Short: "Who takes part in an epoch", PositionalArgs: arg("epoch")},
+				{RpcMethod: "Commits", Use: "commits [epoch]", Short: "What was committed in an epoch", PositionalArgs: arg("epoch")},
+				{RpcMethod: "Samples", Use: "samples [epoch] [participant]", Short: "The leaves that the beacon drew", PositionalArgs: arg("epoch", "participant")},
+				{RpcMethod: "Opening", Use: "opening [epoch] [participant]", Short: "What a participant opened", PositionalArgs: arg("epoch", "participant")},
+				{RpcMethod: "Duties", Use: "duties [epoch] [round] [voter]", Short: "What a member re-runs", PositionalArgs: arg("epoch", "round", "voter")},
+				{RpcMethod: "Verdicts", Use: "verdicts [epoch] [round]", Short: "Verdicts of a round", PositionalArgs: arg("epoch", "round")},
+				{RpcMethod: "Judgements", Use: "judgements [epoch]", Short: "Leaves that the chain recomputed itself", PositionalArgs: arg("epoch")},
+				{RpcMethod: "Outcomes", Use: "outcomes [epoch]", Short: "What an epoch meant for everyone", PositionalArgs: arg("epoch")},
+			},
+		},
+		Tx: &autocliv1.ServiceCommandDescriptor{
+			Service: "assay.sprint.v1.Msg",
+			RpcCommandOptions: []*autocliv1.RpcCommandOptions{
+				{RpcMethod: "UpdateParams", Skip: true},
+				// the host sends these; by hand they only waste the sender's chance
+				{RpcMethod: "Ready", Skip: true}, {RpcMethod: "Commit", Skip: true}, {RpcMethod: "Open", Skip: true},
+				{RpcMethod: "CommitVerdict", Skip: true}, {RpcMethod: "RevealVerdict", Skip: true}, {RpcMethod: "Dispute", Skip: true},
+			},
+		},
+	}
+}
