@@ -12,6 +12,7 @@ import (
 	"github.com/assaynet/assay/poc/prf"
 	"github.com/assaynet/assay/poc/seed"
 	"github.com/assaynet/assay/poc/work/condense"
+	"github.com/assaynet/assay/poc/work/quad"
 )
 
 // TileSide is the number of rows and of columns of a tile.
@@ -152,7 +153,8 @@ type tiler struct {
 	a, b  prf.Key
 	c     [TileSide * TileSide]int32
 	raw   [depth]byte
-	rows  [TileSide / 2 * depth]int64 // rows 2i and 2i+1 of A packed: low + high<<32
+	rows  [4][depth]int8                  // of A, before they are packed
+	quads [TileSide / 4 * 2 * depth]int64 // four rows of A packed, see package quad
 	cols  [TileSide * depth]int8
 }
 
@@ -176,41 +178,35 @@ func (t *tiler) tile(ti, tj int) [32]byte {
 
 // expand loads n elements of the tile's rows and columns from position at on.
 func (t *tiler) expand(row, col, at uint64, n int) {
-	raw := t.raw[:n]
-	for i := range uint64(TileSide) {
-		prf.Fill(raw, &t.a, row+i, at)
-		packed := t.rows[int(i/2)*depth:][:n]
-		if i%2 == 0 {
-			for k, b := range raw {
-				packed[k] = int64(int8(b))
-			}
-		} else {
-			for k, b := range raw {
-				packed[k] += int64(int8(b)) << 32
-			}
+	for i := range TileSide {
+		t.stream(t.rows[i%4][:n], &t.a, row+uint64(i), at)
+		if i%4 == 3 {
+			quad.Pack(t.quads[i/4*2*depth:], t.rows[0][:n], t.rows[1][:n], t.rows[2][:n], t.rows[3][:n])
 		}
-		prf.Fill(raw, &t.b, col+i, at)
-		column := t.cols[int(i)*depth:][:n]
-		for k, b := range raw {
-			column[k] = int8(b)
-		}
+		t.stream(t.cols[i*depth:][:n], &t.b, col+uint64(i), at)
 	}
 }
 
-// multiply adds the products over the n loaded elements to c. One 64-bit
-// multiplication makes two exact products; sums over depth elements keep the
-// halves apart (256 * 2^14 < 2^31).
+// stream reads part of one row of A or column of B.
+func (t *tiler) stream(dst []int8, key *prf.Key, number, at uint64) {
+	raw := t.raw[:len(dst)]
+	prf.Fill(raw, key, number, at)
+	for i, b := range raw {
+		dst[i] = int8(b)
+	}
+}
+
+// multiply adds the products over the n loaded elements to c.
 func (t *tiler) multiply(n int) {
-	for pair := range TileSide / 2 {
-		row := t.rows[pair*depth:][:n]
+	for four := range TileSide / 4 {
+		packed := t.quads[four*2*depth:][:2*n]
+		c := t.c[four*4*TileSide:][:4*TileSide]
 		for col := range TileSide {
-			var s int64
-			for k, v := range t.cols[col*depth:][:n] {
-				s += int64(v) * row[k]
-			}
-			low := int32(s) // a negative low half has borrowed from the high one
-			t.c[2*pair*TileSide+col] += low
-			t.c[(2*pair+1)*TileSide+col] += int32((s - int64(low)) >> 32)
+			d0, d1, d2, d3 := quad.Dot(t.cols[col*depth:][:n], packed)
+			c[col] += d0
+			c[col+TileSide] += d1
+			c[col+2*TileSide] += d2
+			c[col+3*TileSide] += d3
 		}
 	}
 }

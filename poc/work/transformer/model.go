@@ -9,6 +9,7 @@ import (
 
 	"github.com/assaynet/assay/poc/prf"
 	"github.com/assaynet/assay/poc/seed"
+	"github.com/assaynet/assay/poc/work/quad"
 )
 
 // ErrRun reports a call of Run whose slices do not fit each other.
@@ -159,39 +160,16 @@ func (m *ReferenceModel) unit(out *Output, s *scratch, input seed.Seed) {
 	out.Norm = SquaredNorm(s.h)
 }
 
-// pack puts positions 0, 1 and positions 2, 3 of x (4 x k) into one int64 each:
-// dst[2i] = x[0][i] + x[1][i]<<32, dst[2i+1] = x[2][i] + x[3][i]<<32. One
-// 64-bit multiplication by a weight is then two exact products, and sums stay
-// apart as long as the low one fits int32.
+// pack prepares the four positions of x (4 x k) for product.
 func pack(dst []int64, x []int8, k int) {
-	x0, x1, x2, x3 := x[:k], x[k:][:k], x[2*k:][:k], x[3*k:][:k]
-	dst = dst[:2*k]
-	for i := range k {
-		dst[2*i] = int64(x0[i]) + int64(x1[i])<<32
-		dst[2*i+1] = int64(x2[i]) + int64(x3[i])<<32
-	}
+	quad.Pack(dst, x[:k], x[k:2*k], x[2*k:3*k], x[3*k:4*k])
 }
 
 // product computes acc[t][n] = sum_i w[n][i]*x[t][i] for the four packed
 // positions: w is n x k, acc is 4 x n. |sum| <= 127^2 * k < 2^29.
 func product(acc []int32, w []int8, packed []int64, n, k int) {
-	packed = packed[:2*k]
 	a0, a1, a2, a3 := acc[:n], acc[n:][:n], acc[2*n:][:n], acc[3*n:][:n]
 	for row := range n {
-		weights := w[row*k:][:k]
-		var s01, s23 int64
-		for i, v := range weights {
-			s01 += int64(v) * packed[2*i]
-			s23 += int64(v) * packed[2*i+1]
-		}
-		a0[row], a1[row] = unpack(s01)
-		a2[row], a3[row] = unpack(s23)
+		a0[row], a1[row], a2[row], a3[row] = quad.Dot(w[row*k:][:k], packed[:2*k])
 	}
-}
-
-// unpack splits a packed sum; a negative low half has borrowed one from the
-// high half.
-func unpack(s int64) (low, high int32) {
-	low = int32(s)
-	return low, int32((s - int64(low)) >> 32)
 }
