@@ -69,7 +69,7 @@ var addresses = addresscodec.NewBech32Codec("cpc")
 
 func newKeeper(t *testing.T, validators set) (*beacon.Keeper, sdk.Context) {
 	t.Helper()
-	key := storetypes.NewKVStoreKey(beacon.ModuleName)
+	key := storetypes.NewKVStoreKey(beacon.Name)
 	ctx := testutil.DefaultContext(key, storetypes.NewTransientStoreKey("transient")).WithChainID(chain).WithBlockHeight(1)
 	cdc := codec.NewProtoCodec(codectypes.NewInterfaceRegistry())
 	k, err := beacon.NewKeeper(cdc, runtime.NewKVStoreService(key), addresses, validators, validators)

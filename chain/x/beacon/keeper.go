@@ -21,8 +21,8 @@ import (
 	"github.com/assaynet/assay/poc/seed"
 )
 
-// ModuleName names the module, its store and its queries.
-const ModuleName = "beacon"
+// Name is the name of the module and of its store.
+const Name = "beacon"
 
 // TypeURL is how a transaction names MsgPublish.
 const TypeURL = "/assay.beacon.v1.MsgPublish"

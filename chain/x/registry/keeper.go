@@ -17,8 +17,8 @@ import (
 	registryv1 "github.com/assaynet/assay/api/registry/v1"
 )
 
-// ModuleName names the module, its store and its queries.
-const ModuleName = "registry"
+// Name is the name of the module and of its store.
+const Name = "registry"
 
 var (
 	// ErrInvalid reports a registration whose fields break a rule.

@@ -41,8 +41,8 @@ func (AppModule) IsAppModule() {}
 // IsOnePerModuleType marks the type.
 func (AppModule) IsOnePerModuleType() {}
 
-// Name is ModuleName.
-func (AppModule) Name() string { return ModuleName }
+// Name is the module's name.
+func (AppModule) Name() string { return Name }
 
 // ConsensusVersion changes with every change of the state's meaning.
 func (AppModule) ConsensusVersion() uint64 { return 1 }

@@ -60,7 +60,7 @@ func (s services) RegisterService(_ *grpc.ServiceDesc, impl any) {
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	key := storetypes.NewKVStoreKey(registry.ModuleName)
+	key := storetypes.NewKVStoreKey(registry.Name)
 	ctx := testutil.DefaultContext(key, storetypes.NewTransientStoreKey("transient")).WithChainID(chain)
 	cdc := codec.NewProtoCodec(codectypes.NewInterfaceRegistry())
 	k, err := registry.NewKeeper(cdc, runtime.NewKVStoreService(key), addresses, authority,
