@@ -5,9 +5,13 @@ package link
 import (
 	"context"
 	"crypto/ed25519"
+	"crypto/tls"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
+	"strings"
+	"sync"
 	"time"
 
 	"github.com/coder/websocket"
@@ -24,9 +28,11 @@ type Limits struct {
 // broke; the text holds the peer's reason where it gave one.
 var ErrClosed = errors.New("link: connection closed")
 
-// Socket carries messages. One goroutine may receive while others send.
+// Socket carries messages. After the opening words, sent and received one by
+// one, [Socket.Run] takes over.
 type Socket struct {
 	conn   *websocket.Conn
+	raw    net.Conn // below conn
 	limits Limits
 }
 
@@ -36,28 +42,49 @@ func Dial(ctx context.Context, to Address, path string, key ed25519.PrivateKey, 
 	if err != nil {
 		return nil, err
 	}
-	transport := &http.Transport{TLSClientConfig: config, DisableKeepAlives: true, TLSHandshakeTimeout: 20 * time.Second}
-	conn, _, err := websocket.Dial(ctx, "wss://"+to.HostPort+path, &websocket.DialOptions{
-		HTTPClient: &http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }},
-	})
+	var raw net.Conn
+	transport := &http.Transport{DialTLSContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
+		dialer := tls.Dialer{Config: config}
+		c, err := dialer.DialContext(ctx, network, addr)
+		raw = c
+		return c, err
+	}}
+	client := &http.Client{
+		Transport:     transport,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	conn, _, err := websocket.Dial(ctx, "wss://"+to.HostPort+path, &websocket.DialOptions{HTTPClient: client})
 	if err != nil {
+		transport.CloseIdleConnections()
 		return nil, fmt.Errorf("link: dial %s: %w", to.HostPort, err)
 	}
-	return newSocket(conn, limits), nil
+	return newSocket(conn, raw, limits), nil
 }
 
-// Accept turns a request into a socket. After an error the response is written.
+type rawKey struct{}
+
+// ConnContext is the http.Server hook that [Accept] needs.
+func ConnContext(ctx context.Context, raw net.Conn) context.Context {
+	return context.WithValue(ctx, rawKey{}, raw)
+}
+
+// Accept turns a request into a socket. The server has [ConnContext] as its
+// hook. After an error the response is written.
 func Accept(w http.ResponseWriter, r *http.Request, limits Limits) (*Socket, error) {
+	raw, ok := r.Context().Value(rawKey{}).(net.Conn)
+	if !ok {
+		panic("link: the server lacks ConnContext")
+	}
 	conn, err := websocket.Accept(w, r, nil)
 	if err != nil {
 		return nil, fmt.Errorf("link: accept: %w", err)
 	}
-	return newSocket(conn, limits), nil
+	return newSocket(conn, raw, limits), nil
 }
 
-func newSocket(conn *websocket.Conn, limits Limits) *Socket {
+func newSocket(conn *websocket.Conn, raw net.Conn, limits Limits) *Socket {
 	conn.SetReadLimit(limits.Message)
-	return &Socket{conn, limits}
+	return &Socket{conn, raw, limits}
 }
 
 // Send writes one message, or fails after Limits.Write and breaks the
@@ -95,15 +122,50 @@ func closeReason(err error) (string, bool) {
 	return c.Reason, true
 }
 
-// KeepAlive pings until ctx ends or a pong fails to come, which it returns as
-// an error. Somebody must be in [Socket.Receive] meanwhile.
-func (s *Socket) KeepAlive(ctx context.Context) error {
+// Run drives the socket until something ends it, and closes it with that as the
+// reason: ctx (its cause is the reason), an error of handle, which is called
+// with every received message in turn, an error of write, which sends what there
+// is to send until its context ends, or a peer that is gone or silent. It
+// returns the reason, never nil, after everything it started has ended.
+func (s *Socket) Run(ctx context.Context, handle func(message []byte) error, write func(ctx context.Context) error) error {
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	var running sync.WaitGroup
+	running.Go(func() { stop(write(ctx)) })
+	running.Go(func() { stop(s.keepAlive(ctx)) })
+	running.Go(func() {
+		for {
+			// Closing ends the wait, not ctx: a cancelled read would cut the
+			// connection before the peer hears why.
+			message, err := s.Receive(context.Background())
+			if err == nil {
+				err = handle(message)
+			}
+			if err != nil {
+				stop(err)
+				return
+			}
+		}
+	})
+	<-ctx.Done()
+	reason := context.Cause(ctx)
+	if errors.Is(reason, ErrClosed) {
+		s.Abort()
+	} else {
+		s.Close(reason.Error())
+	}
+	running.Wait()
+	return reason
+}
+
+// keepAlive pings until ctx ends or a pong fails to come.
+func (s *Socket) keepAlive(ctx context.Context) error {
 	tick := time.NewTicker(s.limits.Ping)
 	defer tick.Stop()
 	for {
 		select {
 		case <-ctx.Done():
-			return ctx.Err()
+			return context.Cause(ctx)
 		case <-tick.C:
 		}
 		pong, cancel := context.WithTimeout(ctx, s.limits.Ping)
@@ -115,14 +177,12 @@ func (s *Socket) KeepAlive(ctx context.Context) error {
 	}
 }
 
-// Close tells the peer why, in at most 120 bytes, and waits a few seconds at
-// most for it to agree.
+// Close tells the peer why, in the first 120 bytes of reason, and waits at most
+// Limits.Write for it to agree, whatever it sends instead. The status code is the same for every
+// reason: reasons are for people, and no program decides on them.
 func (s *Socket) Close(reason string) {
-	if len(reason) > 120 {
-		reason = reason[:120]
-	}
-	// The status says "policy violation" in every case: the reason is for people,
-	// and no program decides on the number.
+	reason = strings.ToValidUTF8(reason[:min(len(reason), 120)], "")
+	_ = s.raw.SetDeadline(time.Now().Add(s.limits.Write))
 	_ = s.conn.Close(websocket.StatusPolicyViolation, reason)
 }
 

@@ -96,7 +96,7 @@ func decode(b []byte, fromWorker bool) (*Envelope, error) {
 		case *Envelope_Refuse:
 			err = errors.Join(text("refuse.reason", m.Refuse.Reason, 0, MaxText), text("refuse.next_step", m.Refuse.NextStep, 0, MaxText))
 		case *Envelope_Prepare:
-			err = errors.Join(text("prepare.class", m.Prepare.Class, 1, maxName), size("prepare.seed1", m.Prepare.Seed1, 32))
+			err = errors.Join(text("prepare.class", m.Prepare.Class, 1, maxName), size("prepare.seed1", m.Prepare.Seed1, 32), text("prepare.until", m.Prepare.Until, 0, MaxUntil))
 		case *Envelope_Compute:
 			err = m.Compute.check()
 		case *Envelope_Ack:
@@ -198,6 +198,7 @@ func (m *Compute) check() error {
 		size("compute.node_seed", m.NodeSeed, 32),
 		size("compute.segment_seed", m.SegmentSeed, 32),
 		below("compute.first", m.First),
+		text("compute.until", m.Until, 0, MaxUntil),
 	)
 }
 

@@ -979,7 +979,9 @@ type Prepare struct {
 	// Model class, its published name.
 	Class string `protobuf:"bytes,2,opt,name=class,proto3" json:"class,omitempty"`
 	// Sprint_Seed_1, 32 bytes.
-	Seed1         []byte `protobuf:"bytes,3,opt,name=seed1,proto3" json:"seed1,omitempty"`
+	Seed1 []byte `protobuf:"bytes,3,opt,name=seed1,proto3" json:"seed1,omitempty"`
+	// Until when the phase lasts, for people, at most 128 bytes.
+	Until         string `protobuf:"bytes,4,opt,name=until,proto3" json:"until,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1035,6 +1037,13 @@ func (x *Prepare) GetSeed1() []byte {
 	return nil
 }
 
+func (x *Prepare) GetUntil() string {
+	if x != nil {
+		return x.Until
+	}
+	return ""
+}
+
 // Compute asks for the artefacts of a segment from nonce `first` on, until
 // another order arrives.
 type Compute struct {
@@ -1047,7 +1056,9 @@ type Compute struct {
 	NodeSeed    []byte `protobuf:"bytes,5,opt,name=node_seed,json=nodeSeed,proto3" json:"node_seed,omitempty"`
 	SegmentSeed []byte `protobuf:"bytes,6,opt,name=segment_seed,json=segmentSeed,proto3" json:"segment_seed,omitempty"`
 	// What the host holds durably: the resume point.
-	First         uint64 `protobuf:"varint,7,opt,name=first,proto3" json:"first,omitempty"`
+	First uint64 `protobuf:"varint,7,opt,name=first,proto3" json:"first,omitempty"`
+	// Until when the segment lasts, for people, at most 128 bytes.
+	Until         string `protobuf:"bytes,8,opt,name=until,proto3" json:"until,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1129,6 +1140,13 @@ func (x *Compute) GetFirst() uint64 {
 		return x.First
 	}
 	return 0
+}
+
+func (x *Compute) GetUntil() string {
+	if x != nil {
+		return x.Until
+	}
+	return ""
 }
 
 // Ack says that nonces 0..size-1 of the segment are durable at the host.
@@ -1405,11 +1423,12 @@ const file_assay_worker_v1_worker_proto_rawDesc = "" +
 	"\x04node\x18\x03 \x01(\tR\x04node\"=\n" +
 	"\x06Refuse\x12\x16\n" +
 	"\x06reason\x18\x01 \x01(\tR\x06reason\x12\x1b\n" +
-	"\tnext_step\x18\x02 \x01(\tR\bnextStep\"K\n" +
+	"\tnext_step\x18\x02 \x01(\tR\bnextStep\"a\n" +
 	"\aPrepare\x12\x14\n" +
 	"\x05epoch\x18\x01 \x01(\x04R\x05epoch\x12\x14\n" +
 	"\x05class\x18\x02 \x01(\tR\x05class\x12\x14\n" +
-	"\x05seed1\x18\x03 \x01(\fR\x05seed1\"\xbb\x01\n" +
+	"\x05seed1\x18\x03 \x01(\fR\x05seed1\x12\x14\n" +
+	"\x05until\x18\x04 \x01(\tR\x05until\"\xd1\x01\n" +
 	"\aCompute\x12\x14\n" +
 	"\x05epoch\x18\x01 \x01(\x04R\x05epoch\x12\x14\n" +
 	"\x05class\x18\x02 \x01(\tR\x05class\x12\x14\n" +
@@ -1417,7 +1436,8 @@ const file_assay_worker_v1_worker_proto_rawDesc = "" +
 	"\asegment\x18\x04 \x01(\rR\asegment\x12\x1b\n" +
 	"\tnode_seed\x18\x05 \x01(\fR\bnodeSeed\x12!\n" +
 	"\fsegment_seed\x18\x06 \x01(\fR\vsegmentSeed\x12\x14\n" +
-	"\x05first\x18\a \x01(\x04R\x05first\"I\n" +
+	"\x05first\x18\a \x01(\x04R\x05first\x12\x14\n" +
+	"\x05until\x18\b \x01(\tR\x05until\"I\n" +
 	"\x03Ack\x12\x14\n" +
 	"\x05epoch\x18\x01 \x01(\x04R\x05epoch\x12\x18\n" +
 	"\asegment\x18\x02 \x01(\rR\asegment\x12\x12\n" +

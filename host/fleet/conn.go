@@ -1,0 +1,294 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package fleet
+
+import (
+	"context"
+	"crypto/ed25519"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+
+	workerv1 "github.com/assaynet/assay/api/worker/v1"
+	"github.com/assaynet/assay/host/leaflog"
+	"github.com/assaynet/assay/link"
+	"github.com/assaynet/assay/poc/seed"
+)
+
+// remembered is how many earlier segments a late batch may belong to.
+const remembered = 8
+
+// errProtocol is wrapped by everything that only a faulty worker does.
+var errProtocol = errors.New("protocol violation")
+
+// conn is one worker's connection. What it owes the worker lies in fields of
+// fixed size, the latest value of each; wake tells the writer to look.
+type conn struct {
+	fleet  *Fleet
+	node   string
+	key    ed25519.PublicKey
+	socket *link.Socket
+	hello  *workerv1.Hello
+	wake   chan struct{} // capacity 1
+	ended  context.Context
+	stop   context.CancelCauseFunc // of ended
+
+	mu     sync.Mutex
+	closed bool      // nothing more is taken
+	goal   Goal      // the last one aimed at
+	want   bool      // goal is to be made an order
+	order  *order    // nil from aim until the writer has drafted the next
+	past   []segment // orders that are over, the latest last
+	ack    *workerv1.Ack
+
+	proof      []byte        // owned by the reader until proved is closed
+	proved     chan struct{} // closed when proof is there
+	proveAsked bool          // somebody wants the proof
+	proveSent  bool
+
+	reported *workerv1.Status // nil until the first
+	built    *Goal            // the order whose model is built
+	loadMS   uint64
+	accepted uint64
+	late     uint64
+	reruns   uint64
+}
+
+func newConn(f *Fleet, node string, key ed25519.PublicKey, socket *link.Socket, hello *workerv1.Hello) *conn {
+	c := &conn{
+		fleet: f, node: node, key: key, socket: socket, hello: hello,
+		wake: make(chan struct{}, 1), proved: make(chan struct{}),
+	}
+	c.ended, c.stop = context.WithCancelCause(context.Background())
+	return c
+}
+
+// poke makes the writer look for something to send.
+func (c *conn) poke() {
+	select {
+	case c.wake <- struct{}{}:
+	default:
+	}
+}
+
+// run serves the connection until it ends, and says why it did.
+func (c *conn) run(ctx context.Context) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	defer context.AfterFunc(c.ended, func() { cancel(context.Cause(c.ended)) })()
+	c.fleet.desk.join(c)
+	return c.socket.Run(ctx, c.handle, c.write)
+}
+
+// end stops the connection. When it returns, nothing more is stored.
+func (c *conn) end(why error) {
+	c.mu.Lock()
+	c.closed = true
+	c.mu.Unlock()
+	c.stop(why)
+}
+
+// aim puts the worker on a goal. When it returns, no leaf of an earlier one is
+// stored; the order itself is drafted and sent by the writer, since it may have
+// to read a long log first.
+func (c *conn) aim(g Goal) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if (c.want || c.order != nil) && c.goal.same(g) {
+		return
+	}
+	if c.order != nil && c.order.log != nil {
+		if c.past = append(c.past, segment{c.order.goal.Epoch, c.order.goal.Segment}); len(c.past) > remembered {
+			c.past = c.past[1:]
+		}
+	}
+	c.goal, c.want, c.order, c.ack = g, true, nil, nil
+	c.poke()
+}
+
+// write sends what the worker is owed until ctx ends.
+func (c *conn) write(ctx context.Context) error {
+	for {
+		e := c.next()
+		if e == nil {
+			select {
+			case <-ctx.Done():
+				return context.Cause(ctx)
+			case <-c.wake:
+				continue
+			}
+		}
+		if err := c.fleet.send(ctx, c.socket, e); err != nil {
+			return err
+		}
+	}
+}
+
+// next picks what goes out next, nil when nothing is owed.
+func (c *conn) next() *workerv1.Envelope {
+	for {
+		c.mu.Lock()
+		goal, want := c.goal, c.want
+		c.mu.Unlock()
+		if !want {
+			break
+		}
+		order, e := c.fleet.draft(goal, c.node)
+		c.mu.Lock()
+		current := c.want && c.goal.same(goal)
+		if current {
+			c.order, c.want = order, false
+		}
+		c.mu.Unlock()
+		if current {
+			return e
+		}
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case c.proveAsked && !c.proveSent:
+		c.proveSent = true
+		return &workerv1.Envelope{Message: &workerv1.Envelope_ProveNode{ProveNode: &workerv1.ProveNode{}}}
+	case c.ack != nil:
+		ack := c.ack
+		c.ack = nil
+		return &workerv1.Envelope{Message: &workerv1.Envelope_Ack{Ack: ack}}
+	}
+	if job := c.fleet.desk.take(c); job != nil {
+		return &workerv1.Envelope{Message: &workerv1.Envelope_Rerun{Rerun: job}}
+	}
+	return nil
+}
+
+// handle takes one message of the worker. An error closes the connection.
+func (c *conn) handle(message []byte) error {
+	e, err := workerv1.FromWorker(message)
+	if err != nil {
+		return fmt.Errorf("%w: %w", errProtocol, err)
+	}
+	switch m := e.Message.(type) {
+	case *workerv1.Envelope_Batch:
+		return c.batch(m.Batch)
+	case *workerv1.Envelope_Status:
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.reported = m.Status
+		return nil
+	case *workerv1.Envelope_ModelReady:
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		// An answer to an order that is over has no meaning any more.
+		if o := c.order; o != nil && o.goal.Kind != Idle && o.goal.Epoch == m.ModelReady.Epoch {
+			c.built, c.loadMS = &o.goal, m.ModelReady.LoadMs
+		}
+		return nil
+	case *workerv1.Envelope_RerunResult:
+		done, err := c.fleet.desk.result(c, m.RerunResult)
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.reruns += uint64(done)
+		return err
+	case *workerv1.Envelope_NodeProof:
+		return c.takeProof(m.NodeProof.Signature)
+	default: // a second Hello
+		return fmt.Errorf("%w: %T after the first message", errProtocol, m)
+	}
+}
+
+// batch makes a batch durable and has it acknowledged.
+func (c *conn) batch(b *workerv1.Batch) error {
+	recs := make([]leaflog.Record, len(b.Records)/workerv1.RecordSize)
+	for i := range recs {
+		recs[i].Norm, recs[i].Digest = workerv1.Record(b.Records, i)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return nil // the connection is about to be closed with a reason
+	}
+	o := c.order
+	if o == nil || o.log == nil || o.goal.Epoch != b.Epoch || o.goal.Segment != b.Segment {
+		for _, s := range c.past {
+			if s == (segment{b.Epoch, b.Segment}) {
+				c.late += uint64(len(recs))
+				return nil
+			}
+		}
+		return fmt.Errorf("%w: leaves of epoch %d segment %d, which this worker was not told to compute", errProtocol, b.Epoch, b.Segment)
+	}
+	before := o.log.Size()
+	err := o.log.Append(b.First, recs)
+	switch {
+	case errors.Is(err, leaflog.ErrOrder):
+		return fmt.Errorf("%w: %w", errProtocol, err)
+	case err != nil:
+		c.fleet.log.Error("artefacts could not be stored", "node", c.node, "err", err)
+		return errors.New("the host cannot store artefacts now; reconnect later")
+	}
+	c.accepted += o.log.Size() - before
+	c.ack = &workerv1.Ack{Epoch: b.Epoch, Segment: b.Segment, Size: o.log.Size()}
+	c.poke()
+	return nil
+}
+
+// prove asks for the node's proof; proof may be read once the channel is closed.
+func (c *conn) prove() <-chan struct{} {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.proveAsked = true
+	c.poke()
+	return c.proved
+}
+
+func (c *conn) takeProof(signature []byte) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.proveSent || c.proof != nil {
+		return fmt.Errorf("%w: a node proof that nobody asked for", errProtocol)
+	}
+	statement := seed.Possession(c.fleet.config.Chain, "node/"+c.node, c.fleet.config.Participant, c.key)
+	if !ed25519.Verify(c.key, statement[:], signature) {
+		return fmt.Errorf("%w: the node proof does not verify", errProtocol)
+	}
+	c.proof = signature
+	close(c.proved)
+	return nil
+}
+
+func (c *conn) builtFor(epoch uint64) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.built != nil && c.built.Epoch == epoch
+}
+
+func (c *conn) status() WorkerStatus {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s := WorkerStatus{
+		Node: c.node, Key: hex.EncodeToString(c.key), Connected: true,
+		Agent: c.hello.Agent, Engine: c.hello.Engine, Devices: c.hello.Devices,
+		Epoch: c.goal.Epoch, Segment: c.goal.Segment, LoadMS: c.loadMS,
+		Accepted: c.accepted, Late: c.late, Reruns: c.reruns,
+		State: "idle", Reason: c.goal.Reason, Until: c.goal.Until,
+	}
+	if c.order != nil {
+		s.Reason, s.Until = c.order.goal.Reason, c.order.goal.Until
+		if c.order.log != nil {
+			s.Size = c.order.log.Size()
+		}
+	}
+	if r := c.reported; r != nil {
+		s.State = strings.ToLower(strings.TrimPrefix(r.State.String(), "STATE_"))
+		s.Rate1m = r.Rate_1MMilli
+		if r.Reason != "" {
+			s.Reason = r.Reason
+		}
+	}
+	if s.Reason == "" && s.State == "idle" {
+		s.Reason = "the worker has not taken up its order yet"
+	}
+	return s
+}

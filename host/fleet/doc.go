@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package fleet is the host's side of its workers.
+//
+// Workers dial in ([link]), say who they are, and are told what to do. The host
+// states one [Goal] for all of them ([Fleet.SetGoal]); the fleet keeps every
+// connected worker on it, also those that come later or come back, each with
+// its own node seed and the resume point of its own log. Artefacts that arrive
+// are made durable (package leaflog) and then acknowledged. When SetGoal
+// returns, no leaf of an earlier goal will be stored any more: the sizes that
+// the logs have then are the ones to commit to.
+//
+// Besides, [Fleet.Rerun] spreads other participants' samples over the workers,
+// and [Fleet.NodeProof] fetches a device's signature with which its node is
+// registered on chain.
+//
+// A worker owns a connection and nothing more. It cannot name another node, a
+// segment it was not told to compute or a position its log does not have; any
+// of that, and any message outside the protocol's bounds, closes the
+// connection with a reason. What the fleet owes one worker fits a few fixed
+// places ("the latest order", "the latest acknowledgement"), not a queue: one
+// that does not read costs its connection after a write deadline, and nobody
+// else waits for it. Samples that a worker sits on are given to another as
+// soon as that one has nothing else to do. What a worker computes is not
+// judged here: the host audits its logs before it commits.
+//
+// One connection per node: a newer one with the same key takes over from the
+// older, since the older may be a ghost that the network has not noticed.
+package fleet

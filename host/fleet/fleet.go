@@ -1,0 +1,419 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package fleet
+
+import (
+	"cmp"
+	"context"
+	"crypto/ed25519"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"slices"
+	"sync"
+	"time"
+
+	workerv1 "github.com/assaynet/assay/api/worker/v1"
+	"github.com/assaynet/assay/host/leaflog"
+	"github.com/assaynet/assay/link"
+	"github.com/assaynet/assay/poc/commit"
+)
+
+const (
+	// lobby bounds the connections of strangers that are being refused at a time.
+	// Known keys never wait behind them.
+	lobby = 64
+	// helloTime is how long a connection may take to say who it is.
+	helloTime = 10 * time.Second
+)
+
+var limits = link.Limits{Message: workerv1.MaxMessage, Write: 10 * time.Second, Ping: 15 * time.Second}
+
+var (
+	// ErrConfig reports a fleet that cannot be made.
+	ErrConfig = errors.New("fleet: configuration")
+	// ErrGoal reports a goal that makes no sense.
+	ErrGoal = errors.New("fleet: goal")
+	// ErrRerun reports samples that could not be run again.
+	ErrRerun = errors.New("fleet: rerun")
+
+	errStopping = errors.New("the host is stopping; reconnect later")
+	errReplaced = errors.New("another connection of this node took over")
+)
+
+// Config says who the host is and whom it admits.
+type Config struct {
+	HostKey ed25519.PrivateKey
+	// Listen is the address to listen on, host:port; port 0 takes a free one.
+	Listen string
+	// Advertise is the host:port that workers dial, where it is not the listening
+	// address (behind a router). Optional.
+	Advertise   string
+	Chain       string // chain id
+	Participant string // the host's account
+	// Allow names the node of a device key, or refuses it. It is called for every
+	// connection and must be quick and safe for concurrent use.
+	Allow  func(key ed25519.PublicKey) (node string, ok bool)
+	Logs   *leaflog.Store
+	Logger *slog.Logger // optional
+}
+
+// Fleet is all workers of one host. Lock order: Fleet.mu, conn.mu, desk.mu.
+type Fleet struct {
+	config   Config
+	log      *slog.Logger
+	listener net.Listener
+	url      string
+	lobby    chan struct{} // holds one token per stranger
+	desk     *desk
+
+	mu       sync.Mutex
+	stopping bool
+	serving  sync.WaitGroup // handlers; Add only under mu while not stopping
+	goal     Goal
+	nodes    map[string]*node
+	changed  chan struct{} // closed and replaced when a worker comes or goes
+	unknown  map[string]bool
+}
+
+// node outlives its connections.
+type node struct {
+	conn *conn // nil while not connected
+	last WorkerStatus
+}
+
+// New listens. The caller runs [Fleet.Run] next, which closes the listener.
+func New(c Config) (*Fleet, error) {
+	switch {
+	case len(c.HostKey) != ed25519.PrivateKeySize:
+		return nil, fmt.Errorf("%w: no host key", ErrConfig)
+	case c.Chain == "" || c.Participant == "" || c.Allow == nil || c.Logs == nil:
+		return nil, fmt.Errorf("%w: chain, participant, allow-list and logs are needed", ErrConfig)
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	listener, err := net.Listen("tcp", c.Listen)
+	if err != nil {
+		return nil, fmt.Errorf("fleet: listen for workers: %w", err)
+	}
+	at := c.Advertise
+	if at == "" {
+		addr := listener.Addr().(*net.TCPAddr)
+		if addr.IP.IsUnspecified() {
+			addr.IP = net.IPv4(127, 0, 0, 1)
+		}
+		at = addr.String()
+	}
+	address := link.Address{HostPort: at, Fingerprint: link.FingerprintOf(c.HostKey.Public().(ed25519.PublicKey))}
+	return &Fleet{
+		config:   c,
+		log:      c.Logger,
+		listener: listener,
+		url:      address.String(),
+		lobby:    make(chan struct{}, lobby),
+		desk:     newDesk(),
+		goal:     Goal{Kind: Idle, Reason: "the host has not said what to do yet"},
+		nodes:    map[string]*node{},
+		changed:  make(chan struct{}),
+		unknown:  map[string]bool{},
+	}, nil
+}
+
+// URL is what a worker is started with: assay://host:port#fingerprint.
+func (f *Fleet) URL() string { return f.url }
+
+// Run serves the workers until ctx ends, which is no error.
+func (f *Fleet) Run(ctx context.Context) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	tls, err := link.ServerTLS(f.config.HostKey)
+	if err != nil {
+		f.listener.Close()
+		return err
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET "+workerv1.Path, func(w http.ResponseWriter, r *http.Request) {
+		f.mu.Lock()
+		if f.stopping {
+			f.mu.Unlock()
+			http.Error(w, errStopping.Error(), http.StatusServiceUnavailable)
+			return
+		}
+		f.serving.Add(1)
+		f.mu.Unlock()
+		defer f.serving.Done()
+		f.serve(ctx, w, r)
+	})
+	server := &http.Server{
+		Handler:           mux,
+		TLSConfig:         tls,
+		ConnContext:       link.ConnContext,
+		ReadHeaderTimeout: helloTime, // covers the handshake
+		IdleTimeout:       helloTime,
+		MaxHeaderBytes:    8 << 10,
+		ErrorLog:          slog.NewLogLogger(f.log.Handler(), slog.LevelDebug),
+	}
+	served := make(chan error, 1)
+	go func() { served <- server.ServeTLS(f.listener, "", "") }()
+	select {
+	case <-ctx.Done():
+		err = nil
+	case err = <-served:
+		err = fmt.Errorf("fleet: serve workers: %w", err)
+		served <- nil
+	}
+	f.mu.Lock()
+	f.stopping = true
+	f.mu.Unlock()
+	cancel(errStopping)
+	server.Close()
+	<-served
+	f.serving.Wait()
+	return err
+}
+
+// serve is the life of one connection.
+func (f *Fleet) serve(ctx context.Context, w http.ResponseWriter, r *http.Request) {
+	key, err := link.PeerKey(*r.TLS)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusForbidden)
+		return
+	}
+	node, known := f.config.Allow(key)
+	known = known && commit.ValidNode(node) == nil
+	if !known {
+		select {
+		case f.lobby <- struct{}{}:
+			defer func() { <-f.lobby }()
+		default:
+			http.Error(w, "too many unknown workers at once", http.StatusServiceUnavailable)
+			return
+		}
+	}
+	socket, err := link.Accept(w, r, limits)
+	if err != nil {
+		return // the request was answered
+	}
+	defer socket.Abort()
+	log := f.log.With("key", hex.EncodeToString(key), "addr", r.RemoteAddr)
+	hello, refusal := f.hear(ctx, socket, key)
+	if hello != nil && !known {
+		next := "ask the host's owner to run: assay host allow " + hex.EncodeToString(key)
+		refusal = &workerv1.Refuse{Reason: "this host does not know key " + hex.EncodeToString(key), NextStep: next}
+		f.noteUnknown(key, next)
+	}
+	if refusal != nil {
+		log.Debug("worker refused", "reason", refusal.Reason)
+		_ = f.send(ctx, socket, &workerv1.Envelope{Message: &workerv1.Envelope_Refuse{Refuse: refusal}})
+		socket.Close(refusal.Reason)
+		return
+	}
+	if hello == nil {
+		return // it broke
+	}
+	c := newConn(f, node, key, socket, hello)
+	welcome := &workerv1.Welcome{Chain: f.config.Chain, Participant: f.config.Participant, Node: node}
+	if f.send(ctx, socket, &workerv1.Envelope{Message: &workerv1.Envelope_Welcome{Welcome: welcome}}) != nil {
+		return
+	}
+	f.join(c)
+	log = log.With("node", c.node)
+	log.Info("worker connected", "engine", c.hello.Engine, "agent", c.hello.Agent)
+	err = c.run(ctx)
+	f.leave(c, err)
+	log.Info("worker gone", "reason", err)
+}
+
+// hear waits for the Hello and returns it, or why it is refused, or neither when
+// the connection broke.
+func (f *Fleet) hear(ctx context.Context, socket *link.Socket, key ed25519.PublicKey) (*workerv1.Hello, *workerv1.Refuse) {
+	first, cancel := context.WithTimeout(ctx, helloTime)
+	defer cancel()
+	message, err := socket.Receive(first)
+	if err != nil {
+		return nil, nil
+	}
+	e, err := workerv1.FromWorker(message)
+	if err != nil {
+		return nil, &workerv1.Refuse{Reason: workerv1.Clip(err.Error(), workerv1.MaxText)}
+	}
+	hello := e.GetHello()
+	switch {
+	case hello == nil:
+		return nil, &workerv1.Refuse{Reason: "the first message must be Hello"}
+	case hello.Protocol != workerv1.Protocol:
+		return nil, &workerv1.Refuse{
+			Reason:   fmt.Sprintf("this host speaks worker protocol %d, the worker %d", workerv1.Protocol, hello.Protocol),
+			NextStep: "run the same version of assay on both machines",
+		}
+	case !key.Equal(ed25519.PublicKey(hello.Key)):
+		return nil, &workerv1.Refuse{Reason: "the key in Hello is not the connection's"}
+	case !hello.SelfTestOk:
+		return nil, &workerv1.Refuse{
+			Reason:   "engine " + hello.Engine + " failed its self-test",
+			NextStep: "run: assay-worker selftest",
+		}
+	}
+	return hello, nil
+}
+
+// noteUnknown logs each unknown key once; a flood of them is not written down.
+func (f *Fleet) noteUnknown(key ed25519.PublicKey, next string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if k := string(key); !f.unknown[k] && len(f.unknown) < 256 {
+		f.unknown[k] = true
+		f.log.Warn("a worker with an unknown key asks to join", "key", hex.EncodeToString(key), "next", next)
+	}
+}
+
+func (f *Fleet) send(ctx context.Context, socket *link.Socket, e *workerv1.Envelope) error {
+	message, err := workerv1.Encode(e)
+	if err != nil {
+		return err
+	}
+	return socket.Send(ctx, message)
+}
+
+// join makes c the node's connection and puts it on the goal. The one before,
+// if any, stores nothing more from here on.
+func (f *Fleet) join(c *conn) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	n := f.nodes[c.node]
+	if n == nil {
+		n = &node{}
+		f.nodes[c.node] = n
+	}
+	if n.conn != nil {
+		n.conn.end(errReplaced)
+	}
+	n.conn = c
+	c.aim(f.goal)
+	f.announce()
+}
+
+func (f *Fleet) leave(c *conn, why error) {
+	c.end(why)
+	f.desk.leave(c)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if n := f.nodes[c.node]; n.conn == c {
+		n.conn = nil
+		n.last = c.status()
+		n.last.Connected = false
+		n.last.State, n.last.Reason, n.last.Until = "away", workerv1.Clip("not connected: "+why.Error(), workerv1.MaxText), ""
+		f.announce()
+	}
+}
+
+// announce wakes whoever waits for workers to come or go. The caller holds mu.
+func (f *Fleet) announce() {
+	close(f.changed)
+	f.changed = make(chan struct{})
+}
+
+// SetGoal puts every worker, present and future, on a goal. When it returns, no
+// leaf that belongs to an earlier goal is stored any more. Stating the same
+// goal again disturbs nobody. Errors wrap ErrGoal.
+func (f *Fleet) SetGoal(g Goal) error {
+	if err := g.valid(); err != nil {
+		return err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.goal = g
+	for _, n := range f.nodes {
+		if n.conn != nil {
+			n.conn.aim(g)
+		}
+	}
+	return nil
+}
+
+// Ready lists the nodes whose worker has built the model of an epoch and is
+// connected, in order.
+func (f *Fleet) Ready(epoch uint64) []string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var ready []string
+	for name, n := range f.nodes {
+		if n.conn != nil && n.conn.builtFor(epoch) {
+			ready = append(ready, name)
+		}
+	}
+	slices.Sort(ready)
+	return ready
+}
+
+// NodeProof returns a node's device key and its signature over
+// seed.Possession(chain, "node/<node>", participant, key). It waits, with ctx,
+// for the node to be connected.
+func (f *Fleet) NodeProof(ctx context.Context, name string) (ed25519.PublicKey, []byte, error) {
+	for {
+		f.mu.Lock()
+		var c *conn
+		if n := f.nodes[name]; n != nil {
+			c = n.conn
+		}
+		changed := f.changed
+		f.mu.Unlock()
+		var proved <-chan struct{}
+		if c != nil {
+			proved = c.prove()
+		}
+		select {
+		case <-proved:
+			return c.key, c.proof, nil
+		case <-changed:
+		case <-ctx.Done():
+			return nil, nil, fmt.Errorf("fleet: proof of node %s: %w", name, context.Cause(ctx))
+		}
+	}
+}
+
+// WorkerStatus is what the host knows of one worker.
+type WorkerStatus struct {
+	Node      string   `json:"node"`
+	Key       string   `json:"key"` // hex
+	Connected bool     `json:"connected"`
+	Agent     string   `json:"agent"`
+	Engine    string   `json:"engine"`
+	Devices   []string `json:"devices,omitempty"`
+	// State is one of the protocol's states in lower case, or "away".
+	State  string `json:"state"`
+	Reason string `json:"reason,omitempty"` // why, always there when nothing is computed
+	Until  string `json:"until,omitempty"`
+
+	Epoch   uint64 `json:"epoch,omitempty"`
+	Segment uint32 `json:"segment,omitempty"`
+	// Rate1m is the worker's own figure, units per 1,000 seconds over a minute.
+	Rate1m uint64 `json:"rate_1m_milli"`
+	Size   uint64 `json:"stored"` // durable leaves of the segment
+	LoadMS uint64 `json:"load_ms,omitempty"`
+	// Accepted counts leaves stored over this connection, Late those that came
+	// after their segment, Reruns samples run again.
+	Accepted uint64 `json:"accepted"`
+	Late     uint64 `json:"late"`
+	Reruns   uint64 `json:"reruns"`
+}
+
+// Status lists all nodes that were ever connected, in order.
+func (f *Fleet) Status() []WorkerStatus {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	all := make([]WorkerStatus, 0, len(f.nodes))
+	for _, n := range f.nodes {
+		if n.conn != nil {
+			all = append(all, n.conn.status())
+		} else {
+			all = append(all, n.last)
+		}
+	}
+	slices.SortFunc(all, func(a, b WorkerStatus) int { return cmp.Compare(a.Node, b.Node) })
+	return all
+}
