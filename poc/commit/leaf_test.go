@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package commit
+
+import (
+	"bytes"
+	"crypto/ed25519"
+	"encoding/hex"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+)
+
+func exampleLeaf() Leaf {
+	return Leaf{Class: 1, Node: "gpu-0", Index: 0x0102, Norm: 0x0a0b0c, Digest: [32]byte{0xdd, 31: 0xee}}
+}
+
+func TestLeafLayout(t *testing.T) {
+	want := "01" + "01" + "01" + "05" + hex.EncodeToString([]byte("gpu-0")) +
+		"0201000000000000" + "0c0b0a0000000000" + "dd" + strings.Repeat("00", 30) + "ee"
+	if got := hex.EncodeToString(exampleLeaf().Append(nil)); got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+	if got := exampleLeaf().Hash(); got != LeafHash(exampleLeaf().Append(nil)) {
+		t.Errorf("hash %x", got)
+	}
+	if n := testing.AllocsPerRun(100, func() { exampleLeafHash() }); n != 0 {
+		t.Errorf("%v allocations per leaf hash", n)
+	}
+}
+
+func exampleLeafHash() Hash { return exampleLeaf().Hash() }
+
+func drawLeaf(t *rapid.T) Leaf {
+	return Leaf{
+		Class:  rapid.Uint8Min(1).Draw(t, "class"),
+		Node:   rapid.StringMatching(`[a-z0-9-]{1,32}`).Draw(t, "node"),
+		Index:  rapid.Uint64Max(MaxSize-1).Draw(t, "index"),
+		Norm:   rapid.Uint64().Draw(t, "norm"),
+		Digest: [32]byte(rapid.SliceOfN(rapid.Byte(), 32, 32).Draw(t, "digest")),
+	}
+}
+
+func TestPropertyLeafRoundTrip(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		leaf := drawLeaf(t)
+		b := leaf.Append(nil)
+		if len(b) > MaxLeafSize {
+			t.Fatalf("%d bytes", len(b))
+		}
+		back, err := ParseLeaf(b)
+		if err != nil || back != leaf {
+			t.Fatalf("%+v, %v", back, err)
+		}
+		other := drawLeaf(t)
+		if other != leaf && other.Hash() == leaf.Hash() {
+			t.Fatal("two leaves with one hash")
+		}
+	})
+}
+
+func TestParseLeafRefuses(t *testing.T) {
+	good := exampleLeaf().Append(nil)
+	change := func(at int, b byte) []byte {
+		out := slices.Clone(good)
+		out[at] = b
+		return out
+	}
+	long := exampleLeaf()
+	long.Node = strings.Repeat("a", 33)
+	veryLong := exampleLeaf()
+	veryLong.Node = strings.Repeat("a", 300)
+	for name, b := range map[string][]byte{
+		"nothing":          nil,
+		"three bytes":      good[:3],
+		"one byte short":   good[:len(good)-1],
+		"one byte more":    append(slices.Clone(good), 0),
+		"version":          change(0, 2),
+		"kind":             change(1, 2),
+		"class 0":          change(2, 0),
+		"node length":      change(3, 4),
+		"node empty":       append([]byte{1, 1, 1, 0}, make([]byte, 48)...),
+		"node upper case":  change(4, 'G'),
+		"node with zero":   change(4, 0),
+		"node too long":    long.Append(nil),
+		"node far too":     veryLong.Append(nil),
+		"index 2^48":       change(4+5+6, 1),
+		"index 2^48 - 1":   slices.Concat(good[:9], bytes.Repeat([]byte{0xff}, 6), good[15:]),
+		"length past end":  change(3, 255),
+		"length of nought": change(3, 0),
+	} {
+		if leaf, err := ParseLeaf(b); !errors.Is(err, ErrLeaf) {
+			t.Errorf("%s: %+v, %v", name, leaf, err)
+		}
+	}
+}
+
+func TestValidNode(t *testing.T) {
+	for _, id := range []string{"a", "0", "-", "gpu-0", strings.Repeat("z", 32)} {
+		if err := ValidNode(id); err != nil {
+			t.Errorf("%q: %v", id, err)
+		}
+	}
+	for _, id := range []string{"", "A", "gpu_0", "gpu 0", "gpu/0", "é", strings.Repeat("z", 33), "a\x00"} {
+		if err := ValidNode(id); !errors.Is(err, ErrLeaf) {
+			t.Errorf("%q: %v", id, err)
+		}
+	}
+}
+
+func exampleStatement() Statement {
+	return Statement{
+		Chain: "assay-test", Epoch: 7, Segment: 1, Participant: "cpc1example", Node: "gpu-0",
+		Class: "nano", Root: Hash{1}, Count: 100,
+	}
+}
+
+func TestStatementSignature(t *testing.T) {
+	key := ed25519.NewKeyFromSeed(make([]byte, 32))
+	public := key.Public().(ed25519.PublicKey)
+	s := exampleStatement()
+	sig := s.Sign(key)
+	if err := s.Verify(public, sig); err != nil {
+		t.Fatal(err)
+	}
+	changed := map[string]func(*Statement){
+		"chain":               func(s *Statement) { s.Chain = "assay-tesu" },
+		"epoch":               func(s *Statement) { s.Epoch++ },
+		"segment":             func(s *Statement) { s.Segment++ },
+		"participant":         func(s *Statement) { s.Participant += "x" },
+		"node":                func(s *Statement) { s.Node = "gpu-1" },
+		"class":               func(s *Statement) { s.Class = "small" },
+		"root":                func(s *Statement) { s.Root[31]++ },
+		"count":               func(s *Statement) { s.Count++ },
+		"chain | participant": func(s *Statement) { s.Chain, s.Participant = s.Chain+"c", s.Participant[1:] },
+		"node | class":        func(s *Statement) { s.Node, s.Class = "gpu-0n", "ano" },
+		// Malformed ones are refused before their signature is looked at.
+		"no chain":      func(s *Statement) { s.Chain = "" },
+		"segment 0":     func(s *Statement) { s.Segment = 0 },
+		"node id":       func(s *Statement) { s.Node = "GPU" },
+		"count 2^48":    func(s *Statement) { s.Count = MaxSize + 1 },
+		"none but root": func(s *Statement) { s.Count = 0 },
+	}
+	for name, change := range changed {
+		other := s
+		change(&other)
+		if err := other.Verify(public, sig); !errors.Is(err, ErrStatement) {
+			t.Errorf("another %s: %v", name, err)
+		}
+		if cmp.Equal(other.SignBytes(), s.SignBytes()) {
+			t.Errorf("another %s: the same bytes are signed", name)
+		}
+	}
+	for name, err := range map[string]error{
+		"short key":       s.Verify(public[:31], sig),
+		"no key":          s.Verify(nil, sig),
+		"short signature": s.Verify(public, sig[:63]),
+		"no signature":    s.Verify(public, nil),
+		"signature bit":   s.Verify(public, append([]byte{sig[0] ^ 1}, sig[1:]...)),
+	} {
+		if !errors.Is(err, ErrStatement) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	empty := s
+	empty.Root, empty.Count = EmptyRoot, 0
+	if err := empty.Verify(public, empty.Sign(key)); err != nil {
+		t.Errorf("an empty log: %v", err)
+	}
+}
