@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package host
+
+import (
+	"bytes"
+	"crypto/ed25519"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/pelletier/go-toml/v2"
+
+	"github.com/assaynet/assay/poc/commit"
+)
+
+// Config is host.toml. Every key is required unless it says otherwise; unknown keys are refused.
+type Config struct {
+	// Chain is the chain id.
+	Chain string `toml:"chain"`
+	// Participant is the account on whose behalf the host acts, cpc1...
+	Participant string `toml:"participant"`
+	// GRPC is the address of a node's gRPC server; the participant's own node, which signs heartbeats.
+	GRPC string `toml:"grpc"`
+	// Key names the hot key in the keyring.
+	Key string `toml:"key"`
+	// KeyringBackend is file, os or test; test stores keys unprotected and is for localnet.
+	KeyringBackend string `toml:"keyring_backend"`
+	// Listen is where workers connect, host:port. Port 0 takes a free one.
+	Listen string `toml:"listen"`
+	// Advertise is the host name or address that workers dial, if it differs from Listen. Optional.
+	Advertise string `toml:"advertise,omitempty"`
+	// Status is where the status document is served, on this machine only. Empty: not served.
+	Status string `toml:"status"`
+	// Workers are the machines that may connect: node id = device key in hex (`assay-worker id` prints it).
+	Workers map[string]string `toml:"workers"`
+}
+
+// ConfigFile, KeyFile and the folders a host uses, below its home.
+const (
+	configName  = "config/host.toml"
+	keyringName = "keyring"
+	leavesName  = "data/leaves"
+	verdictName = "data/verdicts"
+	// EvidenceName is the folder of evidence files below a host's home.
+	EvidenceName = "evidence"
+)
+
+// ConfigPath is where a home's configuration lies.
+func ConfigPath(home string) string { return filepath.Join(home, configName) }
+
+// Load reads and checks host.toml below home.
+func Load(home string) (Config, error) {
+	path := ConfigPath(home)
+	raw, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return Config{}, fmt.Errorf("host: no %s: create it with `assay init participant --home %s`", path, home)
+	} else if err != nil {
+		return Config{}, fmt.Errorf("host: %w", err)
+	}
+	var c Config
+	d := toml.NewDecoder(bytes.NewReader(raw))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&c); err != nil {
+		var strict *toml.StrictMissingError
+		if errors.As(err, &strict) {
+			return c, fmt.Errorf("host: %s has keys that do not exist:\n%s", path, strict.String())
+		}
+		return c, fmt.Errorf("host: %s: %w", path, err)
+	}
+	if err := c.Valid(); err != nil {
+		return c, fmt.Errorf("host: %s: %w", path, err)
+	}
+	return c, nil
+}
+
+// Save writes host.toml below home with every key documented.
+func (c Config) Save(home string) error {
+	if err := c.Valid(); err != nil {
+		return err
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "# Configuration of `assay host`. Unknown keys are refused.\n\n")
+	line := func(comment, key, value string) { fmt.Fprintf(&b, "# %s\n%s = %q\n\n", comment, key, value) }
+	line("The chain's id.", "chain", c.Chain)
+	line("The account on whose behalf this host acts.", "participant", c.Participant)
+	line("gRPC address of the participant's own node.", "grpc", c.GRPC)
+	line("Name of the hot key in the keyring; it holds only grants for protocol messages.", "key", c.Key)
+	line("Keyring backend: file, os, or test (unprotected, for localnet).", "keyring_backend", c.KeyringBackend)
+	line("Where workers connect; port 0 takes a free one.", "listen", c.Listen)
+	if c.Advertise != "" {
+		line("What workers dial, if it differs from listen.", "advertise", c.Advertise)
+	}
+	line("Where the status document is served (this machine only); empty: nowhere.", "status", c.Status)
+	b.WriteString("# Machines that may connect: node id = device key (`assay-worker id` prints it; `assay host allow` adds a line).\n[workers]\n")
+	for _, id := range sortedIDs(c.Workers) {
+		fmt.Fprintf(&b, "%s = %q\n", id, c.Workers[id])
+	}
+	path := ConfigPath(home)
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return err
+	}
+	tmp := path + ".new"
+	if err := os.WriteFile(tmp, []byte(b.String()), 0o600); err != nil {
+		return err
+	}
+	return os.Rename(tmp, path)
+}
+
+// Valid checks a configuration on its own.
+func (c Config) Valid() error {
+	for _, f := range []struct{ key, value string }{
+		{"chain", c.Chain}, {"participant", c.Participant}, {"grpc", c.GRPC}, {"key", c.Key}, {"keyring_backend", c.KeyringBackend}, {"listen", c.Listen},
+	} {
+		if f.value == "" {
+			return fmt.Errorf("%s is empty", f.key)
+		}
+	}
+	if !strings.HasPrefix(c.Participant, "cpc1") {
+		return fmt.Errorf("participant %q is not an address cpc1...", c.Participant)
+	}
+	seen := map[string]string{}
+	for _, id := range sortedIDs(c.Workers) {
+		if err := commit.ValidNode(id); err != nil {
+			return fmt.Errorf("worker %q: %w", id, err)
+		}
+		key, err := hex.DecodeString(c.Workers[id])
+		if err != nil || len(key) != ed25519.PublicKeySize {
+			return fmt.Errorf("worker %s: the device key must be %d bytes in hex, as `assay-worker id` prints it", id, ed25519.PublicKeySize)
+		}
+		if other, ok := seen[string(key)]; ok {
+			return fmt.Errorf("workers %s and %s have the same device key", other, id)
+		}
+		seen[string(key)] = id
+	}
+	return nil
+}

@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package host is a participant's daemon: it owns the hot key and the host key, manages workers, keeps their
+// leaves, and does on the chain what each phase asks of a participant.
+//
+//	chain ──poll──▶ Run ──goal──▶ fleet ──▶ workers
+//	  ▲              │               │
+//	  └── submit ◀───┤               ▼
+//	                 └─verdicts─  leaflog
+//
+// The host keeps no plan of its own. At each block it reads where the epoch stands and what the chain already has
+// of it, and brings about what is missing: a goal for the workers, a commitment, an opening, a verdict. So it can
+// be killed at any moment and started again; what must not be lost is on disk before anyone was told (leaves in
+// leaflog, a verdict's salt and body in its own file).
+//
+// Everything it does, does not do, and until when, is one Status document: on the terminal, over HTTP, as JSON.
+package host

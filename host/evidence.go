@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package host
+
+import (
+	"context"
+	"encoding/hex"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
+	"github.com/assaynet/assay/poc/commit"
+	"github.com/assaynet/assay/poc/proof"
+	"github.com/assaynet/assay/poc/work/transformer"
+)
+
+// writeEvidence stores, for every leaf that the chain judged in an epoch, a file that proves the judgement offline.
+func (h *Host) writeEvidence(ctx context.Context, e sprintv1.Epoch) error {
+	if h.evidence[e.Number] {
+		return nil
+	}
+	judged, err := h.sprint.Judgements(ctx, &sprintv1.QueryJudgementsRequest{Epoch: e.Number})
+	if err != nil {
+		return fmt.Errorf("asking for the judgements of epoch %d: %w", e.Number, err)
+	}
+	for _, j := range judged.Judgements {
+		f, err := Evidence(ctx, h.sprint, h.config.Chain, e, j)
+		if err != nil {
+			return fmt.Errorf("evidence on leaf %d of node %s of %s: %w", j.Leaf.Nonce, j.Leaf.Node, j.Leaf.Participant, err)
+		}
+		raw, err := f.Marshal()
+		if err != nil {
+			return err
+		}
+		dir := filepath.Join(h.o.Home, EvidenceName)
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			return err
+		}
+		path := filepath.Join(dir, EvidenceFile(e.Number, j))
+		if err := os.WriteFile(path, raw, 0o644); err != nil {
+			return err
+		}
+		h.log.Info("evidence written", "epoch", e.Number, "participant", j.Leaf.Participant, "leaf", j.Leaf.Nonce, "path", path)
+	}
+	h.evidence[e.Number] = true
+	return nil
+}
+
+// EvidenceFile names the file of one judgement.
+func EvidenceFile(epoch uint64, j sprintv1.Judgement) string {
+	claim := proof.Honest
+	if j.Mismatch {
+		claim = proof.Forged
+	}
+	return fmt.Sprintf("epoch-%d-%s-%s-segment-%d-leaf-%d-%s.json", epoch, j.Leaf.Participant, j.Leaf.Node, j.Leaf.Segment, j.Leaf.Nonce, claim)
+}
+
+// Evidence builds the offline evidence of one judgement from what the chain holds.
+func Evidence(ctx context.Context, chain sprintv1.QueryClient, chainID string, e sprintv1.Epoch, j sprintv1.Judgement) (proof.File, error) {
+	l := j.Leaf
+	f := proof.File{Version: proof.Version, Claim: proof.Honest, Chain: chainID, Epoch: e.Number, Class: e.Params.Class,
+		Seed1: hex.EncodeToString(e.Seed1), SegmentSeed: hex.EncodeToString(e.Segments[l.Segment-1].Seed),
+		Participant: l.Participant, Node: l.Node, Segment: l.Segment, Nonce: l.Nonce,
+		Note: fmt.Sprintf("judged by the chain at block %d", j.Height)}
+	if j.Mismatch {
+		f.Claim = proof.Forged
+	}
+	members, err := chain.Members(ctx, &sprintv1.QueryMembersRequest{Epoch: e.Number})
+	if err != nil {
+		return f, err
+	}
+	for _, m := range members.Members {
+		if m.Participant == l.Participant {
+			f.HostKey = hex.EncodeToString(m.HostKey)
+		}
+	}
+	commits, err := chain.Commits(ctx, &sprintv1.QueryCommitsRequest{Epoch: e.Number, Participant: l.Participant})
+	if err != nil {
+		return f, err
+	}
+	for _, c := range commits.Commits {
+		if c.Node == l.Node && c.Segment == l.Segment {
+			f.Count, f.Root, f.Signature = c.Count, hex.EncodeToString(c.Root), hex.EncodeToString(c.Signature)
+		}
+	}
+	samples, err := chain.Samples(ctx, &sprintv1.QuerySamplesRequest{Epoch: e.Number, Participant: l.Participant})
+	if err != nil {
+		return f, err
+	}
+	opening, err := chain.Opening(ctx, &sprintv1.QueryOpeningRequest{Epoch: e.Number, Participant: l.Participant})
+	if err != nil {
+		return f, err
+	}
+	return withPath(f, l, samples.Leaves, opening.Opening)
+}
+
+// withPath cuts one leaf's inclusion path out of the multiproof of its log.
+func withPath(f proof.File, leaf sprintv1.LeafRef, samples []sprintv1.LeafRef, o sprintv1.Opening) (proof.File, error) {
+	class, err := transformer.ByName(f.Class)
+	if err != nil {
+		return f, err
+	}
+	var nonces []uint64
+	which := -1
+	for _, s := range samples {
+		if s.Node == leaf.Node && s.Segment == leaf.Segment {
+			if s.Nonce == leaf.Nonce {
+				which = len(nonces)
+			}
+			nonces = append(nonces, s.Nonce)
+		}
+	}
+	for _, log := range o.Logs {
+		if log.Node != leaf.Node || log.Segment != leaf.Segment || which < 0 {
+			continue
+		}
+		leaves := make([]commit.Hash, len(nonces))
+		for i, nonce := range nonces {
+			norm, digest := recordAt(log.Leaves, i)
+			leaves[i] = commit.Leaf{Class: class.ID, Node: leaf.Node, Index: nonce, Norm: norm, Digest: digest}.Hash()
+			if i == which {
+				f.Norm, f.Digest = norm, hex.EncodeToString(digest[:])
+			}
+		}
+		hashes := make([]commit.Hash, len(log.Proof)/32)
+		for i := range hashes {
+			hashes[i] = commit.Hash(log.Proof[32*i:])
+		}
+		path, err := commit.ExtractInclusion(f.Count, nonces, leaves, hashes, which)
+		if err != nil {
+			return f, err
+		}
+		f.Path = []string{}
+		for _, hash := range path {
+			f.Path = append(f.Path, hex.EncodeToString(hash[:]))
+		}
+		return f, nil
+	}
+	return f, fmt.Errorf("leaf %d of node %s, segment %d, is not among those opened", leaf.Nonce, leaf.Node, leaf.Segment)
+}

@@ -1,0 +1,254 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package host
+
+import (
+	"bytes"
+	"context"
+	"crypto/ed25519"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+
+	"github.com/cosmos/cosmos-sdk/codec"
+	"github.com/cosmos/cosmos-sdk/crypto/keyring"
+
+	registryv1 "github.com/assaynet/assay/api/registry/v1"
+	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
+	"github.com/assaynet/assay/host/fleet"
+	"github.com/assaynet/assay/host/leaflog"
+	"github.com/assaynet/assay/host/submit"
+	"github.com/assaynet/assay/poc/work"
+)
+
+// pollEvery is how often the chain is asked for news. A poll cannot miss an event and needs no recovery.
+const pollEvery = 200 * time.Millisecond
+
+// Tamper lets an adversary bend what a host says, for `localnet --cheat` and for tests; nil changes nothing.
+type Tamper struct {
+	// Open returns the opening to post, or nil to withhold it.
+	Open func(*sprintv1.MsgOpen) *sprintv1.MsgOpen
+	// Verdict bends a verdict before it is committed to.
+	Verdict func(*sprintv1.VerdictBody)
+}
+
+// Options are what a host needs beside its configuration.
+type Options struct {
+	Home    string
+	HostKey ed25519.PrivateKey
+	// Keys may be nil: then the keyring below Home is opened with Stdin for a passphrase.
+	Keys   keyring.Keyring
+	Stdin  io.Reader
+	Logger *slog.Logger
+	// Started is called once workers can connect, with their URL and the address of the status server.
+	Started func(url, status string)
+	// Engine double-checks what workers find before anyone is accused; the reference by default.
+	Engine work.Engine
+	Tamper *Tamper
+}
+
+// Host is one participant's daemon.
+type Host struct {
+	config Config
+	o      Options
+	log    *slog.Logger
+
+	conn     *grpc.ClientConn
+	sprint   sprintv1.QueryClient
+	registry registryv1.QueryClient
+	local    registryv1.LocalClient
+	queue    *submit.Queue
+	fleet    *fleet.Fleet
+	leaves   *leaflog.Store
+	board    board
+
+	// what follows belongs to the loop of Run
+	last     sprintv1.QueryCurrentResponse
+	checks   checks
+	evidence map[uint64]bool // epochs whose evidence is written
+	bindings map[string]registryv1.Node
+}
+
+// OpenKeyring opens the keyring below a host's home.
+func OpenKeyring(home, backend string, stdin io.Reader, encoding submit.Encoding) (keyring.Keyring, error) {
+	keys, err := keyring.New("assay", backend, filepath.Join(home, keyringName), stdin, encoding.Codec)
+	if err != nil {
+		return nil, fmt.Errorf("host: keyring below %s (backend %s): %w", home, backend, err)
+	}
+	return keys, nil
+}
+
+// Dial connects to a node's gRPC server. The connection is plain: the node is the participant's own, on the same
+// machine or behind a tunnel of its owner.
+func Dial(address string, encoding submit.Encoding) (*grpc.ClientConn, error) {
+	conn, err := grpc.NewClient(address, grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithDefaultCallOptions(grpc.ForceCodec(codec.NewProtoCodec(encoding.Registry).GRPCCodec()), grpc.MaxCallRecvMsgSize(64<<20)))
+	if err != nil {
+		return nil, fmt.Errorf("host: node at %s: %w", address, err)
+	}
+	return conn, nil
+}
+
+// Run is the daemon: it returns when ctx ends (nil) or on an error that waiting does not mend.
+func Run(ctx context.Context, c Config, o Options) error {
+	if err := c.Valid(); err != nil {
+		return fmt.Errorf("host: configuration: %w", err)
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Engine == nil {
+		o.Engine = work.Reference()
+	}
+	h := &Host{config: c, o: o, log: o.Logger, evidence: map[uint64]bool{}, bindings: map[string]registryv1.Node{}}
+	encoding, err := submit.NewEncoding()
+	if err != nil {
+		return err
+	}
+	if o.Keys == nil {
+		if o.Keys, err = OpenKeyring(o.Home, c.KeyringBackend, o.Stdin, encoding); err != nil {
+			return err
+		}
+	}
+	if h.conn, err = Dial(c.GRPC, encoding); err != nil {
+		return err
+	}
+	defer h.conn.Close()
+	h.sprint, h.registry, h.local = sprintv1.NewQueryClient(h.conn), registryv1.NewQueryClient(h.conn), registryv1.NewLocalClient(h.conn)
+	if h.queue, err = submit.New(submit.Config{Conn: h.conn, Encoding: encoding, Keys: o.Keys, Key: c.Key, Participant: c.Participant, Chain: c.Chain, Logger: o.Logger}); err != nil {
+		return err
+	}
+	if h.leaves, err = leaflog.Open(filepath.Join(o.Home, leavesName)); err != nil {
+		return err
+	}
+	defer h.leaves.Close()
+	if h.fleet, err = fleet.New(fleet.Config{HostKey: o.HostKey, Listen: c.Listen, Advertise: c.Advertise, Chain: c.Chain, Participant: c.Participant,
+		Allow: h.allow, Logs: h.leaves, Logger: o.Logger}); err != nil {
+		return err
+	}
+	h.board.set(func(s *Status) {
+		s.Participant, s.Chain, s.WorkersURL = c.Participant, c.Chain, h.fleet.URL()
+		s.Doing, s.Reason = "starting", "asking the node where the chain stands"
+	})
+	g, ctx := errgroup.WithContext(ctx)
+	statusAt := ""
+	if c.Status != "" {
+		l, err := net.Listen("tcp", c.Status)
+		if err != nil {
+			return fmt.Errorf("host: status at %s: %w: choose another address in host.toml (status)", c.Status, err)
+		}
+		statusAt = l.Addr().String()
+		g.Go(func() error { return serveStatus(ctx, l, h.Status, o.Logger) })
+	}
+	if o.Started != nil {
+		o.Started(h.fleet.URL(), statusAt)
+	}
+	g.Go(func() error { return h.fleet.Run(ctx) })
+	g.Go(func() error { return h.loop(ctx, g) })
+	if err := g.Wait(); err != nil && ctx.Err() == nil {
+		return err
+	} else if err != nil && !errors.Is(err, context.Canceled) {
+		return err
+	}
+	return nil
+}
+
+// Status is the document of this moment.
+func (h *Host) Status() Status {
+	s := h.board.get()
+	s.Workers = h.fleet.Status()
+	s.Queue, s.LastError = h.queue.Status()
+	return s
+}
+
+// allow admits the machines of host.toml.
+func (h *Host) allow(key ed25519.PublicKey) (node string, ok bool) {
+	for id, text := range h.config.Workers {
+		if raw, err := hex.DecodeString(text); err == nil && bytes.Equal(raw, key) {
+			return id, true
+		}
+	}
+	return "", false
+}
+
+// loop reads the chain and acts, block by block.
+func (h *Host) loop(ctx context.Context, g *errgroup.Group) error {
+	ticker := time.NewTicker(pollEvery)
+	defer ticker.Stop()
+	down := false
+	for {
+		if err := h.step(ctx, g); err != nil && ctx.Err() == nil {
+			if !down {
+				h.log.Warn("the node does not answer; trying again", "err", err)
+			}
+			down = true
+			h.board.set(func(s *Status) {
+				s.Reachable, s.Doing, s.Reason = false, "waiting for the node", err.Error()
+			})
+		} else if down && err == nil {
+			down = false
+			h.log.Info("the node answers again")
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C:
+		}
+	}
+}
+
+// step acts on one look at the chain; nothing is done twice for one height.
+func (h *Host) step(ctx context.Context, g *errgroup.Group) error {
+	now, err := h.sprint.Current(ctx, &sprintv1.QueryCurrentRequest{})
+	if err != nil {
+		return fmt.Errorf("asking for the current epoch: %w", err)
+	}
+	h.board.set(func(s *Status) { s.Reachable, s.Height = true, now.Height })
+	if now.Height == h.last.Height {
+		return nil
+	}
+	if now.Epoch.Number != h.last.Epoch.Number || now.Epoch.Phase != h.last.Epoch.Phase {
+		h.log.Info("phase", "epoch", now.Epoch.Number, "stage", PhaseName(now.Epoch.Phase), "height", now.Height, "reason", now.Reason)
+	}
+	if err := h.act(ctx, g, *now); err != nil {
+		return err
+	}
+	h.last = *now
+	return h.queue.Step(ctx, now.Height)
+}
+
+// say puts what the host does into the status document.
+func (h *Host) say(now sprintv1.QueryCurrentResponse, doing, reason string) {
+	h.board.set(func(s *Status) {
+		s.Epoch, s.Phase, s.Doing, s.Reason, s.Until = now.Epoch.Number, PhaseName(now.Epoch.Phase), doing, reason, now.Until
+	})
+}
+
+// PhaseName is a phase in the word that operators see.
+func PhaseName(p sprintv1.Phase) string {
+	names := map[sprintv1.Phase]string{
+		sprintv1.PhaseNone: "none", sprintv1.PhasePrepare: "prepare", sprintv1.PhaseCompute: "compute", sprintv1.PhaseWrapUp: "wrap-up",
+		sprintv1.PhaseChallenge: "challenge", sprintv1.PhaseProof: "proof", sprintv1.PhaseDraw: "draw", sprintv1.PhaseValidate: "validate",
+		sprintv1.PhaseReveal: "reveal", sprintv1.PhaseDispute: "dispute", sprintv1.PhaseFinalised: "finalised",
+	}
+	return names[p]
+}
+
+func sortedIDs(m map[string]string) []string {
+	ids := make([]string, 0, len(m))
+	for id := range m {
+		ids = append(ids, id)
+	}
+	slices.Sort(ids)
+	return ids
+}

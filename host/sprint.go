@@ -1,0 +1,346 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package host
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+
+	"golang.org/x/sync/errgroup"
+
+	registryv1 "github.com/assaynet/assay/api/registry/v1"
+	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
+	"github.com/assaynet/assay/host/fleet"
+	"github.com/assaynet/assay/host/leaflog"
+	"github.com/assaynet/assay/poc/commit"
+	"github.com/assaynet/assay/poc/seed"
+	"github.com/assaynet/assay/poc/work/transformer"
+)
+
+// act does this participant's part of the phase that the chain is in.
+func (h *Host) act(ctx context.Context, g *errgroup.Group, now sprintv1.QueryCurrentResponse) error {
+	e := now.Epoch
+	if e.Number == 0 {
+		h.say(now, "waiting", now.Reason)
+		return h.idle(now)
+	}
+	me, err := h.member(ctx, e.Number)
+	if err != nil {
+		return err
+	}
+	if err := h.bindNodes(ctx, now.Height); err != nil {
+		return err
+	}
+	if me == nil {
+		h.say(now, "waiting", "this participant takes no part in the running epoch; once registered it joins the next one")
+		return h.idle(now)
+	}
+	class, err := transformer.ByName(e.Params.Class)
+	if err != nil {
+		return fmt.Errorf("the chain runs model class %q, which this version does not know: %w", e.Params.Class, err)
+	}
+	switch e.Phase {
+	case sprintv1.PhasePrepare:
+		return h.prepare(ctx, now, class, me)
+	case sprintv1.PhaseCompute, sprintv1.PhaseWrapUp:
+		return h.compute(ctx, now, class, me)
+	case sprintv1.PhaseProof:
+		if err := h.idle(now); err != nil {
+			return err
+		}
+		return h.open(ctx, now)
+	case sprintv1.PhaseValidate:
+		if err := h.idle(now); err != nil {
+			return err
+		}
+		return h.validate(ctx, g, now, class)
+	case sprintv1.PhaseReveal:
+		return h.reveal(now)
+	case sprintv1.PhaseDispute:
+		return h.dispute(ctx, now)
+	case sprintv1.PhaseFinalised:
+		return h.finalised(ctx, now)
+	default:
+		h.say(now, "waiting", now.Reason)
+		return h.idle(now)
+	}
+}
+
+// member returns this participant's place in an epoch, nil if it has none.
+func (h *Host) member(ctx context.Context, epoch uint64) (*sprintv1.Member, error) {
+	res, err := h.sprint.Members(ctx, &sprintv1.QueryMembersRequest{Epoch: epoch})
+	if err != nil {
+		return nil, fmt.Errorf("asking for the members of epoch %d: %w", epoch, err)
+	}
+	for i := range res.Members {
+		if res.Members[i].Participant == h.config.Participant {
+			return &res.Members[i], nil
+		}
+	}
+	return nil, nil
+}
+
+func (h *Host) idle(now sprintv1.QueryCurrentResponse) error {
+	until := ""
+	if now.Until > 0 {
+		until = fmt.Sprintf("block %d", now.Until)
+	}
+	return h.fleet.SetGoal(fleet.Goal{Kind: fleet.Idle, Reason: fmt.Sprintf("epoch %d, %s: %s", now.Epoch.Number, PhaseName(now.Epoch.Phase), now.Reason), Until: until})
+}
+
+// prepare has the workers build the model and reports readiness with a fresh heartbeat.
+func (h *Host) prepare(ctx context.Context, now sprintv1.QueryCurrentResponse, class transformer.Class, me *sprintv1.Member) error {
+	e := now.Epoch
+	if len(e.Seed1) == 0 {
+		h.say(now, "waiting", now.Reason)
+		return h.idle(now)
+	}
+	if err := h.fleet.SetGoal(fleet.Goal{Kind: fleet.Prepare, Epoch: e.Number, Class: class, Seed1: toSeed(e.Seed1),
+		Reason: "build the model", Until: fmt.Sprintf("block %d", e.PrepareUntil)}); err != nil {
+		return err
+	}
+	if me.Live {
+		h.say(now, "ready", now.Reason)
+		return nil
+	}
+	connected, load := 0, uint64(0)
+	for _, w := range h.fleet.Status() {
+		if w.Connected {
+			connected++
+			load = max(load, w.LoadMS)
+		}
+	}
+	ready := len(h.fleet.Ready(e.Number))
+	switch {
+	case connected == 0:
+		h.say(now, "waiting for workers", "no worker is connected; start one with: assay-worker start --host "+h.fleet.URL())
+		return nil
+	case ready < connected:
+		h.say(now, "preparing", fmt.Sprintf("%d of %d workers have built the model", ready, connected))
+		return nil
+	}
+	id := fmt.Sprintf("ready/%d", e.Number)
+	if h.queue.Done(id) {
+		return nil
+	}
+	beat, err := h.local.Heartbeat(ctx, &registryv1.HeartbeatRequest{Participant: h.config.Participant, Epoch: e.Number})
+	if err != nil {
+		return fmt.Errorf("asking the node at %s for a heartbeat (it must be this participant's own validator): %w", h.config.GRPC, err)
+	}
+	h.say(now, "reporting ready", "")
+	h.queue.Want(id, e.PrepareUntil+10, &sprintv1.MsgReady{Participant: h.config.Participant, Epoch: e.Number, LoadMs: load, Height: beat.Height, Signature: beat.Signature})
+	return nil
+}
+
+// compute keeps the workers on the running segment and commits each one that is over.
+func (h *Host) compute(ctx context.Context, now sprintv1.QueryCurrentResponse, class transformer.Class, me *sprintv1.Member) error {
+	e := now.Epoch
+	var running *sprintv1.Segment
+	for i := range e.Segments {
+		if s := &e.Segments[i]; len(s.Seed) > 0 && now.Height < s.End {
+			running = s // the last one whose seed is out and whose time is not over
+		}
+	}
+	if me.Jailed {
+		h.say(now, "jailed", "no vote and no credit until the jail term ends")
+		return h.idle(now)
+	}
+	if running == nil {
+		if err := h.idle(now); err != nil {
+			return err
+		}
+		h.say(now, "waiting", now.Reason)
+	} else {
+		if err := h.fleet.SetGoal(fleet.Goal{Kind: fleet.Compute, Epoch: e.Number, Class: class, Seed1: toSeed(e.Seed1), Segment: running.Index, SegmentSeed: toSeed(running.Seed),
+			Reason: fmt.Sprintf("segment %d of %d", running.Index, len(e.Segments)), Until: fmt.Sprintf("block %d", running.End)}); err != nil {
+			return err
+		}
+		h.say(now, "computing", fmt.Sprintf("segment %d of %d", running.Index, len(e.Segments)))
+	}
+	return h.commit(ctx, now, class, me)
+}
+
+// commit wants a commitment for every log of a segment that is over and still accepted.
+func (h *Host) commit(ctx context.Context, now sprintv1.QueryCurrentResponse, class transformer.Class, me *sprintv1.Member) error {
+	e := now.Epoch
+	sizes := map[string]uint64{}
+	for _, s := range e.Segments {
+		for _, node := range me.Nodes {
+			log, err := h.leaves.Log(leaflog.Key{Epoch: e.Number, Node: node, Segment: s.Index}, class.ID)
+			if err != nil {
+				return fmt.Errorf("leaves of node %s, segment %d: %w", node, s.Index, err)
+			}
+			size := log.Size()
+			sizes[node] += size
+			if now.Height < s.End || now.Height >= s.CommitUntil || size == 0 {
+				continue
+			}
+			id := fmt.Sprintf("commit/%d/%s/%d", e.Number, node, s.Index)
+			if h.queue.Done(id) {
+				continue
+			}
+			root, err := log.Root(size)
+			if err != nil {
+				return err
+			}
+			st := commit.Statement{Chain: h.config.Chain, Epoch: e.Number, Segment: s.Index, Participant: h.config.Participant, Node: node, Class: class.Name, Root: root, Count: size}
+			h.queue.Want(id, s.CommitUntil, &sprintv1.MsgCommit{Participant: h.config.Participant, Epoch: e.Number, Segment: s.Index, Node: node,
+				Count: size, Root: root[:], Signature: st.Sign(h.o.HostKey)})
+		}
+	}
+	h.board.set(func(st *Status) { st.Leaves = sizes })
+	return nil
+}
+
+// open posts every drawn leaf of this participant.
+func (h *Host) open(ctx context.Context, now sprintv1.QueryCurrentResponse) error {
+	e := now.Epoch
+	id := fmt.Sprintf("open/%d", e.Number)
+	if h.queue.Done(id) {
+		h.say(now, "waiting", "opened; others still open their leaves")
+		return nil
+	}
+	samples, err := h.sprint.Samples(ctx, &sprintv1.QuerySamplesRequest{Epoch: e.Number, Participant: h.config.Participant})
+	if err != nil {
+		return fmt.Errorf("asking for the drawn leaves: %w", err)
+	}
+	if len(samples.Leaves) == 0 {
+		h.say(now, "waiting", "nothing was committed in this epoch, so nothing is drawn")
+		return nil
+	}
+	commits, err := h.sprint.Commits(ctx, &sprintv1.QueryCommitsRequest{Epoch: e.Number, Participant: h.config.Participant})
+	if err != nil {
+		return fmt.Errorf("asking for the commitments: %w", err)
+	}
+	msg, err := h.opening(e, samples.Leaves, commits.Commits)
+	if err != nil {
+		return err
+	}
+	if t := h.o.Tamper; t != nil && t.Open != nil {
+		if msg = t.Open(msg); msg == nil {
+			h.say(now, "withholding", "an adversary does not open")
+			return nil
+		}
+	}
+	h.say(now, "opening", fmt.Sprintf("%d drawn leaves", len(samples.Leaves)))
+	h.queue.Want(id, e.ProofUntil, msg)
+	return nil
+}
+
+// opening reads the drawn leaves from the logs, one multiproof per log.
+func (h *Host) opening(e sprintv1.Epoch, leaves []sprintv1.LeafRef, commits []sprintv1.Commit) (*sprintv1.MsgOpen, error) {
+	class, err := transformer.ByName(e.Params.Class)
+	if err != nil {
+		return nil, err
+	}
+	msg := &sprintv1.MsgOpen{Participant: h.config.Participant, Epoch: e.Number}
+	for _, c := range commits {
+		var nonces []uint64
+		for _, l := range leaves {
+			if l.Node == c.Node && l.Segment == c.Segment {
+				nonces = append(nonces, l.Nonce)
+			}
+		}
+		if len(nonces) == 0 {
+			continue
+		}
+		log, err := h.leaves.Log(leaflog.Key{Epoch: e.Number, Node: c.Node, Segment: c.Segment}, class.ID)
+		if err != nil {
+			return nil, err
+		}
+		if log.Size() < c.Count {
+			return nil, fmt.Errorf("log of node %s, segment %d, holds %d leaves but %d were committed: restore %s from where it was lost", c.Node, c.Segment, log.Size(), c.Count, leavesName)
+		}
+		o := sprintv1.LogOpening{Node: c.Node, Segment: c.Segment}
+		for _, nonce := range nonces {
+			r, err := log.Record(nonce)
+			if err != nil {
+				return nil, err
+			}
+			o.Leaves = binary.LittleEndian.AppendUint64(o.Leaves, r.Norm)
+			o.Leaves = append(o.Leaves, r.Digest[:]...)
+		}
+		proof, err := commit.Multi(log, c.Count, nonces)
+		if err != nil {
+			return nil, err
+		}
+		for _, hash := range proof {
+			o.Proof = append(o.Proof, hash[:]...)
+		}
+		msg.Logs = append(msg.Logs, o)
+	}
+	return msg, nil
+}
+
+// finalised notes the outcome, writes evidence of what was proven, and lets go of old leaves.
+func (h *Host) finalised(ctx context.Context, now sprintv1.QueryCurrentResponse) error {
+	e := now.Epoch
+	if err := h.idle(now); err != nil {
+		return err
+	}
+	res, err := h.sprint.Outcomes(ctx, &sprintv1.QueryOutcomesRequest{Epoch: e.Number})
+	if err != nil {
+		return fmt.Errorf("asking for the outcomes of epoch %d: %w", e.Number, err)
+	}
+	for _, o := range res.Outcomes {
+		if o.Participant == h.config.Participant {
+			h.log.Info("epoch finalised", "epoch", e.Number, "reason", o.Reason, "weight", o.WeightAfter)
+			h.board.set(func(s *Status) {
+				s.Outcome = &Outcome{Epoch: e.Number, Result: o.Result.String(), Reason: o.Reason, Weight: o.WeightAfter, Power: o.PowerAfter}
+			})
+		}
+	}
+	h.say(now, "waiting", now.Reason)
+	if err := h.writeEvidence(ctx, e); err != nil {
+		return err
+	}
+	if keep := uint64(e.Params.KeepEpochs) + 1; e.Number > keep {
+		return h.leaves.Prune(e.Number - keep)
+	}
+	return nil
+}
+
+// bindNodes registers machines that are in host.toml and connected but not on chain yet.
+func (h *Host) bindNodes(ctx context.Context, height int64) error {
+	missing := false
+	for _, w := range h.fleet.Status() {
+		if _, ok := h.bindings[w.Node]; w.Connected && !ok {
+			missing = true
+		}
+	}
+	if !missing {
+		return nil
+	}
+	res, err := h.registry.Participant(ctx, &registryv1.QueryParticipantRequest{Address: h.config.Participant})
+	if err != nil {
+		return nil // not registered: the status says so, and `assay host register` mends it
+	}
+	nodes := res.Participant.Nodes
+	known := map[string]bool{}
+	for _, n := range nodes {
+		known[n.Id] = true
+		h.bindings[n.Id] = n
+	}
+	added := ""
+	for _, w := range h.fleet.Status() {
+		if !w.Connected || known[w.Node] {
+			continue
+		}
+		key, proof, err := h.fleet.NodeProof(ctx, w.Node)
+		if err != nil {
+			return err
+		}
+		nodes = append(nodes, registryv1.Node{Id: w.Node, Key: key, Proof: proof})
+		added += "/" + w.Node
+	}
+	if added != "" {
+		h.queue.Want("nodes"+added, height+50, &registryv1.MsgSetNodes{Address: h.config.Participant, Nodes: nodes})
+	}
+	return nil
+}
+
+func toSeed(b []byte) (s seed.Seed) {
+	copy(s[:], b)
+	return s
+}

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package host
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/assaynet/assay/host/fleet"
+)
+
+// Status says what a host does, why not, and until when. It is the same on the terminal, over HTTP and in --json.
+type Status struct {
+	Participant string `json:"participant"`
+	Chain       string `json:"chain"`
+	WorkersURL  string `json:"workers_url"`
+	// Height of the chain as last seen; Reachable is false while the node does not answer.
+	Height    int64  `json:"height"`
+	Reachable bool   `json:"reachable"`
+	Epoch     uint64 `json:"epoch"`
+	Phase     string `json:"phase"`
+	// Doing is this host's part in the phase; Reason says why it is not more; Until is a block, 0 if unknown.
+	Doing  string `json:"doing"`
+	Reason string `json:"reason,omitempty"`
+	Until  int64  `json:"until,omitempty"`
+	// Leaves of this epoch on disk, by node.
+	Leaves map[string]uint64 `json:"leaves,omitempty"`
+	// Queue names messages under way to the chain.
+	Queue     []string             `json:"queue,omitempty"`
+	LastError string               `json:"last_error,omitempty"`
+	Workers   []fleet.WorkerStatus `json:"workers"`
+	// Outcome of the last finalised epoch.
+	Outcome *Outcome `json:"outcome,omitempty"`
+}
+
+// Outcome is what an epoch meant for this participant.
+type Outcome struct {
+	Epoch  uint64 `json:"epoch"`
+	Result string `json:"result"`
+	Reason string `json:"reason"`
+	// Weight in units of 2^20 operations; Power of 1,000,000.
+	Weight uint64 `json:"weight"`
+	Power  uint64 `json:"power"`
+}
+
+// board holds the status for those who ask while the host works.
+type board struct {
+	mu     sync.Mutex
+	status Status
+}
+
+func (b *board) set(change func(*Status)) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	change(&b.status)
+}
+
+func (b *board) get() Status {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.status
+}
+
+// serveStatus answers GET /status until ctx ends. The listener stays on this machine: the document is for its owner.
+func serveStatus(ctx context.Context, l net.Listener, get func() Status, logger *slog.Logger) error {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /status", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		e := json.NewEncoder(w)
+		e.SetIndent("", "  ")
+		if err := e.Encode(get()); err != nil {
+			logger.Debug("status not delivered", "err", err)
+		}
+	})
+	server := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second, WriteTimeout: 10 * time.Second}
+	stop := context.AfterFunc(ctx, func() { _ = server.Close() })
+	defer stop()
+	if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("host: status server: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,364 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package submit is a participant's one transaction queue.
+//
+// The host does not hand over transactions and forget them; every block it says what it still wants on chain
+// (Want), and Step brings that about. A wish is named, so saying it again does nothing, and it is dropped once the
+// chain took it. That is why the queue survives anything: a node that was restarted, a transaction lost from a
+// mempool, a sequence number used by somebody else. Nothing has to be kept on disk, because the wish is derived
+// from the chain's own state each time.
+//
+// Messages are signed by the hot key, which holds nothing but grants for these messages (x/authz); the
+// participant's own key stays cold. Every transaction carries a timeout height, so one that is given up can
+// never act later.
+package submit
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sort"
+	"strings"
+	"sync"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	clienttx "github.com/cosmos/cosmos-sdk/client/tx"
+	"github.com/cosmos/cosmos-sdk/crypto/keyring"
+	sdk "github.com/cosmos/cosmos-sdk/types"
+	sdkerrors "github.com/cosmos/cosmos-sdk/types/errors"
+	txtypes "github.com/cosmos/cosmos-sdk/types/tx"
+	"github.com/cosmos/cosmos-sdk/types/tx/signing"
+	authtypes "github.com/cosmos/cosmos-sdk/x/auth/types"
+	"github.com/cosmos/cosmos-sdk/x/authz"
+)
+
+const (
+	// timeoutBlocks is how long a transaction may wait for a block before it is given up and sent anew.
+	timeoutBlocks = 6
+	// attempts is how often a wish that fails in a block is tried.
+	attempts = 5
+	// Gas is charged by what a message makes the chain do; these bound it from above for every protocol message.
+	gasBase, gasPerByte = 2_000_000, 80
+	// codespaceSprint and its code for "already done": what was wanted is there.
+	codespaceSprint, codeDone = "sprint", 4
+)
+
+// Queue signs and sends. Its methods are for one goroutine, except Status.
+type Queue struct {
+	conn        *grpc.ClientConn
+	encoding    Encoding
+	keys        keyring.Keyring
+	keyName     string
+	signer      string // bech32 of the key
+	participant string
+	chain       string
+	logger      *slog.Logger
+
+	known            bool // number and sequence hold
+	number, sequence uint64
+
+	mu     sync.Mutex // guards what follows
+	wishes map[string]*wish
+	last   string // last error, for the status
+}
+
+type wish struct {
+	id       string
+	msgs     []sdk.Msg
+	until    int64 // last height at which it makes sense
+	hash     string
+	expires  int64
+	attempts int
+	done     bool
+	err      string
+}
+
+// Config is what a queue needs; all fields but Logger are required.
+type Config struct {
+	Conn        *grpc.ClientConn
+	Encoding    Encoding
+	Keys        keyring.Keyring
+	Key         string // name of the signing key in Keys
+	Participant string // on whose behalf
+	Chain       string
+	Logger      *slog.Logger
+}
+
+// New returns an empty queue.
+func New(c Config) (*Queue, error) {
+	record, err := c.Keys.Key(c.Key)
+	if err != nil {
+		return nil, fmt.Errorf("submit: key %q is not in the keyring: create the participant with `assay init participant`, or name another key: %w", c.Key, err)
+	}
+	address, err := record.GetAddress()
+	if err != nil {
+		return nil, fmt.Errorf("submit: key %q: %w", c.Key, err)
+	}
+	signer, err := c.Encoding.Addresses.BytesToString(address)
+	if err != nil {
+		return nil, err
+	}
+	logger := c.Logger
+	if logger == nil {
+		logger = slog.New(slog.DiscardHandler)
+	}
+	return &Queue{conn: c.Conn, encoding: c.Encoding, keys: c.Keys, keyName: c.Key, signer: signer,
+		participant: c.Participant, chain: c.Chain, logger: logger, wishes: map[string]*wish{}}, nil
+}
+
+// Want asks for messages to be on chain by height until. The same id again changes nothing while it is under way or done.
+func (q *Queue) Want(id string, until int64, msgs ...sdk.Msg) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.wishes[id] == nil {
+		q.wishes[id] = &wish{id: id, msgs: msgs, until: until}
+	}
+}
+
+// Done tells whether the chain took what was wanted.
+func (q *Queue) Done(id string) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	w := q.wishes[id]
+	return w != nil && w.done
+}
+
+// Status names the wishes under way and the last error.
+func (q *Queue) Status() (waiting []string, lastError string) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for id, w := range q.wishes {
+		if !w.done && w.err == "" {
+			waiting = append(waiting, id)
+		}
+	}
+	sort.Strings(waiting)
+	return waiting, q.last
+}
+
+// Step settles what was sent and sends what is due at this height. An error means that the node could not be
+// reached; the wishes stay.
+func (q *Queue) Step(ctx context.Context, height int64) error {
+	for _, w := range q.open() {
+		if w.hash != "" {
+			if err := q.settle(ctx, w, height); err != nil {
+				return q.note(err)
+			}
+		}
+	}
+	for _, w := range q.open() {
+		switch {
+		case w.hash != "":
+		case height >= w.until:
+			q.finish(w, false, fmt.Sprintf("its window ended at block %d", w.until))
+		default:
+			again, err := q.send(ctx, w, height)
+			if err != nil {
+				return q.note(err)
+			}
+			if again {
+				return nil // the sequence was wrong; everything behind it waits for the next step
+			}
+		}
+	}
+	q.forget(height)
+	return q.note(nil)
+}
+
+// open lists wishes that still need something, in a stable order.
+func (q *Queue) open() []*wish {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	var all []*wish
+	for _, w := range q.wishes {
+		if !w.done && w.err == "" {
+			all = append(all, w)
+		}
+	}
+	sort.Slice(all, func(i, j int) bool { return all[i].id < all[j].id })
+	return all
+}
+
+// forget drops what is long past, so that the map stays small.
+func (q *Queue) forget(height int64) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for id, w := range q.wishes {
+		if (w.done || w.err != "") && height > w.until+100 {
+			delete(q.wishes, id)
+		}
+	}
+}
+
+func (q *Queue) finish(w *wish, done bool, reason string) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	w.done, w.err, w.hash = done, "", ""
+	if !done {
+		w.err = reason
+		q.last = w.id + ": " + reason
+		q.logger.Error("message not accepted", "err", reason, "msg", w.id)
+	}
+}
+
+func (q *Queue) note(err error) error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if err != nil {
+		q.last = err.Error()
+		q.known = false
+	}
+	return err
+}
+
+// settle looks for a sent transaction in the blocks.
+func (q *Queue) settle(ctx context.Context, w *wish, height int64) error {
+	res, err := txtypes.NewServiceClient(q.conn).GetTx(ctx, &txtypes.GetTxRequest{Hash: w.hash})
+	switch {
+	case err == nil && res.TxResponse.Code == 0:
+		q.finish(w, true, "")
+		return nil
+	case err == nil && res.TxResponse.Codespace == codespaceSprint && res.TxResponse.Code == codeDone:
+		q.finish(w, true, "")
+		return nil
+	case err == nil:
+		w.hash, w.attempts = "", w.attempts+1
+		q.logger.Warn("message failed in a block", "msg", w.id, "err", res.TxResponse.RawLog)
+		if w.attempts >= attempts {
+			q.finish(w, false, res.TxResponse.RawLog)
+		}
+		return nil
+	case notFound(err):
+		if height > w.expires {
+			w.hash, q.known = "", false
+		}
+		return nil
+	default:
+		return fmt.Errorf("submit: asking for transaction %s: %w", w.hash, err)
+	}
+}
+
+func notFound(err error) bool {
+	return status.Code(err) == codes.NotFound || strings.Contains(err.Error(), "not found")
+}
+
+// send signs and broadcasts one wish; again is true when the account's sequence has to be read anew.
+func (q *Queue) send(ctx context.Context, w *wish, height int64) (again bool, err error) {
+	if !q.known {
+		if err := q.resync(ctx); err != nil {
+			return false, err
+		}
+	}
+	raw, err := q.sign(ctx, w, height+timeoutBlocks)
+	if err != nil {
+		q.finish(w, false, err.Error())
+		return false, nil
+	}
+	res, err := txtypes.NewServiceClient(q.conn).BroadcastTx(ctx, &txtypes.BroadcastTxRequest{TxBytes: raw, Mode: txtypes.BroadcastMode_BROADCAST_MODE_SYNC})
+	if err != nil {
+		return false, fmt.Errorf("submit: sending %s: %w", w.id, err)
+	}
+	r := res.TxResponse
+	sdkSpace := r.Codespace == sdkerrors.RootCodespace
+	switch {
+	case r.Code == 0, sdkSpace && r.Code == sdkerrors.ErrTxInMempoolCache.ABCICode():
+		w.hash, w.expires = r.TxHash, height+timeoutBlocks
+		q.sequence++
+		q.logger.Debug("message sent", "msg", w.id, "tx", r.TxHash)
+		return false, nil
+	case sdkSpace && r.Code == sdkerrors.ErrWrongSequence.ABCICode():
+		q.known = false
+		return true, nil
+	default:
+		q.known = false
+		w.attempts++
+		q.logger.Warn("message refused", "msg", w.id, "err", r.RawLog)
+		if w.attempts >= attempts {
+			q.finish(w, false, r.RawLog)
+		}
+		return true, nil
+	}
+}
+
+// resync reads account number and sequence of the signing key.
+func (q *Queue) resync(ctx context.Context) error {
+	res, err := authtypes.NewQueryClient(q.conn).Account(ctx, &authtypes.QueryAccountRequest{Address: q.signer})
+	if err != nil {
+		return fmt.Errorf("submit: account %s of key %q: %w", q.signer, q.keyName, err)
+	}
+	var account sdk.AccountI
+	if err := q.encoding.Registry.UnpackAny(res.Account, &account); err != nil {
+		return fmt.Errorf("submit: account %s: %w", q.signer, err)
+	}
+	q.number, q.sequence, q.known = account.GetAccountNumber(), account.GetSequence(), true
+	return nil
+}
+
+// sign wraps the messages for the hot key and signs them.
+func (q *Queue) sign(ctx context.Context, w *wish, timeout int64) ([]byte, error) {
+	msgs := w.msgs
+	if q.signer != q.participant {
+		grantee, err := q.encoding.Addresses.StringToBytes(q.signer)
+		if err != nil {
+			return nil, err
+		}
+		exec := authz.NewMsgExec(grantee, msgs)
+		msgs = []sdk.Msg{&exec}
+	}
+	size := 0
+	for _, m := range msgs {
+		size += sdkSize(m)
+	}
+	factory := clienttx.Factory{}.WithChainID(q.chain).WithTxConfig(q.encoding.TxConfig).WithKeybase(q.keys).
+		WithAccountNumber(q.number).WithSequence(q.sequence).WithSignMode(signing.SignMode_SIGN_MODE_DIRECT).
+		WithGas(gasBase + uint64(size)*gasPerByte).WithTimeoutHeight(uint64(timeout))
+	builder, err := factory.BuildUnsignedTx(msgs...)
+	if err != nil {
+		return nil, fmt.Errorf("submit: building %s: %w", w.id, err)
+	}
+	if err := clienttx.Sign(ctx, factory, q.keyName, builder, true); err != nil {
+		return nil, fmt.Errorf("submit: signing %s: %w", w.id, err)
+	}
+	raw, err := q.encoding.TxConfig.TxEncoder()(builder.GetTx())
+	if err != nil {
+		return nil, fmt.Errorf("submit: encoding %s: %w", w.id, err)
+	}
+	return raw, nil
+}
+
+func sdkSize(m sdk.Msg) int {
+	if s, ok := m.(interface{ Size() int }); ok {
+		return s.Size()
+	}
+	return 0
+}
+
+// Send brings messages on chain and returns once a block holds them: for a person at a terminal. next waits for
+// the next block and returns its height.
+func (q *Queue) Send(ctx context.Context, next func(context.Context) (height int64, err error), id string, msgs ...sdk.Msg) error {
+	height, err := next(ctx)
+	if err != nil {
+		return err
+	}
+	q.Want(id, height+10*timeoutBlocks, msgs...)
+	for {
+		if err := q.Step(ctx, height); err != nil {
+			return err
+		}
+		q.mu.Lock()
+		w := *q.wishes[id]
+		q.mu.Unlock()
+		if w.done {
+			return nil
+		}
+		if w.err != "" {
+			return fmt.Errorf("submit: %s: %s", id, w.err)
+		}
+		if height, err = next(ctx); err != nil {
+			return err
+		}
+	}
+}
