@@ -38,8 +38,8 @@ const pollEvery = 200 * time.Millisecond
 type Tamper struct {
 	// Open returns the opening to post, or nil to withhold it.
 	Open func(*sprintv1.MsgOpen) *sprintv1.MsgOpen
-	// Verdict bends a verdict before it is committed to.
-	Verdict func(*sprintv1.VerdictBody)
+	// Verdict bends a verdict before it is committed to; leaves are those its voter was to judge, by target.
+	Verdict func(body *sprintv1.VerdictBody, leaves map[string][]sprintv1.LeafRef)
 }
 
 // Options are what a host needs beside its configuration.

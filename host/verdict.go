@@ -51,9 +51,10 @@ type verdict struct {
 }
 
 type result struct {
-	body  *sprintv1.VerdictBody
-	found map[sprintv1.LeafRef]transformer.Output
-	err   error
+	body   *sprintv1.VerdictBody
+	duties []duty
+	found  map[sprintv1.LeafRef]transformer.Output
+	err    error
 }
 
 // opened is one leaf as its owner opened it.
@@ -107,7 +108,7 @@ func (h *Host) validate(ctx context.Context, g *errgroup.Group, now sprintv1.Que
 		g.Go(func() error {
 			defer cancel()
 			body, found, err := h.judge(ctx, e, class, duties)
-			done <- result{body, found, err}
+			done <- result{body, duties, found, err}
 			return nil
 		})
 	}
@@ -119,7 +120,13 @@ func (h *Host) validate(ctx context.Context, g *errgroup.Group, now sprintv1.Que
 		}
 		c.found = res.found
 		if t := h.o.Tamper; t != nil && t.Verdict != nil {
-			t.Verdict(res.body)
+			leaves := map[string][]sprintv1.LeafRef{}
+			for _, d := range res.duties {
+				for _, l := range d.leaves {
+					leaves[d.target] = append(leaves[d.target], l.ref)
+				}
+			}
+			t.Verdict(res.body, leaves)
 		}
 		return h.decide(now, r, res.body)
 	default:
