@@ -1,0 +1,451 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Workers and a host, in one process, over real connections. The packages never
+// import each other; this test is where they meet.
+package fleet_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/ed25519"
+	"errors"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/assaynet/assay/host/fleet"
+	"github.com/assaynet/assay/host/leaflog"
+	"github.com/assaynet/assay/link"
+	"github.com/assaynet/assay/poc/commit"
+	"github.com/assaynet/assay/poc/seed"
+	"github.com/assaynet/assay/poc/work/transformer"
+	"github.com/assaynet/assay/worker"
+)
+
+const (
+	chain       = "assay-test-1"
+	participant = "cpc1test"
+)
+
+func keyOf(b byte) ed25519.PrivateKey {
+	return ed25519.NewKeyFromSeed(bytes.Repeat([]byte{b}, ed25519.SeedSize))
+}
+
+func seedOf(b byte) (s seed.Seed) {
+	for i := range s {
+		s[i] = b
+	}
+	return s
+}
+
+func goal(segment uint32) fleet.Goal {
+	return fleet.Goal{
+		Kind: fleet.Compute, Epoch: 3, Class: transformer.Nano, Seed1: seedOf(1),
+		Segment: segment, SegmentSeed: seedOf(10 + byte(segment)), Until: "height 120",
+	}
+}
+
+// host is a fleet that runs until the test, or stop, ends it.
+type host struct {
+	*fleet.Fleet
+	t    *testing.T
+	logs *leaflog.Store
+	stop func()
+
+	mu    sync.Mutex
+	nodes map[string]string // by key
+}
+
+func newHost(t *testing.T, dir, listen string) *host {
+	t.Helper()
+	h := &host{t: t, nodes: map[string]string{}}
+	var err error
+	if h.logs, err = leaflog.Open(dir); err != nil {
+		t.Fatal(err)
+	}
+	h.Fleet, err = fleet.New(fleet.Config{
+		HostKey: keyOf(99), Listen: listen, Chain: chain, Participant: participant, Logs: h.logs,
+		Allow: func(key ed25519.PublicKey) (string, bool) {
+			h.mu.Lock()
+			defer h.mu.Unlock()
+			node, ok := h.nodes[string(key)]
+			return node, ok
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- h.Run(ctx) }()
+	h.stop = sync.OnceFunc(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Errorf("host: %v", err)
+		}
+		if err := h.logs.Close(); err != nil {
+			t.Errorf("logs: %v", err)
+		}
+	})
+	t.Cleanup(h.stop)
+	return h
+}
+
+func (h *host) allow(key ed25519.PublicKey, node string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.nodes[string(key)] = node
+}
+
+func (h *host) aim(g fleet.Goal) {
+	h.t.Helper()
+	if err := h.SetGoal(g); err != nil {
+		h.t.Fatal(err)
+	}
+}
+
+// log is a node's log of a segment of epoch 3.
+func (h *host) log(node string, segment uint32) *leaflog.Log {
+	h.t.Helper()
+	l, err := h.logs.Log(leaflog.Key{Epoch: 3, Node: node, Segment: segment}, transformer.Nano.ID)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return l
+}
+
+// until waits for a condition that other goroutines bring about.
+func until(t *testing.T, what string, met func() bool) {
+	t.Helper()
+	tick := time.NewTicker(2 * time.Millisecond)
+	defer tick.Stop()
+	late := time.After(30 * time.Second)
+	for !met() {
+		select {
+		case <-tick.C:
+		case <-late:
+			t.Fatalf("waited in vain: %s", what)
+		}
+	}
+}
+
+// machine is a running worker.
+type machine struct {
+	key  ed25519.PublicKey
+	stop func()
+	end  chan error // what Run returned
+
+	mu   sync.Mutex
+	seen []worker.Status
+}
+
+// newKey makes a worker's home and returns it with its key.
+func newKey(t *testing.T) (home string, key ed25519.PublicKey) {
+	t.Helper()
+	home = filepath.Join(t.TempDir(), "worker")
+	private, err := worker.Key(home)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return home, private.Public().(ed25519.PublicKey)
+}
+
+func startWorker(t *testing.T, url, home string) *machine {
+	t.Helper()
+	m := &machine{end: make(chan error, 1)}
+	ctx, cancel := context.WithCancel(context.Background())
+	go func() {
+		m.end <- worker.Run(ctx, worker.Config{URL: url, Home: home, Threads: 2, Agent: "test", Status: func(s worker.Status) {
+			m.mu.Lock()
+			defer m.mu.Unlock()
+			m.seen = append(m.seen, s)
+		}})
+	}()
+	m.stop = sync.OnceFunc(func() {
+		cancel()
+		if err := <-m.end; err != nil {
+			t.Errorf("worker: %v", err)
+		}
+	})
+	t.Cleanup(m.stop)
+	return m
+}
+
+// saw reports whether some status so far satisfies is.
+func (m *machine) saw(is func(worker.Status) bool) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, s := range m.seen {
+		if is(s) {
+			return true
+		}
+	}
+	return false
+}
+
+// checkLog compares a log with what the definition gives.
+func checkLog(t *testing.T, l *leaflog.Log) {
+	t.Helper()
+	size := l.Size()
+	if size == 0 {
+		t.Fatal("the log is empty")
+	}
+	model, err := transformer.Build(context.Background(), transformer.Nano, seedOf(1), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	nonces := make([]uint64, size)
+	for i := range nonces {
+		nonces[i] = uint64(i)
+	}
+	out := make([]transformer.Output, size)
+	node := seed.Node(chain, participant, l.Key().Node, "nano")
+	if err := model.Run(out, node, seedOf(10+byte(l.Key().Segment)), nonces); err != nil {
+		t.Fatal(err)
+	}
+	var f commit.Frontier
+	for i, o := range out {
+		f.Append(commit.Leaf{Class: transformer.Nano.ID, Node: l.Key().Node, Index: uint64(i), Norm: o.Norm, Digest: o.Digest}.Hash())
+	}
+	root, err := l.Root(size)
+	if err != nil || root != f.Root() {
+		t.Fatalf("root of %d leaves is %x, want %x, %v", size, root, f.Root(), err)
+	}
+}
+
+func TestSprintOfOneWorker(t *testing.T) {
+	h := newHost(t, t.TempDir(), "127.0.0.1:0")
+	home, key := newKey(t)
+	h.allow(key, "alpha")
+	m := startWorker(t, h.URL(), home)
+
+	h.aim(fleet.Goal{Kind: fleet.Idle, Reason: "the Sprint starts later", Until: "height 100"})
+	until(t, "the worker says why it is idle", func() bool {
+		return m.saw(func(s worker.Status) bool {
+			return s.State == "idle" && s.Reason == "the Sprint starts later" && s.Until == "height 100" && s.Node == "alpha"
+		})
+	})
+	prepare := goal(1)
+	prepare.Kind = fleet.Prepare
+	h.aim(prepare)
+	until(t, "the model is built", func() bool { return len(h.Ready(3)) == 1 })
+	if diff := cmp.Diff([]string{"alpha"}, h.Ready(3)); diff != "" {
+		t.Fatal(diff)
+	}
+	if got := h.Ready(4); got != nil {
+		t.Fatalf("ready for an epoch nobody prepared: %v", got)
+	}
+
+	h.aim(goal(1))
+	until(t, "leaves arrive", func() bool { return h.log("alpha", 1).Size() >= 10 })
+	h.aim(goal(2))
+	first := h.log("alpha", 1).Size()
+	until(t, "leaves of the next segment arrive", func() bool { return h.log("alpha", 2).Size() >= 10 })
+	h.aim(fleet.Goal{Kind: fleet.Idle, Reason: "the window is over"})
+	second := h.log("alpha", 2).Size()
+	until(t, "the worker stops", func() bool {
+		s := h.Status()
+		return s[0].State == "idle" && s[0].Reason == "the window is over"
+	})
+	if n := h.log("alpha", 1).Size(); n != first {
+		t.Errorf("segment 1 grew from %d to %d after its end", first, n)
+	}
+	if n := h.log("alpha", 2).Size(); n != second {
+		t.Errorf("segment 2 grew from %d to %d after its end", second, n)
+	}
+	checkLog(t, h.log("alpha", 1))
+	checkLog(t, h.log("alpha", 2))
+
+	proved, signature, err := h.NodeProof(t.Context(), "alpha")
+	if err != nil {
+		t.Fatal(err)
+	}
+	statement := seed.Possession(chain, "node/alpha", participant, key)
+	if !proved.Equal(key) || !ed25519.Verify(key, statement[:], signature) {
+		t.Error("the node proof does not verify")
+	}
+}
+
+// A worker that dies in the middle of a segment is replaced by another process
+// with the same key, which goes on where the durable log ends.
+func TestWorkerReplacedMidSegment(t *testing.T) {
+	h := newHost(t, t.TempDir(), "127.0.0.1:0")
+	home, key := newKey(t)
+	h.allow(key, "alpha")
+	h.aim(goal(1))
+	m := startWorker(t, h.URL(), home)
+	log := h.log("alpha", 1)
+	until(t, "the first worker's leaves", func() bool { return log.Size() > 0 })
+	m.stop()
+	until(t, "the host notices", func() bool { return !h.Status()[0].Connected })
+	if s := h.Status()[0]; s.State != "away" || s.Reason == "" {
+		t.Errorf("status of a worker that is gone: %+v", s)
+	}
+	before := log.Size()
+	startWorker(t, h.URL(), home)
+	until(t, "the second worker's leaves", func() bool { return log.Size() > before+5 })
+	h.aim(fleet.Goal{Kind: fleet.Idle})
+	checkLog(t, log)
+	if s := h.Status()[0]; s.Accepted != log.Size()-before {
+		t.Errorf("%d leaves accepted on the second connection, want %d", s.Accepted, log.Size()-before)
+	}
+}
+
+// A newer connection of the same key takes over; the log stays one.
+func TestSecondConnectionTakesOver(t *testing.T) {
+	h := newHost(t, t.TempDir(), "127.0.0.1:0")
+	home, key := newKey(t)
+	h.allow(key, "alpha")
+	h.aim(goal(1))
+	startWorker(t, h.URL(), home)
+	log := h.log("alpha", 1)
+	until(t, "the first worker's leaves", func() bool { return log.Size() > 0 })
+	newer := startWorker(t, h.URL(), home)
+	until(t, "the newer is connected", func() bool {
+		return newer.saw(func(s worker.Status) bool { return s.Connected })
+	})
+	newer.stop() // the older comes back and goes on
+	at := log.Size()
+	until(t, "the older's leaves", func() bool { return log.Size() > at })
+	h.aim(fleet.Goal{Kind: fleet.Idle})
+	checkLog(t, log)
+}
+
+// A host that restarts in the middle of a segment has everything it
+// acknowledged, and its worker comes back by itself.
+func TestHostRestartMidSegment(t *testing.T) {
+	dir := t.TempDir()
+	h := newHost(t, dir, "127.0.0.1:0")
+	home, key := newKey(t)
+	h.allow(key, "alpha")
+	h.aim(goal(1))
+	m := startWorker(t, h.URL(), home)
+	until(t, "leaves arrive", func() bool { return h.log("alpha", 1).Size() > 0 })
+	address, err := link.ParseAddress(h.URL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	log := h.log("alpha", 1)
+	h.stop()
+	acked := log.Size()
+	until(t, "the worker says that its host is away", func() bool {
+		return m.saw(func(s worker.Status) bool { return s.State == "computing" && strings.Contains(s.Reason, "away") })
+	})
+
+	h = newHost(t, dir, address.HostPort)
+	h.allow(key, "alpha")
+	if n := h.log("alpha", 1).Size(); n < acked {
+		t.Fatalf("%d leaves acknowledged, %d left", acked, n)
+	}
+	h.aim(goal(1))
+	until(t, "leaves arrive again", func() bool { return h.log("alpha", 1).Size() > acked+5 })
+	h.aim(fleet.Goal{Kind: fleet.Idle})
+	checkLog(t, h.log("alpha", 1))
+}
+
+func TestWrongFingerprint(t *testing.T) {
+	h := newHost(t, t.TempDir(), "127.0.0.1:0")
+	home, key := newKey(t)
+	h.allow(key, "alpha")
+	address, err := link.ParseAddress(h.URL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	address.Fingerprint[0]++
+	err = worker.Run(t.Context(), worker.Config{URL: address.String(), Home: home})
+	if !errors.Is(err, link.ErrFingerprint) || !strings.Contains(err.Error(), "copy the worker URL from the host again") {
+		t.Fatalf("wrong fingerprint: %v", err)
+	}
+	if s := h.Status(); len(s) != 0 {
+		t.Fatalf("the host met the worker: %+v", s)
+	}
+}
+
+func TestUnknownKey(t *testing.T) {
+	h := newHost(t, t.TempDir(), "127.0.0.1:0")
+	home, key := newKey(t)
+	m := startWorker(t, h.URL(), home)
+	until(t, "the worker says what to do", func() bool {
+		return m.saw(func(s worker.Status) bool {
+			return s.State == "connecting" && strings.Contains(s.Reason, "does not know key") && strings.Contains(s.Next, "assay host allow ")
+		})
+	})
+	h.allow(key, "alpha") // and from then on it is welcome, without a restart
+	until(t, "the worker is admitted", func() bool {
+		return m.saw(func(s worker.Status) bool { return s.Connected && s.Node == "alpha" })
+	})
+}
+
+func TestRerun(t *testing.T) {
+	h := newHost(t, t.TempDir(), "127.0.0.1:0")
+	units := make([]fleet.Unit, 70)
+	for i := range units {
+		units[i] = fleet.Unit{
+			Epoch: 3, Class: transformer.Nano, Seed1: seedOf(1), Nonce: uint64(i * i),
+			NodeSeed: seedOf(50 + byte(i%2)), SegmentSeed: seedOf(60),
+		}
+	}
+	type result struct {
+		out []transformer.Output
+		err error
+	}
+	done := make(chan result, 1)
+	go func() { // asked for before any worker is there
+		out, err := h.Rerun(t.Context(), units)
+		done <- result{out, err}
+	}()
+	homeA, a := newKey(t)
+	homeB, b := newKey(t)
+	h.allow(a, "alpha")
+	h.allow(b, "beta")
+	startWorker(t, h.URL(), homeA)
+	startWorker(t, h.URL(), homeB)
+	r := <-done
+	if r.err != nil {
+		t.Fatal(r.err)
+	}
+	model, err := transformer.Build(t.Context(), transformer.Nano, seedOf(1), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := make([]transformer.Output, 1)
+	for i, u := range units {
+		if err := model.Run(want, u.NodeSeed, u.SegmentSeed, []uint64{u.Nonce}); err != nil {
+			t.Fatal(err)
+		}
+		if r.out[i] != want[0] {
+			t.Fatalf("unit %d: %+v, want %+v", i, r.out[i], want[0])
+		}
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := h.Rerun(ctx, units); !errors.Is(err, context.Canceled) || !errors.Is(err, fleet.ErrRerun) {
+		t.Fatalf("cancelled: %v", err)
+	}
+}
+
+// Samples go before computing, and computing goes on after them.
+func TestRerunDuringCompute(t *testing.T) {
+	h := newHost(t, t.TempDir(), "127.0.0.1:0")
+	home, key := newKey(t)
+	h.allow(key, "alpha")
+	h.aim(goal(1))
+	startWorker(t, h.URL(), home)
+	log := h.log("alpha", 1)
+	until(t, "leaves arrive", func() bool { return log.Size() > 0 })
+	out, err := h.Rerun(t.Context(), []fleet.Unit{{
+		Epoch: 3, Class: transformer.Nano, Seed1: seedOf(1), NodeSeed: seed.Node(chain, participant, "alpha", "nano"), SegmentSeed: seedOf(11),
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r, err := log.Record(0); err != nil || r.Digest != out[0].Digest || r.Norm != out[0].Norm {
+		t.Fatalf("leaf 0 run again differs: %v", err)
+	}
+	at := log.Size()
+	until(t, "computing goes on", func() bool { return log.Size() > at })
+}

@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package worker is the daemon of a machine that computes.
+//
+// It dials its host, proves its key, and does what the host states: build the
+// epoch's model, compute a segment's artefacts, run samples again, or nothing.
+// It decides nothing about the network and keeps nothing but its key; what it
+// has computed is worth something once the host has acknowledged it.
+//
+// Three parts share one small state (machine, under one lock):
+//
+//   - the bench (bench.go), one goroutine that owns the engine: it waits for
+//     models (models.go), computes units in slices of about a tenth of a second
+//     and looks at its orders between slices. Samples to run again go first.
+//   - the session (session.go): dials, with growing pauses, hands orders in and
+//     artefacts out, at least twice a second or a thousand at a time. After a
+//     reconnect it goes on from what the host has stored. Unacknowledged
+//     artefacts are kept, up to a bound; then computing waits.
+//   - the reporter: whenever what the worker does, or why it does nothing,
+//     changes, the [Status] is handed out.
+//
+// Before anything else the engine must reproduce published answers, and again
+// after each model it builds. An engine that fails is not used: a wrong answer
+// costs its owner more than no answer.
+//
+// A hostile host can waste the machine's time. It cannot run code, read files
+// or open a port: orders are numbers, the only work is published arithmetic,
+// and all connections go out.
+package worker

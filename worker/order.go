@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package worker
+
+import (
+	"fmt"
+
+	workerv1 "github.com/assaynet/assay/api/worker/v1"
+	"github.com/assaynet/assay/poc/seed"
+	"github.com/assaynet/assay/poc/work/transformer"
+)
+
+// order is what the host wants now. An order never changes; a new one replaces
+// it. Without a model it is idleness.
+type order struct {
+	epoch       uint64
+	model       modelKey // zero when idle
+	segment     uint32   // 0 while only preparing
+	nodeSeed    seed.Seed
+	segmentSeed seed.Seed
+	reason      string // why idle
+	until       string
+}
+
+func (o *order) idle() bool { return o.model == modelKey{} }
+
+// sameSegment reports whether artefacts of o are artefacts of p.
+func (o *order) sameSegment(p *order) bool {
+	return o.segment != 0 && o.epoch == p.epoch && o.model == p.model && o.segment == p.segment &&
+		o.nodeSeed == p.nodeSeed && o.segmentSeed == p.segmentSeed
+}
+
+// Seeds of a message that passed its decoder are 32 bytes long.
+func parseModel(class string, seed1 []byte) (modelKey, error) {
+	c, err := transformer.ByName(class)
+	if err != nil {
+		return modelKey{}, fmt.Errorf("this worker does not know class %q; run the host's version of assay-worker", class)
+	}
+	return modelKey{c, seed.Seed(seed1)}, nil
+}
+
+// ledger is the artefacts of one segment that the host has not acknowledged.
+//
+//	0 ... base ........ sent ........ base+count
+//	durable at host | on their way | not sent yet
+type ledger struct {
+	base    uint64
+	sent    uint64
+	records []byte // packed, from base on
+	open    bool   // the session's host has named its resume point
+}
+
+func (l *ledger) end() uint64 { return l.base + uint64(len(l.records)/workerv1.RecordSize) }
+
+// restart goes on from the host's resume point: what lies behind it is kept
+// where it fits, and recomputed where it does not.
+func (l *ledger) restart(first uint64) {
+	if first < l.base || first > l.end() {
+		l.records, l.base = nil, first
+	}
+	l.drop(first)
+	l.sent, l.open = first, true
+}
+
+// drop forgets what is durable; size lies in base..end.
+func (l *ledger) drop(size uint64) {
+	l.records = l.records[(size-l.base)*workerv1.RecordSize:]
+	l.base = size
+	if len(l.records) == 0 {
+		l.records = nil // let go of the memory behind
+	}
+}
+
+// batch returns the next records to send, at most MaxBatch of them, a copy.
+func (l *ledger) batch() (first uint64, records []byte) {
+	from := (l.sent - l.base) * workerv1.RecordSize
+	n := min(uint64(len(l.records))-from, workerv1.MaxBatch*workerv1.RecordSize)
+	return l.sent, append([]byte(nil), l.records[from:from+n]...)
+}

@@ -1,0 +1,313 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package worker
+
+import (
+	"context"
+	"crypto/ed25519"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	workerv1 "github.com/assaynet/assay/api/worker/v1"
+	"github.com/assaynet/assay/link"
+	"github.com/assaynet/assay/poc/seed"
+)
+
+const (
+	// flushTime is how long an artefact waits for company before it is sent.
+	flushTime = 250 * time.Millisecond
+	// statusTime is how often the host hears of a worker on which nothing changes.
+	statusTime = 10 * time.Second
+	// helloTime bounds dialling, and the host's answer to Hello.
+	helloTime = 20 * time.Second
+	// patience is how long the last order is worked on without a host.
+	patience = 2 * time.Minute
+
+	pauseMin = 250 * time.Millisecond
+	pauseMax = 30 * time.Second
+)
+
+var limits = link.Limits{Message: workerv1.MaxMessage, Write: 10 * time.Second, Ping: 15 * time.Second}
+
+// errHost is wrapped by everything that only a faulty host does.
+var errHost = errors.New("protocol violation by the host")
+
+// refused is the host's answer to a Hello it does not like.
+type refused struct{ reason, next string }
+
+func (r *refused) Error() string { return "refused by the host: " + r.reason }
+
+// dial keeps the worker connected until ctx ends.
+func (m *machine) dial(ctx context.Context) error {
+	pause := pauseMin
+	met := false // the host was reached at least once
+	seen := time.Now()
+	for {
+		welcomed, err := m.connect(ctx)
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		if welcomed {
+			met, pause, seen = true, pauseMin, time.Now()
+		}
+		next := "check that the host runs and that this machine can reach " + m.address.HostPort
+		var r *refused
+		switch {
+		case errors.As(err, &r):
+			next = r.next
+		case errors.Is(err, link.ErrFingerprint):
+			next = "copy the worker URL from the host again (assay host url); if it is unchanged, somebody else answers at its address"
+			if !met {
+				return fmt.Errorf("worker: %w; %s", err, next)
+			}
+		}
+		m.mu.Lock()
+		m.trouble, m.next = err.Error(), next
+		if !m.order.idle() && time.Since(seen) > patience {
+			m.order = &order{reason: "the host has been away for " + patience.String()}
+		}
+		m.mu.Unlock()
+		m.changed()
+		m.config.Logger.Info("no connection", "host", m.address.HostPort, "reason", err, "next", next)
+
+		wait := time.NewTimer(pause/2 + rand.N(pause/2)) // many workers must not come back at once
+		select {
+		case <-ctx.Done():
+			wait.Stop()
+			return context.Cause(ctx)
+		case <-wait.C:
+		}
+		pause = min(2*pause, pauseMax)
+	}
+}
+
+// connect makes one connection and serves it until it ends.
+func (m *machine) connect(ctx context.Context) (welcomed bool, err error) {
+	first, cancel := context.WithTimeout(ctx, helloTime)
+	defer cancel()
+	socket, err := link.Dial(first, m.address, workerv1.Path, m.key, limits)
+	if err != nil {
+		return false, err
+	}
+	defer socket.Abort()
+	welcome, err := m.hello(first, socket)
+	if err != nil {
+		return false, err
+	}
+	m.mu.Lock()
+	m.session++
+	m.welcome, m.trouble, m.next = welcome, "", ""
+	m.results, m.prove, m.ready, m.told = nil, false, nil, false
+	m.ledger.open = false
+	m.mu.Unlock()
+	m.changed()
+	m.config.Logger.Info("connected", "host", m.address.HostPort, "node", welcome.Node, "chain", welcome.Chain)
+	err = socket.Run(ctx, m.handle, (&outbox{machine: m, socket: socket}).write)
+	m.mu.Lock()
+	m.welcome = nil
+	m.ledger.open = false
+	m.mu.Unlock()
+	m.changed()
+	return true, err
+}
+
+// hello introduces the worker and waits to be admitted.
+func (m *machine) hello(ctx context.Context, socket *link.Socket) (*workerv1.Welcome, error) {
+	hello := &workerv1.Hello{
+		Protocol:   workerv1.Protocol,
+		Agent:      workerv1.Clip(m.config.Agent, 64),
+		Engine:     workerv1.Clip(m.config.Engine.Name(), 64),
+		Devices:    m.config.Devices,
+		SelfTestOk: true, // or the worker would not be here
+		Key:        m.key.Public().(ed25519.PublicKey),
+	}
+	if err := send(ctx, socket, &workerv1.Envelope{Message: &workerv1.Envelope_Hello{Hello: hello}}); err != nil {
+		return nil, err
+	}
+	message, err := socket.Receive(ctx)
+	if err != nil {
+		return nil, err
+	}
+	e, err := workerv1.FromHost(message)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errHost, err)
+	}
+	switch a := e.Message.(type) {
+	case *workerv1.Envelope_Welcome:
+		return a.Welcome, nil
+	case *workerv1.Envelope_Refuse:
+		return nil, &refused{a.Refuse.Reason, a.Refuse.NextStep}
+	}
+	return nil, fmt.Errorf("%w: %T before Welcome", errHost, e.Message)
+}
+
+func send(ctx context.Context, socket *link.Socket, e *workerv1.Envelope) error {
+	message, err := workerv1.Encode(e)
+	if err != nil {
+		return err
+	}
+	return socket.Send(ctx, message)
+}
+
+// handle takes one message of the host. An error closes the connection.
+func (m *machine) handle(message []byte) error {
+	e, err := workerv1.FromHost(message)
+	if err != nil {
+		return fmt.Errorf("%w: %w", errHost, err)
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	defer m.changed()
+	switch h := e.Message.(type) {
+	case *workerv1.Envelope_Idle:
+		m.setOrder(&order{reason: h.Idle.Reason, until: h.Idle.Until}, 0)
+	case *workerv1.Envelope_Prepare:
+		model, err := parseModel(h.Prepare.Class, h.Prepare.Seed1)
+		if err != nil {
+			return err
+		}
+		m.setOrder(&order{epoch: h.Prepare.Epoch, model: model, until: h.Prepare.Until}, 0)
+	case *workerv1.Envelope_Compute:
+		c := h.Compute
+		model, err := parseModel(c.Class, c.Seed1)
+		if err != nil {
+			return err
+		}
+		m.setOrder(&order{
+			epoch: c.Epoch, model: model, segment: c.Segment, until: c.Until,
+			nodeSeed: seed.Seed(c.NodeSeed), segmentSeed: seed.Seed(c.SegmentSeed),
+		}, c.First)
+	case *workerv1.Envelope_Ack:
+		a := h.Ack
+		if m.order.segment != a.Segment || m.order.epoch != a.Epoch || !m.ledger.open {
+			return nil // of a segment that is over
+		}
+		if a.Size < m.ledger.base || a.Size > m.ledger.sent {
+			return fmt.Errorf("%w: %d leaves acknowledged, between %d and %d are possible", errHost, a.Size, m.ledger.base, m.ledger.sent)
+		}
+		m.ledger.drop(a.Size)
+	case *workerv1.Envelope_Rerun:
+		waiting := 0
+		for _, j := range m.jobs {
+			if j.session == m.session {
+				waiting++
+			}
+		}
+		if waiting >= workerv1.MaxReruns {
+			return fmt.Errorf("%w: more than %d jobs at once", errHost, workerv1.MaxReruns)
+		}
+		m.jobs = append(m.jobs, &job{rerun: h.Rerun, session: m.session})
+	case *workerv1.Envelope_ProveNode:
+		m.prove = true
+	case *workerv1.Envelope_Refuse:
+		return &refused{h.Refuse.Reason, h.Refuse.NextStep}
+	default:
+		return fmt.Errorf("%w: a second %T", errHost, h)
+	}
+	return nil
+}
+
+// setOrder replaces the order. The same segment again, after a reconnect, goes
+// on without a break. The caller holds mu.
+func (m *machine) setOrder(o *order, first uint64) {
+	if !m.order.sameSegment(o) {
+		m.order, m.told = o, false
+		m.ledger = ledger{}
+		m.build, m.fault, m.ready = progress{}, "", nil
+	}
+	if o.segment != 0 {
+		m.ledger.restart(first)
+	}
+}
+
+// outbox decides what the session sends next. It belongs to the writer.
+type outbox struct {
+	machine *machine
+	socket  *link.Socket
+	flushed time.Time // when the last batch left
+	told    *workerv1.Status
+	toldAt  time.Time
+}
+
+func (o *outbox) write(ctx context.Context) error {
+	for {
+		e, wait := o.next(time.Now())
+		if e != nil {
+			if err := send(ctx, o.socket, e); err != nil {
+				return err
+			}
+			continue
+		}
+		timer := time.NewTimer(wait)
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			if cause := context.Cause(ctx); !errors.Is(cause, context.Canceled) {
+				return cause
+			}
+			return errors.New("the worker is stopping")
+		case <-o.machine.sendWake:
+			timer.Stop()
+		case <-timer.C:
+		}
+	}
+}
+
+// next returns a message, or how long there is certainly none unless the
+// machine changes.
+func (o *outbox) next(now time.Time) (*workerv1.Envelope, time.Duration) {
+	m := o.machine
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.prove {
+		m.prove = false
+		w := m.welcome
+		statement := seed.Possession(w.Chain, "node/"+w.Node, w.Participant, m.key.Public().(ed25519.PublicKey))
+		return &workerv1.Envelope{Message: &workerv1.Envelope_NodeProof{NodeProof: &workerv1.NodeProof{
+			Signature: ed25519.Sign(m.key, statement[:]),
+		}}}, 0
+	}
+	if r := m.ready; r != nil {
+		m.ready = nil
+		return &workerv1.Envelope{Message: &workerv1.Envelope_ModelReady{ModelReady: r}}, 0
+	}
+	if len(m.results) > 0 {
+		r := m.results[0]
+		m.results = m.results[1:]
+		return &workerv1.Envelope{Message: &workerv1.Envelope_RerunResult{RerunResult: r}}, 0
+	}
+	wait := o.toldAt.Add(statusTime).Sub(now)
+	if s := m.wireStatus(now); wait <= 0 || !sameStatus(s, o.told) {
+		o.told, o.toldAt = s, now
+		return &workerv1.Envelope{Message: &workerv1.Envelope_Status{Status: s}}, 0
+	}
+	if l := &m.ledger; l.open && m.order.segment != 0 && l.end() > l.sent {
+		due := o.flushed.Add(flushTime).Sub(now)
+		if l.end()-l.sent >= workerv1.MaxBatch || due <= 0 {
+			first, records := l.batch()
+			l.sent += uint64(len(records) / workerv1.RecordSize)
+			o.flushed = now
+			return &workerv1.Envelope{Message: &workerv1.Envelope_Batch{Batch: &workerv1.Batch{
+				Epoch: m.order.epoch, Segment: m.order.segment, First: first, Records: records,
+			}}}, 0
+		}
+		wait = min(wait, due)
+	}
+	return nil, wait
+}
+
+// sameStatus reports whether b need not follow a: only counters moved, or the
+// build went on by less than a tenth.
+func sameStatus(a, b *workerv1.Status) bool {
+	return a != nil && b != nil && a.State == b.State && a.Reason == b.Reason && a.Until == b.Until &&
+		a.Epoch == b.Epoch && a.Segment == b.Segment && tenths(a.BuildDone, a.BuildTotal) == tenths(b.BuildDone, b.BuildTotal)
+}
+
+func tenths(done, total uint64) uint64 {
+	if total == 0 {
+		return 0
+	}
+	return done / (total/10 + 1)
+}
