@@ -3,7 +3,6 @@
 package host
 
 import (
-	"bytes"
 	"context"
 	"crypto/ed25519"
 	"encoding/hex"
@@ -14,6 +13,8 @@ import (
 	"net"
 	"path/filepath"
 	"slices"
+	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -71,6 +72,7 @@ type Host struct {
 	fleet    *fleet.Fleet
 	leaves   *leaflog.Store
 	board    board
+	workers  sync.Mutex // guards config.Workers
 
 	// what follows belongs to the loop of Run
 	last     sprintv1.QueryCurrentResponse
@@ -171,10 +173,26 @@ func (h *Host) Status() Status {
 	return s
 }
 
-// allow admits the machines of host.toml.
+// allow admits the machines of host.toml. The file is read again for a key it did not hold, so that
+// `assay host allow` acts without a restart.
 func (h *Host) allow(key ed25519.PublicKey) (node string, ok bool) {
-	for id, text := range h.config.Workers {
-		if raw, err := hex.DecodeString(text); err == nil && bytes.Equal(raw, key) {
+	h.workers.Lock()
+	defer h.workers.Unlock()
+	if node, ok := nodeOf(h.config.Workers, key); ok {
+		return node, true
+	}
+	fresh, err := Load(h.o.Home)
+	if err != nil {
+		return "", false
+	}
+	h.config.Workers = fresh.Workers
+	return nodeOf(h.config.Workers, key)
+}
+
+func nodeOf(workers map[string]string, key ed25519.PublicKey) (node string, ok bool) {
+	text := hex.EncodeToString(key)
+	for id, k := range workers {
+		if strings.EqualFold(k, text) {
 			return id, true
 		}
 	}

@@ -55,6 +55,7 @@ type Queue struct {
 	signer      string // bech32 of the key
 	participant string
 	chain       string
+	fees        string
 	logger      *slog.Logger
 
 	known            bool // number and sequence hold
@@ -84,6 +85,7 @@ type Config struct {
 	Key         string // name of the signing key in Keys
 	Participant string // on whose behalf
 	Chain       string
+	Fees        string // paid per transaction, such as 1000acpc; protocol messages are free
 	Logger      *slog.Logger
 }
 
@@ -106,7 +108,7 @@ func New(c Config) (*Queue, error) {
 		logger = slog.New(slog.DiscardHandler)
 	}
 	return &Queue{conn: c.Conn, encoding: c.Encoding, keys: c.Keys, keyName: c.Key, signer: signer,
-		participant: c.Participant, chain: c.Chain, logger: logger, wishes: map[string]*wish{}}, nil
+		participant: c.Participant, chain: c.Chain, fees: c.Fees, logger: logger, wishes: map[string]*wish{}}, nil
 }
 
 // Want asks for messages to be on chain by height until. The same id again changes nothing while it is under way or done.
@@ -315,6 +317,9 @@ func (q *Queue) sign(ctx context.Context, w *wish, timeout int64) ([]byte, error
 	factory := clienttx.Factory{}.WithChainID(q.chain).WithTxConfig(q.encoding.TxConfig).WithKeybase(q.keys).
 		WithAccountNumber(q.number).WithSequence(q.sequence).WithSignMode(signing.SignMode_SIGN_MODE_DIRECT).
 		WithGas(gasBase + uint64(size)*gasPerByte).WithTimeoutHeight(uint64(timeout))
+	if q.fees != "" {
+		factory = factory.WithFees(q.fees)
+	}
 	builder, err := factory.BuildUnsignedTx(msgs...)
 	if err != nil {
 		return nil, fmt.Errorf("submit: building %s: %w", w.id, err)

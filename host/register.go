@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package host
+
+import (
+	"context"
+	"crypto/ed25519"
+	"fmt"
+	"io"
+	"log/slog"
+	"time"
+
+	sdk "github.com/cosmos/cosmos-sdk/types"
+	"github.com/cosmos/cosmos-sdk/x/authz"
+
+	registryv1 "github.com/assaynet/assay/api/registry/v1"
+	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
+	"github.com/assaynet/assay/host/submit"
+	"github.com/assaynet/assay/poc/seed"
+)
+
+// Registration is what `assay host register` needs beside host.toml.
+type Registration struct {
+	Home     string
+	HostKey  ed25519.PrivateKey
+	Operator string // name of the participant's own key in the keyring
+	Moniker  string
+	Fees     string
+	Stdin    io.Reader
+	Logger   *slog.Logger
+}
+
+// Granted lists the messages that a hot key may send for its participant, and nothing else.
+func Granted() []string {
+	return []string{
+		sdk.MsgTypeURL(&sprintv1.MsgReady{}), sdk.MsgTypeURL(&sprintv1.MsgCommit{}), sdk.MsgTypeURL(&sprintv1.MsgOpen{}),
+		sdk.MsgTypeURL(&sprintv1.MsgCommitVerdict{}), sdk.MsgTypeURL(&sprintv1.MsgRevealVerdict{}), sdk.MsgTypeURL(&sprintv1.MsgDispute{}),
+		sdk.MsgTypeURL(&registryv1.MsgSetNodes{}),
+	}
+}
+
+// Register registers a participant with the keys of its own node and host and grants its hot key the protocol
+// messages, in one transaction signed by the operator. The running node proves its keys.
+func Register(ctx context.Context, c Config, r Registration) error {
+	encoding, err := submit.NewEncoding()
+	if err != nil {
+		return err
+	}
+	keys, err := OpenKeyring(r.Home, c.KeyringBackend, r.Stdin, encoding)
+	if err != nil {
+		return err
+	}
+	conn, err := Dial(c.GRPC, encoding)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	registry := registryv1.NewQueryClient(conn)
+	if _, err := registry.Participant(ctx, &registryv1.QueryParticipantRequest{Address: c.Participant}); err == nil {
+		return fmt.Errorf("host: %s is registered already; nothing to do", c.Participant)
+	}
+	possession, err := registryv1.NewLocalClient(conn).Possession(ctx, &registryv1.PossessionRequest{Participant: c.Participant})
+	if err != nil {
+		return fmt.Errorf("host: the node at %s does not prove its keys; is it running, and does it have its own priv_validator_key.json and vrf_key.json? %w", c.GRPC, err)
+	}
+	hot, err := keys.Key(c.Key)
+	if err != nil {
+		return fmt.Errorf("host: hot key %q: %w", c.Key, err)
+	}
+	grantee, err := hot.GetAddress()
+	if err != nil {
+		return err
+	}
+	granter, err := encoding.Addresses.StringToBytes(c.Participant)
+	if err != nil {
+		return err
+	}
+	hostKey := r.HostKey.Public().(ed25519.PublicKey)
+	statement := seed.Possession(c.Chain, "host", c.Participant, hostKey)
+	msgs := []sdk.Msg{&registryv1.MsgRegister{
+		Address: c.Participant, Moniker: r.Moniker, ConsensusKey: possession.ConsensusKey, VrfKey: possession.VrfKey, HostKey: hostKey,
+		Possession: registryv1.Possession{Consensus: possession.ConsensusProof, Vrf: possession.VrfProof, Host: ed25519.Sign(r.HostKey, statement[:])},
+	}}
+	for _, url := range Granted() {
+		grant, err := authz.NewMsgGrant(granter, grantee, authz.NewGenericAuthorization(url), nil)
+		if err != nil {
+			return err
+		}
+		msgs = append(msgs, grant)
+	}
+	queue, err := submit.New(submit.Config{Conn: conn, Encoding: encoding, Keys: keys, Key: r.Operator, Participant: c.Participant, Chain: c.Chain, Fees: r.Fees, Logger: r.Logger})
+	if err != nil {
+		return err
+	}
+	sprint := sprintv1.NewQueryClient(conn)
+	seen := int64(0)
+	next := func(ctx context.Context) (int64, error) {
+		for {
+			now, err := sprint.Current(ctx, &sprintv1.QueryCurrentRequest{})
+			if err != nil {
+				return 0, fmt.Errorf("host: node at %s: %w", c.GRPC, err)
+			}
+			if now.Height > seen {
+				seen = now.Height
+				return seen, nil
+			}
+			select {
+			case <-ctx.Done():
+				return 0, context.Cause(ctx)
+			case <-time.After(pollEvery):
+			}
+		}
+	}
+	return queue.Send(ctx, next, "registration", msgs...)
+}
