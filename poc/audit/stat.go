@@ -4,10 +4,11 @@ package audit
 
 import "math/big"
 
-// MaxSample is the largest sample the statistics here accept. Beyond it, and
-// for rates that are not rates, every function answers on the safe side: no
-// conviction, no credit, no detection.
-const MaxSample = 1 << 14
+// MaxSample is the largest sample the statistics here accept; at it the slowest
+// of them takes a few tenths of a second. Beyond it, and for rates that are not
+// rates, every function answers on the safe side: no conviction, no credit, no
+// detection.
+const MaxSample = 1 << 12
 
 // power returns base^n.
 func power(base *big.Int, n uint64) *big.Int {

@@ -14,6 +14,11 @@
 // cannot take the chain with it, and clients that follow the chain from a
 // distance keep their footing.
 //
+// What a cap cuts has to go somewhere. With three or more large participants
+// all the others together get a quarter at most from it; where one or two hold
+// nearly all the weight, those with hardly any are lifted far above it. A
+// network that small must know its members.
+//
 // Both work on exact fractions and conserve the total: powers sum to
 // TotalPower whatever the weights are. There is one rounding, at the end, to
 // the nearest units by largest remainder; it moves each power by less than one

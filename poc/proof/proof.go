@@ -144,6 +144,9 @@ func (f File) Marshal() ([]byte, error) {
 
 // compact is the one spelling, without white space.
 func (f File) compact() ([]byte, error) {
+	if f.Path == nil {
+		f.Path = []string{} // a log of one leaf has the path [], never null
+	}
 	var out bytes.Buffer
 	e := json.NewEncoder(&out)
 	e.SetEscapeHTML(false)

@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package poc
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+const root = "github.com/assaynet/assay/poc/"
+
+// layers says which packages of ours each package may import.
+var layers = map[string][]string{
+	".":                {},
+	"seed":             {},
+	"prf":              {},
+	"work/condense":    {},
+	"work/quad":        {},
+	"commit":           {},
+	"work/transformer": {"seed", "prf", "work/condense", "work/quad"},
+	"work/matmul":      {"seed", "prf", "work/condense", "work/quad", "commit"},
+	"work":             {"seed", "work/transformer", "work/matmul"},
+	"audit":            {"seed", "prf"},
+	"credit":           {"audit"},
+	"proof":            {"seed", "commit", "work/transformer"},
+}
+
+// standard is what may be imported of the standard library: nothing that
+// reaches a network, a file, a clock, the environment or randomness.
+var standard = []string{
+	"bytes", "context", "crypto/ed25519", "crypto/sha256", "encoding/binary", "encoding/hex", "encoding/json",
+	"errors", "fmt", "math", "math/big", "math/bits", "slices", "strings",
+}
+
+// complaints lists what is wrong with one file of package pkg.
+func complaints(pkg string, f *ast.File) []string {
+	var out []string
+	for _, spec := range f.Imports {
+		path, err := strconv.Unquote(spec.Path.Value)
+		if err != nil {
+			out = append(out, err.Error())
+			continue
+		}
+		if ours, ok := strings.CutPrefix(path, root); ok {
+			if !slices.Contains(layers[pkg], ours) {
+				out = append(out, "imports "+ours+", which is not below it")
+			}
+		} else if !slices.Contains(standard, path) {
+			out = append(out, "imports "+path)
+		}
+	}
+	ast.Inspect(f, func(n ast.Node) bool {
+		switch n := n.(type) {
+		case *ast.GoStmt:
+			out = append(out, "starts a goroutine")
+		case *ast.Ident:
+			if n.Name == "float32" || n.Name == "float64" {
+				out = append(out, "uses "+n.Name)
+			}
+		case *ast.BasicLit:
+			if n.Kind == token.FLOAT {
+				out = append(out, "uses the float "+n.Value)
+			}
+		case *ast.FuncDecl:
+			if n.Recv == nil && n.Name.Name == "init" {
+				out = append(out, "has an init function")
+			}
+		}
+		return true
+	})
+	return out
+}
+
+func TestLayering(t *testing.T) {
+	seen := map[string]bool{}
+	err := filepath.WalkDir(".", func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		f, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.SkipObjectResolution)
+		if err != nil {
+			return err
+		}
+		pkg := filepath.ToSlash(filepath.Dir(path))
+		seen[pkg] = true
+		if _, known := layers[pkg]; !known {
+			t.Errorf("package %s has no place in the layers", pkg)
+		}
+		for _, c := range complaints(pkg, f) {
+			t.Errorf("%s: %s", path, c)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for pkg := range layers {
+		if !seen[pkg] {
+			t.Errorf("no package %s", pkg)
+		}
+	}
+}
+
+// The check finds what it is there to find.
+func TestLayeringCanFail(t *testing.T) {
+	const source = `package seed
+import (
+	"net/http"
+	_ "math/rand/v2"
+	"github.com/assaynet/assay/poc/commit"
+	"github.com/assaynet/assay/host"
+)
+func init() { go http.Get("") }
+var x float64 = 1.5
+`
+	f, err := parser.ParseFile(token.NewFileSet(), "x.go", source, parser.SkipObjectResolution)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := complaints("seed", f); len(got) != 8 {
+		t.Errorf("%d complaints, want 8: %q", len(got), got)
+	}
+}

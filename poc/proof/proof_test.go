@@ -1,0 +1,281 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package proof
+
+import (
+	"bytes"
+	"context"
+	"crypto/ed25519"
+	"encoding/hex"
+	"errors"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/assaynet/assay/poc/commit"
+	"github.com/assaynet/assay/poc/seed"
+	"github.com/assaynet/assay/poc/work/transformer"
+)
+
+var (
+	testSeed1   = seed.Sprint1("assay-test", 7, seed.Seed{1})
+	testSegment = seed.Sprint2("assay-test", 7, seed.Seed{2})
+	hostKey     = ed25519.NewKeyFromSeed(bytes.Repeat([]byte{3}, 32))
+)
+
+var nano = sync.OnceValues(func() (*transformer.ReferenceModel, error) {
+	return transformer.Build(context.Background(), transformer.Nano, testSeed1, nil)
+})
+
+func build(class transformer.Class, seed1 seed.Seed) (transformer.Model, error) {
+	if class != transformer.Nano || seed1 != testSeed1 {
+		return transformer.Build(context.Background(), class, seed1, nil)
+	}
+	return nano()
+}
+
+// evidence signs a log of five leaves in which forge may change leaf 3, and
+// returns the file about it.
+func evidence(t testing.TB, claim string, forge func(*commit.Leaf)) File {
+	t.Helper()
+	model, err := nano()
+	if err != nil {
+		t.Fatal(err)
+	}
+	node := seed.Node("assay-test", "cpc1host", "gpu-0", "nano")
+	out := make([]transformer.Output, 5)
+	if err := model.Run(out, node, testSegment, []uint64{0, 1, 2, 3, 4}); err != nil {
+		t.Fatal(err)
+	}
+	var log commit.Log
+	var leaves []commit.Leaf
+	for i, o := range out {
+		leaf := commit.Leaf{Class: 1, Node: "gpu-0", Index: uint64(i), Norm: o.Norm, Digest: o.Digest}
+		if i == 3 && forge != nil {
+			forge(&leaf)
+		}
+		leaves = append(leaves, leaf)
+		log.Append(leaf.Hash())
+	}
+	root := log.Root()
+	s := commit.Statement{
+		Chain: "assay-test", Epoch: 7, Segment: 1, Participant: "cpc1host", Node: "gpu-0", Class: "nano",
+		Root: root, Count: log.Size(),
+	}
+	path, err := commit.Inclusion(&log, 3, 5)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := File{
+		Version: Version, Claim: claim, Chain: s.Chain, Epoch: s.Epoch, Class: s.Class,
+		Seed1: testSeed1.String(), SegmentSeed: testSegment.String(),
+		Participant: s.Participant, Node: s.Node, Segment: s.Segment, Nonce: 3,
+		Norm: leaves[3].Norm, Digest: hex.EncodeToString(leaves[3].Digest[:]),
+		Count: s.Count, Root: hex.EncodeToString(root[:]),
+		HostKey:   hex.EncodeToString(hostKey.Public().(ed25519.PublicKey)),
+		Signature: hex.EncodeToString(s.Sign(hostKey)),
+	}
+	for _, h := range path {
+		f.Path = append(f.Path, hex.EncodeToString(h[:]))
+	}
+	voted := seed.Middle(f.Chain, f.Epoch, "cpc1voter", f.Participant, f.Node, f.Segment, f.Nonce, out[3].Middle)
+	f.Voter, f.VoterDigest = "cpc1voter", hex.EncodeToString(voted[:])
+	return f
+}
+
+func TestVerify(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		claim  string
+		forge  func(*commit.Leaf)
+		forged bool
+		reason string
+	}{
+		{"honest", Honest, nil, false, "the leaf is what the unit gives"},
+		{"a digest bit", Forged, func(l *commit.Leaf) { l.Digest[7] ^= 1 }, true, "the leaf's digest is not the unit's"},
+		{"the norm alone", Forged, func(l *commit.Leaf) { l.Norm++ }, true, "the leaf's norm is not the unit's"},
+		{"both", Forged, func(l *commit.Leaf) { l.Norm++; l.Digest[0]++ }, true, "the leaf's norm and digest are not the unit's"},
+	} {
+		f := evidence(t, c.claim, c.forge)
+		data, err := f.Marshal()
+		if err != nil {
+			t.Fatal(err)
+		}
+		read, err := Parse(data)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(f, read); diff != "" {
+			t.Errorf("%s: through a file:\n%s", c.name, diff)
+		}
+		finding, err := Verify(read, build)
+		if err != nil || finding.Forged != c.forged || finding.Reason != c.reason || finding.VoterWrong {
+			t.Errorf("%s: %+v, %v", c.name, finding, err)
+		}
+		if got := finding.GotNorm == finding.WantNorm && finding.GotDigest == finding.WantDigest; got == c.forged {
+			t.Errorf("%s: got and want agree: %v", c.name, got)
+		}
+
+		// The opposite claim is refused, and the finding says why.
+		f.Claim = map[string]string{Honest: Forged, Forged: Honest}[c.claim]
+		finding, err = Verify(f, build)
+		if !errors.Is(err, ErrClaim) || finding.Forged != c.forged {
+			t.Errorf("%s, claimed %s: %+v, %v", c.name, f.Claim, finding, err)
+		}
+	}
+}
+
+func TestVerifyVoter(t *testing.T) {
+	f := evidence(t, Honest, nil)
+	f.VoterDigest = "00" + f.VoterDigest[2:]
+	finding, err := Verify(f, build)
+	if err != nil || !finding.VoterWrong || !strings.Contains(finding.Reason, "cpc1voter") {
+		t.Errorf("a wrong middle digest: %+v, %v", finding, err)
+	}
+	// What one voter revealed is of no use to another.
+	f = evidence(t, Honest, nil)
+	f.Voter = "cpc1other"
+	if finding, err = Verify(f, build); err != nil || !finding.VoterWrong {
+		t.Errorf("a copied middle digest: %+v, %v", finding, err)
+	}
+	f.Voter, f.VoterDigest = "", ""
+	if finding, err = Verify(f, build); err != nil || finding.VoterWrong {
+		t.Errorf("no voter: %+v, %v", finding, err)
+	}
+}
+
+// Every field is bound by something: the signature, the path or the work.
+func TestVerifyBindsEveryField(t *testing.T) {
+	good := evidence(t, Honest, nil)
+	for name, c := range map[string]struct {
+		change func(*File)
+		want   error
+	}{
+		"chain":        {func(f *File) { f.Chain = "other" }, commit.ErrStatement},
+		"epoch":        {func(f *File) { f.Epoch++ }, commit.ErrStatement},
+		"class":        {func(f *File) { f.Class = "small" }, commit.ErrStatement},
+		"participant":  {func(f *File) { f.Participant = "cpc1other" }, commit.ErrStatement},
+		"node":         {func(f *File) { f.Node = "gpu-1" }, commit.ErrStatement},
+		"segment":      {func(f *File) { f.Segment++ }, commit.ErrStatement},
+		"count":        {func(f *File) { f.Count++ }, commit.ErrStatement},
+		"root":         {func(f *File) { f.Root = f.Digest }, commit.ErrStatement},
+		"host key":     {func(f *File) { f.HostKey = f.Digest }, commit.ErrStatement},
+		"signature":    {func(f *File) { f.Signature = f.Digest + f.Digest }, commit.ErrStatement},
+		"nonce":        {func(f *File) { f.Nonce = 2 }, commit.ErrProof},
+		"nonce beyond": {func(f *File) { f.Nonce = 5 }, commit.ErrSize},
+		"norm":         {func(f *File) { f.Norm++ }, commit.ErrProof},
+		"digest":       {func(f *File) { f.Digest = f.Root }, commit.ErrProof},
+		"path":         {func(f *File) { f.Path = f.Path[1:] }, commit.ErrProof},
+		"path longer":  {func(f *File) { f.Path = append([]string{f.Root}, f.Path...) }, commit.ErrProof},
+		"seed 1":       {func(f *File) { f.Seed1 = f.Root }, ErrClaim},
+		"segment seed": {func(f *File) { f.SegmentSeed = f.Root }, ErrClaim},
+		"claim":        {func(f *File) { f.Claim = Forged }, ErrClaim},
+		"version":      {func(f *File) { f.Version = "assay-evidence/2" }, ErrFile},
+	} {
+		f := good
+		c.change(&f)
+		if _, err := Verify(f, build); !errors.Is(err, c.want) {
+			t.Errorf("another %s: %v, want %v", name, err, c.want)
+		}
+	}
+}
+
+func TestVerifyReportsTheEngine(t *testing.T) {
+	lost := errors.New("device lost")
+	_, err := Verify(evidence(t, Honest, nil), func(transformer.Class, seed.Seed) (transformer.Model, error) { return nil, lost })
+	if !errors.Is(err, lost) {
+		t.Error(err)
+	}
+}
+
+func TestParseRefuses(t *testing.T) {
+	f := evidence(t, Honest, nil)
+	data, err := f.Marshal()
+	if err != nil {
+		t.Fatal(err)
+	}
+	good := string(data)
+	for name, text := range map[string]string{
+		"nothing":          "",
+		"not JSON":         "evidence",
+		"null":             "null",
+		"a list":           "[]",
+		"empty":            "{}",
+		"two files":        good + good,
+		"bytes after":      good + "x",
+		"unknown key":      strings.Replace(good, "{", `{"extra": 1,`, 1),
+		"missing key":      strings.Replace(good, `"epoch": 7,`, "", 1),
+		"repeated key":     strings.Replace(good, `"epoch": 7,`, `"epoch": 7, "epoch": 7,`, 1),
+		"key in capitals":  strings.Replace(good, `"epoch"`, `"Epoch"`, 1),
+		"other order":      strings.Replace(strings.Replace(good, `"epoch": 7,`, "", 1), `"version"`, `"epoch": 7, "version"`, 1),
+		"version":          strings.Replace(good, "evidence/1", "evidence/2", 1),
+		"claim":            strings.Replace(good, `"honest"`, `"maybe"`, 1),
+		"class":            strings.Replace(good, `"nano"`, `"tiny"`, 1),
+		"capital hex":      strings.Replace(good, f.Digest, strings.ToUpper(f.Digest), 1),
+		"short hash":       strings.Replace(good, f.Root, f.Root[2:], 1),
+		"short seed":       strings.Replace(good, f.Seed1, f.Seed1[2:], 1),
+		"segment seed":     strings.Replace(good, f.SegmentSeed, f.SegmentSeed[2:], 1),
+		"short key":        strings.Replace(good, f.HostKey, f.HostKey[2:], 1),
+		"not hex":          strings.Replace(good, f.Signature, "zz"+f.Signature[2:], 1),
+		"path":             strings.Replace(good, f.Path[0], f.Path[0][2:], 1),
+		"norm as a number": strings.Replace(good, `"norm": "`, `"norm": `, 1),
+		"negative nonce":   strings.Replace(good, `"nonce": 3`, `"nonce": -3`, 1),
+		"nonce 3.0":        strings.Replace(good, `"nonce": 3`, `"nonce": 3.0`, 1),
+		"segment 0":        strings.Replace(good, `"segment": 1`, `"segment": 0`, 1),
+		"node":             strings.Replace(good, `"gpu-0"`, `"GPU"`, 1),
+		"voter alone": strings.Replace(good, `,
+  "voter_digest": "`+f.VoterDigest+`"`, "", 1),
+		"voter's digest":  strings.Replace(good, f.VoterDigest, f.VoterDigest[2:], 1),
+		"escaped letters": strings.Replace(good, `"honest"`, `"h\u006fnest"`, 1),
+		"far too long":    good + strings.Repeat(" ", MaxFileSize),
+	} {
+		if text == good {
+			t.Fatalf("%s: nothing was changed", name)
+		}
+		if _, err := Parse([]byte(text)); !errors.Is(err, ErrFile) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if _, err := Parse([]byte(strings.ReplaceAll(good, "\n", "\r\n\t"))); err != nil {
+		t.Errorf("white space: %v", err)
+	}
+	f.Path = nil
+	empty, err := f.Marshal()
+	if err != nil || !strings.Contains(string(empty), `"path": []`) {
+		t.Errorf("an empty path: %v\n%s", err, empty)
+	}
+	if _, err := Parse([]byte(strings.Replace(string(empty), `"path": []`, `"path": null`, 1))); !errors.Is(err, ErrFile) {
+		t.Errorf("path null: %v", err)
+	}
+	f.Claim = "maybe"
+	if _, err := f.Marshal(); !errors.Is(err, ErrFile) {
+		t.Errorf("written malformed: %v", err)
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	file := evidence(f, Honest, nil)
+	data, err := file.Marshal()
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(data)
+	f.Add([]byte(`{"version":"assay-evidence/1","path":[]}`))
+	f.Add([]byte("[]"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		file, err := Parse(data)
+		if err != nil {
+			return
+		}
+		again, err := file.Marshal()
+		if err != nil {
+			t.Fatalf("read but not written: %v", err)
+		}
+		back, err := Parse(again)
+		if err != nil || !cmp.Equal(file, back) {
+			t.Errorf("%+v became %+v, %v", file, back, err)
+		}
+	})
+}
