@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package cli is `assay host`: run the daemon, look at it, allow a machine, register the participant.
+package cli
+
+import (
+	"context"
+	"crypto/ed25519"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/assaynet/assay/host"
+	"github.com/assaynet/assay/link"
+	"github.com/assaynet/assay/poc/commit"
+	"github.com/assaynet/assay/poc/work"
+)
+
+// HostKeyFile is where a participant's host key lies below its home.
+const HostKeyFile = "config/host.key"
+
+// New returns the command. engine double-checks what workers find; tamper is nil but for adversaries, which a local
+// network asks for by name.
+func New(engine work.Engine, tamper func(cheat string) (*host.Tamper, error)) *cobra.Command {
+	home, json := "", false
+	cmd := &cobra.Command{
+		Use:   "host",
+		Short: "Run a participant's host: workers, commitments, openings, verdicts",
+		Args:  cobra.NoArgs,
+	}
+	cmd.PersistentFlags().StringVar(&home, "home", defaultHome(), "the participant's folder, as made by `assay init participant`")
+	cmd.Flags().BoolVar(&json, "json", false, "log as JSON, one document per line")
+	level := cmd.Flags().String("log", "info", "log level: debug, info, warn or error")
+	cheat := cmd.Flags().String("cheat", "none", "be an adversary (local networks and tests only)")
+	_ = cmd.Flags().MarkHidden("cheat")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		c, key, err := load(home)
+		if err != nil {
+			return err
+		}
+		logger, err := newLogger(cmd.ErrOrStderr(), *level, json)
+		if err != nil {
+			return err
+		}
+		bend, err := tamper(*cheat)
+		if err != nil {
+			return err
+		}
+		return host.Run(cmd.Context(), c, host.Options{Home: home, HostKey: key, Stdin: cmd.InOrStdin(), Logger: logger, Engine: engine, Tamper: bend,
+			Started: func(url, status string) {
+				logger.Info("workers connect with: assay-worker start --host "+url, "status", status)
+			}})
+	}
+	cmd.AddCommand(statusCommand(&home), allowCommand(&home), registerCommand(&home), urlCommand(&home))
+	return cmd
+}
+
+func defaultHome() string {
+	if h := os.Getenv("ASSAY_HOME"); h != "" {
+		return h
+	}
+	if user, err := os.UserHomeDir(); err == nil {
+		return filepath.Join(user, ".assay")
+	}
+	return ".assay"
+}
+
+func load(home string) (host.Config, ed25519.PrivateKey, error) {
+	c, err := host.Load(home)
+	if err != nil {
+		return c, nil, err
+	}
+	key, err := link.LoadKey(filepath.Join(home, HostKeyFile))
+	return c, key, err
+}
+
+func newLogger(w io.Writer, level string, asJSON bool) (*slog.Logger, error) {
+	var l slog.Level
+	if err := l.UnmarshalText([]byte(level)); err != nil {
+		return nil, fmt.Errorf("--log %q: choose debug, info, warn or error", level)
+	}
+	o := &slog.HandlerOptions{Level: l}
+	if asJSON {
+		return slog.New(slog.NewJSONHandler(w, o)), nil
+	}
+	return slog.New(slog.NewTextHandler(w, o)), nil
+}
+
+func statusCommand(home *string) *cobra.Command {
+	return &cobra.Command{
+		Use: "status", Short: "What the running host does, why not, and until when (JSON)", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, err := host.Load(*home)
+			if err != nil {
+				return err
+			}
+			if c.Status == "" {
+				return fmt.Errorf("this host serves no status: set status in %s, for example status = \"127.0.0.1:4711\"", host.ConfigPath(*home))
+			}
+			s, err := Fetch(cmd.Context(), c.Status)
+			if err != nil {
+				return err
+			}
+			out := json.NewEncoder(cmd.OutOrStdout())
+			out.SetIndent("", "  ")
+			return out.Encode(s)
+		},
+	}
+}
+
+// Fetch asks a running host for its status.
+func Fetch(ctx context.Context, address string) (host.Status, error) {
+	var s host.Status
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+"/status", nil)
+	if err != nil {
+		return s, err
+	}
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return s, fmt.Errorf("no host answers at %s; is `assay host` running? %w", address, err)
+	}
+	defer res.Body.Close()
+	if err := json.NewDecoder(io.LimitReader(res.Body, 4<<20)).Decode(&s); err != nil {
+		return s, fmt.Errorf("status of the host at %s: %w", address, err)
+	}
+	return s, nil
+}
+
+func allowCommand(home *string) *cobra.Command {
+	return &cobra.Command{
+		Use: "allow NODE KEY", Short: "Let a machine work for this host under a node id; it acts at once", Args: cobra.ExactArgs(2),
+		Long: "Let a machine work for this host under a node id. KEY is what `assay-worker id` prints on that machine.\nA new node is registered on chain when its machine connects and counts from the next epoch on.",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := host.Load(*home)
+			if err != nil {
+				return err
+			}
+			if err := commit.ValidNode(args[0]); err != nil {
+				return err
+			}
+			if c.Workers == nil {
+				c.Workers = map[string]string{}
+			}
+			if old, ok := c.Workers[args[0]]; ok && old != args[1] {
+				return fmt.Errorf("node %s belongs to the machine with key %s; choose another id, or remove that line from %s", args[0], old, host.ConfigPath(*home))
+			}
+			c.Workers[args[0]] = args[1]
+			if err := c.Save(*home); err != nil {
+				return err
+			}
+			fmt.Fprintf(cmd.OutOrStdout(), "%s may connect as node %s\n", args[1], args[0])
+			return nil
+		},
+	}
+}
+
+func registerCommand(home *string) *cobra.Command {
+	r := host.Registration{}
+	cmd := &cobra.Command{
+		Use: "register", Short: "Register the participant on chain and grant its hot key the protocol messages", Args: cobra.NoArgs,
+		Long: "Register the participant on chain, with the keys of its own running node and of this host, and grant the hot\nkey the protocol messages. The operator's account needs a balance for the fee.",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, key, err := load(*home)
+			if err != nil {
+				return err
+			}
+			r.Home, r.HostKey, r.Stdin = *home, key, cmd.InOrStdin()
+			r.Logger = slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), nil))
+			if err := host.Register(cmd.Context(), c, r); err != nil {
+				return err
+			}
+			fmt.Fprintf(cmd.OutOrStdout(), "%s is registered and takes part from the next epoch on\n", c.Participant)
+			return nil
+		},
+	}
+	cmd.Flags().StringVar(&r.Operator, "from", "operator", "the participant's own key in the keyring")
+	cmd.Flags().StringVar(&r.Moniker, "moniker", "", "a name for people")
+	cmd.Flags().StringVar(&r.Fees, "fees", "", "fee of the transaction, such as 1000acpc")
+	_ = cmd.MarkFlagRequired("moniker")
+	return cmd
+}
+
+func urlCommand(home *string) *cobra.Command {
+	return &cobra.Command{
+		Use: "url", Short: "Print the URL that workers connect to", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, key, err := load(*home)
+			if err != nil {
+				return err
+			}
+			fmt.Fprintln(cmd.OutOrStdout(), URL(c, key))
+			return nil
+		},
+	}
+}
+
+// URL is where the workers of a host with a fixed port connect.
+func URL(c host.Config, key ed25519.PrivateKey) string {
+	at := c.Advertise
+	if at == "" {
+		at = c.Listen
+	}
+	return link.Address{HostPort: at, Fingerprint: link.FingerprintOf(key.Public().(ed25519.PublicKey))}.String()
+}

@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package verify is `assay verify`: it checks an evidence file offline, from the signed commitment down to integer
+// arithmetic, and with --node also that the chain holds the same seeds, keys and commitment.
+//
+//	exit 0  the file proves its claim
+//	exit 1  it does not: refuted, malformed, or not what the chain holds
+package verify
+
+import (
+	"context"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
+	"github.com/assaynet/assay/host"
+	"github.com/assaynet/assay/host/submit"
+	"github.com/assaynet/assay/poc/proof"
+	"github.com/assaynet/assay/poc/seed"
+	"github.com/assaynet/assay/poc/work"
+	"github.com/assaynet/assay/poc/work/transformer"
+)
+
+// ErrChain reports evidence that is sound in itself but is not about this chain's epoch.
+var ErrChain = errors.New("verify: the chain says otherwise")
+
+// Report is the answer, as --json prints it.
+type Report struct {
+	File        string `json:"file"`
+	Proven      bool   `json:"proven"`
+	Claim       string `json:"claim"`
+	Reason      string `json:"reason"`
+	WithChain   bool   `json:"checked_with_chain"`
+	Participant string `json:"participant,omitempty"`
+	Epoch       uint64 `json:"epoch,omitempty"`
+	Node        string `json:"node,omitempty"`
+	Segment     uint32 `json:"segment,omitempty"`
+	Nonce       uint64 `json:"nonce"`
+}
+
+// New returns the command.
+func New(engine work.Engine) *cobra.Command {
+	node, asJSON := "", false
+	cmd := &cobra.Command{
+		Use: "verify FILE", Short: "Check an evidence file offline; exit 0 when it proves its claim", Args: cobra.ExactArgs(1),
+		Long: "Check an evidence file: the host's signature on its commitment, the leaf's place in the log, and the unit itself,\nrecomputed on this machine. Nothing is asked of anyone; with --node the seeds, the key and the commitment are also\ncompared with those of a chain.",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return run(cmd.Context(), engine, args[0], node, asJSON, cmd.OutOrStdout())
+		},
+	}
+	cmd.Flags().StringVar(&node, "node", "", "gRPC address of a node, host:port, to compare with the chain")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print the answer as JSON")
+	return cmd
+}
+
+func run(ctx context.Context, engine work.Engine, path, node string, asJSON bool, out io.Writer) error {
+	r := Report{File: path}
+	finding, err := check(ctx, engine, path, node, &r)
+	r.Proven, r.Reason = err == nil, finding.Reason
+	if err != nil {
+		r.Reason = err.Error()
+	}
+	if asJSON {
+		e := json.NewEncoder(out)
+		e.SetIndent("", "  ")
+		if encodeErr := e.Encode(r); encodeErr != nil {
+			return encodeErr
+		}
+		return err
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	fmt.Fprintf(out, "proven: leaf %d of node %s, segment %d, epoch %d, of %s is %s\n", r.Nonce, r.Node, r.Segment, r.Epoch, r.Participant, r.Claim)
+	fmt.Fprintf(out, "  %s\n", finding.Reason)
+	fmt.Fprintf(out, "  the leaf says  norm %d digest %s\n", finding.GotNorm, hex.EncodeToString(finding.GotDigest[:]))
+	fmt.Fprintf(out, "  the unit gives norm %d digest %s\n", finding.WantNorm, hex.EncodeToString(finding.WantDigest[:]))
+	if r.WithChain {
+		fmt.Fprintln(out, "  seeds, host key and commitment are those of the chain")
+	} else {
+		fmt.Fprintln(out, "  seeds and host key are taken from the file; compare them with a chain by --node")
+	}
+	return nil
+}
+
+func check(ctx context.Context, engine work.Engine, path, node string, r *Report) (proof.Finding, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return proof.Finding{}, err
+	}
+	defer file.Close()
+	raw, err := io.ReadAll(io.LimitReader(file, proof.MaxFileSize+1))
+	if err != nil {
+		return proof.Finding{}, err
+	}
+	f, err := proof.Parse(raw)
+	if err != nil {
+		return proof.Finding{}, err
+	}
+	r.Claim, r.Participant, r.Epoch, r.Node, r.Segment, r.Nonce = f.Claim, f.Participant, f.Epoch, f.Node, f.Segment, f.Nonce
+	finding, err := proof.Verify(f, func(class transformer.Class, seed1 seed.Seed) (transformer.Model, error) {
+		return engine.Transformer(ctx, class, seed1, nil)
+	})
+	if err != nil || node == "" {
+		return finding, err
+	}
+	r.WithChain = true
+	return finding, withChain(ctx, f, node)
+}
+
+// withChain compares what a file takes for granted with what a node answers.
+func withChain(ctx context.Context, f proof.File, node string) error {
+	encoding, err := submit.NewEncoding()
+	if err != nil {
+		return err
+	}
+	conn, err := host.Dial(node, encoding)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	q := sprintv1.NewQueryClient(conn)
+	res, err := q.Epoch(ctx, &sprintv1.QueryEpochRequest{Number: f.Epoch})
+	if err != nil {
+		return fmt.Errorf("asking %s for epoch %d: %w", node, f.Epoch, err)
+	}
+	e := res.Epoch
+	if f.Segment < 1 || int(f.Segment) > len(e.Segments) {
+		return fmt.Errorf("%w: epoch %d has no segment %d", ErrChain, f.Epoch, f.Segment)
+	}
+	commits, err := q.Commits(ctx, &sprintv1.QueryCommitsRequest{Epoch: f.Epoch, Participant: f.Participant})
+	if err != nil {
+		return fmt.Errorf("asking %s for commitments: %w", node, err)
+	}
+	members, err := q.Members(ctx, &sprintv1.QueryMembersRequest{Epoch: f.Epoch})
+	if err != nil {
+		return fmt.Errorf("asking %s for members: %w", node, err)
+	}
+	hostKey := ""
+	for _, m := range members.Members {
+		if m.Participant == f.Participant {
+			hostKey = hex.EncodeToString(m.HostKey)
+		}
+	}
+	root, count := "", uint64(0)
+	for _, c := range commits.Commits {
+		if c.Node == f.Node && c.Segment == f.Segment {
+			root, count = hex.EncodeToString(c.Root), c.Count
+		}
+	}
+	if root == "" || hostKey == "" {
+		return fmt.Errorf("%w: it holds no commitment of node %s, segment %d, of %s in epoch %d (it keeps the last %d epochs)", ErrChain, f.Node, f.Segment, f.Participant, f.Epoch, e.Params.KeepEpochs)
+	}
+	for _, c := range []struct{ what, file, chain string }{
+		{"class", f.Class, e.Params.Class},
+		{"Seed_1", f.Seed1, hex.EncodeToString(e.Seed1)},
+		{"segment seed", f.SegmentSeed, hex.EncodeToString(e.Segments[f.Segment-1].Seed)},
+		{"host key", f.HostKey, hostKey},
+		{"root", f.Root, root},
+		{"count", fmt.Sprint(f.Count), fmt.Sprint(count)},
+	} {
+		if c.file != c.chain {
+			return fmt.Errorf("%w: %s is %s in the file and %s on chain", ErrChain, c.what, c.file, c.chain)
+		}
+	}
+	return nil
+}
