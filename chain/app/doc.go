@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package app puts the chain together: the SDK's own modules (auth, bank, authz,
+// feegrant, gov, upgrade, consensus) and ours (beacon, registry, credit, sprint).
+// There is no staking: voting power is verified compute, and x/credit is the
+// only module that returns validator updates.
+//
+// A block, in the order in which things happen to it:
+//
+//	PrepareProposal   the proposer puts its beacon proof first, then protocol
+//	                  transactions, then the others (proposal.go, mempool.go)
+//	ProcessProposal   every validator checks the proof, runs each transaction's
+//	                  ante handler and holds the block to its limits
+//	PreBlock          upgrade; then the proof's output goes into x/beacon
+//	BeginBlock        x/credit looks at evidence of double signing
+//	transactions      the first one is the proof and does nothing any more
+//	EndBlock          bank, gov, feegrant, x/sprint moves the epoch, x/credit
+//	                  last, with the validator updates
+//
+// Protocol transactions (lane.go) are those of participants that do their duty:
+// messages of x/sprint and MsgSetNodes, sent by the participant or by a hot key
+// that it granted them to. They pay no fee and come first, so that no fee market
+// can keep a host from committing in time; a quota per participant and block is
+// what limits them. Everybody else pays.
+//
+// Governance votes weigh compute: the least weight a voter had over the last
+// epochs (tally.go).
+//
+// A node has keys of its own besides its state: with a consensus key and a VRF
+// key it proposes, without them it follows (identity.go). It proves them, for
+// one participant that its configuration names, on its gRPC server (local.go).
+package app
