@@ -1,0 +1,45 @@
+# Assay: make help
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+LIGHT := ./poc/... ./link/... ./worker/... ./cmd/assay-worker/... ./host/leaflog/... ./host/fleet/... ./api/worker/...
+
+.DEFAULT_GOAL := help
+.PHONY: help build test race lint staticcheck gen soak fuzz bench localnet vectors
+
+help: ## this list
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+build: ## assay and assay-worker into bin/
+	go build -o bin/ ./cmd/...
+
+test: ## what the README says: go test ./...
+	go test ./...
+
+race: ## the race detector over host, worker and poc
+	go test -race ./poc/... ./link/... ./worker/... ./host/...
+
+lint: ## formatting, vet, staticcheck, layering and determinism
+	test -z "$$(gofmt -l $$(git ls-files '*.go' | grep -v '\.pb'))"
+	go vet ./...
+	$(MAKE) --no-print-directory staticcheck
+	go test ./test/lint/...
+
+staticcheck:
+	go run $(STATICCHECK) $(LIGHT)
+
+gen: ## regenerate protobuf code (needs protoc)
+	go generate ./api/...
+
+vectors: ## regenerate the published vectors; a diff is a change of the protocol
+	go test ./test/vectors -update
+
+soak: ## the full lengths: honest networks, 20 epochs in a row, nobody rejected, nobody stuck (about an hour)
+	ASSAY_SOAK=1 go test ./test/network -run Soak -count=1 -timeout 3h -v
+
+fuzz: ## each decoder for a minute
+	./test/fuzz.sh
+
+bench: ## every figure of the README, with the machine it was measured on
+	./test/bench.sh
+
+localnet: ## a whole network on this machine
+	go run ./cmd/assay localnet
