@@ -88,9 +88,10 @@ func newSocket(conn *websocket.Conn, raw net.Conn, limits Limits) *Socket {
 }
 
 // Send writes one message, or fails after Limits.Write and breaks the
-// connection: a peer that does not read is gone.
+// connection: a peer that does not read is gone. Cancelling ctx does not stop a
+// message halfway, which would cut off the reason for closing too.
 func (s *Socket) Send(ctx context.Context, message []byte) error {
-	ctx, cancel := context.WithTimeout(ctx, s.limits.Write)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.limits.Write)
 	defer cancel()
 	if err := s.conn.Write(ctx, websocket.MessageBinary, message); err != nil {
 		return fmt.Errorf("%w: send: %w", ErrClosed, err)

@@ -22,6 +22,7 @@ import (
 	"github.com/assaynet/assay/link"
 	"github.com/assaynet/assay/poc/commit"
 	"github.com/assaynet/assay/poc/seed"
+	"github.com/assaynet/assay/poc/work"
 	"github.com/assaynet/assay/poc/work/transformer"
 	"github.com/assaynet/assay/worker"
 )
@@ -30,6 +31,8 @@ const (
 	chain       = "assay-test-1"
 	participant = "cpc1test"
 )
+
+var epochSeed = seedOf(77)
 
 func keyOf(b byte) ed25519.PrivateKey {
 	return ed25519.NewKeyFromSeed(bytes.Repeat([]byte{b}, ed25519.SeedSize))
@@ -44,7 +47,7 @@ func seedOf(b byte) (s seed.Seed) {
 
 func goal(segment uint32) fleet.Goal {
 	return fleet.Goal{
-		Kind: fleet.Compute, Epoch: 3, Class: transformer.Nano, Seed1: seedOf(1),
+		Kind: fleet.Compute, Epoch: 3, Class: transformer.Nano, Seed1: epochSeed,
 		Segment: segment, SegmentSeed: seedOf(10 + byte(segment)), Until: "height 120",
 	}
 }
@@ -154,12 +157,12 @@ func newKey(t *testing.T) (home string, key ed25519.PublicKey) {
 	return home, private.Public().(ed25519.PublicKey)
 }
 
-func startWorker(t *testing.T, url, home string) *machine {
+func startWorker(t *testing.T, url, home string, engine work.Engine) *machine {
 	t.Helper()
 	m := &machine{end: make(chan error, 1)}
 	ctx, cancel := context.WithCancel(context.Background())
 	go func() {
-		m.end <- worker.Run(ctx, worker.Config{URL: url, Home: home, Threads: 2, Agent: "test", Status: func(s worker.Status) {
+		m.end <- worker.Run(ctx, worker.Config{URL: url, Home: home, Engine: engine, Threads: 2, Agent: "test", Status: func(s worker.Status) {
 			m.mu.Lock()
 			defer m.mu.Unlock()
 			m.seen = append(m.seen, s)
@@ -187,14 +190,14 @@ func (m *machine) saw(is func(worker.Status) bool) bool {
 	return false
 }
 
-// checkLog compares a log with what the definition gives.
-func checkLog(t *testing.T, l *leaflog.Log) {
+// checkLog compares a log with what an engine gives.
+func checkLog(t *testing.T, l *leaflog.Log, engine work.Engine) {
 	t.Helper()
 	size := l.Size()
 	if size == 0 {
 		t.Fatal("the log is empty")
 	}
-	model, err := transformer.Build(context.Background(), transformer.Nano, seedOf(1), nil)
+	model, err := engine.Transformer(context.Background(), transformer.Nano, epochSeed, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -221,7 +224,7 @@ func TestSprintOfOneWorker(t *testing.T) {
 	h := newHost(t, t.TempDir(), "127.0.0.1:0")
 	home, key := newKey(t)
 	h.allow(key, "alpha")
-	m := startWorker(t, h.URL(), home)
+	m := startWorker(t, h.URL(), home, work.Reference())
 
 	h.aim(fleet.Goal{Kind: fleet.Idle, Reason: "the Sprint starts later", Until: "height 100"})
 	until(t, "the worker says why it is idle", func() bool {
@@ -241,10 +244,10 @@ func TestSprintOfOneWorker(t *testing.T) {
 	}
 
 	h.aim(goal(1))
-	until(t, "leaves arrive", func() bool { return h.log("alpha", 1).Size() >= 10 })
+	until(t, "leaves arrive", func() bool { return h.log("alpha", 1).Size() >= 3 })
 	h.aim(goal(2))
 	first := h.log("alpha", 1).Size()
-	until(t, "leaves of the next segment arrive", func() bool { return h.log("alpha", 2).Size() >= 10 })
+	until(t, "leaves of the next segment arrive", func() bool { return h.log("alpha", 2).Size() >= 3 })
 	h.aim(fleet.Goal{Kind: fleet.Idle, Reason: "the window is over"})
 	second := h.log("alpha", 2).Size()
 	until(t, "the worker stops", func() bool {
@@ -257,8 +260,8 @@ func TestSprintOfOneWorker(t *testing.T) {
 	if n := h.log("alpha", 2).Size(); n != second {
 		t.Errorf("segment 2 grew from %d to %d after its end", second, n)
 	}
-	checkLog(t, h.log("alpha", 1))
-	checkLog(t, h.log("alpha", 2))
+	checkLog(t, h.log("alpha", 1), work.Reference())
+	checkLog(t, h.log("alpha", 2), work.Reference())
 
 	proved, signature, err := h.NodeProof(t.Context(), "alpha")
 	if err != nil {
@@ -277,7 +280,7 @@ func TestWorkerReplacedMidSegment(t *testing.T) {
 	home, key := newKey(t)
 	h.allow(key, "alpha")
 	h.aim(goal(1))
-	m := startWorker(t, h.URL(), home)
+	m := startWorker(t, h.URL(), home, quick)
 	log := h.log("alpha", 1)
 	until(t, "the first worker's leaves", func() bool { return log.Size() > 0 })
 	m.stop()
@@ -286,10 +289,10 @@ func TestWorkerReplacedMidSegment(t *testing.T) {
 		t.Errorf("status of a worker that is gone: %+v", s)
 	}
 	before := log.Size()
-	startWorker(t, h.URL(), home)
+	startWorker(t, h.URL(), home, quick)
 	until(t, "the second worker's leaves", func() bool { return log.Size() > before+5 })
 	h.aim(fleet.Goal{Kind: fleet.Idle})
-	checkLog(t, log)
+	checkLog(t, log, quick)
 	if s := h.Status()[0]; s.Accepted != log.Size()-before {
 		t.Errorf("%d leaves accepted on the second connection, want %d", s.Accepted, log.Size()-before)
 	}
@@ -301,10 +304,10 @@ func TestSecondConnectionTakesOver(t *testing.T) {
 	home, key := newKey(t)
 	h.allow(key, "alpha")
 	h.aim(goal(1))
-	startWorker(t, h.URL(), home)
+	startWorker(t, h.URL(), home, quick)
 	log := h.log("alpha", 1)
 	until(t, "the first worker's leaves", func() bool { return log.Size() > 0 })
-	newer := startWorker(t, h.URL(), home)
+	newer := startWorker(t, h.URL(), home, quick)
 	until(t, "the newer is connected", func() bool {
 		return newer.saw(func(s worker.Status) bool { return s.Connected })
 	})
@@ -312,7 +315,7 @@ func TestSecondConnectionTakesOver(t *testing.T) {
 	at := log.Size()
 	until(t, "the older's leaves", func() bool { return log.Size() > at })
 	h.aim(fleet.Goal{Kind: fleet.Idle})
-	checkLog(t, log)
+	checkLog(t, log, quick)
 }
 
 // A host that restarts in the middle of a segment has everything it
@@ -323,7 +326,7 @@ func TestHostRestartMidSegment(t *testing.T) {
 	home, key := newKey(t)
 	h.allow(key, "alpha")
 	h.aim(goal(1))
-	m := startWorker(t, h.URL(), home)
+	m := startWorker(t, h.URL(), home, quick)
 	until(t, "leaves arrive", func() bool { return h.log("alpha", 1).Size() > 0 })
 	address, err := link.ParseAddress(h.URL())
 	if err != nil {
@@ -344,7 +347,7 @@ func TestHostRestartMidSegment(t *testing.T) {
 	h.aim(goal(1))
 	until(t, "leaves arrive again", func() bool { return h.log("alpha", 1).Size() > acked+5 })
 	h.aim(fleet.Goal{Kind: fleet.Idle})
-	checkLog(t, h.log("alpha", 1))
+	checkLog(t, h.log("alpha", 1), quick)
 }
 
 func TestWrongFingerprint(t *testing.T) {
@@ -356,7 +359,7 @@ func TestWrongFingerprint(t *testing.T) {
 		t.Fatal(err)
 	}
 	address.Fingerprint[0]++
-	err = worker.Run(t.Context(), worker.Config{URL: address.String(), Home: home})
+	err = worker.Run(t.Context(), worker.Config{URL: address.String(), Home: home, Engine: quick})
 	if !errors.Is(err, link.ErrFingerprint) || !strings.Contains(err.Error(), "copy the worker URL from the host again") {
 		t.Fatalf("wrong fingerprint: %v", err)
 	}
@@ -368,7 +371,7 @@ func TestWrongFingerprint(t *testing.T) {
 func TestUnknownKey(t *testing.T) {
 	h := newHost(t, t.TempDir(), "127.0.0.1:0")
 	home, key := newKey(t)
-	m := startWorker(t, h.URL(), home)
+	m := startWorker(t, h.URL(), home, quick)
 	until(t, "the worker says what to do", func() bool {
 		return m.saw(func(s worker.Status) bool {
 			return s.State == "connecting" && strings.Contains(s.Reason, "does not know key") && strings.Contains(s.Next, "assay host allow ")
@@ -385,7 +388,7 @@ func TestRerun(t *testing.T) {
 	units := make([]fleet.Unit, 70)
 	for i := range units {
 		units[i] = fleet.Unit{
-			Epoch: 3, Class: transformer.Nano, Seed1: seedOf(1), Nonce: uint64(i * i),
+			Epoch: 3, Class: transformer.Nano, Seed1: epochSeed, Nonce: uint64(i * i),
 			NodeSeed: seedOf(50 + byte(i%2)), SegmentSeed: seedOf(60),
 		}
 	}
@@ -402,13 +405,13 @@ func TestRerun(t *testing.T) {
 	homeB, b := newKey(t)
 	h.allow(a, "alpha")
 	h.allow(b, "beta")
-	startWorker(t, h.URL(), homeA)
-	startWorker(t, h.URL(), homeB)
+	startWorker(t, h.URL(), homeA, quick)
+	startWorker(t, h.URL(), homeB, quick)
 	r := <-done
 	if r.err != nil {
 		t.Fatal(r.err)
 	}
-	model, err := transformer.Build(t.Context(), transformer.Nano, seedOf(1), nil)
+	model, err := quick.Transformer(t.Context(), transformer.Nano, epochSeed, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -434,11 +437,11 @@ func TestRerunDuringCompute(t *testing.T) {
 	home, key := newKey(t)
 	h.allow(key, "alpha")
 	h.aim(goal(1))
-	startWorker(t, h.URL(), home)
+	startWorker(t, h.URL(), home, quick)
 	log := h.log("alpha", 1)
 	until(t, "leaves arrive", func() bool { return log.Size() > 0 })
 	out, err := h.Rerun(t.Context(), []fleet.Unit{{
-		Epoch: 3, Class: transformer.Nano, Seed1: seedOf(1), NodeSeed: seed.Node(chain, participant, "alpha", "nano"), SegmentSeed: seedOf(11),
+		Epoch: 3, Class: transformer.Nano, Seed1: epochSeed, NodeSeed: seed.Node(chain, participant, "alpha", "nano"), SegmentSeed: seedOf(11),
 	}})
 	if err != nil {
 		t.Fatal(err)

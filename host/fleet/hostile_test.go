@@ -1,0 +1,432 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package fleet_test
+
+import (
+	"context"
+	"crypto/ed25519"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"google.golang.org/protobuf/encoding/protowire"
+
+	workerv1 "github.com/assaynet/assay/api/worker/v1"
+	"github.com/assaynet/assay/host/fleet"
+	"github.com/assaynet/assay/link"
+	"github.com/assaynet/assay/poc/seed"
+	"github.com/assaynet/assay/poc/work/transformer"
+)
+
+// puppet is a worker that does what the test tells it.
+type puppet struct {
+	t   *testing.T
+	key ed25519.PrivateKey
+	*link.Socket
+}
+
+func dial(t *testing.T, h *host, key ed25519.PrivateKey) *puppet {
+	t.Helper()
+	address, err := link.ParseAddress(h.URL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := link.Dial(t.Context(), address, workerv1.Path, key, link.Limits{Message: workerv1.MaxMessage, Write: 5 * time.Second, Ping: time.Minute})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Abort)
+	return &puppet{t, key, s}
+}
+
+// join connects an allowed puppet and hears the welcome.
+func join(t *testing.T, h *host, key byte, node string) *puppet {
+	t.Helper()
+	private := keyOf(key)
+	h.allow(private.Public().(ed25519.PublicKey), node)
+	p := dial(t, h, private)
+	p.say(p.hello())
+	if w := p.hear().GetWelcome(); w.GetNode() != node || w.GetChain() != chain || w.GetParticipant() != participant {
+		t.Fatalf("welcome: %v", w)
+	}
+	return p
+}
+
+func (p *puppet) hello() *workerv1.Envelope {
+	return &workerv1.Envelope{Message: &workerv1.Envelope_Hello{Hello: &workerv1.Hello{
+		Protocol: workerv1.Protocol, Agent: "puppet", Engine: "none", SelfTestOk: true, Key: p.key.Public().(ed25519.PublicKey),
+	}}}
+}
+
+func (p *puppet) say(e *workerv1.Envelope) {
+	p.t.Helper()
+	message, err := workerv1.Encode(e)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	p.sayRaw(message)
+}
+
+func (p *puppet) sayRaw(message []byte) {
+	p.t.Helper()
+	if err := p.Send(p.t.Context(), message); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// hear waits for the next message.
+func (p *puppet) hear() *workerv1.Envelope {
+	p.t.Helper()
+	message, err := p.Receive(p.t.Context())
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	e, err := workerv1.FromHost(message)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return e
+}
+
+// hearUntil skips messages until pick takes one.
+func hearUntil[M any](p *puppet, pick func(*workerv1.Envelope) *M) *M {
+	p.t.Helper()
+	for {
+		if m := pick(p.hear()); m != nil {
+			return m
+		}
+	}
+}
+
+// closed waits for the connection's end and returns the reason given.
+func (p *puppet) closed() string {
+	p.t.Helper()
+	ctx, cancel := context.WithTimeout(p.t.Context(), 20*time.Second)
+	defer cancel()
+	for {
+		if _, err := p.Receive(ctx); err != nil {
+			if !errors.Is(err, link.ErrClosed) || ctx.Err() != nil {
+				p.t.Fatalf("not closed: %v", err)
+			}
+			return err.Error()
+		}
+	}
+}
+
+func batch(epoch uint64, segment uint32, first uint64, n int) *workerv1.Envelope {
+	var records []byte
+	for i := range n {
+		digest := [32]byte{byte(first) + byte(i)}
+		records = workerv1.AppendRecord(records, first+uint64(i), &digest)
+	}
+	return &workerv1.Envelope{Message: &workerv1.Envelope_Batch{Batch: &workerv1.Batch{Epoch: epoch, Segment: segment, First: first, Records: records}}}
+}
+
+// Whatever a worker may not do closes its connection, says why, and stores
+// nothing.
+func TestViolationsCloseTheConnection(t *testing.T) {
+	h := newHost(t, t.TempDir(), "127.0.0.1:0")
+	h.aim(goal(1))
+	encode := func(e *workerv1.Envelope) []byte {
+		b, err := workerv1.Encode(e)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b
+	}
+	short := batch(3, 1, 0, 1)
+	short.GetBatch().Records = short.GetBatch().Records[:39]
+	status := &workerv1.Envelope{Message: &workerv1.Envelope_Status{Status: &workerv1.Status{State: workerv1.State_STATE_IDLE, Reason: "\x1b[2J"}}}
+	cases := []struct {
+		name    string
+		message []byte
+		reason  string
+	}{
+		{"garbage", []byte{0xff, 1, 2}, "not protobuf"},
+		{"empty", nil, "empty envelope"},
+		{"unknown field", protowire.AppendVarint(protowire.AppendTag(encode(batch(3, 1, 0, 1)), 99, protowire.VarintType), 1), "unknown"},
+		{"host's message", encode(&workerv1.Envelope{Message: &workerv1.Envelope_Idle{Idle: &workerv1.Idle{}}}), "other direction"},
+		{"second hello", encode((&puppet{key: keyOf(2)}).hello()), "after the first message"},
+		{"terminal codes", encode(status), "do not print"},
+		{"half a record", encode(short), "39 bytes"},
+		{"too many records", encode(batch(3, 1, 0, 1001)), "1..1000"},
+		{"another epoch", encode(batch(4, 1, 0, 1)), "not told to compute"},
+		{"another segment", encode(batch(3, 2, 0, 1)), "not told to compute"},
+		{"a gap", encode(batch(3, 1, 1, 1)), "begins at leaf 1"},
+		{"too large", make([]byte, workerv1.MaxMessage+1), ""},
+		{"unasked proof", encode(&workerv1.Envelope{Message: &workerv1.Envelope_NodeProof{NodeProof: &workerv1.NodeProof{Signature: make([]byte, 64)}}}), "nobody asked for"},
+		{"unknown job", encode(&workerv1.Envelope{Message: &workerv1.Envelope_RerunResult{RerunResult: &workerv1.RerunResult{Job: 7, Error: "no"}}}), "job 7"},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			p := join(t, h, 2, "alpha")
+			hearUntil(p, (*workerv1.Envelope).GetCompute)
+			p.sayRaw(c.message)
+			if reason := p.closed(); !strings.Contains(reason, c.reason) {
+				t.Errorf("closed with %q, want it to say %q", reason, c.reason)
+			}
+		})
+	}
+	if n := h.log("alpha", 1).Size(); n != 0 {
+		t.Errorf("%d leaves of violators were stored", n)
+	}
+}
+
+func TestFirstWords(t *testing.T) {
+	h := newHost(t, t.TempDir(), "127.0.0.1:0")
+	h.allow(keyOf(2).Public().(ed25519.PublicKey), "alpha")
+	for name, c := range map[string]struct {
+		change func(*workerv1.Hello) *workerv1.Envelope
+		reason string
+	}{
+		"not hello":        {func(*workerv1.Hello) *workerv1.Envelope { return batch(3, 1, 0, 1) }, "must be Hello"},
+		"other protocol":   {func(h *workerv1.Hello) *workerv1.Envelope { h.Protocol = 2; return nil }, "protocol"},
+		"somebody's key":   {func(h *workerv1.Hello) *workerv1.Envelope { h.Key = make([]byte, 32); return nil }, "not the connection's"},
+		"failed self-test": {func(h *workerv1.Hello) *workerv1.Envelope { h.SelfTestOk = false; return nil }, "self-test"},
+		"no engine":        {func(h *workerv1.Hello) *workerv1.Envelope { h.Engine = ""; return nil }, "hello.engine"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := dial(t, h, keyOf(2))
+			e := p.hello()
+			if other := c.change(e.GetHello()); other != nil {
+				e = other
+			}
+			p.say(e)
+			if r := p.hear().GetRefuse(); !strings.Contains(r.GetReason(), c.reason) {
+				t.Errorf("refused with %v, want %q", r, c.reason)
+			}
+			p.closed()
+		})
+	}
+}
+
+// Batches that were on their way when their segment ended are not a fault, and
+// not stored. A batch whose acknowledgement was lost may be repeated.
+func TestLateAndRepeatedBatches(t *testing.T) {
+	h := newHost(t, t.TempDir(), "127.0.0.1:0")
+	h.aim(goal(1))
+	p := join(t, h, 2, "alpha")
+	if c := hearUntil(p, (*workerv1.Envelope).GetCompute); c.First != 0 || c.Segment != 1 || c.Until != "height 120" {
+		t.Fatalf("order: %v", c)
+	}
+	p.say(batch(3, 1, 0, 5))
+	hearAck := func(segment uint32, size uint64) {
+		t.Helper()
+		if a := hearUntil(p, (*workerv1.Envelope).GetAck); a.Segment != segment || a.Size != size || a.Epoch != 3 {
+			t.Fatalf("acknowledged %v, want size %d", a, size)
+		}
+	}
+	hearAck(1, 5)
+	p.say(batch(3, 1, 0, 5))
+	hearAck(1, 5)
+
+	h.aim(goal(2))
+	p.say(batch(3, 1, 5, 5))
+	hearUntil(p, (*workerv1.Envelope).GetCompute)
+	p.say(batch(3, 2, 0, 1))
+	hearAck(2, 1)
+	s := h.Status()[0]
+	if h.log("alpha", 1).Size() != 5 || s.Late != 5 || s.Accepted != 6 {
+		t.Errorf("log of segment 1 has %d leaves, status %+v", h.log("alpha", 1).Size(), s)
+	}
+
+	// The same goal again does not disturb the worker; the reason of idleness does.
+	h.aim(goal(2))
+	h.aim(fleet.Goal{Kind: fleet.Idle, Reason: strings.Repeat("long\n", 100)})
+	if i := p.hear().GetIdle(); i == nil || len(i.Reason) > workerv1.MaxText {
+		t.Errorf("told %v, want Idle with a clipped reason", i)
+	}
+}
+
+// A proof must be this key's, over this node.
+func TestForgedNodeProof(t *testing.T) {
+	h := newHost(t, t.TempDir(), "127.0.0.1:0")
+	p := join(t, h, 2, "alpha")
+	type proof struct {
+		signature []byte
+		err       error
+	}
+	got := make(chan proof, 1)
+	go func() {
+		_, s, err := h.NodeProof(t.Context(), "alpha")
+		got <- proof{s, err}
+	}()
+	for _, node := range []string{"beta", "alpha"} {
+		hearUntil(p, (*workerv1.Envelope).GetProveNode)
+		statement := seed.Possession(chain, "node/"+node, participant, p.key.Public().(ed25519.PublicKey))
+		p.say(&workerv1.Envelope{Message: &workerv1.Envelope_NodeProof{NodeProof: &workerv1.NodeProof{Signature: ed25519.Sign(p.key, statement[:])}}})
+		if node == "beta" {
+			if reason := p.closed(); !strings.Contains(reason, "does not verify") {
+				t.Fatalf("closed with %q", reason)
+			}
+			p = join(t, h, 2, "alpha") // the honest one; the caller still waits
+		}
+	}
+	if r := <-got; r.err != nil || len(r.signature) != 64 {
+		t.Fatalf("proof: %+v", r)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, _, err := h.NodeProof(ctx, "nobody"); !errors.Is(err, context.Canceled) {
+		t.Fatalf("proof of a node that never came: %v", err)
+	}
+}
+
+// answer computes a job as an honest worker would.
+func answer(t *testing.T, r *workerv1.Rerun) *workerv1.Envelope {
+	t.Helper()
+	m, err := quick.Transformer(t.Context(), transformer.Nano, seed.Seed(r.Seed1), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := make([]transformer.Output, len(r.Nonces))
+	if err := m.Run(out, seed.Seed(r.NodeSeed), seed.Seed(r.SegmentSeed), r.Nonces); err != nil {
+		t.Fatal(err)
+	}
+	result := &workerv1.RerunResult{Job: r.Job}
+	for _, o := range out {
+		result.Outputs = workerv1.AppendOutput(result.Outputs, o.Norm, &o.Digest, &o.Middle)
+	}
+	return &workerv1.Envelope{Message: &workerv1.Envelope_RerunResult{RerunResult: result}}
+}
+
+func failure(r *workerv1.Rerun) *workerv1.Envelope {
+	return &workerv1.Envelope{Message: &workerv1.Envelope_RerunResult{RerunResult: &workerv1.RerunResult{Job: r.Job, Error: "out of memory"}}}
+}
+
+func sampleUnits(n int) []fleet.Unit {
+	units := make([]fleet.Unit, n)
+	for i := range units {
+		units[i] = fleet.Unit{Epoch: 3, Class: transformer.Nano, Seed1: epochSeed, NodeSeed: seedOf(5), SegmentSeed: seedOf(6), Nonce: uint64(n - i)}
+	}
+	return units
+}
+
+type rerunResult struct {
+	out []transformer.Output
+	err error
+}
+
+func rerun(t *testing.T, h *host, units []fleet.Unit) <-chan rerunResult {
+	done := make(chan rerunResult, 1)
+	go func() {
+		out, err := h.Rerun(t.Context(), units)
+		done <- rerunResult{out, err}
+	}()
+	return done
+}
+
+func checkOutputs(t *testing.T, r rerunResult, units []fleet.Unit) {
+	t.Helper()
+	if r.err != nil {
+		t.Fatal(r.err)
+	}
+	m, _ := quick.Transformer(t.Context(), transformer.Nano, epochSeed, nil)
+	want := make([]transformer.Output, len(units))
+	for i, u := range units {
+		if err := m.Run(want[i:i+1], u.NodeSeed, u.SegmentSeed, []uint64{u.Nonce}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !slices.Equal(r.out, want) {
+		t.Fatal("outputs differ from the reference")
+	}
+}
+
+// One worker takes samples and sits on them, one dies with them, one cannot
+// compute them: the fourth does them all, and nothing waits for the others.
+func TestRerunSurvivesBadWorkers(t *testing.T) {
+	h := newHost(t, t.TempDir(), "127.0.0.1:0")
+	sitter, dier, unable := join(t, h, 2, "sitter"), join(t, h, 3, "dier"), join(t, h, 4, "unable")
+	units := sampleUnits(150)
+	done := rerun(t, h, units)
+	hearUntil(sitter, (*workerv1.Envelope).GetRerun)
+	hearUntil(dier, (*workerv1.Envelope).GetRerun)
+	dier.Abort()
+	unable.say(failure(hearUntil(unable, (*workerv1.Envelope).GetRerun)))
+	good := join(t, h, 5, "good")
+	answered := make(chan struct{})
+	go func() {
+		defer close(answered)
+		for {
+			message, err := good.Receive(t.Context())
+			if err != nil {
+				return
+			}
+			e, err := workerv1.FromHost(message)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			if r := e.GetRerun(); r != nil {
+				reply, err := workerv1.Encode(answer(t, r))
+				if err != nil || good.Send(t.Context(), reply) != nil {
+					return
+				}
+			}
+		}
+	}()
+	// The unable one goes on failing on what it is given.
+	go func() {
+		for {
+			message, err := unable.Receive(t.Context())
+			if err != nil {
+				return
+			}
+			if e, err := workerv1.FromHost(message); err == nil && e.GetRerun() != nil {
+				reply, _ := workerv1.Encode(failure(e.GetRerun()))
+				if unable.Send(t.Context(), reply) != nil {
+					return
+				}
+			}
+		}
+	}()
+	checkOutputs(t, <-done, units)
+	good.Abort()
+	<-answered
+}
+
+func TestRerunGivesUpWhenNobodyCan(t *testing.T) {
+	h := newHost(t, t.TempDir(), "127.0.0.1:0")
+	p := join(t, h, 2, "alpha")
+	done := rerun(t, h, sampleUnits(3))
+	for range 3 {
+		p.say(failure(hearUntil(p, (*workerv1.Envelope).GetRerun)))
+	}
+	if r := <-done; !errors.Is(r.err, fleet.ErrRerun) || !strings.Contains(r.err.Error(), "out of memory") {
+		t.Fatalf("rerun: %v", r.err)
+	}
+	// A wrong number of outputs is not an answer.
+	done = rerun(t, h, sampleUnits(3))
+	e := answer(t, hearUntil(p, (*workerv1.Envelope).GetRerun))
+	e.GetRerunResult().Outputs = e.GetRerunResult().Outputs[:workerv1.OutputSize]
+	p.say(e)
+	if reason := p.closed(); !strings.Contains(reason, "72 bytes of outputs for 3 units") {
+		t.Fatalf("closed with %q", reason)
+	}
+	p = join(t, h, 2, "alpha")
+	p.say(answer(t, hearUntil(p, (*workerv1.Envelope).GetRerun)))
+	checkOutputs(t, <-done, sampleUnits(3))
+}
+
+func TestNewRefusesWhatCannotWork(t *testing.T) {
+	if _, err := fleet.New(fleet.Config{}); !errors.Is(err, fleet.ErrConfig) {
+		t.Errorf("empty configuration: %v", err)
+	}
+	h := newHost(t, t.TempDir(), "127.0.0.1:0")
+	noSegment, noClass := goal(0), goal(1)
+	noClass.Class = transformer.Class{Name: "nano"}
+	for _, g := range []fleet.Goal{noSegment, noClass, {Kind: 9}} {
+		if err := h.SetGoal(g); !errors.Is(err, fleet.ErrGoal) {
+			t.Errorf("goal %+v: %v", g, err)
+		}
+	}
+	if _, err := h.Rerun(t.Context(), []fleet.Unit{{}}); !errors.Is(err, fleet.ErrRerun) {
+		t.Errorf("units without a class: %v", err)
+	}
+	if out, err := h.Rerun(t.Context(), nil); err != nil || len(out) != 0 {
+		t.Errorf("no units: %v, %v", out, err)
+	}
+}
