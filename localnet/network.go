@@ -1,0 +1,280 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package localnet
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"syscall"
+	"time"
+
+	"google.golang.org/grpc"
+
+	"github.com/assaynet/assay/adversary"
+	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
+	"github.com/assaynet/assay/host"
+	hostcli "github.com/assaynet/assay/host/cli"
+	"github.com/assaynet/assay/host/submit"
+	"github.com/assaynet/assay/link"
+)
+
+// FaucetKey names the funded account in the first participant's keyring.
+const FaucetKey = "faucet"
+
+// stateFile makes a folder a network.
+const stateFile = "localnet.json"
+
+// NodeID is the node of each participant's one worker.
+const NodeID = "w1"
+
+// Options describe a network; a folder that holds one already keeps what it was made with.
+type Options struct {
+	// Home is the network's folder; empty: a new one below the temporary folder.
+	Home string
+	// Participants is how many take part, 1 to 16.
+	Participants int
+	// Cheat is what the last participant does; see package adversary.
+	Cheat string
+	// Params replace the localnet parameters of x/sprint, for tests with short windows.
+	Params *sprintv1.Params
+	// BlockTime is the pause between blocks; 700 ms by default.
+	BlockTime time.Duration
+}
+
+// Network is one network on this machine.
+type Network struct {
+	Home    string    `json:"-"`
+	Chain   string    `json:"chain"`
+	Faucet  string    `json:"faucet"`
+	Members []*Member `json:"members"`
+
+	blockTime time.Duration
+	exe       string
+	conns     map[int]*grpc.ClientConn
+}
+
+// Member is one participant with its three processes.
+type Member struct {
+	Name    string `json:"name"`
+	Address string `json:"address"`
+	Cheat   string `json:"cheat"`
+	// PeerID is the node's identity among peers.
+	PeerID string `json:"peer_id"`
+	Home   string `json:"-"`
+
+	// addresses on this machine; see choosePorts
+	P2P           string `json:"p2p"`
+	RPC           string `json:"rpc"`
+	GRPC          string `json:"grpc"`
+	API           string `json:"api"`
+	Workers       string `json:"workers"`
+	StatusAddress string `json:"status"`
+
+	processes map[Role]*process
+}
+
+// New makes a network in its folder, or finds the one that is there.
+func New(o Options) (*Network, error) {
+	if o.Home == "" {
+		dir, err := os.MkdirTemp("", "assay-localnet-")
+		if err != nil {
+			return nil, fmt.Errorf("localnet: %w", err)
+		}
+		o.Home = dir
+	}
+	home, err := filepath.Abs(o.Home)
+	if err != nil {
+		return nil, err
+	}
+	n := &Network{Home: home, conns: map[int]*grpc.ClientConn{}, blockTime: o.BlockTime}
+	if n.blockTime == 0 {
+		n.blockTime = 700 * time.Millisecond
+	}
+	if n.exe, err = executable(); err != nil {
+		return nil, err
+	}
+	raw, err := os.ReadFile(filepath.Join(home, stateFile))
+	switch {
+	case err == nil:
+		if err := json.Unmarshal(raw, n); err != nil {
+			return nil, fmt.Errorf("localnet: %s: %w", filepath.Join(home, stateFile), err)
+		}
+	case errors.Is(err, fs.ErrNotExist):
+		if err := n.create(o); err != nil {
+			return nil, err
+		}
+	default:
+		return nil, fmt.Errorf("localnet: %w", err)
+	}
+	for _, m := range n.Members {
+		m.Home = filepath.Join(home, m.Name)
+	}
+	return n, nil
+}
+
+// Start chooses free ports, writes them down and starts every process; it returns when all nodes answer.
+func (n *Network) Start(ctx context.Context) error {
+	if err := n.choosePorts(); err != nil {
+		return err
+	}
+	for i := range n.Members {
+		if err := n.configure(i); err != nil {
+			return err
+		}
+	}
+	for _, role := range []Role{Node, Host, Worker} {
+		for i := range n.Members {
+			if err := n.StartProcess(i, role); err != nil {
+				return err
+			}
+		}
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, 2*time.Minute, errors.New("the nodes did not answer within two minutes"))
+	defer cancel()
+	for i, m := range n.Members {
+		q, err := n.Sprint(i)
+		if err != nil {
+			return err
+		}
+		if err := until(ctx, m.Name+" node", func() (bool, error) {
+			if err := n.Check(); err != nil {
+				return true, err
+			}
+			_, err := q.Current(ctx, &sprintv1.QueryCurrentRequest{})
+			return err == nil, err
+		}); err != nil {
+			return err
+		}
+	}
+	return n.Check()
+}
+
+// Stop ends every process in order: workers, hosts, nodes.
+func (n *Network) Stop() {
+	for _, role := range []Role{Worker, Host, Node} {
+		done := make(chan struct{})
+		for _, m := range n.Members {
+			go func() {
+				if p := m.processes[role]; p != nil {
+					p.signal(syscall.SIGTERM)
+				}
+				done <- struct{}{}
+			}()
+		}
+		for range n.Members {
+			<-done
+		}
+	}
+	for _, c := range n.conns {
+		_ = c.Close()
+	}
+	n.conns = map[int]*grpc.ClientConn{}
+}
+
+// Check reports the first process that ended without being asked to.
+func (n *Network) Check() error {
+	for _, m := range n.Members {
+		for _, role := range []Role{Node, Host, Worker} {
+			if p := m.processes[role]; p != nil {
+				if err := p.died(); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// Kill ends one process at once, as a power cut would.
+func (n *Network) Kill(i int, role Role) { n.Members[i].processes[role].signal(syscall.SIGKILL) }
+
+// StartProcess starts one process of a member.
+func (n *Network) StartProcess(i int, role Role) error {
+	m := n.Members[i]
+	args, err := n.args(i, role)
+	if err != nil {
+		return err
+	}
+	if m.processes == nil {
+		m.processes = map[Role]*process{}
+	}
+	if m.processes[role] == nil {
+		m.processes[role] = &process{name: m.Name + " " + string(role), path: filepath.Join(m.Home, string(role)+".log")}
+	}
+	m.processes[role].args = args
+	if role == Node {
+		m.processes[role].env = n.environment(i)
+	}
+	return m.processes[role].start(n.exe)
+}
+
+// args are the command lines of the three roles.
+func (n *Network) args(i int, role Role) ([]string, error) {
+	m := n.Members[i]
+	switch role {
+	case Node:
+		return []string{"node", "--home", m.Home}, nil
+	case Host:
+		args := []string{"host", "--home", m.Home}
+		if m.Cheat == adversary.Withhold || m.Cheat == adversary.Vote {
+			args = append(args, "--cheat", m.Cheat)
+		}
+		return args, nil
+	case Worker:
+		c, err := host.Load(m.Home)
+		if err != nil {
+			return nil, err
+		}
+		key, err := link.LoadKey(filepath.Join(m.Home, hostcli.HostKeyFile))
+		if err != nil {
+			return nil, err
+		}
+		args := []string{"worker", "start", "--host", hostcli.URL(c, key), "--home", filepath.Join(m.Home, "worker"),
+			"--threads", fmt.Sprint(max(1, runtime.NumCPU()/len(n.Members))), "--nice"}
+		switch m.Cheat {
+		case adversary.Forge, adversary.Skip, adversary.Reuse:
+			victim := n.Members[0]
+			args = append([]string{"worker", "--cheat", strings.Join([]string{m.Cheat, n.Chain, m.Address, NodeID, victim.Address, NodeID}, ":")}, args[1:]...)
+		}
+		return args, nil
+	}
+	return nil, fmt.Errorf("localnet: no role %q", role)
+}
+
+// Sprint returns a client of a member's node.
+func (n *Network) Sprint(i int) (sprintv1.QueryClient, error) {
+	conn, err := n.Conn(i)
+	if err != nil {
+		return nil, err
+	}
+	return sprintv1.NewQueryClient(conn), nil
+}
+
+// Conn returns a connection to a member's node.
+func (n *Network) Conn(i int) (*grpc.ClientConn, error) {
+	if c := n.conns[i]; c != nil {
+		return c, nil
+	}
+	encoding, err := submit.NewEncoding()
+	if err != nil {
+		return nil, err
+	}
+	conn, err := host.Dial(n.Members[i].GRPC, encoding)
+	if err != nil {
+		return nil, err
+	}
+	n.conns[i] = conn
+	return conn, nil
+}
+
+// Status asks a member's host what it does.
+func (m *Member) Status(ctx context.Context) (host.Status, error) {
+	return hostcli.Fetch(ctx, m.StatusAddress)
+}

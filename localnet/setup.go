@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package localnet
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"cosmossdk.io/math"
+	"github.com/cosmos/cosmos-sdk/crypto/hd"
+	"github.com/cosmos/cosmos-sdk/crypto/keyring"
+	sdk "github.com/cosmos/cosmos-sdk/types"
+
+	"github.com/assaynet/assay/adversary"
+	registryv1 "github.com/assaynet/assay/api/registry/v1"
+	"github.com/assaynet/assay/chain/app"
+	"github.com/assaynet/assay/chain/genesis"
+	"github.com/assaynet/assay/chain/home"
+	"github.com/assaynet/assay/chain/x/registry"
+	"github.com/assaynet/assay/host"
+	hostcli "github.com/assaynet/assay/host/cli"
+	"github.com/assaynet/assay/link"
+	"github.com/assaynet/assay/worker"
+)
+
+// faucetCoins is what the faucet starts with, in CPC.
+const faucetCoins = 1_000_000
+
+// create makes keys, genesis and folders of a new network.
+func (n *Network) create(o Options) error {
+	if o.Participants < 1 || o.Participants > 16 {
+		return fmt.Errorf("localnet: %d participants; choose 1 to 16", o.Participants)
+	}
+	if o.Cheat == "" {
+		o.Cheat = adversary.None
+	}
+	if err := adversary.Valid(o.Cheat); err != nil {
+		return err
+	}
+	if entries, err := os.ReadDir(n.Home); err == nil && len(entries) > 0 {
+		return fmt.Errorf("localnet: %s is neither empty nor a local network; choose another --home", n.Home)
+	}
+	var tag [4]byte
+	if _, err := rand.Read(tag[:]); err != nil {
+		return err
+	}
+	n.Chain = "assay-localnet-" + hex.EncodeToString(tag[:])
+	var participants []home.Participant
+	for i := range o.Participants {
+		m := &Member{Name: fmt.Sprintf("p%d", i+1), Cheat: adversary.None}
+		m.Home = filepath.Join(n.Home, m.Name)
+		if i == o.Participants-1 && o.Participants > 1 {
+			m.Cheat = o.Cheat
+		}
+		n.Members = append(n.Members, m)
+		p, err := n.createMember(m)
+		if err != nil {
+			return err
+		}
+		participants = append(participants, p)
+	}
+	balances, err := n.createFaucet()
+	if err != nil {
+		return err
+	}
+	preset := genesis.Presets()["localnet"]
+	if o.Params != nil {
+		preset.Sprint = *o.Params
+	}
+	g, err := genesis.Build(genesis.Options{Chain: n.Chain, Time: time.Now(), Preset: preset, Participants: participants, Balances: balances})
+	if err != nil {
+		return err
+	}
+	raw, err := json.MarshalIndent(g, "", "  ")
+	if err != nil {
+		return err
+	}
+	for _, m := range n.Members {
+		if err := home.Join(m.Home, raw, nil, home.Settings{}, m.Name); err != nil {
+			return err
+		}
+	}
+	return n.save()
+}
+
+// createMember makes a participant's folder: its own keys, its host's and its one worker's.
+func (n *Network) createMember(m *Member) (home.Participant, error) {
+	hostKey, err := link.LoadKey(filepath.Join(m.Home, hostcli.HostKeyFile))
+	if err != nil {
+		return home.Participant{}, err
+	}
+	device, err := worker.Key(filepath.Join(m.Home, "worker"))
+	if err != nil {
+		return home.Participant{}, err
+	}
+	o := home.Options{Dir: m.Home, Chain: n.Chain, Moniker: m.Name, HostKey: hostKey, KeyringBackend: keyring.BackendTest,
+		Settings: home.Settings{MinGasPrice: "0" + app.Denom, BlockTime: n.blockTime, Local: true}}
+	made, err := home.Create(o)
+	if err != nil {
+		return home.Participant{}, err
+	}
+	// the device proves itself to the address that was just made
+	node := registry.ProveNode(n.Chain, made.Participant.Address, NodeID, device)
+	o.Nodes = []registryv1.Node{node}
+	if made, err = home.Create(o); err != nil {
+		return home.Participant{}, err
+	}
+	m.Address = made.Participant.Address
+	m.PeerID, _, _ = strings.Cut(made.Participant.Peer, "@")
+	return made.Participant, nil
+}
+
+// createFaucet puts a funded account into the first participant's keyring.
+func (n *Network) createFaucet() ([]genesis.Balance, error) {
+	keys, err := home.OpenKeyring(n.Members[0].Home, keyring.BackendTest, nil)
+	if err != nil {
+		return nil, err
+	}
+	record, _, err := keys.NewMnemonic(FaucetKey, keyring.English, hd.CreateHDPath(sdk.CoinType, 0, 0).String(), keyring.DefaultBIP39Passphrase, hd.Secp256k1)
+	if err != nil {
+		return nil, fmt.Errorf("localnet: faucet account: %w", err)
+	}
+	address, err := record.GetAddress()
+	if err != nil {
+		return nil, err
+	}
+	if n.Faucet, err = app.Addresses().BytesToString(address); err != nil {
+		return nil, err
+	}
+	return []genesis.Balance{{Address: n.Faucet, Amount: math.NewInt(faucetCoins).Mul(math.NewIntWithDecimal(1, 18))}}, nil
+}
+
+// save writes the state file, which makes the folder a network.
+func (n *Network) save() error {
+	raw, err := json.MarshalIndent(n, "", "  ")
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(n.Home, stateFile), append(raw, '\n'), 0o644)
+}
+
+// choosePorts keeps the addresses of the last start, so that a node that joined finds its peers again, unless
+// something else took one of them meanwhile. All are held while choosing, so that none is chosen twice.
+func (n *Network) choosePorts() error {
+	var held []net.Listener
+	defer func() {
+		for _, l := range held {
+			_ = l.Close()
+		}
+	}()
+	for _, m := range n.Members {
+		for _, at := range m.addresses() {
+			l, err := net.Listen("tcp", *at)
+			if err != nil || *at == "" {
+				if l != nil {
+					_ = l.Close()
+				}
+				if l, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
+					return fmt.Errorf("localnet: a free port: %w", err)
+				}
+			}
+			held = append(held, l)
+			*at = l.Addr().String()
+		}
+	}
+	return n.save()
+}
+
+// configure writes host.toml of a member; its node takes its addresses from the environment (see environment).
+func (n *Network) configure(i int) error {
+	m := n.Members[i]
+	device, err := worker.Key(filepath.Join(m.Home, "worker"))
+	if err != nil {
+		return err
+	}
+	c, err := host.Load(m.Home)
+	if err != nil {
+		c = host.Config{Chain: n.Chain, Participant: m.Address, Key: home.Hot, KeyringBackend: keyring.BackendTest, Workers: map[string]string{}}
+	}
+	c.GRPC, c.Listen, c.Status = m.GRPC, m.Workers, m.StatusAddress
+	c.Workers[NodeID] = hex.EncodeToString(device[32:])
+	return c.Save(m.Home)
+}
+
+// environment gives a member's node its addresses and peers.
+func (n *Network) environment(i int) []string {
+	m := n.Members[i]
+	var peers []string
+	for j, other := range n.Members {
+		if j != i {
+			peers = append(peers, other.Peer())
+		}
+	}
+	return []string{
+		"ASSAY_P2P_LADDR=tcp://" + m.P2P, "ASSAY_P2P_PERSISTENT_PEERS=" + strings.Join(peers, ","),
+		"ASSAY_RPC_LADDR=tcp://" + m.RPC, "ASSAY_GRPC_ADDRESS=" + m.GRPC, "ASSAY_API_ADDRESS=tcp://" + m.API,
+	}
+}
+
+// Peer is how other nodes dial this member's node.
+func (m *Member) Peer() string { return m.PeerID + "@" + m.P2P }
+
+// addresses lists where a member's processes listen, in the order of their choosing.
+func (m *Member) addresses() []*string {
+	return []*string{&m.P2P, &m.RPC, &m.GRPC, &m.API, &m.Workers, &m.StatusAddress}
+}
