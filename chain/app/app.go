@@ -78,7 +78,7 @@ var _ servertypes.Application = (*App)(nil)
 // leaves; a node that only answers queries or makes commands may pass nil.
 // Options come from the node's configuration; see server.DefaultBaseappOptions.
 func New(logger log.Logger, db dbm.DB, engine sprint.Engine, opts servertypes.AppOptions, options ...func(*baseapp.BaseApp)) (*App, error) {
-	encoding, err := newEncoding()
+	encoding, err := NewEncoding()
 	if err != nil {
 		return nil, err
 	}
@@ -115,6 +115,18 @@ func New(logger log.Logger, db dbm.DB, engine sprint.Engine, opts servertypes.Ap
 		}
 	}
 	return app, nil
+}
+
+// NoOptions configure nothing; such an app has no home and no keys.
+type NoOptions struct{}
+
+// Get has no answer.
+func (NoOptions) Get(string) any { return nil }
+
+// Bare is an app over an empty state, for what needs its modules only: making a
+// genesis, reading transactions, building commands.
+func Bare() (*App, error) {
+	return New(log.NewNopLogger(), dbm.NewMemDB(), nil, NoOptions{})
 }
 
 // Encoding is how the app reads and writes messages and transactions.

@@ -64,8 +64,9 @@ type Encoding struct {
 	Amino *codec.LegacyAmino
 }
 
-// newEncoding knows the SDK's basic types; modules add theirs.
-func newEncoding() (Encoding, error) {
+// NewEncoding knows the SDK's basic types and messages of ours; New adds those
+// of every module.
+func NewEncoding() (Encoding, error) {
 	setPrefixes()
 	registry, err := codectypes.NewInterfaceRegistryWithOptions(codectypes.InterfaceRegistryOptions{
 		ProtoFiles: proto.HybridResolver,

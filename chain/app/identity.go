@@ -61,7 +61,7 @@ func loadIdentity(opts servertypes.AppOptions) (identity, error) {
 		path = filepath.Join(home, path)
 	}
 	var err error
-	if self.consensus, err = loadConsensusKey(path); err != nil {
+	if self.consensus, err = LoadConsensusKey(path); err != nil {
 		return identity{}, err
 	}
 	self.vrf, err = keyfile.Load(self.vrfPath)
@@ -71,9 +71,9 @@ func loadIdentity(opts servertypes.AppOptions) (identity, error) {
 	return self, nil
 }
 
-// loadConsensusKey reads CometBFT's key file; nil when there is none, which is
+// LoadConsensusKey reads CometBFT's key file; nil when there is none, which is
 // so for a node with a remote signer.
-func loadConsensusKey(path string) (ed25519.PrivateKey, error) {
+func LoadConsensusKey(path string) (ed25519.PrivateKey, error) {
 	text, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil

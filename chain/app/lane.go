@@ -77,6 +77,19 @@ func (l lane) participant(ctx sdk.Context, tx sdk.Tx) (addr string, protocol boo
 	return addr, addr != "", nil
 }
 
+// Duties are the protocol messages, by the name that a grant gives them.
+func Duties() []string {
+	return []string{
+		sdk.MsgTypeURL(&sprintv1.MsgReady{}),
+		sdk.MsgTypeURL(&sprintv1.MsgCommit{}),
+		sdk.MsgTypeURL(&sprintv1.MsgOpen{}),
+		sdk.MsgTypeURL(&sprintv1.MsgCommitVerdict{}),
+		sdk.MsgTypeURL(&sprintv1.MsgRevealVerdict{}),
+		sdk.MsgTypeURL(&sprintv1.MsgDispute{}),
+		sdk.MsgTypeURL(&registryv1.MsgSetNodes{}),
+	}
+}
+
 // dutyOf is the participant that a protocol message speaks for.
 func dutyOf(msg sdk.Msg) (participant string, ok bool) {
 	switch m := msg.(type) {

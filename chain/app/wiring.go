@@ -114,7 +114,7 @@ func (app *App) addModules() error {
 		credit.NewAppModule(cdc, app.Credit),
 		sprint.NewAppModule(cdc, app.Sprint),
 	)
-	app.modules.SetOrderPreBlockers(upgradetypes.ModuleName)
+	app.modules.SetOrderPreBlockers(upgradetypes.ModuleName, authtypes.ModuleName)
 	app.modules.SetOrderBeginBlockers(credit.Name, authz.ModuleName)
 	// bank first, as the SDK asks for; credit last, when all that changes powers has happened.
 	app.modules.SetOrderEndBlockers(banktypes.ModuleName, govtypes.ModuleName, feegrant.ModuleName, sprint.Name, credit.Name)

@@ -1,0 +1,302 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package genesis makes the first state of a network.
+//
+// Its participants agree on a chain id and exchange their participant.json. From
+// these files, a preset and a time, Build makes the same genesis for everybody:
+// each can make it alone and compare. All participants start with the same weight
+// and voting power, the proofs of possession of all their keys are part of the
+// file, and every hot account holds its grants, so that the first epoch can begin
+// with the first block.
+//
+// The beacon's origin is a mix of all VRF keys. It hides nothing: the first
+// unpredictable value is the one that the first block's proposer proves.
+package genesis
+
+import (
+	"cmp"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"cosmossdk.io/math"
+	cmttypes "github.com/cometbft/cometbft/types"
+	"github.com/cosmos/gogoproto/proto"
+
+	codectypes "github.com/cosmos/cosmos-sdk/codec/types"
+	sdk "github.com/cosmos/cosmos-sdk/types"
+	authtypes "github.com/cosmos/cosmos-sdk/x/auth/types"
+	"github.com/cosmos/cosmos-sdk/x/authz"
+	banktypes "github.com/cosmos/cosmos-sdk/x/bank/types"
+	genutiltypes "github.com/cosmos/cosmos-sdk/x/genutil/types"
+	govtypes "github.com/cosmos/cosmos-sdk/x/gov/types"
+	govv1 "github.com/cosmos/cosmos-sdk/x/gov/types/v1"
+
+	beaconv1 "github.com/assaynet/assay/api/beacon/v1"
+	creditv1 "github.com/assaynet/assay/api/credit/v1"
+	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
+	"github.com/assaynet/assay/chain/app"
+	"github.com/assaynet/assay/chain/home"
+	"github.com/assaynet/assay/chain/x/beacon"
+	"github.com/assaynet/assay/chain/x/credit"
+	"github.com/assaynet/assay/chain/x/registry"
+	"github.com/assaynet/assay/chain/x/sprint"
+	"github.com/assaynet/assay/poc/seed"
+)
+
+// ErrGenesis reports input that makes no network.
+var ErrGenesis = errors.New("genesis: cannot be made")
+
+// Limits of a block. The gas lets several participants use up their whole quota
+// in one block and leaves room for others.
+const (
+	maxBytes = 4 << 20
+	maxGas   = 400_000_000
+)
+
+// Preset is what a kind of network starts with.
+type Preset struct {
+	Sprint sprintv1.Params
+	// Voting is how long a governance proposal is voted on, Deposit what it takes, in CPC.
+	Voting  time.Duration
+	Deposit int64
+	// Stipend is what each operator's account holds at first, in CPC.
+	Stipend int64
+}
+
+// Presets by name.
+func Presets() map[string]Preset {
+	return map[string]Preset{
+		"main":     {Sprint: sprint.DefaultParams(), Voting: 48 * time.Hour, Deposit: 1_000},
+		"localnet": {Sprint: sprint.LocalnetParams(), Voting: time.Minute, Deposit: 10, Stipend: 1_000},
+	}
+}
+
+// Balance is coins that an account starts with.
+type Balance struct {
+	Address string
+	Amount  math.Int // in acpc
+}
+
+// Options say what Build makes.
+type Options struct {
+	Chain string
+	// Time is when the chain starts; blocks wait for it.
+	Time         time.Time
+	Preset       Preset
+	Participants []home.Participant
+	// Balances beyond the preset's, such as a faucet's.
+	Balances []Balance
+}
+
+// Build makes a genesis.
+func Build(o Options) (*genutiltypes.AppGenesis, error) {
+	bare, err := app.Bare()
+	if err != nil {
+		return nil, err
+	}
+	participants, err := o.sorted()
+	if err != nil {
+		return nil, err
+	}
+	parts := []struct {
+		module string
+		state  func() (proto.Message, error)
+	}{
+		{authtypes.ModuleName, func() (proto.Message, error) { return accounts(participants, o.Balances) }},
+		{banktypes.ModuleName, func() (proto.Message, error) { return o.bank(participants) }},
+		{authz.ModuleName, func() (proto.Message, error) { return grants(participants) }},
+		{govtypes.ModuleName, func() (proto.Message, error) { return o.gov(), nil }},
+		{beacon.Name, func() (proto.Message, error) { return o.beacon(participants) }},
+		{registry.Name, func() (proto.Message, error) {
+			gs := registry.DefaultGenesis()
+			for _, p := range participants {
+				participant, possession := p.Registry()
+				gs.Participants, gs.Possessions = append(gs.Participants, participant), append(gs.Possessions, possession)
+			}
+			return gs, nil
+		}},
+		{credit.Name, func() (proto.Message, error) { return holdings(participants), nil }},
+		{sprint.Name, func() (proto.Message, error) {
+			return &sprintv1.GenesisState{Params: o.Preset.Sprint, NextParams: o.Preset.Sprint}, nil
+		}},
+	}
+	state := bare.DefaultGenesis()
+	for _, part := range parts {
+		message, err := part.state()
+		if err != nil {
+			return nil, err
+		}
+		if state[part.module], err = bare.Encoding().Codec.MarshalJSON(message); err != nil {
+			return nil, fmt.Errorf("genesis: %s: %w", part.module, err)
+		}
+	}
+	if err := bare.ValidateGenesis(state); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrGenesis, err)
+	}
+	text, err := json.MarshalIndent(state, "", "  ")
+	if err != nil {
+		return nil, fmt.Errorf("genesis: %w", err)
+	}
+	consensus := cmttypes.DefaultConsensusParams()
+	consensus.Block.MaxBytes, consensus.Block.MaxGas = maxBytes, maxGas
+	g := &genutiltypes.AppGenesis{
+		AppName: app.Name, GenesisTime: o.Time.UTC(), ChainID: o.Chain, InitialHeight: 1, AppState: text,
+		Consensus: &genutiltypes.ConsensusGenesis{Params: consensus},
+	}
+	if err := g.ValidateAndComplete(); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrGenesis, err)
+	}
+	return g, nil
+}
+
+// sorted checks the participants and puts them in the order of their addresses,
+// so that the order of the files does not matter.
+func (o Options) sorted() ([]home.Participant, error) {
+	if len(o.Participants) == 0 {
+		return nil, fmt.Errorf("%w: a network needs at least one participant", ErrGenesis)
+	}
+	all := slices.Clone(o.Participants)
+	slices.SortFunc(all, func(a, b home.Participant) int { return cmp.Compare(a.Address, b.Address) })
+	for _, p := range all {
+		if p.Chain != o.Chain {
+			return nil, fmt.Errorf("%w: %q made its proofs for chain %q, not %q; it has to run assay init participant with --chain-id %s",
+				ErrGenesis, p.Moniker, p.Chain, o.Chain, o.Chain)
+		}
+		if err := p.Valid(); err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrGenesis, err)
+		}
+	}
+	return all, nil
+}
+
+// accounts lets everybody who has to sign something exist.
+func accounts(participants []home.Participant, balances []Balance) (*authtypes.GenesisState, error) {
+	var all authtypes.GenesisAccounts
+	seen := make(map[string]bool)
+	add := func(address string) error {
+		raw, err := app.Addresses().StringToBytes(address)
+		if err != nil {
+			return fmt.Errorf("%w: account %q: %w", ErrGenesis, address, err)
+		}
+		if !seen[address] {
+			seen[address] = true
+			all = append(all, authtypes.NewBaseAccount(raw, nil, uint64(len(all)), 0))
+		}
+		return nil
+	}
+	for _, p := range participants {
+		if err := errors.Join(add(p.Address), add(p.Hot)); err != nil {
+			return nil, err
+		}
+	}
+	for _, b := range balances {
+		if err := add(b.Address); err != nil {
+			return nil, err
+		}
+	}
+	return authtypes.NewGenesisState(authtypes.DefaultParams(), all), nil
+}
+
+// CPC is a whole number of coins.
+func CPC(n int64) math.Int {
+	return math.NewInt(n).Mul(math.NewIntWithDecimal(1, app.Decimals))
+}
+
+func (o Options) bank(participants []home.Participant) (*banktypes.GenesisState, error) {
+	gs := banktypes.DefaultGenesisState()
+	gs.DenomMetadata = []banktypes.Metadata{{
+		Description: "The coin that verified compute is paid in.",
+		Base:        app.Denom, Display: app.Display, Name: app.Display, Symbol: app.Display,
+		DenomUnits: []*banktypes.DenomUnit{{Denom: app.Denom}, {Denom: app.Display, Exponent: app.Decimals}},
+	}}
+	amounts := slices.Clone(o.Balances)
+	if o.Preset.Stipend > 0 {
+		for _, p := range participants {
+			amounts = append(amounts, Balance{p.Address, CPC(o.Preset.Stipend)})
+		}
+	}
+	sums := make(map[string]math.Int)
+	var order []string
+	for _, b := range amounts {
+		if !b.Amount.IsPositive() {
+			return nil, fmt.Errorf("%w: a balance of %s%s for %s", ErrGenesis, b.Amount, app.Denom, b.Address)
+		}
+		sum, known := sums[b.Address]
+		if !known {
+			sum, order = math.ZeroInt(), append(order, b.Address)
+		}
+		sums[b.Address] = sum.Add(b.Amount)
+	}
+	slices.Sort(order)
+	for _, address := range order {
+		coins := sdk.NewCoins(sdk.NewCoin(app.Denom, sums[address]))
+		gs.Balances = append(gs.Balances, banktypes.Balance{Address: address, Coins: coins})
+		gs.Supply = gs.Supply.Add(coins...)
+	}
+	return gs, nil
+}
+
+// grants lets each hot account send protocol messages for its operator, and nothing else.
+func grants(participants []home.Participant) (*authz.GenesisState, error) {
+	gs := &authz.GenesisState{}
+	for _, p := range participants {
+		for _, duty := range app.Duties() {
+			packed, err := codectypes.NewAnyWithValue(authz.NewGenericAuthorization(duty))
+			if err != nil {
+				return nil, fmt.Errorf("genesis: %w", err)
+			}
+			gs.Authorization = append(gs.Authorization, authz.GrantAuthorization{Granter: p.Address, Grantee: p.Hot, Authorization: packed})
+		}
+	}
+	return gs, nil
+}
+
+func (o Options) gov() *govv1.GenesisState {
+	deposit := func(n int64) sdk.Coins { return sdk.NewCoins(sdk.NewCoin(app.Denom, CPC(n))) }
+	params := govv1.DefaultParams()
+	params.MinDeposit, params.ExpeditedMinDeposit = deposit(o.Preset.Deposit), deposit(5*o.Preset.Deposit)
+	voting, expedited := o.Preset.Voting, o.Preset.Voting/2
+	params.VotingPeriod, params.ExpeditedVotingPeriod, params.MaxDepositPeriod = &voting, &expedited, &voting
+	return govv1.NewGenesisState(govv1.DefaultStartingProposalID, params)
+}
+
+func (o Options) beacon(participants []home.Participant) (*beaconv1.GenesisState, error) {
+	var keys []seed.Seed
+	for _, p := range participants {
+		key, err := seed.FromBytes(p.VRFKey)
+		if err != nil {
+			return nil, fmt.Errorf("genesis: VRF key of %q: %w", p.Moniker, err)
+		}
+		keys = append(keys, key)
+	}
+	return &beaconv1.GenesisState{Origin: seed.BeaconMix(o.Chain, 0, keys).Bytes()}, nil
+}
+
+// holdings gives every participant one unit of weight and an equal part of the
+// power. What the division leaves over goes to the first ones, one each.
+func holdings(participants []home.Participant) *creditv1.GenesisState {
+	gs := &creditv1.GenesisState{Params: credit.DefaultParams()}
+	n := uint64(len(participants))
+	for i, p := range participants {
+		power := credit.TotalPower / n
+		if uint64(i) < credit.TotalPower%n {
+			power++
+		}
+		gs.Holdings = append(gs.Holdings, creditv1.Holding{
+			Participant: p.Address, Weight: 1, Power: power, History: []uint64{1}, ConsensusKey: p.ConsensusKey,
+		})
+	}
+	return gs
+}
+
+// Encode writes a genesis as the file that nodes read.
+func Encode(g *genutiltypes.AppGenesis) ([]byte, error) {
+	text, err := json.MarshalIndent(g, "", "  ")
+	if err != nil {
+		return nil, fmt.Errorf("genesis: %w", err)
+	}
+	return append(text, '\n'), nil
+}

@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package home
+
+import (
+	"crypto/ed25519"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+
+	cmted25519 "github.com/cometbft/cometbft/crypto/ed25519"
+	"github.com/cometbft/cometbft/p2p"
+	"github.com/cometbft/cometbft/privval"
+
+	"github.com/cosmos/cosmos-sdk/codec"
+	"github.com/cosmos/cosmos-sdk/crypto/hd"
+	"github.com/cosmos/cosmos-sdk/crypto/keyring"
+	sdk "github.com/cosmos/cosmos-sdk/types"
+
+	registryv1 "github.com/assaynet/assay/api/registry/v1"
+	"github.com/assaynet/assay/chain/app"
+	"github.com/assaynet/assay/chain/keyfile"
+	"github.com/assaynet/assay/chain/x/registry"
+)
+
+// Names of the two accounts in the keyring.
+const (
+	// Operator owns the participant: it registers, grants, and is paid.
+	Operator = "operator"
+	// Hot sends the host's protocol messages; it owns nothing.
+	Hot = "hot"
+)
+
+// Files below a home.
+const (
+	Keyring     = "keyring"
+	Genesis     = "config/genesis.json"
+	Public      = "participant.json"
+	nodeKey     = "config/node_key.json"
+	privKey     = "config/priv_validator_key.json"
+	privState   = "data/priv_validator_state.json"
+	cometConfig = "config/config.toml"
+	appConfig   = "config/app.toml"
+)
+
+// ErrHome reports a folder that is not what its use needs.
+var ErrHome = errors.New("home: unusable folder")
+
+// Options say what Create makes.
+type Options struct {
+	// Dir is the folder.
+	Dir string
+	// Chain is the chain id; the proofs of possession are for it.
+	Chain   string
+	Moniker string
+	// HostKey is the key of the participant's host.
+	HostKey ed25519.PrivateKey
+	// Nodes are the machines with their proofs of possession, if known by now.
+	Nodes []registryv1.Node
+	// KeyringBackend is test, file or os; Stdin answers for a passphrase.
+	KeyringBackend string
+	Stdin          io.Reader
+	// Settings for config.toml and app.toml, used when these do not exist.
+	Settings Settings
+}
+
+// Result is what Create made.
+type Result struct {
+	Participant Participant
+	// Mnemonics of the accounts that were made now, by name. They are stored
+	// nowhere; each is the only copy besides the keyring.
+	Mnemonics map[string]string
+}
+
+// Create makes a participant's folder; see the package comment for what happens
+// to one that exists.
+func Create(o Options) (Result, error) {
+	if o.Chain == "" || o.Dir == "" {
+		return Result{}, fmt.Errorf("%w: a folder and a chain id are needed", ErrHome)
+	}
+	if len(o.HostKey) != ed25519.PrivateKeySize {
+		return Result{}, fmt.Errorf("%w: %s: no host key was given", ErrHome, o.Dir)
+	}
+	for _, dir := range []string{"config", "data", Keyring} {
+		if err := os.MkdirAll(filepath.Join(o.Dir, dir), 0o700); err != nil {
+			return Result{}, fmt.Errorf("home: %w", err)
+		}
+	}
+	keys, err := OpenKeyring(o.Dir, o.KeyringBackend, o.Stdin)
+	if err != nil {
+		return Result{}, err
+	}
+	result := Result{Mnemonics: make(map[string]string)}
+	addresses := make(map[string]string)
+	for _, name := range []string{Operator, Hot} {
+		address, mnemonic, err := account(keys, name)
+		if err != nil {
+			return Result{}, fmt.Errorf("home: account %s: %w", name, err)
+		}
+		addresses[name] = address
+		if mnemonic != "" {
+			result.Mnemonics[name] = mnemonic
+		}
+	}
+	own, err := o.ownKeys()
+	if err != nil {
+		return Result{}, err
+	}
+	if err := o.Settings.write(o.Dir, o.Moniker, addresses[Operator]); err != nil {
+		return Result{}, err
+	}
+	config, err := Load(o.Dir)
+	if err != nil {
+		return Result{}, err
+	}
+	peer, err := peerAddress(own.node.ID(), config.Comet.P2P.ExternalAddress, config.Comet.P2P.ListenAddress)
+	if err != nil {
+		return Result{}, err
+	}
+	result.Participant = Participant{
+		Chain: o.Chain, Address: addresses[Operator], Hot: addresses[Hot], Moniker: o.Moniker,
+		ConsensusKey: public(own.consensus), VRFKey: public(own.vrf), HostKey: public(o.HostKey),
+		Peer: peer,
+	}
+	possession := registry.ProvePossession(o.Chain, addresses[Operator], own.consensus, own.vrf, o.HostKey)
+	result.Participant.Possession = Possession{Consensus: possession.Consensus, VRF: possession.Vrf, Host: possession.Host}
+	for _, n := range o.Nodes {
+		result.Participant.Nodes = append(result.Participant.Nodes, Node{ID: n.Id, Key: n.Key, Proof: n.Proof})
+	}
+	if err := result.Participant.Valid(); err != nil {
+		return Result{}, err
+	}
+	return result, result.Participant.Save(filepath.Join(o.Dir, Public))
+}
+
+func public(key ed25519.PrivateKey) Hex { return Hex(key[ed25519.SeedSize:]) }
+
+// OpenKeyring opens the keyring of a home.
+func OpenKeyring(dir, backend string, stdin io.Reader) (keyring.Keyring, error) {
+	encoding, err := app.NewEncoding()
+	if err != nil {
+		return nil, err
+	}
+	return openKeyring(dir, backend, stdin, encoding.Codec)
+}
+
+func openKeyring(dir, backend string, stdin io.Reader, cdc codec.Codec) (keyring.Keyring, error) {
+	switch backend {
+	case keyring.BackendTest, keyring.BackendFile, keyring.BackendOS:
+	default:
+		return nil, fmt.Errorf("%w: keyring backend %q; choose test (unprotected), file or os", ErrHome, backend)
+	}
+	keys, err := keyring.New(app.Name, backend, filepath.Join(dir, Keyring), stdin, cdc)
+	if err != nil {
+		return nil, fmt.Errorf("home: keyring (%s) in %s: %w", backend, dir, err)
+	}
+	return keys, nil
+}
+
+// account finds an account in the keyring or makes it; mnemonic is empty for one
+// that was there.
+func account(keys keyring.Keyring, name string) (address, mnemonic string, err error) {
+	record, err := keys.Key(name)
+	if err != nil {
+		path := hd.CreateHDPath(sdk.CoinType, 0, 0).String()
+		if record, mnemonic, err = keys.NewMnemonic(name, keyring.English, path, keyring.DefaultBIP39Passphrase, hd.Secp256k1); err != nil {
+			return "", "", err
+		}
+	}
+	raw, err := record.GetAddress()
+	if err != nil {
+		return "", "", err
+	}
+	address, err = app.Addresses().BytesToString(raw)
+	return address, mnemonic, err
+}
+
+// ownKeys are the keys of the node itself.
+type ownKeys struct {
+	node           *p2p.NodeKey
+	consensus, vrf ed25519.PrivateKey
+}
+
+func (o Options) ownKeys() (own ownKeys, err error) {
+	if own.node, err = p2p.LoadOrGenNodeKey(filepath.Join(o.Dir, nodeKey)); err != nil {
+		return own, fmt.Errorf("home: node key: %w", err)
+	}
+	// CometBFT ends the process over a key file it cannot read, so that is tried first.
+	path := filepath.Join(o.Dir, privKey)
+	if own.consensus, err = app.LoadConsensusKey(path); err != nil {
+		return own, err
+	}
+	if own.consensus == nil {
+		private := cmted25519.GenPrivKey()
+		privval.NewFilePV(private, path, filepath.Join(o.Dir, privState)).Save()
+		own.consensus = ed25519.PrivateKey(private)
+	}
+	path = filepath.Join(o.Dir, app.VRFKeyFile)
+	own.vrf, err = keyfile.Load(path)
+	if keyfile.Missing(err) {
+		own.vrf, err = keyfile.Create(path, rand.Reader)
+	}
+	return own, err
+}
+
+// peerAddress is how other nodes dial this one: id@host:port.
+func peerAddress(id p2p.ID, external, listen string) (string, error) {
+	at := external
+	if at == "" {
+		at = listen
+	}
+	host, port, err := net.SplitHostPort(trimScheme(at))
+	if err != nil {
+		return "", fmt.Errorf("%w: p2p address %q: %w", ErrHome, at, err)
+	}
+	if host == "" || net.ParseIP(host).IsUnspecified() {
+		host = "127.0.0.1"
+	}
+	return string(id) + "@" + net.JoinHostPort(host, port), nil
+}

@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package node runs a node of the chain in this process: CometBFT, the app, its
+// gRPC server and its REST paths, all from one home folder (see package home).
+//
+// A node is a validator when its consensus key has voting power and follows the
+// chain when not; nothing else distinguishes them. Several nodes may run in one
+// process as long as their folders and ports differ.
+//
+// Export and Rollback work on the folder of a node that does not run.
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"cosmossdk.io/log/v2"
+	cmtcmd "github.com/cometbft/cometbft/cmd/cometbft/commands"
+	cmtcfg "github.com/cometbft/cometbft/config"
+	cmtnode "github.com/cometbft/cometbft/node"
+	"github.com/cometbft/cometbft/p2p"
+	"github.com/cometbft/cometbft/privval"
+	"github.com/cometbft/cometbft/proxy"
+	"github.com/cometbft/cometbft/rpc/client/local"
+	cmttypes "github.com/cometbft/cometbft/types"
+	dbm "github.com/cosmos/cosmos-db"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/cosmos/cosmos-sdk/client"
+	"github.com/cosmos/cosmos-sdk/server"
+	"github.com/cosmos/cosmos-sdk/server/api"
+	servercmtlog "github.com/cosmos/cosmos-sdk/server/log"
+	authtypes "github.com/cosmos/cosmos-sdk/x/auth/types"
+	genutiltypes "github.com/cosmos/cosmos-sdk/x/genutil/types"
+
+	"github.com/assaynet/assay/chain/app"
+	"github.com/assaynet/assay/chain/home"
+	"github.com/assaynet/assay/chain/x/sprint"
+)
+
+// ErrNode reports a node that cannot run.
+var ErrNode = errors.New("node: cannot run")
+
+// Options say which node to run.
+type Options struct {
+	// Home is the node's folder.
+	Home string
+	// Engine judges leaves in disputes.
+	Engine sprint.Engine
+	Logger log.Logger
+	// Started is called once the node takes part; nil is allowed.
+	Started func(*Node)
+}
+
+// Node is a running node, for those in the same process.
+type Node struct {
+	App *app.App
+	// Client speaks CometBFT's RPC without a connection.
+	Client *local.Local
+	Config home.Config
+}
+
+// Run runs a node until ctx ends or a part of it fails. It returns nil in the
+// first case, when everything is stopped and all files are closed.
+func Run(ctx context.Context, o Options) (err error) {
+	config, genesis, err := load(o.Home)
+	if err != nil {
+		return err
+	}
+	a, err := open(config, o.Engine, o.Logger)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, a.Close()) }()
+
+	comet, err := startComet(ctx, config.Comet, genesis, a, o.Logger)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if comet.IsRunning() {
+			err = errors.Join(err, comet.Stop())
+		}
+		comet.Wait()
+	}()
+
+	group, ctx := errgroup.WithContext(ctx)
+	n := &Node{App: a, Client: local.New(comet), Config: config}
+	if err := n.serve(ctx, group, genesis.ChainID, o.Logger); err != nil {
+		return err
+	}
+	group.Go(func() error {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-comet.Quit():
+			return fmt.Errorf("%w: CometBFT stopped; its log says why", ErrNode)
+		}
+	})
+	if o.Started != nil {
+		o.Started(n)
+	}
+	return group.Wait()
+}
+
+// serve starts what others talk to: gRPC and, over it, REST.
+func (n *Node) serve(ctx context.Context, group *errgroup.Group, chain string, logger log.Logger) error {
+	encoding, config := n.App.Encoding(), n.Config
+	clientCtx := client.Context{}.
+		WithCodec(encoding.Codec).WithInterfaceRegistry(encoding.Registry).WithTxConfig(encoding.TxConfig).
+		WithLegacyAmino(encoding.Amino).WithAccountRetriever(authtypes.AccountRetriever{}).
+		WithChainID(chain).WithHomeDir(config.Dir).WithClient(n.Client)
+	n.App.RegisterTxService(clientCtx)
+	n.App.RegisterTendermintService(clientCtx)
+	n.App.RegisterNodeService(clientCtx, config.App)
+	grpcServer, clientCtx, err := server.StartGrpcServer(ctx, group, config.App.GRPC, clientCtx,
+		server.NewContext(config.Options, config.Comet, logger), n.App)
+	if err != nil {
+		return fmt.Errorf("%w: gRPC server: %w", ErrNode, err)
+	}
+	if !config.App.API.Enable {
+		return nil
+	}
+	rest := api.New(clientCtx, logger.With(log.ModuleKey, "api"), grpcServer)
+	n.App.RegisterAPIRoutes(rest, config.App.API)
+	group.Go(func() error { return rest.Start(ctx, config.App) })
+	return nil
+}
+
+// load reads a home's configuration and genesis.
+func load(dir string) (home.Config, *cmttypes.GenesisDoc, error) {
+	config, err := home.Load(dir)
+	if err != nil {
+		return config, nil, err
+	}
+	path := config.Comet.GenesisFile()
+	state, err := genutiltypes.AppGenesisFromFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return config, nil, fmt.Errorf("%w: no genesis at %s; put the network's there with `assay init join`", ErrNode, path)
+	}
+	if err != nil {
+		return config, nil, fmt.Errorf("%w: %w", ErrNode, err)
+	}
+	genesis, err := state.ToGenesisDoc()
+	if err != nil {
+		return config, nil, fmt.Errorf("%w: %s: %w", ErrNode, path, err)
+	}
+	return config, genesis, nil
+}
+
+// open opens the app over the home's database.
+func open(config home.Config, engine sprint.Engine, logger log.Logger) (*app.App, error) {
+	db, err := dbm.NewDB("application", server.GetAppDBBackend(config.Options), config.Comet.DBDir())
+	if err != nil {
+		return nil, fmt.Errorf("%w: database in %s (does another node run on it?): %w", ErrNode, config.Comet.DBDir(), err)
+	}
+	a, err := app.New(logger, db, engine, config.Options, server.DefaultBaseappOptions(config.Options)...)
+	if err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	return a, nil
+}
+
+func startComet(ctx context.Context, config *cmtcfg.Config, genesis *cmttypes.GenesisDoc, a *app.App, logger log.Logger) (*cmtnode.Node, error) {
+	key, err := p2p.LoadOrGenNodeKey(config.NodeKeyFile())
+	if err != nil {
+		return nil, fmt.Errorf("%w: node key: %w", ErrNode, err)
+	}
+	comet, err := cmtnode.NewNodeWithContext(ctx, config,
+		privval.LoadOrGenFilePV(config.PrivValidatorKeyFile(), config.PrivValidatorStateFile()),
+		key,
+		proxy.NewLocalClientCreator(server.NewCometABCIWrapper(a)),
+		func() (*cmttypes.GenesisDoc, error) { return genesis, nil },
+		cmtcfg.DefaultDBProvider,
+		cmtnode.DefaultMetricsProvider(config.Instrumentation),
+		servercmtlog.CometLoggerWrapper{Logger: logger},
+	)
+	if err != nil {
+		return nil, fmt.Errorf("%w: CometBFT: %w", ErrNode, err)
+	}
+	if err := comet.Start(); err != nil {
+		return nil, fmt.Errorf("%w: CometBFT: %w", ErrNode, err)
+	}
+	return comet, nil
+}
+
+// Export writes the state of a home as a genesis that goes on at the next height.
+func Export(dir string, logger log.Logger) (g *genutiltypes.AppGenesis, err error) {
+	config, genesis, err := load(dir)
+	if err != nil {
+		return nil, err
+	}
+	a, err := open(config, nil, logger)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, a.Close()) }()
+	exported, err := a.Export(nil)
+	if err != nil {
+		return nil, err
+	}
+	params := cmttypes.ConsensusParamsFromProto(exported.ConsensusParams)
+	return &genutiltypes.AppGenesis{
+		AppName: app.Name, GenesisTime: genesis.GenesisTime, ChainID: genesis.ChainID,
+		InitialHeight: exported.Height, AppState: exported.AppState,
+		Consensus: &genutiltypes.ConsensusGenesis{Params: &params, Validators: exported.Validators},
+	}, nil
+}
+
+// Rollback takes the state of a home back by one height, so that the last block
+// runs again; with hard the block goes, too. It returns where the state stands.
+func Rollback(dir string, hard bool, logger log.Logger) (height int64, hash []byte, err error) {
+	config, _, err := load(dir)
+	if err != nil {
+		return 0, nil, err
+	}
+	a, err := open(config, nil, logger)
+	if err != nil {
+		return 0, nil, err
+	}
+	defer func() { err = errors.Join(err, a.Close()) }()
+	height, hash, err = cmtcmd.RollbackState(config.Comet, hard)
+	if err != nil {
+		return 0, nil, fmt.Errorf("node: rollback of CometBFT's state: %w", err)
+	}
+	if err := a.CommitMultiStore().RollbackToVersion(height); err != nil {
+		return 0, nil, fmt.Errorf("node: rollback of the state: %w", err)
+	}
+	return height, hash, nil
+}
