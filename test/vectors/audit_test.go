@@ -1,0 +1,266 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package vectors
+
+import (
+	"context"
+	"crypto/ed25519"
+	"encoding/hex"
+	"strings"
+	"testing"
+
+	"github.com/assaynet/assay/poc/audit"
+	"github.com/assaynet/assay/poc/commit"
+	"github.com/assaynet/assay/poc/credit"
+	"github.com/assaynet/assay/poc/proof"
+	"github.com/assaynet/assay/poc/seed"
+	"github.com/assaynet/assay/poc/work/transformer"
+)
+
+type drawIn struct {
+	Seed  seed.Seed `json:"seed"`
+	Total uint64    `json:"total,string"` // of an assignment, the number of slots
+	N     int       `json:"n"`
+	Index *uint64   `json:"index,omitempty"` // makes it an assignment
+}
+
+func TestDraw(t *testing.T) {
+	index := uint64(77)
+	check(t, "draw.json", "samples, and with an index the slots of a committee that re-run it", []given[drawIn]{
+		{"3 of 10", drawIn{counted(1), 10, 3, nil}},
+		{"20 of 50,000", drawIn{counted(1), 50_000, 20, nil}},
+		{"another seed", drawIn{counted(2), 50_000, 20, nil}},
+		{"all", drawIn{counted(1), 5, 200, nil}},
+		{"of the largest log", drawIn{counted(1), commit.MaxSize, 10, nil}},
+		{"every other word is refused", drawIn{counted(3), 1<<63 + 9, 6, nil}},
+		{"none asked for", drawIn{counted(1), 10, 0, nil}},
+		{"nothing there", drawIn{counted(1), 0, 10, nil}},
+		{"16 of 64 slots", drawIn{counted(4), 64, 16, &index}},
+		{"more than there are slots", drawIn{counted(4), 3, 16, &index}},
+	}, func(t testing.TB, in drawIn) []uint64 {
+		if in.Index == nil {
+			return audit.Draw(in.Seed, in.Total, in.N)
+		}
+		var out []uint64
+		for _, slot := range audit.Assign(in.Seed, int(in.Total), in.N, *in.Index) {
+			out = append(out, uint64(slot))
+		}
+		return out
+	})
+}
+
+type statIn struct {
+	Function string    `json:"function"`
+	Total    uint64    `json:"total,omitempty,string"`
+	Forged   uint64    `json:"forged,omitempty,string"`
+	N        uint64    `json:"n"`
+	X        uint64    `json:"x"`
+	Rate     [2]uint64 `json:"rate"`  // p0 or eps
+	Bound    [2]uint64 `json:"bound"` // threshold only
+}
+
+type statOut struct {
+	Value uint64 `json:"value,string"` // units of 2^-64, or a threshold
+	Text  string `json:"text,omitempty"`
+}
+
+func TestStatistics(t *testing.T) {
+	p0, eps, bound := [2]uint64{1, 10_000}, [2]uint64{1, 20}, [2]uint64{1, 100_000}
+	none := [2]uint64{}
+	check(t, "statistics.json", "exact statistics as fractions of 2^64; 2^64-1 stands for 1", []given[statIn]{
+		{"tail, 1 of 200", statIn{"tail", 0, 0, 200, 1, p0, none}},
+		{"tail, 2 of 200", statIn{"tail", 0, 0, 200, 2, p0, none}},
+		{"tail, 3 of 200", statIn{"tail", 0, 0, 200, 3, p0, none}},
+		{"tail, 200 of 200", statIn{"tail", 0, 0, 200, 200, p0, none}},
+		{"tail, 0 of 200", statIn{"tail", 0, 0, 200, 0, p0, none}},
+		{"tail, 201 of 200", statIn{"tail", 0, 0, 200, 201, p0, none}},
+		{"tail, a half", statIn{"tail", 0, 0, 1, 1, [2]uint64{1, 2}, none}},
+		{"tail, not a rate", statIn{"tail", 0, 0, 200, 5, [2]uint64{1, 0}, none}},
+		{"tail, sample too large", statIn{"tail", 0, 0, 4097, 5, p0, none}},
+		{"threshold, 200", statIn{"threshold", 0, 0, 200, 0, p0, bound}},
+		{"threshold, 1000", statIn{"threshold", 0, 0, 1000, 0, p0, bound}},
+		{"threshold, 1", statIn{"threshold", 0, 0, 1, 0, p0, bound}},
+		{"upper, 0 of 200", statIn{"upper", 0, 0, 200, 0, eps, none}},
+		{"upper, 1 of 200", statIn{"upper", 0, 0, 200, 1, eps, none}},
+		{"upper, 2 of 200", statIn{"upper", 0, 0, 200, 2, eps, none}},
+		{"upper, 5 of 5", statIn{"upper", 0, 0, 5, 5, eps, none}},
+		{"upper, no sample", statIn{"upper", 0, 0, 0, 0, eps, none}},
+		{"upper, eps 1", statIn{"upper", 0, 0, 200, 0, [2]uint64{1, 1}, none}},
+		{"detection, 1 %", statIn{"detection", 1_000_000, 10_000, 200, 3, none, none}},
+		{"detection, 2 %", statIn{"detection", 1_000_000, 20_000, 200, 3, none, none}},
+		{"detection, 5 %", statIn{"detection", 1_000_000, 50_000, 200, 3, none, none}},
+		{"detection, 3 of 10 looked at, 1 forged", statIn{"detection", 10, 1, 3, 1, none, none}},
+		{"detection, nothing forged", statIn{"detection", 10, 0, 3, 1, none, none}},
+	}, func(t testing.TB, in statIn) statOut {
+		rate := audit.Rate{Num: in.Rate[0], Den: in.Rate[1]}
+		var q audit.Q64
+		switch in.Function {
+		case "tail":
+			q = audit.Tail(in.N, in.X, rate)
+		case "upper":
+			q = audit.Upper(in.X, in.N, rate)
+		case "detection":
+			q = audit.Detection(in.Total, in.Forged, int(in.N), int(in.X))
+		case "threshold":
+			return statOut{Value: audit.Threshold(in.N, rate, audit.Rate{Num: in.Bound[0], Den: in.Bound[1]})}
+		default:
+			t.Fatalf("no function %q", in.Function)
+		}
+		return statOut{Value: uint64(q), Text: q.String()}
+	})
+}
+
+type share struct {
+	ID     string `json:"id"`
+	Weight uint64 `json:"weight,string"`
+}
+
+type powersIn struct {
+	Count  uint64  `json:"count,omitempty,string"` // with bound: credited
+	Bound  uint64  `json:"bound,omitempty,string"`
+	Old    []share `json:"old,omitempty"`
+	Target []share `json:"target,omitempty"`
+}
+
+type powersOut struct {
+	Credited uint64  `json:"credited,omitempty,string"`
+	Powers   []share `json:"powers,omitempty"`
+}
+
+func TestPowers(t *testing.T) {
+	check(t, "powers.json", "credited counts, or powers under the default rules: cap 2,500 bps or 1/n + 500 bps, a third moves, total 1,000,000",
+		[]given[powersIn]{
+			{"credit", powersIn{Count: 50_000, Bound: uint64(audit.Upper(0, 200, audit.Rate{Num: 1, Den: 20}))}},
+			{"credit, bound 1", powersIn{Count: 50_000, Bound: 1<<64 - 1}},
+			{"genesis", powersIn{Target: []share{{"a", 7}, {"b", 7}, {"c", 7}}}},
+			{"cap", powersIn{Target: []share{{"a", 60}, {"b", 30}, {"c", 3}, {"d", 3}, {"e", 2}, {"f", 1}, {"g", 1}}}},
+			{"move limit", powersIn{Old: []share{{"a", 500_000}, {"b", 500_000}}, Target: []share{{"c", 10}, {"d", 11}}}},
+			{"both", powersIn{Old: []share{{"a", 700_000}, {"b", 200_000}, {"c", 100_000}}, Target: []share{{"c", 1 << 50}, {"d", 1}, {"a", 5}}}},
+			{"no target", powersIn{Old: []share{{"a", 700_000}, {"b", 300_000}}}},
+		}, func(t testing.TB, in powersIn) powersOut {
+			if in.Count > 0 {
+				return powersOut{Credited: credit.Credited(in.Count, audit.Q64(in.Bound))}
+			}
+			of := func(in []share) (out []credit.Share) {
+				for _, s := range in {
+					out = append(out, credit.Share(s))
+				}
+				return out
+			}
+			var out powersOut
+			for _, s := range credit.Powers(of(in.Old), of(in.Target), credit.DefaultRules()) {
+				out.Powers = append(out.Powers, share(s))
+			}
+			return out
+		})
+}
+
+// text is a whole file as one string: its exact bytes matter.
+type text string
+
+type evidenceOut struct {
+	Forged     bool   `json:"forged"`
+	VoterWrong bool   `json:"voter_wrong"`
+	WantNorm   uint64 `json:"want_norm,string"`
+	WantDigest hash   `json:"want_digest"`
+	Error      string `json:"error,omitempty"`
+}
+
+func TestEvidence(t *testing.T) {
+	seed1, segment := counted(1), counted(3)
+	model, err := transformer.Build(t.Context(), transformer.Nano, seed1, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	build := func(class transformer.Class, s seed.Seed) (transformer.Model, error) {
+		if s != seed1 {
+			return transformer.Build(context.Background(), class, s, nil)
+		}
+		return model, nil
+	}
+	file := func(claim string, forge func(*commit.Leaf)) string {
+		var out [1]transformer.Output
+		node := seed.Node("assay-test", "cpc1host", "gpu-0", "nano")
+		if err := model.Run(out[:], node, segment, []uint64{2}); err != nil {
+			t.Fatal(err)
+		}
+		leaf := commit.Leaf{Class: 1, Node: "gpu-0", Index: 2, Norm: out[0].Norm, Digest: out[0].Digest}
+		forge(&leaf)
+		var log commit.Log
+		for i := range uint64(5) {
+			if i == 2 {
+				log.Append(leaf.Hash())
+			} else {
+				log.Append(numberLeaf(i))
+			}
+		}
+		root := log.Root()
+		path, err := commit.Inclusion(&log, 2, 5)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := commit.Statement{
+			Chain: "assay-test", Epoch: 7, Segment: 1, Participant: "cpc1host",
+			Node: "gpu-0", Class: "nano", Root: root, Count: 5,
+		}
+		key := ed25519.NewKeyFromSeed(segment[:])
+		f := proof.File{
+			Version: proof.Version, Claim: claim, Chain: s.Chain, Epoch: s.Epoch, Class: s.Class,
+			Seed1: seed1.String(), SegmentSeed: segment.String(), Participant: s.Participant, Node: s.Node,
+			Segment: 1, Nonce: 2, Norm: leaf.Norm, Digest: hex.EncodeToString(leaf.Digest[:]), Count: 5,
+			Root: hex.EncodeToString(root[:]), HostKey: hex.EncodeToString(key.Public().(ed25519.PublicKey)),
+			Signature: hex.EncodeToString(s.Sign(key)), Note: "a vector",
+		}
+		for _, h := range path {
+			f.Path = append(f.Path, hex.EncodeToString(h[:]))
+		}
+		voted := seed.Middle(f.Chain, f.Epoch, "cpc1voter", f.Participant, f.Node, 1, 2, out[0].Middle)
+		f.Voter, f.VoterDigest = "cpc1voter", hex.EncodeToString(voted[:])
+		data, err := f.Marshal()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(data)
+	}
+	honest := file(proof.Honest, func(*commit.Leaf) {})
+	forged := file(proof.Forged, func(l *commit.Leaf) { l.Digest[0] ^= 1 })
+	_, norm, _ := strings.Cut(honest, `"norm": "`)
+	norm, _, _ = strings.Cut(norm, `"`)
+	replace := func(in, old, with string) text {
+		if !strings.Contains(in, old) {
+			t.Fatalf("no %s in the file", old)
+		}
+		return text(strings.Replace(in, old, with, 1))
+	}
+	inputs := []given[text]{
+		{"honest", text(honest)},
+		{"forged digest", text(forged)},
+		{"forged norm", text(file(proof.Forged, func(l *commit.Leaf) { l.Norm++ }))},
+		{"a voter that did not run it", replace(honest, `"cpc1voter"`, `"cpc1other"`)},
+		{"honest, claimed forged", replace(honest, `"honest"`, `"forged"`)},
+		{"forged, claimed honest", replace(forged, `"forged"`, `"honest"`)},
+		{"another epoch", replace(honest, `"epoch": 7`, `"epoch": 8`)},
+		{"another index", replace(honest, `"nonce": 2`, `"nonce": 3`)},
+		{"index = count", replace(honest, `"nonce": 2`, `"nonce": 5`)},
+		{"another version", replace(honest, "evidence/1", "evidence/2")},
+		{"unknown key", replace(honest, "{", `{"extra": 1,`)},
+		{"missing key", replace(honest, `"epoch": 7,`, "")},
+		{"repeated key", replace(honest, `"epoch": 7,`, `"epoch": 7, "epoch": 7,`)},
+		{"unknown claim", replace(honest, `"honest"`, `"maybe"`)},
+		{"norm as a number", replace(honest, `"norm": "`+norm+`"`, `"norm": `+norm)},
+	}
+	check(t, "evidence.json", "evidence files, as text, and what they show", inputs, func(t testing.TB, in text) evidenceOut {
+		f, err := proof.Parse([]byte(in))
+		if err != nil {
+			return evidenceOut{Error: fault(t, err)}
+		}
+		finding, err := proof.Verify(f, build)
+		if err != nil {
+			return evidenceOut{Error: fault(t, err)}
+		}
+		return evidenceOut{
+			Forged: finding.Forged, VoterWrong: finding.VoterWrong,
+			WantNorm: finding.WantNorm, WantDigest: finding.WantDigest,
+		}
+	})
+}
