@@ -24,6 +24,9 @@ type Limits struct {
 	Ping    time.Duration // between pings; a pong may take as long
 }
 
+// closeTime is how long a connection that is being closed may linger.
+const closeTime = time.Second
+
 // ErrClosed is wrapped by errors of a connection that the peer closed or that
 // broke; the text holds the peer's reason where it gave one.
 var ErrClosed = errors.New("link: connection closed")
@@ -179,11 +182,11 @@ func (s *Socket) keepAlive(ctx context.Context) error {
 }
 
 // Close tells the peer why, in the first 120 bytes of reason, and waits at most
-// Limits.Write for it to agree, whatever it sends instead. The status code is the same for every
+// a second for it to agree, whatever it sends instead. The status code is the same for every
 // reason: reasons are for people, and no program decides on them.
 func (s *Socket) Close(reason string) {
 	reason = strings.ToValidUTF8(reason[:min(len(reason), 120)], "")
-	_ = s.raw.SetDeadline(time.Now().Add(s.limits.Write))
+	_ = s.raw.SetDeadline(time.Now().Add(closeTime))
 	_ = s.conn.Close(websocket.StatusPolicyViolation, reason)
 }
 

@@ -22,12 +22,12 @@ import (
 
 // puppet is a worker that does what the test tells it.
 type puppet struct {
-	t   *testing.T
+	t   testing.TB
 	key ed25519.PrivateKey
 	*link.Socket
 }
 
-func dial(t *testing.T, h *host, key ed25519.PrivateKey) *puppet {
+func dial(t testing.TB, h *host, key ed25519.PrivateKey) *puppet {
 	t.Helper()
 	address, err := link.ParseAddress(h.URL())
 	if err != nil {
@@ -42,7 +42,7 @@ func dial(t *testing.T, h *host, key ed25519.PrivateKey) *puppet {
 }
 
 // join connects an allowed puppet and hears the welcome.
-func join(t *testing.T, h *host, key byte, node string) *puppet {
+func join(t testing.TB, h *host, key byte, node string) *puppet {
 	t.Helper()
 	private := keyOf(key)
 	h.allow(private.Public().(ed25519.PublicKey), node)

@@ -25,6 +25,7 @@ import (
 	"github.com/assaynet/assay/poc/work"
 	"github.com/assaynet/assay/poc/work/transformer"
 	"github.com/assaynet/assay/worker"
+	"github.com/assaynet/assay/worker/enginetest"
 )
 
 const (
@@ -33,6 +34,10 @@ const (
 )
 
 var epochSeed = seedOf(77)
+
+// quick stands for the arithmetic; units take long enough for tests to see a
+// segment begin and end.
+var quick work.Engine = &enginetest.Engine{Rounds: 500}
 
 func keyOf(b byte) ed25519.PrivateKey {
 	return ed25519.NewKeyFromSeed(bytes.Repeat([]byte{b}, ed25519.SeedSize))
@@ -55,7 +60,7 @@ func goal(segment uint32) fleet.Goal {
 // host is a fleet that runs until the test, or stop, ends it.
 type host struct {
 	*fleet.Fleet
-	t    *testing.T
+	t    testing.TB
 	logs *leaflog.Store
 	stop func()
 
@@ -63,7 +68,7 @@ type host struct {
 	nodes map[string]string // by key
 }
 
-func newHost(t *testing.T, dir, listen string) *host {
+func newHost(t testing.TB, dir, listen string) *host {
 	t.Helper()
 	h := &host{t: t, nodes: map[string]string{}}
 	var err error
@@ -122,7 +127,7 @@ func (h *host) log(node string, segment uint32) *leaflog.Log {
 }
 
 // until waits for a condition that other goroutines bring about.
-func until(t *testing.T, what string, met func() bool) {
+func until(t testing.TB, what string, met func() bool) {
 	t.Helper()
 	tick := time.NewTicker(2 * time.Millisecond)
 	defer tick.Stop()
@@ -147,7 +152,7 @@ type machine struct {
 }
 
 // newKey makes a worker's home and returns it with its key.
-func newKey(t *testing.T) (home string, key ed25519.PublicKey) {
+func newKey(t testing.TB) (home string, key ed25519.PublicKey) {
 	t.Helper()
 	home = filepath.Join(t.TempDir(), "worker")
 	private, err := worker.Key(home)
@@ -157,7 +162,7 @@ func newKey(t *testing.T) (home string, key ed25519.PublicKey) {
 	return home, private.Public().(ed25519.PublicKey)
 }
 
-func startWorker(t *testing.T, url, home string, engine work.Engine) *machine {
+func startWorker(t testing.TB, url, home string, engine work.Engine) *machine {
 	t.Helper()
 	m := &machine{end: make(chan error, 1)}
 	ctx, cancel := context.WithCancel(context.Background())

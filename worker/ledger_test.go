@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package worker
+
+import (
+	"encoding/binary"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	workerv1 "github.com/assaynet/assay/api/worker/v1"
+)
+
+// Whatever order computing, sending, acknowledging, restarting and losing the
+// host's memory come in: what is sent next begins where the host asked, records
+// are those of their nonce, and nothing is sent twice without a restart.
+func TestLedger(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		var l ledger
+		l.restart(rapid.Uint64Range(0, 50).Draw(t, "first"))
+		expect := l.sent // the nonce the host waits for
+		for range rapid.IntRange(1, 60).Draw(t, "steps") {
+			switch rapid.IntRange(0, 3).Draw(t, "step") {
+			case 0:
+				for range rapid.IntRange(1, 2500).Draw(t, "computed") {
+					digest := [32]byte{}
+					l.records = workerv1.AppendRecord(l.records, l.end(), &digest)
+				}
+			case 1:
+				if l.end() == l.sent {
+					continue
+				}
+				first, records := l.batch()
+				n := uint64(len(records) / workerv1.RecordSize)
+				if first != expect || n == 0 || n > workerv1.MaxBatch || first+n > l.end() {
+					t.Fatalf("batch of %d from %d, expected %d", n, first, expect)
+				}
+				for i := range n {
+					if nonce := binary.LittleEndian.Uint64(records[i*workerv1.RecordSize:]); nonce != first+i {
+						t.Fatalf("record %d is that of nonce %d", first+i, nonce)
+					}
+				}
+				l.sent += n
+				expect += n
+			case 2:
+				l.drop(rapid.Uint64Range(l.base, l.sent).Draw(t, "acknowledged"))
+			case 3:
+				expect = rapid.Uint64Range(0, l.end()+10).Draw(t, "restart")
+				l.restart(expect)
+			}
+			if l.base > l.sent || l.sent > l.end() {
+				t.Fatalf("base %d, sent %d, end %d", l.base, l.sent, l.end())
+			}
+		}
+	})
+}
+
+func TestMeter(t *testing.T) {
+	var r meter
+	at := func(s int64) time.Time { return time.Unix(1_000_000+s, 0) }
+	if got := r.milli(at(0)); got != 0 {
+		t.Errorf("before anything: %d", got)
+	}
+	for s := range int64(10) {
+		r.add(at(s), 5)
+		r.add(at(s), 5)
+	}
+	if got := r.milli(at(9)); got != 10_000 {
+		t.Errorf("10 units a second for 10 seconds: %d per 1,000 s", got)
+	}
+	if got := r.milli(at(39)); got != 100_000/40 {
+		t.Errorf("after 30 seconds of nothing: %d", got)
+	}
+	if got := r.milli(at(100)); got != 0 {
+		t.Errorf("a minute later: %d", got)
+	}
+	r.add(at(200), 3)
+	if got := r.milli(at(200)); got != 3000 {
+		t.Errorf("counting again: %d", got)
+	}
+	if got := r.milli(at(-50)); got != 0 {
+		t.Errorf("clock set back: %d", got)
+	}
+}

@@ -1,0 +1,488 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package worker
+
+import (
+	"bytes"
+	"context"
+	"crypto/ed25519"
+	"errors"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	workerv1 "github.com/assaynet/assay/api/worker/v1"
+	"github.com/assaynet/assay/link"
+	"github.com/assaynet/assay/poc/seed"
+	"github.com/assaynet/assay/poc/work"
+	"github.com/assaynet/assay/poc/work/transformer"
+	"github.com/assaynet/assay/worker/enginetest"
+)
+
+func TestSelfTestMismatchRefusesToRun(t *testing.T) {
+	broken := brokenEngine{work.Reference()}
+	err := Run(t.Context(), Config{URL: someURL, Home: t.TempDir(), Engine: broken})
+	if !errors.Is(err, ErrSelfTest) || !errors.Is(err, work.ErrSelfTest) || !strings.Contains(err.Error(), "nothing is computed with it") {
+		t.Fatalf("ran with a broken engine: %v", err)
+	}
+}
+
+const someURL = "assay://127.0.0.1:1#00112233445566778899aabbccddeeff"
+
+type brokenEngine struct{ work.Engine }
+
+func (e brokenEngine) Transformer(ctx context.Context, class transformer.Class, seed1 seed.Seed, progress func(done, total uint64)) (transformer.Model, error) {
+	m, err := e.Engine.Transformer(ctx, class, seed1, progress)
+	return brokenModel{m}, err
+}
+
+type brokenModel struct{ transformer.Model }
+
+func (m brokenModel) Run(dst []transformer.Output, node, segment seed.Seed, nonces []uint64) error {
+	err := m.Model.Run(dst, node, segment, nonces)
+	dst[len(dst)-1].Digest[31] ^= 1
+	return err
+}
+
+func TestConfigErrors(t *testing.T) {
+	for name, c := range map[string]Config{
+		"no url":  {Home: t.TempDir()},
+		"no home": {URL: someURL},
+		"nice":    {URL: someURL, Home: t.TempDir(), Nice: 20},
+	} {
+		if err := Run(t.Context(), c); !errors.Is(err, ErrConfig) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// fakeHost is a host of one worker, driven by the test.
+type fakeHost struct {
+	t    *testing.T
+	url  string
+	in   chan *socket // connections, after the welcome
+	stop func()
+}
+
+type socket struct {
+	t *testing.T
+	*link.Socket
+	over chan struct{}
+}
+
+func newFakeHost(t *testing.T) *fakeHost {
+	t.Helper()
+	key := ed25519.NewKeyFromSeed(bytes.Repeat([]byte{9}, 32))
+	config, err := link.ServerTLS(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := &fakeHost{t: t, in: make(chan *socket)}
+	ended := make(chan struct{})
+	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c, err := link.Accept(w, r, limits)
+		if err != nil {
+			return
+		}
+		defer c.Abort()
+		message, err := c.Receive(r.Context())
+		if err != nil {
+			return
+		}
+		if e, err := workerv1.FromWorker(message); err != nil || e.GetHello() == nil {
+			t.Errorf("first message: %v, %v", e, err)
+			return
+		}
+		conn := &socket{t, c, make(chan struct{})}
+		conn.say(&workerv1.Envelope{Message: &workerv1.Envelope_Welcome{Welcome: &workerv1.Welcome{Chain: "c", Participant: "p", Node: "alpha"}}})
+		select {
+		case h.in <- conn:
+			select {
+			case <-conn.over:
+			case <-ended:
+			}
+		case <-ended:
+		}
+	}))
+	s.TLS, s.Config.ConnContext = config, link.ConnContext
+	s.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
+	s.StartTLS()
+	h.stop = sync.OnceFunc(func() { close(ended); s.Close() })
+	t.Cleanup(h.stop)
+	h.url = link.Address{HostPort: s.Listener.Addr().String(), Fingerprint: link.FingerprintOf(key.Public().(ed25519.PublicKey))}.String()
+	return h
+}
+
+func (h *fakeHost) accept() *socket {
+	h.t.Helper()
+	select {
+	case s := <-h.in:
+		return s
+	case <-time.After(20 * time.Second):
+		h.t.Fatal("no worker came")
+		return nil
+	}
+}
+
+func (s *socket) say(e *workerv1.Envelope) {
+	s.t.Helper()
+	b, err := workerv1.Encode(e)
+	if err == nil {
+		err = s.Send(context.Background(), b)
+	}
+	if err != nil {
+		s.t.Error(err)
+	}
+}
+
+// hear skips messages until pick takes one; nil when the worker closed.
+func hear[M any](s *socket, pick func(*workerv1.Envelope) *M) *M {
+	s.t.Helper()
+	for {
+		e, err := s.next()
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		if m := pick(e); m != nil {
+			return m
+		}
+	}
+}
+
+func (s *socket) next() (*workerv1.Envelope, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	message, err := s.Receive(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return workerv1.FromWorker(message)
+}
+
+// state waits until the worker reports a state.
+func (s *socket) state(want workerv1.State) *workerv1.Status {
+	s.t.Helper()
+	return hear(s, func(e *workerv1.Envelope) *workerv1.Status {
+		if st := e.GetStatus(); st.GetState() == want {
+			return st
+		}
+		return nil
+	})
+}
+
+func seedOf(b byte) (s seed.Seed) {
+	for i := range s {
+		s[i] = b
+	}
+	return s
+}
+
+func prepare(seed1 byte) *workerv1.Envelope {
+	return &workerv1.Envelope{Message: &workerv1.Envelope_Prepare{Prepare: &workerv1.Prepare{
+		Epoch: uint64(seed1), Class: "nano", Seed1: seedOf(seed1).Bytes(), Until: "height 9",
+	}}}
+}
+
+func compute(seed1 byte, segment uint32, first uint64) *workerv1.Envelope {
+	return &workerv1.Envelope{Message: &workerv1.Envelope_Compute{Compute: &workerv1.Compute{
+		Epoch: uint64(seed1), Class: "nano", Seed1: seedOf(seed1).Bytes(), Segment: segment, First: first,
+		NodeSeed: seedOf(20).Bytes(), SegmentSeed: seedOf(byte(30 + segment)).Bytes(),
+	}}}
+}
+
+func idle() *workerv1.Envelope {
+	return &workerv1.Envelope{Message: &workerv1.Envelope_Idle{Idle: &workerv1.Idle{Reason: "enough", Until: "height 10"}}}
+}
+
+func ack(seed1 byte, segment uint32, size uint64) *workerv1.Envelope {
+	return &workerv1.Envelope{Message: &workerv1.Envelope_Ack{Ack: &workerv1.Ack{Epoch: uint64(seed1), Segment: segment, Size: size}}}
+}
+
+func rerun(job uint64, seed1 byte, nonces ...uint64) *workerv1.Envelope {
+	return &workerv1.Envelope{Message: &workerv1.Envelope_Rerun{Rerun: &workerv1.Rerun{
+		Job: job, Class: "nano", Seed1: seedOf(seed1).Bytes(), NodeSeed: seedOf(40).Bytes(), SegmentSeed: seedOf(41).Bytes(), Nonces: nonces,
+	}}}
+}
+
+// startWorker runs a worker of h; the test ends it.
+func startWorker(t *testing.T, h *fakeHost, e work.Engine) (stop func() error) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	home := t.TempDir()
+	go func() { ended <- Run(ctx, Config{URL: h.url, Home: home, Engine: e, Threads: 2}) }()
+	stop = sync.OnceValue(func() error { cancel(); return <-ended })
+	t.Cleanup(func() {
+		h.stop() // first, or the worker waits for it to agree to the end
+		stop()
+	})
+	return stop
+}
+
+// checkBatch compares a batch with what the engine computes.
+func checkBatch(t *testing.T, b *workerv1.Batch, first uint64) (next uint64) {
+	t.Helper()
+	if b.First != first {
+		t.Fatalf("batch begins at %d, want %d", b.First, first)
+	}
+	n := len(b.Records) / workerv1.RecordSize
+	for i := range n {
+		norm, digest := workerv1.Record(b.Records, i)
+		want := new(enginetest.Engine).Output(seedOf(byte(b.Epoch)), seedOf(20), seedOf(byte(30+b.Segment)), first+uint64(i))
+		if norm != want.Norm || digest != want.Digest {
+			t.Fatalf("record %d is wrong", first+uint64(i))
+		}
+	}
+	return first + uint64(n)
+}
+
+func TestOrders(t *testing.T) {
+	h := newFakeHost(t)
+	stop := startWorker(t, h, new(enginetest.Engine))
+	s := h.accept()
+	s.say(prepare(100))
+	if r := hear(s, (*workerv1.Envelope).GetModelReady); r.Epoch != 100 {
+		t.Fatalf("ready for epoch %d", r.Epoch)
+	}
+	if st := s.state(workerv1.State_STATE_READY); st.Until != "height 9" || st.Reason == "" {
+		t.Errorf("ready: %v", st)
+	}
+	s.say(compute(100, 1, 7))
+	next := checkBatch(t, hear(s, (*workerv1.Envelope).GetBatch), 7)
+	s.say(ack(100, 1, next))
+	next = checkBatch(t, hear(s, (*workerv1.Envelope).GetBatch), next)
+	s.say(ack(100, 1, next))
+
+	// Another segment begins at its own resume point; batches of the old one that
+	// were on their way may still come.
+	s.say(compute(100, 2, 0))
+	b := hear(s, func(e *workerv1.Envelope) *workerv1.Batch {
+		if b := e.GetBatch(); b.GetSegment() == 2 {
+			return b
+		}
+		return nil
+	})
+	checkBatch(t, b, 0)
+	s.say(idle())
+	if st := s.state(workerv1.State_STATE_IDLE); st.Reason != "enough" || st.Until != "height 10" {
+		t.Errorf("idle: %v", st)
+	}
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// The worker goes on from what the host has: with what it kept, or by computing
+// again what the host lost.
+func TestResume(t *testing.T) {
+	h := newFakeHost(t)
+	startWorker(t, h, new(enginetest.Engine))
+	s := h.accept()
+	s.say(compute(100, 1, 0))
+	end := checkBatch(t, hear(s, (*workerv1.Envelope).GetBatch), 0)
+	s.say(ack(100, 1, end))
+	end = checkBatch(t, hear(s, (*workerv1.Envelope).GetBatch), end)
+	for _, first := range []uint64{end - 1, 0, end + 1_000_000, 5} {
+		close(s.over)
+		s = h.accept()
+		s.say(compute(100, 1, first))
+		next := checkBatch(t, hear(s, (*workerv1.Envelope).GetBatch), first)
+		s.say(ack(100, 1, next))
+		checkBatch(t, hear(s, (*workerv1.Envelope).GetBatch), next)
+	}
+}
+
+// Without acknowledgements the worker computes so far and no further, and says so.
+func TestUnacknowledgedIsBounded(t *testing.T) {
+	h := newFakeHost(t)
+	startWorker(t, h, new(enginetest.Engine))
+	s := h.accept()
+	s.say(compute(100, 1, 0))
+	paused := hear(s, func(e *workerv1.Envelope) *workerv1.Status {
+		if st := e.GetStatus(); strings.Contains(st.GetReason(), "paused") {
+			return st
+		}
+		return nil
+	})
+	if paused.Computed != maxUnacked {
+		t.Errorf("paused after %d units, want %d", paused.Computed, maxUnacked)
+	}
+}
+
+// A build that the next order does not need is stopped, one that it needs goes
+// on; at most two models are kept, and none is closed while it is used.
+func TestModels(t *testing.T) {
+	e := new(enginetest.Engine)
+	started, released := make(chan seed.Seed, 10), make(chan struct{})
+	e.Build = func(ctx context.Context, s seed.Seed) error {
+		started <- s
+		if s != seedOf(100) {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-released:
+			return nil
+		}
+	}
+	h := newFakeHost(t)
+	stop := startWorker(t, h, e)
+	s := h.accept()
+	s.say(prepare(100))
+	<-started
+	s.state(workerv1.State_STATE_BUILDING)
+	s.say(idle())
+	s.say(prepare(101)) // 100 is given up, or this would wait for it
+	if r := hear(s, (*workerv1.Envelope).GetModelReady); r.Epoch != 101 {
+		t.Fatalf("ready for %d", r.Epoch)
+	}
+	<-started
+	s.say(prepare(100))
+	if got := <-started; got != seedOf(100) {
+		t.Fatalf("builds %v", got)
+	}
+	s.say(compute(100, 1, 0)) // the same build goes on
+	close(released)
+	checkBatch(t, hear(s, (*workerv1.Envelope).GetBatch), 0)
+	if len(started) != 0 {
+		t.Fatal("the model was built twice")
+	}
+	for _, next := range []byte{102, 103, 104} {
+		s.say(prepare(next))
+		hear(s, func(e *workerv1.Envelope) *workerv1.ModelReady {
+			if r := e.GetModelReady(); r.GetEpoch() == uint64(next) {
+				return r
+			}
+			return nil
+		})
+	}
+	if e.Open() != kept || e.Live(seedOf(104)) != 1 || e.Live(seedOf(103)) != 1 {
+		t.Errorf("models kept: %d", e.Open())
+	}
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+	if n := e.Open(); n != 0 {
+		t.Errorf("%d models were not closed", n)
+	}
+}
+
+func TestFaultIsReported(t *testing.T) {
+	e := new(enginetest.Engine)
+	e.Build = func(context.Context, seed.Seed) error { return errors.New("out of device memory") }
+	h := newFakeHost(t)
+	startWorker(t, h, e)
+	s := h.accept()
+	s.say(prepare(100))
+	if st := s.state(workerv1.State_STATE_FAULTED); !strings.Contains(st.Reason, "out of device memory") || !strings.Contains(st.Reason, "nano") {
+		t.Errorf("fault: %v", st)
+	}
+	s.say(rerun(1, 100, 1))
+	if r := hear(s, (*workerv1.Envelope).GetRerunResult); r.Job != 1 || !strings.Contains(r.Error, "out of device memory") {
+		t.Errorf("rerun: %v", r)
+	}
+	s.say(rerun(2, 100, 1))
+	s.say(&workerv1.Envelope{Message: &workerv1.Envelope_Rerun{Rerun: &workerv1.Rerun{
+		Job: 3, Class: "giant", Seed1: seedOf(100).Bytes(), NodeSeed: seedOf(1).Bytes(), SegmentSeed: seedOf(1).Bytes(), Nonces: []uint64{1},
+	}}})
+	for range 2 {
+		if r := hear(s, (*workerv1.Envelope).GetRerunResult); r.Error == "" {
+			t.Errorf("rerun: %v", r)
+		}
+	}
+}
+
+// Samples go before the segment, also those of another epoch.
+func TestRerunGoesFirst(t *testing.T) {
+	e := new(enginetest.Engine)
+	h := newFakeHost(t)
+	startWorker(t, h, e)
+	s := h.accept()
+	s.say(compute(100, 1, 0))
+	hear(s, (*workerv1.Envelope).GetBatch)
+	nonces := make([]uint64, workerv1.MaxBatch)
+	for i := range nonces {
+		nonces[i] = uint64(i) << 40
+	}
+	s.say(rerun(5, 100, nonces...))
+	s.say(rerun(6, 101, 1, 2, 3))
+	for _, want := range []struct {
+		job   uint64
+		seed1 byte
+		n     []uint64
+	}{{5, 100, nonces}, {6, 101, []uint64{1, 2, 3}}} {
+		r := hear(s, (*workerv1.Envelope).GetRerunResult)
+		if r.Job != want.job || len(r.Outputs) != len(want.n)*workerv1.OutputSize {
+			t.Fatalf("job %d with %d bytes, want job %d", r.Job, len(r.Outputs), want.job)
+		}
+		for i, nonce := range want.n {
+			norm, digest, middle := workerv1.Output(r.Outputs, i)
+			if o := e.Output(seedOf(want.seed1), seedOf(40), seedOf(41), nonce); o != (transformer.Output{Norm: norm, Digest: digest, Middle: middle}) {
+				t.Fatalf("output %d of job %d is wrong", i, r.Job)
+			}
+		}
+	}
+}
+
+// A host that breaks the protocol is told why and left, and met again later.
+func TestFaultyHost(t *testing.T) {
+	h := newFakeHost(t)
+	startWorker(t, h, new(enginetest.Engine))
+	for name, c := range map[string]struct {
+		say    []*workerv1.Envelope
+		reason string
+	}{
+		"worker's message":     {[]*workerv1.Envelope{{Message: &workerv1.Envelope_ModelReady{ModelReady: &workerv1.ModelReady{}}}}, "other direction"},
+		"second welcome":       {[]*workerv1.Envelope{{Message: &workerv1.Envelope_Welcome{Welcome: &workerv1.Welcome{Chain: "c", Participant: "p", Node: "n"}}}}, "a second"},
+		"too many jobs":        {[]*workerv1.Envelope{rerun(1, 150, 1), rerun(2, 150, 1), rerun(3, 150, 1)}, "jobs at once"},
+		"acknowledges unsent":  {[]*workerv1.Envelope{compute(100, 9, 0), ack(100, 9, 1<<40)}, "leaves acknowledged"},
+		"short seed":           {[]*workerv1.Envelope{{Message: &workerv1.Envelope_Prepare{Prepare: &workerv1.Prepare{Class: "nano", Seed1: []byte{1}}}}}, "prepare.seed1"},
+		"class of another age": {[]*workerv1.Envelope{{Message: &workerv1.Envelope_Prepare{Prepare: &workerv1.Prepare{Class: "giant", Seed1: seedOf(100).Bytes()}}}}, "does not know class"},
+	} {
+		s := h.accept()
+		for _, e := range c.say {
+			s.say(e)
+		}
+		for {
+			if _, err := s.next(); err != nil {
+				if !strings.Contains(err.Error(), c.reason) {
+					t.Errorf("%s: closed with %v, want %q", name, err, c.reason)
+				}
+				break
+			}
+		}
+		close(s.over)
+	}
+}
+
+// FuzzHandle feeds arbitrary messages to a machine that computes: it never
+// panics, and its ledger stays in order.
+func FuzzHandle(f *testing.F) {
+	for _, e := range []*workerv1.Envelope{prepare(100), compute(100, 1, 0), compute(100, 2, 50), idle(), ack(100, 1, 3), rerun(1, 100, 2)} {
+		b, err := workerv1.Encode(e)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(b)
+	}
+	key := ed25519.NewKeyFromSeed(make([]byte, 32))
+	f.Fuzz(func(t *testing.T, message []byte) {
+		m := newMachine(Config{Engine: work.Reference()}, link.Address{}, key)
+		b, _ := workerv1.Encode(compute(100, 1, 2))
+		if err := m.handle(b); err != nil {
+			t.Fatal(err)
+		}
+		m.ledger.records = make([]byte, 3*workerv1.RecordSize)
+		m.ledger.sent = 4
+		_ = m.handle(message)
+		if l := &m.ledger; l.base > l.sent || l.sent > l.end() {
+			t.Fatalf("base %d, sent %d, end %d", l.base, l.sent, l.end())
+		}
+		_ = m.snapshot(time.Time{}).Line()
+	})
+}
