@@ -4,6 +4,7 @@ package submit
 
 import (
 	"fmt"
+	"sync"
 
 	"cosmossdk.io/core/address"
 	"github.com/cosmos/cosmos-sdk/client"
@@ -35,8 +36,12 @@ type Encoding struct {
 	Addresses address.Codec
 }
 
+var setPrefix = sync.OnceFunc(func() { sdk.GetConfig().SetBech32PrefixForAccount(Prefix, Prefix+"pub") })
+
 // NewEncoding knows the messages that a host sends and the accounts that it reads.
 func NewEncoding() (Encoding, error) {
+	// Signing prints the signer's address by the SDK's process-wide configuration, whatever codec it is given.
+	setPrefix()
 	addresses := bech32.NewBech32Codec(Prefix)
 	registry, err := codectypes.NewInterfaceRegistryWithOptions(codectypes.InterfaceRegistryOptions{
 		ProtoFiles: proto.HybridResolver,

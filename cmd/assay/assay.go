@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"cosmossdk.io/log/v2"
+	"github.com/spf13/cobra"
+
+	"github.com/assaynet/assay/adversary"
+	"github.com/assaynet/assay/chain/node"
+	"github.com/assaynet/assay/chain/x/sprint"
+	"github.com/assaynet/assay/host"
+	hostcli "github.com/assaynet/assay/host/cli"
+	"github.com/assaynet/assay/localnet"
+	"github.com/assaynet/assay/poc/work"
+	"github.com/assaynet/assay/verify"
+	workercli "github.com/assaynet/assay/worker/cli"
+)
+
+// run executes one command line and returns the exit code: 0, 1 when it failed.
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	root := &cobra.Command{
+		Use:           "assay",
+		Short:         "A proof-of-compute network: verified work becomes voting power",
+		SilenceUsage:  true,
+		SilenceErrors: true,
+	}
+	engine := work.Reference()
+	root.AddCommand(localnet.Command(), hostcli.New(engine, cheatHost), verify.New(engine), workerCommand(), nodeCommand(engine))
+	root.SetArgs(args)
+	root.SetIn(stdin)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	err := root.ExecuteContext(ctx)
+	var code exitCode
+	switch {
+	case err == nil:
+		return 0
+	case errors.As(err, &code):
+		return int(code)
+	}
+	fmt.Fprintf(stderr, "assay: %v\n", err)
+	return 1
+}
+
+// nodeCommand runs a validator or full node.
+func nodeCommand(engine work.Engine) *cobra.Command {
+	home := ""
+	cmd := &cobra.Command{Use: "node", Args: cobra.NoArgs, RunE: func(cmd *cobra.Command, _ []string) error {
+		return node.Run(cmd.Context(), node.Options{Home: home, Engine: sprint.NewEngine(engine), Logger: log.NewLogger(cmd.ErrOrStderr())})
+	}}
+	cmd.Flags().StringVar(&home, "home", "", "the folder")
+	return cmd
+}
+
+// cheatHost bends a host as --cheat asks; honest by default.
+func cheatHost(cheat string) (*host.Tamper, error) {
+	switch cheat {
+	case adversary.None:
+		return nil, nil
+	case adversary.Withhold:
+		return &host.Tamper{Open: adversary.WithholdOpening}, nil
+	case adversary.Vote:
+		return &host.Tamper{Verdict: adversary.VoteFail}, nil
+	}
+	return nil, fmt.Errorf("--cheat %s is no cheat of a host: choose %s or %s", cheat, adversary.Withhold, adversary.Vote)
+}
+
+// exitCode ends the program with a code after the message was printed.
+type exitCode int
+
+func (e exitCode) Error() string { return fmt.Sprintf("exit status %d", int(e)) }
+
+// workerCommand offers the worker's own command line, so that a local network needs one executable. It stays out of
+// the help: a machine runs assay-worker, which is small.
+func workerCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "worker", Hidden: true, DisableFlagParsing: true,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			engine := work.Reference()
+			if len(args) >= 2 && args[0] == "--cheat" {
+				var err error
+				if engine, err = cheatWorker(engine, args[1]); err != nil {
+					return err
+				}
+				args = args[2:]
+			}
+			if code := (workercli.Command{Name: "assay worker", Engine: engine}).Run(cmd.Context(), args, cmd.InOrStdin(), cmd.OutOrStdout(), cmd.ErrOrStderr()); code != 0 {
+				return exitCode(code)
+			}
+			return nil
+		},
+	}
+}
+
+// cheatWorker reads what localnet passes: cheat:chain:participant:node:victim:its node.
+func cheatWorker(honest work.Engine, spec string) (work.Engine, error) {
+	f := strings.Split(spec, ":")
+	if len(f) != 6 {
+		return nil, fmt.Errorf("--cheat %q: want cheat:chain:participant:node:victim:node", spec)
+	}
+	if err := adversary.Valid(f[0]); err != nil {
+		return nil, err
+	}
+	return adversary.Engine(honest, f[0], adversary.Who{Chain: f[1], Participant: f[2], Node: f[3]}, adversary.Who{Chain: f[1], Participant: f[4], Node: f[5]}), nil
+}

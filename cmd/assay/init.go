@@ -1,0 +1,270 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"cosmossdk.io/math"
+	"github.com/spf13/cobra"
+
+	registryv1 "github.com/assaynet/assay/api/registry/v1"
+	"github.com/assaynet/assay/chain/app"
+	chaincli "github.com/assaynet/assay/chain/cli"
+	"github.com/assaynet/assay/chain/genesis"
+	"github.com/assaynet/assay/chain/home"
+	"github.com/assaynet/assay/host"
+	hostcli "github.com/assaynet/assay/host/cli"
+	"github.com/assaynet/assay/link"
+)
+
+// initCommand makes what a network starts from.
+func initCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "init", Short: "Set up a participant, a network's genesis, or a node that joins",
+		Long: `Set up what a network starts from. Its first participants each run
+
+    assay init participant --chain-id ID --moniker NAME
+
+and exchange the participant.json it writes; with all of them everybody makes the same genesis, and joins it:
+
+    assay init genesis --chain-id ID --time 2026-12-01T12:00:00Z --participants a.json,b.json --output genesis.json
+    assay init join --genesis genesis.json --participants a.json,b.json
+
+A participant that comes later runs the first command, joins the network's genesis, starts its node and its host, and
+registers with assay host register.`,
+		Args: cobra.NoArgs,
+	}
+	cmd.AddCommand(initParticipantCommand(), initGenesisCommand(), initJoinCommand())
+	return cmd
+}
+
+func initParticipantCommand() *cobra.Command {
+	var o home.Options
+	var nodes map[string]string
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use: "participant", Short: "Make the keys and settings of a participant", Args: cobra.NoArgs,
+		Long: `Make a participant's folder: the keys of its node and host, two accounts (operator and hot), settings, and
+participant.json, which is public and all that others need. Keys and settings that exist are kept, so the command may run
+again, for example with --nodes, whose proofs need to know the operator's address.`,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			var err error
+			if o.Nodes, err = parseNodes(nodes); err != nil {
+				return err
+			}
+			if o.HostKey, err = link.LoadKey(filepath.Join(o.Dir, hostcli.HostKeyFile)); err != nil {
+				return err
+			}
+			o.Stdin = cmd.InOrStdin()
+			made, err := home.Create(o)
+			if err != nil {
+				return err
+			}
+			if err := writeHost(o, made.Participant); err != nil {
+				return err
+			}
+			for _, name := range slices.Sorted(maps.Keys(made.Mnemonics)) {
+				fmt.Fprintf(cmd.ErrOrStderr(), "Words of the %s account; keep them, they are shown once:\n  %s\n", name, made.Mnemonics[name])
+			}
+			if asJSON {
+				out := json.NewEncoder(cmd.OutOrStdout())
+				out.SetIndent("", "  ")
+				return out.Encode(made.Participant)
+			}
+			fmt.Fprintf(cmd.OutOrStdout(), "participant %s\naddress     %s\nhot         %s\npeer        %s\npublic      %s\n",
+				made.Participant.Moniker, made.Participant.Address, made.Participant.Hot, made.Participant.Peer, filepath.Join(o.Dir, home.Public))
+			return nil
+		},
+	}
+	f := cmd.Flags()
+	chaincli.AddHome(f, &o.Dir)
+	f.StringVar(&o.Chain, "chain-id", "", "the network's id; the proofs are for it")
+	f.StringVar(&o.Moniker, "moniker", "", "a name for people")
+	f.StringVar(&o.KeyringBackend, "keyring-backend", "os", "where accounts are kept: os, file, or test (unprotected)")
+	f.StringToStringVar(&nodes, "nodes", nil, "machines as id=key:proof in hex, as assay-worker id prints them; may be repeated")
+	f.StringVar(&o.Settings.P2P, "p2p", "0.0.0.0:26656", "where the node listens for peers")
+	f.StringVar(&o.Settings.External, "external", "", "where peers find the node, host:port, if that is another address")
+	f.StringVar(&o.Settings.RPC, "rpc", "127.0.0.1:26657", "where the node serves CometBFT's RPC")
+	f.StringVar(&o.Settings.GRPC, "grpc", "127.0.0.1:9090", "where the node serves gRPC; its host talks to it")
+	f.StringVar(&o.Settings.API, "api", "127.0.0.1:1317", "where the node serves REST")
+	f.StringVar(&o.Settings.MinGasPrice, "min-gas-price", home.DefaultMinGasPrice, "least price per gas that the node takes from others")
+	f.BoolVar(&asJSON, "json", false, "print participant.json")
+	for _, name := range []string{"chain-id", "moniker"} {
+		if err := cmd.MarkFlagRequired(name); err != nil {
+			panic(err) // the flag stands a few lines above
+		}
+	}
+	return cmd
+}
+
+// writeHost makes host.toml where there is none.
+func writeHost(o home.Options, p home.Participant) error {
+	if _, err := os.Stat(host.ConfigPath(o.Dir)); err == nil || !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	workers := make(map[string]string)
+	for _, n := range p.Nodes {
+		workers[n.ID] = hex.EncodeToString(n.Key)
+	}
+	return host.Config{
+		Chain: o.Chain, Participant: p.Address, GRPC: o.Settings.GRPC, Key: home.Hot, KeyringBackend: o.KeyringBackend,
+		Listen: "0.0.0.0:4710", Status: "127.0.0.1:4711", Workers: workers,
+	}.Save(o.Dir)
+}
+
+// parseNodes reads id=key:proof.
+func parseNodes(nodes map[string]string) ([]registryv1.Node, error) {
+	var all []registryv1.Node
+	for _, id := range slices.Sorted(maps.Keys(nodes)) {
+		first, second, found := strings.Cut(nodes[id], ":")
+		key, err1 := hex.DecodeString(first)
+		proof, err2 := hex.DecodeString(second)
+		if !found || err1 != nil || err2 != nil {
+			return nil, fmt.Errorf("--nodes %s=%s: want id=key:proof, both in hex", id, nodes[id])
+		}
+		all = append(all, registryv1.Node{Id: id, Key: key, Proof: proof})
+	}
+	return all, nil
+}
+
+func initGenesisCommand() *cobra.Command {
+	var chain, preset, at, output string
+	var files, faucets []string
+	cmd := &cobra.Command{
+		Use: "genesis", Short: "Make a network's first state from its participants", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			o := genesis.Options{Chain: chain, Time: time.Now()}
+			var known bool
+			if o.Preset, known = genesis.Presets()[preset]; !known {
+				return fmt.Errorf("--preset %q: choose %s", preset, strings.Join(slices.Sorted(maps.Keys(genesis.Presets())), " or "))
+			}
+			var err error
+			if at != "" {
+				if o.Time, err = time.Parse(time.RFC3339, at); err != nil {
+					return fmt.Errorf("--time %q: want a time such as 2026-12-01T12:00:00Z", at)
+				}
+			}
+			if o.Participants, err = readParticipants(files); err != nil {
+				return err
+			}
+			for _, text := range faucets {
+				b, err := parseBalance(text)
+				if err != nil {
+					return fmt.Errorf("--faucet %s: %w", text, err)
+				}
+				o.Balances = append(o.Balances, b)
+			}
+			g, err := genesis.Build(o)
+			if err != nil {
+				return err
+			}
+			text, err := genesis.Encode(g)
+			if err != nil {
+				return err
+			}
+			if err := os.WriteFile(output, text, 0o644); err != nil {
+				return err
+			}
+			fmt.Fprintf(cmd.OutOrStdout(), "%s: %s with %d participants, starting at %s\n", output, chain, len(o.Participants), g.GenesisTime.Format(time.RFC3339))
+			return nil
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&chain, "chain-id", "", "the network's id")
+	f.StringSliceVar(&files, "participants", nil, "participant.json of everybody, separated by commas; the order does not matter")
+	f.StringVar(&preset, "preset", "main", "parameters to start with: main, or localnet for one machine")
+	f.StringVar(&at, "time", "", "when the chain starts; now by default. Everybody has to name the same")
+	f.StringArrayVar(&faucets, "faucet", nil, "an account with coins as address:amount, in CPC or acpc, such as cpc1...:1000CPC; may be repeated")
+	f.StringVar(&output, "output", "genesis.json", "file to write")
+	for _, name := range []string{"chain-id", "participants"} {
+		if err := cmd.MarkFlagRequired(name); err != nil {
+			panic(err) // the flag stands a few lines above
+		}
+	}
+	return cmd
+}
+
+// parseBalance reads address:amount.
+func parseBalance(text string) (genesis.Balance, error) {
+	address, amount, found := strings.Cut(text, ":")
+	if !found {
+		return genesis.Balance{}, errors.New("want address:amount")
+	}
+	if _, err := app.Addresses().StringToBytes(address); err != nil {
+		return genesis.Balance{}, fmt.Errorf("address %q: %w", address, err)
+	}
+	if coins, ok := strings.CutSuffix(amount, app.Display); ok {
+		n, err := math.LegacyNewDecFromStr(coins)
+		if err != nil || !n.IsPositive() {
+			return genesis.Balance{}, fmt.Errorf("amount %q: want a positive decimal number of %s with at most %d places", amount, app.Display, app.Decimals)
+		}
+		// LegacyDec counts in 10^-18, which is what an acpc is of a CPC.
+		return genesis.Balance{Address: address, Amount: math.NewIntFromBigInt(n.BigInt())}, nil
+	}
+	units, ok := strings.CutSuffix(amount, app.Denom)
+	n, valid := math.NewIntFromString(units)
+	if !ok || !valid || !n.IsPositive() {
+		return genesis.Balance{}, fmt.Errorf("amount %q: want a number followed by %s or %s", amount, app.Display, app.Denom)
+	}
+	return genesis.Balance{Address: address, Amount: n}, nil
+}
+
+func readParticipants(files []string) ([]home.Participant, error) {
+	var all []home.Participant
+	for _, file := range files {
+		p, err := home.ReadParticipant(file)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", file, err)
+		}
+		all = append(all, p)
+	}
+	return all, nil
+}
+
+func initJoinCommand() *cobra.Command {
+	var dir, file, moniker string
+	var peers, files []string
+	cmd := &cobra.Command{
+		Use: "join", Short: "Give a folder a network's genesis and peers; a new folder becomes a node that follows", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			text, err := os.ReadFile(file)
+			if err != nil {
+				return err
+			}
+			others, err := readParticipants(files)
+			if err != nil {
+				return err
+			}
+			own, err := home.ReadParticipant(filepath.Join(dir, home.Public))
+			if err != nil && !errors.Is(err, os.ErrNotExist) {
+				return err
+			}
+			for _, p := range others {
+				if p.Peer != own.Peer {
+					peers = append(peers, p.Peer)
+				}
+			}
+			if err := home.Join(dir, text, peers, home.Settings{}, moniker); err != nil {
+				return err
+			}
+			fmt.Fprintf(cmd.OutOrStdout(), "%s is ready: assay node --home %s\n", dir, dir)
+			return nil
+		},
+	}
+	chaincli.AddHome(cmd.Flags(), &dir)
+	cmd.Flags().StringVar(&file, "genesis", "genesis.json", "the network's genesis")
+	cmd.Flags().StringSliceVar(&peers, "peers", nil, "nodes to connect to, as id@host:port")
+	cmd.Flags().StringSliceVar(&files, "participants", nil, "participant.json of others, whose nodes to connect to")
+	cmd.Flags().StringVar(&moniker, "moniker", "node", "the node's name, for a new folder")
+	return cmd
+}
