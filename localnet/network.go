@@ -237,7 +237,7 @@ func (n *Network) args(i int, role Role) ([]string, error) {
 			return nil, err
 		}
 		args := []string{"worker", "start", "--host", hostcli.URL(c, key), "--home", filepath.Join(m.Home, "worker"),
-			"--threads", fmt.Sprint(max(1, runtime.NumCPU()/len(n.Members))), "--nice"}
+			"--threads", fmt.Sprint(max(1, runtime.NumCPU()/len(n.Members))), "--nice", "19"}
 		switch m.Cheat {
 		case adversary.Forge, adversary.Skip, adversary.Reuse:
 			victim := n.Members[0]
