@@ -114,20 +114,20 @@ func (c Class) Matrix(id int) (rows, cols int) {
 	}
 }
 
-// shift is the note's sh(K) = 6 + ceil(log2(K)/2) of a product over k inputs,
+// Shift is the note's sh(K) = 6 + ceil(log2(K)/2) of a product over k inputs,
 // which brings sigma to 26 or 37 of 127.
-func shift(k int) uint { return uint(6 + bits.Len(uint(k))/2) }
+func Shift(k int) uint { return uint(6 + bits.Len(uint(k))/2) }
 
 // The scales of the residual stream: a product's result is added with
-// residualScale more bits than int8 outputs keep, and the stream saturates
-// (never seen) at maxResidual.
+// ResidualScale more bits than int8 outputs keep, and the stream saturates
+// (never seen) at MaxResidual.
 const (
-	residualScale = 9
-	maxResidual   = 1<<23 - 1
+	ResidualScale = 9
+	MaxResidual   = 1<<23 - 1
 )
 
-// gateShift is the note's Z(d).
-func (c Class) gateShift() uint {
+// GateShift is the note's Z(d), the shift after the gate.
+func (c Class) GateShift() uint {
 	if bits.TrailingZeros(uint(c.D))%2 == 0 {
 		return 7
 	}

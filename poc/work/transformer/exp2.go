@@ -37,3 +37,6 @@ var exp2 = [256]uint16{
 	34218, 34126, 34033, 33941, 33850, 33758, 33667, 33576,
 	33485, 33394, 33304, 33214, 33124, 33035, 32945, 32856,
 }
+
+// Exp2 returns a copy of the table, for engines.
+func Exp2() [256]uint16 { return exp2 }

@@ -71,8 +71,8 @@ func TestClassTable(t *testing.T) {
 		if c.Ops()&(c.Ops()-1) != 0 || c.MiOps()<<20 != c.Ops() {
 			t.Errorf("%s: %d operations are not a power of two of MiOP", c.Name, c.Ops())
 		}
-		if shift(c.D) != w.sh || shift(c.FF) != w.sh4 || c.gateShift() != w.z {
-			t.Errorf("%s: shifts %d %d %d", c.Name, shift(c.D), shift(c.FF), c.gateShift())
+		if Shift(c.D) != w.sh || Shift(c.FF) != w.sh4 || c.GateShift() != w.z {
+			t.Errorf("%s: shifts %d %d %d", c.Name, Shift(c.D), Shift(c.FF), c.GateShift())
 		}
 		if int(c.ID) != i+1 || c.Valid() != nil {
 			t.Errorf("%s: id %d, %v", c.Name, c.ID, c.Valid())
@@ -262,7 +262,7 @@ func TestIntegerStepsEqualExactArithmetic(t *testing.T) {
 		if wantInv, wantE := nRecip(uint64(den)); inv != wantInv || int(e) != wantE {
 			t.Fatalf("recip(%d) = %d, %d; want %d, %d", den, inv, e, wantInv, wantE)
 		}
-		v := rapid.Int32Range(-maxResidual, maxResidual).Draw(t, "v")
+		v := rapid.Int32Range(-MaxResidual, MaxResidual).Draw(t, "v")
 		s := rapid.UintRange(1, 60).Draw(t, "s")
 		if got, want := rq(v, inv, s), nClamp(nRsh(int64(v)*inv, int(s)), 127); int64(got) != want {
 			t.Fatalf("rq(%d, %d, %d) = %d, want %d", v, inv, s, got, want)
@@ -291,14 +291,14 @@ func TestExtremes(t *testing.T) {
 	}
 	acc := make([]int32, len(h))
 	for i := range h {
-		h[i], acc[i] = maxResidual, 127*127*1024
+		h[i], acc[i] = MaxResidual, 127*127*1024
 		if i%2 == 1 {
-			h[i], acc[i] = -maxResidual, -127*127*1024
+			h[i], acc[i] = -MaxResidual, -127*127*1024
 		}
 	}
 	Residual(h, acc, 1024)
 	for i, v := range h {
-		if v != maxResidual*int32(1-2*(i%2)) {
+		if v != MaxResidual*int32(1-2*(i%2)) {
 			t.Fatalf("h[%d] = %d", i, v)
 		}
 	}
@@ -308,7 +308,7 @@ func TestExtremes(t *testing.T) {
 			t.Fatalf("norm of +-max: x[%d] = %d", i, v)
 		}
 	}
-	if got, want := SquaredNorm(h), uint64(256)*maxResidual*maxResidual; got != want {
+	if got, want := SquaredNorm(h), uint64(256)*MaxResidual*MaxResidual; got != want {
 		t.Errorf("squared norm %d, want %d", got, want)
 	}
 }

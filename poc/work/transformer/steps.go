@@ -114,7 +114,7 @@ func Norm(x []int8, h []int32) {
 
 // Requant turns the int32 results of a product over k inputs into int8.
 func Requant(dst []int8, acc []int32, k int) {
-	s := shift(k)
+	s := Shift(k)
 	dst = dst[:len(acc)]
 	for i, v := range acc {
 		dst[i] = int8(clamp(rsh(v, s), 127))
@@ -123,10 +123,10 @@ func Requant(dst []int8, acc []int32, k int) {
 
 // Residual adds the int32 results of a product over k inputs to the stream h.
 func Residual(h, acc []int32, k int) {
-	s := shift(k) - residualScale
+	s := Shift(k) - ResidualScale
 	h = h[:len(acc)]
 	for i, v := range acc {
-		h[i] = clamp(h[i]+rsh(v, s), maxResidual)
+		h[i] = clamp(h[i]+rsh(v, s), MaxResidual)
 	}
 }
 
@@ -178,9 +178,9 @@ func expWeight(below int32) uint16 {
 }
 
 // Gate writes the hidden activations max(g, 4g)*u, requantised, to z. All are
-// 4 x 4d. dst may be g.
+// 4 x 4d. z may be g.
 func (c Class) Gate(z, g, u []int8) {
-	s := c.gateShift()
+	s := c.GateShift()
 	u, z = u[:len(g)], z[:len(g)]
 	for i, v := range g {
 		a := int32(v)
