@@ -248,6 +248,9 @@ func (h *Host) step(ctx context.Context, g *errgroup.Group) error {
 // say puts what the host does into the status document.
 func (h *Host) say(now sprintv1.QueryCurrentResponse, doing, reason string) {
 	h.board.set(func(s *Status) {
+		if s.Epoch != now.Epoch.Number {
+			s.Leaves = nil
+		}
 		s.Epoch, s.Phase, s.Doing, s.Reason, s.Until = now.Epoch.Number, PhaseName(now.Epoch.Phase), doing, reason, now.Until
 	})
 }

@@ -48,10 +48,15 @@ type Report struct {
 func New(engine work.Engine) *cobra.Command {
 	node, asJSON := "", false
 	cmd := &cobra.Command{
-		Use: "verify FILE", Short: "Check an evidence file offline; exit 0 when it proves its claim", Args: cobra.ExactArgs(1),
-		Long: "Check an evidence file: the host's signature on its commitment, the leaf's place in the log, and the unit itself,\nrecomputed on this machine. Nothing is asked of anyone; with --node the seeds, the key and the commitment are also\ncompared with those of a chain.",
+		Use: "verify FILE...", Short: "Check evidence files offline; exit 0 when each proves its claim", Args: cobra.MinimumNArgs(1),
+		Long: "Check evidence files: the host's signature on its commitment, the leaf's place in the log, and the unit itself,\nrecomputed on this machine. Nothing is asked of anyone; with --node the seeds, the key and the commitment are also\ncompared with those of a chain.",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return run(cmd.Context(), engine, args[0], node, asJSON, cmd.OutOrStdout())
+			for _, path := range args {
+				if err := run(cmd.Context(), engine, path, node, asJSON, cmd.OutOrStdout()); err != nil {
+					return err
+				}
+			}
+			return nil
 		},
 	}
 	cmd.Flags().StringVar(&node, "node", "", "gRPC address of a node, host:port, to compare with the chain")

@@ -10,6 +10,7 @@ import (
 
 	"cosmossdk.io/collections"
 
+	registryv1 "github.com/assaynet/assay/api/registry/v1"
 	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
 	"github.com/assaynet/assay/chain/x/credit"
 	"github.com/assaynet/assay/poc/audit"
@@ -82,7 +83,11 @@ func (k *Keeper) outcome(ctx context.Context, e sprintv1.Epoch, r sprintv1.Round
 
 	switch {
 	case m.Jailed:
-		o.Result, o.Reason = sprintv1.ResultJailed, "jailed: no vote and no credit"
+		p, err := k.registry.Get(ctx, m.Participant)
+		if err != nil {
+			return o, err
+		}
+		o.Result, o.Reason = sprintv1.ResultJailed, jailText(p)
 		return o, nil
 	case m.Fraud:
 		o.Result = sprintv1.ResultFraud
@@ -140,6 +145,15 @@ func (k *Keeper) outcome(ctx context.Context, e sprintv1.Epoch, r sprintv1.Round
 	o.Credited = o.WeightAfter / class.MiOps()
 	o.Reason = "half of the committee did not pass it and nothing was proven: the smaller of the claim and the previous weight"
 	return o, nil
+}
+
+// jailText says why and until when a participant is jailed.
+func jailText(p registryv1.Participant) string {
+	until := "for good"
+	if p.JailedUntil != credit.Forever {
+		until = fmt.Sprintf("until epoch %d", p.JailedUntil)
+	}
+	return fmt.Sprintf("jailed %s: %s", until, p.JailReason)
 }
 
 // keptLogs leaves out node logs beyond the fault bound; their samples leave n and x.

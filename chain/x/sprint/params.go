@@ -60,7 +60,7 @@ func ValidateParams(p sprintv1.Params) error {
 		value, lo, hi  uint64
 		consequenceLow string
 	}{
-		{"samples", uint64(p.Samples), 32, 1000, "fewer catch too little"},
+		{"samples", uint64(p.Samples), 16, 1000, "fewer catch too little"},
 		{"segments", uint64(p.Segments), 1, 64, "one at least"},
 		{"segment_blocks", uint64(p.SegmentBlocks), 2, 10_000, "a segment needs a block to start and one to work"},
 		{"prepare_blocks", uint64(p.PrepareBlocks), 2, 10_000, "models must load"},

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package main
+// Package cli is the assay program's command line: the chain's commands, the host's, local networks, evidence.
+// It is a package so that tests of whole networks can be their own executable; cmd/assay only calls Run.
+package cli
 
 import (
 	"context"
@@ -9,12 +11,10 @@ import (
 	"io"
 	"strings"
 
-	"cosmossdk.io/log/v2"
 	"github.com/spf13/cobra"
 
 	"github.com/assaynet/assay/adversary"
-	"github.com/assaynet/assay/chain/node"
-	"github.com/assaynet/assay/chain/x/sprint"
+	chaincli "github.com/assaynet/assay/chain/cli"
 	"github.com/assaynet/assay/host"
 	hostcli "github.com/assaynet/assay/host/cli"
 	"github.com/assaynet/assay/localnet"
@@ -23,8 +23,8 @@ import (
 	workercli "github.com/assaynet/assay/worker/cli"
 )
 
-// run executes one command line and returns the exit code: 0, 1 when it failed.
-func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+// Run executes one command line and returns the exit code: 0, 1 when it failed.
+func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	root := &cobra.Command{
 		Use:           "assay",
 		Short:         "A proof-of-compute network: verified work becomes voting power",
@@ -32,7 +32,8 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		SilenceErrors: true,
 	}
 	engine := work.Reference()
-	root.AddCommand(localnet.Command(), hostcli.New(engine, cheatHost), verify.New(engine), workerCommand(), nodeCommand(engine))
+	root.AddCommand(localnet.Command(), initCommand(), hostcli.New(engine, cheatHost), verify.New(engine), workerCommand())
+	root.AddCommand(chaincli.Commands(engine)...)
 	root.SetArgs(args)
 	root.SetIn(stdin)
 	root.SetOut(stdout)
@@ -47,16 +48,6 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	}
 	fmt.Fprintf(stderr, "assay: %v\n", err)
 	return 1
-}
-
-// nodeCommand runs a validator or full node.
-func nodeCommand(engine work.Engine) *cobra.Command {
-	home := ""
-	cmd := &cobra.Command{Use: "node", Args: cobra.NoArgs, RunE: func(cmd *cobra.Command, _ []string) error {
-		return node.Run(cmd.Context(), node.Options{Home: home, Engine: sprint.NewEngine(engine), Logger: log.NewLogger(cmd.ErrOrStderr())})
-	}}
-	cmd.Flags().StringVar(&home, "home", "", "the folder")
-	return cmd
 }
 
 // cheatHost bends a host as --cheat asks; honest by default.
