@@ -1,0 +1,528 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package sim
+
+import (
+	"context"
+	"crypto/ed25519"
+	"crypto/sha256"
+	"encoding/binary"
+	"fmt"
+
+	"github.com/cosmos/cosmos-sdk/crypto/keys/secp256k1"
+	sdk "github.com/cosmos/cosmos-sdk/types"
+	"github.com/cosmos/cosmos-sdk/types/tx/signing"
+	authsigning "github.com/cosmos/cosmos-sdk/x/auth/signing"
+	"github.com/cosmos/cosmos-sdk/x/authz"
+
+	registryv1 "github.com/assaynet/assay/api/registry/v1"
+	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
+	"github.com/assaynet/assay/chain/x/registry"
+	"github.com/assaynet/assay/poc/audit"
+	"github.com/assaynet/assay/poc/commit"
+	"github.com/assaynet/assay/poc/seed"
+	"github.com/assaynet/assay/poc/work/transformer"
+)
+
+// leavesPerLog is how many leaves an honest node has in a segment: two segments give more than the 32 drawn.
+const leavesPerLog = 24
+
+// host is a participant: account, validator keys, host key, machines.
+type host struct {
+	net      *network
+	name     string
+	addr     string
+	operator *secp256k1.PrivKey
+	account  uint64
+	sequence uint64
+	// hot, when set, signs protocol messages in the operator's place, by authz.
+	hot *hotKey
+
+	consensus, vrf, key ed25519.PrivateKey
+	nodes               []string
+	cheat               cheat
+
+	// of the running epoch
+	epoch    uint64
+	sent     map[string]bool
+	logs     map[logID]*leafLog
+	verdicts map[uint32]*verdict
+	found    map[sprintv1.LeafRef]transformer.Output
+}
+
+type hotKey struct {
+	key               *secp256k1.PrivKey
+	account, sequence uint64
+}
+
+type logID struct {
+	node    string
+	segment uint32
+}
+
+type leafLog struct {
+	outputs []transformer.Output
+	tree    commit.Log
+}
+
+type verdict struct {
+	salt seed.Seed
+	body []byte
+}
+
+// cheat bends a host; the zero one is honest. Functions are asked each time; nil ones do nothing.
+type cheat struct {
+	// absent: does nothing at all in this epoch.
+	absent func(epoch uint64) bool
+	// instead acts in the place of an honest host; done false lets the honest one act.
+	instead func(now sprintv1.QueryCurrentResponse) (msgs []sdk.Msg, done bool)
+	// count of leaves of a log; nil is leavesPerLog.
+	count func(node string, segment uint32) int
+	// leaf replaces what is written down for a leaf.
+	leaf func(e sprintv1.Epoch, ref sprintv1.LeafRef, honest transformer.Output) transformer.Output
+	// the following replace a message; nil results are not sent.
+	commit        func(*sprintv1.MsgCommit) *sprintv1.MsgCommit
+	open          func(*sprintv1.MsgOpen) *sprintv1.MsgOpen
+	commitVerdict func(*sprintv1.MsgCommitVerdict) *sprintv1.MsgCommitVerdict
+	reveal        func(*sprintv1.MsgRevealVerdict) *sprintv1.MsgRevealVerdict
+	// verdict bends the body before it is committed to.
+	verdict func(body *sprintv1.VerdictBody, duties []sprintv1.Duty)
+	// blind: does not look for wrong middle digests of others.
+	blind bool
+	// refused hears of messages that the chain refused; nil fails the test.
+	refused func(msg sdk.Msg, reason string)
+}
+
+func secret(role, name string) []byte {
+	h := sha256.Sum256([]byte("assay sim " + role + " " + name))
+	return h[:]
+}
+
+func newHost(name string, nodes ...string) *host {
+	h := &host{name: name, nodes: nodes, operator: &secp256k1.PrivKey{Key: secret("operator", name)},
+		consensus: ed25519.NewKeyFromSeed(secret("consensus", name)), vrf: ed25519.NewKeyFromSeed(secret("vrf", name)),
+		key: ed25519.NewKeyFromSeed(secret("host", name))}
+	h.addr = h.account32().String()
+	return h
+}
+
+func (h *host) account32() sdk.AccAddress { return sdk.AccAddress(h.operator.PubKey().Address()) }
+func (h *host) consensusKey() []byte      { return h.consensus[ed25519.SeedSize:] }
+
+// registration is what makes it a participant.
+func (h *host) registration() *registryv1.MsgRegister {
+	msg := &registryv1.MsgRegister{Address: h.addr, Moniker: h.name, ConsensusKey: h.consensusKey(), VrfKey: h.vrf[ed25519.SeedSize:],
+		HostKey: h.key[ed25519.SeedSize:], Possession: registry.ProvePossession(chainID, h.addr, h.consensus, h.vrf, h.key)}
+	for _, node := range h.nodes {
+		msg.Nodes = append(msg.Nodes, registry.ProveNode(chainID, h.addr, node, ed25519.NewKeyFromSeed(secret("device/"+node, h.name))))
+	}
+	return msg
+}
+
+// tx signs messages: with the hot key if there is one and it may, with the operator's otherwise.
+func (h *host) tx(msgs ...sdk.Msg) []byte {
+	if h.hot != nil {
+		exec := authz.NewMsgExec(sdk.AccAddress(h.hot.key.PubKey().Address()), msgs)
+		return h.sign(h.hot.key, h.hot.account, &h.hot.sequence, &exec)
+	}
+	return h.sign(h.operator, h.account, &h.sequence, msgs...)
+}
+
+func (h *host) sign(key *secp256k1.PrivKey, account uint64, sequence *uint64, msgs ...sdk.Msg) []byte {
+	t, config := h.net.t, h.net.app.Encoding().TxConfig
+	b := config.NewTxBuilder()
+	if err := b.SetMsgs(msgs...); err != nil {
+		t.Fatal(err)
+	}
+	b.SetGasLimit(20_000_000)
+	data := &signing.SingleSignatureData{SignMode: signing.SignMode_SIGN_MODE_DIRECT}
+	sig := signing.SignatureV2{PubKey: key.PubKey(), Data: data, Sequence: *sequence}
+	if err := b.SetSignatures(sig); err != nil {
+		t.Fatal(err)
+	}
+	signer := authsigning.SignerData{Address: sdk.AccAddress(key.PubKey().Address()).String(), ChainID: chainID, AccountNumber: account, Sequence: *sequence, PubKey: key.PubKey()}
+	raw, err := authsigning.GetSignBytesAdapter(context.Background(), config.SignModeHandler(), signing.SignMode_SIGN_MODE_DIRECT, signer, b.GetTx())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if data.Signature, err = key.Sign(raw); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.SetSignatures(sig); err != nil {
+		t.Fatal(err)
+	}
+	tx, err := config.TxEncoder()(b.GetTx())
+	if err != nil {
+		t.Fatal(err)
+	}
+	*sequence++
+	return tx
+}
+
+// act does this host's part of the phase that the chain is in, as host.act does.
+func (h *host) act(now sprintv1.QueryCurrentResponse) []sdk.Msg {
+	e := now.Epoch
+	if e.Number != h.epoch {
+		h.epoch, h.sent, h.logs = e.Number, map[string]bool{}, map[logID]*leafLog{}
+		h.verdicts, h.found = map[uint32]*verdict{}, map[sprintv1.LeafRef]transformer.Output{}
+	}
+	if e.Number == 0 || h.cheat.absent != nil && h.cheat.absent(e.Number) {
+		return nil
+	}
+	me := h.member(e.Number)
+	if me == nil {
+		return nil
+	}
+	if h.cheat.instead != nil {
+		if msgs, done := h.cheat.instead(now); done {
+			return msgs
+		}
+	}
+	switch e.Phase {
+	case sprintv1.PhasePrepare:
+		if len(e.Seed1) > 0 && !me.Live && h.once("ready") {
+			return []sdk.Msg{h.ready(now)}
+		}
+	case sprintv1.PhaseCompute, sprintv1.PhaseWrapUp:
+		if !me.Jailed {
+			return h.commits(now, me)
+		}
+	case sprintv1.PhaseProof:
+		if h.once("open") {
+			return h.open(e)
+		}
+	case sprintv1.PhaseValidate:
+		return h.judge(e)
+	case sprintv1.PhaseReveal:
+		return h.reveal(e)
+	case sprintv1.PhaseDispute:
+		if !h.cheat.blind {
+			return h.dispute(e)
+		}
+	}
+	return nil
+}
+
+func (h *host) once(what string) bool {
+	if h.sent[what] {
+		return false
+	}
+	h.sent[what] = true
+	return true
+}
+
+func (h *host) member(epoch uint64) *sprintv1.Member {
+	res, err := h.net.query().Members(context.Background(), &sprintv1.QueryMembersRequest{Epoch: epoch})
+	if err != nil {
+		h.net.t.Fatal(err)
+	}
+	for i := range res.Members {
+		if res.Members[i].Participant == h.addr {
+			return &res.Members[i]
+		}
+	}
+	return nil
+}
+
+func (h *host) ready(now sprintv1.QueryCurrentResponse) *sprintv1.MsgReady {
+	signature, err := registry.Beat(h.consensus, chainID, h.addr, now.Epoch.Number, now.Height, h.net.value)
+	if err != nil {
+		h.net.t.Fatal(err)
+	}
+	return &sprintv1.MsgReady{Participant: h.addr, Epoch: now.Epoch.Number, LoadMs: 7, Height: now.Height, Signature: signature}
+}
+
+// log computes a log when it is first needed.
+func (h *host) log(e sprintv1.Epoch, node string, segment uint32) *leafLog {
+	id := logID{node, segment}
+	if l := h.logs[id]; l != nil {
+		return l
+	}
+	count := leavesPerLog
+	if h.cheat.count != nil {
+		count = h.cheat.count(node, segment)
+	}
+	l := &leafLog{}
+	class := h.net.class(e)
+	for i := range count {
+		ref := sprintv1.LeafRef{Participant: h.addr, Node: node, Segment: segment, Nonce: uint64(i)}
+		out := h.net.unit(e, ref)
+		if h.cheat.leaf != nil {
+			out = h.cheat.leaf(e, ref, out)
+		}
+		l.outputs = append(l.outputs, out)
+		l.tree.Append(commit.Leaf{Class: class.ID, Node: node, Index: uint64(i), Norm: out.Norm, Digest: out.Digest}.Hash())
+	}
+	h.logs[id] = l
+	return l
+}
+
+func (n *network) class(e sprintv1.Epoch) transformer.Class {
+	n.t.Helper()
+	class, err := transformer.ByName(e.Params.Class)
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	return class
+}
+
+// unit is what a leaf should hold.
+func (n *network) unit(e sprintv1.Epoch, ref sprintv1.LeafRef) transformer.Output {
+	n.t.Helper()
+	node := seed.Node(chainID, ref.Participant, ref.Node, e.Params.Class)
+	segment, err := seed.FromBytes(e.Segments[ref.Segment-1].Seed)
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	var out transformer.Output
+	if _, ok := n.engine.(*standIn); ok { // what hosts compute is not what the chain asks for
+		out = hashed(n.class(e), seed.Seed(e.Seed1), node, segment, ref.Nonce)
+	} else if out, err = n.engine.Unit(context.Background(), n.class(e), seed.Seed(e.Seed1), node, segment, ref.Nonce); err != nil {
+		n.t.Fatal(err)
+	}
+	return out
+}
+
+// commits binds every log of a segment that is over.
+func (h *host) commits(now sprintv1.QueryCurrentResponse, me *sprintv1.Member) []sdk.Msg {
+	e := now.Epoch
+	var msgs []sdk.Msg
+	for _, s := range e.Segments {
+		if now.Height < s.End || now.Height >= s.CommitUntil {
+			continue
+		}
+		for _, node := range me.Nodes {
+			if l := h.log(e, node, s.Index); l.tree.Size() > 0 && h.once(fmt.Sprintf("commit/%s/%d", node, s.Index)) {
+				if msg := bend(h.cheat.commit, h.commitMsg(e, node, s.Index)); msg != nil {
+					msgs = append(msgs, msg)
+				}
+			}
+		}
+	}
+	return msgs
+}
+
+func (h *host) commitMsg(e sprintv1.Epoch, node string, segment uint32) *sprintv1.MsgCommit {
+	l := h.log(e, node, segment)
+	root := l.tree.Root()
+	return h.signCommit(e, &sprintv1.MsgCommit{Participant: h.addr, Epoch: e.Number, Segment: segment, Node: node, Count: l.tree.Size(), Root: root[:]})
+}
+
+// signCommit signs a commit as it stands, with the host's key.
+func (h *host) signCommit(e sprintv1.Epoch, msg *sprintv1.MsgCommit) *sprintv1.MsgCommit {
+	st := commit.Statement{Chain: chainID, Epoch: msg.Epoch, Segment: msg.Segment, Participant: msg.Participant, Node: msg.Node, Class: e.Params.Class, Count: msg.Count}
+	copy(st.Root[:], msg.Root)
+	msg.Signature = st.Sign(h.key)
+	return msg
+}
+
+// bend applies a replacement, if there is one.
+func bend[M any](f func(*M) *M, msg *M) *M {
+	if f == nil || msg == nil {
+		return msg
+	}
+	return f(msg)
+}
+
+func (h *host) open(e sprintv1.Epoch) []sdk.Msg {
+	if msg := bend(h.cheat.open, h.opening(e)); msg != nil {
+		return []sdk.Msg{msg}
+	}
+	return nil
+}
+
+// samples are the leaves drawn from a participant.
+func (n *network) samples(epoch uint64, participant string) []sprintv1.LeafRef {
+	n.t.Helper()
+	res, err := n.query().Samples(context.Background(), &sprintv1.QuerySamplesRequest{Epoch: epoch, Participant: participant})
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	return res.Leaves
+}
+
+// opening opens every drawn leaf, one multiproof per log; nil when nothing was drawn.
+func (h *host) opening(e sprintv1.Epoch) *sprintv1.MsgOpen {
+	msg := &sprintv1.MsgOpen{Participant: h.addr, Epoch: e.Number}
+	drawn := h.net.samples(e.Number, h.addr)
+	for i := 0; i < len(drawn); {
+		node, segment := drawn[i].Node, drawn[i].Segment
+		l := h.log(e, node, segment)
+		o := sprintv1.LogOpening{Node: node, Segment: segment}
+		var nonces []uint64
+		for ; i < len(drawn) && drawn[i].Node == node && drawn[i].Segment == segment; i++ {
+			nonces = append(nonces, drawn[i].Nonce)
+			out := l.outputs[drawn[i].Nonce]
+			o.Leaves = append(binary.LittleEndian.AppendUint64(o.Leaves, out.Norm), out.Digest[:]...)
+		}
+		proof, err := commit.Multi(&l.tree, l.tree.Size(), nonces)
+		if err != nil {
+			h.net.t.Fatal(err)
+		}
+		for _, hash := range proof {
+			o.Proof = append(o.Proof, hash[:]...)
+		}
+		msg.Logs = append(msg.Logs, o)
+	}
+	if len(msg.Logs) == 0 {
+		return nil
+	}
+	return msg
+}
+
+func round(e sprintv1.Epoch) uint32 { return uint32(len(e.Rounds)) }
+
+func (n *network) duties(e sprintv1.Epoch, round uint32, voter string) []sprintv1.Duty {
+	n.t.Helper()
+	res, err := n.query().Duties(context.Background(), &sprintv1.QueryDutiesRequest{Epoch: e.Number, Round: round, Voter: voter})
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	return res.Duties
+}
+
+// judge re-runs what it was drawn for and commits to the verdict.
+func (h *host) judge(e sprintv1.Epoch) []sdk.Msg {
+	r := round(e)
+	if !h.once(fmt.Sprintf("verdict/%d", r)) {
+		return nil
+	}
+	duties := h.net.duties(e, r, h.addr)
+	if len(duties) == 0 {
+		return nil
+	}
+	body := h.body(e, duties)
+	if h.cheat.verdict != nil {
+		h.cheat.verdict(body, duties)
+	}
+	raw, err := body.Marshal()
+	if err != nil {
+		h.net.t.Fatal(err)
+	}
+	v := &verdict{salt: seed.Seed(secret(fmt.Sprintf("salt/%d/%d", e.Number, r), h.name)), body: raw}
+	h.verdicts[r] = v
+	hash := seed.VerdictCommit(chainID, e.Number, r, h.addr, v.salt, v.body)
+	if msg := bend(h.cheat.commitVerdict, &sprintv1.MsgCommitVerdict{Participant: h.addr, Epoch: e.Number, Round: r, Hash: hash[:]}); msg != nil {
+		return []sdk.Msg{msg}
+	}
+	delete(h.verdicts, r)
+	return nil
+}
+
+// body is the honest verdict on these duties.
+func (h *host) body(e sprintv1.Epoch, duties []sprintv1.Duty) *sprintv1.VerdictBody {
+	body := &sprintv1.VerdictBody{}
+	for _, d := range duties {
+		v := sprintv1.TargetVerdict{Target: d.Target}
+		shown, drawn := h.net.openedLeaves(e.Number, d.Target)
+		wrong, named := map[string]uint64{}, map[string]int{}
+		for _, ref := range d.Leaves {
+			out := h.net.unit(e, ref)
+			h.found[ref] = out
+			middle := seed.Middle(chainID, e.Number, h.addr, ref.Participant, ref.Node, ref.Segment, ref.Nonce, out.Middle)
+			v.Middles = append(v.Middles, middle[:]...)
+			if o := shown[ref]; o.Norm == out.Norm && o.Digest == out.Digest {
+				continue
+			}
+			wrong[ref.Node]++
+			if named[ref.Node]++; named[ref.Node] <= 4 {
+				v.Mismatches = append(v.Mismatches, sprintv1.Mismatch{Node: ref.Node, Segment: ref.Segment, Nonce: ref.Nonce, Norm: out.Norm, Digest: out.Digest[:]})
+			}
+		}
+		v.Vote = vote(e.Params, drawn, wrong)
+		body.Verdicts = append(body.Verdicts, v)
+	}
+	return body
+}
+
+// vote leaves out nodes beyond the fault bound and judges what remains.
+func vote(p sprintv1.Params, drawn, wrong map[string]uint64) sprintv1.Vote {
+	rate, bound := audit.Rate{Num: uint64(p.FaultRatePpm), Den: 1_000_000}, audit.Rate{Num: 1, Den: p.FailPInverse}
+	beyond := func(n, x uint64) bool { return x > 0 && x >= audit.Threshold(n, rate, bound) }
+	var n, x uint64
+	for node, k := range drawn {
+		if !beyond(k, wrong[node]) {
+			n, x = n+k, x+wrong[node]
+		}
+	}
+	if n == 0 || beyond(n, x) {
+		return sprintv1.VoteFail
+	}
+	return sprintv1.VotePass
+}
+
+// openedLeaves pairs a participant's drawn leaves with what it opened for them, and counts them by node.
+func (n *network) openedLeaves(epoch uint64, target string) (map[sprintv1.LeafRef]transformer.Output, map[string]uint64) {
+	n.t.Helper()
+	refs := n.samples(epoch, target)
+	res, err := n.query().Opening(context.Background(), &sprintv1.QueryOpeningRequest{Epoch: epoch, Participant: target})
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	shown, drawn := map[sprintv1.LeafRef]transformer.Output{}, map[string]uint64{}
+	i := 0
+	for _, log := range res.Opening.Logs {
+		for b := log.Leaves; len(b) > 0; b, i = b[40:], i+1 {
+			shown[refs[i]] = transformer.Output{Norm: binary.LittleEndian.Uint64(b), Digest: [32]byte(b[8:40])}
+			drawn[refs[i].Node]++
+		}
+	}
+	return shown, drawn
+}
+
+func (h *host) reveal(e sprintv1.Epoch) []sdk.Msg {
+	r := round(e)
+	v := h.verdicts[r]
+	if v == nil || !h.once(fmt.Sprintf("reveal/%d", r)) {
+		return nil
+	}
+	msg := bend(h.cheat.reveal, &sprintv1.MsgRevealVerdict{Participant: h.addr, Epoch: e.Number, Round: r, Salt: v.salt.Bytes(), Body: v.body})
+	if msg == nil {
+		return nil
+	}
+	return []sdk.Msg{msg}
+}
+
+// dispute asks the chain about one wrong middle digest of each voter that revealed one.
+func (h *host) dispute(e sprintv1.Epoch) []sdk.Msg {
+	r := round(e)
+	if !h.once(fmt.Sprintf("dispute/%d", r)) {
+		return nil
+	}
+	var msgs []sdk.Msg
+	for _, record := range h.net.verdictsOf(e.Number, r) {
+		if record.Voter == h.addr || record.Body == nil {
+			continue
+		}
+		if ref, ok := h.wrongMiddle(e, r, record); ok {
+			msgs = append(msgs, &sprintv1.MsgDispute{Participant: h.addr, Epoch: e.Number, Leaf: ref, Voter: record.Voter, Round: r})
+		}
+	}
+	return msgs
+}
+
+func (n *network) verdictsOf(epoch uint64, round uint32) []sprintv1.VerdictRecord {
+	n.t.Helper()
+	res, err := n.query().Verdicts(context.Background(), &sprintv1.QueryVerdictsRequest{Epoch: epoch, Round: round})
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	return res.Records
+}
+
+func (h *host) wrongMiddle(e sprintv1.Epoch, round uint32, record sprintv1.VerdictRecord) (sprintv1.LeafRef, bool) {
+	for i, d := range h.net.duties(e, round, record.Voter) {
+		middles := record.Body.Verdicts[i].Middles
+		for j, ref := range d.Leaves {
+			out, known := h.found[ref]
+			if !known || len(middles) < 8*(j+1) {
+				continue
+			}
+			want := seed.Middle(chainID, e.Number, record.Voter, ref.Participant, ref.Node, ref.Segment, ref.Nonce, out.Middle)
+			if [8]byte(middles[8*j:8*j+8]) != want {
+				return ref, true
+			}
+		}
+	}
+	return sprintv1.LeafRef{}, false
+}

@@ -1,0 +1,451 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package sim
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"cosmossdk.io/log/v2"
+	abci "github.com/cometbft/cometbft/abci/types"
+	cmted25519 "github.com/cometbft/cometbft/crypto/ed25519"
+	cmtproto "github.com/cometbft/cometbft/proto/tendermint/types"
+	cmttypes "github.com/cometbft/cometbft/types"
+	dbm "github.com/cosmos/cosmos-db"
+	"github.com/cosmos/gogoproto/proto"
+	"google.golang.org/grpc"
+
+	"github.com/cosmos/cosmos-sdk/baseapp"
+	codectypes "github.com/cosmos/cosmos-sdk/codec/types"
+	"github.com/cosmos/cosmos-sdk/crypto/keys/secp256k1"
+	sdk "github.com/cosmos/cosmos-sdk/types"
+	authtypes "github.com/cosmos/cosmos-sdk/x/auth/types"
+
+	beaconv1 "github.com/assaynet/assay/api/beacon/v1"
+	creditv1 "github.com/assaynet/assay/api/credit/v1"
+	registryv1 "github.com/assaynet/assay/api/registry/v1"
+	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
+	"github.com/assaynet/assay/chain/app"
+	"github.com/assaynet/assay/chain/vrf"
+	"github.com/assaynet/assay/chain/x/beacon"
+	"github.com/assaynet/assay/chain/x/credit"
+	"github.com/assaynet/assay/chain/x/registry"
+	"github.com/assaynet/assay/chain/x/sprint"
+	"github.com/assaynet/assay/poc/seed"
+)
+
+const chainID = "assay-sim"
+
+// maxBlocks is how long a test waits for anything, in blocks.
+const maxBlocks = 400
+
+// simParams are the shortest windows that ValidateParams lets through.
+func simParams() sprintv1.Params {
+	p := sprint.LocalnetParams()
+	p.Samples, p.Segments, p.SegmentBlocks, p.CommitBlocks = 32, 2, 2, 2
+	p.PrepareBlocks, p.ProofBlocks, p.ValidateBlocks, p.RevealBlocks, p.DisputeBlocks = 4, 3, 3, 3, 2
+	p.Slots, p.Replicas, p.SilenceEpochs = 16, 4, 2
+	return p
+}
+
+// network is a chain with its hosts.
+type network struct {
+	t      testing.TB
+	app    *app.App
+	engine units
+	params sprintv1.Params
+	hosts  []*host
+	byAddr map[string]*host
+
+	height int64
+	value  seed.Seed // of the beacon at height
+	// sets[i] is the validator set of height+1+i
+	sets [2]*cmttypes.ValidatorSet
+	// powers CometBFT was told, by participant
+	told map[string]int64
+
+	// of the start: machines of those that do not have just gpu-1, and whether hot keys sign
+	nodes   map[string][]string
+	hotKeys bool
+
+	// misbehaviour goes into the next block.
+	misbehaviour []abci.Misbehavior
+	// queue of transactions for the next block beside those of the hosts.
+	queue [][]byte
+	// last block's results, by transaction, without the beacon's
+	results []*abci.ExecTxResult
+	updates []abci.ValidatorUpdate
+	// accounts so far
+	accounts uint64
+	// bytes of transactions by message type since the network began
+	bytes map[string]int
+}
+
+type option func(*network)
+
+func withParams(f func(*sprintv1.Params)) option { return func(n *network) { f(&n.params) } }
+
+// withUnits replaces the stand-in engine.
+func withUnits(u units) option { return func(n *network) { n.engine = u } }
+
+// withNodes gives a member these machines.
+func withNodes(name string, nodes ...string) option {
+	return func(n *network) { n.nodes[name] = nodes }
+}
+
+// withHotKeys has every host sign with a second key; it may do so once grant has run.
+func withHotKeys() option { return func(n *network) { n.hotKeys = true } }
+
+// start makes a network whose members have equal weight in genesis.
+func start(t testing.TB, members int, options ...option) *network {
+	t.Helper()
+	names := make([]string, members)
+	for i := range names {
+		names[i] = fmt.Sprintf("p%d", i+1)
+	}
+	return startNamed(t, names, func(string) uint64 { return 1000 }, options...)
+}
+
+// startNamed makes a network of named members with weights of their own.
+func startNamed(t testing.TB, names []string, weight func(name string) uint64, options ...option) *network {
+	t.Helper()
+	n := &network{t: t, params: simParams(), engine: &standIn{}, byAddr: map[string]*host{}, nodes: map[string][]string{}, told: map[string]int64{}, bytes: map[string]int{}}
+	for _, o := range options {
+		o(n)
+	}
+	n.newApp()
+	for _, name := range names {
+		h := newHost(name, "gpu-1")
+		if nodes := n.nodes[name]; nodes != nil {
+			h = newHost(name, nodes...)
+		}
+		n.addHost(h)
+		if n.hotKeys {
+			h.hot = &hotKey{key: &secp256k1.PrivKey{Key: secret("hot", name)}, account: n.accounts}
+			n.accounts++
+		}
+	}
+	n.initChain(n.genesis(weight), 1)
+	return n
+}
+
+type appOptions map[string]any
+
+func (o appOptions) Get(key string) any { return o[key] }
+
+func (n *network) newApp() {
+	n.t.Helper()
+	a, err := app.New(log.NewNopLogger(), dbm.NewMemDB(), n.engine, appOptions{}, baseapp.SetChainID(chainID))
+	if err != nil {
+		n.t.Fatalf("app: %v", err)
+	}
+	n.app = a
+}
+
+func (n *network) addHost(h *host) {
+	h.net, h.account = n, n.accounts
+	n.accounts++
+	n.hosts = append(n.hosts, h)
+	n.byAddr[h.addr] = h
+}
+
+// genesis is a state whose members are registered, equal in power as far as their weights are.
+func (n *network) genesis(weight func(name string) uint64) map[string]json.RawMessage {
+	n.t.Helper()
+	cdc := n.app.Encoding().Codec
+	state := n.app.DefaultGenesis()
+
+	accounts := []authtypes.GenesisAccount{}
+	for _, h := range n.hosts {
+		accounts = append(accounts, authtypes.NewBaseAccount(h.account32(), nil, h.account, 0))
+		if h.hot != nil {
+			accounts = append(accounts, authtypes.NewBaseAccount(sdk.AccAddress(h.hot.key.PubKey().Address()), nil, h.hot.account, 0))
+		}
+	}
+	state[authtypes.ModuleName] = cdc.MustMarshalJSON(authtypes.NewGenesisState(authtypes.DefaultParams(), accounts))
+
+	members := slices.Clone(n.hosts)
+	slices.SortFunc(members, func(a, b *host) int { return strings.Compare(a.addr, b.addr) })
+	reg := registryv1.GenesisState{Params: registry.DefaultParams()}
+	cred := creditv1.GenesisState{Params: credit.DefaultParams()}
+	var total uint64
+	for _, h := range members {
+		total += weight(h.name)
+	}
+	for _, h := range members {
+		msg := h.registration()
+		reg.Participants = append(reg.Participants, registryv1.Participant{Address: h.addr, Moniker: h.name,
+			ConsensusKey: msg.ConsensusKey, VrfKey: msg.VrfKey, HostKey: msg.HostKey, Nodes: msg.Nodes})
+		reg.Possessions = append(reg.Possessions, msg.Possession)
+		if w := weight(h.name); w > 0 {
+			cred.Holdings = append(cred.Holdings, creditv1.Holding{Participant: h.addr, Weight: w, Power: w * credit.TotalPower / total, ConsensusKey: msg.ConsensusKey})
+		}
+	}
+	state[registry.Name] = cdc.MustMarshalJSON(&reg)
+	state[credit.Name] = cdc.MustMarshalJSON(&cred)
+	state[beacon.Name] = cdc.MustMarshalJSON(beacon.DefaultGenesis())
+	state[sprint.Name] = cdc.MustMarshalJSON(&sprintv1.GenesisState{Params: n.params, NextParams: n.params})
+	return state
+}
+
+// initChain starts the chain from a state, at a height.
+func (n *network) initChain(state map[string]json.RawMessage, initial int64) {
+	n.t.Helper()
+	if err := n.app.ValidateGenesis(state); err != nil {
+		n.t.Fatalf("genesis: %v", err)
+	}
+	raw, err := json.Marshal(state)
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	params := cmttypes.DefaultConsensusParams().ToProto()
+	res, err := n.app.InitChain(&abci.RequestInitChain{ChainId: chainID, Time: blockTime(initial), InitialHeight: initial, AppStateBytes: raw, ConsensusParams: &params})
+	if err != nil {
+		n.t.Fatalf("InitChain: %v", err)
+	}
+	var vals []*cmttypes.Validator
+	for _, u := range res.Validators {
+		vals = append(vals, cmttypes.NewValidator(cmted25519.PubKey(u.PubKey.GetEd25519()), u.Power))
+		n.told[n.owner(u)] = u.Power
+	}
+	set := cmttypes.NewValidatorSet(vals)
+	n.sets = [2]*cmttypes.ValidatorSet{set, set.CopyIncrementProposerPriority(1)}
+	n.height = initial - 1
+}
+
+func (n *network) owner(u abci.ValidatorUpdate) string {
+	for _, h := range n.hosts {
+		if string(h.consensusKey()) == string(u.PubKey.GetEd25519()) {
+			return h.name
+		}
+	}
+	n.t.Fatalf("a validator update for a key of nobody: %x", u.PubKey.GetEd25519())
+	return ""
+}
+
+func blockTime(height int64) time.Time { return time.Unix(1_700_000_000+height, 0).UTC() }
+
+// ctx reads (and, in a scratch copy, writes) the committed state as of the next block.
+func (n *network) ctx() sdk.Context {
+	return n.app.NewUncachedContext(false, cmtproto.Header{ChainID: chainID, Height: n.height, Time: blockTime(n.height)})
+}
+
+// proposer of the next block.
+func (n *network) proposer() *host {
+	key := n.sets[0].GetProposer().PubKey.Bytes()
+	for _, h := range n.hosts {
+		if string(h.consensusKey()) == string(key) {
+			return h
+		}
+	}
+	n.t.Fatal("the proposer has no host")
+	return nil
+}
+
+// block makes the next block of these transactions. Its results are in n.results.
+func (n *network) block(txs ...[]byte) {
+	n.t.Helper()
+	height, p := n.height+1, n.proposer()
+	address := registry.ConsensusAddress(p.consensusKey())
+	alpha := seed.BeaconAlpha(chainID, uint64(height), n.value)
+	name, err := app.Addresses().BytesToString(address)
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	proof, err := beacon.EncodeTx(&beaconv1.MsgPublish{Proposer: name, Proof: vrf.Prove(p.vrf, alpha[:])})
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	all := append([][]byte{proof}, txs...)
+	judged, err := n.app.ProcessProposal(&abci.RequestProcessProposal{Height: height, Time: blockTime(height), Txs: all, ProposerAddress: address, Misbehavior: n.misbehaviour})
+	if err != nil {
+		n.t.Fatalf("ProcessProposal %d: %v", height, err)
+	}
+	if judged.Status != abci.ResponseProcessProposal_ACCEPT {
+		n.t.Fatalf("block %d was rejected", height)
+	}
+	res, err := n.app.FinalizeBlock(&abci.RequestFinalizeBlock{Height: height, Time: blockTime(height), Txs: all, ProposerAddress: address, Misbehavior: n.misbehaviour})
+	if err != nil {
+		n.t.Fatalf("FinalizeBlock %d: %v", height, err)
+	}
+	if _, err := n.app.Commit(); err != nil {
+		n.t.Fatalf("Commit %d: %v", height, err)
+	}
+	n.height, n.misbehaviour = height, nil
+	n.results, n.updates = res.TxResults[1:], res.ValidatorUpdates
+	latest, err := n.app.Beacon.Value(n.ctx(), height)
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	n.value = latest
+	n.rotate()
+}
+
+// rotate applies what the last block said about validators to the block after the next, as CometBFT does.
+func (n *network) rotate() {
+	n.t.Helper()
+	var changes []*cmttypes.Validator
+	for _, u := range n.updates {
+		changes = append(changes, cmttypes.NewValidator(cmted25519.PubKey(u.PubKey.GetEd25519()), u.Power))
+		if n.told[n.owner(u)] = u.Power; u.Power == 0 {
+			delete(n.told, n.owner(u))
+		}
+	}
+	next := n.sets[1].Copy()
+	if len(changes) > 0 {
+		if err := next.UpdateWithChangeSet(changes); err != nil {
+			n.t.Fatalf("validator updates of block %d: %v", n.height, err)
+		}
+	}
+	next.IncrementProposerPriority(1)
+	n.sets[0], n.sets[1] = n.sets[1], next
+}
+
+// step lets every host act on the committed state and makes the next block. A message of an honest host that the
+// chain refuses fails the test.
+func (n *network) step() {
+	n.t.Helper()
+	now := n.now()
+	txs := n.queue
+	n.queue = nil
+	type sent struct {
+		h    *host
+		msgs []sdk.Msg
+	}
+	var by []sent
+	skip := len(txs)
+	for _, h := range n.hosts {
+		msgs := h.act(now)
+		if len(msgs) == 0 {
+			continue
+		}
+		for _, m := range msgs {
+			n.bytes[sdk.MsgTypeURL(m)] += proto.Size(m)
+		}
+		txs = append(txs, h.tx(msgs...))
+		by = append(by, sent{h, msgs})
+	}
+	n.block(txs...)
+	for i, s := range by {
+		if r := n.results[skip+i]; r.Code != 0 && s.h.cheat.refused == nil {
+			n.t.Fatalf("block %d refused %s of %s: %s", n.height, sdk.MsgTypeURL(s.msgs[0]), s.h.name, r.Log)
+		} else if r.Code != 0 {
+			s.h.cheat.refused(s.msgs[0], r.Log)
+		}
+	}
+}
+
+// until makes blocks until the committed state is as wanted.
+func (n *network) until(what string, wanted func(e sprintv1.Epoch) bool) sprintv1.Epoch {
+	n.t.Helper()
+	for i := 0; i < maxBlocks; i++ {
+		if e := n.now().Epoch; wanted(e) {
+			return e
+		}
+		n.step()
+	}
+	now := n.now()
+	n.t.Fatalf("after %d blocks there is no %s: epoch %d is in %s, %s", maxBlocks, what, now.Epoch.Number, now.Epoch.Phase, now.Reason)
+	return sprintv1.Epoch{}
+}
+
+// phase makes blocks until an epoch is in a phase.
+func (n *network) phase(epoch uint64, p sprintv1.Phase) sprintv1.Epoch {
+	n.t.Helper()
+	return n.until(fmt.Sprintf("%s of epoch %d", p, epoch), func(e sprintv1.Epoch) bool {
+		if e.Number > epoch {
+			n.t.Fatalf("epoch %d is over before it was in %s", epoch, p)
+		}
+		return e.Number == epoch && e.Phase == p
+	})
+}
+
+// finish makes blocks until an epoch is finalised and returns its record and what it meant, by name.
+func (n *network) finish(epoch uint64) (sprintv1.Epoch, map[string]sprintv1.Outcome) {
+	n.t.Helper()
+	e := n.phase(epoch, sprintv1.PhaseFinalised)
+	res, err := n.query().Outcomes(context.Background(), &sprintv1.QueryOutcomesRequest{Epoch: epoch})
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	out := map[string]sprintv1.Outcome{}
+	for _, o := range res.Outcomes {
+		out[n.byAddr[o.Participant].name] = o
+	}
+	return e, out
+}
+
+func (n *network) now() sprintv1.QueryCurrentResponse {
+	n.t.Helper()
+	res, err := n.query().Current(context.Background(), &sprintv1.QueryCurrentRequest{})
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	return *res
+}
+
+// host returns a host by name.
+func (n *network) host(name string) *host {
+	n.t.Helper()
+	for _, h := range n.hosts {
+		if h.name == name {
+			return h
+		}
+	}
+	n.t.Fatalf("no host %s", name)
+	return nil
+}
+
+func (n *network) holding(name string) creditv1.Holding {
+	n.t.Helper()
+	h, err := n.app.Credit.Holding(n.ctx(), n.host(name).addr)
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	return h
+}
+
+func (n *network) participant(name string) registryv1.Participant {
+	n.t.Helper()
+	p, err := n.app.Registry.Get(n.ctx(), n.host(name).addr)
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	return p
+}
+
+// query asks the committed state through the routes that gRPC uses.
+func (n *network) query() sprintv1.QueryClient { return sprintv1.NewQueryClient(conn{n.app, n.ctx()}) }
+
+type conn struct {
+	app *app.App
+	ctx sdk.Context
+}
+
+func (c conn) Invoke(_ context.Context, method string, args, reply any, _ ...grpc.CallOption) error {
+	handler := c.app.GRPCQueryRouter().Route(method)
+	if handler == nil {
+		return fmt.Errorf("no query %s", method)
+	}
+	data, err := proto.Marshal(args.(proto.Message))
+	if err != nil {
+		return err
+	}
+	res, err := handler(c.ctx, &abci.RequestQuery{Data: data, Path: method})
+	if err != nil {
+		return err
+	}
+	if err := proto.Unmarshal(res.Value, reply.(proto.Message)); err != nil {
+		return err
+	}
+	return codectypes.UnpackInterfaces(reply, c.app.Encoding().Registry)
+}
+
+func (conn) NewStream(context.Context, *grpc.StreamDesc, string, ...grpc.CallOption) (grpc.ClientStream, error) {
+	return nil, fmt.Errorf("no streams")
+}
