@@ -90,6 +90,7 @@ func Run(ctx context.Context, c Config) error {
 		}
 	}
 	m := newMachine(c, address, key)
+	parent := ctx
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var running sync.WaitGroup
@@ -109,10 +110,10 @@ func Run(ctx context.Context, c Config) error {
 	running.Go(func() { cancel(m.dial(ctx)) })
 	<-ctx.Done()
 	running.Wait()
-	if err := context.Cause(ctx); !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded) {
-		return err
+	if parent.Err() != nil {
+		return nil
 	}
-	return nil
+	return context.Cause(ctx)
 }
 
 // machine is what bench, session and reporter share.

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"time"
 
 	workerv1 "github.com/assaynet/assay/api/worker/v1"
 	"github.com/assaynet/assay/host/leaflog"
@@ -17,8 +18,15 @@ import (
 	"github.com/assaynet/assay/poc/seed"
 )
 
-// remembered is how many earlier segments a late batch may belong to.
-const remembered = 8
+const (
+	// remembered is how many earlier segments a late batch may belong to.
+	remembered = 8
+	// A worker may send smallBurst messages at once that are not full batches or
+	// results, and one every smallTime in the long run; an honest one sends a few
+	// a second. Each small batch costs the disk all nodes share a flush.
+	smallTime  = 20 * time.Millisecond
+	smallBurst = 50
+)
 
 // errProtocol is wrapped by everything that only a faulty worker does.
 var errProtocol = errors.New("protocol violation")
@@ -43,6 +51,7 @@ type conn struct {
 	past   []segment // orders that are over, the latest last
 	ack    *workerv1.Ack
 
+	idleFrom   time.Time     // smallTime after the last small message; owned by the reader
 	proof      []byte        // owned by the reader until proved is closed
 	proved     chan struct{} // closed when proof is there
 	proveAsked bool          // somebody wants the proof
@@ -169,6 +178,9 @@ func (c *conn) handle(message []byte) error {
 	if err != nil {
 		return fmt.Errorf("%w: %w", errProtocol, err)
 	}
+	if len(e.GetBatch().GetRecords()) < workerv1.MaxBatch*workerv1.RecordSize && e.GetRerunResult() == nil {
+		c.throttle(time.Now())
+	}
 	switch m := e.Message.(type) {
 	case *workerv1.Envelope_Batch:
 		return c.batch(m.Batch)
@@ -195,6 +207,22 @@ func (c *conn) handle(message []byte) error {
 		return c.takeProof(m.NodeProof.Signature)
 	default: // a second Hello
 		return fmt.Errorf("%w: %T after the first message", errProtocol, m)
+	}
+}
+
+// throttle makes a worker that sends too many small messages wait for itself.
+func (c *conn) throttle(now time.Time) {
+	if earliest := now.Add(-smallBurst * smallTime); c.idleFrom.Before(earliest) {
+		c.idleFrom = earliest
+	}
+	c.idleFrom = c.idleFrom.Add(smallTime)
+	if wait := c.idleFrom.Sub(now); wait > 0 {
+		timer := time.NewTimer(wait)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+		case <-c.ended.Done():
+		}
 	}
 }
 

@@ -41,6 +41,7 @@ var (
 	ErrRerun = errors.New("fleet: rerun")
 
 	errStopping = errors.New("the host is stopping; reconnect later")
+	errRevoked  = errors.New("the host's owner took this key off the list")
 	errReplaced = errors.New("another connection of this node took over")
 )
 
@@ -55,7 +56,7 @@ type Config struct {
 	Chain       string // chain id
 	Participant string // the host's account
 	// Allow names the node of a device key, or refuses it. It is called for every
-	// connection and must be quick and safe for concurrent use.
+	// connection and must be quick, safe for concurrent use, and not call the fleet.
 	Allow  func(key ed25519.PublicKey) (node string, ok bool)
 	Logs   *leaflog.Store
 	Logger *slog.Logger // optional
@@ -294,6 +295,7 @@ func (f *Fleet) join(c *conn) {
 	}
 	n.conn = c
 	c.aim(f.goal)
+	f.recheck(c) // the list may have changed since the handshake
 	f.announce()
 }
 
@@ -333,6 +335,24 @@ func (f *Fleet) SetGoal(g Goal) error {
 		}
 	}
 	return nil
+}
+
+// Recheck asks Allow again about every connected worker, and ends the
+// connections it no longer admits. The host calls it when its list changed.
+func (f *Fleet) Recheck() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, n := range f.nodes {
+		if n.conn != nil {
+			f.recheck(n.conn)
+		}
+	}
+}
+
+func (f *Fleet) recheck(c *conn) {
+	if node, ok := f.config.Allow(c.key); !ok || node != c.node {
+		c.end(errRevoked)
+	}
 }
 
 // Ready lists the nodes whose worker has built the model of an epoch and is

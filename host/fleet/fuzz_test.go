@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"testing"
+	"time"
 
 	workerv1 "github.com/assaynet/assay/api/worker/v1"
 	"github.com/assaynet/assay/host/leaflog"
@@ -61,4 +62,24 @@ func FuzzHandle(f *testing.F) {
 		}
 		_ = c.status()
 	})
+}
+
+// Many small messages slow down their sender; a few a second do not.
+func TestThrottle(t *testing.T) {
+	c := newConn(nil, "alpha", nil, nil, &workerv1.Hello{})
+	c.stop(nil) // what would be waited is not
+	now := time.Unix(1000, 0)
+	for range 10 * smallBurst {
+		now = now.Add(smallTime)
+		c.throttle(now)
+		if c.idleFrom.After(now) {
+			t.Fatal("an honest pace has to wait")
+		}
+	}
+	for range 2 * smallBurst {
+		c.throttle(now)
+	}
+	if wait := c.idleFrom.Sub(now); wait < smallBurst*smallTime/2 {
+		t.Errorf("a flood has to wait %v only", wait)
+	}
 }

@@ -430,3 +430,23 @@ func TestNewRefusesWhatCannotWork(t *testing.T) {
 		t.Errorf("no units: %v, %v", out, err)
 	}
 }
+
+// A key that is taken off the list loses its connection, not only the next one.
+func TestRecheck(t *testing.T) {
+	h := newHost(t, t.TempDir(), "127.0.0.1:0")
+	p, other := join(t, h, 2, "alpha"), join(t, h, 3, "beta")
+	h.mu.Lock()
+	delete(h.nodes, string(p.key.Public().(ed25519.PublicKey)))
+	h.mu.Unlock()
+	h.Recheck()
+	if reason := p.closed(); !strings.Contains(reason, "off the list") {
+		t.Errorf("closed with %q", reason)
+	}
+	h.aim(fleet.Goal{Kind: fleet.Idle, Reason: "still here"})
+	hearUntil(other, func(e *workerv1.Envelope) *workerv1.Idle {
+		if i := e.GetIdle(); i.GetReason() == "still here" {
+			return i
+		}
+		return nil
+	})
+}
