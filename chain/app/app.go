@@ -108,13 +108,17 @@ func New(logger log.Logger, db dbm.DB, engine sprint.Engine, opts servertypes.Ap
 	if err := app.LoadLatestVersion(); err != nil {
 		return nil, fmt.Errorf("app: loading the state: %w", err)
 	}
-	if height := app.LastBlockHeight(); height > 0 {
-		ctx := app.NewUncachedContext(true, cmtproto.Header{Height: height})
-		if err := app.self.check(ctx, app.Registry); err != nil {
+	if app.LastBlockHeight() > 0 {
+		if err := app.self.check(app.last(), app.Registry); err != nil {
 			return nil, err
 		}
 	}
 	return app, nil
+}
+
+// last is the state after the last block, for reading it while no block runs.
+func (app *App) last() sdk.Context {
+	return app.NewUncachedContext(true, cmtproto.Header{ChainID: app.ChainID(), Height: app.LastBlockHeight()})
 }
 
 // NoOptions configure nothing; such an app has no home and no keys.

@@ -17,10 +17,7 @@ import (
 // heights, so there is no way to restart them at 1. modules limits what is
 // written; none means all.
 func (app *App) Export(modules []string) (servertypes.ExportedApp, error) {
-	ctx, err := app.CreateQueryContext(0, false)
-	if err != nil {
-		return servertypes.ExportedApp{}, fmt.Errorf("app: export: %w", err)
-	}
+	ctx := app.last()
 	state, err := app.modules.ExportGenesisForModules(ctx, app.encoding.Codec, modules)
 	if err != nil {
 		return servertypes.ExportedApp{}, fmt.Errorf("app: export: %w", err)

@@ -98,7 +98,13 @@ func newLogger(cmd *cobra.Command, level, format string) (log.Logger, error) {
 	if err != nil {
 		return nil, fmt.Errorf("--log-level %q: choose debug, info, warn, error or none", level)
 	}
-	options := []log.Option{log.LevelOption(parsed)}
+	// Colours are for people, not for files.
+	terminal := false
+	if f, ok := cmd.ErrOrStderr().(*os.File); ok {
+		info, err := f.Stat()
+		terminal = err == nil && info.Mode()&os.ModeCharDevice != 0
+	}
+	options := []log.Option{log.LevelOption(parsed), log.ColorOption(terminal)}
 	switch format {
 	case "text":
 	case "json":
@@ -153,8 +159,8 @@ func rollbackCommand() *cobra.Command {
 	return cmd
 }
 
-// later is a command whose tree is built when it runs: describing all services of
-// all modules takes most of a second, which no other command should have to wait for.
+// later is a command whose tree is built when it runs: it takes an app and a
+// description of all services, which no other command should have to wait for.
 func later(use, short string, build func(*app.App) (*cobra.Command, error), aliases ...string) *cobra.Command {
 	return &cobra.Command{
 		Use: use, Aliases: aliases, Short: short, DisableFlagParsing: true,
