@@ -143,7 +143,7 @@ func (n *Network) Start(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if err := until(ctx, m.Name+" node", func() (bool, error) {
+		if err := Until(ctx, m.Name+" node", func() (bool, error) {
 			if err := n.Check(); err != nil {
 				return true, err
 			}

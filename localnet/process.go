@@ -99,11 +99,11 @@ func (p *process) died() error {
 	if p.exited == nil || p.cmd != nil || !p.wanted {
 		return nil
 	}
-	return fmt.Errorf("localnet: %s ended by itself (%v); the end of %s:\n%s", p.name, p.err, p.path, tail(p.path, 12))
+	return fmt.Errorf("localnet: %s ended by itself (%v); the end of %s:\n%s", p.name, p.err, p.path, Tail(p.path, 12))
 }
 
-// tail returns the last lines of a file.
-func tail(path string, lines int) string {
+// Tail returns the last lines of a file.
+func Tail(path string, lines int) string {
 	raw, err := os.ReadFile(path)
 	if err != nil {
 		return err.Error()
@@ -121,8 +121,8 @@ func executable() (string, error) {
 	return filepath.EvalSymlinks(path)
 }
 
-// until calls check four times a second until it is true.
-func until(ctx context.Context, what string, check func() (bool, error)) error {
+// Until calls check four times a second until it is true.
+func Until(ctx context.Context, what string, check func() (bool, error)) error {
 	ticker := time.NewTicker(250 * time.Millisecond)
 	defer ticker.Stop()
 	var last error

@@ -263,7 +263,7 @@ func (n *Network) awaitEvidence(ctx context.Context, name string) (string, error
 	ctx, cancel := context.WithTimeout(ctx, 15*time.Second)
 	defer cancel()
 	found := ""
-	err := until(ctx, "evidence "+name, func() (bool, error) {
+	err := Until(ctx, "evidence "+name, func() (bool, error) {
 		for _, m := range n.Members {
 			path := filepath.Join(m.Home, host.EvidenceName, name)
 			if _, err := os.Stat(path); err == nil {

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package network
+
+import (
+	"bytes"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/assaynet/assay/adversary"
+	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
+	"github.com/assaynet/assay/cli"
+	"github.com/assaynet/assay/host"
+	"github.com/assaynet/assay/localnet"
+)
+
+// A forger among four: the others are credited, it is not, and what proves it holds offline and against the chain.
+func TestAForgerIsCaughtAndTheEvidenceHolds(t *testing.T) {
+	n := start(t, localnet.Options{Cheat: adversary.Forge})
+	cheat := n.Members[3]
+	for i := range 3 {
+		n.credited(1, i)
+	}
+	o := n.outcomes(1)[cheat.Address]
+	if o.Result != sprintv1.ResultFraud || o.WeightAfter != 0 || o.PowerAfter != 0 || o.Mismatches < 3 {
+		t.Errorf("the forger: %v (%s), weight %d, power %d, %d mismatches", o.Result, o.Reason, o.WeightAfter, o.PowerAfter, o.Mismatches)
+	}
+	if o.Forged == nil || !strings.Contains(o.Reason, "forged") {
+		t.Fatalf("the reason names no leaf: %q", o.Reason)
+	}
+
+	q, err := n.Sprint(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	judged, err := q.Judgements(n.ctx, &sprintv1.QueryJudgementsRequest{Epoch: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	named := false
+	for _, j := range judged.Judgements {
+		if j.Leaf != *o.Forged {
+			continue
+		}
+		named = true
+		path := filepath.Join(n.Members[0].Home, host.EvidenceName, host.EvidenceFile(1, j))
+		if err := localnet.Until(n.ctx, "evidence", func() (bool, error) { return exists(path), nil }); err != nil {
+			t.Fatal(err)
+		}
+		var out, errs bytes.Buffer
+		if code := cli.Run(n.ctx, []string{"verify", "--node", n.Members[1].GRPC, path}, nil, &out, &errs); code != 0 || !strings.Contains(out.String(), "is forged") {
+			t.Errorf("assay verify: exit %d\n%s%s", code, out.String(), errs.String())
+		}
+	}
+	if !named {
+		t.Errorf("the chain judged %d leaves, but not the one that the outcome names", len(judged.Judgements))
+	}
+
+	// the next epoch goes on without it
+	for i := range 3 {
+		n.credited(2, i)
+	}
+	if o := n.outcomes(2)[cheat.Address]; o.Result != sprintv1.ResultJailed {
+		t.Errorf("epoch 2: the forger is %v, want jailed", o.Result)
+	}
+}
