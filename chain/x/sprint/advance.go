@@ -58,7 +58,7 @@ func (k *Keeper) begin(ctx context.Context, number uint64) error {
 			return false, err
 		}
 		m := sprintv1.Member{Participant: p.Address, Moniker: p.Moniker, HostKey: p.HostKey, ConsensusKey: p.ConsensusKey,
-			Weight: h.Weight, Jailed: p.JailedUntil > number}
+			Weight: h.Weight, Power: h.Power, Jailed: p.JailedUntil > number}
 		for _, n := range p.Nodes {
 			m.Nodes = append(m.Nodes, n.Id)
 		}
@@ -77,22 +77,26 @@ func (k *Keeper) begin(ctx context.Context, number uint64) error {
 	return k.epochs.Set(ctx, number, e)
 }
 
-// prune drops what an epoch long past keeps: its evidence after keep_epochs, its record after recordEpochs.
+// prune drops what epochs long past keep: their evidence after keep_epochs, their records after recordEpochs. It
+// drops all older ones, because keep_epochs may have been larger.
 func (k *Keeper) prune(ctx context.Context, number uint64, p sprintv1.Params) error {
 	if keep := uint64(p.KeepEpochs); number > keep+1 {
 		old := number - keep - 1
 		for _, clear := range []func() error{
 			func() error {
-				return k.commits.Clear(ctx, collections.NewPrefixedQuadRange[uint64, string, string, uint32](old))
+				return k.commits.Clear(ctx, collections.NewPrefixUntilQuadRange[uint64, string, string, uint32](old))
 			},
-			func() error { return k.openings.Clear(ctx, collections.NewPrefixedPairRange[uint64, string](old)) },
+			func() error { return k.openings.Clear(ctx, collections.NewPrefixUntilPairRange[uint64, string](old)) },
 			func() error {
-				return k.verdicts.Clear(ctx, collections.NewPrefixedTripleRange[uint64, uint32, string](old))
+				return k.verdicts.Clear(ctx, collections.NewPrefixUntilTripleRange[uint64, uint32, string](old))
 			},
 			func() error {
-				return k.judgements.Clear(ctx, collections.NewPrefixedTripleRange[uint64, string, []byte](old))
+				return k.bodies.Clear(ctx, collections.NewPrefixUntilTripleRange[uint64, uint32, string](old))
 			},
-			func() error { return k.members.Clear(ctx, collections.NewPrefixedPairRange[uint64, string](old)) },
+			func() error {
+				return k.judgements.Clear(ctx, collections.NewPrefixUntilTripleRange[uint64, string, []byte](old))
+			},
+			func() error { return k.members.Clear(ctx, collections.NewPrefixUntilPairRange[uint64, string](old)) },
 		} {
 			if err := clear(); err != nil {
 				return fmt.Errorf("sprint: pruning epoch %d: %w", old, err)
@@ -275,12 +279,12 @@ func (k *Keeper) allOpened(ctx context.Context, e sprintv1.Epoch) (bool, error) 
 		return false, err
 	}
 	for _, m := range roster {
-		if _, ok, err := k.opened(ctx, e.Number, m.Participant); err != nil {
+		if opened, err := k.openings.Has(ctx, memberKeyOf(e.Number, m.Participant)); err != nil {
 			return false, err
-		} else if ok {
+		} else if opened {
 			continue
 		}
-		if logs, err := k.logsOf(ctx, e.Number, m.Participant); err != nil || len(logs) > 0 {
+		if n, err := k.samples(ctx, e, m.Participant); err != nil || n > 0 {
 			return false, err
 		}
 	}
@@ -318,6 +322,11 @@ func (k *Keeper) draw(ctx context.Context, e *sprintv1.Epoch, h int64) error {
 	if err != nil {
 		return err
 	}
+	for _, m := range members {
+		if err := k.verdicts.Set(ctx, collections.Join3(e.Number, r.Number, m), sprintv1.VerdictRecord{Voter: m}); err != nil {
+			return err
+		}
+	}
 	r.Members = uint32(len(members))
 	r.ValidateUntil = h + int64(e.Params.ValidateBlocks)
 	e.Phase = sprintv1.PhaseValidate
@@ -328,12 +337,14 @@ func (k *Keeper) draw(ctx context.Context, e *sprintv1.Epoch, h int64) error {
 func (k *Keeper) collect(ctx context.Context, e *sprintv1.Epoch, h int64) error {
 	r := &e.Rounds[len(e.Rounds)-1]
 	committed, revealed := uint32(0), uint32(0)
-	if err := k.verdicts.Walk(ctx, collections.NewSuperPrefixedTripleRange[uint64, uint32, string](e.Number, r.Number), func(_ verdictKey, v sprintv1.VerdictRecord) (bool, error) {
-		committed++
-		if v.Body != nil {
+	if err := k.spoken(ctx, e.Number, r.Number, false, func(v sprintv1.VerdictRecord) error {
+		if len(v.Hash) > 0 {
+			committed++
+		}
+		if v.RevealHeight > 0 {
 			revealed++
 		}
-		return false, nil
+		return nil
 	}); err != nil {
 		return err
 	}
@@ -361,7 +372,11 @@ func (k *Keeper) drawnMembers(ctx context.Context, e sprintv1.Epoch, r sprintv1.
 	}
 	drawn := make([]bool, len(voters))
 	for _, t := range targets {
-		c := drawCommittee(chainID(ctx), e.Number, r, voters, t)
+		n, err := k.samples(ctx, e, t)
+		if err != nil {
+			return nil, err
+		}
+		c := k.committee(ctx, e, r, voters, t, n)
 		at := 0
 		for i, v := range voters {
 			if v.Participant == t {
@@ -378,10 +393,4 @@ func (k *Keeper) drawnMembers(ctx context.Context, e sprintv1.Epoch, r sprintv1.
 		}
 	}
 	return out, nil
-}
-
-// isDrawn: a voter has a duty in a round.
-func (k *Keeper) isDrawn(ctx context.Context, e sprintv1.Epoch, r sprintv1.Round, voter string) (bool, error) {
-	members, err := k.drawnMembers(ctx, e, r)
-	return contains(members, voter), err
 }

@@ -25,17 +25,20 @@ func (k *Keeper) decideRound(ctx context.Context, e sprintv1.Epoch) (contested b
 	if err != nil {
 		return false, err
 	}
+	b, err := k.ballot(ctx, e, r)
+	if err != nil {
+		return false, err
+	}
 	for _, t := range targets {
 		m, err := k.members.Get(ctx, memberKeyOf(e.Number, t))
 		if err != nil {
 			return false, err
 		}
-		o, err := k.outcome(ctx, e, r, m)
+		o, err := k.outcome(ctx, e, b, m)
 		if err != nil {
 			return false, err
 		}
-		o.Round = r.Number
-		if o.Result == sprintv1.ResultUndecided && !r.Everyone {
+		if undecided(o.Result) && !r.Everyone {
 			o.Round, contested = r.Number+1, true
 		}
 		if err := k.outcomes.Set(ctx, memberKeyOf(e.Number, t), o); err != nil {
@@ -45,10 +48,14 @@ func (k *Keeper) decideRound(ctx context.Context, e sprintv1.Epoch) (contested b
 	return contested, nil
 }
 
+func undecided(r sprintv1.Result) bool {
+	return r == sprintv1.ResultUndecided || r == sprintv1.ResultUndecidedAgain
+}
+
 // outcome is what an epoch means for one member, judged by one round's committee. The order of the cases is the
 // order of gravity: what was proven comes before what was missed, and that before what was voted.
-func (k *Keeper) outcome(ctx context.Context, e sprintv1.Epoch, r sprintv1.Round, m sprintv1.Member) (sprintv1.Outcome, error) {
-	o := sprintv1.Outcome{Epoch: e.Number, Participant: m.Participant, Moniker: m.Moniker, WeightBefore: m.Weight, Round: r.Number}
+func (k *Keeper) outcome(ctx context.Context, e sprintv1.Epoch, b *ballot, m sprintv1.Member) (sprintv1.Outcome, error) {
+	o := sprintv1.Outcome{Epoch: e.Number, Participant: m.Participant, Moniker: m.Moniker, WeightBefore: m.Weight, PowerBefore: m.Power, Round: b.round.Number}
 	class, err := transformer.ByName(e.Params.Class)
 	if err != nil {
 		return o, err
@@ -76,7 +83,7 @@ func (k *Keeper) outcome(ctx context.Context, e sprintv1.Epoch, r sprintv1.Round
 	if len(wrong) > 0 {
 		o.Forged = &wrong[0].Leaf
 	}
-	_, opened, err := k.opened(ctx, e.Number, m.Participant)
+	opened, err := k.openings.Has(ctx, memberKeyOf(e.Number, m.Participant))
 	if err != nil {
 		return o, err
 	}
@@ -110,10 +117,8 @@ func (k *Keeper) outcome(ctx context.Context, e sprintv1.Epoch, r sprintv1.Round
 		o.Reason = fmt.Sprintf("leaf %s is forged; %d of %d drawn leaves proven wrong", refText(*o.Forged), o.Mismatches, o.Samples)
 		return o, nil
 	}
-	if err := k.countVotes(ctx, e, r, &o); err != nil {
-		return o, err
-	}
-	bound := audit.Upper(x, n, creditEps(e.Params))
+	o.PassWeight, o.CommitteeWeight = k.countVotes(ctx, e, b, m.Participant, int(o.Samples))
+	bound := b.upper(e.Params, x, n)
 	o.Bound = uint64(bound)
 	var count uint64
 	for _, l := range logs {
@@ -183,38 +188,65 @@ func keptLogs(p sprintv1.Params, drawn []drawnLog, wrong []sprintv1.Judgement, o
 	return kept, n, x
 }
 
-// countVotes weighs a target's committee. A voter proven false leaves both sides; abstention and silence stay in the whole.
-func (k *Keeper) countVotes(ctx context.Context, e sprintv1.Epoch, r sprintv1.Round, o *sprintv1.Outcome) error {
-	if len(r.Mix) == 0 {
-		return nil
-	}
+// ballot is what a round's members said, gathered once for all targets.
+type ballot struct {
+	round  sprintv1.Round
+	voters []sprintv1.Member
+	// out: proven false or a fraud, whose votes leave both sides
+	out map[string]bool
+	// passed: voter and target
+	passed map[[2]string]bool
+	// bounds by (x, n): most claims of an epoch share one, and it takes some milliseconds
+	bounds map[[2]uint64]audit.Q64
+}
+
+func (k *Keeper) ballot(ctx context.Context, e sprintv1.Epoch, r sprintv1.Round) (*ballot, error) {
 	roster, err := k.roster(ctx, e.Number)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	out := make(map[string]bool, len(roster))
+	b := &ballot{round: r, voters: eligible(roster), out: map[string]bool{}, passed: map[[2]string]bool{}, bounds: map[[2]uint64]audit.Q64{}}
 	for _, m := range roster {
-		out[m.Participant] = m.ProvenFalse || m.Fraud
+		b.out[m.Participant] = m.ProvenFalse || m.Fraud
 	}
-	c := drawCommittee(chainID(ctx), e.Number, r, eligible(roster), o.Participant)
-	for i, voter := range c.members {
-		if c.votes[i] == 0 || out[voter] {
-			continue
-		}
-		o.CommitteeWeight += c.votes[i]
-		record, err := k.verdicts.Get(ctx, collections.Join3(e.Number, r.Number, voter))
-		if errors.Is(err, collections.ErrNotFound) || err == nil && record.Body == nil {
-			continue
-		} else if err != nil {
-			return err
+	return b, k.spoken(ctx, e.Number, r.Number, true, func(record sprintv1.VerdictRecord) error {
+		if record.Body == nil {
+			return nil
 		}
 		for _, v := range record.Body.Verdicts {
-			if v.Target == o.Participant && v.Vote == sprintv1.VotePass {
-				o.PassWeight += c.votes[i]
+			if v.Vote == sprintv1.VotePass {
+				b.passed[[2]string{record.Voter, v.Target}] = true
 			}
 		}
+		return nil
+	})
+}
+
+func (b *ballot) upper(p sprintv1.Params, x, n uint64) audit.Q64 {
+	bound, ok := b.bounds[[2]uint64{x, n}]
+	if !ok {
+		bound = audit.Upper(x, n, creditEps(p))
+		b.bounds[[2]uint64{x, n}] = bound
 	}
-	return nil
+	return bound
+}
+
+// countVotes weighs a target's committee. A voter proven false leaves both sides; abstention and silence stay in the whole.
+func (k *Keeper) countVotes(ctx context.Context, e sprintv1.Epoch, b *ballot, target string, n int) (pass, all uint64) {
+	if len(b.round.Mix) == 0 {
+		return 0, 0
+	}
+	c := k.committee(ctx, e, b.round, b.voters, target, n)
+	for i, voter := range c.members {
+		if c.votes[i] == 0 || b.out[voter] {
+			continue
+		}
+		all += c.votes[i]
+		if b.passed[[2]string{voter, target}] {
+			pass += c.votes[i]
+		}
+	}
+	return pass, all
 }
 
 // finalise settles every member, hands the weights to x/credit and closes the epoch.
@@ -227,23 +259,31 @@ func (k *Keeper) finalise(ctx context.Context, e *sprintv1.Epoch) error {
 	if err != nil {
 		return err
 	}
+	ballots := make([]*ballot, max(1, len(e.Rounds)))
+	ballots[0] = &ballot{bounds: map[[2]uint64]audit.Q64{}} // of an epoch without a round
+	for i, r := range e.Rounds {
+		if ballots[i], err = k.ballot(ctx, *e, r); err != nil {
+			return err
+		}
+	}
 	outcomes := make([]sprintv1.Outcome, len(roster))
 	credited := uint64(0)
 	for i, m := range roster {
-		if outcomes[i], err = k.finalOutcome(ctx, *e, m); err != nil {
+		if outcomes[i], err = k.finalOutcome(ctx, *e, ballots, m); err != nil {
 			return err
 		}
 		o := &outcomes[i]
-		if silent[m.Participant] && (o.Result == sprintv1.ResultCredited || o.Result == sprintv1.ResultUndecided || o.Result == sprintv1.ResultUndecidedAgain) {
+		if silent[m.Participant] && (o.Result == sprintv1.ResultCredited || undecided(o.Result)) {
 			o.Result, o.Credited, o.WeightAfter = sprintv1.ResultSilent, 0, 0
 			o.Reason = "was drawn as a member and revealed no verdict, not even an abstention"
 		}
-		credited += o.WeightAfter
-		h, err := k.credit.Holding(ctx, m.Participant)
-		if err != nil {
+		if p, err := k.registry.Get(ctx, m.Participant); err != nil {
 			return err
+		} else if p.JailedUntil > e.Number && o.WeightAfter > 0 { // a double sign does not wait for the epoch's end
+			o.Result, o.Credited, o.WeightAfter = sprintv1.ResultJailed, 0, 0
+			o.Reason = "jailed within the epoch: " + p.JailReason
 		}
-		o.PowerBefore = h.Power
+		credited += o.WeightAfter
 	}
 	if !e.Void && credited == 0 {
 		e.Void, e.VoidReason = true, "nobody was credited"
@@ -258,7 +298,7 @@ func (k *Keeper) finalise(ctx context.Context, e *sprintv1.Epoch) error {
 			return err
 		}
 		o.WeightAfter, o.PowerAfter = h.Weight, h.Power
-		if e.Void && (o.Result == sprintv1.ResultCredited || o.Result == sprintv1.ResultUndecided || o.Result == sprintv1.ResultUndecidedAgain || o.Result == sprintv1.ResultAbsent) {
+		if e.Void && (o.Result == sprintv1.ResultCredited || undecided(o.Result) || o.Result == sprintv1.ResultAbsent) {
 			o.Result, o.Credited, o.Reason = sprintv1.ResultVoid, 0, "void epoch: "+e.VoidReason
 		}
 		if err := k.outcomes.Set(ctx, memberKeyOf(e.Number, m.Participant), *o); err != nil {
@@ -274,18 +314,12 @@ func (k *Keeper) finalise(ctx context.Context, e *sprintv1.Epoch) error {
 }
 
 // finalOutcome judges a member by the round that decided it.
-func (k *Keeper) finalOutcome(ctx context.Context, e sprintv1.Epoch, m sprintv1.Member) (sprintv1.Outcome, error) {
-	r := sprintv1.Round{}
-	if len(e.Rounds) > 0 {
-		r = e.Rounds[0]
-		decided, err := k.outcomes.Get(ctx, memberKeyOf(e.Number, m.Participant))
-		if err == nil && int(decided.Round) <= len(e.Rounds) {
-			r = e.Rounds[decided.Round-1]
-		} else if err != nil && !errors.Is(err, collections.ErrNotFound) {
-			return decided, err
-		}
+func (k *Keeper) finalOutcome(ctx context.Context, e sprintv1.Epoch, ballots []*ballot, m sprintv1.Member) (sprintv1.Outcome, error) {
+	decided, err := k.outcomes.Get(ctx, memberKeyOf(e.Number, m.Participant))
+	if err != nil && !errors.Is(err, collections.ErrNotFound) {
+		return decided, err
 	}
-	return k.outcome(ctx, e, r, m)
+	return k.outcome(ctx, e, ballots[max(decided.Round, 1)-1], m)
 }
 
 // settleCredit hands over the weights; a void epoch keeps them.
@@ -312,20 +346,11 @@ func (k *Keeper) settleCredit(ctx context.Context, e sprintv1.Epoch, roster []sp
 func (k *Keeper) silentMembers(ctx context.Context, e sprintv1.Epoch) (map[string]bool, error) {
 	silent := map[string]bool{}
 	for _, r := range e.Rounds {
-		if len(r.Mix) == 0 {
-			continue
-		}
-		members, err := k.drawnMembers(ctx, e, r)
-		if err != nil {
+		if err := k.spoken(ctx, e.Number, r.Number, false, func(v sprintv1.VerdictRecord) error {
+			silent[v.Voter] = silent[v.Voter] || v.RevealHeight == 0
+			return nil
+		}); err != nil {
 			return nil, err
-		}
-		for _, m := range members {
-			record, err := k.verdicts.Get(ctx, collections.Join3(e.Number, r.Number, m))
-			if errors.Is(err, collections.ErrNotFound) || err == nil && record.Body == nil {
-				silent[m] = true
-			} else if err != nil {
-				return nil, err
-			}
 		}
 	}
 	return silent, nil
