@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 
 	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
 	"github.com/assaynet/assay/poc/audit"
@@ -138,15 +139,14 @@ func openingBytes(drawn []drawnLog) uint64 {
 	return n
 }
 
-// committee is one round's members for one target: votes[i] is what members[i] weighs.
+// committee is one round's members for one target.
 type committee struct {
-	target  string
+	// members are all voters but the target, rising by address
 	members []string
-	votes   []uint64
-	// slots[s] is the member of slot s; nil when everyone is a member and re-runs everything
-	slots []string
-	seed  seed.Seed
-	total uint64
+	// votes[i] is what members[i] weighs; 0: not drawn, or no leaf fell to its slots
+	votes []uint64
+	// positions[i] are the drawn leaves that members[i] re-runs, rising; nil when everyone re-runs everything
+	positions [][]uint16
 }
 
 // eligible voters: live, with weight at the epoch's start, not jailed. Rising by address as the roster is.
@@ -160,55 +160,106 @@ func eligible(roster []sprintv1.Member) []sprintv1.Member {
 	return out
 }
 
-// drawCommittee draws the members that judge a target; nobody judges itself. With few voters all are members and
-// weigh their weight; otherwise slots are drawn by weight and a member weighs its slots.
-func drawCommittee(chain string, epoch uint64, r sprintv1.Round, voters []sprintv1.Member, target string) committee {
-	c := committee{target: target, seed: seed.Committee(chain, epoch, r.Number, target, toSeed(r.Mix))}
-	var weights []uint64
+// drawCommittee draws the members that judge a target, of whom n leaves are drawn; nobody judges itself. With few
+// voters all are members and weigh their weight. Otherwise slots are drawn by weight, each leaf falls to some of
+// them, and a member weighs its slots that got a leaf: who has nothing to re-run owes no verdict and counts nowhere.
+func drawCommittee(s seed.Seed, r sprintv1.Round, replicas int, voters []sprintv1.Member, target string, n int) committee {
+	c := committee{members: make([]string, 0, len(voters)), votes: make([]uint64, 0, len(voters))}
+	ends := make([]uint64, 0, len(voters)) // ends[i]: the weights of members[:i+1] together
 	var total uint64
 	for _, v := range voters {
 		if v.Participant != target {
-			c.members = append(c.members, v.Participant)
-			weights = append(weights, v.Weight)
 			total += v.Weight
+			c.members, c.votes, ends = append(c.members, v.Participant), append(c.votes, v.Weight), append(ends, total)
 		}
 	}
 	if r.Everyone || total == 0 {
-		c.votes, c.total = weights, total
 		return c
 	}
-	c.votes, c.total = make([]uint64, len(c.members)), uint64(r.Slots)
-	c.slots = make([]string, r.Slots)
-	for s := range c.slots {
+	clear(c.votes)
+	c.positions = make([][]uint16, len(c.members))
+	slots := make([]int, r.Slots)
+	for at := range slots {
 		// slot draws and leaf draws share a seed function; the top bit keeps their indices apart
-		at := audit.Draw(seed.Share(c.seed, 1<<63|uint64(s)), total, 1)[0]
-		i := 0
-		for at >= weights[i] {
-			at -= weights[i]
-			i++
+		pick := audit.Draw(seed.Share(s, 1<<63|uint64(at)), total, 1)[0]
+		slots[at], _ = slices.BinarySearch(ends, pick+1)
+	}
+	used := make([]bool, len(slots))
+	for j := range n {
+		for _, at := range audit.Assign(s, len(slots), replicas, uint64(j)) {
+			i := slots[at]
+			if !used[at] {
+				used[at] = true
+				c.votes[i]++
+			}
+			if p := c.positions[i]; len(p) == 0 || p[len(p)-1] != uint16(j) {
+				c.positions[i] = append(p, uint16(j))
+			}
 		}
-		c.slots[s] = c.members[i]
-		c.votes[i]++
 	}
 	return c
 }
 
 // duty lists the positions among n drawn leaves that a member re-runs, rising.
-func (c committee) duty(voter string, n, replicas int) []int {
+func (c committee) duty(voter string, n int) []uint16 {
 	i, ok := slices.BinarySearch(c.members, voter)
 	if !ok || c.votes[i] == 0 {
 		return nil
 	}
-	var positions []int
-	for j := 0; j < n; j++ {
-		if c.slots == nil || slices.ContainsFunc(audit.Assign(c.seed, len(c.slots), replicas, uint64(j)), func(s int) bool { return c.slots[s] == voter }) {
-			positions = append(positions, j)
-		}
+	if c.positions != nil {
+		return c.positions[i]
 	}
-	return positions
+	all := make([]uint16, n)
+	for j := range all {
+		all[j] = uint16(j)
+	}
+	return all
 }
 
-// targets lists who is judged in a round: everyone that opened and is not decided yet.
+// committees remembers the drawn committees of one epoch. It only saves time: a committee is a pure function of the
+// key and of the epoch's voters, and these are fixed before the mix that the key contains is known.
+type committees struct {
+	mu    sync.Mutex // messages come one by one, queries beside them
+	epoch uint64
+	known map[committeeKey]committee
+}
+
+type committeeKey struct {
+	seed  seed.Seed
+	drawn int
+}
+
+// committee draws the members for a target, or remembers them.
+func (k *Keeper) committee(ctx context.Context, e sprintv1.Epoch, r sprintv1.Round, voters []sprintv1.Member, target string, n int) committee {
+	s := seed.Committee(chainID(ctx), e.Number, r.Number, target, toSeed(r.Mix))
+	if r.Everyone {
+		return drawCommittee(s, r, int(e.Params.Replicas), voters, target, n)
+	}
+	m, key := &k.drawn, committeeKey{s, n}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.epoch != e.Number {
+		m.epoch, m.known = e.Number, map[committeeKey]committee{}
+	}
+	c, ok := m.known[key]
+	if !ok {
+		c = drawCommittee(s, r, int(e.Params.Replicas), voters, target, n)
+		m.known[key] = c
+	}
+	return c
+}
+
+// samples is how many leaves are drawn from a participant.
+func (k *Keeper) samples(ctx context.Context, e sprintv1.Epoch, participant string) (int, error) {
+	logs, err := k.logsOf(ctx, e.Number, participant)
+	var total uint64
+	for _, l := range logs {
+		total += l.Count
+	}
+	return int(min(total, uint64(e.Params.Samples))), err
+}
+
+// targets lists who is judged in a round: everyone that opened and, in a later round, was left open by the one before.
 func (k *Keeper) targets(ctx context.Context, e sprintv1.Epoch, r sprintv1.Round) ([]string, error) {
 	var out []string
 	roster, err := k.roster(ctx, e.Number)
@@ -216,18 +267,19 @@ func (k *Keeper) targets(ctx context.Context, e sprintv1.Epoch, r sprintv1.Round
 		return nil, err
 	}
 	for _, m := range roster {
-		if _, ok, err := k.opened(ctx, e.Number, m.Participant); err != nil {
+		key := memberKeyOf(e.Number, m.Participant)
+		if opened, err := k.openings.Has(ctx, key); err != nil {
 			return nil, err
-		} else if !ok {
+		} else if !opened {
 			continue
 		}
 		if r.Number > 1 {
-			// a later round judges only what the one before left open
-			o, err := k.outcomes.Get(ctx, memberKeyOf(e.Number, m.Participant))
+			// the round that decides a target only rises, so this holds for the rounds before it, too
+			o, err := k.outcomes.Get(ctx, key)
 			if err != nil {
 				return nil, err
 			}
-			if o.Round != r.Number {
+			if o.Round < r.Number {
 				continue
 			}
 		}
@@ -252,8 +304,12 @@ func (k *Keeper) duties(ctx context.Context, e sprintv1.Epoch, r sprintv1.Round,
 	}
 	var out []sprintv1.Duty
 	for _, target := range targets {
-		c := drawCommittee(chainID(ctx), e.Number, r, voters, target)
-		if i, ok := slices.BinarySearch(c.members, voter); !ok || c.votes[i] == 0 {
+		n, err := k.samples(ctx, e, target)
+		if err != nil {
+			return nil, err
+		}
+		positions := k.committee(ctx, e, r, voters, target, n).duty(voter, n)
+		if len(positions) == 0 {
 			continue
 		}
 		drawn, err := k.sampled(ctx, e, target)
@@ -262,12 +318,10 @@ func (k *Keeper) duties(ctx context.Context, e sprintv1.Epoch, r sprintv1.Round,
 		}
 		refs := leafRefs(target, drawn)
 		d := sprintv1.Duty{Target: target}
-		for _, j := range c.duty(voter, len(refs), int(e.Params.Replicas)) {
+		for _, j := range positions {
 			d.Leaves = append(d.Leaves, refs[j])
 		}
-		if len(d.Leaves) > 0 {
-			out = append(out, d)
-		}
+		out = append(out, d)
 	}
 	return out, nil
 }

@@ -92,7 +92,14 @@ func (k *Keeper) initEpoch(ctx context.Context, s sprintv1.EpochState) error {
 	}
 	for _, r := range s.Verdicts {
 		for _, v := range r.Records {
-			if err := k.verdicts.Set(ctx, collections.Join3(s.Epoch, r.Round, v.Voter), v); err != nil {
+			key := collections.Join3(s.Epoch, r.Round, v.Voter)
+			if v.Body != nil {
+				if err := k.bodies.Set(ctx, key, *v.Body); err != nil {
+					return err
+				}
+				v.Body = nil
+			}
+			if err := k.verdicts.Set(ctx, key, v); err != nil {
 				return err
 			}
 		}
@@ -160,15 +167,17 @@ func (k *Keeper) exportEpoch(ctx context.Context, e sprintv1.Epoch) (sprintv1.Ep
 	}); err != nil {
 		return s, err
 	}
-	if err := k.verdicts.Walk(ctx, collections.NewPrefixedTripleRange[uint64, uint32, string](e.Number), func(key verdictKey, v sprintv1.VerdictRecord) (bool, error) {
-		if n := len(s.Verdicts); n == 0 || s.Verdicts[n-1].Round != key.K2() {
-			s.Verdicts = append(s.Verdicts, sprintv1.RoundVerdicts{Round: key.K2()})
+	for _, r := range e.Rounds {
+		records := sprintv1.RoundVerdicts{Round: r.Number}
+		if err := k.spoken(ctx, e.Number, r.Number, true, func(v sprintv1.VerdictRecord) error {
+			records.Records = append(records.Records, v)
+			return nil
+		}); err != nil {
+			return s, err
 		}
-		r := &s.Verdicts[len(s.Verdicts)-1]
-		r.Records = append(r.Records, v)
-		return false, nil
-	}); err != nil {
-		return s, err
+		if len(records.Records) > 0 {
+			s.Verdicts = append(s.Verdicts, records)
+		}
 	}
 	if s.Judgements, err = k.judged(ctx, e.Number); err != nil {
 		return s, err

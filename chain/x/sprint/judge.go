@@ -211,25 +211,22 @@ func (k *Keeper) revealedMiddle(ctx context.Context, e sprintv1.Epoch, round uin
 	if round < 1 || int(round) > len(e.Rounds) {
 		return nil, false, nil
 	}
-	record, err := k.verdicts.Get(ctx, collections.Join3(e.Number, round, voter))
+	body, err := k.bodies.Get(ctx, collections.Join3(e.Number, round, voter))
 	if errors.Is(err, collections.ErrNotFound) {
 		return nil, false, nil
 	} else if err != nil {
 		return nil, false, err
-	}
-	if record.Body == nil {
-		return nil, false, nil
 	}
 	duties, err := k.duties(ctx, e, e.Rounds[round-1], voter)
 	if err != nil {
 		return nil, false, err
 	}
 	for i, d := range duties {
-		if d.Target != leaf.Participant || i >= len(record.Body.Verdicts) {
+		if d.Target != leaf.Participant || i >= len(body.Verdicts) {
 			continue
 		}
 		for j, l := range d.Leaves {
-			if m := record.Body.Verdicts[i].Middles; l == leaf && len(m) >= 8*(j+1) {
+			if m := body.Verdicts[i].Middles; l == leaf && len(m) >= 8*(j+1) {
 				return m[8*j : 8*j+8], true, nil
 			}
 		}

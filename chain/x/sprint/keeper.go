@@ -78,12 +78,17 @@ type Keeper struct {
 	members        collections.Map[memberKey, sprintv1.Member]
 	commits        collections.Map[logKey, sprintv1.Commit]
 	openings       collections.Map[memberKey, sprintv1.Opening]
-	verdicts       collections.Map[verdictKey, sprintv1.VerdictRecord]
-	judgements     collections.Map[leafKey, sprintv1.Judgement]
-	outcomes       collections.Map[memberKey, sprintv1.Outcome]
+	// verdicts holds a record for every drawn member from the draw on, without a hash until it commits. Bodies lie
+	// apart, because who has spoken is asked in every block and what it said only once.
+	verdicts   collections.Map[verdictKey, sprintv1.VerdictRecord]
+	bodies     collections.Map[verdictKey, sprintv1.VerdictBody]
+	judgements collections.Map[leafKey, sprintv1.Judgement]
+	outcomes   collections.Map[memberKey, sprintv1.Outcome]
 	// claims wait to be judged, first come first judged
 	claims   collections.Map[uint64, sprintv1.Claim]
 	claimSeq collections.Sequence
+
+	drawn committees // not state
 }
 
 // NewKeeper makes the keeper; authority is the account that may change parameters (x/gov).
@@ -103,6 +108,7 @@ func NewKeeper(cdc codec.BinaryCodec, store corestore.KVStoreService, authority 
 		judgements: collections.NewMap(sb, collections.NewPrefix(8), "judgements", collections.TripleKeyCodec(collections.Uint64Key, collections.StringKey, collections.BytesKey), codec.CollValue[sprintv1.Judgement](cdc)),
 		outcomes:   collections.NewMap(sb, collections.NewPrefix(9), "outcomes", member, codec.CollValue[sprintv1.Outcome](cdc)),
 		claims:     collections.NewMap(sb, collections.NewPrefix(10), "claims", collections.Uint64Key, codec.CollValue[sprintv1.Claim](cdc)),
+		bodies:     collections.NewMap(sb, collections.NewPrefix(12), "bodies", collections.TripleKeyCodec(collections.Uint64Key, collections.Uint32Key, collections.StringKey), codec.CollValue[sprintv1.VerdictBody](cdc)),
 		claimSeq:   collections.NewSequence(sb, collections.NewPrefix(11), "claim_seq"),
 	}
 	if _, err := sb.Build(); err != nil {
@@ -182,6 +188,21 @@ func (k *Keeper) opened(ctx context.Context, epoch uint64, participant string) (
 		return o, false, nil
 	}
 	return o, err == nil, err
+}
+
+// spoken walks the records of a round's members, with bodies for those that have revealed if they are wanted.
+func (k *Keeper) spoken(ctx context.Context, epoch uint64, round uint32, bodies bool, f func(sprintv1.VerdictRecord) error) error {
+	rng := collections.NewSuperPrefixedTripleRange[uint64, uint32, string](epoch, round)
+	return k.verdicts.Walk(ctx, rng, func(key verdictKey, v sprintv1.VerdictRecord) (bool, error) {
+		if bodies && v.RevealHeight > 0 {
+			body, err := k.bodies.Get(ctx, key)
+			if err != nil {
+				return false, fmt.Errorf("sprint: verdict of %s: %w", v.Voter, err)
+			}
+			v.Body = &body
+		}
+		return false, f(v)
+	})
 }
 
 func chainID(ctx context.Context) string { return sdk.UnwrapSDKContext(ctx).ChainID() }

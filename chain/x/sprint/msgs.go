@@ -188,19 +188,17 @@ func (s msgServer) CommitVerdict(ctx context.Context, msg *sprintv1.MsgCommitVer
 		return nil, ErrInvalid.Wrapf("hash has %d bytes; want 32", len(msg.Hash))
 	}
 	key := collections.Join3(e.Number, r.Number, msg.Participant)
-	if has, err := s.verdicts.Has(ctx, key); err != nil {
+	record, err := s.verdicts.Get(ctx, key)
+	if errors.Is(err, collections.ErrNotFound) {
+		return nil, ErrNotDrawn.Wrapf("%s is not a member of the committee of round %d of epoch %d", msg.Participant, r.Number, e.Number)
+	} else if err != nil {
 		return nil, err
-	} else if has {
+	}
+	if len(record.Hash) > 0 {
 		return nil, ErrDone.Wrapf("%s has committed its verdict of round %d already", msg.Participant, r.Number)
 	}
-	gas(ctx, gasPerDrawnTarget, "duty of a member")
-	if drawn, err := s.isDrawn(ctx, e, r, msg.Participant); err != nil {
-		return nil, err
-	} else if !drawn {
-		return nil, ErrNotDrawn.Wrapf("%s is not a member of the committee of round %d of epoch %d", msg.Participant, r.Number, e.Number)
-	}
-	return &sprintv1.MsgCommitVerdictResponse{}, s.verdicts.Set(ctx, key,
-		sprintv1.VerdictRecord{Voter: msg.Participant, Hash: msg.Hash, CommitHeight: height(ctx)})
+	record.Hash, record.CommitHeight = msg.Hash, height(ctx)
+	return &sprintv1.MsgCommitVerdictResponse{}, s.verdicts.Set(ctx, key, record)
 }
 
 // RevealVerdict shows a verdict and puts every leaf it names before the chain's own judgement.
@@ -215,12 +213,12 @@ func (s msgServer) RevealVerdict(ctx context.Context, msg *sprintv1.MsgRevealVer
 	}
 	key := collections.Join3(e.Number, r.Number, msg.Participant)
 	record, err := s.verdicts.Get(ctx, key)
-	if errors.Is(err, collections.ErrNotFound) {
+	if errors.Is(err, collections.ErrNotFound) || err == nil && len(record.Hash) == 0 {
 		return nil, ErrNotDrawn.Wrapf("%s committed to no verdict in round %d", msg.Participant, r.Number)
 	} else if err != nil {
 		return nil, err
 	}
-	if record.Body != nil {
+	if record.RevealHeight > 0 {
 		return nil, ErrDone.Wrapf("%s has revealed its verdict of round %d already", msg.Participant, r.Number)
 	}
 	if len(msg.Salt) != 32 || len(msg.Body) > maxVerdictBody {
@@ -251,7 +249,10 @@ func (s msgServer) RevealVerdict(ctx context.Context, msg *sprintv1.MsgRevealVer
 			}
 		}
 	}
-	record.Body, record.RevealHeight = &body, height(ctx)
+	record.RevealHeight = height(ctx)
+	if err := s.bodies.Set(ctx, key, body); err != nil {
+		return nil, err
+	}
 	return &sprintv1.MsgRevealVerdictResponse{}, s.verdicts.Set(ctx, key, record)
 }
 

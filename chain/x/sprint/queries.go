@@ -149,9 +149,11 @@ func (s queryServer) Verdicts(ctx context.Context, req *sprintv1.QueryVerdictsRe
 		return nil, err
 	}
 	var all []sprintv1.VerdictRecord
-	err = s.verdicts.Walk(ctx, collections.NewSuperPrefixedTripleRange[uint64, uint32, string](e.Number, req.Round), func(_ verdictKey, v sprintv1.VerdictRecord) (bool, error) {
-		all = append(all, v)
-		return false, nil
+	err = s.spoken(ctx, e.Number, req.Round, true, func(v sprintv1.VerdictRecord) error {
+		if len(v.Hash) > 0 {
+			all = append(all, v)
+		}
+		return nil
 	})
 	return &sprintv1.QueryVerdictsResponse{Records: all}, err
 }
