@@ -65,9 +65,9 @@ type Member struct {
 	Name    string `json:"name"`
 	Address string `json:"address"`
 	Cheat   string `json:"cheat"`
-	// PeerID is the node's identity among peers.
-	PeerID string `json:"peer_id"`
-	Home   string `json:"-"`
+	// Peer is how other nodes dial this one: id@host:port.
+	Peer string `json:"peer"`
+	Home string `json:"-"`
 
 	// addresses on this machine; see choosePorts
 	P2P           string `json:"p2p"`
@@ -121,13 +121,8 @@ func New(o Options) (*Network, error) {
 
 // Start chooses free ports, writes them down and starts every process; it returns when all nodes answer.
 func (n *Network) Start(ctx context.Context) error {
-	if err := n.choosePorts(); err != nil {
+	if err := n.refresh(); err != nil {
 		return err
-	}
-	for i := range n.Members {
-		if err := n.configure(i); err != nil {
-			return err
-		}
 	}
 	for _, role := range []Role{Node, Host, Worker} {
 		for i := range n.Members {
@@ -209,9 +204,6 @@ func (n *Network) StartProcess(i int, role Role) error {
 		m.processes[role] = &process{name: m.Name + " " + string(role), path: filepath.Join(m.Home, string(role)+".log")}
 	}
 	m.processes[role].args = args
-	if role == Node {
-		m.processes[role].env = n.environment(i)
-	}
 	return m.processes[role].start(n.exe)
 }
 
@@ -257,16 +249,29 @@ func (n *Network) Sprint(i int) (sprintv1.QueryClient, error) {
 	return sprintv1.NewQueryClient(conn), nil
 }
 
+// Client returns a client of any node by its gRPC address.
+func Client(address string) (sprintv1.QueryClient, error) {
+	conn, err := dial(address)
+	if err != nil {
+		return nil, err
+	}
+	return sprintv1.NewQueryClient(conn), nil
+}
+
+func dial(address string) (*grpc.ClientConn, error) {
+	encoding, err := submit.NewEncoding()
+	if err != nil {
+		return nil, err
+	}
+	return host.Dial(address, encoding)
+}
+
 // Conn returns a connection to a member's node.
 func (n *Network) Conn(i int) (*grpc.ClientConn, error) {
 	if c := n.conns[i]; c != nil {
 		return c, nil
 	}
-	encoding, err := submit.NewEncoding()
-	if err != nil {
-		return nil, err
-	}
-	conn, err := host.Dial(n.Members[i].GRPC, encoding)
+	conn, err := dial(n.Members[i].GRPC)
 	if err != nil {
 		return nil, err
 	}

@@ -33,7 +33,6 @@ type process struct {
 	name string // "p1 node"
 	path string // of the log
 	args []string
-	env  []string // beside this process's own
 
 	mu     sync.Mutex // guards what follows
 	cmd    *exec.Cmd
@@ -55,7 +54,6 @@ func (p *process) start(executable string) error {
 	}
 	cmd := exec.Command(executable, p.args...)
 	cmd.Stdout, cmd.Stderr = log, log
-	cmd.Env = append(os.Environ(), p.env...)
 	cmd.SysProcAttr = childAttributes()
 	if err := cmd.Start(); err != nil {
 		log.Close()

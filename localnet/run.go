@@ -64,6 +64,7 @@ func Run(ctx context.Context, o Options, epochs uint64, out io.Writer) (err erro
 	first := n.Members[0]
 	a.line("  chain   %s   REST http://%s   RPC http://%s   gRPC %s", n.Chain, first.API, first.RPC, first.GRPC)
 	a.line("  faucet  %s   key %q in %s", n.Faucet, FaucetKey, filepath.Join(first.Home, "keyring"))
+	a.line("  join    assay init join --genesis %s --peers %s", filepath.Join(first.Home, "config", "genesis.json"), first.Peer)
 	a.line("  status  assay host status --home %s", first.Home)
 	a.line("")
 	if err := n.account(ctx, a, epochs); err != nil {

@@ -3,6 +3,7 @@
 package localnet
 
 import (
+	"crypto/ed25519"
 	"crypto/rand"
 	"encoding/hex"
 	"encoding/json"
@@ -10,7 +11,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"strings"
+	"slices"
 	"time"
 
 	"cosmossdk.io/math"
@@ -60,7 +61,12 @@ func (n *Network) create(o Options) error {
 			m.Cheat = o.Cheat
 		}
 		n.Members = append(n.Members, m)
-		p, err := n.createMember(m)
+	}
+	if err := n.choosePorts(); err != nil {
+		return err
+	}
+	for i := range n.Members {
+		p, err := n.createMember(i)
 		if err != nil {
 			return err
 		}
@@ -78,20 +84,16 @@ func (n *Network) create(o Options) error {
 	if err != nil {
 		return err
 	}
-	raw, err := json.MarshalIndent(g, "", "  ")
+	raw, err := genesis.Encode(g)
 	if err != nil {
 		return err
 	}
-	for _, m := range n.Members {
-		if err := home.Join(m.Home, raw, nil, home.Settings{}, m.Name); err != nil {
-			return err
-		}
-	}
-	return n.save()
+	return n.join(raw)
 }
 
-// createMember makes a participant's folder: its own keys, its host's and its one worker's.
-func (n *Network) createMember(m *Member) (home.Participant, error) {
+// createMember makes a participant's folder: its own keys, its host's and its one worker's. Keys that exist are kept.
+func (n *Network) createMember(i int) (home.Participant, error) {
+	m := n.Members[i]
 	hostKey, err := link.LoadKey(filepath.Join(m.Home, hostcli.HostKeyFile))
 	if err != nil {
 		return home.Participant{}, err
@@ -101,20 +103,77 @@ func (n *Network) createMember(m *Member) (home.Participant, error) {
 		return home.Participant{}, err
 	}
 	o := home.Options{Dir: m.Home, Chain: n.Chain, Moniker: m.Name, HostKey: hostKey, KeyringBackend: keyring.BackendTest,
-		Settings: home.Settings{MinGasPrice: "0" + app.Denom, BlockTime: n.blockTime, Local: true}}
+		Settings: home.Settings{P2P: m.P2P, RPC: m.RPC, GRPC: m.GRPC, API: m.API, MinGasPrice: "0" + app.Denom, BlockTime: n.blockTime, Local: true}}
 	made, err := home.Create(o)
 	if err != nil {
 		return home.Participant{}, err
 	}
+	m.Address, m.Peer = made.Participant.Address, made.Participant.Peer
 	// the device proves itself to the address that was just made
-	node := registry.ProveNode(n.Chain, made.Participant.Address, NodeID, device)
-	o.Nodes = []registryv1.Node{node}
+	o.Nodes = []registryv1.Node{registry.ProveNode(n.Chain, m.Address, NodeID, device)}
 	if made, err = home.Create(o); err != nil {
 		return home.Participant{}, err
 	}
-	m.Address = made.Participant.Address
-	m.PeerID, _, _ = strings.Cut(made.Participant.Peer, "@")
-	return made.Participant, nil
+	return made.Participant, n.configureHost(m, device)
+}
+
+// configureHost writes host.toml; workers that were allowed by hand stay.
+func (n *Network) configureHost(m *Member, device ed25519.PrivateKey) error {
+	c, err := host.Load(m.Home)
+	if err != nil {
+		c = host.Config{Chain: n.Chain, Participant: m.Address, Key: home.Hot, KeyringBackend: keyring.BackendTest, Workers: map[string]string{}}
+	}
+	c.GRPC, c.Listen, c.Status = m.GRPC, m.Workers, m.StatusAddress
+	c.Workers[NodeID] = hex.EncodeToString(device.Public().(ed25519.PublicKey))
+	return c.Save(m.Home)
+}
+
+// join gives every member the genesis and its peers.
+func (n *Network) join(genesis []byte) error {
+	for i, m := range n.Members {
+		var peers []string
+		for j, other := range n.Members {
+			if j != i {
+				peers = append(peers, other.Peer)
+			}
+		}
+		if err := home.Join(m.Home, genesis, peers, home.Settings{}, m.Name); err != nil {
+			return err
+		}
+	}
+	return n.save()
+}
+
+// refresh makes sure that the ports are free, and writes the settings anew when one had to be changed.
+func (n *Network) refresh() error {
+	before := n.ports()
+	if err := n.choosePorts(); err != nil || slices.Equal(before, n.ports()) {
+		return err
+	}
+	genesis, err := os.ReadFile(filepath.Join(n.Members[0].Home, home.Genesis))
+	if err != nil {
+		return fmt.Errorf("localnet: genesis: %w", err)
+	}
+	for i, m := range n.Members {
+		for _, name := range []string{"config/config.toml", "config/app.toml"} {
+			if err := os.Remove(filepath.Join(m.Home, name)); err != nil {
+				return err
+			}
+		}
+		if _, err := n.createMember(i); err != nil {
+			return err
+		}
+	}
+	return n.join(genesis)
+}
+
+func (n *Network) ports() (all []string) {
+	for _, m := range n.Members {
+		for _, at := range m.addresses() {
+			all = append(all, *at)
+		}
+	}
+	return all
 }
 
 // createFaucet puts a funded account into the first participant's keyring.
@@ -170,42 +229,8 @@ func (n *Network) choosePorts() error {
 			*at = l.Addr().String()
 		}
 	}
-	return n.save()
+	return nil
 }
-
-// configure writes host.toml of a member; its node takes its addresses from the environment (see environment).
-func (n *Network) configure(i int) error {
-	m := n.Members[i]
-	device, err := worker.Key(filepath.Join(m.Home, "worker"))
-	if err != nil {
-		return err
-	}
-	c, err := host.Load(m.Home)
-	if err != nil {
-		c = host.Config{Chain: n.Chain, Participant: m.Address, Key: home.Hot, KeyringBackend: keyring.BackendTest, Workers: map[string]string{}}
-	}
-	c.GRPC, c.Listen, c.Status = m.GRPC, m.Workers, m.StatusAddress
-	c.Workers[NodeID] = hex.EncodeToString(device[32:])
-	return c.Save(m.Home)
-}
-
-// environment gives a member's node its addresses and peers.
-func (n *Network) environment(i int) []string {
-	m := n.Members[i]
-	var peers []string
-	for j, other := range n.Members {
-		if j != i {
-			peers = append(peers, other.Peer())
-		}
-	}
-	return []string{
-		"ASSAY_P2P_LADDR=tcp://" + m.P2P, "ASSAY_P2P_PERSISTENT_PEERS=" + strings.Join(peers, ","),
-		"ASSAY_RPC_LADDR=tcp://" + m.RPC, "ASSAY_GRPC_ADDRESS=" + m.GRPC, "ASSAY_API_ADDRESS=tcp://" + m.API,
-	}
-}
-
-// Peer is how other nodes dial this member's node.
-func (m *Member) Peer() string { return m.PeerID + "@" + m.P2P }
 
 // addresses lists where a member's processes listen, in the order of their choosing.
 func (m *Member) addresses() []*string {

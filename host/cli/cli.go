@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -19,7 +20,6 @@ import (
 
 	"github.com/assaynet/assay/host"
 	"github.com/assaynet/assay/link"
-	"github.com/assaynet/assay/poc/commit"
 	"github.com/assaynet/assay/poc/work"
 )
 
@@ -137,27 +137,35 @@ func Fetch(ctx context.Context, address string) (host.Status, error) {
 
 func allowCommand(home *string) *cobra.Command {
 	return &cobra.Command{
-		Use: "allow NODE KEY", Short: "Let a machine work for this host under a node id; it acts at once", Args: cobra.ExactArgs(2),
-		Long: "Let a machine work for this host under a node id. KEY is what `assay-worker id` prints on that machine.\nA new node is registered on chain when its machine connects and counts from the next epoch on.",
+		Use: "allow KEY [NODE]", Short: "Let a machine work for this host; it acts at once", Args: cobra.RangeArgs(1, 2),
+		Long: `Let a machine work for this host. KEY is what "assay-worker id" prints on that machine; NODE is the id its leaves
+carry, w1, w2, ... by default. A new node is registered on chain when its machine connects and counts from the next
+epoch on.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := host.Load(*home)
 			if err != nil {
 				return err
 			}
-			if err := commit.ValidNode(args[0]); err != nil {
-				return err
-			}
 			if c.Workers == nil {
 				c.Workers = map[string]string{}
 			}
-			if old, ok := c.Workers[args[0]]; ok && old != args[1] {
-				return fmt.Errorf("node %s belongs to the machine with key %s; choose another id, or remove that line from %s", args[0], old, host.ConfigPath(*home))
+			node := ""
+			if len(args) == 2 {
+				node = args[1]
+				if old, taken := c.Workers[node]; taken && old != args[0] {
+					return fmt.Errorf("node %s belongs to the machine with key %s; choose another id, or remove that line from %s", node, old, host.ConfigPath(*home))
+				}
 			}
-			c.Workers[args[0]] = args[1]
+			for i := 1; node == ""; i++ {
+				if id := fmt.Sprintf("w%d", i); c.Workers[id] == "" || c.Workers[id] == args[0] {
+					node = id
+				}
+			}
+			c.Workers[node] = args[0]
 			if err := c.Save(*home); err != nil {
 				return err
 			}
-			fmt.Fprintf(cmd.OutOrStdout(), "%s may connect as node %s\n", args[1], args[0])
+			fmt.Fprintf(cmd.OutOrStdout(), "%s may connect as node %s\n", args[0], node)
 			return nil
 		},
 	}
@@ -208,6 +216,9 @@ func URL(c host.Config, key ed25519.PrivateKey) string {
 	at := c.Advertise
 	if at == "" {
 		at = c.Listen
+		if name, port, err := net.SplitHostPort(at); err == nil && (name == "" || net.ParseIP(name).IsUnspecified()) {
+			at = net.JoinHostPort("127.0.0.1", port)
+		}
 	}
 	return link.Address{HostPort: at, Fingerprint: link.FingerprintOf(key.Public().(ed25519.PublicKey))}.String()
 }
