@@ -18,6 +18,7 @@ import (
 
 	"github.com/cosmos/cosmos-sdk/baseapp"
 	clienttx "github.com/cosmos/cosmos-sdk/client/tx"
+	"github.com/cosmos/cosmos-sdk/crypto/hd"
 	"github.com/cosmos/cosmos-sdk/crypto/keyring"
 	sdk "github.com/cosmos/cosmos-sdk/types"
 	"github.com/cosmos/cosmos-sdk/types/tx/signing"
@@ -52,6 +53,8 @@ type driver struct {
 	now        time.Time
 	// interval is how much time a block takes.
 	interval time.Duration
+	// denom pays fees.
+	denom string
 	// results of the last block.
 	results []*abci.ExecTxResult
 }
@@ -64,7 +67,7 @@ func (o options) Get(key string) any { return o[key] }
 // drive starts a chain of these participants.
 func drive(t testing.TB, names ...string) *driver {
 	t.Helper()
-	d := &driver{t: t, now: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), interval: time.Second}
+	d := &driver{t: t, now: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), interval: time.Second, denom: app.Denom}
 	var participants []home.Participant
 	for _, name := range names {
 		dir, p := participant(t, name)
@@ -254,7 +257,7 @@ func (d *driver) sign(v *validator, from draft, msgs ...sdk.Msg) []byte {
 	}
 	builder.SetGasLimit(from.gas)
 	if from.fee > 0 {
-		builder.SetFeeAmount(sdk.NewCoins(sdk.NewCoin(app.Denom, math.NewInt(from.fee).MulRaw(int64(from.gas)))))
+		builder.SetFeeAmount(sdk.NewCoins(sdk.NewCoin(d.denom, math.NewInt(from.fee).MulRaw(int64(from.gas)))))
 	}
 	factory := clienttx.Factory{}.WithChainID(chainID).WithKeybase(v.keys).WithTxConfig(encoding.TxConfig).
 		WithSignMode(signing.SignMode_SIGN_MODE_DIRECT).WithAccountNumber(number).WithSequence(sequence + from.sequence)
@@ -272,17 +275,8 @@ func (d *driver) sign(v *validator, from draft, msgs ...sdk.Msg) []byte {
 func (d *driver) account(address sdk.AccAddress) (number, sequence uint64) {
 	d.t.Helper()
 	v := d.validators[0]
-	r, err := v.Query(context.Background(), &abci.RequestQuery{
-		Path: "/cosmos.auth.v1beta1.Query/AccountInfo",
-		Data: mustMarshal(d.t, &authtypes.QueryAccountInfoRequest{Address: address.String()}),
-	})
-	if err != nil || r.Code != 0 {
-		d.t.Fatal(err, r)
-	}
 	var info authtypes.QueryAccountInfoResponse
-	if err := info.Unmarshal(r.Value); err != nil {
-		d.t.Fatal(err)
-	}
+	v.query(d.t, "/cosmos.auth.v1beta1.Query/AccountInfo", &authtypes.QueryAccountInfoRequest{Address: address.String()}, &info)
 	return info.Info.AccountNumber, info.Info.Sequence
 }
 
@@ -308,4 +302,52 @@ func vrfKeyOf(t testing.TB, v *validator) ed25519.PrivateKey {
 		t.Fatal(err)
 	}
 	return k
+}
+
+// funded makes an account in a validator's keyring that is no participant and
+// holds some coins.
+func (d *driver) funded(v *validator, name string) (address string) {
+	d.t.Helper()
+	record, _, err := v.keys.NewMnemonic(name, keyring.English, "", "", hd.Secp256k1)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	raw, err := record.GetAddress()
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	if address, err = app.Addresses().BytesToString(raw); err != nil {
+		d.t.Fatal(err)
+	}
+	d.must(d.sign(v, paid, &banktypes.MsgSend{
+		FromAddress: v.Address, ToAddress: address, Amount: sdk.NewCoins(sdk.NewCoin(app.Denom, genesis.CPC(100))),
+	}))
+	return address
+}
+
+// must takes a transaction through the next block and insists that it succeeds.
+func (d *driver) must(tx []byte) {
+	d.t.Helper()
+	if err := d.send(tx); err != nil {
+		d.t.Fatal(err)
+	}
+	d.blocks(1)
+	if len(d.results) != 2 || d.results[1].Code != 0 {
+		d.t.Fatalf("%d transactions in the block, the last one: %v", len(d.results), d.results[len(d.results)-1])
+	}
+}
+
+// query asks a validator as a client would.
+func (v *validator) query(t testing.TB, path string, request interface{ Marshal() ([]byte, error) }, response interface{ Unmarshal([]byte) error }) {
+	t.Helper()
+	r, err := v.Query(context.Background(), &abci.RequestQuery{Path: path, Data: mustMarshal(t, request)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.Code != 0 {
+		t.Fatalf("%s: %s", path, r.Log)
+	}
+	if err := response.Unmarshal(r.Value); err != nil {
+		t.Fatal(err)
+	}
 }

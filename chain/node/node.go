@@ -17,6 +17,7 @@ import (
 	"io/fs"
 
 	"cosmossdk.io/log/v2"
+	cmtdb "github.com/cometbft/cometbft-db"
 	cmtcmd "github.com/cometbft/cometbft/cmd/cometbft/commands"
 	cmtcfg "github.com/cometbft/cometbft/config"
 	cmtnode "github.com/cometbft/cometbft/node"
@@ -26,6 +27,7 @@ import (
 	"github.com/cometbft/cometbft/rpc/client/local"
 	cmttypes "github.com/cometbft/cometbft/types"
 	dbm "github.com/cosmos/cosmos-db"
+	"github.com/syndtr/goleveldb/leveldb"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/cosmos/cosmos-sdk/client"
@@ -75,7 +77,9 @@ func Run(ctx context.Context, o Options) (err error) {
 	}
 	defer func() { err = errors.Join(err, a.Close()) }()
 
-	comet, err := startComet(ctx, config.Comet, genesis, a, o.Logger)
+	var dbs databases
+	defer func() { err = errors.Join(err, dbs.close()) }()
+	comet, err := startComet(ctx, config.Comet, &dbs, genesis, a, o.Logger)
 	if err != nil {
 		return err
 	}
@@ -163,7 +167,32 @@ func open(config home.Config, engine sprint.Engine, logger log.Logger) (*app.App
 	return a, nil
 }
 
-func startComet(ctx context.Context, config *cmtcfg.Config, genesis *cmttypes.GenesisDoc, a *app.App, logger log.Logger) (*cmtnode.Node, error) {
+// databases remembers what CometBFT opens. It closes most of it itself, but not
+// the index of transactions, and nothing when it fails to start; the files would
+// stay locked in this process.
+type databases struct {
+	open []cmtdb.DB
+}
+
+func (d *databases) provide(c *cmtcfg.DBContext) (cmtdb.DB, error) {
+	db, err := cmtcfg.DefaultDBProvider(c)
+	if err != nil {
+		return nil, err
+	}
+	d.open = append(d.open, db)
+	return db, nil
+}
+
+func (d *databases) close() (err error) {
+	for _, db := range d.open {
+		if e := db.Close(); e != nil && !errors.Is(e, leveldb.ErrClosed) {
+			err = errors.Join(err, fmt.Errorf("node: closing a database: %w", e))
+		}
+	}
+	return err
+}
+
+func startComet(ctx context.Context, config *cmtcfg.Config, dbs *databases, genesis *cmttypes.GenesisDoc, a *app.App, logger log.Logger) (*cmtnode.Node, error) {
 	key, err := p2p.LoadOrGenNodeKey(config.NodeKeyFile())
 	if err != nil {
 		return nil, fmt.Errorf("%w: node key: %w", ErrNode, err)
@@ -173,7 +202,7 @@ func startComet(ctx context.Context, config *cmtcfg.Config, genesis *cmttypes.Ge
 		key,
 		proxy.NewLocalClientCreator(server.NewCometABCIWrapper(a)),
 		func() (*cmttypes.GenesisDoc, error) { return genesis, nil },
-		cmtcfg.DefaultDBProvider,
+		dbs.provide,
 		cmtnode.DefaultMetricsProvider(config.Instrumentation),
 		servercmtlog.CometLoggerWrapper{Logger: logger},
 	)
