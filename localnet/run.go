@@ -57,15 +57,15 @@ func Run(ctx context.Context, o Options, epochs uint64, out io.Writer) (err erro
 	defer n.Stop()
 	a.line("assay localnet: %s on this machine%s", count(len(n.Members), "participant"), cheatText(n))
 	a.line("  data    %s", n.Home)
-	a.line("  resume  assay localnet --home %s", n.Home)
+	a.line("  resume  %s localnet --home %s", program(), n.Home)
 	if err := n.Start(ctx); err != nil {
 		return interrupted(ctx, a, n, err)
 	}
 	first := n.Members[0]
 	a.line("  chain   %s   REST http://%s   RPC http://%s   gRPC %s", n.Chain, first.API, first.RPC, first.GRPC)
-	a.line("  faucet  %s   key %q in %s", n.Faucet, FaucetKey, filepath.Join(first.Home, "keyring"))
-	a.line("  join    assay init join --genesis %s --peers %s", filepath.Join(first.Home, "config", "genesis.json"), first.Peer)
-	a.line("  status  assay host status --home %s", first.Home)
+	a.line("  faucet  %s   key %q in the keyring of %s", n.Faucet, FaucetKey, first.Home)
+	a.line("  join    %s init join --genesis %s --peers %s", program(), filepath.Join(first.Home, "config", "genesis.json"), first.Peer)
+	a.line("  status  %s host status --home %s", program(), first.Home)
 	a.line("")
 	if err := n.account(ctx, a, epochs); err != nil {
 		return interrupted(ctx, a, n, err)
@@ -79,8 +79,16 @@ func interrupted(ctx context.Context, a *account, n *Network, err error) error {
 	if ctx.Err() == nil || !errors.Is(err, context.Canceled) {
 		return err
 	}
-	a.line("stopping; go on with: assay localnet --home %s", n.Home)
+	a.line("stopping; go on with: %s localnet --home %s", program(), n.Home)
 	return nil
+}
+
+// program is what a person types to run this program again.
+func program() string {
+	if exe, err := os.Executable(); err == nil && strings.Contains(exe, "go-build") {
+		return "go run ./cmd/assay"
+	}
+	return os.Args[0]
 }
 
 func count(n int, what string) string {
@@ -206,7 +214,7 @@ func (n *Network) report(ctx context.Context, a *account, q sprintv1.QueryClient
 		return err
 	}
 	for _, f := range files {
-		a.line("  evidence: assay verify %s", f)
+		a.line("  evidence: %s verify %s", program(), f)
 	}
 	a.line("")
 	return nil
