@@ -20,6 +20,9 @@ const (
 	flushTime = 250 * time.Millisecond
 	// statusTime is how often the host hears of a worker on which nothing changes.
 	statusTime = 10 * time.Second
+	// statusPace is the least time between two statuses, for host and owner alike:
+	// a state that came and went within it was nothing to tell.
+	statusPace = 100 * time.Millisecond
 	// helloTime bounds dialling, and the host's answer to Hello.
 	helloTime = 20 * time.Second
 	// patience is how long the last order is worked on without a host.
@@ -280,8 +283,10 @@ func (o *outbox) next(now time.Time) (*workerv1.Envelope, time.Duration) {
 	}
 	wait := o.toldAt.Add(statusTime).Sub(now)
 	if s := m.wireStatus(now); wait <= 0 || !sameStatus(s, o.told) {
-		o.told, o.toldAt = s, now
-		return &workerv1.Envelope{Message: &workerv1.Envelope_Status{Status: s}}, 0
+		if wait = o.toldAt.Add(statusPace).Sub(now); wait <= 0 {
+			o.told, o.toldAt = s, now
+			return &workerv1.Envelope{Message: &workerv1.Envelope_Status{Status: s}}, 0
+		}
 	}
 	if l := &m.ledger; l.open && m.order.segment != 0 && l.end() > l.sent {
 		due := o.flushed.Add(flushTime).Sub(now)

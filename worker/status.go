@@ -119,6 +119,12 @@ func (m *machine) report(ctx context.Context) {
 		if minute || s.gist() != last.gist() {
 			last = s
 			m.config.Status(s)
+			pace := time.NewTimer(statusPace)
+			select {
+			case <-ctx.Done():
+			case <-pace.C:
+			}
+			pace.Stop()
 		}
 		select {
 		case <-ctx.Done():
