@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package lint
+
+import (
+	"fmt"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+const module = "github.com/assaynet/assay"
+
+// room is a folder of the tree and what the packages below it may import.
+type room struct {
+	// ours lists folders of this module, with all below them; a package may always
+	// import those of its own room.
+	ours []string
+	// bare rooms import nothing beside the standard library and ours.
+	bare bool
+}
+
+// anything is for programs, which put the others together.
+var anything = []string{""}
+
+// rooms by folder; the longest one that holds a package counts.
+var rooms = map[string]room{
+	"poc":              {bare: true},
+	"api":              {},
+	"device":           {ours: []string{"poc"}},
+	"link":             {ours: []string{"poc"}},
+	"worker":           {ours: []string{"poc", "link", "api/worker"}},
+	"host":             {ours: []string{"poc", "link", "api"}},
+	"chain":            {ours: []string{"poc", "api"}},
+	"chain/x":          {ours: []string{"poc", "api", "chain/vrf"}},
+	"chain/vrf":        {},
+	"chain/keyfile":    {bare: true},
+	"verify":           {ours: []string{"host", "poc", "api"}},
+	"adversary":        {ours: []string{"poc", "api"}},
+	"dash":             {ours: []string{"api"}},
+	"localnet":         {ours: anything},
+	"cli":              {ours: anything},
+	"cmd/assay":        {ours: anything},
+	"cmd/assay-worker": {ours: []string{"worker", "device", "link", "poc", "api/worker"}},
+	"test":             {ours: anything},
+}
+
+// linksNoChain are programs that must not contain any of these modules.
+var (
+	linksNoChain = []string{"cmd/assay-worker", "poc/...", "link/...", "worker/..."}
+	chainModules = []string{"github.com/cosmos/", "cosmossdk.io/", "github.com/cometbft/", module + "/chain", module + "/host"}
+)
+
+// imports are a package's folder below the module and what it imports, tests left out.
+type imports map[string][]string
+
+// violations names every import that its room does not allow.
+func violations(all imports) (found []string) {
+	for folder, list := range all {
+		name, r, known := roomOf(folder)
+		if !known {
+			found = append(found, fmt.Sprintf("%s has no room; give it one in test/lint and in ARCHITECTURE.md", folder))
+			continue
+		}
+		for _, path := range list {
+			rest, isOurs := strings.CutPrefix(path, module+"/")
+			switch {
+			case isOurs && within(rest, name):
+			case isOurs && slices.ContainsFunc(r.ours, func(allowed string) bool { return within(rest, allowed) }):
+			case isOurs:
+				found = append(found, fmt.Sprintf("%s imports %s; %s may import %s", folder, rest, name, strings.Join(append([]string{name}, r.ours...), ", ")))
+			case r.bare && strings.Contains(strings.SplitN(path, "/", 2)[0], "."):
+				found = append(found, fmt.Sprintf("%s imports %s; %s has the standard library only", folder, path, name))
+			}
+		}
+	}
+	slices.Sort(found)
+	return found
+}
+
+func roomOf(folder string) (name string, r room, known bool) {
+	for candidate, of := range rooms {
+		if within(folder, candidate) && (!known || len(candidate) > len(name)) {
+			name, r, known = candidate, of, true
+		}
+	}
+	return name, r, known
+}
+
+// within tells whether a folder is another or lies below it; all lie below "".
+func within(folder, outer string) bool {
+	return outer == "" || folder == outer || strings.HasPrefix(folder, outer+"/")
+}
+
+// goList runs go list in the module's root and returns its lines.
+func goList(t *testing.T, args ...string) []string {
+	t.Helper()
+	cmd := exec.Command("go", append([]string{"list"}, args...)...)
+	cmd.Dir = "../.."
+	out, err := cmd.Output()
+	if err != nil {
+		if e, ok := err.(*exec.ExitError); ok {
+			t.Fatalf("go list %v: %s", args, e.Stderr)
+		}
+		t.Fatal(err)
+	}
+	return strings.Split(strings.TrimSpace(string(out)), "\n")
+}
+
+func TestLayers(t *testing.T) {
+	all := make(imports)
+	for _, line := range goList(t, "-f", `{{.ImportPath}} {{join .Imports " "}}`, "./...") {
+		fields := strings.Fields(line)
+		folder, ours := strings.CutPrefix(fields[0], module+"/")
+		if !ours {
+			folder = ""
+		}
+		all[folder] = fields[1:]
+	}
+	if len(all) < 20 {
+		t.Fatalf("go list shows %d packages only", len(all))
+	}
+	delete(all, "") // a package in the root would be documentation
+	for _, v := range violations(all) {
+		t.Error(v)
+	}
+}
+
+func TestLayersFindsPlantedViolations(t *testing.T) {
+	planted := imports{
+		"poc/audit":        {"math/big", "github.com/cosmos/gogoproto/proto"},
+		"poc/proof":        {module + "/link"},
+		"device/cuda":      {module + "/poc/work", module + "/worker"},
+		"worker/cli":       {module + "/host/fleet", module + "/api/worker/v1", module + "/link"},
+		"host":             {module + "/worker", module + "/chain/app"},
+		"chain/x/sprint":   {module + "/chain/x/credit", module + "/chain/app", module + "/device/cpu", module + "/host"},
+		"chain/node":       {module + "/chain/app", module + "/localnet"},
+		"cmd/assay-worker": {module + "/worker/cli", module + "/chain/app"},
+		"hosting":          {"fmt"},
+		"cli":              {module + "/host", module + "/chain/cli", module + "/worker/cli"},
+	}
+	want := []string{
+		"chain/node imports localnet; chain may import chain, poc, api",
+		"chain/x/sprint imports chain/app; chain/x may import chain/x, poc, api, chain/vrf",
+		"chain/x/sprint imports device/cpu; chain/x may import chain/x, poc, api, chain/vrf",
+		"chain/x/sprint imports host; chain/x may import chain/x, poc, api, chain/vrf",
+		"cmd/assay-worker imports chain/app; cmd/assay-worker may import cmd/assay-worker, worker, device, link, poc, api/worker",
+		"device/cuda imports worker; device may import device, poc",
+		"host imports chain/app; host may import host, poc, link, api",
+		"host imports worker; host may import host, poc, link, api",
+		"hosting has no room; give it one in test/lint and in ARCHITECTURE.md",
+		"poc/audit imports github.com/cosmos/gogoproto/proto; poc has the standard library only",
+		"poc/proof imports link; poc may import poc",
+		"worker/cli imports host/fleet; worker may import worker, poc, link, api/worker",
+	}
+	if diff := cmp.Diff(want, violations(planted)); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// chainParts are the packages of a program that belong to the chain.
+func chainParts(deps []string) (found []string) {
+	for _, path := range deps {
+		if slices.ContainsFunc(chainModules, func(m string) bool { return strings.HasPrefix(path, m) }) {
+			found = append(found, path)
+		}
+	}
+	return found
+}
+
+func TestWorkerLinksNoChain(t *testing.T) {
+	for _, program := range linksNoChain {
+		if found := chainParts(goList(t, "-deps", "./"+program)); len(found) > 0 {
+			t.Errorf("%s links the chain: %s", program, strings.Join(found, ", "))
+		}
+	}
+	if len(chainParts(goList(t, "-deps", "./chain/app"))) < 100 {
+		t.Error("the check does not recognise the chain itself")
+	}
+}
