@@ -1,0 +1,221 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package host
+
+import (
+	"context"
+	"crypto/ed25519"
+	"encoding/binary"
+	"encoding/hex"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
+	"github.com/assaynet/assay/host/fleet"
+	"github.com/assaynet/assay/poc/commit"
+	"github.com/assaynet/assay/poc/proof"
+	"github.com/assaynet/assay/poc/seed"
+	"github.com/assaynet/assay/poc/work"
+	"github.com/assaynet/assay/poc/work/transformer"
+)
+
+func config() Config {
+	return Config{Chain: "chain", Participant: "cpc1participant", GRPC: "127.0.0.1:9090", Key: "hot", KeyringBackend: "test",
+		Listen: "127.0.0.1:0", Status: "127.0.0.1:0", Workers: map[string]string{"w1": strings.Repeat("ab", 32)}}
+}
+
+func TestConfigIsReadAsItWasWritten(t *testing.T) {
+	home, want := t.TempDir(), config()
+	want.Advertise = "host.example:4710"
+	if err := want.Save(home); err != nil {
+		t.Fatal(err)
+	}
+	got, err := Load(home)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestBadConfigIsRefusedWithTheReason(t *testing.T) {
+	for name, c := range map[string]struct{ text, want string }{
+		"missing":         {"", "assay init participant"},
+		"unknown key":     {"chian = \"x\"\n", "chian"},
+		"empty":           {"chain = \"c\"\n", "participant is empty"},
+		"foreign address": {full("participant", "cosmos1x"), "cpc1"},
+		"bad node id":     {full("", "") + "\n\"W 1\" = \"" + strings.Repeat("ab", 32) + "\"\n", "W 1"},
+		"bad device key":  {full("", "") + "\nw1 = \"abcd\"\n", "assay-worker id"},
+		"one key twice":   {full("", "") + "\nw1 = \"" + strings.Repeat("ab", 32) + "\"\nw2 = \"" + strings.Repeat("AB", 32) + "\"\n", "same device key"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			home := t.TempDir()
+			if c.text != "" {
+				if err := os.MkdirAll(filepath.Join(home, "config"), 0o700); err != nil {
+					t.Fatal(err)
+				}
+				if err := os.WriteFile(ConfigPath(home), []byte(c.text), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if _, err := Load(home); err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("got %v; want it to say %q", err, c.want)
+			}
+		})
+	}
+}
+
+// full is a configuration with one key replaced and an open [workers] table.
+func full(key, value string) string {
+	fields := map[string]string{"chain": "c", "participant": "cpc1x", "grpc": "a:1", "key": "hot", "keyring_backend": "test", "listen": "a:2", "status": ""}
+	if key != "" {
+		fields[key] = value
+	}
+	var b strings.Builder
+	for k, v := range fields {
+		b.WriteString(k + " = \"" + v + "\"\n")
+	}
+	return b.String() + "[workers]\n"
+}
+
+func TestAVerdictSurvivesTheProcess(t *testing.T) {
+	h := &Host{o: Options{Home: t.TempDir()}}
+	if v, err := h.loadVerdict(3, 1); err != nil || v != nil {
+		t.Fatalf("got %v, %v before any was stored", v, err)
+	}
+	want := &verdict{Epoch: 3, Round: 1, Salt: []byte("salt"), Body: []byte{1, 0, 255}}
+	if err := h.saveVerdict(want); err != nil {
+		t.Fatal(err)
+	}
+	got, err := (&Host{o: h.o}).loadVerdict(3, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+	if err := os.WriteFile(h.verdictPath(3, 1), []byte("{"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := h.loadVerdict(3, 1); err == nil || !strings.Contains(err.Error(), "damaged") {
+		t.Errorf("a damaged file: %v", err)
+	}
+}
+
+func TestVotesFollowTheFaultBound(t *testing.T) {
+	p := sprintv1.Params{FaultRatePpm: 100, FailPInverse: 100_000}
+	for name, c := range map[string]struct {
+		drawn, wrong map[string]uint64
+		want         sprintv1.Vote
+	}{
+		"clean":                            {map[string]uint64{"a": 200}, nil, sprintv1.VotePass},
+		"two of 200 are hardware":          {map[string]uint64{"a": 200}, map[string]uint64{"a": 2}, sprintv1.VotePass},
+		"three of 200 are not":             {map[string]uint64{"a": 200}, map[string]uint64{"a": 3}, sprintv1.VoteFail},
+		"a bad node leaves a good one":     {map[string]uint64{"a": 100, "b": 100}, map[string]uint64{"a": 50}, sprintv1.VotePass},
+		"all nodes bad":                    {map[string]uint64{"a": 100, "b": 100}, map[string]uint64{"a": 50, "b": 9}, sprintv1.VoteFail},
+		"one each is within what is drawn": {map[string]uint64{"a": 100, "b": 100}, map[string]uint64{"a": 1, "b": 1}, sprintv1.VotePass},
+	} {
+		if got := voteOf(p, c.drawn, c.wrong); got != c.want {
+			t.Errorf("%s: %v, want %v", name, got, c.want)
+		}
+	}
+}
+
+// A worker with a faulty device must not make its host accuse anyone: the host repairs its findings.
+func TestAFaultyWorkerIsNotBelieved(t *testing.T) {
+	h := &Host{log: slog.New(slog.DiscardHandler), o: Options{Engine: work.Reference()}}
+	model, err := work.Reference().Transformer(context.Background(), transformer.Nano, seed.Seed{1}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const n = 9
+	units, leaves, outputs := make([]fleet.Unit, n), make([]opened, n), make([]transformer.Output, n)
+	for i := range units {
+		units[i] = fleet.Unit{Epoch: 1, Class: transformer.Nano, Seed1: seed.Seed{1}, NodeSeed: seed.Seed{2}, SegmentSeed: seed.Seed{3}, Nonce: uint64(i)}
+		if err := model.Run(outputs[i:i+1], units[i].NodeSeed, units[i].SegmentSeed, []uint64{units[i].Nonce}); err != nil {
+			t.Fatal(err)
+		}
+		leaves[i] = opened{norm: outputs[i].Norm, digest: outputs[i].Digest}
+	}
+	want := append([]transformer.Output(nil), outputs...)
+	outputs[5].Digest[0] ^= 1 // would accuse an honest leaf
+	outputs[7].Middle[3] ^= 1 // would convict this host; no spot check falls on it
+	if err := h.confirm(context.Background(), transformer.Nano, units, leaves, outputs); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, outputs); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// Evidence that a host cuts out of an opening proves itself offline.
+func TestEvidenceFromAnOpeningHolds(t *testing.T) {
+	_, key, err := ed25519.GenerateKey(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const count, chain, participant = 20, "chain", "cpc1participant"
+	node := seed.Node(chain, participant, "w1", "nano")
+	model, err := work.Reference().Transformer(context.Background(), transformer.Nano, seed.Seed{1}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var log commit.Log
+	var norms []uint64
+	var digests [][32]byte
+	for i := range uint64(count) {
+		var out [1]transformer.Output
+		if err := model.Run(out[:], node, seed.Seed{3}, []uint64{i}); err != nil {
+			t.Fatal(err)
+		}
+		if i == 6 {
+			out[0].Digest[0] ^= 1
+		}
+		norms, digests = append(norms, out[0].Norm), append(digests, out[0].Digest)
+		log.Append(commit.Leaf{Class: 1, Node: "w1", Index: i, Norm: out[0].Norm, Digest: out[0].Digest}.Hash())
+	}
+	nonces := []uint64{2, 6, 11, 19}
+	path, err := commit.Multi(&log, count, nonces)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := sprintv1.LogOpening{Node: "w1", Segment: 1}
+	var samples []sprintv1.LeafRef
+	for _, i := range nonces {
+		samples = append(samples, sprintv1.LeafRef{Participant: participant, Node: "w1", Segment: 1, Nonce: i})
+		o.Leaves = binary.LittleEndian.AppendUint64(o.Leaves, norms[i])
+		o.Leaves = append(o.Leaves, digests[i][:]...)
+	}
+	for _, hash := range path {
+		o.Proof = append(o.Proof, hash[:]...)
+	}
+	root := log.Root()
+	st := commit.Statement{Chain: chain, Epoch: 1, Segment: 1, Participant: participant, Node: "w1", Class: "nano", Root: root, Count: count}
+	for _, ref := range samples {
+		claim := proof.Honest
+		if ref.Nonce == 6 {
+			claim = proof.Forged
+		}
+		f := proof.File{Version: proof.Version, Claim: claim, Chain: chain, Epoch: 1, Class: "nano", Seed1: seed.Seed{1}.String(), SegmentSeed: seed.Seed{3}.String(),
+			Participant: participant, Node: "w1", Segment: 1, Nonce: ref.Nonce, Count: count, Root: hex.EncodeToString(root[:]),
+			HostKey: hex.EncodeToString(key.Public().(ed25519.PublicKey)), Signature: hex.EncodeToString(st.Sign(key))}
+		f, err := withPath(f, ref, samples, sprintv1.Opening{Logs: []sprintv1.LogOpening{o}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := proof.Verify(f, func(c transformer.Class, s seed.Seed) (transformer.Model, error) {
+			return work.Reference().Transformer(context.Background(), c, s, nil)
+		}); err != nil {
+			t.Errorf("leaf %d: %v", ref.Nonce, err)
+		}
+	}
+	if _, err := withPath(proof.File{Class: "nano"}, sprintv1.LeafRef{Node: "w1", Segment: 1, Nonce: 3}, samples, sprintv1.Opening{Logs: []sprintv1.LogOpening{o}}); err == nil {
+		t.Error("evidence on a leaf that was not opened")
+	}
+}

@@ -1,0 +1,298 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package submit
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"net"
+	"strings"
+	"sync"
+	"testing"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/status"
+
+	"github.com/cosmos/cosmos-sdk/codec"
+	codectypes "github.com/cosmos/cosmos-sdk/codec/types"
+	"github.com/cosmos/cosmos-sdk/crypto/hd"
+	"github.com/cosmos/cosmos-sdk/crypto/keyring"
+	sdk "github.com/cosmos/cosmos-sdk/types"
+	sdkerrors "github.com/cosmos/cosmos-sdk/types/errors"
+	txtypes "github.com/cosmos/cosmos-sdk/types/tx"
+	authtypes "github.com/cosmos/cosmos-sdk/x/auth/types"
+	"github.com/cosmos/cosmos-sdk/x/authz"
+
+	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
+)
+
+// node is a scripted node: it checks signatures' sequences like a chain, and can be told to lose, refuse or fail what it gets.
+type node struct {
+	txtypes.UnimplementedServiceServer
+	authtypes.UnimplementedQueryServer
+	encoding Encoding
+
+	mu       sync.Mutex
+	sequence uint64 // of the one account, as the mempool sees it
+	mempool  []string
+	blocks   map[string]*sdk.TxResponse
+	msgs     []sdk.Msg // of every transaction taken, in order
+	timeouts []uint64
+	lose     int // so many transactions vanish after they were taken
+	fail     []sdk.TxResponse
+}
+
+func (n *node) Account(_ context.Context, req *authtypes.QueryAccountRequest) (*authtypes.QueryAccountResponse, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	any, err := codectypes.NewAnyWithValue(&authtypes.BaseAccount{Address: req.Address, AccountNumber: 7, Sequence: n.sequence})
+	return &authtypes.QueryAccountResponse{Account: any}, err
+}
+
+func (n *node) BroadcastTx(_ context.Context, req *txtypes.BroadcastTxRequest) (*txtypes.BroadcastTxResponse, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	decoded, err := n.encoding.TxConfig.TxDecoder()(req.TxBytes)
+	if err != nil {
+		return nil, err
+	}
+	var raw txtypes.TxRaw
+	var auth txtypes.AuthInfo
+	if err := raw.Unmarshal(req.TxBytes); err != nil {
+		return nil, err
+	}
+	if err := auth.Unmarshal(raw.AuthInfoBytes); err != nil {
+		return nil, err
+	}
+	if got := auth.SignerInfos[0].Sequence; got != n.sequence {
+		return &txtypes.BroadcastTxResponse{TxResponse: &sdk.TxResponse{Codespace: sdkerrors.RootCodespace, Code: sdkerrors.ErrWrongSequence.ABCICode(),
+			RawLog: fmt.Sprintf("expected %d, got %d", n.sequence, got)}}, nil
+	}
+	hash := sha256.Sum256(req.TxBytes)
+	name := strings.ToUpper(hex.EncodeToString(hash[:]))
+	n.sequence++
+	if n.lose > 0 {
+		n.lose--
+		n.sequence-- // what never reaches a block does not use up a sequence
+		return &txtypes.BroadcastTxResponse{TxResponse: &sdk.TxResponse{TxHash: name}}, nil
+	}
+	n.mempool = append(n.mempool, name)
+	n.msgs = append(n.msgs, decoded.GetMsgs()...)
+	n.timeouts = append(n.timeouts, decoded.(sdk.TxWithTimeoutHeight).GetTimeoutHeight())
+	return &txtypes.BroadcastTxResponse{TxResponse: &sdk.TxResponse{TxHash: name}}, nil
+}
+
+func (n *node) GetTx(_ context.Context, req *txtypes.GetTxRequest) (*txtypes.GetTxResponse, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if r, ok := n.blocks[req.Hash]; ok {
+		return &txtypes.GetTxResponse{TxResponse: r}, nil
+	}
+	return nil, status.Errorf(codes.NotFound, "tx not found: %s", req.Hash)
+}
+
+// block takes everything from the mempool, with the results that were scripted.
+func (n *node) block() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, hash := range n.mempool {
+		r := sdk.TxResponse{}
+		if len(n.fail) > 0 {
+			r, n.fail = n.fail[0], n.fail[1:]
+		}
+		r.TxHash = hash
+		n.blocks[hash] = &r
+	}
+	n.mempool = nil
+}
+
+func (n *node) taken() int { n.mu.Lock(); defer n.mu.Unlock(); return len(n.msgs) }
+
+const participant = "cpc1participant"
+
+func setup(t *testing.T) (*Queue, *node, *grpc.Server) {
+	t.Helper()
+	encoding, err := NewEncoding()
+	if err != nil {
+		t.Fatal(err)
+	}
+	keys := keyring.NewInMemory(encoding.Codec)
+	if _, _, err := keys.NewMnemonic("hot", keyring.English, sdk.FullFundraiserPath, "", hd.Secp256k1); err != nil {
+		t.Fatal(err)
+	}
+	n := &node{encoding: encoding, blocks: map[string]*sdk.TxResponse{}, sequence: 3}
+	grpcCodec := codec.NewProtoCodec(encoding.Registry).GRPCCodec()
+	server := grpc.NewServer(grpc.ForceServerCodec(grpcCodec))
+	txtypes.RegisterServiceServer(server, n)
+	authtypes.RegisterQueryServer(server, n)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan struct{})
+	go func() { defer close(done); _ = server.Serve(l) }()
+	t.Cleanup(func() { server.Stop(); <-done })
+	conn, err := grpc.NewClient(l.Addr().String(), grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithDefaultCallOptions(grpc.ForceCodec(grpcCodec)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	q, err := New(Config{Conn: conn, Encoding: encoding, Keys: keys, Key: "hot", Participant: participant, Chain: "chain"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return q, n, server
+}
+
+func commitMsg(segment uint32) sdk.Msg {
+	return &sprintv1.MsgCommit{Participant: participant, Epoch: 1, Segment: segment, Node: "w1", Count: 1, Root: make([]byte, 32), Signature: make([]byte, 64)}
+}
+
+func step(t *testing.T, q *Queue, height int64) {
+	t.Helper()
+	if err := q.Step(context.Background(), height); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestAWishIsSentOnceAndWrappedForTheHotKey(t *testing.T) {
+	q, n, _ := setup(t)
+	q.Want("commit", 100, commitMsg(1))
+	q.Want("commit", 100, commitMsg(1))
+	step(t, q, 10)
+	step(t, q, 10)
+	if n.taken() != 1 || q.Done("commit") {
+		t.Fatalf("%d transactions taken, done %v; want 1 and not yet", n.taken(), q.Done("commit"))
+	}
+	if _, ok := n.msgs[0].(*authz.MsgExec); !ok {
+		t.Errorf("sent %T; want it wrapped in a MsgExec", n.msgs[0])
+	}
+	if n.timeouts[0] != 10+timeoutBlocks {
+		t.Errorf("timeout height %d, want %d", n.timeouts[0], 10+timeoutBlocks)
+	}
+	n.block()
+	step(t, q, 11)
+	if !q.Done("commit") {
+		t.Error("included, and not done")
+	}
+	q.Want("commit", 100, commitMsg(1))
+	step(t, q, 12)
+	if n.taken() != 1 {
+		t.Error("a wish that was fulfilled was sent again")
+	}
+}
+
+func TestSeveralWishesShareABlock(t *testing.T) {
+	q, n, _ := setup(t)
+	for s := range uint32(5) {
+		q.Want(fmt.Sprint("commit/", s), 100, commitMsg(s))
+	}
+	step(t, q, 10)
+	if n.taken() != 5 {
+		t.Errorf("%d of 5 taken in one step", n.taken())
+	}
+}
+
+func TestALostTransactionIsSentAnewAfterItsTimeout(t *testing.T) {
+	q, n, _ := setup(t)
+	n.lose = 1
+	q.Want("commit", 100, commitMsg(1))
+	step(t, q, 10)
+	for h := int64(11); h <= 10+timeoutBlocks; h++ {
+		step(t, q, h)
+	}
+	if n.taken() != 0 {
+		t.Fatal("sent again while the first could still be included")
+	}
+	step(t, q, 11+timeoutBlocks)
+	n.block()
+	step(t, q, 12+timeoutBlocks)
+	if !q.Done("commit") {
+		t.Error("a lost transaction was not made up for")
+	}
+}
+
+func TestASequenceUsedBySomebodyElseIsReadAnew(t *testing.T) {
+	q, n, _ := setup(t)
+	q.Want("first", 100, commitMsg(1))
+	step(t, q, 10)
+	n.mu.Lock()
+	n.sequence += 4 // the same key signed elsewhere
+	n.mu.Unlock()
+	q.Want("second", 100, commitMsg(2))
+	step(t, q, 11) // refused
+	step(t, q, 12) // with the sequence read anew
+	n.block()
+	step(t, q, 13)
+	if !q.Done("first") || !q.Done("second") {
+		t.Errorf("first %v, second %v", q.Done("first"), q.Done("second"))
+	}
+}
+
+func TestFailuresInABlock(t *testing.T) {
+	done := sdk.TxResponse{Codespace: codespaceSprint, Code: codeDone, RawLog: "already"}
+	bad := sdk.TxResponse{Codespace: codespaceSprint, Code: 5, RawLog: "invalid"}
+	for name, c := range map[string]struct {
+		results []sdk.TxResponse
+		done    bool
+	}{
+		"already done counts as done": {[]sdk.TxResponse{done}, true},
+		"tried again":                 {[]sdk.TxResponse{bad, bad}, true},
+		"given up after attempts":     {[]sdk.TxResponse{bad, bad, bad, bad, bad}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			q, n, _ := setup(t)
+			n.fail = c.results
+			q.Want("commit", 100, commitMsg(1))
+			for h := int64(10); h < 20; h++ {
+				step(t, q, h)
+				n.block()
+			}
+			if q.Done("commit") != c.done {
+				t.Errorf("done %v, want %v", q.Done("commit"), c.done)
+			}
+			if _, last := q.Status(); !c.done && !strings.Contains(last, "invalid") {
+				t.Errorf("last error %q does not say why", last)
+			}
+		})
+	}
+}
+
+func TestAWindowThatIsOverEndsTheWish(t *testing.T) {
+	q, n, _ := setup(t)
+	q.Want("commit", 12, commitMsg(1))
+	step(t, q, 12)
+	if n.taken() != 0 || q.Done("commit") {
+		t.Errorf("sent %d after its window", n.taken())
+	}
+	if waiting, last := q.Status(); len(waiting) != 0 || !strings.Contains(last, "block 12") {
+		t.Errorf("waiting %v, last error %q", waiting, last)
+	}
+}
+
+func TestANodeThatIsDownKeepsTheWishes(t *testing.T) {
+	q, _, server := setup(t)
+	server.Stop()
+	q.Want("commit", 100, commitMsg(1))
+	if err := q.Step(context.Background(), 10); err == nil {
+		t.Fatal("no error from a node that is down")
+	}
+	if waiting, last := q.Status(); len(waiting) != 1 || last == "" {
+		t.Errorf("waiting %v, last error %q; want the wish and the reason", waiting, last)
+	}
+}
+
+func TestAnUnknownKeyNamesTheNextStep(t *testing.T) {
+	encoding, err := NewEncoding()
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = New(Config{Encoding: encoding, Keys: keyring.NewInMemory(encoding.Codec), Key: "hot"})
+	if err == nil || !strings.Contains(err.Error(), "assay init participant") {
+		t.Errorf("got %v", err)
+	}
+}
