@@ -119,6 +119,11 @@ func (h *host) registration() *registryv1.MsgRegister {
 	return msg
 }
 
+// setNodes replaces its machines by those it has now.
+func (h *host) setNodes() *registryv1.MsgSetNodes {
+	return &registryv1.MsgSetNodes{Address: h.addr, Nodes: h.registration().Nodes}
+}
+
 // tx signs messages: with the hot key if there is one and it may, with the operator's otherwise.
 func (h *host) tx(msgs ...sdk.Msg) []byte {
 	if h.hot != nil {

@@ -71,7 +71,10 @@ type network struct {
 
 	// of the start: machines of those that do not have just gpu-1, and whether hot keys sign
 	nodes   map[string][]string
+	jailed  map[string]uint64
 	hotKeys bool
+	// strangers have an account in genesis and nothing else
+	strangers []string
 
 	// misbehaviour goes into the next block.
 	misbehaviour []abci.Misbehavior
@@ -82,8 +85,6 @@ type network struct {
 	updates []abci.ValidatorUpdate
 	// accounts so far
 	accounts uint64
-	// bytes of transactions by message type since the network began
-	bytes map[string]int
 }
 
 type option func(*network)
@@ -96,6 +97,11 @@ func withUnits(u units) option { return func(n *network) { n.engine = u } }
 // withNodes gives a member these machines.
 func withNodes(name string, nodes ...string) option {
 	return func(n *network) { n.nodes[name] = nodes }
+}
+
+// withJailed starts with a member in jail until an epoch.
+func withJailed(name string, until uint64) option {
+	return func(n *network) { n.jailed[name] = until }
 }
 
 // withHotKeys has every host sign with a second key; it may do so once grant has run.
@@ -114,7 +120,7 @@ func start(t testing.TB, members int, options ...option) *network {
 // startNamed makes a network of named members with weights of their own.
 func startNamed(t testing.TB, names []string, weight func(name string) uint64, options ...option) *network {
 	t.Helper()
-	n := &network{t: t, params: simParams(), engine: &standIn{}, byAddr: map[string]*host{}, nodes: map[string][]string{}, told: map[string]int64{}, bytes: map[string]int{}}
+	n := &network{t: t, params: simParams(), engine: &standIn{}, byAddr: map[string]*host{}, nodes: map[string][]string{}, jailed: map[string]uint64{}, told: map[string]int64{}}
 	for _, o := range options {
 		o(n)
 	}
@@ -130,7 +136,11 @@ func startNamed(t testing.TB, names []string, weight func(name string) uint64, o
 			n.accounts++
 		}
 	}
-	n.initChain(n.genesis(weight), 1)
+	members := slices.Clone(n.hosts)
+	for _, name := range n.strangers {
+		n.addHost(newHost(name, "gpu-1"))
+	}
+	n.initChain(n.genesis(members, weight), 1)
 	return n
 }
 
@@ -155,7 +165,7 @@ func (n *network) addHost(h *host) {
 }
 
 // genesis is a state whose members are registered, equal in power as far as their weights are.
-func (n *network) genesis(weight func(name string) uint64) map[string]json.RawMessage {
+func (n *network) genesis(members []*host, weight func(name string) uint64) map[string]json.RawMessage {
 	n.t.Helper()
 	cdc := n.app.Encoding().Codec
 	state := n.app.DefaultGenesis()
@@ -169,7 +179,6 @@ func (n *network) genesis(weight func(name string) uint64) map[string]json.RawMe
 	}
 	state[authtypes.ModuleName] = cdc.MustMarshalJSON(authtypes.NewGenesisState(authtypes.DefaultParams(), accounts))
 
-	members := slices.Clone(n.hosts)
 	slices.SortFunc(members, func(a, b *host) int { return strings.Compare(a.addr, b.addr) })
 	reg := registryv1.GenesisState{Params: registry.DefaultParams()}
 	cred := creditv1.GenesisState{Params: credit.DefaultParams()}
@@ -180,7 +189,7 @@ func (n *network) genesis(weight func(name string) uint64) map[string]json.RawMe
 	for _, h := range members {
 		msg := h.registration()
 		reg.Participants = append(reg.Participants, registryv1.Participant{Address: h.addr, Moniker: h.name,
-			ConsensusKey: msg.ConsensusKey, VrfKey: msg.VrfKey, HostKey: msg.HostKey, Nodes: msg.Nodes})
+			ConsensusKey: msg.ConsensusKey, VrfKey: msg.VrfKey, HostKey: msg.HostKey, Nodes: msg.Nodes, JailedUntil: n.jailed[h.name]})
 		reg.Possessions = append(reg.Possessions, msg.Possession)
 		if w := weight(h.name); w > 0 {
 			cred.Holdings = append(cred.Holdings, creditv1.Holding{Participant: h.addr, Weight: w, Power: w * credit.TotalPower / total, ConsensusKey: msg.ConsensusKey})
@@ -233,6 +242,37 @@ func blockTime(height int64) time.Time { return time.Unix(1_700_000_000+height, 
 // ctx reads (and, in a scratch copy, writes) the committed state as of the next block.
 func (n *network) ctx() sdk.Context {
 	return n.app.NewUncachedContext(false, cmtproto.Header{ChainID: chainID, Height: n.height, Time: blockTime(n.height)})
+}
+
+// scratch is a copy of the state as the messages of the next block find it; nothing written there is kept.
+func (n *network) scratch() sdk.Context {
+	ctx, _ := n.ctx().WithBlockHeight(n.height + 1).CacheContext()
+	return ctx
+}
+
+// handle gives a message to its handler, without a transaction around it.
+func (n *network) handle(ctx sdk.Context, msg sdk.Msg) error {
+	n.t.Helper()
+	handler := n.app.MsgServiceRouter().Handler(msg)
+	if handler == nil {
+		n.t.Fatalf("no handler for %T", msg)
+	}
+	_, err := handler(ctx, msg)
+	return err
+}
+
+// exported is all of x/sprint's state.
+func (n *network) exported(ctx sdk.Context) []byte {
+	n.t.Helper()
+	g, err := n.app.Sprint.ExportGenesis(ctx)
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	raw, err := g.Marshal()
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	return raw
 }
 
 // proposer of the next block.
@@ -306,36 +346,44 @@ func (n *network) rotate() {
 	n.sets[0], n.sets[1] = n.sets[1], next
 }
 
-// step lets every host act on the committed state and makes the next block. A message of an honest host that the
-// chain refuses fails the test.
+// words are the transactions of hosts for one block, after those in the queue.
+type words struct {
+	txs  [][]byte
+	from []*host
+	msgs [][]sdk.Msg
+}
+
+// step lets every host act on the committed state and makes the next block.
 func (n *network) step() {
 	n.t.Helper()
+	n.deliver(n.listen())
+}
+
+// listen lets every host act on the committed state.
+func (n *network) listen() (w words) {
+	n.t.Helper()
 	now := n.now()
-	txs := n.queue
-	n.queue = nil
-	type sent struct {
-		h    *host
-		msgs []sdk.Msg
-	}
-	var by []sent
-	skip := len(txs)
 	for _, h := range n.hosts {
 		msgs := h.act(now)
 		if len(msgs) == 0 {
 			continue
 		}
-		for _, m := range msgs {
-			n.bytes[sdk.MsgTypeURL(m)] += proto.Size(m)
-		}
-		txs = append(txs, h.tx(msgs...))
-		by = append(by, sent{h, msgs})
+		w.txs, w.from, w.msgs = append(w.txs, h.tx(msgs...)), append(w.from, h), append(w.msgs, msgs)
 	}
-	n.block(txs...)
-	for i, s := range by {
-		if r := n.results[skip+i]; r.Code != 0 && s.h.cheat.refused == nil {
-			n.t.Fatalf("block %d refused %s of %s: %s", n.height, sdk.MsgTypeURL(s.msgs[0]), s.h.name, r.Log)
+	return w
+}
+
+// deliver makes the next block. A message of an honest host that the chain refuses fails the test.
+func (n *network) deliver(w words) {
+	n.t.Helper()
+	queue := n.queue
+	n.queue = nil
+	n.block(append(queue, w.txs...)...)
+	for i, h := range w.from {
+		if r := n.results[len(queue)+i]; r.Code != 0 && h.cheat.refused == nil {
+			n.t.Fatalf("block %d refused %s of %s: %s", n.height, sdk.MsgTypeURL(w.msgs[i][0]), h.name, r.Log)
 		} else if r.Code != 0 {
-			s.h.cheat.refused(s.msgs[0], r.Log)
+			h.cheat.refused(w.msgs[i][0], r.Log)
 		}
 	}
 }

@@ -90,6 +90,9 @@ func ValidateParams(p sprintv1.Params) error {
 			return fmt.Errorf("sprint: %s %d is outside %d..%d: %s", b.name, b.value, b.lo, b.hi, b.consequenceLow)
 		}
 	}
+	if need := uint64(p.Samples) * maxOpenedLeafBytes; uint64(p.OpeningBytesPerBlock) < need {
+		return fmt.Errorf("sprint: opening_bytes_per_block %d is below %d, what samples %d may take: one opening must fit", p.OpeningBytesPerBlock, need, p.Samples)
+	}
 	if t := audit.Threshold(uint64(p.Samples), faultRate(p), failBound(p)); t > namesPerNode {
 		return fmt.Errorf("sprint: with samples %d, fault_rate_ppm %d and fail_p_inverse %d a claim fails only at %d mismatches, but a verdict names %d per node; lower one of them",
 			p.Samples, p.FaultRatePpm, p.FailPInverse, t, namesPerNode)

@@ -1,0 +1,288 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package sim
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"testing"
+
+	abci "github.com/cometbft/cometbft/abci/types"
+
+	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
+	"github.com/assaynet/assay/chain/x/credit"
+	"github.com/assaynet/assay/chain/x/registry"
+	"github.com/assaynet/assay/chain/x/sprint"
+)
+
+func (n *network) members(epoch uint64) map[string]sprintv1.Member {
+	n.t.Helper()
+	res, err := n.query().Members(context.Background(), &sprintv1.QueryMembersRequest{Epoch: epoch})
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	out := map[string]sprintv1.Member{}
+	for _, m := range res.Members {
+		out[n.byAddr[m.Participant].name] = m
+	}
+	return out
+}
+
+// withAccounts adds people that are no participants yet.
+func withAccounts(names ...string) option {
+	return func(n *network) { n.strangers = names }
+}
+
+// register puts registrations into the next block.
+func (n *network) register(hosts ...*host) {
+	n.t.Helper()
+	for _, h := range hosts {
+		n.queue = append(n.queue, h.tx(h.registration()))
+	}
+	n.step()
+	for i := range hosts {
+		if n.results[i].Code != 0 {
+			n.t.Fatalf("registration of %s: %s", hosts[i].name, n.results[i].Log)
+		}
+	}
+}
+
+// A newcomer takes part from the next epoch on, votes only after one that credited it, and gets power then. Several
+// enter the validator set one per block.
+func TestNewcomers(t *testing.T) {
+	n := start(t, 4, withAccounts("n1", "n2", "n3"))
+	n.phase(1, sprintv1.PhaseCompute)
+	fresh := []string{"n1", "n2", "n3"}
+	n.register(n.host("n1"), n.host("n2"), n.host("n3"))
+	if h := n.host("n1"); h.member(1) != nil {
+		t.Error("n1 registered in epoch 1 and is in it")
+	}
+	n.refuses(t, refusal{"in the epoch of its registration", n.host("n1").signCommit(n.now().Epoch, &sprintv1.MsgCommit{Participant: n.host("n1").addr, Epoch: 1, Segment: 1, Node: "gpu-1", Count: 1, Root: bytes.Repeat([]byte{1}, 32)}), sprint.ErrNotMember, "join the next one"})
+	_, out := n.finish(1)
+	credited(t, out, "p1", "p2", "p3", "p4")
+	if len(out) != 4 {
+		t.Errorf("epoch 1 has outcomes of %v", names(out))
+	}
+
+	entered := map[string]int64{}
+	watch := func(e sprintv1.Epoch) bool {
+		for _, u := range n.updates {
+			if name := n.owner(u); strings.HasPrefix(name, "n") && entered[name] == 0 {
+				entered[name] = n.height
+			}
+		}
+		return e.Number == 3
+	}
+	n.until("validation of epoch 2", func(e sprintv1.Epoch) bool { return e.Number == 2 && e.Phase == sprintv1.PhaseValidate })
+	e := n.now().Epoch
+	if e.Eligible != 4 || e.Rounds[0].Members != 4 {
+		t.Errorf("epoch 2 has %d voters and %d members; newcomers have no vote", e.Eligible, e.Rounds[0].Members)
+	}
+	for _, name := range fresh {
+		if d := n.duties(e, 1, n.host(name).addr); len(d) != 0 {
+			t.Errorf("%s judges before anyone has judged it", name)
+		}
+		if h := n.holding(name); h.Power != 0 || h.Weight != 0 {
+			t.Errorf("%s holds weight %d and power %d before its first finalised epoch", name, h.Weight, h.Power)
+		}
+	}
+	if len(entered) != 0 {
+		t.Errorf("validators before their first finalised epoch: %v", entered)
+	}
+	n.until("end of epoch 2", func(e sprintv1.Epoch) bool { watch(e); return e.Phase == sprintv1.PhaseFinalised })
+	finalised := n.height
+	watch(n.now().Epoch)
+	_, out = n.finish(2)
+	credited(t, out, names(out)...)
+	n.until("epoch 3", func(sprintv1.Epoch) bool { watch(n.now().Epoch); return n.height == finalised+4 })
+	blocks := map[int64]string{}
+	for _, name := range fresh {
+		h := n.holding(name)
+		if h.Power == 0 {
+			t.Errorf("%s was credited and has no power", name)
+		}
+		at, ok := entered[name]
+		if !ok || at < finalised || at >= finalised+3 || blocks[at] != "" {
+			t.Errorf("%s entered the validator set at block %d, %q did too; want one per block from %d on", name, at, blocks[at], finalised)
+		}
+		blocks[at] = name
+		if n.told[name] != int64(h.Power) {
+			t.Errorf("CometBFT was told %d of %s, it holds %d", n.told[name], name, h.Power)
+		}
+	}
+	if e, out = n.finish(3); e.Eligible != 7 {
+		t.Errorf("epoch 3 has %d voters; want the newcomers among them", e.Eligible)
+	}
+	credited(t, out, names(out)...)
+}
+
+// A machine that is added counts from the next epoch on.
+func TestANodeAddedNowCountsFromTheNextEpoch(t *testing.T) {
+	n := start(t, 3)
+	n.step()
+	n.step()
+	p1 := n.host("p1")
+	p1.nodes = append(p1.nodes, "gpu-2")
+	n.queue = append(n.queue, p1.tx(p1.setNodes()))
+	_, out := n.finish(1)
+	if o := out["p1"]; o.Count != 2*leavesPerLog {
+		t.Errorf("epoch 1 counts %d leaves of p1; its second machine came later", o.Count)
+	}
+	if _, out = n.finish(2); out["p1"].Count != 4*leavesPerLog || out["p1"].Result != sprintv1.ResultCredited {
+		t.Errorf("epoch 2: %v; want the leaves of two machines", out["p1"])
+	}
+}
+
+// Whoever is away loses weight and vote, not its place: it comes back like a newcomer.
+func TestAbsenceIsWeightZero(t *testing.T) {
+	n := start(t, 4)
+	n.host("p4").cheat.absent = func(epoch uint64) bool { return epoch == 1 }
+	_, out := n.finish(1)
+	if o := out["p4"]; o.Result != sprintv1.ResultAbsent || o.WeightAfter != 0 || n.holding("p4").Weight != 0 {
+		t.Errorf("epoch 1: %v", o)
+	}
+	e, out := n.finish(2)
+	if e.Eligible != 3 || out["p4"].Result != sprintv1.ResultCredited {
+		t.Errorf("epoch 2 has %d voters and p4 is %s", e.Eligible, out["p4"].Result)
+	}
+	if e, _ = n.finish(3); e.Eligible != 4 {
+		t.Errorf("epoch 3 has %d voters", e.Eligible)
+	}
+}
+
+// With too little of the previous weight live the epoch is void: nothing is paid or taken, except from proven liars.
+func TestTooLittleLiveWeightIsVoid(t *testing.T) {
+	n := start(t, 5)
+	gone := map[string]bool{"p3": true, "p4": true, "p5": true}
+	for name := range gone {
+		n.host(name).cheat.absent = func(epoch uint64) bool { return epoch == 1 }
+	}
+	before := told(n)
+	e, out := n.finish(1)
+	if want := "2000 of 5000 of the previous weight is live, at least 50.00 % is needed"; !e.Void || e.VoidReason != want {
+		t.Errorf("void %v: %q; want %q", e.Void, e.VoidReason, want)
+	}
+	for name, o := range out {
+		if o.WeightAfter != 1000 || o.Result != sprintv1.ResultVoid || n.told[name] != before[name] {
+			t.Errorf("%s: %v, power %d was %d", name, o, n.told[name], before[name])
+		}
+	}
+	e, out = n.finish(2)
+	if e.Void {
+		t.Errorf("epoch 2: %s", e.VoidReason)
+	}
+	credited(t, out, names(out)...)
+}
+
+// When nobody is credited there would be no validator: the epoch is void and the set stays.
+func TestNobodyCreditedIsVoid(t *testing.T) {
+	n := start(t, 3)
+	for _, h := range n.hosts {
+		h.cheat.open = func(msg *sprintv1.MsgOpen) *sprintv1.MsgOpen {
+			if msg.Epoch == 1 {
+				return nil
+			}
+			return msg
+		}
+	}
+	e, out := n.finish(1)
+	if !e.Void || e.VoidReason != "nobody was credited" {
+		t.Errorf("void %v: %q", e.Void, e.VoidReason)
+	}
+	for name, o := range out {
+		if o.WeightAfter != 1000 || o.PowerAfter == 0 || o.Result != sprintv1.ResultWithheld {
+			t.Errorf("%s: %v", name, o)
+		}
+	}
+	e, out = n.finish(2)
+	if e.Void || len(n.told) != 3 {
+		t.Errorf("epoch 2: void %v, validators %v", e.Void, n.told)
+	}
+	credited(t, out, "p1", "p2", "p3")
+}
+
+// Random fleets, some away, some cheating: powers keep to cap and move limit, and the set is never empty.
+func TestPowersKeepToTheRails(t *testing.T) {
+	for seed := range uint64(12) {
+		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) { randomFleet(t, rand.New(rand.NewPCG(seed, 5))) })
+	}
+}
+
+func randomFleet(t *testing.T, r *rand.Rand) {
+	weights := map[string]uint64{}
+	var all []string
+	for i := range 2 + r.IntN(6) {
+		name := fmt.Sprintf("p%d", i+1)
+		all = append(all, name)
+		weights[name] = 1 + r.Uint64N(5000)
+	}
+	n := startNamed(t, all, func(name string) uint64 { return weights[name] })
+	for _, h := range n.hosts {
+		count := []int{3, 20, 24, 100, 600}[r.IntN(5)]
+		h.cheat.count = func(string, uint32) int { return count }
+		switch r.IntN(6) {
+		case 0:
+			h.cheat.absent = func(epoch uint64) bool { return epoch == 2 }
+		case 1:
+			h.cheat.leaf = forgeEvery(3)
+		}
+	}
+	n.step() // state is there to be asked from the first block on
+	for epoch := uint64(1); epoch <= 2; epoch++ {
+		before := told(n)
+		n.until("end of the epoch", func(e sprintv1.Epoch) bool {
+			if len(n.told) == 0 || n.sets[1].Size() == 0 {
+				t.Fatalf("no validators at block %d", n.height)
+			}
+			for name := range before { // what was cut for fraud is not part of the move
+				if n.holding(name).Power == 0 && n.participant(name).JailedUntil > epoch {
+					delete(before, name)
+				}
+			}
+			return e.Number == epoch && e.Phase == sprintv1.PhaseFinalised
+		})
+		e, out := n.finish(epoch)
+		if e.Void {
+			continue
+		}
+		credited, holds := 0, map[string]int64{}
+		for name, o := range out {
+			if o.WeightAfter > 0 {
+				credited++
+			}
+			if p := n.holding(name).Power; p > 0 {
+				holds[name] = int64(p)
+			}
+		}
+		rails(t, before, holds, credited)
+	}
+}
+
+// Two signatures of one height: cut in the next block, in jail for good, and not credited for the epoch that runs.
+func TestDoubleSignIsCutAtOnceAndJailedForGood(t *testing.T) {
+	n := start(t, 4)
+	n.phase(1, sprintv1.PhaseWrapUp)
+	p4 := n.host("p4")
+	n.misbehaviour = []abci.Misbehavior{{Type: abci.MisbehaviorType_DUPLICATE_VOTE, Height: n.height - 3, Time: blockTime(n.height - 3),
+		Validator: abci.Validator{Address: registry.ConsensusAddress(p4.consensusKey()), Power: n.told["p4"]}, TotalVotingPower: credit.TotalPower}}
+	n.step()
+	if len(n.updates) != 1 || n.owner(n.updates[0]) != "p4" || n.updates[0].Power != 0 {
+		t.Errorf("the block with the evidence says of validators: %v", n.updates)
+	}
+	if p := n.participant("p4"); p.JailedUntil != credit.Forever || !strings.Contains(p.JailReason, "double sign at height") {
+		t.Errorf("jailed until %d: %q", p.JailedUntil, p.JailReason)
+	}
+	_, out := n.finish(1)
+	credited(t, out, "p1", "p2", "p3")
+	if o := out["p4"]; o.Result != sprintv1.ResultJailed || o.WeightAfter != 0 || !strings.Contains(o.Reason, "double sign") {
+		t.Errorf("p4: %v", o)
+	}
+	for epoch := uint64(2); epoch <= 7; epoch++ {
+		if _, out := n.finish(epoch); out["p4"].Result != sprintv1.ResultJailed || n.told["p4"] != 0 {
+			t.Errorf("epoch %d: %v", epoch, out["p4"])
+		}
+	}
+}

@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package sim
+
+import (
+	"context"
+	"testing"
+
+	sdk "github.com/cosmos/cosmos-sdk/types"
+
+	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
+)
+
+func (n *network) judgements(epoch uint64) []sprintv1.Judgement {
+	n.t.Helper()
+	res, err := n.query().Judgements(context.Background(), &sprintv1.QueryJudgementsRequest{Epoch: epoch})
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	return res.Judgements
+}
+
+// Many named leaves are judged a few per block, and the epoch waits for the last one.
+func TestJudgingIsSpreadOverBlocks(t *testing.T) {
+	const perBlock = 2
+	engine := &standIn{}
+	n := start(t, 5, withUnits(engine), withParams(func(p *sprintv1.Params) { p.JudgeUnitsPerBlock = perBlock }))
+	n.host("p5").cheat.verdict = pushover // names four honest leaves of each of the four others
+	p4 := n.host("p4")
+	p4.cheat.leaf = forgeEvery(4)
+	most, before := 0, 0
+	n.until("dispute window", func(e sprintv1.Epoch) bool {
+		most, before = max(most, engine.asked-before), engine.asked
+		return e.Number == 1 && e.Phase == sprintv1.PhaseDispute
+	})
+	e := n.until("end", func(e sprintv1.Epoch) bool {
+		most, before = max(most, engine.asked-before), engine.asked
+		return e.Phase == sprintv1.PhaseFinalised
+	})
+	judged := n.judgements(1)
+	if most > perBlock {
+		t.Errorf("a block recomputed %d units; the budget is %d", most, perBlock)
+	}
+	if engine.asked != len(judged) {
+		t.Errorf("%d units recomputed for %d judged leaves: one was judged twice", engine.asked, len(judged))
+	}
+	r := e.Rounds[0]
+	if least := int64(len(judged)/perBlock) - 1; r.DisputeUntil-r.RevealUntil < least || least <= int64(e.Params.DisputeBlocks) {
+		t.Errorf("%d leaves at %d per block took a window of %d blocks", len(judged), perBlock, r.DisputeUntil-r.RevealUntil)
+	}
+	for _, j := range judged {
+		if j.Height > r.DisputeUntil {
+			t.Errorf("leaf %v was judged at %d, after the end at %d", j.Leaf, j.Height, r.DisputeUntil)
+		}
+	}
+	_, out := n.finish(1)
+	credited(t, out, "p1", "p2", "p3")
+	if out["p4"].Result != sprintv1.ResultFraud || out["p5"].Result != sprintv1.ResultFalseVerdict {
+		t.Errorf("p4 is %s and p5 is %s", out["p4"].Result, out["p5"].Result)
+	}
+}
+
+// Whoever names a leaf, and however often, it is recomputed once; claims on it cost nothing then.
+func TestALeafIsJudgedOnceWhoeverNamesIt(t *testing.T) {
+	engine := &standIn{}
+	n := start(t, 5, withUnits(engine))
+	p5 := n.host("p5")
+	p5.cheat.leaf = forgeEvery(4)
+	n.phase(1, sprintv1.PhaseDispute)
+	var first sprintv1.LeafRef
+	for _, j := range n.proven(1, p5) {
+		first = j.Leaf
+	}
+	if asked := engine.asked; asked != 4 {
+		t.Errorf("four voters named the same four leaves and %d units were recomputed", asked)
+	}
+	var msgs []sdk.Msg
+	p1 := n.host("p1")
+	for range n.params.DisputesPerEpoch {
+		msgs = append(msgs, &sprintv1.MsgDispute{Participant: p1.addr, Epoch: 1, Leaf: first})
+	}
+	n.queue = append(n.queue, p1.tx(msgs...))
+	_, out := n.finish(1)
+	if engine.asked != 4 {
+		t.Errorf("disputes of a leaf already judged recomputed %d units more", engine.asked-4)
+	}
+	credited(t, out, "p1", "p2", "p3", "p4")
+	if o := out["p5"]; o.Mismatches != 4 || o.Result != sprintv1.ResultFraud {
+		t.Errorf("p5: %v", o)
+	}
+}
+
+// A dispute by anyone convicts where every voter kept silent about a forged leaf, and a refuted one costs the
+// accuser the rest of its disputes and nothing else.
+func TestDisputesByAnyone(t *testing.T) {
+	n := startNamed(t, []string{"p1", "p2", "p3", "p4", "fresh"}, func(name string) uint64 {
+		if name == "fresh" {
+			return 0
+		}
+		return 1000
+	})
+	p4, fresh := n.host("p4"), n.host("fresh")
+	p4.cheat.leaf = forgeEvery(2)
+	for _, name := range []string{"p1", "p2", "p3"} { // a conspiracy of all voters
+		n.host(name).cheat.verdict = func(body *sprintv1.VerdictBody, _ []sprintv1.Duty) {
+			for i := range body.Verdicts {
+				body.Verdicts[i].Vote, body.Verdicts[i].Mismatches = sprintv1.VotePass, nil
+			}
+		}
+	}
+	n.phase(1, sprintv1.PhaseDispute)
+	var msgs []sdk.Msg
+	for _, ref := range n.samples(1, p4.addr) {
+		if ref.Nonce%2 == 1 && len(msgs) < 4 {
+			msgs = append(msgs, &sprintv1.MsgDispute{Participant: fresh.addr, Epoch: 1, Leaf: ref})
+		}
+	}
+	p1 := n.host("p1")
+	honest := &sprintv1.MsgDispute{Participant: p1.addr, Epoch: 1, Leaf: n.samples(1, n.host("p2").addr)[0]}
+	n.queue = append(n.queue, fresh.tx(msgs...), p1.tx(honest))
+	n.step()
+	for _, r := range n.results {
+		if r.Code != 0 {
+			t.Fatalf("dispute: %s", r.Log)
+		}
+	}
+	if m := n.members(1)["p1"]; m.Disputes != n.params.DisputesPerEpoch {
+		t.Errorf("after a refuted dispute p1 has spent %d of %d", m.Disputes, n.params.DisputesPerEpoch)
+	}
+	if m := n.members(1)["fresh"]; m.Disputes != 4 {
+		t.Errorf("fresh was right four times and has spent %d disputes", m.Disputes)
+	}
+	_, out := n.finish(1)
+	if out["p4"].Result != sprintv1.ResultFraud {
+		t.Errorf("p4: %v", out["p4"])
+	}
+	credited(t, out, "p1", "p2", "p3", "fresh")
+}
