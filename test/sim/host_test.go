@@ -174,10 +174,11 @@ func (h *host) act(now sprintv1.QueryCurrentResponse) []sdk.Msg {
 	if e.Number == 0 || h.cheat.absent != nil && h.cheat.absent(e.Number) {
 		return nil
 	}
-	me := h.member(e.Number)
-	if me == nil {
+	m, ok := h.net.members(e.Number)[h.name]
+	if !ok {
 		return nil
 	}
+	me := &m
 	if h.cheat.instead != nil {
 		if msgs, done := h.cheat.instead(now); done {
 			return msgs
@@ -216,14 +217,11 @@ func (h *host) once(what string) bool {
 	return true
 }
 
+// member is this host's place in an epoch, nil if it has none.
 func (h *host) member(epoch uint64) *sprintv1.Member {
-	res, err := h.net.query().Members(context.Background(), &sprintv1.QueryMembersRequest{Epoch: epoch})
-	if err != nil {
-		h.net.t.Fatal(err)
-	}
-	for i := range res.Members {
-		if res.Members[i].Participant == h.addr {
-			return &res.Members[i]
+	for _, m := range h.net.members(epoch) {
+		if m.Participant == h.addr {
+			return &m
 		}
 	}
 	return nil
@@ -456,23 +454,36 @@ func vote(p sprintv1.Params, drawn, wrong map[string]uint64) sprintv1.Vote {
 	return sprintv1.VotePass
 }
 
+// shown is what a participant opened.
+type shown struct {
+	leaves map[sprintv1.LeafRef]transformer.Output
+	drawn  map[string]uint64 // by node
+}
+
 // openedLeaves pairs a participant's drawn leaves with what it opened for them, and counts them by node.
 func (n *network) openedLeaves(epoch uint64, target string) (map[sprintv1.LeafRef]transformer.Output, map[string]uint64) {
 	n.t.Helper()
+	if n.shownIn != epoch {
+		n.shownIn, n.shown = epoch, map[string]shown{}
+	}
+	if s, ok := n.shown[target]; ok {
+		return s.leaves, s.drawn
+	}
 	refs := n.samples(epoch, target)
 	res, err := n.query().Opening(context.Background(), &sprintv1.QueryOpeningRequest{Epoch: epoch, Participant: target})
 	if err != nil {
 		n.t.Fatal(err)
 	}
-	shown, drawn := map[sprintv1.LeafRef]transformer.Output{}, map[string]uint64{}
+	s := shown{map[sprintv1.LeafRef]transformer.Output{}, map[string]uint64{}}
 	i := 0
 	for _, log := range res.Opening.Logs {
 		for b := log.Leaves; len(b) > 0; b, i = b[40:], i+1 {
-			shown[refs[i]] = transformer.Output{Norm: binary.LittleEndian.Uint64(b), Digest: [32]byte(b[8:40])}
-			drawn[refs[i].Node]++
+			s.leaves[refs[i]] = transformer.Output{Norm: binary.LittleEndian.Uint64(b), Digest: [32]byte(b[8:40])}
+			s.drawn[refs[i].Node]++
 		}
 	}
-	return shown, drawn
+	n.shown[target] = s
+	return s.leaves, s.drawn
 }
 
 func (h *host) reveal(e sprintv1.Epoch) []sdk.Msg {

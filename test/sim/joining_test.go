@@ -4,7 +4,6 @@ package sim
 
 import (
 	"bytes"
-	"context"
 	"fmt"
 	"math/rand/v2"
 	"strings"
@@ -17,19 +16,6 @@ import (
 	"github.com/assaynet/assay/chain/x/registry"
 	"github.com/assaynet/assay/chain/x/sprint"
 )
-
-func (n *network) members(epoch uint64) map[string]sprintv1.Member {
-	n.t.Helper()
-	res, err := n.query().Members(context.Background(), &sprintv1.QueryMembersRequest{Epoch: epoch})
-	if err != nil {
-		n.t.Fatal(err)
-	}
-	out := map[string]sprintv1.Member{}
-	for _, m := range res.Members {
-		out[n.byAddr[m.Participant].name] = m
-	}
-	return out
-}
 
 // withAccounts adds people that are no participants yet.
 func withAccounts(names ...string) option {

@@ -85,6 +85,16 @@ type network struct {
 	updates []abci.ValidatorUpdate
 	// accounts so far
 	accounts uint64
+
+	// what was asked before: members as of a height, openings of an epoch
+	membersAt int64
+	membersOf uint64
+	roster    map[string]sprintv1.Member
+	shownIn   uint64
+	shown     map[string]shown
+
+	// unjudged blocks skip ProcessProposal: a benchmark puts more into one than a block may carry
+	unjudged bool
 }
 
 type option func(*network)
@@ -302,12 +312,14 @@ func (n *network) block(txs ...[]byte) {
 		n.t.Fatal(err)
 	}
 	all := append([][]byte{proof}, txs...)
-	judged, err := n.app.ProcessProposal(&abci.RequestProcessProposal{Height: height, Time: blockTime(height), Txs: all, ProposerAddress: address, Misbehavior: n.misbehaviour})
-	if err != nil {
-		n.t.Fatalf("ProcessProposal %d: %v", height, err)
-	}
-	if judged.Status != abci.ResponseProcessProposal_ACCEPT {
-		n.t.Fatalf("block %d was rejected", height)
+	if !n.unjudged {
+		judged, err := n.app.ProcessProposal(&abci.RequestProcessProposal{Height: height, Time: blockTime(height), Txs: all, ProposerAddress: address, Misbehavior: n.misbehaviour})
+		if err != nil {
+			n.t.Fatalf("ProcessProposal %d: %v", height, err)
+		}
+		if judged.Status != abci.ResponseProcessProposal_ACCEPT {
+			n.t.Fatalf("block %d was rejected", height)
+		}
 	}
 	res, err := n.app.FinalizeBlock(&abci.RequestFinalizeBlock{Height: height, Time: blockTime(height), Txs: all, ProposerAddress: address, Misbehavior: n.misbehaviour})
 	if err != nil {
@@ -435,6 +447,23 @@ func (n *network) now() sprintv1.QueryCurrentResponse {
 		n.t.Fatal(err)
 	}
 	return *res
+}
+
+// members of an epoch by name.
+func (n *network) members(epoch uint64) map[string]sprintv1.Member {
+	n.t.Helper()
+	if n.membersAt == n.height && n.membersOf == epoch && n.roster != nil {
+		return n.roster
+	}
+	res, err := n.query().Members(context.Background(), &sprintv1.QueryMembersRequest{Epoch: epoch})
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	n.membersAt, n.membersOf, n.roster = n.height, epoch, map[string]sprintv1.Member{}
+	for _, m := range res.Members {
+		n.roster[n.byAddr[m.Participant].name] = m
+	}
+	return n.roster
 }
 
 // host returns a host by name.
