@@ -361,17 +361,13 @@ func (k *Keeper) collect(ctx context.Context, e *sprintv1.Epoch, h int64) error 
 
 // drawnMembers lists everyone with a duty in a round, rising by address.
 func (k *Keeper) drawnMembers(ctx context.Context, e sprintv1.Epoch, r sprintv1.Round) ([]string, error) {
-	roster, err := k.roster(ctx, e.Number)
+	h, err := k.hall(ctx, e, r)
 	if err != nil {
 		return nil, err
 	}
-	voters := eligible(roster)
-	targets, err := k.targets(ctx, e, r)
-	if err != nil {
-		return nil, err
-	}
+	voters := h.voters
 	drawn := make([]bool, len(voters))
-	for _, t := range targets {
+	for _, t := range h.targets {
 		n, err := k.samples(ctx, e, t)
 		if err != nil {
 			return nil, err

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"sync"
 
 	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
 	"github.com/assaynet/assay/poc/audit"
@@ -53,16 +52,21 @@ func drawLeaves(chain string, epoch uint64, participant string, mix seed.Seed, n
 	return drawn
 }
 
-// sampled draws the leaves of a participant of an epoch whose samples are known.
+// sampled draws the leaves of a participant of an epoch whose samples are known, or remembers them. How many logs
+// others committed is not for the sender of a message to pay; what it costs is bounded by the memory.
 func (k *Keeper) sampled(ctx context.Context, e sprintv1.Epoch, participant string) ([]drawnLog, error) {
 	if e.ChallengeHeight == 0 {
 		return nil, nil
 	}
-	logs, err := k.logsOf(ctx, e.Number, participant)
-	if err != nil {
-		return nil, err
-	}
-	return drawLeaves(chainID(ctx), e.Number, participant, toSeed(e.SampleMix), int(e.Params.Samples), logs), nil
+	key := leavesKey{toSeed(e.SampleMix), participant}
+	return remember(&k.drawn, e.Number, func(m *memory) map[leavesKey][]drawnLog { return m.leaves }, key, func() ([]drawnLog, bool, error) {
+		logs, err := k.logsOf(unmetered(ctx), e.Number, participant)
+		if err != nil {
+			return nil, false, err
+		}
+		drawn := drawLeaves(chainID(ctx), e.Number, participant, key.mix, int(e.Params.Samples), logs)
+		return drawn, len(drawn) > 0, nil // queries may ask for anybody
+	})
 }
 
 // leafRefs lists drawn leaves in order.
@@ -220,47 +224,46 @@ func (c committee) duty(voter string, n int) []uint16 {
 	return all
 }
 
-// committees remembers the drawn committees of one epoch. It only saves time: a committee is a pure function of the
-// key and of the epoch's voters, and these are fixed before the mix that the key contains is known.
-type committees struct {
-	mu    sync.Mutex // messages come one by one, queries beside them
-	epoch uint64
-	known map[committeeKey]committee
-}
-
-type committeeKey struct {
-	seed  seed.Seed
-	drawn int
-}
-
 // committee draws the members for a target, or remembers them.
 func (k *Keeper) committee(ctx context.Context, e sprintv1.Epoch, r sprintv1.Round, voters []sprintv1.Member, target string, n int) committee {
 	s := seed.Committee(chainID(ctx), e.Number, r.Number, target, toSeed(r.Mix))
+	draw := func() (committee, bool, error) {
+		return drawCommittee(s, r, int(e.Params.Replicas), voters, target, n), true, nil
+	}
 	if r.Everyone {
-		return drawCommittee(s, r, int(e.Params.Replicas), voters, target, n)
+		c, _, _ := draw()
+		return c
 	}
-	m, key := &k.drawn, committeeKey{s, n}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.epoch != e.Number {
-		m.epoch, m.known = e.Number, map[committeeKey]committee{}
-	}
-	c, ok := m.known[key]
-	if !ok {
-		c = drawCommittee(s, r, int(e.Params.Replicas), voters, target, n)
-		m.known[key] = c
-	}
+	c, _ := remember(&k.drawn, e.Number, func(m *memory) map[committeeKey]committee { return m.committees }, committeeKey{s, n}, draw)
 	return c
 }
 
 // samples is how many leaves are drawn from a participant.
 func (k *Keeper) samples(ctx context.Context, e sprintv1.Epoch, participant string) (int, error) {
-	logs, err := k.logsOf(ctx, e.Number, participant)
-	var total uint64
-	for _, l := range logs {
-		total += l.Count
+	drawn, err := k.sampled(ctx, e, participant)
+	n := 0
+	for _, d := range drawn {
+		n += len(d.nonces)
 	}
-	return int(min(total, uint64(e.Params.Samples))), err
+	return n, err
+}
+
+// hall is who votes in a round whose mix is known, and on whom.
+type hall struct {
+	voters  []sprintv1.Member
+	targets []string
+}
+
+// hall reads a round's voters and targets, or remembers them: both are fixed before the mix is.
+func (k *Keeper) hall(ctx context.Context, e sprintv1.Epoch, r sprintv1.Round) (hall, error) {
+	return remember(&k.drawn, e.Number, func(m *memory) map[seed.Seed]hall { return m.halls }, toSeed(r.Mix), func() (hall, bool, error) {
+		roster, err := k.roster(unmetered(ctx), e.Number)
+		if err != nil {
+			return hall{}, false, err
+		}
+		targets, err := k.targets(unmetered(ctx), e, r)
+		return hall{eligible(roster), targets}, err == nil, err
+	})
 }
 
 // targets lists who is judged in a round: everyone that opened and, in a later round, was left open by the one before.
@@ -297,35 +300,41 @@ func (k *Keeper) duties(ctx context.Context, e sprintv1.Epoch, r sprintv1.Round,
 	if len(r.Mix) == 0 {
 		return nil, nil
 	}
-	roster, err := k.roster(ctx, e.Number)
-	if err != nil {
-		return nil, err
-	}
-	voters := eligible(roster)
-	targets, err := k.targets(ctx, e, r)
+	h, err := k.hall(ctx, e, r)
 	if err != nil {
 		return nil, err
 	}
 	var out []sprintv1.Duty
-	for _, target := range targets {
-		n, err := k.samples(ctx, e, target)
+	for _, target := range h.targets {
+		d, err := k.duty(ctx, e, r, h.voters, voter, target)
 		if err != nil {
 			return nil, err
 		}
-		positions := k.committee(ctx, e, r, voters, target, n).duty(voter, n)
-		if len(positions) == 0 {
-			continue
+		if len(d.Leaves) > 0 {
+			out = append(out, d)
 		}
-		drawn, err := k.sampled(ctx, e, target)
-		if err != nil {
-			return nil, err
-		}
-		refs := leafRefs(target, drawn)
-		d := sprintv1.Duty{Target: target}
-		for _, j := range positions {
-			d.Leaves = append(d.Leaves, refs[j])
-		}
-		out = append(out, d)
 	}
 	return out, nil
+}
+
+// duty returns what a voter re-runs of one target.
+func (k *Keeper) duty(ctx context.Context, e sprintv1.Epoch, r sprintv1.Round, voters []sprintv1.Member, voter, target string) (sprintv1.Duty, error) {
+	d := sprintv1.Duty{Target: target}
+	n, err := k.samples(ctx, e, target)
+	if err != nil {
+		return d, err
+	}
+	positions := k.committee(ctx, e, r, voters, target, n).duty(voter, n)
+	if len(positions) == 0 {
+		return d, nil
+	}
+	drawn, err := k.sampled(ctx, e, target)
+	if err != nil {
+		return d, err
+	}
+	refs := leafRefs(target, drawn)
+	for _, j := range positions {
+		d.Leaves = append(d.Leaves, refs[j])
+	}
+	return d, nil
 }

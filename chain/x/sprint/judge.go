@@ -8,6 +8,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 
 	"cosmossdk.io/collections"
 	sdk "github.com/cosmos/cosmos-sdk/types"
@@ -217,18 +218,21 @@ func (k *Keeper) revealedMiddle(ctx context.Context, e sprintv1.Epoch, round uin
 	} else if err != nil {
 		return nil, false, err
 	}
-	duties, err := k.duties(ctx, e, e.Rounds[round-1], voter)
-	if err != nil {
-		return nil, false, err
-	}
-	for i, d := range duties {
-		if d.Target != leaf.Participant || i >= len(body.Verdicts) {
+	r := e.Rounds[round-1]
+	for _, v := range body.Verdicts {
+		if v.Target != leaf.Participant {
 			continue
 		}
-		for j, l := range d.Leaves {
-			if m := body.Verdicts[i].Middles; l == leaf && len(m) >= 8*(j+1) {
-				return m[8*j : 8*j+8], true, nil
-			}
+		h, err := k.hall(ctx, e, r)
+		if err != nil {
+			return nil, false, err
+		}
+		d, err := k.duty(ctx, e, r, h.voters, voter, v.Target)
+		if err != nil {
+			return nil, false, err
+		}
+		if j := slices.Index(d.Leaves, leaf); j >= 0 && len(v.Middles) >= 8*(j+1) {
+			return v.Middles[8*j : 8*j+8], true, nil
 		}
 	}
 	return nil, false, nil

@@ -88,7 +88,7 @@ type Keeper struct {
 	claims   collections.Map[uint64, sprintv1.Claim]
 	claimSeq collections.Sequence
 
-	drawn committees // not state
+	drawn memory // not state
 }
 
 // NewKeeper makes the keeper; authority is the account that may change parameters (x/gov).

@@ -41,7 +41,7 @@ const (
 	gasPerOpenedLeaf   = 2_000
 	gasPerProofHash    = 500
 	gasPerVerdictByte  = 20
-	gasPerDrawnTarget  = 20_000
+	gasPerVerdict      = 200_000
 	gasPerClaimedUnit  = 100_000
 	maxVerdictBody     = 512 << 10
 	maxVerdictMismatch = 4096
@@ -224,13 +224,16 @@ func (s msgServer) RevealVerdict(ctx context.Context, msg *sprintv1.MsgRevealVer
 	if len(msg.Salt) != 32 || len(msg.Body) > maxVerdictBody {
 		return nil, ErrInvalid.Wrapf("salt of %d and body of %d bytes; want 32 and at most %d", len(msg.Salt), len(msg.Body), maxVerdictBody)
 	}
-	gas(ctx, uint64(len(msg.Body))*gasPerVerdictByte+gasPerDrawnTarget, "verdict")
+	gas(ctx, uint64(len(msg.Body))*gasPerVerdictByte+gasPerVerdict, "verdict")
 	if h := seed.VerdictCommit(chainID(ctx), e.Number, r.Number, msg.Participant, toSeed(msg.Salt), msg.Body); !bytes.Equal(h[:], record.Hash) {
 		return nil, ErrInvalid.Wrap("the reveal does not match what was committed to")
 	}
 	var body sprintv1.VerdictBody
 	if err := body.Unmarshal(msg.Body); err != nil {
 		return nil, ErrInvalid.Wrapf("verdict: %v", err)
+	}
+	if again, err := body.Marshal(); err != nil || !bytes.Equal(again, msg.Body) {
+		return nil, ErrInvalid.Wrap("verdict: not in canonical form, or it carries more than a verdict")
 	}
 	duties, err := s.duties(ctx, e, r, msg.Participant)
 	if err != nil {
@@ -268,7 +271,9 @@ func (s msgServer) Dispute(ctx context.Context, msg *sprintv1.MsgDispute) (*spri
 	if m.Disputes >= e.Params.DisputesPerEpoch {
 		return nil, ErrDone.Wrapf("%s has raised its %d disputes of this epoch", msg.Participant, m.Disputes)
 	}
-	o, ok, err := s.opened(ctx, e.Number, msg.Leaf.Participant)
+	gas(ctx, gasPerClaimedUnit, "disputed leaf")
+	// how much the accused opened and the voter revealed is theirs to decide, within bounds
+	o, ok, err := s.opened(unmetered(ctx), e.Number, msg.Leaf.Participant)
 	if err != nil {
 		return nil, err
 	}
@@ -283,13 +288,12 @@ func (s msgServer) Dispute(ctx context.Context, msg *sprintv1.MsgDispute) (*spri
 		return nil, ErrInvalid.Wrapf("leaf %s was not drawn", refText(msg.Leaf))
 	}
 	if msg.Voter != "" {
-		if _, ok, err := s.revealedMiddle(ctx, e, msg.Round, msg.Voter, msg.Leaf); err != nil {
+		if _, ok, err := s.revealedMiddle(unmetered(ctx), e, msg.Round, msg.Voter, msg.Leaf); err != nil {
 			return nil, err
 		} else if !ok {
 			return nil, ErrInvalid.Wrapf("%s revealed no middle digest for leaf %s in round %d", msg.Voter, refText(msg.Leaf), msg.Round)
 		}
 	}
-	gas(ctx, gasPerClaimedUnit, "disputed leaf")
 	m.Disputes++
 	if err := s.setMember(ctx, e.Number, m); err != nil {
 		return nil, err
