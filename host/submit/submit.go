@@ -33,6 +33,9 @@ import (
 	"github.com/cosmos/cosmos-sdk/types/tx/signing"
 	authtypes "github.com/cosmos/cosmos-sdk/x/auth/types"
 	"github.com/cosmos/cosmos-sdk/x/authz"
+
+	registryv1 "github.com/assaynet/assay/api/registry/v1"
+	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
 )
 
 const (
@@ -40,8 +43,11 @@ const (
 	timeoutBlocks = 6
 	// attempts is how often a wish that fails in a block is tried.
 	attempts = 5
-	// Gas is charged by what a message makes the chain do; these bound it from above for every protocol message.
+	// Gas is charged by what a message makes the chain do; these bound it from above for every protocol message. A
+	// leaf named in a verdict is judged, a node's key is verified: both cost far more than their bytes.
 	gasBase, gasPerByte = 2_000_000, 80
+	gasPerNamed         = 130_000
+	gasPerNode          = 45_000
 	// codespaceSprint and its code for "already done": what was wanted is there.
 	codespaceSprint, codeDone = "sprint", 4
 )
@@ -310,13 +316,9 @@ func (q *Queue) sign(ctx context.Context, w *wish, timeout int64) ([]byte, error
 		exec := authz.NewMsgExec(grantee, msgs)
 		msgs = []sdk.Msg{&exec}
 	}
-	size := 0
-	for _, m := range msgs {
-		size += sdkSize(m)
-	}
 	factory := clienttx.Factory{}.WithChainID(q.chain).WithTxConfig(q.encoding.TxConfig).WithKeybase(q.keys).
 		WithAccountNumber(q.number).WithSequence(q.sequence).WithSignMode(signing.SignMode_SIGN_MODE_DIRECT).
-		WithGas(gasBase + uint64(size)*gasPerByte).WithTimeoutHeight(uint64(timeout))
+		WithGas(Gas(w.msgs...)).WithTimeoutHeight(uint64(timeout))
 	if q.fees != "" {
 		factory = factory.WithFees(q.fees)
 	}
@@ -332,6 +334,29 @@ func (q *Queue) sign(ctx context.Context, w *wish, timeout int64) ([]byte, error
 		return nil, fmt.Errorf("submit: encoding %s: %w", w.id, err)
 	}
 	return raw, nil
+}
+
+// Gas bounds from above what one transaction with these messages may use.
+func Gas(msgs ...sdk.Msg) uint64 {
+	gas := uint64(gasBase)
+	for _, m := range msgs {
+		gas += uint64(sdkSize(m)) * gasPerByte
+		switch m := m.(type) {
+		case *sprintv1.MsgRevealVerdict:
+			var body sprintv1.VerdictBody
+			if err := body.Unmarshal(m.Body); err != nil {
+				continue // the chain refuses it for that
+			}
+			for _, v := range body.Verdicts {
+				gas += uint64(len(v.Mismatches)) * gasPerNamed
+			}
+		case *registryv1.MsgSetNodes:
+			gas += uint64(len(m.Nodes)) * gasPerNode
+		case *registryv1.MsgRegister:
+			gas += uint64(len(m.Nodes)) * gasPerNode
+		}
+	}
+	return gas
 }
 
 func sdkSize(m sdk.Msg) int {
