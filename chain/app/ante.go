@@ -17,12 +17,13 @@ import (
 
 // newAnteHandler checks a transaction before its messages run: in a mempool, in
 // a proposal and in a decided block. The SDK's own checks stand in the SDK's
-// order; ours are the slot before all of them and the lane once the signatures
-// are known to be good.
-func (app *App) newAnteHandler(l lane) (sdk.AnteHandler, error) {
+// order; ours are the slot and the room before all of them and the lane once the
+// signatures are known to be good.
+func (app *App) newAnteHandler(l lane, p *pool) (sdk.AnteHandler, error) {
 	accounts := app.accounts
 	return sdk.ChainAnteDecorators(
 		slot{},
+		room{p},
 		authante.NewSetUpContextDecorator(),
 		authante.NewExtensionOptionsDecorator(nil),
 		authante.NewValidateBasicDecorator(),
@@ -66,6 +67,18 @@ func carriesProof(msgs []sdk.Msg) bool {
 		}
 	}
 	return false
+}
+
+// room refuses what the pool has no room for. The pool would refuse it as well, but
+// only after the checks have left their mark: the sender's next sequence number
+// would be one too high until the next block.
+type room struct{ pool *pool }
+
+func (r room) AnteHandle(ctx sdk.Context, tx sdk.Tx, simulate bool, next sdk.AnteHandler) (sdk.Context, error) {
+	if ctx.IsCheckTx() && !ctx.IsReCheckTx() && !simulate && r.pool.full() {
+		return ctx, errorsmod.Wrapf(sdkerrors.ErrMempoolIsFull, "%d transactions wait on this node; send it again in a moment", r.pool.size)
+	}
+	return next(ctx, tx, simulate)
 }
 
 // limits holds protocol transactions to their quota, and openings to a size

@@ -7,6 +7,7 @@ import (
 	"context"
 	"crypto/ed25519"
 	"errors"
+	"maps"
 	"path/filepath"
 	"testing"
 	"time"
@@ -57,6 +58,8 @@ type driver struct {
 	denom string
 	// results of the last block.
 	results []*abci.ExecTxResult
+	// beforeCommit, when set, runs between a block and its commit.
+	beforeCommit func(*validator)
 }
 
 // options are what an app is told: its home, and no more.
@@ -91,9 +94,13 @@ func drive(t testing.TB, names ...string) *driver {
 	return d
 }
 
-func open(t testing.TB, dir string) *app.App {
+func open(t testing.TB, dir string, more ...options) *app.App {
 	t.Helper()
-	a, err := app.New(log.NewNopLogger(), dbm.NewMemDB(), nil, options{"home": dir},
+	told := options{"home": dir}
+	for _, m := range more {
+		maps.Copy(told, m)
+	}
+	a, err := app.New(log.NewNopLogger(), dbm.NewMemDB(), nil, told,
 		baseapp.SetChainID(chainID), baseapp.SetMinGasPrices("1000"+app.Denom))
 	if err != nil {
 		t.Fatal(err)
@@ -168,6 +175,9 @@ func (d *driver) decide(txs [][]byte) {
 			first = r
 		} else if !bytes.Equal(r.AppHash, first.AppHash) {
 			d.t.Fatalf("%s disagrees on the state at height %d", v.Moniker, req.Height)
+		}
+		if d.beforeCommit != nil {
+			d.beforeCommit(v)
 		}
 		if _, err := v.Commit(); err != nil {
 			d.t.Fatal(err)

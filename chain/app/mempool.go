@@ -12,7 +12,12 @@ import (
 )
 
 // poolSize is how many transactions wait at most, unless configured otherwise.
-const poolSize = 10_000
+const poolSize = 5_000
+
+// CometPoolSize is how many transactions CometBFT's own list has to have room for. It says that a transaction was
+// taken before it looks for room a second time, and drops it silently when it finds none; so this pool has to be the
+// one that is full first.
+const CometPoolSize = 2 * poolSize
 
 // pool holds the transactions that wait for a block, the most urgent first, and
 // of one sender in the order of their sequence numbers.
@@ -21,34 +26,56 @@ const poolSize = 10_000
 // transactions out of the pool, and an error there would be part of the result.
 type pool struct {
 	*mempool.PriorityNonceMempool[int64]
+	size int
+	// decided are the transactions of the block that was executed and is not committed yet. Executing and committing
+	// never overlap, so that no lock is needed.
+	decided []sdk.Tx
 }
 
-var _ mempool.ExtMempool = pool{}
+var _ mempool.ExtMempool = (*pool)(nil)
 
 // newPool makes a pool for up to size transactions; poolSize when size is not positive.
-func newPool(size int) pool {
+func newPool(size int) *pool {
 	if size <= 0 {
 		size = poolSize
 	}
-	return pool{mempool.NewPriorityMempool(mempool.PriorityNonceMempoolConfig[int64]{
+	return &pool{size: size, PriorityNonceMempool: mempool.NewPriorityMempool(mempool.PriorityNonceMempoolConfig[int64]{
 		TxPriority:      mempool.NewDefaultTxPriority(),
 		SignerExtractor: signers{},
 		MaxTx:           size,
 	})}
 }
 
+// full tells whether there is no room.
+func (p *pool) full() bool { return p.CountTx() >= p.size }
+
 // Remove takes a transaction out. One that never was in the pool, as the beacon
 // proof, which nobody signs, is not found.
-func (p pool) Remove(tx sdk.Tx) error {
+func (p *pool) Remove(tx sdk.Tx) error {
 	if all, err := (signers{}).GetSigners(tx); err != nil || len(all) == 0 {
 		return mempool.ErrTxNotFound
 	}
 	return p.PriorityNonceMempool.Remove(tx)
 }
 
-// RemoveWithReason is Remove; the reason does not matter here.
-func (p pool) RemoveWithReason(_ context.Context, tx sdk.Tx, _ mempool.RemoveReason) error {
-	return p.Remove(tx)
+// RemoveWithReason is Remove, and remembers what a block holds.
+func (p *pool) RemoveWithReason(_ context.Context, tx sdk.Tx, reason mempool.RemoveReason) error {
+	err := p.Remove(tx)
+	if reason.Caller == mempool.CallerRunTxFinalize {
+		p.decided = append(p.decided, tx)
+	}
+	return err
+}
+
+// committed takes the transactions of the block out once more. Until its commit, one of them that gossip brings late
+// is still valid against the state of checks and enters the pool; CometBFT drops it from its own list with the block
+// and never has it checked again. Here it would stay for good and hold back whatever its sender sends later.
+func (p *pool) committed() {
+	for _, tx := range p.decided {
+		_ = p.Remove(tx) // not being there is the rule
+	}
+	clear(p.decided)
+	p.decided = p.decided[:0]
 }
 
 // signers reads who signed a transaction from its messages. The SDK's own way

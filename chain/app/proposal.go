@@ -15,7 +15,7 @@ import (
 )
 
 // While others wait, protocol transactions take at most laneShare of shareUnit
-// of a block's bytes, so that governance and payments go on during openings. What
+// of a block's bytes and of its gas, so that governance and payments go on during openings. What
 // one side leaves free, the other may use.
 const (
 	laneShare = 3
@@ -25,7 +25,7 @@ const (
 // proposals makes and judges blocks.
 type proposals struct {
 	app  *App
-	pool pool
+	pool *pool
 	lane lane
 }
 
@@ -34,9 +34,10 @@ type budget struct {
 	bytes, openings uint64
 	// lane is the part of bytes that protocol transactions may take up.
 	lane uint64
-	// gas is what the block's transactions may ask for together; unlimited without a limit.
-	gas     uint64
-	limited bool
+	// gas is what the block's transactions may ask for together, laneGas the part of
+	// protocol transactions; unlimited without a limit.
+	gas, laneGas uint64
+	limited      bool
 }
 
 func newBudget(ctx sdk.Context, bytes int64, openings uint64) budget {
@@ -44,6 +45,7 @@ func newBudget(ctx sdk.Context, bytes int64, openings uint64) budget {
 	b.lane = b.bytes / shareUnit * laneShare
 	if block := ctx.ConsensusParams().Block; block != nil && block.MaxGas > 0 {
 		b.gas, b.limited = uint64(block.MaxGas), true
+		b.laneGas = b.gas / shareUnit * laneShare
 	}
 	return b
 }
@@ -62,7 +64,9 @@ type candidate struct {
 func (b budget) fits(c candidate) bool {
 	return c.bytes <= b.bytes && c.openings <= b.openings && (!b.limited || c.gas <= b.gas)
 }
-func (b budget) within(c candidate) bool { return !c.protocol || c.bytes <= b.lane }
+func (b budget) within(c candidate) bool {
+	return !c.protocol || c.bytes <= b.lane && (!b.limited || c.gas <= b.laneGas)
+}
 
 func (b *budget) take(c candidate) {
 	b.bytes -= c.bytes
@@ -72,6 +76,7 @@ func (b *budget) take(c candidate) {
 	}
 	if c.protocol {
 		b.lane -= min(b.lane, c.bytes)
+		b.laneGas -= min(b.laneGas, c.gas)
 	}
 }
 

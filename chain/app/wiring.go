@@ -139,16 +139,17 @@ func (app *App) addHandlers(opts servertypes.AppOptions) error {
 	app.MountStores(app.scratch)
 
 	lane := lane{app: app, quota: runtime.NewTransientStoreService(app.scratch)}
-	ante, err := app.newAnteHandler(lane)
+	pool := newPool(cast.ToInt(opts.Get(server.FlagMempoolMaxTxs)))
+	ante, err := app.newAnteHandler(lane, pool)
 	if err != nil {
 		return err
 	}
-	pool := newPool(cast.ToInt(opts.Get(server.FlagMempoolMaxTxs)))
 	proposals := proposals{app: app, pool: pool, lane: lane}
 	app.SetMempool(pool)
 	app.SetAnteHandler(ante)
 	app.SetPrepareProposal(proposals.prepare)
 	app.SetProcessProposal(proposals.process)
+	app.SetPrepareCheckStater(func(sdk.Context) { pool.committed() })
 	app.SetInitChainer(app.initChain)
 	app.SetPreBlocker(app.preBlock)
 	app.SetBeginBlocker(func(ctx sdk.Context) (sdk.BeginBlock, error) { return app.modules.BeginBlock(ctx) })

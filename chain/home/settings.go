@@ -119,6 +119,7 @@ func (s Settings) comet() *cmtcfg.Config {
 	if s.BlockTime > 0 {
 		c.Consensus.TimeoutCommit = s.BlockTime
 	}
+	c.Mempool.Size, c.Mempool.CacheSize = app.CometPoolSize, 2*app.CometPoolSize
 	// A transaction may open a whole block's share of openings.
 	c.Mempool.MaxTxBytes = 2 << 20
 	c.RPC.MaxBodyBytes = 4 << 20
