@@ -5,6 +5,7 @@ package app
 import (
 	"encoding/binary"
 	"math"
+	"math/bits"
 
 	corestore "cosmossdk.io/core/store"
 	errorsmod "cosmossdk.io/errors"
@@ -38,8 +39,11 @@ const (
 	quotaGas = 60_000_000
 )
 
-// protocolPriority is above what any fee can buy.
-const protocolPriority = math.MaxInt64
+// protocolPriority and what follows is above what any fee can buy: there protocol
+// transactions stand by the length of their participant's weight in bits. They cost
+// nothing, and identities are free; without this, whoever registers a few of them
+// could fill every block and keep out those who compute.
+const protocolPriority = math.MaxInt64 - 64
 
 // lane tells protocol transactions from others.
 type lane struct {
@@ -149,12 +153,13 @@ func (l lane) fee(ctx sdk.Context, tx sdk.Tx) (sdk.Coins, int64, error) {
 			return nil, 0, errorsmod.Wrapf(sdkerrors.ErrInsufficientFee, "fees are paid in %s, not in %s", Denom, coin.Denom)
 		}
 	}
-	_, protocol, err := l.participant(ctx, tx)
+	participant, protocol, err := l.participant(ctx, tx)
 	if err != nil {
 		return nil, 0, err
 	}
 	if protocol {
-		return fee, protocolPriority, nil
+		weight, err := l.app.Sprint.Weight(ctx, participant)
+		return fee, protocolPriority + int64(bits.Len64(weight)), err
 	}
 	if ctx.IsCheckTx() {
 		for _, price := range ctx.MinGasPrices() {

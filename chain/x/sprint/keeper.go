@@ -144,6 +144,19 @@ func (k *Keeper) IsMember(ctx context.Context, participant string) (bool, error)
 	return k.members.Has(ctx, collections.Join(n, participant))
 }
 
+// Weight is what a member of the current epoch weighed at its start; 0 for everybody else.
+func (k *Keeper) Weight(ctx context.Context, participant string) (uint64, error) {
+	n, err := k.CurrentEpoch(ctx)
+	if err != nil {
+		return 0, err
+	}
+	m, err := k.members.Get(ctx, collections.Join(n, participant))
+	if errors.Is(err, collections.ErrNotFound) {
+		return 0, nil
+	}
+	return m.Weight, err
+}
+
 // epoch returns the current record; before the first epoch a zero one.
 func (k *Keeper) epoch(ctx context.Context) (sprintv1.Epoch, error) {
 	n, err := k.CurrentEpoch(ctx)
