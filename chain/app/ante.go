@@ -23,7 +23,7 @@ func (app *App) newAnteHandler(l lane, p *pool) (sdk.AnteHandler, error) {
 	accounts := app.accounts
 	return sdk.ChainAnteDecorators(
 		slot{},
-		room{p},
+		room{p, l},
 		authante.NewSetUpContextDecorator(),
 		authante.NewExtensionOptionsDecorator(nil),
 		authante.NewValidateBasicDecorator(),
@@ -72,11 +72,26 @@ func carriesProof(msgs []sdk.Msg) bool {
 // room refuses what the pool has no room for. The pool would refuse it as well, but
 // only after the checks have left their mark: the sender's next sequence number
 // would be one too high until the next block.
-type room struct{ pool *pool }
+type room struct {
+	pool *pool
+	lane lane
+}
 
 func (r room) AnteHandle(ctx sdk.Context, tx sdk.Tx, simulate bool, next sdk.AnteHandler) (sdk.Context, error) {
-	if ctx.IsCheckTx() && !ctx.IsReCheckTx() && !simulate && r.pool.full() {
-		return ctx, errorsmod.Wrapf(sdkerrors.ErrMempoolIsFull, "%d transactions wait on this node; send it again in a moment", r.pool.size)
+	if !ctx.IsCheckTx() || ctx.IsReCheckTx() || simulate || !r.pool.crowded() {
+		return next(ctx, tx, simulate)
+	}
+	// Whoever claims to be somebody else gets past here and no further than its signature.
+	participant, protocol, err := r.lane.participant(ctx, tx)
+	if err != nil {
+		return ctx, err
+	}
+	weight, err := r.lane.app.Sprint.Weight(ctx, participant)
+	if err != nil {
+		return ctx, err
+	}
+	if !r.pool.room(protocol, weight) {
+		return ctx, errorsmod.Wrapf(sdkerrors.ErrMempoolIsFull, "%d transactions wait on this node; send it again in a moment", r.pool.CountTx())
 	}
 	return next(ctx, tx, simulate)
 }

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"testing"
 
+	abci "github.com/cometbft/cometbft/abci/types"
+
 	sdk "github.com/cosmos/cosmos-sdk/types"
 
 	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
@@ -85,5 +87,42 @@ func TestACrowdKeepsNobodyOut(t *testing.T) {
 	}
 	if !d.accepts(d.validators[1], txs) {
 		t.Error("the block is rejected")
+	}
+}
+
+// However much waits, there is room for the duties of those who compute.
+func TestWaitingPaymentsLeaveRoomForDuties(t *testing.T) {
+	d := drive(t, "alice", "bob", "nobody")
+	d.reweigh(map[string]uint64{"alice": 1 << 20, "bob": 1 << 20})
+	alice, bob, nobody := d.validators[0], d.validators[1], d.validators[2]
+	alice.App = open(t, alice.dir, options{"mempool.max-txs": 8})
+	if _, err := initChain(alice.App, d.genesis); err != nil {
+		t.Fatal(err)
+	}
+	d.blocks(1)
+	// tells how many of ten transactions alice's node takes.
+	taken := func(v *validator, from draft, msg sdk.Msg) (n int) {
+		for i := range uint64(10) {
+			r, err := alice.CheckTx(&abci.RequestCheckTx{Tx: d.sign(v, from.then(i), msg), Type: abci.CheckTxType_New})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if r.Code == 0 {
+				n++
+			}
+		}
+		return n
+	}
+	duty := func(v *validator) sdk.Msg {
+		return exec(t, v.Hot, &sprintv1.MsgDispute{Participant: v.Address})
+	}
+	if n := taken(bob, paid, transfer(bob, alice)); n != 6 {
+		t.Errorf("%d payments wait, want 6 of 8", n)
+	}
+	if n := taken(nobody, hot, duty(nobody)); n != 1 {
+		t.Errorf("%d duties without weight wait, want 1", n)
+	}
+	if n := taken(bob, hot, duty(bob)); n != 1 {
+		t.Errorf("%d duties of who computes found room, want the last place", n)
 	}
 }

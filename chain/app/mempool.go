@@ -46,8 +46,22 @@ func newPool(size int) *pool {
 	})}
 }
 
-// full tells whether there is no room.
-func (p *pool) full() bool { return p.CountTx() >= p.size }
+// crowded tells whether only those still find room who have a share of it reserved.
+func (p *pool) crowded() bool { return p.CountTx() >= p.size-p.size/4 }
+
+// room tells whether a transaction finds room. Payments fill the pool up to three quarters, duties of participants
+// without weight up to seven eighths: waiting costs nothing until a block takes a transaction, and if it kept out
+// those who compute, it would cost them the epoch.
+func (p *pool) room(protocol bool, weight uint64) bool {
+	most := p.size
+	switch {
+	case !protocol:
+		most -= p.size / 4
+	case weight == 0:
+		most -= p.size / 8
+	}
+	return p.CountTx() < most
+}
 
 // Remove takes a transaction out. One that never was in the pool, as the beacon
 // proof, which nobody signs, is not found.
