@@ -446,3 +446,34 @@ func TestQueries(t *testing.T) {
 		t.Error("the tests' own keys are not valid")
 	}
 }
+
+// Verifying is paid for before it is done, also when the list is refused in the end: a list of nodes costs no fee, and
+// at 60M gas in a block nobody may have all nodes of the network verify for seconds.
+func TestNodesArePaidForBeforeTheyAreVerified(t *testing.T) {
+	w := newWorld(t)
+	w.register(t, "alice")
+	msg := &registryv1.MsgSetNodes{Address: account("alice")}
+	for i := range 32 {
+		msg.Nodes = append(msg.Nodes, node("alice", fmt.Sprintf("gpu-%d", i)))
+	}
+	for name, damage := range map[string]func(){
+		"last proof is wrong": func() { msg.Nodes[31].Proof = make([]byte, ed25519.SignatureSize) },
+		"last key is no key":  func() { msg.Nodes[31].Key = make([]byte, ed25519.PublicKeySize) },
+	} {
+		damage()
+		meter := storetypes.NewInfiniteGasMeter()
+		if _, err := w.msg.SetNodes(w.ctx.WithGasMeter(meter), msg); err == nil {
+			t.Errorf("%s: accepted", name)
+		}
+		if used := meter.GasConsumed(); used < 32*5_000 {
+			t.Errorf("%s: 32 keys for %d gas", name, used)
+		}
+	}
+	bound := storetypes.NewGasMeter(100_000)
+	defer func() {
+		if recover() == nil {
+			t.Error("32 keys were looked at for 100,000 gas")
+		}
+	}()
+	_, _ = w.msg.SetNodes(w.ctx.WithGasMeter(bound), msg)
+}
