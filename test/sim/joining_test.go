@@ -272,3 +272,38 @@ func TestDoubleSignIsCutAtOnceAndJailedForGood(t *testing.T) {
 		}
 	}
 }
+
+// The last validator keeps its power whatever it did: without a set there is no chain to punish it on. Once somebody
+// else has power it is cut.
+func TestTheLastValidatorIsNeverCut(t *testing.T) {
+	n := start(t, 1)
+	p1 := n.host("p1")
+	n.step()
+	n.misbehaviour = []abci.Misbehavior{{Type: abci.MisbehaviorType_DUPLICATE_VOTE, Height: 1, Time: blockTime(1),
+		Validator: abci.Validator{Address: registry.ConsensusAddress(p1.consensusKey()), Power: n.told["p1"]}, TotalVotingPower: credit.TotalPower}}
+	n.step()
+	if n.holding("p1").Weight != 0 || n.participant("p1").JailedUntil != credit.Forever {
+		t.Errorf("weight %d, jailed until %d", n.holding("p1").Weight, n.participant("p1").JailedUntil)
+	}
+	for epoch := uint64(1); epoch <= 2; epoch++ {
+		if e, _ := n.finish(epoch); !e.Void || n.sets[1].Size() != 1 || n.told["p1"] == 0 {
+			t.Errorf("epoch %d: void %v, validators %v", epoch, e.Void, n.told)
+		}
+	}
+}
+
+// An epoch that is void between two undecided ones does not make the second a first.
+func TestAVoidEpochDoesNotForgive(t *testing.T) {
+	n := start(t, 3)
+	for _, name := range []string{"p2", "p3"} {
+		h := n.host(name)
+		h.cheat.verdict = on("p1", n, []uint64{1, 3}, toAbstain)
+		h.cheat.absent = func(epoch uint64) bool { return epoch == 2 }
+	}
+	want := []sprintv1.Result{sprintv1.ResultUndecided, sprintv1.ResultVoid, sprintv1.ResultUndecidedAgain}
+	for i, w := range want {
+		if _, out := n.finish(uint64(i + 1)); out["p1"].Result != w {
+			t.Errorf("epoch %d: p1 is %s (%s); want %s", i+1, out["p1"].Result, out["p1"].Reason, w)
+		}
+	}
+}

@@ -139,11 +139,11 @@ func (k *Keeper) outcome(ctx context.Context, e sprintv1.Epoch, b *ballot, m spr
 		return o, nil
 	}
 	// nothing proven, yet not passed: at most what it had, and not twice in a row
-	if previous, err := k.outcomes.Get(ctx, memberKeyOf(e.Number-1, m.Participant)); err == nil && previous.Result == sprintv1.ResultUndecided {
+	if again, err := k.undecidedBefore(ctx, e, m.Participant); err != nil {
+		return o, err
+	} else if again {
 		o.Result, o.Reason = sprintv1.ResultUndecidedAgain, "half of the committee did not pass it, for the second time in a row"
 		return o, nil
-	} else if err != nil && !errors.Is(err, collections.ErrNotFound) {
-		return o, err
 	}
 	o.Result = sprintv1.ResultUndecided
 	o.WeightAfter = min(count*class.MiOps(), m.Weight)
@@ -159,6 +159,20 @@ func jailText(p registryv1.Participant) string {
 		until = fmt.Sprintf("until epoch %d", p.JailedUntil)
 	}
 	return fmt.Sprintf("jailed %s: %s", until, p.JailReason)
+}
+
+// undecidedBefore: the last epoch that meant something for a participant left it undecided. Void ones mean nothing.
+func (k *Keeper) undecidedBefore(ctx context.Context, e sprintv1.Epoch, participant string) (bool, error) {
+	for number := e.Number - 1; number > 0; number-- {
+		o, err := k.outcomes.Get(ctx, memberKeyOf(number, participant))
+		if errors.Is(err, collections.ErrNotFound) {
+			return false, nil
+		}
+		if err != nil || o.Result != sprintv1.ResultVoid {
+			return o.Result == sprintv1.ResultUndecided, err
+		}
+	}
+	return false, nil
 }
 
 // keptLogs leaves out node logs beyond the fault bound; their samples leave n and x.
