@@ -19,4 +19,6 @@
 // Where arithmetic is the subject, units are computed by poc/work's reference and remembered for the whole test
 // run. Where voting is the subject, a stand-in engine gives a hash for a unit: the chain takes any engine, and
 // neither votes nor judgements look inside a unit. Everything is deterministic; what is random says its seed.
+//
+// It is one large package on purpose: each test binary that holds the chain takes longer to link than to run.
 package sim
