@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package cpu
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"sync"
+	"sync/atomic"
+
+	"github.com/assaynet/assay/device/cpu/internal/simd"
+	"github.com/assaynet/assay/poc/seed"
+	"github.com/assaynet/assay/poc/work"
+	"github.com/assaynet/assay/poc/work/matmul"
+	"github.com/assaynet/assay/poc/work/transformer"
+)
+
+// fast is the engine in assembly, nil where there is none.
+func fast() work.Engine {
+	if !simd.AVX2() {
+		return nil
+	}
+	return newEngine()
+}
+
+// engine computes with AVX2. Building a model, Matmul and Tiles use every core
+// that GOMAXPROCS allows. A model's Run stays on its caller's goroutine, so
+// that who has many units decides how many cores they get.
+type engine struct {
+	operands   sync.Pool // of *operands
+	workspaces sync.Pool // of *tileSpace
+}
+
+func newEngine() *engine {
+	return &engine{
+		operands:   sync.Pool{New: func() any { return new(operands) }},
+		workspaces: sync.Pool{New: func() any { return new(tileSpace) }},
+	}
+}
+
+func (*engine) Name() string { return "cpu/avx2" }
+
+func (e *engine) Transformer(ctx context.Context, class transformer.Class, seed1 seed.Seed, progress func(done, total uint64)) (transformer.Model, error) {
+	m, err := buildModel(ctx, class, seed1, progress)
+	if err != nil { // a nil *model must not become a Model
+		return nil, err
+	}
+	return m, nil
+}
+
+func (e *engine) Matmul(ctx context.Context, dst [][32]byte, challenge seed.Seed, shape matmul.Shape, units []uint64) error {
+	if len(dst) != len(units) {
+		return fmt.Errorf("%w: %d digests for %d units", work.ErrCall, len(dst), len(units))
+	}
+	if err := shape.Valid(); err != nil {
+		return err
+	}
+	tiles := make([][32]byte, shape.Tiles())
+	for i, unit := range units {
+		if err := e.Tiles(ctx, tiles, challenge, shape, unit); err != nil {
+			return fmt.Errorf("cpu: unit %d of %d: %w", i, len(units), err)
+		}
+		dst[i] = root(tiles)
+	}
+	return nil
+}
+
+func (e *engine) Tiles(ctx context.Context, dst [][32]byte, challenge seed.Seed, shape matmul.Shape, unit uint64) error {
+	if err := shape.Valid(); err != nil {
+		return err
+	}
+	if len(dst) != shape.Tiles() {
+		return fmt.Errorf("%w: %d digests for %d tiles", work.ErrCall, len(dst), shape.Tiles())
+	}
+	o := e.operands.Get().(*operands)
+	defer e.operands.Put(o)
+	rows, cols := blockSides(shape)
+	for row := 0; row < shape.M; row += rows {
+		for col := 0; col < shape.Q; col += cols {
+			b := block{row: row, rows: min(rows, shape.M-row), col: col, cols: min(cols, shape.Q-col)}
+			if err := e.multiplyBlock(ctx, dst, o, challenge, unit, shape, b); err != nil {
+				return fmt.Errorf("cpu: tiles of unit %d: %w", unit, err)
+			}
+		}
+	}
+	return nil
+}
+
+// Tile computes one tile of a unit on the caller's goroutine, like matmul.Tile:
+// what an audit does. Who holds a work.Engine asks it for the method.
+func (e *engine) Tile(challenge seed.Seed, unit uint64, shape matmul.Shape, ti, tj int) ([32]byte, error) {
+	if err := shape.Valid(); err != nil {
+		return [32]byte{}, err
+	}
+	if ti < 0 || ti >= shape.Rows() || tj < 0 || tj >= shape.Columns() {
+		return [32]byte{}, fmt.Errorf("%w: (%d, %d) of %v", matmul.ErrTile, ti, tj, shape)
+	}
+	const side = matmul.TileSide
+	o := e.operands.Get().(*operands)
+	defer e.operands.Put(o)
+	w := e.workspaces.Get().(*tileSpace)
+	defer e.workspaces.Put(w)
+	b := block{row: ti * side, rows: side, col: tj * side, cols: side}
+	o.reset(challenge, unit, shape.K, b)
+	for i := range o.groups {
+		o.expandRows(i)
+	}
+	for i := range o.panels {
+		o.expandColumns(i)
+	}
+	var digest [1][32]byte
+	w.multiply(o, 0, side, 0, side)
+	w.digests(side, side, func(_, _ int) *[32]byte { return &digest[0] })
+	return digest[0], nil
+}
+
+// parallel calls f for 0..n-1 on every core and returns when all calls have. It
+// stops early, with the context's error, when ctx ends.
+func parallel(ctx context.Context, n int, f func(i int)) error {
+	var next atomic.Int64
+	work := func() {
+		for ctx.Err() == nil {
+			i := int(next.Add(1)) - 1
+			if i >= n {
+				return
+			}
+			f(i)
+		}
+	}
+	var running sync.WaitGroup
+	for range min(n, runtime.GOMAXPROCS(0)) - 1 {
+		running.Go(work)
+	}
+	work()
+	running.Wait()
+	return ctx.Err()
+}

@@ -1,0 +1,291 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build amd64
+
+package cpu
+
+import (
+	"encoding/hex"
+	"math"
+	"math/big"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"unsafe"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/assaynet/assay/device/cpu/internal/simd"
+	"github.com/assaynet/assay/poc/prf"
+	"github.com/assaynet/assay/poc/seed"
+	"github.com/assaynet/assay/poc/work/condense"
+	"github.com/assaynet/assay/poc/work/matmul"
+	"github.com/assaynet/assay/poc/work/transformer"
+)
+
+func needAVX2(t testing.TB) {
+	if !simd.AVX2() {
+		t.Skip("this processor has no AVX2")
+	}
+}
+
+// values are int32 of all sizes below 2^bits, among them the extremes.
+func values(r *rand.Rand, n, bits int) []int32 {
+	v := make([]int32, n)
+	for i := range v {
+		b := 1 + r.IntN(bits)
+		v[i] = int32(r.Int64N(1<<(b+1)) - 1<<b)
+		if r.IntN(64) == 0 {
+			v[i] = []int32{1<<bits - 1, -1<<bits + 1, 0, -1, 1}[r.IntN(5)]
+		}
+	}
+	return v
+}
+
+func same[T comparable](t testing.TB, what string, got, want []T) {
+	t.Helper()
+	if !slices.Equal(got, want) { // cmp alone is slow
+		t.Fatalf("%s (-want +got):\n%s", what, cmp.Diff(want, got))
+	}
+}
+
+// The panels that a unit's operands are expanded to hold the prf's bytes, pairs
+// being elements 0 and 2, then 1 and 3 of four.
+func TestOperandsAreThePRF(t *testing.T) {
+	needAVX2(t)
+	challenge, unit := seed.Seed{9}, uint64(1)<<40+3
+	for _, k := range []int{256, 576, 1024 + 320} {
+		b := block{row: 128, rows: 64, col: 1<<15 - 64, cols: 64}
+		var o operands
+		o.reset(challenge, unit, k, b)
+		for i := range o.groups {
+			o.expandRows(i)
+		}
+		for i := range o.panels {
+			o.expandColumns(i)
+		}
+		element := func(panel *int16, wide, lane, i int) int8 {
+			at := (i/4*2+i%2)*wide*2 + lane*2 + i%4/2
+			return int8(unsafe.Slice(panel, depth*wide)[at])
+		}
+		check := func(name byte, number uint64, get func(i int) int8) {
+			key := prf.Key(seed.Matrix(challenge, unit, name))
+			want := make([]byte, k)
+			prf.Fill(want, &key, number, 0)
+			for i, w := range want {
+				if got := get(i); got != int8(w) {
+					t.Fatalf("%c, depth %d: element %d of %d is %d, want %d", name, k, i, number, got, int8(w))
+				}
+			}
+		}
+		for row := range b.rows {
+			check('A', uint64(b.row+row), func(i int) int8 {
+				return element(o.a.at(row/tileRows, i/depth*depth), tileRows, row%tileRows, i%depth)
+			})
+		}
+		for col := range b.cols {
+			check('B', uint64(b.col+col), func(i int) int8 {
+				return element(&o.b[o.bPanel(col/tileCols, i/depth*depth)], tileCols, col%tileCols, i%depth)
+			})
+		}
+	}
+}
+
+// The published streams, each in one lane among others.
+func TestVectorsOfPRF(t *testing.T) {
+	needAVX2(t)
+	type in struct {
+		Key    seed.Seed `json:"key"`
+		Nonce  uint64    `json:"nonce,string"`
+		Offset uint64    `json:"offset,string"`
+		Length int       `json:"length"`
+	}
+	for i, v := range vectors[in, string](t, "prf.json") {
+		var s streams
+		s.setKey((*prf.Key)(&v.In.Key))
+		s.seek(i%8, v.In.Nonce, v.In.Offset/prf.BlockSize)
+		skip := int(v.In.Offset % prf.BlockSize)
+		blocks := (skip+v.In.Length)/prf.BlockSize + 1
+		out := make([]int16, blocks*prf.BlockSize*8)
+		simd.ExpandWide(&out[0], 32, (*[16][8]uint32)(&s), blocks)
+		got := make([]byte, v.In.Length)
+		for j := range got {
+			e := skip + j
+			got[j] = byte(out[(e/4*2+e%2)*16+i%8*2+e%4/2])
+		}
+		if hex.EncodeToString(got) != v.Out {
+			t.Errorf("%s: %x, want %s", v.Name, got, v.Out)
+		}
+	}
+}
+
+func TestVectorsOfCondense(t *testing.T) {
+	needAVX2(t)
+	type in struct {
+		Elements [64]int32 `json:"elements"`
+		Position uint32    `json:"position"`
+	}
+	for _, v := range vectors[in, uint32](t, "condense.json") {
+		var got uint32
+		simd.Condense(&got, &v.In.Elements[0], 1, 0, v.In.Position, 0)
+		if got != v.Out {
+			t.Errorf("%s: %d, want %d", v.Name, got, v.Out)
+		}
+	}
+}
+
+func TestWeightsAreThePRF(t *testing.T) {
+	needAVX2(t)
+	seed1 := seed.Seed{7}
+	m, err := buildModel(t.Context(), transformer.Nano, seed1, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	key := prf.Key(seed.Weights(seed1, "nano"))
+	zeros := 0
+	for l := range m.layers {
+		for id := range m.layers[l] {
+			w := &m.layers[l][id]
+			want := make([]int8, w.n*w.k)
+			transformer.Weights(want, &key, l, id, 0)
+			for i, v := range want {
+				row, col := i/w.k, i%w.k
+				from := col / depth * depth
+				at := (col-from)/4*64 + row%tileCols*4 + col%4
+				got := unsafe.Slice(w.panel(row/tileCols, from), depth*tileCols)[at]
+				if got != v {
+					t.Fatalf("layer %d, matrix %d: weight (%d, %d) is %d, want %d", l, id, row, col, got, v)
+				}
+				if v == 0 {
+					zeros++
+				}
+			}
+		}
+	}
+	if zeros == 0 {
+		t.Error("no weight is 0")
+	}
+}
+
+func TestCondense(t *testing.T) {
+	needAVX2(t)
+	r := random(t)
+	for range 500 {
+		n, gap, pos, step := 1+r.IntN(9), 64+r.IntN(100), r.Uint32(), r.Uint32N(1000)
+		src := make([]int32, n*gap)
+		for i := range src {
+			src[i] = int32(r.Uint32())
+		}
+		got, want := make([]uint32, n), make([]uint32, n)
+		simd.Condense(&got[0], &src[0], n, 4*gap, pos, step)
+		for i := range want {
+			want[i] = condense.Word((*[64]int32)(src[i*gap:]), pos+uint32(i)*step)
+		}
+		same(t, "words", got, want)
+	}
+}
+
+// Each step against the specification's, on panels as multiply gives them.
+func TestTransformerSteps(t *testing.T) {
+	needAVX2(t)
+	r := random(t)
+	m := &model{class: transformer.Nano, exp2: transformer.Exp2()}
+	d, rows := m.class.D, transformer.Tokens
+	panel := func(acc []int32, width, i int) *int32 {
+		p := make([]int32, rows*tileCols)
+		for row := range rows {
+			copy(p[row*tileCols:], acc[row*width+i*tileCols:][:tileCols])
+		}
+		return &p[0]
+	}
+	s, n := newBatchSpace(m.class), rows*d
+	for i := range 2000 {
+		acc := values(r, n, 29)
+		want := make([]int8, n)
+		for _, k := range []int{256, 1024, 8192} {
+			transformer.Requant(want, acc, k)
+			shift := transformer.Shift(k)
+			for j := range d / tileCols {
+				simd.Requant(&s.q[tileCols*j], d, panel(acc, d, j), rows, 1<<(shift-1), int(shift))
+			}
+			same(t, "Requant", s.q[:n], want)
+		}
+
+		h := values(r, n, 1+i%23)
+		if i%50 == 0 {
+			clear(h)
+			h[r.IntN(n)] = int32(i % 3)
+		}
+		sum := append([]int32(nil), h...)
+		transformer.Residual(sum, acc, 1024)
+		copy(s.h, h)
+		shift := transformer.Shift(1024) - transformer.ResidualScale
+		for j := range d / tileCols {
+			simd.Residual(&s.h[tileCols*j], 4*d, panel(acc, d, j), rows, 1<<(shift-1), int(shift), transformer.MaxResidual)
+		}
+		same(t, "Residual", s.h[:n], sum)
+
+		copy(s.h, h)
+		transformer.Norm(want, h)
+		m.norm(s, rows)
+		same(t, "Norm", s.x[:n], want)
+		same(t, "Squares", []uint64{simd.Squares(&h[3*d], d)}, []uint64{transformer.SquaredNorm(h)})
+
+		limit := func(v []int8) []int8 {
+			for j := range v {
+				v[j] = max(v[j], -127)
+			}
+			return v
+		}
+		q, k, v := limit(bytesOf(r, n)), limit(bytesOf(r, n)), limit(bytesOf(r, n))
+		if i%10 == 0 { // attention to one position alone, in full
+			for j := range n {
+				q[j], k[j], v[j] = 127, int8(127-254*(i/10%2)), -127
+			}
+		}
+		copy(s.q, q)
+		copy(s.k, k)
+		copy(s.v, v)
+		transformer.Attend(want, q, k, v)
+		m.attend(s, 0)
+		same(t, "Attend", s.o[:n], want)
+
+		for _, c := range transformer.Classes() {
+			c.Gate(want, q, v)
+			shift := c.GateShift()
+			simd.Gate(&s.g[0], &q[0], &v[0], n, 1<<(shift-1), int(shift))
+			same(t, "Gate", s.g[:n], want)
+		}
+	}
+}
+
+func TestSquareRoot(t *testing.T) {
+	check := func(x uint64) {
+		if got, want := uint64(isqrt(x)), new(big.Int).Sqrt(new(big.Int).SetUint64(x)).Uint64(); got != want {
+			t.Fatalf("isqrt(%d) = %d, want %d", x, got, want)
+		}
+	}
+	for _, r := range []uint64{0, 1, 2, 1 << 16, 1<<26 + 1, 94906267, 1<<31 - 1, 1<<32 - 1} {
+		for _, d := range []int64{-1, 0, 1} {
+			check(r*r + uint64(d))
+		}
+	}
+	check(math.MaxUint64)
+	r := random(t)
+	for range 100_000 {
+		check(r.Uint64() >> r.IntN(64))
+	}
+}
+
+func TestRootIsMatmuls(t *testing.T) {
+	r := random(t)
+	for _, n := range []int{1, 2, 3, 4, 5, 7, 64, 100, 255, 1000} {
+		tiles := make([][32]byte, n)
+		for i := range tiles {
+			for j := range tiles[i] {
+				tiles[i][j] = byte(r.Uint32())
+			}
+		}
+		same(t, "root", [][32]byte{root(tiles)}, [][32]byte{matmul.Root(tiles)})
+	}
+}
