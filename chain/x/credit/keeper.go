@@ -134,7 +134,8 @@ func (k *Keeper) Finalise(ctx context.Context, settlements []Settlement) error {
 		if !ok {
 			i = len(holdings)
 			at[s.Participant] = i
-			holdings = append(holdings, creditv1.Holding{Participant: s.Participant})
+			// before it came it weighed nothing, and that counts when it votes
+			holdings = append(holdings, creditv1.Holding{Participant: s.Participant, History: make([]uint64, params.TallyEpochs)})
 		}
 		holdings[i].Weight = s.Weight
 		holdings[i].ConsensusKey = s.ConsensusKey
@@ -152,6 +153,12 @@ func (k *Keeper) Finalise(ctx context.Context, settlements []Settlement) error {
 		h := &holdings[i]
 		h.Power = byID[h.Participant]
 		remember(h, params.TallyEpochs)
+		if gone(*h) { // as if it had never come; every block reads all holdings
+			if err := k.holdings.Remove(ctx, h.Participant); err != nil {
+				return fmt.Errorf("credit: dropping %s: %w", h.Participant, err)
+			}
+			continue
+		}
 		if err := k.holdings.Set(ctx, h.Participant, *h); err != nil {
 			return fmt.Errorf("credit: storing %s: %w", h.Participant, err)
 		}
@@ -367,6 +374,11 @@ func remember(h *creditv1.Holding, epochs uint64) {
 	if n := uint64(len(h.History)); n > epochs {
 		h.History = h.History[n-epochs:]
 	}
+}
+
+// gone tells whether nothing is left of a holding: no weight, no power, and nothing a vote would count.
+func gone(h creditv1.Holding) bool {
+	return h.Weight == 0 && h.Power == 0 && !slices.ContainsFunc(h.History, func(w uint64) bool { return w > 0 })
 }
 
 // consensusAddressOf is CometBFT's address of an Ed25519 key: the first 20 bytes of its SHA-256.
