@@ -129,7 +129,7 @@ func (k *Keeper) outcome(ctx context.Context, e sprintv1.Epoch, b *ballot, m spr
 	if o.PassWeight > o.CommitteeWeight/2 {
 		o.Result = sprintv1.ResultCredited
 		o.Credited = poccredit.Credited(count, bound)
-		o.WeightAfter = o.Credited * class.MiOps()
+		o.WeightAfter = weightOf(o.Credited, class)
 		o.Reason = "credited"
 		if len(o.Condemned) > 0 {
 			o.Reason = fmt.Sprintf("credited without %d node(s) beyond the fault bound; leaf %s is forged", len(o.Condemned), refText(*o.Forged))
@@ -146,10 +146,22 @@ func (k *Keeper) outcome(ctx context.Context, e sprintv1.Epoch, b *ballot, m spr
 		return o, nil
 	}
 	o.Result = sprintv1.ResultUndecided
-	o.WeightAfter = min(count*class.MiOps(), m.Weight)
+	o.WeightAfter = min(weightOf(count, class), m.Weight)
 	o.Credited = o.WeightAfter / class.MiOps()
 	o.Reason = "half of the committee did not pass it and nothing was proven: the smaller of the claim and the previous weight"
 	return o, nil
+}
+
+// maxWeight is far above what anybody computes in an epoch. It keeps sums of weights within 64 bits even where a
+// committee passes whatever count was claimed: a draw by weights that wrapped around would stop the chain.
+const maxWeight = 1 << 53
+
+// weightOf is what verified units weigh, in units of 2^20 operations.
+func weightOf(units uint64, class transformer.Class) uint64 {
+	if units > maxWeight/class.MiOps() {
+		return maxWeight
+	}
+	return units * class.MiOps()
 }
 
 // jailText says why and until when a participant is jailed.
