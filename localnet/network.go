@@ -120,11 +120,16 @@ func New(o Options) (*Network, error) {
 }
 
 // Start chooses free ports, writes them down and starts every process; it returns when all nodes answer.
-func (n *Network) Start(ctx context.Context) error {
+func (n *Network) Start(ctx context.Context) error { return n.start(ctx, Node, Host, Worker) }
+
+// StartNodes is Start for a chain without anybody who computes: no hosts, no workers.
+func (n *Network) StartNodes(ctx context.Context) error { return n.start(ctx, Node) }
+
+func (n *Network) start(ctx context.Context, roles ...Role) error {
 	if err := n.refresh(); err != nil {
 		return err
 	}
-	for _, role := range []Role{Node, Host, Worker} {
+	for _, role := range roles {
 		for i := range n.Members {
 			if err := n.StartProcess(i, role); err != nil {
 				return err

@@ -42,12 +42,18 @@ func quick() *sprintv1.Params {
 // net is a running network under test.
 type net struct {
 	*localnet.Network
-	t   *testing.T
+	t   testing.TB
 	ctx context.Context
 }
 
-// start runs a network until the test ends; its logs are printed if the test fails.
-func start(t *testing.T, o localnet.Options) *net {
+// start runs a network of every process for at most four minutes.
+func start(t testing.TB, o localnet.Options) *net {
+	t.Helper()
+	return launch(t, o, 4*time.Minute, (*localnet.Network).Start)
+}
+
+// launch runs a network until the test ends, which it has to within the limit; its logs are printed if it fails.
+func launch(t testing.TB, o localnet.Options, limit time.Duration, run func(*localnet.Network, context.Context) error) *net {
 	t.Helper()
 	if o.Home == "" {
 		o.Home = filepath.Join(t.TempDir(), "net")
@@ -61,7 +67,7 @@ func start(t *testing.T, o localnet.Options) *net {
 	if o.BlockTime == 0 {
 		o.BlockTime = 250 * time.Millisecond
 	}
-	ctx, cancel := context.WithTimeoutCause(context.Background(), 4*time.Minute, fmt.Errorf("%s took more than four minutes", t.Name()))
+	ctx, cancel := context.WithTimeoutCause(context.Background(), limit, fmt.Errorf("%s took more than %s", t.Name(), limit))
 	t.Cleanup(cancel)
 	n, err := localnet.New(o)
 	if err != nil {
@@ -76,7 +82,7 @@ func start(t *testing.T, o localnet.Options) *net {
 			}
 		}
 	})
-	if err := n.Start(ctx); err != nil {
+	if err := run(n, ctx); err != nil {
 		t.Fatal(err)
 	}
 	return &net{n, t, ctx}
