@@ -1930,8 +1930,23 @@ TEXT ·Pack(SB), NOSPLIT, $0-32
 	MOVQ pairs+24(FP), BX
 	LEAQ (AX)(CX*2), SI
 	LEAQ (SI)(CX*1), DI
+	DECQ BX
 
 pair:
+	VMOVDQU (DX), Y0
+	VMOVDQU Y0, (AX)
+	VMOVDQU 24(DX), Y0
+	VMOVDQU Y0, (AX)(CX*1)
+	VMOVDQU 48(DX), Y0
+	VMOVDQU Y0, (SI)
+	VMOVDQU 72(DX), Y0
+	VMOVDQU Y0, (DI)
+	ADDQ    $0x60, DX
+	ADDQ    $0x18, AX
+	ADDQ    $0x18, SI
+	ADDQ    $0x18, DI
+	DECQ    BX
+	JNZ     pair
 	VMOVDQU (DX), X0
 	VMOVQ   16(DX), X1
 	VMOVDQU X0, (AX)
@@ -1948,12 +1963,6 @@ pair:
 	VMOVQ   88(DX), X1
 	VMOVDQU X0, (DI)
 	VMOVQ   X1, 16(DI)
-	ADDQ    $0x60, DX
-	ADDQ    $0x18, AX
-	ADDQ    $0x18, SI
-	ADDQ    $0x18, DI
-	DECQ    BX
-	JNZ     pair
 	VZEROUPPER
 	RET
 
@@ -2705,23 +2714,23 @@ DATA mixLowest<>+8(SB)/4, $0x81818181
 DATA mixLowest<>+12(SB)/4, $0x81818181
 GLOBL mixLowest<>(SB), RODATA|NOPTR, $16
 
-// func Hash2(state0 *[8]uint32, state1 *[8]uint32, src0 *byte, src1 *byte, blocks int)
+// func Hash2(dst0 *[32]byte, dst1 *[32]byte, src0 *byte, src1 *byte, blocks int)
 // Requires: SHA, SSE2, SSE4.1, SSSE3
 TEXT ·Hash2(SB), NOSPLIT, $64-40
 	MOVOU   hashSwap<>+0(SB), X1
-	MOVQ    state0+0(FP), AX
+	MOVQ    dst0+0(FP), AX
 	MOVQ    src0+16(FP), CX
-	MOVOU   (AX), X2
-	MOVOU   16(AX), X4
+	MOVOU   hashStart<>+0(SB), X2
+	MOVOU   hashStart<>+16(SB), X4
 	PSHUFD  $0xb1, X2, X2
 	PSHUFD  $0x1b, X4, X4
 	MOVOA   X2, X3
 	PALIGNR $0x08, X4, X3
 	PBLENDW $0xf0, X2, X4
-	MOVQ    state1+8(FP), DX
+	MOVQ    dst1+8(FP), DX
 	MOVQ    src1+24(FP), BX
-	MOVOU   (DX), X2
-	MOVOU   16(DX), X10
+	MOVOU   hashStart<>+0(SB), X2
+	MOVOU   hashStart<>+16(SB), X10
 	PSHUFD  $0xb1, X2, X2
 	PSHUFD  $0x1b, X10, X10
 	MOVOA   X2, X9
@@ -3047,6 +3056,8 @@ block:
 	MOVOA       X2, X5
 	PBLENDW     $0xf0, X4, X5
 	PALIGNR     $0x08, X2, X4
+	PSHUFB      X1, X5
+	PSHUFB      X1, X4
 	MOVOU       X5, (AX)
 	MOVOU       X4, 16(AX)
 	PSHUFD      $0x1b, X9, X2
@@ -3054,6 +3065,8 @@ block:
 	MOVOA       X2, X11
 	PBLENDW     $0xf0, X10, X11
 	PALIGNR     $0x08, X2, X10
+	PSHUFB      X1, X11
+	PSHUFB      X1, X10
 	MOVOU       X11, (DX)
 	MOVOU       X10, 16(DX)
 	RET
@@ -3123,6 +3136,16 @@ DATA hashRounds<>+244(SB)/4, $0xa4506ceb
 DATA hashRounds<>+248(SB)/4, $0xbef9a3f7
 DATA hashRounds<>+252(SB)/4, $0xc67178f2
 GLOBL hashRounds<>(SB), RODATA|NOPTR, $256
+
+DATA hashStart<>+0(SB)/4, $0x6a09e667
+DATA hashStart<>+4(SB)/4, $0xbb67ae85
+DATA hashStart<>+8(SB)/4, $0x3c6ef372
+DATA hashStart<>+12(SB)/4, $0xa54ff53a
+DATA hashStart<>+16(SB)/4, $0x510e527f
+DATA hashStart<>+20(SB)/4, $0x9b05688c
+DATA hashStart<>+24(SB)/4, $0x1f83d9ab
+DATA hashStart<>+28(SB)/4, $0x5be0cd19
+GLOBL hashStart<>(SB), RODATA|NOPTR, $32
 
 DATA hashSwap<>+0(SB)/4, $0x00010203
 DATA hashSwap<>+4(SB)/4, $0x04050607

@@ -44,8 +44,8 @@ func Widen(dst *int16, src *int8, quads int)
 //go:noescape
 func Transpose(dst *int16, pitch int, src *int8, stride int, octets int)
 
-// Pack cuts [pairs][24][2]int16 into four panels of [pairs][6][2]int16, panel bytes
-// apart.
+// Pack cuts [pairs][24][2]int16, two or more pairs, into four panels of
+// [pairs][6][2]int16, panel bytes apart.
 //
 //go:noescape
 func Pack(dst *int16, panel int, src *int16, pairs int)
@@ -99,11 +99,11 @@ func Scores(dst *[4][4]int32, q *int8, k *int8, stride int)
 //go:noescape
 func Mix(dst *int8, v *int8, stride int, weights *int32, rows int, inv uint64, round uint64, bias uint64, shift uint64)
 
-// Hash2 runs SHA-256's compression over blocks of 64 bytes of two messages. It needs
-// the SHA extensions.
+// Hash2 writes the SHA-256 of two messages, padded already to blocks of 64 bytes. It
+// needs the SHA extensions.
 //
 //go:noescape
-func Hash2(state0 *[8]uint32, state1 *[8]uint32, src0 *byte, src1 *byte, blocks int)
+func Hash2(dst0 *[32]byte, dst1 *[32]byte, src0 *byte, src1 *byte, blocks int)
 
 // cpuid runs CPUID.
 func cpuid(leaf uint32, sub uint32) (a uint32, b uint32, c uint32, d uint32)

@@ -34,10 +34,13 @@ func roundConstants() (k []uint32) {
 	return k
 }
 
+// initial is the state before the first block, FIPS 180-4 section 5.3.3.
+var initial = []uint32{0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19}
+
 // lane is one of the two messages in flight: its state in the order that the
 // SHA instructions want (words ABEF and CDGH) and four message words each.
 type lane struct {
-	state, src GPVirtual
+	dst, src   GPVirtual
 	abef, cdgh VecVirtual
 	m          [4]VecVirtual
 	saved0     Mem
@@ -47,24 +50,25 @@ type lane struct {
 // sha256: the SHA instructions of one message wait for each other four cycles
 // at a time; a second message fills the gaps.
 func sha256() {
-	function("Hash2", "func(state0, state1 *[8]uint32, src0, src1 *byte, blocks int)",
-		"Hash2 runs SHA-256's compression over blocks of 64 bytes of two messages. It needs",
-		"the SHA extensions.")
+	function("Hash2", "func(dst0, dst1 *[32]byte, src0, src1 *byte, blocks int)",
+		"Hash2 writes the SHA-256 of two messages, padded already to blocks of 64 bytes. It",
+		"needs the SHA extensions.")
 	k := constant("hashRounds", 64, roundConstants()...)
+	start := constant("hashStart", 8, initial...)
 	swap := XMM()
 	MOVOU(constant("hashSwap", 4, 0x00010203, 0x04050607, 0x08090a0b, 0x0c0d0e0f), swap)
 	lanes := [2]*lane{}
 	t := XMM()
 	for i, suffix := range []string{"0", "1"} {
-		l := &lane{state: arg("state" + suffix), src: arg("src" + suffix), abef: XMM(), cdgh: XMM()}
+		l := &lane{dst: arg("dst" + suffix), src: arg("src" + suffix), abef: XMM(), cdgh: XMM()}
 		for j := range l.m {
 			l.m[j] = XMM()
 		}
 		save := AllocLocal(32)
 		l.saved0, l.saved1 = save, save.Offset(16)
 		lanes[i] = l
-		MOVOU(at(l.state, 0), t)
-		MOVOU(at(l.state, 16), l.cdgh)
+		MOVOU(start, t)
+		MOVOU(start.Offset(16), l.cdgh)
 		PSHUFD(Imm(0xb1), t, t)
 		PSHUFD(Imm(0x1b), l.cdgh, l.cdgh)
 		MOVOA(t, l.abef)
@@ -114,8 +118,10 @@ func sha256() {
 		MOVOA(t, l.m[0])
 		PBLENDW(Imm(0xf0), l.cdgh, l.m[0]) // DCBA
 		PALIGNR(Imm(8), t, l.cdgh)         // HGFE
-		MOVOU(l.m[0], at(l.state, 0))
-		MOVOU(l.cdgh, at(l.state, 16))
+		PSHUFB(swap, l.m[0])
+		PSHUFB(swap, l.cdgh)
+		MOVOU(l.m[0], at(l.dst, 0))
+		MOVOU(l.cdgh, at(l.dst, 16))
 	}
 	RET()
 }

@@ -189,26 +189,34 @@ func transpose() {
 
 func pack() {
 	function("Pack", "func(dst *int16, panel int, src *int16, pairs int)",
-		"Pack cuts [pairs][24][2]int16 into four panels of [pairs][6][2]int16, panel bytes",
-		"apart.")
+		"Pack cuts [pairs][24][2]int16, two or more pairs, into four panels of",
+		"[pairs][6][2]int16, panel bytes apart.")
 	d, panel, s, n := arg("dst"), arg("panel"), arg("src"), arg("pairs")
 	d2, d3 := GP64(), GP64()
 	LEAQ(Mem{Base: d, Index: panel, Scale: 2}, d2)
 	LEAQ(Mem{Base: d2, Index: panel, Scale: 1}, d3)
 	heads := []Mem{{Base: d}, {Base: d, Index: panel, Scale: 1}, {Base: d2}, {Base: d3}}
-	x, y := XMM(), XMM()
+	// Stores of eight rows run into the next entry, which comes after them; the
+	// last entry must not do so.
+	DECQ(n)
+	z := YMM()
 	loop("pair", n, func() {
 		for p, m := range heads {
-			VMOVDQU(at(s, 24*p), x)
-			VMOVQ(at(s, 24*p+16), y)
-			VMOVDQU(x, m)
-			m.Disp = 16
-			VMOVQ(y, m)
+			VMOVDQU(at(s, 24*p), z)
+			VMOVDQU(z, m)
 		}
 		ADDQ(Imm(96), s)
 		for _, r := range []Register{d, d2, d3} {
 			ADDQ(Imm(24), r)
 		}
 	})
+	x, y := XMM(), XMM()
+	for p, m := range heads {
+		VMOVDQU(at(s, 24*p), x)
+		VMOVQ(at(s, 24*p+16), y)
+		VMOVDQU(x, m)
+		m.Disp = 16
+		VMOVQ(y, m)
+	}
 	end()
 }
