@@ -1,0 +1,273 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package cpu
+
+import (
+	"fmt"
+	"runtime"
+	"slices"
+	"syscall"
+	"testing"
+	"time"
+	"unsafe"
+
+	"github.com/assaynet/assay/device/cpu/internal/simd"
+	"github.com/assaynet/assay/poc/commit"
+	"github.com/assaynet/assay/poc/seed"
+	"github.com/assaynet/assay/poc/work/matmul"
+	"github.com/assaynet/assay/poc/work/transformer"
+)
+
+// What the engine makes of one core. Times are the thread's own CPU time, so
+// that a busy machine does not falsify them (its caches still do), and rivals
+// take turns within one run; a figure is a median over the turns. GOPS are
+// 10^9 nominal operations per second, a multiplication and an addition being
+// two. Peak is what the inner pair of instructions can issue without memory.
+
+// threadTime is the CPU time of the calling thread.
+func threadTime() time.Duration {
+	const clockThreadCPUTime = 3
+	var ts syscall.Timespec
+	if _, _, errno := syscall.RawSyscall(syscall.SYS_CLOCK_GETTIME, clockThreadCPUTime, uintptr(unsafe.Pointer(&ts)), 0); errno != 0 {
+		panic(errno)
+	}
+	return time.Duration(ts.Nano())
+}
+
+// oneCore keeps the benchmark and all that the engine starts on one thread.
+func oneCore(b *testing.B) {
+	needAVX2(b)
+	procs := runtime.GOMAXPROCS(1)
+	runtime.LockOSThread()
+	b.Cleanup(func() {
+		runtime.UnlockOSThread()
+		runtime.GOMAXPROCS(procs)
+	})
+}
+
+// rivals are timed in turns.
+type rivals map[string][]time.Duration
+
+func (r rivals) time(name string, f func()) {
+	began := threadTime()
+	f()
+	r[name] = append(r[name], threadTime()-began)
+}
+
+// seconds is the median time of a rival.
+func (r rivals) seconds(name string) float64 {
+	v := slices.Sorted(slices.Values(r[name]))
+	return v[len(v)/2].Seconds()
+}
+
+const peakRounds = 1 << 20
+
+// peak is in operations per second.
+func (r rivals) peak() float64 { return peakRounds * 12 * 16 * 2 / r.seconds("peak") }
+
+func noise(n int, salt uint32) []int8 {
+	v := make([]int8, n)
+	x := salt
+	for i := range v {
+		x = x*1664525 + 1013904223
+		v[i] = int8(x >> 24)
+	}
+	return v
+}
+
+// BenchmarkLoop is a whole unit of matmul/1, piece by piece on one core: share
+// of the peak, and the part of the time that is not the product.
+func BenchmarkLoop(b *testing.B) {
+	for _, n := range []int{1024, 4096} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			oneCore(b)
+			e, shape := newEngine(), matmul.Shape{M: n, K: n, Q: n}
+			whole := block{rows: n, cols: n}
+			var o operands
+			w, digest, r := new(tileSpace), [32]byte{}, rivals{}
+			unit := make([][32]byte, 1)
+			turn := func() {
+				r.time("peak", func() { simd.Peak(peakRounds) })
+				r.time("unit", func() {
+					if err := e.Matmul(b.Context(), unit, seed.Seed{1}, shape, []uint64{2}); err != nil {
+						b.Fatal(err)
+					}
+				})
+				var product, hash time.Duration
+				r.time("expand", func() {
+					o.reset(seed.Seed{1}, 2, n, whole)
+					for i := range o.groups {
+						o.expandRows(i)
+					}
+					for i := range o.panels {
+						o.expandColumns(i)
+					}
+				})
+				for row := 0; row < n; row += strip {
+					for col := 0; col < n; col += itemCols {
+						rows, cols := min(strip, n-row), min(itemCols, n-col)
+						began := threadTime()
+						w.multiply(&o, row, rows, col, cols)
+						between := threadTime()
+						w.digests(rows, cols, func(_, _ int) *[32]byte { return &digest })
+						product, hash = product+between-began, hash+threadTime()-between
+					}
+				}
+				r["product"], r["hash"] = append(r["product"], product), append(r["hash"], hash)
+			}
+			turn() // the first one pays for memory
+			clear(r)
+			for b.Loop() {
+				turn()
+			}
+			ops := float64(shape.Ops())
+			other := r.seconds("expand") + r.seconds("hash")
+			b.ReportMetric(r.peak()/1e9, "peak-GOPS")
+			b.ReportMetric(ops/r.seconds("product")/1e9, "product-GOPS")
+			b.ReportMetric(ops/r.seconds("unit")/1e9, "unit-GOPS")
+			b.ReportMetric(100*ops/r.seconds("unit")/r.peak(), "%peak")
+			b.ReportMetric(100*other/(other+r.seconds("product")), "%not-product")
+		})
+	}
+}
+
+// BenchmarkCores is the same unit by the clock on one core and on two; it says
+// something on an idle machine only.
+func BenchmarkCores(b *testing.B) {
+	needAVX2(b)
+	if runtime.NumCPU() < 2 {
+		b.Skip("one core")
+	}
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(0))
+	for _, n := range []int{1024, 4096} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			e, shape := newEngine(), matmul.Shape{M: n, K: n, Q: n}
+			unit := make([][32]byte, 1)
+			r := rivals{}
+			turn := func() {
+				for procs, name := range []string{"one", "two"} {
+					runtime.GOMAXPROCS(procs + 1)
+					began := time.Now()
+					if err := e.Matmul(b.Context(), unit, seed.Seed{1}, shape, []uint64{2}); err != nil {
+						b.Fatal(err)
+					}
+					r[name] = append(r[name], time.Since(began))
+				}
+			}
+			turn()
+			clear(r)
+			for b.Loop() {
+				turn()
+			}
+			b.ReportMetric(float64(shape.Ops())/r.seconds("two")/1e9, "GOPS-of-two")
+			b.ReportMetric(r.seconds("one")/r.seconds("two"), "x-one")
+		})
+	}
+}
+
+// BenchmarkTransformer is full batches of 48 nonces against the bare product of
+// the same shapes, operands packed and nothing else done.
+func BenchmarkTransformer(b *testing.B) {
+	for _, c := range []transformer.Class{transformer.Nano, transformer.Small, transformer.Base} {
+		b.Run(c.Name, func(b *testing.B) {
+			oneCore(b)
+			m, err := newEngine().Transformer(b.Context(), c, seed.Seed{1}, nil)
+			if err != nil {
+				b.Fatal(err)
+			}
+			shapes := map[*bare]int{} // to how often a layer multiplies so
+			for _, s := range []struct{ n, k, times int }{{c.D, c.D, 4}, {c.FF, c.D, 2}, {c.D, c.FF, 1}} {
+				shapes[newBare(noise(strip*s.k, 1), noise(s.n*s.k, 2), strip, s.n, s.k)] = s.times
+			}
+			out, nonces := make([]transformer.Output, batch), make([]uint64, batch)
+			for i := range nonces {
+				nonces[i] = uint64(i)
+			}
+			r := rivals{}
+			turn := func() {
+				r.time("peak", func() { simd.Peak(peakRounds) })
+				r.time("batch", func() {
+					if err := m.Run(out, seed.Seed{2}, seed.Seed{3}, nonces); err != nil {
+						b.Fatal(err)
+					}
+				})
+				r.time("product", func() {
+					for range c.Layers {
+						for p, times := range shapes {
+							for range times {
+								p.multiply()
+							}
+						}
+					}
+				})
+			}
+			turn()
+			clear(r)
+			for b.Loop() {
+				turn()
+			}
+			ops := float64(c.Ops()) * batch
+			b.ReportMetric(batch/r.seconds("batch"), "nonces/s")
+			b.ReportMetric(ops/r.seconds("batch")/1e9, "GOPS")
+			b.ReportMetric(100*r.seconds("product")/r.seconds("batch"), "%product")
+			b.ReportMetric(100*ops/r.seconds("batch")/r.peak(), "%peak")
+		})
+	}
+}
+
+// BenchmarkLeaves hashes a log: leaves of a usual length and the nodes above.
+func BenchmarkLeaves(b *testing.B) {
+	oneCore(b)
+	leaf := (&commit.Leaf{Class: 1, Node: "node-0"}).Append(nil)
+	const n = 1 << 12
+	leaves := slices.Repeat(leaf, n)
+	level, above := make([][32]byte, n), make([][32]byte, n/2)
+	r := rivals{}
+	for b.Loop() {
+		r.time("log", func() {
+			for range 16 {
+				LeafHashes(level, leaves, len(leaf))
+				children, nodes := level, above
+				for len(children) > 1 {
+					NodeHashes(nodes[:len(children)/2], children)
+					children, nodes = nodes[:len(children)/2], children
+				}
+			}
+		})
+		r.time("one by one", func() {
+			var f commit.Frontier
+			for i := range n {
+				f.Append(commit.LeafHash(leaves[i*len(leaf) : (i+1)*len(leaf)]))
+			}
+		})
+	}
+	b.ReportMetric(16*n/r.seconds("log")/1e6, "Mleaves/s")
+	b.ReportMetric(n/r.seconds("one by one")/1e6, "Mleaves/s-one-by-one")
+}
+
+// BenchmarkTile is an audit of one tile from nothing but the seed, at K = 4096.
+func BenchmarkTile(b *testing.B) {
+	oneCore(b)
+	e, shape := newEngine(), matmul.Shape{M: 4096, K: 4096, Q: 4096}
+	r := rivals{}
+	turn := func() {
+		r.time("fast", func() {
+			if _, err := e.Tile(seed.Seed{1}, 2, shape, 3, 4); err != nil {
+				b.Fatal(err)
+			}
+		})
+		r.time("portable", func() {
+			if _, err := matmul.Tile(seed.Seed{1}, 2, shape, 3, 4); err != nil {
+				b.Fatal(err)
+			}
+		})
+	}
+	turn()
+	clear(r)
+	for b.Loop() {
+		turn()
+	}
+	b.ReportMetric(1e3*r.seconds("fast"), "ms")
+	b.ReportMetric(1e3*r.seconds("portable"), "ms-portable")
+	b.ReportMetric(r.seconds("portable")/r.seconds("fast"), "x")
+}
