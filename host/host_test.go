@@ -7,7 +7,6 @@ import (
 	"crypto/ed25519"
 	"encoding/binary"
 	"encoding/hex"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -16,7 +15,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
-	"github.com/assaynet/assay/host/fleet"
 	"github.com/assaynet/assay/poc/commit"
 	"github.com/assaynet/assay/poc/proof"
 	"github.com/assaynet/assay/poc/seed"
@@ -124,33 +122,6 @@ func TestVotesFollowTheFaultBound(t *testing.T) {
 		if got := voteOf(p, c.drawn, c.wrong); got != c.want {
 			t.Errorf("%s: %v, want %v", name, got, c.want)
 		}
-	}
-}
-
-// A worker with a faulty device must not make its host accuse anyone: the host repairs its findings.
-func TestAFaultyWorkerIsNotBelieved(t *testing.T) {
-	h := &Host{log: slog.New(slog.DiscardHandler), o: Options{Engine: work.Reference()}}
-	model, err := work.Reference().Transformer(context.Background(), transformer.Nano, seed.Seed{1}, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	const n = 9
-	units, leaves, outputs := make([]fleet.Unit, n), make([]opened, n), make([]transformer.Output, n)
-	for i := range units {
-		units[i] = fleet.Unit{Epoch: 1, Class: transformer.Nano, Seed1: seed.Seed{1}, NodeSeed: seed.Seed{2}, SegmentSeed: seed.Seed{3}, Nonce: uint64(i)}
-		if err := model.Run(outputs[i:i+1], units[i].NodeSeed, units[i].SegmentSeed, []uint64{units[i].Nonce}); err != nil {
-			t.Fatal(err)
-		}
-		leaves[i] = opened{norm: outputs[i].Norm, digest: outputs[i].Digest}
-	}
-	want := append([]transformer.Output(nil), outputs...)
-	outputs[5].Digest[0] ^= 1 // would accuse an honest leaf
-	outputs[7].Middle[3] ^= 1 // would convict this host; no spot check falls on it
-	if err := h.confirm(context.Background(), transformer.Nano, units, leaves, outputs); err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(want, outputs); diff != "" {
-		t.Error(diff)
 	}
 }
 

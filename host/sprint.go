@@ -116,7 +116,7 @@ func (h *Host) prepare(ctx context.Context, now sprintv1.QueryCurrentResponse, c
 	case connected == 0:
 		h.say(now, "waiting for workers", "no worker is connected; start one with: assay-worker start --host "+h.fleet.URL())
 		return nil
-	case ready < connected:
+	case ready < connected && (ready == 0 || now.Height < e.PrepareUntil-marginBlocks): // one slow worker does not cost the epoch
 		h.say(now, "preparing", fmt.Sprintf("%d of %d workers have built the model", ready, connected))
 		return nil
 	}

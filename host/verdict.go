@@ -27,8 +27,13 @@ const (
 	namesPerNode = 4
 	// spotChecks is how many of a member's own re-runs are held against the engine in the host.
 	spotChecks = 4
-	// marginBlocks before its deadline a member that has not finished abstains.
+	// verdictGas and verdictBytes keep a verdict within what the chain takes of one participant in a block (60M gas,
+	// 512 KiB), with room for what carries it.
+	verdictGas, verdictBytes = 55_000_000, 500 << 10
+	// marginBlocks before its deadline a member abstains on what it has not finished.
 	marginBlocks = 2
+	// rerunsAhead is how many participants' leaves are with the workers at a time.
+	rerunsAhead = 4
 )
 
 // checks is what this host found when it re-ran leaves in the running round.
@@ -67,6 +72,7 @@ type opened struct {
 // duty is one participant to judge.
 type duty struct {
 	target string
+	weight uint64 // of the target at the epoch's start
 	leaves []opened
 	// drawn leaves of each node, all members' shares together
 	perNode map[string]uint64
@@ -114,30 +120,35 @@ func (h *Host) validate(ctx context.Context, g *errgroup.Group, now sprintv1.Que
 	}
 	select {
 	case res := <-c.done:
-		if res.err != nil {
-			h.log.Error("re-running the drawn leaves failed; abstaining", "epoch", e.Number, "err", res.err)
-			return h.abstain(ctx, now, r)
-		}
-		c.found = res.found
-		if t := h.o.Tamper; t != nil && t.Verdict != nil {
-			leaves := map[string][]sprintv1.LeafRef{}
-			for _, d := range res.duties {
-				for _, l := range d.leaves {
-					leaves[d.target] = append(leaves[d.target], l.ref)
-				}
-			}
-			t.Verdict(res.body, leaves)
-		}
-		return h.decide(now, r, res.body)
+		return h.conclude(ctx, now, r, res)
 	default:
 	}
 	if now.Height >= r.ValidateUntil-marginBlocks {
+		h.log.Error("the re-runs are not done in time; abstaining on what is left", "epoch", e.Number)
 		c.cancel()
-		h.log.Error("the re-runs are not done in time; abstaining", "epoch", e.Number)
-		return h.abstain(ctx, now, r)
+		return h.conclude(ctx, now, r, <-c.done)
 	}
 	h.say(now, "validating", "workers re-run the drawn leaves of the other participants")
 	return nil
+}
+
+// conclude makes a verdict of what the re-runs found.
+func (h *Host) conclude(ctx context.Context, now sprintv1.QueryCurrentResponse, r sprintv1.Round, res result) error {
+	if res.err != nil {
+		h.log.Error("re-running the drawn leaves failed; abstaining", "epoch", now.Epoch.Number, "err", res.err)
+		return h.abstain(ctx, now, r)
+	}
+	h.checks.found = res.found
+	if t := h.o.Tamper; t != nil && t.Verdict != nil {
+		leaves := map[string][]sprintv1.LeafRef{}
+		for _, d := range res.duties {
+			for _, l := range d.leaves {
+				leaves[d.target] = append(leaves[d.target], l.ref)
+			}
+		}
+		t.Verdict(res.body, leaves)
+	}
+	return h.decide(now, r, res.body)
 }
 
 // duties fetches what this member judges, with the leaves as they were opened.
@@ -146,13 +157,21 @@ func (h *Host) duties(ctx context.Context, e sprintv1.Epoch, r sprintv1.Round) (
 	if err != nil {
 		return nil, fmt.Errorf("asking for this member's duties: %w", err)
 	}
+	members, err := h.sprint.Members(ctx, &sprintv1.QueryMembersRequest{Epoch: e.Number})
+	if err != nil {
+		return nil, fmt.Errorf("asking for the members of epoch %d: %w", e.Number, err)
+	}
+	weights := map[string]uint64{}
+	for _, m := range members.Members {
+		weights[m.Participant] = m.Weight
+	}
 	var duties []duty
 	for _, d := range res.Duties {
 		all, err := h.openedLeaves(ctx, e.Number, d.Target)
 		if err != nil {
 			return nil, err
 		}
-		out := duty{target: d.Target, perNode: map[string]uint64{}}
+		out := duty{target: d.Target, weight: weights[d.Target], perNode: map[string]uint64{}}
 		for ref := range all {
 			out.perNode[ref.Node]++
 		}
@@ -188,50 +207,6 @@ func (h *Host) openedLeaves(ctx context.Context, epoch uint64, target string) (m
 	return all, nil
 }
 
-// judge re-runs every leaf and makes the verdict. What would accuse somebody, and a few more, is checked on the
-// host's own engine first: a worker with a faulty device must not make its host lie.
-func (h *Host) judge(ctx context.Context, e sprintv1.Epoch, class transformer.Class, duties []duty) (*sprintv1.VerdictBody, map[sprintv1.LeafRef]transformer.Output, error) {
-	var units []fleet.Unit
-	var leaves []opened
-	for _, d := range duties {
-		for _, l := range d.leaves {
-			units = append(units, h.unit(e, class, l.ref))
-			leaves = append(leaves, l)
-		}
-	}
-	outputs, err := h.fleet.Rerun(ctx, units)
-	if err != nil {
-		return nil, nil, err
-	}
-	if err := h.confirm(ctx, class, units, leaves, outputs); err != nil {
-		return nil, nil, err
-	}
-	body := &sprintv1.VerdictBody{}
-	found := make(map[sprintv1.LeafRef]transformer.Output, len(leaves))
-	i := 0
-	for _, d := range duties {
-		v := sprintv1.TargetVerdict{Target: d.target}
-		wrong, named := map[string]uint64{}, map[string]int{}
-		for _, l := range d.leaves {
-			out := outputs[i]
-			i++
-			found[l.ref] = out
-			middle := seed.Middle(h.config.Chain, e.Number, h.config.Participant, l.ref.Participant, l.ref.Node, l.ref.Segment, l.ref.Nonce, out.Middle)
-			v.Middles = append(v.Middles, middle[:]...)
-			if out.Norm == l.norm && out.Digest == l.digest {
-				continue
-			}
-			wrong[l.ref.Node]++
-			if named[l.ref.Node]++; named[l.ref.Node] <= namesPerNode {
-				v.Mismatches = append(v.Mismatches, sprintv1.Mismatch{Node: l.ref.Node, Segment: l.ref.Segment, Nonce: l.ref.Nonce, Norm: out.Norm, Digest: out.Digest[:]})
-			}
-		}
-		v.Vote = voteOf(e.Params, d.perNode, wrong)
-		body.Verdicts = append(body.Verdicts, v)
-	}
-	return body, found, nil
-}
-
 // voteOf leaves out nodes beyond the fault bound and judges what remains, as the chain will.
 func voteOf(p sprintv1.Params, drawn, wrong map[string]uint64) sprintv1.Vote {
 	rate, bound := audit.Rate{Num: uint64(p.FaultRatePpm), Den: 1_000_000}, audit.Rate{Num: 1, Den: p.FailPInverse}
@@ -252,49 +227,6 @@ func (h *Host) unit(e sprintv1.Epoch, class transformer.Class, ref sprintv1.Leaf
 	return fleet.Unit{Epoch: e.Number, Class: class, Seed1: toSeed(e.Seed1), Nonce: ref.Nonce,
 		NodeSeed:    seed.Node(h.config.Chain, ref.Participant, ref.Node, class.Name),
 		SegmentSeed: toSeed(e.Segments[ref.Segment-1].Seed)}
-}
-
-// confirm re-runs mismatches and spot checks on the host's engine and repairs outputs of a faulty worker.
-func (h *Host) confirm(ctx context.Context, class transformer.Class, units []fleet.Unit, leaves []opened, outputs []transformer.Output) error {
-	var suspects []int
-	step := max(1, len(units)/spotChecks)
-	for i := range units {
-		if outputs[i].Norm != leaves[i].norm || outputs[i].Digest != leaves[i].digest || i%step == 0 {
-			suspects = append(suspects, i)
-		}
-	}
-	model, err := h.o.Engine.Transformer(ctx, class, units[0].Seed1, nil)
-	if err != nil {
-		return err
-	}
-	faulty := false
-	check := func(i int) error {
-		var out [1]transformer.Output
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		if err := model.Run(out[:], units[i].NodeSeed, units[i].SegmentSeed, []uint64{units[i].Nonce}); err != nil {
-			return err
-		}
-		faulty = faulty || out[0] != outputs[i]
-		outputs[i] = out[0]
-		return nil
-	}
-	for _, i := range suspects {
-		if err := check(i); err != nil {
-			return err
-		}
-	}
-	if !faulty {
-		return nil
-	}
-	h.log.Error("a worker of this host returned a wrong result; every leaf is re-run on the host itself. Run `assay-worker selftest` on each machine")
-	for i := range units {
-		if err := check(i); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // abstain judges nobody: never a "no" for want of ability.

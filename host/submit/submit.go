@@ -45,9 +45,11 @@ const (
 	attempts = 5
 	// Gas is charged by what a message makes the chain do; these bound it from above for every protocol message. A
 	// leaf named in a verdict is judged, a node's key is verified: both cost far more than their bytes.
-	gasBase, gasPerByte = 2_000_000, 80
-	gasPerNamed         = 130_000
-	gasPerNode          = 45_000
+	gasBase    = 2_000_000
+	gasPerNode = 45_000
+	// GasPerByte is what each byte of a message adds, GasPerNamed what each leaf that a verdict names adds to that.
+	GasPerByte  = 80
+	GasPerNamed = 130_000
 	// codespaceSprint and its code for "already done": what was wanted is there.
 	codespaceSprint, codeDone = "sprint", 4
 )
@@ -340,7 +342,7 @@ func (q *Queue) sign(ctx context.Context, w *wish, timeout int64) ([]byte, error
 func Gas(msgs ...sdk.Msg) uint64 {
 	gas := uint64(gasBase)
 	for _, m := range msgs {
-		gas += uint64(sdkSize(m)) * gasPerByte
+		gas += uint64(sdkSize(m)) * GasPerByte
 		switch m := m.(type) {
 		case *sprintv1.MsgRevealVerdict:
 			var body sprintv1.VerdictBody
@@ -348,7 +350,7 @@ func Gas(msgs ...sdk.Msg) uint64 {
 				continue // the chain refuses it for that
 			}
 			for _, v := range body.Verdicts {
-				gas += uint64(len(v.Mismatches)) * gasPerNamed
+				gas += uint64(len(v.Mismatches)) * GasPerNamed
 			}
 		case *registryv1.MsgSetNodes:
 			gas += uint64(len(m.Nodes)) * gasPerNode

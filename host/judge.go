@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package host
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"slices"
+
+	"golang.org/x/sync/errgroup"
+
+	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
+	"github.com/assaynet/assay/host/fleet"
+	"github.com/assaynet/assay/host/submit"
+	"github.com/assaynet/assay/poc/seed"
+	"github.com/assaynet/assay/poc/work/transformer"
+)
+
+// errFaultyWorker: a worker and this host's own engine differ on a unit.
+var errFaultyWorker = errors.New("a worker of this host returned a wrong result")
+
+// rerun is the work on one duty.
+type rerun struct {
+	duty
+	units   []fleet.Unit
+	outputs []transformer.Output
+	err     error
+	done    chan struct{} // closed when outputs or err is there
+	// trusted: what would accuse somebody was confirmed; whole: every unit was
+	trusted, whole bool
+}
+
+// judge re-runs the leaves of one participant after the other and makes the verdict: those with most weight first,
+// because anybody can register and have leaves drawn, and a crowd of such claims must not take the time for those
+// that count. It abstains on what is not done when ctx ends. What would accuse somebody, and a few more, is checked
+// on the host's own engine: a worker with a faulty device must not make its host lie.
+func (h *Host) judge(ctx context.Context, e sprintv1.Epoch, class transformer.Class, duties []duty) (*sprintv1.VerdictBody, map[sprintv1.LeafRef]transformer.Output, error) {
+	all := make([]*rerun, len(duties))
+	for i, d := range duties {
+		all[i] = &rerun{duty: d, done: make(chan struct{})}
+		for _, l := range d.leaves {
+			all[i].units = append(all[i].units, h.unit(e, class, l.ref))
+		}
+	}
+	order := slices.Clone(all)
+	slices.SortStableFunc(order, func(a, b *rerun) int { return cmp.Compare(b.weight, a.weight) })
+	// whoever leaves below leaves nobody waiting behind
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	g := new(errgroup.Group)
+	g.SetLimit(rerunsAhead + 1)
+	g.Go(func() error {
+		for _, r := range order {
+			g.Go(func() error {
+				defer close(r.done)
+				r.outputs, r.err = h.fleet.Rerun(ctx, r.units)
+				return nil
+			})
+		}
+		return nil
+	})
+	model, err := h.o.Engine.Transformer(ctx, class, toSeed(e.Seed1), nil)
+	if err != nil && ctx.Err() == nil {
+		return nil, nil, err
+	}
+	if err == nil {
+		h.trust(ctx, model, order)
+	}
+	cancel()
+	if err := g.Wait(); err != nil {
+		return nil, nil, err
+	}
+	body, found := h.verdictOn(e, all, order)
+	return body, found, nil
+}
+
+// trust confirms one rerun after the other until ctx ends. Once a worker was caught, what was trusted before is
+// confirmed anew, unit by unit.
+func (h *Host) trust(ctx context.Context, model transformer.Model, order []*rerun) {
+	faulty := false
+	for at := 0; at < len(order); at++ {
+		r := order[at]
+		<-r.done
+		if r.err != nil {
+			if ctx.Err() == nil {
+				h.log.Error("re-running the leaves of a participant failed; abstaining on it", "participant", r.target, "err", r.err)
+			}
+			continue
+		}
+		if r.whole || r.trusted && !faulty {
+			continue
+		}
+		spots := spotChecks / len(order)
+		if at < spotChecks%len(order) {
+			spots++
+		}
+		err := r.confirm(ctx, model, spots, faulty)
+		r.trusted = err == nil
+		if errors.Is(err, errFaultyWorker) {
+			h.log.Error("a worker of this host returned a wrong result; every leaf is re-run on the host itself. Run `assay-worker selftest` on each machine")
+			faulty = true
+			for _, before := range order[:at] {
+				before.trusted = false
+			}
+			at = -1
+		}
+	}
+}
+
+// names lists which leaves a verdict names, by position: four of the first node that has as many wrong, because that is
+// fraud and nothing of its owner counts then; otherwise every wrong one, because the chain leaves out a node for what
+// was named of it.
+func (r *rerun) names() []int {
+	var all []int
+	perNode := map[string][]int{}
+	for i, l := range r.leaves {
+		if r.outputs[i].Norm == l.norm && r.outputs[i].Digest == l.digest {
+			continue
+		}
+		all = append(all, i)
+		perNode[l.ref.Node] = append(perNode[l.ref.Node], i)
+		if fraud := perNode[l.ref.Node]; len(fraud) == namesPerNode {
+			return fraud
+		}
+	}
+	return all
+}
+
+// confirm re-runs on the host's engine what a verdict would name of a rerun, and as many units more as spots says; or
+// every unit, and then repairs what a worker got wrong. It returns errFaultyWorker at the first wrong one, unless
+// whole is asked for, and the context's error when that ends first.
+func (r *rerun) confirm(ctx context.Context, model transformer.Model, spots int, whole bool) error {
+	step := len(r.units) + 1
+	if spots > 0 {
+		step = max(1, len(r.units)/spots)
+	}
+	names := r.names()
+	for i, u := range r.units {
+		check := whole || i%step == 0 && spots > 0 || slices.Contains(names, i)
+		if !check {
+			continue
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		var out [1]transformer.Output
+		if err := model.Run(out[:], u.NodeSeed, u.SegmentSeed, []uint64{u.Nonce}); err != nil {
+			return err
+		}
+		if out[0] != r.outputs[i] && !whole {
+			return errFaultyWorker
+		}
+		r.outputs[i] = out[0]
+	}
+	r.whole = whole
+	return nil
+}
+
+// verdictOn puts trusted reruns into words, in the order of duties, and abstains on the rest. What fits into a verdict
+// goes to those with most weight first.
+func (h *Host) verdictOn(e sprintv1.Epoch, all, order []*rerun) (*sprintv1.VerdictBody, map[sprintv1.LeafRef]transformer.Output) {
+	found := map[sprintv1.LeafRef]transformer.Output{}
+	verdicts := map[*rerun]sprintv1.TargetVerdict{}
+	size, gas := 0, uint64(0)
+	for _, r := range order { // an abstention on each comes first: those are few bytes
+		verdicts[r] = sprintv1.TargetVerdict{Target: r.target, Vote: sprintv1.VoteAbstain}
+		size += frame(verdicts[r])
+	}
+	gas = submit.Gas(&sprintv1.MsgRevealVerdict{Body: make([]byte, size)})
+	for _, r := range order {
+		if !r.trusted {
+			continue
+		}
+		for i, l := range r.leaves {
+			found[l.ref] = r.outputs[i]
+		}
+		v := h.verdictOf(e, r)
+		more := frame(v) - frame(verdicts[r])
+		cost := uint64(more)*submit.GasPerByte + uint64(len(v.Mismatches))*submit.GasPerNamed
+		if size+more <= verdictBytes && gas+cost <= verdictGas {
+			verdicts[r], size, gas = v, size+more, gas+cost
+		}
+	}
+	body := &sprintv1.VerdictBody{}
+	for _, r := range all {
+		body.Verdicts = append(body.Verdicts, verdicts[r])
+	}
+	return body, found
+}
+
+// frame bounds what a verdict on one target adds to a body, in bytes.
+func frame(v sprintv1.TargetVerdict) int { return v.Size() + 8 }
+
+// verdictOf is what a rerun says about its target.
+func (h *Host) verdictOf(e sprintv1.Epoch, r *rerun) sprintv1.TargetVerdict {
+	v := sprintv1.TargetVerdict{Target: r.target}
+	wrong := map[string]uint64{}
+	for i, l := range r.leaves {
+		out := r.outputs[i]
+		middle := seed.Middle(h.config.Chain, e.Number, h.config.Participant, l.ref.Participant, l.ref.Node, l.ref.Segment, l.ref.Nonce, out.Middle)
+		v.Middles = append(v.Middles, middle[:]...)
+		if out.Norm != l.norm || out.Digest != l.digest {
+			wrong[l.ref.Node]++
+		}
+	}
+	for _, i := range r.names() {
+		ref, out := r.leaves[i].ref, r.outputs[i]
+		v.Mismatches = append(v.Mismatches, sprintv1.Mismatch{Node: ref.Node, Segment: ref.Segment, Nonce: ref.Nonce, Norm: out.Norm, Digest: out.Digest[:]})
+	}
+	v.Vote = voteOf(e.Params, r.perNode, wrong)
+	return v
+}
