@@ -34,7 +34,9 @@ func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	}
 	engine := bestEngine(ctx, stderr)
 	root.AddCommand(localnet.Command(), initCommand(), hostcli.New(engine, cheatHost), verify.New(engine), workerCommand())
-	root.AddCommand(chaincli.Commands(engine)...)
+	// What a node judges is consensus: it must not hang on which instructions this processor has, and the budget of
+	// judged leaves per block is made for the reference.
+	root.AddCommand(chaincli.Commands(work.Reference())...)
 	root.SetArgs(args)
 	root.SetIn(stdin)
 	root.SetOut(stdout)
