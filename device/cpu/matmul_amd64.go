@@ -52,8 +52,8 @@ func (o *operands) reset(challenge seed.Seed, unit uint64, k int, b block) {
 	o.groups, o.panels = o.a.rows/groupRows, b.cols/tileCols
 }
 
-// stageDepth is how deep A is expanded before it is cut into panels: 12 KiB.
-const stageDepth = 256
+// stageDepth is how deep A is expanded before it is cut into panels: 6 KiB.
+const stageDepth = 128
 
 // expandRows makes 24 rows of A.
 func (o *operands) expandRows(group int) {
@@ -83,16 +83,17 @@ func (o *operands) bPanel(i, from int) int {
 	return o.block.cols*from + i*tileCols*min(depth, o.a.k-from)
 }
 
-// expandColumns makes one panel of 16 columns of B over the whole depth.
+// expandColumns makes one panel of 16 columns of B over the whole depth. The
+// halves of eight columns share cache lines and so take turns.
 func (o *operands) expandColumns(panel int) {
-	for half := range 2 {
-		s := o.bKey
-		for lane := range 8 {
-			s.seek(lane, uint64(o.block.col+tileCols*panel+8*half+lane), 0)
-		}
-		for from := 0; from < o.a.k; from += depth {
-			first := o.bPanel(panel, from) + 16*half
-			simd.ExpandWide(&o.b[first], 4*tileCols, (*[16][8]uint32)(&s), min(depth, o.a.k-from)/prf.BlockSize)
+	s := [tileCols / 8]streams{o.bKey, o.bKey}
+	for col := range tileCols {
+		s[col/8].seek(col%8, uint64(o.block.col+tileCols*panel+col), 0)
+	}
+	for from := 0; from < o.a.k; from += depth {
+		first := o.bPanel(panel, from)
+		for half := range s {
+			simd.ExpandWide(&o.b[first+16*half], 4*tileCols, (*[16][8]uint32)(&s[half]), min(depth, o.a.k-from)/prf.BlockSize)
 		}
 	}
 }
