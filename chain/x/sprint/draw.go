@@ -60,7 +60,7 @@ func (k *Keeper) sampled(ctx context.Context, e sprintv1.Epoch, participant stri
 	}
 	key := leavesKey{toSeed(e.SampleMix), participant}
 	return remember(&k.drawn, e.Number, func(m *memory) map[leavesKey][]drawnLog { return m.leaves }, key, func() ([]drawnLog, bool, error) {
-		logs, err := k.logsOf(unmetered(ctx), e.Number, participant)
+		logs, err := k.logsOf(k.unmetered(ctx, e.Number), e.Number, participant)
 		if err != nil {
 			return nil, false, err
 		}
@@ -257,11 +257,12 @@ type hall struct {
 // hall reads a round's voters and targets, or remembers them: both are fixed before the mix is.
 func (k *Keeper) hall(ctx context.Context, e sprintv1.Epoch, r sprintv1.Round) (hall, error) {
 	return remember(&k.drawn, e.Number, func(m *memory) map[seed.Seed]hall { return m.halls }, toSeed(r.Mix), func() (hall, bool, error) {
-		roster, err := k.roster(unmetered(ctx), e.Number)
+		free := k.unmetered(ctx, e.Number)
+		roster, err := k.roster(free, e.Number)
 		if err != nil {
 			return hall{}, false, err
 		}
-		targets, err := k.targets(unmetered(ctx), e, r)
+		targets, err := k.targets(free, e, r)
 		return hall{eligible(roster), targets}, err == nil, err
 	})
 }

@@ -60,8 +60,13 @@ func remember[K comparable, V any](m *memory, epoch uint64, place func(*memory) 
 	return v, nil
 }
 
-// unmetered reads at nobody's expense. It is for work whose size others decide: were it charged, they could make a
-// duty too dear for whoever has it. What bounds it is said where it is used.
-func unmetered(ctx context.Context) context.Context {
-	return sdk.UnwrapSDKContext(ctx).WithGasMeter(storetypes.NewInfiniteGasMeter())
+// unmetered reads of the current epoch at nobody's expense. It is for work whose size others decide: were it charged,
+// they could make a duty too dear for whoever has it. The memory bounds it. Questions about the past, which are not
+// remembered, stay within the gas that a node allows a query.
+func (k *Keeper) unmetered(ctx context.Context, epoch uint64) context.Context {
+	free := sdk.UnwrapSDKContext(ctx).WithGasMeter(storetypes.NewInfiniteGasMeter())
+	if current, err := k.CurrentEpoch(free); err != nil || epoch < current {
+		return ctx
+	}
+	return free
 }

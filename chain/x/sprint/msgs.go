@@ -273,7 +273,8 @@ func (s msgServer) Dispute(ctx context.Context, msg *sprintv1.MsgDispute) (*spri
 	}
 	gas(ctx, gasPerClaimedUnit, "disputed leaf")
 	// how much the accused opened and the voter revealed is theirs to decide, within bounds
-	o, ok, err := s.opened(unmetered(ctx), e.Number, msg.Leaf.Participant)
+	free := s.unmetered(ctx, e.Number)
+	o, ok, err := s.opened(free, e.Number, msg.Leaf.Participant)
 	if err != nil {
 		return nil, err
 	}
@@ -288,7 +289,7 @@ func (s msgServer) Dispute(ctx context.Context, msg *sprintv1.MsgDispute) (*spri
 		return nil, ErrInvalid.Wrapf("leaf %s was not drawn", refText(msg.Leaf))
 	}
 	if msg.Voter != "" {
-		if _, ok, err := s.revealedMiddle(unmetered(ctx), e, msg.Round, msg.Voter, msg.Leaf); err != nil {
+		if _, ok, err := s.revealedMiddle(free, e, msg.Round, msg.Voter, msg.Leaf); err != nil {
 			return nil, err
 		} else if !ok {
 			return nil, ErrInvalid.Wrapf("%s revealed no middle digest for leaf %s in round %d", msg.Voter, refText(msg.Leaf), msg.Round)
