@@ -203,12 +203,16 @@ func TestShareOfTheLane(t *testing.T) {
 	alice, bob := d.validators[0], d.validators[1]
 	body := strings.Repeat("x", 4_000)
 	dispute := &sprintv1.MsgDispute{Participant: alice.Address, Voter: body}
+	var duty []byte
 	for i := range uint64(10) {
-		if err := d.send(d.sign(alice, hot.then(i), exec(t, alice.Hot, dispute))); err != nil {
+		duty = d.sign(alice, hot.then(i), exec(t, alice.Hot, dispute))
+		if err := d.send(duty); err != nil {
 			t.Fatal(err)
 		}
 	}
-	const size = 20_000 // room for four of the ten, three of them in the lane's share
+	// room for four of the ten, three of them in the lane's share, and for a payment
+	// only where the fourth would be
+	size := cmttypes.ComputeProtoSizeForTxs(cmttypes.ToTxs([][]byte{d.prepare(1 << 20)[0], duty, duty, duty, duty})) + 100
 	if n := len(d.prepare(size)) - 1; n != 4 {
 		t.Errorf("%d protocol transactions in an otherwise empty block, want 4", n)
 	}

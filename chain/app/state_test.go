@@ -296,3 +296,34 @@ func TestGovernanceCountsCompute(t *testing.T) {
 		})
 	}
 }
+
+// participant.json is read strictly and stands for itself: every key proven, for
+// this chain and this account.
+func TestParticipantFile(t *testing.T) {
+	dir, p := participant(t, "alice")
+	path := filepath.Join(dir, home.Public)
+	read, err := home.ReadParticipant(path)
+	must(t, err)
+	if diff := cmp.Diff(p, read); diff != "" {
+		t.Error(diff)
+	}
+	text, err := os.ReadFile(path)
+	must(t, err)
+	for name, damage := range map[string]func(string) string{
+		"an unknown member": func(s string) string { return strings.Replace(s, `"chain"`, `"more": 1, "chain"`, 1) },
+		"another chain":     func(s string) string { return strings.Replace(s, chainID, "elsewhere", 1) },
+		"another account":   func(s string) string { return strings.Replace(s, p.Address, p.Hot, 1) },
+		"another node id":   func(s string) string { return strings.Replace(s, "gpu-0", "gpu-1", 1) },
+		"not hex":           func(s string) string { return strings.Replace(s, `"host_key": "`, `"host_key": "x`, 1) },
+		"cut short":         func(s string) string { return s[:len(s)/2] },
+	} {
+		damaged := damage(string(text))
+		if damaged == string(text) {
+			t.Fatalf("%s: nothing changed", name)
+		}
+		must(t, os.WriteFile(path, []byte(damaged), 0o600))
+		if _, err := home.ReadParticipant(path); !errors.Is(err, home.ErrParticipant) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
