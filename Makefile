@@ -14,7 +14,7 @@ build: ## assay and assay-worker into bin/
 test: ## what the README says: go test ./...
 	go test ./...
 
-race: ## the race detector over host, worker and poc
+race: ## the race detector over host, worker and poc (the first run compiles the SDK once more)
 	go test -race ./poc/... ./link/... ./worker/... ./host/...
 
 lint: ## formatting, vet, staticcheck, layering and determinism
@@ -32,10 +32,10 @@ gen: ## regenerate protobuf code (needs protoc)
 vectors: ## regenerate the published vectors; a diff is a change of the protocol
 	go test ./test/vectors -update
 
-soak: ## the full lengths: honest networks, 20 epochs in a row, nobody rejected, nobody stuck (about an hour)
+soak: ## the full lengths: honest networks, 20 epochs in a row, nobody rejected, nobody stuck (20 minutes)
 	ASSAY_SOAK=1 go test ./test/network -run Soak -count=1 -timeout 3h -v
 
-fuzz: ## each decoder for a minute
+fuzz: ## each fuzz target for FUZZTIME, a minute by default
 	./test/fuzz.sh
 
 bench: ## every figure of the README, with the machine it was measured on

@@ -59,7 +59,7 @@ func (d disturbance) due(epoch uint64, now *sprintv1.QueryCurrentResponse) bool 
 // the victim misses anything, and no epoch hangs.
 func TestSoak(t *testing.T) {
 	if os.Getenv("ASSAY_SOAK") != "1" {
-		t.Skip("20 epochs at full length take most of an hour: `make soak`, or ASSAY_SOAK=1 with ASSAY_SOAK_EPOCHS and ASSAY_SOAK_SEED")
+		t.Skip("20 epochs at full length take twenty minutes: `make soak`, or ASSAY_SOAK=1 with ASSAY_SOAK_EPOCHS and ASSAY_SOAK_SEED")
 	}
 	epochs := fromEnv(t, "ASSAY_SOAK_EPOCHS", 20)
 	seed := fromEnv(t, "ASSAY_SOAK_SEED", uint64(time.Now().UnixNano()))
