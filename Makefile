@@ -1,6 +1,6 @@
 # Assay: make help
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
-LIGHT := ./poc/... ./link/... ./worker/... ./cmd/assay-worker/... ./host/leaflog/... ./host/fleet/... ./api/worker/...
+LIGHT := ./poc/... ./device/... ./link/... ./worker/... ./cmd/assay-worker/... ./host/leaflog/... ./host/fleet/... ./api/worker/...
 
 .DEFAULT_GOAL := help
 .PHONY: help build test race lint staticcheck gen soak fuzz bench localnet vectors
