@@ -47,6 +47,9 @@ const (
 	// leaf named in a verdict is judged, a node's key is verified: both cost far more than their bytes.
 	gasBase    = 2_000_000
 	gasPerNode = 45_000
+	// gasCommit is the base of a commitment: small, because one for each machine has to fit into the few blocks after
+	// a segment, and a participant has 60M gas in a block.
+	gasCommit = 300_000
 	// GasPerByte is what each byte of a message adds, GasPerNamed what each leaf that a verdict names adds to that.
 	GasPerByte  = 80
 	GasPerNamed = 130_000
@@ -341,6 +344,12 @@ func (q *Queue) sign(ctx context.Context, w *wish, timeout int64) ([]byte, error
 // Gas bounds from above what one transaction with these messages may use.
 func Gas(msgs ...sdk.Msg) uint64 {
 	gas := uint64(gasBase)
+	if len(msgs) == 1 {
+		switch msgs[0].(type) {
+		case *sprintv1.MsgCommit, *sprintv1.MsgCommitVerdict:
+			gas = gasCommit
+		}
+	}
 	for _, m := range msgs {
 		gas += uint64(sdkSize(m)) * GasPerByte
 		switch m := m.(type) {

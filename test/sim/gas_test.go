@@ -59,3 +59,29 @@ func TestNobodyCanMakeADutyTooDear(t *testing.T) {
 		t.Errorf("p5: %v", out["p5"])
 	}
 }
+
+// Every machine of a large participant can commit in one block, as far as gas goes.
+func TestCommitsOfManyMachinesFitIntoABlock(t *testing.T) {
+	n := start(t, 2, withNodes("p1", machines(64)...), withParams(func(p *sprintv1.Params) { p.Segments = 64 }))
+	n.phase(1, sprintv1.PhaseCompute)
+	h := n.host("p1")
+	for {
+		w := n.listen()
+		for i, from := range w.from {
+			if from != h {
+				continue
+			}
+			if c, ok := w.msgs[i][0].(*sprintv1.MsgCommit); ok {
+				h.sequence-- // listen has signed all of them in one, which is not sent
+				n.block(h.tx(c))
+				r := n.results[0]
+				if may := submit.Gas(c); r.Code != 0 || uint64(r.GasUsed)+viaGrant > may || 32*may > 60_000_000 {
+					t.Errorf("a commitment used %d gas, a host allows %d: %s", r.GasUsed, may, r.Log)
+				}
+				t.Logf("a commitment uses %d gas", r.GasUsed)
+				return
+			}
+		}
+		n.deliver(w)
+	}
+}
