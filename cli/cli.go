@@ -32,11 +32,12 @@ func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	engine := bestEngine(ctx, stderr)
+	// Whoever judges does it by the definition: what a node judges is consensus and must not hang on which
+	// instructions this processor has, and a host must not accuse anyone by an error that it shares with its workers.
+	// Only workers compute with the fast engine.
+	engine := work.Reference()
 	root.AddCommand(localnet.Command(), initCommand(), hostcli.New(engine, cheatHost), verify.New(engine), workerCommand())
-	// What a node judges is consensus: it must not hang on which instructions this processor has, and the budget of
-	// judged leaves per block is made for the reference.
-	root.AddCommand(chaincli.Commands(work.Reference())...)
+	root.AddCommand(chaincli.Commands(engine)...)
 	root.SetArgs(args)
 	root.SetIn(stdin)
 	root.SetOut(stdout)
