@@ -143,7 +143,6 @@ func until(t testing.TB, what string, met func() bool) {
 
 // machine is a running worker.
 type machine struct {
-	key  ed25519.PublicKey
 	stop func()
 	end  chan error // what Run returned
 

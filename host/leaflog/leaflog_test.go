@@ -402,10 +402,10 @@ func TestFrameOfAnotherLogIsRefused(t *testing.T) {
 	other := appendHeader(nil, Key{Epoch: 7, Node: "node-1", Segment: 3}, testClass)
 	copy(file, other)
 	s, _, err := reopen(t, dir, file)
-	defer s.Close()
 	if err == nil {
 		t.Fatal("frames were moved to another log")
 	}
+	defer s.Close()
 	// Under its own name too: the header is that log's, the frames are not.
 	path := filepath.Join(dir, "7", "node-1.3.leaves")
 	if err := os.WriteFile(path, file, 0o600); err != nil {
