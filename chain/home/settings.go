@@ -119,6 +119,9 @@ func (s Settings) comet() *cmtcfg.Config {
 	if s.BlockTime > 0 {
 		c.Consensus.TimeoutCommit = s.BlockTime
 	}
+	if s.Local { // a dead proposer costs a second, not three: there is no distance to bridge
+		c.Consensus.TimeoutPropose = time.Second
+	}
 	c.Mempool.Size, c.Mempool.CacheSize = app.CometPoolSize, 2*app.CometPoolSize
 	// A transaction may open a whole block's share of openings.
 	c.Mempool.MaxTxBytes = 2 << 20
