@@ -5,8 +5,8 @@ package network
 import (
 	"testing"
 
-	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
 	"github.com/assaynet/assay/adversary"
+	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
 	"github.com/assaynet/assay/localnet"
 	"github.com/assaynet/assay/poc/work/transformer"
 )
