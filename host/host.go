@@ -236,7 +236,7 @@ func (h *Host) step(ctx context.Context, g *errgroup.Group) error {
 		return nil
 	}
 	if now.Epoch.Number != h.last.Epoch.Number || now.Epoch.Phase != h.last.Epoch.Phase {
-		h.log.Info("phase", "epoch", now.Epoch.Number, "stage", PhaseName(now.Epoch.Phase), "height", now.Height, "reason", now.Reason)
+		h.log.Info("phase", "epoch", now.Epoch.Number, "stage", now.Epoch.Phase.Word(), "height", now.Height, "reason", now.Reason)
 	}
 	if err := h.act(ctx, g, *now); err != nil {
 		return err
@@ -251,18 +251,8 @@ func (h *Host) say(now sprintv1.QueryCurrentResponse, doing, reason string) {
 		if s.Epoch != now.Epoch.Number {
 			s.Leaves = nil
 		}
-		s.Epoch, s.Phase, s.Doing, s.Reason, s.Until = now.Epoch.Number, PhaseName(now.Epoch.Phase), doing, reason, now.Until
+		s.Epoch, s.Phase, s.Doing, s.Reason, s.Until = now.Epoch.Number, now.Epoch.Phase.Word(), doing, reason, now.Until
 	})
-}
-
-// PhaseName is a phase in the word that operators see.
-func PhaseName(p sprintv1.Phase) string {
-	names := map[sprintv1.Phase]string{
-		sprintv1.PhaseNone: "none", sprintv1.PhasePrepare: "prepare", sprintv1.PhaseCompute: "compute", sprintv1.PhaseWrapUp: "wrap-up",
-		sprintv1.PhaseChallenge: "challenge", sprintv1.PhaseProof: "proof", sprintv1.PhaseDraw: "draw", sprintv1.PhaseValidate: "validate",
-		sprintv1.PhaseReveal: "reveal", sprintv1.PhaseDispute: "dispute", sprintv1.PhaseFinalised: "finalised",
-	}
-	return names[p]
 }
 
 func sortedIDs(m map[string]string) []string {

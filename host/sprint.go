@@ -86,7 +86,7 @@ func (h *Host) idle(now sprintv1.QueryCurrentResponse) error {
 	if now.Until > 0 {
 		until = fmt.Sprintf("block %d", now.Until)
 	}
-	return h.fleet.SetGoal(fleet.Goal{Kind: fleet.Idle, Reason: fmt.Sprintf("epoch %d, %s: %s", now.Epoch.Number, PhaseName(now.Epoch.Phase), now.Reason), Until: until})
+	return h.fleet.SetGoal(fleet.Goal{Kind: fleet.Idle, Reason: fmt.Sprintf("epoch %d, %s: %s", now.Epoch.Number, now.Epoch.Phase.Word(), now.Reason), Until: until})
 }
 
 // prepare has the workers build the model and reports readiness with a fresh heartbeat.

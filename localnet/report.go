@@ -13,7 +13,6 @@ import (
 	"golang.org/x/term"
 
 	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
-	"github.com/assaynet/assay/host"
 	"github.com/assaynet/assay/poc/audit"
 )
 
@@ -211,6 +210,3 @@ func thousands(n uint64) string {
 	}
 	return s
 }
-
-// phaseWord is the phase as the account prints it.
-func phaseWord(p sprintv1.Phase) string { return host.PhaseName(p) }

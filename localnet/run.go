@@ -148,7 +148,7 @@ func (n *Network) account(ctx context.Context, a *account, epochs uint64) error 
 					a.line("epoch %d", a.epoch)
 				}
 				leaves, committed, opened, verdicts := n.counts(ctx, q, *now)
-				a.progress(phaseWord(now.Epoch.Phase), describe(*now, leaves, committed, opened, verdicts), time.Now())
+				a.progress(now.Epoch.Phase.Word(), describe(*now, leaves, committed, opened, verdicts), time.Now())
 			}
 		}
 		select {

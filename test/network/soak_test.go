@@ -14,7 +14,6 @@ import (
 	"github.com/assaynet/assay/adversary"
 	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
 	"github.com/assaynet/assay/chain/x/sprint"
-	"github.com/assaynet/assay/host"
 	"github.com/assaynet/assay/localnet"
 )
 
@@ -133,7 +132,7 @@ func (n *net) disturb(epoch uint64, d disturbance) string {
 	n.until(0, fmt.Sprintf("%d blocks without it", d.down), heightPassed(n, d.down))
 	n.restart(d.member, d.role)
 	return fmt.Sprintf("%s's %s killed at block %d (%s) for %d blocks", n.Members[d.member].Name, d.role, at.Height,
-		host.PhaseName(at.Epoch.Phase), d.down)
+		at.Epoch.Phase.Word(), d.down)
 }
 
 // blocksOf is how many blocks a finalised epoch took.

@@ -27,10 +27,10 @@ func (k *Keeper) EndBlock(ctx context.Context) error {
 		return err
 	}
 	if err := k.advance(ctx, &e); err != nil {
-		return fmt.Errorf("sprint: epoch %d in %s: %w", e.Number, phaseName(before), err)
+		return fmt.Errorf("sprint: epoch %d in %s: %w", e.Number, before.Word(), err)
 	}
 	if e.Phase != before {
-		emit(ctx, "phase", "epoch", fmt.Sprint(e.Number), "phase", phaseName(e.Phase))
+		emit(ctx, "phase", "epoch", fmt.Sprint(e.Number), "phase", e.Phase.Word())
 	}
 	return k.epochs.Set(ctx, e.Number, e)
 }
@@ -73,7 +73,7 @@ func (k *Keeper) begin(ctx context.Context, number uint64) error {
 	if err := k.current.Set(ctx, number); err != nil {
 		return err
 	}
-	emit(ctx, "phase", "epoch", fmt.Sprint(number), "phase", phaseName(e.Phase))
+	emit(ctx, "phase", "epoch", fmt.Sprint(number), "phase", e.Phase.Word())
 	return k.epochs.Set(ctx, number, e)
 }
 

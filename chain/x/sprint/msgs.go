@@ -8,6 +8,7 @@ import (
 	"crypto/ed25519"
 	"errors"
 	"fmt"
+	"slices"
 
 	"cosmossdk.io/collections"
 	errorsmod "cosmossdk.io/errors"
@@ -72,7 +73,7 @@ func (s msgServer) Ready(ctx context.Context, msg *sprintv1.MsgReady) (*sprintv1
 		return nil, err
 	}
 	if e.Phase != sprintv1.PhasePrepare || len(e.Seed1) == 0 {
-		return nil, ErrPhase.Wrapf("readiness is reported between Seed_1 and the compute window; epoch %d is in %s", e.Number, phaseName(e.Phase))
+		return nil, ErrPhase.Wrapf("readiness is reported between Seed_1 and the compute window; epoch %d is in %s", e.Number, e.Phase.Word())
 	}
 	if m.Live {
 		return nil, ErrDone.Wrapf("%s is ready already", msg.Participant)
@@ -108,7 +109,7 @@ func (s msgServer) Commit(ctx context.Context, msg *sprintv1.MsgCommit) (*sprint
 	if m.Jailed {
 		return nil, ErrNotMember.Wrapf("%s is jailed in epoch %d", msg.Participant, e.Number)
 	}
-	if !contains(m.Nodes, msg.Node) {
+	if !slices.Contains(m.Nodes, msg.Node) {
 		return nil, ErrNotMember.Wrapf("%s has no node %q in epoch %d; nodes added now count from the next epoch on", msg.Participant, msg.Node, e.Number)
 	}
 	if msg.Segment < 1 || int(msg.Segment) > len(e.Segments) {
@@ -146,7 +147,7 @@ func (s msgServer) Open(ctx context.Context, msg *sprintv1.MsgOpen) (*sprintv1.M
 		return nil, err
 	}
 	if e.Phase != sprintv1.PhaseProof {
-		return nil, ErrPhase.Wrapf("openings are taken in the proof phase; epoch %d is in %s", e.Number, phaseName(e.Phase))
+		return nil, ErrPhase.Wrapf("openings are taken in the proof phase; epoch %d is in %s", e.Number, e.Phase.Word())
 	}
 	if _, done, err := s.opened(ctx, e.Number, msg.Participant); err != nil {
 		return nil, err
@@ -266,7 +267,7 @@ func (s msgServer) Dispute(ctx context.Context, msg *sprintv1.MsgDispute) (*spri
 		return nil, err
 	}
 	if e.Phase != sprintv1.PhaseDispute || height(ctx) > e.Rounds[len(e.Rounds)-1].DisputeUntil {
-		return nil, ErrPhase.Wrapf("disputes are taken in the dispute window; epoch %d is in %s", e.Number, phaseName(e.Phase))
+		return nil, ErrPhase.Wrapf("disputes are taken in the dispute window; epoch %d is in %s", e.Number, e.Phase.Word())
 	}
 	if m.Disputes >= e.Params.DisputesPerEpoch {
 		return nil, ErrDone.Wrapf("%s has raised its %d disputes of this epoch", msg.Participant, m.Disputes)
@@ -316,7 +317,7 @@ func (s msgServer) UpdateParams(ctx context.Context, m *sprintv1.MsgUpdateParams
 // currentRound returns the running round if the message is for it and the phase is right.
 func currentRound(e sprintv1.Epoch, round uint32, phase sprintv1.Phase) (sprintv1.Round, error) {
 	if e.Phase != phase || len(e.Rounds) == 0 {
-		return sprintv1.Round{}, ErrPhase.Wrapf("this is taken in %s; epoch %d is in %s", phaseName(phase), e.Number, phaseName(e.Phase))
+		return sprintv1.Round{}, ErrPhase.Wrapf("this is taken in %s; epoch %d is in %s", phase.Word(), e.Number, e.Phase.Word())
 	}
 	r := e.Rounds[len(e.Rounds)-1]
 	if r.Number != round {
@@ -382,28 +383,10 @@ func gas(ctx context.Context, amount uint64, what string) {
 	sdk.UnwrapSDKContext(ctx).GasMeter().ConsumeGas(amount, "sprint: "+what)
 }
 
-func contains(list []string, s string) bool {
-	for _, x := range list {
-		if x == s {
-			return true
-		}
-	}
-	return false
-}
-
 func memberKeyOf(epoch uint64, participant string) memberKey {
 	return collections.Join(epoch, participant)
 }
 
 func refText(l sprintv1.LeafRef) string {
 	return fmt.Sprintf("%d of node %s, segment %d, of %s", l.Nonce, l.Node, l.Segment, l.Participant)
-}
-
-// phaseName is the word an operator knows.
-func phaseName(p sprintv1.Phase) string {
-	names := [...]string{"none", "prepare", "compute", "wrap-up", "challenge", "proof", "draw", "validate", "reveal", "dispute", "finalised"}
-	if int(p) < len(names) {
-		return names[p]
-	}
-	return fmt.Sprintf("phase %d", p)
 }

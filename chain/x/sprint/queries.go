@@ -110,7 +110,7 @@ func (s queryServer) Samples(ctx context.Context, req *sprintv1.QuerySamplesRequ
 	}
 	if e.ChallengeHeight == 0 {
 		_, until := Reason(e, height(ctx))
-		return nil, status.Errorf(codes.FailedPrecondition, "the leaves of epoch %d are not drawn yet; it is in %s until block %d", e.Number, phaseName(e.Phase), until)
+		return nil, status.Errorf(codes.FailedPrecondition, "the leaves of epoch %d are not drawn yet; it is in %s until block %d", e.Number, e.Phase.Word(), until)
 	}
 	drawn, err := s.sampled(ctx, e, req.Participant)
 	return &sprintv1.QuerySamplesResponse{Leaves: leafRefs(req.Participant, drawn)}, err
@@ -173,7 +173,7 @@ func (s queryServer) Outcomes(ctx context.Context, req *sprintv1.QueryOutcomesRe
 		return nil, err
 	}
 	if e.FinalisedHeight == 0 {
-		return nil, status.Errorf(codes.FailedPrecondition, "epoch %d is not finalised; it is in %s", e.Number, phaseName(e.Phase))
+		return nil, status.Errorf(codes.FailedPrecondition, "epoch %d is not finalised; it is in %s", e.Number, e.Phase.Word())
 	}
 	all, err := s.outcomesOf(ctx, e.Number)
 	return &sprintv1.QueryOutcomesResponse{Outcomes: all}, err
