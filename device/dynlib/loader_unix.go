@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build !nogpu && (linux || darwin || freebsd) && (amd64 || arm64)
+
+package dynlib
+
+import "github.com/ebitengine/purego"
+
+func open(name string) (uintptr, error) {
+	return purego.Dlopen(name, purego.RTLD_NOW|purego.RTLD_LOCAL)
+}
+
+func lookup(handle uintptr, symbol string) (uintptr, error) { return purego.Dlsym(handle, symbol) }
+
+func register(variable any, address uintptr) { purego.RegisterFunc(variable, address) }
