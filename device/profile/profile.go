@@ -1,8 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package profile is what an engine can tell of itself beyond its results:
-// where the time of a unit goes and what its device could do at best. It is for
-// benchmarks and operators; nothing is credited by it.
+// Package profile is what can be told of a device and its engine beyond
+// results: what the driver says of it, where the time of a unit goes and what
+// it could do at best. It is for benchmarks and operators; nothing is credited
+// by it.
+//
+// Every package of engines offers the same two functions to package device:
+//
+//	Devices() ([]profile.Device, error)            all there are, in the driver's order
+//	Open(ctx, index) (profile.Engine, error)       one of them, not yet self-tested
+//
+// Devices returns an error where the driver is missing or broken, in words that
+// tell its owner what to do; no device at all is no error. An engine that holds
+// a device's memory is also an io.Closer.
 package profile
 
 import (
@@ -13,6 +23,15 @@ import (
 	"github.com/assaynet/assay/poc/work"
 	"github.com/assaynet/assay/poc/work/matmul"
 )
+
+// Device is what a driver says of one device.
+type Device struct {
+	Name   string // the vendor's
+	Driver string // the interface and its version, and the driver's where known
+	Memory uint64 // bytes; 0 where nobody says
+	Units  int    // cores, multiprocessors or compute units
+	PCI    string // its place, like 0000:17:00.0, where known: telemetry finds it by this
+}
 
 // Parts is where the time of one unit of matmul/1 goes when its parts run one
 // after the other. Parts that a device fuses are measured apart, by leaving
