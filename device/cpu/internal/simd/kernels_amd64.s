@@ -4,16 +4,16 @@
 
 #include "textflag.h"
 
-// func Product(tiles int, pairs int, a *int16, b *int16, c *int32, stride int, add int)
+// func Product(tiles int, n int, a *uint32, b *uint32, c *int32, stride int, add int)
 // Requires: AVX, AVX2, MMX+
 TEXT ·Product(SB), NOSPLIT, $0-56
 	MOVQ tiles+0(FP), AX
-	MOVQ pairs+8(FP), CX
+	MOVQ n+8(FP), CX
 	MOVQ a+16(FP), DX
 	MOVQ b+24(FP), BX
 	MOVQ c+32(FP), SI
 	MOVQ stride+40(FP), DI
-	SHRQ $0x02, CX
+	SHRQ $0x03, CX
 
 tile:
 	LEAQ       (DI)(DI*2), R10
@@ -330,7 +330,7 @@ round:
 	VZEROUPPER
 	RET
 
-// func ExpandWide(dst *int16, pitch int, state *[16][8]uint32, blocks int)
+// func ExpandWide(dst *uint32, pitch int, state *uint32, blocks int)
 // Requires: AVX, AVX2
 TEXT ·ExpandWide(SB), NOSPLIT, $64-32
 	MOVQ dst+0(FP), AX
@@ -1079,7 +1079,7 @@ DATA ExpandWideLowest<>+24(SB)/4, $0x80808080
 DATA ExpandWideLowest<>+28(SB)/4, $0x80808080
 GLOBL ExpandWideLowest<>(SB), RODATA|NOPTR, $32
 
-// func ExpandWeights(dst *int8, pitch int, state *[16][8]uint32, blocks int)
+// func ExpandWeights(dst *uint32, pitch int, state *uint32, blocks int)
 // Requires: AVX, AVX2
 TEXT ·ExpandWeights(SB), NOSPLIT, $64-32
 	MOVQ dst+0(FP), AX
@@ -1796,12 +1796,13 @@ DATA ExpandWeightsLowest<>+24(SB)/4, $0x80808080
 DATA ExpandWeightsLowest<>+28(SB)/4, $0x80808080
 GLOBL ExpandWeightsLowest<>(SB), RODATA|NOPTR, $32
 
-// func Widen(dst *int16, src *int8, quads int)
+// func Widen(dst *uint32, src *uint32, n int)
 // Requires: AVX, AVX2
 TEXT ·Widen(SB), NOSPLIT, $0-24
 	MOVQ dst+0(FP), AX
 	MOVQ src+8(FP), CX
-	MOVQ quads+16(FP), DX
+	MOVQ n+16(FP), DX
+	SHRQ $0x02, DX
 
 quad:
 	VMOVDQU (CX), Y0
@@ -1823,7 +1824,7 @@ quad:
 	VZEROUPPER
 	RET
 
-// func Transpose(dst *int16, pitch int, src *int8, stride int, octets int)
+// func Transpose(dst *uint32, pitch int, src *int8, stride int, octets int)
 // Requires: AVX, AVX2
 TEXT ·Transpose(SB), NOSPLIT, $0-40
 	MOVQ dst+0(FP), AX
@@ -1921,7 +1922,7 @@ octet:
 	VZEROUPPER
 	RET
 
-// func Pack(dst *int16, panel int, src *int16, pairs int)
+// func Pack(dst *uint32, panel int, src *uint32, pairs int)
 // Requires: AVX
 TEXT ·Pack(SB), NOSPLIT, $0-32
 	MOVQ dst+0(FP), AX

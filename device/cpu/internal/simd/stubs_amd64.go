@@ -5,13 +5,13 @@
 package simd
 
 // Product multiplies panels of A by one panel of B into tiles of 6 x 16 sums, one
-// below the other in c: C = A*B, or C += A*B if add is not 0. pairs is half the
-// depth, a multiple of 4; a is tiles panels of [pairs][6][2]int16 one after the other,
-// b one of [pairs][16][2]int16, stride the bytes from a row of c to the next. Products
-// of values in -128..127 are exact at any depth up to 2*65536.
+// below the other in c: C = A*B, or C += A*B if add is not 0. n is the depth, a
+// multiple of 8; a is tiles panels of [n/2][6][2]int16 one after the other, b one of
+// [n/2][16][2]int16, stride the bytes from a row of c to the next. Products of values
+// in -128..127 are exact at any depth up to 2*65536.
 //
 //go:noescape
-func Product(tiles int, pairs int, a *int16, b *int16, c *int32, stride int, add int)
+func Product(tiles int, n int, a *uint32, b *uint32, c *int32, stride int, add int)
 
 // Peak issues 12 independent pairs of VPMADDWD and VPADDD per round and touches no
 // memory: what the product could reach at best. One pair is 16 multiplications.
@@ -21,34 +21,34 @@ func Peak(rounds int)
 
 // ExpandWide writes blocks of 64 bytes of eight ChaCha8 streams (package prf) side by side:
 // [32*blocks][8][2]int16, entries pitch bytes apart, pairs as Widen makes them.
-// state[w] is word w of each stream's state; word 12 moves on and must not wrap.
+// state is [16][8]uint32, words of the streams' states; word 12 moves on and must not wrap.
 //
 //go:noescape
-func ExpandWide(dst *int16, pitch int, state *[16][8]uint32, blocks int)
+func ExpandWide(dst *uint32, pitch int, state *uint32, blocks int)
 
 // ExpandWeights writes blocks of 64 bytes of eight ChaCha8 streams (package prf) side by side:
 // [16*blocks][8][4]int8, entries pitch bytes apart, with -128 made 0.
-// state[w] is word w of each stream's state; word 12 moves on and must not wrap.
+// state is [16][8]uint32, words of the streams' states; word 12 moves on and must not wrap.
 //
 //go:noescape
-func ExpandWeights(dst *int8, pitch int, state *[16][8]uint32, blocks int)
+func ExpandWeights(dst *uint32, pitch int, state *uint32, blocks int)
 
-// Widen turns a panel of [quads][16][4]int8 into one of [2*quads][16][2]int16.
+// Widen turns a panel of [n/4][16][4]int8 into one of [n/2][16][2]int16.
 //
 //go:noescape
-func Widen(dst *int16, src *int8, quads int)
+func Widen(dst *uint32, src *uint32, n int)
 
 // Transpose widens 8 rows of int8, stride bytes apart and 32*octets long, into
 // [16*octets][8][2]int16 whose entries are pitch bytes apart.
 //
 //go:noescape
-func Transpose(dst *int16, pitch int, src *int8, stride int, octets int)
+func Transpose(dst *uint32, pitch int, src *int8, stride int, octets int)
 
 // Pack cuts [pairs][24][2]int16, two or more pairs, into four panels of
 // [pairs][6][2]int16, panel bytes apart.
 //
 //go:noescape
-func Pack(dst *int16, panel int, src *int16, pairs int)
+func Pack(dst *uint32, panel int, src *uint32, pairs int)
 
 // Condense makes words words of 64 elements each (package condense). stride is the
 // bytes from one 64 to the next, pos the first one's position and step the distance
