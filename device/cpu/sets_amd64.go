@@ -11,6 +11,9 @@ import (
 
 // sets are the instruction sets that this processor has, the fastest first.
 func sets() (found []*set) {
+	if simd.VNNI() {
+		found = append(found, avx512)
+	}
 	if simd.AVX2() {
 		found = append(found, avx2)
 	}
@@ -65,4 +68,32 @@ func packRowsAVX2(dst *uint32, panel int, src *int8, stride, n int, room []uint3
 		simd.Transpose(&room[8*i], 4*avx2Group, offset(src, 8*i*stride), stride, n/32)
 	}
 	simd.Pack(dst, panel, &room[0], n/2)
+}
+
+// avx512 multiplies signed bytes by unsigned ones: A is packed with 128 added,
+// and sums start from -128 times the sum of B's column. That wraps around like
+// int32 does, so it is exact. A panel of B is 16 KiB, a strip of A 96 KiB.
+var avx512 = &set{
+	name: "cpu/avx512vnni",
+	per:  4, tileRows: 8, tileCols: 32, groupRows: 16, lanes: 16, depth: 512, head: 32,
+	expandRows: func(dst *uint32, panel int, states *uint32, blocks int, _ []uint32) {
+		simd.ExpandRowBytes(dst, panel, states, blocks)
+	},
+	packRows: func(dst *uint32, panel int, src *int8, stride, n int, _ []uint32) {
+		simd.PackBytes(dst, src, stride, n)
+		simd.PackBytes(offset(dst, panel), offset(src, 8*stride), stride, n)
+	},
+	expandColumns: simd.ExpandColumnBytes,
+	expandWeights: simd.ExpandWeightBytes,
+	correct:       simd.CorrectBytes,
+	product:       simd.ProductBytes,
+	condense:      simd.CondenseWide,
+	requant:       simd.RequantWide,
+	residual:      simd.ResidualWide,
+	gate:          simd.Gate,
+	squares:       simd.Squares,
+	scale:         simd.Scale,
+	scores:        simd.Scores,
+	mix:           simd.Mix,
+	peak:          simd.PeakBytes, peakOps: 16 * 64 * 2, issues: "VPDPBUSD",
 }

@@ -24,6 +24,21 @@ func AVX2() bool {
 	return b&(1<<5) != 0
 }
 
+// VNNI tells whether the processor has AVX-512 with products of bytes (F, BW, VL
+// and VNNI), and AVX2, and the operating system saves their registers.
+func VNNI() bool {
+	if !AVX2() {
+		return false
+	}
+	const saved = 1<<5 | 1<<6 | 1<<7 // masks, upper halves of ZMM, ZMM16 to 31
+	if xgetbv()&saved != saved {
+		return false
+	}
+	_, b, c, _ := cpuid(7, 0)
+	const f, bw, vl = 1 << 16, 1 << 30, 1 << 31
+	return b&f != 0 && b&bw != 0 && b&vl != 0 && c&(1<<11) != 0
+}
+
 // SHA tells whether the processor has the SHA extensions, and SSSE3 and SSE4.1,
 // which Hash2 uses too.
 func SHA() bool {

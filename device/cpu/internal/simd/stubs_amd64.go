@@ -105,6 +105,67 @@ func Mix(dst *int8, v *int8, stride int, weights *int32, rows int, inv uint64, r
 //go:noescape
 func Hash2(dst0 *[32]byte, dst1 *[32]byte, src0 *byte, src1 *byte, blocks int)
 
+// ProductBytes multiplies panels of A by one panel of B into tiles of 8 x 32 sums, one
+// below the other in c: C = A*B, or C += A*B if add is not 0. n is the depth, a
+// multiple of 16; a is tiles panels of [n/4][8][4]uint8, values with 128 added, one
+// after the other; b is the [32]int32 that CorrectBytes made and [n/4][32][4]int8;
+// stride is the bytes from a row of c to the next. It needs AVX512VNNI.
+//
+//go:noescape
+func ProductBytes(tiles int, n int, a *uint32, b *uint32, c *int32, stride int, add int)
+
+// PeakBytes issues 16 independent VPDPBUSD per round and touches no memory: what the
+// product could reach at best. One is 64 multiplications.
+//
+//go:noescape
+func PeakBytes(rounds int)
+
+// CorrectBytes writes -128 times the sums of the columns of [n/4][32][4]int8, which
+// follow, to the first [32]int32 of a panel. n is a multiple of 16.
+//
+//go:noescape
+func CorrectBytes(panel *uint32, n int)
+
+// ExpandColumnBytes writes blocks of 64 bytes of sixteen ChaCha8 streams (package prf)
+// side by side: [16*blocks][16][4]int8, entries pitch bytes apart.
+// state is [16][16]uint32, words of the streams' states; word 12 moves on and must not wrap.
+//
+//go:noescape
+func ExpandColumnBytes(dst *uint32, pitch int, state *uint32, blocks int)
+
+// ExpandWeightBytes is ExpandColumnBytes with -128 made 0.
+//
+//go:noescape
+func ExpandWeightBytes(dst *uint32, pitch int, state *uint32, blocks int)
+
+// ExpandRowBytes writes blocks of 64 bytes of sixteen ChaCha8 streams with 128 added to
+// every byte: two of [16*blocks][8][4]uint8, panel bytes apart.
+// state is [16][16]uint32, words of the streams' states; word 12 moves on and must not wrap.
+//
+//go:noescape
+func ExpandRowBytes(dst *uint32, panel int, state *uint32, blocks int)
+
+// PackBytes makes one panel of [n/4][8][4]uint8, values with 128 added, of 8 rows of n
+// int8, a multiple of 64, that are stride bytes apart.
+//
+//go:noescape
+func PackBytes(dst *uint32, src *int8, stride int, n int)
+
+// CondenseWide is Condense with AVX-512.
+//
+//go:noescape
+func CondenseWide(dst *uint32, src *int32, words int, stride int, pos uint32, step uint32)
+
+// RequantWide is Requant for a panel of [rows][32]int32, with AVX-512.
+//
+//go:noescape
+func RequantWide(dst *int8, stride int, src *int32, rows int, round int, shift int)
+
+// ResidualWide is Residual for a panel of [rows][32]int32, with AVX-512.
+//
+//go:noescape
+func ResidualWide(h *int32, stride int, src *int32, rows int, round int, shift int, limit int)
+
 // cpuid runs CPUID.
 func cpuid(leaf uint32, sub uint32) (a uint32, b uint32, c uint32, d uint32)
 

@@ -119,6 +119,9 @@ func expand(name string, wide bool) {
 	end()
 }
 
+// golden is package condense's.
+const golden = 0x9E3779B9
+
 // fmix is MurmurHash3's finaliser on eight dwords.
 func fmix(x, t, m1, m2 VecVirtual) {
 	for i, s := range []uint64{16, 13, 16} {
@@ -131,7 +134,6 @@ func fmix(x, t, m1, m2 VecVirtual) {
 }
 
 func condense() {
-	const golden = 0x9E3779B9
 	function("Condense", "func(dst *uint32, src *int32, words, stride int, pos, step uint32)",
 		"Condense makes words words of 64 elements each (package condense). stride is the",
 		"bytes from one 64 to the next, pos the first one's position and step the distance",
