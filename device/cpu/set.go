@@ -81,13 +81,15 @@ func (s *set) start(streams []uint32, key *prf.Key, at, step position) {
 	for i := range 8 {
 		words[4+i] = binary.LittleEndian.Uint32(key[4*i:])
 	}
-	for ; len(streams) > 0; streams = streams[16*s.lanes:] {
-		for w, v := range words {
-			lanes := streams[w*s.lanes:][:s.lanes]
-			for l := range lanes {
-				lanes[l] = v
-			}
+	same := streams[:12*s.lanes] // in all groups
+	for w, v := range words {
+		lanes := same[w*s.lanes:][:s.lanes]
+		for l := range lanes {
+			lanes[l] = v
 		}
+	}
+	for ; len(streams) > 0; streams = streams[16*s.lanes:] {
+		copy(streams, same)
 		block, nonce := streams[12*s.lanes:][:2*s.lanes], streams[14*s.lanes:][:2*s.lanes]
 		for l := range s.lanes {
 			block[l], block[s.lanes+l] = uint32(at.block), uint32(at.block>>32)

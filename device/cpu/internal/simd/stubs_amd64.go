@@ -166,6 +166,26 @@ func RequantWide(dst *int8, stride int, src *int32, rows int, round int, shift i
 //go:noescape
 func ResidualWide(h *int32, stride int, src *int32, rows int, round int, shift int, limit int)
 
+// GateWide is Gate for n a multiple of 32, with AVX-512.
+//
+//go:noescape
+func GateWide(dst *int8, gates *int8, ups *int8, n int, round int, shift int)
+
+// SquaresWide is Squares for n a multiple of 32, with AVX-512.
+//
+//go:noescape
+func SquaresWide(src *int32, n int) uint64
+
+// ScaleWide is Scale with AVX-512.
+//
+//go:noescape
+func ScaleWide(dst *int8, src *int32, n int, inv uint64, round uint64, bias uint64, shift uint64)
+
+// MixWide is Mix with AVX-512.
+//
+//go:noescape
+func MixWide(dst *int8, v *int8, stride int, weights *int32, rows int, inv uint64, round uint64, bias uint64, shift uint64)
+
 // cpuid runs CPUID.
 func cpuid(leaf uint32, sub uint32) (a uint32, b uint32, c uint32, d uint32)
 

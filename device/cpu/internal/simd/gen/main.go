@@ -39,6 +39,10 @@ func main() {
 	condenseWide()
 	requantWide()
 	residualWide()
+	gateWide()
+	squaresWide()
+	scaleWide()
+	mixWide()
 	cpuid()
 	Generate()
 }

@@ -16,20 +16,6 @@ const (
 	byteCols = 32
 )
 
-func zmms(n int) []VecVirtual {
-	v := make([]VecVirtual, n)
-	for i := range v {
-		v[i] = ZMM()
-	}
-	return v
-}
-
-func zero(v ...VecVirtual) {
-	for _, z := range v {
-		VPXORD(z, z, z)
-	}
-}
-
 // dot adds four products of signed and unsigned bytes to each dword of acc. Avo
 // does not know the instruction.
 func dot(signed Op, unsigned, acc VecVirtual) {
@@ -168,7 +154,7 @@ func correctBytes() {
 
 // expandBytes: ChaCha8, one state word of sixteen streams per register, which
 // leaves sixteen registers; and there is a rotation.
-func expandBytes(name string, store func(x VecVirtual, word int)) {
+func expandBytes(name string, ahead func(word int), store func(x VecVirtual, word int)) {
 	v := zmms(16)
 	state, n := arg("state"), arg("blocks")
 	one := ZMM()
@@ -193,6 +179,7 @@ func expandBytes(name string, store func(x VecVirtual, word int)) {
 	loop("block", n, func() {
 		for w, reg := range v {
 			VMOVDQU32(at(state, 64*w), reg)
+			ahead(w)
 		}
 		for range 4 {
 			round([4][4]int{{0, 4, 8, 12}, {1, 5, 9, 13}, {2, 6, 10, 14}, {3, 7, 11, 15}})
@@ -209,6 +196,18 @@ func expandBytes(name string, store func(x VecVirtual, word int)) {
 	end()
 }
 
+// entries asks for the lines that a block's entries will be stored to.
+func entries(d, pitch Register) func(int) {
+	p := GP64()
+	return func(word int) {
+		if word == 0 {
+			MOVQ(d, p)
+		}
+		PREFETCHT0(at(p, 0))
+		ADDQ(pitch, p)
+	}
+}
+
 const byteStates = "state is [16][16]uint32, words of the streams' states; word 12 moves on and must not wrap."
 
 func expandColumnBytes() {
@@ -216,7 +215,7 @@ func expandColumnBytes() {
 		"ExpandColumnBytes writes blocks of 64 bytes of sixteen ChaCha8 streams (package prf)",
 		"side by side: [16*blocks][16][4]int8, entries pitch bytes apart.", byteStates)
 	d, pitch := arg("dst"), arg("pitch")
-	expandBytes("columnBytes", func(x VecVirtual, _ int) {
+	expandBytes("columnBytes", entries(d, pitch), func(x VecVirtual, _ int) {
 		VMOVDQU32(x, at(d, 0))
 		ADDQ(pitch, d)
 	})
@@ -228,7 +227,7 @@ func expandWeightBytes() {
 	d, pitch := arg("dst"), arg("pitch")
 	lowest := ZMM()
 	VPBROADCASTD(constant("weightBytesLowest", 1, 0x80808080), lowest)
-	expandBytes("weightBytes", func(x VecVirtual, _ int) {
+	expandBytes("weightBytes", entries(d, pitch), func(x VecVirtual, _ int) {
 		const notEqual = 4
 		k := K()
 		VPCMPB(Imm(notEqual), lowest, x, k)
@@ -245,7 +244,12 @@ func expandRowBytes() {
 	d, panel := arg("dst"), arg("panel")
 	high := ZMM()
 	VPBROADCASTD(constant("rowBytesHigh", 1, 0x80808080), high)
-	expandBytes("rowBytes", func(x VecVirtual, word int) {
+	expandBytes("rowBytes", func(word int) {
+		if word%2 == 0 {
+			PREFETCHT0(at(d, 32*word))
+			PREFETCHT0(Mem{Base: d, Index: panel, Scale: 1, Disp: 32 * word})
+		}
+	}, func(x VecVirtual, word int) {
 		VPXORD(high, x, x)
 		VMOVDQU64(x.AsY(), at(d, 32*word))
 		VEXTRACTI64X4(Imm(1), x, Mem{Base: d, Index: panel, Scale: 1, Disp: 32 * word})
@@ -313,154 +317,4 @@ func qwords(name string, v ...uint64) Mem {
 		DATA(8*i, U64(q))
 	}
 	return m
-}
-
-// condenseWide is condense with sixteen lanes; four words are summed up
-// together.
-func condenseWide() {
-	function("CondenseWide", "func(dst *uint32, src *int32, words, stride int, pos, step uint32)",
-		"CondenseWide is Condense with AVX-512.")
-	d, s, n, stride := arg("dst"), arg("src"), arg("words"), arg("stride")
-	g := GP32()
-	MOVL(U32(golden), g)
-	lanes := GLOBL("condenseWideLanes", RODATA|NOPTR)
-	for i := range uint32(16) {
-		DATA(int(4*i), U32(i*golden))
-	}
-	key := func(name string) VecVirtual {
-		p, z := Load(Param(name), GP32()).(GPVirtual), ZMM()
-		IMULL(g, p)
-		VPBROADCASTD(p, z)
-		return z
-	}
-	base, step := key("pos"), key("step")
-	VPADDD(lanes, base, base)
-	k := GP32()
-	every := func(v uint32) VecVirtual {
-		z := ZMM()
-		MOVL(U32(v), k)
-		VPBROADCASTD(k, z)
-		return z
-	}
-	m1, m2, sixteen := every(0x85ebca6b), every(0xc2b2ae35), every(16*golden&0xffffffff)
-	word := func() (sum VecVirtual) {
-		pos, t := ZMM(), ZMM()
-		VMOVDQA32(base, pos)
-		for i := range 4 {
-			x := ZMM()
-			VPADDD(at(s, 64*i), pos, x)
-			if i < 3 {
-				VPADDD(sixteen, pos, pos)
-			}
-			for j, by := range []uint64{16, 13, 16} {
-				VPSRLD(Imm(by), x, t)
-				VPXORD(t, x, x)
-				if j < 2 {
-					VPMULLD([]VecVirtual{m1, m2}[j], x, x)
-				}
-			}
-			if i == 0 {
-				sum = x
-			} else {
-				VPADDD(x, sum, sum)
-			}
-		}
-		VPADDD(step, base, base)
-		ADDQ(stride, s)
-		return sum
-	}
-	// quarter adds up the lanes of 128 bits.
-	quarter := func(x VecVirtual) VecVirtual {
-		y, z, w := YMM(), XMM(), XMM()
-		VEXTRACTI64X4(Imm(1), x, y)
-		VPADDD(x.AsY(), y, y)
-		VEXTRACTI32X4(Imm(1), y, z)
-		VPADDD(y.AsX(), z, w)
-		return w
-	}
-	rest := GP64()
-	MOVQ(n, rest)
-	ANDQ(Imm(3), rest)
-	SHRQ(Imm(2), n)
-	JZ(LabelRef("few"))
-	loop("four", n, func() {
-		a, b, c, e := word(), word(), word(), word()
-		// add sums pairs of dwords, or of qwords, of x and y next to each other.
-		add := func(low, high func(...Op), x, y VecVirtual) VecVirtual {
-			t, u := ZMM(), ZMM()
-			low(y, x, t)
-			high(y, x, u)
-			VPADDD(u, t, t)
-			return t
-		}
-		ab, ce := add(VPUNPCKLDQ, VPUNPCKHDQ, a, b), add(VPUNPCKLDQ, VPUNPCKHDQ, c, e)
-		VMOVDQU32(quarter(add(VPUNPCKLQDQ, VPUNPCKHQDQ, ab, ce)), at(d, 0))
-		ADDQ(Imm(16), d)
-	})
-	Label("few")
-	TESTQ(rest, rest)
-	JZ(LabelRef("done"))
-	loop("word", rest, func() {
-		x, t := quarter(word()), XMM()
-		VPSHUFD(Imm(0x4e), x, t)
-		VPADDD(t, x, x)
-		VPSHUFD(Imm(0xb1), x, t)
-		VPADDD(t, x, x)
-		VMOVD(x, at(d, 0))
-		ADDQ(Imm(4), d)
-	})
-	Label("done")
-	end()
-}
-
-// every loads the low half of an argument of 8 bytes into every dword.
-func every(name string) VecVirtual {
-	z := ZMM()
-	VPBROADCASTD(arg(name).As32(), z)
-	return z
-}
-
-func requantWide() {
-	function("RequantWide", "func(dst *int8, stride int, src *int32, rows, round, shift int)",
-		"RequantWide is Requant for a panel of [rows][32]int32, with AVX-512.")
-	d, stride, s, n := arg("dst"), arg("stride"), arg("src"), arg("rows")
-	round, shift, lowest := every("round"), count("shift"), XMM()
-	VPBROADCASTD(constant("requantWideLowest", 1, 0x81818181), lowest)
-	loop("row", n, func() {
-		for half := range 2 {
-			x, y := ZMM(), XMM()
-			VPADDD(at(s, 64*half), round, x)
-			VPSRAD(shift, x, x)
-			VPMOVSDB(x, y)
-			VPMAXSB(lowest, y, y)
-			VMOVDQU8(y, at(d, 16*half))
-		}
-		SUBQ(I32(-128), s)
-		ADDQ(stride, d)
-	})
-	end()
-}
-
-func residualWide() {
-	function("ResidualWide", "func(h *int32, stride int, src *int32, rows, round, shift, limit int)",
-		"ResidualWide is Residual for a panel of [rows][32]int32, with AVX-512.")
-	h, stride, s, n := arg("h"), arg("stride"), arg("src"), arg("rows")
-	round, shift, high := every("round"), count("shift"), every("limit")
-	low := ZMM()
-	zero(low)
-	VPSUBD(high, low, low)
-	loop("row", n, func() {
-		for _, disp := range []int{0, 64} {
-			a := ZMM()
-			VPADDD(at(s, disp), round, a)
-			VPSRAD(shift, a, a)
-			VPADDD(at(h, disp), a, a)
-			VPMINSD(high, a, a)
-			VPMAXSD(low, a, a)
-			VMOVDQU32(a, at(h, disp))
-		}
-		SUBQ(I32(-128), s)
-		ADDQ(stride, h)
-	})
-	end()
 }
