@@ -102,27 +102,33 @@ func BenchmarkLoop(b *testing.B) {
 							b.Fatal(err)
 						}
 					})
-					var product, condense, hash time.Duration
-					r.time("expand", func() {
-						o.reset(s, seed.Seed{1}, 2, n, whole)
-						for i := range o.pieces() {
-							o.expand(i, w)
-						}
-					})
-					for row := 0; row < n; row += strip {
+					var expand, product, condense, hash time.Duration
+					lap := threadTime()
+					add := func(part *time.Duration) {
+						now := threadTime()
+						*part += now - lap
+						lap = now
+					}
+					o.reset(s, seed.Seed{1}, 2, n, whole, n/itemCols)
+					for i := range o.b.panels() {
+						o.expandColumns(i, w)
+					}
+					add(&expand)
+					for i := range o.strips {
 						for col := 0; col < n; col += itemCols {
-							rows, cols := min(strip, n-row), min(itemCols, n-col)
-							t0 := threadTime()
-							w.multiply(&o, row, rows, col, cols)
-							t1 := threadTime()
+							rows, cols := o.rows(i), min(itemCols, n-col)
+							a := o.strip(e, i, w)
+							add(&expand)
+							w.multiply(a, &o.b, rows, col, cols)
+							o.release(e, i)
+							add(&product)
 							tiles := w.condense(s, rows, cols)
-							t2 := threadTime()
+							add(&condense)
 							w.digests(tiles)
-							t3 := threadTime()
-							product, condense, hash = product+t1-t0, condense+t2-t1, hash+t3-t2
+							add(&hash)
 						}
 					}
-					for name, t := range map[string]time.Duration{"product": product, "condense": condense, "hash": hash} {
+					for name, t := range map[string]time.Duration{"expand": expand, "product": product, "condense": condense, "hash": hash} {
 						r[name] = append(r[name], t)
 					}
 				}

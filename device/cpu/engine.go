@@ -21,6 +21,7 @@ import (
 type engine struct {
 	set        *set
 	operands   sync.Pool // of *operands
+	strips     sync.Pool // of *leftPanels
 	workspaces sync.Pool // of *workspace
 }
 
@@ -28,6 +29,7 @@ func newEngine(s *set) *engine {
 	return &engine{
 		set:        s,
 		operands:   sync.Pool{New: func() any { return new(operands) }},
+		strips:     sync.Pool{New: func() any { return new(leftPanels) }},
 		workspaces: sync.Pool{New: func() any { return newWorkspace(s) }},
 	}
 }
@@ -72,13 +74,11 @@ func (e *engine) Tiles(ctx context.Context, dst [][32]byte, challenge seed.Seed,
 func (e *engine) tiles(ctx context.Context, dst [][32]byte, challenge seed.Seed, shape matmul.Shape, unit uint64, m *meter) error {
 	o := e.operands.Get().(*operands)
 	defer e.operands.Put(o)
-	rows, cols := blockSides(shape)
-	for row := 0; row < shape.M; row += rows {
-		for col := 0; col < shape.Q; col += cols {
-			b := block{row: row, rows: min(rows, shape.M-row), col: col, cols: min(cols, shape.Q-col)}
-			if err := e.multiplyBlock(ctx, dst, o, challenge, unit, shape, b, m); err != nil {
-				return fmt.Errorf("cpu: tiles of unit %d: %w", unit, err)
-			}
+	cols := blockCols(shape)
+	for col := 0; col < shape.Q; col += cols {
+		b := block{rows: shape.M, col: col, cols: min(cols, shape.Q-col)}
+		if err := e.multiplyBlock(ctx, dst, o, challenge, unit, shape, b, m); err != nil {
+			return fmt.Errorf("cpu: tiles of unit %d: %w", unit, err)
 		}
 	}
 	return nil
@@ -98,11 +98,12 @@ func (e *engine) Tile(challenge seed.Seed, unit uint64, shape matmul.Shape, ti, 
 	defer e.operands.Put(o)
 	w := e.workspaces.Get().(*workspace)
 	defer e.workspaces.Put(w)
-	o.reset(e.set, challenge, unit, shape.K, block{row: ti * side, rows: side, col: tj * side, cols: side})
-	for i := range o.pieces() {
-		o.expand(i, w)
+	o.reset(e.set, challenge, unit, shape.K, block{row: ti * side, rows: side, col: tj * side, cols: side}, 1)
+	for i := range o.b.panels() {
+		o.expandColumns(i, w)
 	}
-	w.multiply(o, 0, side, 0, side)
+	w.multiply(o.strip(e, 0, w), &o.b, side, 0, side)
+	o.release(e, 0)
 	return w.digests(w.condense(e.set, side, side))[0], nil
 }
 

@@ -4,6 +4,8 @@ package cpu
 
 import (
 	"context"
+	"sync"
+	"sync/atomic"
 	"unsafe"
 
 	"github.com/assaynet/assay/poc/prf"
@@ -12,8 +14,8 @@ import (
 )
 
 const (
-	// operandElements bounds each packed operand of a block. At 4096 x 4096 both
-	// fit whole; the deepest product is cut to blocks of 960 x 1024.
+	// operandElements bounds B of a block. 8192 x 8192 fits whole; the deepest
+	// product is cut to blocks of 1024 columns.
 	operandElements = 64 << 20
 	// itemCols is the width of what one core computes at a time.
 	itemCols = 256
@@ -25,45 +27,81 @@ const (
 // block is a part of a unit's result. Sides are multiples of 64.
 type block struct{ row, rows, col, cols int }
 
-// blockSides is the size of the blocks that a shape is cut into.
-func blockSides(s matmul.Shape) (rows, cols int) {
-	side := operandElements / s.K
-	return min(s.M, side/strip*strip), min(s.Q, side/itemCols*itemCols)
-}
+// blockCols is the width of the blocks, all rows high, that a shape is cut into.
+func blockCols(s matmul.Shape) int { return min(s.Q, operandElements/s.K/itemCols*itemCols) }
 
-// operands are the factors of one block, expanded and packed.
+// operands are the factors of one block, expanded and packed: B whole, A by
+// strips.
 type operands struct {
 	block      block
+	k          int
 	aKey, bKey prf.Key
-	a          leftPanels
 	b          rightPanels
+	strips     []stripOfA
 }
 
-func (o *operands) reset(s *set, challenge seed.Seed, unit uint64, k int, b block) {
-	o.block = b
+// stripOfA is a strip of A while somebody needs it. It is made just before it is
+// used, by all cores that want it at the same time, in memory that the last strip
+// may have left in the second-level cache.
+type stripOfA struct {
+	begin  sync.Once
+	a      *leftPanels
+	next   atomic.Int32 // group that nobody has begun
+	groups atomic.Int32 // to finish
+	ready  chan struct{}
+	users  atomic.Int32 // that have not released it
+}
+
+// reset prepares for a block. Every strip is asked for, and released, users
+// times.
+func (o *operands) reset(s *set, challenge seed.Seed, unit uint64, k int, b block, users int) {
+	o.block, o.k = b, k
 	o.aKey, o.bKey = prf.Key(seed.Matrix(challenge, unit, 'A')), prf.Key(seed.Matrix(challenge, unit, 'B'))
-	o.a.reset(s, b.rows, k)
 	o.b.reset(s, b.cols, k, s.per)
+	o.strips = make([]stripOfA, (b.rows+strip-1)/strip)
+	for i := range o.strips {
+		o.strips[i].ready = make(chan struct{})
+		o.strips[i].users.Store(int32(users))
+	}
 }
 
-// pieces is how many calls of expand fill the operands.
-func (o *operands) pieces() int { return o.b.panels() + o.a.groups() }
+// rows is the height of a strip.
+func (o *operands) rows(i int) int { return min(strip, o.block.rows-i*strip) }
 
-// expand makes one panel of columns of B or one group of rows of A over the
-// whole depth.
-func (o *operands) expand(piece int, w *workspace) {
-	s := o.a.set
-	key, side, first, number := &o.bKey, s.tileCols, o.block.col, piece
-	if piece >= o.b.panels() {
-		key, side, first, number = &o.aKey, s.groupRows, o.block.row, piece-o.b.panels()
+// strip returns a strip of A when it is whole.
+func (o *operands) strip(e *engine, i int, w *workspace) *leftPanels {
+	s := &o.strips[i]
+	s.begin.Do(func() {
+		s.a = e.strips.Get().(*leftPanels)
+		s.a.reset(e.set, o.rows(i), o.k)
+		s.groups.Store(int32(s.a.groups()))
+	})
+	for {
+		group := int(s.next.Add(1)) - 1
+		if group >= s.a.groups() {
+			break
+		}
+		first := o.block.row + strip*i + e.set.groupRows*group
+		s.a.expand(group, w.open(e.set, &o.aKey, first, e.set.groupRows), w.room)
+		if s.groups.Add(-1) == 0 {
+			close(s.ready)
+		}
 	}
-	streams := w.streams[:16*side]
-	s.start(streams, key, position{nonce: uint64(first + side*number)}, position{nonce: 1})
-	if key == &o.aKey {
-		o.a.expand(number, streams, w.room)
-	} else {
-		o.b.expand(number, streams, s.expandColumns)
+	<-s.ready
+	return s.a
+}
+
+// release says that a strip is needed once less.
+func (o *operands) release(e *engine, i int) {
+	if s := &o.strips[i]; s.users.Add(-1) == 0 {
+		e.strips.Put(s.a)
 	}
+}
+
+// expandColumns makes one panel of columns of B over the whole depth.
+func (o *operands) expandColumns(panel int, w *workspace) {
+	s := o.b.set
+	o.b.expand(panel, w.open(s, &o.bKey, o.block.col+panel*s.tileCols, s.tileCols), s.expandColumns)
 }
 
 // workspace is one core's memory: results are strip rows of cStride.
@@ -81,13 +119,20 @@ func newWorkspace(s *set) *workspace {
 	return &workspace{streams: s.streams(max(s.groupRows, s.tileCols)), room: s.room()}
 }
 
-// multiply computes rows (at most strip, from a multiple of it on) by columns
-// (at most itemCols) of a block.
-func (w *workspace) multiply(o *operands, row, rows, col, cols int) {
-	s := o.a.set
-	for from := 0; from < o.a.k; from += s.depth {
+// open starts the streams of n rows or columns.
+func (w *workspace) open(s *set, key *prf.Key, first, n int) []uint32 {
+	streams := w.streams[:16*n]
+	s.start(streams, key, position{nonce: uint64(first)}, position{nonce: 1})
+	return streams
+}
+
+// multiply computes rows (at most strip) of A by cols (at most itemCols) columns
+// of B from col on.
+func (w *workspace) multiply(a *leftPanels, b *rightPanels, rows, col, cols int) {
+	s := a.set
+	for from := 0; from < a.k; from += s.depth {
 		for j := 0; j < cols; j += s.tileCols {
-			o.a.product(w.c[j:], cStride, row, rows, from, &o.b.panel((col+j)/s.tileCols, from)[0])
+			a.product(w.c[j:], cStride, 0, rows, from, &b.panel((col+j)/s.tileCols, from)[0])
 		}
 	}
 }
@@ -114,27 +159,29 @@ func (w *workspace) digests(tiles int) [][32]byte {
 }
 
 // multiplyBlock writes the digests of a block's tiles to where they belong among
-// the unit's. All cores expand, then all multiply.
+// the unit's. All cores expand B, then all multiply, and expand A as they go.
 func (e *engine) multiplyBlock(ctx context.Context, dst [][32]byte, o *operands, challenge seed.Seed, unit uint64, shape matmul.Shape, b block, m *meter) error {
-	o.reset(e.set, challenge, unit, shape.K, b)
-	err := parallel(ctx, o.pieces(), func(i int) {
+	across := (b.cols + itemCols - 1) / itemCols
+	o.reset(e.set, challenge, unit, shape.K, b, across)
+	err := parallel(ctx, o.b.panels(), func(i int) {
 		w := e.workspaces.Get().(*workspace)
 		lap := m.start()
-		o.expand(i, w)
+		o.expandColumns(i, w)
 		m.add(expanding, &lap)
 		e.workspaces.Put(w)
 	})
 	if err != nil {
 		return err
 	}
-	across := (b.cols + itemCols - 1) / itemCols
-	down := (b.rows + strip - 1) / strip
-	return parallel(ctx, across*down, func(i int) {
-		row, col := i/across*strip, i%across*itemCols
-		rows, cols := min(strip, b.rows-row), min(itemCols, b.cols-col)
+	return parallel(ctx, across*len(o.strips), func(i int) {
+		number, col := i/across, i%across*itemCols
+		rows, cols := o.rows(number), min(itemCols, b.cols-col)
 		w := e.workspaces.Get().(*workspace)
 		lap := m.start()
-		w.multiply(o, row, rows, col, cols)
+		a := o.strip(e, number, w)
+		m.add(expanding, &lap)
+		w.multiply(a, &o.b, rows, col, cols)
+		o.release(e, number)
 		m.add(multiplying, &lap)
 		tiles := w.condense(e.set, rows, cols)
 		m.add(condensing, &lap)
@@ -142,7 +189,7 @@ func (e *engine) multiplyBlock(ctx context.Context, dst [][32]byte, o *operands,
 		m.add(hashing, &lap)
 		const side = matmul.TileSide
 		for ti := range rows / side {
-			at := ((b.row+row)/side+ti)*shape.Columns() + (b.col+col)/side
+			at := ((b.row+number*strip)/side+ti)*shape.Columns() + (b.col+col)/side
 			copy(dst[at:], digests[ti*(cols/side):][:cols/side])
 		}
 		e.workspaces.Put(w)

@@ -55,11 +55,12 @@ func TestOperandsAreThePRF(t *testing.T) {
 		for _, k := range []int{256, 576, 1024 + 320, 2048 + 64} {
 			b := block{row: 128, rows: 64, col: 1<<15 - 64, cols: 64}
 			var o operands
-			o.reset(s, challenge, unit, k, b)
+			o.reset(s, challenge, unit, k, b, 1)
 			w := newWorkspace(s)
-			for i := range o.pieces() {
-				o.expand(i, w)
+			for i := range o.b.panels() {
+				o.expandColumns(i, w)
 			}
+			a := o.strip(newEngine(s), 0, w)
 			check := func(name byte, number uint64, get func(i int) int8) {
 				key := prf.Key(seed.Matrix(challenge, unit, name))
 				want := make([]byte, k)
@@ -72,7 +73,7 @@ func TestOperandsAreThePRF(t *testing.T) {
 			}
 			for row := range b.rows {
 				check('A', uint64(b.row+row), func(i int) int8 {
-					panel := o.a.row(row/s.tileRows*s.tileRows, i/s.depth*s.depth)
+					panel := a.row(row/s.tileRows*s.tileRows, i/s.depth*s.depth)
 					return element(panel, s.tileRows, s.per, row%s.tileRows, i%s.depth) - s.offsetOfA()
 				})
 			}
