@@ -77,23 +77,23 @@ ENTRY void tileDigests(u32 *dst, const u32 *words, u32 across, u32 stride, u32 c
   if (i >= count) return;
   Sha256 sha;
   sha.start();
-  u32 w[16];
+  const u32x4 *from = (const u32x4 *)(words + (u64)i * 64);
 #pragma unroll 1
-  for (u32 block = 0; block < 4; block++) {
-    const u32x4 *from = (const u32x4 *)(words + (u64)i * 64 + block * 16);
+  for (u32 block = 0; block < 5; block++) {
+    u32 w[16];
 #pragma unroll
     for (u32 j = 0; j < 4; j++) {
-      u32x4 v = from[j];
+      u32x4 v = {0, 0, 0, 0}; // the fifth block is padding
+      if (block < 4) v = from[block * 4 + j];
 #pragma unroll
       for (u32 c = 0; c < 4; c++) w[4 * j + c] = swapBytes(v[c]);
     }
+    if (block == 4) {
+      w[0] = 0x80000000;
+      w[15] = 64 * 32;
+    }
     sha.block(w);
   }
-#pragma unroll
-  for (u32 j = 0; j < 16; j++) w[j] = 0;
-  w[0] = 0x80000000;
-  w[15] = 64 * 32;
-  sha.block(w);
   sha.end(dst + ((u64)(i / across) * stride + i % across) * 8);
 }
 
@@ -151,12 +151,14 @@ ENTRY void fold(u32 *dst, const u32 *src, u32 count) {
       u32 last = shiftedIn(w + 8, shiftedIn(w, 0x01, left), right);
       Sha256 sha;
       sha.start();
-      sha.block(w);
-      w[0] = last << 24 | 0x800000;
+#pragma unroll 1
+      for (u32 block = 0; block < 2; block++) {
+        sha.block(w);
+        w[0] = last << 24 | 0x800000;
 #pragma unroll
-      for (u32 j = 1; j < 15; j++) w[j] = 0;
-      w[15] = 65 * 8;
-      sha.block(w);
+        for (u32 j = 1; j < 15; j++) w[j] = 0;
+        w[15] = 65 * 8;
+      }
 #pragma unroll
       for (u32 j = 0; j < 8; j++) left[j] = sha.h[j];
     }
