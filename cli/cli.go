@@ -15,6 +15,7 @@ import (
 
 	"github.com/assaynet/assay/adversary"
 	chaincli "github.com/assaynet/assay/chain/cli"
+	"github.com/assaynet/assay/device"
 	"github.com/assaynet/assay/device/cpu"
 	"github.com/assaynet/assay/host"
 	hostcli "github.com/assaynet/assay/host/cli"
@@ -87,15 +88,16 @@ func workerCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "worker", Hidden: true, DisableFlagParsing: true,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			engine := bestEngine(cmd.Context(), cmd.ErrOrStderr())
+			// Workers of a local network share a machine, and leave its GPUs alone unless asked.
+			command := workercli.Command{Name: "assay worker", Backends: device.Backends(), Default: device.CPU}
 			if len(args) >= 2 && args[0] == "--cheat" {
 				var err error
-				if engine, err = cheatWorker(engine, args[1]); err != nil {
+				if command.Engine, err = cheatWorker(bestEngine(cmd.Context(), cmd.ErrOrStderr()), args[1]); err != nil {
 					return err
 				}
 				args = args[2:]
 			}
-			if code := (workercli.Command{Name: "assay worker", Engine: engine}).Run(cmd.Context(), args, cmd.InOrStdin(), cmd.OutOrStdout(), cmd.ErrOrStderr()); code != 0 {
+			if code := command.Run(cmd.Context(), args, cmd.InOrStdin(), cmd.OutOrStdout(), cmd.ErrOrStderr()); code != 0 {
 				return exitCode(code)
 			}
 			return nil

@@ -27,6 +27,9 @@ var (
 	ErrConfig = errors.New("worker: configuration")
 )
 
+// KeyFile is the name of the device key in a worker's home.
+const KeyFile = "device.key"
+
 // maxUnacked is how many artefacts wait for the host at most: 10 MiB.
 const maxUnacked = 1 << 18
 
@@ -55,7 +58,7 @@ func Key(home string) (ed25519.PrivateKey, error) {
 	if home == "" {
 		return nil, fmt.Errorf("%w: no home directory", ErrConfig)
 	}
-	return link.LoadKey(filepath.Join(home, "device.key"))
+	return link.LoadKey(filepath.Join(home, KeyFile))
 }
 
 // Run works until ctx ends, which is no error. It returns one where going on is

@@ -33,6 +33,7 @@ var rooms = map[string]room{
 	"device":           {ours: []string{"poc"}},
 	"link":             {ours: []string{"poc"}},
 	"worker":           {ours: []string{"poc", "link", "api/worker"}},
+	"worker/cli":       {ours: []string{"worker", "poc", "link", "api/worker", "device"}},
 	"host":             {ours: []string{"poc", "link", "api"}},
 	"chain":            {ours: []string{"poc", "api"}},
 	"chain/x":          {ours: []string{"poc", "api", "chain/vrf"}},
@@ -134,7 +135,8 @@ func TestLayersFindsPlantedViolations(t *testing.T) {
 		"poc/audit":        {"math/big", "github.com/cosmos/gogoproto/proto"},
 		"poc/proof":        {module + "/link"},
 		"device/cuda":      {module + "/poc/work", module + "/worker"},
-		"worker/cli":       {module + "/host/fleet", module + "/api/worker/v1", module + "/link"},
+		"worker":           {module + "/device/telemetry"},
+		"worker/cli":       {module + "/host/fleet", module + "/api/worker/v1", module + "/link", module + "/device"},
 		"host":             {module + "/worker", module + "/chain/app"},
 		"chain/x/sprint":   {module + "/chain/x/credit", module + "/chain/app", module + "/device/cpu", module + "/host"},
 		"chain/node":       {module + "/chain/app", module + "/localnet"},
@@ -154,7 +156,8 @@ func TestLayersFindsPlantedViolations(t *testing.T) {
 		"hosting has no room; give it one in test/lint and in ARCHITECTURE.md",
 		"poc/audit imports github.com/cosmos/gogoproto/proto; poc has the standard library only",
 		"poc/proof imports link; poc may import poc",
-		"worker/cli imports host/fleet; worker may import worker, poc, link, api/worker",
+		"worker imports device/telemetry; worker may import worker, poc, link, api/worker",
+		"worker/cli imports host/fleet; worker/cli may import worker/cli, worker, poc, link, api/worker, device",
 	}
 	if diff := cmp.Diff(want, violations(planted)); diff != "" {
 		t.Error(diff)
