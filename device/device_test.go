@@ -83,13 +83,13 @@ func (m *computer) backends(t *testing.T) []Backend {
 }
 
 var (
-	noDriver = fmt.Errorf("%w: install it", ErrMissing)
-	h100     = profile.Device{Name: "NVIDIA H100", PCI: "0000:17:00.0"}
-	h100b    = profile.Device{Name: "NVIDIA H100", PCI: "0000:65:00.0"}
-	h100cl   = profile.Device{Name: "NVIDIA H100", Driver: "NVIDIA CUDA", PCI: "0000:17:00.0"}
-	radeon   = profile.Device{Name: "gfx1100", Driver: "AMD", PCI: "0000:03:00.0"}
-	nvidia   = telemetry.Card{PCI: "0000:17:00.0", Vendor: "NVIDIA"}
-	amd      = telemetry.Card{PCI: "0000:03:00.0", Vendor: "AMD"}
+	errNoDriver = fmt.Errorf("%w: install it", ErrMissing)
+	h100        = profile.Device{Name: "NVIDIA H100", PCI: "0000:17:00.0"}
+	h100b       = profile.Device{Name: "NVIDIA H100", PCI: "0000:65:00.0"}
+	h100cl      = profile.Device{Name: "NVIDIA H100", Driver: "NVIDIA CUDA", PCI: "0000:17:00.0"}
+	radeon      = profile.Device{Name: "gfx1100", Driver: "AMD", PCI: "0000:03:00.0"}
+	nvidia      = telemetry.Card{PCI: "0000:17:00.0", Vendor: "NVIDIA"}
+	amd         = telemetry.Card{PCI: "0000:03:00.0", Vendor: "AMD"}
 )
 
 func TestChoose(t *testing.T) {
@@ -102,37 +102,37 @@ func TestChoose(t *testing.T) {
 		err      error
 		text     []string // parts of the error
 	}{
-		"no gpu": {computer: computer{cudaErr: noDriver, openclErr: noDriver},
+		"no gpu": {computer: computer{cudaErr: errNoDriver, openclErr: errNoDriver},
 			use: "cpu", notes: []string{"there is no GPU"}},
-		"two gpus": {computer: computer{cuda: []profile.Device{h100, h100b}, openclErr: noDriver},
+		"two gpus": {computer: computer{cuda: []profile.Device{h100, h100b}, openclErr: errNoDriver},
 			use: "cuda:0 cuda:1"},
 		"one card, two backends": {computer: computer{cuda: []profile.Device{h100, h100b}, opencl: []profile.Device{h100cl, radeon}},
 			use: "cuda:0 cuda:1 opencl:1"},
-		"amd": {computer: computer{cudaErr: noDriver, opencl: []profile.Device{radeon}}, cards: []telemetry.Card{amd},
+		"amd": {computer: computer{cudaErr: errNoDriver, opencl: []profile.Device{radeon}}, cards: []telemetry.Card{amd},
 			use: "opencl:0"},
-		"one of two is broken": {computer: computer{cuda: []profile.Device{h100, h100b}, openclErr: noDriver, bad: []string{"cuda:1"}},
+		"one of two is broken": {computer: computer{cuda: []profile.Device{h100, h100b}, openclErr: errNoDriver, bad: []string{"cuda:1"}},
 			use: "cuda:0", out: "cuda:1", notes: []string{"NOT USED: cuda:1 (NVIDIA H100) gives wrong answers"}},
-		"the only one is broken": {computer: computer{cuda: []profile.Device{h100}, openclErr: noDriver, bad: []string{"cuda:0"}},
+		"the only one is broken": {computer: computer{cuda: []profile.Device{h100}, openclErr: errNoDriver, bad: []string{"cuda:0"}},
 			out: "cuda:0", err: work.ErrSelfTest, text: []string{"cuda:0 (NVIDIA H100)", "wrong", "--device cpu"}},
-		"the only one is shut": {computer: computer{cuda: []profile.Device{h100}, openclErr: noDriver, shut: []string{"cuda:0"}},
+		"the only one is shut": {computer: computer{cuda: []profile.Device{h100}, openclErr: errNoDriver, shut: []string{"cuda:0"}},
 			out: "cuda:0", err: errShut, text: []string{"cuda:0 (NVIDIA H100) could not be opened", "reboot", "--device cpu"}},
-		"broken, and the processor is asked for": {computer: computer{cuda: []profile.Device{h100}, openclErr: noDriver, bad: []string{"cuda:0"}},
+		"broken, and the processor is asked for": {computer: computer{cuda: []profile.Device{h100}, openclErr: errNoDriver, bad: []string{"cuda:0"}},
 			wishes: "cpu", use: "cpu"},
-		"all, and the gpu is broken": {computer: computer{cuda: []profile.Device{h100}, openclErr: noDriver, bad: []string{"cuda:0"}},
+		"all, and the gpu is broken": {computer: computer{cuda: []profile.Device{h100}, openclErr: errNoDriver, bad: []string{"cuda:0"}},
 			wishes: "all", use: "cpu", out: "cuda:0", notes: []string{"NOT USED: cuda:0"}},
-		"the driver is broken": {computer: computer{cudaErr: errors.New("versions differ; reboot"), openclErr: noDriver},
+		"the driver is broken": {computer: computer{cudaErr: errors.New("versions differ; reboot"), openclErr: errNoDriver},
 			err: ErrBroken, text: []string{"cuda: versions differ; reboot", "--device cpu"}},
 		"the driver is broken, another gpu is not": {computer: computer{cudaErr: errors.New("versions differ; reboot"), opencl: []profile.Device{radeon}},
 			use: "opencl:0", notes: []string{"NOT USED: cuda: versions differ; reboot"}},
-		"a card without its driver": {computer: computer{cudaErr: noDriver, openclErr: noDriver}, cards: []telemetry.Card{nvidia},
+		"a card without its driver": {computer: computer{cudaErr: errNoDriver, openclErr: errNoDriver}, cards: []telemetry.Card{nvidia},
 			err: ErrBroken, text: []string{"NVIDIA at 0000:17:00.0", "install it", "--device cpu"}},
-		"a card that its driver hides": {computer: computer{openclErr: noDriver}, cards: []telemetry.Card{nvidia},
+		"a card that its driver hides": {computer: computer{openclErr: errNoDriver}, cards: []telemetry.Card{nvidia},
 			err: ErrBroken, text: []string{"NVIDIA at 0000:17:00.0", "cuda does not list it"}},
-		"a card without its driver, and the processor is asked for": {computer: computer{cudaErr: noDriver, openclErr: noDriver}, cards: []telemetry.Card{nvidia},
+		"a card without its driver, and the processor is asked for": {computer: computer{cudaErr: errNoDriver, openclErr: errNoDriver}, cards: []telemetry.Card{nvidia},
 			wishes: "cpu", use: "cpu"},
-		"small graphics without opencl": {computer: computer{cudaErr: noDriver, openclErr: noDriver}, cards: []telemetry.Card{amd},
+		"small graphics without opencl": {computer: computer{cudaErr: errNoDriver, openclErr: errNoDriver}, cards: []telemetry.Card{amd},
 			use: "cpu", notes: []string{"AMD at 0000:03:00.0 is not used: device: no driver: install it", "there is no GPU"}},
-		"by id": {computer: computer{cuda: []profile.Device{h100, h100b}, openclErr: noDriver},
+		"by id": {computer: computer{cuda: []profile.Device{h100, h100b}, openclErr: errNoDriver},
 			wishes: "cuda:1 cpu", use: "cpu cuda:1"},
 		"by backend": {computer: computer{cuda: []profile.Device{h100, h100b}, opencl: []profile.Device{h100cl}},
 			wishes: "cuda", use: "cuda:0 cuda:1"},
@@ -142,7 +142,7 @@ func TestChoose(t *testing.T) {
 			wishes: "cuda opencl", use: "cuda:0 opencl:1"},
 		"the same card twice": {computer: computer{cuda: []profile.Device{h100}, opencl: []profile.Device{h100cl}},
 			wishes: "cuda:0 opencl:0", err: ErrSelect, text: []string{"opencl:0 (NVIDIA H100) is the same card as cuda:0"}},
-		"none such": {computer: computer{cudaErr: noDriver, opencl: []profile.Device{radeon}},
+		"none such": {computer: computer{cudaErr: errNoDriver, opencl: []profile.Device{radeon}},
 			wishes: "cuda:0", err: ErrSelect, text: []string{"--device cuda:0", "opencl:0 (gfx1100)", "cuda: device: no driver: install it"}},
 	} {
 		t.Run(name, func(t *testing.T) {

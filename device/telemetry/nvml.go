@@ -28,10 +28,11 @@ type library struct {
 	throttle    func(device uintptr, reasons *uint64) int32
 }
 
-// utilisation is an nvmlUtilization_t, memory an nvmlMemory_t.
+// utilisation is an nvmlUtilization_t: of the device and of its memory. memory is
+// an nvmlMemory_t: total, free and used.
 type (
-	utilisation struct{ gpu, memory uint32 }
-	memory      struct{ total, free, used uint64 }
+	utilisation [2]uint32
+	memory      [3]uint64
 )
 
 // Numbers from nvml.h, which never change.
@@ -136,11 +137,11 @@ func (l *library) read(s *Sample, device uintptr) error {
 	}
 	var u utilisation
 	if l.utilisation(device, &u) == 0 {
-		s.UtilisationPercent = new(int64(u.gpu))
+		s.UtilisationPercent = new(int64(u[0]))
 	}
 	var m memory
 	if l.memory(device, &m) == 0 {
-		s.MemoryUsed, s.MemoryTotal = new(int64(m.used)), new(int64(m.total))
+		s.MemoryUsed, s.MemoryTotal = new(int64(m[2])), new(int64(m[0]))
 	}
 	if l.throttle(device, &reasons) == 0 {
 		for _, r := range throttleReasons {
