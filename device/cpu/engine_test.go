@@ -203,6 +203,7 @@ func TestUnitsOfMatmul(t *testing.T) {
 // Random units of random shapes, every tile of them. The reference computes
 // them once for all engines.
 func TestRandomUnitsOfMatmul(t *testing.T) {
+	needSets(t)
 	r, ctx := random(t), t.Context()
 	for range 25 {
 		shape := matmul.Shape{M: 64 * (8 + r.IntN(5)), K: 64 * (4 + r.IntN(16)), Q: 64 * (8 + r.IntN(5))}
@@ -223,6 +224,7 @@ func TestRandomUnitsOfMatmul(t *testing.T) {
 
 // Random units of random models, in batches of random sizes.
 func TestRandomUnitsOfTransformer(t *testing.T) {
+	needSets(t)
 	r, ctx := random(t), t.Context()
 	for range 8 {
 		seed1, node, segment := seed.Seed(digestOf(r)), seed.Seed(digestOf(r)), seed.Seed(digestOf(r))
