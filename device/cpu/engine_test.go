@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"runtime"
 	"slices"
 	"testing"
 
@@ -360,6 +361,24 @@ func TestConcurrentUse(t *testing.T) {
 		}
 		if len(slices.Compact(all)) != 1 {
 			t.Errorf("concurrent calls disagree: %v", all)
+		}
+	})
+}
+
+// More cores than strips: many wait for the same one, and for the last of them.
+func TestManyCores(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(24))
+	everyEngine(t, func(t *testing.T, e *engine) {
+		shape := matmul.Shape{M: 256, K: 256, Q: 8192}
+		want, err := matmul.Unit(seed.Seed{6}, 7, shape)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 20 {
+			var got [1][32]byte
+			if err := e.Matmul(t.Context(), got[:], seed.Seed{6}, shape, []uint64{7}); err != nil || got[0] != want {
+				t.Fatalf("%x, %v, want %x", got[0], err, want)
+			}
 		}
 	})
 }
