@@ -13,6 +13,9 @@ TEXT ·Product(SB), NOSPLIT, $0-56
 	MOVQ b+24(FP), BX
 	MOVQ c+32(FP), SI
 	MOVQ stride+40(FP), DI
+	MOVQ CX, R11
+	SHLQ $0x05, R11
+	ADDQ BX, R11
 	SHRQ $0x03, CX
 
 tile:
@@ -168,6 +171,8 @@ depth:
 	VPADDD       Y15, Y10, Y10
 	VPMADDWD     Y13, Y14, Y14
 	VPADDD       Y14, Y11, Y11
+	PREFETCHT1   (R11)
+	ADDQ         $0x08, R11
 	ADDQ         $+96, DX
 	ADDQ         $+256, R8
 	DECQ         R9
@@ -3167,6 +3172,9 @@ TEXT ·ProductBytes(SB), NOSPLIT, $0-56
 	MOVQ b+24(FP), BX
 	MOVQ c+32(FP), SI
 	MOVQ stride+40(FP), DI
+	MOVQ CX, R12
+	SHLQ $0x05, R12
+	LEAQ 128(BX)(R12*1), R12
 	SHRQ $0x04, CX
 	LEAQ (DI)(DI*2), R11
 
@@ -3313,6 +3321,8 @@ depth:
 	VPBROADCASTD 124(DX), Z18
 	VPDPBUSD     Z16, Z18, Z14
 	VPDPBUSD     Z17, Z18, Z15
+	PREFETCHT1   (R12)
+	ADDQ         $0x18, R12
 	SUBQ         $-128, DX
 	ADDQ         $+512, R8
 	DECQ         R9
