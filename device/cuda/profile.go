@@ -41,7 +41,7 @@ func (f figures) peak() (profile.Peak, error) {
 }
 
 // Parts measures a unit's kernels one after the other on the device's clock,
-// after they have run once. The product is measured without its condensing, by a
+// after they have run once; what else the device does meanwhile is in the times. The product is measured without its condensing, by a
 // kernel that adds the results up as they are; what the shipped kernel takes
 // longer is condensing.
 func (e *engine) Parts(ctx context.Context, challenge seed.Seed, shape matmul.Shape, number uint64) (profile.Parts, error) {
