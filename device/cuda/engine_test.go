@@ -203,7 +203,7 @@ func TestVectorsOfMatmul(t *testing.T) {
 }
 
 // Whole units: shapes that end within a CTA, units cut into blocks that end
-// within one, and at length a tree of three levels of fold.
+// within one.
 func TestUnitsOfMatmul(t *testing.T) {
 	type sized struct {
 		shape   matmul.Shape
@@ -216,8 +216,7 @@ func TestUnitsOfMatmul(t *testing.T) {
 	if long {
 		cases = append(cases,
 			sized{matmul.Shape{M: 512, K: 256, Q: 512}, 256 << 20},
-			sized{matmul.Shape{M: 1152, K: 256, Q: 1088}, 384 * 256},
-			sized{matmul.Shape{M: 16448, K: 256, Q: 16320}, 2048 * 256})
+			sized{matmul.Shape{M: 1152, K: 256, Q: 1088}, 384 * 256})
 	}
 	everywhere(t, func(t *testing.T, g target, open func() driver) {
 		e := engineOn(t, g, open())
@@ -246,11 +245,15 @@ func TestUnitsOfMatmul(t *testing.T) {
 	})
 }
 
-// Trees of every kind: whole and ragged, of one level of fold and of two.
+// Trees of every kind: whole and ragged, of one level of fold, two and three.
 func TestRoots(t *testing.T) {
+	sides := [][2]int{{1, 1}, {1, 2}, {1, 3}, {5, 5}, {15, 17}, {16, 16}, {1, 257}, {3, 256}, {27, 53}}
+	if long {
+		sides = append(sides, [2]int{256, 256}, [2]int{257, 256}, [2]int{1, 65537})
+	}
 	everywhere(t, func(t *testing.T, g target, open func() driver) {
 		e := engineOn(t, g, open())
-		for _, side := range [][2]int{{1, 1}, {1, 2}, {1, 3}, {5, 5}, {15, 17}, {16, 16}, {1, 257}, {3, 256}, {27, 53}} {
+		for _, side := range sides {
 			u := unit{engine: e, shape: matmul.Shape{M: 64 * side[0], K: 64, Q: 64 * side[1]}}
 			tiles := make([][32]byte, u.shape.Tiles())
 			raw := make([]byte, 0, 32*len(tiles))
