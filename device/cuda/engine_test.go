@@ -202,44 +202,52 @@ func TestVectorsOfMatmul(t *testing.T) {
 	})
 }
 
-// Whole units: shapes that end within a CTA, units cut into blocks that end
-// within one.
+// Whole units: shapes that end within a CTA, several units together, units cut into
+// blocks that end within a CTA.
 func TestUnitsOfMatmul(t *testing.T) {
 	type sized struct {
 		shape   matmul.Shape
 		operand int // bytes
+		units   int
 	}
 	cases := []sized{
-		{matmul.Shape{M: 448, K: 320, Q: 640}, 256 << 20},
-		{matmul.Shape{M: 576, K: 256, Q: 576}, 256 * 256}, // blocks of 256 x 256
+		{matmul.Shape{M: 448, K: 320, Q: 640}, 2 * 320 * 768, 3}, // two at a time
+		{matmul.Shape{M: 576, K: 256, Q: 576}, 256 * 256, 1},     // blocks of 256 x 256
 	}
 	if long {
 		cases = append(cases,
-			sized{matmul.Shape{M: 512, K: 256, Q: 512}, 256 << 20},
-			sized{matmul.Shape{M: 1152, K: 256, Q: 1088}, 384 * 256})
+			sized{matmul.Shape{M: 512, K: 256, Q: 512}, 256 << 20, 70},
+			sized{matmul.Shape{M: 1152, K: 256, Q: 1088}, 384 * 256, 2})
 	}
 	everywhere(t, func(t *testing.T, g target, open func() driver) {
 		e := engineOn(t, g, open())
 		for i, c := range cases {
 			e.limits.operand = c.operand
-			challenge, number := seed.Seed{byte(i), 5}, uint64(1)<<63+uint64(i)
-			want, err := matmul.AppendTiles(nil, challenge, number, c.shape)
-			if err != nil {
-				t.Fatal(err)
+			challenge := seed.Seed{byte(i), 5}
+			numbers, got, want := make([]uint64, c.units), make([][32]byte, c.units), make([][32]byte, c.units)
+			for j := range numbers {
+				numbers[j] = uint64(j) << (j % 64)
+				tiles, err := matmul.AppendTiles(nil, challenge, numbers[j], c.shape)
+				if err != nil {
+					t.Fatal(err)
+				}
+				want[j] = matmul.Root(tiles)
+				if j > 0 {
+					continue
+				}
+				dst := make([][32]byte, len(tiles))
+				if err := e.Tiles(t.Context(), dst, challenge, c.shape, numbers[j]); err != nil {
+					t.Fatal(err)
+				}
+				if d := cmp.Diff(tiles, dst); d != "" {
+					t.Errorf("%v, tiles: %s", c.shape, d)
+				}
 			}
-			got := make([][32]byte, len(want))
-			if err := e.Tiles(t.Context(), got, challenge, c.shape, number); err != nil {
+			if err := e.Matmul(t.Context(), got, challenge, c.shape, numbers); err != nil {
 				t.Fatal(err)
 			}
 			if d := cmp.Diff(want, got); d != "" {
-				t.Errorf("%v, tiles: %s", c.shape, d)
-			}
-			unit := make([][32]byte, 1)
-			if err := e.Matmul(t.Context(), unit, challenge, c.shape, []uint64{number}); err != nil {
-				t.Fatal(err)
-			}
-			if unit[0] != matmul.Root(want) {
-				t.Errorf("%v: %x, want %x", c.shape, unit[0], matmul.Root(want))
+				t.Errorf("%v: %s", c.shape, d)
 			}
 		}
 	})
@@ -254,16 +262,17 @@ func TestRoots(t *testing.T) {
 	everywhere(t, func(t *testing.T, g target, open func() driver) {
 		e := engineOn(t, g, open())
 		for _, side := range sides {
-			u := unit{engine: e, shape: matmul.Shape{M: 64 * side[0], K: 64, Q: 64 * side[1]}}
-			tiles := make([][32]byte, u.shape.Tiles())
+			u := units{engine: e, shape: matmul.Shape{M: 64 * side[0], K: 64, Q: 64 * side[1]}, numbers: make([]uint64, 2)}
+			n := u.shape.Tiles()
+			tiles := make([][32]byte, 2*n)
 			raw := make([]byte, 0, 32*len(tiles))
 			for i := range tiles {
 				tiles[i] = seed.Input(seed.Seed{byte(side[0])}, seed.Seed{byte(side[1])}, uint64(i))
 				raw = append(raw, tiles[i][:]...)
 			}
-			var got [32]byte
+			got := make([][32]byte, 2)
 			err := <-e.begin(func(s *slot) error {
-				m, err := u.reserve(s, 64, 64, len(tiles))
+				m, err := u.reserve(s, 64, 64, n)
 				if err != nil {
 					return err
 				}
@@ -274,10 +283,11 @@ func TestRoots(t *testing.T) {
 				copy(host, raw)
 				l := &list{kernels: e.kernels, slot: s}
 				l.upload(m.digests, host)
-				return download(l, u.fold(l, m), 32)
-			}, func(s *slot) error { got = [32]byte(s.pinned); return nil })
-			if err != nil || got != matmul.Root(tiles) {
-				t.Errorf("%d tiles: %x, %v, want %x", len(tiles), got, err, matmul.Root(tiles))
+				return download(l, u.fold(l, m), 64)
+			}, digestsTo(got))
+			want := [][32]byte{matmul.Root(tiles[:n]), matmul.Root(tiles[n:])}
+			if err != nil || !slices.Equal(got, want) {
+				t.Errorf("twice %d tiles: %x, %v, want %x", n, got, err, want)
 			}
 		}
 	})
