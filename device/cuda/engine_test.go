@@ -300,7 +300,7 @@ func TestUnitsOfTransformer(t *testing.T) {
 		batch int // units
 		sizes []int
 	}{
-		{transformer.Nano, 32, []int{0, 1, 33}},
+		{transformer.Nano, 32, []int{0, 33}},
 	}
 	if long {
 		cases[0].sizes = []int{0, 1, 2, 3, 31, 32, 33, 64, 65, 100}
@@ -357,7 +357,7 @@ func TestConcurrentUse(t *testing.T) {
 		t.Fatal(err)
 	}
 	shape := matmul.Shape{M: 512, K: 256, Q: 512}
-	results := make([]string, 3)
+	results := make([]string, 2)
 	var callers sync.WaitGroup
 	for i := range results {
 		callers.Go(func() {
