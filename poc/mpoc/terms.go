@@ -167,7 +167,7 @@ func (t Terms) Verify(sig Signature) error {
 	if err := t.Valid(); err != nil {
 		return err
 	}
-	return verify("the host's", t.HostKey, t.SignBytes(), sig)
+	return verify("host", t.HostKey, t.SignBytes(), sig)
 }
 
 // Commit is what a device says when it has computed: how many loops, and the
@@ -213,7 +213,7 @@ func (l Log) Verify(sig Signature) error {
 	if err := l.Valid(); err != nil {
 		return err
 	}
-	return verify("the device's", l.Terms.DeviceKey, l.SignBytes(), sig)
+	return verify("device", l.Terms.DeviceKey, l.SignBytes(), sig)
 }
 
 // Tiles is the number of tiles of the log.
@@ -286,7 +286,7 @@ func (d Draw) Sign(l Log, key ed25519.PrivateKey) Signature { return sign(key, d
 // VerifySignature checks that the host signed the draw for this log, whether or
 // not it follows from the terms. Errors wrap ErrSignature.
 func (d Draw) VerifySignature(l Log, sig Signature) error {
-	return verify("the host's", l.Terms.HostKey, d.SignBytes(l), sig)
+	return verify("host", l.Terms.HostKey, d.SignBytes(l), sig)
 }
 
 // Questions is all that is looked at in a committed log.

@@ -177,7 +177,7 @@ func sign(key ed25519.PrivateKey, bytes []byte) Signature {
 
 func verify(who string, key Key, bytes []byte, sig Signature) error {
 	if !ed25519.Verify(key[:], bytes, sig[:]) {
-		return fmt.Errorf("%w: %s of %s key %v", ErrSignature, "statement", who, key)
+		return fmt.Errorf("%w: the %s key %v", ErrSignature, who, key)
 	}
 	return nil
 }
