@@ -21,6 +21,7 @@ import (
 	"github.com/assaynet/assay/localnet"
 	"github.com/assaynet/assay/poc/work"
 	"github.com/assaynet/assay/verify"
+	"github.com/assaynet/assay/verify/explain"
 	workercli "github.com/assaynet/assay/worker/cli"
 )
 
@@ -36,7 +37,7 @@ func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	// instructions this processor has, and a host must not accuse anyone by an error that it shares with its workers.
 	// Only workers compute with the fast engine.
 	engine := work.Reference()
-	root.AddCommand(localnet.Command(), initCommand(), hostcli.New(engine, cheatHost), verify.New(engine), workerCommand())
+	root.AddCommand(localnet.Command(), initCommand(), hostcli.New(engine, cheatHost), verify.New(engine), explain.New(), workerCommand())
 	root.AddCommand(chaincli.Commands(engine)...)
 	root.SetArgs(args)
 	root.SetIn(stdin)
