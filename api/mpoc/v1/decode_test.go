@@ -142,9 +142,9 @@ func TestFrame(t *testing.T) {
 // What is accepted has one meaning: written again and read again it is the same.
 func FuzzDecode(f *testing.F) {
 	names := []string{"NonceRequest", "RegisterRequest", "ChallengeRequest", "Challenge", "CommitRequest", "CommitAnswer", "ProofRequest", "ProofAnswer", "ReceiptRequest", "AccountRequest", "Account", "Status", "Error", "Frame"}
-	for i := range names {
-		f.Add(byte(i), []byte(`{"device_key":"`+zeros+`"}`))
-		f.Add(byte(i), []byte(`{"type":"status","id":1,"body":{}}`))
+	all := examples(f)
+	for i, name := range names {
+		f.Add(byte(i), all[name])
 	}
 	f.Fuzz(func(t *testing.T, which byte, data []byte) {
 		decode := decoders[names[int(which)%len(names)]]

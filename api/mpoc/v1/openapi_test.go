@@ -46,7 +46,7 @@ type document struct {
 	} `yaml:"components"`
 }
 
-func openAPI(t *testing.T) document {
+func openAPI(t testing.TB) document {
 	t.Helper()
 	var d document
 	if err := yaml.Unmarshal(OpenAPI, &d); err != nil {
@@ -178,7 +178,7 @@ var decoders = map[string]func([]byte) (any, error){
 func decoder[T any](data []byte) (any, error) { return Decode[T](data) }
 
 // examples are those of the document, as JSON.
-func examples(t *testing.T) map[string][]byte {
+func examples(t testing.TB) map[string][]byte {
 	out := map[string][]byte{}
 	for name, s := range openAPI(t).Components.Schemas {
 		if s.Example == nil {
