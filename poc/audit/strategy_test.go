@@ -13,7 +13,7 @@ import (
 // The host of these simulations keeps the published rule: a full audit of 90
 // tiles with the adaptive probability, a light one of 3 otherwise, the
 // sequential test in rounds of 90, pay unlocked after 20 clean submissions,
-// faults taken off everything locked. A submission pays 1,000 and costs 900 to
+// faults taken off everything locked, no answer costs the submission. A submission pays 1,000 and costs 900 to
 // compute, so honest work earns 100 each and forging all of it saves 900.
 const (
 	simPay    = 1000.0
@@ -47,7 +47,8 @@ type life struct {
 	cost    float64
 	clean   int // in a row
 	strikes int
-	flagged int // submissions for which a fault raises the probability
+	flagged int  // submissions for which a fault raises the probability
+	silent  bool // it does not answer where the answer would show a forged tile
 	done    int
 }
 
@@ -138,6 +139,12 @@ func (l *life) submit(choose func(l *life, full bool) float64) {
 		return
 	}
 	l.clean = 0
+	if l.silent { // costs this submission, and what is locked waits anew
+		for i := range l.ages {
+			l.ages[i] = 0
+		}
+		return
+	}
 	v := l.decide(uint64(n), x)
 	for v.decision == Continue {
 		n += simPicks
@@ -263,10 +270,14 @@ func TestNoStrategyGains(t *testing.T) {
 		t.Errorf("honest work earns %g more than itself", mean)
 	}
 	for name, choose := range strategies() {
-		mean, dev := gains(published(), runs, stream, choose)
-		t.Logf("%-40s %+.4f of a submission's pay +- %.4f", name, mean, dev)
-		if mean+4*dev >= 0 {
-			t.Errorf("%s: %+.5f +- %.5f above honest work", name, mean, dev)
+		// Each in two ways: it answers, or sees what is asked and rather says
+		// nothing where the answer would show a forged tile.
+		for _, silent := range []bool{false, true} {
+			mean, dev := gains(published(), runs, stream, func(l *life, full bool) float64 { l.silent = silent; return choose(l, full) })
+			t.Logf("%-40s silent %-5v %+.4f of a submission's pay +- %.4f", name, silent, mean, dev)
+			if mean+4*dev >= 0 {
+				t.Errorf("%s, silent %v: %+.5f +- %.5f above honest work", name, silent, mean, dev)
+			}
 		}
 	}
 }
@@ -289,21 +300,40 @@ func TestFaultyMachineIsNotRuined(t *testing.T) {
 func TestWorseRulesAreGamed(t *testing.T) {
 	const runs = 150
 	for name, c := range map[string]struct {
-		bend  func(*rules)
-		share float64
+		bend   func(*rules)
+		share  float64
+		rarely bool // it forges where an audit is rare, and is silent when caught
 	}{
-		"pay at once, an audit in twenty, else nothing": {func(r *rules) { r.unlock, r.light = 0, 0 }, 1},
-		"faults cost only what was found":               {func(r *rules) { r.foundOnly = true }, 0.0005},
+		"pay at once, an audit in twenty, else nothing":              {func(r *rules) { r.unlock, r.light = 0, 0 }, 1, false},
+		"faults cost only what was found":                            {func(r *rules) { r.foundOnly = true }, 0.0005, false},
+		"silence costs the submission, light audits look at nothing": {func(r *rules) { r.light = 0 }, 1, true},
 	} {
 		r := published()
 		c.bend(&r)
-		mean, dev := gains(r, runs, 20261201, func(*life, bool) float64 { return c.share })
-		t.Logf("%-45s %+.5f +- %.5f", name, mean, dev)
+		forge := func(l *life, _ bool) float64 {
+			if l.silent = c.rarely; c.rarely && l.probability() > 0.15 {
+				return 0
+			}
+			return c.share
+		}
+		mean, dev := gains(r, runs, 20261201, forge)
+		t.Logf("%-60s %+.5f +- %.5f", name, mean, dev)
 		if mean-4*dev <= 0 {
 			t.Errorf("%s: %+.5f +- %.5f, want a gain", name, mean, dev)
 		}
-		if mean, dev = gains(published(), runs, 20261201, func(*life, bool) float64 { return c.share }); mean+4*dev >= 0 {
+		if mean, dev = gains(published(), runs, 20261201, forge); mean+4*dev >= 0 {
 			t.Errorf("the published rule, share %g: %+.5f +- %.5f", c.share, mean, dev)
+		}
+	}
+}
+
+// Who would be caught can always say nothing. That is why every submission is
+// looked at lightly: three picks take q(d) = 1-(1-d)^3 of its pay, which is more
+// than the d that it saves, whatever is locked and however seldom a full audit is.
+func TestSilenceLosesForEveryShare(t *testing.T) {
+	for d := uint64(1); d < 1000; d++ {
+		if light := Caught(Rate{d, 1000}, simLight); light <= quotient(new(big.Int).SetUint64(d), big.NewInt(1000), true) {
+			t.Errorf("d = %d/1000: a light audit takes %v", d, light)
 		}
 	}
 }
