@@ -6,7 +6,7 @@
 //   KW       words of the depth that a group loads at a time
 //   DOT      1 where cl_khr_integer_dot_product is there
 //   MATRIX   1 for the matrix instructions of AMD, see matrix.cl
-//   MAD24    1 where 24-bit multiply-adds are the fast ones
+//   UNROLL   steps of the depth that are written out, which costs registers
 
 #define ITEMS (WX * WY)
 #define BM (4 * WY * MG) // rows of a block, the result of a group
@@ -25,12 +25,9 @@
 // The plain dot product: an addition that saturates is for nobody here.
 #define DOT4(a, b, c) ((c) + dot_4x8packed_ss_int(a, b))
 #else
-#if MAD24
-#define MAD(a, b, c) mad24(a, b, c)
-#else
-#define MAD(a, b, c) ((a) * (b) + (c))
-#endif
-static inline int dot4(int4 a, int4 b, int c) { return MAD(a.s3, b.s3, MAD(a.s2, b.s2, MAD(a.s1, b.s1, MAD(a.s0, b.s0, c)))); }
+// Compilers see four widened bytes here and take what the device has for them:
+// AMD's dot instructions, 24-bit multiply-adds, pairs on a processor.
+static inline int dot4(int4 a, int4 b, int c) { return a.s0 * b.s0 + a.s1 * b.s1 + a.s2 * b.s2 + a.s3 * b.s3 + c; }
 #define DOT4(a, b, c) dot4(convert_int4(as_char4(a)), convert_int4(as_char4(b)), c)
 #endif
 
