@@ -60,6 +60,7 @@ func (a arithmetic) String() string { return [...]string{"plain", "dot"}[a] }
 type variant struct {
 	geometry
 	arithmetic
+	define string // what a test defines beside, as an option
 }
 
 func (v variant) options() string {
@@ -69,8 +70,8 @@ func (v variant) options() string {
 		}
 		return 0
 	}
-	return fmt.Sprintf("-cl-std=CL1.2 -DWX=%d -DWY=%d -DMG=%d -DNG=%d -DKW=%d -DDOT=%d -DMATRIX=0 -DUNROLL=2",
-		v.wx, v.wy, v.mg, v.ng, v.kw, flag(v.arithmetic == packed))
+	return fmt.Sprintf("-cl-std=CL1.2 -DWX=%d -DWY=%d -DMG=%d -DNG=%d -DKW=%d -DDOT=%d -DMATRIX=0 -DUNROLL=2 %s",
+		v.wx, v.wy, v.mg, v.ng, v.kw, flag(v.arithmetic == packed), v.define)
 }
 
 // variants are what to try on a device, best first.
@@ -81,9 +82,9 @@ func (d *device) variants() []variant {
 			continue
 		}
 		if d.has("cl_khr_integer_dot_product") {
-			all = append(all, variant{g, packed})
+			all = append(all, variant{g, packed, ""})
 		}
-		all = append(all, variant{g, plain})
+		all = append(all, variant{g, plain, ""})
 	}
 	return all
 }

@@ -20,14 +20,14 @@
 // a row, the first one lowest. Rows are padded to whole blocks; what is computed
 // for the padding is never looked at.
 
+static inline int dot4(int4 a, int4 b, int c) { return a.s0 * b.s0 + a.s1 * b.s1 + a.s2 * b.s2 + a.s3 * b.s3 + c; }
+
 #if DOT
-#pragma OPENCL EXTENSION cl_khr_integer_dot_product : enable
 // The plain dot product: an addition that saturates is for nobody here.
 #define DOT4(a, b, c) ((c) + dot_4x8packed_ss_int(a, b))
 #else
 // Compilers see four widened bytes here and take what the device has for them:
-// AMD's dot instructions, 24-bit multiply-adds, pairs on a processor.
-static inline int dot4(int4 a, int4 b, int c) { return a.s0 * b.s0 + a.s1 * b.s1 + a.s2 * b.s2 + a.s3 * b.s3 + c; }
+// AMD's dot instructions, 24-bit products, pairs on a processor.
 #define DOT4(a, b, c) dot4(convert_int4(as_char4(a)), convert_int4(as_char4(b)), c)
 #endif
 
