@@ -12,7 +12,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/assaynet/assay/device/profile"
 	"github.com/assaynet/assay/poc/seed"
 	"github.com/assaynet/assay/poc/work"
 	"github.com/assaynet/assay/poc/work/matmul"
@@ -345,5 +344,3 @@ func TestCloseFrees(t *testing.T) {
 		t.Errorf("%d objects were made after Close", n)
 	}
 }
-
-var _ profile.Engine = (*engine)(nil)

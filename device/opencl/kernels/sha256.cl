@@ -17,7 +17,6 @@ static inline uint swab(uint x) { return (rotate(x, 8u) & 0x00ff00ffu) | (rotate
 // One block of 16 words, first byte highest, which it overwrites.
 static inline void compress(uint s[8], uint w[16]) {
   uint a = s[0], b = s[1], c = s[2], d = s[3], e = s[4], f = s[5], g = s[6], h = s[7];
-#pragma unroll
   for (int i = 0; i < 64; i += 16) {
     if (i)
 #pragma unroll
@@ -46,7 +45,6 @@ __kernel void hashTiles(__global const uint *words, __global uint *digests, uint
   if (tile >= tiles) return;
   uint s[8], w[16];
   start(s);
-#pragma unroll
   for (int at = 0; at < 64; at += 16) {
 #pragma unroll
     for (int i = 0; i < 16; i++) w[i] = swab(words[(size_t)tile * 64 + at + i]);

@@ -90,7 +90,6 @@ __kernel void attend(__global const uint *qkv, uint pitch, __global uint *o, __g
   __global const uint *k = qkv + (size_t)(heads + head) * 16 * pitch + (row - t);
   __global const uint *v = qkv + (size_t)(2 * heads + head) * 16 * pitch + (row - t);
   int e[4] = {0, 0, 0, 0};
-#pragma unroll
   for (uint i = 0; i < 16; i++) {
     const uint x = q[(size_t)i * pitch];
     const uint4 y = vload4(0, &k[(size_t)i * pitch]);
@@ -111,7 +110,6 @@ __kernel void attend(__global const uint *qkv, uint pitch, __global uint *o, __g
   uint s;
   const uint inv = recip(sum, &s);
   s += 30;
-#pragma unroll
   for (uint i = 0; i < 16; i++) {
     const uint4 y = vload4(0, &v[(size_t)i * pitch]);
     const int4 c = e[0] * convert_int4(as_char4(y.s0)) + e[1] * convert_int4(as_char4(y.s1)) +
