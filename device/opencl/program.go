@@ -70,7 +70,7 @@ func (v variant) options() string {
 		}
 		return 0
 	}
-	return fmt.Sprintf("-cl-std=CL1.2 -DWX=%d -DWY=%d -DMG=%d -DNG=%d -DKW=%d -DDOT=%d -DMATRIX=0 -DUNROLL=2 %s",
+	return fmt.Sprintf("-cl-std=CL1.2 -DWX=%d -DWY=%d -DMG=%d -DNG=%d -DKW=%d -DDOT=%d -DUNROLL=2 %s",
 		v.wx, v.wy, v.mg, v.ng, v.kw, flag(v.arithmetic == packed), v.define)
 }
 

@@ -5,7 +5,6 @@
 //   MG, NG   how many times four rows and four columns a work-item has; NG is even
 //   KW       words of the depth that a group loads at a time
 //   DOT      1 where cl_khr_integer_dot_product is there
-//   MATRIX   1 for the matrix instructions of AMD, see matrix.cl
 //   UNROLL   steps of the depth that are written out, which costs registers
 
 #define ITEMS (WX * WY)
@@ -44,4 +43,4 @@ static inline uint fmix(uint h) {
 // Shifts to the right keep the sign in OpenCL C.
 static inline int rsh(int x, uint s) { return (x + (1 << (s - 1))) >> s; }
 static inline int byteOf(int x) { return clamp(x, -127, 127); }
-static inline uint quad(int a, int b, int c, int d) { return (a & 255) | (b & 255) << 8 | (c & 255) << 16 | (uint)(d & 255) << 24; }
+static inline uint pack4(int a, int b, int c, int d) { return (a & 255) | (b & 255) << 8 | (c & 255) << 16 | (uint)(d & 255) << 24; }

@@ -39,7 +39,6 @@ static inline void place(uint *row, uint *col, uint firstBlock, uint downBlocks,
 #define LOCAL4(p) (*(__local uint4 *)(p))
 #define GLOBAL4(p) (*(__global const uint4 *)(p))
 
-#if !MATRIX
 static inline void spread(uint to[4], uint4 v) {
   to[0] = v.s0;
   to[1] = v.s1;
@@ -63,17 +62,12 @@ static inline void multiply(int c[TR][TC], uint item, __local uint *a, __local u
       for (int j = 0; j < TC; j++) c[i][j] = DOT4(x[i], y[j], c[i][j]);
   }
 }
-#endif
 
 static inline void product(int c[TR][TC], uint item, __global const uint *a, uint pitchA, __global const uint *b, uint pitchB, uint words, uint row0, uint col0, __local uint *room) {
-#if MATRIX
-  MATRIX_BEGIN
-#else
 #pragma unroll
   for (int i = 0; i < TR; i++)
 #pragma unroll
     for (int j = 0; j < TC; j++) c[i][j] = 0;
-#endif
   __local uint *at = room;
   uint4 nextA[LOADA], nextB[LOADB];
   for (uint k = 0; k <= words; k += KW) { // once more than there is to load
@@ -101,9 +95,6 @@ static inline void product(int c[TR][TC], uint item, __global const uint *a, uin
     }
     barrier(CLK_LOCAL_MEM_FENCE);
   }
-#if MATRIX
-  MATRIX_END
-#endif
 }
 
 // The result itself, for tests and for the limit of what follows.
@@ -161,7 +152,7 @@ KERNEL(ITEMS) void requant(PRODUCT_ARGS, __global uint *out, uint pitch, uint sh
 #pragma unroll
     for (int j = 0; j < TC; j += 4)
       out[(size_t)((col0 + COL(j)) / 4) * pitch + row0 + ROW(i)] =
-        quad(byteOf(rsh(c[i][j], shift)), byteOf(rsh(c[i][j + 1], shift)), byteOf(rsh(c[i][j + 2], shift)), byteOf(rsh(c[i][j + 3], shift)));
+        pack4(byteOf(rsh(c[i][j], shift)), byteOf(rsh(c[i][j + 1], shift)), byteOf(rsh(c[i][j + 2], shift)), byteOf(rsh(c[i][j + 3], shift)));
 }
 
 // The gate: columns of g and of u alternate by 4*WX, so that a work-item has
@@ -180,7 +171,7 @@ KERNEL(ITEMS) void gate(PRODUCT_ARGS, __global uint *out, uint pitch, uint shift
     for (int j = 0; j < TC; j += 8) {
       const uint col = col0 / 2 + 4 * WX * (j / 8) + 4 * (item % WX);
       out[(size_t)(col / 4) * pitch + row0 + ROW(i)] =
-        quad(gated(c[i][j], c[i][j + 4], shift, gate), gated(c[i][j + 1], c[i][j + 5], shift, gate),
+        pack4(gated(c[i][j], c[i][j + 4], shift, gate), gated(c[i][j + 1], c[i][j + 5], shift, gate),
              gated(c[i][j + 2], c[i][j + 6], shift, gate), gated(c[i][j + 3], c[i][j + 7], shift, gate));
     }
 }

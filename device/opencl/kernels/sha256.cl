@@ -18,12 +18,13 @@ static inline uint swab(uint x) { return (rotate(x, 8u) & 0x00ff00ffu) | (rotate
 static inline void compress(uint s[8], uint w[16]) {
   uint a = s[0], b = s[1], c = s[2], d = s[3], e = s[4], f = s[5], g = s[6], h = s[7];
   for (int i = 0; i < 64; i += 16) {
-    if (i)
+    if (i) {
 #pragma unroll
       for (int j = 0; j < 16; j++) {
         uint x = w[(j + 1) & 15], y = w[(j + 14) & 15];
         w[j] += (rotate(x, 25u) ^ rotate(x, 14u) ^ (x >> 3)) + w[(j + 9) & 15] + (rotate(y, 15u) ^ rotate(y, 13u) ^ (y >> 10));
       }
+    }
 #pragma unroll
     for (int j = 0; j < 16; j++) {
       uint t = h + (rotate(e, 26u) ^ rotate(e, 21u) ^ rotate(e, 7u)) + bitselect(g, f, e) + K256[i + j] + w[j];
