@@ -186,7 +186,8 @@ func TestVariants(t *testing.T) {
 		{device{maxGroup: 1024, localMemory: 1 << 16}, []string{"plain 256", "plain 64"}},
 		{device{maxGroup: 256, localMemory: 1 << 15, extensions: []string{"cl_khr_integer_dot_product"}}, []string{"dot 256", "plain 256", "dot 64", "plain 64"}},
 		{device{maxGroup: 255, localMemory: 1 << 15}, []string{"plain 64"}},
-		{device{maxGroup: 256, localMemory: 1 << 14}, []string{"plain 64"}},
+		{device{maxGroup: 256, localMemory: 1 << 14}, []string{"plain 256", "plain 64"}},
+		{device{maxGroup: 256, localMemory: 1<<14 - 1}, []string{"plain 64"}},
 	} {
 		var got []string
 		for _, v := range c.device.variants() {

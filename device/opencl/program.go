@@ -78,7 +78,7 @@ func (v variant) options() string {
 func (d *device) variants() []variant {
 	var all []variant
 	for _, g := range []geometry{wide, narrow} {
-		if d.maxGroup < g.items() || d.localMemory < g.local()+g.extra() {
+		if d.maxGroup < g.items() || d.localMemory < g.local() {
 			continue
 		}
 		if d.has("cl_khr_integer_dot_product") {
@@ -88,9 +88,6 @@ func (d *device) variants() []variant {
 	}
 	return all
 }
-
-// extra is the local memory of what a kernel has beside a product's.
-func (g geometry) extra() uint64 { return 64 }
 
 // program is a compiled variant.
 type program struct {
