@@ -57,7 +57,7 @@ func (w *warp) readAt(in space, address uint64, n, lane int, how access) ([]byte
 	if err != nil {
 		return nil, err
 	}
-	if !a.defined(i, n) && !w.block.machine.options.AllowUndefined {
+	if !a.defined(i, n) && !(a.device && w.block.machine.options.AllowUndefined) {
 		return nil, w.fault(ErrUndefined, 1<<lane, "%d bytes at %#x", n, address)
 	}
 	return a.data[i : i+n], nil
