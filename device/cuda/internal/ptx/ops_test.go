@@ -35,15 +35,7 @@ func kernel(t testing.TB, source, name string) *Kernel {
 	return k
 }
 
-// words32 and words64 are how tests read and write device memory.
-func words32(b []byte) []uint32 {
-	v := make([]uint32, len(b)/4)
-	for i := range v {
-		v[i] = binary.LittleEndian.Uint32(b[4*i:])
-	}
-	return v
-}
-
+// put and get are how tests write and read device memory.
 func put[T any](t testing.TB, m *Machine, v []T) uint64 {
 	t.Helper()
 	b, err := binary.Append(nil, binary.LittleEndian, v)

@@ -25,6 +25,7 @@ func TestRefused(t *testing.T) {
 		"float conversion":      {in("cvt.rn.f32.s32 %r1, %r1;"), "type"},
 		"opcode":                {in("tex.1d %r1;"), `opcode "tex"`},
 		"modifier":              {in("add.ftz.s32 %r1, %r1, %r1;"), "type"},
+		"cache hint":            {in("ld.global.L1::other.u32 %r1, [%d1];"), "type"}, // found by fuzzing: it hung
 		"modifier at the end":   {in("add.s32.x %r1, %r1, %r1;"), ".x"},
 		"too few operands":      {in("add.s32 %r1, %r1;"), "2 operands"},
 		"too many operands":     {in("bar.sync 0, 32, 32;"), "3 operands"},
