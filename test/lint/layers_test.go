@@ -30,10 +30,11 @@ var anything = []string{""}
 var rooms = map[string]room{
 	"poc":              {bare: true},
 	"api":              {},
+	"api/mpoc":         {ours: []string{"poc"}},
 	"device":           {ours: []string{"poc"}},
 	"link":             {ours: []string{"poc"}},
-	"worker":           {ours: []string{"poc", "link", "api/worker"}},
-	"worker/cli":       {ours: []string{"worker", "poc", "link", "api/worker", "device"}},
+	"worker":           {ours: []string{"poc", "link", "api/worker", "api/mpoc"}},
+	"worker/cli":       {ours: []string{"worker", "poc", "link", "api/worker", "api/mpoc", "device"}},
 	"host":             {ours: []string{"poc", "link", "api"}},
 	"chain":            {ours: []string{"poc", "api"}},
 	"chain/x":          {ours: []string{"poc", "api", "chain/vrf"}},
@@ -45,13 +46,13 @@ var rooms = map[string]room{
 	"localnet":         {ours: anything},
 	"cli":              {ours: anything},
 	"cmd/assay":        {ours: anything},
-	"cmd/assay-worker": {ours: []string{"worker", "device", "link", "poc", "api/worker"}},
+	"cmd/assay-worker": {ours: []string{"worker", "device", "link", "poc", "api/worker", "api/mpoc"}},
 	"test":             {ours: anything},
 }
 
 // linksNoChain are programs that must not contain any of these modules.
 var (
-	linksNoChain = []string{"cmd/assay-worker", "poc/...", "link/...", "worker/..."}
+	linksNoChain = []string{"cmd/assay-worker", "poc/...", "link/...", "worker/...", "device/...", "test/peers"}
 	chainModules = []string{"github.com/cosmos/", "cosmossdk.io/", "github.com/cometbft/", module + "/chain", module + "/host"}
 )
 
@@ -149,15 +150,15 @@ func TestLayersFindsPlantedViolations(t *testing.T) {
 		"chain/x/sprint imports chain/app; chain/x may import chain/x, poc, api, chain/vrf",
 		"chain/x/sprint imports device/cpu; chain/x may import chain/x, poc, api, chain/vrf",
 		"chain/x/sprint imports host; chain/x may import chain/x, poc, api, chain/vrf",
-		"cmd/assay-worker imports chain/app; cmd/assay-worker may import cmd/assay-worker, worker, device, link, poc, api/worker",
+		"cmd/assay-worker imports chain/app; cmd/assay-worker may import cmd/assay-worker, worker, device, link, poc, api/worker, api/mpoc",
 		"device/cuda imports worker; device may import device, poc",
 		"host imports chain/app; host may import host, poc, link, api",
 		"host imports worker; host may import host, poc, link, api",
 		"hosting has no room; give it one in test/lint and in ARCHITECTURE.md",
 		"poc/audit imports github.com/cosmos/gogoproto/proto; poc has the standard library only",
 		"poc/proof imports link; poc may import poc",
-		"worker imports device/telemetry; worker may import worker, poc, link, api/worker",
-		"worker/cli imports host/fleet; worker/cli may import worker/cli, worker, poc, link, api/worker, device",
+		"worker imports device/telemetry; worker may import worker, poc, link, api/worker, api/mpoc",
+		"worker/cli imports host/fleet; worker/cli may import worker/cli, worker, poc, link, api/worker, api/mpoc, device",
 	}
 	if diff := cmp.Diff(want, violations(planted)); diff != "" {
 		t.Error(diff)

@@ -6,7 +6,6 @@ import (
 	"encoding/binary"
 	"math/bits"
 	"slices"
-	"strings"
 )
 
 // at finds n bytes of memory for one lane, checks them and records the access.
@@ -57,7 +56,7 @@ func (w *warp) readAt(in space, address uint64, n, lane int, how access) ([]byte
 	if err != nil {
 		return nil, err
 	}
-	if !a.defined(i, n) && !w.block.machine.options.AllowUndefined {
+	if !a.defined(i, n) && !(a.device && w.block.machine.options.AllowUndefined) {
 		return nil, w.fault(ErrUndefined, 1<<lane, "%d bytes at %#x", n, address)
 	}
 	return a.data[i : i+n], nil
@@ -123,9 +122,8 @@ func (b *builder) access() space {
 	if b.take("nc") != "" && in != global {
 		b.fail(".nc is for global memory")
 	}
-	for len(b.mods) > 0 && strings.Contains(b.mods[0], "::") {
-		b.need("L1::evict_normal", "L1::evict_unchanged", "L1::evict_first", "L1::evict_last", "L1::no_allocate",
-			"L2::evict_normal", "L2::evict_first", "L2::evict_last", "L2::64B", "L2::128B", "L2::256B")
+	for b.take("L1::evict_normal", "L1::evict_unchanged", "L1::evict_first", "L1::evict_last", "L1::no_allocate",
+		"L2::evict_normal", "L2::evict_first", "L2::evict_last", "L2::64B", "L2::128B", "L2::256B") != "" {
 	}
 	return in
 }

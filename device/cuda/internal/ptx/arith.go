@@ -67,7 +67,8 @@ func run64(f vector64, d, a, b, c int) exec {
 }
 
 // perLane is the general form, for types and opcodes that are rare. Operands
-// come extended to 64 bits by their types; the result is cut to its register.
+// come extended to 64 bits by their types, those that an opcode lacks are
+// noise; the result is cut to its register.
 type perLane func(a, b, c uint64) uint64
 
 func runLanes(f perLane, d slot, bits int, s [3]slot, t [3]typ) exec {
@@ -369,11 +370,11 @@ func mul24(b *builder) exec {
 	if part == "hi" {
 		shift = 16
 	}
-	f := form{f: func(x, y, z uint64) uint64 { return uint64(int64(extend(short, x)*extend(short, y))>>shift) + z }}
+	product := func(x, y uint64) uint64 { return uint64(int64(extend(short, x)*extend(short, y)) >> shift) }
 	if b.s.op == "mad24" {
-		return b.lanes(f, t, t, t, t)
+		return b.lanes(form{f: func(x, y, z uint64) uint64 { return product(x, y) + z }}, t, t, t, t)
 	}
-	return b.lanes(f, t, t, t)
+	return b.lanes(form{f: func(x, y, _ uint64) uint64 { return product(x, y) }}, t, t, t)
 }
 
 func sad(b *builder) exec {

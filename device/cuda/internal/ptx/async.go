@@ -140,7 +140,11 @@ func (w *warp) land(chosen func(flying) bool) error {
 			}
 			at := int(f.from - a.base)
 			copy(s.data[f.to:f.to+f.filled], a.data[at:])
-			copy(s.undefined[f.to:f.to+f.filled], a.undefined[at:])
+			if w.block.machine.options.AllowUndefined {
+				clear(s.undefined[f.to : f.to+f.filled])
+			} else {
+				copy(s.undefined[f.to:f.to+f.filled], a.undefined[at:])
+			}
 		}
 		clear(s.data[f.to+f.filled : f.to+f.size])
 		clear(s.undefined[f.to+f.filled : f.to+f.size])

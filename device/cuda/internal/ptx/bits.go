@@ -131,7 +131,14 @@ func shift(b *builder) exec {
 	}
 	t := b.typ(words + " " + integers)
 	if t.signed() {
-		return b.lanes(form{f: func(x, n, _ uint64) uint64 { return uint64(int64(x) >> n) }}, t, t, amount)
+		return b.lanes(form{
+			f: func(x, n, _ uint64) uint64 { return uint64(int64(x) >> n) },
+			v32: func(d, x, n, _ *lanes32) {
+				for i := range d {
+					d[i] = uint32(int32(x[i]) >> n[i])
+				}
+			},
+		}, t, t, amount)
 	}
 	return b.lanes(form{
 		f: func(x, n, _ uint64) uint64 { return x >> n },

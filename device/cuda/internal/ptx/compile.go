@@ -296,24 +296,19 @@ func (p *parser) compile() {
 }
 
 // families compile an opcode by its name before the first dot.
-var families map[string]func(*builder) exec
-
-// init breaks the cycle between the table and what it lists.
-func init() {
-	families = map[string]func(*builder) exec{
-		"mov": mov, "cvt": cvt, "cvta": cvta, "isspacep": isspacep,
-		"add": addSub, "sub": addSub, "addc": carry, "subc": carry,
-		"mul": mul, "mad": mad, "madc": mad, "mul24": mul24, "mad24": mul24, "sad": sad,
-		"div": divRem, "rem": divRem, "min": minMax, "max": minMax, "abs": absNeg, "neg": absNeg,
-		"and": logic, "or": logic, "xor": logic, "not": logic, "cnot": logic,
-		"shl": shift, "shr": shift, "shf": funnel, "lop3": lop3, "prmt": prmt,
-		"bfe": bitfield, "bfi": bitfield, "brev": bitwise, "clz": bitwise, "popc": bitwise, "bfind": bitwise,
-		"dp4a": dot, "dp2a": dot,
-		"setp": setp, "set": set, "selp": selp, "slct": slct,
-		"ld": load, "ldu": load, "st": store, "atom": atomic, "red": atomic, "prefetch": prefetch, "prefetchu": prefetch,
-		"shfl": shuffle, "vote": vote, "match": match, "redux": redux, "activemask": activemask, "elect": elect,
-		"bra": bra, "brx": brx, "ret": leave, "exit": leave, "trap": trap,
-		"bar": bar, "barrier": bar, "membar": fence, "fence": fence, "nanosleep": nanosleep,
-		"ldmatrix": ldmatrix, "stmatrix": stmatrix, "mma": mma, "cp": copyAsync,
-	}
+var families = map[string]func(*builder) exec{
+	"mov": mov, "cvt": cvt, "cvta": cvta, "isspacep": isspacep,
+	"add": addSub, "sub": addSub, "addc": carry, "subc": carry,
+	"mul": mul, "mad": mad, "madc": mad, "mul24": mul24, "mad24": mul24, "sad": sad,
+	"div": divRem, "rem": divRem, "min": minMax, "max": minMax, "abs": absNeg, "neg": absNeg,
+	"and": logic, "or": logic, "xor": logic, "not": logic, "cnot": logic,
+	"shl": shift, "shr": shift, "shf": funnel, "lop3": lop3, "prmt": prmt,
+	"bfe": bitfield, "bfi": bitfield, "brev": bitwise, "clz": bitwise, "popc": bitwise, "bfind": bitwise,
+	"dp4a": dot, "dp2a": dot,
+	"setp": setp, "set": set, "selp": selp, "slct": slct,
+	"ld": load, "ldu": load, "st": store, "atom": atomic, "red": atomic, "prefetch": prefetch, "prefetchu": prefetch,
+	"shfl": shuffle, "vote": vote, "match": match, "redux": redux, "activemask": activemask, "elect": elect,
+	"bra": bra, "brx": brx, "ret": leave, "exit": leave, "trap": trap,
+	"bar": bar, "barrier": bar, "membar": fence, "fence": fence, "nanosleep": nanosleep,
+	"ldmatrix": ldmatrix, "stmatrix": stmatrix, "mma": mma, "cp": copyAsync,
 }

@@ -26,5 +26,11 @@
 // What it cannot show: speed, races between lanes of one warp (they run in
 // lockstep) and in global memory, and whether the driver's compiler takes the
 // source. Lanes that part at a branch meet again at its immediate
-// post-dominator, as that compiler has them do.
+// post-dominator, as that compiler has them do. What only sm_90 has (mbarrier,
+// bulk copies, wgmma) is refused until a kernel of ours needs it.
+//
+// It is one package though it is long: the instruction set is wide, not deep.
+// scope.go, lex.go and parse.go read; compile.go, arith.go, bits.go, moves.go,
+// access.go, collective.go, matrix.go and async.go are the families of opcodes;
+// warp.go, schedule.go, race.go, memory.go and machine.go run.
 package ptx

@@ -17,7 +17,8 @@ type Options struct {
 	// Resident is how many blocks run in turns with each other; 2 if zero. A
 	// kernel whose blocks wait for each other needs them all.
 	Resident int
-	// AllowUndefined lets kernels read memory that was never written.
+	// AllowUndefined lets kernels read device memory that was never written, for
+	// those that load whole tiles and do not use what lies past the end.
 	AllowUndefined bool
 	// AllowRaces turns the detection of races in shared memory off.
 	AllowRaces bool

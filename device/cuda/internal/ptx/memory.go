@@ -52,10 +52,11 @@ func narrow(a uint64) (space, uint64) {
 type area struct {
 	data      []byte
 	undefined []byte // 1 where nothing was written
+	device    bool
 }
 
 func newArea(n int) area {
-	a := area{make([]byte, n), make([]byte, n)}
+	a := area{data: make([]byte, n), undefined: make([]byte, n)}
 	a.forget()
 	return a
 }
@@ -114,6 +115,7 @@ func (m *Machine) Alloc(n int) (uint64, error) {
 
 func (m *Machine) alloc(n int) *allocation {
 	a := &allocation{area: newArea(n), base: m.top}
+	a.device = true
 	m.top += uint64(n+511) &^ 255
 	m.allocs = append(m.allocs, a) // ascending
 	return a

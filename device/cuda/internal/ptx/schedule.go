@@ -310,6 +310,7 @@ func (b *block) deadlock() error {
 			words = append(words, fmt.Sprintf("%d of %d threads arrived at barrier %d", g.arrived, g.threads, w.bar))
 		}
 	}
+	first.stack[len(first.stack)-1].pc-- // back to the barrier, for the fault's place
 	words = append(words, fmt.Sprintf("%d of %d warps have left", left, len(b.warps)))
 	return first.fault(ErrDeadlock, first.alive, "%s", strings.Join(words, ", "))
 }
