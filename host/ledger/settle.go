@@ -21,11 +21,12 @@ type Payment struct {
 type Settlement struct {
 	Number   uint64    `json:"number"` // from 1
 	Payments []Payment `json:"payments"`
-	// Raw is the signed transaction, Hash its name on the chain, and Timeout the
-	// last height that can hold it.
-	Raw     []byte `json:"raw"`
-	Hash    string `json:"hash"`
-	Timeout int64  `json:"timeout"`
+	// Raw is the signed transaction, Hash its name on the chain, Sequence the
+	// paying account's number for it, and Timeout the last height that can hold it.
+	Raw      []byte `json:"raw"`
+	Hash     string `json:"hash"`
+	Sequence uint64 `json:"sequence"`
+	Timeout  int64  `json:"timeout"`
 	// Height is the block that has it, 0 while there is none.
 	Height int64 `json:"height,omitempty"`
 	// Given is why it was given up; its payments were due again.
