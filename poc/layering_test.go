@@ -30,6 +30,7 @@ var layers = map[string][]string{
 	"audit":            {"seed", "prf"},
 	"credit":           {"audit"},
 	"proof":            {"seed", "commit", "work/transformer"},
+	"mpoc":             {"seed", "commit", "audit", "credit", "work/matmul"},
 }
 
 // standard is what may be imported of the standard library: nothing that
