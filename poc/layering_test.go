@@ -36,7 +36,7 @@ var layers = map[string][]string{
 // standard is what may be imported of the standard library: nothing that
 // reaches a network, a file, a clock, the environment or randomness.
 var standard = []string{
-	"bytes", "context", "crypto/ed25519", "crypto/sha256", "encoding/binary", "encoding/hex", "encoding/json",
+	"bytes", "cmp", "context", "crypto/ed25519", "crypto/sha256", "encoding/binary", "encoding/hex", "encoding/json",
 	"errors", "fmt", "math", "math/big", "math/bits", "slices", "strings",
 }
 

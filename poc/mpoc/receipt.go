@@ -281,10 +281,12 @@ func (r Receipt) verifyWrong(ctx context.Context, by Recompute, q Questions, hos
 		}
 	}
 	asked := map[Pick]uint32{} // to the round, from 1
-	for round := range r.Outcome.Rounds {
-		for _, p := range q.Picks(round) {
-			asked[p] = round + 1
+	round := uint32(1)
+	for i, p := range q.sequence(r.Outcome.Checked) {
+		for uint64(i) >= q.Checked(round) {
+			round++
 		}
+		asked[p] = round
 	}
 	wrong := make([]int, r.Outcome.Rounds+1) // tiles by round, from 1
 	for _, t := range r.WrongTiles {

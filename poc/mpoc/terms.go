@@ -3,6 +3,7 @@
 package mpoc
 
 import (
+	"cmp"
 	"crypto/ed25519"
 	"crypto/sha256"
 	"encoding/binary"
@@ -344,10 +345,17 @@ func (q Questions) Picks(round uint32) []Pick {
 	if round >= q.log.Terms.MaxRounds() {
 		return nil
 	}
-	from, to := q.Checked(round), q.Checked(round+1)
+	picks := q.sequence(q.Checked(round + 1))[q.Checked(round):]
+	slices.SortFunc(picks, func(a, b Pick) int {
+		return cmp.Or(cmp.Compare(a.Index, b.Index), cmp.Compare(a.Tile, b.Tile))
+	})
+	return picks
+}
+
+// sequence returns the first n picks in the order in which they are drawn.
+func (q Questions) sequence(n uint64) []Pick {
 	tiles := uint64(q.log.Terms.Shape.Matmul().Tiles())
-	drawn := audit.Distinct(seed.MPoCPicks(q.seed), q.log.Tiles(), int(to))[from:]
-	slices.Sort(drawn)
+	drawn := audit.Distinct(seed.MPoCPicks(q.seed), q.log.Tiles(), int(n))
 	picks := make([]Pick, len(drawn))
 	for i, at := range drawn {
 		picks[i] = Pick{Index: at / tiles, Tile: uint32(at % tiles)}

@@ -306,25 +306,25 @@ func (e *Error) Error() string { return "mpoc: " + e.Code + ": " + e.Message }
 
 // Codes of errors, with the HTTP status each is sent with.
 const (
-	CodeMalformed     = "malformed"       // 400: the body is not one
-	CodeBadSignature  = "bad_signature"   // 401
-	CodeUnknownDevice = "unknown_device"  // 401: register first
-	CodeBanned        = "banned"          // 403
-	CodeBadToken      = "bad_token"       // 403: not this host's, this key's or this challenge's
-	CodeNotFound      = "not_found"       // 404: no such path
-	CodeNoChallenge   = "no_challenge"    // 404: never issued, or forgotten
-	CodeTwoFaces      = "two_faces"       // 409: another commit for the same challenge
-	CodeReplayed      = "replayed"        // 409: used before
-	CodeLate          = "late"            // 410: past expiry or deadline
-	CodeTooLarge      = "too_large"       // 413
-	CodeOutOfBounds   = "out_of_bounds"   // 422: loops or times that cannot be
-	CodeBadOpening    = "bad_opening"     // 422: not what was asked, or not under the root; may be sent again in time
-	CodeRateLimited   = "rate_limited"    // 429
-	CodeInternal      = "internal"        // 500
-	CodeBusy          = "busy"            // 503
-	CodeNoWork        = "no_work"         // 503: no challenges are issued now
-	CodeUnknownType   = "unknown_type"    // of a frame
-	CodeClockSkew     = "clock_skew"      // 401: the asking's time is not the host's
+	CodeMalformed     = "malformed"      // 400: the body is not one
+	CodeBadSignature  = "bad_signature"  // 401
+	CodeUnknownDevice = "unknown_device" // 401: register first
+	CodeBanned        = "banned"         // 403
+	CodeBadToken      = "bad_token"      // 403: not this host's, this key's or this challenge's
+	CodeNotFound      = "not_found"      // 404: no such path
+	CodeNoChallenge   = "no_challenge"   // 404: never issued, or forgotten
+	CodeTwoFaces      = "two_faces"      // 409: another commit for the same challenge
+	CodeReplayed      = "replayed"       // 409: used before
+	CodeLate          = "late"           // 410: past expiry or deadline
+	CodeTooLarge      = "too_large"      // 413
+	CodeOutOfBounds   = "out_of_bounds"  // 422: loops or times that cannot be
+	CodeBadOpening    = "bad_opening"    // 422: not what was asked, or not under the root; may be sent again in time
+	CodeRateLimited   = "rate_limited"   // 429
+	CodeInternal      = "internal"       // 500
+	CodeBusy          = "busy"           // 503
+	CodeNoWork        = "no_work"        // 503: no challenges are issued now
+	CodeUnknownType   = "unknown_type"   // of a frame
+	CodeClockSkew     = "clock_skew"     // 401: the asking's time is not the host's
 )
 
 // Frame is a message on the WebSocket. A request has a type and a number; its
