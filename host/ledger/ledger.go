@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math/big"
 	"time"
 
 	bolt "go.etcd.io/bbolt"
@@ -71,13 +72,14 @@ type Entry struct {
 	Source  string `json:"source"` // with Device and Kind: taken once
 	Ops     uint64 `json:"ops"`    // verified operations
 	Pay     Amount `json:"pay"`
+	Taken   Amount `json:"taken"` // what a fault found later took off Pay
 	State   State  `json:"state"`
 	At      int64  `json:"at_ms"`             // credited, by the host's clock
 	Clean   uint64 `json:"clean"`             // the account's count with this one
 	Receipt string `json:"receipt,omitempty"` // digest of the receipt, hex
 	// Settlement is the one that pays it, from Settling on.
 	Settlement uint64 `json:"settlement,omitempty"`
-	// Reason says why it was forfeited.
+	// Reason says why it was forfeited, or something taken off it.
 	Reason string `json:"reason,omitempty"`
 }
 
@@ -86,12 +88,12 @@ type Account struct {
 	Device  Device `json:"device"`
 	Payout  string `json:"payout,omitempty"` // address that is paid; without one nothing is settled
 	Since   int64  `json:"since_ms"`
-	Clean   uint64 `json:"clean"` // submissions credited since the last strike
+	Clean   uint64 `json:"clean"` // submissions credited since pay was forfeited
 	Entries uint64 `json:"entries"`
 	Ops     uint64 `json:"ops"` // credited, forfeited ones too
 	Strikes int    `json:"strikes"`
 	Banned  bool   `json:"banned"`
-	Reason  string `json:"reason,omitempty"` // of the last strike
+	Reason  string `json:"reason,omitempty"` // why pay was forfeited last
 
 	Locked    Amount `json:"locked"`
 	Due       Amount `json:"due"`
@@ -268,7 +270,17 @@ func (l *Ledger) History(device Device, before uint64, n int) (list []Entry, err
 // source again changes nothing and returns the entry that is there. e's Device,
 // Kind, Source, Ops, Pay, At and Receipt count. Errors wrap ErrUnknown or
 // ErrBanned.
-func (l *Ledger) Credit(e Entry) (entered Entry, err error) {
+func (l *Ledger) Credit(e Entry) (Entry, error) { return l.credit(e, nil, "") }
+
+// CreditFaulty is Credit for a submission in which a machine showed faults that
+// are no fraud: bad of 2^64 of its work may be wrong. What is locked came from
+// the same machine and loses that share too, rounded up; e.Pay has lost it
+// already.
+func (l *Ledger) CreditFaulty(e Entry, bad uint64, reason string) (Entry, error) {
+	return l.credit(e, new(big.Int).SetUint64(bad), reason)
+}
+
+func (l *Ledger) credit(e Entry, bad *big.Int, reason string) (entered Entry, err error) {
 	err = l.db.Batch(func(tx *bolt.Tx) error {
 		entered = Entry{}
 		key := sourceKey(e.Device, e.Kind, e.Source)
@@ -282,6 +294,11 @@ func (l *Ledger) Credit(e Entry) (entered Entry, err error) {
 		if a.Banned {
 			return fmt.Errorf("%w: %s", ErrBanned, a.Reason)
 		}
+		if bad != nil {
+			if err := take(tx, &a, bad, reason); err != nil {
+				return err
+			}
+		}
 		n, err := tx.Bucket(entries).NextSequence()
 		if err != nil {
 			return err
@@ -291,7 +308,7 @@ func (l *Ledger) Credit(e Entry) (entered Entry, err error) {
 		a.Ops += e.Ops
 		entered = e
 		entered.Number, entered.State, entered.Clean = n, Locked, a.Clean
-		entered.Settlement, entered.Reason = 0, ""
+		entered.Settlement, entered.Reason, entered.Taken = 0, reason, Amount{}
 		a.Locked = a.Locked.Add(e.Pay)
 		err = errors.Join(
 			put(tx, entries, number(n), &entered),
@@ -308,6 +325,32 @@ func (l *Ledger) Credit(e Entry) (entered Entry, err error) {
 	return entered, err
 }
 
+// take reduces all that is locked by a share of 2^64.
+func take(tx *bolt.Tx, a *Account, bad *big.Int, reason string) error {
+	all, err := collect(tx, locked, a.Device, func(Entry) bool { return true })
+	if err != nil {
+		return err
+	}
+	for _, e := range all {
+		part := new(big.Int).Mul(e.Pay.big(), bad)
+		part.Add(part, new(big.Int).SetUint64(1<<64-1)).Rsh(part, 64)
+		loss := Amount{part}
+		rest, err := e.Pay.sub(loss)
+		if err != nil {
+			return err
+		}
+		if a.Locked, err = a.Locked.sub(loss); err != nil {
+			return err
+		}
+		a.Forfeited = a.Forfeited.Add(loss)
+		e.Pay, e.Taken, e.Reason = rest, e.Taken.Add(loss), reason
+		if err := put(tx, entries, number(e.Number), &e); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // unlock makes due what Unlock clean submissions have followed.
 func (l *Ledger) unlock(tx *bolt.Tx, a *Account) error {
 	ripe, err := collect(tx, locked, a.Device, func(e Entry) bool { return e.Clean+l.rules.Unlock <= a.Clean })
@@ -322,21 +365,22 @@ func (l *Ledger) unlock(tx *bolt.Tx, a *Account) error {
 	return nil
 }
 
-// Strike records a proven cheat: all that is locked is forfeited, and at the
-// last strike the device is banned. The same source again changes nothing:
-// source names the submission, and must not have been credited.
-func (l *Ledger) Strike(device Device, kind Kind, source, reason string, now time.Time) (a Account, err error) {
+// Forfeit takes all that is locked: for a proven cheat, which is also a strike
+// and at the last one a ban, or for questions that were not answered, which
+// must not cost less. The same source again changes nothing: source names the
+// submission, and must not have been credited. It returns the entry, without
+// pay, that keeps the reason.
+func (l *Ledger) Forfeit(device Device, kind Kind, source, reason string, cheat bool, now time.Time) (entered Entry, err error) {
 	err = l.db.Batch(func(tx *bolt.Tx) error {
-		a = Account{}
+		var a Account
 		if err := account(tx, device, &a); err != nil {
 			return err
 		}
 		key := sourceKey(device, kind, source)
-		if tx.Bucket(sources).Get(key) != nil {
-			return nil
+		if known := tx.Bucket(sources).Get(key); known != nil {
+			return get(tx, entries, known, &entered)
 		}
-		// A strike is an entry without pay, so that history shows it and the
-		// source is used up.
+		// It is an entry too, so that history shows it and the source is used up.
 		n, err := tx.Bucket(entries).NextSequence()
 		if err != nil {
 			return err
@@ -353,16 +397,19 @@ func (l *Ledger) Strike(device Device, kind Kind, source, reason string, now tim
 		}
 		a.Clean = 0
 		a.Entries++
-		a.Strikes++
 		a.Reason = reason
-		a.Banned = a.Strikes >= l.rules.Strikes
+		if cheat {
+			a.Strikes++
+			a.Banned = a.Strikes >= l.rules.Strikes
+		}
+		entered = Entry{Number: n, Device: device, Kind: kind, Source: source, State: Forfeited, At: now.UnixMilli(), Reason: reason}
 		return errors.Join(
-			put(tx, entries, number(n), &Entry{Number: n, Device: device, Kind: kind, Source: source, State: Forfeited, At: now.UnixMilli(), Reason: reason}),
+			put(tx, entries, number(n), &entered),
 			tx.Bucket(sources).Put(key, number(n)),
 			put(tx, accounts, device[:], &a),
 		)
 	})
-	return a, err
+	return entered, err
 }
 
 // move takes an entry to another state, in all the places that know of it.
@@ -428,6 +475,7 @@ func (l *Ledger) Check() error {
 			}
 			sum := a.amount(e.State)
 			*sum = sum.Add(e.Pay)
+			a.Forfeited = a.Forfeited.Add(e.Taken)
 			a.Entries++
 			waiting[e.State]++
 			return nil

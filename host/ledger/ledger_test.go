@@ -123,8 +123,11 @@ func TestTheWayOfPay(t *testing.T) {
 	if _, err := l.Begin(Settlement{Payments: pays, Raw: []byte("tx2"), Hash: "CD", Timeout: 9}); !errors.Is(err, ErrSettlement) {
 		t.Errorf("two at a time: %v", err)
 	}
-	if a, err := l.Strike(d, Loops, "d", "leaf 7 is forged", noon); err != nil || a.Forfeited.String() != "50" || !a.Locked.IsZero() || a.Settling.String() != "10" || a.Strikes != 1 || a.Banned {
-		t.Fatalf("a strike: %+v, %v", a, err)
+	if _, err := l.Forfeit(d, Loops, "d", "leaf 7 is forged", true, noon); err != nil {
+		t.Fatal(err)
+	}
+	if a := standing(t, l, d); a.Forfeited.String() != "50" || !a.Locked.IsZero() || a.Settling.String() != "10" || a.Strikes != 1 || a.Banned {
+		t.Fatalf("a strike: %+v", a)
 	}
 	if err := l.Finish(s.Number, 8); err != nil {
 		t.Fatal(err)
@@ -162,13 +165,24 @@ func TestASourceIsTakenOnce(t *testing.T) {
 		t.Errorf("%+v", a)
 	}
 	for range 2 {
-		if a, err := l.Strike(d, Loops, "b", "forged", noon); err != nil || a.Strikes != 1 {
-			t.Errorf("one strike said twice: %+v, %v", a, err)
+		if _, err := l.Forfeit(d, Loops, "b", "forged", true, noon); err != nil {
+			t.Fatal(err)
+		}
+		if a := standing(t, l, d); a.Strikes != 1 {
+			t.Errorf("one strike said twice: %+v", a)
 		}
 	}
-	a, err := l.Strike(d, Loops, "c", "forged again", noon)
-	if err != nil || !a.Banned {
-		t.Fatalf("the last strike: %+v, %v", a, err)
+	if _, err := l.Forfeit(d, Loops, "silent", "no answer", false, noon); err != nil {
+		t.Fatal(err)
+	}
+	if a := standing(t, l, d); a.Strikes != 1 || a.Clean != 0 {
+		t.Errorf("silence is no strike: %+v", a)
+	}
+	if _, err := l.Forfeit(d, Loops, "c", "forged again", true, noon); err != nil {
+		t.Fatal(err)
+	}
+	if a := standing(t, l, d); !a.Banned {
+		t.Fatalf("the last strike: %+v", a)
 	}
 	if _, err := l.Credit(Entry{Device: d, Kind: Loops, Source: "d"}); !errors.Is(err, ErrBanned) || !strings.Contains(err.Error(), "forged again") {
 		t.Errorf("credit of a banned device: %v", err)
@@ -178,6 +192,29 @@ func TestASourceIsTakenOnce(t *testing.T) {
 	}
 	if _, err := l.Credit(Entry{Device: Device{9}}); !errors.Is(err, ErrUnknown) {
 		t.Errorf("a stranger's credit: %v", err)
+	}
+}
+
+// A fault takes its share off what is locked, rounded up, and nothing off what
+// is due.
+func TestAFaultCostsItsShare(t *testing.T) {
+	l, _ := create(t, Rules{Unlock: 1, Strikes: 1})
+	d := Device{1}
+	register(t, l, d)
+	credit(t, l, d, "a", 100)
+	credit(t, l, d, "b", 101)
+	e, err := l.CreditFaulty(Entry{Device: d, Kind: Loops, Source: "c", Pay: coins(50)}, 1<<63, "2 of 90 tiles are wrong")
+	if err != nil || e.Pay.String() != "50" {
+		t.Fatalf("%+v, %v", e, err)
+	}
+	if a := standing(t, l, d); a.Due.String() != "150" || a.Locked.String() != "50" || a.Forfeited.String() != "51" || a.Strikes != 0 {
+		t.Errorf("%+v", a)
+	}
+	if e, _, _ := l.Entry(d, Loops, "b"); e.Pay.String() != "50" || e.Taken.String() != "51" || e.Reason == "" {
+		t.Errorf("%+v", e)
+	}
+	if err := l.Check(); err != nil {
+		t.Error(err)
 	}
 }
 
@@ -273,13 +310,28 @@ func TestConservation(t *testing.T) {
 				if !known {
 					credited[d.String()+source] = pay
 					total += pay
-				} else if e.Pay.String() != fmt.Sprint(credited[d.String()+source]) {
+				} else if e.Pay.Add(e.Taken).String() != fmt.Sprint(credited[d.String()+source]) {
 					t.Fatalf("entry changed: %+v", e)
 				}
 			},
-			"strike": func(t *rapid.T) {
+			"fault": func(t *rapid.T) {
 				d := rapid.SampledFrom(devices).Draw(t, "device")
-				if _, err := l.Strike(d, Loops, rapid.StringMatching("x[a-f]{2}").Draw(t, "source"), "forged", noon); err != nil {
+				source := rapid.StringMatching("f[a-f]{2}").Draw(t, "source")
+				_, known, err := l.Entry(d, Loops, source)
+				if err != nil {
+					t.Fatal(err)
+				}
+				_, err = l.CreditFaulty(Entry{Device: d, Kind: Loops, Source: source, Pay: coins(3)}, rapid.Uint64().Draw(t, "bad"), "flaky")
+				if err != nil && !errors.Is(err, ErrBanned) {
+					t.Fatal(err)
+				}
+				if err == nil && !known {
+					total += 3
+				}
+			},
+			"forfeit": func(t *rapid.T) {
+				d := rapid.SampledFrom(devices).Draw(t, "device")
+				if _, err := l.Forfeit(d, Loops, rapid.StringMatching("x[a-f]{2}").Draw(t, "source"), "forged", rapid.Bool().Draw(t, "cheat"), noon); err != nil {
 					t.Fatal(err)
 				}
 			},
