@@ -134,6 +134,7 @@ var (
 	due         = []byte("due")         // likewise
 	settlements = []byte("settlements") // number -> Settlement
 	unfinished  = []byte("unfinished")  // number: settlements without an end
+	transfers   = []byte("transfers")   // device, number: settlements that paid it
 )
 
 // Ledger is safe for concurrent use.
@@ -167,7 +168,7 @@ func open(path string, rules Rules, options bolt.Options) (*Ledger, error) {
 	}
 	db.MaxBatchDelay = gather
 	err = db.Update(func(tx *bolt.Tx) error {
-		for _, name := range [][]byte{accounts, entries, sources, locked, due, settlements, unfinished} {
+		for _, name := range [][]byte{accounts, entries, sources, locked, due, settlements, unfinished, transfers} {
 			if _, err := tx.CreateBucketIfNotExists(name); err != nil {
 				return err
 			}

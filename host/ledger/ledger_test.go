@@ -129,7 +129,7 @@ func TestTheWayOfPay(t *testing.T) {
 	if a := standing(t, l, d); a.Forfeited.String() != "50" || !a.Locked.IsZero() || a.Settling.String() != "10" || a.Strikes != 1 || a.Banned {
 		t.Fatalf("a strike: %+v", a)
 	}
-	if err := l.Finish(s.Number, 8); err != nil {
+	if err := l.Finish(s.Number, 8, noon); err != nil {
 		t.Fatal(err)
 	}
 	if err := l.GiveUp(s.Number, "late"); !errors.Is(err, ErrSettlement) {
@@ -137,6 +137,12 @@ func TestTheWayOfPay(t *testing.T) {
 	}
 	if a := standing(t, l, d); a.Settled.String() != "10" || !a.Settling.IsZero() {
 		t.Errorf("settled: %+v", a)
+	}
+	if list, err := l.Transfers(d, 5); err != nil || len(list) != 1 || list[0].Hash != "AB" || list[0].Payments[0].Amount.String() != "10" {
+		t.Errorf("its transfers: %+v, %v", list, err)
+	}
+	if list, err := l.Transfers(other, 5); err != nil || len(list) != 0 {
+		t.Errorf("the other's transfers: %+v, %v", list, err)
 	}
 	if e, found, err := l.Entry(d, Loops, "a"); err != nil || !found || e.State != Settled || e.Settlement != s.Number {
 		t.Errorf("its entry: %+v, %v, %v", e, found, err)
@@ -288,7 +294,7 @@ func TestConservation(t *testing.T) {
 				fmt.Sscan(p.Amount.String(), &n)
 				onChain += n
 			}
-			if err := l.Finish(s.Number, 1); err != nil {
+			if err := l.Finish(s.Number, 1, noon); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -3,8 +3,11 @@
 package ledger
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"slices"
+	"time"
 
 	bolt "go.etcd.io/bbolt"
 )
@@ -27,8 +30,10 @@ type Settlement struct {
 	Hash     string `json:"hash"`
 	Sequence uint64 `json:"sequence"`
 	Timeout  int64  `json:"timeout"`
-	// Height is the block that has it, 0 while there is none.
+	// Height is the block that has it, 0 while there is none, and At when the
+	// host saw it there, in unix milliseconds.
 	Height int64 `json:"height,omitempty"`
+	At     int64 `json:"at_ms,omitempty"`
 	// Given is why it was given up; its payments were due again.
 	Given string `json:"given_up,omitempty"`
 }
@@ -119,8 +124,32 @@ func (l *Ledger) Settlement(n uint64) (s Settlement, err error) {
 }
 
 // Finish records that the open settlement is in a block.
-func (l *Ledger) Finish(n uint64, height int64) error {
-	return l.end(n, Settled, func(s *Settlement) { s.Height = height })
+func (l *Ledger) Finish(n uint64, height int64, now time.Time) error {
+	return l.end(n, Settled, func(s *Settlement) { s.Height, s.At = height, now.UnixMilli() })
+}
+
+// Transfers lists up to n settlements that paid a device, the latest first; of
+// their payments only its own.
+func (l *Ledger) Transfers(device Device, n int) (list []Settlement, err error) {
+	err = l.db.View(func(tx *bolt.Tx) error {
+		c := tx.Bucket(transfers).Cursor()
+		k, _ := c.Seek(within(device, ^uint64(0)))
+		if k == nil {
+			k, _ = c.Last()
+		} else {
+			k, _ = c.Prev()
+		}
+		for ; bytes.HasPrefix(k, device[:]) && len(list) < n; k, _ = c.Prev() {
+			var s Settlement
+			if err := get(tx, settlements, k[len(device):], &s); err != nil {
+				return err
+			}
+			s.Payments = slices.DeleteFunc(s.Payments, func(p Payment) bool { return p.Device != device })
+			list = append(list, s)
+		}
+		return nil
+	})
+	return list, err
 }
 
 // GiveUp records that the open settlement can never be in a block: its payments
@@ -141,6 +170,13 @@ func (l *Ledger) end(n uint64, to State, change func(*Settlement)) error {
 		}
 		if err := l.each(tx, s, Settling, to); err != nil {
 			return err
+		}
+		for _, p := range s.Payments {
+			if to == Settled {
+				if err := tx.Bucket(transfers).Put(within(p.Device, n), nil); err != nil {
+					return err
+				}
+			}
 		}
 		change(&s)
 		return errors.Join(put(tx, settlements, number(n), &s), tx.Bucket(unfinished).Delete(number(n)))

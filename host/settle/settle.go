@@ -30,6 +30,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"time"
 
 	"github.com/assaynet/assay/host/ledger"
 )
@@ -156,7 +157,7 @@ func (s *Settler) follow(ctx context.Context, open ledger.Settlement, height int
 	}
 	switch {
 	case found && tx.Code == 0:
-		if err := s.c.Ledger.Finish(open.Number, tx.Height); err != nil {
+		if err := s.c.Ledger.Finish(open.Number, tx.Height, time.Now()); err != nil {
 			return err
 		}
 		s.log.Info("paid", "settlement", open.Number, "tx", open.Hash, "height", tx.Height, "accounts", len(open.Payments))
