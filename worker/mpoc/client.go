@@ -121,6 +121,8 @@ func post[A any](ctx context.Context, m *Machine, path string, body func() any) 
 			return a, fmt.Errorf("no answer in time: %w", err)
 		case errors.Is(err, link.ErrFingerprint) && !m.client.met:
 			return a, fmt.Errorf("%w; copy the worker URL from the host again: if it is unchanged, somebody else answers at its address", err)
+		case errors.Is(err, poc.ErrTerms):
+			return a, fmt.Errorf("%w: %w", poc.ErrHost, err)
 		case errors.As(err, &e) && e.Code == mpocv1.CodeClockSkew:
 			if s, serr := once[mpocv1.Status](ctx, m.client, http.MethodGet, mpocv1.PathStatus, nil); serr == nil {
 				m.client.set(s.Now)

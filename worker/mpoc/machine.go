@@ -353,6 +353,7 @@ func (m *Machine) free(ctx context.Context, ms uint64) error {
 			return nil
 		}
 		m.is("paused", reason, until, "")
+		m.log.Info("paused", "reason", reason, "until", until)
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
