@@ -229,7 +229,7 @@ var attacks = []struct {
 		s = h.compute(12, nil)
 		s.Commit.ComputeTime = 999_000_000
 		slow := h.judged(s)
-		if fast.Outcome.Pay != slow.Outcome.Pay || fast.Outcome.Status != poc.Accepted || slow.Outcome.Status != poc.Accepted {
+		if fast.Outcome.Pay != fast.Terms.Pay(fast.Outcome.Ops) || slow.Outcome.Pay != slow.Terms.Pay(slow.Outcome.Ops) || fast.Outcome.Status != poc.Accepted || slow.Outcome.Status != poc.Accepted {
 			t.Errorf("claimed fast %+v, slow %+v", fast.Outcome, slow.Outcome)
 		}
 	}},
@@ -251,7 +251,9 @@ var attacks = []struct {
 		// The shape is the terms'. A log of others has other leaves.
 		s := h.compute(12, nil)
 		small := s.Terms
-		small.Shape = poc.Shape(poc.Shapes()[1])
+		if small.Shape = poc.Shape(poc.Shapes()[1]); small.Shape == s.Terms.Shape {
+			small.Shape = poc.Shape(poc.Shapes()[0])
+		}
 		s.tree = treeOf(small, s.tiles)
 		s.Commit.MerkleRoot = s.tree.Root()
 		if err := h.commit(s); err != nil {

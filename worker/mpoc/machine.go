@@ -438,8 +438,9 @@ func (m *Machine) compute(ctx context.Context) error {
 }
 
 func (m *Machine) expired() error {
+	err := m.over(fmt.Sprintf("it expired at %s with %d loops computed and nothing committed", clock(m.current.Terms.Expiry), len(m.digests)))
 	m.change(func(s *Status) { s.Dropped++ })
-	return m.over(fmt.Sprintf("it expired at %s with %d loops computed and nothing committed", clock(m.current.Terms.Expiry), len(m.digests)))
+	return err
 }
 
 // matmul computes units in as many parts as the engine likes.
@@ -502,8 +503,9 @@ func (m *Machine) check(unit uint64, again [32]byte) error {
 
 // unstable abstains from the current submission because of err.
 func (m *Machine) unstable(err error) error {
+	oerr := m.over("abstained: " + err.Error())
 	m.change(func(s *Status) { s.Abstained++ })
-	if oerr := m.over("abstained: " + err.Error()); !errors.Is(oerr, errOver) {
+	if !errors.Is(oerr, errOver) {
 		return oerr
 	}
 	return err
