@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/assaynet/assay/device/profile"
 )
@@ -122,7 +123,7 @@ func (l *library) figures(ordinal int) (f figures, err error) {
 			return f, err
 		}
 	}
-	f.Name, f.Memory, f.Units, f.PCI = goString(name[:]), uint64(memory), int(units), goString(pci[:])
+	f.Name, f.Memory, f.Units, f.PCI = goString(name[:]), uint64(memory), int(units), strings.ToLower(goString(pci[:])) // as sysfs spells it
 	f.major, f.minor, f.clock = int(major), int(minor), int(clock)
 	return f, nil
 }

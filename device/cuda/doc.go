@@ -36,10 +36,11 @@
 // # Memory
 //
 // A unit of matmul/1 holds its factors, at most 256 MiB each: a larger one is cut
-// into blocks, and rows of A are kept while the columns of B pass. A model holds
-// its weights, 16 d^2 bytes per layer. A batch holds 9 d bytes a row, four rows to
-// a unit: up to 2048 units, fewer where two batches would take more than an eighth
-// of the device.
+// into blocks, and rows of A are kept while the columns of B pass. Small ones, which
+// would leave most of the device idle, are computed several at a time, by the same
+// launches. A model holds its weights, 16 d^2 bytes a layer. A batch holds 9 d bytes
+// a row, four rows to a unit: up to 2048 units, fewer where two batches would take
+// more than an eighth of the device. Full batches are what makes it fast.
 //
 // Two calls are under way at a time, each in a stream, with memory and with an OS
 // thread of its own: what the end of one leaves idle, the next one takes, and
@@ -55,13 +56,13 @@
 // device the same tests run on it too. Of the binding to libcuda only the passing
 // of arguments can be tested without one.
 //
-// THIS ENGINE HAS NEVER RUN ON A GPU. Its PTX was assembled by NVIDIA's ptxas 11.8
-// for sm_75, sm_80, sm_86, sm_89 and sm_90, without spills, and interpreted; nothing was ever
-// timed, and nothing may be said of its speed: neither the tile of 128 x 256, nor
-// four stages, two streams or batches of 2048 were chosen by measuring. There are
-// no kernels for wgmma (sm_90a), which Hopper needs for the rest of its peak. What
-// decides is the self-test at start (work.SelfTest), and again now and then: a
-// device that fails it is not used.
+// THIS ENGINE HAS NEVER RUN ON A GPU. Its PTX was interpreted, and assembled by
+// NVIDIA's ptxas 11.8 for sm_75, sm_80, sm_86, sm_89 and sm_90, without spills.
+// Nothing was ever timed, and nothing may be said of its speed: neither the CTA of
+// 128 x 256 nor the stages, two streams, 512 CTAs or batches of 2048 were chosen by
+// measuring. There are no kernels for wgmma (sm_90a), which Hopper needs for all of
+// its peak. What decides is the self-test at start (work.SelfTest), and again now
+// and then: a device that fails it is not used.
 //
 // # For who changes the kernels
 //

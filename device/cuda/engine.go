@@ -80,23 +80,26 @@ func (e *engine) Transformer(ctx context.Context, class transformer.Class, seed1
 	return m, nil
 }
 
-func (e *engine) Matmul(ctx context.Context, dst [][32]byte, challenge seed.Seed, shape matmul.Shape, units []uint64) error {
-	if len(dst) != len(units) {
-		return fmt.Errorf("%w: %d digests for %d units", work.ErrCall, len(dst), len(units))
+func (e *engine) Matmul(ctx context.Context, dst [][32]byte, challenge seed.Seed, shape matmul.Shape, numbers []uint64) error {
+	if len(dst) != len(numbers) {
+		return fmt.Errorf("%w: %d digests for %d units", work.ErrCall, len(dst), len(numbers))
 	}
 	if err := shape.Valid(); err != nil {
 		return err
 	}
 	var failed error
-	e.each(len(units), func(i int) <-chan error {
+	step := e.together(shape)
+	e.each((len(numbers)+step-1)/step, func(i int) <-chan error {
 		if err := ctx.Err(); err != nil {
 			return failure(err)
 		}
-		u := unit{engine: e, challenge: challenge, shape: shape, number: units[i]}
-		return e.begin(u.root, func(s *slot) error { dst[i] = [32]byte(s.pinned); return nil })
+		from := i * step
+		to := min(from+step, len(numbers))
+		u := units{engine: e, challenge: challenge, shape: shape, numbers: numbers[from:to]}
+		return e.begin(u.roots, digestsTo(dst[from:to]))
 	}, func(i int, err error) bool {
 		if err != nil && failed == nil {
-			failed = fmt.Errorf("cuda: unit %d of %d: %w", i, len(units), err)
+			failed = fmt.Errorf("cuda: units from %d of %d on: %w", i*step, len(numbers), err)
 		}
 		return failed == nil
 	})
@@ -113,8 +116,8 @@ func (e *engine) Tiles(ctx context.Context, dst [][32]byte, challenge seed.Seed,
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("cuda: tiles of unit %d: %w", number, err)
 	}
-	u := unit{engine: e, challenge: challenge, shape: shape, number: number}
-	if err := <-e.begin(u.tiles, u.digestsTo(dst)); err != nil {
+	u := units{engine: e, challenge: challenge, shape: shape, numbers: []uint64{number}}
+	if err := <-e.begin(u.tiles, digestsTo(dst)); err != nil {
 		return fmt.Errorf("cuda: tiles of unit %d: %w", number, err)
 	}
 	return nil
@@ -130,9 +133,9 @@ func (e *engine) Tile(challenge seed.Seed, number uint64, shape matmul.Shape, ti
 		return [32]byte{}, fmt.Errorf("%w: (%d, %d) of %v", matmul.ErrTile, ti, tj, shape)
 	}
 	dst := make([][32]byte, 1)
-	u := unit{engine: e, challenge: challenge, shape: shape, number: number}
+	u := units{engine: e, challenge: challenge, shape: shape, numbers: []uint64{number}}
 	start := func(s *slot) error { return u.tile(s, ti, tj) }
-	if err := <-e.begin(start, u.digestsTo(dst)); err != nil {
+	if err := <-e.begin(start, digestsTo(dst)); err != nil {
 		return [32]byte{}, fmt.Errorf("cuda: tile (%d, %d) of unit %d: %w", ti, tj, number, err)
 	}
 	return dst[0], nil

@@ -122,31 +122,43 @@ func TestVectorsOfTransformer(t *testing.T) {
 		Digest seed.Seed `json:"digest"`
 		Middle seed.Seed `json:"middle"`
 	}
-	type named struct {
-		class string
-		seed1 seed.Seed
+	type batch struct {
+		class                string
+		seed1, node, segment seed.Seed
 	}
 	everywhere(t, func(t *testing.T, g target, open func() driver) {
 		e := engineOn(t, g, open())
-		models := map[named]transformer.Model{}
-		for _, v := range vectors[in, out](t, "transformer.json") {
-			c, err := transformer.ByName(v.In.Class)
+		cases := vectors[in, out](t, "transformer.json")
+		batches := map[batch][]int{} // cases that can be computed together
+		for i, v := range cases {
+			b := batch{v.In.Class, v.In.Seed1, v.In.Node, v.In.Segment}
+			batches[b] = append(batches[b], i)
+		}
+		models := map[seed.Seed]transformer.Model{}
+		for b, which := range batches {
+			c, err := transformer.ByName(b.class)
 			if err != nil {
 				t.Fatal(err)
 			}
-			m := models[named{c.Name, v.In.Seed1}]
-			if m == nil {
-				if m, err = e.Transformer(t.Context(), c, v.In.Seed1, nil); err != nil {
+			m := models[b.seed1]
+			if m == nil || m.Class() != c {
+				if m, err = e.Transformer(t.Context(), c, b.seed1, nil); err != nil {
 					t.Fatal(err)
 				}
-				models[named{c.Name, v.In.Seed1}] = m
+				models[b.seed1] = m
 			}
-			var got [1]transformer.Output
-			if err := m.Run(got[:], v.In.Node, v.In.Segment, []uint64{v.In.Nonce}); err != nil {
+			got, nonces := make([]transformer.Output, len(which)), make([]uint64, len(which))
+			for j, i := range which {
+				nonces[j] = cases[i].In.Nonce
+			}
+			if err := m.Run(got, b.node, b.segment, nonces); err != nil {
 				t.Fatal(err)
 			}
-			if want := (transformer.Output{Norm: v.Out.Norm, Digest: v.Out.Digest, Middle: v.Out.Middle}); got[0] != want {
-				t.Errorf("%s: %+v, want %+v", v.Name, got[0], want)
+			for j, i := range which {
+				o := cases[i].Out
+				if want := (transformer.Output{Norm: o.Norm, Digest: o.Digest, Middle: o.Middle}); got[j] != want {
+					t.Errorf("%s: %+v, want %+v", cases[i].Name, got[j], want)
+				}
 			}
 		}
 	})
@@ -190,69 +202,77 @@ func TestVectorsOfMatmul(t *testing.T) {
 	})
 }
 
-// Whole units: shapes that end within a CTA, units cut into blocks that end
-// within one, trees of one, two and, at length, three levels of fold.
+// Whole units: shapes that end within a CTA, several units together, units cut into
+// blocks that end within a CTA.
 func TestUnitsOfMatmul(t *testing.T) {
-	cases := []struct {
+	type sized struct {
 		shape   matmul.Shape
 		operand int // bytes
-	}{
-		{matmul.Shape{M: 512, K: 256, Q: 512}, 0},
-		{matmul.Shape{M: 448, K: 320, Q: 640}, 0},
-		{matmul.Shape{M: 576, K: 256, Q: 832}, 256 * 256}, // blocks of 256 x 256
-		{matmul.Shape{M: 1152, K: 256, Q: 1088}, 384 * 256},
+		units   int
+	}
+	cases := []sized{
+		{matmul.Shape{M: 448, K: 320, Q: 640}, 2 * 320 * 768, 3}, // two at a time
+		{matmul.Shape{M: 576, K: 256, Q: 576}, 256 * 256, 1},     // blocks of 256 x 256
 	}
 	if long {
-		cases = append(cases, struct {
-			shape   matmul.Shape
-			operand int
-		}{matmul.Shape{M: 16448, K: 256, Q: 16320}, 2048 * 256})
+		cases = append(cases,
+			sized{matmul.Shape{M: 512, K: 256, Q: 512}, 256 << 20, 70},
+			sized{matmul.Shape{M: 1152, K: 256, Q: 1088}, 384 * 256, 2})
 	}
 	everywhere(t, func(t *testing.T, g target, open func() driver) {
 		e := engineOn(t, g, open())
 		for i, c := range cases {
-			e.limits = defaultLimits
-			if c.operand > 0 {
-				e.limits.operand = c.operand
+			e.limits.operand = c.operand
+			challenge := seed.Seed{byte(i), 5}
+			numbers, got, want := make([]uint64, c.units), make([][32]byte, c.units), make([][32]byte, c.units)
+			for j := range numbers {
+				numbers[j] = uint64(j) << (j % 64)
+				tiles, err := matmul.AppendTiles(nil, challenge, numbers[j], c.shape)
+				if err != nil {
+					t.Fatal(err)
+				}
+				want[j] = matmul.Root(tiles)
+				if j > 0 {
+					continue
+				}
+				dst := make([][32]byte, len(tiles))
+				if err := e.Tiles(t.Context(), dst, challenge, c.shape, numbers[j]); err != nil {
+					t.Fatal(err)
+				}
+				if d := cmp.Diff(tiles, dst); d != "" {
+					t.Errorf("%v, tiles: %s", c.shape, d)
+				}
 			}
-			challenge, number := seed.Seed{byte(i), 5}, uint64(1)<<63+uint64(i)
-			want, err := matmul.AppendTiles(nil, challenge, number, c.shape)
-			if err != nil {
-				t.Fatal(err)
-			}
-			got := make([][32]byte, len(want))
-			if err := e.Tiles(t.Context(), got, challenge, c.shape, number); err != nil {
+			if err := e.Matmul(t.Context(), got, challenge, c.shape, numbers); err != nil {
 				t.Fatal(err)
 			}
 			if d := cmp.Diff(want, got); d != "" {
-				t.Errorf("%v, tiles: %s", c.shape, d)
-			}
-			unit := make([][32]byte, 1)
-			if err := e.Matmul(t.Context(), unit, challenge, c.shape, []uint64{number}); err != nil {
-				t.Fatal(err)
-			}
-			if unit[0] != matmul.Root(want) {
-				t.Errorf("%v: %x, want %x", c.shape, unit[0], matmul.Root(want))
+				t.Errorf("%v: %s", c.shape, d)
 			}
 		}
 	})
 }
 
-// Trees of every kind: whole and ragged, of one level of fold and of two.
+// Trees of every kind: whole and ragged, of one level of fold, two and three.
 func TestRoots(t *testing.T) {
+	sides := [][2]int{{1, 1}, {1, 2}, {1, 3}, {5, 5}, {15, 17}, {16, 16}, {1, 257}, {3, 256}, {27, 53}}
+	if long {
+		sides = append(sides, [2]int{256, 256}, [2]int{257, 256}, [2]int{1, 65537})
+	}
 	everywhere(t, func(t *testing.T, g target, open func() driver) {
 		e := engineOn(t, g, open())
-		for _, side := range [][2]int{{1, 1}, {1, 2}, {1, 3}, {5, 5}, {15, 17}, {16, 16}, {1, 257}, {3, 256}, {27, 53}} {
-			u := unit{engine: e, shape: matmul.Shape{M: 64 * side[0], K: 64, Q: 64 * side[1]}}
-			tiles := make([][32]byte, u.shape.Tiles())
+		for _, side := range sides {
+			u := units{engine: e, shape: matmul.Shape{M: 64 * side[0], K: 64, Q: 64 * side[1]}, numbers: make([]uint64, 2)}
+			n := u.shape.Tiles()
+			tiles := make([][32]byte, 2*n)
 			raw := make([]byte, 0, 32*len(tiles))
 			for i := range tiles {
 				tiles[i] = seed.Input(seed.Seed{byte(side[0])}, seed.Seed{byte(side[1])}, uint64(i))
 				raw = append(raw, tiles[i][:]...)
 			}
-			var got [32]byte
+			got := make([][32]byte, 2)
 			err := <-e.begin(func(s *slot) error {
-				m, err := u.reserve(s, 64, 64, len(tiles))
+				m, err := u.reserve(s, 64, 64, n)
 				if err != nil {
 					return err
 				}
@@ -263,10 +283,11 @@ func TestRoots(t *testing.T) {
 				copy(host, raw)
 				l := &list{kernels: e.kernels, slot: s}
 				l.upload(m.digests, host)
-				return download(l, u.fold(l, m), 32)
-			}, func(s *slot) error { got = [32]byte(s.pinned); return nil })
-			if err != nil || got != matmul.Root(tiles) {
-				t.Errorf("%d tiles: %x, %v, want %x", len(tiles), got, err, matmul.Root(tiles))
+				return download(l, u.fold(l, m), 64)
+			}, digestsTo(got))
+			want := [][32]byte{matmul.Root(tiles[:n]), matmul.Root(tiles[n:])}
+			if err != nil || !slices.Equal(got, want) {
+				t.Errorf("twice %d tiles: %x, %v, want %x", n, got, err, want)
 			}
 		}
 	})
@@ -279,7 +300,7 @@ func TestUnitsOfTransformer(t *testing.T) {
 		batch int // units
 		sizes []int
 	}{
-		{transformer.Nano, 32, []int{0, 1, 33}},
+		{transformer.Nano, 32, []int{0, 33}},
 	}
 	if long {
 		cases[0].sizes = []int{0, 1, 2, 3, 31, 32, 33, 64, 65, 100}
@@ -336,14 +357,14 @@ func TestConcurrentUse(t *testing.T) {
 		t.Fatal(err)
 	}
 	shape := matmul.Shape{M: 512, K: 256, Q: 512}
-	results := make([]string, 3)
+	results := make([]string, 2)
 	var callers sync.WaitGroup
 	for i := range results {
 		callers.Go(func() {
 			var out [3]transformer.Output
-			var units [3][32]byte
+			var units [2][32]byte
 			err := m.Run(out[:], seed.Seed{2}, seed.Seed{3}, []uint64{1, 2, 3})
-			err = errors.Join(err, e.Matmul(ctx, units[:], seed.Seed{4}, shape, []uint64{5, 6, 7}))
+			err = errors.Join(err, e.Matmul(ctx, units[:], seed.Seed{4}, shape, []uint64{5, 6}))
 			results[i] = fmt.Sprint(out, units, err)
 		})
 	}

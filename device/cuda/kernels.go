@@ -121,7 +121,12 @@ func (l *list) warps(kernel handle, n int, values ...any) { l.items(kernel, 32*n
 
 // product launches a product's kernel over rows by columns.
 func (l *list) product(kernel handle, rows, cols int, values ...any) {
-	ctas := (rows + ctaRows - 1) / ctaRows * ((cols + ctaCols - 1) / ctaCols)
+	l.products(kernel, 1, rows, cols, values...)
+}
+
+// products launches it over those of several units.
+func (l *list) products(kernel handle, units, rows, cols int, values ...any) {
+	ctas := units * ((rows + ctaRows - 1) / ctaRows) * ((cols + ctaCols - 1) / ctaCols)
 	l.launch(kernel, launch{ctas: uint32(ctas), threads: ctaThreads, shared: l.shared, parameters: parameters(values...)})
 }
 

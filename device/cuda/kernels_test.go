@@ -14,6 +14,7 @@ import (
 	"github.com/assaynet/assay/device/cuda/internal/ptx"
 	"github.com/assaynet/assay/poc/seed"
 	"github.com/assaynet/assay/poc/work/matmul"
+	"github.com/assaynet/assay/poc/work/transformer"
 )
 
 // The PTX that is committed is what generate.sh makes of the kernels.
@@ -85,5 +86,26 @@ func TestPlantedFaults(t *testing.T) {
 				t.Errorf("%x, %v, want %x", got, err, want)
 			}
 		})
+	}
+}
+
+// Where whole CTAs are full, no kernel reads memory that nobody wrote.
+func TestNothingUndefined(t *testing.T) {
+	for _, g := range []target{turing, ampere} {
+		d := interpret(7)
+		d.machine = ptx.New(ptx.Options{Seed: 7})
+		e := engineOn(t, g, d)
+		units := make([][32]byte, 1)
+		if err := e.Matmul(t.Context(), units, seed.Seed{1}, matmul.Shape{M: 512, K: 256, Q: 512}, []uint64{1}); err != nil {
+			t.Error(err)
+		}
+		m, err := e.Transformer(t.Context(), transformer.Nano, seed.Seed{1}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		const full = ctaRows / transformer.Tokens
+		if err := m.Run(make([]transformer.Output, full), seed.Seed{2}, seed.Seed{3}, make([]uint64, full)); err != nil {
+			t.Error(err)
+		}
 	}
 }

@@ -146,7 +146,8 @@ const (
 
 // advice is what the owner of a machine can do about a result.
 var advice = map[result]string{
-	3:   "the driver is shutting down; start this program again",
+	4:   "the driver is shutting down; start this program again",
+	34:  "the library found is the toolkit's stub; take it out of the library path and install the driver",
 	35:  "update the driver to version 450 or newer",
 	46:  "another process has the device for itself; end it, or set the compute mode to Default with nvidia-smi -c 0",
 	214: "the device's memory has an error that ECC cannot correct; reset it with nvidia-smi -r, and replace it if that returns",

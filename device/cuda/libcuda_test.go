@@ -87,14 +87,17 @@ func TestBinding(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []figures{
-		{profile.Device{Name: "Paper 40", Driver: "CUDA 12.4", Memory: 40 << 30, Units: 100, PCI: "0000:28:00.0"}, 8, 0, 1500000},
-		{profile.Device{Name: "Paper 41", Driver: "CUDA 12.4", Memory: 41 << 30, Units: 100, PCI: "0000:29:00.0"}, 7, 0, 1500000},
+		{profile.Device{Name: "Paper 40", Driver: "CUDA 12.4", Memory: 40 << 30, Units: 100, PCI: "0000:a8:00.0"}, 8, 0, 1500000},
+		{profile.Device{Name: "Paper 41", Driver: "CUDA 12.4", Memory: 41 << 30, Units: 100, PCI: "0000:a9:00.0"}, 7, 0, 1500000},
 	}
 	if d := cmp.Diff(want, all, cmp.AllowUnexported(figures{})); d != "" {
 		t.Error(d)
 	}
 	if _, err := l.open(2); !errors.Is(err, ErrDriver) || !strings.Contains(err.Error(), "finding device 2: error 1") {
 		t.Errorf("a device that is not there: %v", err)
+	}
+	if err := l.failed(999, "starting"); !errors.Is(err, ErrDriver) || !strings.Contains(err.Error(), "failed starting: error 999: the kernel module may not be loaded") {
+		t.Errorf("advice: %v", err)
 	}
 
 	runtime.LockOSThread()

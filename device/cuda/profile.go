@@ -40,8 +40,9 @@ func (f figures) peak() (profile.Peak, error) {
 	}, nil
 }
 
-// Parts measures a unit's kernels one after the other on the device's clock,
-// after they have run once. The product is measured without its condensing, by a
+// Parts measures the kernels of a unit, of as many as are computed together and
+// divided by their number, one after the other on the device's clock,
+// after they have run once; what else the device does meanwhile is in the times. The product is measured without its condensing, by a
 // kernel that adds the results up as they are; what the shipped kernel takes
 // longer is condensing.
 func (e *engine) Parts(ctx context.Context, challenge seed.Seed, shape matmul.Shape, number uint64) (profile.Parts, error) {
@@ -51,7 +52,10 @@ func (e *engine) Parts(ctx context.Context, challenge seed.Seed, shape matmul.Sh
 	if err := ctx.Err(); err != nil {
 		return profile.Parts{}, fmt.Errorf("cuda: parts of unit %d: %w", number, err)
 	}
-	u := unit{engine: e, challenge: challenge, shape: shape, number: number}
+	u := units{engine: e, challenge: challenge, shape: shape}
+	for i := range e.together(shape) {
+		u.numbers = append(u.numbers, number+uint64(i))
+	}
 	if err := e.do(func(s *slot) error { _, _, err := u.all(s); return err }); err != nil {
 		return profile.Parts{}, fmt.Errorf("cuda: parts of unit %d: %w", number, err)
 	}
@@ -64,6 +68,9 @@ func (e *engine) Parts(ctx context.Context, challenge seed.Seed, shape matmul.Sh
 		return profile.Parts{}, fmt.Errorf("cuda: parts of unit %d: %w", number, err)
 	}
 	parts.Condense = max(0, parts.Condense-parts.Product)
+	for _, part := range []*time.Duration{&parts.Expand, &parts.Product, &parts.Condense, &parts.Hash} {
+		*part /= time.Duration(len(u.numbers))
+	}
 	return parts, nil
 }
 
@@ -86,13 +93,16 @@ func measure(d driver, spans []span) error {
 
 // timed is all, with marks between the stages, and each product also without
 // condensing. What parts.Condense gets is both together.
-func (u *unit) timed(s *slot, parts *profile.Parts) (spans []span, err error) {
+func (u *units) timed(s *slot, parts *profile.Parts) (spans []span, err error) {
 	rows, cols := u.blockSides()
 	m, err := u.reserve(s, rows, cols, u.shape.Tiles())
 	if err != nil {
 		return nil, err
 	}
-	l := &list{kernels: u.kernels, slot: s}
+	l, err := u.list(s, m)
+	if err != nil {
+		return nil, err
+	}
 	stage := func(part *time.Duration, do func()) {
 		from := l.mark()
 		do()
@@ -100,10 +110,10 @@ func (u *unit) timed(s *slot, parts *profile.Parts) (spans []span, err error) {
 	}
 	for row := 0; row < u.shape.M; row += rows {
 		b := block{row: row, rows: min(rows, u.shape.M-row)}
-		stage(&parts.Expand, func() { u.expand(l, m.a, 'A', b.row, b.rows) })
+		stage(&parts.Expand, func() { u.expandA(l, m, b) })
 		for b.col = 0; b.col < u.shape.Q; b.col += cols {
 			b.cols = min(cols, u.shape.Q-b.col)
-			stage(&parts.Expand, func() { u.expand(l, m.b, 'B', b.col, b.cols) })
+			stage(&parts.Expand, func() { u.expandB(l, m, b) })
 			stage(&parts.Product, func() { u.multiply(l, m, l.summed, b) })
 			stage(&parts.Condense, func() { u.multiply(l, m, l.condensed, b) })
 			stage(&parts.Hash, func() { u.hash(l, m, b, u.shape.Columns()) })

@@ -69,7 +69,6 @@ const (
 	deviceAvailable       = 0x1027
 	deviceHasCompiler     = 0x1028
 	deviceName            = 0x102b
-	deviceVendor          = 0x102c
 	driverVersion         = 0x102d
 	deviceVersion         = 0x102f
 	deviceExtensions      = 0x1030
@@ -84,7 +83,6 @@ const (
 	profilingEnd          = 0x1283
 	queueProfiling        = 1 << 1
 	bufferReadWrite       = 1 << 0
-	waitHere              = 1 // blocking
 )
 
 var (

@@ -72,8 +72,6 @@ func open(ctx context.Context, kind uint64, index int) (profile.Engine, error) {
 type device struct {
 	profile.Device
 	id          handle
-	processor   bool
-	vendor      string
 	extensions  []string
 	maxGroup    int    // work-items of a group
 	maxAlloc    uint64 // bytes of a buffer
@@ -141,7 +139,6 @@ func (a *api) findOn(platform handle, kind uint64) ([]device, error) {
 	for i, id := range ids {
 		devices[i] = a.describe(id)
 		devices[i].Driver = name + ": " + devices[i].Driver
-		devices[i].processor = kind == deviceTypeCPU
 	}
 	return devices, nil
 }
@@ -157,7 +154,6 @@ func (a *api) describe(id handle) device {
 	}
 	d := device{
 		id:          id,
-		vendor:      text(ask(deviceVendor)),
 		extensions:  strings.Fields(text(ask(deviceExtensions))),
 		maxGroup:    int(number(ask(deviceMaxGroup))),
 		maxAlloc:    number(ask(deviceMaxAlloc)),

@@ -66,7 +66,7 @@ func newEngine(ctx context.Context, a *api, d *device) (*engine, error) {
 	variants := d.variants()
 	if len(variants) == 0 {
 		return nil, fmt.Errorf("%w: %s (%s) has groups of %d work-items with %d bytes of local memory, fewer than %d with %d", ErrDevice,
-			d.Name, d.Driver, d.maxGroup, d.localMemory, narrow.items(), narrow.local()+narrow.extra())
+			d.Name, d.Driver, d.maxGroup, d.localMemory, narrow.items(), narrow.local())
 	}
 	return firstOf(ctx, a, d, variants)
 }

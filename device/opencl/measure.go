@@ -97,24 +97,24 @@ func (e *engine) timed(f func() error) error {
 // peakTime is how long a measurement of the limit should take at least.
 const peakTime = 50 * time.Millisecond
 
-// Peak measures how fast the product's instruction is issued where nothing but
-// registers is touched. No datasheet is asked: OpenCL does not say which
-// instructions a device has beyond those that its compiler offers.
+// Peak measures how fast a product's instructions are issued where nothing but
+// registers is touched. No datasheet is asked: OpenCL does not say what a device
+// has beyond what its compiler offers.
 func (e *engine) Peak(ctx context.Context) (profile.Peak, error) {
 	v := e.program.variant
 	var ops float64
 	err := e.timed(func() error {
 		var sink buffer
 		defer e.release(&sink)
-		items := 64 * sumGroup * max(1, e.device.Units)
+		items := 16 * v.items() * max(1, e.device.Units)
 		if err := e.grow(&sink, 4*uint64(items)); err != nil {
 			return err
 		}
-		for rounds := uint64(64); ; rounds *= 2 {
+		for rounds := uint32(16); ; rounds *= 2 {
 			if err := ctx.Err(); err != nil {
 				return err
 			}
-			if err := e.queue.run(e.program.peak, [2]int{items, 1}, sumGroup, sink, int32(3), int32(5), uint32(rounds)); err != nil {
+			if err := e.queue.run(e.program.peak, [2]int{items, 1}, v.items(), sink, uint32(0x01030507), rounds); err != nil {
 				return err
 			}
 			times, err := e.queue.times()
@@ -122,7 +122,7 @@ func (e *engine) Peak(ctx context.Context) (profile.Peak, error) {
 				return err
 			}
 			if took := times["peak"]; took >= peakTime || rounds == 1<<24 {
-				ops = float64(rounds) * float64(items) * peakChains * v.arithmetic.opsOf() / took.Seconds()
+				ops = float64(v.results()) * 8 * float64(rounds) * float64(items) / took.Seconds()
 				return nil
 			}
 		}
@@ -131,28 +131,14 @@ func (e *engine) Peak(ctx context.Context) (profile.Peak, error) {
 		return profile.Peak{}, fmt.Errorf("opencl: %s: measuring the limit: %w", e.device.Name, err)
 	}
 	how := fmt.Sprintf("measured just now on %s: %s from registers, nothing else; "+
-		"what matrix units could do is not known here", e.device.Name, v.instruction())
+		"what its matrix units could do, if it has any, is not known here", e.device.Name, v.instruction())
 	return profile.Peak{Ops: ops, How: how}, nil
-}
-
-// peakChains is how many independent results a work-item of kernel peak has.
-const peakChains = 16
-
-// opsOf is the nominal operations of one instruction.
-func (a arithmetic) opsOf() float64 {
-	if a == packed {
-		return 8
-	}
-	return 2
 }
 
 // instruction names what a product consists of.
 func (v variant) instruction() string {
-	switch {
-	case v.arithmetic == packed:
+	if v.arithmetic == packed {
 		return "dot products of four bytes"
-	case v.mad24:
-		return "24-bit multiply-adds"
 	}
-	return "32-bit multiply-adds"
+	return "sums of four products of widened bytes"
 }

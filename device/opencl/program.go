@@ -40,6 +40,9 @@ func (g geometry) down() int  { return 4 * g.wy * g.mg } // rows of a block
 func (g geometry) right() int { return 4 * g.wx * g.ng } // columns of a block
 func (g geometry) pair() int  { return 4 * g.wx }        // columns of g, then of u
 
+// results is how many a work-item has.
+func (g geometry) results() int { return 4 * g.mg * 4 * g.ng }
+
 // local is the local memory of a group, in bytes.
 func (g geometry) local() uint64 { return uint64(4 * 2 * g.kw * (g.down() + g.right())) }
 
@@ -57,7 +60,7 @@ func (a arithmetic) String() string { return [...]string{"plain", "dot"}[a] }
 type variant struct {
 	geometry
 	arithmetic
-	mad24 bool // plain: 24-bit multiply-adds
+	define string // what a test defines beside, as an option
 }
 
 func (v variant) options() string {
@@ -67,29 +70,24 @@ func (v variant) options() string {
 		}
 		return 0
 	}
-	return fmt.Sprintf("-cl-std=CL1.2 -DWX=%d -DWY=%d -DMG=%d -DNG=%d -DKW=%d -DDOT=%d -DMATRIX=0 -DMAD24=%d",
-		v.wx, v.wy, v.mg, v.ng, v.kw, flag(v.arithmetic == packed), flag(v.mad24))
+	return fmt.Sprintf("-cl-std=CL1.2 -DWX=%d -DWY=%d -DMG=%d -DNG=%d -DKW=%d -DDOT=%d -DUNROLL=2 %s",
+		v.wx, v.wy, v.mg, v.ng, v.kw, flag(v.arithmetic == packed), v.define)
 }
 
 // variants are what to try on a device, best first.
 func (d *device) variants() []variant {
 	var all []variant
 	for _, g := range []geometry{wide, narrow} {
-		if d.maxGroup < g.items() || d.localMemory < g.local()+g.extra() {
+		if d.maxGroup < g.items() || d.localMemory < g.local() {
 			continue
 		}
 		if d.has("cl_khr_integer_dot_product") {
-			all = append(all, variant{g, packed, false})
+			all = append(all, variant{g, packed, ""})
 		}
-		// GPUs have always multiplied the 24 bits of a float's fraction faster
-		// than 32; a processor would have to imitate it.
-		all = append(all, variant{g, plain, !d.processor})
+		all = append(all, variant{g, plain, ""})
 	}
 	return all
 }
-
-// extra is the local memory of what a kernel has beside a product's.
-func (g geometry) extra() uint64 { return 64 }
 
 // program is a compiled variant.
 type program struct {
@@ -140,7 +138,7 @@ func build(a *api, context handle, d *device, v variant) (*program, error) {
 		*to = k
 		p.all = append(p.all, k)
 	}
-	for _, k := range []*kernel{p.bare, p.idle, p.condense, p.requant, p.gate, p.residual, p.norm, p.lastNorm} {
+	for _, k := range []*kernel{p.bare, p.idle, p.condense, p.requant, p.gate, p.residual, p.norm, p.lastNorm, p.peak} {
 		most, err := info(func(size uintptr, value *byte, needs *uintptr) code {
 			return a.getWorkGroupInfo(k.handle, d.id, kernelMaxGroup, size, value, needs)
 		})

@@ -7,21 +7,23 @@
 #include "product.h"
 #include "sha256.h"
 
-// expand makes streams first, first+1, ... of blocks blocks each, one below the
-// other. count is the number of blocks in all.
-ENTRY void expand(i8 *dst, Key key, u64 first, u32 blocks, u32 count) {
+// expand makes streams first, first+1, ... of each unit's key, rows of them, one
+// below the other; a unit's begin at a multiple of room rows. A stream has blocks
+// blocks, and count is the number of blocks in all.
+ENTRY void expand(i8 *dst, const Key *keys, u32 first, u32 rows, u32 room, u32 blocks, u32 count) {
   u32 i = item();
   if (i >= count) return;
+  u32 unit = i / blocks / rows, row = i / blocks % rows, block = i % blocks;
   u32 out[16];
-  prfBlock(out, key, first + i / blocks, i % blocks);
-  store(dst + (u64)i * 64, out);
+  prfBlock(out, keys[unit], first + row, block);
+  store(dst + (((u64)unit * room + row) * blocks + block) * 64, out);
 }
 
 template <bool mix>
-static __device__ void toWords(Acc &acc, u32 row, u32 col, u32 lane, u32 down, u32 across, u32 *words) {
+static __device__ void toWords(Acc &acc, u32 unit, u32 row, u32 col, u32 lane, u32 down, u32 across, u32 *words) {
   u32 ti = row / 64, tj = col / 64;
   if (ti >= down || tj >= across) return; // the whole warp
-  u32 *dst = words + ((u64)ti * across + tj) * 64 + lane / 4;
+  u32 *dst = words + (((u64)unit * down + ti) * across + tj) * 64 + lane / 4;
   u32 position = lane % 4 * 2 * golden;
 #pragma unroll
   for (u32 i = 0; i < 4; i++)
@@ -41,23 +43,23 @@ static __device__ void toWords(Acc &acc, u32 row, u32 col, u32 lane, u32 down, u
     }
 }
 
-// condensed writes the 64 words of each of down x across tiles, row-major.
+// condensed writes the 64 words of each of a unit's down x across tiles, row-major.
 ENTRY void __bounds__(threads, 1) condensed(const i8 *a, const i8 *b, u32 k, u32 down, u32 across, u32 *words) {
-  product(a, b, k, (down + 1) / 2, (across + 3) / 4, [&] __inlined__ (Acc &acc, u32 row, u32 col, u32 lane) {
-    toWords<true>(acc, row, col, lane, down, across, words);
+  product(a, b, k, (down + 1) / 2, (across + 3) / 4, [&] __inlined__ (Acc &acc, u32 unit, u32 row, u32 col, u32 lane) {
+    toWords<true>(acc, unit, row, col, lane, down, across, words);
   });
 }
 
 // summed is condensed without the mixing: to measure what that costs.
 ENTRY void __bounds__(threads, 1) summed(const i8 *a, const i8 *b, u32 k, u32 down, u32 across, u32 *words) {
-  product(a, b, k, (down + 1) / 2, (across + 3) / 4, [&] __inlined__ (Acc &acc, u32 row, u32 col, u32 lane) {
-    toWords<false>(acc, row, col, lane, down, across, words);
+  product(a, b, k, (down + 1) / 2, (across + 3) / 4, [&] __inlined__ (Acc &acc, u32 unit, u32 row, u32 col, u32 lane) {
+    toWords<false>(acc, unit, row, col, lane, down, across, words);
   });
 }
 
-// bare writes the product itself, m x n: to compare, and to measure.
+// bare writes the product itself, m x n: to compare.
 ENTRY void __bounds__(threads, 1) bare(const i8 *a, const i8 *b, u32 k, u32 m, u32 n, i32 *c) {
-  product(a, b, k, (m + ctaRows - 1) / ctaRows, (n + ctaCols - 1) / ctaCols, [&] __inlined__ (Acc &acc, u32 row, u32 col, u32 lane) {
+  product(a, b, k, (m + ctaRows - 1) / ctaRows, (n + ctaCols - 1) / ctaCols, [&] __inlined__ (Acc &acc, u32, u32 row, u32 col, u32 lane) {
 #pragma unroll
     for (u32 i = 0; i < 4; i++)
 #pragma unroll
@@ -126,12 +128,13 @@ ENTRY void leaves(u32 *dst, const u32 *digests, u32 count) {
   for (u32 j = 0; j < 8; j++) dst[(u64)i * 8 + j] = sha.h[j];
 }
 
-// fold replaces every 256 nodes, and what is left at the end, by the root over
-// them. A CTA of 128 threads makes one. The last one's bytes are in order: where
-// one node is left in all, it is the digest.
+// fold replaces every 256 of a unit's count nodes, and what is left at the end, by
+// the root over them. A CTA of 128 threads makes one. The last one's bytes are in
+// order: where one node is left of a unit, it is the digest.
 ENTRY void fold(u32 *dst, const u32 *src, u32 count) {
+  u32 ctas = (count + 255) / 256, first = cta() % ctas * 256, t = thread();
+  src += (u64)(cta() / ctas) * count * 8;
   static __shared__ u32 nodes[8][256];
-  u32 first = cta() * 256, t = thread();
   u32 n = count - first < 256 ? count - first : 256;
   for (u32 i = t; i < n; i += 128)
 #pragma unroll

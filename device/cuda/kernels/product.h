@@ -73,17 +73,21 @@ static __device__ void multiplyStage(Acc &acc, u32 stage, u32 warpRow, u32 warpC
   }
 }
 
-// product computes the results of this CTA out of rowBlocks x colBlocks of them
-// and gives each warp's to use(acc, row, col, lane): row and col are where its 64
-// x 64 results begin.
+// product computes the results of this CTA and gives each warp's to use(acc, unit,
+// row, col, lane): row and col are where its 64 x 64 results begin. A unit has
+// rowBlocks x colBlocks CTAs; there may be several, whose operands lie one behind
+// the other, in whole CTAs.
 template <class Use>
 static __device__ void product(const i8 *a, const i8 *b, u32 k, u32 rowBlocks, u32 colBlocks, Use use) {
   // CTAs that run together form a square rather than a line: they share more of
   // what they read. Eight blocks of rows are walked column by column.
   const u32 group = 8;
-  u32 inGroup = group * colBlocks, first = cta() / inGroup * group;
+  u32 unit = cta() / (rowBlocks * colBlocks), place = cta() % (rowBlocks * colBlocks);
+  u32 inGroup = group * colBlocks, first = place / inGroup * group;
   u32 tall = rowBlocks - first < group ? rowBlocks - first : group;
-  u32 row = (first + cta() % inGroup % tall) * ctaRows, col = cta() % inGroup / tall * ctaCols;
+  u32 row = (first + place % inGroup % tall) * ctaRows, col = place % inGroup / tall * ctaCols;
+  a += (u64)unit * rowBlocks * ctaRows * k;
+  b += (u64)unit * colBlocks * ctaCols * k;
 
   // Each thread carries a chunk of every 64th row.
   u32 t = thread(), lane = t & 31, warp = t >> 5;
@@ -146,5 +150,5 @@ static __device__ void product(const i8 *a, const i8 *b, u32 k, u32 rowBlocks, u
     barrier();
   }
 #endif
-  use(acc, row + warpRow, col + warpCol, lane);
+  use(acc, unit, row + warpRow, col + warpCol, lane);
 }

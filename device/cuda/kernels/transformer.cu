@@ -117,7 +117,7 @@ ENTRY void norm(i8 *x, const i32 *h, u32 d, u32 log2d, u32 rows) {
 
 // narrow multiplies a by n outputs of weights into int8.
 ENTRY void __bounds__(threads, 1) narrow(i8 *y, const i8 *a, const i8 *weights, u32 k, u32 n, u32 shift, u32 rows) {
-  product(a, weights, k, (rows + ctaRows - 1) / ctaRows, n / ctaCols, [&] __inlined__ (Acc &acc, u32 row, u32 col, u32 lane) {
+  product(a, weights, k, (rows + ctaRows - 1) / ctaRows, n / ctaCols, [&] __inlined__ (Acc &acc, u32, u32 row, u32 col, u32 lane) {
 #pragma unroll
     for (u32 i = 0; i < 4; i++)
 #pragma unroll
@@ -138,7 +138,7 @@ ENTRY void __bounds__(threads, 1) narrow(i8 *y, const i8 *a, const i8 *weights, 
 // gated multiplies a by paired weights, 2n outputs, into the n hidden activations
 // max(g, 4g)*u.
 ENTRY void __bounds__(threads, 1) gated(i8 *z, const i8 *a, const i8 *weights, u32 k, u32 n, u32 shift, u32 gateShift, u32 rows) {
-  product(a, weights, k, (rows + ctaRows - 1) / ctaRows, 2 * n / ctaCols, [&] __inlined__ (Acc &acc, u32 row, u32 col, u32 lane) {
+  product(a, weights, k, (rows + ctaRows - 1) / ctaRows, 2 * n / ctaCols, [&] __inlined__ (Acc &acc, u32, u32 row, u32 col, u32 lane) {
 #pragma unroll
     for (u32 i = 0; i < 4; i++)
 #pragma unroll
@@ -160,7 +160,7 @@ ENTRY void __bounds__(threads, 1) gated(i8 *z, const i8 *a, const i8 *weights, u
 // residual multiplies a by n outputs of weights onto the residual stream.
 ENTRY void __bounds__(threads, 1) residual(i32 *h, const i8 *a, const i8 *weights, u32 k, u32 n, u32 shift, u32 rows) {
   const i32 most = (1 << 23) - 1;
-  product(a, weights, k, (rows + ctaRows - 1) / ctaRows, n / ctaCols, [&] __inlined__ (Acc &acc, u32 row, u32 col, u32 lane) {
+  product(a, weights, k, (rows + ctaRows - 1) / ctaRows, n / ctaCols, [&] __inlined__ (Acc &acc, u32, u32 row, u32 col, u32 lane) {
 #pragma unroll
     for (u32 i = 0; i < 4; i++)
 #pragma unroll

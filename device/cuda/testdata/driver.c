@@ -31,7 +31,7 @@ result cuDeviceGetCount(int *n) { return *n = 2, SUCCESS; }
 result cuDeviceGet(device *d, int ordinal) { return *d = 40 + ordinal, ordinal < 0 || ordinal > 1 ? INVALID : SUCCESS; }
 result cuDeviceGetName(char *name, int size, device d) { return snprintf(name, size, "Paper %d", d), SUCCESS; }
 result cuDeviceTotalMem_v2(size_t *bytes, device d) { return *bytes = (size_t)d << 30, SUCCESS; }
-result cuDeviceGetPCIBusId(char *id, int size, device d) { return snprintf(id, size, "0000:%02x:00.0", d), SUCCESS; }
+result cuDeviceGetPCIBusId(char *id, int size, device d) { return snprintf(id, size, "0000:%02X:00.0", d + 128), SUCCESS; }
 result cuDeviceGetAttribute(int *value, int attribute, device d) {
   switch (attribute) {
   case 13: return *value = 1500000, SUCCESS;

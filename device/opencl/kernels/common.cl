@@ -5,8 +5,7 @@
 //   MG, NG   how many times four rows and four columns a work-item has; NG is even
 //   KW       words of the depth that a group loads at a time
 //   DOT      1 where cl_khr_integer_dot_product is there
-//   MATRIX   1 for the matrix instructions of AMD, see matrix.cl
-//   MAD24    1 where 24-bit multiply-adds are the fast ones
+//   UNROLL   steps of the depth that are written out, which costs registers
 
 #define ITEMS (WX * WY)
 #define BM (4 * WY * MG) // rows of a block, the result of a group
@@ -20,17 +19,14 @@
 // a row, the first one lowest. Rows are padded to whole blocks; what is computed
 // for the padding is never looked at.
 
+static inline int dot4(int4 a, int4 b, int c) { return a.s0 * b.s0 + a.s1 * b.s1 + a.s2 * b.s2 + a.s3 * b.s3 + c; }
+
 #if DOT
-#pragma OPENCL EXTENSION cl_khr_integer_dot_product : enable
 // The plain dot product: an addition that saturates is for nobody here.
 #define DOT4(a, b, c) ((c) + dot_4x8packed_ss_int(a, b))
 #else
-#if MAD24
-#define MAD(a, b, c) mad24(a, b, c)
-#else
-#define MAD(a, b, c) ((a) * (b) + (c))
-#endif
-static inline int dot4(int4 a, int4 b, int c) { return MAD(a.s3, b.s3, MAD(a.s2, b.s2, MAD(a.s1, b.s1, MAD(a.s0, b.s0, c)))); }
+// Compilers see four widened bytes here and take what the device has for them:
+// AMD's dot instructions, 24-bit products, pairs on a processor.
 #define DOT4(a, b, c) dot4(convert_int4(as_char4(a)), convert_int4(as_char4(b)), c)
 #endif
 
@@ -47,4 +43,4 @@ static inline uint fmix(uint h) {
 // Shifts to the right keep the sign in OpenCL C.
 static inline int rsh(int x, uint s) { return (x + (1 << (s - 1))) >> s; }
 static inline int byteOf(int x) { return clamp(x, -127, 127); }
-static inline uint quad(int a, int b, int c, int d) { return (a & 255) | (b & 255) << 8 | (c & 255) << 16 | (uint)(d & 255) << 24; }
+static inline uint pack4(int a, int b, int c, int d) { return (a & 255) | (b & 255) << 8 | (c & 255) << 16 | (uint)(d & 255) << 24; }

@@ -1,21 +1,31 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// What the product's instruction can do without memory: 16 chains to a
-// work-item. Each result is the next one's factor, so that nothing can be
-// summed up beforehand.
-__kernel void peak(__global int *out, int a, int b, uint rounds) {
-  int c[16];
-  for (int i = 0; i < 16; i++) c[i] = a + i + (int)get_global_id(0);
-  for (uint n = 0; n < rounds; n++)
+// What a work-item's part of a product takes without memory: the same
+// instructions on factors that stay in registers, and change a little so that
+// nothing can be computed once for all.
+KERNEL(ITEMS) void peak(__global int *out, uint start, uint rounds) {
+  int c[TR][TC];
+  uint x[TR], y[TC];
 #pragma unroll
-    for (int i = 0; i < 16; i++) {
-#if DOT
-      c[i] = DOT4((uint)c[i], (uint)a, b);
-#else
-      c[i] = MAD(c[i], a, b);
-#endif
-    }
+  for (int i = 0; i < TR; i++) x[i] = start * (i + 1) + get_global_id(0);
+#pragma unroll
+  for (int j = 0; j < TC; j++) y[j] = start * (j + 17);
+#pragma unroll
+  for (int i = 0; i < TR; i++)
+#pragma unroll
+    for (int j = 0; j < TC; j++) c[i][j] = 0;
+  for (uint n = 0; n < rounds; n++) {
+#pragma unroll
+    for (int i = 0; i < TR; i++)
+#pragma unroll
+      for (int j = 0; j < TC; j++) c[i][j] = DOT4(x[i], y[j], c[i][j]);
+#pragma unroll
+    for (int i = 0; i < TR; i++) x[i] += y[i % TC];
+  }
   int sum = 0;
-  for (int i = 0; i < 16; i++) sum ^= c[i];
+#pragma unroll
+  for (int i = 0; i < TR; i++)
+#pragma unroll
+    for (int j = 0; j < TC; j++) sum ^= c[i][j];
   out[get_global_id(0)] = sum;
 }

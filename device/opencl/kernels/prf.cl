@@ -12,7 +12,9 @@ static inline void block(uint out[16], uint8 key, ulong nonce, ulong counter) {
   const uint in[16] = {
     0x61707865, 0x3320646e, 0x79622d32, 0x6b206574, key.s0, key.s1, key.s2, key.s3, key.s4, key.s5, key.s6, key.s7,
     (uint)counter, (uint)(counter >> 32), (uint)nonce, (uint)(nonce >> 32)};
+#pragma unroll
   for (int i = 0; i < 16; i++) out[i] = in[i];
+#pragma unroll
   for (int i = 0; i < 4; i++) {
     QUARTER(out[0], out[4], out[8], out[12])
     QUARTER(out[1], out[5], out[9], out[13])
@@ -23,6 +25,7 @@ static inline void block(uint out[16], uint8 key, ulong nonce, ulong counter) {
     QUARTER(out[2], out[7], out[8], out[13])
     QUARTER(out[3], out[4], out[9], out[14])
   }
+#pragma unroll
   for (int i = 0; i < 16; i++) out[i] += in[i];
 }
 
@@ -39,6 +42,7 @@ __kernel void expand(__global uint *dst, uint pitch, uint8 key, ulong first) {
   const uint row = get_global_id(0), at = get_global_id(1);
   uint w[16];
   block(w, key, first + row, at);
+#pragma unroll
   for (int i = 0; i < 16; i++) dst[(size_t)(at * 16 + i) * pitch + row] = w[i];
 }
 
@@ -50,6 +54,7 @@ __kernel void expandWeights(__global uint *dst, uint pitch, uint8 key, ulong non
   uint w[16];
   block(w, key, nonce, (ulong)row * blocks + at);
   const uint to = row + row / width * width * (stride - 1) + offset;
+#pragma unroll
   for (int i = 0; i < 16; i++) dst[(size_t)(at * 16 + i) * pitch + to] = weights4(w[i]);
 }
 
@@ -59,6 +64,7 @@ __kernel void embed(__global int *h, uint8 key, __global const ulong *tokens) {
   const uint row = get_global_id(0), at = get_global_id(1), blocks = get_global_size(1);
   uint w[16];
   block(w, key, tokens[row], (row & 3) * blocks + at);
+#pragma unroll
   for (int i = 0; i < 16; i++)
     vstore4(convert_int4(as_char4(weights4(w[i]))) << 8, 16 * ((size_t)row * blocks + at) + i, h);
 }

@@ -34,45 +34,53 @@ static inline void place(uint *row, uint *col, uint firstBlock, uint downBlocks,
   *col = BN * (in / down);
 }
 
-#if !MATRIX
-static inline void multiply(int c[TR][TC], uint item, __local const uint *a, __local const uint *b) {
-#pragma unroll
+// Vectors of four words in local and global memory, which are aligned to their
+// size: rows are padded to more than that.
+#define LOCAL4(p) (*(__local uint4 *)(p))
+#define GLOBAL4(p) (*(__global const uint4 *)(p))
+
+static inline void spread(uint to[4], uint4 v) {
+  to[0] = v.s0;
+  to[1] = v.s1;
+  to[2] = v.s2;
+  to[3] = v.s3;
+}
+
+static inline void multiply(int c[TR][TC], uint item, __local uint *a, __local uint *b) {
+  a += 4 * (item / WX);
+  b += 4 * (item % WX);
+#pragma unroll UNROLL
   for (int k = 0; k < KW; k++) {
     uint x[TR], y[TC];
 #pragma unroll
-    for (int g = 0; g < MG; g++) vstore4(vload4(0, &a[k * BM + 4 * WY * g + 4 * (item / WX)]), g, x);
+    for (int g = 0; g < MG; g++) spread(&x[4 * g], LOCAL4(&a[k * BM + 4 * WY * g]));
 #pragma unroll
-    for (int g = 0; g < NG; g++) vstore4(vload4(0, &b[k * BN + 4 * WX * g + 4 * (item % WX)]), g, y);
+    for (int g = 0; g < NG; g++) spread(&y[4 * g], LOCAL4(&b[k * BN + 4 * WX * g]));
 #pragma unroll
     for (int i = 0; i < TR; i++)
 #pragma unroll
       for (int j = 0; j < TC; j++) c[i][j] = DOT4(x[i], y[j], c[i][j]);
   }
 }
-#endif
 
 static inline void product(int c[TR][TC], uint item, __global const uint *a, uint pitchA, __global const uint *b, uint pitchB, uint words, uint row0, uint col0, __local uint *room) {
-#if MATRIX
-  MATRIX_BEGIN
-#else
 #pragma unroll
   for (int i = 0; i < TR; i++)
 #pragma unroll
     for (int j = 0; j < TC; j++) c[i][j] = 0;
-#endif
   __local uint *at = room;
   uint4 nextA[LOADA], nextB[LOADB];
   for (uint k = 0; k <= words; k += KW) { // once more than there is to load
     if (k < words) {
 #pragma unroll
       for (int i = 0; i < LOADA; i++) {
-        uint n = item + i * ITEMS;
-        nextA[i] = vload4(0, &a[(size_t)(k + n / (BM / 4)) * pitchA + row0 + n % (BM / 4) * 4]);
+        const uint n = item + i * ITEMS;
+        nextA[i] = GLOBAL4(&a[(size_t)(k + n / (BM / 4)) * pitchA + row0 + n % (BM / 4) * 4]);
       }
 #pragma unroll
       for (int i = 0; i < LOADB; i++) {
-        uint n = item + i * ITEMS;
-        nextB[i] = vload4(0, &b[(size_t)(k + n / (BN / 4)) * pitchB + col0 + n % (BN / 4) * 4]);
+        const uint n = item + i * ITEMS;
+        nextB[i] = GLOBAL4(&b[(size_t)(k + n / (BN / 4)) * pitchB + col0 + n % (BN / 4) * 4]);
       }
     }
     if (k > 0) {
@@ -81,21 +89,20 @@ static inline void product(int c[TR][TC], uint item, __global const uint *a, uin
     }
     if (k < words) {
 #pragma unroll
-      for (int i = 0; i < LOADA; i++) vstore4(nextA[i], item + i * ITEMS, at);
+      for (int i = 0; i < LOADA; i++) LOCAL4(&at[4 * (item + i * ITEMS)]) = nextA[i];
 #pragma unroll
-      for (int i = 0; i < LOADB; i++) vstore4(nextB[i], item + i * ITEMS, at + KW * BM);
+      for (int i = 0; i < LOADB; i++) LOCAL4(&at[KW * BM + 4 * (item + i * ITEMS)]) = nextB[i];
     }
     barrier(CLK_LOCAL_MEM_FENCE);
   }
-#if MATRIX
-  MATRIX_END
-#endif
 }
 
 // The result itself, for tests and for the limit of what follows.
 KERNEL(ITEMS) void bare(PRODUCT_ARGS, __global int *out, uint rows, uint cols) {
   PRODUCT(c);
+#pragma unroll
   for (int i = 0; i < TR; i++)
+#pragma unroll
     for (int j = 0; j < TC; j++)
       if (row0 + ROW(i) < rows && col0 + COL(j) < cols) out[(size_t)(row0 + ROW(i)) * cols + col0 + COL(j)] = c[i][j];
 }
@@ -104,7 +111,9 @@ KERNEL(ITEMS) void bare(PRODUCT_ARGS, __global int *out, uint rows, uint cols) {
 KERNEL(ITEMS) void idle(PRODUCT_ARGS, __global int *out) {
   PRODUCT(c);
   int sum = 0;
+#pragma unroll
   for (int i = 0; i < TR; i++)
+#pragma unroll
     for (int j = 0; j < TC; j++) sum ^= c[i][j];
   out[get_global_id(0)] = sum;
 }
@@ -114,9 +123,12 @@ KERNEL(ITEMS) void idle(PRODUCT_ARGS, __global int *out) {
 // each work-item makes of its columns is added up in local memory.
 KERNEL(ITEMS) void condense(PRODUCT_ARGS, __global uint *out, uint rows, uint tiles) {
   PRODUCT(c);
+#pragma unroll
   for (int t = 0; t < BN / 64; t++) {
+#pragma unroll
     for (int i = 0; i < TR; i++) {
       uint sum = 0;
+#pragma unroll
       for (int j = 0; j < TC; j++)
         if (4 * WX * (j / 4) / 64 == t) sum += fmix((uint)c[i][j] + COL(j) % 64 * GOLDEN);
       room[ROW(i) * (WX + 1) + item % WX] = sum;
@@ -135,10 +147,12 @@ KERNEL(ITEMS) void condense(PRODUCT_ARGS, __global uint *out, uint rows, uint ti
 // Activations: requantised, in quads.
 KERNEL(ITEMS) void requant(PRODUCT_ARGS, __global uint *out, uint pitch, uint shift) {
   PRODUCT(c);
+#pragma unroll
   for (int i = 0; i < TR; i++)
+#pragma unroll
     for (int j = 0; j < TC; j += 4)
       out[(size_t)((col0 + COL(j)) / 4) * pitch + row0 + ROW(i)] =
-        quad(byteOf(rsh(c[i][j], shift)), byteOf(rsh(c[i][j + 1], shift)), byteOf(rsh(c[i][j + 2], shift)), byteOf(rsh(c[i][j + 3], shift)));
+        pack4(byteOf(rsh(c[i][j], shift)), byteOf(rsh(c[i][j + 1], shift)), byteOf(rsh(c[i][j + 2], shift)), byteOf(rsh(c[i][j + 3], shift)));
 }
 
 // The gate: columns of g and of u alternate by 4*WX, so that a work-item has
@@ -151,11 +165,13 @@ static inline int gated(int g, int u, uint shift, uint gate) {
 
 KERNEL(ITEMS) void gate(PRODUCT_ARGS, __global uint *out, uint pitch, uint shift, uint gate) {
   PRODUCT(c);
+#pragma unroll
   for (int i = 0; i < TR; i++)
+#pragma unroll
     for (int j = 0; j < TC; j += 8) {
       const uint col = col0 / 2 + 4 * WX * (j / 8) + 4 * (item % WX);
       out[(size_t)(col / 4) * pitch + row0 + ROW(i)] =
-        quad(gated(c[i][j], c[i][j + 4], shift, gate), gated(c[i][j + 1], c[i][j + 5], shift, gate),
+        pack4(gated(c[i][j], c[i][j + 4], shift, gate), gated(c[i][j + 1], c[i][j + 5], shift, gate),
              gated(c[i][j + 2], c[i][j + 6], shift, gate), gated(c[i][j + 3], c[i][j + 7], shift, gate));
     }
 }
@@ -163,7 +179,9 @@ KERNEL(ITEMS) void gate(PRODUCT_ARGS, __global uint *out, uint pitch, uint shift
 // Onto the residual stream, rows of width.
 KERNEL(ITEMS) void residual(PRODUCT_ARGS, __global int *h, uint width, uint shift, int most) {
   PRODUCT(c);
+#pragma unroll
   for (int i = 0; i < TR; i++)
+#pragma unroll
     for (int j = 0; j < TC; j += 4) {
       __global int *at = &h[(size_t)(row0 + ROW(i)) * width + col0 + COL(j)];
       int4 add = (int4)(rsh(c[i][j], shift), rsh(c[i][j + 1], shift), rsh(c[i][j + 2], shift), rsh(c[i][j + 3], shift));

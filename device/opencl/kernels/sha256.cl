@@ -18,11 +18,14 @@ static inline uint swab(uint x) { return (rotate(x, 8u) & 0x00ff00ffu) | (rotate
 static inline void compress(uint s[8], uint w[16]) {
   uint a = s[0], b = s[1], c = s[2], d = s[3], e = s[4], f = s[5], g = s[6], h = s[7];
   for (int i = 0; i < 64; i += 16) {
-    if (i)
+    if (i) {
+#pragma unroll
       for (int j = 0; j < 16; j++) {
         uint x = w[(j + 1) & 15], y = w[(j + 14) & 15];
         w[j] += (rotate(x, 25u) ^ rotate(x, 14u) ^ (x >> 3)) + w[(j + 9) & 15] + (rotate(y, 15u) ^ rotate(y, 13u) ^ (y >> 10));
       }
+    }
+#pragma unroll
     for (int j = 0; j < 16; j++) {
       uint t = h + (rotate(e, 26u) ^ rotate(e, 21u) ^ rotate(e, 7u)) + bitselect(g, f, e) + K256[i + j] + w[j];
       uint u = (rotate(a, 30u) ^ rotate(a, 19u) ^ rotate(a, 10u)) + bitselect(a, b, a ^ c);
@@ -44,13 +47,16 @@ __kernel void hashTiles(__global const uint *words, __global uint *digests, uint
   uint s[8], w[16];
   start(s);
   for (int at = 0; at < 64; at += 16) {
+#pragma unroll
     for (int i = 0; i < 16; i++) w[i] = swab(words[(size_t)tile * 64 + at + i]);
     compress(s, w);
   }
+#pragma unroll
   for (int i = 0; i < 16; i++) w[i] = 0;
   w[0] = 0x80000000;
   w[15] = 64 * 32;
   compress(s, w);
+#pragma unroll
   for (int i = 0; i < 8; i++) digests[tile * 8 + i] = swab(s[i]);
 }
 
@@ -66,6 +72,7 @@ __kernel void hashStates(__global const uint *words, uint n, uint4 prefix, uint 
   start(s);
   uint before = last; // its low half is the prefix's end
   for (uint at = 0; at < blocks; at++) {
+#pragma unroll
     for (int i = 0; i < 16; i++) {
       uint m = at * 16 + i;
       if (m < 4) {
@@ -80,5 +87,6 @@ __kernel void hashStates(__global const uint *words, uint n, uint4 prefix, uint 
     }
     compress(s, w);
   }
+#pragma unroll
   for (int i = 0; i < 8; i++) results[unit * stride + to + i] = swab(s[i]);
 }

@@ -61,7 +61,7 @@ KERNEL(ITEMS) void norm(__global const int *h, uint d, uint log2d, __global uint
   const uint inv = scale[t][0], s = scale[t][1];
   for (uint i = lane; i < d / 4; i += LANES) {
     int4 v = vload4(i, h);
-    x[(size_t)i * pitch + row] = quad(rq(v.s0, inv, s), rq(v.s1, inv, s), rq(v.s2, inv, s), rq(v.s3, inv, s));
+    x[(size_t)i * pitch + row] = pack4(rq(v.s0, inv, s), rq(v.s1, inv, s), rq(v.s2, inv, s), rq(v.s3, inv, s));
   }
 }
 
@@ -77,14 +77,14 @@ KERNEL(ITEMS) void lastNorm(__global const int *h, uint d, __global uint *result
 }
 
 // 65535 * 2^(-below/4096)
-static inline uint expWeight(int below, __global const ushort *exp2) {
+static inline uint expWeight(int below, __global const ushort *powers) {
   const uint n = min(below >> 4, 4095);
-  return exp2[n & 255] >> (n >> 8);
+  return powers[n & 255] >> (n >> 8);
 }
 
 // Attention of one row and head. qkv holds q, k and v one after the other.
 // Work-items: rows x heads.
-__kernel void attend(__global const uint *qkv, uint pitch, __global uint *o, __global const ushort *exp2) {
+__kernel void attend(__global const uint *qkv, uint pitch, __global uint *o, __global const ushort *powers) {
   const uint row = get_global_id(0), head = get_global_id(1), heads = get_global_size(1), t = row & 3;
   __global const uint *q = qkv + (size_t)head * 16 * pitch + row;
   __global const uint *k = qkv + (size_t)(heads + head) * 16 * pitch + (row - t);
@@ -99,10 +99,12 @@ __kernel void attend(__global const uint *qkv, uint pitch, __global uint *o, __g
     e[3] = DOT4(x, y.s3, e[3]);
   }
   int most = 0; // the sink
+#pragma unroll
   for (uint j = 0; j < 4; j++) most = j <= t ? max(most, e[j]) : most;
-  uint sum = expWeight(most, exp2);
+  uint sum = expWeight(most, powers);
+#pragma unroll
   for (uint j = 0; j < 4; j++) {
-    e[j] = j <= t ? expWeight(most - e[j], exp2) : 0;
+    e[j] = j <= t ? expWeight(most - e[j], powers) : 0;
     sum += e[j];
   }
   uint s;
@@ -112,7 +114,7 @@ __kernel void attend(__global const uint *qkv, uint pitch, __global uint *o, __g
     const uint4 y = vload4(0, &v[(size_t)i * pitch]);
     const int4 c = e[0] * convert_int4(as_char4(y.s0)) + e[1] * convert_int4(as_char4(y.s1)) +
                    e[2] * convert_int4(as_char4(y.s2)) + e[3] * convert_int4(as_char4(y.s3));
-    o[(size_t)(head * 16 + i) * pitch + row] = quad(rq(c.s0, inv, s), rq(c.s1, inv, s), rq(c.s2, inv, s), rq(c.s3, inv, s));
+    o[(size_t)(head * 16 + i) * pitch + row] = pack4(rq(c.s0, inv, s), rq(c.s1, inv, s), rq(c.s2, inv, s), rq(c.s3, inv, s));
   }
 }
 
