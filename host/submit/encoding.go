@@ -3,20 +3,27 @@
 package submit
 
 import (
+	"context"
 	"fmt"
 	"sync"
 
+	"google.golang.org/grpc"
+
 	"cosmossdk.io/core/address"
 	"github.com/cosmos/cosmos-sdk/client"
+	clienttx "github.com/cosmos/cosmos-sdk/client/tx"
 	"github.com/cosmos/cosmos-sdk/codec"
 	bech32 "github.com/cosmos/cosmos-sdk/codec/address"
 	codectypes "github.com/cosmos/cosmos-sdk/codec/types"
 	cryptocodec "github.com/cosmos/cosmos-sdk/crypto/codec"
+	"github.com/cosmos/cosmos-sdk/crypto/keyring"
 	sdk "github.com/cosmos/cosmos-sdk/types"
 	"github.com/cosmos/cosmos-sdk/types/msgservice"
+	"github.com/cosmos/cosmos-sdk/types/tx/signing"
 	authtx "github.com/cosmos/cosmos-sdk/x/auth/tx"
 	authtypes "github.com/cosmos/cosmos-sdk/x/auth/types"
 	"github.com/cosmos/cosmos-sdk/x/authz"
+	banktypes "github.com/cosmos/cosmos-sdk/x/bank/types"
 	"github.com/cosmos/gogoproto/proto"
 
 	txsigning "github.com/cosmos/cosmos-sdk/x/tx/signing"
@@ -56,6 +63,7 @@ func NewEncoding() (Encoding, error) {
 	cryptocodec.RegisterInterfaces(registry)
 	authtypes.RegisterInterfaces(registry)
 	authz.RegisterInterfaces(registry)
+	banktypes.RegisterInterfaces(registry)
 	registry.RegisterImplementations((*sdk.Msg)(nil), &sprintv1.MsgReady{}, &sprintv1.MsgCommit{}, &sprintv1.MsgOpen{},
 		&sprintv1.MsgCommitVerdict{}, &sprintv1.MsgRevealVerdict{}, &sprintv1.MsgDispute{},
 		&registryv1.MsgRegister{}, &registryv1.MsgSetNodes{})
@@ -63,4 +71,55 @@ func NewEncoding() (Encoding, error) {
 	msgservice.RegisterMsgServiceDesc(registry, &registryv1.Msg_serviceDesc)
 	c := codec.NewProtoCodec(registry)
 	return Encoding{Registry: registry, Codec: c, TxConfig: authtx.NewTxConfig(c, authtx.DefaultSignModes), Addresses: addresses}, nil
+}
+
+// Signer is whose account a transaction counts on, and where that stands.
+type Signer struct {
+	Keys             keyring.Keyring
+	Key              string // name in Keys
+	Chain            string // chain id
+	Number, Sequence uint64 // of the account
+}
+
+// Terms are on what conditions a transaction enters a block.
+type Terms struct {
+	Gas     uint64
+	Fees    string // such as 1000acpc; empty: none
+	Timeout int64  // the last height that may hold it
+}
+
+// Sign returns the bytes of a transaction of these messages.
+func (e Encoding) Sign(ctx context.Context, s Signer, t Terms, msgs ...sdk.Msg) ([]byte, error) {
+	factory := clienttx.Factory{}.WithChainID(s.Chain).WithTxConfig(e.TxConfig).WithKeybase(s.Keys).
+		WithAccountNumber(s.Number).WithSequence(s.Sequence).WithSignMode(signing.SignMode_SIGN_MODE_DIRECT).
+		WithGas(t.Gas).WithTimeoutHeight(uint64(t.Timeout))
+	if t.Fees != "" {
+		factory = factory.WithFees(t.Fees)
+	}
+	builder, err := factory.BuildUnsignedTx(msgs...)
+	if err != nil {
+		return nil, fmt.Errorf("building: %w", err)
+	}
+	if err := clienttx.Sign(ctx, factory, s.Key, builder, true); err != nil {
+		return nil, fmt.Errorf("signing: %w", err)
+	}
+	raw, err := e.TxConfig.TxEncoder()(builder.GetTx())
+	if err != nil {
+		return nil, fmt.Errorf("encoding: %w", err)
+	}
+	return raw, nil
+}
+
+// Account reads an account's number and sequence. An account that the chain
+// has never seen is an error.
+func (e Encoding) Account(ctx context.Context, conn *grpc.ClientConn, address string) (number, sequence uint64, err error) {
+	res, err := authtypes.NewQueryClient(conn).Account(ctx, &authtypes.QueryAccountRequest{Address: address})
+	if err != nil {
+		return 0, 0, fmt.Errorf("account %s: %w", address, err)
+	}
+	var account sdk.AccountI
+	if err := e.Registry.UnpackAny(res.Account, &account); err != nil {
+		return 0, 0, fmt.Errorf("account %s: %w", address, err)
+	}
+	return account.GetAccountNumber(), account.GetSequence(), nil
 }

@@ -25,13 +25,10 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
-	clienttx "github.com/cosmos/cosmos-sdk/client/tx"
 	"github.com/cosmos/cosmos-sdk/crypto/keyring"
 	sdk "github.com/cosmos/cosmos-sdk/types"
 	sdkerrors "github.com/cosmos/cosmos-sdk/types/errors"
 	txtypes "github.com/cosmos/cosmos-sdk/types/tx"
-	"github.com/cosmos/cosmos-sdk/types/tx/signing"
-	authtypes "github.com/cosmos/cosmos-sdk/x/auth/types"
 	"github.com/cosmos/cosmos-sdk/x/authz"
 
 	registryv1 "github.com/assaynet/assay/api/registry/v1"
@@ -298,15 +295,11 @@ func (q *Queue) send(ctx context.Context, w *wish, height int64) (again bool, er
 
 // resync reads account number and sequence of the signing key.
 func (q *Queue) resync(ctx context.Context) error {
-	res, err := authtypes.NewQueryClient(q.conn).Account(ctx, &authtypes.QueryAccountRequest{Address: q.signer})
+	number, sequence, err := q.encoding.Account(ctx, q.conn, q.signer)
 	if err != nil {
-		return fmt.Errorf("submit: account %s of key %q: %w", q.signer, q.keyName, err)
+		return fmt.Errorf("submit: key %q: %w", q.keyName, err)
 	}
-	var account sdk.AccountI
-	if err := q.encoding.Registry.UnpackAny(res.Account, &account); err != nil {
-		return fmt.Errorf("submit: account %s: %w", q.signer, err)
-	}
-	q.number, q.sequence, q.known = account.GetAccountNumber(), account.GetSequence(), true
+	q.number, q.sequence, q.known = number, sequence, true
 	return nil
 }
 
@@ -321,22 +314,10 @@ func (q *Queue) sign(ctx context.Context, w *wish, timeout int64) ([]byte, error
 		exec := authz.NewMsgExec(grantee, msgs)
 		msgs = []sdk.Msg{&exec}
 	}
-	factory := clienttx.Factory{}.WithChainID(q.chain).WithTxConfig(q.encoding.TxConfig).WithKeybase(q.keys).
-		WithAccountNumber(q.number).WithSequence(q.sequence).WithSignMode(signing.SignMode_SIGN_MODE_DIRECT).
-		WithGas(Gas(w.msgs...)).WithTimeoutHeight(uint64(timeout))
-	if q.fees != "" {
-		factory = factory.WithFees(q.fees)
-	}
-	builder, err := factory.BuildUnsignedTx(msgs...)
+	raw, err := q.encoding.Sign(ctx, Signer{Keys: q.keys, Key: q.keyName, Chain: q.chain, Number: q.number, Sequence: q.sequence},
+		Terms{Gas: Gas(w.msgs...), Fees: q.fees, Timeout: timeout}, msgs...)
 	if err != nil {
-		return nil, fmt.Errorf("submit: building %s: %w", w.id, err)
-	}
-	if err := clienttx.Sign(ctx, factory, q.keyName, builder, true); err != nil {
-		return nil, fmt.Errorf("submit: signing %s: %w", w.id, err)
-	}
-	raw, err := q.encoding.TxConfig.TxEncoder()(builder.GetTx())
-	if err != nil {
-		return nil, fmt.Errorf("submit: encoding %s: %w", w.id, err)
+		return nil, fmt.Errorf("submit: %s: %w", w.id, err)
 	}
 	return raw, nil
 }

@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package pool
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	mpocv1 "github.com/assaynet/assay/api/mpoc/v1"
+	"github.com/assaynet/assay/link"
+)
+
+const (
+	// requestTime is how long one request may take, the wait for a core included.
+	requestTime = 60 * time.Second
+	// An address may send perAddress requests a second in the long run, and burst
+	// at once: a house of machines behind one router is fine, a flood is not.
+	perAddress = 50
+	burst      = 400
+	// addresses bounds what is remembered of them.
+	addresses = 1 << 14
+)
+
+var socketLimits = link.Limits{Message: 4 << 20, Write: 20 * time.Second, Ping: 30 * time.Second}
+
+// limits are the rates by address.
+type limits struct {
+	mu sync.Mutex
+	by map[string]*rate.Limiter
+}
+
+func (l *limits) init() { l.by = map[string]*rate.Limiter{} }
+
+// take tells whether an address may send something now, and otherwise when.
+func (l *limits) take(remote string) (wait time.Duration) {
+	address, _, err := net.SplitHostPort(remote)
+	if err != nil {
+		address = remote
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	limiter := l.by[address]
+	if limiter == nil {
+		if len(l.by) >= addresses {
+			clear(l.by) // everybody starts anew, a flood of addresses too
+		}
+		limiter = rate.NewLimiter(perAddress, burst)
+		l.by[address] = limiter
+	}
+	if limiter.Allow() {
+		return 0
+	}
+	return time.Second / perAddress
+}
+
+// step runs one kind of request on its body.
+type step func(ctx context.Context, body []byte) (any, error)
+
+// on decodes a body for a method of Pool.
+func on[Q, A any](f func(context.Context, Q) (A, error)) step {
+	return func(ctx context.Context, body []byte) (any, error) {
+		q, err := mpocv1.Decode[Q](body)
+		if err != nil {
+			return nil, err
+		}
+		return f(ctx, q)
+	}
+}
+
+func (p *Pool) steps() map[string]step {
+	return map[string]step{
+		mpocv1.TypeNonce:     on(p.Nonce),
+		mpocv1.TypeRegister:  on(p.Register),
+		mpocv1.TypeChallenge: on(p.Challenge),
+		mpocv1.TypeCommit:    on(p.Commit),
+		mpocv1.TypeProof:     on(p.Proof),
+		mpocv1.TypeReceipt:   on(p.Countersign),
+		mpocv1.TypeAccount:   on(p.Account),
+		mpocv1.TypeStatus: on(func(context.Context, mpocv1.Empty) (mpocv1.Status, error) {
+			return p.Status()
+		}),
+	}
+}
+
+// Handler serves the interface. Its server has link.ConnContext as its hook.
+func (p *Pool) Handler() http.Handler {
+	mux := http.NewServeMux()
+	steps := p.steps()
+	post := func(path, kind string) {
+		f := steps[kind]
+		mux.HandleFunc("POST "+path, func(w http.ResponseWriter, r *http.Request) {
+			body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, socketLimits.Message))
+			if err != nil {
+				var long *http.MaxBytesError
+				if errors.As(err, &long) {
+					err = refuse(mpocv1.CodeTooLarge, "keep to the bounds of "+mpocv1.PathOpenAPI, "the body is longer than %d bytes", long.Limit)
+				} else {
+					return // it broke
+				}
+				p.reply(w, nil, err)
+				return
+			}
+			ctx, cancel := context.WithTimeout(r.Context(), requestTime)
+			defer cancel()
+			answer, err := f(ctx, body)
+			p.reply(w, answer, err)
+		})
+	}
+	post(mpocv1.PathNonce, mpocv1.TypeNonce)
+	post(mpocv1.PathDevices, mpocv1.TypeRegister)
+	post(mpocv1.PathChallenge, mpocv1.TypeChallenge)
+	post(mpocv1.PathCommits, mpocv1.TypeCommit)
+	post(mpocv1.PathProofs, mpocv1.TypeProof)
+	post(mpocv1.PathReceipts, mpocv1.TypeReceipt)
+	post(mpocv1.PathAccount, mpocv1.TypeAccount)
+	mux.HandleFunc("GET "+mpocv1.PathStatus, func(w http.ResponseWriter, _ *http.Request) {
+		s, err := p.Status()
+		p.reply(w, s, err)
+	})
+	mux.HandleFunc("GET "+mpocv1.PathOpenAPI, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/yaml")
+		_, _ = w.Write(mpocv1.OpenAPI)
+	})
+	mux.HandleFunc("GET "+mpocv1.PathSocket, func(w http.ResponseWriter, r *http.Request) { p.socket(steps, w, r) })
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		p.reply(w, nil, refuse(mpocv1.CodeNotFound, "the paths are in "+mpocv1.PathOpenAPI, "no %s %.80q here", r.Method, r.URL.Path))
+	})
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if wait := p.gate.take(r.RemoteAddr); wait > 0 {
+			p.reply(w, nil, limited(wait))
+			return
+		}
+		mux.ServeHTTP(w, r)
+	})
+}
+
+func limited(wait time.Duration) *mpocv1.Error {
+	e := refuse(mpocv1.CodeRateLimited, "wait, then send the same again", "too many requests from this address")
+	e.RetryAfterMS = uint64(wait.Milliseconds()) + 1
+	return e
+}
+
+func (p *Pool) reply(w http.ResponseWriter, answer any, err error) {
+	w.Header().Set("Content-Type", "application/json")
+	if err != nil {
+		e := p.answer(err)
+		w.WriteHeader(status(e.Code))
+		answer = e
+	}
+	_ = json.NewEncoder(w).Encode(answer) // who is gone does not read it
+}
+
+// socket serves the same requests as frames, one after the other, in binary
+// messages of JSON.
+func (p *Pool) socket(steps map[string]step, w http.ResponseWriter, r *http.Request) {
+	s, err := link.Accept(w, r, socketLimits)
+	if err != nil {
+		return // the request was answered
+	}
+	answers := make(chan mpocv1.Frame, 1)
+	ctx, end := context.WithCancel(r.Context()) // when nobody writes any more
+	defer end()
+	remote := r.RemoteAddr
+	handle := func(message []byte) error {
+		out := mpocv1.Frame{Type: mpocv1.TypeError}
+		frame, err := mpocv1.Decode[mpocv1.Frame](message)
+		var answer any
+		if err == nil {
+			out.ID = frame.ID
+			f := steps[frame.Type]
+			switch wait := p.gate.take(remote); {
+			case wait > 0:
+				err = limited(wait)
+			case f == nil:
+				err = refuse(mpocv1.CodeUnknownType, "the types are in "+mpocv1.PathOpenAPI, "no request %q", frame.Type)
+			default:
+				within, cancel := context.WithTimeout(ctx, requestTime)
+				answer, err = f(within, frame.Body)
+				cancel()
+			}
+		}
+		if err != nil {
+			answer = p.answer(err)
+		} else {
+			out.Type = frame.Type
+		}
+		if out.Body, err = json.Marshal(answer); err != nil {
+			return err
+		}
+		select {
+		case answers <- out: // room for one: who does not read is not read
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	_ = s.Run(ctx, handle, func(ctx context.Context) error {
+		defer end()
+		for {
+			select {
+			case <-ctx.Done():
+				return context.Cause(ctx)
+			case out := <-answers:
+				message, err := json.Marshal(out)
+				if err != nil {
+					return err
+				}
+				if err := s.Send(ctx, message); err != nil {
+					return err
+				}
+			}
+		}
+	})
+}

@@ -1,0 +1,273 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package pool
+
+import (
+	"context"
+	"crypto/ed25519"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime"
+	"sync"
+	"time"
+
+	mpocv1 "github.com/assaynet/assay/api/mpoc/v1"
+	"github.com/assaynet/assay/host/ledger"
+	"github.com/assaynet/assay/poc/audit"
+	"github.com/assaynet/assay/poc/mpoc"
+)
+
+// ErrConfig reports a pool that cannot be made.
+var ErrConfig = errors.New("pool: configuration")
+
+// Times of a challenge, by the host's clock.
+const (
+	// commitSlack is how long after its duration a commit may still arrive.
+	commitSlack = 60 * time.Second
+	// answerTime is how long the questions of a round stand: long enough for a
+	// machine that was restarted to come back and answer.
+	answerTime = 90 * time.Second
+	// skew is how far the time in an Asking may be from the host's.
+	skew = 2 * time.Minute
+	// nonceTime is how long a registration's nonce lasts.
+	nonceTime = 2 * time.Minute
+	// wary is how many submissions after a finding are looked at harder.
+	wary = 20
+)
+
+// Config is what a pool works with.
+type Config struct {
+	HostKey ed25519.PrivateKey
+	Chain   string // chain id
+	State   string // path of the pool's file
+	Ledger  *ledger.Ledger
+	Rules   ledger.Rules // the ledger's, to be published
+	// Pay is what 2^40 verified operations earn.
+	Pay ledger.Amount
+	// Rule says how likely a full audit is; the zero value is the default.
+	Rule audit.Adaptive
+	// Engine recomputes what is looked at; nil is the reference. It judges
+	// strangers, so it must not be one that could share their errors.
+	Engine mpoc.Recompute
+	// Duration, if not 0, replaces the planned time of every challenge; for
+	// local networks.
+	Duration time.Duration
+	// Admitted is called once for every key that registers. Optional.
+	Admitted func(mpoc.Key, mpoc.Registration)
+	Logger   *slog.Logger     // optional
+	Now      func() time.Time // optional; tests
+}
+
+// Pool is safe for concurrent use. A device's requests are taken one at a time.
+type Pool struct {
+	c      Config
+	key    mpoc.Key
+	secret []byte // for tokens and registration nonces
+	state  *state
+	log    *slog.Logger
+	audits chan struct{} // one token per audit under way
+
+	locks [256]sync.Mutex // of devices, by the first byte of their key's hash
+	gate  limits
+
+	mu      sync.Mutex
+	asked   map[mpoc.Key]mpoc.Asking // the latest of each key
+	totals  totals
+	waiting int // audits that wait for a core
+}
+
+// totals since the start, and what the state held then.
+type totals struct {
+	devices, accepted, faulty, rejected, failed, late uint64
+	ops                                               uint64
+}
+
+// New opens the pool's state. The caller runs [Pool.Run] and serves
+// [Pool.Handler], and closes the pool after both have ended.
+func New(c Config) (*Pool, error) {
+	switch {
+	case len(c.HostKey) != ed25519.PrivateKeySize:
+		return nil, fmt.Errorf("%w: no host key", ErrConfig)
+	case c.Chain == "" || c.State == "" || c.Ledger == nil:
+		return nil, fmt.Errorf("%w: chain, state and ledger are needed", ErrConfig)
+	}
+	if err := mpoc.Amount(c.Pay.String()).Valid(); err != nil {
+		return nil, fmt.Errorf("%w: pay: %w", ErrConfig, err)
+	}
+	if c.Rule == (audit.Adaptive{}) {
+		c.Rule = audit.DefaultAdaptive()
+	}
+	if c.Engine == nil {
+		c.Engine = mpoc.Reference()
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	st, secret, err := openState(c.State, func(b []byte) { _, _ = rand.Read(b) }) // rand.Read never fails
+	if err != nil {
+		return nil, err
+	}
+	p := &Pool{
+		c: c, key: mpoc.KeyOf(c.HostKey), secret: secret, state: st, log: c.Logger,
+		audits: make(chan struct{}, max(1, runtime.GOMAXPROCS(0))),
+		asked:  map[mpoc.Key]mpoc.Asking{},
+	}
+	p.gate.init()
+	err = st.devices(func(_ mpoc.Key, d device) {
+		p.totals.devices++
+		p.totals.accepted += d.Accepted
+		p.totals.faulty += d.Faulty
+		p.totals.rejected += d.Rejected
+		p.totals.failed += d.Failed
+		p.totals.late += d.Late
+	})
+	if err != nil {
+		return nil, errors.Join(err, st.db.Close())
+	}
+	return p, nil
+}
+
+// Close closes the state.
+func (p *Pool) Close() error { return p.state.db.Close() }
+
+// now is the host's clock in unix milliseconds.
+func (p *Pool) now() uint64 { return uint64(p.c.Now().UnixMilli()) }
+
+// lock makes a device's requests follow each other.
+func (p *Pool) lock(key mpoc.Key) func() {
+	sum := sha256.Sum256(key[:])
+	m := &p.locks[sum[0]]
+	m.Lock()
+	return m.Unlock
+}
+
+// mac authenticates parts to the host itself, each behind its length.
+func (p *Pool) mac(tag string, parts ...[]byte) mpoc.Hash {
+	h := hmac.New(sha256.New, p.secret)
+	for _, part := range append([][]byte{[]byte(tag)}, parts...) {
+		h.Write(binary.LittleEndian.AppendUint32(nil, uint32(len(part))))
+		h.Write(part)
+	}
+	return mpoc.Hash(h.Sum(nil))
+}
+
+// token is the MAC that a submission brings: of the terms, which hold the key,
+// the shape and the expiry.
+func (p *Pool) token(t mpoc.Terms) mpoc.Hash {
+	digest := t.Digest()
+	return p.mac("assay/1/mpoc-token", digest[:])
+}
+
+// registrationNonce is good for a key until the end of the given window.
+func (p *Pool) registrationNonce(key mpoc.Key, window uint64) mpoc.Hash {
+	return p.mac("assay/1/mpoc-registration-nonce", key[:], number(window))
+}
+
+// Run judges what was not answered in time, and forgets what is old, until ctx
+// ends.
+func (p *Pool) Run(ctx context.Context) error {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for n := 0; ; n++ {
+		if err := p.sweep(ctx); err != nil {
+			p.log.Error("challenges could not be swept", "err", err)
+		}
+		if n%3600 == 0 {
+			if err := p.state.prune(p.now()); err != nil {
+				p.log.Error("old challenges could not be forgotten", "err", err)
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
+}
+
+// sweep ends every challenge whose time is over.
+func (p *Pool) sweep(ctx context.Context) error {
+	list, err := p.state.open()
+	if err != nil {
+		return err
+	}
+	now := p.now()
+	for _, r := range list {
+		if !over(&r, now) || ctx.Err() != nil {
+			continue
+		}
+		unlock := p.lock(r.Terms.DeviceKey)
+		d, known, err := p.state.device(r.Terms.DeviceKey)
+		if err == nil && known {
+			_, err = p.live(&d)
+		}
+		unlock()
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// over tells whether a challenge waits for something that can no longer come.
+func over(r *record, now uint64) bool {
+	return r.Phase == offered && now > r.Terms.Expiry || r.Phase == committed && (r.Verdict != nil || now > r.Deadline)
+}
+
+// live returns a device's challenge, nil where it has none, after ending one
+// whose time is over. The caller holds the device's lock.
+func (p *Pool) live(d *device) (*record, error) {
+	if d.Live == nil {
+		return nil, nil
+	}
+	r, known, err := p.state.challenge(*d.Live)
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case !known || r.Phase == judged:
+		d.Live = nil
+		return nil, nil
+	case r.Verdict != nil: // a crash came between the verdict and its receipt
+		_, err := p.judge(d, &r, *r.Verdict, r.Why)
+		return nil, err
+	case !over(&r, p.now()):
+		return &r, nil
+	case r.Phase == committed:
+		return nil, p.unanswered(d, &r)
+	}
+	d.Live = nil
+	d.Expired++
+	return nil, p.state.drop(r.Terms.DeviceKey, d, r.Terms.ChallengeID)
+}
+
+// Status is what anyone may know.
+func (p *Pool) Status() (mpocv1.Status, error) {
+	open, err := p.state.open()
+	if err != nil {
+		return mpocv1.Status{}, err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	t := p.totals
+	return mpocv1.Status{
+		Chain: p.c.Chain, HostKey: p.key, Now: p.now(),
+		Devices: t.devices, Live: uint64(len(open)),
+		Accepted: t.accepted, Faulty: t.faulty, Rejected: t.rejected, Failed: t.failed, Late: t.late,
+		VerifiedOps: t.ops, Pay: mpoc.Amount(p.c.Pay.String()),
+		Policy: mpocv1.Policy{
+			Picks: mpoc.DefaultPicks, Light: mpoc.DefaultLight, Whole: 3,
+			Kappa:       fmt.Sprintf("%d/%d", p.c.Rule.Kappa.Num, p.c.Rule.Kappa.Den),
+			Floor:       fmt.Sprintf("%d/%d", p.c.Rule.Floor.Num, p.c.Rule.Floor.Den),
+			UnlockAfter: uint32(p.c.Rules.Unlock), BanAfter: uint32(p.c.Rules.Strikes),
+		},
+	}, nil
+}

@@ -1,0 +1,275 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package pool
+
+import (
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	bolt "go.etcd.io/bbolt"
+	berrors "go.etcd.io/bbolt/errors"
+
+	"github.com/assaynet/assay/poc/mpoc"
+)
+
+// phase is how far a challenge has come.
+type phase string
+
+const (
+	offered   phase = "offered"
+	committed phase = "committed"
+	judged    phase = "judged"
+)
+
+// record is one challenge. Nonce is the host's secret until it is committed.
+type record struct {
+	Phase     phase          `json:"phase"`
+	Terms     mpoc.Terms     `json:"terms"`
+	Signature mpoc.Signature `json:"signature"`
+	Nonce     mpoc.Hash      `json:"nonce"`
+
+	Commit    mpoc.Commit    `json:"commit"`
+	CommitSig mpoc.Signature `json:"commit_signature"`
+	Committed uint64         `json:"committed"` // when it arrived, unix ms
+	Draw      mpoc.Draw      `json:"draw"`
+	DrawSig   mpoc.Signature `json:"draw_signature"`
+
+	Round    uint32             `json:"round"` // of the questions that are open
+	Deadline uint64             `json:"deadline"`
+	Wrong    []mpoc.TileOpening `json:"wrong,omitempty"`
+	Samples  []mpoc.Sample      `json:"wrong_samples,omitempty"`
+	// Verdict is written before the ledger is told, so that a crash between the
+	// two changes nothing.
+	Verdict *mpoc.Outcome       `json:"verdict,omitempty"`
+	Why     string              `json:"why,omitempty"`
+	Receipt *mpoc.Receipt       `json:"receipt,omitempty"`
+	Faces   []mpoc.SignedCommit `json:"faces,omitempty"` // a second commit, evidence
+}
+
+func (r *record) log() mpoc.Log { return mpoc.Log{Terms: r.Terms, Commit: r.Commit} }
+
+// device is what the host knows of a key.
+type device struct {
+	Registration mpoc.Registration `json:"registration"`
+	Since        uint64            `json:"since"`
+	Seen         uint64            `json:"seen"`
+	Live         *mpoc.Hash        `json:"live,omitempty"` // its challenge
+	// Rate is what the host measured, in operations a second: the fastest of its
+	// recent audited submissions, which falls a little with each slower one.
+	Rate     uint64 `json:"rate,omitempty"`
+	Accepted uint64 `json:"accepted"`
+	Faulty   uint64 `json:"faulty"`
+	Rejected uint64 `json:"rejected"`
+	Failed   uint64 `json:"failed"`
+	Late     uint64 `json:"late"`
+	Expired  uint64 `json:"expired"` // challenges never committed to
+	// Wary counts down the submissions that are looked at harder after a finding.
+	Wary   int    `json:"wary,omitempty"`
+	Reason string `json:"reason,omitempty"` // of the last finding
+}
+
+var (
+	bucketMeta       = []byte("meta")
+	bucketDevices    = []byte("devices")    // key -> device
+	bucketChallenges = []byte("challenges") // id -> record
+	bucketOpen       = []byte("open")       // id of every challenge that is not judged
+	bucketReceipts   = []byte("receipts")   // key, entry -> challenge id
+	bucketEnds       = []byte("ends")       // unix ms, id: judged ones by age
+	keySecret        = []byte("secret")
+)
+
+// keepJudged is how long a judged challenge and its receipt stay.
+const keepJudged = 30 * 24 * time.Hour
+
+// state is the pool's file. Methods that change write one flushed transaction.
+type state struct{ db *bolt.DB }
+
+func openState(path string, fresh func([]byte)) (*state, []byte, error) {
+	db, err := bolt.Open(path, 0o600, &bolt.Options{Timeout: 2 * time.Second})
+	if errors.Is(err, berrors.ErrTimeout) {
+		return nil, nil, fmt.Errorf("pool: %s is in use; is another host running on this folder?", path)
+	} else if err != nil {
+		return nil, nil, fmt.Errorf("pool: open %s: %w", path, err)
+	}
+	db.MaxBatchDelay = time.Millisecond
+	var secret []byte
+	err = db.Update(func(tx *bolt.Tx) error {
+		for _, name := range [][]byte{bucketMeta, bucketDevices, bucketChallenges, bucketOpen, bucketReceipts, bucketEnds} {
+			if _, err := tx.CreateBucketIfNotExists(name); err != nil {
+				return err
+			}
+		}
+		meta := tx.Bucket(bucketMeta)
+		if have := meta.Get(keySecret); len(have) == 32 {
+			secret = append(secret, have...)
+			return nil
+		}
+		secret = make([]byte, 32)
+		fresh(secret)
+		return meta.Put(keySecret, secret)
+	})
+	if err != nil {
+		return nil, nil, errors.Join(fmt.Errorf("pool: prepare %s: %w", path, err), db.Close())
+	}
+	return &state{db}, secret, nil
+}
+
+// read fills v and tells whether it was there.
+func read(tx *bolt.Tx, bucket, key []byte, v any) (bool, error) {
+	raw := tx.Bucket(bucket).Get(key)
+	if raw == nil {
+		return false, nil
+	}
+	if err := json.Unmarshal(raw, v); err != nil {
+		return false, fmt.Errorf("pool: the state's %s %x: %w", bucket, key, err)
+	}
+	return true, nil
+}
+
+func write(tx *bolt.Tx, bucket, key []byte, v any) error {
+	raw, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	return tx.Bucket(bucket).Put(key, raw)
+}
+
+// device returns what is known of a key.
+func (s *state) device(key mpoc.Key) (d device, known bool, err error) {
+	err = s.db.View(func(tx *bolt.Tx) (err error) {
+		known, err = read(tx, bucketDevices, key[:], &d)
+		return err
+	})
+	return d, known, err
+}
+
+// challenge returns a record.
+func (s *state) challenge(id mpoc.Hash) (r record, known bool, err error) {
+	err = s.db.View(func(tx *bolt.Tx) (err error) {
+		known, err = read(tx, bucketChallenges, id[:], &r)
+		return err
+	})
+	return r, known, err
+}
+
+// save writes a device and, if there is one, its challenge.
+func (s *state) save(key mpoc.Key, d *device, r *record) error {
+	return s.db.Batch(func(tx *bolt.Tx) error {
+		if err := write(tx, bucketDevices, key[:], d); err != nil || r == nil {
+			return err
+		}
+		id := r.Terms.ChallengeID
+		if err := write(tx, bucketChallenges, id[:], r); err != nil {
+			return err
+		}
+		if r.Phase != judged {
+			return tx.Bucket(bucketOpen).Put(id[:], nil)
+		}
+		at := max(r.Receipt.Proved, r.Receipt.Committed)
+		return errors.Join(
+			tx.Bucket(bucketOpen).Delete(id[:]),
+			tx.Bucket(bucketReceipts).Put(receiptKey(key, r.Receipt.Entry), id[:]),
+			tx.Bucket(bucketEnds).Put(append(number(at), id[:]...), nil),
+		)
+	})
+}
+
+// drop forgets a challenge that was never committed to.
+func (s *state) drop(key mpoc.Key, d *device, id mpoc.Hash) error {
+	return s.db.Batch(func(tx *bolt.Tx) error {
+		return errors.Join(
+			write(tx, bucketDevices, key[:], d),
+			tx.Bucket(bucketChallenges).Delete(id[:]),
+			tx.Bucket(bucketOpen).Delete(id[:]),
+		)
+	})
+}
+
+// open lists the challenges that are not judged.
+func (s *state) open() (list []record, err error) {
+	err = s.db.View(func(tx *bolt.Tx) error {
+		return tx.Bucket(bucketOpen).ForEach(func(id, _ []byte) error {
+			var r record
+			known, err := read(tx, bucketChallenges, id, &r)
+			if known {
+				list = append(list, r)
+			}
+			return err
+		})
+	})
+	return list, err
+}
+
+// receipts returns up to n of a key's receipts from an entry on, and the entry
+// to go on from.
+func (s *state) receipts(key mpoc.Key, from uint64, n int) (list []mpoc.Receipt, next uint64, err error) {
+	err = s.db.View(func(tx *bolt.Tx) error {
+		c := tx.Bucket(bucketReceipts).Cursor()
+		for k, id := c.Seek(receiptKey(key, from)); len(k) == 40 && mpoc.Key(k[:32]) == key; k, id = c.Next() {
+			if len(list) == n {
+				next = binary.BigEndian.Uint64(k[32:])
+				return nil
+			}
+			var r record
+			known, err := read(tx, bucketChallenges, id, &r)
+			if err != nil {
+				return err
+			}
+			if known && r.Receipt != nil {
+				list = append(list, *r.Receipt)
+			}
+		}
+		return nil
+	})
+	return list, next, err
+}
+
+// prune forgets judged challenges that are older than keepJudged, some at a time.
+func (s *state) prune(now uint64) error {
+	old := now - min(now, uint64(keepJudged.Milliseconds()))
+	return s.db.Update(func(tx *bolt.Tx) error {
+		c := tx.Bucket(bucketEnds).Cursor()
+		for range 1000 {
+			k, _ := c.First()
+			if len(k) != 40 || binary.BigEndian.Uint64(k) >= old {
+				return nil
+			}
+			id := k[8:]
+			var r record
+			known, err := read(tx, bucketChallenges, id, &r)
+			if err != nil {
+				return err
+			}
+			if known && r.Receipt != nil {
+				err = tx.Bucket(bucketReceipts).Delete(receiptKey(r.Terms.DeviceKey, r.Receipt.Entry))
+			}
+			if err := errors.Join(err, tx.Bucket(bucketChallenges).Delete(id), tx.Bucket(bucketEnds).Delete(k)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// devices calls f for every device.
+func (s *state) devices(f func(mpoc.Key, device)) error {
+	return s.db.View(func(tx *bolt.Tx) error {
+		return tx.Bucket(bucketDevices).ForEach(func(k, raw []byte) error {
+			var d device
+			if err := json.Unmarshal(raw, &d); err != nil {
+				return err
+			}
+			f(mpoc.Key(k), d)
+			return nil
+		})
+	})
+}
+
+func number(n uint64) []byte { return binary.BigEndian.AppendUint64(nil, n) }
+
+func receiptKey(key mpoc.Key, entry uint64) []byte {
+	return append(key[:len(key):len(key)], number(entry)...)
+}
