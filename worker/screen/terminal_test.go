@@ -47,13 +47,13 @@ func open(t *testing.T, cmd *exec.Cmd, columns, rows int) *terminal {
 		buf := make([]byte, 1<<16)
 		for {
 			n, err := f.Read(buf)
+			term.screen.Write(buf[:n])
 			term.mu.Lock()
 			term.all.Write(buf[:n])
 			term.over = err != nil
 			close(term.changed)
 			term.changed = make(chan struct{})
 			term.mu.Unlock()
-			term.screen.Write(buf[:n])
 			if err != nil {
 				return
 			}
@@ -75,7 +75,7 @@ func (term *terminal) wait(texts ...string) {
 	term.t.Helper()
 	limit := time.After(20 * time.Second)
 	for {
-		term.mu.Lock()
+		term.mu.Lock() // before the screen is looked at, so that no change is missed
 		changed, over := term.changed, term.over
 		term.mu.Unlock()
 		shown, missing := term.text(), ""
@@ -92,7 +92,6 @@ func (term *terminal) wait(texts ...string) {
 		}
 		select {
 		case <-changed:
-		case <-time.After(50 * time.Millisecond): // the emulator is behind the reader
 		case <-limit:
 			term.t.Fatalf("never showed %q:\n%s", missing, shown)
 		}
@@ -119,7 +118,7 @@ func (term *terminal) resize(columns, rows int) {
 	}
 }
 
-// end waits for the program, which must end well.
+// end waits for the program, which must end well, and for all that it wrote.
 func (term *terminal) end() {
 	term.t.Helper()
 	ended := make(chan error, 1)
@@ -129,6 +128,15 @@ func (term *terminal) end() {
 		var exit *exec.ExitError
 		if errors.As(err, &exit) {
 			term.t.Fatalf("%v:\n%s", err, term.raw())
+		}
+		for {
+			term.mu.Lock()
+			changed, over := term.changed, term.over
+			term.mu.Unlock()
+			if over {
+				return
+			}
+			<-changed
 		}
 	case <-time.After(20 * time.Second):
 		term.t.Fatal("q does not end it")
