@@ -13,6 +13,7 @@ import (
 	workerv1 "github.com/assaynet/assay/api/worker/v1"
 	"github.com/assaynet/assay/poc/seed"
 	"github.com/assaynet/assay/poc/work/transformer"
+	"github.com/assaynet/assay/worker/mpoc"
 )
 
 // A slice of work takes a device about sliceTime: between slices orders are
@@ -45,6 +46,8 @@ type bench struct {
 	claim  *claim          // nil when idle
 	claims map[*job]*claim // of jobs
 	slice  int             // units in a slice
+	tended string          // what the gate was told last
+	gate   mpoc.Gate       // of the loops between sprints
 
 	// What belongs to machine.mu.
 	out       string   // why it is out of use, for good
@@ -53,6 +56,8 @@ type bench struct {
 	build     progress // of the model that the order needs
 	rerunning bool
 	gauges    Gauges
+	pool      *mpoc.Machine // nil where the host has none
+	ended     string        // why no more challenges are taken
 	rate      meter
 	units     uint64 // of segments, since the start
 }
@@ -84,6 +89,7 @@ func (b *bench) step(ctx context.Context) (busy bool, err error) {
 		return false, err
 	}
 	p := b.take()
+	b.tend(p != nil)
 	if p == nil {
 		return false, nil
 	}
@@ -199,7 +205,7 @@ func (b *bench) take() *piece {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.rerunning = false
-	if b.hot != "" {
+	if b.hot != "" || b.paused {
 		return nil
 	}
 	for _, j := range b.jobs {

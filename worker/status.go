@@ -12,6 +12,7 @@ import (
 	"time"
 
 	workerv1 "github.com/assaynet/assay/api/worker/v1"
+	"github.com/assaynet/assay/worker/mpoc"
 )
 
 // Status is what the worker is doing, or why it does nothing and until when.
@@ -62,6 +63,8 @@ type DeviceStatus struct {
 	Computed uint64 `json:"computed"`
 	Rate1m   uint64 `json:"rate_1m_milli"`
 	Gauges
+	// Pool is what it does for the host between sprints; nil where the host has no pool.
+	Pool *mpoc.Status `json:"pool,omitempty"`
 }
 
 // snapshot derives the status from the machine. The caller holds mu.
@@ -88,6 +91,8 @@ func (m *machine) snapshot(now time.Time) Status {
 		s.State, s.Reason = "testing", "comparing the engines with published answers"
 	case len(live) == 0:
 		s.State, s.Reason = "faulted", "no device is left to compute with"
+	case m.paused:
+		s.State, s.Reason, s.Until = "paused", ownerPaused, ownerResumes
 	case all(func(b *bench) bool { return b.fault != "" }):
 		s.State, s.Reason = "faulted", live[0].fault
 	case all(func(b *bench) bool { return b.hot != "" }):
@@ -136,6 +141,13 @@ func (b *bench) row(s Status, now time.Time) DeviceStatus {
 	d := DeviceStatus{ID: b.ID, Name: b.Name, State: s.State, Computed: b.units, Rate1m: b.rate.milli(now), Gauges: b.gauges}
 	if b.Engine != nil {
 		d.Engine = b.Engine.Name()
+	}
+	if b.pool != nil {
+		p := b.pool.Snapshot()
+		if b.ended != "" {
+			p.State, p.Reason = "ended", b.ended
+		}
+		d.Pool = &p
 	}
 	switch {
 	case b.out != "":

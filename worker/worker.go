@@ -43,6 +43,14 @@ type Config struct {
 	// the reference, plain Go.
 	Engine  work.Engine
 	Threads int
+	// NoPool takes no challenges between sprints, also where the host offers them.
+	NoPool bool
+	// Payout is the account on the chain that loops are paid to; it may be empty.
+	Payout string
+	// SelfAudit is N: one loop in N is computed twice. 0 is the default.
+	SelfAudit uint64
+	// Pause is the owner's word: true stops all computing, false goes on. Optional.
+	Pause <-chan bool
 	// Nice lowers the priority of the whole process by this much, 0..19.
 	Nice int
 	// Agent is the program's name and version.
@@ -105,6 +113,7 @@ func Run(ctx context.Context, c Config) error {
 	var running sync.WaitGroup
 	running.Go(func() { m.report(ctx) })
 	running.Go(func() { m.watch(ctx) })
+	running.Go(func() { m.listen(ctx) })
 	defer running.Wait()
 	defer cancel(nil)
 	m.test(ctx)
@@ -118,7 +127,12 @@ func Run(ctx context.Context, c Config) error {
 		if b.out != "" {
 			continue
 		}
+		alive, dropped := context.WithCancel(ctx)
+		if !c.NoPool {
+			running.Go(func() { b.challenges(alive) })
+		}
 		running.Go(func() {
+			defer dropped()
 			if err := b.run(ctx); ctx.Err() == nil {
 				m.drop(b, err)
 				if err := m.left(); err != nil {
@@ -158,6 +172,7 @@ type machine struct {
 	told    bool                    // this session's host was told of order's model
 
 	testing bool   // the first self-test is not over
+	paused  bool   // by the owner
 	trouble string // why there is no connection
 	next    string // what the owner can do about it
 	failed  []error
