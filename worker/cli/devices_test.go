@@ -8,6 +8,7 @@ import (
 	"crypto/ed25519"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -22,7 +23,9 @@ import (
 	"github.com/assaynet/assay/device"
 	"github.com/assaynet/assay/device/profile"
 	"github.com/assaynet/assay/link"
+	"github.com/assaynet/assay/poc/seed"
 	"github.com/assaynet/assay/poc/work"
+	"github.com/assaynet/assay/poc/work/matmul"
 	"github.com/assaynet/assay/worker/enginetest"
 )
 
@@ -259,5 +262,131 @@ func TestBenchInterrupted(t *testing.T) {
 	}
 	if w := f.Devices[0].Work; len(w) != 1 || w[0].Of != "nano" || w[0].Units == 0 {
 		t.Errorf("measured %+v", w)
+	}
+}
+
+// sys makes a tree of sensors.
+func sys(t *testing.T, files map[string]string) string {
+	t.Helper()
+	if runtime.GOOS == "windows" {
+		t.Skip("names with colons")
+	}
+	root := t.TempDir()
+	for path, content := range files {
+		path = filepath.Join(root, path)
+		err := os.MkdirAll(filepath.Dir(path), 0o700)
+		if err == nil {
+			err = os.WriteFile(path, []byte(content), 0o600)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	return root
+}
+
+const counter = "class/powercap/intel-rapl:0/energy_uj"
+
+// hungry is an engine that uses a joule for every unit of matmul/1, as the
+// processor's counter tells.
+type hungry struct {
+	*enginetest.Engine
+	counter string
+	units   *int
+}
+
+func (e hungry) Matmul(ctx context.Context, dst [][32]byte, challenge seed.Seed, shape matmul.Shape, units []uint64) error {
+	*e.units += len(units)
+	if err := os.WriteFile(e.counter, fmt.Append(nil, 1_000_000*(*e.units)), 0o600); err != nil {
+		return err
+	}
+	return e.Engine.Matmul(ctx, dst, challenge, shape, units)
+}
+
+func TestBenchEnergy(t *testing.T) {
+	root := sys(t, map[string]string{counter: "0"})
+	c := Command{Name: "w", Sys: root, Engine: hungry{new(enginetest.Engine), filepath.Join(root, counter), new(int)}}
+	code, stdout, _ := run(c, strings.Fields("bench --json --class , --shape 512x256x512 --seconds 0.01")...)
+	var f figures
+	if err := json.Unmarshal([]byte(stdout), &f); code != 0 || err != nil {
+		t.Fatalf("code %d, %v, %s", code, err, stdout)
+	}
+	if m := f.Devices[0].Work[0]; m.Joules != float64(m.Units) || m.OpsPerJoule != 2*512*256*512 {
+		t.Errorf("%+v", m)
+	}
+}
+
+// What is wrong with this machine's GPUs is told without any of them.
+func TestDoctorsGraphics(t *testing.T) {
+	root := sys(t, map[string]string{
+		"bus/pci/devices/0000:17:00.0/class": "0x030200", "bus/pci/devices/0000:17:00.0/vendor": "0x10de",
+		"bus/pci/devices/0000:03:00.0/class": "0x030000", "bus/pci/devices/0000:03:00.0/vendor": "0x1002",
+	})
+	nothing := func() ([]profile.Device, error) { return nil, device.ErrMissing }
+	c := Command{Name: "w", Sys: root, Backends: []device.Backend{device.Processor(), {Name: "cuda", Devices: nothing}, {Name: "opencl", Devices: nothing}}}
+	code, stdout, _ := run(c, "doctor", "--home", t.TempDir())
+	for _, part := range []string{
+		"graphics     FAILED  a graphics device by NVIDIA at 0000:17:00.0", "-> install NVIDIA's driver",
+		"graphics     note    a graphics device by AMD at 0000:03:00.0", "-> install ROCm's OpenCL runtime",
+	} {
+		if code != 1 || !strings.Contains(stdout, part) {
+			t.Errorf("code %d, %q is not in\n%s", code, part, stdout)
+		}
+	}
+	if code, _, stderr := run(c, "start", "--home", t.TempDir(), "--host", nobody); code != 1 || !strings.Contains(stderr, "NVIDIA at 0000:17:00.0 is not used") {
+		t.Errorf("code %d, %s", code, stderr)
+	}
+	c.Backends = c.Backends[:1] // built with the tag nogpu
+	if code, stdout, _ := run(c, "doctor", "--home", t.TempDir()); code != 0 || !strings.Contains(stdout, "this program was built for") {
+		t.Errorf("code %d, %s", code, stdout)
+	}
+}
+
+// --temp-limit is for GPUs, and for the processor if it is asked for.
+func TestTemperatureLimit(t *testing.T) {
+	root := sys(t, map[string]string{
+		"class/drm/card0/device/uevent":                   "PCI_SLOT_NAME=0000:03:00.0",
+		"class/drm/card0/device/vendor":                   "0x1002",
+		"class/drm/card0/device/hwmon/hwmon0/temp1_input": "88000",
+		"class/hwmon/hwmon1/name":                         "k10temp",
+		"class/hwmon/hwmon1/temp1_input":                  "95000",
+	})
+	for _, c := range []struct{ args, state, until string }{
+		{"--device cuda", "paused", "it is below 75 °C"},
+		{"--device cuda --temp-limit 0", "connecting", ""},
+		{"--device cuda --temp-limit 90", "connecting", ""},
+		{"--device cpu", "connecting", ""},
+		{"--device cpu --temp-limit 90 --temp-resume 70", "paused", "it is below 70 °C"},
+	} {
+		command := rig(new(enginetest.Engine), nil)
+		command.Sys = root
+		command.Backends[1].Devices = func() ([]profile.Device, error) {
+			return []profile.Device{{Name: "Card", PCI: "0000:03:00.0"}}, nil
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		out, in := io.Pipe()
+		done := make(chan int, 1)
+		go func() {
+			done <- command.Run(ctx, append([]string{"start", "--json", "--home", t.TempDir(), "--host", nobody}, strings.Fields(c.args)...), nil, in, io.Discard)
+			in.Close()
+		}()
+		var s struct {
+			State, Until string
+			Devices      []struct {
+				Temperature int `json:"temperature_c"`
+			}
+		}
+		for lines := json.NewDecoder(out); s.State != "paused" && s.State != "connecting" || s.Devices[0].Temperature == 0; {
+			s.State, s.Until = "", ""
+			if err := lines.Decode(&s); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if s.State != c.state || s.Until != c.until {
+			t.Errorf("%s: %+v", c.args, s)
+		}
+		cancel()
+		go io.Copy(io.Discard, out)
+		<-done
 	}
 }

@@ -148,11 +148,15 @@ func (c Command) examine(ctx context.Context, r *report) {
 		r.add(t.Backend, result, t.Err.Error(), "")
 	}
 	for _, card := range device.Unserved(all, sensors.Cards()) {
+		text := fmt.Sprintf("a graphics device by %s at %s is offered by no driver for computing", card.Vendor, card.PCI)
+		if len(c.backends()) == 1 {
+			r.add("graphics", note, text+" that this program was built for", "")
+			continue
+		}
 		result := note
 		if card.Vendor == "NVIDIA" {
 			result = bad
 		}
-		text := fmt.Sprintf("a graphics device by %s at %s is offered by no driver for computing", card.Vendor, card.PCI)
 		next := map[string]string{
 			"NVIDIA": "install NVIDIA's driver, version 450 or newer, until nvidia-smi lists it",
 			"AMD":    "install ROCm's OpenCL runtime, until clinfo lists it; graphics in a processor may be too small to compute",
