@@ -11,10 +11,12 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 
 	"github.com/pelletier/go-toml/v2"
 
+	"github.com/assaynet/assay/host/ledger"
 	"github.com/assaynet/assay/poc/commit"
 )
 
@@ -36,8 +38,37 @@ type Config struct {
 	Advertise string `toml:"advertise,omitempty"`
 	// Status is where the status document is served, on this machine only. Empty: not served.
 	Status string `toml:"status"`
+	// Pool is what strangers' machines are offered. Without it there is none.
+	Pool *Pool `toml:"pool,omitempty"`
 	// Workers are the machines that may connect: node id = device key in hex (`assay-worker id` prints it).
 	Workers map[string]string `toml:"workers"`
+}
+
+// Pool is the section [pool]: challenges for machines between sprints, for pay.
+type Pool struct {
+	// Enabled offers challenges to whoever connects; `assay host --pool` does so for one run.
+	Enabled bool `toml:"enabled"`
+	// PayPerTebiop is what 2^40 verified operations earn, in acpc.
+	PayPerTebiop string `toml:"pay_per_tebiop"`
+	// PayKey names the key in the keyring whose account pays. Empty: pay is owed, and nothing is transferred.
+	PayKey string `toml:"pay_key"`
+	// GasPrice is what a transfer pays for gas, in acpc.
+	GasPrice uint64 `toml:"gas_price"`
+	// Least is the smallest transfer, in acpc; smaller sums wait until they have grown.
+	Least string `toml:"least"`
+	// UnlockAfter is how many clean submissions make earlier pay due; until then a proven cheat forfeits it.
+	UnlockAfter uint64 `toml:"unlock_after"`
+	// BanAfter is how many proven cheats ban a machine.
+	BanAfter int `toml:"ban_after"`
+	// MaxNodes is how many registered machines may also be nodes in the Sprint; 0: none. The chain has a limit of its own.
+	MaxNodes int `toml:"max_nodes"`
+	// DurationMS replaces the planned time of every challenge, for local networks; 0 does not.
+	DurationMS uint64 `toml:"duration_ms,omitempty"`
+}
+
+// DefaultPool is what `assay host --pool` offers where host.toml says nothing: a coin for 2^60 operations.
+func DefaultPool() Pool {
+	return Pool{PayPerTebiop: "953674316406", GasPrice: 1_000_000_000, Least: "100000000000000000", UnlockAfter: 20, BanAfter: 3, MaxNodes: 32}
 }
 
 // ConfigFile, KeyFile and the folders a host uses, below its home.
@@ -46,6 +77,8 @@ const (
 	keyringName = "keyring"
 	leavesName  = "data/leaves"
 	verdictName = "data/verdicts"
+	ledgerName  = "data/ledger.db"
+	poolName    = "data/pool.db"
 	// EvidenceName is the folder of evidence files below a host's home.
 	EvidenceName = "evidence"
 )
@@ -96,6 +129,22 @@ func (c Config) Save(home string) error {
 		line("What workers dial, if it differs from listen.", "advertise", c.Advertise)
 	}
 	line("Where the status document is served (this machine only); empty: nowhere.", "status", c.Status)
+	if p := c.Pool; p != nil {
+		b.WriteString("# Challenges for the machines of strangers, between sprints and for pay (`assay host --pool` too turns them on).\n[pool]\n")
+		value := func(comment, key string, v any) { fmt.Fprintf(&b, "# %s\n%s = %v\n", comment, key, v) }
+		value("Offer them to whoever connects.", "enabled", p.Enabled)
+		value("What 2^40 verified operations earn, in acpc.", "pay_per_tebiop", strconv.Quote(p.PayPerTebiop))
+		value("Key in the keyring whose account pays; empty: pay is owed and nothing is transferred.", "pay_key", strconv.Quote(p.PayKey))
+		value("What transfers pay for gas, in acpc.", "gas_price", p.GasPrice)
+		value("The smallest transfer, in acpc.", "least", strconv.Quote(p.Least))
+		value("Clean submissions after which earlier pay is due; until then a proven cheat forfeits it.", "unlock_after", p.UnlockAfter)
+		value("Proven cheats that ban a machine.", "ban_after", p.BanAfter)
+		value("Registered machines that may also be nodes in the Sprint.", "max_nodes", p.MaxNodes)
+		if p.DurationMS > 0 {
+			value("Time of every challenge, for local networks.", "duration_ms", p.DurationMS)
+		}
+		b.WriteString("\n")
+	}
 	b.WriteString("# Machines that may connect: node id = device key (`assay-worker id` prints it; `assay host allow` adds a line).\n[workers]\n")
 	for _, id := range sortedIDs(c.Workers) {
 		fmt.Fprintf(&b, "%s = %q\n", id, c.Workers[id])
@@ -123,6 +172,11 @@ func (c Config) Valid() error {
 	if !strings.HasPrefix(c.Participant, "cpc1") {
 		return fmt.Errorf("participant %q is not an address cpc1...", c.Participant)
 	}
+	if p := c.Pool; p != nil {
+		if err := p.valid(); err != nil {
+			return fmt.Errorf("[pool] %w", err)
+		}
+	}
 	seen := map[string]string{}
 	for _, id := range sortedIDs(c.Workers) {
 		if err := commit.ValidNode(id); err != nil {
@@ -136,6 +190,23 @@ func (c Config) Valid() error {
 			return fmt.Errorf("workers %s and %s have the same device key", other, id)
 		}
 		seen[string(key)] = id
+	}
+	return nil
+}
+
+func (p Pool) valid() error {
+	for key, text := range map[string]string{"pay_per_tebiop": p.PayPerTebiop, "least": p.Least} {
+		if _, err := ledger.ParseAmount(text); err != nil {
+			return fmt.Errorf("%s: %w", key, err)
+		}
+	}
+	switch {
+	case p.BanAfter < 1:
+		return fmt.Errorf("ban_after is %d; the least is 1", p.BanAfter)
+	case p.MaxNodes < 0 || p.MaxNodes > 256:
+		return fmt.Errorf("max_nodes is %d, want 0 to 256", p.MaxNodes)
+	case p.UnlockAfter > 10_000:
+		return fmt.Errorf("unlock_after is %d, at most 10000", p.UnlockAfter)
 	}
 	return nil
 }

@@ -28,6 +28,9 @@ import (
 	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
 	"github.com/assaynet/assay/host/fleet"
 	"github.com/assaynet/assay/host/leaflog"
+	"github.com/assaynet/assay/host/ledger"
+	"github.com/assaynet/assay/host/pool"
+	"github.com/assaynet/assay/host/settle"
 	"github.com/assaynet/assay/host/submit"
 	"github.com/assaynet/assay/poc/work"
 )
@@ -55,6 +58,8 @@ type Options struct {
 	Started func(url, status string)
 	// Engine double-checks what workers find; what it disputes, the reference decides. Nil is the reference alone.
 	Engine work.Engine
+	// Pool offers challenges also where host.toml does not.
+	Pool   bool
 	Tamper *Tamper
 }
 
@@ -73,9 +78,17 @@ type Host struct {
 	leaves   *leaflog.Store
 	board    board
 	judge    *work.Judge
-	workers  sync.Mutex // guards config.Workers
+	auditor  *work.Judge // of this host's own logs; auditing is held while it works
+	auditing sync.Mutex
+	pool     *pool.Pool        // nil where there is none
+	ledger   *ledger.Ledger    // likewise
+	settler  *settle.Settler   // nil where nobody pays
+	workers  sync.Mutex        // guards config.Workers and what follows
+	admitted map[string]string // nodes of the pool's machines: node id -> device key in hex
 
 	// what follows belongs to the loop of Run
+	logs     map[leaflog.Key]*logAudit
+	paid     map[uint64]bool // epochs whose leaves are in the ledger
 	last     sprintv1.QueryCurrentResponse
 	checks   checks
 	evidence map[uint64]bool // epochs whose evidence is written
@@ -110,7 +123,8 @@ func Run(ctx context.Context, c Config, o Options) error {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	h := &Host{config: c, o: o, log: o.Logger, judge: work.NewJudge(o.Engine), evidence: map[uint64]bool{}, bindings: map[string]registryv1.Node{}}
+	h := &Host{config: c, o: o, log: o.Logger, judge: work.NewJudge(o.Engine), auditor: work.NewJudge(o.Engine), admitted: map[string]string{},
+		logs: map[leaflog.Key]*logAudit{}, paid: map[uint64]bool{}, evidence: map[uint64]bool{}, bindings: map[string]registryv1.Node{}}
 	encoding, err := submit.NewEncoding()
 	if err != nil {
 		return err
@@ -132,7 +146,12 @@ func Run(ctx context.Context, c Config, o Options) error {
 		return err
 	}
 	defer h.leaves.Close()
-	if h.fleet, err = fleet.New(fleet.Config{HostKey: o.HostKey, Listen: c.Listen, Advertise: c.Advertise, Chain: c.Chain, Participant: c.Participant,
+	handler, closePool, err := h.openPool(encoding)
+	if err != nil {
+		return err
+	}
+	defer closePool()
+	if h.fleet, err = fleet.New(fleet.Config{Pool: handler, HostKey: o.HostKey, Listen: c.Listen, Advertise: c.Advertise, Chain: c.Chain, Participant: c.Participant,
 		Allow: h.allow, Logs: h.leaves, Logger: o.Logger}); err != nil {
 		return err
 	}
@@ -154,6 +173,9 @@ func Run(ctx context.Context, c Config, o Options) error {
 		o.Started(h.fleet.URL(), statusAt)
 	}
 	g.Go(func() error { return h.fleet.Run(ctx) })
+	if h.pool != nil {
+		g.Go(func() error { return h.pool.Run(ctx) })
+	}
 	g.Go(func() error { return h.loop(ctx, g) })
 	if err := g.Wait(); err != nil && ctx.Err() == nil {
 		return err
@@ -168,6 +190,7 @@ func (h *Host) Status() Status {
 	s := h.board.get()
 	s.Workers = h.fleet.Status()
 	s.Queue, s.LastError = h.queue.Status()
+	h.poolStatus(&s)
 	return s
 }
 
@@ -178,6 +201,9 @@ func (h *Host) allow(key ed25519.PublicKey) (node string, ok bool) {
 	defer h.workers.Unlock()
 	if node, ok := nodeOf(h.config.Workers, key); ok {
 		return node, true
+	}
+	if node, ok := nodeOf(h.admitted, key); ok {
+		return node, !h.banned(key)
 	}
 	fresh, err := Load(h.o.Home)
 	if err != nil {
@@ -240,7 +266,15 @@ func (h *Host) step(ctx context.Context, g *errgroup.Group) error {
 		return err
 	}
 	h.last = *now
-	return h.queue.Step(ctx, now.Height)
+	if err := h.queue.Step(ctx, now.Height); err != nil {
+		return err
+	}
+	if h.settler != nil {
+		if err := h.settler.Step(ctx, now.Height); err != nil {
+			h.log.Debug("payment waits", "err", err) // its status says so
+		}
+	}
+	return nil
 }
 
 // say puts what the host does into the status document.

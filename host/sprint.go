@@ -44,7 +44,7 @@ func (h *Host) act(ctx context.Context, g *errgroup.Group, now sprintv1.QueryCur
 	case sprintv1.PhasePrepare:
 		return h.prepare(ctx, now, class, me)
 	case sprintv1.PhaseCompute, sprintv1.PhaseWrapUp:
-		return h.compute(ctx, now, class, me)
+		return h.compute(ctx, g, now, class, me)
 	case sprintv1.PhaseProof:
 		if err := h.idle(now); err != nil {
 			return err
@@ -134,7 +134,7 @@ func (h *Host) prepare(ctx context.Context, now sprintv1.QueryCurrentResponse, c
 }
 
 // compute keeps the workers on the running segment and commits each one that is over.
-func (h *Host) compute(ctx context.Context, now sprintv1.QueryCurrentResponse, class transformer.Class, me *sprintv1.Member) error {
+func (h *Host) compute(ctx context.Context, g *errgroup.Group, now sprintv1.QueryCurrentResponse, class transformer.Class, me *sprintv1.Member) error {
 	e := now.Epoch
 	var running *sprintv1.Segment
 	for i := range e.Segments {
@@ -158,11 +158,11 @@ func (h *Host) compute(ctx context.Context, now sprintv1.QueryCurrentResponse, c
 		}
 		h.say(now, "computing", fmt.Sprintf("segment %d of %d", running.Index, len(e.Segments)))
 	}
-	return h.commit(ctx, now, class, me)
+	return h.commit(ctx, g, now, class, me)
 }
 
 // commit wants a commitment for every log of a segment that is over and still accepted.
-func (h *Host) commit(ctx context.Context, now sprintv1.QueryCurrentResponse, class transformer.Class, me *sprintv1.Member) error {
+func (h *Host) commit(ctx context.Context, g *errgroup.Group, now sprintv1.QueryCurrentResponse, class transformer.Class, me *sprintv1.Member) error {
 	e := now.Epoch
 	sizes := map[string]uint64{}
 	for _, s := range e.Segments {
@@ -178,6 +178,9 @@ func (h *Host) commit(ctx context.Context, now sprintv1.QueryCurrentResponse, cl
 			}
 			id := fmt.Sprintf("commit/%d/%s/%d", e.Number, node, s.Index)
 			if h.queue.Done(id) {
+				continue
+			}
+			if !h.clean(ctx, g, now, class, log, s, size) {
 				continue
 			}
 			root, err := log.Root(size)
@@ -287,8 +290,12 @@ func (h *Host) finalised(ctx context.Context, now sprintv1.QueryCurrentResponse)
 		if o.Participant == h.config.Participant {
 			h.log.Info("epoch finalised", "epoch", e.Number, "reason", o.Reason, "weight", o.WeightAfter)
 			h.board.set(func(s *Status) {
+				s.LeftOut = nil
 				s.Outcome = &Outcome{Epoch: e.Number, Result: o.Result.String(), Reason: o.Reason, Weight: o.WeightAfter, Power: o.PowerAfter}
 			})
+			if err := h.creditLeaves(ctx, e, o); err != nil {
+				return err
+			}
 		}
 	}
 	h.say(now, "waiting", now.Reason)

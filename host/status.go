@@ -13,7 +13,9 @@ import (
 	"sync"
 	"time"
 
+	mpocv1 "github.com/assaynet/assay/api/mpoc/v1"
 	"github.com/assaynet/assay/host/fleet"
+	"github.com/assaynet/assay/host/settle"
 )
 
 // Status says what a host does, why not, and until when. It is the same on the terminal, over HTTP and in --json.
@@ -36,8 +38,26 @@ type Status struct {
 	Queue     []string             `json:"queue,omitempty"`
 	LastError string               `json:"last_error,omitempty"`
 	Workers   []fleet.WorkerStatus `json:"workers"`
+	// LeftOut are logs of this epoch that this host does not commit to.
+	LeftOut []LeftOut `json:"left_out,omitempty"`
+	// Pool and Payment are there where the host has a pool.
+	Pool    *mpocv1.Status `json:"pool,omitempty"`
+	Payment *settle.Status `json:"payment,omitempty"`
 	// Outcome of the last finalised epoch.
 	Outcome *Outcome `json:"outcome,omitempty"`
+}
+
+// LeftOut is a log in which the host found leaves that the units do not give.
+type LeftOut struct {
+	Epoch   uint64 `json:"epoch"`
+	Node    string `json:"node"`
+	Segment uint32 `json:"segment"`
+	Leaf    uint64 `json:"leaf"` // the first wrong one
+	Got     string `json:"got"`  // its digest
+	Want    string `json:"want"` // the unit's
+	Wrong   int    `json:"wrong"`
+	Checked int    `json:"checked"`
+	Reason  string `json:"reason"`
 }
 
 // Outcome is what an epoch meant for this participant.

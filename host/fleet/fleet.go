@@ -28,6 +28,8 @@ const (
 	lobby = 64
 	// helloTime is how long a connection may take to say who it is.
 	helloTime = 10 * time.Second
+	// bodyTime is how long a request to the pool may take to arrive.
+	bodyTime = 60 * time.Second
 )
 
 var limits = link.Limits{Message: workerv1.MaxMessage, Write: 10 * time.Second, Ping: 15 * time.Second}
@@ -57,8 +59,10 @@ type Config struct {
 	Participant string // the host's account
 	// Allow names the node of a device key, or refuses it. It is called for every
 	// connection and must be quick, safe for concurrent use, and not call the fleet.
-	Allow  func(key ed25519.PublicKey) (node string, ok bool)
-	Logs   *leaflog.Store
+	Allow func(key ed25519.PublicKey) (node string, ok bool)
+	Logs  *leaflog.Store
+	// Pool answers what comes below /mpoc/, of known keys and of strangers. Optional.
+	Pool   http.Handler
 	Logger *slog.Logger // optional
 }
 
@@ -149,6 +153,12 @@ func (f *Fleet) Run(ctx context.Context) error {
 		defer f.serving.Done()
 		f.serve(ctx, w, r)
 	})
+	if f.config.Pool != nil {
+		mux.HandleFunc("/mpoc/", func(w http.ResponseWriter, r *http.Request) {
+			_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTime)) // a socket takes it back
+			f.config.Pool.ServeHTTP(w, r)
+		})
+	}
 	server := &http.Server{
 		Handler:           mux,
 		TLSConfig:         tls,

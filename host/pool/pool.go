@@ -51,8 +51,8 @@ type Config struct {
 	Pay ledger.Amount
 	// Rule says how likely a full audit is; the zero value is the default.
 	Rule audit.Adaptive
-	// Engine recomputes what is looked at; nil is the reference. It judges
-	// strangers, so it must not be one that could share their errors.
+	// Engine recomputes what is looked at; nil is the reference. What it finds
+	// wrong the reference recomputes too.
 	Engine mpoc.Recompute
 	// Duration, if not 0, replaces the planned time of every challenge; for
 	// local networks.
@@ -133,6 +133,11 @@ func New(c Config) (*Pool, error) {
 		return nil, errors.Join(err, st.db.Close())
 	}
 	return p, nil
+}
+
+// Registered calls f for every key that the pool knows.
+func (p *Pool) Registered(f func(mpoc.Key, mpoc.Registration)) error {
+	return p.state.devices(func(key mpoc.Key, d device) { f(key, d.Registration) })
 }
 
 // Close closes the state.

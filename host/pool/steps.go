@@ -382,7 +382,7 @@ func (p *Pool) recompute(ctx context.Context, q mpoc.Questions, proof mpoc.Proof
 		e.RetryAfterMS = 1000
 		return mpoc.Wrong{}, e
 	}
-	return q.Recompute(ctx, p.c.Engine, proof)
+	return p.look(ctx, q, proof)
 }
 
 func reason(o mpoc.Outcome, samples, tiles int) string {

@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package host
+
+import (
+	"context"
+	"crypto/ed25519"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
+	"github.com/assaynet/assay/host/leaflog"
+	"github.com/assaynet/assay/host/ledger"
+	"github.com/assaynet/assay/host/pool"
+	"github.com/assaynet/assay/host/settle"
+	"github.com/assaynet/assay/host/submit"
+	"github.com/assaynet/assay/poc/audit"
+	"github.com/assaynet/assay/poc/credit"
+	"github.com/assaynet/assay/poc/mpoc"
+	"github.com/assaynet/assay/poc/work/transformer"
+)
+
+// openPool opens the pool, the ledger and, where there is a key that pays, the
+// settler; nothing where the host has no pool.
+func (h *Host) openPool(encoding submit.Encoding) (handler http.Handler, closeAll func(), err error) {
+	closeAll = func() {}
+	c := h.poolConfig()
+	if !c.Enabled && !h.o.Pool {
+		return nil, closeAll, nil
+	}
+	rate, err := ledger.ParseAmount(c.PayPerTebiop)
+	if err != nil {
+		return nil, closeAll, err
+	}
+	rules := ledger.Rules{Unlock: c.UnlockAfter, Strikes: c.BanAfter}
+	if err := os.MkdirAll(filepath.Dir(filepath.Join(h.o.Home, ledgerName)), 0o700); err != nil {
+		return nil, closeAll, err
+	}
+	if h.ledger, err = ledger.Open(filepath.Join(h.o.Home, ledgerName), rules); err != nil {
+		return nil, closeAll, err
+	}
+	config := pool.Config{
+		HostKey: h.o.HostKey, Chain: h.config.Chain, State: filepath.Join(h.o.Home, poolName), Ledger: h.ledger, Rules: rules, Pay: rate,
+		Duration: time.Duration(c.DurationMS) * time.Millisecond, Logger: h.log,
+		Admitted: func(key mpoc.Key, _ mpoc.Registration) { h.admit(key, c.MaxNodes) },
+	}
+	if h.o.Engine != nil {
+		config.Engine = pool.On(h.o.Engine)
+	}
+	if h.pool, err = pool.New(config); err != nil {
+		return nil, closeAll, errors.Join(err, h.ledger.Close())
+	}
+	closeAll = func() {
+		if err := errors.Join(h.pool.Close(), h.ledger.Close()); err != nil {
+			h.log.Error("the pool's files", "err", err)
+		}
+	}
+	if err := h.pool.Registered(func(key mpoc.Key, _ mpoc.Registration) { h.admit(key, c.MaxNodes) }); err != nil {
+		closeAll()
+		return nil, func() {}, err
+	}
+	if c.PayKey != "" {
+		least, err := ledger.ParseAmount(c.Least)
+		if err == nil {
+			err = h.openSettler(encoding, c, least)
+		}
+		if err != nil {
+			closeAll()
+			return nil, func() {}, err
+		}
+	}
+	return h.pool.Handler(), closeAll, nil
+}
+
+func (h *Host) openSettler(encoding submit.Encoding, c Pool, least ledger.Amount) error {
+	address, err := settle.PayAccount(h.o.Keys, encoding, c.PayKey)
+	if err != nil {
+		return err
+	}
+	node := settle.Node{Conn: h.conn, Encoding: encoding, Keys: h.o.Keys, Key: c.PayKey, Address: address, ID: h.config.Chain, GasPrice: c.GasPrice}
+	h.settler = settle.New(settle.Config{Ledger: h.ledger, Chain: node, Account: address, Least: least, Logger: h.log})
+	return nil
+}
+
+// nodeName is the node id of a registered machine.
+func nodeName(key mpoc.Key) string { return "m-" + hex.EncodeToString(key[:6]) }
+
+// admit lets a registered machine be a node in the Sprint too, as long as there
+// is room. It is registered on chain when it connects.
+func (h *Host) admit(key mpoc.Key, most int) {
+	h.workers.Lock()
+	defer h.workers.Unlock()
+	if _, known := nodeOf(h.config.Workers, key[:]); known {
+		return
+	}
+	node := nodeName(key)
+	if _, taken := h.admitted[node]; !taken && len(h.admitted) < most {
+		h.admitted[node] = hex.EncodeToString(key[:])
+	}
+}
+
+// banned tells whether the ledger takes nothing more of a key. The caller may
+// hold h.workers.
+func (h *Host) banned(key ed25519.PublicKey) bool {
+	a, err := h.ledger.Account(ledger.Device(key))
+	return err == nil && a.Banned
+}
+
+// machine returns the pool's account of a node, and whether it has one.
+func (h *Host) machine(node string) (d ledger.Device, ok bool) {
+	if h.ledger == nil {
+		return d, false
+	}
+	h.workers.Lock()
+	text := h.admitted[node]
+	if text == "" {
+		text = strings.ToLower(h.config.Workers[node])
+	}
+	h.workers.Unlock()
+	if d.UnmarshalText([]byte(text)) != nil {
+		return d, false
+	}
+	_, err := h.ledger.Account(d) // a machine of host.toml has one if it registered
+	return d, err == nil
+}
+
+// source names a segment's log in the ledger.
+func source(key leaflog.Key) string {
+	return fmt.Sprintf("epoch/%d/segment/%d", key.Epoch, key.Segment)
+}
+
+// strike takes what a machine of the pool has locked, for leaves that it forged.
+func (h *Host) strike(key leaflog.Key, reason string) {
+	d, ok := h.machine(key.Node)
+	if !ok {
+		return
+	}
+	if _, err := h.ledger.Forfeit(d, ledger.Leaves, source(key), reason, true, time.Now()); err != nil {
+		h.log.Error("a strike could not be written down", "node", key.Node, "err", err)
+		return
+	}
+	h.fleet.Recheck() // a banned one is put out
+}
+
+// creditLeaves enters what an epoch credited to the pool's machines, once: of
+// each committed log the share that the audit left.
+func (h *Host) creditLeaves(ctx context.Context, e sprintv1.Epoch, o sprintv1.Outcome) error {
+	if h.ledger == nil || h.paid[e.Number] {
+		return nil
+	}
+	if o.Result == sprintv1.ResultCredited && o.Credited > 0 {
+		class, err := transformer.ByName(e.Params.Class)
+		if err != nil {
+			return err
+		}
+		rate, err := ledger.ParseAmount(h.poolConfig().PayPerTebiop)
+		if err != nil {
+			return err
+		}
+		res, err := h.sprint.Commits(ctx, &sprintv1.QueryCommitsRequest{Epoch: e.Number, Participant: h.config.Participant})
+		if err != nil {
+			return fmt.Errorf("asking for the commitments of epoch %d: %w", e.Number, err)
+		}
+		for _, c := range res.Commits {
+			d, ok := h.machine(c.Node)
+			if !ok || slices.Contains(o.Condemned, c.Node) {
+				continue
+			}
+			ops := credit.Credited(c.Count, audit.Q64(o.Bound)) * class.Ops()
+			_, err := h.ledger.Credit(ledger.Entry{Device: d, Kind: ledger.Leaves, Ops: ops, Pay: ledger.Pay(ops, rate), At: time.Now().UnixMilli(),
+				Source: source(leaflog.Key{Epoch: e.Number, Node: c.Node, Segment: c.Segment})})
+			if err != nil && !errors.Is(err, ledger.ErrBanned) {
+				return err
+			}
+		}
+	}
+	h.paid[e.Number] = true
+	return nil
+}
+
+func (h *Host) poolConfig() Pool {
+	if h.config.Pool != nil {
+		return *h.config.Pool
+	}
+	return DefaultPool()
+}
+
+// poolStatus adds how the pool and its payments stand.
+func (h *Host) poolStatus(s *Status) {
+	if h.pool == nil {
+		return
+	}
+	if st, err := h.pool.Status(); err == nil {
+		s.Pool = &st
+	}
+	p := settle.Status{Doing: "off", Reason: "no pay_key in host.toml, section [pool]: pay is owed, and nothing is transferred"}
+	if h.settler != nil {
+		p = h.settler.Status()
+	}
+	s.Payment = &p
+}
