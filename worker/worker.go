@@ -49,6 +49,9 @@ type Config struct {
 	Payout string
 	// SelfAudit is N: one loop in N is computed twice. 0 is the default.
 	SelfAudit uint64
+	// Live is called once, before anything else, with what gives the status of the
+	// moment from then on. Optional.
+	Live func(status func() Status)
 	// Pause is the owner's word: true stops all computing, false goes on. Optional.
 	Pause <-chan bool
 	// Nice lowers the priority of the whole process by this much, 0..19.
@@ -107,6 +110,13 @@ func Run(ctx context.Context, c Config) error {
 		}
 	}
 	m := newMachine(c, address, key)
+	if c.Live != nil {
+		c.Live(func() Status {
+			m.mu.Lock()
+			defer m.mu.Unlock()
+			return m.snapshot(time.Now())
+		})
+	}
 	parent := ctx
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)

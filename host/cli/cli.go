@@ -39,6 +39,7 @@ func New(fast func(context.Context) work.Engine, tamper func(cheat string) (*hos
 	cmd.PersistentFlags().StringVar(&home, "home", defaultHome(), "the participant's folder, as made by `assay init participant`")
 	cmd.Flags().BoolVar(&json, "json", false, "log as JSON, one document per line")
 	level := cmd.Flags().String("log", "info", "log level: debug, info, warn or error")
+	offer := cmd.Flags().Bool("pool", false, "offer challenges to the machines of strangers, for pay; section [pool] of host.toml has the terms")
 	cheat := cmd.Flags().String("cheat", "none", "be an adversary (local networks and tests only)")
 	_ = cmd.Flags().MarkHidden("cheat")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
@@ -54,7 +55,7 @@ func New(fast func(context.Context) work.Engine, tamper func(cheat string) (*hos
 		if err != nil {
 			return err
 		}
-		return host.Run(cmd.Context(), c, host.Options{Home: home, HostKey: key, Stdin: cmd.InOrStdin(), Logger: logger, Engine: fast(cmd.Context()), Tamper: bend,
+		return host.Run(cmd.Context(), c, host.Options{Home: home, HostKey: key, Stdin: cmd.InOrStdin(), Logger: logger, Engine: fast(cmd.Context()), Pool: *offer, Tamper: bend,
 			Started: func(url, status string) {
 				logger.Info("workers connect with: assay-worker start --host "+url, "status", status)
 			}})

@@ -22,11 +22,9 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"runtime/debug"
-	"time"
 
 	"github.com/assaynet/assay/device"
 	"github.com/assaynet/assay/link"
@@ -60,10 +58,10 @@ type Command struct {
 }
 
 // Run executes one command line, without the program's name, and returns the
-// exit code: 0, 1 when it failed, 2 when it was misused. No command reads its
-// standard input.
-func (c Command) Run(ctx context.Context, args []string, _ io.Reader, stdout, stderr io.Writer) int {
-	err := c.dispatch(ctx, args, stdout, stderr)
+// exit code: 0, 1 when it failed, 2 when it was misused. Standard input is read
+// for keys only, by start on a terminal.
+func (c Command) Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	err := c.dispatch(ctx, args, stdin, stdout, stderr)
 	switch {
 	case err == nil || errors.Is(err, flag.ErrHelp):
 		return ok
@@ -76,14 +74,14 @@ func (c Command) Run(ctx context.Context, args []string, _ io.Reader, stdout, st
 	return failed
 }
 
-func (c Command) dispatch(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+func (c Command) dispatch(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) error {
 	name := ""
 	if len(args) > 0 {
 		name, args = args[0], args[1:]
 	}
 	switch name {
 	case "start":
-		return c.start(ctx, args, stdout, stderr)
+		return c.start(ctx, args, stdin, stdout, stderr)
 	case "id":
 		return c.id(args, stdout, stderr)
 	case "bench":
@@ -143,65 +141,6 @@ func homeFlag(f *flag.FlagSet) *string {
 		}
 	}
 	return f.String("home", home, "directory of the device key; default from ASSAY_WORKER_HOME")
-}
-
-func (c Command) start(ctx context.Context, args []string, stdout, stderr io.Writer) error {
-	f := c.flags("start", stderr)
-	host := f.String("host", os.Getenv("ASSAY_HOST"), "the host's URL, assay://host:port#fingerprint; default from ASSAY_HOST")
-	home := homeFlag(f)
-	chosen := deviceFlag(f, c.Default)
-	threads := f.Int("threads", 0, "cores that the cpu device uses; 0 is all")
-	limit := f.Int64("temp-limit", 85, "pause a device at so many °C; 0 is no limit. The cpu, which slows itself down, only if this is given")
-	resume := f.Int64("temp-resume", 75, "and go on when it is below so many")
-	nice := f.Int("nice", 0, "lower this process's priority by 0..19")
-	asJSON := f.Bool("json", false, "print one JSON status per line")
-	verbose := f.Bool("v", false, "log connections to standard error")
-	if err := parse(f, args); err != nil {
-		return err
-	}
-	if *host == "" {
-		fmt.Fprintf(stderr, "%s: --host is missing; the host prints its URL when it starts, and on: assay host url\n", f.Name())
-		return errUsage
-	}
-	hot := limits{limit: *limit, resume: *resume}
-	f.Visit(func(g *flag.Flag) { hot.asked = hot.asked || g.Name == "temp-limit" })
-	if hot.limit != 0 && hot.resume >= hot.limit {
-		fmt.Fprintf(stderr, "%s: --temp-resume %d is not below --temp-limit %d\n", f.Name(), hot.resume, hot.limit)
-		return errUsage
-	}
-	log := slog.New(slog.DiscardHandler)
-	if *verbose {
-		log = slog.New(slog.NewTextHandler(stderr, nil))
-	}
-	show := func(s worker.Status) { fmt.Fprintf(stdout, "%s  %s\n", time.Now().Format(time.TimeOnly), s.Line()) }
-	if *asJSON {
-		out := json.NewEncoder(stdout)
-		show = func(s worker.Status) {
-			_ = out.Encode(struct {
-				Time time.Time `json:"time"`
-				worker.Status
-			}{time.Now().UTC(), s})
-		}
-	}
-	if _, err := link.ParseAddress(*host); err != nil { // before devices are warmed up
-		return err
-	}
-	sensors := c.sensors()
-	choice, err := c.choose(ctx, *chosen, sensors)
-	if ctx.Err() != nil {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	for _, note := range choice.Notes {
-		fmt.Fprintf(stderr, "%s: %s\n", c.Name, note)
-	}
-	err = worker.Run(ctx, worker.Config{
-		URL: *host, Home: *home, Devices: devices(choice, sensors, *threads, hot), Nice: *nice,
-		Agent: "assay-worker/" + version(), Logger: log, Status: show,
-	})
-	return errors.Join(err, choice.Close())
 }
 
 func (c Command) id(args []string, stdout, stderr io.Writer) error {

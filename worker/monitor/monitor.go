@@ -27,14 +27,24 @@ import (
 	"github.com/assaynet/assay/worker/mpoc"
 )
 
-// Handler serves what get returns.
-func Handler(get func() worker.Status) http.Handler {
+// Handler serves what get returns. PUT /paused takes true or false, the owner's
+// word: a web page cannot send it without asking first.
+func Handler(get func() worker.Status, pause func(bool)) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /status", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
 		e := json.NewEncoder(w)
 		e.SetIndent("", "  ")
 		_ = e.Encode(get()) // who is gone does not read it
+	})
+	mux.HandleFunc("PUT /paused", func(w http.ResponseWriter, r *http.Request) {
+		var paused bool
+		if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, 64)).Decode(&paused); err != nil {
+			http.Error(w, "the body is true or false", http.StatusBadRequest)
+			return
+		}
+		pause(paused)
+		w.WriteHeader(http.StatusNoContent)
 	})
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collector{get})
@@ -43,8 +53,8 @@ func Handler(get func() worker.Status) http.Handler {
 }
 
 // Serve serves on a listener until ctx ends, which is no error.
-func Serve(ctx context.Context, l net.Listener, get func() worker.Status) error {
-	server := &http.Server{Handler: Handler(get), ReadHeaderTimeout: 5 * time.Second, WriteTimeout: 10 * time.Second}
+func Serve(ctx context.Context, l net.Listener, get func() worker.Status, pause func(bool)) error {
+	server := &http.Server{Handler: Handler(get, pause), ReadHeaderTimeout: 5 * time.Second, WriteTimeout: 10 * time.Second}
 	defer context.AfterFunc(ctx, func() { _ = server.Close() })()
 	if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("monitor: %w", err)

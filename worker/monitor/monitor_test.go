@@ -49,7 +49,10 @@ func TestServe(t *testing.T) {
 	}
 	ctx, stop := context.WithCancel(t.Context())
 	served := make(chan error, 1)
-	go func() { served <- Serve(ctx, l, func() worker.Status { return s }) }()
+	var paused []bool
+	go func() {
+		served <- Serve(ctx, l, func() worker.Status { return s }, func(p bool) { paused = append(paused, p) })
+	}()
 	base := "http://" + l.Addr().String()
 
 	var got worker.Status
@@ -83,6 +86,23 @@ func TestServe(t *testing.T) {
 	}
 	if strings.Contains(metrics, `temperature_celsius{device="cpu"}`) {
 		t.Error("a temperature that nobody reads")
+	}
+	for body, want := range map[string]int{"true": http.StatusNoContent, "maybe": http.StatusBadRequest} {
+		q, err := http.NewRequest(http.MethodPut, base+"/paused", strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		res, err := http.DefaultClient.Do(q)
+		if err != nil {
+			t.Fatal(err)
+		}
+		res.Body.Close()
+		if res.StatusCode != want {
+			t.Errorf("%s: %s", body, res.Status)
+		}
+	}
+	if len(paused) != 1 || !paused[0] {
+		t.Errorf("paused: %v", paused)
 	}
 	stop()
 	if err := <-served; err != nil {

@@ -128,13 +128,11 @@ func TestMain(m *testing.M) {
 func child(name string) int {
 	ctx, stop := context.WithCancel(context.Background())
 	defer stop()
-	s := statuses()[name]
-	feed := make(chan worker.Status, 4)
-	feed <- s
+	s := statuses()[name] // keys and drawing are one goroutine's
 	said := func(state string) func() {
-		return func() { s.State, s.Reason = state, "asked to be "+state; feed <- s }
+		return func() { s.State, s.Reason = state, "asked to be "+state }
 	}
-	err := Run(ctx, feed, Control{Pause: said("paused"), Resume: said("computing"), Quit: func() { close(feed) }}, os.Stdin, os.Stdout, os.Environ())
+	err := Run(ctx, func() worker.Status { return s }, Control{Pause: said("paused"), Resume: said("computing"), Quit: stop}, os.Stdin, os.Stdout, os.Environ())
 	if err != nil {
 		fmt.Println(err)
 		return 1
