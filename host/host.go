@@ -42,6 +42,8 @@ const pollEvery = 200 * time.Millisecond
 type Tamper struct {
 	// Open returns the opening to post, or nil to withhold it.
 	Open func(*sprintv1.MsgOpen) *sprintv1.MsgOpen
+	// Blind commits to logs without auditing them: the host is in it with its worker.
+	Blind bool
 	// Verdict bends a verdict before it is committed to; leaves are those its voter was to judge, by target.
 	Verdict func(body *sprintv1.VerdictBody, leaves map[string][]sprintv1.LeafRef)
 }
@@ -167,7 +169,7 @@ func Run(ctx context.Context, c Config, o Options) error {
 			return fmt.Errorf("host: status at %s: %w: choose another address in host.toml (status)", c.Status, err)
 		}
 		statusAt = l.Addr().String()
-		g.Go(func() error { return serveStatus(ctx, l, h.Status, o.Logger) })
+		g.Go(func() error { return h.serveStatus(ctx, l) })
 	}
 	if o.Started != nil {
 		o.Started(h.fleet.URL(), statusAt)

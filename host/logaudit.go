@@ -55,6 +55,9 @@ const lastBlocks = 2
 // clean tells whether a finished log may be committed: its audit found nothing
 // wrong, or found nothing wrong so far and the window is about to end.
 func (h *Host) clean(ctx context.Context, g *errgroup.Group, now sprintv1.QueryCurrentResponse, class transformer.Class, log *leaflog.Log, s sprintv1.Segment, size uint64) bool {
+	if h.o.Tamper != nil && h.o.Tamper.Blind {
+		return true
+	}
 	e, key := now.Epoch, log.Key()
 	a := h.logs[key]
 	if a == nil {

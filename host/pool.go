@@ -206,3 +206,34 @@ func (h *Host) poolStatus(s *Status) {
 	}
 	s.Payment = &p
 }
+
+// PoolAccount is a machine's account and the name of its node.
+type PoolAccount struct {
+	Node string `json:"node"`
+	ledger.Account
+}
+
+// shown bounds how many accounts one answer lists.
+const shown = 1000
+
+// accounts lists the pool's machines.
+func (h *Host) accounts() ([]PoolAccount, error) {
+	if h.ledger == nil {
+		return nil, errors.New("this host has no pool: start it with assay host --pool, or set enabled in host.toml, section [pool]")
+	}
+	list, err := h.ledger.Accounts(ledger.Device{}, shown)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]PoolAccount, len(list))
+	h.workers.Lock()
+	defer h.workers.Unlock()
+	for i, a := range list {
+		node, ok := nodeOf(h.config.Workers, a.Device[:])
+		if !ok {
+			node = nodeName(mpoc.Key(a.Device))
+		}
+		out[i] = PoolAccount{node, a}
+	}
+	return out, nil
+}

@@ -88,16 +88,25 @@ func (b *board) get() Status {
 	return b.status
 }
 
-// serveStatus answers GET /status until ctx ends. The listener stays on this machine: the document is for its owner.
-func serveStatus(ctx context.Context, l net.Listener, get func() Status, logger *slog.Logger) error {
+// serveStatus answers GET /status, and GET /pool with the accounts of its machines, until ctx ends. The listener stays on this machine: the document is for its owner.
+func (h *Host) serveStatus(ctx context.Context, l net.Listener) error {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /status", func(w http.ResponseWriter, _ *http.Request) {
+	answer := func(w http.ResponseWriter, v any) {
 		w.Header().Set("Content-Type", "application/json")
 		e := json.NewEncoder(w)
 		e.SetIndent("", "  ")
-		if err := e.Encode(get()); err != nil {
-			logger.Debug("status not delivered", "err", err)
+		if err := e.Encode(v); err != nil {
+			h.log.Debug("status not delivered", "err", err)
 		}
+	}
+	mux.HandleFunc("GET /status", func(w http.ResponseWriter, _ *http.Request) { answer(w, h.Status()) })
+	mux.HandleFunc("GET /pool", func(w http.ResponseWriter, _ *http.Request) {
+		list, err := h.accounts()
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusInternalServerError)
+			return
+		}
+		answer(w, list)
 	})
 	server := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second, WriteTimeout: 10 * time.Second}
 	stop := context.AfterFunc(ctx, func() { _ = server.Close() })

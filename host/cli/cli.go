@@ -14,6 +14,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -60,7 +61,7 @@ func New(fast func(context.Context) work.Engine, tamper func(cheat string) (*hos
 				logger.Info("workers connect with: assay-worker start --host "+url, "status", status)
 			}})
 	}
-	cmd.AddCommand(statusCommand(&home), allowCommand(&home), registerCommand(&home), urlCommand(&home))
+	cmd.AddCommand(statusCommand(&home), allowCommand(&home), registerCommand(&home), urlCommand(&home), poolCommand(&home))
 	return cmd
 }
 
@@ -119,10 +120,14 @@ func statusCommand(home *string) *cobra.Command {
 
 // Fetch asks a running host for its status.
 func Fetch(ctx context.Context, address string) (host.Status, error) {
-	var s host.Status
+	return fetch[host.Status](ctx, address, "/status")
+}
+
+func fetch[T any](ctx context.Context, address, path string) (T, error) {
+	var s T
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+"/status", nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+path, nil)
 	if err != nil {
 		return s, err
 	}
@@ -131,6 +136,10 @@ func Fetch(ctx context.Context, address string) (host.Status, error) {
 		return s, fmt.Errorf("no host answers at %s; is `assay host` running? %w", address, err)
 	}
 	defer res.Body.Close()
+	if res.StatusCode != http.StatusOK {
+		text, _ := io.ReadAll(io.LimitReader(res.Body, 1<<10))
+		return s, fmt.Errorf("the host at %s answers %s: %s", address, res.Status, text)
+	}
 	if err := json.NewDecoder(io.LimitReader(res.Body, 4<<20)).Decode(&s); err != nil {
 		return s, fmt.Errorf("status of the host at %s: %w", address, err)
 	}
@@ -223,4 +232,47 @@ func URL(c host.Config, key ed25519.PrivateKey) string {
 		}
 	}
 	return link.Address{HostPort: at, Fingerprint: link.FingerprintOf(key.Public().(ed25519.PublicKey))}.String()
+}
+
+func poolCommand(home *string) *cobra.Command {
+	asJSON := false
+	cmd := &cobra.Command{
+		Use: "pool", Short: "What the running host owes the machines of its pool, and what it has paid", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, err := host.Load(*home)
+			if err != nil {
+				return err
+			}
+			list, err := fetch[[]host.PoolAccount](cmd.Context(), c.Status, "/pool")
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				out := json.NewEncoder(cmd.OutOrStdout())
+				out.SetIndent("", "  ")
+				return out.Encode(list)
+			}
+			t := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', tabwriter.AlignRight)
+			fmt.Fprintln(t, "node\tpaid to\tcredits\tlocked\tdue\tsettling\tsettled\tforfeited\tstrikes\t")
+			for _, a := range list {
+				strikes := fmt.Sprint(a.Strikes)
+				if a.Banned {
+					strikes += ", banned"
+				}
+				fmt.Fprintf(t, "%s\t%s\t%d\t%s\t%s\t%s\t%s\t%s\t%s\t\n", a.Node, a.Payout, a.Entries, a.Locked, a.Due, a.Settling, a.Settled, a.Forfeited, strikes)
+			}
+			if err := t.Flush(); err != nil {
+				return err
+			}
+			for _, a := range list {
+				if a.Reason != "" {
+					fmt.Fprintf(cmd.OutOrStdout(), "%s: %s\n", a.Node, a.Reason)
+				}
+			}
+			_, err = fmt.Fprintln(cmd.OutOrStdout(), "amounts in acpc, 10^18 to a CPC")
+			return err
+		},
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	return cmd
 }

@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package network
+
+import (
+	"bytes"
+	"encoding/json"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	banktypes "github.com/cosmos/cosmos-sdk/x/bank/types"
+
+	"github.com/assaynet/assay/adversary"
+	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
+	"github.com/assaynet/assay/cli"
+	"github.com/assaynet/assay/host"
+	"github.com/assaynet/assay/localnet"
+)
+
+// Strangers at an honest host's pool. One works: its loops are verified, its leaves go into the host's commitments, and
+// what it earned is transferred to it on chain. One forges its leaves: the host finds out before it commits, leaves
+// that machine's log out and nothing else, and is credited for the rest.
+func TestStrangersAtAPool(t *testing.T) {
+	n := start(t, localnet.Options{Pool: true, Cheat: adversary.None, Participants: 2})
+	p1 := n.Members[0]
+	url, err := p1.URL()
+	if err != nil {
+		t.Fatal(err)
+	}
+	payout := n.assay("keys", "add", "miner", "--keyring-backend", "test", "--home", p1.Home, "--output", "json")
+	var made struct{ Address string }
+	if err := json.Unmarshal([]byte(payout), &made); err != nil {
+		t.Fatalf("%v: %s", err, payout)
+	}
+	dir := t.TempDir()
+	node := func(home string) string {
+		var id struct{ Key string }
+		if err := json.Unmarshal([]byte(n.assay("worker", "id", "--home", home, "--json")), &id); err != nil {
+			t.Fatal(err)
+		}
+		return "m-" + id.Key[:12]
+	}
+	honest, forger := filepath.Join(dir, "honest"), filepath.Join(dir, "forger")
+	good, bad := node(honest), node(forger)
+	n.spawn(filepath.Join(dir, "honest.log"), "worker", "start", "--host", url, "--home", honest, "--payout", made.Address, "--nice", "19", "--threads", "1")
+	cheat := strings.Join([]string{adversary.Forge, n.Chain, p1.Address, bad, n.Members[1].Address, localnet.NodeID}, ":")
+	n.spawn(filepath.Join(dir, "forger.log"), "worker", "--cheat", cheat, "start", "--host", url, "--home", forger, "--nice", "19", "--threads", "1")
+
+	conn, err := n.Conn(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := localnet.Until(n.ctx, "a payment on chain", func() (bool, error) {
+		res, err := banktypes.NewQueryClient(conn).Balance(n.ctx, &banktypes.QueryBalanceRequest{Address: made.Address, Denom: "acpc"})
+		return err == nil && res.Balance != nil && res.Balance.Amount.IsPositive(), err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	var left host.LeftOut
+	if err := localnet.Until(n.ctx, "the forger's log to be left out", func() (bool, error) {
+		s, err := p1.Status(n.ctx)
+		if err != nil {
+			return false, err
+		}
+		for _, l := range s.LeftOut {
+			if l.Node != bad {
+				t.Fatalf("an honest log is left out: %+v", l)
+			}
+			left = l
+		}
+		return left.Node != "", nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	o := n.outcomes(left.Epoch)[p1.Address]
+	if o.Result != sprintv1.ResultCredited || o.Mismatches != 0 {
+		t.Errorf("epoch %d: the host of a forging machine: %v (%s), %d mismatches", left.Epoch, o.Result, o.Reason, o.Mismatches)
+	}
+	q, err := n.Sprint(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	commits, err := q.Commits(n.ctx, &sprintv1.QueryCommitsRequest{Epoch: left.Epoch, Participant: p1.Address})
+	if err != nil {
+		t.Fatal(err)
+	}
+	by := map[string]int{}
+	for _, c := range commits.Commits {
+		by[c.Node]++
+	}
+	if by[localnet.NodeID] != 2 || by[good] == 0 || by[bad] != 0 {
+		t.Errorf("commitments of epoch %d by node: %v", left.Epoch, by)
+	}
+
+	var accounts []host.PoolAccount
+	if err := json.Unmarshal([]byte(n.assay("host", "pool", "--home", p1.Home, "--json")), &accounts); err != nil {
+		t.Fatal(err)
+	}
+	seen := map[string]bool{}
+	for _, a := range accounts {
+		seen[a.Node] = true
+		switch {
+		case a.Node == good && (a.Strikes != 0 || a.Settled.IsZero() || !a.Forfeited.IsZero()):
+			t.Errorf("the honest machine: %+v", a)
+		case a.Node == bad && (a.Strikes == 0 || !strings.Contains(a.Reason, "forged")):
+			t.Errorf("the forger: %+v", a)
+		}
+	}
+	if !seen[good] || !seen[bad] {
+		t.Errorf("accounts of %v", seen)
+	}
+	receipts, err := filepath.Glob(filepath.Join(honest, "devices", "*", "receipts", "*.json"))
+	if err != nil || len(receipts) == 0 {
+		t.Fatalf("the machine keeps no receipts: %v", err)
+	}
+	var out, errs bytes.Buffer
+	if code := cli.Run(n.ctx, []string{"verify", receipts[0]}, nil, &out, &errs); code != 0 {
+		t.Errorf("assay verify %s: exit %d\n%s%s", receipts[0], code, out.String(), errs.String())
+	}
+}
