@@ -100,14 +100,11 @@ func statusCommand(home *string) *cobra.Command {
 	return &cobra.Command{
 		Use: "status", Short: "What the running host does, why not, and until when (JSON)", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, err := host.Load(*home)
+			at, err := statusAddress(*home)
 			if err != nil {
 				return err
 			}
-			if c.Status == "" {
-				return fmt.Errorf("this host serves no status: set status in %s, for example status = \"127.0.0.1:4711\"", host.ConfigPath(*home))
-			}
-			s, err := Fetch(cmd.Context(), c.Status)
+			s, err := Fetch(cmd.Context(), at)
 			if err != nil {
 				return err
 			}
@@ -116,6 +113,15 @@ func statusCommand(home *string) *cobra.Command {
 			return out.Encode(s)
 		},
 	}
+}
+
+// statusAddress is where the host of a home serves its status.
+func statusAddress(home string) (string, error) {
+	c, err := host.Load(home)
+	if err == nil && c.Status == "" {
+		err = fmt.Errorf("this host serves no status: set status in %s, for example status = \"127.0.0.1:4711\"", host.ConfigPath(home))
+	}
+	return c.Status, err
 }
 
 // Fetch asks a running host for its status.
@@ -239,11 +245,11 @@ func poolCommand(home *string) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "pool", Short: "What the running host owes the machines of its pool, and what it has paid", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, err := host.Load(*home)
+			at, err := statusAddress(*home)
 			if err != nil {
 				return err
 			}
-			list, err := fetch[[]host.PoolAccount](cmd.Context(), c.Status, "/pool")
+			list, err := fetch[[]host.PoolAccount](cmd.Context(), at, "/pool")
 			if err != nil {
 				return err
 			}
