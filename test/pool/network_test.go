@@ -42,35 +42,55 @@ var engine = sync.OnceValue(func() work.Engine {
 	return e
 })
 
-// looker recomputes on the engine, and keeps the tiles of its latest unit.
+// looker recomputes on the engine, and keeps the tiles of its latest units.
 type looker struct {
-	mu        sync.Mutex
+	mu    sync.Mutex
+	units map[loop]*tiles
+}
+
+type loop struct {
 	challenge seed.Seed
+	shape     matmul.Shape
 	unit      uint64
-	tiles     [][32]byte
+}
+
+type tiles struct {
+	once sync.Once
+	all  [][32]byte
+	err  error
+}
+
+func (l *looker) tiles(ctx context.Context, at loop) ([][32]byte, error) {
+	l.mu.Lock()
+	u := l.units[at]
+	if u == nil {
+		if u = new(tiles); l.units == nil || len(l.units) >= 256 {
+			l.units = map[loop]*tiles{}
+		}
+		l.units[at] = u
+	}
+	l.mu.Unlock()
+	u.once.Do(func() {
+		u.all = make([][32]byte, at.shape.Tiles())
+		u.err = engine().Tiles(context.WithoutCancel(ctx), u.all, at.challenge, at.shape, at.unit)
+	})
+	return u.all, u.err
 }
 
 func (l *looker) Tile(ctx context.Context, challenge seed.Seed, shape matmul.Shape, unit uint64, tile uint32) ([32]byte, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.tiles == nil || l.challenge != challenge || l.unit != unit {
-		l.tiles = make([][32]byte, shape.Tiles())
-		if err := engine().Tiles(ctx, l.tiles, challenge, shape, unit); err != nil {
-			l.tiles = nil
-			return [32]byte{}, err
-		}
-		l.challenge, l.unit = challenge, unit
+	all, err := l.tiles(ctx, loop{challenge, shape, unit})
+	if err != nil {
+		return [32]byte{}, err
 	}
-	return l.tiles[tile], nil
+	return all[tile], nil
 }
 
 func (l *looker) Unit(ctx context.Context, challenge seed.Seed, shape matmul.Shape, unit uint64) ([32]byte, error) {
-	if _, err := l.Tile(ctx, challenge, shape, unit, 0); err != nil {
+	all, err := l.tiles(ctx, loop{challenge, shape, unit})
+	if err != nil {
 		return [32]byte{}, err
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return matmul.Root(l.tiles), nil
+	return matmul.Root(all), nil
 }
 
 // events is poked by everything that may be waited for.
@@ -123,6 +143,8 @@ type network struct {
 	// bend, if set, stands before the handler.
 	bend func(http.Handler) http.Handler
 
+	quiet bool // no log
+
 	skew   atomic.Int64 // of the host's clock, in milliseconds
 	pool   *pool.Pool
 	ledger *ledger.Ledger
@@ -158,7 +180,9 @@ func (n *network) start() {
 		t.Fatal(err)
 	}
 	c := n.config
-	c.Ledger, c.Logger = n.ledger, n.events.logger(t, "host")
+	if c.Ledger = n.ledger; !n.quiet {
+		c.Logger = n.events.logger(t, "host")
+	}
 	p, err := pool.New(c)
 	if err != nil {
 		t.Fatal(err)
