@@ -136,6 +136,7 @@ func Run(ctx context.Context, c Config, o Options) error {
 			return err
 		}
 	}
+	h.o.Keys = o.Keys
 	if h.conn, err = Dial(c.GRPC, encoding); err != nil {
 		return err
 	}
