@@ -51,7 +51,7 @@ var rooms = map[string]room{
 
 // linksNoChain are programs that must not contain any of these modules.
 var (
-	linksNoChain = []string{"cmd/assay-worker", "poc/...", "link/...", "worker/..."}
+	linksNoChain = []string{"cmd/assay-worker", "poc/...", "link/...", "worker/...", "device/...", "test/peers"}
 	chainModules = []string{"github.com/cosmos/", "cosmossdk.io/", "github.com/cometbft/", module + "/chain", module + "/host"}
 )
 
