@@ -21,6 +21,7 @@ import (
 	"github.com/assaynet/assay/localnet"
 	"github.com/assaynet/assay/poc/work"
 	"github.com/assaynet/assay/verify"
+	"github.com/assaynet/assay/verify/explain"
 	workercli "github.com/assaynet/assay/worker/cli"
 )
 
@@ -35,7 +36,7 @@ func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	// Nodes and hosts judge with the fast engine, and what it disputes the definition decides (work.Judge). Evidence that
 	// a person checks is checked by the definition.
 	fast := func(ctx context.Context) work.Engine { return bestEngine(ctx, stderr) }
-	root.AddCommand(localnet.Command(), initCommand(), hostcli.New(fast, cheatHost), verify.New(work.Reference()), workerCommand())
+	root.AddCommand(localnet.Command(), initCommand(), hostcli.New(fast, cheatHost), verify.New(work.Reference()), explain.New(), workerCommand())
 	root.AddCommand(chaincli.Commands(fast)...)
 	root.SetArgs(args)
 	root.SetIn(stdin)
