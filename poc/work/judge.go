@@ -5,7 +5,6 @@ package work
 import (
 	"context"
 	"fmt"
-	"sync"
 
 	"github.com/assaynet/assay/poc/seed"
 	"github.com/assaynet/assay/poc/work/transformer"
@@ -26,12 +25,10 @@ type Claim struct {
 // bug, which on a chain would divide the nodes that have it from those that have
 // not, nor by one that shares its fault with the worker that made the claim.
 //
-// It is safe for concurrent use, one unit at a time, and keeps the models of the
-// last seed.
+// It keeps the models of the last seed and is for one goroutine at a time.
 type Judge struct {
 	fast, definition Engine
 
-	mu    sync.Mutex // guards what follows
 	class transformer.Class
 	seed1 seed.Seed
 	built map[Engine]transformer.Model
@@ -49,8 +46,6 @@ func NewJudge(fast Engine) *Judge {
 
 // Unit returns what a unit gives. Errors are an engine's.
 func (j *Judge) Unit(ctx context.Context, class transformer.Class, seed1, node, segment seed.Seed, nonce uint64, claimed Claim) (transformer.Output, error) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
 	if j.built == nil || j.class != class || j.seed1 != seed1 {
 		j.class, j.seed1, j.built = class, seed1, map[Engine]transformer.Model{}
 	}
