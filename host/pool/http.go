@@ -158,17 +158,36 @@ func (p *Pool) reply(w http.ResponseWriter, answer any, err error) {
 	_ = json.NewEncoder(w).Encode(answer) // who is gone does not read it
 }
 
-// socket serves the same requests as frames, one after the other, in binary
-// messages of JSON.
+// socket answers a request for a socket, which frames serves from then on. It
+// does not wait, so that the server's goroutine and the request are given back.
 func (p *Pool) socket(steps map[string]step, w http.ResponseWriter, r *http.Request) {
-	s, err := link.Accept(w, r, socketLimits)
-	if err != nil {
-		return // the request was answered
+	p.mu.Lock()
+	if p.ended.Err() != nil {
+		p.mu.Unlock()
+		http.Error(w, errStopping.Error(), http.StatusServiceUnavailable)
+		return
 	}
-	answers := make(chan mpocv1.Frame, 1)
-	ctx, end := context.WithCancel(r.Context()) // when nobody writes any more
-	defer end()
+	p.sockets.Add(1)
+	p.mu.Unlock()
+	s, err := link.Accept(w, r, socketLimits)
+	if err != nil { // the request was answered
+		p.sockets.Done()
+		return
+	}
 	remote := r.RemoteAddr
+	go func() {
+		defer p.sockets.Done()
+		defer s.Abort()
+		p.frames(steps, s, remote)
+	}()
+}
+
+// frames serves the requests as frames, one after the other, in binary messages
+// of JSON, until the socket or the pool ends.
+func (p *Pool) frames(steps map[string]step, s *link.Socket, remote string) {
+	answers := make(chan mpocv1.Frame, 1)
+	ctx, end := context.WithCancel(p.ended) // when nobody writes any more
+	defer end()
 	handle := func(message []byte) error {
 		out := mpocv1.Frame{Type: mpocv1.TypeError}
 		frame, err := mpocv1.Decode[mpocv1.Frame](message)
@@ -202,7 +221,7 @@ func (p *Pool) socket(steps map[string]step, w http.ResponseWriter, r *http.Requ
 			return ctx.Err()
 		}
 	}
-	_ = s.Run(ctx, handle, func(ctx context.Context) error {
+	_ = s.Run(p.ended, handle, func(ctx context.Context) error {
 		defer end()
 		for {
 			select {

@@ -25,6 +25,8 @@ import (
 // ErrConfig reports a pool that cannot be made.
 var ErrConfig = errors.New("pool: configuration")
 
+var errStopping = errors.New("the host is stopping; reconnect later")
+
 // Times of a challenge, by the host's clock.
 const (
 	// commitSlack is how long after its duration a commit may still arrive.
@@ -79,6 +81,10 @@ type Pool struct {
 	asked   map[mpoc.Key]mpoc.Asking // the latest of each key
 	totals  totals
 	waiting int // audits that wait for a core
+
+	ended   context.Context // by Close
+	end     context.CancelCauseFunc
+	sockets sync.WaitGroup // Add only under mu while ended stands
 }
 
 // totals since the start, and what the state held then.
@@ -121,6 +127,7 @@ func New(c Config) (*Pool, error) {
 		asked:  map[mpoc.Key]mpoc.Asking{},
 	}
 	p.gate.init()
+	p.ended, p.end = context.WithCancelCause(context.Background())
 	err = st.devices(func(_ mpoc.Key, d device) {
 		p.totals.devices++
 		p.totals.accepted += d.Accepted
@@ -135,8 +142,14 @@ func New(c Config) (*Pool, error) {
 	return p, nil
 }
 
-// Close closes the state.
-func (p *Pool) Close() error { return p.state.db.Close() }
+// Close ends the sockets and closes the state.
+func (p *Pool) Close() error {
+	p.mu.Lock()
+	p.end(errStopping)
+	p.mu.Unlock()
+	p.sockets.Wait()
+	return p.state.db.Close()
+}
 
 // now is the host's clock in unix milliseconds.
 func (p *Pool) now() uint64 { return uint64(p.c.Now().UnixMilli()) }
