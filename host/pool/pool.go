@@ -74,13 +74,13 @@ type Pool struct {
 	log    *slog.Logger
 	audits chan struct{} // one token per audit under way
 
-	locks [256]sync.Mutex // of devices, by the first byte of their key's hash
-	gate  limits
+	gate limits
 
 	mu      sync.Mutex
 	asked   map[mpoc.Key]mpoc.Asking // the latest of each key
 	totals  totals
 	waiting int // audits that wait for a core
+	locks   map[mpoc.Key]*keyLock
 
 	ended   context.Context // by Close
 	end     context.CancelCauseFunc
@@ -125,6 +125,7 @@ func New(c Config) (*Pool, error) {
 		c: c, key: mpoc.KeyOf(c.HostKey), secret: secret, state: st, log: c.Logger,
 		audits: make(chan struct{}, max(1, runtime.GOMAXPROCS(0))),
 		asked:  map[mpoc.Key]mpoc.Asking{},
+		locks:  map[mpoc.Key]*keyLock{},
 	}
 	p.gate.init()
 	p.ended, p.end = context.WithCancelCause(context.Background())
@@ -154,12 +155,32 @@ func (p *Pool) Close() error {
 // now is the host's clock in unix milliseconds.
 func (p *Pool) now() uint64 { return uint64(p.c.Now().UnixMilli()) }
 
-// lock makes a device's requests follow each other.
-func (p *Pool) lock(key mpoc.Key) func() {
-	sum := sha256.Sum256(key[:])
-	m := &p.locks[sum[0]]
-	m.Lock()
-	return m.Unlock
+// keyLock is one device's. It lives while somebody holds or wants it.
+type keyLock struct {
+	sync.Mutex
+	users int // guarded by Pool.mu
+}
+
+// lock makes a device's requests follow each other. It is held through audits,
+// so no device shares its lock with another.
+func (p *Pool) lock(key mpoc.Key) (unlock func()) {
+	p.mu.Lock()
+	l := p.locks[key]
+	if l == nil {
+		l = new(keyLock)
+		p.locks[key] = l
+	}
+	l.users++
+	p.mu.Unlock()
+	l.Lock()
+	return func() {
+		l.Unlock()
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		if l.users--; l.users == 0 {
+			delete(p.locks, key)
+		}
+	}
 }
 
 // mac authenticates parts to the host itself, each behind its length.
