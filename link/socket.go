@@ -10,6 +10,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"strings"
@@ -22,7 +23,7 @@ import (
 // Limits bound what a peer may cost.
 type Limits struct {
 	Message int64         // bytes of one received message
-	Write   time.Duration // for one message to leave
+	Write   time.Duration // for one message to leave, or to arrive once it has begun
 	Ping    time.Duration // between pings; a pong may take as long
 }
 
@@ -122,9 +123,18 @@ func (s *Socket) Send(ctx context.Context, message []byte) error {
 	return nil
 }
 
-// Receive waits for one message.
+// Receive waits for one message. Once it has begun, the rest must come within
+// Limits.Write: a peer that sends a byte now and then would have all of it held.
 func (s *Socket) Receive(ctx context.Context) ([]byte, error) {
-	kind, message, err := s.conn.Read(ctx)
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	kind, reader, err := s.conn.Reader(ctx)
+	var message []byte
+	if err == nil {
+		slow := time.AfterFunc(s.limits.Write, cancel)
+		message, err = io.ReadAll(reader)
+		slow.Stop()
+	}
 	if err != nil {
 		if reason, ok := closeReason(err); ok {
 			return nil, fmt.Errorf("%w: %s", ErrClosed, reason)
