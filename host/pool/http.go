@@ -21,6 +21,8 @@ import (
 const (
 	// requestTime is how long one request may take, the wait for a core included.
 	requestTime = 60 * time.Second
+	// bodyTime is how long its body may take to arrive.
+	bodyTime = 20 * time.Second
 	// An address may send perAddress requests a second in the long run, and burst
 	// at once: a house of machines behind one router is fine, a flood is not.
 	perAddress = 50
@@ -62,17 +64,20 @@ func (l *limits) take(remote string) (wait time.Duration) {
 }
 
 // step runs one kind of request on its body.
-type step func(ctx context.Context, body []byte) (any, error)
+type step struct {
+	longest int64 // body
+	run     func(ctx context.Context, body []byte) (any, error)
+}
 
 // on decodes a body for a method of Pool.
 func on[Q, A any](f func(context.Context, Q) (A, error)) step {
-	return func(ctx context.Context, body []byte) (any, error) {
+	return step{mpocv1.Longest[Q](), func(ctx context.Context, body []byte) (any, error) {
 		q, err := mpocv1.Decode[Q](body)
 		if err != nil {
 			return nil, err
 		}
 		return f(ctx, q)
-	}
+	}}
 }
 
 func (p *Pool) steps() map[string]step {
@@ -97,7 +102,9 @@ func (p *Pool) Handler() http.Handler {
 	post := func(path, kind string) {
 		f := steps[kind]
 		mux.HandleFunc("POST "+path, func(w http.ResponseWriter, r *http.Request) {
-			body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, socketLimits.Message))
+			// An error says that the connection is gone.
+			_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTime))
+			body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, f.longest))
 			if err != nil {
 				var long *http.MaxBytesError
 				if errors.As(err, &long) {
@@ -110,7 +117,7 @@ func (p *Pool) Handler() http.Handler {
 			}
 			ctx, cancel := context.WithTimeout(r.Context(), requestTime)
 			defer cancel()
-			answer, err := f(ctx, body)
+			answer, err := f.run(ctx, body)
 			p.reply(w, answer, err)
 		})
 	}
@@ -194,15 +201,15 @@ func (p *Pool) frames(steps map[string]step, s *link.Socket, remote string) {
 		var answer any
 		if err == nil {
 			out.ID = frame.ID
-			f := steps[frame.Type]
+			f, known := steps[frame.Type]
 			switch wait := p.gate.take(remote); {
 			case wait > 0:
 				err = limited(wait)
-			case f == nil:
+			case !known:
 				err = refuse(mpocv1.CodeUnknownType, "the types are in "+mpocv1.PathOpenAPI, "no request %q", frame.Type)
 			default:
 				within, cancel := context.WithTimeout(ctx, requestTime)
-				answer, err = f(within, frame.Body)
+				answer, err = f.run(within, frame.Body)
 				cancel()
 			}
 		}
