@@ -150,8 +150,7 @@ func (f *Fleet) Run(ctx context.Context) error {
 		}
 		f.serving.Add(1)
 		f.mu.Unlock()
-		defer f.serving.Done()
-		f.serve(ctx, w, r)
+		f.serve(ctx, w, r, f.serving.Done)
 	})
 	if f.config.Pool != nil {
 		mux.HandleFunc("/mpoc/", func(w http.ResponseWriter, r *http.Request) {
@@ -187,30 +186,49 @@ func (f *Fleet) Run(ctx context.Context) error {
 	return err
 }
 
-// serve is the life of one connection.
-func (f *Fleet) serve(ctx context.Context, w http.ResponseWriter, r *http.Request) {
+// serve answers a request for a connection, whose life is attend's, and calls
+// done when that is over. It does not wait: the server's goroutine, its stack as
+// large as a handshake made it, and the request are given back.
+func (f *Fleet) serve(ctx context.Context, w http.ResponseWriter, r *http.Request, done func()) {
 	key, err := link.PeerKey(*r.TLS)
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusForbidden)
+		done()
 		return
 	}
 	node, known := f.config.Allow(key)
 	known = known && commit.ValidNode(node) == nil
+	end := done
 	if !known {
 		select {
 		case f.lobby <- struct{}{}:
-			defer func() { <-f.lobby }()
+			end = func() { <-f.lobby; done() }
 		default:
 			http.Error(w, "too many unknown workers at once", http.StatusServiceUnavailable)
+			done()
 			return
 		}
 	}
 	socket, err := link.Accept(w, r, limits)
-	if err != nil {
-		return // the request was answered
+	if err != nil { // the request was answered
+		end()
+		return
 	}
+	from := r.RemoteAddr
+	go func() {
+		defer end()
+		if !known {
+			node = ""
+		}
+		f.attend(ctx, socket, key, node, from)
+	}()
+}
+
+// attend is the life of one connection. node is empty for a stranger's.
+func (f *Fleet) attend(ctx context.Context, socket *link.Socket, key ed25519.PublicKey, node, from string) {
 	defer socket.Abort()
-	log := f.log.With("key", hex.EncodeToString(key), "addr", r.RemoteAddr)
+	known := node != ""
+	log := f.log.With("key", hex.EncodeToString(key), "addr", from)
 	hello, refusal := f.hear(ctx, socket, key)
 	if hello != nil && !known {
 		next := "ask the host's owner to run: assay host allow " + hex.EncodeToString(key)
@@ -234,7 +252,7 @@ func (f *Fleet) serve(ctx context.Context, w http.ResponseWriter, r *http.Reques
 	f.join(c)
 	log = log.With("node", c.node)
 	log.Info("worker connected", "engine", c.hello.Engine, "agent", c.hello.Agent)
-	err = c.run(ctx)
+	err := c.run(ctx)
 	f.leave(c, err)
 	log.Info("worker gone", "reason", err)
 }

@@ -14,6 +14,8 @@ import (
 
 	bolt "go.etcd.io/bbolt"
 	berrors "go.etcd.io/bbolt/errors"
+
+	"github.com/assaynet/assay/host/batch"
 )
 
 var (
@@ -139,16 +141,13 @@ var (
 
 // Ledger is safe for concurrent use.
 type Ledger struct {
-	db    *bolt.DB
-	rules Rules
+	db      *bolt.DB
+	changes *batch.Writer // of db: those that machines cause
+	rules   Rules
 }
 
-const (
-	// lockTime is how long Open waits for another program to let go of the file.
-	lockTime = 2 * time.Second
-	// gather is how long a change waits for others to share its flush with.
-	gather = time.Millisecond
-)
+// lockTime is how long Open waits for another program to let go of the file.
+const lockTime = 2 * time.Second
 
 // Open opens a ledger, making one where there is none. One program at a time
 // has it open.
@@ -166,7 +165,6 @@ func open(path string, rules Rules, options bolt.Options) (*Ledger, error) {
 	} else if err != nil {
 		return nil, fmt.Errorf("ledger: open %s: %w", path, err)
 	}
-	db.MaxBatchDelay = gather
 	err = db.Update(func(tx *bolt.Tx) error {
 		for _, name := range [][]byte{accounts, entries, sources, locked, due, settlements, unfinished, transfers} {
 			if _, err := tx.CreateBucketIfNotExists(name); err != nil {
@@ -178,7 +176,7 @@ func open(path string, rules Rules, options bolt.Options) (*Ledger, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("ledger: prepare %s: %w", path, err), db.Close())
 	}
-	return &Ledger{db: db, rules: rules}, nil
+	return &Ledger{db: db, changes: batch.New(db), rules: rules}, nil
 }
 
 // Close closes the file.
@@ -187,7 +185,7 @@ func (l *Ledger) Close() error { return l.db.Close() }
 // Register makes a device's account, or changes where it is paid. Errors wrap
 // ErrBanned.
 func (l *Ledger) Register(device Device, payout string, now time.Time) (a Account, err error) {
-	err = l.db.Batch(func(tx *bolt.Tx) error {
+	err = l.changes.Do(func(tx *bolt.Tx) error {
 		a = Account{}
 		switch err := get(tx, accounts, device[:], &a); {
 		case errors.Is(err, errAbsent):
@@ -282,7 +280,7 @@ func (l *Ledger) CreditFaulty(e Entry, bad uint64, reason string) (Entry, error)
 }
 
 func (l *Ledger) credit(e Entry, bad *big.Int, reason string) (entered Entry, err error) {
-	err = l.db.Batch(func(tx *bolt.Tx) error {
+	err = l.changes.Do(func(tx *bolt.Tx) error {
 		entered = Entry{}
 		key := sourceKey(e.Device, e.Kind, e.Source)
 		if known := tx.Bucket(sources).Get(key); known != nil {
@@ -372,7 +370,7 @@ func (l *Ledger) unlock(tx *bolt.Tx, a *Account) error {
 // submission, and must not have been credited. It returns the entry, without
 // pay, that keeps the reason.
 func (l *Ledger) Forfeit(device Device, kind Kind, source, reason string, cheat bool, now time.Time) (entered Entry, err error) {
-	err = l.db.Batch(func(tx *bolt.Tx) error {
+	err = l.changes.Do(func(tx *bolt.Tx) error {
 		var a Account
 		if err := account(tx, device, &a); err != nil {
 			return err

@@ -25,6 +25,8 @@ import (
 // ErrConfig reports a pool that cannot be made.
 var ErrConfig = errors.New("pool: configuration")
 
+var errStopping = errors.New("the host is stopping; reconnect later")
+
 // Times of a challenge, by the host's clock.
 const (
 	// commitSlack is how long after its duration a commit may still arrive.
@@ -81,6 +83,10 @@ type Pool struct {
 	locks  map[mpoc.Key]*keyLock    // of the devices with requests under way
 	asked  map[mpoc.Key]mpoc.Asking // the latest of each key
 	totals totals
+
+	ended   context.Context // by Close
+	end     context.CancelCauseFunc
+	sockets sync.WaitGroup // Add only under mu while ended stands
 }
 
 // keyLock is one device's; users, under Pool.mu, are those who hold or want it.
@@ -131,6 +137,7 @@ func New(c Config) (*Pool, error) {
 	cores := max(2, runtime.GOMAXPROCS(0))
 	p.audits, p.newcomers = make(chan struct{}, cores), make(chan struct{}, cores/2)
 	p.gate.init()
+	p.ended, p.end = context.WithCancelCause(context.Background())
 	err = st.devices(func(_ mpoc.Key, d device) {
 		p.totals.devices++
 		p.totals.accepted += d.Accepted
@@ -150,14 +157,21 @@ func (p *Pool) Registered(f func(mpoc.Key, mpoc.Registration)) error {
 	return p.state.devices(func(key mpoc.Key, d device) { f(key, d.Registration) })
 }
 
-// Close closes the state.
-func (p *Pool) Close() error { return p.state.db.Close() }
+// Close ends the sockets and closes the state.
+func (p *Pool) Close() error {
+	p.mu.Lock()
+	p.end(errStopping)
+	p.mu.Unlock()
+	p.sockets.Wait()
+	return p.state.db.Close()
+}
 
 // now is the host's clock in unix milliseconds.
 func (p *Pool) now() uint64 { return uint64(p.c.Now().UnixMilli()) }
 
-// lock makes a device's requests follow each other.
-func (p *Pool) lock(key mpoc.Key) func() {
+// lock makes a device's requests follow each other. It is held through audits,
+// so no device shares its lock with another.
+func (p *Pool) lock(key mpoc.Key) (unlock func()) {
 	p.mu.Lock()
 	l := p.locks[key]
 	if l == nil {
