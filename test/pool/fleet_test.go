@@ -38,11 +38,14 @@ import (
 //
 // Clients are this program again, in processes of their own. Every one has an
 // address of its own in 127.0.0.0/8, as strangers have.
-const childEnv = "ASSAY_POOL_CHILD" // kind, host:port, first, count
+const childEnv = "ASSAY_POOL_CHILD" // kind, host:port, first, count; or machine, address, home
 
 func TestMain(m *testing.M) {
 	if text := os.Getenv(childEnv); text != "" {
 		f := strings.Fields(text)
+		if f[0] == "machine" {
+			os.Exit(machineAlone(f[1], f[2]))
+		}
 		first, _ := strconv.Atoi(f[2])
 		count, _ := strconv.Atoi(f[3])
 		os.Exit(child(f[0], f[1], first, count))
