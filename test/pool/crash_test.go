@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
@@ -169,4 +170,52 @@ func TestExpiredIsDropped(t *testing.T) {
 	if s := w.Snapshot(); !strings.Contains(s.LastReason, "expired at ") {
 		t.Errorf("%+v", s)
 	}
+}
+
+// machineAlone is a machine in a process of its own.
+func machineAlone(address, home string) int {
+	m, err := mpoc.New(machineConfig(address, keyOf(2), home))
+	if err == nil {
+		err = m.Run(context.Background())
+	}
+	fmt.Fprintln(os.Stderr, "machine:", err)
+	return 1
+}
+
+// The same with real processes and kill -9, at moments that have nothing to do
+// with what the machine is at.
+func TestMachineKilledByTheSystem(t *testing.T) {
+	requests := make(chan struct{})
+	n := newNetwork(t, func(n *network) {
+		n.config.Duration = 40 * time.Millisecond
+		n.bend = func(h http.Handler) http.Handler {
+			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				select {
+				case requests <- struct{}{}:
+				default:
+				}
+				h.ServeHTTP(w, r)
+			})
+		}
+	})
+	home := t.TempDir()
+	for kill := range 5 {
+		cmd := exec.Command(os.Args[0])
+		cmd.Env = append(os.Environ(), fmt.Sprintf("%s=machine %s %s", childEnv, n.address(), home))
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		for range 4 + 3*kill {
+			select {
+			case <-requests:
+			case <-time.After(30 * time.Second):
+				t.Error("the machine does nothing")
+			}
+		}
+		if err := cmd.Process.Kill(); err != nil {
+			t.Error(err)
+		}
+		_ = cmd.Wait() // killed
+	}
+	lives(t, n, n.work(keyOf(2), home, nil))
 }

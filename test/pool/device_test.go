@@ -113,3 +113,42 @@ func TestGateClosesInTheMiddle(t *testing.T) {
 	gate.Open()
 	n.events.wait(t, "another one", func() bool { return w.Snapshot().Accepted >= 2 })
 }
+
+// weak is an engine with one wrong tile in every loop, the same each time.
+type weak struct{ work.Engine }
+
+func (w weak) Tiles(ctx context.Context, dst [][32]byte, challenge seed.Seed, shape matmul.Shape, unit uint64) error {
+	err := w.Engine.Tiles(ctx, dst, challenge, shape, unit)
+	dst[unit%uint64(len(dst))][0] ^= 1
+	return err
+}
+
+func (w weak) Matmul(ctx context.Context, dst [][32]byte, challenge seed.Seed, shape matmul.Shape, units []uint64) error {
+	tiles := make([][32]byte, shape.Tiles())
+	for i, unit := range units {
+		if err := w.Tiles(ctx, tiles, challenge, shape, unit); err != nil {
+			return err
+		}
+		dst[i] = matmul.Root(tiles)
+	}
+	return nil
+}
+
+// A few wrong tiles are met with more questions, which the machine answers until
+// it is clear what they are; the receipt, whichever it is, holds.
+func TestMoreRounds(t *testing.T) {
+	n := newNetwork(t, nil)
+	for i := range byte(10) { // one in six is judged in the first round
+		w := n.work(keyOf(20+i), t.TempDir(), func(c *mpoc.Config) { c.Engine = weak{engine()} })
+		n.events.wait(t, "the machine rests", func() bool { return w.Snapshot().State == "unstable" })
+		w.kill()
+		r := receipts(t, w.home)[0]
+		if err := r.Verify(t.Context(), poc.Reference()); err != nil || r.Outcome.Status == poc.Accepted {
+			t.Fatalf("%s: %v", r.Outcome.Status, err)
+		}
+		if r.Outcome.Rounds > 1 {
+			return
+		}
+	}
+	t.Error("nobody was asked twice")
+}

@@ -263,15 +263,20 @@ type machine struct {
 	kill  context.CancelFunc
 }
 
+func machineConfig(address string, key ed25519.PrivateKey, home string) mpoc.Config {
+	return mpoc.Config{
+		Address: address, Key: key, Home: home, Engine: engine(),
+		Device: poc.Claimed{ID: "cpu-0", Name: "a processor", Engine: "cpu", RateOps: 2_000_000_000},
+		Payout: "cpc1test", Agent: "test/1",
+	}
+}
+
 // work starts a machine on a home; edit may change its configuration.
 func (n *network) work(key ed25519.PrivateKey, home string, edit func(*mpoc.Config)) *machine {
 	t := n.t
 	t.Helper()
-	c := mpoc.Config{
-		Address: n.address(), Key: key, Home: home, Engine: engine(),
-		Device: poc.Claimed{ID: "cpu-0", Name: "a processor", Engine: "cpu", RateOps: 2_000_000_000},
-		Payout: "cpc1test", Agent: "test/1", Logger: n.events.logger(t, "machine"),
-	}
+	c := machineConfig(n.address(), key, home)
+	c.Logger = n.events.logger(t, "machine")
 	if edit != nil {
 		edit(&c)
 	}
