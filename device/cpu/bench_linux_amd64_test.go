@@ -4,6 +4,7 @@ package cpu
 
 import (
 	"fmt"
+	"path"
 	"runtime"
 	"slices"
 	"syscall"
@@ -11,7 +12,6 @@ import (
 	"time"
 	"unsafe"
 
-	"github.com/assaynet/assay/device/cpu/internal/simd"
 	"github.com/assaynet/assay/poc/commit"
 	"github.com/assaynet/assay/poc/seed"
 	"github.com/assaynet/assay/poc/work/matmul"
@@ -36,7 +36,6 @@ func threadTime() time.Duration {
 
 // oneCore keeps the benchmark and all that the engine starts on one thread.
 func oneCore(b *testing.B) {
-	needAVX2(b)
 	procs := runtime.GOMAXPROCS(1)
 	runtime.LockOSThread()
 	b.Cleanup(func() {
@@ -62,8 +61,17 @@ func (r rivals) seconds(name string) float64 {
 
 const peakRounds = 1 << 20
 
+func (r rivals) timePeak(s *set) { r.time("peak", func() { s.peak(peakRounds) }) }
+
 // peak is in operations per second.
-func (r rivals) peak() float64 { return peakRounds * 12 * 16 * 2 / r.seconds("peak") }
+func (r rivals) peak(s *set) float64 { return float64(peakRounds*s.peakOps) / r.seconds("peak") }
+
+// everySetOf runs a benchmark for each instruction set of this processor.
+func everySetOf(b *testing.B, bench func(b *testing.B, s *set)) {
+	for _, s := range sets() {
+		b.Run(path.Base(s.name), func(b *testing.B) { bench(b, s) })
+	}
+}
 
 func noise(n int, salt uint32) []int8 {
 	v := make([]int8, n)
@@ -78,142 +86,157 @@ func noise(n int, salt uint32) []int8 {
 // BenchmarkLoop is a whole unit of matmul/1 on one core: its share of the peak,
 // and, piece by piece, the parts of the time that are not the product.
 func BenchmarkLoop(b *testing.B) {
-	for _, n := range []int{1024, 4096} {
-		b.Run(fmt.Sprint(n), func(b *testing.B) {
-			oneCore(b)
-			e, shape := newEngine(), matmul.Shape{M: n, K: n, Q: n}
-			whole := block{rows: n, cols: n}
-			var o operands
-			w, digest, r := new(tileSpace), [32]byte{}, rivals{}
-			unit := make([][32]byte, 1)
-			turn := func() {
-				r.time("peak", func() { simd.Peak(peakRounds) })
-				r.time("unit", func() {
-					if err := e.Matmul(b.Context(), unit, seed.Seed{1}, shape, []uint64{2}); err != nil {
-						b.Fatal(err)
+	everySetOf(b, func(b *testing.B, s *set) {
+		for _, n := range []int{1024, 4096} {
+			b.Run(fmt.Sprint(n), func(b *testing.B) {
+				oneCore(b)
+				e, shape := newEngine(s), matmul.Shape{M: n, K: n, Q: n}
+				whole := block{rows: n, cols: n}
+				var o operands
+				w, r := newWorkspace(s), rivals{}
+				unit := make([][32]byte, 1)
+				turn := func() {
+					r.timePeak(s)
+					r.time("unit", func() {
+						if err := e.Matmul(b.Context(), unit, seed.Seed{1}, shape, []uint64{2}); err != nil {
+							b.Fatal(err)
+						}
+					})
+					var expand, product, condense, hash time.Duration
+					lap := threadTime()
+					add := func(part *time.Duration) {
+						now := threadTime()
+						*part += now - lap
+						lap = now
 					}
-				})
-				var product, hash time.Duration
-				r.time("expand", func() {
-					o.reset(seed.Seed{1}, 2, n, whole)
-					for i := range o.groups {
-						o.expandRows(i)
+					o.reset(s, seed.Seed{1}, 2, n, whole, n/itemCols)
+					for i := range o.b.panels() {
+						o.expandColumns(i, w)
 					}
-					for i := range o.panels {
-						o.expandColumns(i)
+					add(&expand)
+					for i := range o.strips {
+						for col := 0; col < n; col += itemCols {
+							rows, cols := o.rows(i), min(itemCols, n-col)
+							a := o.strip(e, i, w)
+							add(&expand)
+							w.multiply(a, &o.b, rows, col, cols)
+							o.release(e, i)
+							add(&product)
+							tiles := w.condense(s, rows, cols)
+							add(&condense)
+							w.digests(tiles)
+							add(&hash)
+						}
 					}
-				})
-				for row := 0; row < n; row += strip {
-					for col := 0; col < n; col += itemCols {
-						rows, cols := min(strip, n-row), min(itemCols, n-col)
-						began := threadTime()
-						w.multiply(&o, row, rows, col, cols)
-						between := threadTime()
-						w.digests(rows, cols, func(_, _ int) *[32]byte { return &digest })
-						product, hash = product+between-began, hash+threadTime()-between
+					for name, t := range map[string]time.Duration{"expand": expand, "product": product, "condense": condense, "hash": hash} {
+						r[name] = append(r[name], t)
 					}
 				}
-				r["product"], r["hash"] = append(r["product"], product), append(r["hash"], hash)
-			}
-			turn() // the first one pays for memory
-			clear(r)
-			for b.Loop() {
-				turn()
-			}
-			ops := float64(shape.Ops())
-			pieces := r.seconds("expand") + r.seconds("product") + r.seconds("hash")
-			b.ReportMetric(r.peak()/1e9, "peak-GOPS")
-			b.ReportMetric(ops/r.seconds("product")/1e9, "product-GOPS")
-			b.ReportMetric(ops/r.seconds("unit")/1e9, "unit-GOPS")
-			b.ReportMetric(100*ops/r.seconds("unit")/r.peak(), "%peak")
-			b.ReportMetric(100*r.seconds("expand")/pieces, "%expand")
-			b.ReportMetric(100*r.seconds("hash")/pieces, "%condense+hash")
-		})
-	}
+				turn() // the first one pays for memory
+				clear(r)
+				for b.Loop() {
+					turn()
+				}
+				ops := float64(shape.Ops())
+				pieces := r.seconds("expand") + r.seconds("product") + r.seconds("condense") + r.seconds("hash")
+				b.ReportMetric(r.peak(s)/1e9, "peak-GOPS")
+				b.ReportMetric(ops/r.seconds("product")/1e9, "product-GOPS")
+				b.ReportMetric(ops/r.seconds("unit")/1e9, "unit-GOPS")
+				b.ReportMetric(100*ops/r.seconds("unit")/r.peak(s), "%peak")
+				for _, part := range []string{"expand", "condense", "hash"} {
+					b.ReportMetric(100*r.seconds(part)/pieces, "%"+part)
+				}
+				b.ReportMetric(100*(1-r.seconds("product")/pieces), "%beside-product")
+			})
+		}
+	})
 }
 
 // BenchmarkCores is the same unit by the clock on one core and on two; it says
 // something on an idle machine only.
 func BenchmarkCores(b *testing.B) {
-	needAVX2(b)
-	if runtime.NumCPU() < 2 {
-		b.Skip("one core")
-	}
-	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(0))
-	for _, n := range []int{1024, 4096} {
-		b.Run(fmt.Sprint(n), func(b *testing.B) {
-			e, shape := newEngine(), matmul.Shape{M: n, K: n, Q: n}
-			unit := make([][32]byte, 1)
-			r := rivals{}
-			turn := func() {
-				for procs, name := range []string{"one", "two"} {
-					runtime.GOMAXPROCS(procs + 1)
-					began := time.Now()
-					if err := e.Matmul(b.Context(), unit, seed.Seed{1}, shape, []uint64{2}); err != nil {
-						b.Fatal(err)
+	everySetOf(b, func(b *testing.B, s *set) {
+		if runtime.NumCPU() < 2 {
+			b.Skip("one core")
+		}
+		defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(0))
+		for _, n := range []int{1024, 4096} {
+			b.Run(fmt.Sprint(n), func(b *testing.B) {
+				e, shape := newEngine(s), matmul.Shape{M: n, K: n, Q: n}
+				unit := make([][32]byte, 1)
+				r := rivals{}
+				turn := func() {
+					for procs, name := range []string{"one", "two"} {
+						runtime.GOMAXPROCS(procs + 1)
+						began := time.Now()
+						if err := e.Matmul(b.Context(), unit, seed.Seed{1}, shape, []uint64{2}); err != nil {
+							b.Fatal(err)
+						}
+						r[name] = append(r[name], time.Since(began))
 					}
-					r[name] = append(r[name], time.Since(began))
 				}
-			}
-			turn()
-			clear(r)
-			for b.Loop() {
 				turn()
-			}
-			b.ReportMetric(float64(shape.Ops())/r.seconds("two")/1e9, "GOPS-of-two")
-			b.ReportMetric(r.seconds("one")/r.seconds("two"), "x-one")
-		})
-	}
+				clear(r)
+				for b.Loop() {
+					turn()
+				}
+				b.ReportMetric(float64(shape.Ops())/r.seconds("two")/1e9, "GOPS-of-two")
+				b.ReportMetric(r.seconds("one")/r.seconds("two"), "x-one")
+			})
+		}
+	})
 }
 
 // BenchmarkTransformer is full batches of 48 nonces against the bare product of
 // the same shapes, operands packed and nothing else done.
 func BenchmarkTransformer(b *testing.B) {
-	for _, c := range []transformer.Class{transformer.Nano, transformer.Small, transformer.Base} {
-		b.Run(c.Name, func(b *testing.B) {
-			oneCore(b)
-			m, err := newEngine().Transformer(b.Context(), c, seed.Seed{1}, nil)
-			if err != nil {
-				b.Fatal(err)
-			}
-			shapes := map[*bare]int{} // to how often a layer multiplies so
-			for _, s := range []struct{ n, k, times int }{{c.D, c.D, 4}, {c.FF, c.D, 2}, {c.D, c.FF, 1}} {
-				shapes[newBare(noise(strip*s.k, 1), noise(s.n*s.k, 2), strip, s.n, s.k)] = s.times
-			}
-			out, nonces := make([]transformer.Output, batch), make([]uint64, batch)
-			for i := range nonces {
-				nonces[i] = uint64(i)
-			}
-			r := rivals{}
-			turn := func() {
-				r.time("peak", func() { simd.Peak(peakRounds) })
-				r.time("batch", func() {
-					if err := m.Run(out, seed.Seed{2}, seed.Seed{3}, nonces); err != nil {
-						b.Fatal(err)
-					}
-				})
-				r.time("product", func() {
-					for range c.Layers {
-						for p, times := range shapes {
-							for range times {
-								p.multiply()
+	everySetOf(b, func(b *testing.B, s *set) {
+		for _, c := range []transformer.Class{transformer.Nano, transformer.Small, transformer.Base} {
+			b.Run(c.Name, func(b *testing.B) {
+				oneCore(b)
+				m, err := newEngine(s).Transformer(b.Context(), c, seed.Seed{1}, nil)
+				if err != nil {
+					b.Fatal(err)
+				}
+				shapes := map[*bare]int{} // to how often a layer multiplies so
+				for _, p := range []struct{ n, k, times int }{{c.D, c.D, 4}, {c.FF, c.D, 2}, {c.D, c.FF, 1}} {
+					shapes[newBare(s, noise(strip*p.k, 1), noise(p.n*p.k, 2), strip, p.n, p.k)] = p.times
+				}
+				out, nonces := make([]transformer.Output, batch), make([]uint64, batch)
+				for i := range nonces {
+					nonces[i] = uint64(i)
+				}
+				r := rivals{}
+				turn := func() {
+					r.timePeak(s)
+					r.time("batch", func() {
+						if err := m.Run(out, seed.Seed{2}, seed.Seed{3}, nonces); err != nil {
+							b.Fatal(err)
+						}
+					})
+					r.time("product", func() {
+						for range c.Layers {
+							for p, times := range shapes {
+								for range times {
+									p.multiply()
+								}
 							}
 						}
-					}
-				})
-			}
-			turn()
-			clear(r)
-			for b.Loop() {
+					})
+				}
 				turn()
-			}
-			ops := float64(c.Ops()) * batch
-			b.ReportMetric(batch/r.seconds("batch"), "nonces/s")
-			b.ReportMetric(ops/r.seconds("batch")/1e9, "GOPS")
-			b.ReportMetric(100*r.seconds("product")/r.seconds("batch"), "%product")
-			b.ReportMetric(100*ops/r.seconds("batch")/r.peak(), "%peak")
-		})
-	}
+				clear(r)
+				for b.Loop() {
+					turn()
+				}
+				ops := float64(c.Ops()) * batch
+				b.ReportMetric(batch/r.seconds("batch"), "nonces/s")
+				b.ReportMetric(ops/r.seconds("batch")/1e9, "GOPS")
+				b.ReportMetric(100*r.seconds("product")/r.seconds("batch"), "%product")
+				b.ReportMetric(100*ops/r.seconds("batch")/r.peak(s), "%peak")
+			})
+		}
+	})
 }
 
 // BenchmarkLeaves hashes a log: leaves of a usual length and the nodes above.
@@ -248,27 +271,29 @@ func BenchmarkLeaves(b *testing.B) {
 
 // BenchmarkTile is an audit of one tile from nothing but the seed, at K = 4096.
 func BenchmarkTile(b *testing.B) {
-	oneCore(b)
-	e, shape := newEngine(), matmul.Shape{M: 4096, K: 4096, Q: 4096}
-	r := rivals{}
-	turn := func() {
-		r.time("fast", func() {
-			if _, err := e.Tile(seed.Seed{1}, 2, shape, 3, 4); err != nil {
-				b.Fatal(err)
-			}
-		})
-		r.time("portable", func() {
-			if _, err := matmul.Tile(seed.Seed{1}, 2, shape, 3, 4); err != nil {
-				b.Fatal(err)
-			}
-		})
-	}
-	turn()
-	clear(r)
-	for b.Loop() {
+	everySetOf(b, func(b *testing.B, s *set) {
+		oneCore(b)
+		e, shape := newEngine(s), matmul.Shape{M: 4096, K: 4096, Q: 4096}
+		r := rivals{}
+		turn := func() {
+			r.time("fast", func() {
+				if _, err := e.Tile(seed.Seed{1}, 2, shape, 3, 4); err != nil {
+					b.Fatal(err)
+				}
+			})
+			r.time("portable", func() {
+				if _, err := matmul.Tile(seed.Seed{1}, 2, shape, 3, 4); err != nil {
+					b.Fatal(err)
+				}
+			})
+		}
 		turn()
-	}
-	b.ReportMetric(1e3*r.seconds("fast"), "ms")
-	b.ReportMetric(1e3*r.seconds("portable"), "ms-portable")
-	b.ReportMetric(r.seconds("portable")/r.seconds("fast"), "x")
+		clear(r)
+		for b.Loop() {
+			turn()
+		}
+		b.ReportMetric(1e3*r.seconds("fast"), "ms")
+		b.ReportMetric(1e3*r.seconds("portable"), "ms-portable")
+		b.ReportMetric(r.seconds("portable")/r.seconds("fast"), "x")
+	})
 }

@@ -1,63 +1,68 @@
 // SPDX-License-Identifier: Apache-2.0
 
-//go:build amd64
-
 package cpu
 
 import (
 	"math/rand/v2"
 	"slices"
 	"testing"
-
-	"github.com/assaynet/assay/device/cpu/internal/simd"
+	"unsafe"
 )
 
 // bare is a product of any shape, padded with zeros to what the panels want:
 // a is m x k by rows, b k x n by columns. It packs once and multiplies often,
 // which is what the benchmarks compare whole loops with.
 type bare struct {
-	m, n, k int
-	a       leftPanels
-	b       []int16
-	c       []int32 // padded to strips and panels, rows of stride
-	stride  int
+	set    *set
+	m      int
+	a      leftPanels
+	b      rightPanels
+	c      []int32 // padded to strips and panels, rows of stride
+	stride int
 }
 
-func newBare(a, b []int8, m, n, k int) *bare {
-	deep, high, wide := roundUp(k, 64), roundUp(m, groupRows), roundUp(n, tileCols)
-	p := &bare{m: m, n: n, k: deep, b: make([]int16, wide*deep), stride: wide + 16}
-	p.c = make([]int32, (roundUp(m, tileRows))*p.stride)
+func newBare(s *set, a, b []int8, m, n, k int) *bare {
+	deep, high, wide := roundUp(k, 64), roundUp(m, s.groupRows), roundUp(n, s.tileCols)
+	p := &bare{set: s, m: m, stride: wide + 16}
+	p.c = make([]int32, (roundUp(m, s.tileRows))*p.stride)
 	x := make([]int8, high*deep)
 	for i := range m {
 		copy(x[i*deep:], a[i*k:(i+1)*k])
 	}
-	p.a.reset(m, deep)
-	p.a.packRows(x)
-	quads := make([]int8, depth*tileCols)
-	for from := 0; from < deep; from += depth {
-		d := min(depth, deep-from)
-		for col := 0; col < wide; col += tileCols {
-			clear(quads)
-			for j := col; j < min(n, col+tileCols); j++ {
-				for i := from; i < min(k, from+d); i++ {
-					quads[(i-from)/4*64+(j-col)*4+i%4] = b[j*k+i]
+	p.a.reset(s, m, deep)
+	p.a.pack(x, s.room())
+	var quads rightPanels
+	quads.reset(s, wide, deep, 4)
+	p.b.reset(s, wide, deep, s.per)
+	for from := 0; from < deep; from += s.depth {
+		for i := range quads.panels() {
+			panel := quads.panel(i, from)
+			for row := from; row < min(k, from+s.depth); row++ {
+				for col := range min(n-i*s.tileCols, s.tileCols) {
+					*int8At(&panel[s.head+(row-from)/4*s.tileCols+col], row%4) = b[(i*s.tileCols+col)*k+row]
 				}
 			}
-			simd.Widen(p.panel(col, from), &quads[0], d/4)
+			if s.correct != nil {
+				s.correct(&panel[0], quads.deep(from))
+			}
+			if s.widen == nil {
+				copy(p.b.panel(i, from), panel)
+			} else {
+				s.widen(&p.b.panel(i, from)[0], &panel[0], p.b.deep(from))
+			}
 		}
 	}
 	return p
 }
 
-func (p *bare) panel(col, from int) *int16 {
-	return &p.b[roundUp(p.n, tileCols)*from+col*min(depth, p.k-from)]
-}
+// int8At is a byte of a word.
+func int8At(word *uint32, i int) *int8 { return (*int8)(unsafe.Add(unsafe.Pointer(word), i)) }
 
 func (p *bare) multiply() {
 	for row := 0; row < p.m; row += strip {
-		for from := 0; from < p.k; from += depth {
-			for col := 0; col < p.n; col += tileCols {
-				p.a.product(p.c[row*p.stride+col:], p.stride, row/tileRows, min(strip, p.m-row), from, p.panel(col, from))
+		for from := 0; from < p.b.k; from += p.set.depth {
+			for i := range p.b.panels() {
+				p.a.product(p.c[row*p.stride+i*p.set.tileCols:], p.stride, row, min(strip, p.m-row), from, &p.b.panel(i, from)[0])
 			}
 		}
 	}
@@ -65,9 +70,9 @@ func (p *bare) multiply() {
 
 // checkBare compares with the obvious loop. Sums are taken in int64, so that
 // they also show where int32 would not hold them.
-func checkBare(t testing.TB, a, b []int8, m, n, k int) {
+func checkBare(t testing.TB, s *set, a, b []int8, m, n, k int) {
 	t.Helper()
-	p := newBare(a, b, m, n, k)
+	p := newBare(s, a, b, m, n, k)
 	p.multiply()
 	for i := range m {
 		for j := range n {
@@ -77,7 +82,7 @@ func checkBare(t testing.TB, a, b []int8, m, n, k int) {
 				want += int64(v) * int64(col[l])
 			}
 			if got := int64(p.c[i*p.stride+j]); got != want {
-				t.Fatalf("%d x %d x %d: element (%d, %d) is %d, want %d", m, k, n, i, j, got, want)
+				t.Fatalf("%s: %d x %d x %d: element (%d, %d) is %d, want %d", s.name, m, k, n, i, j, got, want)
 			}
 		}
 	}
@@ -101,52 +106,66 @@ func bytesOf(r *rand.Rand, n int) []int8 {
 	return v
 }
 
-func TestProductRandomShapes(t *testing.T) {
-	needAVX2(t)
-	r := random(t)
-	sides := []int{1, 2, 5, 6, 7, 15, 16, 17, 63, 64, 65}
-	for i := range 10_000 {
-		m, n, k := 1+r.IntN(40), 1+r.IntN(40), 1+r.IntN(150)
-		if i%8 == 0 {
-			m, n, k = sides[r.IntN(len(sides))], sides[r.IntN(len(sides))], sides[r.IntN(len(sides))]
-		}
-		a, b := bytesOf(r, m*k), bytesOf(r, n*k)
-		switch i % 16 { // extremes alone, and among others
-		case 1:
-			for j := range a {
-				a[j] = -128
-			}
-			for j := range b {
-				b[j] = int8(-128 + 255*(i/16%2))
-			}
-		case 2:
-			for j := range a {
-				a[j] = []int8{-128, 127}[r.IntN(2)]
-			}
-		}
-		checkBare(t, a, b, m, n, k)
+// everySet runs a test for each instruction set of this processor.
+func everySet(t *testing.T, test func(t *testing.T, s *set)) {
+	if len(sets()) == 0 {
+		t.Skip("this processor has the reference only")
+	}
+	for _, s := range sets() {
+		t.Run(s.name, func(t *testing.T) { test(t, s) })
 	}
 }
 
+func TestProductRandomShapes(t *testing.T) {
+	everySet(t, func(t *testing.T, s *set) {
+		r := random(t)
+		sides := []int{1, 2, 5, 6, 7, 15, 16, 17, 31, 32, 33, 63, 64, 65}
+		for i := range 10_000 {
+			m, n, k := 1+r.IntN(40), 1+r.IntN(40), 1+r.IntN(150)
+			if i%8 == 0 {
+				m, n, k = sides[r.IntN(len(sides))], sides[r.IntN(len(sides))], sides[r.IntN(len(sides))]
+			}
+			a, b := bytesOf(r, m*k), bytesOf(r, n*k)
+			switch i % 16 { // extremes alone, and among others
+			case 1:
+				for j := range a {
+					a[j] = -128
+				}
+				for j := range b {
+					b[j] = int8(-128 + 255*(i/16%2))
+				}
+			case 2:
+				for j := range a {
+					a[j] = []int8{-128, 127}[r.IntN(2)]
+				}
+			}
+			checkBare(t, s, a, b, m, n, k)
+		}
+	})
+}
+
 func TestProductAcrossBlocks(t *testing.T) {
-	needAVX2(t)
-	r := random(t)
-	for _, s := range [][3]int{{strip - 1, 17, depth}, {strip, 16, depth + 1}, {strip + 1, 65, 2*depth - 3}, {2*strip + 63, 33, 1000}, {64, 64, 4096}} {
-		checkBare(t, bytesOf(r, s[0]*s[2]), bytesOf(r, s[1]*s[2]), s[0], s[1], s[2])
-	}
+	everySet(t, func(t *testing.T, s *set) {
+		r := random(t)
+		for _, c := range [][3]int{
+			{strip - 1, 17, s.depth}, {strip, 16, s.depth + 1}, {strip + 1, 65, 2*s.depth - 3}, {2*strip + 63, 33, 1000}, {64, 64, 4096},
+		} {
+			checkBare(t, s, bytesOf(r, c[0]*c[2]), bytesOf(r, c[1]*c[2]), c[0], c[1], c[2])
+		}
+	})
 }
 
 // At the deepest product every sum is at its limit, 2^30 either way.
 func TestProductAtItsLimits(t *testing.T) {
-	needAVX2(t)
-	const k = 65536
-	for _, pair := range [][2]int8{{-128, -128}, {-128, 127}, {127, 127}} {
-		checkBare(t, slices.Repeat([]int8{pair[0]}, 7*k), slices.Repeat([]int8{pair[1]}, 17*k), 7, 17, k)
-	}
+	everySet(t, func(t *testing.T, s *set) {
+		const k = 65536
+		for _, pair := range [][2]int8{{-128, -128}, {-128, 127}, {127, -128}, {127, 127}} {
+			checkBare(t, s, slices.Repeat([]int8{pair[0]}, 7*k), slices.Repeat([]int8{pair[1]}, 17*k), 7, 17, k)
+		}
+	})
 }
 
 func FuzzProduct(f *testing.F) {
-	needAVX2(f)
 	f.Add(uint8(1), uint8(1), []byte{0x80})
 	f.Add(uint8(65), uint8(17), []byte{0x80, 0x7f, 0, 0x80, 0x80, 1, 0xff})
 	f.Fuzz(func(t *testing.T, rows, cols uint8, data []byte) {
@@ -162,6 +181,8 @@ func FuzzProduct(f *testing.F) {
 		for i := range b {
 			b[i] = int8(data[(i+3*(i/k))%k])
 		}
-		checkBare(t, a, b, m, n, k)
+		for _, s := range sets() {
+			checkBare(t, s, a, b, m, n, k)
+		}
 	})
 }

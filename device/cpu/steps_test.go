@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 
-//go:build amd64
-
 package cpu
 
 import (
@@ -11,23 +9,15 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
-	"unsafe"
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/assaynet/assay/device/cpu/internal/simd"
 	"github.com/assaynet/assay/poc/prf"
 	"github.com/assaynet/assay/poc/seed"
 	"github.com/assaynet/assay/poc/work/condense"
 	"github.com/assaynet/assay/poc/work/matmul"
 	"github.com/assaynet/assay/poc/work/transformer"
 )
-
-func needAVX2(t testing.TB) {
-	if !simd.AVX2() {
-		t.Skip("this processor has no AVX2")
-	}
-}
 
 // values are int32 of all sizes below 2^bits, among them the extremes.
 func values(r *rand.Rand, n, bits int) []int32 {
@@ -49,214 +39,243 @@ func same[T comparable](t testing.TB, what string, got, want []T) {
 	}
 }
 
-// The panels that a unit's operands are expanded to hold the prf's bytes, pairs
-// being elements 0 and 2, then 1 and 3 of four.
-func TestOperandsAreThePRF(t *testing.T) {
-	needAVX2(t)
-	challenge, unit := seed.Seed{9}, uint64(1)<<40+3
-	for _, k := range []int{256, 576, 1024 + 320} {
-		b := block{row: 128, rows: 64, col: 1<<15 - 64, cols: 64}
-		var o operands
-		o.reset(challenge, unit, k, b)
-		for i := range o.groups {
-			o.expandRows(i)
-		}
-		for i := range o.panels {
-			o.expandColumns(i)
-		}
-		element := func(panel *int16, wide, lane, i int) int8 {
-			at := (i/4*2+i%2)*wide*2 + lane*2 + i%4/2
-			return int8(unsafe.Slice(panel, depth*wide)[at])
-		}
-		check := func(name byte, number uint64, get func(i int) int8) {
-			key := prf.Key(seed.Matrix(challenge, unit, name))
-			want := make([]byte, k)
-			prf.Fill(want, &key, number, 0)
-			for i, w := range want {
-				if got := get(i); got != int8(w) {
-					t.Fatalf("%c, depth %d: element %d of %d is %d, want %d", name, k, i, number, got, int8(w))
-				}
-			}
-		}
-		for row := range b.rows {
-			check('A', uint64(b.row+row), func(i int) int8 {
-				return element(o.a.at(row/tileRows, i/depth*depth), tileRows, row%tileRows, i%depth)
-			})
-		}
-		for col := range b.cols {
-			check('B', uint64(b.col+col), func(i int) int8 {
-				return element(&o.b[o.bPanel(col/tileCols, i/depth*depth)], tileCols, col%tileCols, i%depth)
-			})
-		}
+// element is an element of a panel, width rows or columns wide, of words of per.
+func element(panel *uint32, width, per, lane, i int) int8 {
+	word, at := i/4*width+lane, i%4
+	if per == 2 { // elements 0 and 2, then 1 and 3 of four
+		word, at = (i/4*2+i%2)*width+lane, i%4/2*2
 	}
+	return *int8At(offset(panel, 4*word), at)
 }
 
-// The published streams, each in one lane among others.
+// The panels that a unit's operands are expanded to hold the prf's bytes.
+func TestOperandsAreThePRF(t *testing.T) {
+	everySet(t, func(t *testing.T, s *set) {
+		challenge, unit := seed.Seed{9}, uint64(1)<<40+3
+		for _, k := range []int{256, 576, 1024 + 320, 2048 + 64} {
+			b := block{row: 128, rows: 64, col: 1<<15 - 64, cols: 64}
+			var o operands
+			o.reset(s, challenge, unit, k, b, 1)
+			w := newWorkspace(s)
+			for i := range o.b.panels() {
+				o.expandColumns(i, w)
+			}
+			a := o.strip(newEngine(s), 0, w)
+			check := func(name byte, number uint64, get func(i int) int8) {
+				key := prf.Key(seed.Matrix(challenge, unit, name))
+				want := make([]byte, k)
+				prf.Fill(want, &key, number, 0)
+				for i, w := range want {
+					if got := get(i); got != int8(w) {
+						t.Fatalf("%c, depth %d: element %d of %d is %d, want %d", name, k, i, number, got, int8(w))
+					}
+				}
+			}
+			for row := range b.rows {
+				check('A', uint64(b.row+row), func(i int) int8 {
+					panel := a.row(row/s.tileRows*s.tileRows, i/s.depth*s.depth)
+					return element(panel, s.tileRows, s.per, row%s.tileRows, i%s.depth) - s.offsetOfA()
+				})
+			}
+			for col := range b.cols {
+				check('B', uint64(b.col+col), func(i int) int8 {
+					panel := o.b.panel(col/s.tileCols, i/s.depth*s.depth)
+					return element(&panel[s.head], s.tileCols, s.per, col%s.tileCols, i%s.depth)
+				})
+			}
+		}
+	})
+}
+
+// offsetOfA is 128, as int8, where A is packed unsigned.
+func (s *set) offsetOfA() int8 {
+	if s.head > 0 {
+		return -128
+	}
+	return 0
+}
+
+// The published streams, each as one weight column among others, in which -128
+// became 0, and as a column of B.
 func TestVectorsOfPRF(t *testing.T) {
-	needAVX2(t)
 	type in struct {
 		Key    seed.Seed `json:"key"`
 		Nonce  uint64    `json:"nonce,string"`
 		Offset uint64    `json:"offset,string"`
 		Length int       `json:"length"`
 	}
-	for i, v := range vectors[in, string](t, "prf.json") {
-		var s streams
-		s.setKey((*prf.Key)(&v.In.Key))
-		s.seek(i%8, v.In.Nonce, v.In.Offset/prf.BlockSize)
-		skip := int(v.In.Offset % prf.BlockSize)
-		blocks := (skip+v.In.Length)/prf.BlockSize + 1
-		out := make([]int16, blocks*prf.BlockSize*8)
-		simd.ExpandWide(&out[0], 32, (*[16][8]uint32)(&s), blocks)
-		got := make([]byte, v.In.Length)
-		for j := range got {
-			e := skip + j
-			got[j] = byte(out[(e/4*2+e%2)*16+i%8*2+e%4/2])
+	everySet(t, func(t *testing.T, s *set) {
+		for i, v := range vectors[in, string](t, "prf.json") {
+			skip := int(v.In.Offset % prf.BlockSize)
+			blocks := (skip+v.In.Length)/prf.BlockSize + 1
+			want, err := hex.DecodeString(v.Out)
+			if err != nil {
+				t.Fatal(err)
+			}
+			lane := i % s.lanes
+			start := func() []uint32 {
+				streams := s.streams(s.lanes)
+				first := position{nonce: v.In.Nonce - 3*uint64(lane), block: v.In.Offset / prf.BlockSize}
+				s.start(streams, (*prf.Key)(&v.In.Key), first, position{nonce: 3})
+				return streams
+			}
+			out := make([]uint32, blocks*prf.BlockSize*s.lanes/s.per)
+			s.expandColumns(&out[0], 4*s.lanes, &start()[0], blocks)
+			quads := make([]uint32, blocks*prf.BlockSize*s.lanes/4)
+			s.expandWeights(&quads[0], 4*s.lanes, &start()[0], blocks)
+			for j, b := range want {
+				if got := element(&out[0], s.lanes, s.per, lane, skip+j); got != int8(b) {
+					t.Fatalf("%s: byte %d is %d, want %d", v.Name, j, got, int8(b))
+				}
+				if got := element(&quads[0], s.lanes, 4, lane, skip+j); got != max(int8(b), -127) && !(int8(b) == -128 && got == 0) {
+					t.Fatalf("%s: weight %d is %d, from %d", v.Name, j, got, int8(b))
+				}
+			}
 		}
-		if hex.EncodeToString(got) != v.Out {
-			t.Errorf("%s: %x, want %s", v.Name, got, v.Out)
-		}
-	}
+	})
 }
 
 func TestVectorsOfCondense(t *testing.T) {
-	needAVX2(t)
 	type in struct {
 		Elements [64]int32 `json:"elements"`
 		Position uint32    `json:"position"`
 	}
-	for _, v := range vectors[in, uint32](t, "condense.json") {
-		var got uint32
-		simd.Condense(&got, &v.In.Elements[0], 1, 0, v.In.Position, 0)
-		if got != v.Out {
-			t.Errorf("%s: %d, want %d", v.Name, got, v.Out)
+	everySet(t, func(t *testing.T, s *set) {
+		for _, v := range vectors[in, uint32](t, "condense.json") {
+			var got uint32
+			s.condense(&got, &v.In.Elements[0], 1, 0, v.In.Position, 0)
+			if got != v.Out {
+				t.Errorf("%s: %d, want %d", v.Name, got, v.Out)
+			}
 		}
-	}
+	})
 }
 
 func TestWeightsAreThePRF(t *testing.T) {
-	needAVX2(t)
-	seed1 := seed.Seed{7}
-	m, err := buildModel(t.Context(), transformer.Nano, seed1, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	key := prf.Key(seed.Weights(seed1, "nano"))
-	zeros := 0
-	for l := range m.layers {
-		for id := range m.layers[l] {
-			w := &m.layers[l][id]
-			want := make([]int8, w.n*w.k)
-			transformer.Weights(want, &key, l, id, 0)
-			for i, v := range want {
-				row, col := i/w.k, i%w.k
-				from := col / depth * depth
-				at := (col-from)/4*64 + row%tileCols*4 + col%4
-				got := unsafe.Slice(w.panel(row/tileCols, from), depth*tileCols)[at]
-				if got != v {
-					t.Fatalf("layer %d, matrix %d: weight (%d, %d) is %d, want %d", l, id, row, col, got, v)
-				}
-				if v == 0 {
-					zeros++
+	everySet(t, func(t *testing.T, s *set) {
+		seed1 := seed.Seed{7}
+		m, err := newEngine(s).buildModel(t.Context(), transformer.Nano, seed1, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		key := prf.Key(seed.Weights(seed1, "nano"))
+		zeros := 0
+		for l := range m.layers {
+			for id := range m.layers[l] {
+				w := &m.layers[l][id]
+				want := make([]int8, w.cols*w.k)
+				transformer.Weights(want, &key, l, id, 0)
+				for i, v := range want {
+					row, col := i/w.k, i%w.k
+					panel := w.panel(row/s.tileCols, col/s.depth*s.depth)
+					got := element(&panel[s.head], s.tileCols, 4, row%s.tileCols, col%s.depth)
+					if got != v {
+						t.Fatalf("layer %d, matrix %d: weight (%d, %d) is %d, want %d", l, id, row, col, got, v)
+					}
+					if v == 0 {
+						zeros++
+					}
 				}
 			}
 		}
-	}
-	if zeros == 0 {
-		t.Error("no weight is 0")
-	}
+		if zeros == 0 {
+			t.Error("no weight is 0")
+		}
+	})
 }
 
 func TestCondense(t *testing.T) {
-	needAVX2(t)
-	r := random(t)
-	for range 500 {
-		n, gap, pos, step := 1+r.IntN(9), 64+r.IntN(100), r.Uint32(), r.Uint32N(1000)
-		src := make([]int32, n*gap)
-		for i := range src {
-			src[i] = int32(r.Uint32())
+	everySet(t, func(t *testing.T, set *set) {
+		r := random(t)
+		for range 500 {
+			n, gap, pos, step := 1+r.IntN(9), 64+r.IntN(100), r.Uint32(), r.Uint32N(1000)
+			src := make([]int32, n*gap)
+			for i := range src {
+				src[i] = int32(r.Uint32())
+			}
+			got, want := make([]uint32, n), make([]uint32, n)
+			set.condense(&got[0], &src[0], n, 4*gap, pos, step)
+			for i := range want {
+				want[i] = condense.Word((*[64]int32)(src[i*gap:]), pos+uint32(i)*step)
+			}
+			same(t, "words", got, want)
 		}
-		got, want := make([]uint32, n), make([]uint32, n)
-		simd.Condense(&got[0], &src[0], n, 4*gap, pos, step)
-		for i := range want {
-			want[i] = condense.Word((*[64]int32)(src[i*gap:]), pos+uint32(i)*step)
-		}
-		same(t, "words", got, want)
-	}
+	})
 }
 
 // Each step against the specification's, on panels as multiply gives them.
 func TestTransformerSteps(t *testing.T) {
-	needAVX2(t)
-	r := random(t)
-	m := &model{class: transformer.Nano, exp2: transformer.Exp2()}
-	d, rows := m.class.D, transformer.Tokens
-	panel := func(acc []int32, width, i int) *int32 {
-		p := make([]int32, rows*tileCols)
-		for row := range rows {
-			copy(p[row*tileCols:], acc[row*width+i*tileCols:][:tileCols])
-		}
-		return &p[0]
-	}
-	s, n := newBatchSpace(m.class), rows*d
-	for i := range 2000 {
-		acc := values(r, n, 29)
-		want := make([]int8, n)
-		for _, k := range []int{256, 1024, 8192} {
-			transformer.Requant(want, acc, k)
-			shift := transformer.Shift(k)
-			for j := range d / tileCols {
-				simd.Requant(&s.q[tileCols*j], d, panel(acc, d, j), rows, 1<<(shift-1), int(shift))
+	everySet(t, func(t *testing.T, set *set) {
+		r := random(t)
+		m := &model{set: set, class: transformer.Nano, exp2: transformer.Exp2()}
+		d, rows := m.class.D, transformer.Tokens
+		panel := func(acc []int32, width, i int) *int32 {
+			p := make([]int32, rows*set.tileCols)
+			for row := range rows {
+				copy(p[row*set.tileCols:], acc[row*width+i*set.tileCols:][:set.tileCols])
 			}
-			same(t, "Requant", s.q[:n], want)
+			return &p[0]
 		}
-
-		h := values(r, n, 1+i%23)
-		if i%50 == 0 {
-			clear(h)
-			h[r.IntN(n)] = int32(i % 3)
-		}
-		sum := append([]int32(nil), h...)
-		transformer.Residual(sum, acc, 1024)
-		copy(s.h, h)
-		shift := transformer.Shift(1024) - transformer.ResidualScale
-		for j := range d / tileCols {
-			simd.Residual(&s.h[tileCols*j], 4*d, panel(acc, d, j), rows, 1<<(shift-1), int(shift), transformer.MaxResidual)
-		}
-		same(t, "Residual", s.h[:n], sum)
-
-		copy(s.h, h)
-		transformer.Norm(want, h)
-		m.norm(s, rows)
-		same(t, "Norm", s.x[:n], want)
-		same(t, "Squares", []uint64{simd.Squares(&h[3*d], d)}, []uint64{transformer.SquaredNorm(h)})
-
-		limit := func(v []int8) []int8 {
-			for j := range v {
-				v[j] = max(v[j], -127)
+		s, n := newBatchSpace(set, m.class), rows*d
+		for i := range 2000 {
+			acc := values(r, n, 29)
+			want := make([]int8, n)
+			for _, k := range []int{256, 1024, 8192} {
+				transformer.Requant(want, acc, k)
+				shift := transformer.Shift(k)
+				for j := range d / set.tileCols {
+					set.requant(&s.q[set.tileCols*j], d, panel(acc, d, j), rows, 1<<(shift-1), int(shift))
+				}
+				same(t, "Requant", s.q[:n], want)
 			}
-			return v
-		}
-		q, k, v := limit(bytesOf(r, n)), limit(bytesOf(r, n)), limit(bytesOf(r, n))
-		if i%10 == 0 { // attention to one position alone, in full
-			for j := range n {
-				q[j], k[j], v[j] = 127, int8(127-254*(i/10%2)), -127
+
+			h := values(r, n, 1+i%23)
+			if i%50 == 0 {
+				clear(h)
+				h[r.IntN(n)] = int32(i % 3)
+			}
+			sum := append([]int32(nil), h...)
+			transformer.Residual(sum, acc, 1024)
+			copy(s.h, h)
+			shift := transformer.Shift(1024) - transformer.ResidualScale
+			for j := range d / set.tileCols {
+				set.residual(&s.h[set.tileCols*j], 4*d, panel(acc, d, j), rows, 1<<(shift-1), int(shift), transformer.MaxResidual)
+			}
+			same(t, "Residual", s.h[:n], sum)
+
+			copy(s.h, h)
+			transformer.Norm(want, h)
+			m.norm(s, rows)
+			same(t, "Norm", s.x[:n], want)
+			same(t, "Squares", []uint64{set.squares(&h[3*d], d)}, []uint64{transformer.SquaredNorm(h)})
+
+			limit := func(v []int8) []int8 {
+				for j := range v {
+					v[j] = max(v[j], -127)
+				}
+				return v
+			}
+			q, k, v := limit(bytesOf(r, n)), limit(bytesOf(r, n)), limit(bytesOf(r, n))
+			if i%10 == 0 { // attention to one position alone, in full
+				for j := range n {
+					q[j], k[j], v[j] = 127, int8(127-254*(i/10%2)), -127
+				}
+			}
+			copy(s.q, q)
+			copy(s.k, k)
+			copy(s.v, v)
+			transformer.Attend(want, q, k, v)
+			m.attend(s, 0)
+			same(t, "Attend", s.o[:n], want)
+
+			for _, c := range transformer.Classes() {
+				c.Gate(want, q, v)
+				shift := c.GateShift()
+				set.gate(&s.g[0], &q[0], &v[0], n, 1<<(shift-1), int(shift))
+				same(t, "Gate", s.g[:n], want)
 			}
 		}
-		copy(s.q, q)
-		copy(s.k, k)
-		copy(s.v, v)
-		transformer.Attend(want, q, k, v)
-		m.attend(s, 0)
-		same(t, "Attend", s.o[:n], want)
-
-		for _, c := range transformer.Classes() {
-			c.Gate(want, q, v)
-			shift := c.GateShift()
-			simd.Gate(&s.g[0], &q[0], &v[0], n, 1<<(shift-1), int(shift))
-			same(t, "Gate", s.g[:n], want)
-		}
-	}
+	})
 }
 
 func TestSquareRoot(t *testing.T) {

@@ -5,13 +5,13 @@
 package simd
 
 // Product multiplies panels of A by one panel of B into tiles of 6 x 16 sums, one
-// below the other in c: C = A*B, or C += A*B if add is not 0. pairs is half the
-// depth, a multiple of 4; a is tiles panels of [pairs][6][2]int16 one after the other,
-// b one of [pairs][16][2]int16, stride the bytes from a row of c to the next. Products
-// of values in -128..127 are exact at any depth up to 2*65536.
+// below the other in c: C = A*B, or C += A*B if add is not 0. n is the depth, a
+// multiple of 8; a is tiles panels of [n/2][6][2]int16 one after the other, b one of
+// [n/2][16][2]int16, stride the bytes from a row of c to the next. Products of values
+// in -128..127 are exact at any depth up to 2*65536.
 //
 //go:noescape
-func Product(tiles int, pairs int, a *int16, b *int16, c *int32, stride int, add int)
+func Product(tiles int, n int, a *uint32, b *uint32, c *int32, stride int, add int)
 
 // Peak issues 12 independent pairs of VPMADDWD and VPADDD per round and touches no
 // memory: what the product could reach at best. One pair is 16 multiplications.
@@ -21,34 +21,34 @@ func Peak(rounds int)
 
 // ExpandWide writes blocks of 64 bytes of eight ChaCha8 streams (package prf) side by side:
 // [32*blocks][8][2]int16, entries pitch bytes apart, pairs as Widen makes them.
-// state[w] is word w of each stream's state; word 12 moves on and must not wrap.
+// state is [16][8]uint32, words of the streams' states; word 12 moves on and must not wrap.
 //
 //go:noescape
-func ExpandWide(dst *int16, pitch int, state *[16][8]uint32, blocks int)
+func ExpandWide(dst *uint32, pitch int, state *uint32, blocks int)
 
 // ExpandWeights writes blocks of 64 bytes of eight ChaCha8 streams (package prf) side by side:
 // [16*blocks][8][4]int8, entries pitch bytes apart, with -128 made 0.
-// state[w] is word w of each stream's state; word 12 moves on and must not wrap.
+// state is [16][8]uint32, words of the streams' states; word 12 moves on and must not wrap.
 //
 //go:noescape
-func ExpandWeights(dst *int8, pitch int, state *[16][8]uint32, blocks int)
+func ExpandWeights(dst *uint32, pitch int, state *uint32, blocks int)
 
-// Widen turns a panel of [quads][16][4]int8 into one of [2*quads][16][2]int16.
+// Widen turns a panel of [n/4][16][4]int8 into one of [n/2][16][2]int16.
 //
 //go:noescape
-func Widen(dst *int16, src *int8, quads int)
+func Widen(dst *uint32, src *uint32, n int)
 
 // Transpose widens 8 rows of int8, stride bytes apart and 32*octets long, into
 // [16*octets][8][2]int16 whose entries are pitch bytes apart.
 //
 //go:noescape
-func Transpose(dst *int16, pitch int, src *int8, stride int, octets int)
+func Transpose(dst *uint32, pitch int, src *int8, stride int, octets int)
 
 // Pack cuts [pairs][24][2]int16, two or more pairs, into four panels of
 // [pairs][6][2]int16, panel bytes apart.
 //
 //go:noescape
-func Pack(dst *int16, panel int, src *int16, pairs int)
+func Pack(dst *uint32, panel int, src *uint32, pairs int)
 
 // Condense makes words words of 64 elements each (package condense). stride is the
 // bytes from one 64 to the next, pos the first one's position and step the distance
@@ -104,6 +104,87 @@ func Mix(dst *int8, v *int8, stride int, weights *int32, rows int, inv uint64, r
 //
 //go:noescape
 func Hash2(dst0 *[32]byte, dst1 *[32]byte, src0 *byte, src1 *byte, blocks int)
+
+// ProductBytes multiplies panels of A by one panel of B into tiles of 8 x 32 sums, one
+// below the other in c: C = A*B, or C += A*B if add is not 0. n is the depth, a
+// multiple of 16; a is tiles panels of [n/4][8][4]uint8, values with 128 added, one
+// after the other; b is the [32]int32 that CorrectBytes made and [n/4][32][4]int8;
+// stride is the bytes from a row of c to the next. It needs AVX512VNNI.
+//
+//go:noescape
+func ProductBytes(tiles int, n int, a *uint32, b *uint32, c *int32, stride int, add int)
+
+// PeakBytes issues 16 independent VPDPBUSD per round and touches no memory: what the
+// product could reach at best. One is 64 multiplications.
+//
+//go:noescape
+func PeakBytes(rounds int)
+
+// CorrectBytes writes -128 times the sums of the columns of [n/4][32][4]int8, which
+// follow, to the first [32]int32 of a panel. n is a multiple of 16.
+//
+//go:noescape
+func CorrectBytes(panel *uint32, n int)
+
+// ExpandColumnBytes writes blocks of 64 bytes of sixteen ChaCha8 streams (package prf)
+// side by side: [16*blocks][16][4]int8, entries pitch bytes apart.
+// state is [16][16]uint32, words of the streams' states; word 12 moves on and must not wrap.
+//
+//go:noescape
+func ExpandColumnBytes(dst *uint32, pitch int, state *uint32, blocks int)
+
+// ExpandWeightBytes is ExpandColumnBytes with -128 made 0.
+//
+//go:noescape
+func ExpandWeightBytes(dst *uint32, pitch int, state *uint32, blocks int)
+
+// ExpandRowBytes writes blocks of 64 bytes of sixteen ChaCha8 streams with 128 added to
+// every byte: two of [16*blocks][8][4]uint8, panel bytes apart.
+// state is [16][16]uint32, words of the streams' states; word 12 moves on and must not wrap.
+//
+//go:noescape
+func ExpandRowBytes(dst *uint32, panel int, state *uint32, blocks int)
+
+// PackBytes makes one panel of [n/4][8][4]uint8, values with 128 added, of 8 rows of n
+// int8, a multiple of 64, that are stride bytes apart.
+//
+//go:noescape
+func PackBytes(dst *uint32, src *int8, stride int, n int)
+
+// CondenseWide is Condense with AVX-512.
+//
+//go:noescape
+func CondenseWide(dst *uint32, src *int32, words int, stride int, pos uint32, step uint32)
+
+// RequantWide is Requant for a panel of [rows][32]int32, with AVX-512.
+//
+//go:noescape
+func RequantWide(dst *int8, stride int, src *int32, rows int, round int, shift int)
+
+// ResidualWide is Residual for a panel of [rows][32]int32, with AVX-512.
+//
+//go:noescape
+func ResidualWide(h *int32, stride int, src *int32, rows int, round int, shift int, limit int)
+
+// GateWide is Gate for n a multiple of 32, with AVX-512.
+//
+//go:noescape
+func GateWide(dst *int8, gates *int8, ups *int8, n int, round int, shift int)
+
+// SquaresWide is Squares for n a multiple of 32, with AVX-512.
+//
+//go:noescape
+func SquaresWide(src *int32, n int) uint64
+
+// ScaleWide is Scale with AVX-512.
+//
+//go:noescape
+func ScaleWide(dst *int8, src *int32, n int, inv uint64, round uint64, bias uint64, shift uint64)
+
+// MixWide is Mix with AVX-512.
+//
+//go:noescape
+func MixWide(dst *int8, v *int8, stride int, weights *int32, rows int, inv uint64, round uint64, bias uint64, shift uint64)
 
 // cpuid runs CPUID.
 func cpuid(leaf uint32, sub uint32) (a uint32, b uint32, c uint32, d uint32)

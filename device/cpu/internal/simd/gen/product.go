@@ -16,18 +16,18 @@ const rows = 6
 // all there is to tune. VPMADDWD has two ports, VPADDD shares them with two
 // others; B's halves and A's values come by the load ports.
 func product() {
-	function("Product", "func(tiles, pairs int, a, b *int16, c *int32, stride, add int)",
+	function("Product", "func(tiles, n int, a, b *uint32, c *int32, stride, add int)",
 		"Product multiplies panels of A by one panel of B into tiles of 6 x 16 sums, one",
-		"below the other in c: C = A*B, or C += A*B if add is not 0. pairs is half the",
-		"depth, a multiple of 4; a is tiles panels of [pairs][6][2]int16 one after the other,",
-		"b one of [pairs][16][2]int16, stride the bytes from a row of c to the next. Products",
-		"of values in -128..127 are exact at any depth up to 2*65536.")
-	tiles, pairs := arg("tiles"), arg("pairs")
+		"below the other in c: C = A*B, or C += A*B if add is not 0. n is the depth, a",
+		"multiple of 8; a is tiles panels of [n/2][6][2]int16 one after the other, b one of",
+		"[n/2][16][2]int16, stride the bytes from a row of c to the next. Products of values",
+		"in -128..127 are exact at any depth up to 2*65536.")
+	tiles, steps := arg("tiles"), arg("n")
 	a, panel, c, stride := arg("a"), arg("b"), arg("c"), arg("stride")
 	b, n, below := GP64(), GP64(), GP64()
 	acc := ymms(2 * rows)
 	b0, b1, x, y := YMM(), YMM(), YMM(), YMM()
-	SHRQ(Imm(2), pairs)
+	SHRQ(Imm(3), steps)
 
 	Label("tile")
 	LEAQ(Mem{Base: stride, Index: stride, Scale: 2}, below)
@@ -46,7 +46,7 @@ func product() {
 		PREFETCHT0(row(r, 0))
 	}
 	MOVQ(panel, b)
-	MOVQ(pairs, n)
+	MOVQ(steps, n)
 	for _, v := range acc {
 		VPXOR(v, v, v)
 	}
@@ -118,9 +118,10 @@ func evenOdd(x, even, odd VecVirtual) {
 }
 
 func widen() {
-	function("Widen", "func(dst *int16, src *int8, quads int)",
-		"Widen turns a panel of [quads][16][4]int8 into one of [2*quads][16][2]int16.")
-	d, s, n := arg("dst"), arg("src"), arg("quads")
+	function("Widen", "func(dst, src *uint32, n int)",
+		"Widen turns a panel of [n/4][16][4]int8 into one of [n/2][16][2]int16.")
+	d, s, n := arg("dst"), arg("src"), arg("n")
+	SHRQ(Imm(2), n)
 	x, y, t, u := YMM(), YMM(), YMM(), YMM()
 	loop("quad", n, func() {
 		VMOVDQU(at(s, 0), x)
@@ -139,7 +140,7 @@ func widen() {
 
 // transpose: an 8 x 8 transposition of dwords, in three stages of shuffles.
 func transpose() {
-	function("Transpose", "func(dst *int16, pitch int, src *int8, stride, octets int)",
+	function("Transpose", "func(dst *uint32, pitch int, src *int8, stride, octets int)",
 		"Transpose widens 8 rows of int8, stride bytes apart and 32*octets long, into",
 		"[16*octets][8][2]int16 whose entries are pitch bytes apart.")
 	d, pitch, s, stride, n := arg("dst"), arg("pitch"), arg("src"), arg("stride"), arg("octets")
@@ -188,7 +189,7 @@ func transpose() {
 }
 
 func pack() {
-	function("Pack", "func(dst *int16, panel int, src *int16, pairs int)",
+	function("Pack", "func(dst *uint32, panel int, src *uint32, pairs int)",
 		"Pack cuts [pairs][24][2]int16, two or more pairs, into four panels of",
 		"[pairs][6][2]int16, panel bytes apart.")
 	d, panel, s, n := arg("dst"), arg("panel"), arg("src"), arg("pairs")

@@ -13,15 +13,14 @@ import (
 // round changes them twice, as its middle two steps share 10 and 11 and the
 // outer two share 8 and 9.
 func expand(name string, wide bool) {
-	out, element := "[16*blocks][8][4]int8, entries pitch bytes apart, with -128 made 0.", "int8"
+	out := "[16*blocks][8][4]int8, entries pitch bytes apart, with -128 made 0."
 	if wide {
-		element = "int16"
 		out = "[32*blocks][8][2]int16, entries pitch bytes apart, pairs as Widen makes them."
 	}
-	function(name, "func(dst *"+element+", pitch int, state *[16][8]uint32, blocks int)",
+	function(name, "func(dst *uint32, pitch int, state *uint32, blocks int)",
 		name+" writes blocks of 64 bytes of eight ChaCha8 streams (package prf) side by side:",
 		out,
-		"state[w] is word w of each stream's state; word 12 moves on and must not wrap.")
+		"state is [16][8]uint32, words of the streams' states; word 12 moves on and must not wrap.")
 	d, pitch, state, n := arg("dst"), arg("pitch"), arg("state"), arg("blocks")
 	by16 := constant(name+"16", 8, 0x01000302, 0x05040706, 0x09080b0a, 0x0d0c0f0e)
 	by8 := constant(name+"8", 8, 0x02010003, 0x06050407, 0x0a09080b, 0x0e0d0c0f)
@@ -120,6 +119,9 @@ func expand(name string, wide bool) {
 	end()
 }
 
+// golden is package condense's.
+const golden = 0x9E3779B9
+
 // fmix is MurmurHash3's finaliser on eight dwords.
 func fmix(x, t, m1, m2 VecVirtual) {
 	for i, s := range []uint64{16, 13, 16} {
@@ -132,7 +134,6 @@ func fmix(x, t, m1, m2 VecVirtual) {
 }
 
 func condense() {
-	const golden = 0x9E3779B9
 	function("Condense", "func(dst *uint32, src *int32, words, stride int, pos, step uint32)",
 		"Condense makes words words of 64 elements each (package condense). stride is the",
 		"bytes from one 64 to the next, pos the first one's position and step the distance",

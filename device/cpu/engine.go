@@ -9,40 +9,35 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"github.com/assaynet/assay/device/cpu/internal/simd"
 	"github.com/assaynet/assay/poc/seed"
 	"github.com/assaynet/assay/poc/work"
 	"github.com/assaynet/assay/poc/work/matmul"
 	"github.com/assaynet/assay/poc/work/transformer"
 )
 
-// fast is the engine in assembly, nil where there is none.
-func fast() work.Engine {
-	if !simd.AVX2() {
-		return nil
-	}
-	return newEngine()
-}
-
-// engine computes with AVX2. Building a model, Matmul and Tiles use every core
-// that GOMAXPROCS allows. A model's Run stays on its caller's goroutine, so
-// that who has many units decides how many cores they get.
+// engine computes with one instruction set. Building a model, Matmul and Tiles
+// use every core that GOMAXPROCS allows. A model's Run stays on its caller's
+// goroutine, so that who has many units decides how many cores they get.
 type engine struct {
+	set        *set
 	operands   sync.Pool // of *operands
-	workspaces sync.Pool // of *tileSpace
+	strips     sync.Pool // of *leftPanels
+	workspaces sync.Pool // of *workspace
 }
 
-func newEngine() *engine {
+func newEngine(s *set) *engine {
 	return &engine{
+		set:        s,
 		operands:   sync.Pool{New: func() any { return new(operands) }},
-		workspaces: sync.Pool{New: func() any { return new(tileSpace) }},
+		strips:     sync.Pool{New: func() any { return new(leftPanels) }},
+		workspaces: sync.Pool{New: func() any { return newWorkspace(s) }},
 	}
 }
 
-func (*engine) Name() string { return "cpu/avx2" }
+func (e *engine) Name() string { return e.set.name }
 
 func (e *engine) Transformer(ctx context.Context, class transformer.Class, seed1 seed.Seed, progress func(done, total uint64)) (transformer.Model, error) {
-	m, err := buildModel(ctx, class, seed1, progress)
+	m, err := e.buildModel(ctx, class, seed1, progress)
 	if err != nil { // a nil *model must not become a Model
 		return nil, err
 	}
@@ -73,15 +68,17 @@ func (e *engine) Tiles(ctx context.Context, dst [][32]byte, challenge seed.Seed,
 	if len(dst) != shape.Tiles() {
 		return fmt.Errorf("%w: %d digests for %d tiles", work.ErrCall, len(dst), shape.Tiles())
 	}
+	return e.tiles(ctx, dst, challenge, shape, unit, nil)
+}
+
+func (e *engine) tiles(ctx context.Context, dst [][32]byte, challenge seed.Seed, shape matmul.Shape, unit uint64, m *meter) error {
 	o := e.operands.Get().(*operands)
 	defer e.operands.Put(o)
-	rows, cols := blockSides(shape)
-	for row := 0; row < shape.M; row += rows {
-		for col := 0; col < shape.Q; col += cols {
-			b := block{row: row, rows: min(rows, shape.M-row), col: col, cols: min(cols, shape.Q-col)}
-			if err := e.multiplyBlock(ctx, dst, o, challenge, unit, shape, b); err != nil {
-				return fmt.Errorf("cpu: tiles of unit %d: %w", unit, err)
-			}
+	cols := blockCols(shape)
+	for col := 0; col < shape.Q; col += cols {
+		b := block{rows: shape.M, col: col, cols: min(cols, shape.Q-col)}
+		if err := e.multiplyBlock(ctx, dst, o, challenge, unit, shape, b, m); err != nil {
+			return fmt.Errorf("cpu: tiles of unit %d: %w", unit, err)
 		}
 	}
 	return nil
@@ -99,20 +96,15 @@ func (e *engine) Tile(challenge seed.Seed, unit uint64, shape matmul.Shape, ti, 
 	const side = matmul.TileSide
 	o := e.operands.Get().(*operands)
 	defer e.operands.Put(o)
-	w := e.workspaces.Get().(*tileSpace)
+	w := e.workspaces.Get().(*workspace)
 	defer e.workspaces.Put(w)
-	b := block{row: ti * side, rows: side, col: tj * side, cols: side}
-	o.reset(challenge, unit, shape.K, b)
-	for i := range o.groups {
-		o.expandRows(i)
+	o.reset(e.set, challenge, unit, shape.K, block{row: ti * side, rows: side, col: tj * side, cols: side}, 1)
+	for i := range o.b.panels() {
+		o.expandColumns(i, w)
 	}
-	for i := range o.panels {
-		o.expandColumns(i)
-	}
-	var digest [1][32]byte
-	w.multiply(o, 0, side, 0, side)
-	w.digests(side, side, func(_, _ int) *[32]byte { return &digest[0] })
-	return digest[0], nil
+	w.multiply(o.strip(e, 0, w), &o.b, side, 0, side)
+	o.release(e, 0)
+	return w.digests(w.condense(e.set, side, side))[0], nil
 }
 
 // parallel calls f for 0..n-1 on every core and returns when all calls have. It

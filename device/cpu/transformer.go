@@ -9,7 +9,6 @@ import (
 	"math/bits"
 	"sync"
 
-	"github.com/assaynet/assay/device/cpu/internal/simd"
 	"github.com/assaynet/assay/poc/prf"
 	"github.com/assaynet/assay/poc/seed"
 	"github.com/assaynet/assay/poc/work/condense"
@@ -22,75 +21,57 @@ const batch = strip / transformer.Tokens
 // perLayer is the number of matrices of a layer.
 const perLayer = transformer.Down + 1
 
-// model is an epoch's weights, packed for the product as bytes and widened
-// panel by panel when they are used: that costs a hundredth of the product
-// over a full strip, and half the memory.
+// model is an epoch's weights, packed for the product as bytes. An instruction
+// set that wants them wider widens them panel by panel when they are used: that
+// costs a hundredth of the product over a full strip, and half the memory.
 type model struct {
+	set    *set
 	class  transformer.Class
 	embed  prf.Key
-	layers [][perLayer]weights
+	layers [][perLayer]rightPanels
 	exp2   [256]uint16
 	spaces sync.Pool // of *batchSpace
 }
 
-// weights is a matrix of n outputs over k inputs: in blocks of depth, in them
-// panels of 16 outputs as simd.Widen reads them.
-type weights struct {
-	data []int8
-	n, k int
-}
-
-func (w *weights) panel(i, from int) *int8 {
-	return &w.data[w.n*from+i*tileCols*min(depth, w.k-from)]
-}
-
 // buildModel expands the weights on all cores.
-func buildModel(ctx context.Context, class transformer.Class, seed1 seed.Seed, progress func(done, total uint64)) (*model, error) {
+func (e *engine) buildModel(ctx context.Context, class transformer.Class, seed1 seed.Seed, progress func(done, total uint64)) (*model, error) {
 	if err := class.Valid(); err != nil {
 		return nil, err
 	}
 	m := &model{
+		set:    e.set,
 		class:  class,
 		embed:  prf.Key(seed.Embed(seed1, class.Name)),
-		layers: make([][perLayer]weights, class.Layers),
+		layers: make([][perLayer]rightPanels, class.Layers),
 		exp2:   transformer.Exp2(),
 	}
-	m.spaces.New = func() any { return newBatchSpace(class) }
+	m.spaces.New = func() any { return newBatchSpace(e.set, class) }
 	key := prf.Key(seed.Weights(seed1, class.Name))
-	var fresh streams
-	fresh.setKey(&key)
 	done := uint64(0)
 	for l := range m.layers {
 		for id := range m.layers[l] {
 			w := &m.layers[l][id]
-			w.n, w.k = class.Matrix(id)
-			w.data = make([]int8, w.n*w.k)
-			err := parallel(ctx, w.n/tileCols, func(panel int) { w.expand(fresh, panel, uint64(l)*8+uint64(id)) })
+			n, k := class.Matrix(id)
+			w.reset(e.set, n, k, 4)
+			err := parallel(ctx, w.panels(), func(i int) {
+				// Rows of the matrix, columns of B, follow each other in one stream.
+				s := e.workspaces.Get().(*workspace)
+				streams, row := s.streams[:16*e.set.tileCols], uint64(k/prf.BlockSize)
+				first := position{nonce: uint64(l)*8 + uint64(id), block: uint64(i*e.set.tileCols) * row}
+				e.set.start(streams, &key, first, position{block: row})
+				w.expand(i, streams, e.set.expandWeights)
+				e.workspaces.Put(s)
+			})
 			if err != nil {
 				return nil, fmt.Errorf("cpu: building %s: %w", class.Name, err)
 			}
-			done += uint64(len(w.data))
+			done += uint64(n) * uint64(k)
 			if progress != nil {
 				progress(done, class.WeightBytes())
 			}
 		}
 	}
 	return m, nil
-}
-
-// expand makes one panel: rows of the matrix follow each other in one stream.
-func (w *weights) expand(s streams, panel int, nonce uint64) {
-	for half := range tileCols / 8 {
-		for lane := range 8 {
-			row := uint64(tileCols*panel + 8*half + lane)
-			s.seek(lane, nonce, row*uint64(w.k)/prf.BlockSize)
-		}
-		for from := 0; from < w.k; from += depth {
-			n := min(depth, w.k-from)
-			dst := w.data[w.n*from+panel*tileCols*n:][32*half:]
-			simd.ExpandWeights(&dst[0], 4*tileCols, (*[16][8]uint32)(&s), n/prf.BlockSize)
-		}
-	}
 }
 
 func (m *model) Class() transformer.Class { return m.class }
@@ -120,19 +101,22 @@ type batchSpace struct {
 	h             []int32 // rows x d, the residual stream
 	x, q, k, v, o []int8  // rows x d
 	g, u          []int8  // rows x 4d
+	logits        [transformer.Tokens][transformer.Tokens]int32
 	a             leftPanels
-	b             []int16 // a widened panel of weights
-	c             []int32 // results: panels of 16 outputs, in them rows
+	room          []uint32 // for packing a
+	b             []uint32 // a widened panel of weights
+	c             []int32  // results: panels of tileCols outputs, in them rows
 	words         []uint32
 }
 
-func newBatchSpace(class transformer.Class) *batchSpace {
+func newBatchSpace(set *set, class transformer.Class) *batchSpace {
 	narrow := func(n int) []int8 { return make([]int8, strip*n) }
 	return &batchSpace{
 		h: make([]int32, strip*class.D),
 		x: narrow(class.D), q: narrow(class.D), k: narrow(class.D), v: narrow(class.D), o: narrow(class.D),
 		g: narrow(class.FF), u: narrow(class.FF),
-		b:     make([]int16, depth*tileCols),
+		room:  set.room(),
+		b:     make([]uint32, set.depth*set.tileCols/set.per),
 		c:     make([]int32, strip*class.FF),
 		words: make([]uint32, class.Words()),
 	}
@@ -151,50 +135,54 @@ func (m *model) batch(s *batchSpace, dst []transformer.Output) {
 			}
 		}
 		m.norm(s, rows)
-		s.pack(s.x, rows, c.D)
-		s.narrow(s.q, &w[transformer.Query], rows)
-		s.narrow(s.k, &w[transformer.Key], rows)
-		s.narrow(s.v, &w[transformer.Value], rows)
+		m.pack(s, s.x, rows, c.D)
+		m.narrow(s, s.q, &w[transformer.Query], rows)
+		m.narrow(s, s.k, &w[transformer.Key], rows)
+		m.narrow(s, s.v, &w[transformer.Value], rows)
 		for i := range dst {
 			m.attend(s, i*transformer.Tokens*c.D)
 		}
-		s.pack(s.o, rows, c.D)
-		s.residual(&w[transformer.Out], rows)
+		m.pack(s, s.o, rows, c.D)
+		m.residual(s, &w[transformer.Out], rows)
 
 		m.norm(s, rows)
-		s.pack(s.x, rows, c.D)
-		s.narrow(s.g, &w[transformer.Gating], rows)
-		s.narrow(s.u, &w[transformer.Up], rows)
+		m.pack(s, s.x, rows, c.D)
+		m.narrow(s, s.g, &w[transformer.Gating], rows)
+		m.narrow(s, s.u, &w[transformer.Up], rows)
 		shift := c.GateShift()
-		simd.Gate(&s.g[0], &s.g[0], &s.u[0], rows*c.FF, 1<<(shift-1), int(shift))
-		s.pack(s.g, rows, c.FF)
-		s.residual(&w[transformer.Down], rows)
+		m.set.gate(&s.g[0], &s.g[0], &s.u[0], rows*c.FF, 1<<(shift-1), int(shift))
+		m.pack(s, s.g, rows, c.FF)
+		m.residual(s, &w[transformer.Down], rows)
 	}
 	for i := range dst {
 		m.condense(s, i)
 		dst[i].Digest = c.Digest(s.words)
 		last := s.h[(transformer.Tokens*(i+1)-1)*c.D:]
-		dst[i].Norm = simd.Squares(&last[0], c.D)
+		dst[i].Norm = m.set.squares(&last[0], c.D)
 	}
 }
 
 // pack prepares rows of activations, k wide, as the left factor.
-func (s *batchSpace) pack(x []int8, rows, k int) {
-	s.a.reset(rows, k)
-	s.a.packRows(x)
+func (m *model) pack(s *batchSpace, x []int8, rows, k int) {
+	s.a.reset(m.set, rows, k)
+	s.a.pack(x, s.room)
 }
 
 // multiply computes the product of what was packed with a matrix and gives each
-// panel of results, [rows][16], to use.
-func (s *batchSpace) multiply(w *weights, rows int, use func(panel int, c *int32)) {
-	room := roundUp(rows, tileRows) * tileCols
-	for from := 0; from < w.k; from += depth {
-		n := min(depth, w.k-from)
-		for i := range w.n / tileCols {
-			simd.Widen(&s.b[0], w.panel(i, from), n/4)
+// panel of results, [rows][tileCols], to use.
+func (m *model) multiply(s *batchSpace, w *rightPanels, rows int, use func(panel int, c *int32)) {
+	set := m.set
+	room := roundUp(rows, set.tileRows) * set.tileCols
+	for from := 0; from < w.k; from += set.depth {
+		for i := range w.panels() {
+			b := &w.panel(i, from)[0]
+			if set.widen != nil {
+				set.widen(&s.b[0], b, w.deep(from))
+				b = &s.b[0]
+			}
 			c := s.c[i*room:][:room]
-			s.a.product(c, tileCols, 0, rows, from, &s.b[0])
-			if from+n == w.k {
+			s.a.product(c, set.tileCols, 0, rows, from, b)
+			if from+set.depth >= w.k {
 				use(i, &c[0])
 			}
 		}
@@ -202,25 +190,25 @@ func (s *batchSpace) multiply(w *weights, rows int, use func(panel int, c *int32
 }
 
 // narrow multiplies into int8.
-func (s *batchSpace) narrow(dst []int8, w *weights, rows int) {
+func (m *model) narrow(s *batchSpace, dst []int8, w *rightPanels, rows int) {
 	shift := transformer.Shift(w.k)
-	s.multiply(w, rows, func(panel int, c *int32) {
-		simd.Requant(&dst[tileCols*panel], w.n, c, rows, 1<<(shift-1), int(shift))
+	m.multiply(s, w, rows, func(panel int, c *int32) {
+		m.set.requant(&dst[m.set.tileCols*panel], w.cols, c, rows, 1<<(shift-1), int(shift))
 	})
 }
 
 // residual multiplies onto the residual stream.
-func (s *batchSpace) residual(w *weights, rows int) {
+func (m *model) residual(s *batchSpace, w *rightPanels, rows int) {
 	shift := transformer.Shift(w.k) - transformer.ResidualScale
-	s.multiply(w, rows, func(panel int, c *int32) {
-		simd.Residual(&s.h[tileCols*panel], 4*w.n, c, rows, 1<<(shift-1), int(shift), transformer.MaxResidual)
+	m.multiply(s, w, rows, func(panel int, c *int32) {
+		m.set.residual(&s.h[m.set.tileCols*panel], 4*w.cols, c, rows, 1<<(shift-1), int(shift), transformer.MaxResidual)
 	})
 }
 
 // condense makes the words of a nonce's four vectors.
 func (m *model) condense(s *batchSpace, i int) {
 	h := &s.h[i*transformer.Tokens*m.class.D]
-	simd.Condense(&s.words[0], h, len(s.words), 4*condense.Width, 0, condense.Width)
+	m.set.condense(&s.words[0], h, len(s.words), 4*condense.Width, 0, condense.Width)
 }
 
 // norm writes 32*h/rms(h) of each row to x.
@@ -228,10 +216,10 @@ func (m *model) norm(s *batchSpace, rows int) {
 	d := m.class.D
 	for row := range rows {
 		h := &s.h[row*d]
-		ss := simd.Squares(h, d)
+		ss := m.set.squares(h, d)
 		inv, e := recip(max(1, isqrt(ss>>bits.TrailingZeros(uint(d))<<16)))
 		round, bias, shift := scaling(17 + e)
-		simd.Scale(&s.x[row*d], h, d, inv, round, bias, shift)
+		m.set.scale(&s.x[row*d], h, d, inv, round, bias, shift)
 	}
 }
 
@@ -239,10 +227,9 @@ func (m *model) norm(s *batchSpace, rows int) {
 func (m *model) attend(s *batchSpace, at int) {
 	d := m.class.D
 	for head := at; head < at+d; head += transformer.HeadDim {
-		var logits [transformer.Tokens][transformer.Tokens]int32
-		simd.Scores(&logits, &s.q[head], &s.k[head], d)
-		for i := range logits {
-			e := logits[i][:i+1]
+		m.set.scores(&s.logits, &s.q[head], &s.k[head], d)
+		for i := range s.logits {
+			e := s.logits[i][:i+1]
 			highest := int32(0) // the sink
 			for _, y := range e {
 				highest = max(highest, y)
@@ -255,7 +242,7 @@ func (m *model) attend(s *batchSpace, at int) {
 			}
 			inv, b := recip(sum)
 			round, bias, shift := scaling(30 + b)
-			simd.Mix(&s.o[head+i*d], &s.v[head], d, &e[0], i+1, inv, round, bias, shift)
+			m.set.mix(&s.o[head+i*d], &s.v[head], d, &e[0], i+1, inv, round, bias, shift)
 		}
 	}
 }
@@ -284,7 +271,7 @@ func isqrt(x uint64) uint32 {
 	return uint32(r)
 }
 
-// scaling is what simd.Scale and simd.Mix want to divide by 2^shift; shift is
+// scaling is what scale and mix want to divide by 2^shift; shift is
 // 18..49.
 func scaling(shift uint64) (round, bias, _ uint64) {
 	return 1<<62 + 1<<(shift-1), uint64(1) << 62 >> shift & math.MaxUint32, shift
