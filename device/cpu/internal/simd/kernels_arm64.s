@@ -78,16 +78,16 @@ DATA hashStart<>+24(SB)/4, $0x1f83d9ab
 DATA hashStart<>+28(SB)/4, $0x5be0cd19
 GLOBL hashStart<>(SB), RODATA|NOPTR, $32
 
-// func Product(tiles, quads int, a, b *int8, c *int32, stride, add int)
+// func Product(tiles, n int, a, b *uint32, c *int32, stride, add int)
 TEXT ·Product(SB), NOSPLIT, $0-56
 	MOVD    tiles+0(FP), R0
-	MOVD    quads+8(FP), R1
+	MOVD    n+8(FP), R1
 	MOVD    a+16(FP), R2
 	MOVD    b+24(FP), R3
 	MOVD    c+32(FP), R4
 	MOVD    stride+40(FP), R5
 	MOVD    add+48(FP), R6
-	LSR     $2, R1, R1
+	LSR     $4, R1, R1
 tile:
 	CBZ     R6, fresh
 	MOVD    R4, R9
@@ -345,7 +345,7 @@ round:
 	BNE     round
 	RET
 
-// func Expand(dst *int8, pitch int, state *[16][4]uint32, blocks int)
+// func Expand(dst *uint32, pitch int, state *uint32, blocks int)
 TEXT ·Expand(SB), NOSPLIT, $0-32
 	MOVD    dst+0(FP), R0
 	MOVD    pitch+8(FP), R1
@@ -873,7 +873,7 @@ block:
 	BNE     block
 	RET
 
-// func ExpandWeights(dst *int8, pitch int, state *[16][4]uint32, blocks int)
+// func ExpandWeights(dst *uint32, pitch int, state *uint32, blocks int)
 TEXT ·ExpandWeights(SB), NOSPLIT, $0-32
 	MOVD    dst+0(FP), R0
 	MOVD    pitch+8(FP), R1
@@ -1434,16 +1434,17 @@ block:
 	BNE     block
 	RET
 
-// func Transpose(dst *int8, pitch int, src *int8, stride, sixteens int)
+// func Transpose(dst *uint32, pitch int, src *int8, stride, n int)
 TEXT ·Transpose(SB), NOSPLIT, $0-40
 	MOVD    dst+0(FP), R0
 	MOVD    pitch+8(FP), R1
 	MOVD    src+16(FP), R2
 	MOVD    stride+24(FP), R3
-	MOVD    sixteens+32(FP), R4
+	MOVD    n+32(FP), R4
 	ADD     R3, R2, R5
 	ADD     R3, R5, R6
 	ADD     R3, R6, R7
+	LSR     $4, R4, R4
 sixteen:
 	FMOVQ.P 16(R2), F0
 	FMOVQ.P 16(R5), F1

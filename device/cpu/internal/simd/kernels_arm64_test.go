@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
+	"unsafe"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -58,6 +59,9 @@ func wordsOf(r *rand.Rand, n, bits int) []int32 {
 	return v
 }
 
+// packed is the first of bytes as the word that the functions ask for.
+func packed(v []int8) *uint32 { return (*uint32)(unsafe.Pointer(&v[0])) }
+
 func clamp(x int64) int8 { return int8(min(max(x, -127), 127)) }
 
 func TestProduct(t *testing.T) {
@@ -83,7 +87,7 @@ func TestProduct(t *testing.T) {
 				}
 			}
 		}
-		Product(tiles, quads, &a[0], &b[0], &got[0], 4*stride, add)
+		Product(tiles, 4*quads, packed(a), packed(b), &got[0], 4*stride, add)
 		same(t, "Product", got, want)
 	}
 }
@@ -100,9 +104,8 @@ func TestExpand(t *testing.T) {
 		first, blocks, pitch := r.Uint64()>>r.IntN(64)&^(1<<31), 1+r.IntN(4), 16*(1+r.IntN(3))
 		for lane := range 4 {
 			nonces[lane] = r.Uint64()
-			copy4 := []uint32{0x61707865, 0x3320646e, 0x79622d32, 0x6b206574}
-			for w := range 4 {
-				state[w][lane] = copy4[w]
+			for w, v := range []uint32{0x61707865, 0x3320646e, 0x79622d32, 0x6b206574} {
+				state[w][lane] = v
 			}
 			for w := range 8 {
 				state[4+w][lane] = uint32(key[4*w]) | uint32(key[4*w+1])<<8 | uint32(key[4*w+2])<<16 | uint32(key[4*w+3])<<24
@@ -115,8 +118,7 @@ func TestExpand(t *testing.T) {
 		want, wantWeights := slices.Clone(got), slices.Clone(got)
 		for lane, nonce := range nonces {
 			stream := make([]byte, 64*blocks)
-			prf.Fill(stream, &key, nonce, 64*first)
-			for b := range blocks { // offsets of bytes may wrap, blocks must not
+			for b := range blocks {
 				prf.Block((*[64]byte)(stream[64*b:]), &key, nonce, first+uint64(b))
 			}
 			for i, v := range stream {
@@ -127,9 +129,9 @@ func TestExpand(t *testing.T) {
 				}
 			}
 		}
-		Expand(&got[0], pitch, &state, blocks)
+		Expand(packed(got), pitch, &state[0][0], blocks)
 		same(t, "Expand", got, want)
-		ExpandWeights(&weights[0], pitch, &copied, blocks)
+		ExpandWeights(packed(weights), pitch, &copied[0][0], blocks)
 		same(t, "ExpandWeights", weights, wantWeights)
 		if state[12][3] != uint32(first)+uint32(blocks) || copied != state {
 			t.Fatalf("counter %d after %d blocks from %d", state[12][3], blocks, first)
@@ -150,7 +152,7 @@ func TestTranspose(t *testing.T) {
 				want[i/4*pitch+4*row+i%4] = src[row*stride+i]
 			}
 		}
-		Transpose(&got[0], pitch, &src[0], stride, n)
+		Transpose(packed(got), pitch, &src[0], stride, 16*n)
 		same(t, "Transpose", got, want)
 	}
 }

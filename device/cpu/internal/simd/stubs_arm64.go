@@ -3,13 +3,13 @@
 package simd
 
 // Product multiplies panels of A by one panel of B into tiles of 12 x 8 sums, one
-// below the other in c: C = A*B, or C += A*B if add is not 0. quads is a quarter of
-// the depth, a multiple of 4; a is tiles panels of [quads][12][4]int8 one after the
-// other, b one of [quads][8][4]int8, stride the bytes from a row of c to the next.
-// Products are exact at any depth up to 2*65536.
+// below the other in c: C = A*B, or C += A*B if add is not 0. n is the depth, a
+// multiple of 16; a is tiles panels of [n/4][12][4]int8 one after the other, b one of
+// [n/4][8][4]int8, stride the bytes from a row of c to the next. Products are exact at
+// any depth up to 2*65536.
 //
 //go:noescape
-func Product(tiles, quads int, a, b *int8, c *int32, stride, add int)
+func Product(tiles, n int, a, b *uint32, c *int32, stride, add int)
 
 // Peak issues 24 independent dot products per round and touches no memory: what the
 // product could reach at best. Each is 16 multiplications.
@@ -19,23 +19,23 @@ func Peak(rounds int)
 
 // Expand writes blocks of 64 bytes of four ChaCha8 streams (package prf) side by side:
 // [16*blocks][4][4]int8, entries pitch bytes apart.
-// state[w] is word w of each stream's state; word 12 moves on and must not wrap.
+// state is [16][4]uint32, words of the streams' states; word 12 moves on and must not wrap.
 //
 //go:noescape
-func Expand(dst *int8, pitch int, state *[16][4]uint32, blocks int)
+func Expand(dst *uint32, pitch int, state *uint32, blocks int)
 
 // ExpandWeights writes blocks of 64 bytes of four ChaCha8 streams (package prf) side by side:
 // [16*blocks][4][4]int8, entries pitch bytes apart, with -128 made 0.
-// state[w] is word w of each stream's state; word 12 moves on and must not wrap.
+// state is [16][4]uint32, words of the streams' states; word 12 moves on and must not wrap.
 //
 //go:noescape
-func ExpandWeights(dst *int8, pitch int, state *[16][4]uint32, blocks int)
+func ExpandWeights(dst *uint32, pitch int, state *uint32, blocks int)
 
-// Transpose writes 4 rows of int8, stride bytes apart and 16*sixteens long, to
-// [4*sixteens][4][4]int8, whose entries are pitch bytes apart.
+// Transpose writes 4 rows of n int8, stride bytes apart, n a multiple of 16, to
+// [n/4][4][4]int8, whose entries are pitch bytes apart.
 //
 //go:noescape
-func Transpose(dst *int8, pitch int, src *int8, stride, sixteens int)
+func Transpose(dst *uint32, pitch int, src *int8, stride, n int)
 
 // Condense makes words words of 64 elements each (package condense). stride is the
 // bytes from one 64 to the next, pos the first one's position and step the distance

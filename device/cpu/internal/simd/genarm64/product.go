@@ -18,16 +18,16 @@ const (
 func sums(row, half int) vec { return vec(halves*row + half) }
 
 func product(w *writer) {
-	k := w.function("Product", "tiles, quads int, a, b *int8, c *int32, stride, add int", "",
+	k := w.function("Product", "tiles, n int, a, b *uint32, c *int32, stride, add int", "",
 		"Product multiplies panels of A by one panel of B into tiles of 12 x 8 sums, one",
-		"below the other in c: C = A*B, or C += A*B if add is not 0. quads is a quarter of",
-		"the depth, a multiple of 4; a is tiles panels of [quads][12][4]int8 one after the",
-		"other, b one of [quads][8][4]int8, stride the bytes from a row of c to the next.",
-		"Products are exact at any depth up to 2*65536.")
-	tiles, quads := k.arg("tiles"), k.arg("quads")
+		"below the other in c: C = A*B, or C += A*B if add is not 0. n is the depth, a",
+		"multiple of 16; a is tiles panels of [n/4][12][4]int8 one after the other, b one of",
+		"[n/4][8][4]int8, stride the bytes from a row of c to the next. Products are exact at",
+		"any depth up to 2*65536.")
+	tiles, depth := k.arg("tiles"), k.arg("n")
 	a, panel, c, stride, add := k.arg("a"), k.arg("b"), k.arg("c"), k.arg("stride"), k.arg("add")
 	b, n, p := k.free(), k.free(), k.free()
-	k.op("LSR", "$2, %s, %s", quads, quads)
+	k.op("LSR", "$4, %s, %s", depth, depth)
 
 	k.label("tile")
 	k.op("CBZ", "%s, fresh", add)
@@ -46,7 +46,7 @@ func product(w *writer) {
 	}
 	k.label("begin")
 	k.op("MOVD", "%s, %s", panel, b)
-	k.op("MOVD", "%s, %s", quads, n)
+	k.op("MOVD", "%s, %s", depth, n)
 	k.loop("depth", n, func() {
 		for u := range unrolls {
 			k.load2(bReg, bReg+1, b, quadB*u)
@@ -90,14 +90,15 @@ func peak(w *writer) {
 
 // transpose: dwords of four rows, first two by two, then pairs of them.
 func transpose(w *writer) {
-	k := w.function("Transpose", "dst *int8, pitch int, src *int8, stride, sixteens int", "",
-		"Transpose writes 4 rows of int8, stride bytes apart and 16*sixteens long, to",
-		"[4*sixteens][4][4]int8, whose entries are pitch bytes apart.")
-	d, pitch, s, stride, n := k.arg("dst"), k.arg("pitch"), k.arg("src"), k.arg("stride"), k.arg("sixteens")
+	k := w.function("Transpose", "dst *uint32, pitch int, src *int8, stride, n int", "",
+		"Transpose writes 4 rows of n int8, stride bytes apart, n a multiple of 16, to",
+		"[n/4][4][4]int8, whose entries are pitch bytes apart.")
+	d, pitch, s, stride, n := k.arg("dst"), k.arg("pitch"), k.arg("src"), k.arg("stride"), k.arg("n")
 	s1, s2, s3 := k.free(), k.free(), k.free()
 	k.op("ADD", "%s, %s, %s", stride, s, s1)
 	k.op("ADD", "%s, %s, %s", stride, s1, s2)
 	k.op("ADD", "%s, %s, %s", stride, s2, s3)
+	k.op("LSR", "$4, %s, %s", n, n)
 	k.loop("sixteen", n, func() {
 		for i, row := range []gp{s, s1, s2, s3} {
 			k.op("FMOVQ.P", "16(%s), F%d", row, i)

@@ -9,10 +9,10 @@ func expand(w *writer, name string, weights bool) {
 	if weights {
 		out = "[16*blocks][4][4]int8, entries pitch bytes apart, with -128 made 0."
 	}
-	k := w.function(name, "dst *int8, pitch int, state *[16][4]uint32, blocks int", "",
+	k := w.function(name, "dst *uint32, pitch int, state *uint32, blocks int", "",
 		name+" writes blocks of 64 bytes of four ChaCha8 streams (package prf) side by side:",
 		out,
-		"state[w] is word w of each stream's state; word 12 moves on and must not wrap.")
+		"state is [16][4]uint32, words of the streams' states; word 12 moves on and must not wrap.")
 	d, pitch, state, n := k.arg("dst"), k.arg("pitch"), k.arg("state"), k.arg("blocks")
 	const by8, one, lowest = vec(29), vec(30), vec(31)
 	k.op("VMOVQ", "$0x0605040702010003, $0x0e0d0c0f0a09080b, V%d", by8)
