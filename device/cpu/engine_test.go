@@ -7,7 +7,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"os"
+	"runtime"
 	"slices"
 	"testing"
 
@@ -199,6 +201,67 @@ func TestUnitsOfMatmul(t *testing.T) {
 	})
 }
 
+// Random units of random shapes, every tile of them. The reference computes
+// them once for all engines.
+func TestRandomUnitsOfMatmul(t *testing.T) {
+	needSets(t)
+	r, ctx := random(t), t.Context()
+	for range 25 {
+		shape := matmul.Shape{M: 64 * (8 + r.IntN(5)), K: 64 * (4 + r.IntN(16)), Q: 64 * (8 + r.IntN(5))}
+		challenge, unit := seed.Seed(digestOf(r)), r.Uint64()
+		want, err := matmul.AppendTiles(nil, challenge, unit, shape)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, s := range sets() {
+			got := make([][32]byte, shape.Tiles())
+			if err := newEngine(s).Tiles(ctx, got, challenge, shape, unit); err != nil {
+				t.Fatal(err)
+			}
+			same(t, fmt.Sprintf("%s: tiles of unit %d of %v, %v", s.name, unit, challenge, shape), got, want)
+		}
+	}
+}
+
+// Random units of random models, in batches of random sizes.
+func TestRandomUnitsOfTransformer(t *testing.T) {
+	needSets(t)
+	r, ctx := random(t), t.Context()
+	for range 8 {
+		seed1, node, segment := seed.Seed(digestOf(r)), seed.Seed(digestOf(r)), seed.Seed(digestOf(r))
+		reference, err := transformer.Build(ctx, transformer.Nano, seed1, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		nonces := make([]uint64, 1+r.IntN(64))
+		for i := range nonces {
+			nonces[i] = r.Uint64()
+		}
+		want := make([]transformer.Output, len(nonces))
+		if err := reference.Run(want, node, segment, nonces); err != nil {
+			t.Fatal(err)
+		}
+		for _, s := range sets() {
+			m, err := newEngine(s).Transformer(ctx, transformer.Nano, seed1, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := make([]transformer.Output, len(nonces))
+			if err := m.Run(got, node, segment, nonces); err != nil {
+				t.Fatal(err)
+			}
+			same(t, fmt.Sprintf("%s: %d units of model %v", s.name, len(nonces), seed1), got, want)
+		}
+	}
+}
+
+func digestOf(r *rand.Rand) (d [32]byte) {
+	for i := range d {
+		d[i] = byte(r.Uint32())
+	}
+	return d
+}
+
 // Products larger than what is expanded at a time are cut into blocks; the
 // reference computes some of their tiles.
 func TestBlocksOfMatmul(t *testing.T) {
@@ -298,6 +361,24 @@ func TestConcurrentUse(t *testing.T) {
 		}
 		if len(slices.Compact(all)) != 1 {
 			t.Errorf("concurrent calls disagree: %v", all)
+		}
+	})
+}
+
+// More cores than strips: many wait for the same one, and for the last of them.
+func TestManyCores(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(24))
+	everyEngine(t, func(t *testing.T, e *engine) {
+		shape := matmul.Shape{M: 256, K: 256, Q: 8192}
+		want, err := matmul.Unit(seed.Seed{6}, 7, shape)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 20 {
+			var got [1][32]byte
+			if err := e.Matmul(t.Context(), got[:], seed.Seed{6}, shape, []uint64{7}); err != nil || got[0] != want {
+				t.Fatalf("%x, %v, want %x", got[0], err, want)
+			}
 		}
 	})
 }

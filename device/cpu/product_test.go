@@ -106,11 +106,16 @@ func bytesOf(r *rand.Rand, n int) []int8 {
 	return v
 }
 
-// everySet runs a test for each instruction set of this processor.
-func everySet(t *testing.T, test func(t *testing.T, s *set)) {
+// needSets skips where there is nothing beside the reference.
+func needSets(t *testing.T) {
 	if len(sets()) == 0 {
 		t.Skip("this processor has the reference only")
 	}
+}
+
+// everySet runs a test for each instruction set of this processor.
+func everySet(t *testing.T, test func(t *testing.T, s *set)) {
+	needSets(t)
 	for _, s := range sets() {
 		t.Run(s.name, func(t *testing.T) { test(t, s) })
 	}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -19,14 +20,17 @@ import (
 // errNone reports a device that is not there.
 var errNone = errors.New("cpu: no such device")
 
-// Devices are all cores as one device, or none where the reference is all there
-// is.
+// Devices are all cores as one device, whose driver is the engines that it has
+// instructions for; or none where the reference is all there is.
 func Devices() ([]profile.Device, error) {
-	found := sets()
-	if len(found) == 0 {
+	var names []string
+	for _, s := range sets() {
+		names = append(names, s.name)
+	}
+	if len(names) == 0 {
 		return nil, nil
 	}
-	return []profile.Device{{Name: brand(), Driver: "none (" + found[0].name + ")", Units: runtime.NumCPU()}}, nil
+	return []profile.Device{{Name: brand(), Driver: strings.Join(names, ", "), Units: runtime.NumCPU()}}, nil
 }
 
 // Open gives the fastest engine of device 0, not yet self-tested; see New.

@@ -301,9 +301,7 @@ func TestRootIsMatmuls(t *testing.T) {
 	for _, n := range []int{1, 2, 3, 4, 5, 7, 64, 100, 255, 1000} {
 		tiles := make([][32]byte, n)
 		for i := range tiles {
-			for j := range tiles[i] {
-				tiles[i][j] = byte(r.Uint32())
-			}
+			tiles[i] = digestOf(r)
 		}
 		same(t, "root", [][32]byte{root(tiles)}, [][32]byte{matmul.Root(tiles)})
 	}

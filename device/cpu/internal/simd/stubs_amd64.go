@@ -44,7 +44,7 @@ func Widen(dst *uint32, src *uint32, n int)
 //go:noescape
 func Transpose(dst *uint32, pitch int, src *int8, stride int, octets int)
 
-// Pack cuts [pairs][24][2]int16, two or more pairs, into four panels of
+// Pack cuts [pairs][24][2]int16, an even number of pairs, into four panels of
 // [pairs][6][2]int16, panel bytes apart.
 //
 //go:noescape

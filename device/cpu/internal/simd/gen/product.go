@@ -14,7 +14,9 @@ const rows = 6
 
 // product: all registers are in use, so the order of the inner instructions is
 // all there is to tune. VPMADDWD has two ports, VPADDD shares them with two
-// others; B's halves and A's values come by the load ports.
+// others; B's halves and A's values come by the load ports. The panel of B behind
+// this one, mostly the next to come, is asked for into the second-level cache a
+// little in every step: 32 tiles of A make it just whole.
 func product() {
 	function("Product", "func(tiles, n int, a, b *uint32, c *int32, stride, add int)",
 		"Product multiplies panels of A by one panel of B into tiles of 6 x 16 sums, one",
@@ -24,9 +26,12 @@ func product() {
 		"in -128..127 are exact at any depth up to 2*65536.")
 	tiles, steps := arg("tiles"), arg("n")
 	a, panel, c, stride := arg("a"), arg("b"), arg("c"), arg("stride")
-	b, n, below := GP64(), GP64(), GP64()
+	b, n, below, next := GP64(), GP64(), GP64(), GP64()
 	acc := ymms(2 * rows)
 	b0, b1, x, y := YMM(), YMM(), YMM(), YMM()
+	MOVQ(steps, next)
+	SHLQ(Imm(5), next)
+	ADDQ(panel, next)
 	SHRQ(Imm(3), steps)
 
 	Label("tile")
@@ -62,6 +67,8 @@ func product() {
 				VPADDD(x, acc[2*r+1], acc[2*r+1])
 			}
 		}
+		PREFETCHT1(at(next, 0))
+		ADDQ(Imm(8), next)
 		ADDQ(I32(4*4*rows), a)
 		ADDQ(I32(4*64), b)
 	})
@@ -188,36 +195,35 @@ func transpose() {
 	end()
 }
 
+// pack: two entries of a panel are 48 bytes, three stores that never cross a
+// line.
 func pack() {
 	function("Pack", "func(dst *uint32, panel int, src *uint32, pairs int)",
-		"Pack cuts [pairs][24][2]int16, two or more pairs, into four panels of",
+		"Pack cuts [pairs][24][2]int16, an even number of pairs, into four panels of",
 		"[pairs][6][2]int16, panel bytes apart.")
 	d, panel, s, n := arg("dst"), arg("panel"), arg("src"), arg("pairs")
 	d2, d3 := GP64(), GP64()
 	LEAQ(Mem{Base: d, Index: panel, Scale: 2}, d2)
 	LEAQ(Mem{Base: d2, Index: panel, Scale: 1}, d3)
 	heads := []Mem{{Base: d}, {Base: d, Index: panel, Scale: 1}, {Base: d2}, {Base: d3}}
-	// Stores of eight rows run into the next entry, which comes after them; the
-	// last entry must not do so.
-	DECQ(n)
-	z := YMM()
-	loop("pair", n, func() {
+	SHRQ(Imm(1), n)
+	loop("pairs", n, func() {
 		for p, m := range heads {
-			VMOVDQU(at(s, 24*p), z)
-			VMOVDQU(z, m)
+			x, y, z := XMM(), XMM(), XMM()
+			first, second := 24*p, 96+24*p
+			VMOVDQU(at(s, first), x)
+			VMOVQ(at(s, first+16), y)
+			VMOVHPD(at(s, second), y, y)
+			VMOVDQU(at(s, second+8), z)
+			for _, v := range []VecVirtual{x, y, z} {
+				VMOVDQU(v, m)
+				m.Disp += 16
+			}
 		}
-		ADDQ(Imm(96), s)
+		ADDQ(I32(2*96), s)
 		for _, r := range []Register{d, d2, d3} {
-			ADDQ(Imm(24), r)
+			ADDQ(Imm(48), r)
 		}
 	})
-	x, y := XMM(), XMM()
-	for p, m := range heads {
-		VMOVDQU(at(s, 24*p), x)
-		VMOVQ(at(s, 24*p+16), y)
-		VMOVDQU(x, m)
-		m.Disp = 16
-		VMOVQ(y, m)
-	}
 	end()
 }

@@ -29,6 +29,7 @@ func dot(signed Op, unsigned, acc VecVirtual) {
 }
 
 // productBytes: one VPDPBUSD a cycle is all there is; loads have room to spare.
+// As in product, the panel of B behind this one is asked for meanwhile.
 func productBytes() {
 	function("ProductBytes", "func(tiles, n int, a, b *uint32, c *int32, stride, add int)",
 		"ProductBytes multiplies panels of A by one panel of B into tiles of 8 x 32 sums, one",
@@ -38,9 +39,12 @@ func productBytes() {
 		"stride is the bytes from a row of c to the next. It needs AVX512VNNI.")
 	tiles, steps := arg("tiles"), arg("n")
 	a, panel, c, stride := arg("a"), arg("b"), arg("c"), arg("stride")
-	b, n, below, stride3 := GP64(), GP64(), GP64(), GP64()
+	b, n, below, stride3, next := GP64(), GP64(), GP64(), GP64(), GP64()
 	acc := zmms(2 * byteRows)
 	b0, b1 := ZMM(), ZMM()
+	MOVQ(steps, next)
+	SHLQ(Imm(5), next)
+	LEAQ(Mem{Base: panel, Index: next, Scale: 1, Disp: 128}, next)
 	SHRQ(Imm(4), steps)
 	LEAQ(Mem{Base: stride, Index: stride, Scale: 2}, stride3)
 
@@ -80,6 +84,8 @@ func productBytes() {
 				dot(b1, x, acc[2*r+1])
 			}
 		}
+		PREFETCHT1(at(next, 0))
+		ADDQ(Imm(24), next)
 		SUBQ(I32(-4*4*byteRows), a)
 		ADDQ(I32(4*128), b)
 	})

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build amd64
+
+package simd
+
+import (
+	"bytes"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+)
+
+// What is committed is what the generator makes. It needs avo, which is not
+// among the product's modules: without it, and without a network to get it from,
+// there is nothing to compare with.
+func TestGenerated(t *testing.T) {
+	if testing.Short() {
+		t.Skip("compiles the generator")
+	}
+	if out, err := exec.CommandContext(t.Context(), "go", "mod", "download", "-C", "gen").CombinedOutput(); err != nil {
+		t.Skipf("the generator's modules: %v: %s", err, out)
+	}
+	dir := t.TempDir()
+	made := map[string]string{
+		"kernels_amd64.s": filepath.Join(dir, "kernels"),
+		"stubs_amd64.go":  filepath.Join(dir, "stubs"),
+	}
+	cmd := exec.CommandContext(t.Context(), "go", "run", "-C", "gen", ".",
+		"-out", made["kernels_amd64.s"], "-stubs", made["stubs_amd64.go"], "-pkg", "simd")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	for name, path := range made {
+		want, got := body(t, path), body(t, name)
+		if !bytes.Equal(want, got) {
+			t.Errorf("%s is not what gen makes: go generate", name)
+		}
+	}
+}
+
+// body is a generated file without its first line, which names the command.
+func body(t *testing.T, path string) []byte {
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, ok := bytes.Cut(raw, []byte("\n"))
+	if !ok {
+		t.Fatalf("%s is one line", path)
+	}
+	return rest
+}
