@@ -65,7 +65,7 @@ func TestParts(t *testing.T) {
 func TestPeak(t *testing.T) {
 	everyEngine(t, func(t *testing.T, e *engine) {
 		p, err := e.Peak(t.Context())
-		if err != nil || p.Ops < 1e9 || !strings.Contains(p.How, e.set.issues) {
+		if err != nil || p.Ops <= 0 || !strings.Contains(p.How, e.set.issues) {
 			t.Errorf("%+v, %v", p, err)
 		}
 		cancelled, cancel := context.WithCancel(t.Context())

@@ -25,7 +25,7 @@ type set struct {
 	groupRows int // packed at a time: a multiple of tileRows and of lanes that divides strip
 	lanes     int // prf streams side by side; divides tileCols
 	depth     int // of a block along K, a multiple of 64: a panel of B stays in the first-level cache
-	head      int // words before every panel of B that correct belongs to
+	head      int // words before every panel of B, which correct fills
 
 	// expandRows makes blocks of 64 elements of a group of A out of its streams,
 	// groupRows/lanes states one after the other: panels that are panel bytes apart.
