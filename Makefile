@@ -1,9 +1,9 @@
 # Assay: make help
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
-LIGHT := ./poc/... ./device/... ./link/... ./worker/... ./cmd/assay-worker/... ./host/leaflog/... ./host/fleet/... ./api/worker/...
+LIGHT := ./poc/... ./device/... ./link/... ./worker/... ./cmd/assay-worker/... ./host/leaflog/... ./host/fleet/... ./api/worker/... ./test/peers/...
 
 .DEFAULT_GOAL := help
-.PHONY: help build test test-arm64 race lint staticcheck gen soak fuzz bench localnet vectors
+.PHONY: help build test test-arm64 race lint staticcheck gen soak fuzz bench bench-peers release localnet vectors
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,6 +43,12 @@ fuzz: ## each fuzz target for FUZZTIME, a minute by default
 
 bench: ## every figure of the README, with the machine it was measured on
 	./test/bench.sh
+
+bench-peers: ## the cpu engine beside OpenBLAS, oneDNN and torch; what is missing comes from apt-get where it can (PEERS=-json)
+	go run ./test/peers -install $(PEERS)
+
+release: ## the worker for all platforms into dist/, built twice and compared
+	./cmd/assay-worker/release.sh
 
 localnet: ## a whole network on this machine
 	go run ./cmd/assay localnet

@@ -21,6 +21,7 @@ import (
 	"github.com/assaynet/assay/localnet"
 	"github.com/assaynet/assay/poc/work"
 	"github.com/assaynet/assay/verify"
+	"github.com/assaynet/assay/verify/explain"
 	workercli "github.com/assaynet/assay/worker/cli"
 )
 
@@ -32,12 +33,11 @@ func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	// Whoever judges does it by the definition: what a node judges is consensus and must not hang on which
-	// instructions this processor has, and a host must not accuse anyone by an error that it shares with its workers.
-	// Only workers compute with the fast engine.
-	engine := work.Reference()
-	root.AddCommand(localnet.Command(), initCommand(), hostcli.New(engine, cheatHost), verify.New(engine), workerCommand())
-	root.AddCommand(chaincli.Commands(engine)...)
+	// Nodes and hosts judge with the fast engine, and what it disputes the definition decides (work.Judge). Evidence that
+	// a person checks is checked by the definition.
+	fast := func(ctx context.Context) work.Engine { return bestEngine(ctx, stderr) }
+	root.AddCommand(localnet.Command(), initCommand(), hostcli.New(fast, cheatHost), verify.New(work.Reference()), explain.New(), workerCommand())
+	root.AddCommand(chaincli.Commands(fast)...)
 	root.SetArgs(args)
 	root.SetIn(stdin)
 	root.SetOut(stdout)

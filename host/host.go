@@ -53,7 +53,7 @@ type Options struct {
 	Logger *slog.Logger
 	// Started is called once workers can connect, with their URL and the address of the status server.
 	Started func(url, status string)
-	// Engine double-checks what workers find before anyone is accused; the reference by default.
+	// Engine double-checks what workers find; what it disputes, the reference decides. Nil is the reference alone.
 	Engine work.Engine
 	Tamper *Tamper
 }
@@ -72,6 +72,7 @@ type Host struct {
 	fleet    *fleet.Fleet
 	leaves   *leaflog.Store
 	board    board
+	judge    *work.Judge
 	workers  sync.Mutex // guards config.Workers
 
 	// what follows belongs to the loop of Run
@@ -109,10 +110,7 @@ func Run(ctx context.Context, c Config, o Options) error {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	if o.Engine == nil {
-		o.Engine = work.Reference()
-	}
-	h := &Host{config: c, o: o, log: o.Logger, evidence: map[uint64]bool{}, bindings: map[string]registryv1.Node{}}
+	h := &Host{config: c, o: o, log: o.Logger, judge: work.NewJudge(o.Engine), evidence: map[uint64]bool{}, bindings: map[string]registryv1.Node{}}
 	encoding, err := submit.NewEncoding()
 	if err != nil {
 		return err

@@ -14,6 +14,7 @@ import (
 	"github.com/assaynet/assay/host/fleet"
 	"github.com/assaynet/assay/host/submit"
 	"github.com/assaynet/assay/poc/seed"
+	"github.com/assaynet/assay/poc/work"
 	"github.com/assaynet/assay/poc/work/transformer"
 )
 
@@ -31,11 +32,11 @@ type rerun struct {
 	trusted, whole bool
 }
 
-// judge re-runs the leaves of one participant after the other and makes the verdict: those with most weight first,
+// verdict re-runs the leaves of one participant after the other and makes the verdict: those with most weight first,
 // because anybody can register and have leaves drawn, and a crowd of such claims must not take the time for those
 // that count. It abstains on what is not done when ctx ends. What would accuse somebody, and a few more, is checked
 // on the host's own engine: a worker with a faulty device must not make its host lie.
-func (h *Host) judge(ctx context.Context, e sprintv1.Epoch, class transformer.Class, duties []duty) (*sprintv1.VerdictBody, map[sprintv1.LeafRef]transformer.Output, error) {
+func (h *Host) verdict(ctx context.Context, e sprintv1.Epoch, class transformer.Class, duties []duty) (*sprintv1.VerdictBody, map[sprintv1.LeafRef]transformer.Output, error) {
 	all := make([]*rerun, len(duties))
 	for i, d := range duties {
 		all[i] = &rerun{duty: d, done: make(chan struct{})}
@@ -60,13 +61,7 @@ func (h *Host) judge(ctx context.Context, e sprintv1.Epoch, class transformer.Cl
 		}
 		return nil
 	})
-	model, err := h.o.Engine.Transformer(ctx, class, toSeed(e.Seed1), nil)
-	if err != nil && ctx.Err() == nil {
-		return nil, nil, err
-	}
-	if err == nil {
-		h.trust(ctx, model, order)
-	}
+	h.trust(ctx, order)
 	cancel()
 	if err := g.Wait(); err != nil {
 		return nil, nil, err
@@ -77,7 +72,7 @@ func (h *Host) judge(ctx context.Context, e sprintv1.Epoch, class transformer.Cl
 
 // trust confirms one rerun after the other until ctx ends. Once a worker was caught, what was trusted before is
 // confirmed anew, unit by unit.
-func (h *Host) trust(ctx context.Context, model transformer.Model, order []*rerun) {
+func (h *Host) trust(ctx context.Context, order []*rerun) {
 	faulty := false
 	for at := 0; at < len(order); at++ {
 		r := order[at]
@@ -95,7 +90,7 @@ func (h *Host) trust(ctx context.Context, model transformer.Model, order []*reru
 		if at < spotChecks%len(order) {
 			spots++
 		}
-		err := r.confirm(ctx, model, spots, faulty)
+		err := r.confirm(ctx, h.judge, spots, faulty)
 		r.trusted = err == nil
 		if errors.Is(err, errFaultyWorker) {
 			h.log.Error("a worker of this host returned a wrong result; every leaf is re-run on the host itself. Run `assay-worker selftest` on each machine")
@@ -127,10 +122,10 @@ func (r *rerun) names() []int {
 	return all
 }
 
-// confirm re-runs on the host's engine what a verdict would name of a rerun, and as many units more as spots says; or
+// confirm re-runs on the host itself what a verdict would name of a rerun, and as many units more as spots says; or
 // every unit, and then repairs what a worker got wrong. It returns errFaultyWorker at the first wrong one, unless
 // whole is asked for, and the context's error when that ends first.
-func (r *rerun) confirm(ctx context.Context, model transformer.Model, spots int, whole bool) error {
+func (r *rerun) confirm(ctx context.Context, judge *work.Judge, spots int, whole bool) error {
 	step := len(r.units) + 1
 	if spots > 0 {
 		step = max(1, len(r.units)/spots)
@@ -144,14 +139,14 @@ func (r *rerun) confirm(ctx context.Context, model transformer.Model, spots int,
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		var out [1]transformer.Output
-		if err := model.Run(out[:], u.NodeSeed, u.SegmentSeed, []uint64{u.Nonce}); err != nil {
+		out, err := judge.Unit(ctx, u.Class, u.Seed1, u.NodeSeed, u.SegmentSeed, u.Nonce, work.Claim{Norm: r.leaves[i].norm, Digest: r.leaves[i].digest})
+		if err != nil {
 			return err
 		}
-		if out[0] != r.outputs[i] && !whole {
+		if out != r.outputs[i] && !whole {
 			return errFaultyWorker
 		}
-		r.outputs[i] = out[0]
+		r.outputs[i] = out
 	}
 	r.whole = whole
 	return nil

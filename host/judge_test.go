@@ -59,7 +59,7 @@ func reference(t *testing.T) transformer.Model {
 // A worker with a faulty device must not make its host accuse anyone: the host repairs its findings, also those that
 // it had trusted before the worker was caught.
 func TestAFaultyWorkerIsNotBelieved(t *testing.T) {
-	h := &Host{log: slog.New(slog.DiscardHandler)}
+	h := &Host{log: slog.New(slog.DiscardHandler), judge: work.NewJudge(nil)}
 	model := reference(t)
 	order := []*rerun{judged(t, model, "first", 2, 9, 1, never), judged(t, model, "second", 1, 9, 1, never)}
 	var want [][]transformer.Output
@@ -68,7 +68,7 @@ func TestAFaultyWorkerIsNotBelieved(t *testing.T) {
 	}
 	order[0].outputs[8].Middle[3] ^= 1 // would convict this host; no spot check falls on it
 	order[1].outputs[5].Digest[0] ^= 1 // would accuse an honest leaf
-	h.trust(context.Background(), model, order)
+	h.trust(context.Background(), order)
 	for i, r := range order {
 		if diff := cmp.Diff(want[i], r.outputs); diff != "" || !r.trusted {
 			t.Errorf("%s, trusted %v:\n%s", r.target, r.trusted, diff)
@@ -78,12 +78,12 @@ func TestAFaultyWorkerIsNotBelieved(t *testing.T) {
 
 // When time is over, a member abstains on what is left and stands by what it has, those with most weight first.
 func TestWhatIsNotDoneInTimeIsAbstainedOn(t *testing.T) {
-	h := &Host{log: slog.New(slog.DiscardHandler)}
+	h := &Host{log: slog.New(slog.DiscardHandler), judge: work.NewJudge(nil)}
 	model := reference(t)
 	light, heavy, late := judged(t, model, "a", 0, 4, 1, never), judged(t, model, "b", 10, 4, 1, never), judged(t, model, "c", 5, 4, 1, never)
 	late.err = context.Canceled
 	order := []*rerun{heavy, late, light}
-	h.trust(context.Background(), model, order)
+	h.trust(context.Background(), order)
 	body, found := h.verdictOn(sprintv1.Epoch{Params: honestParams}, []*rerun{light, heavy, late}, order)
 	var votes []sprintv1.Vote
 	for _, v := range body.Verdicts {
@@ -99,7 +99,7 @@ func TestWhatIsNotDoneInTimeIsAbstainedOn(t *testing.T) {
 	cancel()
 	heavy.trusted = false
 	heavy.leaves[2].digest[0] ^= 1 // to be confirmed, and there is no time for it
-	h.trust(over, model, order)
+	h.trust(over, order)
 	if heavy.trusted {
 		t.Error("an accusation that was not confirmed stands")
 	}
@@ -109,7 +109,7 @@ func TestWhatIsNotDoneInTimeIsAbstainedOn(t *testing.T) {
 // a block, its bytes within a body. Those with weight are judged, the crowd as far as there is room.
 func TestAVerdictFitsWhateverACrowdOpens(t *testing.T) {
 	const quotaGas, maxBody = 60_000_000, 512 << 10 // chain/app, chain/x/sprint
-	h := &Host{log: slog.New(slog.DiscardHandler)}
+	h := &Host{log: slog.New(slog.DiscardHandler), judge: work.NewJudge(nil)}
 	for name, nodes := range map[string]int{"four of one node each": 1, "three of each of 66 nodes": 66} {
 		all := []*rerun{judged(t, nil, "honest", 100, 200, 1, never), judged(t, nil, "forger", 50, 198, nodes, always)}
 		for i := range 400 {

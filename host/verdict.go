@@ -113,7 +113,7 @@ func (h *Host) validate(ctx context.Context, g *errgroup.Group, now sprintv1.Que
 		done := c.done
 		g.Go(func() error {
 			defer cancel()
-			body, found, err := h.judge(ctx, e, class, duties)
+			body, found, err := h.verdict(ctx, e, class, duties)
 			done <- result{body, duties, found, err}
 			return nil
 		})

@@ -30,12 +30,13 @@ var layers = map[string][]string{
 	"audit":            {"seed", "prf"},
 	"credit":           {"audit"},
 	"proof":            {"seed", "commit", "work/transformer"},
+	"mpoc":             {"seed", "commit", "audit", "credit", "work/matmul"},
 }
 
 // standard is what may be imported of the standard library: nothing that
 // reaches a network, a file, a clock, the environment or randomness.
 var standard = []string{
-	"bytes", "context", "crypto/ed25519", "crypto/sha256", "encoding/binary", "encoding/hex", "encoding/json",
+	"bytes", "cmp", "context", "crypto/ed25519", "crypto/sha256", "encoding/binary", "encoding/hex", "encoding/json",
 	"errors", "fmt", "math", "math/big", "math/bits", "slices", "strings",
 }
 

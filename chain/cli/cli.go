@@ -38,14 +38,13 @@ import (
 	"github.com/assaynet/assay/chain/genesis"
 	"github.com/assaynet/assay/chain/home"
 	"github.com/assaynet/assay/chain/node"
-	"github.com/assaynet/assay/chain/x/sprint"
 	"github.com/assaynet/assay/poc/work"
 )
 
-// Commands are the chain's commands. engine judges leaves in the node.
-func Commands(engine work.Engine) []*cobra.Command {
+// Commands are the chain's commands. fast finds the engine that a node judges leaves with before it asks the definition.
+func Commands(fast func(context.Context) work.Engine) []*cobra.Command {
 	return []*cobra.Command{
-		nodeCommand(engine), exportCommand(), rollbackCommand(),
+		nodeCommand(fast), exportCommand(), rollbackCommand(),
 		later("keys", "Manage the accounts of a home's keyring", keysCommand),
 		later("tx", "Make, sign and send transactions", txCommand),
 		later("query", "Ask a node about the chain", queryCommand, "q"),
@@ -69,7 +68,7 @@ func AddHome(f *pflag.FlagSet, dir *string) {
 	f.StringVar(dir, flags.FlagHome, DefaultHome(), "the participant's or node's folder")
 }
 
-func nodeCommand(engine work.Engine) *cobra.Command {
+func nodeCommand(fast func(context.Context) work.Engine) *cobra.Command {
 	var dir, level, format string
 	cmd := &cobra.Command{
 		Use: "node", Short: "Run a node: a validator, or one that follows the chain", Args: cobra.NoArgs,
@@ -81,7 +80,7 @@ Ports, peers and everything else stand in config/config.toml and config/app.toml
 			if err != nil {
 				return err
 			}
-			return node.Run(cmd.Context(), node.Options{Home: dir, Engine: sprint.NewEngine(engine), Logger: logger})
+			return node.Run(cmd.Context(), node.Options{Home: dir, Engine: work.NewJudge(fast(cmd.Context())), Logger: logger})
 		},
 	}
 	AddHome(cmd.Flags(), &dir)

@@ -26,9 +26,10 @@ import (
 // HostKeyFile is where a participant's host key lies below its home.
 const HostKeyFile = "config/host.key"
 
-// New returns the command. engine double-checks what workers find; tamper is nil but for adversaries, which a local
+// New returns the command. fast finds the engine that double-checks what workers find before the definition is asked;
+// tamper is nil but for adversaries, which a local
 // network asks for by name.
-func New(engine work.Engine, tamper func(cheat string) (*host.Tamper, error)) *cobra.Command {
+func New(fast func(context.Context) work.Engine, tamper func(cheat string) (*host.Tamper, error)) *cobra.Command {
 	home, json := "", false
 	cmd := &cobra.Command{
 		Use:   "host",
@@ -53,7 +54,7 @@ func New(engine work.Engine, tamper func(cheat string) (*host.Tamper, error)) *c
 		if err != nil {
 			return err
 		}
-		return host.Run(cmd.Context(), c, host.Options{Home: home, HostKey: key, Stdin: cmd.InOrStdin(), Logger: logger, Engine: engine, Tamper: bend,
+		return host.Run(cmd.Context(), c, host.Options{Home: home, HostKey: key, Stdin: cmd.InOrStdin(), Logger: logger, Engine: fast(cmd.Context()), Tamper: bend,
 			Started: func(url, status string) {
 				logger.Info("workers connect with: assay-worker start --host "+url, "status", status)
 			}})

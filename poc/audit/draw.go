@@ -4,6 +4,7 @@ package audit
 
 import (
 	"encoding/binary"
+	"math/bits"
 	"slices"
 
 	"github.com/assaynet/assay/poc/prf"
@@ -42,6 +43,54 @@ func Draw(s seed.Seed, total uint64, n int) []uint64 {
 		out = append(out, pick)
 	}
 	slices.Sort(out)
+	return out
+}
+
+// Stratified returns min(n, total) numbers below total in rising order, one from
+// each of as many equal parts of the range: every region is looked at, and
+// where in it is chance. Part j of n is [j*total/n, (j+1)*total/n), rounded
+// down; its number is uniform in it, drawn from the stream of Draw, parts in
+// order.
+func Stratified(s seed.Seed, total uint64, n int) []uint64 {
+	if n <= 0 || total == 0 {
+		return nil
+	}
+	count := min(uint64(n), total)
+	bound := func(j uint64) uint64 {
+		hi, lo := bits.Mul64(j, total)
+		at, _ := bits.Div64(hi, lo, count) // j <= count, so it fits
+		return at
+	}
+	w := words{key: prf.Key(s)}
+	out := make([]uint64, count)
+	for j := range count - 1 {
+		from := bound(j)
+		out[j] = from + w.below(bound(j+1)-from)
+	}
+	from := bound(count - 1)
+	out[count-1] = from + w.below(total-from)
+	return out
+}
+
+// Distinct returns the first min(n, total) distinct numbers of a stream of
+// uniform numbers below total, read as Draw reads them, in the order in which
+// they appear. So a sample can grow: a longer one begins with the shorter. It is
+// for n up to MaxSample; more is cut to that.
+func Distinct(s seed.Seed, total uint64, n int) []uint64 {
+	if n <= 0 || total == 0 {
+		return nil
+	}
+	count := min(uint64(n), total, MaxSample)
+	w := words{key: prf.Key(s)}
+	taken := make(map[uint64]struct{}, count)
+	out := make([]uint64, 0, count)
+	for uint64(len(out)) < count {
+		pick := w.below(total)
+		if _, again := taken[pick]; !again {
+			taken[pick] = struct{}{}
+			out = append(out, pick)
+		}
+	}
 	return out
 }
 

@@ -113,3 +113,40 @@ func Heartbeat(chain string, participant string, epoch uint64, height uint64, va
 func Possession(chain string, role string, participant string, key []byte) Seed {
 	return derive("possession", []byte(chain), []byte(role), []byte(participant), key)
 }
+
+// MPoCChallenge is the id of one challenge of Merkle proof of compute. host and
+// device are Ed25519 public keys, fresh is 32 random bytes of the host's. Who
+// issues two challenges with one id has used fresh twice.
+func MPoCChallenge(chain string, host, device []byte, fresh Seed) Seed {
+	return derive("mpoc-challenge", []byte(chain), host, device, fresh[:])
+}
+
+// MPoC is the seed that a challenge's units grow from. Both keys are in it, so
+// no loop is of use to another device, another host or another challenge.
+func MPoC(chain string, challenge Seed, host, device []byte, fresh Seed) Seed {
+	return derive("mpoc", []byte(chain), challenge[:], host, device, fresh[:])
+}
+
+// MPoCNonce is what a host shows of its nonce before the device commits.
+func MPoCNonce(challenge, nonce Seed) Seed {
+	return derive("mpoc-nonce", challenge[:], nonce[:])
+}
+
+// MPoCDraw is where everything that is looked at in a committed log of loops
+// comes from. The host fixed its nonce before the log was made, and the device
+// its log before the nonce was shown: neither chooses.
+func MPoCDraw(challenge Seed, root [32]byte, loops uint64, nonce Seed) Seed {
+	return derive("mpoc-draw", challenge[:], root[:], u64(loops), nonce[:])
+}
+
+// MPoCSamples draws the stratified sample of loops of a log.
+func MPoCSamples(draw Seed) Seed { return derive("mpoc-samples", draw[:]) }
+
+// MPoCWhole draws which of the samples are recomputed whole.
+func MPoCWhole(draw Seed) Seed { return derive("mpoc-whole", draw[:]) }
+
+// MPoCAudit decides whether the log is audited in full or lightly.
+func MPoCAudit(draw Seed) Seed { return derive("mpoc-audit", draw[:]) }
+
+// MPoCPicks draws the tiles that are recomputed, round after round.
+func MPoCPicks(draw Seed) Seed { return derive("mpoc-picks", draw[:]) }

@@ -56,6 +56,14 @@ func named() map[string]Seed {
 		"Middle":        {0: middle[0], 1: middle[1], 2: middle[2], 3: middle[3], 4: middle[4], 5: middle[5], 6: middle[6], 7: middle[7]},
 		"Heartbeat":     Heartbeat("c", "p", 1, 1, z),
 		"Possession":    Possession("c", "r", "p", nil),
+		"MPoCChallenge": MPoCChallenge("c", nil, nil, z),
+		"MPoC":          MPoC("c", z, nil, nil, z),
+		"MPoCNonce":     MPoCNonce(z, z),
+		"MPoCDraw":      MPoCDraw(z, z, 1, z),
+		"MPoCSamples":   MPoCSamples(z),
+		"MPoCWhole":     MPoCWhole(z),
+		"MPoCAudit":     MPoCAudit(z),
+		"MPoCPicks":     MPoCPicks(z),
 	}
 }
 
@@ -129,6 +137,25 @@ func TestArgumentsMatter(t *testing.T) {
 		"Possession role":           {Possession("a", "vrf", "p", nil), Possession("a", "host", "p", nil)},
 		"Possession participant":    {Possession("a", "vrf", "p", nil), Possession("a", "vrf", "q", nil)},
 		"Possession key":            {Possession("a", "vrf", "p", nil), Possession("a", "vrf", "p", []byte{0})},
+		"MPoCChallenge chain":       {MPoCChallenge("a", a[:], a[:], a), MPoCChallenge("b", a[:], a[:], a)},
+		"MPoCChallenge host":        {MPoCChallenge("a", a[:], a[:], a), MPoCChallenge("a", b[:], a[:], a)},
+		"MPoCChallenge device":      {MPoCChallenge("a", a[:], a[:], a), MPoCChallenge("a", a[:], b[:], a)},
+		"MPoCChallenge fresh":       {MPoCChallenge("a", a[:], a[:], a), MPoCChallenge("a", a[:], a[:], b)},
+		"MPoC chain":                {MPoC("a", a, a[:], a[:], a), MPoC("b", a, a[:], a[:], a)},
+		"MPoC challenge":            {MPoC("a", a, a[:], a[:], a), MPoC("a", b, a[:], a[:], a)},
+		"MPoC host":                 {MPoC("a", a, a[:], a[:], a), MPoC("a", a, b[:], a[:], a)},
+		"MPoC device":               {MPoC("a", a, a[:], a[:], a), MPoC("a", a, a[:], b[:], a)},
+		"MPoC fresh":                {MPoC("a", a, a[:], a[:], a), MPoC("a", a, a[:], a[:], b)},
+		"MPoCNonce challenge":       {MPoCNonce(a, a), MPoCNonce(b, a)},
+		"MPoCNonce nonce":           {MPoCNonce(a, a), MPoCNonce(a, b)},
+		"MPoCDraw challenge":        {MPoCDraw(a, a, 1, a), MPoCDraw(b, a, 1, a)},
+		"MPoCDraw root":             {MPoCDraw(a, a, 1, a), MPoCDraw(a, b, 1, a)},
+		"MPoCDraw loops":            {MPoCDraw(a, a, 1, a), MPoCDraw(a, a, 2, a)},
+		"MPoCDraw nonce":            {MPoCDraw(a, a, 1, a), MPoCDraw(a, a, 1, b)},
+		"MPoCSamples draw":          {MPoCSamples(a), MPoCSamples(b)},
+		"MPoCWhole draw":            {MPoCWhole(a), MPoCWhole(b)},
+		"MPoCAudit draw":            {MPoCAudit(a), MPoCAudit(b)},
+		"MPoCPicks draw":            {MPoCPicks(a), MPoCPicks(b)},
 	} {
 		if pair[0] == pair[1] {
 			t.Errorf("%s does not matter", name)

@@ -30,9 +30,10 @@ var anything = []string{""}
 var rooms = map[string]room{
 	"poc":              {bare: true},
 	"api":              {},
+	"api/mpoc":         {ours: []string{"poc"}},
 	"device":           {ours: []string{"poc"}},
 	"link":             {ours: []string{"poc"}},
-	"worker":           {ours: []string{"poc", "link", "api/worker"}},
+	"worker":           {ours: []string{"poc", "link", "api/worker", "api/mpoc"}},
 	"host":             {ours: []string{"poc", "link", "api"}},
 	"chain":            {ours: []string{"poc", "api"}},
 	"chain/x":          {ours: []string{"poc", "api", "chain/vrf"}},
@@ -44,13 +45,13 @@ var rooms = map[string]room{
 	"localnet":         {ours: anything},
 	"cli":              {ours: anything},
 	"cmd/assay":        {ours: anything},
-	"cmd/assay-worker": {ours: []string{"worker", "device", "link", "poc", "api/worker"}},
+	"cmd/assay-worker": {ours: []string{"worker", "device", "link", "poc", "api/worker", "api/mpoc"}},
 	"test":             {ours: anything},
 }
 
 // linksNoChain are programs that must not contain any of these modules.
 var (
-	linksNoChain = []string{"cmd/assay-worker", "poc/...", "link/...", "worker/..."}
+	linksNoChain = []string{"cmd/assay-worker", "poc/...", "link/...", "worker/...", "device/...", "test/peers"}
 	chainModules = []string{"github.com/cosmos/", "cosmossdk.io/", "github.com/cometbft/", module + "/chain", module + "/host"}
 )
 
@@ -147,14 +148,14 @@ func TestLayersFindsPlantedViolations(t *testing.T) {
 		"chain/x/sprint imports chain/app; chain/x may import chain/x, poc, api, chain/vrf",
 		"chain/x/sprint imports device/cpu; chain/x may import chain/x, poc, api, chain/vrf",
 		"chain/x/sprint imports host; chain/x may import chain/x, poc, api, chain/vrf",
-		"cmd/assay-worker imports chain/app; cmd/assay-worker may import cmd/assay-worker, worker, device, link, poc, api/worker",
+		"cmd/assay-worker imports chain/app; cmd/assay-worker may import cmd/assay-worker, worker, device, link, poc, api/worker, api/mpoc",
 		"device/cuda imports worker; device may import device, poc",
 		"host imports chain/app; host may import host, poc, link, api",
 		"host imports worker; host may import host, poc, link, api",
 		"hosting has no room; give it one in test/lint and in ARCHITECTURE.md",
 		"poc/audit imports github.com/cosmos/gogoproto/proto; poc has the standard library only",
 		"poc/proof imports link; poc may import poc",
-		"worker/cli imports host/fleet; worker may import worker, poc, link, api/worker",
+		"worker/cli imports host/fleet; worker may import worker, poc, link, api/worker, api/mpoc",
 	}
 	if diff := cmp.Diff(want, violations(planted)); diff != "" {
 		t.Error(diff)

@@ -32,7 +32,7 @@ func (m memoryModel) Class() transformer.Class { return m.class }
 
 func (m memoryModel) Run(dst []transformer.Output, node, segment seed.Seed, nonces []uint64) (err error) {
 	for i, nonce := range nonces {
-		if dst[i], err = reference.Unit(context.Background(), m.class, m.seed1, node, segment, nonce); err != nil {
+		if dst[i], err = reference.Unit(context.Background(), m.class, m.seed1, node, segment, nonce, work.Claim{}); err != nil {
 			return err
 		}
 	}

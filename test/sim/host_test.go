@@ -21,6 +21,7 @@ import (
 	"github.com/assaynet/assay/poc/audit"
 	"github.com/assaynet/assay/poc/commit"
 	"github.com/assaynet/assay/poc/seed"
+	"github.com/assaynet/assay/poc/work"
 	"github.com/assaynet/assay/poc/work/transformer"
 )
 
@@ -280,7 +281,7 @@ func (n *network) unit(e sprintv1.Epoch, ref sprintv1.LeafRef) transformer.Outpu
 	var out transformer.Output
 	if _, ok := n.engine.(*standIn); ok { // what hosts compute is not what the chain asks for
 		out = hashed(n.class(e), seed.Seed(e.Seed1), node, segment, ref.Nonce)
-	} else if out, err = n.engine.Unit(context.Background(), n.class(e), seed.Seed(e.Seed1), node, segment, ref.Nonce); err != nil {
+	} else if out, err = n.engine.Unit(context.Background(), n.class(e), seed.Seed(e.Seed1), node, segment, ref.Nonce, work.Claim{}); err != nil {
 		n.t.Fatal(err)
 	}
 	return out

@@ -73,6 +73,22 @@ func computeSeed(t testing.TB, in seedIn) raw {
 		s = seed.Heartbeat(in.Chain, in.Participant, in.Epoch, in.Height, at(0))
 	case "possession":
 		s = seed.Possession(in.Chain, in.Role, in.Participant, in.Bytes[0])
+	case "mpoc-challenge":
+		s = seed.MPoCChallenge(in.Chain, in.Bytes[0], in.Bytes[1], at(0))
+	case "mpoc":
+		s = seed.MPoC(in.Chain, at(0), in.Bytes[0], in.Bytes[1], at(1))
+	case "mpoc-nonce":
+		s = seed.MPoCNonce(at(0), at(1))
+	case "mpoc-draw":
+		s = seed.MPoCDraw(at(0), at(1), in.Number, at(2))
+	case "mpoc-samples":
+		s = seed.MPoCSamples(at(0))
+	case "mpoc-whole":
+		s = seed.MPoCWhole(at(0))
+	case "mpoc-audit":
+		s = seed.MPoCAudit(at(0))
+	case "mpoc-picks":
+		s = seed.MPoCPicks(at(0))
 	default:
 		t.Fatalf("no seed function %q", in.Function)
 	}
@@ -108,6 +124,14 @@ func TestSeed(t *testing.T) {
 	add("middle", seedIn{Function: "middle", Chain: chain, Epoch: 7, Voter: "cpc1voter", Participant: who, Node: "gpu-0", Segment: 1, Number: 5, Seeds: []seed.Seed{a}})
 	add("heartbeat", seedIn{Function: "heartbeat", Chain: chain, Participant: who, Epoch: 7, Height: 1000, Seeds: []seed.Seed{a}})
 	add("possession", seedIn{Function: "possession", Chain: chain, Role: "vrf", Participant: who, Bytes: []raw{{1, 2, 3, 4}}})
+	add("mpoc challenge", seedIn{Function: "mpoc-challenge", Chain: chain, Seeds: []seed.Seed{a}, Bytes: []raw{b[:], c[:]}})
+	add("mpoc", seedIn{Function: "mpoc", Chain: chain, Seeds: []seed.Seed{a, b}, Bytes: []raw{b[:], c[:]}})
+	add("mpoc nonce", seedIn{Function: "mpoc-nonce", Seeds: []seed.Seed{a, b}})
+	add("mpoc draw", seedIn{Function: "mpoc-draw", Number: 1000, Seeds: []seed.Seed{a, b, c}})
+	add("mpoc samples", seedIn{Function: "mpoc-samples", Seeds: []seed.Seed{a}})
+	add("mpoc whole", seedIn{Function: "mpoc-whole", Seeds: []seed.Seed{a}})
+	add("mpoc audit", seedIn{Function: "mpoc-audit", Seeds: []seed.Seed{a}})
+	add("mpoc picks", seedIn{Function: "mpoc-picks", Seeds: []seed.Seed{a}})
 	check(t, "seed.json", "SHA-256 over LE32-length-prefixed tag and parts; function is the tag without assay/1/", inputs, computeSeed)
 }
 

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 
 	"cosmossdk.io/collections"
 	corestore "cosmossdk.io/core/store"
@@ -17,15 +18,17 @@ import (
 	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
 	"github.com/assaynet/assay/chain/x/credit"
 	"github.com/assaynet/assay/poc/seed"
+	"github.com/assaynet/assay/poc/work"
 	"github.com/assaynet/assay/poc/work/transformer"
 )
 
 // Name is the module's name and store key.
 const Name = "sprint"
 
-// Engine recomputes one unit when the chain judges a leaf. It must be exact; it may cache the model of Seed_1.
+// Engine recomputes one unit when the chain judges a leaf, and is told what was claimed of it: a work.Judge. What it
+// returns must be the definition's to the bit, since it becomes state.
 type Engine interface {
-	Unit(ctx context.Context, class transformer.Class, seed1, node, segment seed.Seed, nonce uint64) (transformer.Output, error)
+	Unit(ctx context.Context, class transformer.Class, seed1, node, segment seed.Seed, nonce uint64, claimed work.Claim) (transformer.Output, error)
 }
 
 // Beacon is what the Sprint needs of x/beacon.
@@ -67,6 +70,7 @@ type Keeper struct {
 	cdc       codec.BinaryCodec
 	authority string
 	engine    Engine
+	judging   sync.Mutex // held for one unit of engine: blocks may be executed ahead of their commit
 	beacon    Beacon
 	registry  Registry
 	credit    Credit

@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package mpocv1 is Merkle proof of compute over HTTP and WebSocket: the bodies
+// that a machine and the host it works for send each other. What they mean, and
+// what is signed, is package mpoc's; here is their JSON.
+//
+//	POST /mpoc/v1/devices/nonce   NonceRequest      NonceAnswer
+//	POST /mpoc/v1/devices         RegisterRequest   RegisterAnswer
+//	POST /mpoc/v1/challenges      ChallengeRequest  Challenge
+//	POST /mpoc/v1/commits         CommitRequest     CommitAnswer
+//	POST /mpoc/v1/proofs          ProofRequest      ProofAnswer
+//	POST /mpoc/v1/receipts        ReceiptRequest    ReceiptAnswer
+//	POST /mpoc/v1/account         AccountRequest    Account
+//	GET  /mpoc/v1/status                            Status
+//	GET  /mpoc/v1/socket          WebSocket: the same bodies in a Frame
+//	GET  /mpoc/v1/openapi.yaml    OpenAPI
+//
+// Challenge and submission have the field names of HashCloud's M-PoC document;
+// what it lacks stands beside them. Every answer that is not 200 is an Error.
+//
+// Decode reads a body strictly: a key that is unknown, missing or repeated, null,
+// a number that does not fit and anything behind the body are refused, and so is
+// a body longer than its kind may be. Keys may come in any order. After it every
+// value is within its bounds; nothing is verified yet.
+package mpocv1

@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package mpoc
+
+import (
+	"crypto/ed25519"
+	"errors"
+	"fmt"
+)
+
+// ErrRegistration reports a registration that is out of bounds.
+var ErrRegistration = errors.New("mpoc: registration not acceptable")
+
+// MaxDevices is how many devices one key may register.
+const MaxDevices = 64
+
+// Claimed is one device as its owner describes it. Nothing is paid for a claim:
+// the rate sizes the first challenges and is compared with what is measured.
+type Claimed struct {
+	ID      string `json:"id"` // "gpu-0"
+	Name    string `json:"name"`
+	Engine  string `json:"engine"`
+	RateOps uint64 `json:"rate_ops"` // nominal operations a second
+}
+
+// Registration is how a device's key comes to a host: signed over the host's
+// fresh nonce and the host's key, so that it cannot be shown to another host.
+type Registration struct {
+	Chain     string    `json:"chain"`
+	HostKey   Key       `json:"host_key"`
+	DeviceKey Key       `json:"device_key"`
+	Nonce     Hash      `json:"nonce"`
+	Agent     string    `json:"agent"`
+	Engine    string    `json:"engine"`
+	Devices   []Claimed `json:"devices"`
+	RateOps   uint64    `json:"rate_ops"` // of all devices together
+	Payout    string    `json:"payout"`   // account on the chain, or empty: nothing is paid out yet
+}
+
+// Valid checks the bounds. Errors wrap ErrRegistration.
+func (r Registration) Valid() error {
+	ok := printable(r.Chain, 1, maxChain) && printable(r.Agent, 1, 80) && printable(r.Engine, 1, 80) && printable(r.Payout, 0, 90)
+	ok = ok && len(r.Devices) > 0 && len(r.Devices) <= MaxDevices && r.RateOps > 0 && r.RateOps <= maxTime
+	for _, d := range r.Devices {
+		ok = ok && printable(d.ID, 1, 32) && printable(d.Name, 0, 80) && printable(d.Engine, 1, 80) && d.RateOps <= maxTime
+	}
+	if !ok {
+		return fmt.Errorf("%w: 1 to %d devices, a rate above 0, and short printable names", ErrRegistration, MaxDevices)
+	}
+	return nil
+}
+
+// SignBytes returns the message that the device signs.
+func (r Registration) SignBytes() []byte {
+	m := say("mpoc-registration").text(r.Chain).part(r.HostKey[:]).part(r.DeviceKey[:]).hash(r.Nonce).
+		text(r.Agent).text(r.Engine).number(r.RateOps).text(r.Payout).number(uint64(len(r.Devices)))
+	for _, d := range r.Devices {
+		m.text(d.ID).text(d.Name).text(d.Engine).number(d.RateOps)
+	}
+	return *m
+}
+
+// Sign signs with the device's key.
+func (r Registration) Sign(key ed25519.PrivateKey) Signature { return sign(key, r.SignBytes()) }
+
+// Verify checks bounds and signature. Errors wrap ErrRegistration or
+// ErrSignature.
+func (r Registration) Verify(sig Signature) error {
+	if err := r.Valid(); err != nil {
+		return err
+	}
+	return verify("device", r.DeviceKey, r.SignBytes(), sig)
+}
+
+// Asking is what a device signs to ask its host for something that is only for
+// it: a challenge, its account. A host takes a (time, count) only once and only
+// near its own clock, and in rising order.
+type Asking struct {
+	HostKey   Key    `json:"host_key"`
+	DeviceKey Key    `json:"device_key"`
+	What      string `json:"what"` // AskChallenge or AskAccount
+	Time      uint64 `json:"time"` // unix milliseconds
+	Count     uint64 `json:"count"`
+}
+
+// What can be asked.
+const (
+	AskChallenge = "challenge"
+	AskAccount   = "account"
+)
+
+// SignBytes returns the message that the device signs.
+func (a Asking) SignBytes() []byte {
+	return *say("mpoc-asking").part(a.HostKey[:]).part(a.DeviceKey[:]).text(a.What).number(a.Time).number(a.Count)
+}
+
+// Sign signs with the device's key.
+func (a Asking) Sign(key ed25519.PrivateKey) Signature { return sign(key, a.SignBytes()) }
+
+// Verify checks the signature. Errors wrap ErrSignature.
+func (a Asking) Verify(sig Signature) error {
+	return verify("device", a.DeviceKey, a.SignBytes(), sig)
+}

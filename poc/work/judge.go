@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package work
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/assaynet/assay/poc/seed"
+	"github.com/assaynet/assay/poc/work/transformer"
+)
+
+// Claim is what somebody says that a unit gives.
+type Claim struct {
+	Norm   uint64
+	Digest [32]byte
+}
+
+// Judge recomputes units to hold them against what somebody claims.
+//
+// It asks the fast engine first. Where that gives the claim, the claim is right:
+// an engine's error does not end in somebody else's digest. What it disputes,
+// the definition decides. So judgements are as fast as the processor for
+// everything honest, and nobody is convicted by an engine: neither by one with a
+// bug, which on a chain would divide the nodes that have it from those that have
+// not, nor by one that shares its fault with the worker that made the claim.
+//
+// It keeps the models of the last seed and is for one goroutine at a time.
+type Judge struct {
+	fast, definition Engine
+
+	class transformer.Class
+	seed1 seed.Seed
+	built map[Engine]transformer.Model
+}
+
+// NewJudge returns a judge. A nil engine, or the reference, is none: then the
+// definition computes everything.
+func NewJudge(fast Engine) *Judge {
+	j := &Judge{fast: fast, definition: Reference()}
+	if fast == j.definition {
+		j.fast = nil
+	}
+	return j
+}
+
+// Unit returns what a unit gives. Errors are an engine's.
+func (j *Judge) Unit(ctx context.Context, class transformer.Class, seed1, node, segment seed.Seed, nonce uint64, claimed Claim) (transformer.Output, error) {
+	if j.built == nil || j.class != class || j.seed1 != seed1 {
+		j.class, j.seed1, j.built = class, seed1, map[Engine]transformer.Model{}
+	}
+	if j.fast != nil {
+		out, err := j.run(ctx, j.fast, node, segment, nonce)
+		if err != nil || (Claim{out.Norm, out.Digest}) == claimed {
+			return out, err
+		}
+	}
+	return j.run(ctx, j.definition, node, segment, nonce)
+}
+
+func (j *Judge) run(ctx context.Context, e Engine, node, segment seed.Seed, nonce uint64) (transformer.Output, error) {
+	model := j.built[e]
+	if model == nil {
+		var err error
+		if model, err = e.Transformer(ctx, j.class, j.seed1, nil); err != nil {
+			return transformer.Output{}, fmt.Errorf("work: judging: model of class %s on %s: %w", j.class.Name, e.Name(), err)
+		}
+		j.built[e] = model
+	}
+	if err := ctx.Err(); err != nil {
+		return transformer.Output{}, err
+	}
+	var out [1]transformer.Output
+	err := model.Run(out[:], node, segment, []uint64{nonce})
+	return out[0], err
+}

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package work
+
+import (
+	"context"
+	"errors"
+	"testing"
+
+	"github.com/assaynet/assay/poc/seed"
+	"github.com/assaynet/assay/poc/work/transformer"
+)
+
+// counted is the reference under another name; it counts its units.
+type counted struct {
+	broken
+	units int
+}
+
+func (c *counted) Transformer(ctx context.Context, class transformer.Class, seed1 seed.Seed, progress func(done, total uint64)) (transformer.Model, error) {
+	m, err := c.broken.Transformer(ctx, class, seed1, progress)
+	return &countedModel{m, c}, err
+}
+
+type countedModel struct {
+	transformer.Model
+	c *counted
+}
+
+func (m *countedModel) Run(dst []transformer.Output, node, segment seed.Seed, nonces []uint64) error {
+	m.c.units += len(nonces)
+	return m.Model.Run(dst, node, segment, nonces)
+}
+
+// Whatever the fast engine does, the judgement is the definition's; and what is
+// honest needs the definition only where the fast engine is wrong.
+func TestJudge(t *testing.T) {
+	ctx, node, segment := t.Context(), seed.Seed{2}, seed.Seed{3}
+	want, err := NewJudge(nil).Unit(ctx, transformer.Nano, seed.Seed{1}, node, segment, 7, Claim{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	honest := Claim{want.Norm, want.Digest}
+	forged := honest
+	forged.Digest[9] ^= 1
+	for _, fault := range []string{"", "norm", "digest"} {
+		fast, slow := &counted{broken: broken{Engine: Reference(), fault: fault}}, &counted{broken: broken{Engine: Reference()}}
+		j := NewJudge(fast)
+		j.definition = slow
+		for _, claim := range []Claim{honest, forged} {
+			got, err := j.Unit(ctx, transformer.Nano, seed.Seed{1}, node, segment, 7, claim)
+			if err != nil || got != want {
+				t.Errorf("fault %q, claim %x: %+v, %v", fault, claim.Digest[:2], got, err)
+			}
+		}
+		definition := 1 // of the forged one
+		if fault != "" {
+			definition = 2
+		}
+		if fast.units != 2 || slow.units != definition {
+			t.Errorf("fault %q: %d units on the fast engine, %d on the definition", fault, fast.units, slow.units)
+		}
+	}
+	if j := NewJudge(&counted{broken: broken{Engine: Reference(), fault: "run"}}); true {
+		if _, err := j.Unit(ctx, transformer.Nano, seed.Seed{1}, node, segment, 7, honest); !errors.Is(err, errFault) {
+			t.Errorf("an engine that fails: %v", err)
+		}
+	}
+	if NewJudge(Reference()).fast != nil {
+		t.Error("the reference is asked twice")
+	}
+}
