@@ -3,16 +3,19 @@ STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 LIGHT := ./poc/... ./device/... ./link/... ./worker/... ./cmd/assay-worker/... ./host/leaflog/... ./host/fleet/... ./api/worker/... ./test/peers/...
 
 .DEFAULT_GOAL := help
-.PHONY: help build test race lint staticcheck gen soak fuzz bench bench-peers release localnet vectors
+.PHONY: help build test test-arm64 race lint staticcheck gen soak fuzz bench bench-peers release localnet vectors
 
 help: ## this list
-	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: ## assay and assay-worker into bin/
 	go build -o bin/ ./cmd/...
 
 test: ## what the README says: go test ./...
 	go test ./...
+
+test-arm64: ## the engine for arm64, and what it stands on, under emulation (installs qemu-user; 5 minutes)
+	./test/arm64.sh
 
 race: ## the race detector over host, worker and poc (the first run compiles the SDK once more)
 	go test -race ./poc/... ./link/... ./worker/... ./host/...
