@@ -279,6 +279,8 @@ var attacks = []struct {
 		_, err := post[mpocv1.ProofAnswer](h, mpocv1.PathProofs, bytes.Repeat([]byte(" "), 5<<20))
 		refused(t, mpocv1.CodeTooLarge, err)
 		_, err = post[mpocv1.CommitAnswer](h, mpocv1.PathCommits, bytes.Repeat([]byte("["), 1<<20))
+		refused(t, mpocv1.CodeTooLarge, err)
+		_, err = post[mpocv1.CommitAnswer](h, mpocv1.PathCommits, bytes.Repeat([]byte("["), 1<<10))
 		refused(t, mpocv1.CodeMalformed, err)
 	}},
 	{"grinding the root", func(t *testing.T, _ *network, h *hand) {
