@@ -34,6 +34,8 @@ const (
 	// answerTime is how long the questions of a round stand: long enough for a
 	// machine that was restarted to come back and answer.
 	answerTime = 90 * time.Second
+	// firstMS is how long a key's first challenge lasts at most.
+	firstMS = 10_000
 	// skew is how far the time in an Asking may be from the host's.
 	skew = 2 * time.Minute
 	// nonceTime is how long a registration's nonce lasts.

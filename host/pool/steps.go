@@ -162,6 +162,9 @@ func (p *Pool) offer(d *device) record {
 		rate = d.Registration.RateOps
 	}
 	plan := mpoc.ChooseShape(rate)
+	if d.Rate == 0 { // what a machine claims of itself: a look at it first
+		plan.DurationMS = min(plan.DurationMS, firstMS)
+	}
 	if p.c.Duration > 0 {
 		plan.DurationMS = uint64(p.c.Duration.Milliseconds())
 	}
