@@ -1,9 +1,9 @@
 # Assay: make help
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
-LIGHT := ./poc/... ./device/... ./link/... ./worker/... ./cmd/assay-worker/... ./host/leaflog/... ./host/fleet/... ./api/worker/... ./test/peers/...
+LIGHT := ./poc/... ./device/... ./link/... ./worker/... ./cmd/assay-worker/... ./host/leaflog/... ./host/fleet/... ./host/batch/... ./host/ledger/... ./host/pool/... ./api/worker/... ./api/mpoc/... ./test/peers/... ./test/crowd/... ./test/pool/...
 
 .DEFAULT_GOAL := help
-.PHONY: help build test test-arm64 race lint staticcheck gen soak fuzz bench bench-peers release localnet vectors
+.PHONY: help build test test-arm64 race lint staticcheck gen soak crowd fuzz bench bench-peers release localnet vectors
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,6 +37,9 @@ vectors: ## regenerate the published vectors; a diff is a change of the protocol
 
 soak: ## the full lengths: honest networks, 20 epochs in a row, nobody rejected, nobody stuck (20 minutes)
 	ASSAY_SOAK=1 go test ./test/network -run Soak -count=1 -timeout 3h -v
+
+crowd: ## 10,000 idle workers, hundreds that submit, honest ones beside 1,000 hostile: what a host costs (7 minutes)
+	ASSAY_LONG=1 go test ./test/crowd -count=1 -timeout 1h -v
 
 fuzz: ## each fuzz target for FUZZTIME, a minute by default
 	./test/fuzz.sh

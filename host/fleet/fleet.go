@@ -197,12 +197,12 @@ func (f *Fleet) serve(ctx context.Context, w http.ResponseWriter, r *http.Reques
 		return
 	}
 	node, known := f.config.Allow(key)
-	known = known && commit.ValidNode(node) == nil
-	end := done
-	if !known {
+	if !known || commit.ValidNode(node) != nil {
+		node = ""
 		select {
 		case f.lobby <- struct{}{}:
-			end = func() { <-f.lobby; done() }
+			answered := done
+			done = func() { <-f.lobby; answered() }
 		default:
 			http.Error(w, "too many unknown workers at once", http.StatusServiceUnavailable)
 			done()
@@ -211,15 +211,12 @@ func (f *Fleet) serve(ctx context.Context, w http.ResponseWriter, r *http.Reques
 	}
 	socket, err := link.Accept(w, r, limits)
 	if err != nil { // the request was answered
-		end()
+		done()
 		return
 	}
 	from := r.RemoteAddr
 	go func() {
-		defer end()
-		if !known {
-			node = ""
-		}
+		defer done()
 		f.attend(ctx, socket, key, node, from)
 	}()
 }

@@ -111,7 +111,7 @@ func TestIdle(t *testing.T) {
 	}
 	for _, at := range []string{"fleet", "pool"} {
 		t.Run(at, func(t *testing.T) {
-			host := start(t, "host", hostPlan{Dir: t.TempDir(), Members: map[string]int{"idle": n}})
+			host := start(t, "host", hostPlan{Dir: t.TempDir(), Members: map[string]int{"idle": n}, Engine: "reference"})
 			to := hear[address](host)
 			empty := host.figures(question{Collect: true})
 			buffers, slab := kernelMemory()
@@ -227,15 +227,54 @@ func TestSubmissions(t *testing.T) {
 				t.Errorf("%d were accepted and %d not; the machines know of %d accepted", after.Accepted, after.Refused, done)
 			}
 			cost := (after.CPU - before.CPU).Seconds() * 1000 / float64(after.Accepted-before.Accepted)
-			t.Logf("%s: %d machines, %d loops each: %.1f submissions a second; %.2f ms of the host's CPU and %.0f bytes each; load %s%s",
-				engine, n, loops, float64(after.Accepted-before.Accepted)/elapsed.Seconds(), cost, float64(w.Sent)/float64(done), load(), steps(w))
+			t.Logf("%s: %d machines, %d loops each: %.1f submissions a second; %.2f ms of the host's CPU each, %.2f times 3 loops recomputed whole, and %.0f bytes; load %s%s",
+				engine, n, loops, float64(after.Accepted-before.Accepted)/elapsed.Seconds(), cost, cost/(3*after.Unit.Seconds()*1000), float64(w.Sent)/float64(done), load(), steps(w))
+			if long {
+				large(t, host, to)
+			}
 			host.stop()
 		})
 	}
 }
 
+// large has one machine make submissions of 1,000 loops, and compares what they
+// cost with what they spare.
+func large(t *testing.T, host *child, to address) {
+	t.Helper()
+	const loops, whole = 1000, 3
+	miner := start(t, "miners", crowdPlan{Host: to, Kind: "miners", From: 1 << 14, N: 1, Loops: loops})
+	hear[bool](miner)
+	before := host.figures(question{})
+	var w window
+	for w.Done == 0 && !t.Failed() {
+		wait(t, 100*time.Millisecond)
+		part := look(miner)
+		w.Done, w.Sent = w.Done+part.Done, w.Sent+part.Sent
+	}
+	after := host.figures(question{})
+	miner.stop()
+	cost := (after.CPU - before.CPU) / time.Duration(max(1, after.Accepted-before.Accepted))
+	leaves := float64(loops * len(`"0x",`+strings.Repeat("0", 64)))
+	t.Logf("%d loops: %.2f ms of the host's CPU, %.2f times %d loops recomputed whole, %.4f times all; %.0f bytes, %.2f of all leaves; load %s",
+		loops, cost.Seconds()*1000, float64(cost)/float64(whole*after.Unit), whole, float64(cost)/float64(loops*after.Unit), float64(w.Sent)/float64(w.Done), float64(w.Sent)/float64(w.Done)/leaves, load())
+}
+
+// group is a host with its honest machines.
+type group struct {
+	host, members, miners *child
+	at                    address
+}
+
+func (g group) stop() {
+	for _, c := range []*child{g.members, g.miners, g.host} {
+		c.stop()
+	}
+}
+
 // TestHonestBesideHostile compares how long honest machines wait for the host
-// when they are alone and when hostile ones are there too.
+// when they are alone and when hostile ones are there too. A second host on this
+// machine, which the hostile ones leave alone, shows what they and everybody
+// else do to the machine; what is beyond that they do to the host.
 func TestHonestBesideHostile(t *testing.T) {
 	honest, hostile, length, mean := 10, 60, time.Duration(0), 200*time.Millisecond
 	batches, submits := 50*time.Millisecond, 200*time.Millisecond
@@ -243,49 +282,72 @@ func TestHonestBesideHostile(t *testing.T) {
 		honest, hostile, length, mean = 100, 1000, time.Minute, 2*time.Second
 		batches, submits = batchEvery, submitEvery
 	}
-	host := start(t, "host", hostPlan{Dir: t.TempDir(), Members: map[string]int{"batches": honest, "hostile": hostile}, Compute: true})
-	to := hear[address](host)
-	members := start(t, "batches", crowdPlan{Host: to, Kind: "batches", N: honest, Every: batches})
-	hear[bool](members)
-	miners := start(t, "miners", crowdPlan{Host: to, Kind: "miners", N: honest, Every: submits, Loops: 12})
-	hear[bool](miners)
-	watch := func(what string) (batch, commit []float64) {
-		look(members)
-		look(miners)
-		from := host.figures(question{})
+	begin := func(from, n int) (g group) {
+		g.host = start(t, "host", hostPlan{Dir: t.TempDir(), Members: map[string]int{"batches": from + n, "hostile": hostile}, Compute: true})
+		g.at = hear[address](g.host)
+		g.members = start(t, "batches", crowdPlan{Host: g.at, Kind: "batches", From: from, N: n, Every: batches})
+		hear[bool](g.members)
+		g.miners = start(t, "miners", crowdPlan{Host: g.at, Kind: "miners", From: from, N: n, Every: submits, Loops: 12})
+		hear[bool](g.miners)
+		return g
+	}
+	groups := map[string]group{"host": begin(0, honest)}
+	names := []string{"host"}
+	if long {
+		groups["control"] = begin(honest, honest/4)
+		names = append(names, "control")
+	}
+	watch := func(when string) map[string]window {
+		from, all := map[string]figures{}, map[string]window{}
+		for name, g := range groups {
+			look(g.members)
+			look(g.miners)
+			from[name], all[name] = g.host.figures(question{}), window{Took: map[string][]float64{}}
+		}
 		begin := time.Now()
-		all := window{Took: map[string][]float64{}}
-		for time.Since(begin) < length || len(all.Took["batch"]) < 5*honest || len(all.Took["receipt"]) < 2*honest {
+		for mine := all["host"].Took; time.Since(begin) < length || len(mine["batch"]) < 5*honest || len(mine["receipt"]) < 2*honest; {
 			wait(t, 100*time.Millisecond)
-			for _, c := range []*child{members, miners} {
-				for step, took := range look(c).Took {
-					all.Took[step] = append(all.Took[step], took...)
+			for name, g := range groups {
+				for _, c := range []*child{g.members, g.miners} {
+					for step, took := range look(c).Took {
+						all[name].Took[step] = append(all[name].Took[step], took...)
+					}
 				}
 			}
 			if t.Failed() {
 				t.FailNow()
 			}
 		}
-		to := host.figures(question{})
-		t.Logf("%s: the host used %.0f %% of a core, %.0f MiB resident, %d sockets; judged %d accepted, %d not; load %s%s", what,
-			100*(to.CPU-from.CPU).Seconds()/time.Since(begin).Seconds(), float64(to.RSS)/(1<<20), to.Sockets, to.Accepted-from.Accepted, to.Refused-from.Refused, load(), steps(all))
-		return all.Took["batch"], all.Took["commit"]
+		for _, name := range names {
+			from, to := from[name], groups[name].host.figures(question{})
+			t.Logf("%s, %s: %.0f %% of a core, %.0f MiB resident, %d sockets; judged %d accepted, %d not; load %s%s", when, name,
+				100*(to.CPU-from.CPU).Seconds()/time.Since(begin).Seconds(), float64(to.RSS)/(1<<20), to.Sockets, to.Accepted-from.Accepted, to.Refused-from.Refused, load(), steps(all[name]))
+		}
+		return all
 	}
-	batch0, commit0 := watch("alone")
-	foes := start(t, "hostile", crowdPlan{Host: to, Kind: "hostile", N: hostile, Every: mean})
+	alone := watch("alone")
+	foes := start(t, "hostile", crowdPlan{Host: groups["host"].at, Kind: "hostile", N: hostile, Every: mean})
 	hear[bool](foes)
 	if long {
 		wait(t, 10*time.Second) // until all are at it
 		look(foes)
 	}
-	batch1, commit1 := watch("beside")
+	beside := watch("beside")
 	acts := look(foes).Acts
+	var did []string
 	for _, a := range attacks {
-		t.Logf("    %-16s %d", a.name, acts[a.name])
+		did = append(did, fmt.Sprintf("%s %d", a.name, acts[a.name]))
 	}
-	t.Logf("p99 grows by %.2f for batches and %.2f for commits; p50 by %.2f and %.2f",
-		quantile(batch1, .99)/quantile(batch0, .99), quantile(commit1, .99)/quantile(commit0, .99), quantile(batch1, .5)/quantile(batch0, .5), quantile(commit1, .5)/quantile(commit0, .5))
-	for _, c := range []*child{foes, members, miners, host} {
-		c.stop()
+	t.Logf("hostile acts: %s", strings.Join(did, ", "))
+	for _, name := range names {
+		grew := func(step string, share float64) float64 {
+			return quantile(beside[name].Took[step], share) / quantile(alone[name].Took[step], share)
+		}
+		t.Logf("%s: batches grow by %.2f at p50 and %.2f at p99; commits by %.2f and %.2f; plain computing by %.2f and %.2f", name,
+			grew("batch", .5), grew("batch", .99), grew("commit", .5), grew("commit", .99), grew("(computing)", .5), grew("(computing)", .99))
+	}
+	foes.stop()
+	for _, g := range groups {
+		g.stop()
 	}
 }

@@ -70,6 +70,7 @@ type figures struct {
 	Sockets           int           // open files that are sockets
 	Accepted          uint64        // submissions
 	Refused           uint64        // judged otherwise
+	Unit              time.Duration // CPU to recompute one loop of the smallest shape whole
 }
 
 // serve is a host: a fleet, and a pool on another port.
@@ -108,6 +109,10 @@ func serve(ctx context.Context, to port) error {
 	}
 	defer books.Close()
 	engine, err := auditor(ctx, plan.Engine)
+	if err != nil {
+		return err
+	}
+	unit, err := unitTime(ctx, engine)
 	if err != nil {
 		return err
 	}
@@ -172,6 +177,7 @@ func serve(ctx context.Context, to port) error {
 		if err != nil {
 			return err
 		}
+		a.Unit = unit
 		a.Accepted, a.Refused = s.Accepted, s.Faulty+s.Rejected+s.Failed+s.Late
 		if err := to.out.Encode(a); err != nil {
 			return err
@@ -196,6 +202,21 @@ func measure(q question) (figures, error) {
 	runtime.ReadMemStats(&m)
 	rss, err := residentBytes()
 	return figures{RSS: rss, Heap: m.HeapAlloc, Stacks: m.StackInuse, Goroutines: runtime.NumGoroutine(), CPU: cpuTime(), Sockets: openSockets()}, err
+}
+
+// unitTime is what a loop costs an engine, after one to get going.
+func unitTime(ctx context.Context, by mpoc.Recompute) (time.Duration, error) {
+	const n = 4
+	var begin time.Duration
+	for i := range uint64(n + 1) {
+		if i == 1 {
+			begin = cpuTime()
+		}
+		if _, err := by.Unit(ctx, seed.Seed{}, mpoc.Shapes()[0], i); err != nil {
+			return 0, err
+		}
+	}
+	return (cpuTime() - begin) / n, nil
 }
 
 // residentBytes is the process's resident memory.

@@ -54,6 +54,9 @@ var rooms = map[string]room{
 var (
 	linksNoChain = []string{"cmd/assay-worker", "poc/...", "link/...", "worker/...", "device/...", "test/peers"}
 	chainModules = []string{"github.com/cosmos/", "cosmossdk.io/", "github.com/cometbft/", module + "/chain", module + "/host"}
+	// testsLinkNoChain are quick to build, their tests included. They may have
+	// rooms of the host.
+	testsLinkNoChain = []string{"test/crowd", "host/fleet", "host/pool", "host/batch", "host/ledger"}
 )
 
 // imports are a package's folder below the module and what it imports, tests left out.
@@ -179,6 +182,12 @@ func TestWorkerLinksNoChain(t *testing.T) {
 	for _, program := range linksNoChain {
 		if found := chainParts(goList(t, "-deps", "./"+program)); len(found) > 0 {
 			t.Errorf("%s links the chain: %s", program, strings.Join(found, ", "))
+		}
+	}
+	for _, tests := range testsLinkNoChain {
+		found := slices.DeleteFunc(chainParts(goList(t, "-deps", "-test", "./"+tests)), func(path string) bool { return within(path, module+"/host") })
+		if len(found) > 0 {
+			t.Errorf("the tests of %s link the chain: %s", tests, strings.Join(found, ", "))
 		}
 	}
 	if len(chainParts(goList(t, "-deps", "./chain/app"))) < 100 {
