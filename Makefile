@@ -14,7 +14,7 @@ build: ## assay and assay-worker into bin/
 test: ## what the README says: go test ./...
 	go test ./...
 
-test-arm64: ## the engine for arm64, and what it stands on, under emulation (installs qemu-user; 5 minutes)
+test-arm64: ## the engine for arm64, and what it stands on, under emulation (installs qemu-user; 10 minutes)
 	./test/arm64.sh
 
 race: ## the race detector over host, worker and poc (the first run compiles the SDK once more)

@@ -6,7 +6,7 @@
 # then device/cpu once more on one without dot products, which must fall back to the reference. Emulation shows
 # that results are right and says nothing about speed.
 #
-#   test/arm64.sh                        five minutes on two cores
+#   test/arm64.sh                        ten minutes on two cores
 #   test/arm64.sh ./device/cpu -v        only this, with these flags
 #
 # device/dynlib is left out: it needs the C library and its loader for arm64.
