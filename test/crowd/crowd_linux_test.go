@@ -200,9 +200,9 @@ func TestSubmissions(t *testing.T) {
 		t.Run(engine, func(t *testing.T) {
 			host := start(t, "host", hostPlan{Dir: t.TempDir(), Engine: engine})
 			to := hear[address](host)
+			unit := host.figures(question{Unit: true}).Unit
 			miners := start(t, "miners", crowdPlan{Host: to, Kind: "miners", N: n, Loops: loops})
 			hear[bool](miners)
-			unit := host.figures(question{Unit: true}).Unit
 			before := host.figures(question{})
 			begin := time.Now()
 			done, w := 0, window{}
