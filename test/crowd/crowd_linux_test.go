@@ -200,6 +200,7 @@ func TestSubmissions(t *testing.T) {
 		t.Run(engine, func(t *testing.T) {
 			host := start(t, "host", hostPlan{Dir: t.TempDir(), Engine: engine})
 			to := hear[address](host)
+			unit := host.figures(question{Unit: true}).Unit
 			miners := start(t, "miners", crowdPlan{Host: to, Kind: "miners", N: n, Loops: loops})
 			hear[bool](miners)
 			before := host.figures(question{})
@@ -228,9 +229,9 @@ func TestSubmissions(t *testing.T) {
 			}
 			cost := (after.CPU - before.CPU).Seconds() * 1000 / float64(after.Accepted-before.Accepted)
 			t.Logf("%s: %d machines, %d loops each: %.1f submissions a second; %.2f ms of the host's CPU each, %.2f times 3 loops recomputed whole, and %.0f bytes; load %s%s",
-				engine, n, loops, float64(after.Accepted-before.Accepted)/elapsed.Seconds(), cost, cost/(3*after.Unit.Seconds()*1000), float64(w.Sent)/float64(done), load(), steps(w))
+				engine, n, loops, float64(after.Accepted-before.Accepted)/elapsed.Seconds(), cost, cost/(3*unit.Seconds()*1000), float64(w.Sent)/float64(done), load(), steps(w))
 			if long {
-				large(t, host, to)
+				large(t, host, to, unit)
 			}
 			host.stop()
 		})
@@ -239,24 +240,28 @@ func TestSubmissions(t *testing.T) {
 
 // large has one machine make submissions of 1,000 loops, and compares what they
 // cost with what they spare.
-func large(t *testing.T, host *child, to address) {
+func large(t *testing.T, host *child, to address, unit time.Duration) {
 	t.Helper()
 	const loops, whole = 1000, 3
-	miner := start(t, "miners", crowdPlan{Host: to, Kind: "miners", From: 1 << 14, N: 1, Loops: loops})
+	miner := start(t, "miners", crowdPlan{Host: to, Kind: "miners", From: 1 << 14, N: 1, Loops: loops, Every: time.Second})
 	hear[bool](miner)
-	before := host.figures(question{})
 	var w window
-	for w.Done == 0 && !t.Failed() {
-		wait(t, 100*time.Millisecond)
-		part := look(miner)
-		w.Done, w.Sent = w.Done+part.Done, w.Sent+part.Sent
+	until := func(done int) {
+		for w.Done < done && !t.Failed() {
+			wait(t, 50*time.Millisecond)
+			part := look(miner)
+			w.Done, w.Sent = w.Done+part.Done, w.Sent+part.Sent
+		}
 	}
+	until(1) // what others had under way is over by then
+	before := host.figures(question{})
+	until(6)
 	after := host.figures(question{})
 	miner.stop()
 	cost := (after.CPU - before.CPU) / time.Duration(max(1, after.Accepted-before.Accepted))
 	leaves := float64(loops * len(`"0x",`+strings.Repeat("0", 64)))
 	t.Logf("%d loops: %.2f ms of the host's CPU, %.2f times %d loops recomputed whole, %.4f times all; %.0f bytes, %.2f of all leaves; load %s",
-		loops, cost.Seconds()*1000, float64(cost)/float64(whole*after.Unit), whole, float64(cost)/float64(loops*after.Unit), float64(w.Sent)/float64(w.Done), float64(w.Sent)/float64(w.Done)/leaves, load())
+		loops, cost.Seconds()*1000, float64(cost)/float64(whole*unit), whole, float64(cost)/float64(loops*unit), float64(w.Sent)/float64(w.Done), float64(w.Sent)/float64(w.Done)/leaves, load())
 }
 
 // group is a host with its honest machines.
