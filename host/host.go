@@ -71,22 +71,21 @@ type Host struct {
 	o      Options
 	log    *slog.Logger
 
-	conn     *grpc.ClientConn
-	sprint   sprintv1.QueryClient
-	registry registryv1.QueryClient
-	local    registryv1.LocalClient
-	queue    *submit.Queue
-	fleet    *fleet.Fleet
-	leaves   *leaflog.Store
-	board    board
-	judge    *work.Judge
-	auditor  *work.Judge // of this host's own logs; auditing is held while it works
-	auditing sync.Mutex
-	pool     *pool.Pool        // nil where there is none
-	ledger   *ledger.Ledger    // likewise
-	settler  *settle.Settler   // nil where nobody pays
-	workers  sync.Mutex        // guards config.Workers and what follows
-	admitted map[string]string // nodes of the pool's machines: node id -> device key in hex
+	conn           *grpc.ClientConn
+	sprint         sprintv1.QueryClient
+	registry       registryv1.QueryClient
+	local          registryv1.LocalClient
+	queue          *submit.Queue
+	fleet          *fleet.Fleet
+	leaves         *leaflog.Store
+	board          board
+	judge          *work.Judge
+	own, strangers auditor           // of the logs of the owner's machines, and of the pool's
+	pool           *pool.Pool        // nil where there is none
+	ledger         *ledger.Ledger    // likewise
+	settler        *settle.Settler   // nil where nobody pays
+	workers        sync.Mutex        // guards config.Workers and what follows
+	admitted       map[string]string // nodes of the pool's machines: node id -> device key in hex
 
 	// what follows belongs to the loop of Run
 	logs     map[leaflog.Key]*logAudit
@@ -125,7 +124,7 @@ func Run(ctx context.Context, c Config, o Options) error {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	h := &Host{config: c, o: o, log: o.Logger, judge: work.NewJudge(o.Engine), auditor: work.NewJudge(o.Engine), admitted: map[string]string{},
+	h := &Host{config: c, o: o, log: o.Logger, judge: work.NewJudge(o.Engine), own: auditor{judge: work.NewJudge(o.Engine)}, strangers: auditor{judge: work.NewJudge(o.Engine)}, admitted: map[string]string{},
 		logs: map[leaflog.Key]*logAudit{}, paid: map[uint64]bool{}, evidence: map[uint64]bool{}, bindings: map[string]registryv1.Node{}}
 	encoding, err := submit.NewEncoding()
 	if err != nil {

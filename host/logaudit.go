@@ -25,12 +25,9 @@ import (
 // out. So a machine that forges costs its host this machine's leaves, and not the
 // credit of all its machines, nor its collateral.
 
-// logAudit is one log's audit. done is closed when the rest is there; until then
-// so says how far it is.
+// logAudit is one log's audit. The rest is there once done is closed.
 type logAudit struct {
-	done chan struct{}
-
-	mu      sync.Mutex
+	done    chan struct{}
 	checked int
 	wrong   []mismatch
 	err     error
@@ -38,14 +35,7 @@ type logAudit struct {
 
 type mismatch struct {
 	leaf      uint64
-	got, want transformer.Output // Middle is not in a log
-}
-
-// so is what was found up to now.
-func (a *logAudit) so() (checked int, wrong []mismatch, err error) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return a.checked, slices.Clone(a.wrong), a.err
+	got, want [32]byte // digests
 }
 
 // lastBlocks is how long before its window's end a log is committed with what was
@@ -53,12 +43,15 @@ func (a *logAudit) so() (checked int, wrong []mismatch, err error) {
 const lastBlocks = 2
 
 // clean tells whether a finished log may be committed: its audit found nothing
-// wrong, or found nothing wrong so far and the window is about to end.
+// wrong. Where it is not over as the window ends, or could not be done, a machine
+// of the owner's is trusted and a stranger's is not: one unseen forged log can
+// cost the host all its credit.
 func (h *Host) clean(ctx context.Context, g *errgroup.Group, now sprintv1.QueryCurrentResponse, class transformer.Class, log *leaflog.Log, s sprintv1.Segment, size uint64) bool {
 	if h.o.Tamper != nil && h.o.Tamper.Blind {
 		return true
 	}
 	e, key := now.Epoch, log.Key()
+	stranger := h.stranger(key.Node)
 	a := h.logs[key]
 	if a == nil {
 		for old := range h.logs {
@@ -68,66 +61,76 @@ func (h *Host) clean(ctx context.Context, g *errgroup.Group, now sprintv1.QueryC
 		}
 		a = &logAudit{done: make(chan struct{})}
 		h.logs[key] = a
+		by := &h.own
+		if stranger {
+			by = &h.strangers // the owner's machines do not wait for theirs
+		}
 		nodeSeed := seed.Node(h.config.Chain, h.config.Participant, key.Node, class.Name)
 		g.Go(func() error {
-			a.run(ctx, &h.auditing, h.auditor, class, toSeed(e.Seed1), nodeSeed, toSeed(s.Seed), log, size, int(e.Params.Samples))
+			a.run(ctx, by, class, toSeed(e.Seed1), nodeSeed, toSeed(s.Seed), log, size, int(e.Params.Samples))
 			return nil
 		})
 	}
-	over := false
 	select {
 	case <-a.done:
-		over = true
+		switch {
+		case len(a.wrong) > 0:
+			h.leaveOut(key, a)
+			return false
+		case a.err != nil && ctx.Err() == nil:
+			h.log.Error("a log could not be audited", "node", key.Node, "epoch", key.Epoch, "segment", key.Segment, "committed", !stranger, "err", a.err)
+			return !stranger
+		}
+		return a.err == nil
 	default:
 	}
-	checked, wrong, err := a.so()
-	switch {
-	case len(wrong) > 0 && over:
-		h.leaveOut(now, key, checked, wrong)
+	if stranger || now.Height < s.CommitUntil-lastBlocks {
 		return false
-	case len(wrong) > 0:
-		return false
-	case over && err != nil && ctx.Err() == nil:
-		h.log.Error("a log could not be audited; it is committed as it is", "node", key.Node, "epoch", key.Epoch, "segment", key.Segment, "err", err)
-		return true
-	case !over && now.Height < s.CommitUntil-lastBlocks:
-		return false
-	case !over:
-		h.log.Warn("a log is committed before its audit is over, because its window ends", "node", key.Node, "segment", key.Segment, "checked", checked)
 	}
+	h.log.Warn("a log is committed before its audit is over, because its window ends", "node", key.Node, "segment", key.Segment)
 	return true
 }
 
-// run audits a log. Audits take turns: the judge has one goroutine.
-func (a *logAudit) run(ctx context.Context, turn *sync.Mutex, judge *work.Judge, class transformer.Class, seed1, node, segment seed.Seed, log *leaflog.Log, size uint64, n int) {
+// auditor audits logs one after the other.
+type auditor struct {
+	turn  sync.Mutex
+	judge *work.Judge // guarded by turn
+}
+
+// run audits a log.
+func (a *logAudit) run(ctx context.Context, by *auditor, class transformer.Class, seed1, node, segment seed.Seed, log *leaflog.Log, size uint64, n int) {
 	defer close(a.done)
-	turn.Lock()
-	defer turn.Unlock()
+	by.turn.Lock()
+	defer by.turn.Unlock()
 	var fresh seed.Seed
 	_, _ = rand.Read(fresh[:]) // never fails
-	for _, leaf := range audit.Draw(fresh, size, n) {
+	leaves := audit.Draw(fresh, size, n)
+	claimed := make([]work.Claim, len(leaves))
+	for i, leaf := range leaves {
 		r, err := log.Record(leaf)
-		var out transformer.Output
-		if err == nil {
-			out, err = judge.Unit(ctx, class, seed1, node, segment, leaf, work.Claim{Norm: r.Norm, Digest: r.Digest})
-		}
-		a.mu.Lock()
-		a.checked++
 		if err != nil {
 			a.err = err
-		} else if out.Norm != r.Norm || out.Digest != r.Digest {
-			a.wrong = append(a.wrong, mismatch{leaf, transformer.Output{Norm: r.Norm, Digest: r.Digest}, out})
-		}
-		a.mu.Unlock()
-		if err != nil {
 			return
+		}
+		claimed[i] = work.Claim{Norm: r.Norm, Digest: r.Digest}
+	}
+	out, err := by.judge.Units(ctx, class, seed1, node, segment, leaves, claimed)
+	if err != nil {
+		a.err = err
+		return
+	}
+	a.checked = len(leaves)
+	for i, o := range out {
+		if o.Norm != claimed[i].Norm || o.Digest != claimed[i].Digest {
+			a.wrong = append(a.wrong, mismatch{leaves[i], claimed[i].Digest, o.Digest})
 		}
 	}
 }
 
 // leaveOut says, once, that a log is not committed. A machine of the pool whose
-// leaves no faulty hardware explains loses its locked pay and gets a strike.
-func (h *Host) leaveOut(now sprintv1.QueryCurrentResponse, key leaflog.Key, checked int, wrong []mismatch) {
+// leaves no faulty hardware explains gets a strike.
+func (h *Host) leaveOut(key leaflog.Key, a *logAudit) {
+	checked, wrong := a.checked, a.wrong
 	told := slices.ContainsFunc(h.board.get().LeftOut, func(l LeftOut) bool {
 		return l.Epoch == key.Epoch && l.Node == key.Node && l.Segment == key.Segment
 	})
@@ -142,7 +145,7 @@ func (h *Host) leaveOut(now sprintv1.QueryCurrentResponse, key leaflog.Key, chec
 	first := wrong[0]
 	l := LeftOut{
 		Epoch: key.Epoch, Node: key.Node, Segment: key.Segment, Leaf: first.leaf,
-		Got: hex.EncodeToString(first.got.Digest[:]), Want: hex.EncodeToString(first.want.Digest[:]),
+		Got: hex.EncodeToString(first.got[:]), Want: hex.EncodeToString(first.want[:]),
 		Wrong: len(wrong), Checked: checked,
 		Reason: fmt.Sprintf("%d of %d leaves are wrong (%s); this log is not committed, everything else is", len(wrong), checked, why),
 	}

@@ -15,6 +15,9 @@ import (
 	"strings"
 	"time"
 
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
 	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
 	"github.com/assaynet/assay/host/leaflog"
 	"github.com/assaynet/assay/host/ledger"
@@ -49,6 +52,7 @@ func (h *Host) openPool(encoding submit.Encoding) (handler http.Handler, closeAl
 	config := pool.Config{
 		HostKey: h.o.HostKey, Chain: h.config.Chain, State: filepath.Join(h.o.Home, poolName), Ledger: h.ledger, Rules: rules, Pay: rate,
 		Duration: time.Duration(c.DurationMS) * time.Millisecond, Logger: h.log,
+		Payout:   func(address string) error { return payable(encoding, address) },
 		Admitted: func(key mpoc.Key, _ mpoc.Registration) { h.admit(key, c.MaxNodes) },
 	}
 	if h.o.Engine != nil {
@@ -62,7 +66,7 @@ func (h *Host) openPool(encoding submit.Encoding) (handler http.Handler, closeAl
 			h.log.Error("the pool's files", "err", err)
 		}
 	}
-	if err := h.pool.Registered(func(key mpoc.Key, _ mpoc.Registration) { h.admit(key, c.MaxNodes) }); err != nil {
+	if err := h.pool.Proven(func(key mpoc.Key, _ mpoc.Registration) { h.admit(key, c.MaxNodes) }); err != nil {
 		closeAll()
 		return nil, func() {}, err
 	}
@@ -79,6 +83,16 @@ func (h *Host) openPool(encoding submit.Encoding) (handler http.Handler, closeAl
 	return h.pool.Handler(), closeAll, nil
 }
 
+// payable tells whether an address is an account of this chain's form. One that
+// the bank refuses all the same is found by the settler.
+func payable(encoding submit.Encoding, address string) error {
+	raw, err := encoding.Addresses.StringToBytes(address)
+	if err == nil && len(raw) != 20 {
+		err = fmt.Errorf("%d bytes, want 20", len(raw))
+	}
+	return err
+}
+
 func (h *Host) openSettler(encoding submit.Encoding, c Pool, least ledger.Amount) error {
 	address, err := settle.PayAccount(h.o.Keys, encoding, c.PayKey)
 	if err != nil {
@@ -92,12 +106,12 @@ func (h *Host) openSettler(encoding submit.Encoding, c Pool, least ledger.Amount
 // nodeName is the node id of a registered machine.
 func nodeName(key mpoc.Key) string { return "m-" + hex.EncodeToString(key[:6]) }
 
-// admit lets a registered machine be a node in the Sprint too, as long as there
-// is room. It is registered on chain when it connects.
+// admit lets a machine of which a proof was accepted be a node in the Sprint too,
+// as long as there is room: a place costs work. It is registered on chain when it connects.
 func (h *Host) admit(key mpoc.Key, most int) {
 	h.workers.Lock()
 	defer h.workers.Unlock()
-	if _, known := nodeOf(h.config.Workers, key[:]); known {
+	if _, known := nodeOf(h.config.Workers, key[:]); known || h.banned(key[:]) {
 		return
 	}
 	node := nodeName(key)
@@ -136,52 +150,94 @@ func source(key leaflog.Key) string {
 	return fmt.Sprintf("epoch/%d/segment/%d", key.Epoch, key.Segment)
 }
 
-// strike takes what a machine of the pool has locked, for leaves that it forged.
+// stranger tells whether a node is a machine of the pool that its owner did not
+// name.
+func (h *Host) stranger(node string) bool {
+	h.workers.Lock()
+	defer h.workers.Unlock()
+	_, named := h.config.Workers[node]
+	return !named
+}
+
+// strike writes down that a machine of the pool forged leaves: once an epoch,
+// because a broken driver makes all of them wrong. It takes no pay: leaves are
+// not signed by machines, so the host could show nobody that it did not make
+// them up.
 func (h *Host) strike(key leaflog.Key, reason string) {
 	d, ok := h.machine(key.Node)
 	if !ok {
 		return
 	}
-	if _, err := h.ledger.Forfeit(d, ledger.Leaves, source(key), reason, true, time.Now()); err != nil {
+	if _, err := h.ledger.Strike(d, ledger.Leaves, fmt.Sprintf("epoch/%d", key.Epoch), reason, time.Now()); err != nil {
 		h.log.Error("a strike could not be written down", "node", key.Node, "err", err)
 		return
 	}
 	h.fleet.Recheck() // a banned one is put out
 }
 
+// creditEpochs credits the leaves of the latest epochs that are not in the ledger:
+// of this one, and of those that were finalised while the host was away.
+func (h *Host) creditEpochs(ctx context.Context, now sprintv1.Epoch) error {
+	if h.ledger == nil {
+		return nil
+	}
+	for n := now.Number - min(now.Number-1, uint64(now.Params.KeepEpochs)); n <= now.Number; n++ {
+		if h.paid[n] {
+			continue
+		}
+		res, err := h.sprint.Epoch(ctx, &sprintv1.QueryEpochRequest{Number: n})
+		if status.Code(err) == codes.NotFound {
+			h.paid[n] = true // the chain has forgotten it
+			continue
+		} else if err != nil {
+			return fmt.Errorf("asking for epoch %d: %w", n, err)
+		}
+		outcomes, err := h.sprint.Outcomes(ctx, &sprintv1.QueryOutcomesRequest{Epoch: n})
+		if err != nil {
+			return fmt.Errorf("asking for the outcomes of epoch %d: %w", n, err)
+		}
+		for _, o := range outcomes.Outcomes {
+			if o.Participant == h.config.Participant {
+				if err := h.creditLeaves(ctx, res.Epoch, o); err != nil {
+					return err
+				}
+			}
+		}
+		h.paid[n] = true
+	}
+	return nil
+}
+
 // creditLeaves enters what an epoch credited to the pool's machines, once: of
 // each committed log the share that the audit left.
 func (h *Host) creditLeaves(ctx context.Context, e sprintv1.Epoch, o sprintv1.Outcome) error {
-	if h.ledger == nil || h.paid[e.Number] {
+	if o.Result != sprintv1.ResultCredited || o.Credited == 0 {
 		return nil
 	}
-	if o.Result == sprintv1.ResultCredited && o.Credited > 0 {
-		class, err := transformer.ByName(e.Params.Class)
-		if err != nil {
+	class, err := transformer.ByName(e.Params.Class)
+	if err != nil {
+		return err
+	}
+	rate, err := ledger.ParseAmount(h.poolConfig().PayPerTebiop)
+	if err != nil {
+		return err
+	}
+	res, err := h.sprint.Commits(ctx, &sprintv1.QueryCommitsRequest{Epoch: e.Number, Participant: h.config.Participant})
+	if err != nil {
+		return fmt.Errorf("asking for the commitments of epoch %d: %w", e.Number, err)
+	}
+	for _, c := range res.Commits {
+		d, ok := h.machine(c.Node)
+		if !ok || slices.Contains(o.Condemned, c.Node) {
+			continue
+		}
+		ops := credit.Credited(c.Count, audit.Q64(o.Bound)) * class.Ops()
+		_, err := h.ledger.Credit(ledger.Entry{Device: d, Kind: ledger.Leaves, Ops: ops, Pay: ledger.Pay(ops, rate), At: time.Now().UnixMilli(),
+			Source: source(leaflog.Key{Epoch: e.Number, Node: c.Node, Segment: c.Segment})})
+		if err != nil && !errors.Is(err, ledger.ErrBanned) {
 			return err
-		}
-		rate, err := ledger.ParseAmount(h.poolConfig().PayPerTebiop)
-		if err != nil {
-			return err
-		}
-		res, err := h.sprint.Commits(ctx, &sprintv1.QueryCommitsRequest{Epoch: e.Number, Participant: h.config.Participant})
-		if err != nil {
-			return fmt.Errorf("asking for the commitments of epoch %d: %w", e.Number, err)
-		}
-		for _, c := range res.Commits {
-			d, ok := h.machine(c.Node)
-			if !ok || slices.Contains(o.Condemned, c.Node) {
-				continue
-			}
-			ops := credit.Credited(c.Count, audit.Q64(o.Bound)) * class.Ops()
-			_, err := h.ledger.Credit(ledger.Entry{Device: d, Kind: ledger.Leaves, Ops: ops, Pay: ledger.Pay(ops, rate), At: time.Now().UnixMilli(),
-				Source: source(leaflog.Key{Epoch: e.Number, Node: c.Node, Segment: c.Segment})})
-			if err != nil && !errors.Is(err, ledger.ErrBanned) {
-				return err
-			}
 		}
 	}
-	h.paid[e.Number] = true
 	return nil
 }
 

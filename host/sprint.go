@@ -293,12 +293,12 @@ func (h *Host) finalised(ctx context.Context, now sprintv1.QueryCurrentResponse)
 				s.LeftOut = nil
 				s.Outcome = &Outcome{Epoch: e.Number, Result: o.Result.String(), Reason: o.Reason, Weight: o.WeightAfter, Power: o.PowerAfter}
 			})
-			if err := h.creditLeaves(ctx, e, o); err != nil {
-				return err
-			}
 		}
 	}
 	h.say(now, "waiting", now.Reason)
+	if err := h.creditEpochs(ctx, e); err != nil {
+		return err
+	}
 	if err := h.writeEvidence(ctx, e); err != nil {
 		return err
 	}

@@ -364,13 +364,47 @@ func (l *Ledger) unlock(tx *bolt.Tx, a *Account) error {
 	return nil
 }
 
-// Forfeit takes all that is locked: for a proven cheat, which is also a strike
-// and at the last one a ban, or for questions that were not answered, which
-// must not cost less. The same source again changes nothing: source names the
+// Forfeit takes all that is locked, for a proven cheat; at the last strike the
+// device is banned. The same source again changes nothing: source names the
 // submission, and must not have been credited. It returns the entry, without
 // pay, that keeps the reason.
-func (l *Ledger) Forfeit(device Device, kind Kind, source, reason string, cheat bool, now time.Time) (entered Entry, err error) {
+func (l *Ledger) Forfeit(device Device, kind Kind, source, reason string, now time.Time) (Entry, error) {
+	return l.blank(device, kind, source, reason, now, func(tx *bolt.Tx, a *Account, all []Entry) error {
+		for _, e := range all {
+			e.Reason = reason
+			if err := move(tx, a, e, Forfeited); err != nil {
+				return err
+			}
+		}
+		a.Strikes++
+		a.Banned = a.Strikes >= l.rules.Strikes
+		return nil
+	})
+}
+
+// Strike is Forfeit that takes nothing: for a cheat that the host saw and cannot
+// show to others.
+func (l *Ledger) Strike(device Device, kind Kind, source, reason string, now time.Time) (Entry, error) {
+	return l.blank(device, kind, source, reason, now, func(_ *bolt.Tx, a *Account, _ []Entry) error {
+		a.Strikes++
+		a.Banned = a.Strikes >= l.rules.Strikes
+		return nil
+	})
+}
+
+// Silence enters questions that were not answered. It costs the submission, and
+// what is locked stays so for Unlock clean ones from here on. It takes nothing:
+// nobody can show that there was no answer, so a host must not gain by saying
+// so. Otherwise it is like Forfeit.
+func (l *Ledger) Silence(device Device, kind Kind, source, reason string, now time.Time) (Entry, error) {
+	return l.blank(device, kind, source, reason, now, func(*bolt.Tx, *Account, []Entry) error { return nil })
+}
+
+// blank makes an entry without pay and begins the count of clean submissions
+// anew; then does something to what is locked.
+func (l *Ledger) blank(device Device, kind Kind, source, reason string, now time.Time, then func(*bolt.Tx, *Account, []Entry) error) (entered Entry, err error) {
 	err = l.changes.Do(func(tx *bolt.Tx) error {
+		entered = Entry{}
 		var a Account
 		if err := account(tx, device, &a); err != nil {
 			return err
@@ -388,19 +422,18 @@ func (l *Ledger) Forfeit(device Device, kind Kind, source, reason string, cheat 
 		if err != nil {
 			return err
 		}
-		for _, e := range all {
-			e.Reason = reason
-			if err := move(tx, &a, e, Forfeited); err != nil {
+		for i := range all {
+			all[i].Clean = 0 // it stays locked for Unlock clean ones from here on
+			if err := put(tx, entries, number(all[i].Number), &all[i]); err != nil {
 				return err
 			}
+		}
+		if err := then(tx, &a, all); err != nil {
+			return err
 		}
 		a.Clean = 0
 		a.Entries++
 		a.Reason = reason
-		if cheat {
-			a.Strikes++
-			a.Banned = a.Strikes >= l.rules.Strikes
-		}
 		entered = Entry{Number: n, Device: device, Kind: kind, Source: source, State: Forfeited, At: now.UnixMilli(), Reason: reason}
 		return errors.Join(
 			put(tx, entries, number(n), &entered),

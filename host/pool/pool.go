@@ -3,6 +3,7 @@
 package pool
 
 import (
+	"cmp"
 	"context"
 	"crypto/ed25519"
 	"crypto/hmac"
@@ -13,6 +14,7 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime"
+	"slices"
 	"sync"
 	"time"
 
@@ -61,7 +63,9 @@ type Config struct {
 	// Duration, if not 0, replaces the planned time of every challenge; for
 	// local networks.
 	Duration time.Duration
-	// Admitted is called once for every key that registers. Optional.
+	// Payout tells whether an address can be paid; nil is any.
+	Payout func(address string) error
+	// Admitted is called when the first proof of a key is accepted. Optional.
 	Admitted func(mpoc.Key, mpoc.Registration)
 	Logger   *slog.Logger     // optional
 	Now      func() time.Time // optional; tests
@@ -140,6 +144,9 @@ func New(c Config) (*Pool, error) {
 	p.audits, p.newcomers = make(chan struct{}, cores), make(chan struct{}, cores/2)
 	p.gate.init()
 	p.ended, p.end = context.WithCancelCause(context.Background())
+	if err := st.extend(p.now() + uint64(answerTime.Milliseconds())); err != nil {
+		return nil, errors.Join(err, st.db.Close())
+	}
 	err = st.devices(func(_ mpoc.Key, d device) {
 		p.totals.devices++
 		p.totals.accepted += d.Accepted
@@ -154,9 +161,20 @@ func New(c Config) (*Pool, error) {
 	return p, nil
 }
 
-// Registered calls f for every key that the pool knows.
-func (p *Pool) Registered(f func(mpoc.Key, mpoc.Registration)) error {
-	return p.state.devices(func(key mpoc.Key, d device) { f(key, d.Registration) })
+// Proven calls f for every key of which a proof was accepted, the first to
+// register first.
+func (p *Pool) Proven(f func(mpoc.Key, mpoc.Registration)) error {
+	var proven []device
+	err := p.state.devices(func(_ mpoc.Key, d device) {
+		if d.Accepted > 0 {
+			proven = append(proven, d)
+		}
+	})
+	slices.SortStableFunc(proven, func(a, b device) int { return cmp.Compare(a.Since, b.Since) })
+	for _, d := range proven {
+		f(d.Registration.DeviceKey, d.Registration)
+	}
+	return err
 }
 
 // Close ends the sockets and closes the state.
@@ -191,6 +209,23 @@ func (p *Pool) lock(key mpoc.Key) (unlock func()) {
 			delete(p.locks, key)
 		}
 	}
+}
+
+// waiters is how many requests of one key may wait for each other: an honest
+// machine has one under way, and perhaps one that it gave up.
+const waiters = 4
+
+// turn is lock for a request: it refuses where too many of the key wait already.
+func (p *Pool) turn(key mpoc.Key) (unlock func(), err error) {
+	p.mu.Lock()
+	full := p.locks[key] != nil && p.locks[key].users >= waiters
+	p.mu.Unlock()
+	if full {
+		e := refuse(mpocv1.CodeBusy, "wait for the answer to what was sent before", "%d requests of this key are under way", waiters)
+		e.RetryAfterMS = 1000
+		return nil, e
+	}
+	return p.lock(key), nil
 }
 
 // mac authenticates parts to the host itself, each behind its length.
@@ -238,7 +273,7 @@ func (p *Pool) Run(ctx context.Context) error {
 }
 
 // sweep ends every challenge whose time is over.
-func (p *Pool) sweep(ctx context.Context) error {
+func (p *Pool) sweep(ctx context.Context) (failed error) {
 	keys, open, err := p.state.overdue(p.now())
 	if err != nil {
 		return err
@@ -246,7 +281,7 @@ func (p *Pool) sweep(ctx context.Context) error {
 	p.count(func(t *totals) { t.open = open - uint64(len(keys)) })
 	for _, key := range keys {
 		if ctx.Err() != nil {
-			return nil
+			return failed
 		}
 		unlock := p.lock(key)
 		d, known, err := p.state.device(key)
@@ -254,11 +289,11 @@ func (p *Pool) sweep(ctx context.Context) error {
 			_, err = p.live(&d)
 		}
 		unlock()
-		if err != nil {
-			return err
+		if err != nil { // it must not hold up the others
+			failed = errors.Join(failed, fmt.Errorf("device %s: %w", key, err))
 		}
 	}
-	return nil
+	return failed
 }
 
 // ends is the last moment at which what a challenge waits for may come.

@@ -191,6 +191,28 @@ func (s *state) drop(key mpoc.Key, d *device, id mpoc.Hash) error {
 	})
 }
 
+// extend gives every question that is open time until a moment at least: nobody
+// could answer while the host was away.
+func (s *state) extend(until uint64) error {
+	return s.db.Update(func(tx *bolt.Tx) error {
+		var late []record
+		err := tx.Bucket(bucketOpen).ForEach(func(id, _ []byte) error {
+			var r record
+			known, err := read(tx, bucketChallenges, id, &r)
+			if known && r.Phase == committed && r.Verdict == nil && r.Deadline < until {
+				late = append(late, r)
+			}
+			return err
+		})
+		for _, r := range late {
+			r.Deadline = until
+			id := r.Terms.ChallengeID
+			err = errors.Join(err, write(tx, bucketChallenges, id[:], &r), tx.Bucket(bucketOpen).Put(id[:], number(ends(&r))))
+		}
+		return err
+	})
+}
+
 // overdue returns the devices whose challenges are over at a time, and how many
 // challenges are open in all. It reads nothing of those that are not over.
 func (s *state) overdue(now uint64) (keys []mpoc.Key, open uint64, err error) {

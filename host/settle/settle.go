@@ -40,6 +40,8 @@ const (
 	timeoutBlocks = 20
 	// most is how many transfers one transaction makes.
 	most = 50
+	// asideBlocks is how long a payment that the chain refused is not tried again.
+	asideBlocks = 1000
 )
 
 // Tx is a transaction in a block.
@@ -96,13 +98,18 @@ type Settler struct {
 	c   Config
 	log *slog.Logger
 
+	// After a settlement that was given up its payments go one at a time, until
+	// the one that the chain refuses is found and set aside. These belong to Step.
+	alone int
+	aside map[ledger.Device]int64 // to the height until which
+
 	mu     sync.Mutex
 	status Status
 }
 
 // New returns a settler. What a crash left unfinished is taken up by the first step.
 func New(c Config) *Settler {
-	s := &Settler{c: c, log: c.Logger, status: Status{Account: c.Account, Doing: "waiting", Reason: "nothing was looked at yet"}}
+	s := &Settler{c: c, log: c.Logger, aside: map[ledger.Device]int64{}, status: Status{Account: c.Account, Doing: "waiting", Reason: "nothing was looked at yet"}}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
@@ -164,19 +171,25 @@ func (s *Settler) follow(ctx context.Context, open ledger.Settlement, height int
 		s.say("waiting", "", func(st *Status) { st.Settlement, st.Last, st.Height = 0, open.Hash, tx.Height })
 		return nil
 	case found:
-		return s.giveUp(open, fmt.Sprintf("it failed at height %d: %s", tx.Height, tx.Log))
+		return s.giveUp(open, height, fmt.Sprintf("it failed at height %d: %s", tx.Height, tx.Log))
 	case sequence > open.Sequence:
 		s.say("blocked", fmt.Sprintf("account %s has used sequence %d, but the node does not find transaction %s: its index may be behind or off; nothing is paid until it does",
 			s.c.Account, open.Sequence, open.Hash), nil)
 		return nil
 	case height > open.Timeout:
-		return s.giveUp(open, fmt.Sprintf("it entered no block up to height %d", open.Timeout))
+		return s.giveUp(open, height, fmt.Sprintf("it entered no block up to height %d", open.Timeout))
 	}
 	s.say("paying", fmt.Sprintf("settlement %d waits for a block", open.Number), func(st *Status) { st.Settlement = open.Number })
 	return s.c.Chain.Send(ctx, open.Raw)
 }
 
-func (s *Settler) giveUp(open ledger.Settlement, reason string) error {
+func (s *Settler) giveUp(open ledger.Settlement, height int64, reason string) error {
+	if len(open.Payments) > 1 {
+		s.alone = len(open.Payments)
+	} else {
+		s.aside[open.Payments[0].Device] = height + asideBlocks
+		s.log.Warn("a payment is set aside", "key", open.Payments[0].Device.String(), "payout", open.Payments[0].Payout, "until", height+asideBlocks, "reason", reason)
+	}
 	s.log.Warn("a settlement is given up; its payments are due again", "settlement", open.Number, "tx", open.Hash, "reason", reason)
 	s.say("waiting", fmt.Sprintf("settlement %d is given up: %s", open.Number, reason), func(st *Status) { st.Settlement = 0 })
 	return s.c.Ledger.GiveUp(open.Number, reason)
@@ -184,7 +197,16 @@ func (s *Settler) giveUp(open ledger.Settlement, reason string) error {
 
 // begin pays what is due, as far as the account reaches.
 func (s *Settler) begin(ctx context.Context, height int64) error {
-	due, err := s.c.Ledger.Due(s.c.Least, most)
+	for d, until := range s.aside {
+		if height >= until {
+			delete(s.aside, d)
+		}
+	}
+	n := most
+	if s.alone > 0 {
+		n, s.alone = 1, s.alone-1
+	}
+	due, err := s.c.Ledger.Due(s.c.Least, n, func(d ledger.Device) bool { return s.aside[d] != 0 })
 	if err != nil {
 		return err
 	}

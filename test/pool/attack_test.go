@@ -277,7 +277,7 @@ var attacks = []struct {
 		if r := h.answer(s); r.Outcome.Status != poc.Failed || r.Outcome.Pay != "0" {
 			t.Errorf("answered too late: %+v", r.Outcome)
 		}
-		if a := n.standing(h.key); !a.Locked.IsZero() || a.Forfeited.IsZero() || a.Strikes != 0 {
+		if a := n.standing(h.key); !a.Forfeited.IsZero() || a.Clean != 0 || a.Strikes != 0 {
 			t.Errorf("standing %+v", a)
 		}
 	}},
