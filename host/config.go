@@ -96,6 +96,13 @@ func Load(home string) (Config, error) {
 		return Config{}, fmt.Errorf("host: %w", err)
 	}
 	var c Config
+	var section struct {
+		Pool map[string]any `toml:"pool"`
+	}
+	if toml.Unmarshal(raw, &section) == nil && section.Pool != nil {
+		p := DefaultPool() // what the section leaves out
+		c.Pool = &p
+	}
 	d := toml.NewDecoder(bytes.NewReader(raw))
 	d.DisallowUnknownFields()
 	if err := d.Decode(&c); err != nil {

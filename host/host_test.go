@@ -30,6 +30,9 @@ func config() Config {
 func TestConfigIsReadAsItWasWritten(t *testing.T) {
 	home, want := t.TempDir(), config()
 	want.Advertise = "host.example:4710"
+	pool := DefaultPool()
+	pool.Enabled, pool.PayKey, pool.MaxNodes, pool.DurationMS = true, "miner", 7, 5000
+	want.Pool = &pool
 	if err := want.Save(home); err != nil {
 		t.Fatal(err)
 	}
@@ -42,6 +45,26 @@ func TestConfigIsReadAsItWasWritten(t *testing.T) {
 	}
 }
 
+// A section says only what differs.
+func TestPoolDefaults(t *testing.T) {
+	home := t.TempDir()
+	if err := os.MkdirAll(filepath.Join(home, "config"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(ConfigPath(home), []byte(full("", "")+"[pool]\nenabled = true\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	got, err := Load(home)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := DefaultPool()
+	want.Enabled = true
+	if diff := cmp.Diff(&want, got.Pool); diff != "" {
+		t.Error(diff)
+	}
+}
+
 func TestBadConfigIsRefusedWithTheReason(t *testing.T) {
 	for name, c := range map[string]struct{ text, want string }{
 		"missing":         {"", "assay init participant"},
@@ -50,6 +73,9 @@ func TestBadConfigIsRefusedWithTheReason(t *testing.T) {
 		"foreign address": {full("participant", "cosmos1x"), "cpc1"},
 		"bad node id":     {full("", "") + "\n\"W 1\" = \"" + strings.Repeat("ab", 32) + "\"\n", "W 1"},
 		"bad device key":  {full("", "") + "\nw1 = \"abcd\"\n", "assay-worker id"},
+		"pool: pay":       {full("", "") + "[pool]\npay_per_tebiop = \"1.5\"\n", "decimal digits"},
+		"pool: bans":      {full("", "") + "[pool]\nban_after = 0\n", "the least is 1"},
+		"pool: unknown":   {full("", "") + "[pool]\npay = \"1\"\n", "pay"},
 		"one key twice":   {full("", "") + "\nw1 = \"" + strings.Repeat("ab", 32) + "\"\nw2 = \"" + strings.Repeat("AB", 32) + "\"\n", "same device key"},
 	} {
 		t.Run(name, func(t *testing.T) {
