@@ -153,7 +153,7 @@ func Run(ctx context.Context, c Config, o Options) error {
 		return err
 	}
 	defer closePool()
-	if h.fleet, err = fleet.New(fleet.Config{Pool: handler, HostKey: o.HostKey, Listen: c.Listen, Advertise: c.Advertise, Chain: c.Chain, Participant: c.Participant,
+	if h.fleet, err = fleet.New(fleet.Config{Pool: handler, Trusted: func(node string) bool { return !h.stranger(node) }, HostKey: o.HostKey, Listen: c.Listen, Advertise: c.Advertise, Chain: c.Chain, Participant: c.Participant,
 		Allow: h.allow, Logs: h.leaves, Logger: o.Logger}); err != nil {
 		return err
 	}

@@ -106,6 +106,15 @@ func (h *Host) openSettler(encoding submit.Encoding, c Pool, least ledger.Amount
 // nodeName is the node id of a registered machine.
 func nodeName(key mpoc.Key) string { return "m-" + hex.EncodeToString(key[:6]) }
 
+// gone tells whether a node is a pool's machine that is admitted no more.
+func (h *Host) gone(node string) bool {
+	h.workers.Lock()
+	defer h.workers.Unlock()
+	_, admitted := h.admitted[node]
+	_, named := h.config.Workers[node]
+	return strings.HasPrefix(node, "m-") && !admitted && !named
+}
+
 // admit lets a machine of which a proof was accepted be a node in the Sprint too,
 // as long as there is room: a place costs work. It is registered on chain when it connects.
 func (h *Host) admit(key mpoc.Key, most int) {

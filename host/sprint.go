@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
+	"slices"
 
 	"golang.org/x/sync/errgroup"
 
@@ -329,14 +330,16 @@ func (h *Host) bindNodes(ctx context.Context, height int64) error {
 		known[n.Id] = true
 		h.bindings[n.Id] = n
 	}
+	// Machines of the pool come and go, and the chain has room for so many.
+	nodes = slices.DeleteFunc(nodes, func(n registryv1.Node) bool { return h.gone(n.Id) })
 	added := ""
 	for _, w := range h.fleet.Status() {
 		if !w.Connected || known[w.Node] {
 			continue
 		}
-		key, proof, err := h.fleet.NodeProof(ctx, w.Node)
-		if err != nil {
-			return err
+		key, proof, ok := h.fleet.NodeProof(w.Node)
+		if !ok {
+			continue // asked for; the next step looks again
 		}
 		nodes = append(nodes, registryv1.Node{Id: w.Node, Key: key, Proof: proof})
 		added += "/" + w.Node

@@ -60,7 +60,11 @@ type Config struct {
 	// Allow names the node of a device key, or refuses it. It is called for every
 	// connection and must be quick, safe for concurrent use, and not call the fleet.
 	Allow func(key ed25519.PublicKey) (node string, ok bool)
-	Logs  *leaflog.Store
+	// Trusted tells whose results count in the host's own name: other nodes get no
+	// samples to run again, because one wrong middle digest would convict the host.
+	// Nil trusts all. It is called as Allow is.
+	Trusted func(node string) bool
+	Logs    *leaflog.Store
 	// Pool answers what comes below /mpoc/, of known keys and of strangers. Optional.
 	Pool   http.Handler
 	Logger *slog.Logger // optional
@@ -80,7 +84,6 @@ type Fleet struct {
 	serving  sync.WaitGroup // handlers; Add only under mu while not stopping
 	goal     Goal
 	nodes    map[string]*node
-	changed  chan struct{} // closed and replaced when a worker comes or goes
 	unknown  map[string]bool
 }
 
@@ -123,7 +126,6 @@ func New(c Config) (*Fleet, error) {
 		desk:     newDesk(),
 		goal:     Goal{Kind: Idle, Reason: "the host has not said what to do yet"},
 		nodes:    map[string]*node{},
-		changed:  make(chan struct{}),
 		unknown:  map[string]bool{},
 	}, nil
 }
@@ -321,7 +323,6 @@ func (f *Fleet) join(c *conn) {
 	n.conn = c
 	c.aim(f.goal)
 	f.recheck(c) // the list may have changed since the handshake
-	f.announce()
 }
 
 func (f *Fleet) leave(c *conn, why error) {
@@ -334,14 +335,7 @@ func (f *Fleet) leave(c *conn, why error) {
 		n.last = c.status()
 		n.last.Connected = false
 		n.last.State, n.last.Reason, n.last.Until = "away", workerv1.Clip("not connected: "+why.Error(), workerv1.MaxText), ""
-		f.announce()
 	}
-}
-
-// announce wakes whoever waits for workers to come or go. The caller holds mu.
-func (f *Fleet) announce() {
-	close(f.changed)
-	f.changed = make(chan struct{})
 }
 
 // SetGoal puts every worker, present and future, on a goal. When it returns, no
@@ -396,28 +390,24 @@ func (f *Fleet) Ready(epoch uint64) []string {
 }
 
 // NodeProof returns a node's device key and its signature over
-// seed.Possession(chain, "node/<node>", participant, key). It waits, with ctx,
-// for the node to be connected.
-func (f *Fleet) NodeProof(ctx context.Context, name string) (ed25519.PublicKey, []byte, error) {
-	for {
-		f.mu.Lock()
-		var c *conn
-		if n := f.nodes[name]; n != nil {
-			c = n.conn
-		}
-		changed := f.changed
-		f.mu.Unlock()
-		var proved <-chan struct{}
-		if c != nil {
-			proved = c.prove()
-		}
-		select {
-		case <-proved:
-			return c.key, c.proof, nil
-		case <-changed:
-		case <-ctx.Done():
-			return nil, nil, fmt.Errorf("fleet: proof of node %s: %w", name, context.Cause(ctx))
-		}
+// seed.Possession(chain, "node/<node>", participant, key), if it is there yet. The
+// first call asks the connected worker for it, and nobody waits: a stranger may
+// never answer.
+func (f *Fleet) NodeProof(name string) (key ed25519.PublicKey, proof []byte, ok bool) {
+	f.mu.Lock()
+	var c *conn
+	if n := f.nodes[name]; n != nil {
+		c = n.conn
+	}
+	f.mu.Unlock()
+	if c == nil {
+		return nil, nil, false
+	}
+	select {
+	case <-c.prove():
+		return c.key, c.proof, true
+	default:
+		return nil, nil, false
 	}
 }
 
