@@ -70,21 +70,30 @@ type Pool struct {
 	secret []byte // for tokens and registration nonces
 	state  *state
 	log    *slog.Logger
-	audits chan struct{} // one token per audit under way
+	// One token per audit under way, and one more for each of a newcomer, which
+	// get half of the cores: keys cost nothing, and who makes many of them must
+	// not stand before those who have worked.
+	audits, newcomers chan struct{}
 
-	locks [256]sync.Mutex // of devices, by the first byte of their key's hash
-	gate  limits
+	gate limits
 
-	mu      sync.Mutex
-	asked   map[mpoc.Key]mpoc.Asking // the latest of each key
-	totals  totals
-	waiting int // audits that wait for a core
+	mu     sync.Mutex
+	locks  map[mpoc.Key]*keyLock    // of the devices with requests under way
+	asked  map[mpoc.Key]mpoc.Asking // the latest of each key
+	totals totals
+}
+
+// keyLock is one device's; users, under Pool.mu, are those who hold or want it.
+type keyLock struct {
+	sync.Mutex
+	users int
 }
 
 // totals since the start, and what the state held then.
 type totals struct {
 	devices, accepted, faulty, rejected, failed, late uint64
 	ops                                               uint64
+	open                                              uint64 // challenges at the last sweep
 }
 
 // New opens the pool's state. The caller runs [Pool.Run] and serves
@@ -117,9 +126,10 @@ func New(c Config) (*Pool, error) {
 	}
 	p := &Pool{
 		c: c, key: mpoc.KeyOf(c.HostKey), secret: secret, state: st, log: c.Logger,
-		audits: make(chan struct{}, max(1, runtime.GOMAXPROCS(0))),
-		asked:  map[mpoc.Key]mpoc.Asking{},
+		asked: map[mpoc.Key]mpoc.Asking{}, locks: map[mpoc.Key]*keyLock{},
 	}
+	cores := max(2, runtime.GOMAXPROCS(0))
+	p.audits, p.newcomers = make(chan struct{}, cores), make(chan struct{}, cores/2)
 	p.gate.init()
 	err = st.devices(func(_ mpoc.Key, d device) {
 		p.totals.devices++
@@ -143,10 +153,23 @@ func (p *Pool) now() uint64 { return uint64(p.c.Now().UnixMilli()) }
 
 // lock makes a device's requests follow each other.
 func (p *Pool) lock(key mpoc.Key) func() {
-	sum := sha256.Sum256(key[:])
-	m := &p.locks[sum[0]]
-	m.Lock()
-	return m.Unlock
+	p.mu.Lock()
+	l := p.locks[key]
+	if l == nil {
+		l = new(keyLock)
+		p.locks[key] = l
+	}
+	l.users++
+	p.mu.Unlock()
+	l.Lock()
+	return func() {
+		l.Unlock()
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		if l.users--; l.users == 0 {
+			delete(p.locks, key)
+		}
+	}
 }
 
 // mac authenticates parts to the host itself, each behind its length.
@@ -195,17 +218,17 @@ func (p *Pool) Run(ctx context.Context) error {
 
 // sweep ends every challenge whose time is over.
 func (p *Pool) sweep(ctx context.Context) error {
-	list, err := p.state.open()
+	keys, open, err := p.state.overdue(p.now())
 	if err != nil {
 		return err
 	}
-	now := p.now()
-	for _, r := range list {
-		if !over(&r, now) || ctx.Err() != nil {
-			continue
+	p.count(func(t *totals) { t.open = open - uint64(len(keys)) })
+	for _, key := range keys {
+		if ctx.Err() != nil {
+			return nil
 		}
-		unlock := p.lock(r.Terms.DeviceKey)
-		d, known, err := p.state.device(r.Terms.DeviceKey)
+		unlock := p.lock(key)
+		d, known, err := p.state.device(key)
 		if err == nil && known {
 			_, err = p.live(&d)
 		}
@@ -217,10 +240,19 @@ func (p *Pool) sweep(ctx context.Context) error {
 	return nil
 }
 
-// over tells whether a challenge waits for something that can no longer come.
-func over(r *record, now uint64) bool {
-	return r.Phase == offered && now > r.Terms.Expiry || r.Phase == committed && (r.Verdict != nil || now > r.Deadline)
+// ends is the last moment at which what a challenge waits for may come.
+func ends(r *record) uint64 {
+	switch {
+	case r.Verdict != nil:
+		return 0
+	case r.Phase == offered:
+		return r.Terms.Expiry
+	}
+	return r.Deadline
 }
+
+// over tells whether a challenge waits for something that can no longer come.
+func over(r *record, now uint64) bool { return now > ends(r) }
 
 // live returns a device's challenge, nil where it has none, after ending one
 // whose time is over. The caller holds the device's lock.
@@ -251,16 +283,12 @@ func (p *Pool) live(d *device) (*record, error) {
 
 // Status is what anyone may know.
 func (p *Pool) Status() (mpocv1.Status, error) {
-	open, err := p.state.open()
-	if err != nil {
-		return mpocv1.Status{}, err
-	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	t := p.totals
 	return mpocv1.Status{
 		Chain: p.c.Chain, HostKey: p.key, Now: p.now(),
-		Devices: t.devices, Live: uint64(len(open)),
+		Devices: t.devices, Live: t.open,
 		Accepted: t.accepted, Faulty: t.faulty, Rejected: t.rejected, Failed: t.failed, Late: t.late,
 		VerifiedOps: t.ops, Pay: mpoc.Amount(p.c.Pay.String()),
 		Policy: mpocv1.Policy{

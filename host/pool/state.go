@@ -75,7 +75,7 @@ var (
 	bucketMeta       = []byte("meta")
 	bucketDevices    = []byte("devices")    // key -> device
 	bucketChallenges = []byte("challenges") // id -> record
-	bucketOpen       = []byte("open")       // id of every challenge that is not judged
+	bucketOpen       = []byte("open")       // id of every challenge that is not judged -> unix ms when it is over
 	bucketReceipts   = []byte("receipts")   // key, entry -> challenge id
 	bucketEnds       = []byte("ends")       // unix ms, id: judged ones by age
 	keySecret        = []byte("secret")
@@ -166,7 +166,7 @@ func (s *state) save(key mpoc.Key, d *device, r *record) error {
 			return err
 		}
 		if r.Phase != judged {
-			return tx.Bucket(bucketOpen).Put(id[:], nil)
+			return tx.Bucket(bucketOpen).Put(id[:], number(ends(r)))
 		}
 		at := max(r.Receipt.Proved, r.Receipt.Committed)
 		return errors.Join(
@@ -188,19 +188,24 @@ func (s *state) drop(key mpoc.Key, d *device, id mpoc.Hash) error {
 	})
 }
 
-// open lists the challenges that are not judged.
-func (s *state) open() (list []record, err error) {
+// overdue returns the devices whose challenges are over at a time, and how many
+// challenges are open in all. It reads nothing of those that are not over.
+func (s *state) overdue(now uint64) (keys []mpoc.Key, open uint64, err error) {
 	err = s.db.View(func(tx *bolt.Tx) error {
-		return tx.Bucket(bucketOpen).ForEach(func(id, _ []byte) error {
+		return tx.Bucket(bucketOpen).ForEach(func(id, at []byte) error {
+			open++
+			if len(at) == 8 && binary.BigEndian.Uint64(at) >= now {
+				return nil
+			}
 			var r record
 			known, err := read(tx, bucketChallenges, id, &r)
 			if known {
-				list = append(list, r)
+				keys = append(keys, r.Terms.DeviceKey)
 			}
 			return err
 		})
 	})
-	return list, err
+	return keys, open, err
 }
 
 // receipts returns up to n of a key's receipts from an entry on, and the entry

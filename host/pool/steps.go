@@ -89,6 +89,12 @@ func (p *Pool) asking(a mpoc.Asking, sig mpoc.Signature) error {
 		e.RetryAfterMS = 1
 		return e
 	}
+	// Keys cost nothing: of those that are not registered nothing is remembered.
+	if _, known, err := p.state.device(a.DeviceKey); err != nil {
+		return err
+	} else if !known {
+		return refuse(mpocv1.CodeUnknownDevice, "register first: "+mpocv1.PathNonce, "this host does not know key %s", a.DeviceKey)
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	last, known := p.asked[a.DeviceKey]
@@ -338,7 +344,7 @@ func (p *Pool) Proof(ctx context.Context, q mpocv1.ProofRequest) (mpocv1.ProofAn
 	if err := questions.Verify(proof); err != nil {
 		return none, err
 	}
-	wrong, err := p.recompute(ctx, questions, proof)
+	wrong, err := p.recompute(ctx, questions, proof, d.Accepted == 0 || d.Wary > 0)
 	if err != nil {
 		return none, err
 	}
@@ -364,23 +370,22 @@ func more(r *record) *mpocv1.More {
 	return &mpocv1.More{Round: r.Round, Picks: r.Draw.Questions(r.log()).Picks(r.Round), Deadline: r.Deadline}
 }
 
-// recompute waits for a core and looks.
-func (p *Pool) recompute(ctx context.Context, q mpoc.Questions, proof mpoc.Proof) (mpoc.Wrong, error) {
-	p.mu.Lock()
-	p.waiting++
-	p.mu.Unlock()
-	defer func() {
-		p.mu.Lock()
-		p.waiting--
-		p.mu.Unlock()
-	}()
-	select {
-	case p.audits <- struct{}{}:
-		defer func() { <-p.audits }()
-	case <-ctx.Done():
-		e := refuse(mpocv1.CodeBusy, "send the same again", "no core was free for the audit in time")
-		e.RetryAfterMS = 1000
-		return mpoc.Wrong{}, e
+// recompute waits for a core and looks. A key without accepted work, or with a
+// recent finding, is a newcomer.
+func (p *Pool) recompute(ctx context.Context, q mpoc.Questions, proof mpoc.Proof, newcomer bool) (mpoc.Wrong, error) {
+	turns := []chan struct{}{p.audits}
+	if newcomer {
+		turns = []chan struct{}{p.newcomers, p.audits}
+	}
+	for _, turn := range turns {
+		select {
+		case turn <- struct{}{}:
+			defer func() { <-turn }()
+		case <-ctx.Done():
+			e := refuse(mpocv1.CodeBusy, "send the same again", "no core was free for the audit in time")
+			e.RetryAfterMS = 1000
+			return mpoc.Wrong{}, e
+		}
 	}
 	return q.Recompute(ctx, p.c.Engine, proof)
 }

@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package mpoc
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/assaynet/assay/link"
+	poc "github.com/assaynet/assay/poc/mpoc"
+)
+
+// Phase is how far the machine has come with its challenge.
+type Phase string
+
+// The phases.
+const (
+	Computing Phase = "computing"
+	Committed Phase = "committed" // the commit is fixed, and may have been sent
+	Drawn     Phase = "drawn"     // the questions are known
+	Over      Phase = "over"      // kept so that it is not begun again
+)
+
+// challenge is the state file: all that is needed to go on after a crash.
+type challenge struct {
+	Phase         Phase         `json:"phase"`
+	Terms         poc.Terms     `json:"terms"`
+	Signature     poc.Signature `json:"signature"`
+	Token         poc.Hash      `json:"token"`
+	Commit        poc.Commit    `json:"commit"`
+	Draw          poc.Draw      `json:"draw"`
+	DrawSignature poc.Signature `json:"draw_signature"`
+}
+
+func (c *challenge) log() poc.Log { return poc.Log{Terms: c.Terms, Commit: c.Commit} }
+
+const (
+	keepReceipts = 1000
+	// A record of the units' file: how many digests, the milliseconds they took,
+	// the digests, and 16 bytes of SHA-256 over challenge, place and all that.
+	recordHead = 8
+	recordSum  = 16
+)
+
+// store is the machine's folder. It belongs to Run.
+type store struct {
+	home    string
+	current *challenge // nil: none yet
+	units   *os.File
+	digests [][32]byte // of current's loops
+	tookMS  uint64     // that they took
+}
+
+// openStore reads what an earlier run left. What cannot be read is put aside.
+func openStore(home string) (*store, error) {
+	for _, dir := range []string{"mpoc", "receipts", "evidence"} {
+		if err := os.MkdirAll(filepath.Join(home, dir), 0o700); err != nil {
+			return nil, fmt.Errorf("mpoc: home: %w", err)
+		}
+	}
+	s := &store{home: home}
+	text, err := os.ReadFile(s.path())
+	if err == nil {
+		var c challenge
+		if err := json.Unmarshal(text, &c); err == nil && c.Terms.Verify(c.Signature) == nil {
+			s.current = &c
+		} else if err := os.Rename(s.path(), s.path()+".unreadable"); err != nil {
+			return nil, fmt.Errorf("mpoc: state: %w", err)
+		}
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("mpoc: state: %w", err)
+	}
+	if s.units, err = os.OpenFile(filepath.Join(home, "mpoc", "units"), os.O_RDWR|os.O_CREATE, 0o600); err != nil {
+		return nil, fmt.Errorf("mpoc: units: %w", err)
+	}
+	if s.current != nil && s.current.Phase != Over {
+		err = s.load()
+	}
+	if err != nil {
+		return nil, errors.Join(err, s.close())
+	}
+	return s, nil
+}
+
+func (s *store) close() error { return s.units.Close() }
+
+func (s *store) path() string { return filepath.Join(s.home, "mpoc", "state.json") }
+
+// save writes the state durably; the file is the old or the new one.
+func (s *store) save() error {
+	text, err := json.MarshalIndent(s.current, "", "  ")
+	if err != nil {
+		return err
+	}
+	if err := replace(s.path(), text); err != nil {
+		return fmt.Errorf("mpoc: state: %w", err)
+	}
+	return nil
+}
+
+func replace(path string, text []byte) error {
+	f, err := os.OpenFile(path+".new", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(text)
+	if err == nil {
+		err = f.Sync()
+	}
+	if err = errors.Join(err, f.Close()); err != nil {
+		return err
+	}
+	if err := os.Rename(path+".new", path); err != nil {
+		return err
+	}
+	return link.SyncDir(filepath.Dir(path))
+}
+
+// begin makes a challenge the current one. The old one's units, should a crash
+// leave them, do not have its sums.
+func (s *store) begin(c challenge) error {
+	s.current, s.digests, s.tookMS = &c, nil, 0
+	if err := s.save(); err != nil {
+		return err
+	}
+	return s.cut(0)
+}
+
+func (s *store) cut(size int64) error {
+	err := s.units.Truncate(size)
+	if err == nil {
+		_, err = s.units.Seek(size, io.SeekStart)
+	}
+	if err != nil {
+		return fmt.Errorf("mpoc: units: %w", err)
+	}
+	return nil
+}
+
+// sum seals a record whose first loop is first.
+func (s *store) sum(first int, record []byte) []byte {
+	id := s.current.Terms.ChallengeID
+	whole := binary.LittleEndian.AppendUint64(id[:], uint64(first))
+	sum := sha256.Sum256(append(whole, record...))
+	return sum[:recordSum]
+}
+
+// add appends a slice's digests, durably.
+func (s *store) add(digests [][32]byte, took time.Duration) error {
+	ms := uint32(min(took.Milliseconds(), 1<<31))
+	record := binary.LittleEndian.AppendUint32(nil, uint32(len(digests)))
+	record = binary.LittleEndian.AppendUint32(record, ms)
+	for _, d := range digests {
+		record = append(record, d[:]...)
+	}
+	record = append(record, s.sum(len(s.digests), record)...)
+	_, err := s.units.Write(record)
+	if err == nil {
+		err = s.units.Sync()
+	}
+	if err != nil {
+		return fmt.Errorf("mpoc: units: %w", err)
+	}
+	s.digests, s.tookMS = append(s.digests, digests...), s.tookMS+uint64(ms)
+	return nil
+}
+
+// load reads the records that hold, and cuts off what a crash left behind them.
+func (s *store) load() error {
+	data, err := io.ReadAll(s.units)
+	if err != nil {
+		return fmt.Errorf("mpoc: units: %w", err)
+	}
+	at := 0
+	for {
+		rest := data[at:]
+		if len(rest) < recordHead {
+			break
+		}
+		n := int(binary.LittleEndian.Uint32(rest))
+		size := recordHead + 32*n
+		if n == 0 || n > poc.MaxLoops || len(rest) < size+recordSum || !bytes.Equal(rest[size:size+recordSum], s.sum(len(s.digests), rest[:size])) {
+			break
+		}
+		for d := range slices.Chunk(rest[recordHead:size], 32) {
+			s.digests = append(s.digests, [32]byte(d))
+		}
+		s.tookMS += uint64(binary.LittleEndian.Uint32(rest[4:]))
+		at += size + recordSum
+	}
+	return s.cut(int64(at))
+}
+
+// receipt keeps a receipt, and of all the latest keepReceipts. It returns the
+// file's name.
+func (s *store) receipt(r poc.Receipt) (string, error) {
+	text, err := r.Marshal()
+	if err != nil {
+		return "", err
+	}
+	dir := filepath.Join(s.home, "receipts")
+	path := filepath.Join(dir, fmt.Sprintf("%015d-%s.json", r.Committed, r.Terms.ChallengeID.String()[2:18]))
+	if err := replace(path, text); err != nil {
+		return "", fmt.Errorf("mpoc: receipt: %w", err)
+	}
+	list, err := os.ReadDir(dir) // sorted by name, which begins with the time
+	for i := 0; err == nil && i < len(list)-keepReceipts; i++ {
+		err = os.Remove(filepath.Join(dir, list[i].Name()))
+	}
+	if err != nil {
+		return "", fmt.Errorf("mpoc: receipts: %w", err)
+	}
+	return path, nil
+}
+
+// evidence keeps a file about what the host did to the current challenge.
+func (s *store) evidence(what string, text []byte) (string, error) {
+	path := filepath.Join(s.home, "evidence", s.current.Terms.ChallengeID.String()[2:18]+"-"+what+".json")
+	if err := replace(path, text); err != nil {
+		return "", fmt.Errorf("mpoc: evidence: %w", err)
+	}
+	return path, nil
+}

@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package mpoc
+
+import (
+	"bytes"
+	"crypto/ed25519"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	poc "github.com/assaynet/assay/poc/mpoc"
+	"github.com/assaynet/assay/poc/seed"
+)
+
+// offer is a challenge that a host signed.
+func offer(fresh byte) challenge {
+	host := ed25519.NewKeyFromSeed(bytes.Repeat([]byte{1}, 32))
+	device := ed25519.NewKeyFromSeed(bytes.Repeat([]byte{2}, 32))
+	t := poc.Offer(poc.Terms{
+		Chain: "assay-test", HostKey: poc.KeyOf(host), DeviceKey: poc.KeyOf(device),
+		Shape: poc.Shape(poc.Shapes()[0]), DurationMS: 1000, Issued: 1_800_000_000_000, Expiry: 1_800_000_060_000,
+		Picks: 90, Light: 3, MaxLoops: 1000, PayPerTebiop: "1",
+	}, seed.Seed{fresh}, seed.Seed{3})
+	return challenge{Phase: Computing, Terms: t, Signature: t.Sign(host)}
+}
+
+// Whatever a crash leaves of the digests' file, what is loaded is what was
+// computed, up to the last record that is whole.
+func TestDigestsSurviveCrashes(t *testing.T) {
+	home := t.TempDir()
+	s, err := openStore(home)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.begin(offer(1)); err != nil {
+		t.Fatal(err)
+	}
+	ends := []int64{0} // of the records
+	for n := range 4 {
+		slice := make([][32]byte, n+1)
+		for i := range slice {
+			slice[i] = [32]byte{byte(n), byte(i)}
+		}
+		if err := s.add(slice, 7*time.Millisecond); err != nil {
+			t.Fatal(err)
+		}
+		ends = append(ends, ends[n]+recordHead+int64(32*len(slice))+recordSum)
+	}
+	want := s.digests
+	if err := s.close(); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(home, "mpoc", "units")
+	whole, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if int64(len(whole)) != ends[4] {
+		t.Fatalf("%d bytes, want %d", len(whole), ends[4])
+	}
+	check := func(what string, data []byte, records int) {
+		t.Helper()
+		if err := os.WriteFile(path, data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		s, err := openStore(home)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.close()
+		loops := records * (records + 1) / 2
+		if len(s.digests) != loops || s.tookMS != uint64(7*records) {
+			t.Fatalf("%s: %d loops in %d ms, want %d of %d records", what, len(s.digests), s.tookMS, loops, records)
+		}
+		for i := range s.digests {
+			if s.digests[i] != want[i] {
+				t.Fatalf("%s: loop %d is another", what, i)
+			}
+		}
+		// The next slice follows what was loaded.
+		if err := s.add([][32]byte{{1}}, 0); err != nil {
+			t.Fatal(err)
+		}
+		if info, err := s.units.Stat(); err != nil || info.Size() != ends[records]+recordHead+32+recordSum {
+			t.Fatalf("%s: %d bytes then, %v", what, info.Size(), err)
+		}
+	}
+	records := 0
+	for size := range int64(len(whole)) + 1 {
+		if records < 4 && size == ends[records+1] {
+			records++
+		}
+		if size%5 == 0 || size == ends[records] { // each opening costs a few flushes
+			check("cut", whole[:size], records)
+		}
+	}
+	for at := 0; at < len(whole); at += 11 {
+		bad := bytes.Clone(whole)
+		bad[at] ^= 4
+		records := 0
+		for int64(at) >= ends[records+1] {
+			records++
+		}
+		check("flipped", bad, records)
+	}
+}
+
+// Records of one challenge are none of another.
+func TestDigestsBelongToTheirChallenge(t *testing.T) {
+	home := t.TempDir()
+	s, err := openStore(home)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.begin(offer(1)); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.add([][32]byte{{1}}, 0); err != nil {
+		t.Fatal(err)
+	}
+	// The crash comes between the new state and the new file.
+	c := offer(2)
+	s.current = &c
+	if err := s.save(); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.close(); err != nil {
+		t.Fatal(err)
+	}
+	if s, err = openStore(home); err != nil || s.current.Terms.Digest() != c.Terms.Digest() || len(s.digests) != 0 {
+		t.Fatalf("%d digests, %v", len(s.digests), err)
+	}
+	if err := s.close(); err != nil {
+		t.Fatal(err)
+	}
+	// A state that no host signed is put aside.
+	if err := os.WriteFile(s.path(), []byte(`{"phase":"drawn"}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if s, err = openStore(home); err != nil || s.current != nil {
+		t.Fatalf("%+v, %v", s.current, err)
+	}
+	if err := s.close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestMeter(t *testing.T) {
+	var r meter
+	begin := time.Unix(1_800_000_000, 0)
+	for i := range 120 {
+		r.add(begin.Add(time.Duration(i)*time.Second), 2)
+	}
+	now := begin.Add(119 * time.Second)
+	if a, b := r.milli(now, 60), r.milli(now, 900); a != 2000 || b != 2000 {
+		t.Errorf("2 a second: %d and %d", a, b)
+	}
+	if a := r.milli(now.Add(60*time.Second), 60); a != 0 {
+		t.Errorf("a minute later %d", a)
+	}
+}
