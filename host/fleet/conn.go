@@ -87,7 +87,9 @@ func (c *conn) run(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	defer context.AfterFunc(c.ended, func() { cancel(context.Cause(c.ended)) })()
-	c.fleet.desk.join(c)
+	if trusted := c.fleet.config.Trusted; trusted == nil || trusted(c.node) {
+		c.fleet.desk.join(c) // who has no seat is given no samples
+	}
 	return c.socket.Run(ctx, c.handle, c.write)
 }
 

@@ -9,6 +9,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -28,6 +29,8 @@ const (
 	lobby = 64
 	// helloTime is how long a connection may take to say who it is.
 	helloTime = 10 * time.Second
+	// guestTime is how long a guest's request may take in all, its answer too.
+	guestTime = 3 * time.Minute
 )
 
 var limits = link.Limits{Message: workerv1.MaxMessage, Write: 10 * time.Second, Ping: 15 * time.Second}
@@ -57,10 +60,21 @@ type Config struct {
 	Participant string // the host's account
 	// Allow names the node of a device key, or refuses it. It is called for every
 	// connection and must be quick, safe for concurrent use, and not call the fleet.
-	Allow  func(key ed25519.PublicKey) (node string, ok bool)
+	Allow func(key ed25519.PublicKey) (node string, ok bool)
+	// Trusted tells whose results count in the host's own name: other nodes get no
+	// samples to run again. Nil trusts all. It is called as Allow is.
+	Trusted func(node string) bool
+	// Guests answers everything that is asked on another path than the workers',
+	// for known and unknown keys alike; what it takes per request is up to it, but
+	// a body must arrive within BodyTime. Optional.
+	Guests http.Handler
 	Logs   *leaflog.Store
 	Logger *slog.Logger // optional
 }
+
+// BodyTime is how long the body of a guest's request may take to arrive, from the
+// end of its header on: 4 MB at 70 kB/s.
+const BodyTime = 60 * time.Second
 
 // Fleet is all workers of one host. Lock order: Fleet.mu, conn.mu, desk.mu.
 type Fleet struct {
@@ -76,7 +90,6 @@ type Fleet struct {
 	serving  sync.WaitGroup // handlers; Add only under mu while not stopping
 	goal     Goal
 	nodes    map[string]*node
-	changed  chan struct{} // closed and replaced when a worker comes or goes
 	unknown  map[string]bool
 }
 
@@ -119,7 +132,6 @@ func New(c Config) (*Fleet, error) {
 		desk:     newDesk(),
 		goal:     Goal{Kind: Idle, Reason: "the host has not said what to do yet"},
 		nodes:    map[string]*node{},
-		changed:  make(chan struct{}),
 		unknown:  map[string]bool{},
 	}, nil
 }
@@ -149,6 +161,9 @@ func (f *Fleet) Run(ctx context.Context) error {
 		defer f.serving.Done()
 		f.serve(ctx, w, r)
 	})
+	if f.config.Guests != nil {
+		mux.Handle("/", hurried(f.config.Guests))
+	}
 	server := &http.Server{
 		Handler:           mux,
 		TLSConfig:         tls,
@@ -175,6 +190,39 @@ func (f *Fleet) Run(ctx context.Context) error {
 	<-served
 	f.serving.Wait()
 	return err
+}
+
+// hurried gives a body BodyTime to arrive. The server's own ReadTimeout would end
+// workers' sockets too, and would count the time that an answer takes.
+func hurried(guests http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		until := http.NewResponseController(w)
+		err := until.SetWriteDeadline(time.Now().Add(guestTime)) // becoming a socket lifts it
+		if r.Body != http.NoBody {
+			err = errors.Join(err, until.SetReadDeadline(time.Now().Add(BodyTime)))
+			r.Body = &deadlined{ReadCloser: r.Body, until: until}
+		}
+		if err != nil {
+			http.Error(w, "the connection cannot be served", http.StatusInternalServerError)
+			return
+		}
+		guests.ServeHTTP(w, r)
+	})
+}
+
+// deadlined lifts the deadline once the body has been read: an audit may take its
+// time, and the connection's next request begins with a deadline of the server's.
+type deadlined struct {
+	io.ReadCloser
+	until *http.ResponseController
+}
+
+func (b *deadlined) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if errors.Is(err, io.EOF) {
+		_ = b.until.SetReadDeadline(time.Time{}) // of a connection that is gone
+	}
+	return n, err
 }
 
 // serve is the life of one connection.
@@ -296,7 +344,6 @@ func (f *Fleet) join(c *conn) {
 	n.conn = c
 	c.aim(f.goal)
 	f.recheck(c) // the list may have changed since the handshake
-	f.announce()
 }
 
 func (f *Fleet) leave(c *conn, why error) {
@@ -309,14 +356,7 @@ func (f *Fleet) leave(c *conn, why error) {
 		n.last = c.status()
 		n.last.Connected = false
 		n.last.State, n.last.Reason, n.last.Until = "away", workerv1.Clip("not connected: "+why.Error(), workerv1.MaxText), ""
-		f.announce()
 	}
-}
-
-// announce wakes whoever waits for workers to come or go. The caller holds mu.
-func (f *Fleet) announce() {
-	close(f.changed)
-	f.changed = make(chan struct{})
 }
 
 // SetGoal puts every worker, present and future, on a goal. When it returns, no
@@ -371,28 +411,24 @@ func (f *Fleet) Ready(epoch uint64) []string {
 }
 
 // NodeProof returns a node's device key and its signature over
-// seed.Possession(chain, "node/<node>", participant, key). It waits, with ctx,
-// for the node to be connected.
-func (f *Fleet) NodeProof(ctx context.Context, name string) (ed25519.PublicKey, []byte, error) {
-	for {
-		f.mu.Lock()
-		var c *conn
-		if n := f.nodes[name]; n != nil {
-			c = n.conn
-		}
-		changed := f.changed
-		f.mu.Unlock()
-		var proved <-chan struct{}
-		if c != nil {
-			proved = c.prove()
-		}
-		select {
-		case <-proved:
-			return c.key, c.proof, nil
-		case <-changed:
-		case <-ctx.Done():
-			return nil, nil, fmt.Errorf("fleet: proof of node %s: %w", name, context.Cause(ctx))
-		}
+// seed.Possession(chain, "node/<node>", participant, key), if it is there yet. The
+// first call asks the connected worker for it, and nobody waits: a stranger may
+// never answer.
+func (f *Fleet) NodeProof(name string) (key ed25519.PublicKey, proof []byte, ok bool) {
+	f.mu.Lock()
+	var c *conn
+	if n := f.nodes[name]; n != nil {
+		c = n.conn
+	}
+	f.mu.Unlock()
+	if c == nil {
+		return nil, nil, false
+	}
+	select {
+	case <-c.prove():
+		return c.key, c.proof, true
+	default:
+		return nil, nil, false
 	}
 }
 

@@ -70,12 +70,18 @@ type host struct {
 
 func newHost(t testing.TB, dir, listen string) *host {
 	t.Helper()
+	return newHostWith(t, dir, listen, func(*fleet.Config) {})
+}
+
+// newHostWith is newHost with a configuration of the test's own.
+func newHostWith(t testing.TB, dir, listen string, change func(*fleet.Config)) *host {
+	t.Helper()
 	h := &host{t: t, nodes: map[string]string{}}
 	var err error
 	if h.logs, err = leaflog.Open(dir); err != nil {
 		t.Fatal(err)
 	}
-	h.Fleet, err = fleet.New(fleet.Config{
+	c := fleet.Config{
 		HostKey: keyOf(99), Listen: listen, Chain: chain, Participant: participant, Logs: h.logs,
 		Allow: func(key ed25519.PublicKey) (string, bool) {
 			h.mu.Lock()
@@ -83,8 +89,9 @@ func newHost(t testing.TB, dir, listen string) *host {
 			node, ok := h.nodes[string(key)]
 			return node, ok
 		},
-	})
-	if err != nil {
+	}
+	change(&c)
+	if h.Fleet, err = fleet.New(c); err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
@@ -267,10 +274,12 @@ func TestSprintOfOneWorker(t *testing.T) {
 	checkLog(t, h.log("alpha", 1), work.Reference())
 	checkLog(t, h.log("alpha", 2), work.Reference())
 
-	proved, signature, err := h.NodeProof(t.Context(), "alpha")
-	if err != nil {
-		t.Fatal(err)
-	}
+	var proved ed25519.PublicKey
+	var signature []byte
+	until(t, "the node's proof", func() (ok bool) {
+		proved, signature, ok = h.NodeProof("alpha")
+		return ok
+	})
 	statement := seed.Possession(chain, "node/alpha", participant, key)
 	if !proved.Equal(key) || !ed25519.Verify(key, statement[:], signature) {
 		t.Error("the node proof does not verify")
