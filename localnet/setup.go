@@ -121,7 +121,7 @@ func (n *Network) createMember(i int) (home.Participant, error) {
 func (n *Network) configureHost(m *Member, device ed25519.PrivateKey) error {
 	c, err := host.Load(m.Home)
 	if err != nil {
-		c = host.Config{Chain: n.Chain, Participant: m.Address, Key: home.Hot, KeyringBackend: keyring.BackendTest, Workers: map[string]string{}}
+		c = host.Config{Chain: n.Chain, Participant: m.Address, Key: home.Hot, KeyringBackend: keyring.BackendTest, Workers: map[string]string{}, Pool: host.DefaultPool()}
 	}
 	c.GRPC, c.Listen, c.Status = m.GRPC, m.Workers, m.StatusAddress
 	c.Workers[NodeID] = hex.EncodeToString(device.Public().(ed25519.PublicKey))
