@@ -51,8 +51,8 @@ type Config struct {
 	Pay ledger.Amount
 	// Rule says how likely a full audit is; the zero value is the default.
 	Rule audit.Adaptive
-	// Engine recomputes what is looked at; nil is the reference. It judges
-	// strangers, so it must not be one that could share their errors.
+	// Engine recomputes what is looked at; nil is the reference. It convicts
+	// nobody: what it disputes the definition decides.
 	Engine mpoc.Recompute
 	// Duration, if not 0, replaces the planned time of every challenge; for
 	// local networks.

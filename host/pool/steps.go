@@ -387,7 +387,7 @@ func (p *Pool) recompute(ctx context.Context, q mpoc.Questions, proof mpoc.Proof
 			return mpoc.Wrong{}, e
 		}
 	}
-	return q.Recompute(ctx, p.c.Engine, proof)
+	return q.Recompute(ctx, judgeOf(p.c.Engine, proof), proof)
 }
 
 func reason(o mpoc.Outcome, samples, tiles int) string {
