@@ -215,5 +215,8 @@ func (c Config) Valid() error {
 		}
 		seen[string(key)] = id
 	}
+	if c.Pool.PayKey != "" && c.Pool.PayKey == c.Key {
+		return fmt.Errorf("pool.pay_key is %q, the hot key: payments need an account of their own, because what else it signs would delay them", c.Key)
+	}
 	return c.Pool.valid()
 }

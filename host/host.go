@@ -11,6 +11,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -28,6 +29,9 @@ import (
 	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
 	"github.com/assaynet/assay/host/fleet"
 	"github.com/assaynet/assay/host/leaflog"
+	"github.com/assaynet/assay/host/ledger"
+	"github.com/assaynet/assay/host/logaudit"
+	"github.com/assaynet/assay/host/settle"
 	"github.com/assaynet/assay/host/submit"
 	"github.com/assaynet/assay/poc/work"
 )
@@ -37,6 +41,8 @@ const pollEvery = 200 * time.Millisecond
 
 // Tamper lets an adversary bend what a host says, for `localnet --cheat` and for tests; nil changes nothing.
 type Tamper struct {
+	// Unaudited commits the workers' logs as they are.
+	Unaudited bool
 	// Open returns the opening to post, or nil to withhold it.
 	Open func(*sprintv1.MsgOpen) *sprintv1.MsgOpen
 	// Verdict bends a verdict before it is committed to; leaves are those its voter was to judge, by target.
@@ -73,13 +79,17 @@ type Host struct {
 	leaves   *leaflog.Store
 	board    board
 	judge    *work.Judge
-	workers  sync.Mutex // guards config.Workers
+	audits   *logaudit.Auditor
+	guests   *guests    // nil while pool mode is off
+	workers  sync.Mutex // guards config.Workers and listed
+	listed   time.Time  // when the file with the list was changed last, as far as it was read
 
 	// what follows belongs to the loop of Run
 	last     sprintv1.QueryCurrentResponse
 	checks   checks
 	evidence map[uint64]bool // epochs whose evidence is written
 	bindings map[string]registryv1.Node
+	binding  string // the last wish for another list of nodes
 }
 
 // OpenKeyring opens the keyring below a host's home.
@@ -132,8 +142,15 @@ func Run(ctx context.Context, c Config, o Options) error {
 		return err
 	}
 	defer h.leaves.Close()
+	h.audits = logaudit.New(o.Engine, h.leftOut)
+	if c.Pool.Enabled {
+		if h.guests, err = openGuests(c, o, settle.Node{Conn: h.conn, Encoding: encoding}); err != nil {
+			return err
+		}
+		defer h.guests.close()
+	}
 	if h.fleet, err = fleet.New(fleet.Config{HostKey: o.HostKey, Listen: c.Listen, Advertise: c.Advertise, Chain: c.Chain, Participant: c.Participant,
-		Allow: h.allow, Logs: h.leaves, Logger: o.Logger}); err != nil {
+		Allow: h.allow, Trusted: h.trusted, Guests: h.guests.handler(), Logs: h.leaves, Logger: o.Logger}); err != nil {
 		return err
 	}
 	h.board.set(func(s *Status) {
@@ -148,12 +165,16 @@ func Run(ctx context.Context, c Config, o Options) error {
 			return fmt.Errorf("host: status at %s: %w: choose another address in host.toml (status)", c.Status, err)
 		}
 		statusAt = l.Addr().String()
-		g.Go(func() error { return serveStatus(ctx, l, h.Status, o.Logger) })
+		g.Go(func() error { return serveStatus(ctx, l, h, o.Logger) })
 	}
 	if o.Started != nil {
 		o.Started(h.fleet.URL(), statusAt)
 	}
 	g.Go(func() error { return h.fleet.Run(ctx) })
+	g.Go(func() error { return h.audits.Run(ctx) })
+	if h.guests != nil {
+		g.Go(func() error { return h.guests.pool.Run(ctx) })
+	}
 	g.Go(func() error { return h.loop(ctx, g) })
 	if err := g.Wait(); err != nil && ctx.Err() == nil {
 		return err
@@ -168,23 +189,30 @@ func (h *Host) Status() Status {
 	s := h.board.get()
 	s.Workers = h.fleet.Status()
 	s.Queue, s.LastError = h.queue.Status()
+	s.Audits = h.audits.Results()
+	if h.guests != nil {
+		s.Pool, s.Settlement = h.guests.status(), h.guests.payment()
+	}
 	return s
 }
 
-// allow admits the machines of host.toml. The file is read again for a key it did not hold, so that
-// `assay host allow` acts without a restart.
+// allow admits the machines of host.toml, and strangers as pool mode says. The file is read again for a key it did not
+// hold, if it was changed, so that `assay host allow` acts without a restart.
 func (h *Host) allow(key ed25519.PublicKey) (node string, ok bool) {
 	h.workers.Lock()
 	defer h.workers.Unlock()
 	if node, ok := nodeOf(h.config.Workers, key); ok {
 		return node, true
 	}
-	fresh, err := Load(h.o.Home)
-	if err != nil {
-		return "", false
+	if info, err := os.Stat(ConfigPath(h.o.Home)); err == nil && !info.ModTime().Equal(h.listed) {
+		if fresh, err := Load(h.o.Home); err == nil {
+			h.config.Workers, h.listed = fresh.Workers, info.ModTime()
+			if node, ok := nodeOf(h.config.Workers, key); ok {
+				return node, true
+			}
+		}
 	}
-	h.config.Workers = fresh.Workers
-	return nodeOf(h.config.Workers, key)
+	return h.guests.admit(ledger.Device(key), h.config.Workers)
 }
 
 func nodeOf(workers map[string]string, key ed25519.PublicKey) (node string, ok bool) {
@@ -236,6 +264,7 @@ func (h *Host) step(ctx context.Context, g *errgroup.Group) error {
 	if now.Epoch.Number != h.last.Epoch.Number || now.Epoch.Phase != h.last.Epoch.Phase {
 		h.log.Info("phase", "epoch", now.Epoch.Number, "stage", now.Epoch.Phase.Word(), "height", now.Height, "reason", now.Reason)
 	}
+	h.hosting(ctx, *now)
 	if err := h.act(ctx, g, *now); err != nil {
 		return err
 	}

@@ -84,19 +84,20 @@ func loadText(t *testing.T, text string) (Config, error) {
 
 func TestBadConfigIsRefusedWithTheReason(t *testing.T) {
 	for name, c := range map[string]struct{ text, want string }{
-		"missing":          {"", "assay init participant"},
-		"unknown key":      {"chian = \"x\"\n", "chian"},
-		"empty":            {"chain = \"c\"\n", "participant is empty"},
-		"foreign address":  {full("participant", "cosmos1x"), "cpc1"},
-		"bad node id":      {full("", "") + "\n\"W 1\" = \"" + strings.Repeat("ab", 32) + "\"\n", "W 1"},
-		"bad device key":   {full("", "") + "\nw1 = \"abcd\"\n", "assay-worker id"},
-		"unknown pool key": {full("", "") + "[pool]\npay = \"1\"\n", "pay"},
-		"pay not digits":   {full("", "") + "[pool]\npay_per_tebiop = \"1e6\"\n", "decimal digits"},
-		"pay a number":     {full("", "") + "[pool]\npay_per_tebiop = 1\n", "integer"},
-		"pay too large":    {full("", "") + "[pool]\npay_per_tebiop = \"" + strings.Repeat("9", 60) + "\"\n", "pool.pay_per_tebiop"},
-		"no ban":           {full("", "") + "[pool]\nban_after = 0\n", "pool.ban_after"},
-		"too many nodes":   {full("", "") + "[pool]\nmax_nodes = 65\n", "pool.max_nodes"},
-		"one key twice":    {full("", "") + "\nw1 = \"" + strings.Repeat("ab", 32) + "\"\nw2 = \"" + strings.Repeat("AB", 32) + "\"\n", "same device key"},
+		"missing":             {"", "assay init participant"},
+		"unknown key":         {"chian = \"x\"\n", "chian"},
+		"empty":               {"chain = \"c\"\n", "participant is empty"},
+		"foreign address":     {full("participant", "cosmos1x"), "cpc1"},
+		"bad node id":         {full("", "") + "\n\"W 1\" = \"" + strings.Repeat("ab", 32) + "\"\n", "W 1"},
+		"bad device key":      {full("", "") + "\nw1 = \"abcd\"\n", "assay-worker id"},
+		"unknown pool key":    {full("", "") + "[pool]\npay = \"1\"\n", "pay"},
+		"pay not digits":      {full("", "") + "[pool]\npay_per_tebiop = \"1e6\"\n", "decimal digits"},
+		"pay a number":        {full("", "") + "[pool]\npay_per_tebiop = 1\n", "integer"},
+		"pay too large":       {full("", "") + "[pool]\npay_per_tebiop = \"" + strings.Repeat("9", 60) + "\"\n", "pool.pay_per_tebiop"},
+		"paid by the hot key": {full("", "") + "[pool]\npay_key = \"hot\"\n", "hot key"},
+		"no ban":              {full("", "") + "[pool]\nban_after = 0\n", "pool.ban_after"},
+		"too many nodes":      {full("", "") + "[pool]\nmax_nodes = 65\n", "pool.max_nodes"},
+		"one key twice":       {full("", "") + "\nw1 = \"" + strings.Repeat("ab", 32) + "\"\nw2 = \"" + strings.Repeat("AB", 32) + "\"\n", "same device key"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if _, err := loadText(t, c.text); err == nil || !strings.Contains(err.Error(), c.want) {

@@ -6,6 +6,8 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
+	"maps"
+	"slices"
 
 	"golang.org/x/sync/errgroup"
 
@@ -40,6 +42,7 @@ func (h *Host) act(ctx context.Context, g *errgroup.Group, now sprintv1.QueryCur
 	if err != nil {
 		return fmt.Errorf("the chain runs model class %q, which this version does not know: %w", e.Params.Class, err)
 	}
+	h.audits.Keep(e.Number)
 	switch e.Phase {
 	case sprintv1.PhasePrepare:
 		return h.prepare(ctx, now, class, me)
@@ -105,13 +108,17 @@ func (h *Host) prepare(ctx context.Context, now sprintv1.QueryCurrentResponse, c
 		return nil
 	}
 	connected, load := 0, uint64(0)
-	for _, w := range h.fleet.Status() {
-		if w.Connected {
-			connected++
-			load = max(load, w.LoadMS)
+	counted := h.counted(h.fleet.Status())
+	for _, w := range counted {
+		connected++
+		load = max(load, w.LoadMS)
+	}
+	ready := 0
+	for _, node := range h.fleet.Ready(e.Number) {
+		if _, ok := counted[node]; ok {
+			ready++
 		}
 	}
-	ready := len(h.fleet.Ready(e.Number))
 	switch {
 	case connected == 0:
 		h.say(now, "waiting for workers", "no worker is connected; start one with: assay-worker start --host "+h.fleet.URL())
@@ -131,6 +138,25 @@ func (h *Host) prepare(ctx context.Context, now sprintv1.QueryCurrentResponse, c
 	h.say(now, "reporting ready", "")
 	h.queue.Want(id, e.PrepareUntil+10, &sprintv1.MsgReady{Participant: h.config.Participant, Epoch: e.Number, LoadMs: load, Height: beat.Height, Signature: beat.Signature})
 	return nil
+}
+
+// counted are the connected workers by which this host is ready: its owner's, and strangers' only where there are no
+// others, because a stranger may take its time to no end.
+func (h *Host) counted(all []fleet.WorkerStatus) map[string]fleet.WorkerStatus {
+	own, connected := map[string]fleet.WorkerStatus{}, map[string]fleet.WorkerStatus{}
+	for _, w := range all {
+		if !w.Connected {
+			continue
+		}
+		connected[w.Node] = w
+		if h.trusted(w.Node) {
+			own[w.Node] = w
+		}
+	}
+	if len(own) > 0 {
+		return own
+	}
+	return connected
 }
 
 // compute keeps the workers on the running segment and commits each one that is over.
@@ -178,6 +204,12 @@ func (h *Host) commit(ctx context.Context, now sprintv1.QueryCurrentResponse, cl
 			}
 			id := fmt.Sprintf("commit/%d/%s/%d", e.Number, node, s.Index)
 			if h.queue.Done(id) {
+				continue
+			}
+			if fit, err := h.audited(now, class, s, log, size); err != nil || !fit {
+				if err != nil {
+					return err
+				}
 				continue
 			}
 			root, err := log.Root(size)
@@ -301,43 +333,81 @@ func (h *Host) finalised(ctx context.Context, now sprintv1.QueryCurrentResponse)
 	return nil
 }
 
-// bindNodes registers machines that are in host.toml and connected but not on chain yet.
+// bindNodes registers machines that are connected but not on chain yet: its owner's together, and each stranger by
+// itself, because the chain refuses the whole list for one key that another participant has. One wish is under way at
+// a time, since each replaces the list. Nobody's proof is waited for.
 func (h *Host) bindNodes(ctx context.Context, height int64) error {
-	missing := false
+	if h.binding != "" && !h.queue.Done(h.binding) && !h.queue.Failed(h.binding) {
+		return nil
+	}
+	missing := map[string]registryv1.Node{}
+	own := "nodes"
 	for _, w := range h.fleet.Status() {
-		if _, ok := h.bindings[w.Node]; w.Connected && !ok {
-			missing = true
+		if _, ok := h.bindings[w.Node]; !w.Connected || ok {
+			continue
+		}
+		key, proof, ok := h.fleet.NodeProof(w.Node)
+		if !ok {
+			continue // asked for; it comes
+		}
+		missing[w.Node] = registryv1.Node{Id: w.Node, Key: key, Proof: proof}
+		if h.trusted(w.Node) {
+			own += "/" + w.Node
 		}
 	}
-	if !missing {
+	if len(missing) == 0 {
 		return nil
 	}
 	res, err := h.registry.Participant(ctx, &registryv1.QueryParticipantRequest{Address: h.config.Participant})
 	if err != nil {
 		return nil // not registered: the status says so, and `assay host register` mends it
 	}
-	nodes := res.Participant.Nodes
-	known := map[string]bool{}
-	for _, n := range nodes {
-		known[n.Id] = true
+	h.bindings = map[string]registryv1.Node{}
+	for _, n := range res.Participant.Nodes {
 		h.bindings[n.Id] = n
+		delete(missing, n.Id)
 	}
-	added := ""
-	for _, w := range h.fleet.Status() {
-		if !w.Connected || known[w.Node] {
-			continue
+	var fresh []registryv1.Node
+	id := ""
+	for _, node := range slices.Sorted(maps.Keys(missing)) {
+		if h.trusted(node) {
+			id, fresh = own, append(fresh, missing[node])
 		}
-		key, proof, err := h.fleet.NodeProof(ctx, w.Node)
-		if err != nil {
-			return err
+	}
+	if id == "" || h.queue.Failed(id) {
+		id, fresh = "", nil
+		for _, node := range slices.Sorted(maps.Keys(missing)) {
+			if one := "nodes/" + node; !h.trusted(node) && !h.queue.Failed(one) {
+				id, fresh = one, []registryv1.Node{missing[node]}
+				break
+			}
 		}
-		nodes = append(nodes, registryv1.Node{Id: w.Node, Key: key, Proof: proof})
-		added += "/" + w.Node
 	}
-	if added != "" {
-		h.queue.Want("nodes"+added, height+50, &registryv1.MsgSetNodes{Address: h.config.Participant, Nodes: nodes})
+	if id == "" {
+		return nil
 	}
+	nodes, err := h.remaining(res.Participant.Nodes, len(fresh))
+	if err != nil {
+		return err
+	}
+	h.binding = id
+	h.queue.Want(id, height+50, &registryv1.MsgSetNodes{Address: h.config.Participant, Nodes: append(nodes, fresh...)})
 	return nil
+}
+
+// remaining are the nodes on chain that stay there when others are added.
+func (h *Host) remaining(nodes []registryv1.Node, more int) (stay []registryv1.Node, err error) {
+	full := h.guests != nil && len(nodes)+more > len(h.own())+h.config.Pool.MaxNodes
+	for _, n := range nodes {
+		stays, err := h.guests.stays(n.Id, full)
+		if err != nil {
+			return nil, err
+		}
+		if stays {
+			stay = append(stay, n)
+		}
+	}
+	return stay, nil
 }
 
 func toSeed(b []byte) (s seed.Seed) {

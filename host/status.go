@@ -13,7 +13,11 @@ import (
 	"sync"
 	"time"
 
+	mpocv1 "github.com/assaynet/assay/api/mpoc/v1"
 	"github.com/assaynet/assay/host/fleet"
+	"github.com/assaynet/assay/host/ledger"
+	"github.com/assaynet/assay/host/logaudit"
+	"github.com/assaynet/assay/host/settle"
 )
 
 // Status says what a host does, why not, and until when. It is the same on the terminal, over HTTP and in --json.
@@ -38,6 +42,11 @@ type Status struct {
 	Workers   []fleet.WorkerStatus `json:"workers"`
 	// Outcome of the last finalised epoch.
 	Outcome *Outcome `json:"outcome,omitempty"`
+	// Audits of this epoch's logs, before they are committed.
+	Audits []logaudit.Result `json:"audits,omitempty"`
+	// Pool is pool mode and Settlement how payment stands; neither is there while it is off.
+	Pool       *mpocv1.Status `json:"pool,omitempty"`
+	Settlement *settle.Status `json:"settlement,omitempty"`
 }
 
 // Outcome is what an epoch meant for this participant.
@@ -68,17 +77,39 @@ func (b *board) get() Status {
 	return b.status
 }
 
-// serveStatus answers GET /status until ctx ends. The listener stays on this machine: the document is for its owner.
-func serveStatus(ctx context.Context, l net.Listener, get func() Status, logger *slog.Logger) error {
+// serveStatus answers GET /status, /pool and /metrics until ctx ends. The listener stays on this machine: the documents
+// are for its owner.
+func serveStatus(ctx context.Context, l net.Listener, h *Host, logger *slog.Logger) error {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /status", func(w http.ResponseWriter, _ *http.Request) {
+	answer := func(w http.ResponseWriter, document any) {
 		w.Header().Set("Content-Type", "application/json")
 		e := json.NewEncoder(w)
 		e.SetIndent("", "  ")
-		if err := e.Encode(get()); err != nil {
+		if err := e.Encode(document); err != nil {
 			logger.Debug("status not delivered", "err", err)
 		}
+	}
+	mux.HandleFunc("GET /status", func(w http.ResponseWriter, _ *http.Request) { answer(w, h.Status()) })
+	mux.HandleFunc("GET /pool", func(w http.ResponseWriter, r *http.Request) {
+		var after ledger.Device
+		if text := r.URL.Query().Get("after"); text != "" {
+			if err := after.UnmarshalText([]byte(text)); err != nil {
+				http.Error(w, err.Error(), http.StatusBadRequest)
+				return
+			}
+		}
+		if h.guests == nil {
+			http.Error(w, "pool mode is off: start the host with --pool, or set enabled in the section [pool] of host.toml", http.StatusNotFound)
+			return
+		}
+		page, err := h.guests.accounts(after, h.own())
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusInternalServerError)
+			return
+		}
+		answer(w, page)
 	})
+	mux.Handle("GET /metrics", metrics(h.Status))
 	server := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second, WriteTimeout: 10 * time.Second}
 	stop := context.AfterFunc(ctx, func() { _ = server.Close() })
 	defer stop()

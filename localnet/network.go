@@ -28,6 +28,9 @@ import (
 // FaucetKey names the funded account in the first participant's keyring.
 const FaucetKey = "faucet"
 
+// PayKey names the account in each member's keyring that pays machines of strangers.
+const PayKey = "pay"
+
 // stateFile makes a folder a network.
 const stateFile = "localnet.json"
 
@@ -42,6 +45,8 @@ type Options struct {
 	Participants int
 	// Cheat is what the last participant does; see package adversary.
 	Cheat string
+	// Pool turns pool mode on in every host, with an account of its own that pays.
+	Pool bool
 	// Params replace the localnet parameters of x/sprint, for tests with short windows.
 	Params *sprintv1.Params
 	// BlockTime is the pause between blocks; 700 ms by default.
@@ -220,7 +225,7 @@ func (n *Network) args(i int, role Role) ([]string, error) {
 		return []string{"node", "--home", m.Home}, nil
 	case Host:
 		args := []string{"host", "--home", m.Home}
-		if m.Cheat == adversary.Withhold || m.Cheat == adversary.Vote {
+		if m.Cheat != adversary.None {
 			args = append(args, "--cheat", m.Cheat)
 		}
 		return args, nil

@@ -41,6 +41,7 @@ Everything lies in one folder, printed at the start; the same command with --hom
 	f.StringVar(&o.Home, "home", "", "the network's folder; a new one below the temporary folder by default")
 	f.IntVar(&o.Participants, "participants", 4, "how many take part, 1 to 16")
 	f.StringVar(&o.Cheat, "cheat", adversary.Forge, "what the last participant does: "+strings.Join(adversary.Names(), ", ")+", or none")
+	f.BoolVar(&o.Pool, "pool", false, "hosts take machines of strangers too, and pay them (a new network only)")
 	f.Uint64Var(&epochs, "epochs", 0, "end after this many finalised epochs; 0: go on until Ctrl-C")
 	return cmd
 }

@@ -7,6 +7,7 @@ import (
 	"context"
 	"crypto/ed25519"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -14,6 +15,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -39,6 +41,7 @@ func New(fast func(context.Context) work.Engine, tamper func(cheat string) (*hos
 	cmd.PersistentFlags().StringVar(&home, "home", defaultHome(), "the participant's folder, as made by `assay init participant`")
 	cmd.Flags().BoolVar(&json, "json", false, "log as JSON, one document per line")
 	level := cmd.Flags().String("log", "info", "log level: debug, info, warn or error")
+	pool := cmd.Flags().Bool("pool", false, "pool mode for this run: machines of strangers work for this host, as [pool] in host.toml says")
 	cheat := cmd.Flags().String("cheat", "none", "be an adversary (local networks and tests only)")
 	_ = cmd.Flags().MarkHidden("cheat")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
@@ -46,6 +49,7 @@ func New(fast func(context.Context) work.Engine, tamper func(cheat string) (*hos
 		if err != nil {
 			return err
 		}
+		c.Pool.Enabled = c.Pool.Enabled || *pool
 		logger, err := newLogger(cmd.ErrOrStderr(), *level, json)
 		if err != nil {
 			return err
@@ -59,7 +63,7 @@ func New(fast func(context.Context) work.Engine, tamper func(cheat string) (*hos
 				logger.Info("workers connect with: assay-worker start --host "+url, "status", status)
 			}})
 	}
-	cmd.AddCommand(statusCommand(&home), allowCommand(&home), registerCommand(&home), urlCommand(&home))
+	cmd.AddCommand(statusCommand(&home), poolCommand(&home), allowCommand(&home), registerCommand(&home), urlCommand(&home))
 	return cmd
 }
 
@@ -102,10 +106,11 @@ func statusCommand(home *string) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if c.Status == "" {
-				return fmt.Errorf("this host serves no status: set status in %s, for example status = \"127.0.0.1:4711\"", host.ConfigPath(*home))
+			at, err := statusAddress(*home, c)
+			if err != nil {
+				return err
 			}
-			s, err := Fetch(cmd.Context(), c.Status)
+			s, err := Fetch(cmd.Context(), at)
 			if err != nil {
 				return err
 			}
@@ -116,24 +121,40 @@ func statusCommand(home *string) *cobra.Command {
 	}
 }
 
+func statusAddress(home string, c host.Config) (string, error) {
+	if c.Status == "" {
+		return "", fmt.Errorf("this host serves no status: set status in %s, for example status = \"127.0.0.1:4711\"", host.ConfigPath(home))
+	}
+	return c.Status, nil
+}
+
 // Fetch asks a running host for its status.
 func Fetch(ctx context.Context, address string) (host.Status, error) {
-	var s host.Status
+	return fetch[host.Status](ctx, address, "/status")
+}
+
+// fetch asks a running host for a document.
+func fetch[D any](ctx context.Context, address, path string) (document D, err error) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+"/status", nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+path, nil)
 	if err != nil {
-		return s, err
+		return document, err
 	}
 	res, err := http.DefaultClient.Do(req)
 	if err != nil {
-		return s, fmt.Errorf("no host answers at %s; is `assay host` running? %w", address, err)
+		return document, fmt.Errorf("no host answers at %s; is `assay host` running? %w", address, err)
 	}
 	defer res.Body.Close()
-	if err := json.NewDecoder(io.LimitReader(res.Body, 4<<20)).Decode(&s); err != nil {
-		return s, fmt.Errorf("status of the host at %s: %w", address, err)
+	body := io.LimitReader(res.Body, 4<<20)
+	if res.StatusCode != http.StatusOK {
+		reason, err := io.ReadAll(body)
+		return document, errors.Join(fmt.Errorf("the host at %s says: %s", address, strings.TrimSpace(string(reason))), err)
 	}
-	return s, nil
+	if err := json.NewDecoder(body).Decode(&document); err != nil {
+		return document, fmt.Errorf("answer of the host at %s: %w", address, err)
+	}
+	return document, nil
 }
 
 func allowCommand(home *string) *cobra.Command {

@@ -149,20 +149,9 @@ func (f *Fleet) Run(ctx context.Context) error {
 		return err
 	}
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET "+workerv1.Path, func(w http.ResponseWriter, r *http.Request) {
-		f.mu.Lock()
-		if f.stopping {
-			f.mu.Unlock()
-			http.Error(w, errStopping.Error(), http.StatusServiceUnavailable)
-			return
-		}
-		f.serving.Add(1)
-		f.mu.Unlock()
-		defer f.serving.Done()
-		f.serve(ctx, w, r)
-	})
+	mux.Handle("GET "+workerv1.Path, f.whileRunning(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { f.serve(ctx, w, r) })))
 	if f.config.Guests != nil {
-		mux.Handle("/", hurried(f.config.Guests))
+		mux.Handle("/", f.whileRunning(hurried(ctx, f.config.Guests)))
 	}
 	server := &http.Server{
 		Handler:           mux,
@@ -192,10 +181,32 @@ func (f *Fleet) Run(ctx context.Context) error {
 	return err
 }
 
-// hurried gives a body BodyTime to arrive. The server's own ReadTimeout would end
-// workers' sockets too, and would count the time that an answer takes.
-func hurried(guests http.Handler) http.Handler {
+// whileRunning makes Run wait for requests under way, and refuses those that come
+// when it is about to end.
+func (f *Fleet) whileRunning(serve http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		f.mu.Lock()
+		if f.stopping {
+			f.mu.Unlock()
+			http.Error(w, errStopping.Error(), http.StatusServiceUnavailable)
+			return
+		}
+		f.serving.Add(1)
+		f.mu.Unlock()
+		defer f.serving.Done()
+		serve.ServeHTTP(w, r)
+	})
+}
+
+// hurried gives a body BodyTime to arrive. The server's own ReadTimeout would end
+// workers' sockets too, and would count the time that an answer takes. Guests'
+// requests, and sockets, end with ctx.
+func hurried(ctx context.Context, guests http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		within, cancel := context.WithCancelCause(r.Context())
+		defer cancel(nil)
+		defer context.AfterFunc(ctx, func() { cancel(context.Cause(ctx)) })()
+		r = r.WithContext(within)
 		until := http.NewResponseController(w)
 		err := until.SetWriteDeadline(time.Now().Add(guestTime)) // becoming a socket lifts it
 		if r.Body != http.NoBody {

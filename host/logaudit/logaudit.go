@@ -89,7 +89,7 @@ func (r Result) Fraud() bool { return r.State == Out && r.Decision == audit.Frau
 // methods are for any.
 type Auditor struct {
 	judge *work.Judge // owned by Run
-	ended func(Log, Result)
+	found func(Log, Result)
 	wake  chan struct{} // capacity 1
 
 	mu   sync.Mutex
@@ -105,10 +105,10 @@ type job struct {
 }
 
 // New returns an auditor that asks the fast engine first; nil is the definition
-// alone. ended is called, from Run or Keep, once for every log that is out, when
-// nothing more will be found about it.
-func New(fast work.Engine, ended func(Log, Result)) *Auditor {
-	return &Auditor{judge: work.NewJudge(fast), ended: ended, wake: make(chan struct{}, 1), jobs: map[leaflog.Key]*job{}}
+// alone. found is called, from Run or Keep, for every log that is out: at its
+// first wrong leaf, and again when nothing more will be found about it.
+func New(fast work.Engine, found func(Log, Result)) *Auditor {
+	return &Auditor{judge: work.NewJudge(fast), found: found, wake: make(chan struct{}, 1), jobs: map[leaflog.Key]*job{}}
 }
 
 // Look returns where the audit of a log stands, and begins it the first time.
@@ -175,7 +175,7 @@ func (a *Auditor) Keep(epoch uint64) {
 	}
 	a.mu.Unlock()
 	for _, j := range open {
-		a.ended(j.log, j.result)
+		a.found(j.log, j.result)
 	}
 }
 
@@ -257,6 +257,7 @@ func (a *Auditor) recompute(ctx context.Context, l Log, nonce uint64) (got, want
 
 // mark takes one look into account.
 func (a *Auditor) mark(j *job, nonce uint64, got, want Leaf, err error) {
+	first := false
 	a.mu.Lock()
 	r := &j.result
 	if j.over {
@@ -275,15 +276,15 @@ func (a *Auditor) mark(j *job, nonce uint64, got, want Leaf, err error) {
 			r.Wrong++
 		}
 		if got != want && r.First == nil {
-			r.State, r.First = Out, &Finding{nonce, got, want}
+			r.State, r.First, first = Out, &Finding{nonce, got, want}, true
 		}
 		j.judge()
 	}
-	ended := j.over && r.State == Out
+	tell := r.State == Out && (first || j.over)
 	result := *r
 	a.mu.Unlock()
-	if ended {
-		a.ended(j.log, result)
+	if tell {
+		a.found(j.log, result)
 	}
 }
 
