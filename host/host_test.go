@@ -92,7 +92,7 @@ func TestBadConfigIsRefusedWithTheReason(t *testing.T) {
 		"bad device key":      {full("", "") + "\nw1 = \"abcd\"\n", "assay-worker id"},
 		"unknown pool key":    {full("", "") + "[pool]\npay = \"1\"\n", "pay"},
 		"pay not digits":      {full("", "") + "[pool]\npay_per_tebiop = \"1e6\"\n", "decimal digits"},
-		"pay a number":        {full("", "") + "[pool]\npay_per_tebiop = 1\n", "integer"},
+		"pay a fraction":      {full("", "") + "[pool]\npay_per_tebiop = 1.5\n", "decimal digits"},
 		"pay too large":       {full("", "") + "[pool]\npay_per_tebiop = \"" + strings.Repeat("9", 60) + "\"\n", "pool.pay_per_tebiop"},
 		"paid by the hot key": {full("", "") + "[pool]\npay_key = \"hot\"\n", "hot key"},
 		"no ban":              {full("", "") + "[pool]\nban_after = 0\n", "pool.ban_after"},
