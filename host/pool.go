@@ -59,7 +59,11 @@ func openGuests(c Config, o Options, node settle.Node) (g *guests, err error) {
 	if g.ledger, err = ledger.Open(filepath.Join(o.Home, ledgerName), rules); err != nil {
 		return nil, err
 	}
-	config := pool.Config{HostKey: o.HostKey, Chain: c.Chain, State: filepath.Join(o.Home, poolName), Ledger: g.ledger, Rules: rules, Pay: c.Pool.PayPerTebiop, Logger: o.Logger}
+	payout := func(address string) error {
+		_, err := node.Encoding.Addresses.StringToBytes(address)
+		return err
+	}
+	config := pool.Config{Payout: payout, HostKey: o.HostKey, Chain: c.Chain, State: filepath.Join(o.Home, poolName), Ledger: g.ledger, Rules: rules, Pay: c.Pool.PayPerTebiop, Logger: o.Logger}
 	if o.Engine != nil {
 		config.Engine = pool.Fast(o.Engine)
 	}

@@ -57,10 +57,10 @@ type Config struct {
 	// Duration, if not 0, replaces the planned time of every challenge; for
 	// local networks.
 	Duration time.Duration
-	// Admitted is called once for every key that registers. Optional.
-	Admitted func(mpoc.Key, mpoc.Registration)
-	Logger   *slog.Logger     // optional
-	Now      func() time.Time // optional; tests
+	// Payout refuses addresses that nothing can be paid to. Optional.
+	Payout func(address string) error
+	Logger *slog.Logger     // optional
+	Now    func() time.Time // optional; tests
 }
 
 // Pool is safe for concurrent use. A device's requests are taken one at a time.

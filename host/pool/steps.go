@@ -48,6 +48,11 @@ func (p *Pool) Register(_ context.Context, q mpocv1.RegisterRequest) (mpocv1.Reg
 	if !fresh {
 		return mpocv1.RegisterAnswer{}, refuse(mpocv1.CodeReplayed, "ask for a new nonce", "the nonce is old, or was not given to this key")
 	}
+	if p.c.Payout != nil && r.Payout != "" {
+		if err := p.c.Payout(r.Payout); err != nil {
+			return mpocv1.RegisterAnswer{}, refuse(mpocv1.CodeOutOfBounds, "register with an address of this chain, or with none for now", "payout %.90q: %v", r.Payout, err)
+		}
+	}
 	defer p.lock(r.DeviceKey)()
 	account, err := p.c.Ledger.Register(ledger.Device(r.DeviceKey), r.Payout, p.c.Now())
 	if err != nil {
@@ -68,9 +73,6 @@ func (p *Pool) Register(_ context.Context, q mpocv1.RegisterRequest) (mpocv1.Reg
 	if !known {
 		p.count(func(t *totals) { t.devices++ })
 		p.log.Info("a machine registered", "key", r.DeviceKey.String(), "engine", r.Engine, "agent", r.Agent)
-	}
-	if p.c.Admitted != nil {
-		p.c.Admitted(r.DeviceKey, r)
 	}
 	return mpocv1.RegisterAnswer{DeviceKey: r.DeviceKey, Now: now, Strikes: uint32(account.Strikes)}, nil
 }
