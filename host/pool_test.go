@@ -7,7 +7,9 @@ import (
 	"context"
 	"crypto/ed25519"
 	"encoding/json"
+	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -431,6 +433,86 @@ func TestAStrangerReachesThePool(t *testing.T) {
 	}
 	if code, body := get("/status"); code != http.StatusNotFound {
 		t.Errorf("the owner's status is answered to a stranger: %d %s", code, body)
+	}
+	socket, err := link.Dial(t.Context(), address, mpocv1.PathSocket, ed25519.NewKeyFromSeed(bytes.Repeat([]byte{7}, 32)), link.Limits{Message: 1 << 20, Write: time.Minute, Ping: time.Minute})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer socket.Abort()
+	if err := socket.Send(t.Context(), []byte(`{"type":"status","id":7,"body":{}}`)); err != nil {
+		t.Fatal(err)
+	}
+	if raw, err := socket.Receive(t.Context()); err != nil || !bytes.Contains(raw, []byte(`"id":7`)) || !bytes.Contains(raw, []byte(h.config.Chain)) {
+		t.Errorf("over the socket: %s, %v", raw, err)
+	}
+	cancel() // which ends the socket too
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+}
+
+// The status server lists accounts page by page, and gives Prometheus the figures of the status document.
+func TestTheOwnerSeesThePool(t *testing.T) {
+	h := newHost(t, t.TempDir())
+	var err error
+	if h.fleet, err = fleet.New(fleet.Config{HostKey: hostKey, Listen: "127.0.0.1:0", Chain: h.config.Chain, Participant: h.config.Participant, Allow: h.allow, Logs: h.leaves}); err != nil {
+		t.Fatal(err)
+	}
+	const machines = accountsPage + 3
+	for i := range machines {
+		h.register(t, device(byte(i>>8), byte(i), 1), 1)
+	}
+	named := device(0, 4, 1)
+	if node, ok := h.allow(named[:]); !ok || node != "m-000401000000" {
+		t.Errorf("node %q", node)
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- serveStatus(ctx, l, h, h.log) }()
+	get := func(path string) (int, []byte) {
+		res, err := http.Get("http://" + l.Addr().String() + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer res.Body.Close()
+		body, err := io.ReadAll(res.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return res.StatusCode, body
+	}
+	var all []Account
+	for path := "/pool"; path != ""; {
+		_, body := get(path)
+		var page Accounts
+		if err := json.Unmarshal(body, &page); err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, page.Accounts...)
+		if path = ""; page.Next != nil {
+			path = "/pool?after=" + page.Next.String()
+		}
+	}
+	if len(all) != machines || all[4].Node != "m-000401000000" || all[5].Node != "" || all[4].Estimated != "0" {
+		t.Errorf("%d accounts, the fifth is %+v", len(all), all[4])
+	}
+	if code, _ := get("/pool?after=x"); code != http.StatusBadRequest {
+		t.Errorf("a malformed page: %d", code)
+	}
+	_, figures := get("/metrics")
+	for _, want := range []string{"assay_host_node_reachable 0", "assay_host_pool_accepted 0", "assay_host_payment_blocked 0", "assay_host_logs_out 0"} {
+		if !bytes.Contains(figures, []byte("\n"+want+"\n")) {
+			t.Errorf("no %q in:\n%s", want, figures)
+		}
+	}
+	_, status := get("/status")
+	var s Status
+	if err := json.Unmarshal(status, &s); err != nil || s.Pool == nil || s.Settlement == nil || s.Settlement.Doing != "off" {
+		t.Errorf("%s, %v", status, err)
 	}
 	cancel()
 	if err := <-done; err != nil {

@@ -68,13 +68,12 @@ type Config struct {
 	// for known and unknown keys alike; what it takes per request is up to it, but
 	// a body must arrive within BodyTime. Optional.
 	Guests http.Handler
-	Logs   *leaflog.Store
-	Logger *slog.Logger // optional
+	// BodyTime is how long the body of a guest's request may take to arrive, from
+	// the end of its header on; 0 is a minute, for 4 MB at 70 kB/s.
+	BodyTime time.Duration
+	Logs     *leaflog.Store
+	Logger   *slog.Logger // optional
 }
-
-// BodyTime is how long the body of a guest's request may take to arrive, from the
-// end of its header on: 4 MB at 70 kB/s.
-const BodyTime = 60 * time.Second
 
 // Fleet is all workers of one host. Lock order: Fleet.mu, conn.mu, desk.mu.
 type Fleet struct {
@@ -109,6 +108,9 @@ func New(c Config) (*Fleet, error) {
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.BodyTime == 0 {
+		c.BodyTime = time.Minute
 	}
 	listener, err := net.Listen("tcp", c.Listen)
 	if err != nil {
@@ -151,7 +153,7 @@ func (f *Fleet) Run(ctx context.Context) error {
 	mux := http.NewServeMux()
 	mux.Handle("GET "+workerv1.Path, f.whileRunning(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { f.serve(ctx, w, r) })))
 	if f.config.Guests != nil {
-		mux.Handle("/", f.whileRunning(hurried(ctx, f.config.Guests)))
+		mux.Handle("/", f.whileRunning(f.hurried(ctx)))
 	}
 	server := &http.Server{
 		Handler:           mux,
@@ -201,7 +203,7 @@ func (f *Fleet) whileRunning(serve http.Handler) http.Handler {
 // hurried gives a body BodyTime to arrive. The server's own ReadTimeout would end
 // workers' sockets too, and would count the time that an answer takes. Guests'
 // requests, and sockets, end with ctx.
-func hurried(ctx context.Context, guests http.Handler) http.Handler {
+func (f *Fleet) hurried(ctx context.Context) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		within, cancel := context.WithCancelCause(r.Context())
 		defer cancel(nil)
@@ -210,14 +212,14 @@ func hurried(ctx context.Context, guests http.Handler) http.Handler {
 		until := http.NewResponseController(w)
 		err := until.SetWriteDeadline(time.Now().Add(guestTime)) // becoming a socket lifts it
 		if r.Body != http.NoBody {
-			err = errors.Join(err, until.SetReadDeadline(time.Now().Add(BodyTime)))
+			err = errors.Join(err, until.SetReadDeadline(time.Now().Add(f.config.BodyTime)))
 			r.Body = &deadlined{ReadCloser: r.Body, until: until}
 		}
 		if err != nil {
 			http.Error(w, "the connection cannot be served", http.StatusInternalServerError)
 			return
 		}
-		guests.ServeHTTP(w, r)
+		f.config.Guests.ServeHTTP(w, r)
 	})
 }
 

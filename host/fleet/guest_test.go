@@ -6,10 +6,14 @@ import (
 	"bufio"
 	"crypto/ed25519"
 	"crypto/tls"
+	"errors"
 	"io"
+	"net"
 	"net/http"
+	"os"
 	"strings"
 	"testing"
+	"time"
 
 	workerv1 "github.com/assaynet/assay/api/worker/v1"
 	"github.com/assaynet/assay/host/fleet"
@@ -29,19 +33,7 @@ func TestStrangersAreGuestsAndNoWorkers(t *testing.T) {
 		})
 	})
 	stranger := keyOf(7)
-	address, err := link.ParseAddress(h.URL())
-	if err != nil {
-		t.Fatal(err)
-	}
-	config, err := link.ClientTLS(stranger, address.Fingerprint)
-	if err != nil {
-		t.Fatal(err)
-	}
-	conn, err := tls.Dial("tcp", address.HostPort, config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
+	conn := guest(t, h, stranger)
 	answers := bufio.NewReader(conn)
 	for _, body := range []string{"", "one", "and another on the same connection"} {
 		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "https://host/mpoc/v1/status", strings.NewReader(body))
@@ -68,6 +60,62 @@ func TestStrangersAreGuestsAndNoWorkers(t *testing.T) {
 	p.say(p.hello())
 	if r := p.hear().GetRefuse(); r == nil || !strings.Contains(r.NextStep, "assay host allow") {
 		t.Errorf("on %s a stranger was told %v", workerv1.Path, r)
+	}
+}
+
+// guest opens a connection that is no worker's.
+func guest(t *testing.T, h *host, key ed25519.PrivateKey) net.Conn {
+	t.Helper()
+	address, err := link.ParseAddress(h.URL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	config, err := link.ClientTLS(key, address.Fingerprint)
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn, err := tls.Dial("tcp", address.HostPort, config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	return conn
+}
+
+// A body that does not come ends its request. One that has come is answered, however long the answer takes.
+func TestSlowBodiesEnd(t *testing.T) {
+	slow := make(chan error, 1)
+	reading := make(chan struct{})
+	h := newHostWith(t, t.TempDir(), "127.0.0.1:0", func(c *fleet.Config) {
+		c.BodyTime = 100 * time.Millisecond
+		c.Guests = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Path == "/slow" {
+				_, err := io.ReadAll(r.Body)
+				slow <- err
+				return
+			}
+			if _, err := io.ReadAll(r.Body); err != nil {
+				t.Error(err)
+			}
+			close(reading)
+			if err := <-slow; !errors.Is(err, os.ErrDeadlineExceeded) { // now this one's is over too
+				t.Errorf("the slow body ended with %v", err)
+			}
+			_, _ = io.WriteString(w, "answer")
+		})
+	})
+	whole, part := guest(t, h, keyOf(7)), guest(t, h, keyOf(8))
+	_, err := io.WriteString(whole, "POST /whole HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\n\r\nbody")
+	<-reading
+	if _, perr := io.WriteString(part, "POST /slow HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\n\r\nb"); err != nil || perr != nil {
+		t.Fatal(err, perr)
+	}
+	res, err := http.ReadResponse(bufio.NewReader(whole), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if body, err := io.ReadAll(res.Body); err != nil || string(body) != "answer" {
+		t.Errorf("%q, %v", body, err)
 	}
 }
 
