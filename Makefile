@@ -1,18 +1,21 @@
 # Assay: make help
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
-LIGHT := ./poc/... ./device/... ./link/... ./worker/... ./cmd/assay-worker/... ./host/leaflog/... ./host/fleet/... ./api/worker/...
+LIGHT := ./poc/... ./device/... ./link/... ./worker/... ./cmd/assay-worker/... ./host/leaflog/... ./host/fleet/... ./host/batch/... ./host/ledger/... ./host/pool/... ./api/worker/... ./api/mpoc/... ./test/peers/... ./test/crowd/... ./test/pool/...
 
 .DEFAULT_GOAL := help
-.PHONY: help build test race lint staticcheck gen soak fuzz bench localnet vectors
+.PHONY: help build test test-arm64 race lint staticcheck gen soak crowd fuzz bench bench-peers release localnet vectors
 
 help: ## this list
-	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: ## assay and assay-worker into bin/
 	go build -o bin/ ./cmd/...
 
 test: ## what the README says: go test ./...
 	go test ./...
+
+test-arm64: ## the engine for arm64, and what it stands on, under emulation (installs qemu-user; 10 minutes)
+	./test/arm64.sh
 
 race: ## the race detector over host, worker and poc (the first run compiles the SDK once more)
 	go test -race ./poc/... ./link/... ./worker/... ./host/...
@@ -35,11 +38,20 @@ vectors: ## regenerate the published vectors; a diff is a change of the protocol
 soak: ## the full lengths: honest networks, 20 epochs in a row, nobody rejected, nobody stuck (20 minutes)
 	ASSAY_SOAK=1 go test ./test/network -run Soak -count=1 -timeout 3h -v
 
+crowd: ## 10,000 idle workers, hundreds that submit, honest ones beside 1,000 hostile: what a host costs (7 minutes)
+	ASSAY_LONG=1 go test ./test/crowd -count=1 -timeout 1h -v
+
 fuzz: ## each fuzz target for FUZZTIME, a minute by default
 	./test/fuzz.sh
 
 bench: ## every figure of the README, with the machine it was measured on
 	./test/bench.sh
+
+bench-peers: ## the cpu engine beside OpenBLAS, oneDNN and torch; what is missing comes from apt-get where it can (PEERS=-json)
+	go run ./test/peers -install $(PEERS)
+
+release: ## the worker for all platforms into dist/, built twice and compared
+	./cmd/assay-worker/release.sh
 
 localnet: ## a whole network on this machine
 	go run ./cmd/assay localnet

@@ -2,7 +2,8 @@
 
 // Package adversary holds participants that cheat, for `assay localnet --cheat` and for tests. Honest programs never
 // link a cheat into what they do: a cheating worker is an honest worker over an engine from here, a cheating host is
-// an honest host whose words are bent on the way out.
+// an honest host whose words are bent on the way out. The host of a cheating worker is in it: an honest one would find
+// the forged leaves and leave them out before it commits.
 //
 //	forge     a quarter of the leaves are made up, which saves a quarter of the work
 //	skip      the model's last layer is left out, which saves a quarter of a nano unit

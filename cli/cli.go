@@ -15,12 +15,14 @@ import (
 
 	"github.com/assaynet/assay/adversary"
 	chaincli "github.com/assaynet/assay/chain/cli"
+	"github.com/assaynet/assay/device"
 	"github.com/assaynet/assay/device/cpu"
 	"github.com/assaynet/assay/host"
 	hostcli "github.com/assaynet/assay/host/cli"
 	"github.com/assaynet/assay/localnet"
 	"github.com/assaynet/assay/poc/work"
 	"github.com/assaynet/assay/verify"
+	"github.com/assaynet/assay/verify/explain"
 	workercli "github.com/assaynet/assay/worker/cli"
 )
 
@@ -35,7 +37,7 @@ func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	// Nodes and hosts judge with the fast engine, and what it disputes the definition decides (work.Judge). Evidence that
 	// a person checks is checked by the definition.
 	fast := func(ctx context.Context) work.Engine { return bestEngine(ctx, stderr) }
-	root.AddCommand(localnet.Command(), initCommand(), hostcli.New(fast, cheatHost), verify.New(work.Reference()), workerCommand())
+	root.AddCommand(localnet.Command(), initCommand(), hostcli.New(fast, cheatHost), verify.New(work.Reference()), explain.New(), workerCommand())
 	root.AddCommand(chaincli.Commands(fast)...)
 	root.SetArgs(args)
 	root.SetIn(stdin)
@@ -67,14 +69,14 @@ func cheatHost(cheat string) (*host.Tamper, error) {
 	switch cheat {
 	case adversary.None:
 		return nil, nil
-	case adversary.Forge, adversary.Skip, adversary.Reuse: // its worker does; it looks away
-		return &host.Tamper{Unaudited: true}, nil
+	case adversary.Forge, adversary.Skip, adversary.Reuse: // its worker does it, and it looks away
+		return &host.Tamper{Blind: true}, nil
 	case adversary.Withhold:
 		return &host.Tamper{Open: adversary.WithholdOpening}, nil
 	case adversary.Vote:
 		return &host.Tamper{Verdict: adversary.VoteFail}, nil
 	}
-	return nil, adversary.Valid(cheat)
+	return nil, fmt.Errorf("--cheat %s is no cheat: choose one of %v", cheat, adversary.Names())
 }
 
 // exitCode ends the program with a code after the message was printed.
@@ -88,15 +90,16 @@ func workerCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "worker", Hidden: true, DisableFlagParsing: true,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			engine := bestEngine(cmd.Context(), cmd.ErrOrStderr())
+			// Workers of a local network share a machine, and leave its GPUs alone unless asked.
+			command := workercli.Command{Name: "assay worker", Backends: device.Backends(), Default: device.CPU}
 			if len(args) >= 2 && args[0] == "--cheat" {
 				var err error
-				if engine, err = cheatWorker(engine, args[1]); err != nil {
+				if command.Engine, err = cheatWorker(bestEngine(cmd.Context(), cmd.ErrOrStderr()), args[1]); err != nil {
 					return err
 				}
 				args = args[2:]
 			}
-			if code := (workercli.Command{Name: "assay worker", Engine: engine}).Run(cmd.Context(), args, cmd.InOrStdin(), cmd.OutOrStdout(), cmd.ErrOrStderr()); code != 0 {
+			if code := command.Run(cmd.Context(), args, cmd.InOrStdin(), cmd.OutOrStdout(), cmd.ErrOrStderr()); code != 0 {
 				return exitCode(code)
 			}
 			return nil

@@ -118,7 +118,7 @@ func writeHost(o home.Options, p home.Participant) error {
 	}
 	return host.Config{
 		Chain: o.Chain, Participant: p.Address, GRPC: o.Settings.GRPC, Key: home.Hot, KeyringBackend: o.KeyringBackend,
-		Listen: "0.0.0.0:4710", Status: "127.0.0.1:4711", Workers: workers, Pool: host.DefaultPool(),
+		Listen: "0.0.0.0:4710", Status: "127.0.0.1:4711", Workers: workers,
 	}.Save(o.Dir)
 }
 

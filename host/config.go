@@ -18,7 +18,6 @@ import (
 
 	"github.com/assaynet/assay/host/ledger"
 	"github.com/assaynet/assay/poc/commit"
-	"github.com/assaynet/assay/poc/mpoc"
 )
 
 // Config is host.toml. Every key is required unless it says otherwise; unknown keys are refused.
@@ -39,44 +38,37 @@ type Config struct {
 	Advertise string `toml:"advertise,omitempty"`
 	// Status is where the status document is served, on this machine only. Empty: not served.
 	Status string `toml:"status"`
+	// Pool is what strangers' machines are offered. Without it there is none.
+	Pool *Pool `toml:"pool,omitempty"`
 	// Workers are the machines that may connect: node id = device key in hex (`assay-worker id` prints it).
 	Workers map[string]string `toml:"workers"`
-	// Pool is pool mode. Optional as a whole and key by key: what is left out has DefaultPool's value.
-	Pool Pool `toml:"pool"`
 }
 
-// Pool is the section [pool]: machines of strangers work for this host and are credited for what was verified.
+// Pool is the section [pool]: challenges for machines between sprints, for pay.
 type Pool struct {
-	// Enabled turns it on.
+	// Enabled offers challenges to whoever connects; `assay host --pool` does so for one run.
 	Enabled bool `toml:"enabled"`
 	// PayPerTebiop is what 2^40 verified operations earn, in acpc.
-	PayPerTebiop ledger.Amount `toml:"pay_per_tebiop"`
-	// PayKey names the key in the keyring whose account pays. Empty: nothing is transferred, and the status says so.
+	PayPerTebiop string `toml:"pay_per_tebiop"`
+	// PayKey names the key in the keyring whose account pays. Empty: pay is owed, and nothing is transferred.
 	PayKey string `toml:"pay_key"`
-	// GasPrice is acpc per gas of a payment, as the node's mempool asks for.
+	// GasPrice is what a transfer pays for gas, in acpc.
 	GasPrice uint64 `toml:"gas_price"`
-	// Least is the smallest amount that is transferred to one machine, in acpc.
-	Least ledger.Amount `toml:"least"`
-	// Unlock is after how many further clean submissions a credit can no longer be forfeited.
-	Unlock uint64 `toml:"unlock"`
+	// Least is the smallest transfer, in acpc; smaller sums wait until they have grown.
+	Least string `toml:"least"`
+	// UnlockAfter is how many clean submissions make earlier pay due; until then a proven cheat forfeits it.
+	UnlockAfter uint64 `toml:"unlock_after"`
 	// BanAfter is how many proven cheats ban a machine.
 	BanAfter int `toml:"ban_after"`
-	// Admit lets registered strangers be nodes of this participant in the Sprint too, at most MaxNodes of them.
-	Admit    bool `toml:"admit"`
-	MaxNodes int  `toml:"max_nodes"`
+	// MaxNodes is how many registered machines may also be nodes in the Sprint; 0: none. The chain has a limit of its own.
+	MaxNodes int `toml:"max_nodes"`
+	// DurationMS replaces the planned time of every challenge, for local networks; 0 does not.
+	DurationMS uint64 `toml:"duration_ms,omitempty"`
 }
 
-// DefaultPool is pool mode as long as host.toml says nothing about it: 10^12 acpc are a millionth of a coin.
+// DefaultPool is what `assay host --pool` offers where host.toml says nothing: a coin for 2^60 operations.
 func DefaultPool() Pool {
-	return Pool{PayPerTebiop: digits("1000000000000"), Least: digits("10000000000000000"), Unlock: 20, BanAfter: 3, Admit: true, MaxNodes: 32}
-}
-
-func digits(s string) ledger.Amount {
-	a, err := ledger.ParseAmount(s)
-	if err != nil {
-		panic(err) // a constant of this file
-	}
-	return a
+	return Pool{PayPerTebiop: "953674316406", GasPrice: 1_000_000_000, Least: "100000000000000000", UnlockAfter: 20, BanAfter: 3, MaxNodes: 32}
 }
 
 // ConfigFile, KeyFile and the folders a host uses, below its home.
@@ -89,8 +81,6 @@ const (
 	poolName    = "data/pool.db"
 	// EvidenceName is the folder of evidence files below a host's home.
 	EvidenceName = "evidence"
-	// maxPoolNodes is how many nodes a participant has on chain at most, by its default parameters.
-	maxPoolNodes = 64
 )
 
 // ConfigPath is where a home's configuration lies.
@@ -105,7 +95,14 @@ func Load(home string) (Config, error) {
 	} else if err != nil {
 		return Config{}, fmt.Errorf("host: %w", err)
 	}
-	c := Config{Pool: DefaultPool()}
+	var c Config
+	var section struct {
+		Pool map[string]any `toml:"pool"`
+	}
+	if toml.Unmarshal(raw, &section) == nil && section.Pool != nil {
+		p := DefaultPool() // what the section leaves out
+		c.Pool = &p
+	}
 	d := toml.NewDecoder(bytes.NewReader(raw))
 	d.DisallowUnknownFields()
 	if err := d.Decode(&c); err != nil {
@@ -139,11 +136,26 @@ func (c Config) Save(home string) error {
 		line("What workers dial, if it differs from listen.", "advertise", c.Advertise)
 	}
 	line("Where the status document is served (this machine only); empty: nowhere.", "status", c.Status)
+	if p := c.Pool; p != nil {
+		b.WriteString("# Challenges for the machines of strangers, between sprints and for pay (`assay host --pool` too turns them on).\n[pool]\n")
+		value := func(comment, key string, v any) { fmt.Fprintf(&b, "# %s\n%s = %v\n", comment, key, v) }
+		value("Offer them to whoever connects.", "enabled", p.Enabled)
+		value("What 2^40 verified operations earn, in acpc.", "pay_per_tebiop", strconv.Quote(p.PayPerTebiop))
+		value("Key in the keyring whose account pays; empty: pay is owed and nothing is transferred.", "pay_key", strconv.Quote(p.PayKey))
+		value("What transfers pay for gas, in acpc.", "gas_price", p.GasPrice)
+		value("The smallest transfer, in acpc.", "least", strconv.Quote(p.Least))
+		value("Clean submissions after which earlier pay is due; until then a proven cheat forfeits it.", "unlock_after", p.UnlockAfter)
+		value("Proven cheats that ban a machine.", "ban_after", p.BanAfter)
+		value("Registered machines that may also be nodes in the Sprint.", "max_nodes", p.MaxNodes)
+		if p.DurationMS > 0 {
+			value("Time of every challenge, for local networks.", "duration_ms", p.DurationMS)
+		}
+		b.WriteString("\n")
+	}
 	b.WriteString("# Machines that may connect: node id = device key (`assay-worker id` prints it; `assay host allow` adds a line).\n[workers]\n")
 	for _, id := range sortedIDs(c.Workers) {
 		fmt.Fprintf(&b, "%s = %q\n", id, c.Workers[id])
 	}
-	b.WriteString(c.Pool.text())
 	path := ConfigPath(home)
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return err
@@ -153,40 +165,6 @@ func (c Config) Save(home string) error {
 		return err
 	}
 	return os.Rename(tmp, path)
-}
-
-// text is the section [pool] with every key documented.
-func (p Pool) text() string {
-	var b strings.Builder
-	b.WriteString("\n# Pool mode: machines of strangers work for this host. `assay host --pool` turns it on for one run.\n[pool]\n")
-	line := func(comment, key string, value any) { fmt.Fprintf(&b, "# %s\n%s = %v\n", comment, key, value) }
-	quoted := func(v fmt.Stringer) string { return strconv.Quote(v.String()) }
-	line("Whether it is on.", "enabled", p.Enabled)
-	line("What 2^40 verified operations earn, in acpc.", "pay_per_tebiop", quoted(p.PayPerTebiop))
-	line("Name of the key in the keyring whose account pays, and does nothing else; empty: nothing is transferred.", "pay_key", strconv.Quote(p.PayKey))
-	line("acpc per gas of a payment, as the node's mempool asks for.", "gas_price", p.GasPrice)
-	line("Smallest amount that is transferred to one machine, in acpc; less waits until it has grown.", "least", quoted(p.Least))
-	line("After how many further clean submissions a credit can no longer be forfeited.", "unlock", p.Unlock)
-	line("How many proven cheats ban a machine.", "ban_after", p.BanAfter)
-	line("Whether registered machines may also be this participant's nodes in the Sprint, and how many at most.", "admit", p.Admit)
-	fmt.Fprintf(&b, "max_nodes = %d\n", p.MaxNodes)
-	return b.String()
-}
-
-// valid checks the section, on or off.
-func (p Pool) valid() error {
-	if err := mpoc.Amount(p.PayPerTebiop.String()).Valid(); err != nil {
-		return fmt.Errorf("pool.pay_per_tebiop: %w", err)
-	}
-	switch {
-	case p.BanAfter < 1:
-		return fmt.Errorf("pool.ban_after is %d; at least 1 proven cheat bans", p.BanAfter)
-	case p.MaxNodes < 0 || p.MaxNodes > maxPoolNodes:
-		return fmt.Errorf("pool.max_nodes is %d; choose 0 to %d, the chain bounds a participant's nodes", p.MaxNodes, maxPoolNodes)
-	case p.Unlock > 1_000_000:
-		return fmt.Errorf("pool.unlock is %d; choose at most 1000000", p.Unlock)
-	}
-	return nil
 }
 
 // Valid checks a configuration on its own.
@@ -200,6 +178,11 @@ func (c Config) Valid() error {
 	}
 	if !strings.HasPrefix(c.Participant, "cpc1") {
 		return fmt.Errorf("participant %q is not an address cpc1...", c.Participant)
+	}
+	if p := c.Pool; p != nil {
+		if err := p.valid(); err != nil {
+			return fmt.Errorf("[pool] %w", err)
+		}
 	}
 	seen := map[string]string{}
 	for _, id := range sortedIDs(c.Workers) {
@@ -215,8 +198,22 @@ func (c Config) Valid() error {
 		}
 		seen[string(key)] = id
 	}
-	if c.Pool.PayKey != "" && c.Pool.PayKey == c.Key {
-		return fmt.Errorf("pool.pay_key is %q, the hot key: payments need an account of their own, because what else it signs would delay them", c.Key)
+	return nil
+}
+
+func (p Pool) valid() error {
+	for key, text := range map[string]string{"pay_per_tebiop": p.PayPerTebiop, "least": p.Least} {
+		if _, err := ledger.ParseAmount(text); err != nil {
+			return fmt.Errorf("%s: %w", key, err)
+		}
 	}
-	return c.Pool.valid()
+	switch {
+	case p.BanAfter < 1:
+		return fmt.Errorf("ban_after is %d; the least is 1", p.BanAfter)
+	case p.MaxNodes < 0 || p.MaxNodes > 256:
+		return fmt.Errorf("max_nodes is %d, want 0 to 256", p.MaxNodes)
+	case p.UnlockAfter > 10_000:
+		return fmt.Errorf("unlock_after is %d, at most 10000", p.UnlockAfter)
+	}
+	return nil
 }

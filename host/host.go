@@ -11,7 +11,6 @@ import (
 	"io"
 	"log/slog"
 	"net"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -30,7 +29,7 @@ import (
 	"github.com/assaynet/assay/host/fleet"
 	"github.com/assaynet/assay/host/leaflog"
 	"github.com/assaynet/assay/host/ledger"
-	"github.com/assaynet/assay/host/logaudit"
+	"github.com/assaynet/assay/host/pool"
 	"github.com/assaynet/assay/host/settle"
 	"github.com/assaynet/assay/host/submit"
 	"github.com/assaynet/assay/poc/work"
@@ -41,10 +40,10 @@ const pollEvery = 200 * time.Millisecond
 
 // Tamper lets an adversary bend what a host says, for `localnet --cheat` and for tests; nil changes nothing.
 type Tamper struct {
-	// Unaudited commits the workers' logs as they are.
-	Unaudited bool
 	// Open returns the opening to post, or nil to withhold it.
 	Open func(*sprintv1.MsgOpen) *sprintv1.MsgOpen
+	// Blind commits to logs without auditing them: the host is in it with its worker.
+	Blind bool
 	// Verdict bends a verdict before it is committed to; leaves are those its voter was to judge, by target.
 	Verdict func(body *sprintv1.VerdictBody, leaves map[string][]sprintv1.LeafRef)
 }
@@ -61,6 +60,8 @@ type Options struct {
 	Started func(url, status string)
 	// Engine double-checks what workers find; what it disputes, the reference decides. Nil is the reference alone.
 	Engine work.Engine
+	// Pool offers challenges also where host.toml does not.
+	Pool   bool
 	Tamper *Tamper
 }
 
@@ -70,26 +71,29 @@ type Host struct {
 	o      Options
 	log    *slog.Logger
 
-	conn     *grpc.ClientConn
-	sprint   sprintv1.QueryClient
-	registry registryv1.QueryClient
-	local    registryv1.LocalClient
-	queue    *submit.Queue
-	fleet    *fleet.Fleet
-	leaves   *leaflog.Store
-	board    board
-	judge    *work.Judge
-	audits   *logaudit.Auditor
-	guests   *guests    // nil while pool mode is off
-	workers  sync.Mutex // guards config.Workers and listed
-	listed   time.Time  // when the file with the list was changed last, as far as it was read
+	conn           *grpc.ClientConn
+	sprint         sprintv1.QueryClient
+	registry       registryv1.QueryClient
+	local          registryv1.LocalClient
+	queue          *submit.Queue
+	fleet          *fleet.Fleet
+	leaves         *leaflog.Store
+	board          board
+	judge          *work.Judge
+	own, strangers auditor           // of the logs of the owner's machines, and of the pool's
+	pool           *pool.Pool        // nil where there is none
+	ledger         *ledger.Ledger    // likewise
+	settler        *settle.Settler   // nil where nobody pays
+	workers        sync.Mutex        // guards config.Workers and what follows
+	admitted       map[string]string // nodes of the pool's machines: node id -> device key in hex
 
 	// what follows belongs to the loop of Run
+	logs     map[leaflog.Key]*logAudit
+	paid     map[uint64]bool // epochs whose leaves are in the ledger
 	last     sprintv1.QueryCurrentResponse
 	checks   checks
 	evidence map[uint64]bool // epochs whose evidence is written
 	bindings map[string]registryv1.Node
-	binding  string // the last wish for another list of nodes
 }
 
 // OpenKeyring opens the keyring below a host's home.
@@ -120,7 +124,8 @@ func Run(ctx context.Context, c Config, o Options) error {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	h := &Host{config: c, o: o, log: o.Logger, judge: work.NewJudge(o.Engine), evidence: map[uint64]bool{}, bindings: map[string]registryv1.Node{}}
+	h := &Host{config: c, o: o, log: o.Logger, judge: work.NewJudge(o.Engine), own: auditor{judge: work.NewJudge(o.Engine)}, strangers: auditor{judge: work.NewJudge(o.Engine)}, admitted: map[string]string{},
+		logs: map[leaflog.Key]*logAudit{}, paid: map[uint64]bool{}, evidence: map[uint64]bool{}, bindings: map[string]registryv1.Node{}}
 	encoding, err := submit.NewEncoding()
 	if err != nil {
 		return err
@@ -130,6 +135,7 @@ func Run(ctx context.Context, c Config, o Options) error {
 			return err
 		}
 	}
+	h.o.Keys = o.Keys
 	if h.conn, err = Dial(c.GRPC, encoding); err != nil {
 		return err
 	}
@@ -142,15 +148,13 @@ func Run(ctx context.Context, c Config, o Options) error {
 		return err
 	}
 	defer h.leaves.Close()
-	h.audits = logaudit.New(o.Engine, h.leftOut)
-	if c.Pool.Enabled {
-		if h.guests, err = openGuests(c, o, settle.Node{Conn: h.conn, Encoding: encoding}); err != nil {
-			return err
-		}
-		defer h.guests.close()
+	handler, closePool, err := h.openPool(encoding)
+	if err != nil {
+		return err
 	}
-	if h.fleet, err = fleet.New(fleet.Config{HostKey: o.HostKey, Listen: c.Listen, Advertise: c.Advertise, Chain: c.Chain, Participant: c.Participant,
-		Allow: h.allow, Trusted: h.trusted, Guests: h.guests.handler(), Logs: h.leaves, Logger: o.Logger}); err != nil {
+	defer closePool()
+	if h.fleet, err = fleet.New(fleet.Config{Pool: handler, Trusted: func(node string) bool { return !h.stranger(node) }, HostKey: o.HostKey, Listen: c.Listen, Advertise: c.Advertise, Chain: c.Chain, Participant: c.Participant,
+		Allow: h.allow, Logs: h.leaves, Logger: o.Logger}); err != nil {
 		return err
 	}
 	h.board.set(func(s *Status) {
@@ -165,15 +169,14 @@ func Run(ctx context.Context, c Config, o Options) error {
 			return fmt.Errorf("host: status at %s: %w: choose another address in host.toml (status)", c.Status, err)
 		}
 		statusAt = l.Addr().String()
-		g.Go(func() error { return serveStatus(ctx, l, h, o.Logger) })
+		g.Go(func() error { return h.serveStatus(ctx, l) })
 	}
 	if o.Started != nil {
 		o.Started(h.fleet.URL(), statusAt)
 	}
 	g.Go(func() error { return h.fleet.Run(ctx) })
-	g.Go(func() error { return h.audits.Run(ctx) })
-	if h.guests != nil {
-		g.Go(func() error { return h.guests.pool.Run(ctx) })
+	if h.pool != nil {
+		g.Go(func() error { return h.pool.Run(ctx) })
 	}
 	g.Go(func() error { return h.loop(ctx, g) })
 	if err := g.Wait(); err != nil && ctx.Err() == nil {
@@ -189,30 +192,27 @@ func (h *Host) Status() Status {
 	s := h.board.get()
 	s.Workers = h.fleet.Status()
 	s.Queue, s.LastError = h.queue.Status()
-	s.Audits = h.audits.Results()
-	if h.guests != nil {
-		s.Pool, s.Settlement = h.guests.status(), h.guests.payment()
-	}
+	h.poolStatus(&s)
 	return s
 }
 
-// allow admits the machines of host.toml, and strangers as pool mode says. The file is read again for a key it did not
-// hold, if it was changed, so that `assay host allow` acts without a restart.
+// allow admits the machines of host.toml. The file is read again for a key it did not hold, so that
+// `assay host allow` acts without a restart.
 func (h *Host) allow(key ed25519.PublicKey) (node string, ok bool) {
 	h.workers.Lock()
 	defer h.workers.Unlock()
 	if node, ok := nodeOf(h.config.Workers, key); ok {
 		return node, true
 	}
-	if info, err := os.Stat(ConfigPath(h.o.Home)); err == nil && !info.ModTime().Equal(h.listed) {
-		if fresh, err := Load(h.o.Home); err == nil {
-			h.config.Workers, h.listed = fresh.Workers, info.ModTime()
-			if node, ok := nodeOf(h.config.Workers, key); ok {
-				return node, true
-			}
-		}
+	if node, ok := nodeOf(h.admitted, key); ok {
+		return node, !h.banned(key)
 	}
-	return h.guests.admit(ledger.Device(key), h.config.Workers)
+	fresh, err := Load(h.o.Home)
+	if err != nil {
+		return "", false
+	}
+	h.config.Workers = fresh.Workers
+	return nodeOf(h.config.Workers, key)
 }
 
 func nodeOf(workers map[string]string, key ed25519.PublicKey) (node string, ok bool) {
@@ -264,12 +264,19 @@ func (h *Host) step(ctx context.Context, g *errgroup.Group) error {
 	if now.Epoch.Number != h.last.Epoch.Number || now.Epoch.Phase != h.last.Epoch.Phase {
 		h.log.Info("phase", "epoch", now.Epoch.Number, "stage", now.Epoch.Phase.Word(), "height", now.Height, "reason", now.Reason)
 	}
-	h.hosting(ctx, *now)
 	if err := h.act(ctx, g, *now); err != nil {
 		return err
 	}
 	h.last = *now
-	return h.queue.Step(ctx, now.Height)
+	if err := h.queue.Step(ctx, now.Height); err != nil {
+		return err
+	}
+	if h.settler != nil {
+		if err := h.settler.Step(ctx, now.Height); err != nil {
+			h.log.Debug("payment waits", "err", err) // its status says so
+		}
+	}
+	return nil
 }
 
 // say puts what the host does into the status document.

@@ -15,7 +15,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
-	"github.com/assaynet/assay/host/ledger"
 	"github.com/assaynet/assay/poc/commit"
 	"github.com/assaynet/assay/poc/proof"
 	"github.com/assaynet/assay/poc/seed"
@@ -25,13 +24,15 @@ import (
 
 func config() Config {
 	return Config{Chain: "chain", Participant: "cpc1participant", GRPC: "127.0.0.1:9090", Key: "hot", KeyringBackend: "test",
-		Listen: "127.0.0.1:0", Status: "127.0.0.1:0", Workers: map[string]string{"w1": strings.Repeat("ab", 32)}, Pool: DefaultPool()}
+		Listen: "127.0.0.1:0", Status: "127.0.0.1:0", Workers: map[string]string{"w1": strings.Repeat("ab", 32)}}
 }
 
 func TestConfigIsReadAsItWasWritten(t *testing.T) {
 	home, want := t.TempDir(), config()
 	want.Advertise = "host.example:4710"
-	want.Pool = Pool{Enabled: true, PayPerTebiop: digits("170141183460469231731687303715884105"), PayKey: "pay", GasPrice: 7, Least: digits("0"), Unlock: 3, BanAfter: 1, MaxNodes: 5}
+	pool := DefaultPool()
+	pool.Enabled, pool.PayKey, pool.MaxNodes, pool.DurationMS = true, "miner", 7, 5000
+	want.Pool = &pool
 	if err := want.Save(home); err != nil {
 		t.Fatal(err)
 	}
@@ -39,68 +40,55 @@ func TestConfigIsReadAsItWasWritten(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(want, got, amounts); diff != "" {
+	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
 }
 
-var amounts = cmp.Comparer(func(a, b ledger.Amount) bool { return a.Cmp(b) == 0 })
-
-// Files from before there was a pool are read, and leave it off.
-func TestWithoutThePoolsSectionItIsOff(t *testing.T) {
-	for name, c := range map[string]struct {
-		text string
-		want Pool
-	}{
-		"no section":  {full("", ""), DefaultPool()},
-		"part of one": {full("", "") + "[pool]\nenabled = true\nadmit = false\n", func() Pool { p := DefaultPool(); p.Enabled, p.Admit = true, false; return p }()},
-	} {
-		got, err := loadText(t, c.text)
-		if err != nil {
-			t.Fatalf("%s: %v", name, err)
-		}
-		if diff := cmp.Diff(c.want, got.Pool, amounts); diff != "" {
-			t.Errorf("%s: %s", name, diff)
-		}
-	}
-	if DefaultPool().Enabled {
-		t.Error("pool mode is on by default")
-	}
-}
-
-func loadText(t *testing.T, text string) (Config, error) {
-	t.Helper()
+// A section says only what differs.
+func TestPoolDefaults(t *testing.T) {
 	home := t.TempDir()
-	if text != "" {
-		if err := os.MkdirAll(filepath.Join(home, "config"), 0o700); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(ConfigPath(home), []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
+	if err := os.MkdirAll(filepath.Join(home, "config"), 0o700); err != nil {
+		t.Fatal(err)
 	}
-	return Load(home)
+	if err := os.WriteFile(ConfigPath(home), []byte(full("", "")+"[pool]\nenabled = true\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	got, err := Load(home)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := DefaultPool()
+	want.Enabled = true
+	if diff := cmp.Diff(&want, got.Pool); diff != "" {
+		t.Error(diff)
+	}
 }
 
 func TestBadConfigIsRefusedWithTheReason(t *testing.T) {
 	for name, c := range map[string]struct{ text, want string }{
-		"missing":             {"", "assay init participant"},
-		"unknown key":         {"chian = \"x\"\n", "chian"},
-		"empty":               {"chain = \"c\"\n", "participant is empty"},
-		"foreign address":     {full("participant", "cosmos1x"), "cpc1"},
-		"bad node id":         {full("", "") + "\n\"W 1\" = \"" + strings.Repeat("ab", 32) + "\"\n", "W 1"},
-		"bad device key":      {full("", "") + "\nw1 = \"abcd\"\n", "assay-worker id"},
-		"unknown pool key":    {full("", "") + "[pool]\npay = \"1\"\n", "pay"},
-		"pay not digits":      {full("", "") + "[pool]\npay_per_tebiop = \"1e6\"\n", "decimal digits"},
-		"pay a fraction":      {full("", "") + "[pool]\npay_per_tebiop = 1.5\n", "decimal digits"},
-		"pay too large":       {full("", "") + "[pool]\npay_per_tebiop = \"" + strings.Repeat("9", 60) + "\"\n", "pool.pay_per_tebiop"},
-		"paid by the hot key": {full("", "") + "[pool]\npay_key = \"hot\"\n", "hot key"},
-		"no ban":              {full("", "") + "[pool]\nban_after = 0\n", "pool.ban_after"},
-		"too many nodes":      {full("", "") + "[pool]\nmax_nodes = 65\n", "pool.max_nodes"},
-		"one key twice":       {full("", "") + "\nw1 = \"" + strings.Repeat("ab", 32) + "\"\nw2 = \"" + strings.Repeat("AB", 32) + "\"\n", "same device key"},
+		"missing":         {"", "assay init participant"},
+		"unknown key":     {"chian = \"x\"\n", "chian"},
+		"empty":           {"chain = \"c\"\n", "participant is empty"},
+		"foreign address": {full("participant", "cosmos1x"), "cpc1"},
+		"bad node id":     {full("", "") + "\n\"W 1\" = \"" + strings.Repeat("ab", 32) + "\"\n", "W 1"},
+		"bad device key":  {full("", "") + "\nw1 = \"abcd\"\n", "assay-worker id"},
+		"pool: pay":       {full("", "") + "[pool]\npay_per_tebiop = \"1.5\"\n", "decimal digits"},
+		"pool: bans":      {full("", "") + "[pool]\nban_after = 0\n", "the least is 1"},
+		"pool: unknown":   {full("", "") + "[pool]\npay = \"1\"\n", "pay"},
+		"one key twice":   {full("", "") + "\nw1 = \"" + strings.Repeat("ab", 32) + "\"\nw2 = \"" + strings.Repeat("AB", 32) + "\"\n", "same device key"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if _, err := loadText(t, c.text); err == nil || !strings.Contains(err.Error(), c.want) {
+			home := t.TempDir()
+			if c.text != "" {
+				if err := os.MkdirAll(filepath.Join(home, "config"), 0o700); err != nil {
+					t.Fatal(err)
+				}
+				if err := os.WriteFile(ConfigPath(home), []byte(c.text), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if _, err := Load(home); err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("got %v; want it to say %q", err, c.want)
 			}
 		})

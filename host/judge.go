@@ -51,14 +51,8 @@ func (h *Host) verdict(ctx context.Context, e sprintv1.Epoch, class transformer.
 	defer cancel()
 	g := new(errgroup.Group)
 	g.SetLimit(rerunsAhead + 1)
-	alone := h.alone()
 	g.Go(func() error {
 		for _, r := range order {
-			if alone {
-				r.outputs = make([]transformer.Output, len(r.units))
-				close(r.done)
-				continue
-			}
 			g.Go(func() error {
 				defer close(r.done)
 				r.outputs, r.err = h.fleet.Rerun(ctx, r.units)
@@ -67,7 +61,7 @@ func (h *Host) verdict(ctx context.Context, e sprintv1.Epoch, class transformer.
 		}
 		return nil
 	})
-	h.trust(ctx, order, alone)
+	h.trust(ctx, order)
 	cancel()
 	if err := g.Wait(); err != nil {
 		return nil, nil, err
@@ -76,18 +70,10 @@ func (h *Host) verdict(ctx context.Context, e sprintv1.Epoch, class transformer.
 	return body, found, nil
 }
 
-// alone tells whether strangers are all this host has: they are given no leaves to judge others by, so it computes
-// them itself.
-func (h *Host) alone() bool {
-	if h.guests == nil {
-		return false
-	}
-	return !slices.ContainsFunc(h.fleet.Status(), func(w fleet.WorkerStatus) bool { return w.Connected && h.trusted(w.Node) })
-}
-
 // trust confirms one rerun after the other until ctx ends. Once a worker was caught, what was trusted before is
-// confirmed anew, unit by unit; faulty says that no worker is to be believed from the beginning.
-func (h *Host) trust(ctx context.Context, order []*rerun, faulty bool) {
+// confirmed anew, unit by unit.
+func (h *Host) trust(ctx context.Context, order []*rerun) {
+	faulty := false
 	for at := 0; at < len(order); at++ {
 		r := order[at]
 		<-r.done

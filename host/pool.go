@@ -4,430 +4,301 @@ package host
 
 import (
 	"context"
+	"crypto/ed25519"
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"log/slog"
-	"math/bits"
 	"net/http"
+	"os"
 	"path/filepath"
+	"slices"
 	"strings"
-	"sync"
 	"time"
 
-	mpocv1 "github.com/assaynet/assay/api/mpoc/v1"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
 	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
+	"github.com/assaynet/assay/host/leaflog"
 	"github.com/assaynet/assay/host/ledger"
 	"github.com/assaynet/assay/host/pool"
 	"github.com/assaynet/assay/host/settle"
+	"github.com/assaynet/assay/host/submit"
+	"github.com/assaynet/assay/poc/audit"
+	"github.com/assaynet/assay/poc/credit"
 	"github.com/assaynet/assay/poc/mpoc"
 	"github.com/assaynet/assay/poc/work/transformer"
 )
 
-const (
-	// guestNode begins the node id of a stranger's machine; digits of its key follow.
-	guestNode   = "m-"
-	guestDigits = 12
-	// settleTime is how long one look at the payments may keep the loop.
-	settleTime = 10 * time.Second
-	// accountsPage is how many accounts the status server lists at a time.
-	accountsPage = 500
-)
-
-// guests is pool mode: machines of strangers, what they are owed, and which of them are nodes in the Sprint.
-type guests struct {
-	config  Pool
-	ledger  *ledger.Ledger
-	pool    *pool.Pool
-	settler *settle.Settler // nil: nothing is transferred
-	log     *slog.Logger
-
-	mu     sync.Mutex
-	places map[string]ledger.Device // of the strangers that are nodes now, at most MaxNodes
-
-	// what follows belongs to the loop of Run
-	epoch    uint64 // in which places were freed last
-	credited uint64 // last epoch whose leaves are in the ledger
-	unable   bool   // the last attempt to enter some failed
-	settled  int64  // last height at which payments were looked at
+// openPool opens the pool, the ledger and, where there is a key that pays, the
+// settler; nothing where the host has no pool.
+func (h *Host) openPool(encoding submit.Encoding) (handler http.Handler, closeAll func(), err error) {
+	closeAll = func() {}
+	c := h.poolConfig()
+	if !c.Enabled && !h.o.Pool {
+		return nil, closeAll, nil
+	}
+	rate, err := ledger.ParseAmount(c.PayPerTebiop)
+	if err != nil {
+		return nil, closeAll, err
+	}
+	rules := ledger.Rules{Unlock: c.UnlockAfter, Strikes: c.BanAfter}
+	if err := os.MkdirAll(filepath.Dir(filepath.Join(h.o.Home, ledgerName)), 0o700); err != nil {
+		return nil, closeAll, err
+	}
+	if h.ledger, err = ledger.Open(filepath.Join(h.o.Home, ledgerName), rules); err != nil {
+		return nil, closeAll, err
+	}
+	config := pool.Config{
+		HostKey: h.o.HostKey, Chain: h.config.Chain, State: filepath.Join(h.o.Home, poolName), Ledger: h.ledger, Rules: rules, Pay: rate,
+		Duration: time.Duration(c.DurationMS) * time.Millisecond, Logger: h.log,
+		Payout:   func(address string) error { return payable(encoding, address) },
+		Admitted: func(key mpoc.Key, _ mpoc.Registration) { h.admit(key, c.MaxNodes) },
+	}
+	if h.o.Engine != nil {
+		config.Engine = pool.On(h.o.Engine)
+	}
+	if h.pool, err = pool.New(config); err != nil {
+		return nil, closeAll, errors.Join(err, h.ledger.Close())
+	}
+	closeAll = func() {
+		if err := errors.Join(h.pool.Close(), h.ledger.Close()); err != nil {
+			h.log.Error("the pool's files", "err", err)
+		}
+	}
+	if err := h.pool.Proven(func(key mpoc.Key, _ mpoc.Registration) { h.admit(key, c.MaxNodes) }); err != nil {
+		closeAll()
+		return nil, func() {}, err
+	}
+	if c.PayKey != "" {
+		least, err := ledger.ParseAmount(c.Least)
+		if err == nil {
+			err = h.openSettler(encoding, c, least)
+		}
+		if err != nil {
+			closeAll()
+			return nil, func() {}, err
+		}
+	}
+	return h.pool.Handler(), closeAll, nil
 }
 
-// openGuests opens the ledger and the pool below a home.
-func openGuests(c Config, o Options, node settle.Node) (g *guests, err error) {
-	g = &guests{config: c.Pool, log: o.Logger, places: map[string]ledger.Device{}}
-	rules := ledger.Rules{Unlock: c.Pool.Unlock, Strikes: c.Pool.BanAfter}
-	if g.ledger, err = ledger.Open(filepath.Join(o.Home, ledgerName), rules); err != nil {
-		return nil, err
+// payable tells whether an address is an account of this chain's form. One that
+// the bank refuses all the same is found by the settler.
+func payable(encoding submit.Encoding, address string) error {
+	raw, err := encoding.Addresses.StringToBytes(address)
+	if err == nil && len(raw) != 20 {
+		err = fmt.Errorf("%d bytes, want 20", len(raw))
 	}
-	payout := func(address string) error {
-		_, err := node.Encoding.Addresses.StringToBytes(address)
+	return err
+}
+
+func (h *Host) openSettler(encoding submit.Encoding, c Pool, least ledger.Amount) error {
+	address, err := settle.PayAccount(h.o.Keys, encoding, c.PayKey)
+	if err != nil {
 		return err
 	}
-	config := pool.Config{Payout: payout, HostKey: o.HostKey, Chain: c.Chain, State: filepath.Join(o.Home, poolName), Ledger: g.ledger, Rules: rules, Pay: c.Pool.PayPerTebiop, Logger: o.Logger}
-	if o.Engine != nil {
-		config.Engine = pool.Fast(o.Engine)
-	}
-	if g.pool, err = pool.New(config); err != nil {
-		return nil, errors.Join(err, g.ledger.Close())
-	}
-	if c.Pool.PayKey == "" {
-		return g, nil
-	}
-	node.Keys, node.Key, node.ID, node.GasPrice = o.Keys, c.Pool.PayKey, c.Chain, c.Pool.GasPrice
-	if node.Address, err = settle.PayAccount(o.Keys, node.Encoding, c.Pool.PayKey); err != nil {
-		return nil, errors.Join(err, g.close())
-	}
-	g.settler = settle.New(settle.Config{Ledger: g.ledger, Chain: node, Account: node.Address, Least: c.Pool.Least, Logger: o.Logger})
-	return g, nil
+	node := settle.Node{Conn: h.conn, Encoding: encoding, Keys: h.o.Keys, Key: c.PayKey, Address: address, ID: h.config.Chain, GasPrice: c.GasPrice}
+	h.settler = settle.New(settle.Config{Ledger: h.ledger, Chain: node, Account: address, Least: least, Logger: h.log})
+	return nil
 }
 
-func (g *guests) close() error { return errors.Join(g.pool.Close(), g.ledger.Close()) }
+// nodeName is the node id of a registered machine.
+func nodeName(key mpoc.Key) string { return "m-" + hex.EncodeToString(key[:6]) }
 
-// handler serves M-PoC; nil while pool mode is off.
-func (g *guests) handler() http.Handler {
-	if g == nil {
-		return nil
-	}
-	return g.pool.Handler()
+// gone tells whether a node is a pool's machine that is admitted no more.
+func (h *Host) gone(node string) bool {
+	h.workers.Lock()
+	defer h.workers.Unlock()
+	_, admitted := h.admitted[node]
+	_, named := h.config.Workers[node]
+	return strings.HasPrefix(node, "m-") && !admitted && !named
 }
 
-// nodeOfKey is the node id of a stranger's machine.
-func nodeOfKey(key ledger.Device) string { return guestNode + key.String()[:guestDigits] }
-
-// owner finds the account that a stranger's node id belongs to: of keys that begin alike, the one that registered
-// first. The others are no nodes. So an id means the same key for good, and nothing has to be remembered.
-func (g *guests) owner(node string) (owner ledger.Account, found bool, err error) {
-	digits, ok := strings.CutPrefix(node, guestNode)
-	if prefix, err := hex.DecodeString(digits); ok && err == nil && len(digits) == guestDigits {
-		var from ledger.Device
-		copy(from[:], prefix)
-		for { // there is one, but for somebody who ground out others
-			some, err := g.ledger.Accounts(from, 8)
-			if err != nil {
-				return owner, false, err
-			}
-			for _, a := range some {
-				if nodeOfKey(a.Device) != node {
-					return owner, found, nil
-				}
-				if !found || a.Since < owner.Since {
-					owner, found = a, true
-				}
-				from = a.Device
-			}
-			if len(some) == 0 {
-				return owner, found, nil
-			}
-		}
-	}
-	return owner, false, nil
-}
-
-// admit tells whether a stranger may be a node, and gives it a place. It is quick and safe for concurrent use.
-func (g *guests) admit(key ledger.Device, own map[string]string) (node string, ok bool) {
-	if g == nil || !g.config.Admit {
-		return "", false
-	}
-	node = nodeOfKey(key)
-	if _, taken := own[node]; taken {
-		return "", false
-	}
-	owner, found, err := g.owner(node)
-	if err != nil {
-		g.log.Error("the ledger does not answer; a machine is not admitted", "key", key.String(), "err", err)
-		return "", false
-	}
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if !found || owner.Device != key || owner.Banned {
-		if g.places[node] == key {
-			delete(g.places, node)
-		}
-		return "", false
-	}
-	if _, has := g.places[node]; !has {
-		if len(g.places) >= g.config.MaxNodes {
-			return "", false
-		}
-		g.places[node] = key
-	}
-	return node, true
-}
-
-// vacate frees the places of those that are not connected, once an epoch, so that who left does not stand in the way.
-func (g *guests) vacate(epoch uint64, connected map[string]bool) {
-	if epoch == g.epoch {
+// admit lets a machine of which a proof was accepted be a node in the Sprint too,
+// as long as there is room: a place costs work. It is registered on chain when it connects.
+func (h *Host) admit(key mpoc.Key, most int) {
+	h.workers.Lock()
+	defer h.workers.Unlock()
+	if _, known := nodeOf(h.config.Workers, key[:]); known || h.banned(key[:]) {
 		return
 	}
-	g.epoch = epoch
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	for node := range g.places {
-		if !connected[node] {
-			delete(g.places, node)
-		}
+	node := nodeName(key)
+	if _, taken := h.admitted[node]; !taken && len(h.admitted) < most {
+		h.admitted[node] = hex.EncodeToString(key[:])
 	}
 }
 
-// stays tells whether a node on chain is to remain there: one that nobody owns, or of a banned key, is dropped, and,
-// where room is needed, one without a place.
-func (g *guests) stays(node string, full bool) (bool, error) {
-	if g == nil || !strings.HasPrefix(node, guestNode) {
-		return true, nil
-	}
-	owner, found, err := g.owner(node)
-	if err != nil {
-		return false, err
-	}
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	_, placed := g.places[node]
-	return found && !owner.Banned && (placed || !full), nil
+// banned tells whether the ledger takes nothing more of a key. The caller may
+// hold h.workers.
+func (h *Host) banned(key ed25519.PublicKey) bool {
+	a, err := h.ledger.Account(ledger.Device(key))
+	return err == nil && a.Banned
 }
 
-// settle looks at the payments once per height. It reports only to the status and the log: whether machines are paid
-// does not decide about the Sprint.
-func (g *guests) settle(ctx context.Context, height int64) {
-	if g.settler == nil || height <= g.settled {
+// machine returns the pool's account of a node, and whether it has one.
+func (h *Host) machine(node string) (d ledger.Device, ok bool) {
+	if h.ledger == nil {
+		return d, false
+	}
+	h.workers.Lock()
+	text := h.admitted[node]
+	if text == "" {
+		text = strings.ToLower(h.config.Workers[node])
+	}
+	h.workers.Unlock()
+	if d.UnmarshalText([]byte(text)) != nil {
+		return d, false
+	}
+	_, err := h.ledger.Account(d) // a machine of host.toml has one if it registered
+	return d, err == nil
+}
+
+// source names a segment's log in the ledger.
+func source(key leaflog.Key) string {
+	return fmt.Sprintf("epoch/%d/segment/%d", key.Epoch, key.Segment)
+}
+
+// stranger tells whether a node is a machine of the pool that its owner did not
+// name.
+func (h *Host) stranger(node string) bool {
+	h.workers.Lock()
+	defer h.workers.Unlock()
+	_, named := h.config.Workers[node]
+	return !named
+}
+
+// strike writes down that a machine of the pool forged leaves: once an epoch,
+// because a broken driver makes all of them wrong. It takes no pay: leaves are
+// not signed by machines, so the host could show nobody that it did not make
+// them up.
+func (h *Host) strike(key leaflog.Key, reason string) {
+	d, ok := h.machine(key.Node)
+	if !ok {
 		return
 	}
-	g.settled = height
-	ctx, cancel := context.WithTimeout(ctx, settleTime)
-	defer cancel()
-	before := g.settler.Status().Doing
-	if err := g.settler.Step(ctx, height); err != nil && before != "blocked" {
-		g.log.Warn("payment is blocked; trying again at each block", "err", err)
+	if _, err := h.ledger.Strike(d, ledger.Leaves, fmt.Sprintf("epoch/%d", key.Epoch), reason, time.Now()); err != nil {
+		h.log.Error("a strike could not be written down", "node", key.Node, "err", err)
+		return
 	}
+	h.fleet.Recheck() // a banned one is put out
 }
 
-// payment is how settlement stands.
-func (g *guests) payment() *settle.Status {
-	if g.settler == nil {
-		return &settle.Status{Doing: "off", Reason: "host.toml names no pay_key: what is due stays due, nothing is transferred"}
-	}
-	s := g.settler.Status()
-	return &s
-}
-
-// status is what anyone may know, nil if the pool does not answer.
-func (g *guests) status() *mpocv1.Status {
-	s, err := g.pool.Status()
-	if err != nil {
-		g.log.Error("the pool does not answer", "err", err)
+// creditEpochs credits the leaves of the latest epochs that are not in the ledger:
+// of this one, and of those that were finalised while the host was away.
+func (h *Host) creditEpochs(ctx context.Context, now sprintv1.Epoch) error {
+	if h.ledger == nil {
 		return nil
 	}
-	return &s
+	for n := now.Number - min(now.Number-1, uint64(now.Params.KeepEpochs)); n <= now.Number; n++ {
+		if h.paid[n] {
+			continue
+		}
+		res, err := h.sprint.Epoch(ctx, &sprintv1.QueryEpochRequest{Number: n})
+		if status.Code(err) == codes.NotFound {
+			h.paid[n] = true // the chain has forgotten it
+			continue
+		} else if err != nil {
+			return fmt.Errorf("asking for epoch %d: %w", n, err)
+		}
+		outcomes, err := h.sprint.Outcomes(ctx, &sprintv1.QueryOutcomesRequest{Epoch: n})
+		if err != nil {
+			return fmt.Errorf("asking for the outcomes of epoch %d: %w", n, err)
+		}
+		for _, o := range outcomes.Outcomes {
+			if o.Participant == h.config.Participant {
+				if err := h.creditLeaves(ctx, res.Epoch, o); err != nil {
+					return err
+				}
+			}
+		}
+		h.paid[n] = true
+	}
+	return nil
 }
 
-// source names a segment's leaves in the ledger.
-func source(epoch uint64, segment uint32) string {
-	return fmt.Sprintf("epoch/%d/segment/%d", epoch, segment)
-}
-
-// credit enters what the chain credited this participant for in an epoch: each machine's committed leaves, less the
-// share by which the audit's bound lies below the count. The leaves of a node that the chain condemned are none, and
-// its machine has cheated. The ledger takes each log once. device finds a node's account.
-func (g *guests) credit(e sprintv1.Epoch, o sprintv1.Outcome, commits []sprintv1.Commit, device func(node string) (ledger.Device, bool, error)) error {
+// creditLeaves enters what an epoch credited to the pool's machines, once: of
+// each committed log the share that the audit left.
+func (h *Host) creditLeaves(ctx context.Context, e sprintv1.Epoch, o sprintv1.Outcome) error {
+	if o.Result != sprintv1.ResultCredited || o.Credited == 0 {
+		return nil
+	}
 	class, err := transformer.ByName(e.Params.Class)
 	if err != nil {
 		return err
 	}
-	condemned := map[string]bool{}
-	if !e.Void {
-		for _, node := range o.Condemned {
-			condemned[node] = true
-		}
+	rate, err := ledger.ParseAmount(h.poolConfig().PayPerTebiop)
+	if err != nil {
+		return err
 	}
-	total := uint64(0)
-	for _, c := range commits {
-		if !condemned[c.Node] {
-			total += c.Count
-		}
+	res, err := h.sprint.Commits(ctx, &sprintv1.QueryCommitsRequest{Epoch: e.Number, Participant: h.config.Participant})
+	if err != nil {
+		return fmt.Errorf("asking for the commitments of epoch %d: %w", e.Number, err)
 	}
-	punished := map[string]bool{}
-	for _, c := range commits {
-		key, found, err := device(c.Node)
-		if err != nil {
-			return err
-		}
-		if !found {
+	for _, c := range res.Commits {
+		d, ok := h.machine(c.Node)
+		if !ok || slices.Contains(o.Condemned, c.Node) {
 			continue
 		}
-		switch {
-		case condemned[c.Node] && !punished[c.Node]: // one strike, however many segments
-			punished[c.Node] = true
-			reason := fmt.Sprintf("the chain proved leaves of node %s in epoch %d to be forged", c.Node, e.Number)
-			if _, err := g.ledger.Forfeit(key, ledger.Leaves, source(e.Number, c.Segment), reason, true, time.Now()); err != nil {
-				return err
-			}
-			g.log.Warn("a machine's locked pay is forfeited", "epoch", e.Number, "node", c.Node, "key", key.String(), "reason", reason)
-		case condemned[c.Node] || o.Credited == 0:
-		default:
-			ops := leafOps(c.Count, o.Credited, total, class)
-			_, err := g.ledger.Credit(ledger.Entry{Device: key, Kind: ledger.Leaves, Source: source(e.Number, c.Segment), Ops: ops,
-				Pay: ledger.Pay(ops, g.config.PayPerTebiop), At: time.Now().UnixMilli()})
-			if errors.Is(err, ledger.ErrBanned) {
-				g.log.Warn("leaves of a banned machine are not credited", "epoch", e.Number, "node", c.Node, "key", key.String())
-			} else if err != nil {
-				return err
-			}
+		ops := credit.Credited(c.Count, audit.Q64(o.Bound)) * class.Ops()
+		_, err := h.ledger.Credit(ledger.Entry{Device: d, Kind: ledger.Leaves, Ops: ops, Pay: ledger.Pay(ops, rate), At: time.Now().UnixMilli(),
+			Source: source(leaflog.Key{Epoch: e.Number, Node: c.Node, Segment: c.Segment})})
+		if err != nil && !errors.Is(err, ledger.ErrBanned) {
+			return err
 		}
 	}
 	return nil
 }
 
-// leafOps is count*credited/total units' operations, rounded down to units. credited is at most total, but for an
-// undecided epoch of a participant that had more weight before; a machine is never credited for more than it committed.
-func leafOps(count, credited, total uint64, class transformer.Class) uint64 {
-	hi, lo := bits.Mul64(count, min(credited, total))
-	units, _ := bits.Div64(hi, lo, total) // total >= count, so that it fits
-	hi, ops := bits.Mul64(units, class.Ops())
-	if hi != 0 {
-		return 1<<64 - 1
+func (h *Host) poolConfig() Pool {
+	if h.config.Pool != nil {
+		return *h.config.Pool
 	}
-	return ops
+	return DefaultPool()
 }
 
-// Account is one machine's standing, as `assay host pool` lists it.
-type Account struct {
-	ledger.Account
-	// Node is the machine's in the Sprint, if it is one now.
-	Node string `json:"node,omitempty"`
-	// Estimated is what the submission under way would earn.
-	Estimated mpoc.Amount `json:"estimated"`
-}
-
-// Accounts is a page of them; the next one begins behind Next.
-type Accounts struct {
-	Accounts []Account      `json:"accounts"`
-	Next     *ledger.Device `json:"next,omitempty"`
-}
-
-// accounts lists the accounts behind a device.
-func (g *guests) accounts(after ledger.Device, own map[string]string) (Accounts, error) {
-	list, err := g.ledger.Accounts(after, accountsPage)
-	if err != nil {
-		return Accounts{}, err
-	}
-	page := Accounts{Accounts: []Account{}}
-	g.mu.Lock()
-	nodes := make(map[ledger.Device]string, len(g.places))
-	for node, key := range g.places {
-		nodes[key] = node
-	}
-	g.mu.Unlock()
-	for _, a := range list {
-		estimated, err := g.pool.Estimated(mpoc.Key(a.Device))
-		if err != nil {
-			return Accounts{}, err
-		}
-		node := nodes[a.Device]
-		if id, ok := nodeOf(own, a.Device[:]); ok {
-			node = id
-		}
-		page.Accounts = append(page.Accounts, Account{Account: a, Node: node, Estimated: estimated})
-	}
-	if len(list) == accountsPage {
-		page.Next = &list[len(list)-1].Device
-	}
-	return page, nil
-}
-
-// own is a copy of the list of this host's own machines.
-func (h *Host) own() map[string]string {
-	h.workers.Lock()
-	defer h.workers.Unlock()
-	own := make(map[string]string, len(h.config.Workers))
-	for node, key := range h.config.Workers {
-		own[node] = key
-	}
-	return own
-}
-
-// device finds the account of a node: a stranger's, or of a machine of this host that has registered with the pool too.
-func (h *Host) device(node string) (key ledger.Device, found bool, err error) {
-	if h.guests == nil {
-		return key, false, nil
-	}
-	h.workers.Lock()
-	text, own := h.config.Workers[node]
-	h.workers.Unlock()
-	if own {
-		if err := key.UnmarshalText([]byte(strings.ToLower(text))); err != nil {
-			return key, false, err
-		}
-		_, err := h.guests.ledger.Account(key)
-		if errors.Is(err, ledger.ErrUnknown) {
-			return key, false, nil
-		}
-		return key, err == nil, err
-	}
-	a, found, err := h.guests.owner(node)
-	return a.Device, found, err
-}
-
-// trusted tells whether a node is a machine of this host's owner.
-func (h *Host) trusted(node string) bool {
-	h.workers.Lock()
-	defer h.workers.Unlock()
-	_, own := h.config.Workers[node]
-	return own
-}
-
-// hosting does what pool mode asks for at a height. What fails is tried again at the next one; the Sprint goes on.
-func (h *Host) hosting(ctx context.Context, now sprintv1.QueryCurrentResponse) {
-	if h.guests == nil {
+// poolStatus adds how the pool and its payments stand.
+func (h *Host) poolStatus(s *Status) {
+	if h.pool == nil {
 		return
 	}
-	connected := map[string]bool{}
-	for _, w := range h.fleet.Status() {
-		connected[w.Node] = w.Connected
+	if st, err := h.pool.Status(); err == nil {
+		s.Pool = &st
 	}
-	h.guests.vacate(now.Epoch.Number, connected)
-	h.fleet.Recheck() // who was banned leaves
-	h.guests.settle(ctx, now.Height)
-	err := h.creditLeaves(ctx, now.Epoch)
-	if err != nil && !h.guests.unable && ctx.Err() == nil {
-		h.log.Error("leaves could not be credited to their machines; trying again at each block", "err", err)
+	p := settle.Status{Doing: "off", Reason: "no pay_key in host.toml, section [pool]: pay is owed, and nothing is transferred"}
+	if h.settler != nil {
+		p = h.settler.Status()
 	}
-	h.guests.unable = err != nil
+	s.Payment = &p
 }
 
-// creditLeaves credits the machines for every epoch that is final and still on chain, also for those that ended while
-// this host was down.
-func (h *Host) creditLeaves(ctx context.Context, e sprintv1.Epoch) error {
-	last := e.Number
-	if e.Phase != sprintv1.PhaseFinalised {
-		last -= min(last, 1)
-	}
-	first := max(h.guests.credited, last-min(last, uint64(e.Params.KeepEpochs))) + 1
-	for n := first; n <= last; n++ {
-		if err := h.creditEpoch(ctx, n); err != nil {
-			return fmt.Errorf("crediting the machines for epoch %d: %w", n, err)
-		}
-		h.guests.credited = n
-	}
-	return nil
+// PoolAccount is a machine's account and the name of its node.
+type PoolAccount struct {
+	Node string `json:"node"`
+	ledger.Account
 }
 
-func (h *Host) creditEpoch(ctx context.Context, number uint64) error {
-	e, err := h.sprint.Epoch(ctx, &sprintv1.QueryEpochRequest{Number: number})
+// shown bounds how many accounts one answer lists.
+const shown = 1000
+
+// accounts lists the pool's machines.
+func (h *Host) accounts() ([]PoolAccount, error) {
+	if h.ledger == nil {
+		return nil, errors.New("this host has no pool: start it with assay host --pool, or set enabled in host.toml, section [pool]")
+	}
+	list, err := h.ledger.Accounts(ledger.Device{}, shown)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	outcomes, err := h.sprint.Outcomes(ctx, &sprintv1.QueryOutcomesRequest{Epoch: number})
-	if err != nil {
-		return err
-	}
-	for _, o := range outcomes.Outcomes {
-		if o.Participant != h.config.Participant || o.Credited == 0 && len(o.Condemned) == 0 {
-			continue
+	out := make([]PoolAccount, len(list))
+	h.workers.Lock()
+	defer h.workers.Unlock()
+	for i, a := range list {
+		node, ok := nodeOf(h.config.Workers, a.Device[:])
+		if !ok {
+			node = nodeName(mpoc.Key(a.Device))
 		}
-		commits, err := h.sprint.Commits(ctx, &sprintv1.QueryCommitsRequest{Epoch: number, Participant: h.config.Participant})
-		if err != nil {
-			return err
-		}
-		return h.guests.credit(e.Epoch, o, commits.Commits, h.device)
+		out[i] = PoolAccount{node, a}
 	}
-	return nil
+	return out, nil
 }

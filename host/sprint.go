@@ -6,7 +6,6 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
-	"maps"
 	"slices"
 
 	"golang.org/x/sync/errgroup"
@@ -42,12 +41,11 @@ func (h *Host) act(ctx context.Context, g *errgroup.Group, now sprintv1.QueryCur
 	if err != nil {
 		return fmt.Errorf("the chain runs model class %q, which this version does not know: %w", e.Params.Class, err)
 	}
-	h.audits.Keep(e.Number)
 	switch e.Phase {
 	case sprintv1.PhasePrepare:
 		return h.prepare(ctx, now, class, me)
 	case sprintv1.PhaseCompute, sprintv1.PhaseWrapUp:
-		return h.compute(ctx, now, class, me)
+		return h.compute(ctx, g, now, class, me)
 	case sprintv1.PhaseProof:
 		if err := h.idle(now); err != nil {
 			return err
@@ -108,17 +106,13 @@ func (h *Host) prepare(ctx context.Context, now sprintv1.QueryCurrentResponse, c
 		return nil
 	}
 	connected, load := 0, uint64(0)
-	counted := h.counted(h.fleet.Status())
-	for _, w := range counted {
-		connected++
-		load = max(load, w.LoadMS)
-	}
-	ready := 0
-	for _, node := range h.fleet.Ready(e.Number) {
-		if _, ok := counted[node]; ok {
-			ready++
+	for _, w := range h.fleet.Status() {
+		if w.Connected {
+			connected++
+			load = max(load, w.LoadMS)
 		}
 	}
+	ready := len(h.fleet.Ready(e.Number))
 	switch {
 	case connected == 0:
 		h.say(now, "waiting for workers", "no worker is connected; start one with: assay-worker start --host "+h.fleet.URL())
@@ -140,27 +134,8 @@ func (h *Host) prepare(ctx context.Context, now sprintv1.QueryCurrentResponse, c
 	return nil
 }
 
-// counted are the connected workers by which this host is ready: its owner's, and strangers' only where there are no
-// others, because a stranger may take its time to no end.
-func (h *Host) counted(all []fleet.WorkerStatus) map[string]fleet.WorkerStatus {
-	own, connected := map[string]fleet.WorkerStatus{}, map[string]fleet.WorkerStatus{}
-	for _, w := range all {
-		if !w.Connected {
-			continue
-		}
-		connected[w.Node] = w
-		if h.trusted(w.Node) {
-			own[w.Node] = w
-		}
-	}
-	if len(own) > 0 {
-		return own
-	}
-	return connected
-}
-
 // compute keeps the workers on the running segment and commits each one that is over.
-func (h *Host) compute(ctx context.Context, now sprintv1.QueryCurrentResponse, class transformer.Class, me *sprintv1.Member) error {
+func (h *Host) compute(ctx context.Context, g *errgroup.Group, now sprintv1.QueryCurrentResponse, class transformer.Class, me *sprintv1.Member) error {
 	e := now.Epoch
 	var running *sprintv1.Segment
 	for i := range e.Segments {
@@ -184,11 +159,11 @@ func (h *Host) compute(ctx context.Context, now sprintv1.QueryCurrentResponse, c
 		}
 		h.say(now, "computing", fmt.Sprintf("segment %d of %d", running.Index, len(e.Segments)))
 	}
-	return h.commit(ctx, now, class, me)
+	return h.commit(ctx, g, now, class, me)
 }
 
 // commit wants a commitment for every log of a segment that is over and still accepted.
-func (h *Host) commit(ctx context.Context, now sprintv1.QueryCurrentResponse, class transformer.Class, me *sprintv1.Member) error {
+func (h *Host) commit(ctx context.Context, g *errgroup.Group, now sprintv1.QueryCurrentResponse, class transformer.Class, me *sprintv1.Member) error {
 	e := now.Epoch
 	sizes := map[string]uint64{}
 	for _, s := range e.Segments {
@@ -206,10 +181,7 @@ func (h *Host) commit(ctx context.Context, now sprintv1.QueryCurrentResponse, cl
 			if h.queue.Done(id) {
 				continue
 			}
-			if fit, err := h.audited(now, class, s, log, size); err != nil || !fit {
-				if err != nil {
-					return err
-				}
+			if !h.clean(ctx, g, now, class, log, s, size) {
 				continue
 			}
 			root, err := log.Root(size)
@@ -319,11 +291,15 @@ func (h *Host) finalised(ctx context.Context, now sprintv1.QueryCurrentResponse)
 		if o.Participant == h.config.Participant {
 			h.log.Info("epoch finalised", "epoch", e.Number, "reason", o.Reason, "weight", o.WeightAfter)
 			h.board.set(func(s *Status) {
+				s.LeftOut = nil
 				s.Outcome = &Outcome{Epoch: e.Number, Result: o.Result.String(), Reason: o.Reason, Weight: o.WeightAfter, Power: o.PowerAfter}
 			})
 		}
 	}
 	h.say(now, "waiting", now.Reason)
+	if err := h.creditEpochs(ctx, e); err != nil {
+		return err
+	}
 	if err := h.writeEvidence(ctx, e); err != nil {
 		return err
 	}
@@ -333,81 +309,45 @@ func (h *Host) finalised(ctx context.Context, now sprintv1.QueryCurrentResponse)
 	return nil
 }
 
-// bindNodes registers machines that are connected but not on chain yet: its owner's together, and each stranger by
-// itself, because the chain refuses the whole list for one key that another participant has. One wish is under way at
-// a time, since each replaces the list. Nobody's proof is waited for.
+// bindNodes registers machines that are in host.toml and connected but not on chain yet.
 func (h *Host) bindNodes(ctx context.Context, height int64) error {
-	if h.binding != "" && !h.queue.Done(h.binding) && !h.queue.Failed(h.binding) {
-		return nil
-	}
-	missing := map[string]registryv1.Node{}
-	own := "nodes"
+	missing := false
 	for _, w := range h.fleet.Status() {
-		if _, ok := h.bindings[w.Node]; !w.Connected || ok {
-			continue
-		}
-		key, proof, ok := h.fleet.NodeProof(w.Node)
-		if !ok {
-			continue // asked for; it comes
-		}
-		missing[w.Node] = registryv1.Node{Id: w.Node, Key: key, Proof: proof}
-		if h.trusted(w.Node) {
-			own += "/" + w.Node
+		if _, ok := h.bindings[w.Node]; w.Connected && !ok {
+			missing = true
 		}
 	}
-	if len(missing) == 0 {
+	if !missing {
 		return nil
 	}
 	res, err := h.registry.Participant(ctx, &registryv1.QueryParticipantRequest{Address: h.config.Participant})
 	if err != nil {
 		return nil // not registered: the status says so, and `assay host register` mends it
 	}
-	h.bindings = map[string]registryv1.Node{}
-	for _, n := range res.Participant.Nodes {
-		h.bindings[n.Id] = n
-		delete(missing, n.Id)
-	}
-	var fresh []registryv1.Node
-	id := ""
-	for _, node := range slices.Sorted(maps.Keys(missing)) {
-		if h.trusted(node) {
-			id, fresh = own, append(fresh, missing[node])
-		}
-	}
-	if id == "" || h.queue.Failed(id) {
-		id, fresh = "", nil
-		for _, node := range slices.Sorted(maps.Keys(missing)) {
-			if one := "nodes/" + node; !h.trusted(node) && !h.queue.Failed(one) {
-				id, fresh = one, []registryv1.Node{missing[node]}
-				break
-			}
-		}
-	}
-	if id == "" {
-		return nil
-	}
-	nodes, err := h.remaining(res.Participant.Nodes, len(fresh))
-	if err != nil {
-		return err
-	}
-	h.binding = id
-	h.queue.Want(id, height+50, &registryv1.MsgSetNodes{Address: h.config.Participant, Nodes: append(nodes, fresh...)})
-	return nil
-}
-
-// remaining are the nodes on chain that stay there when others are added.
-func (h *Host) remaining(nodes []registryv1.Node, more int) (stay []registryv1.Node, err error) {
-	full := h.guests != nil && len(nodes)+more > len(h.own())+h.config.Pool.MaxNodes
+	nodes := res.Participant.Nodes
+	known := map[string]bool{}
 	for _, n := range nodes {
-		stays, err := h.guests.stays(n.Id, full)
-		if err != nil {
-			return nil, err
-		}
-		if stays {
-			stay = append(stay, n)
-		}
+		known[n.Id] = true
+		h.bindings[n.Id] = n
 	}
-	return stay, nil
+	// Machines of the pool come and go, and the chain has room for so many.
+	nodes = slices.DeleteFunc(nodes, func(n registryv1.Node) bool { return h.gone(n.Id) })
+	added := ""
+	for _, w := range h.fleet.Status() {
+		if !w.Connected || known[w.Node] {
+			continue
+		}
+		key, proof, ok := h.fleet.NodeProof(w.Node)
+		if !ok {
+			continue // asked for; the next step looks again
+		}
+		nodes = append(nodes, registryv1.Node{Id: w.Node, Key: key, Proof: proof})
+		added += "/" + w.Node
+	}
+	if added != "" {
+		h.queue.Want("nodes"+added, height+50, &registryv1.MsgSetNodes{Address: h.config.Participant, Nodes: nodes})
+	}
+	return nil
 }
 
 func toSeed(b []byte) (s seed.Seed) {

@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net"
 	"net/http"
 	"sync"
@@ -15,8 +14,6 @@ import (
 
 	mpocv1 "github.com/assaynet/assay/api/mpoc/v1"
 	"github.com/assaynet/assay/host/fleet"
-	"github.com/assaynet/assay/host/ledger"
-	"github.com/assaynet/assay/host/logaudit"
 	"github.com/assaynet/assay/host/settle"
 )
 
@@ -40,13 +37,26 @@ type Status struct {
 	Queue     []string             `json:"queue,omitempty"`
 	LastError string               `json:"last_error,omitempty"`
 	Workers   []fleet.WorkerStatus `json:"workers"`
+	// LeftOut are logs of this epoch that this host does not commit to.
+	LeftOut []LeftOut `json:"left_out,omitempty"`
+	// Pool and Payment are there where the host has a pool.
+	Pool    *mpocv1.Status `json:"pool,omitempty"`
+	Payment *settle.Status `json:"payment,omitempty"`
 	// Outcome of the last finalised epoch.
 	Outcome *Outcome `json:"outcome,omitempty"`
-	// Audits of this epoch's logs, before they are committed.
-	Audits []logaudit.Result `json:"audits,omitempty"`
-	// Pool is pool mode and Settlement how payment stands; neither is there while it is off.
-	Pool       *mpocv1.Status `json:"pool,omitempty"`
-	Settlement *settle.Status `json:"settlement,omitempty"`
+}
+
+// LeftOut is a log in which the host found leaves that the units do not give.
+type LeftOut struct {
+	Epoch   uint64 `json:"epoch"`
+	Node    string `json:"node"`
+	Segment uint32 `json:"segment"`
+	Leaf    uint64 `json:"leaf"` // the first wrong one
+	Got     string `json:"got"`  // its digest
+	Want    string `json:"want"` // the unit's
+	Wrong   int    `json:"wrong"`
+	Checked int    `json:"checked"`
+	Reason  string `json:"reason"`
 }
 
 // Outcome is what an epoch meant for this participant.
@@ -77,39 +87,26 @@ func (b *board) get() Status {
 	return b.status
 }
 
-// serveStatus answers GET /status, /pool and /metrics until ctx ends. The listener stays on this machine: the documents
-// are for its owner.
-func serveStatus(ctx context.Context, l net.Listener, h *Host, logger *slog.Logger) error {
+// serveStatus answers GET /status, and GET /pool with the accounts of its machines, until ctx ends. The listener stays on this machine: the document is for its owner.
+func (h *Host) serveStatus(ctx context.Context, l net.Listener) error {
 	mux := http.NewServeMux()
-	answer := func(w http.ResponseWriter, document any) {
+	answer := func(w http.ResponseWriter, v any) {
 		w.Header().Set("Content-Type", "application/json")
 		e := json.NewEncoder(w)
 		e.SetIndent("", "  ")
-		if err := e.Encode(document); err != nil {
-			logger.Debug("status not delivered", "err", err)
+		if err := e.Encode(v); err != nil {
+			h.log.Debug("status not delivered", "err", err)
 		}
 	}
 	mux.HandleFunc("GET /status", func(w http.ResponseWriter, _ *http.Request) { answer(w, h.Status()) })
-	mux.HandleFunc("GET /pool", func(w http.ResponseWriter, r *http.Request) {
-		var after ledger.Device
-		if text := r.URL.Query().Get("after"); text != "" {
-			if err := after.UnmarshalText([]byte(text)); err != nil {
-				http.Error(w, err.Error(), http.StatusBadRequest)
-				return
-			}
-		}
-		if h.guests == nil {
-			http.Error(w, "pool mode is off: start the host with --pool, or set enabled in the section [pool] of host.toml", http.StatusNotFound)
-			return
-		}
-		page, err := h.guests.accounts(after, h.own())
+	mux.HandleFunc("GET /pool", func(w http.ResponseWriter, _ *http.Request) {
+		list, err := h.accounts()
 		if err != nil {
 			http.Error(w, err.Error(), http.StatusInternalServerError)
 			return
 		}
-		answer(w, page)
+		answer(w, list)
 	})
-	mux.Handle("GET /metrics", metrics(h.Status))
 	server := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second, WriteTimeout: 10 * time.Second}
 	stop := context.AfterFunc(ctx, func() { _ = server.Close() })
 	defer stop()

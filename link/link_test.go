@@ -22,6 +22,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/coder/websocket"
 )
 
 func keyOf(b byte) ed25519.PrivateKey {
@@ -234,6 +236,34 @@ func TestSilentPeer(t *testing.T) {
 				t.Fatal("the silent peer is still served")
 			}
 		})
+	}
+}
+
+// A message that is begun and not ended does not hold the connection, whether or
+// not the peer answers pings in between.
+func TestSlowMessage(t *testing.T) {
+	limits := testLimits
+	limits.Message, limits.Write = 1<<20, 50*time.Millisecond
+	to, ended := server(t, limits, echo)
+	s, err := Dial(t.Context(), to, "/", keyOf(2), testLimits)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Abort()
+	w, err := s.conn.Writer(t.Context(), websocket.MessageBinary)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.Write(make([]byte, 1<<16)); err != nil { // more than is buffered
+		t.Fatal(err)
+	}
+	select {
+	case err := <-ended:
+		if !errors.Is(err, ErrClosed) {
+			t.Errorf("served until %v", err)
+		}
+	case <-time.After(4 * time.Second):
+		t.Fatal("half a message is still waited for")
 	}
 }
 

@@ -3,11 +3,14 @@
 package link
 
 import (
+	"bufio"
+	"bytes"
 	"context"
 	"crypto/ed25519"
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"strings"
@@ -20,7 +23,7 @@ import (
 // Limits bound what a peer may cost.
 type Limits struct {
 	Message int64         // bytes of one received message
-	Write   time.Duration // for one message to leave
+	Write   time.Duration // for one message to leave, or to arrive once it has begun
 	Ping    time.Duration // between pings; a pong may take as long
 }
 
@@ -78,11 +81,29 @@ func Accept(w http.ResponseWriter, r *http.Request, limits Limits) (*Socket, err
 	if !ok {
 		panic("link: the server lacks ConnContext")
 	}
-	conn, err := websocket.Accept(w, r, nil)
+	conn, err := websocket.Accept(slim{w}, r, nil)
 	if err != nil {
 		return nil, fmt.Errorf("link: accept: %w", err)
 	}
 	return newSocket(conn, raw, limits), nil
+}
+
+// slim gives a socket small buffers in place of the server's, which are 4 KiB
+// each way: large frames pass by a buffer, and an idle socket needs none.
+type slim struct{ http.ResponseWriter }
+
+const buffer = 256
+
+// Hijack is called by the WebSocket.
+func (w slim) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	conn, server, err := http.NewResponseController(w.ResponseWriter).Hijack()
+	if err != nil {
+		return nil, nil, err
+	}
+	early, _ := server.Reader.Peek(server.Reader.Buffered()) // the peer's first frames, if it did not wait
+	reader := bufio.NewReaderSize(bytes.NewReader(early), max(buffer, len(early)))
+	_, _ = reader.Peek(len(early)) // what is buffered is not lost when the reader is set on conn
+	return conn, bufio.NewReadWriter(reader, bufio.NewWriterSize(conn, buffer)), nil
 }
 
 func newSocket(conn *websocket.Conn, raw net.Conn, limits Limits) *Socket {
@@ -102,9 +123,18 @@ func (s *Socket) Send(ctx context.Context, message []byte) error {
 	return nil
 }
 
-// Receive waits for one message.
+// Receive waits for one message. Once it has begun, the rest must come within
+// Limits.Write: a peer that sends a byte now and then would have all of it held.
 func (s *Socket) Receive(ctx context.Context) ([]byte, error) {
-	kind, message, err := s.conn.Read(ctx)
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	kind, reader, err := s.conn.Reader(ctx)
+	var message []byte
+	if err == nil {
+		slow := time.AfterFunc(s.limits.Write, cancel)
+		message, err = io.ReadAll(reader)
+		slow.Stop()
+	}
 	if err != nil {
 		if reason, ok := closeReason(err); ok {
 			return nil, fmt.Errorf("%w: %s", ErrClosed, reason)
@@ -131,54 +161,74 @@ func closeReason(err error) (string, bool) {
 // with every received message in turn, an error of write, which sends what there
 // is to send until its context ends, or a peer that is gone or silent. It
 // returns the reason, never nil, after everything it started has ended.
+//
+// A host has thousands of sockets on which nothing happens. One that waits costs
+// the caller's goroutine, which reads, and write's.
 func (s *Socket) Run(ctx context.Context, handle func(message []byte) error, write func(ctx context.Context) error) error {
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	var running sync.WaitGroup
-	running.Go(func() { stop(write(ctx)) })
-	running.Go(func() { stop(s.keepAlive(ctx)) })
-	running.Go(func() {
-		for {
-			// Closing ends the wait, not ctx: a cancelled read would cut the
-			// connection before the peer hears why.
-			message, err := s.Receive(context.Background())
-			if err == nil {
-				err = handle(message)
-			}
-			if err != nil {
-				stop(err)
-				return
-			}
+	running.Add(1)
+	context.AfterFunc(ctx, func() {
+		defer running.Done()
+		if reason := context.Cause(ctx); errors.Is(reason, ErrClosed) {
+			s.Abort()
+		} else {
+			s.Close(reason.Error())
 		}
 	})
-	<-ctx.Done()
-	reason := context.Cause(ctx)
-	if errors.Is(reason, ErrClosed) {
-		s.Abort()
-	} else {
-		s.Close(reason.Error())
+	running.Go(func() { stop(write(ctx)) })
+	s.keepAlive(ctx, &running, stop)
+	for {
+		// Closing ends the wait, not ctx: a cancelled read would cut the
+		// connection before the peer hears why.
+		message, err := s.Receive(context.Background())
+		if err == nil {
+			err = handle(message)
+		}
+		if err != nil {
+			stop(err)
+			break
+		}
 	}
 	running.Wait()
-	return reason
+	return context.Cause(ctx)
 }
 
-// keepAlive pings until ctx ends or a pong fails to come.
-func (s *Socket) keepAlive(ctx context.Context) error {
-	tick := time.NewTicker(s.limits.Ping)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		case <-tick.C:
-		}
+// keepAlive pings until ctx ends or a pong fails to come, which it tells stop.
+// It is a timer between pings and a goroutine, counted in running, during one.
+func (s *Socket) keepAlive(ctx context.Context, running *sync.WaitGroup, stop func(error)) {
+	var (
+		mu    sync.Mutex
+		timer *time.Timer // armed while ctx stands and no ping is under way
+		arm   func()
+	)
+	ping := func() {
 		pong, cancel := context.WithTimeout(ctx, s.limits.Ping)
-		err := s.conn.Ping(pong)
-		cancel()
-		if err != nil {
-			return fmt.Errorf("%w: no answer to a ping within %s", ErrClosed, s.limits.Ping)
+		defer cancel()
+		if err := s.conn.Ping(pong); err != nil {
+			stop(fmt.Errorf("%w: no answer to a ping within %s", ErrClosed, s.limits.Ping))
 		}
+		arm()
 	}
+	arm = func() {
+		mu.Lock()
+		defer mu.Unlock()
+		if ctx.Err() != nil {
+			running.Done()
+			return
+		}
+		timer = time.AfterFunc(s.limits.Ping, ping)
+	}
+	running.Add(1)
+	arm()
+	context.AfterFunc(ctx, func() {
+		mu.Lock()
+		defer mu.Unlock()
+		if timer != nil && timer.Stop() {
+			running.Done()
+		}
+	})
 }
 
 // Close tells the peer why, in the first 120 bytes of reason, and waits at most

@@ -28,9 +28,6 @@ import (
 // FaucetKey names the funded account in the first participant's keyring.
 const FaucetKey = "faucet"
 
-// PayKey names the account in each member's keyring that pays machines of strangers.
-const PayKey = "pay"
-
 // stateFile makes a folder a network.
 const stateFile = "localnet.json"
 
@@ -45,7 +42,7 @@ type Options struct {
 	Participants int
 	// Cheat is what the last participant does; see package adversary.
 	Cheat string
-	// Pool turns pool mode on in every host, with an account of its own that pays.
+	// Pool makes the first participant's host offer challenges to any machine, and pay for them.
 	Pool bool
 	// Params replace the localnet parameters of x/sprint, for tests with short windows.
 	Params *sprintv1.Params
@@ -61,6 +58,7 @@ type Network struct {
 	Members []*Member `json:"members"`
 
 	blockTime time.Duration
+	pool      bool
 	exe       string
 	conns     map[int]*grpc.ClientConn
 }
@@ -98,7 +96,7 @@ func New(o Options) (*Network, error) {
 	if err != nil {
 		return nil, err
 	}
-	n := &Network{Home: home, conns: map[int]*grpc.ClientConn{}, blockTime: o.BlockTime}
+	n := &Network{Home: home, conns: map[int]*grpc.ClientConn{}, blockTime: o.BlockTime, pool: o.Pool}
 	if n.blockTime == 0 {
 		n.blockTime = 700 * time.Millisecond
 	}
@@ -225,20 +223,16 @@ func (n *Network) args(i int, role Role) ([]string, error) {
 		return []string{"node", "--home", m.Home}, nil
 	case Host:
 		args := []string{"host", "--home", m.Home}
-		if m.Cheat != adversary.None {
+		if m.Cheat != "" && m.Cheat != adversary.None {
 			args = append(args, "--cheat", m.Cheat)
 		}
 		return args, nil
 	case Worker:
-		c, err := host.Load(m.Home)
+		url, err := m.URL()
 		if err != nil {
 			return nil, err
 		}
-		key, err := link.LoadKey(filepath.Join(m.Home, hostcli.HostKeyFile))
-		if err != nil {
-			return nil, err
-		}
-		args := []string{"worker", "start", "--host", hostcli.URL(c, key), "--home", filepath.Join(m.Home, "worker"),
+		args := []string{"worker", "start", "--host", url, "--home", filepath.Join(m.Home, "worker"),
 			"--threads", fmt.Sprint(max(1, runtime.NumCPU()/len(n.Members))), "--nice", "19"}
 		switch m.Cheat {
 		case adversary.Forge, adversary.Skip, adversary.Reuse:
@@ -248,6 +242,19 @@ func (n *Network) args(i int, role Role) ([]string, error) {
 		return args, nil
 	}
 	return nil, fmt.Errorf("localnet: no role %q", role)
+}
+
+// URL is what workers of a member's host are started with.
+func (m *Member) URL() (string, error) {
+	c, err := host.Load(m.Home)
+	if err != nil {
+		return "", err
+	}
+	key, err := link.LoadKey(filepath.Join(m.Home, hostcli.HostKeyFile))
+	if err != nil {
+		return "", err
+	}
+	return hostcli.URL(c, key), nil
 }
 
 // Sprint returns a client of a member's node.

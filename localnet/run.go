@@ -41,7 +41,7 @@ Everything lies in one folder, printed at the start; the same command with --hom
 	f.StringVar(&o.Home, "home", "", "the network's folder; a new one below the temporary folder by default")
 	f.IntVar(&o.Participants, "participants", 4, "how many take part, 1 to 16")
 	f.StringVar(&o.Cheat, "cheat", adversary.Forge, "what the last participant does: "+strings.Join(adversary.Names(), ", ")+", or none")
-	f.BoolVar(&o.Pool, "pool", false, "hosts take machines of strangers too, and pay them (a new network only)")
+	f.BoolVar(&o.Pool, "pool", false, "the first participant's host offers challenges to any machine, and pays for them")
 	f.Uint64Var(&epochs, "epochs", 0, "end after this many finalised epochs; 0: go on until Ctrl-C")
 	return cmd
 }
@@ -66,6 +66,13 @@ func Run(ctx context.Context, o Options, epochs uint64, out io.Writer) (err erro
 	a.line("  chain   %s   REST http://%s   RPC http://%s   gRPC %s", n.Chain, first.API, first.RPC, first.GRPC)
 	a.line("  faucet  %s   key %q in the keyring of %s", n.Faucet, FaucetKey, first.Home)
 	a.line("  join    %s init join --genesis %s --peers %s", program(), filepath.Join(first.Home, "config", "genesis.json"), first.Peer)
+	if o.Pool {
+		url, err := first.URL()
+		if err != nil {
+			return err
+		}
+		a.line("  pool    %s worker start --host %s --home FOLDER", program(), url)
+	}
 	a.line("  status  %s host status --home %s", program(), first.Home)
 	a.line("")
 	if err := n.account(ctx, a, epochs); err != nil {

@@ -27,16 +27,12 @@ import (
 	"github.com/assaynet/assay/chain/x/registry"
 	"github.com/assaynet/assay/host"
 	hostcli "github.com/assaynet/assay/host/cli"
-	"github.com/assaynet/assay/host/ledger"
 	"github.com/assaynet/assay/link"
 	"github.com/assaynet/assay/worker"
 )
 
-// What the faucet, and the account that a member pays machines from, start with, in CPC.
-const (
-	faucetCoins = 1_000_000
-	payCoins    = 10_000
-)
+// faucetCoins is what the faucet starts with, in CPC.
+const faucetCoins = 1_000_000
 
 // create makes keys, genesis and folders of a new network.
 func (n *Network) create(o Options) error {
@@ -76,24 +72,9 @@ func (n *Network) create(o Options) error {
 		}
 		participants = append(participants, p)
 	}
-	faucet, err := createAccount(n.Members[0].Home, FaucetKey, faucetCoins)
+	balances, err := n.createFaucet()
 	if err != nil {
 		return err
-	}
-	n.Faucet = faucet.Address
-	balances := []genesis.Balance{faucet}
-	for _, m := range n.Members {
-		if !o.Pool {
-			break
-		}
-		pays, err := createAccount(m.Home, PayKey, payCoins)
-		if err != nil {
-			return err
-		}
-		balances = append(balances, pays)
-		if err := m.openPool(); err != nil {
-			return err
-		}
 	}
 	preset := genesis.Presets()["localnet"]
 	if o.Params != nil {
@@ -140,9 +121,14 @@ func (n *Network) createMember(i int) (home.Participant, error) {
 func (n *Network) configureHost(m *Member, device ed25519.PrivateKey) error {
 	c, err := host.Load(m.Home)
 	if err != nil {
-		c = host.Config{Chain: n.Chain, Participant: m.Address, Key: home.Hot, KeyringBackend: keyring.BackendTest, Workers: map[string]string{}, Pool: host.DefaultPool()}
+		c = host.Config{Chain: n.Chain, Participant: m.Address, Key: home.Hot, KeyringBackend: keyring.BackendTest, Workers: map[string]string{}}
 	}
 	c.GRPC, c.Listen, c.Status = m.GRPC, m.Workers, m.StatusAddress
+	if n.pool && m == n.Members[0] && c.Pool == nil {
+		p := host.DefaultPool()
+		p.Enabled, p.PayKey, p.GasPrice, p.Least, p.UnlockAfter, p.DurationMS = true, home.Operator, 0, "1", 2, 5_000
+		c.Pool = &p
+	}
 	c.Workers[NodeID] = hex.EncodeToString(device.Public().(ed25519.PublicKey))
 	return c.Save(m.Home)
 }
@@ -195,35 +181,24 @@ func (n *Network) ports() (all []string) {
 	return all
 }
 
-// createAccount puts a funded account into a member's keyring.
-func createAccount(dir, name string, coins int64) (genesis.Balance, error) {
-	keys, err := home.OpenKeyring(dir, keyring.BackendTest, nil)
+// createFaucet puts a funded account into the first participant's keyring.
+func (n *Network) createFaucet() ([]genesis.Balance, error) {
+	keys, err := home.OpenKeyring(n.Members[0].Home, keyring.BackendTest, nil)
 	if err != nil {
-		return genesis.Balance{}, err
+		return nil, err
 	}
-	record, _, err := keys.NewMnemonic(name, keyring.English, hd.CreateHDPath(sdk.CoinType, 0, 0).String(), keyring.DefaultBIP39Passphrase, hd.Secp256k1)
+	record, _, err := keys.NewMnemonic(FaucetKey, keyring.English, hd.CreateHDPath(sdk.CoinType, 0, 0).String(), keyring.DefaultBIP39Passphrase, hd.Secp256k1)
 	if err != nil {
-		return genesis.Balance{}, fmt.Errorf("localnet: account %s: %w", name, err)
+		return nil, fmt.Errorf("localnet: faucet account: %w", err)
 	}
 	address, err := record.GetAddress()
 	if err != nil {
-		return genesis.Balance{}, err
+		return nil, err
 	}
-	text, err := app.Addresses().BytesToString(address)
-	return genesis.Balance{Address: text, Amount: math.NewInt(coins).Mul(math.NewIntWithDecimal(1, 18))}, err
-}
-
-// openPool turns pool mode on in host.toml. Credit is due soon, and any amount is transferred: there is something to see.
-func (m *Member) openPool() error {
-	c, err := host.Load(m.Home)
-	if err != nil {
-		return err
+	if n.Faucet, err = app.Addresses().BytesToString(address); err != nil {
+		return nil, err
 	}
-	c.Pool.Enabled, c.Pool.PayKey, c.Pool.Unlock = true, PayKey, 2
-	if c.Pool.Least, err = ledger.ParseAmount("1"); err != nil {
-		return err
-	}
-	return c.Save(m.Home)
+	return []genesis.Balance{{Address: n.Faucet, Amount: math.NewInt(faucetCoins).Mul(math.NewIntWithDecimal(1, 18))}}, nil
 }
 
 // save writes the state file, which makes the folder a network.

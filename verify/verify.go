@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package verify is `assay verify`: it checks an evidence file offline, from the signed commitment down to integer
-// arithmetic, and with --node also that the chain holds the same seeds, keys and commitment.
+// arithmetic, and with --node also that the chain holds the same seeds, keys and commitment. Receipts and evidence of
+// Merkle proof of compute are checked by package receipt; a file says by its "version" what it is.
 //
 //	exit 0  the file proves its claim
-//	exit 1  it does not: refuted, malformed, or not what the chain holds
+//	exit 1  it does not: refuted, malformed, not what the chain holds, or a receipt by which its host cheated
 package verify
 
 import (
@@ -21,10 +22,12 @@ import (
 	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
 	"github.com/assaynet/assay/host"
 	"github.com/assaynet/assay/host/submit"
+	"github.com/assaynet/assay/poc/mpoc"
 	"github.com/assaynet/assay/poc/proof"
 	"github.com/assaynet/assay/poc/seed"
 	"github.com/assaynet/assay/poc/work"
 	"github.com/assaynet/assay/poc/work/transformer"
+	"github.com/assaynet/assay/verify/receipt"
 )
 
 // ErrChain reports evidence that is sound in itself but is not about this chain's epoch.
@@ -48,8 +51,8 @@ type Report struct {
 func New(engine work.Engine) *cobra.Command {
 	node, asJSON := "", false
 	cmd := &cobra.Command{
-		Use: "verify FILE...", Short: "Check evidence files offline; exit 0 when each proves its claim", Args: cobra.MinimumNArgs(1),
-		Long: "Check evidence files: the host's signature on its commitment, the leaf's place in the log, and the unit itself,\nrecomputed on this machine. Nothing is asked of anyone; with --node the seeds, the key and the commitment are also\ncompared with those of a chain.",
+		Use: "verify FILE...", Short: "Check evidence files and receipts offline; exit 0 when each proves its claim", Args: cobra.MinimumNArgs(1),
+		Long: "Check evidence files: the host's signature on its commitment, the leaf's place in the log, and the unit itself,\nrecomputed on this machine. Nothing is asked of anyone; with --node the seeds, the key and the commitment are also\ncompared with those of a chain.\n\nReceipts of a host for a machine's loops, and evidence about them, are checked the same way: every signature, what was\ndrawn, what was paid, and every tile that is called wrong. A receipt that rejects without evidence that holds is shown\nto be the host's fraud.",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			for _, path := range args {
 				if err := run(cmd.Context(), engine, path, node, asJSON, cmd.OutOrStdout()); err != nil {
@@ -65,19 +68,21 @@ func New(engine work.Engine) *cobra.Command {
 }
 
 func run(ctx context.Context, engine work.Engine, path, node string, asJSON bool, out io.Writer) error {
+	raw, err := read(path)
+	if err == nil && receipt.Is(raw) {
+		return runReceipt(ctx, path, raw, node, asJSON, out)
+	}
 	r := Report{File: path}
-	finding, err := check(ctx, engine, path, node, &r)
+	var finding proof.Finding
+	if err == nil {
+		finding, err = check(ctx, engine, raw, node, &r)
+	}
 	r.Proven, r.Reason = err == nil, finding.Reason
 	if err != nil {
 		r.Reason = err.Error()
 	}
 	if asJSON {
-		e := json.NewEncoder(out)
-		e.SetIndent("", "  ")
-		if encodeErr := e.Encode(r); encodeErr != nil {
-			return encodeErr
-		}
-		return err
+		return errors.Join(encode(out, r), err)
 	}
 	if err != nil {
 		return fmt.Errorf("%s: %w", path, err)
@@ -94,16 +99,40 @@ func run(ctx context.Context, engine work.Engine, path, node string, asJSON bool
 	return nil
 }
 
-func check(ctx context.Context, engine work.Engine, path, node string, r *Report) (proof.Finding, error) {
+// runReceipt is run for a receipt or evidence of Merkle proof of compute.
+func runReceipt(ctx context.Context, path string, raw []byte, node string, asJSON bool, out io.Writer) error {
+	if node != "" {
+		return fmt.Errorf("%s: --node has nothing to compare: a chain does not know challenges between a host and its machines", path)
+	}
+	// By the definition, as all that accuses.
+	r, err := receipt.Check(ctx, path, raw, mpoc.Reference())
+	switch {
+	case asJSON:
+		return errors.Join(encode(out, r), err)
+	case err != nil:
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	r.Text(out)
+	return nil
+}
+
+func encode(out io.Writer, v any) error {
+	e := json.NewEncoder(out)
+	e.SetIndent("", "  ")
+	return e.Encode(v)
+}
+
+// read reads as much of a file as the longest kind may have.
+func read(path string) ([]byte, error) {
 	file, err := os.Open(path)
 	if err != nil {
-		return proof.Finding{}, err
+		return nil, err
 	}
 	defer file.Close()
-	raw, err := io.ReadAll(io.LimitReader(file, proof.MaxFileSize+1))
-	if err != nil {
-		return proof.Finding{}, err
-	}
+	return io.ReadAll(io.LimitReader(file, mpoc.MaxFileSize+1))
+}
+
+func check(ctx context.Context, engine work.Engine, raw []byte, node string, r *Report) (proof.Finding, error) {
 	f, err := proof.Parse(raw)
 	if err != nil {
 		return proof.Finding{}, err

@@ -6,35 +6,67 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
 	workerv1 "github.com/assaynet/assay/api/worker/v1"
 	"github.com/assaynet/assay/poc/seed"
 	"github.com/assaynet/assay/poc/work/transformer"
+	"github.com/assaynet/assay/worker/mpoc"
 )
 
-// A slice of work takes about sliceTime: between slices orders are looked at.
+// A slice of work takes a device about sliceTime: between slices orders are
+// looked at.
 const (
 	sliceTime = 100 * time.Millisecond
 	sliceMax  = 8192 // units
 )
 
-// job is samples to run again.
+// job is samples to run again. All of it belongs to machine.mu but rerun and
+// model, which do not change.
 type job struct {
-	rerun   *workerv1.Rerun
-	session uint64
-	claim   *claim // owned by the bench
-	err     error  // known before the work: the message names no known class
-	out     []transformer.Output
+	rerun *workerv1.Rerun
+	model modelKey
+	share share
+	out   []transformer.Output // so far, in order
+	// refused says which devices cannot build the model, and why.
+	refused map[*bench]error
 }
 
-// bench owns the engine until ctx ends or the engine proves broken.
-func (m *machine) bench(ctx context.Context) error {
+// bench is one device at work.
+type bench struct {
+	*machine
+	Device
+	models *models
+	wake   chan struct{} // capacity 1: orders, room, models, samples
+
+	// What only the bench's goroutine sees.
+	order  *order          // the one claim belongs to
+	claim  *claim          // nil when idle
+	claims map[*job]*claim // of jobs
+	slice  int             // units in a slice
+	tended string          // what the gate was told last
+	gate   mpoc.Gate       // of the loops between sprints
+
+	// What belongs to machine.mu.
+	out       string   // why it is out of use, for good
+	hot       string   // why it pauses
+	fault     string   // why it cannot carry out the order
+	build     progress // of the model that the order needs
+	rerunning bool
+	gauges    Gauges
+	pool      *mpoc.Machine // nil where the host has none
+	ended     string        // why no more challenges are taken
+	rate      meter
+	units     uint64 // of segments, since the start
+}
+
+// run owns the device until ctx ends or the device proves broken.
+func (b *bench) run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
-	defer m.models.close()
+	defer b.models.close()
 	defer cancel()
-	b := &benchState{machine: m, slice: m.config.Threads}
 	for {
 		busy, err := b.step(ctx)
 		if err != nil {
@@ -46,34 +78,52 @@ func (m *machine) bench(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return context.Cause(ctx)
-		case <-m.benchWake:
+		case <-b.wake:
 		}
 	}
 }
 
-// benchState is what only the bench's goroutine sees.
-type benchState struct {
-	*machine
-	order *order // the one claim belongs to
-	claim *claim // nil when idle
-	slice int    // units in a slice
-}
-
 // step does one slice of the most urgent work; false when there is none.
-func (b *benchState) step(ctx context.Context) (busy bool, err error) {
+func (b *bench) step(ctx context.Context) (busy bool, err error) {
 	if err := b.follow(ctx); err != nil {
 		return false, err
 	}
-	if j := b.urgent(ctx); j != nil {
-		return true, b.rerun(ctx, j)
+	p := b.take()
+	b.tend(p != nil)
+	if p == nil {
+		return false, nil
 	}
-	return b.compute()
+	out := make([]transformer.Output, len(p.nonces))
+	began := time.Now()
+	if err := b.compute(p.model, out, p.node, p.segment, p.nonces); err != nil {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		b.rerunning = false
+		p.share.giveBack(p.slice)
+		return false, fmt.Errorf("worker: compute %s on %s: %w", p.what, b.Engine.Name(), err)
+	}
+	if p.job == nil {
+		b.pace(time.Since(began), len(out))
+	}
+	b.put(p, out)
+	return true, nil
 }
 
-// follow takes up a new order and watches its model being built.
-func (b *benchState) follow(ctx context.Context) error {
+// pace makes slices longer or shorter.
+func (b *bench) pace(took time.Duration, n int) {
+	switch {
+	case took < sliceTime/2 && n == b.slice:
+		b.slice = min(2*b.slice, sliceMax)
+	case took > 2*sliceTime:
+		b.slice = max(b.slice/2, b.Threads)
+	}
+}
+
+// follow takes up new orders and jobs, and watches their models being built.
+func (b *bench) follow(ctx context.Context) error {
 	b.mu.Lock()
 	o := b.machine.order
+	jobs := slices.Clone(b.jobs)
 	b.mu.Unlock()
 	if o != b.order {
 		old := b.claim
@@ -84,12 +134,35 @@ func (b *benchState) follow(ctx context.Context) error {
 		if old != nil { // after the new claim, which may be on the same model
 			b.models.release(old)
 			if b.claim == nil || b.claim.key.class != old.key.class {
-				b.slice = b.config.Threads
+				b.slice = b.Threads
 			}
 		}
 		b.order = o
 	}
+	for _, j := range jobs {
+		if b.claims[j] == nil {
+			b.claims[j] = b.models.claim(ctx, j.model)
+		}
+	}
+	for j, c := range b.claims {
+		if !slices.Contains(jobs, j) {
+			b.models.release(c)
+			delete(b.claims, j)
+			continue
+		}
+		if _, _, err := b.models.look(c); errors.Is(err, ErrSelfTest) {
+			return err
+		} else if err != nil {
+			b.mu.Lock()
+			j.refused[b] = err
+			b.refuse(j)
+			b.mu.Unlock()
+		}
+	}
 	if b.claim == nil {
+		b.mu.Lock()
+		b.build, b.fault = progress{}, ""
+		b.mu.Unlock()
 		return nil
 	}
 	model, state, err := b.models.look(b.claim)
@@ -105,7 +178,7 @@ func (b *benchState) follow(ctx context.Context) error {
 	if err != nil {
 		b.fault = fmt.Sprintf("the model of epoch %d (class %s) could not be built: %v", o.epoch, o.model.class.Name, err)
 	}
-	if model != nil && !b.told {
+	if model != nil && !b.told { // the first device that is ready can begin
 		b.told = true
 		b.ready = &workerv1.ModelReady{Epoch: o.epoch, LoadMs: uint64(state.took.Milliseconds())}
 	}
@@ -114,144 +187,129 @@ func (b *benchState) follow(ctx context.Context) error {
 	return nil
 }
 
-// urgent returns the first job whose model is there, and starts the build of
-// those whose model is not. Jobs of an earlier connection are forgotten.
-func (b *benchState) urgent(ctx context.Context) *job {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	for i := 0; i < len(b.jobs); {
-		j := b.jobs[i]
-		if j.session != b.session {
-			b.jobs = append(b.jobs[:i:i], b.jobs[i+1:]...)
-			if j.claim != nil {
-				b.models.release(j.claim)
-			}
-			if b.running == j {
-				b.running = nil
-			}
-			continue
-		}
-		if j.claim == nil && j.err == nil {
-			var key modelKey
-			if key, j.err = parseModel(j.rerun.Class, j.rerun.Seed1); j.err == nil {
-				j.claim = b.models.claim(ctx, key)
-			}
-		}
-		if j.err == nil {
-			var model transformer.Model
-			if model, _, j.err = b.models.look(j.claim); model == nil && j.err == nil {
-				i++
-				continue
-			}
-		}
-		b.running = j
-		return j
-	}
-	return nil
+// piece is a slice with all that it takes to compute it.
+type piece struct {
+	share         *share
+	slice         *slice
+	job           *job   // nil for the segment's
+	order         *order // of the segment
+	model         transformer.Model
+	node, segment seed.Seed
+	nonces        []uint64
+	what          string // for errors
 }
 
-// rerun does one slice of a job, and answers it when it is done.
-func (b *benchState) rerun(ctx context.Context, j *job) error {
-	if errors.Is(j.err, ErrSelfTest) {
-		return j.err
+// take gets the next piece of the most urgent work that the device has the model
+// for, nil when there is none or it has to cool down.
+func (b *bench) take() *piece {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.rerunning = false
+	if b.hot != "" || b.paused {
+		return nil
 	}
-	if j.err == nil {
-		model, _, _ := b.models.look(j.claim)
+	for _, j := range b.jobs {
+		c := b.claims[j]
+		if c == nil {
+			continue // it came a moment ago; the next step sees it
+		}
+		model, _, _ := b.models.look(c)
+		if model == nil {
+			continue
+		}
 		r := j.rerun
-		from := len(j.out)
-		to := min(len(r.Nonces), from+b.slice)
-		out := make([]transformer.Output, to-from)
-		j.err = b.run(model, out, seed.Seed(r.NodeSeed), seed.Seed(r.SegmentSeed), r.Nonces[from:to])
-		j.out = append(j.out, out...)
-		if j.err == nil && to < len(r.Nonces) {
-			return nil
+		s := j.share.take(uint64(b.slice), uint64(len(r.Nonces)))
+		if s == nil {
+			continue
+		}
+		b.rerunning = true
+		return &piece{
+			share: &j.share, slice: s, job: j, model: model, node: seed.Seed(r.NodeSeed), segment: seed.Seed(r.SegmentSeed),
+			nonces: r.Nonces[s.first : s.first+s.n], what: fmt.Sprintf("job %d", r.Job),
 		}
 	}
-	result := &workerv1.RerunResult{Job: j.rerun.Job}
-	if j.err != nil {
-		result.Error = workerv1.Clip(j.err.Error(), workerv1.MaxText)
+	o := b.order
+	if b.claim == nil || o.segment == 0 || b.machine.order != o {
+		return nil // a new order has poked
 	}
-	for i := range j.out {
-		if j.err == nil {
+	model, _, _ := b.models.look(b.claim)
+	if model == nil {
+		return nil
+	}
+	s := b.ledger.share.take(uint64(b.slice), min(b.ledger.base+maxUnacked, workerv1.MaxCount-1))
+	if s == nil {
+		return nil
+	}
+	p := &piece{
+		share: &b.ledger.share, slice: s, order: o, model: model, node: o.nodeSeed, segment: o.segmentSeed,
+		nonces: make([]uint64, s.n), what: fmt.Sprintf("epoch %d segment %d", o.epoch, o.segment),
+	}
+	for i := range p.nonces {
+		p.nonces[i] = s.first + uint64(i)
+	}
+	return p
+}
+
+// put hands results in. Those of a job or an order that is over are dropped.
+func (b *bench) put(p *piece, out []transformer.Output) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if j := p.job; j != nil {
+		b.reruns += uint64(len(out))
+		j.out = append(j.out, j.share.put(p.slice, out)...)
+		if len(j.out) == len(j.rerun.Nonces) {
+			b.answer(j, nil)
+		}
+		return
+	}
+	if b.machine.order != p.order {
+		return
+	}
+	b.units += uint64(len(out))
+	b.rate.add(time.Now(), uint64(len(out)))
+	// Where the host moved the resume point meanwhile, the slice is not the ledger's.
+	b.ledger.put(p.slice, out)
+	poke(b.sendWake)
+}
+
+// answer ends a job, with its results or an error. The caller holds mu. A job
+// that is over already is not answered again.
+func (m *machine) answer(j *job, err error) {
+	i := slices.Index(m.jobs, j)
+	if i < 0 {
+		return
+	}
+	m.jobs = slices.Delete(m.jobs, i, i+1)
+	result := &workerv1.RerunResult{Job: j.rerun.Job}
+	if err != nil {
+		result.Error = workerv1.Clip(err.Error(), workerv1.MaxText)
+	} else {
+		for i := range j.out {
 			o := &j.out[i]
 			result.Outputs = workerv1.AppendOutput(result.Outputs, o.Norm, &o.Digest, &o.Middle)
 		}
 	}
-	if j.claim != nil {
-		b.models.release(j.claim)
-	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	for i := range b.jobs {
-		if b.jobs[i] == j {
-			b.jobs = append(b.jobs[:i], b.jobs[i+1:]...)
-			break
+	m.results = append(m.results, result)
+	m.changed()
+}
+
+// refuse ends a job that no device can do any more. The caller holds mu.
+func (m *machine) refuse(j *job) {
+	var reasons []error
+	for _, b := range m.live() {
+		if j.refused[b] == nil {
+			return
 		}
+		reasons = append(reasons, j.refused[b])
 	}
-	if b.session == j.session {
-		b.results = append(b.results, result)
+	if len(reasons) > 0 { // with no device the worker ends
+		m.answer(j, errors.Join(reasons...))
 	}
-	b.running = nil
-	b.reruns += uint64(len(j.out))
-	b.changed()
-	return nil
 }
 
-// compute does one slice of the segment; false when there is nothing to compute
-// or no room for more.
-func (b *benchState) compute() (busy bool, err error) {
-	o := b.order
-	if b.claim == nil || o.segment == 0 {
-		return false, nil
-	}
-	model, _, _ := b.models.look(b.claim)
-	if model == nil {
-		return false, nil
-	}
-	b.mu.Lock()
-	start := b.ledger.end()
-	n := min(uint64(b.slice), maxUnacked-(start-b.ledger.base), workerv1.MaxCount-1-min(start, workerv1.MaxCount-1))
-	stale := b.machine.order != o
-	b.mu.Unlock()
-	if stale {
-		return true, nil
-	}
-	if n == 0 {
-		return false, nil
-	}
-	nonces := make([]uint64, n)
-	for i := range nonces {
-		nonces[i] = start + uint64(i)
-	}
-	out := make([]transformer.Output, n)
-	began := time.Now()
-	if err := b.run(model, out, o.nodeSeed, o.segmentSeed, nonces); err != nil {
-		return false, fmt.Errorf("worker: compute epoch %d segment %d on %s: %w", o.epoch, o.segment, b.config.Engine.Name(), err)
-	}
-	took := time.Since(began)
-	switch {
-	case took < sliceTime/2 && int(n) == b.slice:
-		b.slice = min(2*b.slice, sliceMax)
-	case took > 2*sliceTime:
-		b.slice = max(b.slice/2, b.config.Threads)
-	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	// Where the host moved the resume point meanwhile, the slice is not the next one.
-	if b.machine.order != o || b.ledger.end() != start {
-		return true, nil
-	}
-	for i := range out {
-		b.ledger.records = workerv1.AppendRecord(b.ledger.records, out[i].Norm, &out[i].Digest)
-	}
-	b.rate.add(time.Now(), n)
-	poke(b.sendWake)
-	return true, nil
-}
-
-// run computes units, split over the configured threads.
-func (b *benchState) run(model transformer.Model, out []transformer.Output, node, segment seed.Seed, nonces []uint64) error {
-	threads := min(b.config.Threads, len(nonces))
+// compute runs units, split over the device's threads.
+func (b *bench) compute(model transformer.Model, out []transformer.Output, node, segment seed.Seed, nonces []uint64) error {
+	threads := min(b.Threads, len(nonces))
 	errs := make([]error, threads)
 	var running sync.WaitGroup
 	for t := range threads {

@@ -9,9 +9,11 @@
 //
 // Three parts share one small state (machine, under one lock):
 //
-//   - the bench (bench.go), one goroutine that owns the engine: it waits for
-//     models (models.go), computes units in slices of about a tenth of a second
-//     and looks at its orders between slices. Samples to run again go first.
+//   - a bench per device (bench.go), one goroutine each that owns the device's
+//     engine: it waits for models (models.go), computes units in slices of about a
+//     tenth of a second and looks at its orders between slices. Samples to run
+//     again go first. Devices take slices of one log as fast as they are (share.go),
+//     and results are put in order; what a device that fails had is done by others.
 //   - the session (session.go): dials, with growing pauses, hands orders in and
 //     artefacts out, at least twice a second or a thousand at a time. After a
 //     reconnect it goes on from what the host has stored. Unacknowledged
@@ -19,9 +21,10 @@
 //   - the reporter: whenever what the worker does, or why it does nothing,
 //     changes, the [Status] is handed out.
 //
-// Before anything else the engine must reproduce published answers, and again
-// after each model it builds. An engine that fails is not used: a wrong answer
-// costs its owner more than no answer.
+// Before anything else an engine must reproduce published answers, and again
+// after each model it builds. A device that fails is not used any more: a wrong
+// answer costs its owner more than no answer. The others go on; with the last one
+// the worker ends. A device that is too hot pauses.
 //
 // A hostile host can waste the machine's time. It cannot run code, read files
 // or open a port: orders are numbers, the only work is published arithmetic,

@@ -41,13 +41,14 @@ func parseModel(class string, seed1 []byte) (modelKey, error) {
 
 // ledger is the artefacts of one segment that the host has not acknowledged.
 //
-//	0 ... base ........ sent ........ base+count
-//	durable at host | on their way | not sent yet
+//	0 ... base ........ sent ........ base+count ........ share.next
+//	durable at host | on their way | not sent yet | devices have them
 type ledger struct {
 	base    uint64
 	sent    uint64
 	records []byte // packed, from base on
 	open    bool   // the session's host has named its resume point
+	share   share  // of the segment among devices; its end is the ledger's
 }
 
 func (l *ledger) end() uint64 { return l.base + uint64(len(l.records)/workerv1.RecordSize) }
@@ -56,10 +57,17 @@ func (l *ledger) end() uint64 { return l.base + uint64(len(l.records)/workerv1.R
 // where it fits, and recomputed where it does not.
 func (l *ledger) restart(first uint64) {
 	if first < l.base || first > l.end() {
-		l.records, l.base = nil, first
+		l.records, l.base, l.share = nil, first, share{end: first, next: first}
 	}
 	l.drop(first)
 	l.sent, l.open = first, true
+}
+
+// put takes a device's results.
+func (l *ledger) put(s *slice, results []transformer.Output) {
+	for _, o := range l.share.put(s, results) {
+		l.records = workerv1.AppendRecord(l.records, o.Norm, &o.Digest)
+	}
 }
 
 // drop forgets what is durable; size lies in base..end.

@@ -100,9 +100,8 @@ func (m *machine) connect(ctx context.Context) (welcomed bool, err error) {
 		return false, err
 	}
 	m.mu.Lock()
-	m.session++
 	m.welcome, m.trouble, m.next = welcome, "", ""
-	m.results, m.prove, m.ready, m.told = nil, false, nil, false
+	m.jobs, m.results, m.prove, m.ready, m.told = nil, nil, false, nil, false
 	m.ledger.open = false
 	m.mu.Unlock()
 	m.changed()
@@ -118,11 +117,18 @@ func (m *machine) connect(ctx context.Context) (welcomed bool, err error) {
 
 // hello introduces the worker and waits to be admitted.
 func (m *machine) hello(ctx context.Context, socket *link.Socket) (*workerv1.Welcome, error) {
+	m.mu.Lock()
+	engines := m.engines()
+	var devices []string
+	for _, b := range m.live() {
+		devices = append(devices, workerv1.Clip(b.describe(), workerv1.MaxDevice))
+	}
+	m.mu.Unlock()
 	hello := &workerv1.Hello{
 		Protocol:   workerv1.Protocol,
 		Agent:      workerv1.Clip(m.config.Agent, 64),
-		Engine:     workerv1.Clip(m.config.Engine.Name(), 64),
-		Devices:    m.config.Devices,
+		Engine:     workerv1.Clip(engines, 64),
+		Devices:    devices[:min(len(devices), workerv1.MaxDevices)],
 		SelfTestOk: true, // or the worker would not be here
 		Key:        m.key.Public().(ed25519.PublicKey),
 	}
@@ -192,16 +198,15 @@ func (m *machine) handle(message []byte) error {
 		}
 		m.ledger.drop(a.Size)
 	case *workerv1.Envelope_Rerun:
-		waiting := 0
-		for _, j := range m.jobs {
-			if j.session == m.session {
-				waiting++
-			}
-		}
-		if waiting >= workerv1.MaxReruns {
+		if len(m.jobs) >= workerv1.MaxReruns {
 			return fmt.Errorf("%w: more than %d jobs at once", errHost, workerv1.MaxReruns)
 		}
-		m.jobs = append(m.jobs, &job{rerun: h.Rerun, session: m.session})
+		model, err := parseModel(h.Rerun.Class, h.Rerun.Seed1)
+		if err != nil {
+			m.results = append(m.results, &workerv1.RerunResult{Job: h.Rerun.Job, Error: workerv1.Clip(err.Error(), workerv1.MaxText)})
+			return nil
+		}
+		m.jobs = append(m.jobs, &job{rerun: h.Rerun, model: model, refused: make(map[*bench]error)})
 	case *workerv1.Envelope_ProveNode:
 		m.prove = true
 	case *workerv1.Envelope_Refuse:
@@ -218,7 +223,10 @@ func (m *machine) setOrder(o *order, first uint64) {
 	if !m.order.sameSegment(o) {
 		m.order, m.told = o, false
 		m.ledger = ledger{}
-		m.build, m.fault, m.ready = progress{}, "", nil
+		m.ready = nil
+		for _, b := range m.benches {
+			b.build, b.fault = progress{}, ""
+		}
 	}
 	if o.segment != 0 {
 		m.ledger.restart(first)

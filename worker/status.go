@@ -7,16 +7,18 @@ import (
 	"crypto/ed25519"
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
 	workerv1 "github.com/assaynet/assay/api/worker/v1"
+	"github.com/assaynet/assay/worker/mpoc"
 )
 
 // Status is what the worker is doing, or why it does nothing and until when.
 type Status struct {
-	// State is testing, connecting, idle, building, ready, computing, rerunning
-	// or faulted.
+	// State is testing, connecting, idle, building, ready, computing, rerunning,
+	// paused or faulted.
 	State  string `json:"state"`
 	Reason string `json:"reason,omitempty"` // why; always there when nothing is computed
 	Until  string `json:"until,omitempty"`
@@ -27,9 +29,8 @@ type Status struct {
 	Chain       string `json:"chain,omitempty"`
 	Participant string `json:"participant,omitempty"`
 	Node        string `json:"node,omitempty"`
-	Key         string `json:"key"` // hex
-	Engine      string `json:"engine"`
-	Threads     int    `json:"threads"`
+	Key         string `json:"key"`    // hex
+	Engine      string `json:"engine"` // of the devices in use
 
 	Epoch   uint64 `json:"epoch,omitempty"`
 	Segment uint32 `json:"segment,omitempty"`
@@ -44,6 +45,26 @@ type Status struct {
 	BuildTotal uint64 `json:"build_total,omitempty"`
 	LoadMS     uint64 `json:"load_ms,omitempty"`
 	Reruns     uint64 `json:"reruns"`
+
+	Devices []DeviceStatus `json:"devices"`
+}
+
+// DeviceStatus is one device's line.
+type DeviceStatus struct {
+	ID     string `json:"id"`
+	Name   string `json:"name,omitempty"`
+	Engine string `json:"engine,omitempty"`
+	// State is the worker's, or what keeps this device from it: building, paused
+	// (too hot), faulted (cannot carry out this order), disabled (for good).
+	State  string `json:"state"`
+	Reason string `json:"reason,omitempty"`
+	Until  string `json:"until,omitempty"`
+	// Computed units of segments since the start; Rate1m as above.
+	Computed uint64 `json:"computed"`
+	Rate1m   uint64 `json:"rate_1m_milli"`
+	Gauges
+	// Pool is what it does for the host between sprints; nil where the host has no pool.
+	Pool *mpoc.Status `json:"pool,omitempty"`
 }
 
 // snapshot derives the status from the machine. The caller holds mu.
@@ -52,21 +73,31 @@ func (m *machine) snapshot(now time.Time) Status {
 	s := Status{
 		Until: o.until, Next: m.next,
 		Host: m.address.HostPort, Connected: m.welcome != nil,
-		Key: hex.EncodeToString(m.key.Public().(ed25519.PublicKey)), Engine: m.config.Engine.Name(), Threads: m.config.Threads,
+		Key: hex.EncodeToString(m.key.Public().(ed25519.PublicKey)), Engine: m.engines(),
 		Epoch: o.epoch, Segment: o.segment, Class: o.model.class.Name,
-		Computed: m.ledger.end(), Stored: m.ledger.base, Rate1m: m.rate.milli(now),
-		BuildDone: m.build.done, BuildTotal: m.build.total, LoadMS: uint64(m.build.took.Milliseconds()),
-		Reruns: m.reruns,
+		Computed: m.ledger.end(), Stored: m.ledger.base, Reruns: m.reruns,
 	}
 	if w := m.welcome; w != nil {
 		s.Chain, s.Participant, s.Node = w.Chain, w.Participant, w.Node
 	}
+	live := m.live()
+	build := fastest(live)
+	s.BuildDone, s.BuildTotal, s.LoadMS = build.done, build.total, uint64(build.took.Milliseconds())
+	all := func(is func(*bench) bool) bool {
+		return len(live) > 0 && !slices.ContainsFunc(live, func(b *bench) bool { return !is(b) })
+	}
 	switch {
 	case m.testing:
-		s.State, s.Reason = "testing", "comparing the engine with published answers"
-	case m.fault != "":
-		s.State, s.Reason = "faulted", m.fault
-	case m.running != nil:
+		s.State, s.Reason = "testing", "comparing the engines with published answers"
+	case len(live) == 0:
+		s.State, s.Reason = "faulted", "no device is left to compute with"
+	case m.paused:
+		s.State, s.Reason, s.Until = "paused", ownerPaused, ownerResumes
+	case all(func(b *bench) bool { return b.fault != "" }):
+		s.State, s.Reason = "faulted", live[0].fault
+	case all(func(b *bench) bool { return b.hot != "" }):
+		s.State, s.Reason, s.Until = "paused", live[0].ID+" is too hot: "+live[0].hot, live[0].until()
+	case slices.ContainsFunc(live, func(b *bench) bool { return b.rerunning }):
 		s.State = "rerunning"
 	case o.idle() && !s.Connected:
 		s.State, s.Reason = "connecting", m.trouble
@@ -75,7 +106,7 @@ func (m *machine) snapshot(now time.Time) Status {
 		}
 	case o.idle():
 		s.State, s.Reason = "idle", o.reason
-	case !m.build.built:
+	case !build.built:
 		s.State, s.Reason = "building", "the epoch's model is being built"
 	case o.segment == 0:
 		s.State, s.Reason = "ready", "waiting for the segment to open"
@@ -87,7 +118,54 @@ func (m *machine) snapshot(now time.Time) Status {
 			s.Reason = "the host is away: " + m.trouble
 		}
 	}
+	for _, b := range m.benches {
+		d := b.row(s, now)
+		s.Rate1m += d.Rate1m
+		s.Devices = append(s.Devices, d)
+	}
 	return s
+}
+
+// fastest is the build that is furthest on.
+func fastest(live []*bench) (first progress) {
+	for _, b := range live {
+		if p := b.build; p.built && !first.built || p.built == first.built && p.done > first.done {
+			first = p
+		}
+	}
+	return first
+}
+
+// row is a device's line below the worker's status. The caller holds mu.
+func (b *bench) row(s Status, now time.Time) DeviceStatus {
+	d := DeviceStatus{ID: b.ID, Name: b.Name, State: s.State, Computed: b.units, Rate1m: b.rate.milli(now), Gauges: b.gauges}
+	if b.Engine != nil {
+		d.Engine = b.Engine.Name()
+	}
+	if b.pool != nil {
+		p := b.pool.Snapshot()
+		if b.ended != "" {
+			p.State, p.Reason = "ended", b.ended
+		}
+		d.Pool = &p
+	}
+	switch {
+	case b.out != "":
+		d.State, d.Reason, d.Rate1m = "disabled", b.out, 0
+	case b.hot != "":
+		d.State, d.Reason, d.Until = "paused", b.hot, b.until()
+	case b.fault != "":
+		d.State, d.Reason = "faulted", b.fault
+	case b.rerunning:
+		d.State = "rerunning"
+	case (s.State == "computing" || s.State == "rerunning" || s.State == "ready") && s.Epoch != 0 && !b.build.built:
+		d.State, d.Reason = "building", "the epoch's model is being built"
+	case s.State == "rerunning" && s.Segment != 0:
+		d.State = "computing"
+	case s.State == "rerunning":
+		d.State = "idle"
+	}
+	return d
 }
 
 // wireStatus is the snapshot as the host gets it.
@@ -111,13 +189,13 @@ func (m *machine) report(ctx context.Context) {
 	}
 	tick := time.NewTicker(time.Minute)
 	defer tick.Stop()
-	var last Status
+	last := ""
 	for minute := false; ; {
 		m.mu.Lock()
 		s := m.snapshot(time.Now())
 		m.mu.Unlock()
-		if minute || s.gist() != last.gist() {
-			last = s
+		if gist := s.gist(); minute || gist != last {
+			last = gist
 			m.config.Status(s)
 			pace := time.NewTimer(statusPace)
 			select {
@@ -137,11 +215,17 @@ func (m *machine) report(ctx context.Context) {
 	}
 }
 
-// gist is the status without what moves all the time.
-func (s Status) gist() Status {
+// gist is the status without what moves all the time, in a form that compares.
+func (s Status) gist() string {
 	s.Computed, s.Stored, s.Rate1m, s.Reruns = 0, 0, 0, 0
 	s.BuildDone, s.BuildTotal = tenths(s.BuildDone, s.BuildTotal), 0
-	return s
+	devices := slices.Clone(s.Devices)
+	for i := range devices {
+		d := &devices[i]
+		d.Computed, d.Rate1m, d.Gauges = 0, 0, Gauges{}
+	}
+	s.Devices = devices
+	return fmt.Sprintf("%+v", s)
 }
 
 // meter counts units in one-second slots over the last minute.
@@ -216,5 +300,35 @@ func (s Status) Line() string {
 	if s.Next != "" {
 		b.WriteString("; " + s.Next)
 	}
+	if len(s.Devices) > 1 {
+		for _, d := range s.Devices {
+			b.WriteString("; " + d.line(s))
+		}
+	}
 	return b.String()
+}
+
+// line is a device among several: what it does differently from the others, or
+// how fast it is.
+func (d DeviceStatus) line(s Status) string {
+	text := d.ID
+	if d.State != s.State {
+		text += " " + d.State
+	}
+	if d.Reason != "" {
+		text += " (" + d.Reason + ")"
+	}
+	if d.Until != "" {
+		text += " until " + d.Until
+	}
+	if d.State == "computing" {
+		text += fmt.Sprintf(" %d.%d/s", d.Rate1m/1000, d.Rate1m%1000/100)
+	}
+	if t := d.TemperatureC; t != nil {
+		text += fmt.Sprintf(" %d °C", *t)
+	}
+	if p := d.PowerMilliwatt; p != nil {
+		text += fmt.Sprintf(" %d W", *p/1000)
+	}
+	return text
 }

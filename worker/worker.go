@@ -21,9 +21,14 @@ import (
 var (
 	// ErrSelfTest reports an engine that does not reproduce published answers.
 	ErrSelfTest = errors.New("worker: the engine failed its self-test")
+	// ErrDevices reports a worker that has no device left to compute with.
+	ErrDevices = errors.New("worker: no device is left to compute with")
 	// ErrConfig reports a worker that cannot be started.
 	ErrConfig = errors.New("worker: configuration")
 )
+
+// KeyFile is the name of the device key in a worker's home.
+const KeyFile = "device.key"
 
 // maxUnacked is how many artefacts wait for the host at most: 10 MiB.
 const maxUnacked = 1 << 18
@@ -32,13 +37,23 @@ const maxUnacked = 1 << 18
 type Config struct {
 	URL  string // assay://host:port#fingerprint
 	Home string // holds the device key
-	// Engine computes; nil is the reference, plain Go.
-	Engine work.Engine
-	// Devices names what the engine runs on, for the host's owner.
-	Devices []string
-	// Threads is how many slices the engine gets at a time; 0 is one per core,
-	// right for the reference. An engine that is parallel inside wants 1.
+	// Devices compute, each at its own speed.
+	Devices []Device
+	// Engine and Threads stand for a single device where Devices is empty; nil is
+	// the reference, plain Go.
+	Engine  work.Engine
 	Threads int
+	// NoPool takes no challenges between sprints, also where the host offers them.
+	NoPool bool
+	// Payout is the account on the chain that loops are paid to; it may be empty.
+	Payout string
+	// SelfAudit is N: one loop in N is computed twice. 0 is the default.
+	SelfAudit uint64
+	// Live is called once, before anything else, with what gives the status of the
+	// moment from then on. Optional.
+	Live func(status func() Status)
+	// Pause is the owner's word: true stops all computing, false goes on. Optional.
+	Pause <-chan bool
 	// Nice lowers the priority of the whole process by this much, 0..19.
 	Nice int
 	// Agent is the program's name and version.
@@ -54,12 +69,12 @@ func Key(home string) (ed25519.PrivateKey, error) {
 	if home == "" {
 		return nil, fmt.Errorf("%w: no home directory", ErrConfig)
 	}
-	return link.LoadKey(filepath.Join(home, "device.key"))
+	return link.LoadKey(filepath.Join(home, KeyFile))
 }
 
 // Run works until ctx ends, which is no error. It returns one where going on is
-// pointless: a bad configuration, an engine that fails its self-test, or
-// somebody else answering at the host's address from the start.
+// pointless: a bad configuration, no device that passes its self-test and does
+// its work, or somebody else answering at the host's address from the start.
 func Run(ctx context.Context, c Config) error {
 	address, err := link.ParseAddress(c.URL)
 	if err != nil {
@@ -69,11 +84,16 @@ func Run(ctx context.Context, c Config) error {
 	if err != nil {
 		return err
 	}
-	if c.Engine == nil {
-		c.Engine = work.Reference()
+	if len(c.Devices) == 0 {
+		if c.Engine == nil {
+			c.Engine = work.Reference()
+		}
+		c.Devices = []Device{{ID: c.Engine.Name(), Engine: c.Engine, Threads: c.Threads}}
 	}
-	if c.Threads <= 0 {
-		c.Threads = runtime.GOMAXPROCS(0)
+	for _, d := range c.Devices {
+		if err := d.valid(); err != nil {
+			return err
+		}
 	}
 	if c.Agent == "" {
 		c.Agent = "assay-worker"
@@ -90,23 +110,47 @@ func Run(ctx context.Context, c Config) error {
 		}
 	}
 	m := newMachine(c, address, key)
+	if c.Live != nil {
+		c.Live(func() Status {
+			m.mu.Lock()
+			defer m.mu.Unlock()
+			return m.snapshot(time.Now())
+		})
+	}
 	parent := ctx
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var running sync.WaitGroup
 	running.Go(func() { m.report(ctx) })
+	running.Go(func() { m.watch(ctx) })
+	running.Go(func() { m.listen(ctx) })
 	defer running.Wait()
 	defer cancel(nil)
-	if err := work.SelfTest(ctx, c.Engine); err != nil {
-		if ctx.Err() != nil {
-			return nil
-		}
-		return fmt.Errorf("%w: %s: %w; nothing is computed with it", ErrSelfTest, c.Engine.Name(), err)
+	m.test(ctx)
+	if ctx.Err() != nil {
+		return nil
 	}
-	m.mu.Lock()
-	m.testing = false
-	m.mu.Unlock()
-	running.Go(func() { cancel(m.bench(ctx)) })
+	if err := m.left(); err != nil {
+		return err
+	}
+	for _, b := range m.benches {
+		if b.out != "" {
+			continue
+		}
+		alive, dropped := context.WithCancel(ctx)
+		if !c.NoPool {
+			running.Go(func() { b.challenges(alive) })
+		}
+		running.Go(func() {
+			defer dropped()
+			if err := b.run(ctx); ctx.Err() == nil {
+				m.drop(b, err)
+				if err := m.left(); err != nil {
+					cancel(err)
+				}
+			}
+		})
+	}
 	running.Go(func() { cancel(m.dial(ctx)) })
 	<-ctx.Done()
 	running.Wait()
@@ -116,14 +160,13 @@ func Run(ctx context.Context, c Config) error {
 	return context.Cause(ctx)
 }
 
-// machine is what bench, session and reporter share.
+// machine is what benches, session and reporter share.
 type machine struct {
 	config  Config
 	address link.Address
 	key     ed25519.PrivateKey
-	models  *models
+	benches []*bench // one per device
 
-	benchWake  chan struct{} // capacity 1: orders, room, models, samples
 	sendWake   chan struct{} // capacity 1: something for the host
 	reportWake chan struct{} // capacity 1: the status may have changed
 
@@ -131,21 +174,18 @@ type machine struct {
 	order  *order
 	ledger ledger // of order's segment
 
-	jobs    []*job                  // samples to run again, in order of arrival
-	running *job                    // the one at work
+	jobs    []*job                  // samples to run again, this session's, in order of arrival
 	results []*workerv1.RerunResult // for this session's host
-	session uint64                  // counts connections; jobs of an earlier one are void
 	welcome *workerv1.Welcome       // nil while not connected
 	prove   bool                    // the host asked for the node's proof
 	ready   *workerv1.ModelReady    // to be sent
 	told    bool                    // this session's host was told of order's model
 
 	testing bool   // the first self-test is not over
+	paused  bool   // by the owner
 	trouble string // why there is no connection
 	next    string // what the owner can do about it
-	fault   string // why the order cannot be carried out
-	build   progress
-	rate    meter
+	failed  []error
 	reruns  uint64
 }
 
@@ -159,11 +199,18 @@ type progress struct {
 func newMachine(c Config, address link.Address, key ed25519.PrivateKey) *machine {
 	m := &machine{
 		config: c, address: address, key: key,
-		benchWake: make(chan struct{}, 1), sendWake: make(chan struct{}, 1), reportWake: make(chan struct{}, 1),
+		sendWake: make(chan struct{}, 1), reportWake: make(chan struct{}, 1),
 		order:   &order{reason: "waiting for the host's orders"},
 		testing: true,
 	}
-	m.models = newModels(c.Engine, func() { poke(m.benchWake) })
+	for _, d := range c.Devices {
+		if d.Threads <= 0 {
+			d.Threads = runtime.GOMAXPROCS(0)
+		}
+		b := &bench{machine: m, Device: d, wake: make(chan struct{}, 1), claims: make(map[*job]*claim), slice: d.Threads, out: d.Fault}
+		b.models = newModels(d.Engine, func() { poke(b.wake) })
+		m.benches = append(m.benches, b)
+	}
 	return m
 }
 
@@ -176,7 +223,9 @@ func poke(wake chan struct{}) {
 
 // changed wakes the parts that look at the state. Callers hold mu or not.
 func (m *machine) changed() {
-	poke(m.benchWake)
+	for _, b := range m.benches {
+		poke(b.wake)
+	}
 	poke(m.sendWake)
 	poke(m.reportWake)
 }

@@ -5,22 +5,17 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"os"
 	"os/signal"
 	"syscall"
 
-	"github.com/assaynet/assay/device/cpu"
+	"github.com/assaynet/assay/device"
 	"github.com/assaynet/assay/worker/cli"
 )
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	engine, err := cpu.New(ctx)
-	if err != nil {
-		fmt.Fprintf(os.Stderr, "assay-worker: %v\n", err)
-	}
-	command := cli.Command{Name: "assay-worker", Engine: engine}
+	command := cli.Command{Name: "assay-worker", Backends: device.Backends()}
 	code := command.Run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
 	stop()
 	os.Exit(code)

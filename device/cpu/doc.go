@@ -17,6 +17,8 @@
 //	                a correction for
 //	cpu/avx2        has no exact product of full-range bytes (the obvious one
 //	                saturates): both factors widened to int16, by pairs
+//	cpu/neon-dotprod
+//	                arm64: bytes by fours, both signed, as they are
 //
 // Panels are the order in which the product reads: a few rows of A at a time and
 // one or two registers of columns of B, both by words of four bytes along the
@@ -25,11 +27,12 @@
 // expanded first, by all cores; of A a strip of 192 rows just before it is used.
 //
 // New picks the engine: the first in Engines that a self-test finds right, else
-// the reference. Sums uses the SHA extensions to hash two messages at a time.
+// the reference. Sums uses the SHA instructions to hash two messages at a time.
 //
 // Each test runs for each engine that the processor has; together they compare
 // more than 10,000 random products an engine, and thousands of random steps and
 // hundreds of random units, with the definitions in poc. Seeds are fresh each
 // time and printed, so -count=10 is ten times as many. The benchmarks say what
-// share of the peak a whole loop reaches and where the rest goes.
+// share of the peak a whole loop reaches and where the rest goes. arm64 has been
+// tested under emulation only (make test-arm64), so nothing is known of its speed.
 package cpu

@@ -22,6 +22,7 @@ type engine struct {
 	set        *set
 	operands   sync.Pool // of *operands
 	strips     sync.Pool // of *leftPanels
+	factors    sync.Pool // of *factors
 	workspaces sync.Pool // of *workspace
 }
 
@@ -30,6 +31,7 @@ func newEngine(s *set) *engine {
 		set:        s,
 		operands:   sync.Pool{New: func() any { return new(operands) }},
 		strips:     sync.Pool{New: func() any { return new(leftPanels) }},
+		factors:    sync.Pool{New: func() any { return new(factors) }},
 		workspaces: sync.Pool{New: func() any { return newWorkspace(s) }},
 	}
 }

@@ -7,7 +7,6 @@ import (
 	"context"
 	"crypto/ed25519"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -15,7 +14,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"strings"
+	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -41,7 +40,7 @@ func New(fast func(context.Context) work.Engine, tamper func(cheat string) (*hos
 	cmd.PersistentFlags().StringVar(&home, "home", defaultHome(), "the participant's folder, as made by `assay init participant`")
 	cmd.Flags().BoolVar(&json, "json", false, "log as JSON, one document per line")
 	level := cmd.Flags().String("log", "info", "log level: debug, info, warn or error")
-	pool := cmd.Flags().Bool("pool", false, "pool mode for this run: machines of strangers work for this host, as [pool] in host.toml says")
+	offer := cmd.Flags().Bool("pool", false, "offer challenges to the machines of strangers, for pay; section [pool] of host.toml has the terms")
 	cheat := cmd.Flags().String("cheat", "none", "be an adversary (local networks and tests only)")
 	_ = cmd.Flags().MarkHidden("cheat")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
@@ -49,7 +48,6 @@ func New(fast func(context.Context) work.Engine, tamper func(cheat string) (*hos
 		if err != nil {
 			return err
 		}
-		c.Pool.Enabled = c.Pool.Enabled || *pool
 		logger, err := newLogger(cmd.ErrOrStderr(), *level, json)
 		if err != nil {
 			return err
@@ -58,12 +56,12 @@ func New(fast func(context.Context) work.Engine, tamper func(cheat string) (*hos
 		if err != nil {
 			return err
 		}
-		return host.Run(cmd.Context(), c, host.Options{Home: home, HostKey: key, Stdin: cmd.InOrStdin(), Logger: logger, Engine: fast(cmd.Context()), Tamper: bend,
+		return host.Run(cmd.Context(), c, host.Options{Home: home, HostKey: key, Stdin: cmd.InOrStdin(), Logger: logger, Engine: fast(cmd.Context()), Pool: *offer, Tamper: bend,
 			Started: func(url, status string) {
 				logger.Info("workers connect with: assay-worker start --host "+url, "status", status)
 			}})
 	}
-	cmd.AddCommand(statusCommand(&home), poolCommand(&home), allowCommand(&home), registerCommand(&home), urlCommand(&home))
+	cmd.AddCommand(statusCommand(&home), allowCommand(&home), registerCommand(&home), urlCommand(&home), poolCommand(&home))
 	return cmd
 }
 
@@ -102,11 +100,7 @@ func statusCommand(home *string) *cobra.Command {
 	return &cobra.Command{
 		Use: "status", Short: "What the running host does, why not, and until when (JSON)", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, err := host.Load(*home)
-			if err != nil {
-				return err
-			}
-			at, err := statusAddress(*home, c)
+			at, err := statusAddress(*home)
 			if err != nil {
 				return err
 			}
@@ -121,11 +115,13 @@ func statusCommand(home *string) *cobra.Command {
 	}
 }
 
-func statusAddress(home string, c host.Config) (string, error) {
-	if c.Status == "" {
-		return "", fmt.Errorf("this host serves no status: set status in %s, for example status = \"127.0.0.1:4711\"", host.ConfigPath(home))
+// statusAddress is where the host of a home serves its status.
+func statusAddress(home string) (string, error) {
+	c, err := host.Load(home)
+	if err == nil && c.Status == "" {
+		err = fmt.Errorf("this host serves no status: set status in %s, for example status = \"127.0.0.1:4711\"", host.ConfigPath(home))
 	}
-	return c.Status, nil
+	return c.Status, err
 }
 
 // Fetch asks a running host for its status.
@@ -133,28 +129,27 @@ func Fetch(ctx context.Context, address string) (host.Status, error) {
 	return fetch[host.Status](ctx, address, "/status")
 }
 
-// fetch asks a running host for a document.
-func fetch[D any](ctx context.Context, address, path string) (document D, err error) {
+func fetch[T any](ctx context.Context, address, path string) (T, error) {
+	var s T
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+path, nil)
 	if err != nil {
-		return document, err
+		return s, err
 	}
 	res, err := http.DefaultClient.Do(req)
 	if err != nil {
-		return document, fmt.Errorf("no host answers at %s; is `assay host` running? %w", address, err)
+		return s, fmt.Errorf("no host answers at %s; is `assay host` running? %w", address, err)
 	}
 	defer res.Body.Close()
-	body := io.LimitReader(res.Body, 4<<20)
 	if res.StatusCode != http.StatusOK {
-		reason, err := io.ReadAll(body)
-		return document, errors.Join(fmt.Errorf("the host at %s says: %s", address, strings.TrimSpace(string(reason))), err)
+		text, _ := io.ReadAll(io.LimitReader(res.Body, 1<<10))
+		return s, fmt.Errorf("the host at %s answers %s: %s", address, res.Status, text)
 	}
-	if err := json.NewDecoder(body).Decode(&document); err != nil {
-		return document, fmt.Errorf("answer of the host at %s: %w", address, err)
+	if err := json.NewDecoder(io.LimitReader(res.Body, 4<<20)).Decode(&s); err != nil {
+		return s, fmt.Errorf("status of the host at %s: %w", address, err)
 	}
-	return document, nil
+	return s, nil
 }
 
 func allowCommand(home *string) *cobra.Command {
@@ -243,4 +238,47 @@ func URL(c host.Config, key ed25519.PrivateKey) string {
 		}
 	}
 	return link.Address{HostPort: at, Fingerprint: link.FingerprintOf(key.Public().(ed25519.PublicKey))}.String()
+}
+
+func poolCommand(home *string) *cobra.Command {
+	asJSON := false
+	cmd := &cobra.Command{
+		Use: "pool", Short: "What the running host owes the machines of its pool, and what it has paid", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			at, err := statusAddress(*home)
+			if err != nil {
+				return err
+			}
+			list, err := fetch[[]host.PoolAccount](cmd.Context(), at, "/pool")
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				out := json.NewEncoder(cmd.OutOrStdout())
+				out.SetIndent("", "  ")
+				return out.Encode(list)
+			}
+			t := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', tabwriter.AlignRight)
+			fmt.Fprintln(t, "node\tpaid to\tcredits\tlocked\tdue\tsettling\tsettled\tforfeited\tstrikes\t")
+			for _, a := range list {
+				strikes := fmt.Sprint(a.Strikes)
+				if a.Banned {
+					strikes += ", banned"
+				}
+				fmt.Fprintf(t, "%s\t%s\t%d\t%s\t%s\t%s\t%s\t%s\t%s\t\n", a.Node, a.Payout, a.Entries, a.Locked, a.Due, a.Settling, a.Settled, a.Forfeited, strikes)
+			}
+			if err := t.Flush(); err != nil {
+				return err
+			}
+			for _, a := range list {
+				if a.Reason != "" {
+					fmt.Fprintf(cmd.OutOrStdout(), "%s: %s\n", a.Node, a.Reason)
+				}
+			}
+			_, err = fmt.Fprintln(cmd.OutOrStdout(), "amounts in acpc, 10^18 to a CPC")
+			return err
+		},
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	return cmd
 }

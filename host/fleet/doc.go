@@ -10,10 +10,9 @@
 // returns, no leaf of an earlier goal will be stored any more: the sizes that
 // the logs have then are the ones to commit to.
 //
-// Besides, [Fleet.Rerun] spreads other participants' samples over the workers
-// that the host trusts, and [Fleet.NodeProof] fetches a device's signature with
-// which its node is registered on chain. Machines that are not workers, or not
-// yet, reach the host's other services on the same address ([Config.Guests]).
+// Besides, [Fleet.Rerun] spreads other participants' samples over the workers,
+// and [Fleet.NodeProof] fetches a device's signature with which its node is
+// registered on chain.
 //
 // A worker owns a connection and nothing more. It cannot name another node, a
 // segment it was not told to compute or a position its log does not have; any

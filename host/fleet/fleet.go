@@ -9,7 +9,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -29,8 +28,8 @@ const (
 	lobby = 64
 	// helloTime is how long a connection may take to say who it is.
 	helloTime = 10 * time.Second
-	// guestTime is how long a guest's request may take in all, its answer too.
-	guestTime = 3 * time.Minute
+	// bodyTime is how long a request to the pool may take to arrive.
+	bodyTime = 60 * time.Second
 )
 
 var limits = link.Limits{Message: workerv1.MaxMessage, Write: 10 * time.Second, Ping: 15 * time.Second}
@@ -62,17 +61,13 @@ type Config struct {
 	// connection and must be quick, safe for concurrent use, and not call the fleet.
 	Allow func(key ed25519.PublicKey) (node string, ok bool)
 	// Trusted tells whose results count in the host's own name: other nodes get no
-	// samples to run again. Nil trusts all. It is called as Allow is.
+	// samples to run again, because one wrong middle digest would convict the host.
+	// Nil trusts all. It is called as Allow is.
 	Trusted func(node string) bool
-	// Guests answers everything that is asked on another path than the workers',
-	// for known and unknown keys alike; what it takes per request is up to it, but
-	// a body must arrive within BodyTime. Optional.
-	Guests http.Handler
-	// BodyTime is how long the body of a guest's request may take to arrive, from
-	// the end of its header on; 0 is a minute, for 4 MB at 70 kB/s.
-	BodyTime time.Duration
-	Logs     *leaflog.Store
-	Logger   *slog.Logger // optional
+	Logs    *leaflog.Store
+	// Pool answers what comes below /mpoc/, of known keys and of strangers. Optional.
+	Pool   http.Handler
+	Logger *slog.Logger // optional
 }
 
 // Fleet is all workers of one host. Lock order: Fleet.mu, conn.mu, desk.mu.
@@ -108,9 +103,6 @@ func New(c Config) (*Fleet, error) {
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
-	}
-	if c.BodyTime == 0 {
-		c.BodyTime = time.Minute
 	}
 	listener, err := net.Listen("tcp", c.Listen)
 	if err != nil {
@@ -151,9 +143,22 @@ func (f *Fleet) Run(ctx context.Context) error {
 		return err
 	}
 	mux := http.NewServeMux()
-	mux.Handle("GET "+workerv1.Path, f.whileRunning(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { f.serve(ctx, w, r) })))
-	if f.config.Guests != nil {
-		mux.Handle("/", f.whileRunning(f.hurried(ctx)))
+	mux.HandleFunc("GET "+workerv1.Path, func(w http.ResponseWriter, r *http.Request) {
+		f.mu.Lock()
+		if f.stopping {
+			f.mu.Unlock()
+			http.Error(w, errStopping.Error(), http.StatusServiceUnavailable)
+			return
+		}
+		f.serving.Add(1)
+		f.mu.Unlock()
+		f.serve(ctx, w, r, f.serving.Done)
+	})
+	if f.config.Pool != nil {
+		mux.HandleFunc("/mpoc/", func(w http.ResponseWriter, r *http.Request) {
+			_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTime)) // a socket takes it back
+			f.config.Pool.ServeHTTP(w, r)
+		})
 	}
 	server := &http.Server{
 		Handler:           mux,
@@ -183,85 +188,46 @@ func (f *Fleet) Run(ctx context.Context) error {
 	return err
 }
 
-// whileRunning makes Run wait for requests under way, and refuses those that come
-// when it is about to end.
-func (f *Fleet) whileRunning(serve http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		f.mu.Lock()
-		if f.stopping {
-			f.mu.Unlock()
-			http.Error(w, errStopping.Error(), http.StatusServiceUnavailable)
-			return
-		}
-		f.serving.Add(1)
-		f.mu.Unlock()
-		defer f.serving.Done()
-		serve.ServeHTTP(w, r)
-	})
-}
-
-// hurried gives a body BodyTime to arrive. The server's own ReadTimeout would end
-// workers' sockets too, and would count the time that an answer takes. Guests'
-// requests, and sockets, end with ctx.
-func (f *Fleet) hurried(ctx context.Context) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		within, cancel := context.WithCancelCause(r.Context())
-		defer cancel(nil)
-		defer context.AfterFunc(ctx, func() { cancel(context.Cause(ctx)) })()
-		r = r.WithContext(within)
-		until := http.NewResponseController(w)
-		err := until.SetWriteDeadline(time.Now().Add(guestTime)) // becoming a socket lifts it
-		if r.Body != http.NoBody {
-			err = errors.Join(err, until.SetReadDeadline(time.Now().Add(f.config.BodyTime)))
-			r.Body = &deadlined{ReadCloser: r.Body, until: until}
-		}
-		if err != nil {
-			http.Error(w, "the connection cannot be served", http.StatusInternalServerError)
-			return
-		}
-		f.config.Guests.ServeHTTP(w, r)
-	})
-}
-
-// deadlined lifts the deadline once the body has been read: an audit may take its
-// time, and the connection's next request begins with a deadline of the server's.
-type deadlined struct {
-	io.ReadCloser
-	until *http.ResponseController
-}
-
-func (b *deadlined) Read(p []byte) (int, error) {
-	n, err := b.ReadCloser.Read(p)
-	if errors.Is(err, io.EOF) {
-		_ = b.until.SetReadDeadline(time.Time{}) // of a connection that is gone
-	}
-	return n, err
-}
-
-// serve is the life of one connection.
-func (f *Fleet) serve(ctx context.Context, w http.ResponseWriter, r *http.Request) {
+// serve answers a request for a connection, whose life is attend's, and calls
+// done when that is over. It does not wait: the server's goroutine, its stack as
+// large as a handshake made it, and the request are given back.
+func (f *Fleet) serve(ctx context.Context, w http.ResponseWriter, r *http.Request, done func()) {
 	key, err := link.PeerKey(*r.TLS)
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusForbidden)
+		done()
 		return
 	}
 	node, known := f.config.Allow(key)
-	known = known && commit.ValidNode(node) == nil
-	if !known {
+	if !known || commit.ValidNode(node) != nil {
+		node = ""
 		select {
 		case f.lobby <- struct{}{}:
-			defer func() { <-f.lobby }()
+			answered := done
+			done = func() { <-f.lobby; answered() }
 		default:
 			http.Error(w, "too many unknown workers at once", http.StatusServiceUnavailable)
+			done()
 			return
 		}
 	}
 	socket, err := link.Accept(w, r, limits)
-	if err != nil {
-		return // the request was answered
+	if err != nil { // the request was answered
+		done()
+		return
 	}
+	from := r.RemoteAddr
+	go func() {
+		defer done()
+		f.attend(ctx, socket, key, node, from)
+	}()
+}
+
+// attend is the life of one connection. node is empty for a stranger's.
+func (f *Fleet) attend(ctx context.Context, socket *link.Socket, key ed25519.PublicKey, node, from string) {
 	defer socket.Abort()
-	log := f.log.With("key", hex.EncodeToString(key), "addr", r.RemoteAddr)
+	known := node != ""
+	log := f.log.With("key", hex.EncodeToString(key), "addr", from)
 	hello, refusal := f.hear(ctx, socket, key)
 	if hello != nil && !known {
 		next := "ask the host's owner to run: assay host allow " + hex.EncodeToString(key)
@@ -285,7 +251,7 @@ func (f *Fleet) serve(ctx context.Context, w http.ResponseWriter, r *http.Reques
 	f.join(c)
 	log = log.With("node", c.node)
 	log.Info("worker connected", "engine", c.hello.Engine, "agent", c.hello.Agent)
-	err = c.run(ctx)
+	err := c.run(ctx)
 	f.leave(c, err)
 	log.Info("worker gone", "reason", err)
 }

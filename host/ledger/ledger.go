@@ -14,6 +14,8 @@ import (
 
 	bolt "go.etcd.io/bbolt"
 	berrors "go.etcd.io/bbolt/errors"
+
+	"github.com/assaynet/assay/host/batch"
 )
 
 var (
@@ -139,16 +141,13 @@ var (
 
 // Ledger is safe for concurrent use.
 type Ledger struct {
-	db    *bolt.DB
-	rules Rules
+	db      *bolt.DB
+	changes *batch.Writer // of db: those that machines cause
+	rules   Rules
 }
 
-const (
-	// lockTime is how long Open waits for another program to let go of the file.
-	lockTime = 2 * time.Second
-	// gather is how long a change waits for others to share its flush with.
-	gather = time.Millisecond
-)
+// lockTime is how long Open waits for another program to let go of the file.
+const lockTime = 2 * time.Second
 
 // Open opens a ledger, making one where there is none. One program at a time
 // has it open.
@@ -166,7 +165,6 @@ func open(path string, rules Rules, options bolt.Options) (*Ledger, error) {
 	} else if err != nil {
 		return nil, fmt.Errorf("ledger: open %s: %w", path, err)
 	}
-	db.MaxBatchDelay = gather
 	err = db.Update(func(tx *bolt.Tx) error {
 		for _, name := range [][]byte{accounts, entries, sources, locked, due, settlements, unfinished, transfers} {
 			if _, err := tx.CreateBucketIfNotExists(name); err != nil {
@@ -178,7 +176,7 @@ func open(path string, rules Rules, options bolt.Options) (*Ledger, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("ledger: prepare %s: %w", path, err), db.Close())
 	}
-	return &Ledger{db: db, rules: rules}, nil
+	return &Ledger{db: db, changes: batch.New(db), rules: rules}, nil
 }
 
 // Close closes the file.
@@ -187,7 +185,7 @@ func (l *Ledger) Close() error { return l.db.Close() }
 // Register makes a device's account, or changes where it is paid. Errors wrap
 // ErrBanned.
 func (l *Ledger) Register(device Device, payout string, now time.Time) (a Account, err error) {
-	err = l.db.Batch(func(tx *bolt.Tx) error {
+	err = l.changes.Do(func(tx *bolt.Tx) error {
 		a = Account{}
 		switch err := get(tx, accounts, device[:], &a); {
 		case errors.Is(err, errAbsent):
@@ -282,7 +280,7 @@ func (l *Ledger) CreditFaulty(e Entry, bad uint64, reason string) (Entry, error)
 }
 
 func (l *Ledger) credit(e Entry, bad *big.Int, reason string) (entered Entry, err error) {
-	err = l.db.Batch(func(tx *bolt.Tx) error {
+	err = l.changes.Do(func(tx *bolt.Tx) error {
 		entered = Entry{}
 		key := sourceKey(e.Device, e.Kind, e.Source)
 		if known := tx.Bucket(sources).Get(key); known != nil {
@@ -366,13 +364,47 @@ func (l *Ledger) unlock(tx *bolt.Tx, a *Account) error {
 	return nil
 }
 
-// Forfeit takes all that is locked: for a proven cheat, which is also a strike
-// and at the last one a ban, or for questions that were not answered, which
-// must not cost less. The same source again changes nothing: source names the
+// Forfeit takes all that is locked, for a proven cheat; at the last strike the
+// device is banned. The same source again changes nothing: source names the
 // submission, and must not have been credited. It returns the entry, without
 // pay, that keeps the reason.
-func (l *Ledger) Forfeit(device Device, kind Kind, source, reason string, cheat bool, now time.Time) (entered Entry, err error) {
-	err = l.db.Batch(func(tx *bolt.Tx) error {
+func (l *Ledger) Forfeit(device Device, kind Kind, source, reason string, now time.Time) (Entry, error) {
+	return l.blank(device, kind, source, reason, now, func(tx *bolt.Tx, a *Account, all []Entry) error {
+		for _, e := range all {
+			e.Reason = reason
+			if err := move(tx, a, e, Forfeited); err != nil {
+				return err
+			}
+		}
+		a.Strikes++
+		a.Banned = a.Strikes >= l.rules.Strikes
+		return nil
+	})
+}
+
+// Strike is Forfeit that takes nothing: for a cheat that the host saw and cannot
+// show to others.
+func (l *Ledger) Strike(device Device, kind Kind, source, reason string, now time.Time) (Entry, error) {
+	return l.blank(device, kind, source, reason, now, func(_ *bolt.Tx, a *Account, _ []Entry) error {
+		a.Strikes++
+		a.Banned = a.Strikes >= l.rules.Strikes
+		return nil
+	})
+}
+
+// Silence enters questions that were not answered. It costs the submission, and
+// what is locked stays so for Unlock clean ones from here on. It takes nothing:
+// nobody can show that there was no answer, so a host must not gain by saying
+// so. Otherwise it is like Forfeit.
+func (l *Ledger) Silence(device Device, kind Kind, source, reason string, now time.Time) (Entry, error) {
+	return l.blank(device, kind, source, reason, now, func(*bolt.Tx, *Account, []Entry) error { return nil })
+}
+
+// blank makes an entry without pay and begins the count of clean submissions
+// anew; then does something to what is locked.
+func (l *Ledger) blank(device Device, kind Kind, source, reason string, now time.Time, then func(*bolt.Tx, *Account, []Entry) error) (entered Entry, err error) {
+	err = l.changes.Do(func(tx *bolt.Tx) error {
+		entered = Entry{}
 		var a Account
 		if err := account(tx, device, &a); err != nil {
 			return err
@@ -390,19 +422,18 @@ func (l *Ledger) Forfeit(device Device, kind Kind, source, reason string, cheat 
 		if err != nil {
 			return err
 		}
-		for _, e := range all {
-			e.Reason = reason
-			if err := move(tx, &a, e, Forfeited); err != nil {
+		for i := range all {
+			all[i].Clean = 0 // it stays locked for Unlock clean ones from here on
+			if err := put(tx, entries, number(all[i].Number), &all[i]); err != nil {
 				return err
 			}
+		}
+		if err := then(tx, &a, all); err != nil {
+			return err
 		}
 		a.Clean = 0
 		a.Entries++
 		a.Reason = reason
-		if cheat {
-			a.Strikes++
-			a.Banned = a.Strikes >= l.rules.Strikes
-		}
 		entered = Entry{Number: n, Device: device, Kind: kind, Source: source, State: Forfeited, At: now.UnixMilli(), Reason: reason}
 		return errors.Join(
 			put(tx, entries, number(n), &entered),

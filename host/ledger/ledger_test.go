@@ -19,6 +19,8 @@ import (
 
 var noon = time.UnixMilli(1_800_000_000_000)
 
+func nobody(Device) bool { return false }
+
 func amount(t testing.TB, s string) Amount {
 	t.Helper()
 	a, err := ParseAmount(s)
@@ -106,10 +108,10 @@ func TestTheWayOfPay(t *testing.T) {
 	if a := standing(t, l, d); a.Due.String() != "10" || a.Locked.String() != "50" || a.Clean != 3 || a.Ops != 21 {
 		t.Fatalf("after three: %+v", a)
 	}
-	if pays, err := l.Due(coins(11), 10); err != nil || len(pays) != 0 {
+	if pays, err := l.Due(coins(11), 10, nobody); err != nil || len(pays) != 0 {
 		t.Fatalf("below the least: %v, %v", pays, err)
 	}
-	pays, err := l.Due(coins(10), 10)
+	pays, err := l.Due(coins(10), 10, nobody)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -123,7 +125,7 @@ func TestTheWayOfPay(t *testing.T) {
 	if _, err := l.Begin(Settlement{Payments: pays, Raw: []byte("tx2"), Hash: "CD", Timeout: 9}); !errors.Is(err, ErrSettlement) {
 		t.Errorf("two at a time: %v", err)
 	}
-	if _, err := l.Forfeit(d, Loops, "d", "leaf 7 is forged", true, noon); err != nil {
+	if _, err := l.Forfeit(d, Loops, "d", "leaf 7 is forged", noon); err != nil {
 		t.Fatal(err)
 	}
 	if a := standing(t, l, d); a.Forfeited.String() != "50" || !a.Locked.IsZero() || a.Settling.String() != "10" || a.Strikes != 1 || a.Banned {
@@ -171,20 +173,20 @@ func TestASourceIsTakenOnce(t *testing.T) {
 		t.Errorf("%+v", a)
 	}
 	for range 2 {
-		if _, err := l.Forfeit(d, Loops, "b", "forged", true, noon); err != nil {
+		if _, err := l.Forfeit(d, Loops, "b", "forged", noon); err != nil {
 			t.Fatal(err)
 		}
 		if a := standing(t, l, d); a.Strikes != 1 {
 			t.Errorf("one strike said twice: %+v", a)
 		}
 	}
-	if _, err := l.Forfeit(d, Loops, "silent", "no answer", false, noon); err != nil {
+	if _, err := l.Silence(d, Loops, "silent", "no answer", noon); err != nil {
 		t.Fatal(err)
 	}
 	if a := standing(t, l, d); a.Strikes != 1 || a.Clean != 0 {
 		t.Errorf("silence is no strike: %+v", a)
 	}
-	if _, err := l.Forfeit(d, Loops, "c", "forged again", true, noon); err != nil {
+	if _, err := l.Forfeit(d, Loops, "c", "forged again", noon); err != nil {
 		t.Fatal(err)
 	}
 	if a := standing(t, l, d); !a.Banned {
@@ -198,6 +200,32 @@ func TestASourceIsTakenOnce(t *testing.T) {
 	}
 	if _, err := l.Credit(Entry{Device: Device{9}}); !errors.Is(err, ErrUnknown) {
 		t.Errorf("a stranger's credit: %v", err)
+	}
+}
+
+// Silence takes nothing, and begins the wait for what is locked anew.
+func TestSilenceCostsTheSubmission(t *testing.T) {
+	l, _ := create(t, Rules{Unlock: 2, Strikes: 1})
+	d := Device{1}
+	register(t, l, d)
+	credit(t, l, d, "a", 10)
+	credit(t, l, d, "b", 20)
+	if _, err := l.Silence(d, Loops, "c", "no answer", noon); err != nil {
+		t.Fatal(err)
+	}
+	credit(t, l, d, "d", 5)
+	if a := standing(t, l, d); a.Locked.String() != "35" || !a.Due.IsZero() || !a.Forfeited.IsZero() || a.Strikes != 0 {
+		t.Errorf("after silence and one clean submission: %+v", a)
+	}
+	credit(t, l, d, "e", 5)
+	if a := standing(t, l, d); a.Due.String() != "30" || a.Locked.String() != "10" {
+		t.Errorf("after two: %+v", a)
+	}
+	if _, err := l.Strike(d, Leaves, "f", "forged", noon); err != nil {
+		t.Fatal(err)
+	}
+	if a := standing(t, l, d); !a.Banned || !a.Forfeited.IsZero() || a.Locked.String() != "10" {
+		t.Errorf("a strike that takes nothing: %+v", a)
 	}
 }
 
@@ -337,7 +365,8 @@ func TestConservation(t *testing.T) {
 			},
 			"forfeit": func(t *rapid.T) {
 				d := rapid.SampledFrom(devices).Draw(t, "device")
-				if _, err := l.Forfeit(d, Loops, rapid.StringMatching("x[a-f]{2}").Draw(t, "source"), "forged", rapid.Bool().Draw(t, "cheat"), noon); err != nil {
+				enter := rapid.SampledFrom([]func(Device, Kind, string, string, time.Time) (Entry, error){l.Forfeit, l.Silence, l.Strike}).Draw(t, "kind")
+				if _, err := enter(d, Loops, rapid.StringMatching("x[a-f]{2}").Draw(t, "source"), "forged", noon); err != nil {
 					t.Fatal(err)
 				}
 			},
@@ -348,7 +377,7 @@ func TestConservation(t *testing.T) {
 				}
 				switch {
 				case !found:
-					pays, err := l.Due(coins(rapid.IntRange(1, 50).Draw(t, "least")), 2)
+					pays, err := l.Due(coins(rapid.IntRange(1, 50).Draw(t, "least")), 2, nobody)
 					if err != nil {
 						t.Fatal(err)
 					}

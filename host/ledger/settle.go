@@ -42,9 +42,9 @@ type Settlement struct {
 const maxEntries = 20_000
 
 // Due lists what can be paid: at most n accounts that have an address and at
-// least the amount least due. An account with very many entries is paid in
-// parts.
-func (l *Ledger) Due(least Amount, n int) (list []Payment, err error) {
+// least the amount least due, and that skip does not pass over. An account with
+// very many entries is paid in parts.
+func (l *Ledger) Due(least Amount, n int, skip func(Device) bool) (list []Payment, err error) {
 	err = l.db.View(func(tx *bolt.Tx) error {
 		room := maxEntries
 		c := tx.Bucket(due).Cursor()
@@ -54,7 +54,7 @@ func (l *Ledger) Due(least Amount, n int) (list []Payment, err error) {
 			if err := account(tx, device, &a); err != nil {
 				return err
 			}
-			if a.Payout != "" && a.Due.Cmp(least) >= 0 && !a.Due.IsZero() {
+			if a.Payout != "" && !skip(device) && a.Due.Cmp(least) >= 0 && !a.Due.IsZero() {
 				p := Payment{Device: device, Payout: a.Payout}
 				some, err := collect(tx, due, device, func(Entry) bool { room--; return room >= 0 })
 				if err != nil {

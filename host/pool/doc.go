@@ -26,5 +26,6 @@
 // What a hostile machine can do: waste its own time, and of the host's what the
 // limits allow. Every body is bounded; each key and each address has a rate;
 // audits wait in line for a bounded number of cores, one per key. Unanswered
-// questions cost the key its locked pay, as a wrong answer would.
+// questions cost the submission, and what is locked waits anew; they take
+// nothing, because nobody can show that there was no answer.
 package pool

@@ -21,6 +21,8 @@ import (
 const (
 	// requestTime is how long one request may take, the wait for a core included.
 	requestTime = 60 * time.Second
+	// bodyTime is how long its body may take to arrive.
+	bodyTime = 20 * time.Second
 	// An address may send perAddress requests a second in the long run, and burst
 	// at once: a house of machines behind one router is fine, a flood is not.
 	perAddress = 50
@@ -62,17 +64,20 @@ func (l *limits) take(remote string) (wait time.Duration) {
 }
 
 // step runs one kind of request on its body.
-type step func(ctx context.Context, body []byte) (any, error)
+type step struct {
+	longest int64 // body
+	run     func(ctx context.Context, body []byte) (any, error)
+}
 
 // on decodes a body for a method of Pool.
 func on[Q, A any](f func(context.Context, Q) (A, error)) step {
-	return func(ctx context.Context, body []byte) (any, error) {
+	return step{mpocv1.Longest[Q](), func(ctx context.Context, body []byte) (any, error) {
 		q, err := mpocv1.Decode[Q](body)
 		if err != nil {
 			return nil, err
 		}
 		return f(ctx, q)
-	}
+	}}
 }
 
 func (p *Pool) steps() map[string]step {
@@ -97,7 +102,9 @@ func (p *Pool) Handler() http.Handler {
 	post := func(path, kind string) {
 		f := steps[kind]
 		mux.HandleFunc("POST "+path, func(w http.ResponseWriter, r *http.Request) {
-			body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, socketLimits.Message))
+			// An error says that the connection is gone.
+			_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTime))
+			body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, f.longest))
 			if err != nil {
 				var long *http.MaxBytesError
 				if errors.As(err, &long) {
@@ -110,7 +117,7 @@ func (p *Pool) Handler() http.Handler {
 			}
 			ctx, cancel := context.WithTimeout(r.Context(), requestTime)
 			defer cancel()
-			answer, err := f(ctx, body)
+			answer, err := f.run(ctx, body)
 			p.reply(w, answer, err)
 		})
 	}
@@ -158,32 +165,51 @@ func (p *Pool) reply(w http.ResponseWriter, answer any, err error) {
 	_ = json.NewEncoder(w).Encode(answer) // who is gone does not read it
 }
 
-// socket serves the same requests as frames, one after the other, in binary
-// messages of JSON.
+// socket answers a request for a socket, which frames serves from then on. It
+// does not wait, so that the server's goroutine and the request are given back.
 func (p *Pool) socket(steps map[string]step, w http.ResponseWriter, r *http.Request) {
-	s, err := link.Accept(w, r, socketLimits)
-	if err != nil {
-		return // the request was answered
+	p.mu.Lock()
+	if p.ended.Err() != nil {
+		p.mu.Unlock()
+		http.Error(w, errStopping.Error(), http.StatusServiceUnavailable)
+		return
 	}
-	answers := make(chan mpocv1.Frame, 1)
-	ctx, end := context.WithCancel(r.Context()) // when nobody writes any more
-	defer end()
+	p.sockets.Add(1)
+	p.mu.Unlock()
+	s, err := link.Accept(w, r, socketLimits)
+	if err != nil { // the request was answered
+		p.sockets.Done()
+		return
+	}
 	remote := r.RemoteAddr
+	go func() {
+		defer p.sockets.Done()
+		defer s.Abort()
+		p.frames(steps, s, remote)
+	}()
+}
+
+// frames serves the requests as frames, one after the other, in binary messages
+// of JSON, until the socket or the pool ends.
+func (p *Pool) frames(steps map[string]step, s *link.Socket, remote string) {
+	answers := make(chan mpocv1.Frame, 1)
+	ctx, end := context.WithCancel(p.ended) // when nobody writes any more
+	defer end()
 	handle := func(message []byte) error {
 		out := mpocv1.Frame{Type: mpocv1.TypeError}
 		frame, err := mpocv1.Decode[mpocv1.Frame](message)
 		var answer any
 		if err == nil {
 			out.ID = frame.ID
-			f := steps[frame.Type]
+			f, known := steps[frame.Type]
 			switch wait := p.gate.take(remote); {
 			case wait > 0:
 				err = limited(wait)
-			case f == nil:
+			case !known:
 				err = refuse(mpocv1.CodeUnknownType, "the types are in "+mpocv1.PathOpenAPI, "no request %q", frame.Type)
 			default:
 				within, cancel := context.WithTimeout(ctx, requestTime)
-				answer, err = f(within, frame.Body)
+				answer, err = f.run(within, frame.Body)
 				cancel()
 			}
 		}
@@ -202,7 +228,7 @@ func (p *Pool) socket(steps map[string]step, w http.ResponseWriter, r *http.Requ
 			return ctx.Err()
 		}
 	}
-	_ = s.Run(ctx, handle, func(ctx context.Context) error {
+	_ = s.Run(p.ended, handle, func(ctx context.Context) error {
 		defer end()
 		for {
 			select {

@@ -3,6 +3,7 @@
 package pool
 
 import (
+	"cmp"
 	"context"
 	"crypto/ed25519"
 	"crypto/hmac"
@@ -13,6 +14,7 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime"
+	"slices"
 	"sync"
 	"time"
 
@@ -25,6 +27,8 @@ import (
 // ErrConfig reports a pool that cannot be made.
 var ErrConfig = errors.New("pool: configuration")
 
+var errStopping = errors.New("the host is stopping; reconnect later")
+
 // Times of a challenge, by the host's clock.
 const (
 	// commitSlack is how long after its duration a commit may still arrive.
@@ -32,6 +36,8 @@ const (
 	// answerTime is how long the questions of a round stand: long enough for a
 	// machine that was restarted to come back and answer.
 	answerTime = 90 * time.Second
+	// firstMS is how long a key's first challenge lasts at most.
+	firstMS = 10_000
 	// skew is how far the time in an Asking may be from the host's.
 	skew = 2 * time.Minute
 	// nonceTime is how long a registration's nonce lasts.
@@ -51,16 +57,18 @@ type Config struct {
 	Pay ledger.Amount
 	// Rule says how likely a full audit is; the zero value is the default.
 	Rule audit.Adaptive
-	// Engine recomputes what is looked at; nil is the reference. It convicts
-	// nobody: what it disputes the definition decides.
+	// Engine recomputes what is looked at; nil is the reference. What it finds
+	// wrong the reference recomputes too.
 	Engine mpoc.Recompute
 	// Duration, if not 0, replaces the planned time of every challenge; for
 	// local networks.
 	Duration time.Duration
-	// Payout refuses addresses that nothing can be paid to. Optional.
+	// Payout tells whether an address can be paid; nil is any.
 	Payout func(address string) error
-	Logger *slog.Logger     // optional
-	Now    func() time.Time // optional; tests
+	// Admitted is called when the first proof of a key is accepted. Optional.
+	Admitted func(mpoc.Key, mpoc.Registration)
+	Logger   *slog.Logger     // optional
+	Now      func() time.Time // optional; tests
 }
 
 // Pool is safe for concurrent use. A device's requests are taken one at a time.
@@ -81,6 +89,10 @@ type Pool struct {
 	locks  map[mpoc.Key]*keyLock    // of the devices with requests under way
 	asked  map[mpoc.Key]mpoc.Asking // the latest of each key
 	totals totals
+
+	ended   context.Context // by Close
+	end     context.CancelCauseFunc
+	sockets sync.WaitGroup // Add only under mu while ended stands
 }
 
 // keyLock is one device's; users, under Pool.mu, are those who hold or want it.
@@ -131,6 +143,10 @@ func New(c Config) (*Pool, error) {
 	cores := max(2, runtime.GOMAXPROCS(0))
 	p.audits, p.newcomers = make(chan struct{}, cores), make(chan struct{}, cores/2)
 	p.gate.init()
+	p.ended, p.end = context.WithCancelCause(context.Background())
+	if err := st.extend(p.now() + uint64(answerTime.Milliseconds())); err != nil {
+		return nil, errors.Join(err, st.db.Close())
+	}
 	err = st.devices(func(_ mpoc.Key, d device) {
 		p.totals.devices++
 		p.totals.accepted += d.Accepted
@@ -145,14 +161,37 @@ func New(c Config) (*Pool, error) {
 	return p, nil
 }
 
-// Close closes the state.
-func (p *Pool) Close() error { return p.state.db.Close() }
+// Proven calls f for every key of which a proof was accepted, the first to
+// register first.
+func (p *Pool) Proven(f func(mpoc.Key, mpoc.Registration)) error {
+	var proven []device
+	err := p.state.devices(func(_ mpoc.Key, d device) {
+		if d.Accepted > 0 {
+			proven = append(proven, d)
+		}
+	})
+	slices.SortStableFunc(proven, func(a, b device) int { return cmp.Compare(a.Since, b.Since) })
+	for _, d := range proven {
+		f(d.Registration.DeviceKey, d.Registration)
+	}
+	return err
+}
+
+// Close ends the sockets and closes the state.
+func (p *Pool) Close() error {
+	p.mu.Lock()
+	p.end(errStopping)
+	p.mu.Unlock()
+	p.sockets.Wait()
+	return p.state.db.Close()
+}
 
 // now is the host's clock in unix milliseconds.
 func (p *Pool) now() uint64 { return uint64(p.c.Now().UnixMilli()) }
 
-// lock makes a device's requests follow each other.
-func (p *Pool) lock(key mpoc.Key) func() {
+// lock makes a device's requests follow each other. It is held through audits,
+// so no device shares its lock with another.
+func (p *Pool) lock(key mpoc.Key) (unlock func()) {
 	p.mu.Lock()
 	l := p.locks[key]
 	if l == nil {
@@ -170,6 +209,23 @@ func (p *Pool) lock(key mpoc.Key) func() {
 			delete(p.locks, key)
 		}
 	}
+}
+
+// waiters is how many requests of one key may wait for each other: an honest
+// machine has one under way, and perhaps one that it gave up.
+const waiters = 4
+
+// turn is lock for a request: it refuses where too many of the key wait already.
+func (p *Pool) turn(key mpoc.Key) (unlock func(), err error) {
+	p.mu.Lock()
+	full := p.locks[key] != nil && p.locks[key].users >= waiters
+	p.mu.Unlock()
+	if full {
+		e := refuse(mpocv1.CodeBusy, "wait for the answer to what was sent before", "%d requests of this key are under way", waiters)
+		e.RetryAfterMS = 1000
+		return nil, e
+	}
+	return p.lock(key), nil
 }
 
 // mac authenticates parts to the host itself, each behind its length.
@@ -217,7 +273,7 @@ func (p *Pool) Run(ctx context.Context) error {
 }
 
 // sweep ends every challenge whose time is over.
-func (p *Pool) sweep(ctx context.Context) error {
+func (p *Pool) sweep(ctx context.Context) (failed error) {
 	keys, open, err := p.state.overdue(p.now())
 	if err != nil {
 		return err
@@ -225,7 +281,7 @@ func (p *Pool) sweep(ctx context.Context) error {
 	p.count(func(t *totals) { t.open = open - uint64(len(keys)) })
 	for _, key := range keys {
 		if ctx.Err() != nil {
-			return nil
+			return failed
 		}
 		unlock := p.lock(key)
 		d, known, err := p.state.device(key)
@@ -233,11 +289,11 @@ func (p *Pool) sweep(ctx context.Context) error {
 			_, err = p.live(&d)
 		}
 		unlock()
-		if err != nil {
-			return err
+		if err != nil { // it must not hold up the others
+			failed = errors.Join(failed, fmt.Errorf("device %s: %w", key, err))
 		}
 	}
-	return nil
+	return failed
 }
 
 // ends is the last moment at which what a challenge waits for may come.
@@ -279,27 +335,6 @@ func (p *Pool) live(d *device) (*record, error) {
 	d.Live = nil
 	d.Expired++
 	return nil, p.state.drop(r.Terms.DeviceKey, d, r.Terms.ChallengeID)
-}
-
-// estimate is what a challenge that is not judged yet may earn.
-func estimate(r *record) mpoc.Amount {
-	if r == nil || r.Phase != committed {
-		return "0"
-	}
-	return r.Terms.Pay(r.Commit.Loops * r.Terms.Shape.Matmul().Ops())
-}
-
-// Estimated is what a key's submission under way may earn.
-func (p *Pool) Estimated(key mpoc.Key) (mpoc.Amount, error) {
-	d, known, err := p.state.device(key)
-	if err != nil || !known || d.Live == nil {
-		return "0", err
-	}
-	r, known, err := p.state.challenge(*d.Live)
-	if err != nil || !known {
-		return "0", err
-	}
-	return estimate(&r), nil
 }
 
 // Status is what anyone may know.

@@ -12,6 +12,7 @@ import (
 	bolt "go.etcd.io/bbolt"
 	berrors "go.etcd.io/bbolt/errors"
 
+	"github.com/assaynet/assay/host/batch"
 	"github.com/assaynet/assay/poc/mpoc"
 )
 
@@ -85,7 +86,10 @@ var (
 const keepJudged = 30 * 24 * time.Hour
 
 // state is the pool's file. Methods that change write one flushed transaction.
-type state struct{ db *bolt.DB }
+type state struct {
+	db      *bolt.DB
+	changes *batch.Writer // of db: those that machines cause
+}
 
 func openState(path string, fresh func([]byte)) (*state, []byte, error) {
 	db, err := bolt.Open(path, 0o600, &bolt.Options{Timeout: 2 * time.Second})
@@ -94,7 +98,6 @@ func openState(path string, fresh func([]byte)) (*state, []byte, error) {
 	} else if err != nil {
 		return nil, nil, fmt.Errorf("pool: open %s: %w", path, err)
 	}
-	db.MaxBatchDelay = time.Millisecond
 	var secret []byte
 	err = db.Update(func(tx *bolt.Tx) error {
 		for _, name := range [][]byte{bucketMeta, bucketDevices, bucketChallenges, bucketOpen, bucketReceipts, bucketEnds} {
@@ -114,7 +117,7 @@ func openState(path string, fresh func([]byte)) (*state, []byte, error) {
 	if err != nil {
 		return nil, nil, errors.Join(fmt.Errorf("pool: prepare %s: %w", path, err), db.Close())
 	}
-	return &state{db}, secret, nil
+	return &state{db, batch.New(db)}, secret, nil
 }
 
 // read fills v and tells whether it was there.
@@ -157,7 +160,7 @@ func (s *state) challenge(id mpoc.Hash) (r record, known bool, err error) {
 
 // save writes a device and, if there is one, its challenge.
 func (s *state) save(key mpoc.Key, d *device, r *record) error {
-	return s.db.Batch(func(tx *bolt.Tx) error {
+	return s.changes.Do(func(tx *bolt.Tx) error {
 		if err := write(tx, bucketDevices, key[:], d); err != nil || r == nil {
 			return err
 		}
@@ -179,12 +182,34 @@ func (s *state) save(key mpoc.Key, d *device, r *record) error {
 
 // drop forgets a challenge that was never committed to.
 func (s *state) drop(key mpoc.Key, d *device, id mpoc.Hash) error {
-	return s.db.Batch(func(tx *bolt.Tx) error {
+	return s.changes.Do(func(tx *bolt.Tx) error {
 		return errors.Join(
 			write(tx, bucketDevices, key[:], d),
 			tx.Bucket(bucketChallenges).Delete(id[:]),
 			tx.Bucket(bucketOpen).Delete(id[:]),
 		)
+	})
+}
+
+// extend gives every question that is open time until a moment at least: nobody
+// could answer while the host was away.
+func (s *state) extend(until uint64) error {
+	return s.db.Update(func(tx *bolt.Tx) error {
+		var late []record
+		err := tx.Bucket(bucketOpen).ForEach(func(id, _ []byte) error {
+			var r record
+			known, err := read(tx, bucketChallenges, id, &r)
+			if known && r.Phase == committed && r.Verdict == nil && r.Deadline < until {
+				late = append(late, r)
+			}
+			return err
+		})
+		for _, r := range late {
+			r.Deadline = until
+			id := r.Terms.ChallengeID
+			err = errors.Join(err, write(tx, bucketChallenges, id[:], &r), tx.Bucket(bucketOpen).Put(id[:], number(ends(&r))))
+		}
+		return err
 	})
 }
 

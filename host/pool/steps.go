@@ -39,6 +39,11 @@ func (p *Pool) Register(_ context.Context, q mpocv1.RegisterRequest) (mpocv1.Reg
 	if r.HostKey != p.key || r.Chain != p.c.Chain {
 		return mpocv1.RegisterAnswer{}, refuse(mpocv1.CodeBadSignature, "ask this host for a nonce and sign what it answers", "signed for another host or chain")
 	}
+	if p.c.Payout != nil && r.Payout != "" {
+		if err := p.c.Payout(r.Payout); err != nil {
+			return mpocv1.RegisterAnswer{}, refuse(mpocv1.CodeOutOfBounds, "give an account of this chain, cpc1..., or none", "nothing can be paid to %.90q: %v", r.Payout, err)
+		}
+	}
 	window := p.window()
 	fresh := false
 	for _, w := range []uint64{window, window - 1} {
@@ -48,12 +53,11 @@ func (p *Pool) Register(_ context.Context, q mpocv1.RegisterRequest) (mpocv1.Reg
 	if !fresh {
 		return mpocv1.RegisterAnswer{}, refuse(mpocv1.CodeReplayed, "ask for a new nonce", "the nonce is old, or was not given to this key")
 	}
-	if p.c.Payout != nil && r.Payout != "" {
-		if err := p.c.Payout(r.Payout); err != nil {
-			return mpocv1.RegisterAnswer{}, refuse(mpocv1.CodeOutOfBounds, "register with an address of this chain, or with none for now", "payout %.90q: %v", r.Payout, err)
-		}
+	unlock, err := p.turn(r.DeviceKey)
+	if err != nil {
+		return mpocv1.RegisterAnswer{}, err
 	}
-	defer p.lock(r.DeviceKey)()
+	defer unlock()
 	account, err := p.c.Ledger.Register(ledger.Device(r.DeviceKey), r.Payout, p.c.Now())
 	if err != nil {
 		return mpocv1.RegisterAnswer{}, err
@@ -136,7 +140,11 @@ func (p *Pool) Challenge(_ context.Context, q mpocv1.ChallengeRequest) (mpocv1.C
 		return mpocv1.Challenge{}, err
 	}
 	key := q.Asking.DeviceKey
-	defer p.lock(key)()
+	unlock, err := p.turn(key)
+	if err != nil {
+		return mpocv1.Challenge{}, err
+	}
+	defer unlock()
 	d, _, err := p.known(key)
 	if err != nil {
 		return mpocv1.Challenge{}, err
@@ -164,6 +172,9 @@ func (p *Pool) offer(d *device) record {
 		rate = d.Registration.RateOps
 	}
 	plan := mpoc.ChooseShape(rate)
+	if d.Rate == 0 { // what a machine claims of itself: a look at it first
+		plan.DurationMS = min(plan.DurationMS, firstMS)
+	}
 	if p.c.Duration > 0 {
 		plan.DurationMS = uint64(p.c.Duration.Milliseconds())
 	}
@@ -211,7 +222,11 @@ func (p *Pool) Commit(_ context.Context, q mpocv1.CommitRequest) (mpocv1.CommitA
 		return none, err
 	}
 	key := r.Terms.DeviceKey
-	defer p.lock(key)()
+	unlock, err := p.turn(key)
+	if err != nil {
+		return none, err
+	}
+	defer unlock()
 	if r, err = p.find(q.ChallengeID, q.Token); err != nil {
 		return none, err
 	}
@@ -309,7 +324,11 @@ func (p *Pool) Proof(ctx context.Context, q mpocv1.ProofRequest) (mpocv1.ProofAn
 	if err != nil {
 		return none, err
 	}
-	defer p.lock(r.Terms.DeviceKey)()
+	unlock, err := p.turn(r.Terms.DeviceKey)
+	if err != nil {
+		return none, err
+	}
+	defer unlock()
 	if r, err = p.find(q.ChallengeID, q.Token); err != nil {
 		return none, err
 	}
@@ -323,7 +342,7 @@ func (p *Pool) Proof(ctx context.Context, q mpocv1.ProofRequest) (mpocv1.ProofAn
 	if err := proof.VerifySignature(r.log(), r.Draw, q.DeviceSignature); err != nil {
 		return none, err
 	}
-	d, _, err := p.known(r.Terms.DeviceKey)
+	d, account, err := p.known(r.Terms.DeviceKey)
 	switch {
 	case r.Phase == judged:
 		return mpocv1.ProofAnswer{Receipt: r.Receipt}, nil
@@ -346,8 +365,16 @@ func (p *Pool) Proof(ctx context.Context, q mpocv1.ProofRequest) (mpocv1.ProofAn
 	if err := questions.Verify(proof); err != nil {
 		return none, err
 	}
-	wrong, err := p.recompute(ctx, questions, proof, d.Accepted == 0 || d.Wary > 0)
+	// A key with pay to lose, or with work that was accepted, waits behind no crowd
+	// of new ones.
+	newcomer := d.Wary > 0 && account.Locked.IsZero() || d.Accepted == 0
+	wrong, err := p.recompute(ctx, questions, proof, newcomer)
 	if err != nil {
+		var busy *mpocv1.Error
+		if errors.As(err, &busy) { // the answer holds and was in time: the wait is the host's
+			r.Deadline = p.now() + uint64(answerTime.Milliseconds())
+			err = errors.Join(err, p.state.save(r.Terms.DeviceKey, &d, &r))
+		}
 		return none, err
 	}
 	r.Samples, r.Wrong = append(r.Samples, wrong.Samples...), append(r.Wrong, wrong.Tiles...)
@@ -389,7 +416,7 @@ func (p *Pool) recompute(ctx context.Context, q mpoc.Questions, proof mpoc.Proof
 			return mpoc.Wrong{}, e
 		}
 	}
-	return q.Recompute(ctx, judgeOf(p.c.Engine, proof), proof)
+	return p.look(ctx, q, proof)
 }
 
 func reason(o mpoc.Outcome, samples, tiles int) string {
@@ -421,24 +448,25 @@ func (p *Pool) judge(d *device, r *record, o mpoc.Outcome, why string) (*mpoc.Re
 	now := p.c.Now()
 	source := r.Terms.ChallengeID.String()
 	entry := ledger.Entry{Device: ledger.Device(key), Kind: ledger.Loops, Source: source, Ops: o.Ops, At: now.UnixMilli()}
+	var entered ledger.Entry
 	var err error
 	if entry.Pay, err = ledger.ParseAmount(string(o.Pay)); err != nil {
 		return nil, err
 	}
 	switch o.Status {
 	case mpoc.Accepted:
-		entry, err = p.c.Ledger.Credit(entry)
+		entered, err = p.c.Ledger.Credit(entry)
 	case mpoc.Faulty:
-		entry, err = p.c.Ledger.CreditFaulty(entry, o.BadShare, why)
+		entered, err = p.c.Ledger.CreditFaulty(entry, o.BadShare, why)
 	case mpoc.Rejected:
-		entry, err = p.c.Ledger.Forfeit(entry.Device, entry.Kind, source, why, true, now)
+		entered, err = p.c.Ledger.Forfeit(entry.Device, entry.Kind, source, why, now)
 	case mpoc.Failed:
-		entry, err = p.c.Ledger.Forfeit(entry.Device, entry.Kind, source, why, false, now)
+		entered, err = p.c.Ledger.Silence(entry.Device, entry.Kind, source, why, now)
 	case mpoc.Late:
-		entry = ledger.Entry{} // nothing is entered: it was never looked at
+		// Nothing is entered: it was never looked at.
 	}
 	if errors.Is(err, ledger.ErrBanned) { // for something else, meanwhile
-		entry, err = p.c.Ledger.Forfeit(entry.Device, entry.Kind, source, err.Error(), false, now)
+		entered, err = p.c.Ledger.Silence(entry.Device, entry.Kind, source, err.Error(), now)
 	}
 	if err != nil {
 		return nil, err
@@ -446,7 +474,7 @@ func (p *Pool) judge(d *device, r *record, o mpoc.Outcome, why string) (*mpoc.Re
 	receipt := mpoc.Receipt{
 		Version: mpoc.ReceiptVersion, Terms: r.Terms, TermsSignature: r.Signature,
 		Commit: r.Commit, CommitSignature: r.CommitSig,
-		Outcome: o, Reason: why, Committed: r.Committed, Entry: entry.Number,
+		Outcome: o, Reason: why, Committed: r.Committed, Entry: entered.Number,
 	}
 	if o.Status != mpoc.Late {
 		draw := r.Draw
@@ -490,6 +518,9 @@ func (p *Pool) mark(d *device, r *record, o mpoc.Outcome) {
 		field = &d.Late
 	}
 	*field++
+	if field == &d.Accepted && d.Accepted == 1 && p.c.Admitted != nil {
+		p.c.Admitted(r.Terms.DeviceKey, d.Registration)
+	}
 	if o.Status != mpoc.Accepted && o.Status != mpoc.Late {
 		d.Wary = wary
 	}
@@ -532,7 +563,11 @@ func (p *Pool) Countersign(_ context.Context, q mpocv1.ReceiptRequest) (mpocv1.R
 	if err := r.Receipt.VerifyCountersign(q.DeviceSignature); err != nil {
 		return none, err
 	}
-	defer p.lock(r.Terms.DeviceKey)()
+	unlock, err := p.turn(r.Terms.DeviceKey)
+	if err != nil {
+		return none, err
+	}
+	defer unlock()
 	d, _, err := p.state.device(r.Terms.DeviceKey)
 	if err != nil {
 		return none, err
@@ -549,7 +584,11 @@ func (p *Pool) Account(_ context.Context, q mpocv1.AccountRequest) (mpocv1.Accou
 		return none, err
 	}
 	key := q.Asking.DeviceKey
-	defer p.lock(key)()
+	unlock, err := p.turn(key)
+	if err != nil {
+		return none, err
+	}
+	defer unlock()
 	d, known, err := p.state.device(key)
 	if err != nil {
 		return none, err
@@ -565,6 +604,10 @@ func (p *Pool) Account(_ context.Context, q mpocv1.AccountRequest) (mpocv1.Accou
 	if err != nil {
 		return none, err
 	}
+	estimated := mpoc.Amount("0")
+	if r != nil && r.Phase == committed {
+		estimated = r.Terms.Pay(r.Commit.Loops * r.Terms.Shape.Matmul().Ops())
+	}
 	receipts, next, err := p.state.receipts(key, q.From, pageReceipts)
 	if err != nil {
 		return none, err
@@ -575,7 +618,7 @@ func (p *Pool) Account(_ context.Context, q mpocv1.AccountRequest) (mpocv1.Accou
 	}
 	out := mpocv1.Account{
 		DeviceKey: key, Payout: a.Payout,
-		Estimated: estimate(r), Locked: mpoc.Amount(a.Locked.String()),
+		Estimated: estimated, Locked: mpoc.Amount(a.Locked.String()),
 		Pending: mpoc.Amount(a.Due.Add(a.Settling).String()), Settled: mpoc.Amount(a.Settled.String()),
 		Clean: a.Clean, Strikes: uint32(a.Strikes), Banned: a.Banned,
 		Receipts: receipts, Next: next, Settlements: []mpocv1.Settlement{},

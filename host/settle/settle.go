@@ -21,10 +21,6 @@
 // and says so, rather than pay twice. So nobody else may use the paying
 // account; who does delays payment and cannot double it.
 //
-// A transaction fails as a whole, for one address that the chain pays nothing
-// to. So after a failure fewer are paid at a time, down to one, and an address
-// that fails alone waits, longer each time, while the others are paid.
-//
 // A crash at any point repeats a step that has no second effect.
 package settle
 
@@ -33,7 +29,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"slices"
 	"sync"
 	"time"
 
@@ -45,10 +40,8 @@ const (
 	timeoutBlocks = 20
 	// most is how many transfers one transaction makes.
 	most = 50
-	// holdBlocks is how long an address waits that could not be paid by itself,
-	// twice as long with each failure, holdDoubles times.
-	holdBlocks  = 10
-	holdDoubles = 12
+	// asideBlocks is how long a payment that the chain refused is not tried again.
+	asideBlocks = 1000
 )
 
 // Tx is a transaction in a block.
@@ -105,23 +98,18 @@ type Settler struct {
 	c   Config
 	log *slog.Logger
 
-	// of Step
-	limit int // transfers in the next transaction
-	held  map[ledger.Device]hold
+	// After a settlement that was given up its payments go one at a time, until
+	// the one that the chain refuses is found and set aside. These belong to Step.
+	alone int
+	aside map[ledger.Device]int64 // to the height until which
 
 	mu     sync.Mutex
 	status Status
 }
 
-// hold is on an account whose payment failed by itself.
-type hold struct {
-	failures int
-	until    int64 // height
-}
-
 // New returns a settler. What a crash left unfinished is taken up by the first step.
 func New(c Config) *Settler {
-	s := &Settler{c: c, log: c.Logger, limit: most, held: map[ledger.Device]hold{}, status: Status{Account: c.Account, Doing: "waiting", Reason: "nothing was looked at yet"}}
+	s := &Settler{c: c, log: c.Logger, aside: map[ledger.Device]int64{}, status: Status{Account: c.Account, Doing: "waiting", Reason: "nothing was looked at yet"}}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
@@ -179,41 +167,29 @@ func (s *Settler) follow(ctx context.Context, open ledger.Settlement, height int
 		if err := s.c.Ledger.Finish(open.Number, tx.Height, time.Now()); err != nil {
 			return err
 		}
-		s.limit = min(most, 2*s.limit)
-		for _, p := range open.Payments {
-			delete(s.held, p.Device)
-		}
 		s.log.Info("paid", "settlement", open.Number, "tx", open.Hash, "height", tx.Height, "accounts", len(open.Payments))
 		s.say("waiting", "", func(st *Status) { st.Settlement, st.Last, st.Height = 0, open.Hash, tx.Height })
 		return nil
 	case found:
-		s.suspect(open, height)
-		return s.giveUp(open, fmt.Sprintf("it failed at height %d: %s", tx.Height, tx.Log))
+		return s.giveUp(open, height, fmt.Sprintf("it failed at height %d: %s", tx.Height, tx.Log))
 	case sequence > open.Sequence:
 		s.say("blocked", fmt.Sprintf("account %s has used sequence %d, but the node does not find transaction %s: its index may be behind or off; nothing is paid until it does",
 			s.c.Account, open.Sequence, open.Hash), nil)
 		return nil
 	case height > open.Timeout:
-		return s.giveUp(open, fmt.Sprintf("it entered no block up to height %d", open.Timeout))
+		return s.giveUp(open, height, fmt.Sprintf("it entered no block up to height %d", open.Timeout))
 	}
 	s.say("paying", fmt.Sprintf("settlement %d waits for a block", open.Number), func(st *Status) { st.Settlement = open.Number })
 	return s.c.Chain.Send(ctx, open.Raw)
 }
 
-// suspect learns from a transaction that failed in a block.
-func (s *Settler) suspect(open ledger.Settlement, height int64) {
+func (s *Settler) giveUp(open ledger.Settlement, height int64, reason string) error {
 	if len(open.Payments) > 1 {
-		s.limit = len(open.Payments) / 2
-		return
+		s.alone = len(open.Payments)
+	} else {
+		s.aside[open.Payments[0].Device] = height + asideBlocks
+		s.log.Warn("a payment is set aside", "key", open.Payments[0].Device.String(), "payout", open.Payments[0].Payout, "until", height+asideBlocks, "reason", reason)
 	}
-	s.limit = most
-	h := s.held[open.Payments[0].Device]
-	h.until = height + holdBlocks<<min(h.failures, holdDoubles)
-	h.failures++
-	s.held[open.Payments[0].Device] = h
-}
-
-func (s *Settler) giveUp(open ledger.Settlement, reason string) error {
 	s.log.Warn("a settlement is given up; its payments are due again", "settlement", open.Number, "tx", open.Hash, "reason", reason)
 	s.say("waiting", fmt.Sprintf("settlement %d is given up: %s", open.Number, reason), func(st *Status) { st.Settlement = 0 })
 	return s.c.Ledger.GiveUp(open.Number, reason)
@@ -221,24 +197,25 @@ func (s *Settler) giveUp(open ledger.Settlement, reason string) error {
 
 // begin pays what is due, as far as the account reaches.
 func (s *Settler) begin(ctx context.Context, height int64) error {
-	due, err := s.c.Ledger.Due(s.c.Least, most+len(s.held))
+	for d, until := range s.aside {
+		if height >= until {
+			delete(s.aside, d)
+		}
+	}
+	n := most
+	if s.alone > 0 {
+		n, s.alone = 1, s.alone-1
+	}
+	due, err := s.c.Ledger.Due(s.c.Least, n, func(d ledger.Device) bool { return s.aside[d] != 0 })
 	if err != nil {
 		return err
 	}
-	all := len(due)
-	due = slices.DeleteFunc(due, func(p ledger.Payment) bool { return s.held[p.Device].until > height })
-	waiting := all - len(due)
-	due = due[:min(len(due), s.limit)]
 	balance, err := s.c.Chain.Balance(ctx)
 	if err != nil {
 		return err
 	}
 	if len(due) == 0 {
-		reason := "nothing is due"
-		if waiting > 0 {
-			reason = fmt.Sprintf("the chain did not pay the addresses of %d machines; they are tried again later", waiting)
-		}
-		s.say("waiting", reason, func(st *Status) { st.Balance = balance })
+		s.say("waiting", "nothing is due", func(st *Status) { st.Balance = balance })
 		return nil
 	}
 	payments, total := due[:0:0], s.c.Chain.Fee(len(due))

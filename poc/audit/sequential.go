@@ -47,7 +47,7 @@ type Sequential struct{ P0, P1, Alpha, Beta Rate }
 
 // Flaky is the published test: one error in ten thousand tiles is hardware,
 // one in twenty is not, and either mistake is one in a million. It takes 270
-// clean tiles to decide for the machine, 121 more for each mismatch, and three
+// tiles to decide for the machine if all are right, some 122 more for each that is not, and three
 // early mismatches to decide against it.
 func Flaky() Sequential {
 	return Sequential{P0: Rate{1, 10_000}, P1: Rate{1, 20}, Alpha: Rate{1, 1_000_000}, Beta: Rate{1, 1_000_000}}

@@ -95,7 +95,9 @@ func (q Questions) Outcome(rounds uint32, wrongSamples, wrongTiles int) (Outcome
 	return o, true
 }
 
-// NoAnswer is the outcome of a log whose questions were not answered in time.
+// NoAnswer is the outcome of a log whose questions were not answered in time. It
+// costs the submission: the host cannot show that there was no answer, and the
+// light audits make silence a loss anyhow (audit.Adaptive).
 func NoAnswer() Outcome { return Outcome{Status: Failed, Pay: "0", Detection: "0"} }
 
 // TooLate is the outcome of a commit that came after the expiry.

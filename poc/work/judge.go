@@ -5,7 +5,6 @@ package work
 import (
 	"context"
 	"fmt"
-	"sync"
 
 	"github.com/assaynet/assay/poc/seed"
 	"github.com/assaynet/assay/poc/work/transformer"
@@ -26,12 +25,10 @@ type Claim struct {
 // bug, which on a chain would divide the nodes that have it from those that have
 // not, nor by one that shares its fault with the worker that made the claim.
 //
-// It is safe for concurrent use, one unit at a time, and keeps the models of the
-// last seed.
+// It keeps the models of the last seed and is for one goroutine at a time.
 type Judge struct {
 	fast, definition Engine
 
-	mu    sync.Mutex // guards what follows
 	class transformer.Class
 	seed1 seed.Seed
 	built map[Engine]transformer.Model
@@ -49,33 +46,55 @@ func NewJudge(fast Engine) *Judge {
 
 // Unit returns what a unit gives. Errors are an engine's.
 func (j *Judge) Unit(ctx context.Context, class transformer.Class, seed1, node, segment seed.Seed, nonce uint64, claimed Claim) (transformer.Output, error) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
+	out, err := j.Units(ctx, class, seed1, node, segment, []uint64{nonce}, []Claim{claimed})
+	if err != nil {
+		return transformer.Output{}, err
+	}
+	return out[0], nil
+}
+
+// Units is Unit for many nonces of one node and segment: the fast engine computes
+// them together, at its full speed.
+func (j *Judge) Units(ctx context.Context, class transformer.Class, seed1, node, segment seed.Seed, nonces []uint64, claimed []Claim) ([]transformer.Output, error) {
+	if len(nonces) != len(claimed) {
+		return nil, fmt.Errorf("%w: %d claims for %d nonces", ErrCall, len(claimed), len(nonces))
+	}
+	j.of(class, seed1)
+	out := make([]transformer.Output, len(nonces))
+	if j.fast != nil {
+		if err := j.run(ctx, j.fast, out, node, segment, nonces); err != nil {
+			return nil, err
+		}
+	}
+	for i := range out {
+		if j.fast != nil && (Claim{out[i].Norm, out[i].Digest}) == claimed[i] {
+			continue
+		}
+		if err := j.run(ctx, j.definition, out[i:i+1], node, segment, nonces[i:i+1]); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+// of forgets the models of another class or seed.
+func (j *Judge) of(class transformer.Class, seed1 seed.Seed) {
 	if j.built == nil || j.class != class || j.seed1 != seed1 {
 		j.class, j.seed1, j.built = class, seed1, map[Engine]transformer.Model{}
 	}
-	if j.fast != nil {
-		out, err := j.run(ctx, j.fast, node, segment, nonce)
-		if err != nil || (Claim{out.Norm, out.Digest}) == claimed {
-			return out, err
-		}
-	}
-	return j.run(ctx, j.definition, node, segment, nonce)
 }
 
-func (j *Judge) run(ctx context.Context, e Engine, node, segment seed.Seed, nonce uint64) (transformer.Output, error) {
+func (j *Judge) run(ctx context.Context, e Engine, out []transformer.Output, node, segment seed.Seed, nonces []uint64) error {
 	model := j.built[e]
 	if model == nil {
 		var err error
 		if model, err = e.Transformer(ctx, j.class, j.seed1, nil); err != nil {
-			return transformer.Output{}, fmt.Errorf("work: judging: model of class %s on %s: %w", j.class.Name, e.Name(), err)
+			return fmt.Errorf("work: judging: model of class %s on %s: %w", j.class.Name, e.Name(), err)
 		}
 		j.built[e] = model
 	}
 	if err := ctx.Err(); err != nil {
-		return transformer.Output{}, err
+		return err
 	}
-	var out [1]transformer.Output
-	err := model.Run(out[:], node, segment, []uint64{nonce})
-	return out[0], err
+	return model.Run(out, node, segment, nonces)
 }

@@ -61,6 +61,13 @@ func TestJudge(t *testing.T) {
 			t.Errorf("fault %q: %d units on the fast engine, %d on the definition", fault, fast.units, slow.units)
 		}
 	}
+	many, err := NewJudge(&counted{broken: broken{Engine: Reference(), fault: "digest"}}).Units(ctx, transformer.Nano, seed.Seed{1}, node, segment, []uint64{6, 7, 8}, []Claim{{}, honest, {}})
+	if err != nil || many[1] != want || many[0] == want || many[0] == many[2] {
+		t.Errorf("many: %v, %v", many, err)
+	}
+	if _, err := NewJudge(nil).Units(ctx, transformer.Nano, seed.Seed{1}, node, segment, []uint64{1}, nil); !errors.Is(err, ErrCall) {
+		t.Errorf("claims that are missing: %v", err)
+	}
 	if j := NewJudge(&counted{broken: broken{Engine: Reference(), fault: "run"}}); true {
 		if _, err := j.Unit(ctx, transformer.Nano, seed.Seed{1}, node, segment, 7, honest); !errors.Is(err, errFault) {
 			t.Errorf("an engine that fails: %v", err)

@@ -34,6 +34,7 @@ var rooms = map[string]room{
 	"device":           {ours: []string{"poc"}},
 	"link":             {ours: []string{"poc"}},
 	"worker":           {ours: []string{"poc", "link", "api/worker", "api/mpoc"}},
+	"worker/cli":       {ours: []string{"worker", "poc", "link", "api/worker", "api/mpoc", "device"}},
 	"host":             {ours: []string{"poc", "link", "api"}},
 	"chain":            {ours: []string{"poc", "api"}},
 	"chain/x":          {ours: []string{"poc", "api", "chain/vrf"}},
@@ -51,8 +52,11 @@ var rooms = map[string]room{
 
 // linksNoChain are programs that must not contain any of these modules.
 var (
-	linksNoChain = []string{"cmd/assay-worker", "poc/...", "link/...", "worker/..."}
+	linksNoChain = []string{"cmd/assay-worker", "poc/...", "link/...", "worker/...", "device/...", "test/peers"}
 	chainModules = []string{"github.com/cosmos/", "cosmossdk.io/", "github.com/cometbft/", module + "/chain", module + "/host"}
+	// testsLinkNoChain are quick to build, their tests included. They may have
+	// rooms of the host.
+	testsLinkNoChain = []string{"test/crowd", "test/pool", "host/fleet", "host/pool", "host/batch", "host/ledger"}
 )
 
 // imports are a package's folder below the module and what it imports, tests left out.
@@ -135,7 +139,8 @@ func TestLayersFindsPlantedViolations(t *testing.T) {
 		"poc/audit":        {"math/big", "github.com/cosmos/gogoproto/proto"},
 		"poc/proof":        {module + "/link"},
 		"device/cuda":      {module + "/poc/work", module + "/worker"},
-		"worker/cli":       {module + "/host/fleet", module + "/api/worker/v1", module + "/link"},
+		"worker":           {module + "/device/telemetry"},
+		"worker/cli":       {module + "/host/fleet", module + "/api/worker/v1", module + "/link", module + "/device"},
 		"host":             {module + "/worker", module + "/chain/app"},
 		"chain/x/sprint":   {module + "/chain/x/credit", module + "/chain/app", module + "/device/cpu", module + "/host"},
 		"chain/node":       {module + "/chain/app", module + "/localnet"},
@@ -155,7 +160,8 @@ func TestLayersFindsPlantedViolations(t *testing.T) {
 		"hosting has no room; give it one in test/lint and in ARCHITECTURE.md",
 		"poc/audit imports github.com/cosmos/gogoproto/proto; poc has the standard library only",
 		"poc/proof imports link; poc may import poc",
-		"worker/cli imports host/fleet; worker may import worker, poc, link, api/worker, api/mpoc",
+		"worker imports device/telemetry; worker may import worker, poc, link, api/worker, api/mpoc",
+		"worker/cli imports host/fleet; worker/cli may import worker/cli, worker, poc, link, api/worker, api/mpoc, device",
 	}
 	if diff := cmp.Diff(want, violations(planted)); diff != "" {
 		t.Error(diff)
@@ -176,6 +182,12 @@ func TestWorkerLinksNoChain(t *testing.T) {
 	for _, program := range linksNoChain {
 		if found := chainParts(goList(t, "-deps", "./"+program)); len(found) > 0 {
 			t.Errorf("%s links the chain: %s", program, strings.Join(found, ", "))
+		}
+	}
+	for _, tests := range testsLinkNoChain {
+		found := slices.DeleteFunc(chainParts(goList(t, "-deps", "-test", "./"+tests)), func(path string) bool { return within(path, module+"/host") })
+		if len(found) > 0 {
+			t.Errorf("the tests of %s link the chain: %s", tests, strings.Join(found, ", "))
 		}
 	}
 	if len(chainParts(goList(t, "-deps", "./chain/app"))) < 100 {

@@ -4,178 +4,118 @@ package network
 
 import (
 	"bytes"
-	"crypto/ed25519"
-	"encoding/hex"
 	"encoding/json"
-	"net/http"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 
-	"cosmossdk.io/math"
 	banktypes "github.com/cosmos/cosmos-sdk/x/bank/types"
 
 	"github.com/assaynet/assay/adversary"
-	mpocv1 "github.com/assaynet/assay/api/mpoc/v1"
 	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
-	"github.com/assaynet/assay/chain/app"
+	"github.com/assaynet/assay/cli"
 	"github.com/assaynet/assay/host"
-	"github.com/assaynet/assay/host/leaflog"
-	"github.com/assaynet/assay/link"
 	"github.com/assaynet/assay/localnet"
-	"github.com/assaynet/assay/poc/mpoc"
-	"github.com/assaynet/assay/worker"
 )
 
-// stranger is a machine that registers with a member's host and works for it.
-type stranger struct {
-	key  ed25519.PrivateKey
-	home string
-	node string
-}
-
-// stranger makes a machine known to member i's pool, over HTTP as any program could.
-func (n *net) stranger(i int, payout string) stranger {
-	n.t.Helper()
-	s := stranger{home: filepath.Join(n.t.TempDir(), "stranger")}
-	var err error
-	if s.key, err = worker.Key(s.home); err != nil {
-		n.t.Fatal(err)
-	}
-	s.node = "m-" + hex.EncodeToString(s.key.Public().(ed25519.PublicKey))[:12]
-	address, err := link.ParseAddress(n.url(i))
+// Strangers at an honest host's pool. One works: its loops are verified, its leaves go into the host's commitments, and
+// what it earned is transferred to it on chain. One forges its leaves: the host finds out before it commits, leaves
+// that machine's log out and nothing else, and is credited for the rest.
+func TestStrangersAtAPool(t *testing.T) {
+	n := start(t, localnet.Options{Pool: true, Cheat: adversary.None, Participants: 2})
+	p1 := n.Members[0]
+	url, err := p1.URL()
 	if err != nil {
-		n.t.Fatal(err)
+		t.Fatal(err)
 	}
-	tls, err := link.ClientTLS(s.key, address.Fingerprint)
-	if err != nil {
-		n.t.Fatal(err)
+	payout := n.assay("keys", "add", "miner", "--keyring-backend", "test", "--home", p1.Home, "--output", "json")
+	var made struct{ Address string }
+	if err := json.Unmarshal([]byte(payout), &made); err != nil {
+		t.Fatalf("%v: %s", err, payout)
 	}
-	client := &http.Client{Transport: &http.Transport{TLSClientConfig: tls}}
-	defer client.CloseIdleConnections()
-	post := func(path string, question, answer any) error {
-		raw, err := json.Marshal(question)
-		if err != nil {
-			return err
+	dir := t.TempDir()
+	node := func(home string) string {
+		var id struct{ Key string }
+		if err := json.Unmarshal([]byte(n.assay("worker", "id", "--home", home, "--json")), &id); err != nil {
+			t.Fatal(err)
 		}
-		res, err := client.Post("https://"+address.HostPort+path, "application/json", bytes.NewReader(raw))
-		if err != nil {
-			return err
-		}
-		defer res.Body.Close()
-		return json.NewDecoder(res.Body).Decode(answer)
+		return "m-" + id.Key[:12]
 	}
-	key := mpoc.KeyOf(s.key)
-	var nonce mpocv1.NonceAnswer
-	if err := localnet.Until(n.ctx, "the host's nonce", func() (bool, error) {
-		err := post(mpocv1.PathNonce, mpocv1.NonceRequest{DeviceKey: key}, &nonce)
-		return err == nil, err
-	}); err != nil {
-		n.t.Fatal(err)
-	}
-	r := mpoc.Registration{Chain: nonce.Chain, HostKey: nonce.HostKey, DeviceKey: key, Nonce: nonce.Nonce, Agent: "test", Engine: "cpu",
-		Devices: []mpoc.Claimed{{ID: "cpu-0", Engine: "cpu"}}, RateOps: 1_000_000_000, Payout: payout}
-	var answer mpocv1.RegisterAnswer
-	if err := post(mpocv1.PathDevices, mpocv1.RegisterRequest{Registration: r, Signature: r.Sign(s.key)}, &answer); err != nil || answer.DeviceKey != key {
-		n.t.Fatalf("registering: %+v, %v", answer, err)
-	}
-	return s
-}
+	honest, forger := filepath.Join(dir, "honest"), filepath.Join(dir, "forger")
+	good, bad := node(honest), node(forger)
+	n.spawn(filepath.Join(dir, "honest.log"), "worker", "start", "--host", url, "--home", honest, "--payout", made.Address, "--nice", "19", "--threads", "1")
+	cheat := strings.Join([]string{adversary.Forge, n.Chain, p1.Address, bad, n.Members[1].Address, localnet.NodeID}, ":")
+	n.spawn(filepath.Join(dir, "forger.log"), "worker", "--cheat", cheat, "start", "--host", url, "--home", forger, "--nice", "19", "--threads", "1")
 
-func (n *net) url(i int) string { return n.assay("host", "url", "--home", n.Members[i].Home) }
-
-// account is a stranger's standing with member i, as `assay host pool` shows it.
-func (n *net) account(i int, s stranger) host.Account {
-	n.t.Helper()
-	var all []host.Account
-	if err := json.Unmarshal([]byte(n.assay("host", "pool", "--json", "--home", n.Members[i].Home)), &all); err != nil {
-		n.t.Fatal(err)
-	}
-	for _, a := range all {
-		if bytes.Equal(a.Device[:], s.key.Public().(ed25519.PublicKey)) {
-			return a
-		}
-	}
-	n.t.Fatalf("member %d has no account of the machine", i)
-	return host.Account{}
-}
-
-func (n *net) balance(address string) math.Int {
-	n.t.Helper()
 	conn, err := n.Conn(0)
 	if err != nil {
-		n.t.Fatal(err)
+		t.Fatal(err)
 	}
-	res, err := banktypes.NewQueryClient(conn).Balance(n.ctx, &banktypes.QueryBalanceRequest{Address: address, Denom: app.Denom})
-	if err != nil {
-		n.t.Fatal(err)
+	if err := localnet.Until(n.ctx, "a payment on chain", func() (bool, error) {
+		res, err := banktypes.NewQueryClient(conn).Balance(n.ctx, &banktypes.QueryBalanceRequest{Address: made.Address, Denom: "acpc"})
+		return err == nil && res.Balance != nil && res.Balance.Amount.IsPositive(), err
+	}); err != nil {
+		t.Fatal(err)
 	}
-	return res.Balance.Amount
-}
-
-// Two strangers work for honest hosts. The one that forges costs its host its own leaves and nothing else; the honest
-// one is credited for its leaves, and paid on chain.
-func TestStrangersWorkForHonestHosts(t *testing.T) {
-	n := start(t, localnet.Options{Cheat: adversary.None, Participants: 3, Pool: true})
-	victim, pays := n.Members[2], n.Members[0]
-	payout := n.Members[1].Address
-	before := n.balance(payout)
-
-	forger, honest := n.stranger(2, ""), n.stranger(0, payout)
-	cheat := strings.Join([]string{adversary.Forge, n.Chain, victim.Address, forger.node, pays.Address, localnet.NodeID}, ":")
-	n.spawn(filepath.Join(forger.home, "worker.log"), "worker", "--cheat", cheat, "start", "--host", n.url(2), "--home", forger.home, "--nice", "19", "--threads", "1")
-	n.spawn(filepath.Join(honest.home, "worker.log"), "worker", "start", "--host", n.url(0), "--home", honest.home, "--nice", "19", "--threads", "1")
-
+	var left host.LeftOut
+	if err := localnet.Until(n.ctx, "the forger's log to be left out", func() (bool, error) {
+		s, err := p1.Status(n.ctx)
+		if err != nil {
+			return false, err
+		}
+		for _, l := range s.LeftOut {
+			if l.Node != bad {
+				t.Fatalf("an honest log is left out: %+v", l)
+			}
+			left = l
+		}
+		return left.Node != "", nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	o := n.outcomes(left.Epoch)[p1.Address]
+	if o.Result != sprintv1.ResultCredited || o.Mismatches != 0 {
+		t.Errorf("epoch %d: the host of a forging machine: %v (%s), %d mismatches", left.Epoch, o.Result, o.Reason, o.Mismatches)
+	}
 	q, err := n.Sprint(0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for epoch := uint64(1); epoch <= 2; epoch++ {
-		n.credited(epoch, 0)
-		n.credited(epoch, 2)
-	}
-	o := n.outcomes(2)[victim.Address]
-	if o.Mismatches != 0 || len(o.Condemned) != 0 {
-		t.Errorf("the forger's host: %+v", o)
-	}
-	members, err := q.Members(n.ctx, &sprintv1.QueryMembersRequest{Epoch: 2})
+	commits, err := q.Commits(n.ctx, &sprintv1.QueryCommitsRequest{Epoch: left.Epoch, Participant: p1.Address})
 	if err != nil {
 		t.Fatal(err)
 	}
-	commits, err := q.Commits(n.ctx, &sprintv1.QueryCommitsRequest{Epoch: 2})
-	if err != nil {
-		t.Fatal(err)
+	by := map[string]int{}
+	for _, c := range commits.Commits {
+		by[c.Node]++
 	}
-	for _, c := range []struct {
-		member    *localnet.Member
-		s         stranger
-		committed bool
-	}{{victim, forger, false}, {pays, honest, true}} {
-		if !slices.ContainsFunc(members.Members, func(m sprintv1.Member) bool {
-			return m.Participant == c.member.Address && slices.Contains(m.Nodes, c.s.node)
-		}) {
-			t.Fatalf("node %s of %s is not on chain in epoch 2", c.s.node, c.member.Name)
-		}
-		if got := slices.ContainsFunc(commits.Commits, func(m sprintv1.Commit) bool { return m.Participant == c.member.Address && m.Node == c.s.node }); got != c.committed {
-			t.Errorf("a log of node %s of %s committed: %v", c.s.node, c.member.Name, got)
-		}
-	}
-	if a := n.account(2, forger); a.Strikes == 0 || a.Ops != 0 || !strings.Contains(a.Reason, "epoch 2") {
-		t.Errorf("the forger's account: %+v", a)
-	}
-	if path := filepath.Join(victim.Home, host.EvidenceName, host.LeftOutFile(leaflog.Key{Epoch: 2, Node: forger.node, Segment: 1})); !exists(path) {
-		t.Errorf("no %s", path)
+	if by[localnet.NodeID] != 2 || by[good] == 0 || by[bad] != 0 {
+		t.Errorf("commitments of epoch %d by node: %v", left.Epoch, by)
 	}
 
-	if err := localnet.Until(n.ctx, "a payment", func() (bool, error) {
-		a := n.account(0, honest)
-		return !a.Settled.IsZero(), nil
-	}); err != nil {
-		t.Fatalf("%v; the account: %+v", err, n.account(0, honest))
+	var accounts []host.PoolAccount
+	if err := json.Unmarshal([]byte(n.assay("host", "pool", "--home", p1.Home, "--json")), &accounts); err != nil {
+		t.Fatal(err)
 	}
-	a := n.account(0, honest)
-	if got := n.balance(payout).Sub(before); got.String() != a.Settled.String() {
-		t.Errorf("the payout address has received %sacpc, the ledger says %s", got, a.Settled)
+	seen := map[string]bool{}
+	for _, a := range accounts {
+		seen[a.Node] = true
+		switch {
+		case a.Node == good && (a.Strikes != 0 || a.Settled.IsZero() || !a.Forfeited.IsZero()):
+			t.Errorf("the honest machine: %+v", a)
+		case a.Node == bad && (a.Strikes == 0 || !strings.Contains(a.Reason, "forged")):
+			t.Errorf("the forger: %+v", a)
+		}
+	}
+	if !seen[good] || !seen[bad] {
+		t.Errorf("accounts of %v", seen)
+	}
+	receipts, err := filepath.Glob(filepath.Join(honest, "devices", "*", "receipts", "*.json"))
+	if err != nil || len(receipts) == 0 {
+		t.Fatalf("the machine keeps no receipts: %v", err)
+	}
+	var out, errs bytes.Buffer
+	if code := cli.Run(n.ctx, []string{"verify", receipts[0]}, nil, &out, &errs); code != 0 {
+		t.Errorf("assay verify %s: exit %d\n%s%s", receipts[0], code, out.String(), errs.String())
 	}
 }

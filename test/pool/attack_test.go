@@ -147,6 +147,12 @@ var attacks = []struct {
 		h.judged(old)
 		s := h.compute(0, nil)
 		s.tree, s.tiles, s.Commit = old.tree, old.tiles, old.Commit
+		for i, tiles := range s.tiles { // the measured rate may ask for units of more tiles
+			for len(tiles) < s.Terms.Shape.Matmul().Tiles() {
+				tiles = append(tiles, tiles[0])
+			}
+			s.tiles[i] = tiles
+		}
 		if err := h.commit(s); err != nil {
 			t.Fatal(err)
 		}
@@ -271,7 +277,7 @@ var attacks = []struct {
 		if r := h.answer(s); r.Outcome.Status != poc.Failed || r.Outcome.Pay != "0" {
 			t.Errorf("answered too late: %+v", r.Outcome)
 		}
-		if a := n.standing(h.key); !a.Locked.IsZero() || a.Forfeited.IsZero() || a.Strikes != 0 {
+		if a := n.standing(h.key); !a.Forfeited.IsZero() || a.Clean != 0 || a.Strikes != 0 {
 			t.Errorf("standing %+v", a)
 		}
 	}},
@@ -279,6 +285,8 @@ var attacks = []struct {
 		_, err := post[mpocv1.ProofAnswer](h, mpocv1.PathProofs, bytes.Repeat([]byte(" "), 5<<20))
 		refused(t, mpocv1.CodeTooLarge, err)
 		_, err = post[mpocv1.CommitAnswer](h, mpocv1.PathCommits, bytes.Repeat([]byte("["), 1<<20))
+		refused(t, mpocv1.CodeTooLarge, err)
+		_, err = post[mpocv1.CommitAnswer](h, mpocv1.PathCommits, bytes.Repeat([]byte("["), 1<<10))
 		refused(t, mpocv1.CodeMalformed, err)
 	}},
 	{"grinding the root", func(t *testing.T, _ *network, h *hand) {

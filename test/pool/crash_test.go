@@ -22,6 +22,16 @@ import (
 	"github.com/assaynet/assay/worker/mpoc"
 )
 
+// childEnv makes the test binary a machine of its own: address and home.
+const childEnv = "ASSAY_POOL_CHILD"
+
+func TestMain(m *testing.M) {
+	if f := strings.Fields(os.Getenv(childEnv)); len(f) == 2 {
+		os.Exit(machineAlone(f[0], f[1]))
+	}
+	os.Exit(m.Run())
+}
+
 var steps = []string{
 	mpocv1.PathNonce, mpocv1.PathDevices, mpocv1.PathChallenge, mpocv1.PathCommits, mpocv1.PathProofs, mpocv1.PathReceipts,
 }
@@ -201,7 +211,7 @@ func TestMachineKilledByTheSystem(t *testing.T) {
 	home := t.TempDir()
 	for kill := range 5 {
 		cmd := exec.Command(os.Args[0])
-		cmd.Env = append(os.Environ(), fmt.Sprintf("%s=machine %s %s", childEnv, n.address(), home))
+		cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%s %s", childEnv, n.address(), home))
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}

@@ -16,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/assaynet/assay/poc/commit"
+	"github.com/assaynet/assay/poc/mpoc"
 	"github.com/assaynet/assay/poc/proof"
 	"github.com/assaynet/assay/poc/seed"
 	"github.com/assaynet/assay/poc/work/matmul"
@@ -103,6 +104,8 @@ func fault(t testing.TB, err error) string {
 		name string
 	}{
 		{proof.ErrFile, "file"}, {proof.ErrClaim, "claim"},
+		{mpoc.ErrHost, "host"}, {mpoc.ErrFile, "file"}, {mpoc.ErrClaim, "claim"}, {mpoc.ErrTerms, "terms"}, {mpoc.ErrCommit, "commit"},
+		{mpoc.ErrDraw, "draw"}, {mpoc.ErrSignature, "signature"}, {mpoc.ErrOpening, "opening"},
 		{commit.ErrStatement, "statement"}, {commit.ErrLeaf, "leaf"}, {commit.ErrSize, "size"}, {commit.ErrProof, "proof"},
 		{matmul.ErrShape, "shape"}, {matmul.ErrTile, "tile"}, {seed.ErrSeed, "seed"},
 	} {

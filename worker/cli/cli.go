@@ -4,9 +4,10 @@
 // programs offer the very same commands: assay-worker, which is all a machine
 // needs, and assay, whose local networks start workers as children.
 //
-//	start     work for a host
-//	id        print this machine's key, for the host's owner to allow
-//	selftest  compare the engine with published answers
+//	start   work for a host
+//	bench   how fast each device is, and where its time goes
+//	doctor  what works, what does not, and what to do about it
+//	id      print this machine's key, for the host's owner to allow
 //
 // With --json every command prints JSON documents, one per line, and nothing
 // else, on its standard output. Nothing ever prompts.
@@ -21,12 +22,11 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"runtime/debug"
-	"time"
 
+	"github.com/assaynet/assay/device"
 	"github.com/assaynet/assay/link"
 	"github.com/assaynet/assay/poc/work"
 	"github.com/assaynet/assay/worker"
@@ -42,47 +42,52 @@ const (
 // errUsage has been explained to the user already.
 var errUsage = errors.New("usage")
 
-// Command is the worker's commands under one name and over one engine.
+// Command is the worker's commands under one name and over some devices. They
+// are opened by the commands that compute.
 type Command struct {
 	// Name is how the user calls it: "assay-worker", or "assay worker".
 	Name string
-	// Engine computes; nil is the reference. Threads is how many slices of a
-	// batch it wants at a time, 0 for one per core.
-	Engine  work.Engine
-	Threads int
-	Devices []string
+	// Backends offer devices, and Default is what --device is where it is not given:
+	// empty for every GPU that works.
+	Backends []device.Backend
+	Default  string
+	// Engine stands for the processor, and no other device is offered.
+	Engine work.Engine
+	// Sys is where sensors are looked for; empty is /sys.
+	Sys string
 }
 
 // Run executes one command line, without the program's name, and returns the
-// exit code: 0, 1 when it failed, 2 when it was misused. No command reads its
-// standard input.
-func (c Command) Run(ctx context.Context, args []string, _ io.Reader, stdout, stderr io.Writer) int {
-	if c.Engine == nil {
-		c.Engine = work.Reference()
-	}
-	err := c.dispatch(ctx, args, stdout, stderr)
+// exit code: 0, 1 when it failed, 2 when it was misused. Standard input is read
+// for keys only, by start on a terminal.
+func (c Command) Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	err := c.dispatch(ctx, args, stdin, stdout, stderr)
 	switch {
 	case err == nil || errors.Is(err, flag.ErrHelp):
 		return ok
 	case errors.Is(err, errUsage):
 		return misuse
+	case errors.Is(err, errUnfit):
+		return failed // the report says all
 	}
 	fmt.Fprintf(stderr, "%s: %v\n", c.Name, err)
 	return failed
 }
 
-func (c Command) dispatch(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+func (c Command) dispatch(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) error {
 	name := ""
 	if len(args) > 0 {
 		name, args = args[0], args[1:]
 	}
 	switch name {
 	case "start":
-		return c.start(ctx, args, stdout, stderr)
+		return c.start(ctx, args, stdin, stdout, stderr)
 	case "id":
 		return c.id(args, stdout, stderr)
-	case "selftest":
-		return c.selftest(ctx, args, stdout, stderr)
+	case "bench":
+		return c.bench(ctx, args, stdout, stderr)
+	case "doctor":
+		return c.doctor(ctx, args, stdout, stderr)
 	case "help", "-h", "-help", "--help":
 		c.usage(stdout)
 		return nil
@@ -99,8 +104,9 @@ func (c Command) usage(w io.Writer) {
 	fmt.Fprintf(w, `%[1]s turns this machine into a worker of an Assay host.
 
   %[1]s start --host URL    work for a host (it prints the URL)
+  %[1]s bench               how fast each device is, and where its time goes
+  %[1]s doctor              what works, what does not, and what to do about it
   %[1]s id                  print this machine's key, for the host's owner to allow
-  %[1]s selftest            compare the engine with published answers
 
 %[1]s COMMAND -h lists the options of a command.
 `, c.Name)
@@ -137,41 +143,6 @@ func homeFlag(f *flag.FlagSet) *string {
 	return f.String("home", home, "directory of the device key; default from ASSAY_WORKER_HOME")
 }
 
-func (c Command) start(ctx context.Context, args []string, stdout, stderr io.Writer) error {
-	f := c.flags("start", stderr)
-	host := f.String("host", os.Getenv("ASSAY_HOST"), "the host's URL, assay://host:port#fingerprint; default from ASSAY_HOST")
-	home := homeFlag(f)
-	threads := f.Int("threads", c.Threads, "slices computed at a time; 0 is one per core")
-	nice := f.Int("nice", 0, "lower this process's priority by 0..19")
-	asJSON := f.Bool("json", false, "print one JSON status per line")
-	verbose := f.Bool("v", false, "log connections to standard error")
-	if err := parse(f, args); err != nil {
-		return err
-	}
-	if *host == "" {
-		fmt.Fprintf(stderr, "%s: --host is missing; the host prints its URL when it starts, and on: assay host url\n", f.Name())
-		return errUsage
-	}
-	log := slog.New(slog.DiscardHandler)
-	if *verbose {
-		log = slog.New(slog.NewTextHandler(stderr, nil))
-	}
-	show := func(s worker.Status) { fmt.Fprintf(stdout, "%s  %s\n", time.Now().Format(time.TimeOnly), s.Line()) }
-	if *asJSON {
-		out := json.NewEncoder(stdout)
-		show = func(s worker.Status) {
-			_ = out.Encode(struct {
-				Time time.Time `json:"time"`
-				worker.Status
-			}{time.Now().UTC(), s})
-		}
-	}
-	return worker.Run(ctx, worker.Config{
-		URL: *host, Home: *home, Engine: c.Engine, Devices: c.Devices, Threads: *threads, Nice: *nice,
-		Agent: "assay-worker/" + version(), Logger: log, Status: show,
-	})
-}
-
 func (c Command) id(args []string, stdout, stderr io.Writer) error {
 	f := c.flags("id", stderr)
 	home := homeFlag(f)
@@ -190,28 +161,6 @@ func (c Command) id(args []string, stdout, stderr io.Writer) error {
 		})
 	}
 	_, err = fmt.Fprintf(stdout, "key          %x\nfingerprint  %s\nallow it     assay host allow %x\n", []byte(key), link.FingerprintOf(key), []byte(key))
-	return err
-}
-
-func (c Command) selftest(ctx context.Context, args []string, stdout, stderr io.Writer) error {
-	f := c.flags("selftest", stderr)
-	asJSON := f.Bool("json", false, "print JSON")
-	if err := parse(f, args); err != nil {
-		return err
-	}
-	began := time.Now()
-	err := work.SelfTest(ctx, c.Engine)
-	took := time.Since(began)
-	switch {
-	case *asJSON:
-		result := map[string]any{"engine": c.Engine.Name(), "ok": err == nil, "ms": took.Milliseconds()}
-		if err != nil {
-			result["error"] = err.Error()
-		}
-		return errors.Join(err, json.NewEncoder(stdout).Encode(result))
-	case err == nil:
-		_, err = fmt.Fprintf(stdout, "engine %s reproduces the published answers (%d ms)\n", c.Engine.Name(), took.Milliseconds())
-	}
 	return err
 }
 

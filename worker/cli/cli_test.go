@@ -22,6 +22,9 @@ func run(c Command, args ...string) (code int, stdout, stderr string) {
 	return code, out.String(), errs.String()
 }
 
+// nobody listens on port 1.
+const nobody = "assay://127.0.0.1:1#00112233445566778899aabbccddeeff"
+
 func TestCommandLine(t *testing.T) {
 	t.Setenv("ASSAY_HOST", "")
 	home := t.TempDir()
@@ -40,8 +43,16 @@ func TestCommandLine(t *testing.T) {
 		{"start --warp 9", 2, "", "flag provided but not defined"},
 		{"start now", 2, "", `unexpected argument "now"`},
 		{"id --home " + home, 0, "assay host allow ", ""},
-		{"selftest", 0, "engine test reproduces the published answers", ""},
-		{"selftest --json", 0, `"ok":true`, ""},
+		{"start --temp-limit 60 --host " + nobody, 2, "", "--temp-resume 75 is not below --temp-limit 60"},
+		{"start --device , --host " + nobody, 2, "", "an empty device name"},
+		{"start --device cuda:7 --home " + home + " --host " + nobody, 1, "", "--device cuda:7; this machine has cpu (test)"},
+		{"bench --class giant", 2, "", "unknown class"},
+		{"bench --shape 100", 2, "", "--shape"},
+		{"bench --shape 512x512", 2, "", "want N or MxKxQ"},
+		{"bench --shape big", 2, "", "want N or MxKxQ"},
+		{"bench --seconds 0", 2, "", "no time"},
+		{"bench --device opencl", 1, "", "this machine has cpu (test)"},
+		{"doctor --warp", 2, "", "flag provided but not defined"},
 	} {
 		code, stdout, stderr := run(Command{Name: "assay worker", Engine: new(enginetest.Engine)}, strings.Fields(c.args)...)
 		if code != c.code || !strings.Contains(stdout, c.stdout) || !strings.Contains(stderr, c.stderr) || c.stderr == "" && stderr != "" {
@@ -73,12 +84,10 @@ func (broken) Transformer(context.Context, transformer.Class, seed.Seed, func(do
 
 func TestBrokenEngine(t *testing.T) {
 	c := Command{Name: "w", Engine: broken{new(enginetest.Engine)}}
-	if code, stdout, stderr := run(c, "selftest", "--json"); code != 1 || !strings.Contains(stdout, `"ok":false`) || !strings.Contains(stderr, "wrong results") {
-		t.Errorf("code %d, %s, %s", code, stdout, stderr)
-	}
-	code, _, stderr := run(c, "start", "--home", t.TempDir(), "--host", "assay://127.0.0.1:1#00112233445566778899aabbccddeeff")
-	if code != 1 || !strings.Contains(stderr, "nothing is computed with it") {
-		t.Errorf("code %d, %s", code, stderr)
+	for _, args := range [][]string{{"bench"}, {"start", "--home", t.TempDir(), "--host", nobody}} {
+		if code, _, stderr := run(c, args...); code != 1 || !strings.Contains(stderr, "cpu (test) gives wrong answers") {
+			t.Errorf("%s: code %d, %s", args[0], code, stderr)
+		}
 	}
 }
 
@@ -90,7 +99,6 @@ func TestStartJSON(t *testing.T) {
 	done := make(chan int, 1)
 	go func() {
 		c := Command{Name: "w", Engine: new(enginetest.Engine)}
-		// Nobody listens on port 1.
 		done <- c.Run(ctx, []string{"start", "--json", "--home", t.TempDir(), "--host", "assay://127.0.0.1:1#00112233445566778899aabbccddeeff"}, nil, in, io.Discard)
 		in.Close()
 	}()

@@ -20,7 +20,7 @@
 // Loops are computed in slices of a tenth of a second. The owner of the device
 // takes it away with the [Gate], for a Sprint or a pause, and a slice under way
 // ends with its next loop. Answers do not wait for the gate: they take a moment,
-// and one that is missed costs all locked pay.
+// and one that is missed costs the submission.
 //
 // A Machine may be killed at any time. Its file holds the challenge and how far
 // it has come, written before each step; digests are appended with checksums

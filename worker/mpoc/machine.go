@@ -592,7 +592,8 @@ func (m *Machine) prove(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		within, cancel := m.client.until(ctx, deadline+60_000)
+		// The host may be rounds ahead of what was known before a restart.
+		within, cancel := m.client.until(ctx, max(deadline, m.client.now())+60_000)
 		a, err := post[mpocv1.ProofAnswer](within, m, mpocv1.PathProofs, func() any {
 			return mpocv1.ProofRequest{
 				ChallengeID: c.Terms.ChallengeID, Token: c.Token, Seed: c.Terms.Seed, Commit: c.Commit,

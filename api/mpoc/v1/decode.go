@@ -39,6 +39,12 @@ func Decode[T any](data []byte) (T, error) {
 	return v, nil
 }
 
+// Longest is how many bytes a body of the kind T may have.
+func Longest[T any]() int64 {
+	var v T
+	return int64(limit(&v))
+}
+
 // Read decodes a body of the kind T from r and reads no further than such a
 // body may be long.
 func Read[T any](r io.Reader) (T, error) {

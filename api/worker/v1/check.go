@@ -36,9 +36,11 @@ const (
 	MaxText  = 256
 	MaxUntil = 128
 
+	// MaxDevices bounds a Hello's devices, MaxDevice the text of each, in bytes.
+	MaxDevices = 64
+	MaxDevice  = 128
+
 	maxName    = 64
-	maxDevices = 64
-	maxDevice  = 128
 	maxAccount = 128
 	maxNode    = 32
 )
@@ -136,8 +138,8 @@ func known(m protoreflect.Message) error {
 }
 
 func (m *Hello) check() error {
-	if len(m.Devices) > maxDevices {
-		return refuse("hello.devices: %d names, the limit is %d", len(m.Devices), maxDevices)
+	if len(m.Devices) > MaxDevices {
+		return refuse("hello.devices: %d names, the limit is %d", len(m.Devices), MaxDevices)
 	}
 	errs := []error{
 		text("hello.agent", m.Agent, 0, maxName),
@@ -145,7 +147,7 @@ func (m *Hello) check() error {
 		size("hello.key", m.Key, 32),
 	}
 	for _, d := range m.Devices {
-		errs = append(errs, text("hello.devices", d, 1, maxDevice))
+		errs = append(errs, text("hello.devices", d, 1, MaxDevice))
 	}
 	return errors.Join(errs...)
 }

@@ -50,9 +50,9 @@ var seed32 = make([]byte, 32)
 
 // good messages at the edge of their bounds; the first are the worker's.
 func good() (worker, host []proto.Message) {
-	devices := make([]string, maxDevices)
+	devices := make([]string, MaxDevices)
 	for i := range devices {
-		devices[i] = strings.Repeat("d", maxDevice)
+		devices[i] = strings.Repeat("d", MaxDevice)
 	}
 	worker = []proto.Message{
 		&Hello{Protocol: 1, Agent: strings.Repeat("a", 64), Engine: strings.Repeat("e", 64), Devices: devices, SelfTestOk: true, Key: seed32},

@@ -104,7 +104,9 @@ func (k *Keeper) recompute(ctx context.Context, e sprintv1.Epoch, c sprintv1.Cla
 	}
 	node := seed.Node(chainID(ctx), c.Leaf.Participant, c.Leaf.Node, e.Params.Class)
 	segment := toSeed(e.Segments[c.Leaf.Segment-1].Seed)
+	k.judging.Lock()
 	out, err := k.engine.Unit(ctx, class, toSeed(e.Seed1), node, segment, c.Leaf.Nonce, work.Claim{Norm: norm, Digest: digest})
+	k.judging.Unlock()
 	if err != nil {
 		return sprintv1.Judgement{}, err
 	}

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 
 	"cosmossdk.io/collections"
 	corestore "cosmossdk.io/core/store"
@@ -69,6 +70,7 @@ type Keeper struct {
 	cdc       codec.BinaryCodec
 	authority string
 	engine    Engine
+	judging   sync.Mutex // held for one unit of engine: blocks may be executed ahead of their commit
 	beacon    Beacon
 	registry  Registry
 	credit    Credit

@@ -1,0 +1,703 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package ptx
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math/big"
+	"math/bits"
+	"math/rand/v2"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// header begins every module of these tests.
+const header = ".version 7.8\n.target sm_80\n.address_size 64\n"
+
+func parse(t testing.TB, source string) *Module {
+	t.Helper()
+	m, err := Parse(source)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+func kernel(t testing.TB, source, name string) *Kernel {
+	t.Helper()
+	k, err := parse(t, source).Kernel(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return k
+}
+
+// put and get are how tests write and read device memory.
+func put[T any](t testing.TB, m *Machine, v []T) uint64 {
+	t.Helper()
+	b, err := binary.Append(nil, binary.LittleEndian, v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	at, err := m.Alloc(max(len(b), 1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := m.Write(at, b); err != nil {
+		t.Fatal(err)
+	}
+	return at
+}
+
+func get[T any](t testing.TB, m *Machine, at uint64, n int) []T {
+	t.Helper()
+	v := make([]T, n)
+	b := make([]byte, binary.Size(v))
+	if err := m.Read(at, b); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := binary.Decode(b, binary.LittleEndian, v); err != nil {
+		t.Fatal(err)
+	}
+	return v
+}
+
+// one is a kernel for one warp: registers %h0-%h2, %r0-%r2, %d0-%d2 and %p0-%p2
+// hold a lane's operands a, b and c (predicates: whether they are odd), and what
+// the body leaves in %d9 is the lane's result. %p6 holds in odd lanes.
+func one(body string) string {
+	return header + `.entry one(.param .u64 in, .param .u64 out)
+{
+	.reg .pred %p<8>; .reg .b16 %h<8>; .reg .b32 %r<8>; .reg .b64 %d<16>;
+	ld.param.u64 %d10, [in];
+	ld.param.u64 %d11, [out];
+	mov.u32 %r7, %tid.x;
+	mad.wide.u32 %d10, %r7, 32, %d10;
+	mad.wide.u32 %d11, %r7, 8, %d11;
+	ld.global.u64 %d0, [%d10];
+	ld.global.v2.u64 {%d1, %d2}, [%d10+16];
+	cvt.u32.u64 %r0, %d0; cvt.u32.u64 %r1, %d1; cvt.u32.u64 %r2, %d2;
+	cvt.u16.u64 %h0, %d0; cvt.u16.u64 %h1, %d1; cvt.u16.u64 %h2, %d2;
+	and.b64 %d9, %d0, 1; setp.ne.s64 %p0, %d9, 0;
+	and.b64 %d9, %d1, 1; setp.ne.s64 %p1, %d9, 0;
+	and.b64 %d9, %d2, 1; setp.ne.s64 %p2, %d9, 0;
+	and.b32 %r6, %r7, 1; setp.eq.u32 %p6, %r6, 1;
+	` + strings.ReplaceAll(body, "; ", ";\n") + `
+	st.global.u64 [%d11], %d9;
+	ret;
+}
+`
+}
+
+type abc [32][3]uint64
+
+// edges are values at which integer arithmetic goes wrong, and random ones.
+func edges(r *rand.Rand) (v abc) {
+	for i := range v {
+		for j := range v[i] {
+			x := r.Uint64()
+			switch r.IntN(8) {
+			case 0:
+				x = uint64(r.IntN(70))
+			case 1:
+				x = -uint64(r.IntN(3))
+			case 2:
+				x = 1<<r.IntN(64) - uint64(r.IntN(2))
+			case 3:
+				x = 0x8000_8000_8000_8080
+			case 4:
+				x >>= r.IntN(64)
+			case 5:
+				x |= 0xffff_ffff_0000_0000
+			}
+			v[i][j] = x
+		}
+	}
+	return v
+}
+
+func runOne(t *testing.T, k *Kernel, v abc) []uint64 {
+	t.Helper()
+	m := New(Options{Seed: 1})
+	var in []uint64
+	for _, x := range v {
+		in = append(in, x[0], 0, x[1], x[2])
+	}
+	from, to := put(t, m, in), put(t, m, make([]uint64, 32))
+	if err := m.Launch(k, [3]int{1, 1, 1}, [3]int{32, 1, 1}, 0, from, to); err != nil {
+		t.Fatal(err)
+	}
+	return get[uint64](t, m, to, 32)
+}
+
+// operation is one form: its text with the operands' widths (r32, a64 and so on
+// are the registers), and what it means.
+type operation struct {
+	text string // opcode
+	to   int    // width of the result, 1 for a predicate
+	from []int
+	tail string // further operands
+	want func(a, b, c uint64) uint64
+}
+
+func (o operation) body(guard string) string {
+	class := map[int]string{1: "%p", 16: "%h", 32: "%r", 64: "%d"}
+	var list []string
+	for i, w := range o.from {
+		list = append(list, fmt.Sprint(class[w], i))
+	}
+	text := fmt.Sprintf("%s%s %s3, %s%s; ", guard, o.text, class[o.to], strings.Join(list, ", "), o.tail)
+	switch o.to {
+	case 1:
+		return "mov.pred %p3, -1; " + text + "selp.u64 %d9, 1, 0, %p3;"
+	case 64:
+		return "mov.b64 %d3, 4369; " + text + "mov.b64 %d9, %d3;"
+	}
+	return fmt.Sprintf("mov.b%d %s3, 4369; %scvt.u64.u%d %%d9, %s3;", o.to, class[o.to], text, o.to, class[o.to])
+}
+
+func b2u(b bool) uint64 {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// wideProduct is a product without limits, shifted down.
+func wideProduct(a, b *big.Int, shift uint) uint64 {
+	p := new(big.Int).Mul(a, b)
+	p.Rsh(p, shift)
+	return p.And(p, new(big.Int).SetUint64(1<<64-1)).Uint64()
+}
+
+func unsigned(v uint64) *big.Int { return new(big.Int).SetUint64(v) }
+func signed(v int64) *big.Int    { return big.NewInt(v) }
+
+func slow3(table uint32, a, b, c uint32) (d uint32) {
+	for i := range 32 {
+		d |= table >> (a>>i&1<<2 | b>>i&1<<1 | c>>i&1) & 1 << i
+	}
+	return d
+}
+
+func sat(v, low, high int64) uint64 {
+	if v < low {
+		v = low
+	}
+	if v > high {
+		v = high
+	}
+	return uint64(v)
+}
+
+func bytesOf(v uint64) (b [8]byte) {
+	binary.LittleEndian.PutUint64(b[:], v)
+	return b
+}
+
+var w16, w32, w64 = []int{16, 16}, []int{32, 32}, []int{64, 64}
+
+var operations = []operation{
+	{"add.s16", 16, w16, "", func(a, b, _ uint64) uint64 { return uint64(uint16(a) + uint16(b)) }},
+	{"add.u32", 32, w32, "", func(a, b, _ uint64) uint64 { return uint64(uint32(a) + uint32(b)) }},
+	{"add.s64", 64, w64, "", func(a, b, _ uint64) uint64 { return a + b }},
+	{"add.sat.s32", 32, w32, "", func(a, b, _ uint64) uint64 {
+		return uint64(uint32(sat(int64(int32(a))+int64(int32(b)), -1<<31, 1<<31-1)))
+	}},
+	{"sub.u16", 16, w16, "", func(a, b, _ uint64) uint64 { return uint64(uint16(a) - uint16(b)) }},
+	{"sub.s32", 32, w32, "", func(a, b, _ uint64) uint64 { return uint64(uint32(a) - uint32(b)) }},
+	{"sub.u64", 64, w64, "", func(a, b, _ uint64) uint64 { return a - b }},
+	{"sub.sat.s32", 32, w32, "", func(a, b, _ uint64) uint64 {
+		return uint64(uint32(sat(int64(int32(a))-int64(int32(b)), -1<<31, 1<<31-1)))
+	}},
+	{"mul.lo.s16", 16, w16, "", func(a, b, _ uint64) uint64 { return uint64(uint16(a) * uint16(b)) }},
+	{"mul.lo.s32", 32, w32, "", func(a, b, _ uint64) uint64 { return uint64(uint32(a) * uint32(b)) }},
+	{"mul.lo.u64", 64, w64, "", func(a, b, _ uint64) uint64 { return a * b }},
+	{"mul.hi.u16", 16, w16, "", func(a, b, _ uint64) uint64 { return uint64(uint16(uint32(uint16(a)) * uint32(uint16(b)) >> 16)) }},
+	{"mul.hi.s16", 16, w16, "", func(a, b, _ uint64) uint64 { return uint64(uint16(int32(int16(a)) * int32(int16(b)) >> 16)) }},
+	{"mul.hi.u32", 32, w32, "", func(a, b, _ uint64) uint64 { return uint64(uint32(a)) * uint64(uint32(b)) >> 32 }},
+	{"mul.hi.s32", 32, w32, "", func(a, b, _ uint64) uint64 {
+		return uint64(uint32(wideProduct(signed(int64(int32(a))), signed(int64(int32(b))), 32)))
+	}},
+	{"mul.hi.u64", 64, w64, "", func(a, b, _ uint64) uint64 { return wideProduct(unsigned(a), unsigned(b), 64) }},
+	{"mul.hi.s64", 64, w64, "", func(a, b, _ uint64) uint64 { return wideProduct(signed(int64(a)), signed(int64(b)), 64) }},
+	{"mul.wide.u16", 32, w16, "", func(a, b, _ uint64) uint64 { return uint64(uint32(uint16(a)) * uint32(uint16(b))) }},
+	{"mul.wide.s16", 32, w16, "", func(a, b, _ uint64) uint64 { return uint64(uint32(int32(int16(a)) * int32(int16(b)))) }},
+	{"mul.wide.u32", 64, w32, "", func(a, b, _ uint64) uint64 { return uint64(uint32(a)) * uint64(uint32(b)) }},
+	{"mul.wide.s32", 64, w32, "", func(a, b, _ uint64) uint64 { return uint64(int64(int32(a)) * int64(int32(b))) }},
+	{"mul24.lo.u32", 32, w32, "", func(a, b, _ uint64) uint64 { return uint64(uint32(a) & 0xffffff * (uint32(b) & 0xffffff)) }},
+	{"mul24.hi.s32", 32, w32, "", func(a, b, _ uint64) uint64 {
+		return uint64(uint32(int64(int32(a<<8)>>8) * int64(int32(b<<8)>>8) >> 16))
+	}},
+	{"mad24.lo.s32", 32, []int{32, 32, 32}, "", func(a, b, c uint64) uint64 {
+		return uint64(uint32(int32(a<<8)>>8*(int32(b<<8)>>8)) + uint32(c)&0xffffffff)
+	}},
+	{"mad.lo.s16", 16, []int{16, 16, 16}, "", func(a, b, c uint64) uint64 { return uint64(uint16(a)*uint16(b) + uint16(c)) }},
+	{"mad.lo.s32", 32, []int{32, 32, 32}, "", func(a, b, c uint64) uint64 { return uint64(uint32(a)*uint32(b) + uint32(c)) }},
+	{"mad.lo.s64", 64, []int{64, 64, 64}, "", func(a, b, c uint64) uint64 { return a*b + c }},
+	{"mad.hi.u32", 32, []int{32, 32, 32}, "", func(a, b, c uint64) uint64 {
+		return uint64(uint32(uint64(uint32(a))*uint64(uint32(b))>>32) + uint32(c))
+	}},
+	{"mad.hi.s64", 64, []int{64, 64, 64}, "", func(a, b, c uint64) uint64 {
+		return wideProduct(signed(int64(a)), signed(int64(b)), 64) + c
+	}},
+	{"mad.wide.u32", 64, []int{32, 32, 64}, "", func(a, b, c uint64) uint64 { return uint64(uint32(a))*uint64(uint32(b)) + c }},
+	{"mad.wide.s32", 64, []int{32, 32, 64}, "", func(a, b, c uint64) uint64 {
+		return uint64(int64(int32(a))*int64(int32(b))) + c
+	}},
+	{"mad.wide.s16", 32, []int{16, 16, 32}, "", func(a, b, c uint64) uint64 {
+		return uint64(uint32(int32(int16(a))*int32(int16(b))) + uint32(c))
+	}},
+	{"sad.s32", 32, []int{32, 32, 32}, "", func(a, b, c uint64) uint64 {
+		d := int64(int32(a)) - int64(int32(b))
+		if d < 0 {
+			d = -d
+		}
+		return uint64(uint32(d) + uint32(c))
+	}},
+	{"sad.u64", 64, []int{64, 64, 64}, "", func(a, b, c uint64) uint64 { return max(a, b) - min(a, b) + c }},
+	{"min.s16", 16, w16, "", func(a, b, _ uint64) uint64 { return uint64(uint16(min(int16(a), int16(b)))) }},
+	{"min.s32", 32, w32, "", func(a, b, _ uint64) uint64 { return uint64(uint32(min(int32(a), int32(b)))) }},
+	{"max.s32", 32, w32, "", func(a, b, _ uint64) uint64 { return uint64(uint32(max(int32(a), int32(b)))) }},
+	{"min.u32", 32, w32, "", func(a, b, _ uint64) uint64 { return uint64(min(uint32(a), uint32(b))) }},
+	{"max.u32", 32, w32, "", func(a, b, _ uint64) uint64 { return uint64(max(uint32(a), uint32(b))) }},
+	{"max.u16", 16, w16, "", func(a, b, _ uint64) uint64 { return uint64(max(uint16(a), uint16(b))) }},
+	{"max.s64", 64, w64, "", func(a, b, _ uint64) uint64 { return uint64(max(int64(a), int64(b))) }},
+	{"min.u64", 64, w64, "", func(a, b, _ uint64) uint64 { return min(a, b) }},
+	{"abs.s16", 16, []int{16}, "", func(a, _, _ uint64) uint64 { return uint64(uint16(max(int16(a), -int16(a)))) }},
+	{"abs.s32", 32, []int{32}, "", func(a, _, _ uint64) uint64 { return uint64(uint32(max(int32(a), -int32(a)))) }},
+	{"neg.s32", 32, []int{32}, "", func(a, _, _ uint64) uint64 { return uint64(-uint32(a)) }},
+	{"neg.s64", 64, []int{64}, "", func(a, _, _ uint64) uint64 { return -a }},
+	{"and.b16", 16, w16, "", func(a, b, _ uint64) uint64 { return uint64(uint16(a & b)) }},
+	{"and.b32", 32, w32, "", func(a, b, _ uint64) uint64 { return uint64(uint32(a & b)) }},
+	{"and.b64", 64, w64, "", func(a, b, _ uint64) uint64 { return a & b }},
+	{"or.b32", 32, w32, "", func(a, b, _ uint64) uint64 { return uint64(uint32(a | b)) }},
+	{"or.b64", 64, w64, "", func(a, b, _ uint64) uint64 { return a | b }},
+	{"xor.b16", 16, w16, "", func(a, b, _ uint64) uint64 { return uint64(uint16(a ^ b)) }},
+	{"xor.b32", 32, w32, "", func(a, b, _ uint64) uint64 { return uint64(uint32(a ^ b)) }},
+	{"xor.b64", 64, w64, "", func(a, b, _ uint64) uint64 { return a ^ b }},
+	{"not.b16", 16, []int{16}, "", func(a, _, _ uint64) uint64 { return uint64(^uint16(a)) }},
+	{"not.b64", 64, []int{64}, "", func(a, _, _ uint64) uint64 { return ^a }},
+	{"cnot.b32", 32, []int{32}, "", func(a, _, _ uint64) uint64 { return b2u(uint32(a) == 0) }},
+	{"and.pred", 1, []int{1, 1}, "", func(a, b, _ uint64) uint64 { return a & b & 1 }},
+	{"or.pred", 1, []int{1, 1}, "", func(a, b, _ uint64) uint64 { return (a | b) & 1 }},
+	{"xor.pred", 1, []int{1, 1}, "", func(a, b, _ uint64) uint64 { return (a ^ b) & 1 }},
+	{"not.pred", 1, []int{1}, "", func(a, _, _ uint64) uint64 { return ^a & 1 }},
+	{"mov.pred", 1, []int{1}, "", func(a, _, _ uint64) uint64 { return a & 1 }},
+	{"shl.b16", 16, []int{16, 32}, "", func(a, b, _ uint64) uint64 { return uint64(uint16(a) << uint32(b)) }},
+	{"shl.b32", 32, w32, "", func(a, b, _ uint64) uint64 { return uint64(uint32(a) << uint32(b)) }},
+	{"shl.b64", 64, []int{64, 32}, "", func(a, b, _ uint64) uint64 { return a << uint32(b) }},
+	{"shr.u16", 16, []int{16, 32}, "", func(a, b, _ uint64) uint64 { return uint64(uint16(a) >> uint32(b)) }},
+	{"shr.s16", 16, []int{16, 32}, "", func(a, b, _ uint64) uint64 { return uint64(uint16(int16(a) >> uint32(b))) }},
+	{"shr.u32", 32, w32, "", func(a, b, _ uint64) uint64 { return uint64(uint32(a) >> uint32(b)) }},
+	{"shr.s32", 32, w32, "", func(a, b, _ uint64) uint64 { return uint64(uint32(int32(a) >> uint32(b))) }},
+	{"shr.s64", 64, []int{64, 32}, "", func(a, b, _ uint64) uint64 { return uint64(int64(a) >> uint32(b)) }},
+	{"shr.b64", 64, []int{64, 32}, "", func(a, b, _ uint64) uint64 { return a >> uint32(b) }},
+	{"shf.l.wrap.b32", 32, []int{32, 32, 32}, "", func(a, b, c uint64) uint64 {
+		n := uint32(c) % 32
+		return uint64(uint32(b)<<n | uint32(a)>>(32-n))
+	}},
+	{"shf.r.wrap.b32", 32, []int{32, 32, 32}, "", func(a, b, c uint64) uint64 {
+		n := uint32(c) % 32
+		return uint64(uint32(a)>>n | uint32(b)<<(32-n))
+	}},
+	{"shf.l.clamp.b32", 32, []int{32, 32, 32}, "", func(a, b, c uint64) uint64 {
+		n := min(uint32(c), 32)
+		return uint64(uint32(b)<<n | uint32(a)>>(32-n))
+	}},
+	{"shf.r.clamp.b32", 32, []int{32, 32, 32}, "", func(a, b, c uint64) uint64 {
+		n := min(uint32(c), 32)
+		return uint64(uint32(a)>>n | uint32(b)<<(32-n))
+	}},
+	{"lop3.b32", 32, []int{32, 32, 32}, ", 150", func(a, b, c uint64) uint64 { return uint64(uint32(a ^ b ^ c)) }},
+	{"lop3.b32", 32, []int{32, 32, 32}, ", 0xca", func(a, b, c uint64) uint64 { return uint64(slow3(0xca, uint32(a), uint32(b), uint32(c))) }},
+	{"lop3.b32", 32, []int{32, 32, 32}, ", 0x1b", func(a, b, c uint64) uint64 { return uint64(slow3(0x1b, uint32(a), uint32(b), uint32(c))) }},
+	{"prmt.b32", 32, []int{32, 32, 32}, "", func(a, b, c uint64) uint64 {
+		x, y := bytesOf(a), bytesOf(b)
+		all := append(append([]byte{}, x[:4]...), y[:4]...)
+		var d [8]byte
+		for i := range 4 {
+			nibble := byte(c>>(4*i)) & 15
+			d[i] = all[nibble&7]
+			if nibble&8 != 0 {
+				d[i] = byte(int8(d[i]) >> 7)
+			}
+		}
+		return binary.LittleEndian.Uint64(d[:])
+	}},
+	{"prmt.b32.f4e", 32, []int{32, 32, 32}, "", func(a, b, c uint64) uint64 {
+		return uint64(uint32((b<<32 | a&0xffffffff) >> (8 * (c & 3))))
+	}},
+	{"prmt.b32.rc8", 32, []int{32, 32, 32}, "", func(a, _, c uint64) uint64 {
+		return uint64(bytesOf(a)[c&3]) * 0x01010101
+	}},
+	{"bfe.u32", 32, []int{32, 32, 32}, "", func(a, b, c uint64) uint64 { return slowField(a, 32, false, b, c) }},
+	{"bfe.s32", 32, []int{32, 32, 32}, "", func(a, b, c uint64) uint64 { return slowField(a, 32, true, b, c) }},
+	{"bfe.u64", 64, []int{64, 32, 32}, "", func(a, b, c uint64) uint64 { return slowField(a, 64, false, b, c) }},
+	{"bfe.s64", 64, []int{64, 32, 32}, "", func(a, b, c uint64) uint64 { return slowField(a, 64, true, b, c) }},
+	{"bfi.b32", 32, []int{32, 32, 32}, ", 5", func(a, b, c uint64) uint64 { return slowInsert(a, b, 32, c&255, 5) }},
+	{"bfi.b64", 64, []int{64, 64, 32}, ", 13", func(a, b, c uint64) uint64 { return slowInsert(a, b, 64, c&255, 13) }},
+	{"brev.b32", 32, []int{32}, "", func(a, _, _ uint64) uint64 { return uint64(bits.Reverse32(uint32(a))) }},
+	{"brev.b64", 64, []int{64}, "", func(a, _, _ uint64) uint64 { return bits.Reverse64(a) }},
+	{"clz.b32", 32, []int{32}, "", func(a, _, _ uint64) uint64 { return uint64(bits.LeadingZeros32(uint32(a))) }},
+	{"clz.b64", 32, []int{64}, "", func(a, _, _ uint64) uint64 { return uint64(bits.LeadingZeros64(a)) }},
+	{"popc.b32", 32, []int{32}, "", func(a, _, _ uint64) uint64 { return uint64(bits.OnesCount32(uint32(a))) }},
+	{"popc.b64", 32, []int{64}, "", func(a, _, _ uint64) uint64 { return uint64(bits.OnesCount64(a)) }},
+	{"bfind.u32", 32, []int{32}, "", func(a, _, _ uint64) uint64 { return slowFind(a, 32, false, false) }},
+	{"bfind.s32", 32, []int{32}, "", func(a, _, _ uint64) uint64 { return slowFind(a, 32, true, false) }},
+	{"bfind.shiftamt.u64", 32, []int{64}, "", func(a, _, _ uint64) uint64 { return slowFind(a, 64, false, true) }},
+	{"dp4a.s32.s32", 32, []int{32, 32, 32}, "", func(a, b, c uint64) uint64 { return slowDot(a, b, c, true, true) }},
+	{"dp4a.u32.s32", 32, []int{32, 32, 32}, "", func(a, b, c uint64) uint64 { return slowDot(a, b, c, false, true) }},
+	{"dp4a.u32.u32", 32, []int{32, 32, 32}, "", func(a, b, c uint64) uint64 { return slowDot(a, b, c, false, false) }},
+	{"dp2a.lo.s32.u32", 32, []int{32, 32, 32}, "", func(a, b, c uint64) uint64 {
+		return uint64(uint32(int32(int16(a))*int32(uint8(b)) + int32(int16(a>>16))*int32(uint8(b>>8)) + int32(c)))
+	}},
+	{"dp2a.hi.s32.s32", 32, []int{32, 32, 32}, "", func(a, b, c uint64) uint64 {
+		return uint64(uint32(int32(int16(a))*int32(int8(b>>16)) + int32(int16(a>>16))*int32(int8(b>>24)) + int32(c)))
+	}},
+	{"selp.b32", 32, []int{32, 32, 1}, "", func(a, b, c uint64) uint64 {
+		if c&1 != 0 {
+			return uint64(uint32(a))
+		}
+		return uint64(uint32(b))
+	}},
+	{"selp.s64", 64, []int{64, 64, 1}, "", func(a, b, c uint64) uint64 { return b ^ (a^b)*(c&1) }},
+	{"selp.u16", 16, []int{16, 16, 1}, "", func(a, b, c uint64) uint64 { return uint64(uint16(b ^ (a^b)*(c&1))) }},
+	{"slct.u32.s32", 32, []int{32, 32, 32}, "", func(a, b, c uint64) uint64 {
+		if int32(c) < 0 {
+			return uint64(uint32(b))
+		}
+		return uint64(uint32(a))
+	}},
+	{"set.lt.u32.s32", 32, w32, "", func(a, b, _ uint64) uint64 { return uint64(uint32(-b2u(int32(a) < int32(b)))) }},
+	{"set.eq.and.u32.u64", 32, []int{64, 64, 1}, "", func(a, b, c uint64) uint64 { return uint64(uint32(-(b2u(a == b) & c & 1))) }},
+	{"cvt.u16.u8", 16, []int{16}, "", func(a, _, _ uint64) uint64 { return uint64(uint8(a)) }},
+	{"cvt.s16.s8", 16, []int{16}, "", func(a, _, _ uint64) uint64 { return uint64(uint16(int8(a))) }},
+	{"cvt.s32.s8", 32, []int{32}, "", func(a, _, _ uint64) uint64 { return uint64(uint32(int8(a))) }},
+	{"cvt.s32.s8", 32, []int{64}, "", func(a, _, _ uint64) uint64 { return uint64(uint32(int8(a))) }},
+	{"cvt.u32.u16", 32, []int{16}, "", func(a, _, _ uint64) uint64 { return uint64(uint16(a)) }},
+	{"cvt.s32.s16", 32, []int{16}, "", func(a, _, _ uint64) uint64 { return uint64(uint32(int16(a))) }},
+	{"cvt.s64.s32", 64, []int{32}, "", func(a, _, _ uint64) uint64 { return uint64(int32(a)) }},
+	{"cvt.u64.u32", 64, []int{32}, "", func(a, _, _ uint64) uint64 { return uint64(uint32(a)) }},
+	{"cvt.s64.s8", 64, []int{32}, "", func(a, _, _ uint64) uint64 { return uint64(int8(a)) }},
+	{"cvt.u32.u64", 32, []int{64}, "", func(a, _, _ uint64) uint64 { return uint64(uint32(a)) }},
+	{"cvt.s8.s32", 32, []int{32}, "", func(a, _, _ uint64) uint64 { return uint64(uint32(int8(a))) }},
+	{"cvt.u8.u32", 32, []int{32}, "", func(a, _, _ uint64) uint64 { return uint64(uint8(a)) }},
+	{"cvt.s64.u32", 64, []int{32}, "", func(a, _, _ uint64) uint64 { return uint64(uint32(a)) }},
+	{"cvt.u64.s32", 64, []int{32}, "", func(a, _, _ uint64) uint64 { return uint64(int32(a)) }},
+	{"cvt.sat.s8.s32", 32, []int{32}, "", func(a, _, _ uint64) uint64 { return uint64(uint32(sat(int64(int32(a)), -128, 127))) }},
+	{"cvt.sat.u8.s32", 32, []int{32}, "", func(a, _, _ uint64) uint64 { return sat(int64(int32(a)), 0, 255) }},
+	{"cvt.sat.s16.u32", 32, []int{32}, "", func(a, _, _ uint64) uint64 { return sat(int64(uint32(a)), 0, 32767) }},
+	{"cvt.sat.s32.s64", 32, []int{64}, "", func(a, _, _ uint64) uint64 { return uint64(uint32(sat(int64(a), -1<<31, 1<<31-1))) }},
+	{"cvt.sat.u32.u64", 32, []int{64}, "", func(a, _, _ uint64) uint64 { return min(a, 1<<32-1) }},
+	{"cvt.sat.s64.u64", 64, []int{64}, "", func(a, _, _ uint64) uint64 { return min(a, 1<<63-1) }},
+	{"cvt.sat.u64.s64", 64, []int{64}, "", func(a, _, _ uint64) uint64 { return uint64(max(int64(a), 0)) }},
+	{"cvt.pack.sat.s8.s32.b32", 32, []int{32, 32, 32}, "", func(a, b, c uint64) uint64 {
+		return uint64(uint8(sat(int64(int32(b)), -128, 127))) | uint64(uint8(sat(int64(int32(a)), -128, 127)))<<8 | c<<16&0xffff0000
+	}},
+	{"cvt.pack.sat.u16.s32", 32, w32, "", func(a, b, _ uint64) uint64 {
+		return sat(int64(int32(b)), 0, 65535) | sat(int64(int32(a)), 0, 65535)<<16
+	}},
+	{"setp.lt.and.s32", 1, []int{32, 32, 1}, "", func(a, b, c uint64) uint64 { return b2u(int32(a) < int32(b)) & c & 1 }},
+	{"setp.ge.or.u64", 1, []int{64, 64, 1}, "", func(a, b, c uint64) uint64 { return b2u(a >= b) | c&1 }},
+	{"setp.ne.xor.b16", 1, []int{16, 16, 1}, "", func(a, b, c uint64) uint64 { return b2u(uint16(a) != uint16(b)) ^ c&1 }},
+	{"mov.b64", 64, []int{64}, "", func(a, _, _ uint64) uint64 { return a }},
+	{"mov.u16", 16, []int{16}, "", func(a, _, _ uint64) uint64 { return uint64(uint16(a)) }},
+}
+
+// slowField follows the pseudocode of the PTX ISA bit by bit.
+func slowField(a uint64, width int, isSigned bool, pos, length uint64) (d uint64) {
+	pos, length = pos&255, length&255
+	msb := uint64(width - 1)
+	sign := uint64(0)
+	if isSigned && length > 0 {
+		sign = a >> min(pos+length-1, msb) & 1
+	}
+	for i := uint64(0); i <= msb; i++ {
+		bit := sign
+		if i < length && pos+i <= msb {
+			bit = a >> (pos + i) & 1
+		}
+		d |= bit << i
+	}
+	return d
+}
+
+func slowInsert(a, b uint64, width int, pos, length uint64) (d uint64) {
+	for i := range uint64(width) {
+		bit := b >> i & 1
+		if i >= pos && i < pos+length {
+			bit = a >> (i - pos) & 1
+		}
+		d |= bit << i
+	}
+	return d
+}
+
+func slowFind(a uint64, width int, isSigned, amount bool) uint64 {
+	want := uint64(1)
+	if isSigned && a>>(width-1)&1 == 1 {
+		want = 0
+	}
+	for i := width - 1; i >= 0; i-- {
+		if a>>i&1 == want {
+			if amount {
+				return uint64(width - 1 - i)
+			}
+			return uint64(i)
+		}
+	}
+	return 0xffffffff
+}
+
+func slowDot(a, b, c uint64, sa, sb bool) uint64 {
+	sum := int32(c)
+	for i := range 4 {
+		x, y := int32(bytesOf(a)[i]), int32(bytesOf(b)[i])
+		if sa {
+			x = int32(int8(x))
+		}
+		if sb {
+			y = int32(int8(y))
+		}
+		sum += x * y
+	}
+	return uint64(uint32(sum))
+}
+
+// comparisons of every relation and type.
+func comparisons() (list []operation) {
+	sides := func(width int, isSigned bool, a, b uint64) int {
+		shift := 64 - width
+		if isSigned {
+			x, y := int64(a<<shift), int64(b<<shift)
+			return int(b2u(x > y)) - int(b2u(x < y))
+		}
+		x, y := a<<shift, b<<shift
+		return int(b2u(x > y)) - int(b2u(x < y))
+	}
+	holds := map[string]func(int) bool{
+		"eq": func(c int) bool { return c == 0 }, "ne": func(c int) bool { return c != 0 },
+		"lt": func(c int) bool { return c < 0 }, "le": func(c int) bool { return c <= 0 },
+		"gt": func(c int) bool { return c > 0 }, "ge": func(c int) bool { return c >= 0 },
+		"lo": func(c int) bool { return c < 0 }, "ls": func(c int) bool { return c <= 0 },
+		"hi": func(c int) bool { return c > 0 }, "hs": func(c int) bool { return c >= 0 },
+	}
+	for relation, f := range holds {
+		for _, kind := range []string{"s", "u", "b"} {
+			if kind == "b" && relation != "eq" && relation != "ne" || kind == "s" && (relation[1] == 'o' || relation[1] == 's' || relation[0] == 'h') {
+				continue
+			}
+			for _, width := range []int{16, 32, 64} {
+				list = append(list, operation{fmt.Sprintf("setp.%s.%s%d", relation, kind, width), 1, []int{width, width}, "",
+					func(a, b, _ uint64) uint64 { return b2u(f(sides(width, kind == "s", a, b))) }})
+			}
+		}
+	}
+	return list
+}
+
+// TestOperations runs each form over values at which arithmetic goes wrong, by
+// whole warps and under a guard that holds in odd lanes.
+func TestOperations(t *testing.T) {
+	for _, o := range append(operations, comparisons()...) {
+		t.Run(o.text+o.tail, func(t *testing.T) {
+			all, odd := kernel(t, one(o.body("")), "one"), kernel(t, one(o.body("@%p6 ")), "one")
+			r := rand.New(rand.NewPCG(7, uint64(len(o.text))))
+			for range 30 {
+				v := edges(r)
+				if r.IntN(2) == 0 { // equal operands are rare otherwise
+					for i := range v {
+						v[i][1] = v[i][0] + uint64(r.IntN(2))<<(8*r.IntN(8))
+					}
+				}
+				want, guarded := make([]uint64, 32), make([]uint64, 32)
+				for i, x := range v {
+					want[i] = o.want(x[0], x[1], x[2])
+					guarded[i] = want[i]
+					if i%2 == 0 {
+						guarded[i] = 4369
+						if o.to == 1 {
+							guarded[i] = 1
+						}
+					}
+				}
+				if diff := cmp.Diff(want, runOne(t, all, v)); diff != "" {
+					t.Fatalf("operands %x\n%s", v, diff)
+				}
+				if diff := cmp.Diff(guarded, runOne(t, odd, v)); diff != "" {
+					t.Fatalf("guarded, operands %x\n%s", v, diff)
+				}
+			}
+		})
+	}
+}
+
+// TestBodies covers what has more than one result or spans instructions.
+func TestBodies(t *testing.T) {
+	sub128 := func(a, b, c uint64) uint64 { _, h := bits.Sub64(a, b, 0); return c - h }
+	for name, c := range map[string]struct {
+		body string
+		want func(a, b, c uint64) uint64
+	}{
+		"division": {"or.b32 %r1, %r1, 1; div.s32 %r3, %r0, %r1; rem.s32 %r4, %r0, %r1; mov.b64 %d9, {%r3, %r4};",
+			func(a, b, _ uint64) uint64 {
+				x, y := int32(a), int32(b)|1
+				return uint64(uint32(x/y)) | uint64(uint32(x%y))<<32
+			}},
+		"division unsigned": {"or.b64 %d1, %d1, 1; div.u64 %d3, %d0, %d1; rem.u64 %d4, %d0, %d1; xor.b64 %d9, %d3, %d4;",
+			func(a, b, _ uint64) uint64 { return a/(b|1) ^ a%(b|1) }},
+		"add with carry": {"cvt.u32.u64 %r3, %d0; shr.u64 %d3, %d0, 32; cvt.u32.u64 %r4, %d3; shr.u64 %d3, %d1, 32; cvt.u32.u64 %r5, %d3; " +
+			"add.cc.u32 %r3, %r3, %r1; addc.u32 %r4, %r4, %r5; mov.b64 %d9, {%r3, %r4};",
+			func(a, b, _ uint64) uint64 { return a + b }},
+		"sub with borrow": {"sub.cc.u64 %d3, %d0, %d1; subc.u64 %d9, %d2, 0;", sub128},
+		"sub with borrow 32": {"cvt.u32.u64 %r3, %d0; shr.u64 %d3, %d0, 32; cvt.u32.u64 %r4, %d3; shr.u64 %d3, %d1, 32; cvt.u32.u64 %r5, %d3; " +
+			"sub.cc.u32 %r3, %r3, %r1; subc.cc.u32 %r4, %r4, %r5; mov.b64 %d9, {%r3, %r4};",
+			func(a, b, _ uint64) uint64 { return a - b }},
+		"mad with carry": {"mad.lo.cc.u64 %d3, %d0, %d1, %d2; madc.hi.u64 %d9, %d0, %d1, 0;",
+			func(a, b, c uint64) uint64 {
+				h, l := bits.Mul64(a, b)
+				_, carry := bits.Add64(l, c, 0)
+				return h + carry
+			}},
+		"mad with carry 32": {"mad.lo.cc.u32 %r3, %r0, %r1, %r2; madc.hi.cc.u32 %r4, %r0, %r1, %r2; addc.u32 %r5, 0, 0; add.u32 %r4, %r4, %r5; mov.b64 %d9, {%r3, %r4};",
+			func(a, b, c uint64) uint64 {
+				low := uint64(uint32(a)) * uint64(uint32(b))
+				l := low&0xffffffff + uint64(uint32(c))
+				h := low>>32 + uint64(uint32(c)) + l>>32
+				return l&0xffffffff | (h+h>>32)<<32
+			}},
+		"unpack": {"mov.b64 {%h3, %h4, _, %h5}, %d0; mov.b64 %d9, {%h5, %h4, %h3, %h1};",
+			func(a, b, _ uint64) uint64 { return a>>48 | a&0xffff0000 | a&0xffff<<32 | b<<48 }},
+		"unpack 32": {"mov.b32 {%h3, %h4}, %r0; mov.b32 %r3, {%h4, %h3}; cvt.u64.u32 %d9, %r3;",
+			func(a, _, _ uint64) uint64 { return uint64(bits.RotateLeft32(uint32(a), 16)) }},
+		"both predicates": {"setp.lt.and.s32 %p3|%p4, %r0, %r1, %p2; selp.u64 %d3, 1, 0, %p3; selp.u64 %d4, 2, 0, %p4; or.b64 %d9, %d3, %d4;",
+			func(a, b, c uint64) uint64 {
+				less := int32(a) < int32(b)
+				return b2u(less)&c&1 | b2u(!less)&c&1<<1
+			}},
+		"negated predicates": {"and.pred %p3, %p0, !%p1; setp.eq.or.u32 %p4, %r0, %r0, !%p3; selp.u64 %d9, 5, 6, %p3; @!%p4 mov.u64 %d9, 9;",
+			func(a, b, _ uint64) uint64 { return 6 - a&1&^b }},
+		"immediates": {"add.s32 %r3, %r0, -5; and.b32 %r3, %r3, 0xFFFF0FFF; mov.u32 %r4, 0b101; xor.b32 %r3, %r3, %r4; cvt.u64.u32 %d9, %r3;",
+			func(a, _, _ uint64) uint64 { return uint64(uint32(a-5)&0xffff0fff ^ 5) }},
+		"guarded move": {"mov.u64 %d9, 1; @%p0 mov.u64 %d9, 2; @!%p1 add.u64 %d9, %d9, 4;",
+			func(a, b, _ uint64) uint64 { return 1 + a&1 + 4*(^b&1) }},
+		"aliases": {"xor.b32 %r0, %r0, %r1; xor.b32 %r1, %r0, %r1; xor.b32 %r0, %r0, %r1; mov.b64 %d9, {%r0, %r1};",
+			func(a, b, _ uint64) uint64 { return b&0xffffffff | a<<32 }},
+		"scopes": {"mov.u64 %d9, 3; { .reg .b64 %d9; mov.u64 %d9, 4; { .reg .pred q; setp.ne.u64 q, %d9, 4; @q trap; } }", func(_, _, _ uint64) uint64 { return 3 }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			k := kernel(t, one(c.body), "one")
+			r := rand.New(rand.NewPCG(9, 9))
+			for range 30 {
+				v := edges(r)
+				want := make([]uint64, 32)
+				for i, x := range v {
+					want[i] = c.want(x[0], x[1], x[2])
+				}
+				if diff := cmp.Diff(want, runOne(t, k, v)); diff != "" {
+					t.Fatalf("operands %x\n%s", v, diff)
+				}
+			}
+		})
+	}
+}
+
+// TestCollectives covers instructions in which lanes see each other.
+func TestCollectives(t *testing.T) {
+	each := func(f func(v abc, lane int) uint64) func(v abc) []uint64 {
+		return func(v abc) []uint64 {
+			r := make([]uint64, 32)
+			for i := range r {
+				r[i] = f(v, i)
+			}
+			return r
+		}
+	}
+	low := func(x uint64) uint64 { return x & 0xffffffff }
+	fold := func(v abc, f func(x, y uint64) uint64) uint64 {
+		x := v[0][0]
+		for _, y := range v[1:] {
+			x = f(x, y[0])
+		}
+		return x
+	}
+	ballot := func(v abc) (m uint64) {
+		for i, x := range v {
+			m |= x[0] & 1 << i
+		}
+		return m
+	}
+	for name, c := range map[string]struct {
+		body string
+		want func(v abc) []uint64
+	}{
+		"bfly": {"shfl.sync.bfly.b32 %r3, %r0, 5, 31, -1; cvt.u64.u32 %d9, %r3;",
+			each(func(v abc, i int) uint64 { return low(v[i^5][0]) })},
+		"down in segments of eight": {"shfl.sync.down.b32 %r3|%p3, %r0, 3, 0x1807, 0xffffffff; selp.u64 %d3, 0x100000000, 0, %p3; cvt.u64.u32 %d9, %r3; or.b64 %d9, %d9, %d3;",
+			each(func(v abc, i int) uint64 {
+				if i%8+3 < 8 {
+					return low(v[i+3][0]) | 1<<32
+				}
+				return low(v[i][0])
+			})},
+		"up": {"shfl.sync.up.b32 %r3|%p3, %r0, 1, 0, 0xffffffff; @!%p3 mov.u32 %r3, 77; cvt.u64.u32 %d9, %r3;",
+			each(func(v abc, i int) uint64 {
+				if i == 0 {
+					return 77
+				}
+				return low(v[i-1][0])
+			})},
+		"idx by value": {"and.b32 %r1, %r1, 31; shfl.sync.idx.b32 %r3, %r0, %r1, 31, -1; cvt.u64.u32 %d9, %r3;",
+			each(func(v abc, i int) uint64 { return low(v[v[i][1]&31][0]) })},
+		"idx in half warps": {"shfl.sync.idx.b32 %r0, %r0, 2, 0x101f, -1; cvt.u64.u32 %d9, %r0;",
+			each(func(v abc, i int) uint64 { return low(v[i/16*16+2][0]) })},
+		"ballot": {"vote.sync.ballot.b32 %r3, %p0, -1; cvt.u64.u32 %d9, %r3;",
+			each(func(v abc, _ int) uint64 { return ballot(v) })},
+		"all and any": {"or.pred %p3, %p0, !%p0; vote.sync.all.pred %p4, %p3, -1; vote.sync.any.pred %p5, !%p3, -1; vote.sync.uni.pred %p3, %p0, -1; " +
+			"selp.u64 %d9, 1, 0, %p4; @%p5 add.u64 %d9, %d9, 2; @%p3 add.u64 %d9, %d9, 4;",
+			each(func(v abc, _ int) uint64 { return 1 + 4*b2u(ballot(v) == 0 || ballot(v) == 0xffffffff) })},
+		"odd lanes": {"mov.u64 %d9, 0; @%p6 activemask.b32 %r3; @%p6 vote.sync.ballot.b32 %r4, %p0, 0xaaaaaaaa; @%p6 mov.b64 %d9, {%r3, %r4};",
+			each(func(v abc, i int) uint64 { return uint64(i&1) * (0xaaaaaaaa | ballot(v)&0xaaaaaaaa<<32) })},
+		"redux add": {"redux.sync.add.s32 %r3, %r0, -1; cvt.u64.u32 %d9, %r3;",
+			each(func(v abc, _ int) uint64 { return low(fold(v, func(x, y uint64) uint64 { return x + y })) })},
+		"redux min": {"redux.sync.min.s32 %r3, %r0, -1; cvt.u64.u32 %d9, %r3;",
+			each(func(v abc, _ int) uint64 {
+				return low(fold(v, func(x, y uint64) uint64 { return uint64(min(int32(x), int32(y))) }))
+			})},
+		"redux xor": {"redux.sync.xor.b32 %r3, %r0, -1; cvt.u64.u32 %d9, %r3;",
+			each(func(v abc, _ int) uint64 { return low(fold(v, func(x, y uint64) uint64 { return x ^ y })) })},
+		"redux max unsigned": {"redux.sync.max.u32 %r3, %r0, -1; cvt.u64.u32 %d9, %r3;",
+			each(func(v abc, _ int) uint64 {
+				return low(fold(v, func(x, y uint64) uint64 { return uint64(max(uint32(x), uint32(y))) }))
+			})},
+		"match": {"and.b32 %r0, %r0, 3; match.any.sync.b32 %r3, %r0, -1; match.all.sync.b32 %r4|%p3, %r0, -1; match.all.sync.b32 %r5, %r6, -1; @%p3 mov.u32 %r4, 9; mov.b64 %d9, {%r3, %r4};",
+			each(func(v abc, i int) (m uint64) {
+				for j := range v {
+					m |= b2u(v[i][0]&3 == v[j][0]&3) << j
+				}
+				if m == 0xffffffff {
+					m |= 9 << 32
+				}
+				return m
+			})},
+		"elect": {"elect.sync %r3|%p3, -1; selp.u64 %d9, 1, 0, %p3; mad.wide.u32 %d9, %r3, 2, %d9;",
+			each(func(_ abc, i int) uint64 { return b2u(i == 0) })},
+		"special registers": {"mov.u32 %r3, %laneid; mov.u32 %r4, %lanemask_lt; mov.b64 %d9, {%r3, %r4}; mov.u32 %r3, %ntid.x; mov.u32 %r4, %nctaid.y; mad.lo.u32 %r3, %r3, 256, %r4; cvt.u64.u32 %d3, %r3; shl.b64 %d3, %d3, 48; add.u64 %d9, %d9, %d3;",
+			each(func(_ abc, i int) uint64 { return uint64(i) | (1<<i-1)<<32 + 0x2001<<48 })},
+	} {
+		t.Run(name, func(t *testing.T) {
+			k := kernel(t, one(c.body), "one")
+			r := rand.New(rand.NewPCG(3, 3))
+			for range 30 {
+				v := edges(r)
+				if diff := cmp.Diff(c.want(v), runOne(t, k, v)); diff != "" {
+					t.Fatalf("operands %x\n%s", v, diff)
+				}
+			}
+		})
+	}
+}

@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package pool
+
+import (
+	"context"
+
+	"github.com/assaynet/assay/poc/mpoc"
+	"github.com/assaynet/assay/poc/seed"
+	"github.com/assaynet/assay/poc/work"
+	"github.com/assaynet/assay/poc/work/matmul"
+)
+
+// On makes an engine recompute for a pool. One that computes single tiles is
+// asked for them, otherwise for the whole unit.
+func On(e work.Engine) mpoc.Recompute { return recomputer{e} }
+
+type recomputer struct{ engine work.Engine }
+
+func (r recomputer) Tile(ctx context.Context, challenge seed.Seed, shape matmul.Shape, unit uint64, tile uint32) ([32]byte, error) {
+	if t, ok := r.engine.(interface {
+		Tile(challenge seed.Seed, unit uint64, shape matmul.Shape, ti, tj int) ([32]byte, error)
+	}); ok {
+		columns := uint32(max(shape.Columns(), 1))
+		return t.Tile(challenge, unit, shape, int(tile/columns), int(tile%columns))
+	}
+	tiles := make([][32]byte, shape.Tiles())
+	if err := r.engine.Tiles(ctx, tiles, challenge, shape, unit); err != nil {
+		return [32]byte{}, err
+	}
+	return tiles[tile], nil
+}
+
+func (r recomputer) Unit(ctx context.Context, challenge seed.Seed, shape matmul.Shape, unit uint64) ([32]byte, error) {
+	var out [1][32]byte
+	err := r.engine.Matmul(ctx, out[:], challenge, shape, []uint64{unit})
+	return out[0], err
+}
+
+// look recomputes on the pool's engine, and what that finds wrong by the
+// definition too: nobody is convicted by an engine.
+func (p *Pool) look(ctx context.Context, q mpoc.Questions, proof mpoc.Proof) (mpoc.Wrong, error) {
+	wrong, err := q.Recompute(ctx, p.c.Engine, proof)
+	if err != nil || len(wrong.Samples)+len(wrong.Tiles) == 0 {
+		return wrong, err
+	}
+	again := mpoc.Proof{Round: proof.Round, Tiles: wrong.Tiles}
+	if len(wrong.Samples) > 0 {
+		again.Samples = proof.Samples
+	}
+	return q.Recompute(ctx, mpoc.Reference(), again)
+}

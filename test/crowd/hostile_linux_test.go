@@ -1,0 +1,371 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package crowd
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/ed25519"
+	"crypto/rand"
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"io"
+	mathrand "math/rand/v2"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	mpocv1 "github.com/assaynet/assay/api/mpoc/v1"
+	workerv1 "github.com/assaynet/assay/api/worker/v1"
+	"github.com/assaynet/assay/poc/mpoc"
+)
+
+func jitter(about time.Duration) time.Duration {
+	return time.Duration(mathrand.Int64N(int64(about)))
+}
+
+// attack is a way to be a bad neighbour. It runs once, until it is thrown out or
+// has had its way; then the machine pauses and does it again.
+type attack struct {
+	name  string
+	share int // of 20
+	run   func(ctx context.Context, m machine, plan crowdPlan) error
+}
+
+var attacks = []attack{
+	{"silent", 2, silent},
+	{"slow request", 2, slowRequest},
+	{"slow body", 1, slowBody},
+	{"slow message", 1, slowMessage},
+	{"deaf member", 2, deaf},
+	{"lying member", 2, lying},
+	{"flapping member", 2, flapping},
+	{"stranger", 1, stranger},
+	{"bad signature", 2, badSignature},
+	{"oversized body", 1, oversized},
+	{"ever new keys", 2, newKeys},
+	{"forger", 1, forger},
+	{"mute miner", 1, mute},
+}
+
+// attackOf deals the attacks out.
+func attackOf(i int) attack {
+	i %= 20
+	for _, a := range attacks {
+		if i -= a.share; i < 0 {
+			return a
+		}
+	}
+	panic("the shares of the attacks are less than 20")
+}
+
+// harass plays hostile machines.
+func harass(ctx context.Context, to port) error {
+	var plan crowdPlan
+	if err := to.in.Decode(&plan); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	var d diary
+	var running sync.WaitGroup
+	for i := range plan.N {
+		m, a := machineOf(plan.Kind, plan.From+i), attackOf(plan.From+i)
+		running.Go(func() {
+			for pause(ctx, plan.Every) {
+				_ = a.run(ctx, m, plan) // whatever the host does about it
+				d.note(func(w *window) { w.Acts[a.name]++ })
+			}
+		})
+	}
+	err := to.out.Encode(true)
+	if err == nil {
+		err = d.answer(to)
+	}
+	cancel()
+	running.Wait()
+	return err
+}
+
+// patience is how long an attack holds on.
+const patience = 30 * time.Second
+
+// held ends with the context or after patience.
+func held(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(ctx, patience)
+}
+
+// raw opens a TLS connection that the context closes.
+func raw(ctx context.Context, m machine, to string) (net.Conn, func(), error) {
+	c, err := m.connect(ctx, to)
+	if err != nil {
+		return nil, nil, err
+	}
+	stop := context.AfterFunc(ctx, func() { c.Close() })
+	return c, func() { stop(); c.Close() }, nil
+}
+
+// silent connects, with or without TLS, and says nothing.
+func silent(ctx context.Context, m machine, plan crowdPlan) error {
+	ctx, cancel := held(ctx)
+	defer cancel()
+	if m.from[15]&1 == 0 {
+		c, err := m.dialer().DialContext(ctx, "tcp", plan.Host.Fleet)
+		if err != nil {
+			return err
+		}
+		defer c.Close()
+		defer context.AfterFunc(ctx, func() { c.Close() })()
+		_, err = c.Read(make([]byte, 1))
+		return err
+	}
+	c, end, err := raw(ctx, m, plan.Host.Pool)
+	if err != nil {
+		return err
+	}
+	defer end()
+	_, err = c.Read(make([]byte, 1))
+	return err
+}
+
+// slowRequest sends a request a byte at a time.
+func slowRequest(ctx context.Context, m machine, plan crowdPlan) error {
+	ctx, cancel := held(ctx)
+	defer cancel()
+	c, end, err := raw(ctx, m, plan.Host.Fleet)
+	if err != nil {
+		return err
+	}
+	defer end()
+	return drip(ctx, c)
+}
+
+// drip writes a byte now and then until it cannot.
+func drip(ctx context.Context, c net.Conn) error {
+	for pause(ctx, time.Second) {
+		if _, err := c.Write([]byte("x")); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// slowBody begins the largest body there is, and does not end it.
+func slowBody(ctx context.Context, m machine, plan crowdPlan) error {
+	ctx, cancel := held(ctx)
+	defer cancel()
+	c, end, err := raw(ctx, m, plan.Host.Pool)
+	if err != nil {
+		return err
+	}
+	defer end()
+	if _, err := fmt.Fprintf(c, "POST %s HTTP/1.1\r\nHost: host\r\nContent-Length: %d\r\n\r\n", mpocv1.PathProofs, 4<<20); err != nil {
+		return err
+	}
+	if _, err := c.Write(make([]byte, 2<<20)); err != nil {
+		return err
+	}
+	return drip(ctx, c)
+}
+
+// slowMessage is slowBody on the socket.
+func slowMessage(ctx context.Context, m machine, plan crowdPlan) error {
+	ctx, cancel := held(ctx)
+	defer cancel()
+	c, end, err := raw(ctx, m, plan.Host.Pool)
+	if err != nil {
+		return err
+	}
+	defer end()
+	if _, err := fmt.Fprintf(c, "GET %s HTTP/1.1\r\nHost: host\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n", mpocv1.PathSocket); err != nil {
+		return err
+	}
+	response, err := http.ReadResponse(bufio.NewReader(c), nil)
+	if err != nil {
+		return err
+	}
+	response.Body.Close()
+	head := []byte{0x82, 0xff} // one binary frame, masked, with a long length
+	head = binary.BigEndian.AppendUint64(head, 4<<20)
+	head = append(head, 0, 0, 0, 0) // the mask
+	if _, err := c.Write(append(head, make([]byte, 2<<20)...)); err != nil {
+		return err
+	}
+	return drip(ctx, c)
+}
+
+// member is a machine that the host's owner admitted by mistake.
+func hello(ctx context.Context, m machine, plan crowdPlan) (*member, *workerv1.Compute, error) {
+	w, err := m.join(ctx, plan.Host.Fleet)
+	if err != nil {
+		return nil, nil, err
+	}
+	for {
+		e, err := w.hear(ctx)
+		if err != nil {
+			w.conn.CloseNow()
+			return nil, nil, err
+		}
+		if c := e.GetCompute(); c != nil {
+			return w, c, nil
+		}
+	}
+}
+
+func leaf(epoch uint64, segment uint32, first uint64) *workerv1.Envelope {
+	return &workerv1.Envelope{Message: &workerv1.Envelope_Batch{Batch: &workerv1.Batch{
+		Epoch: epoch, Segment: segment, First: first, Records: workerv1.AppendRecord(nil, first, &[32]byte{1}),
+	}}}
+}
+
+// deaf sends small batches and reads nothing.
+func deaf(ctx context.Context, m machine, plan crowdPlan) error {
+	ctx, cancel := held(ctx)
+	defer cancel()
+	w, order, err := hello(ctx, m, plan)
+	if err != nil {
+		return err
+	}
+	defer w.conn.CloseNow()
+	for first := order.First; pause(ctx, plan.Every/4); first++ {
+		if err := say(ctx, w.conn, leaf(order.Epoch, order.Segment, first)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// lying sends leaves of a segment that nobody asked for.
+func lying(ctx context.Context, m machine, plan crowdPlan) error {
+	ctx, cancel := held(ctx)
+	defer cancel()
+	w, order, err := hello(ctx, m, plan)
+	if err != nil {
+		return err
+	}
+	defer w.conn.CloseNow()
+	if err := say(ctx, w.conn, leaf(order.Epoch+1, order.Segment, order.First)); err != nil {
+		return err
+	}
+	for {
+		if _, err := w.hear(ctx); err != nil {
+			return err
+		}
+	}
+}
+
+// flapping comes and goes.
+func flapping(ctx context.Context, m machine, plan crowdPlan) error {
+	w, err := m.join(ctx, plan.Host.Fleet)
+	if err == nil {
+		w.conn.CloseNow()
+	}
+	return err
+}
+
+// stranger comes with another key each time.
+func stranger(ctx context.Context, m machine, plan crowdPlan) error {
+	ctx, cancel := held(ctx)
+	defer cancel()
+	m = fresh(m)
+	w, _, err := hello(ctx, m, plan)
+	if err == nil {
+		w.conn.CloseNow()
+	}
+	return err
+}
+
+func fresh(m machine) machine {
+	_, m.key, _ = ed25519.GenerateKey(rand.Reader) // rand.Reader does not fail
+	return m
+}
+
+// post sends one body as a request of its own connection.
+func post(ctx context.Context, m machine, plan crowdPlan, path string, body io.Reader) error {
+	client := m.client()
+	defer client.CloseIdleConnections()
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, "https://"+plan.Host.Pool+path, body)
+	if err != nil {
+		return err
+	}
+	answer, err := client.Do(r)
+	if err != nil {
+		return err
+	}
+	defer answer.Body.Close()
+	_, err = io.Copy(io.Discard, answer.Body)
+	return err
+}
+
+// badSignature asks in somebody else's name.
+func badSignature(ctx context.Context, m machine, plan crowdPlan) error {
+	ctx, cancel := held(ctx)
+	defer cancel()
+	a := mpoc.Asking{HostKey: mpoc.KeyOf(hostKey), DeviceKey: mpoc.KeyOf(keyOf("miners", 0)), What: mpoc.AskChallenge, Time: uint64(time.Now().UnixMilli()) + 1000}
+	body, err := json.Marshal(mpocv1.ChallengeRequest{Asking: a, Signature: a.Sign(m.key)})
+	if err != nil {
+		return err
+	}
+	return post(ctx, m, plan, mpocv1.PathChallenge, bytes.NewReader(body))
+}
+
+// oversized sends more than any body may have.
+func oversized(ctx context.Context, m machine, plan crowdPlan) error {
+	ctx, cancel := held(ctx)
+	defer cancel()
+	return post(ctx, m, plan, mpocv1.PathNonce, bytes.NewReader(make([]byte, 5<<20)))
+}
+
+// newKeys registers a key that was never seen.
+func newKeys(ctx context.Context, m machine, plan crowdPlan) error {
+	ctx, cancel := held(ctx)
+	defer cancel()
+	x, err := fresh(m).miner(ctx, plan.Host.Pool)
+	if err != nil {
+		return err
+	}
+	defer x.conn.CloseNow()
+	return x.register(ctx)
+}
+
+// forger commits to a log that it made up, and opens what it is asked.
+func forger(ctx context.Context, m machine, plan crowdPlan) error {
+	ctx, cancel := held(ctx)
+	defer cancel()
+	x, err := fresh(m).miner(ctx, plan.Host.Pool)
+	if err != nil {
+		return err
+	}
+	defer x.conn.CloseNow()
+	if err := x.register(ctx); err != nil {
+		return err
+	}
+	_, err = x.submit(ctx, nil, 1000, new(diary))
+	return err
+}
+
+// mute commits and does not answer what is drawn.
+func mute(ctx context.Context, m machine, plan crowdPlan) error {
+	ctx, cancel := held(ctx)
+	defer cancel()
+	x, err := fresh(m).miner(ctx, plan.Host.Pool)
+	if err != nil {
+		return err
+	}
+	defer x.conn.CloseNow()
+	if err := x.register(ctx); err != nil {
+		return err
+	}
+	terms, err := x.challenge(ctx)
+	if err != nil {
+		return err
+	}
+	c, err := compute(ctx, nil, terms.Terms, 100)
+	if err != nil {
+		return err
+	}
+	_, err = x.commit(ctx, terms, c)
+	return err
+}

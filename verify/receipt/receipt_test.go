@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package receipt
+
+import (
+	"bytes"
+	"crypto/ed25519"
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/assaynet/assay/poc/commit"
+	"github.com/assaynet/assay/poc/mpoc"
+	"github.com/assaynet/assay/poc/seed"
+	"github.com/assaynet/assay/poc/work/matmul"
+)
+
+var (
+	hostKey   = ed25519.NewKeyFromSeed(bytes.Repeat([]byte{1}, 32))
+	deviceKey = ed25519.NewKeyFromSeed(bytes.Repeat([]byte{2}, 32))
+)
+
+// submission is a log of one loop, forged or not, with its receipt.
+func submission(t *testing.T, forge bool) (mpoc.Receipt, mpoc.Evidence) {
+	t.Helper()
+	nonce := seed.Seed{3}
+	terms := mpoc.Offer(mpoc.Terms{
+		Chain: "assay-test", HostKey: mpoc.KeyOf(hostKey), DeviceKey: mpoc.KeyOf(deviceKey), Shape: mpoc.Shape(mpoc.Shapes()[0]),
+		DurationMS: 10_000, Issued: 1_800_000_000_000, Expiry: 1_800_000_060_000, Whole: 1, Picks: 90, Light: 3, MaxLoops: 10, PayPerTebiop: "1000000",
+	}, seed.Seed{4}, nonce)
+	tiles, err := matmul.AppendTiles(nil, seed.Seed(terms.Seed), 0, terms.Shape.Matmul())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if forge {
+		for i := range tiles {
+			tiles[i][0] ^= 1
+		}
+	}
+	var tree commit.Log
+	tree.Append(terms.LeafHash(0, matmul.Root(tiles)))
+	l := mpoc.Log{Terms: terms, Commit: mpoc.Commit{Loops: 1, ComputeTime: 10_000, MerkleRoot: tree.Root()}}
+	draw := mpoc.Draw{HostNonce: mpoc.Hash(nonce), AuditQ32: 1 << 32, Deadline: 1_800_000_090_000}
+	q := draw.Questions(l)
+	var p mpoc.Proof
+	s, err := l.OpenSample(&tree, 0, matmul.Root(tiles))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.Samples = append(p.Samples, s)
+	for _, pick := range q.Picks(0) {
+		o, err := l.OpenTile(&tree, pick, tiles)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.Tiles = append(p.Tiles, o)
+	}
+	wrong, err := q.Recompute(t.Context(), mpoc.Reference(), p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o, _ := q.Outcome(1, len(wrong.Samples), len(wrong.Tiles))
+	r := mpoc.Receipt{
+		Version: mpoc.ReceiptVersion, Terms: terms, TermsSignature: terms.Sign(hostKey), Commit: l.Commit, CommitSignature: l.Sign(deviceKey),
+		Draw: &draw, Outcome: o, Committed: terms.Issued + 1, Proved: terms.Issued + 2, Entry: 1,
+	}
+	r.SetWrong(wrong)
+	r.Sign(hostKey)
+	return r, mpoc.Evidence{
+		Version: mpoc.EvidenceVersion, Claim: mpoc.Forged, Terms: &mpoc.SignedTerms{Terms: terms, Signature: r.TermsSignature},
+		Commit: &mpoc.SignedCommit{Commit: l.Commit, Signature: r.CommitSignature}, Tile: &p.Tiles[0],
+	}
+}
+
+func TestCheck(t *testing.T) {
+	honest, slander := submission(t, false)
+	forged, evidence := submission(t, true)
+	cheat := honest // the host rejects without evidence
+	cheat.Outcome = forged.Outcome
+	cheat.Sign(hostKey)
+	altered := honest
+	altered.Entry++
+
+	write := func(m interface{ Marshal() ([]byte, error) }) []byte {
+		data, err := m.Marshal()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return data
+	}
+	for name, c := range map[string]struct {
+		raw     []byte
+		claim   string
+		want    error
+		accused string
+		host    bool
+		text    string
+	}{
+		"accepted":                {write(honest), "accepted", nil, "", false, "64 tiles were looked at, all right"},
+		"rejected":                {write(forged), "rejected", nil, mpoc.KeyOf(deviceKey).String(), false, "no faulty device explains"},
+		"rejected without reason": {write(cheat), "rejected", mpoc.ErrHost, mpoc.KeyOf(hostKey).String(), true, "counts as accepted"},
+		"altered":                 {write(altered), "accepted", mpoc.ErrSignature, "", false, "not signed"},
+		"forged":                  {write(evidence), "forged", nil, mpoc.KeyOf(deviceKey).String(), false, "is not what the work gives"},
+		"slander":                 {write(slander), "forged", mpoc.ErrClaim, "", false, "is what the work gives"},
+		"half a file":             {write(honest)[:500], "", mpoc.ErrFile, "", false, "malformed"},
+	} {
+		r, err := Check(t.Context(), "f.json", c.raw, mpoc.Reference())
+		if !errors.Is(err, c.want) || r.Proven != (c.want == nil) || r.Claim != c.claim || r.Accused != c.accused || r.HostCheated != c.host {
+			t.Errorf("%s: %+v, %v", name, r, err)
+		}
+		if !strings.Contains(r.Reason, c.text) {
+			t.Errorf("%s: %q says nothing of %q", name, r.Reason, c.text)
+		}
+		if got := Is(c.raw); got != (name != "half a file") {
+			t.Errorf("%s is one of ours: %v", name, got)
+		}
+		if err == nil {
+			var out bytes.Buffer
+			r.Text(&out)
+			if s := out.String(); !strings.HasPrefix(s, "proven: ") || !strings.Contains(s, r.Reason) || !strings.Contains(s, r.DeviceKey) {
+				t.Errorf("%s:\n%s", name, s)
+			}
+		}
+	}
+	if Is([]byte(`{"version":"assay-evidence/1"}`)) || Is(nil) {
+		t.Error("another file is one of ours")
+	}
+}

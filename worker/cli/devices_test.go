@@ -1,0 +1,392 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package cli
+
+import (
+	"bytes"
+	"context"
+	"crypto/ed25519"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/assaynet/assay/device"
+	"github.com/assaynet/assay/device/profile"
+	"github.com/assaynet/assay/link"
+	"github.com/assaynet/assay/poc/seed"
+	"github.com/assaynet/assay/poc/work"
+	"github.com/assaynet/assay/poc/work/matmul"
+	"github.com/assaynet/assay/worker/enginetest"
+)
+
+// rig is a machine whose processor is this one's, with a card that computes and
+// one that does not.
+func rig(good, bad work.Engine) Command {
+	cards := []profile.Device{{Name: "Good Card", Driver: "CUDA 12.4", Memory: 24 << 30}, {Name: "Bad Card", Driver: "CUDA 12.4"}}
+	if bad == nil {
+		cards = cards[:1]
+	}
+	return Command{Name: "w", Sys: os.DevNull, Backends: []device.Backend{
+		device.Processor(),
+		{Name: "cuda", Devices: func() ([]profile.Device, error) { return cards, nil }, Open: func(_ context.Context, i int) (profile.Engine, error) {
+			return device.Plain([]work.Engine{good, bad}[i]), nil
+		}},
+		{Name: "opencl", Devices: func() ([]profile.Device, error) {
+			return nil, errors.Join(device.ErrMissing, errors.New("install a runtime"))
+		}},
+	}}
+}
+
+func TestDoctor(t *testing.T) {
+	home := t.TempDir()
+	sound := new(enginetest.Engine)
+	c := rig(sound, nil)
+	code, stdout, _ := run(c, "doctor", "--home", home)
+	for _, part := range []string{"cuda:0    ok      Good Card", "driver CUDA 12.4; engine test; known answers given in", "24576 MiB", "cpu ", "opencl       note    device: no driver; install a runtime", "there is no key yet", "all well"} {
+		if code != 0 || !strings.Contains(stdout, part) {
+			t.Errorf("code %d, %q is not in\n%s", code, part, stdout)
+		}
+	}
+	if left, _ := os.ReadDir(home); len(left) != 0 {
+		t.Errorf("the doctor left %v", left)
+	}
+
+	c = rig(sound, broken{sound})
+	if code, stdout, _ := run(c, "doctor", "--home", filepath.Join(home, "none")); code != 1 || !strings.Contains(stdout, "cuda:1    FAILED  Bad Card") || !strings.Contains(stdout, "wrong answers") {
+		t.Errorf("code %d, %s", code, stdout)
+	}
+	code, stdout, _ = run(c, "doctor", "--json", "--home", home)
+	var r report
+	if err := json.Unmarshal([]byte(stdout), &r); code != 1 || err != nil || r.OK || len(r.Devices) != 3 || r.Devices[1].Result != good || r.Devices[2].Result != bad {
+		t.Errorf("code %d, %v, %s", code, err, stdout)
+	}
+}
+
+func results(r report) map[string]check {
+	all := make(map[string]check)
+	for _, k := range r.Checks {
+		all[k.Name] = k
+	}
+	return all
+}
+
+func TestDoctorsHome(t *testing.T) {
+	home := t.TempDir()
+	examine := func(home string) map[string]check {
+		var r report
+		r.home(home)
+		return results(r)
+	}
+	if k := examine(filepath.Join(home, "none")); k["home"].Result != note {
+		t.Errorf("none: %v", k)
+	}
+	if _, _, stderr := run(Command{Name: "w"}, "id", "--home", home); stderr != "" {
+		t.Fatal(stderr)
+	}
+	if k := examine(home); k["home"].Result != good || k["key"].Result != good || len(k["key"].Text) != 64 {
+		t.Errorf("a good one: %v", k)
+	}
+	key := filepath.Join(home, "device.key")
+	if k := examine(key); k["home"].Result != bad {
+		t.Errorf("a file: %v", k)
+	}
+	if err := os.WriteFile(key, []byte("rubbish"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if k := examine(home); k["key"].Result != bad || !strings.Contains(k["key"].Text, "does not hold a key") {
+		t.Errorf("a broken key: %v", k)
+	}
+	if k := examine(""); k["home"].Result != bad || k["home"].Next == "" {
+		t.Errorf("nowhere: %v", k)
+	}
+}
+
+func TestDoctorsHost(t *testing.T) {
+	key := ed25519.NewKeyFromSeed(bytes.Repeat([]byte{7}, 32))
+	config, err := link.ServerTLS(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := httptest.NewUnstartedServer(http.NotFoundHandler())
+	s.TLS, s.Config.ErrorLog = config, slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
+	s.StartTLS()
+	defer s.Close()
+	address := link.Address{HostPort: s.Listener.Addr().String(), Fingerprint: link.FingerprintOf(key.Public().(ed25519.PublicKey))}
+	examine := func(url string, ahead time.Duration) map[string]check {
+		var r report
+		r.host(t.Context(), url, t.TempDir(), func() time.Time { return time.Now().Add(ahead) })
+		return results(r)
+	}
+	if k := examine(address.String(), 0); k["host"].Result != good || k["clock"].Result != good {
+		t.Errorf("a good one: %v", k)
+	}
+	if k := examine(address.String(), -90*time.Minute); k["host"].Result != good || k["clock"].Result != bad || !strings.Contains(k["clock"].Text, "are 1h") || k["clock"].Next == "" {
+		t.Errorf("late: %v", k)
+	}
+	wrong := address
+	wrong.Fingerprint[3]++
+	if k := examine(wrong.String(), 0); k["host"].Result != bad || !strings.Contains(k["host"].Next, "assay host url") {
+		t.Errorf("another key: %v", k)
+	}
+	s.Close()
+	if k := examine(address.String(), 0); k["host"].Result != bad || !strings.Contains(k["host"].Next, "check that the host runs") {
+		t.Errorf("nobody: %v", k)
+	}
+	if k := examine("http://x", 0); k["host"].Result != bad {
+		t.Errorf("no address: %v", k)
+	}
+	if code, stdout, _ := run(rig(new(enginetest.Engine), nil), "doctor", "--home", t.TempDir(), "--host", nobody); code != 1 || !strings.Contains(stdout, "something is wrong") {
+		t.Errorf("code %d, %s", code, stdout)
+	}
+}
+
+func TestForbiddenFiles(t *testing.T) {
+	if os.Getuid() == 0 || runtime.GOOS != "linux" {
+		t.Skip("root may open everything")
+	}
+	dev := t.TempDir()
+	for _, name := range []string{"nvidia0", "kfd", "null"} {
+		if err := os.WriteFile(filepath.Join(dev, name), nil, map[string]os.FileMode{"nvidia0": 0o600}[name]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := forbidden(dev); len(got) != 1 || filepath.Base(got[0]) != "kfd" {
+		t.Errorf("%v", got)
+	}
+}
+
+// A GPU that does not work is never replaced in silence, and never hidden.
+func TestStartNamesBrokenDevices(t *testing.T) {
+	sound := new(enginetest.Engine)
+	c := rig(broken{sound}, nil)
+	code, _, stderr := run(c, "start", "--home", t.TempDir(), "--host", nobody)
+	if code != 1 || !strings.Contains(stderr, "cuda:0 (Good Card) gives wrong answers") || !strings.Contains(stderr, "--device cpu") {
+		t.Errorf("code %d, %s", code, stderr)
+	}
+
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	out, in := io.Pipe()
+	var stderrs bytes.Buffer
+	done := make(chan int, 1)
+	go func() {
+		done <- rig(sound, broken{sound}).Run(ctx, []string{"start", "--json", "--home", t.TempDir(), "--host", nobody}, nil, in, &stderrs)
+		in.Close()
+	}()
+	var s struct {
+		State   string
+		Devices []struct{ ID, Name, State, Reason string }
+	}
+	for lines := json.NewDecoder(out); s.State != "connecting"; {
+		if err := lines.Decode(&s); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if d := s.Devices; len(d) != 2 || d[0].ID != "cuda:0" || d[0].State != "connecting" || d[1].Name != "Bad Card" || d[1].State != "disabled" || !strings.Contains(d[1].Reason, "wrong answers") {
+		t.Errorf("%+v", s)
+	}
+	cancel()
+	go io.Copy(io.Discard, out)
+	if code := <-done; code != 0 || !strings.Contains(stderrs.String(), "NOT USED: cuda:1 (Bad Card)") {
+		t.Errorf("code %d, %s", code, stderrs.String())
+	}
+}
+
+func TestBench(t *testing.T) {
+	args := strings.Fields("bench --class nano --shape 512x256x512 --seconds 0.02 --device cpu,cuda:0")
+	c := rig(new(enginetest.Engine), nil)
+	code, stdout, stderr := run(c, args...)
+	for _, part := range []string{"cuda:0  Good Card, engine test, driver CUDA 12.4", "transformer/1  nano", "matmul/1       512x256x512", "peak not known"} {
+		if code != 0 || !strings.Contains(stdout, part) {
+			t.Errorf("code %d, %q is not in\n%s", code, part, stdout)
+		}
+	}
+	if !strings.Contains(stderr, "cuda:0: transformer/1 nano: building the model") {
+		t.Errorf("progress %s", stderr)
+	}
+	code, stdout, _ = run(c, append(args, "--json")...)
+	var f figures
+	if err := json.Unmarshal([]byte(stdout), &f); code != 0 || err != nil || !f.Complete || len(f.Devices) != 2 {
+		t.Fatalf("code %d, %v, %s", code, err, stdout)
+	}
+	for _, d := range f.Devices {
+		if len(d.Work) != 2 {
+			t.Errorf("%+v", d)
+		}
+		for _, m := range d.Work {
+			if m.Units == 0 || m.UnitsPerSec <= 0 || m.OpsPerSec < m.UnitsPerSec*1e6 || m.Failed != "" {
+				t.Errorf("%s: %+v", d.ID, m)
+			}
+		}
+	}
+	if d := f.Devices[0]; d.PeakOps > 0 {
+		if m := d.Work[1]; m.OfPeak <= 0 || m.OfPeak > 1.5 || m.Expand+m.Product+m.Condense+m.Hash < 0.999 || m.Expand+m.Product+m.Condense+m.Hash > 1.001 {
+			t.Errorf("%+v", m)
+		}
+	}
+}
+
+// interrupted ends its command when a line of progress says so.
+type interrupted struct {
+	bytes.Buffer
+	at     string
+	cancel func()
+}
+
+func (w *interrupted) Write(b []byte) (int, error) {
+	if strings.Contains(string(b), w.at) {
+		w.cancel()
+	}
+	return w.Buffer.Write(b)
+}
+
+// Ctrl-C ends a measurement, and what was measured is printed.
+func TestBenchInterrupted(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	var stdout bytes.Buffer
+	stderr := &interrupted{at: "matmul/1 512x256x512: computing", cancel: cancel}
+	code := rig(new(enginetest.Engine), nil).Run(ctx, strings.Fields("bench --json --device cpu,cuda --class nano --shape 512x256x512,4096 --seconds 0.01"), nil, &stdout, stderr)
+	var f figures
+	if err := json.Unmarshal(stdout.Bytes(), &f); code != 1 || err != nil || f.Complete || !strings.Contains(stderr.String(), "interrupted") {
+		t.Fatalf("code %d, %v, %s, %s", code, err, &stdout, stderr)
+	}
+	if w := f.Devices[0].Work; len(w) != 1 || w[0].Of != "nano" || w[0].Units == 0 {
+		t.Errorf("measured %+v", w)
+	}
+}
+
+// sys makes a tree of sensors.
+func sys(t *testing.T, files map[string]string) string {
+	t.Helper()
+	if runtime.GOOS == "windows" {
+		t.Skip("names with colons")
+	}
+	root := t.TempDir()
+	for path, content := range files {
+		path = filepath.Join(root, path)
+		err := os.MkdirAll(filepath.Dir(path), 0o700)
+		if err == nil {
+			err = os.WriteFile(path, []byte(content), 0o600)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	return root
+}
+
+const counter = "class/powercap/intel-rapl:0/energy_uj"
+
+// hungry is an engine that uses a joule for every unit of matmul/1, as the
+// processor's counter tells.
+type hungry struct {
+	*enginetest.Engine
+	counter string
+	units   *int
+}
+
+func (e hungry) Matmul(ctx context.Context, dst [][32]byte, challenge seed.Seed, shape matmul.Shape, units []uint64) error {
+	*e.units += len(units)
+	if err := os.WriteFile(e.counter, fmt.Append(nil, 1_000_000*(*e.units)), 0o600); err != nil {
+		return err
+	}
+	return e.Engine.Matmul(ctx, dst, challenge, shape, units)
+}
+
+func TestBenchEnergy(t *testing.T) {
+	root := sys(t, map[string]string{counter: "0"})
+	c := Command{Name: "w", Sys: root, Engine: hungry{new(enginetest.Engine), filepath.Join(root, counter), new(int)}}
+	code, stdout, _ := run(c, strings.Fields("bench --json --class , --shape 512x256x512 --seconds 0.01")...)
+	var f figures
+	if err := json.Unmarshal([]byte(stdout), &f); code != 0 || err != nil {
+		t.Fatalf("code %d, %v, %s", code, err, stdout)
+	}
+	if m := f.Devices[0].Work[0]; m.Joules != float64(m.Units) || m.OpsPerJoule != 2*512*256*512 {
+		t.Errorf("%+v", m)
+	}
+}
+
+// What is wrong with this machine's GPUs is told without any of them.
+func TestDoctorsGraphics(t *testing.T) {
+	root := sys(t, map[string]string{
+		"bus/pci/devices/0000:17:00.0/class": "0x030200", "bus/pci/devices/0000:17:00.0/vendor": "0x10de",
+		"bus/pci/devices/0000:03:00.0/class": "0x030000", "bus/pci/devices/0000:03:00.0/vendor": "0x1002",
+	})
+	nothing := func() ([]profile.Device, error) { return nil, device.ErrMissing }
+	c := Command{Name: "w", Sys: root, Backends: []device.Backend{device.Processor(), {Name: "cuda", Devices: nothing}, {Name: "opencl", Devices: nothing}}}
+	code, stdout, _ := run(c, "doctor", "--home", t.TempDir())
+	for _, part := range []string{
+		"graphics     FAILED  a graphics device by NVIDIA at 0000:17:00.0", "-> install NVIDIA's driver",
+		"graphics     note    a graphics device by AMD at 0000:03:00.0", "-> install ROCm's OpenCL runtime",
+	} {
+		if code != 1 || !strings.Contains(stdout, part) {
+			t.Errorf("code %d, %q is not in\n%s", code, part, stdout)
+		}
+	}
+	if code, _, stderr := run(c, "start", "--home", t.TempDir(), "--host", nobody); code != 1 || !strings.Contains(stderr, "NVIDIA at 0000:17:00.0 is not used") {
+		t.Errorf("code %d, %s", code, stderr)
+	}
+	c.Backends = c.Backends[:1] // built with the tag nogpu
+	if code, stdout, _ := run(c, "doctor", "--home", t.TempDir()); code != 0 || !strings.Contains(stdout, "this program was built for") {
+		t.Errorf("code %d, %s", code, stdout)
+	}
+}
+
+// --temp-limit is for GPUs, and for the processor if it is asked for.
+func TestTemperatureLimit(t *testing.T) {
+	root := sys(t, map[string]string{
+		"class/drm/card0/device/uevent":                   "PCI_SLOT_NAME=0000:03:00.0",
+		"class/drm/card0/device/vendor":                   "0x1002",
+		"class/drm/card0/device/hwmon/hwmon0/temp1_input": "88000",
+		"class/hwmon/hwmon1/name":                         "k10temp",
+		"class/hwmon/hwmon1/temp1_input":                  "95000",
+	})
+	for _, c := range []struct{ args, state, until string }{
+		{"--device cuda", "paused", "it is below 75 °C"},
+		{"--device cuda --temp-limit 0", "connecting", ""},
+		{"--device cuda --temp-limit 90", "connecting", ""},
+		{"--device cpu", "connecting", ""},
+		{"--device cpu --temp-limit 90 --temp-resume 70", "paused", "it is below 70 °C"},
+	} {
+		command := rig(new(enginetest.Engine), nil)
+		command.Sys = root
+		command.Backends[1].Devices = func() ([]profile.Device, error) {
+			return []profile.Device{{Name: "Card", PCI: "0000:03:00.0"}}, nil
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		out, in := io.Pipe()
+		done := make(chan int, 1)
+		go func() {
+			done <- command.Run(ctx, append([]string{"start", "--json", "--home", t.TempDir(), "--host", nobody}, strings.Fields(c.args)...), nil, in, io.Discard)
+			in.Close()
+		}()
+		var s struct {
+			State, Until string
+			Devices      []struct {
+				Temperature int `json:"temperature_c"`
+			}
+		}
+		for lines := json.NewDecoder(out); s.State != "paused" && s.State != "connecting" || s.Devices[0].Temperature == 0; {
+			s.State, s.Until = "", ""
+			if err := lines.Decode(&s); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if s.State != c.state || s.Until != c.until {
+			t.Errorf("%s: %+v", c.args, s)
+		}
+		cancel()
+		go io.Copy(io.Discard, out)
+		<-done
+	}
+}

@@ -1,0 +1,337 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package cli
+
+import (
+	"context"
+	"crypto/ed25519"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/http"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"time"
+
+	"github.com/assaynet/assay/device"
+	"github.com/assaynet/assay/device/telemetry"
+	"github.com/assaynet/assay/link"
+	"github.com/assaynet/assay/worker"
+)
+
+// errUnfit is a report that found something wrong.
+var errUnfit = errors.New("unfit")
+
+// The verdicts of the doctor. Only bad is a failure.
+const (
+	good = "ok"
+	note = "note" // worth knowing, no fault
+	bad  = "FAILED"
+)
+
+// report is what the doctor found.
+type report struct {
+	OK      bool         `json:"ok"`
+	Version string       `json:"version"`
+	System  string       `json:"system"`
+	Devices []deviceFile `json:"devices"`
+	Checks  []check      `json:"checks"`
+}
+
+// deviceFile is one device's.
+type deviceFile struct {
+	ID      string            `json:"id"`
+	Name    string            `json:"name"`
+	Driver  string            `json:"driver"`
+	Memory  uint64            `json:"memory,omitempty"` // bytes
+	PCI     string            `json:"pci,omitempty"`
+	Engine  string            `json:"engine,omitempty"`
+	Result  string            `json:"known_answers"` // ok, note or FAILED
+	Text    string            `json:"text,omitempty"`
+	MS      int64             `json:"ms,omitempty"` // opening and known answers
+	Sensors *telemetry.Sample `json:"sensors,omitempty"`
+}
+
+type check struct {
+	Name   string `json:"name"`
+	Result string `json:"result"`
+	Text   string `json:"text"`
+	Next   string `json:"next,omitempty"`
+}
+
+func (r *report) add(name, result, text, next string) {
+	r.Checks = append(r.Checks, check{name, result, text, next})
+}
+
+func (c Command) doctor(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+	f := c.flags("doctor", stderr)
+	host := f.String("host", os.Getenv("ASSAY_HOST"), "also check the way to this host, assay://host:port#fingerprint; default from ASSAY_HOST")
+	home := homeFlag(f)
+	asJSON := f.Bool("json", false, "print JSON")
+	if err := parse(f, args); err != nil {
+		return err
+	}
+	r := &report{Version: version(), System: runtime.GOOS + "/" + runtime.GOARCH}
+	c.examine(ctx, r)
+	r.home(*home)
+	if *host != "" {
+		r.host(ctx, *host, *home, time.Now)
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	r.OK = true
+	for _, d := range r.Devices {
+		r.OK = r.OK && d.Result != bad
+	}
+	for _, k := range r.Checks {
+		r.OK = r.OK && k.Result != bad
+	}
+	var err error
+	if *asJSON {
+		err = json.NewEncoder(stdout).Encode(r)
+	} else {
+		_, err = io.WriteString(stdout, r.String())
+	}
+	if err == nil && !r.OK {
+		err = errUnfit
+	}
+	return err
+}
+
+// examine opens every device and gives it the known answers.
+func (c Command) examine(ctx context.Context, r *report) {
+	sensors := c.sensors()
+	all, troubles := device.List(c.backends())
+	for _, d := range all {
+		file := deviceFile{ID: d.ID, Name: d.Name, Driver: d.Driver, Memory: d.Memory, PCI: d.PCI, Result: good}
+		began := time.Now()
+		o, err := d.Open(ctx)
+		file.MS = time.Since(began).Milliseconds()
+		switch {
+		case err != nil:
+			file.Result, file.Text = bad, err.Error()
+		default:
+			file.Engine = o.Engine.Name()
+			if o.Warning != nil {
+				file.Result, file.Text = bad, o.Warning.Error()
+			} else if d.Same != "" {
+				file.Result, file.Text = note, "the same card as "+d.Same+", which is used"
+			}
+			if err := o.Close(); err != nil {
+				file.Result, file.Text = bad, err.Error()
+			}
+		}
+		sample, err := telemetry.Sample{}, error(nil)
+		if s, serr := reader(sensors, d); serr != nil {
+			err = serr
+		} else {
+			sample, err = s.Read(time.Now())
+		}
+		if err == nil {
+			file.Sensors = &sample
+		}
+		if d.GPU() && (err != nil || sample.TemperatureC == nil) {
+			r.add("sensors", note, fmt.Sprintf("the temperature of %s is not known, so --temp-limit has no effect on it: %v", d.ID, errOr(err, "it has no such sensor")), "")
+		}
+		r.Devices = append(r.Devices, file)
+	}
+	for _, t := range troubles {
+		result := bad
+		if errors.Is(t.Err, device.ErrMissing) {
+			result = note
+		}
+		r.add(t.Backend, result, t.Err.Error(), "")
+	}
+	for _, card := range device.Unserved(all, sensors.Cards()) {
+		text := fmt.Sprintf("a graphics device by %s at %s is offered by no driver for computing", card.Vendor, card.PCI)
+		if len(c.backends()) == 1 {
+			r.add("graphics", note, text+" that this program was built for", "")
+			continue
+		}
+		result := note
+		if card.Vendor == "NVIDIA" {
+			result = bad
+		}
+		next := map[string]string{
+			"NVIDIA": "install NVIDIA's driver, version 450 or newer, until nvidia-smi lists it",
+			"AMD":    "install ROCm's OpenCL runtime, until clinfo lists it; graphics in a processor may be too small to compute",
+			"Intel":  "install Intel's compute runtime (intel-opencl-icd), until clinfo lists it; graphics in a processor may be too small to compute",
+		}[card.Vendor]
+		if card.Module == "" {
+			text += ", and the kernel has no driver for it"
+		}
+		r.add("graphics", result, text, next)
+	}
+	for _, path := range forbidden("/dev") {
+		r.add("device files", bad, path+" cannot be opened by this user", "add the user to the groups video and render (sudo usermod -aG video,render $USER), and log in again")
+	}
+}
+
+func errOr(err error, text string) any {
+	if err != nil {
+		return err
+	}
+	return text
+}
+
+// forbidden are device files of GPUs that are there and that this user may not
+// open.
+func forbidden(dev string) (paths []string) {
+	for _, pattern := range []string{"kfd", "dri/renderD*", "nvidia[0-9]*", "nvidiactl", "nvidia-uvm"} {
+		found, _ := filepath.Glob(filepath.Join(dev, pattern))
+		for _, path := range found {
+			file, err := os.OpenFile(path, os.O_RDWR, 0)
+			if errors.Is(err, fs.ErrPermission) {
+				paths = append(paths, path)
+			}
+			if err == nil {
+				_ = file.Close()
+			}
+		}
+	}
+	return paths
+}
+
+// trial is how much the home directory has to take; a worker needs less.
+const trial = 1 << 20
+
+// home checks the directory and the key in it, and makes neither.
+func (r *report) home(home string) {
+	info, err := os.Stat(home)
+	switch {
+	case home == "":
+		r.add("home", bad, "there is no home directory", "name one with --home")
+		return
+	case errors.Is(err, fs.ErrNotExist):
+		r.add("home", note, home+" does not exist yet; start and id make it", "")
+		return
+	case err != nil || !info.IsDir():
+		r.add("home", bad, fmt.Sprintf("%s is no directory: %v", home, errOr(err, "it is a file")), "name another with --home")
+		return
+	}
+	if err := write(home); err != nil {
+		r.add("home", bad, err.Error(), "make room, or give this user the directory: "+home)
+	} else {
+		r.add("home", good, fmt.Sprintf("%s can be written, and has room", home), "")
+	}
+	if _, err := os.Stat(filepath.Join(home, worker.KeyFile)); errors.Is(err, fs.ErrNotExist) {
+		r.add("key", note, "there is no key yet; start and id make it", "")
+	} else if key, err := worker.Key(home); err != nil {
+		r.add("key", bad, err.Error(), "")
+	} else {
+		r.add("key", good, fmt.Sprintf("%x", key.Public()), "")
+	}
+}
+
+// write tries a file in a directory.
+func write(dir string) error {
+	file, err := os.CreateTemp(dir, ".doctor-*")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(file.Name())
+	_, err = file.Write(make([]byte, trial))
+	if err == nil {
+		err = file.Sync()
+	}
+	return errors.Join(err, file.Close())
+}
+
+// skew is how far clocks may be apart before it is worth a word: `until` texts and
+// logs are compared by people.
+const skew = 30 * time.Second
+
+// host looks for the host, compares its key with the address, and its clock with
+// this machine's.
+func (r *report) host(ctx context.Context, url, home string, now func() time.Time) {
+	address, err := link.ParseAddress(url)
+	if err != nil {
+		r.add("host", bad, err.Error(), "copy the worker URL from the host again (assay host url)")
+		return
+	}
+	key, err := worker.Key(home)
+	if _, serr := os.Stat(filepath.Join(home, worker.KeyFile)); err != nil || serr != nil {
+		if _, key, err = ed25519.GenerateKey(nil); err != nil {
+			r.add("host", bad, err.Error(), "")
+			return
+		}
+	}
+	config, err := link.ClientTLS(key, address.Fingerprint)
+	if err != nil {
+		r.add("host", bad, err.Error(), "")
+		return
+	}
+	client := &http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{TLSClientConfig: config, DisableKeepAlives: true}}
+	request, err := http.NewRequestWithContext(ctx, http.MethodHead, "https://"+address.HostPort+"/", nil)
+	if err != nil {
+		r.add("host", bad, err.Error(), "")
+		return
+	}
+	began := now()
+	response, err := client.Do(request)
+	switch {
+	case errors.Is(err, link.ErrFingerprint):
+		r.add("host", bad, err.Error(), "copy the worker URL from the host again (assay host url); if it is unchanged, somebody else answers at its address")
+		return
+	case err != nil:
+		r.add("host", bad, err.Error(), "check that the host runs and that this machine can reach "+address.HostPort)
+		return
+	}
+	_ = response.Body.Close()
+	took := now().Sub(began)
+	r.add("host", good, fmt.Sprintf("%s answers in %d ms and holds the key of the URL", address.HostPort, took.Milliseconds()), "")
+	theirs, err := http.ParseTime(response.Header.Get("Date"))
+	if err != nil {
+		r.add("clock", note, "the host does not tell its time", "")
+		return
+	}
+	if off := began.Add(took / 2).Sub(theirs); off.Abs() > skew {
+		r.add("clock", bad, fmt.Sprintf("this machine's clock and the host's are %v apart", off.Abs().Round(time.Second)), "let both follow a time server (timedatectl set-ntp true)")
+		return
+	}
+	r.add("clock", good, "it agrees with the host's", "")
+}
+
+// String is the report for people.
+func (r *report) String() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "assay-worker %s, %s\n\ndevices\n", r.Version, r.System)
+	for _, d := range r.Devices {
+		fmt.Fprintf(&b, "  %-9s %-7s %s\n", d.ID, d.Result, d.Name)
+		facts := []string{"driver " + d.Driver}
+		if d.Engine != "" {
+			facts = append(facts, "engine "+d.Engine, fmt.Sprintf("known answers given in %d ms", d.MS))
+		}
+		if d.Memory > 0 {
+			facts = append(facts, fmt.Sprintf("%d MiB", d.Memory>>20))
+		}
+		if s := d.Sensors; s != nil && s.TemperatureC != nil {
+			facts = append(facts, fmt.Sprintf("%d °C", *s.TemperatureC))
+		}
+		if s := d.Sensors; s != nil && s.PowerMilliwatt != nil {
+			facts = append(facts, fmt.Sprintf("%d W", *s.PowerMilliwatt/1000))
+		}
+		fmt.Fprintf(&b, "            %s\n", strings.Join(facts, "; "))
+		if d.Text != "" {
+			fmt.Fprintf(&b, "            %s\n", strings.ReplaceAll(d.Text, "\n", "\n            "))
+		}
+	}
+	b.WriteString("\nchecks\n")
+	for _, k := range r.Checks {
+		fmt.Fprintf(&b, "  %-12s %-7s %s\n", k.Name, k.Result, strings.ReplaceAll(k.Text, "\n", "; "))
+		if k.Next != "" {
+			fmt.Fprintf(&b, "  %-12s %-7s -> %s\n", "", "", k.Next)
+		}
+	}
+	if r.OK {
+		b.WriteString("\nall well\n")
+	} else {
+		b.WriteString("\nsomething is wrong: see " + bad + "\n")
+	}
+	return b.String()
+}

@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	"golang.org/x/term"
+
+	"github.com/assaynet/assay/link"
+	"github.com/assaynet/assay/worker"
+	"github.com/assaynet/assay/worker/monitor"
+	"github.com/assaynet/assay/worker/screen"
+)
+
+func (c Command) start(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) error {
+	f := c.flags("start", stderr)
+	host := f.String("host", os.Getenv("ASSAY_HOST"), "the host's URL, assay://host:port#fingerprint; default from ASSAY_HOST")
+	home := homeFlag(f)
+	chosen := deviceFlag(f, c.Default)
+	threads := f.Int("threads", 0, "cores that the cpu device uses; 0 is all")
+	limit := f.Int64("temp-limit", 85, "pause a device at so many °C; 0 is no limit. The cpu, which slows itself down, only if this is given")
+	resume := f.Int64("temp-resume", 75, "and go on when it is below so many")
+	payout := f.String("payout", os.Getenv("ASSAY_PAYOUT"), "the account on the chain, cpc1..., that a pool pays to; default from ASSAY_PAYOUT")
+	noPool := f.Bool("no-pool", false, "take no challenges between sprints")
+	selfAudit := f.Uint64("self-audit", 0, "compute one loop in so many twice; 0 is 256")
+	listen := f.String("listen", "", "serve /status and /metrics here, such as 127.0.0.1:4780")
+	plain := f.Bool("plain", false, "print log lines on a terminal too")
+	nice := f.Int("nice", 0, "lower this process's priority by 0..19")
+	asJSON := f.Bool("json", false, "print one JSON status per line")
+	verbose := f.Bool("v", false, "log connections to standard error")
+	if err := parse(f, args); err != nil {
+		return err
+	}
+	if *host == "" {
+		fmt.Fprintf(stderr, "%s: --host is missing; the host prints its URL when it starts, and on: assay host url\n", f.Name())
+		return errUsage
+	}
+	hot := limits{limit: *limit, resume: *resume}
+	f.Visit(func(g *flag.Flag) { hot.asked = hot.asked || g.Name == "temp-limit" })
+	if hot.limit != 0 && hot.resume >= hot.limit {
+		fmt.Fprintf(stderr, "%s: --temp-resume %d is not below --temp-limit %d\n", f.Name(), hot.resume, hot.limit)
+		return errUsage
+	}
+	log := slog.New(slog.DiscardHandler)
+	if *verbose {
+		log = slog.New(slog.NewTextHandler(stderr, nil))
+	}
+	show := func(s worker.Status) { fmt.Fprintf(stdout, "%s  %s\n", time.Now().Format(time.TimeOnly), s.Line()) }
+	out, terminal := stdout.(*os.File)
+	terminal = terminal && term.IsTerminal(int(out.Fd())) && os.Getenv("TERM") != "dumb" && !*asJSON && !*plain && !*verbose
+	if *asJSON {
+		out := json.NewEncoder(stdout)
+		show = func(s worker.Status) {
+			_ = out.Encode(struct {
+				Time time.Time `json:"time"`
+				worker.Status
+			}{time.Now().UTC(), s})
+		}
+	}
+	if _, err := link.ParseAddress(*host); err != nil { // before devices are warmed up
+		return err
+	}
+	sensors := c.sensors()
+	choice, err := c.choose(ctx, *chosen, sensors)
+	if ctx.Err() != nil {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	for _, note := range choice.Notes {
+		fmt.Fprintf(stderr, "%s: %s\n", c.Name, note)
+	}
+	ctx, quit := context.WithCancel(ctx)
+	defer quit()
+	var live source
+	pause := make(chan bool)
+	say := func(paused bool) {
+		select {
+		case pause <- paused:
+		case <-ctx.Done():
+		}
+	}
+	config := worker.Config{
+		URL: *host, Home: *home, Devices: devices(choice, sensors, *threads, hot), Nice: *nice,
+		NoPool: *noPool, Payout: *payout, SelfAudit: *selfAudit,
+		Agent: "assay-worker/" + version(), Logger: log, Status: show, Live: live.set, Pause: pause,
+	}
+	var beside errgroup.Group
+	if *listen != "" {
+		l, err := net.Listen("tcp", *listen)
+		if err != nil {
+			return errors.Join(fmt.Errorf("--listen: %w", err), choice.Close())
+		}
+		beside.Go(func() error { return monitor.Serve(ctx, l, live.status, say) })
+	}
+	if terminal {
+		config.Status = nil
+		keys := screen.Control{Pause: func() { say(true) }, Resume: func() { say(false) }, Quit: quit}
+		beside.Go(func() error {
+			defer quit() // a terminal that is gone ends the worker
+			return screen.Run(ctx, live.status, keys, stdin, out, os.Environ())
+		})
+	}
+	err = worker.Run(ctx, config)
+	quit()
+	return errors.Join(err, beside.Wait(), choice.Close())
+}
+
+// source gives the worker's status once there is a worker.
+type source struct {
+	get atomic.Pointer[func() worker.Status]
+}
+
+func (s *source) set(get func() worker.Status) { s.get.Store(&get) }
+
+func (s *source) status() worker.Status {
+	if get := s.get.Load(); get != nil {
+		return (*get)()
+	}
+	return worker.Status{State: "testing", Reason: "starting"}
+}

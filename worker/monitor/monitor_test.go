@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package monitor
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/assaynet/assay/worker"
+	"github.com/assaynet/assay/worker/mpoc"
+)
+
+func of(v int64) *int64 { return &v }
+
+func fetch(t *testing.T, url string) string {
+	t.Helper()
+	res, err := http.Get(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	raw, err := io.ReadAll(res.Body)
+	if err != nil || res.StatusCode != http.StatusOK {
+		t.Fatalf("%s: %s, %v: %s", url, res.Status, err, raw)
+	}
+	return string(raw)
+}
+
+// The two documents hold the numbers of one status.
+func TestServe(t *testing.T) {
+	s := worker.Status{
+		State: "computing", Connected: true, Stored: 900, Reruns: 7, Host: "h:1",
+		Devices: []worker.DeviceStatus{
+			{ID: "cuda:0", Name: "GPU", State: "computing", Computed: 1000, Rate1m: 12_500, Gauges: worker.Gauges{TemperatureC: of(71), PowerMilliwatt: of(650_500), EnergyMillijoule: of(9_000)},
+				Pool: &mpoc.Status{Accepted: 4, Rejected: 1, Loops: 50, FailedSelfChecks: 2, Account: &mpoc.Money{Estimated: "0", Locked: "500000000000000000", Pending: "0", Settled: "2000000000000000000"}}},
+			{ID: "cpu", State: "disabled"},
+		},
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	served := make(chan error, 1)
+	var paused []bool
+	go func() {
+		served <- Serve(ctx, l, func() worker.Status { return s }, func(p bool) { paused = append(paused, p) })
+	}()
+	base := "http://" + l.Addr().String()
+
+	var got worker.Status
+	if err := json.Unmarshal([]byte(fetch(t, base+"/status")), &got); err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(s, got); d != "" {
+		t.Error(d)
+	}
+	metrics := fetch(t, base+"/metrics")
+	for _, line := range []string{
+		`assay_worker_connected 1`,
+		`assay_worker_state{state="computing"} 1`,
+		`assay_worker_state{state="idle"} 0`,
+		`assay_worker_segment_units_stored 900`,
+		`assay_worker_device_state{device="cpu",name="",state="disabled"} 1`,
+		`assay_worker_units_total{device="cuda:0"} 1000`,
+		`assay_worker_units_per_second{device="cuda:0"} 12.5`,
+		`assay_worker_temperature_celsius{device="cuda:0"} 71`,
+		`assay_worker_power_watts{device="cuda:0"} 650.5`,
+		`assay_worker_energy_joules_total{device="cuda:0"} 9`,
+		`assay_worker_submissions_total{device="cuda:0",status="accepted"} 4`,
+		`assay_worker_submissions_total{device="cuda:0",status="rejected"} 1`,
+		`assay_worker_self_checks_failed_total{device="cuda:0"} 2`,
+		`assay_worker_earnings_cpc{device="cuda:0",kind="locked"} 0.5`,
+		`assay_worker_earnings_cpc{device="cuda:0",kind="settled"} 2`,
+	} {
+		if !strings.Contains(metrics, line+"\n") {
+			t.Errorf("no %s", line)
+		}
+	}
+	if strings.Contains(metrics, `temperature_celsius{device="cpu"}`) {
+		t.Error("a temperature that nobody reads")
+	}
+	for body, want := range map[string]int{"true": http.StatusNoContent, "maybe": http.StatusBadRequest} {
+		q, err := http.NewRequest(http.MethodPut, base+"/paused", strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		res, err := http.DefaultClient.Do(q)
+		if err != nil {
+			t.Fatal(err)
+		}
+		res.Body.Close()
+		if res.StatusCode != want {
+			t.Errorf("%s: %s", body, res.Status)
+		}
+	}
+	if len(paused) != 1 || !paused[0] {
+		t.Errorf("paused: %v", paused)
+	}
+	stop()
+	if err := <-served; err != nil {
+		t.Error(err)
+	}
+}

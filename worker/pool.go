@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package worker
+
+import (
+	"context"
+	"crypto/ed25519"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/assaynet/assay/link"
+	poc "github.com/assaynet/assay/poc/mpoc"
+	"github.com/assaynet/assay/poc/seed"
+	"github.com/assaynet/assay/poc/work"
+	"github.com/assaynet/assay/worker/mpoc"
+)
+
+// Between sprints a device computes loops for the host's pool, where it has one
+// (package worker/mpoc). The Sprint, samples to run again, heat and its owner
+// come first: a gate takes the device away within a loop.
+
+const (
+	// A host is asked whether it has a pool after askMin, then less and less often.
+	askMin = time.Second
+	askMax = time.Minute
+	// measureTime is how long a device is timed before its first challenge.
+	measureTime = 200 * time.Millisecond
+)
+
+// poolKey is the key of a device's account: the first device has the worker's
+// own, so that the account and the node of the Sprint are one.
+func (m *machine) poolKey(b *bench) (ed25519.PrivateKey, error) {
+	if b == m.benches[0] {
+		return m.key, nil
+	}
+	return link.LoadKey(filepath.Join(m.poolHome(b), "device.key"))
+}
+
+// poolHome keeps a device's challenge, receipts and evidence.
+func (m *machine) poolHome(b *bench) string {
+	name := strings.Map(func(r rune) rune {
+		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '-' {
+			return r
+		}
+		return '-'
+	}, b.ID)
+	return filepath.Join(m.config.Home, "devices", name)
+}
+
+// challenges computes loops on a device until ctx ends. What stops it, a ban or
+// a host that cheats, stops the loops and nothing else; the device's row says so.
+func (b *bench) challenges(ctx context.Context) {
+	key, err := b.poolKey(b)
+	if err == nil {
+		err = b.enrol(ctx, key)
+	}
+	if err != nil && ctx.Err() == nil {
+		b.config.Logger.Error("no more challenges are taken", "device", b.ID, "err", err)
+		b.mu.Lock()
+		b.ended = err.Error()
+		b.mu.Unlock()
+	}
+}
+
+func (b *bench) enrol(ctx context.Context, key ed25519.PrivateKey) error {
+	config := mpoc.Config{
+		Address: b.config.URL, Key: key, Home: b.poolHome(b), Engine: b.Engine, Agent: b.config.Agent,
+		Device: poc.Claimed{ID: b.ID, Name: workerName(b.Name), Engine: b.Engine.Name(), RateOps: 1},
+		Payout: b.config.Payout, SelfAudit: b.config.SelfAudit, Gate: &b.gate, Logger: b.config.Logger,
+	}
+	p, err := mpoc.New(config) // to ask; its rate is not known yet
+	if err != nil {
+		return err
+	}
+	for pause := askMin; ; pause = min(2*pause, askMax) {
+		offered, err := p.Offered(ctx)
+		if offered {
+			break
+		}
+		if err != nil {
+			b.config.Logger.Debug("the host does not say whether it has a pool", "err", err)
+		}
+		timer := time.NewTimer(pause)
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return nil
+		case <-timer.C:
+		}
+	}
+	if config.Device.RateOps, err = measure(ctx, b.Engine); err != nil {
+		return err
+	}
+	if p, err = mpoc.New(config); err != nil {
+		return err
+	}
+	b.mu.Lock()
+	b.pool = p
+	b.mu.Unlock()
+	b.changed()
+	return p.Run(ctx)
+}
+
+// workerName keeps what a registration may say: printable ASCII, 80 characters.
+func workerName(s string) string {
+	s = strings.Map(func(r rune) rune {
+		if r < ' ' || r > '~' {
+			return '?'
+		}
+		return r
+	}, s)
+	return s[:min(len(s), 80)]
+}
+
+// measure is a device's rate at the smallest loops, in nominal operations a
+// second. It sizes the first challenge; after that the host's own clock does.
+func measure(ctx context.Context, e work.Engine) (uint64, error) {
+	shape := poc.Shapes()[0]
+	for n := 1; ; n *= 2 {
+		units := make([]uint64, n)
+		for i := range units {
+			units[i] = uint64(i)
+		}
+		began := time.Now()
+		if err := e.Matmul(ctx, make([][32]byte, n), seed.Seed{}, shape, units); err != nil {
+			return 0, fmt.Errorf("worker: measuring %s: %w", e.Name(), err)
+		}
+		if took := time.Since(began); took >= measureTime || n >= 1<<16 {
+			return max(1, uint64(float64(n)*float64(shape.Ops())/took.Seconds())), nil
+		}
+	}
+}
+
+// tend opens the gate for loops while there is nothing more urgent.
+func (b *bench) tend(busy bool) {
+	b.mu.Lock()
+	reason, until := "", ""
+	switch o := b.machine.order; {
+	case b.paused:
+		reason, until = ownerPaused, ownerResumes
+	case b.hot != "":
+		reason, until = b.hot, b.until()
+	case busy || len(b.jobs) > 0:
+		reason = "the host's verdicts need it"
+	case !o.idle():
+		reason, until = fmt.Sprintf("the Sprint of epoch %d has it", o.epoch), o.until
+	}
+	b.mu.Unlock()
+	if state := reason + "\n" + until; state != b.tended {
+		b.tended = state
+		if reason == "" {
+			b.gate.Open()
+		} else {
+			b.gate.Close(reason, until)
+		}
+	}
+}
+
+const (
+	ownerPaused  = "paused by its owner"
+	ownerResumes = "it is resumed"
+)
+
+// listen takes the owner's word until ctx ends.
+func (m *machine) listen(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case paused := <-m.config.Pause:
+			m.mu.Lock()
+			m.paused = paused
+			m.mu.Unlock()
+			m.changed()
+		}
+	}
+}

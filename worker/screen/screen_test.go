@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package screen
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"charm.land/lipgloss/v2"
+	"github.com/charmbracelet/x/ansi"
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/assaynet/assay/worker"
+	"github.com/assaynet/assay/worker/mpoc"
+)
+
+var update = flag.Bool("update", false, "rewrite testdata")
+
+var noon = time.Date(2026, 12, 1, 12, 0, 0, 0, time.UTC)
+
+func of(v int64) *int64 { return &v }
+
+// statuses by name: what an owner may see.
+func statuses() map[string]worker.Status {
+	busy := worker.Status{
+		State: "computing", Host: "pool.example:4711", Connected: true, Chain: "assay-1", Participant: "cpc1q", Node: "m-0123456789ab",
+		Epoch: 12, Segment: 2, Class: "base", Computed: 1_234_567, Stored: 1_230_000, Until: "block 1,204",
+		Devices: []worker.DeviceStatus{{
+			ID: "cuda:0", Name: "NVIDIA H200", Engine: "cuda/sm_80", State: "computing", Computed: 1_000_000, Rate1m: 116_000_400,
+			Gauges: worker.Gauges{TemperatureC: of(71), PowerMilliwatt: of(652_300), UtilisationPercent: of(98), ClockMHz: of(1755)},
+			Pool: &mpoc.Status{
+				State: "computing", Challenge: &mpoc.Progress{ID: "0x89ab01f2cd", Phase: "computing", Shape: "4096x4096x4096", Loops: 61_234, Expected: 100_000, Deadline: "2026-12-01T12:00:17Z"},
+				Accepted: 412, Late: 1, Rejected: 0, Loops1m: 7_123_900, Loops15m: 7_001_000, LoopsStart: 6_900_123, VerifiedMOPS: 948_123_456,
+				Account: &mpoc.Money{Estimated: "120000000000000000", Locked: "2000000000000000000", Pending: "340000000000000000", Settled: "81123456789012345678"},
+			},
+		}, {
+			ID: "cuda:1", Name: "NVIDIA H200", Engine: "cuda/sm_80", State: "paused", Reason: "88 °C, its limit is 85", Until: "it is below 75 °C",
+			Gauges: worker.Gauges{TemperatureC: of(88), PowerMilliwatt: of(120_000), UtilisationPercent: of(0)},
+			Pool: &mpoc.Status{
+				State: "paused", Reason: "the device is paused", Accepted: 399, Rejected: 1, FailedSelfChecks: 2, Abstained: 2,
+				LastReason:    "3 of 90 tiles are wrong: forged",
+				EvidenceSaved: "receipts/against-host-1.json",
+				Account:       &mpoc.Money{Estimated: "0", Locked: "1", Pending: "0", Settled: "0"},
+			},
+		}, {
+			ID: "opencl:0", Name: "a card with a name that is much too long for its column", State: "disabled", Reason: "the engine failed its self-test: unit digest 00ff; nothing is computed with it",
+		}},
+	}
+	away := worker.Status{
+		State: "connecting", Reason: "dial tcp 192.0.2.7:4711: connection refused", Next: "check that the host runs: assay host status", Host: "192.0.2.7:4711",
+		Devices: []worker.DeviceStatus{{ID: "cpu", Engine: "cpu/avx2", State: "connecting"}},
+	}
+	building := worker.Status{
+		State: "building", Reason: "the epoch's model is being built", Host: "127.0.0.1:4711", Connected: true, Chain: "localnet", Node: "w1", Epoch: 3, Class: "small",
+		BuildDone: 50 << 20, BuildTotal: 128 << 20,
+		Devices: []worker.DeviceStatus{{ID: "cpu", Engine: "cpu/avx512vnni", State: "building"}},
+	}
+	return map[string]worker.Status{"busy": busy, "away": away, "building": building}
+}
+
+func TestRender(t *testing.T) {
+	for name, s := range statuses() {
+		for _, width := range []int{120, 80, 40} {
+			t.Run(fmt.Sprint(name, "-", width), func(t *testing.T) {
+				coloured := Render(s, width, noon)
+				for _, line := range strings.Split(coloured, "\n") {
+					if w := lipgloss.Width(line); w > width {
+						t.Errorf("%d columns: %q", w, line)
+					}
+				}
+				got := ansi.Strip(coloured) + "\n"
+				if got == coloured {
+					t.Error("no colour at all")
+				}
+				path := filepath.Join("testdata", fmt.Sprint(name, "-", width, ".txt"))
+				if *update {
+					if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+						t.Fatal(err)
+					}
+				}
+				want, err := os.ReadFile(path)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if d := cmp.Diff(string(want), got); d != "" {
+					t.Error(d)
+				}
+			})
+		}
+	}
+}
+
+// Whatever is not computing says why: nothing that stands in a status is left out.
+func TestEveryReasonIsShown(t *testing.T) {
+	for name, s := range statuses() {
+		text := strings.Join(strings.Fields(ansi.Strip(Render(s, 40, noon))), " ")
+		want := []string{s.Reason, s.Next, s.Until}
+		for _, d := range s.Devices {
+			want = append(want, d.ID, d.State, d.Reason, d.Until)
+			if d.Pool != nil {
+				want = append(want, d.Pool.Reason, d.Pool.LastReason)
+			}
+		}
+		for _, w := range want {
+			if !strings.Contains(text, w) {
+				t.Errorf("%s does not say %q:\n%s", name, w, text)
+			}
+		}
+	}
+}
+
+// child runs the screen on its own terminal: what the tests below start.
+func TestMain(m *testing.M) {
+	if name := os.Getenv("SCREEN_TEST_STATUS"); name != "" {
+		os.Exit(child(name))
+	}
+	flag.Parse()
+	os.Exit(m.Run())
+}
+
+func child(name string) int {
+	ctx, stop := context.WithCancel(context.Background())
+	defer stop()
+	s := statuses()[name] // keys and drawing are one goroutine's
+	said := func(state string) func() {
+		return func() { s.State, s.Reason = state, "asked to be "+state }
+	}
+	err := Run(ctx, func() worker.Status { return s }, Control{Pause: said("paused"), Resume: said("computing"), Quit: stop}, os.Stdin, os.Stdout, os.Environ())
+	if err != nil {
+		fmt.Println(err)
+		return 1
+	}
+	return 0
+}
+
+// start runs the screen in a pseudo-terminal.
+func start(t *testing.T, name string, columns, rows int, environ ...string) *terminal {
+	t.Helper()
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append([]string{"SCREEN_TEST_STATUS=" + name, "TERM=xterm-256color", "PATH=" + os.Getenv("PATH")}, environ...)
+	return open(t, cmd, columns, rows)
+}
+
+func TestInAPseudoTerminal(t *testing.T) {
+	for _, c := range []struct {
+		name          string
+		columns, rows int
+	}{{"wide", 120, 40}, {"narrow", 44, 60}} {
+		t.Run(c.name, func(t *testing.T) {
+			term := start(t, "busy", c.columns, c.rows)
+			term.wait("p pause  r resume  q quit", "computing", "cuda:1")
+			term.write("p")
+			term.wait("asked to be paused")
+			term.write("r")
+			term.wait("computing  1,234,567 units", "asked to be computing")
+			term.resize(60, c.rows)
+			term.wait("NVIDIA H200  98%")
+			term.write("q")
+			term.end()
+			if text := term.text(); !strings.Contains(text, "earnings: estimated 0.12") {
+				t.Errorf("the last status is gone:\n%s", text)
+			}
+		})
+	}
+}
+
+// NO_COLOR (no-color.org) and a dumb terminal take the colour, and nothing else.
+func TestWithoutColour(t *testing.T) {
+	for _, environ := range []string{"NO_COLOR=1", "TERM=dumb"} {
+		term := start(t, "busy", 100, 40, environ)
+		term.wait("q quit", "disabled")
+		term.write("q")
+		term.end()
+		if raw := term.raw(); strings.Contains(raw, "\x1b[31m") || strings.Contains(raw, "\x1b[32m") || strings.Contains(raw, "\x1b[1;31m") || strings.Contains(raw, "\x1b[33m") {
+			t.Errorf("%s: colours in %q", environ, raw)
+		}
+	}
+	term := start(t, "busy", 100, 40)
+	term.wait("q quit", "disabled")
+	term.write("q")
+	term.end()
+	if !strings.Contains(term.raw(), "32m") {
+		t.Error("with colour allowed there is none: the test sees nothing")
+	}
+}
