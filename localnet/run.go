@@ -71,7 +71,7 @@ func Run(ctx context.Context, o Options, epochs uint64, out io.Writer) (err erro
 		if err != nil {
 			return err
 		}
-		a.line("  pool    %s worker start --host %s --home FOLDER", program(), url)
+		a.line("  pool    %s worker start --host '%s' --payout %s --home FOLDER", program(), url, n.Faucet)
 	}
 	a.line("  status  %s host status --home %s", program(), first.Home)
 	a.line("")

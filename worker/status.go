@@ -54,8 +54,8 @@ type DeviceStatus struct {
 	ID     string `json:"id"`
 	Name   string `json:"name,omitempty"`
 	Engine string `json:"engine,omitempty"`
-	// State is the worker's, or what keeps this device from it: building, paused
-	// (too hot), faulted (cannot carry out this order), disabled (for good).
+	// State is the worker's; proving (loops for the pool, while the worker has no
+	// order); or what keeps this device from it: building, paused (too hot), faulted (cannot carry out this order), disabled (for good).
 	State  string `json:"state"`
 	Reason string `json:"reason,omitempty"`
 	Until  string `json:"until,omitempty"`
@@ -149,7 +149,10 @@ func (b *bench) row(s Status, now time.Time) DeviceStatus {
 		}
 		d.Pool = &p
 	}
+	loops := d.Pool != nil && (d.Pool.State == "computing" || d.Pool.State == "answering")
 	switch {
+	case loops && b.out == "" && b.hot == "" && !b.rerunning && (s.State == "idle" || s.State == "connecting"):
+		d.State = "proving"
 	case b.out != "":
 		d.State, d.Reason, d.Rate1m = "disabled", b.out, 0
 	case b.hot != "":
@@ -222,7 +225,10 @@ func (s Status) gist() string {
 	devices := slices.Clone(s.Devices)
 	for i := range devices {
 		d := &devices[i]
-		d.Computed, d.Rate1m, d.Gauges = 0, 0, Gauges{}
+		if p := d.Pool; p != nil {
+			d.Reason += p.Line()
+		}
+		d.Computed, d.Rate1m, d.Gauges, d.Pool = 0, 0, Gauges{}, nil
 	}
 	s.Devices = devices
 	return fmt.Sprintf("%+v", s)
@@ -303,6 +309,11 @@ func (s Status) Line() string {
 	if len(s.Devices) > 1 {
 		for _, d := range s.Devices {
 			b.WriteString("; " + d.line(s))
+		}
+	}
+	for _, d := range s.Devices {
+		if d.Pool != nil {
+			b.WriteString("; pool, " + d.ID + ": " + d.Pool.Line())
 		}
 	}
 	return b.String()

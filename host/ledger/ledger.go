@@ -182,7 +182,8 @@ func open(path string, rules Rules, options bolt.Options) (*Ledger, error) {
 // Close closes the file.
 func (l *Ledger) Close() error { return l.db.Close() }
 
-// Register makes a device's account, or changes where it is paid. Errors wrap
+// Register makes a device's account, or changes where it is paid; an empty payout
+// changes nothing. Errors wrap
 // ErrBanned.
 func (l *Ledger) Register(device Device, payout string, now time.Time) (a Account, err error) {
 	err = l.changes.Do(func(tx *bolt.Tx) error {
@@ -195,7 +196,9 @@ func (l *Ledger) Register(device Device, payout string, now time.Time) (a Accoun
 		case a.Banned:
 			return fmt.Errorf("%w: %s", ErrBanned, a.Reason)
 		}
-		a.Payout = payout
+		if payout != "" {
+			a.Payout = payout
+		}
 		return put(tx, accounts, device[:], &a)
 	})
 	return a, err

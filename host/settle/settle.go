@@ -215,7 +215,7 @@ func (s *Settler) begin(ctx context.Context, height int64) error {
 		return err
 	}
 	if len(due) == 0 {
-		s.say("waiting", "nothing is due", func(st *Status) { st.Balance = balance })
+		s.say("waiting", "nothing is due to a machine that named an account", func(st *Status) { st.Balance = balance })
 		return nil
 	}
 	payments, total := due[:0:0], s.c.Chain.Fee(len(due))

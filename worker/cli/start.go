@@ -83,6 +83,9 @@ func (c Command) start(ctx context.Context, args []string, stdin io.Reader, stdo
 	for _, note := range choice.Notes {
 		fmt.Fprintf(stderr, "%s: %s\n", c.Name, note)
 	}
+	if *payout == "" && !*noPool {
+		fmt.Fprintf(stderr, "%s: no --payout: a pool owes what this machine earns, and pays once an account is named\n", c.Name)
+	}
 	ctx, quit := context.WithCancel(ctx)
 	defer quit()
 	var live source

@@ -3,6 +3,7 @@
 package mpoc
 
 import (
+	"fmt"
 	"time"
 
 	mpocv1 "github.com/assaynet/assay/api/mpoc/v1"
@@ -73,6 +74,30 @@ type Money struct {
 
 func money(a mpocv1.Account) *Money {
 	return &Money{a.Estimated, a.Locked, a.Pending, a.Settled, a.Strikes, a.Banned}
+}
+
+// Line is the status in a few words for a log.
+func (s Status) Line() string {
+	text := s.State
+	if s.State == "idle" || s.State == "ended" || s.State == "unstable" {
+		text += " (" + s.Reason + ")"
+	}
+	text += fmt.Sprintf(", accepted %d", s.Accepted)
+	for _, n := range []struct {
+		what string
+		n    uint64
+	}{{"late", s.Late}, {"faulty", s.Faulty}, {"rejected", s.Rejected}, {"no answer", s.Failed}, {"abstained", s.Abstained}} {
+		if n.n > 0 {
+			text += fmt.Sprintf(", %s %d", n.what, n.n)
+		}
+	}
+	if s.LastReason != "" {
+		text += ", last: " + s.LastReason
+	}
+	if a := s.Account; a != nil {
+		text += fmt.Sprintf(", acpc estimated %s, locked %s, pending %s, settled %s", a.Estimated, a.Locked, a.Pending, a.Settled)
+	}
+	return text
 }
 
 // Snapshot returns the status. It is safe to call at any time.
