@@ -244,10 +244,24 @@ func TestLateAndRepeatedBatches(t *testing.T) {
 func TestForgedNodeProof(t *testing.T) {
 	h := newHost(t, t.TempDir(), "127.0.0.1:0")
 	p := join(t, h, 2, "alpha")
-	for _, node := range []string{"beta", "alpha"} {
-		if _, _, ok := h.NodeProof("alpha"); ok {
-			t.Fatal("a proof before the worker gave one")
+	if _, _, ok := h.NodeProof("alpha"); ok {
+		t.Fatal("a proof before the worker gave one")
+	}
+	stop := make(chan struct{})
+	defer close(stop)
+	go func() { // asks again and again, as a host does: the worker is welcomed before it is one
+		tick := time.NewTicker(2 * time.Millisecond)
+		defer tick.Stop()
+		for {
+			h.NodeProof("alpha")
+			select {
+			case <-tick.C:
+			case <-stop:
+				return
+			}
 		}
+	}()
+	for _, node := range []string{"beta", "alpha"} {
 		hearUntil(p, (*workerv1.Envelope).GetProveNode)
 		statement := seed.Possession(chain, "node/"+node, participant, p.key.Public().(ed25519.PublicKey))
 		p.say(&workerv1.Envelope{Message: &workerv1.Envelope_NodeProof{NodeProof: &workerv1.NodeProof{Signature: ed25519.Sign(p.key, statement[:])}}})
