@@ -32,6 +32,7 @@ import (
 	"github.com/assaynet/assay/host/pool"
 	"github.com/assaynet/assay/host/settle"
 	"github.com/assaynet/assay/host/submit"
+	"github.com/assaynet/assay/poc/mpoc"
 	"github.com/assaynet/assay/poc/work"
 )
 
@@ -85,7 +86,8 @@ type Host struct {
 	ledger         *ledger.Ledger    // likewise
 	settler        *settle.Settler   // nil where nobody pays
 	workers        sync.Mutex        // guards config.Workers and what follows
-	admitted       map[string]string // nodes of the pool's machines: node id -> device key in hex
+	admitted       map[string]string // machines of the pool that may be nodes: node id -> device key in hex
+	places         map[string]bool   // nodes of those that have a place now, at most max_nodes
 
 	// what follows belongs to the loop of Run
 	logs     map[leaflog.Key]*logAudit
@@ -94,6 +96,7 @@ type Host struct {
 	checks   checks
 	evidence map[uint64]bool // epochs whose evidence is written
 	bindings map[string]registryv1.Node
+	binding  string // the last wish for another list of nodes
 }
 
 // OpenKeyring opens the keyring below a host's home.
@@ -124,7 +127,7 @@ func Run(ctx context.Context, c Config, o Options) error {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	h := &Host{config: c, o: o, log: o.Logger, judge: work.NewJudge(o.Engine), own: auditor{judge: work.NewJudge(o.Engine)}, strangers: auditor{judge: work.NewJudge(o.Engine)}, admitted: map[string]string{},
+	h := &Host{config: c, o: o, log: o.Logger, judge: work.NewJudge(o.Engine), own: auditor{judge: work.NewJudge(o.Engine)}, strangers: auditor{judge: work.NewJudge(o.Engine)}, admitted: map[string]string{}, places: map[string]bool{},
 		logs: map[leaflog.Key]*logAudit{}, paid: map[uint64]bool{}, evidence: map[uint64]bool{}, bindings: map[string]registryv1.Node{}}
 	encoding, err := submit.NewEncoding()
 	if err != nil {
@@ -204,8 +207,8 @@ func (h *Host) allow(key ed25519.PublicKey) (node string, ok bool) {
 	if node, ok := nodeOf(h.config.Workers, key); ok {
 		return node, true
 	}
-	if node, ok := nodeOf(h.admitted, key); ok {
-		return node, !h.banned(key)
+	if node := nodeName(mpoc.Key(key)); h.admitted[node] == hex.EncodeToString(key) {
+		return node, h.place(node, key)
 	}
 	fresh, err := Load(h.o.Home)
 	if err != nil {
@@ -260,6 +263,9 @@ func (h *Host) step(ctx context.Context, g *errgroup.Group) error {
 	h.board.set(func(s *Status) { s.Reachable, s.Height = true, now.Height })
 	if now.Height == h.last.Height {
 		return nil
+	}
+	if h.pool != nil {
+		h.tidy(now.Epoch.Number != h.last.Epoch.Number)
 	}
 	if now.Epoch.Number != h.last.Epoch.Number || now.Epoch.Phase != h.last.Epoch.Phase {
 		h.log.Info("phase", "epoch", now.Epoch.Number, "stage", now.Epoch.Phase.Word(), "height", now.Height, "reason", now.Reason)

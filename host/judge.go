@@ -51,8 +51,14 @@ func (h *Host) verdict(ctx context.Context, e sprintv1.Epoch, class transformer.
 	defer cancel()
 	g := new(errgroup.Group)
 	g.SetLimit(rerunsAhead + 1)
+	alone := h.alone()
 	g.Go(func() error {
 		for _, r := range order {
+			if alone {
+				r.outputs = make([]transformer.Output, len(r.units))
+				close(r.done)
+				continue
+			}
 			g.Go(func() error {
 				defer close(r.done)
 				r.outputs, r.err = h.fleet.Rerun(ctx, r.units)
@@ -61,7 +67,7 @@ func (h *Host) verdict(ctx context.Context, e sprintv1.Epoch, class transformer.
 		}
 		return nil
 	})
-	h.trust(ctx, order)
+	h.trust(ctx, order, alone)
 	cancel()
 	if err := g.Wait(); err != nil {
 		return nil, nil, err
@@ -70,10 +76,18 @@ func (h *Host) verdict(ctx context.Context, e sprintv1.Epoch, class transformer.
 	return body, found, nil
 }
 
+// alone tells whether machines of the pool are all this host has: they are given no leaves to judge others by, so it
+// computes them itself.
+func (h *Host) alone() bool {
+	if h.pool == nil {
+		return false
+	}
+	return !slices.ContainsFunc(h.fleet.Status(), func(w fleet.WorkerStatus) bool { return w.Connected && !h.stranger(w.Node) })
+}
+
 // trust confirms one rerun after the other until ctx ends. Once a worker was caught, what was trusted before is
-// confirmed anew, unit by unit.
-func (h *Host) trust(ctx context.Context, order []*rerun) {
-	faulty := false
+// confirmed anew, unit by unit; faulty says that no worker is to be believed from the beginning.
+func (h *Host) trust(ctx context.Context, order []*rerun, faulty bool) {
 	for at := 0; at < len(order); at++ {
 		r := order[at]
 		<-r.done

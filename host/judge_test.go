@@ -68,7 +68,7 @@ func TestAFaultyWorkerIsNotBelieved(t *testing.T) {
 	}
 	order[0].outputs[8].Middle[3] ^= 1 // would convict this host; no spot check falls on it
 	order[1].outputs[5].Digest[0] ^= 1 // would accuse an honest leaf
-	h.trust(context.Background(), order)
+	h.trust(context.Background(), order, false)
 	for i, r := range order {
 		if diff := cmp.Diff(want[i], r.outputs); diff != "" || !r.trusted {
 			t.Errorf("%s, trusted %v:\n%s", r.target, r.trusted, diff)
@@ -83,7 +83,7 @@ func TestWhatIsNotDoneInTimeIsAbstainedOn(t *testing.T) {
 	light, heavy, late := judged(t, model, "a", 0, 4, 1, never), judged(t, model, "b", 10, 4, 1, never), judged(t, model, "c", 5, 4, 1, never)
 	late.err = context.Canceled
 	order := []*rerun{heavy, late, light}
-	h.trust(context.Background(), order)
+	h.trust(context.Background(), order, false)
 	body, found := h.verdictOn(sprintv1.Epoch{Params: honestParams}, []*rerun{light, heavy, late}, order)
 	var votes []sprintv1.Vote
 	for _, v := range body.Verdicts {
@@ -99,7 +99,7 @@ func TestWhatIsNotDoneInTimeIsAbstainedOn(t *testing.T) {
 	cancel()
 	heavy.trusted = false
 	heavy.leaves[2].digest[0] ^= 1 // to be confirmed, and there is no time for it
-	h.trust(over, order)
+	h.trust(over, order, false)
 	if heavy.trusted {
 		t.Error("an accusation that was not confirmed stands")
 	}

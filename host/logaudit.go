@@ -6,6 +6,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -54,6 +55,13 @@ func (h *Host) clean(ctx context.Context, g *errgroup.Group, now sprintv1.QueryC
 	stranger := h.stranger(key.Node)
 	a := h.logs[key]
 	if a == nil {
+		if l, found := h.onFile(key); found { // from before a restart: it stays out
+			a = &logAudit{done: make(chan struct{}), err: fmt.Errorf("%w: %s", errLeftOut, l.Reason)}
+			close(a.done)
+			h.logs[key] = a
+			h.board.set(func(s *Status) { s.LeftOut = append(slices.Clone(s.LeftOut), l) })
+			return false
+		}
 		for old := range h.logs {
 			if old.Epoch != e.Number {
 				delete(h.logs, old)
@@ -75,7 +83,11 @@ func (h *Host) clean(ctx context.Context, g *errgroup.Group, now sprintv1.QueryC
 	case <-a.done:
 		switch {
 		case len(a.wrong) > 0:
-			h.leaveOut(key, a)
+			if l, fresh := h.leaveOut(key, a); fresh {
+				h.file(l, e, class, s, log, size)
+			}
+			return false
+		case errors.Is(a.err, errLeftOut):
 			return false
 		case a.err != nil && ctx.Err() == nil:
 			h.log.Error("a log could not be audited", "node", key.Node, "epoch", key.Epoch, "segment", key.Segment, "committed", !stranger, "err", a.err)
@@ -129,13 +141,13 @@ func (a *logAudit) run(ctx context.Context, by *auditor, class transformer.Class
 
 // leaveOut says, once, that a log is not committed. A machine of the pool whose
 // leaves no faulty hardware explains gets a strike.
-func (h *Host) leaveOut(key leaflog.Key, a *logAudit) {
+func (h *Host) leaveOut(key leaflog.Key, a *logAudit) (l LeftOut, fresh bool) {
 	checked, wrong := a.checked, a.wrong
 	told := slices.ContainsFunc(h.board.get().LeftOut, func(l LeftOut) bool {
 		return l.Epoch == key.Epoch && l.Node == key.Node && l.Segment == key.Segment
 	})
 	if told {
-		return
+		return l, false
 	}
 	fraud := audit.Flaky().Decide(uint64(checked), uint64(len(wrong))) == audit.Fraud
 	why := "a faulty device, or forged: test the machine with assay-worker doctor"
@@ -143,7 +155,7 @@ func (h *Host) leaveOut(key leaflog.Key, a *logAudit) {
 		why = "forged: no faulty device errs so often"
 	}
 	first := wrong[0]
-	l := LeftOut{
+	l = LeftOut{
 		Epoch: key.Epoch, Node: key.Node, Segment: key.Segment, Leaf: first.leaf,
 		Got: hex.EncodeToString(first.got[:]), Want: hex.EncodeToString(first.want[:]),
 		Wrong: len(wrong), Checked: checked,
@@ -154,4 +166,5 @@ func (h *Host) leaveOut(key leaflog.Key, a *logAudit) {
 	if fraud {
 		h.strike(key, l.Reason)
 	}
+	return l, true
 }

@@ -53,7 +53,7 @@ func (h *Host) openPool(encoding submit.Encoding) (handler http.Handler, closeAl
 		HostKey: h.o.HostKey, Chain: h.config.Chain, State: filepath.Join(h.o.Home, poolName), Ledger: h.ledger, Rules: rules, Pay: rate,
 		Duration: time.Duration(c.DurationMS) * time.Millisecond, Logger: h.log,
 		Payout:   func(address string) error { return payable(encoding, address) },
-		Admitted: func(key mpoc.Key, _ mpoc.Registration) { h.admit(key, c.MaxNodes) },
+		Admitted: func(key mpoc.Key, _ mpoc.Registration) { h.admit(key) },
 	}
 	if h.o.Engine != nil {
 		config.Engine = pool.On(h.o.Engine)
@@ -66,7 +66,7 @@ func (h *Host) openPool(encoding submit.Encoding) (handler http.Handler, closeAl
 			h.log.Error("the pool's files", "err", err)
 		}
 	}
-	if err := h.pool.Proven(func(key mpoc.Key, _ mpoc.Registration) { h.admit(key, c.MaxNodes) }); err != nil {
+	if err := h.pool.Proven(func(key mpoc.Key, _ mpoc.Registration) { h.admit(key) }); err != nil {
 		closeAll()
 		return nil, func() {}, err
 	}
@@ -106,27 +106,79 @@ func (h *Host) openSettler(encoding submit.Encoding, c Pool, least ledger.Amount
 // nodeName is the node id of a registered machine.
 func nodeName(key mpoc.Key) string { return "m-" + hex.EncodeToString(key[:6]) }
 
-// gone tells whether a node is a pool's machine that is admitted no more.
-func (h *Host) gone(node string) bool {
+// admit lets a machine of which a proof was accepted be a node in the Sprint too:
+// that costs work. Of two keys that begin alike the first one is. It has a place
+// while there is room and is registered on chain when it connects.
+func (h *Host) admit(key mpoc.Key) {
 	h.workers.Lock()
 	defer h.workers.Unlock()
-	_, admitted := h.admitted[node]
-	_, named := h.config.Workers[node]
-	return strings.HasPrefix(node, "m-") && !admitted && !named
-}
-
-// admit lets a machine of which a proof was accepted be a node in the Sprint too,
-// as long as there is room: a place costs work. It is registered on chain when it connects.
-func (h *Host) admit(key mpoc.Key, most int) {
-	h.workers.Lock()
-	defer h.workers.Unlock()
-	if _, known := nodeOf(h.config.Workers, key[:]); known || h.banned(key[:]) {
+	node := nodeName(key)
+	if _, named := h.config.Workers[node]; named {
 		return
 	}
-	node := nodeName(key)
-	if _, taken := h.admitted[node]; !taken && len(h.admitted) < most {
+	if _, known := nodeOf(h.config.Workers, key[:]); known {
+		return
+	}
+	if _, taken := h.admitted[node]; !taken {
 		h.admitted[node] = hex.EncodeToString(key[:])
 	}
+}
+
+// place gives an admitted machine that connects a place, if there is one and it is
+// not banned. The caller holds h.workers.
+func (h *Host) place(node string, key ed25519.PublicKey) bool {
+	if h.banned(key) {
+		delete(h.places, node)
+		return false
+	}
+	if !h.places[node] && len(h.places) >= h.poolConfig().MaxNodes {
+		return false
+	}
+	h.places[node] = true
+	return true
+}
+
+// tidy puts out who was banned since, and at an epoch's begin frees the places of
+// machines that left.
+func (h *Host) tidy(begin bool) {
+	h.fleet.Recheck()
+	if !begin {
+		return
+	}
+	connected := map[string]bool{}
+	for _, w := range h.fleet.Status() {
+		connected[w.Node] = w.Connected
+	}
+	h.vacate(connected)
+}
+
+func (h *Host) vacate(connected map[string]bool) {
+	h.workers.Lock()
+	defer h.workers.Unlock()
+	for node := range h.places {
+		if !connected[node] {
+			delete(h.places, node)
+		}
+	}
+}
+
+// room is how many nodes this host wants on chain at most.
+func (h *Host) room() int {
+	h.workers.Lock()
+	defer h.workers.Unlock()
+	return len(h.config.Workers) + h.poolConfig().MaxNodes
+}
+
+// gone tells whether a node is a pool's machine that is no more: not admitted, or
+// banned, or, where room is needed, without a place.
+func (h *Host) gone(node string, full bool) bool {
+	h.workers.Lock()
+	defer h.workers.Unlock()
+	if _, named := h.config.Workers[node]; named || !strings.HasPrefix(node, "m-") {
+		return false
+	}
+	key, err := hex.DecodeString(h.admitted[node])
+	return err != nil || len(key) == 0 || h.banned(key) || full && !h.places[node]
 }
 
 // banned tells whether the ledger takes nothing more of a key. The caller may
@@ -220,6 +272,11 @@ func (h *Host) creditEpochs(ctx context.Context, now sprintv1.Epoch) error {
 // creditLeaves enters what an epoch credited to the pool's machines, once: of
 // each committed log the share that the audit left.
 func (h *Host) creditLeaves(ctx context.Context, e sprintv1.Epoch, o sprintv1.Outcome) error {
+	for _, node := range o.Condemned {
+		if !e.Void { // this host's own audit did not see it
+			h.strike(leaflog.Key{Epoch: e.Number, Node: node}, fmt.Sprintf("the chain proved leaves of node %s in epoch %d to be forged", node, e.Number))
+		}
+	}
 	if o.Result != sprintv1.ResultCredited || o.Credited == 0 {
 		return nil
 	}
@@ -272,25 +329,32 @@ func (h *Host) poolStatus(s *Status) {
 	s.Payment = &p
 }
 
-// PoolAccount is a machine's account and the name of its node.
+// PoolAccount is a machine's account, the name of its node, and what the submission
+// under way may earn.
 type PoolAccount struct {
-	Node string `json:"node"`
+	Node      string      `json:"node"`
+	Estimated mpoc.Amount `json:"estimated"`
 	ledger.Account
 }
 
-// shown bounds how many accounts one answer lists.
-const shown = 1000
+// PoolPage is how many accounts one answer lists; the next begins behind the last.
+const PoolPage = 1000
 
-// accounts lists the pool's machines.
-func (h *Host) accounts() ([]PoolAccount, error) {
+// accounts lists the pool's machines behind a device.
+func (h *Host) accounts(after ledger.Device) ([]PoolAccount, error) {
 	if h.ledger == nil {
 		return nil, errors.New("this host has no pool: start it with assay host --pool, or set enabled in host.toml, section [pool]")
 	}
-	list, err := h.ledger.Accounts(ledger.Device{}, shown)
+	list, err := h.ledger.Accounts(after, PoolPage)
 	if err != nil {
 		return nil, err
 	}
 	out := make([]PoolAccount, len(list))
+	for i, a := range list {
+		if out[i].Estimated, err = h.pool.Estimated(mpoc.Key(a.Device)); err != nil {
+			return nil, err
+		}
+	}
 	h.workers.Lock()
 	defer h.workers.Unlock()
 	for i, a := range list {
@@ -298,7 +362,7 @@ func (h *Host) accounts() ([]PoolAccount, error) {
 		if !ok {
 			node = nodeName(mpoc.Key(a.Device))
 		}
-		out[i] = PoolAccount{node, a}
+		out[i].Node, out[i].Account = node, a
 	}
 	return out, nil
 }

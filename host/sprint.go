@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
+	"maps"
 	"slices"
 
 	"golang.org/x/sync/errgroup"
@@ -105,14 +106,16 @@ func (h *Host) prepare(ctx context.Context, now sprintv1.QueryCurrentResponse, c
 		h.say(now, "ready", now.Reason)
 		return nil
 	}
-	connected, load := 0, uint64(0)
-	for _, w := range h.fleet.Status() {
-		if w.Connected {
-			connected++
-			load = max(load, w.LoadMS)
+	counted, load := counted(h.fleet.Status(), h.stranger), uint64(0)
+	for _, w := range counted {
+		load = max(load, w.LoadMS)
+	}
+	connected, ready := len(counted), 0
+	for _, node := range h.fleet.Ready(e.Number) {
+		if _, ok := counted[node]; ok {
+			ready++
 		}
 	}
-	ready := len(h.fleet.Ready(e.Number))
 	switch {
 	case connected == 0:
 		h.say(now, "waiting for workers", "no worker is connected; start one with: assay-worker start --host "+h.fleet.URL())
@@ -132,6 +135,25 @@ func (h *Host) prepare(ctx context.Context, now sprintv1.QueryCurrentResponse, c
 	h.say(now, "reporting ready", "")
 	h.queue.Want(id, e.PrepareUntil+10, &sprintv1.MsgReady{Participant: h.config.Participant, Epoch: e.Number, LoadMs: load, Height: beat.Height, Signature: beat.Signature})
 	return nil
+}
+
+// counted are the connected workers by which this host is ready: its owner's, and the pool's only where there are no
+// others, because a stranger may take its time to no end.
+func counted(all []fleet.WorkerStatus, stranger func(node string) bool) map[string]fleet.WorkerStatus {
+	own, connected := map[string]fleet.WorkerStatus{}, map[string]fleet.WorkerStatus{}
+	for _, w := range all {
+		if !w.Connected {
+			continue
+		}
+		connected[w.Node] = w
+		if !stranger(w.Node) {
+			own[w.Node] = w
+		}
+	}
+	if len(own) > 0 {
+		return own
+	}
+	return connected
 }
 
 // compute keeps the workers on the running segment and commits each one that is over.
@@ -309,44 +331,65 @@ func (h *Host) finalised(ctx context.Context, now sprintv1.QueryCurrentResponse)
 	return nil
 }
 
-// bindNodes registers machines that are in host.toml and connected but not on chain yet.
+// bindNodes registers machines that are connected but not on chain yet: its owner's together, and each stranger by
+// itself, because the chain refuses the whole list for one key that another participant has. One wish is under way at
+// a time, since each replaces the list. Nobody's proof is waited for.
 func (h *Host) bindNodes(ctx context.Context, height int64) error {
-	missing := false
+	if h.binding != "" && !h.queue.Done(h.binding) && !h.queue.Failed(h.binding) {
+		return nil
+	}
+	missing := map[string]registryv1.Node{}
+	own := "nodes"
 	for _, w := range h.fleet.Status() {
-		if _, ok := h.bindings[w.Node]; w.Connected && !ok {
-			missing = true
+		if _, ok := h.bindings[w.Node]; !w.Connected || ok {
+			continue
+		}
+		key, proof, ok := h.fleet.NodeProof(w.Node)
+		if !ok {
+			continue // asked for; it comes
+		}
+		missing[w.Node] = registryv1.Node{Id: w.Node, Key: key, Proof: proof}
+		if !h.stranger(w.Node) {
+			own += "/" + w.Node
 		}
 	}
-	if !missing {
+	if len(missing) == 0 {
 		return nil
 	}
 	res, err := h.registry.Participant(ctx, &registryv1.QueryParticipantRequest{Address: h.config.Participant})
 	if err != nil {
 		return nil // not registered: the status says so, and `assay host register` mends it
 	}
-	nodes := res.Participant.Nodes
-	known := map[string]bool{}
-	for _, n := range nodes {
-		known[n.Id] = true
+	h.bindings = map[string]registryv1.Node{}
+	for _, n := range res.Participant.Nodes {
 		h.bindings[n.Id] = n
+		delete(missing, n.Id)
+	}
+	var fresh []registryv1.Node
+	id := ""
+	for _, node := range slices.Sorted(maps.Keys(missing)) {
+		if !h.stranger(node) {
+			id, fresh = own, append(fresh, missing[node])
+		}
+	}
+	if id == "" || h.queue.Failed(id) {
+		id, fresh = "", nil
+		for _, node := range slices.Sorted(maps.Keys(missing)) {
+			if one := "nodes/" + node; h.stranger(node) && !h.queue.Failed(one) {
+				id, fresh = one, []registryv1.Node{missing[node]}
+				break
+			}
+		}
+	}
+	if id == "" {
+		return nil
 	}
 	// Machines of the pool come and go, and the chain has room for so many.
-	nodes = slices.DeleteFunc(nodes, func(n registryv1.Node) bool { return h.gone(n.Id) })
-	added := ""
-	for _, w := range h.fleet.Status() {
-		if !w.Connected || known[w.Node] {
-			continue
-		}
-		key, proof, ok := h.fleet.NodeProof(w.Node)
-		if !ok {
-			continue // asked for; the next step looks again
-		}
-		nodes = append(nodes, registryv1.Node{Id: w.Node, Key: key, Proof: proof})
-		added += "/" + w.Node
-	}
-	if added != "" {
-		h.queue.Want("nodes"+added, height+50, &registryv1.MsgSetNodes{Address: h.config.Participant, Nodes: nodes})
-	}
+	nodes := res.Participant.Nodes
+	full := len(nodes)+len(fresh) > h.room()
+	nodes = slices.DeleteFunc(nodes, func(n registryv1.Node) bool { return h.gone(n.Id, full) })
+	h.binding = id
+	h.queue.Want(id, height+50, &registryv1.MsgSetNodes{Address: h.config.Participant, Nodes: append(nodes, fresh...)})
 	return nil
 }
 

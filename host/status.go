@@ -14,6 +14,7 @@ import (
 
 	mpocv1 "github.com/assaynet/assay/api/mpoc/v1"
 	"github.com/assaynet/assay/host/fleet"
+	"github.com/assaynet/assay/host/ledger"
 	"github.com/assaynet/assay/host/settle"
 )
 
@@ -87,7 +88,8 @@ func (b *board) get() Status {
 	return b.status
 }
 
-// serveStatus answers GET /status, and GET /pool with the accounts of its machines, until ctx ends. The listener stays on this machine: the document is for its owner.
+// serveStatus answers GET /status, /metrics, and /pool with the accounts of its machines, until ctx ends. The listener
+// stays on this machine: the documents are for its owner.
 func (h *Host) serveStatus(ctx context.Context, l net.Listener) error {
 	mux := http.NewServeMux()
 	answer := func(w http.ResponseWriter, v any) {
@@ -99,14 +101,22 @@ func (h *Host) serveStatus(ctx context.Context, l net.Listener) error {
 		}
 	}
 	mux.HandleFunc("GET /status", func(w http.ResponseWriter, _ *http.Request) { answer(w, h.Status()) })
-	mux.HandleFunc("GET /pool", func(w http.ResponseWriter, _ *http.Request) {
-		list, err := h.accounts()
+	mux.HandleFunc("GET /pool", func(w http.ResponseWriter, r *http.Request) {
+		var after ledger.Device
+		if text := r.URL.Query().Get("after"); text != "" {
+			if err := after.UnmarshalText([]byte(text)); err != nil {
+				http.Error(w, err.Error(), http.StatusBadRequest)
+				return
+			}
+		}
+		list, err := h.accounts(after)
 		if err != nil {
 			http.Error(w, err.Error(), http.StatusInternalServerError)
 			return
 		}
 		answer(w, list)
 	})
+	mux.Handle("GET /metrics", metrics(h.Status))
 	server := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second, WriteTimeout: 10 * time.Second}
 	stop := context.AfterFunc(ctx, func() { _ = server.Close() })
 	defer stop()

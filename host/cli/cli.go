@@ -249,9 +249,16 @@ func poolCommand(home *string) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			list, err := fetch[[]host.PoolAccount](cmd.Context(), at, "/pool")
-			if err != nil {
-				return err
+			list, path := []host.PoolAccount{}, "/pool"
+			for more := true; more; {
+				page, err := fetch[[]host.PoolAccount](cmd.Context(), at, path)
+				if err != nil {
+					return err
+				}
+				list = append(list, page...)
+				if more = len(page) == host.PoolPage; more {
+					path = "/pool?after=" + page[len(page)-1].Device.String()
+				}
 			}
 			if asJSON {
 				out := json.NewEncoder(cmd.OutOrStdout())
@@ -259,13 +266,13 @@ func poolCommand(home *string) *cobra.Command {
 				return out.Encode(list)
 			}
 			t := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', tabwriter.AlignRight)
-			fmt.Fprintln(t, "node\tpaid to\tcredits\tlocked\tdue\tsettling\tsettled\tforfeited\tstrikes\t")
+			fmt.Fprintln(t, "key\tnode\tpaid to\tcredits\testimated\tlocked\tdue\tsettling\tsettled\tforfeited\tstrikes\t")
 			for _, a := range list {
 				strikes := fmt.Sprint(a.Strikes)
 				if a.Banned {
 					strikes += ", banned"
 				}
-				fmt.Fprintf(t, "%s\t%s\t%d\t%s\t%s\t%s\t%s\t%s\t%s\t\n", a.Node, a.Payout, a.Entries, a.Locked, a.Due, a.Settling, a.Settled, a.Forfeited, strikes)
+				fmt.Fprintf(t, "%s\t%s\t%s\t%d\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t\n", a.Device, a.Node, a.Payout, a.Entries, a.Estimated, a.Locked, a.Due, a.Settling, a.Settled, a.Forfeited, strikes)
 			}
 			if err := t.Flush(); err != nil {
 				return err

@@ -28,8 +28,9 @@ const (
 	lobby = 64
 	// helloTime is how long a connection may take to say who it is.
 	helloTime = 10 * time.Second
-	// bodyTime is how long a request to the pool may take to arrive.
-	bodyTime = 60 * time.Second
+	// poolTime is how long a request to the pool may take in all; that of its body
+	// is the pool's own.
+	poolTime = 3 * time.Minute
 )
 
 var limits = link.Limits{Message: workerv1.MaxMessage, Write: 10 * time.Second, Ping: 15 * time.Second}
@@ -156,7 +157,17 @@ func (f *Fleet) Run(ctx context.Context) error {
 	})
 	if f.config.Pool != nil {
 		mux.HandleFunc("/mpoc/", func(w http.ResponseWriter, r *http.Request) {
-			_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTime)) // a socket takes it back
+			f.mu.Lock()
+			if f.stopping {
+				f.mu.Unlock()
+				http.Error(w, errStopping.Error(), http.StatusServiceUnavailable)
+				return
+			}
+			f.serving.Add(1) // what the pool needs to answer is closed after Run
+			f.mu.Unlock()
+			defer f.serving.Done()
+			// An error says that the connection is gone; a socket takes it back.
+			_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(poolTime))
 			f.config.Pool.ServeHTTP(w, r)
 		})
 	}

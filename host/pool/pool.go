@@ -337,6 +337,27 @@ func (p *Pool) live(d *device) (*record, error) {
 	return nil, p.state.drop(r.Terms.DeviceKey, d, r.Terms.ChallengeID)
 }
 
+// estimate is what a challenge that is not judged yet may earn.
+func estimate(r *record) mpoc.Amount {
+	if r == nil || r.Phase != committed {
+		return "0"
+	}
+	return r.Terms.Pay(r.Commit.Loops * r.Terms.Shape.Matmul().Ops())
+}
+
+// Estimated is what a key's submission under way may earn.
+func (p *Pool) Estimated(key mpoc.Key) (mpoc.Amount, error) {
+	d, known, err := p.state.device(key)
+	if err != nil || !known || d.Live == nil {
+		return "0", err
+	}
+	r, known, err := p.state.challenge(*d.Live)
+	if err != nil || !known {
+		return "0", err
+	}
+	return estimate(&r), nil
+}
+
 // Status is what anyone may know.
 func (p *Pool) Status() (mpocv1.Status, error) {
 	p.mu.Lock()

@@ -604,10 +604,6 @@ func (p *Pool) Account(_ context.Context, q mpocv1.AccountRequest) (mpocv1.Accou
 	if err != nil {
 		return none, err
 	}
-	estimated := mpoc.Amount("0")
-	if r != nil && r.Phase == committed {
-		estimated = r.Terms.Pay(r.Commit.Loops * r.Terms.Shape.Matmul().Ops())
-	}
 	receipts, next, err := p.state.receipts(key, q.From, pageReceipts)
 	if err != nil {
 		return none, err
@@ -618,7 +614,7 @@ func (p *Pool) Account(_ context.Context, q mpocv1.AccountRequest) (mpocv1.Accou
 	}
 	out := mpocv1.Account{
 		DeviceKey: key, Payout: a.Payout,
-		Estimated: estimated, Locked: mpoc.Amount(a.Locked.String()),
+		Estimated: estimate(r), Locked: mpoc.Amount(a.Locked.String()),
 		Pending: mpoc.Amount(a.Due.Add(a.Settling).String()), Settled: mpoc.Amount(a.Settled.String()),
 		Clean: a.Clean, Strikes: uint32(a.Strikes), Banned: a.Banned,
 		Receipts: receipts, Next: next, Settlements: []mpocv1.Settlement{},

@@ -136,6 +136,14 @@ func (q *Queue) Done(id string) bool {
 	return w != nil && w.done
 }
 
+// Failed tells whether the chain refused what was wanted, or its time is over. It is forgotten after a while.
+func (q *Queue) Failed(id string) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	w := q.wishes[id]
+	return w != nil && w.err != ""
+}
+
 // Status names the wishes under way and the last error.
 func (q *Queue) Status() (waiting []string, lastError string) {
 	q.mu.Lock()
