@@ -150,3 +150,23 @@ func MPoCAudit(draw Seed) Seed { return derive("mpoc-audit", draw[:]) }
 
 // MPoCPicks draws the tiles that are recomputed, round after round.
 func MPoCPicks(draw Seed) Seed { return derive("mpoc-picks", draw[:]) }
+
+// LeafNonce is a host's secret about one device's log of a segment, from the
+// secret half of its key: the one seed here that is not to be shown, until the
+// log is over.
+func LeafNonce(secret []byte, chain, participant string, device []byte, node string, epoch uint64, segment uint32) Seed {
+	return derive("leaf-nonce", secret, []byte(chain), []byte(participant), device, []byte(node), u64(epoch), u64(uint64(segment)))
+}
+
+// LeafAudit is what a host shows of its nonce before the log is made, and of how
+// many leaves it will look at.
+func LeafAudit(nonce Seed, samples uint32) Seed {
+	return derive("leaf-audit", nonce[:], u64(uint64(samples)))
+}
+
+// LeafDraw draws the leaves that a host looks at. The host fixed its nonce before
+// the log was made, and cannot make last, the device's signature of the log's
+// last batch; the device does not know the nonce.
+func LeafDraw(nonce Seed, last [64]byte) Seed {
+	return derive("leaf-draw", nonce[:], last[:])
+}

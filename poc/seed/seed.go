@@ -20,7 +20,8 @@
 // Names: participant is the bech32 address string of an account, chain the
 // chain id, node a node id (see commit.ValidNode), class a model class's name.
 // Seeds that come from the beacon are as unpredictable as the mix they are
-// given; all others are public and hide nothing.
+// given, and LeafNonce is its host's secret; all others are public and hide
+// nothing.
 package seed
 
 import (

@@ -64,6 +64,9 @@ func named() map[string]Seed {
 		"MPoCWhole":     MPoCWhole(z),
 		"MPoCAudit":     MPoCAudit(z),
 		"MPoCPicks":     MPoCPicks(z),
+		"LeafNonce":     LeafNonce(nil, "c", "p", nil, "n", 1, 1),
+		"LeafAudit":     LeafAudit(z, 1),
+		"LeafDraw":      LeafDraw(z, [64]byte{}),
 	}
 }
 
@@ -156,6 +159,17 @@ func TestArgumentsMatter(t *testing.T) {
 		"MPoCWhole draw":            {MPoCWhole(a), MPoCWhole(b)},
 		"MPoCAudit draw":            {MPoCAudit(a), MPoCAudit(b)},
 		"MPoCPicks draw":            {MPoCPicks(a), MPoCPicks(b)},
+		"LeafNonce secret":          {LeafNonce(a[:], "a", "p", a[:], "n", 1, 1), LeafNonce(b[:], "a", "p", a[:], "n", 1, 1)},
+		"LeafNonce chain":           {LeafNonce(a[:], "a", "p", a[:], "n", 1, 1), LeafNonce(a[:], "b", "p", a[:], "n", 1, 1)},
+		"LeafNonce participant":     {LeafNonce(a[:], "a", "p", a[:], "n", 1, 1), LeafNonce(a[:], "a", "q", a[:], "n", 1, 1)},
+		"LeafNonce device":          {LeafNonce(a[:], "a", "p", a[:], "n", 1, 1), LeafNonce(a[:], "a", "p", b[:], "n", 1, 1)},
+		"LeafNonce node":            {LeafNonce(a[:], "a", "p", a[:], "n", 1, 1), LeafNonce(a[:], "a", "p", a[:], "m", 1, 1)},
+		"LeafNonce epoch":           {LeafNonce(a[:], "a", "p", a[:], "n", 1, 1), LeafNonce(a[:], "a", "p", a[:], "n", 2, 1)},
+		"LeafNonce segment":         {LeafNonce(a[:], "a", "p", a[:], "n", 1, 1), LeafNonce(a[:], "a", "p", a[:], "n", 1, 2)},
+		"LeafAudit nonce":           {LeafAudit(a, 1), LeafAudit(b, 1)},
+		"LeafAudit samples":         {LeafAudit(a, 1), LeafAudit(a, 2)},
+		"LeafDraw nonce":            {LeafDraw(a, [64]byte{}), LeafDraw(b, [64]byte{})},
+		"LeafDraw last":             {LeafDraw(a, [64]byte{}), LeafDraw(a, [64]byte{63: 1})},
 	} {
 		if pair[0] == pair[1] {
 			t.Errorf("%s does not matter", name)

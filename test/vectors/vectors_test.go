@@ -16,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/assaynet/assay/poc/commit"
+	"github.com/assaynet/assay/poc/delivery"
 	"github.com/assaynet/assay/poc/mpoc"
 	"github.com/assaynet/assay/poc/proof"
 	"github.com/assaynet/assay/poc/seed"
@@ -106,6 +107,7 @@ func fault(t testing.TB, err error) string {
 		{proof.ErrFile, "file"}, {proof.ErrClaim, "claim"},
 		{mpoc.ErrHost, "host"}, {mpoc.ErrFile, "file"}, {mpoc.ErrClaim, "claim"}, {mpoc.ErrTerms, "terms"}, {mpoc.ErrCommit, "commit"},
 		{mpoc.ErrDraw, "draw"}, {mpoc.ErrSignature, "signature"}, {mpoc.ErrOpening, "opening"},
+		{delivery.ErrFile, "file"}, {delivery.ErrClaim, "claim"}, {delivery.ErrStatement, "statement"}, {delivery.ErrSignature, "signature"},
 		{commit.ErrStatement, "statement"}, {commit.ErrLeaf, "leaf"}, {commit.ErrSize, "size"}, {commit.ErrProof, "proof"},
 		{matmul.ErrShape, "shape"}, {matmul.ErrTile, "tile"}, {seed.ErrSeed, "seed"},
 	} {

@@ -89,6 +89,12 @@ func computeSeed(t testing.TB, in seedIn) raw {
 		s = seed.MPoCAudit(at(0))
 	case "mpoc-picks":
 		s = seed.MPoCPicks(at(0))
+	case "leaf-nonce":
+		s = seed.LeafNonce(in.Bytes[0], in.Chain, in.Participant, in.Bytes[1], in.Node, in.Epoch, in.Segment)
+	case "leaf-audit":
+		s = seed.LeafAudit(at(0), uint32(in.Number))
+	case "leaf-draw":
+		s = seed.LeafDraw(at(0), [64]byte(in.Bytes[0]))
 	default:
 		t.Fatalf("no seed function %q", in.Function)
 	}
@@ -132,6 +138,9 @@ func TestSeed(t *testing.T) {
 	add("mpoc whole", seedIn{Function: "mpoc-whole", Seeds: []seed.Seed{a}})
 	add("mpoc audit", seedIn{Function: "mpoc-audit", Seeds: []seed.Seed{a}})
 	add("mpoc picks", seedIn{Function: "mpoc-picks", Seeds: []seed.Seed{a}})
+	add("leaf nonce", seedIn{Function: "leaf-nonce", Chain: chain, Participant: who, Node: "gpu-0", Epoch: 7, Segment: 2, Bytes: []raw{a[:], b[:]}})
+	add("leaf audit", seedIn{Function: "leaf-audit", Number: 200, Seeds: []seed.Seed{a}})
+	add("leaf draw", seedIn{Function: "leaf-draw", Seeds: []seed.Seed{a}, Bytes: []raw{append(b.Bytes(), c[:]...)}})
 	check(t, "seed.json", "SHA-256 over LE32-length-prefixed tag and parts; function is the tag without assay/1/", inputs, computeSeed)
 }
 

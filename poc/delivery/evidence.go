@@ -1,0 +1,275 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package delivery
+
+import (
+	"context"
+	"crypto/ed25519"
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/assaynet/assay/poc/audit"
+	"github.com/assaynet/assay/poc/commit"
+	"github.com/assaynet/assay/poc/mpoc"
+	"github.com/assaynet/assay/poc/seed"
+	"github.com/assaynet/assay/poc/work"
+	"github.com/assaynet/assay/poc/work/transformer"
+)
+
+// EvidenceVersion is the only version of the format.
+const EvidenceVersion = "assay-leaf-evidence/1"
+
+// MaxWrong is how many wrong leaves evidence may list. The test decides for
+// fraud before there are more, at any number of leaves that it takes.
+const MaxWrong = 40
+
+// ErrClaim reports sound evidence that does not show what it claims.
+var ErrClaim = errors.New("delivery: the evidence does not show what it claims")
+
+// Claim is what a piece of evidence is said to show.
+type Claim string
+
+// The claims.
+const (
+	Fraud  Claim = "fraud"  // the machine signed more wrong leaves than faulty hardware makes
+	Faulty Claim = "faulty" // it signed wrong ones
+)
+
+// Evidence shows that a machine signed wrong leaves, and how many of those that
+// the host looked at.
+type Evidence struct {
+	Version string    `json:"version"` // EvidenceVersion
+	Claim   Claim     `json:"claim"`
+	Order   Order     `json:"order"`
+	Samples uint32    `json:"samples"`        // leaves looked at; all, where there are fewer
+	Nonce   mpoc.Hash `json:"nonce"`          // what Order.Audit is the hash of, with Samples
+	Last    Signed    `json:"last"`           // batch of the log: it says how many leaves there are
+	Wrong   []Wrong   `json:"wrong"`          // by rising index; as many as decide, for fraud
+	Note    string    `json:"note,omitempty"` // for people, proves nothing
+}
+
+// Signed is a batch with the machine's signature of its statement.
+type Signed struct {
+	Batch     Batch          `json:"batch"`
+	Signature mpoc.Signature `json:"signature"`
+}
+
+// Wrong is a leaf that is not what the unit gives, with all that leads from the
+// signature to it.
+type Wrong struct {
+	Leaf uint64      `json:"leaf"`
+	In   Signed      `json:"in"`
+	Page string      `json:"page"` // records, in hex
+	Path []mpoc.Hash `json:"path"` // from the page to the batch's root, lowest first
+}
+
+// Found is a wrong leaf as a host has it: with its whole batch.
+type Found struct {
+	Leaf      uint64
+	First     uint64
+	Records   []byte
+	Signature mpoc.Signature
+}
+
+// Questions are the leaves to look at, in rising order: samples of those that
+// end with the last signed batch. They follow from the host's nonce and the
+// machine's last signature.
+func Questions(o Order, nonce mpoc.Hash, samples uint32, last Signed) []uint64 {
+	s := seed.LeafDraw(seed.Seed(nonce), last.Signature)
+	return audit.Draw(s, last.Batch.End(), int(min(samples, audit.MaxSample)))
+}
+
+// Accuse makes evidence of leaves that a host found wrong among Questions: of
+// fraud where they are too many for faulty hardware, and then of as many as
+// decide. It does not check them; Verify does.
+func Accuse(o Order, nonce mpoc.Hash, samples uint32, last Signed, found []Found, note string) (Evidence, error) {
+	e := Evidence{Version: EvidenceVersion, Claim: Faulty, Order: o, Samples: samples, Nonce: nonce, Last: last, Note: note}
+	n := uint64(len(Questions(o, nonce, samples, last)))
+	for i, f := range found[:min(len(found), MaxWrong)] {
+		w, err := open(f)
+		if err != nil {
+			return e, err
+		}
+		e.Wrong = append(e.Wrong, w)
+		if audit.Flaky().Decide(n, uint64(i+1)) == audit.Fraud {
+			e.Claim = Fraud
+			break
+		}
+	}
+	return e, nil
+}
+
+// open cuts a leaf's page out of its batch.
+func open(f Found) (Wrong, error) {
+	w := Wrong{Leaf: f.Leaf, In: Signed{BatchOf(f.First, f.Records), f.Signature}, Path: []mpoc.Hash{}}
+	if f.Leaf < f.First || f.Leaf >= w.In.Batch.End() {
+		return w, fmt.Errorf("%w: leaf %d is not in its batch", ErrFile, f.Leaf)
+	}
+	var tree commit.Log
+	var pages [][]byte
+	for page := range slices.Chunk(f.Records, pageSize) {
+		tree.Append(commit.LeafHash(page))
+		pages = append(pages, page)
+	}
+	at := (f.Leaf - f.First) / PageRecords
+	path, err := commit.Inclusion(&tree, at, tree.Size())
+	for _, hash := range path {
+		w.Path = append(w.Path, hash)
+	}
+	w.Page = hex.EncodeToString(pages[at])
+	return w, err
+}
+
+// claimed checks the way from a signature to a leaf, and returns what it says.
+func (w Wrong) claimed(o Order) (work.Claim, error) {
+	b := w.In.Batch
+	page, err := hex.DecodeString(w.Page)
+	if err != nil || hex.EncodeToString(page) != w.Page {
+		return work.Claim{}, fmt.Errorf("%w: the page of leaf %d is not lower-case hex", ErrFile, w.Leaf)
+	}
+	if w.Leaf < b.First || w.Leaf >= b.End() {
+		return work.Claim{}, fmt.Errorf("%w: leaf %d is not in its batch", ErrFile, w.Leaf)
+	}
+	at := (w.Leaf - b.First) / PageRecords
+	if uint64(len(page)) != min(PageRecords, b.Count-at*PageRecords)*RecordSize {
+		return work.Claim{}, fmt.Errorf("%w: the page of leaf %d has %d bytes", ErrFile, w.Leaf, len(page))
+	}
+	if err := (Statement{o, b}).Verify(w.In.Signature); err != nil {
+		return work.Claim{}, err
+	}
+	path := make([]commit.Hash, len(w.Path))
+	for i, hash := range w.Path {
+		path[i] = commit.Hash(hash)
+	}
+	if err := commit.VerifyInclusion(commit.Hash(b.Root), b.pages(), at, commit.LeafHash(page), path); err != nil {
+		return work.Claim{}, fmt.Errorf("delivery: leaf %d is not in the batch that was signed: %w", w.Leaf, err)
+	}
+	r := page[(w.Leaf-b.First)%PageRecords*RecordSize:]
+	return work.Claim{Norm: binary.LittleEndian.Uint64(r), Digest: [32]byte(r[8:RecordSize])}, nil
+}
+
+// Finding is what Verify found out.
+type Finding struct {
+	Claim   Claim // what is shown
+	Checked int   // leaves that were looked at
+	Wrong   int   // of those in the file
+	// Leaf is the first wrong one, Got what the machine signed and Want what the
+	// unit gives.
+	Leaf      uint64
+	Got, Want work.Claim
+	Reason    string // one sentence for people
+}
+
+// Verify checks evidence from the machine's signatures down to integer
+// arithmetic. Errors that wrap ErrClaim say that it is sound and does not show
+// its claim; those that wrap ErrFile, ErrStatement, ErrSignature, commit.ErrProof
+// or commit.ErrSize, that it shows nothing. Others are the judge's.
+func (e Evidence) Verify(ctx context.Context, judge *work.Judge) (Finding, error) {
+	if err := e.valid(); err != nil {
+		return Finding{}, err
+	}
+	if mpoc.Hash(seed.LeafAudit(seed.Seed(e.Nonce), e.Samples)) != e.Order.Audit {
+		return Finding{}, fmt.Errorf("%w: the nonce is not the one that the order announced", ErrFile)
+	}
+	if err := (Statement{e.Order, e.Last.Batch}).Verify(e.Last.Signature); err != nil {
+		return Finding{}, err
+	}
+	asked := Questions(e.Order, e.Nonce, e.Samples, e.Last)
+	leaves, claims := make([]uint64, len(e.Wrong)), make([]work.Claim, len(e.Wrong))
+	for i, w := range e.Wrong {
+		if _, drawn := slices.BinarySearch(asked, w.Leaf); !drawn {
+			return Finding{}, fmt.Errorf("%w: leaf %d was not to be looked at", ErrFile, w.Leaf)
+		}
+		var err error
+		if claims[i], err = w.claimed(e.Order); err != nil {
+			return Finding{}, err
+		}
+		leaves[i] = w.Leaf
+	}
+	class, err := transformer.ByName(e.Order.Class)
+	if err != nil {
+		return Finding{}, fmt.Errorf("%w: %w", ErrFile, err)
+	}
+	node := seed.Node(e.Order.Chain, e.Order.Participant, e.Order.Node, class.Name)
+	out, err := judge.Units(ctx, class, seed.Seed(e.Order.Seed1), node, seed.Seed(e.Order.SegmentSeed), leaves, claims)
+	if err != nil {
+		return Finding{}, err
+	}
+	for i, o := range out {
+		if (work.Claim{Norm: o.Norm, Digest: o.Digest}) == claims[i] {
+			return Finding{}, fmt.Errorf("%w: leaf %d is called wrong and is right", ErrClaim, leaves[i])
+		}
+	}
+	f := Finding{Claim: Faulty, Checked: len(asked), Wrong: len(leaves), Leaf: leaves[0], Got: claims[0], Want: work.Claim{Norm: out[0].Norm, Digest: out[0].Digest},
+		Reason: fmt.Sprintf("of %d leaves that were looked at, %d are wrong, as a faulty device has it", len(asked), len(leaves))}
+	if audit.Flaky().Decide(uint64(len(asked)), uint64(len(leaves))) == audit.Fraud {
+		f.Claim, f.Reason = Fraud, fmt.Sprintf("of %d leaves that were looked at, at least %d are wrong, which no faulty device explains", len(asked), len(leaves))
+	}
+	if f.Claim != e.Claim {
+		return f, fmt.Errorf("%w: claim %q, but %s", ErrClaim, e.Claim, f.Reason)
+	}
+	return f, nil
+}
+
+// valid checks the form. Errors wrap ErrFile.
+func (e Evidence) valid() error {
+	switch {
+	case e.Version != EvidenceVersion:
+		return fmt.Errorf("%w: version %.40q", ErrFile, e.Version)
+	case e.Claim != Fraud && e.Claim != Faulty:
+		return fmt.Errorf("%w: claim %.20q", ErrFile, e.Claim)
+	case len(e.Wrong) < 1 || len(e.Wrong) > MaxWrong:
+		return fmt.Errorf("%w: %d wrong leaves, want 1..%d", ErrFile, len(e.Wrong), MaxWrong)
+	case !printable(e.Note, 0, 256):
+		return fmt.Errorf("%w: note", ErrFile)
+	}
+	if err := errors.Join(e.Order.valid(), e.Last.Batch.valid()); err != nil {
+		return fmt.Errorf("%w: %w", ErrFile, err)
+	}
+	for i, w := range e.Wrong {
+		if i > 0 && w.Leaf <= e.Wrong[i-1].Leaf {
+			return fmt.Errorf("%w: leaves are listed by rising index", ErrFile)
+		}
+		if len(w.Page) > 2*pageSize || w.Path == nil || len(w.Path) > maxPath {
+			return fmt.Errorf("%w: page or path of leaf %d", ErrFile, w.Leaf)
+		}
+		if err := w.In.Batch.valid(); err != nil {
+			return fmt.Errorf("%w: %w", ErrFile, err)
+		}
+	}
+	return nil
+}
+
+// Parse reads evidence. Apart from white space there is one accepted spelling:
+// Marshal's. It checks form only. Errors wrap ErrFile.
+func Parse(data []byte) (Evidence, error) {
+	var e Evidence
+	if err := parse(data, &e); err != nil {
+		return Evidence{}, err
+	}
+	return e, e.valid()
+}
+
+// Marshal writes the evidence, indented for people. Errors wrap ErrFile.
+func (e Evidence) Marshal() ([]byte, error) {
+	if err := e.valid(); err != nil {
+		return nil, err
+	}
+	return write(e)
+}
+
+// Nonce is the host's secret for a node's log of a segment: from its key, so
+// that it is the same one after a restart.
+func Nonce(host ed25519.PrivateKey, o Order) mpoc.Hash {
+	return mpoc.Hash(seed.LeafNonce(host.Seed(), o.Chain, o.Participant, o.DeviceKey[:], o.Node, o.Epoch, o.Segment))
+}
+
+// Announce completes an order with what the host will look at.
+func Announce(host ed25519.PrivateKey, o Order, samples uint32) Order {
+	o.HostKey = mpoc.KeyOf(host)
+	o.Audit = mpoc.Hash(seed.LeafAudit(seed.Seed(Nonce(host, o)), samples))
+	return o
+}

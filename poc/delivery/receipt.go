@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package delivery
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/assaynet/assay/poc/commit"
+	"github.com/assaynet/assay/poc/mpoc"
+)
+
+// ReceiptVersion is the only version of the format.
+const ReceiptVersion = "assay-leaf-receipt/1"
+
+// MaxFileSize is the largest receipt or evidence that is read, in bytes.
+const MaxFileSize = 512 << 10
+
+// ErrFile reports a file that is not in its format.
+var ErrFile = errors.New("delivery: malformed file")
+
+// Receipt is what a machine keeps: a batch as it signed it, and the host's
+// signature that it has all leaves up to this batch's end. Who wants to know
+// what became of them compares it with the host's commitment on chain.
+type Receipt struct {
+	Version         string         `json:"version"` // ReceiptVersion
+	Order           Order          `json:"order"`
+	Batch           Batch          `json:"batch"`
+	DeviceSignature mpoc.Signature `json:"device_signature"` // of the statement
+	Size            uint64         `json:"size"`             // leaves the host has
+	HostSignature   mpoc.Signature `json:"host_signature"`
+}
+
+// Statement is what the machine signed.
+func (r Receipt) Statement() Statement { return Statement{r.Order, r.Batch} }
+
+// Verify checks both signatures. Errors wrap ErrFile, ErrStatement or
+// ErrSignature.
+func (r Receipt) Verify() error {
+	if err := r.valid(); err != nil {
+		return err
+	}
+	if err := r.Statement().Verify(r.DeviceSignature); err != nil {
+		return err
+	}
+	return r.VerifyHost()
+}
+
+// VerifyHost checks the host's signature alone: for the machine, which made the
+// other. Errors wrap ErrFile or ErrSignature.
+func (r Receipt) VerifyHost() error {
+	if r.Size < r.Batch.End() || r.Size > commit.MaxSize {
+		return fmt.Errorf("%w: a receipt for %d leaves, in a batch that ends at %d", ErrFile, r.Size, r.Batch.End())
+	}
+	return verify("host", r.Order.HostKey, acknowledgement(r.Statement().Digest(), r.Size), r.HostSignature)
+}
+
+func (r Receipt) valid() error {
+	if r.Version != ReceiptVersion {
+		return fmt.Errorf("%w: version %.40q", ErrFile, r.Version)
+	}
+	if err := errors.Join(r.Order.valid(), r.Batch.valid()); err != nil {
+		return fmt.Errorf("%w: %w", ErrFile, err)
+	}
+	return nil
+}
+
+// ParseReceipt reads a receipt. Apart from white space there is one accepted
+// spelling: Marshal's. It checks form only. Errors wrap ErrFile.
+func ParseReceipt(data []byte) (Receipt, error) {
+	var r Receipt
+	if err := parse(data, &r); err != nil {
+		return Receipt{}, err
+	}
+	return r, r.valid()
+}
+
+// Marshal writes the receipt, indented for people. Errors wrap ErrFile.
+func (r Receipt) Marshal() ([]byte, error) {
+	if err := r.valid(); err != nil {
+		return nil, err
+	}
+	return write(r)
+}
+
+// parse reads v and demands the spelling that v is written in.
+func parse(data []byte, v any) error {
+	if len(data) > MaxFileSize {
+		return fmt.Errorf("%w: %d bytes, at most %d", ErrFile, len(data), MaxFileSize)
+	}
+	if err := json.Unmarshal(data, v); err != nil {
+		return fmt.Errorf("%w: %w", ErrFile, err)
+	}
+	var given bytes.Buffer
+	if err := json.Compact(&given, data); err != nil {
+		return fmt.Errorf("%w: %w", ErrFile, err)
+	}
+	want, err := compact(v)
+	if err != nil {
+		return err
+	}
+	if !bytes.Equal(given.Bytes(), want) {
+		return fmt.Errorf("%w: keys unknown, missing, repeated or out of order, or values spelt unusually", ErrFile)
+	}
+	return nil
+}
+
+func compact(v any) ([]byte, error) {
+	var out bytes.Buffer
+	e := json.NewEncoder(&out)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(v); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrFile, err)
+	}
+	return bytes.TrimSuffix(out.Bytes(), []byte("\n")), nil
+}
+
+func write(v any) ([]byte, error) {
+	text, err := compact(v)
+	if err != nil {
+		return nil, err
+	}
+	var out bytes.Buffer
+	if err := json.Indent(&out, text, "", "  "); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrFile, err)
+	}
+	out.WriteByte('\n')
+	return out.Bytes(), nil
+}

@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package delivery
+
+import (
+	"crypto/ed25519"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"slices"
+	"unicode"
+
+	"github.com/assaynet/assay/poc/commit"
+	"github.com/assaynet/assay/poc/mpoc"
+)
+
+const (
+	// RecordSize is a record's length in bytes: LE64 norm, digest.
+	RecordSize = 40
+	// MaxRecords is the largest number of records in a batch.
+	MaxRecords = 1000
+	// PageRecords is how many records lie under one leaf of a batch's tree.
+	PageRecords = 32
+
+	pageSize = PageRecords * RecordSize
+	maxPath  = 5 // of 32 pages
+)
+
+var (
+	// ErrStatement reports a statement that is malformed.
+	ErrStatement = errors.New("delivery: malformed statement")
+	// ErrSignature reports a statement that the key it names did not sign.
+	ErrSignature = errors.New("delivery: not signed by this key")
+)
+
+// Order is what a machine was told to compute: all that its leaves follow from,
+// but their index.
+type Order struct {
+	Chain       string    `json:"chain"`
+	HostKey     mpoc.Key  `json:"host_key"`
+	DeviceKey   mpoc.Key  `json:"device_key"`
+	Participant string    `json:"participant"` // the host's account
+	Epoch       uint64    `json:"epoch"`
+	Node        string    `json:"node"`
+	Class       string    `json:"class"`
+	Seed1       mpoc.Hash `json:"seed1"` // Sprint_Seed_1
+	Segment     uint32    `json:"segment"`
+	SegmentSeed mpoc.Hash `json:"segment_seed"`
+	Audit       mpoc.Hash `json:"audit"` // seed.LeafAudit, of what the host will look at
+}
+
+// Batch is leaves first, first+1, ... of a log.
+type Batch struct {
+	First uint64    `json:"first"`
+	Count uint64    `json:"count"` // 1 to MaxRecords
+	Root  mpoc.Hash `json:"root"`  // over the records' pages
+}
+
+// Statement is what a machine signs about one batch.
+type Statement struct {
+	Order
+	Batch
+}
+
+// BatchOf describes records, RecordSize bytes each, the first of which is leaf
+// first.
+func BatchOf(first uint64, records []byte) Batch {
+	var tree commit.Frontier
+	for page := range slices.Chunk(records, pageSize) {
+		tree.Append(commit.LeafHash(page))
+	}
+	return Batch{First: first, Count: uint64(len(records) / RecordSize), Root: tree.Root()}
+}
+
+// End is the index behind the last leaf.
+func (b Batch) End() uint64 { return b.First + b.Count }
+
+// pages is how many leaves the tree has.
+func (b Batch) pages() uint64 { return (b.Count + PageRecords - 1) / PageRecords }
+
+func (b Batch) valid() error {
+	if b.Count < 1 || b.Count > MaxRecords || b.First >= commit.MaxSize || b.End() > commit.MaxSize {
+		return fmt.Errorf("%w: %d leaves from %d", ErrStatement, b.Count, b.First)
+	}
+	return nil
+}
+
+// valid checks the form. Errors wrap ErrStatement.
+func (o Order) valid() error {
+	switch {
+	case !printable(o.Chain, 1, 64) || !printable(o.Participant, 1, 128) || !printable(o.Class, 1, 64):
+		return fmt.Errorf("%w: chain, participant or class", ErrStatement)
+	case o.Segment == 0:
+		return fmt.Errorf("%w: segments count from 1", ErrStatement)
+	}
+	if err := commit.ValidNode(o.Node); err != nil {
+		return fmt.Errorf("%w: %w", ErrStatement, err)
+	}
+	return nil
+}
+
+// printable tells whether s has least to most bytes, all printable.
+func printable(s string, least, most int) bool {
+	if len(s) < least || len(s) > most {
+		return false
+	}
+	for _, r := range s {
+		if !unicode.IsPrint(r) || r == unicode.ReplacementChar {
+			return false
+		}
+	}
+	return true
+}
+
+// message builds signed bytes as package mpoc does: a tag and every field, each
+// behind its length as LE32, integers as 8 bytes little-endian.
+type message []byte
+
+func say(tag string) *message {
+	m := make(message, 0, 640)
+	return m.part([]byte("assay/1/" + tag))
+}
+
+func (m *message) part(p []byte) *message {
+	*m = binary.LittleEndian.AppendUint32(*m, uint32(len(p)))
+	*m = append(*m, p...)
+	return m
+}
+
+func (m *message) text(s string) *message { return m.part([]byte(s)) }
+
+func (m *message) number(v uint64) *message {
+	return m.part(binary.LittleEndian.AppendUint64(nil, v))
+}
+
+// SignBytes returns the message that the machine signs.
+func (s Statement) SignBytes() []byte {
+	return *say("leaf-batch").text(s.Chain).part(s.HostKey[:]).part(s.DeviceKey[:]).text(s.Participant).number(s.Epoch).
+		text(s.Node).text(s.Class).part(s.Seed1[:]).number(uint64(s.Segment)).part(s.SegmentSeed[:]).part(s.Audit[:]).
+		number(s.First).number(s.Count).part(s.Root[:])
+}
+
+// Digest names the statement.
+func (s Statement) Digest() mpoc.Hash { return sha256.Sum256(s.SignBytes()) }
+
+// Sign signs with the machine's key.
+func (s Statement) Sign(key ed25519.PrivateKey) mpoc.Signature {
+	return mpoc.Signature(ed25519.Sign(key, s.SignBytes()))
+}
+
+// Verify checks form and signature. Errors wrap ErrStatement or ErrSignature.
+func (s Statement) Verify(sig mpoc.Signature) error {
+	if err := errors.Join(s.Order.valid(), s.Batch.valid()); err != nil {
+		return err
+	}
+	return verify("device", s.DeviceKey, s.SignBytes(), sig)
+}
+
+func verify(who string, key mpoc.Key, bytes []byte, sig mpoc.Signature) error {
+	if !ed25519.Verify(key[:], bytes, sig[:]) {
+		return fmt.Errorf("%w: the %s key %v", ErrSignature, who, key)
+	}
+	return nil
+}
+
+// acknowledgement is the message that the host signs: that it has the batch of
+// this digest, and with it the segment's leaves 0..size-1.
+func acknowledgement(statement mpoc.Hash, size uint64) []byte {
+	return *say("leaf-receipt").part(statement[:]).number(size)
+}
+
+// Acknowledge returns the host's signature for a statement by its digest. One
+// signature stands for all batches before it.
+func Acknowledge(statement mpoc.Hash, size uint64, key ed25519.PrivateKey) mpoc.Signature {
+	return mpoc.Signature(ed25519.Sign(key, acknowledgement(statement, size)))
+}
