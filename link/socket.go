@@ -40,7 +40,12 @@ type Socket struct {
 	conn   *websocket.Conn
 	raw    net.Conn // below conn
 	limits Limits
+	host   ed25519.PublicKey
 }
+
+// Host returns the key of the host that was dialled: of all keys with the
+// address's fingerprint the one it proved to hold.
+func (s *Socket) Host() ed25519.PublicKey { return s.host }
 
 // Dial connects to a host as the holder of key.
 func Dial(ctx context.Context, to Address, path string, key ed25519.PrivateKey, limits Limits) (*Socket, error) {
@@ -64,7 +69,12 @@ func Dial(ctx context.Context, to Address, path string, key ed25519.PrivateKey, 
 		transport.CloseIdleConnections()
 		return nil, fmt.Errorf("link: dial %s: %w", to.HostPort, err)
 	}
-	return newSocket(conn, raw, limits), nil
+	s := newSocket(conn, raw, limits)
+	if s.host, err = PeerKey(raw.(*tls.Conn).ConnectionState()); err != nil {
+		s.Abort()
+		return nil, err
+	}
+	return s, nil
 }
 
 type rawKey struct{}
@@ -108,7 +118,7 @@ func (w slim) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 
 func newSocket(conn *websocket.Conn, raw net.Conn, limits Limits) *Socket {
 	conn.SetReadLimit(limits.Message)
-	return &Socket{conn, raw, limits}
+	return &Socket{conn: conn, raw: raw, limits: limits}
 }
 
 // Send writes one message, or fails after Limits.Write and breaks the

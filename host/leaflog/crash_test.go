@@ -32,7 +32,7 @@ func TestMain(m *testing.M) {
 	}
 	for n := 1; ; n = n%MaxBatch + 37 {
 		n = min(n, MaxBatch)
-		if err := l.Append(l.Size(), records(l.Size(), n)); err != nil {
+		if err := l.Append(l.Size(), records(l.Size(), n), signature(l.Size())); err != nil {
 			panic(err)
 		}
 		fmt.Println(l.Size())
@@ -84,8 +84,8 @@ func TestKilled(t *testing.T) {
 // is what it would have written itself.
 func FuzzFile(f *testing.F) {
 	header := appendHeader(nil, testKey, testClass)
-	one := appendFrame(bytes.Clone(header), frameSum(header), 0, records(0, 3))
-	two := appendFrame(bytes.Clone(one), frameSum(header), 3, records(3, 2))
+	one := appendFrame(bytes.Clone(header), frameSum(header), 0, records(0, 3), new(Signature))
+	two := appendFrame(bytes.Clone(one), frameSum(header), 3, records(3, 2), &Signature{1})
 	f.Add(header)
 	f.Add(one)
 	f.Add(two)
@@ -105,7 +105,8 @@ func FuzzFile(f *testing.F) {
 			for at := 0; at < len(packed); at += recordSize {
 				recs = append(recs, parseRecord(packed[at:]))
 			}
-			again = appendFrame(again, frameSum(file), first, recs)
+			_, sig, _ := parseFrame(file[off:], frameSum(file), first)
+			again = appendFrame(again, frameSum(file), first, recs, &sig)
 		})
 		if err == nil && !bytes.Equal(again, file[:end]) {
 			t.Fatal("accepted what it would not write")
@@ -117,7 +118,7 @@ func BenchmarkAppend(b *testing.B) {
 	l := openTestLog(b, openStore(b, b.TempDir()))
 	recs := records(0, MaxBatch)
 	for b.Loop() {
-		if err := l.Append(l.Size(), recs); err != nil {
+		if err := l.Append(l.Size(), recs, Signature{}); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -11,9 +11,10 @@
 //
 //	<dir>/<epoch>/<node>.<segment>.leaves
 //
-// A file is a header that names the log, then one frame per batch with a
-// CRC32C that also covers the header, so that a frame cannot be moved between
-// files (frame.go). Frames are written one at a time, each made durable before
+// A file is a header that names the log, then one frame per batch: its records,
+// the machine's signature under them (64 bytes; [Log.Batch] gives it back, for
+// evidence), and a CRC32C that also covers the header, so that a frame cannot be
+// moved between files (frame.go). Frames are written one at a time, each made durable before
 // the next: whatever a crash leaves unfinished is the last one. On opening, an
 // unfinished last frame is cut off; any other damage is an error that names the
 // file and the offset, because it means that something acknowledged is gone

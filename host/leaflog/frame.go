@@ -17,17 +17,18 @@ import (
 //
 // Frame:
 //
-//	magic u32 | records u32 | first u64 | records of 40 bytes | CRC32C u32 of file header and frame so far
+//	magic u32 | records u32 | first u64 | records of 40 bytes | signature 64 | CRC32C u32 of file header and frame so far
 //
 // Record: norm u64 | digest 32.
 const (
-	fileMagic   = "ASAYLVS1"
+	fileMagic   = "ASAYLVS2"
 	frameMagic  = 0x4653564c // "LVSF"
 	headerSize  = 64
 	frameHead   = 16
 	recordSize  = 40
 	MaxBatch    = 1000 // records in one Append
-	maxFrame    = frameHead + MaxBatch*recordSize + 4
+	frameTail   = 64 + 4
+	maxFrame    = frameHead + MaxBatch*recordSize + frameTail
 	headerNodes = 22 // offset of the node's name
 )
 
@@ -69,16 +70,17 @@ func parseHeader(b []byte) (key Key, class uint8, err error) {
 // frameSum starts every frame's checksum: that of the file header.
 func frameSum(header []byte) uint32 { return crc32.Checksum(header[:headerSize-4], castagnoli) }
 
-func frameLen(records int) int { return frameHead + records*recordSize + 4 }
+func frameLen(records int) int { return frameHead + records*recordSize + frameTail }
 
 // appendFrame writes one frame.
-func appendFrame(dst []byte, sum uint32, first uint64, recs []Record) []byte {
+func appendFrame(dst []byte, sum uint32, first uint64, recs []Record, sig *Signature) []byte {
 	start := len(dst)
 	dst = appendFrameHead(dst, first, len(recs))
 	for i := range recs {
 		dst = binary.LittleEndian.AppendUint64(dst, recs[i].Norm)
 		dst = append(dst, recs[i].Digest[:]...)
 	}
+	dst = append(dst, sig[:]...)
 	return binary.LittleEndian.AppendUint32(dst, crc32.Update(sum, castagnoli, dst[start:]))
 }
 
@@ -98,18 +100,19 @@ func parseFrameHead(b []byte, first uint64) (records int, ok bool) {
 	return int(n), n >= 1 && n <= MaxBatch
 }
 
-// parseFrame returns the packed records of the intact frame at the start of b
-// whose first leaf is `first`.
-func parseFrame(b []byte, sum uint32, first uint64) (records []byte, ok bool) {
+// parseFrame returns the packed records and the signature of the intact frame at
+// the start of b whose first leaf is `first`.
+func parseFrame(b []byte, sum uint32, first uint64) (records []byte, sig Signature, ok bool) {
 	n, ok := parseFrameHead(b, first)
 	if !ok || len(b) < frameLen(n) {
-		return nil, false
+		return nil, sig, false
 	}
 	end := frameLen(n) - 4
 	if crc32.Update(sum, castagnoli, b[:end]) != binary.LittleEndian.Uint32(b[end:]) {
-		return nil, false
+		return nil, sig, false
 	}
-	return b[frameHead:end], true
+	records, tail := b[frameHead:frameLen(n)-frameTail], b[frameLen(n)-frameTail:end]
+	return records, Signature(tail), true
 }
 
 func parseRecord(b []byte) Record {

@@ -36,6 +36,12 @@ func records(first uint64, n int) []Record {
 	return recs
 }
 
+// signature is the one a test gives the batch that begins at leaf i.
+func signature(i uint64) (s Signature) {
+	copy(s[:], binary.LittleEndian.AppendUint64(nil, ^i))
+	return s
+}
+
 // model is the in-memory tree over the same leaves.
 func model(size uint64) *commit.Log {
 	var m commit.Log
@@ -68,7 +74,7 @@ func openTestLog(t testing.TB, s *Store) *Log {
 func appendAll(t testing.TB, l *Log, sizes ...int) {
 	t.Helper()
 	for _, n := range sizes {
-		if err := l.Append(l.Size(), records(l.Size(), n)); err != nil {
+		if err := l.Append(l.Size(), records(l.Size(), n), signature(l.Size())); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -98,7 +104,7 @@ func TestAppendAndReopen(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if err := l.Append(3049, records(3049, 1)); !errors.Is(err, ErrClosed) {
+	if err := l.Append(3049, records(3049, 1), Signature{}); !errors.Is(err, ErrClosed) {
 		t.Fatalf("append after close: %v", err)
 	}
 
@@ -115,6 +121,18 @@ func TestAppendAndReopen(t *testing.T) {
 		if err != nil || got != record(i) {
 			t.Fatalf("record %d: %v %v", i, got, err)
 		}
+	}
+	for leaf, want := range map[uint64][2]uint64{0: {0, 1}, 1: {1, 999}, 999: {1, 999}, 1000: {1000, 1000}, 1999: {1000, 1000}, 2000: {2000, 24}, 2047: {2024, 24}, 2048: {2048, 1000}, 3047: {2048, 1000}, 3048: {3048, 1}, 3053: {3049, 5}} {
+		b, err := l.Batch(leaf)
+		if err != nil || b.First != want[0] || len(b.Records) != int(want[1])*recordSize || b.Signature != signature(want[0]) {
+			t.Fatalf("batch with leaf %d: first %d, %d bytes, %v; want %v", leaf, b.First, len(b.Records), err, want)
+		}
+		if r := parseRecord(b.Records[(leaf-b.First)*recordSize:]); r != record(leaf) {
+			t.Fatalf("leaf %d in its batch is %v", leaf, r)
+		}
+	}
+	if _, err := l.Batch(3054); !errors.Is(err, ErrRange) {
+		t.Fatalf("a batch behind the end: %v", err)
 	}
 	if _, err := l.Record(3054); !errors.Is(err, ErrRange) {
 		t.Fatalf("record behind the end: %v", err)
@@ -144,7 +162,7 @@ func TestAppendOrder(t *testing.T) {
 		"beyond counts": {commit.MaxSize, records(0, 1), ErrOrder},
 		"wraps":         {^uint64(0), records(0, 2), ErrOrder},
 	} {
-		if err := l.Append(c.first, c.recs); !errors.Is(err, c.want) {
+		if err := l.Append(c.first, c.recs, Signature{}); !errors.Is(err, c.want) {
 			t.Errorf("%s: %v, want %v", name, err, c.want)
 		}
 	}
@@ -160,7 +178,7 @@ func TestStoreKeysAndPrune(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := l.Append(0, records(0, 3)); err != nil {
+		if err := l.Append(0, records(0, 3), Signature{}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -176,7 +194,7 @@ func TestStoreKeysAndPrune(t *testing.T) {
 	if err := s.Prune(2); err != nil {
 		t.Fatal(err)
 	}
-	if err := pruned.Append(3, records(3, 1)); !errors.Is(err, ErrClosed) {
+	if err := pruned.Append(3, records(3, 1), Signature{}); !errors.Is(err, ErrClosed) {
 		t.Errorf("append to a pruned log: %v", err)
 	}
 	if _, err := Open(dir); err == nil && lockHeld {
@@ -388,7 +406,7 @@ func TestLostSectors(t *testing.T) {
 		s.Close()
 
 		// The same with a frame behind it is damage: that one was acknowledged.
-		bad = append(bad, appendFrame(nil, frameSum(file), sizes[2], records(sizes[2], 2))...)
+		bad = append(bad, appendFrame(nil, frameSum(file), sizes[2], records(sizes[2], 2), new(Signature))...)
 		s, _, err = reopen(t, dir, bad)
 		if !errors.Is(err, ErrDamaged) {
 			t.Fatalf("lost sectors %b before an intact frame: %v", lost, err)
@@ -432,6 +450,9 @@ func TestDamageWhileOpen(t *testing.T) {
 	if _, err := l.Record(0); !errors.Is(err, ErrDamaged) {
 		t.Fatalf("a changed record was read: %v", err)
 	}
+	if _, err := l.Batch(0); !errors.Is(err, ErrDamaged) {
+		t.Fatalf("a changed batch was read: %v", err)
+	}
 }
 
 // A failed write stops the log instead of leaving a hole in it.
@@ -439,11 +460,11 @@ func TestDiskFailure(t *testing.T) {
 	l := openTestLog(t, openStore(t, t.TempDir()))
 	appendAll(t, l, 10)
 	l.file.Close()
-	first := l.Append(10, records(10, 1))
+	first := l.Append(10, records(10, 1), Signature{})
 	if first == nil || l.Size() != 10 {
 		t.Fatalf("append to a dead disk: %v, size %d", first, l.Size())
 	}
-	if err := l.Append(10, records(10, 1)); !errors.Is(err, first) {
+	if err := l.Append(10, records(10, 1), Signature{}); !errors.Is(err, first) {
 		t.Fatalf("second append: %v", err)
 	}
 }

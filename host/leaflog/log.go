@@ -32,6 +32,16 @@ type Record struct {
 	Digest [32]byte
 }
 
+// Signature is a machine's, under a batch. What it says is not looked at here.
+type Signature = [64]byte
+
+// Batch is the leaves first, first+1, ... as they came.
+type Batch struct {
+	First     uint64
+	Records   []byte // LE64 norm and digest of each, as on the wire
+	Signature Signature
+}
+
 const (
 	blockLevel = 10
 	blockSize  = 1 << blockLevel // leaves whose subtree is kept as one hash
@@ -170,13 +180,14 @@ func (l *Log) Size() uint64 {
 }
 
 // Append stores the leaves first, first+1, ... and returns when they are
-// durable. first is the log's size; a batch that is already stored, equal in
-// every byte, is accepted again without effect, so that a worker may repeat one
-// whose acknowledgement was lost. Anything else is an ErrOrder.
+// durable, and the signature under them with them. first is the log's size; a
+// batch of records that are already stored, equal in every byte, is accepted
+// again without effect, so that a worker may repeat one whose acknowledgement was
+// lost. Anything else is an ErrOrder.
 //
 // After an error of the disk the log takes nothing more until the program is
 // restarted: what a failed fsync left behind cannot be known.
-func (l *Log) Append(first uint64, recs []Record) error {
+func (l *Log) Append(first uint64, recs []Record, sig Signature) error {
 	if len(recs) == 0 || len(recs) > MaxBatch {
 		return fmt.Errorf("%w: %d records, want 1..%d", ErrOrder, len(recs), MaxBatch)
 	}
@@ -196,7 +207,7 @@ func (l *Log) Append(first uint64, recs []Record) error {
 		return fmt.Errorf("%w: begins at leaf %d, the log has %d", ErrOrder, first, size)
 	}
 
-	l.buf = appendFrame(l.buf[:0], l.sum, first, recs)
+	l.buf = appendFrame(l.buf[:0], l.sum, first, recs, &sig)
 	_, err := l.file.WriteAt(l.buf, end)
 	if err == nil {
 		err = l.file.Sync()

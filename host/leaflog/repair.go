@@ -29,7 +29,7 @@ func scan(file io.ReaderAt, size int64, sum uint32, found func(off int64, first 
 		if err != nil && err != io.EOF {
 			return 0, fmt.Errorf("leaflog: read at offset %d: %w", end, err)
 		}
-		records, ok := parseFrame(b, sum, first)
+		records, _, ok := parseFrame(b, sum, first)
 		if !ok {
 			rest, err := in.Peek(int(min(size-end, maxFrame+1)))
 			if err != nil {
@@ -99,7 +99,7 @@ func frameInside(rest []byte, sum uint32, first uint64) bool {
 			return false
 		}
 		begins := binary.LittleEndian.Uint64(rest[at+8:])
-		if _, ok := parseFrame(rest[at:], sum, begins); ok && begins > first {
+		if _, _, ok := parseFrame(rest[at:], sum, begins); ok && begins > first {
 			return true
 		}
 	}

@@ -28,6 +28,45 @@ func (l *Log) Record(i uint64) (Record, error) {
 	return parseRecord(b.data[i%blockSize*recordSize:]), nil
 }
 
+// Batch returns what one Append stored, the one with leaf i, from the file.
+func (l *Log) Batch(i uint64) (Batch, error) {
+	l.state.RLock()
+	size, end, starts, failed := l.size, l.end, l.starts, l.failed
+	l.state.RUnlock()
+	switch {
+	case i >= size:
+		return Batch{}, fmt.Errorf("%w: leaf %d, it has %d", ErrRange, i, size)
+	case failed != nil:
+		return Batch{}, failed
+	}
+	off := starts[i/blockSize] // the frame is this one, or begins before the next block
+	if next := i/blockSize + 1; next < uint64(len(starts)) {
+		end = min(end, starts[next]+maxFrame)
+	}
+	raw := make([]byte, end-off)
+	l.reading.Lock()
+	_, err := l.file.ReadAt(raw, off)
+	l.reading.Unlock()
+	if err != nil {
+		return Batch{}, fmt.Errorf("leaflog: %s: read: %w", l.path, err)
+	}
+	for at := 0; ; {
+		if len(raw)-at < frameHead {
+			return Batch{}, l.damaged(off + int64(at))
+		}
+		b := Batch{First: binary.LittleEndian.Uint64(raw[at+8:])}
+		var ok bool
+		if b.Records, b.Signature, ok = parseFrame(raw[at:], l.sum, b.First); !ok || b.First > i {
+			return Batch{}, l.damaged(off + int64(at))
+		}
+		n := len(b.Records) / recordSize
+		if i < b.First+uint64(n) {
+			return b, nil
+		}
+		at += frameLen(n)
+	}
+}
+
 // Leaf returns leaf i as it stands in the tree.
 func (l *Log) Leaf(i uint64) (commit.Leaf, error) {
 	r, err := l.Record(i)
@@ -97,7 +136,7 @@ func (l *Log) block(index, least uint64) (*block, error) {
 			return nil, l.damaged(starts[index] + int64(at))
 		}
 		begins := binary.LittleEndian.Uint64(raw[at+8:])
-		records, ok := parseFrame(raw[at:], l.sum, begins)
+		records, _, ok := parseFrame(raw[at:], l.sum, begins)
 		want := first + uint64(len(b.data)/recordSize)
 		n := uint64(len(records) / recordSize)
 		if !ok || begins > want || begins+n <= want {

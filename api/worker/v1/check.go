@@ -16,7 +16,7 @@ import (
 // Bounds of the protocol.
 const (
 	// Protocol is the version both sides must speak.
-	Protocol = 1
+	Protocol = 2
 	// Path is where the host serves the protocol's WebSocket.
 	Path = "/v1/worker"
 	// MaxMessage bounds one encoded Envelope, in bytes.
@@ -102,7 +102,7 @@ func decode(b []byte, fromWorker bool) (*Envelope, error) {
 		case *Envelope_Compute:
 			err = m.Compute.check()
 		case *Envelope_Ack:
-			err = errors.Join(segment("ack", m.Ack.Segment), below("ack.size", m.Ack.Size))
+			err = errors.Join(segment("ack", m.Ack.Segment), below("ack.size", m.Ack.Size), size("ack.signature", m.Ack.Signature, 64))
 		case *Envelope_Idle:
 			err = errors.Join(text("idle.reason", m.Idle.Reason, 0, MaxText), text("idle.until", m.Idle.Until, 0, MaxUntil))
 		case *Envelope_Rerun:
@@ -167,7 +167,7 @@ func (m *Batch) check() error {
 	if n < 1 || n > MaxBatch || len(m.Records)%RecordSize != 0 {
 		return refuse("batch.records: %d bytes, want 1..%d records of %d", len(m.Records), MaxBatch, RecordSize)
 	}
-	return errors.Join(segment("batch", m.Segment), below("batch.first", m.First))
+	return errors.Join(segment("batch", m.Segment), below("batch.first", m.First), size("batch.signature", m.Signature, 64))
 }
 
 func (m *RerunResult) check() error {
@@ -199,6 +199,7 @@ func (m *Compute) check() error {
 		size("compute.seed1", m.Seed1, 32),
 		size("compute.node_seed", m.NodeSeed, 32),
 		size("compute.segment_seed", m.SegmentSeed, 32),
+		size("compute.audit", m.Audit, 32),
 		below("compute.first", m.First),
 		text("compute.until", m.Until, 0, MaxUntil),
 	)

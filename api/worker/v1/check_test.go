@@ -46,7 +46,7 @@ func wrap(m proto.Message) *Envelope {
 	panic("not a message")
 }
 
-var seed32 = make([]byte, 32)
+var seed32, sig64 = make([]byte, 32), make([]byte, 64)
 
 // good messages at the edge of their bounds; the first are the worker's.
 func good() (worker, host []proto.Message) {
@@ -59,8 +59,8 @@ func good() (worker, host []proto.Message) {
 		&NodeProof{Signature: make([]byte, 64)},
 		&Status{State: State_STATE_FAULTED, Reason: strings.Repeat("é", 128), Until: strings.Repeat("u", 128)},
 		&ModelReady{},
-		&Batch{Epoch: 1, Segment: 1, First: MaxCount, Records: make([]byte, MaxBatch*RecordSize)},
-		&Batch{Segment: 1, Records: make([]byte, RecordSize)},
+		&Batch{Epoch: 1, Segment: 1, First: MaxCount, Records: make([]byte, MaxBatch*RecordSize), Signature: sig64},
+		&Batch{Segment: 1, Records: make([]byte, RecordSize), Signature: sig64},
 		&RerunResult{Outputs: make([]byte, MaxBatch*OutputSize)},
 		&RerunResult{Error: strings.Repeat("e", 256)},
 	}
@@ -68,8 +68,8 @@ func good() (worker, host []proto.Message) {
 		&Welcome{Chain: "c", Participant: "p", Node: strings.Repeat("n", 32)},
 		&Refuse{Reason: "r", NextStep: strings.Repeat("n", 256)},
 		&Prepare{Class: "nano", Seed1: seed32},
-		&Compute{Class: "nano", Seed1: seed32, Segment: 1, NodeSeed: seed32, SegmentSeed: seed32, First: MaxCount},
-		&Ack{Segment: 1, Size: MaxCount},
+		&Compute{Class: "nano", Seed1: seed32, Segment: 1, NodeSeed: seed32, SegmentSeed: seed32, Audit: seed32, First: MaxCount},
+		&Ack{Segment: 1, Size: MaxCount, Signature: sig64},
 		&Idle{},
 		&Rerun{Class: "nano", Seed1: seed32, NodeSeed: seed32, SegmentSeed: seed32, Nonces: make([]uint64, MaxBatch)},
 		&ProveNode{},
@@ -102,15 +102,17 @@ func TestBoundsRefuse(t *testing.T) {
 		&Hello{Engine: "e", Key: seed32, Devices: make([]string, 65)}, &Hello{Engine: "e\n", Key: seed32},
 		&NodeProof{Signature: make([]byte, 63)},
 		&Status{}, &Status{State: 7}, &Status{State: -1}, &Status{State: 1, Reason: long}, &Status{State: 1, Reason: "\u202e"}, &Status{State: 1, Until: long},
-		&Batch{Segment: 1}, &Batch{Records: make([]byte, 40)}, &Batch{Segment: 1, Records: make([]byte, 41)},
-		&Batch{Segment: 1, Records: make([]byte, 1001*40)}, &Batch{Segment: 1, First: MaxCount + 1, Records: make([]byte, 40)},
+		&Batch{Segment: 1, Signature: sig64}, &Batch{Records: make([]byte, 40), Signature: sig64}, &Batch{Segment: 1, Records: make([]byte, 41), Signature: sig64},
+		&Batch{Segment: 1, Records: make([]byte, 1001*40), Signature: sig64}, &Batch{Segment: 1, First: MaxCount + 1, Records: make([]byte, 40), Signature: sig64},
+		&Batch{Segment: 1, Records: make([]byte, 40)}, &Batch{Segment: 1, Records: make([]byte, 40), Signature: make([]byte, 65)},
 		&RerunResult{}, &RerunResult{Outputs: make([]byte, 71)}, &RerunResult{Outputs: make([]byte, 72), Error: "e"}, &RerunResult{Error: long},
 		&RerunResult{Outputs: make([]byte, 1001*72)},
 		&Welcome{}, &Welcome{Chain: "c", Participant: "p", Node: strings.Repeat("n", 33)},
 		&Refuse{Reason: long}, &Prepare{Class: "nano"}, &Prepare{Seed1: seed32}, &Prepare{Class: "nano", Seed1: seed32, Until: long},
-		&Compute{Class: "nano", Seed1: seed32, NodeSeed: seed32, SegmentSeed: seed32},
-		&Compute{Class: "nano", Seed1: seed32, Segment: 1, NodeSeed: seed32},
-		&Ack{}, &Ack{Segment: 1, Size: MaxCount + 1}, &Idle{Until: long}, &Idle{Reason: "a\x1bb"},
+		&Compute{Class: "nano", Seed1: seed32, NodeSeed: seed32, SegmentSeed: seed32, Audit: seed32},
+		&Compute{Class: "nano", Seed1: seed32, Segment: 1, NodeSeed: seed32, Audit: seed32},
+		&Compute{Class: "nano", Seed1: seed32, Segment: 1, NodeSeed: seed32, SegmentSeed: seed32},
+		&Ack{Signature: sig64}, &Ack{Segment: 1, Size: MaxCount + 1, Signature: sig64}, &Ack{Segment: 1}, &Idle{Until: long}, &Idle{Reason: "a\x1bb"},
 		&Rerun{Class: "nano", Seed1: seed32, NodeSeed: seed32, SegmentSeed: seed32},
 		&Rerun{Class: "nano", Seed1: seed32, NodeSeed: seed32, SegmentSeed: seed32, Nonces: make([]uint64, 1001)},
 	} {

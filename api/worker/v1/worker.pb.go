@@ -380,7 +380,7 @@ func (*Envelope_ProveNode) isEnvelope_Message() {}
 // Hello is the worker's first message.
 type Hello struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Version of this protocol, 1.
+	// Version of this protocol, 2.
 	Protocol uint32 `protobuf:"varint,1,opt,name=protocol,proto3" json:"protocol,omitempty"`
 	// Program and version, at most 64 bytes.
 	Agent string `protobuf:"bytes,2,opt,name=agent,proto3" json:"agent,omitempty"`
@@ -720,14 +720,17 @@ func (x *ModelReady) GetLoadMs() uint64 {
 	return 0
 }
 
-// Batch carries artefacts of one segment, nonces first, first+1, ...
+// Batch carries artefacts of one segment, nonces first, first+1, ..., and the
+// worker's name under them.
 type Batch struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
 	Epoch   uint64                 `protobuf:"varint,1,opt,name=epoch,proto3" json:"epoch,omitempty"`
 	Segment uint32                 `protobuf:"varint,2,opt,name=segment,proto3" json:"segment,omitempty"`
 	First   uint64                 `protobuf:"varint,3,opt,name=first,proto3" json:"first,omitempty"`
 	// 1..1,000 records of 40 bytes: LE64 norm, 32 bytes digest.
-	Records       []byte `protobuf:"bytes,4,opt,name=records,proto3" json:"records,omitempty"`
+	Records []byte `protobuf:"bytes,4,opt,name=records,proto3" json:"records,omitempty"`
+	// Device key's signature, 64 bytes, over delivery.Statement.
+	Signature     []byte `protobuf:"bytes,5,opt,name=signature,proto3" json:"signature,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -786,6 +789,13 @@ func (x *Batch) GetFirst() uint64 {
 func (x *Batch) GetRecords() []byte {
 	if x != nil {
 		return x.Records
+	}
+	return nil
+}
+
+func (x *Batch) GetSignature() []byte {
+	if x != nil {
+		return x.Signature
 	}
 	return nil
 }
@@ -1058,7 +1068,9 @@ type Compute struct {
 	// What the host holds durably: the resume point.
 	First uint64 `protobuf:"varint,7,opt,name=first,proto3" json:"first,omitempty"`
 	// Until when the segment lasts, for people, at most 128 bytes.
-	Until         string `protobuf:"bytes,8,opt,name=until,proto3" json:"until,omitempty"`
+	Until string `protobuf:"bytes,8,opt,name=until,proto3" json:"until,omitempty"`
+	// What the host will look at, hidden: seed.LeafAudit, 32 bytes.
+	Audit         []byte `protobuf:"bytes,9,opt,name=audit,proto3" json:"audit,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1149,12 +1161,22 @@ func (x *Compute) GetUntil() string {
 	return ""
 }
 
-// Ack says that nonces 0..size-1 of the segment are durable at the host.
+func (x *Compute) GetAudit() []byte {
+	if x != nil {
+		return x.Audit
+	}
+	return nil
+}
+
+// Ack says that nonces 0..size-1 of the segment are durable at the host. size is
+// the end of a batch that was sent; it acknowledges all before it too.
 type Ack struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Epoch         uint64                 `protobuf:"varint,1,opt,name=epoch,proto3" json:"epoch,omitempty"`
-	Segment       uint32                 `protobuf:"varint,2,opt,name=segment,proto3" json:"segment,omitempty"`
-	Size          uint64                 `protobuf:"varint,3,opt,name=size,proto3" json:"size,omitempty"`
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Epoch   uint64                 `protobuf:"varint,1,opt,name=epoch,proto3" json:"epoch,omitempty"`
+	Segment uint32                 `protobuf:"varint,2,opt,name=segment,proto3" json:"segment,omitempty"`
+	Size    uint64                 `protobuf:"varint,3,opt,name=size,proto3" json:"size,omitempty"`
+	// Host key's signature, 64 bytes: delivery.Acknowledge of that batch's statement.
+	Signature     []byte `protobuf:"bytes,4,opt,name=signature,proto3" json:"signature,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1208,6 +1230,13 @@ func (x *Ack) GetSize() uint64 {
 		return x.Size
 	}
 	return 0
+}
+
+func (x *Ack) GetSignature() []byte {
+	if x != nil {
+		return x.Signature
+	}
+	return nil
 }
 
 // Idle stops the work.
@@ -1407,12 +1436,13 @@ const file_assay_worker_v1_worker_proto_rawDesc = "" +
 	"\n" +
 	"ModelReady\x12\x14\n" +
 	"\x05epoch\x18\x01 \x01(\x04R\x05epoch\x12\x17\n" +
-	"\aload_ms\x18\x02 \x01(\x04R\x06loadMs\"g\n" +
+	"\aload_ms\x18\x02 \x01(\x04R\x06loadMs\"\x85\x01\n" +
 	"\x05Batch\x12\x14\n" +
 	"\x05epoch\x18\x01 \x01(\x04R\x05epoch\x12\x18\n" +
 	"\asegment\x18\x02 \x01(\rR\asegment\x12\x14\n" +
 	"\x05first\x18\x03 \x01(\x04R\x05first\x12\x18\n" +
-	"\arecords\x18\x04 \x01(\fR\arecords\"O\n" +
+	"\arecords\x18\x04 \x01(\fR\arecords\x12\x1c\n" +
+	"\tsignature\x18\x05 \x01(\fR\tsignature\"O\n" +
 	"\vRerunResult\x12\x10\n" +
 	"\x03job\x18\x01 \x01(\x04R\x03job\x12\x18\n" +
 	"\aoutputs\x18\x02 \x01(\fR\aoutputs\x12\x14\n" +
@@ -1428,7 +1458,7 @@ const file_assay_worker_v1_worker_proto_rawDesc = "" +
 	"\x05epoch\x18\x01 \x01(\x04R\x05epoch\x12\x14\n" +
 	"\x05class\x18\x02 \x01(\tR\x05class\x12\x14\n" +
 	"\x05seed1\x18\x03 \x01(\fR\x05seed1\x12\x14\n" +
-	"\x05until\x18\x04 \x01(\tR\x05until\"\xd1\x01\n" +
+	"\x05until\x18\x04 \x01(\tR\x05until\"\xe7\x01\n" +
 	"\aCompute\x12\x14\n" +
 	"\x05epoch\x18\x01 \x01(\x04R\x05epoch\x12\x14\n" +
 	"\x05class\x18\x02 \x01(\tR\x05class\x12\x14\n" +
@@ -1437,11 +1467,13 @@ const file_assay_worker_v1_worker_proto_rawDesc = "" +
 	"\tnode_seed\x18\x05 \x01(\fR\bnodeSeed\x12!\n" +
 	"\fsegment_seed\x18\x06 \x01(\fR\vsegmentSeed\x12\x14\n" +
 	"\x05first\x18\a \x01(\x04R\x05first\x12\x14\n" +
-	"\x05until\x18\b \x01(\tR\x05until\"I\n" +
+	"\x05until\x18\b \x01(\tR\x05until\x12\x14\n" +
+	"\x05audit\x18\t \x01(\fR\x05audit\"g\n" +
 	"\x03Ack\x12\x14\n" +
 	"\x05epoch\x18\x01 \x01(\x04R\x05epoch\x12\x18\n" +
 	"\asegment\x18\x02 \x01(\rR\asegment\x12\x12\n" +
-	"\x04size\x18\x03 \x01(\x04R\x04size\"4\n" +
+	"\x04size\x18\x03 \x01(\x04R\x04size\x12\x1c\n" +
+	"\tsignature\x18\x04 \x01(\fR\tsignature\"4\n" +
 	"\x04Idle\x12\x16\n" +
 	"\x06reason\x18\x01 \x01(\tR\x06reason\x12\x14\n" +
 	"\x05until\x18\x02 \x01(\tR\x05until\"\xb3\x01\n" +
