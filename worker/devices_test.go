@@ -170,10 +170,11 @@ func several(t *testing.T, h *fakeHost, devices ...Device) (last func(is func(St
 }
 
 // nextBatch acknowledges the next batch, which must follow the one before.
-func (s *socket) nextBatch(segment uint32, first uint64) uint64 {
+func (s *socket) nextBatch(first uint64) uint64 {
 	s.t.Helper()
-	end := checkBatch(s.t, hear(s, (*workerv1.Envelope).GetBatch), first)
-	s.say(ack(100, segment, end))
+	b := hear(s, (*workerv1.Envelope).GetBatch)
+	end := checkBatch(s.t, b, first)
+	s.ack(b)
 	return end
 }
 
@@ -191,15 +192,15 @@ func TestDevicesShareAndFail(t *testing.T) {
 	s.say(compute(100, 1, 0))
 	at := uint64(0)
 	for quick.units.Load() == 0 || slow.units.Load() == 0 || at < 5000 {
-		at = s.nextBatch(1, at)
+		at = s.nextBatch(at)
 	}
 	quick.fail.Store(true)
 	for range 5 {
-		at = s.nextBatch(1, at)
+		at = s.nextBatch(at)
 	}
 	quicks, slows := quick.units.Load(), slow.units.Load()
 	for slow.units.Load() == slows {
-		at = s.nextBatch(1, at)
+		at = s.nextBatch(at)
 	}
 	if quick.units.Load() != quicks {
 		t.Error("a failed device goes on")
@@ -210,7 +211,7 @@ func TestDevicesShareAndFail(t *testing.T) {
 			d[1].State == "computing" && d[1].Computed > 0 && d[2].State == "disabled" && d[2].Reason == "it gave wrong answers" {
 			break
 		}
-		at = s.nextBatch(1, at)
+		at = s.nextBatch(at)
 	}
 	if line := last(nil).Line(); !strings.Contains(line, "cuda:0 disabled (worker: compute epoch 100 segment 1") || !strings.Contains(line, "cuda:1 disabled (it gave wrong answers)") {
 		t.Errorf("line %s", line)
@@ -305,12 +306,12 @@ func TestModelFitsOneDevice(t *testing.T) {
 		t.Fatalf("ready for %d", r.Epoch)
 	}
 	s.say(compute(100, 1, 0))
-	at := s.nextBatch(1, 0)
+	at := s.nextBatch(0)
 	for {
 		if d := last(nil).Devices; len(d) == 2 && d[0].State == "faulted" && strings.Contains(d[0].Reason, "out of device memory") && d[1].State == "computing" {
 			break
 		}
-		at = s.nextBatch(1, at)
+		at = s.nextBatch(at)
 	}
 	s.say(rerun(1, 100, 1))
 	if r := hear(s, (*workerv1.Envelope).GetRerunResult); r.Error != "" {
@@ -331,7 +332,7 @@ func TestRottenDevice(t *testing.T) {
 	s := h.accept()
 	rotten.rotten.Store(true)
 	s.say(compute(100, 1, 0))
-	for at := uint64(0); ; at = s.nextBatch(1, at) {
+	for at := uint64(0); ; at = s.nextBatch(at) {
 		if d := last(nil).Devices; len(d) == 2 && d[1].State == "disabled" && strings.Contains(d[1].Reason, "self-test") && d[0].State == "computing" {
 			break
 		}
@@ -347,7 +348,7 @@ func TestBrokenFromTheStart(t *testing.T) {
 	last, _ := several(t, h, Device{ID: "good", Engine: new(enginetest.Engine), Threads: 1}, Device{ID: "bad", Engine: brokenEngine{work.Reference()}, Threads: 1})
 	s := h.accept()
 	s.say(compute(100, 1, 0))
-	for at := uint64(0); ; at = s.nextBatch(1, at) {
+	for at := uint64(0); ; at = s.nextBatch(at) {
 		if d := last(nil).Devices; len(d) == 2 && d[1].State == "disabled" && strings.Contains(d[1].Reason, "nothing is computed with it") && d[0].State == "computing" {
 			break
 		}
@@ -376,7 +377,7 @@ func TestTemperature(t *testing.T) {
 		t.Errorf("status %+v", s)
 	}
 	celsius.Store(74)
-	s.nextBatch(1, 0)
+	s.nextBatch(0)
 }
 
 func TestFeel(t *testing.T) {

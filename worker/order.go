@@ -6,6 +6,8 @@ import (
 	"fmt"
 
 	workerv1 "github.com/assaynet/assay/api/worker/v1"
+	"github.com/assaynet/assay/poc/delivery"
+	"github.com/assaynet/assay/poc/mpoc"
 	"github.com/assaynet/assay/poc/seed"
 	"github.com/assaynet/assay/poc/work/transformer"
 )
@@ -18,7 +20,8 @@ type order struct {
 	segment     uint32   // 0 while only preparing
 	nodeSeed    seed.Seed
 	segmentSeed seed.Seed
-	reason      string // why idle
+	signed      delivery.Order // what artefacts are signed with
+	reason      string         // why idle
 	until       string
 }
 
@@ -27,7 +30,28 @@ func (o *order) idle() bool { return o.model == modelKey{} }
 // sameSegment reports whether artefacts of o are artefacts of p.
 func (o *order) sameSegment(p *order) bool {
 	return o.segment != 0 && o.epoch == p.epoch && o.model == p.model && o.segment == p.segment &&
-		o.nodeSeed == p.nodeSeed && o.segmentSeed == p.segmentSeed
+		o.nodeSeed == p.nodeSeed && o.segmentSeed == p.segmentSeed && o.signed == p.signed
+}
+
+// computeOrder reads an order to compute. What a machine signs must be what it
+// computes: a host that says it is this node's work and gives another's seed would
+// have honest artefacts that look forged.
+func computeOrder(c *workerv1.Compute, w *workerv1.Welcome, host, device mpoc.Key) (*order, error) {
+	model, err := parseModel(c.Class, c.Seed1)
+	if err != nil {
+		return nil, err
+	}
+	nodeSeed := seed.Node(w.Chain, w.Participant, w.Node, c.Class)
+	if nodeSeed != seed.Seed(c.NodeSeed) {
+		return nil, fmt.Errorf("%w: the node seed is not that of node %s of %s on chain %s", errHost, w.Node, w.Participant, w.Chain)
+	}
+	return &order{
+		epoch: c.Epoch, model: model, segment: c.Segment, until: c.Until, nodeSeed: nodeSeed, segmentSeed: seed.Seed(c.SegmentSeed),
+		signed: delivery.Order{
+			Chain: w.Chain, HostKey: host, DeviceKey: device, Participant: w.Participant, Epoch: c.Epoch, Node: w.Node, Class: c.Class,
+			Seed1: mpoc.Hash(c.Seed1), Segment: c.Segment, SegmentSeed: mpoc.Hash(c.SegmentSeed), Audit: mpoc.Hash(c.Audit),
+		},
+	}, nil
 }
 
 // Seeds of a message that passed its decoder are 32 bytes long.
@@ -49,6 +73,9 @@ type ledger struct {
 	records []byte // packed, from base on
 	open    bool   // the session's host has named its resume point
 	share   share  // of the segment among devices; its end is the ledger's
+	// handed are the batches in base..sent, as they were signed: each has an
+	// artefact of records, which bounds them.
+	handed []delivery.Signed
 }
 
 func (l *ledger) end() uint64 { return l.base + uint64(len(l.records)/workerv1.RecordSize) }
@@ -60,7 +87,7 @@ func (l *ledger) restart(first uint64) {
 		l.records, l.base, l.share = nil, first, share{end: first, next: first}
 	}
 	l.drop(first)
-	l.sent, l.open = first, true
+	l.sent, l.open, l.handed = first, true, nil
 }
 
 // put takes a device's results.
@@ -77,6 +104,19 @@ func (l *ledger) drop(size uint64) {
 	if len(l.records) == 0 {
 		l.records = nil // let go of the memory behind
 	}
+	for len(l.handed) > 0 && l.handed[0].Batch.First < size {
+		l.handed = l.handed[1:]
+	}
+}
+
+// signed returns the batch that ends at size, if one was handed in.
+func (l *ledger) signed(size uint64) (delivery.Signed, bool) {
+	for _, s := range l.handed {
+		if s.Batch.End() == size {
+			return s, true
+		}
+	}
+	return delivery.Signed{}, false
 }
 
 // batch returns the next records to send, at most MaxBatch of them, a copy.

@@ -12,6 +12,8 @@ import (
 
 	workerv1 "github.com/assaynet/assay/api/worker/v1"
 	"github.com/assaynet/assay/link"
+	"github.com/assaynet/assay/poc/delivery"
+	"github.com/assaynet/assay/poc/mpoc"
 	"github.com/assaynet/assay/poc/seed"
 )
 
@@ -100,7 +102,7 @@ func (m *machine) connect(ctx context.Context) (welcomed bool, err error) {
 		return false, err
 	}
 	m.mu.Lock()
-	m.welcome, m.trouble, m.next = welcome, "", ""
+	m.welcome, m.host, m.trouble, m.next = welcome, mpoc.Key(socket.Host()), "", ""
 	m.jobs, m.results, m.prove, m.ready, m.told = nil, nil, false, nil, false
 	m.ledger.open = false
 	m.mu.Unlock()
@@ -166,6 +168,9 @@ func (m *machine) handle(message []byte) error {
 	if err != nil {
 		return fmt.Errorf("%w: %w", errHost, err)
 	}
+	if ack := e.GetAck(); ack != nil {
+		return m.acknowledged(ack)
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	defer m.changed()
@@ -179,24 +184,11 @@ func (m *machine) handle(message []byte) error {
 		}
 		m.setOrder(&order{epoch: h.Prepare.Epoch, model: model, until: h.Prepare.Until}, 0)
 	case *workerv1.Envelope_Compute:
-		c := h.Compute
-		model, err := parseModel(c.Class, c.Seed1)
+		o, err := computeOrder(h.Compute, m.welcome, m.host, mpoc.KeyOf(m.key))
 		if err != nil {
 			return err
 		}
-		m.setOrder(&order{
-			epoch: c.Epoch, model: model, segment: c.Segment, until: c.Until,
-			nodeSeed: seed.Seed(c.NodeSeed), segmentSeed: seed.Seed(c.SegmentSeed),
-		}, c.First)
-	case *workerv1.Envelope_Ack:
-		a := h.Ack
-		if m.order.segment != a.Segment || m.order.epoch != a.Epoch || !m.ledger.open {
-			return nil // of a segment that is over
-		}
-		if a.Size < m.ledger.base || a.Size > m.ledger.sent {
-			return fmt.Errorf("%w: %d leaves acknowledged, between %d and %d are possible", errHost, a.Size, m.ledger.base, m.ledger.sent)
-		}
-		m.ledger.drop(a.Size)
+		m.setOrder(o, h.Compute.First)
 	case *workerv1.Envelope_Rerun:
 		if len(m.jobs) >= workerv1.MaxReruns {
 			return fmt.Errorf("%w: more than %d jobs at once", errHost, workerv1.MaxReruns)
@@ -214,6 +206,39 @@ func (m *machine) handle(message []byte) error {
 	default:
 		return fmt.Errorf("%w: a second %T", errHost, h)
 	}
+	return nil
+}
+
+// acknowledged forgets what the host has, once it has the host's name for it. Only
+// the reader, which calls it, drops or restarts the ledger; the arithmetic is done
+// without the lock.
+func (m *machine) acknowledged(a *workerv1.Ack) error {
+	m.mu.Lock()
+	o, over := m.order, m.order.segment != a.Segment || m.order.epoch != a.Epoch || !m.ledger.open
+	base, sent := m.ledger.base, m.ledger.sent
+	batch, found := m.ledger.signed(a.Size)
+	m.mu.Unlock()
+	switch {
+	case over:
+		return nil // of a segment that is over
+	case a.Size < base || a.Size > sent:
+		return fmt.Errorf("%w: %d leaves acknowledged, between %d and %d are possible", errHost, a.Size, base, sent)
+	case !found:
+		return fmt.Errorf("%w: %d leaves acknowledged, where no batch ends", errHost, a.Size)
+	}
+	r := delivery.Receipt{Version: delivery.ReceiptVersion, Order: o.signed, Batch: batch.Batch, DeviceSignature: batch.Signature,
+		HostSignature: mpoc.Signature(a.Signature)}
+	if err := r.VerifyHost(); err != nil {
+		return fmt.Errorf("%w: the receipt for %d leaves: %w", errHost, a.Size, err)
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	defer m.changed()
+	if m.order != o {
+		return nil
+	}
+	m.ledger.drop(a.Size)
+	m.receipts.put(r)
 	return nil
 }
 
@@ -238,6 +263,7 @@ type outbox struct {
 	machine *machine
 	socket  *link.Socket
 	flushed time.Time // when the last batch left
+	batchOf *order    // the one that it belongs to
 	told    *workerv1.Status
 	toldAt  time.Time
 }
@@ -245,6 +271,9 @@ type outbox struct {
 func (o *outbox) write(ctx context.Context) error {
 	for {
 		e, wait := o.next(time.Now())
+		if b := e.GetBatch(); b != nil {
+			o.sign(b)
+		}
 		if e != nil {
 			if err := send(ctx, o.socket, e); err != nil {
 				return err
@@ -263,6 +292,20 @@ func (o *outbox) write(ctx context.Context) error {
 			timer.Stop()
 		case <-timer.C:
 		}
+	}
+}
+
+// sign puts the machine's name under the batch that next returned, without the
+// lock, and notes what the receipt will be about.
+func (o *outbox) sign(b *workerv1.Batch) {
+	s := delivery.Statement{Order: o.batchOf.signed, Batch: delivery.BatchOf(b.First, b.Records)}
+	sig := s.Sign(o.machine.key)
+	b.Signature = sig[:]
+	m := o.machine
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.order == o.batchOf && m.ledger.open {
+		m.ledger.handed = append(m.ledger.handed, delivery.Signed{Batch: s.Batch, Signature: sig})
 	}
 }
 
@@ -301,7 +344,7 @@ func (o *outbox) next(now time.Time) (*workerv1.Envelope, time.Duration) {
 		if l.end()-l.sent >= workerv1.MaxBatch || due <= 0 {
 			first, records := l.batch()
 			l.sent += uint64(len(records) / workerv1.RecordSize)
-			o.flushed = now
+			o.flushed, o.batchOf = now, m.order
 			return &workerv1.Envelope{Message: &workerv1.Envelope_Batch{Batch: &workerv1.Batch{
 				Epoch: m.order.epoch, Segment: m.order.segment, First: first, Records: records,
 			}}}, 0

@@ -15,6 +15,7 @@ import (
 
 	workerv1 "github.com/assaynet/assay/api/worker/v1"
 	"github.com/assaynet/assay/link"
+	"github.com/assaynet/assay/poc/mpoc"
 	"github.com/assaynet/assay/poc/work"
 )
 
@@ -124,6 +125,7 @@ func Run(ctx context.Context, c Config) error {
 	running.Go(func() { m.report(ctx) })
 	running.Go(func() { m.watch(ctx) })
 	running.Go(func() { m.listen(ctx) })
+	running.Go(func() { m.receipts.keep(ctx, c.Logger) })
 	defer running.Wait()
 	defer cancel(nil)
 	m.test(ctx)
@@ -174,9 +176,12 @@ type machine struct {
 	order  *order
 	ledger ledger // of order's segment
 
+	receipts receipts // of the host's
+
 	jobs    []*job                  // samples to run again, this session's, in order of arrival
 	results []*workerv1.RerunResult // for this session's host
 	welcome *workerv1.Welcome       // nil while not connected
+	host    mpoc.Key                // the one that welcomed
 	prove   bool                    // the host asked for the node's proof
 	ready   *workerv1.ModelReady    // to be sent
 	told    bool                    // this session's host was told of order's model
@@ -200,8 +205,9 @@ func newMachine(c Config, address link.Address, key ed25519.PrivateKey) *machine
 	m := &machine{
 		config: c, address: address, key: key,
 		sendWake: make(chan struct{}, 1), reportWake: make(chan struct{}, 1),
-		order:   &order{reason: "waiting for the host's orders"},
-		testing: true,
+		order:    &order{reason: "waiting for the host's orders"},
+		testing:  true,
+		receipts: newReceipts(c.Home),
 	}
 	for _, d := range c.Devices {
 		if d.Threads <= 0 {

@@ -10,6 +10,8 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -17,6 +19,8 @@ import (
 
 	workerv1 "github.com/assaynet/assay/api/worker/v1"
 	"github.com/assaynet/assay/link"
+	"github.com/assaynet/assay/poc/delivery"
+	"github.com/assaynet/assay/poc/mpoc"
 	"github.com/assaynet/assay/poc/seed"
 	"github.com/assaynet/assay/poc/work"
 	"github.com/assaynet/assay/poc/work/transformer"
@@ -71,12 +75,15 @@ type fakeHost struct {
 type socket struct {
 	t *testing.T
 	*link.Socket
-	over chan struct{}
+	over   chan struct{}
+	device mpoc.Key // the worker's
 }
+
+var fakeHostKey = ed25519.NewKeyFromSeed(bytes.Repeat([]byte{9}, 32))
 
 func newFakeHost(t *testing.T) *fakeHost {
 	t.Helper()
-	key := ed25519.NewKeyFromSeed(bytes.Repeat([]byte{9}, 32))
+	key := fakeHostKey
 	config, err := link.ServerTLS(key)
 	if err != nil {
 		t.Fatal(err)
@@ -93,11 +100,12 @@ func newFakeHost(t *testing.T) *fakeHost {
 		if err != nil {
 			return
 		}
-		if e, err := workerv1.FromWorker(message); err != nil || e.GetHello() == nil {
+		e, err := workerv1.FromWorker(message)
+		if err != nil || e.GetHello() == nil {
 			t.Errorf("first message: %v, %v", e, err)
 			return
 		}
-		conn := &socket{t, c, make(chan struct{})}
+		conn := &socket{t, c, make(chan struct{}), mpoc.Key(e.GetHello().Key)}
 		conn.say(&workerv1.Envelope{Message: &workerv1.Envelope_Welcome{Welcome: &workerv1.Welcome{Chain: "c", Participant: "p", Node: "alpha"}}})
 		select {
 		case h.in <- conn:
@@ -187,10 +195,12 @@ func prepare(seed1 byte) *workerv1.Envelope {
 	}}}
 }
 
+var nodeSeed = seed.Node("c", "p", "alpha", "nano")
+
 func compute(seed1 byte, segment uint32, first uint64) *workerv1.Envelope {
 	return &workerv1.Envelope{Message: &workerv1.Envelope_Compute{Compute: &workerv1.Compute{
 		Epoch: uint64(seed1), Class: "nano", Seed1: seedOf(seed1).Bytes(), Segment: segment, First: first,
-		NodeSeed: seedOf(20).Bytes(), SegmentSeed: seedOf(byte(30 + segment)).Bytes(),
+		NodeSeed: nodeSeed.Bytes(), SegmentSeed: seedOf(byte(30 + segment)).Bytes(), Audit: seedOf(50).Bytes(),
 	}}}
 }
 
@@ -198,8 +208,26 @@ func idle() *workerv1.Envelope {
 	return &workerv1.Envelope{Message: &workerv1.Envelope_Idle{Idle: &workerv1.Idle{Reason: "enough", Until: "height 10"}}}
 }
 
-func ack(seed1 byte, segment uint32, size uint64) *workerv1.Envelope {
-	return &workerv1.Envelope{Message: &workerv1.Envelope_Ack{Ack: &workerv1.Ack{Epoch: uint64(seed1), Segment: segment, Size: size}}}
+func ack(seed1 byte, segment uint32, size uint64, sig mpoc.Signature) *workerv1.Envelope {
+	return &workerv1.Envelope{Message: &workerv1.Envelope_Ack{Ack: &workerv1.Ack{Epoch: uint64(seed1), Segment: segment, Size: size, Signature: sig[:]}}}
+}
+
+// statement is what the worker has to sign about a batch.
+func (s *socket) statement(b *workerv1.Batch) delivery.Statement {
+	return delivery.Statement{Order: delivery.Order{
+		Chain: "c", HostKey: mpoc.KeyOf(fakeHostKey), DeviceKey: s.device, Participant: "p", Epoch: b.Epoch, Node: "alpha", Class: "nano",
+		Seed1: mpoc.Hash(seedOf(byte(b.Epoch))), Segment: b.Segment, SegmentSeed: mpoc.Hash(seedOf(byte(30 + b.Segment))), Audit: mpoc.Hash(seedOf(50)),
+	}, Batch: delivery.BatchOf(b.First, b.Records)}
+}
+
+// ack acknowledges a batch whose signature holds.
+func (s *socket) ack(b *workerv1.Batch) {
+	s.t.Helper()
+	st := s.statement(b)
+	if err := st.Verify(mpoc.Signature(b.Signature)); err != nil {
+		s.t.Fatal(err)
+	}
+	s.say(ack(byte(b.Epoch), b.Segment, st.End(), delivery.Acknowledge(st.Digest(), fakeHostKey)))
 }
 
 func rerun(job uint64, seed1 byte, nonces ...uint64) *workerv1.Envelope {
@@ -232,7 +260,7 @@ func checkBatch(t *testing.T, b *workerv1.Batch, first uint64) (next uint64) {
 	n := len(b.Records) / workerv1.RecordSize
 	for i := range n {
 		norm, digest := workerv1.Record(b.Records, i)
-		want := new(enginetest.Engine).Output(seedOf(byte(b.Epoch)), seedOf(20), seedOf(byte(30+b.Segment)), first+uint64(i))
+		want := new(enginetest.Engine).Output(seedOf(byte(b.Epoch)), nodeSeed, seedOf(byte(30+b.Segment)), first+uint64(i))
 		if norm != want.Norm || digest != want.Digest {
 			t.Fatalf("record %d is wrong", first+uint64(i))
 		}
@@ -252,10 +280,12 @@ func TestOrders(t *testing.T) {
 		t.Errorf("ready: %v", st)
 	}
 	s.say(compute(100, 1, 7))
-	next := checkBatch(t, hear(s, (*workerv1.Envelope).GetBatch), 7)
-	s.say(ack(100, 1, next))
-	next = checkBatch(t, hear(s, (*workerv1.Envelope).GetBatch), next)
-	s.say(ack(100, 1, next))
+	first := hear(s, (*workerv1.Envelope).GetBatch)
+	next := checkBatch(t, first, 7)
+	s.ack(first)
+	second := hear(s, (*workerv1.Envelope).GetBatch)
+	checkBatch(t, second, next)
+	s.ack(second)
 
 	// Another segment begins at its own resume point; batches of the old one that
 	// were on their way may still come.
@@ -283,15 +313,17 @@ func TestResume(t *testing.T) {
 	startWorker(t, h, new(enginetest.Engine))
 	s := h.accept()
 	s.say(compute(100, 1, 0))
-	end := checkBatch(t, hear(s, (*workerv1.Envelope).GetBatch), 0)
-	s.say(ack(100, 1, end))
+	begin := hear(s, (*workerv1.Envelope).GetBatch)
+	end := checkBatch(t, begin, 0)
+	s.ack(begin)
 	end = checkBatch(t, hear(s, (*workerv1.Envelope).GetBatch), end)
 	for _, first := range []uint64{end - 1, 0, end + 1_000_000, 5} {
 		close(s.over)
 		s = h.accept()
 		s.say(compute(100, 1, first))
-		next := checkBatch(t, hear(s, (*workerv1.Envelope).GetBatch), first)
-		s.say(ack(100, 1, next))
+		b := hear(s, (*workerv1.Envelope).GetBatch)
+		next := checkBatch(t, b, first)
+		s.ack(b)
 		checkBatch(t, hear(s, (*workerv1.Envelope).GetBatch), next)
 	}
 }
@@ -444,10 +476,13 @@ func TestFaultyHost(t *testing.T) {
 		say    []*workerv1.Envelope
 		reason string
 	}{
-		"worker's message":     {[]*workerv1.Envelope{{Message: &workerv1.Envelope_ModelReady{ModelReady: &workerv1.ModelReady{}}}}, "other direction"},
-		"second welcome":       {[]*workerv1.Envelope{{Message: &workerv1.Envelope_Welcome{Welcome: &workerv1.Welcome{Chain: "c", Participant: "p", Node: "n"}}}}, "a second"},
-		"too many jobs":        {[]*workerv1.Envelope{rerun(1, 150, 1), rerun(2, 150, 1), rerun(3, 150, 1)}, "jobs at once"},
-		"acknowledges unsent":  {[]*workerv1.Envelope{compute(100, 9, 0), ack(100, 9, 1<<40)}, "leaves acknowledged"},
+		"worker's message":    {[]*workerv1.Envelope{{Message: &workerv1.Envelope_ModelReady{ModelReady: &workerv1.ModelReady{}}}}, "other direction"},
+		"second welcome":      {[]*workerv1.Envelope{{Message: &workerv1.Envelope_Welcome{Welcome: &workerv1.Welcome{Chain: "c", Participant: "p", Node: "n"}}}}, "a second"},
+		"too many jobs":       {[]*workerv1.Envelope{rerun(1, 150, 1), rerun(2, 150, 1), rerun(3, 150, 1)}, "jobs at once"},
+		"acknowledges unsent": {[]*workerv1.Envelope{compute(100, 9, 0), ack(100, 9, 1<<40, mpoc.Signature{})}, "leaves acknowledged"},
+		"another node's work": {[]*workerv1.Envelope{{Message: &workerv1.Envelope_Compute{Compute: &workerv1.Compute{
+			Epoch: 100, Class: "nano", Seed1: seedOf(100).Bytes(), Segment: 9, NodeSeed: seedOf(20).Bytes(), SegmentSeed: seedOf(1).Bytes(), Audit: seedOf(50).Bytes(),
+		}}}}, "node seed is not that of node alpha"},
 		"short seed":           {[]*workerv1.Envelope{{Message: &workerv1.Envelope_Prepare{Prepare: &workerv1.Prepare{Class: "nano", Seed1: []byte{1}}}}}, "prepare.seed1"},
 		"class of another age": {[]*workerv1.Envelope{{Message: &workerv1.Envelope_Prepare{Prepare: &workerv1.Prepare{Class: "giant", Seed1: seedOf(100).Bytes()}}}}, "does not know class"},
 	} {
@@ -467,10 +502,92 @@ func TestFaultyHost(t *testing.T) {
 	}
 }
 
+// A host that acknowledges with another's name, or for other leaves, is left; what
+// it signed before is on disk, one file a segment, and holds for anybody.
+func TestReceipts(t *testing.T) {
+	h := newFakeHost(t)
+	home := t.TempDir()
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- Run(ctx, Config{URL: h.url, Home: home, Engine: new(enginetest.Engine), Threads: 1}) }()
+	stop := sync.OnceFunc(func() { cancel(); <-ended })
+	t.Cleanup(func() { h.stop(); stop() })
+
+	s := h.accept()
+	s.say(compute(100, 1, 0))
+	kept := map[uint32]*workerv1.Batch{}
+	for range 3 {
+		kept[1] = hear(s, (*workerv1.Envelope).GetBatch)
+		s.ack(kept[1])
+	}
+	s.say(compute(100, 2, 40))
+	for kept[2] == nil {
+		if b := hear(s, (*workerv1.Envelope).GetBatch); b.Segment == 2 {
+			kept[2] = b
+		}
+	}
+	s.ack(kept[2])
+	for name, forge := range map[string]func(*workerv1.Batch) mpoc.Signature{
+		"signed by the worker itself": func(b *workerv1.Batch) mpoc.Signature { return mpoc.Signature(b.Signature) },
+		"of other leaves": func(b *workerv1.Batch) mpoc.Signature {
+			st := s.statement(b)
+			st.First++
+			return delivery.Acknowledge(st.Digest(), fakeHostKey)
+		},
+	} {
+		b := hear(s, (*workerv1.Envelope).GetBatch)
+		s.say(ack(100, 2, s.statement(b).End(), forge(b)))
+		for {
+			if _, err := s.next(); err != nil {
+				if !strings.Contains(err.Error(), "the receipt for") {
+					t.Errorf("%s: closed with %v", name, err)
+				}
+				break
+			}
+		}
+		close(s.over)
+		s = h.accept()
+		s.say(compute(100, 2, s.statement(kept[2]).End()))
+	}
+	h.stop()
+	stop()
+	paths, err := filepath.Glob(filepath.Join(home, ReceiptsName, "*"))
+	if err != nil || len(paths) != 2 {
+		t.Fatalf("receipts: %v, %v", paths, err)
+	}
+	for i, path := range paths {
+		raw, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, err := delivery.ParseReceipt(raw)
+		if err == nil {
+			err = r.Verify()
+		}
+		if want := s.statement(kept[uint32(i+1)]); err != nil || r.Statement() != want {
+			t.Errorf("%s: %v, about %+v; want %+v", path, err, r.Statement(), want)
+		}
+	}
+}
+
+func TestReceiptsAreBounded(t *testing.T) {
+	k := newReceipts(t.TempDir())
+	r := delivery.Receipt{Version: delivery.ReceiptVersion, Order: delivery.Order{Chain: "c", Participant: "p", Node: "n", Class: "nano", Segment: 1}, Batch: delivery.Batch{Count: 1}}
+	for r.Order.Epoch = range uint64(keepReceipts + 3) {
+		if err := k.write(r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	list, err := os.ReadDir(filepath.Join(k.home, ReceiptsName))
+	if err != nil || len(list) != keepReceipts || !strings.HasPrefix(list[0].Name(), "leaves-000000000003-00001-n-") {
+		t.Fatalf("%d files, %v", len(list), err)
+	}
+}
+
 // FuzzHandle feeds arbitrary messages to a machine that computes: it never
 // panics, and its ledger stays in order.
 func FuzzHandle(f *testing.F) {
-	for _, e := range []*workerv1.Envelope{prepare(100), compute(100, 1, 0), compute(100, 2, 50), idle(), ack(100, 1, 3), rerun(1, 100, 2)} {
+	for _, e := range []*workerv1.Envelope{prepare(100), compute(100, 1, 0), compute(100, 2, 50), idle(), ack(100, 1, 3, mpoc.Signature{}), ack(100, 1, 4, mpoc.Signature{}), rerun(1, 100, 2)} {
 		b, err := workerv1.Encode(e)
 		if err != nil {
 			f.Fatal(err)
@@ -480,12 +597,14 @@ func FuzzHandle(f *testing.F) {
 	key := ed25519.NewKeyFromSeed(make([]byte, 32))
 	f.Fuzz(func(t *testing.T, message []byte) {
 		m := newMachine(Config{Engine: work.Reference()}, link.Address{}, key)
+		m.welcome = &workerv1.Welcome{Chain: "c", Participant: "p", Node: "alpha"}
 		b, _ := workerv1.Encode(compute(100, 1, 2))
 		if err := m.handle(b); err != nil {
 			t.Fatal(err)
 		}
 		m.ledger.records = make([]byte, 3*workerv1.RecordSize)
 		m.ledger.sent = 4
+		m.ledger.handed = []delivery.Signed{{Batch: delivery.BatchOf(2, m.ledger.records[:2*workerv1.RecordSize])}}
 		_ = m.handle(message)
 		if l := &m.ledger; l.base > l.sent || l.sent > l.end() {
 			t.Fatalf("base %d, sent %d, end %d", l.base, l.sent, l.end())

@@ -15,6 +15,8 @@ import (
 	workerv1 "github.com/assaynet/assay/api/worker/v1"
 	"github.com/assaynet/assay/host/leaflog"
 	"github.com/assaynet/assay/link"
+	"github.com/assaynet/assay/poc/delivery"
+	"github.com/assaynet/assay/poc/mpoc"
 	"github.com/assaynet/assay/poc/seed"
 )
 
@@ -49,7 +51,7 @@ type conn struct {
 	want   bool      // goal is to be made an order
 	order  *order    // nil from aim until the writer has drafted the next
 	past   []segment // orders that are over, the latest last
-	ack    *workerv1.Ack
+	ack    *ack      // owed
 
 	idleFrom   time.Time     // smallTime after the last small message; owned by the reader
 	proof      []byte        // owned by the reader until proved is closed
@@ -63,6 +65,14 @@ type conn struct {
 	accepted uint64
 	late     uint64
 	reruns   uint64
+}
+
+// ack is what is acknowledged next: the segment's leaves up to the end of the
+// batch with this statement.
+type ack struct {
+	segment   segment
+	size      uint64
+	statement mpoc.Hash
 }
 
 func newConn(f *Fleet, node string, key ed25519.PublicKey, socket *link.Socket, hello *workerv1.Hello) *conn {
@@ -122,7 +132,10 @@ func (c *conn) aim(g Goal) {
 // write sends what the worker is owed until ctx ends.
 func (c *conn) write(ctx context.Context) error {
 	for {
-		e := c.next()
+		e, owed := c.next()
+		if owed != nil {
+			e = c.acknowledge(owed)
+		}
 		if e == nil {
 			select {
 			case <-ctx.Done():
@@ -137,8 +150,18 @@ func (c *conn) write(ctx context.Context) error {
 	}
 }
 
-// next picks what goes out next, nil when nothing is owed.
-func (c *conn) next() *workerv1.Envelope {
+// acknowledge is the worker's receipt, signed without a lock. One stands for all
+// batches that came while it was made.
+func (c *conn) acknowledge(a *ack) *workerv1.Envelope {
+	sig := delivery.Acknowledge(a.statement, c.fleet.config.HostKey)
+	return &workerv1.Envelope{Message: &workerv1.Envelope_Ack{Ack: &workerv1.Ack{
+		Epoch: a.segment.epoch, Segment: a.segment.number, Size: a.size, Signature: sig[:],
+	}}}
+}
+
+// next picks what goes out next, a message or an acknowledgement; neither when
+// nothing is owed.
+func (c *conn) next() (*workerv1.Envelope, *ack) {
 	for {
 		c.mu.Lock()
 		goal, want := c.goal, c.want
@@ -146,7 +169,7 @@ func (c *conn) next() *workerv1.Envelope {
 		if !want {
 			break
 		}
-		order, e := c.fleet.draft(goal, c.node)
+		order, e := c.fleet.draft(goal, c.node, c.key)
 		c.mu.Lock()
 		current := c.want && c.goal.same(goal)
 		if current {
@@ -154,7 +177,7 @@ func (c *conn) next() *workerv1.Envelope {
 		}
 		c.mu.Unlock()
 		if current {
-			return e
+			return e, nil
 		}
 	}
 	c.mu.Lock()
@@ -162,16 +185,16 @@ func (c *conn) next() *workerv1.Envelope {
 	switch {
 	case c.proveAsked && !c.proveSent:
 		c.proveSent = true
-		return &workerv1.Envelope{Message: &workerv1.Envelope_ProveNode{ProveNode: &workerv1.ProveNode{}}}
+		return &workerv1.Envelope{Message: &workerv1.Envelope_ProveNode{ProveNode: &workerv1.ProveNode{}}}, nil
 	case c.ack != nil:
-		ack := c.ack
+		owed := c.ack
 		c.ack = nil
-		return &workerv1.Envelope{Message: &workerv1.Envelope_Ack{Ack: ack}}
+		return nil, owed
 	}
 	if job := c.fleet.desk.take(c); job != nil {
-		return &workerv1.Envelope{Message: &workerv1.Envelope_Rerun{Rerun: job}}
+		return &workerv1.Envelope{Message: &workerv1.Envelope_Rerun{Rerun: job}}, nil
 	}
-	return nil
+	return nil, nil
 }
 
 // handle takes one message of the worker. An error closes the connection.
@@ -234,23 +257,29 @@ func (c *conn) batch(b *workerv1.Batch) error {
 	for i := range recs {
 		recs[i].Norm, recs[i].Digest = workerv1.Record(b.Records, i)
 	}
+	o, err := c.belongs(b, len(recs))
+	if o == nil {
+		return err
+	}
+	// Nothing is kept that its machine did not sign: it could be held against
+	// nobody. Others do not wait for the arithmetic.
+	statement := delivery.Statement{Order: o.signed, Batch: delivery.BatchOf(b.First, b.Records)}
+	if err := statement.Verify(mpoc.Signature(b.Signature)); err != nil {
+		return fmt.Errorf("%w: leaves %d..%d of epoch %d segment %d: %w", errProtocol, b.First, statement.End()-1, b.Epoch, b.Segment, err)
+	}
+	digest := statement.Digest()
+
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.closed {
+	switch {
+	case c.closed:
 		return nil // the connection is about to be closed with a reason
-	}
-	o := c.order
-	if o == nil || o.log == nil || o.goal.Epoch != b.Epoch || o.goal.Segment != b.Segment {
-		for _, s := range c.past {
-			if s == (segment{b.Epoch, b.Segment}) {
-				c.late += uint64(len(recs))
-				return nil
-			}
-		}
-		return fmt.Errorf("%w: leaves of epoch %d segment %d, which this worker was not told to compute", errProtocol, b.Epoch, b.Segment)
+	case c.order != o: // over meanwhile
+		c.late += uint64(len(recs))
+		return nil
 	}
 	before := o.log.Size()
-	err := o.log.Append(b.First, recs)
+	err = o.log.Append(b.First, recs, leaflog.Signature(b.Signature))
 	switch {
 	case errors.Is(err, leaflog.ErrOrder):
 		return fmt.Errorf("%w: %w", errProtocol, err)
@@ -259,9 +288,32 @@ func (c *conn) batch(b *workerv1.Batch) error {
 		return errors.New("the host cannot store artefacts now; reconnect later")
 	}
 	c.accepted += o.log.Size() - before
-	c.ack = &workerv1.Ack{Epoch: b.Epoch, Segment: b.Segment, Size: o.log.Size()}
+	if size := statement.End(); c.ack == nil || c.ack.size < size || c.ack.segment != (segment{b.Epoch, b.Segment}) {
+		c.ack = &ack{segment{b.Epoch, b.Segment}, size, digest}
+	}
 	c.poke()
 	return nil
+}
+
+// belongs returns the order that a batch is for. There is none, and no error
+// either, where it came too late.
+func (c *conn) belongs(b *workerv1.Batch, leaves int) (*order, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return nil, nil // the connection is about to be closed with a reason
+	}
+	o := c.order
+	if o == nil || o.log == nil || o.goal.Epoch != b.Epoch || o.goal.Segment != b.Segment {
+		for _, s := range c.past {
+			if s == (segment{b.Epoch, b.Segment}) {
+				c.late += uint64(leaves)
+				return nil, nil
+			}
+		}
+		return nil, fmt.Errorf("%w: leaves of epoch %d segment %d, which this worker was not told to compute", errProtocol, b.Epoch, b.Segment)
+	}
+	return o, nil
 }
 
 // prove asks for the node's proof; proof may be read once the channel is closed.

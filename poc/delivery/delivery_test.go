@@ -259,8 +259,8 @@ func (m brokenModel) Run(dst []transformer.Output, node, segment seed.Seed, nonc
 func TestReceipt(t *testing.T) {
 	o := testOrder()
 	b := history(o)[1]
-	r := Receipt{Version: ReceiptVersion, Order: o, Batch: BatchOf(b.First, b.Records), DeviceSignature: b.Signature, Size: testLeaves}
-	r.HostSignature = Acknowledge(r.Statement().Digest(), r.Size, hostKey)
+	r := Receipt{Version: ReceiptVersion, Order: o, Batch: BatchOf(b.First, b.Records), DeviceSignature: b.Signature}
+	r.HostSignature = Acknowledge(r.Statement().Digest(), hostKey)
 	raw, err := r.Marshal()
 	if err != nil {
 		t.Fatal(err)
@@ -276,14 +276,13 @@ func TestReceipt(t *testing.T) {
 		change func(*Receipt)
 		want   error
 	}{
-		"more leaves":         {func(r *Receipt) { r.Size++ }, ErrSignature},
-		"fewer than it holds": {func(r *Receipt) { r.Size = r.Batch.First }, ErrFile},
-		"another epoch":       {func(r *Receipt) { r.Order.Epoch++ }, ErrSignature},
+		"more leaves":   {func(r *Receipt) { r.Batch.First++ }, ErrSignature},
+		"another epoch": {func(r *Receipt) { r.Order.Epoch++ }, ErrSignature},
 		"the host's word for the machine's": {func(r *Receipt) {
 			r.DeviceSignature = r.HostSignature
 		}, ErrSignature},
 		"the machine's word for the host's": {func(r *Receipt) {
-			r.HostSignature = Acknowledge(r.Statement().Digest(), r.Size, deviceKey)
+			r.HostSignature = Acknowledge(r.Statement().Digest(), deviceKey)
 		}, ErrSignature},
 		"no node": {func(r *Receipt) { r.Order.Node = "" }, ErrFile},
 	} {
@@ -340,7 +339,7 @@ func FuzzParse(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Add(raw)
-	r := Receipt{Version: ReceiptVersion, Order: o, Batch: b, Size: 40}
+	r := Receipt{Version: ReceiptVersion, Order: o, Batch: b}
 	if raw, err = r.Marshal(); err != nil {
 		f.Fatal(err)
 	}
@@ -384,7 +383,7 @@ func BenchmarkStatement(b *testing.B) {
 	})
 	b.Run("acknowledge", func(b *testing.B) {
 		for b.Loop() {
-			Acknowledge(s.Digest(), MaxRecords, hostKey)
+			Acknowledge(s.Digest(), hostKey)
 		}
 	})
 }

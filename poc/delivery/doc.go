@@ -5,14 +5,14 @@
 //
 //	machine                                  host
 //	Statement: order, first, count, root ->  checks it before it keeps the batch
-//	                                     <-  Receipt: the statement, size
+//	                                     <-  Receipt: the statement, signed back
 //
 // The host commits to a node's leaves under its own name, so it audits them
 // first, and leaves out a log with a wrong leaf. With the machine's signatures
 // that is more than its word: Evidence holds the wrong leaves, each in a batch
 // that the machine signed, and whoever reads it recomputes them. In the other
-// direction a Receipt says that the host has the first `size` leaves of a
-// segment, whatever it commits to and pays later.
+// direction a Receipt says that the host has all leaves of a segment up to a
+// batch's end, whatever it commits to and pays later.
 //
 // A statement is about one batch. It does not cover what came before: a machine
 // that was restarted has its earlier leaves no more, and never signs what a host

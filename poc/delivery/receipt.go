@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/assaynet/assay/poc/commit"
 	"github.com/assaynet/assay/poc/mpoc"
 )
 
@@ -29,8 +28,7 @@ type Receipt struct {
 	Order           Order          `json:"order"`
 	Batch           Batch          `json:"batch"`
 	DeviceSignature mpoc.Signature `json:"device_signature"` // of the statement
-	Size            uint64         `json:"size"`             // leaves the host has
-	HostSignature   mpoc.Signature `json:"host_signature"`
+	HostSignature   mpoc.Signature `json:"host_signature"`   // Acknowledge
 }
 
 // Statement is what the machine signed.
@@ -49,12 +47,9 @@ func (r Receipt) Verify() error {
 }
 
 // VerifyHost checks the host's signature alone: for the machine, which made the
-// other. Errors wrap ErrFile or ErrSignature.
+// other. Errors wrap ErrSignature.
 func (r Receipt) VerifyHost() error {
-	if r.Size < r.Batch.End() || r.Size > commit.MaxSize {
-		return fmt.Errorf("%w: a receipt for %d leaves, in a batch that ends at %d", ErrFile, r.Size, r.Batch.End())
-	}
-	return verify("host", r.Order.HostKey, acknowledgement(r.Statement().Digest(), r.Size), r.HostSignature)
+	return verify("host", r.Order.HostKey, acknowledgement(r.Statement().Digest()), r.HostSignature)
 }
 
 func (r Receipt) valid() error {

@@ -164,14 +164,13 @@ func verify(who string, key mpoc.Key, bytes []byte, sig mpoc.Signature) error {
 	return nil
 }
 
-// acknowledgement is the message that the host signs: that it has the batch of
-// this digest, and with it the segment's leaves 0..size-1.
-func acknowledgement(statement mpoc.Hash, size uint64) []byte {
-	return *say("leaf-receipt").part(statement[:]).number(size)
+// acknowledgement is the message that the host signs.
+func acknowledgement(statement mpoc.Hash) []byte {
+	return *say("leaf-receipt").part(statement[:])
 }
 
-// Acknowledge returns the host's signature for a statement by its digest. One
-// signature stands for all batches before it.
-func Acknowledge(statement mpoc.Hash, size uint64, key ed25519.PrivateKey) mpoc.Signature {
-	return mpoc.Signature(ed25519.Sign(key, acknowledgement(statement, size)))
+// Acknowledge returns the host's signature for a statement by its digest: that it
+// has the batch, and all leaves of the order before it. So one stands for many.
+func Acknowledge(statement mpoc.Hash, key ed25519.PrivateKey) mpoc.Signature {
+	return mpoc.Signature(ed25519.Sign(key, acknowledgement(statement)))
 }

@@ -20,7 +20,6 @@ type deliveryIn struct {
 	Samples uint32         `json:"samples"`
 	First   uint64         `json:"first,string"`
 	Records raw            `json:"records"`
-	Size    uint64         `json:"size,string"`
 }
 
 type deliveryOut struct {
@@ -43,7 +42,7 @@ func TestDelivery(t *testing.T) {
 	}
 	order := delivery.Order{Chain: "assay-test", Participant: "cpc1example", Epoch: 7, Node: "gpu-0", Class: "nano",
 		Seed1: mpoc.Hash(counted(1)), Segment: 2, SegmentSeed: mpoc.Hash(counted(0x40))}
-	good := deliveryIn{Host: counted(5), Device: counted(9), Order: order, Samples: 4, Records: records(70), Size: 70}
+	good := deliveryIn{Host: counted(5), Device: counted(9), Order: order, Samples: 4, Records: records(70)}
 	with := func(change func(*deliveryIn)) deliveryIn {
 		in := good
 		change(&in)
@@ -51,12 +50,11 @@ func TestDelivery(t *testing.T) {
 	}
 	check(t, "delivery.json", "what a machine signs about a batch of leaves, what its host signs back, and which leaves the host looks at if this is the last batch", []given[deliveryIn]{
 		{"three pages", good},
-		{"one leaf, late in a log", with(func(in *deliveryIn) { in.First, in.Records, in.Size = 1<<40, records(1), 1<<40+1 })},
-		{"a full page, a receipt for more", with(func(in *deliveryIn) { in.Records, in.Size = records(32), 40 })},
+		{"one leaf, late in a log", with(func(in *deliveryIn) { in.First, in.Records = 1<<40, records(1) })},
+		{"a full page", with(func(in *deliveryIn) { in.Records = records(32) })},
 		{"no leaves", with(func(in *deliveryIn) { in.Records = nil })},
-		{"1,001 leaves", with(func(in *deliveryIn) { in.Records, in.Size = records(1001), 1001 })},
-		{"beyond the largest log", with(func(in *deliveryIn) { in.First, in.Size = 1<<48-70, 1<<48 })},
-		{"a receipt for less", with(func(in *deliveryIn) { in.Size = 69 })},
+		{"1,001 leaves", with(func(in *deliveryIn) { in.Records = records(1001) })},
+		{"beyond the largest log", with(func(in *deliveryIn) { in.First = 1<<48 - 70 })},
 		{"segment 0", with(func(in *deliveryIn) { in.Order.Segment = 0 })},
 		{"node id", with(func(in *deliveryIn) { in.Order.Node = "gpu_0" })},
 		{"chain of 65", with(func(in *deliveryIn) { in.Order.Chain = strings.Repeat("c", 65) })},
@@ -66,7 +64,7 @@ func TestDelivery(t *testing.T) {
 		s := delivery.Statement{Order: delivery.Announce(host, in.Order, in.Samples), Batch: delivery.BatchOf(in.First, in.Records)}
 		sig := s.Sign(device)
 		r := delivery.Receipt{Version: delivery.ReceiptVersion, Order: s.Order, Batch: s.Batch, DeviceSignature: sig,
-			Size: in.Size, HostSignature: delivery.Acknowledge(s.Digest(), in.Size, host)}
+			HostSignature: delivery.Acknowledge(s.Digest(), host)}
 		if err := r.Verify(); err != nil {
 			return deliveryOut{Error: fault(t, err)}
 		}
