@@ -22,7 +22,7 @@ func BenchmarkBatches(b *testing.B) {
 	b.ResetTimer()
 	go func() {
 		defer close(sent)
-		for i := range b.N {
+		for i := range b.N { // made and signed here too, as a worker does
 			p.say(batch(3, 1, uint64(i)*workerv1.MaxBatch, workerv1.MaxBatch))
 		}
 	}()

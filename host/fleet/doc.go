@@ -10,6 +10,11 @@
 // returns, no leaf of an earlier goal will be stored any more: the sizes that
 // the logs have then are the ones to commit to.
 //
+// A batch is kept only if its machine signed it (package delivery), and the
+// signature with it: what turns out to be forged can be shown to others. Each
+// acknowledgement is the host's receipt, one signature for all batches that came
+// since the one before. Both are computed without a lock.
+//
 // Besides, [Fleet.Rerun] spreads other participants' samples over the workers,
 // and [Fleet.NodeProof] fetches a device's signature with which its node is
 // registered on chain.

@@ -3,6 +3,7 @@
 package fleet
 
 import (
+	"bytes"
 	"crypto/ed25519"
 	"io"
 	"log/slog"
@@ -11,6 +12,8 @@ import (
 
 	workerv1 "github.com/assaynet/assay/api/worker/v1"
 	"github.com/assaynet/assay/host/leaflog"
+	"github.com/assaynet/assay/poc/delivery"
+	"github.com/assaynet/assay/poc/mpoc"
 	"github.com/assaynet/assay/poc/work/transformer"
 )
 
@@ -23,8 +26,10 @@ func FuzzHandle(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Cleanup(func() { logs.Close() })
-	fleet := &Fleet{config: Config{Chain: "c", Participant: "p", Logs: logs}, log: slog.New(slog.NewTextHandler(io.Discard, nil)), desk: newDesk()}
-	key := ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize)).Public().(ed25519.PublicKey)
+	host, device := ed25519.NewKeyFromSeed(bytes.Repeat([]byte{1}, ed25519.SeedSize)), ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize))
+	fleet := &Fleet{config: Config{HostKey: host, Chain: "c", Participant: "p", Logs: logs}, log: slog.New(slog.NewTextHandler(io.Discard, nil)), desk: newDesk()}
+	key := device.Public().(ed25519.PublicKey)
+	signed := Goal{Kind: Compute, Epoch: 1, Class: transformer.Nano, Segment: 1}.Order(host, "c", "p", "alpha", mpoc.Key(key))
 	epoch := uint64(0)
 	seed := func(e *workerv1.Envelope) {
 		b, err := workerv1.Encode(e)
@@ -33,7 +38,8 @@ func FuzzHandle(f *testing.F) {
 		}
 		f.Add(b)
 	}
-	seed(&workerv1.Envelope{Message: &workerv1.Envelope_Batch{Batch: &workerv1.Batch{Epoch: 1, Segment: 1, Records: make([]byte, 80)}}})
+	sig := delivery.Statement{Order: signed, Batch: delivery.BatchOf(0, make([]byte, 80))}.Sign(device)
+	seed(&workerv1.Envelope{Message: &workerv1.Envelope_Batch{Batch: &workerv1.Batch{Epoch: 1, Segment: 1, Records: make([]byte, 80), Signature: sig[:]}}})
 	seed(&workerv1.Envelope{Message: &workerv1.Envelope_RerunResult{RerunResult: &workerv1.RerunResult{Job: 1, Outputs: make([]byte, 72)}}})
 	seed(&workerv1.Envelope{Message: &workerv1.Envelope_RerunResult{RerunResult: &workerv1.RerunResult{Job: 1, Error: "no"}}})
 	seed(&workerv1.Envelope{Message: &workerv1.Envelope_ModelReady{ModelReady: &workerv1.ModelReady{Epoch: 1}}})
@@ -53,9 +59,9 @@ func FuzzHandle(f *testing.F) {
 		defer fleet.desk.cancel(call, ErrRerun)
 		// Batches of epoch 1 are the ones the corpus is about.
 		c.aim(Goal{Kind: Compute, Epoch: 1, Class: transformer.Nano, Segment: uint32(epoch)})
-		for c.next() != nil {
+		for e, _ := c.next(); e != nil; e, _ = c.next() {
 		}
-		c.order.goal.Segment = 1
+		c.order.goal.Segment, c.order.signed = 1, signed
 		err := c.handle(message)
 		if size := c.order.log.Size(); size != c.accepted || err != nil && size != 0 {
 			t.Fatalf("the log has %d leaves, %d accepted, %v", size, c.accepted, err)

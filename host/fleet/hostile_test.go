@@ -16,6 +16,8 @@ import (
 	workerv1 "github.com/assaynet/assay/api/worker/v1"
 	"github.com/assaynet/assay/host/fleet"
 	"github.com/assaynet/assay/link"
+	"github.com/assaynet/assay/poc/delivery"
+	"github.com/assaynet/assay/poc/mpoc"
 	"github.com/assaynet/assay/poc/seed"
 	"github.com/assaynet/assay/poc/work/transformer"
 )
@@ -115,13 +117,22 @@ func (p *puppet) closed() string {
 	}
 }
 
+// batch is one of the node alpha, whose key is keyOf(2), and signed by it.
 func batch(epoch uint64, segment uint32, first uint64, n int) *workerv1.Envelope {
 	var records []byte
 	for i := range n {
 		digest := [32]byte{byte(first) + byte(i)}
 		records = workerv1.AppendRecord(records, first+uint64(i), &digest)
 	}
-	return &workerv1.Envelope{Message: &workerv1.Envelope_Batch{Batch: &workerv1.Batch{Epoch: epoch, Segment: segment, First: first, Records: records}}}
+	sig := statement(epoch, segment, first, records).Sign(keyOf(2))
+	return &workerv1.Envelope{Message: &workerv1.Envelope_Batch{Batch: &workerv1.Batch{Epoch: epoch, Segment: segment, First: first, Records: records, Signature: sig[:]}}}
+}
+
+// statement is what alpha has to sign about a batch.
+func statement(epoch uint64, segment uint32, first uint64, records []byte) delivery.Statement {
+	g := goal(segment)
+	g.Epoch = epoch
+	return delivery.Statement{Order: g.Order(keyOf(99), chain, participant, "alpha", mpoc.KeyOf(keyOf(2))), Batch: delivery.BatchOf(first, records)}
 }
 
 // Whatever a worker may not do closes its connection, says why, and stores
@@ -136,6 +147,15 @@ func TestViolationsCloseTheConnection(t *testing.T) {
 		}
 		return b
 	}
+	resigned := func(by ed25519.PrivateKey, s delivery.Statement) []byte {
+		e := batch(3, 1, 0, 1)
+		sig := s.Sign(by)
+		e.GetBatch().Signature = sig[:]
+		return encode(e)
+	}
+	records := batch(3, 1, 0, 1).GetBatch().Records
+	unsigned := batch(3, 1, 0, 1)
+	unsigned.GetBatch().Signature = nil
 	short := batch(3, 1, 0, 1)
 	short.GetBatch().Records = short.GetBatch().Records[:39]
 	status := &workerv1.Envelope{Message: &workerv1.Envelope_Status{Status: &workerv1.Status{State: workerv1.State_STATE_IDLE, Reason: "\x1b[2J"}}}
@@ -155,6 +175,10 @@ func TestViolationsCloseTheConnection(t *testing.T) {
 		{"another epoch", encode(batch(4, 1, 0, 1)), "not told to compute"},
 		{"another segment", encode(batch(3, 2, 0, 1)), "not told to compute"},
 		{"a gap", encode(batch(3, 1, 1, 1)), "begins at leaf 1"},
+		{"not signed", encode(unsigned), "batch.signature"},
+		{"signed by another key", resigned(keyOf(3), statement(3, 1, 0, records)), "not signed by this key"},
+		{"signed for another segment", resigned(keyOf(2), statement(3, 2, 0, records)), "leaves 0..0 of epoch 3 segment 1: delivery: not signed by this key"},
+		{"signed for other leaves", resigned(keyOf(2), statement(3, 1, 0, append(records[:39:39], 9))), "not signed by this key"},
 		{"too large", make([]byte, workerv1.MaxMessage+1), ""},
 		{"unasked proof", encode(&workerv1.Envelope{Message: &workerv1.Envelope_NodeProof{NodeProof: &workerv1.NodeProof{Signature: make([]byte, 64)}}}), "nobody asked for"},
 		{"unknown job", encode(&workerv1.Envelope{Message: &workerv1.Envelope_RerunResult{RerunResult: &workerv1.RerunResult{Job: 7, Error: "no"}}}), "job 7"},
@@ -182,7 +206,7 @@ func TestFirstWords(t *testing.T) {
 		reason string
 	}{
 		"not hello":        {func(*workerv1.Hello) *workerv1.Envelope { return batch(3, 1, 0, 1) }, "must be Hello"},
-		"other protocol":   {func(h *workerv1.Hello) *workerv1.Envelope { h.Protocol = 2; return nil }, "protocol"},
+		"other protocol":   {func(h *workerv1.Hello) *workerv1.Envelope { h.Protocol = 1; return nil }, "protocol"},
 		"somebody's key":   {func(h *workerv1.Hello) *workerv1.Envelope { h.Key = make([]byte, 32); return nil }, "not the connection's"},
 		"failed self-test": {func(h *workerv1.Hello) *workerv1.Envelope { h.SelfTestOk = false; return nil }, "self-test"},
 		"no engine":        {func(h *workerv1.Hello) *workerv1.Envelope { h.Engine = ""; return nil }, "hello.engine"},
@@ -214,8 +238,16 @@ func TestLateAndRepeatedBatches(t *testing.T) {
 	p.say(batch(3, 1, 0, 5))
 	hearAck := func(segment uint32, size uint64) {
 		t.Helper()
-		if a := hearUntil(p, (*workerv1.Envelope).GetAck); a.Segment != segment || a.Size != size || a.Epoch != 3 {
+		a := hearUntil(p, (*workerv1.Envelope).GetAck)
+		if a.Segment != segment || a.Size != size || a.Epoch != 3 {
 			t.Fatalf("acknowledged %v, want size %d", a, size)
+		}
+		b := batch(3, segment, 0, int(size)).GetBatch()
+		r := delivery.Receipt{Version: delivery.ReceiptVersion, DeviceSignature: mpoc.Signature(b.Signature), HostSignature: mpoc.Signature(a.Signature)}
+		s := statement(3, segment, 0, b.Records)
+		r.Order, r.Batch = s.Order, s.Batch
+		if err := r.Verify(); err != nil {
+			t.Fatalf("the receipt for %d leaves: %v", size, err)
 		}
 	}
 	hearAck(1, 5)
