@@ -4,7 +4,6 @@ package host
 
 import (
 	"context"
-	"crypto/rand"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -16,15 +15,21 @@ import (
 	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
 	"github.com/assaynet/assay/host/leaflog"
 	"github.com/assaynet/assay/poc/audit"
+	"github.com/assaynet/assay/poc/delivery"
+	"github.com/assaynet/assay/poc/mpoc"
 	"github.com/assaynet/assay/poc/seed"
 	"github.com/assaynet/assay/poc/work"
 	"github.com/assaynet/assay/poc/work/transformer"
 )
 
 // Before a host commits to a node's log it audits it as the chain will: as many
-// leaves, drawn uniformly, by its own randomness. A log with a wrong leaf is left
-// out. So a machine that forges costs its host this machine's leaves, and not the
-// credit of all its machines, nor its collateral.
+// leaves, drawn uniformly. A log with a wrong leaf is left out. So a machine that
+// forges costs its host this machine's leaves, and not the credit of all its
+// machines, nor its collateral.
+//
+// The draw is one that neither side chose (package delivery), so what is found can
+// be shown: a forger's locked pay is forfeited, on evidence. What a faulty device
+// explains costs the log and nothing else.
 
 // logAudit is one log's audit. The rest is there once done is closed.
 type logAudit struct {
@@ -32,6 +37,9 @@ type logAudit struct {
 	checked int
 	wrong   []mismatch
 	err     error
+	// evidence is about wrong, and holds; hidden says why there is none.
+	evidence *delivery.Evidence
+	hidden   error
 }
 
 type mismatch struct {
@@ -55,11 +63,12 @@ func (h *Host) clean(ctx context.Context, g *errgroup.Group, now sprintv1.QueryC
 	stranger := h.stranger(key.Node)
 	a := h.logs[key]
 	if a == nil {
-		if l, found := h.onFile(key); found { // from before a restart: it stays out
-			a = &logAudit{done: make(chan struct{}), err: fmt.Errorf("%w: %s", errLeftOut, l.Reason)}
+		if f, found := h.onFile(key); found { // from before a restart: it stays out
+			a = &logAudit{done: make(chan struct{}), err: fmt.Errorf("%w: %s", errLeftOut, f.Reason)}
 			close(a.done)
 			h.logs[key] = a
-			h.board.set(func(s *Status) { s.LeftOut = append(slices.Clone(s.LeftOut), l) })
+			h.board.set(func(s *Status) { s.LeftOut = append(slices.Clone(s.LeftOut), f.LeftOut) })
+			h.punish(key, f) // again, if a crash came between
 			return false
 		}
 		for old := range h.logs {
@@ -73,9 +82,10 @@ func (h *Host) clean(ctx context.Context, g *errgroup.Group, now sprintv1.QueryC
 		if stranger {
 			by = &h.strangers // the owner's machines do not wait for theirs
 		}
-		nodeSeed := seed.Node(h.config.Chain, h.config.Participant, key.Node, class.Name)
+		order := computing(e, class, s).Order(h.o.HostKey, h.config.Chain, h.config.Participant, key.Node, h.deviceKey(key.Node))
+		nonce := delivery.Nonce(h.o.HostKey, order)
 		g.Go(func() error {
-			a.run(ctx, by, class, toSeed(e.Seed1), nodeSeed, toSeed(s.Seed), log, size, int(e.Params.Samples))
+			a.run(ctx, by, class, order, nonce, log, size, e.Params.Samples)
 			return nil
 		})
 	}
@@ -83,9 +93,7 @@ func (h *Host) clean(ctx context.Context, g *errgroup.Group, now sprintv1.QueryC
 	case <-a.done:
 		switch {
 		case len(a.wrong) > 0:
-			if l, fresh := h.leaveOut(key, a); fresh {
-				h.file(l, e, class, s, log, size)
-			}
+			h.leaveOut(key, a)
 			return false
 		case errors.Is(a.err, errLeftOut):
 			return false
@@ -109,14 +117,18 @@ type auditor struct {
 	judge *work.Judge // guarded by turn
 }
 
-// run audits a log.
-func (a *logAudit) run(ctx context.Context, by *auditor, class transformer.Class, seed1, node, segment seed.Seed, log *leaflog.Log, size uint64, n int) {
+// run audits the first size leaves of a log, as order has announced.
+func (a *logAudit) run(ctx context.Context, by *auditor, class transformer.Class, o delivery.Order, nonce mpoc.Hash, log *leaflog.Log, size uint64, samples uint32) {
 	defer close(a.done)
 	by.turn.Lock()
 	defer by.turn.Unlock()
-	var fresh seed.Seed
-	_, _ = rand.Read(fresh[:]) // never fails
-	leaves := audit.Draw(fresh, size, n)
+	last, err := log.Batch(size - 1)
+	if err != nil {
+		a.err = err
+		return
+	}
+	end := delivery.Signed{Batch: delivery.BatchOf(last.First, last.Records), Signature: last.Signature}
+	leaves := delivery.Questions(o, nonce, samples, end)
 	claimed := make([]work.Claim, len(leaves))
 	for i, leaf := range leaves {
 		r, err := log.Record(leaf)
@@ -126,7 +138,8 @@ func (a *logAudit) run(ctx context.Context, by *auditor, class transformer.Class
 		}
 		claimed[i] = work.Claim{Norm: r.Norm, Digest: r.Digest}
 	}
-	out, err := by.judge.Units(ctx, class, seed1, node, segment, leaves, claimed)
+	node := seed.Node(o.Chain, o.Participant, o.Node, class.Name)
+	out, err := by.judge.Units(ctx, class, seed.Seed(o.Seed1), node, seed.Seed(o.SegmentSeed), leaves, claimed)
 	if err != nil {
 		a.err = err
 		return
@@ -137,34 +150,66 @@ func (a *logAudit) run(ctx context.Context, by *auditor, class transformer.Class
 			a.wrong = append(a.wrong, mismatch{leaves[i], claimed[i].Digest, o.Digest})
 		}
 	}
+	if len(a.wrong) > 0 {
+		a.hidden = a.show(ctx, by, o, nonce, samples, end, log)
+	}
 }
 
-// leaveOut says, once, that a log is not committed. A machine of the pool whose
-// leaves no faulty hardware explains gets a strike.
-func (h *Host) leaveOut(key leaflog.Key, a *logAudit) (l LeftOut, fresh bool) {
-	checked, wrong := a.checked, a.wrong
+// show makes evidence of what is wrong, and checks it as anyone would. A log that a
+// machine had under another key gives none.
+func (a *logAudit) show(ctx context.Context, by *auditor, o delivery.Order, nonce mpoc.Hash, samples uint32, end delivery.Signed, log *leaflog.Log) error {
+	var found []delivery.Found
+	for _, w := range a.wrong {
+		b, err := log.Batch(w.leaf)
+		if err != nil {
+			return err
+		}
+		found = append(found, delivery.Found{Leaf: w.leaf, First: b.First, Records: b.Records, Signature: b.Signature})
+	}
+	e, err := delivery.Accuse(o, nonce, samples, end, found, "left out before the host committed")
+	if err == nil {
+		_, err = e.Verify(ctx, by.judge)
+	}
+	if err == nil {
+		a.evidence = &e
+	}
+	return err
+}
+
+// leaveOut says, once, that a log is not committed, puts it on file, and punishes
+// a machine of the pool whose leaves no faulty hardware explains.
+func (h *Host) leaveOut(key leaflog.Key, a *logAudit) {
 	told := slices.ContainsFunc(h.board.get().LeftOut, func(l LeftOut) bool {
 		return l.Epoch == key.Epoch && l.Node == key.Node && l.Segment == key.Segment
 	})
 	if told {
-		return l, false
+		return
 	}
-	fraud := audit.Flaky().Decide(uint64(checked), uint64(len(wrong))) == audit.Fraud
 	why := "a faulty device, or forged: test the machine with assay-worker doctor"
-	if fraud {
+	if forged(len(a.wrong), a.checked) {
 		why = "forged: no faulty device errs so often"
 	}
-	first := wrong[0]
-	l = LeftOut{
+	first := a.wrong[0]
+	l := LeftOut{
 		Epoch: key.Epoch, Node: key.Node, Segment: key.Segment, Leaf: first.leaf,
 		Got: hex.EncodeToString(first.got[:]), Want: hex.EncodeToString(first.want[:]),
-		Wrong: len(wrong), Checked: checked,
-		Reason: fmt.Sprintf("%d of %d leaves are wrong (%s); this log is not committed, everything else is", len(wrong), checked, why),
+		Wrong: len(a.wrong), Checked: a.checked,
+		Reason: fmt.Sprintf("%d of %d leaves are wrong (%s); this log is not committed, everything else is", len(a.wrong), a.checked, why),
 	}
 	h.log.Error("a machine's leaves are wrong", "node", key.Node, "epoch", key.Epoch, "segment", key.Segment, "leaf", l.Leaf, "reason", l.Reason)
 	h.board.set(func(s *Status) { s.LeftOut = append(slices.Clone(s.LeftOut), l) })
-	if fraud {
-		h.strike(key, l.Reason)
+	h.punish(key, h.file(key, l, a))
+}
+
+// forged tells whether no faulty device explains what was found.
+func forged(wrong, checked int) bool {
+	return audit.Flaky().Decide(uint64(checked), uint64(wrong)) == audit.Fraud
+}
+
+// punish strikes a machine of the pool that forged. Its locked pay is forfeited if
+// that is on file for everyone to check.
+func (h *Host) punish(key leaflog.Key, f LeftOutFile) {
+	if forged(f.Wrong, f.Checked) {
+		h.strike(key, f.Reason, f.Evidence != nil && f.Evidence.Claim == delivery.Fraud)
 	}
-	return l, true
 }

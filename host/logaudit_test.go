@@ -3,13 +3,20 @@
 package host
 
 import (
+	"bytes"
 	"context"
+	"crypto/ed25519"
+	"errors"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
+	workerv1 "github.com/assaynet/assay/api/worker/v1"
 	"github.com/assaynet/assay/device/cpu"
+	"github.com/assaynet/assay/host/fleet"
 	"github.com/assaynet/assay/host/leaflog"
+	"github.com/assaynet/assay/poc/delivery"
+	"github.com/assaynet/assay/poc/mpoc"
 	"github.com/assaynet/assay/poc/seed"
 	"github.com/assaynet/assay/poc/work"
 	"github.com/assaynet/assay/poc/work/transformer"
@@ -27,7 +34,10 @@ func TestLogAudit(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	seed1, node, segment := seed.Seed{1}, seed.Seed{2}, seed.Seed{3}
+	host, machine := ed25519.NewKeyFromSeed(bytes.Repeat([]byte{1}, 32)), ed25519.NewKeyFromSeed(bytes.Repeat([]byte{2}, 32))
+	goal := fleet.Goal{Kind: fleet.Compute, Epoch: 3, Class: transformer.Nano, Seed1: seed.Seed{1}, Segment: 2, SegmentSeed: seed.Seed{3}, Samples: 200}
+	order := goal.Order(host, "assay-test", "cpc1test", "m-1", mpoc.KeyOf(machine))
+	node, segment := seed.Node("assay-test", "cpc1test", "m-1", "nano"), seed.Seed{3}
 	const n = 40
 	nonces, out := make([]uint64, n), make([]transformer.Output, n)
 	for i := range nonces {
@@ -36,22 +46,17 @@ func TestLogAudit(t *testing.T) {
 	if err := reference(t).Run(out, node, segment, nonces); err != nil {
 		t.Fatal(err)
 	}
-	records := make([]leaflog.Record, n)
-	for i, o := range out {
-		records[i] = leaflog.Record{Norm: o.Norm, Digest: o.Digest}
-	}
-	records[7].Digest[31] ^= 1
-	records[31].Norm += 1 << 20
-	if err := log.Append(0, records); err != nil {
-		t.Fatal(err)
-	}
+	out[7].Digest[31] ^= 1
+	out[31].Norm += 1 << 20
+	deliver(t, log, order, machine, out[:25])
+	deliver(t, log, order, machine, out[25:])
 	fast, err := cpu.New(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
 	for name, engine := range map[string]work.Engine{"reference": nil, "fast": fast, "broken": broken{work.Reference()}} {
 		a := &logAudit{done: make(chan struct{})}
-		a.run(t.Context(), &auditor{judge: work.NewJudge(engine)}, transformer.Nano, seed1, node, segment, log, n, 200)
+		a.run(t.Context(), &auditor{judge: work.NewJudge(engine)}, transformer.Nano, order, delivery.Nonce(host, order), log, n, 200)
 		<-a.done
 		var leaves []uint64
 		for _, w := range a.wrong {
@@ -60,6 +65,32 @@ func TestLogAudit(t *testing.T) {
 		if d := cmp.Diff([]uint64{7, 31}, leaves); d != "" || a.err != nil || a.checked != n {
 			t.Errorf("%s: %s, %v, %d checked", name, d, a.err, a.checked)
 		}
+		if a.evidence == nil || a.evidence.Claim != delivery.Faulty || len(a.evidence.Wrong) != 2 || a.hidden != nil {
+			t.Errorf("%s: evidence %+v, %v", name, a.evidence, a.hidden)
+		}
+	}
+	// What another key signed is found wrong, and is no evidence.
+	other := goal.Order(host, "assay-test", "cpc1test", "m-1", mpoc.KeyOf(host))
+	a := &logAudit{done: make(chan struct{})}
+	a.run(t.Context(), &auditor{judge: work.NewJudge(nil)}, transformer.Nano, other, delivery.Nonce(host, other), log, n, 200)
+	if len(a.wrong) != 2 || a.evidence != nil || !errors.Is(a.hidden, delivery.ErrSignature) {
+		t.Errorf("leaves of another key: %d wrong, evidence %v, %v", len(a.wrong), a.evidence, a.hidden)
+	}
+}
+
+// deliver stores outputs behind a log's end as one batch of a machine's.
+func deliver(t *testing.T, log *leaflog.Log, o delivery.Order, machine ed25519.PrivateKey, out []transformer.Output) {
+	t.Helper()
+	var packed []byte
+	records := make([]leaflog.Record, len(out))
+	for i, o := range out {
+		records[i] = leaflog.Record{Norm: o.Norm, Digest: o.Digest}
+		packed = workerv1.AppendRecord(packed, o.Norm, &o.Digest)
+	}
+	first := log.Size()
+	sig := delivery.Statement{Order: o, Batch: delivery.BatchOf(first, packed)}.Sign(machine)
+	if err := log.Append(first, records, leaflog.Signature(sig)); err != nil {
+		t.Fatal(err)
 	}
 }
 

@@ -193,17 +193,24 @@ func (h *Host) machine(node string) (d ledger.Device, ok bool) {
 	if h.ledger == nil {
 		return d, false
 	}
+	d = ledger.Device(h.deviceKey(node))
+	_, err := h.ledger.Account(d) // a machine of host.toml has one if it registered
+	return d, err == nil
+}
+
+// deviceKey is the key that a node's machine has, the zero key where none has.
+func (h *Host) deviceKey(node string) mpoc.Key {
 	h.workers.Lock()
 	text := h.admitted[node]
 	if text == "" {
 		text = strings.ToLower(h.config.Workers[node])
 	}
 	h.workers.Unlock()
+	var d ledger.Device
 	if d.UnmarshalText([]byte(text)) != nil {
-		return d, false
+		return mpoc.Key{}
 	}
-	_, err := h.ledger.Account(d) // a machine of host.toml has one if it registered
-	return d, err == nil
+	return mpoc.Key(d)
 }
 
 // source names a segment's log in the ledger.
@@ -221,15 +228,18 @@ func (h *Host) stranger(node string) bool {
 }
 
 // strike writes down that a machine of the pool forged leaves: once an epoch,
-// because a broken driver makes all of them wrong. It takes no pay: leaves are
-// not signed by machines, so the host could show nobody that it did not make
-// them up.
-func (h *Host) strike(key leaflog.Key, reason string) {
+// because a broken driver makes all of them wrong. Its locked pay is forfeited if
+// the host can show it; nothing is taken on the host's word.
+func (h *Host) strike(key leaflog.Key, reason string, shown bool) {
 	d, ok := h.machine(key.Node)
 	if !ok {
 		return
 	}
-	if _, err := h.ledger.Strike(d, ledger.Leaves, fmt.Sprintf("epoch/%d", key.Epoch), reason, time.Now()); err != nil {
+	enter := h.ledger.Strike
+	if shown {
+		enter = h.ledger.Forfeit
+	}
+	if _, err := enter(d, ledger.Leaves, fmt.Sprintf("epoch/%d", key.Epoch), reason, time.Now()); err != nil {
 		h.log.Error("a strike could not be written down", "node", key.Node, "err", err)
 		return
 	}
@@ -274,7 +284,7 @@ func (h *Host) creditEpochs(ctx context.Context, now sprintv1.Epoch) error {
 func (h *Host) creditLeaves(ctx context.Context, e sprintv1.Epoch, o sprintv1.Outcome) error {
 	for _, node := range o.Condemned {
 		if !e.Void { // this host's own audit did not see it
-			h.strike(leaflog.Key{Epoch: e.Number, Node: node}, fmt.Sprintf("the chain proved leaves of node %s in epoch %d to be forged", node, e.Number))
+			h.strike(leaflog.Key{Epoch: e.Number, Node: node}, fmt.Sprintf("the chain proved leaves of node %s in epoch %d to be forged", node, e.Number), false)
 		}
 	}
 	if o.Result != sprintv1.ResultCredited || o.Credited == 0 {

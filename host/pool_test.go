@@ -30,6 +30,7 @@ import (
 	"github.com/assaynet/assay/host/leaflog"
 	"github.com/assaynet/assay/host/ledger"
 	"github.com/assaynet/assay/host/submit"
+	"github.com/assaynet/assay/poc/delivery"
 	"github.com/assaynet/assay/poc/mpoc"
 	"github.com/assaynet/assay/poc/seed"
 	"github.com/assaynet/assay/poc/work"
@@ -138,7 +139,7 @@ func TestPlacesInTheSprint(t *testing.T) {
 	}
 	for range 2 {
 		for i := range uint64(2) {
-			h.strike(leaflog.Key{Epoch: i + 1, Node: "m-090000000000"}, "forged")
+			h.strike(leaflog.Key{Epoch: i + 1, Node: "m-090000000000"}, "forged", false)
 		}
 	}
 	if got := allow(b); got != "" || h.standing(t, b).Strikes != 2 {
@@ -189,92 +190,132 @@ func TestStrangersDoNotHoldUpReadiness(t *testing.T) {
 	}
 }
 
-// forge makes a log of count leaves, forged or not.
-func (h *Host) forge(t *testing.T, model transformer.Model, node string, count int, forged bool) {
+// forge makes a log of 20 leaves that a machine signed, the first so many of them
+// forged. The goal is that of the epoch in TestAForgedLogStaysOut.
+func (h *Host) forge(t *testing.T, model transformer.Model, goal fleet.Goal, node string, machine ed25519.PrivateKey, forged int) {
 	t.Helper()
 	log, err := h.leaves.Log(leaflog.Key{Epoch: 1, Node: node, Segment: 1}, transformer.Nano.ID)
 	if err != nil {
 		t.Fatal(err)
 	}
-	records := make([]leaflog.Record, count)
-	for i := range records {
-		var out [1]transformer.Output
-		if err := model.Run(out[:], seed.Node(h.config.Chain, h.config.Participant, node, "nano"), seed.Seed{3}, []uint64{uint64(i)}); err != nil {
-			t.Fatal(err)
-		}
-		records[i] = leaflog.Record{Norm: out[0].Norm, Digest: out[0].Digest}
-		if forged {
-			records[i].Digest[0] ^= 1
-		}
+	out, nonces := make([]transformer.Output, 20), make([]uint64, 20)
+	for i := range nonces {
+		nonces[i] = uint64(i)
 	}
-	if err := log.Append(0, records); err != nil {
+	if err := model.Run(out, seed.Node(h.config.Chain, h.config.Participant, node, "nano"), seed.Seed{3}, nonces); err != nil {
 		t.Fatal(err)
 	}
+	for i := range forged {
+		out[i].Digest[0] ^= 1
+	}
+	deliver(t, log, goal.Order(h.o.HostKey, h.config.Chain, h.config.Participant, node, mpoc.KeyOf(machine)), machine, out)
 }
 
 // A forging machine costs an honest host its leaves and nothing else: its log is not committed, the other's is. It is
-// put on file, and stays out after a restart, when other leaves would be drawn.
+// put on file, and stays out after a restart. Who forged loses its locked pay, on evidence; a flipped bit is no fraud
+// and costs the log alone; what cannot be shown takes no pay.
 func TestAForgedLogStaysOut(t *testing.T) {
-	home := t.TempDir()
-	h, closeAll := poolHost(t, home)
-	model := reference(t)
-	cheat := device(1)
-	h.prove(t, cheat)
-	forger := nodeName(mpoc.Key(cheat))
-	h.forge(t, model, "w1", 20, false)
-	h.forge(t, model, forger, 20, true)
-	now := sprintv1.QueryCurrentResponse{Height: 10, Epoch: sprintv1.Epoch{Number: 1, Seed1: make([]byte, 32), Params: sprintv1.Params{Samples: 16},
-		Segments: []sprintv1.Segment{{Index: 1, Start: 1, End: 10, CommitUntil: 20, Seed: make([]byte, 32)}}}}
-	now.Epoch.Seed1[0], now.Epoch.Segments[0].Seed[0] = 1, 3
-	me := &sprintv1.Member{Nodes: []string{"w1", forger}}
-	commit := func(h *Host) (waiting []string) {
-		g := new(errgroup.Group)
-		for range 2 { // the audits begin; they are over
-			if err := h.commit(t.Context(), g, now, transformer.Nano, me); err != nil {
+	machine := ed25519.NewKeyFromSeed(bytes.Repeat([]byte{7}, 32))
+	other := ed25519.NewKeyFromSeed(bytes.Repeat([]byte{8}, 32))
+	for name, c := range map[string]struct {
+		forged    int
+		signer    ed25519.PrivateKey
+		strikes   int
+		forfeited bool
+		claim     delivery.Claim
+	}{
+		"forged":                {20, machine, 1, true, delivery.Fraud},
+		"a flipped bit":         {1, machine, 0, false, delivery.Faulty},
+		"signed by another key": {20, other, 1, false, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			home := t.TempDir()
+			h, closeAll := poolHost(t, home)
+			model := reference(t)
+			pay, err := ledger.ParseAmount("1000")
+			if err != nil {
 				t.Fatal(err)
 			}
-			_ = g.Wait()
-		}
-		if err := h.commit(t.Context(), g, now, transformer.Nano, me); err != nil {
-			t.Fatal(err)
-		}
-		waiting, _ = h.queue.Status()
-		return waiting
-	}
-	if diff := cmp.Diff([]string{"commit/1/w1/1"}, commit(h)); diff != "" {
-		t.Errorf("to be committed (-want +got):\n%s", diff)
-	}
-	if a := h.standing(t, cheat); a.Strikes != 1 {
-		t.Errorf("the forger's account: %+v", a)
-	}
-	raw, err := os.ReadFile(filepath.Join(home, EvidenceName, LeftOutName(leaflog.Key{Epoch: 1, Node: forger, Segment: 1})))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var f LeftOutFile
-	if err := json.Unmarshal(raw, &f); err != nil {
-		t.Fatal(err)
-	}
-	if f.Key != cheat.String() || f.Version != leftOutVersion || f.Got == f.Want || len(f.Path) == 0 || f.Count != 20 {
-		t.Errorf("on file: %s", raw)
-	}
-	// the same log, as it would look to a draw that misses what is wrong
-	closeAll()
-	if err := os.RemoveAll(filepath.Join(home, leavesName)); err != nil {
-		t.Fatal(err)
-	}
-	again, _ := poolHost(t, home)
-	again.prove(t, cheat)
-	again.forge(t, model, "w1", 20, false)
-	again.forge(t, model, forger, 20, false)
-	if diff := cmp.Diff([]string{"commit/1/w1/1"}, commit(again)); diff != "" {
-		t.Errorf("after a restart (-want +got):\n%s", diff)
-	}
-	if l := again.board.get().LeftOut; len(l) != 1 || l[0] != f.LeftOut {
-		t.Errorf("the status after a restart: %+v", l)
-	}
-	if a := again.standing(t, cheat); a.Strikes != 1 {
-		t.Errorf("%d strikes for one log", a.Strikes)
+			cheat := ledger.Device(mpoc.KeyOf(machine))
+			h.prove(t, cheat)
+			if _, err := h.ledger.Credit(ledger.Entry{Device: cheat, Kind: ledger.Loops, Source: "challenge", Ops: 1, Pay: pay, At: 1}); err != nil {
+				t.Fatal(err)
+			}
+			node := nodeName(mpoc.Key(cheat))
+			now := sprintv1.QueryCurrentResponse{Height: 10, Epoch: sprintv1.Epoch{Number: 1, Seed1: make([]byte, 32), Params: sprintv1.Params{Samples: 20},
+				Segments: []sprintv1.Segment{{Index: 1, Start: 1, End: 10, CommitUntil: 20, Seed: make([]byte, 32)}}}}
+			now.Epoch.Seed1[0], now.Epoch.Segments[0].Seed[0] = 1, 3
+			goal := computing(now.Epoch, transformer.Nano, now.Epoch.Segments[0])
+			h.forge(t, model, goal, "w1", other, 0)
+			h.forge(t, model, goal, node, c.signer, c.forged)
+			me := &sprintv1.Member{Nodes: []string{"w1", node}}
+			commit := func(h *Host) (waiting []string) {
+				g := new(errgroup.Group)
+				for range 2 { // the audits begin; they are over
+					if err := h.commit(t.Context(), g, now, transformer.Nano, me); err != nil {
+						t.Fatal(err)
+					}
+					_ = g.Wait()
+				}
+				if err := h.commit(t.Context(), g, now, transformer.Nano, me); err != nil {
+					t.Fatal(err)
+				}
+				waiting, _ = h.queue.Status()
+				return waiting
+			}
+			punished := func(h *Host) {
+				t.Helper()
+				a := h.standing(t, cheat)
+				if a.Strikes != c.strikes || a.Forfeited.IsZero() == c.forfeited || a.Locked.IsZero() != c.forfeited {
+					t.Errorf("the machine's account: %+v", a)
+				}
+			}
+			if diff := cmp.Diff([]string{"commit/1/w1/1"}, commit(h)); diff != "" {
+				t.Errorf("to be committed (-want +got):\n%s", diff)
+			}
+			punished(h)
+			raw, err := os.ReadFile(filepath.Join(home, EvidenceName, LeftOutName(leaflog.Key{Epoch: 1, Node: node, Segment: 1})))
+			if err != nil {
+				t.Fatal(err)
+			}
+			var f LeftOutFile
+			if err := json.Unmarshal(raw, &f); err != nil {
+				t.Fatal(err)
+			}
+			if f.Version != LeftOutVersion || f.Got == f.Want || f.Wrong != c.forged || (f.Evidence == nil) != (c.claim == "") || (f.Hidden == "") != (c.claim != "") {
+				t.Errorf("on file: %s", raw)
+			}
+			if c.claim != "" {
+				if _, err := f.Evidence.Verify(t.Context(), work.NewJudge(nil)); err != nil || f.Evidence.Claim != c.claim {
+					t.Errorf("evidence of %s: %v", f.Evidence.Claim, err)
+				}
+			}
+			// the same log, as it would look to an audit that misses what is wrong, and a
+			// crash before the ledger was told
+			closeAll()
+			for _, gone := range []string{leavesName, ledgerName} {
+				if err := os.RemoveAll(filepath.Join(home, gone)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			again, _ := poolHost(t, home)
+			again.prove(t, cheat)
+			if _, err := again.ledger.Credit(ledger.Entry{Device: cheat, Kind: ledger.Loops, Source: "challenge", Ops: 1, Pay: pay, At: 1}); err != nil {
+				t.Fatal(err)
+			}
+			again.forge(t, model, goal, "w1", other, 0)
+			again.forge(t, model, goal, node, machine, 0)
+			for range 2 { // and no second strike
+				if diff := cmp.Diff([]string{"commit/1/w1/1"}, commit(again)); diff != "" {
+					t.Errorf("after a restart (-want +got):\n%s", diff)
+				}
+				clear(again.logs)
+			}
+			if l := again.board.get().LeftOut; len(l) == 0 || l[0] != f.LeftOut {
+				t.Errorf("the status after a restart: %+v", l)
+			}
+			punished(again)
+		})
 	}
 }
 

@@ -175,13 +175,19 @@ func (h *Host) compute(ctx context.Context, g *errgroup.Group, now sprintv1.Quer
 		}
 		h.say(now, "waiting", now.Reason)
 	} else {
-		if err := h.fleet.SetGoal(fleet.Goal{Kind: fleet.Compute, Epoch: e.Number, Class: class, Seed1: toSeed(e.Seed1), Segment: running.Index, SegmentSeed: toSeed(running.Seed),
-			Reason: fmt.Sprintf("segment %d of %d", running.Index, len(e.Segments)), Until: fmt.Sprintf("block %d", running.End)}); err != nil {
+		g := computing(e, class, *running)
+		g.Reason, g.Until = fmt.Sprintf("segment %d of %d", running.Index, len(e.Segments)), fmt.Sprintf("block %d", running.End)
+		if err := h.fleet.SetGoal(g); err != nil {
 			return err
 		}
 		h.say(now, "computing", fmt.Sprintf("segment %d of %d", running.Index, len(e.Segments)))
 	}
 	return h.commit(ctx, g, now, class, me)
+}
+
+// computing is the goal of a segment.
+func computing(e sprintv1.Epoch, class transformer.Class, s sprintv1.Segment) fleet.Goal {
+	return fleet.Goal{Kind: fleet.Compute, Epoch: e.Number, Class: class, Seed1: toSeed(e.Seed1), Segment: s.Index, SegmentSeed: toSeed(s.Seed), Samples: e.Params.Samples}
 }
 
 // commit wants a commitment for every log of a segment that is over and still accepted.
