@@ -2,7 +2,8 @@
 
 // Package verify is `assay verify`: it checks an evidence file offline, from the signed commitment down to integer
 // arithmetic, and with --node also that the chain holds the same seeds, keys and commitment. Receipts and evidence of
-// Merkle proof of compute are checked by package receipt; a file says by its "version" what it is.
+// Merkle proof of compute are checked by package receipt, those about leaves between a machine and its host by package
+// leaves; a file says by its "version" what it is.
 //
 //	exit 0  the file proves its claim
 //	exit 1  it does not: refuted, malformed, not what the chain holds, or a receipt by which its host cheated
@@ -27,6 +28,7 @@ import (
 	"github.com/assaynet/assay/poc/seed"
 	"github.com/assaynet/assay/poc/work"
 	"github.com/assaynet/assay/poc/work/transformer"
+	"github.com/assaynet/assay/verify/leaves"
 	"github.com/assaynet/assay/verify/receipt"
 )
 
@@ -52,7 +54,7 @@ func New(engine work.Engine) *cobra.Command {
 	node, asJSON := "", false
 	cmd := &cobra.Command{
 		Use: "verify FILE...", Short: "Check evidence files and receipts offline; exit 0 when each proves its claim", Args: cobra.MinimumNArgs(1),
-		Long: "Check evidence files: the host's signature on its commitment, the leaf's place in the log, and the unit itself,\nrecomputed on this machine. Nothing is asked of anyone; with --node the seeds, the key and the commitment are also\ncompared with those of a chain.\n\nReceipts of a host for a machine's loops, and evidence about them, are checked the same way: every signature, what was\ndrawn, what was paid, and every tile that is called wrong. A receipt that rejects without evidence that holds is shown\nto be the host's fraud.",
+		Long: "Check evidence files: the host's signature on its commitment, the leaf's place in the log, and the unit itself,\nrecomputed on this machine. Nothing is asked of anyone; with --node the seeds, the key and the commitment are also\ncompared with those of a chain.\n\nReceipts of a host for a machine's loops, and evidence about them, are checked the same way: every signature, what was\ndrawn, what was paid, and every tile that is called wrong. A receipt that rejects without evidence that holds is shown\nto be the host's fraud.\n\nSo are a machine's receipts for its leaves, and a host's files on logs that it left out: the machine's signature has to\ncover the leaf that is called wrong. With --node a receipt is compared with what the host has committed to.",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			for _, path := range args {
 				if err := run(cmd.Context(), engine, path, node, asJSON, cmd.OutOrStdout()); err != nil {
@@ -71,6 +73,9 @@ func run(ctx context.Context, engine work.Engine, path, node string, asJSON bool
 	raw, err := read(path)
 	if err == nil && receipt.Is(raw) {
 		return runReceipt(ctx, path, raw, node, asJSON, out)
+	}
+	if err == nil && leaves.Is(raw) {
+		return runLeaves(ctx, engine, path, raw, node, asJSON, out)
 	}
 	r := Report{File: path}
 	var finding proof.Finding
@@ -116,6 +121,32 @@ func runReceipt(ctx context.Context, path string, raw []byte, node string, asJSO
 	return nil
 }
 
+// runLeaves is run for a receipt for leaves, or evidence about some.
+func runLeaves(ctx context.Context, engine work.Engine, path string, raw []byte, node string, asJSON bool, out io.Writer) error {
+	r, o, err := leaves.Check(ctx, path, raw, work.NewJudge(engine))
+	if err == nil && node != "" {
+		var c onChain
+		if c, err = ask(ctx, node, o.Participant, o.Node, o.Epoch, o.Segment); err == nil {
+			err = compare([]compared{
+				{"class", o.Class, c.class}, {"Seed_1", hex.EncodeToString(o.Seed1[:]), c.seed1},
+				{"segment seed", hex.EncodeToString(o.SegmentSeed[:]), c.segmentSeed}, {"host key", hex.EncodeToString(o.HostKey[:]), c.hostKey},
+			})
+			r.Committed = &c.count
+		}
+		if err != nil {
+			r.Proven, r.Reason = false, err.Error()
+		}
+	}
+	switch {
+	case asJSON:
+		return errors.Join(encode(out, r), err)
+	case err != nil:
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	r.Text(out)
+	return nil
+}
+
 func encode(out io.Writer, v any) error {
 	e := json.NewEncoder(out)
 	e.SetIndent("", "  ")
@@ -150,58 +181,74 @@ func check(ctx context.Context, engine work.Engine, raw []byte, node string, r *
 
 // withChain compares what a file takes for granted with what a node answers.
 func withChain(ctx context.Context, f proof.File, node string) error {
-	encoding, err := submit.NewEncoding()
+	c, err := ask(ctx, node, f.Participant, f.Node, f.Epoch, f.Segment)
 	if err != nil {
 		return err
 	}
-	conn, err := host.Dial(node, encoding)
-	if err != nil {
-		return err
+	if c.root == "" || c.hostKey == "" {
+		return fmt.Errorf("%w: it holds no commitment of node %s, segment %d, of %s in epoch %d (it keeps the last %d epochs)", ErrChain, f.Node, f.Segment, f.Participant, f.Epoch, c.keep)
 	}
-	defer conn.Close()
-	q := sprintv1.NewQueryClient(conn)
-	res, err := q.Epoch(ctx, &sprintv1.QueryEpochRequest{Number: f.Epoch})
-	if err != nil {
-		return fmt.Errorf("asking %s for epoch %d: %w", node, f.Epoch, err)
-	}
-	e := res.Epoch
-	if f.Segment < 1 || int(f.Segment) > len(e.Segments) {
-		return fmt.Errorf("%w: epoch %d has no segment %d", ErrChain, f.Epoch, f.Segment)
-	}
-	commits, err := q.Commits(ctx, &sprintv1.QueryCommitsRequest{Epoch: f.Epoch, Participant: f.Participant})
-	if err != nil {
-		return fmt.Errorf("asking %s for commitments: %w", node, err)
-	}
-	members, err := q.Members(ctx, &sprintv1.QueryMembersRequest{Epoch: f.Epoch})
-	if err != nil {
-		return fmt.Errorf("asking %s for members: %w", node, err)
-	}
-	hostKey := ""
-	for _, m := range members.Members {
-		if m.Participant == f.Participant {
-			hostKey = hex.EncodeToString(m.HostKey)
-		}
-	}
-	root, count := "", uint64(0)
-	for _, c := range commits.Commits {
-		if c.Node == f.Node && c.Segment == f.Segment {
-			root, count = hex.EncodeToString(c.Root), c.Count
-		}
-	}
-	if root == "" || hostKey == "" {
-		return fmt.Errorf("%w: it holds no commitment of node %s, segment %d, of %s in epoch %d (it keeps the last %d epochs)", ErrChain, f.Node, f.Segment, f.Participant, f.Epoch, e.Params.KeepEpochs)
-	}
-	for _, c := range []struct{ what, file, chain string }{
-		{"class", f.Class, e.Params.Class},
-		{"Seed_1", f.Seed1, hex.EncodeToString(e.Seed1)},
-		{"segment seed", f.SegmentSeed, hex.EncodeToString(e.Segments[f.Segment-1].Seed)},
-		{"host key", f.HostKey, hostKey},
-		{"root", f.Root, root},
-		{"count", fmt.Sprint(f.Count), fmt.Sprint(count)},
-	} {
+	return compare([]compared{
+		{"class", f.Class, c.class}, {"Seed_1", f.Seed1, c.seed1}, {"segment seed", f.SegmentSeed, c.segmentSeed},
+		{"host key", f.HostKey, c.hostKey}, {"root", f.Root, c.root}, {"count", fmt.Sprint(f.Count), fmt.Sprint(c.count)},
+	})
+}
+
+type compared struct{ what, file, chain string }
+
+func compare(list []compared) error {
+	for _, c := range list {
 		if c.file != c.chain {
 			return fmt.Errorf("%w: %s is %s in the file and %s on chain", ErrChain, c.what, c.file, c.chain)
 		}
 	}
 	return nil
+}
+
+// onChain is what a chain holds about a log; bytes are in hex. Without a commitment root is empty.
+type onChain struct {
+	class, seed1, segmentSeed, hostKey, root string
+	count                                    uint64
+	keep                                     uint32
+}
+
+func ask(ctx context.Context, node, participant, nodeID string, epoch uint64, segment uint32) (c onChain, err error) {
+	encoding, err := submit.NewEncoding()
+	if err != nil {
+		return c, err
+	}
+	conn, err := host.Dial(node, encoding)
+	if err != nil {
+		return c, err
+	}
+	defer conn.Close()
+	q := sprintv1.NewQueryClient(conn)
+	res, err := q.Epoch(ctx, &sprintv1.QueryEpochRequest{Number: epoch})
+	if err != nil {
+		return c, fmt.Errorf("asking %s for epoch %d: %w", node, epoch, err)
+	}
+	e := res.Epoch
+	if segment < 1 || int(segment) > len(e.Segments) {
+		return c, fmt.Errorf("%w: epoch %d has no segment %d", ErrChain, epoch, segment)
+	}
+	c.class, c.seed1, c.segmentSeed, c.keep = e.Params.Class, hex.EncodeToString(e.Seed1), hex.EncodeToString(e.Segments[segment-1].Seed), e.Params.KeepEpochs
+	commits, err := q.Commits(ctx, &sprintv1.QueryCommitsRequest{Epoch: epoch, Participant: participant})
+	if err != nil {
+		return c, fmt.Errorf("asking %s for commitments: %w", node, err)
+	}
+	members, err := q.Members(ctx, &sprintv1.QueryMembersRequest{Epoch: epoch})
+	if err != nil {
+		return c, fmt.Errorf("asking %s for members: %w", node, err)
+	}
+	for _, m := range members.Members {
+		if m.Participant == participant {
+			c.hostKey = hex.EncodeToString(m.HostKey)
+		}
+	}
+	for _, k := range commits.Commits {
+		if k.Node == nodeID && k.Segment == segment {
+			c.root, c.count = hex.EncodeToString(k.Root), k.Count
+		}
+	}
+	return c, nil
 }
