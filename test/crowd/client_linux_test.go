@@ -19,6 +19,7 @@ import (
 	workerv1 "github.com/assaynet/assay/api/worker/v1"
 	"github.com/assaynet/assay/link"
 	"github.com/assaynet/assay/poc/commit"
+	"github.com/assaynet/assay/poc/delivery"
 	"github.com/assaynet/assay/poc/mpoc"
 	"github.com/assaynet/assay/poc/seed"
 	"github.com/assaynet/assay/poc/work"
@@ -130,7 +131,8 @@ func (m machine) socket(ctx context.Context, to, path string) (*websocket.Conn, 
 // member is a machine at the fleet.
 type member struct {
 	machine
-	conn *websocket.Conn
+	conn    *websocket.Conn
+	welcome *workerv1.Welcome // once it was heard
 }
 
 func say(ctx context.Context, c *websocket.Conn, e *workerv1.Envelope) error {
@@ -146,7 +148,23 @@ func (m *member) hear(ctx context.Context) (*workerv1.Envelope, error) {
 	if err != nil {
 		return nil, err
 	}
-	return workerv1.FromHost(message)
+	e, err := workerv1.FromHost(message)
+	if w := e.GetWelcome(); w != nil {
+		m.welcome = w
+	}
+	return e, err
+}
+
+// hand signs records and sends them, as the order's from leaf first on.
+func (m *member) hand(ctx context.Context, c *workerv1.Compute, first uint64, records []byte) error {
+	s := delivery.Statement{Order: delivery.Order{
+		Chain: m.welcome.Chain, HostKey: mpoc.KeyOf(hostKey), DeviceKey: mpoc.KeyOf(m.key), Participant: m.welcome.Participant, Epoch: c.Epoch, Node: m.welcome.Node,
+		Class: c.Class, Seed1: mpoc.Hash(c.Seed1), Segment: c.Segment, SegmentSeed: mpoc.Hash(c.SegmentSeed), Audit: mpoc.Hash(c.Audit),
+	}, Batch: delivery.BatchOf(first, records)}
+	sig := s.Sign(m.key)
+	return say(ctx, m.conn, &workerv1.Envelope{Message: &workerv1.Envelope_Batch{Batch: &workerv1.Batch{
+		Epoch: c.Epoch, Segment: c.Segment, First: first, Records: records, Signature: sig[:],
+	}}})
 }
 
 // join connects and says Hello.
@@ -156,7 +174,7 @@ func (m machine) join(ctx context.Context, to string) (*member, error) {
 		return nil, err
 	}
 	hello := &workerv1.Hello{Protocol: workerv1.Protocol, Agent: "crowd", Engine: "none", SelfTestOk: true, Key: m.key.Public().(ed25519.PublicKey)}
-	return &member{m, c}, say(ctx, c, &workerv1.Envelope{Message: &workerv1.Envelope_Hello{Hello: hello}})
+	return &member{machine: m, conn: c}, say(ctx, c, &workerv1.Envelope{Message: &workerv1.Envelope_Hello{Hello: hello}})
 }
 
 // idle connects machines and lets them wait for work.
@@ -248,13 +266,13 @@ func sendBatches(ctx context.Context, to port) error {
 			if !pause(ctx, plan.Every) {
 				return nil
 			}
-			b := &workerv1.Batch{Epoch: order.Epoch, Segment: order.Segment, First: size}
+			var packed []byte
 			for i := range uint64(records) {
 				digest := [32]byte{byte(size + i)}
-				b.Records = workerv1.AppendRecord(b.Records, size+i, &digest)
+				packed = workerv1.AppendRecord(packed, size+i, &digest)
 			}
 			begin := time.Now()
-			if err := say(ctx, w.conn, &workerv1.Envelope{Message: &workerv1.Envelope_Batch{Batch: b}}); err != nil {
+			if err := w.hand(ctx, order, size, packed); err != nil {
 				return err
 			}
 			for size += records; ; {

@@ -214,11 +214,8 @@ func hello(ctx context.Context, m machine, plan crowdPlan) (*member, *workerv1.C
 	}
 }
 
-func leaf(epoch uint64, segment uint32, first uint64) *workerv1.Envelope {
-	return &workerv1.Envelope{Message: &workerv1.Envelope_Batch{Batch: &workerv1.Batch{
-		Epoch: epoch, Segment: segment, First: first, Records: workerv1.AppendRecord(nil, first, &[32]byte{1}),
-	}}}
-}
+// leaf is one record.
+func leaf(i uint64) []byte { return workerv1.AppendRecord(nil, i, &[32]byte{1}) }
 
 // deaf sends small batches and reads nothing.
 func deaf(ctx context.Context, m machine, plan crowdPlan) error {
@@ -230,7 +227,7 @@ func deaf(ctx context.Context, m machine, plan crowdPlan) error {
 	}
 	defer w.conn.CloseNow()
 	for first := order.First; pause(ctx, plan.Every/4); first++ {
-		if err := say(ctx, w.conn, leaf(order.Epoch, order.Segment, first)); err != nil {
+		if err := w.hand(ctx, order, first, leaf(first)); err != nil {
 			return err
 		}
 	}
@@ -246,7 +243,8 @@ func lying(ctx context.Context, m machine, plan crowdPlan) error {
 		return err
 	}
 	defer w.conn.CloseNow()
-	if err := say(ctx, w.conn, leaf(order.Epoch+1, order.Segment, order.First)); err != nil {
+	order.Epoch++
+	if err := w.hand(ctx, order, order.First, leaf(order.First)); err != nil {
 		return err
 	}
 	for {
