@@ -117,14 +117,16 @@ func (p *puppet) closed() string {
 	}
 }
 
-// batch is one of the node alpha, whose key is keyOf(2), and signed by it.
+var hostKey, alphaKey = keyOf(99), keyOf(2)
+
+// batch is one of the node alpha, whose key is alphaKey, and signed by it.
 func batch(epoch uint64, segment uint32, first uint64, n int) *workerv1.Envelope {
 	var records []byte
 	for i := range n {
 		digest := [32]byte{byte(first) + byte(i)}
 		records = workerv1.AppendRecord(records, first+uint64(i), &digest)
 	}
-	sig := statement(epoch, segment, first, records).Sign(keyOf(2))
+	sig := statement(epoch, segment, first, records).Sign(alphaKey)
 	return &workerv1.Envelope{Message: &workerv1.Envelope_Batch{Batch: &workerv1.Batch{Epoch: epoch, Segment: segment, First: first, Records: records, Signature: sig[:]}}}
 }
 
@@ -132,7 +134,7 @@ func batch(epoch uint64, segment uint32, first uint64, n int) *workerv1.Envelope
 func statement(epoch uint64, segment uint32, first uint64, records []byte) delivery.Statement {
 	g := goal(segment)
 	g.Epoch = epoch
-	return delivery.Statement{Order: g.Order(keyOf(99), chain, participant, "alpha", mpoc.KeyOf(keyOf(2))), Batch: delivery.BatchOf(first, records)}
+	return delivery.Statement{Order: g.Order(hostKey, chain, participant, "alpha", mpoc.KeyOf(alphaKey)), Batch: delivery.BatchOf(first, records)}
 }
 
 // Whatever a worker may not do closes its connection, says why, and stores

@@ -82,7 +82,7 @@ func newHostWith(t testing.TB, dir, listen string, change func(*fleet.Config)) *
 		t.Fatal(err)
 	}
 	c := fleet.Config{
-		HostKey: keyOf(99), Listen: listen, Chain: chain, Participant: participant, Logs: h.logs,
+		HostKey: hostKey, Listen: listen, Chain: chain, Participant: participant, Logs: h.logs,
 		Allow: func(key ed25519.PublicKey) (string, bool) {
 			h.mu.Lock()
 			defer h.mu.Unlock()

@@ -5,6 +5,8 @@ package network
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -16,11 +18,14 @@ import (
 	"github.com/assaynet/assay/cli"
 	"github.com/assaynet/assay/host"
 	"github.com/assaynet/assay/localnet"
+	"github.com/assaynet/assay/verify/leaves"
+	"github.com/assaynet/assay/worker"
 )
 
 // Strangers at an honest host's pool. One works: its loops are verified, its leaves go into the host's commitments, and
 // what it earned is transferred to it on chain. One forges its leaves: the host finds out before it commits, leaves
-// that machine's log out and nothing else, and is credited for the rest.
+// that machine's log out and nothing else, and is credited for the rest. The forger's locked pay is forfeited, on
+// evidence that anyone can check; the honest one has receipts for its leaves, and all of them are committed to.
 func TestStrangersAtAPool(t *testing.T) {
 	n := start(t, localnet.Options{Pool: true, Cheat: adversary.None, Participants: 2})
 	p1 := n.Members[0]
@@ -103,19 +108,71 @@ func TestStrangersAtAPool(t *testing.T) {
 		switch {
 		case a.Node == good && (a.Strikes != 0 || a.Settled.IsZero() || !a.Forfeited.IsZero()):
 			t.Errorf("the honest machine: %+v", a)
-		case a.Node == bad && (a.Strikes == 0 || !strings.Contains(a.Reason, "forged")):
+		case a.Node == bad && (a.Strikes == 0 || !strings.Contains(a.Reason, "forged") || a.Forfeited.IsZero()):
 			t.Errorf("the forger: %+v", a)
 		}
 	}
 	if !seen[good] || !seen[bad] {
 		t.Errorf("accounts of %v", seen)
 	}
-	receipts, err := filepath.Glob(filepath.Join(honest, "devices", "*", "receipts", "*.json"))
-	if err != nil || len(receipts) == 0 {
-		t.Fatalf("the machine keeps no receipts: %v", err)
+	verify := func(args ...string) string {
+		t.Helper()
+		var out, errs bytes.Buffer
+		if code := cli.Run(n.ctx, append([]string{"verify"}, args...), nil, &out, &errs); code != 0 {
+			t.Errorf("assay verify %v: exit %d\n%s%s", args, code, out.String(), errs.String())
+		}
+		return out.String()
+	}
+	first := func(pattern ...string) string {
+		t.Helper()
+		found, err := filepath.Glob(filepath.Join(pattern...))
+		if err != nil || len(found) == 0 {
+			t.Fatalf("no file is like %s: %v", filepath.Join(pattern...), err)
+		}
+		return found[0]
+	}
+	verify(first(honest, "devices", "*", "receipts", "*.json"))
+
+	// what is on file against the forger, by itself and with the chain
+	evidence := first(p1.Home, host.EvidenceName, "left-out-epoch-*-"+bad+"-segment-*.json")
+	for _, args := range [][]string{{evidence}, {evidence, "--node", n.Members[1].GRPC}} {
+		if said := verify(args...); !strings.Contains(said, "proven: fraud") || !strings.Contains(said, "shown to have cheated: 0x"+bad[2:]) {
+			t.Errorf("assay verify %v: %s", args, said)
+		}
+	}
+	raw, err := os.ReadFile(evidence)
+	if err != nil {
+		t.Fatal(err)
+	}
+	bent := filepath.Join(dir, "bent.json")
+	if err := os.WriteFile(bent, bytes.Replace(raw, []byte(`"node": "`+bad+`",
+      "class"`), []byte(`"node": "`+good+`",
+      "class"`), 1), 0o600); err != nil {
+		t.Fatal(err)
 	}
 	var out, errs bytes.Buffer
-	if code := cli.Run(n.ctx, []string{"verify", receipts[0]}, nil, &out, &errs); code != 0 {
-		t.Errorf("assay verify %s: exit %d\n%s%s", receipts[0], code, out.String(), errs.String())
+	if code := cli.Run(n.ctx, []string{"verify", bent}, nil, &out, &errs); code == 0 || !strings.Contains(errs.String(), "not signed by this key") {
+		t.Errorf("evidence against another machine: exit %d, %s", code, errs.String())
+	}
+
+	// what the honest machine can show, of an epoch that is over
+	whole := 0
+	for _, c := range commits.Commits {
+		if c.Node != good {
+			continue
+		}
+		receipt := first(honest, worker.ReceiptsName, fmt.Sprintf("leaves-%012d-%05d-%s-*.json", left.Epoch, c.Segment, good))
+		var r leaves.Report
+		if err := json.Unmarshal([]byte(verify(receipt, "--node", n.Members[1].GRPC, "--json")), &r); err != nil {
+			t.Fatal(err)
+		}
+		if !r.Proven || r.Committed == nil || *r.Committed != c.Count || r.Leaves > c.Count {
+			t.Errorf("%s: %+v; %d leaves are committed to", receipt, r, c.Count)
+		} else if r.Leaves == c.Count {
+			whole++
+		}
+	}
+	if whole == 0 {
+		t.Error("no receipt is for all leaves of a commitment")
 	}
 }
