@@ -67,8 +67,9 @@ type Statement struct {
 // first.
 func BatchOf(first uint64, records []byte) Batch {
 	var tree commit.Frontier
+	var leaf [1 + pageSize]byte // commit.LeafHash without its copy: this is done a thousand times a second
 	for page := range slices.Chunk(records, pageSize) {
-		tree.Append(commit.LeafHash(page))
+		tree.Append(sha256.Sum256(leaf[:1+copy(leaf[1:], page)]))
 	}
 	return Batch{First: first, Count: uint64(len(records) / RecordSize), Root: tree.Root()}
 }
