@@ -38,9 +38,10 @@ func (r recomputer) Unit(ctx context.Context, challenge seed.Seed, shape matmul.
 }
 
 // look recomputes on the pool's engine, and what that finds wrong by the
-// definition too: nobody is convicted by an engine.
-func (p *Pool) look(ctx context.Context, q mpoc.Questions, proof mpoc.Proof) (mpoc.Wrong, error) {
-	wrong, err := q.Recompute(ctx, p.c.Engine, proof)
+// definition too: nobody is convicted by an engine. before counts the tiles found
+// wrong in earlier rounds.
+func (p *Pool) look(ctx context.Context, q mpoc.Questions, proof mpoc.Proof, before int) (mpoc.Wrong, error) {
+	wrong, err := q.Recompute(ctx, p.c.Engine, proof, before)
 	if err != nil || len(wrong.Samples)+len(wrong.Tiles) == 0 {
 		return wrong, err
 	}
@@ -48,5 +49,11 @@ func (p *Pool) look(ctx context.Context, q mpoc.Questions, proof mpoc.Proof) (mp
 	if len(wrong.Samples) > 0 {
 		again.Samples = proof.Samples
 	}
-	return q.Recompute(ctx, mpoc.Reference(), again)
+	sure, err := q.Recompute(ctx, mpoc.Reference(), again, before)
+	if err != nil || len(sure.Tiles) == len(wrong.Tiles) && len(sure.Samples) == len(wrong.Samples) {
+		return sure, err
+	}
+	// The engine is broken, and what it did not look at any more is unknown.
+	p.log.Error("the engine computes wrong results; run: assay-worker doctor", "wrong", len(wrong.Samples)+len(wrong.Tiles), "confirmed", len(sure.Samples)+len(sure.Tiles))
+	return q.Recompute(ctx, mpoc.Reference(), proof, before)
 }

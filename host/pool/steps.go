@@ -368,7 +368,7 @@ func (p *Pool) Proof(ctx context.Context, q mpocv1.ProofRequest) (mpocv1.ProofAn
 	// A key with pay to lose, or with work that was accepted, waits behind no crowd
 	// of new ones.
 	newcomer := d.Wary > 0 && account.Locked.IsZero() || d.Accepted == 0
-	wrong, err := p.recompute(ctx, questions, proof, newcomer)
+	wrong, err := p.recompute(ctx, questions, proof, len(r.Wrong), newcomer)
 	if err != nil {
 		var busy *mpocv1.Error
 		if errors.As(err, &busy) { // the answer holds and was in time: the wait is the host's
@@ -401,7 +401,7 @@ func more(r *record) *mpocv1.More {
 
 // recompute waits for a core and looks. A key without accepted work, or with a
 // recent finding, is a newcomer.
-func (p *Pool) recompute(ctx context.Context, q mpoc.Questions, proof mpoc.Proof, newcomer bool) (mpoc.Wrong, error) {
+func (p *Pool) recompute(ctx context.Context, q mpoc.Questions, proof mpoc.Proof, before int, newcomer bool) (mpoc.Wrong, error) {
 	turns := []chan struct{}{p.audits}
 	if newcomer {
 		turns = []chan struct{}{p.newcomers, p.audits}
@@ -416,7 +416,7 @@ func (p *Pool) recompute(ctx context.Context, q mpoc.Questions, proof mpoc.Proof
 			return mpoc.Wrong{}, e
 		}
 	}
-	return p.look(ctx, q, proof)
+	return p.look(ctx, q, proof, before)
 }
 
 func reason(o mpoc.Outcome, samples, tiles int) string {
@@ -426,7 +426,7 @@ func reason(o mpoc.Outcome, samples, tiles int) string {
 	case mpoc.Faulty:
 		return fmt.Sprintf("%d of %d tiles and %d loops are wrong: a faulty device; test it", tiles, o.Checked, samples)
 	}
-	return fmt.Sprintf("%d of %d tiles are wrong: forged", tiles, o.Checked)
+	return fmt.Sprintf("of %d tiles drawn at least %d are wrong: forged", o.Checked, tiles)
 }
 
 // unanswered judges a commit whose questions nobody answered.

@@ -77,7 +77,7 @@ func Example() {
 		fmt.Println(err)
 		return
 	}
-	wrong, err := q.Recompute(ctx, mpoc.Reference(), proof)
+	wrong, err := q.Recompute(ctx, mpoc.Reference(), proof, 0)
 	if err != nil {
 		fmt.Println(err)
 		return

@@ -124,7 +124,7 @@ func judge(t testing.TB, d *device, draw Draw, by Recompute) (Outcome, Wrong) {
 		if err := q.Verify(p); err != nil {
 			t.Fatal(err)
 		}
-		w, err := q.Recompute(t.Context(), by, p)
+		w, err := q.Recompute(t.Context(), by, p, len(wrong.Tiles))
 		if err != nil {
 			t.Fatal(err)
 		}

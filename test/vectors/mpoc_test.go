@@ -147,7 +147,7 @@ func mpocFiles(t *testing.T, forge bool) (mpoc.Receipt, mpoc.Evidence) {
 		}
 		p.Tiles = append(p.Tiles, o)
 	}
-	wrong, err := q.Recompute(t.Context(), mpoc.Reference(), p)
+	wrong, err := q.Recompute(t.Context(), mpoc.Reference(), p, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
