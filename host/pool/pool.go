@@ -19,6 +19,7 @@ import (
 	"time"
 
 	mpocv1 "github.com/assaynet/assay/api/mpoc/v1"
+	"github.com/assaynet/assay/host/gate"
 	"github.com/assaynet/assay/host/ledger"
 	"github.com/assaynet/assay/poc/audit"
 	"github.com/assaynet/assay/poc/mpoc"
@@ -79,11 +80,12 @@ type Pool struct {
 	state  *state
 	log    *slog.Logger
 	// One token per audit under way, and one more for each of a newcomer, which
-	// get half of the cores: keys cost nothing, and who makes many of them must
-	// not stand before those who have worked.
+	// get half of them: keys cost nothing, and who makes many of them must not
+	// stand before those who have worked.
 	audits, newcomers chan struct{}
 
-	gate limits
+	gate, registers   *gate.Rates
+	proven, strangers *gate.Room
 
 	mu     sync.Mutex
 	locks  map[mpoc.Key]*keyLock    // of the devices with requests under way
@@ -106,6 +108,13 @@ type totals struct {
 	devices, accepted, faulty, rejected, failed, late uint64
 	ops                                               uint64
 	open                                              uint64 // challenges at the last sweep
+	unproven                                          int    // devices without accepted work
+}
+
+// forget takes devices without accepted work off.
+func (t *totals) forget(n int) {
+	t.devices -= min(t.devices, uint64(n))
+	t.unproven -= n
 }
 
 // New opens the pool's state. The caller runs [Pool.Run] and serves
@@ -140,15 +149,20 @@ func New(c Config) (*Pool, error) {
 		c: c, key: mpoc.KeyOf(c.HostKey), secret: secret, state: st, log: c.Logger,
 		asked: map[mpoc.Key]mpoc.Asking{}, locks: map[mpoc.Key]*keyLock{},
 	}
-	cores := max(2, runtime.GOMAXPROCS(0))
-	p.audits, p.newcomers = make(chan struct{}, cores), make(chan struct{}, cores/2)
-	p.gate.init()
+	// One core is left for who only waits for an answer.
+	audits := max(1, runtime.GOMAXPROCS(0)-1)
+	p.audits, p.newcomers = make(chan struct{}, audits), make(chan struct{}, (audits+1)/2)
+	p.gate, p.registers = gate.NewRates(perAddress, burst), gate.NewRates(registers, registerBurst)
+	p.proven, p.strangers = gate.NewRoom(provenRoom), gate.NewRoom(strangerRoom)
 	p.ended, p.end = context.WithCancelCause(context.Background())
 	if err := st.extend(p.now() + uint64(answerTime.Milliseconds())); err != nil {
 		return nil, errors.Join(err, st.db.Close())
 	}
 	err = st.devices(func(_ mpoc.Key, d device) {
 		p.totals.devices++
+		if d.Accepted == 0 {
+			p.totals.unproven++
+		}
 		p.totals.accepted += d.Accepted
 		p.totals.faulty += d.Faulty
 		p.totals.rejected += d.Rejected
@@ -260,9 +274,11 @@ func (p *Pool) Run(ctx context.Context) error {
 			p.log.Error("challenges could not be swept", "err", err)
 		}
 		if n%3600 == 0 {
-			if err := p.state.prune(p.now()); err != nil {
+			forgot, err := p.state.prune(p.now())
+			if err != nil {
 				p.log.Error("old challenges could not be forgotten", "err", err)
 			}
+			p.count(func(t *totals) { t.forget(forgot) })
 		}
 		select {
 		case <-ctx.Done():

@@ -3,6 +3,7 @@
 package pool
 
 import (
+	"bytes"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
@@ -79,11 +80,18 @@ var (
 	bucketOpen       = []byte("open")       // id of every challenge that is not judged -> unix ms when it is over
 	bucketReceipts   = []byte("receipts")   // key, entry -> challenge id
 	bucketEnds       = []byte("ends")       // unix ms, id: judged ones by age
+	bucketUnproven   = []byte("unproven")   // unix ms of registration, key: devices without accepted work
 	keySecret        = []byte("secret")
 )
 
-// keepJudged is how long a judged challenge and its receipt stay.
-const keepJudged = 30 * 24 * time.Hour
+const (
+	// keepJudged is how long a judged challenge and its receipt stay.
+	keepJudged = 30 * 24 * time.Hour
+	// Registrations are free. Those without accepted work stay for keepUnproven,
+	// and the oldest go first when there are more than maxUnproven.
+	keepUnproven = 24 * time.Hour
+	maxUnproven  = 1 << 14
+)
 
 // state is the pool's file. Methods that change write one flushed transaction.
 type state struct {
@@ -100,7 +108,7 @@ func openState(path string, fresh func([]byte)) (*state, []byte, error) {
 	}
 	var secret []byte
 	err = db.Update(func(tx *bolt.Tx) error {
-		for _, name := range [][]byte{bucketMeta, bucketDevices, bucketChallenges, bucketOpen, bucketReceipts, bucketEnds} {
+		for _, name := range [][]byte{bucketMeta, bucketDevices, bucketChallenges, bucketOpen, bucketReceipts, bucketEnds, bucketUnproven} {
 			if _, err := tx.CreateBucketIfNotExists(name); err != nil {
 				return err
 			}
@@ -180,6 +188,69 @@ func (s *state) save(key mpoc.Key, d *device, r *record) error {
 	})
 }
 
+// register writes a device that is new, and forgets about excess others.
+func (s *state) register(key mpoc.Key, d *device, excess int) (forgot int, err error) {
+	err = s.changes.Do(func(tx *bolt.Tx) error {
+		n, err := forget(tx, excess, 0)
+		forgot = n
+		return errors.Join(err, write(tx, bucketDevices, key[:], d), tx.Bucket(bucketUnproven).Put(append(number(d.Since), key[:]...), nil))
+	})
+	return forgot, err
+}
+
+// forget drops devices without accepted work, the oldest first: as many as are
+// excess, and those from before a time; not those that have committed to some. It
+// looks at a thousand at most.
+func forget(tx *bolt.Tx, excess int, before uint64) (n int, err error) {
+	var past [][]byte // of the index
+	c := tx.Bucket(bucketUnproven).Cursor()
+	for k, _ := c.First(); len(k) == 40 && len(past) < 1000; k, _ = c.Next() {
+		if n >= excess && binary.BigEndian.Uint64(k) >= before {
+			break
+		}
+		var d device
+		known, err := read(tx, bucketDevices, k[8:], &d)
+		if err != nil {
+			return n, err
+		}
+		if known && d.Accepted == 0 {
+			dropped, err := discard(tx, k[8:], &d)
+			if err != nil {
+				return n, err
+			}
+			if !dropped {
+				continue
+			}
+			n++
+		}
+		past = append(past, bytes.Clone(k))
+	}
+	for _, k := range past {
+		if err := tx.Bucket(bucketUnproven).Delete(k); err != nil {
+			return n, err
+		}
+	}
+	return n, nil
+}
+
+// discard drops a device with its offered challenge, and tells whether it could:
+// not one that has committed.
+func discard(tx *bolt.Tx, key []byte, d *device) (bool, error) {
+	if d.Live == nil {
+		return true, tx.Bucket(bucketDevices).Delete(key)
+	}
+	var r record
+	known, err := read(tx, bucketChallenges, d.Live[:], &r)
+	if err != nil || known && r.Phase == committed {
+		return false, err
+	}
+	err = tx.Bucket(bucketDevices).Delete(key)
+	if known && r.Phase == offered {
+		err = errors.Join(err, tx.Bucket(bucketChallenges).Delete(d.Live[:]), tx.Bucket(bucketOpen).Delete(d.Live[:]))
+	}
+	return true, err
+}
+
 // drop forgets a challenge that was never committed to.
 func (s *state) drop(key mpoc.Key, d *device, id mpoc.Hash) error {
 	return s.changes.Do(func(tx *bolt.Tx) error {
@@ -257,10 +328,14 @@ func (s *state) receipts(key mpoc.Key, from uint64, n int) (list []mpoc.Receipt,
 	return list, next, err
 }
 
-// prune forgets judged challenges that are older than keepJudged, some at a time.
-func (s *state) prune(now uint64) error {
+// prune forgets judged challenges that are older than keepJudged and devices that
+// showed no work for keepUnproven, some at a time.
+func (s *state) prune(now uint64) (forgot int, err error) {
 	old := now - min(now, uint64(keepJudged.Milliseconds()))
-	return s.db.Update(func(tx *bolt.Tx) error {
+	err = s.db.Update(func(tx *bolt.Tx) (err error) {
+		if forgot, err = forget(tx, 0, now-min(now, uint64(keepUnproven.Milliseconds()))); err != nil {
+			return err
+		}
 		c := tx.Bucket(bucketEnds).Cursor()
 		for range 1000 {
 			k, _ := c.First()
@@ -282,6 +357,7 @@ func (s *state) prune(now uint64) error {
 		}
 		return nil
 	})
+	return forgot, err
 }
 
 // devices calls f for every device.

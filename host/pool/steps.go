@@ -3,6 +3,7 @@
 package pool
 
 import (
+	"cmp"
 	"context"
 	"crypto/hmac"
 	"crypto/rand"
@@ -58,8 +59,12 @@ func (p *Pool) Register(_ context.Context, q mpocv1.RegisterRequest) (mpocv1.Reg
 		return mpocv1.RegisterAnswer{}, err
 	}
 	defer unlock()
-	account, err := p.c.Ledger.Register(ledger.Device(r.DeviceKey), r.Payout, p.c.Now())
-	if err != nil {
+	// The account is made when there is something to enter.
+	account, err := p.c.Ledger.Account(ledger.Device(r.DeviceKey))
+	if err == nil {
+		account, err = p.c.Ledger.Register(ledger.Device(r.DeviceKey), r.Payout, p.c.Now())
+	}
+	if err != nil && !errors.Is(err, ledger.ErrUnknown) {
 		return mpocv1.RegisterAnswer{}, err
 	}
 	d, known, err := p.state.device(r.DeviceKey)
@@ -67,15 +72,21 @@ func (p *Pool) Register(_ context.Context, q mpocv1.RegisterRequest) (mpocv1.Reg
 		return mpocv1.RegisterAnswer{}, err
 	}
 	now := p.now()
-	if !known {
-		d.Since = now
-	}
 	d.Registration, d.Seen = r, now
-	if err := p.state.save(r.DeviceKey, &d, nil); err != nil {
+	if known {
+		err = p.state.save(r.DeviceKey, &d, nil)
+	} else {
+		d.Since = now
+		var excess int
+		p.count(func(t *totals) { t.unproven++; excess = t.unproven - maxUnproven })
+		var forgot int
+		forgot, err = p.state.register(r.DeviceKey, &d, excess)
+		p.count(func(t *totals) { t.devices++; t.forget(forgot) })
+	}
+	if err != nil {
 		return mpocv1.RegisterAnswer{}, err
 	}
 	if !known {
-		p.count(func(t *totals) { t.devices++ })
 		p.log.Info("a machine registered", "key", r.DeviceKey.String(), "engine", r.Engine, "agent", r.Agent)
 	}
 	return mpocv1.RegisterAnswer{DeviceKey: r.DeviceKey, Now: now, Strikes: uint32(account.Strikes)}, nil
@@ -127,11 +138,20 @@ func (p *Pool) known(key mpoc.Key) (device, ledger.Account, error) {
 	if !known {
 		return d, ledger.Account{}, refuse(mpocv1.CodeUnknownDevice, "register first: "+mpocv1.PathNonce, "this host does not know key %s", key)
 	}
-	account, err := p.c.Ledger.Account(ledger.Device(key))
+	account, err := p.account(key)
 	if err == nil && account.Banned {
 		err = fmt.Errorf("%w: %s", ledger.ErrBanned, account.Reason)
 	}
 	return d, account, err
+}
+
+// account is a key's in the ledger; a blank one where nothing was entered yet.
+func (p *Pool) account(key mpoc.Key) (ledger.Account, error) {
+	a, err := p.c.Ledger.Account(ledger.Device(key))
+	if errors.Is(err, ledger.ErrUnknown) {
+		err = nil
+	}
+	return a, err
 }
 
 // Challenge gives a key its challenge: the one it has, or a new one.
@@ -454,6 +474,15 @@ func (p *Pool) judge(d *device, r *record, o mpoc.Outcome, why string) (*mpoc.Re
 		return nil, err
 	}
 	switch o.Status {
+	case mpoc.Accepted, mpoc.Faulty, mpoc.Rejected:
+		if _, err = p.c.Ledger.Account(entry.Device); errors.Is(err, ledger.ErrUnknown) {
+			_, err = p.c.Ledger.Register(entry.Device, d.Registration.Payout, now)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	switch o.Status {
 	case mpoc.Accepted:
 		entered, err = p.c.Ledger.Credit(entry)
 	case mpoc.Faulty:
@@ -462,6 +491,9 @@ func (p *Pool) judge(d *device, r *record, o mpoc.Outcome, why string) (*mpoc.Re
 		entered, err = p.c.Ledger.Forfeit(entry.Device, entry.Kind, source, why, now)
 	case mpoc.Failed:
 		entered, err = p.c.Ledger.Silence(entry.Device, entry.Kind, source, why, now)
+		if errors.Is(err, ledger.ErrUnknown) { // nothing to lose, nothing to enter
+			err = nil
+		}
 	case mpoc.Late:
 		// Nothing is entered: it was never looked at.
 	}
@@ -518,8 +550,11 @@ func (p *Pool) mark(d *device, r *record, o mpoc.Outcome) {
 		field = &d.Late
 	}
 	*field++
-	if field == &d.Accepted && d.Accepted == 1 && p.c.Admitted != nil {
-		p.c.Admitted(r.Terms.DeviceKey, d.Registration)
+	if field == &d.Accepted && d.Accepted == 1 {
+		p.count(func(t *totals) { t.unproven-- })
+		if p.c.Admitted != nil {
+			p.c.Admitted(r.Terms.DeviceKey, d.Registration)
+		}
 	}
 	if o.Status != mpoc.Accepted && o.Status != mpoc.Late {
 		d.Wary = wary
@@ -596,7 +631,7 @@ func (p *Pool) Account(_ context.Context, q mpocv1.AccountRequest) (mpocv1.Accou
 	if !known {
 		return none, refuse(mpocv1.CodeUnknownDevice, "register first: "+mpocv1.PathNonce, "this host does not know key %s", key)
 	}
-	a, err := p.c.Ledger.Account(ledger.Device(key))
+	a, err := p.account(key)
 	if err != nil {
 		return none, err
 	}
@@ -613,7 +648,7 @@ func (p *Pool) Account(_ context.Context, q mpocv1.AccountRequest) (mpocv1.Accou
 		return none, err
 	}
 	out := mpocv1.Account{
-		DeviceKey: key, Payout: a.Payout,
+		DeviceKey: key, Payout: cmp.Or(a.Payout, d.Registration.Payout),
 		Estimated: estimate(r), Locked: mpoc.Amount(a.Locked.String()),
 		Pending: mpoc.Amount(a.Due.Add(a.Settling).String()), Settled: mpoc.Amount(a.Settled.String()),
 		Clean: a.Clean, Strikes: uint32(a.Strikes), Banned: a.Banned,

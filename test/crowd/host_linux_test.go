@@ -23,6 +23,7 @@ import (
 
 	"github.com/assaynet/assay/device/cpu"
 	"github.com/assaynet/assay/host/fleet"
+	"github.com/assaynet/assay/host/gate"
 	"github.com/assaynet/assay/host/leaflog"
 	"github.com/assaynet/assay/host/ledger"
 	"github.com/assaynet/assay/host/pool"
@@ -144,7 +145,7 @@ func serve(ctx context.Context, to port) error {
 	ended := make(chan error, 3)
 	go func() { ended <- f.Run(ctx) }()
 	go func() { ended <- p.Run(ctx) }()
-	go func() { ended <- server.ServeTLS(listener, "", "") }()
+	go func() { ended <- server.ServeTLS(gate.Listen(listener), "", "") }()
 	defer func() {
 		cancel()
 		server.Close()
