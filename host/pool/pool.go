@@ -34,6 +34,8 @@ var errStopping = errors.New("the host is stopping; reconnect later")
 const (
 	// commitSlack is how long after its duration a commit may still arrive.
 	commitSlack = 60 * time.Second
+	// lateTime is how much longer one that arrives then gets a receipt for it.
+	lateTime = 60 * time.Second
 	// answerTime is how long the questions of a round stand: long enough for a
 	// machine that was restarted to come back and answer.
 	answerTime = 90 * time.Second
@@ -273,12 +275,10 @@ func (p *Pool) Run(ctx context.Context) error {
 		if err := p.sweep(ctx); err != nil {
 			p.log.Error("challenges could not be swept", "err", err)
 		}
-		if n%3600 == 0 {
-			forgot, err := p.state.prune(p.now())
-			if err != nil {
+		if n%60 == 0 {
+			if err := p.prune(ctx); err != nil {
 				p.log.Error("old challenges could not be forgotten", "err", err)
 			}
-			p.count(func(t *totals) { t.forget(forgot) })
 		}
 		select {
 		case <-ctx.Done():
@@ -286,6 +286,19 @@ func (p *Pool) Run(ctx context.Context) error {
 		case <-tick.C:
 		}
 	}
+}
+
+// prune forgets what is old.
+func (p *Pool) prune(ctx context.Context) error {
+	for more := true; more && ctx.Err() == nil; {
+		forgot, rest, err := p.state.prune(p.now())
+		if err != nil {
+			return err
+		}
+		p.count(func(t *totals) { t.forget(forgot) })
+		more = rest
+	}
+	return nil
 }
 
 // sweep ends every challenge whose time is over.
@@ -312,19 +325,23 @@ func (p *Pool) sweep(ctx context.Context) (failed error) {
 	return failed
 }
 
-// ends is the last moment at which what a challenge waits for may come.
+// ends is the last moment at which what a challenge waits for may come, be it
+// only to be told that it is late.
 func ends(r *record) uint64 {
 	switch {
 	case r.Verdict != nil:
 		return 0
 	case r.Phase == offered:
-		return r.Terms.Expiry
+		return r.Terms.Expiry + uint64(lateTime.Milliseconds())
 	}
 	return r.Deadline
 }
 
-// over tells whether a challenge waits for something that can no longer come.
-func over(r *record, now uint64) bool { return now > ends(r) }
+// over tells whether a challenge waits for something that can no longer come in
+// time.
+func over(r *record, now uint64) bool {
+	return now > ends(r) || r.Phase == offered && now > r.Terms.Expiry
+}
 
 // live returns a device's challenge, nil where it has none, after ending one
 // whose time is over. The caller holds the device's lock.

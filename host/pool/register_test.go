@@ -64,7 +64,7 @@ func TestRegistrationsAreForgotten(t *testing.T) {
 		t.Errorf("%d challenges are open, %v; want that of the one that committed", open, err)
 	}
 	day := uint64(keepUnproven.Milliseconds())
-	if n, err := s.prune(day + 105); err != nil || n != 2 { // 3 and 4
+	if n, _, err := s.prune(day + 105); err != nil || n != 2 { // 3 and 4
 		t.Errorf("%d forgotten by age, %v; want 2", n, err)
 	}
 	if !known(0) || !known(1) || known(3) || known(4) || !known(5) {

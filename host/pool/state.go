@@ -48,7 +48,8 @@ type record struct {
 	Verdict *mpoc.Outcome       `json:"verdict,omitempty"`
 	Why     string              `json:"why,omitempty"`
 	Receipt *mpoc.Receipt       `json:"receipt,omitempty"`
-	Faces   []mpoc.SignedCommit `json:"faces,omitempty"` // a second commit, evidence
+	Number  uint64              `json:"number,omitempty"` // of the receipt among its key's, from 1
+	Faces   []mpoc.SignedCommit `json:"faces,omitempty"`  // a second commit, evidence
 }
 
 func (r *record) log() mpoc.Log { return mpoc.Log{Terms: r.Terms, Commit: r.Commit} }
@@ -68,6 +69,7 @@ type device struct {
 	Failed   uint64 `json:"failed"`
 	Late     uint64 `json:"late"`
 	Expired  uint64 `json:"expired"` // challenges never committed to
+	Judged   uint64 `json:"judged"`  // receipts given, whatever they say
 	// Wary counts down the submissions that are looked at harder after a finding.
 	Wary   int    `json:"wary,omitempty"`
 	Reason string `json:"reason,omitempty"` // of the last finding
@@ -78,15 +80,19 @@ var (
 	bucketDevices    = []byte("devices")    // key -> device
 	bucketChallenges = []byte("challenges") // id -> record
 	bucketOpen       = []byte("open")       // id of every challenge that is not judged -> unix ms when it is over
-	bucketReceipts   = []byte("receipts")   // key, entry -> challenge id
+	bucketReceipts   = []byte("judged")     // key, number of the receipt -> challenge id
 	bucketEnds       = []byte("ends")       // unix ms, id: judged ones by age
 	bucketUnproven   = []byte("unproven")   // unix ms of registration, key: devices without accepted work
 	keySecret        = []byte("secret")
 )
 
 const (
-	// keepJudged is how long a judged challenge and its receipt stay.
-	keepJudged = 30 * 24 * time.Hour
+	// A judged challenge and its receipt stay for keepJudged, and of a key the
+	// latest keepReceipts: as many as its machine keeps. A key without accepted work
+	// has keepUnprovenReceipts, for as long as it is known itself.
+	keepJudged           = 30 * 24 * time.Hour
+	keepReceipts         = 1000
+	keepUnprovenReceipts = 16
 	// Registrations are free. Those without accepted work stay for keepUnproven,
 	// and the oldest go first when there are more than maxUnproven.
 	keepUnproven = 24 * time.Hour
@@ -179,13 +185,39 @@ func (s *state) save(key mpoc.Key, d *device, r *record) error {
 		if r.Phase != judged {
 			return tx.Bucket(bucketOpen).Put(id[:], number(ends(r)))
 		}
-		at := max(r.Receipt.Proved, r.Receipt.Committed)
-		return errors.Join(
+		keep := uint64(keepReceipts)
+		if d.Accepted == 0 {
+			keep = keepUnprovenReceipts
+		}
+		err := errors.Join(
 			tx.Bucket(bucketOpen).Delete(id[:]),
-			tx.Bucket(bucketReceipts).Put(receiptKey(key, r.Receipt.Entry), id[:]),
-			tx.Bucket(bucketEnds).Put(append(number(at), id[:]...), nil),
+			tx.Bucket(bucketReceipts).Put(receiptKey(key, r.Number), id[:]),
+			tx.Bucket(bucketEnds).Put(endKey(r), nil),
 		)
+		if old := tx.Bucket(bucketReceipts).Get(receiptKey(key, r.Number-min(r.Number, keep))); old != nil {
+			err = errors.Join(err, remove(tx, bytes.Clone(old)))
+		}
+		return err
 	})
+}
+
+// remove forgets a judged challenge.
+func remove(tx *bolt.Tx, id []byte) error {
+	var r record
+	known, err := read(tx, bucketChallenges, id, &r)
+	if err != nil || !known || r.Phase != judged {
+		return err
+	}
+	return errors.Join(
+		tx.Bucket(bucketChallenges).Delete(id),
+		tx.Bucket(bucketReceipts).Delete(receiptKey(r.Terms.DeviceKey, r.Number)),
+		tx.Bucket(bucketEnds).Delete(endKey(&r)),
+	)
+}
+
+// endKey is a judged challenge's place in bucketEnds.
+func endKey(r *record) []byte {
+	return append(number(max(r.Receipt.Proved, r.Receipt.Committed)), r.Terms.ChallengeID[:]...)
 }
 
 // register writes a device that is new, and forgets about excess others.
@@ -233,20 +265,27 @@ func forget(tx *bolt.Tx, excess int, before uint64) (n int, err error) {
 	return n, nil
 }
 
-// discard drops a device with its offered challenge, and tells whether it could:
-// not one that has committed.
+// discard drops a device with its offered challenge and its receipts, and tells
+// whether it could: not one that has committed.
 func discard(tx *bolt.Tx, key []byte, d *device) (bool, error) {
-	if d.Live == nil {
-		return true, tx.Bucket(bucketDevices).Delete(key)
-	}
 	var r record
-	known, err := read(tx, bucketChallenges, d.Live[:], &r)
-	if err != nil || known && r.Phase == committed {
-		return false, err
+	if d.Live != nil {
+		known, err := read(tx, bucketChallenges, d.Live[:], &r)
+		if err != nil || known && r.Phase == committed {
+			return false, err
+		}
 	}
-	err = tx.Bucket(bucketDevices).Delete(key)
-	if known && r.Phase == offered {
+	err := tx.Bucket(bucketDevices).Delete(key)
+	if r.Phase == offered {
 		err = errors.Join(err, tx.Bucket(bucketChallenges).Delete(d.Live[:]), tx.Bucket(bucketOpen).Delete(d.Live[:]))
+	}
+	var ids [][]byte
+	c := tx.Bucket(bucketReceipts).Cursor()
+	for k, id := c.Seek(key); bytes.HasPrefix(k, key); k, id = c.Next() {
+		ids = append(ids, bytes.Clone(id))
+	}
+	for _, id := range ids {
+		err = errors.Join(err, remove(tx, id))
 	}
 	return true, err
 }
@@ -304,7 +343,7 @@ func (s *state) overdue(now uint64) (keys []mpoc.Key, open uint64, err error) {
 	return keys, open, err
 }
 
-// receipts returns up to n of a key's receipts from an entry on, and the entry
+// receipts returns up to n of a key's receipts from a number on, and the number
 // to go on from.
 func (s *state) receipts(key mpoc.Key, from uint64, n int) (list []mpoc.Receipt, next uint64, err error) {
 	err = s.db.View(func(tx *bolt.Tx) error {
@@ -328,36 +367,33 @@ func (s *state) receipts(key mpoc.Key, from uint64, n int) (list []mpoc.Receipt,
 	return list, next, err
 }
 
+// pruned is how many judged challenges are forgotten in one transaction.
+const pruned = 1000
+
 // prune forgets judged challenges that are older than keepJudged and devices that
-// showed no work for keepUnproven, some at a time.
-func (s *state) prune(now uint64) (forgot int, err error) {
+// showed no work for keepUnproven, some at a time; more says that there may be
+// others.
+func (s *state) prune(now uint64) (forgot int, more bool, err error) {
 	old := now - min(now, uint64(keepJudged.Milliseconds()))
 	err = s.db.Update(func(tx *bolt.Tx) (err error) {
 		if forgot, err = forget(tx, 0, now-min(now, uint64(keepUnproven.Milliseconds()))); err != nil {
 			return err
 		}
 		c := tx.Bucket(bucketEnds).Cursor()
-		for range 1000 {
+		for range pruned {
 			k, _ := c.First()
 			if len(k) != 40 || binary.BigEndian.Uint64(k) >= old {
 				return nil
 			}
-			id := k[8:]
-			var r record
-			known, err := read(tx, bucketChallenges, id, &r)
-			if err != nil {
-				return err
-			}
-			if known && r.Receipt != nil {
-				err = tx.Bucket(bucketReceipts).Delete(receiptKey(r.Terms.DeviceKey, r.Receipt.Entry))
-			}
-			if err := errors.Join(err, tx.Bucket(bucketChallenges).Delete(id), tx.Bucket(bucketEnds).Delete(k)); err != nil {
+			k = bytes.Clone(k)
+			if err := errors.Join(remove(tx, k[8:]), tx.Bucket(bucketEnds).Delete(k)); err != nil {
 				return err
 			}
 		}
+		more = true
 		return nil
 	})
-	return forgot, err
+	return forgot, more, err
 }
 
 // devices calls f for every device.
@@ -376,6 +412,6 @@ func (s *state) devices(f func(mpoc.Key, device)) error {
 
 func number(n uint64) []byte { return binary.BigEndian.AppendUint64(nil, n) }
 
-func receiptKey(key mpoc.Key, entry uint64) []byte {
-	return append(key[:len(key):len(key)], number(entry)...)
+func receiptKey(key mpoc.Key, n uint64) []byte {
+	return append(key[:len(key):len(key)], number(n)...)
 }

@@ -517,8 +517,9 @@ func (p *Pool) judge(d *device, r *record, o mpoc.Outcome, why string) (*mpoc.Re
 		receipt.SetWrong(mpoc.Wrong{Samples: r.Samples, Tiles: r.Wrong})
 	}
 	receipt.Sign(p.c.HostKey)
-	r.Phase, r.Receipt = judged, &receipt
 	d.Live = nil
+	d.Judged++
+	r.Phase, r.Receipt, r.Number = judged, &receipt, d.Judged
 	p.mark(d, r, o)
 	if err := p.state.save(key, d, r); err != nil {
 		return nil, err
@@ -588,14 +589,8 @@ func (p *Pool) count(f func(*totals)) {
 // Countersign takes a device's signature under its receipt.
 func (p *Pool) Countersign(_ context.Context, q mpocv1.ReceiptRequest) (mpocv1.ReceiptAnswer, error) {
 	none := mpocv1.ReceiptAnswer{}
-	r, known, err := p.state.challenge(q.ChallengeID)
+	r, err := p.receipt(q)
 	if err != nil {
-		return none, err
-	}
-	if !known || r.Receipt == nil || r.Receipt.Digest() != q.Receipt {
-		return none, refuse(mpocv1.CodeNoChallenge, "fetch the receipt again: "+mpocv1.PathAccount, "this host gave no such receipt")
-	}
-	if err := r.Receipt.VerifyCountersign(q.DeviceSignature); err != nil {
 		return none, err
 	}
 	unlock, err := p.turn(r.Terms.DeviceKey)
@@ -603,6 +598,9 @@ func (p *Pool) Countersign(_ context.Context, q mpocv1.ReceiptRequest) (mpocv1.R
 		return none, err
 	}
 	defer unlock()
+	if r, err = p.receipt(q); err != nil {
+		return none, err
+	}
 	d, _, err := p.state.device(r.Terms.DeviceKey)
 	if err != nil {
 		return none, err
@@ -610,6 +608,18 @@ func (p *Pool) Countersign(_ context.Context, q mpocv1.ReceiptRequest) (mpocv1.R
 	sig := q.DeviceSignature
 	r.Receipt.DeviceSignature = &sig
 	return mpocv1.ReceiptAnswer{Entry: r.Receipt.Entry}, p.state.save(r.Terms.DeviceKey, &d, &r)
+}
+
+// receipt finds the challenge whose receipt a device signs back.
+func (p *Pool) receipt(q mpocv1.ReceiptRequest) (record, error) {
+	r, known, err := p.state.challenge(q.ChallengeID)
+	if err != nil {
+		return r, err
+	}
+	if !known || r.Receipt == nil || r.Receipt.Digest() != q.Receipt {
+		return r, refuse(mpocv1.CodeNoChallenge, "fetch the receipt again: "+mpocv1.PathAccount, "this host gave no such receipt")
+	}
+	return r, r.Receipt.VerifyCountersign(q.DeviceSignature)
 }
 
 // Account tells a key what it is owed, and why.

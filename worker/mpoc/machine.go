@@ -734,7 +734,7 @@ func (m *Machine) account(ctx context.Context) {
 		return
 	}
 	q, sig := m.ask(poc.AskAccount)
-	// From behind the last entry: the receipts are here already.
+	// From behind the last one: the receipts are here already.
 	a, err := once[mpocv1.Account](ctx, m.client, http.MethodPost, mpocv1.PathAccount, mpocv1.AccountRequest{Asking: q, From: 1<<53 - 1, Signature: sig})
 	if err != nil {
 		m.log.Info("the account is not shown", "err", err)

@@ -205,8 +205,9 @@ type ReceiptAnswer struct {
 	Entry uint64 `json:"entry"` // of the host's ledger
 }
 
-// AccountRequest asks for a key's account, and for its receipts from an entry
-// of the ledger on.
+// AccountRequest asks for a key's account, and for its receipts from a number on:
+// 0, or the next of the answer before. They are numbered as they were given,
+// whatever they say: not all of them have an entry in the ledger.
 type AccountRequest struct {
 	Asking    mpoc.Asking    `json:"asking"`
 	From      uint64         `json:"from"`
@@ -216,7 +217,7 @@ type AccountRequest struct {
 // Valid checks bounds.
 func (r AccountRequest) Valid() error {
 	if r.From > maxTime {
-		return fmt.Errorf("%w: entry %d", ErrBody, r.From)
+		return fmt.Errorf("%w: receipt %d", ErrBody, r.From)
 	}
 	return validAsking(r.Asking, mpoc.AskAccount)
 }
@@ -235,7 +236,7 @@ type Account struct {
 	Strikes     uint32         `json:"strikes"`
 	Banned      bool           `json:"banned"`
 	Receipts    []mpoc.Receipt `json:"receipts"` // at most 10
-	Next        uint64         `json:"next"`     // entry to go on from, 0 at the end
+	Next        uint64         `json:"next"`     // number to go on from, 0 at the end
 	Settlements []Settlement   `json:"settlements"`
 }
 
