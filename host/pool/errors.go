@@ -23,7 +23,7 @@ func status(code string) int {
 		return http.StatusForbidden
 	case mpocv1.CodeNotFound, mpocv1.CodeNoChallenge:
 		return http.StatusNotFound
-	case mpocv1.CodeTwoFaces, mpocv1.CodeReplayed:
+	case mpocv1.CodeTwoFaces, mpocv1.CodeReplayed, mpocv1.CodeNotJudged:
 		return http.StatusConflict
 	case mpocv1.CodeLate:
 		return http.StatusGone

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"math/big"
 	"math/bits"
+	"time"
 
 	mpocv1 "github.com/assaynet/assay/api/mpoc/v1"
 	"github.com/assaynet/assay/host/ledger"
@@ -266,7 +267,7 @@ func (p *Pool) Commit(_ context.Context, q mpocv1.CommitRequest) (mpocv1.CommitA
 			return none, p.twoFaces(&d, &r, mpoc.SignedCommit{Commit: q.Commit, Signature: q.DeviceSignature})
 		}
 		if r.Phase == judged {
-			return none, refuse(mpocv1.CodeReplayed, "ask for a new challenge; its receipt is in the account", "this challenge is judged: %s", r.Receipt.Outcome.Status)
+			return none, refuse(mpocv1.CodeReplayed, "fetch its receipt, "+mpocv1.PathFind+", and ask for a new challenge", "this challenge is judged: %s", r.Receipt.Outcome.Status)
 		}
 		return drawn(&r), nil
 	}
@@ -275,7 +276,7 @@ func (p *Pool) Commit(_ context.Context, q mpocv1.CommitRequest) (mpocv1.CommitA
 		if _, err := p.judge(&d, &r, mpoc.TooLate(), "the commit came after the challenge had expired"); err != nil {
 			return none, err
 		}
-		return none, refuse(mpocv1.CodeLate, "ask for a new challenge", "the challenge expired %d ms ago", now-r.Terms.Expiry)
+		return none, refuse(mpocv1.CodeLate, "fetch its receipt, "+mpocv1.PathFind+", and ask for a new challenge", "the challenge expired %d ms ago", now-r.Terms.Expiry)
 	}
 	r.Phase = committed
 	r.Deadline = now + uint64(answerTime.Milliseconds())
@@ -617,9 +618,50 @@ func (p *Pool) receipt(q mpocv1.ReceiptRequest) (record, error) {
 		return r, err
 	}
 	if !known || r.Receipt == nil || r.Receipt.Digest() != q.Receipt {
-		return r, refuse(mpocv1.CodeNoChallenge, "fetch the receipt again: "+mpocv1.PathAccount, "this host gave no such receipt")
+		return r, refuse(mpocv1.CodeNoChallenge, "fetch the receipt again: "+mpocv1.PathFind, "this host gave no such receipt")
 	}
 	return r, r.Receipt.VerifyCountersign(q.DeviceSignature)
+}
+
+// Find gives a key the receipt of its challenge again: the one that was given,
+// once it was. Of challenges of others it says no more than of unknown ones.
+func (p *Pool) Find(_ context.Context, q mpocv1.FindRequest) (mpocv1.FindAnswer, error) {
+	none := mpocv1.FindAnswer{}
+	if err := p.asking(q.Asking, q.Signature); err != nil {
+		return none, err
+	}
+	key, id := q.Asking.DeviceKey, *q.Asking.ChallengeID // which Valid wants
+	unlock, err := p.turn(key)                           // behind an audit of it that is under way
+	if err != nil {
+		return none, err
+	}
+	defer unlock()
+	r, known, err := p.state.challenge(id)
+	if err != nil {
+		return none, err
+	}
+	if !known || r.Terms.DeviceKey != key {
+		return none, refuse(mpocv1.CodeNoChallenge, "ask for a new challenge", "this key has no challenge %s: nothing was committed in time, or it is more than %d days old", id, keepJudged/(24*time.Hour))
+	}
+	if r.Phase == committed { // its time may be over
+		d, _, err := p.state.device(key)
+		if err != nil {
+			return none, err
+		}
+		if _, err := p.live(&d); err != nil {
+			return none, err
+		}
+		if r, _, err = p.state.challenge(id); err != nil {
+			return none, err
+		}
+	}
+	switch r.Phase {
+	case judged:
+		return mpocv1.FindAnswer{Receipt: *r.Receipt}, nil
+	case committed:
+		return none, refuse(mpocv1.CodeNotJudged, "answer its questions: "+mpocv1.PathProofs, "round %d waits for an answer for another %d ms", r.Round, r.Deadline-min(r.Deadline, p.now()))
+	}
+	return none, refuse(mpocv1.CodeNotJudged, "commit: "+mpocv1.PathCommits, "nothing was committed for this challenge")
 }
 
 // Account tells a key what it is owed, and why.

@@ -363,15 +363,22 @@ func TestRegistration(t *testing.T) {
 			t.Errorf("%s: %v, want %v", name, err, c.want)
 		}
 	}
-	a := Asking{HostKey: KeyOf(hostKey), DeviceKey: KeyOf(deviceKey), What: AskChallenge, Time: 1, Count: 2}
+	a := Asking{HostKey: KeyOf(hostKey), DeviceKey: KeyOf(deviceKey), What: AskReceipt, Time: 1, Count: 2, ChallengeID: &Hash{1}}
 	asked := a.Sign(deviceKey)
 	if err := a.Verify(asked); err != nil {
 		t.Fatal(err)
 	}
-	for name, b := range map[string]Asking{
-		"host": {KeyOf(otherKey), a.DeviceKey, a.What, 1, 2}, "device": {a.HostKey, KeyOf(otherKey), a.What, 1, 2},
-		"what": {a.HostKey, a.DeviceKey, AskAccount, 1, 2}, "time": {a.HostKey, a.DeviceKey, a.What, 2, 2}, "count": {a.HostKey, a.DeviceKey, a.What, 1, 3},
+	for name, change := range map[string]func(*Asking){
+		"host":      func(a *Asking) { a.HostKey = KeyOf(otherKey) },
+		"device":    func(a *Asking) { a.DeviceKey = KeyOf(otherKey) },
+		"what":      func(a *Asking) { a.What = AskAccount },
+		"time":      func(a *Asking) { a.Time++ },
+		"count":     func(a *Asking) { a.Count++ },
+		"challenge": func(a *Asking) { a.ChallengeID = &Hash{2} },
+		"or none":   func(a *Asking) { a.ChallengeID = nil },
 	} {
+		b := a
+		change(&b)
 		if err := b.Verify(asked); !errors.Is(err, ErrSignature) {
 			t.Errorf("another %s: %v", name, err)
 		}

@@ -188,9 +188,10 @@ func (m *Machine) register(ctx context.Context) error {
 	}
 }
 
-// ask signs a question that the host takes once, in rising order.
-func (m *Machine) ask(what string) (poc.Asking, poc.Signature) {
-	m.asked.HostKey, m.asked.DeviceKey, m.asked.What = m.host, poc.KeyOf(m.c.Key), what
+// ask signs a question that the host takes once, in rising order; one for a
+// receipt is about a challenge.
+func (m *Machine) ask(what string, about *poc.Hash) (poc.Asking, poc.Signature) {
+	m.asked.HostKey, m.asked.DeviceKey, m.asked.What, m.asked.ChallengeID = m.host, poc.KeyOf(m.c.Key), what, about
 	m.asked.Time = max(m.asked.Time, m.client.now())
 	m.asked.Count++
 	return m.asked, m.asked.Sign(m.c.Key)

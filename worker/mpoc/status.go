@@ -34,6 +34,8 @@ type Status struct {
 	Rejected uint64 `json:"rejected"`
 	Failed   uint64 `json:"failed"`  // not answered in time, by the host's clock
 	Dropped  uint64 `json:"dropped"` // never committed
+	// Missing is how many submissions wait for a receipt whose answer was lost.
+	Missing uint64 `json:"missing_receipts"`
 	// LastReason is about the last submission that was not accepted.
 	LastReason string `json:"last_reason,omitempty"`
 
@@ -86,7 +88,7 @@ func (s Status) Line() string {
 	for _, n := range []struct {
 		what string
 		n    uint64
-	}{{"late", s.Late}, {"faulty", s.Faulty}, {"rejected", s.Rejected}, {"no answer", s.Failed}, {"abstained", s.Abstained}} {
+	}{{"late", s.Late}, {"faulty", s.Faulty}, {"rejected", s.Rejected}, {"no answer", s.Failed}, {"abstained", s.Abstained}, {"receipts missing", s.Missing}} {
 		if n.n > 0 {
 			text += fmt.Sprintf(", %s %d", n.what, n.n)
 		}
