@@ -39,6 +39,9 @@ const (
 	// answerTime is how long the questions of a round stand: long enough for a
 	// machine that was restarted to come back and answer.
 	answerTime = 90 * time.Second
+	// heldTime is how long an answer that holds, and that the host could not look at,
+	// may take to come again. It was in time: the wait is the host's.
+	heldTime = time.Hour
 	// firstMS is how long a key's first challenge lasts at most.
 	firstMS = 10_000
 	// skew is how far the time in an Asking may be from the host's.

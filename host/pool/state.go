@@ -41,6 +41,7 @@ type record struct {
 
 	Round    uint32             `json:"round"` // of the questions that are open
 	Deadline uint64             `json:"deadline"`
+	Held     bool               `json:"held,omitempty"` // an answer came that holds, and could not be looked at
 	Wrong    []mpoc.TileOpening `json:"wrong,omitempty"`
 	Samples  []mpoc.Sample      `json:"wrong_samples,omitempty"`
 	// Verdict is written before the ledger is told, so that a crash between the

@@ -391,13 +391,10 @@ func (p *Pool) Proof(ctx context.Context, q mpocv1.ProofRequest) (mpocv1.ProofAn
 	newcomer := d.Wary > 0 && account.Locked.IsZero() || d.Accepted == 0
 	wrong, err := p.recompute(ctx, questions, proof, len(r.Wrong), newcomer)
 	if err != nil {
-		var busy *mpocv1.Error
-		if errors.As(err, &busy) { // the answer holds and was in time: the wait is the host's
-			r.Deadline = p.now() + uint64(answerTime.Milliseconds())
-			err = errors.Join(err, p.state.save(r.Terms.DeviceKey, &d, &r))
-		}
-		return none, err
+		r.Deadline, r.Held = p.now()+uint64(heldTime.Milliseconds()), true
+		return none, errors.Join(err, p.state.save(r.Terms.DeviceKey, &d, &r))
 	}
+	r.Held = false
 	r.Samples, r.Wrong = append(r.Samples, wrong.Samples...), append(r.Wrong, wrong.Tiles...)
 	outcome, decided := questions.Outcome(r.Round+1, len(r.Samples), len(r.Wrong))
 	d.Seen = now
@@ -421,7 +418,9 @@ func more(r *record) *mpocv1.More {
 }
 
 // recompute waits for a core and looks. A key without accepted work, or with a
-// recent finding, is a newcomer.
+// recent finding, is a newcomer. ctx is for the wait only: who hangs up while his
+// work is looked at gets the verdict all the same, and does not make the host look
+// twice. Errors are of the kind *mpocv1.Error: the host could not look.
 func (p *Pool) recompute(ctx context.Context, q mpoc.Questions, proof mpoc.Proof, before int, newcomer bool) (mpoc.Wrong, error) {
 	turns := []chan struct{}{p.audits}
 	if newcomer {
@@ -437,7 +436,16 @@ func (p *Pool) recompute(ctx context.Context, q mpoc.Questions, proof mpoc.Proof
 			return mpoc.Wrong{}, e
 		}
 	}
-	return p.look(ctx, q, proof, before)
+	audit, cancel := context.WithTimeout(p.ended, requestTime)
+	defer cancel()
+	wrong, err := p.look(audit, q, proof, before)
+	if err != nil {
+		p.log.Error("a submission could not be audited; it stays open", "err", err)
+		e := refuse(mpocv1.CodeBusy, "send the same again", "the host could not look at it now; it stays open until it can")
+		e.RetryAfterMS = 2000
+		return mpoc.Wrong{}, e
+	}
+	return wrong, nil
 }
 
 func reason(o mpoc.Outcome, samples, tiles int) string {
@@ -452,7 +460,11 @@ func reason(o mpoc.Outcome, samples, tiles int) string {
 
 // unanswered judges a commit whose questions nobody answered.
 func (p *Pool) unanswered(d *device, r *record) error {
-	_, err := p.judge(d, r, mpoc.NoAnswer(), fmt.Sprintf("no answer to round %d that holds before the deadline", r.Round))
+	why := fmt.Sprintf("no answer to round %d that holds before the deadline", r.Round)
+	if r.Held {
+		why = fmt.Sprintf("the host could not look at the answer to round %d, and it did not come again within %v", r.Round, heldTime)
+	}
+	_, err := p.judge(d, r, mpoc.NoAnswer(), why)
 	return err
 }
 

@@ -678,15 +678,10 @@ func (m *Machine) prove(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		// The host may be rounds ahead of what was known before a restart.
-		within, cancel := m.client.until(ctx, max(deadline, m.client.now())+60_000)
-		a, err := post[mpocv1.ProofAnswer](within, m, mpocv1.PathProofs, func() any {
-			return mpocv1.ProofRequest{
-				ChallengeID: c.Terms.ChallengeID, Token: c.Token, Seed: c.Terms.Seed, Commit: c.Commit,
-				Round: p.Round, Samples: p.Samples, Tiles: p.Tiles, DeviceSignature: p.Sign(l, c.Draw, m.c.Key),
-			}
-		})
-		cancel()
+		a, err := m.send(ctx, mpocv1.ProofRequest{
+			ChallengeID: c.Terms.ChallengeID, Token: c.Token, Seed: c.Terms.Seed, Commit: c.Commit,
+			Round: p.Round, Samples: p.Samples, Tiles: p.Tiles, DeviceSignature: p.Sign(l, c.Draw, m.c.Key),
+		}, deadline)
 		switch {
 		case err != nil:
 			return m.lost(ctx, err)
@@ -696,6 +691,20 @@ func (m *Machine) prove(ctx context.Context) error {
 			return m.show(c, "questions", a, fmt.Errorf("%w: round %d after round %d asks other tiles than follow from its nonce", poc.ErrHost, a.More.Round, round))
 		}
 		round, deadline = a.More.Round, a.More.Deadline
+	}
+}
+
+// send sends the answer to a round until it is taken: for some time after the
+// deadline, since the host may be rounds ahead of what was known before a restart,
+// and for as long as the host says that the wait is its own.
+func (m *Machine) send(ctx context.Context, q mpocv1.ProofRequest, deadline uint64) (mpocv1.ProofAnswer, error) {
+	for {
+		within, cancel := m.client.until(ctx, max(deadline, m.client.now())+60_000)
+		a, err := post[mpocv1.ProofAnswer](within, m, mpocv1.PathProofs, func() any { return q })
+		cancel()
+		if code(err) != mpocv1.CodeBusy || ctx.Err() != nil {
+			return a, err
+		}
 	}
 }
 
