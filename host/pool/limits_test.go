@@ -75,6 +75,20 @@ func TestCloseEndsSockets(t *testing.T) {
 	}
 }
 
+// Rules that no machine would take are refused at the start.
+func TestRulesInBounds(t *testing.T) {
+	books, err := ledger.Open(filepath.Join(t.TempDir(), "ledger"), ledger.Rules{Strikes: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer books.Close()
+	for _, rules := range []ledger.Rules{{}, {Unlock: 10_001, Strikes: 3}, {Unlock: 20, Strikes: 1001}} {
+		if p, err := pool.New(pool.Config{HostKey: device, Chain: "assay-test", State: filepath.Join(t.TempDir(), "pool"), Ledger: books, Rules: rules}); !errors.Is(err, pool.ErrConfig) {
+			t.Errorf("%+v: %v, %v", rules, p, err)
+		}
+	}
+}
+
 // A body is no longer than its kind can be.
 func TestBodiesByKind(t *testing.T) {
 	p, to := served(t)

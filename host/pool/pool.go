@@ -58,7 +58,7 @@ type Config struct {
 	Chain   string // chain id
 	State   string // path of the pool's file
 	Ledger  *ledger.Ledger
-	Rules   ledger.Rules // the ledger's, to be published
+	Rules   ledger.Rules // of challenges from now on; those that are open keep theirs
 	// Pay is what 2^40 verified operations earn.
 	Pay ledger.Amount
 	// Rule says how likely a full audit is; the zero value is the default.
@@ -130,6 +130,9 @@ func New(c Config) (*Pool, error) {
 		return nil, fmt.Errorf("%w: no host key", ErrConfig)
 	case c.Chain == "" || c.State == "" || c.Ledger == nil:
 		return nil, fmt.Errorf("%w: chain, state and ledger are needed", ErrConfig)
+	}
+	if c.Rules.Unlock > mpoc.MaxUnlock || c.Rules.Strikes < 1 || c.Rules.Strikes > mpoc.MaxBan {
+		return nil, fmt.Errorf("%w: pay is due after %d submissions, at most %d; a ban comes after %d cheats, 1 to %d", ErrConfig, c.Rules.Unlock, mpoc.MaxUnlock, c.Rules.Strikes, mpoc.MaxBan)
 	}
 	if err := mpoc.Amount(c.Pay.String()).Valid(); err != nil {
 		return nil, fmt.Errorf("%w: pay: %w", ErrConfig, err)

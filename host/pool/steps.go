@@ -212,6 +212,7 @@ func (p *Pool) offer(d *device) record {
 		// log is larger than it can be.
 		MaxLoops:     min(mpoc.MaxLoops, 10*max(plan.Loops, mpoc.MinLoops)),
 		PayPerTebiop: mpoc.Amount(p.c.Pay.String()),
+		UnlockAfter:  uint32(p.c.Rules.Unlock), BanAfter: uint32(p.c.Rules.Strikes),
 	}, fresh, nonce)
 	return record{Phase: offered, Terms: terms, Signature: terms.Sign(p.c.HostKey), Nonce: mpoc.Hash(nonce)}
 }
@@ -481,6 +482,8 @@ func (p *Pool) judge(d *device, r *record, o mpoc.Outcome, why string) (*mpoc.Re
 	now := p.c.Now()
 	source := r.Terms.ChallengeID.String()
 	entry := ledger.Entry{Device: ledger.Device(key), Kind: ledger.Loops, Source: source, Ops: o.Ops, At: now.UnixMilli()}
+	// By the rules that the machine worked under, whatever they are today.
+	books := p.c.Ledger.Under(ledger.Rules{Unlock: uint64(r.Terms.UnlockAfter), Strikes: int(r.Terms.BanAfter)})
 	var entered ledger.Entry
 	var err error
 	if entry.Pay, err = ledger.ParseAmount(string(o.Pay)); err != nil {
@@ -488,8 +491,8 @@ func (p *Pool) judge(d *device, r *record, o mpoc.Outcome, why string) (*mpoc.Re
 	}
 	switch o.Status {
 	case mpoc.Accepted, mpoc.Faulty, mpoc.Rejected:
-		if _, err = p.c.Ledger.Account(entry.Device); errors.Is(err, ledger.ErrUnknown) {
-			_, err = p.c.Ledger.Register(entry.Device, d.Registration.Payout, now)
+		if _, err = books.Account(entry.Device); errors.Is(err, ledger.ErrUnknown) {
+			_, err = books.Register(entry.Device, d.Registration.Payout, now)
 		}
 		if err != nil {
 			return nil, err
@@ -497,13 +500,13 @@ func (p *Pool) judge(d *device, r *record, o mpoc.Outcome, why string) (*mpoc.Re
 	}
 	switch o.Status {
 	case mpoc.Accepted:
-		entered, err = p.c.Ledger.Credit(entry)
+		entered, err = books.Credit(entry)
 	case mpoc.Faulty:
-		entered, err = p.c.Ledger.CreditFaulty(entry, o.BadShare, why)
+		entered, err = books.CreditFaulty(entry, o.BadShare, why)
 	case mpoc.Rejected:
-		entered, err = p.c.Ledger.Forfeit(entry.Device, entry.Kind, source, why, now)
+		entered, err = books.Forfeit(entry.Device, entry.Kind, source, why, now)
 	case mpoc.Failed:
-		entered, err = p.c.Ledger.Silence(entry.Device, entry.Kind, source, why, now)
+		entered, err = books.Silence(entry.Device, entry.Kind, source, why, now)
 		if errors.Is(err, ledger.ErrUnknown) { // nothing to lose, nothing to enter
 			err = nil
 		}
@@ -511,7 +514,7 @@ func (p *Pool) judge(d *device, r *record, o mpoc.Outcome, why string) (*mpoc.Re
 		// Nothing is entered: it was never looked at.
 	}
 	if errors.Is(err, ledger.ErrBanned) { // for something else, meanwhile
-		entered, err = p.c.Ledger.Silence(entry.Device, entry.Kind, source, err.Error(), now)
+		entered, err = books.Silence(entry.Device, entry.Kind, source, err.Error(), now)
 	}
 	if err != nil {
 		return nil, err

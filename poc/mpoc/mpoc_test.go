@@ -121,6 +121,11 @@ func TestTermsRefused(t *testing.T) {
 		"no loops":           func(t *Terms) { t.MaxLoops = 0 },
 		"loops":              func(t *Terms) { t.MaxLoops = MaxLoops + 1 },
 		"pay":                func(t *Terms) { t.PayPerTebiop = "01" },
+		"locked for ever":    func(t *Terms) { t.UnlockAfter = MaxUnlock + 1 },
+		"banned for nothing": func(t *Terms) { t.BanAfter = 0 },
+		"never banned":       func(t *Terms) { t.BanAfter = MaxBan + 1 },
+		"forfeits all":       func(t *Terms) { t.Forfeits = "all" },
+		"forfeits nothing":   func(t *Terms) { t.Forfeits = "" },
 		"pay without end":    func(t *Terms) { t.PayPerTebiop = Amount("1" + strings.Repeat("0", 33)) },
 	} {
 		bad := good
@@ -135,6 +140,7 @@ func TestTermsRefused(t *testing.T) {
 		"issued": func(t *Terms) { t.Issued++ }, "expiry": func(t *Terms) { t.Expiry++ }, "nonce hash": func(t *Terms) { t.HostNonceHash[0]++ },
 		"whole": func(t *Terms) { t.Whole-- }, "picks": func(t *Terms) { t.Picks-- }, "light": func(t *Terms) { t.Light++ },
 		"loops": func(t *Terms) { t.MaxLoops-- }, "pay": func(t *Terms) { t.PayPerTebiop = "1" },
+		"unlock": func(t *Terms) { t.UnlockAfter++ }, "ban": func(t *Terms) { t.BanAfter-- },
 	} {
 		bad := good
 		change(&bad)

@@ -106,7 +106,7 @@ func serve(ctx context.Context, to port) error {
 			return err
 		}
 	}
-	rules := ledger.Rules{Unlock: 1 << 20, Strikes: 3}
+	rules := ledger.Rules{Unlock: mpoc.MaxUnlock, Strikes: 3}
 	books, err := ledger.Open(filepath.Join(plan.Dir, "ledger"), rules)
 	if err != nil {
 		return err

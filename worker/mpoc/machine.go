@@ -251,7 +251,7 @@ func (m *Machine) progress() {
 	c := m.current
 	p := &Progress{
 		ID: c.Terms.ChallengeID.String(), Phase: c.Phase, Shape: c.Terms.Shape.String(),
-		Loops: uint64(len(m.digests)), Deadline: clock(c.Terms.Expiry),
+		Loops: uint64(len(m.digests)), Deadline: clock(c.Terms.Expiry), Rules: rulesOf(c.Terms),
 	}
 	if p.Expected = p.Loops; c.Phase == Computing {
 		left := c.Terms.Issued + c.Terms.DurationMS - min(m.client.now(), c.Terms.Issued+c.Terms.DurationMS)
@@ -366,6 +366,11 @@ func (m *Machine) challenge(ctx context.Context) error {
 	}
 	if now+early < t.Issued || now >= t.Expiry {
 		return fmt.Errorf("%w: offered %s, expired %s, and it is %s", errOver, clock(t.Issued), clock(t.Expiry), clock(now))
+	}
+	// An open challenge keeps its rules, and so does the pay of earlier ones. What a
+	// host offers next it may change, and the owner is told.
+	if last := m.current; last == nil || last.Terms.HostKey != t.HostKey || rulesOf(last.Terms) != rulesOf(t) {
+		m.log.Info("the host's rules", "rules", rulesOf(t).String())
 	}
 	m.log.Info("challenge", "id", t.ChallengeID.String(), "shape", t.Shape.String(), "duration_ms", t.DurationMS)
 	return m.begin(challenge{Phase: Computing, Terms: t, Signature: a.HostSignature, Token: a.Token})
