@@ -27,6 +27,8 @@ func status(code string) int {
 		return http.StatusConflict
 	case mpocv1.CodeLate:
 		return http.StatusGone
+	case mpocv1.CodeEncoding:
+		return http.StatusUnsupportedMediaType
 	case mpocv1.CodeTooLarge:
 		return http.StatusRequestEntityTooLarge
 	case mpocv1.CodeOutOfBounds, mpocv1.CodeBadOpening:

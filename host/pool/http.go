@@ -99,7 +99,13 @@ func (p *Pool) Handler() http.Handler {
 			// An error says that the connection is gone.
 			connection := http.NewResponseController(w)
 			_ = connection.SetReadDeadline(time.Now().Add(bodyTime))
-			body, free, err := gate.Read(http.MaxBytesReader(w, r.Body, f.longest), p.room(r), func() { _ = connection.SetReadDeadline(time.Now()) })
+			from, err := unpacked(r.Header, http.MaxBytesReader(w, r.Body, f.longest), f.longest)
+			if err != nil {
+				w.Header().Set("Accept-Encoding", "gzip") // RFC 7694
+				p.reply(w, nil, err)
+				return
+			}
+			body, free, err := gate.Read(from, p.room(r), func() { _ = connection.SetReadDeadline(time.Now()) })
 			if err != nil {
 				var long *http.MaxBytesError
 				switch {
@@ -107,6 +113,7 @@ func (p *Pool) Handler() http.Handler {
 					err = refuse(mpocv1.CodeTooLarge, "keep to the bounds of "+mpocv1.PathOpenAPI, "the body is longer than %d bytes", long.Limit)
 				case errors.Is(err, gate.ErrFull), errors.Is(err, gate.ErrSlow):
 					err = full(err)
+				case errors.Is(err, mpocv1.ErrBody):
 				default:
 					return // it broke
 				}

@@ -335,6 +335,7 @@ const (
 	CodeNotJudged     = "not_judged"     // 409: there is no receipt yet
 	CodeLate          = "late"           // 410: past expiry or deadline
 	CodeTooLarge      = "too_large"      // 413
+	CodeEncoding      = "encoding"       // 415: a Content-Encoding other than gzip
 	CodeOutOfBounds   = "out_of_bounds"  // 422: loops or times that cannot be
 	CodeBadOpening    = "bad_opening"    // 422: not what was asked, or not under the root; may be sent again in time
 	CodeRateLimited   = "rate_limited"   // 429

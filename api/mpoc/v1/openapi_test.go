@@ -253,7 +253,7 @@ func TestOpenAPIHasAllPaths(t *testing.T) {
 	}
 	codes := []string{
 		CodeMalformed, CodeBadSignature, CodeUnknownDevice, CodeClockSkew, CodeBanned, CodeBadToken, CodeNotFound, CodeNoChallenge, CodeTwoFaces,
-		CodeReplayed, CodeNotJudged, CodeLate, CodeTooLarge, CodeOutOfBounds, CodeBadOpening, CodeRateLimited, CodeInternal, CodeBusy, CodeNoWork, CodeUnknownType,
+		CodeReplayed, CodeNotJudged, CodeLate, CodeTooLarge, CodeEncoding, CodeOutOfBounds, CodeBadOpening, CodeRateLimited, CodeInternal, CodeBusy, CodeNoWork, CodeUnknownType,
 	}
 	if diff := cmp.Diff(codes, d.Components.Schemas["Error"].Properties["error"].Enum); diff != "" {
 		t.Error(diff)
