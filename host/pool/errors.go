@@ -53,7 +53,7 @@ func (p *Pool) answer(err error) *mpocv1.Error {
 	case errors.As(err, &e):
 		return e
 	case errors.Is(err, ledger.ErrBanned):
-		return refuse(mpocv1.CodeBanned, "this host takes no more work of this key", "%v", err)
+		return refuse(mpocv1.CodeBanned, "this host takes no more work of this key; its receipts say why: "+mpocv1.PathAccount, "%v", err)
 	case errors.Is(err, mpocv1.ErrBody):
 		return refuse(mpocv1.CodeMalformed, "compare the body with "+mpocv1.PathOpenAPI, "%v", err)
 	case errors.Is(err, mpoc.ErrSignature):
