@@ -18,6 +18,7 @@ import (
 	mpocv1 "github.com/assaynet/assay/api/mpoc/v1"
 	"github.com/assaynet/assay/host/ledger"
 	poc "github.com/assaynet/assay/poc/mpoc"
+	"github.com/assaynet/assay/worker/mpoc"
 )
 
 // bent changes the answers to one path. The host behind is a real one; what
@@ -249,7 +250,8 @@ func TestRulesChange(t *testing.T) {
 // The owner sees the rules that a challenge is computed under.
 func TestRulesAreShown(t *testing.T) {
 	n := newNetwork(t, func(n *network) { n.config.Duration = time.Minute })
-	w := n.work(keyOf(2), t.TempDir(), nil)
+	e := &counted{Engine: engine(), before: func(int64) { n.events.poke() }}
+	w := n.work(keyOf(2), t.TempDir(), func(c *mpoc.Config) { c.Engine = e })
 	n.events.wait(t, "a challenge", func() bool { return w.Snapshot().Challenge != nil })
 	r := w.Snapshot().Challenge.Rules
 	if r.UnlockAfter != 2 || r.BanAfter != 3 || r.Forfeits != poc.ForfeitsLocked || r.PayPerTebiop != "1000000000000" || !strings.Contains(r.String(), "due after 2 more clean submissions") {
