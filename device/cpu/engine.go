@@ -123,7 +123,7 @@ func parallel(ctx context.Context, n int, f func(i int)) error {
 		}
 	}
 	var running sync.WaitGroup
-	for range min(n, runtime.GOMAXPROCS(0)) - 1 {
+	for range min(n, runtime.GOMAXPROCS(0), runtime.NumCPU()) - 1 {
 		running.Go(work)
 	}
 	work()

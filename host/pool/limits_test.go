@@ -196,3 +196,36 @@ func TestPackedBodies(t *testing.T) {
 		}
 	}
 }
+
+// An address registers keys at a rate; other requests go on meanwhile.
+func TestRegistrationsHaveARate(t *testing.T) {
+	p, to := served(t)
+	defer p.Close()
+	config, err := link.ClientTLS(device, to.Fingerprint)
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := &http.Client{Transport: &http.Transport{TLSClientConfig: config}}
+	defer client.CloseIdleConnections()
+	post := func(path string) int {
+		answer, err := client.Post("https://"+to.HostPort+path, "application/json", strings.NewReader("{}"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer.Body.Close()
+		return answer.StatusCode
+	}
+	for i := 0; ; i++ {
+		if i > 300 {
+			t.Fatal("300 registrations at once, and none is refused")
+		}
+		if status := post(mpocv1.PathDevices); status == http.StatusTooManyRequests {
+			break
+		} else if status != http.StatusBadRequest {
+			t.Fatalf("registration %d: %d", i, status)
+		}
+	}
+	if status := post(mpocv1.PathNonce); status != http.StatusBadRequest {
+		t.Errorf("asking for a nonce meanwhile: %d, want it read", status)
+	}
+}

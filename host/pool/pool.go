@@ -158,7 +158,7 @@ func New(c Config) (*Pool, error) {
 		asked: map[mpoc.Key]mpoc.Asking{}, locks: map[mpoc.Key]*keyLock{},
 	}
 	// One core is left for who only waits for an answer.
-	audits := max(1, runtime.GOMAXPROCS(0)-1)
+	audits := max(1, runtime.NumCPU()-1)
 	p.audits, p.newcomers = make(chan struct{}, audits), make(chan struct{}, (audits+1)/2)
 	p.gate, p.registers = gate.NewRates(perAddress, burst), gate.NewRates(registers, registerBurst)
 	p.proven, p.strangers = gate.NewRoom(provenRoom), gate.NewRoom(strangerRoom)

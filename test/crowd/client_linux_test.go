@@ -33,6 +33,7 @@ type crowdPlan struct {
 	Pool    bool          // idle ones: at the pool, not at the fleet
 	Every   time.Duration // between two batches, or submissions, of a machine
 	Loops   uint64        // of a submission
+	Pace    time.Duration // that a submission takes at least
 }
 
 // window is what a client process saw since it was asked last.
@@ -447,8 +448,10 @@ func (c *computed) open(d mpoc.Draw, round uint32) (p mpoc.Proof, err error) {
 	return p, nil
 }
 
-// submit is one whole submission.
-func (m *miner) submit(ctx context.Context, engine work.Engine, loops uint64, d *diary) (mpoc.Outcome, error) {
+// submit is one whole submission. It commits after pace at the earliest: a
+// machine that looks fast is given larger loops, which take this machine's
+// processors from the host.
+func (m *miner) submit(ctx context.Context, engine work.Engine, loops uint64, pace time.Duration, d *diary) (mpoc.Outcome, error) {
 	none := mpoc.Outcome{}
 	begin := time.Now()
 	terms, err := m.challenge(ctx)
@@ -462,6 +465,13 @@ func (m *miner) submit(ctx context.Context, engine work.Engine, loops uint64, d 
 		return none, err
 	}
 	d.took("(computing)", begin)
+	until := time.NewTimer(time.Until(begin.Add(pace)))
+	defer until.Stop()
+	select {
+	case <-until.C:
+	case <-ctx.Done():
+		return none, ctx.Err()
+	}
 	begin = time.Now()
 	drawn, err := m.commit(ctx, terms, c)
 	if err != nil {

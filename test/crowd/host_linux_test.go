@@ -83,6 +83,7 @@ func serve(ctx context.Context, to port) error {
 	if err := to.in.Decode(&plan); err != nil {
 		return err
 	}
+	fleet.Threads()
 	nodes := map[string]string{}
 	for kind, n := range plan.Members {
 		for i := range n {

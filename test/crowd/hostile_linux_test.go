@@ -342,7 +342,7 @@ func forger(ctx context.Context, m machine, plan crowdPlan) error {
 	if err := x.register(ctx); err != nil {
 		return err
 	}
-	_, err = x.submit(ctx, nil, 1000, new(diary))
+	_, err = x.submit(ctx, nil, 1000, 0, new(diary))
 	return err
 }
 

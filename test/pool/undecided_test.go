@@ -126,7 +126,7 @@ func TestHangingUpDecidesNothing(t *testing.T) {
 func TestNoCoreIsNoSilence(t *testing.T) {
 	e := newStuck()
 	n := newNetwork(t, func(n *network) { n.config.Engine = e })
-	cores := max(1, runtime.GOMAXPROCS(0)-1)
+	cores := max(1, runtime.NumCPU()-1)
 	for i := range (cores + 1) / 2 { // all that newcomers have
 		h := n.hand(keyOf(byte(100 + i))).register()
 		h.hangUp(h.compute(1, nil), e.began)
