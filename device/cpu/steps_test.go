@@ -303,6 +303,6 @@ func TestRootIsMatmuls(t *testing.T) {
 		for i := range tiles {
 			tiles[i] = digestOf(r)
 		}
-		same(t, "root", [][32]byte{root(tiles)}, [][32]byte{matmul.Root(tiles)})
+		same(t, "root", [][32]byte{Root(tiles)}, [][32]byte{matmul.Root(tiles)})
 	}
 }
