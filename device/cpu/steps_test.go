@@ -6,7 +6,6 @@ import (
 	"encoding/hex"
 	"math"
 	"math/big"
-	"math/rand/v2"
 	"testing"
 
 	"github.com/assaynet/assay/device/enginetest"
@@ -15,19 +14,6 @@ import (
 	"github.com/assaynet/assay/poc/work/condense"
 	"github.com/assaynet/assay/poc/work/transformer"
 )
-
-// values are int32 of all sizes below 2^bits, among them the extremes.
-func values(r *rand.Rand, n, bits int) []int32 {
-	v := make([]int32, n)
-	for i := range v {
-		b := 1 + r.IntN(bits)
-		v[i] = int32(r.Int64N(1<<(b+1)) - 1<<b)
-		if r.IntN(64) == 0 {
-			v[i] = []int32{1<<bits - 1, -1<<bits + 1, 0, -1, 1}[r.IntN(5)]
-		}
-	}
-	return v
-}
 
 // element is an element of a panel, width rows or columns wide, of words of per.
 func element(panel *uint32, width, per, lane, i int) int8 {
@@ -208,7 +194,7 @@ func TestTransformerSteps(t *testing.T) {
 		}
 		s, n := newBatchSpace(set, m.class), rows*d
 		for i := range 2000 {
-			acc := values(r, n, 29)
+			acc := enginetest.Words(r, n, 29)
 			want := make([]int8, n)
 			for _, k := range []int{256, 1024, 8192} {
 				transformer.Requant(want, acc, k)
@@ -219,7 +205,7 @@ func TestTransformerSteps(t *testing.T) {
 				enginetest.Same(t, "Requant", s.q[:n], want)
 			}
 
-			h := values(r, n, 1+i%23)
+			h := enginetest.Words(r, n, 1+i%23)
 			sum := append([]int32(nil), h...)
 			transformer.Residual(sum, acc, 1024)
 			copy(s.h, h)

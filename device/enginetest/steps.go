@@ -10,6 +10,19 @@ import (
 	"github.com/assaynet/assay/poc/work/transformer"
 )
 
+// Words are int32 of all sizes below 2^bits, among them the extremes.
+func Words(r *rand.Rand, n, bits int) []int32 {
+	v := make([]int32, n)
+	for i := range v {
+		b := 1 + r.IntN(bits)
+		v[i] = int32(r.Int64N(1<<(b+1)) - 1<<b)
+		if r.IntN(64) == 0 {
+			v[i] = []int32{1<<bits - 1, -1<<bits + 1, 0, -1, 1}[r.IntN(5)]
+		}
+	}
+	return v
+}
+
 // Streams makes residual streams of all sizes: nothing, next to nothing, limits
 // and what is between.
 func Streams(r *rand.Rand, units, d int) []int32 {
