@@ -177,7 +177,7 @@ func TestUnitsOfTransformer(t *testing.T) {
 }
 
 func TestConcurrentUse(t *testing.T) {
-	enginetest.Concurrent(t, engineOn(t, ampere, interpret(5)), 3, 1)
+	enginetest.Concurrent(t, engineOn(t, ampere, interpret(5)), 2, 1)
 }
 
 func TestRefuses(t *testing.T) {

@@ -18,8 +18,8 @@ import (
 // small is the smallest shape there is.
 var small = matmul.Shape{M: 512, K: 256, Q: 512}
 
-// Concurrent has callers share an engine and a model. Two by two they ask the
-// same, and each gets the answers to its own questions.
+// Concurrent has callers share an engine and a model. From the second one on they
+// ask the same two by two, and each gets the answers to its own questions.
 func Concurrent(t testing.TB, e work.Engine, callers, rounds int) {
 	t.Helper()
 	units, nonces := []uint64{5, 6}, []uint64{1, 2, 3, 4, 5, 6, 1 << 63}
@@ -35,7 +35,7 @@ func Concurrent(t testing.TB, e work.Engine, callers, rounds int) {
 	for caller := range callers {
 		go func() {
 			for round := range rounds {
-				n := caller/2 + round
+				n := (caller+1)/2 + round
 				s, out, digests := question(n), make([]transformer.Output, len(nonces)), make([][32]byte, len(units))
 				err := m.Run(out, s.node, s.segment, nonces)
 				err = errors.Join(err, e.Matmul(t.Context(), digests, s.node, small, units))
