@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
+	workerv1 "github.com/assaynet/assay/api/worker/v1"
 	"github.com/assaynet/assay/host/leaflog"
 	"github.com/assaynet/assay/poc/audit"
 	"github.com/assaynet/assay/poc/delivery"
@@ -68,7 +69,8 @@ func (h *Host) clean(ctx context.Context, g *errgroup.Group, now sprintv1.QueryC
 			close(a.done)
 			h.logs[key] = a
 			h.board.set(func(s *Status) { s.LeftOut = append(slices.Clone(s.LeftOut), f.LeftOut) })
-			h.punish(key, f) // again, if a crash came between
+			h.tell(key, f) // again, if a crash came between
+			h.punish(key, f)
 			return false
 		}
 		for old := range h.logs {
@@ -198,7 +200,21 @@ func (h *Host) leaveOut(key leaflog.Key, a *logAudit) {
 	}
 	h.log.Error("a machine's leaves are wrong", "node", key.Node, "epoch", key.Epoch, "segment", key.Segment, "leaf", l.Leaf, "reason", l.Reason)
 	h.board.set(func(s *Status) { s.LeftOut = append(slices.Clone(s.LeftOut), l) })
-	h.punish(key, h.file(key, l, a))
+	f := h.file(key, l, a)
+	h.tell(key, f)
+	h.punish(key, f)
+}
+
+// tell sends the machine what is held against it.
+func (h *Host) tell(key leaflog.Key, f LeftOutFile) {
+	m := &workerv1.LeftOut{Epoch: key.Epoch, Segment: key.Segment, Reason: workerv1.Clip(f.Reason, workerv1.MaxText)}
+	if f.Evidence != nil {
+		var err error
+		if m.Evidence, err = f.Evidence.Marshal(); err != nil {
+			h.log.Error("evidence cannot be sent", "node", key.Node, "err", err)
+		}
+	}
+	h.fleet.LeftOut(key.Node, m)
 }
 
 // forged tells whether no faulty device explains what was found.

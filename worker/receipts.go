@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -20,33 +21,67 @@ import (
 const (
 	// ReceiptsName is the folder of the host's receipts in a worker's home.
 	ReceiptsName = "receipts"
-	// keepReceipts is how many of them are kept, about 2 KB each.
-	keepReceipts = 1000
+	// Of receipts, about 2 KB each, and of evidence, about 10 KB and at most
+	// delivery.MaxFileSize, so many files are kept.
+	keepReceipts, keepEvidence = 1000, 100
 	// receiptPace is the least time between two writes of one.
 	receiptPace = time.Second
 )
 
-// receipts keeps the host's latest receipt of each segment: it stands for all
-// leaves before it. A machine that crashes may have lost those of the last second.
+// receipts keeps the host's latest receipt of each segment, which stands for all
+// leaves before it, and what the host holds against a segment's leaves. A machine
+// that crashes may have lost those of the last second.
 type receipts struct {
 	home string
 	wake chan struct{} // capacity 1
 
 	mu     sync.Mutex
-	latest []delivery.Receipt // not on disk yet, at most one of each order
+	latest []document // not on disk yet
+}
+
+// document is a file to be.
+type document struct {
+	name    string
+	marshal func() ([]byte, error)
 }
 
 func newReceipts(home string) receipts { return receipts{home: home, wake: make(chan struct{}, 1)} }
 
-// put takes a receipt whose signature holds.
-func (k *receipts) put(r delivery.Receipt) {
+// The kinds of file, by how their names begin.
+const (
+	receivedName = "leaves"
+	accusedName  = "left-out"
+)
+
+// name sorts by epoch and segment within its kind.
+func name(kind string, o delivery.Order) string {
+	host := link.FingerprintOf(o.HostKey[:]).String()[:8]
+	return fmt.Sprintf("%s-%012d-%05d-%s-%s.json", kind, o.Epoch, o.Segment, o.Node, host)
+}
+
+// received takes a receipt whose signature holds.
+func (k *receipts) received(r delivery.Receipt) {
+	k.put(document{name(receivedName, r.Order), r.Marshal})
+}
+
+// accused takes evidence against this machine, and returns where it will be.
+func (k *receipts) accused(e delivery.Evidence) (path string) {
+	f := document{name(accusedName, e.Order), e.Marshal}
+	k.put(f)
+	return filepath.Join(k.home, ReceiptsName, f.name)
+}
+
+// put replaces the file of that name if it is not written yet; there are few.
+func (k *receipts) put(f document) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if n := len(k.latest); n > 0 && k.latest[n-1].Order == r.Order {
-		k.latest[n-1] = r
-	} else {
-		k.latest = append(k.latest, r)
+	for i := range k.latest {
+		if k.latest[i].name == f.name {
+			k.latest[i] = f
+			return
+		}
 	}
+	k.latest = append(k.latest, f)
 	poke(k.wake)
 }
 
@@ -63,9 +98,9 @@ func (k *receipts) keep(ctx context.Context, log *slog.Logger) {
 		latest := k.latest
 		k.latest = nil
 		k.mu.Unlock()
-		for _, r := range latest {
-			if err := k.write(r); err != nil {
-				log.Error("the host's receipt could not be kept", "epoch", r.Order.Epoch, "segment", r.Order.Segment, "err", err)
+		for _, f := range latest {
+			if err := k.write(f); err != nil {
+				log.Error("what the host signed could not be kept", "path", f.name, "err", err)
 			}
 		}
 		if ctx.Err() != nil {
@@ -78,9 +113,9 @@ func (k *receipts) keep(ctx context.Context, log *slog.Logger) {
 	}
 }
 
-// write replaces the receipt of a segment, and forgets the oldest files.
-func (k *receipts) write(r delivery.Receipt) error {
-	text, err := r.Marshal()
+// write makes or replaces a file, and forgets the oldest of its kind.
+func (k *receipts) write(f document) error {
+	text, err := f.marshal()
 	if err != nil {
 		return err
 	}
@@ -88,27 +123,25 @@ func (k *receipts) write(r delivery.Receipt) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
-	host := link.FingerprintOf(r.Order.HostKey[:]).String()[:8]
-	path := filepath.Join(dir, fmt.Sprintf("leaves-%012d-%05d-%s-%s.json", r.Order.Epoch, r.Order.Segment, r.Order.Node, host))
+	path := filepath.Join(dir, f.name)
 	if err := os.WriteFile(path+".new", text, 0o600); err != nil {
 		return err
 	}
 	if err := os.Rename(path+".new", path); err != nil {
 		return err
 	}
-	list, err := os.ReadDir(dir) // sorted by name, which begins with epoch and segment
+	list, err := os.ReadDir(dir) // sorted by name
 	if err != nil {
 		return err
 	}
-	var names []string
-	for _, f := range list {
-		if strings.HasPrefix(f.Name(), "leaves-") {
-			names = append(names, f.Name())
-		}
+	kind, keep := receivedName, keepReceipts
+	if strings.HasPrefix(f.name, accusedName) {
+		kind, keep = accusedName, keepEvidence
 	}
+	list = slices.DeleteFunc(list, func(f os.DirEntry) bool { return !strings.HasPrefix(f.Name(), kind+"-") })
 	var errs []error
-	for i := 0; i < len(names)-keepReceipts; i++ {
-		errs = append(errs, os.Remove(filepath.Join(dir, names[i])))
+	for i := 0; i < len(list)-keep; i++ {
+		errs = append(errs, os.Remove(filepath.Join(dir, list[i].Name())))
 	}
 	return errors.Join(errs...)
 }

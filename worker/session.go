@@ -201,6 +201,8 @@ func (m *machine) handle(message []byte) error {
 		m.jobs = append(m.jobs, &job{rerun: h.Rerun, model: model, refused: make(map[*bench]error)})
 	case *workerv1.Envelope_ProveNode:
 		m.prove = true
+	case *workerv1.Envelope_LeftOut:
+		return m.leftOut(h.LeftOut)
 	case *workerv1.Envelope_Refuse:
 		return &refused{h.Refuse.Reason, h.Refuse.NextStep}
 	default:
@@ -238,7 +240,30 @@ func (m *machine) acknowledged(a *workerv1.Ack) error {
 		return nil
 	}
 	m.ledger.drop(a.Size)
-	m.receipts.put(r)
+	m.receipts.received(r)
+	return nil
+}
+
+// leftOut keeps what the host holds against this machine, if the host can show it,
+// for its owner to check. The caller holds mu.
+func (m *machine) leftOut(l *workerv1.LeftOut) error {
+	log := m.config.Logger.With("epoch", l.Epoch, "segment", l.Segment, "reason", l.Reason)
+	if len(l.Evidence) == 0 {
+		log.Error("the host left our leaves out, and shows nothing", "next", "ask its owner why")
+		return nil
+	}
+	e, err := delivery.Parse(l.Evidence)
+	if err != nil {
+		return fmt.Errorf("%w: evidence: %w", errHost, err)
+	}
+	if e.Order.DeviceKey != mpoc.KeyOf(m.key) {
+		return fmt.Errorf("%w: evidence about another machine", errHost)
+	}
+	if err := (delivery.Statement{Order: e.Order, Batch: e.Last.Batch}).Verify(e.Last.Signature); err != nil {
+		return fmt.Errorf("%w: evidence about a log that this machine never made: %w", errHost, err)
+	}
+	path := m.receipts.accused(e)
+	log.Error("the host left our leaves out, and shows wrong ones", "path", path, "next", "check it with assay verify, and the machine with assay-worker doctor")
 	return nil
 }
 

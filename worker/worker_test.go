@@ -574,13 +574,74 @@ func TestReceiptsAreBounded(t *testing.T) {
 	k := newReceipts(t.TempDir())
 	r := delivery.Receipt{Version: delivery.ReceiptVersion, Order: delivery.Order{Chain: "c", Participant: "p", Node: "n", Class: "nano", Segment: 1}, Batch: delivery.Batch{Count: 1}}
 	for r.Order.Epoch = range uint64(keepReceipts + 3) {
-		if err := k.write(r); err != nil {
+		if err := k.write(document{name(receivedName, r.Order), r.Marshal}); err != nil {
 			t.Fatal(err)
 		}
 	}
 	list, err := os.ReadDir(filepath.Join(k.home, ReceiptsName))
 	if err != nil || len(list) != keepReceipts || !strings.HasPrefix(list[0].Name(), "leaves-000000000003-00001-n-") {
 		t.Fatalf("%d files, %v", len(list), err)
+	}
+}
+
+// What a host holds against a machine is kept for its owner to check. It must be
+// about leaves of this machine's.
+func TestLeftOut(t *testing.T) {
+	h := newFakeHost(t)
+	home := t.TempDir()
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- Run(ctx, Config{URL: h.url, Home: home, Engine: new(enginetest.Engine), Threads: 1}) }()
+	stop := sync.OnceFunc(func() { cancel(); <-ended })
+	t.Cleanup(func() { h.stop(); stop() })
+	s := h.accept()
+	s.say(compute(100, 1, 0))
+	b := hear(s, (*workerv1.Envelope).GetBatch)
+	evidence := func(change func(*delivery.Order)) *workerv1.Envelope {
+		st := s.statement(b)
+		change(&st.Order)
+		last := delivery.Signed{Batch: st.Batch, Signature: mpoc.Signature(b.Signature)}
+		found := []delivery.Found{{First: b.First, Records: b.Records, Signature: last.Signature}}
+		e, err := delivery.Accuse(st.Order, mpoc.Hash{}, 10, last, found, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		raw, err := e.Marshal()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return &workerv1.Envelope{Message: &workerv1.Envelope_LeftOut{LeftOut: &workerv1.LeftOut{Epoch: b.Epoch, Segment: b.Segment, Reason: "1 of 10 leaves is wrong", Evidence: raw}}}
+	}
+	s.say(&workerv1.Envelope{Message: &workerv1.Envelope_LeftOut{LeftOut: &workerv1.LeftOut{Epoch: 1, Segment: 1, Reason: "so it is"}}})
+	s.say(evidence(func(*delivery.Order) {}))
+	for name, change := range map[string]func(*delivery.Order){
+		"another machine":     func(o *delivery.Order) { o.DeviceKey[0] ^= 1 },
+		"a log it never made": func(o *delivery.Order) { o.Epoch++ },
+	} {
+		s.say(evidence(change))
+		for {
+			if _, err := s.next(); err != nil {
+				if !strings.Contains(err.Error(), "evidence") {
+					t.Errorf("%s: closed with %v", name, err)
+				}
+				break
+			}
+		}
+		close(s.over)
+		s = h.accept()
+	}
+	h.stop()
+	stop()
+	paths, err := filepath.Glob(filepath.Join(home, ReceiptsName, "left-out-*"))
+	if err != nil || len(paths) != 1 {
+		t.Fatalf("on file: %v, %v", paths, err)
+	}
+	raw, err := os.ReadFile(paths[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if e, err := delivery.Parse(raw); err != nil || e.Order != s.statement(b).Order {
+		t.Errorf("on file: %+v, %v", e, err)
 	}
 }
 

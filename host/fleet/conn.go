@@ -52,6 +52,7 @@ type conn struct {
 	order  *order    // nil from aim until the writer has drafted the next
 	past   []segment // orders that are over, the latest last
 	ack    *ack      // owed
+	news   *workerv1.LeftOut
 
 	storing sync.WaitGroup // the batch that is being stored; Add and Wait by the reader only
 	latest  *order         // of the batch before; owned by the reader
@@ -190,6 +191,10 @@ func (c *conn) next() (*workerv1.Envelope, *ack) {
 	case c.proveAsked && !c.proveSent:
 		c.proveSent = true
 		return &workerv1.Envelope{Message: &workerv1.Envelope_ProveNode{ProveNode: &workerv1.ProveNode{}}}, nil
+	case c.news != nil:
+		news := c.news
+		c.news = nil
+		return &workerv1.Envelope{Message: &workerv1.Envelope_LeftOut{LeftOut: news}}, nil
 	case c.ack != nil:
 		owed := c.ack
 		c.ack = nil
@@ -342,6 +347,14 @@ func (c *conn) belongs(b *workerv1.Batch, leaves int) (*order, error) {
 		return nil, fmt.Errorf("%w: leaves of epoch %d segment %d, which this worker was not told to compute", errProtocol, b.Epoch, b.Segment)
 	}
 	return o, nil
+}
+
+// tell has the worker told of a log that is left out; nil is no news.
+func (c *conn) tell(m *workerv1.LeftOut) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.news = m
+	c.poke()
 }
 
 // prove asks for the node's proof; proof may be read once the channel is closed.

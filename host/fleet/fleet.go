@@ -91,8 +91,9 @@ type Fleet struct {
 
 // node outlives its connections.
 type node struct {
-	conn *conn // nil while not connected
-	last WorkerStatus
+	conn    *conn // nil while not connected
+	last    WorkerStatus
+	leftOut *workerv1.LeftOut // the latest, told on each connection
 }
 
 // New listens. The caller runs [Fleet.Run] next, which closes the listener.
@@ -334,6 +335,7 @@ func (f *Fleet) join(c *conn) {
 	}
 	n.conn = c
 	c.aim(f.goal)
+	c.tell(n.leftOut)
 	f.recheck(c) // the list may have changed since the handshake
 }
 
@@ -420,6 +422,21 @@ func (f *Fleet) NodeProof(name string) (key ed25519.PublicKey, proof []byte, ok 
 		return c.key, c.proof, true
 	default:
 		return nil, nil, false
+	}
+}
+
+// LeftOut tells a node's machine that a log of its is left out, now or when it
+// comes back. A machine that was never here is not waited for.
+func (f *Fleet) LeftOut(name string, m *workerv1.LeftOut) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	n := f.nodes[name]
+	if n == nil {
+		return
+	}
+	n.leftOut = m
+	if n.conn != nil {
+		n.conn.tell(m)
 	}
 }
 

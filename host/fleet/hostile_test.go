@@ -228,6 +228,27 @@ func TestFirstWords(t *testing.T) {
 	}
 }
 
+// A machine hears of a log that was left out, the latest, also when it was away.
+func TestLeftOutIsTold(t *testing.T) {
+	h := newHost(t, t.TempDir(), "127.0.0.1:0")
+	h.LeftOut("alpha", &workerv1.LeftOut{Epoch: 1, Segment: 1, Reason: "nobody is there"})
+	p := join(t, h, 2, "alpha")
+	hearUntil(p, (*workerv1.Envelope).GetIdle)
+	for i, reason := range []string{"some are wrong", "more are wrong"} {
+		if i == 1 {
+			p.Abort()
+			until(t, "the end of the connection", func() bool { return !h.Status()[0].Connected })
+		}
+		h.LeftOut("alpha", &workerv1.LeftOut{Epoch: 3, Segment: uint32(i) + 1, Reason: reason, Evidence: []byte("evidence")})
+		if i == 1 {
+			p = join(t, h, 2, "alpha")
+		}
+		if l := hearUntil(p, (*workerv1.Envelope).GetLeftOut); l.Epoch != 3 || l.Segment != uint32(i)+1 || l.Reason != reason || string(l.Evidence) != "evidence" {
+			t.Errorf("told %v, want %q", l, reason)
+		}
+	}
+}
+
 // Batches that were on their way when their segment ended are not a fault, and
 // not stored. A batch whose acknowledgement was lost may be repeated.
 func TestLateAndRepeatedBatches(t *testing.T) {

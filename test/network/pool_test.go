@@ -140,6 +140,10 @@ func TestStrangersAtAPool(t *testing.T) {
 			t.Errorf("assay verify %v: %s", args, said)
 		}
 	}
+	// the forger has it too
+	if said := verify(first(forger, worker.ReceiptsName, "left-out-*.json")); !strings.Contains(said, "proven: fraud") {
+		t.Errorf("what the forger was sent: %s", said)
+	}
 	raw, err := os.ReadFile(evidence)
 	if err != nil {
 		t.Fatal(err)

@@ -40,6 +40,9 @@ const (
 	MaxDevices = 64
 	MaxDevice  = 128
 
+	// MaxEvidence bounds a LeftOut's evidence, in bytes.
+	MaxEvidence = 512 << 10
+
 	maxName    = 64
 	maxAccount = 128
 	maxNode    = 32
@@ -108,6 +111,11 @@ func decode(b []byte, fromWorker bool) (*Envelope, error) {
 		case *Envelope_Rerun:
 			err = m.Rerun.check()
 		case *Envelope_ProveNode:
+		case *Envelope_LeftOut:
+			err = errors.Join(segment("left_out", m.LeftOut.Segment), text("left_out.reason", m.LeftOut.Reason, 1, MaxText))
+			if n := len(m.LeftOut.Evidence); n > MaxEvidence {
+				err = errors.Join(err, refuse("left_out.evidence: %d bytes, the limit is %d", n, MaxEvidence))
+			}
 		default:
 			return nil, refuse("empty envelope")
 		}

@@ -40,6 +40,8 @@ func wrap(m proto.Message) *Envelope {
 		return &Envelope{Message: &Envelope_Idle{m}}
 	case *Rerun:
 		return &Envelope{Message: &Envelope_Rerun{m}}
+	case *LeftOut:
+		return &Envelope{Message: &Envelope_LeftOut{m}}
 	case *ProveNode:
 		return &Envelope{Message: &Envelope_ProveNode{m}}
 	}
@@ -73,6 +75,7 @@ func good() (worker, host []proto.Message) {
 		&Idle{},
 		&Rerun{Class: "nano", Seed1: seed32, NodeSeed: seed32, SegmentSeed: seed32, Nonces: make([]uint64, MaxBatch)},
 		&ProveNode{},
+		&LeftOut{Segment: 1, Reason: strings.Repeat("r", 256), Evidence: make([]byte, MaxEvidence)},
 	}
 	return worker, host
 }
@@ -113,6 +116,7 @@ func TestBoundsRefuse(t *testing.T) {
 		&Compute{Class: "nano", Seed1: seed32, Segment: 1, NodeSeed: seed32, Audit: seed32},
 		&Compute{Class: "nano", Seed1: seed32, Segment: 1, NodeSeed: seed32, SegmentSeed: seed32},
 		&Ack{Signature: sig64}, &Ack{Segment: 1, Size: MaxCount + 1, Signature: sig64}, &Ack{Segment: 1}, &Idle{Until: long}, &Idle{Reason: "a\x1bb"},
+		&LeftOut{Reason: "r"}, &LeftOut{Segment: 1}, &LeftOut{Segment: 1, Reason: long}, &LeftOut{Segment: 1, Reason: "r", Evidence: make([]byte, MaxEvidence+1)},
 		&Rerun{Class: "nano", Seed1: seed32, NodeSeed: seed32, SegmentSeed: seed32},
 		&Rerun{Class: "nano", Seed1: seed32, NodeSeed: seed32, SegmentSeed: seed32, Nonces: make([]uint64, 1001)},
 	} {

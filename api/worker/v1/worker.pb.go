@@ -119,6 +119,7 @@ type Envelope struct {
 	//	*Envelope_Idle
 	//	*Envelope_Rerun
 	//	*Envelope_ProveNode
+	//	*Envelope_LeftOut
 	Message       isEnvelope_Message `protobuf_oneof:"message"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -287,6 +288,15 @@ func (x *Envelope) GetProveNode() *ProveNode {
 	return nil
 }
 
+func (x *Envelope) GetLeftOut() *LeftOut {
+	if x != nil {
+		if x, ok := x.Message.(*Envelope_LeftOut); ok {
+			return x.LeftOut
+		}
+	}
+	return nil
+}
+
 type isEnvelope_Message interface {
 	isEnvelope_Message()
 }
@@ -349,6 +359,10 @@ type Envelope_ProveNode struct {
 	ProveNode *ProveNode `protobuf:"bytes,23,opt,name=prove_node,json=proveNode,proto3,oneof"`
 }
 
+type Envelope_LeftOut struct {
+	LeftOut *LeftOut `protobuf:"bytes,24,opt,name=left_out,json=leftOut,proto3,oneof"`
+}
+
 func (*Envelope_Hello) isEnvelope_Message() {}
 
 func (*Envelope_NodeProof) isEnvelope_Message() {}
@@ -376,6 +390,8 @@ func (*Envelope_Idle) isEnvelope_Message() {}
 func (*Envelope_Rerun) isEnvelope_Message() {}
 
 func (*Envelope_ProveNode) isEnvelope_Message() {}
+
+func (*Envelope_LeftOut) isEnvelope_Message() {}
 
 // Hello is the worker's first message.
 type Hello struct {
@@ -1292,6 +1308,78 @@ func (x *Idle) GetUntil() string {
 	return ""
 }
 
+// LeftOut says that the host does not commit to this worker's leaves of a
+// segment, because some are wrong, and shows it. It may be said again.
+type LeftOut struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Epoch   uint64                 `protobuf:"varint,1,opt,name=epoch,proto3" json:"epoch,omitempty"`
+	Segment uint32                 `protobuf:"varint,2,opt,name=segment,proto3" json:"segment,omitempty"`
+	// Why, at most 256 bytes.
+	Reason string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	// A file as delivery.Parse reads it, at most 512 KiB; empty where there is none.
+	Evidence      []byte `protobuf:"bytes,4,opt,name=evidence,proto3" json:"evidence,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LeftOut) Reset() {
+	*x = LeftOut{}
+	mi := &file_assay_worker_v1_worker_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LeftOut) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LeftOut) ProtoMessage() {}
+
+func (x *LeftOut) ProtoReflect() protoreflect.Message {
+	mi := &file_assay_worker_v1_worker_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LeftOut.ProtoReflect.Descriptor instead.
+func (*LeftOut) Descriptor() ([]byte, []int) {
+	return file_assay_worker_v1_worker_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *LeftOut) GetEpoch() uint64 {
+	if x != nil {
+		return x.Epoch
+	}
+	return 0
+}
+
+func (x *LeftOut) GetSegment() uint32 {
+	if x != nil {
+		return x.Segment
+	}
+	return 0
+}
+
+func (x *LeftOut) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *LeftOut) GetEvidence() []byte {
+	if x != nil {
+		return x.Evidence
+	}
+	return nil
+}
+
 // Rerun asks for outputs of somebody's units. It goes before computing.
 type Rerun struct {
 	state       protoimpl.MessageState `protogen:"open.v1"`
@@ -1309,7 +1397,7 @@ type Rerun struct {
 
 func (x *Rerun) Reset() {
 	*x = Rerun{}
-	mi := &file_assay_worker_v1_worker_proto_msgTypes[14]
+	mi := &file_assay_worker_v1_worker_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1321,7 +1409,7 @@ func (x *Rerun) String() string {
 func (*Rerun) ProtoMessage() {}
 
 func (x *Rerun) ProtoReflect() protoreflect.Message {
-	mi := &file_assay_worker_v1_worker_proto_msgTypes[14]
+	mi := &file_assay_worker_v1_worker_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1334,7 +1422,7 @@ func (x *Rerun) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Rerun.ProtoReflect.Descriptor instead.
 func (*Rerun) Descriptor() ([]byte, []int) {
-	return file_assay_worker_v1_worker_proto_rawDescGZIP(), []int{14}
+	return file_assay_worker_v1_worker_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Rerun) GetJob() uint64 {
@@ -1390,7 +1478,7 @@ var File_assay_worker_v1_worker_proto protoreflect.FileDescriptor
 
 const file_assay_worker_v1_worker_proto_rawDesc = "" +
 	"\n" +
-	"\x1cassay/worker/v1/worker.proto\x12\x0fassay.worker.v1\"\x81\x06\n" +
+	"\x1cassay/worker/v1/worker.proto\x12\x0fassay.worker.v1\"\xb8\x06\n" +
 	"\bEnvelope\x12.\n" +
 	"\x05hello\x18\x01 \x01(\v2\x16.assay.worker.v1.HelloH\x00R\x05hello\x12;\n" +
 	"\n" +
@@ -1408,7 +1496,8 @@ const file_assay_worker_v1_worker_proto_rawDesc = "" +
 	"\x04idle\x18\x15 \x01(\v2\x15.assay.worker.v1.IdleH\x00R\x04idle\x12.\n" +
 	"\x05rerun\x18\x16 \x01(\v2\x16.assay.worker.v1.RerunH\x00R\x05rerun\x12;\n" +
 	"\n" +
-	"prove_node\x18\x17 \x01(\v2\x1a.assay.worker.v1.ProveNodeH\x00R\tproveNodeB\t\n" +
+	"prove_node\x18\x17 \x01(\v2\x1a.assay.worker.v1.ProveNodeH\x00R\tproveNode\x125\n" +
+	"\bleft_out\x18\x18 \x01(\v2\x18.assay.worker.v1.LeftOutH\x00R\aleftOutB\t\n" +
 	"\amessage\"\x9f\x01\n" +
 	"\x05Hello\x12\x1a\n" +
 	"\bprotocol\x18\x01 \x01(\rR\bprotocol\x12\x14\n" +
@@ -1476,7 +1565,12 @@ const file_assay_worker_v1_worker_proto_rawDesc = "" +
 	"\tsignature\x18\x04 \x01(\fR\tsignature\"4\n" +
 	"\x04Idle\x12\x16\n" +
 	"\x06reason\x18\x01 \x01(\tR\x06reason\x12\x14\n" +
-	"\x05until\x18\x02 \x01(\tR\x05until\"\xb3\x01\n" +
+	"\x05until\x18\x02 \x01(\tR\x05until\"m\n" +
+	"\aLeftOut\x12\x14\n" +
+	"\x05epoch\x18\x01 \x01(\x04R\x05epoch\x12\x18\n" +
+	"\asegment\x18\x02 \x01(\rR\asegment\x12\x16\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\x12\x1a\n" +
+	"\bevidence\x18\x04 \x01(\fR\bevidence\"\xb3\x01\n" +
 	"\x05Rerun\x12\x10\n" +
 	"\x03job\x18\x01 \x01(\x04R\x03job\x12\x14\n" +
 	"\x05epoch\x18\x02 \x01(\x04R\x05epoch\x12\x14\n" +
@@ -1508,7 +1602,7 @@ func file_assay_worker_v1_worker_proto_rawDescGZIP() []byte {
 }
 
 var file_assay_worker_v1_worker_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_assay_worker_v1_worker_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
+var file_assay_worker_v1_worker_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
 var file_assay_worker_v1_worker_proto_goTypes = []any{
 	(State)(0),          // 0: assay.worker.v1.State
 	(*Envelope)(nil),    // 1: assay.worker.v1.Envelope
@@ -1525,7 +1619,8 @@ var file_assay_worker_v1_worker_proto_goTypes = []any{
 	(*Compute)(nil),     // 12: assay.worker.v1.Compute
 	(*Ack)(nil),         // 13: assay.worker.v1.Ack
 	(*Idle)(nil),        // 14: assay.worker.v1.Idle
-	(*Rerun)(nil),       // 15: assay.worker.v1.Rerun
+	(*LeftOut)(nil),     // 15: assay.worker.v1.LeftOut
+	(*Rerun)(nil),       // 16: assay.worker.v1.Rerun
 }
 var file_assay_worker_v1_worker_proto_depIdxs = []int32{
 	2,  // 0: assay.worker.v1.Envelope.hello:type_name -> assay.worker.v1.Hello
@@ -1540,14 +1635,15 @@ var file_assay_worker_v1_worker_proto_depIdxs = []int32{
 	12, // 9: assay.worker.v1.Envelope.compute:type_name -> assay.worker.v1.Compute
 	13, // 10: assay.worker.v1.Envelope.ack:type_name -> assay.worker.v1.Ack
 	14, // 11: assay.worker.v1.Envelope.idle:type_name -> assay.worker.v1.Idle
-	15, // 12: assay.worker.v1.Envelope.rerun:type_name -> assay.worker.v1.Rerun
+	16, // 12: assay.worker.v1.Envelope.rerun:type_name -> assay.worker.v1.Rerun
 	3,  // 13: assay.worker.v1.Envelope.prove_node:type_name -> assay.worker.v1.ProveNode
-	0,  // 14: assay.worker.v1.Status.state:type_name -> assay.worker.v1.State
-	15, // [15:15] is the sub-list for method output_type
-	15, // [15:15] is the sub-list for method input_type
-	15, // [15:15] is the sub-list for extension type_name
-	15, // [15:15] is the sub-list for extension extendee
-	0,  // [0:15] is the sub-list for field type_name
+	15, // 14: assay.worker.v1.Envelope.left_out:type_name -> assay.worker.v1.LeftOut
+	0,  // 15: assay.worker.v1.Status.state:type_name -> assay.worker.v1.State
+	16, // [16:16] is the sub-list for method output_type
+	16, // [16:16] is the sub-list for method input_type
+	16, // [16:16] is the sub-list for extension type_name
+	16, // [16:16] is the sub-list for extension extendee
+	0,  // [0:16] is the sub-list for field type_name
 }
 
 func init() { file_assay_worker_v1_worker_proto_init() }
@@ -1570,6 +1666,7 @@ func file_assay_worker_v1_worker_proto_init() {
 		(*Envelope_Idle)(nil),
 		(*Envelope_Rerun)(nil),
 		(*Envelope_ProveNode)(nil),
+		(*Envelope_LeftOut)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -1577,7 +1674,7 @@ func file_assay_worker_v1_worker_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_assay_worker_v1_worker_proto_rawDesc), len(file_assay_worker_v1_worker_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   15,
+			NumMessages:   16,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
