@@ -26,6 +26,7 @@ import (
 	"github.com/assaynet/assay/poc/seed"
 	"github.com/assaynet/assay/poc/work"
 	"github.com/assaynet/assay/poc/work/matmul"
+	"github.com/assaynet/assay/worker"
 	"github.com/assaynet/assay/worker/enginetest"
 )
 
@@ -183,17 +184,15 @@ func TestStartNamesBrokenDevices(t *testing.T) {
 		done <- rig(sound, broken{sound}).Run(ctx, []string{"start", "--json", "--home", t.TempDir(), "--host", nobody}, nil, in, &stderrs)
 		in.Close()
 	}()
-	var s struct {
-		State   string
-		Devices []struct{ ID, Name, State, Reason string }
-	}
-	for lines := json.NewDecoder(out); s.State != "connecting"; {
-		if err := lines.Decode(&s); err != nil {
+	var e worker.Event
+	for lines := json.NewDecoder(out); e.Type != "disabled"; {
+		e = worker.Event{}
+		if err := lines.Decode(&e); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if d := s.Devices; len(d) != 2 || d[0].ID != "cuda:0" || d[0].State != "connecting" || d[1].Name != "Bad Card" || d[1].State != "disabled" || !strings.Contains(d[1].Reason, "wrong answers") {
-		t.Errorf("%+v", s)
+	if e.Device != "cuda:1" || !strings.Contains(e.Reason, "wrong answers") {
+		t.Errorf("%+v", e)
 	}
 	cancel()
 	go io.Copy(io.Discard, out)
@@ -364,29 +363,37 @@ func TestTemperatureLimit(t *testing.T) {
 			return []profile.Device{{Name: "Card", PCI: "0000:03:00.0"}}, nil
 		}
 		ctx, cancel := context.WithCancel(t.Context())
-		out, in := io.Pipe()
-		done := make(chan int, 1)
+		home, done := t.TempDir(), make(chan int, 1)
 		go func() {
-			done <- command.Run(ctx, append([]string{"start", "--json", "--home", t.TempDir(), "--host", nobody}, strings.Fields(c.args)...), nil, in, io.Discard)
-			in.Close()
+			done <- command.Run(ctx, append([]string{"start", "--json", "--home", home, "--host", nobody}, strings.Fields(c.args)...), nil, io.Discard, io.Discard)
 		}()
-		var s struct {
-			State, Until string
-			Devices      []struct {
-				Temperature int `json:"temperature_c"`
-			}
-		}
-		for lines := json.NewDecoder(out); s.State != "paused" && s.State != "connecting" || s.Devices[0].Temperature == 0; {
-			s.State, s.Until = "", ""
-			if err := lines.Decode(&s); err != nil {
-				t.Fatal(err)
-			}
-		}
+		s := shown(t, home, func(s worker.Status) bool {
+			return s.State != "testing" && s.Devices[0].TemperatureC != nil
+		})
 		if s.State != c.state || s.Until != c.until {
 			t.Errorf("%s: %+v", c.args, s)
 		}
 		cancel()
-		go io.Copy(io.Discard, out)
 		<-done
 	}
+}
+
+// shown asks the worker of a home until its status is so.
+func shown(t *testing.T, home string, is func(worker.Status) bool) (s worker.Status) {
+	t.Helper()
+	for late := time.Now().Add(20 * time.Second); time.Now().Before(late); {
+		code, text, _ := run(Command{Name: "w"}, "status", "--json", "--home", home)
+		if code != 0 {
+			continue // it does not run yet
+		}
+		s = worker.Status{}
+		if err := json.Unmarshal([]byte(text), &s); err != nil {
+			t.Fatal(err)
+		}
+		if is(s) {
+			return s
+		}
+	}
+	t.Fatalf("the worker of %s never was what is waited for: %+v", home, s)
+	return s
 }

@@ -38,11 +38,17 @@ func (c Command) start(ctx context.Context, args []string, stdin io.Reader, stdo
 	listen := f.String("listen", "", "serve /status and /metrics here, such as 127.0.0.1:4780")
 	plain := f.Bool("plain", false, "print log lines on a terminal too")
 	nice := f.Int("nice", 0, "lower this process's priority by 0..19")
-	asJSON := f.Bool("json", false, "print one JSON status per line")
+	asJSON := f.Bool("json", false, "print events, one JSON object a line")
 	verbose := f.Bool("v", false, "log connections to standard error")
+	f.Usage = func() {
+		fmt.Fprintf(f.Output(), "%s works for a host until it is stopped.\n\n", f.Name())
+		f.PrintDefaults()
+		fmt.Fprintf(f.Output(), "\nEvents of --json, by type, with time and:\n%s", worker.Events)
+	}
 	if err := parse(f, args); err != nil {
 		return err
 	}
+	*host, *payout = unquoted(*host), unquoted(*payout)
 	if *host == "" {
 		fmt.Fprintf(stderr, "%s: --host is missing; the host prints its URL when it starts, and on: assay host url\n", f.Name())
 		return errUsage
@@ -57,16 +63,20 @@ func (c Command) start(ctx context.Context, args []string, stdin io.Reader, stdo
 	if *verbose {
 		log = slog.New(slog.NewTextHandler(stderr, nil))
 	}
-	show := func(s worker.Status) { fmt.Fprintf(stdout, "%s  %s\n", time.Now().Format(time.TimeOnly), s.Line()) }
+	show := func(e worker.Event) {
+		if text := e.Text(); text != "" {
+			fmt.Fprintf(stdout, "%s  %s\n", e.Time.Local().Format(time.TimeOnly), text)
+		}
+	}
 	out, terminal := stdout.(*os.File)
 	terminal = terminal && term.IsTerminal(int(out.Fd())) && os.Getenv("TERM") != "dumb" && !*asJSON && !*plain && !*verbose
 	if *asJSON {
 		out := json.NewEncoder(stdout)
-		show = func(s worker.Status) {
-			_ = out.Encode(struct {
-				Time time.Time `json:"time"`
-				worker.Status
-			}{time.Now().UTC(), s})
+		show = func(e worker.Event) { _ = out.Encode(e) }
+	}
+	if *payout != "" {
+		if err := checkPayout(*payout); err != nil {
+			return err
 		}
 	}
 	if _, err := link.ParseAddress(*host); err != nil { // before devices are warmed up
@@ -84,7 +94,7 @@ func (c Command) start(ctx context.Context, args []string, stdin io.Reader, stdo
 		fmt.Fprintf(stderr, "%s: %s\n", c.Name, note)
 	}
 	if *payout == "" && !*noPool {
-		fmt.Fprintf(stderr, "%s: no --payout: a pool owes what this machine earns, and pays once an account is named\n", c.Name)
+		fmt.Fprintf(stderr, "%s: no --payout: a pool owes what this machine earns, and pays once an account (cpc1...) is named\n", c.Name)
 	}
 	ctx, quit := context.WithCancel(ctx)
 	defer quit()
@@ -99,7 +109,7 @@ func (c Command) start(ctx context.Context, args []string, stdin io.Reader, stdo
 	config := worker.Config{
 		URL: *host, Home: *home, Devices: devices(choice, sensors, *threads, hot), Nice: *nice,
 		NoPool: *noPool, Payout: *payout, SelfAudit: *selfAudit,
-		Agent: "assay-worker/" + version(), Logger: log, Status: show, Live: live.set, Pause: pause,
+		Agent: "assay-worker/" + version(), Logger: log, Event: show, Pause: pause,
 	}
 	var beside errgroup.Group
 	if *listen != "" {
@@ -109,8 +119,14 @@ func (c Command) start(ctx context.Context, args []string, stdin io.Reader, stdo
 		}
 		beside.Go(func() error { return monitor.Serve(ctx, l, live.status, say) })
 	}
+	config.Live = func(get func() worker.Status) {
+		live.set(get)
+		if err := answer(ctx, &beside, *home, live.status, say); err != nil {
+			fmt.Fprintf(stderr, "%s: %s status will not reach this worker, --listen would: %v\n", c.Name, c.Name, err)
+		}
+	}
 	if terminal {
-		config.Status = nil
+		config.Event = nil
 		keys := screen.Control{Pause: func() { say(true) }, Resume: func() { say(false) }, Quit: quit}
 		beside.Go(func() error {
 			defer quit() // a terminal that is gone ends the worker

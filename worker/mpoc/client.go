@@ -184,6 +184,7 @@ func (m *Machine) register(ctx context.Context) error {
 		}
 		m.client.set(a.Now)
 		m.chain, m.host = n.Chain, n.HostKey
+		m.tell(Event{Type: Registered})
 		return nil
 	}
 }

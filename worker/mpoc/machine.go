@@ -71,6 +71,7 @@ type Config struct {
 	// SelfAudit is N: one loop in N is computed twice. 0 is 256.
 	SelfAudit uint64
 	Gate      *Gate        // optional
+	Event     func(Event)  // called by Run's goroutine; optional
 	Logger    *slog.Logger // optional
 }
 
@@ -86,13 +87,19 @@ type Machine struct {
 	host    poc.Key
 	asked   poc.Asking // the latest
 	looked  time.Time  // at the account
+	unlock  uint32     // the host's rule; 0 is not known yet
 	resting time.Duration
+	shown   time.Time // progress
+	rest    uint64    // operations that make no full 10^6 yet
 	*store
 
 	mu      sync.Mutex
 	status  Status
 	loops   meter
 	started time.Time
+	// When the epoch began, and how many loops had been computed then.
+	epochBegan time.Time
+	epochLoops uint64
 }
 
 // New makes a machine. Errors wrap ErrConfig.
@@ -138,7 +145,10 @@ func (m *Machine) Run(ctx context.Context) (err error) {
 		return err
 	}
 	m.mu.Lock()
-	m.started = time.Now()
+	m.started, m.status.InAll = time.Now(), m.store.counts()
+	if m.epochBegan.IsZero() {
+		m.epochBegan = m.started
+	}
 	m.mu.Unlock()
 	defer func() {
 		m.client.http.CloseIdleConnections()
@@ -206,7 +216,7 @@ func (m *Machine) turn(ctx context.Context) error {
 			return err
 		}
 		if c := m.current; c != nil && c.Phase != Over && (c.Terms.HostKey != m.host || c.Terms.Chain != m.chain || c.Terms.DeviceKey != poc.KeyOf(m.c.Key)) {
-			if err := m.over("it was another host's, chain's or key's"); !errors.Is(err, errOver) {
+			if err := m.over(WasDropped, dropped, "it was another host's, chain's or key's"); !errors.Is(err, errOver) {
 				return err
 			}
 		}
@@ -231,7 +241,7 @@ func (m *Machine) turn(ctx context.Context) error {
 		case Drawn:
 			err = m.prove(ctx)
 		default:
-			err = m.over("its file is in the phase " + string(m.current.Phase))
+			err = m.over(WasDropped, dropped, "its file is in the phase "+string(m.current.Phase))
 		}
 		m.progress()
 	}
@@ -260,17 +270,45 @@ func (m *Machine) progress() {
 		p = nil
 	}
 	m.change(func(s *Status) { s.Challenge = p })
+	if c.Phase == Computing && time.Since(m.shown) >= progressTime {
+		m.shown = time.Now()
+		m.tell(Event{Type: InProgress, Loops: p.Loops, Expected: p.Expected, Deadline: p.Deadline})
+	}
 }
 
-// over ends the current challenge without a judgement. It returns an error that
-// wraps errOver.
-func (m *Machine) over(why string) error {
+// over ends the current challenge without a judgement, counts it, and tells of it
+// in an event of the given type. It returns an error that wraps errOver.
+func (m *Machine) over(kind string, n func(*Counts), why string) error {
+	m.count(n)
 	m.current.Phase = Over
 	if err := m.save(); err != nil {
 		return err
 	}
 	m.change(func(s *Status) { s.LastReason = why })
+	m.tell(Event{Type: kind, Reason: why})
 	return fmt.Errorf("%w: %s", errOver, why)
+}
+
+// Counts that over adds to.
+func dropped(c *Counts)   { c.Dropped++ }
+func failed(c *Counts)    { c.Failed++ }
+func late(c *Counts)      { c.Late++ }
+func abstained(c *Counts) { c.Abstained++ }
+
+// save keeps the state, and the counts with it.
+func (m *Machine) save() error {
+	m.mu.Lock()
+	counts := m.status.InAll
+	m.mu.Unlock()
+	return m.store.save(counts)
+}
+
+// begin makes a challenge the current one.
+func (m *Machine) begin(c challenge) error {
+	m.mu.Lock()
+	counts := m.status.InAll
+	m.mu.Unlock()
+	return m.store.begin(c, counts)
 }
 
 // cheated keeps what shows what the host did. The challenge is over.
@@ -284,7 +322,7 @@ func (m *Machine) cheated(what string, text []byte, merr, err error) error {
 	}
 	m.change(func(s *Status) { s.EvidenceSaved = path })
 	m.log.Error("the host cheats", "reason", err, "evidence", path)
-	if oerr := m.over(err.Error()); !errors.Is(oerr, errOver) {
+	if oerr := m.over(HostCheats, func(*Counts) {}, err.Error()+"; kept as "+path); !errors.Is(oerr, errOver) {
 		return oerr
 	}
 	return fmt.Errorf("%w; kept as %s", err, path)
@@ -304,7 +342,7 @@ func (m *Machine) show(what string, answer any, err error) error {
 
 // challenge asks for work and checks the terms.
 func (m *Machine) challenge(ctx context.Context) error {
-	m.is("idle", "waiting for a challenge", "", "")
+	m.is("asking", "", "", "")
 	a, err := post[mpocv1.Challenge](ctx, m, mpocv1.PathChallenge, func() any {
 		q, sig := m.ask(poc.AskChallenge)
 		return mpocv1.ChallengeRequest{Asking: q, Signature: sig}
@@ -336,7 +374,12 @@ func (m *Machine) challenge(ctx context.Context) error {
 		return fmt.Errorf("%w: offered %s, expired %s, and it is %s", errOver, clock(t.Issued), clock(t.Expiry), clock(now))
 	}
 	m.log.Info("challenge", "id", t.ChallengeID.String(), "shape", t.Shape.String(), "duration_ms", t.DurationMS)
-	return m.begin(challenge{Phase: Computing, Terms: t, Signature: a.HostSignature, Token: a.Token})
+	if err := m.begin(challenge{Phase: Computing, Terms: t, Signature: a.HostSignature, Token: a.Token}); err != nil {
+		return err
+	}
+	m.shown = time.Now()
+	m.tell(Event{Type: Begun, Deadline: clock(t.Expiry)})
+	return nil
 }
 
 // free waits until the gate is open, at most until the host's clock shows ms; 0
@@ -411,8 +454,8 @@ func (m *Machine) compute(ctx context.Context) error {
 		}
 		m.mu.Lock()
 		m.loops.add(time.Now(), uint64(n))
-		m.status.Loops += uint64(n)
 		m.mu.Unlock()
+		m.count(func(c *Counts) { c.Loops += uint64(n) })
 		m.progress()
 		// What was chosen in earlier slices comes now, in another batch.
 		if err := m.selfAudit(ctx, &suspects); err != nil {
@@ -438,9 +481,7 @@ func (m *Machine) compute(ctx context.Context) error {
 }
 
 func (m *Machine) expired() error {
-	err := m.over(fmt.Sprintf("it expired at %s with %d loops computed and nothing committed", clock(m.current.Terms.Expiry), len(m.digests)))
-	m.change(func(s *Status) { s.Dropped++ })
-	return err
+	return m.over(WasDropped, dropped, fmt.Sprintf("it expired at %s with %d loops computed and nothing committed", clock(m.current.Terms.Expiry), len(m.digests)))
 }
 
 // matmul computes units in as many parts as the engine likes.
@@ -488,23 +529,24 @@ func (m *Machine) selfAudit(ctx context.Context, suspects *[]uint64) error {
 // check compares a loop with what it was at first.
 func (m *Machine) check(unit uint64, again [32]byte) error {
 	wrong := again != m.digests[unit]
-	m.change(func(s *Status) {
-		s.SelfChecks++
+	m.count(func(c *Counts) {
+		c.SelfChecks++
 		if wrong {
-			s.FailedSelfChecks++
+			c.FailedSelfChecks++
 		}
 	})
 	if wrong {
 		m.log.Error("failed self-check", "loop", unit, "challenge", m.current.Terms.ChallengeID.String())
-		return fmt.Errorf("%w: %s (%s) gave two results for loop %d", ErrUnstable, m.c.Device.ID, m.c.Device.Name, unit)
+		err := fmt.Errorf("%w: %s (%s) gave two results for loop %d", ErrUnstable, m.c.Device.ID, m.c.Device.Name, unit)
+		m.tell(Event{Type: SelfCheckFailed, Loops: unit, Reason: err.Error(), Next: next(err)})
+		return err
 	}
 	return nil
 }
 
 // unstable abstains from the current submission because of err.
 func (m *Machine) unstable(err error) error {
-	oerr := m.over("abstained: " + err.Error())
-	m.change(func(s *Status) { s.Abstained++ })
+	oerr := m.over(HasAbstained, abstained, "abstained: "+err.Error())
 	if !errors.Is(oerr, errOver) {
 		return oerr
 	}
@@ -553,7 +595,11 @@ func (m *Machine) commit(ctx context.Context) error {
 		return m.show("questions", a, fmt.Errorf("%w: it asks other loops or tiles than follow from its nonce", poc.ErrHost))
 	}
 	c.Draw, c.DrawSignature, c.Phase = a.Draw, a.HostSignature, Drawn
-	return m.save()
+	if err := m.save(); err != nil {
+		return err
+	}
+	m.tell(Event{Type: Commitment, Deadline: clock(c.Draw.Deadline)})
+	return nil
 }
 
 // lost is what becomes of a submission that the host does not take.
@@ -565,15 +611,11 @@ func (m *Machine) lost(ctx context.Context, err error) error {
 	case mpocv1.CodeUnknownDevice, mpocv1.CodeBanned:
 		return err
 	}
-	m.change(func(s *Status) {
-		switch code(err) {
-		case mpocv1.CodeLate, mpocv1.CodeNoChallenge:
-			s.Late++
-		default:
-			s.Failed++
-		}
-	})
-	return m.over(err.Error())
+	switch code(err) {
+	case mpocv1.CodeLate, mpocv1.CodeNoChallenge:
+		return m.over(WasLate, late, err.Error())
+	}
+	return m.over(NoAnswer, failed, err.Error())
 }
 
 // prove answers every round and takes the receipt.
@@ -581,8 +623,7 @@ func (m *Machine) prove(ctx context.Context) error {
 	c := m.current
 	l, tree := c.log(), m.tree()
 	if uint64(len(m.digests)) != c.Commit.Loops || tree.Root() != c.Commit.MerkleRoot {
-		m.change(func(s *Status) { s.Failed++ })
-		return m.over("the file of its digests was damaged after the commit")
+		return m.over(NoAnswer, failed, "the file of its digests was damaged after the commit")
 	}
 	q := c.Draw.Questions(l)
 	deadline := c.Draw.Deadline
@@ -691,29 +732,38 @@ func (m *Machine) receive(ctx context.Context, r poc.Receipt) error {
 	if err != nil {
 		return err
 	}
+	status, why := r.Outcome.Status, r.Reason
+	kind := map[poc.Status]string{poc.Accepted: WasAccepted, poc.Late: WasLate, poc.Faulty: WasFaulty, poc.Rejected: WasRejected}[status]
+	if kind == "" {
+		kind = NoAnswer
+	}
+	mops := m.verified(r.Outcome.Ops)
+	m.count(func(n *Counts) {
+		n.VerifiedMops += mops
+		switch status {
+		case poc.Accepted:
+			n.Accepted++
+		case poc.Late:
+			n.Late++
+		case poc.Faulty:
+			n.Faulty++
+		case poc.Rejected:
+			n.Rejected++
+		default:
+			n.Failed++
+		}
+	})
 	c.Phase = Over
 	if err := m.save(); err != nil {
 		return err
 	}
-	status, why := r.Outcome.Status, r.Reason
 	m.change(func(s *Status) {
 		s.LastReceipt = path
-		s.VerifiedOps += r.Outcome.Ops
-		switch status {
-		case poc.Accepted:
-			s.Accepted++
-			return
-		case poc.Late:
-			s.Late++
-		case poc.Faulty:
-			s.Faulty++
-		case poc.Rejected:
-			s.Rejected++
-		default:
-			s.Failed++
+		if status != poc.Accepted {
+			s.LastReason = why
 		}
-		s.LastReason = why
 	})
+	m.tell(Event{Type: kind, Reason: why, Ops: r.Outcome.Ops, Pay: r.Outcome.Pay, Receipt: path})
 	m.log.Info("receipt", "status", string(status), "loops", c.Commit.Loops, "pay", string(r.Outcome.Pay), "reason", why)
 	_, err = post[mpocv1.ReceiptAnswer](ctx, m, mpocv1.PathReceipts, func() any {
 		return mpocv1.ReceiptRequest{ChallengeID: c.Terms.ChallengeID, Receipt: r.Digest(), DeviceSignature: sig}
@@ -728,6 +778,13 @@ func (m *Machine) receive(ctx context.Context, r poc.Receipt) error {
 	return nil
 }
 
+// verified is how many full 10^6 operations there are with ops more.
+func (m *Machine) verified(ops uint64) (mops uint64) {
+	mops = ops/1_000_000 + (m.rest+ops%1_000_000)/1_000_000
+	m.rest = (m.rest + ops%1_000_000) % 1_000_000
+	return mops
+}
+
 // account looks at the account now and then; it is only shown.
 func (m *Machine) account(ctx context.Context) {
 	if time.Since(m.looked) < accountTime {
@@ -740,6 +797,13 @@ func (m *Machine) account(ctx context.Context) {
 		m.log.Info("the account is not shown", "err", err)
 		return
 	}
+	if m.unlock == 0 {
+		if s, err := once[mpocv1.Status](ctx, m.client, http.MethodGet, mpocv1.PathStatus, nil); err == nil {
+			m.unlock = s.Policy.UnlockAfter
+		}
+	}
 	m.looked = time.Now()
-	m.change(func(s *Status) { s.Account = money(a) })
+	before, after := m.Snapshot().Account, money(a, m.unlock)
+	m.change(func(s *Status) { s.Account = after })
+	m.paid(before, after)
 }

@@ -32,29 +32,39 @@ func statuses() map[string]worker.Status {
 	busy := worker.Status{
 		State: "computing", Host: "pool.example:4711", Connected: true, Chain: "assay-1", Participant: "cpc1q", Node: "m-0123456789ab",
 		Epoch: 12, Segment: 2, Class: "base", Computed: 1_234_567, Stored: 1_230_000, Until: "block 1,204",
+		Earnings: &mpoc.Money{Payout: "cpc1qqqqqq", Estimated: "120000000000000000", Pending: "2340000000000000000", Locked: "2000000000000000000", UnlockAfter: 8, Settled: "81123456789012345678"},
 		Devices: []worker.DeviceStatus{{
 			ID: "cuda:0", Name: "NVIDIA H200", Engine: "cuda/sm_80", State: "computing", Computed: 1_000_000, Rate1m: 116_000_400,
 			Gauges: worker.Gauges{TemperatureC: of(71), PowerMilliwatt: of(652_300), UtilisationPercent: of(98), ClockMHz: of(1755)},
 			Pool: &mpoc.Status{
 				State: "computing", Challenge: &mpoc.Progress{ID: "0x89ab01f2cd", Phase: "computing", Shape: "4096x4096x4096", Loops: 61_234, Expected: 100_000, Deadline: "2026-12-01T12:00:17Z"},
-				Accepted: 412, Late: 1, Rejected: 0, Loops1m: 7_123_900, Loops15m: 7_001_000, LoopsStart: 6_900_123, VerifiedMOPS: 948_123_456,
-				Account: &mpoc.Money{Estimated: "120000000000000000", Locked: "2000000000000000000", Pending: "340000000000000000", Settled: "81123456789012345678"},
+				Counts: mpoc.Counts{Accepted: 412, Late: 1}, InAll: mpoc.Counts{Accepted: 10_412, Late: 3, Rejected: 1, Loops: 123_456_789},
+				Loops1m: 7_123_900, Loops15m: 7_001_000, Epoch: 12, LoopsEpoch: 6_900_123, VerifiedMOPS: 948_123_456,
 			},
 		}, {
 			ID: "cuda:1", Name: "NVIDIA H200", Engine: "cuda/sm_80", State: "paused", Reason: "88 °C, its limit is 85", Until: "it is below 75 °C",
 			Gauges: worker.Gauges{TemperatureC: of(88), PowerMilliwatt: of(120_000), UtilisationPercent: of(0)},
 			Pool: &mpoc.Status{
-				State: "paused", Reason: "the device is paused", Accepted: 399, Rejected: 1, FailedSelfChecks: 2, Abstained: 2,
+				State: "paused", Reason: "the device is paused",
+				Counts:        mpoc.Counts{Accepted: 399, Rejected: 1, FailedSelfChecks: 2, Abstained: 2},
+				InAll:         mpoc.Counts{Accepted: 399, Rejected: 1, FailedSelfChecks: 2, Abstained: 2},
 				LastReason:    "3 of 90 tiles are wrong: forged",
 				EvidenceSaved: "receipts/against-host-1.json",
-				Account:       &mpoc.Money{Estimated: "0", Locked: "1", Pending: "0", Settled: "0"},
 			},
 		}, {
 			ID: "opencl:0", Name: "a card with a name that is much too long for its column", State: "disabled", Reason: "the engine failed its self-test: unit digest 00ff; nothing is computed with it",
 		}},
 	}
+	// At the first start: not known to the host, no account to be paid to.
+	guest := worker.Status{
+		State: "proving", Reason: "the host takes this machine into its Sprints after the first accepted proof", Host: "pool.example:4711", Connected: true,
+		Earnings: &mpoc.Money{Estimated: "4164874553678", Pending: "0", Settled: "0"},
+		Devices: []worker.DeviceStatus{{ID: "cpu", Engine: "cpu/avx2", State: "proving", Pool: &mpoc.Status{
+			State: "asking", Connected: true, Loops1m: 3_400,
+		}}},
+	}
 	away := worker.Status{
-		State: "connecting", Reason: "dial tcp 192.0.2.7:4711: connection refused", Next: "check that the host runs: assay host status", Host: "192.0.2.7:4711",
+		State: "connecting", Reason: "nothing listens at 192.0.2.7:4711", Next: "check that the host runs: assay host status", Host: "192.0.2.7:4711",
 		Devices: []worker.DeviceStatus{{ID: "cpu", Engine: "cpu/avx2", State: "connecting"}},
 	}
 	building := worker.Status{
@@ -62,7 +72,7 @@ func statuses() map[string]worker.Status {
 		BuildDone: 50 << 20, BuildTotal: 128 << 20,
 		Devices: []worker.DeviceStatus{{ID: "cpu", Engine: "cpu/avx512vnni", State: "building"}},
 	}
-	return map[string]worker.Status{"busy": busy, "away": away, "building": building}
+	return map[string]worker.Status{"busy": busy, "away": away, "building": building, "guest": guest}
 }
 
 func TestRender(t *testing.T) {
