@@ -10,6 +10,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"strings"
 	"syscall"
 )
 
@@ -29,8 +30,10 @@ func Explain(err error, at string) (reason, next string) {
 	case errors.Is(err, ErrFingerprint):
 		return fmt.Sprintf("whoever answers at %s does not hold the key that the URL names", at),
 			"copy the worker URL from the host again (assay host url); if it is unchanged, somebody else answers at its address"
+	case errors.Is(err, ErrClosed) && (errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, net.ErrClosed)):
+		return "the connection broke off", check
 	case errors.Is(err, ErrClosed):
-		return err.Error(), check
+		return "the connection ended: " + strings.TrimPrefix(err.Error(), ErrClosed.Error()+": "), check
 	case errors.As(err, &name) && name.IsNotFound:
 		return fmt.Sprintf("no machine is known by the name %s", host),
 			"check the spelling of the host's URL (assay host url), and this machine's name service (DNS)"

@@ -8,6 +8,7 @@ import (
 	"crypto/ed25519"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"strings"
@@ -33,7 +34,8 @@ func TestExplain(t *testing.T) {
 		{fmt.Errorf("get: %w", context.DeadlineExceeded), "pool.example:4711 does not answer", "4711 closed"},
 		{dialed(errors.New("the moon is in the way")), "pool.example:4711 cannot be reached: the moon is in the way", "assay host url"},
 		{fmt.Errorf("%w: found 00", ErrFingerprint), "does not hold the key that the URL names", "somebody else answers"},
-		{fmt.Errorf("%w: the host is stopping", ErrClosed), "the host is stopping", "assay host status"},
+		{fmt.Errorf("%w: the host is stopping", ErrClosed), "the connection ended: the host is stopping", "assay host status"},
+		{fmt.Errorf("%w: failed to read frame header: %w", ErrClosed, io.EOF), "the connection broke off", "assay host status"},
 		{errors.New("mpoc: no_work: closed today"), "mpoc: no_work: closed today", "assay host status"},
 	} {
 		reason, next := Explain(c.err, at)

@@ -148,7 +148,7 @@ func (j *journal) device(s Status, d DeviceStatus) (events []Event) {
 	kind := ""
 	if p := d.Pool; p != nil {
 		switch {
-		case p.State == "unstable" || p.State == "ended":
+		case p.State == "unstable", p.State == "ended" && p.Reason != mpoc.Stopped:
 			kind = p.State
 		case p.State == "idle", !p.Connected && p.Next != "" && s.Connected:
 			kind = "waiting"
@@ -225,6 +225,9 @@ func (e Event) Text() string {
 	case mpoc.InProgress, mpoc.Commitment:
 		return ""
 	case "snapshot":
+		if e.Status.State == "testing" {
+			return "" // the first, and what it says follows
+		}
 		return e.Status.Line()
 	case "connected":
 		text += " to " + e.Host
@@ -237,7 +240,7 @@ func (e Event) Text() string {
 	case mpoc.Begun:
 		text += fmt.Sprintf(" %.10s, loops of %s, to be committed by %s", e.Challenge, e.Shape, local(e.Deadline))
 	case mpoc.WasAccepted:
-		text += fmt.Sprintf(" %.10s: %d loops, %d GOP verified, %s pending", e.Challenge, e.Loops, e.Ops/1e9, mpoc.Coins(e.Pay.Big()))
+		text += fmt.Sprintf(" %.10s: %d loops, %d GOP verified, %s more pending", e.Challenge, e.Loops, e.Ops/1e9, mpoc.Coins(e.Pay.Big()))
 	case mpoc.WasLate, mpoc.WasFaulty, mpoc.WasRejected, mpoc.NoAnswer, mpoc.WasDropped:
 		text = fmt.Sprintf("%s %.10s, %d loops%s", strings.ToUpper(text), e.Challenge, e.Loops, because)
 		if e.Receipt != "" {
@@ -252,7 +255,7 @@ func (e Event) Text() string {
 	case "building", "ready", "computing":
 		text += Status{Epoch: e.Epoch, Segment: e.Segment, Class: e.Class}.order() + because
 	case "proving":
-		text = "loops for the pool" + because
+		text = "loops for the pool (" + strings.TrimPrefix(because, ": ") + ")"
 	default:
 		text += because
 	}

@@ -151,10 +151,10 @@ func (b *bench) tend(busy bool) {
 		reason, until = ownerPaused, ownerResumes
 	case b.hot != "":
 		reason, until = b.hot, b.until()
-	case busy || len(b.jobs) > 0:
-		reason = "the host's verdicts need it"
 	case !o.idle():
 		reason, until = fmt.Sprintf("the Sprint of epoch %d has it", o.epoch), o.until
+	case busy || len(b.jobs) > 0:
+		reason = "the host's verdicts need it"
 	}
 	b.mu.Unlock()
 	if state := reason + "\n" + until; state != b.tended {

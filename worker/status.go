@@ -152,10 +152,9 @@ func (m *machine) away(s *Status) {
 		s.State, s.Reason = "connecting", m.trouble
 	case m.config.NoPool:
 		s.State, s.Reason, s.Next = "registering", "the host does not know this machine's key", allow
-	case s.proves() && s.accepted() > 0:
-		s.State, s.Reason, s.Next = "proving", "the host has no place for this machine in its Sprints now", ""
 	case s.proves():
-		s.State, s.Reason, s.Next = "proving", "the host takes this machine into its Sprints after the first accepted proof", ""
+		s.State, s.Next = "proving", ""
+		s.Reason = "the host takes machines of its pool into its Sprints after their first accepted proof, while it has room"
 	case asked:
 		s.State, s.Reason, s.Next = "registering", "with the host's pool", ""
 	case m.poolless:
@@ -165,18 +164,12 @@ func (m *machine) away(s *Status) {
 	}
 }
 
-// proves tells whether a device computes loops.
-func (s *Status) proves() bool {
-	return slices.ContainsFunc(s.Devices, func(d DeviceStatus) bool { return d.Pool != nil && d.Pool.Working() })
-}
+// proves tells whether a device computes loops, or will as soon as it sees that
+// nothing else needs it.
+func (s *Status) proves() bool { return slices.ContainsFunc(s.Devices, DeviceStatus.proves) }
 
-func (s *Status) accepted() (n uint64) {
-	for _, d := range s.Devices {
-		if d.Pool != nil {
-			n += d.Pool.InAll.Accepted
-		}
-	}
-	return n
+func (d DeviceStatus) proves() bool {
+	return d.Pool != nil && (d.Pool.Working() || d.Pool.State == "paused")
 }
 
 // fastest is the build that is furthest on.
@@ -224,7 +217,7 @@ func (b *bench) place(d *DeviceStatus, s Status) {
 		d.State, d.Reason = "building", "the epoch's model is being built"
 	case s.State == "rerunning" && s.Segment != 0:
 		d.State = "computing"
-	case s.State == "rerunning", s.State == "proving" && (d.Pool == nil || !d.Pool.Working()):
+	case s.State == "rerunning", s.State == "proving" && !d.proves():
 		d.State = "idle"
 	case s.State == "connecting" && d.Pool != nil && d.Pool.Working():
 		d.State = "proving"

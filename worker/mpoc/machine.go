@@ -156,7 +156,7 @@ func (m *Machine) Run(ctx context.Context) (err error) {
 		if err != nil {
 			m.is("ended", err.Error(), "", next(err))
 		} else {
-			m.is("ended", "stopped", "", "")
+			m.is("ended", Stopped, "", "")
 		}
 	}()
 	for pause := pauseMin; ; {

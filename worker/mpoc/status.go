@@ -13,6 +13,9 @@ import (
 	poc "github.com/assaynet/assay/poc/mpoc"
 )
 
+// Stopped is the reason of a machine that ended because it was asked to.
+const Stopped = "stopped"
+
 // Status is what a machine says about itself: the same in a terminal, over HTTP
 // and as metrics. Figures with fractions are integers in thousandths.
 type Status struct {
