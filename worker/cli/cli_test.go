@@ -55,13 +55,14 @@ func TestCommandLine(t *testing.T) {
 		{"pause --home " + home, 1, "", "no worker runs on " + home},
 		{"start --device banana --host " + nobody, 1, "", "--device banana"},
 		{"start --device , --host " + nobody, 2, "", "an empty device name"},
-		{"start --device cuda:7 --home " + home + " --host " + nobody, 1, "", "--device cuda:7; this machine has cpu (test)"},
+		{"start --device cuda:7 --home " + home + " --host " + nobody, 1, "", "--device cuda:7; this program offers all, cpu"},
 		{"bench --class giant", 2, "", "unknown class"},
 		{"bench --shape 100", 2, "", "--shape"},
 		{"bench --shape 512x512", 2, "", "want N or MxKxQ"},
 		{"bench --shape big", 2, "", "want N or MxKxQ"},
 		{"bench --seconds 0", 2, "", "no time"},
-		{"bench --device opencl", 1, "", "this machine has cpu (test)"},
+		{"bench --device opencl", 1, "", "this program offers all, cpu"},
+		{"bench --device cpu:7", 1, "", "--device cpu:7; this machine has cpu (test)"},
 		{"doctor --warp", 2, "", "flag provided but not defined"},
 	} {
 		code, stdout, stderr := run(Command{Name: "assay worker", Engine: new(enginetest.Engine)}, strings.Fields(c.args)...)

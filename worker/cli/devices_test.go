@@ -17,9 +17,14 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
+	mpocv1 "github.com/assaynet/assay/api/mpoc/v1"
+	workerv1 "github.com/assaynet/assay/api/worker/v1"
 	"github.com/assaynet/assay/device"
 	"github.com/assaynet/assay/device/profile"
 	"github.com/assaynet/assay/link"
@@ -118,18 +123,68 @@ func TestDoctorsHost(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := httptest.NewUnstartedServer(http.NotFoundHandler())
-	s.TLS, s.Config.ErrorLog = config, slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
+	var pool, known atomic.Bool
+	handler := func(w http.ResponseWriter, r *http.Request) {
+		peer, _ := link.PeerKey(*r.TLS)
+		switch {
+		case r.URL.Path == mpocv1.PathStatus && pool.Load():
+			json.NewEncoder(w).Encode(mpocv1.Status{Chain: "c", Pay: "2000000000000", Policy: mpocv1.Policy{UnlockAfter: 8}})
+		case r.URL.Path == workerv1.Path:
+			answer := &workerv1.Envelope{Message: &workerv1.Envelope_Refuse{Refuse: &workerv1.Refuse{
+				Reason: fmt.Sprintf("this host does not know key %x", []byte(peer)), NextStep: "ask for: assay host allow KEY"}}}
+			if known.Load() {
+				answer = &workerv1.Envelope{Message: &workerv1.Envelope_Welcome{Welcome: &workerv1.Welcome{Chain: "c", Participant: "p", Node: "w7"}}}
+			}
+			c, err := link.Accept(w, r, link.Limits{Message: 1 << 16, Write: time.Minute, Ping: time.Minute})
+			if err != nil {
+				return
+			}
+			defer c.Abort()
+			message, err := workerv1.Encode(answer)
+			if _, rerr := c.Receive(r.Context()); rerr == nil && err == nil {
+				err = c.Send(r.Context(), message)
+			}
+			if err != nil {
+				t.Error(err)
+			}
+			_, _ = c.Receive(r.Context()) // until it leaves
+		default:
+			http.NotFound(w, r)
+		}
+	}
+	s := httptest.NewUnstartedServer(http.HandlerFunc(handler))
+	s.TLS, s.Config.ErrorLog, s.Config.ConnContext = config, slog.NewLogLogger(slog.DiscardHandler, slog.LevelError), link.ConnContext
 	s.StartTLS()
 	defer s.Close()
 	address := link.Address{HostPort: s.Listener.Addr().String(), Fingerprint: link.FingerprintOf(key.Public().(ed25519.PublicKey))}
+	home := t.TempDir()
 	examine := func(url string, ahead time.Duration) map[string]check {
 		var r report
-		r.host(t.Context(), url, t.TempDir(), func() time.Time { return time.Now().Add(ahead) })
+		r.host(t.Context(), url, home, func() time.Time { return time.Now().Add(ahead) })
 		return results(r)
 	}
 	if k := examine(address.String(), 0); k["host"].Result != good || k["clock"].Result != good {
 		t.Errorf("a good one: %v", k)
+	}
+	if k := examine(address.String(), 0); k["pool"].Result != note || k["admission"].Result != note || !strings.Contains(k["admission"].Text, "no key yet") {
+		t.Errorf("nothing known: %v", k)
+	}
+	if files, err := os.ReadDir(home); err != nil || len(files) > 0 {
+		t.Errorf("asking left %v, %v", files, err)
+	}
+	if _, err := worker.Key(home); err != nil {
+		t.Fatal(err)
+	}
+	if k := examine(address.String(), 0); k["admission"].Result != bad || !strings.Contains(k["admission"].Next, "assay host allow") {
+		t.Errorf("a stranger, no pool: %v", k)
+	}
+	pool.Store(true)
+	if k := examine(address.String(), 0); k["pool"].Result != good || !strings.Contains(k["pool"].Text, "2.000 µCPC for 2^40") || k["admission"].Result != note || !strings.Contains(k["admission"].Text, "first accepted proof") {
+		t.Errorf("a stranger and a pool: %v", k)
+	}
+	known.Store(true)
+	if k := examine(address.String(), 0); k["admission"].Result != good || !strings.Contains(k["admission"].Text, "node w7") {
+		t.Errorf("known: %v", k)
 	}
 	if k := examine(address.String(), -90*time.Minute); k["host"].Result != good || k["clock"].Result != bad || !strings.Contains(k["clock"].Text, "are 1h") || k["clock"].Next == "" {
 		t.Errorf("late: %v", k)
@@ -148,6 +203,33 @@ func TestDoctorsHost(t *testing.T) {
 	}
 	if code, stdout, _ := run(rig(new(enginetest.Engine), nil), "doctor", "--home", t.TempDir(), "--host", nobody); code != 1 || !strings.Contains(stdout, "something is wrong") {
 		t.Errorf("code %d, %s", code, stdout)
+	}
+}
+
+// The report fits the terminal, words that do not fit left alone.
+func TestDoctorsWidth(t *testing.T) {
+	r := report{Version: "v1", System: "linux/amd64", Devices: []deviceFile{{ID: "cuda:0", Name: "Card", Result: good, Driver: "CUDA 12.4", Engine: "cuda/sm_80", MS: 12, Memory: 24 << 30}}}
+	r.add("cuda", note, "NVIDIA's driver is not installed (version 450 or newer; nvidia-smi must list the device)", "install it, and look again with the doctor")
+	r.add("key", good, strings.Repeat("ab", 32), "")
+	want := `assay-worker v1, linux/amd64
+
+devices
+  cuda:0    ok      Card
+            driver CUDA 12.4; engine cuda/sm_80; known
+            answers given in 12 ms; 24576 MiB
+
+checks
+  cuda         note    NVIDIA's driver is not installed
+                       (version 450 or newer; nvidia-smi
+                       must list the device)
+                       -> install it, and look again with
+                          the doctor
+  key          ok      abababababababababababababababababababababababababababababababab
+
+something is wrong: see FAILED
+`
+	if d := cmp.Diff(want, r.text(60)); d != "" {
+		t.Error(d)
 	}
 }
 

@@ -798,7 +798,7 @@ func (m *Machine) account(ctx context.Context) {
 		return
 	}
 	if m.unlock == 0 {
-		if s, err := once[mpocv1.Status](ctx, m.client, http.MethodGet, mpocv1.PathStatus, nil); err == nil {
+		if s, err := m.client.terms(ctx); err == nil && s != nil {
 			m.unlock = s.Policy.UnlockAfter
 		}
 	}
