@@ -85,10 +85,8 @@ var errUsage = errors.New("usage")
 type Command struct {
 	// Name is how the user calls it: "assay-worker", or "assay worker".
 	Name string
-	// Backends offer devices, and Default is what --device is where it is not given:
-	// empty for every GPU that works.
+	// Backends offer devices.
 	Backends []device.Backend
-	Default  string
 	// Engine stands for the processor, and no other device is offered.
 	Engine work.Engine
 	// Sys is where sensors are looked for; empty is /sys.
