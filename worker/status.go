@@ -68,6 +68,10 @@ type DeviceStatus struct {
 	// Computed units of segments since the start; Rate1m as above.
 	Computed uint64 `json:"computed"`
 	Rate1m   uint64 `json:"rate_1m_milli"`
+	// Units of segments that were computed twice since the start, and those that
+	// came out differently; of loops Pool has the same.
+	SelfChecks       uint64 `json:"self_checks"`
+	FailedSelfChecks uint64 `json:"failed_self_checks"`
 	Gauges
 	// Pool is what it does for the host between sprints; nil where the host has no pool.
 	Pool *mpoc.Status `json:"pool,omitempty"`
@@ -184,7 +188,7 @@ func fastest(live []*bench) (first progress) {
 
 // row is a device's figures. The caller holds mu.
 func (b *bench) row(now time.Time) DeviceStatus {
-	d := DeviceStatus{ID: b.ID, Name: b.Name, Computed: b.units, Rate1m: b.rate.milli(now), Gauges: b.gauges}
+	d := DeviceStatus{ID: b.ID, Name: b.Name, Computed: b.units, Rate1m: b.rate.milli(now), SelfChecks: b.selfChecks, FailedSelfChecks: b.failedSelfChecks, Gauges: b.gauges}
 	if b.Engine != nil {
 		d.Engine = b.Engine.Name()
 	}
@@ -285,7 +289,7 @@ func (s Status) gist() string {
 		if p := d.Pool; p != nil {
 			d.Reason += fmt.Sprintln(p.State, p.Reason, p.Connected, p.Accepted, p.Late, p.Faulty, p.Rejected, p.Failed, p.Dropped, p.Abstained, p.Account)
 		}
-		d.Computed, d.Rate1m, d.Gauges, d.Pool = 0, 0, Gauges{}, nil
+		d.Computed, d.Rate1m, d.SelfChecks, d.Gauges, d.Pool = 0, 0, 0, Gauges{}, nil
 	}
 	s.Devices, s.Earnings = devices, nil
 	return fmt.Sprintf("%+v", s)

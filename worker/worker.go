@@ -47,7 +47,7 @@ type Config struct {
 	NoPool bool
 	// Payout is the account on the chain that loops are paid to; it may be empty.
 	Payout string
-	// SelfAudit is N: one loop in N is computed twice. 0 is the default.
+	// SelfAudit is N: one unit and one loop in N is computed twice. 0 is 256.
 	SelfAudit uint64
 	// Live is called once, when the home is this worker's, with what gives the status
 	// of the moment from then on. Optional.

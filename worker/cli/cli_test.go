@@ -8,7 +8,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -111,6 +113,12 @@ func TestStartJSON(t *testing.T) {
 	out, in := io.Pipe()
 	done := make(chan int, 1)
 	home := t.TempDir()
+	killed, err := net.Listen("unix", filepath.Join(home, socketFile)) // an earlier worker left its socket
+	if err != nil {
+		t.Fatal(err)
+	}
+	killed.(*net.UnixListener).SetUnlinkOnClose(false)
+	killed.Close()
 	go func() {
 		c := Command{Name: "w", Engine: new(enginetest.Engine)}
 		done <- c.Run(ctx, []string{"start", "--json", "--home", home, "--host", nobody}, nil, in, io.Discard)

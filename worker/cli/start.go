@@ -34,7 +34,7 @@ func (c Command) start(ctx context.Context, args []string, stdin io.Reader, stdo
 	resume := f.Int64("temp-resume", 75, "and go on when it is below so many")
 	payout := f.String("payout", os.Getenv("ASSAY_PAYOUT"), "the account on the chain, cpc1..., that a pool pays to; default from ASSAY_PAYOUT")
 	noPool := f.Bool("no-pool", false, "take no challenges between sprints")
-	selfAudit := f.Uint64("self-audit", 0, "compute one loop in so many twice; 0 is 256")
+	selfAudit := f.Uint64("self-audit", 0, "compute one unit in so many twice, and stop a device that gives two results; 0 is 256")
 	listen := f.String("listen", "", "serve /status and /metrics here, such as 127.0.0.1:4780")
 	plain := f.Bool("plain", false, "print log lines on a terminal too")
 	nice := f.Int("nice", 0, "lower this process's priority by 0..19")

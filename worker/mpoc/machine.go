@@ -31,8 +31,10 @@ var (
 	// ErrUnstable reports a device that gave two results for one loop.
 	ErrUnstable = errors.New("mpoc: the device is unstable")
 
-	// errOver ends a challenge without a judgement.
+	// errOver ends a challenge without a judgement, which was told.
 	errOver = errors.New("mpoc: the challenge is over")
+	// errWait says that there is no challenge to compute yet.
+	errWait = errors.New("mpoc: no challenge yet")
 )
 
 const (
@@ -178,8 +180,10 @@ func (m *Machine) Run(ctx context.Context) (err error) {
 		case code(err) == mpocv1.CodeUnknownDevice: // a host that lost its memory
 			m.host = poc.Key{}
 			fallthrough
-		case errors.Is(err, errOver), errors.As(err, &refused):
-			m.is("idle", err.Error(), "", next(err))
+		case errors.Is(err, errOver):
+			m.is("asking", "", "", "")
+		case errors.Is(err, errWait), errors.As(err, &refused):
+			m.is("idle", reason(err), "", next(err))
 		default:
 			return err
 		}
@@ -189,6 +193,15 @@ func (m *Machine) Run(ctx context.Context) (err error) {
 		}
 		pause = min(2*pause, pauseMax)
 	}
+}
+
+// reason is an error in words for people: a refusal's without its code.
+func reason(err error) string {
+	var e *mpocv1.Error
+	if errors.As(err, &e) {
+		return e.Message
+	}
+	return err.Error()
 }
 
 // next is what the owner can do about an error.
@@ -203,8 +216,8 @@ func next(err error) string {
 		return "run assay verify on the file, show it to others, and work for another host"
 	case errors.Is(err, link.ErrFingerprint):
 		return "copy the worker URL from the host again (assay host url)"
-	case errors.Is(err, errOver):
-		return "nothing; the next challenge is asked for"
+	case errors.Is(err, errOver), errors.Is(err, errWait):
+		return ""
 	}
 	return "check that the host runs and that this machine can reach it"
 }
@@ -368,10 +381,10 @@ func (m *Machine) challenge(ctx context.Context) error {
 			text, merr := e.Marshal()
 			return m.cheated("two-terms", text, merr, fmt.Errorf("%w: two offers of one challenge", poc.ErrHost))
 		}
-		return fmt.Errorf("%w: the host still has the one that ended here, until %s at the latest", errOver, clock(max(t.Expiry, last.Draw.Deadline)))
+		return fmt.Errorf("%w: the host still has the one that ended here, until %s at the latest", errWait, clock(max(t.Expiry, last.Draw.Deadline)))
 	}
 	if now+early < t.Issued || now >= t.Expiry {
-		return fmt.Errorf("%w: offered %s, expired %s, and it is %s", errOver, clock(t.Issued), clock(t.Expiry), clock(now))
+		return fmt.Errorf("%w: offered %s, expired %s, and it is %s", errWait, clock(t.Issued), clock(t.Expiry), clock(now))
 	}
 	m.log.Info("challenge", "id", t.ChallengeID.String(), "shape", t.Shape.String(), "duration_ms", t.DurationMS)
 	if err := m.begin(challenge{Phase: Computing, Terms: t, Signature: a.HostSignature, Token: a.Token}); err != nil {
