@@ -32,6 +32,8 @@ const (
 
 	pauseMin = 250 * time.Millisecond
 	pauseMax = 30 * time.Second
+	// takenOverPause keeps two machines with one key from taking turns at once.
+	takenOverPause = 5 * time.Second
 )
 
 var limits = link.Limits{Message: workerv1.MaxMessage, Write: 10 * time.Second, Ping: 15 * time.Second}
@@ -83,7 +85,7 @@ func (m *machine) dial(ctx context.Context) error {
 			return fmt.Errorf("worker: %s: %w; %s", reason, err, next)
 		}
 		if strings.Contains(err.Error(), takenOver) {
-			pause = pauseMax // or the two would take turns at once
+			pause = takenOverPause
 		}
 		m.mu.Lock()
 		m.welcome, m.ledger.open = nil, false
