@@ -225,9 +225,6 @@ func (e Event) Text() string {
 	case mpoc.InProgress, mpoc.Commitment:
 		return ""
 	case "snapshot":
-		if e.Status.State == "testing" {
-			return "" // the first, and what it says follows
-		}
 		return e.Status.Line()
 	case "connected":
 		text += " to " + e.Host

@@ -141,7 +141,8 @@ func fetch[T any](ctx context.Context, address, path string) (T, error) {
 	}
 	res, err := http.DefaultClient.Do(req)
 	if err != nil {
-		return s, fmt.Errorf("no host answers at %s; is `assay host` running? %w", address, err)
+		reason, _ := link.Explain(err, address)
+		return s, fmt.Errorf("the host does not answer (%s); is assay host running?", reason)
 	}
 	defer res.Body.Close()
 	if res.StatusCode != http.StatusOK {

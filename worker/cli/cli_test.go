@@ -3,6 +3,7 @@
 package cli
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -13,6 +14,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/assaynet/assay/poc/seed"
 	"github.com/assaynet/assay/poc/work"
@@ -176,6 +178,33 @@ func TestStartJSON(t *testing.T) {
 	}
 	if code, _, stderr := run(w, "status", "--home", home); code != 1 || !strings.Contains(stderr, "no worker runs on") {
 		t.Errorf("after it: code %d, %s", code, stderr)
+	}
+}
+
+// What is no terminal gets log lines: a time, and what happened, each once.
+func TestStartPlain(t *testing.T) {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	out, in := io.Pipe()
+	done := make(chan int, 1)
+	go func() {
+		c := Command{Name: "w", Engine: new(enginetest.Engine)}
+		done <- c.Run(ctx, []string{"start", "--home", t.TempDir(), "--host", "'" + nobody + "'"}, nil, in, io.Discard)
+		in.Close()
+	}()
+	seen := map[string]bool{}
+	for lines := bufio.NewScanner(out); lines.Scan(); {
+		at, text, found := strings.Cut(lines.Text(), "  ")
+		if _, err := time.Parse(time.TimeOnly, at); err != nil || !found || seen[text] {
+			t.Errorf("%q, seen before: %v", lines.Text(), seen[text])
+		}
+		seen[text] = true
+		if strings.Contains(text, "connecting: nothing listens at 127.0.0.1:1; check that the host runs") {
+			cancel()
+		}
+	}
+	if code := <-done; code != 0 || !seen["stopped"] {
+		t.Errorf("code %d, %v", code, seen)
 	}
 }
 

@@ -63,7 +63,12 @@ func (c Command) start(ctx context.Context, args []string, stdin io.Reader, stdo
 	if *verbose {
 		log = slog.New(slog.NewTextHandler(stderr, nil))
 	}
+	begun := false
 	show := func(e worker.Event) {
+		if !begun { // a snapshot, of which the next events say everything
+			begun = true
+			return
+		}
 		if text := e.Text(); text != "" {
 			fmt.Fprintf(stdout, "%s  %s\n", e.Time.Local().Format(time.TimeOnly), text)
 		}
