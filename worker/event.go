@@ -56,6 +56,7 @@ waiting            device, reason, next: the pool has nothing for it, or does no
 ended              device, reason: it takes no more challenges
 host_cheats        device, challenge, reason: what shows it was kept
 paid               device, pay, account
+missed             reason: the reader was too slow, and some were left out
 stopped            reason where it is an error
 `
 
@@ -186,7 +187,7 @@ func (m *machine) tell(e Event) {
 	defer m.telling.Unlock()
 	m.catchUp(false)
 	e.Time = time.Now().UTC()
-	m.config.Event(e)
+	m.hand(e)
 }
 
 // catchUp is follow for who holds telling.
@@ -204,17 +205,52 @@ func (m *machine) catchUp(full bool) {
 	}
 	for _, e := range events {
 		e.Time = now.UTC()
-		m.config.Event(e)
+		m.hand(e)
 	}
 }
 
-// stopped tells the end.
+// eventRoom is how many events wait for who takes them.
+const eventRoom = 1024
+
+// hand puts an event into the queue. What listens may be slow, or stand still: no
+// device waits for it, and what finds no room is counted. The caller holds telling.
+func (m *machine) hand(e Event) {
+	if m.missed > 0 {
+		lost := event("missed", fmt.Sprintf("%d events before this one were not taken in time", m.missed), "", "")
+		lost.Time = e.Time
+		select {
+		case m.events <- lost:
+			m.missed = 0
+		default:
+		}
+	}
+	select {
+	case m.events <- e:
+	default:
+		m.missed++
+	}
+}
+
+// listener hands events to who takes them until they end, which over tells.
+func (m *machine) listener() (over <-chan struct{}) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for e := range m.events {
+			m.config.Event(e)
+		}
+	}()
+	return done
+}
+
+// stopped tells the end, after all that tells has ended.
 func (m *machine) stopped(err error) {
 	reason := ""
 	if err != nil {
 		reason = err.Error()
 	}
 	m.tell(event("stopped", reason, "", ""))
+	close(m.events)
 }
 
 // Text is the event as a line of a log, "" for what a person need not read.

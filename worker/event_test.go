@@ -210,6 +210,28 @@ func TestStranger(t *testing.T) {
 	}
 }
 
+// A reader that stands still keeps nobody from working; it learns later that it
+// missed something.
+func TestSlowReader(t *testing.T) {
+	m := newMachine(Config{Event: func(Event) {}}, link.Address{}, ed25519.NewKeyFromSeed([]byte(strings.Repeat("k", 32))))
+	m.journal.begun = true
+	for range eventRoom + 10 {
+		m.tell(event("idle", "", "", "")) // nobody listens yet
+	}
+	var all []Event
+	m.config.Event = func(e Event) { all = append(all, e) }
+	for range 2 { // room for what follows
+		all = append(all, <-m.events)
+	}
+	over := m.listener()
+	m.stopped(nil)
+	<-over
+	n := len(all)
+	if n != eventRoom+2 || all[n-2].Type != "missed" || !strings.Contains(all[n-2].Reason, "events before this one") || all[n-1].Type != "stopped" {
+		t.Errorf("%d events, the last %+v", n, all[n-2:])
+	}
+}
+
 // flaky is an engine of which one unit comes out wrong, once.
 type flaky struct {
 	*enginetest.Engine

@@ -119,7 +119,11 @@ func Run(ctx context.Context, c Config) (err error) {
 	}
 	defer func() { err = errors.Join(err, unlock()) }()
 	m := newMachine(c, address, key)
-	defer func() { m.stopped(err) }()
+	heard := m.listener()
+	defer func() {
+		m.stopped(err)
+		<-heard
+	}()
 	if c.Live != nil {
 		c.Live(func() Status {
 			m.mu.Lock()
@@ -204,6 +208,8 @@ type machine struct {
 
 	telling sync.Mutex // taken before mu
 	journal journal    // of what was told
+	missed  int        // events that found no room
+	events  chan Event // for who listens
 }
 
 // progress of the model the order needs.
@@ -218,7 +224,7 @@ func newMachine(c Config, address link.Address, key ed25519.PrivateKey) *machine
 		config: c, address: address, key: key,
 		sendWake: make(chan struct{}, 1), reportWake: make(chan struct{}, 1),
 		order:   &order{reason: "waiting for the host's orders"},
-		testing: true,
+		testing: true, events: make(chan Event, eventRoom),
 	}
 	for _, d := range c.Devices {
 		if d.Threads <= 0 {

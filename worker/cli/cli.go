@@ -42,6 +42,7 @@
 //	ended              device, reason: it takes no more challenges
 //	host_cheats        device, challenge, reason: what shows it was kept
 //	paid               device, pay, account
+//	missed             reason: the reader was too slow, and some were left out
 //	stopped            reason where it is an error
 //
 // Every event has time and type; the others where they mean something. Amounts are
