@@ -18,6 +18,7 @@ import (
 
 	"github.com/assaynet/assay/host/ledger"
 	"github.com/assaynet/assay/poc/commit"
+	"github.com/assaynet/assay/poc/mpoc"
 )
 
 // Config is host.toml. Every key is required unless it says otherwise; unknown keys are refused.
@@ -210,10 +211,12 @@ func (p Pool) valid() error {
 	switch {
 	case p.BanAfter < 1:
 		return fmt.Errorf("ban_after is %d; the least is 1", p.BanAfter)
+	case p.BanAfter > mpoc.MaxBan:
+		return fmt.Errorf("ban_after is %d, at most %d", p.BanAfter, mpoc.MaxBan)
 	case p.MaxNodes < 0 || p.MaxNodes > 256:
 		return fmt.Errorf("max_nodes is %d, want 0 to 256", p.MaxNodes)
-	case p.UnlockAfter > 10_000:
-		return fmt.Errorf("unlock_after is %d, at most 10000", p.UnlockAfter)
+	case p.UnlockAfter > mpoc.MaxUnlock:
+		return fmt.Errorf("unlock_after is %d, at most %d", p.UnlockAfter, mpoc.MaxUnlock)
 	}
 	return nil
 }

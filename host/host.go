@@ -39,6 +39,9 @@ import (
 // pollEvery is how often the chain is asked for news. A poll cannot miss an event and needs no recovery.
 const pollEvery = 200 * time.Millisecond
 
+// payTime is how long a look at the payments may take.
+const payTime = 10 * time.Second
+
 // Tamper lets an adversary bend what a host says, for `localnet --cheat` and for tests; nil changes nothing.
 type Tamper struct {
 	// Open returns the opening to post, or nil to withhold it.
@@ -278,7 +281,9 @@ func (h *Host) step(ctx context.Context, g *errgroup.Group) error {
 		return err
 	}
 	if h.settler != nil {
-		if err := h.settler.Step(ctx, now.Height); err != nil {
+		within, cancel := context.WithTimeout(ctx, payTime) // the Sprint does not wait for payments
+		defer cancel()
+		if err := h.settler.Step(within, now.Height); err != nil {
 			h.log.Debug("payment waits", "err", err) // its status says so
 		}
 	}

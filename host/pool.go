@@ -277,7 +277,14 @@ func (h *Host) creditLeaves(ctx context.Context, e sprintv1.Epoch, o sprintv1.Ou
 			h.strike(leaflog.Key{Epoch: e.Number, Node: node}, fmt.Sprintf("the chain proved leaves of node %s in epoch %d to be forged", node, e.Number))
 		}
 	}
-	if o.Result != sprintv1.ResultCredited || o.Credited == 0 {
+	switch o.Result {
+	case sprintv1.ResultCredited:
+	case sprintv1.ResultUndecided, sprintv1.ResultUndecidedAgain:
+		// What the committee left open is between it and this host. Nothing was shown
+		// of the machines, whose leaves passed this host's own audit before it
+		// committed to them; they get what they would get had it been credited.
+		h.log.Warn("an epoch was left undecided; its machines are paid for it", "epoch", e.Number, "reason", o.Reason)
+	default:
 		return nil
 	}
 	class, err := transformer.ByName(e.Params.Class)

@@ -300,7 +300,7 @@ func (f *finals) Commits(context.Context, *sprintv1.QueryCommitsRequest, ...grpc
 }
 
 // Leaves are credited once, also for epochs that ended while the host was down; a machine whose node the chain
-// condemned has a strike instead.
+// condemned has a strike instead. What was left undecided counts as credited.
 func TestLeavesAreCreditedOnce(t *testing.T) {
 	home := t.TempDir()
 	h, closeAll := poolHost(t, home)
@@ -313,14 +313,16 @@ func TestLeavesAreCreditedOnce(t *testing.T) {
 		1: {Participant: h.config.Participant, Result: sprintv1.ResultCredited, Credited: 1000}, // no longer on chain
 		4: {Participant: h.config.Participant, Result: sprintv1.ResultCredited, Credited: 100, Bound: 1 << 63},
 		5: {Participant: h.config.Participant, Result: sprintv1.ResultCredited, Credited: 80, Bound: 1 << 63, Condemned: []string{b}},
-		6: {Participant: h.config.Participant, Result: sprintv1.ResultRejected},
+		6: {Participant: h.config.Participant, Result: sprintv1.ResultRejected, Credited: 100},
+		7: {Participant: h.config.Participant, Result: sprintv1.ResultUndecided, Credited: 10, Bound: 1 << 63},
+		8: {Participant: h.config.Participant, Result: sprintv1.ResultUndecidedAgain, Bound: 1 << 63},
 	}, commits: []sprintv1.Commit{{Node: a, Segment: 1, Count: 30}, {Node: a, Segment: 2, Count: 70}, {Node: "w1", Segment: 1, Count: 60}, {Node: b, Segment: 1, Count: 40}}}
 	h.sprint = chain
-	current := sprintv1.Epoch{Number: 6, Phase: sprintv1.PhaseFinalised, Params: sprintv1.Params{KeepEpochs: 2}}
+	current := sprintv1.Epoch{Number: 8, Phase: sprintv1.PhaseFinalised, Params: sprintv1.Params{KeepEpochs: 4}}
 	check := func(what string, h *Host) {
 		t.Helper()
 		ops := transformer.Nano.Ops()
-		for key, want := range map[ledger.Device]uint64{good: 2 * (15 + 35) * ops, own: 2 * 30 * ops, cheat: 20 * ops} {
+		for key, want := range map[ledger.Device]uint64{good: 4 * (15 + 35) * ops, own: 4 * 30 * ops, cheat: 3 * 20 * ops} {
 			if a := h.standing(t, key); a.Ops != want {
 				t.Errorf("%s: %s has %d units, want %d", what, key, a.Ops/ops, want/ops)
 			}
@@ -338,7 +340,7 @@ func TestLeavesAreCreditedOnce(t *testing.T) {
 		}
 		check("running", h)
 	}
-	if diff := cmp.Diff([]uint64{4, 5, 6}, chain.asked); diff != "" {
+	if diff := cmp.Diff([]uint64{4, 5, 6, 7, 8}, chain.asked); diff != "" {
 		t.Errorf("epochs asked for (-want +got):\n%s", diff)
 	}
 	closeAll()

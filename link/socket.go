@@ -25,6 +25,9 @@ type Limits struct {
 	Message int64         // bytes of one received message
 	Write   time.Duration // for one message to leave, or to arrive once it has begun
 	Ping    time.Duration // between pings; a pong may take as long
+	// Read reads one message that has begun, and abort ends the reading; nil is
+	// io.ReadAll. What it returns is handled before it is called again.
+	Read func(from io.Reader, abort func()) ([]byte, error)
 }
 
 // closeTime is how long a connection that is being closed may linger.
@@ -132,7 +135,11 @@ func (s *Socket) Receive(ctx context.Context) ([]byte, error) {
 	var message []byte
 	if err == nil {
 		slow := time.AfterFunc(s.limits.Write, cancel)
-		message, err = io.ReadAll(reader)
+		if s.limits.Read != nil {
+			message, err = s.limits.Read(reader, cancel)
+		} else {
+			message, err = io.ReadAll(reader)
+		}
 		slow.Stop()
 	}
 	if err != nil {

@@ -42,6 +42,7 @@ rerunning          samples of others, for the host's verdicts
 paused, resumed    reason, until; with a device, of that one alone
 faulted, disabled  reason; with a device, of that one alone
 registered         device: its key is the pool's
+rules              device, reason: what the host pays from the next challenge on
 challenge          device, challenge, shape, deadline
 progress           and loops, expected: at most every 10 seconds
 committed          and loops, deadline: the log is the host's, and cannot be changed
@@ -49,6 +50,7 @@ accepted           and verified_ops, pay, receipt
 late, faulty, rejected, unanswered
                    and reason, receipt where there is one
 dropped            and reason: nothing was committed
+receipt_missing    and reason: the host's answer was lost; it is asked again, and told then
 self_check_failed  device, loops (the one that differs), reason, next
 abstained          device, challenge, reason: nothing was sent
 unstable           device, reason, until, next: it rests
@@ -279,6 +281,10 @@ func (e Event) Text() string {
 		if e.Receipt != "" {
 			text += "; assay verify " + e.Receipt
 		}
+	case mpoc.ReceiptMissing:
+		text = fmt.Sprintf("%s %.10s, %d loops%s", text, e.Challenge, e.Loops, because)
+	case mpoc.TheRules:
+		text = "the host pays " + e.Reason
 	case mpoc.SelfCheckFailed, mpoc.HostCheats:
 		text = strings.ToUpper(text) + because
 	case mpoc.HasAbstained:

@@ -58,7 +58,7 @@ func (e *engine) Matmul(ctx context.Context, dst [][32]byte, challenge seed.Seed
 		if err := e.Tiles(ctx, tiles, challenge, shape, unit); err != nil {
 			return fmt.Errorf("cpu: unit %d of %d: %w", i, len(units), err)
 		}
-		dst[i] = root(tiles)
+		dst[i] = Root(tiles)
 	}
 	return nil
 }
@@ -123,7 +123,7 @@ func parallel(ctx context.Context, n int, f func(i int)) error {
 		}
 	}
 	var running sync.WaitGroup
-	for range min(n, runtime.GOMAXPROCS(0)) - 1 {
+	for range min(n, runtime.GOMAXPROCS(0), runtime.NumCPU()) - 1 {
 		running.Go(work)
 	}
 	work()

@@ -195,20 +195,3 @@ func (e *engine) multiplyBlock(ctx context.Context, dst [][32]byte, o *operands,
 		e.workspaces.Put(w)
 	})
 }
-
-// root is matmul.Root, two hashes at a time.
-func root(tiles [][32]byte) [32]byte {
-	level := make([][32]byte, len(tiles))
-	LeafHashes(level, unsafe.Slice(&tiles[0][0], 32*len(tiles)), 32)
-	for len(level) > 1 {
-		// RFC 6962 trees split at powers of two, so an odd one out moves up.
-		n := len(level) / 2
-		next := make([][32]byte, n, n+1)
-		NodeHashes(next, level[:2*n])
-		if len(level)%2 == 1 {
-			next = append(next, level[2*n])
-		}
-		level = next
-	}
-	return level[0]
-}

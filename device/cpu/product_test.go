@@ -4,10 +4,14 @@ package cpu
 
 import (
 	"math/rand/v2"
-	"slices"
 	"testing"
 	"unsafe"
+
+	"github.com/assaynet/assay/device/enginetest"
 )
+
+// bytesOf are any elements.
+func bytesOf(r *rand.Rand, n int) []int8 { return enginetest.Fill(r, n, enginetest.Kinds) }
 
 // bare is a product of any shape, padded with zeros to what the panels want:
 // a is m x k by rows, b k x n by columns. It packs once and multiplies often,
@@ -68,42 +72,15 @@ func (p *bare) multiply() {
 	}
 }
 
-// checkBare compares with the obvious loop. Sums are taken in int64, so that
-// they also show where int32 would not hold them.
-func checkBare(t testing.TB, s *set, a, b []int8, m, n, k int) {
-	t.Helper()
+// multiply packs and multiplies once.
+func (s *set) multiply(a, b []int8, m, n, k int) []int32 {
 	p := newBare(s, a, b, m, n, k)
 	p.multiply()
-	for i := range m {
-		for j := range n {
-			want := int64(0)
-			col := b[j*k:][:k]
-			for l, v := range a[i*k:][:k] {
-				want += int64(v) * int64(col[l])
-			}
-			if got := int64(p.c[i*p.stride+j]); got != want {
-				t.Fatalf("%s: %d x %d x %d: element (%d, %d) is %d, want %d", s.name, m, k, n, i, j, got, want)
-			}
-		}
+	c := make([]int32, 0, m*n)
+	for row := range m {
+		c = append(c, p.c[row*p.stride:][:n]...)
 	}
-}
-
-// random makes a seeded generator and says which in case of failure.
-func random(t testing.TB) *rand.Rand {
-	seed := uint64(1)
-	if !testing.Short() {
-		seed = rand.Uint64()
-	}
-	t.Logf("seed %d", seed)
-	return rand.New(rand.NewPCG(seed, 0))
-}
-
-func bytesOf(r *rand.Rand, n int) []int8 {
-	v := make([]int8, n)
-	for i := range v {
-		v[i] = int8(r.Uint32())
-	}
-	return v
+	return c
 }
 
 // needSets skips where there is nothing beside the reference.
@@ -123,51 +100,25 @@ func everySet(t *testing.T, test func(t *testing.T, s *set)) {
 
 func TestProductRandomShapes(t *testing.T) {
 	everySet(t, func(t *testing.T, s *set) {
-		r := random(t)
-		sides := []int{1, 2, 5, 6, 7, 15, 16, 17, 31, 32, 33, 63, 64, 65}
-		for i := range 10_000 {
-			m, n, k := 1+r.IntN(40), 1+r.IntN(40), 1+r.IntN(150)
-			if i%8 == 0 {
-				m, n, k = sides[r.IntN(len(sides))], sides[r.IntN(len(sides))], sides[r.IntN(len(sides))]
-			}
-			a, b := bytesOf(r, m*k), bytesOf(r, n*k)
-			switch i % 16 { // extremes alone, and among others
-			case 1:
-				for j := range a {
-					a[j] = -128
-				}
-				for j := range b {
-					b[j] = int8(-128 + 255*(i/16%2))
-				}
-			case 2:
-				for j := range a {
-					a[j] = []int8{-128, 127}[r.IntN(2)]
-				}
-			}
-			checkBare(t, s, a, b, m, n, k)
-		}
+		enginetest.Products(t, enginetest.Random(t), s.multiply, 10_000, enginetest.Sizes{M: 40, N: 40, K: 150,
+			Edges: []int{1, 2, 5, 6, 7, 15, 16, 17, 31, 32, 33, 63, 64, 65}})
 	})
 }
 
 func TestProductAcrossBlocks(t *testing.T) {
 	everySet(t, func(t *testing.T, s *set) {
-		r := random(t)
+		r := enginetest.Random(t)
 		for _, c := range [][3]int{
 			{strip - 1, 17, s.depth}, {strip, 16, s.depth + 1}, {strip + 1, 65, 2*s.depth - 3}, {2*strip + 63, 33, 1000}, {64, 64, 4096},
 		} {
-			checkBare(t, s, bytesOf(r, c[0]*c[2]), bytesOf(r, c[1]*c[2]), c[0], c[1], c[2])
+			m, n, k := c[0], c[1], c[2]
+			enginetest.Product(t, s.multiply, bytesOf(r, m*k), bytesOf(r, n*k), m, n, k)
 		}
 	})
 }
 
-// At the deepest product every sum is at its limit, 2^30 either way.
 func TestProductAtItsLimits(t *testing.T) {
-	everySet(t, func(t *testing.T, s *set) {
-		const k = 65536
-		for _, pair := range [][2]int8{{-128, -128}, {-128, 127}, {127, -128}, {127, 127}} {
-			checkBare(t, s, slices.Repeat([]int8{pair[0]}, 7*k), slices.Repeat([]int8{pair[1]}, 17*k), 7, 17, k)
-		}
-	})
+	everySet(t, func(t *testing.T, s *set) { enginetest.Limits(t, s.multiply, 7, 17, 65536) })
 }
 
 func FuzzProduct(f *testing.F) {
@@ -187,7 +138,7 @@ func FuzzProduct(f *testing.F) {
 			b[i] = int8(data[(i+3*(i/k))%k])
 		}
 		for _, s := range sets() {
-			checkBare(t, s, a, b, m, n, k)
+			enginetest.Product(t, s.multiply, a, b, m, n, k)
 		}
 	})
 }

@@ -86,7 +86,7 @@ func (e *engine) Parts(ctx context.Context, challenge seed.Seed, shape matmul.Sh
 	cores := time.Duration(runtime.GOMAXPROCS(0))
 	share := func(p part) time.Duration { return time.Duration(m[p].Load()) / cores }
 	start := time.Now()
-	root(tiles) // on one core
+	Root(tiles) // on one core
 	return profile.Parts{
 		Expand:   share(expanding),
 		Product:  share(multiplying),

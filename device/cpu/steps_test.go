@@ -6,38 +6,14 @@ import (
 	"encoding/hex"
 	"math"
 	"math/big"
-	"math/rand/v2"
-	"slices"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
-
+	"github.com/assaynet/assay/device/enginetest"
 	"github.com/assaynet/assay/poc/prf"
 	"github.com/assaynet/assay/poc/seed"
 	"github.com/assaynet/assay/poc/work/condense"
-	"github.com/assaynet/assay/poc/work/matmul"
 	"github.com/assaynet/assay/poc/work/transformer"
 )
-
-// values are int32 of all sizes below 2^bits, among them the extremes.
-func values(r *rand.Rand, n, bits int) []int32 {
-	v := make([]int32, n)
-	for i := range v {
-		b := 1 + r.IntN(bits)
-		v[i] = int32(r.Int64N(1<<(b+1)) - 1<<b)
-		if r.IntN(64) == 0 {
-			v[i] = []int32{1<<bits - 1, -1<<bits + 1, 0, -1, 1}[r.IntN(5)]
-		}
-	}
-	return v
-}
-
-func same[T comparable](t testing.TB, what string, got, want []T) {
-	t.Helper()
-	if !slices.Equal(got, want) { // cmp alone is slow
-		t.Fatalf("%s (-want +got):\n%s", what, cmp.Diff(want, got))
-	}
-}
 
 // element is an element of a panel, width rows or columns wide, of words of per.
 func element(panel *uint32, width, per, lane, i int) int8 {
@@ -105,7 +81,7 @@ func TestVectorsOfPRF(t *testing.T) {
 		Length int       `json:"length"`
 	}
 	everySet(t, func(t *testing.T, s *set) {
-		for i, v := range vectors[in, string](t, "prf.json") {
+		for i, v := range enginetest.Cases[in, string](t, "prf.json") {
 			skip := int(v.In.Offset % prf.BlockSize)
 			blocks := (skip+v.In.Length)/prf.BlockSize + 1
 			want, err := hex.DecodeString(v.Out)
@@ -141,7 +117,7 @@ func TestVectorsOfCondense(t *testing.T) {
 		Position uint32    `json:"position"`
 	}
 	everySet(t, func(t *testing.T, s *set) {
-		for _, v := range vectors[in, uint32](t, "condense.json") {
+		for _, v := range enginetest.Cases[in, uint32](t, "condense.json") {
 			var got uint32
 			s.condense(&got, &v.In.Elements[0], 1, 0, v.In.Position, 0)
 			if got != v.Out {
@@ -186,7 +162,7 @@ func TestWeightsAreThePRF(t *testing.T) {
 
 func TestCondense(t *testing.T) {
 	everySet(t, func(t *testing.T, set *set) {
-		r := random(t)
+		r := enginetest.Random(t)
 		for range 500 {
 			n, gap, pos, step := 1+r.IntN(9), 64+r.IntN(100), r.Uint32(), r.Uint32N(1000)
 			src := make([]int32, n*gap)
@@ -198,7 +174,7 @@ func TestCondense(t *testing.T) {
 			for i := range want {
 				want[i] = condense.Word((*[64]int32)(src[i*gap:]), pos+uint32(i)*step)
 			}
-			same(t, "words", got, want)
+			enginetest.Same(t, "words", got, want)
 		}
 	})
 }
@@ -206,7 +182,7 @@ func TestCondense(t *testing.T) {
 // Each step against the specification's, on panels as multiply gives them.
 func TestTransformerSteps(t *testing.T) {
 	everySet(t, func(t *testing.T, set *set) {
-		r := random(t)
+		r := enginetest.Random(t)
 		m := &model{set: set, class: transformer.Nano, exp2: transformer.Exp2()}
 		d, rows := m.class.D, transformer.Tokens
 		panel := func(acc []int32, width, i int) *int32 {
@@ -218,7 +194,7 @@ func TestTransformerSteps(t *testing.T) {
 		}
 		s, n := newBatchSpace(set, m.class), rows*d
 		for i := range 2000 {
-			acc := values(r, n, 29)
+			acc := enginetest.Words(r, n, 29)
 			want := make([]int8, n)
 			for _, k := range []int{256, 1024, 8192} {
 				transformer.Requant(want, acc, k)
@@ -226,14 +202,10 @@ func TestTransformerSteps(t *testing.T) {
 				for j := range d / set.tileCols {
 					set.requant(&s.q[set.tileCols*j], d, panel(acc, d, j), rows, 1<<(shift-1), int(shift))
 				}
-				same(t, "Requant", s.q[:n], want)
+				enginetest.Same(t, "Requant", s.q[:n], want)
 			}
 
-			h := values(r, n, 1+i%23)
-			if i%50 == 0 {
-				clear(h)
-				h[r.IntN(n)] = int32(i % 3)
-			}
+			h := enginetest.Words(r, n, 1+i%23)
 			sum := append([]int32(nil), h...)
 			transformer.Residual(sum, acc, 1024)
 			copy(s.h, h)
@@ -241,38 +213,45 @@ func TestTransformerSteps(t *testing.T) {
 			for j := range d / set.tileCols {
 				set.residual(&s.h[set.tileCols*j], 4*d, panel(acc, d, j), rows, 1<<(shift-1), int(shift), transformer.MaxResidual)
 			}
-			same(t, "Residual", s.h[:n], sum)
+			enginetest.Same(t, "Residual", s.h[:n], sum)
 
-			copy(s.h, h)
-			transformer.Norm(want, h)
-			m.norm(s, rows)
-			same(t, "Norm", s.x[:n], want)
-			same(t, "Squares", []uint64{set.squares(&h[3*d], d)}, []uint64{transformer.SquaredNorm(h)})
-
-			limit := func(v []int8) []int8 {
-				for j := range v {
-					v[j] = max(v[j], -127)
-				}
-				return v
+			q, v := enginetest.Fill(r, n, r.IntN(6)), enginetest.Fill(r, n, r.IntN(6))
+			for j := range q { // activations are never -128
+				q[j], v[j] = max(q[j], -127), max(v[j], -127)
 			}
-			q, k, v := limit(bytesOf(r, n)), limit(bytesOf(r, n)), limit(bytesOf(r, n))
-			if i%10 == 0 { // attention to one position alone, in full
-				for j := range n {
-					q[j], k[j], v[j] = 127, int8(127-254*(i/10%2)), -127
-				}
-			}
-			copy(s.q, q)
-			copy(s.k, k)
-			copy(s.v, v)
-			transformer.Attend(want, q, k, v)
-			m.attend(s, 0)
-			same(t, "Attend", s.o[:n], want)
-
 			for _, c := range transformer.Classes() {
 				c.Gate(want, q, v)
 				shift := c.GateShift()
 				set.gate(&s.g[0], &q[0], &v[0], n, 1<<(shift-1), int(shift))
-				same(t, "Gate", s.g[:n], want)
+				enginetest.Same(t, "Gate", s.g[:n], want)
+			}
+		}
+	})
+}
+
+func TestNormsAndAttention(t *testing.T) {
+	everySet(t, func(t *testing.T, set *set) {
+		r := enginetest.Random(t)
+		for _, c := range transformer.Classes() {
+			m, s, n := &model{set: set, class: c, exp2: transformer.Exp2()}, newBatchSpace(set, c), transformer.Tokens*c.D
+			for range 40 * transformer.Nano.D / c.D {
+				enginetest.Norms(t, r, c, batch, func(h []int32) (x []int8, squares []uint64) {
+					copy(s.h, h)
+					m.norm(s, transformer.Tokens*batch)
+					for i := range batch {
+						squares = append(squares, set.squares(&h[(i+1)*n-c.D], c.D))
+					}
+					return s.x[:len(h)], squares
+				})
+				enginetest.Attention(t, r, c, batch, func(q, k, v []int8) []int8 {
+					copy(s.q, q)
+					copy(s.k, k)
+					copy(s.v, v)
+					for i := range batch {
+						m.attend(s, i*n)
+					}
+					return s.o[:len(q)]
+				})
 			}
 		}
 	})
@@ -290,19 +269,8 @@ func TestSquareRoot(t *testing.T) {
 		}
 	}
 	check(math.MaxUint64)
-	r := random(t)
+	r := enginetest.Random(t)
 	for range 100_000 {
 		check(r.Uint64() >> r.IntN(64))
-	}
-}
-
-func TestRootIsMatmuls(t *testing.T) {
-	r := random(t)
-	for _, n := range []int{1, 2, 3, 4, 5, 7, 64, 100, 255, 1000} {
-		tiles := make([][32]byte, n)
-		for i := range tiles {
-			tiles[i] = digestOf(r)
-		}
-		same(t, "root", [][32]byte{root(tiles)}, [][32]byte{matmul.Root(tiles)})
 	}
 }

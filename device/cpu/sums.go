@@ -42,6 +42,20 @@ func NodeHashes(dst, children [][32]byte) {
 	}
 }
 
+// Root is matmul.Root, a unit's digest from those of its tiles, two hashes at a
+// time. No tiles panic.
+func Root(tiles [][32]byte) [32]byte {
+	level := make([][32]byte, len(tiles))
+	LeafHashes(level, unsafe.Slice(&tiles[0][0], 32*len(tiles)), 32)
+	for len(level) > 1 {
+		// RFC 6962 trees split at powers of two, so an odd one out moves up.
+		n := len(level) / 2
+		NodeHashes(level[:n], level[:2*n])
+		level = append(level[:n], level[2*n:]...)
+	}
+	return level[0]
+}
+
 // plainSums is sums one by one; prefix comes before every message.
 func plainSums(dst [][32]byte, msgs []byte, size int, prefix []byte) {
 	var room [256]byte

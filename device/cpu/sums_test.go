@@ -8,7 +8,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/assaynet/assay/device/enginetest"
 	"github.com/assaynet/assay/poc/commit"
+	"github.com/assaynet/assay/poc/work/matmul"
 )
 
 // checkSums compares with crypto/sha256 and with package commit.
@@ -47,6 +49,19 @@ func TestSums(t *testing.T) {
 				msgs[i] = byte(i*i + i>>7 + size)
 			}
 			checkSums(t, msgs, count, size)
+		}
+	}
+}
+
+func TestRootIsMatmuls(t *testing.T) {
+	r := enginetest.Random(t)
+	for _, n := range []int{1, 2, 3, 4, 5, 7, 64, 100, 255, 1000} {
+		tiles := make([][32]byte, n)
+		for i := range tiles {
+			tiles[i] = enginetest.Digest(r)
+		}
+		if got, want := Root(tiles), matmul.Root(tiles); got != want {
+			t.Errorf("%d tiles: %x, want %x", n, got, want)
 		}
 	}
 }

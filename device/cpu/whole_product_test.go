@@ -7,6 +7,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/assaynet/assay/device/enginetest"
 	"github.com/assaynet/assay/poc/work"
 	"github.com/assaynet/assay/poc/work/matmul"
 )
@@ -15,7 +16,7 @@ import (
 // within a group, and where blocks meet.
 func TestWholeProduct(t *testing.T) {
 	everyEngine(t, func(t *testing.T, e *engine) {
-		r := random(t)
+		r := enginetest.Random(t)
 		for _, s := range []matmul.Shape{
 			{M: 512, K: 256, Q: 512}, {M: 512, K: 320, Q: 576}, {M: 832, K: 1088, Q: 320}, {M: 256, K: 512, Q: 1024},
 			{M: 1280, K: 65536, Q: 256}, {M: 256, K: 65536, Q: 1280}, // two blocks

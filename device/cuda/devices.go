@@ -21,15 +21,21 @@ type figures struct {
 	clock        int // kHz, at most
 }
 
+// find asks the driver what it has.
+func find() (*library, []figures, error) {
+	l, err := load()
+	if err != nil {
+		return nil, nil, err
+	}
+	all, err := l.devices()
+	return l, all, err
+}
+
 // Devices lists NVIDIA's devices in the driver's order, also those that Open will
 // refuse as too old. Errors wrap ErrDriver, or dynlib.ErrUnsupported, and say what
 // to do.
 func Devices() ([]profile.Device, error) {
-	l, err := load()
-	if err != nil {
-		return nil, err
-	}
-	all, err := l.devices()
+	_, all, err := find()
 	if err != nil {
 		return nil, err
 	}
@@ -46,11 +52,7 @@ func Devices() ([]profile.Device, error) {
 // ErrNoDevice, ErrCapability, ErrMemory or dynlib.ErrUnsupported, or are the
 // context's.
 func Open(ctx context.Context, index int) (profile.Engine, error) {
-	l, err := load()
-	if err != nil {
-		return nil, err
-	}
-	all, err := l.devices()
+	l, all, err := find()
 	if err != nil {
 		return nil, err
 	}

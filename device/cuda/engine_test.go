@@ -3,19 +3,15 @@
 package cuda
 
 import (
-	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
-
+	"github.com/assaynet/assay/device/enginetest"
 	"github.com/assaynet/assay/poc/seed"
 	"github.com/assaynet/assay/poc/work"
 	"github.com/assaynet/assay/poc/work/matmul"
@@ -86,120 +82,8 @@ func TestSelfTest(t *testing.T) {
 	})
 }
 
-// vectors reads the published cases of a file.
-func vectors[In, Out any](t *testing.T, name string) (cases []struct {
-	Name string `json:"name"`
-	In   In     `json:"in"`
-	Out  Out    `json:"out"`
-}) {
-	t.Helper()
-	raw, err := os.ReadFile("../../test/vectors/" + name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	file := struct {
-		Cases any `json:"cases"`
-	}{&cases}
-	if err := json.Unmarshal(raw, &file); err != nil {
-		t.Fatal(err)
-	}
-	if len(cases) < 3 {
-		t.Fatalf("%s has %d cases", name, len(cases))
-	}
-	return cases
-}
-
-func TestVectorsOfTransformer(t *testing.T) {
-	type in struct {
-		Class   string    `json:"class"`
-		Seed1   seed.Seed `json:"seed1"`
-		Node    seed.Seed `json:"node_seed"`
-		Segment seed.Seed `json:"segment_seed"`
-		Nonce   uint64    `json:"nonce,string"`
-	}
-	type out struct {
-		Norm   uint64    `json:"norm,string"`
-		Digest seed.Seed `json:"digest"`
-		Middle seed.Seed `json:"middle"`
-	}
-	type batch struct {
-		class                string
-		seed1, node, segment seed.Seed
-	}
-	everywhere(t, func(t *testing.T, g target, open func() driver) {
-		e := engineOn(t, g, open())
-		cases := vectors[in, out](t, "transformer.json")
-		batches := map[batch][]int{} // cases that can be computed together
-		for i, v := range cases {
-			b := batch{v.In.Class, v.In.Seed1, v.In.Node, v.In.Segment}
-			batches[b] = append(batches[b], i)
-		}
-		models := map[seed.Seed]transformer.Model{}
-		for b, which := range batches {
-			c, err := transformer.ByName(b.class)
-			if err != nil {
-				t.Fatal(err)
-			}
-			m := models[b.seed1]
-			if m == nil || m.Class() != c {
-				if m, err = e.Transformer(t.Context(), c, b.seed1, nil); err != nil {
-					t.Fatal(err)
-				}
-				models[b.seed1] = m
-			}
-			got, nonces := make([]transformer.Output, len(which)), make([]uint64, len(which))
-			for j, i := range which {
-				nonces[j] = cases[i].In.Nonce
-			}
-			if err := m.Run(got, b.node, b.segment, nonces); err != nil {
-				t.Fatal(err)
-			}
-			for j, i := range which {
-				o := cases[i].Out
-				if want := (transformer.Output{Norm: o.Norm, Digest: o.Digest, Middle: o.Middle}); got[j] != want {
-					t.Errorf("%s: %+v, want %+v", cases[i].Name, got[j], want)
-				}
-			}
-		}
-	})
-}
-
-func TestVectorsOfMatmul(t *testing.T) {
-	type in struct {
-		Challenge seed.Seed `json:"challenge"`
-		Unit      uint64    `json:"unit,string"`
-		M         int       `json:"m"`
-		K         int       `json:"k"`
-		Q         int       `json:"q"`
-		Tile      []int     `json:"tile"`
-	}
-	type out struct {
-		Digest seed.Seed `json:"digest"`
-		Error  string    `json:"error"`
-	}
-	wrong := map[string]error{"shape": matmul.ErrShape, "tile": matmul.ErrTile}
-	everywhere(t, func(t *testing.T, g target, open func() driver) {
-		e := engineOn(t, g, open())
-		for _, v := range vectors[in, out](t, "matmul.json") {
-			shape := matmul.Shape{M: v.In.M, K: v.In.K, Q: v.In.Q}
-			unit := make([][32]byte, 1)
-			var err error
-			if v.In.Tile == nil {
-				err = e.Matmul(t.Context(), unit, v.In.Challenge, shape, []uint64{v.In.Unit})
-			} else {
-				unit[0], err = e.Tile(v.In.Challenge, v.In.Unit, shape, v.In.Tile[0], v.In.Tile[1])
-			}
-			if v.Out.Error != "" {
-				if want := wrong[v.Out.Error]; want == nil || !errors.Is(err, want) {
-					t.Errorf("%s: %v, want %v", v.Name, err, want)
-				}
-				continue
-			}
-			if err != nil || unit[0] != v.Out.Digest {
-				t.Errorf("%s: %x, %v, want %s", v.Name, unit[0], err, v.Out.Digest)
-			}
-		}
-	})
+func TestVectors(t *testing.T) {
+	everywhere(t, func(t *testing.T, g target, open func() driver) { enginetest.Vectors(t, engineOn(t, g, open())) })
 }
 
 // Whole units: shapes that end within a CTA, several units together, units cut into
@@ -221,34 +105,9 @@ func TestUnitsOfMatmul(t *testing.T) {
 	}
 	everywhere(t, func(t *testing.T, g target, open func() driver) {
 		e := engineOn(t, g, open())
-		for i, c := range cases {
+		for _, c := range cases {
 			e.limits.operand = c.operand
-			challenge := seed.Seed{byte(i), 5}
-			numbers, got, want := make([]uint64, c.units), make([][32]byte, c.units), make([][32]byte, c.units)
-			for j := range numbers {
-				numbers[j] = uint64(j) << (j % 64)
-				tiles, err := matmul.AppendTiles(nil, challenge, numbers[j], c.shape)
-				if err != nil {
-					t.Fatal(err)
-				}
-				want[j] = matmul.Root(tiles)
-				if j > 0 {
-					continue
-				}
-				dst := make([][32]byte, len(tiles))
-				if err := e.Tiles(t.Context(), dst, challenge, c.shape, numbers[j]); err != nil {
-					t.Fatal(err)
-				}
-				if d := cmp.Diff(tiles, dst); d != "" {
-					t.Errorf("%v, tiles: %s", c.shape, d)
-				}
-			}
-			if err := e.Matmul(t.Context(), got, challenge, c.shape, numbers); err != nil {
-				t.Fatal(err)
-			}
-			if d := cmp.Diff(want, got); d != "" {
-				t.Errorf("%v: %s", c.shape, d)
-			}
+			enginetest.Units(t, e, c.shape, c.units)
 		}
 	})
 }
@@ -312,109 +171,17 @@ func TestUnitsOfTransformer(t *testing.T) {
 		for _, c := range cases {
 			e := engineOn(t, g, open())
 			e.limits.units = c.batch
-			seed1, node, segment := seed.Seed{21}, seed.Seed{22}, seed.Seed{23}
-			reference, err := transformer.Build(t.Context(), c.class, seed1, nil)
-			if err != nil {
-				t.Fatal(err)
-			}
-			total := uint64(0)
-			m, err := e.Transformer(t.Context(), c.class, seed1, func(done, of uint64) {
-				if done <= total || of != c.class.WeightBytes() {
-					t.Errorf("%s: progress %d of %d after %d", c.class.Name, done, of, total)
-				}
-				total = done
-			})
-			if err != nil || total != c.class.WeightBytes() || m.Class() != c.class {
-				t.Fatalf("%s: %v, %d bytes, class %v", c.class.Name, err, total, m.Class())
-			}
-			nonces := make([]uint64, slices.Max(c.sizes))
-			for i := range nonces {
-				nonces[i] = uint64(i) << (i % 40)
-			}
-			want := make([]transformer.Output, len(nonces))
-			if err := reference.Run(want, node, segment, nonces); err != nil {
-				t.Fatal(err)
-			}
-			for _, n := range c.sizes {
-				got := make([]transformer.Output, n)
-				if err := m.Run(got, node, segment, nonces[len(nonces)-n:]); err != nil {
-					t.Fatal(err)
-				}
-				for i := range got {
-					if got[i] != want[len(nonces)-n+i] {
-						t.Fatalf("%s, %d units, unit %d: %+v, want %+v", c.class.Name, n, i, got[i], want[len(nonces)-n+i])
-					}
-				}
-			}
+			enginetest.Models(t, e, c.class, slices.Max(c.sizes), c.sizes...)
 		}
 	})
 }
 
 func TestConcurrentUse(t *testing.T) {
-	e, ctx := engineOn(t, ampere, interpret(5)), t.Context()
-	m, err := e.Transformer(ctx, transformer.Nano, seed.Seed{1}, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	shape := matmul.Shape{M: 512, K: 256, Q: 512}
-	results := make([]string, 2)
-	var callers sync.WaitGroup
-	for i := range results {
-		callers.Go(func() {
-			var out [3]transformer.Output
-			var units [2][32]byte
-			err := m.Run(out[:], seed.Seed{2}, seed.Seed{3}, []uint64{1, 2, 3})
-			err = errors.Join(err, e.Matmul(ctx, units[:], seed.Seed{4}, shape, []uint64{5, 6}))
-			results[i] = fmt.Sprint(out, units, err)
-		})
-	}
-	callers.Wait()
-	if len(slices.Compact(results)) != 1 {
-		t.Errorf("concurrent calls disagree: %v", results)
-	}
+	enginetest.Concurrent(t, engineOn(t, ampere, interpret(5)), 2, 1)
 }
 
-// The same mistakes give the same errors as with the reference.
 func TestRefuses(t *testing.T) {
-	e, ctx := engineOn(t, ampere, interpret(1)), t.Context()
-	done, cancel := context.WithCancel(ctx)
-	cancel()
-	shape := matmul.Shape{M: 512, K: 256, Q: 512}
-	odd := transformer.Nano
-	odd.D = 100
-	m, err := e.Transformer(ctx, odd, seed.Seed{}, nil)
-	if !errors.Is(err, transformer.ErrClass) || m != nil {
-		t.Errorf("an unpublished class: %v, %v", m, err)
-	}
-	m, err = e.Transformer(done, transformer.Nano, seed.Seed{}, nil)
-	if !errors.Is(err, context.Canceled) || m != nil {
-		t.Errorf("cancelled: %v, %v", m, err)
-	}
-	halfway, stop := context.WithCancel(ctx)
-	m, err = e.Transformer(halfway, transformer.Nano, seed.Seed{}, func(done, _ uint64) { stop() })
-	if !errors.Is(err, context.Canceled) || m != nil {
-		t.Errorf("cancelled halfway: %v, %v", m, err)
-	}
-	if m, err = e.Transformer(ctx, transformer.Nano, seed.Seed{}, nil); err != nil {
-		t.Fatal(err)
-	}
-	_, partsShape := e.Parts(ctx, seed.Seed{}, matmul.Shape{}, 1)
-	_, partsDone := e.Parts(done, seed.Seed{}, shape, 1)
-	for name, pair := range map[string][2]error{
-		"run":              {m.Run(nil, seed.Seed{}, seed.Seed{}, []uint64{1}), transformer.ErrRun},
-		"units":            {e.Matmul(ctx, make([][32]byte, 1), seed.Seed{}, shape, nil), work.ErrCall},
-		"shape":            {e.Matmul(ctx, make([][32]byte, 1), seed.Seed{}, matmul.Shape{}, []uint64{1}), matmul.ErrShape},
-		"cancelled":        {e.Matmul(done, make([][32]byte, 4), seed.Seed{}, shape, []uint64{1, 2, 3, 4}), context.Canceled},
-		"tiles":            {e.Tiles(ctx, make([][32]byte, 63), seed.Seed{}, shape, 1), work.ErrCall},
-		"tiles' shape":     {e.Tiles(ctx, nil, seed.Seed{}, matmul.Shape{}, 1), matmul.ErrShape},
-		"tiles, cancelled": {e.Tiles(done, make([][32]byte, 64), seed.Seed{}, shape, 1), context.Canceled},
-		"parts' shape":     {partsShape, matmul.ErrShape},
-		"parts, cancelled": {partsDone, context.Canceled},
-	} {
-		if !errors.Is(pair[0], pair[1]) {
-			t.Errorf("%s: %v, want %v", name, pair[0], pair[1])
-		}
-	}
+	enginetest.Refuses(t, engineOn(t, ampere, interpret(1)))
 }
 
 func TestClose(t *testing.T) {

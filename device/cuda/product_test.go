@@ -4,15 +4,19 @@ package cuda
 
 import (
 	"encoding/binary"
-	"math/rand/v2"
 	"strings"
 	"testing"
-	"time"
+
+	"github.com/assaynet/assay/device/enginetest"
 )
 
-// bareProduct is a (m x k) by b (n columns of k) on a device. Depth is padded
-// with zeros; what lies beyond the last row and column is not written at all.
-func bareProduct(t *testing.T, e *engine, a, b []int8, m, k, n int) []int32 {
+// bareOf is the device's product. Depth is padded with zeros; what lies beyond
+// the last row and column is not written at all.
+func bareOf(t *testing.T, e *engine) enginetest.Multiply {
+	return func(a, b []int8, m, n, k int) []int32 { return bare(t, e, a, b, m, n, k) }
+}
+
+func bare(t *testing.T, e *engine, a, b []int8, m, n, k int) []int32 {
 	t.Helper()
 	deep := roundUp(max(k, 1), 64)
 	var l layout
@@ -56,46 +60,6 @@ func bareProduct(t *testing.T, e *engine, a, b []int8, m, k, n int) []int32 {
 	return c
 }
 
-// checkProduct compares with the definition.
-func checkProduct(t *testing.T, e *engine, a, b []int8, m, k, n int) {
-	t.Helper()
-	got := bareProduct(t, e, a, b, m, k, n)
-	for row := range m {
-		for col := range n {
-			var want int32
-			x, y := a[row*k:][:k], b[col*k:][:k]
-			for i := range x {
-				want += int32(x[i]) * int32(y[i])
-			}
-			if got[row*n+col] != want {
-				t.Fatalf("%d x %d x %d: (%d, %d) is %d, want %d", m, k, n, row, col, got[row*n+col], want)
-			}
-		}
-	}
-}
-
-// filler gives elements of one kind; there are four.
-func filler(r *rand.Rand, kind int) func() int8 {
-	switch kind {
-	case 0:
-		return func() int8 { return -128 }
-	case 1:
-		return func() int8 { return 127 }
-	case 2: // nothing but extremes
-		return func() int8 { return [...]int8{-128, -127, -1, 0, 1, 127}[r.IntN(6)] }
-	default:
-		return func() int8 { return int8(r.Uint32()) }
-	}
-}
-
-func fill(n int, next func() int8) []int8 {
-	s := make([]int8, n)
-	for i := range s {
-		s[i] = next()
-	}
-	return s
-}
-
 // Random shapes and elements through the product that all else is made of.
 func TestBareProducts(t *testing.T) {
 	cases := 150
@@ -103,28 +67,13 @@ func TestBareProducts(t *testing.T) {
 		cases = 2000
 	}
 	everywhere(t, func(t *testing.T, g target, open func() driver) {
-		s := uint64(time.Now().UnixNano())
-		t.Logf("seed of the products: %d", s)
-		r := rand.New(rand.NewPCG(s, 1))
-		e := engineOn(t, g, open())
+		r, multiply := enginetest.Random(t), bareOf(t, engineOn(t, g, open()))
 		edges := []int{1, 2, 7, 8, 9, 63, 64, 65, 127, 128, 129}
-		length := func(most int) int {
-			if r.IntN(2) == 0 {
-				return edges[r.IntN(len(edges))]
-			}
-			return 1 + r.IntN(most)
-		}
-		for range cases {
-			m, k, n := length(140), length(300), length(270)
-			switch r.IntN(12) {
-			case 0:
-				m = 1000 + r.IntN(400) // more rows of CTAs than are walked together
-				k = 1 + r.IntN(64)
-				n = 1 + r.IntN(16)
-			case 1:
-				k = length(1500)
-			}
-			checkProduct(t, e, fill(m*k, filler(r, r.IntN(6))), fill(n*k, filler(r, r.IntN(6))), m, k, n)
+		enginetest.Products(t, r, multiply, cases*10/12, enginetest.Sizes{M: 140, N: 270, K: 300, Edges: edges})
+		enginetest.Products(t, r, multiply, cases/12, enginetest.Sizes{M: 140, N: 270, K: 1500, Edges: edges})
+		for range cases / 12 { // more rows of CTAs than are walked together
+			m, n, k := 1000+r.IntN(400), 1+r.IntN(16), 1+r.IntN(64)
+			enginetest.Product(t, multiply, enginetest.Fill(r, m*k, r.IntN(6)), enginetest.Fill(r, n*k, r.IntN(6)), m, n, k)
 		}
 	})
 }
@@ -140,16 +89,15 @@ func TestDeepProducts(t *testing.T) {
 		if g.name == turing.name && !long {
 			t.Skip("two seconds more, for what sm_80 shows too")
 		}
-		e := engineOn(t, g, open())
-		r := rand.New(rand.NewPCG(uint64(depths[0]), 2))
+		r, multiply := enginetest.Random(t), bareOf(t, engineOn(t, g, open()))
 		for _, k := range depths {
 			// A row and a column of each kind: all their products at once.
 			var a, b []int8
-			for kind := range 4 {
-				a = append(a, fill(k, filler(r, kind))...)
-				b = append(b, fill(k, filler(r, kind))...)
+			for kind := range enginetest.Kinds {
+				a = append(a, enginetest.Fill(r, k, kind)...)
+				b = append(b, enginetest.Fill(r, k, kind)...)
 			}
-			checkProduct(t, e, a, b, 4, k, 4)
+			enginetest.Product(t, multiply, a, b, enginetest.Kinds, enginetest.Kinds, k)
 		}
 	})
 }

@@ -33,12 +33,18 @@ func OpenProcessor(ctx context.Context, index int) (profile.Engine, error) {
 	return open(ctx, deviceTypeCPU, index)
 }
 
-func list(kind uint64) ([]profile.Device, error) {
+// ask asks the driver for the devices of a kind.
+func ask(kind uint64) (*api, []device, error) {
 	a, err := load()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	all, err := a.find(kind)
+	return a, all, err
+}
+
+func list(kind uint64) ([]profile.Device, error) {
+	_, all, err := ask(kind)
 	if err != nil {
 		return nil, err
 	}
@@ -50,11 +56,7 @@ func list(kind uint64) ([]profile.Device, error) {
 }
 
 func open(ctx context.Context, kind uint64, index int) (profile.Engine, error) {
-	a, err := load()
-	if err != nil {
-		return nil, err
-	}
-	all, err := a.find(kind)
+	a, all, err := ask(kind)
 	if err != nil {
 		return nil, err
 	}

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"sync"
 
+	"github.com/assaynet/assay/device/cpu"
 	"github.com/assaynet/assay/poc/prf"
 	"github.com/assaynet/assay/poc/seed"
 	"github.com/assaynet/assay/poc/work"
@@ -278,7 +279,7 @@ func (e *engine) Matmul(ctx context.Context, dst [][32]byte, challenge seed.Seed
 		tiles[i] = make([][32]byte, shape.Tiles())
 	}
 	return e.units(ctx, challenge, shape, units, func(i int) [][32]byte { return tiles[i%2] },
-		func(i int) { dst[i] = matmul.Root(tiles[i%2]) })
+		func(i int) { dst[i] = cpu.Root(tiles[i%2]) })
 }
 
 func (e *engine) Tiles(ctx context.Context, dst [][32]byte, challenge seed.Seed, shape matmul.Shape, unit uint64) error {

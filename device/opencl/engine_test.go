@@ -4,15 +4,12 @@ package opencl
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
-
+	"github.com/assaynet/assay/device/enginetest"
 	"github.com/assaynet/assay/poc/seed"
 	"github.com/assaynet/assay/poc/work"
 	"github.com/assaynet/assay/poc/work/matmul"
@@ -27,129 +24,21 @@ func TestSelfTest(t *testing.T) {
 	})
 }
 
-// vectors reads the published cases of a file.
-func vectors[In, Out any](t *testing.T, name string) (cases []struct {
-	Name string `json:"name"`
-	In   In     `json:"in"`
-	Out  Out    `json:"out"`
-}) {
-	t.Helper()
-	raw, err := os.ReadFile("../../test/vectors/" + name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	file := struct {
-		Cases any `json:"cases"`
-	}{&cases}
-	if err := json.Unmarshal(raw, &file); err != nil {
-		t.Fatal(err)
-	}
-	if len(cases) < 3 {
-		t.Fatalf("%s has %d cases", name, len(cases))
-	}
-	return cases
-}
-
-func TestVectorsOfTransformer(t *testing.T) {
-	e := openWide(t)
-	type in struct {
-		Class   string    `json:"class"`
-		Seed1   seed.Seed `json:"seed1"`
-		Node    seed.Seed `json:"node_seed"`
-		Segment seed.Seed `json:"segment_seed"`
-		Nonce   uint64    `json:"nonce,string"`
-	}
-	type out struct {
-		Norm   uint64    `json:"norm,string"`
-		Digest seed.Seed `json:"digest"`
-		Middle seed.Seed `json:"middle"`
-	}
-	for _, v := range vectors[in, out](t, "transformer.json") {
-		c, err := transformer.ByName(v.In.Class)
-		if err != nil {
-			t.Fatal(err)
-		}
-		m, err := e.Transformer(t.Context(), c, v.In.Seed1, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		var got [1]transformer.Output
-		if err := m.Run(got[:], v.In.Node, v.In.Segment, []uint64{v.In.Nonce}); err != nil {
-			t.Fatal(err)
-		}
-		if want := (transformer.Output{Norm: v.Out.Norm, Digest: v.Out.Digest, Middle: v.Out.Middle}); got[0] != want {
-			t.Errorf("%s: %+v, want %+v", v.Name, got[0], want)
-		}
-	}
-}
-
-func TestVectorsOfMatmul(t *testing.T) {
-	e := openWide(t)
-	type in struct {
-		Challenge seed.Seed `json:"challenge"`
-		Unit      uint64    `json:"unit,string"`
-		M         int       `json:"m"`
-		K         int       `json:"k"`
-		Q         int       `json:"q"`
-		Tile      []int     `json:"tile"`
-	}
-	type out struct {
-		Digest seed.Seed `json:"digest"`
-		Error  string    `json:"error"`
-	}
-	for _, v := range vectors[in, out](t, "matmul.json") {
-		shape := matmul.Shape{M: v.In.M, K: v.In.K, Q: v.In.Q}
-		if v.Out.Error == "tile" || v.Out.Error == "" && v.In.Tile != nil && shape.Ops() > 1<<33 {
-			continue // of one tile alone, for which an engine is not asked
-		}
-		var got [32]byte
-		var err error
-		if v.In.Tile == nil {
-			unit := make([][32]byte, 1)
-			err = e.Matmul(t.Context(), unit, v.In.Challenge, shape, []uint64{v.In.Unit})
-			got = unit[0]
-		} else if err = shape.Valid(); err == nil {
-			tiles := make([][32]byte, shape.Tiles())
-			err = e.Tiles(t.Context(), tiles, v.In.Challenge, shape, v.In.Unit)
-			got = tiles[v.In.Tile[0]*shape.Columns()+v.In.Tile[1]]
-		}
-		if v.Out.Error == "shape" {
-			if !errors.Is(err, matmul.ErrShape) {
-				t.Errorf("%s: %v, want ErrShape", v.Name, err)
-			}
-			continue
-		}
-		if err != nil || got != v.Out.Digest {
-			t.Errorf("%s: %x, %v, want %s", v.Name, got, err, v.Out.Digest)
-		}
-	}
-}
+func TestVectors(t *testing.T) { enginetest.Vectors(t, openWide(t)) }
 
 // Whole units, of shapes that end within a block, whole and cut into blocks.
 func TestUnitsOfMatmul(t *testing.T) {
 	for _, g := range []geometry{wide, narrow} {
-		e, ctx := openAs(t, variant{geometry: g}), t.Context()
-		for i, shape := range []matmul.Shape{
+		e := openAs(t, variant{geometry: g})
+		for _, shape := range []matmul.Shape{
 			{M: 512, K: 256, Q: 512}, {M: 1024, K: 320, Q: 256}, {M: 256, K: 576, Q: 1024}, {M: 448, K: 384, Q: 640}, {M: 832, K: 256, Q: 320},
 		} {
-			challenge := seed.Seed{byte(i), 5}
-			units := []uint64{uint64(i), 1<<63 + 1}
-			want := make([][32]byte, len(units))
-			if err := work.Reference().Matmul(ctx, want, challenge, shape, units); err != nil {
-				t.Fatal(err)
-			}
 			for limit, blocks := range map[uint64]int{1 << 30: 1, uint64(256 * shape.K): (shape.M + 255) / 256 * ((shape.Q + 255) / 256)} {
 				e.limits.operand = limit
 				if n := len(e.blocks(shape)); n != blocks {
 					t.Errorf("%v: %d blocks, want %d", shape, n, blocks)
 				}
-				got := make([][32]byte, len(units))
-				if err := e.Matmul(ctx, got, challenge, shape, units); err != nil {
-					t.Fatal(err)
-				}
-				if d := cmp.Diff(want, got); d != "" {
-					t.Errorf("%v in %d blocks: %s", shape, blocks, d)
-				}
+				enginetest.Units(t, e, shape, 2)
 			}
 		}
 	}
@@ -187,90 +76,19 @@ func TestUnitsOfTransformer(t *testing.T) {
 	} {
 		e := openAs(t, variant{geometry: c.geometry})
 		e.limits.batch = 36
-		compareModels(t, e, transformer.Nano, 73, c.sizes)
+		enginetest.Models(t, e, transformer.Nano, 73, c.sizes...)
 	}
 }
 
 func TestUnitOfSmall(t *testing.T) {
-	compareModels(t, openAs(t, variant{geometry: narrow}), transformer.Small, 1, []int{1})
-}
-
-func compareModels(t *testing.T, e *engine, class transformer.Class, units int, sizes []int) {
-	t.Helper()
-	ctx := t.Context()
-	seed1, node, segment := seed.Seed{21}, seed.Seed{22}, seed.Seed{23}
-	reference, err := transformer.Build(ctx, class, seed1, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	total := uint64(0)
-	m, err := e.Transformer(ctx, class, seed1, func(done, of uint64) {
-		if done <= total || of != class.WeightBytes() {
-			t.Errorf("progress %d of %d after %d", done, of, total)
-		}
-		total = done
-	})
-	if err != nil || total != class.WeightBytes() || m.Class() != class {
-		t.Fatalf("%v, %d bytes, class %v", err, total, m.Class())
-	}
-	nonces := make([]uint64, units)
-	for i := range nonces {
-		nonces[i] = uint64(i) << (i % 40)
-	}
-	want := make([]transformer.Output, units)
-	if err := reference.Run(want, node, segment, nonces); err != nil {
-		t.Fatal(err)
-	}
-	for _, n := range sizes {
-		got := make([]transformer.Output, n)
-		if err := m.Run(got, node, segment, nonces[units-n:]); err != nil {
-			t.Fatal(err)
-		}
-		for i := range got {
-			if got[i] != want[units-n+i] {
-				t.Fatalf("batch of %d, unit %d: %+v, want %+v", n, i, got[i], want[units-n+i])
-			}
-		}
-	}
+	enginetest.Models(t, openAs(t, variant{geometry: narrow}), transformer.Small, 1, 1)
 }
 
 // Callers share a model and the memory of blocks; each has answers of its own.
 func TestConcurrentUse(t *testing.T) {
-	e, ctx := openAs(t, variant{geometry: narrow}), t.Context()
+	e := openAs(t, variant{geometry: narrow})
 	e.limits.batch, e.limits.operand = 5, 256*256
-	m, err := e.Transformer(ctx, transformer.Nano, seed.Seed{1}, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	reference, err := transformer.Build(ctx, transformer.Nano, seed.Seed{1}, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	shape := matmul.Shape{M: 512, K: 256, Q: 512}
-	compute := func(e work.Engine, m transformer.Model, caller byte) string {
-		out, unit := make([]transformer.Output, 7), make([][32]byte, 2)
-		err := m.Run(out, seed.Seed{caller}, seed.Seed{3}, []uint64{1, 2, 3, 4, 5, 6, uint64(caller)})
-		err = errors.Join(err, e.Matmul(ctx, unit, seed.Seed{caller}, shape, []uint64{5, 6}))
-		return fmt.Sprint(out, unit, err)
-	}
-	const callers = 4
-	var got [callers]chan string
-	for i := range got {
-		got[i] = make(chan string, 3)
-		go func() {
-			for range cap(got[i]) {
-				got[i] <- compute(e, m, byte(i))
-			}
-		}()
-	}
-	for i := range got {
-		want := compute(work.Reference(), reference, byte(i))
-		for range cap(got[i]) {
-			if s := <-got[i]; s != want {
-				t.Errorf("caller %d: %s, want %s", i, s, want)
-			}
-		}
-	}
+	enginetest.Concurrent(t, e, 4, 3)
 }
 
 // Whoever computes while the engine closes gets a right answer or ErrClosed.
@@ -326,43 +144,13 @@ func TestCloseWhileComputing(t *testing.T) {
 	}
 }
 
-// The same mistakes give the same errors as with the reference.
 func TestRefuses(t *testing.T) {
-	e, ctx := openAs(t, variant{geometry: narrow}), t.Context()
-	done, cancel := context.WithCancel(ctx)
+	e := openAs(t, variant{geometry: narrow})
+	enginetest.Refuses(t, e)
+	done, cancel := context.WithCancel(t.Context())
 	cancel()
-	shape := matmul.Shape{M: 512, K: 256, Q: 512}
-	odd := transformer.Nano
-	odd.D = 100
-	m, err := e.Transformer(ctx, odd, seed.Seed{}, nil)
-	if !errors.Is(err, transformer.ErrClass) || m != nil {
-		t.Errorf("an unpublished class: %v, %v", m, err)
-	}
-	m, err = e.Transformer(done, transformer.Nano, seed.Seed{}, nil)
-	if !errors.Is(err, context.Canceled) || m != nil {
-		t.Errorf("cancelled: %v, %v", m, err)
-	}
-	if m, err = e.Transformer(ctx, transformer.Nano, seed.Seed{}, nil); err != nil {
-		t.Fatal(err)
-	}
-	_, parts := e.Parts(ctx, seed.Seed{}, matmul.Shape{}, 1)
-	_, partsDone := e.Parts(done, seed.Seed{}, shape, 1)
-	_, peakDone := e.Peak(done)
-	for name, pair := range map[string][2]error{
-		"run":              {m.Run(nil, seed.Seed{}, seed.Seed{}, []uint64{1}), transformer.ErrRun},
-		"units":            {e.Matmul(ctx, make([][32]byte, 1), seed.Seed{}, shape, nil), work.ErrCall},
-		"shape":            {e.Matmul(ctx, make([][32]byte, 1), seed.Seed{}, matmul.Shape{}, []uint64{1}), matmul.ErrShape},
-		"cancelled":        {e.Matmul(done, make([][32]byte, 1), seed.Seed{}, shape, []uint64{1}), context.Canceled},
-		"tiles":            {e.Tiles(ctx, make([][32]byte, 63), seed.Seed{}, shape, 1), work.ErrCall},
-		"tiles' shape":     {e.Tiles(ctx, nil, seed.Seed{}, matmul.Shape{}, 1), matmul.ErrShape},
-		"tiles, cancelled": {e.Tiles(done, make([][32]byte, 64), seed.Seed{}, shape, 1), context.Canceled},
-		"parts":            {parts, matmul.ErrShape},
-		"parts, cancelled": {partsDone, context.Canceled},
-		"peak, cancelled":  {peakDone, context.Canceled},
-	} {
-		if !errors.Is(pair[0], pair[1]) {
-			t.Errorf("%s: %v, want %v", name, pair[0], pair[1])
-		}
+	if _, err := e.Peak(done); !errors.Is(err, context.Canceled) {
+		t.Errorf("peak, cancelled: %v", err)
 	}
 }
 

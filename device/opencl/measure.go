@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/assaynet/assay/device/cpu"
 	"github.com/assaynet/assay/device/profile"
 	"github.com/assaynet/assay/poc/seed"
 	"github.com/assaynet/assay/poc/work/matmul"
@@ -26,7 +27,7 @@ func (e *engine) Parts(ctx context.Context, challenge seed.Seed, shape matmul.Sh
 	}
 	tiles := make([][32]byte, shape.Tiles())
 	began := time.Now()
-	matmul.Root(tiles)
+	cpu.Root(tiles)
 	parts.Hash += time.Since(began)
 	return parts, nil
 }

@@ -3,13 +3,16 @@
 package opencl
 
 import (
-	"math/rand/v2"
-	"slices"
 	"testing"
+
+	"github.com/assaynet/assay/device/enginetest"
 )
 
-// bare is the device's product of a, m x k by rows, and b, k x n by columns, of
-// any shape, padded with zeros.
+// bareOf is the device's product, of any shape, padded with zeros.
+func bareOf(t testing.TB, e *engine) enginetest.Multiply {
+	return func(a, b []int8, m, n, k int) []int32 { return bare(t, e, a, b, m, n, k) }
+}
+
 func bare(t testing.TB, e *engine, a, b []int8, m, n, k int) []int32 {
 	t.Helper()
 	e.mu.Lock()
@@ -51,88 +54,24 @@ func bare(t testing.TB, e *engine, a, b []int8, m, n, k int) []int32 {
 	return c
 }
 
-// checkBare compares with the obvious loop. Sums are taken in int64, so that
-// they also show where int32 would not hold them.
-func checkBare(t testing.TB, e *engine, a, b []int8, m, n, k int) {
-	t.Helper()
-	c := bare(t, e, a, b, m, n, k)
-	for i := range m {
-		for j := range n {
-			want := int64(0)
-			col := b[j*k:][:k]
-			for l, v := range a[i*k:][:k] {
-				want += int64(v) * int64(col[l])
-			}
-			if got := int64(c[i*n+j]); got != want {
-				t.Fatalf("%d x %d x %d: element (%d, %d) is %d, want %d", m, k, n, i, j, got, want)
-			}
-		}
-	}
-}
-
-// random makes a seeded generator and says which in case of failure.
-func random(t testing.TB) *rand.Rand {
-	seed := uint64(1)
-	if !testing.Short() {
-		seed = rand.Uint64()
-	}
-	t.Logf("seed %d", seed)
-	return rand.New(rand.NewPCG(seed, 0))
-}
-
-func bytesOf(r *rand.Rand, n int) []int8 {
-	v := make([]int8, n)
-	for i := range v {
-		v[i] = int8(r.Uint32())
-	}
-	return v
-}
-
 func TestProductRandomShapes(t *testing.T) {
 	everyVariant(t, func(t *testing.T, e *engine) {
-		r := random(t)
-		sides := []int{1, 2, 3, 4, 5, 63, 64, 65, 127, 128, 129, 200}
-		for i := range 240 {
-			m, n, k := 1+r.IntN(150), 1+r.IntN(150), 1+r.IntN(300)
-			if i%4 == 0 {
-				m, n, k = sides[r.IntN(len(sides))], sides[r.IntN(len(sides))], sides[r.IntN(len(sides))]
-			}
-			a, b := bytesOf(r, m*k), bytesOf(r, n*k)
-			switch i % 8 { // extremes alone, and among others
-			case 1:
-				for j := range a {
-					a[j] = -128
-				}
-				for j := range b {
-					b[j] = int8(-128 + 255*(i/8%2))
-				}
-			case 2:
-				for j := range a {
-					a[j] = []int8{-128, 127}[r.IntN(2)]
-				}
-			}
-			checkBare(t, e, a, b, m, n, k)
-		}
+		enginetest.Products(t, enginetest.Random(t), bareOf(t, e), 240, enginetest.Sizes{M: 150, N: 150, K: 300,
+			Edges: []int{1, 2, 3, 4, 5, 63, 64, 65, 127, 128, 129, 200}})
 	})
 }
 
-// At the deepest product every sum is at its limit, 2^30 either way.
 func TestProductAtItsLimits(t *testing.T) {
-	everyVariant(t, func(t *testing.T, e *engine) {
-		const k = 65536
-		for _, pair := range [][2]int8{{-128, -128}, {-128, 127}, {127, 127}} {
-			checkBare(t, e, slices.Repeat([]int8{pair[0]}, 7*k), slices.Repeat([]int8{pair[1]}, 17*k), 7, 17, k)
-		}
-	})
+	everyVariant(t, func(t *testing.T, e *engine) { enginetest.Limits(t, bareOf(t, e), 7, 17, 65536) })
 }
 
 // Products in several launches and more than a band of eight rows of blocks.
 func TestProductInPieces(t *testing.T) {
-	e, r := openAs(t, variant{geometry: narrow}), random(t)
+	e, r := openAs(t, variant{geometry: narrow}), enginetest.Random(t)
 	const m, n, k = 21*64 + 5, 130, 64
-	a, b := bytesOf(r, m*k), bytesOf(r, n*k)
+	a, b := enginetest.Fill(r, m*k, enginetest.Kinds), enginetest.Fill(r, n*k, enginetest.Kinds)
 	for _, launch := range []uint64{1, 64 * 192 * k * 3, 64 * 192 * k * 9, 1 << 40} {
 		e.limits.launch = launch
-		checkBare(t, e, a, b, m, n, k)
+		enginetest.Product(t, bareOf(t, e), a, b, m, n, k)
 	}
 }

@@ -5,11 +5,10 @@ package opencl
 import (
 	"encoding/binary"
 	"math/bits"
-	"math/rand/v2"
+	"slices"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
-
+	"github.com/assaynet/assay/device/enginetest"
 	"github.com/assaynet/assay/poc/work/transformer"
 )
 
@@ -54,70 +53,53 @@ func (o on) run(k *kernel, global [2]int, local int, args ...any) {
 	}
 }
 
-// unquad reads a row of activations out of quads.
-func unquad(words []uint32, pitch, row, n int) []int8 {
-	x := make([]int8, n)
-	for i := range x {
-		x[i] = int8(words[i/4*pitch+row] >> (8 * (i % 4)))
+// unquad reads rows of activations, of n elements each, out of quads.
+func unquad(words []uint32, rows, n int) (x []int8) {
+	for row := range rows {
+		for i := range n {
+			x = append(x, int8(words[i/4*rows+row]>>(8*(i%4))))
+		}
 	}
 	return x
 }
 
-// streams makes residual streams of all sizes: zeros, limits and what is between.
-func streams(r *rand.Rand, units, d int) []int32 {
-	h := make([]int32, units*transformer.Tokens*d)
-	for i := range h {
-		switch row := i / d; row % 8 {
-		case 0: // nothing
-		case 1:
-			h[i] = transformer.MaxResidual
-		case 2:
-			h[i] = -transformer.MaxResidual
-		default:
-			h[i] = r.Int32N(2*transformer.MaxResidual+1) - transformer.MaxResidual
-			h[i] >>= r.IntN(1 + row%23)
-		}
+// quad is the inverse.
+func quad(x []int8, rows, n int) []uint32 {
+	words := make([]uint32, n/4*rows)
+	for i, v := range x {
+		words[i%n/4*rows+i/n] |= uint32(uint8(v)) << (8 * (i % 4))
 	}
-	return h
+	return words
 }
 
 func TestNorms(t *testing.T) {
 	e := openAs(t, variant{geometry: narrow})
-	o, r, p, g := on{t, e}, random(t), e.program, narrow
+	o, r, p, g := on{t, e}, enginetest.Random(t), e.program, narrow
 	for _, c := range transformer.Classes() {
 		const units = 16
 		rows := units * transformer.Tokens
-		h := streams(r, units, c.D)
-		stream := put(o, h, 4)
-		x := put(o, make([]uint32, rows*c.D/4), 4)
-		results := put(o, make([]uint32, units*resultWords), 4)
-		o.run(p.norm, [2]int{units * g.items(), 1}, g.items(), stream, uint32(c.D), uint32(bits.TrailingZeros(uint(c.D))), x, uint32(rows))
-		o.run(p.lastNorm, [2]int{units * g.items(), 1}, g.items(), stream, uint32(c.D), results, uint32(resultNorm), uint32(resultWords))
-		quads, norms := get[uint32](o, rows*c.D/4, x), get[uint32](o, units*resultWords, results)
-		want := make([]int8, transformer.Tokens*c.D)
-		for i := range units {
-			of := h[i*transformer.Tokens*c.D:][:transformer.Tokens*c.D]
-			transformer.Norm(want, of)
-			for row := range transformer.Tokens {
-				if d := cmp.Diff(want[row*c.D:][:c.D], unquad(quads, rows, transformer.Tokens*i+row, c.D)); d != "" {
-					t.Fatalf("%s, unit %d, row %d: %s", c.Name, i, row, d)
-				}
+		enginetest.Norms(t, r, c, units, func(h []int32) ([]int8, []uint64) {
+			stream := put(o, h, 4)
+			x := put(o, make([]uint32, rows*c.D/4), 4)
+			results := put(o, make([]uint32, units*resultWords), 4)
+			o.run(p.norm, [2]int{units * g.items(), 1}, g.items(), stream, uint32(c.D), uint32(bits.TrailingZeros(uint(c.D))), x, uint32(rows))
+			o.run(p.lastNorm, [2]int{units * g.items(), 1}, g.items(), stream, uint32(c.D), results, uint32(resultNorm), uint32(resultWords))
+			words, squares := get[uint32](o, units*resultWords, results), make([]uint64, units)
+			for i := range squares {
+				squares[i] = uint64(words[i*resultWords+resultNorm]) | uint64(words[i*resultWords+resultNorm+1])<<32
 			}
-			got := uint64(norms[i*resultWords+resultNorm]) | uint64(norms[i*resultWords+resultNorm+1])<<32
-			if want := transformer.SquaredNorm(of); got != want {
-				t.Errorf("%s, unit %d: squared norm %d, want %d", c.Name, i, got, want)
-			}
-		}
+			return unquad(get[uint32](o, rows*c.D/4, x), rows, c.D), squares
+		})
 	}
 }
 
 // Digests of all classes: their words end at different places of a block.
 func TestDigestsOfStates(t *testing.T) {
 	e := openAs(t, variant{geometry: narrow})
-	o, r, p := on{t, e}, random(t), e.program
+	o, r, p := on{t, e}, enginetest.Random(t), e.program
 	for _, c := range transformer.Classes() {
 		const units = 3
-		h := streams(r, units, c.D)
+		h := enginetest.Streams(r, units, c.D)
 		stream, words := put(o, h, 4), put(o, make([]uint32, units*c.Words()), 4)
 		results := put(o, make([]uint32, units*resultWords), 4)
 		o.run(p.condenseStates, [2]int{c.D / 64, units * transformer.Tokens}, 0, stream, uint32(c.D), words)
@@ -142,42 +124,14 @@ func TestDigestsOfStates(t *testing.T) {
 
 func TestAttend(t *testing.T) {
 	e := openAs(t, variant{geometry: narrow})
-	o, r, p := on{t, e}, random(t), e.program
-	c := transformer.Nano
+	o, r, p := on{t, e}, enginetest.Random(t), e.program
+	c, exp2 := transformer.Nano, transformer.Exp2()
 	const units = 48
 	rows := units * transformer.Tokens
-	qkv := make([]uint32, 3*c.D/4*rows)
-	for i := range qkv {
-		for j := range 4 {
-			v := r.IntN(255) - 127
-			switch i % rows / transformer.Tokens % 4 { // units of small, of random and of extreme values
-			case 0:
-				v /= 64
-			case 1:
-				v = []int{-127, 127}[r.IntN(2)]
-			case 2:
-				v = 127
-			}
-			qkv[i] |= uint32(uint8(int8(v))) << (8 * j)
-		}
-	}
-	exp2 := transformer.Exp2()
-	out := put(o, make([]uint32, c.D/4*rows), 4)
-	o.run(p.attend, [2]int{rows, c.Heads}, 0, put(o, qkv, 4), uint32(rows), out, put(o, exp2[:], 2))
-	got := get[uint32](o, c.D/4*rows, out)
-	for i := range units {
-		var in [3][]int8
-		for row := range transformer.Tokens {
-			for part := range in {
-				in[part] = append(in[part], unquad(qkv[part*c.D/4*rows:], rows, transformer.Tokens*i+row, c.D)...)
-			}
-		}
-		want := make([]int8, transformer.Tokens*c.D)
-		transformer.Attend(want, in[0], in[1], in[2])
-		for row := range transformer.Tokens {
-			if d := cmp.Diff(want[row*c.D:][:c.D], unquad(got, rows, transformer.Tokens*i+row, c.D)); d != "" {
-				t.Fatalf("unit %d, row %d: %s", i, row, d)
-			}
-		}
-	}
+	enginetest.Attention(t, r, c, units, func(q, k, v []int8) []int8 {
+		qkv := slices.Concat(quad(q, rows, c.D), quad(k, rows, c.D), quad(v, rows, c.D))
+		out := put(o, make([]uint32, c.D/4*rows), 4)
+		o.run(p.attend, [2]int{rows, c.Heads}, 0, put(o, qkv, 4), uint32(rows), out, put(o, exp2[:], 2))
+		return unquad(get[uint32](o, c.D/4*rows, out), rows, c.D)
+	})
 }

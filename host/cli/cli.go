@@ -22,6 +22,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/assaynet/assay/host"
+	"github.com/assaynet/assay/host/fleet"
 	"github.com/assaynet/assay/link"
 	"github.com/assaynet/assay/poc/work"
 )
@@ -58,6 +59,7 @@ func New(fast func(context.Context) work.Engine, tamper func(cheat string) (*hos
 		if err != nil {
 			return err
 		}
+		fleet.Threads()
 		return host.Run(cmd.Context(), c, host.Options{Home: home, HostKey: key, Stdin: cmd.InOrStdin(), Logger: logger, Engine: fast(cmd.Context()), Pool: *offer, Tamper: bend,
 			Started: func(url, status string) {
 				logger.Info("workers connect with: assay-worker start --host "+url, "status", status)

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	workerv1 "github.com/assaynet/assay/api/worker/v1"
+	"github.com/assaynet/assay/host/gate"
 	"github.com/assaynet/assay/host/leaflog"
 	"github.com/assaynet/assay/link"
 	"github.com/assaynet/assay/poc/commit"
@@ -121,7 +122,7 @@ func New(c Config) (*Fleet, error) {
 	return &Fleet{
 		config:   c,
 		log:      c.Logger,
-		listener: listener,
+		listener: gate.Listen(listener),
 		url:      address.String(),
 		lobby:    make(chan struct{}, lobby),
 		desk:     newDesk(),

@@ -12,8 +12,9 @@
 //
 // Locked pay is what a machine has to lose: it is the S of the audit rule, and
 // a proven cheat forfeits it. What is due is the machine's, whatever it does
-// next. Settled means that a bank transfer is in a block, and the entry names
-// it.
+// next. Every entry keeps the rules it was made under ([Ledger.Under]), whatever
+// the host's are when its time comes. Settled means that a bank transfer is in a
+// block, and the entry names it.
 //
 // Nothing is paid twice and nothing is lost, whenever the program is killed.
 // What is credited has a source (a challenge, a log of a segment) that the

@@ -78,6 +78,7 @@ type Entry struct {
 	State   State  `json:"state"`
 	At      int64  `json:"at_ms"`             // credited, by the host's clock
 	Clean   uint64 `json:"clean"`             // the account's count with this one
+	Rules   Rules  `json:"rules"`             // it was made under, and is judged by
 	Receipt string `json:"receipt,omitempty"` // digest of the receipt, hex
 	// Settlement is the one that pays it, from Settling on.
 	Settlement uint64 `json:"settlement,omitempty"`
@@ -120,20 +121,20 @@ func (a *Account) amount(s State) *Amount {
 	}
 }
 
-// Rules are the host's, and published with its terms.
+// Rules are the host's, and signed with its terms.
 type Rules struct {
 	// Unlock is W: how many further clean submissions make an entry due.
-	Unlock uint64
+	Unlock uint64 `json:"unlock"`
 	// Strikes is how many proven cheats ban a device.
-	Strikes int
+	Strikes int `json:"strikes"`
 }
 
 var (
 	accounts    = []byte("accounts")    // device -> Account
 	entries     = []byte("entries")     // number -> Entry
 	sources     = []byte("sources")     // device, kind, source -> number
-	locked      = []byte("locked")      // device, number: entries in that state
-	due         = []byte("due")         // likewise
+	locked      = []byte("locked")      // device, number: entries in that state -> at which count of clean ones they are due
+	due         = []byte("due")         // device, number: likewise, without the count
 	settlements = []byte("settlements") // number -> Settlement
 	unfinished  = []byte("unfinished")  // number: settlements without an end
 	transfers   = []byte("transfers")   // device, number: settlements that paid it
@@ -177,6 +178,15 @@ func open(path string, rules Rules, options bolt.Options) (*Ledger, error) {
 		return nil, errors.Join(fmt.Errorf("ledger: prepare %s: %w", path, err), db.Close())
 	}
 	return &Ledger{db: db, changes: batch.New(db), rules: rules}, nil
+}
+
+// Under returns the same ledger for what is judged by other rules than the host's
+// of today: those that a challenge was offered under. What was entered before
+// keeps its own.
+func (l *Ledger) Under(rules Rules) *Ledger {
+	other := *l
+	other.rules = rules
+	return &other
 }
 
 // Close closes the file.
@@ -310,13 +320,13 @@ func (l *Ledger) credit(e Entry, bad *big.Int, reason string) (entered Entry, er
 		a.Ops += e.Ops
 		entered = e
 		entered.Number, entered.State, entered.Clean = n, Locked, a.Clean
-		entered.Settlement, entered.Reason, entered.Taken = 0, reason, Amount{}
+		entered.Settlement, entered.Reason, entered.Taken, entered.Rules = 0, reason, Amount{}, l.rules
 		a.Locked = a.Locked.Add(e.Pay)
 		err = errors.Join(
 			put(tx, entries, number(n), &entered),
 			tx.Bucket(sources).Put(key, number(n)),
-			tx.Bucket(locked).Put(within(e.Device, n), nil),
-			l.unlock(tx, &a),
+			lock(tx, entered),
+			unlock(tx, &a),
 			put(tx, accounts, a.Device[:], &a),
 		)
 		if err != nil {
@@ -353,11 +363,24 @@ func take(tx *bolt.Tx, a *Account, bad *big.Int, reason string) error {
 	return nil
 }
 
-// unlock makes due what Unlock clean submissions have followed.
-func (l *Ledger) unlock(tx *bolt.Tx, a *Account) error {
-	ripe, err := collect(tx, locked, a.Device, func(e Entry) bool { return e.Clean+l.rules.Unlock <= a.Clean })
-	if err != nil {
-		return err
+// lock notes when a locked entry is due.
+func lock(tx *bolt.Tx, e Entry) error {
+	return tx.Bucket(locked).Put(within(e.Device, e.Number), number(e.Clean+e.Rules.Unlock))
+}
+
+// unlock makes due what as many clean submissions have followed as its rules want.
+func unlock(tx *bolt.Tx, a *Account) error {
+	var ripe []Entry
+	c := tx.Bucket(locked).Cursor()
+	for k, at := c.Seek(a.Device[:]); bytes.HasPrefix(k, a.Device[:]); k, at = c.Next() {
+		if bytes.Compare(at, number(a.Clean)) > 0 {
+			continue // later ones may have shorter rules
+		}
+		var e Entry
+		if err := get(tx, entries, k[len(a.Device):], &e); err != nil {
+			return err
+		}
+		ripe = append(ripe, e)
 	}
 	for _, e := range ripe {
 		if err := move(tx, a, e, Due); err != nil {
@@ -396,7 +419,7 @@ func (l *Ledger) Strike(device Device, kind Kind, source, reason string, now tim
 }
 
 // Silence enters questions that were not answered. It costs the submission, and
-// what is locked stays so for Unlock clean ones from here on. It takes nothing:
+// what is locked waits anew for as many clean ones as its rules want. It takes nothing:
 // nobody can show that there was no answer, so a host must not gain by saying
 // so. Otherwise it is like Forfeit.
 func (l *Ledger) Silence(device Device, kind Kind, source, reason string, now time.Time) (Entry, error) {
@@ -426,8 +449,8 @@ func (l *Ledger) blank(device Device, kind Kind, source, reason string, now time
 			return err
 		}
 		for i := range all {
-			all[i].Clean = 0 // it stays locked for Unlock clean ones from here on
-			if err := put(tx, entries, number(all[i].Number), &all[i]); err != nil {
+			all[i].Clean = 0 // it stays locked for as many clean ones from here on
+			if err := errors.Join(put(tx, entries, number(all[i].Number), &all[i]), lock(tx, all[i])); err != nil {
 				return err
 			}
 		}
@@ -437,7 +460,7 @@ func (l *Ledger) blank(device Device, kind Kind, source, reason string, now time
 		a.Clean = 0
 		a.Entries++
 		a.Reason = reason
-		entered = Entry{Number: n, Device: device, Kind: kind, Source: source, State: Forfeited, At: now.UnixMilli(), Reason: reason}
+		entered = Entry{Number: n, Device: device, Kind: kind, Source: source, State: Forfeited, At: now.UnixMilli(), Rules: l.rules, Reason: reason}
 		return errors.Join(
 			put(tx, entries, number(n), &entered),
 			tx.Bucket(sources).Put(key, number(n)),
@@ -522,6 +545,19 @@ func (l *Ledger) Check() error {
 			if n := tx.Bucket(in).Stats().KeyN; n != waiting[state] {
 				return fmt.Errorf("%w: %d entries are %s, the index has %d", ErrCorrupt, waiting[state], state, n)
 			}
+		}
+		err = tx.Bucket(locked).ForEach(func(k, at []byte) error {
+			var e Entry
+			if err := get(tx, entries, k[len(e.Device):], &e); err != nil {
+				return err
+			}
+			if !bytes.Equal(at, number(e.Clean+e.Rules.Unlock)) {
+				return fmt.Errorf("%w: entry %d is due at %x clean ones, not at %d", ErrCorrupt, e.Number, at, e.Clean+e.Rules.Unlock)
+			}
+			return nil
+		})
+		if err != nil {
+			return err
 		}
 		return tx.Bucket(accounts).ForEach(func(_, v []byte) error {
 			var a Account

@@ -285,6 +285,55 @@ func TestCheckFindsAFileThatDoesNotAddUp(t *testing.T) {
 	}
 }
 
+// An entry is judged by the rules it was made under, whatever the host's are
+// when its time comes; and a cheat by those of the submission it was found in.
+func TestEntriesKeepTheirRules(t *testing.T) {
+	l, path := create(t, Rules{Unlock: 2, Strikes: 3})
+	d := Device{1}
+	register(t, l, d)
+	first := credit(t, l, d, "a", 1) // due at the 3rd
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	l, err := Open(path, Rules{Unlock: 100, Strikes: 1}) // worse ones
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	slow := credit(t, l, d, "b", 10) // due at the 102nd
+	quick := credit(t, l.Under(Rules{Unlock: 0, Strikes: 3}), d, "c", 100)
+	if first.Rules != (Rules{2, 3}) || slow.Rules != (Rules{100, 1}) || quick.Rules != (Rules{0, 3}) || quick.State != Due {
+		t.Errorf("made under %+v, %+v, %+v", first.Rules, slow.Rules, quick.Rules)
+	}
+	if a := standing(t, l, d); a.Due.String() != "101" || a.Locked.String() != "10" {
+		t.Errorf("due %s, locked %s: the first, and the third behind a slow one", a.Due, a.Locked)
+	}
+	// It counts anew behind silence, by its own rules.
+	again := credit(t, l.Under(Rules{Unlock: 1, Strikes: 3}), d, "d", 1000)
+	if _, err := l.Silence(d, Loops, "e", "no answer", noon); err != nil {
+		t.Fatal(err)
+	}
+	credit(t, l, d, "f", 0)
+	if e, _, err := l.Entry(d, Loops, "d"); err != nil || e.State != Due || e.Number != again.Number {
+		t.Errorf("%+v, %v", e, err)
+	}
+	if _, err := l.Under(Rules{Unlock: 2, Strikes: 3}).Forfeit(d, Loops, "g", "forged", noon); err != nil {
+		t.Fatal(err)
+	}
+	if a := standing(t, l, d); a.Banned || a.Strikes != 1 || a.Forfeited.String() != "10" {
+		t.Errorf("one of three strikes: %+v", a)
+	}
+	if _, err := l.Forfeit(d, Loops, "h", "forged", noon); err != nil {
+		t.Fatal(err)
+	}
+	if a := standing(t, l, d); !a.Banned {
+		t.Errorf("by rules of one strike: %+v", a)
+	}
+	if err := l.Check(); err != nil {
+		t.Error(err)
+	}
+}
+
 // Whatever happens in whatever order, with the file closed and opened in
 // between: every unit is somewhere, nothing is paid twice, and what the model
 // says was settled was settled.
@@ -335,7 +384,8 @@ func TestConservation(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				e, err := l.Credit(Entry{Device: d, Kind: Loops, Source: source, Pay: coins(pay)})
+				under := Rules{Unlock: rapid.Uint64Range(0, 3).Draw(t, "under"), Strikes: 2}
+				e, err := l.Under(under).Credit(Entry{Device: d, Kind: Loops, Source: source, Pay: coins(pay)})
 				if errors.Is(err, ErrBanned) {
 					return
 				} else if err != nil {

@@ -19,6 +19,14 @@
 // audit is made with the challenge and announced by its hash; it leaves the host
 // only in the answer to a commit, which is then the only one.
 //
+// Whatever is judged has a receipt, late commits too, that its key can ask for by
+// the challenge: the same one each time, for 30 days, the latest 1,000 of a key. A
+// rejection carries its evidence or counts as accepted. So nothing is judged that
+// could not be looked at: what the engine cannot compute plain Go does, and an
+// answer for which there was no core stays open until the machine sends it again,
+// for an hour. Nor is it accepted for that, or a flood of keys would be a way to
+// be paid unseen.
+//
 // Money is the ledger's, which takes a challenge once. A verdict is written down
 // before the ledger is told, so a crash between the two files is mended by
 // telling it again.

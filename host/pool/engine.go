@@ -4,6 +4,7 @@ package pool
 
 import (
 	"context"
+	"time"
 
 	"github.com/assaynet/assay/poc/mpoc"
 	"github.com/assaynet/assay/poc/seed"
@@ -38,9 +39,19 @@ func (r recomputer) Unit(ctx context.Context, challenge seed.Seed, shape matmul.
 }
 
 // look recomputes on the pool's engine, and what that finds wrong by the
-// definition too: nobody is convicted by an engine.
-func (p *Pool) look(ctx context.Context, q mpoc.Questions, proof mpoc.Proof) (mpoc.Wrong, error) {
-	wrong, err := q.Recompute(ctx, p.c.Engine, proof)
+// definition too: nobody is convicted by an engine, and nobody goes unpaid because
+// one fails. before counts the tiles found wrong in earlier rounds.
+func (p *Pool) look(ctx context.Context, q mpoc.Questions, proof mpoc.Proof, before int) (mpoc.Wrong, error) {
+	half, cancel := ctx, context.CancelFunc(func() {})
+	if end, ok := ctx.Deadline(); ok { // the rest is the definition's
+		half, cancel = context.WithTimeout(ctx, time.Until(end)/2)
+	}
+	wrong, err := q.Recompute(half, p.c.Engine, proof, before)
+	cancel()
+	if err != nil && ctx.Err() == nil {
+		p.log.Error("the engine cannot audit, plain Go does; run: assay-worker doctor", "err", err)
+		return q.Recompute(ctx, mpoc.Reference(), proof, before)
+	}
 	if err != nil || len(wrong.Samples)+len(wrong.Tiles) == 0 {
 		return wrong, err
 	}
@@ -48,5 +59,11 @@ func (p *Pool) look(ctx context.Context, q mpoc.Questions, proof mpoc.Proof) (mp
 	if len(wrong.Samples) > 0 {
 		again.Samples = proof.Samples
 	}
-	return q.Recompute(ctx, mpoc.Reference(), again)
+	sure, err := q.Recompute(ctx, mpoc.Reference(), again, before)
+	if err != nil || len(sure.Tiles) == len(wrong.Tiles) && len(sure.Samples) == len(wrong.Samples) {
+		return sure, err
+	}
+	// The engine is broken, and what it did not look at any more is unknown.
+	p.log.Error("the engine computes wrong results; run: assay-worker doctor", "wrong", len(wrong.Samples)+len(wrong.Tiles), "confirmed", len(sure.Samples)+len(sure.Tiles))
+	return q.Recompute(ctx, mpoc.Reference(), proof, before)
 }

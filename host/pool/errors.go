@@ -23,10 +23,12 @@ func status(code string) int {
 		return http.StatusForbidden
 	case mpocv1.CodeNotFound, mpocv1.CodeNoChallenge:
 		return http.StatusNotFound
-	case mpocv1.CodeTwoFaces, mpocv1.CodeReplayed:
+	case mpocv1.CodeTwoFaces, mpocv1.CodeReplayed, mpocv1.CodeNotJudged:
 		return http.StatusConflict
 	case mpocv1.CodeLate:
 		return http.StatusGone
+	case mpocv1.CodeEncoding:
+		return http.StatusUnsupportedMediaType
 	case mpocv1.CodeTooLarge:
 		return http.StatusRequestEntityTooLarge
 	case mpocv1.CodeOutOfBounds, mpocv1.CodeBadOpening:
@@ -51,7 +53,7 @@ func (p *Pool) answer(err error) *mpocv1.Error {
 	case errors.As(err, &e):
 		return e
 	case errors.Is(err, ledger.ErrBanned):
-		return refuse(mpocv1.CodeBanned, "this host takes no more work of this key", "%v", err)
+		return refuse(mpocv1.CodeBanned, "this host takes no more work of this key; its receipts say why: "+mpocv1.PathAccount, "%v", err)
 	case errors.Is(err, mpocv1.ErrBody):
 		return refuse(mpocv1.CodeMalformed, "compare the body with "+mpocv1.PathOpenAPI, "%v", err)
 	case errors.Is(err, mpoc.ErrSignature):

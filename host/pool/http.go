@@ -7,60 +7,53 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
-	"net"
 	"net/http"
-	"sync"
 	"time"
 
-	"golang.org/x/time/rate"
-
 	mpocv1 "github.com/assaynet/assay/api/mpoc/v1"
+	"github.com/assaynet/assay/host/gate"
 	"github.com/assaynet/assay/link"
+	"github.com/assaynet/assay/poc/mpoc"
 )
+
+// longestMessage is of a socket's: any request in its frame.
+const longestMessage = 4 << 20
 
 const (
 	// requestTime is how long one request may take, the wait for a core included.
 	requestTime = 60 * time.Second
 	// bodyTime is how long its body may take to arrive.
-	bodyTime = 20 * time.Second
+	bodyTime = 60 * time.Second
 	// An address may send perAddress requests a second in the long run, and burst
-	// at once: a house of machines behind one router is fine, a flood is not.
+	// at once: a house of machines behind one router is fine, a flood is not. A
+	// large one counts as several.
 	perAddress = 50
 	burst      = 400
-	// addresses bounds what is remembered of them.
-	addresses = 1 << 14
+	// Registrations are kept, for a while: fewer of them.
+	registers     = 1
+	registerBurst = 256
+	// What large messages may hold at a time, in bytes: those of machines whose
+	// work was accepted, and everybody else's.
+	provenRoom   = 256 << 20
+	strangerRoom = 64 << 20
 )
 
-var socketLimits = link.Limits{Message: 4 << 20, Write: 20 * time.Second, Ping: 30 * time.Second}
+// sizeOf is what a message costs its address beside the request itself.
+func sizeOf(bytes int) int { return bytes / (64 << 10) }
 
-// limits are the rates by address.
-type limits struct {
-	mu sync.Mutex
-	by map[string]*rate.Limiter
-}
-
-func (l *limits) init() { l.by = map[string]*rate.Limiter{} }
-
-// take tells whether an address may send something now, and otherwise when.
-func (l *limits) take(remote string) (wait time.Duration) {
-	address, _, err := net.SplitHostPort(remote)
-	if err != nil {
-		address = remote
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	limiter := l.by[address]
-	if limiter == nil {
-		if len(l.by) >= addresses {
-			clear(l.by) // everybody starts anew, a flood of addresses too
+// room is the one that a connection's large messages take from. Those of machines
+// whose work was accepted have one to themselves.
+func (p *Pool) room(r *http.Request) func() *gate.Room {
+	return func() *gate.Room {
+		if r.TLS != nil {
+			if key, err := link.PeerKey(*r.TLS); err == nil {
+				if d, known, err := p.state.device(mpoc.Key(key)); err == nil && known && d.Accepted > 0 {
+					return p.proven
+				}
+			}
 		}
-		limiter = rate.NewLimiter(perAddress, burst)
-		l.by[address] = limiter
+		return p.strangers
 	}
-	if limiter.Allow() {
-		return 0
-	}
-	return time.Second / perAddress
 }
 
 // step runs one kind of request on its body.
@@ -88,6 +81,7 @@ func (p *Pool) steps() map[string]step {
 		mpocv1.TypeCommit:    on(p.Commit),
 		mpocv1.TypeProof:     on(p.Proof),
 		mpocv1.TypeReceipt:   on(p.Countersign),
+		mpocv1.TypeFind:      on(p.Find),
 		mpocv1.TypeAccount:   on(p.Account),
 		mpocv1.TypeStatus: on(func(context.Context, mpocv1.Empty) (mpocv1.Status, error) {
 			return p.Status()
@@ -103,17 +97,39 @@ func (p *Pool) Handler() http.Handler {
 		f := steps[kind]
 		mux.HandleFunc("POST "+path, func(w http.ResponseWriter, r *http.Request) {
 			// An error says that the connection is gone.
-			_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTime))
-			body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, f.longest))
+			connection := http.NewResponseController(w)
+			_ = connection.SetReadDeadline(time.Now().Add(bodyTime))
+			from, err := unpacked(r.Header, http.MaxBytesReader(w, r.Body, f.longest), f.longest)
+			if err != nil {
+				w.Header().Set("Accept-Encoding", "gzip") // RFC 7694
+				p.reply(w, nil, err)
+				return
+			}
+			body, free, err := gate.Read(from, p.room(r), func() { _ = connection.SetReadDeadline(time.Now()) })
 			if err != nil {
 				var long *http.MaxBytesError
-				if errors.As(err, &long) {
+				switch {
+				case errors.As(err, &long):
 					err = refuse(mpocv1.CodeTooLarge, "keep to the bounds of "+mpocv1.PathOpenAPI, "the body is longer than %d bytes", long.Limit)
-				} else {
+				case errors.Is(err, gate.ErrFull), errors.Is(err, gate.ErrSlow):
+					err = full(err)
+				case errors.Is(err, mpocv1.ErrBody):
+				default:
 					return // it broke
 				}
 				p.reply(w, nil, err)
 				return
+			}
+			defer free()
+			if wait := p.gate.Take(r.RemoteAddr, sizeOf(len(body))); wait > 0 {
+				p.reply(w, nil, limited(wait))
+				return
+			}
+			if kind == mpocv1.TypeRegister {
+				if wait := p.registers.Take(r.RemoteAddr, 1); wait > 0 {
+					p.reply(w, nil, limited(wait))
+					return
+				}
 			}
 			ctx, cancel := context.WithTimeout(r.Context(), requestTime)
 			defer cancel()
@@ -127,6 +143,7 @@ func (p *Pool) Handler() http.Handler {
 	post(mpocv1.PathCommits, mpocv1.TypeCommit)
 	post(mpocv1.PathProofs, mpocv1.TypeProof)
 	post(mpocv1.PathReceipts, mpocv1.TypeReceipt)
+	post(mpocv1.PathFind, mpocv1.TypeFind)
 	post(mpocv1.PathAccount, mpocv1.TypeAccount)
 	mux.HandleFunc("GET "+mpocv1.PathStatus, func(w http.ResponseWriter, _ *http.Request) {
 		s, err := p.Status()
@@ -141,7 +158,7 @@ func (p *Pool) Handler() http.Handler {
 		p.reply(w, nil, refuse(mpocv1.CodeNotFound, "the paths are in "+mpocv1.PathOpenAPI, "no %s %.80q here", r.Method, r.URL.Path))
 	})
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if wait := p.gate.take(r.RemoteAddr); wait > 0 {
+		if wait := p.gate.Take(r.RemoteAddr, 1); wait > 0 {
 			p.reply(w, nil, limited(wait))
 			return
 		}
@@ -152,6 +169,12 @@ func (p *Pool) Handler() http.Handler {
 func limited(wait time.Duration) *mpocv1.Error {
 	e := refuse(mpocv1.CodeRateLimited, "wait, then send the same again", "too many requests from this address")
 	e.RetryAfterMS = uint64(wait.Milliseconds()) + 1
+	return e
+}
+
+func full(err error) *mpocv1.Error {
+	e := refuse(mpocv1.CodeBusy, "send the same again, over a faster connection if that is why", "%v", err)
+	e.RetryAfterMS = 1000
 	return e
 }
 
@@ -176,33 +199,44 @@ func (p *Pool) socket(steps map[string]step, w http.ResponseWriter, r *http.Requ
 	}
 	p.sockets.Add(1)
 	p.mu.Unlock()
-	s, err := link.Accept(w, r, socketLimits)
+	remote, room, free := r.RemoteAddr, p.room(r), func() {}
+	s, err := link.Accept(w, r, link.Limits{
+		Message: longestMessage, Write: bodyTime, Ping: 30 * time.Second,
+		Read: func(from io.Reader, abort func()) (message []byte, err error) {
+			message, free, err = gate.Read(from, room, abort)
+			return message, err
+		},
+	})
 	if err != nil { // the request was answered
 		p.sockets.Done()
 		return
 	}
-	remote := r.RemoteAddr
 	go func() {
 		defer p.sockets.Done()
 		defer s.Abort()
-		p.frames(steps, s, remote)
+		p.frames(steps, s, remote, func() { free() })
 	}()
 }
 
 // frames serves the requests as frames, one after the other, in binary messages
-// of JSON, until the socket or the pool ends.
-func (p *Pool) frames(steps map[string]step, s *link.Socket, remote string) {
+// of JSON, until the socket or the pool ends. handled is called after each.
+func (p *Pool) frames(steps map[string]step, s *link.Socket, remote string, handled func()) {
 	answers := make(chan mpocv1.Frame, 1)
 	ctx, end := context.WithCancel(p.ended) // when nobody writes any more
 	defer end()
 	handle := func(message []byte) error {
+		defer handled()
 		out := mpocv1.Frame{Type: mpocv1.TypeError}
 		frame, err := mpocv1.Decode[mpocv1.Frame](message)
 		var answer any
 		if err == nil {
 			out.ID = frame.ID
 			f, known := steps[frame.Type]
-			switch wait := p.gate.take(remote); {
+			wait := p.gate.Take(remote, 1+sizeOf(len(message)))
+			if wait == 0 && frame.Type == mpocv1.TypeRegister {
+				wait = p.registers.Take(remote, 1)
+			}
+			switch {
 			case wait > 0:
 				err = limited(wait)
 			case !known:

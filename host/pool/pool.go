@@ -19,6 +19,7 @@ import (
 	"time"
 
 	mpocv1 "github.com/assaynet/assay/api/mpoc/v1"
+	"github.com/assaynet/assay/host/gate"
 	"github.com/assaynet/assay/host/ledger"
 	"github.com/assaynet/assay/poc/audit"
 	"github.com/assaynet/assay/poc/mpoc"
@@ -33,9 +34,14 @@ var errStopping = errors.New("the host is stopping; reconnect later")
 const (
 	// commitSlack is how long after its duration a commit may still arrive.
 	commitSlack = 60 * time.Second
+	// lateTime is how much longer one that arrives then gets a receipt for it.
+	lateTime = 60 * time.Second
 	// answerTime is how long the questions of a round stand: long enough for a
 	// machine that was restarted to come back and answer.
 	answerTime = 90 * time.Second
+	// heldTime is how long an answer that holds, and that the host could not look at,
+	// may take to come again. It was in time: the wait is the host's.
+	heldTime = time.Hour
 	// firstMS is how long a key's first challenge lasts at most.
 	firstMS = 10_000
 	// skew is how far the time in an Asking may be from the host's.
@@ -52,7 +58,7 @@ type Config struct {
 	Chain   string // chain id
 	State   string // path of the pool's file
 	Ledger  *ledger.Ledger
-	Rules   ledger.Rules // the ledger's, to be published
+	Rules   ledger.Rules // of challenges from now on; those that are open keep theirs
 	// Pay is what 2^40 verified operations earn.
 	Pay ledger.Amount
 	// Rule says how likely a full audit is; the zero value is the default.
@@ -79,11 +85,12 @@ type Pool struct {
 	state  *state
 	log    *slog.Logger
 	// One token per audit under way, and one more for each of a newcomer, which
-	// get half of the cores: keys cost nothing, and who makes many of them must
-	// not stand before those who have worked.
+	// get half of them: keys cost nothing, and who makes many of them must not
+	// stand before those who have worked.
 	audits, newcomers chan struct{}
 
-	gate limits
+	gate, registers   *gate.Rates
+	proven, strangers *gate.Room
 
 	mu     sync.Mutex
 	locks  map[mpoc.Key]*keyLock    // of the devices with requests under way
@@ -106,6 +113,13 @@ type totals struct {
 	devices, accepted, faulty, rejected, failed, late uint64
 	ops                                               uint64
 	open                                              uint64 // challenges at the last sweep
+	unproven                                          int    // devices without accepted work
+}
+
+// forget takes devices without accepted work off.
+func (t *totals) forget(n int) {
+	t.devices -= min(t.devices, uint64(n))
+	t.unproven -= n
 }
 
 // New opens the pool's state. The caller runs [Pool.Run] and serves
@@ -116,6 +130,9 @@ func New(c Config) (*Pool, error) {
 		return nil, fmt.Errorf("%w: no host key", ErrConfig)
 	case c.Chain == "" || c.State == "" || c.Ledger == nil:
 		return nil, fmt.Errorf("%w: chain, state and ledger are needed", ErrConfig)
+	}
+	if c.Rules.Unlock > mpoc.MaxUnlock || c.Rules.Strikes < 1 || c.Rules.Strikes > mpoc.MaxBan {
+		return nil, fmt.Errorf("%w: pay is due after %d submissions, at most %d; a ban comes after %d cheats, 1 to %d", ErrConfig, c.Rules.Unlock, mpoc.MaxUnlock, c.Rules.Strikes, mpoc.MaxBan)
 	}
 	if err := mpoc.Amount(c.Pay.String()).Valid(); err != nil {
 		return nil, fmt.Errorf("%w: pay: %w", ErrConfig, err)
@@ -140,15 +157,20 @@ func New(c Config) (*Pool, error) {
 		c: c, key: mpoc.KeyOf(c.HostKey), secret: secret, state: st, log: c.Logger,
 		asked: map[mpoc.Key]mpoc.Asking{}, locks: map[mpoc.Key]*keyLock{},
 	}
-	cores := max(2, runtime.GOMAXPROCS(0))
-	p.audits, p.newcomers = make(chan struct{}, cores), make(chan struct{}, cores/2)
-	p.gate.init()
+	// One core is left for who only waits for an answer.
+	audits := max(1, runtime.NumCPU()-1)
+	p.audits, p.newcomers = make(chan struct{}, audits), make(chan struct{}, (audits+1)/2)
+	p.gate, p.registers = gate.NewRates(perAddress, burst), gate.NewRates(registers, registerBurst)
+	p.proven, p.strangers = gate.NewRoom(provenRoom), gate.NewRoom(strangerRoom)
 	p.ended, p.end = context.WithCancelCause(context.Background())
 	if err := st.extend(p.now() + uint64(answerTime.Milliseconds())); err != nil {
 		return nil, errors.Join(err, st.db.Close())
 	}
 	err = st.devices(func(_ mpoc.Key, d device) {
 		p.totals.devices++
+		if d.Accepted == 0 {
+			p.totals.unproven++
+		}
 		p.totals.accepted += d.Accepted
 		p.totals.faulty += d.Faulty
 		p.totals.rejected += d.Rejected
@@ -259,8 +281,8 @@ func (p *Pool) Run(ctx context.Context) error {
 		if err := p.sweep(ctx); err != nil {
 			p.log.Error("challenges could not be swept", "err", err)
 		}
-		if n%3600 == 0 {
-			if err := p.state.prune(p.now()); err != nil {
+		if n%60 == 0 {
+			if err := p.prune(ctx); err != nil {
 				p.log.Error("old challenges could not be forgotten", "err", err)
 			}
 		}
@@ -270,6 +292,19 @@ func (p *Pool) Run(ctx context.Context) error {
 		case <-tick.C:
 		}
 	}
+}
+
+// prune forgets what is old.
+func (p *Pool) prune(ctx context.Context) error {
+	for more := true; more && ctx.Err() == nil; {
+		forgot, rest, err := p.state.prune(p.now())
+		if err != nil {
+			return err
+		}
+		p.count(func(t *totals) { t.forget(forgot) })
+		more = rest
+	}
+	return nil
 }
 
 // sweep ends every challenge whose time is over.
@@ -296,19 +331,23 @@ func (p *Pool) sweep(ctx context.Context) (failed error) {
 	return failed
 }
 
-// ends is the last moment at which what a challenge waits for may come.
+// ends is the last moment at which what a challenge waits for may come, be it
+// only to be told that it is late.
 func ends(r *record) uint64 {
 	switch {
 	case r.Verdict != nil:
 		return 0
 	case r.Phase == offered:
-		return r.Terms.Expiry
+		return r.Terms.Expiry + uint64(lateTime.Milliseconds())
 	}
 	return r.Deadline
 }
 
-// over tells whether a challenge waits for something that can no longer come.
-func over(r *record, now uint64) bool { return now > ends(r) }
+// over tells whether a challenge waits for something that can no longer come in
+// time.
+func over(r *record, now uint64) bool {
+	return now > ends(r) || r.Phase == offered && now > r.Terms.Expiry
+}
 
 // live returns a device's challenge, nil where it has none, after ending one
 // whose time is over. The caller holds the device's lock.

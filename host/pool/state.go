@@ -3,6 +3,7 @@
 package pool
 
 import (
+	"bytes"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
@@ -40,6 +41,7 @@ type record struct {
 
 	Round    uint32             `json:"round"` // of the questions that are open
 	Deadline uint64             `json:"deadline"`
+	Held     bool               `json:"held,omitempty"` // an answer came that holds, and could not be looked at
 	Wrong    []mpoc.TileOpening `json:"wrong,omitempty"`
 	Samples  []mpoc.Sample      `json:"wrong_samples,omitempty"`
 	// Verdict is written before the ledger is told, so that a crash between the
@@ -47,7 +49,8 @@ type record struct {
 	Verdict *mpoc.Outcome       `json:"verdict,omitempty"`
 	Why     string              `json:"why,omitempty"`
 	Receipt *mpoc.Receipt       `json:"receipt,omitempty"`
-	Faces   []mpoc.SignedCommit `json:"faces,omitempty"` // a second commit, evidence
+	Number  uint64              `json:"number,omitempty"` // of the receipt among its key's, from 1
+	Faces   []mpoc.SignedCommit `json:"faces,omitempty"`  // a second commit, evidence
 }
 
 func (r *record) log() mpoc.Log { return mpoc.Log{Terms: r.Terms, Commit: r.Commit} }
@@ -67,6 +70,7 @@ type device struct {
 	Failed   uint64 `json:"failed"`
 	Late     uint64 `json:"late"`
 	Expired  uint64 `json:"expired"` // challenges never committed to
+	Judged   uint64 `json:"judged"`  // receipts given, whatever they say
 	// Wary counts down the submissions that are looked at harder after a finding.
 	Wary   int    `json:"wary,omitempty"`
 	Reason string `json:"reason,omitempty"` // of the last finding
@@ -77,13 +81,24 @@ var (
 	bucketDevices    = []byte("devices")    // key -> device
 	bucketChallenges = []byte("challenges") // id -> record
 	bucketOpen       = []byte("open")       // id of every challenge that is not judged -> unix ms when it is over
-	bucketReceipts   = []byte("receipts")   // key, entry -> challenge id
+	bucketReceipts   = []byte("judged")     // key, number of the receipt -> challenge id
 	bucketEnds       = []byte("ends")       // unix ms, id: judged ones by age
+	bucketUnproven   = []byte("unproven")   // unix ms of registration, key: devices without accepted work
 	keySecret        = []byte("secret")
 )
 
-// keepJudged is how long a judged challenge and its receipt stay.
-const keepJudged = 30 * 24 * time.Hour
+const (
+	// A judged challenge and its receipt stay for keepJudged, and of a key the
+	// latest keepReceipts: as many as its machine keeps. A key without accepted work
+	// has keepUnprovenReceipts, for as long as it is known itself.
+	keepJudged           = 30 * 24 * time.Hour
+	keepReceipts         = 1000
+	keepUnprovenReceipts = 16
+	// Registrations are free. Those without accepted work stay for keepUnproven,
+	// and the oldest go first when there are more than maxUnproven.
+	keepUnproven = 24 * time.Hour
+	maxUnproven  = 1 << 14
+)
 
 // state is the pool's file. Methods that change write one flushed transaction.
 type state struct {
@@ -100,7 +115,7 @@ func openState(path string, fresh func([]byte)) (*state, []byte, error) {
 	}
 	var secret []byte
 	err = db.Update(func(tx *bolt.Tx) error {
-		for _, name := range [][]byte{bucketMeta, bucketDevices, bucketChallenges, bucketOpen, bucketReceipts, bucketEnds} {
+		for _, name := range [][]byte{bucketMeta, bucketDevices, bucketChallenges, bucketOpen, bucketReceipts, bucketEnds, bucketUnproven} {
 			if _, err := tx.CreateBucketIfNotExists(name); err != nil {
 				return err
 			}
@@ -171,13 +186,109 @@ func (s *state) save(key mpoc.Key, d *device, r *record) error {
 		if r.Phase != judged {
 			return tx.Bucket(bucketOpen).Put(id[:], number(ends(r)))
 		}
-		at := max(r.Receipt.Proved, r.Receipt.Committed)
-		return errors.Join(
+		keep := uint64(keepReceipts)
+		if d.Accepted == 0 {
+			keep = keepUnprovenReceipts
+		}
+		err := errors.Join(
 			tx.Bucket(bucketOpen).Delete(id[:]),
-			tx.Bucket(bucketReceipts).Put(receiptKey(key, r.Receipt.Entry), id[:]),
-			tx.Bucket(bucketEnds).Put(append(number(at), id[:]...), nil),
+			tx.Bucket(bucketReceipts).Put(receiptKey(key, r.Number), id[:]),
+			tx.Bucket(bucketEnds).Put(endKey(r), nil),
 		)
+		if old := tx.Bucket(bucketReceipts).Get(receiptKey(key, r.Number-min(r.Number, keep))); old != nil {
+			err = errors.Join(err, remove(tx, bytes.Clone(old)))
+		}
+		return err
 	})
+}
+
+// remove forgets a judged challenge.
+func remove(tx *bolt.Tx, id []byte) error {
+	var r record
+	known, err := read(tx, bucketChallenges, id, &r)
+	if err != nil || !known || r.Phase != judged {
+		return err
+	}
+	return errors.Join(
+		tx.Bucket(bucketChallenges).Delete(id),
+		tx.Bucket(bucketReceipts).Delete(receiptKey(r.Terms.DeviceKey, r.Number)),
+		tx.Bucket(bucketEnds).Delete(endKey(&r)),
+	)
+}
+
+// endKey is a judged challenge's place in bucketEnds.
+func endKey(r *record) []byte {
+	return append(number(max(r.Receipt.Proved, r.Receipt.Committed)), r.Terms.ChallengeID[:]...)
+}
+
+// register writes a device that is new, and forgets about excess others.
+func (s *state) register(key mpoc.Key, d *device, excess int) (forgot int, err error) {
+	err = s.changes.Do(func(tx *bolt.Tx) error {
+		n, err := forget(tx, excess, 0)
+		forgot = n
+		return errors.Join(err, write(tx, bucketDevices, key[:], d), tx.Bucket(bucketUnproven).Put(append(number(d.Since), key[:]...), nil))
+	})
+	return forgot, err
+}
+
+// forget drops devices without accepted work, the oldest first: as many as are
+// excess, and those from before a time; not those that have committed to some. It
+// looks at a thousand at most.
+func forget(tx *bolt.Tx, excess int, before uint64) (n int, err error) {
+	var past [][]byte // of the index
+	c := tx.Bucket(bucketUnproven).Cursor()
+	for k, _ := c.First(); len(k) == 40 && len(past) < 1000; k, _ = c.Next() {
+		if n >= excess && binary.BigEndian.Uint64(k) >= before {
+			break
+		}
+		var d device
+		known, err := read(tx, bucketDevices, k[8:], &d)
+		if err != nil {
+			return n, err
+		}
+		if known && d.Accepted == 0 {
+			dropped, err := discard(tx, k[8:], &d)
+			if err != nil {
+				return n, err
+			}
+			if !dropped {
+				continue
+			}
+			n++
+		}
+		past = append(past, bytes.Clone(k))
+	}
+	for _, k := range past {
+		if err := tx.Bucket(bucketUnproven).Delete(k); err != nil {
+			return n, err
+		}
+	}
+	return n, nil
+}
+
+// discard drops a device with its offered challenge and its receipts, and tells
+// whether it could: not one that has committed.
+func discard(tx *bolt.Tx, key []byte, d *device) (bool, error) {
+	var r record
+	if d.Live != nil {
+		known, err := read(tx, bucketChallenges, d.Live[:], &r)
+		if err != nil || known && r.Phase == committed {
+			return false, err
+		}
+	}
+	err := tx.Bucket(bucketDevices).Delete(key)
+	if r.Phase == offered {
+		err = errors.Join(err, tx.Bucket(bucketChallenges).Delete(d.Live[:]), tx.Bucket(bucketOpen).Delete(d.Live[:]))
+	}
+	var ids [][]byte
+	c := tx.Bucket(bucketReceipts).Cursor()
+	for k, id := c.Seek(key); bytes.HasPrefix(k, key); k, id = c.Next() {
+		ids = append(ids, bytes.Clone(id))
+	}
+	for _, id := range ids {
+		err = errors.Join(err, remove(tx, id))
+	}
+	return true, err
 }
 
 // drop forgets a challenge that was never committed to.
@@ -233,7 +344,7 @@ func (s *state) overdue(now uint64) (keys []mpoc.Key, open uint64, err error) {
 	return keys, open, err
 }
 
-// receipts returns up to n of a key's receipts from an entry on, and the entry
+// receipts returns up to n of a key's receipts from a number on, and the number
 // to go on from.
 func (s *state) receipts(key mpoc.Key, from uint64, n int) (list []mpoc.Receipt, next uint64, err error) {
 	err = s.db.View(func(tx *bolt.Tx) error {
@@ -257,31 +368,33 @@ func (s *state) receipts(key mpoc.Key, from uint64, n int) (list []mpoc.Receipt,
 	return list, next, err
 }
 
-// prune forgets judged challenges that are older than keepJudged, some at a time.
-func (s *state) prune(now uint64) error {
+// pruned is how many judged challenges are forgotten in one transaction.
+const pruned = 1000
+
+// prune forgets judged challenges that are older than keepJudged and devices that
+// showed no work for keepUnproven, some at a time; more says that there may be
+// others.
+func (s *state) prune(now uint64) (forgot int, more bool, err error) {
 	old := now - min(now, uint64(keepJudged.Milliseconds()))
-	return s.db.Update(func(tx *bolt.Tx) error {
+	err = s.db.Update(func(tx *bolt.Tx) (err error) {
+		if forgot, err = forget(tx, 0, now-min(now, uint64(keepUnproven.Milliseconds()))); err != nil {
+			return err
+		}
 		c := tx.Bucket(bucketEnds).Cursor()
-		for range 1000 {
+		for range pruned {
 			k, _ := c.First()
 			if len(k) != 40 || binary.BigEndian.Uint64(k) >= old {
 				return nil
 			}
-			id := k[8:]
-			var r record
-			known, err := read(tx, bucketChallenges, id, &r)
-			if err != nil {
-				return err
-			}
-			if known && r.Receipt != nil {
-				err = tx.Bucket(bucketReceipts).Delete(receiptKey(r.Terms.DeviceKey, r.Receipt.Entry))
-			}
-			if err := errors.Join(err, tx.Bucket(bucketChallenges).Delete(id), tx.Bucket(bucketEnds).Delete(k)); err != nil {
+			k = bytes.Clone(k)
+			if err := errors.Join(remove(tx, k[8:]), tx.Bucket(bucketEnds).Delete(k)); err != nil {
 				return err
 			}
 		}
+		more = true
 		return nil
 	})
+	return forgot, more, err
 }
 
 // devices calls f for every device.
@@ -300,6 +413,6 @@ func (s *state) devices(f func(mpoc.Key, device)) error {
 
 func number(n uint64) []byte { return binary.BigEndian.AppendUint64(nil, n) }
 
-func receiptKey(key mpoc.Key, entry uint64) []byte {
-	return append(key[:len(key):len(key)], number(entry)...)
+func receiptKey(key mpoc.Key, n uint64) []byte {
+	return append(key[:len(key):len(key)], number(n)...)
 }

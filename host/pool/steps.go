@@ -3,6 +3,7 @@
 package pool
 
 import (
+	"cmp"
 	"context"
 	"crypto/hmac"
 	"crypto/rand"
@@ -10,6 +11,7 @@ import (
 	"fmt"
 	"math/big"
 	"math/bits"
+	"time"
 
 	mpocv1 "github.com/assaynet/assay/api/mpoc/v1"
 	"github.com/assaynet/assay/host/ledger"
@@ -58,8 +60,12 @@ func (p *Pool) Register(_ context.Context, q mpocv1.RegisterRequest) (mpocv1.Reg
 		return mpocv1.RegisterAnswer{}, err
 	}
 	defer unlock()
-	account, err := p.c.Ledger.Register(ledger.Device(r.DeviceKey), r.Payout, p.c.Now())
-	if err != nil {
+	// The account is made when there is something to enter.
+	account, err := p.c.Ledger.Account(ledger.Device(r.DeviceKey))
+	if err == nil {
+		account, err = p.c.Ledger.Register(ledger.Device(r.DeviceKey), r.Payout, p.c.Now())
+	}
+	if err != nil && !errors.Is(err, ledger.ErrUnknown) {
 		return mpocv1.RegisterAnswer{}, err
 	}
 	d, known, err := p.state.device(r.DeviceKey)
@@ -67,15 +73,21 @@ func (p *Pool) Register(_ context.Context, q mpocv1.RegisterRequest) (mpocv1.Reg
 		return mpocv1.RegisterAnswer{}, err
 	}
 	now := p.now()
-	if !known {
-		d.Since = now
-	}
 	d.Registration, d.Seen = r, now
-	if err := p.state.save(r.DeviceKey, &d, nil); err != nil {
+	if known {
+		err = p.state.save(r.DeviceKey, &d, nil)
+	} else {
+		d.Since = now
+		var excess int
+		p.count(func(t *totals) { t.unproven++; excess = t.unproven - maxUnproven })
+		var forgot int
+		forgot, err = p.state.register(r.DeviceKey, &d, excess)
+		p.count(func(t *totals) { t.devices++; t.forget(forgot) })
+	}
+	if err != nil {
 		return mpocv1.RegisterAnswer{}, err
 	}
 	if !known {
-		p.count(func(t *totals) { t.devices++ })
 		p.log.Info("a machine registered", "key", r.DeviceKey.String(), "engine", r.Engine, "agent", r.Agent)
 	}
 	return mpocv1.RegisterAnswer{DeviceKey: r.DeviceKey, Now: now, Strikes: uint32(account.Strikes)}, nil
@@ -127,11 +139,20 @@ func (p *Pool) known(key mpoc.Key) (device, ledger.Account, error) {
 	if !known {
 		return d, ledger.Account{}, refuse(mpocv1.CodeUnknownDevice, "register first: "+mpocv1.PathNonce, "this host does not know key %s", key)
 	}
-	account, err := p.c.Ledger.Account(ledger.Device(key))
+	account, err := p.account(key)
 	if err == nil && account.Banned {
 		err = fmt.Errorf("%w: %s", ledger.ErrBanned, account.Reason)
 	}
 	return d, account, err
+}
+
+// account is a key's in the ledger; a blank one where nothing was entered yet.
+func (p *Pool) account(key mpoc.Key) (ledger.Account, error) {
+	a, err := p.c.Ledger.Account(ledger.Device(key))
+	if errors.Is(err, ledger.ErrUnknown) {
+		err = nil
+	}
+	return a, err
 }
 
 // Challenge gives a key its challenge: the one it has, or a new one.
@@ -191,6 +212,7 @@ func (p *Pool) offer(d *device) record {
 		// log is larger than it can be.
 		MaxLoops:     min(mpoc.MaxLoops, 10*max(plan.Loops, mpoc.MinLoops)),
 		PayPerTebiop: mpoc.Amount(p.c.Pay.String()),
+		UnlockAfter:  uint32(p.c.Rules.Unlock), BanAfter: uint32(p.c.Rules.Strikes),
 	}, fresh, nonce)
 	return record{Phase: offered, Terms: terms, Signature: terms.Sign(p.c.HostKey), Nonce: mpoc.Hash(nonce)}
 }
@@ -246,7 +268,7 @@ func (p *Pool) Commit(_ context.Context, q mpocv1.CommitRequest) (mpocv1.CommitA
 			return none, p.twoFaces(&d, &r, mpoc.SignedCommit{Commit: q.Commit, Signature: q.DeviceSignature})
 		}
 		if r.Phase == judged {
-			return none, refuse(mpocv1.CodeReplayed, "ask for a new challenge; its receipt is in the account", "this challenge is judged: %s", r.Receipt.Outcome.Status)
+			return none, refuse(mpocv1.CodeReplayed, "fetch its receipt, "+mpocv1.PathFind+", and ask for a new challenge", "this challenge is judged: %s", r.Receipt.Outcome.Status)
 		}
 		return drawn(&r), nil
 	}
@@ -255,7 +277,7 @@ func (p *Pool) Commit(_ context.Context, q mpocv1.CommitRequest) (mpocv1.CommitA
 		if _, err := p.judge(&d, &r, mpoc.TooLate(), "the commit came after the challenge had expired"); err != nil {
 			return none, err
 		}
-		return none, refuse(mpocv1.CodeLate, "ask for a new challenge", "the challenge expired %d ms ago", now-r.Terms.Expiry)
+		return none, refuse(mpocv1.CodeLate, "fetch its receipt, "+mpocv1.PathFind+", and ask for a new challenge", "the challenge expired %d ms ago", now-r.Terms.Expiry)
 	}
 	r.Phase = committed
 	r.Deadline = now + uint64(answerTime.Milliseconds())
@@ -368,15 +390,12 @@ func (p *Pool) Proof(ctx context.Context, q mpocv1.ProofRequest) (mpocv1.ProofAn
 	// A key with pay to lose, or with work that was accepted, waits behind no crowd
 	// of new ones.
 	newcomer := d.Wary > 0 && account.Locked.IsZero() || d.Accepted == 0
-	wrong, err := p.recompute(ctx, questions, proof, newcomer)
+	wrong, err := p.recompute(ctx, questions, proof, len(r.Wrong), newcomer)
 	if err != nil {
-		var busy *mpocv1.Error
-		if errors.As(err, &busy) { // the answer holds and was in time: the wait is the host's
-			r.Deadline = p.now() + uint64(answerTime.Milliseconds())
-			err = errors.Join(err, p.state.save(r.Terms.DeviceKey, &d, &r))
-		}
-		return none, err
+		r.Deadline, r.Held = p.now()+uint64(heldTime.Milliseconds()), true
+		return none, errors.Join(err, p.state.save(r.Terms.DeviceKey, &d, &r))
 	}
+	r.Held = false
 	r.Samples, r.Wrong = append(r.Samples, wrong.Samples...), append(r.Wrong, wrong.Tiles...)
 	outcome, decided := questions.Outcome(r.Round+1, len(r.Samples), len(r.Wrong))
 	d.Seen = now
@@ -400,8 +419,10 @@ func more(r *record) *mpocv1.More {
 }
 
 // recompute waits for a core and looks. A key without accepted work, or with a
-// recent finding, is a newcomer.
-func (p *Pool) recompute(ctx context.Context, q mpoc.Questions, proof mpoc.Proof, newcomer bool) (mpoc.Wrong, error) {
+// recent finding, is a newcomer. ctx is for the wait only: who hangs up while his
+// work is looked at gets the verdict all the same, and does not make the host look
+// twice. Errors are of the kind *mpocv1.Error: the host could not look.
+func (p *Pool) recompute(ctx context.Context, q mpoc.Questions, proof mpoc.Proof, before int, newcomer bool) (mpoc.Wrong, error) {
 	turns := []chan struct{}{p.audits}
 	if newcomer {
 		turns = []chan struct{}{p.newcomers, p.audits}
@@ -416,7 +437,16 @@ func (p *Pool) recompute(ctx context.Context, q mpoc.Questions, proof mpoc.Proof
 			return mpoc.Wrong{}, e
 		}
 	}
-	return p.look(ctx, q, proof)
+	audit, cancel := context.WithTimeout(p.ended, requestTime)
+	defer cancel()
+	wrong, err := p.look(audit, q, proof, before)
+	if err != nil {
+		p.log.Error("a submission could not be audited; it stays open", "err", err)
+		e := refuse(mpocv1.CodeBusy, "send the same again", "the host could not look at it now; it stays open until it can")
+		e.RetryAfterMS = 2000
+		return mpoc.Wrong{}, e
+	}
+	return wrong, nil
 }
 
 func reason(o mpoc.Outcome, samples, tiles int) string {
@@ -426,12 +456,16 @@ func reason(o mpoc.Outcome, samples, tiles int) string {
 	case mpoc.Faulty:
 		return fmt.Sprintf("%d of %d tiles and %d loops are wrong: a faulty device; test it", tiles, o.Checked, samples)
 	}
-	return fmt.Sprintf("%d of %d tiles are wrong: forged", tiles, o.Checked)
+	return fmt.Sprintf("of %d tiles drawn at least %d are wrong: forged", o.Checked, tiles)
 }
 
 // unanswered judges a commit whose questions nobody answered.
 func (p *Pool) unanswered(d *device, r *record) error {
-	_, err := p.judge(d, r, mpoc.NoAnswer(), fmt.Sprintf("no answer to round %d that holds before the deadline", r.Round))
+	why := fmt.Sprintf("no answer to round %d that holds before the deadline", r.Round)
+	if r.Held {
+		why = fmt.Sprintf("the host could not look at the answer to round %d, and it did not come again within %v", r.Round, heldTime)
+	}
+	_, err := p.judge(d, r, mpoc.NoAnswer(), why)
 	return err
 }
 
@@ -448,25 +482,39 @@ func (p *Pool) judge(d *device, r *record, o mpoc.Outcome, why string) (*mpoc.Re
 	now := p.c.Now()
 	source := r.Terms.ChallengeID.String()
 	entry := ledger.Entry{Device: ledger.Device(key), Kind: ledger.Loops, Source: source, Ops: o.Ops, At: now.UnixMilli()}
+	// By the rules that the machine worked under, whatever they are today.
+	books := p.c.Ledger.Under(ledger.Rules{Unlock: uint64(r.Terms.UnlockAfter), Strikes: int(r.Terms.BanAfter)})
 	var entered ledger.Entry
 	var err error
 	if entry.Pay, err = ledger.ParseAmount(string(o.Pay)); err != nil {
 		return nil, err
 	}
 	switch o.Status {
+	case mpoc.Accepted, mpoc.Faulty, mpoc.Rejected:
+		if _, err = books.Account(entry.Device); errors.Is(err, ledger.ErrUnknown) {
+			_, err = books.Register(entry.Device, d.Registration.Payout, now)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	switch o.Status {
 	case mpoc.Accepted:
-		entered, err = p.c.Ledger.Credit(entry)
+		entered, err = books.Credit(entry)
 	case mpoc.Faulty:
-		entered, err = p.c.Ledger.CreditFaulty(entry, o.BadShare, why)
+		entered, err = books.CreditFaulty(entry, o.BadShare, why)
 	case mpoc.Rejected:
-		entered, err = p.c.Ledger.Forfeit(entry.Device, entry.Kind, source, why, now)
+		entered, err = books.Forfeit(entry.Device, entry.Kind, source, why, now)
 	case mpoc.Failed:
-		entered, err = p.c.Ledger.Silence(entry.Device, entry.Kind, source, why, now)
+		entered, err = books.Silence(entry.Device, entry.Kind, source, why, now)
+		if errors.Is(err, ledger.ErrUnknown) { // nothing to lose, nothing to enter
+			err = nil
+		}
 	case mpoc.Late:
 		// Nothing is entered: it was never looked at.
 	}
 	if errors.Is(err, ledger.ErrBanned) { // for something else, meanwhile
-		entered, err = p.c.Ledger.Silence(entry.Device, entry.Kind, source, err.Error(), now)
+		entered, err = books.Silence(entry.Device, entry.Kind, source, err.Error(), now)
 	}
 	if err != nil {
 		return nil, err
@@ -485,8 +533,9 @@ func (p *Pool) judge(d *device, r *record, o mpoc.Outcome, why string) (*mpoc.Re
 		receipt.SetWrong(mpoc.Wrong{Samples: r.Samples, Tiles: r.Wrong})
 	}
 	receipt.Sign(p.c.HostKey)
-	r.Phase, r.Receipt = judged, &receipt
 	d.Live = nil
+	d.Judged++
+	r.Phase, r.Receipt, r.Number = judged, &receipt, d.Judged
 	p.mark(d, r, o)
 	if err := p.state.save(key, d, r); err != nil {
 		return nil, err
@@ -518,8 +567,11 @@ func (p *Pool) mark(d *device, r *record, o mpoc.Outcome) {
 		field = &d.Late
 	}
 	*field++
-	if field == &d.Accepted && d.Accepted == 1 && p.c.Admitted != nil {
-		p.c.Admitted(r.Terms.DeviceKey, d.Registration)
+	if field == &d.Accepted && d.Accepted == 1 {
+		p.count(func(t *totals) { t.unproven-- })
+		if p.c.Admitted != nil {
+			p.c.Admitted(r.Terms.DeviceKey, d.Registration)
+		}
 	}
 	if o.Status != mpoc.Accepted && o.Status != mpoc.Late {
 		d.Wary = wary
@@ -553,14 +605,8 @@ func (p *Pool) count(f func(*totals)) {
 // Countersign takes a device's signature under its receipt.
 func (p *Pool) Countersign(_ context.Context, q mpocv1.ReceiptRequest) (mpocv1.ReceiptAnswer, error) {
 	none := mpocv1.ReceiptAnswer{}
-	r, known, err := p.state.challenge(q.ChallengeID)
+	r, err := p.receipt(q)
 	if err != nil {
-		return none, err
-	}
-	if !known || r.Receipt == nil || r.Receipt.Digest() != q.Receipt {
-		return none, refuse(mpocv1.CodeNoChallenge, "fetch the receipt again: "+mpocv1.PathAccount, "this host gave no such receipt")
-	}
-	if err := r.Receipt.VerifyCountersign(q.DeviceSignature); err != nil {
 		return none, err
 	}
 	unlock, err := p.turn(r.Terms.DeviceKey)
@@ -568,6 +614,9 @@ func (p *Pool) Countersign(_ context.Context, q mpocv1.ReceiptRequest) (mpocv1.R
 		return none, err
 	}
 	defer unlock()
+	if r, err = p.receipt(q); err != nil {
+		return none, err
+	}
 	d, _, err := p.state.device(r.Terms.DeviceKey)
 	if err != nil {
 		return none, err
@@ -575,6 +624,59 @@ func (p *Pool) Countersign(_ context.Context, q mpocv1.ReceiptRequest) (mpocv1.R
 	sig := q.DeviceSignature
 	r.Receipt.DeviceSignature = &sig
 	return mpocv1.ReceiptAnswer{Entry: r.Receipt.Entry}, p.state.save(r.Terms.DeviceKey, &d, &r)
+}
+
+// receipt finds the challenge whose receipt a device signs back.
+func (p *Pool) receipt(q mpocv1.ReceiptRequest) (record, error) {
+	r, known, err := p.state.challenge(q.ChallengeID)
+	if err != nil {
+		return r, err
+	}
+	if !known || r.Receipt == nil || r.Receipt.Digest() != q.Receipt {
+		return r, refuse(mpocv1.CodeNoChallenge, "fetch the receipt again: "+mpocv1.PathFind, "this host gave no such receipt")
+	}
+	return r, r.Receipt.VerifyCountersign(q.DeviceSignature)
+}
+
+// Find gives a key the receipt of its challenge again: the one that was given,
+// once it was. Of challenges of others it says no more than of unknown ones.
+func (p *Pool) Find(_ context.Context, q mpocv1.FindRequest) (mpocv1.FindAnswer, error) {
+	none := mpocv1.FindAnswer{}
+	if err := p.asking(q.Asking, q.Signature); err != nil {
+		return none, err
+	}
+	key, id := q.Asking.DeviceKey, *q.Asking.ChallengeID // which Valid wants
+	unlock, err := p.turn(key)                           // behind an audit of it that is under way
+	if err != nil {
+		return none, err
+	}
+	defer unlock()
+	r, known, err := p.state.challenge(id)
+	if err != nil {
+		return none, err
+	}
+	if !known || r.Terms.DeviceKey != key {
+		return none, refuse(mpocv1.CodeNoChallenge, "ask for a new challenge", "this key has no challenge %s: nothing was committed in time, or it is more than %d days old", id, keepJudged/(24*time.Hour))
+	}
+	if r.Phase == committed { // its time may be over
+		d, _, err := p.state.device(key)
+		if err != nil {
+			return none, err
+		}
+		if _, err := p.live(&d); err != nil {
+			return none, err
+		}
+		if r, _, err = p.state.challenge(id); err != nil {
+			return none, err
+		}
+	}
+	switch r.Phase {
+	case judged:
+		return mpocv1.FindAnswer{Receipt: *r.Receipt}, nil
+	case committed:
+		return none, refuse(mpocv1.CodeNotJudged, "answer its questions: "+mpocv1.PathProofs, "round %d waits for an answer for another %d ms", r.Round, r.Deadline-min(r.Deadline, p.now()))
+	}
+	return none, refuse(mpocv1.CodeNotJudged, "commit: "+mpocv1.PathCommits, "nothing was committed for this challenge")
 }
 
 // Account tells a key what it is owed, and why.
@@ -596,7 +698,7 @@ func (p *Pool) Account(_ context.Context, q mpocv1.AccountRequest) (mpocv1.Accou
 	if !known {
 		return none, refuse(mpocv1.CodeUnknownDevice, "register first: "+mpocv1.PathNonce, "this host does not know key %s", key)
 	}
-	a, err := p.c.Ledger.Account(ledger.Device(key))
+	a, err := p.account(key)
 	if err != nil {
 		return none, err
 	}
@@ -613,7 +715,7 @@ func (p *Pool) Account(_ context.Context, q mpocv1.AccountRequest) (mpocv1.Accou
 		return none, err
 	}
 	out := mpocv1.Account{
-		DeviceKey: key, Payout: a.Payout,
+		DeviceKey: key, Payout: cmp.Or(a.Payout, d.Registration.Payout),
 		Estimated: estimate(r), Locked: mpoc.Amount(a.Locked.String()),
 		Pending: mpoc.Amount(a.Due.Add(a.Settling).String()), Settled: mpoc.Amount(a.Settled.String()),
 		Clean: a.Clean, Strikes: uint32(a.Strikes), Banned: a.Banned,

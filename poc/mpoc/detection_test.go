@@ -107,7 +107,7 @@ func TestDetectionByOpenings(t *testing.T) {
 			if err := q.Verify(p); err != nil {
 				t.Fatalf("an honest opening is refused: %v", err)
 			}
-			w, err := q.Recompute(t.Context(), cached{t}, p)
+			w, err := q.Recompute(t.Context(), cached{t}, p, 0)
 			if err != nil {
 				t.Fatal(err)
 			}

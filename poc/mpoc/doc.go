@@ -34,6 +34,10 @@
 // either carries the wrong openings, and whoever reads it recomputes them. A
 // receipt that rejects without evidence that holds counts as accepted.
 //
+// The terms hold the rules of the pay too: when it is due, what a proven cheat
+// forfeits, how many of them ban the key. A host changes them for what it offers
+// next. Two offers of one challenge are evidence, so an open one keeps its rules.
+//
 // Everything signed has one encoding: a tag and the fields, each behind its
 // length. JSON is strict: Parse of a receipt or of evidence accepts what Marshal
 // writes, apart from white space.

@@ -73,25 +73,33 @@ func (r Registration) Verify(sig Signature) error {
 }
 
 // Asking is what a device signs to ask its host for something that is only for
-// it: a challenge, its account. A host takes a (time, count) only once and only
-// near its own clock, and in rising order.
+// it: a challenge, its account, a receipt. A host takes a (time, count) only once
+// and only near its own clock, and in rising order.
 type Asking struct {
 	HostKey   Key    `json:"host_key"`
 	DeviceKey Key    `json:"device_key"`
-	What      string `json:"what"` // AskChallenge or AskAccount
+	What      string `json:"what"` // AskChallenge, AskAccount or AskReceipt
 	Time      uint64 `json:"time"` // unix milliseconds
 	Count     uint64 `json:"count"`
+	// ChallengeID is the challenge whose receipt is asked for, and nil where
+	// something else is.
+	ChallengeID *Hash `json:"challenge_id,omitempty"`
 }
 
 // What can be asked.
 const (
 	AskChallenge = "challenge"
 	AskAccount   = "account"
+	AskReceipt   = "receipt"
 )
 
 // SignBytes returns the message that the device signs.
 func (a Asking) SignBytes() []byte {
-	return *say("mpoc-asking").part(a.HostKey[:]).part(a.DeviceKey[:]).text(a.What).number(a.Time).number(a.Count)
+	m := say("mpoc-asking").part(a.HostKey[:]).part(a.DeviceKey[:]).text(a.What).number(a.Time).number(a.Count)
+	if a.ChallengeID != nil {
+		m.hash(*a.ChallengeID)
+	}
+	return *m
 }
 
 // Sign signs with the device's key.

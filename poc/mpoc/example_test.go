@@ -27,6 +27,7 @@ func Example() {
 		Chain: "assay-test", HostKey: mpoc.KeyOf(host), DeviceKey: mpoc.KeyOf(device),
 		Shape: mpoc.Shape(plan.Shape), DurationMS: plan.DurationMS, Issued: 1_800_000_000_000, Expiry: 1_800_000_090_000,
 		Whole: mpoc.DefaultWhole(plan.Shape), Picks: mpoc.DefaultPicks, Light: mpoc.DefaultLight, MaxLoops: 1000, PayPerTebiop: "1000",
+		UnlockAfter: 20, BanAfter: 3,
 	}, seed.Seed{4}, nonce)
 	offered := terms.Sign(host)
 
@@ -77,7 +78,7 @@ func Example() {
 		fmt.Println(err)
 		return
 	}
-	wrong, err := q.Recompute(ctx, mpoc.Reference(), proof)
+	wrong, err := q.Recompute(ctx, mpoc.Reference(), proof, 0)
 	if err != nil {
 		fmt.Println(err)
 		return

@@ -33,6 +33,7 @@ func testTerms(nonce seed.Seed) Terms {
 		Shape: Shape(Shapes()[0]), DurationMS: 10_000, Issued: 1_800_000_000_000, Expiry: 1_800_000_060_000,
 		Whole: 3, Picks: DefaultPicks, Light: DefaultLight, MaxLoops: 1000,
 		PayPerTebiop: AmountOf(big.NewInt(1_000_000_000_000_000_000)),
+		UnlockAfter:  20, BanAfter: 3,
 	}, testFresh, nonce)
 }
 
@@ -124,7 +125,7 @@ func judge(t testing.TB, d *device, draw Draw, by Recompute) (Outcome, Wrong) {
 		if err := q.Verify(p); err != nil {
 			t.Fatal(err)
 		}
-		w, err := q.Recompute(t.Context(), by, p)
+		w, err := q.Recompute(t.Context(), by, p, len(wrong.Tiles))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -121,6 +121,11 @@ func TestTermsRefused(t *testing.T) {
 		"no loops":           func(t *Terms) { t.MaxLoops = 0 },
 		"loops":              func(t *Terms) { t.MaxLoops = MaxLoops + 1 },
 		"pay":                func(t *Terms) { t.PayPerTebiop = "01" },
+		"locked for ever":    func(t *Terms) { t.UnlockAfter = MaxUnlock + 1 },
+		"banned for nothing": func(t *Terms) { t.BanAfter = 0 },
+		"never banned":       func(t *Terms) { t.BanAfter = MaxBan + 1 },
+		"forfeits all":       func(t *Terms) { t.Forfeits = "all" },
+		"forfeits nothing":   func(t *Terms) { t.Forfeits = "" },
 		"pay without end":    func(t *Terms) { t.PayPerTebiop = Amount("1" + strings.Repeat("0", 33)) },
 	} {
 		bad := good
@@ -135,6 +140,7 @@ func TestTermsRefused(t *testing.T) {
 		"issued": func(t *Terms) { t.Issued++ }, "expiry": func(t *Terms) { t.Expiry++ }, "nonce hash": func(t *Terms) { t.HostNonceHash[0]++ },
 		"whole": func(t *Terms) { t.Whole-- }, "picks": func(t *Terms) { t.Picks-- }, "light": func(t *Terms) { t.Light++ },
 		"loops": func(t *Terms) { t.MaxLoops-- }, "pay": func(t *Terms) { t.PayPerTebiop = "1" },
+		"unlock": func(t *Terms) { t.UnlockAfter++ }, "ban": func(t *Terms) { t.BanAfter-- },
 	} {
 		bad := good
 		change(&bad)
@@ -363,15 +369,22 @@ func TestRegistration(t *testing.T) {
 			t.Errorf("%s: %v, want %v", name, err, c.want)
 		}
 	}
-	a := Asking{HostKey: KeyOf(hostKey), DeviceKey: KeyOf(deviceKey), What: AskChallenge, Time: 1, Count: 2}
+	a := Asking{HostKey: KeyOf(hostKey), DeviceKey: KeyOf(deviceKey), What: AskReceipt, Time: 1, Count: 2, ChallengeID: &Hash{1}}
 	asked := a.Sign(deviceKey)
 	if err := a.Verify(asked); err != nil {
 		t.Fatal(err)
 	}
-	for name, b := range map[string]Asking{
-		"host": {KeyOf(otherKey), a.DeviceKey, a.What, 1, 2}, "device": {a.HostKey, KeyOf(otherKey), a.What, 1, 2},
-		"what": {a.HostKey, a.DeviceKey, AskAccount, 1, 2}, "time": {a.HostKey, a.DeviceKey, a.What, 2, 2}, "count": {a.HostKey, a.DeviceKey, a.What, 1, 3},
+	for name, change := range map[string]func(*Asking){
+		"host":      func(a *Asking) { a.HostKey = KeyOf(otherKey) },
+		"device":    func(a *Asking) { a.DeviceKey = KeyOf(otherKey) },
+		"what":      func(a *Asking) { a.What = AskAccount },
+		"time":      func(a *Asking) { a.Time++ },
+		"count":     func(a *Asking) { a.Count++ },
+		"challenge": func(a *Asking) { a.ChallengeID = &Hash{2} },
+		"or none":   func(a *Asking) { a.ChallengeID = nil },
 	} {
+		b := a
+		change(&b)
 		if err := b.Verify(asked); !errors.Is(err, ErrSignature) {
 			t.Errorf("another %s: %v", name, err)
 		}

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/assaynet/assay/poc/audit"
 	"github.com/assaynet/assay/poc/commit"
 	"github.com/assaynet/assay/poc/seed"
 	"github.com/assaynet/assay/poc/work/matmul"
@@ -258,33 +259,41 @@ type Wrong struct {
 	Tiles   []TileOpening
 }
 
-// Recompute recomputes what a proof opens and Verify accepted: the samples of
-// Whole, and every tile. Errors are by's.
-func (q Questions) Recompute(ctx context.Context, by Recompute, p Proof) (Wrong, error) {
+// Recompute recomputes what a proof opens and Verify accepted: every tile, then
+// the samples of Whole. before counts the tiles found wrong in earlier rounds. It
+// stops at the wrong tile that decides, since a forger must not cost more than an
+// honest machine does: what is left counts as right. Errors are by's.
+func (q Questions) Recompute(ctx context.Context, by Recompute, p Proof, before int) (Wrong, error) {
 	var wrong Wrong
-	if p.Round == 0 {
-		whole := q.Whole()
-		for _, s := range p.Samples {
-			if len(whole) == 0 || s.Index != whole[0] {
-				continue
-			}
-			whole = whole[1:]
-			want, err := q.log.recomputeSample(ctx, by, s)
-			if err != nil {
-				return Wrong{}, err
-			}
-			if s.Digest != want {
-				wrong.Samples = append(wrong.Samples, s)
-			}
-		}
-	}
+	checked := q.Checked(p.Round + 1)
 	for _, o := range p.Tiles {
 		want, err := q.log.recomputeTile(ctx, by, o)
 		if err != nil {
 			return Wrong{}, err
 		}
-		if o.TileDigest != want {
-			wrong.Tiles = append(wrong.Tiles, o)
+		if o.TileDigest == want {
+			continue
+		}
+		wrong.Tiles = append(wrong.Tiles, o)
+		if audit.Flaky().Decide(checked, uint64(before+len(wrong.Tiles))) == audit.Fraud {
+			return wrong, nil
+		}
+	}
+	if p.Round > 0 {
+		return wrong, nil
+	}
+	whole := q.Whole()
+	for _, s := range p.Samples {
+		if len(whole) == 0 || s.Index != whole[0] {
+			continue
+		}
+		whole = whole[1:]
+		want, err := q.log.recomputeSample(ctx, by, s)
+		if err != nil {
+			return Wrong{}, err
+		}
+		if s.Digest != want {
+			wrong.Samples = append(wrong.Samples, s)
 		}
 	}
 	return wrong, nil

@@ -128,7 +128,7 @@ type Receipt struct {
 	Reason          string    `json:"reason"`    // for people
 	Committed       uint64    `json:"committed"` // unix milliseconds of the host's clock
 	Proved          uint64    `json:"proved"`    // last answer, 0 if none
-	Entry           uint64    `json:"entry"`     // number in the host's ledger
+	Entry           uint64    `json:"entry"`     // number in the host's ledger, 0 if nothing was entered
 	// WrongSamples and WrongTiles are the openings that were found wrong: all
 	// of them, or for a rejection enough to decide it.
 	WrongSamples    []Sample      `json:"wrong_samples,omitempty"`

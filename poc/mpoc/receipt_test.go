@@ -103,7 +103,7 @@ func TestReferenceRecomputes(t *testing.T) {
 	done, cancel := context.WithCancel(t.Context())
 	cancel()
 	q := full(terms, testNonce).Questions(d.log)
-	if _, err := q.Recompute(done, Reference(), d.answer(t, q, 0)); !errors.Is(err, context.Canceled) {
+	if _, err := q.Recompute(done, Reference(), d.answer(t, q, 0), 0); !errors.Is(err, context.Canceled) {
 		t.Errorf("cancelled: %v", err)
 	}
 	if _, err := Reference().Tile(t.Context(), seed.Seed{}, matmul.Shape{}, 0, 0); !errors.Is(err, matmul.ErrShape) {
@@ -111,6 +111,47 @@ func TestReferenceRecomputes(t *testing.T) {
 	}
 	if _, err := Reference().Tile(t.Context(), seed.Seed{}, Shapes()[0], 0, 64); !errors.Is(err, matmul.ErrTile) {
 		t.Error(err)
+	}
+}
+
+// counted counts what is recomputed.
+type counted struct {
+	Recompute
+	tiles, units int
+}
+
+func (c *counted) Tile(ctx context.Context, challenge seed.Seed, shape matmul.Shape, unit uint64, tile uint32) ([32]byte, error) {
+	c.tiles++
+	return c.Recompute.Tile(ctx, challenge, shape, unit, tile)
+}
+
+func (c *counted) Unit(ctx context.Context, challenge seed.Seed, shape matmul.Shape, unit uint64) ([32]byte, error) {
+	c.units++
+	return c.Recompute.Unit(ctx, challenge, shape, unit)
+}
+
+// Who forges costs the host no more than what decides, however much is wrong.
+func TestForgerCostsLittle(t *testing.T) {
+	draw := full(testTerms(testNonce), testNonce)
+	for _, c := range []struct {
+		name         string
+		bad          func(u, tile int) bool
+		before       int
+		tiles, units int
+	}{
+		{"honest", nil, 0, 90, 3},
+		{"all forged", func(int, int) bool { return true }, 0, 3, 0},
+		{"all forged, two found before", func(int, int) bool { return true }, 2, 1, 0},
+	} {
+		d := newDevice(testTerms(testNonce), c.bad)
+		q := draw.Questions(d.log)
+		by := &counted{Recompute: cached{t}}
+		if _, err := q.Recompute(t.Context(), by, d.answer(t, q, 0), c.before); err != nil {
+			t.Fatal(err)
+		}
+		if by.tiles != c.tiles || by.units != c.units {
+			t.Errorf("%s: %d tiles and %d units recomputed, want %d and %d", c.name, by.tiles, by.units, c.tiles, c.units)
+		}
 	}
 }
 

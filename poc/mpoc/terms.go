@@ -27,6 +27,8 @@ const (
 	MaxWhole    = 10
 	maxTermsMS  = 120_000
 	maxExpiryMS = 3_600_000
+	MaxUnlock   = 10_000
+	MaxBan      = 1000
 	maxChain    = 64
 	maxPayBits  = 104 // MaxLoops of the largest shape are 2^57 operations: what they are paid is an Amount
 	// maxTime is the largest unix time in milliseconds, which a double still
@@ -64,13 +66,23 @@ type Terms struct {
 	MaxLoops      uint64 `json:"max_loops"` // more are not accepted
 	// PayPerTebiop is what 2^40 verified operations are paid.
 	PayPerTebiop Amount `json:"pay_per_tebiop"`
+	// The rules of this pay. It is locked until UnlockAfter clean submissions have
+	// followed, counted anew behind one that is not; then it is due whatever comes. A
+	// proven cheat in this submission forfeits Forfeits, and the key is banned if it
+	// has BanAfter of them.
+	UnlockAfter uint32 `json:"unlock_after"`
+	BanAfter    uint32 `json:"ban_after"`
+	Forfeits    string `json:"forfeits"` // ForfeitsLocked
 }
 
-// Offer fills in everything of terms that follows: id, seed and nonce hash. The
-// other fields are set by the host.
+// ForfeitsLocked is all that a cheat may cost: the pay of the key that is locked.
+const ForfeitsLocked = "locked"
+
+// Offer fills in everything of terms that follows: id, seed, nonce hash, and
+// what has one value only. The other fields are set by the host.
 func Offer(t Terms, fresh, nonce seed.Seed) Terms {
 	t.Fresh = Hash(fresh)
-	t.Kernel = Kernel
+	t.Kernel, t.Forfeits = Kernel, ForfeitsLocked
 	t.ChallengeID = Hash(t.challenge())
 	t.Seed = Hash(t.seed())
 	t.HostNonceHash = Hash(seed.MPoCNonce(t.challenge(), nonce))
@@ -125,6 +137,8 @@ func (t Terms) Valid() error {
 		return bad("%d samples whole, %d picks, %d in a light audit", t.Whole, t.Picks, t.Light)
 	case t.MaxLoops == 0 || t.MaxLoops > MaxLoops:
 		return bad("at most %d loops", t.MaxLoops)
+	case t.UnlockAfter > MaxUnlock || t.BanAfter == 0 || t.BanAfter > MaxBan || t.Forfeits != ForfeitsLocked:
+		return bad("pay is due after %d submissions, a ban comes after %d cheats, and a cheat forfeits %.20q", t.UnlockAfter, t.BanAfter, t.Forfeits)
 	case t.ChallengeID != Hash(t.challenge()):
 		return bad("the challenge id does not follow from chain, keys and fresh bytes")
 	case t.Seed != Hash(t.seed()):
@@ -154,7 +168,8 @@ func (t Terms) SignBytes() []byte {
 	s := t.Shape
 	return *say("mpoc-terms").text(t.Chain).part(t.HostKey[:]).part(t.DeviceKey[:]).hash(t.ChallengeID).hash(t.Seed).hash(t.Fresh).
 		text(t.Kernel).number(uint64(s.M)).number(uint64(s.K)).number(uint64(s.Q)).number(t.DurationMS).number(t.Issued).number(t.Expiry).
-		hash(t.HostNonceHash).number(uint64(t.Whole)).number(uint64(t.Picks)).number(uint64(t.Light)).number(t.MaxLoops).text(string(t.PayPerTebiop))
+		hash(t.HostNonceHash).number(uint64(t.Whole)).number(uint64(t.Picks)).number(uint64(t.Light)).number(t.MaxLoops).text(string(t.PayPerTebiop)).
+		number(uint64(t.UnlockAfter)).number(uint64(t.BanAfter)).text(t.Forfeits)
 }
 
 // Digest names the terms in what is said later.

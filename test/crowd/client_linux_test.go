@@ -33,6 +33,7 @@ type crowdPlan struct {
 	Pool    bool          // idle ones: at the pool, not at the fleet
 	Every   time.Duration // between two batches, or submissions, of a machine
 	Loops   uint64        // of a submission
+	Pace    time.Duration // that a submission takes at least
 }
 
 // window is what a client process saw since it was asked last.
@@ -68,8 +69,12 @@ func (d *diary) failed(who string, err error) {
 	d.note(func(w *window) { w.Failures = append(w.Failures, fmt.Sprintf("%s: %v", who, err)) })
 }
 
-// answer gives a window for each question until the test has no more.
+// answer says that all have begun, and gives a window for each question until
+// the test has no more.
 func (d *diary) answer(to port) error {
+	if err := to.out.Encode(true); err != nil {
+		return err
+	}
 	for {
 		var q struct{}
 		if err := to.in.Decode(&q); err != nil {
@@ -149,6 +154,19 @@ func (m *member) hear(ctx context.Context) (*workerv1.Envelope, error) {
 	return workerv1.FromHost(message)
 }
 
+// until hears what the host says, until it is what is waited for.
+func (m *member) until(ctx context.Context, awaited func(*workerv1.Envelope) bool) (*workerv1.Envelope, error) {
+	for {
+		e, err := m.hear(ctx)
+		if err != nil || awaited(e) {
+			return e, err
+		}
+	}
+}
+
+// never does not come: who waits for it hears everything until the connection ends.
+func never(*workerv1.Envelope) bool { return false }
+
 // join connects and says Hello.
 func (m machine) join(ctx context.Context, to string) (*member, error) {
 	c, err := m.socket(ctx, to, workerv1.Path)
@@ -190,9 +208,6 @@ func idle(ctx context.Context, to port) error {
 		})
 	}
 	connecting.Wait()
-	if err := to.out.Encode(true); err != nil {
-		return err
-	}
 	return d.answer(to)
 }
 
@@ -209,66 +224,51 @@ func (m machine) idle(ctx context.Context, plan crowdPlan) (wait func() error, e
 	if err != nil {
 		return nil, err
 	}
-	for {
-		e, err := w.hear(ctx)
-		if err != nil {
-			return nil, err
-		}
-		if e.GetIdle() != nil {
-			return func() error {
-				for {
-					if _, err := w.hear(ctx); err != nil {
-						return err
-					}
-				}
-			}, nil
-		}
+	if _, err := w.until(ctx, func(e *workerv1.Envelope) bool { return e.GetIdle() != nil }); err != nil {
+		return nil, err
 	}
+	return func() error { _, err := w.until(ctx, never); return err }, nil
+}
+
+// hired joins, waits for the host's first order to compute, and goes on with it.
+func (m machine) hired(ctx context.Context, plan crowdPlan, run func(*member, *workerv1.Compute) error) error {
+	w, err := m.join(ctx, plan.Host.Fleet)
+	if err != nil {
+		return err
+	}
+	defer w.conn.CloseNow()
+	e, err := w.until(ctx, func(e *workerv1.Envelope) bool { return e.GetCompute() != nil })
+	if err != nil {
+		return err
+	}
+	return run(w, e.GetCompute())
 }
 
 // sendBatches plays honest members of the fleet.
 func sendBatches(ctx context.Context, to port) error {
 	return play(ctx, to, func(ctx context.Context, plan crowdPlan, m machine, d *diary, ready func()) error {
-		w, err := m.join(ctx, plan.Host.Fleet)
-		if err != nil {
-			return err
-		}
-		defer w.conn.CloseNow()
-		order := (*workerv1.Compute)(nil)
-		for order == nil {
-			e, err := w.hear(ctx)
-			if err != nil {
-				return err
-			}
-			order = e.GetCompute()
-		}
-		ready()
-		const records = 100
-		for size := order.First; ; {
-			if !pause(ctx, plan.Every) {
-				return nil
-			}
-			b := &workerv1.Batch{Epoch: order.Epoch, Segment: order.Segment, First: size}
-			for i := range uint64(records) {
-				digest := [32]byte{byte(size + i)}
-				b.Records = workerv1.AppendRecord(b.Records, size+i, &digest)
-			}
-			begin := time.Now()
-			if err := say(ctx, w.conn, &workerv1.Envelope{Message: &workerv1.Envelope_Batch{Batch: b}}); err != nil {
-				return err
-			}
-			for size += records; ; {
-				e, err := w.hear(ctx)
-				if err != nil {
+		return m.hired(ctx, plan, func(w *member, order *workerv1.Compute) error {
+			ready()
+			const records = 100
+			for size := order.First; pause(ctx, plan.Every); {
+				b := &workerv1.Batch{Epoch: order.Epoch, Segment: order.Segment, First: size}
+				for i := range uint64(records) {
+					digest := [32]byte{byte(size + i)}
+					b.Records = workerv1.AppendRecord(b.Records, size+i, &digest)
+				}
+				begin := time.Now()
+				if err := say(ctx, w.conn, &workerv1.Envelope{Message: &workerv1.Envelope_Batch{Batch: b}}); err != nil {
 					return err
 				}
-				if e.GetAck().GetSize() == size {
-					break
+				size += records
+				if _, err := w.until(ctx, func(e *workerv1.Envelope) bool { return e.GetAck().GetSize() == size }); err != nil {
+					return err
 				}
+				d.took("batch", begin)
+				d.note(func(w *window) { w.Done++ })
 			}
-			d.took("batch", begin)
-			d.note(func(w *window) { w.Done++ })
-		}
+			return nil
+		})
 	})
 }
 
@@ -296,10 +296,7 @@ func play(ctx context.Context, to port, run func(context.Context, crowdPlan, mac
 		})
 	}
 	starting.Wait()
-	err := to.out.Encode(true)
-	if err == nil {
-		err = d.answer(to)
-	}
+	err := d.answer(to)
 	cancel()
 	running.Wait()
 	return err
@@ -447,8 +444,10 @@ func (c *computed) open(d mpoc.Draw, round uint32) (p mpoc.Proof, err error) {
 	return p, nil
 }
 
-// submit is one whole submission.
-func (m *miner) submit(ctx context.Context, engine work.Engine, loops uint64, d *diary) (mpoc.Outcome, error) {
+// submit is one whole submission. It commits after pace at the earliest: a
+// machine that looks fast is given larger loops, which take this machine's
+// processors from the host.
+func (m *miner) submit(ctx context.Context, engine work.Engine, loops uint64, pace time.Duration, d *diary) (mpoc.Outcome, error) {
 	none := mpoc.Outcome{}
 	begin := time.Now()
 	terms, err := m.challenge(ctx)
@@ -462,6 +461,13 @@ func (m *miner) submit(ctx context.Context, engine work.Engine, loops uint64, d 
 		return none, err
 	}
 	d.took("(computing)", begin)
+	until := time.NewTimer(time.Until(begin.Add(pace)))
+	defer until.Stop()
+	select {
+	case <-until.C:
+	case <-ctx.Done():
+		return none, ctx.Err()
+	}
 	begin = time.Now()
 	drawn, err := m.commit(ctx, terms, c)
 	if err != nil {

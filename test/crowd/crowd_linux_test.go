@@ -35,7 +35,7 @@ func mine(ctx context.Context, to port) error {
 		ready()
 		for pause(ctx, plan.Every) {
 			before := x.sent
-			outcome, err := x.submit(ctx, engine, plan.Loops, d)
+			outcome, err := x.submit(ctx, engine, plan.Loops, plan.Pace, d)
 			if err != nil {
 				return err
 			}
@@ -167,6 +167,8 @@ func TestIdle(t *testing.T) {
 const (
 	batchEvery  = time.Second
 	submitEvery = 10 * time.Second
+	// pace is what 12 of the smallest loops take a machine of 16 GOPS.
+	pace = 100 * time.Millisecond
 )
 
 func wait(t *testing.T, d time.Duration) {
@@ -292,7 +294,7 @@ func TestHonestBesideHostile(t *testing.T) {
 		g.at = hear[address](g.host)
 		g.members = start(t, "batches", crowdPlan{Host: g.at, Kind: "batches", From: from, N: n, Every: batches})
 		hear[bool](g.members)
-		g.miners = start(t, "miners", crowdPlan{Host: g.at, Kind: "miners", From: from, N: n, Every: submits, Loops: 12})
+		g.miners = start(t, "miners", crowdPlan{Host: g.at, Kind: "miners", From: from, N: n, Every: submits, Pace: pace, Loops: 12})
 		hear[bool](g.miners)
 		return g
 	}

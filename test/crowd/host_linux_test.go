@@ -23,6 +23,7 @@ import (
 
 	"github.com/assaynet/assay/device/cpu"
 	"github.com/assaynet/assay/host/fleet"
+	"github.com/assaynet/assay/host/gate"
 	"github.com/assaynet/assay/host/leaflog"
 	"github.com/assaynet/assay/host/ledger"
 	"github.com/assaynet/assay/host/pool"
@@ -82,6 +83,7 @@ func serve(ctx context.Context, to port) error {
 	if err := to.in.Decode(&plan); err != nil {
 		return err
 	}
+	fleet.Threads()
 	nodes := map[string]string{}
 	for kind, n := range plan.Members {
 		for i := range n {
@@ -105,7 +107,7 @@ func serve(ctx context.Context, to port) error {
 			return err
 		}
 	}
-	rules := ledger.Rules{Unlock: 1 << 20, Strikes: 3}
+	rules := ledger.Rules{Unlock: mpoc.MaxUnlock, Strikes: 3}
 	books, err := ledger.Open(filepath.Join(plan.Dir, "ledger"), rules)
 	if err != nil {
 		return err
@@ -144,7 +146,7 @@ func serve(ctx context.Context, to port) error {
 	ended := make(chan error, 3)
 	go func() { ended <- f.Run(ctx) }()
 	go func() { ended <- p.Run(ctx) }()
-	go func() { ended <- server.ServeTLS(listener, "", "") }()
+	go func() { ended <- server.ServeTLS(gate.Listen(listener), "", "") }()
 	defer func() {
 		cancel()
 		server.Close()

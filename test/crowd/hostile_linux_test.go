@@ -75,15 +75,14 @@ func harass(ctx context.Context, to port) error {
 		m, a := machineOf(plan.Kind, plan.From+i), attackOf(plan.From+i)
 		running.Go(func() {
 			for pause(ctx, plan.Every) {
-				_ = a.run(ctx, m, plan) // whatever the host does about it
+				held, end := context.WithTimeout(ctx, patience)
+				_ = a.run(held, m, plan) // whatever the host does about it
+				end()
 				d.note(func(w *window) { w.Acts[a.name]++ })
 			}
 		})
 	}
-	err := to.out.Encode(true)
-	if err == nil {
-		err = d.answer(to)
-	}
+	err := d.answer(to)
 	cancel()
 	running.Wait()
 	return err
@@ -92,54 +91,35 @@ func harass(ctx context.Context, to port) error {
 // patience is how long an attack holds on.
 const patience = 30 * time.Second
 
-// held ends with the context or after patience.
-func held(ctx context.Context) (context.Context, context.CancelFunc) {
-	return context.WithTimeout(ctx, patience)
-}
-
-// raw opens a TLS connection that the context closes.
-func raw(ctx context.Context, m machine, to string) (net.Conn, func(), error) {
+// dialled opens a TLS connection that the context closes.
+func (m machine) dialled(ctx context.Context, to string, run func(net.Conn) error) error {
 	c, err := m.connect(ctx, to)
 	if err != nil {
-		return nil, nil, err
+		return err
 	}
-	stop := context.AfterFunc(ctx, func() { c.Close() })
-	return c, func() { stop(); c.Close() }, nil
+	defer c.Close()
+	defer context.AfterFunc(ctx, func() { c.Close() })()
+	return run(c)
 }
 
 // silent connects, with or without TLS, and says nothing.
 func silent(ctx context.Context, m machine, plan crowdPlan) error {
-	ctx, cancel := held(ctx)
-	defer cancel()
-	if m.from[15]&1 == 0 {
-		c, err := m.dialer().DialContext(ctx, "tcp", plan.Host.Fleet)
-		if err != nil {
-			return err
-		}
-		defer c.Close()
-		defer context.AfterFunc(ctx, func() { c.Close() })()
-		_, err = c.Read(make([]byte, 1))
-		return err
+	wait := func(c net.Conn) error { _, err := c.Read(make([]byte, 1)); return err }
+	if m.from[15]&1 != 0 {
+		return m.dialled(ctx, plan.Host.Pool, wait)
 	}
-	c, end, err := raw(ctx, m, plan.Host.Pool)
+	c, err := m.dialer().DialContext(ctx, "tcp", plan.Host.Fleet)
 	if err != nil {
 		return err
 	}
-	defer end()
-	_, err = c.Read(make([]byte, 1))
-	return err
+	defer c.Close()
+	defer context.AfterFunc(ctx, func() { c.Close() })()
+	return wait(c)
 }
 
 // slowRequest sends a request a byte at a time.
 func slowRequest(ctx context.Context, m machine, plan crowdPlan) error {
-	ctx, cancel := held(ctx)
-	defer cancel()
-	c, end, err := raw(ctx, m, plan.Host.Fleet)
-	if err != nil {
-		return err
-	}
-	defer end()
-	return drip(ctx, c)
+	return m.dialled(ctx, plan.Host.Fleet, func(c net.Conn) error { return drip(ctx, c) })
 }
 
 // drip writes a byte now and then until it cannot.
@@ -154,64 +134,36 @@ func drip(ctx context.Context, c net.Conn) error {
 
 // slowBody begins the largest body there is, and does not end it.
 func slowBody(ctx context.Context, m machine, plan crowdPlan) error {
-	ctx, cancel := held(ctx)
-	defer cancel()
-	c, end, err := raw(ctx, m, plan.Host.Pool)
-	if err != nil {
-		return err
-	}
-	defer end()
-	if _, err := fmt.Fprintf(c, "POST %s HTTP/1.1\r\nHost: host\r\nContent-Length: %d\r\n\r\n", mpocv1.PathProofs, 4<<20); err != nil {
-		return err
-	}
-	if _, err := c.Write(make([]byte, 2<<20)); err != nil {
-		return err
-	}
-	return drip(ctx, c)
+	return m.dialled(ctx, plan.Host.Pool, func(c net.Conn) error {
+		if _, err := fmt.Fprintf(c, "POST %s HTTP/1.1\r\nHost: host\r\nContent-Length: %d\r\n\r\n", mpocv1.PathProofs, 4<<20); err != nil {
+			return err
+		}
+		if _, err := c.Write(make([]byte, 2<<20)); err != nil {
+			return err
+		}
+		return drip(ctx, c)
+	})
 }
 
 // slowMessage is slowBody on the socket.
 func slowMessage(ctx context.Context, m machine, plan crowdPlan) error {
-	ctx, cancel := held(ctx)
-	defer cancel()
-	c, end, err := raw(ctx, m, plan.Host.Pool)
-	if err != nil {
-		return err
-	}
-	defer end()
-	if _, err := fmt.Fprintf(c, "GET %s HTTP/1.1\r\nHost: host\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n", mpocv1.PathSocket); err != nil {
-		return err
-	}
-	response, err := http.ReadResponse(bufio.NewReader(c), nil)
-	if err != nil {
-		return err
-	}
-	response.Body.Close()
-	head := []byte{0x82, 0xff} // one binary frame, masked, with a long length
-	head = binary.BigEndian.AppendUint64(head, 4<<20)
-	head = append(head, 0, 0, 0, 0) // the mask
-	if _, err := c.Write(append(head, make([]byte, 2<<20)...)); err != nil {
-		return err
-	}
-	return drip(ctx, c)
-}
-
-// member is a machine that the host's owner admitted by mistake.
-func hello(ctx context.Context, m machine, plan crowdPlan) (*member, *workerv1.Compute, error) {
-	w, err := m.join(ctx, plan.Host.Fleet)
-	if err != nil {
-		return nil, nil, err
-	}
-	for {
-		e, err := w.hear(ctx)
+	return m.dialled(ctx, plan.Host.Pool, func(c net.Conn) error {
+		if _, err := fmt.Fprintf(c, "GET %s HTTP/1.1\r\nHost: host\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n", mpocv1.PathSocket); err != nil {
+			return err
+		}
+		response, err := http.ReadResponse(bufio.NewReader(c), nil)
 		if err != nil {
-			w.conn.CloseNow()
-			return nil, nil, err
+			return err
 		}
-		if c := e.GetCompute(); c != nil {
-			return w, c, nil
+		response.Body.Close()
+		head := []byte{0x82, 0xff} // one binary frame, masked, with a long length
+		head = binary.BigEndian.AppendUint64(head, 4<<20)
+		head = append(head, 0, 0, 0, 0) // the mask
+		if _, err := c.Write(append(head, make([]byte, 2<<20)...)); err != nil {
+			return err
 		}
-	}
+		return drip(ctx, c)
+	})
 }
 
 func leaf(epoch uint64, segment uint32, first uint64) *workerv1.Envelope {
@@ -220,40 +172,27 @@ func leaf(epoch uint64, segment uint32, first uint64) *workerv1.Envelope {
 	}}}
 }
 
-// deaf sends small batches and reads nothing.
+// deaf is a member, admitted by mistake, that sends small batches and reads nothing.
 func deaf(ctx context.Context, m machine, plan crowdPlan) error {
-	ctx, cancel := held(ctx)
-	defer cancel()
-	w, order, err := hello(ctx, m, plan)
-	if err != nil {
-		return err
-	}
-	defer w.conn.CloseNow()
-	for first := order.First; pause(ctx, plan.Every/4); first++ {
-		if err := say(ctx, w.conn, leaf(order.Epoch, order.Segment, first)); err != nil {
-			return err
+	return m.hired(ctx, plan, func(w *member, order *workerv1.Compute) error {
+		for first := order.First; pause(ctx, plan.Every/4); first++ {
+			if err := say(ctx, w.conn, leaf(order.Epoch, order.Segment, first)); err != nil {
+				return err
+			}
 		}
-	}
-	return nil
+		return nil
+	})
 }
 
 // lying sends leaves of a segment that nobody asked for.
 func lying(ctx context.Context, m machine, plan crowdPlan) error {
-	ctx, cancel := held(ctx)
-	defer cancel()
-	w, order, err := hello(ctx, m, plan)
-	if err != nil {
-		return err
-	}
-	defer w.conn.CloseNow()
-	if err := say(ctx, w.conn, leaf(order.Epoch+1, order.Segment, order.First)); err != nil {
-		return err
-	}
-	for {
-		if _, err := w.hear(ctx); err != nil {
+	return m.hired(ctx, plan, func(w *member, order *workerv1.Compute) error {
+		if err := say(ctx, w.conn, leaf(order.Epoch+1, order.Segment, order.First)); err != nil {
 			return err
 		}
-	}
+		_, err := w.until(ctx, never)
+		return err
+	})
 }
 
 // flapping comes and goes.
@@ -267,14 +206,7 @@ func flapping(ctx context.Context, m machine, plan crowdPlan) error {
 
 // stranger comes with another key each time.
 func stranger(ctx context.Context, m machine, plan crowdPlan) error {
-	ctx, cancel := held(ctx)
-	defer cancel()
-	m = fresh(m)
-	w, _, err := hello(ctx, m, plan)
-	if err == nil {
-		w.conn.CloseNow()
-	}
-	return err
+	return fresh(m).hired(ctx, plan, func(*member, *workerv1.Compute) error { return nil })
 }
 
 func fresh(m machine) machine {
@@ -301,8 +233,6 @@ func post(ctx context.Context, m machine, plan crowdPlan, path string, body io.R
 
 // badSignature asks in somebody else's name.
 func badSignature(ctx context.Context, m machine, plan crowdPlan) error {
-	ctx, cancel := held(ctx)
-	defer cancel()
 	a := mpoc.Asking{HostKey: mpoc.KeyOf(hostKey), DeviceKey: mpoc.KeyOf(keyOf("miners", 0)), What: mpoc.AskChallenge, Time: uint64(time.Now().UnixMilli()) + 1000}
 	body, err := json.Marshal(mpocv1.ChallengeRequest{Asking: a, Signature: a.Sign(m.key)})
 	if err != nil {
@@ -313,59 +243,47 @@ func badSignature(ctx context.Context, m machine, plan crowdPlan) error {
 
 // oversized sends more than any body may have.
 func oversized(ctx context.Context, m machine, plan crowdPlan) error {
-	ctx, cancel := held(ctx)
-	defer cancel()
 	return post(ctx, m, plan, mpocv1.PathNonce, bytes.NewReader(make([]byte, 5<<20)))
 }
 
-// newKeys registers a key that was never seen.
-func newKeys(ctx context.Context, m machine, plan crowdPlan) error {
-	ctx, cancel := held(ctx)
-	defer cancel()
+// registered connects to the pool and registers a key that was never seen.
+func registered(ctx context.Context, m machine, plan crowdPlan, run func(*miner) error) error {
 	x, err := fresh(m).miner(ctx, plan.Host.Pool)
 	if err != nil {
 		return err
 	}
 	defer x.conn.CloseNow()
-	return x.register(ctx)
+	if err := x.register(ctx); err != nil {
+		return err
+	}
+	return run(x)
+}
+
+// newKeys does no more than that.
+func newKeys(ctx context.Context, m machine, plan crowdPlan) error {
+	return registered(ctx, m, plan, func(*miner) error { return nil })
 }
 
 // forger commits to a log that it made up, and opens what it is asked.
 func forger(ctx context.Context, m machine, plan crowdPlan) error {
-	ctx, cancel := held(ctx)
-	defer cancel()
-	x, err := fresh(m).miner(ctx, plan.Host.Pool)
-	if err != nil {
+	return registered(ctx, m, plan, func(x *miner) error {
+		_, err := x.submit(ctx, nil, 1000, 0, new(diary))
 		return err
-	}
-	defer x.conn.CloseNow()
-	if err := x.register(ctx); err != nil {
-		return err
-	}
-	_, err = x.submit(ctx, nil, 1000, new(diary))
-	return err
+	})
 }
 
 // mute commits and does not answer what is drawn.
 func mute(ctx context.Context, m machine, plan crowdPlan) error {
-	ctx, cancel := held(ctx)
-	defer cancel()
-	x, err := fresh(m).miner(ctx, plan.Host.Pool)
-	if err != nil {
+	return registered(ctx, m, plan, func(x *miner) error {
+		terms, err := x.challenge(ctx)
+		if err != nil {
+			return err
+		}
+		c, err := compute(ctx, nil, terms.Terms, 100)
+		if err != nil {
+			return err
+		}
+		_, err = x.commit(ctx, terms, c)
 		return err
-	}
-	defer x.conn.CloseNow()
-	if err := x.register(ctx); err != nil {
-		return err
-	}
-	terms, err := x.challenge(ctx)
-	if err != nil {
-		return err
-	}
-	c, err := compute(ctx, nil, terms.Terms, 100)
-	if err != nil {
-		return err
-	}
-	_, err = x.commit(ctx, terms, c)
-	return err
+	})
 }

@@ -59,6 +59,9 @@ var (
 	testsLinkNoChain = []string{"test/crowd", "test/pool", "host/fleet", "host/pool", "host/batch", "host/ledger"}
 )
 
+// forTests are rooms that only tests import.
+var forTests = []string{"device/enginetest", "worker/enginetest"}
+
 // imports are a package's folder below the module and what it imports, tests left out.
 type imports map[string][]string
 
@@ -73,6 +76,8 @@ func violations(all imports) (found []string) {
 		for _, path := range list {
 			rest, isOurs := strings.CutPrefix(path, module+"/")
 			switch {
+			case isOurs && slices.Contains(forTests, rest):
+				found = append(found, fmt.Sprintf("%s imports %s, which is for tests", folder, rest))
 			case isOurs && within(rest, name):
 			case isOurs && slices.ContainsFunc(r.ours, func(allowed string) bool { return within(rest, allowed) }):
 			case isOurs:
@@ -138,13 +143,13 @@ func TestLayersFindsPlantedViolations(t *testing.T) {
 	planted := imports{
 		"poc/audit":        {"math/big", "github.com/cosmos/gogoproto/proto"},
 		"poc/proof":        {module + "/link"},
-		"device/cuda":      {module + "/poc/work", module + "/worker"},
+		"device/cuda":      {module + "/poc/work", module + "/worker", module + "/device/enginetest"},
 		"worker":           {module + "/device/telemetry"},
 		"worker/cli":       {module + "/host/fleet", module + "/api/worker/v1", module + "/link", module + "/device"},
 		"host":             {module + "/worker", module + "/chain/app"},
 		"chain/x/sprint":   {module + "/chain/x/credit", module + "/chain/app", module + "/device/cpu", module + "/host"},
 		"chain/node":       {module + "/chain/app", module + "/localnet"},
-		"cmd/assay-worker": {module + "/worker/cli", module + "/chain/app"},
+		"cmd/assay-worker": {module + "/worker/cli", module + "/chain/app", module + "/worker/enginetest"},
 		"hosting":          {"fmt"},
 		"cli":              {module + "/host", module + "/chain/cli", module + "/worker/cli"},
 	}
@@ -154,6 +159,8 @@ func TestLayersFindsPlantedViolations(t *testing.T) {
 		"chain/x/sprint imports device/cpu; chain/x may import chain/x, poc, api, chain/vrf",
 		"chain/x/sprint imports host; chain/x may import chain/x, poc, api, chain/vrf",
 		"cmd/assay-worker imports chain/app; cmd/assay-worker may import cmd/assay-worker, worker, device, link, poc, api/worker, api/mpoc",
+		"cmd/assay-worker imports worker/enginetest, which is for tests",
+		"device/cuda imports device/enginetest, which is for tests",
 		"device/cuda imports worker; device may import device, poc",
 		"host imports chain/app; host may import host, poc, link, api",
 		"host imports worker; host may import host, poc, link, api",

@@ -5,6 +5,7 @@ package pool
 import (
 	"bytes"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -205,6 +206,32 @@ var attacks = []struct {
 		s.token = old.token
 		_, err := h.send(s, h.opened(s, 0))
 		refused(t, mpocv1.CodeBadToken, err)
+	}},
+	{"another's receipt", func(t *testing.T, n *network, h *hand) {
+		s := h.compute(12, nil)
+		r := h.judged(s)
+		thief := n.hand(keyOf(7)).register()
+		_, err := thief.find(r.Terms.ChallengeID)
+		refused(t, mpocv1.CodeNoChallenge, err)
+		_, unknown := thief.find(poc.Hash{1})
+		refused(t, mpocv1.CodeNoChallenge, unknown)
+		if text := strings.ReplaceAll(err.Error(), r.Terms.ChallengeID.String(), (poc.Hash{1}).String()); text != unknown.Error() {
+			t.Errorf("another's is told from an unknown one: %v, %v", err, unknown)
+		}
+		asked := h.finding(r.Terms.ChallengeID)
+		for _, change := range []func(q *mpocv1.FindRequest){
+			func(q *mpocv1.FindRequest) { q.Signature = q.Asking.Sign(thief.key) },
+			func(q *mpocv1.FindRequest) { q.Asking.DeviceKey = poc.KeyOf(thief.key) },
+			func(q *mpocv1.FindRequest) { q.Asking.ChallengeID = &poc.Hash{1} },
+		} {
+			q := asked
+			change(&q)
+			_, err := post[mpocv1.FindAnswer](thief, mpocv1.PathFind, q)
+			refused(t, mpocv1.CodeBadSignature, err)
+		}
+		must[mpocv1.FindAnswer](h)(post[mpocv1.FindAnswer](h, mpocv1.PathFind, asked))
+		_, err = post[mpocv1.FindAnswer](thief, mpocv1.PathFind, asked) // overheard
+		refused(t, mpocv1.CodeReplayed, err)
 	}},
 	{"H10 wrong key", func(t *testing.T, n *network, h *hand) {
 		thief := n.hand(keyOf(7))

@@ -84,7 +84,7 @@ func TestSelfAudit(t *testing.T) {
 // forged is sent.
 func TestSelfCheckBeforeOpening(t *testing.T) {
 	n := newNetwork(t, nil)
-	e := &counted{Engine: engine(), wrong: func(unit uint64) bool { return unit == 0 }}
+	e := &counted{Engine: engine(), wrong: func(unit uint64) bool { return unit < 32 }}
 	w := n.work(keyOf(2), t.TempDir(), func(c *mpoc.Config) { c.Engine, c.SelfAudit = e, 1<<40 })
 	n.events.wait(t, "it is found", func() bool { return w.Snapshot().State == "unstable" })
 	w.kill()

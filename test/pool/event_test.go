@@ -59,7 +59,7 @@ func TestEventsAndCountsOverARestart(t *testing.T) {
 		} else if s.InAll != s.Counts {
 			t.Errorf("in all %+v, since the start %+v", s.InAll, s.Counts)
 		}
-		types = slices.DeleteFunc(types, func(kind string) bool { return kind == "paid" || kind == "progress" })
+		types = slices.DeleteFunc(types, func(kind string) bool { return kind == "paid" || kind == "progress" || kind == "rules" })
 		want := []string{"registered", "challenge", "committed", "accepted", "challenge", "committed", "accepted"}
 		if n := min(len(types), len(want)); n < 3 || cmp.Diff(want[:n], types[:n]) != "" {
 			t.Errorf("start %d: %v", start, types)
@@ -83,10 +83,10 @@ func TestUnstableIsTold(t *testing.T) {
 	w := n.work(keyOf(2), t.TempDir(), func(c *mpoc.Config) { c.Engine, c.SelfAudit, c.Event = e, 1, l.take })
 	n.events.wait(t, "it is found", func() bool { return w.Snapshot().State == "unstable" })
 	w.kill()
-	if d := cmp.Diff([]string{"registered", "challenge", "self_check_failed", "abstained"}, l.types()); d != "" {
+	if d := cmp.Diff([]string{"registered", "rules", "challenge", "self_check_failed", "abstained"}, l.types()); d != "" {
 		t.Fatal(d)
 	}
-	if e := l.all[2]; !strings.Contains(e.Reason, "cpu-0 (a processor) gave two results for loop") || !strings.Contains(e.Next, "clocks") || e.Challenge == "" {
+	if e := l.all[3]; !strings.Contains(e.Reason, "cpu-0 (a processor) gave two results for loop") || !strings.Contains(e.Next, "clocks") || e.Challenge == "" {
 		t.Errorf("%+v", e)
 	}
 }

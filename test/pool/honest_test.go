@@ -4,12 +4,14 @@ package pool
 
 import (
 	"context"
+	"net/http"
 	"os"
 	"path/filepath"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
+	mpocv1 "github.com/assaynet/assay/api/mpoc/v1"
 	"github.com/assaynet/assay/poc/mpoc"
 )
 
@@ -65,5 +67,30 @@ func TestFirstAcceptedProof(t *testing.T) {
 	}
 	if diff := cmp.Diff(s.VerifiedMops, sum/1_000_000); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// What is large travels compressed.
+func TestProofsArePacked(t *testing.T) {
+	type sent struct{ encoding, path string }
+	seen := make(chan sent, 1024)
+	n := newNetwork(t, func(n *network) {
+		n.bend = func(h http.Handler) http.Handler {
+			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				select {
+				case seen <- sent{r.Header.Get("Content-Encoding"), r.URL.Path}:
+				default:
+				}
+				h.ServeHTTP(w, r)
+			})
+		}
+	})
+	w := n.work(keyOf(2), t.TempDir(), nil)
+	n.events.wait(t, "an accepted one", func() bool { return w.Snapshot().Accepted >= 1 })
+	w.kill()
+	for range len(seen) {
+		if s := <-seen; (s.encoding == "gzip") != (s.path == mpocv1.PathProofs) {
+			t.Errorf("%s came in the encoding %q", s.path, s.encoding)
+		}
 	}
 }

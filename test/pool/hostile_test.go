@@ -13,9 +13,12 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	mpocv1 "github.com/assaynet/assay/api/mpoc/v1"
+	"github.com/assaynet/assay/host/ledger"
 	poc "github.com/assaynet/assay/poc/mpoc"
+	"github.com/assaynet/assay/worker/mpoc"
 )
 
 // bent changes the answers to one path. The host behind is a real one; what
@@ -156,5 +159,102 @@ func TestHostileTerms(t *testing.T) {
 				t.Errorf("the machine ended with %v after %d loops", err, w.Snapshot().Loops)
 			}
 		})
+	}
+}
+
+// A host that offers the open challenge anew on worse terms is not worked for, and
+// the two offers show it.
+func TestWorseTerms(t *testing.T) {
+	host := keyOf(1)
+	for name, worsen := range map[string]func(t *poc.Terms){
+		"locked for longer": func(t *poc.Terms) { t.UnlockAfter++ },
+		"banned sooner":     func(t *poc.Terms) { t.BanAfter-- },
+		"paid less":         func(t *poc.Terms) { t.PayPerTebiop = "1" },
+	} {
+		t.Run(name, func(t *testing.T) {
+			offers := 0
+			n := newNetwork(t, func(n *network) {
+				n.bend = func(h http.Handler) http.Handler {
+					again := bent(mpocv1.PathChallenge, func(_ []byte, a *mpocv1.Challenge) {
+						if offers++; offers > 1 {
+							worsen(&a.Terms)
+							a.HostSignature = a.Terms.Sign(host)
+						}
+					})(h)
+					return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+						if r.URL.Path == mpocv1.PathCommits { // so the machine asks again while it is open
+							w.WriteHeader(http.StatusUnprocessableEntity)
+							_ = json.NewEncoder(w).Encode(mpocv1.Error{Code: mpocv1.CodeOutOfBounds, NextStep: "none"})
+							return
+						}
+						again.ServeHTTP(w, r)
+					})
+				}
+			})
+			w := n.work(keyOf(2), t.TempDir(), nil)
+			if err := n.over(w); !errors.Is(err, poc.ErrHost) {
+				t.Fatalf("the machine ended with %v", err)
+			}
+			text, err := os.ReadFile(w.Snapshot().EvidenceSaved)
+			if err != nil {
+				t.Fatal(err)
+			}
+			e, err := poc.Parse(text)
+			if err != nil || e.Claim != poc.TwoTerms {
+				t.Fatalf("%s, %v", e.Claim, err)
+			}
+			if f, err := e.Verify(t.Context(), poc.Reference()); err != nil || !f.Host {
+				t.Errorf("%+v, %v", f, err)
+			}
+		})
+	}
+}
+
+// A host may change its rules for what it offers next. What is open, and what is
+// locked, keeps those it was made under.
+func TestRulesChange(t *testing.T) {
+	n := newNetwork(t, nil) // due after 2, banned at 3
+	h := n.hand(keyOf(2)).register()
+	first := h.judged(h.compute(12, nil))
+	open := h.compute(12, nil)
+	n.config.Rules = ledger.Rules{Unlock: 50, Strikes: 1}
+	n.restart()
+	second := h.judged(open)
+	next := h.judged(h.compute(12, nil))
+	for i, c := range []struct {
+		r           poc.Receipt
+		unlock, ban uint32
+		state       ledger.State
+	}{{first, 2, 3, ledger.Due}, {second, 2, 3, ledger.Locked}, {next, 50, 1, ledger.Locked}} {
+		e, found, err := n.ledger.Entry(ledger.Device(poc.KeyOf(h.key)), ledger.Loops, c.r.Terms.ChallengeID.String())
+		if err != nil || !found || e.State != c.state || e.Rules != (ledger.Rules{Unlock: uint64(c.unlock), Strikes: int(c.ban)}) || c.r.Terms.UnlockAfter != c.unlock || c.r.Terms.BanAfter != c.ban {
+			t.Errorf("submission %d: %+v, %v", i, e, err)
+		}
+	}
+	// A cheat is judged by the rules it was offered.
+	n.config.Rules = ledger.Rules{Unlock: 2, Strikes: 3}
+	n.restart()
+	forged := h.compute(12, spoil)
+	n.config.Rules.Strikes = 1
+	n.restart()
+	h.judged(forged)
+	if a := n.standing(h.key); a.Banned || a.Strikes != 1 {
+		t.Errorf("one of three: %+v", a)
+	}
+	h.judged(h.compute(12, spoil))
+	if a := n.standing(h.key); !a.Banned {
+		t.Errorf("one of one: %+v", a)
+	}
+}
+
+// The owner sees the rules that a challenge is computed under.
+func TestRulesAreShown(t *testing.T) {
+	n := newNetwork(t, func(n *network) { n.config.Duration = time.Minute })
+	e := &counted{Engine: engine(), before: func(int64) { n.events.poke() }}
+	w := n.work(keyOf(2), t.TempDir(), func(c *mpoc.Config) { c.Engine = e })
+	n.events.wait(t, "a challenge", func() bool { return w.Snapshot().Challenge != nil })
+	r := w.Snapshot().Challenge.Rules
+	if r.UnlockAfter != 2 || r.BanAfter != 3 || r.Forfeits != poc.ForfeitsLocked || r.PayPerTebiop != "1000000000000" || !strings.Contains(r.String(), "due after 2 more clean submissions") {
+		t.Errorf("%+v: %s", r, r)
 	}
 }

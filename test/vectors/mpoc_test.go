@@ -24,6 +24,7 @@ func mpocTerms() mpoc.Terms {
 		Chain: "assay-test", HostKey: mpoc.KeyOf(privateKey(mpocHost)), DeviceKey: mpoc.KeyOf(privateKey(mpocDevice)),
 		Shape: mpoc.Shape(mpoc.Shapes()[0]), DurationMS: 10_000, Issued: 1_800_000_000_000, Expiry: 1_800_000_060_000,
 		Whole: 3, Picks: 90, Light: 3, MaxLoops: 5000, PayPerTebiop: "1000000000000000000",
+		UnlockAfter: 20, BanAfter: 3,
 	}, counted(0x44), mpocNonce)
 }
 
@@ -76,6 +77,9 @@ func TestMPoC(t *testing.T) {
 		{"another device", with(func(c *challengeIn) { c.Terms.DeviceKey[0]++ })},
 		{"no picks", with(func(c *challengeIn) { c.Terms.Picks = 0 })},
 		{"more pay than there is", with(func(c *challengeIn) { c.Terms.PayPerTebiop = mpoc.Amount("1" + strings.Repeat("0", 38)) })},
+		{"pay is locked for ever", with(func(c *challengeIn) { c.Terms.UnlockAfter = 10_001 })},
+		{"banned for nothing", with(func(c *challengeIn) { c.Terms.BanAfter = 0 })},
+		{"a cheat forfeits all", with(func(c *challengeIn) { c.Terms.Forfeits = "all" })},
 		{"too many loops", with(func(c *challengeIn) { c.Commit.Loops = 5001 })},
 		{"no loops", with(func(c *challengeIn) { c.Commit.Loops = 0 })},
 		{"another nonce", with(func(c *challengeIn) { c.Draw.HostNonce[0]++ })},
@@ -147,7 +151,7 @@ func mpocFiles(t *testing.T, forge bool) (mpoc.Receipt, mpoc.Evidence) {
 		}
 		p.Tiles = append(p.Tiles, o)
 	}
-	wrong, err := q.Recompute(t.Context(), mpoc.Reference(), p)
+	wrong, err := q.Recompute(t.Context(), mpoc.Reference(), p, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -206,11 +210,13 @@ func TestMPoCFiles(t *testing.T) {
 	offer := honest.Terms
 	other := offer.Terms
 	other.PayPerTebiop = "1"
+	longer := offer.Terms
+	longer.UnlockAfter++
 	draw := *accepted.Draw
 	bad := draw
 	bad.HostNonce[0]++
-	longer := draw
-	longer.Deadline++
+	later := draw
+	later.Deadline++
 	l := accepted.Log()
 	evidence := func(claim mpoc.Claim, change func(*mpoc.Evidence)) text {
 		e := mpoc.Evidence{Version: mpoc.EvidenceVersion, Claim: claim}
@@ -235,6 +241,9 @@ func TestMPoCFiles(t *testing.T) {
 		{"two offers", evidence(mpoc.TwoTerms, func(e *mpoc.Evidence) {
 			e.Terms, e.OtherTerms = offer, &mpoc.SignedTerms{Terms: other, Signature: other.Sign(host)}
 		})},
+		{"two offers with other rules", evidence(mpoc.TwoTerms, func(e *mpoc.Evidence) {
+			e.Terms, e.OtherTerms = offer, &mpoc.SignedTerms{Terms: longer, Signature: longer.Sign(host)}
+		})},
 		{"one offer", evidence(mpoc.TwoTerms, func(e *mpoc.Evidence) { e.Terms, e.OtherTerms = offer, offer })},
 		{"two commits", evidence(mpoc.TwoCommits, func(e *mpoc.Evidence) { e.Terms, e.Commit, e.OtherCommit = offer, honest.Commit, forged.Commit })},
 		{"a bad draw", evidence(mpoc.BadDraw, func(e *mpoc.Evidence) {
@@ -242,7 +251,7 @@ func TestMPoCFiles(t *testing.T) {
 		})},
 		{"two draws", evidence(mpoc.TwoDraws, func(e *mpoc.Evidence) {
 			e.Terms, e.Commit = offer, honest.Commit
-			e.Draw, e.OtherDraw = &mpoc.SignedDraw{Draw: draw, Signature: draw.Sign(l, host)}, &mpoc.SignedDraw{Draw: longer, Signature: longer.Sign(l, host)}
+			e.Draw, e.OtherDraw = &mpoc.SignedDraw{Draw: draw, Signature: draw.Sign(l, host)}, &mpoc.SignedDraw{Draw: later, Signature: later.Sign(l, host)}
 		})},
 		{"two receipts", evidence(mpoc.TwoReceipts, func(e *mpoc.Evidence) { e.Receipt, e.OtherReceipt = &accepted, &failed })},
 	}

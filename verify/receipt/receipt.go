@@ -37,6 +37,14 @@ type Report struct {
 	Pay           string `json:"pay,omitempty"`
 	Detection     string `json:"detection,omitempty"`
 	Countersigned bool   `json:"countersigned,omitempty"`
+	Rules         *Rules `json:"rules,omitempty"` // of its pay
+}
+
+// Rules are what the signed terms say of a submission's pay (mpoc.Terms).
+type Rules struct {
+	UnlockAfter uint32 `json:"unlock_after"`
+	BanAfter    uint32 `json:"ban_after"`
+	Forfeits    string `json:"forfeits"`
 }
 
 // Is tells whether a file is one of those of this package, by its key "version". It does not check anything else.
@@ -92,6 +100,7 @@ func (r *Report) receipt(ctx context.Context, raw []byte, by mpoc.Recompute) err
 		return err
 	}
 	r.Countersigned = f.DeviceSignature != nil
+	r.Rules = &Rules{f.Terms.UnlockAfter, f.Terms.BanAfter, f.Terms.Forfeits}
 	switch o.Status {
 	case mpoc.Accepted:
 		r.Reason = fmt.Sprintf("%d tiles were looked at, all right", o.Checked)
@@ -136,6 +145,7 @@ func (r Report) Text(out io.Writer) {
 	fmt.Fprintf(out, "  %s\n", r.Reason)
 	if r.Kind == "receipt" {
 		fmt.Fprintf(out, "  %d of %d loops credited, %d operations, %s acpc\n", r.CreditedLoops, r.Loops, r.Ops, r.Pay)
+		fmt.Fprintf(out, "  pay is due after %d more clean submissions; a proven cheat forfeits what is %s, %d of them ban the key\n", r.Rules.UnlockAfter, r.Rules.Forfeits, r.Rules.BanAfter)
 		fmt.Fprintf(out, "  forging 5 %% of the tiles would have been met with probability %s\n", r.Detection)
 		if !r.Countersigned {
 			fmt.Fprintln(out, "  the device has not signed it back")

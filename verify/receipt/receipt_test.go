@@ -27,6 +27,7 @@ func submission(t *testing.T, forge bool) (mpoc.Receipt, mpoc.Evidence) {
 	terms := mpoc.Offer(mpoc.Terms{
 		Chain: "assay-test", HostKey: mpoc.KeyOf(hostKey), DeviceKey: mpoc.KeyOf(deviceKey), Shape: mpoc.Shape(mpoc.Shapes()[0]),
 		DurationMS: 10_000, Issued: 1_800_000_000_000, Expiry: 1_800_000_060_000, Whole: 1, Picks: 90, Light: 3, MaxLoops: 10, PayPerTebiop: "1000000",
+		UnlockAfter: 20, BanAfter: 3,
 	}, seed.Seed{4}, nonce)
 	tiles, err := matmul.AppendTiles(nil, seed.Seed(terms.Seed), 0, terms.Shape.Matmul())
 	if err != nil {
@@ -55,7 +56,7 @@ func submission(t *testing.T, forge bool) (mpoc.Receipt, mpoc.Evidence) {
 		}
 		p.Tiles = append(p.Tiles, o)
 	}
-	wrong, err := q.Recompute(t.Context(), mpoc.Reference(), p)
+	wrong, err := q.Recompute(t.Context(), mpoc.Reference(), p, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -117,7 +118,7 @@ func TestCheck(t *testing.T) {
 		if err == nil {
 			var out bytes.Buffer
 			r.Text(&out)
-			if s := out.String(); !strings.HasPrefix(s, "proven: ") || !strings.Contains(s, r.Reason) || !strings.Contains(s, r.DeviceKey) {
+			if s := out.String(); !strings.HasPrefix(s, "proven: ") || !strings.Contains(s, r.Reason) || !strings.Contains(s, r.DeviceKey) || r.Kind == "receipt" && !strings.Contains(s, "due after 20 more clean submissions; a proven cheat forfeits what is locked, 3 of them ban") {
 				t.Errorf("%s:\n%s", name, s)
 			}
 		}

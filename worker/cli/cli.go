@@ -28,6 +28,7 @@
 //	paused, resumed    reason, until; with a device, of that one alone
 //	faulted, disabled  reason; with a device, of that one alone
 //	registered         device: its key is the pool's
+//	rules              device, reason: what the host pays from the next challenge on
 //	challenge          device, challenge, shape, deadline
 //	progress           and loops, expected: at most every 10 seconds
 //	committed          and loops, deadline: the log is the host's, and cannot be changed
@@ -35,6 +36,7 @@
 //	late, faulty, rejected, unanswered
 //	                   and reason, receipt where there is one
 //	dropped            and reason: nothing was committed
+//	receipt_missing    and reason: the host's answer was lost; it is asked again, and told then
 //	self_check_failed  device, loops (the one that differs), reason, next
 //	abstained          device, challenge, reason: nothing was sent
 //	unstable           device, reason, until, next: it rests

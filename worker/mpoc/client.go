@@ -4,6 +4,7 @@ package mpoc
 
 import (
 	"bytes"
+	"compress/gzip"
 	"context"
 	"encoding/json"
 	"errors"
@@ -64,22 +65,42 @@ func (c *client) until(ctx context.Context, ms uint64) (context.Context, context
 	return context.WithTimeout(ctx, time.Duration(max(ms, now)-now)*time.Millisecond)
 }
 
+// packFrom is the length from which bodies are sent compressed: proofs, that is.
+const packFrom = 4 << 10
+
+// pack compresses a body. Writing to memory does not fail.
+func pack(text []byte) *bytes.Buffer {
+	var out bytes.Buffer
+	z := gzip.NewWriter(&out)
+	_, _ = z.Write(text)
+	_ = z.Close()
+	return &out
+}
+
 // once makes one request. An answer that is not 200 is a *mpocv1.Error.
 func once[A any](ctx context.Context, c *client, method, path string, q any) (A, error) {
 	var none A
 	var body io.Reader
+	packed := false
 	if q != nil {
 		text, err := json.Marshal(q)
 		if err != nil {
 			return none, err
 		}
-		body = bytes.NewReader(text)
+		if packed = len(text) >= packFrom; packed {
+			body = pack(text)
+		} else {
+			body = bytes.NewReader(text)
+		}
 	}
 	r, err := http.NewRequestWithContext(ctx, method, c.base+path, body)
 	if err != nil {
 		return none, err
 	}
 	r.Header.Set("Content-Type", "application/json")
+	if packed {
+		r.Header.Set("Content-Encoding", "gzip")
+	}
 	answer, err := c.http.Do(r)
 	if err != nil {
 		return none, err
@@ -185,14 +206,15 @@ func (m *Machine) register(ctx context.Context) error {
 		}
 		m.client.set(a.Now)
 		m.chain, m.host = n.Chain, n.HostKey
-		m.tell(Event{Type: Registered})
+		m.tell(nil, Event{Type: Registered})
 		return nil
 	}
 }
 
-// ask signs a question that the host takes once, in rising order.
-func (m *Machine) ask(what string) (poc.Asking, poc.Signature) {
-	m.asked.HostKey, m.asked.DeviceKey, m.asked.What = m.host, poc.KeyOf(m.c.Key), what
+// ask signs a question that the host takes once, in rising order; one for a
+// receipt is about a challenge.
+func (m *Machine) ask(what string, about *poc.Hash) (poc.Asking, poc.Signature) {
+	m.asked.HostKey, m.asked.DeviceKey, m.asked.What, m.asked.ChallengeID = m.host, poc.KeyOf(m.c.Key), what, about
 	m.asked.Time = max(m.asked.Time, m.client.now())
 	m.asked.Count++
 	return m.asked, m.asked.Sign(m.c.Key)

@@ -27,6 +27,11 @@
 // after each slice. Started again it goes on: with the same loops, the same
 // commit, the same answers.
 //
+// Nor is a receipt lost with the answer it came in. What was committed and has none
+// is kept in a file, and its receipt asked for until the host gives it or knows of
+// none. One that was kept before it was signed back must come again as it was: two
+// receipts for one commit are evidence.
+//
 // One Machine is one device with one key and one Home. A computer with several
 // devices runs several: so every device has its own challenge, figures and
 // standing, and one that is unstable costs the others nothing.

@@ -21,6 +21,8 @@ const (
 	WasRejected     = "rejected"
 	NoAnswer        = "unanswered"
 	WasDropped      = "dropped"
+	ReceiptMissing  = "receipt_missing"
+	TheRules        = "rules"
 	SelfCheckFailed = "self_check_failed"
 	HasAbstained    = "abstained"
 	HostCheats      = "host_cheats"
@@ -50,15 +52,17 @@ type Event struct {
 // progressTime is the least time between two events of progress.
 const progressTime = 10 * time.Second
 
-// tell hands an event out, with what the challenge at hand is.
-func (m *Machine) tell(e Event) {
+// tell hands an event out, with what the challenge is that it is about; nil is none.
+func (m *Machine) tell(c *challenge, e Event) {
 	if m.c.Event == nil {
 		return
 	}
-	if c := m.current; c != nil && e.Type != Registered && e.Type != Paid {
+	if c != nil {
 		e.Challenge, e.Shape = c.Terms.ChallengeID.String(), c.Terms.Shape.String()
 		if e.Loops == 0 && e.Type != SelfCheckFailed {
-			e.Loops = uint64(len(m.digests))
+			if e.Loops = c.Commit.Loops; e.Loops == 0 && c == m.current {
+				e.Loops = uint64(len(m.digests))
+			}
 		}
 	}
 	m.c.Event(e)
@@ -70,6 +74,6 @@ func (m *Machine) paid(before, after *Money) {
 		return
 	}
 	if more := new(big.Int).Sub(after.Settled.Big(), before.Settled.Big()); more.Sign() > 0 {
-		m.tell(Event{Type: Paid, Pay: poc.Amount(more.String()), Account: after})
+		m.tell(nil, Event{Type: Paid, Pay: poc.Amount(more.String()), Account: after})
 	}
 }

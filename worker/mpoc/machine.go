@@ -35,6 +35,8 @@ var (
 	errOver = errors.New("mpoc: the challenge is over")
 	// errWait says that there is no challenge to compute yet.
 	errWait = errors.New("mpoc: no challenge yet")
+	// errUnheard says that a receipt was asked for and not given.
+	errUnheard = errors.New("mpoc: no receipt")
 )
 
 const (
@@ -89,7 +91,7 @@ type Machine struct {
 	host    poc.Key
 	asked   poc.Asking // the latest
 	looked  time.Time  // at the account
-	unlock  uint32     // the host's rule; 0 is not known yet
+	resumed bool       // the challenge is an earlier run's
 	resting time.Duration
 	shown   time.Time // progress
 	rest    uint64    // operations that make no full 10^6 yet
@@ -146,11 +148,13 @@ func (m *Machine) Run(ctx context.Context) (err error) {
 	if m.store, err = openStore(m.c.Home); err != nil {
 		return err
 	}
+	m.resumed = true
 	m.mu.Lock()
 	m.started, m.status.InAll = time.Now(), m.store.counts()
 	if m.epochBegan.IsZero() {
 		m.epochBegan = m.started
 	}
+	m.status.Missing = uint64(len(m.missing))
 	m.mu.Unlock()
 	defer func() {
 		m.client.http.CloseIdleConnections()
@@ -235,6 +239,9 @@ func (m *Machine) turn(ctx context.Context) error {
 		}
 	}
 	m.account(ctx)
+	if err := m.collect(ctx); err != nil {
+		return err
+	}
 	if m.current == nil || m.current.Phase == Over {
 		if err := m.free(ctx, 0); err != nil {
 			return err
@@ -266,7 +273,7 @@ func (m *Machine) progress() {
 	c := m.current
 	p := &Progress{
 		ID: c.Terms.ChallengeID.String(), Phase: c.Phase, Shape: c.Terms.Shape.String(),
-		Loops: uint64(len(m.digests)), Deadline: clock(c.Terms.Expiry),
+		Loops: uint64(len(m.digests)), Deadline: clock(c.Terms.Expiry), Rules: rulesOf(c.Terms),
 	}
 	if p.Expected = p.Loops; c.Phase == Computing {
 		left := c.Terms.Issued + c.Terms.DurationMS - min(m.client.now(), c.Terms.Issued+c.Terms.DurationMS)
@@ -285,26 +292,41 @@ func (m *Machine) progress() {
 	m.change(func(s *Status) { s.Challenge = p })
 	if c.Phase == Computing && time.Since(m.shown) >= progressTime {
 		m.shown = time.Now()
-		m.tell(Event{Type: InProgress, Loops: p.Loops, Expected: p.Expected, Deadline: p.Deadline})
+		m.tell(m.current, Event{Type: InProgress, Loops: p.Loops, Expected: p.Expected, Deadline: p.Deadline})
 	}
 }
 
 // over ends the current challenge without a judgement, counts it, and tells of it
-// in an event of the given type. It returns an error that wraps errOver.
+// in an event of the given type. The receipt of what was committed is asked for
+// later. It returns an error that wraps errOver.
 func (m *Machine) over(kind string, n func(*Counts), why string) error {
+	if p := m.current.Phase; p == Committed || p == Drawn {
+		if err := m.miss(*m.current); err != nil {
+			return err
+		}
+		m.change(func(s *Status) { s.Missing = uint64(len(m.missing)) })
+		if kind == WasDropped {
+			kind, n = ReceiptMissing, nothing
+		}
+	}
+	return m.end(kind, n, why)
+}
+
+// end is over where no receipt is to be expected.
+func (m *Machine) end(kind string, n func(*Counts), why string) error {
 	m.count(n)
 	m.current.Phase = Over
 	if err := m.save(); err != nil {
 		return err
 	}
 	m.change(func(s *Status) { s.LastReason = why })
-	m.tell(Event{Type: kind, Reason: why})
+	m.tell(m.current, Event{Type: kind, Reason: why})
 	return fmt.Errorf("%w: %s", errOver, why)
 }
 
 // Counts that over adds to.
 func dropped(c *Counts)   { c.Dropped++ }
-func failed(c *Counts)    { c.Failed++ }
+func nothing(*Counts)     {}
 func late(c *Counts)      { c.Late++ }
 func abstained(c *Counts) { c.Abstained++ }
 
@@ -325,39 +347,55 @@ func (m *Machine) begin(c challenge) error {
 }
 
 // cheated keeps what shows what the host did. The challenge is over.
-func (m *Machine) cheated(what string, text []byte, merr, err error) error {
+func (m *Machine) cheated(c *challenge, what string, text []byte, merr, err error) error {
 	if merr != nil {
 		return errors.Join(err, merr)
 	}
-	path, serr := m.evidence(what, text)
+	path, serr := m.evidence(c.Terms.ChallengeID, what, text)
 	if serr != nil {
 		return errors.Join(err, serr)
 	}
 	m.change(func(s *Status) { s.EvidenceSaved = path })
 	m.log.Error("the host cheats", "reason", err, "evidence", path)
-	if oerr := m.over(HostCheats, func(*Counts) {}, err.Error()+"; kept as "+path); !errors.Is(oerr, errOver) {
-		return oerr
+	if serr := m.settled(c); serr != nil {
+		return serr
 	}
+	m.change(func(s *Status) { s.LastReason = err.Error() })
+	m.tell(c, Event{Type: HostCheats, Reason: err.Error() + "; kept as " + path, Evidence: path, Next: next(err)})
 	return fmt.Errorf("%w; kept as %s", err, path)
 }
 
+// settled notes that nothing more comes for a challenge.
+func (m *Machine) settled(c *challenge) error {
+	if err := m.found(c.Terms.ChallengeID); err != nil {
+		return err
+	}
+	m.change(func(s *Status) { s.Missing = uint64(len(m.missing)) })
+	if c == m.current {
+		c.Phase = Over
+	}
+	if m.current == nil {
+		return nil
+	}
+	return m.save()
+}
+
 // show keeps what the host said where its signatures alone show nothing.
-func (m *Machine) show(what string, answer any, err error) error {
-	c := m.current
+func (m *Machine) show(c *challenge, what string, answer any, err error) error {
 	text, merr := json.MarshalIndent(struct {
 		Note   string           `json:"note"`
 		Terms  poc.SignedTerms  `json:"terms"`
 		Commit poc.SignedCommit `json:"commit"`
 		Answer any              `json:"answer"`
 	}{err.Error(), poc.SignedTerms{Terms: c.Terms, Signature: c.Signature}, poc.SignedCommit{Commit: c.Commit, Signature: c.log().Sign(m.c.Key)}, answer}, "", "  ")
-	return m.cheated(what, text, merr, err)
+	return m.cheated(c, what, text, merr, err)
 }
 
 // challenge asks for work and checks the terms.
 func (m *Machine) challenge(ctx context.Context) error {
 	m.is("asking", "", "", "")
 	a, err := post[mpocv1.Challenge](ctx, m, mpocv1.PathChallenge, func() any {
-		q, sig := m.ask(poc.AskChallenge)
+		q, sig := m.ask(poc.AskChallenge, nil)
 		return mpocv1.ChallengeRequest{Asking: q, Signature: sig}
 	})
 	if err != nil {
@@ -379,19 +417,25 @@ func (m *Machine) challenge(ctx context.Context) error {
 				OtherTerms: &poc.SignedTerms{Terms: t, Signature: a.HostSignature},
 			}
 			text, merr := e.Marshal()
-			return m.cheated("two-terms", text, merr, fmt.Errorf("%w: two offers of one challenge", poc.ErrHost))
+			return m.cheated(last, "two-terms", text, merr, fmt.Errorf("%w: two offers of one challenge", poc.ErrHost))
 		}
 		return fmt.Errorf("%w: the host still has the one that ended here, until %s at the latest", errWait, clock(max(t.Expiry, last.Draw.Deadline)))
 	}
 	if now+early < t.Issued || now >= t.Expiry {
 		return fmt.Errorf("%w: offered %s, expired %s, and it is %s", errWait, clock(t.Issued), clock(t.Expiry), clock(now))
 	}
+	// An open challenge keeps its rules, and so does the pay of earlier ones. What a
+	// host offers next it may change, and the owner is told.
+	if last := m.current; last == nil || last.Terms.HostKey != t.HostKey || rulesOf(last.Terms) != rulesOf(t) {
+		m.log.Info("the host's rules", "rules", rulesOf(t).String())
+		m.tell(nil, Event{Type: TheRules, Reason: rulesOf(t).String()})
+	}
 	m.log.Info("challenge", "id", t.ChallengeID.String(), "shape", t.Shape.String(), "duration_ms", t.DurationMS)
 	if err := m.begin(challenge{Phase: Computing, Terms: t, Signature: a.HostSignature, Token: a.Token}); err != nil {
 		return err
 	}
 	m.shown = time.Now()
-	m.tell(Event{Type: Begun, Deadline: clock(t.Expiry)})
+	m.tell(m.current, Event{Type: Begun, Deadline: clock(t.Expiry)})
 	return nil
 }
 
@@ -551,7 +595,7 @@ func (m *Machine) check(unit uint64, again [32]byte) error {
 	if wrong {
 		m.log.Error("failed self-check", "loop", unit, "challenge", m.current.Terms.ChallengeID.String())
 		err := fmt.Errorf("%w: %s (%s) gave two results for loop %d", ErrUnstable, m.c.Device.ID, m.c.Device.Name, unit)
-		m.tell(Event{Type: SelfCheckFailed, Loops: unit, Reason: err.Error(), Next: next(err)})
+		m.tell(m.current, Event{Type: SelfCheckFailed, Loops: unit, Reason: err.Error(), Next: next(err)})
 		return err
 	}
 	return nil
@@ -592,7 +636,7 @@ func (m *Machine) commit(ctx context.Context) error {
 		return m.lost(ctx, err)
 	}
 	if err := a.Draw.VerifySignature(l, a.HostSignature); err != nil {
-		return m.show("draw", a, fmt.Errorf("%w: %w", poc.ErrHost, err))
+		return m.show(c, "draw", a, fmt.Errorf("%w: %w", poc.ErrHost, err))
 	}
 	if err := a.Draw.Verify(l); err != nil {
 		e := poc.Evidence{
@@ -602,16 +646,16 @@ func (m *Machine) commit(ctx context.Context) error {
 			Draw:   &poc.SignedDraw{Draw: a.Draw, Signature: a.HostSignature},
 		}
 		text, merr := e.Marshal()
-		return m.cheated("bad-draw", text, merr, fmt.Errorf("%w: %w", poc.ErrHost, err))
+		return m.cheated(c, "bad-draw", text, merr, fmt.Errorf("%w: %w", poc.ErrHost, err))
 	}
 	if q := a.Draw.Questions(l); !slices.Equal(a.Indices, q.Samples()) || !slices.Equal(a.Picks, q.Picks(0)) {
-		return m.show("questions", a, fmt.Errorf("%w: it asks other loops or tiles than follow from its nonce", poc.ErrHost))
+		return m.show(c, "questions", a, fmt.Errorf("%w: it asks other loops or tiles than follow from its nonce", poc.ErrHost))
 	}
 	c.Draw, c.DrawSignature, c.Phase = a.Draw, a.HostSignature, Drawn
 	if err := m.save(); err != nil {
 		return err
 	}
-	m.tell(Event{Type: Commitment, Deadline: clock(c.Draw.Deadline)})
+	m.tell(m.current, Event{Type: Commitment, Deadline: clock(c.Draw.Deadline)})
 	return nil
 }
 
@@ -624,11 +668,68 @@ func (m *Machine) lost(ctx context.Context, err error) error {
 	case mpocv1.CodeUnknownDevice, mpocv1.CodeBanned:
 		return err
 	}
-	switch code(err) {
-	case mpocv1.CodeLate, mpocv1.CodeNoChallenge:
-		return m.over(WasLate, late, err.Error())
+	if code(err) == mpocv1.CodeNoChallenge { // so it has no receipt either
+		return m.end(WasLate, late, err.Error())
 	}
-	return m.over(NoAnswer, failed, err.Error())
+	return m.over(ReceiptMissing, nothing, err.Error())
+}
+
+// findTime is how long a receipt is asked for at a time.
+const findTime = 30 * time.Second
+
+// find asks for the receipt of a submission, and takes it.
+func (m *Machine) find(ctx context.Context, c *challenge) error {
+	within, cancel := context.WithTimeout(ctx, findTime)
+	defer cancel()
+	a, err := post[mpocv1.FindAnswer](within, m, mpocv1.PathFind, func() any {
+		q, sig := m.ask(poc.AskReceipt, &c.Terms.ChallengeID)
+		return mpocv1.FindRequest{Asking: q, Signature: sig}
+	})
+	switch {
+	case err == nil:
+		return m.receive(ctx, c, a.Receipt)
+	case code(err) == mpocv1.CodeUnknownDevice:
+		return err
+	case code(err) != "" || within.Err() != nil:
+		return fmt.Errorf("%w: %w", errUnheard, err)
+	}
+	return err
+}
+
+// collect asks for the receipts that are missing. What this host does not say now
+// waits for the next time.
+func (m *Machine) collect(ctx context.Context) error {
+	if c := m.current; m.resumed && c != nil && (c.Phase == Committed || c.Phase == Drawn) {
+		// Perhaps it was judged before this program died, and nothing has to be
+		// opened again.
+		if err := m.find(ctx, c); err != nil && !errors.Is(err, errUnheard) {
+			return err
+		}
+	}
+	m.resumed = false
+	for _, c := range slices.Clone(m.missing) {
+		if c.Terms.HostKey != m.host || c.Terms.DeviceKey != poc.KeyOf(m.c.Key) {
+			continue
+		}
+		err := m.find(ctx, &c)
+		switch {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case code(err) == mpocv1.CodeNoChallenge:
+			m.count(func(n *Counts) { n.Failed++ })
+			m.change(func(s *Status) { s.LastReason = err.Error() })
+			m.log.Warn("no receipt", "challenge", c.Terms.ChallengeID.String(), "reason", err)
+			m.tell(&c, Event{Type: NoAnswer, Reason: reason(err)})
+			err = m.settled(&c)
+		case errors.Is(err, errUnheard):
+			m.log.Info("the receipt is still missing", "challenge", c.Terms.ChallengeID.String(), "reason", err)
+			continue
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // prove answers every round and takes the receipt.
@@ -636,7 +737,7 @@ func (m *Machine) prove(ctx context.Context) error {
 	c := m.current
 	l, tree := c.log(), m.tree()
 	if uint64(len(m.digests)) != c.Commit.Loops || tree.Root() != c.Commit.MerkleRoot {
-		return m.over(NoAnswer, failed, "the file of its digests was damaged after the commit")
+		return m.over(ReceiptMissing, nothing, "the file of its digests was damaged after the commit")
 	}
 	q := c.Draw.Questions(l)
 	deadline := c.Draw.Deadline
@@ -646,24 +747,33 @@ func (m *Machine) prove(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		// The host may be rounds ahead of what was known before a restart.
-		within, cancel := m.client.until(ctx, max(deadline, m.client.now())+60_000)
-		a, err := post[mpocv1.ProofAnswer](within, m, mpocv1.PathProofs, func() any {
-			return mpocv1.ProofRequest{
-				ChallengeID: c.Terms.ChallengeID, Token: c.Token, Seed: c.Terms.Seed, Commit: c.Commit,
-				Round: p.Round, Samples: p.Samples, Tiles: p.Tiles, DeviceSignature: p.Sign(l, c.Draw, m.c.Key),
-			}
-		})
-		cancel()
+		a, err := m.send(ctx, mpocv1.ProofRequest{
+			ChallengeID: c.Terms.ChallengeID, Token: c.Token, Seed: c.Terms.Seed, Commit: c.Commit,
+			Round: p.Round, Samples: p.Samples, Tiles: p.Tiles, DeviceSignature: p.Sign(l, c.Draw, m.c.Key),
+		}, deadline)
 		switch {
 		case err != nil:
 			return m.lost(ctx, err)
 		case a.Receipt != nil:
-			return m.receive(ctx, *a.Receipt)
+			return m.receive(ctx, c, *a.Receipt)
 		case a.More.Round <= round || a.More.Round >= c.Terms.MaxRounds() || !slices.Equal(a.More.Picks, q.Picks(a.More.Round)):
-			return m.show("questions", a, fmt.Errorf("%w: round %d after round %d asks other tiles than follow from its nonce", poc.ErrHost, a.More.Round, round))
+			return m.show(c, "questions", a, fmt.Errorf("%w: round %d after round %d asks other tiles than follow from its nonce", poc.ErrHost, a.More.Round, round))
 		}
 		round, deadline = a.More.Round, a.More.Deadline
+	}
+}
+
+// send sends the answer to a round until it is taken: for some time after the
+// deadline, since the host may be rounds ahead of what was known before a restart,
+// and for as long as the host says that the wait is its own.
+func (m *Machine) send(ctx context.Context, q mpocv1.ProofRequest, deadline uint64) (mpocv1.ProofAnswer, error) {
+	for {
+		within, cancel := m.client.until(ctx, max(deadline, m.client.now())+60_000)
+		a, err := post[mpocv1.ProofAnswer](within, m, mpocv1.PathProofs, func() any { return q })
+		cancel()
+		if code(err) != mpocv1.CodeBusy || ctx.Err() != nil {
+			return a, err
+		}
 	}
 }
 
@@ -718,14 +828,13 @@ func (m *Machine) again(ctx context.Context, tiles [][32]byte, unit uint64) erro
 	return m.unstable(err)
 }
 
-// receive checks a receipt, keeps it and signs it back.
-func (m *Machine) receive(ctx context.Context, r poc.Receipt) error {
-	c := m.current
+// receive checks the receipt of a challenge, keeps it and signs it back.
+func (m *Machine) receive(ctx context.Context, c *challenge, r poc.Receipt) error {
 	if r.Log().Digest() != c.log().Digest() {
-		return m.show("receipt", r, fmt.Errorf("%w: the receipt is about another submission", poc.ErrHost))
+		return m.show(c, "receipt", r, fmt.Errorf("%w: the receipt is about another submission", poc.ErrHost))
 	}
-	if r.Draw != nil && *r.Draw != c.Draw {
-		return m.show("receipt", struct {
+	if r.Draw != nil && c.DrawSignature != (poc.Signature{}) && *r.Draw != c.Draw {
+		return m.show(c, "receipt", struct {
 			Draw    poc.SignedDraw `json:"draw"`
 			Receipt poc.Receipt    `json:"receipt"`
 		}{poc.SignedDraw{Draw: c.Draw, Signature: c.DrawSignature}, r}, fmt.Errorf("%w: the receipt has another draw than the host answered with", poc.ErrHost))
@@ -735,9 +844,17 @@ func (m *Machine) receive(ctx context.Context, r poc.Receipt) error {
 		return ctx.Err()
 	case errors.Is(err, poc.ErrHost):
 		text, merr := r.Marshal()
-		return m.cheated("receipt", text, merr, err)
+		return m.cheated(c, "receipt", text, merr, err)
 	case err != nil:
-		return m.show("receipt", r, fmt.Errorf("%w: %w", poc.ErrHost, err))
+		return m.show(c, "receipt", r, fmt.Errorf("%w: %w", poc.ErrHost, err))
+	}
+	switch first, err := m.kept(c.Terms.ChallengeID); {
+	case err != nil:
+		return err
+	case first != nil && first.Digest() != r.Digest():
+		e := poc.Evidence{Version: poc.EvidenceVersion, Claim: poc.TwoReceipts, Receipt: first, OtherReceipt: &r}
+		text, merr := e.Marshal()
+		return m.cheated(c, "two-receipts", text, merr, fmt.Errorf("%w: two receipts for one submission", poc.ErrHost))
 	}
 	sig := r.Countersign(m.c.Key)
 	r.DeviceSignature = &sig
@@ -750,6 +867,17 @@ func (m *Machine) receive(ctx context.Context, r poc.Receipt) error {
 	if kind == "" {
 		kind = NoAnswer
 	}
+	m.log.Info("receipt", "status", string(status), "loops", c.Commit.Loops, "pay", string(r.Outcome.Pay), "reason", why)
+	_, err = post[mpocv1.ReceiptAnswer](ctx, m, mpocv1.PathReceipts, func() any {
+		return mpocv1.ReceiptRequest{ChallengeID: c.Terms.ChallengeID, Receipt: r.Digest(), DeviceSignature: sig}
+	})
+	switch {
+	case ctx.Err() != nil: // it is sent after a restart
+		return ctx.Err()
+	case err != nil:
+		m.log.Warn("the host did not take the countersignature", "err", err)
+	}
+	// Counted with the state in which the challenge is over, so never twice.
 	mops := m.verified(r.Outcome.Ops)
 	m.count(func(n *Counts) {
 		n.VerifiedMops += mops
@@ -766,24 +894,16 @@ func (m *Machine) receive(ctx context.Context, r poc.Receipt) error {
 			n.Failed++
 		}
 	})
-	c.Phase = Over
-	if err := m.save(); err != nil {
-		return err
-	}
 	m.change(func(s *Status) {
 		s.LastReceipt = path
 		if status != poc.Accepted {
 			s.LastReason = why
 		}
 	})
-	m.tell(Event{Type: kind, Reason: why, Ops: r.Outcome.Ops, Pay: r.Outcome.Pay, Receipt: path})
-	m.log.Info("receipt", "status", string(status), "loops", c.Commit.Loops, "pay", string(r.Outcome.Pay), "reason", why)
-	_, err = post[mpocv1.ReceiptAnswer](ctx, m, mpocv1.PathReceipts, func() any {
-		return mpocv1.ReceiptRequest{ChallengeID: c.Terms.ChallengeID, Receipt: r.Digest(), DeviceSignature: sig}
-	})
-	if err != nil && ctx.Err() == nil {
-		m.log.Warn("the host did not take the countersignature", "err", err)
+	if err := m.settled(c); err != nil {
+		return err
 	}
+	m.tell(c, Event{Type: kind, Reason: why, Ops: r.Outcome.Ops, Pay: r.Outcome.Pay, Receipt: path})
 	if status == poc.Faulty || status == poc.Rejected { // and the receipt shows it
 		return fmt.Errorf("%w: %s (%s): %s", ErrUnstable, m.c.Device.ID, m.c.Device.Name, why)
 	}
@@ -798,25 +918,28 @@ func (m *Machine) verified(ops uint64) (mops uint64) {
 	return mops
 }
 
+// unlockAfter is the host's latest rule; 0 is not known.
+func (m *Machine) unlockAfter() uint32 {
+	if m.current == nil {
+		return 0
+	}
+	return m.current.Terms.UnlockAfter
+}
+
 // account looks at the account now and then; it is only shown.
 func (m *Machine) account(ctx context.Context) {
 	if time.Since(m.looked) < accountTime {
 		return
 	}
-	q, sig := m.ask(poc.AskAccount)
-	// From behind the last entry: the receipts are here already.
+	q, sig := m.ask(poc.AskAccount, nil)
+	// From behind the last one: the receipts are here already.
 	a, err := once[mpocv1.Account](ctx, m.client, http.MethodPost, mpocv1.PathAccount, mpocv1.AccountRequest{Asking: q, From: 1<<53 - 1, Signature: sig})
 	if err != nil {
 		m.log.Info("the account is not shown", "err", err)
 		return
 	}
-	if m.unlock == 0 {
-		if s, err := m.client.terms(ctx); err == nil && s != nil {
-			m.unlock = s.Policy.UnlockAfter
-		}
-	}
 	m.looked = time.Now()
-	before, after := m.Snapshot().Account, money(a, m.unlock)
+	before, after := m.Snapshot().Account, money(a, m.unlockAfter())
 	m.change(func(s *Status) { s.Account = after })
 	m.paid(before, after)
 }

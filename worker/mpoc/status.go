@@ -35,6 +35,8 @@ type Status struct {
 
 	Counts        // since the start of the program
 	InAll  Counts `json:"in_all"` // with those of earlier starts
+	// Missing is how many submissions wait for a receipt whose answer was lost.
+	Missing uint64 `json:"missing_receipts"`
 	// LastReason is about the last submission that was not accepted.
 	LastReason string `json:"last_reason,omitempty"`
 
@@ -77,6 +79,24 @@ type Progress struct {
 	Loops    uint64 `json:"loops"`
 	Expected uint64 `json:"expected"` // at the end, going on like this
 	Deadline string `json:"deadline"` // for what comes next, by the host's clock
+	Rules    Rules  `json:"rules"`    // of its pay, as the host signed them
+}
+
+// Rules are what the terms say of a submission's pay (poc/mpoc.Terms).
+type Rules struct {
+	PayPerTebiop poc.Amount `json:"pay_per_tebiop"`
+	UnlockAfter  uint32     `json:"unlock_after"`
+	BanAfter     uint32     `json:"ban_after"`
+	Forfeits     string     `json:"forfeits"`
+}
+
+func rulesOf(t poc.Terms) Rules {
+	return Rules{t.PayPerTebiop, t.UnlockAfter, t.BanAfter, t.Forfeits}
+}
+
+// String says the rules in words.
+func (r Rules) String() string {
+	return fmt.Sprintf("%s for 2^40 operations, due after %d more clean submissions; a proven cheat forfeits what is %s, %d of them ban the key", Coins(r.PayPerTebiop.Big()), r.UnlockAfter, r.Forfeits, r.BanAfter)
 }
 
 // Money is the account as the host shows it, in three words that mean the same
@@ -125,7 +145,7 @@ func (s Status) Line() string {
 	for _, n := range []struct {
 		what string
 		n    uint64
-	}{{"late", s.Late}, {"faulty", s.Faulty}, {"rejected", s.Rejected}, {"no answer", s.Failed}, {"never committed", s.Dropped}, {"failed self-check", s.FailedSelfChecks}, {"abstained", s.Abstained}} {
+	}{{"late", s.Late}, {"faulty", s.Faulty}, {"rejected", s.Rejected}, {"no answer", s.Failed}, {"never committed", s.Dropped}, {"failed self-check", s.FailedSelfChecks}, {"abstained", s.Abstained}, {"receipts missing", s.Missing}} {
 		if n.n > 0 {
 			text += fmt.Sprintf(", %s %d", n.what, n.n)
 		}

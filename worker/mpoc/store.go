@@ -14,6 +14,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/assaynet/assay/link"
@@ -53,6 +54,9 @@ func (c *challenge) log() poc.Log { return poc.Log{Terms: c.Terms, Commit: c.Com
 
 const (
 	keepReceipts = 1000
+	// keepMissing is of how many submissions the receipts are asked for: what an
+	// hour's outage leaves.
+	keepMissing = 64
 	// A record of the units' file: how many digests, the milliseconds they took,
 	// the digests, and 16 bytes of SHA-256 over challenge, place and all that.
 	recordHead = 8
@@ -63,6 +67,9 @@ const (
 type store struct {
 	home    string
 	current *challenge // nil: none yet
+	// missing are the submissions that were committed and ended without a receipt:
+	// the host, which was not heard, may have judged them. The oldest is first.
+	missing []challenge
 	units   *os.File
 	digests [][32]byte // of current's loops
 	tookMS  uint64     // that they took
@@ -98,6 +105,9 @@ func openStore(home string) (*store, error) {
 	} else if !errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("mpoc: state: %w", err)
 	}
+	if err := s.loadMissing(); err != nil {
+		return nil, err
+	}
 	if s.units, err = os.OpenFile(filepath.Join(home, "mpoc", "units"), os.O_RDWR|os.O_CREATE, 0o600); err != nil {
 		return nil, fmt.Errorf("mpoc: units: %w", err)
 	}
@@ -112,7 +122,63 @@ func openStore(home string) (*store, error) {
 
 func (s *store) close() error { return s.units.Close() }
 
-func (s *store) path() string { return filepath.Join(s.home, "mpoc", "state.json") }
+func (s *store) path() string        { return filepath.Join(s.home, "mpoc", "state.json") }
+func (s *store) missingPath() string { return filepath.Join(s.home, "mpoc", "missing.json") }
+
+func (s *store) loadMissing() error {
+	text, err := os.ReadFile(s.missingPath())
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("mpoc: missing receipts: %w", err)
+	}
+	if err := json.Unmarshal(text, &s.missing); err == nil {
+		return nil
+	}
+	s.missing = nil
+	if err := os.Rename(s.missingPath(), s.missingPath()+".unreadable"); err != nil {
+		return fmt.Errorf("mpoc: missing receipts: %w", err)
+	}
+	return nil
+}
+
+// miss remembers durably that a submission has no receipt.
+func (s *store) miss(c challenge) error {
+	list := append(s.others(c.Terms.ChallengeID), c)
+	return s.saveMissing(list[max(0, len(list)-keepMissing):])
+}
+
+// found forgets that a submission has no receipt.
+func (s *store) found(id poc.Hash) error {
+	list := s.others(id)
+	if len(list) == len(s.missing) {
+		return nil
+	}
+	return s.saveMissing(list)
+}
+
+// others are all that are missing but one.
+func (s *store) others(id poc.Hash) (list []challenge) {
+	for _, c := range s.missing {
+		if c.Terms.ChallengeID != id {
+			list = append(list, c)
+		}
+	}
+	return list
+}
+
+func (s *store) saveMissing(list []challenge) error {
+	text, err := json.MarshalIndent(list, "", "  ")
+	if err != nil {
+		return err
+	}
+	if err := replace(s.missingPath(), text); err != nil {
+		return fmt.Errorf("mpoc: missing receipts: %w", err)
+	}
+	s.missing = list
+	return nil
+}
 
 // save writes the state durably; the file is the old or the new one.
 func (s *store) save(counts Counts) error {
@@ -227,7 +293,7 @@ func (s *store) receipt(r poc.Receipt) (string, error) {
 		return "", err
 	}
 	dir := filepath.Join(s.home, "receipts")
-	path := filepath.Join(dir, fmt.Sprintf("%015d-%s.json", r.Committed, r.Terms.ChallengeID.String()[2:18]))
+	path := filepath.Join(dir, fmt.Sprintf("%015d-%s.json", r.Committed, r.Terms.ChallengeID.String()[2:]))
 	if err := replace(path, text); err != nil {
 		return "", fmt.Errorf("mpoc: receipt: %w", err)
 	}
@@ -241,9 +307,32 @@ func (s *store) receipt(r poc.Receipt) (string, error) {
 	return path, nil
 }
 
-// evidence keeps a file about what the host did to the current challenge.
-func (s *store) evidence(what string, text []byte) (string, error) {
-	path := filepath.Join(s.home, "evidence", s.current.Terms.ChallengeID.String()[2:18]+"-"+what+".json")
+// kept returns the receipt of a challenge that is here already, nil if none is.
+func (s *store) kept(id poc.Hash) (*poc.Receipt, error) {
+	dir := filepath.Join(s.home, "receipts")
+	list, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, fmt.Errorf("mpoc: receipts: %w", err)
+	}
+	at := slices.IndexFunc(list, func(e fs.DirEntry) bool { return strings.HasSuffix(e.Name(), "-"+id.String()[2:]+".json") })
+	if at < 0 {
+		return nil, nil
+	}
+	path := filepath.Join(dir, list[at].Name())
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("mpoc: receipt: %w", err)
+	}
+	r, err := poc.ParseReceipt(text)
+	if err != nil { // damaged: a new one takes its place
+		return nil, os.Remove(path)
+	}
+	return &r, nil
+}
+
+// evidence keeps a file about what the host did to a challenge.
+func (s *store) evidence(id poc.Hash, what string, text []byte) (string, error) {
+	path := filepath.Join(s.home, "evidence", id.String()[2:18]+"-"+what+".json")
 	if err := replace(path, text); err != nil {
 		return "", fmt.Errorf("mpoc: evidence: %w", err)
 	}

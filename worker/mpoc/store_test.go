@@ -21,7 +21,7 @@ func offer(fresh byte) challenge {
 	t := poc.Offer(poc.Terms{
 		Chain: "assay-test", HostKey: poc.KeyOf(host), DeviceKey: poc.KeyOf(device),
 		Shape: poc.Shape(poc.Shapes()[0]), DurationMS: 1000, Issued: 1_800_000_000_000, Expiry: 1_800_000_060_000,
-		Picks: 90, Light: 3, MaxLoops: 1000, PayPerTebiop: "1",
+		Picks: 90, Light: 3, MaxLoops: 1000, PayPerTebiop: "1", BanAfter: 1,
 	}, seed.Seed{fresh}, seed.Seed{3})
 	return challenge{Phase: Computing, Terms: t, Signature: t.Sign(host)}
 }

@@ -184,6 +184,9 @@ func (r *renderer) pool(p *mpoc.Status) {
 	if p.InAll != p.Counts {
 		r.wrap("  ", "with earlier starts: "+counts(p.InAll, false))
 	}
+	if p.Missing > 0 {
+		r.wrap("    ", fmt.Sprintf("%d receipts are missing, and asked for again", p.Missing))
+	}
 	if p.LastReason != "" {
 		r.wrap("    ", "last: "+p.LastReason)
 	}

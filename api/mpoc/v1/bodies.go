@@ -24,6 +24,7 @@ const (
 	PathCommits   = "/mpoc/v1/commits"
 	PathProofs    = "/mpoc/v1/proofs"
 	PathReceipts  = "/mpoc/v1/receipts"
+	PathFind      = "/mpoc/v1/receipts/find"
 	PathAccount   = "/mpoc/v1/account"
 	PathStatus    = "/mpoc/v1/status"
 	PathSocket    = "/mpoc/v1/socket"
@@ -82,7 +83,7 @@ type ChallengeRequest struct {
 func (r ChallengeRequest) Valid() error { return validAsking(r.Asking, mpoc.AskChallenge) }
 
 func validAsking(a mpoc.Asking, what string) error {
-	if a.What != what || a.Time > maxTime || a.Count > maxTime {
+	if a.What != what || a.Time > maxTime || a.Count > maxTime || (a.ChallengeID != nil) != (what == mpoc.AskReceipt) {
 		return fmt.Errorf("%w: asking", ErrBody)
 	}
 	return nil
@@ -205,8 +206,24 @@ type ReceiptAnswer struct {
 	Entry uint64 `json:"entry"` // of the host's ledger
 }
 
-// AccountRequest asks for a key's account, and for its receipts from an entry
-// of the ledger on.
+// FindRequest asks for the receipt of a challenge again, of which the answer was
+// lost. It is for the challenge's key only.
+type FindRequest struct {
+	Asking    mpoc.Asking    `json:"asking"` // with the challenge
+	Signature mpoc.Signature `json:"signature"`
+}
+
+// Valid checks bounds.
+func (r FindRequest) Valid() error { return validAsking(r.Asking, mpoc.AskReceipt) }
+
+// FindAnswer is the receipt that was given, and no other.
+type FindAnswer struct {
+	Receipt mpoc.Receipt `json:"receipt"`
+}
+
+// AccountRequest asks for a key's account, and for its receipts from a number on:
+// 0, or the next of the answer before. They are numbered as they were given,
+// whatever they say: not all of them have an entry in the ledger.
 type AccountRequest struct {
 	Asking    mpoc.Asking    `json:"asking"`
 	From      uint64         `json:"from"`
@@ -216,7 +233,7 @@ type AccountRequest struct {
 // Valid checks bounds.
 func (r AccountRequest) Valid() error {
 	if r.From > maxTime {
-		return fmt.Errorf("%w: entry %d", ErrBody, r.From)
+		return fmt.Errorf("%w: receipt %d", ErrBody, r.From)
 	}
 	return validAsking(r.Asking, mpoc.AskAccount)
 }
@@ -235,7 +252,7 @@ type Account struct {
 	Strikes     uint32         `json:"strikes"`
 	Banned      bool           `json:"banned"`
 	Receipts    []mpoc.Receipt `json:"receipts"` // at most 10
-	Next        uint64         `json:"next"`     // entry to go on from, 0 at the end
+	Next        uint64         `json:"next"`     // number to go on from, 0 at the end
 	Settlements []Settlement   `json:"settlements"`
 }
 
@@ -315,8 +332,10 @@ const (
 	CodeNoChallenge   = "no_challenge"   // 404: never issued, or forgotten
 	CodeTwoFaces      = "two_faces"      // 409: another commit for the same challenge
 	CodeReplayed      = "replayed"       // 409: used before
+	CodeNotJudged     = "not_judged"     // 409: there is no receipt yet
 	CodeLate          = "late"           // 410: past expiry or deadline
 	CodeTooLarge      = "too_large"      // 413
+	CodeEncoding      = "encoding"       // 415: a Content-Encoding other than gzip
 	CodeOutOfBounds   = "out_of_bounds"  // 422: loops or times that cannot be
 	CodeBadOpening    = "bad_opening"    // 422: not what was asked, or not under the root; may be sent again in time
 	CodeRateLimited   = "rate_limited"   // 429
@@ -343,6 +362,7 @@ const (
 	TypeCommit    = "commit"
 	TypeProof     = "proof"
 	TypeReceipt   = "receipt"
+	TypeFind      = "find"
 	TypeAccount   = "account"
 	TypeStatus    = "status"
 	TypeError     = "error"
@@ -364,7 +384,7 @@ func limit(v any) int {
 	switch v.(type) {
 	case *ProofRequest, *Frame:
 		return maxProof
-	case *ProofAnswer:
+	case *ProofAnswer, *FindAnswer:
 		return maxAnswer
 	case *Account:
 		return maxPage * maxAnswer

@@ -11,6 +11,7 @@ import (
 	"io"
 	"reflect"
 	"strings"
+	"sync"
 	"unicode/utf8"
 )
 
@@ -63,7 +64,7 @@ func strict(data []byte, v any) error {
 	}
 	d := json.NewDecoder(bytes.NewReader(data))
 	d.UseNumber()
-	if err := walk(d, reflect.TypeOf(v).Elem(), "body"); err != nil {
+	if err := walk(d, reflect.TypeOf(v).Elem(), &place{key: "body"}); err != nil {
 		return err
 	}
 	if _, err := d.Token(); err != io.EOF {
@@ -76,16 +77,44 @@ func strict(data []byte, v any) error {
 }
 
 var (
+	rawType  = reflect.TypeFor[json.RawMessage]()
 	textType = reflect.TypeFor[encoding.TextUnmarshaler]()
 	jsonType = reflect.TypeFor[json.Unmarshaler]()
 )
 
+// place is where a value is, for a message that is seldom needed.
+type place struct {
+	in    *place // nil at the top
+	key   string // "" in a list
+	index int
+}
+
+func (p *place) String() string {
+	switch {
+	case p.in == nil:
+		return p.key
+	case p.key == "":
+		return fmt.Sprintf("%s[%d]", p.in, p.index)
+	}
+	return p.in.String() + "." + p.key
+}
+
 // walk holds the next value against the type it will be read into: its keys for
 // an object, its kind for everything else. What is inside a value without keys
 // is left to Unmarshal.
-func walk(d *json.Decoder, t reflect.Type, at string) error {
+func walk(d *json.Decoder, t reflect.Type, at *place) error {
 	for t.Kind() == reflect.Pointer {
 		t = t.Elem()
+	}
+	if t == rawType { // whoever decodes it looks into it
+		var raw json.RawMessage
+		if err := d.Decode(&raw); err != nil {
+			return fmt.Errorf("%w: %s: %w", ErrBody, at, err)
+		}
+		if string(raw) == "null" {
+			return fmt.Errorf("%w: %s is null", ErrBody, at)
+		}
+		return nil
 	}
 	token, err := d.Token()
 	if err != nil {
@@ -97,11 +126,6 @@ func walk(d *json.Decoder, t reflect.Type, at string) error {
 	p := reflect.PointerTo(t)
 	delim, open := token.(json.Delim)
 	switch {
-	case t == reflect.TypeFor[json.RawMessage]():
-		if open {
-			return skip(d, at)
-		}
-		return nil
 	case p.Implements(textType) || p.Implements(jsonType):
 		if open {
 			return fmt.Errorf("%w: %s is a list or an object", ErrBody, at)
@@ -116,8 +140,9 @@ func walk(d *json.Decoder, t reflect.Type, at string) error {
 		if delim != '[' {
 			return fmt.Errorf("%w: %s is not a list", ErrBody, at)
 		}
-		for i := 0; d.More(); i++ {
-			if err := walk(d, t.Elem(), fmt.Sprintf("%s[%d]", at, i)); err != nil {
+		item := place{in: at}
+		for ; d.More(); item.index++ {
+			if err := walk(d, t.Elem(), &item); err != nil {
 				return err
 			}
 		}
@@ -129,9 +154,10 @@ func walk(d *json.Decoder, t reflect.Type, at string) error {
 	return nil
 }
 
-func walkObject(d *json.Decoder, t reflect.Type, at string) error {
+func walkObject(d *json.Decoder, t reflect.Type, at *place) error {
 	keys := fields(t)
 	seen := make(map[string]bool, len(keys))
+	value := place{in: at}
 	for d.More() {
 		token, err := d.Token()
 		if err != nil {
@@ -143,7 +169,8 @@ func walkObject(d *json.Decoder, t reflect.Type, at string) error {
 			return fmt.Errorf("%w: %s has the key %.40q, which is unknown or repeated", ErrBody, at, key)
 		}
 		seen[key] = true
-		if err := walk(d, f.of, at+"."+key); err != nil {
+		value.key = key
+		if err := walk(d, f.of, &value); err != nil {
 			return err
 		}
 	}
@@ -158,31 +185,20 @@ func walkObject(d *json.Decoder, t reflect.Type, at string) error {
 	return nil
 }
 
-// skip passes over the rest of a list or an object.
-func skip(d *json.Decoder, at string) error {
-	for depth := 1; depth > 0; {
-		token, err := d.Token()
-		if err != nil {
-			return fmt.Errorf("%w: %s: %w", ErrBody, at, err)
-		}
-		switch token {
-		case json.Delim('{'), json.Delim('['):
-			depth++
-		case json.Delim('}'), json.Delim(']'):
-			depth--
-		}
-	}
-	return nil
-}
-
 // field is a key of an object.
 type field struct {
 	of       reflect.Type
 	optional bool
 }
 
+// byType holds the fields of every type that was met.
+var byType sync.Map // reflect.Type -> map[string]field
+
 // fields lists the keys of a struct, embedded ones included.
 func fields(t reflect.Type) map[string]field {
+	if keys, ok := byType.Load(t); ok {
+		return keys.(map[string]field)
+	}
 	keys := map[string]field{}
 	for i := range t.NumField() {
 		f := t.Field(i)
@@ -195,5 +211,6 @@ func fields(t reflect.Type) map[string]field {
 		name, options, _ := strings.Cut(f.Tag.Get("json"), ",")
 		keys[name] = field{of: f.Type, optional: strings.Contains(options, "omitempty")}
 	}
+	byType.Store(t, keys)
 	return keys
 }

@@ -71,6 +71,9 @@ func TestBounds(t *testing.T) {
 	for name, c := range map[string]struct{ body, from, to string }{
 		"asking for the account": {"ChallengeRequest", `"challenge"`, `"account"`},
 		"asking for a challenge": {"AccountRequest", `"account"`, `"challenge"`},
+		"asking for a receipt":   {"FindRequest", `"receipt"`, `"account"`},
+		"of no challenge":        {"FindRequest", `"challenge_id":"0xb4377b4646415319a6207307c09256a9cc7c83a5e1769b77756efe05c0d94243",`, ``},
+		"account of a challenge": {"AccountRequest", `"count":2`, `"count":2,"challenge_id":"` + zeros + `"`},
 		"asking in the future":   {"AccountRequest", `1800000000000`, `9007199254740992`},
 		"no devices":             {"RegisterRequest", `"devices":[{"engine":"cpu/avx2","id":"cpu-0","name":"A processor","rate_ops":40000000000}]`, `"devices":[]`},
 		"escape codes":           {"RegisterRequest", `assay-worker/1`, `\u001b[2J`},

@@ -10,13 +10,20 @@
 //	POST /mpoc/v1/commits         CommitRequest     CommitAnswer
 //	POST /mpoc/v1/proofs          ProofRequest      ProofAnswer
 //	POST /mpoc/v1/receipts        ReceiptRequest    ReceiptAnswer
+//	POST /mpoc/v1/receipts/find   FindRequest       FindAnswer
 //	POST /mpoc/v1/account         AccountRequest    Account
 //	GET  /mpoc/v1/status                            Status
 //	GET  /mpoc/v1/socket          WebSocket: the same bodies in a Frame
 //	GET  /mpoc/v1/openapi.yaml    OpenAPI
 //
 // Challenge and submission have the field names of HashCloud's M-PoC document;
-// what it lacks stands beside them. Every answer that is not 200 is an Error.
+// what it lacks stands beside them. Every answer that is not 200 is an Error, and
+// names the next step.
+//
+// An answer that was lost is asked for again: a commit or a proof by sending it
+// again, in time; a receipt by its challenge, for as long as the host keeps it
+// (30 days, and of a key the latest 1,000). A body over HTTP may come with
+// Content-Encoding: gzip, which makes a proof a third as long.
 //
 // Decode reads a body strictly: a key that is unknown, missing or repeated, null,
 // a number that does not fit and anything behind the body are refused, and so is

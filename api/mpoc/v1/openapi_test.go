@@ -74,7 +74,7 @@ func objects() map[string]reflect.Type {
 	}
 	for _, v := range []any{
 		NonceRequest{}, NonceAnswer{}, RegisterRequest{}, RegisterAnswer{}, ChallengeRequest{}, Challenge{}, CommitRequest{}, CommitAnswer{},
-		ProofRequest{}, ProofAnswer{}, ReceiptRequest{}, ReceiptAnswer{}, AccountRequest{}, Account{}, Status{}, Error{}, Frame{},
+		ProofRequest{}, ProofAnswer{}, ReceiptRequest{}, ReceiptAnswer{}, FindRequest{}, FindAnswer{}, AccountRequest{}, Account{}, Status{}, Error{}, Frame{},
 	} {
 		add(reflect.TypeOf(v))
 	}
@@ -171,6 +171,7 @@ var decoders = map[string]func([]byte) (any, error){
 	"RegisterAnswer": decoder[RegisterAnswer], "ChallengeRequest": decoder[ChallengeRequest], "Challenge": decoder[Challenge],
 	"CommitRequest": decoder[CommitRequest], "CommitAnswer": decoder[CommitAnswer], "ProofRequest": decoder[ProofRequest],
 	"ProofAnswer": decoder[ProofAnswer], "ReceiptRequest": decoder[ReceiptRequest], "ReceiptAnswer": decoder[ReceiptAnswer],
+	"FindRequest": decoder[FindRequest], "FindAnswer": decoder[FindAnswer],
 	"AccountRequest": decoder[AccountRequest], "Account": decoder[Account], "Status": decoder[Status], "Error": decoder[Error], "Frame": decoder[Frame],
 	"Pick": decoder[mpoc.Pick], "Sample": decoder[mpoc.Sample],
 }
@@ -223,6 +224,7 @@ func TestOpenAPIHasAllPaths(t *testing.T) {
 		PathNonce: {TypeNonce, "NonceRequest", "NonceAnswer"}, PathDevices: {TypeRegister, "RegisterRequest", "RegisterAnswer"},
 		PathChallenge: {TypeChallenge, "ChallengeRequest", "Challenge"}, PathCommits: {TypeCommit, "CommitRequest", "CommitAnswer"},
 		PathProofs: {TypeProof, "ProofRequest", "ProofAnswer"}, PathReceipts: {TypeReceipt, "ReceiptRequest", "ReceiptAnswer"},
+		PathFind:    {TypeFind, "FindRequest", "FindAnswer"},
 		PathAccount: {TypeAccount, "AccountRequest", "Account"}, PathStatus: {TypeStatus, "", "Status"},
 		PathSocket: {"socket", "", ""}, PathOpenAPI: {"openapi", "", "string"},
 	}
@@ -245,13 +247,13 @@ func TestOpenAPIHasAllPaths(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("paths (-code +document):\n%s", diff)
 	}
-	frames := []string{TypeNonce, TypeRegister, TypeChallenge, TypeCommit, TypeProof, TypeReceipt, TypeAccount, TypeStatus, TypeError}
+	frames := []string{TypeNonce, TypeRegister, TypeChallenge, TypeCommit, TypeProof, TypeReceipt, TypeFind, TypeAccount, TypeStatus, TypeError}
 	if diff := cmp.Diff(frames, d.Components.Schemas["Frame"].Properties["type"].Enum); diff != "" {
 		t.Error(diff)
 	}
 	codes := []string{
 		CodeMalformed, CodeBadSignature, CodeUnknownDevice, CodeClockSkew, CodeBanned, CodeBadToken, CodeNotFound, CodeNoChallenge, CodeTwoFaces,
-		CodeReplayed, CodeLate, CodeTooLarge, CodeOutOfBounds, CodeBadOpening, CodeRateLimited, CodeInternal, CodeBusy, CodeNoWork, CodeUnknownType,
+		CodeReplayed, CodeNotJudged, CodeLate, CodeTooLarge, CodeEncoding, CodeOutOfBounds, CodeBadOpening, CodeRateLimited, CodeInternal, CodeBusy, CodeNoWork, CodeUnknownType,
 	}
 	if diff := cmp.Diff(codes, d.Components.Schemas["Error"].Properties["error"].Enum); diff != "" {
 		t.Error(diff)

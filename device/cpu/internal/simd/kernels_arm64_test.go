@@ -9,28 +9,14 @@ import (
 	"testing"
 	"unsafe"
 
-	"github.com/google/go-cmp/cmp"
-
+	"github.com/assaynet/assay/device/enginetest"
 	"github.com/assaynet/assay/poc/prf"
 	"github.com/assaynet/assay/poc/work/condense"
 )
 
-func random(t *testing.T) *rand.Rand {
-	seed := rand.Uint64()
-	t.Logf("seed %d", seed)
-	return rand.New(rand.NewPCG(seed, 0))
-}
-
 func needDotProd(t *testing.T) {
 	if !DotProd() {
 		t.Skip("this processor has no dot products")
-	}
-}
-
-func same[T comparable](t *testing.T, what string, got, want []T) {
-	t.Helper()
-	if !slices.Equal(got, want) {
-		t.Fatalf("%s (-want +got):\n%s", what, cmp.Diff(want, got))
 	}
 }
 
@@ -46,19 +32,6 @@ func bytesOf(r *rand.Rand, n int) []int8 {
 	return v
 }
 
-// wordsOf are int32 of all sizes below 2^bits, among them the extremes.
-func wordsOf(r *rand.Rand, n, bits int) []int32 {
-	v := make([]int32, n)
-	for i := range v {
-		b := 1 + r.IntN(bits)
-		v[i] = int32(r.Int64N(1<<(b+1)) - 1<<b)
-		if r.IntN(64) == 0 {
-			v[i] = []int32{1<<bits - 1, -1<<bits + 1, 0, -1, 1}[r.IntN(5)]
-		}
-	}
-	return v
-}
-
 // packed is the first of bytes as the word that the functions ask for.
 func packed(v []int8) *uint32 { return (*uint32)(unsafe.Pointer(&v[0])) }
 
@@ -66,11 +39,11 @@ func clamp(x int64) int8 { return int8(min(max(x, -127), 127)) }
 
 func TestProduct(t *testing.T) {
 	needDotProd(t)
-	r := random(t)
+	r := enginetest.Random(t)
 	for range 300 {
 		tiles, quads, stride, add := 1+r.IntN(3), 4*(1+r.IntN(12)), 8+r.IntN(9), r.IntN(2)
 		a, b := bytesOf(r, tiles*quads*48), bytesOf(r, quads*32)
-		got := wordsOf(r, tiles*12*stride, 30)
+		got := enginetest.Words(r, tiles*12*stride, 30)
 		want := slices.Clone(got)
 		for tile := range tiles {
 			for row := range 12 {
@@ -88,12 +61,12 @@ func TestProduct(t *testing.T) {
 			}
 		}
 		Product(tiles, 4*quads, packed(a), packed(b), &got[0], 4*stride, add)
-		same(t, "Product", got, want)
+		enginetest.Same(t, "Product", got, want)
 	}
 }
 
 func TestExpand(t *testing.T) {
-	r := random(t)
+	r := enginetest.Random(t)
 	for range 100 {
 		var key prf.Key
 		for i := range key {
@@ -130,9 +103,9 @@ func TestExpand(t *testing.T) {
 			}
 		}
 		Expand(packed(got), pitch, &state[0][0], blocks)
-		same(t, "Expand", got, want)
+		enginetest.Same(t, "Expand", got, want)
 		ExpandWeights(packed(weights), pitch, &copied[0][0], blocks)
-		same(t, "ExpandWeights", weights, wantWeights)
+		enginetest.Same(t, "ExpandWeights", weights, wantWeights)
 		if state[12][3] != uint32(first)+uint32(blocks) || copied != state {
 			t.Fatalf("counter %d after %d blocks from %d", state[12][3], blocks, first)
 		}
@@ -140,7 +113,7 @@ func TestExpand(t *testing.T) {
 }
 
 func TestTranspose(t *testing.T) {
-	r := random(t)
+	r := enginetest.Random(t)
 	for range 100 {
 		n, pitch := 1+r.IntN(5), 16*(1+r.IntN(3))
 		stride := 16*n + r.IntN(40)
@@ -153,12 +126,12 @@ func TestTranspose(t *testing.T) {
 			}
 		}
 		Transpose(packed(got), pitch, &src[0], stride, 16*n)
-		same(t, "Transpose", got, want)
+		enginetest.Same(t, "Transpose", got, want)
 	}
 }
 
 func TestCondense(t *testing.T) {
-	r := random(t)
+	r := enginetest.Random(t)
 	for range 200 {
 		n, gap, pos, step := 1+r.IntN(9), 64+r.IntN(100), r.Uint32(), r.Uint32N(1000)
 		src := make([]int32, n*gap)
@@ -170,20 +143,20 @@ func TestCondense(t *testing.T) {
 		for i := range want {
 			want[i] = condense.Word((*[64]int32)(src[i*gap:]), pos+uint32(i)*step)
 		}
-		same(t, "Condense", got, want)
+		enginetest.Same(t, "Condense", got, want)
 	}
 }
 
 func TestSteps(t *testing.T) {
 	needDotProd(t)
-	r := random(t)
+	r := enginetest.Random(t)
 	for range 300 {
 		rows, stride, shift := 1+r.IntN(9), 8+r.IntN(9), 1+r.IntN(20)
 		round := 1 << (shift - 1)
-		x := wordsOf(r, 8*rows, 30)
+		x := enginetest.Words(r, 8*rows, 30)
 		got := bytesOf(r, rows*stride)
 		want := slices.Clone(got)
-		h := wordsOf(r, rows*stride, 23)
+		h := enginetest.Words(r, rows*stride, 23)
 		sum, limit := slices.Clone(h), 1+r.IntN(1<<23)
 		for row := range rows {
 			for i := range 8 {
@@ -194,9 +167,9 @@ func TestSteps(t *testing.T) {
 			}
 		}
 		Requant(&got[0], stride, &x[0], rows, round, shift)
-		same(t, "Requant", got, want)
+		enginetest.Same(t, "Requant", got, want)
 		Residual(&h[0], 4*stride, &x[0], rows, round, shift, limit)
-		same(t, "Residual", h, sum)
+		enginetest.Same(t, "Residual", h, sum)
 
 		n := 16 * (1 + r.IntN(9))
 		g, u := bytesOf(r, n), bytesOf(r, n)
@@ -205,25 +178,25 @@ func TestSteps(t *testing.T) {
 			want[i] = clamp((max(int64(g[i]), 4*int64(g[i]))*int64(u[i]) + int64(round)) >> shift)
 		}
 		Gate(&got[0], &g[0], &u[0], n, round, shift)
-		same(t, "Gate", got, want)
+		enginetest.Same(t, "Gate", got, want)
 		Gate(&g[0], &g[0], &u[0], n, round, shift)
-		same(t, "Gate in place", g, want)
+		enginetest.Same(t, "Gate in place", g, want)
 
-		values := wordsOf(r, n, 30)
+		values := enginetest.Words(r, n, 30)
 		squares := uint64(0)
 		for _, v := range values {
 			squares += uint64(int64(v) * int64(v))
 		}
-		same(t, "Squares", []uint64{Squares(&values[0], n)}, []uint64{squares})
+		enginetest.Same(t, "Squares", []uint64{Squares(&values[0], n)}, []uint64{squares})
 
 		inv, right := r.Uint64N(1<<31)>>r.IntN(31), uint64(18+r.IntN(32))
-		values = wordsOf(r, n, 23)
+		values = enginetest.Words(r, n, 23)
 		scaled := func(x int32) int8 { return clamp((int64(x)*int64(inv) + 1<<(right-1)) >> right) }
 		for i, v := range values {
 			want[i] = scaled(v)
 		}
 		Scale(&got[0], &values[0], n, inv, right)
-		same(t, "Scale", got, want)
+		enginetest.Same(t, "Scale", got, want)
 
 		gap := 64 + r.IntN(64)
 		q, k := bytesOf(r, 4*gap), bytesOf(r, 4*gap)
@@ -236,7 +209,7 @@ func TestSteps(t *testing.T) {
 			}
 		}
 		Scores(&dots, &q[0], &k[0], gap)
-		same(t, "Scores", dots[:], wantDots[:])
+		enginetest.Same(t, "Scores", dots[:], wantDots[:])
 
 		weights := make([]int32, 1+r.IntN(4))
 		for i := range weights {
@@ -251,7 +224,7 @@ func TestSteps(t *testing.T) {
 			want[c] = scaled(mixed)
 		}
 		Mix(&got[0], &k[0], gap, &weights[0], len(weights), inv, right)
-		same(t, "Mix", got, want)
+		enginetest.Same(t, "Mix", got, want)
 	}
 }
 
@@ -259,7 +232,7 @@ func TestHash2(t *testing.T) {
 	if !SHA() {
 		t.Skip("this processor has no SHA2 instructions")
 	}
-	r := random(t)
+	r := enginetest.Random(t)
 	for range 100 {
 		blocks := 1 + r.IntN(5)
 		var msgs [2][]byte
@@ -277,6 +250,6 @@ func TestHash2(t *testing.T) {
 			}
 		}
 		Hash2(&got[0], &got[1], &msgs[0][0], &msgs[1][0], blocks)
-		same(t, "Hash2", got[:], want[:])
+		enginetest.Same(t, "Hash2", got[:], want[:])
 	}
 }

@@ -141,15 +141,22 @@ func (b *builder) count() int {
 
 const stored = "b8 u8 s8 " + integers + " " + words
 
-func load(b *builder) exec {
-	in := b.access()
-	n := b.count()
-	t := b.typ(stored)
+// moved is what load and store move: from or to where, how many, and of which type.
+func (b *builder) moved() (in space, n int, t typ, ok bool) {
+	in, n, t = b.access(), b.count(), b.typ(stored)
 	if !b.args(2, 2) {
-		return nil
+		return in, n, t, false
 	}
 	if n*t.bytes() > 16 {
 		b.fail("more than 16 bytes")
+	}
+	return in, n, t, true
+}
+
+func load(b *builder) exec {
+	in, n, t, ok := b.moved()
+	if !ok {
+		return nil
 	}
 	from := b.address(b.s.args[1], in)
 	var d []slot
@@ -242,14 +249,9 @@ func loadParam(from place, t typ, d []slot, width []int) exec {
 }
 
 func store(b *builder) exec {
-	in := b.access()
-	n := b.count()
-	t := b.typ(stored)
-	if !b.args(2, 2) {
+	in, n, t, ok := b.moved()
+	if !ok {
 		return nil
-	}
-	if n*t.bytes() > 16 {
-		b.fail("more than 16 bytes")
 	}
 	if in == param || in == constBank {
 		b.fail("this space cannot be written")
@@ -345,7 +347,7 @@ func atomic(b *builder) exec {
 	}
 }
 
-// combine is what atom and redux do with two values that are extended by t.
+// combine is what atom, redux, min and max do with two values that are extended by t.
 func combine(op string) func(t typ, x, y uint64) uint64 {
 	switch op {
 	case "add":

@@ -418,19 +418,10 @@ func divRem(b *builder) exec {
 
 func minMax(b *builder) exec {
 	t := b.typ(integers)
-	least := b.s.op == "min"
-	f := form{f: func(x, y, _ uint64) uint64 {
-		less := x < y
-		if t.signed() {
-			less = int64(x) < int64(y)
-		}
-		if less == least {
-			return x
-		}
-		return y
-	}}
+	one := combine(b.s.op)
+	f := form{f: func(x, y, _ uint64) uint64 { return one(t, x, y) }}
 	switch {
-	case t == (typ{'s', 32}) && least:
+	case t == (typ{'s', 32}) && b.s.op == "min":
 		f.v32 = func(d, x, y, _ *lanes32) {
 			for i := range d {
 				d[i] = uint32(min(int32(x[i]), int32(y[i])))

@@ -1,0 +1,9 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package gate bounds what those may cost a host whom it does not know yet: how
+// many connections an address may hold and open ([Listen]), how often it may ask
+// ([Rates]), and how much memory the messages under way take together ([Room]).
+//
+// Keys cost nothing, so nothing here is counted by key. An address is an IPv4
+// address or an IPv6 network of 64 bits, which is what one subscriber has.
+package gate
