@@ -351,6 +351,8 @@ func (h *Host) poolStatus(s *Status) {
 type PoolAccount struct {
 	Node      string      `json:"node"`
 	Estimated mpoc.Amount `json:"estimated"`
+	// Pending is earned and not paid yet: locked, due and settling together.
+	Pending ledger.Amount `json:"pending"`
 	ledger.Account
 }
 
@@ -379,7 +381,7 @@ func (h *Host) accounts(after ledger.Device) ([]PoolAccount, error) {
 		if !ok {
 			node = nodeName(mpoc.Key(a.Device))
 		}
-		out[i].Node, out[i].Account = node, a
+		out[i].Node, out[i].Account, out[i].Pending = node, a, a.Locked.Add(a.Due).Add(a.Settling)
 	}
 	return out, nil
 }
