@@ -31,13 +31,14 @@ var layers = map[string][]string{
 	"credit":           {"audit"},
 	"proof":            {"seed", "commit", "work/transformer"},
 	"mpoc":             {"seed", "commit", "audit", "credit", "work/matmul"},
+	"delivery":         {"seed", "commit", "audit", "mpoc", "work", "work/transformer"},
 }
 
 // standard is what may be imported of the standard library: nothing that
 // reaches a network, a file, a clock, the environment or randomness.
 var standard = []string{
 	"bytes", "cmp", "context", "crypto/ed25519", "crypto/sha256", "encoding/binary", "encoding/hex", "encoding/json",
-	"errors", "fmt", "math", "math/big", "math/bits", "slices", "strings",
+	"errors", "fmt", "math", "math/big", "math/bits", "slices", "strings", "unicode",
 }
 
 // complaints lists what is wrong with one file of package pkg.
