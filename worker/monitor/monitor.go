@@ -90,6 +90,8 @@ var (
 
 	deviceState = metric("device_state", "1 for the state the device is in.", "device", "name", "state")
 	units       = metric("units_total", "Units of segments computed.", "device")
+	unitChecks  = metric("unit_self_checks_total", "Units of segments computed twice.", "device")
+	unitsFailed = metric("unit_self_checks_failed_total", "Units of segments that came out differently the second time.", "device")
 	rate        = metric("units_per_second", "Units of segments computed, over the last minute.", "device")
 	temperature = metric("temperature_celsius", "Temperature.", "device")
 	power       = metric("power_watts", "Electrical power.", "device")
@@ -105,6 +107,7 @@ var (
 	submissions = metric("submissions_total", "Submissions since the start by what became of them.", "device", "status")
 	selfChecks  = metric("self_checks_total", "Loops computed twice since the start.", "device")
 	selfFailed  = metric("self_checks_failed_total", "Loops that came out differently the second time, since the start.", "device")
+	missing     = metric("receipts_missing", "Submissions whose receipt is asked for again.", "device")
 	progress    = metric("challenge_progress_ratio", "Loops of the running challenge over those expected at its end.", "device")
 	deadline    = metric("challenge_deadline_seconds", "When the running challenge's next step is due, unix time by the host's clock.", "device")
 	earnings    = metric("earnings_cpc", "What the host owes or paid, in coins: estimated, pending, of that pending_locked, settled.", "device", "kind")
@@ -154,6 +157,8 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 			gauge(deviceState, is(name == d.State), d.ID, d.Name, name)
 		}
 		count(units, float64(d.Computed), d.ID)
+		count(unitChecks, float64(d.SelfChecks), d.ID)
+		count(unitsFailed, float64(d.FailedSelfChecks), d.ID)
 		gauge(rate, float64(d.Rate1m)/1000, d.ID)
 		for _, g := range []struct {
 			d    *prometheus.Desc
@@ -198,6 +203,7 @@ func pool(id string, p *mpoc.Status, gauge func(*prometheus.Desc, float64, ...st
 			count(of.submissions, float64(s.n), id, s.status)
 		}
 	}
+	gauge(missing, float64(p.Missing), id)
 	gauge(speed, float64(p.VerifiedMOPS)*1e6, id)
 	for over, milli := range map[string]uint64{"1m": p.Loops1m, "15m": p.Loops15m, "epoch": p.LoopsEpoch} {
 		gauge(loopRate, float64(milli)/1000, id, over)

@@ -38,10 +38,10 @@ func TestServe(t *testing.T) {
 	s := worker.Status{
 		State: "computing", Connected: true, Stored: 900, Reruns: 7, Host: "h:1",
 		Devices: []worker.DeviceStatus{
-			{ID: "cuda:0", Name: "GPU", State: "computing", Computed: 1000, Rate1m: 12_500, Gauges: worker.Gauges{TemperatureC: of(71), PowerMilliwatt: of(650_500), EnergyMillijoule: of(9_000)},
+			{ID: "cuda:0", Name: "GPU", State: "computing", Computed: 1000, Rate1m: 12_500, SelfChecks: 4, FailedSelfChecks: 1, Gauges: worker.Gauges{TemperatureC: of(71), PowerMilliwatt: of(650_500), EnergyMillijoule: of(9_000)},
 				Pool: &mpoc.Status{
 					Counts: mpoc.Counts{Accepted: 4, Rejected: 1, Loops: 50, FailedSelfChecks: 2, VerifiedMops: 7}, InAll: mpoc.Counts{Accepted: 9, Loops: 500, VerifiedMops: 70},
-					Loops1m: 1_500, Loops15m: 1_250, LoopsEpoch: 1_125, VerifiedMOPS: 2_500,
+					Missing: 3, Loops1m: 1_500, Loops15m: 1_250, LoopsEpoch: 1_125, VerifiedMOPS: 2_500,
 					Challenge: &mpoc.Progress{ID: "0x1", Phase: mpoc.Computing, Loops: 40, Expected: 160, Deadline: "2026-12-01T12:00:17Z"},
 					Account:   &mpoc.Money{Estimated: "0", Pending: "750000000000000000", Locked: "500000000000000000", Settled: "2000000000000000000"},
 				}},
@@ -75,6 +75,9 @@ func TestServe(t *testing.T) {
 		`assay_worker_segment_units_stored 900`,
 		`assay_worker_device_state{device="cpu",name="",state="disabled"} 1`,
 		`assay_worker_units_total{device="cuda:0"} 1000`,
+		`assay_worker_unit_self_checks_total{device="cuda:0"} 4`,
+		`assay_worker_unit_self_checks_failed_total{device="cuda:0"} 1`,
+		`assay_worker_receipts_missing{device="cuda:0"} 3`,
 		`assay_worker_units_per_second{device="cuda:0"} 12.5`,
 		`assay_worker_temperature_celsius{device="cuda:0"} 71`,
 		`assay_worker_power_watts{device="cuda:0"} 650.5`,
