@@ -209,7 +209,12 @@ func forged(wrong, checked int) bool {
 // punish strikes a machine of the pool that forged. Its locked pay is forfeited if
 // that is on file for everyone to check.
 func (h *Host) punish(key leaflog.Key, f LeftOutFile) {
-	if forged(f.Wrong, f.Checked) {
-		h.strike(key, f.Reason, f.Evidence != nil && f.Evidence.Claim == delivery.Fraud)
+	if !forged(f.Wrong, f.Checked) {
+		return
 	}
+	shown, reason := f.Evidence != nil && f.Evidence.Claim == delivery.Fraud, f.Reason
+	if shown {
+		reason += "; the host's file " + LeftOutName(key) + " shows it" // its owner may ask for it
+	}
+	h.strike(key, reason, shown)
 }

@@ -18,6 +18,7 @@
 //	audit              what is looked at, and what a look proves
 //	credit             verdicts to weight, weight to voting power
 //	proof              evidence files that anyone can check offline
+//	delivery           leaves between a machine and its host: signatures, receipts
 //	mpoc               loops between a machine and its host: terms, receipts
 //
 // Everything here is a pure function of its arguments, in integers. There are

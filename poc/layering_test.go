@@ -31,7 +31,7 @@ var layers = map[string][]string{
 	"credit":           {"audit"},
 	"proof":            {"seed", "commit", "work/transformer"},
 	"mpoc":             {"seed", "commit", "audit", "credit", "work/matmul"},
-	"delivery":         {"seed", "commit", "audit", "mpoc", "work", "work/transformer"},
+	"delivery":         {"seed", "commit", "audit", "work", "work/transformer", "mpoc"},
 }
 
 // standard is what may be imported of the standard library: nothing that

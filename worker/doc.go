@@ -4,9 +4,14 @@
 //
 // It dials its host, proves its key, and does what the host states: build the
 // epoch's model, compute a segment's artefacts, run samples again, or nothing.
-// It decides nothing about the network and keeps little: its key, receipts and what
-// became of challenges (package mpoc). What it
-// has computed is worth something once the host has acknowledged it.
+// It decides nothing about the network and keeps its key, the host's receipts and
+// what became of challenges (package mpoc); what it has computed is worth something
+// once the host has acknowledged it.
+//
+// Every batch goes out under the machine's name, every acknowledgement comes back
+// under the host's (package delivery). The latest one of a segment is kept below
+// receipts/, 2 KB, of a thousand segments: `assay verify` reads them. A machine
+// signs what it has computed, never what a host tells it.
 //
 // Three parts share one small state (machine, under one lock):
 //
@@ -32,5 +37,7 @@
 //
 // A hostile host can waste the machine's time. It cannot run code, read files
 // or open a port: orders are numbers, the only work is published arithmetic,
-// and all connections go out.
+// and all connections go out. It cannot make an honest machine look like a forger:
+// what is signed names all that it was computed from, and the node's seed is
+// recomputed.
 package worker

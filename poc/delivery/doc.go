@@ -30,7 +30,9 @@
 // nonce, which the machine does not know, and the machine's last signature,
 // which the host cannot make. What is left to a host is where the log ends: it
 // can hide batches from its own draw, against a Receipt of its own that says
-// that it has them.
+// that it has them. Trying every end multiplies what the test of fraud allows,
+// one machine in a million at the tolerated rate of faults, by the number of
+// batches, a thousand or so.
 //
 // Everything signed has one encoding: a tag and the fields, each behind its
 // length, as package mpoc has it. JSON is strict: what Marshal writes is what

@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"unicode"
 
 	"github.com/assaynet/assay/poc/commit"
 	"github.com/assaynet/assay/poc/mpoc"
@@ -101,17 +100,14 @@ func (o Order) valid() error {
 	return nil
 }
 
-// printable tells whether s has least to most bytes, all printable.
+// printable tells whether s has least to most bytes, all of printable ASCII.
 func printable(s string, least, most int) bool {
-	if len(s) < least || len(s) > most {
-		return false
-	}
-	for _, r := range s {
-		if !unicode.IsPrint(r) || r == unicode.ReplacementChar {
+	for i := range len(s) {
+		if s[i] < ' ' || s[i] > '~' {
 			return false
 		}
 	}
-	return true
+	return len(s) >= least && len(s) <= most
 }
 
 // message builds signed bytes as package mpoc does: a tag and every field, each
