@@ -90,8 +90,7 @@ func workerCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "worker", Hidden: true, DisableFlagParsing: true,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			// Workers of a local network share a machine, and leave its GPUs alone unless asked.
-			command := workercli.Command{Name: "assay worker", Backends: device.Backends(), Default: device.CPU}
+			command := workercli.Command{Name: "assay worker", Backends: device.Backends()}
 			if len(args) >= 2 && args[0] == "--cheat" {
 				var err error
 				if command.Engine, err = cheatWorker(bestEngine(cmd.Context(), cmd.ErrOrStderr()), args[1]); err != nil {

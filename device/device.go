@@ -227,10 +227,15 @@ func Choose(ctx context.Context, backends []Backend, wishes []string, cards []te
 	all, troubles := List(backends)
 	var c Choice
 	var broken []error
+	if err := known(backends, wishes); err != nil {
+		return c, err
+	}
 	chosen, err := pick(all, wishes)
 	if err != nil {
 		for _, t := range troubles { // which may be why
-			err = fmt.Errorf("%w; %s: %w", err, t.Backend, t.Err)
+			if slices.ContainsFunc(wishes, func(w string) bool { return kind(w) == t.Backend }) {
+				err = fmt.Errorf("%w; %s: %w", err, t.Backend, t.Err)
+			}
 		}
 		return c, err
 	}
@@ -284,6 +289,28 @@ func Choose(ctx context.Context, backends []Backend, wishes []string, cards []te
 		c.Notes = append(c.Notes, "NOT USED: "+err.Error())
 	}
 	return c, nil
+}
+
+// kind is the backend that a wish names: of cuda:1 it is cuda.
+func kind(wish string) string {
+	name, _, _ := strings.Cut(wish, ":")
+	return name
+}
+
+// known refuses wishes that no machine can fulfil.
+func known(backends []Backend, wishes []string) error {
+	names := []string{"all"}
+	for _, b := range backends {
+		if names = append(names, b.Name); b.Name != CPU {
+			names = append(names, b.Name+":0")
+		}
+	}
+	for _, w := range wishes {
+		if w != "all" && !slices.ContainsFunc(backends, func(b Backend) bool { return b.Name == kind(w) }) {
+			return fmt.Errorf("%w: --device %s; this program offers %s", ErrSelect, w, strings.Join(names, ", "))
+		}
+	}
+	return nil
 }
 
 // errNoBackend reports a program that was built without a kind of engines.

@@ -107,7 +107,7 @@ func (h *Host) trust(ctx context.Context, order []*rerun, faulty bool) {
 		err := r.confirm(ctx, h.judge, spots, faulty)
 		r.trusted = err == nil
 		if errors.Is(err, errFaultyWorker) {
-			h.log.Error("a worker of this host returned a wrong result; every leaf is re-run on the host itself. Run `assay-worker selftest` on each machine")
+			h.log.Error("a worker of this host returned a wrong result; every leaf is re-run on the host itself. Run `assay-worker doctor` on each machine")
 			faulty = true
 			for _, before := range order[:at] {
 				before.trusted = false

@@ -279,23 +279,23 @@ func (h *Host) creditEpochs(ctx context.Context, now sprintv1.Epoch) error {
 	return nil
 }
 
-// creditLeaves enters what an epoch credited to the pool's machines, once: of
-// each committed log the share that the audit left.
+// creditLeaves enters the leaves of the pool's machines that this host committed
+// to, once: of each log the share that the audit left. They passed this host's own
+// audit, so they count whatever became of its epoch, unless the chain found that
+// node's to be forged.
 func (h *Host) creditLeaves(ctx context.Context, e sprintv1.Epoch, o sprintv1.Outcome) error {
-	for _, node := range o.Condemned {
+	forged := slices.Clone(o.Condemned)
+	if o.Forged != nil && (o.Result == sprintv1.ResultFraud || o.Result == sprintv1.ResultRejected) && !slices.Contains(forged, o.Forged.Node) {
+		forged = append(forged, o.Forged.Node)
+	}
+	for _, node := range forged {
 		if !e.Void { // this host's own audit did not see it
 			h.strike(leaflog.Key{Epoch: e.Number, Node: node}, fmt.Sprintf("the chain proved leaves of node %s in epoch %d to be forged", node, e.Number), false)
 		}
 	}
-	switch o.Result {
-	case sprintv1.ResultCredited:
-	case sprintv1.ResultUndecided, sprintv1.ResultUndecidedAgain:
-		// What the committee left open is between it and this host. Nothing was shown
-		// of the machines, whose leaves passed this host's own audit before it
-		// committed to them; they get what they would get had it been credited.
-		h.log.Warn("an epoch was left undecided; its machines are paid for it", "epoch", e.Number, "reason", o.Reason)
-	default:
-		return nil
+	bound := audit.Q64(o.Bound)
+	if bound == 0 { // the chain went no further; this host's audit allows for this share
+		bound = audit.Upper(0, uint64(e.Params.Samples), audit.Rate{Num: uint64(e.Params.CreditEpsPpm), Den: 1_000_000})
 	}
 	class, err := transformer.ByName(e.Params.Class)
 	if err != nil {
@@ -309,12 +309,15 @@ func (h *Host) creditLeaves(ctx context.Context, e sprintv1.Epoch, o sprintv1.Ou
 	if err != nil {
 		return fmt.Errorf("asking for the commitments of epoch %d: %w", e.Number, err)
 	}
+	if o.Result != sprintv1.ResultCredited && len(res.Commits) > 0 {
+		h.log.Warn("an epoch was not credited; its machines are paid for it", "epoch", e.Number, "reason", o.Reason)
+	}
 	for _, c := range res.Commits {
 		d, ok := h.machine(c.Node)
-		if !ok || slices.Contains(o.Condemned, c.Node) {
+		if !ok || slices.Contains(forged, c.Node) {
 			continue
 		}
-		ops := credit.Credited(c.Count, audit.Q64(o.Bound)) * class.Ops()
+		ops := credit.Credited(c.Count, bound) * class.Ops()
 		_, err := h.ledger.Credit(ledger.Entry{Device: d, Kind: ledger.Leaves, Ops: ops, Pay: ledger.Pay(ops, rate), At: time.Now().UnixMilli(),
 			Source: source(leaflog.Key{Epoch: e.Number, Node: c.Node, Segment: c.Segment})})
 		if err != nil && !errors.Is(err, ledger.ErrBanned) {
@@ -351,6 +354,8 @@ func (h *Host) poolStatus(s *Status) {
 type PoolAccount struct {
 	Node      string      `json:"node"`
 	Estimated mpoc.Amount `json:"estimated"`
+	// Pending is earned and not paid yet: locked, due and settling together.
+	Pending ledger.Amount `json:"pending"`
 	ledger.Account
 }
 
@@ -379,7 +384,7 @@ func (h *Host) accounts(after ledger.Device) ([]PoolAccount, error) {
 		if !ok {
 			node = nodeName(mpoc.Key(a.Device))
 		}
-		out[i].Node, out[i].Account = node, a
+		out[i].Node, out[i].Account, out[i].Pending = node, a, a.Locked.Add(a.Due).Add(a.Settling)
 	}
 	return out, nil
 }

@@ -329,7 +329,7 @@ type finals struct {
 
 func (f *finals) Epoch(_ context.Context, q *sprintv1.QueryEpochRequest, _ ...grpc.CallOption) (*sprintv1.QueryEpochResponse, error) {
 	f.asked = append(f.asked, q.Number)
-	return &sprintv1.QueryEpochResponse{Epoch: sprintv1.Epoch{Number: q.Number, Params: sprintv1.Params{Class: "nano"}}}, nil
+	return &sprintv1.QueryEpochResponse{Epoch: sprintv1.Epoch{Number: q.Number, Params: sprintv1.Params{Class: "nano", Samples: 200, CreditEpsPpm: 50_000}}}, nil
 }
 
 func (f *finals) Outcomes(_ context.Context, q *sprintv1.QueryOutcomesRequest, _ ...grpc.CallOption) (*sprintv1.QueryOutcomesResponse, error) {
@@ -341,35 +341,37 @@ func (f *finals) Commits(context.Context, *sprintv1.QueryCommitsRequest, ...grpc
 }
 
 // Leaves are credited once, also for epochs that ended while the host was down; a machine whose node the chain
-// condemned has a strike instead. What was left undecided counts as credited.
+// condemned has a strike instead. They count whatever became of the epoch.
 func TestLeavesAreCreditedOnce(t *testing.T) {
 	home := t.TempDir()
 	h, closeAll := poolHost(t, home)
-	good, cheat, own := device(1), device(2), ledger.Device(bytes.Repeat([]byte{0xab}, 32)) // w1's, see config
-	for _, key := range []ledger.Device{good, cheat, own} {
+	good, cheat, forger, own := device(1), device(2), device(3), ledger.Device(bytes.Repeat([]byte{0xab}, 32)) // w1's, see config
+	for _, key := range []ledger.Device{good, cheat, forger, own} {
 		h.prove(t, key)
 	}
-	a, b := nodeName(mpoc.Key(good)), nodeName(mpoc.Key(cheat))
+	a, b, c := nodeName(mpoc.Key(good)), nodeName(mpoc.Key(cheat)), nodeName(mpoc.Key(forger))
 	chain := &finals{outcomes: map[uint64]sprintv1.Outcome{
 		1: {Participant: h.config.Participant, Result: sprintv1.ResultCredited, Credited: 1000}, // no longer on chain
 		4: {Participant: h.config.Participant, Result: sprintv1.ResultCredited, Credited: 100, Bound: 1 << 63},
 		5: {Participant: h.config.Participant, Result: sprintv1.ResultCredited, Credited: 80, Bound: 1 << 63, Condemned: []string{b}},
-		6: {Participant: h.config.Participant, Result: sprintv1.ResultRejected, Credited: 100},
+		6: {Participant: h.config.Participant, Result: sprintv1.ResultRejected, Credited: 100, Bound: 1 << 63, Forged: &sprintv1.LeafRef{Node: c}},
 		7: {Participant: h.config.Participant, Result: sprintv1.ResultUndecided, Credited: 10, Bound: 1 << 63},
-		8: {Participant: h.config.Participant, Result: sprintv1.ResultUndecidedAgain, Bound: 1 << 63},
-	}, commits: []sprintv1.Commit{{Node: a, Segment: 1, Count: 30}, {Node: a, Segment: 2, Count: 70}, {Node: "w1", Segment: 1, Count: 60}, {Node: b, Segment: 1, Count: 40}}}
+		8: {Participant: h.config.Participant, Result: sprintv1.ResultWithheld},
+	}, commits: []sprintv1.Commit{{Node: a, Segment: 1, Count: 30}, {Node: a, Segment: 2, Count: 70}, {Node: "w1", Segment: 1, Count: 60}, {Node: b, Segment: 1, Count: 40}, {Node: c, Segment: 1, Count: 10}}}
 	h.sprint = chain
 	current := sprintv1.Epoch{Number: 8, Phase: sprintv1.PhaseFinalised, Params: sprintv1.Params{KeepEpochs: 4}}
 	check := func(what string, h *Host) {
 		t.Helper()
 		ops := transformer.Nano.Ops()
-		for key, want := range map[ledger.Device]uint64{good: 4 * (15 + 35) * ops, own: 4 * 30 * ops, cheat: 3 * 20 * ops} {
+		for key, want := range map[ledger.Device]uint64{good: (4*(15+35) + 29 + 68) * ops, own: (4*30 + 59) * ops, cheat: (3*20 + 39) * ops, forger: (3*5 + 9) * ops} {
 			if a := h.standing(t, key); a.Ops != want {
 				t.Errorf("%s: %s has %d units, want %d", what, key, a.Ops/ops, want/ops)
 			}
 		}
-		if s := h.standing(t, cheat).Strikes; s != 1 {
-			t.Errorf("%s: %d strikes for an epoch in which the chain condemned the node", what, s)
+		for _, key := range []ledger.Device{cheat, forger} {
+			if s := h.standing(t, key).Strikes; s != 1 {
+				t.Errorf("%s: %d strikes for an epoch in which the chain condemned the node", what, s)
+			}
 		}
 		if err := h.ledger.Check(); err != nil {
 			t.Error(err)
@@ -386,7 +388,7 @@ func TestLeavesAreCreditedOnce(t *testing.T) {
 	}
 	closeAll()
 	again, _ := poolHost(t, home)
-	for _, key := range []ledger.Device{good, cheat, own} {
+	for _, key := range []ledger.Device{good, cheat, forger, own} {
 		again.prove(t, key)
 	}
 	again.sprint = chain

@@ -232,7 +232,8 @@ func (n *Network) args(i int, role Role) ([]string, error) {
 		if err != nil {
 			return nil, err
 		}
-		args := []string{"worker", "start", "--host", url, "--home", filepath.Join(m.Home, "worker"),
+		// Workers of a local network share a machine, and leave its GPUs to others.
+		args := []string{"worker", "start", "--host", url, "--home", filepath.Join(m.Home, "worker"), "--device", "cpu",
 			"--threads", fmt.Sprint(max(1, runtime.NumCPU()/len(n.Members))), "--nice", "19"}
 		switch m.Cheat {
 		case adversary.Forge, adversary.Skip, adversary.Reuse:

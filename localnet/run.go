@@ -66,7 +66,9 @@ func Run(ctx context.Context, o Options, epochs uint64, out io.Writer) (err erro
 	a.line("  chain   %s   REST http://%s   RPC http://%s   gRPC %s", n.Chain, first.API, first.RPC, first.GRPC)
 	a.line("  faucet  %s   key %q in the keyring of %s", n.Faucet, FaucetKey, first.Home)
 	a.line("  join    %s init join --genesis %s --peers %s", program(), filepath.Join(first.Home, "config", "genesis.json"), first.Peer)
-	if o.Pool {
+	if c, err := host.Load(first.Home); err != nil {
+		return err
+	} else if c.Pool != nil && c.Pool.Enabled { // a resumed network's too
 		url, err := first.URL()
 		if err != nil {
 			return err

@@ -38,7 +38,7 @@ var layers = map[string][]string{
 // reaches a network, a file, a clock, the environment or randomness.
 var standard = []string{
 	"bytes", "cmp", "context", "crypto/ed25519", "crypto/sha256", "encoding/binary", "encoding/hex", "encoding/json",
-	"errors", "fmt", "math", "math/big", "math/bits", "slices", "strings",
+	"errors", "fmt", "math", "math/big", "math/bits", "slices", "strings", "unicode",
 }
 
 // complaints lists what is wrong with one file of package pkg.

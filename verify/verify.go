@@ -5,7 +5,7 @@
 // Merkle proof of compute are checked by package receipt, those about leaves between a machine and its host by package
 // leaves; a file says by its "version" what it is.
 //
-//	exit 0  the file proves its claim
+//	exit 0  the file, or every file of the folder, proves its claim
 //	exit 1  it does not: refuted, malformed, not what the chain holds, or a receipt by which its host cheated
 package verify
 
@@ -53,11 +53,17 @@ type Report struct {
 func New(engine work.Engine) *cobra.Command {
 	node, asJSON := "", false
 	cmd := &cobra.Command{
-		Use: "verify FILE...", Short: "Check evidence files and receipts offline; exit 0 when each proves its claim", Args: cobra.MinimumNArgs(1),
-		Long: "Check evidence files: the host's signature on its commitment, the leaf's place in the log, and the unit itself,\nrecomputed on this machine. Nothing is asked of anyone; with --node the seeds, the key and the commitment are also\ncompared with those of a chain.\n\nReceipts of a host for a machine's loops, and evidence about them, are checked the same way: every signature, what was\ndrawn, what was paid, and every tile that is called wrong. A receipt that rejects without evidence that holds is shown\nto be the host's fraud.\n\nSo are a machine's receipts for its leaves, and a host's files on logs that it left out: the machine's signature has to\ncover the leaf that is called wrong. With --node a receipt is compared with what the host has committed to.",
+		Use: "verify FILE|FOLDER...", Short: "Check evidence files and receipts offline; exit 0 when each proves its claim", Args: cobra.MinimumNArgs(1),
+		Long: "Check evidence files: the host's signature on its commitment, the leaf's place in the log, and the unit itself,\nrecomputed on this machine. Nothing is asked of anyone; with --node the seeds, the key and the commitment are also\ncompared with those of a chain.\n\nReceipts of a host for a machine's loops, and evidence about them, are checked the same way: every signature, what was\ndrawn, what was paid, and every tile that is called wrong. A receipt that rejects without evidence that holds is shown\nto be the host's fraud.\n\nSo are a machine's receipts for its leaves, and a host's files on logs that it left out: the machine's signature has to\ncover the leaf that is called wrong. With --node a receipt is compared with what the host has committed to.\n\nOf a folder every .json file in it is checked, and the sum is printed.",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			for _, path := range args {
-				if err := run(cmd.Context(), engine, path, node, asJSON, cmd.OutOrStdout()); err != nil {
+				var err error
+				if info, serr := os.Stat(path); serr == nil && info.IsDir() {
+					err = folder(cmd.Context(), engine, path, node, asJSON, cmd.OutOrStdout())
+				} else {
+					err = run(cmd.Context(), engine, path, node, asJSON, cmd.OutOrStdout())
+				}
+				if err != nil {
 					return err
 				}
 			}
@@ -69,13 +75,35 @@ func New(engine work.Engine) *cobra.Command {
 	return cmd
 }
 
+// result is what became of one file: its report as --json prints it and as text,
+// or why it does not prove its claim.
+type result struct {
+	report any
+	text   func(io.Writer)
+	err    error
+	of     receipt.Report // zero but for those of Merkle proof of compute
+}
+
 func run(ctx context.Context, engine work.Engine, path, node string, asJSON bool, out io.Writer) error {
+	r := look(ctx, engine, path, node)
+	switch {
+	case asJSON && r.report != nil:
+		return errors.Join(encode(out, r.report), r.err)
+	case r.err != nil:
+		return fmt.Errorf("%s: %w", path, r.err)
+	}
+	r.text(out)
+	return nil
+}
+
+// look checks one file.
+func look(ctx context.Context, engine work.Engine, path, node string) result {
 	raw, err := read(path)
 	if err == nil && receipt.Is(raw) {
-		return runReceipt(ctx, path, raw, node, asJSON, out)
+		return lookReceipt(ctx, path, raw, node)
 	}
 	if err == nil && leaves.Is(raw) {
-		return runLeaves(ctx, engine, path, raw, node, asJSON, out)
+		return lookLeaves(ctx, engine, path, raw, node)
 	}
 	r := Report{File: path}
 	var finding proof.Finding
@@ -86,43 +114,31 @@ func run(ctx context.Context, engine work.Engine, path, node string, asJSON bool
 	if err != nil {
 		r.Reason = err.Error()
 	}
-	if asJSON {
-		return errors.Join(encode(out, r), err)
-	}
-	if err != nil {
-		return fmt.Errorf("%s: %w", path, err)
-	}
-	fmt.Fprintf(out, "proven: leaf %d of node %s, segment %d, epoch %d, of %s is %s\n", r.Nonce, r.Node, r.Segment, r.Epoch, r.Participant, r.Claim)
-	fmt.Fprintf(out, "  %s\n", finding.Reason)
-	fmt.Fprintf(out, "  the leaf says  norm %d digest %s\n", finding.GotNorm, hex.EncodeToString(finding.GotDigest[:]))
-	fmt.Fprintf(out, "  the unit gives norm %d digest %s\n", finding.WantNorm, hex.EncodeToString(finding.WantDigest[:]))
-	if r.WithChain {
-		fmt.Fprintln(out, "  seeds, host key and commitment are those of the chain")
-	} else {
-		fmt.Fprintln(out, "  seeds and host key are taken from the file; compare them with a chain by --node")
-	}
-	return nil
+	return result{report: r, err: err, text: func(out io.Writer) {
+		fmt.Fprintf(out, "proven: leaf %d of node %s, segment %d, epoch %d, of %s is %s\n", r.Nonce, r.Node, r.Segment, r.Epoch, r.Participant, r.Claim)
+		fmt.Fprintf(out, "  %s\n", finding.Reason)
+		fmt.Fprintf(out, "  the leaf says  norm %d digest %s\n", finding.GotNorm, hex.EncodeToString(finding.GotDigest[:]))
+		fmt.Fprintf(out, "  the unit gives norm %d digest %s\n", finding.WantNorm, hex.EncodeToString(finding.WantDigest[:]))
+		if r.WithChain {
+			fmt.Fprintln(out, "  seeds, host key and commitment are those of the chain")
+		} else {
+			fmt.Fprintln(out, "  seeds and host key are taken from the file; compare them with a chain by --node")
+		}
+	}}
 }
 
-// runReceipt is run for a receipt or evidence of Merkle proof of compute.
-func runReceipt(ctx context.Context, path string, raw []byte, node string, asJSON bool, out io.Writer) error {
+// lookReceipt is look for a receipt or evidence of Merkle proof of compute.
+func lookReceipt(ctx context.Context, path string, raw []byte, node string) result {
 	if node != "" {
-		return fmt.Errorf("%s: --node has nothing to compare: a chain does not know challenges between a host and its machines", path)
+		return result{err: errors.New("--node has nothing to compare: a chain does not know challenges between a host and its machines")}
 	}
 	// By the definition, as all that accuses.
 	r, err := receipt.Check(ctx, path, raw, mpoc.Reference())
-	switch {
-	case asJSON:
-		return errors.Join(encode(out, r), err)
-	case err != nil:
-		return fmt.Errorf("%s: %w", path, err)
-	}
-	r.Text(out)
-	return nil
+	return result{report: r, text: r.Text, err: err, of: r}
 }
 
-// runLeaves is run for a receipt for leaves, or evidence about some.
-func runLeaves(ctx context.Context, engine work.Engine, path string, raw []byte, node string, asJSON bool, out io.Writer) error {
+// lookLeaves is look for a receipt for leaves, or evidence about some.
+func lookLeaves(ctx context.Context, engine work.Engine, path string, raw []byte, node string) result {
 	r, o, err := leaves.Check(ctx, path, raw, work.NewJudge(engine))
 	if err == nil && node != "" {
 		var c onChain
@@ -137,14 +153,7 @@ func runLeaves(ctx context.Context, engine work.Engine, path string, raw []byte,
 			r.Proven, r.Reason = false, err.Error()
 		}
 	}
-	switch {
-	case asJSON:
-		return errors.Join(encode(out, r), err)
-	case err != nil:
-		return fmt.Errorf("%s: %w", path, err)
-	}
-	r.Text(out)
-	return nil
+	return result{report: r, text: r.Text, err: err}
 }
 
 func encode(out io.Writer, v any) error {

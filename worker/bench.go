@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"sync"
 	"time"
@@ -21,6 +22,8 @@ import (
 const (
 	sliceTime = 100 * time.Millisecond
 	sliceMax  = 8192 // units
+	// selfAudit is N where its owner has not chosen: one unit in N is computed twice.
+	selfAudit = 256
 )
 
 // job is samples to run again. All of it belongs to machine.mu but rerun and
@@ -60,6 +63,8 @@ type bench struct {
 	ended     string        // why no more challenges are taken
 	rate      meter
 	units     uint64 // of segments, since the start
+	// Units computed twice, and those of them that came out differently.
+	selfChecks, failedSelfChecks uint64
 }
 
 // run owns the device until ctx ends or the device proves broken.
@@ -95,7 +100,11 @@ func (b *bench) step(ctx context.Context) (busy bool, err error) {
 	}
 	out := make([]transformer.Output, len(p.nonces))
 	began := time.Now()
-	if err := b.compute(p.model, out, p.node, p.segment, p.nonces); err != nil {
+	err = b.compute(p.model, out, p.node, p.segment, p.nonces)
+	if err == nil {
+		err = b.audit(p, out)
+	}
+	if err != nil {
 		b.mu.Lock()
 		defer b.mu.Unlock()
 		b.rerunning = false
@@ -107,6 +116,51 @@ func (b *bench) step(ctx context.Context) (busy bool, err error) {
 	}
 	b.put(p, out)
 	return true, nil
+}
+
+// audit computes one unit in selfAudit again, in another batch, before anything
+// of the slice is handed in: a device that gives two results for one unit is
+// found by its owner's own machine.
+func (b *bench) audit(p *piece, out []transformer.Output) error {
+	var at []int
+	var nonces []uint64
+	for i := range out {
+		if rand.Uint64N(b.selfAudit()) == 0 {
+			at, nonces = append(at, i), append(nonces, p.nonces[i])
+		}
+	}
+	if len(at) == 0 {
+		return nil
+	}
+	again := make([]transformer.Output, len(at))
+	if err := b.compute(p.model, again, p.node, p.segment, nonces); err != nil {
+		return err
+	}
+	wrong := uint64(0)
+	var err error
+	for i, o := range again {
+		if o != out[at[i]] {
+			wrong++
+			err = fmt.Errorf("%w: %s gave two results for unit %d", mpoc.ErrUnstable, b.describe(), nonces[i])
+		}
+	}
+	b.mu.Lock()
+	b.selfChecks += uint64(len(at))
+	b.failedSelfChecks += wrong
+	b.mu.Unlock()
+	if err != nil {
+		e := event(mpoc.SelfCheckFailed, err.Error(), "", "lower the device's clocks and temperature and test its memory; start again to use it")
+		e.Device = b.ID
+		b.tell(e)
+	}
+	return err
+}
+
+func (m *machine) selfAudit() uint64 {
+	if m.config.SelfAudit == 0 {
+		return selfAudit
+	}
+	return m.config.SelfAudit
 }
 
 // pace makes slices longer or shorter.

@@ -4,9 +4,9 @@
 //
 // It dials its host, proves its key, and does what the host states: build the
 // epoch's model, compute a segment's artefacts, run samples again, or nothing.
-// It decides nothing about the network and keeps nothing but its key and the
-// host's receipts; what it has computed is worth something once the host has
-// acknowledged it.
+// It decides nothing about the network and keeps its key, the host's receipts and
+// what became of challenges (package mpoc); what it has computed is worth something
+// once the host has acknowledged it.
 //
 // Every batch goes out under the machine's name, every acknowledgement comes back
 // under the host's (package delivery). The latest one of a segment is kept below
@@ -25,10 +25,13 @@
 //     reconnect it goes on from what the host has stored. Unacknowledged
 //     artefacts are kept, up to a bound; then computing waits.
 //   - the reporter: whenever what the worker does, or why it does nothing,
-//     changes, the [Status] is handed out.
+//     changes, the [Status] is handed out, and as an [Event] what happened. Events
+//     are told one by one and in order, each once.
+//
+// A home has one worker at a time: its lock is held while it runs.
 //
 // Before anything else an engine must reproduce published answers, and again
-// after each model it builds. A device that fails is not used any more: a wrong
+// after each model it builds. One unit in 256 is computed twice, before it is sent. A device that fails is not used any more: a wrong
 // answer costs its owner more than no answer. The others go on; with the last one
 // the worker ends. A device that is too hot pauses.
 //

@@ -69,6 +69,7 @@ func (b *bench) enrol(ctx context.Context, key ed25519.PrivateKey) error {
 		Address: b.config.URL, Key: key, Home: b.poolHome(b), Engine: b.Engine, Agent: b.config.Agent,
 		Device: poc.Claimed{ID: b.ID, Name: workerName(b.Name), Engine: b.Engine.Name(), RateOps: 1},
 		Payout: b.config.Payout, SelfAudit: b.config.SelfAudit, Gate: &b.gate, Logger: b.config.Logger,
+		Event: func(e mpoc.Event) { b.tell(Event{Device: b.ID, Event: e}) },
 	}
 	p, err := mpoc.New(config) // to ask; its rate is not known yet
 	if err != nil {
@@ -81,6 +82,11 @@ func (b *bench) enrol(ctx context.Context, key ed25519.PrivateKey) error {
 		}
 		if err != nil {
 			b.config.Logger.Debug("the host does not say whether it has a pool", "err", err)
+		} else {
+			b.mu.Lock()
+			b.poolless = true
+			b.mu.Unlock()
+			b.changed()
 		}
 		timer := time.NewTimer(pause)
 		select {
@@ -97,7 +103,10 @@ func (b *bench) enrol(ctx context.Context, key ed25519.PrivateKey) error {
 		return err
 	}
 	b.mu.Lock()
-	b.pool = p
+	b.pool, b.poolless = p, false
+	if b.machine.epoch != 0 {
+		p.Begin(b.machine.epoch)
+	}
 	b.mu.Unlock()
 	b.changed()
 	return p.Run(ctx)
@@ -142,10 +151,10 @@ func (b *bench) tend(busy bool) {
 		reason, until = ownerPaused, ownerResumes
 	case b.hot != "":
 		reason, until = b.hot, b.until()
-	case busy || len(b.jobs) > 0:
-		reason = "the host's verdicts need it"
 	case !o.idle():
 		reason, until = fmt.Sprintf("the Sprint of epoch %d has it", o.epoch), o.until
+	case busy || len(b.jobs) > 0:
+		reason = "the host's verdicts need it"
 	}
 	b.mu.Unlock()
 	if state := reason + "\n" + until; state != b.tended {

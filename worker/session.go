@@ -5,9 +5,11 @@ package worker
 import (
 	"context"
 	"crypto/ed25519"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"time"
 
 	workerv1 "github.com/assaynet/assay/api/worker/v1"
@@ -32,6 +34,8 @@ const (
 
 	pauseMin = 250 * time.Millisecond
 	pauseMax = 30 * time.Second
+	// takenOverPause keeps two machines with one key from taking turns at once.
+	takenOverPause = 5 * time.Second
 )
 
 var limits = link.Limits{Message: workerv1.MaxMessage, Write: 10 * time.Second, Ping: 15 * time.Second}
@@ -43,6 +47,27 @@ var errHost = errors.New("protocol violation by the host")
 type refused struct{ reason, next string }
 
 func (r *refused) Error() string { return "refused by the host: " + r.reason }
+
+// takenOver is what a host says on closing a connection whose key came again. It
+// says so to people, too, so no more than this is looked for.
+const takenOver = "took over"
+
+// why says for people why there is no connection, and what to do. stranger tells
+// whether it is because the host does not know the key: the refusal names it.
+func (m *machine) why(err error) (reason, next string, stranger bool) {
+	var r *refused
+	switch {
+	case errors.As(err, &r):
+		return r.Error(), r.next, strings.Contains(r.reason, hex.EncodeToString(m.key.Public().(ed25519.PublicKey)))
+	case errors.Is(err, link.ErrClosed) && strings.Contains(err.Error(), takenOver):
+		return "another machine works with this machine's key, and the host went over to it",
+			"stop one of them, or give each machine a --home, and with it a key, of its own", false
+	case errors.Is(err, errHost):
+		return err.Error(), "run the same version of assay on both machines", false
+	}
+	reason, next = link.Explain(err, m.address.HostPort)
+	return reason, next, false
+}
 
 // dial keeps the worker connected until ctx ends.
 func (m *machine) dial(ctx context.Context) error {
@@ -57,25 +82,23 @@ func (m *machine) dial(ctx context.Context) error {
 		if welcomed {
 			met, pause, seen = true, pauseMin, time.Now()
 		}
-		next := "check that the host runs and that this machine can reach " + m.address.HostPort
-		var r *refused
-		switch {
-		case errors.As(err, &r):
-			next = r.next
-		case errors.Is(err, link.ErrFingerprint):
-			next = "copy the worker URL from the host again (assay host url); if it is unchanged, somebody else answers at its address"
-			if !met {
-				return fmt.Errorf("worker: %w; %s", err, next)
-			}
+		reason, next, stranger := m.why(err)
+		if errors.Is(err, link.ErrFingerprint) && !met {
+			return fmt.Errorf("worker: %s: %w; %s", reason, err, next)
+		}
+		if strings.Contains(err.Error(), takenOver) {
+			pause = takenOverPause
 		}
 		m.mu.Lock()
-		m.trouble, m.next = err.Error(), next
+		m.welcome, m.ledger.open = nil, false
+		m.trouble, m.next, m.stranger = reason, next, stranger
+		m.answered = errors.As(err, new(*refused))
 		if !m.order.idle() && time.Since(seen) > patience {
 			m.order = &order{reason: "the host has been away for " + patience.String()}
 		}
 		m.mu.Unlock()
 		m.changed()
-		m.config.Logger.Info("no connection", "host", m.address.HostPort, "reason", err, "next", next)
+		m.config.Logger.Info("no connection", "host", m.address.HostPort, "reason", reason, "next", next)
 
 		wait := time.NewTimer(pause/2 + rand.N(pause/2)) // many workers must not come back at once
 		select {
@@ -102,19 +125,13 @@ func (m *machine) connect(ctx context.Context) (welcomed bool, err error) {
 		return false, err
 	}
 	m.mu.Lock()
-	m.welcome, m.host, m.trouble, m.next = welcome, mpoc.Key(socket.Host()), "", ""
+	m.welcome, m.host, m.trouble, m.next, m.answered, m.stranger = welcome, mpoc.Key(socket.Host()), "", "", true, false
 	m.jobs, m.results, m.prove, m.ready, m.told = nil, nil, false, nil, false
 	m.ledger.open = false
 	m.mu.Unlock()
 	m.changed()
 	m.config.Logger.Info("connected", "host", m.address.HostPort, "node", welcome.Node, "chain", welcome.Chain)
-	err = socket.Run(ctx, m.handle, (&outbox{machine: m, socket: socket}).write)
-	m.mu.Lock()
-	m.welcome = nil
-	m.ledger.open = false
-	m.mu.Unlock()
-	m.changed()
-	return true, err
+	return true, socket.Run(ctx, m.handle, (&outbox{machine: m, socket: socket}).write)
 }
 
 // hello introduces the worker and waits to be admitted.
@@ -270,6 +287,14 @@ func (m *machine) leftOut(l *workerv1.LeftOut) error {
 // setOrder replaces the order. The same segment again, after a reconnect, goes
 // on without a break. The caller holds mu.
 func (m *machine) setOrder(o *order, first uint64) {
+	if o.epoch != 0 && o.epoch != m.epoch {
+		m.epoch = o.epoch
+		for _, b := range m.benches {
+			if b.pool != nil {
+				b.pool.Begin(o.epoch)
+			}
+		}
+	}
 	if !m.order.sameSegment(o) {
 		m.order, m.told = o, false
 		m.ledger = ledger{}

@@ -17,15 +17,17 @@ import (
 
 // Status is what the worker is doing, or why it does nothing and until when.
 type Status struct {
-	// State is testing, connecting, idle, building, ready, computing, rerunning,
-	// paused or faulted.
+	// State is testing, connecting, registering (the host does not know this machine
+	// yet), idle, building, ready, computing, rerunning, proving (loops for the pool,
+	// while the Sprint does not need it), paused or faulted.
 	State  string `json:"state"`
 	Reason string `json:"reason,omitempty"` // why; always there when nothing is computed
 	Until  string `json:"until,omitempty"`
 	Next   string `json:"next,omitempty"` // what the owner can do about it
 
 	Host        string `json:"host"`
-	Connected   bool   `json:"connected"`
+	Connected   bool   `json:"connected"`         // for the Sprint, or with its pool
+	Trouble     string `json:"trouble,omitempty"` // why not
 	Chain       string `json:"chain,omitempty"`
 	Participant string `json:"participant,omitempty"`
 	Node        string `json:"node,omitempty"`
@@ -46,6 +48,11 @@ type Status struct {
 	LoadMS     uint64 `json:"load_ms,omitempty"`
 	Reruns     uint64 `json:"reruns"`
 
+	// Payout is the account on the chain that this machine asks to be paid to.
+	Payout string `json:"payout"`
+	// Earnings are those of all devices; nil where the host has shown none.
+	Earnings *mpoc.Money `json:"earnings,omitempty"`
+
 	Devices []DeviceStatus `json:"devices"`
 }
 
@@ -54,14 +61,17 @@ type DeviceStatus struct {
 	ID     string `json:"id"`
 	Name   string `json:"name,omitempty"`
 	Engine string `json:"engine,omitempty"`
-	// State is the worker's; proving (loops for the pool, while the worker has no
-	// order); or what keeps this device from it: building, paused (too hot), faulted (cannot carry out this order), disabled (for good).
+	// State is the worker's, or what keeps this device from it: building, paused (too hot), faulted (cannot carry out this order), disabled (for good).
 	State  string `json:"state"`
 	Reason string `json:"reason,omitempty"`
 	Until  string `json:"until,omitempty"`
 	// Computed units of segments since the start; Rate1m as above.
 	Computed uint64 `json:"computed"`
 	Rate1m   uint64 `json:"rate_1m_milli"`
+	// Units of segments that were computed twice since the start, and those that
+	// came out differently; of loops Pool has the same.
+	SelfChecks       uint64 `json:"self_checks"`
+	FailedSelfChecks uint64 `json:"failed_self_checks"`
 	Gauges
 	// Pool is what it does for the host between sprints; nil where the host has no pool.
 	Pool *mpoc.Status `json:"pool,omitempty"`
@@ -72,7 +82,7 @@ func (m *machine) snapshot(now time.Time) Status {
 	o := m.order
 	s := Status{
 		Until: o.until, Next: m.next,
-		Host: m.address.HostPort, Connected: m.welcome != nil,
+		Host: m.address.HostPort, Connected: m.welcome != nil, Trouble: m.trouble, Payout: m.config.Payout,
 		Key: hex.EncodeToString(m.key.Public().(ed25519.PublicKey)), Engine: m.engines(),
 		Epoch: o.epoch, Segment: o.segment, Class: o.model.class.Name,
 		Computed: m.ledger.end(), Stored: m.ledger.base, Reruns: m.reruns,
@@ -81,6 +91,15 @@ func (m *machine) snapshot(now time.Time) Status {
 		s.Chain, s.Participant, s.Node = w.Chain, w.Participant, w.Node
 	}
 	live := m.live()
+	for _, b := range m.benches {
+		d := b.row(now)
+		if p := d.Pool; p != nil {
+			s.Connected = s.Connected || m.answered && p.Connected
+			s.Earnings = s.Earnings.Plus(p.Account)
+		}
+		s.Rate1m += d.Rate1m
+		s.Devices = append(s.Devices, d)
+	}
 	build := fastest(live)
 	s.BuildDone, s.BuildTotal, s.LoadMS = build.done, build.total, uint64(build.took.Milliseconds())
 	all := func(is func(*bench) bool) bool {
@@ -99,13 +118,13 @@ func (m *machine) snapshot(now time.Time) Status {
 		s.State, s.Reason, s.Until = "paused", live[0].ID+" is too hot: "+live[0].hot, live[0].until()
 	case slices.ContainsFunc(live, func(b *bench) bool { return b.rerunning }):
 		s.State = "rerunning"
-	case o.idle() && !s.Connected:
-		s.State, s.Reason = "connecting", m.trouble
-		if s.Reason == "" {
-			s.Reason = "dialling the host"
-		}
+	case o.idle() && m.welcome == nil:
+		m.away(&s)
 	case o.idle():
 		s.State, s.Reason = "idle", o.reason
+		if s.proves() {
+			s.State = "proving"
+		}
 	case !build.built:
 		s.State, s.Reason = "building", "the epoch's model is being built"
 	case o.segment == 0:
@@ -118,12 +137,43 @@ func (m *machine) snapshot(now time.Time) Status {
 			s.Reason = "the host is away: " + m.trouble
 		}
 	}
-	for _, b := range m.benches {
-		d := b.row(s, now)
-		s.Rate1m += d.Rate1m
-		s.Devices = append(s.Devices, d)
+	for i, b := range m.benches {
+		b.place(&s.Devices[i], s)
 	}
 	return s
+}
+
+// away is what a worker does that the Sprint has no session with. The caller
+// holds mu.
+func (m *machine) away(s *Status) {
+	s.Until = ""
+	allow := "ask the host's owner to run: assay host allow " + s.Key
+	asked := slices.ContainsFunc(m.benches, func(b *bench) bool { return b.pool != nil })
+	switch {
+	case !m.stranger && m.trouble == "":
+		s.State, s.Reason = "connecting", "dialling the host"
+	case !m.stranger:
+		s.State, s.Reason = "connecting", m.trouble
+	case m.config.NoPool:
+		s.State, s.Reason, s.Next = "registering", "the host does not know this machine's key", allow
+	case s.proves():
+		s.State, s.Next = "proving", ""
+		s.Reason = "the host takes machines of its pool into its Sprints after their first accepted proof, while it has room"
+	case asked:
+		s.State, s.Reason, s.Next = "registering", "with the host's pool", ""
+	case m.poolless:
+		s.State, s.Reason, s.Next = "registering", "the host does not know this machine's key, and has no pool that takes any machine", allow
+	default:
+		s.State, s.Reason, s.Next = "registering", "asking the host whether it has a pool", ""
+	}
+}
+
+// proves tells whether a device computes loops, or will as soon as it sees that
+// nothing else needs it.
+func (s *Status) proves() bool { return slices.ContainsFunc(s.Devices, DeviceStatus.proves) }
+
+func (d DeviceStatus) proves() bool {
+	return d.Pool != nil && (d.Pool.Working() || d.Pool.State == "paused")
 }
 
 // fastest is the build that is furthest on.
@@ -136,11 +186,14 @@ func fastest(live []*bench) (first progress) {
 	return first
 }
 
-// row is a device's line below the worker's status. The caller holds mu.
-func (b *bench) row(s Status, now time.Time) DeviceStatus {
-	d := DeviceStatus{ID: b.ID, Name: b.Name, State: s.State, Computed: b.units, Rate1m: b.rate.milli(now), Gauges: b.gauges}
+// row is a device's figures. The caller holds mu.
+func (b *bench) row(now time.Time) DeviceStatus {
+	d := DeviceStatus{ID: b.ID, Name: b.Name, Computed: b.units, Rate1m: b.rate.milli(now), SelfChecks: b.selfChecks, FailedSelfChecks: b.failedSelfChecks, Gauges: b.gauges}
 	if b.Engine != nil {
 		d.Engine = b.Engine.Name()
+	}
+	if b.out != "" {
+		d.Rate1m = 0
 	}
 	if b.pool != nil {
 		p := b.pool.Snapshot()
@@ -149,12 +202,15 @@ func (b *bench) row(s Status, now time.Time) DeviceStatus {
 		}
 		d.Pool = &p
 	}
-	loops := d.Pool != nil && (d.Pool.State == "computing" || d.Pool.State == "answering")
+	return d
+}
+
+// place says what a device does below the worker's state. The caller holds mu.
+func (b *bench) place(d *DeviceStatus, s Status) {
+	d.State = s.State
 	switch {
-	case loops && b.out == "" && b.hot == "" && !b.rerunning && (s.State == "idle" || s.State == "connecting"):
-		d.State = "proving"
 	case b.out != "":
-		d.State, d.Reason, d.Rate1m = "disabled", b.out, 0
+		d.State, d.Reason = "disabled", b.out
 	case b.hot != "":
 		d.State, d.Reason, d.Until = "paused", b.hot, b.until()
 	case b.fault != "":
@@ -165,10 +221,11 @@ func (b *bench) row(s Status, now time.Time) DeviceStatus {
 		d.State, d.Reason = "building", "the epoch's model is being built"
 	case s.State == "rerunning" && s.Segment != 0:
 		d.State = "computing"
-	case s.State == "rerunning":
+	case s.State == "rerunning", s.State == "proving" && !d.proves():
 		d.State = "idle"
+	case s.State == "connecting" && d.Pool != nil && d.Pool.Working():
+		d.State = "proving"
 	}
-	return d
 }
 
 // wireStatus is the snapshot as the host gets it.
@@ -185,9 +242,10 @@ func (m *machine) wireStatus(now time.Time) *workerv1.Status {
 	}
 }
 
-// report hands the status out on every change, and once a minute.
+// report hands the status out on every change, and once a minute, and tells what
+// happened.
 func (m *machine) report(ctx context.Context) {
-	if m.config.Status == nil {
+	if m.config.Status == nil && m.config.Event == nil {
 		return
 	}
 	tick := time.NewTicker(time.Minute)
@@ -199,7 +257,10 @@ func (m *machine) report(ctx context.Context) {
 		m.mu.Unlock()
 		if gist := s.gist(); minute || gist != last {
 			last = gist
-			m.config.Status(s)
+			if m.config.Status != nil {
+				m.config.Status(s)
+			}
+			m.follow(minute)
 			pace := time.NewTimer(statusPace)
 			select {
 			case <-ctx.Done():
@@ -226,11 +287,11 @@ func (s Status) gist() string {
 	for i := range devices {
 		d := &devices[i]
 		if p := d.Pool; p != nil {
-			d.Reason += p.Line()
+			d.Reason += fmt.Sprintln(p.State, p.Reason, p.Connected, p.Accepted, p.Late, p.Faulty, p.Rejected, p.Failed, p.Dropped, p.Abstained, p.Account)
 		}
-		d.Computed, d.Rate1m, d.Gauges, d.Pool = 0, 0, Gauges{}, nil
+		d.Computed, d.Rate1m, d.SelfChecks, d.Gauges, d.Pool = 0, 0, 0, Gauges{}, nil
 	}
-	s.Devices = devices
+	s.Devices, s.Earnings = devices, nil
 	return fmt.Sprintf("%+v", s)
 }
 
@@ -276,47 +337,56 @@ func (r *meter) milli(now time.Time) uint64 {
 
 // Line is the status in one line for a log.
 func (s Status) Line() string {
-	var b strings.Builder
-	b.WriteString(s.State)
-	if s.Epoch != 0 || s.Class != "" {
-		fmt.Fprintf(&b, "  epoch %d", s.Epoch)
-		if s.Segment != 0 {
-			fmt.Fprintf(&b, " segment %d", s.Segment)
-		}
-		if s.Class != "" {
-			fmt.Fprintf(&b, " (%s)", s.Class)
-		}
-	}
+	text := s.State + s.order()
 	switch s.State {
 	case "computing":
-		fmt.Fprintf(&b, ", %d units, %d stored by the host, %d.%d/s", s.Computed, s.Stored, s.Rate1m/1000, s.Rate1m%1000/100)
+		text += fmt.Sprintf(", %d units, %d stored by the host, %d.%d/s", s.Computed, s.Stored, s.Rate1m/1000, s.Rate1m%1000/100)
 	case "building":
 		if s.BuildTotal > 0 {
-			fmt.Fprintf(&b, ", %d of %d MiB", s.BuildDone>>20, s.BuildTotal>>20)
+			text += fmt.Sprintf(", %d of %d MiB", s.BuildDone>>20, s.BuildTotal>>20)
 		}
-	case "ready":
-		fmt.Fprintf(&b, ", model built in %d ms", s.LoadMS)
 	}
-	if s.Reason != "" {
-		b.WriteString(": " + s.Reason)
-	}
-	if s.Until != "" {
-		b.WriteString(", until " + s.Until)
-	}
-	if s.Next != "" {
-		b.WriteString("; " + s.Next)
-	}
+	text += because(s.Reason, s.Until, s.Next)
 	if len(s.Devices) > 1 {
 		for _, d := range s.Devices {
-			b.WriteString("; " + d.line(s))
+			text += "; " + d.line(s)
 		}
 	}
 	for _, d := range s.Devices {
 		if d.Pool != nil {
-			b.WriteString("; pool, " + d.ID + ": " + d.Pool.Line())
+			text += "; pool, " + d.ID + ": " + d.Pool.Line()
 		}
 	}
-	return b.String()
+	if s.Earnings != nil {
+		text += "; " + s.Earnings.Text()
+	}
+	return text
+}
+
+// order is what the host wants, where it wants something.
+func (s Status) order() string {
+	if s.Epoch == 0 {
+		return ""
+	}
+	text := fmt.Sprintf(" epoch %d", s.Epoch)
+	if s.Segment != 0 {
+		text += fmt.Sprintf(" segment %d", s.Segment)
+	}
+	return text + " (" + s.Class + ")"
+}
+
+// because is a reason, how long it holds, and what to do about it.
+func because(reason, until, next string) (text string) {
+	if reason != "" {
+		text = ": " + reason
+	}
+	if until != "" {
+		text += ", until " + until
+	}
+	if next != "" {
+		text += "; " + next
+	}
+	return text
 }
 
 // line is a device among several: what it does differently from the others, or

@@ -48,10 +48,10 @@ type Config struct {
 	NoPool bool
 	// Payout is the account on the chain that loops are paid to; it may be empty.
 	Payout string
-	// SelfAudit is N: one loop in N is computed twice. 0 is the default.
+	// SelfAudit is N: one unit and one loop in N is computed twice. 0 is 256.
 	SelfAudit uint64
-	// Live is called once, before anything else, with what gives the status of the
-	// moment from then on. Optional.
+	// Live is called once, when the home is this worker's, with what gives the status
+	// of the moment from then on. Optional.
 	Live func(status func() Status)
 	// Pause is the owner's word: true stops all computing, false goes on. Optional.
 	Pause <-chan bool
@@ -63,6 +63,9 @@ type Config struct {
 	// Status is called, one call at a time, on every change and once a minute.
 	// Optional.
 	Status func(Status)
+	// Event is called, one call at a time and in order, with all that happens.
+	// Optional.
+	Event func(Event)
 }
 
 // Key returns the device key in home, making one when there is none.
@@ -74,9 +77,10 @@ func Key(home string) (ed25519.PrivateKey, error) {
 }
 
 // Run works until ctx ends, which is no error. It returns one where going on is
-// pointless: a bad configuration, no device that passes its self-test and does
-// its work, or somebody else answering at the host's address from the start.
-func Run(ctx context.Context, c Config) error {
+// pointless: a bad configuration, a home that another worker has, no device that
+// passes its self-test and does its work, or somebody else answering at the host's
+// address from the start.
+func Run(ctx context.Context, c Config) (err error) {
 	address, err := link.ParseAddress(c.URL)
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrConfig, err)
@@ -110,7 +114,17 @@ func Run(ctx context.Context, c Config) error {
 			c.Logger.Warn("priority stays as it is", "err", err)
 		}
 	}
+	unlock, err := lock(c.Home)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, unlock()) }()
 	m := newMachine(c, address, key)
+	heard := m.listener()
+	defer func() {
+		m.stopped(err)
+		<-heard
+	}()
 	if c.Live != nil {
 		c.Live(func() Status {
 			m.mu.Lock()
@@ -186,12 +200,21 @@ type machine struct {
 	ready   *workerv1.ModelReady    // to be sent
 	told    bool                    // this session's host was told of order's model
 
-	testing bool   // the first self-test is not over
-	paused  bool   // by the owner
-	trouble string // why there is no connection
-	next    string // what the owner can do about it
-	failed  []error
-	reruns  uint64
+	testing  bool   // the first self-test is not over
+	paused   bool   // by the owner
+	answered bool   // the host did when it was dialled last, be it with a refusal
+	stranger bool   // it does not know this machine's key
+	poolless bool   // it has no pool
+	trouble  string // why there is no connection
+	next     string // what the owner can do about it
+	failed   []error
+	reruns   uint64
+	epoch    uint64 // the latest that an order named
+
+	telling sync.Mutex // taken before mu
+	journal journal    // of what was told
+	missed  int        // events that found no room
+	events  chan Event // for who listens
 }
 
 // progress of the model the order needs.
@@ -205,8 +228,8 @@ func newMachine(c Config, address link.Address, key ed25519.PrivateKey) *machine
 	m := &machine{
 		config: c, address: address, key: key,
 		sendWake: make(chan struct{}, 1), reportWake: make(chan struct{}, 1),
-		order:    &order{reason: "waiting for the host's orders"},
-		testing:  true,
+		order:   &order{reason: "waiting for the host's orders"},
+		testing: true, events: make(chan Event, eventRoom),
 		receipts: newReceipts(c.Home),
 	}
 	for _, d := range c.Devices {

@@ -7,6 +7,7 @@ import (
 	"context"
 	"crypto/ed25519"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -61,6 +62,29 @@ func TestConfigErrors(t *testing.T) {
 		if err := Run(t.Context(), c); !errors.Is(err, ErrConfig) {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+}
+
+// Two workers never share a home; when the first one ends, however it does, the
+// next one can have it.
+func TestHomeIsLocked(t *testing.T) {
+	home := t.TempDir()
+	unlock, err := lock(home)
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = Run(t.Context(), Config{URL: someURL, Home: home, Engine: new(enginetest.Engine)})
+	if want := fmt.Sprintf("another worker (process %d) works with %s; stop it", os.Getpid(), home); !errors.Is(err, ErrInUse) || !strings.Contains(err.Error(), want) {
+		t.Errorf("%v, want %s", err, want)
+	}
+	if err := unlock(); err != nil {
+		t.Fatal(err)
+	}
+	if unlock, err = lock(home); err != nil {
+		t.Fatal(err)
+	}
+	if err := unlock(); err != nil {
+		t.Fatal(err)
 	}
 }
 

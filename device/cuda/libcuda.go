@@ -87,7 +87,16 @@ const (
 const oldest = 11000
 
 // load binds the driver's library and initialises it, once.
-var load = sync.OnceValues(func() (*library, error) { return loadLibrary("libcuda.so.1", "nvcuda.dll") })
+var load = sync.OnceValues(func() (*library, error) { return loadLibrary(libraryName(runtime.GOOS)) })
+
+// libraryName is the library's on a system. An error names it: another system's
+// would only puzzle.
+func libraryName(goos string) string {
+	if goos == "windows" {
+		return "nvcuda.dll"
+	}
+	return "libcuda.so.1"
+}
 
 func loadLibrary(names ...string) (*library, error) {
 	l := new(library)

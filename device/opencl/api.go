@@ -5,6 +5,7 @@ package opencl
 import (
 	"errors"
 	"fmt"
+	"runtime"
 	"strings"
 	"sync"
 	"unsafe"
@@ -166,8 +167,20 @@ func failed(call string, c code) error {
 
 // load finds the machine's OpenCL loader, once.
 var load = sync.OnceValues(func() (*api, error) {
-	return loadFrom("libOpenCL.so.1", "OpenCL.dll", "/System/Library/Frameworks/OpenCL.framework/OpenCL")
+	return loadFrom(libraryName(runtime.GOOS))
 })
+
+// libraryName is the loader's on a system. An error names it: another system's
+// would only puzzle.
+func libraryName(goos string) string {
+	switch goos {
+	case "windows":
+		return "OpenCL.dll"
+	case "darwin":
+		return "/System/Library/Frameworks/OpenCL.framework/OpenCL"
+	}
+	return "libOpenCL.so.1"
+}
 
 func loadFrom(names ...string) (*api, error) {
 	library, err := dynlib.Open(names...)

@@ -4,6 +4,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"crypto/ed25519"
 	"encoding/json"
@@ -14,6 +15,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -38,7 +40,7 @@ func New(fast func(context.Context) work.Engine, tamper func(cheat string) (*hos
 		Short: "Run a participant's host: workers, commitments, openings, verdicts",
 		Args:  cobra.NoArgs,
 	}
-	cmd.PersistentFlags().StringVar(&home, "home", defaultHome(), "the participant's folder, as made by `assay init participant`")
+	cmd.PersistentFlags().StringVar(&home, "home", defaultHome(), "the participant's `folder`, as made by: assay init participant")
 	cmd.Flags().BoolVar(&json, "json", false, "log as JSON, one document per line")
 	level := cmd.Flags().String("log", "info", "log level: debug, info, warn or error")
 	offer := cmd.Flags().Bool("pool", false, "offer challenges to the machines of strangers, for pay; section [pool] of host.toml has the terms")
@@ -141,7 +143,8 @@ func fetch[T any](ctx context.Context, address, path string) (T, error) {
 	}
 	res, err := http.DefaultClient.Do(req)
 	if err != nil {
-		return s, fmt.Errorf("no host answers at %s; is `assay host` running? %w", address, err)
+		reason, _ := link.Explain(err, address)
+		return s, fmt.Errorf("the host does not answer (%s); is assay host running?", reason)
 	}
 	defer res.Body.Close()
 	if res.StatusCode != http.StatusOK {
@@ -267,27 +270,60 @@ func poolCommand(home *string) *cobra.Command {
 				out.SetIndent("", "  ")
 				return out.Encode(list)
 			}
-			t := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', tabwriter.AlignRight)
-			fmt.Fprintln(t, "key\tnode\tpaid to\tcredits\testimated\tlocked\tdue\tsettling\tsettled\tforfeited\tstrikes\t")
-			for _, a := range list {
-				strikes := fmt.Sprint(a.Strikes)
-				if a.Banned {
-					strikes += ", banned"
-				}
-				fmt.Fprintf(t, "%s\t%s\t%s\t%d\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t\n", a.Device, a.Node, a.Payout, a.Entries, a.Estimated, a.Locked, a.Due, a.Settling, a.Settled, a.Forfeited, strikes)
-			}
-			if err := t.Flush(); err != nil {
-				return err
-			}
-			for _, a := range list {
-				if a.Reason != "" {
-					fmt.Fprintf(cmd.OutOrStdout(), "%s: %s\n", a.Node, a.Reason)
-				}
-			}
-			_, err = fmt.Fprintln(cmd.OutOrStdout(), "amounts in acpc, 10^18 to a CPC")
-			return err
+			poolTable(cmd.OutOrStdout(), list)
+			return nil
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return cmd
+}
+
+// poolTable prints accounts in the words that machines use: pending is what was
+// earned and not paid yet, and locked the part of it that fraud would lose.
+func poolTable(out io.Writer, list []host.PoolAccount) {
+	t := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "node\tpaid to\tcredits\testimated\tpending\tof it locked\tsettled\tforfeited\tstrikes\tkey")
+	unpaid := false
+	for _, a := range list {
+		strikes := fmt.Sprint(a.Strikes)
+		if a.Banned {
+			strikes += ", banned"
+		}
+		unpaid = unpaid || a.Payout == ""
+		fmt.Fprintf(t, "%s\t%s\t%d\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", a.Node, cmp.Or(a.Payout, "-"), a.Entries,
+			coins(string(a.Estimated)), coins(a.Pending.String()), coins(a.Locked.String()), coins(a.Settled.String()), coins(a.Forfeited.String()), strikes, a.Device)
+	}
+	_ = t.Flush()
+	for _, a := range list {
+		if a.Reason != "" {
+			fmt.Fprintf(out, "%s: %s\n", a.Node, a.Reason)
+		}
+	}
+	if len(list) == 0 {
+		fmt.Fprintln(out, "no machine has registered yet")
+	}
+	if unpaid {
+		fmt.Fprintln(out, "-: the machine names no account; its owner starts it with --payout cpc1... and is paid what is pending")
+	}
+	fmt.Fprintln(out, "--json has every digit")
+}
+
+// coins writes an amount in acpc for people: in CPC, or in the millionth,
+// billionth ... of one that it takes not to look like nothing. It is rounded down.
+func coins(acpc string) string {
+	if acpc == "0" {
+		return "0"
+	}
+	for _, u := range []struct {
+		name                 string
+		from, unit, decimals int // digits
+	}{{"CPC", 15, 18, 6}, {"µCPC", 12, 12, 3}, {"nCPC", 9, 9, 3}, {"pCPC", 6, 6, 3}, {"fCPC", 3, 3, 3}} {
+		if len(acpc) <= u.from {
+			continue
+		}
+		padded := strings.Repeat("0", max(0, u.unit+1-len(acpc))) + acpc
+		point := len(padded) - u.unit
+		return padded[:point] + "." + padded[point:point+u.decimals] + " " + u.name
+	}
+	return acpc + " acpc"
 }

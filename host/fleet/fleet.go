@@ -296,7 +296,7 @@ func (f *Fleet) hear(ctx context.Context, socket *link.Socket, key ed25519.Publi
 	case !hello.SelfTestOk:
 		return nil, &workerv1.Refuse{
 			Reason:   "engine " + hello.Engine + " failed its self-test",
-			NextStep: "run: assay-worker selftest",
+			NextStep: "run: assay-worker doctor",
 		}
 	}
 	return hello, nil
@@ -308,7 +308,11 @@ func (f *Fleet) noteUnknown(key ed25519.PublicKey, next string) {
 	defer f.mu.Unlock()
 	if k := string(key); !f.unknown[k] && len(f.unknown) < 256 {
 		f.unknown[k] = true
-		f.log.Warn("a worker with an unknown key asks to join", "key", hex.EncodeToString(key), "next", next)
+		warn := f.log.Warn
+		if f.config.Pool != nil { // it may be registering
+			warn = f.log.Debug
+		}
+		warn("a worker with an unknown key asks to join", "key", hex.EncodeToString(key), "next", next)
 	}
 }
 

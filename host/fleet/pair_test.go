@@ -9,6 +9,7 @@ import (
 	"context"
 	"crypto/ed25519"
 	"errors"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -317,12 +318,25 @@ func TestSecondConnectionTakesOver(t *testing.T) {
 	home, key := newKey(t)
 	h.allow(key, "alpha")
 	h.aim(goal(1))
-	startWorker(t, h.URL(), home, quick)
+	older := startWorker(t, h.URL(), home, quick)
 	log := h.log("alpha", 1)
 	until(t, "the first worker's leaves", func() bool { return log.Size() > 0 })
-	newer := startWorker(t, h.URL(), home, quick)
+	copied := t.TempDir() // another machine, with a copy of the key
+	text, err := os.ReadFile(filepath.Join(home, worker.KeyFile))
+	if err == nil {
+		err = os.WriteFile(filepath.Join(copied, worker.KeyFile), text, 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	newer := startWorker(t, h.URL(), copied, quick)
 	until(t, "the newer is connected", func() bool {
 		return newer.saw(func(s worker.Status) bool { return s.Connected })
+	})
+	until(t, "the older says why it is not", func() bool {
+		return older.saw(func(s worker.Status) bool {
+			return strings.Contains(s.Trouble, "another machine works with this machine's key")
+		})
 	})
 	newer.stop() // the older comes back and goes on
 	at := log.Size()
@@ -387,7 +401,7 @@ func TestUnknownKey(t *testing.T) {
 	m := startWorker(t, h.URL(), home, quick)
 	until(t, "the worker says what to do", func() bool {
 		return m.saw(func(s worker.Status) bool {
-			return s.State == "connecting" && strings.Contains(s.Reason, "does not know key") && strings.Contains(s.Next, "assay host allow ")
+			return s.State == "registering" && strings.Contains(s.Reason, "does not know this machine's key") && strings.Contains(s.Next, "assay host allow ")
 		})
 	})
 	h.allow(key, "alpha") // and from then on it is welcome, without a restart

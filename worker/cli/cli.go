@@ -5,12 +5,51 @@
 // needs, and assay, whose local networks start workers as children.
 //
 //	start   work for a host
+//	status  what the worker that runs does, why not, and what it has earned
+//	pause   stop its computing, until resume
 //	bench   how fast each device is, and where its time goes
 //	doctor  what works, what does not, and what to do about it
 //	id      print this machine's key, for the host's owner to allow
 //
-// With --json every command prints JSON documents, one per line, and nothing
-// else, on its standard output. Nothing ever prompts.
+// With --json every command prints JSON documents and nothing else on its standard
+// output; start prints events, one a line, until it ends:
+//
+//	snapshot           status: everything, at the start and once a minute
+//	testing            reason
+//	connecting         reason, next: the host is not reached
+//	registering        reason, next: the host does not know this machine yet
+//	connected          host
+//	joined             chain, node: this machine is a node of the host in the Sprint
+//	disconnected       host, reason, next
+//	idle, proving      reason, until: what the Sprint is at; proving computes loops meanwhile
+//	building, ready    epoch, class, until
+//	computing          epoch, segment, class, until; reason where it waits for the host
+//	rerunning          samples of others, for the host's verdicts
+//	paused, resumed    reason, until; with a device, of that one alone
+//	faulted, disabled  reason; with a device, of that one alone
+//	registered         device: its key is the pool's
+//	rules              device, reason: what the host pays from the next challenge on
+//	challenge          device, challenge, shape, deadline
+//	progress           and loops, expected: at most every 10 seconds
+//	committed          and loops, deadline: the log is the host's, and cannot be changed
+//	accepted           and verified_ops, pay, receipt
+//	late, faulty, rejected, unanswered
+//	                   and reason, receipt where there is one
+//	dropped            and reason: nothing was committed
+//	receipt_missing    and reason: the host's answer was lost; it is asked again, and told then
+//	self_check_failed  device, loops (the one that differs), reason, next
+//	abstained          device, challenge, reason: nothing was sent
+//	unstable           device, reason, until, next: it rests
+//	waiting            device, reason, next: the pool has nothing for it, or does not answer
+//	ended              device, reason: it takes no more challenges
+//	host_cheats        device, challenge, reason: what shows it was kept
+//	paid               device, pay, account
+//	missed             reason: the reader was too slow, and some were left out
+//	stopped            reason where it is an error
+//
+// Every event has time and type; the others where they mean something. Amounts are
+// decimal strings in acpc, 10^18 to a CPC. Without --json and a terminal start logs
+// the same events as text. Nothing ever prompts.
 package cli
 
 import (
@@ -24,7 +63,9 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"runtime"
 	"runtime/debug"
+	"strings"
 
 	"github.com/assaynet/assay/device"
 	"github.com/assaynet/assay/link"
@@ -47,10 +88,8 @@ var errUsage = errors.New("usage")
 type Command struct {
 	// Name is how the user calls it: "assay-worker", or "assay worker".
 	Name string
-	// Backends offer devices, and Default is what --device is where it is not given:
-	// empty for every GPU that works.
+	// Backends offer devices.
 	Backends []device.Backend
-	Default  string
 	// Engine stands for the processor, and no other device is offered.
 	Engine work.Engine
 	// Sys is where sensors are looked for; empty is /sys.
@@ -82,6 +121,13 @@ func (c Command) dispatch(ctx context.Context, args []string, stdin io.Reader, s
 	switch name {
 	case "start":
 		return c.start(ctx, args, stdin, stdout, stderr)
+	case "status":
+		return c.status(ctx, args, stdout, stderr)
+	case "pause", "resume":
+		return c.pause(ctx, name, args, stderr)
+	case "version", "-version", "--version":
+		_, err := fmt.Fprintf(stdout, "%s %s, %s/%s, %s\n", c.Name, version(), runtime.GOOS, runtime.GOARCH, runtime.Version())
+		return err
 	case "id":
 		return c.id(args, stdout, stderr)
 	case "bench":
@@ -104,6 +150,8 @@ func (c Command) usage(w io.Writer) {
 	fmt.Fprintf(w, `%[1]s turns this machine into a worker of an Assay host.
 
   %[1]s start --host URL    work for a host (it prints the URL)
+  %[1]s status              what it does, why not, and what it has earned
+  %[1]s pause, resume       stop its computing, and go on
   %[1]s bench               how fast each device is, and where its time goes
   %[1]s doctor              what works, what does not, and what to do about it
   %[1]s id                  print this machine's key, for the host's owner to allow
@@ -111,6 +159,9 @@ func (c Command) usage(w io.Writer) {
 %[1]s COMMAND -h lists the options of a command.
 `, c.Name)
 }
+
+// unquoted is a value that was pasted with the quotes around it, or a blank.
+func unquoted(s string) string { return strings.Trim(s, " \t\r\n'\"`‘’“”") }
 
 // flags makes the flag set of a command.
 func (c Command) flags(name string, stderr io.Writer) *flag.FlagSet {
@@ -140,7 +191,7 @@ func homeFlag(f *flag.FlagSet) *string {
 			home = filepath.Join(user, ".assay-worker")
 		}
 	}
-	return f.String("home", home, "directory of the device key; default from ASSAY_WORKER_HOME")
+	return f.String("home", home, "directory of this machine's key, receipts and counts; default from ASSAY_WORKER_HOME")
 }
 
 func (c Command) id(args []string, stdout, stderr io.Writer) error {

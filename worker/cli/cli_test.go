@@ -3,16 +3,23 @@
 package cli
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
+	"net"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/assaynet/assay/poc/seed"
 	"github.com/assaynet/assay/poc/work"
 	"github.com/assaynet/assay/poc/work/transformer"
+	"github.com/assaynet/assay/worker"
 	"github.com/assaynet/assay/worker/enginetest"
 )
 
@@ -44,14 +51,22 @@ func TestCommandLine(t *testing.T) {
 		{"start now", 2, "", `unexpected argument "now"`},
 		{"id --home " + home, 0, "assay host allow ", ""},
 		{"start --temp-limit 60 --host " + nobody, 2, "", "--temp-resume 75 is not below --temp-limit 60"},
+		{"--version", 0, "assay worker ", ""},
+		{"start -h", 0, "", "self_check_failed"},
+		{"start --payout alice --host " + nobody, 1, "", `--payout "alice" is no account on the chain: it does not begin with cpc1`},
+		{"start --host '" + nobody + "' --payout x", 1, "", "--payout"}, // the quotes are no matter
+		{"status --home " + home, 1, "", "no worker runs on " + home},
+		{"pause --home " + home, 1, "", "no worker runs on " + home},
+		{"start --device banana --host " + nobody, 1, "", "--device banana"},
 		{"start --device , --host " + nobody, 2, "", "an empty device name"},
-		{"start --device cuda:7 --home " + home + " --host " + nobody, 1, "", "--device cuda:7; this machine has cpu (test)"},
+		{"start --device cuda:7 --home " + home + " --host " + nobody, 1, "", "--device cuda:7; this program offers all, cpu"},
 		{"bench --class giant", 2, "", "unknown class"},
 		{"bench --shape 100", 2, "", "--shape"},
 		{"bench --shape 512x512", 2, "", "want N or MxKxQ"},
 		{"bench --shape big", 2, "", "want N or MxKxQ"},
 		{"bench --seconds 0", 2, "", "no time"},
-		{"bench --device opencl", 1, "", "this machine has cpu (test)"},
+		{"bench --device opencl", 1, "", "this program offers all, cpu"},
+		{"bench --device cpu:7", 1, "", "--device cpu:7; this machine has cpu (test)"},
 		{"doctor --warp", 2, "", "flag provided but not defined"},
 	} {
 		code, stdout, stderr := run(Command{Name: "assay worker", Engine: new(enginetest.Engine)}, strings.Fields(c.args)...)
@@ -91,33 +106,117 @@ func TestBrokenEngine(t *testing.T) {
 	}
 }
 
-// With --json every line is one document that says what the worker does and why.
+// With --json every line is one event, in the order in which things happen, and
+// the first says everything. The worker that runs is asked, paused and resumed
+// from another process, and nobody else gets its home.
 func TestStartJSON(t *testing.T) {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	out, in := io.Pipe()
+	done := make(chan int, 1)
+	home := t.TempDir()
+	killed, err := net.Listen("unix", filepath.Join(home, socketFile)) // an earlier worker left its socket
+	if err != nil {
+		t.Fatal(err)
+	}
+	killed.(*net.UnixListener).SetUnlinkOnClose(false)
+	killed.Close()
+	go func() {
+		c := Command{Name: "w", Engine: new(enginetest.Engine)}
+		done <- c.Run(ctx, []string{"start", "--json", "--home", home, "--host", nobody}, nil, in, io.Discard)
+		in.Close()
+	}()
+	lines := json.NewDecoder(out)
+	next := func() (e worker.Event) {
+		t.Helper()
+		if err := lines.Decode(&e); err != nil {
+			t.Fatal(err)
+		}
+		if e.Type == "" || e.Time.IsZero() {
+			t.Errorf("%+v", e)
+		}
+		return e
+	}
+	if e := next(); e.Type != "snapshot" || e.Status.State == "" || e.Status.Reason == "" || len(e.Status.Devices) != 1 {
+		t.Errorf("%+v", e)
+	}
+	for e := next(); e.Type != "connecting" || !strings.Contains(e.Next, "check that the host runs"); e = next() {
+		if e.Type != "connecting" && e.Type != "testing" {
+			t.Errorf("%+v", e)
+		}
+	}
+	w := Command{Name: "w", Engine: new(enginetest.Engine)}
+	if code, text, _ := run(w, "status", "--home", home); code != 0 || !strings.Contains(text, "nothing listens at 127.0.0.1:1") || strings.Contains(text, "\x1b") || strings.Contains(text, "q quit") {
+		t.Errorf("status: code %d\n%s", code, text)
+	}
+	if code, _, stderr := run(w, "start", "--home", home, "--host", nobody); code != 1 || !strings.Contains(stderr, fmt.Sprintf("another worker (process %d) works with %s", os.Getpid(), home)) {
+		t.Errorf("a second worker: code %d, %s", code, stderr)
+	}
+	for _, c := range []struct{ command, event string }{{"pause", "paused"}, {"resume", "resumed"}} {
+		said := make(chan int, 1)
+		go func() {
+			code, _, _ := run(w, c.command, "--home", home)
+			said <- code
+		}()
+		for e := next(); e.Type != c.event; e = next() {
+		}
+		if code := <-said; code != 0 {
+			t.Errorf("%s: code %d", c.command, code)
+		}
+	}
+	cancel()
+	last := ""
+	for {
+		var e worker.Event
+		if err := lines.Decode(&e); err != nil {
+			break
+		}
+		last = e.Type
+	}
+	if code := <-done; code != 0 || last != "stopped" {
+		t.Errorf("stopped with code %d, last event %q", code, last)
+	}
+	if code, _, stderr := run(w, "status", "--home", home); code != 1 || !strings.Contains(stderr, "no worker runs on") {
+		t.Errorf("after it: code %d, %s", code, stderr)
+	}
+}
+
+// What is no terminal gets log lines: a time, and what happened, each once.
+func TestStartPlain(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	out, in := io.Pipe()
 	done := make(chan int, 1)
 	go func() {
 		c := Command{Name: "w", Engine: new(enginetest.Engine)}
-		done <- c.Run(ctx, []string{"start", "--json", "--home", t.TempDir(), "--host", "assay://127.0.0.1:1#00112233445566778899aabbccddeeff"}, nil, in, io.Discard)
+		done <- c.Run(ctx, []string{"start", "--home", t.TempDir(), "--host", "'" + nobody + "'"}, nil, in, io.Discard)
 		in.Close()
 	}()
-	lines := json.NewDecoder(out)
-	for {
-		var s map[string]any
-		if err := lines.Decode(&s); err != nil {
-			t.Fatal(err)
+	seen := map[string]bool{}
+	for lines := bufio.NewScanner(out); lines.Scan(); {
+		at, text, found := strings.Cut(lines.Text(), "  ")
+		if _, err := time.Parse(time.TimeOnly, at); err != nil || !found || seen[text] {
+			t.Errorf("%q, seen before: %v", lines.Text(), seen[text])
 		}
-		if s["state"] == "" || s["reason"] == "" || s["time"] == "" {
-			t.Errorf("status %v", s)
-		}
-		if next, _ := s["next"].(string); strings.Contains(next, "check that the host runs") {
-			break
+		seen[text] = true
+		if strings.Contains(text, "connecting: nothing listens at 127.0.0.1:1; check that the host runs") {
+			cancel()
 		}
 	}
-	cancel()
-	go io.Copy(io.Discard, out)
-	if code := <-done; code != 0 {
-		t.Errorf("stopped with code %d", code)
+	if code := <-done; code != 0 || !seen["stopped"] {
+		t.Errorf("code %d, %v", code, seen)
+	}
+}
+
+// The table of events in the package's documentation is the one that -h prints.
+func TestEventsAreDocumented(t *testing.T) {
+	source, err := os.ReadFile("cli.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(strings.TrimSpace(worker.Events)) {
+		if !strings.Contains(string(source), "//\t"+line) {
+			t.Errorf("not in the package's documentation: %s", line)
+		}
 	}
 }

@@ -35,11 +35,9 @@ func (l *deviceList) Set(s string) error {
 	return nil
 }
 
-func deviceFlag(f *flag.FlagSet, otherwise string) *deviceList {
+func deviceFlag(f *flag.FlagSet) *deviceList {
 	l := new(deviceList)
-	usage := "device to use, repeated or with commas: cpu, cuda, cuda:1, opencl:0, all; default " +
-		cmp.Or(otherwise, "every GPU that passes its self-test, the cpu where there is none")
-	f.Var(l, "device", usage)
+	f.Var(l, "device", "device to use, repeated or with commas: cpu, cuda, cuda:1, opencl:0, all; default every GPU that passes its self-test, the cpu where there is none")
 	return l
 }
 
@@ -64,9 +62,6 @@ func (c Command) backends() []device.Backend {
 
 // choose opens the devices that are wanted.
 func (c Command) choose(ctx context.Context, wishes []string, sensors *telemetry.Sensors) (device.Choice, error) {
-	if len(wishes) == 0 && c.Default != "" {
-		wishes = []string{c.Default}
-	}
 	return device.Choose(ctx, c.backends(), wishes, sensors.Cards())
 }
 

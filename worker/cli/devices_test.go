@@ -17,15 +17,21 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
+	mpocv1 "github.com/assaynet/assay/api/mpoc/v1"
+	workerv1 "github.com/assaynet/assay/api/worker/v1"
 	"github.com/assaynet/assay/device"
 	"github.com/assaynet/assay/device/profile"
 	"github.com/assaynet/assay/link"
 	"github.com/assaynet/assay/poc/seed"
 	"github.com/assaynet/assay/poc/work"
 	"github.com/assaynet/assay/poc/work/matmul"
+	"github.com/assaynet/assay/worker"
 	"github.com/assaynet/assay/worker/enginetest"
 )
 
@@ -117,18 +123,68 @@ func TestDoctorsHost(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := httptest.NewUnstartedServer(http.NotFoundHandler())
-	s.TLS, s.Config.ErrorLog = config, slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
+	var pool, known atomic.Bool
+	handler := func(w http.ResponseWriter, r *http.Request) {
+		peer, _ := link.PeerKey(*r.TLS)
+		switch {
+		case r.URL.Path == mpocv1.PathStatus && pool.Load():
+			json.NewEncoder(w).Encode(mpocv1.Status{Chain: "c", Pay: "2000000000000", Policy: mpocv1.Policy{UnlockAfter: 8}})
+		case r.URL.Path == workerv1.Path:
+			answer := &workerv1.Envelope{Message: &workerv1.Envelope_Refuse{Refuse: &workerv1.Refuse{
+				Reason: fmt.Sprintf("this host does not know key %x", []byte(peer)), NextStep: "ask for: assay host allow KEY"}}}
+			if known.Load() {
+				answer = &workerv1.Envelope{Message: &workerv1.Envelope_Welcome{Welcome: &workerv1.Welcome{Chain: "c", Participant: "p", Node: "w7"}}}
+			}
+			c, err := link.Accept(w, r, link.Limits{Message: 1 << 16, Write: time.Minute, Ping: time.Minute})
+			if err != nil {
+				return
+			}
+			defer c.Abort()
+			message, err := workerv1.Encode(answer)
+			if _, rerr := c.Receive(r.Context()); rerr == nil && err == nil {
+				err = c.Send(r.Context(), message)
+			}
+			if err != nil {
+				t.Error(err)
+			}
+			_, _ = c.Receive(r.Context()) // until it leaves
+		default:
+			http.NotFound(w, r)
+		}
+	}
+	s := httptest.NewUnstartedServer(http.HandlerFunc(handler))
+	s.TLS, s.Config.ErrorLog, s.Config.ConnContext = config, slog.NewLogLogger(slog.DiscardHandler, slog.LevelError), link.ConnContext
 	s.StartTLS()
 	defer s.Close()
 	address := link.Address{HostPort: s.Listener.Addr().String(), Fingerprint: link.FingerprintOf(key.Public().(ed25519.PublicKey))}
+	home := t.TempDir()
 	examine := func(url string, ahead time.Duration) map[string]check {
 		var r report
-		r.host(t.Context(), url, t.TempDir(), func() time.Time { return time.Now().Add(ahead) })
+		r.host(t.Context(), url, home, func() time.Time { return time.Now().Add(ahead) })
 		return results(r)
 	}
 	if k := examine(address.String(), 0); k["host"].Result != good || k["clock"].Result != good {
 		t.Errorf("a good one: %v", k)
+	}
+	if k := examine(address.String(), 0); k["pool"].Result != note || k["admission"].Result != note || !strings.Contains(k["admission"].Text, "no key yet") {
+		t.Errorf("nothing known: %v", k)
+	}
+	if files, err := os.ReadDir(home); err != nil || len(files) > 0 {
+		t.Errorf("asking left %v, %v", files, err)
+	}
+	if _, err := worker.Key(home); err != nil {
+		t.Fatal(err)
+	}
+	if k := examine(address.String(), 0); k["admission"].Result != bad || !strings.Contains(k["admission"].Next, "assay host allow") {
+		t.Errorf("a stranger, no pool: %v", k)
+	}
+	pool.Store(true)
+	if k := examine(address.String(), 0); k["pool"].Result != good || !strings.Contains(k["pool"].Text, "2.000 µCPC for 2^40") || k["admission"].Result != note || !strings.Contains(k["admission"].Text, "first accepted proof") {
+		t.Errorf("a stranger and a pool: %v", k)
+	}
+	known.Store(true)
+	if k := examine(address.String(), 0); k["admission"].Result != good || !strings.Contains(k["admission"].Text, "node w7") {
+		t.Errorf("known: %v", k)
 	}
 	if k := examine(address.String(), -90*time.Minute); k["host"].Result != good || k["clock"].Result != bad || !strings.Contains(k["clock"].Text, "are 1h") || k["clock"].Next == "" {
 		t.Errorf("late: %v", k)
@@ -147,6 +203,33 @@ func TestDoctorsHost(t *testing.T) {
 	}
 	if code, stdout, _ := run(rig(new(enginetest.Engine), nil), "doctor", "--home", t.TempDir(), "--host", nobody); code != 1 || !strings.Contains(stdout, "something is wrong") {
 		t.Errorf("code %d, %s", code, stdout)
+	}
+}
+
+// The report fits the terminal, words that do not fit left alone.
+func TestDoctorsWidth(t *testing.T) {
+	r := report{Version: "v1", System: "linux/amd64", Devices: []deviceFile{{ID: "cuda:0", Name: "Card", Result: good, Driver: "CUDA 12.4", Engine: "cuda/sm_80", MS: 12, Memory: 24 << 30}}}
+	r.add("cuda", note, "NVIDIA's driver is not installed (version 450 or newer; nvidia-smi must list the device)", "install it, and look again with the doctor")
+	r.add("key", good, strings.Repeat("ab", 32), "")
+	want := `assay-worker v1, linux/amd64
+
+devices
+  cuda:0    ok      Card
+            driver CUDA 12.4; engine cuda/sm_80; known
+            answers given in 12 ms; 24576 MiB
+
+checks
+  cuda         note    NVIDIA's driver is not installed
+                       (version 450 or newer; nvidia-smi
+                       must list the device)
+                       -> install it, and look again with
+                          the doctor
+  key          ok      abababababababababababababababababababababababababababababababab
+
+something is wrong: see FAILED
+`
+	if d := cmp.Diff(want, r.text(60)); d != "" {
+		t.Error(d)
 	}
 }
 
@@ -183,17 +266,15 @@ func TestStartNamesBrokenDevices(t *testing.T) {
 		done <- rig(sound, broken{sound}).Run(ctx, []string{"start", "--json", "--home", t.TempDir(), "--host", nobody}, nil, in, &stderrs)
 		in.Close()
 	}()
-	var s struct {
-		State   string
-		Devices []struct{ ID, Name, State, Reason string }
-	}
-	for lines := json.NewDecoder(out); s.State != "connecting"; {
-		if err := lines.Decode(&s); err != nil {
+	var e worker.Event
+	for lines := json.NewDecoder(out); e.Type != "disabled"; {
+		e = worker.Event{}
+		if err := lines.Decode(&e); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if d := s.Devices; len(d) != 2 || d[0].ID != "cuda:0" || d[0].State != "connecting" || d[1].Name != "Bad Card" || d[1].State != "disabled" || !strings.Contains(d[1].Reason, "wrong answers") {
-		t.Errorf("%+v", s)
+	if e.Device != "cuda:1" || !strings.Contains(e.Reason, "wrong answers") {
+		t.Errorf("%+v", e)
 	}
 	cancel()
 	go io.Copy(io.Discard, out)
@@ -364,29 +445,37 @@ func TestTemperatureLimit(t *testing.T) {
 			return []profile.Device{{Name: "Card", PCI: "0000:03:00.0"}}, nil
 		}
 		ctx, cancel := context.WithCancel(t.Context())
-		out, in := io.Pipe()
-		done := make(chan int, 1)
+		home, done := t.TempDir(), make(chan int, 1)
 		go func() {
-			done <- command.Run(ctx, append([]string{"start", "--json", "--home", t.TempDir(), "--host", nobody}, strings.Fields(c.args)...), nil, in, io.Discard)
-			in.Close()
+			done <- command.Run(ctx, append([]string{"start", "--json", "--home", home, "--host", nobody}, strings.Fields(c.args)...), nil, io.Discard, io.Discard)
 		}()
-		var s struct {
-			State, Until string
-			Devices      []struct {
-				Temperature int `json:"temperature_c"`
-			}
-		}
-		for lines := json.NewDecoder(out); s.State != "paused" && s.State != "connecting" || s.Devices[0].Temperature == 0; {
-			s.State, s.Until = "", ""
-			if err := lines.Decode(&s); err != nil {
-				t.Fatal(err)
-			}
-		}
+		s := shown(t, home, func(s worker.Status) bool {
+			return s.State != "testing" && s.Devices[0].TemperatureC != nil
+		})
 		if s.State != c.state || s.Until != c.until {
 			t.Errorf("%s: %+v", c.args, s)
 		}
 		cancel()
-		go io.Copy(io.Discard, out)
 		<-done
 	}
+}
+
+// shown asks the worker of a home until its status is so.
+func shown(t *testing.T, home string, is func(worker.Status) bool) (s worker.Status) {
+	t.Helper()
+	for late := time.Now().Add(20 * time.Second); time.Now().Before(late); {
+		code, text, _ := run(Command{Name: "w"}, "status", "--json", "--home", home)
+		if code != 0 {
+			continue // it does not run yet
+		}
+		s = worker.Status{}
+		if err := json.Unmarshal([]byte(text), &s); err != nil {
+			t.Fatal(err)
+		}
+		if is(s) {
+			return s
+		}
+	}
+	t.Fatalf("the worker of %s never was what is waited for: %+v", home, s)
+	return s
 }

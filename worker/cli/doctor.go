@@ -14,13 +14,16 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/assaynet/assay/device"
 	"github.com/assaynet/assay/device/telemetry"
 	"github.com/assaynet/assay/link"
 	"github.com/assaynet/assay/worker"
+	"github.com/assaynet/assay/worker/mpoc"
 )
 
 // errUnfit is a report that found something wrong.
@@ -78,7 +81,7 @@ func (c Command) doctor(ctx context.Context, args []string, stdout, stderr io.Wr
 	r := &report{Version: version(), System: runtime.GOOS + "/" + runtime.GOARCH}
 	c.examine(ctx, r)
 	r.home(*home)
-	if *host != "" {
+	if *host = unquoted(*host); *host != "" {
 		r.host(ctx, *host, *home, time.Now)
 	}
 	if err := ctx.Err(); err != nil {
@@ -95,7 +98,7 @@ func (c Command) doctor(ctx context.Context, args []string, stdout, stderr io.Wr
 	if *asJSON {
 		err = json.NewEncoder(stdout).Encode(r)
 	} else {
-		_, err = io.WriteString(stdout, r.String())
+		_, err = io.WriteString(stdout, r.text(width(stdout)))
 	}
 	if err == nil && !r.OK {
 		err = errUnfit
@@ -140,12 +143,16 @@ func (c Command) examine(ctx context.Context, r *report) {
 		}
 		r.Devices = append(r.Devices, file)
 	}
-	for _, t := range troubles {
-		result := bad
-		if errors.Is(t.Err, device.ErrMissing) {
-			result = note
+	for _, b := range c.backends() {
+		i := slices.IndexFunc(troubles, func(t device.Trouble) bool { return t.Backend == b.Name })
+		switch {
+		case i >= 0 && errors.Is(troubles[i].Err, device.ErrMissing):
+			r.add(b.Name, note, strings.TrimPrefix(troubles[i].Err.Error(), device.ErrMissing.Error()+": "), "")
+		case i >= 0:
+			r.add(b.Name, bad, troubles[i].Err.Error(), "")
+		case b.Name != device.CPU && !slices.ContainsFunc(all, func(d device.Device) bool { return strings.HasPrefix(d.ID, b.Name+":") }):
+			r.add(b.Name, note, "its driver is there, and offers no device", "")
 		}
-		r.add(t.Backend, result, t.Err.Error(), "")
 	}
 	for _, card := range device.Unserved(all, sensors.Cards()) {
 		text := fmt.Sprintf("a graphics device by %s at %s is offered by no driver for computing", card.Vendor, card.PCI)
@@ -254,12 +261,18 @@ func (r *report) host(ctx context.Context, url, home string, now func() time.Tim
 		r.add("host", bad, err.Error(), "copy the worker URL from the host again (assay host url)")
 		return
 	}
-	key, err := worker.Key(home)
-	if _, serr := os.Stat(filepath.Join(home, worker.KeyFile)); err != nil || serr != nil {
-		if _, key, err = ed25519.GenerateKey(nil); err != nil {
-			r.add("host", bad, err.Error(), "")
-			return
-		}
+	// A key is looked for and never made: who only asks leaves nothing behind.
+	var key ed25519.PrivateKey
+	_, err = os.Stat(filepath.Join(home, worker.KeyFile))
+	own := err == nil
+	if own {
+		key, err = worker.Key(home)
+	} else {
+		_, key, err = ed25519.GenerateKey(nil)
+	}
+	if err != nil {
+		r.add("host", bad, err.Error(), "")
+		return
 	}
 	config, err := link.ClientTLS(key, address.Fingerprint)
 	if err != nil {
@@ -274,31 +287,66 @@ func (r *report) host(ctx context.Context, url, home string, now func() time.Tim
 	}
 	began := now()
 	response, err := client.Do(request)
-	switch {
-	case errors.Is(err, link.ErrFingerprint):
-		r.add("host", bad, err.Error(), "copy the worker URL from the host again (assay host url); if it is unchanged, somebody else answers at its address")
-		return
-	case err != nil:
-		r.add("host", bad, err.Error(), "check that the host runs and that this machine can reach "+address.HostPort)
+	if err != nil {
+		reason, next := link.Explain(err, address.HostPort)
+		r.add("host", bad, reason, next)
 		return
 	}
 	_ = response.Body.Close()
 	took := now().Sub(began)
 	r.add("host", good, fmt.Sprintf("%s answers in %d ms and holds the key of the URL", address.HostPort, took.Milliseconds()), "")
-	theirs, err := http.ParseTime(response.Header.Get("Date"))
+	r.clock(response.Header.Get("Date"), began.Add(took/2))
+	r.admission(ctx, url, home, key, own)
+}
+
+// clock compares the host's clock with this machine's in the middle of a request.
+func (r *report) clock(date string, ours time.Time) {
+	theirs, err := http.ParseTime(date)
 	if err != nil {
 		r.add("clock", note, "the host does not tell its time", "")
 		return
 	}
-	if off := began.Add(took / 2).Sub(theirs); off.Abs() > skew {
+	if off := ours.Sub(theirs); off.Abs() > skew {
 		r.add("clock", bad, fmt.Sprintf("this machine's clock and the host's are %v apart", off.Abs().Round(time.Second)), "let both follow a time server (timedatectl set-ntp true)")
 		return
 	}
 	r.add("clock", good, "it agrees with the host's", "")
 }
 
-// String is the report for people.
-func (r *report) String() string {
+// admission asks whether the host has a pool, and whether it knows this machine.
+func (r *report) admission(ctx context.Context, url, home string, key ed25519.PrivateKey, own bool) {
+	pool, terms, err := mpoc.Ask(ctx, url, key)
+	switch {
+	case err != nil:
+		r.add("pool", note, "the host does not say whether it has one: "+err.Error(), "")
+	case pool:
+		r.add("pool", good, terms, "")
+	default:
+		r.add("pool", note, "the host has none, and takes only machines that its owner named", "")
+	}
+	if !own {
+		r.add("admission", note, "this machine has no key yet that the host could know; start and id make it", "")
+		return
+	}
+	if _, err := call(ctx, home, http.MethodGet, "/status", ""); !errors.Is(err, errNotRunning) {
+		r.add("admission", note, "a worker runs on "+home+", and is not disturbed: its status says whether the host knows it", "")
+		return
+	}
+	switch node, refusal, err := worker.Admitted(ctx, url, key); {
+	case err != nil:
+		r.add("admission", bad, err.Error(), "")
+	case node != "":
+		r.add("admission", good, "the host knows this machine, as node "+node, "")
+	case pool && refusal.Stranger:
+		r.add("admission", note, "the host does not know this machine yet: its pool will, from the first accepted proof on", "")
+	default:
+		r.add("admission", bad, refusal.Reason, refusal.Next)
+	}
+}
+
+// text is the report for people, in lines of at most width columns where words
+// allow it.
+func (r *report) text(width int) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "assay-worker %s, %s\n\ndevices\n", r.Version, r.System)
 	for _, d := range r.Devices {
@@ -316,17 +364,15 @@ func (r *report) String() string {
 		if s := d.Sensors; s != nil && s.PowerMilliwatt != nil {
 			facts = append(facts, fmt.Sprintf("%d W", *s.PowerMilliwatt/1000))
 		}
-		fmt.Fprintf(&b, "            %s\n", strings.Join(facts, "; "))
-		if d.Text != "" {
-			fmt.Fprintf(&b, "            %s\n", strings.ReplaceAll(d.Text, "\n", "\n            "))
-		}
+		const indent = "            "
+		wrap(&b, indent, indent, strings.Join(facts, "; "), width)
+		wrap(&b, indent, indent, d.Text, width)
 	}
 	b.WriteString("\nchecks\n")
 	for _, k := range r.Checks {
-		fmt.Fprintf(&b, "  %-12s %-7s %s\n", k.Name, k.Result, strings.ReplaceAll(k.Text, "\n", "; "))
-		if k.Next != "" {
-			fmt.Fprintf(&b, "  %-12s %-7s -> %s\n", "", "", k.Next)
-		}
+		indent := strings.Repeat(" ", 23)
+		wrap(&b, fmt.Sprintf("  %-12s %-7s ", k.Name, k.Result), indent, strings.ReplaceAll(k.Text, "\n", "; "), width)
+		wrap(&b, indent+"-> ", indent+"   ", k.Next, width)
 	}
 	if r.OK {
 		b.WriteString("\nall well\n")
@@ -334,4 +380,25 @@ func (r *report) String() string {
 		b.WriteString("\nsomething is wrong: see " + bad + "\n")
 	}
 	return b.String()
+}
+
+// wrap writes a text, if there is one, behind first and in further lines behind
+// indent. A word that is longer than a line is not cut: it may be a key.
+func wrap(b *strings.Builder, first, indent, text string, width int) {
+	line := first
+	empty := true
+	for word := range strings.FieldsSeq(text) {
+		switch {
+		case empty:
+			line, empty = line+word, false
+		case utf8.RuneCountInString(line)+1+utf8.RuneCountInString(word) <= width:
+			line += " " + word
+		default:
+			b.WriteString(line + "\n")
+			line = indent + word
+		}
+	}
+	if !empty {
+		b.WriteString(line + "\n")
+	}
 }

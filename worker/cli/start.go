@@ -28,21 +28,27 @@ func (c Command) start(ctx context.Context, args []string, stdin io.Reader, stdo
 	f := c.flags("start", stderr)
 	host := f.String("host", os.Getenv("ASSAY_HOST"), "the host's URL, assay://host:port#fingerprint; default from ASSAY_HOST")
 	home := homeFlag(f)
-	chosen := deviceFlag(f, c.Default)
+	chosen := deviceFlag(f)
 	threads := f.Int("threads", 0, "cores that the cpu device uses; 0 is all")
 	limit := f.Int64("temp-limit", 85, "pause a device at so many °C; 0 is no limit. The cpu, which slows itself down, only if this is given")
 	resume := f.Int64("temp-resume", 75, "and go on when it is below so many")
 	payout := f.String("payout", os.Getenv("ASSAY_PAYOUT"), "the account on the chain, cpc1..., that a pool pays to; default from ASSAY_PAYOUT")
 	noPool := f.Bool("no-pool", false, "take no challenges between sprints")
-	selfAudit := f.Uint64("self-audit", 0, "compute one loop in so many twice; 0 is 256")
+	selfAudit := f.Uint64("self-audit", 0, "compute one unit in so many twice, and stop a device that gives two results; 0 is 256")
 	listen := f.String("listen", "", "serve /status and /metrics here, such as 127.0.0.1:4780")
 	plain := f.Bool("plain", false, "print log lines on a terminal too")
 	nice := f.Int("nice", 0, "lower this process's priority by 0..19")
-	asJSON := f.Bool("json", false, "print one JSON status per line")
+	asJSON := f.Bool("json", false, "print events, one JSON object a line")
 	verbose := f.Bool("v", false, "log connections to standard error")
+	f.Usage = func() {
+		fmt.Fprintf(f.Output(), "%s works for a host until it is stopped.\n\n", f.Name())
+		f.PrintDefaults()
+		fmt.Fprintf(f.Output(), "\nEvents of --json, by type, with time and:\n%s", worker.Events)
+	}
 	if err := parse(f, args); err != nil {
 		return err
 	}
+	*host, *payout = unquoted(*host), unquoted(*payout)
 	if *host == "" {
 		fmt.Fprintf(stderr, "%s: --host is missing; the host prints its URL when it starts, and on: assay host url\n", f.Name())
 		return errUsage
@@ -57,16 +63,25 @@ func (c Command) start(ctx context.Context, args []string, stdin io.Reader, stdo
 	if *verbose {
 		log = slog.New(slog.NewTextHandler(stderr, nil))
 	}
-	show := func(s worker.Status) { fmt.Fprintf(stdout, "%s  %s\n", time.Now().Format(time.TimeOnly), s.Line()) }
+	begun := false
+	show := func(e worker.Event) {
+		if !begun { // a snapshot, of which the next events say everything
+			begun = true
+			return
+		}
+		if text := e.Text(); text != "" {
+			fmt.Fprintf(stdout, "%s  %s\n", e.Time.Local().Format(time.TimeOnly), text)
+		}
+	}
 	out, terminal := stdout.(*os.File)
 	terminal = terminal && term.IsTerminal(int(out.Fd())) && os.Getenv("TERM") != "dumb" && !*asJSON && !*plain && !*verbose
 	if *asJSON {
 		out := json.NewEncoder(stdout)
-		show = func(s worker.Status) {
-			_ = out.Encode(struct {
-				Time time.Time `json:"time"`
-				worker.Status
-			}{time.Now().UTC(), s})
+		show = func(e worker.Event) { _ = out.Encode(e) }
+	}
+	if *payout != "" {
+		if err := checkPayout(*payout); err != nil {
+			return err
 		}
 	}
 	if _, err := link.ParseAddress(*host); err != nil { // before devices are warmed up
@@ -84,7 +99,7 @@ func (c Command) start(ctx context.Context, args []string, stdin io.Reader, stdo
 		fmt.Fprintf(stderr, "%s: %s\n", c.Name, note)
 	}
 	if *payout == "" && !*noPool {
-		fmt.Fprintf(stderr, "%s: no --payout: a pool owes what this machine earns, and pays once an account is named\n", c.Name)
+		fmt.Fprintf(stderr, "%s: no --payout: a pool owes what this machine earns, and pays once an account (cpc1...) is named\n", c.Name)
 	}
 	ctx, quit := context.WithCancel(ctx)
 	defer quit()
@@ -99,7 +114,7 @@ func (c Command) start(ctx context.Context, args []string, stdin io.Reader, stdo
 	config := worker.Config{
 		URL: *host, Home: *home, Devices: devices(choice, sensors, *threads, hot), Nice: *nice,
 		NoPool: *noPool, Payout: *payout, SelfAudit: *selfAudit,
-		Agent: "assay-worker/" + version(), Logger: log, Status: show, Live: live.set, Pause: pause,
+		Agent: "assay-worker/" + version(), Logger: log, Event: show, Pause: pause,
 	}
 	var beside errgroup.Group
 	if *listen != "" {
@@ -109,8 +124,14 @@ func (c Command) start(ctx context.Context, args []string, stdin io.Reader, stdo
 		}
 		beside.Go(func() error { return monitor.Serve(ctx, l, live.status, say) })
 	}
+	config.Live = func(get func() worker.Status) {
+		live.set(get)
+		if err := answer(ctx, &beside, *home, live.status, say); err != nil {
+			fmt.Fprintf(stderr, "%s: %s status will not reach this worker, --listen would: %v\n", c.Name, c.Name, err)
+		}
+	}
 	if terminal {
-		config.Status = nil
+		config.Event = nil
 		keys := screen.Control{Pause: func() { say(true) }, Resume: func() { say(false) }, Quit: quit}
 		beside.Go(func() error {
 			defer quit() // a terminal that is gone ends the worker

@@ -27,10 +27,23 @@ import (
 	"github.com/assaynet/assay/worker/mpoc"
 )
 
+// page is served at /.
+const page = `This is a worker of an Assay host.
+
+GET /status   what it does, why not, and what it has earned, as JSON
+GET /metrics  the same numbers for Prometheus
+PUT /paused   true pauses all computing, false goes on:
+              curl -X PUT -d true http://%s/paused
+`
+
 // Handler serves what get returns. PUT /paused takes true or false, the owner's
 // word: a web page cannot send it without asking first.
 func Handler(get func() worker.Status, pause func(bool)) http.Handler {
 	mux := http.NewServeMux()
+	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+		_, _ = fmt.Fprintf(w, page, r.Host)
+	})
 	mux.HandleFunc("GET /status", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
 		e := json.NewEncoder(w)
@@ -63,7 +76,7 @@ func Serve(ctx context.Context, l net.Listener, get func() worker.Status, pause 
 }
 
 // States that a worker or a device can be in; each is a series that is 1 or 0.
-var states = []string{"testing", "connecting", "idle", "building", "ready", "computing", "rerunning", "proving", "paused", "faulted", "disabled"}
+var states = []string{"testing", "connecting", "registering", "idle", "building", "ready", "computing", "rerunning", "proving", "paused", "faulted", "disabled"}
 
 func metric(name, help string, labels ...string) *prometheus.Desc {
 	return prometheus.NewDesc("assay_worker_"+name, help, labels, nil)
@@ -77,6 +90,8 @@ var (
 
 	deviceState = metric("device_state", "1 for the state the device is in.", "device", "name", "state")
 	units       = metric("units_total", "Units of segments computed.", "device")
+	unitChecks  = metric("unit_self_checks_total", "Units of segments computed twice.", "device")
+	unitsFailed = metric("unit_self_checks_failed_total", "Units of segments that came out differently the second time.", "device")
 	rate        = metric("units_per_second", "Units of segments computed, over the last minute.", "device")
 	temperature = metric("temperature_celsius", "Temperature.", "device")
 	power       = metric("power_watts", "Electrical power.", "device")
@@ -85,13 +100,24 @@ var (
 	memoryUsed  = metric("memory_used_bytes", "Device memory in use.", "device")
 	clock       = metric("clock_hertz", "Clock.", "device")
 
-	loops       = metric("loops_total", "Loops of challenges computed.", "device")
-	loopRate    = metric("loops_per_second", "Loops of challenges computed, over the last minute.", "device")
-	verified    = metric("verified_operations_total", "Operations that the host verified.", "device")
-	submissions = metric("submissions_total", "Submissions by what became of them.", "device", "status")
-	selfChecks  = metric("self_checks_total", "Loops computed twice.", "device")
-	selfFailed  = metric("self_checks_failed_total", "Loops that came out differently the second time.", "device")
-	earnings    = metric("earnings_cpc", "What the host owes or paid, in coins.", "device", "kind")
+	loops       = metric("loops_total", "Loops of challenges computed since the start.", "device")
+	loopRate    = metric("loops_per_second", "Loops of challenges computed, over the last minute, 15 minutes, and since the epoch began.", "device", "over")
+	verified    = metric("verified_operations_total", "Operations that the host verified since the start.", "device")
+	speed       = metric("verified_operations_per_second", "Operations that the host verified, since the start.", "device")
+	submissions = metric("submissions_total", "Submissions since the start by what became of them.", "device", "status")
+	selfChecks  = metric("self_checks_total", "Loops computed twice since the start.", "device")
+	selfFailed  = metric("self_checks_failed_total", "Loops that came out differently the second time, since the start.", "device")
+	missing     = metric("receipts_missing", "Submissions whose receipt is asked for again.", "device")
+	progress    = metric("challenge_progress_ratio", "Loops of the running challenge over those expected at its end.", "device")
+	deadline    = metric("challenge_deadline_seconds", "When the running challenge's next step is due, unix time by the host's clock.", "device")
+	earnings    = metric("earnings_cpc", "What the host owes or paid, in coins: estimated, pending, of that pending_locked, settled.", "device", "kind")
+
+	// Of this worker's home, earlier starts included.
+	loopsInAll       = metric("loops_in_all", "Loops of challenges computed, earlier starts included.", "device")
+	verifiedInAll    = metric("verified_operations_in_all", "Operations that the host verified, earlier starts included.", "device")
+	submissionsInAll = metric("submissions_in_all", "Submissions by what became of them, earlier starts included.", "device", "status")
+	selfChecksInAll  = metric("self_checks_in_all", "Loops computed twice, earlier starts included.", "device")
+	selfFailedInAll  = metric("self_checks_failed_in_all", "Loops that came out differently the second time, earlier starts included.", "device")
 )
 
 type collector struct{ get func() worker.Status }
@@ -105,8 +131,8 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
 		out <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
 	}
-	count := func(d *prometheus.Desc, v uint64, labels ...string) {
-		out <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(v), labels...)
+	count := func(d *prometheus.Desc, v float64, labels ...string) {
+		out <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, v, labels...)
 	}
 	is := func(yes bool) float64 {
 		if yes {
@@ -125,12 +151,14 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 		gauge(state, is(name == s.State), name)
 	}
 	gauge(stored, float64(s.Stored))
-	count(reruns, s.Reruns)
+	count(reruns, float64(s.Reruns))
 	for _, d := range s.Devices {
 		for _, name := range known(states, d.State) {
 			gauge(deviceState, is(name == d.State), d.ID, d.Name, name)
 		}
-		count(units, d.Computed, d.ID)
+		count(units, float64(d.Computed), d.ID)
+		count(unitChecks, float64(d.SelfChecks), d.ID)
+		count(unitsFailed, float64(d.FailedSelfChecks), d.ID)
 		gauge(rate, float64(d.Rate1m)/1000, d.ID)
 		for _, g := range []struct {
 			d    *prometheus.Desc
@@ -153,24 +181,42 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 	}
 }
 
-func pool(id string, p *mpoc.Status, gauge func(*prometheus.Desc, float64, ...string), count func(*prometheus.Desc, uint64, ...string)) {
-	count(loops, p.Loops, id)
-	gauge(loopRate, float64(p.Loops1m)/1000, id)
-	count(verified, p.VerifiedOps, id)
-	count(selfChecks, p.SelfChecks, id)
-	count(selfFailed, p.FailedSelfChecks, id)
-	for _, s := range []struct {
-		status string
-		n      uint64
+func pool(id string, p *mpoc.Status, gauge func(*prometheus.Desc, float64, ...string), count func(*prometheus.Desc, float64, ...string)) {
+	for _, of := range []struct {
+		mpoc.Counts
+		loops, verified, submissions, selfChecks, selfFailed *prometheus.Desc
 	}{
-		{"accepted", p.Accepted}, {"late", p.Late}, {"faulty", p.Faulty}, {"rejected", p.Rejected}, {"failed", p.Failed},
-		{"abstained", p.Abstained}, {"dropped", p.Dropped},
+		{p.Counts, loops, verified, submissions, selfChecks, selfFailed},
+		{p.InAll, loopsInAll, verifiedInAll, submissionsInAll, selfChecksInAll, selfFailedInAll},
 	} {
-		count(submissions, s.n, id, s.status)
+		count(of.loops, float64(of.Loops), id)
+		count(of.verified, float64(of.VerifiedMops)*1e6, id)
+		count(of.selfChecks, float64(of.SelfChecks), id)
+		count(of.selfFailed, float64(of.FailedSelfChecks), id)
+		for _, s := range []struct {
+			status string
+			n      uint64
+		}{
+			{"accepted", of.Accepted}, {"late", of.Late}, {"faulty", of.Faulty}, {"rejected", of.Rejected}, {"failed", of.Failed},
+			{"abstained", of.Abstained}, {"dropped", of.Dropped},
+		} {
+			count(of.submissions, float64(s.n), id, s.status)
+		}
+	}
+	gauge(missing, float64(p.Missing), id)
+	gauge(speed, float64(p.VerifiedMOPS)*1e6, id)
+	for over, milli := range map[string]uint64{"1m": p.Loops1m, "15m": p.Loops15m, "epoch": p.LoopsEpoch} {
+		gauge(loopRate, float64(milli)/1000, id, over)
+	}
+	if c := p.Challenge; c != nil {
+		gauge(progress, float64(c.Loops)/float64(max(c.Expected, 1)), id)
+		if t, err := time.Parse(time.RFC3339, c.Deadline); err == nil {
+			gauge(deadline, float64(t.Unix()), id)
+		}
 	}
 	if a := p.Account; a != nil {
 		for kind, v := range map[string]float64{
-			"estimated": coins(a.Estimated), "locked": coins(a.Locked), "pending": coins(a.Pending), "settled": coins(a.Settled),
+			"estimated": coins(a.Estimated), "pending": coins(a.Pending), "pending_locked": coins(a.Locked), "settled": coins(a.Settled),
 		} {
 			gauge(earnings, v, id, kind)
 		}

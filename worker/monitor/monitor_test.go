@@ -38,8 +38,13 @@ func TestServe(t *testing.T) {
 	s := worker.Status{
 		State: "computing", Connected: true, Stored: 900, Reruns: 7, Host: "h:1",
 		Devices: []worker.DeviceStatus{
-			{ID: "cuda:0", Name: "GPU", State: "computing", Computed: 1000, Rate1m: 12_500, Gauges: worker.Gauges{TemperatureC: of(71), PowerMilliwatt: of(650_500), EnergyMillijoule: of(9_000)},
-				Pool: &mpoc.Status{Accepted: 4, Rejected: 1, Loops: 50, FailedSelfChecks: 2, Account: &mpoc.Money{Estimated: "0", Locked: "500000000000000000", Pending: "0", Settled: "2000000000000000000"}}},
+			{ID: "cuda:0", Name: "GPU", State: "computing", Computed: 1000, Rate1m: 12_500, SelfChecks: 4, FailedSelfChecks: 1, Gauges: worker.Gauges{TemperatureC: of(71), PowerMilliwatt: of(650_500), EnergyMillijoule: of(9_000)},
+				Pool: &mpoc.Status{
+					Counts: mpoc.Counts{Accepted: 4, Rejected: 1, Loops: 50, FailedSelfChecks: 2, VerifiedMops: 7}, InAll: mpoc.Counts{Accepted: 9, Loops: 500, VerifiedMops: 70},
+					Missing: 3, Loops1m: 1_500, Loops15m: 1_250, LoopsEpoch: 1_125, VerifiedMOPS: 2_500,
+					Challenge: &mpoc.Progress{ID: "0x1", Phase: mpoc.Computing, Loops: 40, Expected: 160, Deadline: "2026-12-01T12:00:17Z"},
+					Account:   &mpoc.Money{Estimated: "0", Pending: "750000000000000000", Locked: "500000000000000000", Settled: "2000000000000000000"},
+				}},
 			{ID: "cpu", State: "disabled"},
 		},
 	}
@@ -70,6 +75,9 @@ func TestServe(t *testing.T) {
 		`assay_worker_segment_units_stored 900`,
 		`assay_worker_device_state{device="cpu",name="",state="disabled"} 1`,
 		`assay_worker_units_total{device="cuda:0"} 1000`,
+		`assay_worker_unit_self_checks_total{device="cuda:0"} 4`,
+		`assay_worker_unit_self_checks_failed_total{device="cuda:0"} 1`,
+		`assay_worker_receipts_missing{device="cuda:0"} 3`,
 		`assay_worker_units_per_second{device="cuda:0"} 12.5`,
 		`assay_worker_temperature_celsius{device="cuda:0"} 71`,
 		`assay_worker_power_watts{device="cuda:0"} 650.5`,
@@ -77,7 +85,19 @@ func TestServe(t *testing.T) {
 		`assay_worker_submissions_total{device="cuda:0",status="accepted"} 4`,
 		`assay_worker_submissions_total{device="cuda:0",status="rejected"} 1`,
 		`assay_worker_self_checks_failed_total{device="cuda:0"} 2`,
-		`assay_worker_earnings_cpc{device="cuda:0",kind="locked"} 0.5`,
+		`assay_worker_submissions_in_all{device="cuda:0",status="accepted"} 9`,
+		`assay_worker_loops_total{device="cuda:0"} 50`,
+		`assay_worker_loops_in_all{device="cuda:0"} 500`,
+		`assay_worker_verified_operations_total{device="cuda:0"} 7e+06`,
+		`assay_worker_verified_operations_in_all{device="cuda:0"} 7e+07`,
+		`assay_worker_verified_operations_per_second{device="cuda:0"} 2.5e+09`,
+		`assay_worker_loops_per_second{device="cuda:0",over="1m"} 1.5`,
+		`assay_worker_loops_per_second{device="cuda:0",over="15m"} 1.25`,
+		`assay_worker_loops_per_second{device="cuda:0",over="epoch"} 1.125`,
+		`assay_worker_challenge_progress_ratio{device="cuda:0"} 0.25`,
+		`assay_worker_challenge_deadline_seconds{device="cuda:0"} 1.796126417e+09`,
+		`assay_worker_earnings_cpc{device="cuda:0",kind="pending"} 0.75`,
+		`assay_worker_earnings_cpc{device="cuda:0",kind="pending_locked"} 0.5`,
 		`assay_worker_earnings_cpc{device="cuda:0",kind="settled"} 2`,
 	} {
 		if !strings.Contains(metrics, line+"\n") {
@@ -86,6 +106,14 @@ func TestServe(t *testing.T) {
 	}
 	if strings.Contains(metrics, `temperature_celsius{device="cpu"}`) {
 		t.Error("a temperature that nobody reads")
+	}
+	if page := fetch(t, base+"/"); !strings.Contains(page, "/status") || !strings.Contains(page, "/metrics") || !strings.Contains(page, "PUT /paused") {
+		t.Errorf("the first page: %s", page)
+	}
+	if res, err := http.Get(base + "/nowhere"); err != nil || res.StatusCode != http.StatusNotFound {
+		t.Errorf("/nowhere: %v, %v", res, err)
+	} else {
+		res.Body.Close()
 	}
 	for body, want := range map[string]int{"true": http.StatusNoContent, "maybe": http.StatusBadRequest} {
 		q, err := http.NewRequest(http.MethodPut, base+"/paused", strings.NewReader(body))

@@ -139,7 +139,8 @@ func post[A any](ctx context.Context, m *Machine, path string, body func() any) 
 		var e *mpocv1.Error
 		switch {
 		case ctx.Err() != nil:
-			return a, fmt.Errorf("no answer in time: %w", err)
+			reason, _ := link.Explain(err, m.address.HostPort)
+			return a, fmt.Errorf("the host did not answer in time: %s", reason)
 		case errors.Is(err, link.ErrFingerprint) && !m.client.met:
 			return a, fmt.Errorf("%w; copy the worker URL from the host again: if it is unchanged, somebody else answers at its address", err)
 		case errors.Is(err, poc.ErrTerms):
@@ -205,6 +206,7 @@ func (m *Machine) register(ctx context.Context) error {
 		}
 		m.client.set(a.Now)
 		m.chain, m.host = n.Chain, n.HostKey
+		m.tell(nil, Event{Type: Registered})
 		return nil
 	}
 }

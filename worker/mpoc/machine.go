@@ -31,8 +31,10 @@ var (
 	// ErrUnstable reports a device that gave two results for one loop.
 	ErrUnstable = errors.New("mpoc: the device is unstable")
 
-	// errOver ends a challenge without a judgement.
+	// errOver ends a challenge without a judgement, which was told.
 	errOver = errors.New("mpoc: the challenge is over")
+	// errWait says that there is no challenge to compute yet.
+	errWait = errors.New("mpoc: no challenge yet")
 	// errUnheard says that a receipt was asked for and not given.
 	errUnheard = errors.New("mpoc: no receipt")
 )
@@ -73,6 +75,7 @@ type Config struct {
 	// SelfAudit is N: one loop in N is computed twice. 0 is 256.
 	SelfAudit uint64
 	Gate      *Gate        // optional
+	Event     func(Event)  // called by Run's goroutine; optional
 	Logger    *slog.Logger // optional
 }
 
@@ -90,12 +93,17 @@ type Machine struct {
 	looked  time.Time  // at the account
 	resumed bool       // the challenge is an earlier run's
 	resting time.Duration
+	shown   time.Time // progress
+	rest    uint64    // operations that make no full 10^6 yet
 	*store
 
 	mu      sync.Mutex
 	status  Status
 	loops   meter
 	started time.Time
+	// When the epoch began, and how many loops had been computed then.
+	epochBegan time.Time
+	epochLoops uint64
 }
 
 // New makes a machine. Errors wrap ErrConfig.
@@ -142,7 +150,10 @@ func (m *Machine) Run(ctx context.Context) (err error) {
 	}
 	m.resumed = true
 	m.mu.Lock()
-	m.started = time.Now()
+	m.started, m.status.InAll = time.Now(), m.store.counts()
+	if m.epochBegan.IsZero() {
+		m.epochBegan = m.started
+	}
 	m.status.Missing = uint64(len(m.missing))
 	m.mu.Unlock()
 	defer func() {
@@ -151,7 +162,7 @@ func (m *Machine) Run(ctx context.Context) (err error) {
 		if err != nil {
 			m.is("ended", err.Error(), "", next(err))
 		} else {
-			m.is("ended", "stopped", "", "")
+			m.is("ended", Stopped, "", "")
 		}
 	}()
 	for pause := pauseMin; ; {
@@ -173,8 +184,10 @@ func (m *Machine) Run(ctx context.Context) (err error) {
 		case code(err) == mpocv1.CodeUnknownDevice: // a host that lost its memory
 			m.host = poc.Key{}
 			fallthrough
-		case errors.Is(err, errOver), errors.As(err, &refused):
-			m.is("idle", err.Error(), "", next(err))
+		case errors.Is(err, errOver):
+			m.is("asking", "", "", "")
+		case errors.Is(err, errWait), errors.As(err, &refused):
+			m.is("idle", reason(err), "", next(err))
 		default:
 			return err
 		}
@@ -184,6 +197,15 @@ func (m *Machine) Run(ctx context.Context) (err error) {
 		}
 		pause = min(2*pause, pauseMax)
 	}
+}
+
+// reason is an error in words for people: a refusal's without its code.
+func reason(err error) string {
+	var e *mpocv1.Error
+	if errors.As(err, &e) {
+		return e.Message
+	}
+	return err.Error()
 }
 
 // next is what the owner can do about an error.
@@ -198,8 +220,8 @@ func next(err error) string {
 		return "run assay verify on the file, show it to others, and work for another host"
 	case errors.Is(err, link.ErrFingerprint):
 		return "copy the worker URL from the host again (assay host url)"
-	case errors.Is(err, errOver):
-		return "nothing; the next challenge is asked for"
+	case errors.Is(err, errOver), errors.Is(err, errWait):
+		return ""
 	}
 	return "check that the host runs and that this machine can reach it"
 }
@@ -211,7 +233,7 @@ func (m *Machine) turn(ctx context.Context) error {
 			return err
 		}
 		if c := m.current; c != nil && c.Phase != Over && (c.Terms.HostKey != m.host || c.Terms.Chain != m.chain || c.Terms.DeviceKey != poc.KeyOf(m.c.Key)) {
-			if err := m.over("it was another host's, chain's or key's"); !errors.Is(err, errOver) {
+			if err := m.over(WasDropped, dropped, "it was another host's, chain's or key's"); !errors.Is(err, errOver) {
 				return err
 			}
 		}
@@ -239,7 +261,7 @@ func (m *Machine) turn(ctx context.Context) error {
 		case Drawn:
 			err = m.prove(ctx)
 		default:
-			err = m.over("its file is in the phase " + string(m.current.Phase))
+			err = m.over(WasDropped, dropped, "its file is in the phase "+string(m.current.Phase))
 		}
 		m.progress()
 	}
@@ -268,28 +290,60 @@ func (m *Machine) progress() {
 		p = nil
 	}
 	m.change(func(s *Status) { s.Challenge = p })
+	if c.Phase == Computing && time.Since(m.shown) >= progressTime {
+		m.shown = time.Now()
+		m.tell(m.current, Event{Type: InProgress, Loops: p.Loops, Expected: p.Expected, Deadline: p.Deadline})
+	}
 }
 
-// over ends the current challenge without a judgement. The receipt of what was
-// committed is asked for later. It returns an error that wraps errOver.
-func (m *Machine) over(why string) error {
+// over ends the current challenge without a judgement, counts it, and tells of it
+// in an event of the given type. The receipt of what was committed is asked for
+// later. It returns an error that wraps errOver.
+func (m *Machine) over(kind string, n func(*Counts), why string) error {
 	if p := m.current.Phase; p == Committed || p == Drawn {
 		if err := m.miss(*m.current); err != nil {
 			return err
 		}
 		m.change(func(s *Status) { s.Missing = uint64(len(m.missing)) })
+		if kind == WasDropped {
+			kind, n = ReceiptMissing, nothing
+		}
 	}
-	return m.end(why)
+	return m.end(kind, n, why)
 }
 
 // end is over where no receipt is to be expected.
-func (m *Machine) end(why string) error {
+func (m *Machine) end(kind string, n func(*Counts), why string) error {
+	m.count(n)
 	m.current.Phase = Over
 	if err := m.save(); err != nil {
 		return err
 	}
 	m.change(func(s *Status) { s.LastReason = why })
+	m.tell(m.current, Event{Type: kind, Reason: why})
 	return fmt.Errorf("%w: %s", errOver, why)
+}
+
+// Counts that over adds to.
+func dropped(c *Counts)   { c.Dropped++ }
+func nothing(*Counts)     {}
+func late(c *Counts)      { c.Late++ }
+func abstained(c *Counts) { c.Abstained++ }
+
+// save keeps the state, and the counts with it.
+func (m *Machine) save() error {
+	m.mu.Lock()
+	counts := m.status.InAll
+	m.mu.Unlock()
+	return m.store.save(counts)
+}
+
+// begin makes a challenge the current one.
+func (m *Machine) begin(c challenge) error {
+	m.mu.Lock()
+	counts := m.status.InAll
+	m.mu.Unlock()
+	return m.store.begin(c, counts)
 }
 
 // cheated keeps what shows what the host did. The challenge is over.
@@ -307,6 +361,7 @@ func (m *Machine) cheated(c *challenge, what string, text []byte, merr, err erro
 		return serr
 	}
 	m.change(func(s *Status) { s.LastReason = err.Error() })
+	m.tell(c, Event{Type: HostCheats, Reason: err.Error() + "; kept as " + path, Evidence: path, Next: next(err)})
 	return fmt.Errorf("%w; kept as %s", err, path)
 }
 
@@ -316,10 +371,12 @@ func (m *Machine) settled(c *challenge) error {
 		return err
 	}
 	m.change(func(s *Status) { s.Missing = uint64(len(m.missing)) })
-	if c != m.current {
+	if c == m.current {
+		c.Phase = Over
+	}
+	if m.current == nil {
 		return nil
 	}
-	c.Phase = Over
 	return m.save()
 }
 
@@ -336,7 +393,7 @@ func (m *Machine) show(c *challenge, what string, answer any, err error) error {
 
 // challenge asks for work and checks the terms.
 func (m *Machine) challenge(ctx context.Context) error {
-	m.is("idle", "waiting for a challenge", "", "")
+	m.is("asking", "", "", "")
 	a, err := post[mpocv1.Challenge](ctx, m, mpocv1.PathChallenge, func() any {
 		q, sig := m.ask(poc.AskChallenge, nil)
 		return mpocv1.ChallengeRequest{Asking: q, Signature: sig}
@@ -362,18 +419,24 @@ func (m *Machine) challenge(ctx context.Context) error {
 			text, merr := e.Marshal()
 			return m.cheated(last, "two-terms", text, merr, fmt.Errorf("%w: two offers of one challenge", poc.ErrHost))
 		}
-		return fmt.Errorf("%w: the host still has the one that ended here, until %s at the latest", errOver, clock(max(t.Expiry, last.Draw.Deadline)))
+		return fmt.Errorf("%w: the host still has the one that ended here, until %s at the latest", errWait, clock(max(t.Expiry, last.Draw.Deadline)))
 	}
 	if now+early < t.Issued || now >= t.Expiry {
-		return fmt.Errorf("%w: offered %s, expired %s, and it is %s", errOver, clock(t.Issued), clock(t.Expiry), clock(now))
+		return fmt.Errorf("%w: offered %s, expired %s, and it is %s", errWait, clock(t.Issued), clock(t.Expiry), clock(now))
 	}
 	// An open challenge keeps its rules, and so does the pay of earlier ones. What a
 	// host offers next it may change, and the owner is told.
 	if last := m.current; last == nil || last.Terms.HostKey != t.HostKey || rulesOf(last.Terms) != rulesOf(t) {
 		m.log.Info("the host's rules", "rules", rulesOf(t).String())
+		m.tell(nil, Event{Type: TheRules, Reason: rulesOf(t).String()})
 	}
 	m.log.Info("challenge", "id", t.ChallengeID.String(), "shape", t.Shape.String(), "duration_ms", t.DurationMS)
-	return m.begin(challenge{Phase: Computing, Terms: t, Signature: a.HostSignature, Token: a.Token})
+	if err := m.begin(challenge{Phase: Computing, Terms: t, Signature: a.HostSignature, Token: a.Token}); err != nil {
+		return err
+	}
+	m.shown = time.Now()
+	m.tell(m.current, Event{Type: Begun, Deadline: clock(t.Expiry)})
+	return nil
 }
 
 // free waits until the gate is open, at most until the host's clock shows ms; 0
@@ -448,8 +511,8 @@ func (m *Machine) compute(ctx context.Context) error {
 		}
 		m.mu.Lock()
 		m.loops.add(time.Now(), uint64(n))
-		m.status.Loops += uint64(n)
 		m.mu.Unlock()
+		m.count(func(c *Counts) { c.Loops += uint64(n) })
 		m.progress()
 		// What was chosen in earlier slices comes now, in another batch.
 		if err := m.selfAudit(ctx, &suspects); err != nil {
@@ -475,9 +538,7 @@ func (m *Machine) compute(ctx context.Context) error {
 }
 
 func (m *Machine) expired() error {
-	err := m.over(fmt.Sprintf("it expired at %s with %d loops computed and nothing committed", clock(m.current.Terms.Expiry), len(m.digests)))
-	m.change(func(s *Status) { s.Dropped++ })
-	return err
+	return m.over(WasDropped, dropped, fmt.Sprintf("it expired at %s with %d loops computed and nothing committed", clock(m.current.Terms.Expiry), len(m.digests)))
 }
 
 // matmul computes units in as many parts as the engine likes.
@@ -525,23 +586,24 @@ func (m *Machine) selfAudit(ctx context.Context, suspects *[]uint64) error {
 // check compares a loop with what it was at first.
 func (m *Machine) check(unit uint64, again [32]byte) error {
 	wrong := again != m.digests[unit]
-	m.change(func(s *Status) {
-		s.SelfChecks++
+	m.count(func(c *Counts) {
+		c.SelfChecks++
 		if wrong {
-			s.FailedSelfChecks++
+			c.FailedSelfChecks++
 		}
 	})
 	if wrong {
 		m.log.Error("failed self-check", "loop", unit, "challenge", m.current.Terms.ChallengeID.String())
-		return fmt.Errorf("%w: %s (%s) gave two results for loop %d", ErrUnstable, m.c.Device.ID, m.c.Device.Name, unit)
+		err := fmt.Errorf("%w: %s (%s) gave two results for loop %d", ErrUnstable, m.c.Device.ID, m.c.Device.Name, unit)
+		m.tell(m.current, Event{Type: SelfCheckFailed, Loops: unit, Reason: err.Error(), Next: next(err)})
+		return err
 	}
 	return nil
 }
 
 // unstable abstains from the current submission because of err.
 func (m *Machine) unstable(err error) error {
-	oerr := m.over("abstained: " + err.Error())
-	m.change(func(s *Status) { s.Abstained++ })
+	oerr := m.over(HasAbstained, abstained, "abstained: "+err.Error())
 	if !errors.Is(oerr, errOver) {
 		return oerr
 	}
@@ -590,7 +652,11 @@ func (m *Machine) commit(ctx context.Context) error {
 		return m.show(c, "questions", a, fmt.Errorf("%w: it asks other loops or tiles than follow from its nonce", poc.ErrHost))
 	}
 	c.Draw, c.DrawSignature, c.Phase = a.Draw, a.HostSignature, Drawn
-	return m.save()
+	if err := m.save(); err != nil {
+		return err
+	}
+	m.tell(m.current, Event{Type: Commitment, Deadline: clock(c.Draw.Deadline)})
+	return nil
 }
 
 // lost is what becomes of a submission that the host does not take.
@@ -603,10 +669,9 @@ func (m *Machine) lost(ctx context.Context, err error) error {
 		return err
 	}
 	if code(err) == mpocv1.CodeNoChallenge { // so it has no receipt either
-		m.change(func(s *Status) { s.Late++ })
-		return m.end(err.Error())
+		return m.end(WasLate, late, err.Error())
 	}
-	return m.over(err.Error())
+	return m.over(ReceiptMissing, nothing, err.Error())
 }
 
 // findTime is how long a receipt is asked for at a time.
@@ -651,11 +716,10 @@ func (m *Machine) collect(ctx context.Context) error {
 		case ctx.Err() != nil:
 			return ctx.Err()
 		case code(err) == mpocv1.CodeNoChallenge:
-			m.change(func(s *Status) {
-				s.Failed++
-				s.LastReason = err.Error()
-			})
+			m.count(func(n *Counts) { n.Failed++ })
+			m.change(func(s *Status) { s.LastReason = err.Error() })
 			m.log.Warn("no receipt", "challenge", c.Terms.ChallengeID.String(), "reason", err)
+			m.tell(&c, Event{Type: NoAnswer, Reason: reason(err)})
 			err = m.settled(&c)
 		case errors.Is(err, errUnheard):
 			m.log.Info("the receipt is still missing", "challenge", c.Terms.ChallengeID.String(), "reason", err)
@@ -673,7 +737,7 @@ func (m *Machine) prove(ctx context.Context) error {
 	c := m.current
 	l, tree := c.log(), m.tree()
 	if uint64(len(m.digests)) != c.Commit.Loops || tree.Root() != c.Commit.MerkleRoot {
-		return m.over("the file of its digests was damaged after the commit")
+		return m.over(ReceiptMissing, nothing, "the file of its digests was damaged after the commit")
 	}
 	q := c.Draw.Questions(l)
 	deadline := c.Draw.Deadline
@@ -799,24 +863,10 @@ func (m *Machine) receive(ctx context.Context, c *challenge, r poc.Receipt) erro
 		return err
 	}
 	status, why := r.Outcome.Status, r.Reason
-	m.change(func(s *Status) {
-		s.LastReceipt = path
-		s.VerifiedOps += r.Outcome.Ops
-		switch status {
-		case poc.Accepted:
-			s.Accepted++
-			return
-		case poc.Late:
-			s.Late++
-		case poc.Faulty:
-			s.Faulty++
-		case poc.Rejected:
-			s.Rejected++
-		default:
-			s.Failed++
-		}
-		s.LastReason = why
-	})
+	kind := map[poc.Status]string{poc.Accepted: WasAccepted, poc.Late: WasLate, poc.Faulty: WasFaulty, poc.Rejected: WasRejected}[status]
+	if kind == "" {
+		kind = NoAnswer
+	}
 	m.log.Info("receipt", "status", string(status), "loops", c.Commit.Loops, "pay", string(r.Outcome.Pay), "reason", why)
 	_, err = post[mpocv1.ReceiptAnswer](ctx, m, mpocv1.PathReceipts, func() any {
 		return mpocv1.ReceiptRequest{ChallengeID: c.Terms.ChallengeID, Receipt: r.Digest(), DeviceSignature: sig}
@@ -827,14 +877,53 @@ func (m *Machine) receive(ctx context.Context, c *challenge, r poc.Receipt) erro
 	case err != nil:
 		m.log.Warn("the host did not take the countersignature", "err", err)
 	}
+	// Counted with the state in which the challenge is over, so never twice.
+	mops := m.verified(r.Outcome.Ops)
+	m.count(func(n *Counts) {
+		n.VerifiedMops += mops
+		switch status {
+		case poc.Accepted:
+			n.Accepted++
+		case poc.Late:
+			n.Late++
+		case poc.Faulty:
+			n.Faulty++
+		case poc.Rejected:
+			n.Rejected++
+		default:
+			n.Failed++
+		}
+	})
+	m.change(func(s *Status) {
+		s.LastReceipt = path
+		if status != poc.Accepted {
+			s.LastReason = why
+		}
+	})
 	if err := m.settled(c); err != nil {
 		return err
 	}
+	m.tell(c, Event{Type: kind, Reason: why, Ops: r.Outcome.Ops, Pay: r.Outcome.Pay, Receipt: path})
 	if status == poc.Faulty || status == poc.Rejected { // and the receipt shows it
 		return fmt.Errorf("%w: %s (%s): %s", ErrUnstable, m.c.Device.ID, m.c.Device.Name, why)
 	}
 	m.resting = 0
 	return nil
+}
+
+// verified is how many full 10^6 operations there are with ops more.
+func (m *Machine) verified(ops uint64) (mops uint64) {
+	mops = ops/1_000_000 + (m.rest+ops%1_000_000)/1_000_000
+	m.rest = (m.rest + ops%1_000_000) % 1_000_000
+	return mops
+}
+
+// unlockAfter is the host's latest rule; 0 is not known.
+func (m *Machine) unlockAfter() uint32 {
+	if m.current == nil {
+		return 0
+	}
+	return m.current.Terms.UnlockAfter
 }
 
 // account looks at the account now and then; it is only shown.
@@ -850,5 +939,7 @@ func (m *Machine) account(ctx context.Context) {
 		return
 	}
 	m.looked = time.Now()
-	m.change(func(s *Status) { s.Account = money(a) })
+	before, after := m.Snapshot().Account, money(a, m.unlockAfter())
+	m.change(func(s *Status) { s.Account = after })
+	m.paid(before, after)
 }

@@ -4,29 +4,58 @@ package mpoc
 
 import (
 	"context"
+	"crypto/ed25519"
 	"fmt"
 	"net/http"
 
 	mpocv1 "github.com/assaynet/assay/api/mpoc/v1"
+	"github.com/assaynet/assay/link"
 )
 
 // Offered asks the host whether it gives out challenges: one that does not has
 // no such page.
 func (m *Machine) Offered(ctx context.Context) (bool, error) {
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, m.client.base+mpocv1.PathStatus, nil)
+	s, err := m.client.terms(ctx)
+	return s != nil, err
+}
+
+// Ask asks a host whether it has a pool, and for its terms in a sentence.
+func Ask(ctx context.Context, address string, key ed25519.PrivateKey) (pool bool, terms string, err error) {
+	to, err := link.ParseAddress(address)
 	if err != nil {
-		return false, err
+		return false, "", err
 	}
-	answer, err := m.client.http.Do(r)
+	c, err := newClient(Config{Key: key}, to)
 	if err != nil {
-		return false, err
+		return false, "", err
 	}
-	answer.Body.Close()
+	defer c.http.CloseIdleConnections()
+	s, err := c.terms(ctx)
+	if err != nil || s == nil {
+		return false, "", err
+	}
+	terms = fmt.Sprintf("the host has one and takes any machine: %s for 2^40 verified operations, pay unlocked after %d more clean submissions, %d machines so far",
+		Coins(s.Pay.Big()), s.Policy.UnlockAfter, s.Devices)
+	return true, terms, nil
+}
+
+// terms are the host's; nil where it has no pool.
+func (c *client) terms(ctx context.Context) (*mpocv1.Status, error) {
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, c.base+mpocv1.PathStatus, nil)
+	if err != nil {
+		return nil, err
+	}
+	answer, err := c.http.Do(r)
+	if err != nil {
+		return nil, err
+	}
+	defer answer.Body.Close()
 	switch answer.StatusCode {
 	case http.StatusOK:
-		return true, nil
+		s, err := mpocv1.Read[mpocv1.Status](answer.Body)
+		return &s, err
 	case http.StatusNotFound:
-		return false, nil
+		return nil, nil
 	}
-	return false, fmt.Errorf("the host answered %s", answer.Status)
+	return nil, fmt.Errorf("the host answered %s", answer.Status)
 }

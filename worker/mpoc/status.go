@@ -3,23 +3,28 @@
 package mpoc
 
 import (
+	"errors"
 	"fmt"
+	"math/big"
 	"time"
 
 	mpocv1 "github.com/assaynet/assay/api/mpoc/v1"
+	"github.com/assaynet/assay/link"
 	poc "github.com/assaynet/assay/poc/mpoc"
 )
 
+// Stopped is the reason of a machine that ended because it was asked to.
+const Stopped = "stopped"
+
 // Status is what a machine says about itself: the same in a terminal, over HTTP
-// and as metrics. Counts are since the start of the program. Figures with
-// fractions are integers in thousandths.
+// and as metrics. Figures with fractions are integers in thousandths.
 type Status struct {
 	Device string `json:"device"`
 	Name   string `json:"name"`
 	Key    string `json:"key"`
 	Host   string `json:"host"`
-	// State is connecting, idle, computing, answering, paused (by the gate),
-	// unstable or ended.
+	// State is connecting, asking (for a challenge), idle (the host has none),
+	// computing, answering, paused (by the gate), unstable or ended.
 	State     string `json:"state"`
 	Reason    string `json:"reason,omitempty"` // why; always there when nothing is computed
 	Until     string `json:"until,omitempty"`
@@ -28,30 +33,42 @@ type Status struct {
 
 	Challenge *Progress `json:"challenge,omitempty"`
 
+	Counts        // since the start of the program
+	InAll  Counts `json:"in_all"` // with those of earlier starts
+	// Missing is how many submissions wait for a receipt whose answer was lost.
+	Missing uint64 `json:"missing_receipts"`
+	// LastReason is about the last submission that was not accepted.
+	LastReason string `json:"last_reason,omitempty"`
+
+	Loops1m  uint64 `json:"loops_per_s_1m_milli"`
+	Loops15m uint64 `json:"loops_per_s_15m_milli"`
+	// LoopsEpoch is since Epoch began, or since the start where Epoch is 0 or began
+	// before it.
+	Epoch         uint64 `json:"epoch,omitempty"`
+	LoopsEpoch    uint64 `json:"loops_per_s_epoch_milli"`
+	VerifiedMOPS  uint64 `json:"verified_gops_milli"` // a second, since the start
+	Account       *Money `json:"account,omitempty"`
+	LastReceipt   string `json:"last_receipt,omitempty"` // a file
+	EvidenceSaved string `json:"evidence,omitempty"`     // a file, against the host
+}
+
+// Counts are what became of a device's work.
+type Counts struct {
 	Accepted uint64 `json:"accepted"`
 	Late     uint64 `json:"late"`
 	Faulty   uint64 `json:"faulty"`
 	Rejected uint64 `json:"rejected"`
 	Failed   uint64 `json:"failed"`  // not answered in time, by the host's clock
 	Dropped  uint64 `json:"dropped"` // never committed
-	// Missing is how many submissions wait for a receipt whose answer was lost.
-	Missing uint64 `json:"missing_receipts"`
-	// LastReason is about the last submission that was not accepted.
-	LastReason string `json:"last_reason,omitempty"`
 
 	SelfChecks       uint64 `json:"self_checks"` // loops computed twice
 	FailedSelfChecks uint64 `json:"failed_self_checks"`
 	Abstained        uint64 `json:"abstained"` // submissions, because of them
 
-	Loops         uint64 `json:"loops"`
-	Loops1m       uint64 `json:"loops_per_s_1m_milli"`
-	Loops15m      uint64 `json:"loops_per_s_15m_milli"`
-	LoopsStart    uint64 `json:"loops_per_s_milli"` // since the start
-	VerifiedOps   uint64 `json:"verified_ops"`
-	VerifiedMOPS  uint64 `json:"verified_gops_milli"` // since the start
-	Account       *Money `json:"account,omitempty"`
-	LastReceipt   string `json:"last_receipt,omitempty"` // a file
-	EvidenceSaved string `json:"evidence,omitempty"`     // a file, against the host
+	Loops uint64 `json:"loops"`
+	// VerifiedMops is in 10^6 operations: single ones of a fast device fill 64 bits
+	// within hours.
+	VerifiedMops uint64 `json:"verified_mops"`
 }
 
 // Progress of the challenge at hand.
@@ -79,43 +96,59 @@ func rulesOf(t poc.Terms) Rules {
 
 // String says the rules in words.
 func (r Rules) String() string {
-	return fmt.Sprintf("%s acpc for 2^40 operations, due after %d more clean submissions; a proven cheat forfeits what is %s, %d of them ban the key", r.PayPerTebiop, r.UnlockAfter, r.Forfeits, r.BanAfter)
+	return fmt.Sprintf("%s for 2^40 operations, due after %d more clean submissions; a proven cheat forfeits what is %s, %d of them ban the key", Coins(r.PayPerTebiop.Big()), r.UnlockAfter, r.Forfeits, r.BanAfter)
 }
 
-// Money is the account as the host shows it. The sums never mix.
+// Money is the account as the host shows it, in three words that mean the same
+// everywhere. The sums never mix.
 type Money struct {
+	// Payout is the account on the chain that is paid; empty: the host owes, and
+	// pays once one is named.
+	Payout string `json:"payout"`
+	// Estimated is for the submission that the host is looking at.
 	Estimated poc.Amount `json:"estimated"`
-	Locked    poc.Amount `json:"locked"`
-	Pending   poc.Amount `json:"pending"`
-	Settled   poc.Amount `json:"settled"`
-	Strikes   uint32     `json:"strikes"`
-	Banned    bool       `json:"banned"`
+	// Pending is earned and not paid yet.
+	Pending poc.Amount `json:"pending"`
+	// Locked is the part of Pending that fraud would lose: each submission's until
+	// UnlockAfter more were clean. The rest waits for a transfer.
+	Locked      poc.Amount `json:"pending_locked"`
+	UnlockAfter uint32     `json:"unlock_after,omitempty"`
+	// Settled was transferred on chain.
+	Settled poc.Amount `json:"settled"`
+	Strikes uint32     `json:"strikes"`
+	Banned  bool       `json:"banned"`
 }
 
-func money(a mpocv1.Account) *Money {
-	return &Money{a.Estimated, a.Locked, a.Pending, a.Settled, a.Strikes, a.Banned}
+func money(a mpocv1.Account, unlockAfter uint32) *Money {
+	pending := new(big.Int).Add(a.Locked.Big(), a.Pending.Big())
+	return &Money{
+		Payout: a.Payout, Estimated: a.Estimated, Pending: poc.Amount(pending.String()), Locked: a.Locked, UnlockAfter: unlockAfter,
+		Settled: a.Settled, Strikes: a.Strikes, Banned: a.Banned,
+	}
+}
+
+// Working tells whether the device computes loops, or is between two challenges.
+func (s Status) Working() bool {
+	return s.State == "computing" || s.State == "answering" || s.State == "asking"
 }
 
 // Line is the status in a few words for a log.
 func (s Status) Line() string {
 	text := s.State
-	if s.State == "idle" || s.State == "ended" || s.State == "unstable" {
+	if !s.Working() && s.Reason != "" {
 		text += " (" + s.Reason + ")"
+	}
+	if s.Loops1m > 0 {
+		text += fmt.Sprintf(", %d.%d loops/s", s.Loops1m/1000, s.Loops1m%1000/100)
 	}
 	text += fmt.Sprintf(", accepted %d", s.Accepted)
 	for _, n := range []struct {
 		what string
 		n    uint64
-	}{{"late", s.Late}, {"faulty", s.Faulty}, {"rejected", s.Rejected}, {"no answer", s.Failed}, {"abstained", s.Abstained}, {"receipts missing", s.Missing}} {
+	}{{"late", s.Late}, {"faulty", s.Faulty}, {"rejected", s.Rejected}, {"no answer", s.Failed}, {"never committed", s.Dropped}, {"failed self-check", s.FailedSelfChecks}, {"abstained", s.Abstained}, {"receipts missing", s.Missing}} {
 		if n.n > 0 {
 			text += fmt.Sprintf(", %s %d", n.what, n.n)
 		}
-	}
-	if s.LastReason != "" {
-		text += ", last: " + s.LastReason
-	}
-	if a := s.Account; a != nil {
-		text += fmt.Sprintf(", acpc estimated %s, locked %s, pending %s, settled %s", a.Estimated, a.Locked, a.Pending, a.Settled)
 	}
 	return text
 }
@@ -132,10 +165,27 @@ func (m *Machine) Snapshot() Status {
 	}
 	s.Loops1m, s.Loops15m = m.loops.milli(now, 60), m.loops.milli(now, 900)
 	if ms := uint64(now.Sub(m.started).Milliseconds()); !m.started.IsZero() && ms > 0 {
-		s.LoopsStart = s.Loops * 1_000_000 / ms
-		s.VerifiedMOPS = s.VerifiedOps / 1000 / ms
+		s.VerifiedMOPS = s.VerifiedMops * 1000 / ms
+	}
+	if ms := uint64(now.Sub(m.epochBegan).Milliseconds()); !m.epochBegan.IsZero() && ms > 0 {
+		s.LoopsEpoch = (s.Loops - m.epochLoops) * 1_000_000 / ms
 	}
 	return s
+}
+
+// Begin says that an epoch has begun: rates of the epoch are from here on.
+func (m *Machine) Begin(epoch uint64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.status.Epoch, m.epochLoops, m.epochBegan = epoch, m.status.Loops, time.Now()
+}
+
+// count adds to both counts.
+func (m *Machine) count(f func(*Counts)) {
+	m.change(func(s *Status) {
+		f(&s.Counts)
+		f(&s.InAll)
+	})
 }
 
 // change edits the status.
@@ -152,10 +202,16 @@ func (m *Machine) is(state, reason, until, next string) {
 
 // connected notes whether the last request was answered.
 func (m *Machine) connected(trouble error) {
+	reason, step := "", ""
+	if e := (*mpocv1.Error)(nil); errors.As(trouble, &e) {
+		reason, step = e.Message, e.NextStep
+	} else if trouble != nil {
+		reason, step = link.Explain(trouble, m.address.HostPort)
+	}
 	m.change(func(s *Status) {
 		s.Connected = trouble == nil
 		if trouble != nil {
-			s.Reason, s.Next = trouble.Error(), next(trouble)
+			s.Reason, s.Next = reason, step
 		}
 	})
 	if trouble != nil {

@@ -32,7 +32,14 @@ const (
 	Over      Phase = "over"      // kept so that it is not begun again
 )
 
-// challenge is the state file: all that is needed to go on after a crash.
+// state is the state file: all that is needed to go on after a crash. The counts
+// are written with the phase that they count, so none is counted twice or missed.
+type state struct {
+	challenge
+	Counts Counts `json:"counts"`
+}
+
+// challenge is one that was asked for, and how far it has come.
 type challenge struct {
 	Phase         Phase         `json:"phase"`
 	Terms         poc.Terms     `json:"terms"`
@@ -66,6 +73,17 @@ type store struct {
 	units   *os.File
 	digests [][32]byte // of current's loops
 	tookMS  uint64     // that they took
+	saved   Counts     // when the state was written last
+}
+
+// counts are those of all earlier starts, and of the loops of a challenge that was
+// not at its end.
+func (s *store) counts() Counts {
+	c := s.saved
+	if s.current != nil && s.current.Phase == Computing {
+		c.Loops += uint64(len(s.digests))
+	}
+	return c
 }
 
 // openStore reads what an earlier run left. What cannot be read is put aside.
@@ -78,9 +96,9 @@ func openStore(home string) (*store, error) {
 	s := &store{home: home}
 	text, err := os.ReadFile(s.path())
 	if err == nil {
-		var c challenge
-		if err := json.Unmarshal(text, &c); err == nil && c.Terms.Verify(c.Signature) == nil {
-			s.current = &c
+		var old state
+		if err := json.Unmarshal(text, &old); err == nil && old.Terms.Verify(old.Signature) == nil {
+			s.current, s.saved = &old.challenge, old.Counts
 		} else if err := os.Rename(s.path(), s.path()+".unreadable"); err != nil {
 			return nil, fmt.Errorf("mpoc: state: %w", err)
 		}
@@ -163,8 +181,8 @@ func (s *store) saveMissing(list []challenge) error {
 }
 
 // save writes the state durably; the file is the old or the new one.
-func (s *store) save() error {
-	text, err := json.MarshalIndent(s.current, "", "  ")
+func (s *store) save(counts Counts) error {
+	text, err := json.MarshalIndent(state{*s.current, counts}, "", "  ")
 	if err != nil {
 		return err
 	}
@@ -194,9 +212,9 @@ func replace(path string, text []byte) error {
 
 // begin makes a challenge the current one. The old one's units, should a crash
 // leave them, do not have its sums.
-func (s *store) begin(c challenge) error {
+func (s *store) begin(c challenge, counts Counts) error {
 	s.current, s.digests, s.tookMS = &c, nil, 0
-	if err := s.save(); err != nil {
+	if err := s.save(counts); err != nil {
 		return err
 	}
 	return s.cut(0)

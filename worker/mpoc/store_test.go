@@ -34,7 +34,7 @@ func TestDigestsSurviveCrashes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := s.begin(offer(1)); err != nil {
+	if err := s.begin(offer(1), Counts{}); err != nil {
 		t.Fatal(err)
 	}
 	ends := []int64{0} // of the records
@@ -114,7 +114,7 @@ func TestDigestsBelongToTheirChallenge(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := s.begin(offer(1)); err != nil {
+	if err := s.begin(offer(1), Counts{}); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.add([][32]byte{{1}}, 0); err != nil {
@@ -123,7 +123,7 @@ func TestDigestsBelongToTheirChallenge(t *testing.T) {
 	// The crash comes between the new state and the new file.
 	c := offer(2)
 	s.current = &c
-	if err := s.save(); err != nil {
+	if err := s.save(Counts{}); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.close(); err != nil {
@@ -159,5 +159,61 @@ func TestMeter(t *testing.T) {
 	}
 	if a := r.milli(now.Add(60*time.Second), 60); a != 0 {
 		t.Errorf("a minute later %d", a)
+	}
+}
+
+// The counts of earlier starts come back, with the loops of a challenge that a
+// crash cut short, once.
+func TestCountsSurviveCrashes(t *testing.T) {
+	home := t.TempDir()
+	want := Counts{Accepted: 3, Late: 1, Loops: 100, VerifiedMops: 9}
+	s, err := openStore(home)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.begin(offer(1), want); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := s.add(make([][32]byte, 5), time.Second); err != nil {
+			t.Fatal(err)
+		}
+	}
+	reopen := func(want Counts) {
+		t.Helper()
+		if err := s.close(); err != nil {
+			t.Fatal(err)
+		}
+		if s, err = openStore(home); err != nil {
+			t.Fatal(err)
+		}
+		if got := s.counts(); got != want {
+			t.Errorf("counts %+v, want %+v", got, want)
+		}
+	}
+	want.Loops = 110 // computed, and not in the state
+	reopen(want)
+	reopen(want)
+	s.current.Phase = Over
+	want.Accepted++
+	if err := s.save(want); err != nil {
+		t.Fatal(err)
+	}
+	reopen(want)
+}
+
+// A fast card's operations fill 64 bits within hours; counted in millions they do
+// not, and none is lost.
+func TestVerifiedOperations(t *testing.T) {
+	var m Machine
+	sum := uint64(0)
+	for range 3 {
+		sum += m.verified(1_500_000_000_000_700_000)
+	}
+	for range 20 {
+		sum += m.verified(1 << 63)
+	}
+	if sum != 188_967_440_737_097 || m.rest != 616_160 {
+		t.Errorf("%d and %d", sum, m.rest)
 	}
 }

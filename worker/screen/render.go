@@ -4,11 +4,12 @@ package screen
 
 import (
 	"fmt"
-	"math/big"
+	"slices"
 	"strings"
 	"time"
 
 	"charm.land/lipgloss/v2"
+	"github.com/charmbracelet/x/ansi"
 
 	"github.com/assaynet/assay/worker"
 	"github.com/assaynet/assay/worker/mpoc"
@@ -29,12 +30,23 @@ var (
 // Render writes a status for a terminal of the given width in columns, 20 or
 // more. No line is longer.
 func Render(s worker.Status, width int, now time.Time) string {
-	r := renderer{width: max(width, 20), now: now}
+	r := rendered(s, width, now)
+	r.add("")
+	r.add("%s", faint.Render("p pause  r resume  q quit"))
+	return strings.Join(r.lines, "\n")
+}
+
+// Text is Render without colours and keys.
+func Text(s worker.Status, width int, now time.Time) string {
+	return ansi.Strip(strings.Join(rendered(s, width, now).lines, "\n"))
+}
+
+func rendered(s worker.Status, width int, now time.Time) *renderer {
+	r := &renderer{width: max(width, 20), now: now}
 	r.head(s)
 	r.devices(s)
 	r.earnings(s)
-	r.foot(s)
-	return strings.Join(r.lines, "\n")
+	return r
 }
 
 type renderer struct {
@@ -155,19 +167,52 @@ func (r *renderer) pool(p *mpoc.Status) {
 	}
 	if c := p.Challenge; c != nil {
 		r.wrap("  ", fmt.Sprintf("challenge %s %s %s %s of about %s loops, due %s", clip(c.ID, 10), c.Shape, bar(c.Loops, c.Expected, 16), group(c.Loops), group(c.Expected), r.left(c.Deadline)))
+	} else if p.State == "asking" {
+		r.add("  %s", paint("asking for a challenge"))
 	} else {
 		r.add("  challenge %s", paint(p.State))
 	}
-	r.why("    ", p.Reason, p.Until, p.Next)
-	r.wrap("  ", fmt.Sprintf("loops/s 1m %s, 15m %s, all %s; verified %s GOPS", milli(p.Loops1m), milli(p.Loops15m), milli(p.LoopsStart), milli(p.VerifiedMOPS)))
-	r.wrap("  ", fmt.Sprintf("accepted %d, late %d, rejected %d, faulty %d, no answer %d, failed self-check %d, abstained %d",
-		p.Accepted, p.Late, p.Rejected, p.Faulty, p.Failed, p.FailedSelfChecks, p.Abstained))
+	if p.State != "asking" || !p.Connected {
+		r.why("    ", p.Reason, p.Until, p.Next)
+	}
+	since := "since the start"
+	if p.Epoch > 0 {
+		since = fmt.Sprintf("in epoch %d", p.Epoch)
+	}
+	r.wrap("  ", fmt.Sprintf("loops/s 1m %s, 15m %s, %s %s; verified %s GOPS", milli(p.Loops1m), milli(p.Loops15m), since, milli(p.LoopsEpoch), milli(p.VerifiedMOPS)))
+	r.wrap("  ", counts(p.Counts, true))
+	if p.InAll != p.Counts {
+		r.wrap("  ", "with earlier starts: "+counts(p.InAll, false))
+	}
+	if p.Missing > 0 {
+		r.wrap("    ", fmt.Sprintf("%d receipts are missing, and asked for again", p.Missing))
+	}
 	if p.LastReason != "" {
 		r.wrap("    ", "last: "+p.LastReason)
 	}
 	if p.EvidenceSaved != "" {
 		r.wrap("    ", "the host broke its terms: assay verify "+p.EvidenceSaved)
 	}
+}
+
+// counts are what became of submissions; without zero, only what there was.
+func counts(c mpoc.Counts, zero bool) string {
+	var parts []string
+	for _, n := range []struct {
+		what string
+		n    uint64
+	}{
+		{"accepted", c.Accepted}, {"late", c.Late}, {"rejected", c.Rejected}, {"faulty", c.Faulty}, {"no answer", c.Failed},
+		{"never committed", c.Dropped}, {"failed self-check", c.FailedSelfChecks}, {"abstained", c.Abstained},
+	} {
+		if n.n > 0 || zero {
+			parts = append(parts, n.what+" "+group(n.n))
+		}
+	}
+	if !zero {
+		parts = append(parts, group(c.Loops)+" loops")
+	}
+	return strings.Join(parts, ", ")
 }
 
 // left is how long it is until a time of the host's clock.
@@ -182,35 +227,30 @@ func (r *renderer) left(deadline string) string {
 	return "now"
 }
 
-// earnings adds up what the host owes this machine's devices. The sums never mix.
+// earnings are what the host owes this machine's devices and has paid, and to
+// whom.
 func (r *renderer) earnings(s worker.Status) {
-	var estimated, pending, settled big.Int
-	known := false
-	for _, d := range s.Devices {
-		if d.Pool == nil || d.Pool.Account == nil {
-			continue
-		}
-		known = true
-		a := d.Pool.Account
-		estimated.Add(&estimated, a.Estimated.Big())
-		pending.Add(pending.Add(&pending, a.Locked.Big()), a.Pending.Big())
-		settled.Add(&settled, a.Settled.Big())
+	if !slices.ContainsFunc(s.Devices, func(d worker.DeviceStatus) bool { return d.Pool != nil }) {
+		return
 	}
-	if known {
-		r.add("")
-		r.wrap("", fmt.Sprintf("earnings: estimated %s, pending %s, settled %s CPC", coins(&estimated), coins(&pending), coins(&settled)))
-	}
-}
-
-func (r *renderer) foot(worker.Status) {
 	r.add("")
-	r.add("%s", faint.Render("p pause  r resume  q quit"))
+	if s.Earnings != nil {
+		r.wrap("", "earnings: "+s.Earnings.Text())
+	}
+	switch {
+	case s.Earnings != nil && s.Earnings.Payout != "":
+		r.wrap("", "paid to: "+s.Earnings.Payout)
+	case s.Payout != "":
+		r.wrap("", "paid to: "+s.Payout)
+	default:
+		r.wrap("", "paid to: -; nothing is transferred until an account is named: start with --payout cpc1...")
+	}
 }
 
 // paint colours a state by its meaning.
 func paint(state string) string {
 	switch state {
-	case "computing", "rerunning", "ready", "building", "testing", "proving":
+	case "computing", "rerunning", "ready", "building", "testing", "proving", "asking for a challenge":
 		return good.Render(state)
 	case "faulted", "disabled":
 		return bad.Render(state)
@@ -245,14 +285,6 @@ func group(v uint64) string {
 		s = s[:i] + "," + s[i:]
 	}
 	return s
-}
-
-// coins writes base units as coins with six decimals, rounded down. Every digit
-// stands in --json.
-func coins(acpc *big.Int) string {
-	micro := new(big.Int).Quo(acpc, big.NewInt(1_000_000_000_000))
-	whole, part := micro.QuoRem(micro, big.NewInt(1_000_000), new(big.Int))
-	return fmt.Sprintf("%s.%06d", whole, part)
 }
 
 func clip(s string, n int) string {

@@ -3,11 +3,9 @@
 package screen
 
 import (
-	"context"
 	"flag"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -32,29 +30,39 @@ func statuses() map[string]worker.Status {
 	busy := worker.Status{
 		State: "computing", Host: "pool.example:4711", Connected: true, Chain: "assay-1", Participant: "cpc1q", Node: "m-0123456789ab",
 		Epoch: 12, Segment: 2, Class: "base", Computed: 1_234_567, Stored: 1_230_000, Until: "block 1,204",
+		Earnings: &mpoc.Money{Payout: "cpc1qqqqqq", Estimated: "120000000000000000", Pending: "2340000000000000000", Locked: "2000000000000000000", UnlockAfter: 8, Settled: "81123456789012345678"},
 		Devices: []worker.DeviceStatus{{
 			ID: "cuda:0", Name: "NVIDIA H200", Engine: "cuda/sm_80", State: "computing", Computed: 1_000_000, Rate1m: 116_000_400,
 			Gauges: worker.Gauges{TemperatureC: of(71), PowerMilliwatt: of(652_300), UtilisationPercent: of(98), ClockMHz: of(1755)},
 			Pool: &mpoc.Status{
 				State: "computing", Challenge: &mpoc.Progress{ID: "0x89ab01f2cd", Phase: "computing", Shape: "4096x4096x4096", Loops: 61_234, Expected: 100_000, Deadline: "2026-12-01T12:00:17Z"},
-				Accepted: 412, Late: 1, Rejected: 0, Loops1m: 7_123_900, Loops15m: 7_001_000, LoopsStart: 6_900_123, VerifiedMOPS: 948_123_456,
-				Account: &mpoc.Money{Estimated: "120000000000000000", Locked: "2000000000000000000", Pending: "340000000000000000", Settled: "81123456789012345678"},
+				Counts: mpoc.Counts{Accepted: 412, Late: 1}, InAll: mpoc.Counts{Accepted: 10_412, Late: 3, Rejected: 1, Loops: 123_456_789},
+				Loops1m: 7_123_900, Loops15m: 7_001_000, Epoch: 12, LoopsEpoch: 6_900_123, VerifiedMOPS: 948_123_456,
 			},
 		}, {
 			ID: "cuda:1", Name: "NVIDIA H200", Engine: "cuda/sm_80", State: "paused", Reason: "88 °C, its limit is 85", Until: "it is below 75 °C",
 			Gauges: worker.Gauges{TemperatureC: of(88), PowerMilliwatt: of(120_000), UtilisationPercent: of(0)},
 			Pool: &mpoc.Status{
-				State: "paused", Reason: "the device is paused", Accepted: 399, Rejected: 1, FailedSelfChecks: 2, Abstained: 2,
+				State: "paused", Reason: "the device is paused",
+				Counts:        mpoc.Counts{Accepted: 399, Rejected: 1, FailedSelfChecks: 2, Abstained: 2},
+				InAll:         mpoc.Counts{Accepted: 399, Rejected: 1, FailedSelfChecks: 2, Abstained: 2},
 				LastReason:    "3 of 90 tiles are wrong: forged",
 				EvidenceSaved: "receipts/against-host-1.json",
-				Account:       &mpoc.Money{Estimated: "0", Locked: "1", Pending: "0", Settled: "0"},
 			},
 		}, {
 			ID: "opencl:0", Name: "a card with a name that is much too long for its column", State: "disabled", Reason: "the engine failed its self-test: unit digest 00ff; nothing is computed with it",
 		}},
 	}
+	// At the first start: not known to the host, no account to be paid to.
+	guest := worker.Status{
+		State: "proving", Reason: "the host takes this machine into its Sprints after the first accepted proof", Host: "pool.example:4711", Connected: true,
+		Earnings: &mpoc.Money{Estimated: "4164874553678", Pending: "0", Settled: "0"},
+		Devices: []worker.DeviceStatus{{ID: "cpu", Engine: "cpu/avx2", State: "proving", Pool: &mpoc.Status{
+			State: "asking", Connected: true, Loops1m: 3_400,
+		}}},
+	}
 	away := worker.Status{
-		State: "connecting", Reason: "dial tcp 192.0.2.7:4711: connection refused", Next: "check that the host runs: assay host status", Host: "192.0.2.7:4711",
+		State: "connecting", Reason: "nothing listens at 192.0.2.7:4711", Next: "check that the host runs: assay host status", Host: "192.0.2.7:4711",
 		Devices: []worker.DeviceStatus{{ID: "cpu", Engine: "cpu/avx2", State: "connecting"}},
 	}
 	building := worker.Status{
@@ -62,7 +70,7 @@ func statuses() map[string]worker.Status {
 		BuildDone: 50 << 20, BuildTotal: 128 << 20,
 		Devices: []worker.DeviceStatus{{ID: "cpu", Engine: "cpu/avx512vnni", State: "building"}},
 	}
-	return map[string]worker.Status{"busy": busy, "away": away, "building": building}
+	return map[string]worker.Status{"busy": busy, "away": away, "building": building, "guest": guest}
 }
 
 func TestRender(t *testing.T) {
@@ -113,80 +121,5 @@ func TestEveryReasonIsShown(t *testing.T) {
 				t.Errorf("%s does not say %q:\n%s", name, w, text)
 			}
 		}
-	}
-}
-
-// child runs the screen on its own terminal: what the tests below start.
-func TestMain(m *testing.M) {
-	if name := os.Getenv("SCREEN_TEST_STATUS"); name != "" {
-		os.Exit(child(name))
-	}
-	flag.Parse()
-	os.Exit(m.Run())
-}
-
-func child(name string) int {
-	ctx, stop := context.WithCancel(context.Background())
-	defer stop()
-	s := statuses()[name] // keys and drawing are one goroutine's
-	said := func(state string) func() {
-		return func() { s.State, s.Reason = state, "asked to be "+state }
-	}
-	err := Run(ctx, func() worker.Status { return s }, Control{Pause: said("paused"), Resume: said("computing"), Quit: stop}, os.Stdin, os.Stdout, os.Environ())
-	if err != nil {
-		fmt.Println(err)
-		return 1
-	}
-	return 0
-}
-
-// start runs the screen in a pseudo-terminal.
-func start(t *testing.T, name string, columns, rows int, environ ...string) *terminal {
-	t.Helper()
-	cmd := exec.Command(os.Args[0])
-	cmd.Env = append([]string{"SCREEN_TEST_STATUS=" + name, "TERM=xterm-256color", "PATH=" + os.Getenv("PATH")}, environ...)
-	return open(t, cmd, columns, rows)
-}
-
-func TestInAPseudoTerminal(t *testing.T) {
-	for _, c := range []struct {
-		name          string
-		columns, rows int
-	}{{"wide", 120, 40}, {"narrow", 44, 60}} {
-		t.Run(c.name, func(t *testing.T) {
-			term := start(t, "busy", c.columns, c.rows)
-			term.wait("p pause  r resume  q quit", "computing", "cuda:1")
-			term.write("p")
-			term.wait("asked to be paused")
-			term.write("r")
-			term.wait("computing  1,234,567 units", "asked to be computing")
-			term.resize(60, c.rows)
-			term.wait("NVIDIA H200  98%")
-			term.write("q")
-			term.end()
-			if text := term.text(); !strings.Contains(text, "earnings: estimated 0.12") {
-				t.Errorf("the last status is gone:\n%s", text)
-			}
-		})
-	}
-}
-
-// NO_COLOR (no-color.org) and a dumb terminal take the colour, and nothing else.
-func TestWithoutColour(t *testing.T) {
-	for _, environ := range []string{"NO_COLOR=1", "TERM=dumb"} {
-		term := start(t, "busy", 100, 40, environ)
-		term.wait("q quit", "disabled")
-		term.write("q")
-		term.end()
-		if raw := term.raw(); strings.Contains(raw, "\x1b[31m") || strings.Contains(raw, "\x1b[32m") || strings.Contains(raw, "\x1b[1;31m") || strings.Contains(raw, "\x1b[33m") {
-			t.Errorf("%s: colours in %q", environ, raw)
-		}
-	}
-	term := start(t, "busy", 100, 40)
-	term.wait("q quit", "disabled")
-	term.write("q")
-	term.end()
-	if !strings.Contains(term.raw(), "32m") {
-		t.Error("with colour allowed there is none: the test sees nothing")
 	}
 }

@@ -6,7 +6,10 @@ package screen
 
 import (
 	"bytes"
+	"context"
 	"errors"
+	"flag"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -18,6 +21,8 @@ import (
 
 	"github.com/charmbracelet/x/vt"
 	"github.com/creack/pty"
+
+	"github.com/assaynet/assay/worker"
 )
 
 // terminal is a pseudo-terminal with a program in it, and an emulator that
@@ -140,5 +145,80 @@ func (term *terminal) end() {
 		}
 	case <-time.After(20 * time.Second):
 		term.t.Fatal("q does not end it")
+	}
+}
+
+// child runs the screen on its own terminal: what the tests below start.
+func TestMain(m *testing.M) {
+	if name := os.Getenv("SCREEN_TEST_STATUS"); name != "" {
+		os.Exit(child(name))
+	}
+	flag.Parse()
+	os.Exit(m.Run())
+}
+
+func child(name string) int {
+	ctx, stop := context.WithCancel(context.Background())
+	defer stop()
+	s := statuses()[name] // keys and drawing are one goroutine's
+	said := func(state string) func() {
+		return func() { s.State, s.Reason = state, "asked to be "+state }
+	}
+	err := Run(ctx, func() worker.Status { return s }, Control{Pause: said("paused"), Resume: said("computing"), Quit: stop}, os.Stdin, os.Stdout, os.Environ())
+	if err != nil {
+		fmt.Println(err)
+		return 1
+	}
+	return 0
+}
+
+// start runs the screen in a pseudo-terminal.
+func start(t *testing.T, name string, columns, rows int, environ ...string) *terminal {
+	t.Helper()
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append([]string{"SCREEN_TEST_STATUS=" + name, "TERM=xterm-256color", "PATH=" + os.Getenv("PATH")}, environ...)
+	return open(t, cmd, columns, rows)
+}
+
+func TestInAPseudoTerminal(t *testing.T) {
+	for _, c := range []struct {
+		name          string
+		columns, rows int
+	}{{"wide", 120, 40}, {"narrow", 44, 60}} {
+		t.Run(c.name, func(t *testing.T) {
+			term := start(t, "busy", c.columns, c.rows)
+			term.wait("p pause  r resume  q quit", "computing", "cuda:1")
+			term.write("p")
+			term.wait("asked to be paused")
+			term.write("r")
+			term.wait("computing  1,234,567 units", "asked to be computing")
+			term.resize(60, c.rows)
+			term.wait("NVIDIA H200  98%")
+			term.write("q")
+			term.end()
+			if text := term.text(); !strings.Contains(text, "earnings: estimated 0.12") {
+				t.Errorf("the last status is gone:\n%s", text)
+			}
+		})
+	}
+}
+
+// NO_COLOR (no-color.org) and a dumb terminal take the colour, and nothing else.
+func TestWithoutColour(t *testing.T) {
+	for _, environ := range []string{"NO_COLOR=1", "TERM=dumb"} {
+		term := start(t, "busy", 100, 40, environ)
+		term.wait("q quit", "disabled")
+		term.write("q")
+		term.end()
+		if raw := term.raw(); strings.Contains(raw, "\x1b[31m") || strings.Contains(raw, "\x1b[32m") || strings.Contains(raw, "\x1b[1;31m") || strings.Contains(raw, "\x1b[33m") {
+			t.Errorf("%s: colours in %q", environ, raw)
+		}
+	}
+	term := start(t, "busy", 100, 40)
+	term.wait("q quit", "disabled")
+	term.write("q")
+	term.end()
+	if !strings.Contains(term.raw(), "32m") {
+		t.Error("with colour allowed there is none: the test sees nothing")
 	}
 }

@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package verify
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/assaynet/assay/poc/work"
+)
+
+// published are files of the test vectors, by name.
+func published(t *testing.T, file string) map[string]string {
+	t.Helper()
+	raw, err := os.ReadFile(filepath.Join("..", "test", "vectors", file))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var v struct {
+		Cases []struct{ Name, In string }
+	}
+	if err := json.Unmarshal(raw, &v); err != nil {
+		t.Fatal(err)
+	}
+	files := map[string]string{}
+	for _, c := range v.Cases {
+		files[c.Name] = c.In
+	}
+	return files
+}
+
+// A folder of receipts and evidence is summed up; one file that does not hold is
+// named, does not hide the others, and makes the answer no.
+func TestFolder(t *testing.T) {
+	receipts, evidence := published(t, "mpoc_files.json"), published(t, "evidence.json")
+	dir := t.TempDir()
+	write := func(name, text string) {
+		t.Helper()
+		if text == "" {
+			t.Fatalf("no published file for %s", name)
+		}
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	text := func(args ...string) (string, error) {
+		var out bytes.Buffer
+		cmd := New(work.Reference())
+		cmd.SilenceErrors, cmd.SilenceUsage = true, true
+		cmd.SetOut(&out)
+		cmd.SetArgs(append(args, dir))
+		err := cmd.ExecuteContext(t.Context())
+		return strings.ReplaceAll(out.String(), dir, "DIR"), err
+	}
+	if got, err := text(); err == nil || !strings.Contains(err.Error(), "0 of 0 files") {
+		t.Errorf("an empty folder: %v, %s", err, got)
+	}
+	write("a.json", receipts["accepted"])
+	write("b.json", receipts["accepted"])
+	write("c.json", evidence["honest"])
+	write("notes.txt", "not looked at")
+	if err := os.Mkdir(filepath.Join(dir, "below"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	got, err := text()
+	if err != nil {
+		t.Error(err)
+	}
+	want := `DIR: 3 of 3 files prove their claim (evidence: honest 1, receipt: accepted 2)
+  receipts credit OPS operations and PAY acpc together (10^18 to a CPC)
+  1 other files, which do not end in .json, were not looked at
+`
+	var s Sum
+	sums, err := text("--json")
+	if err != nil {
+		t.Error(err)
+	}
+	for d := json.NewDecoder(strings.NewReader(sums)); d.More(); {
+		s = Sum{}
+		if err := d.Decode(&s); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if s.Folder == "" || s.Ops == "0" || s.Pay == "0" {
+		t.Errorf("%+v", s)
+	}
+	if d := cmp.Diff(strings.NewReplacer("OPS", s.Ops, "PAY", s.Pay).Replace(want), got); d != "" {
+		t.Error(d)
+	}
+	write("b2.json", strings.Replace(receipts["accepted"], `"loops": `, `"loops": 1`, 1))
+	got, err = text()
+	if err == nil || !strings.Contains(err.Error(), "3 of 4 files") || !strings.Contains(got, "NOT PROVEN  DIR/b2.json: ") || !strings.Contains(got, "receipt: accepted 2") {
+		t.Errorf("%v\n%s", err, got)
+	}
+}

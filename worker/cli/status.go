@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	"golang.org/x/term"
+
+	"github.com/assaynet/assay/worker"
+	"github.com/assaynet/assay/worker/monitor"
+	"github.com/assaynet/assay/worker/screen"
+)
+
+// socketFile is where the worker of a home answers commands of this machine's
+// owner: it serves what --listen does, to this user only.
+const socketFile = "worker.sock"
+
+// errNotRunning reports a home that no worker has.
+var errNotRunning = errors.New("no worker runs")
+
+// answer serves a running worker's status on the socket of its home, which this
+// process holds.
+func answer(ctx context.Context, beside *errgroup.Group, home string, get func() worker.Status, pause func(bool)) error {
+	path := filepath.Join(home, socketFile)
+	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) { // a killed worker's
+		return err
+	}
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		return err
+	}
+	if err := os.Chmod(path, 0o600); err != nil {
+		return errors.Join(err, l.Close())
+	}
+	beside.Go(func() error { return monitor.Serve(ctx, l, get, pause) })
+	return nil
+}
+
+// call asks the worker of a home.
+func call(ctx context.Context, home, method, path, body string) ([]byte, error) {
+	client := http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{
+		DisableKeepAlives: true,
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "unix", filepath.Join(home, socketFile))
+		},
+	}}
+	q, err := http.NewRequestWithContext(ctx, method, "http://worker"+path, strings.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	a, err := client.Do(q)
+	var dial *net.OpError
+	switch {
+	case errors.As(err, &dial) && dial.Op == "dial":
+		return nil, fmt.Errorf("%w on %s; start one, or name another --home", errNotRunning, home)
+	case err != nil:
+		return nil, fmt.Errorf("the worker of %s does not answer: %w", home, err)
+	}
+	defer a.Body.Close()
+	text, err := io.ReadAll(io.LimitReader(a.Body, 4<<20))
+	if err == nil && a.StatusCode >= 300 {
+		err = fmt.Errorf("the worker of %s answers %s: %s", home, a.Status, text)
+	}
+	return text, err
+}
+
+func (c Command) status(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+	f := c.flags("status", stderr)
+	home := homeFlag(f)
+	asJSON := f.Bool("json", false, "print JSON")
+	if err := parse(f, args); err != nil {
+		return err
+	}
+	text, err := call(ctx, *home, http.MethodGet, "/status", "")
+	if err != nil {
+		return err
+	}
+	if *asJSON {
+		_, err = stdout.Write(text)
+		return err
+	}
+	var s worker.Status
+	if err := json.Unmarshal(text, &s); err != nil {
+		return fmt.Errorf("the status of %s: %w", *home, err)
+	}
+	_, err = fmt.Fprintln(stdout, screen.Text(s, width(stdout), time.Now()))
+	return err
+}
+
+// pause is the owner's word for the worker that runs.
+func (c Command) pause(ctx context.Context, name string, args []string, stderr io.Writer) error {
+	f := c.flags(name, stderr)
+	home := homeFlag(f)
+	if err := parse(f, args); err != nil {
+		return err
+	}
+	_, err := call(ctx, *home, http.MethodPut, "/paused", fmt.Sprint(name == "pause"))
+	return err
+}
+
+// width is that of the terminal behind w, or a page's.
+func width(w io.Writer) int {
+	if f, ok := w.(*os.File); ok {
+		if columns, _, err := term.GetSize(int(f.Fd())); err == nil && columns >= 20 {
+			return columns
+		}
+	}
+	return 100
+}

@@ -1,0 +1,313 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package worker
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/assaynet/assay/worker/mpoc"
+)
+
+// Event is something that happened, or a state that was entered. Its type says
+// which of the other fields there are: see [Events].
+type Event struct {
+	Time   time.Time `json:"time"`
+	Device string    `json:"device,omitempty"`
+	mpoc.Event
+
+	Host    string  `json:"host,omitempty"`
+	Chain   string  `json:"chain,omitempty"`
+	Node    string  `json:"node,omitempty"`
+	Epoch   uint64  `json:"epoch,omitempty"`
+	Segment uint32  `json:"segment,omitempty"`
+	Class   string  `json:"class,omitempty"`
+	Status  *Status `json:"status,omitempty"`
+}
+
+// Events says for people what types there are, and with which fields.
+const Events = `
+snapshot           status: everything, at the start and once a minute
+testing            reason
+connecting         reason, next: the host is not reached
+registering        reason, next: the host does not know this machine yet
+connected          host
+joined             chain, node: this machine is a node of the host in the Sprint
+disconnected       host, reason, next
+idle, proving      reason, until: what the Sprint is at; proving computes loops meanwhile
+building, ready    epoch, class, until
+computing          epoch, segment, class, until; reason where it waits for the host
+rerunning          samples of others, for the host's verdicts
+paused, resumed    reason, until; with a device, of that one alone
+faulted, disabled  reason; with a device, of that one alone
+registered         device: its key is the pool's
+rules              device, reason: what the host pays from the next challenge on
+challenge          device, challenge, shape, deadline
+progress           and loops, expected: at most every 10 seconds
+committed          and loops, deadline: the log is the host's, and cannot be changed
+accepted           and verified_ops, pay, receipt
+late, faulty, rejected, unanswered
+                   and reason, receipt where there is one
+dropped            and reason: nothing was committed
+receipt_missing    and reason: the host's answer was lost; it is asked again, and told then
+self_check_failed  device, loops (the one that differs), reason, next
+abstained          device, challenge, reason: nothing was sent
+unstable           device, reason, until, next: it rests
+waiting            device, reason, next: the pool has nothing for it, or does not answer
+ended              device, reason: it takes no more challenges
+host_cheats        device, challenge, reason: what shows it was kept
+paid               device, pay, account
+missed             reason: the reader was too slow, and some were left out
+stopped            reason where it is an error
+`
+
+func event(kind, reason, until, next string) Event {
+	return Event{Event: mpoc.Event{Type: kind, Reason: reason, Until: until, Next: next}}
+}
+
+// journal finds what happened between two statuses. Its zero value has seen none.
+type journal struct {
+	begun bool
+	last  Status
+	// What a device was last told to be, "" while it does what the worker does, and
+	// the same of its challenges.
+	devices, pools map[string]string
+	built          uint64 // the epoch whose build was told
+}
+
+// follow returns what happened since the last call, in order.
+func (j *journal) follow(s Status) (events []Event) {
+	last := j.last
+	if !j.begun {
+		j.begun, j.devices, j.pools = true, map[string]string{}, map[string]string{}
+	}
+	j.last = s
+	told := "" // a reason that need not be said again
+	switch {
+	case s.Connected && !last.Connected:
+		e := event("connected", "", "", "")
+		e.Host = s.Host
+		events = append(events, e)
+	case !s.Connected && last.Connected:
+		e := event("disconnected", s.Trouble, "", s.Next)
+		e.Host, told = s.Host, s.Trouble
+		events = append(events, e)
+	}
+	if s.Node != last.Node && s.Node != "" {
+		e := event("joined", "", "", "")
+		e.Chain, e.Node = s.Chain, s.Node
+		events = append(events, e)
+	}
+	if last.State == "paused" && s.State != "paused" {
+		events = append(events, event("resumed", "", "", ""))
+	}
+	if j.entered(last, s) && !(s.State == "connecting" && s.Reason == told && told != "") {
+		e := event(s.State, s.Reason, s.Until, s.Next)
+		e.Epoch, e.Segment, e.Class = s.Epoch, s.Segment, s.Class
+		events = append(events, e)
+	}
+	for _, d := range s.Devices {
+		events = append(events, j.device(s, d)...)
+	}
+	return events
+}
+
+// entered tells whether a state is worth an event: another one than before, or
+// for another reason. Most models are built in a moment.
+func (j *journal) entered(last, s Status) bool {
+	if s.State == "building" {
+		if tenths(s.BuildDone, s.BuildTotal) == 0 || j.built == s.Epoch {
+			return false
+		}
+		j.built = s.Epoch
+		return true
+	}
+	return s.State != last.State || s.Reason != last.Reason || s.Epoch != last.Epoch || s.Segment != last.Segment
+}
+
+// device is what happened to one device alone.
+func (j *journal) device(s Status, d DeviceStatus) (events []Event) {
+	add := func(e Event) {
+		e.Device = d.ID
+		events = append(events, e)
+	}
+	state := ""
+	switch d.State {
+	case "paused", "faulted", "disabled":
+		if d.Reason != "" && len(s.Devices) > 1 || d.State != s.State {
+			state = d.State + d.Reason
+		}
+	}
+	if was := j.devices[d.ID]; was != state {
+		j.devices[d.ID] = state
+		if state != "" {
+			add(event(d.State, d.Reason, d.Until, ""))
+		} else if strings.HasPrefix(was, "paused") {
+			add(event("resumed", "", "", ""))
+		}
+	}
+	state = ""
+	kind := ""
+	if p := d.Pool; p != nil {
+		switch {
+		case p.State == "unstable", p.State == "ended" && p.Reason != mpoc.Stopped:
+			kind = p.State
+		case p.State == "idle", !p.Connected && p.Next != "" && s.Connected:
+			kind = "waiting"
+		}
+		if kind != "" {
+			state = kind + p.Reason
+		}
+	}
+	if j.pools[d.ID] != state {
+		j.pools[d.ID] = state
+		if state != "" {
+			add(event(kind, d.Pool.Reason, d.Pool.Until, d.Pool.Next))
+		}
+	}
+	return events
+}
+
+// follow tells what happened, and with full everything.
+func (m *machine) follow(full bool) {
+	if m.config.Event == nil {
+		return
+	}
+	m.telling.Lock()
+	defer m.telling.Unlock()
+	m.catchUp(full)
+}
+
+// tell tells of one event, after all that happened before. The caller holds no
+// lock.
+func (m *machine) tell(e Event) {
+	if m.config.Event == nil {
+		return
+	}
+	m.telling.Lock()
+	defer m.telling.Unlock()
+	m.catchUp(false)
+	e.Time = time.Now().UTC()
+	m.hand(e)
+}
+
+// catchUp is follow for who holds telling.
+func (m *machine) catchUp(full bool) {
+	now := time.Now()
+	m.mu.Lock()
+	s := m.snapshot(now)
+	m.mu.Unlock()
+	full = full || !m.journal.begun
+	events := m.journal.follow(s)
+	if full {
+		e := event("snapshot", "", "", "")
+		e.Status = &s
+		events = append([]Event{e}, events...)
+	}
+	for _, e := range events {
+		e.Time = now.UTC()
+		m.hand(e)
+	}
+}
+
+// eventRoom is how many events wait for who takes them.
+const eventRoom = 1024
+
+// hand puts an event into the queue. What listens may be slow, or stand still: no
+// device waits for it, and what finds no room is counted. The caller holds telling.
+func (m *machine) hand(e Event) {
+	if m.missed > 0 {
+		lost := event("missed", fmt.Sprintf("%d events before this one were not taken in time", m.missed), "", "")
+		lost.Time = e.Time
+		select {
+		case m.events <- lost:
+			m.missed = 0
+		default:
+		}
+	}
+	select {
+	case m.events <- e:
+	default:
+		m.missed++
+	}
+}
+
+// listener hands events to who takes them until they end, which over tells.
+func (m *machine) listener() (over <-chan struct{}) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for e := range m.events {
+			m.config.Event(e)
+		}
+	}()
+	return done
+}
+
+// stopped tells the end, after all that tells has ended.
+func (m *machine) stopped(err error) {
+	reason := ""
+	if err != nil {
+		reason = err.Error()
+	}
+	m.tell(event("stopped", reason, "", ""))
+	close(m.events)
+}
+
+// Text is the event as a line of a log, "" for what a person need not read.
+func (e Event) Text() string {
+	text := strings.ReplaceAll(e.Type, "_", " ")
+	because := because(e.Reason, e.Until, e.Next)
+	switch e.Type {
+	case mpoc.InProgress, mpoc.Commitment:
+		return ""
+	case "snapshot":
+		return e.Status.Line()
+	case "connected":
+		text += " to " + e.Host
+	case "disconnected":
+		text += " from " + e.Host + because
+	case "joined":
+		text = "joined the Sprints of chain " + e.Chain + " as node " + e.Node
+	case mpoc.Registered:
+		text += " with the host's pool"
+	case mpoc.Begun:
+		text += fmt.Sprintf(" %.10s, loops of %s, to be committed by %s", e.Challenge, e.Shape, local(e.Deadline))
+	case mpoc.WasAccepted:
+		text += fmt.Sprintf(" %.10s: %d loops, %d GOP verified, %s more pending", e.Challenge, e.Loops, e.Ops/1e9, mpoc.Coins(e.Pay.Big()))
+	case mpoc.WasLate, mpoc.WasFaulty, mpoc.WasRejected, mpoc.NoAnswer, mpoc.WasDropped:
+		text = fmt.Sprintf("%s %.10s, %d loops%s", strings.ToUpper(text), e.Challenge, e.Loops, because)
+		if e.Receipt != "" {
+			text += "; assay verify " + e.Receipt
+		}
+	case mpoc.ReceiptMissing:
+		text = fmt.Sprintf("%s %.10s, %d loops%s", text, e.Challenge, e.Loops, because)
+	case mpoc.TheRules:
+		text = "the host pays " + e.Reason
+	case mpoc.SelfCheckFailed, mpoc.HostCheats:
+		text = strings.ToUpper(text) + because
+	case mpoc.HasAbstained:
+		text = e.Reason
+	case mpoc.Paid:
+		text += " " + mpoc.Coins(e.Pay.Big()) + ": " + e.Account.Text()
+	case "building", "ready", "computing":
+		text += Status{Epoch: e.Epoch, Segment: e.Segment, Class: e.Class}.order() + because
+	case "proving":
+		text = "loops for the pool (" + strings.TrimPrefix(because, ": ") + ")"
+	default:
+		text += because
+	}
+	if e.Device != "" {
+		text = e.Device + ": " + text
+	}
+	return text
+}
+
+// local is a time of the host's clock as this machine's owner reads clocks.
+func local(t string) string {
+	if at, err := time.Parse(time.RFC3339, t); err == nil {
+		return at.Local().Format(time.TimeOnly)
+	}
+	return t
+}

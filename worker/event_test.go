@@ -1,0 +1,290 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package worker
+
+import (
+	"context"
+	"crypto/ed25519"
+	"encoding/hex"
+	"errors"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	workerv1 "github.com/assaynet/assay/api/worker/v1"
+	"github.com/assaynet/assay/link"
+	"github.com/assaynet/assay/poc/seed"
+	"github.com/assaynet/assay/poc/work/transformer"
+	"github.com/assaynet/assay/worker/enginetest"
+	"github.com/assaynet/assay/worker/mpoc"
+)
+
+// A worker's life as a newcomer reads it in a log: each thing once, in order.
+func TestJournal(t *testing.T) {
+	device := func(state, reason string, p *mpoc.Status) []DeviceStatus {
+		return []DeviceStatus{{ID: "cuda:0", State: state, Reason: reason, Until: "it is below 75 °C", Pool: p}, {ID: "cuda:1", State: "computing"}}
+	}
+	proving := &mpoc.Status{State: "computing", Connected: true}
+	var j journal
+	for _, c := range []struct {
+		what string
+		s    Status
+		want []string
+	}{
+		{"begins", Status{State: "testing", Reason: "comparing"}, []string{"testing: comparing"}},
+		{"dials", Status{State: "connecting", Reason: "nothing listens at h:1", Next: "start it"}, []string{"connecting: nothing listens at h:1; start it"}},
+		{"again", Status{State: "connecting", Reason: "nothing listens at h:1", Next: "start it"}, nil},
+		{"is a stranger", Status{State: "registering", Reason: "with the host's pool", Host: "h:1"}, []string{"registering: with the host's pool"}},
+		{"works for the pool", Status{State: "proving", Reason: "not admitted yet", Connected: true, Host: "h:1", Devices: device("proving", "", proving)},
+			[]string{"connected to h:1", "loops for the pool (not admitted yet)"}},
+		{"is admitted", Status{State: "computing", Connected: true, Chain: "c", Node: "n", Epoch: 3, Segment: 1, Class: "nano", Until: "block 9", Computed: 5, Devices: device("computing", "", proving)},
+			[]string{"joined the Sprints of chain c as node n", "computing epoch 3 segment 1 (nano), until block 9"}},
+		{"computes on", Status{State: "computing", Connected: true, Node: "n", Epoch: 3, Segment: 1, Class: "nano", Until: "block 9", Computed: 50, Devices: device("computing", "", proving)}, nil},
+		{"is hot", Status{State: "computing", Connected: true, Node: "n", Epoch: 3, Segment: 1, Devices: device("paused", "88 °C", proving)}, []string{"cuda:0: paused: 88 °C, until it is below 75 °C"}},
+		{"cools down", Status{State: "computing", Connected: true, Node: "n", Epoch: 3, Segment: 1, Devices: device("computing", "", proving)}, []string{"cuda:0: resumed"}},
+		{"is paused", Status{State: "paused", Reason: "paused by its owner", Until: "it is resumed", Connected: true, Node: "n"}, []string{"paused: paused by its owner, until it is resumed"}},
+		{"goes on", Status{State: "idle", Reason: "nothing to do", Until: "block 20", Connected: true, Node: "n"}, []string{"resumed", "idle: nothing to do, until block 20"}},
+		{"builds in a moment", Status{State: "building", BuildDone: 1, BuildTotal: 100, Epoch: 4, Class: "nano", Connected: true, Node: "n"}, nil},
+		{"builds for long", Status{State: "building", BuildDone: 30, BuildTotal: 100, Epoch: 4, Class: "base", Connected: true, Node: "n"}, []string{"building epoch 4 (base)"}},
+		{"builds on", Status{State: "building", BuildDone: 60, BuildTotal: 100, Epoch: 4, Class: "base", Connected: true, Node: "n"}, nil},
+		{"rests", Status{State: "idle", Reason: "over", Connected: true, Node: "n", Devices: device("idle", "", &mpoc.Status{State: "unstable", Reason: "two results", Until: "12:00", Next: "cool it", Connected: true})},
+			[]string{"idle: over", "cuda:0: unstable: two results, until 12:00; cool it"}},
+		{"has no work", Status{State: "idle", Reason: "over", Connected: true, Node: "n", Devices: device("idle", "", &mpoc.Status{State: "idle", Reason: "no work now", Connected: true})}, []string{"cuda:0: waiting: no work now"}},
+		{"loses a device", Status{State: "idle", Reason: "over", Connected: true, Node: "n", Devices: device("disabled", "wrong answers", nil)}, []string{"cuda:0: disabled: wrong answers, until it is below 75 °C"}},
+		{"loses the host", Status{State: "connecting", Reason: "the connection broke off", Trouble: "the connection broke off", Next: "look", Host: "h:1", Devices: device("disabled", "wrong answers", nil)},
+			[]string{"disconnected from h:1: the connection broke off; look"}},
+		{"finds out why", Status{State: "connecting", Reason: "nothing listens at h:1", Trouble: "nothing listens at h:1", Host: "h:1", Devices: device("disabled", "wrong answers", nil)}, []string{"connecting: nothing listens at h:1"}},
+	} {
+		var got []string
+		for _, e := range j.follow(c.s) {
+			got = append(got, e.Text())
+		}
+		if d := cmp.Diff(c.want, got); d != "" {
+			t.Errorf("it %s:\n%s", c.what, d)
+		}
+	}
+}
+
+func TestEventText(t *testing.T) {
+	challenge := mpoc.Event{Challenge: "0x89ab01f2cd55", Shape: "4096x4096x4096", Loops: 1200, Ops: 9_000_000_000, Pay: "4164874553678", Receipt: "r.json"}
+	with := func(kind, reason string) Event {
+		e := challenge
+		e.Type, e.Reason = kind, reason
+		return Event{Device: "cpu", Event: e}
+	}
+	account := &mpoc.Money{Estimated: "0", Pending: "5", Settled: "1000000000000000000"}
+	for _, c := range []struct {
+		e    Event
+		want string
+	}{
+		{with("accepted", ""), "cpu: accepted 0x89ab01f2: 1200 loops, 9 GOP verified, 4.164 µCPC more pending"},
+		{with("rejected", "3 of 90 tiles are wrong"), "cpu: REJECTED 0x89ab01f2, 1200 loops: 3 of 90 tiles are wrong; assay verify r.json"},
+		{with("abstained", "abstained: two results"), "cpu: abstained: two results"},
+		{with("self_check_failed", "two results for loop 7"), "cpu: SELF CHECK FAILED: two results for loop 7"},
+		{with("progress", ""), ""},
+		{with("committed", ""), ""},
+		{Event{Device: "cpu", Event: mpoc.Event{Type: "paid", Pay: "1000000000000000000", Account: account}}, "cpu: paid 1.000000 CPC: estimated 0 CPC, pending 5 acpc, settled 1.000000 CPC"},
+		{event("stopped", "", "", ""), "stopped"},
+		{Event{Event: mpoc.Event{Type: "snapshot"}, Status: &Status{State: "idle", Reason: "over", Until: "block 3", Earnings: account}}, "idle: over, until block 3; estimated 0 CPC, pending 5 acpc, settled 1.000000 CPC"},
+	} {
+		if d := cmp.Diff(c.want, c.e.Text()); d != "" {
+			t.Error(d)
+		}
+	}
+	for kind := range strings.FieldsFuncSeq("registered challenge late faulty unanswered dropped host_cheats", func(r rune) bool { return r == ' ' }) {
+		if e := with(kind, "why"); e.Text() == "" || !strings.Contains(Events, kind) {
+			t.Errorf("%s: %q", kind, e.Text())
+		}
+	}
+}
+
+// listening runs a worker and waits for events.
+func listening(t *testing.T, url string, c Config) (wait func(is func(Event) bool) Event) {
+	t.Helper()
+	var mu sync.Mutex
+	var all []Event
+	come := sync.NewCond(&mu)
+	ctx, cancel := context.WithCancel(context.Background())
+	var over sync.WaitGroup
+	c.URL, c.Engine = url, new(enginetest.Engine)
+	if c.Home == "" {
+		c.Home = t.TempDir()
+	}
+	c.Event = func(e Event) {
+		mu.Lock()
+		defer mu.Unlock()
+		all = append(all, e)
+		come.Broadcast()
+	}
+	over.Go(func() {
+		if err := Run(ctx, c); err != nil && !errors.Is(err, mpoc.ErrUnstable) {
+			t.Error(err)
+		}
+	})
+	t.Cleanup(func() { cancel(); over.Wait() })
+	return func(is func(Event) bool) Event {
+		mu.Lock()
+		defer mu.Unlock()
+		for {
+			for i, e := range all {
+				if is(e) {
+					all = all[i+1:]
+					return e
+				}
+			}
+			all = nil
+			come.Wait()
+		}
+	}
+}
+
+// A host goes over to another connection with the same key: it is another machine
+// with a copy of the key, and its owner is told so.
+func TestTakenOver(t *testing.T) {
+	h := newFakeHost(t)
+	defer h.stop()
+	wait := listening(t, h.url, Config{})
+	s := h.accept()
+	wait(func(e Event) bool { return e.Type == "joined" && e.Node == "alpha" })
+	s.Close("another connection of this node took over")
+	close(s.over)
+	e := wait(func(e Event) bool { return e.Type == "disconnected" })
+	if !strings.Contains(e.Reason, "another machine works with this machine's key") || !strings.Contains(e.Next, "--home") {
+		t.Errorf("%+v", e)
+	}
+}
+
+// A machine that the host does not know is told what there is to do: nothing while
+// the host's pool takes it, and to ask the host's owner where there is none.
+func TestStranger(t *testing.T) {
+	key := ed25519.NewKeyFromSeed([]byte(strings.Repeat("k", 32)))
+	config, err := link.ServerTLS(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	refuse := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != workerv1.Path {
+			http.NotFound(w, r) // no pool
+			return
+		}
+		c, err := link.Accept(w, r, limits)
+		if err != nil {
+			return
+		}
+		defer c.Abort()
+		if _, err := c.Receive(r.Context()); err != nil {
+			return
+		}
+		peer, _ := link.PeerKey(*r.TLS)
+		message, err := workerv1.Encode(&workerv1.Envelope{Message: &workerv1.Envelope_Refuse{Refuse: &workerv1.Refuse{
+			Reason: "this host does not know key " + hex.EncodeToString(peer), NextStep: "ask the host's owner to run: assay host allow KEY"}}})
+		if err == nil {
+			err = c.Send(r.Context(), message)
+		}
+		if err != nil {
+			t.Error(err)
+		}
+		c.Close("refused")
+	})
+	s := httptest.NewUnstartedServer(refuse)
+	s.TLS, s.Config.ConnContext, s.Config.ErrorLog = config, link.ConnContext, slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
+	s.StartTLS()
+	defer s.Close()
+	url := link.Address{HostPort: s.Listener.Addr().String(), Fingerprint: link.FingerprintOf(key.Public().(ed25519.PublicKey))}.String()
+
+	wait := listening(t, url, Config{})
+	e := wait(func(e Event) bool { return e.Type == "registering" && e.Next != "" })
+	if !strings.Contains(e.Reason, "has no pool that takes any machine") || !strings.Contains(e.Next, "assay host allow ") {
+		t.Errorf("%+v", e)
+	}
+	wait = listening(t, url, Config{NoPool: true})
+	e = wait(func(e Event) bool { return e.Type == "registering" })
+	if e.Reason != "the host does not know this machine's key" || !strings.Contains(e.Next, "assay host allow ") {
+		t.Errorf("%+v", e)
+	}
+}
+
+// A reader that stands still keeps nobody from working; it learns later that it
+// missed something.
+func TestSlowReader(t *testing.T) {
+	m := newMachine(Config{Event: func(Event) {}}, link.Address{}, ed25519.NewKeyFromSeed([]byte(strings.Repeat("k", 32))))
+	m.journal.begun = true
+	for range eventRoom + 10 {
+		m.tell(event("idle", "", "", "")) // nobody listens yet
+	}
+	var all []Event
+	m.config.Event = func(e Event) { all = append(all, e) }
+	for range 2 { // room for what follows
+		all = append(all, <-m.events)
+	}
+	over := m.listener()
+	m.stopped(nil)
+	<-over
+	n := len(all)
+	if n != eventRoom+2 || all[n-2].Type != "missed" || !strings.Contains(all[n-2].Reason, "events before this one") || all[n-1].Type != "stopped" {
+		t.Errorf("%d events, the last %+v", n, all[n-2:])
+	}
+}
+
+// flaky is an engine of which one unit comes out wrong, once.
+type flaky struct {
+	*enginetest.Engine
+	unit uint64
+	done atomic.Bool
+}
+
+type flakyModel struct {
+	transformer.Model
+	engine *flaky
+}
+
+func (e *flaky) Transformer(ctx context.Context, class transformer.Class, seed1 seed.Seed, progress func(done, total uint64)) (transformer.Model, error) {
+	m, err := e.Engine.Transformer(ctx, class, seed1, progress)
+	if err != nil || seed1 == seedOf(1) { // the self-test's
+		return m, err
+	}
+	return &flakyModel{m, e}, nil
+}
+
+func (m *flakyModel) Close() error { closeModel(m.Model); return nil }
+
+func (m *flakyModel) Run(dst []transformer.Output, node, segment seed.Seed, nonces []uint64) error {
+	err := m.Model.Run(dst, node, segment, nonces)
+	for i, nonce := range nonces {
+		if nonce == m.engine.unit && m.engine.done.CompareAndSwap(false, true) {
+			dst[i].Digest[0] ^= 1
+		}
+	}
+	return err
+}
+
+// A device that errs once is found by its own machine before the host sees the
+// unit: it is named, and not used any more.
+func TestSelfAudit(t *testing.T) {
+	h := newFakeHost(t)
+	defer h.stop()
+	bad := &flaky{Engine: new(enginetest.Engine), unit: 0}
+	wait := listening(t, h.url, Config{SelfAudit: 1, Devices: []Device{{ID: "cuda:0", Name: "Bad Card", Engine: bad, Threads: 1}}})
+	s := h.accept()
+	s.say(compute(4, 1, 0))
+	e := wait(func(e Event) bool { return e.Type == "self_check_failed" })
+	if e.Device != "cuda:0" || !strings.Contains(e.Reason, "cuda:0 Bad Card gave two results for unit 0") || !strings.Contains(e.Next, "memory") {
+		t.Errorf("%+v", e)
+	}
+	for {
+		e, err := s.next()
+		if err != nil {
+			break
+		}
+		if e.GetBatch() != nil {
+			t.Error("the unit was sent")
+		}
+	}
+	close(s.over)
+}
