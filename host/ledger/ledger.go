@@ -403,7 +403,7 @@ func (l *Ledger) Forfeit(device Device, kind Kind, source, reason string, now ti
 			}
 		}
 		a.Strikes++
-		a.Banned = a.Strikes >= l.rules.Strikes
+		a.Banned = a.Banned || a.Strikes >= l.rules.Strikes
 		return nil
 	})
 }
@@ -413,7 +413,7 @@ func (l *Ledger) Forfeit(device Device, kind Kind, source, reason string, now ti
 func (l *Ledger) Strike(device Device, kind Kind, source, reason string, now time.Time) (Entry, error) {
 	return l.blank(device, kind, source, reason, now, func(_ *bolt.Tx, a *Account, _ []Entry) error {
 		a.Strikes++
-		a.Banned = a.Strikes >= l.rules.Strikes
+		a.Banned = a.Banned || a.Strikes >= l.rules.Strikes
 		return nil
 	})
 }

@@ -3,6 +3,7 @@
 package pool
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -51,6 +52,10 @@ func (p *Pool) answer(err error) *mpocv1.Error {
 	var e *mpocv1.Error
 	switch {
 	case errors.As(err, &e):
+		return e
+	case errors.Is(err, context.Canceled): // nobody reads it, or the host is stopping
+		e = refuse(mpocv1.CodeBusy, "send the same again", "the connection ended before the answer")
+		e.RetryAfterMS = 2000
 		return e
 	case errors.Is(err, ledger.ErrBanned):
 		return refuse(mpocv1.CodeBanned, "this host takes no more work of this key; its receipts say why: "+mpocv1.PathAccount, "%v", err)

@@ -59,13 +59,15 @@ func (p *Pool) room(r *http.Request) func() *gate.Room {
 // step runs one kind of request on its body.
 type step struct {
 	longest int64 // body
-	run     func(ctx context.Context, body []byte) (any, error)
+	run     func(ctx context.Context, body []byte, read func()) (any, error)
 }
 
-// on decodes a body for a method of Pool.
+// on decodes a body for a method of Pool, calls read, and has it answered. So a
+// body's room is free before the answer waits for something.
 func on[Q, A any](f func(context.Context, Q) (A, error)) step {
-	return step{mpocv1.Longest[Q](), func(ctx context.Context, body []byte) (any, error) {
+	return step{mpocv1.Longest[Q](), func(ctx context.Context, body []byte, read func()) (any, error) {
 		q, err := mpocv1.Decode[Q](body)
+		read()
 		if err != nil {
 			return nil, err
 		}
@@ -133,7 +135,7 @@ func (p *Pool) Handler() http.Handler {
 			}
 			ctx, cancel := context.WithTimeout(r.Context(), requestTime)
 			defer cancel()
-			answer, err := f.run(ctx, body)
+			answer, err := f.run(ctx, body, free)
 			p.reply(w, answer, err)
 		})
 	}
@@ -243,7 +245,7 @@ func (p *Pool) frames(steps map[string]step, s *link.Socket, remote string, hand
 				err = refuse(mpocv1.CodeUnknownType, "the types are in "+mpocv1.PathOpenAPI, "no request %q", frame.Type)
 			default:
 				within, cancel := context.WithTimeout(ctx, requestTime)
-				answer, err = f.run(within, frame.Body)
+				answer, err = f.run(within, frame.Body, handled)
 				cancel()
 			}
 		}

@@ -48,6 +48,8 @@ const (
 	skew = 2 * time.Minute
 	// nonceTime is how long a registration's nonce lasts.
 	nonceTime = 2 * time.Minute
+	// waitingAnswers is how many answers of newcomers may wait for an audit.
+	waitingAnswers = 512
 	// wary is how many submissions after a finding are looked at harder.
 	wary = 20
 )
@@ -88,6 +90,8 @@ type Pool struct {
 	// get half of them: keys cost nothing, and who makes many of them must not
 	// stand before those who have worked.
 	audits, newcomers chan struct{}
+	// One token per newcomer's answer that waits, decoded, or is looked at.
+	waiting chan struct{}
 
 	gate, registers   *gate.Rates
 	proven, strangers *gate.Room
@@ -160,6 +164,7 @@ func New(c Config) (*Pool, error) {
 	// One core is left for who only waits for an answer.
 	audits := max(1, runtime.NumCPU()-1)
 	p.audits, p.newcomers = make(chan struct{}, audits), make(chan struct{}, (audits+1)/2)
+	p.waiting = make(chan struct{}, waitingAnswers)
 	p.gate, p.registers = gate.NewRates(perAddress, burst), gate.NewRates(registers, registerBurst)
 	p.proven, p.strangers = gate.NewRoom(provenRoom), gate.NewRoom(strangerRoom)
 	p.ended, p.end = context.WithCancelCause(context.Background())

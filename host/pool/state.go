@@ -173,10 +173,19 @@ func (s *state) challenge(id mpoc.Hash) (r record, known bool, err error) {
 	return r, known, err
 }
 
+// keep writes a device, and its place among those without accepted work.
+func keep(tx *bolt.Tx, key mpoc.Key, d *device) error {
+	at := append(number(d.Since), key[:]...)
+	if d.Accepted > 0 {
+		return errors.Join(write(tx, bucketDevices, key[:], d), tx.Bucket(bucketUnproven).Delete(at))
+	}
+	return errors.Join(write(tx, bucketDevices, key[:], d), tx.Bucket(bucketUnproven).Put(at, nil))
+}
+
 // save writes a device and, if there is one, its challenge.
 func (s *state) save(key mpoc.Key, d *device, r *record) error {
 	return s.changes.Do(func(tx *bolt.Tx) error {
-		if err := write(tx, bucketDevices, key[:], d); err != nil || r == nil {
+		if err := keep(tx, key, d); err != nil || r == nil {
 			return err
 		}
 		id := r.Terms.ChallengeID
@@ -186,16 +195,16 @@ func (s *state) save(key mpoc.Key, d *device, r *record) error {
 		if r.Phase != judged {
 			return tx.Bucket(bucketOpen).Put(id[:], number(ends(r)))
 		}
-		keep := uint64(keepReceipts)
+		most := uint64(keepReceipts)
 		if d.Accepted == 0 {
-			keep = keepUnprovenReceipts
+			most = keepUnprovenReceipts
 		}
 		err := errors.Join(
 			tx.Bucket(bucketOpen).Delete(id[:]),
 			tx.Bucket(bucketReceipts).Put(receiptKey(key, r.Number), id[:]),
 			tx.Bucket(bucketEnds).Put(endKey(r), nil),
 		)
-		if old := tx.Bucket(bucketReceipts).Get(receiptKey(key, r.Number-min(r.Number, keep))); old != nil {
+		if old := tx.Bucket(bucketReceipts).Get(receiptKey(key, r.Number-min(r.Number, most))); old != nil {
 			err = errors.Join(err, remove(tx, bytes.Clone(old)))
 		}
 		return err
@@ -221,42 +230,47 @@ func endKey(r *record) []byte {
 	return append(number(max(r.Receipt.Proved, r.Receipt.Committed)), r.Terms.ChallengeID[:]...)
 }
 
-// register writes a device that is new, and forgets about excess others.
+// errCrowded says that no other device could be forgotten for a new one.
+var errCrowded = errors.New("pool: too many machines that have shown no work")
+
+// register writes a device that is new, and forgets about excess others. Errors
+// wrap errCrowded.
 func (s *state) register(key mpoc.Key, d *device, excess int) (forgot int, err error) {
-	err = s.changes.Do(func(tx *bolt.Tx) error {
-		n, err := forget(tx, excess, 0)
-		forgot = n
-		return errors.Join(err, write(tx, bucketDevices, key[:], d), tx.Bucket(bucketUnproven).Put(append(number(d.Since), key[:]...), nil))
+	err = s.changes.Do(func(tx *bolt.Tx) (err error) {
+		if forgot, err = forget(tx, max(excess, 0), 0, max(excess, 0)+64); err != nil {
+			return err
+		}
+		if forgot < excess {
+			return errCrowded
+		}
+		return keep(tx, key, d)
 	})
 	return forgot, err
 }
 
 // forget drops devices without accepted work, the oldest first: as many as are
-// excess, and those from before a time; not those that have committed to some. It
-// looks at a thousand at most.
-func forget(tx *bolt.Tx, excess int, before uint64) (n int, err error) {
+// excess, and those from before a time; not those that have committed to some,
+// whose submission is theirs to have judged. It looks at so many at most.
+func forget(tx *bolt.Tx, excess int, before uint64, looks int) (n int, err error) {
 	var past [][]byte // of the index
 	c := tx.Bucket(bucketUnproven).Cursor()
-	for k, _ := c.First(); len(k) == 40 && len(past) < 1000; k, _ = c.Next() {
+	for k, _ := c.First(); len(k) == 40 && looks > 0; k, _ = c.Next() {
+		looks--
 		if n >= excess && binary.BigEndian.Uint64(k) >= before {
 			break
 		}
 		var d device
-		known, err := read(tx, bucketDevices, k[8:], &d)
+		if _, err := read(tx, bucketDevices, k[8:], &d); err != nil {
+			return n, err
+		}
+		dropped, err := discard(tx, k[8:], &d)
 		if err != nil {
 			return n, err
 		}
-		if known && d.Accepted == 0 {
-			dropped, err := discard(tx, k[8:], &d)
-			if err != nil {
-				return n, err
-			}
-			if !dropped {
-				continue
-			}
+		if dropped {
 			n++
+			past = append(past, bytes.Clone(k))
 		}
-		past = append(past, bytes.Clone(k))
 	}
 	for _, k := range past {
 		if err := tx.Bucket(bucketUnproven).Delete(k); err != nil {
@@ -295,7 +309,7 @@ func discard(tx *bolt.Tx, key []byte, d *device) (bool, error) {
 func (s *state) drop(key mpoc.Key, d *device, id mpoc.Hash) error {
 	return s.changes.Do(func(tx *bolt.Tx) error {
 		return errors.Join(
-			write(tx, bucketDevices, key[:], d),
+			keep(tx, key, d),
 			tx.Bucket(bucketChallenges).Delete(id[:]),
 			tx.Bucket(bucketOpen).Delete(id[:]),
 		)
@@ -377,7 +391,7 @@ const pruned = 1000
 func (s *state) prune(now uint64) (forgot int, more bool, err error) {
 	old := now - min(now, uint64(keepJudged.Milliseconds()))
 	err = s.db.Update(func(tx *bolt.Tx) (err error) {
-		if forgot, err = forget(tx, 0, now-min(now, uint64(keepUnproven.Milliseconds()))); err != nil {
+		if forgot, err = forget(tx, 0, now-min(now, uint64(keepUnproven.Milliseconds())), pruned); err != nil {
 			return err
 		}
 		c := tx.Bucket(bucketEnds).Cursor()

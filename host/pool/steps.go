@@ -3,7 +3,6 @@
 package pool
 
 import (
-	"cmp"
 	"context"
 	"crypto/hmac"
 	"crypto/rand"
@@ -61,11 +60,13 @@ func (p *Pool) Register(_ context.Context, q mpocv1.RegisterRequest) (mpocv1.Reg
 	}
 	defer unlock()
 	// The account is made when there is something to enter.
-	account, err := p.c.Ledger.Account(ledger.Device(r.DeviceKey))
-	if err == nil {
+	account, err := p.Standing(r.DeviceKey)
+	if err == nil && account.Entries > 0 {
 		account, err = p.c.Ledger.Register(ledger.Device(r.DeviceKey), r.Payout, p.c.Now())
+	} else if err == nil && account.Banned {
+		err = fmt.Errorf("%w: %s", ledger.ErrBanned, account.Reason)
 	}
-	if err != nil && !errors.Is(err, ledger.ErrUnknown) {
+	if err != nil {
 		return mpocv1.RegisterAnswer{}, err
 	}
 	d, known, err := p.state.device(r.DeviceKey)
@@ -79,12 +80,17 @@ func (p *Pool) Register(_ context.Context, q mpocv1.RegisterRequest) (mpocv1.Reg
 	} else {
 		d.Since = now
 		var excess int
-		p.count(func(t *totals) { t.unproven++; excess = t.unproven - maxUnproven })
+		p.count(func(t *totals) { excess = t.unproven + 1 - maxUnproven })
 		var forgot int
-		forgot, err = p.state.register(r.DeviceKey, &d, excess)
-		p.count(func(t *totals) { t.devices++; t.forget(forgot) })
+		if forgot, err = p.state.register(r.DeviceKey, &d, excess); err == nil {
+			p.count(func(t *totals) { t.devices++; t.unproven++; t.forget(forgot) })
+		}
 	}
-	if err != nil {
+	if errors.Is(err, errCrowded) {
+		e := refuse(mpocv1.CodeBusy, "send the same again", "very many machines that have shown no work are being looked at")
+		e.RetryAfterMS = 10_000
+		return mpocv1.RegisterAnswer{}, e
+	} else if err != nil {
 		return mpocv1.RegisterAnswer{}, err
 	}
 	if !known {
@@ -139,18 +145,24 @@ func (p *Pool) known(key mpoc.Key) (device, ledger.Account, error) {
 	if !known {
 		return d, ledger.Account{}, refuse(mpocv1.CodeUnknownDevice, "register first: "+mpocv1.PathNonce, "this host does not know key %s", key)
 	}
-	account, err := p.account(key)
+	account, err := p.Standing(key)
 	if err == nil && account.Banned {
 		err = fmt.Errorf("%w: %s", ledger.ErrBanned, account.Reason)
 	}
 	return d, account, err
 }
 
-// account is a key's in the ledger; a blank one where nothing was entered yet.
-func (p *Pool) account(key mpoc.Key) (ledger.Account, error) {
+// Standing is a key's account. One for which nothing was entered yet has none in
+// the ledger, and is known by what the pool counted.
+func (p *Pool) Standing(key mpoc.Key) (ledger.Account, error) {
 	a, err := p.c.Ledger.Account(ledger.Device(key))
-	if errors.Is(err, ledger.ErrUnknown) {
-		err = nil
+	if !errors.Is(err, ledger.ErrUnknown) {
+		return a, err
+	}
+	d, _, err := p.state.device(key)
+	a = ledger.Account{Device: ledger.Device(key), Payout: d.Registration.Payout, Strikes: int(d.Rejected), Banned: int(d.Rejected) >= p.c.Rules.Strikes}
+	if d.Rejected > 0 {
+		a.Reason = d.Reason
 	}
 	return a, err
 }
@@ -391,9 +403,14 @@ func (p *Pool) Proof(ctx context.Context, q mpocv1.ProofRequest) (mpocv1.ProofAn
 	// of new ones.
 	newcomer := d.Wary > 0 && account.Locked.IsZero() || d.Accepted == 0
 	wrong, err := p.recompute(ctx, questions, proof, len(r.Wrong), newcomer)
-	if err != nil {
+	switch {
+	case errors.Is(err, context.Canceled): // who hangs up has the time that he had
+		return none, err
+	case err != nil && !r.Held: // once, or it would stay open as long as somebody pleases
 		r.Deadline, r.Held = p.now()+uint64(heldTime.Milliseconds()), true
 		return none, errors.Join(err, p.state.save(r.Terms.DeviceKey, &d, &r))
+	case err != nil:
+		return none, err
 	}
 	r.Held = false
 	r.Samples, r.Wrong = append(r.Samples, wrong.Samples...), append(r.Wrong, wrong.Tiles...)
@@ -421,20 +438,39 @@ func more(r *record) *mpocv1.More {
 // recompute waits for a core and looks. A key without accepted work, or with a
 // recent finding, is a newcomer. ctx is for the wait only: who hangs up while his
 // work is looked at gets the verdict all the same, and does not make the host look
-// twice. Errors are of the kind *mpocv1.Error: the host could not look.
+// twice. Errors are of the kind *mpocv1.Error: the host could not look; or
+// context.Canceled: nobody waited any more.
 func (p *Pool) recompute(ctx context.Context, q mpoc.Questions, proof mpoc.Proof, before int, newcomer bool) (mpoc.Wrong, error) {
+	busy := func() error {
+		e := refuse(mpocv1.CodeBusy, "send the same again", "no core was free for the audit in time")
+		e.RetryAfterMS = 1000
+		return e
+	}
 	turns := []chan struct{}{p.audits}
 	if newcomer {
+		select {
+		case p.waiting <- struct{}{}:
+			defer func() { <-p.waiting }()
+		default:
+			return mpoc.Wrong{}, busy()
+		}
 		turns = []chan struct{}{p.newcomers, p.audits}
 	}
 	for _, turn := range turns {
 		select {
 		case turn <- struct{}{}:
 			defer func() { <-turn }()
+			continue
+		default:
+		}
+		select {
+		case turn <- struct{}{}:
+			defer func() { <-turn }()
 		case <-ctx.Done():
-			e := refuse(mpocv1.CodeBusy, "send the same again", "no core was free for the audit in time")
-			e.RetryAfterMS = 1000
-			return mpoc.Wrong{}, e
+			if errors.Is(ctx.Err(), context.Canceled) {
+				return mpoc.Wrong{}, ctx.Err()
+			}
+			return mpoc.Wrong{}, busy()
 		}
 	}
 	audit, cancel := context.WithTimeout(p.ended, requestTime)
@@ -490,7 +526,7 @@ func (p *Pool) judge(d *device, r *record, o mpoc.Outcome, why string) (*mpoc.Re
 		return nil, err
 	}
 	switch o.Status {
-	case mpoc.Accepted, mpoc.Faulty, mpoc.Rejected:
+	case mpoc.Accepted, mpoc.Faulty:
 		if _, err = books.Account(entry.Device); errors.Is(err, ledger.ErrUnknown) {
 			_, err = books.Register(entry.Device, d.Registration.Payout, now)
 		}
@@ -507,11 +543,11 @@ func (p *Pool) judge(d *device, r *record, o mpoc.Outcome, why string) (*mpoc.Re
 		entered, err = books.Forfeit(entry.Device, entry.Kind, source, why, now)
 	case mpoc.Failed:
 		entered, err = books.Silence(entry.Device, entry.Kind, source, why, now)
-		if errors.Is(err, ledger.ErrUnknown) { // nothing to lose, nothing to enter
-			err = nil
-		}
 	case mpoc.Late:
 		// Nothing is entered: it was never looked at.
+	}
+	if errors.Is(err, ledger.ErrUnknown) {
+		err = nil // nothing to lose, nothing to enter; the pool counts it
 	}
 	if errors.Is(err, ledger.ErrBanned) { // for something else, meanwhile
 		entered, err = books.Silence(entry.Device, entry.Kind, source, err.Error(), now)
@@ -698,7 +734,7 @@ func (p *Pool) Account(_ context.Context, q mpocv1.AccountRequest) (mpocv1.Accou
 	if !known {
 		return none, refuse(mpocv1.CodeUnknownDevice, "register first: "+mpocv1.PathNonce, "this host does not know key %s", key)
 	}
-	a, err := p.account(key)
+	a, err := p.Standing(key)
 	if err != nil {
 		return none, err
 	}
@@ -715,7 +751,7 @@ func (p *Pool) Account(_ context.Context, q mpocv1.AccountRequest) (mpocv1.Accou
 		return none, err
 	}
 	out := mpocv1.Account{
-		DeviceKey: key, Payout: cmp.Or(a.Payout, d.Registration.Payout),
+		DeviceKey: key, Payout: a.Payout,
 		Estimated: estimate(r), Locked: mpoc.Amount(a.Locked.String()),
 		Pending: mpoc.Amount(a.Due.Add(a.Settling).String()), Settled: mpoc.Amount(a.Settled.String()),
 		Clean: a.Clean, Strikes: uint32(a.Strikes), Banned: a.Banned,

@@ -245,10 +245,10 @@ func (n *network) status() mpocv1.Status {
 	return s
 }
 
-// standing is a key's account in the ledger.
+// standing is a key's account.
 func (n *network) standing(key ed25519.PrivateKey) ledger.Account {
 	n.t.Helper()
-	a, err := n.ledger.Account(ledger.Device(poc.KeyOf(key)))
+	a, err := n.pool.Standing(poc.KeyOf(key))
 	if err != nil {
 		n.t.Fatal(err)
 	}

@@ -131,6 +131,8 @@ func TestNoCoreIsNoSilence(t *testing.T) {
 		h := n.hand(keyOf(byte(100 + i))).register()
 		h.hangUp(h.compute(1, nil), e.began)
 	}
+	waited, done := context.WithDeadline(t.Context(), time.Now().Add(-time.Second))
+	defer done()
 	gone, cancel := context.WithCancel(t.Context())
 	cancel()
 	wait := func(h *hand, s *submission) {
@@ -138,16 +140,31 @@ func TestNoCoreIsNoSilence(t *testing.T) {
 		if err := h.commit(s); err != nil {
 			t.Fatal(err)
 		}
-		_, err := n.pool.Proof(gone, h.proving(s, h.opened(s, 0)))
+		_, err := n.pool.Proof(waited, h.proving(s, h.opened(s, 0)))
 		refused(t, mpocv1.CodeBusy, err)
 	}
-	honest, forger, lost := n.hand(keyOf(2)).register(), n.hand(keyOf(3)).register(), n.hand(keyOf(4)).register()
-	a, b, c := honest.compute(12, nil), forger.compute(12, spoil), lost.compute(12, nil)
+	honest, forger, lost, mute := n.hand(keyOf(2)).register(), n.hand(keyOf(3)).register(), n.hand(keyOf(4)).register(), n.hand(keyOf(5)).register()
+	a, b, c, d := honest.compute(12, nil), forger.compute(12, spoil), lost.compute(12, nil), mute.compute(12, spoil)
 	wait(honest, a)
 	wait(forger, b)
 	wait(lost, c)
+	// Who hangs up while he waits has the time that he had, however often.
+	if err := mute.commit(d); err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		if _, err := n.pool.Proof(gone, mute.proving(d, mute.opened(d, 0))); !errors.Is(err, context.Canceled) {
+			t.Errorf("hanging up: %v", err)
+		}
+	}
 	n.skew.Add((10 * time.Minute).Milliseconds())
+	if _, err := n.pool.Proof(waited, forger.proving(b, forger.opened(b, 0))); err == nil { // nor does waiting again give more
+		t.Error("an answer was judged without a core")
+	}
 	close(e.free)
+	if r := mute.answer(d); r.Outcome.Status != poc.Failed {
+		t.Errorf("hung up: %+v, %s", r.Outcome, r.Reason)
+	}
 	if r := honest.answer(a); r.Outcome.Status != poc.Accepted {
 		t.Errorf("honest: %+v, %s", r.Outcome, r.Reason)
 	}
