@@ -5,5 +5,5 @@
 // ([Rates]), and how much memory the messages under way take together ([Room]).
 //
 // Keys cost nothing, so nothing here is counted by key. An address is an IPv4
-// address or an IPv6 network of 64 bits, which is what one subscriber has.
+// address or an IPv6 network of 56 bits.
 package gate

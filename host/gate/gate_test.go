@@ -5,6 +5,7 @@ package gate
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"strings"
@@ -16,7 +17,7 @@ import (
 func TestAddress(t *testing.T) {
 	for _, same := range [][2]string{
 		{"10.0.0.1:1", "10.0.0.1:2"},
-		{"[2001:db8:1:2:3::4]:1", "[2001:db8:1:2:ffff::]:9"},
+		{"[2001:db8:1:2:3::4]:1", "[2001:db8:1:ff:ffff::]:9"},
 		{"10.0.0.1:1", "[::ffff:10.0.0.1]:7"},
 		{"[fe80::1%eth0]:1", "[fe80::1%eth1]:1"},
 	} {
@@ -24,7 +25,7 @@ func TestAddress(t *testing.T) {
 			t.Errorf("%s is %s and %s is %s", same[0], a, same[1], b)
 		}
 	}
-	if Address("10.0.0.1:1") == Address("10.0.0.2:1") || Address("[2001:db8:1:2::]:1") == Address("[2001:db8:1:3::]:1") {
+	if Address("10.0.0.1:1") == Address("10.0.0.2:1") || Address("[2001:db8:1:2::]:1") == Address("[2001:db8:1:102::]:1") {
 		t.Error("two addresses are one")
 	}
 	if a := Address("nonsense"); a.IsValid() {
@@ -111,6 +112,56 @@ func TestListen(t *testing.T) {
 	if again := accepted(); len(again) != 0 {
 		t.Error("an address opens more than its rate")
 	}
+}
+
+// Where all places are taken, the address with most of them loses its oldest to one
+// with fewer; and nobody loses one to somebody with as many.
+func TestListenIsFair(t *testing.T) {
+	s := &script{}
+	l := listen(s, 6)
+	dial := func(last byte) (taken bool) {
+		here, _ := net.Pipe()
+		s.conns = append(s.conns, pair{here, &net.TCPAddr{IP: net.IPv4(10, 0, 0, last), Port: 1}})
+		_, err := l.Accept()
+		return err == nil
+	}
+	for range 5 {
+		dial(1)
+	}
+	dial(2)
+	first := l.held[Address("10.0.0.1:1")][0]
+	for i, want := range []bool{true, true, false} { // 3, 3, 3 more of the second
+		if got := dial(2); got != want {
+			t.Errorf("connection %d of the second address is taken: %t", i+2, got)
+		}
+	}
+	if _, err := first.Write([]byte("x")); err == nil {
+		t.Error("the oldest of the first address is open")
+	}
+	if !dial(3) || len(l.held[Address("10.0.0.3:1")]) != 1 || l.total != 6 {
+		t.Errorf("the third address has no place; %d in all", l.total)
+	}
+}
+
+// A flood of addresses gives nobody a new bucket.
+func TestRatesOfManyAddresses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := NewRates(1, 1)
+		at := func(i int) string { return fmt.Sprintf("10.%d.%d.%d:1", i>>16, i>>8&255, i&255) }
+		for i := range addresses {
+			r.Take(at(i), 1)
+		}
+		if r.Take(at(0), 1) == 0 {
+			t.Error("the first address has a new bucket")
+		}
+		if r.Take(at(addresses), 1) != 0 || r.Take(at(addresses+1), 1) == 0 {
+			t.Error("two new addresses do not share a bucket")
+		}
+		time.Sleep(2 * time.Second) // of the bubble: all are full again
+		if r.Take(at(addresses+2), 1) != 0 || len(r.by) != 1 {
+			t.Errorf("%d buckets are kept for addresses that did nothing", len(r.by))
+		}
+	})
 }
 
 // source gives n bytes, and then waits until it is aborted, or ends.

@@ -3,6 +3,7 @@
 package gate
 
 import (
+	"maps"
 	"net/netip"
 	"sync"
 	"time"
@@ -13,15 +14,15 @@ import (
 // addresses bounds what is remembered of them.
 const addresses = 1 << 14
 
-// Address is who is counted as one: an IPv4 address or an IPv6 network of 64
-// bits. Of a remote host:port that is neither it is the zero prefix.
+// Address is who is counted as one: an IPv4 address or an IPv6 network of 56
+// bits, which is the least that a subscriber should be given (RIPE-690). Of a remote host:port that is neither it is the zero prefix.
 func Address(remote string) netip.Prefix {
 	at, err := netip.ParseAddrPort(remote)
 	if err != nil {
 		return netip.Prefix{}
 	}
 	ip := at.Addr().Unmap().WithZone("")
-	bits := 64
+	bits := 56
 	if ip.Is4() {
 		bits = 32
 	}
@@ -34,14 +35,17 @@ type Rates struct {
 	perSecond rate.Limit
 	burst     int
 
-	mu sync.Mutex
-	by map[netip.Prefix]*rate.Limiter
+	mu     sync.Mutex
+	by     map[netip.Prefix]*rate.Limiter
+	others *rate.Limiter // all that are not in by, when that is full
+	swept  time.Time
 }
 
 // NewRates lets an address take burst tokens at once and perSecond in the long
 // run.
 func NewRates(perSecond float64, burst int) *Rates {
-	return &Rates{perSecond: rate.Limit(perSecond), burst: burst, by: map[netip.Prefix]*rate.Limiter{}}
+	l := rate.Limit(perSecond)
+	return &Rates{perSecond: l, burst: burst, by: map[netip.Prefix]*rate.Limiter{}, others: rate.NewLimiter(l, burst)}
 }
 
 // Take takes n tokens of a remote host:port's address, at most a whole burst, or
@@ -50,19 +54,31 @@ func (r *Rates) Take(remote string, n int) (wait time.Duration) {
 	address := Address(remote)
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	now := time.Now()
 	limiter := r.by[address]
 	if limiter == nil {
-		if len(r.by) >= addresses {
-			clear(r.by) // everybody starts anew, a flood of addresses too
-		}
-		limiter = rate.NewLimiter(r.perSecond, r.burst)
-		r.by[address] = limiter
+		limiter = r.enter(address, now)
 	}
-	now := time.Now()
 	n = min(n, r.burst)
 	if limiter.AllowN(now, n) {
 		return 0
 	}
 	missing := float64(n) - limiter.TokensAt(now)
 	return time.Duration(missing / float64(r.perSecond) * float64(time.Second))
+}
+
+// enter makes an address's bucket. Where there are too many, those that are full
+// are forgotten, which changes nothing for their addresses; and if all are in use,
+// new addresses share one until some are not. The caller holds mu.
+func (r *Rates) enter(address netip.Prefix, now time.Time) *rate.Limiter {
+	if len(r.by) >= addresses && now.Sub(r.swept) >= time.Second {
+		r.swept = now
+		maps.DeleteFunc(r.by, func(_ netip.Prefix, l *rate.Limiter) bool { return l.TokensAt(now) >= float64(r.burst) })
+	}
+	if len(r.by) >= addresses {
+		return r.others
+	}
+	limiter := rate.NewLimiter(r.perSecond, r.burst)
+	r.by[address] = limiter
+	return limiter
 }
