@@ -54,9 +54,6 @@ type conn struct {
 	ack    *ack      // owed
 	news   *workerv1.LeftOut
 
-	storing sync.WaitGroup // the batch that is being stored; Add and Wait by the reader only
-	latest  *order         // of the batch before; owned by the reader
-
 	idleFrom   time.Time     // smallTime after the last small message; owned by the reader
 	proof      []byte        // owned by the reader until proved is closed
 	proved     chan struct{} // closed when proof is there
@@ -104,7 +101,6 @@ func (c *conn) run(ctx context.Context) error {
 	if trusted := c.fleet.config.Trusted; trusted == nil || trusted(c.node) {
 		c.fleet.desk.join(c) // who has no seat is given no samples
 	}
-	defer c.storing.Wait()
 	return c.socket.Run(ctx, c.handle, c.write)
 }
 
@@ -260,50 +256,24 @@ func (c *conn) throttle(now time.Time) {
 	}
 }
 
-// batch takes a batch: checked while the one before is stored, then stored while
-// the next one is checked. An error of storing ends the connection like one that
-// is returned.
+// batch makes a batch durable and has it acknowledged.
 func (c *conn) batch(b *workerv1.Batch) error {
 	recs := make([]leaflog.Record, len(b.Records)/workerv1.RecordSize)
 	for i := range recs {
 		recs[i].Norm, recs[i].Digest = workerv1.Record(b.Records, i)
 	}
-	// Nothing is kept that its machine did not sign: it could be held against
-	// nobody. Most batches are of the order that the one before was of, and whoever
-	// stores that holds the lock.
-	owed, bad := c.signed(c.latest, b)
-	c.storing.Wait()
 	o, err := c.belongs(b, len(recs))
 	if o == nil {
 		return err
 	}
-	if o != c.latest {
-		c.latest = o
-		owed, bad = c.signed(o, b)
+	// Nothing is kept that its machine did not sign: it could be held against
+	// nobody. Others do not wait for the arithmetic.
+	statement := delivery.Statement{Order: o.signed, Batch: delivery.BatchOf(b.First, b.Records)}
+	if err := statement.Verify(mpoc.Signature(b.Signature)); err != nil {
+		return fmt.Errorf("%w: leaves %d..%d of epoch %d segment %d: %w", errProtocol, b.First, statement.End()-1, b.Epoch, b.Segment, err)
 	}
-	if bad != nil {
-		return fmt.Errorf("%w: leaves %d..%d of epoch %d segment %d: %w", errProtocol, b.First, b.First+uint64(len(recs))-1, b.Epoch, b.Segment, bad)
-	}
-	c.storing.Go(func() {
-		if err := c.store(o, b.First, recs, leaflog.Signature(b.Signature), owed); err != nil {
-			c.stop(err)
-		}
-	})
-	return nil
-}
+	owed := &ack{segment{b.Epoch, b.Segment}, statement.End(), statement.Digest()}
 
-// signed checks a batch's signature, if it is of that order, and returns what it
-// will be acknowledged with.
-func (c *conn) signed(o *order, b *workerv1.Batch) (*ack, error) {
-	if o == nil {
-		return nil, nil
-	}
-	s := delivery.Statement{Order: o.signed, Batch: delivery.BatchOf(b.First, b.Records)}
-	return &ack{segment{b.Epoch, b.Segment}, s.End(), s.Digest()}, s.Verify(mpoc.Signature(b.Signature))
-}
-
-// store makes a batch durable and has it acknowledged.
-func (c *conn) store(o *order, first uint64, recs []leaflog.Record, sig leaflog.Signature, owed *ack) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {
@@ -314,7 +284,7 @@ func (c *conn) store(o *order, first uint64, recs []leaflog.Record, sig leaflog.
 		return nil
 	}
 	before := o.log.Size()
-	err := o.log.Append(first, recs, sig)
+	err = o.log.Append(b.First, recs, leaflog.Signature(b.Signature))
 	switch {
 	case errors.Is(err, leaflog.ErrOrder):
 		return fmt.Errorf("%w: %w", errProtocol, err)

@@ -4,7 +4,6 @@ package fleet
 
 import (
 	"bytes"
-	"context"
 	"crypto/ed25519"
 	"io"
 	"log/slog"
@@ -64,10 +63,6 @@ func FuzzHandle(f *testing.F) {
 		}
 		c.order.goal.Segment, c.order.signed = 1, signed
 		err := c.handle(message)
-		c.storing.Wait()
-		if err == nil {
-			err = context.Cause(c.ended)
-		}
 		if size := c.order.log.Size(); size != c.accepted || err != nil && size != 0 {
 			t.Fatalf("the log has %d leaves, %d accepted, %v", size, c.accepted, err)
 		}
