@@ -182,7 +182,7 @@ func (c Config) Valid() error {
 	}
 	if p := c.Pool; p != nil {
 		if err := p.valid(); err != nil {
-			return fmt.Errorf("[pool] %w", err)
+			return fmt.Errorf("section [pool]: %w", err)
 		}
 	}
 	seen := map[string]string{}
