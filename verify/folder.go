@@ -16,6 +16,7 @@ import (
 
 	"github.com/assaynet/assay/poc/mpoc"
 	"github.com/assaynet/assay/poc/work"
+	"github.com/assaynet/assay/verify/leaves"
 )
 
 // ErrFolder reports a folder with a file that does not prove its claim, or with
@@ -77,7 +78,12 @@ func folder(ctx context.Context, engine work.Engine, path, node string, asJSON b
 		case of.Kind != "":
 			s.Claims["evidence: "+of.Claim]++
 		default:
-			s.Claims["evidence: "+r.report.(Report).Claim]++
+			switch of := r.report.(type) {
+			case Report:
+				s.Claims["evidence: "+of.Claim]++
+			case leaves.Report:
+				s.Claims[of.Kind+": "+of.Claim]++
+			}
 		}
 	}
 	s.Ops, s.Pay = ops.String(), pay.String()
@@ -100,7 +106,10 @@ func folder(ctx context.Context, engine work.Engine, path, node string, asJSON b
 			fmt.Fprintf(out, "  %d other files, which do not end in .json, were not looked at\n", s.Skipped)
 		}
 	}
-	if err == nil && (s.Proven < s.Files || s.Files == 0) {
+	if err == nil && s.Files == 0 {
+		return fmt.Errorf("%w: %s has no file that ends in .json; folders below it are checked by their own names (a worker's: receipts, devices/*/receipts, devices/*/evidence)", ErrFolder, path)
+	}
+	if err == nil && s.Proven < s.Files {
 		err = fmt.Errorf("%w: %d of %d files in %s prove their claim", ErrFolder, s.Proven, s.Files, path)
 	}
 	return err

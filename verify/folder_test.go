@@ -23,14 +23,23 @@ func published(t *testing.T, file string) map[string]string {
 		t.Fatal(err)
 	}
 	var v struct {
-		Cases []struct{ Name, In string }
+		Cases []struct {
+			Name string
+			In   json.RawMessage // the file, or an object with it
+		}
 	}
 	if err := json.Unmarshal(raw, &v); err != nil {
 		t.Fatal(err)
 	}
 	files := map[string]string{}
 	for _, c := range v.Cases {
-		files[c.Name] = c.In
+		var in struct{ File string }
+		if json.Unmarshal(c.In, &in.File) != nil {
+			if err := json.Unmarshal(c.In, &in); err != nil {
+				t.Fatal(err)
+			}
+		}
+		files[c.Name] = in.File
 	}
 	return files
 }
@@ -38,7 +47,7 @@ func published(t *testing.T, file string) map[string]string {
 // A folder of receipts and evidence is summed up; one file that does not hold is
 // named, does not hide the others, and makes the answer no.
 func TestFolder(t *testing.T) {
-	receipts, evidence := published(t, "mpoc_files.json"), published(t, "evidence.json")
+	receipts, evidence, deliveries := published(t, "mpoc_files.json"), published(t, "evidence.json"), published(t, "delivery_files.json")
 	dir := t.TempDir()
 	write := func(name, text string) {
 		t.Helper()
@@ -58,12 +67,13 @@ func TestFolder(t *testing.T) {
 		err := cmd.ExecuteContext(t.Context())
 		return strings.ReplaceAll(out.String(), dir, "DIR"), err
 	}
-	if got, err := text(); err == nil || !strings.Contains(err.Error(), "0 of 0 files") {
+	if got, err := text(); err == nil || !strings.Contains(err.Error(), "has no file that ends in .json") {
 		t.Errorf("an empty folder: %v, %s", err, got)
 	}
 	write("a.json", receipts["accepted"])
 	write("b.json", receipts["accepted"])
 	write("c.json", evidence["honest"])
+	write("d.json", deliveries["a receipt"])
 	write("notes.txt", "not looked at")
 	if err := os.Mkdir(filepath.Join(dir, "below"), 0o700); err != nil {
 		t.Fatal(err)
@@ -72,7 +82,7 @@ func TestFolder(t *testing.T) {
 	if err != nil {
 		t.Error(err)
 	}
-	want := `DIR: 3 of 3 files prove their claim (evidence: honest 1, receipt: accepted 2)
+	want := `DIR: 4 of 4 files prove their claim (evidence: honest 1, leaf-receipt: received 1, receipt: accepted 2)
   receipts credit OPS operations and PAY acpc together (10^18 to a CPC)
   1 other files, which do not end in .json, were not looked at
 `
@@ -93,9 +103,16 @@ func TestFolder(t *testing.T) {
 	if d := cmp.Diff(strings.NewReplacer("OPS", s.Ops, "PAY", s.Pay).Replace(want), got); d != "" {
 		t.Error(d)
 	}
+	write("said.json", `{"version":"something/1"}`)
+	if got, err := text(); err == nil || !strings.Contains(got, "of no kind that proves something by itself") {
+		t.Errorf("a file of no known kind: %v\n%s", err, got)
+	}
+	if err := os.Remove(filepath.Join(dir, "said.json")); err != nil {
+		t.Fatal(err)
+	}
 	write("b2.json", strings.Replace(receipts["accepted"], `"loops": `, `"loops": 1`, 1))
 	got, err = text()
-	if err == nil || !strings.Contains(err.Error(), "3 of 4 files") || !strings.Contains(got, "NOT PROVEN  DIR/b2.json: ") || !strings.Contains(got, "receipt: accepted 2") {
+	if err == nil || !strings.Contains(err.Error(), "4 of 5 files") || !strings.Contains(got, "NOT PROVEN  DIR/b2.json: ") || !strings.Contains(got, "receipt: accepted 2") {
 		t.Errorf("%v\n%s", err, got)
 	}
 }

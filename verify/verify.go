@@ -175,6 +175,12 @@ func read(path string) ([]byte, error) {
 func check(ctx context.Context, engine work.Engine, raw []byte, node string, r *Report) (proof.Finding, error) {
 	f, err := proof.Parse(raw)
 	if err != nil {
+		var h struct {
+			Version string `json:"version"`
+		}
+		if json.Unmarshal(raw, &h) == nil && h.Version != proof.Version {
+			err = fmt.Errorf("of no kind that proves something by itself (version %.40q): what a machine kept of its host's words is for people to read", h.Version)
+		}
 		return proof.Finding{}, err
 	}
 	r.Claim, r.Participant, r.Epoch, r.Node, r.Segment, r.Nonce = f.Claim, f.Participant, f.Epoch, f.Node, f.Segment, f.Nonce
@@ -194,7 +200,7 @@ func withChain(ctx context.Context, f proof.File, node string) error {
 	if err != nil {
 		return err
 	}
-	if c.root == "" || c.hostKey == "" {
+	if c.root == "" {
 		return fmt.Errorf("%w: it holds no commitment of node %s, segment %d, of %s in epoch %d (it keeps the last %d epochs)", ErrChain, f.Node, f.Segment, f.Participant, f.Epoch, c.keep)
 	}
 	return compare([]compared{
@@ -253,6 +259,9 @@ func ask(ctx context.Context, node, participant, nodeID string, epoch uint64, se
 		if m.Participant == participant {
 			c.hostKey = hex.EncodeToString(m.HostKey)
 		}
+	}
+	if c.hostKey == "" {
+		return c, fmt.Errorf("%w: it knows nothing more of %s in epoch %d, of which it keeps the last %d; without --node the file is checked offline", ErrChain, participant, epoch, c.keep)
 	}
 	for _, k := range commits.Commits {
 		if k.Node == nodeID && k.Segment == segment {
