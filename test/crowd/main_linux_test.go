@@ -11,6 +11,8 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"runtime"
+	"strconv"
 	"syscall"
 	"testing"
 )
@@ -55,8 +57,12 @@ type child struct {
 func start(t testing.TB, role string, plan any) *child {
 	t.Helper()
 	cmd := exec.Command(os.Args[0])
-	if role == "hostile" { // in life they use processors of their own
-		cmd = exec.Command("nice", "-n", "19", os.Args[0])
+	if role == "hostile" { // in life they use processors of their own; here the last one, and that last
+		args := []string{"nice", "-n", "19", os.Args[0]}
+		if last := runtime.NumCPU() - 1; last > 0 {
+			args = append([]string{"taskset", "-c", strconv.Itoa(last)}, args...)
+		}
+		cmd = exec.Command(args[0], args[1:]...)
 	}
 	cmd.Env = append(os.Environ(), roleVar+"="+role)
 	cmd.Stderr = os.Stderr
