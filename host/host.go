@@ -130,8 +130,9 @@ func Run(ctx context.Context, c Config, o Options) error {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	h := &Host{config: c, o: o, log: o.Logger, judge: work.NewJudge(o.Engine), own: auditor{judge: work.NewJudge(o.Engine)}, strangers: auditor{judge: work.NewJudge(o.Engine)}, admitted: map[string]string{}, places: map[string]bool{},
+	h := &Host{config: c, o: o, log: o.Logger, admitted: map[string]string{}, places: map[string]bool{},
 		logs: map[leaflog.Key]*logAudit{}, paid: map[uint64]bool{}, evidence: map[uint64]bool{}, bindings: map[string]registryv1.Node{}}
+	h.judge, h.own.judge, h.strangers.judge = h.newJudge(), h.newJudge(), h.newJudge()
 	encoding, err := submit.NewEncoding()
 	if err != nil {
 		return err
@@ -191,6 +192,14 @@ func Run(ctx context.Context, c Config, o Options) error {
 		return err
 	}
 	return nil
+}
+
+func (h *Host) newJudge() *work.Judge {
+	j := work.NewJudge(h.o.Engine)
+	j.Failed = func(err error) {
+		h.log.Error("the engine cannot judge, plain Go does until the next epoch; run: assay-worker doctor", "err", err)
+	}
+	return j
 }
 
 // Status is the document of this moment.

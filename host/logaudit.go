@@ -34,6 +34,7 @@ import (
 
 // logAudit is one log's audit. The rest is there once done is closed.
 type logAudit struct {
+	again   bool // an earlier one failed, and that was told; belongs to the host's loop
 	done    chan struct{}
 	checked int
 	wrong   []mismatch
@@ -53,9 +54,9 @@ type mismatch struct {
 const lastBlocks = 2
 
 // clean tells whether a finished log may be committed: its audit found nothing
-// wrong. Where it is not over as the window ends, or could not be done, a machine
-// of the owner's is trusted and a stranger's is not: one unseen forged log can
-// cost the host all its credit.
+// wrong. One that fails begins again at every block. Where none is over as the
+// window ends, a machine of the owner's is trusted and a stranger's is not: one
+// unseen forged log can cost the host all its credit.
 func (h *Host) clean(ctx context.Context, g *errgroup.Group, now sprintv1.QueryCurrentResponse, class transformer.Class, log *leaflog.Log, s sprintv1.Segment, size uint64) bool {
 	if h.o.Tamper != nil && h.o.Tamper.Blind {
 		return true
@@ -78,18 +79,7 @@ func (h *Host) clean(ctx context.Context, g *errgroup.Group, now sprintv1.QueryC
 				delete(h.logs, old)
 			}
 		}
-		a = &logAudit{done: make(chan struct{})}
-		h.logs[key] = a
-		by := &h.own
-		if stranger {
-			by = &h.strangers // the owner's machines do not wait for theirs
-		}
-		order := computing(e, class, s).Order(h.o.HostKey, h.config.Chain, h.config.Participant, key.Node, h.deviceKey(key.Node))
-		nonce := delivery.Nonce(h.o.HostKey, order)
-		g.Go(func() error {
-			a.run(ctx, by, class, order, nonce, log, size, e.Params.Samples)
-			return nil
-		})
+		a = h.audit(ctx, g, e, class, log, s, size)
 	}
 	select {
 	case <-a.done:
@@ -97,13 +87,15 @@ func (h *Host) clean(ctx context.Context, g *errgroup.Group, now sprintv1.QueryC
 		case len(a.wrong) > 0:
 			h.leaveOut(key, a)
 			return false
-		case errors.Is(a.err, errLeftOut):
+		case a.err == nil:
+			return true
+		case errors.Is(a.err, errLeftOut), ctx.Err() != nil:
 			return false
-		case a.err != nil && ctx.Err() == nil:
-			h.log.Error("a log could not be audited", "node", key.Node, "epoch", key.Epoch, "segment", key.Segment, "committed", !stranger, "err", a.err)
-			return !stranger
 		}
-		return a.err == nil
+		if !a.again { // said once
+			h.log.Error("a log could not be audited; trying again at every block", "node", key.Node, "epoch", key.Epoch, "segment", key.Segment, "err", a.err)
+		}
+		h.audit(ctx, g, e, class, log, s, size).again = true
 	default:
 	}
 	if stranger || now.Height < s.CommitUntil-lastBlocks {
@@ -111,6 +103,24 @@ func (h *Host) clean(ctx context.Context, g *errgroup.Group, now sprintv1.QueryC
 	}
 	h.log.Warn("a log is committed before its audit is over, because its window ends", "node", key.Node, "segment", key.Segment)
 	return true
+}
+
+// audit begins a log's audit.
+func (h *Host) audit(ctx context.Context, g *errgroup.Group, e sprintv1.Epoch, class transformer.Class, log *leaflog.Log, s sprintv1.Segment, size uint64) *logAudit {
+	key := log.Key()
+	a := &logAudit{done: make(chan struct{})}
+	h.logs[key] = a
+	by := &h.own
+	if h.stranger(key.Node) {
+		by = &h.strangers // the owner's machines do not wait for theirs
+	}
+	order := computing(e, class, s).Order(h.o.HostKey, h.config.Chain, h.config.Participant, key.Node, h.deviceKey(key.Node))
+	nonce := delivery.Nonce(h.o.HostKey, order)
+	g.Go(func() error {
+		a.run(ctx, by, class, order, nonce, log, size, e.Params.Samples)
+		return nil
+	})
+	return a
 }
 
 // auditor audits logs one after the other.

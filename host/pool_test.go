@@ -14,6 +14,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -316,6 +317,52 @@ func TestAForgedLogStaysOut(t *testing.T) {
 			}
 			punished(again)
 		})
+	}
+}
+
+// An audit that fails once is done again, and the log is committed after all: a stranger's too. Without an audit it
+// would be committed as the window ends if its machine is the owner's.
+func TestAnAuditThatFailsBeginsAgain(t *testing.T) {
+	h, _ := poolHost(t, t.TempDir())
+	var said bytes.Buffer
+	h.log = slog.New(slog.NewTextHandler(&said, nil))
+	machine := ed25519.NewKeyFromSeed(bytes.Repeat([]byte{7}, 32))
+	h.prove(t, ledger.Device(mpoc.KeyOf(machine)))
+	e := sprintv1.Epoch{Number: 1, Seed1: make([]byte, 32), Params: sprintv1.Params{Samples: 20}}
+	s := sprintv1.Segment{Index: 1, Start: 1, End: 10, CommitUntil: 20, Seed: make([]byte, 32)}
+	e.Seed1[0], s.Seed[0] = 1, 3
+	node := nodeName(mpoc.KeyOf(machine))
+	for _, node := range []string{node, "w1"} {
+		h.forge(t, reference(t), computing(e, transformer.Nano, s), node, machine, 0)
+	}
+	clean := func(node string, height int64, size uint64) bool {
+		t.Helper()
+		log, err := h.leaves.Log(leaflog.Key{Epoch: 1, Node: node, Segment: 1}, transformer.Nano.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		g := new(errgroup.Group)
+		ok := h.clean(t.Context(), g, sprintv1.QueryCurrentResponse{Height: height, Epoch: e}, transformer.Nano, log, s, size)
+		_ = g.Wait()
+		return ok
+	}
+	const lost = 100 // leaves; the disk gives 20
+	for height := range int64(3) {
+		for _, node := range []string{node, "w1"} {
+			if clean(node, 10+height, lost) {
+				t.Errorf("block %d: the log of %s is committed unseen", 10+height, node)
+			}
+		}
+	}
+	if n := strings.Count(said.String(), "could not be audited"); n != 2 {
+		t.Errorf("said %d times of 2 logs:\n%s", n, said.String())
+	}
+	if clean(node, 18, lost) || !clean("w1", 18, lost) {
+		t.Error("as the window ends the owner's machine alone is trusted")
+	}
+	clean(node, 18, 20)
+	if !clean(node, 19, 20) {
+		t.Error("a log is given up because one audit failed")
 	}
 }
 

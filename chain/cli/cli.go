@@ -80,7 +80,11 @@ Ports, peers and everything else stand in config/config.toml and config/app.toml
 			if err != nil {
 				return err
 			}
-			return node.Run(cmd.Context(), node.Options{Home: dir, Engine: work.NewJudge(fast(cmd.Context())), Logger: logger})
+			judge := work.NewJudge(fast(cmd.Context()))
+			judge.Failed = func(err error) {
+				logger.Error("the engine cannot judge, plain Go does until the next epoch; run: assay-worker doctor", "err", err)
+			}
+			return node.Run(cmd.Context(), node.Options{Home: dir, Engine: judge, Logger: logger})
 		},
 	}
 	AddHome(cmd.Flags(), &dir)

@@ -25,13 +25,22 @@ type Claim struct {
 // bug, which on a chain would divide the nodes that have it from those that have
 // not, nor by one that shares its fault with the worker that made the claim.
 //
+// Nor does an engine that fails keep anything from being judged: the definition
+// computes instead, and the engine is not asked again before the next seed, so
+// that it costs one attempt and not one for each unit. Time is all that changes.
+//
 // It keeps the models of the last seed and is for one goroutine at a time.
 type Judge struct {
+	// Failed is told why the fast engine is not asked any more for this seed.
+	// Optional.
+	Failed func(error)
+
 	fast, definition Engine
 
 	class transformer.Class
 	seed1 seed.Seed
 	built map[Engine]transformer.Model
+	down  bool // the fast engine failed at this seed
 }
 
 // NewJudge returns a judge. A nil engine, or the reference, is none: then the
@@ -44,7 +53,7 @@ func NewJudge(fast Engine) *Judge {
 	return j
 }
 
-// Unit returns what a unit gives. Errors are an engine's.
+// Unit returns what a unit gives. Errors are the context's or the definition's.
 func (j *Judge) Unit(ctx context.Context, class transformer.Class, seed1, node, segment seed.Seed, nonce uint64, claimed Claim) (transformer.Output, error) {
 	out, err := j.Units(ctx, class, seed1, node, segment, []uint64{nonce}, []Claim{claimed})
 	if err != nil {
@@ -61,13 +70,22 @@ func (j *Judge) Units(ctx context.Context, class transformer.Class, seed1, node,
 	}
 	j.of(class, seed1)
 	out := make([]transformer.Output, len(nonces))
-	if j.fast != nil {
-		if err := j.run(ctx, j.fast, out, node, segment, nonces); err != nil {
-			return nil, err
+	fast := j.fast != nil && !j.down
+	if fast {
+		err := j.run(ctx, j.fast, out, node, segment, nonces)
+		if ended := ctx.Err(); err != nil && ended != nil {
+			return nil, ended
+		}
+		if err != nil {
+			fast, j.down = false, true
+			delete(j.built, j.fast)
+			if j.Failed != nil {
+				j.Failed(err)
+			}
 		}
 	}
 	for i := range out {
-		if j.fast != nil && (Claim{out[i].Norm, out[i].Digest}) == claimed[i] {
+		if fast && (Claim{out[i].Norm, out[i].Digest}) == claimed[i] {
 			continue
 		}
 		if err := j.run(ctx, j.definition, out[i:i+1], node, segment, nonces[i:i+1]); err != nil {
@@ -77,10 +95,10 @@ func (j *Judge) Units(ctx context.Context, class transformer.Class, seed1, node,
 	return out, nil
 }
 
-// of forgets the models of another class or seed.
+// of forgets what it knows of another class or seed.
 func (j *Judge) of(class transformer.Class, seed1 seed.Seed) {
 	if j.built == nil || j.class != class || j.seed1 != seed1 {
-		j.class, j.seed1, j.built = class, seed1, map[Engine]transformer.Model{}
+		j.class, j.seed1, j.built, j.down = class, seed1, map[Engine]transformer.Model{}, false
 	}
 }
 

@@ -5,6 +5,7 @@ package work
 import (
 	"context"
 	"errors"
+	"slices"
 	"testing"
 
 	"github.com/assaynet/assay/poc/seed"
@@ -68,12 +69,47 @@ func TestJudge(t *testing.T) {
 	if _, err := NewJudge(nil).Units(ctx, transformer.Nano, seed.Seed{1}, node, segment, []uint64{1}, nil); !errors.Is(err, ErrCall) {
 		t.Errorf("claims that are missing: %v", err)
 	}
-	if j := NewJudge(&counted{broken: broken{Engine: Reference(), fault: "run"}}); true {
-		if _, err := j.Unit(ctx, transformer.Nano, seed.Seed{1}, node, segment, 7, honest); !errors.Is(err, errFault) {
-			t.Errorf("an engine that fails: %v", err)
-		}
-	}
 	if NewJudge(Reference()).fast != nil {
 		t.Error("the reference is asked twice")
+	}
+}
+
+// An engine that fails changes no judgement, and is asked once for each seed.
+func TestJudgeWithoutItsEngine(t *testing.T) {
+	node, segment := seed.Seed{2}, seed.Seed{3}
+	judge := func(ctx context.Context, j *Judge, seed1 byte) ([]transformer.Output, error) {
+		return j.Units(ctx, transformer.Nano, seed.Seed{seed1}, node, segment, []uint64{6, 7}, []Claim{{}, {}})
+	}
+	want, err := judge(t.Context(), NewJudge(nil), 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fast := &counted{broken: broken{Engine: Reference(), fault: "run"}}
+	j, failed := NewJudge(fast), 0
+	j.Failed = func(err error) {
+		if failed++; !errors.Is(err, errFault) {
+			t.Errorf("why it failed: %v", err)
+		}
+	}
+	for range 3 {
+		if got, err := judge(t.Context(), j, 1); err != nil || !slices.Equal(got, want) {
+			t.Errorf("%v, %v", got, err)
+		}
+	}
+	if failed != 1 || fast.units != 2 {
+		t.Errorf("told %d times, %d units on the engine", failed, fast.units)
+	}
+	if _, err := judge(t.Context(), j, 2); err != nil || failed != 2 {
+		t.Errorf("the next seed: %v, told %d times", err, failed)
+	}
+	fast.fault = ""
+	if _, err := judge(t.Context(), j, 1); err != nil || failed != 2 || fast.units != 6 {
+		t.Errorf("the engine is sound again: %v, told %d times, %d units on it", err, failed, fast.units)
+	}
+	// Who ends the work gets no answer, and the engine is not to blame.
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := judge(ctx, j, 3); !errors.Is(err, context.Canceled) || failed != 2 {
+		t.Errorf("ended: %v, told %d times", err, failed)
 	}
 }
