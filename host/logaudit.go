@@ -15,7 +15,6 @@ import (
 	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
 	workerv1 "github.com/assaynet/assay/api/worker/v1"
 	"github.com/assaynet/assay/host/leaflog"
-	"github.com/assaynet/assay/poc/audit"
 	"github.com/assaynet/assay/poc/delivery"
 	"github.com/assaynet/assay/poc/mpoc"
 	"github.com/assaynet/assay/poc/seed"
@@ -37,6 +36,7 @@ type logAudit struct {
 	again   bool // an earlier one failed, and that was told; belongs to the host's loop
 	done    chan struct{}
 	checked int
+	samples int // to be looked at, of a log that has as many
 	wrong   []mismatch
 	err     error
 	// evidence is about wrong, and holds; hidden says why there is none.
@@ -156,7 +156,7 @@ func (a *logAudit) run(ctx context.Context, by *auditor, class transformer.Class
 		a.err = err
 		return
 	}
-	a.checked = len(leaves)
+	a.checked, a.samples = len(leaves), int(samples)
 	for i, o := range out {
 		if o.Norm != claimed[i].Norm || o.Digest != claimed[i].Digest {
 			a.wrong = append(a.wrong, mismatch{leaves[i], claimed[i].Digest, o.Digest})
@@ -198,14 +198,14 @@ func (h *Host) leaveOut(key leaflog.Key, a *logAudit) {
 		return
 	}
 	why := "a faulty device, or forged: test the machine with assay-worker doctor"
-	if forged(len(a.wrong), a.checked) {
+	if forged(len(a.wrong), a.checked, a.samples) {
 		why = "forged: no faulty device errs so often"
 	}
 	first := a.wrong[0]
 	l := LeftOut{
 		Epoch: key.Epoch, Node: key.Node, Segment: key.Segment, Leaf: first.leaf,
 		Got: hex.EncodeToString(first.got[:]), Want: hex.EncodeToString(first.want[:]),
-		Wrong: len(a.wrong), Checked: a.checked,
+		Wrong: len(a.wrong), Checked: a.checked, Samples: a.samples,
 		Reason: fmt.Sprintf("%d of %d leaves are wrong (%s); this log is not committed, everything else is", len(a.wrong), a.checked, why),
 	}
 	h.log.Error("a machine's leaves are wrong", "node", key.Node, "epoch", key.Epoch, "segment", key.Segment, "leaf", l.Leaf, "reason", l.Reason)
@@ -228,14 +228,14 @@ func (h *Host) tell(key leaflog.Key, f LeftOutFile) {
 }
 
 // forged tells whether no faulty device explains what was found.
-func forged(wrong, checked int) bool {
-	return audit.Flaky().Decide(uint64(checked), uint64(wrong)) == audit.Fraud
+func forged(wrong, checked, samples int) bool {
+	return delivery.Shows(uint32(samples), checked, wrong) == delivery.Fraud
 }
 
 // punish strikes a machine of the pool that forged. Its locked pay is forfeited if
 // that is on file for everyone to check.
 func (h *Host) punish(key leaflog.Key, f LeftOutFile) {
-	if !forged(f.Wrong, f.Checked) {
+	if !forged(f.Wrong, f.Checked, f.Samples) {
 		return
 	}
 	shown, reason := f.Evidence != nil && f.Evidence.Claim == delivery.Fraud, f.Reason

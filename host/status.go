@@ -57,6 +57,7 @@ type LeftOut struct {
 	Want    string `json:"want"` // the unit's
 	Wrong   int    `json:"wrong"`
 	Checked int    `json:"checked"`
+	Samples int    `json:"samples"` // to be checked; a shorter log convicts nobody
 	Reason  string `json:"reason"`
 }
 

@@ -31,7 +31,7 @@ func TestLedger(t *testing.T) {
 				if l.end() == l.sent {
 					continue
 				}
-				first, records := l.batch()
+				first, records := l.batch(workerv1.MaxBatch)
 				n := uint64(len(records) / workerv1.RecordSize)
 				if first != expect || n == 0 || n > workerv1.MaxBatch || first+n > l.end() {
 					t.Fatalf("batch of %d from %d, expected %d", n, first, expect)

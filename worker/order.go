@@ -73,21 +73,19 @@ type ledger struct {
 	records []byte // packed, from base on
 	open    bool   // the session's host has named its resume point
 	share   share  // of the segment among devices; its end is the ledger's
-	// handed are the batches in base..sent, as they were signed: each has an
-	// artefact of records, which bounds them.
-	handed []delivery.Signed
 }
 
 func (l *ledger) end() uint64 { return l.base + uint64(len(l.records)/workerv1.RecordSize) }
 
 // restart goes on from the host's resume point: what lies behind it is kept
-// where it fits, and recomputed where it does not.
+// where it fits, and recomputed where it does not. What was signed is sent again as
+// it was, or not at all (book).
 func (l *ledger) restart(first uint64) {
 	if first < l.base || first > l.end() {
 		l.records, l.base, l.share = nil, first, share{end: first, next: first}
 	}
 	l.drop(first)
-	l.sent, l.open, l.handed = first, true, nil
+	l.sent, l.open = first, true
 }
 
 // put takes a device's results.
@@ -104,24 +102,11 @@ func (l *ledger) drop(size uint64) {
 	if len(l.records) == 0 {
 		l.records = nil // let go of the memory behind
 	}
-	for len(l.handed) > 0 && l.handed[0].Batch.First < size {
-		l.handed = l.handed[1:]
-	}
 }
 
-// signed returns the batch that ends at size, if one was handed in.
-func (l *ledger) signed(size uint64) (delivery.Signed, bool) {
-	for _, s := range l.handed {
-		if s.Batch.End() == size {
-			return s, true
-		}
-	}
-	return delivery.Signed{}, false
-}
-
-// batch returns the next records to send, at most MaxBatch of them, a copy.
-func (l *ledger) batch() (first uint64, records []byte) {
+// batch returns the next records to send, at most so many of them, a copy.
+func (l *ledger) batch(most uint64) (first uint64, records []byte) {
 	from := (l.sent - l.base) * workerv1.RecordSize
-	n := min(uint64(len(l.records))-from, workerv1.MaxBatch*workerv1.RecordSize)
+	n := min(uint64(len(l.records))-from, most*workerv1.RecordSize)
 	return l.sent, append([]byte(nil), l.records[from:from+n]...)
 }

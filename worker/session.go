@@ -124,8 +124,16 @@ func (m *machine) connect(ctx context.Context) (welcomed bool, err error) {
 	if err != nil {
 		return false, err
 	}
+	host := mpoc.Key(socket.Host())
+	signed, err := openBook(m.config.Home, welcome.Chain, welcome.Participant, welcome.Node, host)
+	if err != nil {
+		return false, fmt.Errorf("worker: %w", err)
+	}
 	m.mu.Lock()
-	m.welcome, m.host, m.trouble, m.next, m.answered, m.stranger = welcome, mpoc.Key(socket.Host()), "", "", true, false
+	if signed.path != m.book.path { // or what is known is as good, and newer than a cut
+		m.book = signed
+	}
+	m.welcome, m.host, m.trouble, m.next, m.answered, m.stranger = welcome, host, "", "", true, false
 	m.jobs, m.results, m.prove, m.ready, m.told = nil, nil, false, nil, false
 	m.ledger.open = false
 	m.mu.Unlock()
@@ -205,6 +213,10 @@ func (m *machine) handle(message []byte) error {
 		if err != nil {
 			return err
 		}
+		if err := m.book.resumes(o.signed, h.Compute.First); err != nil {
+			m.abstain(err)
+			return nil
+		}
 		m.setOrder(o, h.Compute.First)
 	case *workerv1.Envelope_Rerun:
 		if len(m.jobs) >= workerv1.MaxReruns {
@@ -235,7 +247,7 @@ func (m *machine) acknowledged(a *workerv1.Ack) error {
 	m.mu.Lock()
 	o, over := m.order, m.order.segment != a.Segment || m.order.epoch != a.Epoch || !m.ledger.open
 	base, sent := m.ledger.base, m.ledger.sent
-	batch, found := m.ledger.signed(a.Size)
+	batch, found := m.book.endingAt(o.signed, a.Size)
 	m.mu.Unlock()
 	switch {
 	case over:
@@ -245,8 +257,8 @@ func (m *machine) acknowledged(a *workerv1.Ack) error {
 	case !found:
 		return fmt.Errorf("%w: %d leaves acknowledged, where no batch ends", errHost, a.Size)
 	}
-	r := delivery.Receipt{Version: delivery.ReceiptVersion, Order: o.signed, Batch: batch.Batch, DeviceSignature: batch.Signature,
-		HostSignature: mpoc.Signature(a.Signature)}
+	r := delivery.Receipt{Version: delivery.ReceiptVersion, Order: o.signed, Batch: batch, HostSignature: mpoc.Signature(a.Signature)}
+	r.DeviceSignature = r.Statement().Sign(m.key) // the same one again
 	if err := r.VerifyHost(); err != nil {
 		return fmt.Errorf("%w: the receipt for %d leaves: %w", errHost, a.Size, err)
 	}
@@ -282,6 +294,14 @@ func (m *machine) leftOut(l *workerv1.LeftOut) error {
 	path := m.receipts.accused(e)
 	log.Error("the host left our leaves out, and shows wrong ones", "path", path, "next", "check it with assay verify, and the machine with assay-worker doctor")
 	return nil
+}
+
+// abstain stops computing for an order whose leaves the machine would not sign. The
+// host is told, and may have it do other things. The caller holds mu.
+func (m *machine) abstain(why error) {
+	m.config.Logger.Error("nothing is signed", "err", why)
+	m.setOrder(&order{reason: why.Error()}, 0)
+	m.changed()
 }
 
 // setOrder replaces the order. The same segment again, after a reconnect, goes
@@ -322,7 +342,11 @@ func (o *outbox) write(ctx context.Context) error {
 	for {
 		e, wait := o.next(time.Now())
 		if b := e.GetBatch(); b != nil {
-			o.sign(b)
+			if err := o.sign(b); errors.Is(err, errSigned) {
+				continue
+			} else if err != nil {
+				return err
+			}
 		}
 		if e != nil {
 			if err := send(ctx, o.socket, e); err != nil {
@@ -346,17 +370,31 @@ func (o *outbox) write(ctx context.Context) error {
 }
 
 // sign puts the machine's name under the batch that next returned, without the
-// lock, and notes what the receipt will be about.
-func (o *outbox) sign(b *workerv1.Batch) {
+// lock, once it is in the book. Where the book forbids it the machine abstains: the
+// error wraps errSigned.
+func (o *outbox) sign(b *workerv1.Batch) error {
 	s := delivery.Statement{Order: o.batchOf.signed, Batch: delivery.BatchOf(b.First, b.Records)}
-	sig := s.Sign(o.machine.key)
-	b.Signature = sig[:]
 	m := o.machine
 	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.order == o.batchOf && m.ledger.open {
-		m.ledger.handed = append(m.ledger.handed, delivery.Signed{Batch: s.Batch, Signature: sig})
+	again, err := m.book.check(s)
+	if err != nil && m.order == o.batchOf {
+		m.abstain(err)
 	}
+	m.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	if !again {
+		if err := m.book.write(s); err != nil {
+			return fmt.Errorf("worker: what is signed must be kept first: %w", err)
+		}
+		m.mu.Lock()
+		m.book.wrote(s)
+		m.mu.Unlock()
+	}
+	sig := s.Sign(m.key)
+	b.Signature = sig[:]
+	return nil
 }
 
 // next returns a message, or how long there is certainly none unless the
@@ -390,9 +428,15 @@ func (o *outbox) next(now time.Time) (*workerv1.Envelope, time.Duration) {
 		}
 	}
 	if l := &m.ledger; l.open && m.order.segment != 0 && l.end() > l.sent {
-		due := o.flushed.Add(flushTime).Sub(now)
-		if l.end()-l.sent >= workerv1.MaxBatch || due <= 0 {
-			first, records := l.batch()
+		due, most := o.flushed.Add(flushTime).Sub(now), uint64(workerv1.MaxBatch)
+		if was, signed := m.book.at(m.order.signed, l.sent); signed {
+			most = was.Count // as a whole, or it is another statement
+			if due = 0; l.end() < was.End() {
+				due = statusTime // results wake
+			}
+		}
+		if l.end()-l.sent >= most || due <= 0 {
+			first, records := l.batch(most)
 			l.sent += uint64(len(records) / workerv1.RecordSize)
 			o.flushed, o.batchOf = now, m.order
 			return &workerv1.Envelope{Message: &workerv1.Envelope_Batch{Batch: &workerv1.Batch{

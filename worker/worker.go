@@ -191,6 +191,7 @@ type machine struct {
 	ledger ledger // of order's segment
 
 	receipts receipts // of the host's
+	book     *book    // of what was signed for the node that the host's welcome named last
 
 	jobs    []*job                  // samples to run again, this session's, in order of arrival
 	results []*workerv1.RerunResult // for this session's host
@@ -230,7 +231,7 @@ func newMachine(c Config, address link.Address, key ed25519.PrivateKey) *machine
 		sendWake: make(chan struct{}, 1), reportWake: make(chan struct{}, 1),
 		order:   &order{reason: "waiting for the host's orders"},
 		testing: true, events: make(chan Event, eventRoom),
-		receipts: newReceipts(c.Home),
+		receipts: newReceipts(c.Home), book: new(book),
 	}
 	for _, d := range c.Devices {
 		if d.Threads <= 0 {

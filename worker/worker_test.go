@@ -330,25 +330,76 @@ func TestOrders(t *testing.T) {
 	}
 }
 
-// The worker goes on from what the host has: with what it kept, or by computing
-// again what the host lost.
+// The worker goes on from what the host has, also after a restart, and signs no
+// leaf twice in two ways: a host that has leaves computed again gets the same
+// statements, or nothing.
 func TestResume(t *testing.T) {
 	h := newFakeHost(t)
-	startWorker(t, h, new(enginetest.Engine))
+	home := t.TempDir()
+	start := func(e work.Engine) (stop func()) {
+		ctx, cancel := context.WithCancel(context.Background())
+		ended := make(chan error, 1)
+		go func() { ended <- Run(ctx, Config{URL: h.url, Home: home, Engine: e, Threads: 2}) }()
+		return sync.OnceFunc(func() { cancel(); <-ended })
+	}
+	stop := start(new(enginetest.Engine))
+	t.Cleanup(func() { h.stop(); stop() })
 	s := h.accept()
-	s.say(compute(100, 1, 0))
-	begin := hear(s, (*workerv1.Envelope).GetBatch)
-	end := checkBatch(t, begin, 0)
-	s.ack(begin)
-	end = checkBatch(t, hear(s, (*workerv1.Envelope).GetBatch), end)
-	for _, first := range []uint64{end - 1, 0, end + 1_000_000, 5} {
-		close(s.over)
-		s = h.accept()
+	s.say(compute(100, 1, 7))
+	a := hear(s, (*workerv1.Envelope).GetBatch)
+	next := checkBatch(t, a, 7)
+	s.ack(a)
+	b := hear(s, (*workerv1.Envelope).GetBatch)
+	end := checkBatch(t, b, next)
+	same := func(was *workerv1.Batch) {
+		t.Helper()
+		got := hear(s, (*workerv1.Envelope).GetBatch)
+		if s.statement(got) != s.statement(was) || !bytes.Equal(got.Signature, was.Signature) {
+			t.Fatalf("leaves from %d were signed in two ways", was.First)
+		}
+	}
+	again := func() { close(s.over); s = h.accept() }
+	again()
+	s.say(compute(100, 1, next)) // b was lost
+	same(b)
+	again()
+	s.say(compute(100, 1, 7)) // so was a, against a receipt
+	same(a)
+	same(b)
+	for _, first := range []uint64{0, end - 1, 1 << 40} {
+		again()
 		s.say(compute(100, 1, first))
-		b := hear(s, (*workerv1.Envelope).GetBatch)
-		next := checkBatch(t, b, first)
-		s.ack(b)
-		checkBatch(t, hear(s, (*workerv1.Envelope).GetBatch), next)
+		if st := s.state(workerv1.State_STATE_IDLE); !strings.Contains(st.Reason, "sign") {
+			t.Errorf("from leaf %d: %v", first, st)
+		}
+	}
+	again()
+	other := compute(100, 1, next)
+	other.GetCompute().Audit = seedOf(51).Bytes()
+	s.say(other)
+	if st := s.state(workerv1.State_STATE_IDLE); !strings.Contains(st.Reason, "another audit") {
+		t.Errorf("another audit: %v", st)
+	}
+	stop() // a restart makes it forget nothing
+	s.Abort()
+	close(s.over)
+	stop = start(new(enginetest.Engine))
+	s = h.accept()
+	s.say(compute(100, 1, 7))
+	same(a)
+	same(b)
+	s.say(compute(99, 5, 0))
+	if st := s.state(workerv1.State_STATE_IDLE); !strings.Contains(st.Reason, "after epoch 100 segment 1") {
+		t.Errorf("an earlier epoch: %v", st)
+	}
+	signed, err := openBook(home, "c", "p", "alpha", mpoc.KeyOf(fakeHostKey))
+	if err != nil {
+		t.Fatal(err)
+	}
+	faulty := s.statement(a)
+	faulty.Root[0] ^= 1
+	if _, err := signed.check(faulty); !errors.Is(err, errSigned) {
+		t.Errorf("other results: %v", err)
 	}
 }
 
@@ -681,7 +732,7 @@ func FuzzHandle(f *testing.F) {
 	}
 	key := ed25519.NewKeyFromSeed(make([]byte, 32))
 	f.Fuzz(func(t *testing.T, message []byte) {
-		m := newMachine(Config{Engine: work.Reference()}, link.Address{}, key)
+		m := newMachine(Config{Engine: work.Reference(), Logger: slog.New(slog.DiscardHandler)}, link.Address{}, key)
 		m.welcome = &workerv1.Welcome{Chain: "c", Participant: "p", Node: "alpha"}
 		b, _ := workerv1.Encode(compute(100, 1, 2))
 		if err := m.handle(b); err != nil {
@@ -689,7 +740,7 @@ func FuzzHandle(f *testing.F) {
 		}
 		m.ledger.records = make([]byte, 3*workerv1.RecordSize)
 		m.ledger.sent = 4
-		m.ledger.handed = []delivery.Signed{{Batch: delivery.BatchOf(2, m.ledger.records[:2*workerv1.RecordSize])}}
+		m.book.wrote(delivery.Statement{Order: m.order.signed, Batch: delivery.BatchOf(2, m.ledger.records[:2*workerv1.RecordSize])})
 		_ = m.handle(message)
 		if l := &m.ledger; l.base > l.sent || l.sent > l.end() {
 			t.Fatalf("base %d, sent %d, end %d", l.base, l.sent, l.end())

@@ -199,8 +199,17 @@ func TestEvidenceThatShowsNothing(t *testing.T) {
 				t.Fatal(err)
 			}
 			w.In.Signature = Statement{o, w.In.Batch}.Sign(stranger)
-			e.Wrong[0] = w
+			e.Wrong = []Wrong{w}
 		}, ErrSignature},
+		"a batch of another pass": {func(e *Evidence) {
+			f := history(o, bad[0])[0]
+			f.Leaf = bad[0]
+			w, err := open(f)
+			if err != nil {
+				t.Fatal(err)
+			}
+			e.Wrong[0] = w
+		}, ErrFile},
 		"seeds held against it later": {func(e *Evidence) { e.Order.SegmentSeed[0] ^= 1 }, ErrSignature},
 		"another log's end":           {func(e *Evidence) { e.Last.Batch.First++ }, ErrSignature},
 		"another node":                {func(e *Evidence) { e.Order.Node = "m-2" }, ErrSignature},
@@ -254,6 +263,18 @@ func (m brokenModel) Run(dst []transformer.Output, node, segment seed.Seed, nonc
 		dst[i].Digest[0] ^= 1
 	}
 	return err
+}
+
+// A burst of errors in a log that is shorter than the sample convicts nobody.
+func TestShortLog(t *testing.T) {
+	for _, c := range []struct {
+		checked int
+		want    Claim
+	}{{90, Faulty}, {199, Faulty}, {200, Fraud}} {
+		if got := Shows(200, c.checked, 10); got != c.want {
+			t.Errorf("10 of %d: %s, want %s", c.checked, got, c.want)
+		}
+	}
 }
 
 func TestReceipt(t *testing.T) {

@@ -28,11 +28,13 @@
 // fact. An order carries a hash of the host's nonce, and of how many leaves it
 // looks at; the machine signs it with every batch. Which leaves follow from the
 // nonce, which the machine does not know, and the machine's last signature,
-// which the host cannot make. What is left to a host is where the log ends: it
-// can hide batches from its own draw, against a Receipt of its own that says
-// that it has them. Trying every end multiplies what the test of fraud allows,
-// one machine in a million at the tolerated rate of faults, by the number of
-// batches, a thousand or so.
+// which the host cannot make. A machine signs no leaf twice in two ways, and
+// evidence holds no two batches that overlap: so a host cannot have leaves computed
+// again until they are wrong. What is left to a host is where the log ends: it can
+// hide batches from its own draw, against a Receipt of its own that says that it
+// has them. Trying every end multiplies what the test of fraud allows, one machine
+// in a million at the tolerated rate of faults, by the number of batches, a
+// thousand or so. A log shorter than the sample shows no fraud.
 //
 // Everything signed has one encoding: a tag and the fields, each behind its
 // length, as package mpoc has it. JSON is strict: what Marshal writes is what

@@ -82,19 +82,29 @@ func Questions(o Order, nonce mpoc.Hash, samples uint32, last Signed) []uint64 {
 	return audit.Draw(s, last.Batch.End(), int(min(samples, audit.MaxSample)))
 }
 
+// Shows says what so many wrong leaves of those looked at amount to. A log with
+// fewer leaves than are to be looked at shows no fraud: one burst of errors can
+// spoil all of it.
+func Shows(samples uint32, checked, wrong int) Claim {
+	if checked >= int(min(samples, audit.MaxSample)) && audit.Flaky().Decide(uint64(checked), uint64(wrong)) == audit.Fraud {
+		return Fraud
+	}
+	return Faulty
+}
+
 // Accuse makes evidence of leaves that a host found wrong among Questions: of
 // fraud where they are too many for faulty hardware, and then of as many as
 // decide. It does not check them; Verify does.
 func Accuse(o Order, nonce mpoc.Hash, samples uint32, last Signed, found []Found, note string) (Evidence, error) {
 	e := Evidence{Version: EvidenceVersion, Claim: Faulty, Order: o, Samples: samples, Nonce: nonce, Last: last, Note: note}
-	n := uint64(len(Questions(o, nonce, samples, last)))
+	n := len(Questions(o, nonce, samples, last))
 	for i, f := range found[:min(len(found), MaxWrong)] {
 		w, err := open(f)
 		if err != nil {
 			return e, err
 		}
 		e.Wrong = append(e.Wrong, w)
-		if audit.Flaky().Decide(n, uint64(i+1)) == audit.Fraud {
+		if Shows(samples, n, i+1) == Fraud {
 			e.Claim = Fraud
 			break
 		}
@@ -205,7 +215,7 @@ func (e Evidence) Verify(ctx context.Context, judge *work.Judge) (Finding, error
 	}
 	f := Finding{Claim: Faulty, Checked: len(asked), Wrong: len(leaves), Leaf: leaves[0], Got: claims[0], Want: work.Claim{Norm: out[0].Norm, Digest: out[0].Digest},
 		Reason: fmt.Sprintf("of %d leaves that were looked at, %d are wrong, as a faulty device has it", len(asked), len(leaves))}
-	if audit.Flaky().Decide(uint64(len(asked)), uint64(len(leaves))) == audit.Fraud {
+	if Shows(e.Samples, len(asked), len(leaves)) == Fraud {
 		f.Claim, f.Reason = Fraud, fmt.Sprintf("of %d leaves that were looked at, at least %d are wrong, which no faulty device explains", len(asked), len(leaves))
 	}
 	if f.Claim != e.Claim {
@@ -238,6 +248,12 @@ func (e Evidence) valid() error {
 		}
 		if err := w.In.Batch.valid(); err != nil {
 			return fmt.Errorf("%w: %w", ErrFile, err)
+		}
+		// All are of one log: of two batches that overlap one is from another pass.
+		for _, in := range append([]Wrong{{In: e.Last}}, e.Wrong[:i]...) {
+			if a, b := in.In.Batch, w.In.Batch; a != b && a.First < b.End() && b.First < a.End() {
+				return fmt.Errorf("%w: the batch of leaf %d overlaps another one", ErrFile, w.Leaf)
+			}
 		}
 	}
 	return nil

@@ -23,7 +23,7 @@ func Example() {
 	order := delivery.Announce(host, delivery.Order{
 		Chain: "assay-test", DeviceKey: mpoc.KeyOf(machine), Participant: "cpc1host", Epoch: 7, Node: "m-1", Class: "nano",
 		Seed1: mpoc.Hash{1}, Segment: 1, SegmentSeed: mpoc.Hash{2},
-	}, 200)
+	}, 10)
 
 	// The machine signs a batch of ten leaves, and the host signs it back.
 	records := make([]byte, 10*delivery.RecordSize)
@@ -35,10 +35,10 @@ func Example() {
 	// The host looks, finds all of them wrong, and shows it.
 	last, nonce := delivery.Signed{Batch: s.Batch, Signature: r.DeviceSignature}, delivery.Nonce(host, order)
 	var found []delivery.Found
-	for _, leaf := range delivery.Questions(order, nonce, 200, last) {
+	for _, leaf := range delivery.Questions(order, nonce, 10, last) {
 		found = append(found, delivery.Found{Leaf: leaf, Records: records, Signature: r.DeviceSignature})
 	}
-	e, err := delivery.Accuse(order, nonce, 200, last, found, "")
+	e, err := delivery.Accuse(order, nonce, 10, last, found, "")
 	if err != nil {
 		fmt.Println(err)
 		return

@@ -29,7 +29,7 @@ var (
 func handed(t *testing.T, wrong int) (delivery.Receipt, delivery.Evidence) {
 	t.Helper()
 	o := delivery.Announce(hostKey, delivery.Order{Chain: "assay-test", DeviceKey: mpoc.KeyOf(deviceKey), Participant: "cpc1test", Epoch: 3, Node: "m-1", Class: "nano",
-		Seed1: mpoc.Hash{1}, Segment: 2, SegmentSeed: mpoc.Hash{3}}, 200)
+		Seed1: mpoc.Hash{1}, Segment: 2, SegmentSeed: mpoc.Hash{3}}, 12)
 	m, err := work.Reference().Transformer(t.Context(), transformer.Nano, seed.Seed{1}, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -55,7 +55,7 @@ func handed(t *testing.T, wrong int) (delivery.Receipt, delivery.Evidence) {
 	for i := range max(wrong, 1) { // of an honest log, a host that lies
 		found = append(found, delivery.Found{Leaf: uint64(i), Records: records, Signature: r.DeviceSignature})
 	}
-	e, err := delivery.Accuse(o, delivery.Nonce(hostKey, o), 200, delivery.Signed{Batch: s.Batch, Signature: r.DeviceSignature}, found, "")
+	e, err := delivery.Accuse(o, delivery.Nonce(hostKey, o), 12, delivery.Signed{Batch: s.Batch, Signature: r.DeviceSignature}, found, "")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package worker
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sort"
+
+	"github.com/assaynet/assay/poc/delivery"
+	"github.com/assaynet/assay/poc/mpoc"
+)
+
+// SignedName is the folder, in a worker's home, of what it has signed.
+const SignedName = "signed"
+
+// keepBooks is for how many nodes a home may sign. None is ever forgotten: a host
+// that could make a machine forget would have it sign again.
+const keepBooks = 1000
+
+// errSigned is wrapped where the machine does not sign, because of what it has
+// signed before.
+var errSigned = errors.New("this machine does not sign twice")
+
+// book is what this machine has signed as one node of one host: the latest order,
+// and every batch of it. It never signs two statements that differ about one leaf,
+// nor for a segment before the latest one. So a host that has a leaf computed again
+// and again does not get to choose among what faults of the hardware make of it.
+//
+// A batch is in its file before it leaves the machine: a process that is killed
+// forgets nothing. A power cut can cost what the system had not written yet, some
+// half a minute of it; that much could be signed a second time.
+//
+// Only the session's writer changes a book, under machine.mu; the file is its alone.
+type book struct {
+	path  string
+	order delivery.Order // zero while nothing was signed
+	// batches follow one another without a gap.
+	batches []delivery.Batch
+	// read tells that the end may be lost: nothing was signed since it was read.
+	read bool
+}
+
+// openBook reads what was signed for a node, which is nothing at first.
+func openBook(home, chain, participant, node string, host mpoc.Key) (*book, error) {
+	name := sha256.Sum256(fmt.Appendf(nil, "%q %q %q %x", chain, participant, node, host))
+	b := &book{path: filepath.Join(home, SignedName, hex.EncodeToString(name[:16]))}
+	text, err := os.ReadFile(b.path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return b, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	line, rest, _ := bytes.Cut(text, []byte("\n"))
+	if err := json.Unmarshal(line, &b.order); err != nil || b.order.Segment == 0 {
+		return nil, fmt.Errorf("%s, which holds what this machine has signed, is damaged (%v); it signs again once its owner has removed it", b.path, err)
+	}
+	whole := len(line) + 1
+	for {
+		line, more, complete := bytes.Cut(rest, []byte("\n"))
+		var batch delivery.Batch
+		if !complete || json.Unmarshal(line, &batch) != nil || batch.Count == 0 {
+			break // torn by a power cut
+		}
+		b.add(batch)
+		whole, rest = whole+len(line)+1, more
+	}
+	b.read = true
+	if whole < len(text) {
+		err = os.Truncate(b.path, int64(whole))
+	}
+	return b, err
+}
+
+// end is the index behind the last leaf that was signed.
+func (b *book) end() uint64 {
+	if len(b.batches) == 0 {
+		return 0
+	}
+	return b.batches[len(b.batches)-1].End()
+}
+
+// add notes a batch; behind a gap, what lies before is not to be signed again.
+func (b *book) add(batch delivery.Batch) {
+	if batch.First != b.end() {
+		b.batches = nil
+	}
+	b.batches = append(b.batches, batch)
+}
+
+// turn tells whether an order's leaves may be signed, and whether it is the latest
+// one. Errors wrap errSigned.
+func (b *book) turn(o delivery.Order) (latest bool, err error) {
+	switch was := b.order; {
+	case was == o:
+		return true, nil
+	case o.Epoch > was.Epoch || o.Epoch == was.Epoch && o.Segment > was.Segment:
+		return false, nil
+	case o.Epoch == was.Epoch && o.Segment == was.Segment:
+		return false, fmt.Errorf("%w: the host gave other seeds, or another audit, for epoch %d segment %d before", errSigned, o.Epoch, o.Segment)
+	default:
+		return false, fmt.Errorf("%w: the host orders epoch %d segment %d, after epoch %d segment %d; if its chain began anew, remove %s",
+			errSigned, o.Epoch, o.Segment, was.Epoch, was.Segment, b.path)
+	}
+}
+
+// resumes tells whether an order may go on from a leaf: the end of what was signed,
+// or the beginning of a batch, which is then signed as it was or not at all. Errors
+// wrap errSigned.
+func (b *book) resumes(o delivery.Order, first uint64) error {
+	latest, err := b.turn(o)
+	if err != nil || !latest || first == b.end() || first > b.end() && b.read {
+		return err
+	}
+	if _, found := b.at(o, first); !found {
+		return fmt.Errorf("%w: the host goes on from leaf %d of epoch %d segment %d, where no batch of those signed begins; they end at %d",
+			errSigned, first, o.Epoch, o.Segment, b.end())
+	}
+	return nil
+}
+
+// at returns the batch of an order that was signed and begins at a leaf.
+func (b *book) at(o delivery.Order, first uint64) (delivery.Batch, bool) {
+	if b.order != o {
+		return delivery.Batch{}, false
+	}
+	i := sort.Search(len(b.batches), func(i int) bool { return b.batches[i].First >= first })
+	if i == len(b.batches) || b.batches[i].First != first {
+		return delivery.Batch{}, false
+	}
+	return b.batches[i], true
+}
+
+// endingAt returns the batch of an order that was signed and ends before a leaf.
+func (b *book) endingAt(o delivery.Order, end uint64) (delivery.Batch, bool) {
+	if b.order != o {
+		return delivery.Batch{}, false
+	}
+	i := sort.Search(len(b.batches), func(i int) bool { return b.batches[i].End() >= end })
+	if i == len(b.batches) || b.batches[i].End() != end {
+		return delivery.Batch{}, false
+	}
+	return b.batches[i], true
+}
+
+// check tells whether a statement may be signed, and whether it was before. Errors
+// wrap errSigned.
+func (b *book) check(s delivery.Statement) (again bool, err error) {
+	latest, err := b.turn(s.Order)
+	if err != nil || !latest || s.First >= b.end() {
+		return false, err
+	}
+	if was, _ := b.at(s.Order, s.First); was != s.Batch {
+		return false, fmt.Errorf("%w: leaves %d..%d of epoch %d segment %d came out differently before; test the machine with assay-worker doctor",
+			errSigned, s.First, s.End()-1, s.Epoch, s.Segment)
+	}
+	return true, nil
+}
+
+// write puts a new statement into the file, before it is signed.
+func (b *book) write(s delivery.Statement) error {
+	batch, err := json.Marshal(s.Batch)
+	if err != nil {
+		return err
+	}
+	batch = append(batch, '\n')
+	if s.Order == b.order {
+		f, err := os.OpenFile(b.path, os.O_WRONLY|os.O_APPEND, 0o600)
+		if err != nil {
+			return err
+		}
+		_, err = f.Write(batch)
+		return errors.Join(err, f.Close())
+	}
+	order, err := json.Marshal(s.Order)
+	if err != nil {
+		return err
+	}
+	dir := filepath.Dir(b.path)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	if b.order == (delivery.Order{}) {
+		list, err := os.ReadDir(dir)
+		if err != nil {
+			return err
+		}
+		if len(list) >= keepBooks {
+			return fmt.Errorf("this home has signed for %d nodes; give this machine a --home, and with it a key, of its own", len(list))
+		}
+	}
+	f, err := os.OpenFile(b.path+".new", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(append(append(order, '\n'), batch...))
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil { // once a segment
+		return err
+	}
+	return os.Rename(b.path+".new", b.path)
+}
+
+// wrote notes what write has put into the file.
+func (b *book) wrote(s delivery.Statement) {
+	if s.Order != b.order {
+		b.order, b.batches = s.Order, nil
+	}
+	b.add(s.Batch)
+	b.read = false
+}
