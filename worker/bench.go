@@ -65,6 +65,55 @@ type bench struct {
 	units     uint64 // of segments, since the start
 	// Units computed twice, and those of them that came out differently.
 	selfChecks, failedSelfChecks uint64
+	rest                         rest
+}
+
+// rest is a device's pause after two results for one unit. Memory flips bits, so
+// one does not put it out of use; it is longer each time, until enough units were
+// the same both times, and the last is for good.
+type rest struct {
+	why   string // "" while it works
+	until time.Time
+	times int // in a row
+	same  int // units since the last
+}
+
+const (
+	firstRest = time.Minute
+	mostRests = 5
+	sameUnits = 16
+)
+
+// unstable has the device rest, and tells whether it may go on afterwards. The
+// caller holds mu.
+func (b *bench) unstable(err error) bool {
+	if b.rest.times++; b.rest.times >= mostRests {
+		return false
+	}
+	d := firstRest << (b.rest.times - 1)
+	b.rest.why, b.rest.until, b.rest.same = err.Error(), time.Now().Add(d), 0
+	time.AfterFunc(d, func() {
+		b.mu.Lock()
+		b.rest.why = ""
+		b.changed()
+		b.mu.Unlock()
+		poke(b.wake)
+	})
+	b.changed()
+	b.config.Logger.Warn("a device rests", "device", b.ID, "reason", err, "for", d)
+	return true
+}
+
+// halted says why a device takes no work, and until when; "" if it does. The
+// caller holds mu.
+func (b *bench) halted() (reason, until string) {
+	switch {
+	case b.hot != "":
+		return b.hot, b.until()
+	case b.rest.why != "":
+		return "it rests: " + b.rest.why, b.rest.until.UTC().Format(time.RFC3339)
+	}
+	return "", ""
 }
 
 // run owns the device until ctx ends or the device proves broken.
@@ -109,6 +158,9 @@ func (b *bench) step(ctx context.Context) (busy bool, err error) {
 		defer b.mu.Unlock()
 		b.rerunning = false
 		p.share.giveBack(p.slice)
+		if errors.Is(err, mpoc.ErrUnstable) && b.unstable(err) {
+			return false, nil
+		}
 		return false, fmt.Errorf("worker: compute %s on %s: %w", p.what, b.Engine.Name(), err)
 	}
 	if p.job == nil {
@@ -147,9 +199,12 @@ func (b *bench) audit(p *piece, out []transformer.Output) error {
 	b.mu.Lock()
 	b.selfChecks += uint64(len(at))
 	b.failedSelfChecks += wrong
+	if b.rest.same += len(at); wrong == 0 && b.rest.same >= sameUnits {
+		b.rest.times = 0
+	}
 	b.mu.Unlock()
 	if err != nil {
-		e := event(mpoc.SelfCheckFailed, err.Error(), "", "lower the device's clocks and temperature and test its memory; start again to use it")
+		e := event(mpoc.SelfCheckFailed, err.Error(), "", "lower the device's clocks and temperature and test its memory; it goes on by itself after a rest")
 		e.Device = b.ID
 		b.tell(e)
 	}
@@ -259,7 +314,7 @@ func (b *bench) take() *piece {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.rerunning = false
-	if b.hot != "" || b.paused {
+	if reason, _ := b.halted(); reason != "" || b.paused {
 		return nil
 	}
 	for _, j := range b.jobs {

@@ -14,6 +14,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -277,14 +279,60 @@ func TestSelfAudit(t *testing.T) {
 	if e.Device != "cuda:0" || !strings.Contains(e.Reason, "cuda:0 Bad Card gave two results for unit 0") || !strings.Contains(e.Next, "memory") {
 		t.Errorf("%+v", e)
 	}
+	rests := wait(func(e Event) bool { return e.Type == "paused" && strings.HasPrefix(e.Reason, "cuda:0: it rests") })
+	if until, err := time.Parse(time.RFC3339, rests.Until); err != nil || time.Until(until) > firstRest {
+		t.Errorf("%+v", rests)
+	}
 	for {
 		e, err := s.next()
 		if err != nil {
-			break
+			t.Fatal(err)
 		}
 		if e.GetBatch() != nil {
-			t.Error("the unit was sent")
+			t.Fatal("the unit was sent")
+		}
+		if strings.Contains(e.GetStatus().GetReason(), "it rests") {
+			break
 		}
 	}
 	close(s.over)
+}
+
+// A device that gives two results now and then rests, longer each time, and works
+// on; one that does so again and again is out of use.
+func TestUnstableDevicesRest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := &machine{config: Config{Logger: slog.New(slog.DiscardHandler)}, sendWake: make(chan struct{}, 1), reportWake: make(chan struct{}, 1)}
+		b := &bench{machine: m, Device: Device{ID: "cuda:0"}, wake: make(chan struct{}, 1)}
+		flip := func(want time.Duration, on bool) {
+			t.Helper()
+			began := time.Now()
+			b.mu.Lock()
+			if got := b.unstable(mpoc.ErrUnstable); got != on {
+				t.Errorf("it goes on: %t", got)
+			}
+			reason, _ := b.halted()
+			b.mu.Unlock()
+			if !on {
+				return
+			}
+			if reason == "" {
+				t.Error("it does not rest")
+			}
+			<-b.wake
+			if got := time.Since(began); got != want {
+				t.Errorf("it rested %s, want %s", got, want)
+			}
+			if reason, _ := b.halted(); reason != "" {
+				t.Error("it rests still")
+			}
+		}
+		flip(time.Minute, true)
+		flip(2*time.Minute, true)
+		b.rest.times = 0 // as after sameUnits
+		for i := range mostRests - 1 {
+			flip(time.Minute<<i, true)
+		}
+		flip(0, false)
+	})
 }

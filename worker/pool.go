@@ -145,12 +145,11 @@ func measure(ctx context.Context, e work.Engine) (uint64, error) {
 // tend opens the gate for loops while there is nothing more urgent.
 func (b *bench) tend(busy bool) {
 	b.mu.Lock()
-	reason, until := "", ""
+	reason, until := b.halted()
 	switch o := b.machine.order; {
 	case b.paused:
 		reason, until = ownerPaused, ownerResumes
-	case b.hot != "":
-		reason, until = b.hot, b.until()
+	case reason != "":
 	case !o.idle():
 		reason, until = fmt.Sprintf("the Sprint of epoch %d has it", o.epoch), o.until
 	case busy || len(b.jobs) > 0:

@@ -116,6 +116,10 @@ func (m *machine) snapshot(now time.Time) Status {
 		s.State, s.Reason = "faulted", live[0].fault
 	case all(func(b *bench) bool { return b.hot != "" }):
 		s.State, s.Reason, s.Until = "paused", live[0].ID+" is too hot: "+live[0].hot, live[0].until()
+	case all(func(b *bench) bool { reason, _ := b.halted(); return reason != "" }):
+		s.State = "paused"
+		s.Reason, s.Until = live[0].halted()
+		s.Reason = live[0].ID + ": " + s.Reason
 	case slices.ContainsFunc(live, func(b *bench) bool { return b.rerunning }):
 		s.State = "rerunning"
 	case o.idle() && m.welcome == nil:
@@ -211,8 +215,9 @@ func (b *bench) place(d *DeviceStatus, s Status) {
 	switch {
 	case b.out != "":
 		d.State, d.Reason = "disabled", b.out
-	case b.hot != "":
-		d.State, d.Reason, d.Until = "paused", b.hot, b.until()
+	case b.hot != "" || b.rest.why != "":
+		d.State = "paused"
+		d.Reason, d.Until = b.halted()
 	case b.fault != "":
 		d.State, d.Reason = "faulted", b.fault
 	case b.rerunning:
