@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -141,6 +142,21 @@ func join(t testing.TB, dirs []string, participants []home.Participant) {
 // start runs the node of a home until the test ends, or stop is called.
 func start(t testing.TB, dir string) (n *node.Node, stop func()) {
 	t.Helper()
+	// CometBFT's routine that asks a peer for majorities sleeps and then reads the
+	// store, also one that was closed meanwhile, which ends the program. A node's
+	// program is over by then; this one has more tests.
+	path := filepath.Join(dir, "config", "config.toml")
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	asks := regexp.MustCompile(`(?m)^peer_query_maj23_sleep_duration = .*$`)
+	if !asks.Match(text) {
+		t.Fatal("no peer_query_maj23_sleep_duration in config.toml")
+	}
+	if err := os.WriteFile(path, asks.ReplaceAll(text, []byte(`peer_query_maj23_sleep_duration = "1h"`)), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	started, ended := make(chan *node.Node, 1), make(chan error, 1)
 	go func() {
