@@ -35,7 +35,7 @@
 //	accepted           and verified_ops, pay, receipt
 //	late, faulty, rejected, unanswered
 //	                   and reason, receipt where there is one
-//	dropped            and reason: nothing was committed
+//	dropped            and reason: nothing was committed, or a copy of the key committed first
 //	receipt_missing    and reason: the host's answer was lost; it is asked again, and told then
 //	self_check_failed  device, loops (the one that differs), reason, next
 //	abstained          device, challenge, reason: nothing was sent
