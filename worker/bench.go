@@ -259,7 +259,7 @@ func (b *bench) take() *piece {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.rerunning = false
-	if b.hot != "" || b.paused {
+	if b.hot != "" || !b.paused.IsZero() {
 		return nil
 	}
 	for _, j := range b.jobs {

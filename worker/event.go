@@ -123,6 +123,9 @@ func (j *journal) entered(last, s Status) bool {
 		j.built = s.Epoch
 		return true
 	}
+	if s.State == "paused" { // whatever the Sprint is at meanwhile
+		return last.State != s.State || s.Reason != last.Reason
+	}
 	return s.State != last.State || s.Reason != last.Reason || s.Epoch != last.Epoch || s.Segment != last.Segment
 }
 

@@ -147,8 +147,8 @@ func (b *bench) tend(busy bool) {
 	b.mu.Lock()
 	reason, until := "", ""
 	switch o := b.machine.order; {
-	case b.paused:
-		reason, until = ownerPaused, ownerResumes
+	case !b.paused.IsZero():
+		reason, until = b.ownerPaused(), ownerResumes
 	case b.hot != "":
 		reason, until = b.hot, b.until()
 	case !o.idle():
@@ -167,10 +167,10 @@ func (b *bench) tend(busy bool) {
 	}
 }
 
-const (
-	ownerPaused  = "paused by its owner"
-	ownerResumes = "it is resumed"
-)
+const ownerResumes = "it is resumed"
+
+// ownerPaused is why nothing is computed. The caller holds mu.
+func (m *machine) ownerPaused() string { return "by its owner at " + m.paused.Format(time.TimeOnly) }
 
 // listen takes the owner's word until ctx ends.
 func (m *machine) listen(ctx context.Context) {
@@ -180,7 +180,12 @@ func (m *machine) listen(ctx context.Context) {
 			return
 		case paused := <-m.config.Pause:
 			m.mu.Lock()
-			m.paused = paused
+			switch {
+			case !paused:
+				m.paused = time.Time{}
+			case m.paused.IsZero():
+				m.paused = time.Now()
+			}
 			m.mu.Unlock()
 			m.changed()
 		}

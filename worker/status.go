@@ -24,6 +24,8 @@ type Status struct {
 	Reason string `json:"reason,omitempty"` // why; always there when nothing is computed
 	Until  string `json:"until,omitempty"`
 	Next   string `json:"next,omitempty"` // what the owner can do about it
+	// Paused is since when it is by its owner, whatever the state.
+	Paused string `json:"paused,omitempty"`
 
 	Host        string `json:"host"`
 	Connected   bool   `json:"connected"`         // for the Sprint, or with its pool
@@ -90,6 +92,9 @@ func (m *machine) snapshot(now time.Time) Status {
 	if w := m.welcome; w != nil {
 		s.Chain, s.Participant, s.Node = w.Chain, w.Participant, w.Node
 	}
+	if !m.paused.IsZero() {
+		s.Paused = m.paused.UTC().Format(time.RFC3339)
+	}
 	live := m.live()
 	for _, b := range m.benches {
 		d := b.row(now)
@@ -110,8 +115,8 @@ func (m *machine) snapshot(now time.Time) Status {
 		s.State, s.Reason = "testing", "comparing the engines with published answers"
 	case len(live) == 0:
 		s.State, s.Reason = "faulted", "no device is left to compute with"
-	case m.paused:
-		s.State, s.Reason, s.Until = "paused", ownerPaused, ownerResumes
+	case !m.paused.IsZero():
+		s.State, s.Reason, s.Until, s.Next = "paused", m.ownerPaused(), ownerResumes, "assay-worker resume --home "+m.config.Home
 	case all(func(b *bench) bool { return b.fault != "" }):
 		s.State, s.Reason = "faulted", live[0].fault
 	case all(func(b *bench) bool { return b.hot != "" }):

@@ -124,7 +124,7 @@ func (c Command) dispatch(ctx context.Context, args []string, stdin io.Reader, s
 	case "status":
 		return c.status(ctx, args, stdout, stderr)
 	case "pause", "resume":
-		return c.pause(ctx, name, args, stderr)
+		return c.pause(ctx, name, args, stdout, stderr)
 	case "version", "-version", "--version":
 		_, err := fmt.Fprintf(stdout, "%s %s, %s/%s, %s\n", c.Name, version(), runtime.GOOS, runtime.GOARCH, runtime.Version())
 		return err

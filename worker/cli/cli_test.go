@@ -152,16 +152,24 @@ func TestStartJSON(t *testing.T) {
 	if code, _, stderr := run(w, "start", "--home", home, "--host", nobody); code != 1 || !strings.Contains(stderr, fmt.Sprintf("another worker (process %d) works with %s", os.Getpid(), home)) {
 		t.Errorf("a second worker: code %d, %s", code, stderr)
 	}
-	for _, c := range []struct{ command, event string }{{"pause", "paused"}, {"resume", "resumed"}} {
-		said := make(chan int, 1)
+	for _, c := range []struct{ command, event, again string }{{"pause", "paused", "paused already, at "}, {"resume", "resumed", "it was not paused"}} {
+		said := make(chan string, 1)
 		go func() {
-			code, _, _ := run(w, c.command, "--home", home)
-			said <- code
+			_, stdout, stderr := run(w, c.command, "--home", home)
+			said <- stdout + stderr
 		}()
-		for e := next(); e.Type != c.event; e = next() {
+		e := next()
+		for e.Type != c.event {
+			e = next()
 		}
-		if code := <-said; code != 0 {
-			t.Errorf("%s: code %d", c.command, code)
+		if c.event == "paused" && (!strings.HasPrefix(e.Reason, "by its owner at ") || !strings.HasSuffix(e.Next, " resume --home "+home)) {
+			t.Errorf("%+v", e)
+		}
+		if text := <-said; !strings.HasPrefix(text, c.event+" at ") || (c.command == "pause") != strings.HasSuffix(text, "; w resume --home "+home+" goes on\n") {
+			t.Errorf("%s: %s", c.command, text)
+		}
+		if _, text, _ := run(w, c.command, "--home", home); !strings.HasPrefix(text, c.again) {
+			t.Errorf("%s again: %s", c.command, text)
 		}
 	}
 	cancel()
