@@ -110,6 +110,9 @@ func (m *machine) snapshot(now time.Time) Status {
 	all := func(is func(*bench) bool) bool {
 		return len(live) > 0 && !slices.ContainsFunc(live, func(b *bench) bool { return !is(b) })
 	}
+	if m.stranger {
+		s.Trouble = m.untaken(s)
+	}
 	switch {
 	case m.testing:
 		s.State, s.Reason = "testing", "comparing the engines with published answers"
@@ -146,6 +149,26 @@ func (m *machine) snapshot(now time.Time) Status {
 		b.place(&s.Devices[i], s)
 	}
 	return s
+}
+
+// untaken is what keeps a machine that the Sprint does not know from its pool,
+// which is no trouble while it registers there. The caller holds mu.
+func (m *machine) untaken(s Status) string {
+	if s.Connected {
+		return ""
+	}
+	for _, d := range s.Devices {
+		if p := d.Pool; p != nil {
+			if p.Next == "" { // it is under way
+				return ""
+			}
+			return p.Reason
+		}
+	}
+	if m.config.NoPool || m.poolless {
+		return m.trouble
+	}
+	return ""
 }
 
 // away is what a worker does that the Sprint has no session with. The caller

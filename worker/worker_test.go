@@ -26,6 +26,7 @@ import (
 	"github.com/assaynet/assay/poc/work"
 	"github.com/assaynet/assay/poc/work/transformer"
 	"github.com/assaynet/assay/worker/enginetest"
+	pool "github.com/assaynet/assay/worker/mpoc"
 )
 
 func TestSelfTestMismatchRefusesToRun(t *testing.T) {
@@ -51,6 +52,36 @@ func (m brokenModel) Run(dst []transformer.Output, node, segment seed.Seed, nonc
 	err := m.Model.Run(dst, node, segment, nonces)
 	dst[len(dst)-1].Digest[31] ^= 1
 	return err
+}
+
+// While a machine registers with the host's pool, that the Sprint does not know it
+// is no trouble; where there is no pool it is.
+func TestRegisteringIsNoTrouble(t *testing.T) {
+	address, err := link.ParseAddress(someURL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := newMachine(Config{URL: someURL, Home: t.TempDir(), Devices: []Device{{ID: "cpu", Engine: work.Reference()}}}, address, fakeHostKey)
+	m.testing, m.stranger, m.answered, m.trouble = false, true, true, "refused by the host: this host does not know key 00"
+	if s := m.snapshot(time.Now()); s.State != "registering" || s.Trouble != "" || s.Connected {
+		t.Errorf("asking for a pool: %+v", s)
+	}
+	b := m.benches[0]
+	if b.pool, err = poolOf(b, fakeHostKey); err != nil {
+		t.Fatal(err)
+	}
+	if s := m.snapshot(time.Now()); s.State != "registering" || s.Trouble != "" || s.Connected {
+		t.Errorf("registering: %+v", s)
+	}
+	b.pool, m.poolless = nil, true
+	if s := m.snapshot(time.Now()); s.State != "registering" || s.Trouble != m.trouble || s.Connected {
+		t.Errorf("no pool: %+v", s)
+	}
+}
+
+// poolOf is a device's work for a pool that is not reached yet.
+func poolOf(b *bench, key ed25519.PrivateKey) (*pool.Machine, error) {
+	return pool.New(pool.Config{Address: someURL, Key: key, Home: b.poolHome(b), Engine: b.Engine, Device: mpoc.Claimed{ID: b.ID, Engine: "x", RateOps: 1}})
 }
 
 func TestConfigErrors(t *testing.T) {
