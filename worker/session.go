@@ -84,7 +84,7 @@ func (m *machine) dial(ctx context.Context) error {
 		}
 		reason, next, stranger := m.why(err)
 		if errors.Is(err, link.ErrFingerprint) && !met {
-			return fmt.Errorf("worker: %s: %w; %s", reason, err, next)
+			return link.Explained(err, m.address.HostPort)
 		}
 		if strings.Contains(err.Error(), takenOver) {
 			pause = takenOverPause

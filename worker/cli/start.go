@@ -69,6 +69,9 @@ func (c Command) start(ctx context.Context, args []string, stdin io.Reader, stdo
 			begun = true
 			return
 		}
+		if e.Type == "stopped" { // why is said by the program's last words
+			e.Reason = ""
+		}
 		if text := e.Text(); text != "" {
 			fmt.Fprintf(stdout, "%s  %s\n", e.Time.Local().Format(time.TimeOnly), text)
 		}

@@ -227,9 +227,7 @@ func next(err error) string {
 		return "stop one of the machines, or give each a --home, and with it a key, of its own"
 	case errors.Is(err, poc.ErrHost):
 		return "run assay verify on the file, show it to others, and work for another host"
-	case errors.Is(err, link.ErrFingerprint):
-		return "copy the worker URL from the host again (assay host url)"
-	case errors.Is(err, errOver), errors.Is(err, errWait):
+	case errors.Is(err, link.ErrFingerprint), errors.Is(err, errOver), errors.Is(err, errWait):
 		return ""
 	}
 	return "check that the host runs and that this machine can reach it"
