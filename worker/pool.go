@@ -151,6 +151,8 @@ func (b *bench) tend(busy bool) {
 		reason, until = b.ownerPaused(), ownerResumes
 	case b.hot != "":
 		reason, until = b.hot, b.until()
+	case !o.idle() && b.welcome == nil:
+		reason = fmt.Sprintf("kept for the Sprint of epoch %d while the host is away", o.epoch)
 	case !o.idle():
 		reason, until = fmt.Sprintf("the Sprint of epoch %d has it", o.epoch), o.until
 	case busy || len(b.jobs) > 0:

@@ -135,6 +135,8 @@ func (m *machine) snapshot(now time.Time) Status {
 		}
 	case !build.built:
 		s.State, s.Reason = "building", "the epoch's model is being built"
+	case o.segment == 0 && m.welcome == nil:
+		m.away(&s)
 	case o.segment == 0:
 		s.State, s.Reason = "ready", "waiting for the segment to open"
 	default:
