@@ -216,6 +216,21 @@ func TestStartPlain(t *testing.T) {
 	}
 }
 
+// A log without -v names no phases of the network.
+func TestPhasesAreQuiet(t *testing.T) {
+	var b between
+	var told []string
+	for _, kind := range strings.Fields("connected idle proving idle accepted proving computing proving proving") {
+		var e worker.Event
+		if e.Type = kind; !b.again(e) {
+			told = append(told, kind)
+		}
+	}
+	if got, want := strings.Join(told, " "), "connected idle accepted computing proving"; got != want {
+		t.Errorf("told %s, want %s", got, want)
+	}
+}
+
 // The table of events in the package's documentation is the one that -h prints.
 func TestEventsAreDocumented(t *testing.T) {
 	source, err := os.ReadFile("cli.go")
