@@ -59,7 +59,7 @@ ended              device, reason: it takes no more challenges
 host_cheats        device, challenge, reason: what shows it was kept
 paid               device, pay, account
 missed             reason: the reader was too slow, and some were left out
-stopped            reason where it is an error
+stopped            reason where it is an error, next: what is kept and owed
 `
 
 func event(kind, reason, until, next string) Event {
@@ -254,8 +254,27 @@ func (m *machine) stopped(err error) {
 	if err != nil {
 		reason = err.Error()
 	}
-	m.tell(event("stopped", reason, "", ""))
+	m.mu.Lock()
+	s := m.snapshot(time.Now())
+	m.mu.Unlock()
+	m.tell(event("stopped", reason, "", s.left()))
 	close(m.events)
+}
+
+// left is what stays when the worker stops: a challenge that goes on at the next
+// start, and what the host owes; empty where there is neither.
+func (s Status) left() string {
+	var parts []string
+	for _, d := range s.Devices {
+		if d.Pool != nil && d.Pool.Challenge != nil {
+			c := d.Pool.Challenge
+			parts = append(parts, fmt.Sprintf("challenge %.10s is kept and goes on at the next start before %s", c.ID, local(c.Deadline)))
+		}
+	}
+	if s.Earnings != nil {
+		parts = append(parts, s.Earnings.Text())
+	}
+	return strings.Join(parts, "; ")
 }
 
 // Text is the event as a line of a log, "" for what a person need not read.

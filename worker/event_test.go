@@ -14,6 +14,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -102,6 +103,22 @@ func TestEventText(t *testing.T) {
 		if e := with(kind, "why"); e.Text() == "" || !strings.Contains(Events, kind) {
 			t.Errorf("%s: %q", kind, e.Text())
 		}
+	}
+}
+
+// Who stops a worker reads what stays open and until when, and what is owed.
+func TestStoppedSaysWhatIsLeft(t *testing.T) {
+	at := time.Date(2026, 11, 25, 19, 42, 33, 0, time.Local)
+	s := Status{
+		Earnings: &mpoc.Money{Estimated: "0", Pending: "5", Settled: "0"},
+		Devices:  []DeviceStatus{{ID: "cpu", Pool: &mpoc.Status{Challenge: &mpoc.Progress{ID: "0x89ab01f2cd55", Deadline: at.UTC().Format(time.RFC3339)}}}},
+	}
+	want := "stopped; challenge 0x89ab01f2 is kept and goes on at the next start before 19:42:33; " + s.Earnings.Text()
+	if d := cmp.Diff(want, event("stopped", "", "", s.left()).Text()); d != "" {
+		t.Error(d)
+	}
+	if left := (Status{Devices: []DeviceStatus{{ID: "cpu"}}}).left(); left != "" {
+		t.Error(left)
 	}
 }
 

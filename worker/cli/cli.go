@@ -45,7 +45,7 @@
 //	host_cheats        device, challenge, reason: what shows it was kept
 //	paid               device, pay, account
 //	missed             reason: the reader was too slow, and some were left out
-//	stopped            reason where it is an error
+//	stopped            reason where it is an error, next: what is kept and owed
 //
 // Every event has time and type; the others where they mean something. Amounts are
 // decimal strings in acpc, 10^18 to a CPC. Without --json and a terminal start logs
