@@ -163,10 +163,24 @@ func (c Command) usage(w io.Writer) {
 // unquoted is a value that was pasted with the quotes around it, or a blank.
 func unquoted(s string) string { return strings.Trim(s, " \t\r\n'\"`‘’“”") }
 
+// does says what the commands do, each in a sentence.
+var does = map[string]string{
+	"status": "prints what the worker that runs does, why not, and what it has earned",
+	"pause":  "stops the computing of the worker that runs until resume, or until it is started again",
+	"resume": "lets a paused worker go on",
+	"id":     "prints this machine's key, for the host's owner to allow, and makes one where there is none",
+	"bench":  "measures how fast each device is, and where its time goes",
+	"doctor": "looks at devices, home and the way to the host, and says what is wrong and what to do about it",
+}
+
 // flags makes the flag set of a command.
 func (c Command) flags(name string, stderr io.Writer) *flag.FlagSet {
 	f := flag.NewFlagSet(c.Name+" "+name, flag.ContinueOnError)
 	f.SetOutput(stderr)
+	f.Usage = func() {
+		fmt.Fprintf(stderr, "%s %s.\n\n", f.Name(), does[name])
+		f.PrintDefaults()
+	}
 	return f
 }
 

@@ -60,6 +60,16 @@ func (c Command) start(ctx context.Context, args []string, stdin io.Reader, stdo
 		fmt.Fprintf(stderr, "%s: --temp-resume %d is not below --temp-limit %d\n", f.Name(), hot.resume, hot.limit)
 		return errUsage
 	}
+	if *threads < 0 {
+		fmt.Fprintf(stderr, "%s: --threads %d is less than none; 0 is all cores\n", f.Name(), *threads)
+		return errUsage
+	}
+	if *listen != "" {
+		if _, _, err := net.SplitHostPort(*listen); err != nil {
+			fmt.Fprintf(stderr, "%s: --listen %s is no address; say one such as 127.0.0.1:4780\n", f.Name(), *listen)
+			return errUsage
+		}
+	}
 	log := slog.New(slog.DiscardHandler)
 	if *verbose {
 		log = slog.New(slog.NewTextHandler(stderr, nil))
