@@ -9,10 +9,25 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"os"
 	"strings"
 	"syscall"
 )
+
+// Explained is err with Explain's words, reason and next step, for its text.
+func Explained(err error, at string) error {
+	reason, next := Explain(err, at)
+	return &explained{reason + "; " + next, err}
+}
+
+type explained struct {
+	text string
+	err  error
+}
+
+func (e *explained) Error() string { return e.text }
+func (e *explained) Unwrap() error { return e.err }
 
 // Explain says in words for a machine's owner why the host at host:port could
 // not be reached, and what to do about it. Errors that are no network's keep
@@ -41,7 +56,10 @@ func Explain(err error, at string) (reason, next string) {
 		return fmt.Sprintf("the name %s cannot be looked up now", host), "check this machine's network and its name service (DNS)"
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return fmt.Sprintf("nothing listens at %s", at), check
-	case errors.As(err, &record), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET):
+	case errors.As(err, &record), errors.Is(err, http.ErrSchemeMismatch):
+		return fmt.Sprintf("%s is no Assay host", at),
+			fmt.Sprintf("check the port %s in the host's URL (assay host url)", port)
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET):
 		return fmt.Sprintf("what answers at %s is no Assay host, or it stopped in the middle", at),
 			fmt.Sprintf("check the port %s in the host's URL (assay host url)", port)
 	case errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.ENETUNREACH):

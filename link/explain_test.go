@@ -57,23 +57,26 @@ func TestExplainReal(t *testing.T) {
 		t.Fatal(err)
 	}
 	at := l.Addr().String()
-	go func() { // one caller is answered in another language, then nobody is there
-		c, err := l.Accept()
-		l.Close()
-		if err == nil {
-			c.Write([]byte("220 mail ready\r\n"))
-			c.Close()
+	go func() { // two callers are answered in other languages, then nobody is there
+		for _, text := range []string{"220 mail ready\r\n", "HTTP/1.1 400 Bad Request\r\n\r\n"} {
+			if c, err := l.Accept(); err == nil {
+				c.Write([]byte(text))
+				c.Close()
+			}
 		}
+		l.Close()
 	}()
 	key := ed25519.NewKeyFromSeed(bytes.Repeat([]byte{1}, 32))
 	to := Address{HostPort: at}
-	for _, want := range []string{"is no Assay host", "nothing listens at " + at} {
+	for _, want := range []string{at + " is no Assay host", at + " is no Assay host", "nothing listens at " + at} {
 		_, err := Dial(t.Context(), to, "/", key, Limits{})
 		if err == nil {
 			t.Fatal("connected")
 		}
-		if reason, _ := Explain(err, at); !strings.Contains(reason, want) {
+		if reason, next := Explain(err, at); reason != want {
 			t.Errorf("%v: %s, want %s", err, reason, want)
+		} else if e := Explained(err, at); e.Error() != reason+"; "+next || !errors.Is(e, err) {
+			t.Errorf("%v", e)
 		}
 	}
 }

@@ -9,6 +9,7 @@ import (
 
 	workerv1 "github.com/assaynet/assay/api/worker/v1"
 	"github.com/assaynet/assay/link"
+	"github.com/assaynet/assay/poc/work"
 )
 
 // Refusal is why a host does not admit a machine.
@@ -29,7 +30,8 @@ func Admitted(ctx context.Context, url string, key ed25519.PrivateKey) (node str
 	ctx, cancel := context.WithTimeout(ctx, helloTime)
 	defer cancel()
 	socket, err := link.Dial(ctx, address, workerv1.Path, key, limits)
-	m := newMachine(Config{Agent: "assay-worker doctor"}, address, key)
+	// A Hello names an engine; this one every machine has.
+	m := newMachine(Config{Agent: "assay-worker doctor", Devices: []Device{{ID: "doctor", Engine: work.Reference()}}}, address, key)
 	if err == nil {
 		defer socket.Abort()
 		var w *workerv1.Welcome

@@ -314,7 +314,7 @@ func (b *bench) take() *piece {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.rerunning = false
-	if reason, _ := b.halted(); reason != "" || b.paused {
+	if reason, _ := b.halted(); reason != "" || !b.paused.IsZero() {
 		return nil
 	}
 	for _, j := range b.jobs {

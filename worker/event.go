@@ -49,7 +49,7 @@ committed          and loops, deadline: the log is the host's, and cannot be cha
 accepted           and verified_ops, pay, receipt
 late, faulty, rejected, unanswered
                    and reason, receipt where there is one
-dropped            and reason: nothing was committed
+dropped            and reason: nothing was committed, or a copy of the key committed first
 receipt_missing    and reason: the host's answer was lost; it is asked again, and told then
 self_check_failed  device, loops (the one that differs), reason, next
 abstained          device, challenge, reason: nothing was sent
@@ -59,7 +59,7 @@ ended              device, reason: it takes no more challenges
 host_cheats        device, challenge, reason: what shows it was kept
 paid               device, pay, account
 missed             reason: the reader was too slow, and some were left out
-stopped            reason where it is an error
+stopped            reason where it is an error, next: what is kept and owed
 `
 
 func event(kind, reason, until, next string) Event {
@@ -122,6 +122,9 @@ func (j *journal) entered(last, s Status) bool {
 		}
 		j.built = s.Epoch
 		return true
+	}
+	if s.State == "paused" { // whatever the Sprint is at meanwhile
+		return last.State != s.State || s.Reason != last.Reason
 	}
 	return s.State != last.State || s.Reason != last.Reason || s.Epoch != last.Epoch || s.Segment != last.Segment
 }
@@ -251,8 +254,27 @@ func (m *machine) stopped(err error) {
 	if err != nil {
 		reason = err.Error()
 	}
-	m.tell(event("stopped", reason, "", ""))
+	m.mu.Lock()
+	s := m.snapshot(time.Now())
+	m.mu.Unlock()
+	m.tell(event("stopped", reason, "", s.left()))
 	close(m.events)
+}
+
+// left is what stays when the worker stops: a challenge that goes on at the next
+// start, and what the host owes; empty where there is neither.
+func (s Status) left() string {
+	var parts []string
+	for _, d := range s.Devices {
+		if d.Pool != nil && d.Pool.Challenge != nil {
+			c := d.Pool.Challenge
+			parts = append(parts, fmt.Sprintf("challenge %.10s is kept and goes on at the next start before %s", c.ID, local(c.Deadline)))
+		}
+	}
+	if s.Earnings != nil {
+		parts = append(parts, s.Earnings.Text())
+	}
+	return strings.Join(parts, "; ")
 }
 
 // Text is the event as a line of a log, "" for what a person need not read.

@@ -50,7 +50,8 @@ func TestJournal(t *testing.T) {
 		{"computes on", Status{State: "computing", Connected: true, Node: "n", Epoch: 3, Segment: 1, Class: "nano", Until: "block 9", Computed: 50, Devices: device("computing", "", proving)}, nil},
 		{"is hot", Status{State: "computing", Connected: true, Node: "n", Epoch: 3, Segment: 1, Devices: device("paused", "88 °C", proving)}, []string{"cuda:0: paused: 88 °C, until it is below 75 °C"}},
 		{"cools down", Status{State: "computing", Connected: true, Node: "n", Epoch: 3, Segment: 1, Devices: device("computing", "", proving)}, []string{"cuda:0: resumed"}},
-		{"is paused", Status{State: "paused", Reason: "paused by its owner", Until: "it is resumed", Connected: true, Node: "n"}, []string{"paused: paused by its owner, until it is resumed"}},
+		{"is paused", Status{State: "paused", Reason: "by its owner at 19:35:35", Until: "it is resumed", Next: "assay-worker resume", Connected: true, Node: "n"}, []string{"paused: by its owner at 19:35:35, until it is resumed; assay-worker resume"}},
+		{"stays paused in the next segment", Status{State: "paused", Reason: "by its owner at 19:35:35", Until: "it is resumed", Next: "assay-worker resume", Connected: true, Node: "n", Epoch: 4, Segment: 2}, nil},
 		{"goes on", Status{State: "idle", Reason: "nothing to do", Until: "block 20", Connected: true, Node: "n"}, []string{"resumed", "idle: nothing to do, until block 20"}},
 		{"builds in a moment", Status{State: "building", BuildDone: 1, BuildTotal: 100, Epoch: 4, Class: "nano", Connected: true, Node: "n"}, nil},
 		{"builds for long", Status{State: "building", BuildDone: 30, BuildTotal: 100, Epoch: 4, Class: "base", Connected: true, Node: "n"}, []string{"building epoch 4 (base)"}},
@@ -103,6 +104,22 @@ func TestEventText(t *testing.T) {
 		if e := with(kind, "why"); e.Text() == "" || !strings.Contains(Events, kind) {
 			t.Errorf("%s: %q", kind, e.Text())
 		}
+	}
+}
+
+// Who stops a worker reads what stays open and until when, and what is owed.
+func TestStoppedSaysWhatIsLeft(t *testing.T) {
+	at := time.Date(2026, 11, 25, 19, 42, 33, 0, time.Local)
+	s := Status{
+		Earnings: &mpoc.Money{Estimated: "0", Pending: "5", Settled: "0"},
+		Devices:  []DeviceStatus{{ID: "cpu", Pool: &mpoc.Status{Challenge: &mpoc.Progress{ID: "0x89ab01f2cd55", Deadline: at.UTC().Format(time.RFC3339)}}}},
+	}
+	want := "stopped; challenge 0x89ab01f2 is kept and goes on at the next start before 19:42:33; " + s.Earnings.Text()
+	if d := cmp.Diff(want, event("stopped", "", "", s.left()).Text()); d != "" {
+		t.Error(d)
+	}
+	if left := (Status{Devices: []DeviceStatus{{ID: "cpu"}}}).left(); left != "" {
+		t.Error(left)
 	}
 }
 

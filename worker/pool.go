@@ -147,9 +147,11 @@ func (b *bench) tend(busy bool) {
 	b.mu.Lock()
 	reason, until := b.halted()
 	switch o := b.machine.order; {
-	case b.paused:
-		reason, until = ownerPaused, ownerResumes
+	case !b.paused.IsZero():
+		reason, until = b.ownerPaused(), ownerResumes
 	case reason != "":
+	case !o.idle() && b.welcome == nil:
+		reason = fmt.Sprintf("kept for the Sprint of epoch %d while the host is away", o.epoch)
 	case !o.idle():
 		reason, until = fmt.Sprintf("the Sprint of epoch %d has it", o.epoch), o.until
 	case busy || len(b.jobs) > 0:
@@ -166,10 +168,10 @@ func (b *bench) tend(busy bool) {
 	}
 }
 
-const (
-	ownerPaused  = "paused by its owner"
-	ownerResumes = "it is resumed"
-)
+const ownerResumes = "it is resumed"
+
+// ownerPaused is why nothing is computed. The caller holds mu.
+func (m *machine) ownerPaused() string { return "by its owner at " + m.paused.Format(time.TimeOnly) }
 
 // listen takes the owner's word until ctx ends.
 func (m *machine) listen(ctx context.Context) {
@@ -179,7 +181,12 @@ func (m *machine) listen(ctx context.Context) {
 			return
 		case paused := <-m.config.Pause:
 			m.mu.Lock()
-			m.paused = paused
+			switch {
+			case !paused:
+				m.paused = time.Time{}
+			case m.paused.IsZero():
+				m.paused = time.Now()
+			}
 			m.mu.Unlock()
 			m.changed()
 		}

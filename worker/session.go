@@ -74,17 +74,18 @@ func (m *machine) dial(ctx context.Context) error {
 	pause := pauseMin
 	met := false // the host was reached at least once
 	seen := time.Now()
+	since, tries := time.Time{}, 0 // nobody has answered
 	for {
 		welcomed, err := m.connect(ctx)
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
 		if welcomed {
-			met, pause, seen = true, pauseMin, time.Now()
+			met, pause, seen, tries = true, pauseMin, time.Now(), 0
 		}
 		reason, next, stranger := m.why(err)
 		if errors.Is(err, link.ErrFingerprint) && !met {
-			return fmt.Errorf("worker: %s: %w; %s", reason, err, next)
+			return link.Explained(err, m.address.HostPort)
 		}
 		if strings.Contains(err.Error(), takenOver) {
 			pause = takenOverPause
@@ -100,7 +101,16 @@ func (m *machine) dial(ctx context.Context) error {
 		m.changed()
 		m.config.Logger.Info("no connection", "host", m.address.HostPort, "reason", reason, "next", next)
 
-		wait := time.NewTimer(pause/2 + rand.N(pause/2)) // many workers must not come back at once
+		if m.answered { // only this goroutine sets it
+			tries = 0
+		} else if tries++; tries == 1 {
+			since = time.Now()
+		}
+		length := pause/2 + rand.N(pause/2) // many workers must not come back at once
+		if worthSaying(tries, pause) {
+			m.tell(event("connecting", fmt.Sprintf("trying again in %v (%s time); since %s", length.Round(time.Second), ordinal(tries+1), since.Format(time.TimeOnly)), "", ""))
+		}
+		wait := time.NewTimer(length)
 		select {
 		case <-ctx.Done():
 			wait.Stop()
@@ -109,6 +119,28 @@ func (m *machine) dial(ctx context.Context) error {
 		}
 		pause = min(2*pause, pauseMax)
 	}
+}
+
+// worthSaying tells whether the owner is told of another try after a pause: while
+// pauses that can be noticed grow, and then less and less often.
+func worthSaying(tries int, pause time.Duration) bool {
+	return pause >= 2*time.Second && pause < pauseMax || tries >= 8 && tries&(tries-1) == 0
+}
+
+// ordinal is 1st, 2nd, 3rd, 4th, 11th, 21st.
+func ordinal(n int) string {
+	suffix := "th"
+	if n/10%10 != 1 {
+		switch n % 10 {
+		case 1:
+			suffix = "st"
+		case 2:
+			suffix = "nd"
+		case 3:
+			suffix = "rd"
+		}
+	}
+	return fmt.Sprint(n, suffix)
 }
 
 // connect makes one connection and serves it until it ends.

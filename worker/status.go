@@ -24,6 +24,8 @@ type Status struct {
 	Reason string `json:"reason,omitempty"` // why; always there when nothing is computed
 	Until  string `json:"until,omitempty"`
 	Next   string `json:"next,omitempty"` // what the owner can do about it
+	// Paused is since when it is by its owner, whatever the state.
+	Paused string `json:"paused,omitempty"`
 
 	Host        string `json:"host"`
 	Connected   bool   `json:"connected"`         // for the Sprint, or with its pool
@@ -90,6 +92,9 @@ func (m *machine) snapshot(now time.Time) Status {
 	if w := m.welcome; w != nil {
 		s.Chain, s.Participant, s.Node = w.Chain, w.Participant, w.Node
 	}
+	if !m.paused.IsZero() {
+		s.Paused = m.paused.UTC().Format(time.RFC3339)
+	}
 	live := m.live()
 	for _, b := range m.benches {
 		d := b.row(now)
@@ -105,13 +110,16 @@ func (m *machine) snapshot(now time.Time) Status {
 	all := func(is func(*bench) bool) bool {
 		return len(live) > 0 && !slices.ContainsFunc(live, func(b *bench) bool { return !is(b) })
 	}
+	if m.stranger {
+		s.Trouble = m.untaken(s)
+	}
 	switch {
 	case m.testing:
 		s.State, s.Reason = "testing", "comparing the engines with published answers"
 	case len(live) == 0:
 		s.State, s.Reason = "faulted", "no device is left to compute with"
-	case m.paused:
-		s.State, s.Reason, s.Until = "paused", ownerPaused, ownerResumes
+	case !m.paused.IsZero():
+		s.State, s.Reason, s.Until, s.Next = "paused", m.ownerPaused(), ownerResumes, "assay-worker resume --home "+m.config.Home
 	case all(func(b *bench) bool { return b.fault != "" }):
 		s.State, s.Reason = "faulted", live[0].fault
 	case all(func(b *bench) bool { return b.hot != "" }):
@@ -131,6 +139,8 @@ func (m *machine) snapshot(now time.Time) Status {
 		}
 	case !build.built:
 		s.State, s.Reason = "building", "the epoch's model is being built"
+	case o.segment == 0 && m.welcome == nil:
+		m.away(&s)
 	case o.segment == 0:
 		s.State, s.Reason = "ready", "waiting for the segment to open"
 	default:
@@ -145,6 +155,26 @@ func (m *machine) snapshot(now time.Time) Status {
 		b.place(&s.Devices[i], s)
 	}
 	return s
+}
+
+// untaken is what keeps a machine that the Sprint does not know from its pool,
+// which is no trouble while it registers there. The caller holds mu.
+func (m *machine) untaken(s Status) string {
+	if s.Connected {
+		return ""
+	}
+	for _, d := range s.Devices {
+		if p := d.Pool; p != nil {
+			if p.Next == "" { // it is under way
+				return ""
+			}
+			return p.Reason
+		}
+	}
+	if m.config.NoPool || m.poolless {
+		return m.trouble
+	}
+	return ""
 }
 
 // away is what a worker does that the Sprint has no session with. The caller

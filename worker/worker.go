@@ -201,13 +201,13 @@ type machine struct {
 	ready   *workerv1.ModelReady    // to be sent
 	told    bool                    // this session's host was told of order's model
 
-	testing  bool   // the first self-test is not over
-	paused   bool   // by the owner
-	answered bool   // the host did when it was dialled last, be it with a refusal
-	stranger bool   // it does not know this machine's key
-	poolless bool   // it has no pool
-	trouble  string // why there is no connection
-	next     string // what the owner can do about it
+	testing  bool      // the first self-test is not over
+	paused   time.Time // since then by the owner; zero: not
+	answered bool      // the host did when it was dialled last, be it with a refusal
+	stranger bool      // it does not know this machine's key
+	poolless bool      // it has no pool
+	trouble  string    // why there is no connection
+	next     string    // what the owner can do about it
 	failed   []error
 	reruns   uint64
 	epoch    uint64 // the latest that an order named

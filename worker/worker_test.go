@@ -18,6 +18,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	workerv1 "github.com/assaynet/assay/api/worker/v1"
 	"github.com/assaynet/assay/link"
 	"github.com/assaynet/assay/poc/delivery"
@@ -26,6 +28,7 @@ import (
 	"github.com/assaynet/assay/poc/work"
 	"github.com/assaynet/assay/poc/work/transformer"
 	"github.com/assaynet/assay/worker/enginetest"
+	pool "github.com/assaynet/assay/worker/mpoc"
 )
 
 func TestSelfTestMismatchRefusesToRun(t *testing.T) {
@@ -51,6 +54,77 @@ func (m brokenModel) Run(dst []transformer.Output, node, segment seed.Seed, nonc
 	err := m.Model.Run(dst, node, segment, nonces)
 	dst[len(dst)-1].Digest[31] ^= 1
 	return err
+}
+
+// While a machine registers with the host's pool, that the Sprint does not know it
+// is no trouble; where there is no pool it is.
+func TestRegisteringIsNoTrouble(t *testing.T) {
+	address, err := link.ParseAddress(someURL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := newMachine(Config{URL: someURL, Home: t.TempDir(), Devices: []Device{{ID: "cpu", Engine: work.Reference()}}}, address, fakeHostKey)
+	m.testing, m.stranger, m.answered, m.trouble = false, true, true, "refused by the host: this host does not know key 00"
+	if s := m.snapshot(time.Now()); s.State != "registering" || s.Trouble != "" || s.Connected {
+		t.Errorf("asking for a pool: %+v", s)
+	}
+	b := m.benches[0]
+	if b.pool, err = poolOf(b, fakeHostKey); err != nil {
+		t.Fatal(err)
+	}
+	if s := m.snapshot(time.Now()); s.State != "registering" || s.Trouble != "" || s.Connected {
+		t.Errorf("registering: %+v", s)
+	}
+	b.pool, m.poolless = nil, true
+	if s := m.snapshot(time.Now()); s.State != "registering" || s.Trouble != m.trouble || s.Connected {
+		t.Errorf("no pool: %+v", s)
+	}
+}
+
+// poolOf is a device's work for a pool that is not reached yet.
+func poolOf(b *bench, key ed25519.PrivateKey) (*pool.Machine, error) {
+	return pool.New(pool.Config{Address: someURL, Key: key, Home: b.poolHome(b), Engine: b.Engine, Device: mpoc.Claimed{ID: b.ID, Engine: "x", RateOps: 1}})
+}
+
+// A host that is away is no reason to say that its orders are waited for.
+func TestAwayIsNotReady(t *testing.T) {
+	address, err := link.ParseAddress(someURL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := newMachine(Config{URL: someURL, Home: t.TempDir(), Devices: []Device{{ID: "cpu", Engine: work.Reference()}}}, address, fakeHostKey)
+	m.testing, m.trouble = false, "nothing listens at 127.0.0.1:1"
+	m.order = &order{epoch: 17, model: modelKey{class: transformer.Nano}, until: "block 9"}
+	b := m.benches[0]
+	b.build.built = true
+	b.tend(false)
+	away := m.snapshot(time.Now())
+	if away.State != "connecting" || away.Reason != m.trouble || away.Until != "" || !strings.HasPrefix(b.tended, "kept for the Sprint of epoch 17 while the host is away") {
+		t.Errorf("away: %+v, %q", away, b.tended)
+	}
+	m.welcome = &workerv1.Welcome{}
+	b.tend(false)
+	if s := m.snapshot(time.Now()); s.State != "ready" || s.Until != "block 9" || !strings.HasPrefix(b.tended, "the Sprint of epoch 17 has it") {
+		t.Errorf("connected: %+v, %q", s, b.tended)
+	}
+}
+
+// The owner hears of further tries while their pauses grow, and now and then later.
+func TestTriesAreTold(t *testing.T) {
+	var told []string
+	pause := pauseMin
+	for tries := 1; tries <= 40; tries++ {
+		if worthSaying(tries, pause) {
+			told = append(told, ordinal(tries+1))
+		}
+		pause = min(2*pause, pauseMax)
+	}
+	if d := cmp.Diff(strings.Fields("5th 6th 7th 8th 9th 17th 33rd"), told); d != "" {
+		t.Error(d)
+	}
+	if got := ordinal(11) + ordinal(21) + ordinal(112); got != "11th21st112th" {
+		t.Error(got)
+	}
 }
 
 func TestConfigErrors(t *testing.T) {

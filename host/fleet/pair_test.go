@@ -479,3 +479,16 @@ func TestRerunDuringCompute(t *testing.T) {
 	at := log.Size()
 	until(t, "computing goes on", func() bool { return log.Size() > at })
 }
+
+// A machine that only asks whether it is known gets a true answer, be it yes or no.
+func TestAdmitted(t *testing.T) {
+	h := newHost(t, t.TempDir(), "127.0.0.1:0")
+	key := keyOf(90)
+	if node, refusal, err := worker.Admitted(t.Context(), h.URL(), key); err != nil || node != "" || !refusal.Stranger {
+		t.Errorf("a stranger: %q, %+v, %v", node, refusal, err)
+	}
+	h.allow(key.Public().(ed25519.PublicKey), "w7")
+	if node, refusal, err := worker.Admitted(t.Context(), h.URL(), key); err != nil || node != "w7" {
+		t.Errorf("a node: %q, %+v, %v", node, refusal, err)
+	}
+}

@@ -35,7 +35,7 @@
 //	accepted           and verified_ops, pay, receipt
 //	late, faulty, rejected, unanswered
 //	                   and reason, receipt where there is one
-//	dropped            and reason: nothing was committed
+//	dropped            and reason: nothing was committed, or a copy of the key committed first
 //	receipt_missing    and reason: the host's answer was lost; it is asked again, and told then
 //	self_check_failed  device, loops (the one that differs), reason, next
 //	abstained          device, challenge, reason: nothing was sent
@@ -45,7 +45,7 @@
 //	host_cheats        device, challenge, reason: what shows it was kept
 //	paid               device, pay, account
 //	missed             reason: the reader was too slow, and some were left out
-//	stopped            reason where it is an error
+//	stopped            reason where it is an error, next: what is kept and owed
 //
 // Every event has time and type; the others where they mean something. Amounts are
 // decimal strings in acpc, 10^18 to a CPC. Without --json and a terminal start logs
@@ -124,7 +124,7 @@ func (c Command) dispatch(ctx context.Context, args []string, stdin io.Reader, s
 	case "status":
 		return c.status(ctx, args, stdout, stderr)
 	case "pause", "resume":
-		return c.pause(ctx, name, args, stderr)
+		return c.pause(ctx, name, args, stdout, stderr)
 	case "version", "-version", "--version":
 		_, err := fmt.Fprintf(stdout, "%s %s, %s/%s, %s\n", c.Name, version(), runtime.GOOS, runtime.GOARCH, runtime.Version())
 		return err
@@ -163,10 +163,24 @@ func (c Command) usage(w io.Writer) {
 // unquoted is a value that was pasted with the quotes around it, or a blank.
 func unquoted(s string) string { return strings.Trim(s, " \t\r\n'\"`‘’“”") }
 
+// does says what the commands do, each in a sentence.
+var does = map[string]string{
+	"status": "prints what the worker that runs does, why not, and what it has earned",
+	"pause":  "stops the computing of the worker that runs until resume, or until it is started again",
+	"resume": "lets a paused worker go on",
+	"id":     "prints this machine's key, for the host's owner to allow, and makes one where there is none",
+	"bench":  "measures how fast each device is, and where its time goes",
+	"doctor": "looks at devices, home and the way to the host, and says what is wrong and what to do about it",
+}
+
 // flags makes the flag set of a command.
 func (c Command) flags(name string, stderr io.Writer) *flag.FlagSet {
 	f := flag.NewFlagSet(c.Name+" "+name, flag.ContinueOnError)
 	f.SetOutput(stderr)
+	f.Usage = func() {
+		fmt.Fprintf(stderr, "%s %s.\n\n", f.Name(), does[name])
+		f.PrintDefaults()
+	}
 	return f
 }
 

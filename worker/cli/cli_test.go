@@ -51,6 +51,14 @@ func TestCommandLine(t *testing.T) {
 		{"start now", 2, "", `unexpected argument "now"`},
 		{"id --home " + home, 0, "assay host allow ", ""},
 		{"start --temp-limit 60 --host " + nobody, 2, "", "--temp-resume 75 is not below --temp-limit 60"},
+		{"start --threads -3 --host " + nobody, 2, "", "--threads -3 is less than none"},
+		{"start --listen 99999 --host " + nobody, 2, "", "such as 127.0.0.1:4780"},
+		{"status -h", 0, "", "prints what the worker that runs does"},
+		{"pause -h", 0, "", "until resume, or until it is started again"},
+		{"resume -h", 0, "", "lets a paused worker go on"},
+		{"id -h", 0, "", "prints this machine's key"},
+		{"bench -h", 0, "", "measures how fast"},
+		{"doctor --help", 0, "", "says what is wrong"},
 		{"--version", 0, "assay worker ", ""},
 		{"start -h", 0, "", "self_check_failed"},
 		{"start --payout alice --host " + nobody, 1, "", `--payout "alice" is no account on the chain: it does not begin with cpc1`},
@@ -152,16 +160,24 @@ func TestStartJSON(t *testing.T) {
 	if code, _, stderr := run(w, "start", "--home", home, "--host", nobody); code != 1 || !strings.Contains(stderr, fmt.Sprintf("another worker (process %d) works with %s", os.Getpid(), home)) {
 		t.Errorf("a second worker: code %d, %s", code, stderr)
 	}
-	for _, c := range []struct{ command, event string }{{"pause", "paused"}, {"resume", "resumed"}} {
-		said := make(chan int, 1)
+	for _, c := range []struct{ command, event, again string }{{"pause", "paused", "paused already, at "}, {"resume", "resumed", "it was not paused"}} {
+		said := make(chan string, 1)
 		go func() {
-			code, _, _ := run(w, c.command, "--home", home)
-			said <- code
+			_, stdout, stderr := run(w, c.command, "--home", home)
+			said <- stdout + stderr
 		}()
-		for e := next(); e.Type != c.event; e = next() {
+		e := next()
+		for e.Type != c.event {
+			e = next()
 		}
-		if code := <-said; code != 0 {
-			t.Errorf("%s: code %d", c.command, code)
+		if c.event == "paused" && (!strings.HasPrefix(e.Reason, "by its owner at ") || !strings.HasSuffix(e.Next, " resume --home "+home)) {
+			t.Errorf("%+v", e)
+		}
+		if text := <-said; !strings.HasPrefix(text, c.event+" at ") || (c.command == "pause") != strings.HasSuffix(text, "; w resume --home "+home+" goes on\n") {
+			t.Errorf("%s: %s", c.command, text)
+		}
+		if _, text, _ := run(w, c.command, "--home", home); !strings.HasPrefix(text, c.again) {
+			t.Errorf("%s again: %s", c.command, text)
 		}
 	}
 	cancel()
@@ -205,6 +221,21 @@ func TestStartPlain(t *testing.T) {
 	}
 	if code := <-done; code != 0 || !seen["stopped"] {
 		t.Errorf("code %d, %v", code, seen)
+	}
+}
+
+// A log without -v names no phases of the network.
+func TestPhasesAreQuiet(t *testing.T) {
+	var b between
+	var told []string
+	for _, kind := range strings.Fields("connected idle proving idle accepted proving computing proving proving") {
+		var e worker.Event
+		if e.Type = kind; !b.again(e) {
+			told = append(told, kind)
+		}
+	}
+	if got, want := strings.Join(told, " "), "connected idle accepted computing proving"; got != want {
+		t.Errorf("told %s, want %s", got, want)
 	}
 }
 

@@ -194,6 +194,11 @@ func TestDoctorsHost(t *testing.T) {
 	if k := examine(wrong.String(), 0); k["host"].Result != bad || !strings.Contains(k["host"].Next, "assay host url") {
 		t.Errorf("another key: %v", k)
 	}
+	code, stdout, stderr := run(rig(new(enginetest.Engine), nil), "start", "--home", t.TempDir(), "--host", wrong.String())
+	want := "w: whoever answers at " + address.HostPort + " does not hold the key that the URL names; copy the worker URL"
+	if at := strings.Index(stderr, want); code != 1 || at < 0 || strings.Contains(stderr+stdout, "tls:") || strings.Contains(stdout, "whoever") || !strings.HasSuffix(stdout, "  stopped\n") {
+		t.Errorf("start: code %d, %s, %s", code, stdout, stderr)
+	}
 	s.Close()
 	if k := examine(address.String(), 0); k["host"].Result != bad || !strings.Contains(k["host"].Next, "check that the host runs") {
 		t.Errorf("nobody: %v", k)

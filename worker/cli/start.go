@@ -12,6 +12,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -39,7 +40,7 @@ func (c Command) start(ctx context.Context, args []string, stdin io.Reader, stdo
 	plain := f.Bool("plain", false, "print log lines on a terminal too")
 	nice := f.Int("nice", 0, "lower this process's priority by 0..19")
 	asJSON := f.Bool("json", false, "print events, one JSON object a line")
-	verbose := f.Bool("v", false, "log connections to standard error")
+	verbose := f.Bool("v", false, "print what the Sprint is at between segments too, and log connections to standard error")
 	f.Usage = func() {
 		fmt.Fprintf(f.Output(), "%s works for a host until it is stopped.\n\n", f.Name())
 		f.PrintDefaults()
@@ -59,14 +60,31 @@ func (c Command) start(ctx context.Context, args []string, stdin io.Reader, stdo
 		fmt.Fprintf(stderr, "%s: --temp-resume %d is not below --temp-limit %d\n", f.Name(), hot.resume, hot.limit)
 		return errUsage
 	}
+	if *threads < 0 {
+		fmt.Fprintf(stderr, "%s: --threads %d is less than none; 0 is all cores\n", f.Name(), *threads)
+		return errUsage
+	}
+	if *listen != "" {
+		if _, _, err := net.SplitHostPort(*listen); err != nil {
+			fmt.Fprintf(stderr, "%s: --listen %s is no address; say one such as 127.0.0.1:4780\n", f.Name(), *listen)
+			return errUsage
+		}
+	}
 	log := slog.New(slog.DiscardHandler)
 	if *verbose {
 		log = slog.New(slog.NewTextHandler(stderr, nil))
 	}
 	begun := false
+	var quiet between
 	show := func(e worker.Event) {
 		if !begun { // a snapshot, of which the next events say everything
 			begun = true
+			return
+		}
+		if e.Type == "stopped" { // why is said by the program's last words
+			e.Reason = ""
+		}
+		if quiet.again(e) && !*verbose {
 			return
 		}
 		if text := e.Text(); text != "" {
@@ -141,6 +159,25 @@ func (c Command) start(ctx context.Context, args []string, stdin io.Reader, stdo
 	err = worker.Run(ctx, config)
 	quit()
 	return errors.Join(err, beside.Wait(), choice.Close())
+}
+
+// between finds what only the network is at: which of its phases a worker without a
+// segment waits through is no news of this machine.
+type between bool
+
+// again tells whether an event says once more that there is no segment.
+func (b *between) again(e worker.Event) bool {
+	was := bool(*b)
+	switch {
+	case e.Device != "":
+		return false
+	case e.Type == "idle" || e.Type == "proving":
+		*b = true
+		return was
+	case slices.Contains([]string{"connecting", "registering", "disconnected", "building", "ready", "computing", "rerunning", "paused", "faulted"}, e.Type):
+		*b = false
+	}
+	return false
 }
 
 // source gives the worker's status once there is a worker.

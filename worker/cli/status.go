@@ -83,7 +83,7 @@ func (c Command) status(ctx context.Context, args []string, stdout, stderr io.Wr
 	if err := parse(f, args); err != nil {
 		return err
 	}
-	text, err := call(ctx, *home, http.MethodGet, "/status", "")
+	s, text, err := c.running(ctx, *home)
 	if err != nil {
 		return err
 	}
@@ -91,23 +91,52 @@ func (c Command) status(ctx context.Context, args []string, stdout, stderr io.Wr
 		_, err = stdout.Write(text)
 		return err
 	}
-	var s worker.Status
-	if err := json.Unmarshal(text, &s); err != nil {
-		return fmt.Errorf("the status of %s: %w", *home, err)
-	}
 	_, err = fmt.Fprintln(stdout, screen.Text(s, width(stdout), time.Now()))
 	return err
 }
 
 // pause is the owner's word for the worker that runs.
-func (c Command) pause(ctx context.Context, name string, args []string, stderr io.Writer) error {
+func (c Command) pause(ctx context.Context, name string, args []string, stdout, stderr io.Writer) error {
 	f := c.flags(name, stderr)
 	home := homeFlag(f)
 	if err := parse(f, args); err != nil {
 		return err
 	}
-	_, err := call(ctx, *home, http.MethodPut, "/paused", fmt.Sprint(name == "pause"))
+	before, _, err := c.running(ctx, *home)
+	if err != nil {
+		return err
+	}
+	if _, err := call(ctx, *home, http.MethodPut, "/paused", fmt.Sprint(name == "pause")); err != nil {
+		return err
+	}
+	now := time.Now().Format(time.TimeOnly)
+	since := before.Paused
+	if at, err := time.Parse(time.RFC3339, since); err == nil {
+		since = at.Local().Format(time.TimeOnly)
+	}
+	switch {
+	case name == "resume" && since == "":
+		_, err = fmt.Fprintln(stdout, "it was not paused")
+	case name == "resume":
+		_, err = fmt.Fprintf(stdout, "resumed at %s; it was paused at %s\n", now, since)
+	case since != "":
+		_, err = fmt.Fprintf(stdout, "paused already, at %s; %s resume --home %s goes on\n", since, c.Name, *home)
+	default:
+		_, err = fmt.Fprintf(stdout, "paused at %s; %s resume --home %s goes on\n", now, c.Name, *home)
+	}
 	return err
+}
+
+// running is the status of the worker of a home, and its text as JSON.
+func (c Command) running(ctx context.Context, home string) (s worker.Status, text []byte, err error) {
+	text, err = call(ctx, home, http.MethodGet, "/status", "")
+	if err != nil {
+		return s, nil, err
+	}
+	if err := json.Unmarshal(text, &s); err != nil {
+		return s, nil, fmt.Errorf("the status of %s: %w", home, err)
+	}
+	return s, text, nil
 }
 
 // width is that of the terminal behind w, or a page's.

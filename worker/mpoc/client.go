@@ -142,7 +142,7 @@ func post[A any](ctx context.Context, m *Machine, path string, body func() any) 
 			reason, _ := link.Explain(err, m.address.HostPort)
 			return a, fmt.Errorf("the host did not answer in time: %s", reason)
 		case errors.Is(err, link.ErrFingerprint) && !m.client.met:
-			return a, fmt.Errorf("%w; copy the worker URL from the host again: if it is unchanged, somebody else answers at its address", err)
+			return a, link.Explained(err, m.address.HostPort)
 		case errors.Is(err, poc.ErrTerms):
 			return a, fmt.Errorf("%w: %w", poc.ErrHost, err)
 		case errors.As(err, &e) && e.Code == mpocv1.CodeClockSkew:

@@ -31,6 +31,10 @@ var (
 	// ErrUnstable reports a device that gave two results for one loop.
 	ErrUnstable = errors.New("mpoc: the device is unstable")
 
+	// ErrCopied says that another machine works with this machine's key, or that the
+	// home is an older copy of what it was.
+	ErrCopied = errors.New("another machine works with this machine's key, or this home is an older copy of itself")
+
 	// errOver ends a challenge without a judgement, which was told.
 	errOver = errors.New("mpoc: the challenge is over")
 	// errWait says that there is no challenge to compute yet.
@@ -181,6 +185,9 @@ func (m *Machine) Run(ctx context.Context) (err error) {
 			wait = max(restMin, m.resting)
 			m.resting = min(2*wait, restMax)
 			m.is("unstable", err.Error(), time.Now().Add(wait).UTC().Format(time.RFC3339), next(err))
+		case errors.Is(err, ErrCopied):
+			wait = restMin // who has one machine, put back from a copy, goes on after it
+			m.is("idle", err.Error(), time.Now().Add(wait).UTC().Format(time.RFC3339), next(err))
 		case code(err) == mpocv1.CodeUnknownDevice: // a host that lost its memory
 			m.host = poc.Key{}
 			fallthrough
@@ -216,11 +223,11 @@ func next(err error) string {
 		return e.NextStep
 	case errors.Is(err, ErrUnstable):
 		return "lower the device's clocks and temperature and test its memory; it goes on by itself after a rest"
+	case errors.Is(err, ErrCopied):
+		return "stop one of the machines, or give each a --home, and with it a key, of its own"
 	case errors.Is(err, poc.ErrHost):
 		return "run assay verify on the file, show it to others, and work for another host"
-	case errors.Is(err, link.ErrFingerprint):
-		return "copy the worker URL from the host again (assay host url)"
-	case errors.Is(err, errOver), errors.Is(err, errWait):
+	case errors.Is(err, link.ErrFingerprint), errors.Is(err, errOver), errors.Is(err, errWait):
 		return ""
 	}
 	return "check that the host runs and that this machine can reach it"
@@ -831,6 +838,9 @@ func (m *Machine) again(ctx context.Context, tiles [][32]byte, unit uint64) erro
 // receive checks the receipt of a challenge, keeps it and signs it back.
 func (m *Machine) receive(ctx context.Context, c *challenge, r poc.Receipt) error {
 	if r.Log().Digest() != c.log().Digest() {
+		if r.Terms.Digest() == c.Terms.Digest() && r.Log().Verify(r.CommitSignature) == nil {
+			return m.copied(c) // the host did as it has to: the first commit stands
+		}
 		return m.show(c, "receipt", r, fmt.Errorf("%w: the receipt is about another submission", poc.ErrHost))
 	}
 	if r.Draw != nil && c.DrawSignature != (poc.Signature{}) && *r.Draw != c.Draw {
@@ -909,6 +919,17 @@ func (m *Machine) receive(ctx context.Context, c *challenge, r poc.Receipt) erro
 	}
 	m.resting = 0
 	return nil
+}
+
+// copied ends a challenge to which this key signed another commit, which stands.
+func (m *Machine) copied(c *challenge) error {
+	m.count(dropped)
+	m.change(func(s *Status) { s.LastReason = ErrCopied.Error() })
+	if err := m.settled(c); err != nil {
+		return err
+	}
+	m.tell(c, Event{Type: WasDropped, Reason: ErrCopied.Error(), Next: next(ErrCopied)})
+	return fmt.Errorf("%w; challenge %.10s has its commit and not this one's", ErrCopied, c.Terms.ChallengeID.String())
 }
 
 // verified is how many full 10^6 operations there are with ops more.

@@ -5,6 +5,7 @@ package screen
 import (
 	"context"
 	"io"
+	"slices"
 	"time"
 
 	tea "charm.land/bubbletea/v2"
@@ -41,6 +42,7 @@ type model struct {
 	get     func() worker.Status
 	control Control
 	width   int
+	over    bool
 }
 
 func (m *model) Init() tea.Cmd { return next() }
@@ -52,6 +54,7 @@ func (m *model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	case tick:
 		return m, next()
 	case over:
+		m.over = true
 		return m, tea.Quit
 	case tea.KeyPressMsg:
 		switch msg.String() {
@@ -67,5 +70,22 @@ func (m *model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 }
 
 func (m *model) View() tea.View {
-	return tea.NewView(Render(m.get(), m.width, time.Now()) + "\n")
+	s := m.get()
+	if m.over { // the last picture stays: nothing computes below it
+		s = stopped(s)
+	}
+	return tea.NewView(Render(s, m.width, time.Now()) + "\n")
+}
+
+// stopped is a status as its worker leaves it.
+func stopped(s worker.Status) worker.Status {
+	s.State, s.Reason, s.Until, s.Next, s.Connected = "stopped", "", "", "", false
+	s.Devices = slices.Clone(s.Devices)
+	for i := range s.Devices {
+		d := &s.Devices[i]
+		if d.State != "disabled" {
+			d.State, d.Reason, d.Until = "stopped", "", ""
+		}
+	}
+	return s
 }

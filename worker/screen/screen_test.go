@@ -123,3 +123,19 @@ func TestEveryReasonIsShown(t *testing.T) {
 		}
 	}
 }
+
+// The picture that stays on the terminal says that nothing computes.
+func TestLastPicture(t *testing.T) {
+	s := worker.Status{State: "computing", Devices: []worker.DeviceStatus{{ID: "cpu", State: "computing"}, {ID: "cuda:0", State: "disabled", Reason: "wrong answers"}}}
+	m := &model{get: func() worker.Status { return s }, width: 120}
+	if !strings.Contains(m.View().Content, "computing") {
+		t.Fatalf("before: %s", m.View().Content)
+	}
+	m.Update(over{})
+	if last := m.View().Content; strings.Contains(last, "computing") || !strings.Contains(last, "stopped") || !strings.Contains(last, "wrong answers") {
+		t.Errorf("after: %s", last)
+	}
+	if s.Devices[0].State != "computing" {
+		t.Error("the worker's own status was changed")
+	}
+}
