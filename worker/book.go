@@ -44,8 +44,6 @@ type book struct {
 	order delivery.Order // zero while nothing was signed
 	// batches follow one another without a gap.
 	batches []delivery.Batch
-	// read tells that the end may be lost: nothing was signed since it was read.
-	read bool
 }
 
 // openBook reads what was signed for a node, which is nothing at first.
@@ -73,7 +71,6 @@ func openBook(home, chain, participant, node string, host mpoc.Key) (*book, erro
 		b.add(batch)
 		whole, rest = whole+len(line)+1, more
 	}
-	b.read = true
 	if whole < len(text) {
 		err = os.Truncate(b.path, int64(whole))
 	}
@@ -112,12 +109,14 @@ func (b *book) turn(o delivery.Order) (latest bool, err error) {
 	}
 }
 
-// resumes tells whether an order may go on from a leaf: the end of what was signed,
-// or the beginning of a batch, which is then signed as it was or not at all. Errors
+// resumes tells whether an order may go on from a leaf: the beginning of a batch,
+// which is then signed as it was or not at all, or one at or behind the end of what
+// was signed. Behind it lie leaves that a power cut made this machine forget, or that
+// another one with its key has signed; going forward, a host gets none twice. Errors
 // wrap errSigned.
 func (b *book) resumes(o delivery.Order, first uint64) error {
 	latest, err := b.turn(o)
-	if err != nil || !latest || first == b.end() || first > b.end() && b.read {
+	if err != nil || !latest || first >= b.end() {
 		return err
 	}
 	if _, found := b.at(o, first); !found {
@@ -214,5 +213,4 @@ func (b *book) wrote(s delivery.Statement) {
 		b.order, b.batches = s.Order, nil
 	}
 	b.add(s.Batch)
-	b.read = false
 }
