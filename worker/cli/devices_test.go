@@ -428,6 +428,30 @@ func TestDoctorsGraphics(t *testing.T) {
 	}
 }
 
+// Without any GPU that is one line, and the end says how to go on.
+func TestDoctorWithoutGraphics(t *testing.T) {
+	t.Setenv("ASSAY_HOST", "")
+	t.Setenv("ASSAY_PAYOUT", "")
+	missing := func() ([]profile.Device, error) {
+		return nil, errors.Join(device.ErrMissing, errors.New("NVIDIA's driver is not installed"))
+	}
+	c := Command{Name: "w", Sys: t.TempDir(), Backends: []device.Backend{device.Processor(), {Name: "cuda", Devices: missing}, {Name: "opencl", Devices: missing}}}
+	home := t.TempDir()
+	code, stdout, _ := run(c, "doctor", "--home", home)
+	for _, part := range []string{"graphics     note    no GPU is found, and no driver for one (cuda, opencl)", "payout       note    no account is named", "all well; go on with:\n  w start --host URL --home " + home + " --payout cpc1...\n"} {
+		if code != 0 || !strings.Contains(stdout, part) {
+			t.Errorf("code %d, %q is not in\n%s", code, part, stdout)
+		}
+	}
+	if strings.Contains(stdout, "NVIDIA") {
+		t.Errorf("%s", stdout)
+	}
+	t.Setenv("ASSAY_PAYOUT", "cpc1x")
+	if _, stdout, _ := run(c, "doctor", "--home", home); strings.Contains(stdout, "payout") {
+		t.Errorf("%s", stdout)
+	}
+}
+
 // --temp-limit is for GPUs, and for the processor if it is asked for.
 func TestTemperatureLimit(t *testing.T) {
 	root := sys(t, map[string]string{
