@@ -322,6 +322,21 @@ func TestBench(t *testing.T) {
 	}
 }
 
+// What else the machine does is said beside the figures.
+func TestBenchOnABusyMachine(t *testing.T) {
+	for load, want := range map[string]string{
+		"8.00 7.5 3.1 2/300 17\n": "load 8 on 2 cores", "1.25 0 0 1/3 4\n": "load 1.25 on 2 cores",
+		"1.00 9 9 1/3 4\n": "", "": "", "much": "",
+	} {
+		if got := busy(load, 2); got != want {
+			t.Errorf("%q: %q, want %q", load, got, want)
+		}
+	}
+	if text := (figures{Busy: "load 8 on 2 cores"}).String(); !strings.Contains(text, "figures are too low: load 8 on 2 cores\n") {
+		t.Error(text)
+	}
+}
+
 // interrupted ends its command when a line of progress says so.
 type interrupted struct {
 	bytes.Buffer
