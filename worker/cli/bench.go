@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"runtime"
 	"slices"
 	"strconv"
@@ -31,7 +32,8 @@ var errBench = errors.New("bench")
 type figures struct {
 	Version  string          `json:"version"`
 	System   string          `json:"system"`
-	Complete bool            `json:"complete"` // not interrupted
+	Complete bool            `json:"complete"`       // not interrupted
+	Busy     string          `json:"busy,omitempty"` // why the figures are too low
 	Devices  []deviceFigures `json:"devices"`
 }
 
@@ -73,6 +75,7 @@ func (c Command) bench(ctx context.Context, args []string, stdout, stderr io.Wri
 	classNames := f.String("class", "nano,small", "model classes of transformer/1, with commas; empty for none")
 	shapeNames := f.String("shape", "1024,4096", "shapes of matmul/1, N or MxKxQ, with commas; empty for none")
 	seconds := f.Float64("seconds", 3, "time of each measurement")
+	home := homeFlag(f)
 	asJSON := f.Bool("json", false, "print JSON")
 	if err := parse(f, args); err != nil {
 		return err
@@ -85,6 +88,14 @@ func (c Command) bench(ctx context.Context, args []string, stdout, stderr io.Wri
 		fmt.Fprintf(stderr, "%s: %v\n", f.Name(), err)
 		return errUsage
 	}
+	load, _ := os.ReadFile("/proc/loadavg") // before our own; there is none but on Linux
+	busy := busy(string(load), runtime.NumCPU())
+	if s, _, err := c.running(ctx, *home); err == nil && s.Paused == "" {
+		busy = "a worker runs on " + *home + "; " + c.Name + " pause stops it for the time"
+	}
+	if busy != "" {
+		fmt.Fprintf(stderr, "%s: figures are too low: %s\n", c.Name, busy)
+	}
 	sensors := c.sensors()
 	choice, err := c.choose(ctx, *chosen, sensors)
 	if err != nil {
@@ -93,7 +104,7 @@ func (c Command) bench(ctx context.Context, args []string, stdout, stderr io.Wri
 	for _, note := range choice.Notes {
 		fmt.Fprintf(stderr, "%s: %s\n", c.Name, note)
 	}
-	t := figures{Version: version(), System: fmt.Sprintf("%s/%s, %d cores", runtime.GOOS, runtime.GOARCH, runtime.NumCPU())}
+	t := figures{Version: version(), Busy: busy, System: fmt.Sprintf("%s/%s, %d cores", runtime.GOOS, runtime.GOARCH, runtime.NumCPU())}
 	for _, o := range choice.Use {
 		b := &deviceBench{Opened: o, length: time.Duration(*seconds * float64(time.Second)), progress: stderr}
 		if r, err := reader(sensors, o.Device); err == nil {
@@ -119,6 +130,16 @@ func (c Command) bench(ctx context.Context, args []string, stdout, stderr io.Wri
 		return fmt.Errorf("%w: some measurements failed", errBench)
 	}
 	return nil
+}
+
+// busy says that others use more than half of the cores, by a line of Linux's
+// /proc/loadavg; empty where they do not, or where it is not known.
+func busy(loadavg string, cores int) string {
+	first, _, _ := strings.Cut(loadavg, " ")
+	if load, err := strconv.ParseFloat(first, 64); err == nil && load > float64(cores)/2 {
+		return fmt.Sprintf("load %.3g on %d cores", load, cores)
+	}
+	return ""
 }
 
 func parseWork(classNames, shapeNames string) (classes []transformer.Class, shapes []matmul.Shape, err error) {
@@ -335,6 +356,9 @@ func (b *deviceBench) parts(ctx context.Context, shape matmul.Shape) (best profi
 func (t figures) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "assay-worker %s, %s\n", t.Version, t.System)
+	if t.Busy != "" {
+		fmt.Fprintf(&b, "figures are too low: %s\n", t.Busy)
+	}
 	for _, d := range t.Devices {
 		fmt.Fprintf(&b, "\n%s  %s, engine %s, driver %s\n", d.ID, d.Name, d.Engine, d.Driver)
 		if d.PeakOps > 0 {

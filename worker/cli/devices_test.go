@@ -322,6 +322,21 @@ func TestBench(t *testing.T) {
 	}
 }
 
+// What else the machine does is said beside the figures.
+func TestBenchOnABusyMachine(t *testing.T) {
+	for load, want := range map[string]string{
+		"8.00 7.5 3.1 2/300 17\n": "load 8 on 2 cores", "1.25 0 0 1/3 4\n": "load 1.25 on 2 cores",
+		"1.00 9 9 1/3 4\n": "", "": "", "much": "",
+	} {
+		if got := busy(load, 2); got != want {
+			t.Errorf("%q: %q, want %q", load, got, want)
+		}
+	}
+	if text := (figures{Busy: "load 8 on 2 cores"}).String(); !strings.Contains(text, "figures are too low: load 8 on 2 cores\n") {
+		t.Error(text)
+	}
+}
+
 // interrupted ends its command when a line of progress says so.
 type interrupted struct {
 	bytes.Buffer
@@ -425,6 +440,30 @@ func TestDoctorsGraphics(t *testing.T) {
 	c.Backends = c.Backends[:1] // built with the tag nogpu
 	if code, stdout, _ := run(c, "doctor", "--home", t.TempDir()); code != 0 || !strings.Contains(stdout, "this program was built for") {
 		t.Errorf("code %d, %s", code, stdout)
+	}
+}
+
+// Without any GPU that is one line, and the end says how to go on.
+func TestDoctorWithoutGraphics(t *testing.T) {
+	t.Setenv("ASSAY_HOST", "")
+	t.Setenv("ASSAY_PAYOUT", "")
+	missing := func() ([]profile.Device, error) {
+		return nil, errors.Join(device.ErrMissing, errors.New("NVIDIA's driver is not installed"))
+	}
+	c := Command{Name: "w", Sys: t.TempDir(), Backends: []device.Backend{device.Processor(), {Name: "cuda", Devices: missing}, {Name: "opencl", Devices: missing}}}
+	home := t.TempDir()
+	code, stdout, _ := run(c, "doctor", "--home", home)
+	for _, part := range []string{"graphics     note    no GPU is found, and no driver for one (cuda, opencl)", "payout       note    no account is named", "all well; go on with:\n  w start --host URL --home " + home + " --payout cpc1...\n"} {
+		if code != 0 || !strings.Contains(stdout, part) {
+			t.Errorf("code %d, %q is not in\n%s", code, part, stdout)
+		}
+	}
+	if strings.Contains(stdout, "NVIDIA") {
+		t.Errorf("%s", stdout)
+	}
+	t.Setenv("ASSAY_PAYOUT", "cpc1x")
+	if _, stdout, _ := run(c, "doctor", "--home", home); strings.Contains(stdout, "payout") {
+		t.Errorf("%s", stdout)
 	}
 }
 

@@ -43,6 +43,8 @@ type report struct {
 	System  string       `json:"system"`
 	Devices []deviceFile `json:"devices"`
 	Checks  []check      `json:"checks"`
+	// Start is the command to go on with, where all is well.
+	Start string `json:"start,omitempty"`
 }
 
 // deviceFile is one device's.
@@ -94,6 +96,17 @@ func (c Command) doctor(ctx context.Context, args []string, stdout, stderr io.Wr
 	for _, k := range r.Checks {
 		r.OK = r.OK && k.Result != bad
 	}
+	if r.OK {
+		url := *host
+		if url == "" {
+			url = "URL"
+		}
+		r.Start = fmt.Sprintf("%s start --host %s --home %s", c.Name, url, *home)
+		if os.Getenv("ASSAY_PAYOUT") == "" {
+			r.Start += " --payout cpc1..."
+			r.add("payout", note, "no account is named: a pool owes what this machine earns, and pays once there is one", "")
+		}
+	}
 	var err error
 	if *asJSON {
 		err = json.NewEncoder(stdout).Encode(r)
@@ -143,6 +156,16 @@ func (c Command) examine(ctx context.Context, r *report) {
 		}
 		r.Devices = append(r.Devices, file)
 	}
+	unserved := device.Unserved(all, sensors.Cards())
+	if len(troubles) > 0 && len(unserved) == 0 && !slices.ContainsFunc(all, device.Device.GPU) &&
+		!slices.ContainsFunc(troubles, func(t device.Trouble) bool { return !errors.Is(t.Err, device.ErrMissing) }) {
+		var names []string
+		for _, t := range troubles {
+			names = append(names, t.Backend)
+		}
+		r.add("graphics", note, "no GPU is found, and no driver for one ("+strings.Join(names, ", ")+"): the processor computes", "")
+		troubles = nil
+	}
 	for _, b := range c.backends() {
 		i := slices.IndexFunc(troubles, func(t device.Trouble) bool { return t.Backend == b.Name })
 		switch {
@@ -150,11 +173,12 @@ func (c Command) examine(ctx context.Context, r *report) {
 			r.add(b.Name, note, strings.TrimPrefix(troubles[i].Err.Error(), device.ErrMissing.Error()+": "), "")
 		case i >= 0:
 			r.add(b.Name, bad, troubles[i].Err.Error(), "")
+		case slices.ContainsFunc(r.Checks, func(k check) bool { return k.Name == "graphics" }):
 		case b.Name != device.CPU && !slices.ContainsFunc(all, func(d device.Device) bool { return strings.HasPrefix(d.ID, b.Name+":") }):
 			r.add(b.Name, note, "its driver is there, and offers no device", "")
 		}
 	}
-	for _, card := range device.Unserved(all, sensors.Cards()) {
+	for _, card := range unserved {
 		text := fmt.Sprintf("a graphics device by %s at %s is offered by no driver for computing", card.Vendor, card.PCI)
 		if len(c.backends()) == 1 {
 			r.add("graphics", note, text+" that this program was built for", "")
@@ -375,7 +399,7 @@ func (r *report) text(width int) string {
 		wrap(&b, indent+"-> ", indent+"   ", k.Next, width)
 	}
 	if r.OK {
-		b.WriteString("\nall well\n")
+		b.WriteString("\nall well; go on with:\n  " + r.Start + "\n")
 	} else {
 		b.WriteString("\nsomething is wrong: see " + bad + "\n")
 	}
