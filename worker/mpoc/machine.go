@@ -87,14 +87,16 @@ type Machine struct {
 	client  *client
 
 	// Of the host, since it was registered with. These belong to Run.
-	chain   string
-	host    poc.Key
-	asked   poc.Asking // the latest
-	looked  time.Time  // at the account
-	resumed bool       // the challenge is an earlier run's
-	resting time.Duration
-	shown   time.Time // progress
-	rest    uint64    // operations that make no full 10^6 yet
+	chain  string
+	host   poc.Key
+	asked  poc.Asking // the latest
+	looked time.Time  // at the account
+	// The hashes of the transfers that the account showed then.
+	transfers map[string]bool
+	resumed   bool // the challenge is an earlier run's
+	resting   time.Duration
+	shown     time.Time // progress
+	rest      uint64    // operations that make no full 10^6 yet
 	*store
 
 	mu      sync.Mutex
@@ -939,7 +941,7 @@ func (m *Machine) account(ctx context.Context) {
 		return
 	}
 	m.looked = time.Now()
-	before, after := m.Snapshot().Account, money(a, m.unlockAfter())
+	first, after := m.Snapshot().Account == nil, money(a, m.unlockAfter())
 	m.change(func(s *Status) { s.Account = after })
-	m.paid(before, after)
+	m.paid(first, a.Settlements, after)
 }
