@@ -27,10 +27,12 @@ import (
 
 	registryv1 "github.com/assaynet/assay/api/registry/v1"
 	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
+	workerv1 "github.com/assaynet/assay/api/worker/v1"
 	"github.com/assaynet/assay/host/fleet"
 	"github.com/assaynet/assay/host/leaflog"
 	"github.com/assaynet/assay/host/ledger"
 	"github.com/assaynet/assay/host/submit"
+	"github.com/assaynet/assay/link"
 	"github.com/assaynet/assay/poc/delivery"
 	"github.com/assaynet/assay/poc/mpoc"
 	"github.com/assaynet/assay/poc/seed"
@@ -174,9 +176,10 @@ func TestPlacesInTheSprint(t *testing.T) {
 // A stranger may take its time to no end: this host is ready without it, unless it has no other machines.
 func TestStrangersDoNotHoldUpReadiness(t *testing.T) {
 	stranger := func(node string) bool { return node[0] == 'm' }
-	all := []fleet.WorkerStatus{{Node: "m-1", Connected: true}, {Node: "w1"}, {Node: "w2", Connected: true}, {Node: "m-2"}}
+	all := []fleet.WorkerStatus{{Node: "m-1", Connected: true}, {Node: "w1"}, {Node: "w2", Connected: true}, {Node: "m-2"}, {Node: "m-3", Connected: true}}
+	members := []string{"m-1", "m-2", "w1"} // m-3 and w2 came later
 	nodes := func(all []fleet.WorkerStatus) (list []string) {
-		for node := range counted(all, stranger) {
+		for node := range counted(all, preparing(all, members, stranger), stranger) {
 			list = append(list, node)
 		}
 		slices.Sort(list)
@@ -188,6 +191,73 @@ func TestStrangersDoNotHoldUpReadiness(t *testing.T) {
 	all[2].Connected = false
 	if diff := cmp.Diff([]string{"m-1"}, nodes(all)); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// A machine that was bound in the middle of an epoch is not told to compute what the chain would not take of it. It is
+// told since when it takes part.
+func TestAMachineThatComesLateWaitsForTheNextEpoch(t *testing.T) {
+	h, _ := poolHost(t, t.TempDir())
+	machine := ed25519.NewKeyFromSeed(bytes.Repeat([]byte{7}, 32))
+	h.prove(t, ledger.Device(machine.Public().(ed25519.PublicKey)))
+	node, _ := h.allow(machine.Public().(ed25519.PublicKey))
+	ctx, stop := context.WithCancel(t.Context())
+	var g errgroup.Group
+	g.Go(func() error { return h.fleet.Run(ctx) })
+	defer func() {
+		stop()
+		if err := g.Wait(); err != nil {
+			t.Error(err)
+		}
+	}()
+	e := sprintv1.Epoch{Number: 5, Phase: sprintv1.PhaseCompute, Seed1: bytes.Repeat([]byte{1}, 32),
+		Segments: []sprintv1.Segment{{Index: 1, Seed: bytes.Repeat([]byte{2}, 32), End: 20, CommitUntil: 30}}}
+	compute := func(nodes ...string) {
+		t.Helper()
+		me := &sprintv1.Member{Participant: h.config.Participant, Nodes: nodes}
+		if err := h.compute(ctx, &g, sprintv1.QueryCurrentResponse{Height: 10, Epoch: e}, transformer.Nano, me); err != nil {
+			t.Fatal(err)
+		}
+	}
+	compute()
+	address, err := link.ParseAddress(h.fleet.URL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	socket, err := link.Dial(ctx, address, workerv1.Path, machine, link.Limits{Message: workerv1.MaxMessage, Write: 5 * time.Second, Ping: time.Minute})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer socket.Abort()
+	hello, err := workerv1.Encode(&workerv1.Envelope{Message: &workerv1.Envelope_Hello{Hello: &workerv1.Hello{
+		Protocol: workerv1.Protocol, Agent: "test", Engine: "none", SelfTestOk: true, Key: machine.Public().(ed25519.PublicKey)}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := socket.Send(ctx, hello); err != nil {
+		t.Fatal(err)
+	}
+	hear := func() *workerv1.Envelope {
+		t.Helper()
+		message, err := socket.Receive(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		heard, err := workerv1.FromHost(message)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return heard
+	}
+	if w := hear().GetWelcome(); w.GetNode() != node || node == "" {
+		t.Fatalf("welcomed as %v, want %q", w, node)
+	}
+	if m := hear().GetIdle(); !strings.HasPrefix(m.GetReason(), "takes part from epoch 6 on") || m.GetUntil() != "epoch 6" {
+		t.Errorf("a machine that came too late is told %v", m)
+	}
+	compute(node)
+	if m := hear().GetCompute(); m.GetEpoch() != 5 || m.GetSegment() != 1 {
+		t.Errorf("a machine of the epoch is told %v", m)
 	}
 }
 

@@ -98,15 +98,17 @@ func (h *Host) prepare(ctx context.Context, now sprintv1.QueryCurrentResponse, c
 		h.say(now, "waiting", now.Reason)
 		return h.idle(now)
 	}
-	if err := h.fleet.SetGoal(fleet.Goal{Kind: fleet.Prepare, Epoch: e.Number, Class: class, Seed1: toSeed(e.Seed1),
-		Reason: "build the model", Until: fmt.Sprintf("block %d", e.PrepareUntil)}); err != nil {
+	all := h.fleet.Status()
+	nodes := preparing(all, me.Nodes, h.stranger)
+	if err := h.fleet.SetGoals(nodes, fleet.Goal{Kind: fleet.Prepare, Epoch: e.Number, Class: class, Seed1: toSeed(e.Seed1),
+		Reason: "build the model", Until: fmt.Sprintf("block %d", e.PrepareUntil)}, late(e.Number)); err != nil {
 		return err
 	}
 	if me.Live {
 		h.say(now, "ready", now.Reason)
 		return nil
 	}
-	counted, load := counted(h.fleet.Status(), h.stranger), uint64(0)
+	counted, load := counted(all, nodes, h.stranger), uint64(0)
 	for _, w := range counted {
 		load = max(load, w.LoadMS)
 	}
@@ -117,6 +119,9 @@ func (h *Host) prepare(ctx context.Context, now sprintv1.QueryCurrentResponse, c
 		}
 	}
 	switch {
+	case connected == 0 && slices.ContainsFunc(all, func(w fleet.WorkerStatus) bool { return w.Connected }):
+		h.say(now, "waiting for workers", fmt.Sprintf("all workers that are connected take part from epoch %d on", e.Number+1))
+		return nil
 	case connected == 0:
 		h.say(now, "waiting for workers", "no worker is connected; start one with: assay-worker start --host "+h.fleet.URL())
 		return nil
@@ -137,12 +142,30 @@ func (h *Host) prepare(ctx context.Context, now sprintv1.QueryCurrentResponse, c
 	return nil
 }
 
-// counted are the connected workers by which this host is ready: its owner's, and the pool's only where there are no
-// others, because a stranger may take its time to no end.
-func counted(all []fleet.WorkerStatus, stranger func(node string) bool) map[string]fleet.WorkerStatus {
+// preparing are the nodes that build the model: those whose leaves the chain takes in this epoch, and the owner's that
+// came too late for it, since this host votes by what they compute. A stranger that came too late goes on with its loops.
+func preparing(all []fleet.WorkerStatus, members []string, stranger func(node string) bool) []string {
+	nodes := slices.Clone(members)
+	for _, w := range all {
+		if w.Connected && !stranger(w.Node) {
+			nodes = append(nodes, w.Node)
+		}
+	}
+	return nodes
+}
+
+// late is the goal of nodes that were bound after an epoch had begun: the chain takes no commitment of theirs.
+func late(epoch uint64) fleet.Goal {
+	return fleet.Goal{Kind: fleet.Idle, Until: fmt.Sprintf("epoch %d", epoch+1),
+		Reason: fmt.Sprintf("takes part from epoch %d on: epoch %d began before the chain knew this machine", epoch+1, epoch)}
+}
+
+// counted are the workers by which this host is ready, of the nodes that prepare and are connected: its owner's, and
+// the pool's only where there are no others, because a stranger may take its time to no end.
+func counted(all []fleet.WorkerStatus, nodes []string, stranger func(node string) bool) map[string]fleet.WorkerStatus {
 	own, connected := map[string]fleet.WorkerStatus{}, map[string]fleet.WorkerStatus{}
 	for _, w := range all {
-		if !w.Connected {
+		if !w.Connected || !slices.Contains(nodes, w.Node) {
 			continue
 		}
 		connected[w.Node] = w
@@ -177,7 +200,7 @@ func (h *Host) compute(ctx context.Context, g *errgroup.Group, now sprintv1.Quer
 	} else {
 		g := computing(e, class, *running)
 		g.Reason, g.Until = fmt.Sprintf("segment %d of %d", running.Index, len(e.Segments)), fmt.Sprintf("block %d", running.End)
-		if err := h.fleet.SetGoal(g); err != nil {
+		if err := h.fleet.SetGoals(me.Nodes, g, late(e.Number)); err != nil {
 			return err
 		}
 		h.say(now, "computing", fmt.Sprintf("segment %d of %d", running.Index, len(e.Segments)))

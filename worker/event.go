@@ -312,7 +312,7 @@ func (e Event) Text() string {
 	case mpoc.HasAbstained:
 		text = e.Reason
 	case mpoc.Paid:
-		text += " " + mpoc.Coins(e.Pay.Big()) + ": " + e.Account.Text()
+		text += " " + mpoc.Coins(e.Pay.Big()) + " in transaction " + e.TxHash + ": " + e.Account.Text()
 	case "building", "ready", "computing":
 		text += Status{Epoch: e.Epoch, Segment: e.Segment, Class: e.Class}.order() + because
 	case "proving":

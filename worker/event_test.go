@@ -92,7 +92,7 @@ func TestEventText(t *testing.T) {
 		{with("self_check_failed", "two results for loop 7"), "cpu: SELF CHECK FAILED: two results for loop 7"},
 		{with("progress", ""), ""},
 		{with("committed", ""), ""},
-		{Event{Device: "cpu", Event: mpoc.Event{Type: "paid", Pay: "1000000000000000000", Account: account}}, "cpu: paid 1.000000 CPC: estimated 0 CPC, pending 5 acpc, settled 1.000000 CPC"},
+		{Event{Device: "cpu", Event: mpoc.Event{Type: "paid", Pay: "1000000000000000000", TxHash: "AB01", Account: account}}, "cpu: paid 1.000000 CPC in transaction AB01: estimated 0 CPC, pending 5 acpc, settled 1.000000 CPC"},
 		{event("stopped", "", "", ""), "stopped"},
 		{Event{Event: mpoc.Event{Type: "snapshot"}, Status: &Status{State: "idle", Reason: "over", Until: "block 3", Earnings: account}}, "idle: over, until block 3; estimated 0 CPC, pending 5 acpc, settled 1.000000 CPC"},
 	} {

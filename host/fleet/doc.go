@@ -3,7 +3,8 @@
 // Package fleet is the host's side of its workers.
 //
 // Workers dial in ([link]), say who they are, and are told what to do. The host
-// states one [Goal] for all of them ([Fleet.SetGoal]); the fleet keeps every
+// states one [Goal] for all of them ([Fleet.SetGoal], or SetGoals where some have
+// another); the fleet keeps every
 // connected worker on it, also those that come later or come back, each with
 // its own node seed and the resume point of its own log. Artefacts that arrive
 // are made durable (package leaflog) and then acknowledged. When SetGoal

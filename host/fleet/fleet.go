@@ -85,6 +85,8 @@ type Fleet struct {
 	stopping bool
 	serving  sync.WaitGroup // handlers; Add only under mu while not stopping
 	goal     Goal
+	others   Goal            // of nodes that goal is not for
+	chosen   map[string]bool // those it is for; nil is all
 	nodes    map[string]*node
 	unknown  map[string]bool
 }
@@ -338,7 +340,7 @@ func (f *Fleet) join(c *conn) {
 		n.conn.end(errReplaced)
 	}
 	n.conn = c
-	c.aim(f.goal)
+	c.aim(f.goalOf(c.node))
 	c.tell(n.leftOut)
 	f.recheck(c) // the list may have changed since the handshake
 }
@@ -359,19 +361,38 @@ func (f *Fleet) leave(c *conn, why error) {
 // SetGoal puts every worker, present and future, on a goal. When it returns, no
 // leaf that belongs to an earlier goal is stored any more. Stating the same
 // goal again disturbs nobody. Errors wrap ErrGoal.
-func (f *Fleet) SetGoal(g Goal) error {
-	if err := g.valid(); err != nil {
+func (f *Fleet) SetGoal(g Goal) error { return f.setGoals(nil, g, Goal{}) }
+
+// SetGoals is SetGoal for some nodes, and puts all others on another goal.
+func (f *Fleet) SetGoals(nodes []string, g, others Goal) error {
+	chosen := make(map[string]bool, len(nodes))
+	for _, node := range nodes {
+		chosen[node] = true
+	}
+	return f.setGoals(chosen, g, others)
+}
+
+func (f *Fleet) setGoals(chosen map[string]bool, g, others Goal) error {
+	if err := errors.Join(g.valid(), others.valid()); err != nil {
 		return err
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.goal = g
-	for _, n := range f.nodes {
+	f.goal, f.others, f.chosen = g, others, chosen
+	for name, n := range f.nodes {
 		if n.conn != nil {
-			n.conn.aim(g)
+			n.conn.aim(f.goalOf(name))
 		}
 	}
 	return nil
+}
+
+// goalOf is a node's goal. The caller holds the lock.
+func (f *Fleet) goalOf(node string) Goal {
+	if f.chosen == nil || f.chosen[node] {
+		return f.goal
+	}
+	return f.others
 }
 
 // Recheck asks Allow again about every connected worker, and ends the

@@ -23,7 +23,7 @@ const (
 	Compute             // fill the logs of a segment
 )
 
-// Goal is what every worker shall do. Idle uses Reason and Until only, Prepare
+// Goal is what a worker shall do. Idle uses Reason and Until only, Prepare
 // all but the segment's fields.
 type Goal struct {
 	Kind        Kind

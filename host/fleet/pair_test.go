@@ -287,6 +287,38 @@ func TestSprintOfOneWorker(t *testing.T) {
 	}
 }
 
+// Only the nodes that a goal is for compute; the others are told why they do not.
+// Saying both again disturbs nobody.
+func TestAGoalForSomeNodes(t *testing.T) {
+	h := newHost(t, t.TempDir(), "127.0.0.1:0")
+	home, key := newKey(t)
+	h.allow(key, "alpha")
+	other, otherKey := newKey(t)
+	h.allow(otherKey, "beta")
+	m := startWorker(t, h.URL(), other, quick)
+	startWorker(t, h.URL(), home, quick)
+	late := fleet.Goal{Kind: fleet.Idle, Reason: "takes part later", Until: "epoch 4"}
+	aim := func(nodes ...string) {
+		t.Helper()
+		if err := h.SetGoals(nodes, goal(1), late); err != nil {
+			t.Fatal(err)
+		}
+	}
+	aim("alpha")
+	until(t, "leaves of the one and the other's idleness", func() bool {
+		aim("alpha") // as with every block
+		return h.log("alpha", 1).Size() >= 3 && m.saw(func(s worker.Status) bool { return s.Reason == late.Reason && s.Until == late.Until })
+	})
+	if n := h.log("beta", 1).Size(); n != 0 {
+		t.Errorf("%d leaves of a node that was told to compute nothing", n)
+	}
+	aim("alpha", "beta")
+	until(t, "leaves of both", func() bool { return h.log("beta", 1).Size() >= 3 })
+	if err := h.SetGoals(nil, goal(1), fleet.Goal{Kind: 9}); !errors.Is(err, fleet.ErrGoal) {
+		t.Errorf("senseless goal of the others: %v", err)
+	}
+}
+
 // A worker that dies in the middle of a segment is replaced by another process
 // with the same key, which goes on where the durable log ends.
 func TestWorkerReplacedMidSegment(t *testing.T) {

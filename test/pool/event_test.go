@@ -48,6 +48,9 @@ func TestEventsAndCountsOverARestart(t *testing.T) {
 		n.events.wait(t, "two accepted", func() bool { return w.Snapshot().Accepted >= 2 })
 		w.kill()
 		s := w.Snapshot()
+		if a := s.Account; a == nil || a.Pending.Big().Sign()+a.Settled.Big().Sign() == 0 || a.AsOf == "" {
+			t.Errorf("after a receipt the account is shown as %+v", a)
+		}
 		types := l.types()
 		if start == 1 { // what was under way goes on, and is not asked for again
 			if i := slices.Index(types, "challenge"); i > 0 && slices.Contains(types[:i], "accepted") {

@@ -5,6 +5,7 @@ package mpoc
 import (
 	"fmt"
 	"math/big"
+	"time"
 
 	poc "github.com/assaynet/assay/poc/mpoc"
 )
@@ -47,7 +48,11 @@ func (m *Money) Text() string {
 		}
 		text += ")"
 	}
-	return text + ", settled " + Coins(m.Settled.Big())
+	text += ", settled " + Coins(m.Settled.Big())
+	if at, err := time.Parse(time.RFC3339, m.AsOf); err == nil {
+		text += ", as of " + at.Local().Format(time.TimeOnly)
+	}
+	return text
 }
 
 // Plus adds accounts of one owner's devices; nil is none.
@@ -61,6 +66,9 @@ func (m *Money) Plus(n *Money) *Money {
 	sum := *m
 	sum.Estimated, sum.Pending = plus(m.Estimated, n.Estimated), plus(m.Pending, n.Pending)
 	sum.Locked, sum.Settled = plus(m.Locked, n.Locked), plus(m.Settled, n.Settled)
+	if sum.AsOf == "" || n.AsOf != "" && n.AsOf < sum.AsOf { // the older look
+		sum.AsOf = n.AsOf
+	}
 	if sum.Payout == "" {
 		sum.Payout = n.Payout
 	}

@@ -3,7 +3,9 @@
 package mpoc
 
 import (
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -46,6 +48,15 @@ func TestMoney(t *testing.T) {
 		if d := cmp.Diff(c.want, c.m.Text()); d != "" {
 			t.Error(d)
 		}
+	}
+	early, late := *a, *b
+	early.AsOf, late.AsOf = "2026-01-02T03:04:05Z", "2026-01-02T03:05:00Z"
+	if at := late.Plus(&early).AsOf; at != early.AsOf {
+		t.Errorf("a sum is as of %s, want the older look's %s", at, early.AsOf)
+	}
+	local := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC).Local().Format(time.TimeOnly)
+	if text := early.Text(); !strings.HasSuffix(text, ", settled 5 acpc, as of "+local) {
+		t.Errorf("no time in %q", text)
 	}
 	if b.Plus(a).Payout != "cpc1q" || b.Payout != "" {
 		t.Error("the payout address is not the one that there is, or the summand was changed")

@@ -3,9 +3,10 @@
 package mpoc
 
 import (
-	"math/big"
+	"slices"
 	"time"
 
+	mpocv1 "github.com/assaynet/assay/api/mpoc/v1"
 	poc "github.com/assaynet/assay/poc/mpoc"
 )
 
@@ -45,6 +46,7 @@ type Event struct {
 	Ops      uint64     `json:"verified_ops,omitempty"`
 	Pay      poc.Amount `json:"pay,omitempty"` // acpc, decimal
 	Receipt  string     `json:"receipt,omitempty"`
+	TxHash   string     `json:"tx_hash,omitempty"` // of the transfer that paid
 	Evidence string     `json:"evidence,omitempty"`
 	Account  *Money     `json:"account,omitempty"`
 }
@@ -68,12 +70,14 @@ func (m *Machine) tell(c *challenge, e Event) {
 	m.c.Event(e)
 }
 
-// paid tells of a transfer that the account shows for the first time.
-func (m *Machine) paid(before, after *Money) {
-	if before == nil {
-		return
+// paid tells of the transfers that the account shows for the first time, the latest
+// of which comes first in the list. What the first look shows is no news.
+func (m *Machine) paid(first bool, list []mpocv1.Settlement, after *Money) {
+	shown := make(map[string]bool, len(list))
+	for _, s := range slices.Backward(list) {
+		if shown[s.TxHash] = true; !first && !m.transfers[s.TxHash] {
+			m.tell(nil, Event{Type: Paid, Pay: s.Amount, TxHash: s.TxHash, Account: after})
+		}
 	}
-	if more := new(big.Int).Sub(after.Settled.Big(), before.Settled.Big()); more.Sign() > 0 {
-		m.tell(nil, Event{Type: Paid, Pay: poc.Amount(more.String()), Account: after})
-	}
+	m.transfers = shown
 }

@@ -48,8 +48,10 @@ const (
 	// tries is how often a loop that is opened is computed until it is what was
 	// committed.
 	tries = 3
-	// accountTime is how often the account is looked at.
+	// accountTime is about how often the account is looked at; after a receipt it is
+	// at once. accountWait is how long a device stands still for it at most.
 	accountTime = 30 * time.Second
+	accountWait = 5 * time.Second
 	// restMin and restMax are how long an unstable device rests.
 	restMin = time.Minute
 	restMax = time.Hour
@@ -91,14 +93,16 @@ type Machine struct {
 	client  *client
 
 	// Of the host, since it was registered with. These belong to Run.
-	chain   string
-	host    poc.Key
-	asked   poc.Asking // the latest
-	looked  time.Time  // at the account
-	resumed bool       // the challenge is an earlier run's
-	resting time.Duration
-	shown   time.Time // progress
-	rest    uint64    // operations that make no full 10^6 yet
+	chain string
+	host  poc.Key
+	asked poc.Asking // the latest
+	look  time.Time  // when to look at the account again
+	// The hashes of the transfers that the account showed then.
+	transfers map[string]bool
+	resumed   bool // the challenge is an earlier run's
+	resting   time.Duration
+	shown     time.Time // progress
+	rest      uint64    // operations that make no full 10^6 yet
 	*store
 
 	mu      sync.Mutex
@@ -465,6 +469,8 @@ func (m *Machine) free(ctx context.Context, ms uint64) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-changed:
+		case <-time.After(time.Until(m.look)): // it is paid for while it does other work
+			m.account(ctx)
 		}
 	}
 }
@@ -521,6 +527,7 @@ func (m *Machine) compute(ctx context.Context) error {
 		m.mu.Unlock()
 		m.count(func(c *Counts) { c.Loops += uint64(n) })
 		m.progress()
+		m.account(ctx)
 		// What was chosen in earlier slices comes now, in another batch.
 		if err := m.selfAudit(ctx, &suspects); err != nil {
 			return err
@@ -918,6 +925,7 @@ func (m *Machine) receive(ctx context.Context, c *challenge, r poc.Receipt) erro
 		return fmt.Errorf("%w: %s (%s): %s", ErrUnstable, m.c.Device.ID, m.c.Device.Name, why)
 	}
 	m.resting = 0
+	m.look = time.Time{}
 	return nil
 }
 
@@ -949,9 +957,12 @@ func (m *Machine) unlockAfter() uint32 {
 
 // account looks at the account now and then; it is only shown.
 func (m *Machine) account(ctx context.Context) {
-	if time.Since(m.looked) < accountTime {
+	if time.Now().Before(m.look) {
 		return
 	}
+	m.look = time.Now().Add(accountTime/2 + rand.N(accountTime)) // many machines must not ask at once
+	ctx, cancel := context.WithTimeout(ctx, accountWait)
+	defer cancel()
 	q, sig := m.ask(poc.AskAccount, nil)
 	// From behind the last one: the receipts are here already.
 	a, err := once[mpocv1.Account](ctx, m.client, http.MethodPost, mpocv1.PathAccount, mpocv1.AccountRequest{Asking: q, From: 1<<53 - 1, Signature: sig})
@@ -959,8 +970,8 @@ func (m *Machine) account(ctx context.Context) {
 		m.log.Info("the account is not shown", "err", err)
 		return
 	}
-	m.looked = time.Now()
-	before, after := m.Snapshot().Account, money(a, m.unlockAfter())
+	first, after := m.Snapshot().Account == nil, money(a, m.unlockAfter())
+	after.AsOf = time.Now().UTC().Format(time.RFC3339)
 	m.change(func(s *Status) { s.Account = after })
-	m.paid(before, after)
+	m.paid(first, a.Settlements, after)
 }

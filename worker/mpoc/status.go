@@ -117,6 +117,8 @@ type Money struct {
 	Settled poc.Amount `json:"settled"`
 	Strikes uint32     `json:"strikes"`
 	Banned  bool       `json:"banned"`
+	// AsOf is when the host showed this, by this machine's clock.
+	AsOf string `json:"as_of,omitempty"`
 }
 
 func money(a mpocv1.Account, unlockAfter uint32) *Money {
