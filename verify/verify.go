@@ -20,6 +20,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	registryv1 "github.com/assaynet/assay/api/registry/v1"
 	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
 	"github.com/assaynet/assay/host"
 	"github.com/assaynet/assay/host/submit"
@@ -143,10 +144,20 @@ func lookLeaves(ctx context.Context, engine work.Engine, path string, raw []byte
 	if err == nil && node != "" {
 		var c onChain
 		if c, err = ask(ctx, node, o.Participant, o.Node, o.Epoch, o.Segment); err == nil {
-			err = compare([]compared{
+			list := []compared{
 				{"class", o.Class, c.class}, {"Seed_1", hex.EncodeToString(o.Seed1[:]), c.seed1},
 				{"segment seed", hex.EncodeToString(o.SegmentSeed[:]), c.segmentSeed}, {"host key", hex.EncodeToString(o.HostKey[:]), c.hostKey},
-			})
+			}
+			if r.Accused != "" { // a host that looks at fewer leaves than the chain does convicts by chance
+				list = append(list, compared{"number of leaves looked at", fmt.Sprint(r.Checked), fmt.Sprint(c.samples)})
+			}
+			switch c.nodeKey {
+			case "":
+				r.Reason += "; the chain has no machine of this node now, so whose key it is remains open"
+			default:
+				list = append(list, compared{"key of node " + o.Node, hex.EncodeToString(o.DeviceKey[:]), c.nodeKey})
+			}
+			err = compare(list)
 			r.Committed = &c.count
 		}
 		if err != nil {
@@ -223,8 +234,9 @@ func compare(list []compared) error {
 // onChain is what a chain holds about a log; bytes are in hex. Without a commitment root is empty.
 type onChain struct {
 	class, seed1, segmentSeed, hostKey, root string
+	nodeKey                                  string // of the node as it is registered now, empty if it is not
 	count                                    uint64
-	keep                                     uint32
+	keep, samples                            uint32
 }
 
 func ask(ctx context.Context, node, participant, nodeID string, epoch uint64, segment uint32) (c onChain, err error) {
@@ -246,7 +258,8 @@ func ask(ctx context.Context, node, participant, nodeID string, epoch uint64, se
 	if segment < 1 || int(segment) > len(e.Segments) {
 		return c, fmt.Errorf("%w: epoch %d has no segment %d", ErrChain, epoch, segment)
 	}
-	c.class, c.seed1, c.segmentSeed, c.keep = e.Params.Class, hex.EncodeToString(e.Seed1), hex.EncodeToString(e.Segments[segment-1].Seed), e.Params.KeepEpochs
+	c.class, c.seed1, c.segmentSeed = e.Params.Class, hex.EncodeToString(e.Seed1), hex.EncodeToString(e.Segments[segment-1].Seed)
+	c.keep, c.samples = e.Params.KeepEpochs, e.Params.Samples
 	commits, err := q.Commits(ctx, &sprintv1.QueryCommitsRequest{Epoch: epoch, Participant: participant})
 	if err != nil {
 		return c, fmt.Errorf("asking %s for commitments: %w", node, err)
@@ -262,6 +275,15 @@ func ask(ctx context.Context, node, participant, nodeID string, epoch uint64, se
 	}
 	if c.hostKey == "" {
 		return c, fmt.Errorf("%w: it knows nothing more of %s in epoch %d, of which it keeps the last %d; without --node the file is checked offline", ErrChain, participant, epoch, c.keep)
+	}
+	registered, err := registryv1.NewQueryClient(conn).Participant(ctx, &registryv1.QueryParticipantRequest{Address: participant})
+	if err != nil {
+		return c, fmt.Errorf("asking %s for participant %s: %w", node, participant, err)
+	}
+	for _, n := range registered.Participant.Nodes {
+		if n.Id == nodeID {
+			c.nodeKey = hex.EncodeToString(n.Key)
+		}
 	}
 	for _, k := range commits.Commits {
 		if k.Node == nodeID && k.Segment == segment {

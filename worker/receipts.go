@@ -3,6 +3,7 @@
 package worker
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -113,7 +114,8 @@ func (k *receipts) keep(ctx context.Context, log *slog.Logger) {
 	}
 }
 
-// write makes or replaces a file, and forgets the oldest of its kind.
+// write makes or replaces a file, and forgets the oldest of its kind from the same
+// host: what a host has machines sign for pushes no other's out, nor the latest.
 func (k *receipts) write(f document) error {
 	text, err := f.marshal()
 	if err != nil {
@@ -130,18 +132,25 @@ func (k *receipts) write(f document) error {
 	if err := os.Rename(path+".new", path); err != nil {
 		return err
 	}
-	list, err := os.ReadDir(dir) // sorted by name
-	if err != nil {
-		return err
-	}
 	kind, keep := receivedName, keepReceipts
 	if strings.HasPrefix(f.name, accusedName) {
 		kind, keep = accusedName, keepEvidence
 	}
-	list = slices.DeleteFunc(list, func(f os.DirEntry) bool { return !strings.HasPrefix(f.Name(), kind+"-") })
+	list, err := filepath.Glob(filepath.Join(dir, kind+"-*"+f.name[strings.LastIndex(f.name, "-"):]))
+	if err != nil || len(list) <= keep {
+		return err
+	}
+	written := make(map[string]time.Time, len(list))
+	for _, path := range list {
+		if info, err := os.Stat(path); err == nil {
+			written[path] = info.ModTime()
+		}
+	}
+	written[path] = time.Now().Add(time.Hour) // whatever the clock does
+	slices.SortFunc(list, func(a, b string) int { return cmp.Or(written[a].Compare(written[b]), cmp.Compare(a, b)) })
 	var errs []error
-	for i := 0; i < len(list)-keep; i++ {
-		errs = append(errs, os.Remove(filepath.Join(dir, list[i].Name())))
+	for _, path := range list[:len(list)-keep] {
+		errs = append(errs, os.Remove(path))
 	}
 	return errors.Join(errs...)
 }

@@ -732,13 +732,22 @@ func TestReceipts(t *testing.T) {
 func TestReceiptsAreBounded(t *testing.T) {
 	k := newReceipts(t.TempDir())
 	r := delivery.Receipt{Version: delivery.ReceiptVersion, Order: delivery.Order{Chain: "c", Participant: "p", Node: "n", Class: "nano", Segment: 1}, Batch: delivery.Batch{Count: 1}}
-	for r.Order.Epoch = range uint64(keepReceipts + 3) {
+	write := func(r delivery.Receipt) {
 		if err := k.write(document{name(receivedName, r.Order), r.Marshal}); err != nil {
 			t.Fatal(err)
 		}
 	}
+	other := r // host's, which a busy one does not push out
+	other.Order.HostKey[0]++
+	write(other)
+	for i := range uint64(keepReceipts + 3) {
+		r.Order.Epoch = 1<<30 + i
+		write(r)
+	}
+	r.Order.Epoch = 5 // the latest is kept, whatever its epoch
+	write(r)
 	list, err := os.ReadDir(filepath.Join(k.home, ReceiptsName))
-	if err != nil || len(list) != keepReceipts || !strings.HasPrefix(list[0].Name(), "leaves-000000000003-00001-n-") {
+	if err != nil || len(list) != keepReceipts+1 || !strings.HasPrefix(list[0].Name(), "leaves-000000000000-") || !strings.HasPrefix(list[1].Name(), "leaves-000000000005-00001-n-") {
 		t.Fatalf("%d files, %v", len(list), err)
 	}
 }
