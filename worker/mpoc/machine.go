@@ -458,13 +458,16 @@ func (m *Machine) free(ctx context.Context, ms uint64) error {
 		defer cancel()
 		ctx = until
 	}
-	for {
+	for said := ""; ; {
 		closed, reason, until, changed := m.c.Gate.state()
 		if !closed {
 			return nil
 		}
 		m.is("paused", reason, until, "")
-		m.log.Info("paused", "reason", reason, "until", until)
+		if now := reason + "\n" + until; now != said {
+			said = now
+			m.log.Info("paused", "reason", reason, "until", until)
+		}
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
