@@ -10,6 +10,7 @@ import (
 	"net"
 	"strings"
 	"testing"
+	"testing/iotest"
 	"testing/synctest"
 	"time"
 )
@@ -111,6 +112,27 @@ func TestListen(t *testing.T) {
 	dial(1, 1)
 	if again := accepted(); len(again) != 0 {
 		t.Error("an address opens more than its rate")
+	}
+}
+
+// Messages of every size come out as they went in, however they are cut.
+func TestReadSizes(t *testing.T) {
+	whole := make([]byte, 5*step/2)
+	for i := range whole {
+		whole[i] = byte(i ^ i>>8 ^ i>>16)
+	}
+	room := NewRoom(1 << 20)
+	for _, size := range []int{0, 1, 511, 512, 513, small, small + 1, step - 1, step, step + 1, 2 * step, 2*step + 1, len(whole)} {
+		for name, from := range map[string]io.Reader{"at once": bytes.NewReader(whole[:size]), "in halves": iotest.HalfReader(bytes.NewReader(whole[:size])), "with its end": iotest.DataErrReader(bytes.NewReader(whole[:size]))} {
+			body, free, err := Read(from, func() *Room { return room }, func() {})
+			if err != nil || !bytes.Equal(body, whole[:size]) {
+				t.Errorf("%d bytes %s: %d, %v", size, name, len(body), err)
+			}
+			free()
+		}
+	}
+	if room.left != 1<<20 {
+		t.Errorf("%d bytes are left", room.left)
 	}
 }
 

@@ -47,15 +47,20 @@ type message struct {
 // NewRoom makes room for so many bytes.
 func NewRoom(bytes int64) *Room { return &Room{left: bytes} }
 
+// chunks are what messages beyond step are read into: most of what is sent to hold
+// memory is never joined, and leaves no garbage.
+var chunks = sync.Pool{New: func() any { return new([step]byte) }}
+
 // Read reads a message to its end. A large one takes from the room that choose
 // names, which is asked once, and holds it until free is called, which an error
 // has done. abort makes a read under way fail; it is called from elsewhere, and
 // perhaps when the read is over. Errors wrap ErrFull or ErrSlow, or are from's.
 func Read(from io.Reader, choose func() *Room, abort func()) (body []byte, free func(), err error) {
 	var (
-		room *Room
-		slow atomic.Bool
-		m    = &message{began: time.Now(), abort: abort}
+		room  *Room
+		slow  atomic.Bool
+		parts []*[step]byte // full but for the last, which is read into
+		m     = &message{began: time.Now(), abort: abort}
 	)
 	timer := time.AfterFunc(stall, func() { slow.Store(true); abort() })
 	defer timer.Stop()
@@ -64,19 +69,43 @@ func Read(from io.Reader, choose func() *Room, abort func()) (body []byte, free 
 			room.free(m)
 		}
 	}
-	body = make([]byte, 0, 512)
+	defer func() {
+		for _, part := range parts {
+			chunks.Put(part)
+		}
+	}()
+	hold := func(bytes int) error {
+		if bytes <= small {
+			return nil
+		}
+		if room == nil {
+			room = choose()
+		}
+		return room.take(m, int64(bytes))
+	}
+	body = make([]byte, 0, 512) // the last part's, or all there is
+	size := 0                   // of the full parts
 	for next := step; ; {
 		if len(body) == cap(body) {
-			grown := 2 * cap(body)
-			if grown > small {
-				if room == nil {
-					room = choose()
-				}
-				if err = room.take(m, int64(grown)); err != nil {
+			if cap(body) < step {
+				grown := 2 * cap(body)
+				if err = hold(grown); err != nil {
 					break
 				}
+				body = append(make([]byte, 0, grown), body...)
+			} else {
+				if err = hold(size + len(body) + step); err != nil {
+					break
+				}
+				if parts == nil {
+					first := chunks.Get().(*[step]byte)
+					copy(first[:], body)
+					parts = append(parts, first)
+				}
+				size += len(body)
+				parts = append(parts, chunks.Get().(*[step]byte))
+				body = parts[len(parts)-1][:0]
 			}
-			body = append(make([]byte, 0, grown), body...)
 		}
 		n, failed := from.Read(body[len(body):cap(body)])
 		body = body[:len(body)+n]
@@ -85,7 +114,14 @@ func Read(from io.Reader, choose func() *Room, abort func()) (body []byte, free 
 				err = ErrSlow
 				break
 			}
-			return body, free, nil
+			if parts == nil {
+				return body, free, nil
+			}
+			whole := make([]byte, 0, size+len(body))
+			for _, part := range parts[:len(parts)-1] {
+				whole = append(whole, part[:]...)
+			}
+			return append(whole, body...), free, nil
 		}
 		if err = failed; err != nil {
 			if slow.Load() || room != nil && room.wasCut(m) {
@@ -93,8 +129,8 @@ func Read(from io.Reader, choose func() *Room, abort func()) (body []byte, free 
 			}
 			break
 		}
-		if len(body) >= next {
-			next = len(body) + step
+		if size+len(body) >= next {
+			next = size + len(body) + step
 			timer.Reset(stall)
 		}
 	}
