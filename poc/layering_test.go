@@ -24,14 +24,15 @@ var layers = map[string][]string{
 	"work/condense":    {},
 	"work/quad":        {},
 	"commit":           {},
+	"document":         {},
 	"work/transformer": {"seed", "prf", "work/condense", "work/quad"},
 	"work/matmul":      {"seed", "prf", "work/condense", "work/quad", "commit"},
 	"work":             {"seed", "work/transformer", "work/matmul"},
 	"audit":            {"seed", "prf"},
 	"credit":           {"audit"},
-	"proof":            {"seed", "commit", "work/transformer"},
-	"mpoc":             {"seed", "commit", "audit", "credit", "work/matmul"},
-	"delivery":         {"seed", "commit", "audit", "work", "work/transformer", "mpoc"},
+	"proof":            {"seed", "commit", "document", "work/transformer"},
+	"mpoc":             {"seed", "commit", "document", "audit", "credit", "work/matmul"},
+	"delivery":         {"seed", "commit", "document", "audit", "work", "work/transformer", "mpoc"},
 }
 
 // standard is what may be imported of the standard library: nothing that

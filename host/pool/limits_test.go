@@ -48,6 +48,18 @@ func served(t *testing.T) (*pool.Pool, link.Address) {
 
 var device = ed25519.NewKeyFromSeed(bytes.Repeat([]byte{2}, ed25519.SeedSize))
 
+// dial is a client with the device's key.
+func dial(t *testing.T, to link.Address) *http.Client {
+	t.Helper()
+	config, err := link.ClientTLS(device, to.Fingerprint)
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := &http.Client{Transport: &http.Transport{TLSClientConfig: config}}
+	t.Cleanup(client.CloseIdleConnections)
+	return client
+}
+
 // A pool that closes tells its sockets so, and leaves none behind that would
 // use its file.
 func TestCloseEndsSockets(t *testing.T) {
@@ -96,12 +108,7 @@ func TestRulesInBounds(t *testing.T) {
 func TestBodiesByKind(t *testing.T) {
 	p, to := served(t)
 	defer p.Close()
-	config, err := link.ClientTLS(device, to.Fingerprint)
-	if err != nil {
-		t.Fatal(err)
-	}
-	client := &http.Client{Transport: &http.Transport{TLSClientConfig: config}}
-	defer client.CloseIdleConnections()
+	client := dial(t, to)
 	for _, c := range []struct {
 		path string
 		size int
@@ -128,12 +135,7 @@ func TestBodiesByKind(t *testing.T) {
 func TestPackedBodies(t *testing.T) {
 	p, to := served(t)
 	defer p.Close()
-	config, err := link.ClientTLS(device, to.Fingerprint)
-	if err != nil {
-		t.Fatal(err)
-	}
-	client := &http.Client{Transport: &http.Transport{TLSClientConfig: config}}
-	defer client.CloseIdleConnections()
+	client := dial(t, to)
 	zip := func(level, n int, text string) []byte {
 		var out bytes.Buffer
 		z, err := gzip.NewWriterLevel(&out, level)
@@ -201,12 +203,7 @@ func TestPackedBodies(t *testing.T) {
 func TestRegistrationsHaveARate(t *testing.T) {
 	p, to := served(t)
 	defer p.Close()
-	config, err := link.ClientTLS(device, to.Fingerprint)
-	if err != nil {
-		t.Fatal(err)
-	}
-	client := &http.Client{Transport: &http.Transport{TLSClientConfig: config}}
-	defer client.CloseIdleConnections()
+	client := dial(t, to)
 	post := func(path string) int {
 		answer, err := client.Post("https://"+to.HostPort+path, "application/json", strings.NewReader("{}"))
 		if err != nil {

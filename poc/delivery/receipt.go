@@ -3,11 +3,10 @@
 package delivery
 
 import (
-	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 
+	"github.com/assaynet/assay/poc/document"
 	"github.com/assaynet/assay/poc/mpoc"
 )
 
@@ -80,47 +79,19 @@ func (r Receipt) Marshal() ([]byte, error) {
 	return write(r)
 }
 
-// parse reads v and demands the spelling that v is written in.
+// parse reads v from a file. Errors wrap ErrFile.
 func parse(data []byte, v any) error {
-	if len(data) > MaxFileSize {
-		return fmt.Errorf("%w: %d bytes, at most %d", ErrFile, len(data), MaxFileSize)
-	}
-	if err := json.Unmarshal(data, v); err != nil {
+	if err := document.Parse(data, v, MaxFileSize); err != nil {
 		return fmt.Errorf("%w: %w", ErrFile, err)
-	}
-	var given bytes.Buffer
-	if err := json.Compact(&given, data); err != nil {
-		return fmt.Errorf("%w: %w", ErrFile, err)
-	}
-	want, err := compact(v)
-	if err != nil {
-		return err
-	}
-	if !bytes.Equal(given.Bytes(), want) {
-		return fmt.Errorf("%w: keys unknown, missing, repeated or out of order, or values spelt unusually", ErrFile)
 	}
 	return nil
 }
 
-func compact(v any) ([]byte, error) {
-	var out bytes.Buffer
-	e := json.NewEncoder(&out)
-	e.SetEscapeHTML(false)
-	if err := e.Encode(v); err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrFile, err)
-	}
-	return bytes.TrimSuffix(out.Bytes(), []byte("\n")), nil
-}
-
+// write is parse's other way.
 func write(v any) ([]byte, error) {
-	text, err := compact(v)
+	text, err := document.Write(v)
 	if err != nil {
-		return nil, err
-	}
-	var out bytes.Buffer
-	if err := json.Indent(&out, text, "", "  "); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrFile, err)
 	}
-	out.WriteByte('\n')
-	return out.Bytes(), nil
+	return text, nil
 }

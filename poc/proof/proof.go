@@ -23,13 +23,12 @@
 package proof
 
 import (
-	"bytes"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 
 	"github.com/assaynet/assay/poc/commit"
+	"github.com/assaynet/assay/poc/document"
 	"github.com/assaynet/assay/poc/seed"
 	"github.com/assaynet/assay/poc/work/transformer"
 )
@@ -102,23 +101,12 @@ type Build func(class transformer.Class, seed1 seed.Seed) (transformer.Model, er
 // each piece of evidence: Marshal's. Unknown, missing, repeated and reordered
 // keys are refused. Errors wrap ErrFile.
 func Parse(data []byte) (File, error) {
-	if len(data) > MaxFileSize {
-		return File{}, fmt.Errorf("%w: %d bytes, at most %d", ErrFile, len(data), MaxFileSize)
-	}
 	var f File
-	if err := json.Unmarshal(data, &f); err != nil {
+	if err := document.Parse(data, &f, MaxFileSize); err != nil {
 		return File{}, fmt.Errorf("%w: %w", ErrFile, err)
 	}
-	var given bytes.Buffer
-	if err := json.Compact(&given, data); err != nil {
-		return File{}, fmt.Errorf("%w: %w", ErrFile, err)
-	}
-	want, err := f.compact()
-	if err != nil {
-		return File{}, err
-	}
-	if !bytes.Equal(given.Bytes(), want) {
-		return File{}, fmt.Errorf("%w: keys unknown, missing, repeated or out of order, or values spelt unusually", ErrFile)
+	if f.Path == nil {
+		return File{}, fmt.Errorf("%w: a log of one leaf has the path [], never null", ErrFile)
 	}
 	if _, err := f.decode(); err != nil {
 		return File{}, err
@@ -131,29 +119,14 @@ func (f File) Marshal() ([]byte, error) {
 	if _, err := f.decode(); err != nil {
 		return nil, err
 	}
-	compact, err := f.compact()
-	if err != nil {
-		return nil, err
-	}
-	var out bytes.Buffer
-	if err := json.Indent(&out, compact, "", "  "); err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrFile, err)
-	}
-	return append(out.Bytes(), '\n'), nil
-}
-
-// compact is the one spelling, without white space.
-func (f File) compact() ([]byte, error) {
 	if f.Path == nil {
 		f.Path = []string{} // a log of one leaf has the path [], never null
 	}
-	var out bytes.Buffer
-	e := json.NewEncoder(&out)
-	e.SetEscapeHTML(false)
-	if err := e.Encode(f); err != nil {
+	text, err := document.Write(f)
+	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrFile, err)
 	}
-	return bytes.TrimSuffix(out.Bytes(), []byte("\n")), nil
+	return text, nil
 }
 
 // content is a file with everything decoded and checked for form.
