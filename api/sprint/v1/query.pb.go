@@ -6,6 +6,8 @@ package sprintv1
 import (
 	context "context"
 	fmt "fmt"
+	v1 "github.com/assaynet/assay/api/court/v1"
+	query "github.com/cosmos/cosmos-sdk/types/query"
 	_ "github.com/cosmos/gogoproto/gogoproto"
 	grpc1 "github.com/cosmos/gogoproto/grpc"
 	proto "github.com/cosmos/gogoproto/proto"
@@ -433,7 +435,8 @@ func (m *QueryStageResponse) GetEndOfPocValidation() bool {
 }
 
 type QueryMembersRequest struct {
-	Epoch uint64 `protobuf:"varint,1,opt,name=epoch,proto3" json:"epoch,omitempty"`
+	Epoch      uint64             `protobuf:"varint,1,opt,name=epoch,proto3" json:"epoch,omitempty"`
+	Pagination *query.PageRequest `protobuf:"bytes,2,opt,name=pagination,proto3" json:"pagination,omitempty"`
 }
 
 func (m *QueryMembersRequest) Reset()         { *m = QueryMembersRequest{} }
@@ -476,8 +479,16 @@ func (m *QueryMembersRequest) GetEpoch() uint64 {
 	return 0
 }
 
+func (m *QueryMembersRequest) GetPagination() *query.PageRequest {
+	if m != nil {
+		return m.Pagination
+	}
+	return nil
+}
+
 type QueryMembersResponse struct {
-	Members []Member `protobuf:"bytes,1,rep,name=members,proto3" json:"members"`
+	Members    []Member            `protobuf:"bytes,1,rep,name=members,proto3" json:"members"`
+	Pagination *query.PageResponse `protobuf:"bytes,2,opt,name=pagination,proto3" json:"pagination,omitempty"`
 }
 
 func (m *QueryMembersResponse) Reset()         { *m = QueryMembersResponse{} }
@@ -520,16 +531,278 @@ func (m *QueryMembersResponse) GetMembers() []Member {
 	return nil
 }
 
-type QueryCommitsRequest struct {
+func (m *QueryMembersResponse) GetPagination() *query.PageResponse {
+	if m != nil {
+		return m.Pagination
+	}
+	return nil
+}
+
+type QueryMemberRequest struct {
 	Epoch       uint64 `protobuf:"varint,1,opt,name=epoch,proto3" json:"epoch,omitempty"`
 	Participant string `protobuf:"bytes,2,opt,name=participant,proto3" json:"participant,omitempty"`
+}
+
+func (m *QueryMemberRequest) Reset()         { *m = QueryMemberRequest{} }
+func (m *QueryMemberRequest) String() string { return proto.CompactTextString(m) }
+func (*QueryMemberRequest) ProtoMessage()    {}
+func (*QueryMemberRequest) Descriptor() ([]byte, []int) {
+	return fileDescriptor_c1f2c2c7dec991a3, []int{10}
+}
+func (m *QueryMemberRequest) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *QueryMemberRequest) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_QueryMemberRequest.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *QueryMemberRequest) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_QueryMemberRequest.Merge(m, src)
+}
+func (m *QueryMemberRequest) XXX_Size() int {
+	return m.Size()
+}
+func (m *QueryMemberRequest) XXX_DiscardUnknown() {
+	xxx_messageInfo_QueryMemberRequest.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_QueryMemberRequest proto.InternalMessageInfo
+
+func (m *QueryMemberRequest) GetEpoch() uint64 {
+	if m != nil {
+		return m.Epoch
+	}
+	return 0
+}
+
+func (m *QueryMemberRequest) GetParticipant() string {
+	if m != nil {
+		return m.Participant
+	}
+	return ""
+}
+
+type QueryMemberResponse struct {
+	Member Member `protobuf:"bytes,1,opt,name=member,proto3" json:"member"`
+}
+
+func (m *QueryMemberResponse) Reset()         { *m = QueryMemberResponse{} }
+func (m *QueryMemberResponse) String() string { return proto.CompactTextString(m) }
+func (*QueryMemberResponse) ProtoMessage()    {}
+func (*QueryMemberResponse) Descriptor() ([]byte, []int) {
+	return fileDescriptor_c1f2c2c7dec991a3, []int{11}
+}
+func (m *QueryMemberResponse) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *QueryMemberResponse) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_QueryMemberResponse.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *QueryMemberResponse) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_QueryMemberResponse.Merge(m, src)
+}
+func (m *QueryMemberResponse) XXX_Size() int {
+	return m.Size()
+}
+func (m *QueryMemberResponse) XXX_DiscardUnknown() {
+	xxx_messageInfo_QueryMemberResponse.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_QueryMemberResponse proto.InternalMessageInfo
+
+func (m *QueryMemberResponse) GetMember() Member {
+	if m != nil {
+		return m.Member
+	}
+	return Member{}
+}
+
+type QueryStandingRequest struct {
+	Participant string `protobuf:"bytes,1,opt,name=participant,proto3" json:"participant,omitempty"`
+}
+
+func (m *QueryStandingRequest) Reset()         { *m = QueryStandingRequest{} }
+func (m *QueryStandingRequest) String() string { return proto.CompactTextString(m) }
+func (*QueryStandingRequest) ProtoMessage()    {}
+func (*QueryStandingRequest) Descriptor() ([]byte, []int) {
+	return fileDescriptor_c1f2c2c7dec991a3, []int{12}
+}
+func (m *QueryStandingRequest) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *QueryStandingRequest) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_QueryStandingRequest.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *QueryStandingRequest) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_QueryStandingRequest.Merge(m, src)
+}
+func (m *QueryStandingRequest) XXX_Size() int {
+	return m.Size()
+}
+func (m *QueryStandingRequest) XXX_DiscardUnknown() {
+	xxx_messageInfo_QueryStandingRequest.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_QueryStandingRequest proto.InternalMessageInfo
+
+func (m *QueryStandingRequest) GetParticipant() string {
+	if m != nil {
+		return m.Participant
+	}
+	return ""
+}
+
+type QueryStandingResponse struct {
+	Role Role `protobuf:"varint,1,opt,name=role,proto3,enum=assay.sprint.v1.Role" json:"role,omitempty"`
+	// one sentence: what the next epoch means for it, and why
+	Reason string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	// leaves a claim must have in this epoch's class
+	MinClaimLeaves uint64 `protobuf:"varint,3,opt,name=min_claim_leaves,json=minClaimLeaves,proto3" json:"min_claim_leaves,omitempty"`
+	// what it last had credited, in leaves of this epoch's class
+	LastLeaves uint64 `protobuf:"varint,4,opt,name=last_leaves,json=lastLeaves,proto3" json:"last_leaves,omitempty"`
+	// of a newcomer: places in the lottery, newcomers that took part last, its part of what all of them have locked in
+	// basis points, and the epochs it waits on average; 0 where not known
+	Places         uint32 `protobuf:"varint,5,opt,name=places,proto3" json:"places,omitempty"`
+	Newcomers      uint32 `protobuf:"varint,6,opt,name=newcomers,proto3" json:"newcomers,omitempty"`
+	ChanceBps      uint32 `protobuf:"varint,7,opt,name=chance_bps,json=chanceBps,proto3" json:"chance_bps,omitempty"`
+	ExpectedEpochs uint32 `protobuf:"varint,8,opt,name=expected_epochs,json=expectedEpochs,proto3" json:"expected_epochs,omitempty"`
+	// first epoch whose lottery it may enter
+	LotteryFrom uint64 `protobuf:"varint,9,opt,name=lottery_from,json=lotteryFrom,proto3" json:"lottery_from,omitempty"`
+}
+
+func (m *QueryStandingResponse) Reset()         { *m = QueryStandingResponse{} }
+func (m *QueryStandingResponse) String() string { return proto.CompactTextString(m) }
+func (*QueryStandingResponse) ProtoMessage()    {}
+func (*QueryStandingResponse) Descriptor() ([]byte, []int) {
+	return fileDescriptor_c1f2c2c7dec991a3, []int{13}
+}
+func (m *QueryStandingResponse) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *QueryStandingResponse) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_QueryStandingResponse.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *QueryStandingResponse) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_QueryStandingResponse.Merge(m, src)
+}
+func (m *QueryStandingResponse) XXX_Size() int {
+	return m.Size()
+}
+func (m *QueryStandingResponse) XXX_DiscardUnknown() {
+	xxx_messageInfo_QueryStandingResponse.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_QueryStandingResponse proto.InternalMessageInfo
+
+func (m *QueryStandingResponse) GetRole() Role {
+	if m != nil {
+		return m.Role
+	}
+	return RoleUnspecified
+}
+
+func (m *QueryStandingResponse) GetReason() string {
+	if m != nil {
+		return m.Reason
+	}
+	return ""
+}
+
+func (m *QueryStandingResponse) GetMinClaimLeaves() uint64 {
+	if m != nil {
+		return m.MinClaimLeaves
+	}
+	return 0
+}
+
+func (m *QueryStandingResponse) GetLastLeaves() uint64 {
+	if m != nil {
+		return m.LastLeaves
+	}
+	return 0
+}
+
+func (m *QueryStandingResponse) GetPlaces() uint32 {
+	if m != nil {
+		return m.Places
+	}
+	return 0
+}
+
+func (m *QueryStandingResponse) GetNewcomers() uint32 {
+	if m != nil {
+		return m.Newcomers
+	}
+	return 0
+}
+
+func (m *QueryStandingResponse) GetChanceBps() uint32 {
+	if m != nil {
+		return m.ChanceBps
+	}
+	return 0
+}
+
+func (m *QueryStandingResponse) GetExpectedEpochs() uint32 {
+	if m != nil {
+		return m.ExpectedEpochs
+	}
+	return 0
+}
+
+func (m *QueryStandingResponse) GetLotteryFrom() uint64 {
+	if m != nil {
+		return m.LotteryFrom
+	}
+	return 0
+}
+
+type QueryCommitsRequest struct {
+	Epoch       uint64             `protobuf:"varint,1,opt,name=epoch,proto3" json:"epoch,omitempty"`
+	Participant string             `protobuf:"bytes,2,opt,name=participant,proto3" json:"participant,omitempty"`
+	Pagination  *query.PageRequest `protobuf:"bytes,3,opt,name=pagination,proto3" json:"pagination,omitempty"`
 }
 
 func (m *QueryCommitsRequest) Reset()         { *m = QueryCommitsRequest{} }
 func (m *QueryCommitsRequest) String() string { return proto.CompactTextString(m) }
 func (*QueryCommitsRequest) ProtoMessage()    {}
 func (*QueryCommitsRequest) Descriptor() ([]byte, []int) {
-	return fileDescriptor_c1f2c2c7dec991a3, []int{10}
+	return fileDescriptor_c1f2c2c7dec991a3, []int{14}
 }
 func (m *QueryCommitsRequest) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -572,15 +845,23 @@ func (m *QueryCommitsRequest) GetParticipant() string {
 	return ""
 }
 
+func (m *QueryCommitsRequest) GetPagination() *query.PageRequest {
+	if m != nil {
+		return m.Pagination
+	}
+	return nil
+}
+
 type QueryCommitsResponse struct {
-	Commits []Commit `protobuf:"bytes,1,rep,name=commits,proto3" json:"commits"`
+	Commits    []Commit            `protobuf:"bytes,1,rep,name=commits,proto3" json:"commits"`
+	Pagination *query.PageResponse `protobuf:"bytes,2,opt,name=pagination,proto3" json:"pagination,omitempty"`
 }
 
 func (m *QueryCommitsResponse) Reset()         { *m = QueryCommitsResponse{} }
 func (m *QueryCommitsResponse) String() string { return proto.CompactTextString(m) }
 func (*QueryCommitsResponse) ProtoMessage()    {}
 func (*QueryCommitsResponse) Descriptor() ([]byte, []int) {
-	return fileDescriptor_c1f2c2c7dec991a3, []int{11}
+	return fileDescriptor_c1f2c2c7dec991a3, []int{15}
 }
 func (m *QueryCommitsResponse) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -616,6 +897,13 @@ func (m *QueryCommitsResponse) GetCommits() []Commit {
 	return nil
 }
 
+func (m *QueryCommitsResponse) GetPagination() *query.PageResponse {
+	if m != nil {
+		return m.Pagination
+	}
+	return nil
+}
+
 type QuerySamplesRequest struct {
 	Epoch       uint64 `protobuf:"varint,1,opt,name=epoch,proto3" json:"epoch,omitempty"`
 	Participant string `protobuf:"bytes,2,opt,name=participant,proto3" json:"participant,omitempty"`
@@ -625,7 +913,7 @@ func (m *QuerySamplesRequest) Reset()         { *m = QuerySamplesRequest{} }
 func (m *QuerySamplesRequest) String() string { return proto.CompactTextString(m) }
 func (*QuerySamplesRequest) ProtoMessage()    {}
 func (*QuerySamplesRequest) Descriptor() ([]byte, []int) {
-	return fileDescriptor_c1f2c2c7dec991a3, []int{12}
+	return fileDescriptor_c1f2c2c7dec991a3, []int{16}
 }
 func (m *QuerySamplesRequest) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -669,14 +957,14 @@ func (m *QuerySamplesRequest) GetParticipant() string {
 }
 
 type QuerySamplesResponse struct {
-	Leaves []LeafRef `protobuf:"bytes,1,rep,name=leaves,proto3" json:"leaves"`
+	Leaves []v1.LeafRef `protobuf:"bytes,1,rep,name=leaves,proto3" json:"leaves"`
 }
 
 func (m *QuerySamplesResponse) Reset()         { *m = QuerySamplesResponse{} }
 func (m *QuerySamplesResponse) String() string { return proto.CompactTextString(m) }
 func (*QuerySamplesResponse) ProtoMessage()    {}
 func (*QuerySamplesResponse) Descriptor() ([]byte, []int) {
-	return fileDescriptor_c1f2c2c7dec991a3, []int{13}
+	return fileDescriptor_c1f2c2c7dec991a3, []int{17}
 }
 func (m *QuerySamplesResponse) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -705,7 +993,7 @@ func (m *QuerySamplesResponse) XXX_DiscardUnknown() {
 
 var xxx_messageInfo_QuerySamplesResponse proto.InternalMessageInfo
 
-func (m *QuerySamplesResponse) GetLeaves() []LeafRef {
+func (m *QuerySamplesResponse) GetLeaves() []v1.LeafRef {
 	if m != nil {
 		return m.Leaves
 	}
@@ -721,7 +1009,7 @@ func (m *QueryOpeningRequest) Reset()         { *m = QueryOpeningRequest{} }
 func (m *QueryOpeningRequest) String() string { return proto.CompactTextString(m) }
 func (*QueryOpeningRequest) ProtoMessage()    {}
 func (*QueryOpeningRequest) Descriptor() ([]byte, []int) {
-	return fileDescriptor_c1f2c2c7dec991a3, []int{14}
+	return fileDescriptor_c1f2c2c7dec991a3, []int{18}
 }
 func (m *QueryOpeningRequest) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -772,7 +1060,7 @@ func (m *QueryOpeningResponse) Reset()         { *m = QueryOpeningResponse{} }
 func (m *QueryOpeningResponse) String() string { return proto.CompactTextString(m) }
 func (*QueryOpeningResponse) ProtoMessage()    {}
 func (*QueryOpeningResponse) Descriptor() ([]byte, []int) {
-	return fileDescriptor_c1f2c2c7dec991a3, []int{15}
+	return fileDescriptor_c1f2c2c7dec991a3, []int{19}
 }
 func (m *QueryOpeningResponse) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -810,15 +1098,16 @@ func (m *QueryOpeningResponse) GetOpening() Opening {
 
 type QueryDutiesRequest struct {
 	Epoch uint64 `protobuf:"varint,1,opt,name=epoch,proto3" json:"epoch,omitempty"`
-	Round uint32 `protobuf:"varint,2,opt,name=round,proto3" json:"round,omitempty"`
-	Voter string `protobuf:"bytes,3,opt,name=voter,proto3" json:"voter,omitempty"`
+	Voter string `protobuf:"bytes,2,opt,name=voter,proto3" json:"voter,omitempty"`
+	// by target
+	Pagination *query.PageRequest `protobuf:"bytes,3,opt,name=pagination,proto3" json:"pagination,omitempty"`
 }
 
 func (m *QueryDutiesRequest) Reset()         { *m = QueryDutiesRequest{} }
 func (m *QueryDutiesRequest) String() string { return proto.CompactTextString(m) }
 func (*QueryDutiesRequest) ProtoMessage()    {}
 func (*QueryDutiesRequest) Descriptor() ([]byte, []int) {
-	return fileDescriptor_c1f2c2c7dec991a3, []int{16}
+	return fileDescriptor_c1f2c2c7dec991a3, []int{20}
 }
 func (m *QueryDutiesRequest) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -854,13 +1143,6 @@ func (m *QueryDutiesRequest) GetEpoch() uint64 {
 	return 0
 }
 
-func (m *QueryDutiesRequest) GetRound() uint32 {
-	if m != nil {
-		return m.Round
-	}
-	return 0
-}
-
 func (m *QueryDutiesRequest) GetVoter() string {
 	if m != nil {
 		return m.Voter
@@ -868,17 +1150,23 @@ func (m *QueryDutiesRequest) GetVoter() string {
 	return ""
 }
 
+func (m *QueryDutiesRequest) GetPagination() *query.PageRequest {
+	if m != nil {
+		return m.Pagination
+	}
+	return nil
+}
+
 type QueryDutiesResponse struct {
-	// not drawn in this round
-	Drawn  bool   `protobuf:"varint,1,opt,name=drawn,proto3" json:"drawn,omitempty"`
-	Duties []Duty `protobuf:"bytes,2,rep,name=duties,proto3" json:"duties"`
+	Duties     []Duty              `protobuf:"bytes,1,rep,name=duties,proto3" json:"duties"`
+	Pagination *query.PageResponse `protobuf:"bytes,2,opt,name=pagination,proto3" json:"pagination,omitempty"`
 }
 
 func (m *QueryDutiesResponse) Reset()         { *m = QueryDutiesResponse{} }
 func (m *QueryDutiesResponse) String() string { return proto.CompactTextString(m) }
 func (*QueryDutiesResponse) ProtoMessage()    {}
 func (*QueryDutiesResponse) Descriptor() ([]byte, []int) {
-	return fileDescriptor_c1f2c2c7dec991a3, []int{17}
+	return fileDescriptor_c1f2c2c7dec991a3, []int{21}
 }
 func (m *QueryDutiesResponse) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -907,13 +1195,6 @@ func (m *QueryDutiesResponse) XXX_DiscardUnknown() {
 
 var xxx_messageInfo_QueryDutiesResponse proto.InternalMessageInfo
 
-func (m *QueryDutiesResponse) GetDrawn() bool {
-	if m != nil {
-		return m.Drawn
-	}
-	return false
-}
-
 func (m *QueryDutiesResponse) GetDuties() []Duty {
 	if m != nil {
 		return m.Duties
@@ -921,17 +1202,26 @@ func (m *QueryDutiesResponse) GetDuties() []Duty {
 	return nil
 }
 
+func (m *QueryDutiesResponse) GetPagination() *query.PageResponse {
+	if m != nil {
+		return m.Pagination
+	}
+	return nil
+}
+
 // Duty is one target of a voter: the opened leaves it re-runs.
 type Duty struct {
-	Target string    `protobuf:"bytes,1,opt,name=target,proto3" json:"target,omitempty"`
-	Leaves []LeafRef `protobuf:"bytes,2,rep,name=leaves,proto3" json:"leaves"`
+	Target string `protobuf:"bytes,1,opt,name=target,proto3" json:"target,omitempty"`
+	// of the target at the epoch's start
+	Weight uint64       `protobuf:"varint,2,opt,name=weight,proto3" json:"weight,omitempty"`
+	Leaves []v1.LeafRef `protobuf:"bytes,3,rep,name=leaves,proto3" json:"leaves"`
 }
 
 func (m *Duty) Reset()         { *m = Duty{} }
 func (m *Duty) String() string { return proto.CompactTextString(m) }
 func (*Duty) ProtoMessage()    {}
 func (*Duty) Descriptor() ([]byte, []int) {
-	return fileDescriptor_c1f2c2c7dec991a3, []int{18}
+	return fileDescriptor_c1f2c2c7dec991a3, []int{22}
 }
 func (m *Duty) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -967,7 +1257,14 @@ func (m *Duty) GetTarget() string {
 	return ""
 }
 
-func (m *Duty) GetLeaves() []LeafRef {
+func (m *Duty) GetWeight() uint64 {
+	if m != nil {
+		return m.Weight
+	}
+	return 0
+}
+
+func (m *Duty) GetLeaves() []v1.LeafRef {
 	if m != nil {
 		return m.Leaves
 	}
@@ -975,15 +1272,15 @@ func (m *Duty) GetLeaves() []LeafRef {
 }
 
 type QueryVerdictsRequest struct {
-	Epoch uint64 `protobuf:"varint,1,opt,name=epoch,proto3" json:"epoch,omitempty"`
-	Round uint32 `protobuf:"varint,2,opt,name=round,proto3" json:"round,omitempty"`
+	Epoch      uint64             `protobuf:"varint,1,opt,name=epoch,proto3" json:"epoch,omitempty"`
+	Pagination *query.PageRequest `protobuf:"bytes,2,opt,name=pagination,proto3" json:"pagination,omitempty"`
 }
 
 func (m *QueryVerdictsRequest) Reset()         { *m = QueryVerdictsRequest{} }
 func (m *QueryVerdictsRequest) String() string { return proto.CompactTextString(m) }
 func (*QueryVerdictsRequest) ProtoMessage()    {}
 func (*QueryVerdictsRequest) Descriptor() ([]byte, []int) {
-	return fileDescriptor_c1f2c2c7dec991a3, []int{19}
+	return fileDescriptor_c1f2c2c7dec991a3, []int{23}
 }
 func (m *QueryVerdictsRequest) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -1019,22 +1316,23 @@ func (m *QueryVerdictsRequest) GetEpoch() uint64 {
 	return 0
 }
 
-func (m *QueryVerdictsRequest) GetRound() uint32 {
+func (m *QueryVerdictsRequest) GetPagination() *query.PageRequest {
 	if m != nil {
-		return m.Round
+		return m.Pagination
 	}
-	return 0
+	return nil
 }
 
 type QueryVerdictsResponse struct {
-	Records []VerdictRecord `protobuf:"bytes,1,rep,name=records,proto3" json:"records"`
+	Records    []VerdictRecord     `protobuf:"bytes,1,rep,name=records,proto3" json:"records"`
+	Pagination *query.PageResponse `protobuf:"bytes,2,opt,name=pagination,proto3" json:"pagination,omitempty"`
 }
 
 func (m *QueryVerdictsResponse) Reset()         { *m = QueryVerdictsResponse{} }
 func (m *QueryVerdictsResponse) String() string { return proto.CompactTextString(m) }
 func (*QueryVerdictsResponse) ProtoMessage()    {}
 func (*QueryVerdictsResponse) Descriptor() ([]byte, []int) {
-	return fileDescriptor_c1f2c2c7dec991a3, []int{20}
+	return fileDescriptor_c1f2c2c7dec991a3, []int{24}
 }
 func (m *QueryVerdictsResponse) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -1070,22 +1368,30 @@ func (m *QueryVerdictsResponse) GetRecords() []VerdictRecord {
 	return nil
 }
 
-type QueryJudgementsRequest struct {
-	Epoch uint64 `protobuf:"varint,1,opt,name=epoch,proto3" json:"epoch,omitempty"`
+func (m *QueryVerdictsResponse) GetPagination() *query.PageResponse {
+	if m != nil {
+		return m.Pagination
+	}
+	return nil
 }
 
-func (m *QueryJudgementsRequest) Reset()         { *m = QueryJudgementsRequest{} }
-func (m *QueryJudgementsRequest) String() string { return proto.CompactTextString(m) }
-func (*QueryJudgementsRequest) ProtoMessage()    {}
-func (*QueryJudgementsRequest) Descriptor() ([]byte, []int) {
-	return fileDescriptor_c1f2c2c7dec991a3, []int{21}
+type QueryChecksRequest struct {
+	Epoch uint64 `protobuf:"varint,1,opt,name=epoch,proto3" json:"epoch,omitempty"`
+	Voter string `protobuf:"bytes,2,opt,name=voter,proto3" json:"voter,omitempty"`
 }
-func (m *QueryJudgementsRequest) XXX_Unmarshal(b []byte) error {
+
+func (m *QueryChecksRequest) Reset()         { *m = QueryChecksRequest{} }
+func (m *QueryChecksRequest) String() string { return proto.CompactTextString(m) }
+func (*QueryChecksRequest) ProtoMessage()    {}
+func (*QueryChecksRequest) Descriptor() ([]byte, []int) {
+	return fileDescriptor_c1f2c2c7dec991a3, []int{25}
+}
+func (m *QueryChecksRequest) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
 }
-func (m *QueryJudgementsRequest) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+func (m *QueryChecksRequest) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
 	if deterministic {
-		return xxx_messageInfo_QueryJudgementsRequest.Marshal(b, m, deterministic)
+		return xxx_messageInfo_QueryChecksRequest.Marshal(b, m, deterministic)
 	} else {
 		b = b[:cap(b)]
 		n, err := m.MarshalToSizedBuffer(b)
@@ -1095,41 +1401,50 @@ func (m *QueryJudgementsRequest) XXX_Marshal(b []byte, deterministic bool) ([]by
 		return b[:n], nil
 	}
 }
-func (m *QueryJudgementsRequest) XXX_Merge(src proto.Message) {
-	xxx_messageInfo_QueryJudgementsRequest.Merge(m, src)
+func (m *QueryChecksRequest) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_QueryChecksRequest.Merge(m, src)
 }
-func (m *QueryJudgementsRequest) XXX_Size() int {
+func (m *QueryChecksRequest) XXX_Size() int {
 	return m.Size()
 }
-func (m *QueryJudgementsRequest) XXX_DiscardUnknown() {
-	xxx_messageInfo_QueryJudgementsRequest.DiscardUnknown(m)
+func (m *QueryChecksRequest) XXX_DiscardUnknown() {
+	xxx_messageInfo_QueryChecksRequest.DiscardUnknown(m)
 }
 
-var xxx_messageInfo_QueryJudgementsRequest proto.InternalMessageInfo
+var xxx_messageInfo_QueryChecksRequest proto.InternalMessageInfo
 
-func (m *QueryJudgementsRequest) GetEpoch() uint64 {
+func (m *QueryChecksRequest) GetEpoch() uint64 {
 	if m != nil {
 		return m.Epoch
 	}
 	return 0
 }
 
-type QueryJudgementsResponse struct {
-	Judgements []Judgement `protobuf:"bytes,1,rep,name=judgements,proto3" json:"judgements"`
+func (m *QueryChecksRequest) GetVoter() string {
+	if m != nil {
+		return m.Voter
+	}
+	return ""
 }
 
-func (m *QueryJudgementsResponse) Reset()         { *m = QueryJudgementsResponse{} }
-func (m *QueryJudgementsResponse) String() string { return proto.CompactTextString(m) }
-func (*QueryJudgementsResponse) ProtoMessage()    {}
-func (*QueryJudgementsResponse) Descriptor() ([]byte, []int) {
-	return fileDescriptor_c1f2c2c7dec991a3, []int{22}
+type QueryChecksResponse struct {
+	// drawn positions among the leaves that the voter re-ran, and the leaves there
+	Positions []uint32     `protobuf:"varint,1,rep,packed,name=positions,proto3" json:"positions,omitempty"`
+	Leaves    []v1.LeafRef `protobuf:"bytes,2,rep,name=leaves,proto3" json:"leaves"`
 }
-func (m *QueryJudgementsResponse) XXX_Unmarshal(b []byte) error {
+
+func (m *QueryChecksResponse) Reset()         { *m = QueryChecksResponse{} }
+func (m *QueryChecksResponse) String() string { return proto.CompactTextString(m) }
+func (*QueryChecksResponse) ProtoMessage()    {}
+func (*QueryChecksResponse) Descriptor() ([]byte, []int) {
+	return fileDescriptor_c1f2c2c7dec991a3, []int{26}
+}
+func (m *QueryChecksResponse) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
 }
-func (m *QueryJudgementsResponse) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+func (m *QueryChecksResponse) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
 	if deterministic {
-		return xxx_messageInfo_QueryJudgementsResponse.Marshal(b, m, deterministic)
+		return xxx_messageInfo_QueryChecksResponse.Marshal(b, m, deterministic)
 	} else {
 		b = b[:cap(b)]
 		n, err := m.MarshalToSizedBuffer(b)
@@ -1139,34 +1454,42 @@ func (m *QueryJudgementsResponse) XXX_Marshal(b []byte, deterministic bool) ([]b
 		return b[:n], nil
 	}
 }
-func (m *QueryJudgementsResponse) XXX_Merge(src proto.Message) {
-	xxx_messageInfo_QueryJudgementsResponse.Merge(m, src)
+func (m *QueryChecksResponse) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_QueryChecksResponse.Merge(m, src)
 }
-func (m *QueryJudgementsResponse) XXX_Size() int {
+func (m *QueryChecksResponse) XXX_Size() int {
 	return m.Size()
 }
-func (m *QueryJudgementsResponse) XXX_DiscardUnknown() {
-	xxx_messageInfo_QueryJudgementsResponse.DiscardUnknown(m)
+func (m *QueryChecksResponse) XXX_DiscardUnknown() {
+	xxx_messageInfo_QueryChecksResponse.DiscardUnknown(m)
 }
 
-var xxx_messageInfo_QueryJudgementsResponse proto.InternalMessageInfo
+var xxx_messageInfo_QueryChecksResponse proto.InternalMessageInfo
 
-func (m *QueryJudgementsResponse) GetJudgements() []Judgement {
+func (m *QueryChecksResponse) GetPositions() []uint32 {
 	if m != nil {
-		return m.Judgements
+		return m.Positions
+	}
+	return nil
+}
+
+func (m *QueryChecksResponse) GetLeaves() []v1.LeafRef {
+	if m != nil {
+		return m.Leaves
 	}
 	return nil
 }
 
 type QueryOutcomesRequest struct {
-	Epoch uint64 `protobuf:"varint,1,opt,name=epoch,proto3" json:"epoch,omitempty"`
+	Epoch      uint64             `protobuf:"varint,1,opt,name=epoch,proto3" json:"epoch,omitempty"`
+	Pagination *query.PageRequest `protobuf:"bytes,2,opt,name=pagination,proto3" json:"pagination,omitempty"`
 }
 
 func (m *QueryOutcomesRequest) Reset()         { *m = QueryOutcomesRequest{} }
 func (m *QueryOutcomesRequest) String() string { return proto.CompactTextString(m) }
 func (*QueryOutcomesRequest) ProtoMessage()    {}
 func (*QueryOutcomesRequest) Descriptor() ([]byte, []int) {
-	return fileDescriptor_c1f2c2c7dec991a3, []int{23}
+	return fileDescriptor_c1f2c2c7dec991a3, []int{27}
 }
 func (m *QueryOutcomesRequest) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -1202,15 +1525,23 @@ func (m *QueryOutcomesRequest) GetEpoch() uint64 {
 	return 0
 }
 
+func (m *QueryOutcomesRequest) GetPagination() *query.PageRequest {
+	if m != nil {
+		return m.Pagination
+	}
+	return nil
+}
+
 type QueryOutcomesResponse struct {
-	Outcomes []Outcome `protobuf:"bytes,1,rep,name=outcomes,proto3" json:"outcomes"`
+	Outcomes   []Outcome           `protobuf:"bytes,1,rep,name=outcomes,proto3" json:"outcomes"`
+	Pagination *query.PageResponse `protobuf:"bytes,2,opt,name=pagination,proto3" json:"pagination,omitempty"`
 }
 
 func (m *QueryOutcomesResponse) Reset()         { *m = QueryOutcomesResponse{} }
 func (m *QueryOutcomesResponse) String() string { return proto.CompactTextString(m) }
 func (*QueryOutcomesResponse) ProtoMessage()    {}
 func (*QueryOutcomesResponse) Descriptor() ([]byte, []int) {
-	return fileDescriptor_c1f2c2c7dec991a3, []int{24}
+	return fileDescriptor_c1f2c2c7dec991a3, []int{28}
 }
 func (m *QueryOutcomesResponse) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -1246,6 +1577,13 @@ func (m *QueryOutcomesResponse) GetOutcomes() []Outcome {
 	return nil
 }
 
+func (m *QueryOutcomesResponse) GetPagination() *query.PageResponse {
+	if m != nil {
+		return m.Pagination
+	}
+	return nil
+}
+
 func init() {
 	proto.RegisterType((*QueryParamsRequest)(nil), "assay.sprint.v1.QueryParamsRequest")
 	proto.RegisterType((*QueryParamsResponse)(nil), "assay.sprint.v1.QueryParamsResponse")
@@ -1257,6 +1595,10 @@ func init() {
 	proto.RegisterType((*QueryStageResponse)(nil), "assay.sprint.v1.QueryStageResponse")
 	proto.RegisterType((*QueryMembersRequest)(nil), "assay.sprint.v1.QueryMembersRequest")
 	proto.RegisterType((*QueryMembersResponse)(nil), "assay.sprint.v1.QueryMembersResponse")
+	proto.RegisterType((*QueryMemberRequest)(nil), "assay.sprint.v1.QueryMemberRequest")
+	proto.RegisterType((*QueryMemberResponse)(nil), "assay.sprint.v1.QueryMemberResponse")
+	proto.RegisterType((*QueryStandingRequest)(nil), "assay.sprint.v1.QueryStandingRequest")
+	proto.RegisterType((*QueryStandingResponse)(nil), "assay.sprint.v1.QueryStandingResponse")
 	proto.RegisterType((*QueryCommitsRequest)(nil), "assay.sprint.v1.QueryCommitsRequest")
 	proto.RegisterType((*QueryCommitsResponse)(nil), "assay.sprint.v1.QueryCommitsResponse")
 	proto.RegisterType((*QuerySamplesRequest)(nil), "assay.sprint.v1.QuerySamplesRequest")
@@ -1268,8 +1610,8 @@ func init() {
 	proto.RegisterType((*Duty)(nil), "assay.sprint.v1.Duty")
 	proto.RegisterType((*QueryVerdictsRequest)(nil), "assay.sprint.v1.QueryVerdictsRequest")
 	proto.RegisterType((*QueryVerdictsResponse)(nil), "assay.sprint.v1.QueryVerdictsResponse")
-	proto.RegisterType((*QueryJudgementsRequest)(nil), "assay.sprint.v1.QueryJudgementsRequest")
-	proto.RegisterType((*QueryJudgementsResponse)(nil), "assay.sprint.v1.QueryJudgementsResponse")
+	proto.RegisterType((*QueryChecksRequest)(nil), "assay.sprint.v1.QueryChecksRequest")
+	proto.RegisterType((*QueryChecksResponse)(nil), "assay.sprint.v1.QueryChecksResponse")
 	proto.RegisterType((*QueryOutcomesRequest)(nil), "assay.sprint.v1.QueryOutcomesRequest")
 	proto.RegisterType((*QueryOutcomesResponse)(nil), "assay.sprint.v1.QueryOutcomesResponse")
 }
@@ -1277,81 +1619,101 @@ func init() {
 func init() { proto.RegisterFile("assay/sprint/v1/query.proto", fileDescriptor_c1f2c2c7dec991a3) }
 
 var fileDescriptor_c1f2c2c7dec991a3 = []byte{
-	// 1174 bytes of a gzipped FileDescriptorProto
-	0x1f, 0x8b, 0x08, 0x00, 0x00, 0x00, 0x00, 0x00, 0x02, 0xff, 0xa4, 0x97, 0xcf, 0x6f, 0xdc, 0x44,
-	0x14, 0xc7, 0xe3, 0x64, 0x7f, 0x65, 0x4a, 0x85, 0x18, 0x36, 0xc9, 0xb2, 0x44, 0xdb, 0xd5, 0x14,
-	0x68, 0x68, 0xab, 0x75, 0x93, 0x2a, 0x4d, 0x01, 0xb5, 0x45, 0xa1, 0x95, 0x50, 0x45, 0x49, 0x70,
-	0xa4, 0x20, 0xc1, 0x21, 0x38, 0xbb, 0x13, 0xc7, 0x28, 0xeb, 0x71, 0xed, 0xf1, 0xd2, 0x10, 0xad,
-	0x90, 0xb8, 0x70, 0xe0, 0x52, 0x51, 0xc1, 0x81, 0xbf, 0xa8, 0xc7, 0x4a, 0x70, 0xe0, 0x84, 0x50,
-	0xc2, 0x1f, 0x52, 0xf9, 0xcd, 0xb3, 0xd7, 0x3f, 0xe2, 0xb8, 0x3f, 0x4e, 0xf1, 0xbc, 0xf9, 0xbe,
-	0xf7, 0x3e, 0x7e, 0x1e, 0xfb, 0x9b, 0x25, 0xef, 0x9a, 0xbe, 0x6f, 0x1e, 0xea, 0xbe, 0xeb, 0xd9,
-	0x8e, 0xd4, 0x47, 0xcb, 0xfa, 0xc3, 0x80, 0x7b, 0x87, 0x3d, 0xd7, 0x13, 0x52, 0xd0, 0x37, 0x61,
-	0xb3, 0xa7, 0x36, 0x7b, 0xa3, 0xe5, 0xf6, 0x62, 0x56, 0x8d, 0x5b, 0x20, 0x6f, 0x37, 0x2d, 0x61,
-	0x09, 0xb8, 0xd4, 0xc3, 0x2b, 0x8c, 0x2e, 0x5a, 0x42, 0x58, 0x07, 0x5c, 0x37, 0x5d, 0x5b, 0x37,
-	0x1d, 0x47, 0x48, 0x53, 0xda, 0xc2, 0xf1, 0xd5, 0x2e, 0x6b, 0x12, 0xfa, 0x55, 0xd8, 0x71, 0xd3,
-	0xf4, 0xcc, 0xa1, 0x6f, 0xf0, 0x87, 0x01, 0xf7, 0x25, 0xfb, 0x89, 0xbc, 0x9d, 0x8a, 0xfa, 0xae,
-	0x70, 0x7c, 0x4e, 0x57, 0x49, 0xcd, 0x85, 0x48, 0x4b, 0xeb, 0x6a, 0x4b, 0xe7, 0x56, 0x16, 0x7a,
-	0x19, 0xc0, 0x9e, 0x4a, 0x58, 0xaf, 0x3c, 0xfd, 0xf7, 0xc2, 0x94, 0x81, 0x62, 0xba, 0x4c, 0x2a,
-	0x0e, 0x7f, 0x24, 0x5b, 0xd3, 0x2f, 0x92, 0x04, 0x52, 0x36, 0x87, 0x00, 0x9f, 0x05, 0x9e, 0xc7,
-	0x1d, 0x19, 0x71, 0x3d, 0xd6, 0x48, 0x33, 0x1d, 0x47, 0xb2, 0x15, 0x52, 0xe5, 0xae, 0xe8, 0xef,
-	0x23, 0xd8, 0x7c, 0xae, 0xc7, 0xbd, 0x70, 0x17, 0x5b, 0x28, 0x29, 0x9d, 0x27, 0xb5, 0x7d, 0x6e,
-	0x5b, 0xfb, 0x0a, 0x6c, 0xc6, 0xc0, 0x55, 0x18, 0xf7, 0xb8, 0xe9, 0x0b, 0xa7, 0x35, 0xd3, 0xd5,
-	0x96, 0x66, 0x0d, 0x5c, 0xd1, 0x26, 0xa9, 0x06, 0x8e, 0xb4, 0x0f, 0x5a, 0x15, 0x90, 0xab, 0x05,
-	0xbb, 0x42, 0xde, 0x02, 0x22, 0x68, 0x80, 0x9c, 0x61, 0x09, 0x27, 0x18, 0xee, 0x72, 0x0f, 0x78,
-	0x2a, 0x06, 0xae, 0xd8, 0xe7, 0x38, 0x6d, 0x14, 0xbf, 0x3a, 0x7c, 0xdc, 0x76, 0x4b, 0x9a, 0x16,
-	0x4f, 0xb4, 0xc5, 0x3b, 0xd2, 0x92, 0x77, 0xc4, 0xfe, 0xd6, 0xb0, 0x2f, 0xaa, 0xb1, 0x6f, 0x33,
-	0xd9, 0xb7, 0x12, 0x8d, 0xa5, 0x4b, 0xde, 0xf0, 0xa5, 0xe9, 0xc9, 0x1d, 0xb1, 0xb7, 0xe3, 0x8a,
-	0x3e, 0x0c, 0xa7, 0x61, 0x10, 0x88, 0x6d, 0xec, 0x6d, 0x8a, 0x3e, 0x5d, 0x24, 0x84, 0x3b, 0x83,
-	0x68, 0x7f, 0x06, 0xf6, 0x1b, 0xdc, 0x19, 0xa8, 0xdd, 0x55, 0xb2, 0x90, 0xcc, 0xdf, 0x19, 0x99,
-	0x07, 0xf6, 0x00, 0xce, 0x1c, 0x0c, 0xae, 0x61, 0x34, 0x27, 0xa5, 0xb6, 0xe3, 0x3d, 0xba, 0x4c,
-	0xe6, 0x26, 0x45, 0x93, 0x49, 0x55, 0x48, 0xa2, 0x51, 0xfd, 0x49, 0x0a, 0xbb, 0x82, 0x87, 0xe4,
-	0x01, 0x0f, 0x87, 0x1b, 0x1d, 0xde, 0xd3, 0x6f, 0x8b, 0x6d, 0xe0, 0xc9, 0x89, 0xc5, 0x38, 0x84,
-	0x35, 0x52, 0x1f, 0xaa, 0x50, 0x4b, 0xeb, 0xce, 0x9c, 0x7a, 0x3e, 0x55, 0x0a, 0xce, 0x3f, 0x52,
-	0xb3, 0x07, 0xd1, 0x11, 0x15, 0xc3, 0xa1, 0x2d, 0xcf, 0xee, 0x4e, 0xbb, 0xe4, 0x9c, 0x6b, 0x7a,
-	0xd2, 0xee, 0xdb, 0xae, 0xe9, 0xa8, 0x03, 0x37, 0x6b, 0x24, 0x43, 0x31, 0x5f, 0x5c, 0x6e, 0xc2,
-	0xd7, 0x57, 0xa1, 0x42, 0x3e, 0x95, 0x12, 0xf1, 0xa1, 0x3a, 0xe6, 0xdb, 0x32, 0x87, 0xee, 0x01,
-	0x7f, 0x6d, 0xbe, 0x2f, 0x91, 0x2f, 0x2e, 0x87, 0x7c, 0x37, 0x48, 0xed, 0x80, 0x9b, 0x23, 0x1e,
-	0xe1, 0xb5, 0x72, 0x78, 0x5f, 0x70, 0x73, 0xcf, 0xe0, 0x7b, 0xd1, 0x47, 0x41, 0xa9, 0x63, 0xbc,
-	0x0d, 0x97, 0x3b, 0xb6, 0x63, 0xbd, 0x2e, 0xde, 0x26, 0xe2, 0xc5, 0xe5, 0x10, 0xef, 0x26, 0xa9,
-	0x0b, 0x15, 0xc2, 0xb7, 0x2b, 0xcf, 0x87, 0x29, 0xd1, 0xfc, 0x50, 0xce, 0xb6, 0xf1, 0x9d, 0xb9,
-	0x1b, 0x48, 0xbb, 0x6c, 0x7c, 0x4d, 0x52, 0xf5, 0x44, 0xe0, 0x0c, 0x80, 0xec, 0xbc, 0xa1, 0x16,
-	0x61, 0x74, 0x24, 0x24, 0xf7, 0xf0, 0x3b, 0xa2, 0x16, 0xec, 0x3b, 0xbc, 0xf1, 0xa8, 0xee, 0xe4,
-	0x65, 0x1c, 0x78, 0xe6, 0x0f, 0x0e, 0x14, 0x6e, 0x18, 0x6a, 0x41, 0xaf, 0x93, 0xda, 0x00, 0x74,
-	0xad, 0x69, 0x98, 0xee, 0x5c, 0x8e, 0xfe, 0x6e, 0x20, 0x0f, 0xa3, 0xd1, 0x2a, 0x29, 0xdb, 0x26,
-	0x95, 0x30, 0x1a, 0x7e, 0x0e, 0xa4, 0xe9, 0x59, 0x5c, 0x7d, 0x0e, 0x66, 0x0d, 0x5c, 0x25, 0x1e,
-	0xd9, 0xf4, 0x4b, 0x3d, 0xb2, 0x75, 0x9c, 0xf1, 0x36, 0xf7, 0x06, 0x76, 0x5f, 0xbe, 0xca, 0x4c,
-	0xd8, 0xd7, 0x64, 0x2e, 0x53, 0x03, 0xef, 0xff, 0x36, 0xa9, 0x7b, 0xbc, 0x2f, 0xbc, 0x41, 0x74,
-	0x90, 0x3a, 0x39, 0x2a, 0xcc, 0x31, 0x40, 0x16, 0x3d, 0x2e, 0x4c, 0x62, 0x3d, 0x32, 0x0f, 0x85,
-	0xef, 0x07, 0x03, 0x8b, 0x0f, 0xb9, 0x53, 0x82, 0xc7, 0xbe, 0x25, 0x0b, 0x39, 0x3d, 0xa2, 0x7c,
-	0x4a, 0xc8, 0xf7, 0x71, 0x14, 0x69, 0xda, 0x39, 0x9a, 0x38, 0x11, 0x49, 0x12, 0x39, 0xec, 0x6a,
-	0x74, 0x1a, 0x03, 0xd9, 0x17, 0xc3, 0x92, 0xd3, 0xc3, 0xb6, 0x70, 0x26, 0x13, 0x35, 0x82, 0x7c,
-	0x4c, 0x1a, 0x02, 0x63, 0x85, 0x6f, 0x17, 0x26, 0x21, 0x44, 0xac, 0x5f, 0xf9, 0xed, 0x3c, 0xa9,
-	0x42, 0x55, 0x2a, 0x49, 0x4d, 0x39, 0x2c, 0xbd, 0x98, 0xcb, 0xce, 0x7b, 0x7f, 0xfb, 0xbd, 0xb3,
-	0x45, 0x0a, 0x8d, 0x5d, 0xf8, 0xf9, 0xaf, 0xff, 0x9f, 0x4c, 0xbf, 0x43, 0x17, 0xf4, 0xec, 0xbf,
-	0x24, 0x68, 0xfa, 0x8f, 0x48, 0x1d, 0x4d, 0x9a, 0x16, 0x54, 0x4c, 0x7b, 0x7b, 0xfb, 0xfd, 0x12,
-	0x15, 0x36, 0xee, 0x42, 0xe3, 0x36, 0x6d, 0xe5, 0x1a, 0xf7, 0xb1, 0xdd, 0x8f, 0xa4, 0x0a, 0x86,
-	0x49, 0xd9, 0xe9, 0x15, 0x93, 0x4e, 0xdd, 0xbe, 0x78, 0xa6, 0x06, 0x7b, 0x2e, 0x41, 0x4f, 0x46,
-	0xbb, 0xb9, 0x9e, 0xf0, 0x00, 0x7d, 0xfd, 0x48, 0xf9, 0xfb, 0x38, 0xec, 0x0d, 0x1e, 0x5b, 0xd4,
-	0x3b, 0x69, 0xd7, 0x45, 0xbd, 0x53, 0x26, 0x7d, 0x46, 0x6f, 0x3f, 0xd4, 0xf9, 0xfa, 0x91, 0x32,
-	0xf9, 0x31, 0xfd, 0x45, 0x23, 0x75, 0x74, 0xb7, 0xa2, 0x91, 0xa7, 0x9d, 0xb2, 0x68, 0xe4, 0x19,
-	0x8b, 0x64, 0x3a, 0x20, 0x7c, 0x48, 0x2f, 0x15, 0xde, 0x3e, 0xfc, 0x1d, 0xeb, 0x68, 0x8d, 0x40,
-	0x82, 0x3e, 0x56, 0xf8, 0xf0, 0x53, 0xae, 0x59, 0xf8, 0xf0, 0xd3, 0x66, 0xf8, 0xe2, 0x24, 0x68,
-	0x82, 0xf4, 0x77, 0x8d, 0xd4, 0xd1, 0xb1, 0x8a, 0x48, 0xd2, 0xfe, 0x58, 0x44, 0x92, 0xb1, 0x3d,
-	0x76, 0x0b, 0x48, 0xd6, 0xe8, 0x6a, 0x19, 0x89, 0xaf, 0x12, 0xf5, 0xa3, 0x84, 0x5b, 0x8d, 0xe9,
-	0x1f, 0x1a, 0xa9, 0xa3, 0xef, 0x14, 0x71, 0xa5, 0x8d, 0xb1, 0x88, 0x2b, 0xe3, 0x77, 0xec, 0x36,
-	0x70, 0xdd, 0xa4, 0x37, 0xca, 0xb8, 0xd0, 0xe6, 0xb2, 0x60, 0x7f, 0x6a, 0xa4, 0xa6, 0x9c, 0xa9,
-	0xe8, 0x6b, 0x91, 0xf2, 0xc3, 0xa2, 0xaf, 0x45, 0xda, 0xdc, 0xd8, 0x3d, 0xa0, 0xba, 0x43, 0x6f,
-	0x95, 0x51, 0x81, 0x49, 0xf8, 0xfa, 0x11, 0xfc, 0x1d, 0xeb, 0xca, 0xd0, 0xf4, 0x23, 0x70, 0x4e,
-	0x80, 0x6b, 0x44, 0xc6, 0x41, 0x0b, 0x06, 0x92, 0x31, 0xa7, 0xf6, 0x07, 0x65, 0x32, 0x44, 0xbc,
-	0x03, 0x88, 0x1f, 0xd1, 0xb5, 0x97, 0x44, 0x1c, 0x45, 0x3c, 0x4f, 0x34, 0x42, 0x26, 0x66, 0x42,
-	0x2f, 0x9d, 0xde, 0x37, 0x67, 0x4f, 0xed, 0xa5, 0x72, 0x21, 0x22, 0xae, 0x00, 0xe2, 0x55, 0x7a,
-	0xb9, 0x0c, 0x71, 0xe2, 0x44, 0xf4, 0x57, 0x8d, 0x34, 0x22, 0x5f, 0x29, 0x1a, 0x59, 0xc6, 0xa5,
-	0x8a, 0x46, 0x96, 0xb5, 0x27, 0x76, 0x0d, 0x78, 0x2e, 0xd3, 0xa5, 0xd2, 0xb3, 0x86, 0x99, 0xeb,
-	0xf7, 0x9f, 0x1e, 0x77, 0xb4, 0x67, 0xc7, 0x1d, 0xed, 0xbf, 0xe3, 0x8e, 0xf6, 0xf8, 0xa4, 0x33,
-	0xf5, 0xec, 0xa4, 0x33, 0xf5, 0xcf, 0x49, 0x67, 0xea, 0x9b, 0x6b, 0x96, 0x2d, 0xf7, 0x83, 0xdd,
-	0x5e, 0x5f, 0x0c, 0x55, 0x35, 0x87, 0x4b, 0x2c, 0x1b, 0xfe, 0x70, 0x8d, 0x4b, 0x7f, 0xa2, 0xae,
-	0x46, 0xcb, 0xbb, 0x35, 0xf8, 0x01, 0x7b, 0xfd, 0x79, 0x00, 0x00, 0x00, 0xff, 0xff, 0xf2, 0x35,
-	0xb1, 0xec, 0x42, 0x0f, 0x00, 0x00,
+	// 1493 bytes of a gzipped FileDescriptorProto
+	0x1f, 0x8b, 0x08, 0x00, 0x00, 0x00, 0x00, 0x00, 0x02, 0xff, 0xbc, 0x58, 0xcb, 0x6f, 0x1b, 0x45,
+	0x18, 0xcf, 0x26, 0x8e, 0xed, 0x4c, 0xfa, 0x80, 0xc1, 0x69, 0x8d, 0x09, 0xae, 0xd9, 0xbe, 0xd2,
+	0x22, 0x79, 0xeb, 0x54, 0x7d, 0x08, 0x44, 0x85, 0xda, 0x52, 0x10, 0x4a, 0xd5, 0xb0, 0x95, 0x7a,
+	0xe0, 0x62, 0x4d, 0xd6, 0x13, 0x67, 0xc1, 0xbb, 0xb3, 0xdd, 0x19, 0xbb, 0x0d, 0x51, 0x84, 0xc4,
+	0x05, 0x04, 0x12, 0xaa, 0xa8, 0x8a, 0x38, 0x70, 0xe0, 0xaf, 0x41, 0x3d, 0x56, 0x82, 0x03, 0x27,
+	0x84, 0x5a, 0xfe, 0x10, 0xb4, 0x33, 0xdf, 0xd8, 0xbb, 0xeb, 0x4c, 0x1c, 0xd2, 0xa8, 0xa7, 0x78,
+	0xbf, 0xf9, 0x1e, 0xbf, 0xf9, 0x1e, 0x33, 0xbf, 0x09, 0x7a, 0x8b, 0x70, 0x4e, 0x36, 0x1d, 0x1e,
+	0xc5, 0x7e, 0x28, 0x9c, 0x41, 0xcb, 0xb9, 0xdf, 0xa7, 0xf1, 0x66, 0x33, 0x8a, 0x99, 0x60, 0xf8,
+	0xa8, 0x5c, 0x6c, 0xaa, 0xc5, 0xe6, 0xa0, 0x55, 0xab, 0x29, 0x6d, 0x8f, 0xf5, 0x63, 0xa9, 0x2c,
+	0x7f, 0x28, 0xe5, 0xda, 0x62, 0xde, 0x13, 0x98, 0xa9, 0xd5, 0xf3, 0x1e, 0xe3, 0x01, 0xe3, 0xce,
+	0x1a, 0xe1, 0x54, 0xc5, 0x70, 0x06, 0xad, 0x35, 0x2a, 0x48, 0xcb, 0x89, 0x48, 0xd7, 0x0f, 0x89,
+	0xf0, 0x59, 0x08, 0xba, 0x95, 0x2e, 0xeb, 0x32, 0xf9, 0xd3, 0x49, 0x7e, 0x69, 0xff, 0x5d, 0xc6,
+	0xba, 0x3d, 0xea, 0x90, 0xc8, 0x77, 0x48, 0x18, 0x32, 0x21, 0x4d, 0xb8, 0x5a, 0xb5, 0x2b, 0x08,
+	0x7f, 0x96, 0x78, 0x5d, 0x25, 0x31, 0x09, 0xb8, 0x4b, 0xef, 0xf7, 0x29, 0x17, 0xf6, 0xd7, 0xe8,
+	0x8d, 0x8c, 0x94, 0x47, 0x2c, 0xe4, 0x14, 0x5f, 0x42, 0xc5, 0x48, 0x4a, 0xaa, 0x56, 0xc3, 0x5a,
+	0x9a, 0x5f, 0x3e, 0xde, 0xcc, 0x6d, 0xb4, 0xa9, 0x0c, 0xae, 0x17, 0x9e, 0xfe, 0x7d, 0x62, 0xca,
+	0x05, 0x65, 0xdc, 0x42, 0x85, 0x90, 0x3e, 0x14, 0xd5, 0xe9, 0xbd, 0x18, 0x49, 0x55, 0x7b, 0x01,
+	0x00, 0xdc, 0xe8, 0xc7, 0x31, 0x0d, 0x85, 0xc6, 0xf5, 0xc8, 0x42, 0x95, 0xac, 0x1c, 0x90, 0x2d,
+	0xa3, 0x59, 0x1a, 0x31, 0x6f, 0x03, 0x80, 0x1d, 0x1b, 0x8b, 0xf1, 0x51, 0xb2, 0x0a, 0x21, 0x94,
+	0x2a, 0x3e, 0x86, 0x8a, 0x1b, 0xd4, 0xef, 0x6e, 0x28, 0x60, 0x33, 0x2e, 0x7c, 0x25, 0xf2, 0x98,
+	0x12, 0xce, 0xc2, 0xea, 0x4c, 0xc3, 0x5a, 0x9a, 0x73, 0xe1, 0x0b, 0x57, 0xd0, 0x6c, 0x3f, 0x14,
+	0x7e, 0xaf, 0x5a, 0x90, 0xea, 0xea, 0xc3, 0x7e, 0x17, 0xbd, 0x2e, 0x11, 0xc9, 0x00, 0x80, 0x33,
+	0x71, 0x11, 0xf6, 0x83, 0x35, 0x1a, 0x4b, 0x3c, 0x05, 0x17, 0xbe, 0xec, 0x4f, 0x20, 0xdb, 0xa0,
+	0xbc, 0x7f, 0xf0, 0xc3, 0xb0, 0x77, 0x05, 0xe9, 0xd2, 0x54, 0x58, 0xd8, 0x91, 0x95, 0xde, 0x91,
+	0xfd, 0xa7, 0x05, 0x71, 0x41, 0x1b, 0xe2, 0x56, 0xd2, 0x71, 0x0b, 0x3a, 0x2d, 0x0d, 0x74, 0x88,
+	0x0b, 0x12, 0x8b, 0x36, 0x5b, 0x6f, 0x47, 0xcc, 0x93, 0xc9, 0x29, 0xbb, 0x48, 0xca, 0xee, 0xac,
+	0xaf, 0x32, 0x0f, 0x2f, 0x22, 0x44, 0xc3, 0x8e, 0x5e, 0x9f, 0x91, 0xeb, 0x65, 0x1a, 0x76, 0xd4,
+	0xea, 0x25, 0x74, 0x3c, 0x6d, 0xdf, 0x1e, 0x90, 0x9e, 0xdf, 0x91, 0x3d, 0x27, 0x13, 0x57, 0x76,
+	0x2b, 0x23, 0x57, 0xf7, 0x86, 0x6b, 0xb8, 0x85, 0x16, 0x46, 0x4e, 0xd3, 0x46, 0xb3, 0xd2, 0x08,
+	0x6b, 0xff, 0x23, 0x13, 0x9b, 0x43, 0x93, 0xdc, 0xa6, 0x49, 0x72, 0x75, 0xf3, 0x1a, 0xb6, 0x75,
+	0x0b, 0xa1, 0xd1, 0xc0, 0x40, 0x2b, 0x9e, 0x69, 0xaa, 0xe9, 0x6a, 0x26, 0xd3, 0xd5, 0x54, 0x13,
+	0x0c, 0xd3, 0xd5, 0x5c, 0x1d, 0xe5, 0xd5, 0x4d, 0x59, 0xda, 0xbf, 0xe8, 0x16, 0x1c, 0x46, 0x85,
+	0x6c, 0x5e, 0x41, 0xa5, 0x40, 0x89, 0xaa, 0x56, 0x63, 0x66, 0xc7, 0x46, 0x57, 0x26, 0x50, 0x48,
+	0xad, 0x8d, 0x3f, 0xde, 0x01, 0xd9, 0xd9, 0x89, 0xc8, 0x54, 0xd4, 0x0c, 0xb4, 0x15, 0xa8, 0xb2,
+	0x0a, 0xb3, 0x7b, 0x3a, 0x1a, 0x68, 0x3e, 0x22, 0xb1, 0xf0, 0x3d, 0x3f, 0x22, 0xa1, 0x9a, 0x80,
+	0x39, 0x37, 0x2d, 0xb2, 0x57, 0x32, 0xd9, 0x4d, 0x9f, 0x01, 0x0a, 0xb8, 0xf1, 0x0c, 0xc8, 0xec,
+	0x12, 0x94, 0xed, 0xab, 0x90, 0xb5, 0xbb, 0x82, 0x84, 0x1d, 0x3f, 0xec, 0x6a, 0x74, 0x39, 0x1c,
+	0xd6, 0x38, 0x8e, 0xdf, 0xa7, 0xd1, 0x42, 0xce, 0x14, 0xa0, 0x9c, 0x43, 0x85, 0x98, 0xf5, 0xa8,
+	0x34, 0x3a, 0xb2, 0xbc, 0x30, 0x06, 0xc4, 0x65, 0x3d, 0xea, 0x4a, 0x95, 0xd4, 0x4c, 0x4f, 0x67,
+	0x66, 0x7a, 0x09, 0xbd, 0x16, 0xf8, 0x61, 0xdb, 0xeb, 0x11, 0x3f, 0x68, 0xf7, 0x28, 0x19, 0x50,
+	0x2e, 0x1b, 0xba, 0xe0, 0x1e, 0x09, 0xfc, 0xf0, 0x46, 0x22, 0x5e, 0x91, 0x52, 0x7c, 0x02, 0xcd,
+	0xf7, 0x08, 0x17, 0x5a, 0xa9, 0x20, 0x95, 0x50, 0x22, 0x02, 0x85, 0x63, 0xa8, 0x18, 0xf5, 0x88,
+	0x47, 0xb9, 0xec, 0xd8, 0xc3, 0x2e, 0x7c, 0xe1, 0x45, 0x34, 0x17, 0xd2, 0x07, 0x1e, 0x0b, 0x92,
+	0xce, 0x28, 0xca, 0xa5, 0x91, 0x00, 0xbf, 0x8d, 0x90, 0xb7, 0x41, 0x42, 0x8f, 0xb6, 0xd7, 0x22,
+	0x5e, 0x2d, 0xa9, 0x65, 0x25, 0xb9, 0x1e, 0x71, 0x7c, 0x16, 0x1d, 0xa5, 0x0f, 0x23, 0xea, 0x09,
+	0xda, 0x69, 0xcb, 0xc2, 0xf1, 0x6a, 0x59, 0xea, 0x1c, 0xd1, 0x62, 0x79, 0x36, 0x70, 0xfc, 0x0e,
+	0x3a, 0xd4, 0x63, 0x42, 0xd0, 0x78, 0xb3, 0xbd, 0x1e, 0xb3, 0xa0, 0x3a, 0x27, 0xf1, 0xcd, 0x83,
+	0xec, 0x56, 0xcc, 0x02, 0xfb, 0x89, 0xa5, 0x0f, 0x55, 0x16, 0x04, 0xbe, 0xe0, 0x2f, 0xd9, 0x20,
+	0xb9, 0x89, 0x9a, 0x79, 0xf9, 0x89, 0x1a, 0xe2, 0x1a, 0x4d, 0x94, 0xa7, 0x44, 0xc6, 0x89, 0x52,
+	0x26, 0x7a, 0xa2, 0x40, 0xfb, 0xe0, 0x26, 0xea, 0x36, 0x64, 0xec, 0x2e, 0x09, 0xa2, 0x1e, 0x7d,
+	0xd9, 0x8c, 0xd9, 0xb7, 0xf5, 0x10, 0x68, 0x77, 0xa3, 0x99, 0x82, 0xb6, 0xca, 0xee, 0x53, 0xd1,
+	0x84, 0x41, 0xab, 0xb9, 0x42, 0xc9, 0xba, 0x4b, 0xd7, 0xf5, 0x4c, 0x29, 0xe5, 0x21, 0xba, 0x3b,
+	0x11, 0x0d, 0x53, 0x23, 0xb5, 0x5f, 0x74, 0xab, 0x80, 0x6e, 0xe8, 0x0e, 0xd0, 0x5d, 0x45, 0x25,
+	0xa6, 0x44, 0x30, 0xf2, 0xd5, 0xb1, 0x32, 0x80, 0x89, 0xae, 0x03, 0xa8, 0xdb, 0xdf, 0xe9, 0x7b,
+	0xe7, 0x66, 0x5f, 0xf8, 0x93, 0xd2, 0x57, 0x41, 0xb3, 0x03, 0x26, 0x68, 0x0c, 0xd0, 0xd4, 0xc7,
+	0x81, 0x35, 0xd9, 0x63, 0xdd, 0xfc, 0x1a, 0x0a, 0x6c, 0xee, 0x22, 0x2a, 0x76, 0xa4, 0x04, 0x52,
+	0x3f, 0x7e, 0x8a, 0xdc, 0xec, 0x8b, 0x4d, 0x9d, 0x78, 0xa5, 0x7a, 0x70, 0xfd, 0x15, 0xa0, 0x42,
+	0xe2, 0x3e, 0x39, 0x3b, 0x04, 0x89, 0xbb, 0x54, 0x1f, 0x80, 0xf0, 0x95, 0xc8, 0x1f, 0x8c, 0x28,
+	0x4a, 0xc1, 0x85, 0xaf, 0x54, 0xc3, 0xcc, 0xfc, 0x9f, 0x86, 0x11, 0x50, 0xe1, 0x7b, 0x34, 0xee,
+	0xf8, 0x9e, 0x78, 0x45, 0x37, 0xe6, 0x6f, 0x16, 0x1c, 0xe0, 0xa3, 0xb0, 0x90, 0xfc, 0x6b, 0xa8,
+	0x14, 0x53, 0x8f, 0xc5, 0x1d, 0x9d, 0xfd, 0xfa, 0x58, 0xf6, 0xc1, 0xc6, 0x95, 0x6a, 0xba, 0xbf,
+	0xc0, 0xe8, 0xe0, 0xea, 0xf0, 0x21, 0xf4, 0xe9, 0x8d, 0x0d, 0xea, 0x7d, 0xb9, 0x9f, 0x3e, 0xb5,
+	0xbf, 0xd0, 0x67, 0x2b, 0x78, 0x80, 0x1d, 0x2e, 0xa2, 0xb9, 0x88, 0x71, 0x5f, 0x32, 0x6e, 0xb9,
+	0xc7, 0xc3, 0xee, 0x48, 0x90, 0x2a, 0xe3, 0xf4, 0x7e, 0xca, 0x78, 0xa7, 0x2f, 0x92, 0x5b, 0xe4,
+	0x15, 0x95, 0xf1, 0x57, 0x5d, 0xc6, 0x51, 0x58, 0xd8, 0xe4, 0x7b, 0xa8, 0xcc, 0x40, 0x06, 0x75,
+	0xdc, 0xe1, 0x84, 0x50, 0x0a, 0xb0, 0x93, 0xa1, 0xfe, 0x81, 0x95, 0x70, 0xf9, 0xc7, 0xa3, 0x68,
+	0x56, 0xc2, 0xc3, 0x02, 0x15, 0xd5, 0x8b, 0x02, 0x9f, 0x1c, 0x83, 0x31, 0xfe, 0xd6, 0xa9, 0x9d,
+	0xda, 0x5d, 0x49, 0x85, 0xb2, 0x4f, 0x7c, 0xf3, 0xc7, 0xbf, 0x8f, 0xa7, 0xdf, 0xc4, 0xc7, 0x9d,
+	0xfc, 0x73, 0x0d, 0x1e, 0x39, 0x0f, 0x51, 0x09, 0x1e, 0x25, 0xd8, 0xe0, 0x31, 0xfb, 0x96, 0xa9,
+	0x9d, 0x9e, 0xa0, 0x05, 0x81, 0x1b, 0x32, 0x70, 0x0d, 0x57, 0xc7, 0x02, 0x7b, 0x10, 0xee, 0x2b,
+	0x34, 0x2b, 0x49, 0x00, 0xb6, 0x77, 0xf6, 0x98, 0x7e, 0x99, 0xd4, 0x4e, 0xee, 0xaa, 0x03, 0x31,
+	0x97, 0x64, 0x4c, 0x1b, 0x37, 0xc6, 0x62, 0x2a, 0x0e, 0xe2, 0x6c, 0xa9, 0xf7, 0xcc, 0x76, 0x12,
+	0x5b, 0xbe, 0x29, 0x4c, 0xb1, 0xd3, 0xcf, 0x13, 0x53, 0xec, 0xcc, 0xa3, 0x64, 0x97, 0xd8, 0x3c,
+	0xd1, 0xe3, 0xce, 0x96, 0x7a, 0xd4, 0x6c, 0xe3, 0x6f, 0x2d, 0x54, 0x02, 0x12, 0x6e, 0x4a, 0x79,
+	0xf6, 0x65, 0x60, 0x4a, 0x79, 0x8e, 0xc9, 0xdb, 0x8e, 0x84, 0x70, 0x0e, 0x9f, 0x35, 0x6e, 0x5f,
+	0xfe, 0xdd, 0x76, 0x34, 0x83, 0xff, 0xc9, 0x42, 0x45, 0xe5, 0xc4, 0xd4, 0x72, 0x19, 0x4a, 0x5e,
+	0x3b, 0xb5, 0xbb, 0x12, 0xc0, 0xf8, 0x40, 0xc2, 0xb8, 0x82, 0x2f, 0xed, 0x11, 0x86, 0xb3, 0x95,
+	0xba, 0xcd, 0xb7, 0xf1, 0xf7, 0x16, 0x2a, 0x6b, 0xca, 0x8c, 0x4f, 0x1b, 0x53, 0x9f, 0x66, 0xe3,
+	0xb5, 0x33, 0x93, 0xd4, 0x26, 0x66, 0x88, 0x83, 0x6a, 0x0e, 0x4c, 0x52, 0x2b, 0xa0, 0x77, 0xc6,
+	0xf1, 0xc8, 0xb0, 0x52, 0xe3, 0x78, 0x64, 0x39, 0xe2, 0xde, 0x6b, 0xa5, 0xb9, 0xe1, 0x13, 0x0b,
+	0x95, 0x80, 0x7f, 0x99, 0x90, 0x64, 0xd9, 0x9e, 0x09, 0x49, 0x8e, 0xc4, 0xed, 0xbd, 0x5c, 0x5c,
+	0x19, 0xe6, 0x32, 0xf4, 0xb3, 0x85, 0x4a, 0x40, 0xa3, 0x4c, 0xb8, 0xb2, 0x3c, 0xcf, 0x84, 0x2b,
+	0x47, 0xdf, 0xec, 0x6b, 0x12, 0xd7, 0x55, 0x7c, 0x79, 0x12, 0x2e, 0x60, 0x6d, 0x79, 0x60, 0x3f,
+	0x58, 0xa8, 0xa8, 0x48, 0x93, 0xa9, 0xb9, 0x33, 0xec, 0xce, 0xd4, 0xdc, 0x59, 0xde, 0x65, 0x5f,
+	0x96, 0xa8, 0x2e, 0xe0, 0xe6, 0x24, 0x54, 0x8a, 0x72, 0x39, 0x5b, 0xf2, 0x9a, 0x95, 0x68, 0xca,
+	0x9a, 0x47, 0x98, 0xba, 0x3a, 0x47, 0x6f, 0x4c, 0x5d, 0x9d, 0xa7, 0x23, 0xf6, 0x05, 0x89, 0xe9,
+	0x3c, 0x5e, 0x9a, 0x84, 0x69, 0xa0, 0x01, 0x24, 0xb9, 0x51, 0x37, 0xbe, 0x29, 0x37, 0x19, 0x46,
+	0x61, 0xca, 0x4d, 0x96, 0x34, 0xec, 0x3d, 0x37, 0x9e, 0xb4, 0xcb, 0xe4, 0x46, 0x5f, 0xce, 0xa6,
+	0xdc, 0xe4, 0x38, 0x83, 0x29, 0x37, 0xf9, 0x3b, 0x7e, 0xef, 0xb9, 0xd1, 0x37, 0xfb, 0xf5, 0x4f,
+	0x9f, 0x3e, 0xaf, 0x5b, 0xcf, 0x9e, 0xd7, 0xad, 0x7f, 0x9e, 0xd7, 0xad, 0x47, 0x2f, 0xea, 0x53,
+	0xcf, 0x5e, 0xd4, 0xa7, 0xfe, 0x7a, 0x51, 0x9f, 0xfa, 0xfc, 0x42, 0xd7, 0x17, 0x1b, 0xfd, 0xb5,
+	0xa6, 0xc7, 0x02, 0xe5, 0x2d, 0xa4, 0x02, 0xdc, 0x92, 0xc8, 0x1f, 0xb9, 0x7e, 0x5f, 0xfd, 0x1a,
+	0xb4, 0xd6, 0x8a, 0xf2, 0x9f, 0x95, 0x17, 0xff, 0x0b, 0x00, 0x00, 0xff, 0xff, 0xdb, 0x0e, 0x5b,
+	0xb4, 0x76, 0x15, 0x00, 0x00,
 }
 
 // Reference imports to suppress errors if they are not otherwise used.
@@ -1374,14 +1736,18 @@ type QueryClient interface {
 	// Stage answers the seed's four questions about a height.
 	Stage(ctx context.Context, in *QueryStageRequest, opts ...grpc.CallOption) (*QueryStageResponse, error)
 	Members(ctx context.Context, in *QueryMembersRequest, opts ...grpc.CallOption) (*QueryMembersResponse, error)
+	Member(ctx context.Context, in *QueryMemberRequest, opts ...grpc.CallOption) (*QueryMemberResponse, error)
+	// Standing says what a participant can expect: whether it is judged, its place in the lottery, how long that takes.
+	Standing(ctx context.Context, in *QueryStandingRequest, opts ...grpc.CallOption) (*QueryStandingResponse, error)
 	Commits(ctx context.Context, in *QueryCommitsRequest, opts ...grpc.CallOption) (*QueryCommitsResponse, error)
 	// Samples are the leaves of a participant that the beacon drew.
 	Samples(ctx context.Context, in *QuerySamplesRequest, opts ...grpc.CallOption) (*QuerySamplesResponse, error)
 	Opening(ctx context.Context, in *QueryOpeningRequest, opts ...grpc.CallOption) (*QueryOpeningResponse, error)
-	// Duties are the leaves that a voter re-runs in a round.
+	// Duties are the leaves that a voter re-runs.
 	Duties(ctx context.Context, in *QueryDutiesRequest, opts ...grpc.CallOption) (*QueryDutiesResponse, error)
 	Verdicts(ctx context.Context, in *QueryVerdictsRequest, opts ...grpc.CallOption) (*QueryVerdictsResponse, error)
-	Judgements(ctx context.Context, in *QueryJudgementsRequest, opts ...grpc.CallOption) (*QueryJudgementsResponse, error)
+	// Checks are the leaves whose middle digests a voter opens.
+	Checks(ctx context.Context, in *QueryChecksRequest, opts ...grpc.CallOption) (*QueryChecksResponse, error)
 	Outcomes(ctx context.Context, in *QueryOutcomesRequest, opts ...grpc.CallOption) (*QueryOutcomesResponse, error)
 }
 
@@ -1438,6 +1804,24 @@ func (c *queryClient) Members(ctx context.Context, in *QueryMembersRequest, opts
 	return out, nil
 }
 
+func (c *queryClient) Member(ctx context.Context, in *QueryMemberRequest, opts ...grpc.CallOption) (*QueryMemberResponse, error) {
+	out := new(QueryMemberResponse)
+	err := c.cc.Invoke(ctx, "/assay.sprint.v1.Query/Member", in, out, opts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *queryClient) Standing(ctx context.Context, in *QueryStandingRequest, opts ...grpc.CallOption) (*QueryStandingResponse, error) {
+	out := new(QueryStandingResponse)
+	err := c.cc.Invoke(ctx, "/assay.sprint.v1.Query/Standing", in, out, opts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *queryClient) Commits(ctx context.Context, in *QueryCommitsRequest, opts ...grpc.CallOption) (*QueryCommitsResponse, error) {
 	out := new(QueryCommitsResponse)
 	err := c.cc.Invoke(ctx, "/assay.sprint.v1.Query/Commits", in, out, opts...)
@@ -1483,9 +1867,9 @@ func (c *queryClient) Verdicts(ctx context.Context, in *QueryVerdictsRequest, op
 	return out, nil
 }
 
-func (c *queryClient) Judgements(ctx context.Context, in *QueryJudgementsRequest, opts ...grpc.CallOption) (*QueryJudgementsResponse, error) {
-	out := new(QueryJudgementsResponse)
-	err := c.cc.Invoke(ctx, "/assay.sprint.v1.Query/Judgements", in, out, opts...)
+func (c *queryClient) Checks(ctx context.Context, in *QueryChecksRequest, opts ...grpc.CallOption) (*QueryChecksResponse, error) {
+	out := new(QueryChecksResponse)
+	err := c.cc.Invoke(ctx, "/assay.sprint.v1.Query/Checks", in, out, opts...)
 	if err != nil {
 		return nil, err
 	}
@@ -1511,14 +1895,18 @@ type QueryServer interface {
 	// Stage answers the seed's four questions about a height.
 	Stage(context.Context, *QueryStageRequest) (*QueryStageResponse, error)
 	Members(context.Context, *QueryMembersRequest) (*QueryMembersResponse, error)
+	Member(context.Context, *QueryMemberRequest) (*QueryMemberResponse, error)
+	// Standing says what a participant can expect: whether it is judged, its place in the lottery, how long that takes.
+	Standing(context.Context, *QueryStandingRequest) (*QueryStandingResponse, error)
 	Commits(context.Context, *QueryCommitsRequest) (*QueryCommitsResponse, error)
 	// Samples are the leaves of a participant that the beacon drew.
 	Samples(context.Context, *QuerySamplesRequest) (*QuerySamplesResponse, error)
 	Opening(context.Context, *QueryOpeningRequest) (*QueryOpeningResponse, error)
-	// Duties are the leaves that a voter re-runs in a round.
+	// Duties are the leaves that a voter re-runs.
 	Duties(context.Context, *QueryDutiesRequest) (*QueryDutiesResponse, error)
 	Verdicts(context.Context, *QueryVerdictsRequest) (*QueryVerdictsResponse, error)
-	Judgements(context.Context, *QueryJudgementsRequest) (*QueryJudgementsResponse, error)
+	// Checks are the leaves whose middle digests a voter opens.
+	Checks(context.Context, *QueryChecksRequest) (*QueryChecksResponse, error)
 	Outcomes(context.Context, *QueryOutcomesRequest) (*QueryOutcomesResponse, error)
 }
 
@@ -1541,6 +1929,12 @@ func (*UnimplementedQueryServer) Stage(ctx context.Context, req *QueryStageReque
 func (*UnimplementedQueryServer) Members(ctx context.Context, req *QueryMembersRequest) (*QueryMembersResponse, error) {
 	return nil, status.Errorf(codes.Unimplemented, "method Members not implemented")
 }
+func (*UnimplementedQueryServer) Member(ctx context.Context, req *QueryMemberRequest) (*QueryMemberResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method Member not implemented")
+}
+func (*UnimplementedQueryServer) Standing(ctx context.Context, req *QueryStandingRequest) (*QueryStandingResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method Standing not implemented")
+}
 func (*UnimplementedQueryServer) Commits(ctx context.Context, req *QueryCommitsRequest) (*QueryCommitsResponse, error) {
 	return nil, status.Errorf(codes.Unimplemented, "method Commits not implemented")
 }
@@ -1556,8 +1950,8 @@ func (*UnimplementedQueryServer) Duties(ctx context.Context, req *QueryDutiesReq
 func (*UnimplementedQueryServer) Verdicts(ctx context.Context, req *QueryVerdictsRequest) (*QueryVerdictsResponse, error) {
 	return nil, status.Errorf(codes.Unimplemented, "method Verdicts not implemented")
 }
-func (*UnimplementedQueryServer) Judgements(ctx context.Context, req *QueryJudgementsRequest) (*QueryJudgementsResponse, error) {
-	return nil, status.Errorf(codes.Unimplemented, "method Judgements not implemented")
+func (*UnimplementedQueryServer) Checks(ctx context.Context, req *QueryChecksRequest) (*QueryChecksResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method Checks not implemented")
 }
 func (*UnimplementedQueryServer) Outcomes(ctx context.Context, req *QueryOutcomesRequest) (*QueryOutcomesResponse, error) {
 	return nil, status.Errorf(codes.Unimplemented, "method Outcomes not implemented")
@@ -1657,6 +2051,42 @@ func _Query_Members_Handler(srv interface{}, ctx context.Context, dec func(inter
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Query_Member_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(QueryMemberRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(QueryServer).Member(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: "/assay.sprint.v1.Query/Member",
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(QueryServer).Member(ctx, req.(*QueryMemberRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Query_Standing_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(QueryStandingRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(QueryServer).Standing(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: "/assay.sprint.v1.Query/Standing",
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(QueryServer).Standing(ctx, req.(*QueryStandingRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _Query_Commits_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(QueryCommitsRequest)
 	if err := dec(in); err != nil {
@@ -1747,20 +2177,20 @@ func _Query_Verdicts_Handler(srv interface{}, ctx context.Context, dec func(inte
 	return interceptor(ctx, in, info, handler)
 }
 
-func _Query_Judgements_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
-	in := new(QueryJudgementsRequest)
+func _Query_Checks_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(QueryChecksRequest)
 	if err := dec(in); err != nil {
 		return nil, err
 	}
 	if interceptor == nil {
-		return srv.(QueryServer).Judgements(ctx, in)
+		return srv.(QueryServer).Checks(ctx, in)
 	}
 	info := &grpc.UnaryServerInfo{
 		Server:     srv,
-		FullMethod: "/assay.sprint.v1.Query/Judgements",
+		FullMethod: "/assay.sprint.v1.Query/Checks",
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
-		return srv.(QueryServer).Judgements(ctx, req.(*QueryJudgementsRequest))
+		return srv.(QueryServer).Checks(ctx, req.(*QueryChecksRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -1809,6 +2239,14 @@ var _Query_serviceDesc = grpc.ServiceDesc{
 			Handler:    _Query_Members_Handler,
 		},
 		{
+			MethodName: "Member",
+			Handler:    _Query_Member_Handler,
+		},
+		{
+			MethodName: "Standing",
+			Handler:    _Query_Standing_Handler,
+		},
+		{
 			MethodName: "Commits",
 			Handler:    _Query_Commits_Handler,
 		},
@@ -1829,8 +2267,8 @@ var _Query_serviceDesc = grpc.ServiceDesc{
 			Handler:    _Query_Verdicts_Handler,
 		},
 		{
-			MethodName: "Judgements",
-			Handler:    _Query_Judgements_Handler,
+			MethodName: "Checks",
+			Handler:    _Query_Checks_Handler,
 		},
 		{
 			MethodName: "Outcomes",
@@ -2157,6 +2595,18 @@ func (m *QueryMembersRequest) MarshalToSizedBuffer(dAtA []byte) (int, error) {
 	_ = i
 	var l int
 	_ = l
+	if m.Pagination != nil {
+		{
+			size, err := m.Pagination.MarshalToSizedBuffer(dAtA[:i])
+			if err != nil {
+				return 0, err
+			}
+			i -= size
+			i = encodeVarintQuery(dAtA, i, uint64(size))
+		}
+		i--
+		dAtA[i] = 0x12
+	}
 	if m.Epoch != 0 {
 		i = encodeVarintQuery(dAtA, i, uint64(m.Epoch))
 		i--
@@ -2185,6 +2635,18 @@ func (m *QueryMembersResponse) MarshalToSizedBuffer(dAtA []byte) (int, error) {
 	_ = i
 	var l int
 	_ = l
+	if m.Pagination != nil {
+		{
+			size, err := m.Pagination.MarshalToSizedBuffer(dAtA[:i])
+			if err != nil {
+				return 0, err
+			}
+			i -= size
+			i = encodeVarintQuery(dAtA, i, uint64(size))
+		}
+		i--
+		dAtA[i] = 0x12
+	}
 	if len(m.Members) > 0 {
 		for iNdEx := len(m.Members) - 1; iNdEx >= 0; iNdEx-- {
 			{
@@ -2198,6 +2660,174 @@ func (m *QueryMembersResponse) MarshalToSizedBuffer(dAtA []byte) (int, error) {
 			i--
 			dAtA[i] = 0xa
 		}
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *QueryMemberRequest) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *QueryMemberRequest) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *QueryMemberRequest) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if len(m.Participant) > 0 {
+		i -= len(m.Participant)
+		copy(dAtA[i:], m.Participant)
+		i = encodeVarintQuery(dAtA, i, uint64(len(m.Participant)))
+		i--
+		dAtA[i] = 0x12
+	}
+	if m.Epoch != 0 {
+		i = encodeVarintQuery(dAtA, i, uint64(m.Epoch))
+		i--
+		dAtA[i] = 0x8
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *QueryMemberResponse) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *QueryMemberResponse) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *QueryMemberResponse) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	{
+		size, err := m.Member.MarshalToSizedBuffer(dAtA[:i])
+		if err != nil {
+			return 0, err
+		}
+		i -= size
+		i = encodeVarintQuery(dAtA, i, uint64(size))
+	}
+	i--
+	dAtA[i] = 0xa
+	return len(dAtA) - i, nil
+}
+
+func (m *QueryStandingRequest) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *QueryStandingRequest) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *QueryStandingRequest) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if len(m.Participant) > 0 {
+		i -= len(m.Participant)
+		copy(dAtA[i:], m.Participant)
+		i = encodeVarintQuery(dAtA, i, uint64(len(m.Participant)))
+		i--
+		dAtA[i] = 0xa
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *QueryStandingResponse) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *QueryStandingResponse) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *QueryStandingResponse) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if m.LotteryFrom != 0 {
+		i = encodeVarintQuery(dAtA, i, uint64(m.LotteryFrom))
+		i--
+		dAtA[i] = 0x48
+	}
+	if m.ExpectedEpochs != 0 {
+		i = encodeVarintQuery(dAtA, i, uint64(m.ExpectedEpochs))
+		i--
+		dAtA[i] = 0x40
+	}
+	if m.ChanceBps != 0 {
+		i = encodeVarintQuery(dAtA, i, uint64(m.ChanceBps))
+		i--
+		dAtA[i] = 0x38
+	}
+	if m.Newcomers != 0 {
+		i = encodeVarintQuery(dAtA, i, uint64(m.Newcomers))
+		i--
+		dAtA[i] = 0x30
+	}
+	if m.Places != 0 {
+		i = encodeVarintQuery(dAtA, i, uint64(m.Places))
+		i--
+		dAtA[i] = 0x28
+	}
+	if m.LastLeaves != 0 {
+		i = encodeVarintQuery(dAtA, i, uint64(m.LastLeaves))
+		i--
+		dAtA[i] = 0x20
+	}
+	if m.MinClaimLeaves != 0 {
+		i = encodeVarintQuery(dAtA, i, uint64(m.MinClaimLeaves))
+		i--
+		dAtA[i] = 0x18
+	}
+	if len(m.Reason) > 0 {
+		i -= len(m.Reason)
+		copy(dAtA[i:], m.Reason)
+		i = encodeVarintQuery(dAtA, i, uint64(len(m.Reason)))
+		i--
+		dAtA[i] = 0x12
+	}
+	if m.Role != 0 {
+		i = encodeVarintQuery(dAtA, i, uint64(m.Role))
+		i--
+		dAtA[i] = 0x8
 	}
 	return len(dAtA) - i, nil
 }
@@ -2222,6 +2852,18 @@ func (m *QueryCommitsRequest) MarshalToSizedBuffer(dAtA []byte) (int, error) {
 	_ = i
 	var l int
 	_ = l
+	if m.Pagination != nil {
+		{
+			size, err := m.Pagination.MarshalToSizedBuffer(dAtA[:i])
+			if err != nil {
+				return 0, err
+			}
+			i -= size
+			i = encodeVarintQuery(dAtA, i, uint64(size))
+		}
+		i--
+		dAtA[i] = 0x1a
+	}
 	if len(m.Participant) > 0 {
 		i -= len(m.Participant)
 		copy(dAtA[i:], m.Participant)
@@ -2257,6 +2899,18 @@ func (m *QueryCommitsResponse) MarshalToSizedBuffer(dAtA []byte) (int, error) {
 	_ = i
 	var l int
 	_ = l
+	if m.Pagination != nil {
+		{
+			size, err := m.Pagination.MarshalToSizedBuffer(dAtA[:i])
+			if err != nil {
+				return 0, err
+			}
+			i -= size
+			i = encodeVarintQuery(dAtA, i, uint64(size))
+		}
+		i--
+		dAtA[i] = 0x12
+	}
 	if len(m.Commits) > 0 {
 		for iNdEx := len(m.Commits) - 1; iNdEx >= 0; iNdEx-- {
 			{
@@ -2434,17 +3088,24 @@ func (m *QueryDutiesRequest) MarshalToSizedBuffer(dAtA []byte) (int, error) {
 	_ = i
 	var l int
 	_ = l
+	if m.Pagination != nil {
+		{
+			size, err := m.Pagination.MarshalToSizedBuffer(dAtA[:i])
+			if err != nil {
+				return 0, err
+			}
+			i -= size
+			i = encodeVarintQuery(dAtA, i, uint64(size))
+		}
+		i--
+		dAtA[i] = 0x1a
+	}
 	if len(m.Voter) > 0 {
 		i -= len(m.Voter)
 		copy(dAtA[i:], m.Voter)
 		i = encodeVarintQuery(dAtA, i, uint64(len(m.Voter)))
 		i--
-		dAtA[i] = 0x1a
-	}
-	if m.Round != 0 {
-		i = encodeVarintQuery(dAtA, i, uint64(m.Round))
-		i--
-		dAtA[i] = 0x10
+		dAtA[i] = 0x12
 	}
 	if m.Epoch != 0 {
 		i = encodeVarintQuery(dAtA, i, uint64(m.Epoch))
@@ -2474,6 +3135,18 @@ func (m *QueryDutiesResponse) MarshalToSizedBuffer(dAtA []byte) (int, error) {
 	_ = i
 	var l int
 	_ = l
+	if m.Pagination != nil {
+		{
+			size, err := m.Pagination.MarshalToSizedBuffer(dAtA[:i])
+			if err != nil {
+				return 0, err
+			}
+			i -= size
+			i = encodeVarintQuery(dAtA, i, uint64(size))
+		}
+		i--
+		dAtA[i] = 0x12
+	}
 	if len(m.Duties) > 0 {
 		for iNdEx := len(m.Duties) - 1; iNdEx >= 0; iNdEx-- {
 			{
@@ -2485,18 +3158,8 @@ func (m *QueryDutiesResponse) MarshalToSizedBuffer(dAtA []byte) (int, error) {
 				i = encodeVarintQuery(dAtA, i, uint64(size))
 			}
 			i--
-			dAtA[i] = 0x12
+			dAtA[i] = 0xa
 		}
-	}
-	if m.Drawn {
-		i--
-		if m.Drawn {
-			dAtA[i] = 1
-		} else {
-			dAtA[i] = 0
-		}
-		i--
-		dAtA[i] = 0x8
 	}
 	return len(dAtA) - i, nil
 }
@@ -2532,8 +3195,13 @@ func (m *Duty) MarshalToSizedBuffer(dAtA []byte) (int, error) {
 				i = encodeVarintQuery(dAtA, i, uint64(size))
 			}
 			i--
-			dAtA[i] = 0x12
+			dAtA[i] = 0x1a
 		}
+	}
+	if m.Weight != 0 {
+		i = encodeVarintQuery(dAtA, i, uint64(m.Weight))
+		i--
+		dAtA[i] = 0x10
 	}
 	if len(m.Target) > 0 {
 		i -= len(m.Target)
@@ -2565,10 +3233,17 @@ func (m *QueryVerdictsRequest) MarshalToSizedBuffer(dAtA []byte) (int, error) {
 	_ = i
 	var l int
 	_ = l
-	if m.Round != 0 {
-		i = encodeVarintQuery(dAtA, i, uint64(m.Round))
+	if m.Pagination != nil {
+		{
+			size, err := m.Pagination.MarshalToSizedBuffer(dAtA[:i])
+			if err != nil {
+				return 0, err
+			}
+			i -= size
+			i = encodeVarintQuery(dAtA, i, uint64(size))
+		}
 		i--
-		dAtA[i] = 0x10
+		dAtA[i] = 0x12
 	}
 	if m.Epoch != 0 {
 		i = encodeVarintQuery(dAtA, i, uint64(m.Epoch))
@@ -2598,6 +3273,18 @@ func (m *QueryVerdictsResponse) MarshalToSizedBuffer(dAtA []byte) (int, error) {
 	_ = i
 	var l int
 	_ = l
+	if m.Pagination != nil {
+		{
+			size, err := m.Pagination.MarshalToSizedBuffer(dAtA[:i])
+			if err != nil {
+				return 0, err
+			}
+			i -= size
+			i = encodeVarintQuery(dAtA, i, uint64(size))
+		}
+		i--
+		dAtA[i] = 0x12
+	}
 	if len(m.Records) > 0 {
 		for iNdEx := len(m.Records) - 1; iNdEx >= 0; iNdEx-- {
 			{
@@ -2615,7 +3302,7 @@ func (m *QueryVerdictsResponse) MarshalToSizedBuffer(dAtA []byte) (int, error) {
 	return len(dAtA) - i, nil
 }
 
-func (m *QueryJudgementsRequest) Marshal() (dAtA []byte, err error) {
+func (m *QueryChecksRequest) Marshal() (dAtA []byte, err error) {
 	size := m.Size()
 	dAtA = make([]byte, size)
 	n, err := m.MarshalToSizedBuffer(dAtA[:size])
@@ -2625,16 +3312,23 @@ func (m *QueryJudgementsRequest) Marshal() (dAtA []byte, err error) {
 	return dAtA[:n], nil
 }
 
-func (m *QueryJudgementsRequest) MarshalTo(dAtA []byte) (int, error) {
+func (m *QueryChecksRequest) MarshalTo(dAtA []byte) (int, error) {
 	size := m.Size()
 	return m.MarshalToSizedBuffer(dAtA[:size])
 }
 
-func (m *QueryJudgementsRequest) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+func (m *QueryChecksRequest) MarshalToSizedBuffer(dAtA []byte) (int, error) {
 	i := len(dAtA)
 	_ = i
 	var l int
 	_ = l
+	if len(m.Voter) > 0 {
+		i -= len(m.Voter)
+		copy(dAtA[i:], m.Voter)
+		i = encodeVarintQuery(dAtA, i, uint64(len(m.Voter)))
+		i--
+		dAtA[i] = 0x12
+	}
 	if m.Epoch != 0 {
 		i = encodeVarintQuery(dAtA, i, uint64(m.Epoch))
 		i--
@@ -2643,7 +3337,7 @@ func (m *QueryJudgementsRequest) MarshalToSizedBuffer(dAtA []byte) (int, error) 
 	return len(dAtA) - i, nil
 }
 
-func (m *QueryJudgementsResponse) Marshal() (dAtA []byte, err error) {
+func (m *QueryChecksResponse) Marshal() (dAtA []byte, err error) {
 	size := m.Size()
 	dAtA = make([]byte, size)
 	n, err := m.MarshalToSizedBuffer(dAtA[:size])
@@ -2653,20 +3347,20 @@ func (m *QueryJudgementsResponse) Marshal() (dAtA []byte, err error) {
 	return dAtA[:n], nil
 }
 
-func (m *QueryJudgementsResponse) MarshalTo(dAtA []byte) (int, error) {
+func (m *QueryChecksResponse) MarshalTo(dAtA []byte) (int, error) {
 	size := m.Size()
 	return m.MarshalToSizedBuffer(dAtA[:size])
 }
 
-func (m *QueryJudgementsResponse) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+func (m *QueryChecksResponse) MarshalToSizedBuffer(dAtA []byte) (int, error) {
 	i := len(dAtA)
 	_ = i
 	var l int
 	_ = l
-	if len(m.Judgements) > 0 {
-		for iNdEx := len(m.Judgements) - 1; iNdEx >= 0; iNdEx-- {
+	if len(m.Leaves) > 0 {
+		for iNdEx := len(m.Leaves) - 1; iNdEx >= 0; iNdEx-- {
 			{
-				size, err := m.Judgements[iNdEx].MarshalToSizedBuffer(dAtA[:i])
+				size, err := m.Leaves[iNdEx].MarshalToSizedBuffer(dAtA[:i])
 				if err != nil {
 					return 0, err
 				}
@@ -2674,8 +3368,26 @@ func (m *QueryJudgementsResponse) MarshalToSizedBuffer(dAtA []byte) (int, error)
 				i = encodeVarintQuery(dAtA, i, uint64(size))
 			}
 			i--
-			dAtA[i] = 0xa
+			dAtA[i] = 0x12
 		}
+	}
+	if len(m.Positions) > 0 {
+		dAtA16 := make([]byte, len(m.Positions)*10)
+		var j15 int
+		for _, num := range m.Positions {
+			for num >= 1<<7 {
+				dAtA16[j15] = uint8(uint64(num)&0x7f | 0x80)
+				num >>= 7
+				j15++
+			}
+			dAtA16[j15] = uint8(num)
+			j15++
+		}
+		i -= j15
+		copy(dAtA[i:], dAtA16[:j15])
+		i = encodeVarintQuery(dAtA, i, uint64(j15))
+		i--
+		dAtA[i] = 0xa
 	}
 	return len(dAtA) - i, nil
 }
@@ -2700,6 +3412,18 @@ func (m *QueryOutcomesRequest) MarshalToSizedBuffer(dAtA []byte) (int, error) {
 	_ = i
 	var l int
 	_ = l
+	if m.Pagination != nil {
+		{
+			size, err := m.Pagination.MarshalToSizedBuffer(dAtA[:i])
+			if err != nil {
+				return 0, err
+			}
+			i -= size
+			i = encodeVarintQuery(dAtA, i, uint64(size))
+		}
+		i--
+		dAtA[i] = 0x12
+	}
 	if m.Epoch != 0 {
 		i = encodeVarintQuery(dAtA, i, uint64(m.Epoch))
 		i--
@@ -2728,6 +3452,18 @@ func (m *QueryOutcomesResponse) MarshalToSizedBuffer(dAtA []byte) (int, error) {
 	_ = i
 	var l int
 	_ = l
+	if m.Pagination != nil {
+		{
+			size, err := m.Pagination.MarshalToSizedBuffer(dAtA[:i])
+			if err != nil {
+				return 0, err
+			}
+			i -= size
+			i = encodeVarintQuery(dAtA, i, uint64(size))
+		}
+		i--
+		dAtA[i] = 0x12
+	}
 	if len(m.Outcomes) > 0 {
 		for iNdEx := len(m.Outcomes) - 1; iNdEx >= 0; iNdEx-- {
 			{
@@ -2876,6 +3612,10 @@ func (m *QueryMembersRequest) Size() (n int) {
 	if m.Epoch != 0 {
 		n += 1 + sovQuery(uint64(m.Epoch))
 	}
+	if m.Pagination != nil {
+		l = m.Pagination.Size()
+		n += 1 + l + sovQuery(uint64(l))
+	}
 	return n
 }
 
@@ -2890,6 +3630,87 @@ func (m *QueryMembersResponse) Size() (n int) {
 			l = e.Size()
 			n += 1 + l + sovQuery(uint64(l))
 		}
+	}
+	if m.Pagination != nil {
+		l = m.Pagination.Size()
+		n += 1 + l + sovQuery(uint64(l))
+	}
+	return n
+}
+
+func (m *QueryMemberRequest) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	if m.Epoch != 0 {
+		n += 1 + sovQuery(uint64(m.Epoch))
+	}
+	l = len(m.Participant)
+	if l > 0 {
+		n += 1 + l + sovQuery(uint64(l))
+	}
+	return n
+}
+
+func (m *QueryMemberResponse) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	l = m.Member.Size()
+	n += 1 + l + sovQuery(uint64(l))
+	return n
+}
+
+func (m *QueryStandingRequest) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	l = len(m.Participant)
+	if l > 0 {
+		n += 1 + l + sovQuery(uint64(l))
+	}
+	return n
+}
+
+func (m *QueryStandingResponse) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	if m.Role != 0 {
+		n += 1 + sovQuery(uint64(m.Role))
+	}
+	l = len(m.Reason)
+	if l > 0 {
+		n += 1 + l + sovQuery(uint64(l))
+	}
+	if m.MinClaimLeaves != 0 {
+		n += 1 + sovQuery(uint64(m.MinClaimLeaves))
+	}
+	if m.LastLeaves != 0 {
+		n += 1 + sovQuery(uint64(m.LastLeaves))
+	}
+	if m.Places != 0 {
+		n += 1 + sovQuery(uint64(m.Places))
+	}
+	if m.Newcomers != 0 {
+		n += 1 + sovQuery(uint64(m.Newcomers))
+	}
+	if m.ChanceBps != 0 {
+		n += 1 + sovQuery(uint64(m.ChanceBps))
+	}
+	if m.ExpectedEpochs != 0 {
+		n += 1 + sovQuery(uint64(m.ExpectedEpochs))
+	}
+	if m.LotteryFrom != 0 {
+		n += 1 + sovQuery(uint64(m.LotteryFrom))
 	}
 	return n
 }
@@ -2907,6 +3728,10 @@ func (m *QueryCommitsRequest) Size() (n int) {
 	if l > 0 {
 		n += 1 + l + sovQuery(uint64(l))
 	}
+	if m.Pagination != nil {
+		l = m.Pagination.Size()
+		n += 1 + l + sovQuery(uint64(l))
+	}
 	return n
 }
 
@@ -2921,6 +3746,10 @@ func (m *QueryCommitsResponse) Size() (n int) {
 			l = e.Size()
 			n += 1 + l + sovQuery(uint64(l))
 		}
+	}
+	if m.Pagination != nil {
+		l = m.Pagination.Size()
+		n += 1 + l + sovQuery(uint64(l))
 	}
 	return n
 }
@@ -2992,11 +3821,12 @@ func (m *QueryDutiesRequest) Size() (n int) {
 	if m.Epoch != 0 {
 		n += 1 + sovQuery(uint64(m.Epoch))
 	}
-	if m.Round != 0 {
-		n += 1 + sovQuery(uint64(m.Round))
-	}
 	l = len(m.Voter)
 	if l > 0 {
+		n += 1 + l + sovQuery(uint64(l))
+	}
+	if m.Pagination != nil {
+		l = m.Pagination.Size()
 		n += 1 + l + sovQuery(uint64(l))
 	}
 	return n
@@ -3008,14 +3838,15 @@ func (m *QueryDutiesResponse) Size() (n int) {
 	}
 	var l int
 	_ = l
-	if m.Drawn {
-		n += 2
-	}
 	if len(m.Duties) > 0 {
 		for _, e := range m.Duties {
 			l = e.Size()
 			n += 1 + l + sovQuery(uint64(l))
 		}
+	}
+	if m.Pagination != nil {
+		l = m.Pagination.Size()
+		n += 1 + l + sovQuery(uint64(l))
 	}
 	return n
 }
@@ -3029,6 +3860,9 @@ func (m *Duty) Size() (n int) {
 	l = len(m.Target)
 	if l > 0 {
 		n += 1 + l + sovQuery(uint64(l))
+	}
+	if m.Weight != 0 {
+		n += 1 + sovQuery(uint64(m.Weight))
 	}
 	if len(m.Leaves) > 0 {
 		for _, e := range m.Leaves {
@@ -3048,8 +3882,9 @@ func (m *QueryVerdictsRequest) Size() (n int) {
 	if m.Epoch != 0 {
 		n += 1 + sovQuery(uint64(m.Epoch))
 	}
-	if m.Round != 0 {
-		n += 1 + sovQuery(uint64(m.Round))
+	if m.Pagination != nil {
+		l = m.Pagination.Size()
+		n += 1 + l + sovQuery(uint64(l))
 	}
 	return n
 }
@@ -3066,10 +3901,14 @@ func (m *QueryVerdictsResponse) Size() (n int) {
 			n += 1 + l + sovQuery(uint64(l))
 		}
 	}
+	if m.Pagination != nil {
+		l = m.Pagination.Size()
+		n += 1 + l + sovQuery(uint64(l))
+	}
 	return n
 }
 
-func (m *QueryJudgementsRequest) Size() (n int) {
+func (m *QueryChecksRequest) Size() (n int) {
 	if m == nil {
 		return 0
 	}
@@ -3078,17 +3917,28 @@ func (m *QueryJudgementsRequest) Size() (n int) {
 	if m.Epoch != 0 {
 		n += 1 + sovQuery(uint64(m.Epoch))
 	}
+	l = len(m.Voter)
+	if l > 0 {
+		n += 1 + l + sovQuery(uint64(l))
+	}
 	return n
 }
 
-func (m *QueryJudgementsResponse) Size() (n int) {
+func (m *QueryChecksResponse) Size() (n int) {
 	if m == nil {
 		return 0
 	}
 	var l int
 	_ = l
-	if len(m.Judgements) > 0 {
-		for _, e := range m.Judgements {
+	if len(m.Positions) > 0 {
+		l = 0
+		for _, e := range m.Positions {
+			l += sovQuery(uint64(e))
+		}
+		n += 1 + sovQuery(uint64(l)) + l
+	}
+	if len(m.Leaves) > 0 {
+		for _, e := range m.Leaves {
 			l = e.Size()
 			n += 1 + l + sovQuery(uint64(l))
 		}
@@ -3105,6 +3955,10 @@ func (m *QueryOutcomesRequest) Size() (n int) {
 	if m.Epoch != 0 {
 		n += 1 + sovQuery(uint64(m.Epoch))
 	}
+	if m.Pagination != nil {
+		l = m.Pagination.Size()
+		n += 1 + l + sovQuery(uint64(l))
+	}
 	return n
 }
 
@@ -3119,6 +3973,10 @@ func (m *QueryOutcomesResponse) Size() (n int) {
 			l = e.Size()
 			n += 1 + l + sovQuery(uint64(l))
 		}
+	}
+	if m.Pagination != nil {
+		l = m.Pagination.Size()
+		n += 1 + l + sovQuery(uint64(l))
 	}
 	return n
 }
@@ -3916,6 +4774,42 @@ func (m *QueryMembersRequest) Unmarshal(dAtA []byte) error {
 					break
 				}
 			}
+		case 2:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Pagination", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowQuery
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthQuery
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthQuery
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			if m.Pagination == nil {
+				m.Pagination = &query.PageRequest{}
+			}
+			if err := m.Pagination.Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
 		default:
 			iNdEx = preIndex
 			skippy, err := skipQuery(dAtA[iNdEx:])
@@ -4000,6 +4894,542 @@ func (m *QueryMembersResponse) Unmarshal(dAtA []byte) error {
 				return err
 			}
 			iNdEx = postIndex
+		case 2:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Pagination", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowQuery
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthQuery
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthQuery
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			if m.Pagination == nil {
+				m.Pagination = &query.PageResponse{}
+			}
+			if err := m.Pagination.Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		default:
+			iNdEx = preIndex
+			skippy, err := skipQuery(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthQuery
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *QueryMemberRequest) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowQuery
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: QueryMemberRequest: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: QueryMemberRequest: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Epoch", wireType)
+			}
+			m.Epoch = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowQuery
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Epoch |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 2:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Participant", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowQuery
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthQuery
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthQuery
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Participant = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		default:
+			iNdEx = preIndex
+			skippy, err := skipQuery(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthQuery
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *QueryMemberResponse) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowQuery
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: QueryMemberResponse: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: QueryMemberResponse: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Member", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowQuery
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthQuery
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthQuery
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			if err := m.Member.Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		default:
+			iNdEx = preIndex
+			skippy, err := skipQuery(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthQuery
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *QueryStandingRequest) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowQuery
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: QueryStandingRequest: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: QueryStandingRequest: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Participant", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowQuery
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthQuery
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthQuery
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Participant = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		default:
+			iNdEx = preIndex
+			skippy, err := skipQuery(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthQuery
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *QueryStandingResponse) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowQuery
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: QueryStandingResponse: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: QueryStandingResponse: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Role", wireType)
+			}
+			m.Role = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowQuery
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Role |= Role(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 2:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Reason", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowQuery
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthQuery
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthQuery
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Reason = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		case 3:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field MinClaimLeaves", wireType)
+			}
+			m.MinClaimLeaves = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowQuery
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.MinClaimLeaves |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 4:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field LastLeaves", wireType)
+			}
+			m.LastLeaves = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowQuery
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.LastLeaves |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 5:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Places", wireType)
+			}
+			m.Places = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowQuery
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Places |= uint32(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 6:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Newcomers", wireType)
+			}
+			m.Newcomers = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowQuery
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Newcomers |= uint32(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 7:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field ChanceBps", wireType)
+			}
+			m.ChanceBps = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowQuery
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.ChanceBps |= uint32(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 8:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field ExpectedEpochs", wireType)
+			}
+			m.ExpectedEpochs = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowQuery
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.ExpectedEpochs |= uint32(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 9:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field LotteryFrom", wireType)
+			}
+			m.LotteryFrom = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowQuery
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.LotteryFrom |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
 		default:
 			iNdEx = preIndex
 			skippy, err := skipQuery(dAtA[iNdEx:])
@@ -4101,6 +5531,42 @@ func (m *QueryCommitsRequest) Unmarshal(dAtA []byte) error {
 			}
 			m.Participant = string(dAtA[iNdEx:postIndex])
 			iNdEx = postIndex
+		case 3:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Pagination", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowQuery
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthQuery
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthQuery
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			if m.Pagination == nil {
+				m.Pagination = &query.PageRequest{}
+			}
+			if err := m.Pagination.Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
 		default:
 			iNdEx = preIndex
 			skippy, err := skipQuery(dAtA[iNdEx:])
@@ -4182,6 +5648,42 @@ func (m *QueryCommitsResponse) Unmarshal(dAtA []byte) error {
 			}
 			m.Commits = append(m.Commits, Commit{})
 			if err := m.Commits[len(m.Commits)-1].Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		case 2:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Pagination", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowQuery
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthQuery
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthQuery
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			if m.Pagination == nil {
+				m.Pagination = &query.PageResponse{}
+			}
+			if err := m.Pagination.Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
 				return err
 			}
 			iNdEx = postIndex
@@ -4365,7 +5867,7 @@ func (m *QuerySamplesResponse) Unmarshal(dAtA []byte) error {
 			if postIndex > l {
 				return io.ErrUnexpectedEOF
 			}
-			m.Leaves = append(m.Leaves, LeafRef{})
+			m.Leaves = append(m.Leaves, v1.LeafRef{})
 			if err := m.Leaves[len(m.Leaves)-1].Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
 				return err
 			}
@@ -4624,25 +6126,6 @@ func (m *QueryDutiesRequest) Unmarshal(dAtA []byte) error {
 				}
 			}
 		case 2:
-			if wireType != 0 {
-				return fmt.Errorf("proto: wrong wireType = %d for field Round", wireType)
-			}
-			m.Round = 0
-			for shift := uint(0); ; shift += 7 {
-				if shift >= 64 {
-					return ErrIntOverflowQuery
-				}
-				if iNdEx >= l {
-					return io.ErrUnexpectedEOF
-				}
-				b := dAtA[iNdEx]
-				iNdEx++
-				m.Round |= uint32(b&0x7F) << shift
-				if b < 0x80 {
-					break
-				}
-			}
-		case 3:
 			if wireType != 2 {
 				return fmt.Errorf("proto: wrong wireType = %d for field Voter", wireType)
 			}
@@ -4673,6 +6156,42 @@ func (m *QueryDutiesRequest) Unmarshal(dAtA []byte) error {
 				return io.ErrUnexpectedEOF
 			}
 			m.Voter = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		case 3:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Pagination", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowQuery
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthQuery
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthQuery
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			if m.Pagination == nil {
+				m.Pagination = &query.PageRequest{}
+			}
+			if err := m.Pagination.Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
 			iNdEx = postIndex
 		default:
 			iNdEx = preIndex
@@ -4725,26 +6244,6 @@ func (m *QueryDutiesResponse) Unmarshal(dAtA []byte) error {
 		}
 		switch fieldNum {
 		case 1:
-			if wireType != 0 {
-				return fmt.Errorf("proto: wrong wireType = %d for field Drawn", wireType)
-			}
-			var v int
-			for shift := uint(0); ; shift += 7 {
-				if shift >= 64 {
-					return ErrIntOverflowQuery
-				}
-				if iNdEx >= l {
-					return io.ErrUnexpectedEOF
-				}
-				b := dAtA[iNdEx]
-				iNdEx++
-				v |= int(b&0x7F) << shift
-				if b < 0x80 {
-					break
-				}
-			}
-			m.Drawn = bool(v != 0)
-		case 2:
 			if wireType != 2 {
 				return fmt.Errorf("proto: wrong wireType = %d for field Duties", wireType)
 			}
@@ -4775,6 +6274,42 @@ func (m *QueryDutiesResponse) Unmarshal(dAtA []byte) error {
 			}
 			m.Duties = append(m.Duties, Duty{})
 			if err := m.Duties[len(m.Duties)-1].Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		case 2:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Pagination", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowQuery
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthQuery
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthQuery
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			if m.Pagination == nil {
+				m.Pagination = &query.PageResponse{}
+			}
+			if err := m.Pagination.Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
 				return err
 			}
 			iNdEx = postIndex
@@ -4861,6 +6396,25 @@ func (m *Duty) Unmarshal(dAtA []byte) error {
 			m.Target = string(dAtA[iNdEx:postIndex])
 			iNdEx = postIndex
 		case 2:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Weight", wireType)
+			}
+			m.Weight = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowQuery
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Weight |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 3:
 			if wireType != 2 {
 				return fmt.Errorf("proto: wrong wireType = %d for field Leaves", wireType)
 			}
@@ -4889,7 +6443,7 @@ func (m *Duty) Unmarshal(dAtA []byte) error {
 			if postIndex > l {
 				return io.ErrUnexpectedEOF
 			}
-			m.Leaves = append(m.Leaves, LeafRef{})
+			m.Leaves = append(m.Leaves, v1.LeafRef{})
 			if err := m.Leaves[len(m.Leaves)-1].Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
 				return err
 			}
@@ -4964,10 +6518,10 @@ func (m *QueryVerdictsRequest) Unmarshal(dAtA []byte) error {
 				}
 			}
 		case 2:
-			if wireType != 0 {
-				return fmt.Errorf("proto: wrong wireType = %d for field Round", wireType)
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Pagination", wireType)
 			}
-			m.Round = 0
+			var msglen int
 			for shift := uint(0); ; shift += 7 {
 				if shift >= 64 {
 					return ErrIntOverflowQuery
@@ -4977,11 +6531,28 @@ func (m *QueryVerdictsRequest) Unmarshal(dAtA []byte) error {
 				}
 				b := dAtA[iNdEx]
 				iNdEx++
-				m.Round |= uint32(b&0x7F) << shift
+				msglen |= int(b&0x7F) << shift
 				if b < 0x80 {
 					break
 				}
 			}
+			if msglen < 0 {
+				return ErrInvalidLengthQuery
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthQuery
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			if m.Pagination == nil {
+				m.Pagination = &query.PageRequest{}
+			}
+			if err := m.Pagination.Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
 		default:
 			iNdEx = preIndex
 			skippy, err := skipQuery(dAtA[iNdEx:])
@@ -5066,128 +6637,9 @@ func (m *QueryVerdictsResponse) Unmarshal(dAtA []byte) error {
 				return err
 			}
 			iNdEx = postIndex
-		default:
-			iNdEx = preIndex
-			skippy, err := skipQuery(dAtA[iNdEx:])
-			if err != nil {
-				return err
-			}
-			if (skippy < 0) || (iNdEx+skippy) < 0 {
-				return ErrInvalidLengthQuery
-			}
-			if (iNdEx + skippy) > l {
-				return io.ErrUnexpectedEOF
-			}
-			iNdEx += skippy
-		}
-	}
-
-	if iNdEx > l {
-		return io.ErrUnexpectedEOF
-	}
-	return nil
-}
-func (m *QueryJudgementsRequest) Unmarshal(dAtA []byte) error {
-	l := len(dAtA)
-	iNdEx := 0
-	for iNdEx < l {
-		preIndex := iNdEx
-		var wire uint64
-		for shift := uint(0); ; shift += 7 {
-			if shift >= 64 {
-				return ErrIntOverflowQuery
-			}
-			if iNdEx >= l {
-				return io.ErrUnexpectedEOF
-			}
-			b := dAtA[iNdEx]
-			iNdEx++
-			wire |= uint64(b&0x7F) << shift
-			if b < 0x80 {
-				break
-			}
-		}
-		fieldNum := int32(wire >> 3)
-		wireType := int(wire & 0x7)
-		if wireType == 4 {
-			return fmt.Errorf("proto: QueryJudgementsRequest: wiretype end group for non-group")
-		}
-		if fieldNum <= 0 {
-			return fmt.Errorf("proto: QueryJudgementsRequest: illegal tag %d (wire type %d)", fieldNum, wire)
-		}
-		switch fieldNum {
-		case 1:
-			if wireType != 0 {
-				return fmt.Errorf("proto: wrong wireType = %d for field Epoch", wireType)
-			}
-			m.Epoch = 0
-			for shift := uint(0); ; shift += 7 {
-				if shift >= 64 {
-					return ErrIntOverflowQuery
-				}
-				if iNdEx >= l {
-					return io.ErrUnexpectedEOF
-				}
-				b := dAtA[iNdEx]
-				iNdEx++
-				m.Epoch |= uint64(b&0x7F) << shift
-				if b < 0x80 {
-					break
-				}
-			}
-		default:
-			iNdEx = preIndex
-			skippy, err := skipQuery(dAtA[iNdEx:])
-			if err != nil {
-				return err
-			}
-			if (skippy < 0) || (iNdEx+skippy) < 0 {
-				return ErrInvalidLengthQuery
-			}
-			if (iNdEx + skippy) > l {
-				return io.ErrUnexpectedEOF
-			}
-			iNdEx += skippy
-		}
-	}
-
-	if iNdEx > l {
-		return io.ErrUnexpectedEOF
-	}
-	return nil
-}
-func (m *QueryJudgementsResponse) Unmarshal(dAtA []byte) error {
-	l := len(dAtA)
-	iNdEx := 0
-	for iNdEx < l {
-		preIndex := iNdEx
-		var wire uint64
-		for shift := uint(0); ; shift += 7 {
-			if shift >= 64 {
-				return ErrIntOverflowQuery
-			}
-			if iNdEx >= l {
-				return io.ErrUnexpectedEOF
-			}
-			b := dAtA[iNdEx]
-			iNdEx++
-			wire |= uint64(b&0x7F) << shift
-			if b < 0x80 {
-				break
-			}
-		}
-		fieldNum := int32(wire >> 3)
-		wireType := int(wire & 0x7)
-		if wireType == 4 {
-			return fmt.Errorf("proto: QueryJudgementsResponse: wiretype end group for non-group")
-		}
-		if fieldNum <= 0 {
-			return fmt.Errorf("proto: QueryJudgementsResponse: illegal tag %d (wire type %d)", fieldNum, wire)
-		}
-		switch fieldNum {
-		case 1:
+		case 2:
 			if wireType != 2 {
-				return fmt.Errorf("proto: wrong wireType = %d for field Judgements", wireType)
+				return fmt.Errorf("proto: wrong wireType = %d for field Pagination", wireType)
 			}
 			var msglen int
 			for shift := uint(0); ; shift += 7 {
@@ -5214,8 +6666,271 @@ func (m *QueryJudgementsResponse) Unmarshal(dAtA []byte) error {
 			if postIndex > l {
 				return io.ErrUnexpectedEOF
 			}
-			m.Judgements = append(m.Judgements, Judgement{})
-			if err := m.Judgements[len(m.Judgements)-1].Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+			if m.Pagination == nil {
+				m.Pagination = &query.PageResponse{}
+			}
+			if err := m.Pagination.Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		default:
+			iNdEx = preIndex
+			skippy, err := skipQuery(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthQuery
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *QueryChecksRequest) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowQuery
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: QueryChecksRequest: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: QueryChecksRequest: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Epoch", wireType)
+			}
+			m.Epoch = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowQuery
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Epoch |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 2:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Voter", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowQuery
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthQuery
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthQuery
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Voter = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		default:
+			iNdEx = preIndex
+			skippy, err := skipQuery(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthQuery
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *QueryChecksResponse) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowQuery
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: QueryChecksResponse: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: QueryChecksResponse: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType == 0 {
+				var v uint32
+				for shift := uint(0); ; shift += 7 {
+					if shift >= 64 {
+						return ErrIntOverflowQuery
+					}
+					if iNdEx >= l {
+						return io.ErrUnexpectedEOF
+					}
+					b := dAtA[iNdEx]
+					iNdEx++
+					v |= uint32(b&0x7F) << shift
+					if b < 0x80 {
+						break
+					}
+				}
+				m.Positions = append(m.Positions, v)
+			} else if wireType == 2 {
+				var packedLen int
+				for shift := uint(0); ; shift += 7 {
+					if shift >= 64 {
+						return ErrIntOverflowQuery
+					}
+					if iNdEx >= l {
+						return io.ErrUnexpectedEOF
+					}
+					b := dAtA[iNdEx]
+					iNdEx++
+					packedLen |= int(b&0x7F) << shift
+					if b < 0x80 {
+						break
+					}
+				}
+				if packedLen < 0 {
+					return ErrInvalidLengthQuery
+				}
+				postIndex := iNdEx + packedLen
+				if postIndex < 0 {
+					return ErrInvalidLengthQuery
+				}
+				if postIndex > l {
+					return io.ErrUnexpectedEOF
+				}
+				var elementCount int
+				var count int
+				for _, integer := range dAtA[iNdEx:postIndex] {
+					if integer < 128 {
+						count++
+					}
+				}
+				elementCount = count
+				if elementCount != 0 && len(m.Positions) == 0 {
+					m.Positions = make([]uint32, 0, elementCount)
+				}
+				for iNdEx < postIndex {
+					var v uint32
+					for shift := uint(0); ; shift += 7 {
+						if shift >= 64 {
+							return ErrIntOverflowQuery
+						}
+						if iNdEx >= l {
+							return io.ErrUnexpectedEOF
+						}
+						b := dAtA[iNdEx]
+						iNdEx++
+						v |= uint32(b&0x7F) << shift
+						if b < 0x80 {
+							break
+						}
+					}
+					m.Positions = append(m.Positions, v)
+				}
+			} else {
+				return fmt.Errorf("proto: wrong wireType = %d for field Positions", wireType)
+			}
+		case 2:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Leaves", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowQuery
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthQuery
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthQuery
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Leaves = append(m.Leaves, v1.LeafRef{})
+			if err := m.Leaves[len(m.Leaves)-1].Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
 				return err
 			}
 			iNdEx = postIndex
@@ -5288,6 +7003,42 @@ func (m *QueryOutcomesRequest) Unmarshal(dAtA []byte) error {
 					break
 				}
 			}
+		case 2:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Pagination", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowQuery
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthQuery
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthQuery
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			if m.Pagination == nil {
+				m.Pagination = &query.PageRequest{}
+			}
+			if err := m.Pagination.Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
 		default:
 			iNdEx = preIndex
 			skippy, err := skipQuery(dAtA[iNdEx:])
@@ -5369,6 +7120,42 @@ func (m *QueryOutcomesResponse) Unmarshal(dAtA []byte) error {
 			}
 			m.Outcomes = append(m.Outcomes, Outcome{})
 			if err := m.Outcomes[len(m.Outcomes)-1].Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		case 2:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Pagination", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowQuery
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthQuery
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthQuery
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			if m.Pagination == nil {
+				m.Pagination = &query.PageResponse{}
+			}
+			if err := m.Pagination.Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
 				return err
 			}
 			iNdEx = postIndex

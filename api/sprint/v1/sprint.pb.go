@@ -5,6 +5,7 @@ package sprintv1
 
 import (
 	fmt "fmt"
+	v1 "github.com/assaynet/assay/api/court/v1"
 	_ "github.com/cosmos/gogoproto/gogoproto"
 	proto "github.com/cosmos/gogoproto/proto"
 	io "io"
@@ -45,10 +46,12 @@ const (
 	PhaseValidate Phase = 7
 	// Members reveal their verdicts.
 	PhaseReveal Phase = 8
-	// Anyone may dispute; the chain judges each named leaf.
-	PhaseDispute Phase = 9
+	// A later beacon draws some of each member's middle digests; members open them.
+	PhaseCheck Phase = 9
+	// Anyone may dispute; the chain judges each named leaf, and whom nobody judged.
+	PhaseDispute Phase = 10
 	// Weights are final; the next epoch begins with the next block.
-	PhaseFinalised Phase = 10
+	PhaseFinalised Phase = 11
 )
 
 var Phase_name = map[int32]string{
@@ -61,8 +64,9 @@ var Phase_name = map[int32]string{
 	6:  "PHASE_DRAW",
 	7:  "PHASE_VALIDATE",
 	8:  "PHASE_REVEAL",
-	9:  "PHASE_DISPUTE",
-	10: "PHASE_FINALISED",
+	9:  "PHASE_CHECK",
+	10: "PHASE_DISPUTE",
+	11: "PHASE_FINALISED",
 }
 
 var Phase_value = map[string]int32{
@@ -75,8 +79,9 @@ var Phase_value = map[string]int32{
 	"PHASE_DRAW":      6,
 	"PHASE_VALIDATE":  7,
 	"PHASE_REVEAL":    8,
-	"PHASE_DISPUTE":   9,
-	"PHASE_FINALISED": 10,
+	"PHASE_CHECK":     9,
+	"PHASE_DISPUTE":   10,
+	"PHASE_FINALISED": 11,
 }
 
 func (x Phase) String() string {
@@ -85,6 +90,40 @@ func (x Phase) String() string {
 
 func (Phase) EnumDescriptor() ([]byte, []int) {
 	return fileDescriptor_fe2d037282b333fa, []int{0}
+}
+
+type Role int32
+
+const (
+	RoleUnspecified Role = 0
+	// has weight: is judged, and judges
+	RoleHolder Role = 1
+	// has no weight, and was credited not long ago: is judged without a lottery
+	RoleReturning Role = 2
+	// takes part if the lottery takes it
+	RoleNewcomer Role = 3
+)
+
+var Role_name = map[int32]string{
+	0: "ROLE_UNSPECIFIED",
+	1: "ROLE_HOLDER",
+	2: "ROLE_RETURNING",
+	3: "ROLE_NEWCOMER",
+}
+
+var Role_value = map[string]int32{
+	"ROLE_UNSPECIFIED": 0,
+	"ROLE_HOLDER":      1,
+	"ROLE_RETURNING":   2,
+	"ROLE_NEWCOMER":    3,
+}
+
+func (x Role) String() string {
+	return proto.EnumName(Role_name, int32(x))
+}
+
+func (Role) EnumDescriptor() ([]byte, []int) {
+	return fileDescriptor_fe2d037282b333fa, []int{1}
 }
 
 type Vote int32
@@ -116,7 +155,7 @@ func (x Vote) String() string {
 }
 
 func (Vote) EnumDescriptor() ([]byte, []int) {
-	return fileDescriptor_fe2d037282b333fa, []int{1}
+	return fileDescriptor_fe2d037282b333fa, []int{2}
 }
 
 type Result int32
@@ -131,19 +170,23 @@ const (
 	ResultWithheld Result = 3
 	// mismatches beyond the fault bound were proven
 	ResultRejected Result = 4
-	// at least 4 forged leaves of one node were proven
+	// at least 4 forged leaves of one node, or 6 of all, were proven
 	ResultFraud Result = 5
 	// it lied as a voter
 	ResultFalseVerdict Result = 6
 	// it was drawn as a member and revealed nothing
 	ResultSilent Result = 7
-	// half of the committee did not pass it and nothing was proven: min(claim, previous weight)
-	ResultUndecided Result = 8
-	// undecided for the second time in a row
-	ResultUndecidedAgain Result = 9
-	ResultJailed         Result = 10
-	// the epoch was void: weight unchanged
+	ResultJailed Result = 10
+	// the epoch was void: weight kept where it was shown, halved where not
 	ResultVoid Result = 11
+	// the claim is below min_claim_leaves
+	ResultTooSmall Result = 12
+	// a newcomer that the lottery did not take
+	ResultNotTaken Result = 13
+	// it did not open the drawn middle digests of its verdict
+	ResultUnopened Result = 14
+	// nobody judged it, and the chain had no time to; a newcomer: nothing. A holder is credited with a part.
+	ResultUnjudged Result = 15
 )
 
 var Result_name = map[int32]string{
@@ -155,25 +198,29 @@ var Result_name = map[int32]string{
 	5:  "RESULT_FRAUD",
 	6:  "RESULT_FALSE_VERDICT",
 	7:  "RESULT_SILENT",
-	8:  "RESULT_UNDECIDED",
-	9:  "RESULT_UNDECIDED_AGAIN",
 	10: "RESULT_JAILED",
 	11: "RESULT_VOID",
+	12: "RESULT_TOO_SMALL",
+	13: "RESULT_NOT_TAKEN",
+	14: "RESULT_UNOPENED",
+	15: "RESULT_UNJUDGED",
 }
 
 var Result_value = map[string]int32{
-	"RESULT_UNSPECIFIED":     0,
-	"RESULT_CREDITED":        1,
-	"RESULT_ABSENT":          2,
-	"RESULT_WITHHELD":        3,
-	"RESULT_REJECTED":        4,
-	"RESULT_FRAUD":           5,
-	"RESULT_FALSE_VERDICT":   6,
-	"RESULT_SILENT":          7,
-	"RESULT_UNDECIDED":       8,
-	"RESULT_UNDECIDED_AGAIN": 9,
-	"RESULT_JAILED":          10,
-	"RESULT_VOID":            11,
+	"RESULT_UNSPECIFIED":   0,
+	"RESULT_CREDITED":      1,
+	"RESULT_ABSENT":        2,
+	"RESULT_WITHHELD":      3,
+	"RESULT_REJECTED":      4,
+	"RESULT_FRAUD":         5,
+	"RESULT_FALSE_VERDICT": 6,
+	"RESULT_SILENT":        7,
+	"RESULT_JAILED":        10,
+	"RESULT_VOID":          11,
+	"RESULT_TOO_SMALL":     12,
+	"RESULT_NOT_TAKEN":     13,
+	"RESULT_UNOPENED":      14,
+	"RESULT_UNJUDGED":      15,
 }
 
 func (x Result) String() string {
@@ -181,7 +228,7 @@ func (x Result) String() string {
 }
 
 func (Result) EnumDescriptor() ([]byte, []int) {
-	return fileDescriptor_fe2d037282b333fa, []int{2}
+	return fileDescriptor_fe2d037282b333fa, []int{3}
 }
 
 // Params are changed by governance within hard bounds in code; a change acts from the
@@ -189,7 +236,7 @@ func (Result) EnumDescriptor() ([]byte, []int) {
 type Params struct {
 	// model class: nano, small, base or large
 	Class string `protobuf:"bytes,1,opt,name=class,proto3" json:"class,omitempty"`
-	// leaves drawn per participant
+	// leaves drawn per participant at most; fewer where the duties of an epoch would not fit its members
 	Samples uint32 `protobuf:"varint,2,opt,name=samples,proto3" json:"samples,omitempty"`
 	// segments of the compute window and blocks in each
 	Segments      uint32 `protobuf:"varint,3,opt,name=segments,proto3" json:"segments,omitempty"`
@@ -205,7 +252,7 @@ type Params struct {
 	ValidateBlocks       uint32 `protobuf:"varint,9,opt,name=validate_blocks,json=validateBlocks,proto3" json:"validate_blocks,omitempty"`
 	RevealBlocks         uint32 `protobuf:"varint,10,opt,name=reveal_blocks,json=revealBlocks,proto3" json:"reveal_blocks,omitempty"`
 	DisputeBlocks        uint32 `protobuf:"varint,11,opt,name=dispute_blocks,json=disputeBlocks,proto3" json:"dispute_blocks,omitempty"`
-	// committee slots of the first round, and how many of them re-run each leaf
+	// committee slots of a participant, and how many of them re-run each leaf
 	Slots    uint32 `protobuf:"varint,12,opt,name=slots,proto3" json:"slots,omitempty"`
 	Replicas uint32 `protobuf:"varint,13,opt,name=replicas,proto3" json:"replicas,omitempty"`
 	// up to this many eligible voters all are members and re-run everything
@@ -216,22 +263,19 @@ type Params struct {
 	FailPInverse uint64 `protobuf:"varint,16,opt,name=fail_p_inverse,json=failPInverse,proto3" json:"fail_p_inverse,omitempty"`
 	// error of the credited bound: credit_eps_ppm / 1,000,000, at most 50,000
 	CreditEpsPpm uint32 `protobuf:"varint,17,opt,name=credit_eps_ppm,json=creditEpsPpm,proto3" json:"credit_eps_ppm,omitempty"`
-	// with fewer eligible voters the epoch is void
-	MinVoters uint32 `protobuf:"varint,18,opt,name=min_voters,json=minVoters,proto3" json:"min_voters,omitempty"`
-	// part of the previous weight that must be live, in basis points
+	// part of the previous weight that must be live at the start and credited at the end, in basis points; else the
+	// epoch is void
 	MinLiveBps uint32 `protobuf:"varint,19,opt,name=min_live_bps,json=minLiveBps,proto3" json:"min_live_bps,omitempty"`
-	// part of the previous weight whose readiness ends Prepare, in basis points
+	// part of the previous weight whose readiness ends Prepare after half its time, in basis points
 	ReadyBps uint32 `protobuf:"varint,20,opt,name=ready_bps,json=readyBps,proto3" json:"ready_bps,omitempty"`
-	// epochs without vote and credit after a proven lie
-	JailEpochs uint32 `protobuf:"varint,21,opt,name=jail_epochs,json=jailEpochs,proto3" json:"jail_epochs,omitempty"`
 	// epochs of silence in a row that jail
 	SilenceEpochs uint32 `protobuf:"varint,22,opt,name=silence_epochs,json=silenceEpochs,proto3" json:"silence_epochs,omitempty"`
-	// units the chain recomputes per block at most
-	JudgeUnitsPerBlock uint32 `protobuf:"varint,23,opt,name=judge_units_per_block,json=judgeUnitsPerBlock,proto3" json:"judge_units_per_block,omitempty"`
-	// disputes one participant may raise per epoch
-	DisputesPerEpoch uint32 `protobuf:"varint,24,opt,name=disputes_per_epoch,json=disputesPerEpoch,proto3" json:"disputes_per_epoch,omitempty"`
 	// epochs whose commits, openings and verdicts stay in state after finalisation
 	KeepEpochs uint32 `protobuf:"varint,25,opt,name=keep_epochs,json=keepEpochs,proto3" json:"keep_epochs,omitempty"`
+	// a smaller claim is not judged and counts nothing: judging it would cost more than it is worth
+	MinClaimLeaves uint64 `protobuf:"varint,26,opt,name=min_claim_leaves,json=minClaimLeaves,proto3" json:"min_claim_leaves,omitempty"`
+	// largest unit, in 2^20 operations, of which the chain recomputes samples where nobody judged
+	WholeUnitMiops uint64 `protobuf:"varint,27,opt,name=whole_unit_miops,json=wholeUnitMiops,proto3" json:"whole_unit_miops,omitempty"`
 }
 
 func (m *Params) Reset()         { *m = Params{} }
@@ -386,13 +430,6 @@ func (m *Params) GetCreditEpsPpm() uint32 {
 	return 0
 }
 
-func (m *Params) GetMinVoters() uint32 {
-	if m != nil {
-		return m.MinVoters
-	}
-	return 0
-}
-
 func (m *Params) GetMinLiveBps() uint32 {
 	if m != nil {
 		return m.MinLiveBps
@@ -407,13 +444,6 @@ func (m *Params) GetReadyBps() uint32 {
 	return 0
 }
 
-func (m *Params) GetJailEpochs() uint32 {
-	if m != nil {
-		return m.JailEpochs
-	}
-	return 0
-}
-
 func (m *Params) GetSilenceEpochs() uint32 {
 	if m != nil {
 		return m.SilenceEpochs
@@ -421,23 +451,23 @@ func (m *Params) GetSilenceEpochs() uint32 {
 	return 0
 }
 
-func (m *Params) GetJudgeUnitsPerBlock() uint32 {
-	if m != nil {
-		return m.JudgeUnitsPerBlock
-	}
-	return 0
-}
-
-func (m *Params) GetDisputesPerEpoch() uint32 {
-	if m != nil {
-		return m.DisputesPerEpoch
-	}
-	return 0
-}
-
 func (m *Params) GetKeepEpochs() uint32 {
 	if m != nil {
 		return m.KeepEpochs
+	}
+	return 0
+}
+
+func (m *Params) GetMinClaimLeaves() uint64 {
+	if m != nil {
+		return m.MinClaimLeaves
+	}
+	return 0
+}
+
+func (m *Params) GetWholeUnitMiops() uint64 {
+	if m != nil {
+		return m.WholeUnitMiops
 	}
 	return 0
 }
@@ -521,22 +551,25 @@ func (m *Segment) GetSeed() []byte {
 	return nil
 }
 
-// Round is one committee's validation.
+// Round is the validation of an epoch: who judges, until when, and what of it is checked.
 type Round struct {
-	Number uint32 `protobuf:"varint,1,opt,name=number,proto3" json:"number,omitempty"`
-	Slots  uint32 `protobuf:"varint,2,opt,name=slots,proto3" json:"slots,omitempty"`
 	// every eligible voter is a member and re-runs everything
-	Everyone bool `protobuf:"varint,3,opt,name=everyone,proto3" json:"everyone,omitempty"`
+	Everyone bool `protobuf:"varint,1,opt,name=everyone,proto3" json:"everyone,omitempty"`
 	// last block of the draw's deadline, the mix and where it was taken
-	DrawDeadline  int64  `protobuf:"varint,4,opt,name=draw_deadline,json=drawDeadline,proto3" json:"draw_deadline,omitempty"`
-	DrawHeight    int64  `protobuf:"varint,5,opt,name=draw_height,json=drawHeight,proto3" json:"draw_height,omitempty"`
-	Mix           []byte `protobuf:"bytes,6,opt,name=mix,proto3" json:"mix,omitempty"`
-	ValidateUntil int64  `protobuf:"varint,7,opt,name=validate_until,json=validateUntil,proto3" json:"validate_until,omitempty"`
-	RevealUntil   int64  `protobuf:"varint,8,opt,name=reveal_until,json=revealUntil,proto3" json:"reveal_until,omitempty"`
-	// extended while judgements are pending
-	DisputeUntil int64 `protobuf:"varint,9,opt,name=dispute_until,json=disputeUntil,proto3" json:"dispute_until,omitempty"`
-	// how many voters were drawn; a phase closes early once all of them have spoken
-	Members uint32 `protobuf:"varint,10,opt,name=members,proto3" json:"members,omitempty"`
+	DrawDeadline int64  `protobuf:"varint,2,opt,name=draw_deadline,json=drawDeadline,proto3" json:"draw_deadline,omitempty"`
+	DrawHeight   int64  `protobuf:"varint,3,opt,name=draw_height,json=drawHeight,proto3" json:"draw_height,omitempty"`
+	Mix          []byte `protobuf:"bytes,4,opt,name=mix,proto3" json:"mix,omitempty"`
+	// how many members have a duty; a phase closes early once all of them have spoken
+	Members       uint32 `protobuf:"varint,5,opt,name=members,proto3" json:"members,omitempty"`
+	ValidateUntil int64  `protobuf:"varint,6,opt,name=validate_until,json=validateUntil,proto3" json:"validate_until,omitempty"`
+	RevealUntil   int64  `protobuf:"varint,7,opt,name=reveal_until,json=revealUntil,proto3" json:"reveal_until,omitempty"`
+	// draws the middle digests that members open; its deadline is reveal_until
+	CheckMix     []byte `protobuf:"bytes,8,opt,name=check_mix,json=checkMix,proto3" json:"check_mix,omitempty"`
+	CheckHeight  int64  `protobuf:"varint,9,opt,name=check_height,json=checkHeight,proto3" json:"check_height,omitempty"`
+	CheckUntil   int64  `protobuf:"varint,10,opt,name=check_until,json=checkUntil,proto3" json:"check_until,omitempty"`
+	DisputeStart int64  `protobuf:"varint,11,opt,name=dispute_start,json=disputeStart,proto3" json:"dispute_start,omitempty"`
+	// extended while the chain judges
+	DisputeUntil int64 `protobuf:"varint,12,opt,name=dispute_until,json=disputeUntil,proto3" json:"dispute_until,omitempty"`
 }
 
 func (m *Round) Reset()         { *m = Round{} }
@@ -572,20 +605,6 @@ func (m *Round) XXX_DiscardUnknown() {
 
 var xxx_messageInfo_Round proto.InternalMessageInfo
 
-func (m *Round) GetNumber() uint32 {
-	if m != nil {
-		return m.Number
-	}
-	return 0
-}
-
-func (m *Round) GetSlots() uint32 {
-	if m != nil {
-		return m.Slots
-	}
-	return 0
-}
-
 func (m *Round) GetEveryone() bool {
 	if m != nil {
 		return m.Everyone
@@ -614,6 +633,13 @@ func (m *Round) GetMix() []byte {
 	return nil
 }
 
+func (m *Round) GetMembers() uint32 {
+	if m != nil {
+		return m.Members
+	}
+	return 0
+}
+
 func (m *Round) GetValidateUntil() int64 {
 	if m != nil {
 		return m.ValidateUntil
@@ -628,16 +654,37 @@ func (m *Round) GetRevealUntil() int64 {
 	return 0
 }
 
-func (m *Round) GetDisputeUntil() int64 {
+func (m *Round) GetCheckMix() []byte {
 	if m != nil {
-		return m.DisputeUntil
+		return m.CheckMix
+	}
+	return nil
+}
+
+func (m *Round) GetCheckHeight() int64 {
+	if m != nil {
+		return m.CheckHeight
 	}
 	return 0
 }
 
-func (m *Round) GetMembers() uint32 {
+func (m *Round) GetCheckUntil() int64 {
 	if m != nil {
-		return m.Members
+		return m.CheckUntil
+	}
+	return 0
+}
+
+func (m *Round) GetDisputeStart() int64 {
+	if m != nil {
+		return m.DisputeStart
+	}
+	return 0
+}
+
+func (m *Round) GetDisputeUntil() int64 {
+	if m != nil {
+		return m.DisputeUntil
 	}
 	return 0
 }
@@ -661,19 +708,29 @@ type Epoch struct {
 	ComputeEnd   int64     `protobuf:"varint,11,opt,name=compute_end,json=computeEnd,proto3" json:"compute_end,omitempty"`
 	Segments     []Segment `protobuf:"bytes,12,rep,name=segments,proto3" json:"segments"`
 	// last block that accepts a commit
-	WrapupUntil     int64   `protobuf:"varint,13,opt,name=wrapup_until,json=wrapupUntil,proto3" json:"wrapup_until,omitempty"`
-	ChallengeHeight int64   `protobuf:"varint,14,opt,name=challenge_height,json=challengeHeight,proto3" json:"challenge_height,omitempty"`
-	SampleMix       []byte  `protobuf:"bytes,15,opt,name=sample_mix,json=sampleMix,proto3" json:"sample_mix,omitempty"`
-	ProofUntil      int64   `protobuf:"varint,16,opt,name=proof_until,json=proofUntil,proto3" json:"proof_until,omitempty"`
-	Rounds          []Round `protobuf:"bytes,17,rep,name=rounds,proto3" json:"rounds"`
-	FinalisedHeight int64   `protobuf:"varint,18,opt,name=finalised_height,json=finalisedHeight,proto3" json:"finalised_height,omitempty"`
-	// a void epoch changes no weight; the reason says why
+	WrapupUntil     int64  `protobuf:"varint,13,opt,name=wrapup_until,json=wrapupUntil,proto3" json:"wrapup_until,omitempty"`
+	ChallengeHeight int64  `protobuf:"varint,14,opt,name=challenge_height,json=challengeHeight,proto3" json:"challenge_height,omitempty"`
+	SampleMix       []byte `protobuf:"bytes,15,opt,name=sample_mix,json=sampleMix,proto3" json:"sample_mix,omitempty"`
+	ProofUntil      int64  `protobuf:"varint,16,opt,name=proof_until,json=proofUntil,proto3" json:"proof_until,omitempty"`
+	Round           Round  `protobuf:"bytes,17,opt,name=round,proto3" json:"round"`
+	FinalisedHeight int64  `protobuf:"varint,18,opt,name=finalised_height,json=finalisedHeight,proto3" json:"finalised_height,omitempty"`
+	// a void epoch pays nothing and moves no power; the reason says why
 	Void       bool   `protobuf:"varint,19,opt,name=void,proto3" json:"void,omitempty"`
 	VoidReason string `protobuf:"bytes,20,opt,name=void_reason,json=voidReason,proto3" json:"void_reason,omitempty"`
 	// weight of all and of the live participants at the epoch's start
 	TotalWeight uint64 `protobuf:"varint,21,opt,name=total_weight,json=totalWeight,proto3" json:"total_weight,omitempty"`
 	LiveWeight  uint64 `protobuf:"varint,22,opt,name=live_weight,json=liveWeight,proto3" json:"live_weight,omitempty"`
 	Eligible    uint32 `protobuf:"varint,23,opt,name=eligible,proto3" json:"eligible,omitempty"`
+	// operations last credited to live members, in units of 2^20; duties are sized by them
+	LiveCredited uint64 `protobuf:"varint,24,opt,name=live_credited,json=liveCredited,proto3" json:"live_credited,omitempty"`
+	// how many members re-run each leaf, and how many leaves are drawn of a participant at most
+	Replicas uint32 `protobuf:"varint,25,opt,name=replicas,proto3" json:"replicas,omitempty"`
+	Samples  uint32 `protobuf:"varint,26,opt,name=samples,proto3" json:"samples,omitempty"`
+	// participants that are judged
+	Targets uint32 `protobuf:"varint,27,opt,name=targets,proto3" json:"targets,omitempty"`
+	// newcomers that took part in the lottery, and how many of them it took
+	Newcomers uint32 `protobuf:"varint,28,opt,name=newcomers,proto3" json:"newcomers,omitempty"`
+	Taken     uint32 `protobuf:"varint,29,opt,name=taken,proto3" json:"taken,omitempty"`
 }
 
 func (m *Epoch) Reset()         { *m = Epoch{} }
@@ -821,11 +878,11 @@ func (m *Epoch) GetProofUntil() int64 {
 	return 0
 }
 
-func (m *Epoch) GetRounds() []Round {
+func (m *Epoch) GetRound() Round {
 	if m != nil {
-		return m.Rounds
+		return m.Round
 	}
-	return nil
+	return Round{}
 }
 
 func (m *Epoch) GetFinalisedHeight() int64 {
@@ -870,6 +927,194 @@ func (m *Epoch) GetEligible() uint32 {
 	return 0
 }
 
+func (m *Epoch) GetLiveCredited() uint64 {
+	if m != nil {
+		return m.LiveCredited
+	}
+	return 0
+}
+
+func (m *Epoch) GetReplicas() uint32 {
+	if m != nil {
+		return m.Replicas
+	}
+	return 0
+}
+
+func (m *Epoch) GetSamples() uint32 {
+	if m != nil {
+		return m.Samples
+	}
+	return 0
+}
+
+func (m *Epoch) GetTargets() uint32 {
+	if m != nil {
+		return m.Targets
+	}
+	return 0
+}
+
+func (m *Epoch) GetNewcomers() uint32 {
+	if m != nil {
+		return m.Newcomers
+	}
+	return 0
+}
+
+func (m *Epoch) GetTaken() uint32 {
+	if m != nil {
+		return m.Taken
+	}
+	return 0
+}
+
+// Progress counts what was done in the running epoch, so that no block walks its members.
+type Progress struct {
+	// weight of the members that are ready
+	ReadyWeight uint64 `protobuf:"varint,1,opt,name=ready_weight,json=readyWeight,proto3" json:"ready_weight,omitempty"`
+	// holders that Prepare waits for, and those of them that are ready
+	Expected      uint32 `protobuf:"varint,2,opt,name=expected,proto3" json:"expected,omitempty"`
+	ExpectedReady uint32 `protobuf:"varint,3,opt,name=expected_ready,json=expectedReady,proto3" json:"expected_ready,omitempty"`
+	// nodes that may commit, and commits of the last segment
+	Nodes       uint32 `protobuf:"varint,4,opt,name=nodes,proto3" json:"nodes,omitempty"`
+	LastCommits uint32 `protobuf:"varint,5,opt,name=last_commits,json=lastCommits,proto3" json:"last_commits,omitempty"`
+	// holders, and newcomers, that have something to open; those that did
+	HoldersOwe      uint32 `protobuf:"varint,6,opt,name=holders_owe,json=holdersOwe,proto3" json:"holders_owe,omitempty"`
+	HoldersOpened   uint32 `protobuf:"varint,7,opt,name=holders_opened,json=holdersOpened,proto3" json:"holders_opened,omitempty"`
+	NewcomersOwe    uint32 `protobuf:"varint,8,opt,name=newcomers_owe,json=newcomersOwe,proto3" json:"newcomers_owe,omitempty"`
+	NewcomersOpened uint32 `protobuf:"varint,9,opt,name=newcomers_opened,json=newcomersOpened,proto3" json:"newcomers_opened,omitempty"`
+	// members that committed to a verdict, revealed it, owe middle digests, and opened them
+	Committed  uint32 `protobuf:"varint,10,opt,name=committed,proto3" json:"committed,omitempty"`
+	Revealed   uint32 `protobuf:"varint,11,opt,name=revealed,proto3" json:"revealed,omitempty"`
+	ChecksOwed uint32 `protobuf:"varint,12,opt,name=checks_owed,json=checksOwed,proto3" json:"checks_owed,omitempty"`
+	ChecksDone uint32 `protobuf:"varint,13,opt,name=checks_done,json=checksDone,proto3" json:"checks_done,omitempty"`
+}
+
+func (m *Progress) Reset()         { *m = Progress{} }
+func (m *Progress) String() string { return proto.CompactTextString(m) }
+func (*Progress) ProtoMessage()    {}
+func (*Progress) Descriptor() ([]byte, []int) {
+	return fileDescriptor_fe2d037282b333fa, []int{4}
+}
+func (m *Progress) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *Progress) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_Progress.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *Progress) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_Progress.Merge(m, src)
+}
+func (m *Progress) XXX_Size() int {
+	return m.Size()
+}
+func (m *Progress) XXX_DiscardUnknown() {
+	xxx_messageInfo_Progress.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_Progress proto.InternalMessageInfo
+
+func (m *Progress) GetReadyWeight() uint64 {
+	if m != nil {
+		return m.ReadyWeight
+	}
+	return 0
+}
+
+func (m *Progress) GetExpected() uint32 {
+	if m != nil {
+		return m.Expected
+	}
+	return 0
+}
+
+func (m *Progress) GetExpectedReady() uint32 {
+	if m != nil {
+		return m.ExpectedReady
+	}
+	return 0
+}
+
+func (m *Progress) GetNodes() uint32 {
+	if m != nil {
+		return m.Nodes
+	}
+	return 0
+}
+
+func (m *Progress) GetLastCommits() uint32 {
+	if m != nil {
+		return m.LastCommits
+	}
+	return 0
+}
+
+func (m *Progress) GetHoldersOwe() uint32 {
+	if m != nil {
+		return m.HoldersOwe
+	}
+	return 0
+}
+
+func (m *Progress) GetHoldersOpened() uint32 {
+	if m != nil {
+		return m.HoldersOpened
+	}
+	return 0
+}
+
+func (m *Progress) GetNewcomersOwe() uint32 {
+	if m != nil {
+		return m.NewcomersOwe
+	}
+	return 0
+}
+
+func (m *Progress) GetNewcomersOpened() uint32 {
+	if m != nil {
+		return m.NewcomersOpened
+	}
+	return 0
+}
+
+func (m *Progress) GetCommitted() uint32 {
+	if m != nil {
+		return m.Committed
+	}
+	return 0
+}
+
+func (m *Progress) GetRevealed() uint32 {
+	if m != nil {
+		return m.Revealed
+	}
+	return 0
+}
+
+func (m *Progress) GetChecksOwed() uint32 {
+	if m != nil {
+		return m.ChecksOwed
+	}
+	return 0
+}
+
+func (m *Progress) GetChecksDone() uint32 {
+	if m != nil {
+		return m.ChecksDone
+	}
+	return 0
+}
+
 // Member is a participant as it was frozen at the epoch's start.
 type Member struct {
 	Participant  string   `protobuf:"bytes,1,opt,name=participant,proto3" json:"participant,omitempty"`
@@ -886,18 +1131,35 @@ type Member struct {
 	// proven to lie in this epoch: no credit, and out of every count of votes
 	ProvenFalse bool   `protobuf:"varint,10,opt,name=proven_false,json=provenFalse,proto3" json:"proven_false,omitempty"`
 	FalseReason string `protobuf:"bytes,11,opt,name=false_reason,json=falseReason,proto3" json:"false_reason,omitempty"`
-	Disputes    uint32 `protobuf:"varint,12,opt,name=disputes,proto3" json:"disputes,omitempty"`
-	// at least 4 proven forged leaves of one node
+	// at least 4 proven forged leaves of one node, or 6 of all
 	Fraud bool `protobuf:"varint,13,opt,name=fraud,proto3" json:"fraud,omitempty"`
 	// voting power at the epoch's start
 	Power uint64 `protobuf:"varint,14,opt,name=power,proto3" json:"power,omitempty"`
+	Role  Role   `protobuf:"varint,15,opt,name=role,proto3,enum=assay.sprint.v1.Role" json:"role,omitempty"`
+	// a newcomer that the lottery took
+	Taken bool `protobuf:"varint,16,opt,name=taken,proto3" json:"taken,omitempty"`
+	// what it has locked, in 10^15 acpc: its chance in the lottery
+	Locked uint64 `protobuf:"varint,17,opt,name=locked,proto3" json:"locked,omitempty"`
+	// operations last credited to it, in units of 2^20: what it owes as a judge is a part of them
+	Credited uint64 `protobuf:"varint,18,opt,name=credited,proto3" json:"credited,omitempty"`
+	// Prepare waits for it
+	Expected bool `protobuf:"varint,19,opt,name=expected,proto3" json:"expected,omitempty"`
+	// leaves committed, of all and of the last segment that it committed, and how many logs they are in
+	Leaves        uint64 `protobuf:"varint,20,opt,name=leaves,proto3" json:"leaves,omitempty"`
+	Segment       uint32 `protobuf:"varint,21,opt,name=segment,proto3" json:"segment,omitempty"`
+	SegmentLeaves uint64 `protobuf:"varint,22,opt,name=segment_leaves,json=segmentLeaves,proto3" json:"segment_leaves,omitempty"`
+	Logs          uint32 `protobuf:"varint,23,opt,name=logs,proto3" json:"logs,omitempty"`
+	// middle digests of it that were proven wrong
+	WrongMiddles uint32 `protobuf:"varint,24,opt,name=wrong_middles,json=wrongMiddles,proto3" json:"wrong_middles,omitempty"`
+	// the chain recomputes so many of its drawn leaves, because nobody judged it
+	ChainSamples uint32 `protobuf:"varint,25,opt,name=chain_samples,json=chainSamples,proto3" json:"chain_samples,omitempty"`
 }
 
 func (m *Member) Reset()         { *m = Member{} }
 func (m *Member) String() string { return proto.CompactTextString(m) }
 func (*Member) ProtoMessage()    {}
 func (*Member) Descriptor() ([]byte, []int) {
-	return fileDescriptor_fe2d037282b333fa, []int{4}
+	return fileDescriptor_fe2d037282b333fa, []int{5}
 }
 func (m *Member) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -1003,13 +1265,6 @@ func (m *Member) GetFalseReason() string {
 	return ""
 }
 
-func (m *Member) GetDisputes() uint32 {
-	if m != nil {
-		return m.Disputes
-	}
-	return 0
-}
-
 func (m *Member) GetFraud() bool {
 	if m != nil {
 		return m.Fraud
@@ -1020,6 +1275,83 @@ func (m *Member) GetFraud() bool {
 func (m *Member) GetPower() uint64 {
 	if m != nil {
 		return m.Power
+	}
+	return 0
+}
+
+func (m *Member) GetRole() Role {
+	if m != nil {
+		return m.Role
+	}
+	return RoleUnspecified
+}
+
+func (m *Member) GetTaken() bool {
+	if m != nil {
+		return m.Taken
+	}
+	return false
+}
+
+func (m *Member) GetLocked() uint64 {
+	if m != nil {
+		return m.Locked
+	}
+	return 0
+}
+
+func (m *Member) GetCredited() uint64 {
+	if m != nil {
+		return m.Credited
+	}
+	return 0
+}
+
+func (m *Member) GetExpected() bool {
+	if m != nil {
+		return m.Expected
+	}
+	return false
+}
+
+func (m *Member) GetLeaves() uint64 {
+	if m != nil {
+		return m.Leaves
+	}
+	return 0
+}
+
+func (m *Member) GetSegment() uint32 {
+	if m != nil {
+		return m.Segment
+	}
+	return 0
+}
+
+func (m *Member) GetSegmentLeaves() uint64 {
+	if m != nil {
+		return m.SegmentLeaves
+	}
+	return 0
+}
+
+func (m *Member) GetLogs() uint32 {
+	if m != nil {
+		return m.Logs
+	}
+	return 0
+}
+
+func (m *Member) GetWrongMiddles() uint32 {
+	if m != nil {
+		return m.WrongMiddles
+	}
+	return 0
+}
+
+func (m *Member) GetChainSamples() uint32 {
+	if m != nil {
+		return m.ChainSamples
 	}
 	return 0
 }
@@ -1040,7 +1372,7 @@ func (m *Commit) Reset()         { *m = Commit{} }
 func (m *Commit) String() string { return proto.CompactTextString(m) }
 func (*Commit) ProtoMessage()    {}
 func (*Commit) Descriptor() ([]byte, []int) {
-	return fileDescriptor_fe2d037282b333fa, []int{5}
+	return fileDescriptor_fe2d037282b333fa, []int{6}
 }
 func (m *Commit) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -1132,7 +1464,7 @@ func (m *LogOpening) Reset()         { *m = LogOpening{} }
 func (m *LogOpening) String() string { return proto.CompactTextString(m) }
 func (*LogOpening) ProtoMessage()    {}
 func (*LogOpening) Descriptor() ([]byte, []int) {
-	return fileDescriptor_fe2d037282b333fa, []int{6}
+	return fileDescriptor_fe2d037282b333fa, []int{7}
 }
 func (m *LogOpening) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -1200,7 +1532,7 @@ func (m *Opening) Reset()         { *m = Opening{} }
 func (m *Opening) String() string { return proto.CompactTextString(m) }
 func (*Opening) ProtoMessage()    {}
 func (*Opening) Descriptor() ([]byte, []int) {
-	return fileDescriptor_fe2d037282b333fa, []int{7}
+	return fileDescriptor_fe2d037282b333fa, []int{8}
 }
 func (m *Opening) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -1250,82 +1582,11 @@ func (m *Opening) GetHeight() int64 {
 	return 0
 }
 
-// LeafRef names one leaf of one log.
-type LeafRef struct {
-	Participant string `protobuf:"bytes,1,opt,name=participant,proto3" json:"participant,omitempty"`
-	Node        string `protobuf:"bytes,2,opt,name=node,proto3" json:"node,omitempty"`
-	Segment     uint32 `protobuf:"varint,3,opt,name=segment,proto3" json:"segment,omitempty"`
-	Nonce       uint64 `protobuf:"varint,4,opt,name=nonce,proto3" json:"nonce,omitempty"`
-}
-
-func (m *LeafRef) Reset()         { *m = LeafRef{} }
-func (m *LeafRef) String() string { return proto.CompactTextString(m) }
-func (*LeafRef) ProtoMessage()    {}
-func (*LeafRef) Descriptor() ([]byte, []int) {
-	return fileDescriptor_fe2d037282b333fa, []int{8}
-}
-func (m *LeafRef) XXX_Unmarshal(b []byte) error {
-	return m.Unmarshal(b)
-}
-func (m *LeafRef) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
-	if deterministic {
-		return xxx_messageInfo_LeafRef.Marshal(b, m, deterministic)
-	} else {
-		b = b[:cap(b)]
-		n, err := m.MarshalToSizedBuffer(b)
-		if err != nil {
-			return nil, err
-		}
-		return b[:n], nil
-	}
-}
-func (m *LeafRef) XXX_Merge(src proto.Message) {
-	xxx_messageInfo_LeafRef.Merge(m, src)
-}
-func (m *LeafRef) XXX_Size() int {
-	return m.Size()
-}
-func (m *LeafRef) XXX_DiscardUnknown() {
-	xxx_messageInfo_LeafRef.DiscardUnknown(m)
-}
-
-var xxx_messageInfo_LeafRef proto.InternalMessageInfo
-
-func (m *LeafRef) GetParticipant() string {
-	if m != nil {
-		return m.Participant
-	}
-	return ""
-}
-
-func (m *LeafRef) GetNode() string {
-	if m != nil {
-		return m.Node
-	}
-	return ""
-}
-
-func (m *LeafRef) GetSegment() uint32 {
-	if m != nil {
-		return m.Segment
-	}
-	return 0
-}
-
-func (m *LeafRef) GetNonce() uint64 {
-	if m != nil {
-		return m.Nonce
-	}
-	return 0
-}
-
 // Mismatch names a leaf whose recomputed unit differs from the opening.
 type Mismatch struct {
-	Node    string `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`
-	Segment uint32 `protobuf:"varint,2,opt,name=segment,proto3" json:"segment,omitempty"`
-	Nonce   uint64 `protobuf:"varint,3,opt,name=nonce,proto3" json:"nonce,omitempty"`
-	Norm    uint64 `protobuf:"varint,4,opt,name=norm,proto3" json:"norm,omitempty"`
-	Digest  []byte `protobuf:"bytes,5,opt,name=digest,proto3" json:"digest,omitempty"`
+	// which of the voter's duties, and which leaf of it
+	Duty uint32 `protobuf:"varint,1,opt,name=duty,proto3" json:"duty,omitempty"`
+	Leaf uint32 `protobuf:"varint,2,opt,name=leaf,proto3" json:"leaf,omitempty"`
 }
 
 func (m *Mismatch) Reset()         { *m = Mismatch{} }
@@ -1361,123 +1622,35 @@ func (m *Mismatch) XXX_DiscardUnknown() {
 
 var xxx_messageInfo_Mismatch proto.InternalMessageInfo
 
-func (m *Mismatch) GetNode() string {
+func (m *Mismatch) GetDuty() uint32 {
 	if m != nil {
-		return m.Node
-	}
-	return ""
-}
-
-func (m *Mismatch) GetSegment() uint32 {
-	if m != nil {
-		return m.Segment
+		return m.Duty
 	}
 	return 0
 }
 
-func (m *Mismatch) GetNonce() uint64 {
+func (m *Mismatch) GetLeaf() uint32 {
 	if m != nil {
-		return m.Nonce
+		return m.Leaf
 	}
 	return 0
-}
-
-func (m *Mismatch) GetNorm() uint64 {
-	if m != nil {
-		return m.Norm
-	}
-	return 0
-}
-
-func (m *Mismatch) GetDigest() []byte {
-	if m != nil {
-		return m.Digest
-	}
-	return nil
-}
-
-// Judgement of one participant by one member.
-type TargetVerdict struct {
-	Target string `protobuf:"bytes,1,opt,name=target,proto3" json:"target,omitempty"`
-	Vote   Vote   `protobuf:"varint,2,opt,name=vote,proto3,enum=assay.sprint.v1.Vote" json:"vote,omitempty"`
-	// at most 4 per node, rising
-	Mismatches []Mismatch `protobuf:"bytes,3,rep,name=mismatches,proto3" json:"mismatches"`
-	// 8 bytes per assigned leaf in rising order: the keyed middle digest; empty when abstaining
-	Middles []byte `protobuf:"bytes,4,opt,name=middles,proto3" json:"middles,omitempty"`
-}
-
-func (m *TargetVerdict) Reset()         { *m = TargetVerdict{} }
-func (m *TargetVerdict) String() string { return proto.CompactTextString(m) }
-func (*TargetVerdict) ProtoMessage()    {}
-func (*TargetVerdict) Descriptor() ([]byte, []int) {
-	return fileDescriptor_fe2d037282b333fa, []int{10}
-}
-func (m *TargetVerdict) XXX_Unmarshal(b []byte) error {
-	return m.Unmarshal(b)
-}
-func (m *TargetVerdict) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
-	if deterministic {
-		return xxx_messageInfo_TargetVerdict.Marshal(b, m, deterministic)
-	} else {
-		b = b[:cap(b)]
-		n, err := m.MarshalToSizedBuffer(b)
-		if err != nil {
-			return nil, err
-		}
-		return b[:n], nil
-	}
-}
-func (m *TargetVerdict) XXX_Merge(src proto.Message) {
-	xxx_messageInfo_TargetVerdict.Merge(m, src)
-}
-func (m *TargetVerdict) XXX_Size() int {
-	return m.Size()
-}
-func (m *TargetVerdict) XXX_DiscardUnknown() {
-	xxx_messageInfo_TargetVerdict.DiscardUnknown(m)
-}
-
-var xxx_messageInfo_TargetVerdict proto.InternalMessageInfo
-
-func (m *TargetVerdict) GetTarget() string {
-	if m != nil {
-		return m.Target
-	}
-	return ""
-}
-
-func (m *TargetVerdict) GetVote() Vote {
-	if m != nil {
-		return m.Vote
-	}
-	return VoteUnspecified
-}
-
-func (m *TargetVerdict) GetMismatches() []Mismatch {
-	if m != nil {
-		return m.Mismatches
-	}
-	return nil
-}
-
-func (m *TargetVerdict) GetMiddles() []byte {
-	if m != nil {
-		return m.Middles
-	}
-	return nil
 }
 
 // VerdictBody is what a member hides in its commitment and then reveals.
 type VerdictBody struct {
-	// rising by target
-	Verdicts []TargetVerdict `protobuf:"bytes,1,rep,name=verdicts,proto3" json:"verdicts"`
+	// one Vote a byte, by duty; duties behind the last byte are left out, as those that abstain
+	Votes []byte `protobuf:"bytes,1,opt,name=votes,proto3" json:"votes,omitempty"`
+	// at most 4 of each node, rising
+	Mismatches []Mismatch `protobuf:"bytes,2,rep,name=mismatches,proto3" json:"mismatches"`
+	// RFC 6962 root over the keyed middle digest, 8 bytes, of every leaf of the duties judged, in order
+	Middles []byte `protobuf:"bytes,3,opt,name=middles,proto3" json:"middles,omitempty"`
 }
 
 func (m *VerdictBody) Reset()         { *m = VerdictBody{} }
 func (m *VerdictBody) String() string { return proto.CompactTextString(m) }
 func (*VerdictBody) ProtoMessage()    {}
 func (*VerdictBody) Descriptor() ([]byte, []int) {
-	return fileDescriptor_fe2d037282b333fa, []int{11}
+	return fileDescriptor_fe2d037282b333fa, []int{10}
 }
 func (m *VerdictBody) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -1506,26 +1679,46 @@ func (m *VerdictBody) XXX_DiscardUnknown() {
 
 var xxx_messageInfo_VerdictBody proto.InternalMessageInfo
 
-func (m *VerdictBody) GetVerdicts() []TargetVerdict {
+func (m *VerdictBody) GetVotes() []byte {
 	if m != nil {
-		return m.Verdicts
+		return m.Votes
 	}
 	return nil
 }
 
+func (m *VerdictBody) GetMismatches() []Mismatch {
+	if m != nil {
+		return m.Mismatches
+	}
+	return nil
+}
+
+func (m *VerdictBody) GetMiddles() []byte {
+	if m != nil {
+		return m.Middles
+	}
+	return nil
+}
+
+// VerdictRecord is one member's part in a round.
 type VerdictRecord struct {
 	Voter        string       `protobuf:"bytes,1,opt,name=voter,proto3" json:"voter,omitempty"`
 	Hash         []byte       `protobuf:"bytes,2,opt,name=hash,proto3" json:"hash,omitempty"`
 	CommitHeight int64        `protobuf:"varint,3,opt,name=commit_height,json=commitHeight,proto3" json:"commit_height,omitempty"`
 	RevealHeight int64        `protobuf:"varint,4,opt,name=reveal_height,json=revealHeight,proto3" json:"reveal_height,omitempty"`
 	Body         *VerdictBody `protobuf:"bytes,5,opt,name=body,proto3" json:"body,omitempty"`
+	// the drawn middle digests as it opened them, 8 bytes each
+	Opened     []byte `protobuf:"bytes,6,opt,name=opened,proto3" json:"opened,omitempty"`
+	OpenHeight int64  `protobuf:"varint,7,opt,name=open_height,json=openHeight,proto3" json:"open_height,omitempty"`
+	// leaves it re-ran, and so how many of its digests are drawn
+	Leaves uint32 `protobuf:"varint,8,opt,name=leaves,proto3" json:"leaves,omitempty"`
 }
 
 func (m *VerdictRecord) Reset()         { *m = VerdictRecord{} }
 func (m *VerdictRecord) String() string { return proto.CompactTextString(m) }
 func (*VerdictRecord) ProtoMessage()    {}
 func (*VerdictRecord) Descriptor() ([]byte, []int) {
-	return fileDescriptor_fe2d037282b333fa, []int{12}
+	return fileDescriptor_fe2d037282b333fa, []int{11}
 }
 func (m *VerdictRecord) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -1589,198 +1782,25 @@ func (m *VerdictRecord) GetBody() *VerdictBody {
 	return nil
 }
 
-// Judgement is what the chain itself found by recomputing one leaf.
-type Judgement struct {
-	Leaf LeafRef `protobuf:"bytes,1,opt,name=leaf,proto3" json:"leaf"`
-	// what the unit gives
-	Norm   uint64 `protobuf:"varint,2,opt,name=norm,proto3" json:"norm,omitempty"`
-	Digest []byte `protobuf:"bytes,3,opt,name=digest,proto3" json:"digest,omitempty"`
-	// the opened leaf differs from it
-	Mismatch bool `protobuf:"varint,4,opt,name=mismatch,proto3" json:"mismatch,omitempty"`
-	// first to name it
-	NamedBy string `protobuf:"bytes,5,opt,name=named_by,json=namedBy,proto3" json:"named_by,omitempty"`
-	Height  int64  `protobuf:"varint,6,opt,name=height,proto3" json:"height,omitempty"`
-	Middle  []byte `protobuf:"bytes,7,opt,name=middle,proto3" json:"middle,omitempty"`
-}
-
-func (m *Judgement) Reset()         { *m = Judgement{} }
-func (m *Judgement) String() string { return proto.CompactTextString(m) }
-func (*Judgement) ProtoMessage()    {}
-func (*Judgement) Descriptor() ([]byte, []int) {
-	return fileDescriptor_fe2d037282b333fa, []int{13}
-}
-func (m *Judgement) XXX_Unmarshal(b []byte) error {
-	return m.Unmarshal(b)
-}
-func (m *Judgement) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
-	if deterministic {
-		return xxx_messageInfo_Judgement.Marshal(b, m, deterministic)
-	} else {
-		b = b[:cap(b)]
-		n, err := m.MarshalToSizedBuffer(b)
-		if err != nil {
-			return nil, err
-		}
-		return b[:n], nil
-	}
-}
-func (m *Judgement) XXX_Merge(src proto.Message) {
-	xxx_messageInfo_Judgement.Merge(m, src)
-}
-func (m *Judgement) XXX_Size() int {
-	return m.Size()
-}
-func (m *Judgement) XXX_DiscardUnknown() {
-	xxx_messageInfo_Judgement.DiscardUnknown(m)
-}
-
-var xxx_messageInfo_Judgement proto.InternalMessageInfo
-
-func (m *Judgement) GetLeaf() LeafRef {
+func (m *VerdictRecord) GetOpened() []byte {
 	if m != nil {
-		return m.Leaf
-	}
-	return LeafRef{}
-}
-
-func (m *Judgement) GetNorm() uint64 {
-	if m != nil {
-		return m.Norm
-	}
-	return 0
-}
-
-func (m *Judgement) GetDigest() []byte {
-	if m != nil {
-		return m.Digest
+		return m.Opened
 	}
 	return nil
 }
 
-func (m *Judgement) GetMismatch() bool {
+func (m *VerdictRecord) GetOpenHeight() int64 {
 	if m != nil {
-		return m.Mismatch
-	}
-	return false
-}
-
-func (m *Judgement) GetNamedBy() string {
-	if m != nil {
-		return m.NamedBy
-	}
-	return ""
-}
-
-func (m *Judgement) GetHeight() int64 {
-	if m != nil {
-		return m.Height
+		return m.OpenHeight
 	}
 	return 0
 }
 
-func (m *Judgement) GetMiddle() []byte {
+func (m *VerdictRecord) GetLeaves() uint32 {
 	if m != nil {
-		return m.Middle
-	}
-	return nil
-}
-
-// Claim is a question the chain still has to judge.
-type Claim struct {
-	Leaf LeafRef `protobuf:"bytes,1,opt,name=leaf,proto3" json:"leaf"`
-	// who says so; loses its credit when refuted
-	Claimant string `protobuf:"bytes,2,opt,name=claimant,proto3" json:"claimant,omitempty"`
-	// empty: the opened leaf is wrong. Otherwise the voter whose middle digest is said to be wrong.
-	Voter string `protobuf:"bytes,3,opt,name=voter,proto3" json:"voter,omitempty"`
-	// claimed output of the unit, for a mismatch named in a verdict; empty in a dispute
-	Norm   uint64 `protobuf:"varint,4,opt,name=norm,proto3" json:"norm,omitempty"`
-	Digest []byte `protobuf:"bytes,5,opt,name=digest,proto3" json:"digest,omitempty"`
-	// position of the leaf among the voter's assigned leaves is derived; the round it voted in
-	Round uint32 `protobuf:"varint,6,opt,name=round,proto3" json:"round,omitempty"`
-	// raised as a dispute rather than in a verdict
-	Dispute bool `protobuf:"varint,7,opt,name=dispute,proto3" json:"dispute,omitempty"`
-}
-
-func (m *Claim) Reset()         { *m = Claim{} }
-func (m *Claim) String() string { return proto.CompactTextString(m) }
-func (*Claim) ProtoMessage()    {}
-func (*Claim) Descriptor() ([]byte, []int) {
-	return fileDescriptor_fe2d037282b333fa, []int{14}
-}
-func (m *Claim) XXX_Unmarshal(b []byte) error {
-	return m.Unmarshal(b)
-}
-func (m *Claim) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
-	if deterministic {
-		return xxx_messageInfo_Claim.Marshal(b, m, deterministic)
-	} else {
-		b = b[:cap(b)]
-		n, err := m.MarshalToSizedBuffer(b)
-		if err != nil {
-			return nil, err
-		}
-		return b[:n], nil
-	}
-}
-func (m *Claim) XXX_Merge(src proto.Message) {
-	xxx_messageInfo_Claim.Merge(m, src)
-}
-func (m *Claim) XXX_Size() int {
-	return m.Size()
-}
-func (m *Claim) XXX_DiscardUnknown() {
-	xxx_messageInfo_Claim.DiscardUnknown(m)
-}
-
-var xxx_messageInfo_Claim proto.InternalMessageInfo
-
-func (m *Claim) GetLeaf() LeafRef {
-	if m != nil {
-		return m.Leaf
-	}
-	return LeafRef{}
-}
-
-func (m *Claim) GetClaimant() string {
-	if m != nil {
-		return m.Claimant
-	}
-	return ""
-}
-
-func (m *Claim) GetVoter() string {
-	if m != nil {
-		return m.Voter
-	}
-	return ""
-}
-
-func (m *Claim) GetNorm() uint64 {
-	if m != nil {
-		return m.Norm
+		return m.Leaves
 	}
 	return 0
-}
-
-func (m *Claim) GetDigest() []byte {
-	if m != nil {
-		return m.Digest
-	}
-	return nil
-}
-
-func (m *Claim) GetRound() uint32 {
-	if m != nil {
-		return m.Round
-	}
-	return 0
-}
-
-func (m *Claim) GetDispute() bool {
-	if m != nil {
-		return m.Dispute
-	}
-	return false
 }
 
 // Outcome is what an epoch meant for one participant.
@@ -1793,8 +1813,9 @@ type Outcome struct {
 	Mismatches  uint64 `protobuf:"varint,6,opt,name=mismatches,proto3" json:"mismatches,omitempty"`
 	// P[Bin(samples, fault rate) >= mismatches] as a fraction of 2^64
 	P uint64 `protobuf:"varint,7,opt,name=p,proto3" json:"p,omitempty"`
-	// weight of the members that passed it, of all that counted
+	// weight of the members that passed it, that failed it, and of the whole committee
 	PassWeight      uint64 `protobuf:"varint,8,opt,name=pass_weight,json=passWeight,proto3" json:"pass_weight,omitempty"`
+	FailWeight      uint64 `protobuf:"varint,20,opt,name=fail_weight,json=failWeight,proto3" json:"fail_weight,omitempty"`
 	CommitteeWeight uint64 `protobuf:"varint,9,opt,name=committee_weight,json=committeeWeight,proto3" json:"committee_weight,omitempty"`
 	Result          Result `protobuf:"varint,10,opt,name=result,proto3,enum=assay.sprint.v1.Result" json:"result,omitempty"`
 	Reason          string `protobuf:"bytes,11,opt,name=reason,proto3" json:"reason,omitempty"`
@@ -1809,15 +1830,19 @@ type Outcome struct {
 	// node logs that were left out for proven mismatches
 	Condemned []string `protobuf:"bytes,18,rep,name=condemned,proto3" json:"condemned,omitempty"`
 	// first leaf proven forged, if any
-	Forged *LeafRef `protobuf:"bytes,19,opt,name=forged,proto3" json:"forged,omitempty"`
-	Round  uint32   `protobuf:"varint,20,opt,name=round,proto3" json:"round,omitempty"`
+	Forged *v1.LeafRef `protobuf:"bytes,19,opt,name=forged,proto3" json:"forged,omitempty"`
+	// leaves that the chain recomputed because nobody judged it; 0 where its committee did
+	ChainSamples uint64 `protobuf:"varint,21,opt,name=chain_samples,json=chainSamples,proto3" json:"chain_samples,omitempty"`
+	// what it judged of what it owed as a judge, in operations credited, 2^20; its own credit is cut in proportion
+	Judged uint64 `protobuf:"varint,22,opt,name=judged,proto3" json:"judged,omitempty"`
+	Owed   uint64 `protobuf:"varint,23,opt,name=owed,proto3" json:"owed,omitempty"`
 }
 
 func (m *Outcome) Reset()         { *m = Outcome{} }
 func (m *Outcome) String() string { return proto.CompactTextString(m) }
 func (*Outcome) ProtoMessage()    {}
 func (*Outcome) Descriptor() ([]byte, []int) {
-	return fileDescriptor_fe2d037282b333fa, []int{15}
+	return fileDescriptor_fe2d037282b333fa, []int{12}
 }
 func (m *Outcome) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -1902,6 +1927,13 @@ func (m *Outcome) GetPassWeight() uint64 {
 	return 0
 }
 
+func (m *Outcome) GetFailWeight() uint64 {
+	if m != nil {
+		return m.FailWeight
+	}
+	return 0
+}
+
 func (m *Outcome) GetCommitteeWeight() uint64 {
 	if m != nil {
 		return m.CommitteeWeight
@@ -1972,16 +2004,30 @@ func (m *Outcome) GetCondemned() []string {
 	return nil
 }
 
-func (m *Outcome) GetForged() *LeafRef {
+func (m *Outcome) GetForged() *v1.LeafRef {
 	if m != nil {
 		return m.Forged
 	}
 	return nil
 }
 
-func (m *Outcome) GetRound() uint32 {
+func (m *Outcome) GetChainSamples() uint64 {
 	if m != nil {
-		return m.Round
+		return m.ChainSamples
+	}
+	return 0
+}
+
+func (m *Outcome) GetJudged() uint64 {
+	if m != nil {
+		return m.Judged
+	}
+	return 0
+}
+
+func (m *Outcome) GetOwed() uint64 {
+	if m != nil {
+		return m.Owed
 	}
 	return 0
 }
@@ -1992,15 +2038,14 @@ type GenesisState struct {
 	Epoch      uint64       `protobuf:"varint,3,opt,name=epoch,proto3" json:"epoch,omitempty"`
 	Epochs     []Epoch      `protobuf:"bytes,4,rep,name=epochs,proto3" json:"epochs"`
 	States     []EpochState `protobuf:"bytes,5,rep,name=states,proto3" json:"states"`
-	// claims not yet judged of the current epoch, in order
-	Claims []Claim `protobuf:"bytes,6,rep,name=claims,proto3" json:"claims"`
+	Progress   *Progress    `protobuf:"bytes,7,opt,name=progress,proto3" json:"progress,omitempty"`
 }
 
 func (m *GenesisState) Reset()         { *m = GenesisState{} }
 func (m *GenesisState) String() string { return proto.CompactTextString(m) }
 func (*GenesisState) ProtoMessage()    {}
 func (*GenesisState) Descriptor() ([]byte, []int) {
-	return fileDescriptor_fe2d037282b333fa, []int{16}
+	return fileDescriptor_fe2d037282b333fa, []int{13}
 }
 func (m *GenesisState) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -2064,29 +2109,28 @@ func (m *GenesisState) GetStates() []EpochState {
 	return nil
 }
 
-func (m *GenesisState) GetClaims() []Claim {
+func (m *GenesisState) GetProgress() *Progress {
 	if m != nil {
-		return m.Claims
+		return m.Progress
 	}
 	return nil
 }
 
 // EpochState is everything of one epoch beside its record.
 type EpochState struct {
-	Epoch      uint64          `protobuf:"varint,1,opt,name=epoch,proto3" json:"epoch,omitempty"`
-	Members    []Member        `protobuf:"bytes,2,rep,name=members,proto3" json:"members"`
-	Commits    []Commit        `protobuf:"bytes,3,rep,name=commits,proto3" json:"commits"`
-	Openings   []Opening       `protobuf:"bytes,4,rep,name=openings,proto3" json:"openings"`
-	Verdicts   []RoundVerdicts `protobuf:"bytes,5,rep,name=verdicts,proto3" json:"verdicts"`
-	Judgements []Judgement     `protobuf:"bytes,6,rep,name=judgements,proto3" json:"judgements"`
-	Outcomes   []Outcome       `protobuf:"bytes,7,rep,name=outcomes,proto3" json:"outcomes"`
+	Epoch    uint64          `protobuf:"varint,1,opt,name=epoch,proto3" json:"epoch,omitempty"`
+	Members  []Member        `protobuf:"bytes,2,rep,name=members,proto3" json:"members"`
+	Commits  []Commit        `protobuf:"bytes,3,rep,name=commits,proto3" json:"commits"`
+	Openings []Opening       `protobuf:"bytes,4,rep,name=openings,proto3" json:"openings"`
+	Verdicts []VerdictRecord `protobuf:"bytes,5,rep,name=verdicts,proto3" json:"verdicts"`
+	Outcomes []Outcome       `protobuf:"bytes,7,rep,name=outcomes,proto3" json:"outcomes"`
 }
 
 func (m *EpochState) Reset()         { *m = EpochState{} }
 func (m *EpochState) String() string { return proto.CompactTextString(m) }
 func (*EpochState) ProtoMessage()    {}
 func (*EpochState) Descriptor() ([]byte, []int) {
-	return fileDescriptor_fe2d037282b333fa, []int{17}
+	return fileDescriptor_fe2d037282b333fa, []int{14}
 }
 func (m *EpochState) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -2143,16 +2187,9 @@ func (m *EpochState) GetOpenings() []Opening {
 	return nil
 }
 
-func (m *EpochState) GetVerdicts() []RoundVerdicts {
+func (m *EpochState) GetVerdicts() []VerdictRecord {
 	if m != nil {
 		return m.Verdicts
-	}
-	return nil
-}
-
-func (m *EpochState) GetJudgements() []Judgement {
-	if m != nil {
-		return m.Judgements
 	}
 	return nil
 }
@@ -2164,261 +2201,228 @@ func (m *EpochState) GetOutcomes() []Outcome {
 	return nil
 }
 
-type RoundVerdicts struct {
-	Round   uint32          `protobuf:"varint,1,opt,name=round,proto3" json:"round,omitempty"`
-	Records []VerdictRecord `protobuf:"bytes,2,rep,name=records,proto3" json:"records"`
-}
-
-func (m *RoundVerdicts) Reset()         { *m = RoundVerdicts{} }
-func (m *RoundVerdicts) String() string { return proto.CompactTextString(m) }
-func (*RoundVerdicts) ProtoMessage()    {}
-func (*RoundVerdicts) Descriptor() ([]byte, []int) {
-	return fileDescriptor_fe2d037282b333fa, []int{18}
-}
-func (m *RoundVerdicts) XXX_Unmarshal(b []byte) error {
-	return m.Unmarshal(b)
-}
-func (m *RoundVerdicts) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
-	if deterministic {
-		return xxx_messageInfo_RoundVerdicts.Marshal(b, m, deterministic)
-	} else {
-		b = b[:cap(b)]
-		n, err := m.MarshalToSizedBuffer(b)
-		if err != nil {
-			return nil, err
-		}
-		return b[:n], nil
-	}
-}
-func (m *RoundVerdicts) XXX_Merge(src proto.Message) {
-	xxx_messageInfo_RoundVerdicts.Merge(m, src)
-}
-func (m *RoundVerdicts) XXX_Size() int {
-	return m.Size()
-}
-func (m *RoundVerdicts) XXX_DiscardUnknown() {
-	xxx_messageInfo_RoundVerdicts.DiscardUnknown(m)
-}
-
-var xxx_messageInfo_RoundVerdicts proto.InternalMessageInfo
-
-func (m *RoundVerdicts) GetRound() uint32 {
-	if m != nil {
-		return m.Round
-	}
-	return 0
-}
-
-func (m *RoundVerdicts) GetRecords() []VerdictRecord {
-	if m != nil {
-		return m.Records
-	}
-	return nil
-}
-
 func init() {
 	proto.RegisterEnum("assay.sprint.v1.Phase", Phase_name, Phase_value)
+	proto.RegisterEnum("assay.sprint.v1.Role", Role_name, Role_value)
 	proto.RegisterEnum("assay.sprint.v1.Vote", Vote_name, Vote_value)
 	proto.RegisterEnum("assay.sprint.v1.Result", Result_name, Result_value)
 	proto.RegisterType((*Params)(nil), "assay.sprint.v1.Params")
 	proto.RegisterType((*Segment)(nil), "assay.sprint.v1.Segment")
 	proto.RegisterType((*Round)(nil), "assay.sprint.v1.Round")
 	proto.RegisterType((*Epoch)(nil), "assay.sprint.v1.Epoch")
+	proto.RegisterType((*Progress)(nil), "assay.sprint.v1.Progress")
 	proto.RegisterType((*Member)(nil), "assay.sprint.v1.Member")
 	proto.RegisterType((*Commit)(nil), "assay.sprint.v1.Commit")
 	proto.RegisterType((*LogOpening)(nil), "assay.sprint.v1.LogOpening")
 	proto.RegisterType((*Opening)(nil), "assay.sprint.v1.Opening")
-	proto.RegisterType((*LeafRef)(nil), "assay.sprint.v1.LeafRef")
 	proto.RegisterType((*Mismatch)(nil), "assay.sprint.v1.Mismatch")
-	proto.RegisterType((*TargetVerdict)(nil), "assay.sprint.v1.TargetVerdict")
 	proto.RegisterType((*VerdictBody)(nil), "assay.sprint.v1.VerdictBody")
 	proto.RegisterType((*VerdictRecord)(nil), "assay.sprint.v1.VerdictRecord")
-	proto.RegisterType((*Judgement)(nil), "assay.sprint.v1.Judgement")
-	proto.RegisterType((*Claim)(nil), "assay.sprint.v1.Claim")
 	proto.RegisterType((*Outcome)(nil), "assay.sprint.v1.Outcome")
 	proto.RegisterType((*GenesisState)(nil), "assay.sprint.v1.GenesisState")
 	proto.RegisterType((*EpochState)(nil), "assay.sprint.v1.EpochState")
-	proto.RegisterType((*RoundVerdicts)(nil), "assay.sprint.v1.RoundVerdicts")
 }
 
 func init() { proto.RegisterFile("assay/sprint/v1/sprint.proto", fileDescriptor_fe2d037282b333fa) }
 
 var fileDescriptor_fe2d037282b333fa = []byte{
-	// 2782 bytes of a gzipped FileDescriptorProto
-	0x1f, 0x8b, 0x08, 0x00, 0x00, 0x00, 0x00, 0x00, 0x02, 0xff, 0xb4, 0x59, 0xcf, 0x6f, 0xe3, 0xc6,
-	0xf5, 0xb7, 0x2c, 0x59, 0x3f, 0x46, 0xb2, 0xcd, 0x65, 0xbc, 0x5e, 0x45, 0xd9, 0x78, 0xb5, 0xfa,
-	0x7e, 0x83, 0x6c, 0x82, 0x74, 0x7f, 0xb8, 0x09, 0x8a, 0xb6, 0x40, 0x1a, 0xd9, 0xa2, 0xb3, 0xda,
-	0x6a, 0x6d, 0x81, 0xb2, 0xbd, 0x40, 0x2f, 0x02, 0x2d, 0x8e, 0x64, 0xee, 0x52, 0x24, 0x41, 0x52,
-	0xda, 0x75, 0x0e, 0xbd, 0x15, 0x68, 0x7d, 0xca, 0xa1, 0xa7, 0x02, 0x3e, 0xf5, 0xdc, 0x4b, 0x81,
-	0xa2, 0x3d, 0xf7, 0x94, 0xde, 0x82, 0x9e, 0x7a, 0x2a, 0x8a, 0xe4, 0x3f, 0xe8, 0x1f, 0x50, 0x14,
-	0xef, 0xc7, 0x90, 0xb4, 0xe5, 0x4d, 0x93, 0x02, 0x3d, 0x79, 0xde, 0x67, 0x3e, 0x33, 0x7c, 0xef,
-	0xcd, 0x7b, 0xf3, 0xde, 0xc8, 0xe2, 0xb6, 0x15, 0x45, 0xd6, 0xd9, 0x83, 0x28, 0x08, 0x1d, 0x2f,
-	0x7e, 0x30, 0x7f, 0xc4, 0xa3, 0xfb, 0x41, 0xe8, 0xc7, 0xbe, 0xbe, 0x8e, 0xb3, 0xf7, 0x19, 0x9b,
-	0x3f, 0x6a, 0x6c, 0x4c, 0xfc, 0x89, 0x8f, 0x73, 0x0f, 0x60, 0x44, 0xb4, 0xd6, 0xaf, 0x4a, 0xa2,
-	0xd8, 0xb7, 0x42, 0x6b, 0x1a, 0xe9, 0x1b, 0x62, 0x65, 0xe4, 0x5a, 0x51, 0x54, 0xcf, 0x35, 0x73,
-	0xf7, 0x2a, 0x26, 0x09, 0x7a, 0x5d, 0x94, 0x22, 0x6b, 0x1a, 0xb8, 0x32, 0xaa, 0x2f, 0x37, 0x73,
-	0xf7, 0x56, 0x4d, 0x25, 0xea, 0x0d, 0x51, 0x8e, 0xe4, 0x64, 0x2a, 0xbd, 0x38, 0xaa, 0xe7, 0x71,
-	0x2a, 0x91, 0xf5, 0x77, 0xc4, 0x1a, 0x8f, 0x87, 0x27, 0xae, 0x3f, 0x7a, 0x11, 0xd5, 0x0b, 0xc8,
-	0x58, 0x65, 0x74, 0x07, 0x41, 0xa0, 0x05, 0xa1, 0x0c, 0xac, 0x50, 0x2a, 0xda, 0x0a, 0xd1, 0x18,
-	0x65, 0xda, 0xff, 0x89, 0xd5, 0x91, 0x3f, 0x9d, 0x3a, 0xc9, 0x66, 0x45, 0x64, 0xd5, 0x08, 0x64,
-	0xd2, 0x5d, 0x51, 0x0b, 0x42, 0xdf, 0x1f, 0x2b, 0x4e, 0x09, 0x39, 0x55, 0xc4, 0x98, 0xf2, 0x91,
-	0xb8, 0xe5, 0x07, 0xd2, 0x73, 0xbc, 0xc9, 0xf0, 0xe4, 0x2c, 0x96, 0xd1, 0x30, 0x90, 0x21, 0xd1,
-	0xeb, 0x65, 0x64, 0x6f, 0xf0, 0xf4, 0x0e, 0xcc, 0xf6, 0x65, 0x88, 0xeb, 0xf4, 0x77, 0xc5, 0xfa,
-	0xdc, 0x72, 0x1d, 0xdb, 0x8a, 0x13, 0x35, 0x2b, 0x48, 0x5f, 0x53, 0x70, 0xaa, 0x67, 0x28, 0xe7,
-	0xd2, 0x72, 0x15, 0x4d, 0x90, 0x9e, 0x04, 0xa6, 0x36, 0xdb, 0x4e, 0x14, 0xcc, 0xd2, 0xcd, 0xaa,
-	0x64, 0x33, 0xa3, 0x4c, 0xdb, 0x10, 0x2b, 0x91, 0xeb, 0xc7, 0x51, 0xbd, 0x86, 0xb3, 0x24, 0x80,
-	0xcf, 0x43, 0x19, 0xb8, 0xce, 0xc8, 0x8a, 0xea, 0xab, 0xe4, 0x73, 0x25, 0xc3, 0xc6, 0xe3, 0x99,
-	0xeb, 0x0e, 0xc9, 0x2b, 0xb1, 0x94, 0xf5, 0x35, 0xda, 0x18, 0xd0, 0x5d, 0x05, 0xea, 0xff, 0x2f,
-	0xd6, 0xc6, 0xd6, 0xcc, 0x8d, 0x87, 0x21, 0xd8, 0x13, 0x04, 0xd3, 0xfa, 0x3a, 0x69, 0x89, 0xa8,
-	0x69, 0xc5, 0xb2, 0x1f, 0x4c, 0x89, 0xe5, 0xb8, 0xc3, 0x60, 0xe8, 0x78, 0x73, 0x19, 0x46, 0xb2,
-	0xae, 0x35, 0x73, 0xf7, 0x0a, 0xc0, 0x72, 0xdc, 0x7e, 0x97, 0x30, 0x60, 0x8d, 0x42, 0x69, 0x3b,
-	0xf1, 0x50, 0x06, 0x11, 0xee, 0x75, 0x83, 0x4f, 0x06, 0x51, 0x23, 0x88, 0x60, 0xaf, 0xb7, 0x85,
-	0x98, 0x3a, 0xde, 0x70, 0xee, 0xc7, 0x32, 0x8c, 0xea, 0x3a, 0x32, 0x2a, 0x53, 0xc7, 0x3b, 0x46,
-	0x40, 0x6f, 0x8a, 0x1a, 0x4c, 0xbb, 0xce, 0x5c, 0x0e, 0x4f, 0x82, 0xa8, 0xfe, 0x06, 0x12, 0x60,
-	0x49, 0xcf, 0x99, 0xcb, 0x9d, 0x20, 0xd2, 0xdf, 0x12, 0x95, 0x50, 0x5a, 0xf6, 0x19, 0x4e, 0x6f,
-	0x28, 0xb3, 0x2d, 0xfb, 0x0c, 0x26, 0xef, 0x88, 0xea, 0x73, 0xd0, 0x54, 0x06, 0xfe, 0xe8, 0x34,
-	0xaa, 0xdf, 0xa4, 0xd5, 0x00, 0x19, 0x88, 0x60, 0x2c, 0x3a, 0xae, 0xf4, 0x46, 0x52, 0x71, 0x36,
-	0x39, 0x16, 0x09, 0x65, 0xda, 0x23, 0x71, 0xf3, 0xf9, 0xcc, 0x9e, 0xc8, 0xe1, 0xcc, 0x73, 0xe2,
-	0x6c, 0x68, 0xdc, 0x42, 0xb6, 0x8e, 0x93, 0x47, 0x30, 0x97, 0x04, 0xc6, 0x07, 0x42, 0xe7, 0x43,
-	0x23, 0x3e, 0x6e, 0x5f, 0xaf, 0x23, 0x5f, 0x53, 0x33, 0x7d, 0x19, 0xe2, 0x17, 0x40, 0xd1, 0x17,
-	0x52, 0x06, 0x4a, 0x89, 0x37, 0x49, 0x51, 0x80, 0x48, 0x83, 0xd6, 0xcf, 0x45, 0x69, 0x40, 0xe9,
-	0x01, 0xa7, 0xef, 0x78, 0xb6, 0x7c, 0x85, 0xb9, 0xb8, 0x6a, 0x92, 0x80, 0x31, 0x11, 0x5b, 0x61,
-	0x8c, 0x99, 0x98, 0x37, 0x49, 0xd0, 0x35, 0x91, 0x97, 0x9e, 0x8d, 0x29, 0x98, 0x37, 0x61, 0x08,
-	0xa9, 0xc0, 0xf9, 0x32, 0xf3, 0x62, 0xc7, 0xc5, 0xdc, 0xcb, 0x9b, 0x55, 0xc2, 0x8e, 0x00, 0xd2,
-	0x75, 0x51, 0x88, 0xa4, 0xb4, 0x31, 0xdf, 0x6a, 0x26, 0x8e, 0x5b, 0xbf, 0x5f, 0x16, 0x2b, 0xa6,
-	0x3f, 0xf3, 0x6c, 0x7d, 0x53, 0x14, 0xbd, 0xd9, 0xf4, 0x44, 0x86, 0xfc, 0x7d, 0x96, 0xd2, 0xa0,
-	0x5c, 0xbe, 0x12, 0x94, 0x72, 0x2e, 0xc3, 0x33, 0xdf, 0x93, 0xa8, 0x45, 0xd9, 0x4c, 0x64, 0x48,
-	0x09, 0x3b, 0xb4, 0x5e, 0x0e, 0x6d, 0x69, 0xd9, 0xae, 0xe3, 0x49, 0xd6, 0xa5, 0x06, 0x60, 0x87,
-	0x31, 0xf0, 0x0c, 0x92, 0x4e, 0xa5, 0x33, 0x39, 0x8d, 0x51, 0xa7, 0xbc, 0x29, 0x00, 0x7a, 0x8c,
-	0x08, 0x98, 0x38, 0x75, 0x5e, 0x61, 0xda, 0xd7, 0x4c, 0x18, 0xc2, 0xa1, 0x26, 0x39, 0x49, 0x46,
-	0x96, 0x70, 0xd5, 0xaa, 0x42, 0xc9, 0xcc, 0xbb, 0x82, 0x93, 0x8f, 0x49, 0x65, 0xf2, 0x04, 0x61,
-	0x44, 0x01, 0x0d, 0x39, 0x1f, 0x89, 0x53, 0x61, 0x0d, 0x09, 0x24, 0x52, 0x5d, 0x94, 0xa6, 0x12,
-	0x5c, 0xa0, 0x72, 0x5a, 0x89, 0xad, 0x3f, 0x16, 0xc5, 0x0a, 0x9d, 0xef, 0x65, 0xa7, 0x15, 0x12,
-	0xa7, 0x7d, 0x24, 0x8a, 0x01, 0xde, 0xb0, 0xe8, 0xb5, 0xea, 0xf6, 0xad, 0xfb, 0x57, 0xae, 0xe6,
-	0xfb, 0x74, 0x01, 0xef, 0x14, 0xbe, 0xf8, 0xfb, 0x9d, 0x25, 0x93, 0xc9, 0xfa, 0x07, 0x62, 0x25,
-	0x38, 0xb5, 0x22, 0x72, 0xe9, 0xda, 0xf6, 0xe6, 0xe2, 0x2a, 0x98, 0x35, 0x89, 0x94, 0x86, 0x46,
-	0x21, 0x1b, 0x1a, 0x77, 0x45, 0x0d, 0x4e, 0xf6, 0xd1, 0x65, 0xcf, 0x56, 0x11, 0x63, 0xd7, 0xc2,
-	0x42, 0x10, 0xd9, 0xb9, 0x24, 0x80, 0x53, 0xd4, 0xc5, 0x9c, 0xf5, 0x6e, 0x8d, 0xc1, 0x8c, 0x73,
-	0x21, 0x2d, 0x79, 0xf7, 0xc4, 0xb9, 0x96, 0x7d, 0xc6, 0xbb, 0xd3, 0xcd, 0x8d, 0xce, 0x25, 0xf5,
-	0xd8, 0xb9, 0x0c, 0x0e, 0x50, 0x4b, 0x56, 0x61, 0x1b, 0x5d, 0xcb, 0x2a, 0x6c, 0x43, 0x50, 0xa8,
-	0xa5, 0x10, 0xde, 0x55, 0x0a, 0x0a, 0x86, 0x0c, 0xcf, 0xd6, 0x7f, 0x94, 0xa9, 0x3f, 0xb5, 0x66,
-	0xfe, 0x5e, 0x75, 0xbb, 0xbe, 0xe0, 0x23, 0xce, 0x27, 0x76, 0x6d, 0x5a, 0x9f, 0xee, 0x8a, 0xda,
-	0xcb, 0xd0, 0x0a, 0x66, 0x01, 0x9b, 0xb7, 0x4a, 0xaa, 0x13, 0x46, 0xd6, 0xbd, 0x27, 0xb4, 0xd1,
-	0xa9, 0xe5, 0xba, 0xd2, 0x9b, 0x48, 0x65, 0xe1, 0x1a, 0xd2, 0xd6, 0x13, 0x9c, 0xad, 0x7c, 0x5b,
-	0x08, 0x2a, 0x8a, 0x43, 0x88, 0xd2, 0x75, 0xb4, 0xa2, 0x42, 0xc8, 0x53, 0xe7, 0x15, 0x58, 0x42,
-	0x95, 0x89, 0xbe, 0xa5, 0x91, 0x25, 0x08, 0xd1, 0xa7, 0x3e, 0x14, 0xc5, 0x10, 0xf2, 0x2e, 0xaa,
-	0xdf, 0x40, 0x3b, 0x16, 0xcf, 0x1a, 0xd3, 0x52, 0x05, 0x08, 0x71, 0x41, 0xc1, 0xb1, 0xe3, 0x59,
-	0xae, 0x13, 0x49, 0x5b, 0x29, 0xa8, 0x93, 0x82, 0x09, 0xce, 0x0a, 0xea, 0xa2, 0x30, 0xf7, 0x1d,
-	0x1b, 0xaf, 0xd6, 0xb2, 0x89, 0x63, 0xd0, 0x0a, 0xfe, 0x0e, 0x43, 0x69, 0x45, 0xbe, 0x87, 0xd7,
-	0x6a, 0xc5, 0x14, 0x00, 0x99, 0x88, 0x80, 0x8f, 0x62, 0x3f, 0xb6, 0xdc, 0xe1, 0x4b, 0xda, 0xfb,
-	0x26, 0x46, 0x75, 0x15, 0xb1, 0x67, 0xb4, 0xef, 0x1d, 0x51, 0xc5, 0x6b, 0x9b, 0x19, 0x9b, 0xc8,
-	0x10, 0x00, 0x31, 0x01, 0xae, 0x06, 0xd7, 0x99, 0x38, 0x27, 0xae, 0xe4, 0x7b, 0x34, 0x91, 0x5b,
-	0xbf, 0xc8, 0x8b, 0xe2, 0x53, 0xcc, 0x22, 0xbd, 0x29, 0xaa, 0x81, 0x15, 0xc6, 0xce, 0xc8, 0x09,
-	0x2c, 0x2f, 0xe6, 0x06, 0x24, 0x0b, 0x61, 0x02, 0xfa, 0x9e, 0xf3, 0x42, 0x86, 0x98, 0x45, 0x15,
-	0x53, 0x89, 0x10, 0x3d, 0x9e, 0x6f, 0x4b, 0xe8, 0x41, 0xf2, 0xd0, 0xb6, 0xa0, 0xa0, 0xbf, 0x29,
-	0xca, 0xa7, 0x7e, 0x14, 0x0f, 0x5f, 0xc8, 0x33, 0x4c, 0x89, 0x9a, 0x59, 0x02, 0xf9, 0xa7, 0xf2,
-	0x8c, 0x62, 0xd2, 0x8b, 0xa4, 0x17, 0xcd, 0x22, 0x9c, 0xa7, 0x3b, 0xb0, 0x96, 0x80, 0x40, 0xda,
-	0x14, 0x45, 0x36, 0xaa, 0x48, 0xc9, 0x4c, 0x12, 0xe0, 0x50, 0x5a, 0xa4, 0x8d, 0x19, 0x51, 0x36,
-	0x59, 0x02, 0x0f, 0x83, 0xd9, 0x98, 0x03, 0x65, 0x13, 0xc7, 0xfa, 0x2d, 0x51, 0x72, 0x7d, 0xcb,
-	0x1e, 0x4e, 0xa9, 0x5f, 0x28, 0x98, 0x45, 0x10, 0x9f, 0xaa, 0x56, 0x65, 0x2e, 0xbd, 0xe1, 0xd8,
-	0x72, 0x23, 0x89, 0x71, 0x5f, 0xc6, 0x56, 0x65, 0x2e, 0xbd, 0x3d, 0x80, 0x80, 0x82, 0x73, 0xea,
-	0x78, 0xaa, 0xe4, 0x12, 0xc4, 0xf8, 0x7c, 0x1a, 0xa2, 0xac, 0x6a, 0x0c, 0x37, 0x09, 0x89, 0x0c,
-	0x4e, 0x19, 0x87, 0xd6, 0xcc, 0xc6, 0xc0, 0x2e, 0x9b, 0x24, 0x00, 0x1a, 0xf8, 0x2f, 0x65, 0x88,
-	0x71, 0x5c, 0x30, 0x49, 0x68, 0xfd, 0x29, 0x27, 0x8a, 0xd4, 0x1e, 0x7c, 0x8b, 0x73, 0xd0, 0x45,
-	0x01, 0x1c, 0xcc, 0x87, 0x80, 0x63, 0x6c, 0x11, 0x29, 0xb1, 0xb8, 0x0f, 0x54, 0x22, 0xb6, 0x94,
-	0xfe, 0xcc, 0xa3, 0x5b, 0xa9, 0x60, 0x92, 0x00, 0x7b, 0x84, 0xbe, 0x1f, 0xab, 0xda, 0x03, 0x63,
-	0xfd, 0xb6, 0xa8, 0x44, 0xce, 0xc4, 0xb3, 0xe2, 0x59, 0x28, 0xf9, 0x2a, 0x4a, 0x01, 0xf0, 0x3a,
-	0x07, 0x38, 0xdd, 0x43, 0x2c, 0xb5, 0x4e, 0x85, 0xe8, 0xf9, 0x93, 0x03, 0x6a, 0xda, 0x12, 0xdd,
-	0x72, 0xd7, 0xeb, 0xb6, 0x7c, 0x59, 0xb7, 0x4d, 0x51, 0x74, 0xa5, 0x35, 0x97, 0xd4, 0xbc, 0xd6,
-	0x4c, 0x96, 0xd0, 0x49, 0x90, 0x9a, 0x1c, 0x36, 0x24, 0xb4, 0x3e, 0x13, 0x25, 0xf5, 0x99, 0xff,
-	0xec, 0xa4, 0x8f, 0x44, 0xc1, 0xf5, 0x27, 0x70, 0xdf, 0x43, 0x36, 0xbf, 0xb5, 0x90, 0xcd, 0xa9,
-	0xce, 0x9c, 0xd2, 0x48, 0xcf, 0x58, 0x99, 0xbf, 0x64, 0xa5, 0x2f, 0x4a, 0x3d, 0x69, 0x8d, 0x4d,
-	0x39, 0xfe, 0x5f, 0x1c, 0x90, 0xe7, 0x7b, 0x23, 0xa9, 0x0e, 0x08, 0x85, 0xd6, 0x67, 0xa2, 0xfc,
-	0xd4, 0x89, 0xa6, 0x56, 0x3c, 0x3a, 0xfd, 0x8e, 0x4e, 0x4d, 0xf6, 0xcb, 0x67, 0xf6, 0xa3, 0x3d,
-	0xc2, 0x29, 0x7f, 0x04, 0xc7, 0x60, 0xac, 0xed, 0x4c, 0x64, 0xa4, 0xc2, 0x80, 0xa5, 0xd6, 0xef,
-	0x72, 0x62, 0xf5, 0xd0, 0x0a, 0x27, 0x32, 0x3e, 0x96, 0xa1, 0xed, 0x8c, 0xf0, 0xa0, 0x62, 0x04,
-	0x58, 0x07, 0x96, 0xf4, 0xf7, 0xe0, 0x52, 0x8b, 0xc9, 0xd2, 0xb5, 0xed, 0x9b, 0x0b, 0x5e, 0x86,
-	0xf6, 0xd2, 0x44, 0x8a, 0xfe, 0x13, 0xe8, 0x40, 0xc9, 0x20, 0xbe, 0x28, 0xaa, 0xdb, 0x6f, 0x2e,
-	0x2c, 0x50, 0x36, 0xf3, 0xa1, 0x64, 0x96, 0xe0, 0xf5, 0xe3, 0xd8, 0x36, 0xbc, 0x82, 0xf8, 0x36,
-	0x61, 0xb1, 0x75, 0x20, 0xaa, 0xac, 0xe8, 0x8e, 0x6f, 0x9f, 0xe9, 0x9f, 0x88, 0xf2, 0x9c, 0x44,
-	0x78, 0x47, 0xc1, 0x77, 0xb6, 0x16, 0xbe, 0x73, 0xc9, 0x3c, 0x55, 0x9a, 0xd4, 0xaa, 0xd6, 0x1f,
-	0x72, 0x62, 0x95, 0xe7, 0x4c, 0x39, 0xf2, 0x43, 0x4c, 0x5b, 0xec, 0x9d, 0xd5, 0xc3, 0x0c, 0x05,
-	0x70, 0xea, 0xa9, 0x15, 0x9d, 0xa2, 0xf9, 0x35, 0x13, 0xc7, 0x99, 0x87, 0xd2, 0xa5, 0x40, 0xe2,
-	0x6e, 0x30, 0xad, 0xc9, 0xdc, 0x13, 0x31, 0x89, 0x5b, 0x32, 0x02, 0x99, 0xf4, 0x50, 0x14, 0x4e,
-	0x7c, 0x9b, 0xee, 0xc6, 0xea, 0xf6, 0xed, 0x45, 0xe7, 0xa6, 0x36, 0x9b, 0xc8, 0x6c, 0xfd, 0x35,
-	0x27, 0x2a, 0x4f, 0xa0, 0x47, 0xc6, 0x40, 0xd8, 0x16, 0x05, 0x57, 0x5a, 0x63, 0x54, 0xf9, 0xba,
-	0xc2, 0xcc, 0x01, 0x9d, 0xc4, 0xbf, 0xb4, 0xc6, 0x49, 0x98, 0x2c, 0x5f, 0x1b, 0x26, 0xf9, 0x6c,
-	0x98, 0xc0, 0xe5, 0xa7, 0x8e, 0x07, 0xf5, 0x2f, 0x9b, 0x89, 0x0c, 0x77, 0xbf, 0x67, 0x4d, 0xa5,
-	0x3d, 0x3c, 0x21, 0xfd, 0x2b, 0x66, 0x09, 0xe5, 0x9d, 0xb3, 0x4c, 0x8a, 0x15, 0xb3, 0x29, 0x06,
-	0x38, 0x1d, 0x28, 0x5e, 0x30, 0x35, 0x93, 0xa5, 0xd6, 0x5f, 0x72, 0x62, 0x65, 0xd7, 0xb5, 0x9c,
-	0xe9, 0x7f, 0x65, 0x50, 0x43, 0x94, 0x47, 0xb0, 0xd8, 0xe2, 0x44, 0xa9, 0x98, 0x89, 0x9c, 0x1e,
-	0x6a, 0xfe, 0xca, 0xa1, 0x7e, 0xdb, 0x4c, 0x81, 0x1d, 0xb0, 0x13, 0xe0, 0xd7, 0x30, 0x09, 0x10,
-	0xa9, 0x5c, 0x05, 0xb8, 0x42, 0x29, 0xb1, 0xf5, 0xcf, 0x82, 0x28, 0x1d, 0xcc, 0xe2, 0x91, 0x3f,
-	0xc5, 0x76, 0x91, 0x1e, 0x2b, 0xd4, 0xaa, 0x92, 0x70, 0xf5, 0x76, 0x59, 0xfe, 0xc6, 0x32, 0x9c,
-	0x5f, 0x28, 0xc3, 0xd7, 0x5c, 0xf5, 0x99, 0x5f, 0x0f, 0x56, 0x10, 0x4f, 0x7e, 0x3d, 0xd8, 0xba,
-	0x94, 0x92, 0x54, 0x64, 0xb3, 0x19, 0x57, 0x13, 0xb9, 0x00, 0x2d, 0x28, 0x98, 0xb9, 0x00, 0x5b,
-	0x28, 0x2b, 0x8a, 0x54, 0xa3, 0x51, 0x26, 0x3a, 0x40, 0xdc, 0x68, 0x40, 0xb7, 0xa6, 0x9e, 0xb8,
-	0x8a, 0x45, 0x45, 0x77, 0x3d, 0xc1, 0x99, 0xfa, 0x40, 0x14, 0x43, 0x19, 0xcd, 0xdc, 0x18, 0xeb,
-	0xee, 0xda, 0x35, 0xfd, 0xb8, 0x89, 0xd3, 0x26, 0xd3, 0xe0, 0x00, 0x2e, 0x55, 0x61, 0x96, 0xc0,
-	0xe4, 0x13, 0x3c, 0x80, 0x1a, 0x99, 0x8c, 0x02, 0x1e, 0x3a, 0xbe, 0x7e, 0x25, 0x55, 0xdf, 0x82,
-	0x99, 0xc8, 0x90, 0x7a, 0xa4, 0xdb, 0xf0, 0x44, 0x8e, 0xfd, 0x50, 0x72, 0x21, 0xae, 0x11, 0xb8,
-	0x83, 0x18, 0xf6, 0xa6, 0x44, 0xb2, 0xc6, 0x10, 0x20, 0xeb, 0xd4, 0x77, 0x11, 0xd6, 0x06, 0x08,
-	0x1b, 0x08, 0xa8, 0xdd, 0x6a, 0x1b, 0x7a, 0x9b, 0x57, 0x11, 0xe3, 0x5d, 0xc0, 0x63, 0x48, 0xa1,
-	0x4d, 0x6e, 0xb0, 0xc7, 0x00, 0xa2, 0x3d, 0x6e, 0x8b, 0xca, 0xc8, 0xf7, 0x6c, 0x39, 0xf5, 0xa4,
-	0x5d, 0xd7, 0xb1, 0x77, 0x4a, 0x01, 0xfd, 0xa1, 0x28, 0x8e, 0xfd, 0x70, 0x22, 0xa9, 0x67, 0xfc,
-	0x86, 0x80, 0x37, 0x99, 0x97, 0x86, 0xe3, 0x46, 0x26, 0x1c, 0x5b, 0x7f, 0x5e, 0x16, 0xb5, 0x4f,
-	0xa5, 0x27, 0x23, 0x27, 0x1a, 0xc4, 0x56, 0x2c, 0x33, 0xaf, 0xa1, 0xdc, 0x77, 0x79, 0x0d, 0x7d,
-	0x2c, 0xaa, 0x9e, 0x7c, 0x15, 0x0f, 0xbf, 0xcb, 0x4b, 0x4a, 0xc0, 0x8a, 0xf4, 0xc7, 0x2d, 0x0a,
-	0xf8, 0x7c, 0x36, 0xe0, 0x3f, 0x14, 0x45, 0x7e, 0x8d, 0x17, 0x5e, 0xd3, 0x78, 0xe3, 0xd3, 0x4e,
-	0xe9, 0x42, 0x5c, 0xfd, 0x87, 0xa2, 0x18, 0x81, 0x2d, 0x10, 0xd3, 0xd7, 0x17, 0x78, 0x5c, 0x85,
-	0xf6, 0xaa, 0xa5, 0xb4, 0x00, 0x3e, 0x88, 0x37, 0x00, 0x44, 0xfc, 0xf5, 0x1f, 0xc4, 0xdb, 0x46,
-	0xad, 0x22, 0x6e, 0xeb, 0xf3, 0xbc, 0x10, 0xe9, 0x96, 0xaf, 0x49, 0xde, 0x1f, 0xa4, 0x4f, 0x54,
-	0xea, 0x3b, 0x16, 0xbd, 0x43, 0xdd, 0x36, 0x6f, 0xae, 0xd8, 0xb0, 0x90, 0x52, 0x44, 0x55, 0xc6,
-	0xc5, 0x85, 0xd4, 0x1e, 0xaa, 0x85, 0xcc, 0x86, 0x07, 0x18, 0xff, 0x5e, 0xa6, 0xfc, 0xb7, 0x18,
-	0x25, 0x97, 0xfb, 0x9c, 0x84, 0x7f, 0xa9, 0x4e, 0xae, 0xbc, 0xa6, 0x4e, 0xe2, 0xa3, 0x87, 0x0b,
-	0x4d, 0x74, 0xb5, 0x4e, 0xea, 0x9f, 0x08, 0xf1, 0x5c, 0x95, 0x1b, 0xe5, 0xce, 0xc6, 0xc2, 0x1e,
-	0x49, 0x45, 0x52, 0x31, 0x91, 0xae, 0x41, 0xfd, 0xe9, 0x3e, 0x8c, 0xea, 0xa5, 0xd7, 0xe9, 0x4f,
-	0x84, 0x44, 0x7f, 0xe6, 0xb7, 0xa4, 0x58, 0xbd, 0xa4, 0x5e, 0x1a, 0xfe, 0xb9, 0xec, 0x6d, 0xfc,
-	0xb1, 0x28, 0x85, 0x58, 0xc4, 0xd5, 0xa1, 0x6c, 0xbd, 0xae, 0x92, 0x52, 0xad, 0x57, 0x2e, 0xe6,
-	0x45, 0xef, 0xff, 0x26, 0x2f, 0x56, 0xf0, 0x9d, 0x0f, 0x6f, 0xcc, 0xfe, 0xe3, 0xf6, 0xc0, 0x18,
-	0xee, 0x1f, 0xec, 0x1b, 0xda, 0x52, 0x63, 0xf5, 0xfc, 0xa2, 0x59, 0xc1, 0xa9, 0x7d, 0xfe, 0x9d,
-	0x85, 0xa6, 0xfb, 0xa6, 0xd1, 0x6f, 0x9b, 0x86, 0x96, 0x6b, 0x68, 0xe7, 0x17, 0xcd, 0x1a, 0x32,
-	0xfa, 0xf4, 0x6a, 0x4f, 0x49, 0xbb, 0x07, 0x4f, 0xfb, 0x47, 0x87, 0x86, 0xb6, 0x9c, 0x21, 0xed,
-	0xd2, 0xcb, 0x1a, 0xee, 0x16, 0x22, 0x3d, 0x33, 0xdb, 0xfd, 0xa3, 0xbe, 0x96, 0x6f, 0xac, 0x9f,
-	0x5f, 0x34, 0xab, 0xc8, 0x79, 0x16, 0x5a, 0xc1, 0x51, 0xa0, 0xbf, 0x2b, 0xd6, 0x79, 0x9f, 0xc7,
-	0xed, 0x5e, 0xcf, 0xd8, 0xff, 0xd4, 0xd0, 0x0a, 0x0d, 0xfd, 0xfc, 0xa2, 0xb9, 0x46, 0x3b, 0xa9,
-	0xe7, 0x31, 0x5c, 0x42, 0x4a, 0xab, 0x83, 0x83, 0x3d, 0x6d, 0xa5, 0xb1, 0x76, 0x7e, 0xd1, 0x14,
-	0xac, 0x93, 0xef, 0x8f, 0x53, 0xab, 0x3a, 0x66, 0xfb, 0x99, 0x56, 0xcc, 0x58, 0xd5, 0x09, 0xad,
-	0x97, 0xfa, 0x3b, 0x62, 0x8d, 0xa6, 0x8f, 0xdb, 0xbd, 0x6e, 0xa7, 0x7d, 0x68, 0x68, 0xa5, 0xc6,
-	0x8d, 0xf3, 0x8b, 0xe6, 0x2a, 0x52, 0x8e, 0xf9, 0xa7, 0x9e, 0x54, 0x65, 0xd3, 0x38, 0x36, 0xda,
-	0x3d, 0xad, 0x9c, 0x51, 0xd9, 0xc4, 0xae, 0x26, 0x35, 0xbd, 0xd3, 0x1d, 0xa0, 0xe9, 0x95, 0x8c,
-	0xe9, 0x1d, 0xaa, 0x90, 0xa9, 0x5d, 0x7b, 0xdd, 0xfd, 0x76, 0xaf, 0x3b, 0x30, 0x3a, 0x9a, 0xc8,
-	0xd8, 0xb5, 0xa7, 0x5e, 0xd5, 0x8d, 0xc2, 0x2f, 0x7f, 0xbb, 0xb5, 0xf4, 0xfe, 0xaf, 0x73, 0xa2,
-	0x00, 0x4d, 0x26, 0x14, 0x9f, 0xe3, 0x83, 0x43, 0x63, 0x78, 0xb4, 0x3f, 0xe8, 0x1b, 0xbb, 0xdd,
-	0xbd, 0xae, 0xd1, 0xd1, 0x96, 0x1a, 0x6f, 0x9c, 0x5f, 0x34, 0xd7, 0x61, 0xfe, 0xc8, 0x8b, 0x02,
-	0x39, 0x72, 0xc6, 0x8e, 0xb4, 0xf5, 0xb7, 0x44, 0x05, 0xa9, 0xfd, 0xf6, 0x60, 0xa0, 0xe5, 0x1a,
-	0xb5, 0xf3, 0x8b, 0x66, 0x19, 0x38, 0x7d, 0x2b, 0x8a, 0x92, 0xc9, 0xbd, 0x76, 0xb7, 0xa7, 0x2d,
-	0xa7, 0x93, 0x7b, 0x16, 0xfd, 0xda, 0x82, 0x93, 0xed, 0x9d, 0xc1, 0x61, 0xbb, 0xbb, 0xaf, 0xce,
-	0x05, 0xe6, 0xdb, 0x27, 0x51, 0x6c, 0x39, 0x1e, 0xab, 0xf5, 0xaf, 0xbc, 0x28, 0x52, 0x05, 0xd3,
-	0xbf, 0x27, 0x74, 0xd3, 0x18, 0x1c, 0xf5, 0x0e, 0xaf, 0xa8, 0x76, 0xf3, 0xfc, 0xa2, 0x79, 0x83,
-	0x38, 0x59, 0xe5, 0xde, 0x15, 0xeb, 0x4c, 0xdf, 0x35, 0x8d, 0x4e, 0xf7, 0xd0, 0xe8, 0x68, 0x39,
-	0xb2, 0x9f, 0xb8, 0xbb, 0x99, 0x3a, 0xc6, 0xc4, 0xf6, 0xce, 0xc0, 0xd8, 0x3f, 0x54, 0x81, 0x44,
-	0xb4, 0xf6, 0x49, 0x04, 0x2d, 0x60, 0xba, 0xdb, 0xb3, 0xee, 0xe1, 0xe3, 0xc7, 0x46, 0xaf, 0xa3,
-	0xe5, 0xb3, 0xbb, 0x3d, 0x73, 0xe2, 0xd3, 0x53, 0xe9, 0x66, 0x3f, 0x6b, 0x1a, 0x4f, 0x8c, 0x5d,
-	0xf8, 0x6c, 0x21, 0x4b, 0x34, 0xe5, 0x73, 0x39, 0x82, 0xcf, 0xde, 0x15, 0x35, 0x26, 0xee, 0x99,
-	0xed, 0xa3, 0x8e, 0xb6, 0x42, 0x2e, 0x20, 0xd6, 0x1e, 0x3e, 0x71, 0x1f, 0x8a, 0x0d, 0x45, 0x69,
-	0xf7, 0x20, 0x70, 0x0c, 0xb3, 0xd3, 0xdd, 0x3d, 0xd4, 0x8a, 0x8d, 0xcd, 0xf3, 0x8b, 0xa6, 0xce,
-	0x54, 0x78, 0x45, 0xab, 0xe7, 0x45, 0x6a, 0xcb, 0xa0, 0xdb, 0x03, 0x5b, 0x4a, 0x59, 0x5b, 0x06,
-	0x8e, 0x0b, 0xb6, 0xbc, 0x27, 0xb4, 0xc4, 0x91, 0x1d, 0x63, 0xb7, 0xdb, 0x31, 0x3a, 0x5a, 0x99,
-	0x4e, 0x58, 0xb9, 0xd1, 0x96, 0x23, 0xc7, 0x96, 0xb6, 0xfe, 0xa1, 0xd8, 0xbc, 0x4a, 0x1d, 0xb6,
-	0x3f, 0x85, 0x13, 0xab, 0x34, 0xea, 0xe7, 0x17, 0xcd, 0x8d, 0x2b, 0x0b, 0xda, 0x13, 0xcb, 0xf1,
-	0x32, 0x5a, 0x3c, 0x69, 0x77, 0x7b, 0x18, 0x78, 0x19, 0x2d, 0x9e, 0xd0, 0x8f, 0x0c, 0x77, 0x44,
-	0x95, 0x49, 0xc7, 0x07, 0xdd, 0x8e, 0x56, 0xa5, 0x74, 0x22, 0xca, 0xb1, 0xef, 0x70, 0x5c, 0xee,
-	0x3c, 0xf9, 0xe2, 0xab, 0xad, 0xdc, 0x97, 0x5f, 0x6d, 0xe5, 0xfe, 0xf1, 0xd5, 0x56, 0xee, 0xf3,
-	0xaf, 0xb7, 0x96, 0xbe, 0xfc, 0x7a, 0x6b, 0xe9, 0x6f, 0x5f, 0x6f, 0x2d, 0xfd, 0xec, 0xe1, 0xc4,
-	0x89, 0x4f, 0x67, 0x27, 0xf7, 0x47, 0xfe, 0xf4, 0x01, 0xde, 0x43, 0x9e, 0x8c, 0x69, 0xf0, 0xc0,
-	0x0a, 0x9c, 0xf4, 0x5f, 0x49, 0x3f, 0xa6, 0xd1, 0xfc, 0xd1, 0x49, 0x11, 0xff, 0x4d, 0xf4, 0xfd,
-	0x7f, 0x07, 0x00, 0x00, 0xff, 0xff, 0x7e, 0x44, 0x02, 0x1e, 0x6d, 0x1a, 0x00, 0x00,
+	// 3121 bytes of a gzipped FileDescriptorProto
+	0x1f, 0x8b, 0x08, 0x00, 0x00, 0x00, 0x00, 0x00, 0x02, 0xff, 0x94, 0x59, 0x4f, 0x6f, 0x1b, 0xc9,
+	0xb1, 0x37, 0x45, 0x8a, 0xa2, 0x9a, 0xa4, 0x34, 0x1e, 0xcb, 0x36, 0x4d, 0x7b, 0x65, 0x9a, 0xfb,
+	0x1e, 0xd6, 0xbb, 0x78, 0xcf, 0x5e, 0xeb, 0x3d, 0x63, 0x91, 0x04, 0x48, 0x42, 0x89, 0x23, 0x8b,
+	0x5a, 0x8a, 0x24, 0x86, 0x92, 0x0c, 0xe4, 0x32, 0x18, 0x71, 0x5a, 0xe4, 0xac, 0x87, 0x33, 0x83,
+	0x99, 0x21, 0x65, 0xe5, 0xb0, 0xc7, 0x20, 0xd0, 0x29, 0x87, 0x5c, 0x75, 0x4a, 0xbe, 0x43, 0x02,
+	0x04, 0xb9, 0x6f, 0x0e, 0x41, 0xf6, 0xb0, 0x87, 0x9c, 0x16, 0xc1, 0xee, 0x17, 0x09, 0xea, 0x4f,
+	0x73, 0x46, 0x96, 0x9c, 0x64, 0x4f, 0xea, 0xfa, 0xf5, 0x8f, 0x3d, 0x55, 0xd5, 0xd5, 0x55, 0xd5,
+	0x2d, 0xf1, 0xc8, 0x8e, 0x63, 0xfb, 0xfc, 0x79, 0x1c, 0x46, 0xae, 0x9f, 0x3c, 0x9f, 0xbf, 0xe0,
+	0xd1, 0xb3, 0x30, 0x0a, 0x92, 0x40, 0x5f, 0xc7, 0xd9, 0x67, 0x8c, 0xcd, 0x5f, 0xd4, 0xeb, 0x44,
+	0x1f, 0x05, 0xb3, 0x08, 0xd9, 0x38, 0x20, 0x72, 0x7d, 0x63, 0x1c, 0x8c, 0x03, 0x1c, 0x3e, 0x87,
+	0x11, 0xa1, 0xcd, 0x6f, 0x8a, 0xa2, 0x38, 0xb0, 0x23, 0x7b, 0x1a, 0xeb, 0x1b, 0x62, 0x79, 0xe4,
+	0xd9, 0x71, 0x5c, 0xcb, 0x35, 0x72, 0x4f, 0x57, 0x4d, 0x12, 0xf4, 0x9a, 0x58, 0x89, 0xed, 0x69,
+	0xe8, 0xc9, 0xb8, 0xb6, 0xd4, 0xc8, 0x3d, 0xad, 0x9a, 0x4a, 0xd4, 0xeb, 0xa2, 0x14, 0xcb, 0xf1,
+	0x54, 0xfa, 0x49, 0x5c, 0xcb, 0xe3, 0xd4, 0x42, 0xd6, 0xff, 0x5b, 0xac, 0xf1, 0xd8, 0x3a, 0xf1,
+	0x82, 0xd1, 0x9b, 0xb8, 0x56, 0x40, 0x46, 0x95, 0xd1, 0x6d, 0x04, 0x81, 0x16, 0x46, 0x32, 0xb4,
+	0x23, 0xa9, 0x68, 0xcb, 0x44, 0x63, 0x94, 0x69, 0x1f, 0x8a, 0xea, 0x28, 0x98, 0x4e, 0xdd, 0xc5,
+	0x62, 0x45, 0x64, 0x55, 0x08, 0x64, 0xd2, 0x13, 0x51, 0x09, 0xa3, 0x20, 0x38, 0x55, 0x9c, 0x15,
+	0xe4, 0x94, 0x11, 0x63, 0xca, 0x4b, 0x71, 0x3f, 0x08, 0xa5, 0xef, 0xfa, 0x63, 0xeb, 0xe4, 0x3c,
+	0x91, 0xb1, 0x15, 0xca, 0x88, 0xe8, 0xb5, 0x12, 0xb2, 0x37, 0x78, 0x7a, 0x1b, 0x66, 0x07, 0x32,
+	0xc2, 0xdf, 0xe9, 0x1f, 0x89, 0xf5, 0xb9, 0xed, 0xb9, 0x8e, 0x9d, 0x2c, 0xd4, 0x5c, 0x45, 0xfa,
+	0x9a, 0x82, 0x53, 0x3d, 0x23, 0x39, 0x97, 0xb6, 0xa7, 0x68, 0x82, 0xf4, 0x24, 0x30, 0xb5, 0xd9,
+	0x71, 0xe3, 0x70, 0x96, 0x2e, 0x56, 0x26, 0x9b, 0x19, 0x65, 0xda, 0x86, 0x58, 0x8e, 0xbd, 0x20,
+	0x89, 0x6b, 0x15, 0x9c, 0x25, 0x01, 0x7c, 0x1e, 0xc9, 0xd0, 0x73, 0x47, 0x76, 0x5c, 0xab, 0x92,
+	0xcf, 0x95, 0x0c, 0x0b, 0x9f, 0xce, 0x3c, 0xcf, 0x22, 0xaf, 0x24, 0x52, 0xd6, 0xd6, 0x68, 0x61,
+	0x40, 0x77, 0x14, 0xa8, 0xff, 0x97, 0x58, 0x3b, 0xb5, 0x67, 0x5e, 0x62, 0x45, 0x60, 0x4f, 0x18,
+	0x4e, 0x6b, 0xeb, 0xa4, 0x25, 0xa2, 0xa6, 0x9d, 0xc8, 0x41, 0x38, 0x25, 0x96, 0xeb, 0x59, 0xa1,
+	0xe5, 0xfa, 0x73, 0x19, 0xc5, 0xb2, 0xa6, 0x35, 0x72, 0x4f, 0x0b, 0xc0, 0x72, 0xbd, 0x41, 0x87,
+	0x30, 0x60, 0x8d, 0x22, 0xe9, 0xb8, 0x89, 0x25, 0xc3, 0x18, 0xd7, 0xba, 0xcd, 0x3b, 0x83, 0xa8,
+	0x11, 0xc6, 0xb0, 0x56, 0x43, 0x54, 0xa6, 0xae, 0x6f, 0x79, 0xee, 0x5c, 0x5a, 0x27, 0x61, 0x5c,
+	0xbb, 0x83, 0x1c, 0x31, 0x75, 0xfd, 0xae, 0x3b, 0x97, 0xdb, 0x61, 0xac, 0x3f, 0x14, 0xab, 0x91,
+	0xb4, 0x9d, 0x73, 0x9c, 0xde, 0x50, 0x76, 0xd9, 0xce, 0x39, 0x4c, 0x42, 0x2c, 0xb9, 0x9e, 0xf4,
+	0x47, 0xd2, 0x92, 0x61, 0x30, 0x9a, 0xc4, 0xb5, 0x7b, 0x1c, 0x4b, 0x84, 0x1a, 0x08, 0xea, 0x8f,
+	0x45, 0xf9, 0x8d, 0x94, 0xa1, 0xe2, 0x3c, 0xa0, 0x8f, 0x00, 0xc4, 0x84, 0xa7, 0x42, 0x03, 0x35,
+	0x46, 0x9e, 0xed, 0x4e, 0x2d, 0x4f, 0xda, 0x73, 0x19, 0xd7, 0xea, 0x68, 0xd4, 0xda, 0xd4, 0xf5,
+	0x77, 0x00, 0xee, 0x22, 0x0a, 0xcc, 0xb3, 0x49, 0xe0, 0x49, 0x6b, 0xe6, 0xbb, 0x89, 0x35, 0x75,
+	0x83, 0x30, 0xae, 0x3d, 0x24, 0x26, 0xe2, 0x47, 0xbe, 0x9b, 0x1c, 0x00, 0xba, 0x5f, 0x28, 0xe9,
+	0xda, 0x9d, 0xfd, 0x42, 0xe9, 0xae, 0x76, 0x6f, 0xbf, 0x50, 0xba, 0xaf, 0xd5, 0xf6, 0x0b, 0xa5,
+	0x9a, 0xf6, 0xa0, 0xf9, 0xa5, 0x58, 0x19, 0x52, 0xa4, 0xc3, 0x46, 0xba, 0xbe, 0x23, 0xdf, 0xe2,
+	0xb1, 0xaa, 0x9a, 0x24, 0xe0, 0xf6, 0x26, 0x76, 0x94, 0xe0, 0xa1, 0xca, 0x9b, 0x24, 0xe8, 0x9a,
+	0xc8, 0x4b, 0xdf, 0xc1, 0xd3, 0x94, 0x37, 0x61, 0x08, 0x51, 0xcd, 0xa1, 0x3f, 0xf3, 0x13, 0xd7,
+	0xc3, 0x63, 0x94, 0x37, 0xcb, 0x84, 0x1d, 0x01, 0xa4, 0xeb, 0xa2, 0x10, 0x4b, 0xe9, 0xe0, 0xd1,
+	0xa9, 0x98, 0x38, 0x6e, 0x5e, 0xe4, 0xc5, 0xb2, 0x19, 0xcc, 0x7c, 0x07, 0x22, 0x46, 0xce, 0x65,
+	0x74, 0x1e, 0xf8, 0x12, 0x35, 0x28, 0x99, 0x0b, 0x19, 0xe2, 0xd5, 0x89, 0xec, 0x33, 0xcb, 0x91,
+	0xb6, 0xe3, 0xb9, 0xbe, 0x64, 0x65, 0x2a, 0x00, 0xb6, 0x19, 0x03, 0xbf, 0x22, 0x69, 0x22, 0xdd,
+	0xf1, 0x24, 0x61, 0xdd, 0x04, 0x40, 0x7b, 0x88, 0x80, 0xd2, 0x53, 0xf7, 0x2d, 0x6a, 0x56, 0x31,
+	0x61, 0x08, 0x39, 0x63, 0x2a, 0xa7, 0x27, 0x32, 0x52, 0xe7, 0x59, 0x89, 0xb0, 0x97, 0x8b, 0xa3,
+	0x44, 0x06, 0x15, 0x71, 0xbd, 0xaa, 0x42, 0xc9, 0xa4, 0x27, 0x82, 0xcf, 0x0c, 0x93, 0x56, 0xc8,
+	0x6a, 0xc2, 0x88, 0xf2, 0x50, 0xac, 0x8e, 0x26, 0x72, 0xf4, 0xc6, 0x82, 0x6f, 0x97, 0xf0, 0xdb,
+	0x25, 0x04, 0x0e, 0xdc, 0xb7, 0xe8, 0x35, 0x9c, 0x64, 0xa5, 0x57, 0xd9, 0x6b, 0x80, 0xb1, 0xd6,
+	0x8f, 0x05, 0x89, 0xfc, 0x05, 0x41, 0x66, 0x21, 0x44, 0x1f, 0x00, 0xe7, 0xf0, 0x39, 0xa5, 0x9d,
+	0x2a, 0xb3, 0x73, 0x08, 0x1c, 0xe2, 0x86, 0x65, 0x48, 0xb4, 0x4e, 0xe5, 0x0a, 0x09, 0x57, 0x6a,
+	0x7e, 0xbb, 0x22, 0x96, 0x31, 0x06, 0xf5, 0x7b, 0xa2, 0xe8, 0xcf, 0xc0, 0x13, 0xb8, 0x15, 0x05,
+	0x93, 0x25, 0xfd, 0xa5, 0x28, 0x86, 0x98, 0x84, 0x71, 0x07, 0xca, 0x5b, 0xf7, 0x9f, 0xbd, 0x93,
+	0xd9, 0x9f, 0x51, 0x8e, 0xde, 0x2e, 0x7c, 0xf5, 0xed, 0xe3, 0x5b, 0x26, 0x93, 0xf5, 0xff, 0x11,
+	0xcb, 0xe1, 0xc4, 0x8e, 0x25, 0x6e, 0xca, 0xda, 0xd6, 0xbd, 0xeb, 0xbf, 0x82, 0x59, 0x93, 0x48,
+	0x69, 0xc8, 0x15, 0xb2, 0x21, 0xf7, 0x44, 0x54, 0x20, 0x62, 0x5e, 0x28, 0x57, 0x2d, 0x93, 0xab,
+	0x10, 0x63, 0x57, 0xc1, 0x0f, 0x41, 0xc4, 0xbd, 0xaa, 0x98, 0x24, 0x80, 0xe9, 0x2a, 0x77, 0x67,
+	0x37, 0xa9, 0xc2, 0x60, 0x66, 0x23, 0xe1, 0x60, 0xf3, 0xea, 0x25, 0xb5, 0x91, 0xb6, 0x73, 0xce,
+	0xab, 0x53, 0x72, 0xcf, 0xf8, 0x99, 0x36, 0xab, 0xc2, 0x20, 0xf9, 0x99, 0x55, 0xd8, 0xc2, 0x7d,
+	0x62, 0x15, 0xb6, 0x70, 0x0f, 0xf9, 0xa7, 0x70, 0x6c, 0xca, 0xbc, 0x87, 0x04, 0x19, 0xbe, 0xa3,
+	0xff, 0x38, 0x53, 0xa2, 0x2a, 0x8d, 0xfc, 0xd3, 0xf2, 0x56, 0xed, 0x9a, 0x8f, 0xf8, 0x9c, 0xb2,
+	0x6b, 0xd3, 0x12, 0xf6, 0x44, 0x54, 0xce, 0x22, 0x3b, 0x9c, 0x85, 0x6c, 0x5e, 0x95, 0x54, 0x27,
+	0x8c, 0xac, 0xfb, 0x58, 0x68, 0xa3, 0x89, 0xed, 0x79, 0xd2, 0x1f, 0x4b, 0x65, 0xe1, 0x1a, 0xd2,
+	0xd6, 0x17, 0x38, 0x5b, 0xf9, 0x81, 0x10, 0x54, 0x37, 0x31, 0x5e, 0xd7, 0xd1, 0x8a, 0x55, 0x42,
+	0x20, 0x60, 0x1f, 0x0b, 0x2a, 0x54, 0xfc, 0x2d, 0x8d, 0x2c, 0x41, 0x88, 0x3e, 0xb5, 0x25, 0x96,
+	0x23, 0x38, 0xcf, 0x98, 0x60, 0xcb, 0x37, 0x6c, 0x35, 0x9e, 0x76, 0x36, 0x82, 0xa8, 0xa0, 0xde,
+	0xa9, 0xeb, 0xdb, 0x9e, 0x1b, 0x4b, 0x47, 0xa9, 0xa7, 0x93, 0x7a, 0x0b, 0x9c, 0xd5, 0xd3, 0x45,
+	0x61, 0x1e, 0xb8, 0x0e, 0xa6, 0xe6, 0x92, 0x89, 0x63, 0xd0, 0x09, 0xfe, 0x5a, 0x91, 0xb4, 0xe3,
+	0xc0, 0xc7, 0xb4, 0xbc, 0x6a, 0x0a, 0x80, 0x4c, 0x44, 0xc0, 0x43, 0x49, 0x90, 0xd8, 0x9e, 0x75,
+	0x46, 0x6b, 0xdf, 0xc5, 0x98, 0x2e, 0x23, 0xf6, 0x7a, 0x71, 0xca, 0x30, 0xed, 0x33, 0xe3, 0x1e,
+	0x32, 0x04, 0x40, 0x4c, 0x80, 0xf4, 0xe4, 0xb9, 0x63, 0xf7, 0xc4, 0x93, 0xb5, 0xfb, 0x94, 0xf8,
+	0x95, 0x0c, 0x91, 0x81, 0x3f, 0xa6, 0x62, 0x22, 0x9d, 0x5a, 0x8d, 0x4a, 0x10, 0x80, 0x3b, 0x8c,
+	0x5d, 0xa9, 0x88, 0x0f, 0xde, 0xa9, 0x88, 0x99, 0xde, 0xa5, 0x7e, 0xb5, 0x77, 0xa9, 0x89, 0x95,
+	0xc4, 0x8e, 0xc6, 0x32, 0xa1, 0xc4, 0x5e, 0x35, 0x95, 0xa8, 0x3f, 0x12, 0xab, 0xbe, 0x3c, 0x1b,
+	0x05, 0x53, 0xc8, 0x5e, 0x8f, 0x70, 0x2e, 0x05, 0x20, 0x0e, 0x13, 0xfb, 0x8d, 0xf4, 0x6b, 0x1f,
+	0x50, 0x32, 0x47, 0xa1, 0xf9, 0xe7, 0xbc, 0x28, 0x0d, 0xa2, 0x60, 0x1c, 0xc9, 0x38, 0x4e, 0x43,
+	0x9e, 0x6d, 0xa6, 0x93, 0x4e, 0x21, 0x9f, 0x31, 0xfa, 0x6d, 0x28, 0x47, 0x60, 0xd3, 0x12, 0x1b,
+	0xcd, 0x32, 0x64, 0x48, 0x35, 0xb6, 0xf0, 0x37, 0xdc, 0x5b, 0x55, 0x15, 0x6a, 0x02, 0x08, 0x8a,
+	0xf8, 0x81, 0x23, 0x55, 0x5f, 0x45, 0x02, 0x7c, 0xdb, 0xb3, 0xe3, 0x84, 0x5b, 0x00, 0x95, 0x7d,
+	0xcb, 0x80, 0x51, 0x03, 0x80, 0x65, 0x72, 0x12, 0x78, 0x8e, 0x8c, 0x62, 0x2b, 0x38, 0x93, 0xdc,
+	0x49, 0x09, 0x86, 0xfa, 0x67, 0x12, 0x14, 0x58, 0x10, 0x42, 0xe9, 0x4b, 0x87, 0x3b, 0xa9, 0xaa,
+	0xe2, 0x20, 0x08, 0x9b, 0xb3, 0x70, 0x0b, 0xae, 0x44, 0x1d, 0x54, 0x65, 0x01, 0xc2, 0x5a, 0x1f,
+	0x0b, 0x2d, 0x43, 0xa2, 0xd5, 0xa8, 0x75, 0x5a, 0x4f, 0x79, 0xb4, 0xde, 0x23, 0xb1, 0xaa, 0x1a,
+	0x17, 0x87, 0xfb, 0xa6, 0x14, 0xa0, 0x5d, 0x86, 0xe4, 0x2f, 0x1d, 0x6e, 0x97, 0x16, 0xf2, 0x22,
+	0x93, 0xa3, 0x1a, 0x0e, 0xf7, 0x4b, 0x94, 0xc9, 0x41, 0x89, 0x2c, 0xc1, 0x81, 0x2a, 0x58, 0xcd,
+	0x12, 0xda, 0x81, 0x2f, 0x9b, 0x7f, 0x58, 0x16, 0xc5, 0x03, 0xac, 0x50, 0x7a, 0x43, 0x94, 0x43,
+	0x3b, 0x4a, 0xdc, 0x91, 0x1b, 0xda, 0x7e, 0xc2, 0xad, 0x70, 0x16, 0xc2, 0xe2, 0x16, 0xf8, 0xee,
+	0x1b, 0x19, 0xe1, 0xde, 0xad, 0x9a, 0x4a, 0x4c, 0xf7, 0x24, 0xdf, 0xc8, 0x43, 0x03, 0x4d, 0x7b,
+	0xf2, 0x40, 0x94, 0x26, 0x41, 0x9c, 0x58, 0x6f, 0xe4, 0x39, 0xd7, 0xc8, 0x15, 0x90, 0x3f, 0x97,
+	0xe7, 0x94, 0xfa, 0xfc, 0x58, 0xfa, 0xf1, 0x2c, 0xc6, 0x79, 0x2a, 0xe1, 0x95, 0x05, 0x08, 0xa4,
+	0x7b, 0xa2, 0xc8, 0x91, 0x54, 0xa4, 0x9a, 0x41, 0x12, 0xe0, 0x5f, 0xd8, 0xae, 0xc7, 0xfb, 0x53,
+	0x32, 0x59, 0x82, 0xa3, 0x0c, 0x07, 0x04, 0xf7, 0xa3, 0x64, 0xe2, 0x58, 0xbf, 0x2f, 0x56, 0xbc,
+	0xc0, 0x76, 0xac, 0x29, 0x75, 0xae, 0x05, 0xb3, 0x08, 0xe2, 0x81, 0x6a, 0x9a, 0xe7, 0xd2, 0xb7,
+	0x4e, 0x6d, 0x2f, 0x96, 0xe8, 0xf8, 0x12, 0x36, 0xcd, 0x73, 0xe9, 0xef, 0x02, 0x04, 0x14, 0x9c,
+	0x53, 0x79, 0xa0, 0x4c, 0x2e, 0x41, 0x8c, 0x13, 0xc1, 0x86, 0x58, 0x3e, 0x8d, 0xec, 0x99, 0x83,
+	0xae, 0x2d, 0x99, 0x24, 0x00, 0x1a, 0x06, 0x67, 0x32, 0xc2, 0x94, 0x58, 0x30, 0x49, 0xd0, 0x3f,
+	0x16, 0x85, 0x28, 0xf0, 0x24, 0xa6, 0xc0, 0xb5, 0xad, 0xbb, 0x37, 0xe4, 0x31, 0x4f, 0x9a, 0x48,
+	0x49, 0x0f, 0x9b, 0x46, 0xcb, 0xa2, 0x00, 0x76, 0x43, 0x87, 0x2c, 0x29, 0x15, 0xa2, 0x29, 0x20,
+	0x41, 0x88, 0x2c, 0x12, 0x85, 0x8e, 0x33, 0x0b, 0xf9, 0xca, 0x81, 0xbb, 0xc3, 0x4d, 0x90, 0x3a,
+	0x70, 0xb0, 0x1e, 0x35, 0x83, 0x1b, 0xbc, 0x1e, 0x35, 0x81, 0x90, 0x3c, 0xa8, 0x16, 0x60, 0x62,
+	0x83, 0xe4, 0xc1, 0x1d, 0x5d, 0xe6, 0x72, 0xc3, 0xbf, 0xa4, 0xbc, 0xa6, 0x2e, 0x37, 0xdc, 0x45,
+	0xc2, 0x46, 0x04, 0xe3, 0x98, 0xd3, 0x1a, 0x8e, 0x61, 0xc7, 0xcf, 0xa2, 0xc0, 0x1f, 0x5b, 0x53,
+	0xd7, 0x71, 0x20, 0x2f, 0xd5, 0xe8, 0xd4, 0x20, 0x78, 0x40, 0x18, 0x86, 0xc5, 0xc4, 0x76, 0x7d,
+	0x4b, 0x25, 0xaf, 0x07, 0xdc, 0x54, 0x03, 0x38, 0x24, 0x6c, 0xbf, 0x50, 0xaa, 0x68, 0xd5, 0xe6,
+	0x1f, 0x73, 0xa2, 0x48, 0x27, 0xfb, 0x3f, 0x88, 0x5c, 0x5d, 0x14, 0x20, 0x24, 0x39, 0x6c, 0x71,
+	0x9c, 0xb5, 0x32, 0x7f, 0xd5, 0x4a, 0xb8, 0x0e, 0x06, 0x33, 0x9f, 0xda, 0x85, 0x82, 0x49, 0x02,
+	0xac, 0x11, 0x05, 0x41, 0xa2, 0x9a, 0x4d, 0x18, 0xc3, 0xd1, 0x8d, 0xdd, 0xb1, 0x6f, 0x27, 0xb3,
+	0x48, 0x72, 0x8f, 0x90, 0x02, 0xe0, 0x5f, 0xae, 0x3d, 0xd4, 0x20, 0xb0, 0xd4, 0x9c, 0x08, 0xd1,
+	0x0d, 0xc6, 0x7d, 0xba, 0x70, 0x2d, 0x74, 0xcb, 0xdd, 0xac, 0xdb, 0xd2, 0x55, 0xdd, 0xd2, 0x3d,
+	0xcb, 0xe3, 0xe7, 0xd4, 0x9e, 0x41, 0xc8, 0x41, 0xcd, 0xe4, 0x83, 0x46, 0x42, 0xf3, 0x97, 0x62,
+	0x45, 0x7d, 0xe6, 0xdf, 0x3b, 0xe9, 0x25, 0xef, 0xda, 0x12, 0xb6, 0x0b, 0x0f, 0xaf, 0xc5, 0x67,
+	0xaa, 0x33, 0x17, 0x5b, 0xda, 0xd8, 0xd4, 0xca, 0xfc, 0x15, 0x2b, 0xb7, 0x44, 0xe9, 0xc0, 0x8d,
+	0xa7, 0x76, 0x32, 0x9a, 0x80, 0x8d, 0xce, 0x2c, 0x39, 0xe7, 0x8b, 0x00, 0x8e, 0x31, 0x48, 0xa4,
+	0x7d, 0xca, 0x06, 0xe2, 0xb8, 0xf9, 0xa5, 0x28, 0x1f, 0xcb, 0xc8, 0x71, 0x47, 0xc9, 0x76, 0x40,
+	0xa9, 0x7e, 0x1e, 0x24, 0x92, 0xee, 0xe5, 0x15, 0x93, 0x04, 0xfd, 0x67, 0x42, 0x4c, 0x79, 0x61,
+	0xa9, 0xb4, 0x7d, 0x70, 0x4d, 0x5b, 0xf5, 0x6d, 0xd6, 0x35, 0xf3, 0x13, 0xcc, 0x63, 0x1c, 0x84,
+	0xe4, 0x44, 0x25, 0x36, 0x7f, 0xb5, 0x24, 0xaa, 0xac, 0x80, 0x29, 0x47, 0x41, 0xe4, 0x28, 0x15,
+	0x22, 0xf5, 0x34, 0x80, 0x02, 0xe8, 0x3e, 0xb1, 0xe3, 0x09, 0xea, 0x5e, 0x31, 0x71, 0x9c, 0xb9,
+	0xaa, 0x5f, 0x71, 0x07, 0x5f, 0x62, 0xd2, 0x96, 0x8f, 0xdb, 0x7b, 0x26, 0x51, 0x47, 0xca, 0x3d,
+	0x3f, 0x93, 0x3e, 0x15, 0x85, 0x93, 0xc0, 0xa1, 0x9c, 0x58, 0xde, 0x7a, 0x74, 0xcd, 0xb4, 0x8c,
+	0x8b, 0x4c, 0x64, 0xc2, 0x1e, 0x70, 0x8d, 0xa1, 0x20, 0x64, 0x09, 0xf2, 0x3f, 0x8c, 0xac, 0x2b,
+	0x61, 0x28, 0x00, 0xda, 0x5b, 0xa4, 0x52, 0x0e, 0x27, 0x2a, 0x62, 0x2c, 0x35, 0xff, 0xba, 0x2c,
+	0x56, 0xfa, 0xb3, 0x04, 0xea, 0x14, 0xb8, 0x00, 0x6f, 0x96, 0x5c, 0xcf, 0x49, 0x78, 0x37, 0x9e,
+	0x96, 0xfe, 0x65, 0xb9, 0xc8, 0x5f, 0x2b, 0x17, 0x37, 0x1c, 0xb0, 0x4c, 0xcf, 0xb2, 0x8c, 0xf8,
+	0xa2, 0x67, 0xd9, 0xbc, 0xb2, 0xe3, 0x54, 0x0c, 0xb2, 0x1b, 0x5a, 0x11, 0xb9, 0x10, 0x8d, 0x2b,
+	0x98, 0xb9, 0x10, 0x3b, 0x4a, 0x3b, 0x8e, 0x55, 0x17, 0x52, 0x22, 0x3a, 0x40, 0x69, 0x6b, 0x86,
+	0x37, 0x7c, 0x26, 0x50, 0xf2, 0x13, 0x00, 0x31, 0x01, 0xba, 0x5b, 0xf5, 0x6a, 0xa0, 0x58, 0x54,
+	0x3d, 0xd6, 0x17, 0x38, 0x53, 0x9f, 0x8b, 0x62, 0x24, 0xe3, 0x99, 0x97, 0x60, 0x01, 0x59, 0xbb,
+	0xe1, 0xfe, 0x62, 0xe2, 0xb4, 0xc9, 0x34, 0xf0, 0xf8, 0x95, 0x72, 0xc2, 0x12, 0xf8, 0xe4, 0x04,
+	0xdb, 0xdc, 0x0a, 0xf9, 0xe4, 0x44, 0xdd, 0x61, 0x17, 0xa9, 0xbd, 0xfa, 0x4e, 0x6a, 0x87, 0x8c,
+	0x8a, 0x4a, 0x58, 0x27, 0xf2, 0x34, 0x88, 0x24, 0x57, 0x9b, 0x0a, 0x81, 0xdb, 0x88, 0x61, 0x2f,
+	0x4f, 0x24, 0xfb, 0x14, 0xc2, 0x78, 0x9d, 0x7a, 0x32, 0xc2, 0x5a, 0x00, 0x61, 0x25, 0x84, 0x02,
+	0xa5, 0x96, 0xa1, 0xe7, 0x8e, 0x32, 0x62, 0xbc, 0x0a, 0xb8, 0x14, 0x29, 0xb4, 0xc8, 0x6d, 0x76,
+	0x29, 0x40, 0xb4, 0x06, 0xf6, 0x30, 0xbe, 0x23, 0xa7, 0x3e, 0xd6, 0x20, 0x68, 0x02, 0x52, 0x00,
+	0x9c, 0x74, 0x1a, 0x44, 0x63, 0x2e, 0x41, 0xe9, 0x25, 0x8f, 0x1e, 0xe9, 0x20, 0xb5, 0x48, 0xfb,
+	0xd4, 0x94, 0xa7, 0x26, 0xd3, 0xae, 0xd7, 0x01, 0x6a, 0xb0, 0xaf, 0xd4, 0x01, 0x6c, 0x03, 0x66,
+	0x0e, 0xac, 0x4a, 0x45, 0x88, 0x25, 0x38, 0x9c, 0xd8, 0x0e, 0xdd, 0x47, 0x14, 0xc7, 0xcd, 0xbf,
+	0x2c, 0x89, 0xca, 0x2b, 0xe9, 0xcb, 0xd8, 0x8d, 0x87, 0x89, 0x9d, 0xc8, 0xcc, 0xbd, 0x33, 0xf7,
+	0x43, 0xee, 0x9d, 0x3f, 0x15, 0x65, 0x5f, 0xbe, 0x4d, 0xac, 0x1f, 0x72, 0x67, 0x15, 0xf0, 0x8b,
+	0xf4, 0xa5, 0x91, 0xce, 0x52, 0x3e, 0x7b, 0x96, 0xfe, 0x5f, 0x14, 0xf9, 0xed, 0xa6, 0x80, 0xd9,
+	0xec, 0xfa, 0x1d, 0x07, 0x2f, 0xd1, 0x4a, 0x17, 0xe2, 0xea, 0x3f, 0x12, 0xc5, 0x18, 0x6c, 0x81,
+	0xe3, 0x72, 0x73, 0xc6, 0xc6, 0x5f, 0xa1, 0xbd, 0xea, 0xa7, 0xf4, 0x03, 0xfd, 0xa5, 0x28, 0x85,
+	0xdc, 0xb5, 0xe3, 0xb9, 0xb9, 0x29, 0x81, 0xaa, 0xb6, 0xde, 0x5c, 0x50, 0xf7, 0x0b, 0xa5, 0xa2,
+	0xb6, 0xd2, 0xfc, 0x66, 0x49, 0x88, 0x74, 0xe5, 0xf7, 0xa4, 0x87, 0xcf, 0xd2, 0x87, 0x10, 0xca,
+	0xd0, 0xd7, 0x9d, 0x44, 0x7d, 0x27, 0x6b, 0xb6, 0x78, 0x27, 0xf9, 0x4c, 0xac, 0xa8, 0x1e, 0x3e,
+	0xff, 0x9e, 0x1f, 0x52, 0xd9, 0x57, 0x3f, 0x64, 0x36, 0xdc, 0x78, 0xf9, 0x0d, 0x53, 0xb9, 0xf1,
+	0xfa, 0x8d, 0xf7, 0x6a, 0xfd, 0x5a, 0xf0, 0xf5, 0x9f, 0x8b, 0xd2, 0x9c, 0x92, 0xaa, 0x72, 0xe6,
+	0xe6, 0xfb, 0xb2, 0x2e, 0xd5, 0x05, 0xb5, 0x82, 0xfa, 0x15, 0x7e, 0x9d, 0xf2, 0x25, 0x78, 0xf4,
+	0x3d, 0x5f, 0x27, 0xc2, 0xe2, 0xeb, 0xcc, 0x27, 0xb7, 0x7e, 0xf2, 0xa7, 0xbc, 0x58, 0xc6, 0x57,
+	0x0b, 0xb8, 0x31, 0x0f, 0xf6, 0x5a, 0x43, 0xc3, 0xea, 0xf5, 0x7b, 0x86, 0x76, 0xab, 0x5e, 0xbd,
+	0xb8, 0x6c, 0xac, 0xe2, 0x54, 0x8f, 0xdf, 0xae, 0x68, 0x7a, 0x60, 0x1a, 0x83, 0x96, 0x69, 0x68,
+	0xb9, 0xba, 0x76, 0x71, 0xd9, 0xa8, 0x20, 0x63, 0x40, 0x6f, 0x10, 0x29, 0x69, 0xa7, 0x7f, 0x30,
+	0x38, 0x3a, 0x34, 0xb4, 0xa5, 0x0c, 0x69, 0x87, 0xde, 0x09, 0xe0, 0xe4, 0x13, 0xe9, 0xb5, 0xd9,
+	0x1a, 0x1c, 0x0d, 0xb4, 0x7c, 0x7d, 0xfd, 0xe2, 0xb2, 0x51, 0x46, 0xce, 0xeb, 0xc8, 0x0e, 0x8f,
+	0x42, 0xfd, 0x23, 0xb1, 0xce, 0xeb, 0xec, 0xb5, 0xba, 0x5d, 0xa3, 0xf7, 0xca, 0xd0, 0x0a, 0x75,
+	0xfd, 0xe2, 0xb2, 0xb1, 0x46, 0x2b, 0xa9, 0xcb, 0x3e, 0xa4, 0x08, 0xa5, 0x55, 0xbf, 0xbf, 0xab,
+	0x2d, 0xd7, 0xd7, 0x2e, 0x2e, 0x1b, 0x82, 0x75, 0x0a, 0x82, 0xd3, 0xd4, 0xaa, 0xb6, 0xd9, 0x7a,
+	0xad, 0x15, 0x33, 0x56, 0xb5, 0x23, 0xfb, 0x0c, 0x5a, 0x4b, 0x9a, 0x3e, 0x6e, 0x75, 0x3b, 0xed,
+	0xd6, 0xa1, 0xa1, 0xad, 0xd4, 0x6f, 0x5f, 0x5c, 0x36, 0xaa, 0x48, 0x39, 0xe6, 0x47, 0xb2, 0x54,
+	0x65, 0xd3, 0x38, 0x36, 0x5a, 0x5d, 0xad, 0x94, 0x51, 0xd9, 0xc4, 0x22, 0x9a, 0x6a, 0xb2, 0xb3,
+	0x67, 0xec, 0x7c, 0xae, 0xad, 0x66, 0x34, 0xd9, 0x81, 0x9b, 0x4f, 0xea, 0x9b, 0x76, 0x67, 0x88,
+	0xbe, 0x11, 0x19, 0xdf, 0xb4, 0xe9, 0xfd, 0x2a, 0x35, 0x7c, 0xb7, 0xd3, 0x6b, 0x75, 0x3b, 0x43,
+	0xa3, 0xad, 0x95, 0x33, 0x86, 0xef, 0xaa, 0x67, 0x84, 0x7a, 0xe1, 0xd7, 0xbf, 0xdb, 0xbc, 0xf5,
+	0xc9, 0xef, 0x73, 0xa2, 0x00, 0x0d, 0x3c, 0xd4, 0x0e, 0xb3, 0xdf, 0x35, 0xac, 0xa3, 0xde, 0x70,
+	0x60, 0xec, 0x74, 0x76, 0x3b, 0x46, 0x5b, 0xbb, 0x55, 0xbf, 0x73, 0x71, 0xd9, 0x58, 0x37, 0xf1,
+	0x01, 0x35, 0x0e, 0xe5, 0xc8, 0x3d, 0x75, 0xa9, 0x3a, 0x23, 0x75, 0xaf, 0xdf, 0x6d, 0x1b, 0xa6,
+	0x96, 0x23, 0x45, 0x81, 0xb5, 0x87, 0x17, 0x4e, 0xf0, 0x09, 0x12, 0x4c, 0xe3, 0xf0, 0xc8, 0xec,
+	0x75, 0x7a, 0xaf, 0xb4, 0x25, 0xf2, 0x09, 0x5e, 0x15, 0x64, 0x32, 0x8b, 0xb0, 0xb5, 0xfb, 0x50,
+	0x54, 0x91, 0xd6, 0x33, 0x5e, 0xef, 0xf4, 0x0f, 0x0c, 0x53, 0xcb, 0x93, 0x3d, 0xc0, 0xea, 0xf1,
+	0x65, 0x93, 0xd5, 0xfc, 0x6d, 0x4e, 0x14, 0x8e, 0x83, 0x04, 0xd5, 0x3c, 0xee, 0x1f, 0xde, 0xa8,
+	0x26, 0xcc, 0x67, 0xd5, 0x7c, 0x28, 0x56, 0x91, 0x3a, 0x68, 0x0d, 0x87, 0x5a, 0xae, 0x5e, 0xb9,
+	0xb8, 0x6c, 0x94, 0x80, 0x33, 0xb0, 0xe3, 0x78, 0x31, 0xb9, 0xdb, 0xea, 0x74, 0xb5, 0xa5, 0x74,
+	0x72, 0xd7, 0xa6, 0x37, 0x30, 0x9c, 0x6c, 0x6d, 0x0f, 0x0f, 0x5b, 0x9d, 0x9e, 0x8a, 0x2f, 0x98,
+	0x6f, 0x9d, 0xc4, 0x89, 0xed, 0xfa, 0xac, 0xd6, 0xdf, 0x0a, 0xa2, 0x48, 0x75, 0x52, 0xff, 0x5f,
+	0xa1, 0x9b, 0xc6, 0xf0, 0xa8, 0x7b, 0xf8, 0x8e, 0x6a, 0x77, 0x2f, 0x2e, 0x1b, 0xb7, 0x89, 0x93,
+	0x55, 0xee, 0x23, 0xb1, 0xce, 0xf4, 0x1d, 0xd3, 0x68, 0x77, 0x0e, 0x8d, 0xb6, 0x96, 0xa3, 0x6d,
+	0x22, 0xee, 0x4e, 0xa6, 0x5a, 0x32, 0xb1, 0xb5, 0x3d, 0x34, 0x7a, 0x87, 0xea, 0x40, 0x10, 0xad,
+	0x75, 0x12, 0x43, 0x77, 0x9d, 0xae, 0xf6, 0xba, 0x73, 0xb8, 0xb7, 0x67, 0x74, 0xdb, 0x5a, 0x3e,
+	0xbb, 0xda, 0x6b, 0x37, 0x99, 0x4c, 0xa4, 0x97, 0xfd, 0xac, 0x69, 0xec, 0x1b, 0x3b, 0xf0, 0xd9,
+	0x42, 0x96, 0x68, 0xca, 0x2f, 0xe8, 0x8e, 0xf5, 0x44, 0x54, 0x98, 0xb8, 0x6b, 0xb6, 0x8e, 0xda,
+	0xda, 0x32, 0xb9, 0x80, 0x58, 0xbb, 0x78, 0x5b, 0xfc, 0x54, 0x6c, 0x28, 0x4a, 0xab, 0x0b, 0x07,
+	0xc0, 0x30, 0xdb, 0x9d, 0x9d, 0x43, 0xad, 0x58, 0xbf, 0x77, 0x71, 0xd9, 0xd0, 0x99, 0x0a, 0x97,
+	0x4e, 0x4e, 0x41, 0x19, 0x5b, 0x86, 0x9d, 0x2e, 0xd8, 0xb2, 0x92, 0xb5, 0x65, 0xe8, 0x7a, 0x60,
+	0x4b, 0x4a, 0xda, 0x6f, 0x75, 0xba, 0x46, 0x5b, 0x45, 0x39, 0x91, 0xf6, 0xe9, 0xca, 0x0c, 0x21,
+	0x48, 0xa4, 0xe3, 0x7e, 0x07, 0x22, 0x9c, 0x42, 0x10, 0x29, 0xc7, 0x81, 0xeb, 0xe8, 0x4f, 0x85,
+	0xc6, 0x84, 0xc3, 0x7e, 0xdf, 0x1a, 0x1e, 0xb4, 0xba, 0x5d, 0xad, 0x92, 0xb5, 0xf4, 0x30, 0x08,
+	0x86, 0x53, 0xdb, 0xf3, 0x32, 0xcc, 0x5e, 0xff, 0xd0, 0x3a, 0x6c, 0x7d, 0x6e, 0xf4, 0xb4, 0x6a,
+	0x96, 0xd9, 0x0b, 0x92, 0x43, 0xbc, 0xc7, 0xa6, 0xce, 0x3b, 0xea, 0xf5, 0x07, 0x46, 0xcf, 0x68,
+	0x6b, 0x6b, 0x59, 0xe2, 0x91, 0xcf, 0xed, 0x6b, 0x96, 0xb8, 0x7f, 0xd4, 0x7e, 0x65, 0xb4, 0xb5,
+	0xf5, 0xab, 0x44, 0x2a, 0xf9, 0x14, 0x45, 0xcd, 0x42, 0xa9, 0xa4, 0x95, 0x9a, 0x85, 0xd2, 0xaa,
+	0xb6, 0xba, 0xbd, 0xff, 0xd5, 0x77, 0x9b, 0xb9, 0xaf, 0xbf, 0xdb, 0xcc, 0xfd, 0xe3, 0xbb, 0xcd,
+	0xdc, 0x6f, 0xbe, 0xdf, 0xbc, 0xf5, 0xf5, 0xf7, 0x9b, 0xb7, 0xfe, 0xfe, 0xfd, 0xe6, 0xad, 0x5f,
+	0x7c, 0x3a, 0x76, 0x93, 0xc9, 0xec, 0xe4, 0xd9, 0x28, 0x98, 0x3e, 0xc7, 0x0c, 0xed, 0xcb, 0x84,
+	0x06, 0xcf, 0xed, 0xd0, 0x4d, 0xff, 0xe1, 0xf8, 0x13, 0x1a, 0xcd, 0x5f, 0x9c, 0x14, 0xf1, 0x1f,
+	0x86, 0xff, 0xf7, 0xcf, 0x00, 0x00, 0x00, 0xff, 0xff, 0x6a, 0x96, 0xe5, 0xb6, 0x93, 0x1c, 0x00,
+	0x00,
 }
 
 func (m *Params) Marshal() (dAtA []byte, err error) {
@@ -2441,6 +2445,20 @@ func (m *Params) MarshalToSizedBuffer(dAtA []byte) (int, error) {
 	_ = i
 	var l int
 	_ = l
+	if m.WholeUnitMiops != 0 {
+		i = encodeVarintSprint(dAtA, i, uint64(m.WholeUnitMiops))
+		i--
+		dAtA[i] = 0x1
+		i--
+		dAtA[i] = 0xd8
+	}
+	if m.MinClaimLeaves != 0 {
+		i = encodeVarintSprint(dAtA, i, uint64(m.MinClaimLeaves))
+		i--
+		dAtA[i] = 0x1
+		i--
+		dAtA[i] = 0xd0
+	}
 	if m.KeepEpochs != 0 {
 		i = encodeVarintSprint(dAtA, i, uint64(m.KeepEpochs))
 		i--
@@ -2448,33 +2466,12 @@ func (m *Params) MarshalToSizedBuffer(dAtA []byte) (int, error) {
 		i--
 		dAtA[i] = 0xc8
 	}
-	if m.DisputesPerEpoch != 0 {
-		i = encodeVarintSprint(dAtA, i, uint64(m.DisputesPerEpoch))
-		i--
-		dAtA[i] = 0x1
-		i--
-		dAtA[i] = 0xc0
-	}
-	if m.JudgeUnitsPerBlock != 0 {
-		i = encodeVarintSprint(dAtA, i, uint64(m.JudgeUnitsPerBlock))
-		i--
-		dAtA[i] = 0x1
-		i--
-		dAtA[i] = 0xb8
-	}
 	if m.SilenceEpochs != 0 {
 		i = encodeVarintSprint(dAtA, i, uint64(m.SilenceEpochs))
 		i--
 		dAtA[i] = 0x1
 		i--
 		dAtA[i] = 0xb0
-	}
-	if m.JailEpochs != 0 {
-		i = encodeVarintSprint(dAtA, i, uint64(m.JailEpochs))
-		i--
-		dAtA[i] = 0x1
-		i--
-		dAtA[i] = 0xa8
 	}
 	if m.ReadyBps != 0 {
 		i = encodeVarintSprint(dAtA, i, uint64(m.ReadyBps))
@@ -2489,13 +2486,6 @@ func (m *Params) MarshalToSizedBuffer(dAtA []byte) (int, error) {
 		dAtA[i] = 0x1
 		i--
 		dAtA[i] = 0x98
-	}
-	if m.MinVoters != 0 {
-		i = encodeVarintSprint(dAtA, i, uint64(m.MinVoters))
-		i--
-		dAtA[i] = 0x1
-		i--
-		dAtA[i] = 0x90
 	}
 	if m.CreditEpsPpm != 0 {
 		i = encodeVarintSprint(dAtA, i, uint64(m.CreditEpsPpm))
@@ -2661,42 +2651,64 @@ func (m *Round) MarshalToSizedBuffer(dAtA []byte) (int, error) {
 	_ = i
 	var l int
 	_ = l
-	if m.Members != 0 {
-		i = encodeVarintSprint(dAtA, i, uint64(m.Members))
-		i--
-		dAtA[i] = 0x50
-	}
 	if m.DisputeUntil != 0 {
 		i = encodeVarintSprint(dAtA, i, uint64(m.DisputeUntil))
 		i--
+		dAtA[i] = 0x60
+	}
+	if m.DisputeStart != 0 {
+		i = encodeVarintSprint(dAtA, i, uint64(m.DisputeStart))
+		i--
+		dAtA[i] = 0x58
+	}
+	if m.CheckUntil != 0 {
+		i = encodeVarintSprint(dAtA, i, uint64(m.CheckUntil))
+		i--
+		dAtA[i] = 0x50
+	}
+	if m.CheckHeight != 0 {
+		i = encodeVarintSprint(dAtA, i, uint64(m.CheckHeight))
+		i--
 		dAtA[i] = 0x48
+	}
+	if len(m.CheckMix) > 0 {
+		i -= len(m.CheckMix)
+		copy(dAtA[i:], m.CheckMix)
+		i = encodeVarintSprint(dAtA, i, uint64(len(m.CheckMix)))
+		i--
+		dAtA[i] = 0x42
 	}
 	if m.RevealUntil != 0 {
 		i = encodeVarintSprint(dAtA, i, uint64(m.RevealUntil))
 		i--
-		dAtA[i] = 0x40
+		dAtA[i] = 0x38
 	}
 	if m.ValidateUntil != 0 {
 		i = encodeVarintSprint(dAtA, i, uint64(m.ValidateUntil))
 		i--
-		dAtA[i] = 0x38
+		dAtA[i] = 0x30
+	}
+	if m.Members != 0 {
+		i = encodeVarintSprint(dAtA, i, uint64(m.Members))
+		i--
+		dAtA[i] = 0x28
 	}
 	if len(m.Mix) > 0 {
 		i -= len(m.Mix)
 		copy(dAtA[i:], m.Mix)
 		i = encodeVarintSprint(dAtA, i, uint64(len(m.Mix)))
 		i--
-		dAtA[i] = 0x32
+		dAtA[i] = 0x22
 	}
 	if m.DrawHeight != 0 {
 		i = encodeVarintSprint(dAtA, i, uint64(m.DrawHeight))
 		i--
-		dAtA[i] = 0x28
+		dAtA[i] = 0x18
 	}
 	if m.DrawDeadline != 0 {
 		i = encodeVarintSprint(dAtA, i, uint64(m.DrawDeadline))
 		i--
-		dAtA[i] = 0x20
+		dAtA[i] = 0x10
 	}
 	if m.Everyone {
 		i--
@@ -2705,16 +2717,6 @@ func (m *Round) MarshalToSizedBuffer(dAtA []byte) (int, error) {
 		} else {
 			dAtA[i] = 0
 		}
-		i--
-		dAtA[i] = 0x18
-	}
-	if m.Slots != 0 {
-		i = encodeVarintSprint(dAtA, i, uint64(m.Slots))
-		i--
-		dAtA[i] = 0x10
-	}
-	if m.Number != 0 {
-		i = encodeVarintSprint(dAtA, i, uint64(m.Number))
 		i--
 		dAtA[i] = 0x8
 	}
@@ -2741,6 +2743,48 @@ func (m *Epoch) MarshalToSizedBuffer(dAtA []byte) (int, error) {
 	_ = i
 	var l int
 	_ = l
+	if m.Taken != 0 {
+		i = encodeVarintSprint(dAtA, i, uint64(m.Taken))
+		i--
+		dAtA[i] = 0x1
+		i--
+		dAtA[i] = 0xe8
+	}
+	if m.Newcomers != 0 {
+		i = encodeVarintSprint(dAtA, i, uint64(m.Newcomers))
+		i--
+		dAtA[i] = 0x1
+		i--
+		dAtA[i] = 0xe0
+	}
+	if m.Targets != 0 {
+		i = encodeVarintSprint(dAtA, i, uint64(m.Targets))
+		i--
+		dAtA[i] = 0x1
+		i--
+		dAtA[i] = 0xd8
+	}
+	if m.Samples != 0 {
+		i = encodeVarintSprint(dAtA, i, uint64(m.Samples))
+		i--
+		dAtA[i] = 0x1
+		i--
+		dAtA[i] = 0xd0
+	}
+	if m.Replicas != 0 {
+		i = encodeVarintSprint(dAtA, i, uint64(m.Replicas))
+		i--
+		dAtA[i] = 0x1
+		i--
+		dAtA[i] = 0xc8
+	}
+	if m.LiveCredited != 0 {
+		i = encodeVarintSprint(dAtA, i, uint64(m.LiveCredited))
+		i--
+		dAtA[i] = 0x1
+		i--
+		dAtA[i] = 0xc0
+	}
 	if m.Eligible != 0 {
 		i = encodeVarintSprint(dAtA, i, uint64(m.Eligible))
 		i--
@@ -2790,22 +2834,18 @@ func (m *Epoch) MarshalToSizedBuffer(dAtA []byte) (int, error) {
 		i--
 		dAtA[i] = 0x90
 	}
-	if len(m.Rounds) > 0 {
-		for iNdEx := len(m.Rounds) - 1; iNdEx >= 0; iNdEx-- {
-			{
-				size, err := m.Rounds[iNdEx].MarshalToSizedBuffer(dAtA[:i])
-				if err != nil {
-					return 0, err
-				}
-				i -= size
-				i = encodeVarintSprint(dAtA, i, uint64(size))
-			}
-			i--
-			dAtA[i] = 0x1
-			i--
-			dAtA[i] = 0x8a
+	{
+		size, err := m.Round.MarshalToSizedBuffer(dAtA[:i])
+		if err != nil {
+			return 0, err
 		}
+		i -= size
+		i = encodeVarintSprint(dAtA, i, uint64(size))
 	}
+	i--
+	dAtA[i] = 0x1
+	i--
+	dAtA[i] = 0x8a
 	if m.ProofUntil != 0 {
 		i = encodeVarintSprint(dAtA, i, uint64(m.ProofUntil))
 		i--
@@ -2911,6 +2951,94 @@ func (m *Epoch) MarshalToSizedBuffer(dAtA []byte) (int, error) {
 	return len(dAtA) - i, nil
 }
 
+func (m *Progress) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *Progress) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *Progress) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if m.ChecksDone != 0 {
+		i = encodeVarintSprint(dAtA, i, uint64(m.ChecksDone))
+		i--
+		dAtA[i] = 0x68
+	}
+	if m.ChecksOwed != 0 {
+		i = encodeVarintSprint(dAtA, i, uint64(m.ChecksOwed))
+		i--
+		dAtA[i] = 0x60
+	}
+	if m.Revealed != 0 {
+		i = encodeVarintSprint(dAtA, i, uint64(m.Revealed))
+		i--
+		dAtA[i] = 0x58
+	}
+	if m.Committed != 0 {
+		i = encodeVarintSprint(dAtA, i, uint64(m.Committed))
+		i--
+		dAtA[i] = 0x50
+	}
+	if m.NewcomersOpened != 0 {
+		i = encodeVarintSprint(dAtA, i, uint64(m.NewcomersOpened))
+		i--
+		dAtA[i] = 0x48
+	}
+	if m.NewcomersOwe != 0 {
+		i = encodeVarintSprint(dAtA, i, uint64(m.NewcomersOwe))
+		i--
+		dAtA[i] = 0x40
+	}
+	if m.HoldersOpened != 0 {
+		i = encodeVarintSprint(dAtA, i, uint64(m.HoldersOpened))
+		i--
+		dAtA[i] = 0x38
+	}
+	if m.HoldersOwe != 0 {
+		i = encodeVarintSprint(dAtA, i, uint64(m.HoldersOwe))
+		i--
+		dAtA[i] = 0x30
+	}
+	if m.LastCommits != 0 {
+		i = encodeVarintSprint(dAtA, i, uint64(m.LastCommits))
+		i--
+		dAtA[i] = 0x28
+	}
+	if m.Nodes != 0 {
+		i = encodeVarintSprint(dAtA, i, uint64(m.Nodes))
+		i--
+		dAtA[i] = 0x20
+	}
+	if m.ExpectedReady != 0 {
+		i = encodeVarintSprint(dAtA, i, uint64(m.ExpectedReady))
+		i--
+		dAtA[i] = 0x18
+	}
+	if m.Expected != 0 {
+		i = encodeVarintSprint(dAtA, i, uint64(m.Expected))
+		i--
+		dAtA[i] = 0x10
+	}
+	if m.ReadyWeight != 0 {
+		i = encodeVarintSprint(dAtA, i, uint64(m.ReadyWeight))
+		i--
+		dAtA[i] = 0x8
+	}
+	return len(dAtA) - i, nil
+}
+
 func (m *Member) Marshal() (dAtA []byte, err error) {
 	size := m.Size()
 	dAtA = make([]byte, size)
@@ -2931,6 +3059,91 @@ func (m *Member) MarshalToSizedBuffer(dAtA []byte) (int, error) {
 	_ = i
 	var l int
 	_ = l
+	if m.ChainSamples != 0 {
+		i = encodeVarintSprint(dAtA, i, uint64(m.ChainSamples))
+		i--
+		dAtA[i] = 0x1
+		i--
+		dAtA[i] = 0xc8
+	}
+	if m.WrongMiddles != 0 {
+		i = encodeVarintSprint(dAtA, i, uint64(m.WrongMiddles))
+		i--
+		dAtA[i] = 0x1
+		i--
+		dAtA[i] = 0xc0
+	}
+	if m.Logs != 0 {
+		i = encodeVarintSprint(dAtA, i, uint64(m.Logs))
+		i--
+		dAtA[i] = 0x1
+		i--
+		dAtA[i] = 0xb8
+	}
+	if m.SegmentLeaves != 0 {
+		i = encodeVarintSprint(dAtA, i, uint64(m.SegmentLeaves))
+		i--
+		dAtA[i] = 0x1
+		i--
+		dAtA[i] = 0xb0
+	}
+	if m.Segment != 0 {
+		i = encodeVarintSprint(dAtA, i, uint64(m.Segment))
+		i--
+		dAtA[i] = 0x1
+		i--
+		dAtA[i] = 0xa8
+	}
+	if m.Leaves != 0 {
+		i = encodeVarintSprint(dAtA, i, uint64(m.Leaves))
+		i--
+		dAtA[i] = 0x1
+		i--
+		dAtA[i] = 0xa0
+	}
+	if m.Expected {
+		i--
+		if m.Expected {
+			dAtA[i] = 1
+		} else {
+			dAtA[i] = 0
+		}
+		i--
+		dAtA[i] = 0x1
+		i--
+		dAtA[i] = 0x98
+	}
+	if m.Credited != 0 {
+		i = encodeVarintSprint(dAtA, i, uint64(m.Credited))
+		i--
+		dAtA[i] = 0x1
+		i--
+		dAtA[i] = 0x90
+	}
+	if m.Locked != 0 {
+		i = encodeVarintSprint(dAtA, i, uint64(m.Locked))
+		i--
+		dAtA[i] = 0x1
+		i--
+		dAtA[i] = 0x88
+	}
+	if m.Taken {
+		i--
+		if m.Taken {
+			dAtA[i] = 1
+		} else {
+			dAtA[i] = 0
+		}
+		i--
+		dAtA[i] = 0x1
+		i--
+		dAtA[i] = 0x80
+	}
+	if m.Role != 0 {
+		i = encodeVarintSprint(dAtA, i, uint64(m.Role))
+		i--
+		dAtA[i] = 0x78
+	}
 	if m.Power != 0 {
 		i = encodeVarintSprint(dAtA, i, uint64(m.Power))
 		i--
@@ -2945,11 +3158,6 @@ func (m *Member) MarshalToSizedBuffer(dAtA []byte) (int, error) {
 		}
 		i--
 		dAtA[i] = 0x68
-	}
-	if m.Disputes != 0 {
-		i = encodeVarintSprint(dAtA, i, uint64(m.Disputes))
-		i--
-		dAtA[i] = 0x60
 	}
 	if len(m.FalseReason) > 0 {
 		i -= len(m.FalseReason)
@@ -3202,53 +3410,6 @@ func (m *Opening) MarshalToSizedBuffer(dAtA []byte) (int, error) {
 	return len(dAtA) - i, nil
 }
 
-func (m *LeafRef) Marshal() (dAtA []byte, err error) {
-	size := m.Size()
-	dAtA = make([]byte, size)
-	n, err := m.MarshalToSizedBuffer(dAtA[:size])
-	if err != nil {
-		return nil, err
-	}
-	return dAtA[:n], nil
-}
-
-func (m *LeafRef) MarshalTo(dAtA []byte) (int, error) {
-	size := m.Size()
-	return m.MarshalToSizedBuffer(dAtA[:size])
-}
-
-func (m *LeafRef) MarshalToSizedBuffer(dAtA []byte) (int, error) {
-	i := len(dAtA)
-	_ = i
-	var l int
-	_ = l
-	if m.Nonce != 0 {
-		i = encodeVarintSprint(dAtA, i, uint64(m.Nonce))
-		i--
-		dAtA[i] = 0x20
-	}
-	if m.Segment != 0 {
-		i = encodeVarintSprint(dAtA, i, uint64(m.Segment))
-		i--
-		dAtA[i] = 0x18
-	}
-	if len(m.Node) > 0 {
-		i -= len(m.Node)
-		copy(dAtA[i:], m.Node)
-		i = encodeVarintSprint(dAtA, i, uint64(len(m.Node)))
-		i--
-		dAtA[i] = 0x12
-	}
-	if len(m.Participant) > 0 {
-		i -= len(m.Participant)
-		copy(dAtA[i:], m.Participant)
-		i = encodeVarintSprint(dAtA, i, uint64(len(m.Participant)))
-		i--
-		dAtA[i] = 0xa
-	}
-	return len(dAtA) - i, nil
-}
-
 func (m *Mismatch) Marshal() (dAtA []byte, err error) {
 	size := m.Size()
 	dAtA = make([]byte, size)
@@ -3269,90 +3430,15 @@ func (m *Mismatch) MarshalToSizedBuffer(dAtA []byte) (int, error) {
 	_ = i
 	var l int
 	_ = l
-	if len(m.Digest) > 0 {
-		i -= len(m.Digest)
-		copy(dAtA[i:], m.Digest)
-		i = encodeVarintSprint(dAtA, i, uint64(len(m.Digest)))
-		i--
-		dAtA[i] = 0x2a
-	}
-	if m.Norm != 0 {
-		i = encodeVarintSprint(dAtA, i, uint64(m.Norm))
-		i--
-		dAtA[i] = 0x20
-	}
-	if m.Nonce != 0 {
-		i = encodeVarintSprint(dAtA, i, uint64(m.Nonce))
-		i--
-		dAtA[i] = 0x18
-	}
-	if m.Segment != 0 {
-		i = encodeVarintSprint(dAtA, i, uint64(m.Segment))
+	if m.Leaf != 0 {
+		i = encodeVarintSprint(dAtA, i, uint64(m.Leaf))
 		i--
 		dAtA[i] = 0x10
 	}
-	if len(m.Node) > 0 {
-		i -= len(m.Node)
-		copy(dAtA[i:], m.Node)
-		i = encodeVarintSprint(dAtA, i, uint64(len(m.Node)))
+	if m.Duty != 0 {
+		i = encodeVarintSprint(dAtA, i, uint64(m.Duty))
 		i--
-		dAtA[i] = 0xa
-	}
-	return len(dAtA) - i, nil
-}
-
-func (m *TargetVerdict) Marshal() (dAtA []byte, err error) {
-	size := m.Size()
-	dAtA = make([]byte, size)
-	n, err := m.MarshalToSizedBuffer(dAtA[:size])
-	if err != nil {
-		return nil, err
-	}
-	return dAtA[:n], nil
-}
-
-func (m *TargetVerdict) MarshalTo(dAtA []byte) (int, error) {
-	size := m.Size()
-	return m.MarshalToSizedBuffer(dAtA[:size])
-}
-
-func (m *TargetVerdict) MarshalToSizedBuffer(dAtA []byte) (int, error) {
-	i := len(dAtA)
-	_ = i
-	var l int
-	_ = l
-	if len(m.Middles) > 0 {
-		i -= len(m.Middles)
-		copy(dAtA[i:], m.Middles)
-		i = encodeVarintSprint(dAtA, i, uint64(len(m.Middles)))
-		i--
-		dAtA[i] = 0x22
-	}
-	if len(m.Mismatches) > 0 {
-		for iNdEx := len(m.Mismatches) - 1; iNdEx >= 0; iNdEx-- {
-			{
-				size, err := m.Mismatches[iNdEx].MarshalToSizedBuffer(dAtA[:i])
-				if err != nil {
-					return 0, err
-				}
-				i -= size
-				i = encodeVarintSprint(dAtA, i, uint64(size))
-			}
-			i--
-			dAtA[i] = 0x1a
-		}
-	}
-	if m.Vote != 0 {
-		i = encodeVarintSprint(dAtA, i, uint64(m.Vote))
-		i--
-		dAtA[i] = 0x10
-	}
-	if len(m.Target) > 0 {
-		i -= len(m.Target)
-		copy(dAtA[i:], m.Target)
-		i = encodeVarintSprint(dAtA, i, uint64(len(m.Target)))
-		i--
-		dAtA[i] = 0xa
+		dAtA[i] = 0x8
 	}
 	return len(dAtA) - i, nil
 }
@@ -3377,10 +3463,17 @@ func (m *VerdictBody) MarshalToSizedBuffer(dAtA []byte) (int, error) {
 	_ = i
 	var l int
 	_ = l
-	if len(m.Verdicts) > 0 {
-		for iNdEx := len(m.Verdicts) - 1; iNdEx >= 0; iNdEx-- {
+	if len(m.Middles) > 0 {
+		i -= len(m.Middles)
+		copy(dAtA[i:], m.Middles)
+		i = encodeVarintSprint(dAtA, i, uint64(len(m.Middles)))
+		i--
+		dAtA[i] = 0x1a
+	}
+	if len(m.Mismatches) > 0 {
+		for iNdEx := len(m.Mismatches) - 1; iNdEx >= 0; iNdEx-- {
 			{
-				size, err := m.Verdicts[iNdEx].MarshalToSizedBuffer(dAtA[:i])
+				size, err := m.Mismatches[iNdEx].MarshalToSizedBuffer(dAtA[:i])
 				if err != nil {
 					return 0, err
 				}
@@ -3388,8 +3481,15 @@ func (m *VerdictBody) MarshalToSizedBuffer(dAtA []byte) (int, error) {
 				i = encodeVarintSprint(dAtA, i, uint64(size))
 			}
 			i--
-			dAtA[i] = 0xa
+			dAtA[i] = 0x12
 		}
+	}
+	if len(m.Votes) > 0 {
+		i -= len(m.Votes)
+		copy(dAtA[i:], m.Votes)
+		i = encodeVarintSprint(dAtA, i, uint64(len(m.Votes)))
+		i--
+		dAtA[i] = 0xa
 	}
 	return len(dAtA) - i, nil
 }
@@ -3414,6 +3514,23 @@ func (m *VerdictRecord) MarshalToSizedBuffer(dAtA []byte) (int, error) {
 	_ = i
 	var l int
 	_ = l
+	if m.Leaves != 0 {
+		i = encodeVarintSprint(dAtA, i, uint64(m.Leaves))
+		i--
+		dAtA[i] = 0x40
+	}
+	if m.OpenHeight != 0 {
+		i = encodeVarintSprint(dAtA, i, uint64(m.OpenHeight))
+		i--
+		dAtA[i] = 0x38
+	}
+	if len(m.Opened) > 0 {
+		i -= len(m.Opened)
+		copy(dAtA[i:], m.Opened)
+		i = encodeVarintSprint(dAtA, i, uint64(len(m.Opened)))
+		i--
+		dAtA[i] = 0x32
+	}
 	if m.Body != nil {
 		{
 			size, err := m.Body.MarshalToSizedBuffer(dAtA[:i])
@@ -3453,154 +3570,6 @@ func (m *VerdictRecord) MarshalToSizedBuffer(dAtA []byte) (int, error) {
 	return len(dAtA) - i, nil
 }
 
-func (m *Judgement) Marshal() (dAtA []byte, err error) {
-	size := m.Size()
-	dAtA = make([]byte, size)
-	n, err := m.MarshalToSizedBuffer(dAtA[:size])
-	if err != nil {
-		return nil, err
-	}
-	return dAtA[:n], nil
-}
-
-func (m *Judgement) MarshalTo(dAtA []byte) (int, error) {
-	size := m.Size()
-	return m.MarshalToSizedBuffer(dAtA[:size])
-}
-
-func (m *Judgement) MarshalToSizedBuffer(dAtA []byte) (int, error) {
-	i := len(dAtA)
-	_ = i
-	var l int
-	_ = l
-	if len(m.Middle) > 0 {
-		i -= len(m.Middle)
-		copy(dAtA[i:], m.Middle)
-		i = encodeVarintSprint(dAtA, i, uint64(len(m.Middle)))
-		i--
-		dAtA[i] = 0x3a
-	}
-	if m.Height != 0 {
-		i = encodeVarintSprint(dAtA, i, uint64(m.Height))
-		i--
-		dAtA[i] = 0x30
-	}
-	if len(m.NamedBy) > 0 {
-		i -= len(m.NamedBy)
-		copy(dAtA[i:], m.NamedBy)
-		i = encodeVarintSprint(dAtA, i, uint64(len(m.NamedBy)))
-		i--
-		dAtA[i] = 0x2a
-	}
-	if m.Mismatch {
-		i--
-		if m.Mismatch {
-			dAtA[i] = 1
-		} else {
-			dAtA[i] = 0
-		}
-		i--
-		dAtA[i] = 0x20
-	}
-	if len(m.Digest) > 0 {
-		i -= len(m.Digest)
-		copy(dAtA[i:], m.Digest)
-		i = encodeVarintSprint(dAtA, i, uint64(len(m.Digest)))
-		i--
-		dAtA[i] = 0x1a
-	}
-	if m.Norm != 0 {
-		i = encodeVarintSprint(dAtA, i, uint64(m.Norm))
-		i--
-		dAtA[i] = 0x10
-	}
-	{
-		size, err := m.Leaf.MarshalToSizedBuffer(dAtA[:i])
-		if err != nil {
-			return 0, err
-		}
-		i -= size
-		i = encodeVarintSprint(dAtA, i, uint64(size))
-	}
-	i--
-	dAtA[i] = 0xa
-	return len(dAtA) - i, nil
-}
-
-func (m *Claim) Marshal() (dAtA []byte, err error) {
-	size := m.Size()
-	dAtA = make([]byte, size)
-	n, err := m.MarshalToSizedBuffer(dAtA[:size])
-	if err != nil {
-		return nil, err
-	}
-	return dAtA[:n], nil
-}
-
-func (m *Claim) MarshalTo(dAtA []byte) (int, error) {
-	size := m.Size()
-	return m.MarshalToSizedBuffer(dAtA[:size])
-}
-
-func (m *Claim) MarshalToSizedBuffer(dAtA []byte) (int, error) {
-	i := len(dAtA)
-	_ = i
-	var l int
-	_ = l
-	if m.Dispute {
-		i--
-		if m.Dispute {
-			dAtA[i] = 1
-		} else {
-			dAtA[i] = 0
-		}
-		i--
-		dAtA[i] = 0x38
-	}
-	if m.Round != 0 {
-		i = encodeVarintSprint(dAtA, i, uint64(m.Round))
-		i--
-		dAtA[i] = 0x30
-	}
-	if len(m.Digest) > 0 {
-		i -= len(m.Digest)
-		copy(dAtA[i:], m.Digest)
-		i = encodeVarintSprint(dAtA, i, uint64(len(m.Digest)))
-		i--
-		dAtA[i] = 0x2a
-	}
-	if m.Norm != 0 {
-		i = encodeVarintSprint(dAtA, i, uint64(m.Norm))
-		i--
-		dAtA[i] = 0x20
-	}
-	if len(m.Voter) > 0 {
-		i -= len(m.Voter)
-		copy(dAtA[i:], m.Voter)
-		i = encodeVarintSprint(dAtA, i, uint64(len(m.Voter)))
-		i--
-		dAtA[i] = 0x1a
-	}
-	if len(m.Claimant) > 0 {
-		i -= len(m.Claimant)
-		copy(dAtA[i:], m.Claimant)
-		i = encodeVarintSprint(dAtA, i, uint64(len(m.Claimant)))
-		i--
-		dAtA[i] = 0x12
-	}
-	{
-		size, err := m.Leaf.MarshalToSizedBuffer(dAtA[:i])
-		if err != nil {
-			return 0, err
-		}
-		i -= size
-		i = encodeVarintSprint(dAtA, i, uint64(size))
-	}
-	i--
-	dAtA[i] = 0xa
-	return len(dAtA) - i, nil
-}
-
 func (m *Outcome) Marshal() (dAtA []byte, err error) {
 	size := m.Size()
 	dAtA = make([]byte, size)
@@ -3621,8 +3590,29 @@ func (m *Outcome) MarshalToSizedBuffer(dAtA []byte) (int, error) {
 	_ = i
 	var l int
 	_ = l
-	if m.Round != 0 {
-		i = encodeVarintSprint(dAtA, i, uint64(m.Round))
+	if m.Owed != 0 {
+		i = encodeVarintSprint(dAtA, i, uint64(m.Owed))
+		i--
+		dAtA[i] = 0x1
+		i--
+		dAtA[i] = 0xb8
+	}
+	if m.Judged != 0 {
+		i = encodeVarintSprint(dAtA, i, uint64(m.Judged))
+		i--
+		dAtA[i] = 0x1
+		i--
+		dAtA[i] = 0xb0
+	}
+	if m.ChainSamples != 0 {
+		i = encodeVarintSprint(dAtA, i, uint64(m.ChainSamples))
+		i--
+		dAtA[i] = 0x1
+		i--
+		dAtA[i] = 0xa8
+	}
+	if m.FailWeight != 0 {
+		i = encodeVarintSprint(dAtA, i, uint64(m.FailWeight))
 		i--
 		dAtA[i] = 0x1
 		i--
@@ -3771,19 +3761,17 @@ func (m *GenesisState) MarshalToSizedBuffer(dAtA []byte) (int, error) {
 	_ = i
 	var l int
 	_ = l
-	if len(m.Claims) > 0 {
-		for iNdEx := len(m.Claims) - 1; iNdEx >= 0; iNdEx-- {
-			{
-				size, err := m.Claims[iNdEx].MarshalToSizedBuffer(dAtA[:i])
-				if err != nil {
-					return 0, err
-				}
-				i -= size
-				i = encodeVarintSprint(dAtA, i, uint64(size))
+	if m.Progress != nil {
+		{
+			size, err := m.Progress.MarshalToSizedBuffer(dAtA[:i])
+			if err != nil {
+				return 0, err
 			}
-			i--
-			dAtA[i] = 0x32
+			i -= size
+			i = encodeVarintSprint(dAtA, i, uint64(size))
 		}
+		i--
+		dAtA[i] = 0x3a
 	}
 	if len(m.States) > 0 {
 		for iNdEx := len(m.States) - 1; iNdEx >= 0; iNdEx-- {
@@ -3875,20 +3863,6 @@ func (m *EpochState) MarshalToSizedBuffer(dAtA []byte) (int, error) {
 			dAtA[i] = 0x3a
 		}
 	}
-	if len(m.Judgements) > 0 {
-		for iNdEx := len(m.Judgements) - 1; iNdEx >= 0; iNdEx-- {
-			{
-				size, err := m.Judgements[iNdEx].MarshalToSizedBuffer(dAtA[:i])
-				if err != nil {
-					return 0, err
-				}
-				i -= size
-				i = encodeVarintSprint(dAtA, i, uint64(size))
-			}
-			i--
-			dAtA[i] = 0x32
-		}
-	}
 	if len(m.Verdicts) > 0 {
 		for iNdEx := len(m.Verdicts) - 1; iNdEx >= 0; iNdEx-- {
 			{
@@ -3947,48 +3921,6 @@ func (m *EpochState) MarshalToSizedBuffer(dAtA []byte) (int, error) {
 	}
 	if m.Epoch != 0 {
 		i = encodeVarintSprint(dAtA, i, uint64(m.Epoch))
-		i--
-		dAtA[i] = 0x8
-	}
-	return len(dAtA) - i, nil
-}
-
-func (m *RoundVerdicts) Marshal() (dAtA []byte, err error) {
-	size := m.Size()
-	dAtA = make([]byte, size)
-	n, err := m.MarshalToSizedBuffer(dAtA[:size])
-	if err != nil {
-		return nil, err
-	}
-	return dAtA[:n], nil
-}
-
-func (m *RoundVerdicts) MarshalTo(dAtA []byte) (int, error) {
-	size := m.Size()
-	return m.MarshalToSizedBuffer(dAtA[:size])
-}
-
-func (m *RoundVerdicts) MarshalToSizedBuffer(dAtA []byte) (int, error) {
-	i := len(dAtA)
-	_ = i
-	var l int
-	_ = l
-	if len(m.Records) > 0 {
-		for iNdEx := len(m.Records) - 1; iNdEx >= 0; iNdEx-- {
-			{
-				size, err := m.Records[iNdEx].MarshalToSizedBuffer(dAtA[:i])
-				if err != nil {
-					return 0, err
-				}
-				i -= size
-				i = encodeVarintSprint(dAtA, i, uint64(size))
-			}
-			i--
-			dAtA[i] = 0x12
-		}
-	}
-	if m.Round != 0 {
-		i = encodeVarintSprint(dAtA, i, uint64(m.Round))
 		i--
 		dAtA[i] = 0x8
 	}
@@ -4064,29 +3996,23 @@ func (m *Params) Size() (n int) {
 	if m.CreditEpsPpm != 0 {
 		n += 2 + sovSprint(uint64(m.CreditEpsPpm))
 	}
-	if m.MinVoters != 0 {
-		n += 2 + sovSprint(uint64(m.MinVoters))
-	}
 	if m.MinLiveBps != 0 {
 		n += 2 + sovSprint(uint64(m.MinLiveBps))
 	}
 	if m.ReadyBps != 0 {
 		n += 2 + sovSprint(uint64(m.ReadyBps))
 	}
-	if m.JailEpochs != 0 {
-		n += 2 + sovSprint(uint64(m.JailEpochs))
-	}
 	if m.SilenceEpochs != 0 {
 		n += 2 + sovSprint(uint64(m.SilenceEpochs))
 	}
-	if m.JudgeUnitsPerBlock != 0 {
-		n += 2 + sovSprint(uint64(m.JudgeUnitsPerBlock))
-	}
-	if m.DisputesPerEpoch != 0 {
-		n += 2 + sovSprint(uint64(m.DisputesPerEpoch))
-	}
 	if m.KeepEpochs != 0 {
 		n += 2 + sovSprint(uint64(m.KeepEpochs))
+	}
+	if m.MinClaimLeaves != 0 {
+		n += 2 + sovSprint(uint64(m.MinClaimLeaves))
+	}
+	if m.WholeUnitMiops != 0 {
+		n += 2 + sovSprint(uint64(m.WholeUnitMiops))
 	}
 	return n
 }
@@ -4122,12 +4048,6 @@ func (m *Round) Size() (n int) {
 	}
 	var l int
 	_ = l
-	if m.Number != 0 {
-		n += 1 + sovSprint(uint64(m.Number))
-	}
-	if m.Slots != 0 {
-		n += 1 + sovSprint(uint64(m.Slots))
-	}
 	if m.Everyone {
 		n += 2
 	}
@@ -4141,17 +4061,30 @@ func (m *Round) Size() (n int) {
 	if l > 0 {
 		n += 1 + l + sovSprint(uint64(l))
 	}
+	if m.Members != 0 {
+		n += 1 + sovSprint(uint64(m.Members))
+	}
 	if m.ValidateUntil != 0 {
 		n += 1 + sovSprint(uint64(m.ValidateUntil))
 	}
 	if m.RevealUntil != 0 {
 		n += 1 + sovSprint(uint64(m.RevealUntil))
 	}
+	l = len(m.CheckMix)
+	if l > 0 {
+		n += 1 + l + sovSprint(uint64(l))
+	}
+	if m.CheckHeight != 0 {
+		n += 1 + sovSprint(uint64(m.CheckHeight))
+	}
+	if m.CheckUntil != 0 {
+		n += 1 + sovSprint(uint64(m.CheckUntil))
+	}
+	if m.DisputeStart != 0 {
+		n += 1 + sovSprint(uint64(m.DisputeStart))
+	}
 	if m.DisputeUntil != 0 {
 		n += 1 + sovSprint(uint64(m.DisputeUntil))
-	}
-	if m.Members != 0 {
-		n += 1 + sovSprint(uint64(m.Members))
 	}
 	return n
 }
@@ -4215,12 +4148,8 @@ func (m *Epoch) Size() (n int) {
 	if m.ProofUntil != 0 {
 		n += 2 + sovSprint(uint64(m.ProofUntil))
 	}
-	if len(m.Rounds) > 0 {
-		for _, e := range m.Rounds {
-			l = e.Size()
-			n += 2 + l + sovSprint(uint64(l))
-		}
-	}
+	l = m.Round.Size()
+	n += 2 + l + sovSprint(uint64(l))
 	if m.FinalisedHeight != 0 {
 		n += 2 + sovSprint(uint64(m.FinalisedHeight))
 	}
@@ -4239,6 +4168,72 @@ func (m *Epoch) Size() (n int) {
 	}
 	if m.Eligible != 0 {
 		n += 2 + sovSprint(uint64(m.Eligible))
+	}
+	if m.LiveCredited != 0 {
+		n += 2 + sovSprint(uint64(m.LiveCredited))
+	}
+	if m.Replicas != 0 {
+		n += 2 + sovSprint(uint64(m.Replicas))
+	}
+	if m.Samples != 0 {
+		n += 2 + sovSprint(uint64(m.Samples))
+	}
+	if m.Targets != 0 {
+		n += 2 + sovSprint(uint64(m.Targets))
+	}
+	if m.Newcomers != 0 {
+		n += 2 + sovSprint(uint64(m.Newcomers))
+	}
+	if m.Taken != 0 {
+		n += 2 + sovSprint(uint64(m.Taken))
+	}
+	return n
+}
+
+func (m *Progress) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	if m.ReadyWeight != 0 {
+		n += 1 + sovSprint(uint64(m.ReadyWeight))
+	}
+	if m.Expected != 0 {
+		n += 1 + sovSprint(uint64(m.Expected))
+	}
+	if m.ExpectedReady != 0 {
+		n += 1 + sovSprint(uint64(m.ExpectedReady))
+	}
+	if m.Nodes != 0 {
+		n += 1 + sovSprint(uint64(m.Nodes))
+	}
+	if m.LastCommits != 0 {
+		n += 1 + sovSprint(uint64(m.LastCommits))
+	}
+	if m.HoldersOwe != 0 {
+		n += 1 + sovSprint(uint64(m.HoldersOwe))
+	}
+	if m.HoldersOpened != 0 {
+		n += 1 + sovSprint(uint64(m.HoldersOpened))
+	}
+	if m.NewcomersOwe != 0 {
+		n += 1 + sovSprint(uint64(m.NewcomersOwe))
+	}
+	if m.NewcomersOpened != 0 {
+		n += 1 + sovSprint(uint64(m.NewcomersOpened))
+	}
+	if m.Committed != 0 {
+		n += 1 + sovSprint(uint64(m.Committed))
+	}
+	if m.Revealed != 0 {
+		n += 1 + sovSprint(uint64(m.Revealed))
+	}
+	if m.ChecksOwed != 0 {
+		n += 1 + sovSprint(uint64(m.ChecksOwed))
+	}
+	if m.ChecksDone != 0 {
+		n += 1 + sovSprint(uint64(m.ChecksDone))
 	}
 	return n
 }
@@ -4290,14 +4285,44 @@ func (m *Member) Size() (n int) {
 	if l > 0 {
 		n += 1 + l + sovSprint(uint64(l))
 	}
-	if m.Disputes != 0 {
-		n += 1 + sovSprint(uint64(m.Disputes))
-	}
 	if m.Fraud {
 		n += 2
 	}
 	if m.Power != 0 {
 		n += 1 + sovSprint(uint64(m.Power))
+	}
+	if m.Role != 0 {
+		n += 1 + sovSprint(uint64(m.Role))
+	}
+	if m.Taken {
+		n += 3
+	}
+	if m.Locked != 0 {
+		n += 2 + sovSprint(uint64(m.Locked))
+	}
+	if m.Credited != 0 {
+		n += 2 + sovSprint(uint64(m.Credited))
+	}
+	if m.Expected {
+		n += 3
+	}
+	if m.Leaves != 0 {
+		n += 2 + sovSprint(uint64(m.Leaves))
+	}
+	if m.Segment != 0 {
+		n += 2 + sovSprint(uint64(m.Segment))
+	}
+	if m.SegmentLeaves != 0 {
+		n += 2 + sovSprint(uint64(m.SegmentLeaves))
+	}
+	if m.Logs != 0 {
+		n += 2 + sovSprint(uint64(m.Logs))
+	}
+	if m.WrongMiddles != 0 {
+		n += 2 + sovSprint(uint64(m.WrongMiddles))
+	}
+	if m.ChainSamples != 0 {
+		n += 2 + sovSprint(uint64(m.ChainSamples))
 	}
 	return n
 }
@@ -4382,77 +4407,17 @@ func (m *Opening) Size() (n int) {
 	return n
 }
 
-func (m *LeafRef) Size() (n int) {
-	if m == nil {
-		return 0
-	}
-	var l int
-	_ = l
-	l = len(m.Participant)
-	if l > 0 {
-		n += 1 + l + sovSprint(uint64(l))
-	}
-	l = len(m.Node)
-	if l > 0 {
-		n += 1 + l + sovSprint(uint64(l))
-	}
-	if m.Segment != 0 {
-		n += 1 + sovSprint(uint64(m.Segment))
-	}
-	if m.Nonce != 0 {
-		n += 1 + sovSprint(uint64(m.Nonce))
-	}
-	return n
-}
-
 func (m *Mismatch) Size() (n int) {
 	if m == nil {
 		return 0
 	}
 	var l int
 	_ = l
-	l = len(m.Node)
-	if l > 0 {
-		n += 1 + l + sovSprint(uint64(l))
+	if m.Duty != 0 {
+		n += 1 + sovSprint(uint64(m.Duty))
 	}
-	if m.Segment != 0 {
-		n += 1 + sovSprint(uint64(m.Segment))
-	}
-	if m.Nonce != 0 {
-		n += 1 + sovSprint(uint64(m.Nonce))
-	}
-	if m.Norm != 0 {
-		n += 1 + sovSprint(uint64(m.Norm))
-	}
-	l = len(m.Digest)
-	if l > 0 {
-		n += 1 + l + sovSprint(uint64(l))
-	}
-	return n
-}
-
-func (m *TargetVerdict) Size() (n int) {
-	if m == nil {
-		return 0
-	}
-	var l int
-	_ = l
-	l = len(m.Target)
-	if l > 0 {
-		n += 1 + l + sovSprint(uint64(l))
-	}
-	if m.Vote != 0 {
-		n += 1 + sovSprint(uint64(m.Vote))
-	}
-	if len(m.Mismatches) > 0 {
-		for _, e := range m.Mismatches {
-			l = e.Size()
-			n += 1 + l + sovSprint(uint64(l))
-		}
-	}
-	l = len(m.Middles)
-	if l > 0 {
-		n += 1 + l + sovSprint(uint64(l))
+	if m.Leaf != 0 {
+		n += 1 + sovSprint(uint64(m.Leaf))
 	}
 	return n
 }
@@ -4463,11 +4428,19 @@ func (m *VerdictBody) Size() (n int) {
 	}
 	var l int
 	_ = l
-	if len(m.Verdicts) > 0 {
-		for _, e := range m.Verdicts {
+	l = len(m.Votes)
+	if l > 0 {
+		n += 1 + l + sovSprint(uint64(l))
+	}
+	if len(m.Mismatches) > 0 {
+		for _, e := range m.Mismatches {
 			l = e.Size()
 			n += 1 + l + sovSprint(uint64(l))
 		}
+	}
+	l = len(m.Middles)
+	if l > 0 {
+		n += 1 + l + sovSprint(uint64(l))
 	}
 	return n
 }
@@ -4496,69 +4469,15 @@ func (m *VerdictRecord) Size() (n int) {
 		l = m.Body.Size()
 		n += 1 + l + sovSprint(uint64(l))
 	}
-	return n
-}
-
-func (m *Judgement) Size() (n int) {
-	if m == nil {
-		return 0
-	}
-	var l int
-	_ = l
-	l = m.Leaf.Size()
-	n += 1 + l + sovSprint(uint64(l))
-	if m.Norm != 0 {
-		n += 1 + sovSprint(uint64(m.Norm))
-	}
-	l = len(m.Digest)
+	l = len(m.Opened)
 	if l > 0 {
 		n += 1 + l + sovSprint(uint64(l))
 	}
-	if m.Mismatch {
-		n += 2
+	if m.OpenHeight != 0 {
+		n += 1 + sovSprint(uint64(m.OpenHeight))
 	}
-	l = len(m.NamedBy)
-	if l > 0 {
-		n += 1 + l + sovSprint(uint64(l))
-	}
-	if m.Height != 0 {
-		n += 1 + sovSprint(uint64(m.Height))
-	}
-	l = len(m.Middle)
-	if l > 0 {
-		n += 1 + l + sovSprint(uint64(l))
-	}
-	return n
-}
-
-func (m *Claim) Size() (n int) {
-	if m == nil {
-		return 0
-	}
-	var l int
-	_ = l
-	l = m.Leaf.Size()
-	n += 1 + l + sovSprint(uint64(l))
-	l = len(m.Claimant)
-	if l > 0 {
-		n += 1 + l + sovSprint(uint64(l))
-	}
-	l = len(m.Voter)
-	if l > 0 {
-		n += 1 + l + sovSprint(uint64(l))
-	}
-	if m.Norm != 0 {
-		n += 1 + sovSprint(uint64(m.Norm))
-	}
-	l = len(m.Digest)
-	if l > 0 {
-		n += 1 + l + sovSprint(uint64(l))
-	}
-	if m.Round != 0 {
-		n += 1 + sovSprint(uint64(m.Round))
-	}
-	if m.Dispute {
-		n += 2
+	if m.Leaves != 0 {
+		n += 1 + sovSprint(uint64(m.Leaves))
 	}
 	return n
 }
@@ -4633,8 +4552,17 @@ func (m *Outcome) Size() (n int) {
 		l = m.Forged.Size()
 		n += 2 + l + sovSprint(uint64(l))
 	}
-	if m.Round != 0 {
-		n += 2 + sovSprint(uint64(m.Round))
+	if m.FailWeight != 0 {
+		n += 2 + sovSprint(uint64(m.FailWeight))
+	}
+	if m.ChainSamples != 0 {
+		n += 2 + sovSprint(uint64(m.ChainSamples))
+	}
+	if m.Judged != 0 {
+		n += 2 + sovSprint(uint64(m.Judged))
+	}
+	if m.Owed != 0 {
+		n += 2 + sovSprint(uint64(m.Owed))
 	}
 	return n
 }
@@ -4664,11 +4592,9 @@ func (m *GenesisState) Size() (n int) {
 			n += 1 + l + sovSprint(uint64(l))
 		}
 	}
-	if len(m.Claims) > 0 {
-		for _, e := range m.Claims {
-			l = e.Size()
-			n += 1 + l + sovSprint(uint64(l))
-		}
+	if m.Progress != nil {
+		l = m.Progress.Size()
+		n += 1 + l + sovSprint(uint64(l))
 	}
 	return n
 }
@@ -4706,32 +4632,8 @@ func (m *EpochState) Size() (n int) {
 			n += 1 + l + sovSprint(uint64(l))
 		}
 	}
-	if len(m.Judgements) > 0 {
-		for _, e := range m.Judgements {
-			l = e.Size()
-			n += 1 + l + sovSprint(uint64(l))
-		}
-	}
 	if len(m.Outcomes) > 0 {
 		for _, e := range m.Outcomes {
-			l = e.Size()
-			n += 1 + l + sovSprint(uint64(l))
-		}
-	}
-	return n
-}
-
-func (m *RoundVerdicts) Size() (n int) {
-	if m == nil {
-		return 0
-	}
-	var l int
-	_ = l
-	if m.Round != 0 {
-		n += 1 + sovSprint(uint64(m.Round))
-	}
-	if len(m.Records) > 0 {
-		for _, e := range m.Records {
 			l = e.Size()
 			n += 1 + l + sovSprint(uint64(l))
 		}
@@ -5110,25 +5012,6 @@ func (m *Params) Unmarshal(dAtA []byte) error {
 					break
 				}
 			}
-		case 18:
-			if wireType != 0 {
-				return fmt.Errorf("proto: wrong wireType = %d for field MinVoters", wireType)
-			}
-			m.MinVoters = 0
-			for shift := uint(0); ; shift += 7 {
-				if shift >= 64 {
-					return ErrIntOverflowSprint
-				}
-				if iNdEx >= l {
-					return io.ErrUnexpectedEOF
-				}
-				b := dAtA[iNdEx]
-				iNdEx++
-				m.MinVoters |= uint32(b&0x7F) << shift
-				if b < 0x80 {
-					break
-				}
-			}
 		case 19:
 			if wireType != 0 {
 				return fmt.Errorf("proto: wrong wireType = %d for field MinLiveBps", wireType)
@@ -5167,25 +5050,6 @@ func (m *Params) Unmarshal(dAtA []byte) error {
 					break
 				}
 			}
-		case 21:
-			if wireType != 0 {
-				return fmt.Errorf("proto: wrong wireType = %d for field JailEpochs", wireType)
-			}
-			m.JailEpochs = 0
-			for shift := uint(0); ; shift += 7 {
-				if shift >= 64 {
-					return ErrIntOverflowSprint
-				}
-				if iNdEx >= l {
-					return io.ErrUnexpectedEOF
-				}
-				b := dAtA[iNdEx]
-				iNdEx++
-				m.JailEpochs |= uint32(b&0x7F) << shift
-				if b < 0x80 {
-					break
-				}
-			}
 		case 22:
 			if wireType != 0 {
 				return fmt.Errorf("proto: wrong wireType = %d for field SilenceEpochs", wireType)
@@ -5205,44 +5069,6 @@ func (m *Params) Unmarshal(dAtA []byte) error {
 					break
 				}
 			}
-		case 23:
-			if wireType != 0 {
-				return fmt.Errorf("proto: wrong wireType = %d for field JudgeUnitsPerBlock", wireType)
-			}
-			m.JudgeUnitsPerBlock = 0
-			for shift := uint(0); ; shift += 7 {
-				if shift >= 64 {
-					return ErrIntOverflowSprint
-				}
-				if iNdEx >= l {
-					return io.ErrUnexpectedEOF
-				}
-				b := dAtA[iNdEx]
-				iNdEx++
-				m.JudgeUnitsPerBlock |= uint32(b&0x7F) << shift
-				if b < 0x80 {
-					break
-				}
-			}
-		case 24:
-			if wireType != 0 {
-				return fmt.Errorf("proto: wrong wireType = %d for field DisputesPerEpoch", wireType)
-			}
-			m.DisputesPerEpoch = 0
-			for shift := uint(0); ; shift += 7 {
-				if shift >= 64 {
-					return ErrIntOverflowSprint
-				}
-				if iNdEx >= l {
-					return io.ErrUnexpectedEOF
-				}
-				b := dAtA[iNdEx]
-				iNdEx++
-				m.DisputesPerEpoch |= uint32(b&0x7F) << shift
-				if b < 0x80 {
-					break
-				}
-			}
 		case 25:
 			if wireType != 0 {
 				return fmt.Errorf("proto: wrong wireType = %d for field KeepEpochs", wireType)
@@ -5258,6 +5084,44 @@ func (m *Params) Unmarshal(dAtA []byte) error {
 				b := dAtA[iNdEx]
 				iNdEx++
 				m.KeepEpochs |= uint32(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 26:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field MinClaimLeaves", wireType)
+			}
+			m.MinClaimLeaves = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowSprint
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.MinClaimLeaves |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 27:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field WholeUnitMiops", wireType)
+			}
+			m.WholeUnitMiops = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowSprint
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.WholeUnitMiops |= uint64(b&0x7F) << shift
 				if b < 0x80 {
 					break
 				}
@@ -5474,44 +5338,6 @@ func (m *Round) Unmarshal(dAtA []byte) error {
 		switch fieldNum {
 		case 1:
 			if wireType != 0 {
-				return fmt.Errorf("proto: wrong wireType = %d for field Number", wireType)
-			}
-			m.Number = 0
-			for shift := uint(0); ; shift += 7 {
-				if shift >= 64 {
-					return ErrIntOverflowSprint
-				}
-				if iNdEx >= l {
-					return io.ErrUnexpectedEOF
-				}
-				b := dAtA[iNdEx]
-				iNdEx++
-				m.Number |= uint32(b&0x7F) << shift
-				if b < 0x80 {
-					break
-				}
-			}
-		case 2:
-			if wireType != 0 {
-				return fmt.Errorf("proto: wrong wireType = %d for field Slots", wireType)
-			}
-			m.Slots = 0
-			for shift := uint(0); ; shift += 7 {
-				if shift >= 64 {
-					return ErrIntOverflowSprint
-				}
-				if iNdEx >= l {
-					return io.ErrUnexpectedEOF
-				}
-				b := dAtA[iNdEx]
-				iNdEx++
-				m.Slots |= uint32(b&0x7F) << shift
-				if b < 0x80 {
-					break
-				}
-			}
-		case 3:
-			if wireType != 0 {
 				return fmt.Errorf("proto: wrong wireType = %d for field Everyone", wireType)
 			}
 			var v int
@@ -5530,7 +5356,7 @@ func (m *Round) Unmarshal(dAtA []byte) error {
 				}
 			}
 			m.Everyone = bool(v != 0)
-		case 4:
+		case 2:
 			if wireType != 0 {
 				return fmt.Errorf("proto: wrong wireType = %d for field DrawDeadline", wireType)
 			}
@@ -5549,7 +5375,7 @@ func (m *Round) Unmarshal(dAtA []byte) error {
 					break
 				}
 			}
-		case 5:
+		case 3:
 			if wireType != 0 {
 				return fmt.Errorf("proto: wrong wireType = %d for field DrawHeight", wireType)
 			}
@@ -5568,7 +5394,7 @@ func (m *Round) Unmarshal(dAtA []byte) error {
 					break
 				}
 			}
-		case 6:
+		case 4:
 			if wireType != 2 {
 				return fmt.Errorf("proto: wrong wireType = %d for field Mix", wireType)
 			}
@@ -5602,7 +5428,26 @@ func (m *Round) Unmarshal(dAtA []byte) error {
 				m.Mix = []byte{}
 			}
 			iNdEx = postIndex
-		case 7:
+		case 5:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Members", wireType)
+			}
+			m.Members = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowSprint
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Members |= uint32(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 6:
 			if wireType != 0 {
 				return fmt.Errorf("proto: wrong wireType = %d for field ValidateUntil", wireType)
 			}
@@ -5621,7 +5466,7 @@ func (m *Round) Unmarshal(dAtA []byte) error {
 					break
 				}
 			}
-		case 8:
+		case 7:
 			if wireType != 0 {
 				return fmt.Errorf("proto: wrong wireType = %d for field RevealUntil", wireType)
 			}
@@ -5640,7 +5485,98 @@ func (m *Round) Unmarshal(dAtA []byte) error {
 					break
 				}
 			}
+		case 8:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field CheckMix", wireType)
+			}
+			var byteLen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowSprint
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				byteLen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if byteLen < 0 {
+				return ErrInvalidLengthSprint
+			}
+			postIndex := iNdEx + byteLen
+			if postIndex < 0 {
+				return ErrInvalidLengthSprint
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.CheckMix = append(m.CheckMix[:0], dAtA[iNdEx:postIndex]...)
+			if m.CheckMix == nil {
+				m.CheckMix = []byte{}
+			}
+			iNdEx = postIndex
 		case 9:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field CheckHeight", wireType)
+			}
+			m.CheckHeight = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowSprint
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.CheckHeight |= int64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 10:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field CheckUntil", wireType)
+			}
+			m.CheckUntil = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowSprint
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.CheckUntil |= int64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 11:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field DisputeStart", wireType)
+			}
+			m.DisputeStart = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowSprint
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.DisputeStart |= int64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 12:
 			if wireType != 0 {
 				return fmt.Errorf("proto: wrong wireType = %d for field DisputeUntil", wireType)
 			}
@@ -5655,25 +5591,6 @@ func (m *Round) Unmarshal(dAtA []byte) error {
 				b := dAtA[iNdEx]
 				iNdEx++
 				m.DisputeUntil |= int64(b&0x7F) << shift
-				if b < 0x80 {
-					break
-				}
-			}
-		case 10:
-			if wireType != 0 {
-				return fmt.Errorf("proto: wrong wireType = %d for field Members", wireType)
-			}
-			m.Members = 0
-			for shift := uint(0); ; shift += 7 {
-				if shift >= 64 {
-					return ErrIntOverflowSprint
-				}
-				if iNdEx >= l {
-					return io.ErrUnexpectedEOF
-				}
-				b := dAtA[iNdEx]
-				iNdEx++
-				m.Members |= uint32(b&0x7F) << shift
 				if b < 0x80 {
 					break
 				}
@@ -6108,7 +6025,7 @@ func (m *Epoch) Unmarshal(dAtA []byte) error {
 			}
 		case 17:
 			if wireType != 2 {
-				return fmt.Errorf("proto: wrong wireType = %d for field Rounds", wireType)
+				return fmt.Errorf("proto: wrong wireType = %d for field Round", wireType)
 			}
 			var msglen int
 			for shift := uint(0); ; shift += 7 {
@@ -6135,8 +6052,7 @@ func (m *Epoch) Unmarshal(dAtA []byte) error {
 			if postIndex > l {
 				return io.ErrUnexpectedEOF
 			}
-			m.Rounds = append(m.Rounds, Round{})
-			if err := m.Rounds[len(m.Rounds)-1].Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+			if err := m.Round.Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
 				return err
 			}
 			iNdEx = postIndex
@@ -6264,6 +6180,417 @@ func (m *Epoch) Unmarshal(dAtA []byte) error {
 				b := dAtA[iNdEx]
 				iNdEx++
 				m.Eligible |= uint32(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 24:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field LiveCredited", wireType)
+			}
+			m.LiveCredited = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowSprint
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.LiveCredited |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 25:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Replicas", wireType)
+			}
+			m.Replicas = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowSprint
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Replicas |= uint32(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 26:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Samples", wireType)
+			}
+			m.Samples = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowSprint
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Samples |= uint32(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 27:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Targets", wireType)
+			}
+			m.Targets = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowSprint
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Targets |= uint32(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 28:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Newcomers", wireType)
+			}
+			m.Newcomers = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowSprint
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Newcomers |= uint32(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 29:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Taken", wireType)
+			}
+			m.Taken = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowSprint
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Taken |= uint32(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		default:
+			iNdEx = preIndex
+			skippy, err := skipSprint(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthSprint
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *Progress) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowSprint
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: Progress: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: Progress: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field ReadyWeight", wireType)
+			}
+			m.ReadyWeight = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowSprint
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.ReadyWeight |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 2:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Expected", wireType)
+			}
+			m.Expected = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowSprint
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Expected |= uint32(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 3:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field ExpectedReady", wireType)
+			}
+			m.ExpectedReady = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowSprint
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.ExpectedReady |= uint32(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 4:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Nodes", wireType)
+			}
+			m.Nodes = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowSprint
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Nodes |= uint32(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 5:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field LastCommits", wireType)
+			}
+			m.LastCommits = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowSprint
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.LastCommits |= uint32(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 6:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field HoldersOwe", wireType)
+			}
+			m.HoldersOwe = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowSprint
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.HoldersOwe |= uint32(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 7:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field HoldersOpened", wireType)
+			}
+			m.HoldersOpened = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowSprint
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.HoldersOpened |= uint32(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 8:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field NewcomersOwe", wireType)
+			}
+			m.NewcomersOwe = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowSprint
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.NewcomersOwe |= uint32(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 9:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field NewcomersOpened", wireType)
+			}
+			m.NewcomersOpened = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowSprint
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.NewcomersOpened |= uint32(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 10:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Committed", wireType)
+			}
+			m.Committed = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowSprint
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Committed |= uint32(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 11:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Revealed", wireType)
+			}
+			m.Revealed = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowSprint
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Revealed |= uint32(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 12:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field ChecksOwed", wireType)
+			}
+			m.ChecksOwed = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowSprint
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.ChecksOwed |= uint32(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 13:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field ChecksDone", wireType)
+			}
+			m.ChecksDone = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowSprint
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.ChecksDone |= uint32(b&0x7F) << shift
 				if b < 0x80 {
 					break
 				}
@@ -6612,25 +6939,6 @@ func (m *Member) Unmarshal(dAtA []byte) error {
 			}
 			m.FalseReason = string(dAtA[iNdEx:postIndex])
 			iNdEx = postIndex
-		case 12:
-			if wireType != 0 {
-				return fmt.Errorf("proto: wrong wireType = %d for field Disputes", wireType)
-			}
-			m.Disputes = 0
-			for shift := uint(0); ; shift += 7 {
-				if shift >= 64 {
-					return ErrIntOverflowSprint
-				}
-				if iNdEx >= l {
-					return io.ErrUnexpectedEOF
-				}
-				b := dAtA[iNdEx]
-				iNdEx++
-				m.Disputes |= uint32(b&0x7F) << shift
-				if b < 0x80 {
-					break
-				}
-			}
 		case 13:
 			if wireType != 0 {
 				return fmt.Errorf("proto: wrong wireType = %d for field Fraud", wireType)
@@ -6666,6 +6974,217 @@ func (m *Member) Unmarshal(dAtA []byte) error {
 				b := dAtA[iNdEx]
 				iNdEx++
 				m.Power |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 15:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Role", wireType)
+			}
+			m.Role = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowSprint
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Role |= Role(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 16:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Taken", wireType)
+			}
+			var v int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowSprint
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				v |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			m.Taken = bool(v != 0)
+		case 17:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Locked", wireType)
+			}
+			m.Locked = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowSprint
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Locked |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 18:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Credited", wireType)
+			}
+			m.Credited = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowSprint
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Credited |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 19:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Expected", wireType)
+			}
+			var v int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowSprint
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				v |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			m.Expected = bool(v != 0)
+		case 20:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Leaves", wireType)
+			}
+			m.Leaves = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowSprint
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Leaves |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 21:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Segment", wireType)
+			}
+			m.Segment = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowSprint
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Segment |= uint32(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 22:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field SegmentLeaves", wireType)
+			}
+			m.SegmentLeaves = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowSprint
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.SegmentLeaves |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 23:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Logs", wireType)
+			}
+			m.Logs = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowSprint
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Logs |= uint32(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 24:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field WrongMiddles", wireType)
+			}
+			m.WrongMiddles = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowSprint
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.WrongMiddles |= uint32(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 25:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field ChainSamples", wireType)
+			}
+			m.ChainSamples = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowSprint
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.ChainSamples |= uint32(b&0x7F) << shift
 				if b < 0x80 {
 					break
 				}
@@ -7234,158 +7753,6 @@ func (m *Opening) Unmarshal(dAtA []byte) error {
 	}
 	return nil
 }
-func (m *LeafRef) Unmarshal(dAtA []byte) error {
-	l := len(dAtA)
-	iNdEx := 0
-	for iNdEx < l {
-		preIndex := iNdEx
-		var wire uint64
-		for shift := uint(0); ; shift += 7 {
-			if shift >= 64 {
-				return ErrIntOverflowSprint
-			}
-			if iNdEx >= l {
-				return io.ErrUnexpectedEOF
-			}
-			b := dAtA[iNdEx]
-			iNdEx++
-			wire |= uint64(b&0x7F) << shift
-			if b < 0x80 {
-				break
-			}
-		}
-		fieldNum := int32(wire >> 3)
-		wireType := int(wire & 0x7)
-		if wireType == 4 {
-			return fmt.Errorf("proto: LeafRef: wiretype end group for non-group")
-		}
-		if fieldNum <= 0 {
-			return fmt.Errorf("proto: LeafRef: illegal tag %d (wire type %d)", fieldNum, wire)
-		}
-		switch fieldNum {
-		case 1:
-			if wireType != 2 {
-				return fmt.Errorf("proto: wrong wireType = %d for field Participant", wireType)
-			}
-			var stringLen uint64
-			for shift := uint(0); ; shift += 7 {
-				if shift >= 64 {
-					return ErrIntOverflowSprint
-				}
-				if iNdEx >= l {
-					return io.ErrUnexpectedEOF
-				}
-				b := dAtA[iNdEx]
-				iNdEx++
-				stringLen |= uint64(b&0x7F) << shift
-				if b < 0x80 {
-					break
-				}
-			}
-			intStringLen := int(stringLen)
-			if intStringLen < 0 {
-				return ErrInvalidLengthSprint
-			}
-			postIndex := iNdEx + intStringLen
-			if postIndex < 0 {
-				return ErrInvalidLengthSprint
-			}
-			if postIndex > l {
-				return io.ErrUnexpectedEOF
-			}
-			m.Participant = string(dAtA[iNdEx:postIndex])
-			iNdEx = postIndex
-		case 2:
-			if wireType != 2 {
-				return fmt.Errorf("proto: wrong wireType = %d for field Node", wireType)
-			}
-			var stringLen uint64
-			for shift := uint(0); ; shift += 7 {
-				if shift >= 64 {
-					return ErrIntOverflowSprint
-				}
-				if iNdEx >= l {
-					return io.ErrUnexpectedEOF
-				}
-				b := dAtA[iNdEx]
-				iNdEx++
-				stringLen |= uint64(b&0x7F) << shift
-				if b < 0x80 {
-					break
-				}
-			}
-			intStringLen := int(stringLen)
-			if intStringLen < 0 {
-				return ErrInvalidLengthSprint
-			}
-			postIndex := iNdEx + intStringLen
-			if postIndex < 0 {
-				return ErrInvalidLengthSprint
-			}
-			if postIndex > l {
-				return io.ErrUnexpectedEOF
-			}
-			m.Node = string(dAtA[iNdEx:postIndex])
-			iNdEx = postIndex
-		case 3:
-			if wireType != 0 {
-				return fmt.Errorf("proto: wrong wireType = %d for field Segment", wireType)
-			}
-			m.Segment = 0
-			for shift := uint(0); ; shift += 7 {
-				if shift >= 64 {
-					return ErrIntOverflowSprint
-				}
-				if iNdEx >= l {
-					return io.ErrUnexpectedEOF
-				}
-				b := dAtA[iNdEx]
-				iNdEx++
-				m.Segment |= uint32(b&0x7F) << shift
-				if b < 0x80 {
-					break
-				}
-			}
-		case 4:
-			if wireType != 0 {
-				return fmt.Errorf("proto: wrong wireType = %d for field Nonce", wireType)
-			}
-			m.Nonce = 0
-			for shift := uint(0); ; shift += 7 {
-				if shift >= 64 {
-					return ErrIntOverflowSprint
-				}
-				if iNdEx >= l {
-					return io.ErrUnexpectedEOF
-				}
-				b := dAtA[iNdEx]
-				iNdEx++
-				m.Nonce |= uint64(b&0x7F) << shift
-				if b < 0x80 {
-					break
-				}
-			}
-		default:
-			iNdEx = preIndex
-			skippy, err := skipSprint(dAtA[iNdEx:])
-			if err != nil {
-				return err
-			}
-			if (skippy < 0) || (iNdEx+skippy) < 0 {
-				return ErrInvalidLengthSprint
-			}
-			if (iNdEx + skippy) > l {
-				return io.ErrUnexpectedEOF
-			}
-			iNdEx += skippy
-		}
-	}
-
-	if iNdEx > l {
-		return io.ErrUnexpectedEOF
-	}
-	return nil
-}
 func (m *Mismatch) Unmarshal(dAtA []byte) error {
 	l := len(dAtA)
 	iNdEx := 0
@@ -7416,10 +7783,10 @@ func (m *Mismatch) Unmarshal(dAtA []byte) error {
 		}
 		switch fieldNum {
 		case 1:
-			if wireType != 2 {
-				return fmt.Errorf("proto: wrong wireType = %d for field Node", wireType)
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Duty", wireType)
 			}
-			var stringLen uint64
+			m.Duty = 0
 			for shift := uint(0); ; shift += 7 {
 				if shift >= 64 {
 					return ErrIntOverflowSprint
@@ -7429,29 +7796,16 @@ func (m *Mismatch) Unmarshal(dAtA []byte) error {
 				}
 				b := dAtA[iNdEx]
 				iNdEx++
-				stringLen |= uint64(b&0x7F) << shift
+				m.Duty |= uint32(b&0x7F) << shift
 				if b < 0x80 {
 					break
 				}
 			}
-			intStringLen := int(stringLen)
-			if intStringLen < 0 {
-				return ErrInvalidLengthSprint
-			}
-			postIndex := iNdEx + intStringLen
-			if postIndex < 0 {
-				return ErrInvalidLengthSprint
-			}
-			if postIndex > l {
-				return io.ErrUnexpectedEOF
-			}
-			m.Node = string(dAtA[iNdEx:postIndex])
-			iNdEx = postIndex
 		case 2:
 			if wireType != 0 {
-				return fmt.Errorf("proto: wrong wireType = %d for field Segment", wireType)
+				return fmt.Errorf("proto: wrong wireType = %d for field Leaf", wireType)
 			}
-			m.Segment = 0
+			m.Leaf = 0
 			for shift := uint(0); ; shift += 7 {
 				if shift >= 64 {
 					return ErrIntOverflowSprint
@@ -7461,252 +7815,11 @@ func (m *Mismatch) Unmarshal(dAtA []byte) error {
 				}
 				b := dAtA[iNdEx]
 				iNdEx++
-				m.Segment |= uint32(b&0x7F) << shift
+				m.Leaf |= uint32(b&0x7F) << shift
 				if b < 0x80 {
 					break
 				}
 			}
-		case 3:
-			if wireType != 0 {
-				return fmt.Errorf("proto: wrong wireType = %d for field Nonce", wireType)
-			}
-			m.Nonce = 0
-			for shift := uint(0); ; shift += 7 {
-				if shift >= 64 {
-					return ErrIntOverflowSprint
-				}
-				if iNdEx >= l {
-					return io.ErrUnexpectedEOF
-				}
-				b := dAtA[iNdEx]
-				iNdEx++
-				m.Nonce |= uint64(b&0x7F) << shift
-				if b < 0x80 {
-					break
-				}
-			}
-		case 4:
-			if wireType != 0 {
-				return fmt.Errorf("proto: wrong wireType = %d for field Norm", wireType)
-			}
-			m.Norm = 0
-			for shift := uint(0); ; shift += 7 {
-				if shift >= 64 {
-					return ErrIntOverflowSprint
-				}
-				if iNdEx >= l {
-					return io.ErrUnexpectedEOF
-				}
-				b := dAtA[iNdEx]
-				iNdEx++
-				m.Norm |= uint64(b&0x7F) << shift
-				if b < 0x80 {
-					break
-				}
-			}
-		case 5:
-			if wireType != 2 {
-				return fmt.Errorf("proto: wrong wireType = %d for field Digest", wireType)
-			}
-			var byteLen int
-			for shift := uint(0); ; shift += 7 {
-				if shift >= 64 {
-					return ErrIntOverflowSprint
-				}
-				if iNdEx >= l {
-					return io.ErrUnexpectedEOF
-				}
-				b := dAtA[iNdEx]
-				iNdEx++
-				byteLen |= int(b&0x7F) << shift
-				if b < 0x80 {
-					break
-				}
-			}
-			if byteLen < 0 {
-				return ErrInvalidLengthSprint
-			}
-			postIndex := iNdEx + byteLen
-			if postIndex < 0 {
-				return ErrInvalidLengthSprint
-			}
-			if postIndex > l {
-				return io.ErrUnexpectedEOF
-			}
-			m.Digest = append(m.Digest[:0], dAtA[iNdEx:postIndex]...)
-			if m.Digest == nil {
-				m.Digest = []byte{}
-			}
-			iNdEx = postIndex
-		default:
-			iNdEx = preIndex
-			skippy, err := skipSprint(dAtA[iNdEx:])
-			if err != nil {
-				return err
-			}
-			if (skippy < 0) || (iNdEx+skippy) < 0 {
-				return ErrInvalidLengthSprint
-			}
-			if (iNdEx + skippy) > l {
-				return io.ErrUnexpectedEOF
-			}
-			iNdEx += skippy
-		}
-	}
-
-	if iNdEx > l {
-		return io.ErrUnexpectedEOF
-	}
-	return nil
-}
-func (m *TargetVerdict) Unmarshal(dAtA []byte) error {
-	l := len(dAtA)
-	iNdEx := 0
-	for iNdEx < l {
-		preIndex := iNdEx
-		var wire uint64
-		for shift := uint(0); ; shift += 7 {
-			if shift >= 64 {
-				return ErrIntOverflowSprint
-			}
-			if iNdEx >= l {
-				return io.ErrUnexpectedEOF
-			}
-			b := dAtA[iNdEx]
-			iNdEx++
-			wire |= uint64(b&0x7F) << shift
-			if b < 0x80 {
-				break
-			}
-		}
-		fieldNum := int32(wire >> 3)
-		wireType := int(wire & 0x7)
-		if wireType == 4 {
-			return fmt.Errorf("proto: TargetVerdict: wiretype end group for non-group")
-		}
-		if fieldNum <= 0 {
-			return fmt.Errorf("proto: TargetVerdict: illegal tag %d (wire type %d)", fieldNum, wire)
-		}
-		switch fieldNum {
-		case 1:
-			if wireType != 2 {
-				return fmt.Errorf("proto: wrong wireType = %d for field Target", wireType)
-			}
-			var stringLen uint64
-			for shift := uint(0); ; shift += 7 {
-				if shift >= 64 {
-					return ErrIntOverflowSprint
-				}
-				if iNdEx >= l {
-					return io.ErrUnexpectedEOF
-				}
-				b := dAtA[iNdEx]
-				iNdEx++
-				stringLen |= uint64(b&0x7F) << shift
-				if b < 0x80 {
-					break
-				}
-			}
-			intStringLen := int(stringLen)
-			if intStringLen < 0 {
-				return ErrInvalidLengthSprint
-			}
-			postIndex := iNdEx + intStringLen
-			if postIndex < 0 {
-				return ErrInvalidLengthSprint
-			}
-			if postIndex > l {
-				return io.ErrUnexpectedEOF
-			}
-			m.Target = string(dAtA[iNdEx:postIndex])
-			iNdEx = postIndex
-		case 2:
-			if wireType != 0 {
-				return fmt.Errorf("proto: wrong wireType = %d for field Vote", wireType)
-			}
-			m.Vote = 0
-			for shift := uint(0); ; shift += 7 {
-				if shift >= 64 {
-					return ErrIntOverflowSprint
-				}
-				if iNdEx >= l {
-					return io.ErrUnexpectedEOF
-				}
-				b := dAtA[iNdEx]
-				iNdEx++
-				m.Vote |= Vote(b&0x7F) << shift
-				if b < 0x80 {
-					break
-				}
-			}
-		case 3:
-			if wireType != 2 {
-				return fmt.Errorf("proto: wrong wireType = %d for field Mismatches", wireType)
-			}
-			var msglen int
-			for shift := uint(0); ; shift += 7 {
-				if shift >= 64 {
-					return ErrIntOverflowSprint
-				}
-				if iNdEx >= l {
-					return io.ErrUnexpectedEOF
-				}
-				b := dAtA[iNdEx]
-				iNdEx++
-				msglen |= int(b&0x7F) << shift
-				if b < 0x80 {
-					break
-				}
-			}
-			if msglen < 0 {
-				return ErrInvalidLengthSprint
-			}
-			postIndex := iNdEx + msglen
-			if postIndex < 0 {
-				return ErrInvalidLengthSprint
-			}
-			if postIndex > l {
-				return io.ErrUnexpectedEOF
-			}
-			m.Mismatches = append(m.Mismatches, Mismatch{})
-			if err := m.Mismatches[len(m.Mismatches)-1].Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
-				return err
-			}
-			iNdEx = postIndex
-		case 4:
-			if wireType != 2 {
-				return fmt.Errorf("proto: wrong wireType = %d for field Middles", wireType)
-			}
-			var byteLen int
-			for shift := uint(0); ; shift += 7 {
-				if shift >= 64 {
-					return ErrIntOverflowSprint
-				}
-				if iNdEx >= l {
-					return io.ErrUnexpectedEOF
-				}
-				b := dAtA[iNdEx]
-				iNdEx++
-				byteLen |= int(b&0x7F) << shift
-				if b < 0x80 {
-					break
-				}
-			}
-			if byteLen < 0 {
-				return ErrInvalidLengthSprint
-			}
-			postIndex := iNdEx + byteLen
-			if postIndex < 0 {
-				return ErrInvalidLengthSprint
-			}
-			if postIndex > l {
-				return io.ErrUnexpectedEOF
-			}
-			m.Middles = append(m.Middles[:0], dAtA[iNdEx:postIndex]...)
-			if m.Middles == nil {
-				m.Middles = []byte{}
-			}
-			iNdEx = postIndex
 		default:
 			iNdEx = preIndex
 			skippy, err := skipSprint(dAtA[iNdEx:])
@@ -7759,7 +7872,41 @@ func (m *VerdictBody) Unmarshal(dAtA []byte) error {
 		switch fieldNum {
 		case 1:
 			if wireType != 2 {
-				return fmt.Errorf("proto: wrong wireType = %d for field Verdicts", wireType)
+				return fmt.Errorf("proto: wrong wireType = %d for field Votes", wireType)
+			}
+			var byteLen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowSprint
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				byteLen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if byteLen < 0 {
+				return ErrInvalidLengthSprint
+			}
+			postIndex := iNdEx + byteLen
+			if postIndex < 0 {
+				return ErrInvalidLengthSprint
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Votes = append(m.Votes[:0], dAtA[iNdEx:postIndex]...)
+			if m.Votes == nil {
+				m.Votes = []byte{}
+			}
+			iNdEx = postIndex
+		case 2:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Mismatches", wireType)
 			}
 			var msglen int
 			for shift := uint(0); ; shift += 7 {
@@ -7786,9 +7933,43 @@ func (m *VerdictBody) Unmarshal(dAtA []byte) error {
 			if postIndex > l {
 				return io.ErrUnexpectedEOF
 			}
-			m.Verdicts = append(m.Verdicts, TargetVerdict{})
-			if err := m.Verdicts[len(m.Verdicts)-1].Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+			m.Mismatches = append(m.Mismatches, Mismatch{})
+			if err := m.Mismatches[len(m.Mismatches)-1].Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
 				return err
+			}
+			iNdEx = postIndex
+		case 3:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Middles", wireType)
+			}
+			var byteLen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowSprint
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				byteLen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if byteLen < 0 {
+				return ErrInvalidLengthSprint
+			}
+			postIndex := iNdEx + byteLen
+			if postIndex < 0 {
+				return ErrInvalidLengthSprint
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Middles = append(m.Middles[:0], dAtA[iNdEx:postIndex]...)
+			if m.Middles == nil {
+				m.Middles = []byte{}
 			}
 			iNdEx = postIndex
 		default:
@@ -7981,216 +8162,9 @@ func (m *VerdictRecord) Unmarshal(dAtA []byte) error {
 				return err
 			}
 			iNdEx = postIndex
-		default:
-			iNdEx = preIndex
-			skippy, err := skipSprint(dAtA[iNdEx:])
-			if err != nil {
-				return err
-			}
-			if (skippy < 0) || (iNdEx+skippy) < 0 {
-				return ErrInvalidLengthSprint
-			}
-			if (iNdEx + skippy) > l {
-				return io.ErrUnexpectedEOF
-			}
-			iNdEx += skippy
-		}
-	}
-
-	if iNdEx > l {
-		return io.ErrUnexpectedEOF
-	}
-	return nil
-}
-func (m *Judgement) Unmarshal(dAtA []byte) error {
-	l := len(dAtA)
-	iNdEx := 0
-	for iNdEx < l {
-		preIndex := iNdEx
-		var wire uint64
-		for shift := uint(0); ; shift += 7 {
-			if shift >= 64 {
-				return ErrIntOverflowSprint
-			}
-			if iNdEx >= l {
-				return io.ErrUnexpectedEOF
-			}
-			b := dAtA[iNdEx]
-			iNdEx++
-			wire |= uint64(b&0x7F) << shift
-			if b < 0x80 {
-				break
-			}
-		}
-		fieldNum := int32(wire >> 3)
-		wireType := int(wire & 0x7)
-		if wireType == 4 {
-			return fmt.Errorf("proto: Judgement: wiretype end group for non-group")
-		}
-		if fieldNum <= 0 {
-			return fmt.Errorf("proto: Judgement: illegal tag %d (wire type %d)", fieldNum, wire)
-		}
-		switch fieldNum {
-		case 1:
-			if wireType != 2 {
-				return fmt.Errorf("proto: wrong wireType = %d for field Leaf", wireType)
-			}
-			var msglen int
-			for shift := uint(0); ; shift += 7 {
-				if shift >= 64 {
-					return ErrIntOverflowSprint
-				}
-				if iNdEx >= l {
-					return io.ErrUnexpectedEOF
-				}
-				b := dAtA[iNdEx]
-				iNdEx++
-				msglen |= int(b&0x7F) << shift
-				if b < 0x80 {
-					break
-				}
-			}
-			if msglen < 0 {
-				return ErrInvalidLengthSprint
-			}
-			postIndex := iNdEx + msglen
-			if postIndex < 0 {
-				return ErrInvalidLengthSprint
-			}
-			if postIndex > l {
-				return io.ErrUnexpectedEOF
-			}
-			if err := m.Leaf.Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
-				return err
-			}
-			iNdEx = postIndex
-		case 2:
-			if wireType != 0 {
-				return fmt.Errorf("proto: wrong wireType = %d for field Norm", wireType)
-			}
-			m.Norm = 0
-			for shift := uint(0); ; shift += 7 {
-				if shift >= 64 {
-					return ErrIntOverflowSprint
-				}
-				if iNdEx >= l {
-					return io.ErrUnexpectedEOF
-				}
-				b := dAtA[iNdEx]
-				iNdEx++
-				m.Norm |= uint64(b&0x7F) << shift
-				if b < 0x80 {
-					break
-				}
-			}
-		case 3:
-			if wireType != 2 {
-				return fmt.Errorf("proto: wrong wireType = %d for field Digest", wireType)
-			}
-			var byteLen int
-			for shift := uint(0); ; shift += 7 {
-				if shift >= 64 {
-					return ErrIntOverflowSprint
-				}
-				if iNdEx >= l {
-					return io.ErrUnexpectedEOF
-				}
-				b := dAtA[iNdEx]
-				iNdEx++
-				byteLen |= int(b&0x7F) << shift
-				if b < 0x80 {
-					break
-				}
-			}
-			if byteLen < 0 {
-				return ErrInvalidLengthSprint
-			}
-			postIndex := iNdEx + byteLen
-			if postIndex < 0 {
-				return ErrInvalidLengthSprint
-			}
-			if postIndex > l {
-				return io.ErrUnexpectedEOF
-			}
-			m.Digest = append(m.Digest[:0], dAtA[iNdEx:postIndex]...)
-			if m.Digest == nil {
-				m.Digest = []byte{}
-			}
-			iNdEx = postIndex
-		case 4:
-			if wireType != 0 {
-				return fmt.Errorf("proto: wrong wireType = %d for field Mismatch", wireType)
-			}
-			var v int
-			for shift := uint(0); ; shift += 7 {
-				if shift >= 64 {
-					return ErrIntOverflowSprint
-				}
-				if iNdEx >= l {
-					return io.ErrUnexpectedEOF
-				}
-				b := dAtA[iNdEx]
-				iNdEx++
-				v |= int(b&0x7F) << shift
-				if b < 0x80 {
-					break
-				}
-			}
-			m.Mismatch = bool(v != 0)
-		case 5:
-			if wireType != 2 {
-				return fmt.Errorf("proto: wrong wireType = %d for field NamedBy", wireType)
-			}
-			var stringLen uint64
-			for shift := uint(0); ; shift += 7 {
-				if shift >= 64 {
-					return ErrIntOverflowSprint
-				}
-				if iNdEx >= l {
-					return io.ErrUnexpectedEOF
-				}
-				b := dAtA[iNdEx]
-				iNdEx++
-				stringLen |= uint64(b&0x7F) << shift
-				if b < 0x80 {
-					break
-				}
-			}
-			intStringLen := int(stringLen)
-			if intStringLen < 0 {
-				return ErrInvalidLengthSprint
-			}
-			postIndex := iNdEx + intStringLen
-			if postIndex < 0 {
-				return ErrInvalidLengthSprint
-			}
-			if postIndex > l {
-				return io.ErrUnexpectedEOF
-			}
-			m.NamedBy = string(dAtA[iNdEx:postIndex])
-			iNdEx = postIndex
 		case 6:
-			if wireType != 0 {
-				return fmt.Errorf("proto: wrong wireType = %d for field Height", wireType)
-			}
-			m.Height = 0
-			for shift := uint(0); ; shift += 7 {
-				if shift >= 64 {
-					return ErrIntOverflowSprint
-				}
-				if iNdEx >= l {
-					return io.ErrUnexpectedEOF
-				}
-				b := dAtA[iNdEx]
-				iNdEx++
-				m.Height |= int64(b&0x7F) << shift
-				if b < 0x80 {
-					break
-				}
-			}
-		case 7:
 			if wireType != 2 {
-				return fmt.Errorf("proto: wrong wireType = %d for field Middle", wireType)
+				return fmt.Errorf("proto: wrong wireType = %d for field Opened", wireType)
 			}
 			var byteLen int
 			for shift := uint(0); ; shift += 7 {
@@ -8217,235 +8191,16 @@ func (m *Judgement) Unmarshal(dAtA []byte) error {
 			if postIndex > l {
 				return io.ErrUnexpectedEOF
 			}
-			m.Middle = append(m.Middle[:0], dAtA[iNdEx:postIndex]...)
-			if m.Middle == nil {
-				m.Middle = []byte{}
+			m.Opened = append(m.Opened[:0], dAtA[iNdEx:postIndex]...)
+			if m.Opened == nil {
+				m.Opened = []byte{}
 			}
 			iNdEx = postIndex
-		default:
-			iNdEx = preIndex
-			skippy, err := skipSprint(dAtA[iNdEx:])
-			if err != nil {
-				return err
-			}
-			if (skippy < 0) || (iNdEx+skippy) < 0 {
-				return ErrInvalidLengthSprint
-			}
-			if (iNdEx + skippy) > l {
-				return io.ErrUnexpectedEOF
-			}
-			iNdEx += skippy
-		}
-	}
-
-	if iNdEx > l {
-		return io.ErrUnexpectedEOF
-	}
-	return nil
-}
-func (m *Claim) Unmarshal(dAtA []byte) error {
-	l := len(dAtA)
-	iNdEx := 0
-	for iNdEx < l {
-		preIndex := iNdEx
-		var wire uint64
-		for shift := uint(0); ; shift += 7 {
-			if shift >= 64 {
-				return ErrIntOverflowSprint
-			}
-			if iNdEx >= l {
-				return io.ErrUnexpectedEOF
-			}
-			b := dAtA[iNdEx]
-			iNdEx++
-			wire |= uint64(b&0x7F) << shift
-			if b < 0x80 {
-				break
-			}
-		}
-		fieldNum := int32(wire >> 3)
-		wireType := int(wire & 0x7)
-		if wireType == 4 {
-			return fmt.Errorf("proto: Claim: wiretype end group for non-group")
-		}
-		if fieldNum <= 0 {
-			return fmt.Errorf("proto: Claim: illegal tag %d (wire type %d)", fieldNum, wire)
-		}
-		switch fieldNum {
-		case 1:
-			if wireType != 2 {
-				return fmt.Errorf("proto: wrong wireType = %d for field Leaf", wireType)
-			}
-			var msglen int
-			for shift := uint(0); ; shift += 7 {
-				if shift >= 64 {
-					return ErrIntOverflowSprint
-				}
-				if iNdEx >= l {
-					return io.ErrUnexpectedEOF
-				}
-				b := dAtA[iNdEx]
-				iNdEx++
-				msglen |= int(b&0x7F) << shift
-				if b < 0x80 {
-					break
-				}
-			}
-			if msglen < 0 {
-				return ErrInvalidLengthSprint
-			}
-			postIndex := iNdEx + msglen
-			if postIndex < 0 {
-				return ErrInvalidLengthSprint
-			}
-			if postIndex > l {
-				return io.ErrUnexpectedEOF
-			}
-			if err := m.Leaf.Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
-				return err
-			}
-			iNdEx = postIndex
-		case 2:
-			if wireType != 2 {
-				return fmt.Errorf("proto: wrong wireType = %d for field Claimant", wireType)
-			}
-			var stringLen uint64
-			for shift := uint(0); ; shift += 7 {
-				if shift >= 64 {
-					return ErrIntOverflowSprint
-				}
-				if iNdEx >= l {
-					return io.ErrUnexpectedEOF
-				}
-				b := dAtA[iNdEx]
-				iNdEx++
-				stringLen |= uint64(b&0x7F) << shift
-				if b < 0x80 {
-					break
-				}
-			}
-			intStringLen := int(stringLen)
-			if intStringLen < 0 {
-				return ErrInvalidLengthSprint
-			}
-			postIndex := iNdEx + intStringLen
-			if postIndex < 0 {
-				return ErrInvalidLengthSprint
-			}
-			if postIndex > l {
-				return io.ErrUnexpectedEOF
-			}
-			m.Claimant = string(dAtA[iNdEx:postIndex])
-			iNdEx = postIndex
-		case 3:
-			if wireType != 2 {
-				return fmt.Errorf("proto: wrong wireType = %d for field Voter", wireType)
-			}
-			var stringLen uint64
-			for shift := uint(0); ; shift += 7 {
-				if shift >= 64 {
-					return ErrIntOverflowSprint
-				}
-				if iNdEx >= l {
-					return io.ErrUnexpectedEOF
-				}
-				b := dAtA[iNdEx]
-				iNdEx++
-				stringLen |= uint64(b&0x7F) << shift
-				if b < 0x80 {
-					break
-				}
-			}
-			intStringLen := int(stringLen)
-			if intStringLen < 0 {
-				return ErrInvalidLengthSprint
-			}
-			postIndex := iNdEx + intStringLen
-			if postIndex < 0 {
-				return ErrInvalidLengthSprint
-			}
-			if postIndex > l {
-				return io.ErrUnexpectedEOF
-			}
-			m.Voter = string(dAtA[iNdEx:postIndex])
-			iNdEx = postIndex
-		case 4:
-			if wireType != 0 {
-				return fmt.Errorf("proto: wrong wireType = %d for field Norm", wireType)
-			}
-			m.Norm = 0
-			for shift := uint(0); ; shift += 7 {
-				if shift >= 64 {
-					return ErrIntOverflowSprint
-				}
-				if iNdEx >= l {
-					return io.ErrUnexpectedEOF
-				}
-				b := dAtA[iNdEx]
-				iNdEx++
-				m.Norm |= uint64(b&0x7F) << shift
-				if b < 0x80 {
-					break
-				}
-			}
-		case 5:
-			if wireType != 2 {
-				return fmt.Errorf("proto: wrong wireType = %d for field Digest", wireType)
-			}
-			var byteLen int
-			for shift := uint(0); ; shift += 7 {
-				if shift >= 64 {
-					return ErrIntOverflowSprint
-				}
-				if iNdEx >= l {
-					return io.ErrUnexpectedEOF
-				}
-				b := dAtA[iNdEx]
-				iNdEx++
-				byteLen |= int(b&0x7F) << shift
-				if b < 0x80 {
-					break
-				}
-			}
-			if byteLen < 0 {
-				return ErrInvalidLengthSprint
-			}
-			postIndex := iNdEx + byteLen
-			if postIndex < 0 {
-				return ErrInvalidLengthSprint
-			}
-			if postIndex > l {
-				return io.ErrUnexpectedEOF
-			}
-			m.Digest = append(m.Digest[:0], dAtA[iNdEx:postIndex]...)
-			if m.Digest == nil {
-				m.Digest = []byte{}
-			}
-			iNdEx = postIndex
-		case 6:
-			if wireType != 0 {
-				return fmt.Errorf("proto: wrong wireType = %d for field Round", wireType)
-			}
-			m.Round = 0
-			for shift := uint(0); ; shift += 7 {
-				if shift >= 64 {
-					return ErrIntOverflowSprint
-				}
-				if iNdEx >= l {
-					return io.ErrUnexpectedEOF
-				}
-				b := dAtA[iNdEx]
-				iNdEx++
-				m.Round |= uint32(b&0x7F) << shift
-				if b < 0x80 {
-					break
-				}
-			}
 		case 7:
 			if wireType != 0 {
-				return fmt.Errorf("proto: wrong wireType = %d for field Dispute", wireType)
+				return fmt.Errorf("proto: wrong wireType = %d for field OpenHeight", wireType)
 			}
-			var v int
+			m.OpenHeight = 0
 			for shift := uint(0); ; shift += 7 {
 				if shift >= 64 {
 					return ErrIntOverflowSprint
@@ -8455,12 +8210,30 @@ func (m *Claim) Unmarshal(dAtA []byte) error {
 				}
 				b := dAtA[iNdEx]
 				iNdEx++
-				v |= int(b&0x7F) << shift
+				m.OpenHeight |= int64(b&0x7F) << shift
 				if b < 0x80 {
 					break
 				}
 			}
-			m.Dispute = bool(v != 0)
+		case 8:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Leaves", wireType)
+			}
+			m.Leaves = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowSprint
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Leaves |= uint32(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
 		default:
 			iNdEx = preIndex
 			skippy, err := skipSprint(dAtA[iNdEx:])
@@ -8935,7 +8708,7 @@ func (m *Outcome) Unmarshal(dAtA []byte) error {
 				return io.ErrUnexpectedEOF
 			}
 			if m.Forged == nil {
-				m.Forged = &LeafRef{}
+				m.Forged = &v1.LeafRef{}
 			}
 			if err := m.Forged.Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
 				return err
@@ -8943,9 +8716,9 @@ func (m *Outcome) Unmarshal(dAtA []byte) error {
 			iNdEx = postIndex
 		case 20:
 			if wireType != 0 {
-				return fmt.Errorf("proto: wrong wireType = %d for field Round", wireType)
+				return fmt.Errorf("proto: wrong wireType = %d for field FailWeight", wireType)
 			}
-			m.Round = 0
+			m.FailWeight = 0
 			for shift := uint(0); ; shift += 7 {
 				if shift >= 64 {
 					return ErrIntOverflowSprint
@@ -8955,7 +8728,64 @@ func (m *Outcome) Unmarshal(dAtA []byte) error {
 				}
 				b := dAtA[iNdEx]
 				iNdEx++
-				m.Round |= uint32(b&0x7F) << shift
+				m.FailWeight |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 21:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field ChainSamples", wireType)
+			}
+			m.ChainSamples = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowSprint
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.ChainSamples |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 22:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Judged", wireType)
+			}
+			m.Judged = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowSprint
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Judged |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 23:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Owed", wireType)
+			}
+			m.Owed = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowSprint
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Owed |= uint64(b&0x7F) << shift
 				if b < 0x80 {
 					break
 				}
@@ -9163,9 +8993,9 @@ func (m *GenesisState) Unmarshal(dAtA []byte) error {
 				return err
 			}
 			iNdEx = postIndex
-		case 6:
+		case 7:
 			if wireType != 2 {
-				return fmt.Errorf("proto: wrong wireType = %d for field Claims", wireType)
+				return fmt.Errorf("proto: wrong wireType = %d for field Progress", wireType)
 			}
 			var msglen int
 			for shift := uint(0); ; shift += 7 {
@@ -9192,8 +9022,10 @@ func (m *GenesisState) Unmarshal(dAtA []byte) error {
 			if postIndex > l {
 				return io.ErrUnexpectedEOF
 			}
-			m.Claims = append(m.Claims, Claim{})
-			if err := m.Claims[len(m.Claims)-1].Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+			if m.Progress == nil {
+				m.Progress = &Progress{}
+			}
+			if err := m.Progress.Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
 				return err
 			}
 			iNdEx = postIndex
@@ -9397,42 +9229,8 @@ func (m *EpochState) Unmarshal(dAtA []byte) error {
 			if postIndex > l {
 				return io.ErrUnexpectedEOF
 			}
-			m.Verdicts = append(m.Verdicts, RoundVerdicts{})
+			m.Verdicts = append(m.Verdicts, VerdictRecord{})
 			if err := m.Verdicts[len(m.Verdicts)-1].Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
-				return err
-			}
-			iNdEx = postIndex
-		case 6:
-			if wireType != 2 {
-				return fmt.Errorf("proto: wrong wireType = %d for field Judgements", wireType)
-			}
-			var msglen int
-			for shift := uint(0); ; shift += 7 {
-				if shift >= 64 {
-					return ErrIntOverflowSprint
-				}
-				if iNdEx >= l {
-					return io.ErrUnexpectedEOF
-				}
-				b := dAtA[iNdEx]
-				iNdEx++
-				msglen |= int(b&0x7F) << shift
-				if b < 0x80 {
-					break
-				}
-			}
-			if msglen < 0 {
-				return ErrInvalidLengthSprint
-			}
-			postIndex := iNdEx + msglen
-			if postIndex < 0 {
-				return ErrInvalidLengthSprint
-			}
-			if postIndex > l {
-				return io.ErrUnexpectedEOF
-			}
-			m.Judgements = append(m.Judgements, Judgement{})
-			if err := m.Judgements[len(m.Judgements)-1].Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
 				return err
 			}
 			iNdEx = postIndex
@@ -9467,109 +9265,6 @@ func (m *EpochState) Unmarshal(dAtA []byte) error {
 			}
 			m.Outcomes = append(m.Outcomes, Outcome{})
 			if err := m.Outcomes[len(m.Outcomes)-1].Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
-				return err
-			}
-			iNdEx = postIndex
-		default:
-			iNdEx = preIndex
-			skippy, err := skipSprint(dAtA[iNdEx:])
-			if err != nil {
-				return err
-			}
-			if (skippy < 0) || (iNdEx+skippy) < 0 {
-				return ErrInvalidLengthSprint
-			}
-			if (iNdEx + skippy) > l {
-				return io.ErrUnexpectedEOF
-			}
-			iNdEx += skippy
-		}
-	}
-
-	if iNdEx > l {
-		return io.ErrUnexpectedEOF
-	}
-	return nil
-}
-func (m *RoundVerdicts) Unmarshal(dAtA []byte) error {
-	l := len(dAtA)
-	iNdEx := 0
-	for iNdEx < l {
-		preIndex := iNdEx
-		var wire uint64
-		for shift := uint(0); ; shift += 7 {
-			if shift >= 64 {
-				return ErrIntOverflowSprint
-			}
-			if iNdEx >= l {
-				return io.ErrUnexpectedEOF
-			}
-			b := dAtA[iNdEx]
-			iNdEx++
-			wire |= uint64(b&0x7F) << shift
-			if b < 0x80 {
-				break
-			}
-		}
-		fieldNum := int32(wire >> 3)
-		wireType := int(wire & 0x7)
-		if wireType == 4 {
-			return fmt.Errorf("proto: RoundVerdicts: wiretype end group for non-group")
-		}
-		if fieldNum <= 0 {
-			return fmt.Errorf("proto: RoundVerdicts: illegal tag %d (wire type %d)", fieldNum, wire)
-		}
-		switch fieldNum {
-		case 1:
-			if wireType != 0 {
-				return fmt.Errorf("proto: wrong wireType = %d for field Round", wireType)
-			}
-			m.Round = 0
-			for shift := uint(0); ; shift += 7 {
-				if shift >= 64 {
-					return ErrIntOverflowSprint
-				}
-				if iNdEx >= l {
-					return io.ErrUnexpectedEOF
-				}
-				b := dAtA[iNdEx]
-				iNdEx++
-				m.Round |= uint32(b&0x7F) << shift
-				if b < 0x80 {
-					break
-				}
-			}
-		case 2:
-			if wireType != 2 {
-				return fmt.Errorf("proto: wrong wireType = %d for field Records", wireType)
-			}
-			var msglen int
-			for shift := uint(0); ; shift += 7 {
-				if shift >= 64 {
-					return ErrIntOverflowSprint
-				}
-				if iNdEx >= l {
-					return io.ErrUnexpectedEOF
-				}
-				b := dAtA[iNdEx]
-				iNdEx++
-				msglen |= int(b&0x7F) << shift
-				if b < 0x80 {
-					break
-				}
-			}
-			if msglen < 0 {
-				return ErrInvalidLengthSprint
-			}
-			postIndex := iNdEx + msglen
-			if postIndex < 0 {
-				return ErrInvalidLengthSprint
-			}
-			if postIndex > l {
-				return io.ErrUnexpectedEOF
-			}
-			m.Records = append(m.Records, VerdictRecord{})
-			if err := m.Records[len(m.Records)-1].Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
 				return err
 			}
 			iNdEx = postIndex

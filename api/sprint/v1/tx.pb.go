@@ -6,6 +6,7 @@ package sprintv1
 import (
 	context "context"
 	fmt "fmt"
+	v1 "github.com/assaynet/assay/api/court/v1"
 	_ "github.com/cosmos/cosmos-sdk/types/msgservice"
 	_ "github.com/cosmos/gogoproto/gogoproto"
 	grpc1 "github.com/cosmos/gogoproto/grpc"
@@ -371,9 +372,8 @@ var xxx_messageInfo_MsgOpenResponse proto.InternalMessageInfo
 type MsgCommitVerdict struct {
 	Participant string `protobuf:"bytes,1,opt,name=participant,proto3" json:"participant,omitempty"`
 	Epoch       uint64 `protobuf:"varint,2,opt,name=epoch,proto3" json:"epoch,omitempty"`
-	Round       uint32 `protobuf:"varint,3,opt,name=round,proto3" json:"round,omitempty"`
 	// seed.VerdictCommit over salt and body
-	Hash []byte `protobuf:"bytes,4,opt,name=hash,proto3" json:"hash,omitempty"`
+	Hash []byte `protobuf:"bytes,3,opt,name=hash,proto3" json:"hash,omitempty"`
 }
 
 func (m *MsgCommitVerdict) Reset()         { *m = MsgCommitVerdict{} }
@@ -419,13 +419,6 @@ func (m *MsgCommitVerdict) GetParticipant() string {
 func (m *MsgCommitVerdict) GetEpoch() uint64 {
 	if m != nil {
 		return m.Epoch
-	}
-	return 0
-}
-
-func (m *MsgCommitVerdict) GetRound() uint32 {
-	if m != nil {
-		return m.Round
 	}
 	return 0
 }
@@ -476,11 +469,10 @@ var xxx_messageInfo_MsgCommitVerdictResponse proto.InternalMessageInfo
 type MsgRevealVerdict struct {
 	Participant string `protobuf:"bytes,1,opt,name=participant,proto3" json:"participant,omitempty"`
 	Epoch       uint64 `protobuf:"varint,2,opt,name=epoch,proto3" json:"epoch,omitempty"`
-	Round       uint32 `protobuf:"varint,3,opt,name=round,proto3" json:"round,omitempty"`
 	// 32 bytes
-	Salt []byte `protobuf:"bytes,4,opt,name=salt,proto3" json:"salt,omitempty"`
+	Salt []byte `protobuf:"bytes,3,opt,name=salt,proto3" json:"salt,omitempty"`
 	// encoded VerdictBody
-	Body []byte `protobuf:"bytes,5,opt,name=body,proto3" json:"body,omitempty"`
+	Body []byte `protobuf:"bytes,4,opt,name=body,proto3" json:"body,omitempty"`
 }
 
 func (m *MsgRevealVerdict) Reset()         { *m = MsgRevealVerdict{} }
@@ -526,13 +518,6 @@ func (m *MsgRevealVerdict) GetParticipant() string {
 func (m *MsgRevealVerdict) GetEpoch() uint64 {
 	if m != nil {
 		return m.Epoch
-	}
-	return 0
-}
-
-func (m *MsgRevealVerdict) GetRound() uint32 {
-	if m != nil {
-		return m.Round
 	}
 	return 0
 }
@@ -587,20 +572,125 @@ func (m *MsgRevealVerdictResponse) XXX_DiscardUnknown() {
 
 var xxx_messageInfo_MsgRevealVerdictResponse proto.InternalMessageInfo
 
+type MsgOpenMiddles struct {
+	Participant string `protobuf:"bytes,1,opt,name=participant,proto3" json:"participant,omitempty"`
+	Epoch       uint64 `protobuf:"varint,2,opt,name=epoch,proto3" json:"epoch,omitempty"`
+	// 8 bytes per drawn leaf, rising
+	Middles []byte `protobuf:"bytes,3,opt,name=middles,proto3" json:"middles,omitempty"`
+	// RFC 6962 multiproof, 32 bytes a hash
+	Proof []byte `protobuf:"bytes,4,opt,name=proof,proto3" json:"proof,omitempty"`
+}
+
+func (m *MsgOpenMiddles) Reset()         { *m = MsgOpenMiddles{} }
+func (m *MsgOpenMiddles) String() string { return proto.CompactTextString(m) }
+func (*MsgOpenMiddles) ProtoMessage()    {}
+func (*MsgOpenMiddles) Descriptor() ([]byte, []int) {
+	return fileDescriptor_ca20db0b08670bce, []int{10}
+}
+func (m *MsgOpenMiddles) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *MsgOpenMiddles) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_MsgOpenMiddles.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *MsgOpenMiddles) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_MsgOpenMiddles.Merge(m, src)
+}
+func (m *MsgOpenMiddles) XXX_Size() int {
+	return m.Size()
+}
+func (m *MsgOpenMiddles) XXX_DiscardUnknown() {
+	xxx_messageInfo_MsgOpenMiddles.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_MsgOpenMiddles proto.InternalMessageInfo
+
+func (m *MsgOpenMiddles) GetParticipant() string {
+	if m != nil {
+		return m.Participant
+	}
+	return ""
+}
+
+func (m *MsgOpenMiddles) GetEpoch() uint64 {
+	if m != nil {
+		return m.Epoch
+	}
+	return 0
+}
+
+func (m *MsgOpenMiddles) GetMiddles() []byte {
+	if m != nil {
+		return m.Middles
+	}
+	return nil
+}
+
+func (m *MsgOpenMiddles) GetProof() []byte {
+	if m != nil {
+		return m.Proof
+	}
+	return nil
+}
+
+type MsgOpenMiddlesResponse struct {
+}
+
+func (m *MsgOpenMiddlesResponse) Reset()         { *m = MsgOpenMiddlesResponse{} }
+func (m *MsgOpenMiddlesResponse) String() string { return proto.CompactTextString(m) }
+func (*MsgOpenMiddlesResponse) ProtoMessage()    {}
+func (*MsgOpenMiddlesResponse) Descriptor() ([]byte, []int) {
+	return fileDescriptor_ca20db0b08670bce, []int{11}
+}
+func (m *MsgOpenMiddlesResponse) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *MsgOpenMiddlesResponse) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_MsgOpenMiddlesResponse.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *MsgOpenMiddlesResponse) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_MsgOpenMiddlesResponse.Merge(m, src)
+}
+func (m *MsgOpenMiddlesResponse) XXX_Size() int {
+	return m.Size()
+}
+func (m *MsgOpenMiddlesResponse) XXX_DiscardUnknown() {
+	xxx_messageInfo_MsgOpenMiddlesResponse.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_MsgOpenMiddlesResponse proto.InternalMessageInfo
+
 type MsgDispute struct {
-	Participant string  `protobuf:"bytes,1,opt,name=participant,proto3" json:"participant,omitempty"`
-	Epoch       uint64  `protobuf:"varint,2,opt,name=epoch,proto3" json:"epoch,omitempty"`
-	Leaf        LeafRef `protobuf:"bytes,3,opt,name=leaf,proto3" json:"leaf"`
-	// set: the middle digest that this voter revealed for the leaf is wrong; empty: the leaf is
+	Participant string     `protobuf:"bytes,1,opt,name=participant,proto3" json:"participant,omitempty"`
+	Epoch       uint64     `protobuf:"varint,2,opt,name=epoch,proto3" json:"epoch,omitempty"`
+	Leaf        v1.LeafRef `protobuf:"bytes,3,opt,name=leaf,proto3" json:"leaf"`
+	// set: the middle digest that this voter opened for the leaf is wrong; empty: the leaf is
 	Voter string `protobuf:"bytes,4,opt,name=voter,proto3" json:"voter,omitempty"`
-	Round uint32 `protobuf:"varint,5,opt,name=round,proto3" json:"round,omitempty"`
 }
 
 func (m *MsgDispute) Reset()         { *m = MsgDispute{} }
 func (m *MsgDispute) String() string { return proto.CompactTextString(m) }
 func (*MsgDispute) ProtoMessage()    {}
 func (*MsgDispute) Descriptor() ([]byte, []int) {
-	return fileDescriptor_ca20db0b08670bce, []int{10}
+	return fileDescriptor_ca20db0b08670bce, []int{12}
 }
 func (m *MsgDispute) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -643,11 +733,11 @@ func (m *MsgDispute) GetEpoch() uint64 {
 	return 0
 }
 
-func (m *MsgDispute) GetLeaf() LeafRef {
+func (m *MsgDispute) GetLeaf() v1.LeafRef {
 	if m != nil {
 		return m.Leaf
 	}
-	return LeafRef{}
+	return v1.LeafRef{}
 }
 
 func (m *MsgDispute) GetVoter() string {
@@ -657,13 +747,6 @@ func (m *MsgDispute) GetVoter() string {
 	return ""
 }
 
-func (m *MsgDispute) GetRound() uint32 {
-	if m != nil {
-		return m.Round
-	}
-	return 0
-}
-
 type MsgDisputeResponse struct {
 }
 
@@ -671,7 +754,7 @@ func (m *MsgDisputeResponse) Reset()         { *m = MsgDisputeResponse{} }
 func (m *MsgDisputeResponse) String() string { return proto.CompactTextString(m) }
 func (*MsgDisputeResponse) ProtoMessage()    {}
 func (*MsgDisputeResponse) Descriptor() ([]byte, []int) {
-	return fileDescriptor_ca20db0b08670bce, []int{11}
+	return fileDescriptor_ca20db0b08670bce, []int{13}
 }
 func (m *MsgDisputeResponse) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -709,7 +792,7 @@ func (m *MsgUpdateParams) Reset()         { *m = MsgUpdateParams{} }
 func (m *MsgUpdateParams) String() string { return proto.CompactTextString(m) }
 func (*MsgUpdateParams) ProtoMessage()    {}
 func (*MsgUpdateParams) Descriptor() ([]byte, []int) {
-	return fileDescriptor_ca20db0b08670bce, []int{12}
+	return fileDescriptor_ca20db0b08670bce, []int{14}
 }
 func (m *MsgUpdateParams) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -759,7 +842,7 @@ func (m *MsgUpdateParamsResponse) Reset()         { *m = MsgUpdateParamsResponse
 func (m *MsgUpdateParamsResponse) String() string { return proto.CompactTextString(m) }
 func (*MsgUpdateParamsResponse) ProtoMessage()    {}
 func (*MsgUpdateParamsResponse) Descriptor() ([]byte, []int) {
-	return fileDescriptor_ca20db0b08670bce, []int{13}
+	return fileDescriptor_ca20db0b08670bce, []int{15}
 }
 func (m *MsgUpdateParamsResponse) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -799,6 +882,8 @@ func init() {
 	proto.RegisterType((*MsgCommitVerdictResponse)(nil), "assay.sprint.v1.MsgCommitVerdictResponse")
 	proto.RegisterType((*MsgRevealVerdict)(nil), "assay.sprint.v1.MsgRevealVerdict")
 	proto.RegisterType((*MsgRevealVerdictResponse)(nil), "assay.sprint.v1.MsgRevealVerdictResponse")
+	proto.RegisterType((*MsgOpenMiddles)(nil), "assay.sprint.v1.MsgOpenMiddles")
+	proto.RegisterType((*MsgOpenMiddlesResponse)(nil), "assay.sprint.v1.MsgOpenMiddlesResponse")
 	proto.RegisterType((*MsgDispute)(nil), "assay.sprint.v1.MsgDispute")
 	proto.RegisterType((*MsgDisputeResponse)(nil), "assay.sprint.v1.MsgDisputeResponse")
 	proto.RegisterType((*MsgUpdateParams)(nil), "assay.sprint.v1.MsgUpdateParams")
@@ -808,54 +893,58 @@ func init() {
 func init() { proto.RegisterFile("assay/sprint/v1/tx.proto", fileDescriptor_ca20db0b08670bce) }
 
 var fileDescriptor_ca20db0b08670bce = []byte{
-	// 746 bytes of a gzipped FileDescriptorProto
-	0x1f, 0x8b, 0x08, 0x00, 0x00, 0x00, 0x00, 0x00, 0x02, 0xff, 0xb4, 0x95, 0xbf, 0x6f, 0xd3, 0x40,
-	0x14, 0xc7, 0x73, 0xc4, 0x49, 0xc8, 0x4b, 0x4b, 0x5b, 0x13, 0x11, 0xd7, 0xad, 0x42, 0x1a, 0x96,
-	0xd0, 0x21, 0xa1, 0x41, 0x5d, 0xca, 0x56, 0x40, 0x42, 0x40, 0x04, 0xb2, 0x04, 0x43, 0x25, 0x84,
-	0xae, 0xc9, 0xe5, 0x6c, 0x29, 0xf6, 0x59, 0xbe, 0x4b, 0x44, 0x36, 0xc4, 0xc0, 0xc0, 0xc4, 0xcc,
-	0xca, 0x3f, 0xd0, 0x89, 0xbf, 0xa1, 0x12, 0x4b, 0x47, 0x26, 0x84, 0xda, 0xa1, 0xff, 0x06, 0xf2,
-	0xf9, 0xec, 0xfc, 0xa8, 0x43, 0xa5, 0x48, 0x6c, 0xef, 0xdd, 0xfb, 0xe6, 0x7b, 0x9f, 0xe7, 0x7b,
-	0x77, 0x01, 0x03, 0x73, 0x8e, 0xc7, 0x2d, 0xee, 0x07, 0x8e, 0x27, 0x5a, 0xa3, 0xbd, 0x96, 0xf8,
-	0xd0, 0xf4, 0x03, 0x26, 0x98, 0xbe, 0x26, 0x2b, 0xcd, 0xa8, 0xd2, 0x1c, 0xed, 0x99, 0xdb, 0xf3,
-	0x52, 0x55, 0x92, 0x72, 0xb3, 0xd2, 0x65, 0xdc, 0x65, 0xbc, 0xe5, 0x72, 0x1a, 0xd6, 0x5c, 0x4e,
-	0x55, 0xa1, 0x4c, 0x19, 0x65, 0x32, 0x6c, 0x85, 0x51, 0xb4, 0x5a, 0xff, 0x8e, 0xe0, 0x66, 0x87,
-	0x53, 0x8b, 0xe0, 0xde, 0x58, 0xaf, 0x41, 0xc9, 0xc7, 0x81, 0x70, 0xba, 0x8e, 0x8f, 0x3d, 0x61,
-	0xa0, 0x1a, 0x6a, 0x14, 0xad, 0xe9, 0x25, 0xbd, 0x0c, 0x39, 0xe2, 0xb3, 0xae, 0x6d, 0xdc, 0xa8,
-	0xa1, 0x86, 0x66, 0x45, 0x89, 0x5e, 0x81, 0xc2, 0x80, 0xe1, 0xde, 0x7b, 0x97, 0x1b, 0x59, 0xb9,
-	0x9e, 0x0f, 0xd3, 0x0e, 0xd7, 0xef, 0x40, 0xde, 0x26, 0x0e, 0xb5, 0x85, 0xa1, 0xd5, 0x50, 0x23,
-	0x6b, 0xa9, 0x4c, 0xdf, 0x86, 0x22, 0x77, 0xa8, 0x87, 0xc5, 0x30, 0x20, 0x46, 0xae, 0x86, 0x1a,
-	0x2b, 0xd6, 0x64, 0xe1, 0x60, 0xfd, 0xd3, 0xe5, 0xc9, 0xee, 0xf4, 0xb6, 0x75, 0x1d, 0xd6, 0x63,
-	0x48, 0x8b, 0x70, 0x9f, 0x79, 0x9c, 0xd4, 0x7f, 0x22, 0x28, 0x76, 0x38, 0x7d, 0xcc, 0x5c, 0xd7,
-	0x11, 0x4b, 0xa3, 0x1b, 0x50, 0xe0, 0x84, 0xba, 0xc4, 0x13, 0x12, 0x7d, 0xd5, 0x8a, 0x53, 0x5d,
-	0x07, 0xcd, 0x63, 0x3d, 0x22, 0xc9, 0x8b, 0x96, 0x8c, 0x43, 0x8f, 0x2e, 0x1b, 0x7a, 0x42, 0x32,
-	0x6b, 0x56, 0x94, 0x84, 0xca, 0x80, 0x31, 0x61, 0xe4, 0x65, 0x23, 0x32, 0x9e, 0xed, 0xb0, 0x70,
-	0x7d, 0x87, 0xb7, 0x61, 0x23, 0x69, 0x26, 0x69, 0xf1, 0x0b, 0x82, 0x42, 0x87, 0xd3, 0x57, 0x3e,
-	0xf1, 0x96, 0x6e, 0x70, 0x1f, 0xb4, 0x01, 0xa3, 0xe1, 0xc1, 0x64, 0x1b, 0xa5, 0xf6, 0x56, 0x73,
-	0x6e, 0x9a, 0x9a, 0x2f, 0x99, 0xf4, 0x77, 0x3c, 0x7a, 0xa8, 0x9d, 0xfe, 0xbe, 0x9b, 0xb1, 0xa4,
-	0x3c, 0x85, 0x70, 0x03, 0xd6, 0x14, 0x4b, 0xc2, 0xf7, 0x19, 0xc9, 0x73, 0x89, 0xa8, 0xdf, 0x92,
-	0xa0, 0xe7, 0x74, 0x97, 0x3f, 0x89, 0x32, 0xe4, 0x02, 0x36, 0xf4, 0x7a, 0xea, 0x1c, 0xa2, 0x24,
-	0xfc, 0xb6, 0x36, 0xe6, 0xb6, 0x3c, 0x85, 0x15, 0x4b, 0xc6, 0x29, 0x6c, 0x26, 0x18, 0xf3, 0x1c,
-	0x09, 0xe4, 0x37, 0xa4, 0x86, 0x67, 0x44, 0xf0, 0xe0, 0xbf, 0x41, 0x72, 0x3c, 0x10, 0x31, 0x64,
-	0x18, 0x87, 0x6b, 0xc7, 0xac, 0x37, 0x56, 0xd3, 0x2d, 0xe3, 0x85, 0xe0, 0x33, 0x6c, 0x09, 0xf8,
-	0x0f, 0x04, 0xd0, 0xe1, 0xf4, 0x89, 0xc3, 0xfd, 0xa1, 0x20, 0x4b, 0x23, 0xb7, 0x41, 0x1b, 0x10,
-	0xdc, 0x97, 0xc4, 0xa5, 0xb6, 0x71, 0x75, 0x00, 0x08, 0xee, 0x5b, 0xa4, 0x9f, 0x9c, 0x3e, 0xc1,
-	0xfd, 0xd0, 0x69, 0xc4, 0x04, 0x09, 0xd4, 0xf0, 0x47, 0xc9, 0xa4, 0xf9, 0xdc, 0x54, 0xf3, 0x29,
-	0x4d, 0x95, 0x41, 0x9f, 0x70, 0x27, 0xed, 0x8c, 0xe4, 0xfc, 0xbc, 0xf1, 0x7b, 0x58, 0x90, 0xd7,
-	0x38, 0xc0, 0x2e, 0x0f, 0x2f, 0x09, 0x1e, 0x0a, 0x9b, 0x05, 0x8e, 0x18, 0xab, 0x86, 0x26, 0x0b,
-	0xfa, 0x3e, 0xe4, 0x7d, 0xa9, 0x93, 0xfd, 0x94, 0xda, 0x95, 0x2b, 0xe8, 0x91, 0x8d, 0x22, 0x57,
-	0xe2, 0x83, 0x5b, 0x21, 0xcf, 0xc4, 0xa6, 0xbe, 0x09, 0x95, 0xb9, 0x7d, 0x63, 0xa4, 0xf6, 0xa9,
-	0x06, 0xd9, 0x0e, 0xa7, 0xfa, 0x53, 0xc8, 0x45, 0x0f, 0xe0, 0xe6, 0x95, 0x2d, 0xe2, 0x67, 0xc7,
-	0xdc, 0x59, 0x58, 0x8a, 0xed, 0xf4, 0x67, 0x90, 0x57, 0xaf, 0x91, 0x99, 0x26, 0x8e, 0x6a, 0x66,
-	0x7d, 0x71, 0x2d, 0x71, 0x3a, 0x04, 0x4d, 0x5e, 0x7a, 0x23, 0x4d, 0x1b, 0x56, 0xcc, 0xda, 0xa2,
-	0x4a, 0xe2, 0xf1, 0x0e, 0x56, 0x67, 0x2f, 0xe6, 0xce, 0xe2, 0x8d, 0x95, 0xc4, 0xbc, 0x7f, 0xad,
-	0x64, 0xda, 0x7e, 0xf6, 0x4a, 0x2d, 0xf8, 0x40, 0x53, 0x92, 0x74, 0xfb, 0xd4, 0xe1, 0xd7, 0x5f,
-	0x40, 0x21, 0x1e, 0xfc, 0xad, 0xb4, 0x5f, 0xa9, 0xa2, 0x79, 0xef, 0x1f, 0xc5, 0xc4, 0xec, 0x08,
-	0x56, 0x66, 0xe6, 0x2e, 0xf5, 0xe3, 0x4d, 0x2b, 0xcc, 0xc6, 0x75, 0x8a, 0xd8, 0xdb, 0xcc, 0x7d,
-	0xbc, 0x3c, 0xd9, 0x45, 0x87, 0xcf, 0x4f, 0xcf, 0xab, 0xe8, 0xec, 0xbc, 0x8a, 0xfe, 0x9c, 0x57,
-	0xd1, 0xd7, 0x8b, 0x6a, 0xe6, 0xec, 0xa2, 0x9a, 0xf9, 0x75, 0x51, 0xcd, 0x1c, 0x3d, 0xa0, 0x8e,
-	0xb0, 0x87, 0xc7, 0xcd, 0x2e, 0x73, 0x5b, 0xd2, 0xd4, 0x23, 0x22, 0x0a, 0x5a, 0xd8, 0x77, 0x26,
-	0x7f, 0xe3, 0x8f, 0xa2, 0x68, 0xb4, 0x77, 0x9c, 0x97, 0x7f, 0xcd, 0x0f, 0xff, 0x06, 0x00, 0x00,
-	0xff, 0xff, 0xc3, 0x56, 0x41, 0x74, 0x14, 0x08, 0x00, 0x00,
+	// 801 bytes of a gzipped FileDescriptorProto
+	0x1f, 0x8b, 0x08, 0x00, 0x00, 0x00, 0x00, 0x00, 0x02, 0xff, 0xac, 0x96, 0xcf, 0x6b, 0xdb, 0x48,
+	0x14, 0xc7, 0xad, 0xb5, 0x6c, 0xaf, 0x9f, 0x9d, 0x5f, 0xda, 0x10, 0x2b, 0x4a, 0x70, 0x1c, 0xef,
+	0x61, 0xbd, 0x39, 0xd8, 0xeb, 0x2c, 0xb9, 0x64, 0x6f, 0xd9, 0x5d, 0x58, 0xb6, 0x35, 0x2d, 0x82,
+	0xb6, 0x10, 0x28, 0x65, 0x62, 0x8d, 0xc7, 0x02, 0x4b, 0x23, 0x34, 0x63, 0x53, 0xdf, 0x4a, 0xe9,
+	0xa9, 0xa7, 0xfe, 0x07, 0xa5, 0xf4, 0x1f, 0xc8, 0x9f, 0x11, 0xe8, 0x25, 0xc7, 0x9e, 0x4a, 0x49,
+	0x0e, 0xf9, 0x37, 0x8a, 0x66, 0x46, 0xf2, 0x8f, 0xca, 0x35, 0xb8, 0xbd, 0xbd, 0x37, 0xef, 0xeb,
+	0xef, 0x7c, 0xc6, 0xf3, 0xde, 0x20, 0x30, 0x11, 0x63, 0x68, 0xdc, 0x62, 0x41, 0xe8, 0xfa, 0xbc,
+	0x35, 0x6a, 0xb7, 0xf8, 0xf3, 0x66, 0x10, 0x52, 0x4e, 0x8d, 0x0d, 0x51, 0x69, 0xca, 0x4a, 0x73,
+	0xd4, 0xb6, 0x2c, 0x29, 0xed, 0xd2, 0x61, 0x28, 0x94, 0x22, 0x90, 0x62, 0x6b, 0x7f, 0xde, 0x46,
+	0xfd, 0x4c, 0x56, 0x2b, 0x5d, 0xca, 0x3c, 0xca, 0x5a, 0x1e, 0x23, 0x51, 0xcd, 0x63, 0x44, 0x15,
+	0xb6, 0x09, 0x25, 0x54, 0x84, 0xad, 0x28, 0x92, 0xab, 0xf5, 0xf7, 0x1a, 0xfc, 0xdc, 0x61, 0xc4,
+	0xc6, 0xc8, 0x19, 0x1b, 0x35, 0x28, 0x05, 0x28, 0xe4, 0x6e, 0xd7, 0x0d, 0x90, 0xcf, 0x4d, 0xad,
+	0xa6, 0x35, 0x8a, 0xf6, 0xf4, 0x92, 0xb1, 0x0d, 0x39, 0x1c, 0xd0, 0x6e, 0xdf, 0xfc, 0xa9, 0xa6,
+	0x35, 0x74, 0x5b, 0x26, 0x46, 0x05, 0x0a, 0x03, 0x8a, 0x9c, 0x67, 0x1e, 0x33, 0xb3, 0x62, 0x3d,
+	0x1f, 0xa5, 0x1d, 0x66, 0xec, 0x40, 0xbe, 0x8f, 0x5d, 0xd2, 0xe7, 0xa6, 0x5e, 0xd3, 0x1a, 0x59,
+	0x5b, 0x65, 0xc6, 0x3e, 0x14, 0x99, 0x4b, 0x7c, 0xc4, 0x87, 0x21, 0x36, 0x73, 0x35, 0xad, 0x51,
+	0xb6, 0x27, 0x0b, 0xa7, 0x9b, 0x2f, 0xef, 0x2e, 0x8f, 0xa6, 0xb7, 0xad, 0x1b, 0xb0, 0x19, 0x43,
+	0xda, 0x98, 0x05, 0xd4, 0x67, 0xb8, 0xfe, 0x41, 0x83, 0x62, 0x87, 0x91, 0xbf, 0xa9, 0xe7, 0xb9,
+	0x7c, 0x65, 0x74, 0x13, 0x0a, 0x0c, 0x13, 0x0f, 0xfb, 0x5c, 0xa0, 0xaf, 0xd9, 0x71, 0x6a, 0x18,
+	0xa0, 0xfb, 0xd4, 0xc1, 0x82, 0xbc, 0x68, 0x8b, 0x38, 0xf2, 0xe8, 0xd2, 0xa1, 0xcf, 0x05, 0xb3,
+	0x6e, 0xcb, 0x24, 0x52, 0x86, 0x94, 0x72, 0x33, 0x2f, 0x0e, 0x22, 0xe2, 0xd9, 0x13, 0x16, 0x96,
+	0x9f, 0xf0, 0x17, 0xd8, 0x4a, 0x0e, 0x93, 0x1c, 0xf1, 0xb5, 0x06, 0x85, 0x0e, 0x23, 0x0f, 0x02,
+	0xec, 0xaf, 0x7c, 0xc0, 0x13, 0xd0, 0x07, 0x94, 0x44, 0x17, 0x93, 0x6d, 0x94, 0x8e, 0xf7, 0x9a,
+	0x73, 0x9d, 0xd6, 0xbc, 0x4f, 0x85, 0xbf, 0xeb, 0x93, 0x33, 0xfd, 0xea, 0xd3, 0x41, 0xc6, 0x16,
+	0xf2, 0x14, 0xc2, 0x2d, 0xd8, 0x50, 0x2c, 0x09, 0x5f, 0x20, 0xae, 0x45, 0x42, 0x3f, 0xc6, 0xa1,
+	0xe3, 0x76, 0x57, 0xbf, 0x08, 0x03, 0xf4, 0x3e, 0x62, 0x7d, 0x71, 0x0b, 0x65, 0x5b, 0xc4, 0x29,
+	0x10, 0x16, 0x98, 0xf3, 0x3b, 0x26, 0x34, 0xaf, 0x34, 0xd5, 0x25, 0x23, 0x8c, 0x06, 0x3f, 0x00,
+	0x87, 0xa1, 0x01, 0x8f, 0x71, 0xa2, 0x38, 0x5a, 0xbb, 0xa0, 0xce, 0x58, 0x74, 0x44, 0xd9, 0x16,
+	0xf1, 0x42, 0xc4, 0x19, 0x8a, 0xe9, 0x0b, 0x5d, 0x57, 0x7f, 0x62, 0xc7, 0x75, 0x9c, 0x01, 0x66,
+	0xdf, 0xd3, 0xb8, 0x9e, 0xb4, 0x50, 0x8c, 0x71, 0x1a, 0xe9, 0x83, 0x90, 0xd2, 0x9e, 0xe2, 0x94,
+	0x49, 0x0a, 0xa8, 0x09, 0x3b, 0xb3, 0x2c, 0x09, 0xe6, 0x5b, 0x0d, 0xa0, 0xc3, 0xc8, 0x3f, 0x2e,
+	0x0b, 0x86, 0x1c, 0xaf, 0x8c, 0xd8, 0x06, 0x7d, 0x80, 0x51, 0x4f, 0xf0, 0x95, 0x8e, 0x2b, 0xaa,
+	0xf5, 0xe4, 0x53, 0x16, 0x75, 0x1e, 0x46, 0x3d, 0x1b, 0xf7, 0x92, 0xb6, 0xc3, 0xa8, 0x17, 0x19,
+	0x8d, 0x28, 0xc7, 0xa1, 0x9a, 0x3a, 0x99, 0xa4, 0xb0, 0x6f, 0x83, 0x31, 0x01, 0x4c, 0xb8, 0x47,
+	0xa2, 0x45, 0x1f, 0x05, 0x0e, 0xe2, 0xf8, 0x21, 0x0a, 0x91, 0xc7, 0xa2, 0x39, 0x44, 0x43, 0xde,
+	0xa7, 0xa1, 0xcb, 0xc7, 0x8a, 0x7c, 0xb2, 0x60, 0x9c, 0x40, 0x3e, 0x10, 0x3a, 0x01, 0x3e, 0x61,
+	0x9c, 0x8c, 0x87, 0xb4, 0x51, 0x8c, 0x4a, 0x7c, 0xba, 0x1e, 0xf1, 0x4c, 0x6c, 0xea, 0xbb, 0x50,
+	0x99, 0xdb, 0x37, 0x46, 0x3a, 0x7e, 0x97, 0x83, 0x6c, 0x87, 0x11, 0xe3, 0x5f, 0xc8, 0xc9, 0x37,
+	0x76, 0xf7, 0xab, 0x2d, 0xe2, 0x97, 0xcd, 0x3a, 0x5c, 0x58, 0x8a, 0xed, 0x8c, 0xff, 0x20, 0xaf,
+	0x1e, 0x3c, 0x2b, 0x4d, 0x2c, 0x6b, 0x56, 0x7d, 0x71, 0x2d, 0x71, 0x3a, 0x03, 0x5d, 0xbc, 0x2b,
+	0x66, 0x9a, 0x36, 0xaa, 0x58, 0xb5, 0x45, 0x95, 0xc4, 0xe3, 0x29, 0xac, 0xcd, 0x0e, 0xff, 0xe1,
+	0xe2, 0x8d, 0x95, 0xc4, 0xfa, 0x7d, 0xa9, 0x64, 0xda, 0x7e, 0x76, 0x98, 0x17, 0xfc, 0x41, 0x53,
+	0x92, 0x74, 0xfb, 0xd4, 0x61, 0x34, 0x9e, 0x40, 0x69, 0x7a, 0x10, 0x0f, 0x16, 0x1d, 0x57, 0x09,
+	0xac, 0xdf, 0x96, 0x08, 0x12, 0xe3, 0x7b, 0x50, 0x88, 0x47, 0x67, 0x2f, 0xed, 0x37, 0xaa, 0x68,
+	0xfd, 0xfa, 0x8d, 0x62, 0x62, 0x76, 0x0e, 0xe5, 0x99, 0x86, 0x4e, 0xbd, 0x95, 0x69, 0x85, 0xd5,
+	0x58, 0xa6, 0x88, 0xbd, 0xad, 0xdc, 0x8b, 0xbb, 0xcb, 0x23, 0xed, 0xec, 0xff, 0xab, 0x9b, 0xaa,
+	0x76, 0x7d, 0x53, 0xd5, 0x3e, 0xdf, 0x54, 0xb5, 0x37, 0xb7, 0xd5, 0xcc, 0xf5, 0x6d, 0x35, 0xf3,
+	0xf1, 0xb6, 0x9a, 0x39, 0xff, 0x83, 0xb8, 0xbc, 0x3f, 0xbc, 0x68, 0x76, 0xa9, 0xd7, 0x12, 0xa6,
+	0x3e, 0xe6, 0x32, 0x68, 0xa1, 0xc0, 0x9d, 0x7c, 0x82, 0xfc, 0x25, 0xa3, 0x51, 0xfb, 0x22, 0x2f,
+	0x3e, 0x2b, 0xfe, 0xfc, 0x12, 0x00, 0x00, 0xff, 0xff, 0x64, 0x82, 0x75, 0x89, 0xec, 0x08, 0x00,
+	0x00,
 }
 
 // Reference imports to suppress errors if they are not otherwise used.
@@ -879,6 +968,8 @@ type MsgClient interface {
 	// CommitVerdict hides a member's verdict, RevealVerdict shows it.
 	CommitVerdict(ctx context.Context, in *MsgCommitVerdict, opts ...grpc.CallOption) (*MsgCommitVerdictResponse, error)
 	RevealVerdict(ctx context.Context, in *MsgRevealVerdict, opts ...grpc.CallOption) (*MsgRevealVerdictResponse, error)
+	// OpenMiddles opens the middle digests of a verdict that the beacon drew.
+	OpenMiddles(ctx context.Context, in *MsgOpenMiddles, opts ...grpc.CallOption) (*MsgOpenMiddlesResponse, error)
 	// Dispute asks the chain to judge one opened leaf, or one middle digest of a voter.
 	Dispute(ctx context.Context, in *MsgDispute, opts ...grpc.CallOption) (*MsgDisputeResponse, error)
 	UpdateParams(ctx context.Context, in *MsgUpdateParams, opts ...grpc.CallOption) (*MsgUpdateParamsResponse, error)
@@ -937,6 +1028,15 @@ func (c *msgClient) RevealVerdict(ctx context.Context, in *MsgRevealVerdict, opt
 	return out, nil
 }
 
+func (c *msgClient) OpenMiddles(ctx context.Context, in *MsgOpenMiddles, opts ...grpc.CallOption) (*MsgOpenMiddlesResponse, error) {
+	out := new(MsgOpenMiddlesResponse)
+	err := c.cc.Invoke(ctx, "/assay.sprint.v1.Msg/OpenMiddles", in, out, opts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *msgClient) Dispute(ctx context.Context, in *MsgDispute, opts ...grpc.CallOption) (*MsgDisputeResponse, error) {
 	out := new(MsgDisputeResponse)
 	err := c.cc.Invoke(ctx, "/assay.sprint.v1.Msg/Dispute", in, out, opts...)
@@ -966,6 +1066,8 @@ type MsgServer interface {
 	// CommitVerdict hides a member's verdict, RevealVerdict shows it.
 	CommitVerdict(context.Context, *MsgCommitVerdict) (*MsgCommitVerdictResponse, error)
 	RevealVerdict(context.Context, *MsgRevealVerdict) (*MsgRevealVerdictResponse, error)
+	// OpenMiddles opens the middle digests of a verdict that the beacon drew.
+	OpenMiddles(context.Context, *MsgOpenMiddles) (*MsgOpenMiddlesResponse, error)
 	// Dispute asks the chain to judge one opened leaf, or one middle digest of a voter.
 	Dispute(context.Context, *MsgDispute) (*MsgDisputeResponse, error)
 	UpdateParams(context.Context, *MsgUpdateParams) (*MsgUpdateParamsResponse, error)
@@ -989,6 +1091,9 @@ func (*UnimplementedMsgServer) CommitVerdict(ctx context.Context, req *MsgCommit
 }
 func (*UnimplementedMsgServer) RevealVerdict(ctx context.Context, req *MsgRevealVerdict) (*MsgRevealVerdictResponse, error) {
 	return nil, status.Errorf(codes.Unimplemented, "method RevealVerdict not implemented")
+}
+func (*UnimplementedMsgServer) OpenMiddles(ctx context.Context, req *MsgOpenMiddles) (*MsgOpenMiddlesResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method OpenMiddles not implemented")
 }
 func (*UnimplementedMsgServer) Dispute(ctx context.Context, req *MsgDispute) (*MsgDisputeResponse, error) {
 	return nil, status.Errorf(codes.Unimplemented, "method Dispute not implemented")
@@ -1091,6 +1196,24 @@ func _Msg_RevealVerdict_Handler(srv interface{}, ctx context.Context, dec func(i
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Msg_OpenMiddles_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(MsgOpenMiddles)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(MsgServer).OpenMiddles(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: "/assay.sprint.v1.Msg/OpenMiddles",
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(MsgServer).OpenMiddles(ctx, req.(*MsgOpenMiddles))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _Msg_Dispute_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(MsgDispute)
 	if err := dec(in); err != nil {
@@ -1151,6 +1274,10 @@ var _Msg_serviceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "RevealVerdict",
 			Handler:    _Msg_RevealVerdict_Handler,
+		},
+		{
+			MethodName: "OpenMiddles",
+			Handler:    _Msg_OpenMiddles_Handler,
 		},
 		{
 			MethodName: "Dispute",
@@ -1426,12 +1553,7 @@ func (m *MsgCommitVerdict) MarshalToSizedBuffer(dAtA []byte) (int, error) {
 		copy(dAtA[i:], m.Hash)
 		i = encodeVarintTx(dAtA, i, uint64(len(m.Hash)))
 		i--
-		dAtA[i] = 0x22
-	}
-	if m.Round != 0 {
-		i = encodeVarintTx(dAtA, i, uint64(m.Round))
-		i--
-		dAtA[i] = 0x18
+		dAtA[i] = 0x1a
 	}
 	if m.Epoch != 0 {
 		i = encodeVarintTx(dAtA, i, uint64(m.Epoch))
@@ -1496,19 +1618,14 @@ func (m *MsgRevealVerdict) MarshalToSizedBuffer(dAtA []byte) (int, error) {
 		copy(dAtA[i:], m.Body)
 		i = encodeVarintTx(dAtA, i, uint64(len(m.Body)))
 		i--
-		dAtA[i] = 0x2a
+		dAtA[i] = 0x22
 	}
 	if len(m.Salt) > 0 {
 		i -= len(m.Salt)
 		copy(dAtA[i:], m.Salt)
 		i = encodeVarintTx(dAtA, i, uint64(len(m.Salt)))
 		i--
-		dAtA[i] = 0x22
-	}
-	if m.Round != 0 {
-		i = encodeVarintTx(dAtA, i, uint64(m.Round))
-		i--
-		dAtA[i] = 0x18
+		dAtA[i] = 0x1a
 	}
 	if m.Epoch != 0 {
 		i = encodeVarintTx(dAtA, i, uint64(m.Epoch))
@@ -1548,6 +1665,78 @@ func (m *MsgRevealVerdictResponse) MarshalToSizedBuffer(dAtA []byte) (int, error
 	return len(dAtA) - i, nil
 }
 
+func (m *MsgOpenMiddles) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *MsgOpenMiddles) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *MsgOpenMiddles) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if len(m.Proof) > 0 {
+		i -= len(m.Proof)
+		copy(dAtA[i:], m.Proof)
+		i = encodeVarintTx(dAtA, i, uint64(len(m.Proof)))
+		i--
+		dAtA[i] = 0x22
+	}
+	if len(m.Middles) > 0 {
+		i -= len(m.Middles)
+		copy(dAtA[i:], m.Middles)
+		i = encodeVarintTx(dAtA, i, uint64(len(m.Middles)))
+		i--
+		dAtA[i] = 0x1a
+	}
+	if m.Epoch != 0 {
+		i = encodeVarintTx(dAtA, i, uint64(m.Epoch))
+		i--
+		dAtA[i] = 0x10
+	}
+	if len(m.Participant) > 0 {
+		i -= len(m.Participant)
+		copy(dAtA[i:], m.Participant)
+		i = encodeVarintTx(dAtA, i, uint64(len(m.Participant)))
+		i--
+		dAtA[i] = 0xa
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *MsgOpenMiddlesResponse) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *MsgOpenMiddlesResponse) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *MsgOpenMiddlesResponse) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	return len(dAtA) - i, nil
+}
+
 func (m *MsgDispute) Marshal() (dAtA []byte, err error) {
 	size := m.Size()
 	dAtA = make([]byte, size)
@@ -1568,11 +1757,6 @@ func (m *MsgDispute) MarshalToSizedBuffer(dAtA []byte) (int, error) {
 	_ = i
 	var l int
 	_ = l
-	if m.Round != 0 {
-		i = encodeVarintTx(dAtA, i, uint64(m.Round))
-		i--
-		dAtA[i] = 0x28
-	}
 	if len(m.Voter) > 0 {
 		i -= len(m.Voter)
 		copy(dAtA[i:], m.Voter)
@@ -1824,9 +2008,6 @@ func (m *MsgCommitVerdict) Size() (n int) {
 	if m.Epoch != 0 {
 		n += 1 + sovTx(uint64(m.Epoch))
 	}
-	if m.Round != 0 {
-		n += 1 + sovTx(uint64(m.Round))
-	}
 	l = len(m.Hash)
 	if l > 0 {
 		n += 1 + l + sovTx(uint64(l))
@@ -1856,9 +2037,6 @@ func (m *MsgRevealVerdict) Size() (n int) {
 	if m.Epoch != 0 {
 		n += 1 + sovTx(uint64(m.Epoch))
 	}
-	if m.Round != 0 {
-		n += 1 + sovTx(uint64(m.Round))
-	}
 	l = len(m.Salt)
 	if l > 0 {
 		n += 1 + l + sovTx(uint64(l))
@@ -1871,6 +2049,39 @@ func (m *MsgRevealVerdict) Size() (n int) {
 }
 
 func (m *MsgRevealVerdictResponse) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	return n
+}
+
+func (m *MsgOpenMiddles) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	l = len(m.Participant)
+	if l > 0 {
+		n += 1 + l + sovTx(uint64(l))
+	}
+	if m.Epoch != 0 {
+		n += 1 + sovTx(uint64(m.Epoch))
+	}
+	l = len(m.Middles)
+	if l > 0 {
+		n += 1 + l + sovTx(uint64(l))
+	}
+	l = len(m.Proof)
+	if l > 0 {
+		n += 1 + l + sovTx(uint64(l))
+	}
+	return n
+}
+
+func (m *MsgOpenMiddlesResponse) Size() (n int) {
 	if m == nil {
 		return 0
 	}
@@ -1897,9 +2108,6 @@ func (m *MsgDispute) Size() (n int) {
 	l = len(m.Voter)
 	if l > 0 {
 		n += 1 + l + sovTx(uint64(l))
-	}
-	if m.Round != 0 {
-		n += 1 + sovTx(uint64(m.Round))
 	}
 	return n
 }
@@ -2721,25 +2929,6 @@ func (m *MsgCommitVerdict) Unmarshal(dAtA []byte) error {
 				}
 			}
 		case 3:
-			if wireType != 0 {
-				return fmt.Errorf("proto: wrong wireType = %d for field Round", wireType)
-			}
-			m.Round = 0
-			for shift := uint(0); ; shift += 7 {
-				if shift >= 64 {
-					return ErrIntOverflowTx
-				}
-				if iNdEx >= l {
-					return io.ErrUnexpectedEOF
-				}
-				b := dAtA[iNdEx]
-				iNdEx++
-				m.Round |= uint32(b&0x7F) << shift
-				if b < 0x80 {
-					break
-				}
-			}
-		case 4:
 			if wireType != 2 {
 				return fmt.Errorf("proto: wrong wireType = %d for field Hash", wireType)
 			}
@@ -2925,25 +3114,6 @@ func (m *MsgRevealVerdict) Unmarshal(dAtA []byte) error {
 				}
 			}
 		case 3:
-			if wireType != 0 {
-				return fmt.Errorf("proto: wrong wireType = %d for field Round", wireType)
-			}
-			m.Round = 0
-			for shift := uint(0); ; shift += 7 {
-				if shift >= 64 {
-					return ErrIntOverflowTx
-				}
-				if iNdEx >= l {
-					return io.ErrUnexpectedEOF
-				}
-				b := dAtA[iNdEx]
-				iNdEx++
-				m.Round |= uint32(b&0x7F) << shift
-				if b < 0x80 {
-					break
-				}
-			}
-		case 4:
 			if wireType != 2 {
 				return fmt.Errorf("proto: wrong wireType = %d for field Salt", wireType)
 			}
@@ -2977,7 +3147,7 @@ func (m *MsgRevealVerdict) Unmarshal(dAtA []byte) error {
 				m.Salt = []byte{}
 			}
 			iNdEx = postIndex
-		case 5:
+		case 4:
 			if wireType != 2 {
 				return fmt.Errorf("proto: wrong wireType = %d for field Body", wireType)
 			}
@@ -3059,6 +3229,225 @@ func (m *MsgRevealVerdictResponse) Unmarshal(dAtA []byte) error {
 		}
 		if fieldNum <= 0 {
 			return fmt.Errorf("proto: MsgRevealVerdictResponse: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		default:
+			iNdEx = preIndex
+			skippy, err := skipTx(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthTx
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *MsgOpenMiddles) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowTx
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: MsgOpenMiddles: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: MsgOpenMiddles: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Participant", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowTx
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthTx
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthTx
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Participant = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		case 2:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Epoch", wireType)
+			}
+			m.Epoch = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowTx
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Epoch |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 3:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Middles", wireType)
+			}
+			var byteLen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowTx
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				byteLen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if byteLen < 0 {
+				return ErrInvalidLengthTx
+			}
+			postIndex := iNdEx + byteLen
+			if postIndex < 0 {
+				return ErrInvalidLengthTx
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Middles = append(m.Middles[:0], dAtA[iNdEx:postIndex]...)
+			if m.Middles == nil {
+				m.Middles = []byte{}
+			}
+			iNdEx = postIndex
+		case 4:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Proof", wireType)
+			}
+			var byteLen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowTx
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				byteLen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if byteLen < 0 {
+				return ErrInvalidLengthTx
+			}
+			postIndex := iNdEx + byteLen
+			if postIndex < 0 {
+				return ErrInvalidLengthTx
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Proof = append(m.Proof[:0], dAtA[iNdEx:postIndex]...)
+			if m.Proof == nil {
+				m.Proof = []byte{}
+			}
+			iNdEx = postIndex
+		default:
+			iNdEx = preIndex
+			skippy, err := skipTx(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthTx
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *MsgOpenMiddlesResponse) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowTx
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: MsgOpenMiddlesResponse: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: MsgOpenMiddlesResponse: illegal tag %d (wire type %d)", fieldNum, wire)
 		}
 		switch fieldNum {
 		default:
@@ -3227,25 +3616,6 @@ func (m *MsgDispute) Unmarshal(dAtA []byte) error {
 			}
 			m.Voter = string(dAtA[iNdEx:postIndex])
 			iNdEx = postIndex
-		case 5:
-			if wireType != 0 {
-				return fmt.Errorf("proto: wrong wireType = %d for field Round", wireType)
-			}
-			m.Round = 0
-			for shift := uint(0); ; shift += 7 {
-				if shift >= 64 {
-					return ErrIntOverflowTx
-				}
-				if iNdEx >= l {
-					return io.ErrUnexpectedEOF
-				}
-				b := dAtA[iNdEx]
-				iNdEx++
-				m.Round |= uint32(b&0x7F) << shift
-				if b < 0x80 {
-					break
-				}
-			}
 		default:
 			iNdEx = preIndex
 			skippy, err := skipTx(dAtA[iNdEx:])
