@@ -120,17 +120,3 @@ func (w *words) below(n uint64) uint64 {
 		}
 	}
 }
-
-// Assign returns which of a committee's slots re-run the sample at index:
-// min(r, slots) distinct slot numbers, rising.
-func Assign(committee seed.Seed, slots, r int, index uint64) []int {
-	if slots <= 0 || r <= 0 {
-		return nil
-	}
-	drawn := Draw(seed.Share(committee, index), uint64(slots), r)
-	out := make([]int, len(drawn))
-	for i, slot := range drawn {
-		out[i] = int(slot)
-	}
-	return out
-}

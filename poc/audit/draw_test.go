@@ -8,7 +8,6 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
 	"github.com/assaynet/assay/poc/prf"
@@ -141,36 +140,6 @@ func TestForgingIsDetected(t *testing.T) {
 		sigma := math.Sqrt(runs * exact * (1 - exact))
 		if math.Abs(float64(caught)-runs*exact) > 5*sigma+1 {
 			t.Errorf("%d forged: caught %d of %d runs, theory %.1f +- %.1f", c.forged, caught, runs, runs*exact, sigma)
-		}
-	}
-}
-
-func TestAssign(t *testing.T) {
-	committee := numbered(3)
-	load := make([]int, 64)
-	for index := range uint64(2000) {
-		slots := Assign(committee, 64, 16, index)
-		if len(slots) != 16 {
-			t.Fatalf("%d slots", len(slots))
-		}
-		for i, s := range slots {
-			if s < 0 || s >= 64 || (i > 0 && s <= slots[i-1]) {
-				t.Fatalf("%v", slots)
-			}
-			load[s]++
-		}
-	}
-	for slot, n := range load { // mean 500, standard deviation 19.4
-		if n < 400 || n > 600 {
-			t.Errorf("slot %d has %d of 2000 indices", slot, n)
-		}
-	}
-	if diff := cmp.Diff([]int{0, 1, 2}, Assign(committee, 3, 16, 1)); diff != "" {
-		t.Error(diff)
-	}
-	for _, none := range [][]int{Assign(committee, 0, 16, 1), Assign(committee, 5, 0, 1), Assign(committee, -1, -1, 1)} {
-		if none != nil {
-			t.Errorf("%v", none)
 		}
 	}
 }

@@ -82,9 +82,29 @@ func Committee(chain string, epoch uint64, round uint32, target string, mix Seed
 	return derive("committee", []byte(chain), u64(epoch), u64(uint64(round)), []byte(target), mix[:])
 }
 
-// Share draws which slots of a committee re-run one sampled index.
-func Share(committee Seed, index uint64) Seed {
-	return derive("share", committee[:], u64(index))
+// Share is one of the seeds that grow out of a seed, by number.
+func Share(s Seed, index uint64) Seed {
+	return derive("share", s[:], u64(index))
+}
+
+// Lottery draws which newcomers take part in an epoch; mix is that of Sprint_Seed_2.
+func Lottery(chain string, epoch uint64, mix Seed) Seed {
+	return derive("lottery", []byte(chain), u64(epoch), mix[:])
+}
+
+// Owed draws the order in which a member owes the targets that fell to it; mix is its committee's.
+func Owed(chain string, epoch uint64, voter string, mix Seed) Seed {
+	return derive("owed", []byte(chain), u64(epoch), []byte(voter), mix[:])
+}
+
+// Check draws which middle digests a member opens.
+func Check(chain string, epoch uint64, voter string, mix Seed) Seed {
+	return derive("check", []byte(chain), u64(epoch), []byte(voter), mix[:])
+}
+
+// Recheck draws which opened leaves of a participant the chain recomputes where nobody judged it.
+func Recheck(chain string, epoch uint64, participant string, mix Seed) Seed {
+	return derive("recheck", []byte(chain), u64(epoch), []byte(participant), mix[:])
 }
 
 // VerdictCommit hides a verdict until its reveal. The salt keeps the body,

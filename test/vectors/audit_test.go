@@ -42,8 +42,10 @@ func TestDraw(t *testing.T) {
 			return audit.Draw(in.Seed, in.Total, in.N)
 		}
 		var out []uint64
-		for _, slot := range audit.Assign(in.Seed, int(in.Total), in.N, *in.Index) {
-			out = append(out, uint64(slot))
+		for slot := range int(in.Total) {
+			if audit.Works(int(in.Total), in.N, slot, int(*in.Index)) {
+				out = append(out, uint64(slot))
+			}
 		}
 		return out
 	})

@@ -64,6 +64,14 @@ func computeSeed(t testing.TB, in seedIn) raw {
 		s = seed.Committee(in.Chain, in.Epoch, in.Round, in.Participant, at(0))
 	case "share":
 		s = seed.Share(at(0), in.Number)
+	case "lottery":
+		s = seed.Lottery(in.Chain, in.Epoch, at(0))
+	case "owed":
+		s = seed.Owed(in.Chain, in.Epoch, in.Voter, at(0))
+	case "check":
+		s = seed.Check(in.Chain, in.Epoch, in.Voter, at(0))
+	case "recheck":
+		s = seed.Recheck(in.Chain, in.Epoch, in.Participant, at(0))
 	case "verdict":
 		s = seed.VerdictCommit(in.Chain, in.Epoch, in.Round, in.Voter, at(0), in.Bytes[0])
 	case "middle":
@@ -126,6 +134,10 @@ func TestSeed(t *testing.T) {
 	add("samples", seedIn{Function: "samples", Chain: chain, Epoch: 7, Participant: who, Seeds: []seed.Seed{a}})
 	add("committee", seedIn{Function: "committee", Chain: chain, Epoch: 7, Round: 2, Participant: who, Seeds: []seed.Seed{a}})
 	add("share", seedIn{Function: "share", Number: 99, Seeds: []seed.Seed{a}})
+	add("lottery", seedIn{Function: "lottery", Chain: chain, Epoch: 7, Seeds: []seed.Seed{a}})
+	add("owed", seedIn{Function: "owed", Chain: chain, Epoch: 7, Voter: "cpc1voter", Seeds: []seed.Seed{a}})
+	add("check", seedIn{Function: "check", Chain: chain, Epoch: 7, Voter: "cpc1voter", Seeds: []seed.Seed{a}})
+	add("recheck", seedIn{Function: "recheck", Chain: chain, Epoch: 7, Participant: who, Seeds: []seed.Seed{a}})
 	add("verdict", seedIn{Function: "verdict", Chain: chain, Epoch: 7, Round: 1, Voter: "cpc1voter", Seeds: []seed.Seed{a}, Bytes: []raw{{9, 9}}})
 	add("middle", seedIn{Function: "middle", Chain: chain, Epoch: 7, Voter: "cpc1voter", Participant: who, Node: "gpu-0", Segment: 1, Number: 5, Seeds: []seed.Seed{a}})
 	add("heartbeat", seedIn{Function: "heartbeat", Chain: chain, Participant: who, Epoch: 7, Height: 1000, Seeds: []seed.Seed{a}})

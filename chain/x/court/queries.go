@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package court
+
+import (
+	"context"
+	"errors"
+
+	"cosmossdk.io/collections"
+	"github.com/cosmos/cosmos-sdk/types/query"
+
+	courtv1 "github.com/assaynet/assay/api/court/v1"
+	"github.com/assaynet/assay/chain/paging"
+)
+
+type queryServer struct{ *Keeper }
+
+func (s queryServer) Params(ctx context.Context, _ *courtv1.QueryParamsRequest) (*courtv1.QueryParamsResponse, error) {
+	p, err := s.Keeper.Params(ctx)
+	if err != nil {
+		return nil, err
+	}
+	res := &courtv1.QueryParamsResponse{Params: p}
+	if pending, err := s.pending.Get(ctx); err == nil {
+		res.Pending = &pending
+	} else if !errors.Is(err, collections.ErrNotFound) {
+		return nil, err
+	}
+	return res, nil
+}
+
+func (s queryServer) Claims(ctx context.Context, req *courtv1.QueryClaimsRequest) (*courtv1.QueryClaimsResponse, error) {
+	all, page, err := query.CollectionPaginate(ctx, s.claims, paging.Bound(req.Pagination), func(n uint64, c courtv1.Claim) (courtv1.Queued, error) {
+		return courtv1.Queued{Number: n, Claim: c}, nil
+	})
+	return &courtv1.QueryClaimsResponse{Claims: all, Pagination: page}, err
+}
+
+func (s queryServer) Judgements(ctx context.Context, req *courtv1.QueryJudgementsRequest) (*courtv1.QueryJudgementsResponse, error) {
+	all, page, err := query.CollectionPaginate(ctx, s.judgements, paging.Bound(req.Pagination),
+		func(_ leafKey, j courtv1.Judgement) (courtv1.Judgement, error) { return j, nil },
+		func(o *query.CollectionsPaginateOptions[leafKey]) {
+			prefix := collections.TriplePrefix[uint64, string, []byte](req.Epoch)
+			o.Prefix = &prefix
+		})
+	return &courtv1.QueryJudgementsResponse{Judgements: all, Pagination: page}, err
+}
+
+func (s queryServer) Claimant(ctx context.Context, req *courtv1.QueryClaimantRequest) (*courtv1.QueryClaimantResponse, error) {
+	c, err := s.claimant(ctx, req.Epoch, req.Participant)
+	if err != nil {
+		return nil, err
+	}
+	weight, total, err := s.cases.Standing(ctx, req.Epoch, req.Participant)
+	if err != nil {
+		return nil, err
+	}
+	return &courtv1.QueryClaimantResponse{Claimant: c, Budget: Budget(weight, total)}, nil
+}
