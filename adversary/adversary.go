@@ -13,7 +13,6 @@
 package adversary
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
@@ -129,12 +128,12 @@ func (m *model) forge(dst []transformer.Output, node, segment seed.Seed, nonces 
 func WithholdOpening(*sprintv1.MsgOpen) *sprintv1.MsgOpen { return nil }
 
 // VoteFail turns every verdict into a fail that names the first leaves its voter was to judge as mismatches.
-func VoteFail(body *sprintv1.VerdictBody, leaves map[string][]sprintv1.LeafRef) {
-	for i := range body.Verdicts {
-		v := &body.Verdicts[i]
-		v.Vote, v.Mismatches = sprintv1.VoteFail, nil
-		for _, l := range leaves[v.Target][:min(4, len(leaves[v.Target]))] {
-			v.Mismatches = append(v.Mismatches, sprintv1.Mismatch{Node: l.Node, Segment: l.Segment, Nonce: l.Nonce, Norm: 1, Digest: bytes.Repeat([]byte{0xee}, 32)})
+func VoteFail(body *sprintv1.VerdictBody, duties []sprintv1.Duty) {
+	body.Votes, body.Mismatches = nil, nil
+	for d := range duties {
+		body.Votes = append(body.Votes, byte(sprintv1.VoteFail))
+		for l := range min(4, len(duties[d].Leaves)) {
+			body.Mismatches = append(body.Mismatches, sprintv1.Mismatch{Duty: uint32(d), Leaf: uint32(l)})
 		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"context"
 	"testing"
 
+	courtv1 "github.com/assaynet/assay/api/court/v1"
 	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
 	"github.com/assaynet/assay/poc/seed"
 	"github.com/assaynet/assay/poc/work"
@@ -82,12 +83,16 @@ func TestTheSkippedLayerIsTheOnlyDifference(t *testing.T) {
 }
 
 func TestAFalseVoteNamesAtMostFourLeavesOfEachTarget(t *testing.T) {
-	leaves := map[string][]sprintv1.LeafRef{"a": make([]sprintv1.LeafRef, 9), "b": make([]sprintv1.LeafRef, 2)}
-	body := &sprintv1.VerdictBody{Verdicts: []sprintv1.TargetVerdict{{Target: "a", Vote: sprintv1.VotePass}, {Target: "b", Vote: sprintv1.VotePass}}}
-	VoteFail(body, leaves)
-	for i, want := range []int{4, 2} {
-		if v := body.Verdicts[i]; v.Vote != sprintv1.VoteFail || len(v.Mismatches) != want {
-			t.Errorf("%s: vote %v with %d mismatches, want a fail with %d", v.Target, v.Vote, len(v.Mismatches), want)
+	duties := []sprintv1.Duty{{Target: "a", Leaves: make([]courtv1.LeafRef, 9)}, {Target: "b", Leaves: make([]courtv1.LeafRef, 2)}}
+	body := &sprintv1.VerdictBody{Votes: []byte{byte(sprintv1.VotePass), byte(sprintv1.VotePass)}}
+	VoteFail(body, duties)
+	named := map[uint32]int{}
+	for _, m := range body.Mismatches {
+		named[m.Duty]++
+	}
+	for d, want := range []int{4, 2} {
+		if sprintv1.Vote(body.Votes[d]) != sprintv1.VoteFail || named[uint32(d)] != want {
+			t.Errorf("duty %d: vote %d with %d mismatches, want a fail with %d", d, body.Votes[d], named[uint32(d)], want)
 		}
 	}
 }

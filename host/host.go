@@ -24,6 +24,7 @@ import (
 	"github.com/cosmos/cosmos-sdk/codec"
 	"github.com/cosmos/cosmos-sdk/crypto/keyring"
 
+	courtv1 "github.com/assaynet/assay/api/court/v1"
 	registryv1 "github.com/assaynet/assay/api/registry/v1"
 	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
 	"github.com/assaynet/assay/host/fleet"
@@ -48,8 +49,8 @@ type Tamper struct {
 	Open func(*sprintv1.MsgOpen) *sprintv1.MsgOpen
 	// Blind commits to logs without auditing them: the host is in it with its worker.
 	Blind bool
-	// Verdict bends a verdict before it is committed to; leaves are those its voter was to judge, by target.
-	Verdict func(body *sprintv1.VerdictBody, leaves map[string][]sprintv1.LeafRef)
+	// Verdict bends a verdict before it is committed to; duties are what its voter was to judge.
+	Verdict func(body *sprintv1.VerdictBody, duties []sprintv1.Duty)
 }
 
 // Options are what a host needs beside its configuration.
@@ -77,6 +78,7 @@ type Host struct {
 
 	conn           *grpc.ClientConn
 	sprint         sprintv1.QueryClient
+	court          courtv1.QueryClient
 	registry       registryv1.QueryClient
 	local          registryv1.LocalClient
 	queue          *submit.Queue
@@ -147,7 +149,7 @@ func Run(ctx context.Context, c Config, o Options) error {
 		return err
 	}
 	defer h.conn.Close()
-	h.sprint, h.registry, h.local = sprintv1.NewQueryClient(h.conn), registryv1.NewQueryClient(h.conn), registryv1.NewLocalClient(h.conn)
+	h.sprint, h.court, h.registry, h.local = sprintv1.NewQueryClient(h.conn), courtv1.NewQueryClient(h.conn), registryv1.NewQueryClient(h.conn), registryv1.NewLocalClient(h.conn)
 	if h.queue, err = submit.New(submit.Config{Conn: h.conn, Encoding: encoding, Keys: o.Keys, Key: c.Key, Participant: c.Participant, Chain: c.Chain, Logger: o.Logger}); err != nil {
 		return err
 	}

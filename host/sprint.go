@@ -9,8 +9,12 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/cosmos/cosmos-sdk/types/query"
 	"golang.org/x/sync/errgroup"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
+	courtv1 "github.com/assaynet/assay/api/court/v1"
 	registryv1 "github.com/assaynet/assay/api/registry/v1"
 	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
 	"github.com/assaynet/assay/host/fleet"
@@ -34,8 +38,14 @@ func (h *Host) act(ctx context.Context, g *errgroup.Group, now sprintv1.QueryCur
 	if err := h.bindNodes(ctx, now.Height); err != nil {
 		return err
 	}
+	if me == nil && e.Phase == sprintv1.PhasePrepare {
+		me, err = h.candidate(ctx, e)
+		if err != nil {
+			return err
+		}
+	}
 	if me == nil {
-		h.say(now, "waiting", "this participant takes no part in the running epoch; once registered it joins the next one")
+		h.say(now, "waiting", "takes no part in epoch "+fmt.Sprint(e.Number)+": "+h.standing(ctx))
 		return h.idle(now)
 	}
 	class, err := transformer.ByName(e.Params.Class)
@@ -59,6 +69,11 @@ func (h *Host) act(ctx context.Context, g *errgroup.Group, now sprintv1.QueryCur
 		return h.validate(ctx, g, now, class)
 	case sprintv1.PhaseReveal:
 		return h.reveal(now)
+	case sprintv1.PhaseCheck:
+		if err := h.openMiddles(ctx, now); err != nil {
+			return err
+		}
+		return h.dispute(ctx, now)
 	case sprintv1.PhaseDispute:
 		return h.dispute(ctx, now)
 	case sprintv1.PhaseFinalised:
@@ -71,16 +86,42 @@ func (h *Host) act(ctx context.Context, g *errgroup.Group, now sprintv1.QueryCur
 
 // member returns this participant's place in an epoch, nil if it has none.
 func (h *Host) member(ctx context.Context, epoch uint64) (*sprintv1.Member, error) {
-	res, err := h.sprint.Members(ctx, &sprintv1.QueryMembersRequest{Epoch: epoch})
+	res, err := h.sprint.Member(ctx, &sprintv1.QueryMemberRequest{Epoch: epoch, Participant: h.config.Participant})
+	if status.Code(err) == codes.NotFound {
+		return nil, nil
+	} else if err != nil {
+		return nil, fmt.Errorf("asking for this participant's place in epoch %d: %w", epoch, err)
+	}
+	return &res.Member, nil
+}
+
+// candidate is the member that a registered participant without weight becomes once it reports ready; nil where it
+// cannot.
+func (h *Host) candidate(ctx context.Context, e sprintv1.Epoch) (*sprintv1.Member, error) {
+	res, err := h.registry.Participant(ctx, &registryv1.QueryParticipantRequest{Address: h.config.Participant})
+	if status.Code(err) == codes.NotFound {
+		return nil, nil
+	} else if err != nil {
+		return nil, fmt.Errorf("asking for this participant's registration: %w", err)
+	}
+	p := res.Participant
+	if p.JoinedEpoch >= e.Number || p.JailedUntil > e.Number || p.LotteryFrom > e.Number || p.LeavingEpoch > 0 {
+		return nil, nil
+	}
+	m := &sprintv1.Member{Participant: p.Address, Role: sprintv1.RoleNewcomer}
+	for _, n := range p.NodesAt(e.Number) {
+		m.Nodes = append(m.Nodes, n.Id)
+	}
+	return m, nil
+}
+
+// standing says in a sentence what the chain makes of this participant.
+func (h *Host) standing(ctx context.Context) string {
+	res, err := h.sprint.Standing(ctx, &sprintv1.QueryStandingRequest{Participant: h.config.Participant})
 	if err != nil {
-		return nil, fmt.Errorf("asking for the members of epoch %d: %w", epoch, err)
+		return status.Convert(err).Message()
 	}
-	for i := range res.Members {
-		if res.Members[i].Participant == h.config.Participant {
-			return &res.Members[i], nil
-		}
-	}
-	return nil, nil
+	return res.Reason
 }
 
 func (h *Host) idle(now sprintv1.QueryCurrentResponse) error {
@@ -192,6 +233,10 @@ func (h *Host) compute(ctx context.Context, g *errgroup.Group, now sprintv1.Quer
 		h.say(now, "jailed", "no vote and no credit until the jail term ends")
 		return h.idle(now)
 	}
+	if me.Role == sprintv1.RoleNewcomer && !me.Taken {
+		h.say(now, "waiting", h.standing(ctx))
+		return h.idle(now)
+	}
 	if running == nil {
 		if err := h.idle(now); err != nil {
 			return err
@@ -264,11 +309,11 @@ func (h *Host) open(ctx context.Context, now sprintv1.QueryCurrentResponse) erro
 		h.say(now, "waiting", "nothing was committed in this epoch, so nothing is drawn")
 		return nil
 	}
-	commits, err := h.sprint.Commits(ctx, &sprintv1.QueryCommitsRequest{Epoch: e.Number, Participant: h.config.Participant})
+	commits, err := h.commits(ctx, e.Number)
 	if err != nil {
 		return fmt.Errorf("asking for the commitments: %w", err)
 	}
-	msg, err := h.opening(e, samples.Leaves, commits.Commits)
+	msg, err := h.opening(e, samples.Leaves, commits)
 	if err != nil {
 		return err
 	}
@@ -283,8 +328,24 @@ func (h *Host) open(ctx context.Context, now sprintv1.QueryCurrentResponse) erro
 	return nil
 }
 
+// commits lists what this participant committed in an epoch.
+func (h *Host) commits(ctx context.Context, epoch uint64) ([]sprintv1.Commit, error) {
+	var all []sprintv1.Commit
+	for page := (*query.PageRequest)(nil); ; {
+		res, err := h.sprint.Commits(ctx, &sprintv1.QueryCommitsRequest{Epoch: epoch, Participant: h.config.Participant, Pagination: page})
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, res.Commits...)
+		if res.Pagination == nil || len(res.Pagination.NextKey) == 0 {
+			return all, nil
+		}
+		page = &query.PageRequest{Key: res.Pagination.NextKey}
+	}
+}
+
 // opening reads the drawn leaves from the logs, one multiproof per log.
-func (h *Host) opening(e sprintv1.Epoch, leaves []sprintv1.LeafRef, commits []sprintv1.Commit) (*sprintv1.MsgOpen, error) {
+func (h *Host) opening(e sprintv1.Epoch, leaves []courtv1.LeafRef, commits []sprintv1.Commit) (*sprintv1.MsgOpen, error) {
 	class, err := transformer.ByName(e.Params.Class)
 	if err != nil {
 		return nil, err

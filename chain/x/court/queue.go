@@ -93,6 +93,16 @@ func (k *Keeper) Pending(ctx context.Context) (bool, error) {
 	return waits, err
 }
 
+// PendingOfMembers reports whether a claim waits that the chain did not raise itself.
+func (k *Keeper) PendingOfMembers(ctx context.Context) (bool, error) {
+	waits := false
+	err := k.claims.Walk(ctx, nil, func(_ uint64, c courtv1.Claim) (bool, error) {
+		waits = c.Source != courtv1.SourceChain
+		return waits, nil
+	})
+	return waits, err
+}
+
 // entry is a claim with its number.
 type entry struct {
 	number uint64

@@ -4,16 +4,20 @@ package sprint
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"cosmossdk.io/collections"
 
-	registryv1 "github.com/assaynet/assay/api/registry/v1"
+	creditv1 "github.com/assaynet/assay/api/credit/v1"
 	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
+	"github.com/assaynet/assay/chain/x/registry"
+	"github.com/assaynet/assay/poc/audit"
 	"github.com/assaynet/assay/poc/seed"
+	"github.com/assaynet/assay/poc/work/transformer"
 )
 
-// EndBlock judges what was named and moves the epoch as far as this block takes it.
+// EndBlock moves the epoch as far as this block takes it.
 func (k *Keeper) EndBlock(ctx context.Context) error {
 	e, err := k.epoch(ctx)
 	if err != nil {
@@ -22,10 +26,10 @@ func (k *Keeper) EndBlock(ctx context.Context) error {
 	if e.Number == 0 || e.Phase == sprintv1.PhaseFinalised {
 		return k.begin(ctx, e.Number+1)
 	}
-	before := e.Phase
-	if err := k.judge(ctx, e); err != nil {
+	if err := k.prune(ctx, e); err != nil {
 		return err
 	}
+	before := e.Phase
 	if err := k.advance(ctx, &e); err != nil {
 		return fmt.Errorf("sprint: epoch %d in %s: %w", e.Number, before.Word(), err)
 	}
@@ -35,7 +39,8 @@ func (k *Keeper) EndBlock(ctx context.Context) error {
 	return k.epochs.Set(ctx, e.Number, e)
 }
 
-// begin opens an epoch: parameters and roster are frozen before Seed_1 can be known.
+// begin opens an epoch: the parameters of every module and the holders of weight are frozen before Seed_1 can be
+// known. Everybody else becomes a member by announcing itself.
 func (k *Keeper) begin(ctx context.Context, number uint64) error {
 	frozen, err := k.frozen.Get(ctx)
 	if err != nil {
@@ -48,26 +53,45 @@ func (k *Keeper) begin(ctx context.Context, number uint64) error {
 	if err := k.frozen.Set(ctx, params); err != nil {
 		return err
 	}
+	for _, adopt := range []func(context.Context) error{k.registry.Adopt, k.credit.Adopt, k.court.Adopt, k.collateral.Adopt} {
+		if err := adopt(ctx); err != nil {
+			return fmt.Errorf("sprint: parameters of epoch %d: %w", number, err)
+		}
+	}
 	e := sprintv1.Epoch{Number: number, Params: frozen, Phase: sprintv1.PhasePrepare, Start: height(ctx)}
-	if err := k.registry.Walk(ctx, func(p registryv1.Participant) (bool, error) {
-		if p.JoinedEpoch >= number {
+	progress := sprintv1.Progress{}
+	if err := k.credit.Walk(ctx, func(h creditv1.Holding) (bool, error) {
+		if h.Weight == 0 {
 			return false, nil
 		}
-		h, err := k.credit.Holding(ctx, p.Address)
-		if err != nil {
+		m, err := k.freeze(ctx, number, h)
+		if errors.Is(err, registry.ErrUnknown) {
+			return false, nil // it left
+		} else if err != nil {
 			return false, err
 		}
-		m := sprintv1.Member{Participant: p.Address, Moniker: p.Moniker, HostKey: p.HostKey, ConsensusKey: p.ConsensusKey,
-			Weight: h.Weight, Power: h.Power, Jailed: p.JailedUntil > number}
-		for _, n := range p.Nodes {
-			m.Nodes = append(m.Nodes, n.Id)
+		if m.Expected = !m.Jailed; number > 1 && m.Expected {
+			last, err := k.members.Get(ctx, memberKeyOf(number-1, m.Participant))
+			if err != nil && !errors.Is(err, collections.ErrNotFound) {
+				return false, err
+			}
+			m.Expected = last.Live
+		}
+		if m.Expected {
+			progress.Expected++
 		}
 		e.TotalWeight += m.Weight
+		if err := k.registry.Announce(ctx, m.Participant, number); err != nil {
+			return false, err
+		}
 		return false, k.setMember(ctx, number, m)
 	}); err != nil {
-		return fmt.Errorf("sprint: freezing the roster of epoch %d: %w", number, err)
+		return fmt.Errorf("sprint: freezing the holders of epoch %d: %w", number, err)
 	}
-	if err := k.prune(ctx, number, frozen); err != nil {
+	if err := k.registry.Lapse(ctx, number); err != nil {
+		return fmt.Errorf("sprint: registrations that lapse: %w", err)
+	}
+	if err := k.progress.Set(ctx, progress); err != nil {
 		return err
 	}
 	if err := k.current.Set(ctx, number); err != nil {
@@ -77,48 +101,40 @@ func (k *Keeper) begin(ctx context.Context, number uint64) error {
 	return k.epochs.Set(ctx, number, e)
 }
 
-// prune drops what epochs long past keep: their evidence after keep_epochs, their records after recordEpochs. It
-// drops all older ones, because keep_epochs may have been larger.
-func (k *Keeper) prune(ctx context.Context, number uint64, p sprintv1.Params) error {
-	if keep := uint64(p.KeepEpochs); number > keep+1 {
-		old := number - keep - 1
-		for _, clear := range []func() error{
-			func() error {
-				return k.commits.Clear(ctx, collections.NewPrefixUntilQuadRange[uint64, string, string, uint32](old))
-			},
-			func() error { return k.openings.Clear(ctx, collections.NewPrefixUntilPairRange[uint64, string](old)) },
-			func() error {
-				return k.verdicts.Clear(ctx, collections.NewPrefixUntilTripleRange[uint64, uint32, string](old))
-			},
-			func() error {
-				return k.bodies.Clear(ctx, collections.NewPrefixUntilTripleRange[uint64, uint32, string](old))
-			},
-			func() error {
-				return k.judgements.Clear(ctx, collections.NewPrefixUntilTripleRange[uint64, string, []byte](old))
-			},
-			func() error { return k.members.Clear(ctx, collections.NewPrefixUntilPairRange[uint64, string](old)) },
-		} {
-			if err := clear(); err != nil {
-				return fmt.Errorf("sprint: pruning epoch %d: %w", old, err)
-			}
-		}
+// freeze makes a member of a registered participant, as it is at the epoch's begin.
+func (k *Keeper) freeze(ctx context.Context, number uint64, h creditv1.Holding) (sprintv1.Member, error) {
+	p, err := k.registry.Get(ctx, h.Participant)
+	if err != nil {
+		return sprintv1.Member{}, err
 	}
-	if number > recordEpochs {
-		old := number - recordEpochs
-		if err := k.outcomes.Clear(ctx, collections.NewPrefixedPairRange[uint64, string](old)); err != nil {
-			return err
-		}
-		return k.epochs.Remove(ctx, old)
+	m := sprintv1.Member{Participant: p.Address, Moniker: p.Moniker, HostKey: p.HostKey, ConsensusKey: p.ConsensusKey,
+		Weight: h.Weight, Power: h.Power, Credited: h.Credited, Jailed: p.JailedUntil > number}
+	for _, n := range registry.NodesAt(p, number) {
+		m.Nodes = append(m.Nodes, n.Id)
 	}
-	return nil
+	switch {
+	case m.Weight > 0:
+		m.Role = sprintv1.RoleHolder
+	case p.CreditedEpoch > 0 && p.CreditedEpoch+returnEpochs >= number:
+		m.Role = sprintv1.RoleReturning
+	default:
+		m.Role = sprintv1.RoleNewcomer
+	}
+	return m, nil
 }
 
-// advance moves the phase at the end of a block. Each case fixes the boundaries of the next phase.
+// advance moves the phase at the end of a block. Each case fixes the boundaries of the next phase. What it asks in
+// every block it asks of Progress; members are read when a phase turns.
 func (k *Keeper) advance(ctx context.Context, e *sprintv1.Epoch) error {
 	h := height(ctx)
+	p, err := k.progress.Get(ctx)
+	if err != nil {
+		return fmt.Errorf("progress: %w", err)
+	}
+	r := &e.Round
 	switch e.Phase {
 	case sprintv1.PhasePrepare:
-		return k.prepare(ctx, e, h)
+		return k.prepare(ctx, e, p, h)
 	case sprintv1.PhaseCompute:
 		for i := range e.Segments {
 			s := &e.Segments[i]
@@ -135,44 +151,44 @@ func (k *Keeper) advance(ctx context.Context, e *sprintv1.Epoch) error {
 			e.Phase = sprintv1.PhaseWrapUp
 		}
 	case sprintv1.PhaseWrapUp:
-		if h >= e.WrapupUntil {
+		if h >= e.WrapupUntil || p.LastCommits == p.Nodes {
+			e.WrapupUntil = h
 			e.Phase = sprintv1.PhaseChallenge
 		}
 	case sprintv1.PhaseChallenge:
 		return k.challenge(ctx, e, h)
 	case sprintv1.PhaseProof:
-		if h < e.ProofUntil {
-			all, err := k.allOpened(ctx, *e)
-			if err != nil || !all {
-				return err
-			}
-			e.ProofUntil = h
+		newcomers := p.NewcomersOpened == p.NewcomersOwe || h >= e.ChallengeHeight+quarter(e.ProofUntil-e.ChallengeHeight)
+		if h < e.ProofUntil && !(p.HoldersOpened == p.HoldersOwe && newcomers) {
+			return nil
 		}
-		return k.nextRound(ctx, e, h)
+		e.ProofUntil = h
+		return k.close(ctx, e, p, h)
 	case sprintv1.PhaseDraw:
 		return k.draw(ctx, e, h)
-	case sprintv1.PhaseValidate, sprintv1.PhaseReveal:
-		return k.collect(ctx, e, h)
+	case sprintv1.PhaseValidate:
+		if h >= r.ValidateUntil || p.Committed == r.Members {
+			r.ValidateUntil, r.RevealUntil = h, h+int64(e.Params.RevealBlocks)
+			e.Phase = sprintv1.PhaseReveal
+		}
+	case sprintv1.PhaseReveal:
+		if h >= r.RevealUntil || p.Revealed == p.Committed {
+			r.RevealUntil = h
+			e.Phase = sprintv1.PhaseCheck
+		}
+	case sprintv1.PhaseCheck:
+		return k.check(ctx, e, p, h)
 	case sprintv1.PhaseDispute:
-		r := e.Rounds[len(e.Rounds)-1]
-		if waiting, err := k.pending(ctx); err != nil || waiting || h < r.DisputeUntil {
-			return err
-		}
-		e.Rounds[len(e.Rounds)-1].DisputeUntil = h
-		contested, err := k.decideRound(ctx, *e)
-		if err != nil {
-			return err
-		}
-		if contested {
-			return k.nextRound(ctx, e, h)
-		}
-		return k.finalise(ctx, e)
+		return k.conclude(ctx, e, h)
 	}
 	return nil
 }
 
+// quarter of a window, for which everybody's proven weight is waited for and newcomers are too.
+func quarter(window int64) int64 { return max(3, window/4) }
+
 // prepare draws Seed_1, waits for readiness, draws Seed_2 and lays out the window.
-func (k *Keeper) prepare(ctx context.Context, e *sprintv1.Epoch, h int64) error {
+func (k *Keeper) prepare(ctx context.Context, e *sprintv1.Epoch, p sprintv1.Progress, h int64) error {
 	switch {
 	case len(e.Seed1) == 0:
 		mix, _, ok, err := k.beacon.Mix(ctx, e.Start)
@@ -184,11 +200,9 @@ func (k *Keeper) prepare(ctx context.Context, e *sprintv1.Epoch, h int64) error 
 		e.PrepareUntil = h + int64(e.Params.PrepareBlocks)
 		return nil
 	case e.ReadyHeight == 0:
-		live, _, err := k.liveness(ctx, *e)
-		if err != nil {
-			return err
-		}
-		if h >= e.PrepareUntil || e.TotalWeight > 0 && share(live, e.TotalWeight) >= uint64(e.Params.ReadyBps) {
+		everybody := p.Expected > 0 && p.ExpectedReady == p.Expected
+		most := h >= e.Seed1Height+int64(e.Params.PrepareBlocks)/2 && e.TotalWeight > 0 && share(p.ReadyWeight, e.TotalWeight) >= uint64(e.Params.ReadyBps)
+		if h >= e.PrepareUntil || everybody || most {
 			e.ReadyHeight = h
 		}
 		return nil
@@ -197,16 +211,8 @@ func (k *Keeper) prepare(ctx context.Context, e *sprintv1.Epoch, h int64) error 
 	if err != nil || !ok {
 		return err
 	}
-	live, voters, err := k.liveness(ctx, *e)
-	if err != nil {
+	if err := k.admit(ctx, e, mix); err != nil {
 		return err
-	}
-	e.LiveWeight, e.Eligible = live, uint32(voters)
-	switch {
-	case e.Eligible < e.Params.MinVoters:
-		e.Void, e.VoidReason = true, fmt.Sprintf("%d eligible voters, at least %d are needed", e.Eligible, e.Params.MinVoters)
-	case share(live, e.TotalWeight) < uint64(e.Params.MinLiveBps):
-		e.Void, e.VoidReason = true, fmt.Sprintf("%d of %d of the previous weight is live, at least %d.%02d %% is needed", live, e.TotalWeight, e.Params.MinLiveBps/100, e.Params.MinLiveBps%100)
 	}
 	seed2 := seed.Sprint2(chainID(ctx), e.Number, mix)
 	e.Seed2, e.ComputeStart = seed2[:], h+1
@@ -225,26 +231,53 @@ func (k *Keeper) prepare(ctx context.Context, e *sprintv1.Epoch, h int64) error 
 	return nil
 }
 
-// liveness returns the weight of the live members and the number of eligible voters.
-func (k *Keeper) liveness(ctx context.Context, e sprintv1.Epoch) (weight uint64, voters int, err error) {
+// admit closes the list of members: it sizes what they owe, draws the newcomers that take part, and finds an epoch
+// void that too little of the previous weight is there for.
+func (k *Keeper) admit(ctx context.Context, e *sprintv1.Epoch, mix seed.Seed) error {
+	class, err := transformer.ByName(e.Params.Class)
+	if err != nil {
+		return err
+	}
 	roster, err := k.roster(ctx, e.Number)
 	if err != nil {
-		return 0, 0, err
+		return err
 	}
+	var newcomers []sprintv1.Member
+	var held []uint64
+	nodes, locked := uint32(0), uint64(0)
 	for _, m := range roster {
-		if m.Live {
-			weight += m.Weight
+		switch {
+		case m.Live && m.Role == sprintv1.RoleNewcomer:
+			newcomers, held = append(newcomers, m), append(held, max(1, m.Locked))
+			locked += max(1, m.Locked)
+		case allowed(m):
+			nodes += uint32(len(m.Nodes))
+		}
+		if m.Live && m.Weight > 0 && !m.Jailed {
+			e.LiveWeight += m.Weight
+			e.LiveCredited += min(m.Credited, maxWeight)
+			e.Eligible++
 		}
 	}
-	return weight, len(eligible(roster)), nil
-}
-
-// share is part/whole in basis points; nothing of nothing is all of it.
-func share(part, whole uint64) uint64 {
-	if whole == 0 {
-		return 10_000
+	replicas := replicasOf(e.Params, int(e.Eligible))
+	places := placesOf(e.LiveCredited, class, replicas, uint64(e.Eligible))
+	e.Replicas, e.Newcomers, e.NewcomersLocked = uint32(replicas), uint32(len(newcomers)), locked
+	for _, at := range audit.Lottery(seed.Lottery(chainID(ctx), e.Number, mix), held, int(min(places, uint64(len(newcomers))))) {
+		m := newcomers[at]
+		m.Taken = true
+		e.Taken++
+		nodes += uint32(len(m.Nodes))
+		if err := k.setMember(ctx, e.Number, m); err != nil {
+			return err
+		}
 	}
-	return mulDiv(part, 10_000, whole)
+	switch {
+	case share(e.LiveWeight, e.TotalWeight) < uint64(e.Params.MinLiveBps):
+		e.Void, e.VoidReason = true, fmt.Sprintf("%d of %d of the previous weight is live, at least %d.%02d %% is needed", e.LiveWeight, e.TotalWeight, e.Params.MinLiveBps/100, e.Params.MinLiveBps%100)
+	case class.MiOps() > e.Params.WholeUnitMiops && e.Eligible < judgesOfLarge:
+		e.Void, e.VoidReason = true, fmt.Sprintf("class %s needs %d judges, because the chain does not recompute its units by itself; %d are eligible", class.Name, judgesOfLarge, e.Eligible)
+	}
+	return k.note(ctx, func(p *sprintv1.Progress) { p.Nodes = nodes })
 }
 
 // challenge draws the leaves and sizes the proof window to three times what they take.
@@ -253,140 +286,136 @@ func (k *Keeper) challenge(ctx context.Context, e *sprintv1.Epoch, h int64) erro
 	if err != nil || !ok {
 		return err
 	}
+	class, err := transformer.ByName(e.Params.Class)
+	if err != nil {
+		return err
+	}
+	roster, err := k.roster(ctx, e.Number)
+	if err != nil {
+		return err
+	}
+	var targets []sprintv1.Member
+	for _, m := range roster {
+		if isTarget(*e, m) {
+			targets = append(targets, m)
+		}
+	}
 	e.ChallengeHeight, e.SampleMix = h, mix[:]
-	roster, err := k.roster(ctx, e.Number)
-	if err != nil {
-		return err
-	}
-	var drawnBytes uint64
-	for _, m := range roster {
-		drawn, err := k.sampled(ctx, *e, m.Participant)
-		if err != nil {
-			return err
+	e.Targets = uint32(len(targets))
+	e.Samples = uint32(samplesOf(e.Params, e.LiveCredited, class, uint64(e.Replicas), uint64(e.Targets)))
+	var drawn uint64
+	holders := uint32(0)
+	for _, m := range targets {
+		drawn += uint64(drawnOf(*e, m)) * bytesPerLeaf
+		if m.Role == sprintv1.RoleHolder {
+			holders++
 		}
-		drawnBytes += openingBytes(drawn)
 	}
-	window := max(uint64(e.Params.ProofBlocks), (3*drawnBytes+uint64(e.Params.OpeningBytesPerBlock)-1)/uint64(e.Params.OpeningBytesPerBlock))
-	e.ProofUntil = h + int64(window)
+	perBlock := uint64(e.Params.OpeningBytesPerBlock)
+	e.ProofUntil = h + int64(max(uint64(e.Params.ProofBlocks), (3*drawn+perBlock-1)/perBlock))
 	e.Phase = sprintv1.PhaseProof
-	return nil
+	return k.note(ctx, func(p *sprintv1.Progress) {
+		p.HoldersOwe, p.NewcomersOwe = holders, e.Targets-holders
+	})
 }
 
-// allOpened: everyone that committed has opened.
-func (k *Keeper) allOpened(ctx context.Context, e sprintv1.Epoch) (bool, error) {
-	roster, err := k.roster(ctx, e.Number)
-	if err != nil {
-		return false, err
-	}
-	for _, m := range roster {
-		if opened, err := k.openings.Has(ctx, memberKeyOf(e.Number, m.Participant)); err != nil {
-			return false, err
-		} else if opened {
-			continue
-		}
-		if n, err := k.samples(ctx, e, m.Participant); err != nil || n > 0 {
-			return false, err
-		}
-	}
-	return true, nil
-}
-
-// nextRound awaits the beacon of a committee: the first of the size in the parameters, each later one twice as large, at last everyone.
-func (k *Keeper) nextRound(ctx context.Context, e *sprintv1.Epoch, h int64) error {
-	r := sprintv1.Round{Number: uint32(len(e.Rounds) + 1), Slots: e.Params.Slots << len(e.Rounds), DrawDeadline: h}
-	r.Everyone = e.Eligible <= e.Params.FullCommittee || len(e.Rounds) >= 2
-	if e.Void {
+// close ends the openings: the committee is drawn next, if there is anybody to judge.
+func (k *Keeper) close(ctx context.Context, e *sprintv1.Epoch, p sprintv1.Progress, h int64) error {
+	if e.Void || p.HoldersOpened+p.NewcomersOpened == 0 {
 		return k.finalise(ctx, e)
 	}
-	targets, err := k.targets(ctx, *e, r)
-	if err != nil {
-		return err
-	}
-	if len(targets) == 0 {
-		return k.finalise(ctx, e)
-	}
-	e.Rounds = append(e.Rounds, r)
+	e.Round = sprintv1.Round{Everyone: e.Eligible <= e.Params.FullCommittee, DrawDeadline: h}
 	e.Phase = sprintv1.PhaseDraw
 	return nil
 }
 
-// draw fixes a round's committee once its beacon is known.
+// draw fixes the committees once their beacon is known.
 func (k *Keeper) draw(ctx context.Context, e *sprintv1.Epoch, h int64) error {
-	r := &e.Rounds[len(e.Rounds)-1]
+	r := &e.Round
 	mix, _, ok, err := k.beacon.Mix(ctx, r.DrawDeadline)
 	if err != nil || !ok {
 		return err
 	}
 	r.Mix, r.DrawHeight = mix[:], h
-	members, err := k.drawnMembers(ctx, *e, *r)
+	a, err := k.assembly(ctx, *e)
 	if err != nil {
 		return err
 	}
-	for _, m := range members {
-		if err := k.verdicts.Set(ctx, collections.Join3(e.Number, r.Number, m), sprintv1.VerdictRecord{Voter: m}); err != nil {
+	for v := range a.voters {
+		if len(a.duties[v]) == 0 {
+			continue
+		}
+		r.Members++
+		name := a.voters[v].name
+		if err := k.verdicts.Set(ctx, memberKeyOf(e.Number, name), sprintv1.VerdictRecord{Voter: name}); err != nil {
 			return err
 		}
 	}
-	r.Members = uint32(len(members))
+	if r.Members == 0 { // a lone participant
+		r.ValidateUntil, r.RevealUntil, r.CheckUntil = h, h, h
+		return k.hear(ctx, e, h)
+	}
 	r.ValidateUntil = h + int64(e.Params.ValidateBlocks)
 	e.Phase = sprintv1.PhaseValidate
 	return nil
 }
 
-// collect closes Validate and Reveal when their time is over or every member has spoken.
-func (k *Keeper) collect(ctx context.Context, e *sprintv1.Epoch, h int64) error {
-	r := &e.Rounds[len(e.Rounds)-1]
-	committed, revealed := uint32(0), uint32(0)
-	if err := k.spoken(ctx, e.Number, r.Number, false, func(v sprintv1.VerdictRecord) error {
-		if len(v.Hash) > 0 {
-			committed++
+// check draws the middle digests that members open, and waits for them.
+func (k *Keeper) check(ctx context.Context, e *sprintv1.Epoch, p sprintv1.Progress, h int64) error {
+	r := &e.Round
+	if len(r.CheckMix) == 0 {
+		if p.ChecksOwed == 0 {
+			r.CheckUntil = h
+			return k.hear(ctx, e, h)
 		}
-		if v.RevealHeight > 0 {
-			revealed++
+		mix, _, ok, err := k.beacon.Mix(ctx, r.RevealUntil)
+		if err != nil || !ok {
+			return err
 		}
+		r.CheckMix, r.CheckHeight, r.CheckUntil = mix[:], h, h+int64(e.Params.RevealBlocks)
 		return nil
-	}); err != nil {
-		return err
 	}
-	switch {
-	case e.Phase == sprintv1.PhaseValidate && (h >= r.ValidateUntil || committed == r.Members):
-		r.ValidateUntil, r.RevealUntil = h, h+int64(e.Params.RevealBlocks)
-		e.Phase = sprintv1.PhaseReveal
-	case e.Phase == sprintv1.PhaseReveal && (h >= r.RevealUntil || revealed == committed):
-		r.RevealUntil, r.DisputeUntil = h, h+int64(e.Params.DisputeBlocks)
-		e.Phase = sprintv1.PhaseDispute
+	if h >= r.CheckUntil || p.ChecksDone == p.ChecksOwed {
+		r.CheckUntil = h
+		return k.hear(ctx, e, h)
 	}
 	return nil
 }
 
-// drawnMembers lists everyone with a duty in a round, rising by address.
-func (k *Keeper) drawnMembers(ctx context.Context, e sprintv1.Epoch, r sprintv1.Round) ([]string, error) {
-	h, err := k.hall(ctx, e, r)
-	if err != nil {
-		return nil, err
+// hear opens the dispute window; the chain begins to judge whom nobody did.
+func (k *Keeper) hear(ctx context.Context, e *sprintv1.Epoch, h int64) error {
+	e.Round.DisputeStart, e.Round.DisputeUntil = h, h+int64(e.Params.DisputeBlocks)
+	e.Phase = sprintv1.PhaseDispute
+	_, err := k.appeal(ctx, *e)
+	return err
+}
+
+// conclude finalises once the window is over and the court is done: with every claim of members, and with as many
+// leaves of those whom nobody judged as decide, within four times the window.
+func (k *Keeper) conclude(ctx context.Context, e *sprintv1.Epoch, h int64) error {
+	r := &e.Round
+	if h < r.DisputeUntil {
+		return nil
 	}
-	voters := h.voters
-	drawn := make([]bool, len(voters))
-	for _, t := range h.targets {
-		n, err := k.samples(ctx, e, t)
-		if err != nil {
-			return nil, err
+	last := r.DisputeStart + disputeStretch*int64(e.Params.DisputeBlocks)
+	if h < last {
+		// a voter that was proven false in the meantime may leave a target without judges
+		if more, err := k.appeal(ctx, *e); err != nil {
+			return err
+		} else if more {
+			r.DisputeUntil = min(last, h+int64(e.Params.DisputeBlocks))
+			return nil
 		}
-		c := k.committee(ctx, e, r, voters, t, n)
-		at := 0
-		for i, v := range voters {
-			if v.Participant == t {
-				continue
-			}
-			drawn[i] = drawn[i] || c.votes[at] > 0
-			at++
+		if done, err := k.heard(ctx, *e); err != nil || !done {
+			return err
 		}
 	}
-	var out []string
-	for i, v := range voters {
-		if drawn[i] {
-			out = append(out, v.Participant)
-		}
+	if err := k.court.DropChain(ctx); err != nil {
+		return err
 	}
-	return out, nil
+	if waits, err := k.court.Pending(ctx); err != nil || waits {
+		return err
+	}
+	r.DisputeUntil = h
+	return k.finalise(ctx, e)
 }

@@ -4,6 +4,7 @@ package sprint
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"cosmossdk.io/collections"
@@ -34,9 +35,97 @@ func ValidateGenesis(g sprintv1.GenesisState) error {
 	if g.Epoch > 0 && !known[g.Epoch] {
 		return fmt.Errorf("sprint: the record of the current epoch %d is missing", g.Epoch)
 	}
+	if g.Epoch > 0 && g.Progress == nil {
+		return fmt.Errorf("sprint: the progress of the current epoch %d is missing", g.Epoch)
+	}
+	for _, e := range g.Epochs {
+		if err := validEpoch(e); err != nil {
+			return fmt.Errorf("sprint: record of epoch %d: %w", e.Number, err)
+		}
+	}
 	for _, s := range g.States {
-		if !known[s.Epoch] && len(s.Outcomes) == 0 {
+		if !known[s.Epoch] {
 			return fmt.Errorf("sprint: state of epoch %d has no record", s.Epoch)
+		}
+		if err := validState(s); err != nil {
+			return fmt.Errorf("sprint: epoch %d: %w", s.Epoch, err)
+		}
+	}
+	return nil
+}
+
+// length checks a field that is either not there yet or of one length.
+func length(what string, b []byte, want int) error {
+	if len(b) != 0 && len(b) != want {
+		return fmt.Errorf("%s has %d bytes; want %d", what, len(b), want)
+	}
+	return nil
+}
+
+func validEpoch(e sprintv1.Epoch) error {
+	if err := ValidateParams(e.Params); err != nil {
+		return err
+	}
+	if e.Phase < sprintv1.PhasePrepare || e.Phase > sprintv1.PhaseFinalised {
+		return fmt.Errorf("phase %d", e.Phase)
+	}
+	errs := []error{length("seed1", e.Seed1, 32), length("seed2", e.Seed2, 32), length("sample_mix", e.SampleMix, 32),
+		length("mix", e.Round.Mix, 32), length("check_mix", e.Round.CheckMix, 32)}
+	for i, s := range e.Segments {
+		if s.Index != uint32(i)+1 {
+			errs = append(errs, fmt.Errorf("segment %d stands in place %d", s.Index, i+1))
+		}
+		errs = append(errs, length("segment seed", s.Seed, 32))
+	}
+	if e.Phase > sprintv1.PhasePrepare && (len(e.Segments) != int(e.Params.Segments) || len(e.Seed2) == 0) {
+		errs = append(errs, fmt.Errorf("%d segments and a second seed of %d bytes in %s", len(e.Segments), len(e.Seed2), e.Phase.Word()))
+	}
+	return errors.Join(errs...)
+}
+
+// validState checks that every record is of the length that blocks rely on, and stands once.
+func validState(s sprintv1.EpochState) error {
+	members := map[string]bool{}
+	for _, m := range s.Members {
+		if members[m.Participant] || m.Participant == "" {
+			return fmt.Errorf("member %q is empty or stands twice", m.Participant)
+		}
+		members[m.Participant] = true
+		if len(m.HostKey) != 32 || len(m.ConsensusKey) != 32 || m.Weight > maxWeight || len(m.WrongMiddles) > middleChecks {
+			return fmt.Errorf("member %s: keys of %d and %d bytes, weight %d, %d wrong digests", m.Participant, len(m.HostKey), len(m.ConsensusKey), m.Weight, len(m.WrongMiddles))
+		}
+	}
+	for _, c := range s.Commits {
+		if !members[c.Participant] || len(c.Root) != 32 || len(c.Signature) != 64 || c.Count < 1 || c.Count >= 1<<48 {
+			return fmt.Errorf("commit of %s, node %s, segment %d: root of %d and signature of %d bytes, count %d, or no such member", c.Participant, c.Node, c.Segment, len(c.Root), len(c.Signature), c.Count)
+		}
+	}
+	for _, o := range s.Openings {
+		if !members[o.Participant] {
+			return fmt.Errorf("opening of %q, who is no member", o.Participant)
+		}
+		for _, l := range o.Logs {
+			if len(l.Leaves) == 0 || len(l.Leaves)%openedLeafBytes != 0 || len(l.Proof)%32 != 0 {
+				return fmt.Errorf("opening of %s: log %s/%d has %d bytes of leaves and %d of proof", o.Participant, l.Node, l.Segment, len(l.Leaves), len(l.Proof))
+			}
+		}
+	}
+	for _, v := range s.Verdicts {
+		if !members[v.Voter] || len(v.Opened)%8 != 0 || (v.RevealHeight > 0) != (v.Body != nil) {
+			return fmt.Errorf("verdict of %s: revealed at %d, opened %d bytes, or no such member", v.Voter, v.RevealHeight, len(v.Opened))
+		}
+		if err := length("hash of a verdict", v.Hash, 32); err != nil {
+			return err
+		}
+		if v.Body != nil {
+			if err := length("middles of a verdict", v.Body.Middles, 32); err != nil {
+				return err
+			}
+		}
+	}
+	for _, o := range s.Outcomes {
+		if o.Epoch != s.Epoch {
+			return fmt.Errorf("outcome of %s is of epoch %d", o.Participant, o.Epoch)
 		}
 	}
 	return nil
@@ -56,6 +145,11 @@ func (k *Keeper) InitGenesis(ctx context.Context, g sprintv1.GenesisState) error
 	if err := k.current.Set(ctx, g.Epoch); err != nil {
 		return err
 	}
+	if g.Progress != nil {
+		if err := k.progress.Set(ctx, *g.Progress); err != nil {
+			return err
+		}
+	}
 	for _, e := range g.Epochs {
 		if err := k.epochs.Set(ctx, e.Number, e); err != nil {
 			return err
@@ -64,11 +158,6 @@ func (k *Keeper) InitGenesis(ctx context.Context, g sprintv1.GenesisState) error
 	for _, s := range g.States {
 		if err := k.initEpoch(ctx, s); err != nil {
 			return fmt.Errorf("sprint: epoch %d: %w", s.Epoch, err)
-		}
-	}
-	for _, c := range g.Claims {
-		if err := k.enqueue(ctx, c); err != nil {
-			return err
 		}
 	}
 	return nil
@@ -90,22 +179,8 @@ func (k *Keeper) initEpoch(ctx context.Context, s sprintv1.EpochState) error {
 			return err
 		}
 	}
-	for _, r := range s.Verdicts {
-		for _, v := range r.Records {
-			key := collections.Join3(s.Epoch, r.Round, v.Voter)
-			if v.Body != nil {
-				if err := k.bodies.Set(ctx, key, *v.Body); err != nil {
-					return err
-				}
-				v.Body = nil
-			}
-			if err := k.verdicts.Set(ctx, key, v); err != nil {
-				return err
-			}
-		}
-	}
-	for _, j := range s.Judgements {
-		if err := k.judgements.Set(ctx, leafKeyOf(s.Epoch, j.Leaf), j); err != nil {
+	for _, v := range s.Verdicts {
+		if err := k.verdicts.Set(ctx, memberKeyOf(s.Epoch, v.Voter), v); err != nil {
 			return err
 		}
 	}
@@ -136,6 +211,11 @@ func (k *Keeper) ExportGenesis(ctx context.Context) (*sprintv1.GenesisState, err
 	}); err != nil {
 		return nil, err
 	}
+	if p, err := k.progress.Get(ctx); err == nil {
+		g.Progress = &p
+	} else if !errors.Is(err, collections.ErrNotFound) {
+		return nil, err
+	}
 	for _, e := range g.Epochs {
 		s, err := k.exportEpoch(ctx, e)
 		if err != nil {
@@ -143,10 +223,7 @@ func (k *Keeper) ExportGenesis(ctx context.Context) (*sprintv1.GenesisState, err
 		}
 		g.States = append(g.States, s)
 	}
-	return g, k.claims.Walk(ctx, nil, func(_ uint64, c sprintv1.Claim) (bool, error) {
-		g.Claims = append(g.Claims, c)
-		return false, nil
-	})
+	return g, nil
 }
 
 func (k *Keeper) exportEpoch(ctx context.Context, e sprintv1.Epoch) (sprintv1.EpochState, error) {
@@ -167,32 +244,11 @@ func (k *Keeper) exportEpoch(ctx context.Context, e sprintv1.Epoch) (sprintv1.Ep
 	}); err != nil {
 		return s, err
 	}
-	for _, r := range e.Rounds {
-		records := sprintv1.RoundVerdicts{Round: r.Number}
-		if err := k.spoken(ctx, e.Number, r.Number, true, func(v sprintv1.VerdictRecord) error {
-			records.Records = append(records.Records, v)
-			return nil
-		}); err != nil {
-			return s, err
-		}
-		if len(records.Records) > 0 {
-			s.Verdicts = append(s.Verdicts, records)
-		}
-	}
-	if s.Judgements, err = k.judged(ctx, e.Number); err != nil {
+	if s.Verdicts, err = k.records(ctx, e.Number); err != nil {
 		return s, err
 	}
 	s.Outcomes, err = k.outcomesOf(ctx, e.Number)
 	return s, err
-}
-
-func (k *Keeper) judged(ctx context.Context, epoch uint64) ([]sprintv1.Judgement, error) {
-	var all []sprintv1.Judgement
-	err := k.judgements.Walk(ctx, collections.NewPrefixedTripleRange[uint64, string, []byte](epoch), func(_ leafKey, j sprintv1.Judgement) (bool, error) {
-		all = append(all, j)
-		return false, nil
-	})
-	return all, err
 }
 
 func (k *Keeper) outcomesOf(ctx context.Context, epoch uint64) ([]sprintv1.Outcome, error) {

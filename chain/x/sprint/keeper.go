@@ -6,30 +6,20 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 
 	"cosmossdk.io/collections"
 	corestore "cosmossdk.io/core/store"
+	"cosmossdk.io/math"
 	"github.com/cosmos/cosmos-sdk/codec"
 	sdk "github.com/cosmos/cosmos-sdk/types"
 
+	courtv1 "github.com/assaynet/assay/api/court/v1"
 	creditv1 "github.com/assaynet/assay/api/credit/v1"
 	registryv1 "github.com/assaynet/assay/api/registry/v1"
 	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
 	"github.com/assaynet/assay/chain/x/credit"
 	"github.com/assaynet/assay/poc/seed"
-	"github.com/assaynet/assay/poc/work"
-	"github.com/assaynet/assay/poc/work/transformer"
 )
-
-// Name is the module's name and store key.
-const Name = "sprint"
-
-// Engine recomputes one unit when the chain judges a leaf, and is told what was claimed of it: a work.Judge. What it
-// returns must be the definition's to the bit, since it becomes state.
-type Engine interface {
-	Unit(ctx context.Context, class transformer.Class, seed1, node, segment seed.Seed, nonce uint64, claimed work.Claim) (transformer.Output, error)
-}
 
 // Beacon is what the Sprint needs of x/beacon.
 type Beacon interface {
@@ -41,79 +31,93 @@ type Beacon interface {
 // Registry is what the Sprint needs of x/registry.
 type Registry interface {
 	Get(ctx context.Context, participant string) (registryv1.Participant, error)
-	Walk(ctx context.Context, f func(registryv1.Participant) (stop bool, err error)) error
-	Jail(ctx context.Context, participant string, until uint64, reason string) error
-	Heartbeat(ctx context.Context, participant string, epoch uint64) error
-	SetSilent(ctx context.Context, participant string, epochs uint64) error
+	// Announce keeps a registration from lapsing, and Lapse ends those that nobody announced for long.
+	Announce(ctx context.Context, participant string, epoch uint64) error
+	Lapse(ctx context.Context, epoch uint64) error
+	// Mark changes what outlives an epoch: silence, last credit, the lottery's pause.
+	Mark(ctx context.Context, participant string, change func(*registryv1.Participant)) error
+	Adopt(ctx context.Context) error
 }
 
 // Credit is what the Sprint needs of x/credit.
 type Credit interface {
 	Holding(ctx context.Context, participant string) (creditv1.Holding, error)
-	Finalise(ctx context.Context, settlements []credit.Settlement) error
-	Keep(ctx context.Context) error
-	Cut(ctx context.Context, participant string) error
+	Walk(ctx context.Context, f func(creditv1.Holding) (stop bool, err error)) error
+	Finalise(ctx context.Context, settlements []credit.Settlement, live uint64) error
+	Void(ctx context.Context, kept, wrong []string) error
+	Adopt(ctx context.Context) error
+}
+
+// Court is what the Sprint needs of x/court.
+type Court interface {
+	Params(ctx context.Context) (courtv1.Params, error)
+	File(ctx context.Context, c courtv1.Claim) error
+	Pending(ctx context.Context) (bool, error)
+	PendingOfMembers(ctx context.Context) (bool, error)
+	DropChain(ctx context.Context) error
+	Judgement(ctx context.Context, epoch uint64, leaf courtv1.LeafRef) (courtv1.Judgement, bool, error)
+	Judgements(ctx context.Context, epoch uint64, participant string) ([]courtv1.Judgement, error)
+	Punish(ctx context.Context, who string, offence courtv1.Offence, why string) error
+	Prune(ctx context.Context, before uint64, limit int) (int, error)
+	Adopt(ctx context.Context) error
+}
+
+// Collateral is what the Sprint needs of x/collateral: a newcomer's chance is what it has locked.
+type Collateral interface {
+	LockedTotal(ctx context.Context, participant string) (math.Int, error)
+	LotteryLock(ctx context.Context, participant string) error
+	UnlockAll(ctx context.Context, participant, purpose string) error
+	Adopt(ctx context.Context) error
 }
 
 type (
 	// epoch, participant, node, segment
 	logKey = collections.Quad[uint64, string, string, uint32]
-	// epoch, round, voter
-	verdictKey = collections.Triple[uint64, uint32, string]
-	memberKey  = collections.Pair[uint64, string]
-	// epoch, participant, node/segment/nonce in an order that sorts
-	leafKey = collections.Triple[uint64, string, []byte]
+	// epoch, participant
+	memberKey = collections.Pair[uint64, string]
 )
 
 // Keeper owns the epochs.
 type Keeper struct {
-	cdc       codec.BinaryCodec
-	authority string
-	engine    Engine
-	judging   sync.Mutex // held for one unit of engine: blocks may be executed ahead of their commit
-	beacon    Beacon
-	registry  Registry
-	credit    Credit
+	cdc        codec.BinaryCodec
+	authority  string
+	beacon     Beacon
+	registry   Registry
+	credit     Credit
+	court      Court
+	collateral Collateral
 
 	// params counts for the epoch after next; frozen for the next one
 	params, frozen collections.Item[sprintv1.Params]
 	current        collections.Item[uint64]
+	progress       collections.Item[sprintv1.Progress]
 	epochs         collections.Map[uint64, sprintv1.Epoch]
 	members        collections.Map[memberKey, sprintv1.Member]
 	commits        collections.Map[logKey, sprintv1.Commit]
 	openings       collections.Map[memberKey, sprintv1.Opening]
-	// verdicts holds a record for every drawn member from the draw on, without a hash until it commits. Bodies lie
-	// apart, because who has spoken is asked in every block and what it said only once.
-	verdicts   collections.Map[verdictKey, sprintv1.VerdictRecord]
-	bodies     collections.Map[verdictKey, sprintv1.VerdictBody]
-	judgements collections.Map[leafKey, sprintv1.Judgement]
-	outcomes   collections.Map[memberKey, sprintv1.Outcome]
-	// claims wait to be judged, first come first judged
-	claims   collections.Map[uint64, sprintv1.Claim]
-	claimSeq collections.Sequence
+	// verdicts holds a record for every member with a duty from the draw on, without a hash until it commits
+	verdicts collections.Map[memberKey, sprintv1.VerdictRecord]
+	outcomes collections.Map[memberKey, sprintv1.Outcome]
 
 	drawn memory // not state
 }
 
 // NewKeeper makes the keeper; authority is the account that may change parameters (x/gov).
-func NewKeeper(cdc codec.BinaryCodec, store corestore.KVStoreService, authority string, engine Engine, beacon Beacon, registry Registry, credit Credit) *Keeper {
+func NewKeeper(cdc codec.BinaryCodec, store corestore.KVStoreService, authority string, beacon Beacon, registry Registry, credit Credit, court Court, collateral Collateral) *Keeper {
 	sb := collections.NewSchemaBuilder(store)
 	member := collections.PairKeyCodec(collections.Uint64Key, collections.StringKey)
 	k := &Keeper{
-		cdc: cdc, authority: authority, engine: engine, beacon: beacon, registry: registry, credit: credit,
-		params:     collections.NewItem(sb, collections.NewPrefix(0), "params", codec.CollValue[sprintv1.Params](cdc)),
-		frozen:     collections.NewItem(sb, collections.NewPrefix(1), "frozen", codec.CollValue[sprintv1.Params](cdc)),
-		current:    collections.NewItem(sb, collections.NewPrefix(2), "current", collections.Uint64Value),
-		epochs:     collections.NewMap(sb, collections.NewPrefix(3), "epochs", collections.Uint64Key, codec.CollValue[sprintv1.Epoch](cdc)),
-		members:    collections.NewMap(sb, collections.NewPrefix(4), "members", member, codec.CollValue[sprintv1.Member](cdc)),
-		commits:    collections.NewMap(sb, collections.NewPrefix(5), "commits", collections.QuadKeyCodec(collections.Uint64Key, collections.StringKey, collections.StringKey, collections.Uint32Key), codec.CollValue[sprintv1.Commit](cdc)),
-		openings:   collections.NewMap(sb, collections.NewPrefix(6), "openings", member, codec.CollValue[sprintv1.Opening](cdc)),
-		verdicts:   collections.NewMap(sb, collections.NewPrefix(7), "verdicts", collections.TripleKeyCodec(collections.Uint64Key, collections.Uint32Key, collections.StringKey), codec.CollValue[sprintv1.VerdictRecord](cdc)),
-		judgements: collections.NewMap(sb, collections.NewPrefix(8), "judgements", collections.TripleKeyCodec(collections.Uint64Key, collections.StringKey, collections.BytesKey), codec.CollValue[sprintv1.Judgement](cdc)),
-		outcomes:   collections.NewMap(sb, collections.NewPrefix(9), "outcomes", member, codec.CollValue[sprintv1.Outcome](cdc)),
-		claims:     collections.NewMap(sb, collections.NewPrefix(10), "claims", collections.Uint64Key, codec.CollValue[sprintv1.Claim](cdc)),
-		bodies:     collections.NewMap(sb, collections.NewPrefix(12), "bodies", collections.TripleKeyCodec(collections.Uint64Key, collections.Uint32Key, collections.StringKey), codec.CollValue[sprintv1.VerdictBody](cdc)),
-		claimSeq:   collections.NewSequence(sb, collections.NewPrefix(11), "claim_seq"),
+		cdc: cdc, authority: authority, beacon: beacon, registry: registry, credit: credit, court: court, collateral: collateral,
+		params:   collections.NewItem(sb, prefixParams, "params", codec.CollValue[sprintv1.Params](cdc)),
+		frozen:   collections.NewItem(sb, prefixFrozen, "frozen", codec.CollValue[sprintv1.Params](cdc)),
+		current:  collections.NewItem(sb, prefixCurrent, "current", collections.Uint64Value),
+		progress: collections.NewItem(sb, prefixProgress, "progress", codec.CollValue[sprintv1.Progress](cdc)),
+		epochs:   collections.NewMap(sb, prefixEpochs, "epochs", collections.Uint64Key, codec.CollValue[sprintv1.Epoch](cdc)),
+		members:  collections.NewMap(sb, prefixMembers, "members", member, codec.CollValue[sprintv1.Member](cdc)),
+		commits:  collections.NewMap(sb, prefixCommits, "commits", collections.QuadKeyCodec(collections.Uint64Key, collections.StringKey, collections.StringKey, collections.Uint32Key), codec.CollValue[sprintv1.Commit](cdc)),
+		openings: collections.NewMap(sb, prefixOpenings, "openings", member, codec.CollValue[sprintv1.Opening](cdc)),
+		verdicts: collections.NewMap(sb, prefixVerdicts, "verdicts", member, codec.CollValue[sprintv1.VerdictRecord](cdc)),
+		outcomes: collections.NewMap(sb, prefixOutcomes, "outcomes", member, codec.CollValue[sprintv1.Outcome](cdc)),
 	}
 	if _, err := sb.Build(); err != nil {
 		panic(fmt.Errorf("sprint: schema: %w", err)) // a programming error, before any block
@@ -207,19 +211,28 @@ func (k *Keeper) opened(ctx context.Context, epoch uint64, participant string) (
 	return o, err == nil, err
 }
 
-// spoken walks the records of a round's members, with bodies for those that have revealed if they are wanted.
-func (k *Keeper) spoken(ctx context.Context, epoch uint64, round uint32, bodies bool, f func(sprintv1.VerdictRecord) error) error {
-	rng := collections.NewSuperPrefixedTripleRange[uint64, uint32, string](epoch, round)
-	return k.verdicts.Walk(ctx, rng, func(key verdictKey, v sprintv1.VerdictRecord) (bool, error) {
-		if bodies && v.RevealHeight > 0 {
-			body, err := k.bodies.Get(ctx, key)
-			if err != nil {
-				return false, fmt.Errorf("sprint: verdict of %s: %w", v.Voter, err)
-			}
-			v.Body = &body
-		}
-		return false, f(v)
+// records returns the verdict records of an epoch by voter.
+func (k *Keeper) records(ctx context.Context, epoch uint64) ([]sprintv1.VerdictRecord, error) {
+	var all []sprintv1.VerdictRecord
+	err := k.verdicts.Walk(ctx, collections.NewPrefixedPairRange[uint64, string](epoch), func(_ memberKey, v sprintv1.VerdictRecord) (bool, error) {
+		all = append(all, v)
+		return false, nil
 	})
+	return all, err
+}
+
+// note changes the running epoch's progress.
+func (k *Keeper) note(ctx context.Context, change func(*sprintv1.Progress)) error {
+	p, err := k.progress.Get(ctx)
+	if err != nil {
+		return fmt.Errorf("sprint: progress: %w", err)
+	}
+	change(&p)
+	return k.progress.Set(ctx, p)
+}
+
+func memberKeyOf(epoch uint64, participant string) memberKey {
+	return collections.Join(epoch, participant)
 }
 
 func chainID(ctx context.Context) string { return sdk.UnwrapSDKContext(ctx).ChainID() }

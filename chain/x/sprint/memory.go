@@ -14,18 +14,13 @@ import (
 
 // memory keeps what was drawn in the newest epoch. It only saves time: everything in it is a pure function of its
 // key and of records that were closed before the mix in the key was known, so a node that just started computes
-// the same. Gas must not depend on what a node remembers: whoever fills the memory reads unmetered.
+// the same. Gas must not depend on what a node remembers: blocks read for it unmetered, and queries, whose gas is no
+// part of the state, pay for what is not there yet.
 type memory struct {
 	mu         sync.Mutex // messages come one by one, queries beside them
 	epoch      uint64
-	committees map[committeeKey]committee
+	assemblies map[seed.Seed]*assembly
 	leaves     map[leavesKey][]drawnLog
-	halls      map[seed.Seed]hall
-}
-
-type committeeKey struct {
-	seed  seed.Seed
-	drawn int
 }
 
 type leavesKey struct {
@@ -33,13 +28,13 @@ type leavesKey struct {
 	participant string
 }
 
-// remember returns what a place of the memory holds for a key, or computes it, and keeps it if keep says so. Epochs
-// before the newest are computed each time, so that questions about the past do not push out what blocks need.
-func remember[K comparable, V any](m *memory, epoch uint64, place func(*memory) map[K]V, key K, compute func() (v V, keep bool, err error)) (V, error) {
+// remember returns what a place of the memory holds for a key, or computes it. Epochs before the newest are computed
+// each time, so that questions about the past do not push out what blocks need.
+func remember[K comparable, V any](m *memory, epoch uint64, place func(*memory) map[K]V, key K, compute func() (V, error)) (V, error) {
 	m.mu.Lock()
 	if epoch > m.epoch {
 		m.epoch = epoch
-		m.committees, m.leaves, m.halls = map[committeeKey]committee{}, map[leavesKey][]drawnLog{}, map[seed.Seed]hall{}
+		m.assemblies, m.leaves = map[seed.Seed]*assembly{}, map[leavesKey][]drawnLog{}
 	}
 	if epoch == m.epoch {
 		if v, ok := place(m)[key]; ok {
@@ -48,8 +43,8 @@ func remember[K comparable, V any](m *memory, epoch uint64, place func(*memory) 
 		}
 	}
 	m.mu.Unlock()
-	v, keep, err := compute()
-	if err != nil || !keep {
+	v, err := compute()
+	if err != nil {
 		return v, err
 	}
 	m.mu.Lock()
@@ -60,13 +55,9 @@ func remember[K comparable, V any](m *memory, epoch uint64, place func(*memory) 
 	return v, nil
 }
 
-// unmetered reads of the current epoch at nobody's expense. It is for work whose size others decide: were it charged,
-// they could make a duty too dear for whoever has it. The memory bounds it. Questions about the past, which are not
-// remembered, stay within the gas that a node allows a query.
-func (k *Keeper) unmetered(ctx context.Context, epoch uint64) context.Context {
-	free := sdk.UnwrapSDKContext(ctx).WithGasMeter(storetypes.NewInfiniteGasMeter())
-	if current, err := k.CurrentEpoch(free); err != nil || epoch < current {
-		return ctx
-	}
-	return free
+// unmetered reads at nobody's expense, for messages: how much others committed or how many they are is not for the
+// sender to pay, and charged it could make a duty too dear for whoever has it. What is read so is bounded by the
+// epoch's records and remembered.
+func unmetered(ctx context.Context) context.Context {
+	return sdk.UnwrapSDKContext(ctx).WithGasMeter(storetypes.NewInfiniteGasMeter())
 }

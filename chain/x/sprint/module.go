@@ -43,7 +43,7 @@ func (AppModule) ConsensusVersion() uint64                    { return 1 }
 func (AppModule) RegisterLegacyAminoCodec(*codec.LegacyAmino) {}
 func (AppModule) RegisterInterfaces(r codectypes.InterfaceRegistry) {
 	r.RegisterImplementations((*sdk.Msg)(nil), &sprintv1.MsgReady{}, &sprintv1.MsgCommit{}, &sprintv1.MsgOpen{},
-		&sprintv1.MsgCommitVerdict{}, &sprintv1.MsgRevealVerdict{}, &sprintv1.MsgDispute{}, &sprintv1.MsgUpdateParams{})
+		&sprintv1.MsgCommitVerdict{}, &sprintv1.MsgRevealVerdict{}, &sprintv1.MsgOpenMiddles{}, &sprintv1.MsgDispute{}, &sprintv1.MsgUpdateParams{})
 	msgservice.RegisterMsgServiceDesc(r, &sprintv1.Msg_serviceDesc)
 }
 
@@ -104,15 +104,17 @@ func (AppModule) AutoCLIOptions() *autocliv1.ModuleOptions {
 				{RpcMethod: "Params", Use: "params", Short: "Parameters: the next epoch's, and those after it"},
 				{RpcMethod: "Current", Use: "current", Short: "The epoch that runs, why it is where it is, and until when"},
 				{RpcMethod: "Epoch", Use: "epoch [number]", Short: "The record of one epoch", PositionalArgs: arg("number")},
-				{RpcMethod: "Stage", Use: "stage [height]", Short: "What a height is in its epoch", PositionalArgs: arg("height")},
-				{RpcMethod: "Members", Use: "members [epoch]", Short: "Who takes part in an epoch", PositionalArgs: arg("epoch")},
-				{RpcMethod: "Commits", Use: "commits [epoch]", Short: "What was committed in an epoch", PositionalArgs: arg("epoch")},
-				{RpcMethod: "Samples", Use: "samples [epoch] [participant]", Short: "The leaves that the beacon drew", PositionalArgs: arg("epoch", "participant")},
-				{RpcMethod: "Opening", Use: "opening [epoch] [participant]", Short: "What a participant opened", PositionalArgs: arg("epoch", "participant")},
-				{RpcMethod: "Duties", Use: "duties [epoch] [round] [voter]", Short: "What a member re-runs", PositionalArgs: arg("epoch", "round", "voter")},
-				{RpcMethod: "Verdicts", Use: "verdicts [epoch] [round]", Short: "Verdicts of a round", PositionalArgs: arg("epoch", "round")},
-				{RpcMethod: "Judgements", Use: "judgements [epoch]", Short: "Leaves that the chain recomputed itself", PositionalArgs: arg("epoch")},
-				{RpcMethod: "Outcomes", Use: "outcomes [epoch]", Short: "What an epoch meant for everyone", PositionalArgs: arg("epoch")},
+				{RpcMethod: "Stage", Use: "stage [height]", Short: "Show which phase of its epoch a height falls in", PositionalArgs: arg("height")},
+				{RpcMethod: "Members", Use: "members [epoch]", Short: "List the members of an epoch", PositionalArgs: arg("epoch")},
+				{RpcMethod: "Member", Use: "member [epoch] [participant]", Short: "Show one member of an epoch", PositionalArgs: arg("epoch", "participant")},
+				{RpcMethod: "Standing", Use: "standing [participant]", Short: "Show what the next epoch means for a participant: judged, in the lottery, or too small", PositionalArgs: arg("participant")},
+				{RpcMethod: "Commits", Use: "commits [epoch]", Short: "List the commits of an epoch", PositionalArgs: arg("epoch")},
+				{RpcMethod: "Samples", Use: "samples [epoch] [participant]", Short: "List the leaves that the beacon drew of a participant", PositionalArgs: arg("epoch", "participant")},
+				{RpcMethod: "Opening", Use: "opening [epoch] [participant]", Short: "Show a participant's opening", PositionalArgs: arg("epoch", "participant")},
+				{RpcMethod: "Duties", Use: "duties [epoch] [voter]", Short: "List the leaves that a member re-runs", PositionalArgs: arg("epoch", "voter")},
+				{RpcMethod: "Verdicts", Use: "verdicts [epoch]", Short: "List the verdicts of an epoch", PositionalArgs: arg("epoch")},
+				{RpcMethod: "Checks", Use: "checks [epoch] [voter]", Short: "List the leaves whose middle digests a member opens", PositionalArgs: arg("epoch", "voter")},
+				{RpcMethod: "Outcomes", Use: "outcomes [epoch]", Short: "Show every member's outcome of an epoch", PositionalArgs: arg("epoch")},
 			},
 		},
 		Tx: &autocliv1.ServiceCommandDescriptor{
@@ -121,7 +123,7 @@ func (AppModule) AutoCLIOptions() *autocliv1.ModuleOptions {
 				{RpcMethod: "UpdateParams", Skip: true},
 				// the host sends these; by hand they only waste the sender's chance
 				{RpcMethod: "Ready", Skip: true}, {RpcMethod: "Commit", Skip: true}, {RpcMethod: "Open", Skip: true},
-				{RpcMethod: "CommitVerdict", Skip: true}, {RpcMethod: "RevealVerdict", Skip: true}, {RpcMethod: "Dispute", Skip: true},
+				{RpcMethod: "CommitVerdict", Skip: true}, {RpcMethod: "RevealVerdict", Skip: true}, {RpcMethod: "OpenMiddles", Skip: true}, {RpcMethod: "Dispute", Skip: true},
 			},
 		},
 	}

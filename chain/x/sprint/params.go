@@ -10,15 +10,23 @@ import (
 	"github.com/assaynet/assay/poc/work/transformer"
 )
 
-// namesPerNode is how many mismatches a verdict may name per node, and how many proven ones of one node are
-// fraud: one flipped bit on an honest machine is not.
-const namesPerNode = 4
-
-// heartbeatBlocks is how old, in blocks, the beacon value under a heartbeat may be.
-const heartbeatBlocks = 20
-
-// recordEpochs is how many epochs' records and outcomes stay in state for those who look back.
-const recordEpochs = 100
+const (
+	// namesPerNode is how many mismatches a verdict may name per node, and how many proven ones of one node are
+	// fraud: one flipped bit on an honest machine is not.
+	namesPerNode = 4
+	// fraudOfAll is how many proven ones of a participant are fraud, whatever nodes they are of.
+	fraudOfAll = 6
+	// falseMiddles is how many wrong middle digests of a voter jail it; honest hardware gives one now and then.
+	falseMiddles = 3
+	// heartbeatBlocks is how old, in blocks, the beacon value under a heartbeat may be.
+	heartbeatBlocks = 20
+	// recordEpochs is how many epochs' records and outcomes stay in state for those who look back.
+	recordEpochs = 100
+	// unopenedEpochs is how many epochs apart two verdicts without checked digests jail.
+	unopenedEpochs = 4
+	// judgesOfLarge is how many voters a class needs whose units the chain does not recompute by itself.
+	judgesOfLarge = 4
+)
 
 // DefaultParams are those of a real network with blocks of about five seconds: a five-minute window.
 func DefaultParams() sprintv1.Params {
@@ -29,9 +37,8 @@ func DefaultParams() sprintv1.Params {
 		ValidateBlocks: 120, RevealBlocks: 24, DisputeBlocks: 60,
 		Slots: 64, Replicas: 16, FullCommittee: 16,
 		FaultRatePpm: 100, FailPInverse: 100_000, CreditEpsPpm: 50_000,
-		MinVoters: 4, MinLiveBps: 6667, ReadyBps: 9000,
-		JailEpochs: 4, SilenceEpochs: 3,
-		JudgeUnitsPerBlock: 8, DisputesPerEpoch: 8, KeepEpochs: 2,
+		MinLiveBps: 6666, ReadyBps: 9000, SilenceEpochs: 3, KeepEpochs: 2,
+		MinClaimLeaves: 1280, WholeUnitMiops: 1024,
 	}
 }
 
@@ -41,8 +48,7 @@ func LocalnetParams() sprintv1.Params {
 	p.Class = transformer.Nano.Name
 	p.Segments, p.SegmentBlocks, p.PrepareBlocks = 3, 10, 8
 	p.ProofBlocks, p.ValidateBlocks, p.RevealBlocks, p.DisputeBlocks = 8, 40, 8, 4
-	p.MinVoters, p.MinLiveBps = 2, 5000
-	p.JudgeUnitsPerBlock = 32
+	p.MinLiveBps, p.MinClaimLeaves = 5000, 64
 	return p
 }
 
@@ -56,38 +62,39 @@ func ValidateParams(p sprintv1.Params) error {
 		return fmt.Errorf("sprint: class %s is beyond what the chain can judge by recomputing a unit; choose nano or small", class.Name)
 	}
 	bounds := []struct {
-		name           string
-		value, lo, hi  uint64
-		consequenceLow string
+		name          string
+		value, lo, hi uint64
+		low, high     string // what is wrong with less, and with more
 	}{
-		{"samples", uint64(p.Samples), 16, 1000, "fewer catch too little"},
-		{"segments", uint64(p.Segments), 1, 64, "one at least"},
-		{"segment_blocks", uint64(p.SegmentBlocks), 2, 10_000, "a segment needs a block to start and one to work"},
-		{"prepare_blocks", uint64(p.PrepareBlocks), 2, 10_000, "models must load"},
-		{"commit_blocks", uint64(p.CommitBlocks), 2, 100, "a commit must survive one censoring proposer"},
-		{"proof_blocks", uint64(p.ProofBlocks), 3, 10_000, "an opening must survive censoring proposers"},
-		{"opening_bytes_per_block", uint64(p.OpeningBytesPerBlock), 128 << 10, 16 << 20, "one opening must fit"},
-		{"validate_blocks", uint64(p.ValidateBlocks), 3, 100_000, "members must re-run the leaves"},
-		{"reveal_blocks", uint64(p.RevealBlocks), 3, 10_000, "a reveal must survive censoring proposers"},
-		{"dispute_blocks", uint64(p.DisputeBlocks), 2, 100_000, "disputes need time"},
-		{"slots", uint64(p.Slots), 16, 1024, "small committees are captured"},
-		{"replicas", uint64(p.Replicas), 4, uint64(p.Slots), "each leaf needs an honest checker"},
-		{"full_committee", uint64(p.FullCommittee), 4, 64, "below it all re-run everything"},
-		{"fault_rate_ppm", uint64(p.FaultRatePpm), 1, 1000, "hardware is not perfect"},
-		{"fail_p_inverse", p.FailPInverse, 1000, 1_000_000_000, "an honest flip would fail"},
-		{"credit_eps_ppm", uint64(p.CreditEpsPpm), 1, 50_000, "above 0.05 forging pays"},
-		{"min_voters", uint64(p.MinVoters), 2, 64, "one judge is none"},
-		{"min_live_bps", uint64(p.MinLiveBps), 5000, 10_000, "half must be live"},
-		{"ready_bps", uint64(p.ReadyBps), 5000, 10_000, "half must be ready"},
-		{"jail_epochs", uint64(p.JailEpochs), 1, 10_000, "a lie must cost"},
-		{"silence_epochs", uint64(p.SilenceEpochs), 2, 1000, "one outage is not a habit"},
-		{"judge_units_per_block", uint64(p.JudgeUnitsPerBlock), 1, 256, "quarrels must end"},
-		{"disputes_per_epoch", uint64(p.DisputesPerEpoch), 1, 64, "anyone may dispute"},
-		{"keep_epochs", uint64(p.KeepEpochs), 1, 20, "evidence must be fetched"},
+		{"samples", uint64(p.Samples), 16, 1000, "fewer catch too little", "more do not fit into openings"},
+		{"segments", uint64(p.Segments), 1, 64, "one at least", "each is a commit of every node"},
+		{"segment_blocks", uint64(p.SegmentBlocks), 2, 10_000, "a segment needs a block to start and one to work", "an epoch must end"},
+		{"prepare_blocks", uint64(p.PrepareBlocks), 2, 10_000, "models must load", "an epoch must begin"},
+		{"commit_blocks", uint64(p.CommitBlocks), 2, 100, "a commit must survive one censoring proposer", "a late commit hides what was computed late"},
+		{"proof_blocks", uint64(p.ProofBlocks), 3, 10_000, "an opening must survive censoring proposers", "an epoch must end"},
+		{"opening_bytes_per_block", uint64(p.OpeningBytesPerBlock), 128 << 10, 16 << 20, "one opening must fit", "a block must hold more than openings"},
+		{"validate_blocks", uint64(p.ValidateBlocks), 3, 100_000, "members must re-run the leaves", "an epoch must end"},
+		{"reveal_blocks", uint64(p.RevealBlocks), 3, 10_000, "a reveal must survive censoring proposers", "an epoch must end"},
+		{"dispute_blocks", uint64(p.DisputeBlocks), 2, 100_000, "disputes need time", "an epoch must end"},
+		{"slots", uint64(p.Slots), 16, 1024, "small committees are captured", "each slot is a draw for every participant"},
+		{"replicas", uint64(p.Replicas), 4, uint64(p.Slots), "each leaf needs an honest checker", "a leaf cannot fall to more slots than there are"},
+		{"full_committee", uint64(p.FullCommittee), 4, 64, "small committees are captured", "below it everybody re-runs everything"},
+		{"fault_rate_ppm", uint64(p.FaultRatePpm), 1, 1000, "hardware is not perfect", "forging would pass for bad hardware"},
+		{"fail_p_inverse", p.FailPInverse, 1000, 1_000_000_000, "an honest flip would fail", "nobody could ever fail"},
+		{"credit_eps_ppm", uint64(p.CreditEpsPpm), 1, 50_000, "the bound would take all credit", "above 0.05 forging pays"},
+		{"min_live_bps", uint64(p.MinLiveBps), 5000, 10_000, "half must be live", "nobody is more than all"},
+		{"ready_bps", uint64(p.ReadyBps), 5000, 10_000, "half must be ready", "nobody is more than all"},
+		{"silence_epochs", uint64(p.SilenceEpochs), 2, 1000, "one outage is not a habit", "silence must end"},
+		{"keep_epochs", uint64(p.KeepEpochs), 1, 20, "evidence must be fetched", "state would grow without use"},
+		{"min_claim_leaves", p.MinClaimLeaves, 16, 100_000, "a claim must be worth judging", "small machines would be shut out"},
+		{"whole_unit_miops", p.WholeUnitMiops, 0, 1024, "", "the chain does not recompute larger units whole"},
 	}
 	for _, b := range bounds {
-		if b.value < b.lo || b.value > b.hi {
-			return fmt.Errorf("sprint: %s %d is outside %d..%d: %s", b.name, b.value, b.lo, b.hi, b.consequenceLow)
+		if b.value < b.lo {
+			return fmt.Errorf("sprint: %s %d is outside %d..%d: %s", b.name, b.value, b.lo, b.hi, b.low)
+		}
+		if b.value > b.hi {
+			return fmt.Errorf("sprint: %s %d is outside %d..%d: %s", b.name, b.value, b.lo, b.hi, b.high)
 		}
 	}
 	if need := uint64(p.Samples) * maxOpenedLeafBytes; uint64(p.OpeningBytesPerBlock) < need {
@@ -100,7 +107,7 @@ func ValidateParams(p sprintv1.Params) error {
 	return nil
 }
 
-// judgeable: the chain recomputes a unit of this class itself; larger ones need the dispute game of DESIGN 4.5.
+// judgeable: the chain recomputes a unit of this class itself; larger ones need a dispute that ends in one operator.
 func judgeable(c transformer.Class) bool {
 	return c.ID == transformer.Nano.ID || c.ID == transformer.Small.ID
 }
@@ -113,7 +120,7 @@ func creditEps(p sprintv1.Params) audit.Rate {
 	return audit.Rate{Num: uint64(p.CreditEpsPpm), Den: 1_000_000}
 }
 
-// beyondFaults: x mismatches of n are more than faulty hardware explains.
-func beyondFaults(p sprintv1.Params, n, x uint64) bool {
-	return x > 0 && x >= audit.Threshold(n, faultRate(p), failBound(p))
+// ruleOf is how many mismatches the parameters tolerate.
+func ruleOf(p sprintv1.Params) audit.Rule {
+	return audit.Rule{Fault: faultRate(p), Fail: failBound(p)}
 }

@@ -44,17 +44,15 @@ func SegmentAt(height int64, e sprintv1.Epoch) (sprintv1.Segment, bool) {
 // Reason says why an epoch is in its phase and what ends it; until is the block that ends it at the latest, 0 when
 // only the beacon decides.
 func Reason(e sprintv1.Epoch, height int64) (reason string, until int64) {
-	round := sprintv1.Round{}
-	if n := len(e.Rounds); n > 0 {
-		round = e.Rounds[n-1]
-	}
+	round := e.Round
 	switch e.Phase {
 	case sprintv1.PhasePrepare:
 		switch {
 		case len(e.Seed1) == 0:
 			return "waiting for the beacon of Seed_1: two blocks, and proposers with more than a third of the power", 0
 		case e.ReadyHeight == 0:
-			return fmt.Sprintf("workers build the model; the window opens when %d.%02d %% of the weight is ready", e.Params.ReadyBps/100, e.Params.ReadyBps%100), e.PrepareUntil
+			return fmt.Sprintf("workers build the model; the window opens when all that were live last epoch are ready, or after block %d when %d.%02d %% of the weight is",
+				e.Seed1Height+int64(e.Params.PrepareBlocks)/2, e.Params.ReadyBps/100, e.Params.ReadyBps%100), e.PrepareUntil
 		default:
 			return "waiting for the beacon of Seed_2, which opens the compute window", 0
 		}
@@ -68,21 +66,26 @@ func Reason(e sprintv1.Epoch, height int64) (reason string, until int64) {
 	case sprintv1.PhaseChallenge:
 		return "waiting for the beacon that draws the leaves to open", 0
 	case sprintv1.PhaseProof:
-		return fmt.Sprintf("hosts open up to %d drawn leaves each", e.Params.Samples), e.ProofUntil
+		return fmt.Sprintf("hosts open up to %d drawn leaves each", e.Samples), e.ProofUntil
 	case sprintv1.PhaseDraw:
-		return fmt.Sprintf("waiting for the beacon that draws the committee of round %d", round.Number), 0
+		return "waiting for the beacon that draws the committees", 0
 	case sprintv1.PhaseValidate:
-		return fmt.Sprintf("members re-run the drawn leaves and commit to verdicts, round %d", round.Number), round.ValidateUntil
+		return "members re-run the drawn leaves and commit to verdicts", round.ValidateUntil
 	case sprintv1.PhaseReveal:
-		return fmt.Sprintf("members reveal their verdicts, round %d", round.Number), round.RevealUntil
+		return "members reveal their verdicts", round.RevealUntil
+	case sprintv1.PhaseCheck:
+		if len(round.CheckMix) == 0 {
+			return "waiting for the beacon that draws the middle digests to open", 0
+		}
+		return fmt.Sprintf("members open up to %d drawn middle digests each; disputes are taken", middleChecks), round.CheckUntil
 	case sprintv1.PhaseDispute:
 		if height >= round.DisputeUntil {
-			return "the chain judges the last named leaves", 0
+			return "the chain judges the last claims, and those whom nobody judged", round.DisputeStart + disputeStretch*int64(e.Params.DisputeBlocks)
 		}
 		return "anyone may dispute; the chain judges every named leaf", round.DisputeUntil
 	case sprintv1.PhaseFinalised:
 		if e.Void {
-			return "void: " + e.VoidReason + "; weights stay", e.FinalisedHeight + 1
+			return "void: " + e.VoidReason + "; weight that was shown stays, the rest is halved", e.FinalisedHeight + 1
 		}
 		return "weights are final; the next epoch begins with the next block", e.FinalisedHeight + 1
 	default:

@@ -4,13 +4,16 @@ package sprint
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 
 	"cosmossdk.io/collections"
+	"github.com/cosmos/cosmos-sdk/types/query"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
 	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
+	"github.com/assaynet/assay/chain/paging"
 )
 
 type queryServer struct{ *Keeper }
@@ -77,13 +80,28 @@ func (s queryServer) Stage(ctx context.Context, req *sprintv1.QueryStageRequest)
 	}, nil
 }
 
+// same is for lists that are shown as they are stored.
+func same[K, V any](_ K, v V) (V, error) { return v, nil }
+
 func (s queryServer) Members(ctx context.Context, req *sprintv1.QueryMembersRequest) (*sprintv1.QueryMembersResponse, error) {
 	e, err := s.record(ctx, req.Epoch)
 	if err != nil {
 		return nil, err
 	}
-	members, err := s.roster(ctx, e.Number)
-	return &sprintv1.QueryMembersResponse{Members: members}, err
+	all, page, err := query.CollectionPaginate(ctx, s.members, paging.Bound(req.Pagination), same[memberKey, sprintv1.Member], query.WithCollectionPaginationPairPrefix[uint64, string](e.Number))
+	return &sprintv1.QueryMembersResponse{Members: all, Pagination: page}, err
+}
+
+func (s queryServer) Member(ctx context.Context, req *sprintv1.QueryMemberRequest) (*sprintv1.QueryMemberResponse, error) {
+	e, err := s.record(ctx, req.Epoch)
+	if err != nil {
+		return nil, err
+	}
+	m, err := s.members.Get(ctx, memberKeyOf(e.Number, req.Participant))
+	if errors.Is(err, collections.ErrNotFound) {
+		return nil, status.Errorf(codes.NotFound, "%s is not a member of epoch %d", req.Participant, e.Number)
+	}
+	return &sprintv1.QueryMemberResponse{Member: m}, err
 }
 
 func (s queryServer) Commits(ctx context.Context, req *sprintv1.QueryCommitsRequest) (*sprintv1.QueryCommitsResponse, error) {
@@ -91,20 +109,30 @@ func (s queryServer) Commits(ctx context.Context, req *sprintv1.QueryCommitsRequ
 	if err != nil {
 		return nil, err
 	}
+	prefix := collections.QuadPrefix[uint64, string, string, uint32](e.Number)
 	if req.Participant != "" {
-		logs, err := s.logsOf(ctx, e.Number, req.Participant)
-		return &sprintv1.QueryCommitsResponse{Commits: logs}, err
+		prefix = collections.QuadSuperPrefix[uint64, string, string, uint32](e.Number, req.Participant)
 	}
-	var all []sprintv1.Commit
-	err = s.commits.Walk(ctx, collections.NewPrefixedQuadRange[uint64, string, string, uint32](e.Number), func(_ logKey, c sprintv1.Commit) (bool, error) {
-		all = append(all, c)
-		return false, nil
-	})
-	return &sprintv1.QueryCommitsResponse{Commits: all}, err
+	all, page, err := query.CollectionPaginate(ctx, s.commits, paging.Bound(req.Pagination), same[logKey, sprintv1.Commit],
+		func(o *query.CollectionsPaginateOptions[logKey]) { o.Prefix = &prefix })
+	return &sprintv1.QueryCommitsResponse{Commits: all, Pagination: page}, err
+}
+
+// find returns a member of an epoch whose samples are drawn.
+func (s queryServer) find(ctx context.Context, epoch uint64, participant string) (sprintv1.Epoch, sprintv1.Member, error) {
+	e, err := s.record(ctx, epoch)
+	if err != nil {
+		return e, sprintv1.Member{}, err
+	}
+	m, err := s.members.Get(ctx, memberKeyOf(e.Number, participant))
+	if errors.Is(err, collections.ErrNotFound) {
+		return e, m, status.Errorf(codes.NotFound, "%s is not a member of epoch %d", participant, e.Number)
+	}
+	return e, m, err
 }
 
 func (s queryServer) Samples(ctx context.Context, req *sprintv1.QuerySamplesRequest) (*sprintv1.QuerySamplesResponse, error) {
-	e, err := s.record(ctx, req.Epoch)
+	e, m, err := s.find(ctx, req.Epoch, req.Participant)
 	if err != nil {
 		return nil, err
 	}
@@ -112,7 +140,7 @@ func (s queryServer) Samples(ctx context.Context, req *sprintv1.QuerySamplesRequ
 		_, until := Reason(e, height(ctx))
 		return nil, status.Errorf(codes.FailedPrecondition, "the leaves of epoch %d are not drawn yet; it is in %s until block %d", e.Number, e.Phase.Word(), until)
 	}
-	drawn, err := s.sampled(ctx, e, req.Participant)
+	drawn, err := s.sampled(ctx, e, m)
 	return &sprintv1.QuerySamplesResponse{Leaves: leafRefs(req.Participant, drawn)}, err
 }
 
@@ -131,16 +159,42 @@ func (s queryServer) Opening(ctx context.Context, req *sprintv1.QueryOpeningRequ
 	return &sprintv1.QueryOpeningResponse{Opening: o}, nil
 }
 
+// Duties pages by the number of the duty, whose position in a verdict it is.
 func (s queryServer) Duties(ctx context.Context, req *sprintv1.QueryDutiesRequest) (*sprintv1.QueryDutiesResponse, error) {
 	e, err := s.record(ctx, req.Epoch)
 	if err != nil {
 		return nil, err
 	}
-	if req.Round < 1 || int(req.Round) > len(e.Rounds) {
-		return nil, status.Errorf(codes.NotFound, "epoch %d has no round %d (it has %d)", e.Number, req.Round, len(e.Rounds))
+	from, limit, err := numbered(paging.Bound(req.Pagination))
+	if err != nil {
+		return nil, err
 	}
-	duties, err := s.duties(ctx, e, e.Rounds[req.Round-1], req.Voter)
-	return &sprintv1.QueryDutiesResponse{Drawn: len(duties) > 0, Duties: duties}, err
+	duties, next, err := s.dutiesFrom(ctx, e, req.Voter, from, limit)
+	return &sprintv1.QueryDutiesResponse{Duties: duties, Pagination: &query.PageResponse{NextKey: next}}, err
+}
+
+// numbered reads a page request whose key is a position.
+func numbered(r *query.PageRequest) (from, limit int, err error) {
+	switch len(r.Key) {
+	case 0:
+	case 4:
+		from = int(binary.BigEndian.Uint32(r.Key))
+	default:
+		return 0, 0, status.Errorf(codes.InvalidArgument, "a page key of %d bytes; use the next_key of the page before", len(r.Key))
+	}
+	return from, int(r.Limit), nil
+}
+
+// dutiesFrom returns a part of a voter's duties, and the key of the next part.
+func (s queryServer) dutiesFrom(ctx context.Context, e sprintv1.Epoch, voter string, from, limit int) (duties []sprintv1.Duty, next []byte, err error) {
+	all, err := s.dutiesOf(ctx, e, voter)
+	if err != nil || from >= len(all) {
+		return nil, nil, err
+	}
+	if from+limit < len(all) {
+		return all[from : from+limit], binary.BigEndian.AppendUint32(nil, uint32(from+limit)), nil
+	}
+	return all[from:], nil, nil
 }
 
 func (s queryServer) Verdicts(ctx context.Context, req *sprintv1.QueryVerdictsRequest) (*sprintv1.QueryVerdictsResponse, error) {
@@ -148,23 +202,36 @@ func (s queryServer) Verdicts(ctx context.Context, req *sprintv1.QueryVerdictsRe
 	if err != nil {
 		return nil, err
 	}
-	var all []sprintv1.VerdictRecord
-	err = s.spoken(ctx, e.Number, req.Round, true, func(v sprintv1.VerdictRecord) error {
-		if len(v.Hash) > 0 {
-			all = append(all, v)
-		}
-		return nil
-	})
-	return &sprintv1.QueryVerdictsResponse{Records: all}, err
+	all, page, err := query.CollectionPaginate(ctx, s.verdicts, paging.Bound(req.Pagination), same[memberKey, sprintv1.VerdictRecord], query.WithCollectionPaginationPairPrefix[uint64, string](e.Number))
+	return &sprintv1.QueryVerdictsResponse{Records: all, Pagination: page}, err
 }
 
-func (s queryServer) Judgements(ctx context.Context, req *sprintv1.QueryJudgementsRequest) (*sprintv1.QueryJudgementsResponse, error) {
+// Checks lists the leaves whose middle digests a voter opens, once the beacon drew them.
+func (s queryServer) Checks(ctx context.Context, req *sprintv1.QueryChecksRequest) (*sprintv1.QueryChecksResponse, error) {
 	e, err := s.record(ctx, req.Epoch)
 	if err != nil {
 		return nil, err
 	}
-	all, err := s.judged(ctx, e.Number)
-	return &sprintv1.QueryJudgementsResponse{Judgements: all}, err
+	r, err := s.verdicts.Get(ctx, memberKeyOf(e.Number, req.Voter))
+	if errors.Is(err, collections.ErrNotFound) {
+		return &sprintv1.QueryChecksResponse{}, nil
+	} else if err != nil {
+		return nil, err
+	}
+	positions := checks(chainID(ctx), e, r)
+	if len(positions) == 0 {
+		return &sprintv1.QueryChecksResponse{}, nil
+	}
+	duties, err := s.dutiesOf(ctx, e, req.Voter)
+	if err != nil {
+		return nil, err
+	}
+	leaves := judgedLeaves(duties, r.Body.Votes)
+	res := &sprintv1.QueryChecksResponse{}
+	for _, p := range positions {
+		res.Positions, res.Leaves = append(res.Positions, uint32(p)), append(res.Leaves, leaves[p])
+	}
+	return res, nil
 }
 
 func (s queryServer) Outcomes(ctx context.Context, req *sprintv1.QueryOutcomesRequest) (*sprintv1.QueryOutcomesResponse, error) {
@@ -175,6 +242,6 @@ func (s queryServer) Outcomes(ctx context.Context, req *sprintv1.QueryOutcomesRe
 	if e.FinalisedHeight == 0 {
 		return nil, status.Errorf(codes.FailedPrecondition, "epoch %d is not finalised; it is in %s", e.Number, e.Phase.Word())
 	}
-	all, err := s.outcomesOf(ctx, e.Number)
-	return &sprintv1.QueryOutcomesResponse{Outcomes: all}, err
+	all, page, err := query.CollectionPaginate(ctx, s.outcomes, paging.Bound(req.Pagination), same[memberKey, sprintv1.Outcome], query.WithCollectionPaginationPairPrefix[uint64, string](e.Number))
+	return &sprintv1.QueryOutcomesResponse{Outcomes: all, Pagination: page}, err
 }

@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package sprint
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"cosmossdk.io/collections"
+
+	courtv1 "github.com/assaynet/assay/api/court/v1"
+	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
+	"github.com/assaynet/assay/chain/x/court"
+	"github.com/assaynet/assay/poc/seed"
+	"github.com/assaynet/assay/poc/work"
+	"github.com/assaynet/assay/poc/work/transformer"
+)
+
+// The Sprint's side of the court: what there is to recompute, and what a judgement means.
+var _ court.Case = (*Keeper)(nil)
+
+// Standing is a member's weight at an epoch's start, and that of all.
+func (k *Keeper) Standing(ctx context.Context, epoch uint64, participant string) (weight, total uint64, err error) {
+	e, err := k.epochs.Get(ctx, epoch)
+	if errors.Is(err, collections.ErrNotFound) {
+		return 0, 0, nil
+	} else if err != nil {
+		return 0, 0, err
+	}
+	m, err := k.members.Get(ctx, memberKeyOf(epoch, participant))
+	if errors.Is(err, collections.ErrNotFound) {
+		return 0, e.TotalWeight, nil
+	}
+	return m.Weight, e.TotalWeight, err
+}
+
+// Exhibit finds a leaf that its owner opened, and the seeds of its unit.
+func (k *Keeper) Exhibit(ctx context.Context, epoch uint64, leaf courtv1.LeafRef) (x court.Exhibit, ok bool, err error) {
+	e, err := k.epochs.Get(ctx, epoch)
+	if err != nil {
+		return x, false, fmt.Errorf("sprint: record of epoch %d: %w", epoch, err)
+	}
+	o, ok, err := k.opened(ctx, epoch, leaf.Participant)
+	if err != nil || !ok {
+		return x, false, err
+	}
+	m, err := k.members.Get(ctx, memberKeyOf(epoch, leaf.Participant))
+	if err != nil {
+		return x, false, err
+	}
+	drawn, err := k.sampled(ctx, e, m)
+	if err != nil {
+		return x, false, err
+	}
+	norm, digest, ok := findOpened(drawn, o, leaf)
+	if !ok {
+		return x, false, nil
+	}
+	class, err := transformer.ByName(e.Params.Class)
+	if err != nil {
+		return x, false, err
+	}
+	return court.Exhibit{
+		Class: class, Seed1: toSeed(e.Seed1), Node: seed.Node(chainID(ctx), leaf.Participant, leaf.Node, e.Params.Class),
+		Segment: toSeed(e.Segments[leaf.Segment-1].Seed), Opened: work.Claim{Norm: norm, Digest: digest},
+	}, true, nil
+}
+
+// Proven acts on fraud in the block that proves it: so many forged leaves of one node, or of all, are no accident.
+func (k *Keeper) Proven(ctx context.Context, j courtv1.Judgement) error {
+	who := j.Leaf.Participant
+	emit(ctx, "leaf_forged", "participant", who, "leaf", refText(j.Leaf))
+	m, err := k.members.Get(ctx, memberKeyOf(j.Epoch, who))
+	if err != nil || m.Fraud {
+		return err
+	}
+	all, err := k.court.Judgements(ctx, j.Epoch, who)
+	if err != nil {
+		return err
+	}
+	ofNode, ofAll := 0, 0
+	for _, other := range all {
+		if other.Mismatch {
+			ofAll++
+			if other.Leaf.Node == j.Leaf.Node {
+				ofNode++
+			}
+		}
+	}
+	why := ""
+	switch {
+	case ofNode >= namesPerNode:
+		why = fmt.Sprintf("fraud: %d forged leaves of node %s proven in epoch %d", ofNode, j.Leaf.Node, j.Epoch)
+	case ofAll >= fraudOfAll:
+		why = fmt.Sprintf("fraud: %d forged leaves proven in epoch %d", ofAll, j.Epoch)
+	default:
+		return nil
+	}
+	m.Fraud = true
+	if err := k.setMember(ctx, j.Epoch, m); err != nil {
+		return err
+	}
+	emit(ctx, "fraud", "participant", who, "reason", why)
+	return k.court.Punish(ctx, who, courtv1.OffenceFraud, why)
+}
+
+// Judged applies a judgement to the one who asked for it, or to the voter who was accused.
+func (k *Keeper) Judged(ctx context.Context, c courtv1.Claim, j courtv1.Judgement) (upheld bool, accused string, err error) {
+	if c.Voter == "" {
+		if j.Mismatch || c.Source == courtv1.SourceChain {
+			return true, "", nil
+		}
+		if c.Source == courtv1.SourceVerdict {
+			err = k.provenFalse(ctx, c.Epoch, c.Claimant, fmt.Sprintf("named the honest leaf %s a mismatch (refuted at block %d)", refText(c.Leaf), height(ctx)))
+		}
+		return false, c.Leaf.Participant, err
+	}
+	e, err := k.epochs.Get(ctx, c.Epoch)
+	if err != nil {
+		return false, "", err
+	}
+	shown, at, ok, err := k.openedMiddle(ctx, e, c.Voter, c.Leaf)
+	if err != nil || !ok {
+		return true, "", err // refused when it was raised
+	}
+	want := seed.Middle(chainID(ctx), c.Epoch, c.Voter, c.Leaf.Participant, c.Leaf.Node, c.Leaf.Segment, c.Leaf.Nonce, [32]byte(j.Middle))
+	if bytes.Equal(shown, want[:]) {
+		return false, c.Voter, nil
+	}
+	return true, "", k.wrongMiddle(ctx, c.Epoch, c.Voter, at, c.Leaf)
+}
+
+// wrongMiddle notes a middle digest that its unit does not give. One takes the credit of the epoch and the votes; as
+// many as hardware does not explain are a false verdict.
+func (k *Keeper) wrongMiddle(ctx context.Context, epoch uint64, voter string, at uint32, leaf courtv1.LeafRef) error {
+	m, err := k.members.Get(ctx, memberKeyOf(epoch, voter))
+	if err != nil || slices.Contains(m.WrongMiddles, at) {
+		return err
+	}
+	m.WrongMiddles = append(m.WrongMiddles, at)
+	slices.Sort(m.WrongMiddles)
+	m.FalseReason = fmt.Sprintf("opened a middle digest for leaf %s that the unit does not give: it was not re-run", refText(leaf))
+	if err := k.setMember(ctx, epoch, m); err != nil {
+		return err
+	}
+	if len(m.WrongMiddles) < falseMiddles {
+		return nil
+	}
+	return k.provenFalse(ctx, epoch, voter, m.FalseReason)
+}
+
+// provenFalse takes a voter out of the epoch.
+func (k *Keeper) provenFalse(ctx context.Context, epoch uint64, voter, why string) error {
+	m, err := k.members.Get(ctx, memberKeyOf(epoch, voter))
+	if err != nil || m.ProvenFalse {
+		return err
+	}
+	m.ProvenFalse, m.FalseReason = true, why
+	if err := k.setMember(ctx, epoch, m); err != nil {
+		return err
+	}
+	emit(ctx, "verdict_refuted", "participant", voter, "reason", why)
+	return k.court.Punish(ctx, voter, courtv1.OffenceFalseVerdict, why)
+}
+
+// openedMiddle finds the 8 bytes that a voter opened for a leaf, and their place among those drawn.
+func (k *Keeper) openedMiddle(ctx context.Context, e sprintv1.Epoch, voter string, leaf courtv1.LeafRef) (middle []byte, at uint32, ok bool, err error) {
+	r, err := k.verdicts.Get(ctx, memberKeyOf(e.Number, voter))
+	if errors.Is(err, collections.ErrNotFound) || err == nil && r.OpenHeight == 0 {
+		return nil, 0, false, nil
+	} else if err != nil {
+		return nil, 0, false, err
+	}
+	duties, err := k.dutiesOf(ctx, e, voter)
+	if err != nil {
+		return nil, 0, false, err
+	}
+	leaves := judgedLeaves(duties, r.Body.Votes)
+	for i, position := range checks(chainID(ctx), e, r) {
+		if leaves[position] == leaf {
+			return r.Opened[8*i : 8*i+8], uint32(i), true, nil
+		}
+	}
+	return nil, 0, false, nil
+}

@@ -1,0 +1,274 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package sprint
+
+import (
+	"math/big"
+	"slices"
+
+	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
+	"github.com/assaynet/assay/poc/audit"
+	"github.com/assaynet/assay/poc/credit"
+	"github.com/assaynet/assay/poc/seed"
+)
+
+// voter is a member that judges.
+type voter struct {
+	name   string
+	weight uint64 // capped: what its vote weighs where all are members, and its chance at a slot
+	own    uint64 // leaves it owes at most, 0 for no limit
+}
+
+// target is a participant that is judged.
+type target struct {
+	name  string
+	drawn int // leaves drawn of it
+}
+
+// assembly is who judges whom in an epoch: a pure function of the committee's mix and of records that were closed
+// before it.
+type assembly struct {
+	slots, replicas int
+	everyone        bool
+	voters          []voter  // rising by name
+	targets         []target // rising by name
+	// of[t] are the owners of the slots of targets[t], as positions in voters; nil where everyone judges
+	of [][]int32
+	// duties[v] are the targets that voters[v] owes, rising, as positions in targets
+	duties [][]int32
+}
+
+// capped returns what the voters' votes weigh: their weights under the rule for voting power, so that no single giant
+// decides about all others.
+func capped(voters []voter, rules credit.Rules) []voter {
+	shares := make([]credit.Share, len(voters))
+	for i, v := range voters {
+		shares[i] = credit.Share{ID: v.name, Weight: v.weight}
+	}
+	out := slices.Clone(voters)
+	for i := range out {
+		out[i].weight = 0
+	}
+	i := 0
+	for _, s := range credit.Capped(shares, rules) { // by ID, without those that got nothing
+		for out[i].name != s.ID {
+			i++
+		}
+		out[i].weight = s.Weight
+	}
+	return out
+}
+
+// assemble draws the committees. With few voters all are members of all committees but their own. Otherwise each
+// target has slots, drawn by capped weight among the other voters, and each leaf falls to some of them. A member owes
+// what fell to it in an order of its own, until that reaches its limit; one target at least.
+func assemble(chain string, epoch uint64, mix seed.Seed, slots, replicas int, everyone bool, voters []voter, targets []target) *assembly {
+	a := &assembly{slots: slots, replicas: replicas, everyone: everyone, voters: voters, targets: targets,
+		duties: make([][]int32, len(voters))}
+	fell := make([][]int32, len(voters)) // targets by voter, rising
+	if everyone {
+		for v := range voters {
+			for t := range targets {
+				if targets[t].name != voters[v].name {
+					fell[v] = append(fell[v], int32(t))
+				}
+			}
+		}
+	} else {
+		a.drawSlots(chain, epoch, mix, fell)
+	}
+	for v := range voters {
+		s := seed.Owed(chain, epoch, voters[v].name, mix)
+		load := uint64(0)
+		for k, at := range audit.Shuffle(s, len(fell[v])) {
+			if own := voters[v].own; k > 0 && own > 0 && load >= own {
+				break
+			}
+			t := fell[v][at]
+			a.duties[v] = append(a.duties[v], t)
+			load += uint64(a.leaves(v, int(t)))
+		}
+		slices.Sort(a.duties[v])
+	}
+	return a
+}
+
+func (a *assembly) drawSlots(chain string, epoch uint64, mix seed.Seed, fell [][]int32) {
+	ends := make([]uint64, len(a.voters)) // ends[i]: the weights of voters[:i+1] together
+	var total uint64
+	for i, v := range a.voters {
+		total += v.weight
+		ends[i] = total
+	}
+	a.of = make([][]int32, len(a.targets))
+	own := 0 // position of the target among the voters
+	for t := range a.targets {
+		for own < len(a.voters) && a.voters[own].name < a.targets[t].name {
+			own++
+		}
+		var from, width uint64 // the target's own part of the circle is left out
+		if own < len(a.voters) && a.voters[own].name == a.targets[t].name {
+			width = a.voters[own].weight
+			from = ends[own] - width
+		}
+		a.of[t] = make([]int32, 0, a.slots)
+		for slot, pick := range audit.Picks(seed.Committee(chain, epoch, 1, a.targets[t].name, mix), total-width, a.slots) {
+			if pick >= from {
+				pick += width
+			}
+			v, _ := slices.BinarySearch(ends, pick+1)
+			a.of[t] = append(a.of[t], int32(v))
+			if n := len(fell[v]); a.works(slot, a.targets[t].drawn) && (n == 0 || fell[v][n-1] != int32(t)) {
+				fell[v] = append(fell[v], int32(t))
+			}
+		}
+	}
+}
+
+// works reports whether any of n leaves falls to a slot.
+func (a *assembly) works(slot, n int) bool {
+	for j := range min(n, a.slots) {
+		if audit.Works(a.slots, a.replicas, slot, j) {
+			return true
+		}
+	}
+	return false
+}
+
+// leaves counts what of a target falls to a voter.
+func (a *assembly) leaves(v, t int) int {
+	if a.everyone {
+		return a.targets[t].drawn
+	}
+	return len(a.positions(v, t))
+}
+
+// positions lists which of a target's drawn leaves a voter re-runs, rising.
+func (a *assembly) positions(v, t int) []uint16 {
+	n := a.targets[t].drawn
+	out := make([]uint16, 0, n)
+	if a.everyone {
+		for j := range n {
+			out = append(out, uint16(j))
+		}
+		return out
+	}
+	var mine []int
+	for slot, owner := range a.of[t] {
+		if int(owner) == v {
+			mine = append(mine, slot)
+		}
+	}
+	for j := range n {
+		for _, slot := range mine {
+			if audit.Works(a.slots, a.replicas, slot, j) {
+				out = append(out, uint16(j))
+				break
+			}
+		}
+	}
+	return out
+}
+
+// find returns a voter's position.
+func (a *assembly) find(name string) (int, bool) {
+	return slices.BinarySearchFunc(a.voters, name, func(v voter, name string) int {
+		switch {
+		case v.name < name:
+			return -1
+		case v.name > name:
+			return 1
+		}
+		return 0
+	})
+}
+
+// tally is what a target's committee said.
+type tally struct {
+	pass, fail, whole uint64
+}
+
+// passed: more of what was said passes it than fails it, and what passes it is more than a third of the committee,
+// silent ones included. Who says nothing stops nobody alone, and decides nothing.
+func (t tally) passed() bool {
+	return t.pass > t.fail && t.pass > t.whole/3 && 3*t.pass > t.whole
+}
+
+// opinion is what a voter said, one byte a duty; out takes it out of both sides: it was proven false, or did not open
+// what was to be checked.
+type opinion struct {
+	votes []byte
+	out   bool
+}
+
+// count adds up the votes on every target.
+func (a *assembly) count(said []opinion) []tally {
+	out := make([]tally, len(a.targets))
+	for t := range a.targets {
+		add := func(v int, weight uint64) {
+			if said[v].out {
+				return
+			}
+			out[t].whole += weight
+			switch a.vote(said[v], v, t) {
+			case sprintv1.VotePass:
+				out[t].pass += weight
+			case sprintv1.VoteFail:
+				out[t].fail += weight
+			}
+		}
+		if a.everyone {
+			for v := range a.voters {
+				if a.targets[t].name != a.voters[v].name {
+					add(v, a.voters[v].weight)
+				}
+			}
+			continue
+		}
+		for slot, v := range a.of[t] {
+			if a.works(slot, a.targets[t].drawn) {
+				add(int(v), 1)
+			}
+		}
+	}
+	return out
+}
+
+// vote is what a voter said of a target; nothing where it owed it nothing.
+func (a *assembly) vote(o opinion, v, t int) sprintv1.Vote {
+	if d, ok := slices.BinarySearch(a.duties[v], int32(t)); ok && d < len(o.votes) {
+		return sprintv1.Vote(o.votes[d])
+	}
+	return sprintv1.VoteUnspecified
+}
+
+// duty is how much of what it owed a voter judged, in operations credited.
+type duty struct {
+	judged, owed *big.Int
+}
+
+// discharged adds up, for every voter, the credit of the targets that it owed and of those that it judged.
+func (a *assembly) discharged(said []opinion, credit func(t int) uint64) []duty {
+	out := make([]duty, len(a.voters))
+	for v := range a.voters {
+		d := duty{new(big.Int), new(big.Int)}
+		for _, t := range a.duties[v] {
+			c := new(big.Int).SetUint64(credit(int(t)))
+			d.owed.Add(d.owed, c)
+			if vote := a.vote(said[v], v, int(t)); vote == sprintv1.VotePass || vote == sprintv1.VoteFail {
+				d.judged.Add(d.judged, c)
+			}
+		}
+		out[v] = d
+	}
+	return out
+}
+
+// of returns the part of a credit that a voter's own duty leaves it: all where nothing that it owed was credited.
+func (d duty) of(credit uint64) uint64 {
+	if d.owed.Sign() == 0 {
+		return credit
+	}
+	part := new(big.Int).Mul(d.judged, new(big.Int).SetUint64(credit))
+	return part.Quo(part, d.owed).Uint64()
+}

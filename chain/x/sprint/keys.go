@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package sprint
+
+import "cosmossdk.io/collections"
+
+// Name is the module's name and store key.
+const Name = "sprint"
+
+var (
+	prefixParams   = collections.NewPrefix(0)  // parameters voted, in force from the second epoch after that on
+	prefixFrozen   = collections.NewPrefix(1)  // parameters of the next epoch
+	prefixCurrent  = collections.NewPrefix(2)  // number of the epoch that runs
+	prefixEpochs   = collections.NewPrefix(3)  // number -> record
+	prefixMembers  = collections.NewPrefix(4)  // (epoch, participant) -> member
+	prefixCommits  = collections.NewPrefix(5)  // (epoch, participant, node, segment) -> commit
+	prefixOpenings = collections.NewPrefix(6)  // (epoch, participant) -> what it opened
+	prefixVerdicts = collections.NewPrefix(7)  // (epoch, voter) -> its part in the validation
+	prefixOutcomes = collections.NewPrefix(9)  // (epoch, participant) -> what the epoch meant for it
+	prefixProgress = collections.NewPrefix(10) // counts of the epoch that runs
+)

@@ -1,0 +1,326 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package sprint
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"cosmossdk.io/collections"
+
+	courtv1 "github.com/assaynet/assay/api/court/v1"
+	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
+	"github.com/assaynet/assay/poc/audit"
+	"github.com/assaynet/assay/poc/credit"
+	"github.com/assaynet/assay/poc/seed"
+	"github.com/assaynet/assay/poc/work/transformer"
+)
+
+// disputeStretch is how many times its length the dispute window grows to while the chain judges.
+const disputeStretch = 4
+
+// votingRules are those by which votes are capped: a cap of a quarter, and nobody lifted above 6/5 of its weight.
+func votingRules() credit.Rules {
+	r := credit.DefaultRules()
+	r.TotalPower = 1 << 40 // fine enough that no voter rounds to nothing
+	return r
+}
+
+// eligible voters: live, with weight at the epoch's start, not jailed. Rising by address as the roster is.
+func eligible(m sprintv1.Member) bool { return m.Live && m.Weight > 0 && !m.Jailed }
+
+// assembly draws the committees of an epoch whose mix is known, or remembers them.
+func (k *Keeper) assembly(ctx context.Context, e sprintv1.Epoch) (*assembly, error) {
+	mix := toSeed(e.Round.Mix)
+	return remember(&k.drawn, e.Number, func(m *memory) map[seed.Seed]*assembly { return m.assemblies }, mix, func() (*assembly, error) {
+		class, err := transformer.ByName(e.Params.Class)
+		if err != nil {
+			return nil, err
+		}
+		roster, err := k.roster(ctx, e.Number)
+		if err != nil {
+			return nil, err
+		}
+		opened := map[string]bool{}
+		if err := k.openings.Walk(ctx, collections.NewPrefixedPairRange[uint64, string](e.Number), func(key memberKey, _ sprintv1.Opening) (bool, error) {
+			opened[key.K2()] = true
+			return false, nil
+		}); err != nil {
+			return nil, err
+		}
+		var voters []voter
+		var targets []target
+		for _, m := range roster {
+			if eligible(m) {
+				voters = append(voters, voter{m.Participant, m.Weight, ownLeaves(m.Credited, class)})
+			}
+			if opened[m.Participant] {
+				targets = append(targets, target{m.Participant, drawnOf(e, m)})
+			}
+		}
+		return assemble(chainID(ctx), e.Number, mix, int(e.Params.Slots), int(e.Replicas), e.Round.Everyone, capped(voters, votingRules()), targets), nil
+	})
+}
+
+// dutiesOf returns what a voter re-runs, by target; empty when nothing fell to it.
+func (k *Keeper) dutiesOf(ctx context.Context, e sprintv1.Epoch, name string) ([]sprintv1.Duty, error) {
+	if len(e.Round.Mix) == 0 {
+		return nil, nil
+	}
+	a, err := k.assembly(ctx, e)
+	if err != nil {
+		return nil, err
+	}
+	v, ok := a.find(name)
+	if !ok {
+		return nil, nil
+	}
+	out := make([]sprintv1.Duty, 0, len(a.duties[v]))
+	for _, t := range a.duties[v] {
+		m, err := k.members.Get(ctx, memberKeyOf(e.Number, a.targets[t].name))
+		if err != nil {
+			return nil, err
+		}
+		drawn, err := k.sampled(ctx, e, m)
+		if err != nil {
+			return nil, err
+		}
+		refs := leafRefs(m.Participant, drawn)
+		d := sprintv1.Duty{Target: m.Participant, Weight: m.Weight}
+		for _, j := range a.positions(v, int(t)) {
+			d.Leaves = append(d.Leaves, refs[j])
+		}
+		out = append(out, d)
+	}
+	return out, nil
+}
+
+// judgedLeaves lists the leaves of the duties that a verdict judges, in order: those under its root of middle digests.
+func judgedLeaves(duties []sprintv1.Duty, votes []byte) []courtv1.LeafRef {
+	var out []courtv1.LeafRef
+	for d := range duties {
+		if d < len(votes) && (sprintv1.Vote(votes[d]) == sprintv1.VotePass || sprintv1.Vote(votes[d]) == sprintv1.VoteFail) {
+			out = append(out, duties[d].Leaves...)
+		}
+	}
+	return out
+}
+
+// checks returns which of a verdict's middle digests its voter opens, rising.
+func checks(chain string, e sprintv1.Epoch, r sprintv1.VerdictRecord) []uint64 {
+	if len(e.Round.CheckMix) == 0 || r.RevealHeight == 0 {
+		return nil
+	}
+	return audit.Draw(seed.Check(chain, e.Number, r.Voter, toSeed(e.Round.CheckMix)), uint64(r.Leaves), middleChecks)
+}
+
+// opinions is what every voter of an assembly said, and who is out of both sides.
+func (k *Keeper) opinions(ctx context.Context, e sprintv1.Epoch, a *assembly) (said []opinion, records []sprintv1.VerdictRecord, err error) {
+	said, records = make([]opinion, len(a.voters)), make([]sprintv1.VerdictRecord, len(a.voters))
+	for v := range a.voters {
+		m, err := k.members.Get(ctx, memberKeyOf(e.Number, a.voters[v].name))
+		if err != nil {
+			return nil, nil, err
+		}
+		said[v].out = convicted(m) || len(m.WrongMiddles) > 0
+		r, err := k.verdicts.Get(ctx, memberKeyOf(e.Number, a.voters[v].name))
+		if errors.Is(err, collections.ErrNotFound) {
+			continue // nothing fell to it
+		} else if err != nil {
+			return nil, nil, err
+		}
+		records[v] = r
+		if r.Body != nil {
+			said[v].votes = r.Body.Votes
+		}
+		if unopened(e, r) {
+			said[v].out, said[v].votes = true, nil
+		}
+	}
+	return said, records, nil
+}
+
+// unopened: the middle digests that the beacon drew of a verdict were not opened in time.
+func unopened(e sprintv1.Epoch, r sprintv1.VerdictRecord) bool {
+	return r.Leaves > 0 && r.OpenHeight == 0 && e.Round.CheckUntil > 0 && e.Round.DisputeStart > 0
+}
+
+// wrongOf counts a target's proven mismatches, node by node in the order of its logs, among those of its drawn leaves
+// that a filter takes.
+func wrongOf(participant string, drawn []drawnLog, wrong []courtv1.Judgement, takes func(courtv1.LeafRef) bool) []audit.Node {
+	bad := map[courtv1.LeafRef]bool{}
+	for _, j := range wrong {
+		if j.Mismatch {
+			bad[j.Leaf] = true
+		}
+	}
+	var nodes []audit.Node
+	for _, d := range drawn {
+		if n := len(nodes); n == 0 || nodes[n-1].ID != d.commit.Node {
+			nodes = append(nodes, audit.Node{ID: d.commit.Node})
+		}
+		node := &nodes[len(nodes)-1]
+		for _, nonce := range d.nonces {
+			leaf := courtv1.LeafRef{Participant: participant, Node: d.commit.Node, Segment: d.commit.Segment, Nonce: nonce}
+			if takes != nil && !takes(leaf) {
+				continue
+			}
+			node.Drawn++
+			if bad[leaf] {
+				node.Wrong++
+			}
+		}
+	}
+	return nodes
+}
+
+// appeal puts before the court those who opened and whom their committee neither passed nor proved wrong: drawn
+// leaves of each, newcomers first, as many as the court has time for. It says whether there were new ones.
+func (k *Keeper) appeal(ctx context.Context, e sprintv1.Epoch) (more bool, err error) {
+	class, err := transformer.ByName(e.Params.Class)
+	if err != nil {
+		return false, err
+	}
+	if class.MiOps() > e.Params.WholeUnitMiops {
+		return false, nil
+	}
+	a, err := k.assembly(ctx, e)
+	if err != nil {
+		return false, err
+	}
+	said, _, err := k.opinions(ctx, e, a)
+	if err != nil {
+		return false, err
+	}
+	var left [2][]sprintv1.Member // those without weight, and holders
+	for t, result := range a.count(said) {
+		if result.passed() {
+			continue
+		}
+		m, err := k.members.Get(ctx, memberKeyOf(e.Number, a.targets[t].name))
+		if err != nil {
+			return false, err
+		}
+		if m.ChainSamples > 0 || convicted(m) {
+			continue
+		}
+		wrong, err := k.court.Judgements(ctx, e.Number, m.Participant)
+		if err != nil {
+			return false, err
+		}
+		drawn, err := k.sampled(ctx, e, m)
+		if err != nil {
+			return false, err
+		}
+		if _, _, _, pass := ruleOf(e.Params).Judge(wrongOf(m.Participant, drawn, wrong, nil)); !pass {
+			continue // proven wrong
+		}
+		if m.Weight == 0 {
+			left[0] = append(left[0], m)
+		} else {
+			left[1] = append(left[1], m)
+		}
+	}
+	all := append(left[0], left[1]...)
+	if len(all) == 0 {
+		return false, nil
+	}
+	p, err := k.court.Params(ctx)
+	if err != nil {
+		return false, err
+	}
+	room := int(p.JudgeMiopsPerBlock * disputeStretch * uint64(e.Params.DisputeBlocks) / class.MiOps() / leastSamples)
+	all = all[:min(len(all), max(1, room))] // the court has no time for more; the rest keeps what an unjudged holder keeps
+	n := chainSamples(p.JudgeMiopsPerBlock, uint64(e.Params.DisputeBlocks), class, uint64(len(all)))
+	orders := make([][]courtv1.LeafRef, len(all))
+	for i := range all {
+		m := &all[i]
+		drawn, err := k.sampled(ctx, e, *m)
+		if err != nil {
+			return false, err
+		}
+		refs := leafRefs(m.Participant, drawn)
+		m.ChainSamples = uint32(min(n, uint64(len(refs))))
+		if err := k.setMember(ctx, e.Number, *m); err != nil {
+			return false, err
+		}
+		orders[i] = recheckOrder(chainID(ctx), e, *m, refs)
+	}
+	// the least that decides for everyone first, then the rest
+	for _, part := range []struct{ from, to int }{{0, leastSamples}, {leastSamples, int(n)}} {
+		for _, order := range orders {
+			for i := part.from; i < min(part.to, len(order)); i++ {
+				if err := k.court.File(ctx, courtv1.Claim{Epoch: e.Number, Leaf: order[i], Source: courtv1.SourceChain}); err != nil {
+					return false, err
+				}
+			}
+		}
+	}
+	return true, nil
+}
+
+// recheckOrder lists the leaves of a target that the chain recomputes, in the order in which it does.
+func recheckOrder(chain string, e sprintv1.Epoch, m sprintv1.Member, refs []courtv1.LeafRef) []courtv1.LeafRef {
+	out := make([]courtv1.LeafRef, 0, m.ChainSamples)
+	for _, at := range audit.Shuffle(seed.Recheck(chain, e.Number, m.Participant, toSeed(e.Round.Mix)), len(refs)) {
+		if len(out) == int(m.ChainSamples) {
+			break
+		}
+		out = append(out, refs[at])
+	}
+	return out
+}
+
+// rechecked returns which of a target's leaves the chain wanted to recompute and did.
+func (k *Keeper) rechecked(ctx context.Context, e sprintv1.Epoch, m sprintv1.Member, drawn []drawnLog) (map[courtv1.LeafRef]bool, error) {
+	judged := map[courtv1.LeafRef]bool{}
+	for _, leaf := range recheckOrder(chainID(ctx), e, m, leafRefs(m.Participant, drawn)) {
+		if _, ok, err := k.court.Judgement(ctx, e.Number, leaf); err != nil {
+			return nil, err
+		} else if ok {
+			judged[leaf] = true
+		}
+	}
+	return judged, nil
+}
+
+// enough: so many recomputed leaves of a target decide.
+func enough(m sprintv1.Member, judged int) bool {
+	return judged >= min(leastSamples, int(m.ChainSamples)) && judged > 0
+}
+
+// heard reports whether the court is done with all claims of members, and with enough leaves of everybody that the
+// chain judges.
+func (k *Keeper) heard(ctx context.Context, e sprintv1.Epoch) (bool, error) {
+	waits, err := k.court.Pending(ctx)
+	if err != nil || !waits {
+		return !waits, err
+	}
+	if members, err := k.court.PendingOfMembers(ctx); err != nil || members {
+		return false, err
+	}
+	roster, err := k.roster(ctx, e.Number)
+	if err != nil {
+		return false, err
+	}
+	for _, m := range roster {
+		if m.ChainSamples == 0 || convicted(m) {
+			continue
+		}
+		drawn, err := k.sampled(ctx, e, m)
+		if err != nil {
+			return false, err
+		}
+		judged, err := k.rechecked(ctx, e, m, drawn)
+		if err != nil || !enough(m, len(judged)) {
+			return false, err
+		}
+	}
+	return true, nil
+}
+
+// refText names a leaf in a sentence.
+func refText(l courtv1.LeafRef) string {
+	return fmt.Sprintf("%d of node %s, segment %d, of %s", l.Nonce, l.Node, l.Segment, l.Participant)
+}

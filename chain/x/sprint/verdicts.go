@@ -1,0 +1,246 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package sprint
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+
+	"cosmossdk.io/collections"
+
+	courtv1 "github.com/assaynet/assay/api/court/v1"
+	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
+	"github.com/assaynet/assay/poc/audit"
+	"github.com/assaynet/assay/poc/commit"
+	"github.com/assaynet/assay/poc/seed"
+)
+
+// record returns a member's part in the validation, which exists if anything fell to it.
+func (k *Keeper) record(ctx context.Context, e sprintv1.Epoch, voter string, phase sprintv1.Phase) (sprintv1.VerdictRecord, error) {
+	if e.Phase != phase {
+		return sprintv1.VerdictRecord{}, ErrPhase.Wrapf("this is taken in %s; epoch %d is in %s", phase.Word(), e.Number, e.Phase.Word())
+	}
+	r, err := k.verdicts.Get(ctx, memberKeyOf(e.Number, voter))
+	if errors.Is(err, collections.ErrNotFound) {
+		return r, ErrNotDrawn.Wrapf("nothing fell to %s to judge in epoch %d", voter, e.Number)
+	}
+	return r, err
+}
+
+// CommitVerdict hides a member's verdict until all have committed.
+func (s msgServer) CommitVerdict(ctx context.Context, msg *sprintv1.MsgCommitVerdict) (*sprintv1.MsgCommitVerdictResponse, error) {
+	e, err := s.running(ctx, msg.Epoch)
+	if err != nil {
+		return nil, err
+	}
+	r, err := s.record(ctx, e, msg.Participant, sprintv1.PhaseValidate)
+	if err != nil {
+		return nil, err
+	}
+	if len(msg.Hash) != 32 {
+		return nil, ErrInvalid.Wrapf("hash has %d bytes; want 32", len(msg.Hash))
+	}
+	if len(r.Hash) > 0 {
+		return nil, ErrDone.Wrapf("%s has committed its verdict already", msg.Participant)
+	}
+	r.Hash, r.CommitHeight = msg.Hash, height(ctx)
+	if err := s.note(ctx, func(p *sprintv1.Progress) { p.Committed++ }); err != nil {
+		return nil, err
+	}
+	return &sprintv1.MsgCommitVerdictResponse{}, s.verdicts.Set(ctx, memberKeyOf(e.Number, msg.Participant), r)
+}
+
+// RevealVerdict shows a verdict and puts every leaf it names before the court.
+func (s msgServer) RevealVerdict(ctx context.Context, msg *sprintv1.MsgRevealVerdict) (*sprintv1.MsgRevealVerdictResponse, error) {
+	e, err := s.running(ctx, msg.Epoch)
+	if err != nil {
+		return nil, err
+	}
+	r, err := s.record(ctx, e, msg.Participant, sprintv1.PhaseReveal)
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case len(r.Hash) == 0:
+		return nil, ErrNotDrawn.Wrapf("%s committed to no verdict", msg.Participant)
+	case r.RevealHeight > 0:
+		return nil, ErrDone.Wrapf("%s has revealed its verdict already", msg.Participant)
+	case len(msg.Salt) != 32 || len(msg.Body) > maxVerdictBody:
+		return nil, ErrInvalid.Wrapf("salt of %d and body of %d bytes; want 32 and at most %d", len(msg.Salt), len(msg.Body), maxVerdictBody)
+	}
+	gas(ctx, uint64(len(msg.Body))*gasPerVerdictByte+gasPerVerdict, "verdict")
+	if h := seed.VerdictCommit(chainID(ctx), e.Number, 1, msg.Participant, toSeed(msg.Salt), msg.Body); !bytes.Equal(h[:], r.Hash) {
+		return nil, ErrInvalid.Wrap("the reveal does not match what was committed to")
+	}
+	var body sprintv1.VerdictBody
+	if err := body.Unmarshal(msg.Body); err != nil {
+		return nil, ErrInvalid.Wrapf("verdict: %v", err)
+	}
+	if again, err := body.Marshal(); err != nil || !bytes.Equal(again, msg.Body) {
+		return nil, ErrInvalid.Wrap("verdict: not in canonical form, or it carries more than a verdict")
+	}
+	gas(ctx, uint64(len(body.Mismatches))*gasPerClaimedUnit, "named leaves")
+	duties, err := s.dutiesOf(unmetered(ctx), e, msg.Participant)
+	if err != nil {
+		return nil, err
+	}
+	drawn := func(target string) ([]courtv1.LeafRef, error) {
+		m, err := s.members.Get(unmetered(ctx), memberKeyOf(e.Number, target))
+		if err != nil {
+			return nil, err
+		}
+		logs, err := s.sampled(unmetered(ctx), e, m)
+		return leafRefs(target, logs), err
+	}
+	if err := checkVerdict(ruleOf(e.Params), body, duties, drawn); err != nil {
+		return nil, ErrInvalid.Wrap(err.Error())
+	}
+	for _, m := range body.Mismatches {
+		claim := courtv1.Claim{Epoch: e.Number, Claimant: msg.Participant, Source: courtv1.SourceVerdict, Leaf: duties[m.Duty].Leaves[m.Leaf]}
+		if err := s.court.File(ctx, claim); err != nil {
+			return nil, err
+		}
+	}
+	r.RevealHeight, r.Body, r.Leaves = height(ctx), &body, uint32(len(judgedLeaves(duties, body.Votes)))
+	if err := s.note(ctx, func(p *sprintv1.Progress) {
+		p.Revealed++
+		if r.Leaves > 0 {
+			p.ChecksOwed++
+		}
+	}); err != nil {
+		return nil, err
+	}
+	return &sprintv1.MsgRevealVerdictResponse{}, s.verdicts.Set(ctx, memberKeyOf(e.Number, msg.Participant), r)
+}
+
+// checkVerdict holds a revealed verdict against what its voter had to judge. A fail must name enough leaves to be one,
+// so that a false one cannot be had without naming honest leaves.
+func checkVerdict(rule audit.Rule, body sprintv1.VerdictBody, duties []sprintv1.Duty, drawn func(target string) ([]courtv1.LeafRef, error)) error {
+	if n := len(body.Votes); n > len(duties) || n > 0 && body.Votes[n-1] == 0 {
+		return fmt.Errorf("%d votes on %d duties; those left out at the end are not written", n, len(duties))
+	}
+	if len(body.Mismatches) > maxVerdictMismatch {
+		return fmt.Errorf("%d mismatches named, at most %d", len(body.Mismatches), maxVerdictMismatch)
+	}
+	next := 0
+	for d, vote := range body.Votes {
+		named := map[string]uint64{}
+		last := -1
+		for ; next < len(body.Mismatches) && int(body.Mismatches[next].Duty) == d; next++ {
+			m := body.Mismatches[next]
+			if int(m.Leaf) >= len(duties[d].Leaves) || int(m.Leaf) <= last {
+				return fmt.Errorf("mismatch %d: leaf %d of duty %d, which has %d; they are named rising", next, m.Leaf, d, len(duties[d].Leaves))
+			}
+			last = int(m.Leaf)
+			node := duties[d].Leaves[m.Leaf].Node
+			if named[node]++; named[node] > namesPerNode {
+				return fmt.Errorf("more than %d mismatches named of node %s of %s", namesPerNode, node, duties[d].Target)
+			}
+		}
+		switch sprintv1.Vote(vote) {
+		case sprintv1.VoteUnspecified, sprintv1.VoteAbstain:
+			if len(named) > 0 {
+				return fmt.Errorf("an abstention on %s names leaves", duties[d].Target)
+			}
+		case sprintv1.VotePass:
+		case sprintv1.VoteFail:
+			leaves, err := drawn(duties[d].Target)
+			if err != nil {
+				return err
+			}
+			if passes(rule, leaves, named) {
+				return fmt.Errorf("a fail on %s names %d leaves, which is within what faulty hardware does; it must name what it rests on", duties[d].Target, last+1)
+			}
+		default:
+			return fmt.Errorf("vote %d on %s is unknown", vote, duties[d].Target)
+		}
+	}
+	if next != len(body.Mismatches) {
+		return fmt.Errorf("mismatch %d is of duty %d, which has no vote, or is out of order", next, body.Mismatches[next].Duty)
+	}
+	if judged := len(judgedLeaves(duties, body.Votes)); judged > 0 && len(body.Middles) != 32 || judged == 0 && len(body.Middles) != 0 {
+		return fmt.Errorf("root of middle digests of %d bytes over %d leaves; want 32, and none where nothing is judged", len(body.Middles), judged)
+	}
+	return nil
+}
+
+// passes applies the fault rule to what a voter named of a target's drawn leaves.
+func passes(rule audit.Rule, drawn []courtv1.LeafRef, named map[string]uint64) bool {
+	var nodes []audit.Node
+	for _, l := range drawn {
+		if n := len(nodes); n == 0 || nodes[n-1].ID != l.Node {
+			nodes = append(nodes, audit.Node{ID: l.Node, Wrong: named[l.Node]})
+		}
+		nodes[len(nodes)-1].Drawn++
+	}
+	_, _, _, pass := rule.Judge(nodes)
+	return pass
+}
+
+// OpenMiddles opens the middle digests that the beacon drew of a verdict, once.
+func (s msgServer) OpenMiddles(ctx context.Context, msg *sprintv1.MsgOpenMiddles) (*sprintv1.MsgOpenMiddlesResponse, error) {
+	e, err := s.running(ctx, msg.Epoch)
+	if err != nil {
+		return nil, err
+	}
+	r, err := s.record(ctx, e, msg.Participant, sprintv1.PhaseCheck)
+	if err != nil {
+		return nil, err
+	}
+	positions := checks(chainID(ctx), e, r)
+	switch {
+	case len(positions) == 0:
+		return nil, ErrNotDrawn.Wrapf("no middle digests of %s are drawn; the beacon of epoch %d may still be awaited", msg.Participant, e.Number)
+	case r.OpenHeight > 0:
+		return nil, ErrDone.Wrapf("%s has opened its middle digests already", msg.Participant)
+	case len(msg.Middles) != 8*len(positions):
+		return nil, ErrInvalid.Wrapf("%d bytes of middle digests; want 8 for each of %d leaves", len(msg.Middles), len(positions))
+	case len(msg.Proof)%32 != 0 || len(msg.Proof)/32 > commit.MultiSize(uint64(r.Leaves), len(positions)):
+		return nil, ErrInvalid.Wrapf("proof of %d bytes", len(msg.Proof))
+	}
+	gas(ctx, uint64(len(msg.Middles)+len(msg.Proof))/32*gasPerProofHash, "middle digests")
+	hashes := make([]commit.Hash, len(positions))
+	for i := range positions {
+		hashes[i] = commit.LeafHash(msg.Middles[8*i : 8*i+8])
+	}
+	proof := make([]commit.Hash, len(msg.Proof)/32)
+	for i := range proof {
+		proof[i] = commit.Hash(msg.Proof[32*i:])
+	}
+	if err := commit.VerifyMulti(commit.Hash(r.Body.Middles), uint64(r.Leaves), positions, hashes, proof); err != nil {
+		return nil, ErrInvalid.Wrapf("middle digests: %v", err)
+	}
+	r.Opened, r.OpenHeight = msg.Middles, height(ctx)
+	if err := s.note(ctx, func(p *sprintv1.Progress) { p.ChecksDone++ }); err != nil {
+		return nil, err
+	}
+	return &sprintv1.MsgOpenMiddlesResponse{}, s.verdicts.Set(ctx, memberKeyOf(e.Number, msg.Participant), r)
+}
+
+// Dispute puts an opened leaf, or a middle digest that a voter opened, before the court.
+func (s msgServer) Dispute(ctx context.Context, msg *sprintv1.MsgDispute) (*sprintv1.MsgDisputeResponse, error) {
+	e, err := s.running(ctx, msg.Epoch)
+	if err != nil {
+		return nil, err
+	}
+	if e.Phase != sprintv1.PhaseCheck && (e.Phase != sprintv1.PhaseDispute || height(ctx) > e.Round.DisputeUntil) {
+		return nil, ErrPhase.Wrapf("disputes are taken in check and in the dispute window; epoch %d is in %s", e.Number, e.Phase.Word())
+	}
+	gas(ctx, gasPerClaimedUnit, "disputed leaf")
+	// how much the accused opened is theirs to decide, within bounds
+	if _, ok, err := s.Exhibit(unmetered(ctx), e.Number, msg.Leaf); err != nil {
+		return nil, err
+	} else if !ok {
+		return nil, ErrInvalid.Wrapf("leaf %s was not drawn and opened in epoch %d", refText(msg.Leaf), e.Number)
+	}
+	if msg.Voter != "" {
+		if _, _, ok, err := s.openedMiddle(unmetered(ctx), e, msg.Voter, msg.Leaf); err != nil {
+			return nil, err
+		} else if !ok {
+			return nil, ErrInvalid.Wrapf("%s opened no middle digest for leaf %s", msg.Voter, refText(msg.Leaf))
+		}
+	}
+	return &sprintv1.MsgDisputeResponse{}, s.court.File(ctx, courtv1.Claim{Epoch: e.Number, Leaf: msg.Leaf, Claimant: msg.Participant, Source: courtv1.SourceDispute, Voter: msg.Voter})
+}

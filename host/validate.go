@@ -1,0 +1,455 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package host
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"github.com/cosmos/cosmos-sdk/types/query"
+	"golang.org/x/sync/errgroup"
+
+	courtv1 "github.com/assaynet/assay/api/court/v1"
+	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
+	"github.com/assaynet/assay/host/fleet"
+	"github.com/assaynet/assay/poc/audit"
+	"github.com/assaynet/assay/poc/commit"
+	"github.com/assaynet/assay/poc/seed"
+	"github.com/assaynet/assay/poc/work/transformer"
+)
+
+const (
+	// namesPerNode is how many mismatches the chain lets a verdict name per node, and how many of one node are fraud;
+	// fraudOfAll is how many are, whatever nodes they are of. More need not be named.
+	namesPerNode, fraudOfAll = 4, 6
+	// mostNames keeps a verdict within the gas that the chain takes of one participant in a block.
+	mostNames = 400
+	// spotChecks is how many of a member's own re-runs are held against the engine in the host.
+	spotChecks = 4
+	// marginBlocks before its deadline a member abstains on what it has not finished.
+	marginBlocks = 2
+	// rerunsAhead is how many participants' leaves are with the workers at a time.
+	rerunsAhead = 4
+)
+
+// checks is what this host found when it re-ran leaves in the running round.
+type checks struct {
+	epoch   uint64
+	started bool
+	cancel  context.CancelFunc
+	done    chan result // holds at most one
+	found   map[courtv1.LeafRef]transformer.Output
+	verdict *verdict
+	watched map[string]bool // voters whose opened middle digests were looked at
+}
+
+// verdict is what must survive a kill: without its salt a commitment cannot be revealed, and without its middle digests
+// those that the beacon draws cannot be opened.
+type verdict struct {
+	Epoch   uint64 `json:"epoch"`
+	Salt    []byte `json:"salt"`
+	Body    []byte `json:"body"`
+	Middles []byte `json:"middles"` // 8 bytes for each leaf that was judged, in order
+}
+
+type result struct {
+	finding
+	duties []duty
+	err    error
+}
+
+// finding is a verdict before it is hidden.
+type finding struct {
+	body    *sprintv1.VerdictBody
+	middles []byte
+	found   map[courtv1.LeafRef]transformer.Output
+}
+
+// opened is one leaf as its owner opened it.
+type opened struct {
+	ref    courtv1.LeafRef
+	norm   uint64
+	digest [32]byte
+}
+
+// duty is one participant to judge.
+type duty struct {
+	target string
+	weight uint64 // of the target at the epoch's start
+	leaves []opened
+	// drawn leaves of each node, all members' shares together
+	perNode map[string]uint64
+}
+
+// validate re-runs the drawn leaves on this host's workers, beside the loop, and commits to the verdict.
+func (h *Host) validate(ctx context.Context, g *errgroup.Group, now sprintv1.QueryCurrentResponse, class transformer.Class) error {
+	e := now.Epoch
+	c := &h.checks
+	if c.epoch != e.Number {
+		if c.cancel != nil {
+			c.cancel()
+		}
+		*c = checks{epoch: e.Number, done: make(chan result, 1), watched: map[string]bool{}}
+		if v, err := h.loadVerdict(e.Number); err != nil {
+			return err
+		} else if v != nil {
+			c.verdict = v
+		}
+	}
+	if c.verdict != nil {
+		h.say(now, "waiting", "verdict committed; other members still re-run their leaves")
+		h.wantVerdict(now)
+		return nil
+	}
+	if !c.started {
+		duties, err := h.duties(ctx, e)
+		if err != nil {
+			return err
+		}
+		if len(duties) == 0 {
+			h.say(now, "waiting", "no participant fell to this host to judge")
+			return nil
+		}
+		names, err := h.namesLeft(ctx, e)
+		if err != nil {
+			return err
+		}
+		ctx, cancel := context.WithCancel(ctx)
+		c.started, c.cancel = true, cancel
+		done := c.done
+		g.Go(func() error {
+			defer cancel()
+			f, err := h.verdict(ctx, e, class, duties, names)
+			done <- result{f, duties, err}
+			return nil
+		})
+	}
+	select {
+	case res := <-c.done:
+		return h.conclude(now, res)
+	default:
+	}
+	if now.Height >= e.Round.ValidateUntil-marginBlocks {
+		h.log.Error("the re-runs are not done in time; abstaining on what is left", "epoch", e.Number)
+		c.cancel()
+		return h.conclude(now, <-c.done)
+	}
+	h.say(now, "validating", "workers re-run the drawn leaves of the other participants")
+	return nil
+}
+
+// conclude makes a verdict of what the re-runs found.
+func (h *Host) conclude(now sprintv1.QueryCurrentResponse, res result) error {
+	if res.err != nil {
+		h.log.Error("re-running the drawn leaves failed; abstaining", "epoch", now.Epoch.Number, "err", res.err)
+		res.finding = finding{body: &sprintv1.VerdictBody{}} // every duty is left out: never a "no" for want of ability
+	}
+	h.checks.found = res.found
+	if t := h.o.Tamper; t != nil && t.Verdict != nil {
+		duties := make([]sprintv1.Duty, len(res.duties))
+		for i, d := range res.duties {
+			duties[i].Target = d.target
+			for _, l := range d.leaves {
+				duties[i].Leaves = append(duties[i].Leaves, l.ref)
+			}
+		}
+		t.Verdict(res.body, duties)
+	}
+	return h.decide(now, res.finding)
+}
+
+// namesLeft is how many leaves this host may still name in the epoch.
+func (h *Host) namesLeft(ctx context.Context, e sprintv1.Epoch) (int, error) {
+	res, err := h.court.Claimant(ctx, &courtv1.QueryClaimantRequest{Epoch: e.Number, Participant: h.config.Participant})
+	if err != nil {
+		return 0, fmt.Errorf("asking for this member's budget of claims: %w", err)
+	}
+	if res.Claimant.Refuted || res.Claimant.Spent >= res.Budget {
+		return 0, nil
+	}
+	return min(mostNames, int(res.Budget-res.Claimant.Spent)), nil
+}
+
+// duties fetches what this member judges, with the leaves as they were opened.
+func (h *Host) duties(ctx context.Context, e sprintv1.Epoch) ([]duty, error) {
+	var duties []duty
+	for page := (*query.PageRequest)(nil); ; {
+		res, err := h.sprint.Duties(ctx, &sprintv1.QueryDutiesRequest{Epoch: e.Number, Voter: h.config.Participant, Pagination: page})
+		if err != nil {
+			return nil, fmt.Errorf("asking for this member's duties: %w", err)
+		}
+		for _, d := range res.Duties {
+			all, err := h.openedLeaves(ctx, e.Number, d.Target)
+			if err != nil {
+				return nil, err
+			}
+			out := duty{target: d.Target, weight: d.Weight, perNode: map[string]uint64{}}
+			for ref := range all {
+				out.perNode[ref.Node]++
+			}
+			for _, ref := range d.Leaves {
+				out.leaves = append(out.leaves, all[ref])
+			}
+			duties = append(duties, out)
+		}
+		if res.Pagination == nil || len(res.Pagination.NextKey) == 0 {
+			return duties, nil
+		}
+		page = &query.PageRequest{Key: res.Pagination.NextKey}
+	}
+}
+
+// openedLeaves pairs a participant's drawn leaves with what it opened for them; both are in order.
+func (h *Host) openedLeaves(ctx context.Context, epoch uint64, target string) (map[courtv1.LeafRef]opened, error) {
+	samples, err := h.sprint.Samples(ctx, &sprintv1.QuerySamplesRequest{Epoch: epoch, Participant: target})
+	if err != nil {
+		return nil, fmt.Errorf("asking for the drawn leaves of %s: %w", target, err)
+	}
+	opening, err := h.sprint.Opening(ctx, &sprintv1.QueryOpeningRequest{Epoch: epoch, Participant: target})
+	if err != nil {
+		return nil, fmt.Errorf("asking for the opening of %s: %w", target, err)
+	}
+	all := make(map[courtv1.LeafRef]opened, len(samples.Leaves))
+	i := 0
+	for _, o := range opening.Opening.Logs {
+		for b := o.Leaves; len(b) >= 40 && i < len(samples.Leaves); b, i = b[40:], i+1 {
+			norm, digest := recordAt(b, 0)
+			all[samples.Leaves[i]] = opened{samples.Leaves[i], norm, digest}
+		}
+	}
+	if i != len(samples.Leaves) {
+		return nil, fmt.Errorf("%s opened %d of %d drawn leaves", target, i, len(samples.Leaves))
+	}
+	return all, nil
+}
+
+// ruleOf is the chain's rule of how many wrong leaves faulty hardware explains.
+func ruleOf(p sprintv1.Params) audit.Rule {
+	return audit.Rule{Fault: audit.Rate{Num: uint64(p.FaultRatePpm), Den: 1_000_000}, Fail: audit.Rate{Num: 1, Den: p.FailPInverse}}
+}
+
+// voteOf leaves out nodes beyond the fault bound and judges what remains, as the chain will, by what is named.
+func voteOf(p sprintv1.Params, drawn, named map[string]uint64) sprintv1.Vote {
+	var nodes []audit.Node
+	for _, id := range slices.Sorted(maps.Keys(drawn)) {
+		nodes = append(nodes, audit.Node{ID: id, Drawn: drawn[id], Wrong: named[id]})
+	}
+	if _, _, _, pass := ruleOf(p).Judge(nodes); pass {
+		return sprintv1.VotePass
+	}
+	return sprintv1.VoteFail
+}
+
+func (h *Host) unit(e sprintv1.Epoch, class transformer.Class, ref courtv1.LeafRef) fleet.Unit {
+	return fleet.Unit{Epoch: e.Number, Class: class, Seed1: toSeed(e.Seed1), Nonce: ref.Nonce,
+		NodeSeed:    seed.Node(h.config.Chain, ref.Participant, ref.Node, class.Name),
+		SegmentSeed: toSeed(e.Segments[ref.Segment-1].Seed)}
+}
+
+// decide stores a verdict, then commits to it.
+func (h *Host) decide(now sprintv1.QueryCurrentResponse, f finding) error {
+	raw, err := f.body.Marshal()
+	if err != nil {
+		return err
+	}
+	v := &verdict{Epoch: now.Epoch.Number, Salt: make([]byte, 32), Body: raw, Middles: f.middles}
+	if _, err := rand.Read(v.Salt); err != nil {
+		return err
+	}
+	if err := h.saveVerdict(v); err != nil {
+		return err
+	}
+	h.checks.verdict = v
+	h.wantVerdict(now)
+	return nil
+}
+
+func (h *Host) wantVerdict(now sprintv1.QueryCurrentResponse) {
+	v := h.checks.verdict
+	hash := seed.VerdictCommit(h.config.Chain, v.Epoch, 1, h.config.Participant, toSeed(v.Salt), v.Body)
+	h.queue.Want(fmt.Sprintf("verdict/%d", v.Epoch), now.Epoch.Round.ValidateUntil,
+		&sprintv1.MsgCommitVerdict{Participant: h.config.Participant, Epoch: v.Epoch, Hash: hash[:]})
+}
+
+// reveal shows what was committed to.
+func (h *Host) reveal(now sprintv1.QueryCurrentResponse) error {
+	e := now.Epoch
+	v, err := h.loadVerdict(e.Number)
+	if err != nil {
+		return err
+	}
+	if v == nil {
+		h.say(now, "waiting", "no verdict of this host to reveal")
+		return nil
+	}
+	h.say(now, "revealing", "")
+	h.queue.Want(fmt.Sprintf("reveal/%d", e.Number), e.Round.RevealUntil,
+		&sprintv1.MsgRevealVerdict{Participant: h.config.Participant, Epoch: e.Number, Salt: v.Salt, Body: v.Body})
+	return nil
+}
+
+// openMiddles opens the middle digests that the beacon drew of this host's verdict.
+func (h *Host) openMiddles(ctx context.Context, now sprintv1.QueryCurrentResponse) error {
+	e := now.Epoch
+	id := fmt.Sprintf("middles/%d", e.Number)
+	if len(e.Round.CheckMix) == 0 || h.queue.Done(id) {
+		h.say(now, "waiting", now.Reason)
+		return nil
+	}
+	v, err := h.loadVerdict(e.Number)
+	if err != nil {
+		return err
+	}
+	if v == nil || len(v.Middles) == 0 {
+		h.say(now, "waiting", "no verdict of this host is checked")
+		return nil
+	}
+	res, err := h.sprint.Checks(ctx, &sprintv1.QueryChecksRequest{Epoch: e.Number, Voter: h.config.Participant})
+	if err != nil {
+		return fmt.Errorf("asking for the drawn middle digests: %w", err)
+	}
+	if len(res.Positions) == 0 {
+		h.say(now, "waiting", "this host's verdict was not revealed in time, so nothing of it is checked")
+		return nil
+	}
+	msg := &sprintv1.MsgOpenMiddles{Participant: h.config.Participant, Epoch: e.Number}
+	var positions []uint64
+	for _, p := range res.Positions {
+		if at := 8 * int(p); at+8 <= len(v.Middles) {
+			msg.Middles = append(msg.Middles, v.Middles[at:at+8]...)
+			positions = append(positions, uint64(p))
+		}
+	}
+	tree := middlesTree(v.Middles)
+	proof, err := commit.Multi(tree, tree.Size(), positions)
+	if err != nil {
+		return fmt.Errorf("opening middle digests: %w", err)
+	}
+	for _, hash := range proof {
+		msg.Proof = append(msg.Proof, hash[:]...)
+	}
+	h.say(now, "opening middle digests", fmt.Sprintf("%d that the beacon drew", len(positions)))
+	h.queue.Want(id, e.Round.CheckUntil, msg)
+	return nil
+}
+
+// middlesTree commits to middle digests of 8 bytes each.
+func middlesTree(middles []byte) *commit.Log {
+	t := &commit.Log{}
+	for ; len(middles) >= 8; middles = middles[8:] {
+		t.Append(commit.LeafHash(middles[:8]))
+	}
+	return t
+}
+
+// dispute holds the middle digests that others opened against those this host computed itself.
+func (h *Host) dispute(ctx context.Context, now sprintv1.QueryCurrentResponse) error {
+	e := now.Epoch
+	if e.Phase == sprintv1.PhaseDispute {
+		h.say(now, "watching", now.Reason)
+	}
+	if h.checks.epoch != e.Number || len(h.checks.found) == 0 {
+		return nil // restarted since, or nothing fell to it: other members watch
+	}
+	for page := (*query.PageRequest)(nil); ; {
+		res, err := h.sprint.Verdicts(ctx, &sprintv1.QueryVerdictsRequest{Epoch: e.Number, Pagination: page})
+		if err != nil {
+			return fmt.Errorf("asking for the verdicts of epoch %d: %w", e.Number, err)
+		}
+		for _, record := range res.Records {
+			if err := h.watch(ctx, e, record); err != nil {
+				return err
+			}
+		}
+		if res.Pagination == nil || len(res.Pagination.NextKey) == 0 {
+			return nil
+		}
+		page = &query.PageRequest{Key: res.Pagination.NextKey}
+	}
+}
+
+// watch disputes every middle digest of a voter that differs from this host's own.
+func (h *Host) watch(ctx context.Context, e sprintv1.Epoch, record sprintv1.VerdictRecord) error {
+	if record.Voter == h.config.Participant || record.OpenHeight == 0 || h.checks.watched[record.Voter] {
+		return nil
+	}
+	res, err := h.sprint.Checks(ctx, &sprintv1.QueryChecksRequest{Epoch: e.Number, Voter: record.Voter})
+	if err != nil {
+		return fmt.Errorf("asking for the checks of %s: %w", record.Voter, err)
+	}
+	h.checks.watched[record.Voter] = true
+	for i, ref := range res.Leaves {
+		out, known := h.checks.found[ref]
+		if !known || len(record.Opened) < 8*(i+1) {
+			continue
+		}
+		want := seed.Middle(h.config.Chain, e.Number, record.Voter, ref.Participant, ref.Node, ref.Segment, ref.Nonce, out.Middle)
+		if [8]byte(record.Opened[8*i:8*i+8]) != want {
+			h.log.Warn("a voter opened a middle digest that its leaf does not give", "participant", record.Voter, "leaf", ref.Nonce, "node", ref.Node)
+			h.queue.Want(fmt.Sprintf("dispute/%d/%s/%d", e.Number, record.Voter, i), max(e.Round.DisputeUntil, e.Round.CheckUntil+2),
+				&sprintv1.MsgDispute{Participant: h.config.Participant, Epoch: e.Number, Leaf: ref, Voter: record.Voter})
+		}
+	}
+	return nil
+}
+
+// recordAt reads the i-th opened leaf: 40 bytes each, LE64 norm and digest.
+func recordAt(leaves []byte, i int) (norm uint64, digest [32]byte) {
+	b := leaves[40*i : 40*i+40]
+	return binary.LittleEndian.Uint64(b), [32]byte(b[8:])
+}
+
+func (h *Host) verdictPath(epoch uint64) string {
+	return filepath.Join(h.o.Home, verdictName, fmt.Sprintf("%d.json", epoch))
+}
+
+// saveVerdict puts a verdict on disk before its commitment is sent.
+func (h *Host) saveVerdict(v *verdict) error {
+	path := h.verdictPath(v.Epoch)
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return err
+	}
+	raw, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	f, err := os.OpenFile(path+".new", os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	if _, err = f.Write(raw); err == nil {
+		err = f.Sync()
+	}
+	if cerr := f.Close(); err == nil {
+		err = cerr
+	}
+	if err != nil {
+		return fmt.Errorf("storing a verdict: %w", err)
+	}
+	return os.Rename(path+".new", path)
+}
+
+// loadVerdict returns a stored verdict, nil if there is none.
+func (h *Host) loadVerdict(epoch uint64) (*verdict, error) {
+	path := h.verdictPath(epoch)
+	raw, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	} else if err != nil {
+		return nil, err
+	}
+	v := &verdict{}
+	if err := json.Unmarshal(raw, v); err != nil {
+		return nil, fmt.Errorf("%s is damaged; remove it, and this host abstains: %w", path, err)
+	}
+	return v, nil
+}
