@@ -244,3 +244,11 @@ func toSeed(b []byte) seed.Seed {
 	copy(s[:], b)
 	return s
 }
+
+func emit(ctx context.Context, kind string, pairs ...string) {
+	attributes := make([]sdk.Attribute, 0, len(pairs)/2)
+	for i := 0; i+1 < len(pairs); i += 2 {
+		attributes = append(attributes, sdk.NewAttribute(pairs[i], pairs[i+1]))
+	}
+	sdk.UnwrapSDKContext(ctx).EventManager().EmitEvent(sdk.NewEvent("sprint_"+kind, attributes...))
+}

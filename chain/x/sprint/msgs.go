@@ -133,8 +133,8 @@ func (k *Keeper) announced(ctx context.Context, e sprintv1.Epoch, p registryv1.P
 	switch {
 	case p.JoinedEpoch >= e.Number:
 		return m, ErrNotMember.Wrapf("%s registered in epoch %d and takes part from the next one on", p.Address, p.JoinedEpoch)
-	case p.LeavingEpoch > 0:
-		return m, ErrNotMember.Wrapf("%s left in epoch %d", p.Address, p.LeavingEpoch)
+	case p.LeftEpoch > 0:
+		return m, ErrNotMember.Wrapf("%s left in epoch %d", p.Address, p.LeftEpoch)
 	case p.JailedUntil > e.Number:
 		return m, ErrNotMember.Wrap(jailText(p))
 	}

@@ -44,8 +44,8 @@ func (s queryServer) Standing(ctx context.Context, req *sprintv1.QueryStandingRe
 	switch {
 	case m.Jailed:
 		res.Reason = jailText(p)
-	case p.LeavingEpoch > 0:
-		res.Reason = fmt.Sprintf("left in epoch %d; its record ends when no evidence can name it any more", p.LeavingEpoch)
+	case p.LeftEpoch > 0:
+		res.Reason = fmt.Sprintf("left in epoch %d; its record ends when no evidence can name it any more", p.LeftEpoch)
 	case res.LastLeaves > 0 && res.LastLeaves < params.MinClaimLeaves:
 		res.Reason = fmt.Sprintf("too small for class %s: it was last credited with %d leaves, and a claim needs %d; join a pool, or add machines", class.Name, res.LastLeaves, params.MinClaimLeaves)
 	case m.Role == sprintv1.RoleHolder:
