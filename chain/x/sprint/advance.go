@@ -10,6 +10,7 @@ import (
 	"cosmossdk.io/collections"
 
 	creditv1 "github.com/assaynet/assay/api/credit/v1"
+	registryv1 "github.com/assaynet/assay/api/registry/v1"
 	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
 	"github.com/assaynet/assay/chain/x/registry"
 	"github.com/assaynet/assay/poc/audit"
@@ -64,12 +65,13 @@ func (k *Keeper) begin(ctx context.Context, number uint64) error {
 		if h.Weight == 0 {
 			return false, nil
 		}
-		m, err := k.freeze(ctx, number, h)
-		if errors.Is(err, registry.ErrUnknown) {
+		p, err := k.registry.Get(ctx, h.Participant)
+		if errors.Is(err, registry.ErrUnknown) || err == nil && !registry.TakesPart(p, number) {
 			return false, nil // it left
 		} else if err != nil {
 			return false, err
 		}
+		m := freeze(number, p, h)
 		if m.Expected = !m.Jailed; number > 1 && m.Expected {
 			last, err := k.members.Get(ctx, memberKeyOf(number-1, m.Participant))
 			if err != nil && !errors.Is(err, collections.ErrNotFound) {
@@ -102,11 +104,7 @@ func (k *Keeper) begin(ctx context.Context, number uint64) error {
 }
 
 // freeze makes a member of a registered participant, as it is at the epoch's begin.
-func (k *Keeper) freeze(ctx context.Context, number uint64, h creditv1.Holding) (sprintv1.Member, error) {
-	p, err := k.registry.Get(ctx, h.Participant)
-	if err != nil {
-		return sprintv1.Member{}, err
-	}
+func freeze(number uint64, p registryv1.Participant, h creditv1.Holding) sprintv1.Member {
 	m := sprintv1.Member{Participant: p.Address, Moniker: p.Moniker, HostKey: p.HostKey, ConsensusKey: p.ConsensusKey,
 		Weight: h.Weight, Power: h.Power, Credited: h.Credited, Jailed: p.JailedUntil > number}
 	for _, n := range registry.NodesAt(p, number) {
@@ -120,7 +118,7 @@ func (k *Keeper) freeze(ctx context.Context, number uint64, h creditv1.Holding) 
 	default:
 		m.Role = sprintv1.RoleNewcomer
 	}
-	return m, nil
+	return m
 }
 
 // advance moves the phase at the end of a block. Each case fixes the boundaries of the next phase. What it asks in

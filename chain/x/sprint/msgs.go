@@ -133,8 +133,8 @@ func (k *Keeper) announced(ctx context.Context, e sprintv1.Epoch, p registryv1.P
 	switch {
 	case p.JoinedEpoch >= e.Number:
 		return m, ErrNotMember.Wrapf("%s registered in epoch %d and takes part from the next one on", p.Address, p.JoinedEpoch)
-	case p.LeftEpoch > 0:
-		return m, ErrNotMember.Wrapf("%s left in epoch %d", p.Address, p.LeftEpoch)
+	case !registry.TakesPart(p, e.Number):
+		return m, ErrNotMember.Wrapf("%s left and takes no part from epoch %d on", p.Address, p.LeftFrom)
 	case p.JailedUntil > e.Number:
 		return m, ErrNotMember.Wrap(jailText(p))
 	}
@@ -143,9 +143,7 @@ func (k *Keeper) announced(ctx context.Context, e sprintv1.Epoch, p registryv1.P
 		return m, err
 	}
 	h.Weight, h.Credited = 0, 0 // weight counts from an epoch's begin
-	if m, err = k.freeze(ctx, e.Number, h); err != nil {
-		return m, err
-	}
+	m = freeze(e.Number, p, h)
 	if m.Role == sprintv1.RoleNewcomer && p.LotteryFrom > e.Number {
 		return m, ErrNotMember.Wrapf("the lottery took %s and it was not credited; it enters again from epoch %d on", p.Address, p.LotteryFrom)
 	}

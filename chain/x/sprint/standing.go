@@ -36,16 +36,13 @@ func (s queryServer) Standing(ctx context.Context, req *sprintv1.QueryStandingRe
 	if err != nil {
 		return nil, err
 	}
-	m, err := s.freeze(ctx, e.Number+1, h)
-	if err != nil {
-		return nil, err
-	}
+	m := freeze(e.Number+1, p, h)
 	res := &sprintv1.QueryStandingResponse{Role: m.Role, MinClaimLeaves: params.MinClaimLeaves, LastLeaves: h.Credited / class.MiOps()}
 	switch {
 	case m.Jailed:
 		res.Reason = jailText(p)
-	case p.LeftEpoch > 0:
-		res.Reason = fmt.Sprintf("left in epoch %d; its record ends when no evidence can name it any more", p.LeftEpoch)
+	case p.LeftFrom > 0:
+		res.Reason = fmt.Sprintf("left: takes no part from epoch %d on; its record and its deposit are free when no evidence can name it any more", p.LeftFrom)
 	case res.LastLeaves > 0 && res.LastLeaves < params.MinClaimLeaves:
 		res.Reason = fmt.Sprintf("too small for class %s: it was last credited with %d leaves, and a claim needs %d; join a pool, or add machines", class.Name, res.LastLeaves, params.MinClaimLeaves)
 	case m.Role == sprintv1.RoleHolder:
