@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	courtv1 "github.com/assaynet/assay/api/court/v1"
 	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
 	"github.com/assaynet/assay/poc/audit"
 	"github.com/assaynet/assay/poc/work/transformer"
@@ -16,7 +17,7 @@ import (
 // drawnIn runs the same network honestly up to the challenge and returns what is drawn from a participant. Samples
 // depend on the beacon and on counts, never on what is in the logs: that is what makes this possible here, for one
 // who runs all validators, and what makes grinding a log pointless for everybody else.
-func drawnIn(t *testing.T, name string, make func() *network) []sprintv1.LeafRef {
+func drawnIn(t *testing.T, name string, make func() *network) []courtv1.LeafRef {
 	t.Helper()
 	n := make()
 	n.phase(1, sprintv1.PhaseProof)
@@ -24,8 +25,8 @@ func drawnIn(t *testing.T, name string, make func() *network) []sprintv1.LeafRef
 }
 
 // flip makes exactly these leaves wrong.
-func flip(refs []sprintv1.LeafRef) func(sprintv1.Epoch, sprintv1.LeafRef, transformer.Output) transformer.Output {
-	return func(e sprintv1.Epoch, ref sprintv1.LeafRef, out transformer.Output) transformer.Output {
+func flip(refs []courtv1.LeafRef) func(sprintv1.Epoch, courtv1.LeafRef, transformer.Output) transformer.Output {
+	return func(e sprintv1.Epoch, ref courtv1.LeafRef, out transformer.Output) transformer.Output {
 		if slices.Contains(refs, ref) {
 			out.Digest[7] ^= 4
 		}
@@ -42,9 +43,9 @@ func TestOneFlippedLeafInTenThousandCostsTheBoundOnly(t *testing.T) {
 		return n
 	}
 	drawn := drawnIn(t, "p1", fresh)
-	var notDrawn sprintv1.LeafRef
+	var notDrawn courtv1.LeafRef
 	for nonce := uint64(0); ; nonce++ {
-		notDrawn = sprintv1.LeafRef{Participant: drawn[0].Participant, Node: "gpu-1", Segment: 1, Nonce: nonce}
+		notDrawn = courtv1.LeafRef{Participant: drawn[0].Participant, Node: "gpu-1", Segment: 1, Nonce: nonce}
 		if !slices.Contains(drawn, notDrawn) {
 			break
 		}
@@ -52,11 +53,11 @@ func TestOneFlippedLeafInTenThousandCostsTheBoundOnly(t *testing.T) {
 	clean := uint64(0)
 	for _, c := range []struct {
 		name  string
-		flips []sprintv1.LeafRef
+		flips []courtv1.LeafRef
 		x     uint64
 	}{
 		{"none", nil, 0},
-		{"one that is not drawn", []sprintv1.LeafRef{notDrawn}, 0},
+		{"one that is not drawn", []courtv1.LeafRef{notDrawn}, 0},
 		{"one that is drawn", drawn[17:18], 1},
 	} {
 		n := fresh()
@@ -88,7 +89,7 @@ func TestOneFlippedLeafInTenThousandCostsTheBoundOnly(t *testing.T) {
 // A node beyond the fault bound counts nothing and its samples leave n; the other node is credited as if alone.
 func TestABadNodeIsLeftOutAndTheOtherIsCredited(t *testing.T) {
 	fresh := func() *network { return start(t, 4, withNodes("p1", "gpu-1", "gpu-2")) }
-	var bad []sprintv1.LeafRef
+	var bad []courtv1.LeafRef
 	good := uint64(0)
 	for _, ref := range drawnIn(t, "p1", fresh) {
 		if ref.Node == "gpu-1" {

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/assaynet/assay/adversary"
+	courtv1 "github.com/assaynet/assay/api/court/v1"
 	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
 	hostpkg "github.com/assaynet/assay/host"
 	"github.com/assaynet/assay/poc/proof"
@@ -40,13 +41,13 @@ func (m memoryModel) Run(dst []transformer.Output, node, segment seed.Seed, nonc
 }
 
 // leaves has a host's worker run on a cheating engine.
-func leaves(n *network, cheat string, h, victim *host) func(sprintv1.Epoch, sprintv1.LeafRef, transformer.Output) transformer.Output {
+func leaves(n *network, cheat string, h, victim *host) func(sprintv1.Epoch, courtv1.LeafRef, transformer.Output) transformer.Output {
 	who := func(h *host) adversary.Who {
 		return adversary.Who{Chain: chainID, Participant: h.addr, Node: h.nodes[0]}
 	}
 	engine := adversary.Engine(memory{work.Reference()}, cheat, who(h), who(victim))
 	models := map[uint64]transformer.Model{}
-	return func(e sprintv1.Epoch, ref sprintv1.LeafRef, _ transformer.Output) transformer.Output {
+	return func(e sprintv1.Epoch, ref courtv1.LeafRef, _ transformer.Output) transformer.Output {
 		m := models[e.Number]
 		if m == nil {
 			var err error
@@ -65,13 +66,13 @@ func leaves(n *network, cheat string, h, victim *host) func(sprintv1.Epoch, spri
 }
 
 // proven are the leaves of a participant that the chain found forged.
-func (n *network) proven(epoch uint64, h *host) []sprintv1.Judgement {
+func (n *network) proven(epoch uint64, h *host) []courtv1.Judgement {
 	n.t.Helper()
 	res, err := n.query().Judgements(context.Background(), &sprintv1.QueryJudgementsRequest{Epoch: epoch})
 	if err != nil {
 		n.t.Fatal(err)
 	}
-	var out []sprintv1.Judgement
+	var out []courtv1.Judgement
 	for _, j := range res.Judgements {
 		if j.Leaf.Participant == h.addr && j.Mismatch {
 			out = append(out, j)
@@ -132,7 +133,7 @@ func TestForgedLeavesAreFraudInTheBlockThatProvesThem(t *testing.T) {
 }
 
 // evidenceStands assembles evidence as a host does and verifies it offline.
-func evidenceStands(t *testing.T, n *network, e sprintv1.Epoch, j sprintv1.Judgement) {
+func evidenceStands(t *testing.T, n *network, e sprintv1.Epoch, j courtv1.Judgement) {
 	t.Helper()
 	f, err := hostpkg.Evidence(context.Background(), n.query(), chainID, e, j)
 	if err != nil {
@@ -178,8 +179,8 @@ func TestVotesDoNotSaveAForger(t *testing.T) {
 }
 
 // forgeEvery makes up one leaf of so many.
-func forgeEvery(k uint64) func(sprintv1.Epoch, sprintv1.LeafRef, transformer.Output) transformer.Output {
-	return func(_ sprintv1.Epoch, ref sprintv1.LeafRef, out transformer.Output) transformer.Output {
+func forgeEvery(k uint64) func(sprintv1.Epoch, courtv1.LeafRef, transformer.Output) transformer.Output {
+	return func(_ sprintv1.Epoch, ref courtv1.LeafRef, out transformer.Output) transformer.Output {
 		if ref.Nonce%k == k-1 {
 			out.Norm++
 			out.Digest[0] ^= 1
@@ -194,7 +195,7 @@ func TestANormAloneOrADigestAloneIsAMismatch(t *testing.T) {
 		"digest": func(o *transformer.Output) { o.Digest[31] ^= 0x80 },
 	} {
 		n := start(t, 3)
-		n.host("p3").cheat.leaf = func(_ sprintv1.Epoch, _ sprintv1.LeafRef, out transformer.Output) transformer.Output {
+		n.host("p3").cheat.leaf = func(_ sprintv1.Epoch, _ courtv1.LeafRef, out transformer.Output) transformer.Output {
 			bend(&out)
 			return out
 		}

@@ -11,11 +11,13 @@ import (
 
 	"github.com/cosmos/cosmos-sdk/crypto/keys/secp256k1"
 	sdk "github.com/cosmos/cosmos-sdk/types"
+	"github.com/cosmos/cosmos-sdk/types/query"
 	"github.com/cosmos/cosmos-sdk/types/tx/signing"
 	authsigning "github.com/cosmos/cosmos-sdk/x/auth/signing"
 	"github.com/cosmos/cosmos-sdk/x/authz"
 
 	registryv1 "github.com/assaynet/assay/api/registry/v1"
+	courtv1 "github.com/assaynet/assay/api/court/v1"
 	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
 	"github.com/assaynet/assay/chain/x/registry"
 	"github.com/assaynet/assay/poc/audit"
@@ -47,8 +49,8 @@ type host struct {
 	epoch    uint64
 	sent     map[string]bool
 	logs     map[logID]*leafLog
-	verdicts map[uint32]*verdict
-	found    map[sprintv1.LeafRef]transformer.Output
+	said     *verdict
+	found    map[courtv1.LeafRef]transformer.Output
 }
 
 type hotKey struct {
@@ -67,8 +69,9 @@ type leafLog struct {
 }
 
 type verdict struct {
-	salt seed.Seed
-	body []byte
+	salt    seed.Seed
+	body    []byte
+	middles []byte // 8 of each leaf that is judged
 }
 
 // cheat bends a host; the zero one is honest. Functions are asked each time; nil ones do nothing.
@@ -80,14 +83,16 @@ type cheat struct {
 	// count of leaves of a log; nil is leavesPerLog.
 	count func(node string, segment uint32) int
 	// leaf replaces what is written down for a leaf.
-	leaf func(e sprintv1.Epoch, ref sprintv1.LeafRef, honest transformer.Output) transformer.Output
+	leaf func(e sprintv1.Epoch, ref courtv1.LeafRef, honest transformer.Output) transformer.Output
 	// the following replace a message; nil results are not sent.
 	commit        func(*sprintv1.MsgCommit) *sprintv1.MsgCommit
 	open          func(*sprintv1.MsgOpen) *sprintv1.MsgOpen
 	commitVerdict func(*sprintv1.MsgCommitVerdict) *sprintv1.MsgCommitVerdict
 	reveal        func(*sprintv1.MsgRevealVerdict) *sprintv1.MsgRevealVerdict
-	// verdict bends the body before it is committed to.
-	verdict func(body *sprintv1.VerdictBody, duties []sprintv1.Duty)
+	// opinion bends what it says of each duty before that becomes a verdict.
+	opinion func(said []opinion)
+	// middles replaces the drawn middle digests that it opens.
+	middles func(*sprintv1.MsgOpenMiddles) *sprintv1.MsgOpenMiddles
 	// blind: does not look for wrong middle digests of others.
 	blind bool
 	// refused hears of messages that the chain refused; nil fails the test.
@@ -170,15 +175,12 @@ func (h *host) act(now sprintv1.QueryCurrentResponse) []sdk.Msg {
 	e := now.Epoch
 	if e.Number != h.epoch {
 		h.epoch, h.sent, h.logs = e.Number, map[string]bool{}, map[logID]*leafLog{}
-		h.verdicts, h.found = map[uint32]*verdict{}, map[sprintv1.LeafRef]transformer.Output{}
+		h.said, h.found = nil, map[courtv1.LeafRef]transformer.Output{}
 	}
 	if e.Number == 0 || h.cheat.absent != nil && h.cheat.absent(e.Number) {
 		return nil
 	}
-	m, ok := h.net.members(e.Number)[h.name]
-	if !ok {
-		return nil
-	}
+	m, member := h.net.members(e.Number)[h.name]
 	me := &m
 	if h.cheat.instead != nil {
 		if msgs, done := h.cheat.instead(now); done {
@@ -187,11 +189,11 @@ func (h *host) act(now sprintv1.QueryCurrentResponse) []sdk.Msg {
 	}
 	switch e.Phase {
 	case sprintv1.PhasePrepare:
-		if len(e.Seed1) > 0 && !me.Live && h.once("ready") {
+		if len(e.Seed1) > 0 && !me.Live && !me.Jailed && (member || h.registered(e)) && h.once("ready") {
 			return []sdk.Msg{h.ready(now)}
 		}
 	case sprintv1.PhaseCompute, sprintv1.PhaseWrapUp:
-		if !me.Jailed {
+		if !me.Jailed && (me.Role != sprintv1.RoleNewcomer || me.Taken) {
 			return h.commits(now, me)
 		}
 	case sprintv1.PhaseProof:
@@ -202,12 +204,20 @@ func (h *host) act(now sprintv1.QueryCurrentResponse) []sdk.Msg {
 		return h.judge(e)
 	case sprintv1.PhaseReveal:
 		return h.reveal(e)
+	case sprintv1.PhaseCheck:
+		return h.openMiddles(e)
 	case sprintv1.PhaseDispute:
 		if !h.cheat.blind {
 			return h.dispute(e)
 		}
 	}
 	return nil
+}
+
+// registered: may announce itself although it is no member yet.
+func (h *host) registered(e sprintv1.Epoch) bool {
+	p, err := h.net.app.Registry.Get(h.net.ctx(), h.addr)
+	return err == nil && registry.TakesPart(p, e.Number) && p.JailedUntil <= e.Number && p.LotteryFrom <= e.Number
 }
 
 func (h *host) once(what string) bool {
@@ -249,7 +259,7 @@ func (h *host) log(e sprintv1.Epoch, node string, segment uint32) *leafLog {
 	l := &leafLog{}
 	class := h.net.class(e)
 	for i := range count {
-		ref := sprintv1.LeafRef{Participant: h.addr, Node: node, Segment: segment, Nonce: uint64(i)}
+		ref := courtv1.LeafRef{Participant: h.addr, Node: node, Segment: segment, Nonce: uint64(i)}
 		out := h.net.unit(e, ref)
 		if h.cheat.leaf != nil {
 			out = h.cheat.leaf(e, ref, out)
@@ -271,7 +281,7 @@ func (n *network) class(e sprintv1.Epoch) transformer.Class {
 }
 
 // unit is what a leaf should hold.
-func (n *network) unit(e sprintv1.Epoch, ref sprintv1.LeafRef) transformer.Output {
+func (n *network) unit(e sprintv1.Epoch, ref courtv1.LeafRef) transformer.Output {
 	n.t.Helper()
 	node := seed.Node(chainID, ref.Participant, ref.Node, e.Params.Class)
 	segment, err := seed.FromBytes(e.Segments[ref.Segment-1].Seed)
@@ -336,7 +346,7 @@ func (h *host) open(e sprintv1.Epoch) []sdk.Msg {
 }
 
 // samples are the leaves drawn from a participant.
-func (n *network) samples(epoch uint64, participant string) []sprintv1.LeafRef {
+func (n *network) samples(epoch uint64, participant string) []courtv1.LeafRef {
 	n.t.Helper()
 	res, err := n.query().Samples(context.Background(), &sprintv1.QuerySamplesRequest{Epoch: epoch, Participant: participant})
 	if err != nil {
@@ -347,6 +357,9 @@ func (n *network) samples(epoch uint64, participant string) []sprintv1.LeafRef {
 
 // opening opens every drawn leaf, one multiproof per log; nil when nothing was drawn.
 func (h *host) opening(e sprintv1.Epoch) *sprintv1.MsgOpen {
+	if h.member(e.Number) == nil {
+		return nil
+	}
 	msg := &sprintv1.MsgOpen{Participant: h.addr, Epoch: e.Number}
 	drawn := h.net.samples(e.Number, h.addr)
 	for i := 0; i < len(drawn); {
@@ -374,95 +387,137 @@ func (h *host) opening(e sprintv1.Epoch) *sprintv1.MsgOpen {
 	return msg
 }
 
-func round(e sprintv1.Epoch) uint32 { return uint32(len(e.Rounds)) }
-
-func (n *network) duties(e sprintv1.Epoch, round uint32, voter string) []sprintv1.Duty {
+func (n *network) duties(e sprintv1.Epoch, voter string) []sprintv1.Duty {
 	n.t.Helper()
-	res, err := n.query().Duties(context.Background(), &sprintv1.QueryDutiesRequest{Epoch: e.Number, Round: round, Voter: voter})
-	if err != nil {
-		n.t.Fatal(err)
+	var all []sprintv1.Duty
+	for page := (*query.PageRequest)(nil); ; {
+		res, err := n.query().Duties(context.Background(), &sprintv1.QueryDutiesRequest{Epoch: e.Number, Voter: voter, Pagination: page})
+		if err != nil {
+			n.t.Fatal(err)
+		}
+		all = append(all, res.Duties...)
+		if len(res.Pagination.NextKey) == 0 {
+			return all
+		}
+		page = &query.PageRequest{Key: res.Pagination.NextKey}
 	}
-	return res.Duties
+}
+
+// opinion is what a voter says of one duty.
+type opinion struct {
+	target  string
+	vote    sprintv1.Vote
+	named   []int // positions of leaves said to be wrong, rising
+	middles []byte
+	leaves  int
 }
 
 // judge re-runs what it was drawn for and commits to the verdict.
 func (h *host) judge(e sprintv1.Epoch) []sdk.Msg {
-	r := round(e)
-	if !h.once(fmt.Sprintf("verdict/%d", r)) {
+	if !h.once("verdict") {
 		return nil
 	}
-	duties := h.net.duties(e, r, h.addr)
+	duties := h.net.duties(e, h.addr)
 	if len(duties) == 0 {
 		return nil
 	}
-	body := h.body(e, duties)
-	if h.cheat.verdict != nil {
-		h.cheat.verdict(body, duties)
+	said := h.opinions(e, duties)
+	if h.cheat.opinion != nil {
+		h.cheat.opinion(said)
 	}
-	raw, err := body.Marshal()
-	if err != nil {
-		h.net.t.Fatal(err)
-	}
-	v := &verdict{salt: seed.Seed(secret(fmt.Sprintf("salt/%d/%d", e.Number, r), h.name)), body: raw}
-	h.verdicts[r] = v
-	hash := seed.VerdictCommit(chainID, e.Number, r, h.addr, v.salt, v.body)
-	if msg := bend(h.cheat.commitVerdict, &sprintv1.MsgCommitVerdict{Participant: h.addr, Epoch: e.Number, Round: r, Hash: hash[:]}); msg != nil {
+	h.said = h.compose(e, said)
+	hash := seed.VerdictCommit(chainID, e.Number, 1, h.addr, h.said.salt, h.said.body)
+	if msg := bend(h.cheat.commitVerdict, &sprintv1.MsgCommitVerdict{Participant: h.addr, Epoch: e.Number, Hash: hash[:]}); msg != nil {
 		return []sdk.Msg{msg}
 	}
-	delete(h.verdicts, r)
+	h.said = nil
 	return nil
 }
 
-// body is the honest verdict on these duties.
-func (h *host) body(e sprintv1.Epoch, duties []sprintv1.Duty) *sprintv1.VerdictBody {
-	body := &sprintv1.VerdictBody{}
+// compose puts opinions into a verdict.
+func (h *host) compose(e sprintv1.Epoch, said []opinion) *verdict {
+	v, body := &verdict{salt: seed.Seed(secret(fmt.Sprintf("salt/%d", e.Number), h.name))}, &sprintv1.VerdictBody{}
+	for d, o := range said {
+		if o.vote == sprintv1.VoteUnspecified {
+			continue
+		}
+		for len(body.Votes) < d {
+			body.Votes = append(body.Votes, 0)
+		}
+		body.Votes = append(body.Votes, byte(o.vote))
+		for _, leaf := range o.named {
+			body.Mismatches = append(body.Mismatches, sprintv1.Mismatch{Duty: uint32(d), Leaf: uint32(leaf)})
+		}
+		if o.vote != sprintv1.VoteAbstain {
+			v.middles = append(v.middles, o.middles...)
+		}
+	}
+	if len(v.middles) > 0 {
+		root := middlesTree(v.middles).Root()
+		body.Middles = root[:]
+	}
+	var err error
+	if v.body, err = body.Marshal(); err != nil {
+		h.net.t.Fatal(err)
+	}
+	return v
+}
+
+func middlesTree(middles []byte) *commit.Log {
+	t := &commit.Log{}
+	for ; len(middles) > 0; middles = middles[8:] {
+		t.Append(commit.LeafHash(middles[:8]))
+	}
+	return t
+}
+
+// opinions are honest ones on these duties.
+func (h *host) opinions(e sprintv1.Epoch, duties []sprintv1.Duty) []opinion {
+	var all []opinion
 	for _, d := range duties {
-		v := sprintv1.TargetVerdict{Target: d.Target}
+		o := opinion{target: d.Target, leaves: len(d.Leaves)}
 		shown, drawn := h.net.openedLeaves(e.Number, d.Target)
-		wrong, named := map[string]uint64{}, map[string]int{}
-		for _, ref := range d.Leaves {
+		named := map[string]uint64{}
+		for i, ref := range d.Leaves {
 			out := h.net.unit(e, ref)
 			h.found[ref] = out
 			middle := seed.Middle(chainID, e.Number, h.addr, ref.Participant, ref.Node, ref.Segment, ref.Nonce, out.Middle)
-			v.Middles = append(v.Middles, middle[:]...)
-			if o := shown[ref]; o.Norm == out.Norm && o.Digest == out.Digest {
+			o.middles = append(o.middles, middle[:]...)
+			if was := shown[ref]; was.Norm == out.Norm && was.Digest == out.Digest {
 				continue
 			}
-			wrong[ref.Node]++
-			if named[ref.Node]++; named[ref.Node] <= 4 {
-				v.Mismatches = append(v.Mismatches, sprintv1.Mismatch{Node: ref.Node, Segment: ref.Segment, Nonce: ref.Nonce, Norm: out.Norm, Digest: out.Digest[:]})
+			if named[ref.Node] < 4 && len(o.named) < 6 {
+				named[ref.Node]++
+				o.named = append(o.named, i)
 			}
 		}
-		v.Vote = vote(e.Params, drawn, wrong)
-		body.Verdicts = append(body.Verdicts, v)
+		o.vote = vote(e.Params, drawn, named)
+		all = append(all, o)
 	}
-	return body
+	return all
 }
 
 // vote leaves out nodes beyond the fault bound and judges what remains.
 func vote(p sprintv1.Params, drawn, wrong map[string]uint64) sprintv1.Vote {
-	rate, bound := audit.Rate{Num: uint64(p.FaultRatePpm), Den: 1_000_000}, audit.Rate{Num: 1, Den: p.FailPInverse}
-	beyond := func(n, x uint64) bool { return x > 0 && x >= audit.Threshold(n, rate, bound) }
-	var n, x uint64
-	for node, k := range drawn {
-		if !beyond(k, wrong[node]) {
-			n, x = n+k, x+wrong[node]
-		}
+	var nodes []audit.Node
+	for id, k := range drawn {
+		nodes = append(nodes, audit.Node{ID: id, Drawn: k, Wrong: wrong[id]})
 	}
-	if n == 0 || beyond(n, x) {
-		return sprintv1.VoteFail
+	rule := audit.Rule{Fault: audit.Rate{Num: uint64(p.FaultRatePpm), Den: 1_000_000}, Fail: audit.Rate{Num: 1, Den: p.FailPInverse}}
+	if _, _, _, pass := rule.Judge(nodes); pass {
+		return sprintv1.VotePass
 	}
-	return sprintv1.VotePass
+	return sprintv1.VoteFail
 }
 
 // shown is what a participant opened.
 type shown struct {
-	leaves map[sprintv1.LeafRef]transformer.Output
+	leaves map[courtv1.LeafRef]transformer.Output
 	drawn  map[string]uint64 // by node
 }
 
 // openedLeaves pairs a participant's drawn leaves with what it opened for them, and counts them by node.
-func (n *network) openedLeaves(epoch uint64, target string) (map[sprintv1.LeafRef]transformer.Output, map[string]uint64) {
+func (n *network) openedLeaves(epoch uint64, target string) (map[courtv1.LeafRef]transformer.Output, map[string]uint64) {
 	n.t.Helper()
 	if n.shownIn != epoch {
 		n.shownIn, n.shown = epoch, map[string]shown{}
@@ -475,7 +530,7 @@ func (n *network) openedLeaves(epoch uint64, target string) (map[sprintv1.LeafRe
 	if err != nil {
 		n.t.Fatal(err)
 	}
-	s := shown{map[sprintv1.LeafRef]transformer.Output{}, map[string]uint64{}}
+	s := shown{map[courtv1.LeafRef]transformer.Output{}, map[string]uint64{}}
 	i := 0
 	for _, log := range res.Opening.Logs {
 		for b := log.Leaves; len(b) > 0; b, i = b[40:], i+1 {
@@ -488,58 +543,89 @@ func (n *network) openedLeaves(epoch uint64, target string) (map[sprintv1.LeafRe
 }
 
 func (h *host) reveal(e sprintv1.Epoch) []sdk.Msg {
-	r := round(e)
-	v := h.verdicts[r]
-	if v == nil || !h.once(fmt.Sprintf("reveal/%d", r)) {
+	if h.said == nil || !h.once("reveal") {
 		return nil
 	}
-	msg := bend(h.cheat.reveal, &sprintv1.MsgRevealVerdict{Participant: h.addr, Epoch: e.Number, Round: r, Salt: v.salt.Bytes(), Body: v.body})
+	msg := bend(h.cheat.reveal, &sprintv1.MsgRevealVerdict{Participant: h.addr, Epoch: e.Number, Salt: h.said.salt.Bytes(), Body: h.said.body})
 	if msg == nil {
 		return nil
 	}
 	return []sdk.Msg{msg}
 }
 
-// dispute asks the chain about one wrong middle digest of each voter that revealed one.
+// openMiddles opens what the beacon drew of its middle digests.
+func (h *host) openMiddles(e sprintv1.Epoch) []sdk.Msg {
+	if len(e.Round.CheckMix) == 0 || h.said == nil || len(h.said.middles) == 0 || !h.once("middles") {
+		return nil
+	}
+	msg := &sprintv1.MsgOpenMiddles{Participant: h.addr, Epoch: e.Number}
+	var positions []uint64
+	for _, p := range h.net.checks(e, h.addr).Positions {
+		positions = append(positions, uint64(p))
+		msg.Middles = append(msg.Middles, h.said.middles[8*p:8*p+8]...)
+	}
+	if len(positions) == 0 {
+		return nil
+	}
+	tree := middlesTree(h.said.middles)
+	proof, err := commit.Multi(tree, tree.Size(), positions)
+	if err != nil {
+		h.net.t.Fatal(err)
+	}
+	for _, hash := range proof {
+		msg.Proof = append(msg.Proof, hash[:]...)
+	}
+	if msg = bend(h.cheat.middles, msg); msg == nil {
+		return nil
+	}
+	return []sdk.Msg{msg}
+}
+
+func (n *network) checks(e sprintv1.Epoch, voter string) *sprintv1.QueryChecksResponse {
+	n.t.Helper()
+	res, err := n.query().Checks(context.Background(), &sprintv1.QueryChecksRequest{Epoch: e.Number, Voter: voter})
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	return res
+}
+
+// dispute asks the chain about every wrong middle digest that others opened.
 func (h *host) dispute(e sprintv1.Epoch) []sdk.Msg {
-	r := round(e)
-	if !h.once(fmt.Sprintf("dispute/%d", r)) {
+	if !h.once("dispute") {
 		return nil
 	}
 	var msgs []sdk.Msg
-	for _, record := range h.net.verdictsOf(e.Number, r) {
-		if record.Voter == h.addr || record.Body == nil {
+	for _, record := range h.net.verdictsOf(e.Number) {
+		if record.Voter == h.addr || record.OpenHeight == 0 {
 			continue
 		}
-		if ref, ok := h.wrongMiddle(e, r, record); ok {
-			msgs = append(msgs, &sprintv1.MsgDispute{Participant: h.addr, Epoch: e.Number, Leaf: ref, Voter: record.Voter, Round: r})
+		for i, ref := range h.net.checks(e, record.Voter).Leaves {
+			out, known := h.found[ref]
+			if !known {
+				continue
+			}
+			want := seed.Middle(chainID, e.Number, record.Voter, ref.Participant, ref.Node, ref.Segment, ref.Nonce, out.Middle)
+			if [8]byte(record.Opened[8*i:8*i+8]) != want {
+				msgs = append(msgs, &sprintv1.MsgDispute{Participant: h.addr, Epoch: e.Number, Leaf: ref, Voter: record.Voter})
+			}
 		}
 	}
 	return msgs
 }
 
-func (n *network) verdictsOf(epoch uint64, round uint32) []sprintv1.VerdictRecord {
+func (n *network) verdictsOf(epoch uint64) []sprintv1.VerdictRecord {
 	n.t.Helper()
-	res, err := n.query().Verdicts(context.Background(), &sprintv1.QueryVerdictsRequest{Epoch: epoch, Round: round})
-	if err != nil {
-		n.t.Fatal(err)
-	}
-	return res.Records
-}
-
-func (h *host) wrongMiddle(e sprintv1.Epoch, round uint32, record sprintv1.VerdictRecord) (sprintv1.LeafRef, bool) {
-	for i, d := range h.net.duties(e, round, record.Voter) {
-		middles := record.Body.Verdicts[i].Middles
-		for j, ref := range d.Leaves {
-			out, known := h.found[ref]
-			if !known || len(middles) < 8*(j+1) {
-				continue
-			}
-			want := seed.Middle(chainID, e.Number, record.Voter, ref.Participant, ref.Node, ref.Segment, ref.Nonce, out.Middle)
-			if [8]byte(middles[8*j:8*j+8]) != want {
-				return ref, true
-			}
+	var all []sprintv1.VerdictRecord
+	for page := (*query.PageRequest)(nil); ; {
+		res, err := n.query().Verdicts(context.Background(), &sprintv1.QueryVerdictsRequest{Epoch: epoch, Pagination: page})
+		if err != nil {
+			n.t.Fatal(err)
 		}
+		all = append(all, res.Records...)
+		if len(res.Pagination.NextKey) == 0 {
+			return all
+		}
+		page = &query.PageRequest{Key: res.Pagination.NextKey}
 	}
-	return sprintv1.LeafRef{}, false
 }

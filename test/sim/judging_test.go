@@ -8,10 +8,11 @@ import (
 
 	sdk "github.com/cosmos/cosmos-sdk/types"
 
+	courtv1 "github.com/assaynet/assay/api/court/v1"
 	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
 )
 
-func (n *network) judgements(epoch uint64) []sprintv1.Judgement {
+func (n *network) judgements(epoch uint64) []courtv1.Judgement {
 	n.t.Helper()
 	res, err := n.query().Judgements(context.Background(), &sprintv1.QueryJudgementsRequest{Epoch: epoch})
 	if err != nil {
@@ -67,7 +68,7 @@ func TestALeafIsJudgedOnceWhoeverNamesIt(t *testing.T) {
 	p5 := n.host("p5")
 	p5.cheat.leaf = forgeEvery(4)
 	n.phase(1, sprintv1.PhaseDispute)
-	var first sprintv1.LeafRef
+	var first courtv1.LeafRef
 	for _, j := range n.proven(1, p5) {
 		first = j.Leaf
 	}

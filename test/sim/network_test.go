@@ -24,19 +24,23 @@ import (
 	codectypes "github.com/cosmos/cosmos-sdk/codec/types"
 	"github.com/cosmos/cosmos-sdk/crypto/keys/secp256k1"
 	sdk "github.com/cosmos/cosmos-sdk/types"
+	"github.com/cosmos/cosmos-sdk/types/query"
 	authtypes "github.com/cosmos/cosmos-sdk/x/auth/types"
 
 	beaconv1 "github.com/assaynet/assay/api/beacon/v1"
+	courtv1 "github.com/assaynet/assay/api/court/v1"
 	creditv1 "github.com/assaynet/assay/api/credit/v1"
 	registryv1 "github.com/assaynet/assay/api/registry/v1"
 	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
 	"github.com/assaynet/assay/chain/app"
 	"github.com/assaynet/assay/chain/vrf"
 	"github.com/assaynet/assay/chain/x/beacon"
+	"github.com/assaynet/assay/chain/x/court"
 	"github.com/assaynet/assay/chain/x/credit"
 	"github.com/assaynet/assay/chain/x/registry"
 	"github.com/assaynet/assay/chain/x/sprint"
 	"github.com/assaynet/assay/poc/seed"
+	"github.com/assaynet/assay/poc/work/transformer"
 )
 
 const chainID = "assay-sim"
@@ -49,7 +53,7 @@ func simParams() sprintv1.Params {
 	p := sprint.LocalnetParams()
 	p.Samples, p.Segments, p.SegmentBlocks, p.CommitBlocks = 32, 2, 2, 2
 	p.PrepareBlocks, p.ProofBlocks, p.ValidateBlocks, p.RevealBlocks, p.DisputeBlocks = 4, 3, 3, 3, 2
-	p.Slots, p.Replicas, p.SilenceEpochs = 16, 4, 2
+	p.Slots, p.Replicas, p.SilenceEpochs, p.MinClaimLeaves = 16, 4, 2, 16
 	return p
 }
 
@@ -59,6 +63,7 @@ type network struct {
 	app    *app.App
 	engine units
 	params sprintv1.Params
+	court  courtv1.Params
 	hosts  []*host
 	byAddr map[string]*host
 
@@ -101,6 +106,11 @@ type option func(*network)
 
 func withParams(f func(*sprintv1.Params)) option { return func(n *network) { f(&n.params) } }
 
+// withJudging sets how many units the chain recomputes in a block; the class is nano.
+func withJudging(units uint64) option {
+	return func(n *network) { n.court.JudgeMiopsPerBlock = units * transformer.Nano.MiOps() }
+}
+
 // withUnits replaces the stand-in engine.
 func withUnits(u units) option { return func(n *network) { n.engine = u } }
 
@@ -130,7 +140,7 @@ func start(t testing.TB, members int, options ...option) *network {
 // startNamed makes a network of named members with weights of their own.
 func startNamed(t testing.TB, names []string, weight func(name string) uint64, options ...option) *network {
 	t.Helper()
-	n := &network{t: t, params: simParams(), engine: &standIn{}, byAddr: map[string]*host{}, nodes: map[string][]string{}, jailed: map[string]uint64{}, told: map[string]int64{}}
+	n := &network{t: t, params: simParams(), court: court.LocalnetParams(), engine: &standIn{}, byAddr: map[string]*host{}, nodes: map[string][]string{}, jailed: map[string]uint64{}, told: map[string]int64{}}
 	for _, o := range options {
 		o(n)
 	}
@@ -208,6 +218,7 @@ func (n *network) genesis(members []*host, weight func(name string) uint64) map[
 	state[registry.Name] = cdc.MustMarshalJSON(&reg)
 	state[credit.Name] = cdc.MustMarshalJSON(&cred)
 	state[beacon.Name] = cdc.MustMarshalJSON(beacon.DefaultGenesis())
+	state[court.Name] = cdc.MustMarshalJSON(&courtv1.GenesisState{Params: n.court})
 	state[sprint.Name] = cdc.MustMarshalJSON(&sprintv1.GenesisState{Params: n.params, NextParams: n.params})
 	return state
 }
@@ -429,15 +440,20 @@ func (n *network) phase(epoch uint64, p sprintv1.Phase) sprintv1.Epoch {
 func (n *network) finish(epoch uint64) (sprintv1.Epoch, map[string]sprintv1.Outcome) {
 	n.t.Helper()
 	e := n.phase(epoch, sprintv1.PhaseFinalised)
-	res, err := n.query().Outcomes(context.Background(), &sprintv1.QueryOutcomesRequest{Epoch: epoch})
-	if err != nil {
-		n.t.Fatal(err)
-	}
 	out := map[string]sprintv1.Outcome{}
-	for _, o := range res.Outcomes {
-		out[n.byAddr[o.Participant].name] = o
+	for page := (*query.PageRequest)(nil); ; {
+		res, err := n.query().Outcomes(context.Background(), &sprintv1.QueryOutcomesRequest{Epoch: epoch, Pagination: page})
+		if err != nil {
+			n.t.Fatal(err)
+		}
+		for _, o := range res.Outcomes {
+			out[n.byAddr[o.Participant].name] = o
+		}
+		if len(res.Pagination.NextKey) == 0 {
+			return e, out
+		}
+		page = &query.PageRequest{Key: res.Pagination.NextKey}
 	}
-	return e, out
 }
 
 func (n *network) now() sprintv1.QueryCurrentResponse {
@@ -455,15 +471,20 @@ func (n *network) members(epoch uint64) map[string]sprintv1.Member {
 	if n.membersAt == n.height && n.membersOf == epoch && n.roster != nil {
 		return n.roster
 	}
-	res, err := n.query().Members(context.Background(), &sprintv1.QueryMembersRequest{Epoch: epoch})
-	if err != nil {
-		n.t.Fatal(err)
-	}
 	n.membersAt, n.membersOf, n.roster = n.height, epoch, map[string]sprintv1.Member{}
-	for _, m := range res.Members {
-		n.roster[n.byAddr[m.Participant].name] = m
+	for page := (*query.PageRequest)(nil); ; {
+		res, err := n.query().Members(context.Background(), &sprintv1.QueryMembersRequest{Epoch: epoch, Pagination: page})
+		if err != nil {
+			n.t.Fatal(err)
+		}
+		for _, m := range res.Members {
+			n.roster[n.byAddr[m.Participant].name] = m
+		}
+		if len(res.Pagination.NextKey) == 0 {
+			return n.roster
+		}
+		page = &query.PageRequest{Key: res.Pagination.NextKey}
 	}
-	return n.roster
 }
 
 // host returns a host by name.
@@ -498,6 +519,8 @@ func (n *network) participant(name string) registryv1.Participant {
 
 // query asks the committed state through the routes that gRPC uses.
 func (n *network) query() sprintv1.QueryClient { return sprintv1.NewQueryClient(conn{n.app, n.ctx()}) }
+
+func (n *network) courtQuery() courtv1.QueryClient { return courtv1.NewQueryClient(conn{n.app, n.ctx()}) }
 
 type conn struct {
 	app *app.App

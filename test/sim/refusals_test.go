@@ -13,6 +13,7 @@ import (
 	sdk "github.com/cosmos/cosmos-sdk/types"
 	sdkerrors "github.com/cosmos/cosmos-sdk/types/errors"
 
+	courtv1 "github.com/assaynet/assay/api/court/v1"
 	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
 	"github.com/assaynet/assay/chain/app"
 	"github.com/assaynet/assay/chain/x/registry"
@@ -402,7 +403,7 @@ func TestDisputesRefused(t *testing.T) {
 	voter := func(of string, round uint32) *sprintv1.MsgDispute {
 		return with(good, func(m *sprintv1.MsgDispute) { m.Voter, m.Round = n.host(of).addr, round })
 	}
-	moved := func(change func(*sprintv1.LeafRef)) *sprintv1.MsgDispute {
+	moved := func(change func(*courtv1.LeafRef)) *sprintv1.MsgDispute {
 		return with(good, func(m *sprintv1.MsgDispute) { change(&m.Leaf) })
 	}
 	if err := n.handle(n.scratch(), good); err != nil {
@@ -412,16 +413,16 @@ func TestDisputesRefused(t *testing.T) {
 		t.Fatalf("the set-up: %v", err)
 	}
 	undrawn := uint64(0)
-	for slices.ContainsFunc(n.samples(1, p2.addr), func(l sprintv1.LeafRef) bool { return l.Segment == 1 && l.Nonce == undrawn }) {
+	for slices.ContainsFunc(n.samples(1, p2.addr), func(l courtv1.LeafRef) bool { return l.Segment == 1 && l.Nonce == undrawn }) {
 		undrawn++
 	}
 	n.refuses(t,
-		refusal{"an undrawn leaf", moved(func(l *sprintv1.LeafRef) { l.Segment, l.Nonce = 1, undrawn }), sprint.ErrInvalid, "was not drawn"},
-		refusal{"a leaf beyond the log", moved(func(l *sprintv1.LeafRef) { l.Nonce = 1 << 60 }), sprint.ErrInvalid, "was not drawn"},
-		refusal{"a segment that does not exist", moved(func(l *sprintv1.LeafRef) { l.Segment = 0 }), sprint.ErrInvalid, "was not drawn"},
-		refusal{"a node that does not exist", moved(func(l *sprintv1.LeafRef) { l.Node = "" }), sprint.ErrInvalid, "was not drawn"},
-		refusal{"one that opened nothing", moved(func(l *sprintv1.LeafRef) { l.Participant = n.host("jailed").addr }), sprint.ErrInvalid, "opened nothing"},
-		refusal{"nobody", moved(func(l *sprintv1.LeafRef) { l.Participant = "" }), sprint.ErrInvalid, "opened nothing"},
+		refusal{"an undrawn leaf", moved(func(l *courtv1.LeafRef) { l.Segment, l.Nonce = 1, undrawn }), sprint.ErrInvalid, "was not drawn"},
+		refusal{"a leaf beyond the log", moved(func(l *courtv1.LeafRef) { l.Nonce = 1 << 60 }), sprint.ErrInvalid, "was not drawn"},
+		refusal{"a segment that does not exist", moved(func(l *courtv1.LeafRef) { l.Segment = 0 }), sprint.ErrInvalid, "was not drawn"},
+		refusal{"a node that does not exist", moved(func(l *courtv1.LeafRef) { l.Node = "" }), sprint.ErrInvalid, "was not drawn"},
+		refusal{"one that opened nothing", moved(func(l *courtv1.LeafRef) { l.Participant = n.host("jailed").addr }), sprint.ErrInvalid, "opened nothing"},
+		refusal{"nobody", moved(func(l *courtv1.LeafRef) { l.Participant = "" }), sprint.ErrInvalid, "opened nothing"},
 		refusal{"a voter that revealed nothing", voter("p4", 1), sprint.ErrInvalid, "revealed no middle digest"},
 		refusal{"a voter that abstained", voter("p3", 1), sprint.ErrInvalid, "revealed no middle digest"},
 		refusal{"a voter about its own leaf", voter("p2", 1), sprint.ErrInvalid, "revealed no middle digest"},

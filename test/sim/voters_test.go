@@ -11,12 +11,13 @@ import (
 	sdk "github.com/cosmos/cosmos-sdk/types"
 
 	"github.com/assaynet/assay/adversary"
+	courtv1 "github.com/assaynet/assay/api/court/v1"
 	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
 )
 
 // pushover turns honest verdicts into what package adversary makes of them.
 func pushover(body *sprintv1.VerdictBody, duties []sprintv1.Duty) {
-	leaves := map[string][]sprintv1.LeafRef{}
+	leaves := map[string][]courtv1.LeafRef{}
 	for _, d := range duties {
 		leaves[d.Target] = d.Leaves
 	}
