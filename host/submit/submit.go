@@ -347,9 +347,7 @@ func Gas(msgs ...sdk.Msg) uint64 {
 			if err := body.Unmarshal(m.Body); err != nil {
 				continue // the chain refuses it for that
 			}
-			for _, v := range body.Verdicts {
-				gas += uint64(len(v.Mismatches)) * GasPerNamed
-			}
+			gas += uint64(len(body.Mismatches)) * GasPerNamed
 		case *registryv1.MsgSetNodes:
 			gas += uint64(len(m.Nodes)) * gasPerNode
 		case *registryv1.MsgRegister:

@@ -16,8 +16,8 @@ import (
 	authsigning "github.com/cosmos/cosmos-sdk/x/auth/signing"
 	"github.com/cosmos/cosmos-sdk/x/authz"
 
-	registryv1 "github.com/assaynet/assay/api/registry/v1"
 	courtv1 "github.com/assaynet/assay/api/court/v1"
+	registryv1 "github.com/assaynet/assay/api/registry/v1"
 	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
 	"github.com/assaynet/assay/chain/x/registry"
 	"github.com/assaynet/assay/poc/audit"
@@ -46,11 +46,11 @@ type host struct {
 	cheat               cheat
 
 	// of the running epoch
-	epoch    uint64
-	sent     map[string]bool
-	logs     map[logID]*leafLog
-	said     *verdict
-	found    map[courtv1.LeafRef]transformer.Output
+	epoch uint64
+	sent  map[string]bool
+	logs  map[logID]*leafLog
+	said  *verdict
+	found map[courtv1.LeafRef]transformer.Output
 }
 
 type hotKey struct {

@@ -520,7 +520,9 @@ func (n *network) participant(name string) registryv1.Participant {
 // query asks the committed state through the routes that gRPC uses.
 func (n *network) query() sprintv1.QueryClient { return sprintv1.NewQueryClient(conn{n.app, n.ctx()}) }
 
-func (n *network) courtQuery() courtv1.QueryClient { return courtv1.NewQueryClient(conn{n.app, n.ctx()}) }
+func (n *network) courtQuery() courtv1.QueryClient {
+	return courtv1.NewQueryClient(conn{n.app, n.ctx()})
+}
 
 type conn struct {
 	app *app.App

@@ -54,7 +54,7 @@ func (k *Keeper) begin(ctx context.Context, number uint64) error {
 	if err := k.frozen.Set(ctx, params); err != nil {
 		return err
 	}
-	for _, adopt := range []func(context.Context) error{k.registry.Adopt, k.credit.Adopt, k.court.Adopt, k.collateral.Adopt} {
+	for _, adopt := range []func(context.Context) error{k.registry.Adopt, k.credit.Adopt, k.court.Adopt} {
 		if err := adopt(ctx); err != nil {
 			return fmt.Errorf("sprint: parameters of epoch %d: %w", number, err)
 		}

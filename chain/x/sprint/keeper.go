@@ -67,7 +67,6 @@ type Collateral interface {
 	LockedTotal(ctx context.Context, participant string) (math.Int, error)
 	LotteryLock(ctx context.Context, participant string) error
 	UnlockAll(ctx context.Context, participant, purpose string) error
-	Adopt(ctx context.Context) error
 }
 
 type (
@@ -132,6 +131,12 @@ func (k *Keeper) CurrentEpoch(ctx context.Context) (uint64, error) {
 		return 0, nil
 	}
 	return n, err
+}
+
+// KeepEpochs is for how many epochs after an epoch its evidence is in state.
+func (k *Keeper) KeepEpochs(ctx context.Context) (uint64, error) {
+	p, err := k.frozen.Get(ctx)
+	return uint64(p.KeepEpochs), err
 }
 
 // OpeningBytesPerBlock is the budget of openings that one block may carry.
