@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 
+	courtv1 "github.com/assaynet/assay/api/court/v1"
 	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
 	"github.com/assaynet/assay/poc/commit"
 	"github.com/assaynet/assay/poc/proof"
@@ -20,7 +21,7 @@ func (h *Host) writeEvidence(ctx context.Context, e sprintv1.Epoch) error {
 	if h.evidence[e.Number] {
 		return nil
 	}
-	judged, err := h.sprint.Judgements(ctx, &sprintv1.QueryJudgementsRequest{Epoch: e.Number})
+	judged, err := h.court.Judgements(ctx, &courtv1.QueryJudgementsRequest{Epoch: e.Number})
 	if err != nil {
 		return fmt.Errorf("asking for the judgements of epoch %d: %w", e.Number, err)
 	}
@@ -48,7 +49,7 @@ func (h *Host) writeEvidence(ctx context.Context, e sprintv1.Epoch) error {
 }
 
 // EvidenceFile names the file of one judgement.
-func EvidenceFile(epoch uint64, j sprintv1.Judgement) string {
+func EvidenceFile(epoch uint64, j courtv1.Judgement) string {
 	claim := proof.Honest
 	if j.Mismatch {
 		claim = proof.Forged
@@ -57,7 +58,7 @@ func EvidenceFile(epoch uint64, j sprintv1.Judgement) string {
 }
 
 // Evidence builds the offline evidence of one judgement from what the chain holds.
-func Evidence(ctx context.Context, chain sprintv1.QueryClient, chainID string, e sprintv1.Epoch, j sprintv1.Judgement) (proof.File, error) {
+func Evidence(ctx context.Context, chain sprintv1.QueryClient, chainID string, e sprintv1.Epoch, j courtv1.Judgement) (proof.File, error) {
 	l := j.Leaf
 	f := proof.File{Version: proof.Version, Claim: proof.Honest, Chain: chainID, Epoch: e.Number, Class: e.Params.Class,
 		Seed1: hex.EncodeToString(e.Seed1), SegmentSeed: hex.EncodeToString(e.Segments[l.Segment-1].Seed),
@@ -66,15 +67,11 @@ func Evidence(ctx context.Context, chain sprintv1.QueryClient, chainID string, e
 	if j.Mismatch {
 		f.Claim = proof.Forged
 	}
-	members, err := chain.Members(ctx, &sprintv1.QueryMembersRequest{Epoch: e.Number})
+	member, err := chain.Member(ctx, &sprintv1.QueryMemberRequest{Epoch: e.Number, Participant: l.Participant})
 	if err != nil {
 		return f, err
 	}
-	for _, m := range members.Members {
-		if m.Participant == l.Participant {
-			f.HostKey = hex.EncodeToString(m.HostKey)
-		}
-	}
+	f.HostKey = hex.EncodeToString(member.Member.HostKey)
 	commits, err := chain.Commits(ctx, &sprintv1.QueryCommitsRequest{Epoch: e.Number, Participant: l.Participant})
 	if err != nil {
 		return f, err
@@ -96,7 +93,7 @@ func Evidence(ctx context.Context, chain sprintv1.QueryClient, chainID string, e
 }
 
 // withPath cuts one leaf's inclusion path out of the multiproof of its log.
-func withPath(f proof.File, leaf sprintv1.LeafRef, samples []sprintv1.LeafRef, o sprintv1.Opening) (proof.File, error) {
+func withPath(f proof.File, leaf courtv1.LeafRef, samples []courtv1.LeafRef, o sprintv1.Opening) (proof.File, error) {
 	class, err := transformer.ByName(f.Class)
 	if err != nil {
 		return f, err

@@ -105,7 +105,7 @@ func (h *Host) candidate(ctx context.Context, e sprintv1.Epoch) (*sprintv1.Membe
 		return nil, fmt.Errorf("asking for this participant's registration: %w", err)
 	}
 	p := res.Participant
-	if p.JoinedEpoch >= e.Number || p.JailedUntil > e.Number || p.LotteryFrom > e.Number || p.LeftFrom > 0 && p.LeftFrom <= e.Number {
+	if !p.TakesPart(e.Number) || p.JailedUntil > e.Number || p.LotteryFrom > e.Number {
 		return nil, nil
 	}
 	m := &sprintv1.Member{Participant: p.Address, Role: sprintv1.RoleNewcomer}

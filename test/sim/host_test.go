@@ -217,7 +217,7 @@ func (h *host) act(now sprintv1.QueryCurrentResponse) []sdk.Msg {
 // registered: may announce itself although it is no member yet.
 func (h *host) registered(e sprintv1.Epoch) bool {
 	p, err := h.net.app.Registry.Get(h.net.ctx(), h.addr)
-	return err == nil && registry.TakesPart(p, e.Number) && p.JailedUntil <= e.Number && p.LotteryFrom <= e.Number
+	return err == nil && p.TakesPart(e.Number) && p.JailedUntil <= e.Number && p.LotteryFrom <= e.Number
 }
 
 func (h *host) once(what string) bool {

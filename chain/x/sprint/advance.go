@@ -66,7 +66,7 @@ func (k *Keeper) begin(ctx context.Context, number uint64) error {
 			return false, nil
 		}
 		p, err := k.registry.Get(ctx, h.Participant)
-		if errors.Is(err, registry.ErrUnknown) || err == nil && !registry.TakesPart(p, number) {
+		if errors.Is(err, registry.ErrUnknown) || err == nil && !p.TakesPart(number) {
 			return false, nil // it left
 		} else if err != nil {
 			return false, err
@@ -107,7 +107,7 @@ func (k *Keeper) begin(ctx context.Context, number uint64) error {
 func freeze(number uint64, p registryv1.Participant, h creditv1.Holding) sprintv1.Member {
 	m := sprintv1.Member{Participant: p.Address, Moniker: p.Moniker, HostKey: p.HostKey, ConsensusKey: p.ConsensusKey,
 		Weight: h.Weight, Power: h.Power, Credited: h.Credited, Jailed: p.JailedUntil > number}
-	for _, n := range registry.NodesAt(p, number) {
+	for _, n := range p.NodesAt(number) {
 		m.Nodes = append(m.Nodes, n.Id)
 	}
 	switch {

@@ -133,7 +133,7 @@ func (k *Keeper) announced(ctx context.Context, e sprintv1.Epoch, p registryv1.P
 	switch {
 	case p.JoinedEpoch >= e.Number:
 		return m, ErrNotMember.Wrapf("%s registered in epoch %d and takes part from the next one on", p.Address, p.JoinedEpoch)
-	case !registry.TakesPart(p, e.Number):
+	case !p.TakesPart(e.Number):
 		return m, ErrNotMember.Wrapf("%s left and takes no part from epoch %d on", p.Address, p.LeftFrom)
 	case p.JailedUntil > e.Number:
 		return m, ErrNotMember.Wrap(jailText(p))
