@@ -68,12 +68,8 @@ func leaves(n *network, cheat string, h, victim *host) func(sprintv1.Epoch, cour
 // proven are the leaves of a participant that the chain found forged.
 func (n *network) proven(epoch uint64, h *host) []courtv1.Judgement {
 	n.t.Helper()
-	res, err := n.query().Judgements(context.Background(), &sprintv1.QueryJudgementsRequest{Epoch: epoch})
-	if err != nil {
-		n.t.Fatal(err)
-	}
 	var out []courtv1.Judgement
-	for _, j := range res.Judgements {
+	for _, j := range n.judgements(epoch) {
 		if j.Leaf.Participant == h.addr && j.Mismatch {
 			out = append(out, j)
 		}
@@ -165,11 +161,7 @@ func TestVotesDoNotSaveAForger(t *testing.T) {
 	p4 := n.host("p4")
 	p4.cheat.leaf = forgeEvery(4)
 	for _, name := range []string{"p1", "p2"} { // a majority of those who judge p4
-		n.host(name).cheat.verdict = func(body *sprintv1.VerdictBody, _ []sprintv1.Duty) {
-			for i := range body.Verdicts {
-				body.Verdicts[i].Vote, body.Verdicts[i].Mismatches = sprintv1.VotePass, nil
-			}
-		}
+		n.host(name).cheat.opinion = passAll
 	}
 	_, out := n.finish(1)
 	if out["p4"].Result != sprintv1.ResultFraud {
@@ -194,7 +186,7 @@ func TestANormAloneOrADigestAloneIsAMismatch(t *testing.T) {
 		"norm":   func(o *transformer.Output) { o.Norm++ },
 		"digest": func(o *transformer.Output) { o.Digest[31] ^= 0x80 },
 	} {
-		n := start(t, 3)
+		n := start(t, 4)
 		n.host("p3").cheat.leaf = func(_ sprintv1.Epoch, _ courtv1.LeafRef, out transformer.Output) transformer.Output {
 			bend(&out)
 			return out

@@ -50,14 +50,14 @@ func TestExportedEpochEndsAsItWouldHave(t *testing.T) {
 	fresh := func() *network {
 		n := start(t, 5)
 		n.host("p4").cheat.leaf = forgeEvery(4)
-		n.host("p5").cheat.verdict = lazy
+		n.host("p5").cheat.opinion = lazy
 		return n
 	}
 	n := fresh()
 	n.finish(1)
 	wantEpoch, want := n.finish(2)
 	for _, phase := range []sprintv1.Phase{sprintv1.PhasePrepare, sprintv1.PhaseCompute, sprintv1.PhaseWrapUp, sprintv1.PhaseChallenge, sprintv1.PhaseProof,
-		sprintv1.PhaseDraw, sprintv1.PhaseValidate, sprintv1.PhaseReveal, sprintv1.PhaseDispute, sprintv1.PhaseFinalised} {
+		sprintv1.PhaseDraw, sprintv1.PhaseValidate, sprintv1.PhaseReveal, sprintv1.PhaseCheck, sprintv1.PhaseDispute, sprintv1.PhaseFinalised} {
 		for epoch := uint64(1); epoch <= 2; epoch++ {
 			if epoch == 2 && phase != sprintv1.PhaseCompute {
 				continue // one phase shows that an epoch before it is no hindrance

@@ -28,7 +28,7 @@ const viaGrant = 100_000
 // voter would lose the epoch for silence.
 func TestNobodyCanMakeADutyTooDear(t *testing.T) {
 	n := start(t, 5, withNodes("p4", machines(64)...), withNodes("p5", machines(20)...),
-		withParams(func(p *sprintv1.Params) { p.Segments, p.Samples, p.JudgeUnitsPerBlock = 4, 200, 256 }))
+		withParams(func(p *sprintv1.Params) { p.Segments, p.Samples = 4, 200 }))
 	n.host("p5").cheat.leaf = forgeEvery(1)
 	dearest := map[string]int64{}
 	for i := 0; n.now().Epoch.Phase != sprintv1.PhaseFinalised; i++ {

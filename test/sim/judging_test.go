@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	sdk "github.com/cosmos/cosmos-sdk/types"
+	"github.com/cosmos/cosmos-sdk/types/query"
 
 	courtv1 "github.com/assaynet/assay/api/court/v1"
 	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
@@ -14,7 +15,7 @@ import (
 
 func (n *network) judgements(epoch uint64) []courtv1.Judgement {
 	n.t.Helper()
-	res, err := n.query().Judgements(context.Background(), &sprintv1.QueryJudgementsRequest{Epoch: epoch})
+	res, err := n.courtQuery().Judgements(context.Background(), &courtv1.QueryJudgementsRequest{Epoch: epoch, Pagination: &query.PageRequest{Limit: 1000}})
 	if err != nil {
 		n.t.Fatal(err)
 	}
@@ -23,10 +24,10 @@ func (n *network) judgements(epoch uint64) []courtv1.Judgement {
 
 // Many named leaves are judged a few per block, and the epoch waits for the last one.
 func TestJudgingIsSpreadOverBlocks(t *testing.T) {
-	const perBlock = 2
+	const perBlock = 32 // the least that 2^30 operations allow
 	engine := &standIn{}
-	n := start(t, 5, withUnits(engine), withParams(func(p *sprintv1.Params) { p.JudgeUnitsPerBlock = perBlock }))
-	n.host("p5").cheat.verdict = pushover // names four honest leaves of each of the four others
+	n := start(t, 5, withUnits(engine), withJudging(perBlock))
+	n.host("p5").cheat.opinion = pushover // names four honest leaves of each of the four others
 	p4 := n.host("p4")
 	p4.cheat.leaf = forgeEvery(4)
 	most, before := 0, 0
@@ -45,7 +46,7 @@ func TestJudgingIsSpreadOverBlocks(t *testing.T) {
 	if engine.asked != len(judged) {
 		t.Errorf("%d units recomputed for %d judged leaves: one was judged twice", engine.asked, len(judged))
 	}
-	r := e.Rounds[0]
+	r := e.Round
 	if least := int64(len(judged)/perBlock) - 1; r.DisputeUntil-r.RevealUntil < least || least <= int64(e.Params.DisputeBlocks) {
 		t.Errorf("%d leaves at %d per block took a window of %d blocks", len(judged), perBlock, r.DisputeUntil-r.RevealUntil)
 	}
@@ -103,11 +104,7 @@ func TestDisputesByAnyone(t *testing.T) {
 	p4, fresh := n.host("p4"), n.host("fresh")
 	p4.cheat.leaf = forgeEvery(2)
 	for _, name := range []string{"p1", "p2", "p3"} { // a conspiracy of all voters
-		n.host(name).cheat.verdict = func(body *sprintv1.VerdictBody, _ []sprintv1.Duty) {
-			for i := range body.Verdicts {
-				body.Verdicts[i].Vote, body.Verdicts[i].Mismatches = sprintv1.VotePass, nil
-			}
-		}
+		n.host(name).cheat.opinion = passAll
 	}
 	n.phase(1, sprintv1.PhaseDispute)
 	var msgs []sdk.Msg

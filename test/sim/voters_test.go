@@ -10,34 +10,40 @@ import (
 
 	sdk "github.com/cosmos/cosmos-sdk/types"
 
-	"github.com/assaynet/assay/adversary"
 	courtv1 "github.com/assaynet/assay/api/court/v1"
 	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
 )
 
-// pushover turns honest verdicts into what package adversary makes of them.
-func pushover(body *sprintv1.VerdictBody, duties []sprintv1.Duty) {
-	leaves := map[string][]courtv1.LeafRef{}
-	for _, d := range duties {
-		leaves[d.Target] = d.Leaves
-	}
-	adversary.VoteFail(body, leaves)
-}
-
-// lazy passes everyone and makes up the middle digests that it did not compute.
-func lazy(body *sprintv1.VerdictBody, _ []sprintv1.Duty) {
-	for i := range body.Verdicts {
-		v := &body.Verdicts[i]
-		v.Vote, v.Mismatches = sprintv1.VotePass, nil
-		for j := range v.Middles {
-			v.Middles[j] = sha256.New().Sum([]byte{byte(i), byte(j)})[0]
+// pushover fails everybody and names the first leaves that it was to judge, as package adversary does.
+func pushover(said []opinion) {
+	for i := range said {
+		said[i].vote, said[i].named = sprintv1.VoteFail, nil
+		for l := range min(4, said[i].leaves) {
+			said[i].named = append(said[i].named, l)
 		}
 	}
 }
 
-func abstain(body *sprintv1.VerdictBody, _ []sprintv1.Duty) {
-	for i := range body.Verdicts {
-		body.Verdicts[i] = sprintv1.TargetVerdict{Target: body.Verdicts[i].Target, Vote: sprintv1.VoteAbstain}
+// passAll passes everybody, whatever it found.
+func passAll(said []opinion) {
+	for i := range said {
+		said[i].vote, said[i].named = sprintv1.VotePass, nil
+	}
+}
+
+// lazy passes everyone and makes up the middle digests that it did not compute.
+func lazy(said []opinion) {
+	passAll(said)
+	for i := range said {
+		for j := range said[i].middles {
+			said[i].middles[j] = sha256.New().Sum([]byte{byte(i), byte(j)})[0]
+		}
+	}
+}
+
+func abstain(said []opinion) {
+	for i := range said {
+		said[i] = opinion{target: said[i].target, vote: sprintv1.VoteAbstain}
 	}
 }
 
@@ -52,17 +58,17 @@ func copycat(h *host, of string) cheat {
 				copied = copied && e.Phase == sprintv1.PhaseDraw
 				return nil, false
 			}
-			for _, record := range h.net.verdictsOf(e.Number, round(e)) {
+			for _, record := range h.net.verdictsOf(e.Number) {
 				if h.net.byAddr[record.Voter].name != of {
 					continue
 				}
-				victim := h.net.host(of).verdicts[round(e)]
+				victim := h.net.host(of).said
 				switch {
 				case e.Phase == sprintv1.PhaseValidate && len(record.Hash) > 0 && !copied:
 					copied = true
-					return []sdk.Msg{&sprintv1.MsgCommitVerdict{Participant: h.addr, Epoch: e.Number, Round: round(e), Hash: record.Hash}}, true
+					return []sdk.Msg{&sprintv1.MsgCommitVerdict{Participant: h.addr, Epoch: e.Number, Hash: record.Hash}}, true
 				case e.Phase == sprintv1.PhaseReveal && record.Body != nil:
-					return []sdk.Msg{&sprintv1.MsgRevealVerdict{Participant: h.addr, Epoch: e.Number, Round: round(e), Salt: victim.salt.Bytes(), Body: victim.body}}, true
+					return []sdk.Msg{&sprintv1.MsgRevealVerdict{Participant: h.addr, Epoch: e.Number, Salt: victim.salt.Bytes(), Body: victim.body}}, true
 				}
 			}
 			return nil, true
@@ -73,7 +79,7 @@ func copycat(h *host, of string) cheat {
 // One bad voter among four changes no honest outcome, pays as DESIGN 4.1.7 says, and the network goes on with the
 // three that are left, epoch after epoch.
 func TestOneBadVoterAmongFour(t *testing.T) {
-	const jailed, silent, fine = "jailed", "silent", "fine"
+	const jailed, silent, fine, unopened = "jailed", "silent", "fine", "unopened"
 	for _, c := range []struct {
 		name   string
 		cheat  func(*host) cheat
@@ -81,20 +87,23 @@ func TestOneBadVoterAmongFour(t *testing.T) {
 		reason string
 		costs  string
 	}{
-		{"always fails, naming honest leaves", func(*host) cheat { return cheat{verdict: pushover} },
+		{"always fails, naming honest leaves", func(*host) cheat { return cheat{opinion: pushover} },
 			sprintv1.ResultFalseVerdict, "named the honest leaf", jailed},
-		{"always passes with made-up middle digests", func(*host) cheat { return cheat{verdict: lazy} },
+		{"always passes with made-up middle digests", func(*host) cheat { return cheat{opinion: lazy} },
 			sprintv1.ResultFalseVerdict, "it was not re-run", jailed},
 		{"copies another's commitment and reveal", func(h *host) cheat { return copycat(h, "p1") },
-			sprintv1.ResultSilent, "revealed no verdict, not even an abstention", silent},
+			sprintv1.ResultSilent, "had participants to judge and revealed no verdict", silent},
 		{"commits and never reveals", func(*host) cheat {
 			return cheat{reveal: func(*sprintv1.MsgRevealVerdict) *sprintv1.MsgRevealVerdict { return nil }}
-		}, sprintv1.ResultSilent, "revealed no verdict, not even an abstention", silent},
+		}, sprintv1.ResultSilent, "had participants to judge and revealed no verdict", silent},
 		{"never commits", func(*host) cheat {
 			return cheat{commitVerdict: func(*sprintv1.MsgCommitVerdict) *sprintv1.MsgCommitVerdict { return nil }}
-		}, sprintv1.ResultSilent, "revealed no verdict, not even an abstention", silent},
-		{"abstains from everything", func(*host) cheat { return cheat{verdict: abstain} },
-			sprintv1.ResultCredited, "credited", fine},
+		}, sprintv1.ResultSilent, "had participants to judge and revealed no verdict", silent},
+		{"abstains from everything", func(*host) cheat { return cheat{opinion: abstain} },
+			sprintv1.ResultSilent, "cut to what it judged of what it owed: 0 of", fine},
+		{"commits, reveals, and opens no middle digests", func(*host) cheat {
+			return cheat{middles: func(*sprintv1.MsgOpenMiddles) *sprintv1.MsgOpenMiddles { return nil }}
+		}, sprintv1.ResultUnopened, "did not open the middle digests", unopened},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			n := start(t, 4)
@@ -105,22 +114,16 @@ func TestOneBadVoterAmongFour(t *testing.T) {
 				if e.Void {
 					t.Fatalf("epoch %d is void: %s", epoch, e.VoidReason)
 				}
-				if len(e.Rounds) != 1 {
-					t.Errorf("epoch %d took %d rounds; with so few voters there is no redraw", epoch, len(e.Rounds))
-				}
 				credited(t, out, "p1", "p2", "p3")
 				want := c.result
 				switch {
 				case epoch > 1 && c.costs == jailed:
 					want = sprintv1.ResultJailed
-				case epoch > 1 && c.costs == silent:
+				case epoch == 2:
 					// without weight it is no voter any more, so what it claims is judged like a newcomer's
 					want = sprintv1.ResultCredited
 				}
 				o := out["p4"]
-				if epoch == 3 && c.costs == silent {
-					want = c.result // it has weight, so a vote, and is silent again
-				}
 				if o.Result != want || o.Result == c.result && !strings.Contains(o.Reason, c.reason) {
 					t.Errorf("epoch %d: p4 is %s (%s); want %s (%s)", epoch, o.Result, o.Reason, want, c.reason)
 				}
@@ -139,7 +142,7 @@ func TestOneBadVoterAmongFour(t *testing.T) {
 // A liar that comes back lies again and is caught again; between, it is credited like anybody who computes.
 func TestALiarComesBackAfterFourEpochs(t *testing.T) {
 	n := start(t, 4)
-	n.host("p4").cheat.verdict = pushover
+	n.host("p4").cheat.opinion = pushover
 	want := []sprintv1.Result{sprintv1.ResultFalseVerdict, sprintv1.ResultJailed, sprintv1.ResultJailed, sprintv1.ResultJailed, sprintv1.ResultJailed,
 		sprintv1.ResultCredited, sprintv1.ResultFalseVerdict}
 	for i, w := range want {
@@ -151,23 +154,27 @@ func TestALiarComesBackAfterFourEpochs(t *testing.T) {
 	}
 }
 
-// Half of the weight must pass and not just a part of it: the tie of two voters is none.
-func TestATieIsNotAMajority(t *testing.T) {
+// Whom one of two voters passes and the other does not judge is passed: abstention decides nothing, and costs who
+// abstains its own credit.
+func TestAbstentionDecidesNothing(t *testing.T) {
 	n := start(t, 3)
-	n.host("p3").cheat.verdict = abstain
+	n.host("p3").cheat.opinion = abstain
 	_, out := n.finish(1)
-	for _, name := range []string{"p1", "p2"} { // judged by one that passes and one that abstains
-		if o := out[name]; o.Result != sprintv1.ResultUndecided || 2*o.PassWeight != o.CommitteeWeight {
-			t.Errorf("%s passed by %d of %d: %s", name, o.PassWeight, o.CommitteeWeight, o.Result)
+	credited(t, out, "p1", "p2")
+	for _, name := range []string{"p1", "p2"} {
+		if o := out[name]; 2*o.PassWeight != o.CommitteeWeight || o.ChainSamples != 0 {
+			t.Errorf("%s passed by %d of %d, %d leaves judged by the chain", name, o.PassWeight, o.CommitteeWeight, o.ChainSamples)
 		}
 	}
-	credited(t, out, "p3")
+	if o := out["p3"]; o.WeightAfter != 0 || o.Judged != 0 || o.Owed == 0 {
+		t.Errorf("p3 said nothing and keeps weight %d: %s", o.WeightAfter, o.Reason)
+	}
 }
 
 // Two liars of four take nothing from the two honest ones, who still pass each other.
 func TestTwoLiarsOfFour(t *testing.T) {
 	n := start(t, 4)
-	n.host("p3").cheat.verdict, n.host("p4").cheat.verdict = pushover, lazy
+	n.host("p3").cheat.verdict, n.host("p4").cheat.opinion = pushover, lazy
 	for epoch := uint64(1); epoch <= 3; epoch++ {
 		e, out := n.finish(epoch)
 		if e.Void {
