@@ -78,7 +78,7 @@ func TestALeafIsJudgedOnceWhoeverNamesIt(t *testing.T) {
 	}
 	var msgs []sdk.Msg
 	p1 := n.host("p1")
-	for range n.params.DisputesPerEpoch {
+	for range 8 {
 		msgs = append(msgs, &sprintv1.MsgDispute{Participant: p1.addr, Epoch: 1, Leaf: first})
 	}
 	n.queue = append(n.queue, p1.tx(msgs...))
@@ -92,16 +92,11 @@ func TestALeafIsJudgedOnceWhoeverNamesIt(t *testing.T) {
 	}
 }
 
-// A dispute by anyone convicts where every voter kept silent about a forged leaf, and a refuted one costs the
-// accuser the rest of its disputes and nothing else.
-func TestDisputesByAnyone(t *testing.T) {
-	n := startNamed(t, []string{"p1", "p2", "p3", "p4", "fresh"}, func(name string) uint64 {
-		if name == "fresh" {
-			return 0
-		}
-		return 1000
-	})
-	p4, fresh := n.host("p4"), n.host("fresh")
+// A dispute convicts where every voter kept silent about a forged leaf, and a refuted one ends the accuser's claims of
+// the epoch and costs it nothing else.
+func TestDisputesByMembers(t *testing.T) {
+	n := start(t, 4)
+	p1, p3, p4 := n.host("p1"), n.host("p3"), n.host("p4")
 	p4.cheat.leaf = forgeEvery(2)
 	for _, name := range []string{"p1", "p2", "p3"} { // a conspiracy of all voters
 		n.host(name).cheat.opinion = passAll
@@ -110,27 +105,29 @@ func TestDisputesByAnyone(t *testing.T) {
 	var msgs []sdk.Msg
 	for _, ref := range n.samples(1, p4.addr) {
 		if ref.Nonce%2 == 1 && len(msgs) < 4 {
-			msgs = append(msgs, &sprintv1.MsgDispute{Participant: fresh.addr, Epoch: 1, Leaf: ref})
+			msgs = append(msgs, &sprintv1.MsgDispute{Participant: p3.addr, Epoch: 1, Leaf: ref})
 		}
 	}
-	p1 := n.host("p1")
-	honest := &sprintv1.MsgDispute{Participant: p1.addr, Epoch: 1, Leaf: n.samples(1, n.host("p2").addr)[0]}
-	n.queue = append(n.queue, fresh.tx(msgs...), p1.tx(honest))
+	wrong := &sprintv1.MsgDispute{Participant: p1.addr, Epoch: 1, Leaf: n.samples(1, n.host("p2").addr)[0]}
+	n.queue = append(n.queue, p3.tx(msgs...), p1.tx(wrong))
 	n.step()
 	for _, r := range n.results {
 		if r.Code != 0 {
 			t.Fatalf("dispute: %s", r.Log)
 		}
 	}
-	if m := n.members(1)["p1"]; m.Disputes != n.params.DisputesPerEpoch {
-		t.Errorf("after a refuted dispute p1 has spent %d of %d", m.Disputes, n.params.DisputesPerEpoch)
-	}
-	if m := n.members(1)["fresh"]; m.Disputes != 4 {
-		t.Errorf("fresh was right four times and has spent %d disputes", m.Disputes)
+	for name, want := range map[string]courtv1.Claimant{"p1": {Spent: 1, Refuted: true}, "p3": {Spent: 4}} {
+		res, err := n.courtQuery().Claimant(context.Background(), &courtv1.QueryClaimantRequest{Epoch: 1, Participant: n.host(name).addr})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c := res.Claimant; c.Spent != want.Spent || c.Refuted != want.Refuted || res.Budget != 4+500 {
+			t.Errorf("%s has spent %d of %d claims, refuted %v; want %v", name, c.Spent, res.Budget, c.Refuted, want)
+		}
 	}
 	_, out := n.finish(1)
 	if out["p4"].Result != sprintv1.ResultFraud {
 		t.Errorf("p4: %v", out["p4"])
 	}
-	credited(t, out, "p1", "p2", "p3", "fresh")
+	credited(t, out, "p1", "p2", "p3")
 }
