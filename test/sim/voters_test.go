@@ -173,7 +173,7 @@ func TestAbstentionDecidesNothing(t *testing.T) {
 // Two liars of four take nothing from the two honest ones, who still pass each other.
 func TestTwoLiarsOfFour(t *testing.T) {
 	n := start(t, 4)
-	n.host("p3").cheat.verdict, n.host("p4").cheat.opinion = pushover, lazy
+	n.host("p3").cheat.opinion, n.host("p4").cheat.opinion = pushover, lazy
 	for epoch := uint64(1); epoch <= 3; epoch++ {
 		e, out := n.finish(epoch)
 		if e.Void {
