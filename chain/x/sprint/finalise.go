@@ -348,10 +348,27 @@ func (k *Keeper) finalOutcome(ctx context.Context, e sprintv1.Epoch, ballots []*
 	return k.outcome(ctx, e, ballots[max(decided.Round, 1)-1], m)
 }
 
-// settleCredit hands over the weights; a void epoch keeps them.
+// settleCredit hands over the weights; a void epoch keeps those that were shown.
 func (k *Keeper) settleCredit(ctx context.Context, e sprintv1.Epoch, roster []sprintv1.Member, outcomes []sprintv1.Outcome) error {
 	if e.Void {
-		return k.credit.Keep(ctx)
+		var kept, wrong []string
+		for i, m := range roster {
+			switch outcomes[i].Result {
+			case sprintv1.ResultFraud, sprintv1.ResultFalseVerdict, sprintv1.ResultRejected:
+				wrong = append(wrong, m.Participant)
+			default:
+				if m.Live {
+					kept = append(kept, m.Participant)
+				}
+			}
+		}
+		return k.credit.Void(ctx, kept, wrong)
+	}
+	live := uint64(0)
+	for _, m := range roster {
+		if m.Live {
+			live += m.Weight
+		}
 	}
 	settlements := make([]credit.Settlement, 0, len(roster))
 	for i, m := range roster {
@@ -365,7 +382,7 @@ func (k *Keeper) settleCredit(ctx context.Context, e sprintv1.Epoch, roster []sp
 			Powerable: alive && p.JailedUntil <= e.Number,
 		})
 	}
-	return k.credit.Finalise(ctx, settlements)
+	return k.credit.Finalise(ctx, settlements, live)
 }
 
 // silentMembers are those drawn in a round that revealed nothing.

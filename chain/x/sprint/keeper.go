@@ -50,8 +50,8 @@ type Registry interface {
 // Credit is what the Sprint needs of x/credit.
 type Credit interface {
 	Holding(ctx context.Context, participant string) (creditv1.Holding, error)
-	Finalise(ctx context.Context, settlements []credit.Settlement) error
-	Keep(ctx context.Context) error
+	Finalise(ctx context.Context, settlements []credit.Settlement, live uint64) error
+	Void(ctx context.Context, kept, wrong []string) error
 	Cut(ctx context.Context, participant string) error
 }
 
