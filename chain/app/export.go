@@ -26,17 +26,17 @@ func (app *App) Export(modules []string) (servertypes.ExportedApp, error) {
 	if err != nil {
 		return servertypes.ExportedApp{}, fmt.Errorf("app: export: %w", err)
 	}
-	holdings, err := app.Credit.Holdings(ctx)
+	seats, err := app.Credit.Seats(ctx)
 	if err != nil {
 		return servertypes.ExportedApp{}, fmt.Errorf("app: export: %w", err)
 	}
 	var validators []cmttypes.GenesisValidator
-	for _, h := range holdings {
-		if h.Power == 0 {
+	for _, s := range seats {
+		if s.Told == 0 {
 			continue
 		}
-		key := cmted25519.PubKey(h.ConsensusKey)
-		validators = append(validators, cmttypes.GenesisValidator{Address: key.Address(), PubKey: key, Power: int64(h.Power), Name: h.Participant})
+		key := cmted25519.PubKey(s.ConsensusKey)
+		validators = append(validators, cmttypes.GenesisValidator{Address: key.Address(), PubKey: key, Power: int64(s.Told), Name: s.Participant})
 	}
 	return servertypes.ExportedApp{
 		AppState:        text,

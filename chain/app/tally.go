@@ -12,75 +12,96 @@ import (
 	sdk "github.com/cosmos/cosmos-sdk/types"
 	govkeeper "github.com/cosmos/cosmos-sdk/x/gov/keeper"
 	govv1 "github.com/cosmos/cosmos-sdk/x/gov/types/v1"
-
-	creditv1 "github.com/assaynet/assay/api/credit/v1"
 )
 
 // weights is what a tally needs of x/credit.
 type weights interface {
 	// TallyWeight is the least weight an account had over the last epochs.
 	TallyWeight(ctx context.Context, addr string) (uint64, error)
-	Holdings(ctx context.Context) ([]creditv1.Holding, error)
+	// TallyWhole is the sum of the greatest weights that all holders had over them.
+	TallyWhole(ctx context.Context) (math.Int, error)
 }
 
-// tally counts a proposal's votes by verified compute. A vote weighs the least
-// weight of its voter over the last epochs, so compute that is rented for a vote
-// counts only as far as it was there before; whoever is no participant weighs 0.
-// The quorum is a part of what everybody together could have given. A vote that
-// is split over several options is split by weight.
+// ballot is what the votes on a proposal say.
+type ballot struct {
+	voted   math.LegacyDec
+	results map[govv1.VoteOption]math.LegacyDec
+}
+
+// tally counts a proposal's votes by verified compute. A vote weighs the least weight of its voter over the last
+// epochs, so compute that is rented for a vote counts only as far as it was there before; who is no participant weighs
+// 0. The whole, of which the quorum is a part, is the sum of the greatest weights over the same epochs, so that who
+// drives others away for some epochs, or was there while they were, has no more of it than before. A vote that is
+// split over several options is split by weight.
 //
-// The SDK leaves it to this function to delete the votes it counted.
+// A proposal needs a third of the whole in yes. The SDK has no such rule, only a quorum of those who voted: where yes
+// falls short, it is told that nobody did, and the proposal fails for want of a quorum. The tally that it keeps and
+// shows stays what was voted.
 func tally(w weights) govkeeper.CalculateVoteResultsAndVotingPowerFn {
 	return func(ctx context.Context, k govkeeper.Keeper, proposal govv1.Proposal) (math.LegacyDec, math.Int, map[govv1.VoteOption]math.LegacyDec, error) {
-		voted, results := math.LegacyZeroDec(), map[govv1.VoteOption]math.LegacyDec{
-			govv1.OptionYes: math.LegacyZeroDec(), govv1.OptionAbstain: math.LegacyZeroDec(),
-			govv1.OptionNo: math.LegacyZeroDec(), govv1.OptionNoWithVeto: math.LegacyZeroDec(),
-		}
 		fail := func(doing string, err error) (math.LegacyDec, math.Int, map[govv1.VoteOption]math.LegacyDec, error) {
 			return math.LegacyZeroDec(), math.ZeroInt(), nil, fmt.Errorf("app: tally of proposal %d: %s: %w", proposal.Id, doing, err)
 		}
-		holdings, err := w.Holdings(ctx)
+		whole, err := w.TallyWhole(ctx)
 		if err != nil {
 			return fail("reading the weights", err)
 		}
-		all := math.ZeroInt()
-		for _, h := range holdings {
-			weight, err := w.TallyWeight(ctx, h.Participant)
-			if err != nil {
-				return fail("weight of "+h.Participant, err)
-			}
-			all = all.Add(math.NewIntFromUint64(weight))
-		}
-		var counted []collections.Pair[uint64, sdk.AccAddress]
-		votes := collections.NewPrefixedPairRange[uint64, sdk.AccAddress](proposal.Id)
-		err = k.Votes.Walk(ctx, votes, func(key collections.Pair[uint64, sdk.AccAddress], vote govv1.Vote) (bool, error) {
-			counted = append(counted, key)
-			weight, err := w.TallyWeight(ctx, vote.Voter)
-			if err != nil {
-				return true, fmt.Errorf("weight of %s: %w", vote.Voter, err)
-			}
-			if weight == 0 {
-				return false, nil
-			}
-			power := math.LegacyNewDecFromInt(math.NewIntFromUint64(weight))
-			for _, option := range vote.Options {
-				part, err := math.LegacyNewDecFromStr(option.Weight)
-				if err != nil {
-					return true, fmt.Errorf("vote of %s: %w", vote.Voter, err)
-				}
-				results[option.Option] = results[option.Option].Add(power.Mul(part))
-			}
-			voted = voted.Add(power)
-			return false, nil
-		})
+		b, err := count(ctx, w, k, proposal.Id)
 		if err != nil {
 			return fail("counting votes", err)
 		}
-		for _, key := range counted {
-			if err := k.Votes.Remove(ctx, key); err != nil {
-				return fail("removing a vote", err)
-			}
+		params, err := k.Params.Get(ctx)
+		if err != nil {
+			return fail("reading the parameters", err)
 		}
-		return voted, all, results, nil
+		veto, err := math.LegacyNewDecFromStr(params.VetoThreshold)
+		if err != nil {
+			return fail("reading the veto's threshold", err)
+		}
+		enough := b.results[govv1.OptionYes].MulInt64(3).GT(math.LegacyNewDecFromInt(whole))
+		vetoed := b.results[govv1.OptionNoWithVeto].GT(b.voted.Mul(veto)) // fails by itself, and may cost the deposit
+		if !enough && !vetoed {
+			b.voted = math.LegacyZeroDec()
+		}
+		return b.voted, whole, b.results, nil
 	}
+}
+
+// count adds up the votes on a proposal and deletes them, which the SDK leaves to its caller.
+func count(ctx context.Context, w weights, k govkeeper.Keeper, proposal uint64) (ballot, error) {
+	b := ballot{math.LegacyZeroDec(), map[govv1.VoteOption]math.LegacyDec{
+		govv1.OptionYes: math.LegacyZeroDec(), govv1.OptionAbstain: math.LegacyZeroDec(),
+		govv1.OptionNo: math.LegacyZeroDec(), govv1.OptionNoWithVeto: math.LegacyZeroDec(),
+	}}
+	var counted []collections.Pair[uint64, sdk.AccAddress]
+	votes := collections.NewPrefixedPairRange[uint64, sdk.AccAddress](proposal)
+	err := k.Votes.Walk(ctx, votes, func(key collections.Pair[uint64, sdk.AccAddress], vote govv1.Vote) (bool, error) {
+		counted = append(counted, key)
+		weight, err := w.TallyWeight(ctx, vote.Voter)
+		if err != nil {
+			return true, fmt.Errorf("weight of %s: %w", vote.Voter, err)
+		}
+		if weight == 0 {
+			return false, nil
+		}
+		power := math.LegacyNewDecFromInt(math.NewIntFromUint64(weight))
+		for _, option := range vote.Options {
+			part, err := math.LegacyNewDecFromStr(option.Weight)
+			if err != nil {
+				return true, fmt.Errorf("vote of %s: %w", vote.Voter, err)
+			}
+			b.results[option.Option] = b.results[option.Option].Add(power.Mul(part))
+		}
+		b.voted = b.voted.Add(power)
+		return false, nil
+	})
+	if err != nil {
+		return b, err
+	}
+	for _, key := range counted {
+		if err := k.Votes.Remove(ctx, key); err != nil {
+			return b, fmt.Errorf("removing a vote: %w", err)
+		}
+	}
+	return b, nil
 }

@@ -59,6 +59,7 @@ const (
 // Preset is what a kind of network starts with.
 type Preset struct {
 	Sprint sprintv1.Params
+	Credit creditv1.Params
 	// Voting is how long a governance proposal is voted on, Deposit what it takes, in CPC.
 	Voting  time.Duration
 	Deposit int64
@@ -69,8 +70,8 @@ type Preset struct {
 // Presets by name.
 func Presets() map[string]Preset {
 	return map[string]Preset{
-		"main":     {Sprint: sprint.DefaultParams(), Voting: 48 * time.Hour, Deposit: 1_000},
-		"localnet": {Sprint: sprint.LocalnetParams(), Voting: time.Minute, Deposit: 10, Stipend: 1_000},
+		"main":     {Sprint: sprint.DefaultParams(), Credit: credit.DefaultParams(), Voting: 48 * time.Hour, Deposit: 1_000},
+		"localnet": {Sprint: sprint.LocalnetParams(), Credit: credit.LocalnetParams(), Voting: time.Minute, Deposit: 10, Stipend: 1_000},
 	}
 }
 
@@ -118,7 +119,7 @@ func Build(o Options) (*genutiltypes.AppGenesis, error) {
 			}
 			return gs, nil
 		}},
-		{credit.Name, func() (proto.Message, error) { return holdings(participants), nil }},
+		{credit.Name, func() (proto.Message, error) { return o.holdings(participants), nil }},
 		{sprint.Name, func() (proto.Message, error) {
 			return &sprintv1.GenesisState{Params: o.Preset.Sprint, NextParams: o.Preset.Sprint}, nil
 		}},
@@ -277,8 +278,8 @@ func (o Options) beacon(participants []home.Participant) (*beaconv1.GenesisState
 
 // holdings gives every participant one unit of weight and an equal part of the
 // power. What the division leaves over goes to the first ones, one each.
-func holdings(participants []home.Participant) *creditv1.GenesisState {
-	gs := &creditv1.GenesisState{Params: credit.DefaultParams()}
+func (o Options) holdings(participants []home.Participant) *creditv1.GenesisState {
+	gs := &creditv1.GenesisState{Params: o.Preset.Credit}
 	n := uint64(len(participants))
 	for i, p := range participants {
 		power := credit.TotalPower / n

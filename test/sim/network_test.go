@@ -201,7 +201,7 @@ func (n *network) genesis(members []*host, weight func(name string) uint64) map[
 
 	slices.SortFunc(members, func(a, b *host) int { return strings.Compare(a.addr, b.addr) })
 	reg := registryv1.GenesisState{Params: registry.DefaultParams()}
-	cred := creditv1.GenesisState{Params: credit.DefaultParams()}
+	cred := creditv1.GenesisState{Params: credit.LocalnetParams()}
 	var total uint64
 	for _, h := range members {
 		total += weight(h.name)

@@ -130,13 +130,16 @@ type powersOut struct {
 }
 
 func TestPowers(t *testing.T) {
-	check(t, "powers.json", "credited counts, or powers under the default rules: cap 2,500 bps or 1/n + 500 bps, a third moves, total 1,000,000",
+	check(t, "powers.json", "credited counts, or powers under the default rules: share = min(L, s * own) with a cap of 2,500 bps and lambda 12,000 bps, a tenth moves, total 1,000,000",
 		[]given[powersIn]{
 			{"credit", powersIn{Count: 50_000, Bound: uint64(audit.Upper(0, 200, audit.Rate{Num: 1, Den: 20}))}},
 			{"credit, bound 1", powersIn{Count: 50_000, Bound: 1<<64 - 1}},
 			{"genesis", powersIn{Target: []share{{"a", 7}, {"b", 7}, {"c", 7}}}},
 			{"cap", powersIn{Target: []share{{"a", 60}, {"b", 30}, {"c", 3}, {"d", 3}, {"e", 2}, {"f", 1}, {"g", 1}}}},
 			{"move limit", powersIn{Old: []share{{"a", 500_000}, {"b", 500_000}}, Target: []share{{"c", 10}, {"d", 11}}}},
+			{"cap, the others lifted by less than lambda", powersIn{Target: []share{{"a", 28}, {"b", 18}, {"c", 18}, {"d", 18}, {"e", 18}}}},
+			{"lambda, two at the level", powersIn{Target: []share{{"a", 45}, {"b", 45}, {"c", 10}}}},
+			{"one large, four dust", powersIn{Target: []share{{"a", 1}, {"b", 1 << 40}, {"c", 1}, {"d", 1}, {"e", 1}}}},
 			{"both", powersIn{Old: []share{{"a", 700_000}, {"b", 200_000}, {"c", 100_000}}, Target: []share{{"c", 1 << 50}, {"d", 1}, {"a", 5}}}},
 			{"no target", powersIn{Old: []share{{"a", 700_000}, {"b", 300_000}}}},
 		}, func(t testing.TB, in powersIn) powersOut {

@@ -7,6 +7,7 @@ import (
 	context "context"
 	fmt "fmt"
 	_ "github.com/cosmos/cosmos-sdk/types/msgservice"
+	query "github.com/cosmos/cosmos-sdk/types/query"
 	_ "github.com/cosmos/gogoproto/gogoproto"
 	grpc1 "github.com/cosmos/gogoproto/grpc"
 	proto "github.com/cosmos/gogoproto/proto"
@@ -33,14 +34,18 @@ const _ = proto.GoGoProtoPackageIsVersion3 // please upgrade the proto package
 // Holding is what a participant's verified compute gives it.
 type Holding struct {
 	Participant string `protobuf:"bytes,1,opt,name=participant,proto3" json:"participant,omitempty"`
-	// verified operations of the last finalised epoch, in units of 2^20 operations
+	// verified operations of the last finalised epoch, in units of 2^20 operations; halved by each void epoch that did
+	// not show them
 	Weight uint64 `protobuf:"varint,2,opt,name=weight,proto3" json:"weight,omitempty"`
-	// voting power in force, a part of Params.total_power
+	// voting power that the last settlement gives it, a part of 1,000,000. CometBFT gets there within the blocks in
+	// which newcomers enter (Seat.told).
 	Power uint64 `protobuf:"varint,3,opt,name=power,proto3" json:"power,omitempty"`
-	// weights of the last epochs, newest last, at most Params.tally_epochs
+	// weights of the last epochs, newest last; of a void epoch only what was shown. Votes count the last tally_epochs.
 	History []uint64 `protobuf:"varint,4,rep,packed,name=history,proto3" json:"history,omitempty"`
 	// consensus key that carries the power, 32 bytes
 	ConsensusKey []byte `protobuf:"bytes,5,opt,name=consensus_key,json=consensusKey,proto3" json:"consensus_key,omitempty"`
+	// what the last finalised epoch credited to it, in units of 2^20 operations; 0: nothing yet, the weight is genesis's
+	Credited uint64 `protobuf:"varint,6,opt,name=credited,proto3" json:"credited,omitempty"`
 }
 
 func (m *Holding) Reset()         { *m = Holding{} }
@@ -111,14 +116,102 @@ func (m *Holding) GetConsensusKey() []byte {
 	return nil
 }
 
+func (m *Holding) GetCredited() uint64 {
+	if m != nil {
+		return m.Credited
+	}
+	return 0
+}
+
+// Seat is a place in the validator set, or one that is about to be taken or left.
+type Seat struct {
+	Participant  string `protobuf:"bytes,1,opt,name=participant,proto3" json:"participant,omitempty"`
+	ConsensusKey []byte `protobuf:"bytes,2,opt,name=consensus_key,json=consensusKey,proto3" json:"consensus_key,omitempty"`
+	// voting power it moves to, as in the participant's Holding
+	Power uint64 `protobuf:"varint,3,opt,name=power,proto3" json:"power,omitempty"`
+	// voting power that CometBFT was last told; 0: waits to enter
+	Told uint64 `protobuf:"varint,4,opt,name=told,proto3" json:"told,omitempty"`
+	// cut for an offence: leaves as soon as another seat is taken
+	Cut bool `protobuf:"varint,5,opt,name=cut,proto3" json:"cut,omitempty"`
+}
+
+func (m *Seat) Reset()         { *m = Seat{} }
+func (m *Seat) String() string { return proto.CompactTextString(m) }
+func (*Seat) ProtoMessage()    {}
+func (*Seat) Descriptor() ([]byte, []int) {
+	return fileDescriptor_432cfffde75804e4, []int{1}
+}
+func (m *Seat) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *Seat) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_Seat.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *Seat) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_Seat.Merge(m, src)
+}
+func (m *Seat) XXX_Size() int {
+	return m.Size()
+}
+func (m *Seat) XXX_DiscardUnknown() {
+	xxx_messageInfo_Seat.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_Seat proto.InternalMessageInfo
+
+func (m *Seat) GetParticipant() string {
+	if m != nil {
+		return m.Participant
+	}
+	return ""
+}
+
+func (m *Seat) GetConsensusKey() []byte {
+	if m != nil {
+		return m.ConsensusKey
+	}
+	return nil
+}
+
+func (m *Seat) GetPower() uint64 {
+	if m != nil {
+		return m.Power
+	}
+	return 0
+}
+
+func (m *Seat) GetTold() uint64 {
+	if m != nil {
+		return m.Told
+	}
+	return 0
+}
+
+func (m *Seat) GetCut() bool {
+	if m != nil {
+		return m.Cut
+	}
+	return false
+}
+
 type Params struct {
-	// a participant's largest share of the power, in basis points; with few participants 1/n + slack
-	CapBps      uint64 `protobuf:"varint,1,opt,name=cap_bps,json=capBps,proto3" json:"cap_bps,omitempty"`
-	CapSlackBps uint64 `protobuf:"varint,2,opt,name=cap_slack_bps,json=capSlackBps,proto3" json:"cap_slack_bps,omitempty"`
+	// most of the power that one name holds, in basis points, where lambda allows it
+	CapBps uint64 `protobuf:"varint,1,opt,name=cap_bps,json=capBps,proto3" json:"cap_bps,omitempty"`
+	// most of the power of a name, in basis points of its share of the weight
+	LambdaBps uint64 `protobuf:"varint,2,opt,name=lambda_bps,json=lambdaBps,proto3" json:"lambda_bps,omitempty"`
 	// largest part of the power that may move in one epoch, in basis points
 	MoveBps       uint64 `protobuf:"varint,3,opt,name=move_bps,json=moveBps,proto3" json:"move_bps,omitempty"`
 	MaxValidators uint64 `protobuf:"varint,4,opt,name=max_validators,json=maxValidators,proto3" json:"max_validators,omitempty"`
-	// a governance vote weighs the minimum over this many epochs
+	// a governance vote weighs the least weight of this many epochs
 	TallyEpochs uint64 `protobuf:"varint,5,opt,name=tally_epochs,json=tallyEpochs,proto3" json:"tally_epochs,omitempty"`
 }
 
@@ -126,7 +219,7 @@ func (m *Params) Reset()         { *m = Params{} }
 func (m *Params) String() string { return proto.CompactTextString(m) }
 func (*Params) ProtoMessage()    {}
 func (*Params) Descriptor() ([]byte, []int) {
-	return fileDescriptor_432cfffde75804e4, []int{1}
+	return fileDescriptor_432cfffde75804e4, []int{2}
 }
 func (m *Params) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -162,9 +255,9 @@ func (m *Params) GetCapBps() uint64 {
 	return 0
 }
 
-func (m *Params) GetCapSlackBps() uint64 {
+func (m *Params) GetLambdaBps() uint64 {
 	if m != nil {
-		return m.CapSlackBps
+		return m.LambdaBps
 	}
 	return 0
 }
@@ -191,15 +284,21 @@ func (m *Params) GetTallyEpochs() uint64 {
 }
 
 type GenesisState struct {
-	Params   Params    `protobuf:"bytes,1,opt,name=params,proto3" json:"params"`
-	Holdings []Holding `protobuf:"bytes,2,rep,name=holdings,proto3" json:"holdings"`
+	Params Params `protobuf:"bytes,1,opt,name=params,proto3" json:"params"`
+	// parameters that the next epoch begins with, if governance has changed them
+	PendingParams *Params   `protobuf:"bytes,2,opt,name=pending_params,json=pendingParams,proto3" json:"pending_params,omitempty"`
+	Holdings      []Holding `protobuf:"bytes,3,rep,name=holdings,proto3" json:"holdings"`
+	// none: every holding's power is in force from the first block on
+	Seats []Seat `protobuf:"bytes,4,rep,name=seats,proto3" json:"seats"`
+	// sum of the weights before the first void epoch of an outage; 0: there is none
+	Base uint64 `protobuf:"varint,5,opt,name=base,proto3" json:"base,omitempty"`
 }
 
 func (m *GenesisState) Reset()         { *m = GenesisState{} }
 func (m *GenesisState) String() string { return proto.CompactTextString(m) }
 func (*GenesisState) ProtoMessage()    {}
 func (*GenesisState) Descriptor() ([]byte, []int) {
-	return fileDescriptor_432cfffde75804e4, []int{2}
+	return fileDescriptor_432cfffde75804e4, []int{3}
 }
 func (m *GenesisState) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -235,11 +334,32 @@ func (m *GenesisState) GetParams() Params {
 	return Params{}
 }
 
+func (m *GenesisState) GetPendingParams() *Params {
+	if m != nil {
+		return m.PendingParams
+	}
+	return nil
+}
+
 func (m *GenesisState) GetHoldings() []Holding {
 	if m != nil {
 		return m.Holdings
 	}
 	return nil
+}
+
+func (m *GenesisState) GetSeats() []Seat {
+	if m != nil {
+		return m.Seats
+	}
+	return nil
+}
+
+func (m *GenesisState) GetBase() uint64 {
+	if m != nil {
+		return m.Base
+	}
+	return 0
 }
 
 type MsgUpdateParams struct {
@@ -251,7 +371,7 @@ func (m *MsgUpdateParams) Reset()         { *m = MsgUpdateParams{} }
 func (m *MsgUpdateParams) String() string { return proto.CompactTextString(m) }
 func (*MsgUpdateParams) ProtoMessage()    {}
 func (*MsgUpdateParams) Descriptor() ([]byte, []int) {
-	return fileDescriptor_432cfffde75804e4, []int{3}
+	return fileDescriptor_432cfffde75804e4, []int{4}
 }
 func (m *MsgUpdateParams) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -301,7 +421,7 @@ func (m *MsgUpdateParamsResponse) Reset()         { *m = MsgUpdateParamsResponse
 func (m *MsgUpdateParamsResponse) String() string { return proto.CompactTextString(m) }
 func (*MsgUpdateParamsResponse) ProtoMessage()    {}
 func (*MsgUpdateParamsResponse) Descriptor() ([]byte, []int) {
-	return fileDescriptor_432cfffde75804e4, []int{4}
+	return fileDescriptor_432cfffde75804e4, []int{5}
 }
 func (m *MsgUpdateParamsResponse) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -337,7 +457,7 @@ func (m *QueryParamsRequest) Reset()         { *m = QueryParamsRequest{} }
 func (m *QueryParamsRequest) String() string { return proto.CompactTextString(m) }
 func (*QueryParamsRequest) ProtoMessage()    {}
 func (*QueryParamsRequest) Descriptor() ([]byte, []int) {
-	return fileDescriptor_432cfffde75804e4, []int{5}
+	return fileDescriptor_432cfffde75804e4, []int{6}
 }
 func (m *QueryParamsRequest) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -367,14 +487,17 @@ func (m *QueryParamsRequest) XXX_DiscardUnknown() {
 var xxx_messageInfo_QueryParamsRequest proto.InternalMessageInfo
 
 type QueryParamsResponse struct {
-	Params Params `protobuf:"bytes,1,opt,name=params,proto3" json:"params"`
+	Params        Params  `protobuf:"bytes,1,opt,name=params,proto3" json:"params"`
+	PendingParams *Params `protobuf:"bytes,2,opt,name=pending_params,json=pendingParams,proto3" json:"pending_params,omitempty"`
+	// of an outage, as in GenesisState
+	Base uint64 `protobuf:"varint,3,opt,name=base,proto3" json:"base,omitempty"`
 }
 
 func (m *QueryParamsResponse) Reset()         { *m = QueryParamsResponse{} }
 func (m *QueryParamsResponse) String() string { return proto.CompactTextString(m) }
 func (*QueryParamsResponse) ProtoMessage()    {}
 func (*QueryParamsResponse) Descriptor() ([]byte, []int) {
-	return fileDescriptor_432cfffde75804e4, []int{6}
+	return fileDescriptor_432cfffde75804e4, []int{7}
 }
 func (m *QueryParamsResponse) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -410,14 +533,29 @@ func (m *QueryParamsResponse) GetParams() Params {
 	return Params{}
 }
 
+func (m *QueryParamsResponse) GetPendingParams() *Params {
+	if m != nil {
+		return m.PendingParams
+	}
+	return nil
+}
+
+func (m *QueryParamsResponse) GetBase() uint64 {
+	if m != nil {
+		return m.Base
+	}
+	return 0
+}
+
 type QueryHoldingsRequest struct {
+	Pagination *query.PageRequest `protobuf:"bytes,1,opt,name=pagination,proto3" json:"pagination,omitempty"`
 }
 
 func (m *QueryHoldingsRequest) Reset()         { *m = QueryHoldingsRequest{} }
 func (m *QueryHoldingsRequest) String() string { return proto.CompactTextString(m) }
 func (*QueryHoldingsRequest) ProtoMessage()    {}
 func (*QueryHoldingsRequest) Descriptor() ([]byte, []int) {
-	return fileDescriptor_432cfffde75804e4, []int{7}
+	return fileDescriptor_432cfffde75804e4, []int{8}
 }
 func (m *QueryHoldingsRequest) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -446,15 +584,23 @@ func (m *QueryHoldingsRequest) XXX_DiscardUnknown() {
 
 var xxx_messageInfo_QueryHoldingsRequest proto.InternalMessageInfo
 
+func (m *QueryHoldingsRequest) GetPagination() *query.PageRequest {
+	if m != nil {
+		return m.Pagination
+	}
+	return nil
+}
+
 type QueryHoldingsResponse struct {
-	Holdings []Holding `protobuf:"bytes,1,rep,name=holdings,proto3" json:"holdings"`
+	Holdings   []Holding           `protobuf:"bytes,1,rep,name=holdings,proto3" json:"holdings"`
+	Pagination *query.PageResponse `protobuf:"bytes,2,opt,name=pagination,proto3" json:"pagination,omitempty"`
 }
 
 func (m *QueryHoldingsResponse) Reset()         { *m = QueryHoldingsResponse{} }
 func (m *QueryHoldingsResponse) String() string { return proto.CompactTextString(m) }
 func (*QueryHoldingsResponse) ProtoMessage()    {}
 func (*QueryHoldingsResponse) Descriptor() ([]byte, []int) {
-	return fileDescriptor_432cfffde75804e4, []int{8}
+	return fileDescriptor_432cfffde75804e4, []int{9}
 }
 func (m *QueryHoldingsResponse) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -490,6 +636,13 @@ func (m *QueryHoldingsResponse) GetHoldings() []Holding {
 	return nil
 }
 
+func (m *QueryHoldingsResponse) GetPagination() *query.PageResponse {
+	if m != nil {
+		return m.Pagination
+	}
+	return nil
+}
+
 type QueryHoldingRequest struct {
 	Participant string `protobuf:"bytes,1,opt,name=participant,proto3" json:"participant,omitempty"`
 }
@@ -498,7 +651,7 @@ func (m *QueryHoldingRequest) Reset()         { *m = QueryHoldingRequest{} }
 func (m *QueryHoldingRequest) String() string { return proto.CompactTextString(m) }
 func (*QueryHoldingRequest) ProtoMessage()    {}
 func (*QueryHoldingRequest) Descriptor() ([]byte, []int) {
-	return fileDescriptor_432cfffde75804e4, []int{9}
+	return fileDescriptor_432cfffde75804e4, []int{10}
 }
 func (m *QueryHoldingRequest) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -542,7 +695,7 @@ func (m *QueryHoldingResponse) Reset()         { *m = QueryHoldingResponse{} }
 func (m *QueryHoldingResponse) String() string { return proto.CompactTextString(m) }
 func (*QueryHoldingResponse) ProtoMessage()    {}
 func (*QueryHoldingResponse) Descriptor() ([]byte, []int) {
-	return fileDescriptor_432cfffde75804e4, []int{10}
+	return fileDescriptor_432cfffde75804e4, []int{11}
 }
 func (m *QueryHoldingResponse) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -578,8 +731,105 @@ func (m *QueryHoldingResponse) GetHolding() Holding {
 	return Holding{}
 }
 
+type QuerySeatsRequest struct {
+	Pagination *query.PageRequest `protobuf:"bytes,1,opt,name=pagination,proto3" json:"pagination,omitempty"`
+}
+
+func (m *QuerySeatsRequest) Reset()         { *m = QuerySeatsRequest{} }
+func (m *QuerySeatsRequest) String() string { return proto.CompactTextString(m) }
+func (*QuerySeatsRequest) ProtoMessage()    {}
+func (*QuerySeatsRequest) Descriptor() ([]byte, []int) {
+	return fileDescriptor_432cfffde75804e4, []int{12}
+}
+func (m *QuerySeatsRequest) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *QuerySeatsRequest) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_QuerySeatsRequest.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *QuerySeatsRequest) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_QuerySeatsRequest.Merge(m, src)
+}
+func (m *QuerySeatsRequest) XXX_Size() int {
+	return m.Size()
+}
+func (m *QuerySeatsRequest) XXX_DiscardUnknown() {
+	xxx_messageInfo_QuerySeatsRequest.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_QuerySeatsRequest proto.InternalMessageInfo
+
+func (m *QuerySeatsRequest) GetPagination() *query.PageRequest {
+	if m != nil {
+		return m.Pagination
+	}
+	return nil
+}
+
+type QuerySeatsResponse struct {
+	Seats      []Seat              `protobuf:"bytes,1,rep,name=seats,proto3" json:"seats"`
+	Pagination *query.PageResponse `protobuf:"bytes,2,opt,name=pagination,proto3" json:"pagination,omitempty"`
+}
+
+func (m *QuerySeatsResponse) Reset()         { *m = QuerySeatsResponse{} }
+func (m *QuerySeatsResponse) String() string { return proto.CompactTextString(m) }
+func (*QuerySeatsResponse) ProtoMessage()    {}
+func (*QuerySeatsResponse) Descriptor() ([]byte, []int) {
+	return fileDescriptor_432cfffde75804e4, []int{13}
+}
+func (m *QuerySeatsResponse) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *QuerySeatsResponse) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_QuerySeatsResponse.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *QuerySeatsResponse) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_QuerySeatsResponse.Merge(m, src)
+}
+func (m *QuerySeatsResponse) XXX_Size() int {
+	return m.Size()
+}
+func (m *QuerySeatsResponse) XXX_DiscardUnknown() {
+	xxx_messageInfo_QuerySeatsResponse.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_QuerySeatsResponse proto.InternalMessageInfo
+
+func (m *QuerySeatsResponse) GetSeats() []Seat {
+	if m != nil {
+		return m.Seats
+	}
+	return nil
+}
+
+func (m *QuerySeatsResponse) GetPagination() *query.PageResponse {
+	if m != nil {
+		return m.Pagination
+	}
+	return nil
+}
+
 func init() {
 	proto.RegisterType((*Holding)(nil), "assay.credit.v1.Holding")
+	proto.RegisterType((*Seat)(nil), "assay.credit.v1.Seat")
 	proto.RegisterType((*Params)(nil), "assay.credit.v1.Params")
 	proto.RegisterType((*GenesisState)(nil), "assay.credit.v1.GenesisState")
 	proto.RegisterType((*MsgUpdateParams)(nil), "assay.credit.v1.MsgUpdateParams")
@@ -590,57 +840,74 @@ func init() {
 	proto.RegisterType((*QueryHoldingsResponse)(nil), "assay.credit.v1.QueryHoldingsResponse")
 	proto.RegisterType((*QueryHoldingRequest)(nil), "assay.credit.v1.QueryHoldingRequest")
 	proto.RegisterType((*QueryHoldingResponse)(nil), "assay.credit.v1.QueryHoldingResponse")
+	proto.RegisterType((*QuerySeatsRequest)(nil), "assay.credit.v1.QuerySeatsRequest")
+	proto.RegisterType((*QuerySeatsResponse)(nil), "assay.credit.v1.QuerySeatsResponse")
 }
 
 func init() { proto.RegisterFile("assay/credit/v1/credit.proto", fileDescriptor_432cfffde75804e4) }
 
 var fileDescriptor_432cfffde75804e4 = []byte{
-	// 717 bytes of a gzipped FileDescriptorProto
-	0x1f, 0x8b, 0x08, 0x00, 0x00, 0x00, 0x00, 0x00, 0x02, 0xff, 0x9c, 0x54, 0xcf, 0x4f, 0x13, 0x4d,
-	0x18, 0xee, 0xd2, 0x5f, 0xf0, 0xb6, 0x40, 0x32, 0x5f, 0x3f, 0xba, 0xed, 0x47, 0x4a, 0x59, 0xe0,
-	0xb3, 0x72, 0xe8, 0x4a, 0x8d, 0xd1, 0xe0, 0x8d, 0xc4, 0x68, 0x54, 0x12, 0x5c, 0xa2, 0x07, 0x2e,
-	0xcd, 0xb0, 0x9d, 0x6c, 0x37, 0x74, 0x77, 0xc6, 0x9d, 0x69, 0xa1, 0x51, 0x13, 0x25, 0x31, 0x5e,
-	0x4d, 0xbc, 0xf8, 0x37, 0x78, 0xe2, 0xcf, 0xe0, 0x48, 0xe2, 0xc5, 0x93, 0x31, 0x60, 0xc2, 0xbf,
-	0x61, 0x76, 0x76, 0x5a, 0x4a, 0xab, 0x34, 0x78, 0x9b, 0x79, 0xde, 0x67, 0xdf, 0xe7, 0x99, 0xf7,
-	0xd9, 0x19, 0x98, 0xc7, 0x9c, 0xe3, 0xae, 0x69, 0x07, 0xa4, 0xe1, 0x0a, 0xb3, 0xb3, 0xa6, 0x56,
-	0x55, 0x16, 0x50, 0x41, 0xd1, 0xac, 0xac, 0x56, 0x15, 0xd6, 0x59, 0x2b, 0xe6, 0x6d, 0xca, 0x3d,
-	0xca, 0x4d, 0x8f, 0x3b, 0x21, 0xd9, 0xe3, 0x4e, 0xc4, 0x2c, 0xe6, 0x1c, 0xea, 0x50, 0xb9, 0x34,
-	0xc3, 0x95, 0x42, 0xe7, 0x1d, 0x4a, 0x9d, 0x16, 0x31, 0x31, 0x73, 0x4d, 0xec, 0xfb, 0x54, 0x60,
-	0xe1, 0x52, 0x9f, 0x47, 0x55, 0xe3, 0xb3, 0x06, 0xe9, 0x47, 0xb4, 0xd5, 0x70, 0x7d, 0x07, 0x95,
-	0x21, 0xc3, 0x70, 0x20, 0x5c, 0xdb, 0x65, 0xd8, 0x17, 0xba, 0x56, 0xd6, 0x2a, 0x53, 0xd6, 0x20,
-	0x84, 0xe6, 0x20, 0xb5, 0x4f, 0x5c, 0xa7, 0x29, 0xf4, 0x89, 0xb2, 0x56, 0x49, 0x58, 0x6a, 0x87,
-	0x72, 0x90, 0x64, 0x74, 0x9f, 0x04, 0x7a, 0x5c, 0xc2, 0xd1, 0x06, 0xe9, 0x90, 0x6e, 0xba, 0x5c,
-	0xd0, 0xa0, 0xab, 0x27, 0xca, 0xf1, 0x4a, 0xc2, 0xea, 0x6d, 0xd1, 0x12, 0x4c, 0xdb, 0xd4, 0xe7,
-	0xc4, 0xe7, 0x6d, 0x5e, 0xdf, 0x23, 0x5d, 0x3d, 0x59, 0xd6, 0x2a, 0x59, 0x2b, 0xdb, 0x07, 0x9f,
-	0x90, 0xae, 0xf1, 0x45, 0x83, 0xd4, 0x16, 0x0e, 0xb0, 0xc7, 0x51, 0x1e, 0xd2, 0x36, 0x66, 0xf5,
-	0x5d, 0xc6, 0xa5, 0xab, 0x84, 0x95, 0xb2, 0x31, 0xdb, 0x60, 0x1c, 0x19, 0x30, 0x1d, 0x16, 0x78,
-	0x0b, 0xdb, 0x7b, 0xb2, 0x1c, 0xf9, 0xca, 0xd8, 0x98, 0x6d, 0x87, 0x58, 0xc8, 0x29, 0xc0, 0xa4,
-	0x47, 0x3b, 0x44, 0x96, 0x23, 0x7f, 0xe9, 0x70, 0x1f, 0x96, 0x56, 0x60, 0xc6, 0xc3, 0x07, 0xf5,
-	0x0e, 0x6e, 0xb9, 0x0d, 0x2c, 0x68, 0xc0, 0xf5, 0x84, 0x24, 0x4c, 0x7b, 0xf8, 0xe0, 0x45, 0x1f,
-	0x44, 0x8b, 0x90, 0x15, 0xb8, 0xd5, 0xea, 0xd6, 0x09, 0xa3, 0x76, 0x93, 0x4b, 0xb7, 0x09, 0x2b,
-	0x23, 0xb1, 0x07, 0x12, 0x32, 0xde, 0x69, 0x90, 0x7d, 0x48, 0x7c, 0xc2, 0x5d, 0xbe, 0x2d, 0xb0,
-	0x20, 0xe8, 0x0e, 0xa4, 0x98, 0x34, 0x2f, 0x1d, 0x67, 0x6a, 0xf9, 0xea, 0x50, 0x8e, 0xd5, 0xe8,
-	0x6c, 0x1b, 0x89, 0xe3, 0xef, 0x0b, 0x31, 0x4b, 0x91, 0xd1, 0x3a, 0x4c, 0x36, 0xa3, 0x38, 0xc2,
-	0xb3, 0xc4, 0x2b, 0x99, 0x9a, 0x3e, 0xf2, 0xa1, 0xca, 0x4b, 0x7d, 0xd9, 0xe7, 0x1b, 0x1d, 0x98,
-	0xdd, 0xe4, 0xce, 0x73, 0xd6, 0xc0, 0x82, 0xa8, 0xc1, 0xcd, 0xc3, 0x14, 0x6e, 0x8b, 0x26, 0x0d,
-	0x5c, 0xd1, 0x55, 0x81, 0x5e, 0x00, 0x03, 0x1e, 0x27, 0xae, 0xe1, 0x71, 0x7d, 0xe6, 0xf0, 0xfc,
-	0x68, 0xf5, 0xa2, 0x8d, 0x51, 0x80, 0xfc, 0x90, 0xae, 0x45, 0x38, 0x0b, 0xa3, 0x34, 0x72, 0x80,
-	0x9e, 0xb5, 0x49, 0xd0, 0xed, 0xc1, 0x2f, 0xdb, 0x84, 0x0b, 0xe3, 0x29, 0xfc, 0x73, 0x09, 0x8d,
-	0xc8, 0x7f, 0x39, 0x32, 0x63, 0x0e, 0x72, 0xb2, 0x9b, 0x1a, 0x4b, 0x5f, 0x65, 0x1b, 0xfe, 0x1d,
-	0xc2, 0x95, 0xce, 0xe0, 0x8c, 0xb5, 0x6b, 0xce, 0xf8, 0xae, 0xb2, 0xae, 0xea, 0x4a, 0x6b, 0xfc,
-	0xd5, 0x31, 0xb6, 0x2e, 0xbb, 0xec, 0x9b, 0xb9, 0x07, 0x69, 0xd5, 0x5c, 0x9d, 0x7a, 0x9c, 0x97,
-	0x1e, 0xbd, 0xd6, 0x84, 0xf8, 0x26, 0x77, 0xd0, 0x0e, 0x64, 0x2f, 0x45, 0x5e, 0x1e, 0xf9, 0x7e,
-	0x28, 0x9c, 0x62, 0x65, 0x1c, 0xa3, 0x67, 0xae, 0x98, 0x7c, 0x7b, 0x7e, 0xb4, 0xaa, 0xd5, 0xde,
-	0xc7, 0x21, 0x29, 0xcd, 0x23, 0xd1, 0xbf, 0x92, 0x4b, 0x23, 0x4d, 0x46, 0x83, 0x2e, 0x2e, 0x5f,
-	0x4d, 0x52, 0x3f, 0xc9, 0xc2, 0xe1, 0xd7, 0x9f, 0x9f, 0x26, 0x0a, 0x28, 0x6f, 0x0e, 0x3f, 0x84,
-	0xea, 0x52, 0xbc, 0x86, 0xc9, 0x5e, 0x88, 0x68, 0xe5, 0xf7, 0x2d, 0x87, 0xc2, 0x2f, 0xfe, 0x3f,
-	0x8e, 0xa6, 0xb4, 0x17, 0xa5, 0xf6, 0x7f, 0xa8, 0x30, 0xa2, 0xdd, 0x8b, 0x1c, 0x7d, 0x18, 0x78,
-	0x22, 0x97, 0xaf, 0x6c, 0xdb, 0x13, 0x5f, 0x19, 0xc3, 0x52, 0xda, 0xa6, 0xd4, 0xbe, 0x89, 0x6e,
-	0xfc, 0x51, 0xdb, 0x7c, 0x35, 0xf0, 0x0b, 0xbd, 0xd9, 0x78, 0x7c, 0x7c, 0x5a, 0xd2, 0x4e, 0x4e,
-	0x4b, 0xda, 0x8f, 0xd3, 0x92, 0xf6, 0xf1, 0xac, 0x14, 0x3b, 0x39, 0x2b, 0xc5, 0xbe, 0x9d, 0x95,
-	0x62, 0x3b, 0xb7, 0x1c, 0x57, 0x34, 0xdb, 0xbb, 0x55, 0x9b, 0x7a, 0x51, 0x33, 0x9f, 0x08, 0xd5,
-	0x35, 0x7c, 0xf7, 0xfb, 0x9d, 0xef, 0x47, 0xab, 0xce, 0xda, 0x6e, 0x4a, 0xbe, 0xff, 0xb7, 0x7f,
-	0x05, 0x00, 0x00, 0xff, 0xff, 0xd3, 0x24, 0x9c, 0xb5, 0x7d, 0x06, 0x00, 0x00,
+	// 950 bytes of a gzipped FileDescriptorProto
+	0x1f, 0x8b, 0x08, 0x00, 0x00, 0x00, 0x00, 0x00, 0x02, 0xff, 0xc4, 0x56, 0xcf, 0x6f, 0x1b, 0x45,
+	0x14, 0xce, 0xda, 0x6b, 0xc7, 0x79, 0x76, 0x52, 0x18, 0xd2, 0x7a, 0x63, 0x82, 0xeb, 0x6e, 0x9a,
+	0xd6, 0xe4, 0xb0, 0x8b, 0x8d, 0x10, 0xa8, 0x48, 0x1c, 0x22, 0x41, 0x11, 0xa8, 0x52, 0xd8, 0x0a,
+	0x0e, 0x45, 0xc2, 0x1a, 0xaf, 0x47, 0xeb, 0x15, 0xde, 0x9d, 0xed, 0xce, 0xd8, 0xad, 0x05, 0x48,
+	0xa8, 0x17, 0xe0, 0x56, 0x89, 0x2b, 0x07, 0x2e, 0xdc, 0x7b, 0xe0, 0x8f, 0xe8, 0xb1, 0x12, 0x17,
+	0x4e, 0x08, 0x25, 0x48, 0xfd, 0x13, 0xb8, 0xa2, 0x9d, 0x7d, 0xbb, 0xf1, 0x8f, 0x10, 0xb7, 0x52,
+	0xa5, 0xde, 0x66, 0xde, 0xbc, 0xf7, 0xbe, 0xef, 0xbd, 0xf9, 0xde, 0x68, 0x60, 0x97, 0x0a, 0x41,
+	0xa7, 0xb6, 0x1b, 0xb3, 0x81, 0x2f, 0xed, 0x49, 0x07, 0x57, 0x56, 0x14, 0x73, 0xc9, 0xc9, 0x05,
+	0x75, 0x6a, 0xa1, 0x6d, 0xd2, 0x69, 0x1c, 0xb8, 0x5c, 0x04, 0x5c, 0xd8, 0x7d, 0x2a, 0x98, 0x7d,
+	0x77, 0xcc, 0xe2, 0xa9, 0x3d, 0xe9, 0xf4, 0x99, 0xa4, 0x1d, 0x3b, 0xa2, 0x9e, 0x1f, 0x52, 0xe9,
+	0xf3, 0x30, 0x0d, 0x6e, 0xd4, 0xd1, 0x37, 0x10, 0x5e, 0x92, 0x38, 0x10, 0x1e, 0x1e, 0x6c, 0x7b,
+	0xdc, 0xe3, 0x6a, 0x69, 0x27, 0x2b, 0xb4, 0xee, 0x7a, 0x9c, 0x7b, 0x23, 0x66, 0xd3, 0xc8, 0xb7,
+	0x69, 0x18, 0x72, 0xa9, 0x72, 0x89, 0xf4, 0xd4, 0xfc, 0x5d, 0x83, 0xf5, 0x8f, 0xf9, 0x68, 0xe0,
+	0x87, 0x1e, 0x69, 0x41, 0x35, 0xa2, 0xb1, 0xf4, 0x5d, 0x3f, 0xa2, 0xa1, 0x34, 0xb4, 0x96, 0xd6,
+	0xde, 0x70, 0x66, 0x4d, 0xe4, 0x12, 0x94, 0xef, 0x31, 0xdf, 0x1b, 0x4a, 0xa3, 0xd0, 0xd2, 0xda,
+	0xba, 0x83, 0x3b, 0xb2, 0x0d, 0xa5, 0x88, 0xdf, 0x63, 0xb1, 0x51, 0x54, 0xe6, 0x74, 0x43, 0x0c,
+	0x58, 0x1f, 0xfa, 0x42, 0xf2, 0x78, 0x6a, 0xe8, 0xad, 0x62, 0x5b, 0x77, 0xb2, 0x2d, 0xd9, 0x83,
+	0x4d, 0x97, 0x87, 0x82, 0x85, 0x62, 0x2c, 0x7a, 0x5f, 0xb3, 0xa9, 0x51, 0x6a, 0x69, 0xed, 0x9a,
+	0x53, 0xcb, 0x8d, 0x9f, 0xb2, 0x29, 0x69, 0x40, 0x25, 0x6d, 0x10, 0x1b, 0x18, 0x65, 0x95, 0x37,
+	0xdf, 0x9b, 0x3f, 0x69, 0xa0, 0xdf, 0x66, 0x54, 0x3e, 0x03, 0xe7, 0x25, 0xac, 0xc2, 0x19, 0x58,
+	0x67, 0x17, 0x40, 0x40, 0x97, 0x7c, 0x34, 0x30, 0x74, 0x65, 0x54, 0x6b, 0xf2, 0x0a, 0x14, 0xdd,
+	0xb1, 0x54, 0x84, 0x2b, 0x4e, 0xb2, 0x34, 0x7f, 0xd3, 0xa0, 0x7c, 0x44, 0x63, 0x1a, 0x08, 0x52,
+	0x87, 0x75, 0x97, 0x46, 0xbd, 0x7e, 0x24, 0x14, 0x13, 0xdd, 0x29, 0xbb, 0x34, 0x3a, 0x8c, 0x04,
+	0x79, 0x03, 0x60, 0x44, 0x83, 0xfe, 0x80, 0xaa, 0xb3, 0xb4, 0x79, 0x1b, 0xa9, 0x25, 0x39, 0xde,
+	0x81, 0x4a, 0xc0, 0x27, 0x4c, 0x1d, 0xa6, 0x0c, 0xd6, 0x93, 0x7d, 0x72, 0xb4, 0x0f, 0x5b, 0x01,
+	0xbd, 0xdf, 0x9b, 0xd0, 0x91, 0x3f, 0xa0, 0x92, 0xc7, 0x02, 0xd9, 0x6c, 0x06, 0xf4, 0xfe, 0x17,
+	0xb9, 0x91, 0x5c, 0x81, 0x9a, 0xa4, 0xa3, 0xd1, 0xb4, 0xc7, 0x22, 0xee, 0x0e, 0x85, 0xe2, 0xa7,
+	0x3b, 0x55, 0x65, 0xfb, 0x50, 0x99, 0xcc, 0x1f, 0x0b, 0x50, 0xbb, 0xc9, 0x42, 0x26, 0x7c, 0x71,
+	0x5b, 0x52, 0xc9, 0xc8, 0x3b, 0x50, 0x8e, 0x14, 0x6f, 0x45, 0xb6, 0xda, 0xad, 0x5b, 0x0b, 0xb2,
+	0xb4, 0xd2, 0xb2, 0x0e, 0xf5, 0xc7, 0x7f, 0x5d, 0x5e, 0x73, 0xd0, 0x99, 0x7c, 0x00, 0x5b, 0x11,
+	0x0b, 0x13, 0xc5, 0xf4, 0x30, 0xbc, 0x70, 0x6e, 0xb8, 0xb3, 0x89, 0xee, 0xd8, 0xa4, 0x1b, 0x50,
+	0x19, 0xa6, 0x8a, 0x4b, 0x8a, 0x2d, 0xb6, 0xab, 0x5d, 0x63, 0x29, 0x12, 0x25, 0x89, 0xc8, 0xb9,
+	0x3f, 0xe9, 0x40, 0x49, 0x30, 0x2a, 0x85, 0x12, 0x54, 0xb5, 0x7b, 0x71, 0x29, 0x30, 0x11, 0x05,
+	0x46, 0xa5, 0x9e, 0xc9, 0x25, 0x26, 0x53, 0x85, 0x1d, 0x51, 0x6b, 0x73, 0x02, 0x17, 0x6e, 0x09,
+	0xef, 0xf3, 0x68, 0x40, 0x25, 0x43, 0x56, 0xbb, 0xb0, 0x41, 0xc7, 0x72, 0xc8, 0x63, 0x5f, 0x4e,
+	0x51, 0x46, 0xa7, 0x86, 0x99, 0x56, 0x15, 0x9e, 0xa3, 0x55, 0x37, 0xb6, 0x1e, 0x3c, 0x7d, 0x74,
+	0x70, 0x9a, 0xc6, 0xdc, 0x81, 0xfa, 0x02, 0xae, 0xc3, 0x44, 0x94, 0x08, 0xd1, 0xdc, 0x06, 0xf2,
+	0x59, 0x32, 0xf7, 0x99, 0xf9, 0xee, 0x98, 0x09, 0x69, 0xfe, 0xaa, 0xc1, 0x6b, 0x73, 0xe6, 0xd4,
+	0xfb, 0x65, 0x5d, 0x5d, 0xd6, 0xcb, 0xe2, 0x4c, 0x2f, 0xbf, 0x82, 0x6d, 0xc5, 0x10, 0xaf, 0x2c,
+	0xa3, 0x4e, 0x3e, 0x02, 0x38, 0x7d, 0xba, 0x90, 0xe6, 0x35, 0x2b, 0x7d, 0xbb, 0xac, 0x24, 0xd2,
+	0x52, 0xef, 0x9c, 0x85, 0xef, 0x9c, 0x75, 0x44, 0x3d, 0x86, 0xb1, 0xce, 0x4c, 0xa4, 0xf9, 0x8b,
+	0x06, 0x17, 0x17, 0x00, 0xb0, 0x09, 0xb3, 0x42, 0xd2, 0x9e, 0x53, 0x48, 0x37, 0xe7, 0xd8, 0xa5,
+	0x5d, 0xb8, 0xbe, 0x92, 0x5d, 0x0a, 0x3c, 0x47, 0xef, 0x5d, 0xbc, 0x20, 0x04, 0xca, 0xaa, 0x5f,
+	0xf9, 0x2e, 0x99, 0x47, 0xf3, 0x7d, 0xcb, 0xab, 0x7a, 0x0f, 0xd6, 0x91, 0x25, 0x36, 0x6d, 0x55,
+	0x51, 0x99, 0xbb, 0xf9, 0x25, 0xbc, 0xaa, 0x32, 0x26, 0x33, 0xf0, 0xc2, 0xaf, 0xe1, 0xa1, 0x86,
+	0x02, 0xc5, 0xec, 0xc8, 0x36, 0x1f, 0x48, 0xed, 0x99, 0x07, 0xf2, 0x45, 0xb5, 0xbe, 0x3b, 0x84,
+	0xe2, 0x2d, 0xe1, 0x91, 0x3b, 0x50, 0x9b, 0x9b, 0xe4, 0xd6, 0x12, 0x87, 0x85, 0x99, 0x6b, 0xb4,
+	0x57, 0x79, 0x64, 0x70, 0x8d, 0xd2, 0xf7, 0x4f, 0x1f, 0x1d, 0x68, 0xdd, 0x7f, 0x8b, 0x50, 0x52,
+	0xc5, 0x13, 0x99, 0xbf, 0xf5, 0x7b, 0x4b, 0x49, 0x96, 0xe7, 0xb7, 0x71, 0xf5, 0x7c, 0x27, 0x9c,
+	0xfd, 0xcb, 0x0f, 0xfe, 0xf8, 0xe7, 0xe7, 0xc2, 0x0e, 0xa9, 0xdb, 0x8b, 0xbf, 0x06, 0x9c, 0xdb,
+	0x6f, 0xa1, 0x92, 0xa9, 0x9f, 0xec, 0x9f, 0x9d, 0x72, 0x61, 0xfc, 0x1a, 0xd7, 0x56, 0xb9, 0x21,
+	0xf6, 0x15, 0x85, 0xfd, 0x3a, 0xd9, 0x59, 0xc2, 0xce, 0x67, 0xe5, 0x87, 0x99, 0x3f, 0xc2, 0xd5,
+	0x73, 0xd3, 0x66, 0xe0, 0xfb, 0x2b, 0xbc, 0x10, 0xdb, 0x56, 0xd8, 0x6f, 0x92, 0xeb, 0xff, 0x8b,
+	0x6d, 0x7f, 0x33, 0x33, 0x32, 0xdf, 0x91, 0x08, 0x4a, 0x4a, 0x7e, 0xc4, 0x3c, 0x1b, 0x60, 0x56,
+	0xf9, 0x8d, 0xbd, 0x73, 0x7d, 0x90, 0x42, 0x53, 0x51, 0x30, 0xc8, 0xa5, 0x25, 0x0a, 0x4a, 0xac,
+	0x87, 0x9f, 0x3c, 0x3e, 0x6e, 0x6a, 0x4f, 0x8e, 0x9b, 0xda, 0xdf, 0xc7, 0x4d, 0xed, 0xe1, 0x49,
+	0x73, 0xed, 0xc9, 0x49, 0x73, 0xed, 0xcf, 0x93, 0xe6, 0xda, 0x9d, 0xb7, 0x3c, 0x5f, 0x0e, 0xc7,
+	0x7d, 0xcb, 0xe5, 0x41, 0x1a, 0x1b, 0x32, 0x89, 0x49, 0x92, 0xaf, 0x56, 0x9e, 0xe8, 0xfd, 0x74,
+	0x35, 0xe9, 0xf4, 0xcb, 0xea, 0xcb, 0xf5, 0xf6, 0x7f, 0x01, 0x00, 0x00, 0xff, 0xff, 0xff, 0x9c,
+	0xf0, 0x13, 0x1c, 0x0a, 0x00, 0x00,
 }
 
 // Reference imports to suppress errors if they are not otherwise used.
@@ -731,6 +998,7 @@ type QueryClient interface {
 	Params(ctx context.Context, in *QueryParamsRequest, opts ...grpc.CallOption) (*QueryParamsResponse, error)
 	Holdings(ctx context.Context, in *QueryHoldingsRequest, opts ...grpc.CallOption) (*QueryHoldingsResponse, error)
 	Holding(ctx context.Context, in *QueryHoldingRequest, opts ...grpc.CallOption) (*QueryHoldingResponse, error)
+	Seats(ctx context.Context, in *QuerySeatsRequest, opts ...grpc.CallOption) (*QuerySeatsResponse, error)
 }
 
 type queryClient struct {
@@ -768,11 +1036,21 @@ func (c *queryClient) Holding(ctx context.Context, in *QueryHoldingRequest, opts
 	return out, nil
 }
 
+func (c *queryClient) Seats(ctx context.Context, in *QuerySeatsRequest, opts ...grpc.CallOption) (*QuerySeatsResponse, error) {
+	out := new(QuerySeatsResponse)
+	err := c.cc.Invoke(ctx, "/assay.credit.v1.Query/Seats", in, out, opts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // QueryServer is the server API for Query service.
 type QueryServer interface {
 	Params(context.Context, *QueryParamsRequest) (*QueryParamsResponse, error)
 	Holdings(context.Context, *QueryHoldingsRequest) (*QueryHoldingsResponse, error)
 	Holding(context.Context, *QueryHoldingRequest) (*QueryHoldingResponse, error)
+	Seats(context.Context, *QuerySeatsRequest) (*QuerySeatsResponse, error)
 }
 
 // UnimplementedQueryServer can be embedded to have forward compatible implementations.
@@ -787,6 +1065,9 @@ func (*UnimplementedQueryServer) Holdings(ctx context.Context, req *QueryHolding
 }
 func (*UnimplementedQueryServer) Holding(ctx context.Context, req *QueryHoldingRequest) (*QueryHoldingResponse, error) {
 	return nil, status.Errorf(codes.Unimplemented, "method Holding not implemented")
+}
+func (*UnimplementedQueryServer) Seats(ctx context.Context, req *QuerySeatsRequest) (*QuerySeatsResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method Seats not implemented")
 }
 
 func RegisterQueryServer(s grpc1.Server, srv QueryServer) {
@@ -847,6 +1128,24 @@ func _Query_Holding_Handler(srv interface{}, ctx context.Context, dec func(inter
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Query_Seats_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(QuerySeatsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(QueryServer).Seats(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: "/assay.credit.v1.Query/Seats",
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(QueryServer).Seats(ctx, req.(*QuerySeatsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 var Query_serviceDesc = _Query_serviceDesc
 var _Query_serviceDesc = grpc.ServiceDesc{
 	ServiceName: "assay.credit.v1.Query",
@@ -863,6 +1162,10 @@ var _Query_serviceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Holding",
 			Handler:    _Query_Holding_Handler,
+		},
+		{
+			MethodName: "Seats",
+			Handler:    _Query_Seats_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},
@@ -889,6 +1192,11 @@ func (m *Holding) MarshalToSizedBuffer(dAtA []byte) (int, error) {
 	_ = i
 	var l int
 	_ = l
+	if m.Credited != 0 {
+		i = encodeVarintCredit(dAtA, i, uint64(m.Credited))
+		i--
+		dAtA[i] = 0x30
+	}
 	if len(m.ConsensusKey) > 0 {
 		i -= len(m.ConsensusKey)
 		copy(dAtA[i:], m.ConsensusKey)
@@ -923,6 +1231,63 @@ func (m *Holding) MarshalToSizedBuffer(dAtA []byte) (int, error) {
 		i = encodeVarintCredit(dAtA, i, uint64(m.Weight))
 		i--
 		dAtA[i] = 0x10
+	}
+	if len(m.Participant) > 0 {
+		i -= len(m.Participant)
+		copy(dAtA[i:], m.Participant)
+		i = encodeVarintCredit(dAtA, i, uint64(len(m.Participant)))
+		i--
+		dAtA[i] = 0xa
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *Seat) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *Seat) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *Seat) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if m.Cut {
+		i--
+		if m.Cut {
+			dAtA[i] = 1
+		} else {
+			dAtA[i] = 0
+		}
+		i--
+		dAtA[i] = 0x28
+	}
+	if m.Told != 0 {
+		i = encodeVarintCredit(dAtA, i, uint64(m.Told))
+		i--
+		dAtA[i] = 0x20
+	}
+	if m.Power != 0 {
+		i = encodeVarintCredit(dAtA, i, uint64(m.Power))
+		i--
+		dAtA[i] = 0x18
+	}
+	if len(m.ConsensusKey) > 0 {
+		i -= len(m.ConsensusKey)
+		copy(dAtA[i:], m.ConsensusKey)
+		i = encodeVarintCredit(dAtA, i, uint64(len(m.ConsensusKey)))
+		i--
+		dAtA[i] = 0x12
 	}
 	if len(m.Participant) > 0 {
 		i -= len(m.Participant)
@@ -969,8 +1334,8 @@ func (m *Params) MarshalToSizedBuffer(dAtA []byte) (int, error) {
 		i--
 		dAtA[i] = 0x18
 	}
-	if m.CapSlackBps != 0 {
-		i = encodeVarintCredit(dAtA, i, uint64(m.CapSlackBps))
+	if m.LambdaBps != 0 {
+		i = encodeVarintCredit(dAtA, i, uint64(m.LambdaBps))
 		i--
 		dAtA[i] = 0x10
 	}
@@ -1002,6 +1367,25 @@ func (m *GenesisState) MarshalToSizedBuffer(dAtA []byte) (int, error) {
 	_ = i
 	var l int
 	_ = l
+	if m.Base != 0 {
+		i = encodeVarintCredit(dAtA, i, uint64(m.Base))
+		i--
+		dAtA[i] = 0x28
+	}
+	if len(m.Seats) > 0 {
+		for iNdEx := len(m.Seats) - 1; iNdEx >= 0; iNdEx-- {
+			{
+				size, err := m.Seats[iNdEx].MarshalToSizedBuffer(dAtA[:i])
+				if err != nil {
+					return 0, err
+				}
+				i -= size
+				i = encodeVarintCredit(dAtA, i, uint64(size))
+			}
+			i--
+			dAtA[i] = 0x22
+		}
+	}
 	if len(m.Holdings) > 0 {
 		for iNdEx := len(m.Holdings) - 1; iNdEx >= 0; iNdEx-- {
 			{
@@ -1013,8 +1397,20 @@ func (m *GenesisState) MarshalToSizedBuffer(dAtA []byte) (int, error) {
 				i = encodeVarintCredit(dAtA, i, uint64(size))
 			}
 			i--
-			dAtA[i] = 0x12
+			dAtA[i] = 0x1a
 		}
+	}
+	if m.PendingParams != nil {
+		{
+			size, err := m.PendingParams.MarshalToSizedBuffer(dAtA[:i])
+			if err != nil {
+				return 0, err
+			}
+			i -= size
+			i = encodeVarintCredit(dAtA, i, uint64(size))
+		}
+		i--
+		dAtA[i] = 0x12
 	}
 	{
 		size, err := m.Params.MarshalToSizedBuffer(dAtA[:i])
@@ -1135,6 +1531,23 @@ func (m *QueryParamsResponse) MarshalToSizedBuffer(dAtA []byte) (int, error) {
 	_ = i
 	var l int
 	_ = l
+	if m.Base != 0 {
+		i = encodeVarintCredit(dAtA, i, uint64(m.Base))
+		i--
+		dAtA[i] = 0x18
+	}
+	if m.PendingParams != nil {
+		{
+			size, err := m.PendingParams.MarshalToSizedBuffer(dAtA[:i])
+			if err != nil {
+				return 0, err
+			}
+			i -= size
+			i = encodeVarintCredit(dAtA, i, uint64(size))
+		}
+		i--
+		dAtA[i] = 0x12
+	}
 	{
 		size, err := m.Params.MarshalToSizedBuffer(dAtA[:i])
 		if err != nil {
@@ -1168,6 +1581,18 @@ func (m *QueryHoldingsRequest) MarshalToSizedBuffer(dAtA []byte) (int, error) {
 	_ = i
 	var l int
 	_ = l
+	if m.Pagination != nil {
+		{
+			size, err := m.Pagination.MarshalToSizedBuffer(dAtA[:i])
+			if err != nil {
+				return 0, err
+			}
+			i -= size
+			i = encodeVarintCredit(dAtA, i, uint64(size))
+		}
+		i--
+		dAtA[i] = 0xa
+	}
 	return len(dAtA) - i, nil
 }
 
@@ -1191,6 +1616,18 @@ func (m *QueryHoldingsResponse) MarshalToSizedBuffer(dAtA []byte) (int, error) {
 	_ = i
 	var l int
 	_ = l
+	if m.Pagination != nil {
+		{
+			size, err := m.Pagination.MarshalToSizedBuffer(dAtA[:i])
+			if err != nil {
+				return 0, err
+			}
+			i -= size
+			i = encodeVarintCredit(dAtA, i, uint64(size))
+		}
+		i--
+		dAtA[i] = 0x12
+	}
 	if len(m.Holdings) > 0 {
 		for iNdEx := len(m.Holdings) - 1; iNdEx >= 0; iNdEx-- {
 			{
@@ -1271,6 +1708,90 @@ func (m *QueryHoldingResponse) MarshalToSizedBuffer(dAtA []byte) (int, error) {
 	return len(dAtA) - i, nil
 }
 
+func (m *QuerySeatsRequest) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *QuerySeatsRequest) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *QuerySeatsRequest) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if m.Pagination != nil {
+		{
+			size, err := m.Pagination.MarshalToSizedBuffer(dAtA[:i])
+			if err != nil {
+				return 0, err
+			}
+			i -= size
+			i = encodeVarintCredit(dAtA, i, uint64(size))
+		}
+		i--
+		dAtA[i] = 0xa
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *QuerySeatsResponse) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *QuerySeatsResponse) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *QuerySeatsResponse) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if m.Pagination != nil {
+		{
+			size, err := m.Pagination.MarshalToSizedBuffer(dAtA[:i])
+			if err != nil {
+				return 0, err
+			}
+			i -= size
+			i = encodeVarintCredit(dAtA, i, uint64(size))
+		}
+		i--
+		dAtA[i] = 0x12
+	}
+	if len(m.Seats) > 0 {
+		for iNdEx := len(m.Seats) - 1; iNdEx >= 0; iNdEx-- {
+			{
+				size, err := m.Seats[iNdEx].MarshalToSizedBuffer(dAtA[:i])
+				if err != nil {
+					return 0, err
+				}
+				i -= size
+				i = encodeVarintCredit(dAtA, i, uint64(size))
+			}
+			i--
+			dAtA[i] = 0xa
+		}
+	}
+	return len(dAtA) - i, nil
+}
+
 func encodeVarintCredit(dAtA []byte, offset int, v uint64) int {
 	offset -= sovCredit(v)
 	base := offset
@@ -1309,6 +1830,35 @@ func (m *Holding) Size() (n int) {
 	if l > 0 {
 		n += 1 + l + sovCredit(uint64(l))
 	}
+	if m.Credited != 0 {
+		n += 1 + sovCredit(uint64(m.Credited))
+	}
+	return n
+}
+
+func (m *Seat) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	l = len(m.Participant)
+	if l > 0 {
+		n += 1 + l + sovCredit(uint64(l))
+	}
+	l = len(m.ConsensusKey)
+	if l > 0 {
+		n += 1 + l + sovCredit(uint64(l))
+	}
+	if m.Power != 0 {
+		n += 1 + sovCredit(uint64(m.Power))
+	}
+	if m.Told != 0 {
+		n += 1 + sovCredit(uint64(m.Told))
+	}
+	if m.Cut {
+		n += 2
+	}
 	return n
 }
 
@@ -1321,8 +1871,8 @@ func (m *Params) Size() (n int) {
 	if m.CapBps != 0 {
 		n += 1 + sovCredit(uint64(m.CapBps))
 	}
-	if m.CapSlackBps != 0 {
-		n += 1 + sovCredit(uint64(m.CapSlackBps))
+	if m.LambdaBps != 0 {
+		n += 1 + sovCredit(uint64(m.LambdaBps))
 	}
 	if m.MoveBps != 0 {
 		n += 1 + sovCredit(uint64(m.MoveBps))
@@ -1344,11 +1894,24 @@ func (m *GenesisState) Size() (n int) {
 	_ = l
 	l = m.Params.Size()
 	n += 1 + l + sovCredit(uint64(l))
+	if m.PendingParams != nil {
+		l = m.PendingParams.Size()
+		n += 1 + l + sovCredit(uint64(l))
+	}
 	if len(m.Holdings) > 0 {
 		for _, e := range m.Holdings {
 			l = e.Size()
 			n += 1 + l + sovCredit(uint64(l))
 		}
+	}
+	if len(m.Seats) > 0 {
+		for _, e := range m.Seats {
+			l = e.Size()
+			n += 1 + l + sovCredit(uint64(l))
+		}
+	}
+	if m.Base != 0 {
+		n += 1 + sovCredit(uint64(m.Base))
 	}
 	return n
 }
@@ -1394,6 +1957,13 @@ func (m *QueryParamsResponse) Size() (n int) {
 	_ = l
 	l = m.Params.Size()
 	n += 1 + l + sovCredit(uint64(l))
+	if m.PendingParams != nil {
+		l = m.PendingParams.Size()
+		n += 1 + l + sovCredit(uint64(l))
+	}
+	if m.Base != 0 {
+		n += 1 + sovCredit(uint64(m.Base))
+	}
 	return n
 }
 
@@ -1403,6 +1973,10 @@ func (m *QueryHoldingsRequest) Size() (n int) {
 	}
 	var l int
 	_ = l
+	if m.Pagination != nil {
+		l = m.Pagination.Size()
+		n += 1 + l + sovCredit(uint64(l))
+	}
 	return n
 }
 
@@ -1417,6 +1991,10 @@ func (m *QueryHoldingsResponse) Size() (n int) {
 			l = e.Size()
 			n += 1 + l + sovCredit(uint64(l))
 		}
+	}
+	if m.Pagination != nil {
+		l = m.Pagination.Size()
+		n += 1 + l + sovCredit(uint64(l))
 	}
 	return n
 }
@@ -1442,6 +2020,38 @@ func (m *QueryHoldingResponse) Size() (n int) {
 	_ = l
 	l = m.Holding.Size()
 	n += 1 + l + sovCredit(uint64(l))
+	return n
+}
+
+func (m *QuerySeatsRequest) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	if m.Pagination != nil {
+		l = m.Pagination.Size()
+		n += 1 + l + sovCredit(uint64(l))
+	}
+	return n
+}
+
+func (m *QuerySeatsResponse) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	if len(m.Seats) > 0 {
+		for _, e := range m.Seats {
+			l = e.Size()
+			n += 1 + l + sovCredit(uint64(l))
+		}
+	}
+	if m.Pagination != nil {
+		l = m.Pagination.Size()
+		n += 1 + l + sovCredit(uint64(l))
+	}
 	return n
 }
 
@@ -1660,6 +2270,199 @@ func (m *Holding) Unmarshal(dAtA []byte) error {
 				m.ConsensusKey = []byte{}
 			}
 			iNdEx = postIndex
+		case 6:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Credited", wireType)
+			}
+			m.Credited = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowCredit
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Credited |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		default:
+			iNdEx = preIndex
+			skippy, err := skipCredit(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthCredit
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *Seat) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowCredit
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: Seat: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: Seat: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Participant", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowCredit
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthCredit
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthCredit
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Participant = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		case 2:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field ConsensusKey", wireType)
+			}
+			var byteLen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowCredit
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				byteLen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if byteLen < 0 {
+				return ErrInvalidLengthCredit
+			}
+			postIndex := iNdEx + byteLen
+			if postIndex < 0 {
+				return ErrInvalidLengthCredit
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.ConsensusKey = append(m.ConsensusKey[:0], dAtA[iNdEx:postIndex]...)
+			if m.ConsensusKey == nil {
+				m.ConsensusKey = []byte{}
+			}
+			iNdEx = postIndex
+		case 3:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Power", wireType)
+			}
+			m.Power = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowCredit
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Power |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 4:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Told", wireType)
+			}
+			m.Told = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowCredit
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Told |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 5:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Cut", wireType)
+			}
+			var v int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowCredit
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				v |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			m.Cut = bool(v != 0)
 		default:
 			iNdEx = preIndex
 			skippy, err := skipCredit(dAtA[iNdEx:])
@@ -1731,9 +2534,9 @@ func (m *Params) Unmarshal(dAtA []byte) error {
 			}
 		case 2:
 			if wireType != 0 {
-				return fmt.Errorf("proto: wrong wireType = %d for field CapSlackBps", wireType)
+				return fmt.Errorf("proto: wrong wireType = %d for field LambdaBps", wireType)
 			}
-			m.CapSlackBps = 0
+			m.LambdaBps = 0
 			for shift := uint(0); ; shift += 7 {
 				if shift >= 64 {
 					return ErrIntOverflowCredit
@@ -1743,7 +2546,7 @@ func (m *Params) Unmarshal(dAtA []byte) error {
 				}
 				b := dAtA[iNdEx]
 				iNdEx++
-				m.CapSlackBps |= uint64(b&0x7F) << shift
+				m.LambdaBps |= uint64(b&0x7F) << shift
 				if b < 0x80 {
 					break
 				}
@@ -1890,6 +2693,42 @@ func (m *GenesisState) Unmarshal(dAtA []byte) error {
 			iNdEx = postIndex
 		case 2:
 			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field PendingParams", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowCredit
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthCredit
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthCredit
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			if m.PendingParams == nil {
+				m.PendingParams = &Params{}
+			}
+			if err := m.PendingParams.Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		case 3:
+			if wireType != 2 {
 				return fmt.Errorf("proto: wrong wireType = %d for field Holdings", wireType)
 			}
 			var msglen int
@@ -1922,6 +2761,59 @@ func (m *GenesisState) Unmarshal(dAtA []byte) error {
 				return err
 			}
 			iNdEx = postIndex
+		case 4:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Seats", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowCredit
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthCredit
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthCredit
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Seats = append(m.Seats, Seat{})
+			if err := m.Seats[len(m.Seats)-1].Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		case 5:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Base", wireType)
+			}
+			m.Base = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowCredit
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Base |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
 		default:
 			iNdEx = preIndex
 			skippy, err := skipCredit(dAtA[iNdEx:])
@@ -2220,6 +3112,61 @@ func (m *QueryParamsResponse) Unmarshal(dAtA []byte) error {
 				return err
 			}
 			iNdEx = postIndex
+		case 2:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field PendingParams", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowCredit
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthCredit
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthCredit
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			if m.PendingParams == nil {
+				m.PendingParams = &Params{}
+			}
+			if err := m.PendingParams.Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		case 3:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Base", wireType)
+			}
+			m.Base = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowCredit
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Base |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
 		default:
 			iNdEx = preIndex
 			skippy, err := skipCredit(dAtA[iNdEx:])
@@ -2270,6 +3217,42 @@ func (m *QueryHoldingsRequest) Unmarshal(dAtA []byte) error {
 			return fmt.Errorf("proto: QueryHoldingsRequest: illegal tag %d (wire type %d)", fieldNum, wire)
 		}
 		switch fieldNum {
+		case 1:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Pagination", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowCredit
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthCredit
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthCredit
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			if m.Pagination == nil {
+				m.Pagination = &query.PageRequest{}
+			}
+			if err := m.Pagination.Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
 		default:
 			iNdEx = preIndex
 			skippy, err := skipCredit(dAtA[iNdEx:])
@@ -2351,6 +3334,42 @@ func (m *QueryHoldingsResponse) Unmarshal(dAtA []byte) error {
 			}
 			m.Holdings = append(m.Holdings, Holding{})
 			if err := m.Holdings[len(m.Holdings)-1].Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		case 2:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Pagination", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowCredit
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthCredit
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthCredit
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			if m.Pagination == nil {
+				m.Pagination = &query.PageResponse{}
+			}
+			if err := m.Pagination.Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
 				return err
 			}
 			iNdEx = postIndex
@@ -2516,6 +3535,212 @@ func (m *QueryHoldingResponse) Unmarshal(dAtA []byte) error {
 				return io.ErrUnexpectedEOF
 			}
 			if err := m.Holding.Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		default:
+			iNdEx = preIndex
+			skippy, err := skipCredit(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthCredit
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *QuerySeatsRequest) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowCredit
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: QuerySeatsRequest: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: QuerySeatsRequest: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Pagination", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowCredit
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthCredit
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthCredit
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			if m.Pagination == nil {
+				m.Pagination = &query.PageRequest{}
+			}
+			if err := m.Pagination.Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		default:
+			iNdEx = preIndex
+			skippy, err := skipCredit(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthCredit
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *QuerySeatsResponse) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowCredit
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: QuerySeatsResponse: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: QuerySeatsResponse: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Seats", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowCredit
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthCredit
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthCredit
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Seats = append(m.Seats, Seat{})
+			if err := m.Seats[len(m.Seats)-1].Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		case 2:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Pagination", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowCredit
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthCredit
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthCredit
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			if m.Pagination == nil {
+				m.Pagination = &query.PageResponse{}
+			}
+			if err := m.Pagination.Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
 				return err
 			}
 			iNdEx = postIndex

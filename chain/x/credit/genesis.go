@@ -5,65 +5,118 @@ package credit
 import (
 	"context"
 	"crypto/ed25519"
+	"errors"
 	"fmt"
 
+	"cosmossdk.io/collections"
 	abci "github.com/cometbft/cometbft/abci/types"
 
 	creditv1 "github.com/assaynet/assay/api/credit/v1"
 )
 
-// DefaultParams are the rails of DESIGN 4.
-func DefaultParams() creditv1.Params {
-	return creditv1.Params{CapBps: 2500, CapSlackBps: 500, MoveBps: 3333, MaxValidators: 100, TallyEpochs: 3}
-}
-
-// ValidateParams holds governance within bounds that no vote passes.
-func ValidateParams(p creditv1.Params) error {
-	switch {
-	case p.CapBps < 500 || p.CapBps > 3300:
-		return fmt.Errorf("credit: cap_bps %d is outside 500..3300", p.CapBps)
-	case p.CapSlackBps > 1000:
-		return fmt.Errorf("credit: cap_slack_bps %d is over 1000", p.CapSlackBps)
-	case p.MoveBps < 100 || p.MoveBps > 3333:
-		return fmt.Errorf("credit: move_bps %d is outside 100..3333: more than a third may not move in one epoch", p.MoveBps)
-	case p.MaxValidators < 4 || p.MaxValidators > 300:
-		return fmt.Errorf("credit: max_validators %d is outside 4..300", p.MaxValidators)
-	case p.TallyEpochs < 1 || p.TallyEpochs > 100:
-		return fmt.Errorf("credit: tally_epochs %d is outside 1..100", p.TallyEpochs)
-	}
-	return nil
-}
-
-// ValidateGenesis checks a genesis state on its own.
+// ValidateGenesis checks a genesis state on its own. It takes whatever a chain may export: a set on its way between
+// two settlements, histories longer than votes now look back, a seat that was cut and is the last.
 func ValidateGenesis(g creditv1.GenesisState) error {
 	if err := ValidateParams(g.Params); err != nil {
 		return err
 	}
-	seen := map[string]bool{}
+	if g.PendingParams != nil {
+		if err := ValidateParams(*g.PendingParams); err != nil {
+			return fmt.Errorf("pending: %w", err)
+		}
+	}
+	seen, keys := map[string]bool{}, map[string]string{}
 	var total uint64
 	for _, h := range g.Holdings {
-		switch {
-		case h.Participant == "":
-			return fmt.Errorf("credit: a holding has no participant")
-		case seen[h.Participant]:
-			return fmt.Errorf("credit: %s holds twice", h.Participant)
-		case h.Power > 0 && len(h.ConsensusKey) != ed25519.PublicKeySize:
-			return fmt.Errorf("credit: %s has power but a consensus key of %d bytes; want %d", h.Participant, len(h.ConsensusKey), ed25519.PublicKeySize)
-		case h.Power > TotalPower:
-			return fmt.Errorf("credit: %s has power %d of %d", h.Participant, h.Power, TotalPower)
-		case uint64(len(h.History)) > g.Params.TallyEpochs:
-			return fmt.Errorf("credit: %s has a history of %d epochs; at most %d are kept", h.Participant, len(h.History), g.Params.TallyEpochs)
+		if err := validateHolding(h); err != nil {
+			return err
 		}
-		seen[h.Participant] = true
-		total += h.Power
+		if seen[h.Participant] {
+			return fmt.Errorf("credit: %s holds twice", h.Participant)
+		}
+		if other, taken := keys[string(h.ConsensusKey)]; taken && len(h.ConsensusKey) > 0 {
+			return fmt.Errorf("credit: %s and %s have one consensus key; it could sign two blocks of a height", other, h.Participant)
+		}
+		seen[h.Participant], keys[string(h.ConsensusKey)] = true, h.Participant
+		if total += h.Power; total > TotalPower {
+			return fmt.Errorf("credit: voting powers add up to over %d", TotalPower)
+		}
+	}
+	if len(g.Seats) > 0 {
+		return validateSeats(g.Seats, g.Holdings)
 	}
 	if total == 0 {
-		return fmt.Errorf("credit: nobody has voting power; give at least one participant weight in genesis")
+		return errors.New("credit: nobody has voting power; give at least one participant weight in genesis")
 	}
 	return nil
 }
 
-// InitGenesis stores the state and returns the first validator set.
+func validateHolding(h creditv1.Holding) error {
+	switch {
+	case h.Participant == "":
+		return errors.New("credit: a holding has no participant")
+	case len(h.ConsensusKey) != ed25519.PublicKeySize && (h.Power > 0 || len(h.ConsensusKey) > 0):
+		return fmt.Errorf("credit: %s has power %d and a consensus key of %d bytes; want %d", h.Participant, h.Power, len(h.ConsensusKey), ed25519.PublicKeySize)
+	case h.Power > TotalPower:
+		return fmt.Errorf("credit: %s has power %d of %d", h.Participant, h.Power, TotalPower)
+	case h.Weight > MaxWeight || h.Credited > MaxWeight:
+		return fmt.Errorf("credit: %s weighs %d and was credited %d; at most %d is possible", h.Participant, h.Weight, h.Credited, uint64(MaxWeight))
+	case len(h.History) > maxTallyEpochs:
+		return fmt.Errorf("credit: %s has a history of %d epochs; at most %d are kept", h.Participant, len(h.History), maxTallyEpochs)
+	}
+	for _, w := range h.History {
+		if w > MaxWeight {
+			return fmt.Errorf("credit: the history of %s has a weight of %d; at most %d is possible", h.Participant, w, uint64(MaxWeight))
+		}
+	}
+	return nil
+}
+
+// validateSeats holds seats against the holdings they follow.
+func validateSeats(seats []creditv1.Seat, holdings []creditv1.Holding) error {
+	moves := map[string]uint64{} // by participant and key
+	keys := map[string]bool{}
+	var told uint64
+	for _, s := range seats {
+		switch {
+		case s.Participant == "":
+			return errors.New("credit: a seat has no participant")
+		case len(s.ConsensusKey) != ed25519.PublicKeySize:
+			return fmt.Errorf("credit: the seat of %s has a consensus key of %d bytes; want %d", s.Participant, len(s.ConsensusKey), ed25519.PublicKeySize)
+		case keys[string(s.ConsensusKey)]:
+			return fmt.Errorf("credit: two seats have the consensus key of %s", s.Participant)
+		case s.Power == 0 && s.Told == 0:
+			return fmt.Errorf("credit: the seat of %s has no power and is to have none", s.Participant)
+		case s.Cut && s.Power > 0:
+			return fmt.Errorf("credit: the seat of %s was cut and is to have power %d", s.Participant, s.Power)
+		case s.Told > TotalPower:
+			return fmt.Errorf("credit: the seat of %s has power %d of %d", s.Participant, s.Told, TotalPower)
+		}
+		keys[string(s.ConsensusKey)] = true
+		if s.Power > 0 {
+			moves[s.Participant+string(s.ConsensusKey)] = s.Power
+		}
+		if told += s.Told; told > TotalPower {
+			return fmt.Errorf("credit: voting powers in force add up to over %d", TotalPower)
+		}
+	}
+	if told == 0 {
+		return errors.New("credit: nobody's voting power is in force")
+	}
+	for _, h := range holdings {
+		at := h.Participant + string(h.ConsensusKey)
+		if moves[at] != h.Power {
+			return fmt.Errorf("credit: %s has power %d and a seat that moves to %d", h.Participant, h.Power, moves[at])
+		}
+		delete(moves, at)
+	}
+	if len(moves) > 0 {
+		return fmt.Errorf("credit: %d seats move to a power that no holding has", len(moves))
+	}
+	return nil
+}
+
+// InitGenesis stores the state and returns the validator set in force.
 func (k *Keeper) InitGenesis(ctx context.Context, g creditv1.GenesisState) ([]abci.ValidatorUpdate, error) {
 	if err := ValidateGenesis(g); err != nil {
 		return nil, err
@@ -71,31 +124,80 @@ func (k *Keeper) InitGenesis(ctx context.Context, g creditv1.GenesisState) ([]ab
 	if err := k.params.Set(ctx, g.Params); err != nil {
 		return nil, err
 	}
-	var updates []abci.ValidatorUpdate
+	if g.PendingParams != nil {
+		if err := k.pending.Set(ctx, *g.PendingParams); err != nil {
+			return nil, err
+		}
+	}
+	if g.Base > 0 {
+		if err := k.base.Set(ctx, g.Base); err != nil {
+			return nil, err
+		}
+	}
 	for _, h := range g.Holdings {
 		if err := k.holdings.Set(ctx, h.Participant, h); err != nil {
 			return nil, err
 		}
-		if h.Power == 0 {
-			continue
+		if h.Power > 0 && len(g.Seats) == 0 {
+			seat := creditv1.Seat{Participant: h.Participant, ConsensusKey: h.ConsensusKey, Power: h.Power, Told: h.Power}
+			if err := k.setSeat(ctx, seat); err != nil {
+				return nil, err
+			}
 		}
-		if err := k.apply(ctx, h.ConsensusKey, h.Power); err != nil {
+	}
+	for _, s := range g.Seats {
+		if err := k.setSeat(ctx, s); err != nil {
 			return nil, err
 		}
-		updates = append(updates, abci.Ed25519ValidatorUpdate(h.ConsensusKey, int64(h.Power)))
+	}
+	return k.inForce(ctx)
+}
+
+// inForce returns the validator set. Each of its keys has to be registered, by the one whose power it carries: a
+// proposer without a registered key can prove no beacon.
+func (k *Keeper) inForce(ctx context.Context) ([]abci.ValidatorUpdate, error) {
+	seats, err := k.Seats(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var updates []abci.ValidatorUpdate
+	for _, s := range seats {
+		if s.Told == 0 {
+			continue
+		}
+		owner, ok, err := k.registry.ByConsensusAddress(ctx, consensusAddressOf(s.ConsensusKey))
+		if err != nil {
+			return nil, fmt.Errorf("credit: owner of a consensus key: %w", err)
+		}
+		if !ok || owner.Address != s.Participant {
+			return nil, fmt.Errorf("credit: the consensus key %X has power for %s and is registered by %q", s.ConsensusKey, s.Participant, owner.Address)
+		}
+		updates = append(updates, abci.Ed25519ValidatorUpdate(s.ConsensusKey, int64(s.Told)))
 	}
 	return updates, nil
 }
 
 // ExportGenesis returns the state as InitGenesis takes it.
 func (k *Keeper) ExportGenesis(ctx context.Context) (*creditv1.GenesisState, error) {
-	params, err := k.params.Get(ctx)
-	if err != nil {
+	g := &creditv1.GenesisState{}
+	var err error
+	if g.Params, err = k.params.Get(ctx); err != nil {
+		return nil, fmt.Errorf("credit: params: %w", err)
+	}
+	switch pending, err := k.pending.Get(ctx); {
+	case err == nil:
+		g.PendingParams = &pending
+	case !errors.Is(err, collections.ErrNotFound):
+		return nil, fmt.Errorf("credit: pending params: %w", err)
+	}
+	if g.Base, err = k.outage(ctx); err != nil {
 		return nil, err
 	}
-	holdings, err := k.Holdings(ctx)
-	if err != nil {
-		return nil, err
+	if g.Holdings, err = k.Holdings(ctx); err != nil {
+		return nil, fmt.Errorf("credit: holdings: %w", err)
 	}
-	return &creditv1.GenesisState{Params: params, Holdings: holdings}, nil
+	if g.Seats, err = k.Seats(ctx); err != nil {
+		return nil, fmt.Errorf("credit: seats: %w", err)
+	}
+	return g, nil
 }

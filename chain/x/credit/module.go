@@ -101,10 +101,11 @@ func (AppModule) AutoCLIOptions() *autocliv1.ModuleOptions {
 		Query: &autocliv1.ServiceCommandDescriptor{
 			Service: "assay.credit.v1.Query",
 			RpcCommandOptions: []*autocliv1.RpcCommandOptions{
-				{RpcMethod: "Params", Use: "params", Short: "The rails on voting power"},
-				{RpcMethod: "Holdings", Use: "holdings", Short: "Weight and voting power of everyone"},
-				{RpcMethod: "Holding", Use: "holding [participant]", Short: "Weight and voting power of one participant",
+				{RpcMethod: "Params", Use: "params", Short: "Show the rails on voting power"},
+				{RpcMethod: "Holdings", Use: "holdings", Short: "List weight and voting power of every holder"},
+				{RpcMethod: "Holding", Use: "holding [participant]", Short: "Show weight and voting power of one participant",
 					PositionalArgs: []*autocliv1.PositionalArgDescriptor{{ProtoField: "participant"}}},
+				{RpcMethod: "Seats", Use: "seats", Short: "List the validator set and who waits to enter it"},
 			},
 		},
 		Tx: &autocliv1.ServiceCommandDescriptor{
