@@ -40,6 +40,7 @@ import (
 	upgradetypes "github.com/cosmos/cosmos-sdk/x/upgrade/types"
 
 	"github.com/assaynet/assay/chain/x/beacon"
+	"github.com/assaynet/assay/chain/x/collateral"
 	"github.com/assaynet/assay/chain/x/credit"
 	"github.com/assaynet/assay/chain/x/registry"
 	"github.com/assaynet/assay/chain/x/sprint"
@@ -58,10 +59,11 @@ type App struct {
 	upgrade   *upgradekeeper.Keeper
 	consensus consensuskeeper.Keeper
 
-	Beacon   *beacon.Keeper
-	Registry *registry.Keeper
-	Credit   *credit.Keeper
-	Sprint   *sprint.Keeper
+	Beacon     *beacon.Keeper
+	Collateral *collateral.Keeper
+	Registry   *registry.Keeper
+	Credit     *credit.Keeper
+	Sprint     *sprint.Keeper
 
 	keys    map[string]*storetypes.KVStoreKey
 	scratch *storetypes.TransientStoreKey
@@ -87,7 +89,7 @@ func New(logger log.Logger, db dbm.DB, engine sprint.Engine, opts servertypes.Ap
 		encoding: encoding,
 		keys: storetypes.NewKVStoreKeys(authtypes.StoreKey, banktypes.StoreKey, authzkeeper.StoreKey, feegrant.StoreKey,
 			govtypes.StoreKey, upgradetypes.StoreKey, consensustypes.StoreKey,
-			beacon.Name, registry.Name, credit.Name, sprint.Name),
+			beacon.Name, collateral.Name, registry.Name, credit.Name, sprint.Name),
 		scratch: storetypes.NewTransientStoreKey("scratch"),
 	}
 	app.SetVersion(version.Version)

@@ -40,6 +40,7 @@ import (
 	upgradetypes "github.com/cosmos/cosmos-sdk/x/upgrade/types"
 
 	"github.com/assaynet/assay/chain/x/beacon"
+	"github.com/assaynet/assay/chain/x/collateral"
 	"github.com/assaynet/assay/chain/x/credit"
 	"github.com/assaynet/assay/chain/x/registry"
 	"github.com/assaynet/assay/chain/x/sprint"
@@ -50,6 +51,7 @@ func permissions() map[string][]string {
 	return map[string][]string{
 		authtypes.FeeCollectorName: nil,
 		govtypes.ModuleName:        {authtypes.Burner},
+		collateral.Name:            {authtypes.Burner},
 	}
 }
 
@@ -66,8 +68,12 @@ func (app *App) addKeepers(logger log.Logger, engine sprint.Engine, opts servert
 	app.consensus = consensuskeeper.NewKeeper(cdc, store(consensustypes.StoreKey), authority, runtime.EventService{})
 	app.SetParamStore(app.consensus.ParamsStore)
 	app.accounts = authkeeper.NewAccountKeeper(cdc, store(authtypes.StoreKey), authtypes.ProtoBaseAccount, permissions(), Addresses(), Prefix, authority)
-	// Nobody sends coins to a module by mistake; a deposit goes through gov's own message.
-	blocked := map[string]bool{authtypes.NewModuleAddress(authtypes.FeeCollectorName).String(): true, authority: true}
+	// Nobody sends coins to a module by mistake; deposits go through messages of x/gov and x/collateral.
+	blocked := map[string]bool{
+		authtypes.NewModuleAddress(authtypes.FeeCollectorName).String(): true,
+		authtypes.NewModuleAddress(collateral.Name).String():            true,
+		authority: true,
+	}
 	app.bank = bankkeeper.NewBaseKeeper(cdc, store(banktypes.StoreKey), app.accounts, blocked, authority, logger)
 	app.authz = authzkeeper.NewKeeper(store(authzkeeper.StoreKey), cdc, app.MsgServiceRouter(), app.accounts)
 	app.feegrant = feegrantkeeper.NewKeeper(cdc, store(feegrant.StoreKey), app.accounts)
@@ -81,9 +87,10 @@ func (app *App) addKeepers(logger log.Logger, engine sprint.Engine, opts servert
 	var err error
 	// Registry, credit and beacon know of each other's state; each takes only
 	// what it needs, and what comes later is asked for at run time.
-	app.Registry, err = registry.NewKeeper(cdc, store(registry.Name), Addresses(), authority,
-		func(ctx context.Context) (uint64, error) { return app.Sprint.CurrentEpoch(ctx) })
-	if err != nil {
+	if app.Collateral, err = collateral.NewKeeper(cdc, store(collateral.Name), Addresses(), app.accounts, app.bank, Denom); err != nil {
+		return err
+	}
+	if app.Registry, err = registry.NewKeeper(cdc, store(registry.Name), Addresses(), authority, app.Collateral, network{app}); err != nil {
 		return err
 	}
 	app.Credit = credit.NewKeeper(cdc, store(credit.Name), authority, app.Registry)
@@ -99,6 +106,17 @@ func (app *App) addKeepers(logger log.Logger, engine sprint.Engine, opts servert
 	return nil
 }
 
+// network is what the registry asks modules that are built after it.
+type network struct{ app *App }
+
+func (n network) CurrentEpoch(ctx context.Context) (uint64, error) {
+	return n.app.Sprint.CurrentEpoch(ctx)
+}
+func (n network) KeepEpochs(ctx context.Context) (uint64, error) { return n.app.Sprint.KeepEpochs(ctx) }
+func (n network) Holds(ctx context.Context, participant string, consensusKey []byte) (bool, error) {
+	return n.app.Credit.Holds(ctx, participant, consensusKey)
+}
+
 func (app *App) addModules() error {
 	cdc, types := app.encoding.Codec, app.encoding.Registry
 	app.modules = module.NewManager(
@@ -110,6 +128,7 @@ func (app *App) addModules() error {
 		upgrade.NewAppModule(app.upgrade, Addresses()),
 		consensus.NewAppModule(cdc, app.consensus),
 		beacon.NewAppModule(app.Beacon),
+		collateral.NewAppModule(app.Collateral),
 		registry.NewAppModule(app.Registry),
 		credit.NewAppModule(cdc, app.Credit),
 		sprint.NewAppModule(cdc, app.Sprint),
@@ -118,9 +137,10 @@ func (app *App) addModules() error {
 	app.modules.SetOrderBeginBlockers(credit.Name, authz.ModuleName)
 	// bank first, as the SDK asks for; credit last, when all that changes powers has happened.
 	app.modules.SetOrderEndBlockers(banktypes.ModuleName, govtypes.ModuleName, feegrant.ModuleName, sprint.Name, credit.Name)
-	// Accounts before coins, participants before the powers they get.
+	// Accounts before coins, coins before deposits, deposits before the participants
+	// they are locked for, participants before the powers they get.
 	app.modules.SetOrderInitGenesis(authtypes.ModuleName, banktypes.ModuleName, authz.ModuleName, feegrant.ModuleName,
-		beacon.Name, registry.Name, credit.Name, sprint.Name,
+		beacon.Name, collateral.Name, registry.Name, credit.Name, sprint.Name,
 		govtypes.ModuleName, upgradetypes.ModuleName, consensustypes.ModuleName)
 
 	app.basics = module.NewBasicManagerFromManager(app.modules, nil)

@@ -10,6 +10,7 @@ import (
 
 	registryv1 "github.com/assaynet/assay/api/registry/v1"
 	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
+	"github.com/assaynet/assay/chain/x/registry"
 	"github.com/assaynet/assay/poc/seed"
 )
 
@@ -49,8 +50,15 @@ func (k *Keeper) begin(ctx context.Context, number uint64) error {
 		return err
 	}
 	e := sprintv1.Epoch{Number: number, Params: frozen, Phase: sprintv1.PhasePrepare, Start: height(ctx)}
+	if err := k.registry.Adopt(ctx); err != nil {
+		return err
+	}
+	if err := k.registry.Lapse(ctx, number); err != nil {
+		return err
+	}
+	var announced []string
 	if err := k.registry.Walk(ctx, func(p registryv1.Participant) (bool, error) {
-		if p.JoinedEpoch >= number {
+		if !registry.TakesPart(p, number) {
 			return false, nil
 		}
 		h, err := k.credit.Holding(ctx, p.Address)
@@ -59,13 +67,21 @@ func (k *Keeper) begin(ctx context.Context, number uint64) error {
 		}
 		m := sprintv1.Member{Participant: p.Address, Moniker: p.Moniker, HostKey: p.HostKey, ConsensusKey: p.ConsensusKey,
 			Weight: h.Weight, Power: h.Power, Jailed: p.JailedUntil > number}
-		for _, n := range p.Nodes {
+		for _, n := range registry.NodesAt(p, number) {
 			m.Nodes = append(m.Nodes, n.Id)
 		}
 		e.TotalWeight += m.Weight
+		if m.Weight > 0 {
+			announced = append(announced, p.Address)
+		}
 		return false, k.setMember(ctx, number, m)
 	}); err != nil {
 		return fmt.Errorf("sprint: freezing the roster of epoch %d: %w", number, err)
+	}
+	for _, holder := range announced {
+		if err := k.registry.Announce(ctx, holder, number); err != nil {
+			return err
+		}
 	}
 	if err := k.prune(ctx, number, frozen); err != nil {
 		return err

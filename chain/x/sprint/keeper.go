@@ -42,6 +42,9 @@ type Beacon interface {
 type Registry interface {
 	Get(ctx context.Context, participant string) (registryv1.Participant, error)
 	Walk(ctx context.Context, f func(registryv1.Participant) (stop bool, err error)) error
+	Announce(ctx context.Context, participant string, epoch uint64) error
+	Lapse(ctx context.Context, epoch uint64) error
+	Adopt(ctx context.Context) error
 	Jail(ctx context.Context, participant string, until uint64, reason string) error
 	Heartbeat(ctx context.Context, participant string, epoch uint64) error
 	SetSilent(ctx context.Context, participant string, epochs uint64) error

@@ -96,6 +96,9 @@ func (s msgServer) Ready(ctx context.Context, msg *sprintv1.MsgReady) (*sprintv1
 	if err := s.registry.Heartbeat(ctx, msg.Participant, msg.Epoch); err != nil {
 		return nil, err
 	}
+	if err := s.registry.Announce(ctx, msg.Participant, msg.Epoch); err != nil {
+		return nil, err
+	}
 	m.Live, m.LoadMs = true, msg.LoadMs
 	return &sprintv1.MsgReadyResponse{}, s.setMember(ctx, e.Number, m)
 }
