@@ -26,6 +26,9 @@ func (h *Host) writeEvidence(ctx context.Context, e sprintv1.Epoch) error {
 		return fmt.Errorf("asking for the judgements of epoch %d: %w", e.Number, err)
 	}
 	for _, j := range judged.Judgements {
+		if !WorthKeeping(j) {
+			continue
+		}
 		f, err := Evidence(ctx, h.sprint, h.config.Chain, e, j)
 		if err != nil {
 			return fmt.Errorf("evidence on leaf %d of node %s of %s: %w", j.Leaf.Nonce, j.Leaf.Node, j.Leaf.Participant, err)
@@ -47,6 +50,10 @@ func (h *Host) writeEvidence(ctx context.Context, e sprintv1.Epoch) error {
 	h.evidence[e.Number] = true
 	return nil
 }
+
+// WorthKeeping: a judgement that convicts somebody, its leaf's owner or who accused it. A leaf that the chain looked at
+// by itself and found right convicts nobody.
+func WorthKeeping(j courtv1.Judgement) bool { return j.Mismatch || j.NamedBy != "" }
 
 // EvidenceFile names the file of one judgement.
 func EvidenceFile(epoch uint64, j courtv1.Judgement) string {

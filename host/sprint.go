@@ -45,7 +45,7 @@ func (h *Host) act(ctx context.Context, g *errgroup.Group, now sprintv1.QueryCur
 		}
 	}
 	if me == nil {
-		h.say(now, "waiting", "takes no part in epoch "+fmt.Sprint(e.Number)+": "+h.standing(ctx))
+		h.say(now, "waiting", "takes no part in epoch "+fmt.Sprint(e.Number)+": "+h.whyNot(ctx))
 		return h.idle(now)
 	}
 	class, err := transformer.ByName(e.Params.Class)
@@ -115,8 +115,8 @@ func (h *Host) candidate(ctx context.Context, e sprintv1.Epoch) (*sprintv1.Membe
 	return m, nil
 }
 
-// standing says in a sentence what the chain makes of this participant.
-func (h *Host) standing(ctx context.Context) string {
+// whyNot says in a sentence what the chain makes of this participant.
+func (h *Host) whyNot(ctx context.Context) string {
 	res, err := h.sprint.Standing(ctx, &sprintv1.QueryStandingRequest{Participant: h.config.Participant})
 	if err != nil {
 		return status.Convert(err).Message()
@@ -234,7 +234,7 @@ func (h *Host) compute(ctx context.Context, g *errgroup.Group, now sprintv1.Quer
 		return h.idle(now)
 	}
 	if me.Role == sprintv1.RoleNewcomer && !me.Taken {
-		h.say(now, "waiting", h.standing(ctx))
+		h.say(now, "waiting", h.whyNot(ctx))
 		return h.idle(now)
 	}
 	if running == nil {

@@ -18,6 +18,7 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/assaynet/assay/adversary"
+	courtv1 "github.com/assaynet/assay/api/court/v1"
 	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
 	"github.com/assaynet/assay/host"
 	hostcli "github.com/assaynet/assay/host/cli"
@@ -265,6 +266,15 @@ func (n *Network) Sprint(i int) (sprintv1.QueryClient, error) {
 		return nil, err
 	}
 	return sprintv1.NewQueryClient(conn), nil
+}
+
+// Court returns a client of a member's node.
+func (n *Network) Court(i int) (courtv1.QueryClient, error) {
+	conn, err := n.Conn(i)
+	if err != nil {
+		return nil, err
+	}
+	return courtv1.NewQueryClient(conn), nil
 }
 
 // Client returns a client of any node by its gRPC address.

@@ -104,16 +104,17 @@ func describe(now sprintv1.QueryCurrentResponse, leaves uint64, committed, opene
 	case sprintv1.PhaseWrapUp:
 		return part(e.ComputeEnd, e.WrapupUntil) + fmt.Sprintf(", %s leaves, %d logs committed", thousands(leaves), committed)
 	case sprintv1.PhaseProof:
-		return part(e.ChallengeHeight, e.ProofUntil) + fmt.Sprintf(", %d participants opened %d drawn leaves each", opened, e.Params.Samples)
+		return part(e.ChallengeHeight, e.ProofUntil) + fmt.Sprintf(", %d participants opened %d drawn leaves each", opened, e.Samples)
 	case sprintv1.PhaseValidate:
-		r := e.Rounds[len(e.Rounds)-1]
-		return part(r.DrawHeight, r.ValidateUntil) + fmt.Sprintf(", %d of %d members committed to a verdict", verdicts, r.Members)
+		return part(e.Round.DrawHeight, e.Round.ValidateUntil) + fmt.Sprintf(", %d of %d members committed to a verdict", verdicts, e.Round.Members)
 	case sprintv1.PhaseReveal:
-		r := e.Rounds[len(e.Rounds)-1]
-		return part(r.ValidateUntil, r.RevealUntil) + ", members reveal their verdicts"
+		return part(e.Round.ValidateUntil, e.Round.RevealUntil) + ", members reveal their verdicts"
+	case sprintv1.PhaseCheck:
+		if len(e.Round.CheckMix) > 0 {
+			return part(e.Round.CheckHeight, e.Round.CheckUntil) + ", members open the middle digests that the beacon drew"
+		}
 	case sprintv1.PhaseDispute:
-		r := e.Rounds[len(e.Rounds)-1]
-		return part(r.RevealUntil, r.DisputeUntil) + ", the chain judges named leaves"
+		return part(e.Round.DisputeStart, e.Round.DisputeUntil) + ", the chain judges named leaves, and whom nobody judged"
 	}
 	if now.Until > 0 {
 		return fmt.Sprintf("block %d, until %d: %s", now.Height, now.Until, now.Reason)
@@ -136,13 +137,16 @@ func (a *account) table(e sprintv1.Epoch, outcomes []sprintv1.Outcome, label fun
 	}
 	head := fmt.Sprintf("%d of %d credited", credited, len(outcomes))
 	if e.Void {
-		head = "void: " + e.VoidReason + "; weights stay"
+		head = "void: " + e.VoidReason + "; weight that was shown stays, the rest is halved"
 	}
 	a.line("epoch %d finalised at block %d after %d blocks: %s", e.Number, e.FinalisedHeight, e.FinalisedHeight-e.Start, head)
 	rows := [][]string{{"participant", "nonces", "samples", "mismatches", "p", "passed by", "verdict", "weight before", "after", "power before", "after"}}
 	for _, o := range outcomes {
 		passed := "-"
-		if o.CommitteeWeight > 0 {
+		switch {
+		case o.ChainSamples > 0:
+			passed = "the chain"
+		case o.CommitteeWeight > 0:
 			passed = percent(o.PassWeight, o.CommitteeWeight)
 		}
 		rows = append(rows, []string{

@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/assaynet/assay/adversary"
+	courtv1 "github.com/assaynet/assay/api/court/v1"
 	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
 	"github.com/assaynet/assay/host"
 	"github.com/assaynet/assay/poc/audit"
@@ -190,9 +191,12 @@ func (n *Network) counts(ctx context.Context, q sprintv1.QueryClient, now sprint
 			}
 		}
 	case sprintv1.PhaseValidate:
-		r := now.Epoch.Rounds[len(now.Epoch.Rounds)-1]
-		if res, err := q.Verdicts(ctx, &sprintv1.QueryVerdictsRequest{Epoch: now.Epoch.Number, Round: r.Number}); err == nil {
-			verdicts = len(res.Records)
+		if res, err := q.Verdicts(ctx, &sprintv1.QueryVerdictsRequest{Epoch: now.Epoch.Number}); err == nil {
+			for _, r := range res.Records {
+				if len(r.Hash) > 0 {
+					verdicts++
+				}
+			}
 		}
 	}
 	return leaves, committed, opened, verdicts
@@ -214,8 +218,8 @@ func (n *Network) report(ctx context.Context, a *account, q sprintv1.QueryClient
 	}
 	sort.SliceStable(res.Outcomes, func(i, j int) bool { return order[res.Outcomes[i].Participant] < order[res.Outcomes[j].Participant] })
 	a.table(e.Epoch, res.Outcomes, n.label)
-	if s := e.Epoch.Params; number == 1 && !e.Epoch.Void {
-		n200 := int(s.Samples)
+	if number == 1 && !e.Epoch.Void {
+		n200 := int(e.Epoch.Samples)
 		a.line("  a share forged of 1 %% / 2 %% / 5 %% is rejected with %s / %s / %s (%d of many leaves drawn, 3 wrong ones reject)",
 			chance(n200, 10), chance(n200, 20), chance(n200, 50), n200)
 	}
@@ -253,11 +257,11 @@ func (n *Network) label(participant, moniker string) string {
 // evidence collects, once per epoch, one file for each participant that was proven wrong, or wrongly accused.
 // Hosts write theirs when the epoch is final; give them a moment.
 func (n *Network) evidence(ctx context.Context, epoch uint64) ([]string, error) {
-	q, err := n.Sprint(0)
+	q, err := n.Court(0)
 	if err != nil {
 		return nil, err
 	}
-	judged, err := q.Judgements(ctx, &sprintv1.QueryJudgementsRequest{Epoch: epoch})
+	judged, err := q.Judgements(ctx, &courtv1.QueryJudgementsRequest{Epoch: epoch})
 	if err != nil {
 		return nil, fmt.Errorf("localnet: judgements of epoch %d: %w", epoch, err)
 	}
@@ -265,7 +269,7 @@ func (n *Network) evidence(ctx context.Context, epoch uint64) ([]string, error) 
 	seen := map[string]bool{}
 	for _, j := range judged.Judgements {
 		key := fmt.Sprint(j.Leaf.Participant, j.Mismatch)
-		if seen[key] {
+		if seen[key] || !host.WorthKeeping(j) {
 			continue
 		}
 		seen[key] = true

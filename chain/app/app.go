@@ -40,6 +40,8 @@ import (
 	upgradetypes "github.com/cosmos/cosmos-sdk/x/upgrade/types"
 
 	"github.com/assaynet/assay/chain/x/beacon"
+	"github.com/assaynet/assay/chain/x/collateral"
+	"github.com/assaynet/assay/chain/x/court"
 	"github.com/assaynet/assay/chain/x/credit"
 	"github.com/assaynet/assay/chain/x/registry"
 	"github.com/assaynet/assay/chain/x/sprint"
@@ -58,10 +60,12 @@ type App struct {
 	upgrade   *upgradekeeper.Keeper
 	consensus consensuskeeper.Keeper
 
-	Beacon   *beacon.Keeper
-	Registry *registry.Keeper
-	Credit   *credit.Keeper
-	Sprint   *sprint.Keeper
+	Beacon     *beacon.Keeper
+	Collateral *collateral.Keeper
+	Registry   *registry.Keeper
+	Credit     *credit.Keeper
+	Court      *court.Keeper
+	Sprint     *sprint.Keeper
 
 	keys    map[string]*storetypes.KVStoreKey
 	scratch *storetypes.TransientStoreKey
@@ -77,7 +81,7 @@ var _ servertypes.Application = (*App)(nil)
 // New builds the app over a database and loads its last state. engine judges
 // leaves; a node that only answers queries or makes commands may pass nil.
 // Options come from the node's configuration; see server.DefaultBaseappOptions.
-func New(logger log.Logger, db dbm.DB, engine sprint.Engine, opts servertypes.AppOptions, options ...func(*baseapp.BaseApp)) (*App, error) {
+func New(logger log.Logger, db dbm.DB, engine court.Engine, opts servertypes.AppOptions, options ...func(*baseapp.BaseApp)) (*App, error) {
 	encoding, err := NewEncoding()
 	if err != nil {
 		return nil, err
@@ -87,7 +91,7 @@ func New(logger log.Logger, db dbm.DB, engine sprint.Engine, opts servertypes.Ap
 		encoding: encoding,
 		keys: storetypes.NewKVStoreKeys(authtypes.StoreKey, banktypes.StoreKey, authzkeeper.StoreKey, feegrant.StoreKey,
 			govtypes.StoreKey, upgradetypes.StoreKey, consensustypes.StoreKey,
-			beacon.Name, registry.Name, credit.Name, sprint.Name),
+			beacon.Name, collateral.Name, registry.Name, credit.Name, court.Name, sprint.Name),
 		scratch: storetypes.NewTransientStoreKey("scratch"),
 	}
 	app.SetVersion(version.Version)

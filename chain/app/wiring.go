@@ -40,6 +40,8 @@ import (
 	upgradetypes "github.com/cosmos/cosmos-sdk/x/upgrade/types"
 
 	"github.com/assaynet/assay/chain/x/beacon"
+	"github.com/assaynet/assay/chain/x/collateral"
+	"github.com/assaynet/assay/chain/x/court"
 	"github.com/assaynet/assay/chain/x/credit"
 	"github.com/assaynet/assay/chain/x/registry"
 	"github.com/assaynet/assay/chain/x/sprint"
@@ -50,6 +52,7 @@ func permissions() map[string][]string {
 	return map[string][]string{
 		authtypes.FeeCollectorName: nil,
 		govtypes.ModuleName:        {authtypes.Burner},
+		collateral.Name:            {authtypes.Burner},
 	}
 }
 
@@ -59,15 +62,19 @@ func Authority() string {
 	return authtypes.NewModuleAddress(govtypes.ModuleName).String()
 }
 
-func (app *App) addKeepers(logger log.Logger, engine sprint.Engine, opts servertypes.AppOptions) error {
+func (app *App) addKeepers(logger log.Logger, engine court.Engine, opts servertypes.AppOptions) error {
 	cdc, authority := app.encoding.Codec, Authority()
 	store := func(name string) corestore.KVStoreService { return runtime.NewKVStoreService(app.keys[name]) }
 
 	app.consensus = consensuskeeper.NewKeeper(cdc, store(consensustypes.StoreKey), authority, runtime.EventService{})
 	app.SetParamStore(app.consensus.ParamsStore)
 	app.accounts = authkeeper.NewAccountKeeper(cdc, store(authtypes.StoreKey), authtypes.ProtoBaseAccount, permissions(), Addresses(), Prefix, authority)
-	// Nobody sends coins to a module by mistake; a deposit goes through gov's own message.
-	blocked := map[string]bool{authtypes.NewModuleAddress(authtypes.FeeCollectorName).String(): true, authority: true}
+	// Nobody sends coins to a module by mistake; deposits go through messages of x/gov and x/collateral.
+	blocked := map[string]bool{
+		authtypes.NewModuleAddress(authtypes.FeeCollectorName).String(): true,
+		authtypes.NewModuleAddress(collateral.Name).String():            true,
+		authority: true,
+	}
 	app.bank = bankkeeper.NewBaseKeeper(cdc, store(banktypes.StoreKey), app.accounts, blocked, authority, logger)
 	app.authz = authzkeeper.NewKeeper(store(authzkeeper.StoreKey), cdc, app.MsgServiceRouter(), app.accounts)
 	app.feegrant = feegrantkeeper.NewKeeper(cdc, store(feegrant.StoreKey), app.accounts)
@@ -81,9 +88,10 @@ func (app *App) addKeepers(logger log.Logger, engine sprint.Engine, opts servert
 	var err error
 	// Registry, credit and beacon know of each other's state; each takes only
 	// what it needs, and what comes later is asked for at run time.
-	app.Registry, err = registry.NewKeeper(cdc, store(registry.Name), Addresses(), authority,
-		func(ctx context.Context) (uint64, error) { return app.Sprint.CurrentEpoch(ctx) })
-	if err != nil {
+	if app.Collateral, err = collateral.NewKeeper(cdc, store(collateral.Name), Addresses(), app.accounts, app.bank, Denom); err != nil {
+		return err
+	}
+	if app.Registry, err = registry.NewKeeper(cdc, store(registry.Name), Addresses(), authority, app.Collateral, network{app}); err != nil {
 		return err
 	}
 	app.Credit = credit.NewKeeper(cdc, store(credit.Name), authority, app.Registry)
@@ -91,12 +99,26 @@ func (app *App) addKeepers(logger log.Logger, engine sprint.Engine, opts servert
 		return err
 	}
 	app.Credit.SetBeacon(app.Beacon)
-	app.Sprint = sprint.NewKeeper(cdc, store(sprint.Name), authority, engine, app.Beacon, app.Registry, app.Credit)
+	app.Court = court.NewKeeper(cdc, store(court.Name), authority, engine, app.Registry, app.Credit, app.Collateral,
+		func(ctx context.Context) (uint64, error) { return app.Sprint.CurrentEpoch(ctx) })
+	app.Sprint = sprint.NewKeeper(cdc, store(sprint.Name), authority, app.Beacon, app.Registry, app.Credit, app.Court, app.Collateral)
+	app.Court.SetCase(app.Sprint)
 
 	app.gov = govkeeper.NewKeeper(cdc, store(govtypes.StoreKey), app.accounts, app.bank, nil, app.MsgServiceRouter(),
 		govtypes.DefaultConfig(), authority, tally(app.Credit))
 	app.gov.SetLegacyRouter(govv1beta1.NewRouter().AddRoute(govtypes.RouterKey, govv1beta1.ProposalHandler))
 	return nil
+}
+
+// network is what the registry asks modules that are built after it.
+type network struct{ app *App }
+
+func (n network) CurrentEpoch(ctx context.Context) (uint64, error) {
+	return n.app.Sprint.CurrentEpoch(ctx)
+}
+func (n network) KeepEpochs(ctx context.Context) (uint64, error) { return n.app.Sprint.KeepEpochs(ctx) }
+func (n network) Holds(ctx context.Context, participant string, consensusKey []byte) (bool, error) {
+	return n.app.Credit.Holds(ctx, participant, consensusKey)
 }
 
 func (app *App) addModules() error {
@@ -110,17 +132,21 @@ func (app *App) addModules() error {
 		upgrade.NewAppModule(app.upgrade, Addresses()),
 		consensus.NewAppModule(cdc, app.consensus),
 		beacon.NewAppModule(app.Beacon),
+		collateral.NewAppModule(app.Collateral),
 		registry.NewAppModule(app.Registry),
 		credit.NewAppModule(cdc, app.Credit),
+		court.NewAppModule(cdc, app.Court),
 		sprint.NewAppModule(cdc, app.Sprint),
 	)
 	app.modules.SetOrderPreBlockers(upgradetypes.ModuleName, authtypes.ModuleName)
-	app.modules.SetOrderBeginBlockers(credit.Name, authz.ModuleName)
-	// bank first, as the SDK asks for; credit last, when all that changes powers has happened.
-	app.modules.SetOrderEndBlockers(banktypes.ModuleName, govtypes.ModuleName, feegrant.ModuleName, sprint.Name, credit.Name)
-	// Accounts before coins, participants before the powers they get.
+	app.modules.SetOrderBeginBlockers(court.Name, authz.ModuleName)
+	// bank first, as the SDK asks for; the court before the Sprint, which asks whether it is done; credit last, when all
+	// that changes powers has happened.
+	app.modules.SetOrderEndBlockers(banktypes.ModuleName, govtypes.ModuleName, feegrant.ModuleName, court.Name, sprint.Name, credit.Name)
+	// Accounts before coins, coins before deposits, deposits before the participants
+	// they are locked for, participants before the powers they get.
 	app.modules.SetOrderInitGenesis(authtypes.ModuleName, banktypes.ModuleName, authz.ModuleName, feegrant.ModuleName,
-		beacon.Name, registry.Name, credit.Name, sprint.Name,
+		beacon.Name, collateral.Name, registry.Name, credit.Name, court.Name, sprint.Name,
 		govtypes.ModuleName, upgradetypes.ModuleName, consensustypes.ModuleName)
 
 	app.basics = module.NewBasicManagerFromManager(app.modules, nil)

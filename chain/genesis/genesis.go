@@ -35,11 +35,13 @@ import (
 	govv1 "github.com/cosmos/cosmos-sdk/x/gov/types/v1"
 
 	beaconv1 "github.com/assaynet/assay/api/beacon/v1"
+	courtv1 "github.com/assaynet/assay/api/court/v1"
 	creditv1 "github.com/assaynet/assay/api/credit/v1"
 	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
 	"github.com/assaynet/assay/chain/app"
 	"github.com/assaynet/assay/chain/home"
 	"github.com/assaynet/assay/chain/x/beacon"
+	"github.com/assaynet/assay/chain/x/court"
 	"github.com/assaynet/assay/chain/x/credit"
 	"github.com/assaynet/assay/chain/x/registry"
 	"github.com/assaynet/assay/chain/x/sprint"
@@ -60,6 +62,7 @@ const (
 type Preset struct {
 	Sprint sprintv1.Params
 	Credit creditv1.Params
+	Court  courtv1.Params
 	// Voting is how long a governance proposal is voted on, Deposit what it takes, in CPC.
 	Voting  time.Duration
 	Deposit int64
@@ -70,8 +73,8 @@ type Preset struct {
 // Presets by name.
 func Presets() map[string]Preset {
 	return map[string]Preset{
-		"main":     {Sprint: sprint.DefaultParams(), Credit: credit.DefaultParams(), Voting: 48 * time.Hour, Deposit: 1_000},
-		"localnet": {Sprint: sprint.LocalnetParams(), Credit: credit.LocalnetParams(), Voting: time.Minute, Deposit: 10, Stipend: 1_000},
+		"main":     {Sprint: sprint.DefaultParams(), Credit: credit.DefaultParams(), Court: court.DefaultParams(), Voting: 48 * time.Hour, Deposit: 1_000},
+		"localnet": {Sprint: sprint.LocalnetParams(), Credit: credit.LocalnetParams(), Court: court.LocalnetParams(), Voting: time.Minute, Deposit: 10, Stipend: 1_000},
 	}
 }
 
@@ -120,6 +123,7 @@ func Build(o Options) (*genutiltypes.AppGenesis, error) {
 			return gs, nil
 		}},
 		{credit.Name, func() (proto.Message, error) { return o.holdings(participants), nil }},
+		{court.Name, func() (proto.Message, error) { return &courtv1.GenesisState{Params: o.Preset.Court}, nil }},
 		{sprint.Name, func() (proto.Message, error) {
 			return &sprintv1.GenesisState{Params: o.Preset.Sprint, NextParams: o.Preset.Sprint}, nil
 		}},
@@ -276,7 +280,11 @@ func (o Options) beacon(participants []home.Participant) (*beaconv1.GenesisState
 	return &beaconv1.GenesisState{Origin: seed.BeaconMix(o.Chain, 0, keys).Bytes()}, nil
 }
 
-// holdings gives every participant one unit of weight and an equal part of the
+// genesisWeight is what every participant weighs before anything was credited: equal, and enough to be halved by void
+// epochs a few times before it is gone.
+const genesisWeight = 1 << 10
+
+// holdings gives every participant the same weight and an equal part of the
 // power. What the division leaves over goes to the first ones, one each.
 func (o Options) holdings(participants []home.Participant) *creditv1.GenesisState {
 	gs := &creditv1.GenesisState{Params: o.Preset.Credit}
@@ -287,7 +295,7 @@ func (o Options) holdings(participants []home.Participant) *creditv1.GenesisStat
 			power++
 		}
 		gs.Holdings = append(gs.Holdings, creditv1.Holding{
-			Participant: p.Address, Weight: 1, Power: power, History: []uint64{1}, ConsensusKey: p.ConsensusKey,
+			Participant: p.Address, Weight: genesisWeight, Power: power, History: []uint64{genesisWeight}, ConsensusKey: p.ConsensusKey,
 		})
 	}
 	return gs

@@ -39,7 +39,7 @@ import (
 
 	"github.com/assaynet/assay/chain/app"
 	"github.com/assaynet/assay/chain/home"
-	"github.com/assaynet/assay/chain/x/sprint"
+	"github.com/assaynet/assay/chain/x/court"
 )
 
 // ErrNode reports a node that cannot run.
@@ -50,7 +50,7 @@ type Options struct {
 	// Home is the node's folder.
 	Home string
 	// Engine judges leaves in disputes.
-	Engine sprint.Engine
+	Engine court.Engine
 	Logger log.Logger
 	// Started is called once the node takes part; nil is allowed.
 	Started func(*Node)
@@ -155,7 +155,7 @@ func load(dir string) (home.Config, *cmttypes.GenesisDoc, error) {
 }
 
 // open opens the app over the home's database.
-func open(config home.Config, engine sprint.Engine, logger log.Logger) (*app.App, error) {
+func open(config home.Config, engine court.Engine, logger log.Logger) (*app.App, error) {
 	db, err := dbm.NewDB("application", server.GetAppDBBackend(config.Options), config.Comet.DBDir())
 	if err != nil {
 		return nil, fmt.Errorf("%w: database in %s (does another node run on it?): %w", ErrNode, config.Comet.DBDir(), err)

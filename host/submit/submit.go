@@ -43,7 +43,7 @@ const (
 	// Gas is charged by what a message makes the chain do; these bound it from above for every protocol message. A
 	// leaf named in a verdict is judged, a node's key is verified: both cost far more than their bytes.
 	gasBase    = 2_000_000
-	gasPerNode = 45_000
+	gasPerNode = 65_000
 	// gasCommit is the base of a commitment: small, because one for each machine has to fit into the few blocks after
 	// a segment, and a participant has 60M gas in a block.
 	gasCommit = 300_000

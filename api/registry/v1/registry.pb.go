@@ -5,6 +5,7 @@ package registryv1
 
 import (
 	context "context"
+	cosmossdk_io_math "cosmossdk.io/math"
 	fmt "fmt"
 	_ "github.com/cosmos/cosmos-sdk/types/msgservice"
 	query "github.com/cosmos/cosmos-sdk/types/query"
@@ -115,6 +116,28 @@ type Participant struct {
 	HeartbeatEpoch uint64 `protobuf:"varint,10,opt,name=heartbeat_epoch,json=heartbeatEpoch,proto3" json:"heartbeat_epoch,omitempty"`
 	// epochs in a row in which it owed something and stayed silent
 	SilentEpochs uint64 `protobuf:"varint,11,opt,name=silent_epochs,json=silentEpochs,proto3" json:"silent_epochs,omitempty"`
+	// epoch in which nodes last changed; until its end previous_nodes, the list at its begin, is the frozen one
+	NodesEpoch    uint64 `protobuf:"varint,12,opt,name=nodes_epoch,json=nodesEpoch,proto3" json:"nodes_epoch,omitempty"`
+	PreviousNodes []Node `protobuf:"bytes,13,rep,name=previous_nodes,json=previousNodes,proto3" json:"previous_nodes"`
+	// last epoch in which it was credited; 0: never
+	CreditedEpoch uint64 `protobuf:"varint,14,opt,name=credited_epoch,json=creditedEpoch,proto3" json:"credited_epoch,omitempty"`
+	// first epoch in which it may enter the newcomers' lottery
+	LotteryFrom uint64 `protobuf:"varint,15,opt,name=lottery_from,json=lotteryFrom,proto3" json:"lottery_from,omitempty"`
+	// last epoch in which it did not open middle digests that were drawn; 0: never
+	UnopenedEpoch uint64 `protobuf:"varint,16,opt,name=unopened_epoch,json=unopenedEpoch,proto3" json:"unopened_epoch,omitempty"`
+	// epoch from which it counts as idle: the last in which it announced itself or held weight, or in which it
+	// registered; a jail moves it to the jail's end
+	IdleSince uint64 `protobuf:"varint,17,opt,name=idle_since,json=idleSince,proto3" json:"idle_since,omitempty"`
+	// first epoch in which it takes no part, because its owner left; 0: it stays
+	LeftFrom uint64 `protobuf:"varint,18,opt,name=left_from,json=leftFrom,proto3" json:"left_from,omitempty"`
+	// acpc of its owner's collateral that this registration locks; 0 for those of genesis
+	Deposit cosmossdk_io_math.Int `protobuf:"bytes,19,opt,name=deposit,proto3,customtype=cosmossdk.io/math.Int" json:"deposit"`
+	// epoch at whose begin the chain next checks whether the record can go
+	ReviewEpoch uint64 `protobuf:"varint,20,opt,name=review_epoch,json=reviewEpoch,proto3" json:"review_epoch,omitempty"`
+	// first block, and its time in Unix seconds, at which a review found it without voting power; evidence of double
+	// signing is accepted until its age has passed since; 0: not found yet
+	PowerlessHeight int64 `protobuf:"varint,21,opt,name=powerless_height,json=powerlessHeight,proto3" json:"powerless_height,omitempty"`
+	PowerlessTime   int64 `protobuf:"varint,22,opt,name=powerless_time,json=powerlessTime,proto3" json:"powerless_time,omitempty"`
 }
 
 func (m *Participant) Reset()         { *m = Participant{} }
@@ -227,15 +250,143 @@ func (m *Participant) GetSilentEpochs() uint64 {
 	return 0
 }
 
+func (m *Participant) GetNodesEpoch() uint64 {
+	if m != nil {
+		return m.NodesEpoch
+	}
+	return 0
+}
+
+func (m *Participant) GetPreviousNodes() []Node {
+	if m != nil {
+		return m.PreviousNodes
+	}
+	return nil
+}
+
+func (m *Participant) GetCreditedEpoch() uint64 {
+	if m != nil {
+		return m.CreditedEpoch
+	}
+	return 0
+}
+
+func (m *Participant) GetLotteryFrom() uint64 {
+	if m != nil {
+		return m.LotteryFrom
+	}
+	return 0
+}
+
+func (m *Participant) GetUnopenedEpoch() uint64 {
+	if m != nil {
+		return m.UnopenedEpoch
+	}
+	return 0
+}
+
+func (m *Participant) GetIdleSince() uint64 {
+	if m != nil {
+		return m.IdleSince
+	}
+	return 0
+}
+
+func (m *Participant) GetLeftFrom() uint64 {
+	if m != nil {
+		return m.LeftFrom
+	}
+	return 0
+}
+
+func (m *Participant) GetReviewEpoch() uint64 {
+	if m != nil {
+		return m.ReviewEpoch
+	}
+	return 0
+}
+
+func (m *Participant) GetPowerlessHeight() int64 {
+	if m != nil {
+		return m.PowerlessHeight
+	}
+	return 0
+}
+
+func (m *Participant) GetPowerlessTime() int64 {
+	if m != nil {
+		return m.PowerlessTime
+	}
+	return 0
+}
+
+// NodeList is how the state keeps a participant's machines: beside its record, which is read and written far more often.
+type NodeList struct {
+	Nodes         []Node `protobuf:"bytes,1,rep,name=nodes,proto3" json:"nodes"`
+	PreviousNodes []Node `protobuf:"bytes,2,rep,name=previous_nodes,json=previousNodes,proto3" json:"previous_nodes"`
+}
+
+func (m *NodeList) Reset()         { *m = NodeList{} }
+func (m *NodeList) String() string { return proto.CompactTextString(m) }
+func (*NodeList) ProtoMessage()    {}
+func (*NodeList) Descriptor() ([]byte, []int) {
+	return fileDescriptor_964ee0693c1888ce, []int{2}
+}
+func (m *NodeList) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *NodeList) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_NodeList.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *NodeList) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_NodeList.Merge(m, src)
+}
+func (m *NodeList) XXX_Size() int {
+	return m.Size()
+}
+func (m *NodeList) XXX_DiscardUnknown() {
+	xxx_messageInfo_NodeList.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_NodeList proto.InternalMessageInfo
+
+func (m *NodeList) GetNodes() []Node {
+	if m != nil {
+		return m.Nodes
+	}
+	return nil
+}
+
+func (m *NodeList) GetPreviousNodes() []Node {
+	if m != nil {
+		return m.PreviousNodes
+	}
+	return nil
+}
+
 type Params struct {
+	// largest number of machines of one participant
 	MaxNodes uint32 `protobuf:"varint,1,opt,name=max_nodes,json=maxNodes,proto3" json:"max_nodes,omitempty"`
+	// what a registration locks, in acpc
+	RegistrationDeposit cosmossdk_io_math.Int `protobuf:"bytes,2,opt,name=registration_deposit,json=registrationDeposit,proto3,customtype=cosmossdk.io/math.Int" json:"registration_deposit"`
+	// a registration lapses when its participant was in no roster for so many epochs
+	LapseEpochs uint64 `protobuf:"varint,3,opt,name=lapse_epochs,json=lapseEpochs,proto3" json:"lapse_epochs,omitempty"`
 }
 
 func (m *Params) Reset()         { *m = Params{} }
 func (m *Params) String() string { return proto.CompactTextString(m) }
 func (*Params) ProtoMessage()    {}
 func (*Params) Descriptor() ([]byte, []int) {
-	return fileDescriptor_964ee0693c1888ce, []int{2}
+	return fileDescriptor_964ee0693c1888ce, []int{3}
 }
 func (m *Params) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -271,18 +422,27 @@ func (m *Params) GetMaxNodes() uint32 {
 	return 0
 }
 
+func (m *Params) GetLapseEpochs() uint64 {
+	if m != nil {
+		return m.LapseEpochs
+	}
+	return 0
+}
+
 type GenesisState struct {
 	Params       Params        `protobuf:"bytes,1,opt,name=params,proto3" json:"params"`
 	Participants []Participant `protobuf:"bytes,2,rep,name=participants,proto3" json:"participants"`
 	// proofs of possession of the genesis participants, in the same order; empty on an exported state
 	Possessions []Possession `protobuf:"bytes,3,rep,name=possessions,proto3" json:"possessions"`
+	// parameters that a vote has passed and that the next epoch starts with
+	PendingParams *Params `protobuf:"bytes,4,opt,name=pending_params,json=pendingParams,proto3" json:"pending_params,omitempty"`
 }
 
 func (m *GenesisState) Reset()         { *m = GenesisState{} }
 func (m *GenesisState) String() string { return proto.CompactTextString(m) }
 func (*GenesisState) ProtoMessage()    {}
 func (*GenesisState) Descriptor() ([]byte, []int) {
-	return fileDescriptor_964ee0693c1888ce, []int{3}
+	return fileDescriptor_964ee0693c1888ce, []int{4}
 }
 func (m *GenesisState) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -332,6 +492,13 @@ func (m *GenesisState) GetPossessions() []Possession {
 	return nil
 }
 
+func (m *GenesisState) GetPendingParams() *Params {
+	if m != nil {
+		return m.PendingParams
+	}
+	return nil
+}
+
 // Possession holds what shows that a registrant owns its keys.
 type Possession struct {
 	// Ed25519 signature by the consensus key over seed.Possession(chain, "consensus", participant, key)
@@ -346,7 +513,7 @@ func (m *Possession) Reset()         { *m = Possession{} }
 func (m *Possession) String() string { return proto.CompactTextString(m) }
 func (*Possession) ProtoMessage()    {}
 func (*Possession) Descriptor() ([]byte, []int) {
-	return fileDescriptor_964ee0693c1888ce, []int{4}
+	return fileDescriptor_964ee0693c1888ce, []int{5}
 }
 func (m *Possession) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -410,7 +577,7 @@ func (m *MsgRegister) Reset()         { *m = MsgRegister{} }
 func (m *MsgRegister) String() string { return proto.CompactTextString(m) }
 func (*MsgRegister) ProtoMessage()    {}
 func (*MsgRegister) Descriptor() ([]byte, []int) {
-	return fileDescriptor_964ee0693c1888ce, []int{5}
+	return fileDescriptor_964ee0693c1888ce, []int{6}
 }
 func (m *MsgRegister) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -495,7 +662,7 @@ func (m *MsgRegisterResponse) Reset()         { *m = MsgRegisterResponse{} }
 func (m *MsgRegisterResponse) String() string { return proto.CompactTextString(m) }
 func (*MsgRegisterResponse) ProtoMessage()    {}
 func (*MsgRegisterResponse) Descriptor() ([]byte, []int) {
-	return fileDescriptor_964ee0693c1888ce, []int{6}
+	return fileDescriptor_964ee0693c1888ce, []int{7}
 }
 func (m *MsgRegisterResponse) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -533,7 +700,7 @@ func (m *MsgSetNodes) Reset()         { *m = MsgSetNodes{} }
 func (m *MsgSetNodes) String() string { return proto.CompactTextString(m) }
 func (*MsgSetNodes) ProtoMessage()    {}
 func (*MsgSetNodes) Descriptor() ([]byte, []int) {
-	return fileDescriptor_964ee0693c1888ce, []int{7}
+	return fileDescriptor_964ee0693c1888ce, []int{8}
 }
 func (m *MsgSetNodes) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -583,7 +750,7 @@ func (m *MsgSetNodesResponse) Reset()         { *m = MsgSetNodesResponse{} }
 func (m *MsgSetNodesResponse) String() string { return proto.CompactTextString(m) }
 func (*MsgSetNodesResponse) ProtoMessage()    {}
 func (*MsgSetNodesResponse) Descriptor() ([]byte, []int) {
-	return fileDescriptor_964ee0693c1888ce, []int{8}
+	return fileDescriptor_964ee0693c1888ce, []int{9}
 }
 func (m *MsgSetNodesResponse) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -612,6 +779,86 @@ func (m *MsgSetNodesResponse) XXX_DiscardUnknown() {
 
 var xxx_messageInfo_MsgSetNodesResponse proto.InternalMessageInfo
 
+type MsgLeave struct {
+	Address string `protobuf:"bytes,1,opt,name=address,proto3" json:"address,omitempty"`
+}
+
+func (m *MsgLeave) Reset()         { *m = MsgLeave{} }
+func (m *MsgLeave) String() string { return proto.CompactTextString(m) }
+func (*MsgLeave) ProtoMessage()    {}
+func (*MsgLeave) Descriptor() ([]byte, []int) {
+	return fileDescriptor_964ee0693c1888ce, []int{10}
+}
+func (m *MsgLeave) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *MsgLeave) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_MsgLeave.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *MsgLeave) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_MsgLeave.Merge(m, src)
+}
+func (m *MsgLeave) XXX_Size() int {
+	return m.Size()
+}
+func (m *MsgLeave) XXX_DiscardUnknown() {
+	xxx_messageInfo_MsgLeave.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_MsgLeave proto.InternalMessageInfo
+
+func (m *MsgLeave) GetAddress() string {
+	if m != nil {
+		return m.Address
+	}
+	return ""
+}
+
+type MsgLeaveResponse struct {
+}
+
+func (m *MsgLeaveResponse) Reset()         { *m = MsgLeaveResponse{} }
+func (m *MsgLeaveResponse) String() string { return proto.CompactTextString(m) }
+func (*MsgLeaveResponse) ProtoMessage()    {}
+func (*MsgLeaveResponse) Descriptor() ([]byte, []int) {
+	return fileDescriptor_964ee0693c1888ce, []int{11}
+}
+func (m *MsgLeaveResponse) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *MsgLeaveResponse) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_MsgLeaveResponse.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *MsgLeaveResponse) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_MsgLeaveResponse.Merge(m, src)
+}
+func (m *MsgLeaveResponse) XXX_Size() int {
+	return m.Size()
+}
+func (m *MsgLeaveResponse) XXX_DiscardUnknown() {
+	xxx_messageInfo_MsgLeaveResponse.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_MsgLeaveResponse proto.InternalMessageInfo
+
 type MsgUpdateParams struct {
 	Authority string `protobuf:"bytes,1,opt,name=authority,proto3" json:"authority,omitempty"`
 	Params    Params `protobuf:"bytes,2,opt,name=params,proto3" json:"params"`
@@ -621,7 +868,7 @@ func (m *MsgUpdateParams) Reset()         { *m = MsgUpdateParams{} }
 func (m *MsgUpdateParams) String() string { return proto.CompactTextString(m) }
 func (*MsgUpdateParams) ProtoMessage()    {}
 func (*MsgUpdateParams) Descriptor() ([]byte, []int) {
-	return fileDescriptor_964ee0693c1888ce, []int{9}
+	return fileDescriptor_964ee0693c1888ce, []int{12}
 }
 func (m *MsgUpdateParams) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -671,7 +918,7 @@ func (m *MsgUpdateParamsResponse) Reset()         { *m = MsgUpdateParamsResponse
 func (m *MsgUpdateParamsResponse) String() string { return proto.CompactTextString(m) }
 func (*MsgUpdateParamsResponse) ProtoMessage()    {}
 func (*MsgUpdateParamsResponse) Descriptor() ([]byte, []int) {
-	return fileDescriptor_964ee0693c1888ce, []int{10}
+	return fileDescriptor_964ee0693c1888ce, []int{13}
 }
 func (m *MsgUpdateParamsResponse) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -707,7 +954,7 @@ func (m *QueryParamsRequest) Reset()         { *m = QueryParamsRequest{} }
 func (m *QueryParamsRequest) String() string { return proto.CompactTextString(m) }
 func (*QueryParamsRequest) ProtoMessage()    {}
 func (*QueryParamsRequest) Descriptor() ([]byte, []int) {
-	return fileDescriptor_964ee0693c1888ce, []int{11}
+	return fileDescriptor_964ee0693c1888ce, []int{14}
 }
 func (m *QueryParamsRequest) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -738,13 +985,15 @@ var xxx_messageInfo_QueryParamsRequest proto.InternalMessageInfo
 
 type QueryParamsResponse struct {
 	Params Params `protobuf:"bytes,1,opt,name=params,proto3" json:"params"`
+	// parameters that the next epoch starts with, if a vote changed them
+	Pending *Params `protobuf:"bytes,2,opt,name=pending,proto3" json:"pending,omitempty"`
 }
 
 func (m *QueryParamsResponse) Reset()         { *m = QueryParamsResponse{} }
 func (m *QueryParamsResponse) String() string { return proto.CompactTextString(m) }
 func (*QueryParamsResponse) ProtoMessage()    {}
 func (*QueryParamsResponse) Descriptor() ([]byte, []int) {
-	return fileDescriptor_964ee0693c1888ce, []int{12}
+	return fileDescriptor_964ee0693c1888ce, []int{15}
 }
 func (m *QueryParamsResponse) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -780,6 +1029,13 @@ func (m *QueryParamsResponse) GetParams() Params {
 	return Params{}
 }
 
+func (m *QueryParamsResponse) GetPending() *Params {
+	if m != nil {
+		return m.Pending
+	}
+	return nil
+}
+
 type QueryParticipantRequest struct {
 	Address string `protobuf:"bytes,1,opt,name=address,proto3" json:"address,omitempty"`
 }
@@ -788,7 +1044,7 @@ func (m *QueryParticipantRequest) Reset()         { *m = QueryParticipantRequest
 func (m *QueryParticipantRequest) String() string { return proto.CompactTextString(m) }
 func (*QueryParticipantRequest) ProtoMessage()    {}
 func (*QueryParticipantRequest) Descriptor() ([]byte, []int) {
-	return fileDescriptor_964ee0693c1888ce, []int{13}
+	return fileDescriptor_964ee0693c1888ce, []int{16}
 }
 func (m *QueryParticipantRequest) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -832,7 +1088,7 @@ func (m *QueryParticipantResponse) Reset()         { *m = QueryParticipantRespon
 func (m *QueryParticipantResponse) String() string { return proto.CompactTextString(m) }
 func (*QueryParticipantResponse) ProtoMessage()    {}
 func (*QueryParticipantResponse) Descriptor() ([]byte, []int) {
-	return fileDescriptor_964ee0693c1888ce, []int{14}
+	return fileDescriptor_964ee0693c1888ce, []int{17}
 }
 func (m *QueryParticipantResponse) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -876,7 +1132,7 @@ func (m *QueryParticipantsRequest) Reset()         { *m = QueryParticipantsReque
 func (m *QueryParticipantsRequest) String() string { return proto.CompactTextString(m) }
 func (*QueryParticipantsRequest) ProtoMessage()    {}
 func (*QueryParticipantsRequest) Descriptor() ([]byte, []int) {
-	return fileDescriptor_964ee0693c1888ce, []int{15}
+	return fileDescriptor_964ee0693c1888ce, []int{18}
 }
 func (m *QueryParticipantsRequest) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -921,7 +1177,7 @@ func (m *QueryParticipantsResponse) Reset()         { *m = QueryParticipantsResp
 func (m *QueryParticipantsResponse) String() string { return proto.CompactTextString(m) }
 func (*QueryParticipantsResponse) ProtoMessage()    {}
 func (*QueryParticipantsResponse) Descriptor() ([]byte, []int) {
-	return fileDescriptor_964ee0693c1888ce, []int{16}
+	return fileDescriptor_964ee0693c1888ce, []int{19}
 }
 func (m *QueryParticipantsResponse) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -973,7 +1229,7 @@ func (m *HeartbeatRequest) Reset()         { *m = HeartbeatRequest{} }
 func (m *HeartbeatRequest) String() string { return proto.CompactTextString(m) }
 func (*HeartbeatRequest) ProtoMessage()    {}
 func (*HeartbeatRequest) Descriptor() ([]byte, []int) {
-	return fileDescriptor_964ee0693c1888ce, []int{17}
+	return fileDescriptor_964ee0693c1888ce, []int{20}
 }
 func (m *HeartbeatRequest) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -1026,7 +1282,7 @@ func (m *HeartbeatResponse) Reset()         { *m = HeartbeatResponse{} }
 func (m *HeartbeatResponse) String() string { return proto.CompactTextString(m) }
 func (*HeartbeatResponse) ProtoMessage()    {}
 func (*HeartbeatResponse) Descriptor() ([]byte, []int) {
-	return fileDescriptor_964ee0693c1888ce, []int{18}
+	return fileDescriptor_964ee0693c1888ce, []int{21}
 }
 func (m *HeartbeatResponse) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -1077,7 +1333,7 @@ func (m *PossessionRequest) Reset()         { *m = PossessionRequest{} }
 func (m *PossessionRequest) String() string { return proto.CompactTextString(m) }
 func (*PossessionRequest) ProtoMessage()    {}
 func (*PossessionRequest) Descriptor() ([]byte, []int) {
-	return fileDescriptor_964ee0693c1888ce, []int{19}
+	return fileDescriptor_964ee0693c1888ce, []int{22}
 }
 func (m *PossessionRequest) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -1124,7 +1380,7 @@ func (m *PossessionResponse) Reset()         { *m = PossessionResponse{} }
 func (m *PossessionResponse) String() string { return proto.CompactTextString(m) }
 func (*PossessionResponse) ProtoMessage()    {}
 func (*PossessionResponse) Descriptor() ([]byte, []int) {
-	return fileDescriptor_964ee0693c1888ce, []int{20}
+	return fileDescriptor_964ee0693c1888ce, []int{23}
 }
 func (m *PossessionResponse) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -1184,6 +1440,7 @@ func (m *PossessionResponse) GetVrfProof() []byte {
 func init() {
 	proto.RegisterType((*Node)(nil), "assay.registry.v1.Node")
 	proto.RegisterType((*Participant)(nil), "assay.registry.v1.Participant")
+	proto.RegisterType((*NodeList)(nil), "assay.registry.v1.NodeList")
 	proto.RegisterType((*Params)(nil), "assay.registry.v1.Params")
 	proto.RegisterType((*GenesisState)(nil), "assay.registry.v1.GenesisState")
 	proto.RegisterType((*Possession)(nil), "assay.registry.v1.Possession")
@@ -1191,6 +1448,8 @@ func init() {
 	proto.RegisterType((*MsgRegisterResponse)(nil), "assay.registry.v1.MsgRegisterResponse")
 	proto.RegisterType((*MsgSetNodes)(nil), "assay.registry.v1.MsgSetNodes")
 	proto.RegisterType((*MsgSetNodesResponse)(nil), "assay.registry.v1.MsgSetNodesResponse")
+	proto.RegisterType((*MsgLeave)(nil), "assay.registry.v1.MsgLeave")
+	proto.RegisterType((*MsgLeaveResponse)(nil), "assay.registry.v1.MsgLeaveResponse")
 	proto.RegisterType((*MsgUpdateParams)(nil), "assay.registry.v1.MsgUpdateParams")
 	proto.RegisterType((*MsgUpdateParamsResponse)(nil), "assay.registry.v1.MsgUpdateParamsResponse")
 	proto.RegisterType((*QueryParamsRequest)(nil), "assay.registry.v1.QueryParamsRequest")
@@ -1208,81 +1467,101 @@ func init() {
 func init() { proto.RegisterFile("assay/registry/v1/registry.proto", fileDescriptor_964ee0693c1888ce) }
 
 var fileDescriptor_964ee0693c1888ce = []byte{
-	// 1178 bytes of a gzipped FileDescriptorProto
-	0x1f, 0x8b, 0x08, 0x00, 0x00, 0x00, 0x00, 0x00, 0x02, 0xff, 0xcc, 0x57, 0x4b, 0x6f, 0x1b, 0x45,
-	0x1c, 0xcf, 0xae, 0x63, 0xc7, 0xfe, 0xdb, 0x49, 0x9a, 0x69, 0x20, 0x1b, 0x37, 0x38, 0xce, 0xa6,
-	0x69, 0x42, 0x8a, 0x6c, 0x25, 0x01, 0x21, 0x15, 0x89, 0x43, 0x51, 0x1f, 0x3c, 0x12, 0x85, 0xad,
-	0x8a, 0x04, 0x07, 0xa2, 0xb1, 0x3d, 0x5e, 0x6f, 0x1b, 0xef, 0x6c, 0x77, 0xd6, 0x56, 0x02, 0x42,
-	0x42, 0x15, 0x1f, 0x00, 0x01, 0x07, 0xb8, 0xf2, 0x01, 0x50, 0x0f, 0x9c, 0xf8, 0x04, 0x3d, 0x56,
-	0xe2, 0xd2, 0x13, 0x42, 0x09, 0x52, 0xbf, 0x06, 0x9a, 0xc7, 0x3e, 0x1c, 0x6f, 0x1c, 0x53, 0x2e,
-	0xbd, 0xcd, 0xfc, 0x1f, 0xbf, 0xff, 0x63, 0xe7, 0xff, 0x9b, 0x59, 0xa8, 0x62, 0xc6, 0xf0, 0x71,
-	0xdd, 0x27, 0xb6, 0xc3, 0x02, 0xff, 0xb8, 0xde, 0xdf, 0x8a, 0xd6, 0x35, 0xcf, 0xa7, 0x01, 0x45,
-	0x73, 0xc2, 0xa2, 0x16, 0x49, 0xfb, 0x5b, 0xe5, 0xcd, 0x26, 0x65, 0x5d, 0xca, 0xea, 0x0d, 0xcc,
-	0x48, 0xfd, 0x51, 0x8f, 0x08, 0xbf, 0x06, 0x09, 0xf0, 0x56, 0xdd, 0xc3, 0xb6, 0xe3, 0xe2, 0xc0,
-	0xa1, 0xae, 0x74, 0x2f, 0x2f, 0x28, 0xdb, 0x2e, 0xb3, 0x39, 0x78, 0x97, 0xd9, 0x4a, 0x31, 0x6f,
-	0x53, 0x9b, 0x8a, 0x65, 0x9d, 0xaf, 0x94, 0x74, 0xc9, 0xa6, 0xd4, 0x3e, 0x24, 0x75, 0xec, 0x39,
-	0x75, 0xec, 0xba, 0x34, 0x10, 0x58, 0x4c, 0x6a, 0xcd, 0xf7, 0x61, 0x72, 0x8f, 0xb6, 0x08, 0x9a,
-	0x01, 0xdd, 0x69, 0x19, 0x5a, 0x55, 0xdb, 0x28, 0x58, 0xba, 0xd3, 0x42, 0x97, 0x20, 0xf3, 0x90,
-	0x1c, 0x1b, 0x7a, 0x55, 0xdb, 0x28, 0x59, 0x7c, 0x89, 0xe6, 0x21, 0xeb, 0xf9, 0x94, 0xb6, 0x8d,
-	0x8c, 0x90, 0xc9, 0x8d, 0xf9, 0x5d, 0x06, 0x8a, 0xfb, 0xd8, 0x0f, 0x9c, 0xa6, 0xe3, 0x61, 0x37,
-	0x40, 0x06, 0x4c, 0xe1, 0x56, 0xcb, 0x27, 0x8c, 0x29, 0xb0, 0x70, 0xcb, 0x35, 0x5d, 0xea, 0x3a,
-	0x0f, 0x89, 0x2f, 0x50, 0x0b, 0x56, 0xb8, 0x45, 0xab, 0x30, 0xdd, 0xa4, 0x2e, 0x23, 0x2e, 0xeb,
-	0xb1, 0x03, 0x1e, 0x55, 0x46, 0x28, 0x45, 0xc2, 0x8f, 0xc9, 0x31, 0x5a, 0x80, 0xa9, 0xbe, 0xdf,
-	0x16, 0xea, 0x49, 0xa1, 0xce, 0xf5, 0xfd, 0x36, 0x57, 0x2c, 0x42, 0xbe, 0x43, 0x59, 0x20, 0x34,
-	0x59, 0xa1, 0x99, 0xe2, 0x7b, 0xae, 0xda, 0x81, 0xac, 0x4b, 0x5b, 0x84, 0x19, 0xb9, 0x6a, 0x66,
-	0xa3, 0xb8, 0xbd, 0x50, 0x1b, 0x6a, 0x7c, 0x8d, 0x17, 0x7f, 0x73, 0xf2, 0xe9, 0x5f, 0xcb, 0x13,
-	0x96, 0xb4, 0x45, 0x2b, 0x50, 0x7a, 0x40, 0x1d, 0x97, 0xb4, 0x0e, 0x88, 0x47, 0x9b, 0x1d, 0x63,
-	0xaa, 0xaa, 0x6d, 0x4c, 0x5a, 0x45, 0x29, 0xbb, 0xc5, 0x45, 0xc2, 0x04, 0x3b, 0x87, 0xa4, 0x75,
-	0xd0, 0x73, 0x03, 0xe7, 0xd0, 0xc8, 0x2b, 0x13, 0x21, 0xbb, 0xcf, 0x45, 0x68, 0x19, 0xc4, 0xf6,
-	0xc0, 0x27, 0x98, 0x51, 0xd7, 0x28, 0x88, 0x8a, 0x81, 0x8b, 0x2c, 0x21, 0x41, 0xeb, 0x30, 0xdb,
-	0x21, 0xd8, 0x0f, 0x1a, 0x04, 0x07, 0x2a, 0x12, 0x08, 0x98, 0x99, 0x48, 0x2c, 0x83, 0xad, 0xc2,
-	0x34, 0x73, 0x0e, 0x89, 0xab, 0xac, 0x98, 0x51, 0x14, 0x66, 0x25, 0x29, 0x14, 0x36, 0xcc, 0x5c,
-	0x83, 0xdc, 0x3e, 0xf6, 0x71, 0x97, 0xa1, 0x2b, 0x50, 0xe8, 0xe2, 0xa3, 0x03, 0x59, 0x37, 0xff,
-	0x04, 0xd3, 0x56, 0xbe, 0x8b, 0x8f, 0x78, 0x9d, 0xcc, 0x7c, 0xae, 0x41, 0xe9, 0x0e, 0x71, 0x09,
-	0x73, 0xd8, 0xbd, 0x00, 0x07, 0x04, 0xbd, 0x0b, 0x39, 0x4f, 0xf8, 0x09, 0xd3, 0xe2, 0xf6, 0x62,
-	0x4a, 0x8b, 0x24, 0xb0, 0x6a, 0x92, 0x32, 0x47, 0x77, 0xa1, 0xe4, 0xc5, 0x9f, 0x9d, 0x19, 0xba,
-	0xe8, 0x70, 0x25, 0xdd, 0x3d, 0x34, 0x53, 0x18, 0x03, 0x9e, 0xe8, 0x16, 0x14, 0x3d, 0xca, 0x18,
-	0x61, 0x8c, 0x1f, 0x4b, 0x23, 0x23, 0x80, 0xde, 0x48, 0x03, 0x8a, 0xac, 0x14, 0x4e, 0xd2, 0xcf,
-	0xdc, 0x07, 0x88, 0x0d, 0xd0, 0x12, 0x14, 0xa2, 0xd3, 0x23, 0x4a, 0x2b, 0x59, 0xb1, 0x80, 0x1f,
-	0xee, 0xbe, 0xdf, 0x0e, 0x0f, 0x77, 0xdf, 0x6f, 0x23, 0x04, 0x93, 0xfc, 0xd0, 0xa8, 0x93, 0x27,
-	0xd6, 0xe6, 0xaf, 0x3a, 0x14, 0x77, 0x99, 0x6d, 0x89, 0x14, 0x88, 0xff, 0x6a, 0x1d, 0xed, 0x0f,
-	0x00, 0xe2, 0xea, 0x8d, 0x9c, 0xf8, 0x78, 0x63, 0x35, 0x2d, 0xe1, 0x16, 0xcf, 0xc7, 0xd4, 0xf8,
-	0xf3, 0x71, 0xa3, 0xf4, 0xf8, 0xc5, 0x93, 0xcd, 0xb0, 0x74, 0xf3, 0x35, 0xb8, 0x9c, 0xe8, 0x91,
-	0x45, 0x98, 0xc7, 0x2b, 0x33, 0x1f, 0x88, 0xd6, 0xdd, 0x23, 0x81, 0x38, 0x77, 0x23, 0x5a, 0x17,
-	0xa5, 0xa0, 0xff, 0xcf, 0x14, 0xc2, 0x58, 0x51, 0x0a, 0x47, 0x30, 0xbb, 0xcb, 0xec, 0xfb, 0x5e,
-	0x0b, 0x07, 0x44, 0xcd, 0xc6, 0x12, 0x14, 0x70, 0x2f, 0xe8, 0x50, 0xdf, 0x09, 0x8e, 0x55, 0x22,
-	0xb1, 0x20, 0x31, 0x0b, 0xfa, 0x7f, 0x9a, 0x85, 0x1b, 0x33, 0x3c, 0x9d, 0x18, 0xc8, 0x5c, 0x84,
-	0x85, 0x33, 0x91, 0xa3, 0xa4, 0xe6, 0x01, 0x7d, 0xca, 0xd9, 0x3d, 0x14, 0x3f, 0xea, 0x11, 0x16,
-	0x98, 0x7b, 0x70, 0x79, 0x40, 0x2a, 0x8d, 0x5f, 0x7a, 0x38, 0xcd, 0x1d, 0x58, 0x08, 0xf1, 0xc2,
-	0x39, 0x53, 0xa1, 0xce, 0xff, 0x12, 0x66, 0x03, 0x8c, 0x61, 0x27, 0x95, 0xc9, 0x6d, 0x28, 0x26,
-	0x66, 0x56, 0xa5, 0x33, 0xde, 0xb0, 0x27, 0x1d, 0xd3, 0x62, 0x84, 0x4d, 0x40, 0xb7, 0x01, 0xe2,
-	0xab, 0x4e, 0x85, 0xb8, 0x56, 0x93, 0x77, 0x5d, 0x8d, 0xdf, 0x8b, 0x35, 0x71, 0x2f, 0xd6, 0xd4,
-	0xbd, 0x58, 0xdb, 0xc7, 0x36, 0x51, 0xbe, 0x56, 0xc2, 0xd3, 0xfc, 0x4d, 0x83, 0xc5, 0x94, 0x20,
-	0xaa, 0x92, 0xb3, 0xbc, 0xa5, 0xbd, 0x34, 0x6f, 0xdd, 0x19, 0xc8, 0x57, 0x1e, 0x99, 0xf5, 0x0b,
-	0xf3, 0x95, 0x69, 0x0c, 0x24, 0xfc, 0x11, 0x5c, 0xba, 0x1b, 0x52, 0x7e, 0xd8, 0x8c, 0xea, 0x70,
-	0xc3, 0x0b, 0x03, 0xad, 0xe4, 0xd7, 0xb1, 0xbc, 0x35, 0x74, 0x71, 0x1d, 0xc8, 0x8d, 0xf9, 0x21,
-	0xcc, 0x25, 0xb0, 0x54, 0xcd, 0xaf, 0x43, 0xae, 0x43, 0x1c, 0xbb, 0x23, 0x71, 0x32, 0x96, 0xda,
-	0xf1, 0x71, 0x60, 0x8e, 0xed, 0xe2, 0xa0, 0xe7, 0x13, 0x45, 0x86, 0xb1, 0xc0, 0x7c, 0x07, 0xe6,
-	0x62, 0xf2, 0x18, 0x3b, 0x2f, 0xf3, 0x67, 0x0d, 0x50, 0xd2, 0x4f, 0xe5, 0x30, 0x44, 0x84, 0xda,
-	0x68, 0x22, 0xd4, 0x07, 0x88, 0x70, 0x1d, 0x66, 0x63, 0xef, 0xe4, 0x2b, 0x64, 0x26, 0x12, 0xef,
-	0x73, 0x29, 0xbf, 0xfd, 0x38, 0x82, 0x34, 0x91, 0x64, 0x9a, 0xef, 0xfb, 0x6d, 0xa1, 0xdc, 0xfe,
-	0x49, 0x87, 0xcc, 0x2e, 0xb3, 0x91, 0x05, 0xf9, 0x88, 0xd4, 0xd3, 0xbe, 0x7c, 0x82, 0xd0, 0xca,
-	0xd7, 0x46, 0xeb, 0xa3, 0xfa, 0x2c, 0xc8, 0x47, 0x6c, 0x77, 0x0e, 0x66, 0xa8, 0x3f, 0x0f, 0xf3,
-	0x2c, 0x83, 0xa1, 0x2f, 0xa1, 0x34, 0x40, 0x5f, 0x66, 0xba, 0x5f, 0xd2, 0xa6, 0xbc, 0x79, 0xb1,
-	0x4d, 0x88, 0x5f, 0xce, 0x7e, 0xfb, 0xe2, 0xc9, 0xa6, 0xb6, 0xfd, 0x7b, 0x06, 0xb2, 0x62, 0x60,
-	0xd0, 0x57, 0xd1, 0x2b, 0x62, 0x2d, 0x05, 0x66, 0x98, 0xb8, 0x52, 0x2b, 0x49, 0x61, 0x32, 0x73,
-	0xe5, 0xf1, 0x9f, 0xff, 0xfc, 0xa8, 0x5f, 0x41, 0x8b, 0xf5, 0xe1, 0xc7, 0xb1, 0x7a, 0x50, 0xfc,
-	0xa2, 0x0d, 0x3e, 0x24, 0x37, 0x47, 0x40, 0x9f, 0x21, 0xb5, 0xf2, 0xf5, 0xb1, 0x6c, 0x55, 0x2e,
-	0x5b, 0x22, 0x97, 0xeb, 0xe8, 0xcd, 0xf4, 0x5c, 0xa2, 0x01, 0xaf, 0x7f, 0xad, 0x98, 0xf1, 0x1b,
-	0xf4, 0x83, 0x06, 0xa5, 0x24, 0x9b, 0xa0, 0x71, 0x02, 0x46, 0x4d, 0x7a, 0x6b, 0x3c, 0x63, 0x95,
-	0xde, 0xba, 0x48, 0x6f, 0x05, 0x2d, 0x5f, 0x90, 0xde, 0xf6, 0x1f, 0x1a, 0x64, 0x3f, 0xa1, 0x4d,
-	0x7c, 0x88, 0x3e, 0x83, 0x42, 0x34, 0xf4, 0x68, 0x35, 0x25, 0xda, 0x59, 0x7a, 0x29, 0x5f, 0x1d,
-	0x6d, 0xa4, 0xce, 0xdf, 0xe7, 0x03, 0x4f, 0xaa, 0xab, 0x23, 0x5f, 0x17, 0x21, 0xf2, 0xda, 0x05,
-	0x56, 0x12, 0xfa, 0xe6, 0xde, 0xd3, 0x93, 0x8a, 0xf6, 0xec, 0xa4, 0xa2, 0xfd, 0x7d, 0x52, 0xd1,
-	0xbe, 0x3f, 0xad, 0x4c, 0x3c, 0x3b, 0xad, 0x4c, 0x3c, 0x3f, 0xad, 0x4c, 0x7c, 0xf1, 0xb6, 0xed,
-	0x04, 0x9d, 0x5e, 0xa3, 0xd6, 0xa4, 0x5d, 0xd9, 0x01, 0x97, 0x04, 0xaa, 0x15, 0xfc, 0x0f, 0x26,
-	0xd1, 0x8e, 0xf7, 0xc2, 0x75, 0x7f, 0xab, 0x91, 0x13, 0x7f, 0x33, 0x3b, 0xff, 0x06, 0x00, 0x00,
-	0xff, 0xff, 0xe7, 0x13, 0x2d, 0xff, 0x7d, 0x0d, 0x00, 0x00,
+	// 1500 bytes of a gzipped FileDescriptorProto
+	0x1f, 0x8b, 0x08, 0x00, 0x00, 0x00, 0x00, 0x00, 0x02, 0xff, 0xcc, 0x58, 0x4d, 0x6f, 0x1b, 0x45,
+	0x1f, 0xcf, 0xda, 0x89, 0x63, 0xff, 0xfd, 0x92, 0x64, 0x92, 0x36, 0x1b, 0xb7, 0x4d, 0xd2, 0xed,
+	0x4b, 0xd2, 0xf4, 0x91, 0xad, 0x24, 0xcf, 0xa3, 0x4a, 0x7d, 0x24, 0x84, 0x4a, 0x5f, 0xa1, 0xa9,
+	0xc2, 0x96, 0x22, 0xc1, 0x01, 0x6b, 0x63, 0x8f, 0xd7, 0xd3, 0xda, 0x3b, 0xdb, 0x9d, 0xb1, 0xdb,
+	0x80, 0x90, 0x50, 0x11, 0x77, 0x04, 0x17, 0xe8, 0x91, 0x0f, 0x80, 0x7a, 0xe0, 0xc4, 0x07, 0x40,
+	0x3d, 0x56, 0xe2, 0x82, 0x38, 0x14, 0xd4, 0x22, 0xf5, 0x6b, 0xa0, 0x79, 0xd9, 0x17, 0xc7, 0x4e,
+	0xe2, 0x96, 0x0b, 0xb7, 0x9d, 0xdf, 0xff, 0xfd, 0xb7, 0x33, 0x3f, 0xcf, 0x1a, 0x96, 0x1d, 0xc6,
+	0x9c, 0xdd, 0x6a, 0x80, 0x5d, 0xc2, 0x78, 0xb0, 0x5b, 0xed, 0xad, 0x47, 0xcf, 0x15, 0x3f, 0xa0,
+	0x9c, 0xa2, 0x19, 0xe9, 0x51, 0x89, 0xd0, 0xde, 0x7a, 0x79, 0xad, 0x4e, 0x59, 0x87, 0xb2, 0xea,
+	0x8e, 0xc3, 0x70, 0xf5, 0x7e, 0x17, 0xcb, 0xb8, 0x1d, 0xcc, 0x9d, 0xf5, 0xaa, 0xef, 0xb8, 0xc4,
+	0x73, 0x38, 0xa1, 0x9e, 0x0a, 0x2f, 0xcf, 0x6b, 0xdf, 0x0e, 0x73, 0x45, 0xf2, 0x0e, 0x73, 0xb5,
+	0x61, 0xce, 0xa5, 0x2e, 0x95, 0x8f, 0x55, 0xf1, 0xa4, 0xd1, 0xe3, 0x2e, 0xa5, 0x6e, 0x1b, 0x57,
+	0x1d, 0x9f, 0x54, 0x1d, 0xcf, 0xa3, 0x5c, 0xe6, 0x62, 0xca, 0x6a, 0xbd, 0x05, 0xe3, 0xb7, 0x68,
+	0x03, 0xa3, 0x12, 0xa4, 0x48, 0xc3, 0x34, 0x96, 0x8d, 0xd5, 0x9c, 0x9d, 0x22, 0x0d, 0x34, 0x0d,
+	0xe9, 0x7b, 0x78, 0xd7, 0x4c, 0x2d, 0x1b, 0xab, 0x05, 0x5b, 0x3c, 0xa2, 0x39, 0x98, 0xf0, 0x03,
+	0x4a, 0x9b, 0x66, 0x5a, 0x62, 0x6a, 0x61, 0xfd, 0x92, 0x81, 0xfc, 0xb6, 0x13, 0x70, 0x52, 0x27,
+	0xbe, 0xe3, 0x71, 0x64, 0xc2, 0xa4, 0xd3, 0x68, 0x04, 0x98, 0x31, 0x9d, 0x2c, 0x5c, 0x0a, 0x4b,
+	0x87, 0x7a, 0xe4, 0x1e, 0x0e, 0x64, 0xd6, 0x9c, 0x1d, 0x2e, 0xd1, 0x29, 0x28, 0xd6, 0xa9, 0xc7,
+	0xb0, 0xc7, 0xba, 0xac, 0x26, 0xaa, 0xaa, 0x0a, 0x85, 0x08, 0x7c, 0x0f, 0xef, 0xa2, 0x79, 0x98,
+	0xec, 0x05, 0x4d, 0x69, 0x1e, 0x97, 0xe6, 0x4c, 0x2f, 0x68, 0x0a, 0xc3, 0x02, 0x64, 0x5b, 0x94,
+	0x71, 0x69, 0x99, 0x90, 0x96, 0x49, 0xb1, 0x16, 0xa6, 0x4d, 0x98, 0xf0, 0x68, 0x03, 0x33, 0x33,
+	0xb3, 0x9c, 0x5e, 0xcd, 0x6f, 0xcc, 0x57, 0x06, 0x88, 0xaf, 0x88, 0xe1, 0x2f, 0x8d, 0x3f, 0x7d,
+	0xbe, 0x34, 0x66, 0x2b, 0x5f, 0x74, 0x12, 0x0a, 0x77, 0x29, 0xf1, 0x70, 0xa3, 0x86, 0x7d, 0x5a,
+	0x6f, 0x99, 0x93, 0xcb, 0xc6, 0xea, 0xb8, 0x9d, 0x57, 0xd8, 0x15, 0x01, 0x49, 0x17, 0x87, 0xb4,
+	0x71, 0xa3, 0xd6, 0xf5, 0x38, 0x69, 0x9b, 0x59, 0xed, 0x22, 0xb1, 0x3b, 0x02, 0x42, 0x4b, 0x20,
+	0x97, 0xb5, 0x00, 0x3b, 0x8c, 0x7a, 0x66, 0x4e, 0x4e, 0x0c, 0x02, 0xb2, 0x25, 0x82, 0x56, 0x60,
+	0xaa, 0x85, 0x9d, 0x80, 0xef, 0x60, 0x87, 0xeb, 0x4a, 0x20, 0xd3, 0x94, 0x22, 0x58, 0x15, 0x3b,
+	0x05, 0x45, 0x46, 0xda, 0xd8, 0xd3, 0x5e, 0xcc, 0xcc, 0x4b, 0xb7, 0x82, 0x02, 0xa5, 0x0f, 0x13,
+	0xe5, 0x64, 0xf7, 0x3a, 0x53, 0x41, 0xba, 0x80, 0x84, 0x54, 0x96, 0xcb, 0x50, 0xf2, 0x03, 0xdc,
+	0x23, 0xb4, 0xcb, 0x6a, 0x8a, 0x93, 0xe2, 0x28, 0x9c, 0x14, 0xc3, 0xa0, 0x5b, 0x92, 0x9b, 0x33,
+	0x50, 0xaa, 0x07, 0xb8, 0x41, 0x78, 0xc4, 0x4e, 0x49, 0x56, 0x2a, 0x86, 0x68, 0xc4, 0x4f, 0x9b,
+	0x72, 0x8e, 0x83, 0xdd, 0x5a, 0x33, 0xa0, 0x1d, 0x73, 0x4a, 0xf1, 0xa3, 0xb1, 0xab, 0x01, 0xed,
+	0x88, 0x4c, 0x5d, 0x8f, 0xfa, 0x38, 0xe6, 0x79, 0x5a, 0x65, 0x0a, 0x51, 0x95, 0xe9, 0x04, 0x00,
+	0x69, 0xb4, 0x71, 0x8d, 0x11, 0xaf, 0x8e, 0xcd, 0x19, 0xe9, 0x92, 0x13, 0xc8, 0x6d, 0x01, 0xa0,
+	0x63, 0x90, 0x6b, 0xe3, 0x26, 0x57, 0x55, 0x90, 0xb4, 0x66, 0x05, 0x20, 0x4b, 0x5c, 0x80, 0xc9,
+	0x06, 0xf6, 0x29, 0x23, 0xdc, 0x9c, 0x15, 0xf4, 0x5f, 0x3a, 0x21, 0x46, 0xfa, 0xfd, 0xf9, 0xd2,
+	0x11, 0x75, 0x80, 0x58, 0xe3, 0x5e, 0x85, 0xd0, 0x6a, 0xc7, 0xe1, 0xad, 0xca, 0x0d, 0x8f, 0xdb,
+	0xa1, 0xb7, 0x68, 0x5f, 0x4c, 0x8d, 0x1f, 0xe8, 0xce, 0xe6, 0x54, 0xfb, 0x0a, 0x53, 0x7d, 0x9d,
+	0x83, 0x69, 0x9f, 0x3e, 0xc0, 0x41, 0x1b, 0x33, 0x56, 0x6b, 0x61, 0xe2, 0xb6, 0xb8, 0x79, 0x64,
+	0xd9, 0x58, 0x4d, 0xdb, 0x53, 0x11, 0x7e, 0x5d, 0xc2, 0x62, 0xd2, 0xd8, 0x95, 0x93, 0x0e, 0x36,
+	0x8f, 0x4a, 0xc7, 0x62, 0x84, 0x7e, 0x40, 0x3a, 0xd8, 0xfa, 0xca, 0x80, 0xac, 0x20, 0xf9, 0x26,
+	0x61, 0x3c, 0xde, 0xb8, 0xc6, 0x6b, 0x6c, 0xdc, 0xc1, 0x57, 0x9c, 0x7a, 0xfd, 0x57, 0x6c, 0x3d,
+	0x36, 0x20, 0xb3, 0xed, 0x04, 0x4e, 0x87, 0x09, 0x76, 0x3b, 0xce, 0xc3, 0x5a, 0xd8, 0x89, 0xb1,
+	0x5a, 0xb4, 0xb3, 0x1d, 0xe7, 0xa1, 0xda, 0x0a, 0xdb, 0x30, 0xa7, 0x13, 0x4a, 0x3d, 0xa9, 0x85,
+	0x54, 0xa7, 0x46, 0xa1, 0x7a, 0x36, 0x19, 0x7a, 0x39, 0xa6, 0xbd, 0xed, 0xf8, 0x0c, 0x87, 0xfb,
+	0x3c, 0xad, 0x77, 0x8d, 0xc0, 0xd4, 0x36, 0xb7, 0x1e, 0xa7, 0xa0, 0x70, 0x0d, 0x7b, 0x98, 0x11,
+	0x76, 0x9b, 0x3b, 0x1c, 0xa3, 0x0b, 0x90, 0xf1, 0x65, 0xb3, 0xb2, 0xbf, 0xfc, 0xc6, 0xc2, 0x90,
+	0x59, 0xd5, 0x34, 0x7a, 0x5a, 0xed, 0x8e, 0xae, 0x43, 0xc1, 0x8f, 0x65, 0x2b, 0xa4, 0x6a, 0x71,
+	0x78, 0x78, 0xe8, 0xa6, 0x73, 0xf4, 0x45, 0xa2, 0x2b, 0x90, 0xf7, 0x29, 0x63, 0x98, 0x31, 0x21,
+	0xab, 0x66, 0x5a, 0x26, 0x3a, 0x31, 0x2c, 0x51, 0xe4, 0xa5, 0xf3, 0x24, 0xe3, 0xd0, 0xdb, 0x50,
+	0xf2, 0xb1, 0xd7, 0x20, 0x9e, 0x5b, 0xd3, 0x13, 0x8d, 0x1f, 0x32, 0x91, 0x5d, 0xd4, 0x01, 0x6a,
+	0x69, 0x6d, 0x03, 0xc4, 0x25, 0xd0, 0x71, 0xc8, 0x45, 0xfa, 0x29, 0xc9, 0x29, 0xd8, 0x31, 0x20,
+	0xe4, 0xbd, 0x17, 0x34, 0x43, 0x79, 0xef, 0x05, 0x4d, 0x84, 0x60, 0x5c, 0xc8, 0xa6, 0xd6, 0x5e,
+	0xf9, 0x6c, 0xfd, 0x90, 0x82, 0xfc, 0x16, 0x73, 0x6d, 0x59, 0x1a, 0x07, 0xff, 0x2e, 0x71, 0x7f,
+	0x07, 0x20, 0xe6, 0xcf, 0xcc, 0x48, 0xb2, 0x46, 0xa2, 0x3d, 0x11, 0x16, 0x1f, 0xb4, 0xc9, 0xd1,
+	0x0f, 0xda, 0xc5, 0xc2, 0xa3, 0x57, 0x4f, 0xd6, 0xc2, 0xd1, 0xad, 0x23, 0x30, 0x9b, 0xe0, 0xc8,
+	0xc6, 0xcc, 0x17, 0x93, 0x59, 0x77, 0x25, 0x75, 0xb7, 0x31, 0x57, 0xc7, 0x65, 0x7f, 0xea, 0xa2,
+	0x16, 0x52, 0xff, 0xb0, 0x85, 0xb0, 0x56, 0xd4, 0xc2, 0x06, 0x64, 0xb7, 0x98, 0x7b, 0x13, 0x3b,
+	0x3d, 0xbc, 0x7f, 0xfd, 0x3d, 0xa9, 0x10, 0x4c, 0x87, 0x31, 0x51, 0x9e, 0x87, 0x30, 0xb5, 0xc5,
+	0xdc, 0x3b, 0x7e, 0xc3, 0xe1, 0x58, 0x4b, 0xc3, 0x71, 0xc8, 0x39, 0x5d, 0xde, 0xa2, 0x01, 0xe1,
+	0xbb, 0x3a, 0x61, 0x0c, 0x24, 0x4e, 0x65, 0xea, 0xb5, 0x4e, 0xe5, 0xc5, 0x92, 0xe8, 0x25, 0x4e,
+	0x64, 0x2d, 0xc0, 0xfc, 0x9e, 0xca, 0x51, 0x53, 0x73, 0x80, 0xde, 0x17, 0xf7, 0xa4, 0x10, 0xbe,
+	0xdf, 0xc5, 0x8c, 0x5b, 0x5f, 0x1a, 0x30, 0xdb, 0x07, 0x2b, 0xef, 0x37, 0xd7, 0x89, 0x4d, 0x98,
+	0xd4, 0xa7, 0xec, 0xd0, 0x59, 0xec, 0xd0, 0xd3, 0xda, 0x84, 0xf9, 0xb0, 0x89, 0x50, 0x27, 0x74,
+	0x83, 0xfb, 0xbf, 0x07, 0x6b, 0x07, 0xcc, 0xc1, 0x20, 0xdd, 0xfe, 0x55, 0xc8, 0x27, 0x34, 0x47,
+	0xcf, 0x30, 0x9a, 0x58, 0x25, 0x03, 0x87, 0xd5, 0x08, 0xa9, 0x43, 0x57, 0x01, 0xe2, 0xab, 0xa6,
+	0x2e, 0x71, 0xb6, 0xa2, 0xf4, 0xbb, 0x22, 0xee, 0xa5, 0x15, 0x79, 0x2f, 0xad, 0xe8, 0x7b, 0x69,
+	0x65, 0xdb, 0x71, 0xb1, 0x8e, 0xb5, 0x13, 0x91, 0xd6, 0x8f, 0x06, 0x2c, 0x0c, 0x29, 0xa2, 0x27,
+	0xd9, 0xab, 0xbb, 0xc6, 0x1b, 0xeb, 0xee, 0xb5, 0xbe, 0x7e, 0xd5, 0xcb, 0x59, 0x39, 0xb4, 0x5f,
+	0xd5, 0x46, 0x5f, 0xc3, 0xef, 0xc2, 0xf4, 0xf5, 0xf0, 0xca, 0x15, 0x92, 0xb1, 0x3c, 0x48, 0x78,
+	0xae, 0x8f, 0x4a, 0x71, 0x1d, 0x56, 0xb7, 0x83, 0x94, 0xfc, 0x99, 0x52, 0x0b, 0xeb, 0x06, 0xcc,
+	0x24, 0x72, 0xe9, 0x99, 0x8f, 0x42, 0x46, 0x5f, 0x11, 0x0c, 0xf9, 0xcb, 0xaf, 0x57, 0xe2, 0x10,
+	0x31, 0xe2, 0x7a, 0x0e, 0xef, 0x06, 0x58, 0x4b, 0x71, 0x0c, 0x58, 0xff, 0x83, 0x99, 0x58, 0xba,
+	0x46, 0xee, 0xcb, 0xfa, 0xce, 0x00, 0x94, 0x8c, 0xd3, 0x3d, 0x0c, 0xc8, 0xb0, 0x71, 0xb0, 0x0c,
+	0xa7, 0xfa, 0x64, 0x78, 0x05, 0xa6, 0xe2, 0xe8, 0xe4, 0x57, 0x40, 0x29, 0x82, 0xb7, 0x05, 0x2a,
+	0xae, 0x0c, 0x22, 0x83, 0x72, 0x51, 0x52, 0x9e, 0xed, 0x05, 0x4d, 0x69, 0xdc, 0xf8, 0x23, 0x05,
+	0xe9, 0x2d, 0xe6, 0x22, 0x1b, 0xb2, 0xd1, 0x4f, 0xca, 0xb0, 0x37, 0x9f, 0x90, 0xd3, 0xf2, 0xd9,
+	0x83, 0xed, 0xd1, 0x7c, 0x36, 0x64, 0x23, 0xad, 0xdd, 0x27, 0x67, 0x68, 0xdf, 0x2f, 0xe7, 0x5e,
+	0xfd, 0x44, 0x37, 0x60, 0x42, 0x89, 0xe7, 0xb1, 0xe1, 0x01, 0xd2, 0x58, 0x3e, 0x75, 0x80, 0x31,
+	0x4a, 0xf5, 0x09, 0x14, 0xfa, 0xf4, 0xd3, 0x1a, 0x1e, 0x94, 0xf4, 0x29, 0xaf, 0x1d, 0xee, 0x13,
+	0xe6, 0x2f, 0x4f, 0x7c, 0xf1, 0xea, 0xc9, 0x9a, 0xb1, 0xf1, 0x53, 0x1a, 0x26, 0xe4, 0xd9, 0x43,
+	0x9f, 0x46, 0xb7, 0xb8, 0x33, 0x43, 0xd2, 0x0c, 0x2a, 0xe7, 0x50, 0x52, 0x86, 0x28, 0xa9, 0x75,
+	0xf2, 0xd1, 0xaf, 0x7f, 0x7d, 0x9b, 0x3a, 0x86, 0x16, 0xaa, 0x83, 0xdf, 0xb9, 0x5a, 0x33, 0xbf,
+	0x37, 0xfa, 0xbf, 0x09, 0xd7, 0x0e, 0x48, 0xbd, 0x47, 0x1f, 0xcb, 0xe7, 0x47, 0xf2, 0xd5, 0xbd,
+	0xac, 0xcb, 0x5e, 0xce, 0xa3, 0x73, 0xc3, 0x7b, 0x89, 0xb4, 0xa2, 0xfa, 0x99, 0x16, 0xd9, 0xcf,
+	0xd1, 0x37, 0x06, 0x14, 0x92, 0xc2, 0x84, 0x46, 0x29, 0x18, 0x91, 0xf4, 0x9f, 0xd1, 0x9c, 0x75,
+	0x7b, 0x2b, 0xb2, 0xbd, 0x93, 0x68, 0xe9, 0x90, 0xf6, 0x36, 0x7e, 0x36, 0x60, 0xe2, 0x26, 0xad,
+	0x3b, 0x6d, 0xf4, 0x21, 0xe4, 0x22, 0xfd, 0x40, 0xc3, 0x76, 0xd6, 0x5e, 0xa5, 0x2a, 0x9f, 0x3e,
+	0xd8, 0x49, 0xef, 0xbf, 0x8f, 0xfa, 0xee, 0x86, 0xa7, 0x0f, 0xbc, 0x26, 0x85, 0x99, 0xcf, 0x1c,
+	0xe2, 0xa5, 0x52, 0x5f, 0xba, 0xf5, 0xf4, 0xc5, 0xa2, 0xf1, 0xec, 0xc5, 0xa2, 0xf1, 0xe7, 0x8b,
+	0x45, 0xe3, 0xeb, 0x97, 0x8b, 0x63, 0xcf, 0x5e, 0x2e, 0x8e, 0xfd, 0xf6, 0x72, 0x71, 0xec, 0xe3,
+	0xff, 0xba, 0x84, 0xb7, 0xba, 0x3b, 0x95, 0x3a, 0xed, 0x28, 0x06, 0x3c, 0xcc, 0x35, 0x15, 0x8e,
+	0x4f, 0x92, 0x74, 0xfc, 0x3f, 0x7c, 0xee, 0xad, 0xef, 0x64, 0xe4, 0x1f, 0x13, 0x9b, 0x7f, 0x07,
+	0x00, 0x00, 0xff, 0xff, 0x25, 0xac, 0x46, 0x50, 0x48, 0x11, 0x00, 0x00,
 }
 
 // Reference imports to suppress errors if they are not otherwise used.
@@ -1300,6 +1579,9 @@ type MsgClient interface {
 	Register(ctx context.Context, in *MsgRegister, opts ...grpc.CallOption) (*MsgRegisterResponse, error)
 	// SetNodes replaces the list of machines; it counts from the next epoch on.
 	SetNodes(ctx context.Context, in *MsgSetNodes, opts ...grpc.CallOption) (*MsgSetNodesResponse, error)
+	// Leave ends the sender's registration: it takes no part from the next epoch on, and its record, keys and deposit
+	// are released once nothing that is still checked can name them.
+	Leave(ctx context.Context, in *MsgLeave, opts ...grpc.CallOption) (*MsgLeaveResponse, error)
 	UpdateParams(ctx context.Context, in *MsgUpdateParams, opts ...grpc.CallOption) (*MsgUpdateParamsResponse, error)
 }
 
@@ -1329,6 +1611,15 @@ func (c *msgClient) SetNodes(ctx context.Context, in *MsgSetNodes, opts ...grpc.
 	return out, nil
 }
 
+func (c *msgClient) Leave(ctx context.Context, in *MsgLeave, opts ...grpc.CallOption) (*MsgLeaveResponse, error) {
+	out := new(MsgLeaveResponse)
+	err := c.cc.Invoke(ctx, "/assay.registry.v1.Msg/Leave", in, out, opts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *msgClient) UpdateParams(ctx context.Context, in *MsgUpdateParams, opts ...grpc.CallOption) (*MsgUpdateParamsResponse, error) {
 	out := new(MsgUpdateParamsResponse)
 	err := c.cc.Invoke(ctx, "/assay.registry.v1.Msg/UpdateParams", in, out, opts...)
@@ -1343,6 +1634,9 @@ type MsgServer interface {
 	Register(context.Context, *MsgRegister) (*MsgRegisterResponse, error)
 	// SetNodes replaces the list of machines; it counts from the next epoch on.
 	SetNodes(context.Context, *MsgSetNodes) (*MsgSetNodesResponse, error)
+	// Leave ends the sender's registration: it takes no part from the next epoch on, and its record, keys and deposit
+	// are released once nothing that is still checked can name them.
+	Leave(context.Context, *MsgLeave) (*MsgLeaveResponse, error)
 	UpdateParams(context.Context, *MsgUpdateParams) (*MsgUpdateParamsResponse, error)
 }
 
@@ -1355,6 +1649,9 @@ func (*UnimplementedMsgServer) Register(ctx context.Context, req *MsgRegister) (
 }
 func (*UnimplementedMsgServer) SetNodes(ctx context.Context, req *MsgSetNodes) (*MsgSetNodesResponse, error) {
 	return nil, status.Errorf(codes.Unimplemented, "method SetNodes not implemented")
+}
+func (*UnimplementedMsgServer) Leave(ctx context.Context, req *MsgLeave) (*MsgLeaveResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method Leave not implemented")
 }
 func (*UnimplementedMsgServer) UpdateParams(ctx context.Context, req *MsgUpdateParams) (*MsgUpdateParamsResponse, error) {
 	return nil, status.Errorf(codes.Unimplemented, "method UpdateParams not implemented")
@@ -1400,6 +1697,24 @@ func _Msg_SetNodes_Handler(srv interface{}, ctx context.Context, dec func(interf
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Msg_Leave_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(MsgLeave)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(MsgServer).Leave(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: "/assay.registry.v1.Msg/Leave",
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(MsgServer).Leave(ctx, req.(*MsgLeave))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _Msg_UpdateParams_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(MsgUpdateParams)
 	if err := dec(in); err != nil {
@@ -1430,6 +1745,10 @@ var _Msg_serviceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "SetNodes",
 			Handler:    _Msg_SetNodes_Handler,
+		},
+		{
+			MethodName: "Leave",
+			Handler:    _Msg_Leave_Handler,
 		},
 		{
 			MethodName: "UpdateParams",
@@ -1762,6 +2081,89 @@ func (m *Participant) MarshalToSizedBuffer(dAtA []byte) (int, error) {
 	_ = i
 	var l int
 	_ = l
+	if m.PowerlessTime != 0 {
+		i = encodeVarintRegistry(dAtA, i, uint64(m.PowerlessTime))
+		i--
+		dAtA[i] = 0x1
+		i--
+		dAtA[i] = 0xb0
+	}
+	if m.PowerlessHeight != 0 {
+		i = encodeVarintRegistry(dAtA, i, uint64(m.PowerlessHeight))
+		i--
+		dAtA[i] = 0x1
+		i--
+		dAtA[i] = 0xa8
+	}
+	if m.ReviewEpoch != 0 {
+		i = encodeVarintRegistry(dAtA, i, uint64(m.ReviewEpoch))
+		i--
+		dAtA[i] = 0x1
+		i--
+		dAtA[i] = 0xa0
+	}
+	{
+		size := m.Deposit.Size()
+		i -= size
+		if _, err := m.Deposit.MarshalTo(dAtA[i:]); err != nil {
+			return 0, err
+		}
+		i = encodeVarintRegistry(dAtA, i, uint64(size))
+	}
+	i--
+	dAtA[i] = 0x1
+	i--
+	dAtA[i] = 0x9a
+	if m.LeftFrom != 0 {
+		i = encodeVarintRegistry(dAtA, i, uint64(m.LeftFrom))
+		i--
+		dAtA[i] = 0x1
+		i--
+		dAtA[i] = 0x90
+	}
+	if m.IdleSince != 0 {
+		i = encodeVarintRegistry(dAtA, i, uint64(m.IdleSince))
+		i--
+		dAtA[i] = 0x1
+		i--
+		dAtA[i] = 0x88
+	}
+	if m.UnopenedEpoch != 0 {
+		i = encodeVarintRegistry(dAtA, i, uint64(m.UnopenedEpoch))
+		i--
+		dAtA[i] = 0x1
+		i--
+		dAtA[i] = 0x80
+	}
+	if m.LotteryFrom != 0 {
+		i = encodeVarintRegistry(dAtA, i, uint64(m.LotteryFrom))
+		i--
+		dAtA[i] = 0x78
+	}
+	if m.CreditedEpoch != 0 {
+		i = encodeVarintRegistry(dAtA, i, uint64(m.CreditedEpoch))
+		i--
+		dAtA[i] = 0x70
+	}
+	if len(m.PreviousNodes) > 0 {
+		for iNdEx := len(m.PreviousNodes) - 1; iNdEx >= 0; iNdEx-- {
+			{
+				size, err := m.PreviousNodes[iNdEx].MarshalToSizedBuffer(dAtA[:i])
+				if err != nil {
+					return 0, err
+				}
+				i -= size
+				i = encodeVarintRegistry(dAtA, i, uint64(size))
+			}
+			i--
+			dAtA[i] = 0x6a
+		}
+	}
+	if m.NodesEpoch != 0 {
+		i = encodeVarintRegistry(dAtA, i, uint64(m.NodesEpoch))
+		i--
+		dAtA[i] = 0x60
+	}
 	if m.SilentEpochs != 0 {
 		i = encodeVarintRegistry(dAtA, i, uint64(m.SilentEpochs))
 		i--
@@ -1841,6 +2243,57 @@ func (m *Participant) MarshalToSizedBuffer(dAtA []byte) (int, error) {
 	return len(dAtA) - i, nil
 }
 
+func (m *NodeList) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *NodeList) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *NodeList) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if len(m.PreviousNodes) > 0 {
+		for iNdEx := len(m.PreviousNodes) - 1; iNdEx >= 0; iNdEx-- {
+			{
+				size, err := m.PreviousNodes[iNdEx].MarshalToSizedBuffer(dAtA[:i])
+				if err != nil {
+					return 0, err
+				}
+				i -= size
+				i = encodeVarintRegistry(dAtA, i, uint64(size))
+			}
+			i--
+			dAtA[i] = 0x12
+		}
+	}
+	if len(m.Nodes) > 0 {
+		for iNdEx := len(m.Nodes) - 1; iNdEx >= 0; iNdEx-- {
+			{
+				size, err := m.Nodes[iNdEx].MarshalToSizedBuffer(dAtA[:i])
+				if err != nil {
+					return 0, err
+				}
+				i -= size
+				i = encodeVarintRegistry(dAtA, i, uint64(size))
+			}
+			i--
+			dAtA[i] = 0xa
+		}
+	}
+	return len(dAtA) - i, nil
+}
+
 func (m *Params) Marshal() (dAtA []byte, err error) {
 	size := m.Size()
 	dAtA = make([]byte, size)
@@ -1861,6 +2314,21 @@ func (m *Params) MarshalToSizedBuffer(dAtA []byte) (int, error) {
 	_ = i
 	var l int
 	_ = l
+	if m.LapseEpochs != 0 {
+		i = encodeVarintRegistry(dAtA, i, uint64(m.LapseEpochs))
+		i--
+		dAtA[i] = 0x18
+	}
+	{
+		size := m.RegistrationDeposit.Size()
+		i -= size
+		if _, err := m.RegistrationDeposit.MarshalTo(dAtA[i:]); err != nil {
+			return 0, err
+		}
+		i = encodeVarintRegistry(dAtA, i, uint64(size))
+	}
+	i--
+	dAtA[i] = 0x12
 	if m.MaxNodes != 0 {
 		i = encodeVarintRegistry(dAtA, i, uint64(m.MaxNodes))
 		i--
@@ -1889,6 +2357,18 @@ func (m *GenesisState) MarshalToSizedBuffer(dAtA []byte) (int, error) {
 	_ = i
 	var l int
 	_ = l
+	if m.PendingParams != nil {
+		{
+			size, err := m.PendingParams.MarshalToSizedBuffer(dAtA[:i])
+			if err != nil {
+				return 0, err
+			}
+			i -= size
+			i = encodeVarintRegistry(dAtA, i, uint64(size))
+		}
+		i--
+		dAtA[i] = 0x22
+	}
 	if len(m.Possessions) > 0 {
 		for iNdEx := len(m.Possessions) - 1; iNdEx >= 0; iNdEx-- {
 			{
@@ -2146,6 +2626,59 @@ func (m *MsgSetNodesResponse) MarshalToSizedBuffer(dAtA []byte) (int, error) {
 	return len(dAtA) - i, nil
 }
 
+func (m *MsgLeave) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *MsgLeave) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *MsgLeave) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if len(m.Address) > 0 {
+		i -= len(m.Address)
+		copy(dAtA[i:], m.Address)
+		i = encodeVarintRegistry(dAtA, i, uint64(len(m.Address)))
+		i--
+		dAtA[i] = 0xa
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *MsgLeaveResponse) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *MsgLeaveResponse) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *MsgLeaveResponse) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	return len(dAtA) - i, nil
+}
+
 func (m *MsgUpdateParams) Marshal() (dAtA []byte, err error) {
 	size := m.Size()
 	dAtA = make([]byte, size)
@@ -2252,6 +2785,18 @@ func (m *QueryParamsResponse) MarshalToSizedBuffer(dAtA []byte) (int, error) {
 	_ = i
 	var l int
 	_ = l
+	if m.Pending != nil {
+		{
+			size, err := m.Pending.MarshalToSizedBuffer(dAtA[:i])
+			if err != nil {
+				return 0, err
+			}
+			i -= size
+			i = encodeVarintRegistry(dAtA, i, uint64(size))
+		}
+		i--
+		dAtA[i] = 0x12
+	}
 	{
 		size, err := m.Params.MarshalToSizedBuffer(dAtA[:i])
 		if err != nil {
@@ -2643,6 +3188,62 @@ func (m *Participant) Size() (n int) {
 	if m.SilentEpochs != 0 {
 		n += 1 + sovRegistry(uint64(m.SilentEpochs))
 	}
+	if m.NodesEpoch != 0 {
+		n += 1 + sovRegistry(uint64(m.NodesEpoch))
+	}
+	if len(m.PreviousNodes) > 0 {
+		for _, e := range m.PreviousNodes {
+			l = e.Size()
+			n += 1 + l + sovRegistry(uint64(l))
+		}
+	}
+	if m.CreditedEpoch != 0 {
+		n += 1 + sovRegistry(uint64(m.CreditedEpoch))
+	}
+	if m.LotteryFrom != 0 {
+		n += 1 + sovRegistry(uint64(m.LotteryFrom))
+	}
+	if m.UnopenedEpoch != 0 {
+		n += 2 + sovRegistry(uint64(m.UnopenedEpoch))
+	}
+	if m.IdleSince != 0 {
+		n += 2 + sovRegistry(uint64(m.IdleSince))
+	}
+	if m.LeftFrom != 0 {
+		n += 2 + sovRegistry(uint64(m.LeftFrom))
+	}
+	l = m.Deposit.Size()
+	n += 2 + l + sovRegistry(uint64(l))
+	if m.ReviewEpoch != 0 {
+		n += 2 + sovRegistry(uint64(m.ReviewEpoch))
+	}
+	if m.PowerlessHeight != 0 {
+		n += 2 + sovRegistry(uint64(m.PowerlessHeight))
+	}
+	if m.PowerlessTime != 0 {
+		n += 2 + sovRegistry(uint64(m.PowerlessTime))
+	}
+	return n
+}
+
+func (m *NodeList) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	if len(m.Nodes) > 0 {
+		for _, e := range m.Nodes {
+			l = e.Size()
+			n += 1 + l + sovRegistry(uint64(l))
+		}
+	}
+	if len(m.PreviousNodes) > 0 {
+		for _, e := range m.PreviousNodes {
+			l = e.Size()
+			n += 1 + l + sovRegistry(uint64(l))
+		}
+	}
 	return n
 }
 
@@ -2654,6 +3255,11 @@ func (m *Params) Size() (n int) {
 	_ = l
 	if m.MaxNodes != 0 {
 		n += 1 + sovRegistry(uint64(m.MaxNodes))
+	}
+	l = m.RegistrationDeposit.Size()
+	n += 1 + l + sovRegistry(uint64(l))
+	if m.LapseEpochs != 0 {
+		n += 1 + sovRegistry(uint64(m.LapseEpochs))
 	}
 	return n
 }
@@ -2677,6 +3283,10 @@ func (m *GenesisState) Size() (n int) {
 			l = e.Size()
 			n += 1 + l + sovRegistry(uint64(l))
 		}
+	}
+	if m.PendingParams != nil {
+		l = m.PendingParams.Size()
+		n += 1 + l + sovRegistry(uint64(l))
 	}
 	return n
 }
@@ -2776,6 +3386,28 @@ func (m *MsgSetNodesResponse) Size() (n int) {
 	return n
 }
 
+func (m *MsgLeave) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	l = len(m.Address)
+	if l > 0 {
+		n += 1 + l + sovRegistry(uint64(l))
+	}
+	return n
+}
+
+func (m *MsgLeaveResponse) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	return n
+}
+
 func (m *MsgUpdateParams) Size() (n int) {
 	if m == nil {
 		return 0
@@ -2817,6 +3449,10 @@ func (m *QueryParamsResponse) Size() (n int) {
 	_ = l
 	l = m.Params.Size()
 	n += 1 + l + sovRegistry(uint64(l))
+	if m.Pending != nil {
+		l = m.Pending.Size()
+		n += 1 + l + sovRegistry(uint64(l))
+	}
 	return n
 }
 
@@ -3439,6 +4075,363 @@ func (m *Participant) Unmarshal(dAtA []byte) error {
 					break
 				}
 			}
+		case 12:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field NodesEpoch", wireType)
+			}
+			m.NodesEpoch = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowRegistry
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.NodesEpoch |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 13:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field PreviousNodes", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowRegistry
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.PreviousNodes = append(m.PreviousNodes, Node{})
+			if err := m.PreviousNodes[len(m.PreviousNodes)-1].Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		case 14:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field CreditedEpoch", wireType)
+			}
+			m.CreditedEpoch = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowRegistry
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.CreditedEpoch |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 15:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field LotteryFrom", wireType)
+			}
+			m.LotteryFrom = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowRegistry
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.LotteryFrom |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 16:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field UnopenedEpoch", wireType)
+			}
+			m.UnopenedEpoch = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowRegistry
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.UnopenedEpoch |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 17:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field IdleSince", wireType)
+			}
+			m.IdleSince = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowRegistry
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.IdleSince |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 18:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field LeftFrom", wireType)
+			}
+			m.LeftFrom = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowRegistry
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.LeftFrom |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 19:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Deposit", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowRegistry
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			if err := m.Deposit.Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		case 20:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field ReviewEpoch", wireType)
+			}
+			m.ReviewEpoch = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowRegistry
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.ReviewEpoch |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 21:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field PowerlessHeight", wireType)
+			}
+			m.PowerlessHeight = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowRegistry
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.PowerlessHeight |= int64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 22:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field PowerlessTime", wireType)
+			}
+			m.PowerlessTime = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowRegistry
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.PowerlessTime |= int64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		default:
+			iNdEx = preIndex
+			skippy, err := skipRegistry(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *NodeList) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowRegistry
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: NodeList: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: NodeList: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Nodes", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowRegistry
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Nodes = append(m.Nodes, Node{})
+			if err := m.Nodes[len(m.Nodes)-1].Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		case 2:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field PreviousNodes", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowRegistry
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.PreviousNodes = append(m.PreviousNodes, Node{})
+			if err := m.PreviousNodes[len(m.PreviousNodes)-1].Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
 		default:
 			iNdEx = preIndex
 			skippy, err := skipRegistry(dAtA[iNdEx:])
@@ -3504,6 +4497,59 @@ func (m *Params) Unmarshal(dAtA []byte) error {
 				b := dAtA[iNdEx]
 				iNdEx++
 				m.MaxNodes |= uint32(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 2:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field RegistrationDeposit", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowRegistry
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			if err := m.RegistrationDeposit.Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		case 3:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field LapseEpochs", wireType)
+			}
+			m.LapseEpochs = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowRegistry
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.LapseEpochs |= uint64(b&0x7F) << shift
 				if b < 0x80 {
 					break
 				}
@@ -3656,6 +4702,42 @@ func (m *GenesisState) Unmarshal(dAtA []byte) error {
 			}
 			m.Possessions = append(m.Possessions, Possession{})
 			if err := m.Possessions[len(m.Possessions)-1].Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		case 4:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field PendingParams", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowRegistry
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			if m.PendingParams == nil {
+				m.PendingParams = &Params{}
+			}
+			if err := m.PendingParams.Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
 				return err
 			}
 			iNdEx = postIndex
@@ -4331,6 +5413,138 @@ func (m *MsgSetNodesResponse) Unmarshal(dAtA []byte) error {
 	}
 	return nil
 }
+func (m *MsgLeave) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowRegistry
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: MsgLeave: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: MsgLeave: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Address", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowRegistry
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Address = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		default:
+			iNdEx = preIndex
+			skippy, err := skipRegistry(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *MsgLeaveResponse) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowRegistry
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: MsgLeaveResponse: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: MsgLeaveResponse: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		default:
+			iNdEx = preIndex
+			skippy, err := skipRegistry(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
 func (m *MsgUpdateParams) Unmarshal(dAtA []byte) error {
 	l := len(dAtA)
 	iNdEx := 0
@@ -4605,6 +5819,42 @@ func (m *QueryParamsResponse) Unmarshal(dAtA []byte) error {
 				return io.ErrUnexpectedEOF
 			}
 			if err := m.Params.Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		case 2:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Pending", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowRegistry
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			if m.Pending == nil {
+				m.Pending = &Params{}
+			}
+			if err := m.Pending.Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
 				return err
 			}
 			iNdEx = postIndex

@@ -22,13 +22,25 @@
 // over the beacon value of a block it has just committed (Local, served by the
 // node itself, not by the chain); x/sprint checks it with VerifyHeartbeat.
 //
-// Two marks belong to a participant because they outlive an epoch: JailedUntil,
-// the first epoch in which it may vote and be credited again, and SilentEpochs.
-// Other modules set them; nothing here decides about them. Participants are
-// never removed, so a consensus address that signed evidence is always known.
+// A name costs a deposit (x/collateral) for as long as its record is kept, or
+// names would be free and a jail would mean nothing. The record ends in two ways:
+// its owner leaves (MsgLeave), or it lapses, having been in no roster for
+// lapse_epochs. Either way it stays until nothing can name it any more: no epoch
+// whose evidence is kept, no evidence of a double sign that CometBFT would still
+// take, no jail that has not ended. So a consensus address that signed evidence
+// always leads to its owner. Then keys and deposit are free again. Lapse does all
+// of this at an epoch's begin, for the few records whose review has come due; an
+// idle participant costs nobody anything, however many there are.
+//
+// Some marks belong to a participant because they outlive an epoch: its jail, its
+// silence, when it was last credited, the lottery. Other modules set them (Mark);
+// nothing here decides about them. The list of machines changes at any time and
+// counts from the next epoch on: the record keeps the list before the change, so
+// that an epoch's list is frozen without being copied (NodesAt).
 //
 // Hostile parts. Somebody who reads a MsgRegister before it is in a block can
 // copy no part of it, since every proof names the participant. Whoever reaches
 // a node's Local service gets proofs for the one participant that the node's
-// configuration names, and for nobody else.
+// configuration names, and for nobody else. Somebody with many deposits has many
+// names, pays for each, and delays the end of other idle records at most.
 package registry

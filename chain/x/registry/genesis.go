@@ -5,13 +5,13 @@ package registry
 import (
 	"fmt"
 
+	"cosmossdk.io/math"
+
 	sdk "github.com/cosmos/cosmos-sdk/types"
 
 	registryv1 "github.com/assaynet/assay/api/registry/v1"
+	"github.com/assaynet/assay/chain/x/collateral"
 )
-
-// DefaultParams are the parameters of a new network.
-func DefaultParams() registryv1.Params { return registryv1.Params{MaxNodes: 64} }
 
 // DefaultGenesis has no participants.
 func DefaultGenesis() *registryv1.GenesisState {
@@ -23,19 +23,29 @@ func DefaultGenesis() *registryv1.GenesisState {
 // that is an exported one, whose proofs were checked when they came and may
 // name the chain it was exported from. Errors wrap ErrGenesis.
 func ValidateGenesis(chain string, gs *registryv1.GenesisState) error {
-	if err := ValidParams(gs.Params); err != nil {
+	if err := ValidateParams(gs.Params); err != nil {
 		return fmt.Errorf("%w: %w", ErrGenesis, err)
+	}
+	if gs.PendingParams != nil {
+		if err := ValidateParams(*gs.PendingParams); err != nil {
+			return fmt.Errorf("%w: pending: %w", ErrGenesis, err)
+		}
 	}
 	fresh := len(gs.Possessions) > 0
 	if fresh && len(gs.Possessions) != len(gs.Participants) {
 		return fmt.Errorf("%w: %d possessions for %d participants", ErrGenesis, len(gs.Possessions), len(gs.Participants))
+	}
+	// A list that was legal when it was set stays so when max_nodes is lowered.
+	maxNodes := uint32(MaxNodes)
+	if fresh {
+		maxNodes = gs.Params.MaxNodes
 	}
 	owners := make(map[string]string)
 	for i, p := range gs.Participants {
 		if i > 0 && p.Address <= gs.Participants[i-1].Address {
 			return fmt.Errorf("%w: participants do not stand in the order of their addresses, or one stands twice: %s", ErrGenesis, p.Address)
 		}
-		if err := validate(p, gs.Params); err != nil {
+		if err := validRecord(p, maxNodes); err != nil {
 			return fmt.Errorf("%w: %s: %w", ErrGenesis, p.Address, err)
 		}
 		for _, key := range keysOf(p) {
@@ -50,16 +60,34 @@ func ValidateGenesis(chain string, gs *registryv1.GenesisState) error {
 		if err := VerifyPossession(chain, p, gs.Possessions[i]); err != nil {
 			return fmt.Errorf("%w: %w", ErrGenesis, err)
 		}
-		for _, n := range p.Nodes {
-			if err := VerifyNode(chain, p.Address, n); err != nil {
-				return fmt.Errorf("%w: %w", ErrGenesis, err)
-			}
+		if err := verifyNodes(chain, p.Address, p.Nodes); err != nil {
+			return fmt.Errorf("%w: %w", ErrGenesis, err)
 		}
 	}
 	return nil
 }
 
-// InitGenesis takes a genesis state in.
+// validRecord checks a whole participant, with what came to it after it registered.
+func validRecord(p registryv1.Participant, maxNodes uint32) error {
+	if err := validate(p, maxNodes); err != nil {
+		return err
+	}
+	if err := validList(p.PreviousNodes, MaxNodes); err != nil {
+		return fmt.Errorf("previous nodes: %w", err)
+	}
+	switch {
+	case !p.Deposit.IsNil() && p.Deposit.IsNegative():
+		return ErrInvalid.Wrapf("a deposit of %s", p.Deposit)
+	case p.LeftFrom > 0 && p.LeftFrom <= p.JoinedEpoch:
+		return ErrInvalid.Wrapf("it left from epoch %d on and joined in %d", p.LeftFrom, p.JoinedEpoch)
+	case p.PowerlessHeight < 0 || (p.PowerlessHeight == 0) != (p.PowerlessTime == 0):
+		return ErrInvalid.Wrapf("without power since block %d at time %d", p.PowerlessHeight, p.PowerlessTime)
+	}
+	return nil
+}
+
+// InitGenesis takes a genesis state in. Deposits have to be there before; what a
+// record says is locked for it has to be locked.
 func (k *Keeper) InitGenesis(ctx sdk.Context, gs *registryv1.GenesisState) error {
 	if err := ValidateGenesis(ctx.ChainID(), gs); err != nil {
 		return err
@@ -67,9 +95,24 @@ func (k *Keeper) InitGenesis(ctx sdk.Context, gs *registryv1.GenesisState) error
 	if err := k.params.Set(ctx, gs.Params); err != nil {
 		return fmt.Errorf("registry: %w", err)
 	}
+	if gs.PendingParams != nil {
+		if err := k.pending.Set(ctx, *gs.PendingParams); err != nil {
+			return fmt.Errorf("registry: %w", err)
+		}
+	}
 	for _, p := range gs.Participants {
 		if _, err := k.account(p.Address); err != nil {
 			return fmt.Errorf("%w: %w", ErrGenesis, err)
+		}
+		if p.Deposit.IsNil() {
+			p.Deposit = math.ZeroInt()
+		}
+		locked, err := k.collateral.Locked(ctx, p.Address, collateral.Registration)
+		if err != nil {
+			return fmt.Errorf("registry: %w", err)
+		}
+		if !locked.Equal(p.Deposit) {
+			return fmt.Errorf("%w: %s registered with %s acpc, its deposit has %s locked for that", ErrGenesis, p.Address, p.Deposit, locked)
 		}
 		if err := k.add(ctx, p); err != nil {
 			return fmt.Errorf("%w: %w", ErrGenesis, err)
@@ -85,6 +128,9 @@ func (k *Keeper) ExportGenesis(ctx sdk.Context) (*registryv1.GenesisState, error
 		return nil, err
 	}
 	gs := &registryv1.GenesisState{Params: params}
+	if gs.PendingParams, err = k.pendingParams(ctx); err != nil {
+		return nil, err
+	}
 	err = k.Walk(ctx, func(p registryv1.Participant) (bool, error) {
 		gs.Participants = append(gs.Participants, p)
 		return false, nil

@@ -11,66 +11,65 @@ import (
 	"cosmossdk.io/collections"
 	"cosmossdk.io/core/address"
 	corestore "cosmossdk.io/core/store"
+	"cosmossdk.io/math"
 
 	"github.com/cosmos/cosmos-sdk/codec"
 
 	registryv1 "github.com/assaynet/assay/api/registry/v1"
 )
 
-// Name is the name of the module and of its store.
-const Name = "registry"
+// Collateral is what the registry needs of x/collateral.
+type Collateral interface {
+	Free(ctx context.Context, addr string) (math.Int, error)
+	Locked(ctx context.Context, addr, purpose string) (math.Int, error)
+	Balance(ctx context.Context, addr string) (math.Int, error)
+	TopUp(ctx context.Context, addr string, amount math.Int) error
+	Lock(ctx context.Context, addr, purpose string, amount math.Int) error
+	Refund(ctx context.Context, addr, purpose string, amount math.Int) error
+}
 
-var (
-	// ErrInvalid reports a registration whose fields break a rule.
-	ErrInvalid = errors.New("registry: invalid participant")
-	// ErrPossession reports a key whose owner did not show that it holds it.
-	ErrPossession = errors.New("registry: no proof of possession")
-	// ErrTaken reports a key or an account that is registered already.
-	ErrTaken = errors.New("registry: already registered")
-	// ErrUnknown reports an account that is no participant.
-	ErrUnknown = errors.New("registry: not a participant")
-	// ErrAuthority reports a message that only governance may send.
-	ErrAuthority = errors.New("registry: only governance may do this")
-	// ErrParams reports parameters outside their hard bounds.
-	ErrParams = errors.New("registry: invalid parameters")
-	// ErrGenesis reports a genesis state that cannot be used.
-	ErrGenesis = errors.New("registry: invalid genesis state")
-	// ErrHeartbeat reports a heartbeat that the participant's key did not sign.
-	ErrHeartbeat = errors.New("registry: invalid heartbeat")
-)
+// Network is what the registry needs of modules that themselves need it.
+type Network interface {
+	// CurrentEpoch is the number of the current epoch; 0 before the first one.
+	CurrentEpoch(ctx context.Context) (uint64, error)
+	// KeepEpochs is how many past epochs keep what they were decided on.
+	KeepEpochs(ctx context.Context) (uint64, error)
+	// Holds reports whether a participant has weight or voting power, or its
+	// consensus key still validates.
+	Holds(ctx context.Context, participant string, consensusKey []byte) (bool, error)
+}
 
 // Keeper holds the participants.
 type Keeper struct {
-	addresses address.Codec
-	authority string
-	epoch     func(context.Context) (uint64, error)
+	addresses  address.Codec
+	authority  string
+	collateral Collateral
+	network    Network
 
-	schema collections.Schema
-	params collections.Item[registryv1.Params]
-	// participants by bech32 address, so that walking them is in that order.
+	params       collections.Item[registryv1.Params]
+	pending      collections.Item[registryv1.Params]
 	participants collections.Map[string, registryv1.Participant]
-	// consensus address (20 bytes) to participant address.
-	consensus collections.Map[[]byte, string]
-	// keys holds every key in use, 32 bytes, with its owner: "<address> <role>".
-	keys collections.Map[[]byte, string]
+	nodes        collections.Map[string, registryv1.NodeList]
+	consensus    collections.Map[[]byte, string]
+	keys         collections.Map[[]byte, string]
+	reviews      collections.KeySet[collections.Pair[uint64, string]]
 }
 
-// NewKeeper builds the keeper. authority may change the parameters; epoch tells
-// the number of the current epoch and is called by messages only, so it may
-// belong to a module that needs this keeper.
-func NewKeeper(cdc codec.BinaryCodec, store corestore.KVStoreService, addresses address.Codec, authority string, epoch func(context.Context) (uint64, error)) (*Keeper, error) {
+// NewKeeper builds the keeper. authority may change the parameters; network is
+// asked for at run time only, so it may belong to modules that need this keeper.
+func NewKeeper(cdc codec.BinaryCodec, store corestore.KVStoreService, addresses address.Codec, authority string, collateral Collateral, network Network) (*Keeper, error) {
 	sb := collections.NewSchemaBuilder(store)
 	k := &Keeper{
-		addresses:    addresses,
-		authority:    authority,
-		epoch:        epoch,
-		params:       collections.NewItem(sb, collections.NewPrefix(0), "params", codec.CollValue[registryv1.Params](cdc)),
-		participants: collections.NewMap(sb, collections.NewPrefix(1), "participants", collections.StringKey, codec.CollValue[registryv1.Participant](cdc)),
-		consensus:    collections.NewMap(sb, collections.NewPrefix(2), "consensus", collections.BytesKey, collections.StringValue),
-		keys:         collections.NewMap(sb, collections.NewPrefix(3), "keys", collections.BytesKey, collections.StringValue),
+		addresses: addresses, authority: authority, collateral: collateral, network: network,
+		params:       collections.NewItem(sb, paramsPrefix, "params", codec.CollValue[registryv1.Params](cdc)),
+		pending:      collections.NewItem(sb, pendingPrefix, "pending", codec.CollValue[registryv1.Params](cdc)),
+		participants: collections.NewMap(sb, participantsPrefix, "participants", collections.StringKey, codec.CollValue[registryv1.Participant](cdc)),
+		nodes:        collections.NewMap(sb, nodesPrefix, "nodes", collections.StringKey, codec.CollValue[registryv1.NodeList](cdc)),
+		consensus:    collections.NewMap(sb, consensusPrefix, "consensus", collections.BytesKey, collections.StringValue),
+		keys:         collections.NewMap(sb, keysPrefix, "keys", collections.BytesKey, collections.StringValue),
+		reviews:      collections.NewKeySet(sb, reviewsPrefix, "reviews", collections.PairKeyCodec(collections.Uint64Key, collections.StringKey)),
 	}
-	var err error
-	if k.schema, err = sb.Build(); err != nil {
+	if _, err := sb.Build(); err != nil {
 		return nil, fmt.Errorf("registry: %w", err)
 	}
 	return k, nil
@@ -83,20 +82,22 @@ func ConsensusAddress(key []byte) []byte {
 	return sum[:20]
 }
 
-// Params are the parameters in force.
-func (k *Keeper) Params(ctx context.Context) (registryv1.Params, error) {
-	p, err := k.params.Get(ctx)
-	if err != nil {
-		return p, fmt.Errorf("registry: reading the parameters: %w", err)
-	}
-	return p, nil
-}
-
 // Get is the participant with this account. Errors wrap ErrUnknown.
 func (k *Keeper) Get(ctx context.Context, addr string) (registryv1.Participant, error) {
+	p, err := k.Record(ctx, addr)
+	if err != nil {
+		return p, err
+	}
+	err = k.withNodes(ctx, &p)
+	return p, err
+}
+
+// Record is the participant without its machines: one small piece of state, for
+// whoever has to read many. Errors wrap ErrUnknown.
+func (k *Keeper) Record(ctx context.Context, addr string) (registryv1.Participant, error) {
 	p, err := k.participants.Get(ctx, addr)
 	if errors.Is(err, collections.ErrNotFound) {
-		return p, fmt.Errorf("%w: %s", ErrUnknown, addr)
+		return p, ErrUnknown.Wrap(addr)
 	}
 	if err != nil {
 		return p, fmt.Errorf("registry: reading %s: %w", addr, err)
@@ -104,18 +105,24 @@ func (k *Keeper) Get(ctx context.Context, addr string) (registryv1.Participant, 
 	return p, nil
 }
 
-// Has tells whether the account is a participant.
+// Has reports whether the account is a participant.
 func (k *Keeper) Has(ctx context.Context, addr string) (bool, error) {
 	return k.participants.Has(ctx, addr)
 }
 
-// Walk visits all participants in the order of their addresses.
+// Walk visits all participants in the order of their addresses. Nothing that runs
+// in a block does so.
 func (k *Keeper) Walk(ctx context.Context, visit func(registryv1.Participant) (stop bool, err error)) error {
-	return k.participants.Walk(ctx, nil, func(_ string, p registryv1.Participant) (bool, error) { return visit(p) })
+	return k.participants.Walk(ctx, nil, func(_ string, p registryv1.Participant) (bool, error) {
+		if err := k.withNodes(ctx, &p); err != nil {
+			return true, err
+		}
+		return visit(p)
+	})
 }
 
 // ByConsensusAddress finds whose validator has this address; found is false for
-// an address that was never registered.
+// an address that is not registered.
 func (k *Keeper) ByConsensusAddress(ctx context.Context, consensusAddress []byte) (p registryv1.Participant, found bool, err error) {
 	addr, err := k.consensus.Get(ctx, consensusAddress)
 	if errors.Is(err, collections.ErrNotFound) {
@@ -131,7 +138,7 @@ func (k *Keeper) ByConsensusAddress(ctx context.Context, consensusAddress []byte
 // Jail keeps a participant from voting and credit until an epoch. A longer
 // jail stands; a shorter one does not end it.
 func (k *Keeper) Jail(ctx context.Context, addr string, until uint64, reason string) error {
-	return k.update(ctx, addr, func(p *registryv1.Participant) {
+	return k.Mark(ctx, addr, func(p *registryv1.Participant) {
 		if until > p.JailedUntil {
 			p.JailedUntil, p.JailReason = until, reason
 		}
@@ -140,43 +147,60 @@ func (k *Keeper) Jail(ctx context.Context, addr string, until uint64, reason str
 
 // Heartbeat notes that the consensus key was alive in an epoch.
 func (k *Keeper) Heartbeat(ctx context.Context, addr string, epoch uint64) error {
-	return k.update(ctx, addr, func(p *registryv1.Participant) {
+	return k.Mark(ctx, addr, func(p *registryv1.Participant) {
 		p.HeartbeatEpoch = max(p.HeartbeatEpoch, epoch)
 	})
 }
 
 // SetSilent sets for how many epochs in a row the participant stayed silent.
 func (k *Keeper) SetSilent(ctx context.Context, addr string, epochs uint64) error {
-	return k.update(ctx, addr, func(p *registryv1.Participant) { p.SilentEpochs = epochs })
+	return k.Mark(ctx, addr, func(p *registryv1.Participant) { p.SilentEpochs = epochs })
 }
 
-func (k *Keeper) update(ctx context.Context, addr string, change func(*registryv1.Participant)) error {
-	p, err := k.Get(ctx, addr)
+// Mark changes what outlives an epoch in a participant's record: silence, credit,
+// the lottery, unopened digests. Its keys, machines and deposit stay as they are,
+// whatever change does to them.
+func (k *Keeper) Mark(ctx context.Context, addr string, change func(*registryv1.Participant)) error {
+	p, err := k.Record(ctx, addr)
 	if err != nil {
 		return err
 	}
-	change(&p)
-	return k.participants.Set(ctx, addr, p)
+	q := p
+	change(&q)
+	q.Address, q.ConsensusKey, q.VrfKey, q.HostKey = p.Address, p.ConsensusKey, p.VrfKey, p.HostKey
+	q.NodesEpoch, q.ReviewEpoch, q.Deposit = p.NodesEpoch, p.ReviewEpoch, p.Deposit
+	return k.store(ctx, q)
 }
 
 // add stores a new participant and all its keys. Errors wrap ErrTaken.
 func (k *Keeper) add(ctx context.Context, p registryv1.Participant) error {
-	taken, err := k.Has(ctx, p.Address)
-	if err != nil {
-		return fmt.Errorf("registry: %w", err)
-	}
-	if taken {
-		return fmt.Errorf("%w: %s is a participant; its nodes can be changed, its keys cannot", ErrTaken, p.Address)
+	if old, err := k.Record(ctx, p.Address); err == nil {
+		return taken(old)
+	} else if !errors.Is(err, ErrUnknown) {
+		return err
 	}
 	for _, key := range keysOf(p) {
 		if err := k.claim(ctx, key.bytes, p.Address, key.role); err != nil {
 			return err
 		}
 	}
-	if err := k.consensus.Set(ctx, ConsensusAddress(p.ConsensusKey), p.Address); err != nil {
+	if err := errors.Join(
+		k.consensus.Set(ctx, ConsensusAddress(p.ConsensusKey), p.Address),
+		k.reviews.Set(ctx, collections.Join(p.ReviewEpoch, p.Address)),
+		k.setNodes(ctx, p),
+	); err != nil {
 		return fmt.Errorf("registry: %w", err)
 	}
-	return k.participants.Set(ctx, p.Address, p)
+	return k.store(ctx, p)
+}
+
+// taken says why an account cannot register.
+func taken(old registryv1.Participant) error {
+	if old.LeftFrom > 0 {
+		return ErrTaken.Wrapf("%s has left: it takes no part from epoch %d on, and can register again once that record is gone, which waits until "+
+			"nothing that is still checked can name it; see assay query registry participant %s", old.Address, old.LeftFrom, old.Address)
+	}
+	return ErrTaken.Wrapf("%s is a participant; its nodes can be changed, its keys cannot", old.Address)
 }
 
 // claim makes a key belong to a participant in one role.
@@ -184,7 +208,7 @@ func (k *Keeper) claim(ctx context.Context, key []byte, addr, role string) error
 	owner, err := k.keys.Get(ctx, key)
 	switch {
 	case err == nil:
-		return fmt.Errorf("%w: the %s key of %s is in use by %s", ErrTaken, role, addr, owner)
+		return ErrTaken.Wrapf("the %s key of %s is in use by %s", role, addr, owner)
 	case !errors.Is(err, collections.ErrNotFound):
 		return fmt.Errorf("registry: %w", err)
 	}

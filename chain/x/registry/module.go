@@ -53,7 +53,7 @@ func (AppModule) RegisterLegacyAminoCodec(*codec.LegacyAmino) {}
 // RegisterInterfaces makes the module's messages known to the codec.
 func (AppModule) RegisterInterfaces(r codectypes.InterfaceRegistry) {
 	r.RegisterImplementations((*sdk.Msg)(nil),
-		&registryv1.MsgRegister{}, &registryv1.MsgSetNodes{}, &registryv1.MsgUpdateParams{})
+		&registryv1.MsgRegister{}, &registryv1.MsgSetNodes{}, &registryv1.MsgLeave{}, &registryv1.MsgUpdateParams{})
 	msgservice.RegisterMsgServiceDesc(r, &registryv1.Msg_serviceDesc)
 }
 
@@ -124,6 +124,7 @@ func (AppModule) AutoCLIOptions() *autocliv1.ModuleOptions {
 			RpcCommandOptions: []*autocliv1.RpcCommandOptions{
 				{RpcMethod: "Register", Use: "register", Short: "Become a participant"},
 				{RpcMethod: "SetNodes", Use: "set-nodes", Short: "Replace the list of machines"},
+				{RpcMethod: "Leave", Use: "leave", Short: "End your registration; its deposit comes back once nothing that is still checked can name it"},
 				{RpcMethod: "UpdateParams", Skip: true},
 			},
 		},

@@ -26,7 +26,11 @@ func (q queries) Params(ctx context.Context, _ *registryv1.QueryParamsRequest) (
 	if err != nil {
 		return nil, status.Error(codes.Internal, err.Error())
 	}
-	return &registryv1.QueryParamsResponse{Params: params}, nil
+	pending, err := q.keeper.pendingParams(ctx)
+	if err != nil {
+		return nil, status.Error(codes.Internal, err.Error())
+	}
+	return &registryv1.QueryParamsResponse{Params: params, Pending: pending}, nil
 }
 
 func (q queries) Participant(ctx context.Context, r *registryv1.QueryParticipantRequest) (*registryv1.QueryParticipantResponse, error) {
@@ -45,7 +49,10 @@ func (q queries) Participants(ctx context.Context, r *registryv1.QueryParticipan
 		return nil, status.Errorf(codes.InvalidArgument, "registry: a page has at most %d participants", maxPage)
 	}
 	all, page, err := query.CollectionPaginate(ctx, q.keeper.participants, r.Pagination,
-		func(_ string, p registryv1.Participant) (registryv1.Participant, error) { return p, nil })
+		func(_ string, p registryv1.Participant) (registryv1.Participant, error) {
+			err := q.keeper.withNodes(ctx, &p)
+			return p, err
+		})
 	if err != nil {
 		return nil, status.Error(codes.InvalidArgument, err.Error())
 	}

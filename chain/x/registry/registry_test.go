@@ -11,7 +11,11 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
+	corestore "cosmossdk.io/core/store"
+	"cosmossdk.io/log/v2"
+	"cosmossdk.io/math"
 	"github.com/google/go-cmp/cmp"
 	"google.golang.org/grpc"
 
@@ -23,9 +27,14 @@ import (
 	"github.com/cosmos/cosmos-sdk/testutil"
 	sdk "github.com/cosmos/cosmos-sdk/types"
 	"github.com/cosmos/cosmos-sdk/types/query"
+	authkeeper "github.com/cosmos/cosmos-sdk/x/auth/keeper"
+	authtypes "github.com/cosmos/cosmos-sdk/x/auth/types"
+	bankkeeper "github.com/cosmos/cosmos-sdk/x/bank/keeper"
+	banktypes "github.com/cosmos/cosmos-sdk/x/bank/types"
 
 	registryv1 "github.com/assaynet/assay/api/registry/v1"
 	"github.com/assaynet/assay/chain/vrf"
+	"github.com/assaynet/assay/chain/x/collateral"
 	"github.com/assaynet/assay/chain/x/registry"
 	"github.com/assaynet/assay/poc/seed"
 )
@@ -33,17 +42,34 @@ import (
 const (
 	chain     = "registry-test"
 	authority = "the authority"
+	denom     = "acpc"
+	minter    = "mint"
 	epoch     = uint64(7)
 )
 
 var addresses = addresscodec.NewBech32Codec("cpc")
 
-// world is a registry with its services, over a store of its own.
+// world is a registry with its services, over deposits and a bank, each in a store of its own.
 type world struct {
 	*registry.Keeper
-	ctx sdk.Context
-	msg registryv1.MsgServer
-	qry registryv1.QueryServer
+	ctx        sdk.Context
+	collateral *collateral.Keeper
+	bank       bankkeeper.BaseKeeper
+	network    *network
+	msg        registryv1.MsgServer
+	qry        registryv1.QueryServer
+}
+
+// network stands in for the modules that know epochs and weights.
+type network struct {
+	epoch, keep uint64
+	holders     map[string]bool
+}
+
+func (n *network) CurrentEpoch(context.Context) (uint64, error) { return n.epoch, nil }
+func (n *network) KeepEpochs(context.Context) (uint64, error)   { return n.keep, nil }
+func (n *network) Holds(_ context.Context, participant string, _ []byte) (bool, error) {
+	return n.holders[participant], nil
 }
 
 // services catches what a module registers.
@@ -58,24 +84,62 @@ func (s services) RegisterService(_ *grpc.ServiceDesc, impl any) {
 	}
 }
 
-func newWorld(t *testing.T) *world {
+// emptyWorld has had no genesis yet.
+func emptyWorld(t testing.TB) *world {
 	t.Helper()
-	key := storetypes.NewKVStoreKey(registry.Name)
-	ctx := testutil.DefaultContext(key, storetypes.NewTransientStoreKey("transient")).WithChainID(chain)
-	cdc := codec.NewProtoCodec(codectypes.NewInterfaceRegistry())
-	k, err := registry.NewKeeper(cdc, runtime.NewKVStoreService(key), addresses, authority,
-		func(context.Context) (uint64, error) { return epoch, nil })
-	if err != nil {
+	keys := storetypes.NewKVStoreKeys(authtypes.StoreKey, banktypes.StoreKey, collateral.Name, registry.Name)
+	ctx := testutil.DefaultContextWithKeys(keys, map[string]*storetypes.TransientStoreKey{}, map[string]*storetypes.MemoryStoreKey{})
+	store := func(name string) corestore.KVStoreService { return runtime.NewKVStoreService(keys[name]) }
+	types := codectypes.NewInterfaceRegistry()
+	authtypes.RegisterInterfaces(types)
+	cdc := codec.NewProtoCodec(types)
+	accounts := authkeeper.NewAccountKeeper(cdc, store(authtypes.StoreKey), authtypes.ProtoBaseAccount,
+		map[string][]string{collateral.Name: {authtypes.Burner}, minter: {authtypes.Minter}}, addresses, "cpc", authority)
+	w := &world{ctx: ctx.WithChainID(chain).WithBlockHeight(1).WithBlockTime(time.Unix(1_000_000, 0)), network: &network{epoch: epoch, keep: 2, holders: map[string]bool{}}}
+	w.bank = bankkeeper.NewBaseKeeper(cdc, store(banktypes.StoreKey), accounts, map[string]bool{}, account("authority"), log.NewNopLogger())
+	var err error
+	if w.collateral, err = collateral.NewKeeper(cdc, store(collateral.Name), addresses, accounts, w.bank, denom); err != nil {
 		t.Fatal(err)
 	}
-	w := &world{Keeper: k, ctx: ctx}
-	if err := registry.NewAppModule(k).RegisterServices(services{w}); err != nil {
+	if w.Keeper, err = registry.NewKeeper(cdc, store(registry.Name), addresses, authority, w.collateral, w.network); err != nil {
 		t.Fatal(err)
 	}
-	if err := k.InitGenesis(ctx, registry.DefaultGenesis()); err != nil {
+	if err := registry.NewAppModule(w.Keeper).RegisterServices(services{w}); err != nil {
 		t.Fatal(err)
 	}
 	return w
+}
+
+func newWorld(t testing.TB) *world {
+	t.Helper()
+	w := emptyWorld(t)
+	if err := errors.Join(w.collateral.InitGenesis(w.ctx, collateral.DefaultGenesis()), w.InitGenesis(w.ctx, registry.DefaultGenesis())); err != nil {
+		t.Fatal(err)
+	}
+	return w
+}
+
+// cpc is so many coins.
+func cpc(n int64) math.Int { return math.NewInt(n).Mul(math.NewIntWithDecimal(1, 18)) }
+
+// fund gives an account coins.
+func (w *world) fund(t testing.TB, name string, amount math.Int) {
+	t.Helper()
+	raw, err := addresses.StringToBytes(account(name))
+	coins := sdk.NewCoins(sdk.NewCoin(denom, amount))
+	if err := errors.Join(err, w.bank.MintCoins(w.ctx, minter, coins), w.bank.SendCoinsFromModuleToAccount(w.ctx, minter, raw, coins)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// balance is what an account holds outside its deposit.
+func (w *world) balance(t testing.TB, name string) math.Int {
+	t.Helper()
+	b, err := w.collateral.Balance(w.ctx, account(name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
 }
 
 func key(name string) ed25519.PrivateKey {
@@ -107,8 +171,9 @@ func node(name, id string) registryv1.Node {
 	return registry.ProveNode(chain, account(name), id, key(name+" "+id))
 }
 
-func (w *world) register(t *testing.T, name string) registryv1.Participant {
+func (w *world) register(t testing.TB, name string) registryv1.Participant {
 	t.Helper()
+	w.fund(t, name, cpc(10))
 	if _, err := w.msg.Register(w.ctx, registration(name)); err != nil {
 		t.Fatal(err)
 	}
@@ -125,7 +190,7 @@ func TestRegister(t *testing.T) {
 	m := registration("alice")
 	want := registryv1.Participant{
 		Address: m.Address, Moniker: "alice", ConsensusKey: m.ConsensusKey, VrfKey: m.VrfKey, HostKey: m.HostKey,
-		Nodes: m.Nodes, JoinedEpoch: epoch,
+		Nodes: m.Nodes, JoinedEpoch: epoch, NodesEpoch: epoch, IdleSince: epoch, ReviewEpoch: epoch + 101, Deposit: cpc(10),
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
@@ -194,6 +259,7 @@ func TestRegisterRefuses(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
+			w.fund(t, "alice", cpc(10))
 			m := registration("alice")
 			c.damage(m)
 			if _, err := w.msg.Register(w.ctx, m); !errors.Is(err, c.want) {
@@ -231,6 +297,7 @@ func TestKeysAreUnique(t *testing.T) {
 			w.register(t, "alice")
 			m := registration("bob")
 			take(m)
+			w.fund(t, "bob", cpc(10))
 			if _, err := w.msg.Register(w.ctx, m); !errors.Is(err, registry.ErrTaken) {
 				t.Errorf("%v, want %v", err, registry.ErrTaken)
 			}
@@ -278,25 +345,53 @@ func TestSetNodes(t *testing.T) {
 	}
 }
 
+// Governance changes the parameters of the next epoch, within bounds.
 func TestUpdateParams(t *testing.T) {
+	change := func(f func(*registryv1.Params)) registryv1.Params {
+		p := registry.DefaultParams()
+		f(&p)
+		return p
+	}
+	nodes := func(n uint32) registryv1.Params { return change(func(p *registryv1.Params) { p.MaxNodes = n }) }
+	deposit := func(n math.Int) registryv1.Params {
+		return change(func(p *registryv1.Params) { p.RegistrationDeposit = n })
+	}
+	lapse := func(n uint64) registryv1.Params { return change(func(p *registryv1.Params) { p.LapseEpochs = n }) }
 	w := newWorld(t)
 	for _, c := range []struct {
-		from string
-		max  uint32
-		want error
+		from   string
+		params registryv1.Params
+		want   error
 	}{
-		{"somebody", 8, registry.ErrAuthority},
-		{authority, 0, registry.ErrParams},
-		{authority, registry.MaxNodes + 1, registry.ErrParams},
-		{authority, 8, nil},
+		{"somebody", nodes(8), registry.ErrAuthority},
+		{authority, nodes(0), registry.ErrParams},
+		{authority, nodes(registry.MaxNodes + 1), registry.ErrParams},
+		{authority, deposit(math.Int{}), registry.ErrParams},
+		{authority, deposit(cpc(-1)), registry.ErrParams},
+		{authority, deposit(cpc(1).QuoRaw(10).SubRaw(1)), registry.ErrParams},
+		{authority, deposit(cpc(100_000).AddRaw(1)), registry.ErrParams},
+		{authority, lapse(2), registry.ErrParams},
+		{authority, lapse(10_001), registry.ErrParams},
+		{authority, deposit(cpc(100_000)), nil},
+		{authority, deposit(cpc(1).QuoRaw(10)), nil},
+		{authority, lapse(3), nil},
+		{authority, lapse(10_000), nil},
+		{authority, nodes(8), nil},
 	} {
-		_, err := w.msg.UpdateParams(w.ctx, &registryv1.MsgUpdateParams{Authority: c.from, Params: registryv1.Params{MaxNodes: c.max}})
+		_, err := w.msg.UpdateParams(w.ctx, &registryv1.MsgUpdateParams{Authority: c.from, Params: c.params})
 		if !errors.Is(err, c.want) {
-			t.Errorf("%s, %d: %v, want %v", c.from, c.max, err, c.want)
+			t.Errorf("%s, %v: %v, want %v", c.from, c.params, err, c.want)
 		}
 	}
-	if p, err := w.Params(w.ctx); err != nil || p.MaxNodes != 8 {
-		t.Errorf("%v, %v", p, err)
+	r, err := w.qry.Params(w.ctx, &registryv1.QueryParamsRequest{})
+	if err != nil || r.Params.MaxNodes != registry.DefaultParams().MaxNodes || r.Pending == nil || r.Pending.MaxNodes != 8 {
+		t.Errorf("before the next epoch: %v, %v", r, err)
+	}
+	if err := errors.Join(w.Adopt(w.ctx), w.Adopt(w.ctx)); err != nil {
+		t.Fatal(err)
+	}
+	if r, err := w.qry.Params(w.ctx, &registryv1.QueryParamsRequest{}); err != nil || r.Params.MaxNodes != 8 || r.Pending != nil {
+		t.Errorf("in the next epoch: %v, %v", r, err)
 	}
 }
 
@@ -363,6 +458,7 @@ func genesis() *registryv1.GenesisState {
 		m := registration(name)
 		gs.Participants = append(gs.Participants, registryv1.Participant{
 			Address: m.Address, Moniker: m.Moniker, ConsensusKey: m.ConsensusKey, VrfKey: m.VrfKey, HostKey: m.HostKey, Nodes: m.Nodes,
+			Deposit: math.ZeroInt(),
 		})
 		gs.Possessions = append(gs.Possessions, m.Possession)
 	}
@@ -370,7 +466,7 @@ func genesis() *registryv1.GenesisState {
 }
 
 func TestGenesis(t *testing.T) {
-	w := newWorld(t)
+	w := emptyWorld(t)
 	gs := genesis()
 	if err := w.InitGenesis(w.ctx, gs); err != nil {
 		t.Fatal(err)
@@ -383,7 +479,7 @@ func TestGenesis(t *testing.T) {
 	if diff := cmp.Diff(gs, exported); diff != "" {
 		t.Error(diff)
 	}
-	again := newWorld(t)
+	again := emptyWorld(t)
 	if err := again.InitGenesis(again.ctx.WithChainID("another-chain"), exported); err != nil {
 		t.Errorf("importing an exported state: %v", err)
 	}
@@ -402,6 +498,21 @@ func TestGenesisRefuses(t *testing.T) {
 		"a shared key":   func(gs *registryv1.GenesisState) { gs.Participants[1].HostKey = gs.Participants[0].HostKey },
 		"a node's proof": func(gs *registryv1.GenesisState) { gs.Participants[0].Nodes[0].Proof = make([]byte, 64) },
 		"a moniker":      func(gs *registryv1.GenesisState) { gs.Participants[0].Moniker = "" },
+		"a short key": func(gs *registryv1.GenesisState) {
+			gs.Participants[0].VrfKey = gs.Participants[0].VrfKey[:31]
+		},
+		"pending parameters": func(gs *registryv1.GenesisState) { gs.PendingParams = &registryv1.Params{} },
+		"a former node's proof": func(gs *registryv1.GenesisState) {
+			gs.Participants[0].PreviousNodes = []registryv1.Node{{Id: "gpu-0", Key: make([]byte, 32), Proof: make([]byte, 63)}}
+		},
+		"a former node's key": func(gs *registryv1.GenesisState) {
+			gs.Participants[0].PreviousNodes = []registryv1.Node{{Id: "gpu-0", Key: make([]byte, 33), Proof: make([]byte, 64)}}
+		},
+		"a negative deposit": func(gs *registryv1.GenesisState) { gs.Participants[0].Deposit = cpc(-1) },
+		"leaving before it came": func(gs *registryv1.GenesisState) {
+			gs.Participants[0].JoinedEpoch, gs.Participants[0].LeftFrom = 3, 3
+		},
+		"half a clock": func(gs *registryv1.GenesisState) { gs.Participants[0].PowerlessHeight = 3 },
 	} {
 		gs := genesis()
 		damage(gs)
@@ -445,35 +556,4 @@ func TestQueries(t *testing.T) {
 	if vrf.ValidKey(registration("alice").VrfKey) != nil {
 		t.Error("the tests' own keys are not valid")
 	}
-}
-
-// Verifying is paid for before it is done, also when the list is refused in the end: a list of nodes costs no fee, and
-// at 60M gas in a block nobody may have all nodes of the network verify for seconds.
-func TestNodesArePaidForBeforeTheyAreVerified(t *testing.T) {
-	w := newWorld(t)
-	w.register(t, "alice")
-	msg := &registryv1.MsgSetNodes{Address: account("alice")}
-	for i := range 32 {
-		msg.Nodes = append(msg.Nodes, node("alice", fmt.Sprintf("gpu-%d", i)))
-	}
-	for name, damage := range map[string]func(){
-		"last proof is wrong": func() { msg.Nodes[31].Proof = make([]byte, ed25519.SignatureSize) },
-		"last key is no key":  func() { msg.Nodes[31].Key = make([]byte, ed25519.PublicKeySize) },
-	} {
-		damage()
-		meter := storetypes.NewInfiniteGasMeter()
-		if _, err := w.msg.SetNodes(w.ctx.WithGasMeter(meter), msg); err == nil {
-			t.Errorf("%s: accepted", name)
-		}
-		if used := meter.GasConsumed(); used < 32*5_000 {
-			t.Errorf("%s: 32 keys for %d gas", name, used)
-		}
-	}
-	bound := storetypes.NewGasMeter(100_000)
-	defer func() {
-		if recover() == nil {
-			t.Error("32 keys were looked at for 100,000 gas")
-		}
-	}()
-	_, _ = w.msg.SetNodes(w.ctx.WithGasMeter(bound), msg)
 }

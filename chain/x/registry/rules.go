@@ -6,7 +6,6 @@ import (
 	"bytes"
 	"crypto/ed25519"
 	"errors"
-	"fmt"
 	"unicode"
 	"unicode/utf8"
 
@@ -16,13 +15,8 @@ import (
 	"github.com/assaynet/assay/poc/seed"
 )
 
-const (
-	// maxMoniker bounds a moniker, in characters.
-	maxMoniker = 64
-	// MaxNodes is the hard bound of Params.max_nodes: what one registration can
-	// make every node of the network verify and store.
-	MaxNodes = 256
-)
+// maxMoniker bounds a moniker, in characters.
+const maxMoniker = 64
 
 // Roles that a key can have; a node's is nodeRole.
 const (
@@ -51,35 +45,62 @@ func keysOf(p registryv1.Participant) []namedKey {
 
 // validate checks all of a participant that needs no state: lengths, characters,
 // keys, and that no key stands twice. Errors wrap ErrInvalid.
-func validate(p registryv1.Participant, params registryv1.Params) error {
+func validate(p registryv1.Participant, maxNodes uint32) error {
 	if err := validMoniker(p.Moniker); err != nil {
 		return err
 	}
-	if len(p.Nodes) > int(params.MaxNodes) {
-		return fmt.Errorf("%w: %d nodes, at most %d", ErrInvalid, len(p.Nodes), params.MaxNodes)
+	if err := validateNodes(p, maxNodes); err != nil {
+		return err
 	}
-	ids := make(map[string]bool)
-	for _, n := range p.Nodes {
-		if err := commit.ValidNode(n.Id); err != nil {
-			return fmt.Errorf("%w: %w", ErrInvalid, err)
+	for _, key := range keysOf(p) {
+		if err := validKey(key); err != nil {
+			return err
 		}
-		if ids[n.Id] {
-			return fmt.Errorf("%w: node %s stands twice", ErrInvalid, n.Id)
-		}
-		ids[n.Id] = true
-		if len(n.Proof) != ed25519.SignatureSize {
-			return fmt.Errorf("%w: proof of node %s has %d bytes, want %d", ErrInvalid, n.Id, len(n.Proof), ed25519.SignatureSize)
-		}
+	}
+	return nil
+}
+
+// validateNodes checks a participant's machines but for what their keys are: how
+// many there are, ids, lengths, and that no key of the participant stands twice.
+func validateNodes(p registryv1.Participant, maxNodes uint32) error {
+	if err := validList(p.Nodes, maxNodes); err != nil {
+		return err
 	}
 	roles := make(map[string]string)
 	for _, key := range keysOf(p) {
-		if err := vrf.ValidKey(key.bytes); err != nil {
-			return fmt.Errorf("%w: %s key: %w", ErrInvalid, key.role, err)
-		}
 		if other, twice := roles[string(key.bytes)]; twice {
-			return fmt.Errorf("%w: one key for %s and %s", ErrInvalid, other, key.role)
+			return ErrInvalid.Wrapf("one key for %s and %s", other, key.role)
 		}
 		roles[string(key.bytes)] = key.role
+	}
+	return nil
+}
+
+// validList checks the shape of a list of machines.
+func validList(nodes []registryv1.Node, most uint32) error {
+	if len(nodes) > int(most) {
+		return ErrInvalid.Wrapf("%d nodes, at most %d", len(nodes), most)
+	}
+	ids := make(map[string]bool)
+	for _, n := range nodes {
+		if err := commit.ValidNode(n.Id); err != nil {
+			return ErrInvalid.Wrap(err.Error())
+		}
+		if ids[n.Id] {
+			return ErrInvalid.Wrapf("node %s stands twice", n.Id)
+		}
+		ids[n.Id] = true
+		if len(n.Key) != ed25519.PublicKeySize || len(n.Proof) != ed25519.SignatureSize {
+			return ErrInvalid.Wrapf("node %s has a key of %d and a proof of %d bytes, want %d and %d", n.Id, len(n.Key), len(n.Proof), ed25519.PublicKeySize, ed25519.SignatureSize)
+		}
+	}
+	return nil
+}
+
+// validKey checks that a key is a canonical point of the prime-order group.
+func validKey(key namedKey) error {
+	if err := vrf.ValidKey(key.bytes); err != nil {
+		return ErrInvalid.Wrapf("%s key: %v", key.role, err)
 	}
 	return nil
 }
@@ -87,21 +108,13 @@ func validate(p registryv1.Participant, params registryv1.Params) error {
 // validMoniker accepts 1 to 64 printable characters without spaces at the ends.
 func validMoniker(moniker string) error {
 	if !utf8.ValidString(moniker) || moniker == "" || utf8.RuneCountInString(moniker) > maxMoniker {
-		return fmt.Errorf("%w: a moniker has 1 to %d characters of UTF-8", ErrInvalid, maxMoniker)
+		return ErrInvalid.Wrapf("a moniker has 1 to %d characters of UTF-8", maxMoniker)
 	}
 	for i, r := range moniker {
 		atEnd := i == 0 || i+utf8.RuneLen(r) == len(moniker)
 		if !unicode.IsPrint(r) || r == ' ' && atEnd {
-			return fmt.Errorf("%w: moniker %q has a character that does not print, or a space at its end", ErrInvalid, moniker)
+			return ErrInvalid.Wrapf("moniker %q has a character that does not print, or a space at its end", moniker)
 		}
-	}
-	return nil
-}
-
-// ValidParams checks parameters against their hard bounds. Errors wrap ErrParams.
-func ValidParams(p registryv1.Params) error {
-	if p.MaxNodes < 1 || p.MaxNodes > MaxNodes {
-		return fmt.Errorf("%w: max_nodes %d, want 1 to %d", ErrParams, p.MaxNodes, MaxNodes)
 	}
 	return nil
 }
@@ -122,7 +135,7 @@ func VerifyPossession(chain string, p registryv1.Participant, proof registryv1.P
 	}
 	message := seed.Possession(chain, RoleVRF, p.Address, p.VrfKey)
 	if _, err := vrf.Verify(p.VrfKey, proof.Vrf, message[:]); err != nil {
-		return fmt.Errorf("%w: vrf key of %s: %w", ErrPossession, p.Address, err)
+		return ErrPossession.Wrapf("vrf key of %s: %v", p.Address, err)
 	}
 	return nil
 }
@@ -135,7 +148,7 @@ func VerifyNode(chain, participant string, n registryv1.Node) error {
 func verifySignature(chain, participant string, key namedKey, signature []byte) error {
 	message := seed.Possession(chain, key.role, participant, key.bytes)
 	if len(key.bytes) != ed25519.PublicKeySize || !ed25519.Verify(key.bytes, message[:], signature) {
-		return fmt.Errorf("%w: %s key of %s: the signature is not over this chain (%q), role and participant", ErrPossession, key.role, participant, chain)
+		return ErrPossession.Wrapf("%s key of %s: the signature is not over this chain (%q), role and participant", key.role, participant, chain)
 	}
 	return nil
 }
@@ -169,11 +182,11 @@ func sign(chain, role, participant string, key ed25519.PrivateKey) []byte {
 // How old the height may be is up to the caller. Errors wrap ErrHeartbeat.
 func VerifyHeartbeat(p registryv1.Participant, chain string, epoch uint64, height int64, value seed.Seed, sig []byte) error {
 	if height < 1 {
-		return fmt.Errorf("%w: height %d", ErrHeartbeat, height)
+		return ErrHeartbeat.Wrapf("height %d", height)
 	}
 	message := seed.Heartbeat(chain, p.Address, epoch, uint64(height), value)
 	if len(p.ConsensusKey) != ed25519.PublicKeySize || !ed25519.Verify(p.ConsensusKey, message[:], sig) {
-		return fmt.Errorf("%w: the consensus key of %s did not sign epoch %d at height %d", ErrHeartbeat, p.Address, epoch, height)
+		return ErrHeartbeat.Wrapf("the consensus key of %s did not sign epoch %d at height %d", p.Address, epoch, height)
 	}
 	return nil
 }

@@ -133,12 +133,6 @@ func (k *Keeper) CurrentEpoch(ctx context.Context) (uint64, error) {
 	return n, err
 }
 
-// KeepEpochs is for how many epochs after an epoch its evidence is in state.
-func (k *Keeper) KeepEpochs(ctx context.Context) (uint64, error) {
-	p, err := k.frozen.Get(ctx)
-	return uint64(p.KeepEpochs), err
-}
-
 // OpeningBytesPerBlock is the budget of openings that one block may carry.
 func (k *Keeper) OpeningBytesPerBlock(ctx context.Context) (uint32, error) {
 	e, err := k.epoch(ctx)

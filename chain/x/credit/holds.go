@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package credit
+
+import "context"
+
+// Holds reports whether a participant has weight or power, or CometBFT was last
+// told that its consensus key validates: whether anything still rests on its record.
+func (k *Keeper) Holds(ctx context.Context, participant string, consensusKey []byte) (bool, error) {
+	h, err := k.Holding(ctx, participant)
+	if err != nil || h.Weight > 0 || h.Power > 0 {
+		return err == nil, err
+	}
+	return k.seats.Has(ctx, consensusAddressOf(consensusKey))
+}
