@@ -233,3 +233,44 @@ func (d *driver) registryParams() registryv1.Params {
 	}
 	return p
 }
+
+// On a real network an operator starts with 100 CPC, which pay for deposits and fees, unless its founders choose otherwise.
+func TestAGenesisGivesEachOperatorAStipend(t *testing.T) {
+	_, p := participant(t, "alice")
+	for _, c := range []struct {
+		name   string
+		change func(*genesis.Preset)
+		want   string
+	}{
+		{"main", func(*genesis.Preset) {}, genesis.CPC(100).String()},
+		{"another", func(p *genesis.Preset) { p.Stipend = 7 }, genesis.CPC(7).String()},
+		{"none", func(p *genesis.Preset) { p.Stipend = 0 }, ""},
+	} {
+		preset := genesis.Presets()["main"]
+		c.change(&preset)
+		g, err := genesis.Build(genesis.Options{Chain: chainID, Preset: preset, Participants: []home.Participant{p}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var state struct {
+			Bank struct {
+				Balances []struct {
+					Address string
+					Coins   sdk.Coins
+				}
+			}
+		}
+		if err := json.Unmarshal(g.AppState, &state); err != nil {
+			t.Fatal(err)
+		}
+		got := ""
+		for _, b := range state.Bank.Balances {
+			if b.Address == p.Address {
+				got = b.Coins.AmountOf(app.Denom).String()
+			}
+		}
+		if got != c.want {
+			t.Errorf("%s: %q, want %q", c.name, got, c.want)
+		}
+	}
+}
