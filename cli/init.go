@@ -17,6 +17,8 @@ import (
 	"cosmossdk.io/math"
 	"github.com/spf13/cobra"
 
+	genutiltypes "github.com/cosmos/cosmos-sdk/x/genutil/types"
+
 	registryv1 "github.com/assaynet/assay/api/registry/v1"
 	"github.com/assaynet/assay/chain/app"
 	chaincli "github.com/assaynet/assay/chain/cli"
@@ -39,6 +41,11 @@ and exchange the participant.json it writes; with all of them everybody makes th
 
     assay init genesis --chain-id ID --time 2026-12-01T12:00:00Z --participants a.json,b.json --output genesis.json
     assay init join --genesis genesis.json --participants a.json,b.json
+
+A chain that cannot go on is started again from what it was:
+
+    assay export --home ~/assay > export.json
+    assay init genesis --chain-id NEW-ID --time 2026-12-01T12:00:00Z --from-export export.json
 
 A participant that comes later runs the first command, joins the network's genesis, starts its node and its host, and
 registers with assay host register.`,
@@ -138,21 +145,46 @@ func parseNodes(nodes map[string]string) ([]registryv1.Node, error) {
 }
 
 func initGenesisCommand() *cobra.Command {
-	var chain, preset, at, output string
+	var chain, preset, at, output, export string
 	var files, faucets []string
+	var stipend int64
 	cmd := &cobra.Command{
-		Use: "genesis", Short: "Make a network's first state from its participants", Args: cobra.NoArgs,
+		Use: "genesis", Short: "Make a network's first state from its participants, or from an older chain's export", Args: cobra.NoArgs,
+		Long: `Make the first state of a network. With --participants it is a new one, in which all of them weigh the same, and each
+operator's account starts with the coins of the preset (--stipend).
+
+With --from-export it goes on from an older chain: accounts, balances, grants, parameters, registrations, deposits and weights
+are those of the file that assay export wrote; epochs, fees and proposals stay behind. The export is trusted: make it of your
+own node's state.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			o := genesis.Options{Chain: chain, Time: time.Now()}
+			start := time.Now()
+			var err error
+			if at != "" {
+				if start, err = time.Parse(time.RFC3339, at); err != nil {
+					return fmt.Errorf("--time %q: want a time such as 2026-12-01T12:00:00Z", at)
+				}
+			}
+			if export != "" {
+				old, err := genutiltypes.AppGenesisFromFile(export)
+				if err != nil {
+					return fmt.Errorf("--from-export %s: want a file that assay export wrote: %w", export, err)
+				}
+				g, err := genesis.FromExport(genesis.Restart{Chain: chain, Time: start, Export: old})
+				if err != nil {
+					return err
+				}
+				return writeGenesis(cmd, output, g, "from an export of "+old.ChainID)
+			}
+			o := genesis.Options{Chain: chain, Time: start}
 			var known bool
 			if o.Preset, known = genesis.Presets()[preset]; !known {
 				return fmt.Errorf("--preset %q: choose %s", preset, strings.Join(slices.Sorted(maps.Keys(genesis.Presets())), " or "))
 			}
-			var err error
-			if at != "" {
-				if o.Time, err = time.Parse(time.RFC3339, at); err != nil {
-					return fmt.Errorf("--time %q: want a time such as 2026-12-01T12:00:00Z", at)
+			if cmd.Flags().Changed("stipend") {
+				if stipend < 0 {
+					return fmt.Errorf("--stipend %d: want a number of CPC, or 0 for none", stipend)
 				}
+				o.Preset.Stipend = stipend
 			}
 			if o.Participants, err = readParticipants(files); err != nil {
 				return err
@@ -168,30 +200,39 @@ func initGenesisCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			text, err := genesis.Encode(g)
-			if err != nil {
-				return err
-			}
-			if err := os.WriteFile(output, text, 0o644); err != nil {
-				return err
-			}
-			fmt.Fprintf(cmd.OutOrStdout(), "%s: %s with %d participants, starting at %s\n", output, chain, len(o.Participants), g.GenesisTime.Format(time.RFC3339))
-			return nil
+			return writeGenesis(cmd, output, g, fmt.Sprintf("with %d participants", len(o.Participants)))
 		},
 	}
 	f := cmd.Flags()
 	f.StringVar(&chain, "chain-id", "", "the network's id")
 	f.StringSliceVar(&files, "participants", nil, "participant.json of everybody, separated by commas; the order does not matter")
 	f.StringVar(&preset, "preset", "main", "parameters to start with: main, or localnet for one machine")
+	f.Int64Var(&stipend, "stipend", 0, "what each operator's account starts with, in CPC (default 100, with --preset localnet 1000)")
+	f.StringVar(&export, "from-export", "", "go on from an older chain: the file that assay export wrote")
 	f.StringVar(&at, "time", "", "when the chain starts; now by default. Everybody has to name the same")
 	f.StringArrayVar(&faucets, "faucet", nil, "an account with coins as address:amount, in CPC or acpc, such as cpc1...:1000CPC; may be repeated")
 	f.StringVar(&output, "output", "genesis.json", "file to write")
-	for _, name := range []string{"chain-id", "participants"} {
-		if err := cmd.MarkFlagRequired(name); err != nil {
-			panic(err) // the flag stands a few lines above
-		}
+	if err := cmd.MarkFlagRequired("chain-id"); err != nil {
+		panic(err) // the flag stands a few lines above
+	}
+	cmd.MarkFlagsOneRequired("participants", "from-export")
+	for _, name := range []string{"participants", "preset", "faucet", "stipend"} {
+		cmd.MarkFlagsMutuallyExclusive(name, "from-export")
 	}
 	return cmd
+}
+
+// writeGenesis writes the file and says what is in it.
+func writeGenesis(cmd *cobra.Command, output string, g *genutiltypes.AppGenesis, made string) error {
+	text, err := genesis.Encode(g)
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(output, text, 0o644); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s: %s %s, starting at %s\n", output, g.ChainID, made, g.GenesisTime.Format(time.RFC3339))
+	return err
 }
 
 // parseBalance reads address:amount.

@@ -10,8 +10,10 @@ import (
 	"log/slog"
 	"time"
 
+	"cosmossdk.io/math"
 	sdk "github.com/cosmos/cosmos-sdk/types"
 	"github.com/cosmos/cosmos-sdk/x/authz"
+	"github.com/cosmos/cosmos-sdk/x/feegrant"
 
 	registryv1 "github.com/assaynet/assay/api/registry/v1"
 	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
@@ -39,8 +41,17 @@ func Granted() []string {
 	}
 }
 
+// denom is the chain's base unit.
+const denom = "acpc"
+
+// allow lets a hot key, which holds nothing, pay fees from the balance of its operator, up to a bound.
+func allow(operator, hot sdk.AccAddress) (*feegrant.MsgGrantAllowance, error) {
+	limit := math.NewInt(registryv1.HotAllowance).Mul(math.NewIntWithDecimal(1, 18))
+	return feegrant.NewMsgGrantAllowance(&feegrant.BasicAllowance{SpendLimit: sdk.NewCoins(sdk.NewCoin(denom, limit))}, operator, hot)
+}
+
 // Register registers a participant with the keys of its own node and host and grants its hot key the protocol
-// messages, in one transaction signed by the operator. The running node proves its keys.
+// messages and what it may spend on fees, in one transaction signed by the operator. The running node proves its keys.
 func Register(ctx context.Context, c Config, r Registration) error {
 	encoding, err := submit.NewEncoding()
 	if err != nil {
@@ -87,6 +98,25 @@ func Register(ctx context.Context, c Config, r Registration) error {
 			return err
 		}
 		msgs = append(msgs, grant)
+	}
+	// An allowance cannot be granted twice; one of an earlier registration stands.
+	hotAddress, err := encoding.Addresses.BytesToString(grantee)
+	if err != nil {
+		return err
+	}
+	if _, err := feegrant.NewQueryClient(conn).Allowance(ctx, &feegrant.QueryAllowanceRequest{Granter: c.Participant, Grantee: hotAddress}); err != nil {
+		allowance, err := allow(granter, grantee)
+		if err != nil {
+			return err
+		}
+		msgs = append(msgs, allowance)
+	}
+	params, err := registry.Params(ctx, &registryv1.QueryParamsRequest{})
+	if err != nil {
+		return fmt.Errorf("host: node at %s: %w", c.GRPC, err)
+	}
+	if r.Logger != nil {
+		r.Logger.Info(fmt.Sprintf("registering locks %s%s of the operator's coins until the registration ends", params.Params.RegistrationDeposit, denom))
 	}
 	queue, err := submit.New(submit.Config{Conn: conn, Encoding: encoding, Keys: keys, Key: r.Operator, Participant: c.Participant, Chain: c.Chain, Fees: r.Fees, Logger: r.Logger})
 	if err != nil {

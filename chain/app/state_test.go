@@ -25,6 +25,7 @@ import (
 	"github.com/assaynet/assay/chain/app"
 	"github.com/assaynet/assay/chain/genesis"
 	"github.com/assaynet/assay/chain/home"
+	"github.com/assaynet/assay/chain/x/registry"
 )
 
 // exported is a state as a genesis.
@@ -261,8 +262,10 @@ func TestGovernanceCountsCompute(t *testing.T) {
 			d.blocks(1)
 			alice := d.validators[0]
 			mallory := d.funded(alice, "mallory")
+			eight := registry.LocalnetParams()
+			eight.MaxNodes = 8
 			update, err := govv1.NewMsgSubmitProposal(
-				[]sdk.Msg{&registryv1.MsgUpdateParams{Authority: app.Authority(), Params: registryv1.Params{MaxNodes: 8}}},
+				[]sdk.Msg{&registryv1.MsgUpdateParams{Authority: app.Authority(), Params: eight}},
 				sdk.NewCoins(sdk.NewCoin(app.Denom, genesis.CPC(10))), alice.Address, "", "eight nodes", "fewer nodes each", false)
 			must(t, err)
 			d.must(d.sign(alice, paid, update))
@@ -284,9 +287,10 @@ func TestGovernanceCountsCompute(t *testing.T) {
 			if passed := proposal.Proposal.Status == govv1.StatusPassed; passed != c.passes || tally.YesCount != c.yes || tally.NoCount != c.no {
 				t.Errorf("%s with %s yes and %s no", proposal.Proposal.Status, tally.YesCount, tally.NoCount)
 			}
-			params, err := alice.App.Registry.Params(alice.ctx(t))
-			if err != nil || (params.MaxNodes == 8) != c.passes {
-				t.Errorf("max_nodes %d, %v", params.MaxNodes, err)
+			var params registryv1.QueryParamsResponse
+			alice.query(t, "/assay.registry.v1.Query/Params", &registryv1.QueryParamsRequest{}, &params)
+			if waits := params.Pending != nil && params.Pending.MaxNodes == 8; waits != c.passes || params.Params.MaxNodes == 8 {
+				t.Errorf("max_nodes %d, from the next epoch on %v", params.Params.MaxNodes, params.Pending)
 			}
 			var votes govv1.QueryVotesResponse
 			alice.query(t, "/cosmos.gov.v1.Query/Votes", &govv1.QueryVotesRequest{ProposalId: 1}, &votes)

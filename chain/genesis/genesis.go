@@ -30,6 +30,7 @@ import (
 	authtypes "github.com/cosmos/cosmos-sdk/x/auth/types"
 	"github.com/cosmos/cosmos-sdk/x/authz"
 	banktypes "github.com/cosmos/cosmos-sdk/x/bank/types"
+	"github.com/cosmos/cosmos-sdk/x/feegrant"
 	genutiltypes "github.com/cosmos/cosmos-sdk/x/genutil/types"
 	govtypes "github.com/cosmos/cosmos-sdk/x/gov/types"
 	govv1 "github.com/cosmos/cosmos-sdk/x/gov/types/v1"
@@ -37,6 +38,7 @@ import (
 	beaconv1 "github.com/assaynet/assay/api/beacon/v1"
 	courtv1 "github.com/assaynet/assay/api/court/v1"
 	creditv1 "github.com/assaynet/assay/api/credit/v1"
+	registryv1 "github.com/assaynet/assay/api/registry/v1"
 	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
 	"github.com/assaynet/assay/chain/app"
 	"github.com/assaynet/assay/chain/home"
@@ -67,14 +69,17 @@ type Preset struct {
 	Voting  time.Duration
 	Deposit int64
 	// Stipend is what each operator's account holds at first, in CPC.
-	Stipend int64
+	Stipend  int64
+	Registry registryv1.Params
 }
 
 // Presets by name.
 func Presets() map[string]Preset {
 	return map[string]Preset{
-		"main":     {Sprint: sprint.DefaultParams(), Credit: credit.DefaultParams(), Court: court.DefaultParams(), Voting: 48 * time.Hour, Deposit: 1_000},
-		"localnet": {Sprint: sprint.LocalnetParams(), Credit: credit.LocalnetParams(), Court: court.LocalnetParams(), Voting: time.Minute, Deposit: 10, Stipend: 1_000},
+		"main": {Sprint: sprint.DefaultParams(), Registry: registry.DefaultParams(), Credit: credit.DefaultParams(), Court: court.DefaultParams(),
+			Voting: 48 * time.Hour, Deposit: 1_000, Stipend: 100},
+		"localnet": {Sprint: sprint.LocalnetParams(), Registry: registry.LocalnetParams(), Credit: credit.LocalnetParams(), Court: court.LocalnetParams(),
+			Voting: time.Minute, Deposit: 10, Stipend: 1_000},
 	}
 }
 
@@ -105,17 +110,15 @@ func Build(o Options) (*genutiltypes.AppGenesis, error) {
 	if err != nil {
 		return nil, err
 	}
-	parts := []struct {
-		module string
-		state  func() (proto.Message, error)
-	}{
+	parts := []part{
 		{authtypes.ModuleName, func() (proto.Message, error) { return accounts(participants, o.Balances) }},
 		{banktypes.ModuleName, func() (proto.Message, error) { return o.bank(participants) }},
 		{authz.ModuleName, func() (proto.Message, error) { return grants(participants) }},
+		{feegrant.ModuleName, func() (proto.Message, error) { return allowances(participants) }},
 		{govtypes.ModuleName, func() (proto.Message, error) { return o.gov(), nil }},
 		{beacon.Name, func() (proto.Message, error) { return o.beacon(participants) }},
 		{registry.Name, func() (proto.Message, error) {
-			gs := registry.DefaultGenesis()
+			gs := &registryv1.GenesisState{Params: o.Preset.Registry}
 			for _, p := range participants {
 				participant, possession := p.Registry()
 				gs.Participants, gs.Possessions = append(gs.Participants, participant), append(gs.Possessions, possession)
@@ -128,6 +131,19 @@ func Build(o Options) (*genutiltypes.AppGenesis, error) {
 			return &sprintv1.GenesisState{Params: o.Preset.Sprint, NextParams: o.Preset.Sprint}, nil
 		}},
 	}
+	consensus := cmttypes.DefaultConsensusParams()
+	consensus.Block.MaxBytes, consensus.Block.MaxGas = maxBytes, maxGas
+	return assemble(bare, parts, o.Chain, o.Time, consensus)
+}
+
+// part is one module's state of a genesis.
+type part struct {
+	module string
+	state  func() (proto.Message, error)
+}
+
+// assemble puts the modules' states together. Those without a part start empty.
+func assemble(bare *app.App, parts []part, chain string, at time.Time, consensus *cmttypes.ConsensusParams) (*genutiltypes.AppGenesis, error) {
 	state := bare.DefaultGenesis()
 	for _, part := range parts {
 		message, err := part.state()
@@ -145,10 +161,8 @@ func Build(o Options) (*genutiltypes.AppGenesis, error) {
 	if err != nil {
 		return nil, fmt.Errorf("genesis: %w", err)
 	}
-	consensus := cmttypes.DefaultConsensusParams()
-	consensus.Block.MaxBytes, consensus.Block.MaxGas = maxBytes, maxGas
 	g := &genutiltypes.AppGenesis{
-		AppName: app.Name, GenesisTime: o.Time.UTC(), ChainID: o.Chain, InitialHeight: 1, AppState: text,
+		AppName: app.Name, GenesisTime: at.UTC(), ChainID: chain, InitialHeight: 1, AppState: text,
 		Consensus: &genutiltypes.ConsensusGenesis{Params: consensus},
 	}
 	if err := g.ValidateAndComplete(); err != nil {
@@ -255,6 +269,22 @@ func grants(participants []home.Participant) (*authz.GenesisState, error) {
 			}
 			gs.Authorization = append(gs.Authorization, authz.GrantAuthorization{Granter: p.Address, Grantee: p.Hot, Authorization: packed})
 		}
+	}
+	return gs, nil
+}
+
+// allowances lets each hot account pay its fees, where it has to pay any, from its
+// operator's balance: it holds nothing itself. What it may spend in all is bounded,
+// because that is what a stolen hot key can burn.
+func allowances(participants []home.Participant) (*feegrant.GenesisState, error) {
+	gs := &feegrant.GenesisState{}
+	limit := sdk.NewCoins(sdk.NewCoin(app.Denom, CPC(registryv1.HotAllowance)))
+	for _, p := range participants {
+		packed, err := codectypes.NewAnyWithValue(&feegrant.BasicAllowance{SpendLimit: limit})
+		if err != nil {
+			return nil, fmt.Errorf("genesis: %w", err)
+		}
+		gs.Allowances = append(gs.Allowances, feegrant.Grant{Granter: p.Address, Grantee: p.Hot, Allowance: packed})
 	}
 	return gs, nil
 }

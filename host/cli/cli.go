@@ -197,7 +197,7 @@ func registerCommand(home *string) *cobra.Command {
 	r := host.Registration{}
 	cmd := &cobra.Command{
 		Use: "register", Short: "Register the participant on chain and grant its hot key the protocol messages", Args: cobra.NoArgs,
-		Long: "Register the participant on chain, with the keys of its own running node and of this host, and grant the hot\nkey the protocol messages. The operator's account needs a balance for the fee.",
+		Long: "Register the participant on chain, with the keys of its own running node and of this host, and grant the hot\nkey the protocol messages. The operator's account needs a balance for the fee and for the\ndeposit that a registration locks; see assay query registry params.",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, key, err := load(*home)
 			if err != nil {
@@ -208,7 +208,7 @@ func registerCommand(home *string) *cobra.Command {
 			if err := host.Register(cmd.Context(), c, r); err != nil {
 				return err
 			}
-			fmt.Fprintf(cmd.OutOrStdout(), "%s is registered and takes part from the next epoch on\n", c.Participant)
+			fmt.Fprintf(cmd.OutOrStdout(), "%s is registered and takes part from the next epoch on; its deposit comes back after assay tx registry leave\n", c.Participant)
 			return nil
 		},
 	}

@@ -24,6 +24,7 @@ import (
 	authtypes "github.com/cosmos/cosmos-sdk/x/auth/types"
 	"github.com/cosmos/cosmos-sdk/x/authz"
 	banktypes "github.com/cosmos/cosmos-sdk/x/bank/types"
+	"github.com/cosmos/cosmos-sdk/x/feegrant"
 	"github.com/cosmos/gogoproto/proto"
 
 	txsigning "github.com/cosmos/cosmos-sdk/x/tx/signing"
@@ -64,6 +65,7 @@ func NewEncoding() (Encoding, error) {
 	authtypes.RegisterInterfaces(registry)
 	authz.RegisterInterfaces(registry)
 	banktypes.RegisterInterfaces(registry)
+	feegrant.RegisterInterfaces(registry)
 	registry.RegisterImplementations((*sdk.Msg)(nil), &sprintv1.MsgReady{}, &sprintv1.MsgCommit{}, &sprintv1.MsgOpen{},
 		&sprintv1.MsgCommitVerdict{}, &sprintv1.MsgRevealVerdict{}, &sprintv1.MsgDispute{},
 		&registryv1.MsgRegister{}, &registryv1.MsgSetNodes{})
