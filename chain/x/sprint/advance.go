@@ -254,6 +254,9 @@ func (k *Keeper) challenge(ctx context.Context, e *sprintv1.Epoch, h int64) erro
 		return err
 	}
 	e.ChallengeHeight, e.SampleMix = h, mix[:]
+	if err := k.archive(ctx, *e); err != nil {
+		return err
+	}
 	roster, err := k.roster(ctx, e.Number)
 	if err != nil {
 		return err

@@ -39,7 +39,7 @@ func ValidateGenesis(g sprintv1.GenesisState) error {
 			return fmt.Errorf("sprint: state of epoch %d has no record", s.Epoch)
 		}
 	}
-	return nil
+	return validArchives(g.Archives, g.Epoch)
 }
 
 // InitGenesis stores a state. Heights in an exported record are those of the old chain: the new one must go on from the exported height.
@@ -60,6 +60,9 @@ func (k *Keeper) InitGenesis(ctx context.Context, g sprintv1.GenesisState) error
 		if err := k.epochs.Set(ctx, e.Number, e); err != nil {
 			return err
 		}
+	}
+	if err := k.initArchives(ctx, g.Archives); err != nil {
+		return err
 	}
 	for _, s := range g.States {
 		if err := k.initEpoch(ctx, s); err != nil {
@@ -128,6 +131,9 @@ func (k *Keeper) ExportGenesis(ctx context.Context) (*sprintv1.GenesisState, err
 		return nil, err
 	}
 	if g.Epoch, err = k.CurrentEpoch(ctx); err != nil {
+		return nil, err
+	}
+	if g.Archives, err = k.exportArchives(ctx); err != nil {
 		return nil, err
 	}
 	if err := k.epochs.Walk(ctx, nil, func(_ uint64, e sprintv1.Epoch) (bool, error) {

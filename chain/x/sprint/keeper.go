@@ -91,6 +91,8 @@ type Keeper struct {
 	// claims wait to be judged, first come first judged
 	claims   collections.Map[uint64, sprintv1.Claim]
 	claimSeq collections.Sequence
+	// archives stay for ever
+	archives collections.Map[uint64, sprintv1.Archive]
 
 	drawn memory // not state
 }
@@ -114,6 +116,7 @@ func NewKeeper(cdc codec.BinaryCodec, store corestore.KVStoreService, authority 
 		claims:     collections.NewMap(sb, collections.NewPrefix(10), "claims", collections.Uint64Key, codec.CollValue[sprintv1.Claim](cdc)),
 		bodies:     collections.NewMap(sb, collections.NewPrefix(12), "bodies", collections.TripleKeyCodec(collections.Uint64Key, collections.Uint32Key, collections.StringKey), codec.CollValue[sprintv1.VerdictBody](cdc)),
 		claimSeq:   collections.NewSequence(sb, collections.NewPrefix(11), "claim_seq"),
+		archives:   collections.NewMap(sb, collections.NewPrefix(sprintv1.ArchivePrefix), "archives", collections.Uint64Key, codec.CollValue[sprintv1.Archive](cdc)),
 	}
 	if _, err := sb.Build(); err != nil {
 		panic(fmt.Errorf("sprint: schema: %w", err)) // a programming error, before any block
