@@ -224,7 +224,11 @@ func (n *Network) report(ctx context.Context, a *account, q sprintv1.QueryClient
 		return err
 	}
 	for _, f := range files {
-		a.line("  evidence: %s verify %s", program(), f)
+		trust, err := n.Trust(ctx, 0, f)
+		if err != nil {
+			return err
+		}
+		a.line("  evidence: %s verify %s %s", program(), strings.Join(trust, " "), f)
 	}
 	a.line("")
 	return nil
@@ -265,7 +269,7 @@ func (n *Network) evidence(ctx context.Context, epoch uint64) ([]string, error) 
 	seen := map[string]bool{}
 	for _, j := range judged.Judgements {
 		key := fmt.Sprint(j.Leaf.Participant, j.Mismatch)
-		if seen[key] {
+		if seen[key] || !host.Contested(j) {
 			continue
 		}
 		seen[key] = true
