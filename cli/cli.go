@@ -26,7 +26,7 @@ import (
 	workercli "github.com/assaynet/assay/worker/cli"
 )
 
-// Run executes one command line and returns the exit code: 0, 1 when it failed.
+// Run executes one command line and returns the exit code: 0, 1 when it failed, 2 as `assay verify -h` says.
 func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	root := &cobra.Command{
 		Use:           "assay",
@@ -50,6 +50,10 @@ func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		return 0
 	case errors.As(err, &code):
 		return int(code)
+	}
+	if errors.Is(err, verify.ErrTaken) {
+		fmt.Fprintf(stderr, "assay: %v\n", err)
+		return verify.TakenCode
 	}
 	fmt.Fprintf(stderr, "assay: %v\n", err)
 	return 1

@@ -5,9 +5,12 @@ package host
 import (
 	"context"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+
+	"github.com/cosmos/cosmos-sdk/types/query"
 
 	courtv1 "github.com/assaynet/assay/api/court/v1"
 	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
@@ -16,33 +19,58 @@ import (
 	"github.com/assaynet/assay/poc/work/transformer"
 )
 
-// writeEvidence stores, for every leaf that the chain judged in an epoch, a file that proves the judgement offline.
+// Contested reports whether a judgement is about something: a wrong leaf, or one that somebody called wrong. What the
+// chain looked at of its own accord and found right fills no folder.
+func Contested(j courtv1.Judgement) bool { return j.Mismatch || j.NamedBy != "" }
+
+// ContestedIn lists the contested judgements of an epoch.
+func ContestedIn(ctx context.Context, court courtv1.QueryClient, epoch uint64) ([]courtv1.Judgement, error) {
+	var all []courtv1.Judgement
+	for page := (&query.PageRequest{Limit: 1000}); ; {
+		res, err := court.Judgements(ctx, &courtv1.QueryJudgementsRequest{Epoch: epoch, Pagination: page})
+		if err != nil {
+			return nil, err
+		}
+		for _, j := range res.Judgements {
+			if Contested(j) {
+				all = append(all, j)
+			}
+		}
+		if res.Pagination == nil || len(res.Pagination.NextKey) == 0 {
+			return all, nil
+		}
+		page = &query.PageRequest{Key: res.Pagination.NextKey, Limit: 1000}
+	}
+}
+
+// writeEvidence stores, for every contested leaf that the chain judged in an epoch, a file that proves the judgement
+// offline.
 func (h *Host) writeEvidence(ctx context.Context, e sprintv1.Epoch) error {
 	if h.evidence[e.Number] {
 		return nil
 	}
-	judged, err := h.court.Judgements(ctx, &courtv1.QueryJudgementsRequest{Epoch: e.Number})
+	contested, err := ContestedIn(ctx, h.court, e.Number)
 	if err != nil {
 		return fmt.Errorf("asking for the judgements of epoch %d: %w", e.Number, err)
 	}
-	for _, j := range judged.Judgements {
-		if !WorthKeeping(j) {
-			continue
+	var state *proof.State
+	if len(contested) > 0 {
+		if state, err = StateProof(ctx, h.conn, e.Number); err != nil { // the files hold without it, against a node
+			h.log.Warn("evidence is written without a proof of the chain's state: assay verify will need --node", "epoch", e.Number, "err", err)
 		}
+	}
+	for _, j := range contested {
 		f, err := Evidence(ctx, h.sprint, h.config.Chain, e, j)
 		if err != nil {
 			return fmt.Errorf("evidence on leaf %d of node %s of %s: %w", j.Leaf.Nonce, j.Leaf.Node, j.Leaf.Participant, err)
 		}
+		f.State = state
 		raw, err := f.Marshal()
 		if err != nil {
 			return err
 		}
-		dir := filepath.Join(h.o.Home, EvidenceName)
-		if err := os.MkdirAll(dir, 0o755); err != nil {
-			return err
-		}
-		path := filepath.Join(dir, EvidenceFile(e.Number, j))
-		if err := os.WriteFile(path, raw, 0o644); err != nil {
+		path := filepath.Join(h.o.Home, EvidenceName, EvidenceFile(e.Number, j))
+		if err := replaceFile(path, raw); err != nil {
 			return err
 		}
 		h.log.Info("evidence written", "epoch", e.Number, "participant", j.Leaf.Participant, "leaf", j.Leaf.Nonce, "path", path)
@@ -51,9 +79,21 @@ func (h *Host) writeEvidence(ctx context.Context, e sprintv1.Epoch) error {
 	return nil
 }
 
-// WorthKeeping: a judgement that convicts somebody, its leaf's owner or who accused it. A leaf that the chain looked at
-// by itself and found right convicts nobody.
-func WorthKeeping(j courtv1.Judgement) bool { return j.Mismatch || j.NamedBy != "" }
+// replaceFile writes a whole file or none; its folder is made.
+func replaceFile(path string, raw []byte) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return err
+	}
+	f, err := os.Create(path + ".new")
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(raw)
+	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	return os.Rename(path+".new", path)
+}
 
 // EvidenceFile names the file of one judgement.
 func EvidenceFile(epoch uint64, j courtv1.Judgement) string {
@@ -64,7 +104,8 @@ func EvidenceFile(epoch uint64, j courtv1.Judgement) string {
 	return fmt.Sprintf("epoch-%d-%s-%s-segment-%d-leaf-%d-%s.json", epoch, j.Leaf.Participant, j.Leaf.Node, j.Leaf.Segment, j.Leaf.Nonce, claim)
 }
 
-// Evidence builds the offline evidence of one judgement from what the chain holds.
+// Evidence builds the offline evidence of one judgement from what the chain holds, for as long as it has the epoch's
+// commits and openings.
 func Evidence(ctx context.Context, chain sprintv1.QueryClient, chainID string, e sprintv1.Epoch, j courtv1.Judgement) (proof.File, error) {
 	l := j.Leaf
 	f := proof.File{Version: proof.Version, Claim: proof.Honest, Chain: chainID, Epoch: e.Number, Class: e.Params.Class,
@@ -74,19 +115,18 @@ func Evidence(ctx context.Context, chain sprintv1.QueryClient, chainID string, e
 	if j.Mismatch {
 		f.Claim = proof.Forged
 	}
-	member, err := chain.Member(ctx, &sprintv1.QueryMemberRequest{Epoch: e.Number, Participant: l.Participant})
+	c, err := chain.CommitPath(ctx, &sprintv1.QueryCommitPathRequest{Epoch: e.Number, Participant: l.Participant, Node: l.Node, Segment: l.Segment})
 	if err != nil {
 		return f, err
 	}
-	f.HostKey = hex.EncodeToString(member.Member.HostKey)
-	commits, err := chain.Commits(ctx, &sprintv1.QueryCommitsRequest{Epoch: e.Number, Participant: l.Participant})
+	archive, err := chain.Archive(ctx, &sprintv1.QueryArchiveRequest{Epoch: e.Number})
 	if err != nil {
 		return f, err
 	}
-	for _, c := range commits.Commits {
-		if c.Node == l.Node && c.Segment == l.Segment {
-			f.Count, f.Root, f.Signature = c.Count, hex.EncodeToString(c.Root), hex.EncodeToString(c.Signature)
-		}
+	f.Count, f.Root, f.Signature, f.HostKey = c.Count, hex.EncodeToString(c.Root), hex.EncodeToString(c.Signature), hex.EncodeToString(c.HostKey)
+	f.Archive = &proof.Archive{Root: hex.EncodeToString(archive.Archive.Root), Commits: c.Commits, Index: c.Index}
+	for _, hash := range c.Path {
+		f.Archive.Path = append(f.Archive.Path, hex.EncodeToString(hash))
 	}
 	samples, err := chain.Samples(ctx, &sprintv1.QuerySamplesRequest{Epoch: e.Number, Participant: l.Participant})
 	if err != nil {

@@ -193,7 +193,10 @@ func TestEvidenceFromAnOpeningHolds(t *testing.T) {
 		o.Proof = append(o.Proof, hash[:]...)
 	}
 	root := log.Root()
-	st := commit.Statement{Chain: chain, Epoch: 1, Segment: 1, Participant: participant, Node: "w1", Class: "nano", Root: root, Count: count}
+	st := commit.Statement{Chain: chain, Epoch: 1, Segment: 1, Participant: participant, Node: "w1", Class: "nano",
+		Seed1: commit.Hash{1}, SegmentSeed: commit.Hash{3}, Root: root, Count: count}
+	public := key.Public().(ed25519.PublicKey)
+	only := commit.ArchiveLeaf{Participant: participant, Node: "w1", Segment: 1, Root: root, Count: count, HostKey: [32]byte(public)}.Hash()
 	for _, ref := range samples {
 		claim := proof.Honest
 		if ref.Nonce == 6 {
@@ -201,7 +204,7 @@ func TestEvidenceFromAnOpeningHolds(t *testing.T) {
 		}
 		f := proof.File{Version: proof.Version, Claim: claim, Chain: chain, Epoch: 1, Class: "nano", Seed1: seed.Seed{1}.String(), SegmentSeed: seed.Seed{3}.String(),
 			Participant: participant, Node: "w1", Segment: 1, Nonce: ref.Nonce, Count: count, Root: hex.EncodeToString(root[:]),
-			HostKey: hex.EncodeToString(key.Public().(ed25519.PublicKey)), Signature: hex.EncodeToString(st.Sign(key))}
+			HostKey: hex.EncodeToString(public), Signature: hex.EncodeToString(st.Sign(key)), Archive: &proof.Archive{Root: hex.EncodeToString(only[:]), Commits: 1}}
 		f, err := withPath(f, ref, samples, sprintv1.Opening{Logs: []sprintv1.LogOpening{o}})
 		if err != nil {
 			t.Fatal(err)

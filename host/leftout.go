@@ -3,7 +3,7 @@
 package host
 
 import (
-	"bytes"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -13,13 +13,14 @@ import (
 
 	"github.com/assaynet/assay/host/leaflog"
 	"github.com/assaynet/assay/poc/delivery"
+	"github.com/assaynet/assay/poc/document"
 )
 
 // errLeftOut: the log was left out before this host was restarted.
 var errLeftOut = errors.New("left out")
 
 // LeftOutVersion is the only version of the file.
-const LeftOutVersion = "assay-left-out/2"
+const LeftOutVersion = "assay-left-out/3"
 
 // What a file is worth, said in it.
 const (
@@ -27,7 +28,8 @@ const (
 	leftOutHides = "This is the host's word: there is no evidence, for the reason given in `hidden`. It takes nothing from the machine."
 )
 
-// LeftOutFile is the file on a log that was not committed because a leaf in it is wrong. Its name says which log.
+// LeftOutFile is the file on a log that was not committed because a leaf in it is wrong. Its name says which log. Beside
+// evidence it says nothing that does not follow from it: of fraud, as many wrong leaves as convict.
 type LeftOutFile struct {
 	Version string `json:"version"`
 	Shows   string `json:"shows"` // for people
@@ -35,6 +37,37 @@ type LeftOutFile struct {
 	// Evidence is what anyone can check; where there is none, Hidden says why.
 	Evidence *delivery.Evidence `json:"evidence,omitempty"`
 	Hidden   string             `json:"hidden,omitempty"`
+}
+
+// explain is the reason for people.
+func (l LeftOut) explain() string {
+	why := "a faulty device, or forged: test the machine with assay-worker doctor"
+	if forged(l.Wrong, l.Checked, l.Samples) {
+		why = "forged: no faulty device errs so often"
+	}
+	return fmt.Sprintf("%d of %d leaves are wrong (%s); this log is not committed, everything else is", l.Wrong, l.Checked, why)
+}
+
+// ErrLeftOut reports a file on a left-out log that says something else than the evidence in it.
+var ErrLeftOut = errors.New("host: the file says something else than its evidence")
+
+// FileOf is the file that says nothing but what evidence shows, as found on verifying it.
+func FileOf(e delivery.Evidence, found delivery.Finding) LeftOutFile {
+	l := LeftOut{Epoch: e.Order.Epoch, Node: e.Order.Node, Segment: e.Order.Segment, Leaf: found.Leaf,
+		Got: hex.EncodeToString(found.Got.Digest[:]), Want: hex.EncodeToString(found.Want.Digest[:]),
+		Wrong: found.Wrong, Checked: found.Checked, Samples: int(e.Samples)}
+	l.Reason = l.explain()
+	return LeftOutFile{Version: LeftOutVersion, Shows: leftOutShows, LeftOut: l, Evidence: &e}
+}
+
+// Holds checks that a file says nothing but what the evidence in it shows. Errors wrap ErrLeftOut.
+func (f LeftOutFile) Holds(found delivery.Finding) error {
+	want := FileOf(*f.Evidence, found)
+	want.Evidence = f.Evidence
+	if f != want {
+		return fmt.Errorf("%w: the evidence shows of epoch %d, node %s, segment %d, that %s", ErrLeftOut, want.Epoch, want.Node, want.Segment, want.Reason)
+	}
+	return nil
 }
 
 // LeftOutName names the file of one log.
@@ -45,9 +78,11 @@ func LeftOutName(key leaflog.Key) string {
 // file keeps what is known of a log that is left out. The host goes on without the file where it cannot be written, and
 // then it has no evidence either.
 func (h *Host) file(key leaflog.Key, l LeftOut, a *logAudit) LeftOutFile {
-	f := LeftOutFile{Version: LeftOutVersion, Shows: leftOutShows, LeftOut: l, Evidence: a.evidence}
-	if a.evidence == nil {
-		f.Shows, f.Hidden = leftOutHides, a.hidden.Error()
+	f := LeftOutFile{Version: LeftOutVersion, Shows: leftOutHides, LeftOut: l}
+	if a.evidence != nil {
+		f = FileOf(*a.evidence, a.found)
+	} else {
+		f.Hidden = a.hidden.Error()
 		h.log.Error("there is no evidence on a machine's leaves", "node", key.Node, "epoch", key.Epoch, "segment", key.Segment, "err", a.hidden)
 	}
 	path := filepath.Join(h.o.Home, EvidenceName, LeftOutName(key))
@@ -61,20 +96,11 @@ func (h *Host) file(key leaflog.Key, l LeftOut, a *logAudit) LeftOutFile {
 }
 
 func (f LeftOutFile) save(path string) error {
-	var raw bytes.Buffer
-	e := json.NewEncoder(&raw)
-	e.SetEscapeHTML(false) // evidence has one spelling
-	e.SetIndent("", "  ")
-	if err := e.Encode(f); err != nil {
+	raw, err := document.Write(f) // evidence has one spelling
+	if err != nil {
 		return err
 	}
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		return err
-	}
-	if err := os.WriteFile(path+".new", raw.Bytes(), 0o644); err != nil {
-		return err
-	}
-	return os.Rename(path+".new", path)
+	return replaceFile(path, raw)
 }
 
 // onFile finds what was written about a log. So one that is out stays out. What cannot be read is not believed: the log

@@ -41,6 +41,7 @@ type logAudit struct {
 	err     error
 	// evidence is about wrong, and holds; hidden says why there is none.
 	evidence *delivery.Evidence
+	found    delivery.Finding // what the evidence shows
 	hidden   error
 }
 
@@ -180,7 +181,7 @@ func (a *logAudit) show(ctx context.Context, by *auditor, o delivery.Order, nonc
 	}
 	e, err := delivery.Accuse(o, nonce, samples, end, found, "left out before the host committed")
 	if err == nil {
-		_, err = e.Verify(ctx, by.judge)
+		a.found, err = e.Verify(ctx, by.judge)
 	}
 	if err == nil {
 		a.evidence = &e
@@ -197,17 +198,13 @@ func (h *Host) leaveOut(key leaflog.Key, a *logAudit) {
 	if told {
 		return
 	}
-	why := "a faulty device, or forged: test the machine with assay-worker doctor"
-	if forged(len(a.wrong), a.checked, a.samples) {
-		why = "forged: no faulty device errs so often"
-	}
 	first := a.wrong[0]
 	l := LeftOut{
 		Epoch: key.Epoch, Node: key.Node, Segment: key.Segment, Leaf: first.leaf,
 		Got: hex.EncodeToString(first.got[:]), Want: hex.EncodeToString(first.want[:]),
 		Wrong: len(a.wrong), Checked: a.checked, Samples: a.samples,
-		Reason: fmt.Sprintf("%d of %d leaves are wrong (%s); this log is not committed, everything else is", len(a.wrong), a.checked, why),
 	}
+	l.Reason = l.explain()
 	h.log.Error("a machine's leaves are wrong", "node", key.Node, "epoch", key.Epoch, "segment", key.Segment, "leaf", l.Leaf, "reason", l.Reason)
 	h.board.set(func(s *Status) { s.LeftOut = append(slices.Clone(s.LeftOut), l) })
 	f := h.file(key, l, a)

@@ -353,12 +353,20 @@ func TestAForgedLogStaysOut(t *testing.T) {
 			if err := json.Unmarshal(raw, &f); err != nil {
 				t.Fatal(err)
 			}
-			if f.Version != LeftOutVersion || f.Got == f.Want || f.Wrong != c.forged || (f.Evidence == nil) != (c.claim == "") || (f.Hidden == "") != (c.claim != "") {
+			wrong := c.forged // where there is evidence the file says what it shows
+			if f.Evidence != nil {
+				wrong = len(f.Evidence.Wrong)
+			}
+			if f.Version != LeftOutVersion || f.Got == f.Want || f.Wrong != wrong || (f.Evidence == nil) != (c.claim == "") || (f.Hidden == "") != (c.claim != "") {
 				t.Errorf("on file: %s", raw)
 			}
 			if c.claim != "" {
-				if _, err := f.Evidence.Verify(t.Context(), work.NewJudge(nil)); err != nil || f.Evidence.Claim != c.claim {
+				found, err := f.Evidence.Verify(t.Context(), work.NewJudge(nil))
+				if err != nil || f.Evidence.Claim != c.claim {
 					t.Errorf("evidence of %s: %v", f.Evidence.Claim, err)
+				}
+				if err := f.Holds(found); err != nil {
+					t.Error(err)
 				}
 			}
 			// the same log, as it would look to an audit that misses what is wrong, and a

@@ -284,7 +284,7 @@ func (h *Host) commit(ctx context.Context, g *errgroup.Group, now sprintv1.Query
 			if err != nil {
 				return err
 			}
-			st := commit.Statement{Chain: h.config.Chain, Epoch: e.Number, Segment: s.Index, Participant: h.config.Participant, Node: node, Class: class.Name, Root: root, Count: size}
+			st := commit.Statement{Chain: h.config.Chain, Epoch: e.Number, Segment: s.Index, Participant: h.config.Participant, Node: node, Class: class.Name, Seed1: commit.Hash(toSeed(e.Seed1)), SegmentSeed: commit.Hash(toSeed(s.Seed)), Root: root, Count: size}
 			h.queue.Want(id, s.CommitUntil, &sprintv1.MsgCommit{Participant: h.config.Participant, Epoch: e.Number, Segment: s.Index, Node: node,
 				Count: size, Root: root[:], Signature: st.Sign(h.o.HostKey)})
 		}

@@ -16,7 +16,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/assaynet/assay/adversary"
-	courtv1 "github.com/assaynet/assay/api/court/v1"
 	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
 	"github.com/assaynet/assay/host"
 	"github.com/assaynet/assay/poc/audit"
@@ -228,7 +227,11 @@ func (n *Network) report(ctx context.Context, a *account, q sprintv1.QueryClient
 		return err
 	}
 	for _, f := range files {
-		a.line("  evidence: %s verify %s", program(), f)
+		trust, err := n.Trust(ctx, 0, f)
+		if err != nil {
+			return err
+		}
+		a.line("  evidence: %s verify %s %s", program(), strings.Join(trust, " "), f)
 	}
 	a.line("")
 	return nil
@@ -261,15 +264,15 @@ func (n *Network) evidence(ctx context.Context, epoch uint64) ([]string, error) 
 	if err != nil {
 		return nil, err
 	}
-	judged, err := q.Judgements(ctx, &courtv1.QueryJudgementsRequest{Epoch: epoch})
+	contested, err := host.ContestedIn(ctx, q, epoch)
 	if err != nil {
 		return nil, fmt.Errorf("localnet: judgements of epoch %d: %w", epoch, err)
 	}
 	var files []string
 	seen := map[string]bool{}
-	for _, j := range judged.Judgements {
+	for _, j := range contested {
 		key := fmt.Sprint(j.Leaf.Participant, j.Mismatch)
-		if seen[key] || !host.WorthKeeping(j) {
+		if seen[key] {
 			continue
 		}
 		seen[key] = true

@@ -25,9 +25,11 @@ var ErrFolder = errors.New("verify: the folder does not hold")
 
 // Sum is the answer about a folder, as --json prints it after those about its files.
 type Sum struct {
-	Folder string         `json:"folder"`
-	Files  int            `json:"files"`
-	Proven int            `json:"proven_files"`
+	Folder string `json:"folder"`
+	Files  int    `json:"files"`
+	Proven int    `json:"proven_files"`
+	// Taken are those that hold, but stand on what was taken from them (ErrTaken).
+	Taken  int            `json:"taken_files"`
 	Claims map[string]int `json:"claims"` // proven ones, by kind and claim
 	// Ops and Pay are what proven receipts credit together.
 	Ops string `json:"ops"`
@@ -38,7 +40,7 @@ type Sum struct {
 
 // folder checks every file in a folder that ends in .json. Folders below it are
 // left alone.
-func folder(ctx context.Context, engine work.Engine, path, node string, asJSON bool, out io.Writer) error {
+func folder(ctx context.Context, engine work.Engine, path string, by against, asJSON bool, out io.Writer) error {
 	entries, err := os.ReadDir(path)
 	if err != nil {
 		return err
@@ -57,11 +59,18 @@ func folder(ctx context.Context, engine work.Engine, path, node string, asJSON b
 			continue
 		}
 		s.Files++
-		r := look(ctx, engine, name, node)
+		r := look(ctx, engine, name, by)
 		if asJSON && r.report != nil {
 			if err := encode(out, r.report); err != nil {
 				return err
 			}
+		}
+		if errors.Is(r.err, ErrTaken) {
+			s.Taken++
+			if !asJSON {
+				fmt.Fprintf(out, "NOT PROVEN  %s: holds, but key and seeds are taken from the file: add --node or --trust\n", name)
+			}
+			continue
 		}
 		if r.err != nil {
 			if !asJSON {
@@ -109,7 +118,11 @@ func folder(ctx context.Context, engine work.Engine, path, node string, asJSON b
 	if err == nil && s.Files == 0 {
 		return fmt.Errorf("%w: %s has no file that ends in .json; folders below it are checked by their own names (a worker's: receipts, devices/*/receipts, devices/*/evidence)", ErrFolder, path)
 	}
-	if err == nil && s.Proven < s.Files {
+	switch {
+	case err != nil || s.Proven == s.Files:
+	case s.Proven+s.Taken == s.Files:
+		err = fmt.Errorf("%s: %d of %d files: %w", path, s.Taken, s.Files, ErrTaken)
+	default:
 		err = fmt.Errorf("%w: %d of %d files in %s prove their claim", ErrFolder, s.Proven, s.Files, path)
 	}
 	return err

@@ -5,6 +5,7 @@ package verify
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -72,7 +73,6 @@ func TestFolder(t *testing.T) {
 	}
 	write("a.json", receipts["accepted"])
 	write("b.json", receipts["accepted"])
-	write("c.json", evidence["honest"])
 	write("d.json", deliveries["a receipt"])
 	write("notes.txt", "not looked at")
 	if err := os.Mkdir(filepath.Join(dir, "below"), 0o700); err != nil {
@@ -82,7 +82,7 @@ func TestFolder(t *testing.T) {
 	if err != nil {
 		t.Error(err)
 	}
-	want := `DIR: 4 of 4 files prove their claim (evidence: honest 1, leaf-receipt: received 1, receipt: accepted 2)
+	want := `DIR: 3 of 3 files prove their claim (leaf-receipt: received 1, receipt: accepted 2)
   receipts credit OPS operations and PAY acpc together (10^18 to a CPC)
   1 other files, which do not end in .json, were not looked at
 `
@@ -103,6 +103,11 @@ func TestFolder(t *testing.T) {
 	if d := cmp.Diff(strings.NewReplacer("OPS", s.Ops, "PAY", s.Pay).Replace(want), got); d != "" {
 		t.Error(d)
 	}
+	// What holds, but for what is taken from it, is no proof, and no refutation.
+	write("c.json", evidence["honest"])
+	if got, err := text(); !errors.Is(err, ErrTaken) || !strings.Contains(got, "NOT PROVEN  DIR/c.json: holds, but") || !strings.Contains(got, "3 of 4 files prove") {
+		t.Errorf("a file that holds: %v\n%s", err, got)
+	}
 	write("said.json", `{"version":"something/1"}`)
 	if got, err := text(); err == nil || !strings.Contains(got, "of no kind that proves something by itself") {
 		t.Errorf("a file of no known kind: %v\n%s", err, got)
@@ -112,7 +117,7 @@ func TestFolder(t *testing.T) {
 	}
 	write("b2.json", strings.Replace(receipts["accepted"], `"loops": `, `"loops": 1`, 1))
 	got, err = text()
-	if err == nil || !strings.Contains(err.Error(), "4 of 5 files") || !strings.Contains(got, "NOT PROVEN  DIR/b2.json: ") || !strings.Contains(got, "receipt: accepted 2") {
+	if err == nil || !strings.Contains(err.Error(), "3 of 5 files") || !strings.Contains(got, "NOT PROVEN  DIR/b2.json: ") || !strings.Contains(got, "receipt: accepted 2") {
 		t.Errorf("%v\n%s", err, got)
 	}
 }

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package verify is `assay verify`: it checks an evidence file offline, from the signed commitment down to integer
-// arithmetic, and with --node also that the chain holds the same seeds, keys and commitment. Receipts and evidence of
-// Merkle proof of compute are checked by package receipt, those about leaves between a machine and its host by package
-// leaves; a file says by its "version" what it is.
+// Package verify is `assay verify`: it checks an evidence file from the signed commitment down to integer arithmetic, and
+// against what the chain keeps of its epoch for ever: as a node answers (--node), or as the block of a trusted hash shows
+// (--trust). Receipts and evidence of Merkle proof of compute are checked by package receipt, those about leaves between
+// a machine and its host by package leaves; a file says by its "version" what it is.
 //
 //	exit 0  the file, or every file of the folder, proves its claim
 //	exit 1  it does not: refuted, malformed, not what the chain holds, or a receipt by which its host cheated
+//	exit 2  it holds, but that the key is the participant's and the seeds the epoch's is taken from the file
 package verify
 
 import (
@@ -17,13 +18,10 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 
-	registryv1 "github.com/assaynet/assay/api/registry/v1"
-	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
-	"github.com/assaynet/assay/host"
-	"github.com/assaynet/assay/host/submit"
 	"github.com/assaynet/assay/poc/mpoc"
 	"github.com/assaynet/assay/poc/proof"
 	"github.com/assaynet/assay/poc/seed"
@@ -31,47 +29,100 @@ import (
 	"github.com/assaynet/assay/poc/work/transformer"
 	"github.com/assaynet/assay/verify/leaves"
 	"github.com/assaynet/assay/verify/receipt"
+	"github.com/assaynet/assay/verify/state"
 )
 
-// ErrChain reports evidence that is sound in itself but is not about this chain's epoch.
-var ErrChain = errors.New("verify: the chain says otherwise")
+var (
+	// ErrChain reports evidence that is sound in itself but is not about this chain's epoch.
+	ErrChain = errors.New("verify: the chain says otherwise")
+	// ErrTaken reports evidence that holds as far as it goes, and stands on something that was taken from the file.
+	ErrTaken = errors.New("verify: holds, but is not proven: the file alone says whose key it is and which seeds the epoch had")
+)
+
+// TakenCode is the exit code of ErrTaken.
+const TakenCode = 2
 
 // Report is the answer, as --json prints it.
 type Report struct {
-	File        string `json:"file"`
-	Proven      bool   `json:"proven"`
-	Claim       string `json:"claim"`
-	Reason      string `json:"reason"`
-	WithChain   bool   `json:"checked_with_chain"`
-	Participant string `json:"participant,omitempty"`
-	Epoch       uint64 `json:"epoch,omitempty"`
-	Node        string `json:"node,omitempty"`
-	Segment     uint32 `json:"segment,omitempty"`
-	Nonce       uint64 `json:"nonce"`
+	File   string `json:"file"`
+	Proven bool   `json:"proven"`
+	// Holds is set for what is sound by itself. Without Proven, what TakenFromFile lists is the file's word.
+	Holds         bool     `json:"holds"`
+	TakenFromFile []string `json:"taken_from_file,omitempty"`
+	Claim         string   `json:"claim"`
+	Reason        string   `json:"reason"`
+	WithChain     bool     `json:"checked_with_chain"`
+	WithBlock     bool     `json:"checked_with_block"`
+	Participant   string   `json:"participant,omitempty"`
+	HostKey       string   `json:"host_key,omitempty"`
+	Epoch         uint64   `json:"epoch,omitempty"`
+	Node          string   `json:"node,omitempty"`
+	Segment       uint32   `json:"segment,omitempty"`
+	Nonce         uint64   `json:"nonce"`
+	// BlockHash and BlockHeight are of the block that the file's proof of the chain's state stands on.
+	BlockHash   string `json:"block_hash,omitempty"`
+	BlockHeight int64  `json:"block_height,omitempty"`
 }
+
+// against is what a file is held against beside itself; both may be empty.
+type against struct {
+	node  string // gRPC address
+	block string // trusted hash, 64 hex digits
+}
+
+const long = `Check evidence files: the host's signature on its commitment, which binds the epoch's seeds, the leaf's place in the log,
+and the unit itself, recomputed on this machine. Two things only a chain knows: that the key is the participant's, and that
+the seeds are the epoch's. The chain keeps both for ever, so a file of any age is checked against it in one of two ways:
+
+  --node HOST:PORT   ask a node that you trust
+  --trust HASH       no node: the file shows what the chain holds, up to the hash of a block that you trust
+
+Receipts of a host for a machine's loops, and evidence about them, are checked the same way: every signature, what was
+drawn, what was paid, and every tile that is called wrong. A receipt that rejects without evidence that holds is shown
+to be the host's fraud.
+
+So are a machine's receipts for its leaves, and a host's files on logs that it left out: the machine's signature has to
+cover the leaf that is called wrong. With --node a receipt is compared with what the host has committed to. What these
+files prove is about the keys in them, which you compare with those you know.
+
+Of a folder every .json file in it is checked, and the sum is printed.
+
+Exit codes:
+  0  every file proves its claim
+  1  one does not: refuted, malformed, not what the chain holds, or a receipt by which its host cheated
+  2  every file holds, but of one the key and the seeds are taken from the file: it was given neither --node nor
+     --trust, or it is of version 1, whose signature binds no seeds. It convicts nobody`
 
 // New returns the command.
 func New(engine work.Engine) *cobra.Command {
-	node, asJSON := "", false
+	var by against
+	asJSON := false
 	cmd := &cobra.Command{
 		Use: "verify FILE|FOLDER...", Short: "Check evidence files and receipts offline; exit 0 when each proves its claim", Args: cobra.MinimumNArgs(1),
-		Long: "Check evidence files: the host's signature on its commitment, the leaf's place in the log, and the unit itself,\nrecomputed on this machine. Nothing is asked of anyone; with --node the seeds, the key and the commitment are also\ncompared with those of a chain.\n\nReceipts of a host for a machine's loops, and evidence about them, are checked the same way: every signature, what was\ndrawn, what was paid, and every tile that is called wrong. A receipt that rejects without evidence that holds is shown\nto be the host's fraud.\n\nSo are a machine's receipts for its leaves, and a host's files on logs that it left out: the machine's signature has to\ncover the leaf that is called wrong. With --node a receipt is compared with what the host has committed to.\n\nOf a folder every .json file in it is checked, and the sum is printed.",
+		Long: long,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			by.block = strings.ToUpper(by.block)
+			if raw, err := hex.DecodeString(by.block); by.block != "" && (err != nil || len(raw) != 32) {
+				return errors.New("--trust wants the hash of a block, 64 hex digits")
+			}
+			var taken error
 			for _, path := range args {
-				var err error
-				if info, serr := os.Stat(path); serr == nil && info.IsDir() {
-					err = folder(cmd.Context(), engine, path, node, asJSON, cmd.OutOrStdout())
-				} else {
-					err = run(cmd.Context(), engine, path, node, asJSON, cmd.OutOrStdout())
+				check := run
+				if info, err := os.Stat(path); err == nil && info.IsDir() {
+					check = folder
 				}
-				if err != nil {
+				switch err := check(cmd.Context(), engine, path, by, asJSON, cmd.OutOrStdout()); {
+				case errors.Is(err, ErrTaken):
+					taken = err
+				case err != nil:
 					return err
 				}
 			}
-			return nil
+			return taken
 		},
 	}
-	cmd.Flags().StringVar(&node, "node", "", "gRPC address of a node, host:port, to compare with the chain")
+	cmd.Flags().StringVar(&by.node, "node", "", "gRPC address of a node, host:port, to compare with the chain")
+	cmd.Flags().StringVar(&by.block, "trust", "", "hash of a block that you trust, to compare with the chain without a node")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print the answer as JSON")
 	return cmd
 }
@@ -81,57 +132,80 @@ func New(engine work.Engine) *cobra.Command {
 type result struct {
 	report any
 	text   func(io.Writer)
-	err    error
+	err    error          // ErrTaken comes with a text
 	of     receipt.Report // zero but for those of Merkle proof of compute
 }
 
-func run(ctx context.Context, engine work.Engine, path, node string, asJSON bool, out io.Writer) error {
-	r := look(ctx, engine, path, node)
-	switch {
-	case asJSON && r.report != nil:
+func run(ctx context.Context, engine work.Engine, path string, by against, asJSON bool, out io.Writer) error {
+	r := look(ctx, engine, path, by)
+	if asJSON && r.report != nil {
 		return errors.Join(encode(out, r.report), r.err)
-	case r.err != nil:
+	}
+	if r.err == nil || errors.Is(r.err, ErrTaken) {
+		r.text(out)
+	}
+	if r.err != nil {
 		return fmt.Errorf("%s: %w", path, r.err)
 	}
-	r.text(out)
 	return nil
 }
 
 // look checks one file.
-func look(ctx context.Context, engine work.Engine, path, node string) result {
+func look(ctx context.Context, engine work.Engine, path string, by against) result {
 	raw, err := read(path)
-	if err == nil && receipt.Is(raw) {
-		return lookReceipt(ctx, path, raw, node)
+	if err != nil {
+		return result{report: Report{File: path, Reason: err.Error()}, err: err}
 	}
-	if err == nil && leaves.Is(raw) {
-		return lookLeaves(ctx, engine, path, raw, node)
+	return lookAt(ctx, engine, path, raw, by)
+}
+
+func lookAt(ctx context.Context, engine work.Engine, path string, raw []byte, by against) result {
+	switch {
+	case receipt.Is(raw):
+		return lookReceipt(ctx, path, raw, by)
+	case leaves.Is(raw):
+		return lookLeaves(ctx, engine, path, raw, by)
 	}
 	r := Report{File: path}
-	var finding proof.Finding
-	if err == nil {
-		finding, err = check(ctx, engine, raw, node, &r)
+	finding, err := check(ctx, engine, raw, by, &r)
+	r.Proven, r.Holds, r.Reason = err == nil, err == nil || errors.Is(err, ErrTaken), finding.Reason
+	if !r.Holds {
+		r.Reason, r.TakenFromFile = err.Error(), nil
 	}
-	r.Proven, r.Reason = err == nil, finding.Reason
-	if err != nil {
-		r.Reason = err.Error()
+	return result{report: r, err: err, text: func(out io.Writer) { r.print(out, finding) }}
+}
+
+// print says what a file that holds shows.
+func (r Report) print(out io.Writer, finding proof.Finding) {
+	says := "proven: "
+	if !r.Proven {
+		says = "not proven, because of what is taken from the file: "
 	}
-	return result{report: r, err: err, text: func(out io.Writer) {
-		fmt.Fprintf(out, "proven: leaf %d of node %s, segment %d, epoch %d, of %s is %s\n", r.Nonce, r.Node, r.Segment, r.Epoch, r.Participant, r.Claim)
-		fmt.Fprintf(out, "  %s\n", finding.Reason)
-		fmt.Fprintf(out, "  the leaf says  norm %d digest %s\n", finding.GotNorm, hex.EncodeToString(finding.GotDigest[:]))
-		fmt.Fprintf(out, "  the unit gives norm %d digest %s\n", finding.WantNorm, hex.EncodeToString(finding.WantDigest[:]))
-		if r.WithChain {
-			fmt.Fprintln(out, "  seeds, host key and commitment are those of the chain")
-		} else {
-			fmt.Fprintln(out, "  seeds and host key are taken from the file; compare them with a chain by --node")
-		}
-	}}
+	fmt.Fprintf(out, "%sleaf %d of node %s, segment %d, epoch %d, of %s is %s\n", says, r.Nonce, r.Node, r.Segment, r.Epoch, r.Participant, r.Claim)
+	fmt.Fprintf(out, "  %s\n", finding.Reason)
+	fmt.Fprintf(out, "  the leaf says  norm %d digest %s\n", finding.GotNorm, hex.EncodeToString(finding.GotDigest[:]))
+	fmt.Fprintf(out, "  the unit gives norm %d digest %s\n", finding.WantNorm, hex.EncodeToString(finding.WantDigest[:]))
+	switch {
+	case r.Proven && r.WithChain:
+		fmt.Fprintln(out, "  seeds, host key and commitment are those of the chain, as the node answers")
+	case r.Proven:
+		fmt.Fprintf(out, "  seeds, host key and commitment are those of the chain, as block %d shows\n", r.BlockHeight)
+	case finding.Unbound:
+		fmt.Fprintln(out, "  the file is of version 1: the signature binds no seeds, so the file can be edited to show anything. It convicts nobody")
+	case r.BlockHash != "":
+		fmt.Fprintf(out, "  the file shows the chain's state at block %d: if that block has the hash %s on your chain, add --trust and the hash\n", r.BlockHeight, r.BlockHash)
+	default:
+		fmt.Fprintln(out, "  the file has no proof of the chain's state: compare it with a chain by --node")
+	}
+	for _, what := range r.TakenFromFile {
+		fmt.Fprintf(out, "  taken from the file: %s\n", what)
+	}
 }
 
 // lookReceipt is look for a receipt or evidence of Merkle proof of compute.
-func lookReceipt(ctx context.Context, path string, raw []byte, node string) result {
-	if node != "" {
-		return result{err: errors.New("--node has nothing to compare: a chain does not know challenges between a host and its machines")}
+func lookReceipt(ctx context.Context, path string, raw []byte, by against) result {
+	if by != (against{}) {
+		return result{err: errors.New("--node and --trust have nothing to compare: a chain does not know challenges between a host and its machines")}
 	}
 	// By the definition, as all that accuses.
 	r, err := receipt.Check(ctx, path, raw, mpoc.Reference())
@@ -139,28 +213,13 @@ func lookReceipt(ctx context.Context, path string, raw []byte, node string) resu
 }
 
 // lookLeaves is look for a receipt for leaves, or evidence about some.
-func lookLeaves(ctx context.Context, engine work.Engine, path string, raw []byte, node string) result {
+func lookLeaves(ctx context.Context, engine work.Engine, path string, raw []byte, by against) result {
+	if by.block != "" {
+		return result{err: errors.New("--trust has nothing to compare: what a machine and its host sign for each other carries no proof of the chain's state; use --node")}
+	}
 	r, o, err := leaves.Check(ctx, path, raw, work.NewJudge(engine))
-	if err == nil && node != "" {
-		var c onChain
-		if c, err = ask(ctx, node, o.Participant, o.Node, o.Epoch, o.Segment); err == nil {
-			list := []compared{
-				{"class", o.Class, c.class}, {"Seed_1", hex.EncodeToString(o.Seed1[:]), c.seed1},
-				{"segment seed", hex.EncodeToString(o.SegmentSeed[:]), c.segmentSeed}, {"host key", hex.EncodeToString(o.HostKey[:]), c.hostKey},
-			}
-			if r.Accused != "" { // a host that looks at fewer leaves than the chain does convicts by chance
-				list = append(list, compared{"number of leaves looked at", fmt.Sprint(r.Checked), fmt.Sprint(c.samples)})
-			}
-			switch c.nodeKey {
-			case "":
-				r.Reason += "; the chain has no machine of this node now, so whose key it is remains open"
-			default:
-				list = append(list, compared{"key of node " + o.Node, hex.EncodeToString(o.DeviceKey[:]), c.nodeKey})
-			}
-			err = compare(list)
-			r.Committed = &c.count
-		}
-		if err != nil {
+	if err == nil && by.node != "" {
+		if err = leavesWithChain(ctx, by.node, o, &r); err != nil {
 			r.Proven, r.Reason = false, err.Error()
 		}
 	}
@@ -183,112 +242,49 @@ func read(path string) ([]byte, error) {
 	return io.ReadAll(io.LimitReader(file, mpoc.MaxFileSize+1))
 }
 
-func check(ctx context.Context, engine work.Engine, raw []byte, node string, r *Report) (proof.Finding, error) {
+// check verifies an evidence file, first by itself and then against the chain. ErrTaken comes with the finding.
+func check(ctx context.Context, engine work.Engine, raw []byte, by against, r *Report) (proof.Finding, error) {
 	f, err := proof.Parse(raw)
 	if err != nil {
 		var h struct {
 			Version string `json:"version"`
 		}
-		if json.Unmarshal(raw, &h) == nil && h.Version != proof.Version {
+		if json.Unmarshal(raw, &h) == nil && h.Version != proof.Version && h.Version != proof.Version1 {
 			err = fmt.Errorf("of no kind that proves something by itself (version %.40q): what a machine kept of its host's words is for people to read", h.Version)
 		}
 		return proof.Finding{}, err
 	}
-	r.Claim, r.Participant, r.Epoch, r.Node, r.Segment, r.Nonce = f.Claim, f.Participant, f.Epoch, f.Node, f.Segment, f.Nonce
+	r.Claim, r.Participant, r.HostKey, r.Epoch, r.Node, r.Segment, r.Nonce = f.Claim, f.Participant, f.HostKey, f.Epoch, f.Node, f.Segment, f.Nonce
 	finding, err := proof.Verify(f, func(class transformer.Class, seed1 seed.Seed) (transformer.Model, error) {
 		return engine.Transformer(ctx, class, seed1, nil)
 	})
-	if err != nil || node == "" {
+	if err != nil {
 		return finding, err
 	}
-	r.WithChain = true
-	return finding, withChain(ctx, f, node)
-}
-
-// withChain compares what a file takes for granted with what a node answers.
-func withChain(ctx context.Context, f proof.File, node string) error {
-	c, err := ask(ctx, node, f.Participant, f.Node, f.Epoch, f.Segment)
-	if err != nil {
-		return err
-	}
-	if c.root == "" {
-		return fmt.Errorf("%w: it holds no commitment of node %s, segment %d, of %s in epoch %d (it keeps the last %d epochs)", ErrChain, f.Node, f.Segment, f.Participant, f.Epoch, c.keep)
-	}
-	return compare([]compared{
-		{"class", f.Class, c.class}, {"Seed_1", f.Seed1, c.seed1}, {"segment seed", f.SegmentSeed, c.segmentSeed},
-		{"host key", f.HostKey, c.hostKey}, {"root", f.Root, c.root}, {"count", fmt.Sprint(f.Count), fmt.Sprint(c.count)},
-	})
-}
-
-type compared struct{ what, file, chain string }
-
-func compare(list []compared) error {
-	for _, c := range list {
-		if c.file != c.chain {
-			return fmt.Errorf("%w: %s is %s in the file and %s on chain", ErrChain, c.what, c.file, c.chain)
+	if f.State != nil { // a proof that does not hold spoils the file, trusted or not
+		block, err := state.Check(f)
+		if err != nil {
+			return finding, err
 		}
-	}
-	return nil
-}
-
-// onChain is what a chain holds about a log; bytes are in hex. Without a commitment root is empty.
-type onChain struct {
-	class, seed1, segmentSeed, hostKey, root string
-	nodeKey                                  string // of the node as it is registered now, empty if it is not
-	count                                    uint64
-	keep, samples                            uint32
-}
-
-func ask(ctx context.Context, node, participant, nodeID string, epoch uint64, segment uint32) (c onChain, err error) {
-	encoding, err := submit.NewEncoding()
-	if err != nil {
-		return c, err
-	}
-	conn, err := host.Dial(node, encoding)
-	if err != nil {
-		return c, err
-	}
-	defer conn.Close()
-	q := sprintv1.NewQueryClient(conn)
-	res, err := q.Epoch(ctx, &sprintv1.QueryEpochRequest{Number: epoch})
-	if err != nil {
-		return c, fmt.Errorf("asking %s for epoch %d: %w", node, epoch, err)
-	}
-	e := res.Epoch
-	if segment < 1 || int(segment) > len(e.Segments) {
-		return c, fmt.Errorf("%w: epoch %d has no segment %d", ErrChain, epoch, segment)
-	}
-	c.class, c.seed1, c.segmentSeed = e.Params.Class, hex.EncodeToString(e.Seed1), hex.EncodeToString(e.Segments[segment-1].Seed)
-	c.keep, c.samples = e.Params.KeepEpochs, e.Params.Samples
-	commits, err := q.Commits(ctx, &sprintv1.QueryCommitsRequest{Epoch: epoch, Participant: participant})
-	if err != nil {
-		return c, fmt.Errorf("asking %s for commitments: %w", node, err)
-	}
-	members, err := q.Members(ctx, &sprintv1.QueryMembersRequest{Epoch: epoch})
-	if err != nil {
-		return c, fmt.Errorf("asking %s for members: %w", node, err)
-	}
-	for _, m := range members.Members {
-		if m.Participant == participant {
-			c.hostKey = hex.EncodeToString(m.HostKey)
+		r.BlockHash, r.BlockHeight = block.Hash, block.Height
+		if by.block != "" && by.block != block.Hash {
+			return finding, fmt.Errorf("%w: the file's proof stands on block %d with the hash %s, which is not the one that you trust", ErrChain, block.Height, block.Hash)
 		}
+		r.WithBlock = by.block != ""
 	}
-	if c.hostKey == "" {
-		return c, fmt.Errorf("%w: it knows nothing more of %s in epoch %d, of which it keeps the last %d; without --node the file is checked offline", ErrChain, participant, epoch, c.keep)
-	}
-	registered, err := registryv1.NewQueryClient(conn).Participant(ctx, &registryv1.QueryParticipantRequest{Address: participant})
-	if err != nil {
-		return c, fmt.Errorf("asking %s for participant %s: %w", node, participant, err)
-	}
-	for _, n := range registered.Participant.Nodes {
-		if n.Id == nodeID {
-			c.nodeKey = hex.EncodeToString(n.Key)
+	if by.node != "" && !finding.Unbound {
+		if err := withChain(ctx, f, by.node); err != nil {
+			return finding, err
 		}
+		r.WithChain = true
 	}
-	for _, k := range commits.Commits {
-		if k.Node == nodeID && k.Segment == segment {
-			c.root, c.count = hex.EncodeToString(k.Root), k.Count
-		}
+	switch {
+	case finding.Unbound:
+		r.TakenFromFile = []string{"Seed_1 of the epoch", "the segment's seed", "that the host key is the participant's"}
+	case !r.WithChain && !r.WithBlock:
+		r.TakenFromFile = []string{"that the host key " + f.HostKey + " is the participant's", "that the seeds, which that key signed, are the epoch's", "that the chain accepted the commitment"}
+	default:
+		return finding, nil
 	}
-	return c, nil
+	return finding, ErrTaken
 }

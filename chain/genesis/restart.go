@@ -23,12 +23,14 @@ import (
 
 	beaconv1 "github.com/assaynet/assay/api/beacon/v1"
 	collateralv1 "github.com/assaynet/assay/api/collateral/v1"
+	courtv1 "github.com/assaynet/assay/api/court/v1"
 	creditv1 "github.com/assaynet/assay/api/credit/v1"
 	registryv1 "github.com/assaynet/assay/api/registry/v1"
 	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
 	"github.com/assaynet/assay/chain/app"
 	"github.com/assaynet/assay/chain/x/beacon"
 	"github.com/assaynet/assay/chain/x/collateral"
+	"github.com/assaynet/assay/chain/x/court"
 	"github.com/assaynet/assay/chain/x/credit"
 	"github.com/assaynet/assay/chain/x/registry"
 	"github.com/assaynet/assay/chain/x/sprint"
@@ -85,6 +87,7 @@ func FromExport(r Restart) (*genutiltypes.AppGenesis, error) {
 		{collateral.Name, is(old.deposits())},
 		{registry.Name, is(old.registrations())},
 		{credit.Name, is(old.weights())},
+		{court.Name, is(&courtv1.GenesisState{Params: old.court.Params})},
 		{sprint.Name, is(&sprintv1.GenesisState{Params: old.sprint.Params, NextParams: old.sprint.NextParams})},
 	}
 	return assemble(bare, parts, r.Chain, r.Time, r.Export.Consensus.Params)
@@ -100,6 +103,7 @@ type export struct {
 	collateral collateralv1.GenesisState
 	registry   registryv1.GenesisState
 	credit     creditv1.GenesisState
+	court      courtv1.GenesisState
 	sprint     sprintv1.GenesisState
 }
 
@@ -117,7 +121,7 @@ func readExport(bare *app.App, g *genutiltypes.AppGenesis) (*export, error) {
 		into proto.Message
 	}{
 		{authtypes.ModuleName, &e.auth}, {banktypes.ModuleName, &e.bank}, {authz.ModuleName, &e.authz}, {feegrant.ModuleName, &e.feegrant},
-		{govtypes.ModuleName, &e.gov}, {collateral.Name, &e.collateral}, {registry.Name, &e.registry}, {credit.Name, &e.credit}, {sprint.Name, &e.sprint},
+		{govtypes.ModuleName, &e.gov}, {collateral.Name, &e.collateral}, {registry.Name, &e.registry}, {credit.Name, &e.credit}, {court.Name, &e.court}, {sprint.Name, &e.sprint},
 	} {
 		raw, found := state[m.name]
 		if !found {
@@ -230,7 +234,7 @@ func (e *export) weights() *creditv1.GenesisState {
 	gs := &creditv1.GenesisState{Params: e.credit.Params}
 	for _, h := range e.credit.Holdings {
 		gs.Holdings = append(gs.Holdings, creditv1.Holding{
-			Participant: h.Participant, Weight: h.Weight, Power: h.Power, History: h.History, ConsensusKey: h.ConsensusKey,
+			Participant: h.Participant, Weight: h.Weight, Credited: h.Credited, Power: h.Power, History: h.History, ConsensusKey: h.ConsensusKey,
 		})
 	}
 	return gs

@@ -21,7 +21,7 @@ func Example() {
 	key := ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize))
 	statement := commit.Statement{
 		Chain: "assay-test", Epoch: 7, Segment: 1, Participant: "cpc1example",
-		Node: "gpu-0", Class: "nano", Root: log.Root(), Count: log.Size(),
+		Node: "gpu-0", Class: "nano", Seed1: commit.Hash{1}, SegmentSeed: commit.Hash{2}, Root: log.Root(), Count: log.Size(),
 	}
 	signature := statement.Sign(key)
 

@@ -115,7 +115,7 @@ func TestValidNode(t *testing.T) {
 func exampleStatement() Statement {
 	return Statement{
 		Chain: "assay-test", Epoch: 7, Segment: 1, Participant: "cpc1example", Node: "gpu-0",
-		Class: "nano", Root: Hash{1}, Count: 100,
+		Class: "nano", Seed1: Hash{2}, SegmentSeed: Hash{3}, Root: Hash{1}, Count: 100,
 	}
 }
 
@@ -134,6 +134,9 @@ func TestStatementSignature(t *testing.T) {
 		"participant":         func(s *Statement) { s.Participant += "x" },
 		"node":                func(s *Statement) { s.Node = "gpu-1" },
 		"class":               func(s *Statement) { s.Class = "small" },
+		"seed 1":              func(s *Statement) { s.Seed1[31]++ },
+		"segment seed":        func(s *Statement) { s.SegmentSeed[31]++ },
+		"seeds swapped":       func(s *Statement) { s.Seed1, s.SegmentSeed = s.SegmentSeed, s.Seed1 },
 		"root":                func(s *Statement) { s.Root[31]++ },
 		"count":               func(s *Statement) { s.Count++ },
 		"chain | participant": func(s *Statement) { s.Chain, s.Participant = s.Chain+"c", s.Participant[1:] },
@@ -170,5 +173,32 @@ func TestStatementSignature(t *testing.T) {
 	empty.Root, empty.Count = EmptyRoot, 0
 	if err := empty.Verify(public, empty.Sign(key)); err != nil {
 		t.Errorf("an empty log: %v", err)
+	}
+}
+
+// C23. What version 1 signed says nothing of the seeds: it is not taken for version 2, nor the other way round.
+func TestC23VersionsOfTheStatementAreApart(t *testing.T) {
+	key := ed25519.NewKeyFromSeed(make([]byte, 32))
+	public := key.Public().(ed25519.PublicKey)
+	s := exampleStatement()
+	first := ed25519.Sign(key, s.SignBytes1())
+	if err := s.Verify1(public, first); err != nil {
+		t.Error(err)
+	}
+	other := s
+	other.Seed1, other.SegmentSeed = s.SegmentSeed, s.Seed1
+	if err := other.Verify1(public, first); err != nil {
+		t.Errorf("version 1 binds seeds: %v", err)
+	}
+	for name, err := range map[string]error{
+		"version 1 for 2":              s.Verify(public, first),
+		"version 2 for 1":              s.Verify1(public, s.Sign(key)),
+		"version 1 of another root":    Statement{Chain: s.Chain, Epoch: s.Epoch, Segment: 1, Participant: s.Participant, Node: s.Node, Class: s.Class, Count: s.Count}.Verify1(public, first),
+		"version 1, malformed":         Statement{}.Verify1(public, first),
+		"version 1, another signature": s.Verify1(public, s.Sign(key)[:63]),
+	} {
+		if !errors.Is(err, ErrStatement) {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }

@@ -13,9 +13,10 @@ import (
 // by the key it is held against.
 var ErrStatement = errors.New("commit: statement does not hold")
 
-// Statement is what a host signs about one log: whose it is, what it covers
-// and its root and count. Two signed statements that differ only in Root and
-// Count are proof of two faces.
+// Statement is what a host signs about one log: whose it is, everything that
+// its leaves follow from, and its root and count. Nobody can hold the signature
+// against other seeds than those in it. Two signed statements that differ only
+// in Root and Count prove that the host committed twice.
 type Statement struct {
 	Chain       string // chain id
 	Epoch       uint64
@@ -23,6 +24,8 @@ type Statement struct {
 	Participant string // bech32 address
 	Node        string // see ValidNode
 	Class       string // model class by name
+	Seed1       Hash   // Sprint_Seed_1 of the epoch
+	SegmentSeed Hash   // Segment_Seed of the segment
 	Root        Hash
 	Count       uint64 // leaves, at most MaxSize
 }
@@ -51,22 +54,31 @@ func (s Statement) Valid() error {
 // its length as LE32, integers as 8 bytes little-endian. No two statements
 // share it.
 func (s Statement) SignBytes() []byte {
-	m := make([]byte, 0, 256)
-	part := func(p []byte) {
-		m = binary.LittleEndian.AppendUint32(m, uint32(len(p)))
-		m = append(m, p...)
-	}
-	number := func(v uint64) { part(binary.LittleEndian.AppendUint64(nil, v)) }
-	part([]byte("assay/1/commit-statement"))
-	part([]byte(s.Chain))
-	number(s.Epoch)
-	number(uint64(s.Segment))
-	part([]byte(s.Participant))
-	part([]byte(s.Node))
-	part([]byte(s.Class))
-	part(s.Root[:])
-	number(s.Count)
-	return m
+	return say("assay/2/commit-statement").text(s.Chain).number(s.Epoch).number(uint64(s.Segment)).text(s.Participant).
+		text(s.Node).text(s.Class).part(s.Seed1[:]).part(s.SegmentSeed[:]).part(s.Root[:]).number(s.Count)
+}
+
+// SignBytes1 returns the message of version 1 of the statement, which left out
+// the seeds. Chains refuse its signatures; it is here to read old evidence.
+func (s Statement) SignBytes1() []byte {
+	return say("assay/1/commit-statement").text(s.Chain).number(s.Epoch).number(uint64(s.Segment)).text(s.Participant).
+		text(s.Node).text(s.Class).part(s.Root[:]).number(s.Count)
+}
+
+// message builds bytes of which no two lists of fields share any: every field
+// stands behind its length.
+type message []byte
+
+func say(tag string) message { return make(message, 0, 320).text(tag) }
+
+func (m message) part(p []byte) message {
+	return append(binary.LittleEndian.AppendUint32(m, uint32(len(p))), p...)
+}
+
+func (m message) text(s string) message { return m.part([]byte(s)) }
+
+func (m message) number(v uint64) message {
+	return m.part(binary.LittleEndian.AppendUint64(nil, v))
 }
 
 // Sign signs the statement with a host's Ed25519 key (64 bytes, as
@@ -78,13 +90,23 @@ func (s Statement) Sign(key ed25519.PrivateKey) []byte {
 
 // Verify checks form and signature. Errors wrap ErrStatement.
 func (s Statement) Verify(key ed25519.PublicKey, sig []byte) error {
+	return s.verify(key, s.SignBytes(), sig)
+}
+
+// Verify1 is Verify for a signature under version 1, which says nothing of the
+// seeds.
+func (s Statement) Verify1(key ed25519.PublicKey, sig []byte) error {
+	return s.verify(key, s.SignBytes1(), sig)
+}
+
+func (s Statement) verify(key ed25519.PublicKey, message, sig []byte) error {
 	if err := s.Valid(); err != nil {
 		return err
 	}
 	if len(key) != ed25519.PublicKeySize {
 		return fmt.Errorf("%w: host key of %d bytes", ErrStatement, len(key))
 	}
-	if !ed25519.Verify(key, s.SignBytes(), sig) {
+	if !ed25519.Verify(key, message, sig) {
 		return fmt.Errorf("%w: the signature is not this key's", ErrStatement)
 	}
 	return nil

@@ -6,35 +6,41 @@
 // the leaf is forged (or honest). Nothing in it has to be believed. Verify
 // follows the chain of reasons from the host's key down to integer arithmetic:
 //
-//	host key --signature--> statement (root, count)
+//	host key --signature--> statement (seeds, root, count)
 //	root     --path-------> leaf (norm, digest) at index nonce
 //	seeds    --one unit---> the norm and digest it should have
+//	archive  <--path------- participant, node, segment, root, count, host key
 //
-// The last step is why no authority is needed: any CPU recomputes the unit and
+// The third step is why no authority is needed: any CPU recomputes the unit and
 // gets the same bytes. "forged" is what takes collateral; "honest" refutes
 // somebody who said so.
 //
-// What a file cannot show is that its seeds and its host key are the epoch's:
-// the chain knows them. The chain fills them in itself when it judges; a person
-// compares them with a node's answer or a header they trust.
+// Everything that the recomputation needs is under the accused's signature, the
+// seeds included, so nobody can hold a signature against seeds that its owner
+// did not work from. Two things remain that a signature cannot show: that the
+// key is the participant's, and that the chain accepted the commit. The chain
+// keeps, for every epoch and for ever, the seeds and the RFC 6962 root over all
+// commits with their keys (commit.ArchiveLeaf), and the file has the path there.
+// So whoever trusts a node, or one block hash, has them shown too. File.Anchor is
+// what has to be compared; package verify/state reads the part for block hashes.
 //
-// A file may also carry what a checker revealed for this leaf (seed.Middle).
-// Verify then says whether that checker can have run the unit.
+// Version 1 of the file is read as well. Its statements bind no seeds, and it
+// has no path: it can be edited into the conviction of an honest host, and
+// convicts nobody by itself (Finding.Unbound).
 package proof
 
 import (
-	"encoding/hex"
 	"errors"
 	"fmt"
 
-	"github.com/assaynet/assay/poc/commit"
 	"github.com/assaynet/assay/poc/document"
-	"github.com/assaynet/assay/poc/seed"
-	"github.com/assaynet/assay/poc/work/transformer"
 )
 
-// Version is the only version of the format.
-const Version = "assay-evidence/1"
+// The versions of the format. Only files of Version are written.
+const (
+	Version  = "assay-evidence/2"
+	Version1 = "assay-evidence/1"
+)
 
 // The two claims.
 const (
@@ -45,6 +51,9 @@ const (
 // MaxFileSize is the largest file Parse reads, in bytes.
 const MaxFileSize = 64 << 10
 
+// maxState is how long one of the opaque parts of State may be, in bytes.
+const maxState = 8 << 10
+
 var (
 	// ErrFile reports a file that is not evidence in this format.
 	ErrFile = errors.New("proof: malformed evidence")
@@ -53,10 +62,10 @@ var (
 )
 
 // File is one piece of evidence, as JSON with these keys in this order. Hashes,
-// keys, signatures and seeds are lower-case hex. Norm exceeds what a double
-// holds and is a decimal string.
+// keys, signatures, seeds and proofs are lower-case hex. Norm exceeds what a
+// double holds and is a decimal string.
 type File struct {
-	Version     string   `json:"version"` // Version
+	Version     string   `json:"version"` // Version or Version1
 	Claim       string   `json:"claim"`   // Forged or Honest
 	Chain       string   `json:"chain"`
 	Epoch       uint64   `json:"epoch"`
@@ -75,27 +84,30 @@ type File struct {
 	Signature   string   `json:"signature"` // over commit.Statement, 64 bytes
 	Path        []string `json:"path"`      // inclusion path, lowest first
 
-	// Voter and VoterDigest are a checker's address and the 8 bytes it
-	// revealed for this leaf; both or neither.
-	Voter       string `json:"voter,omitempty"`
-	VoterDigest string `json:"voter_digest,omitempty"`
+	// Archive leads from the commit to what the chain keeps for ever; version 2.
+	Archive *Archive `json:"archive,omitempty"`
+	// State leads from there to a block's hash; version 2, may be missing.
+	State *State `json:"state,omitempty"`
 
 	Note string `json:"note,omitempty"` // for people, proves nothing
 }
 
-// Finding is what Verify found out.
-type Finding struct {
-	Forged     bool     // the leaf differs from the recomputed unit
-	GotNorm    uint64   // what the leaf says
-	GotDigest  [32]byte // what the leaf says
-	WantNorm   uint64   // what the unit gives
-	WantDigest [32]byte // what the unit gives
-	VoterWrong bool     // the file names a checker and what it revealed is wrong
-	Reason     string   // one sentence for people
+// Archive is a commit.ArchivePath.
+type Archive struct {
+	Root    string   `json:"root"`
+	Commits uint64   `json:"commits"`
+	Index   uint64   `json:"index"`
+	Path    []string `json:"path"`
 }
 
-// Build makes the model of an epoch, as work.Engine's method Transformer does.
-type Build func(class transformer.Class, seed1 seed.Seed) (transformer.Model, error)
+// State shows that a chain's state, as a block's header commits to it, holds the
+// epoch's archive. To this package its parts are bytes; package verify/state
+// knows them. Version 2 of the file is complete without.
+type State struct {
+	Header string `json:"header"` // CometBFT's Header, in protobuf
+	App    string `json:"app"`    // ICS-23: x/sprint's store under the header's app hash
+	Store  string `json:"store"`  // ICS-23: the epoch's archive in that store
+}
 
 // Parse reads a file. Apart from white space there is one accepted spelling of
 // each piece of evidence: Marshal's. Unknown, missing, repeated and reordered
@@ -105,8 +117,8 @@ func Parse(data []byte) (File, error) {
 	if err := document.Parse(data, &f, MaxFileSize); err != nil {
 		return File{}, fmt.Errorf("%w: %w", ErrFile, err)
 	}
-	if f.Path == nil {
-		return File{}, fmt.Errorf("%w: a log of one leaf has the path [], never null", ErrFile)
+	if f.Path == nil || f.Archive != nil && f.Archive.Path == nil {
+		return File{}, fmt.Errorf("%w: a path without hashes is [], never null", ErrFile)
 	}
 	if _, err := f.decode(); err != nil {
 		return File{}, err
@@ -120,154 +132,16 @@ func (f File) Marshal() ([]byte, error) {
 		return nil, err
 	}
 	if f.Path == nil {
-		f.Path = []string{} // a log of one leaf has the path [], never null
+		f.Path = []string{} // never null
+	}
+	if f.Archive != nil && f.Archive.Path == nil {
+		archive := *f.Archive
+		archive.Path = []string{}
+		f.Archive = &archive
 	}
 	text, err := document.Write(f)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrFile, err)
 	}
 	return text, nil
-}
-
-// content is a file with everything decoded and checked for form.
-type content struct {
-	class       transformer.Class
-	seed1       seed.Seed
-	segmentSeed seed.Seed
-	leaf        commit.Leaf
-	statement   commit.Statement
-	hostKey     []byte
-	signature   []byte
-	path        []commit.Hash
-	middle      [8]byte
-}
-
-func (f File) decode() (content, error) {
-	var c content
-	var err error
-	bad := func(what string, err error) (content, error) {
-		return content{}, fmt.Errorf("%w: %s: %w", ErrFile, what, err)
-	}
-	if f.Version != Version {
-		return content{}, fmt.Errorf("%w: version %q, want %q", ErrFile, f.Version, Version)
-	}
-	if f.Claim != Forged && f.Claim != Honest {
-		return content{}, fmt.Errorf("%w: claim %q", ErrFile, f.Claim)
-	}
-	if c.class, err = transformer.ByName(f.Class); err != nil {
-		return bad("class", err)
-	}
-	if c.seed1, err = seed.Parse(f.Seed1); err != nil {
-		return bad("seed1", err)
-	}
-	if c.segmentSeed, err = seed.Parse(f.SegmentSeed); err != nil {
-		return bad("segment_seed", err)
-	}
-	root, err := seed.Parse(f.Root) // 32 bytes of hex like a seed
-	if err != nil {
-		return bad("root", err)
-	}
-	digest, err := seed.Parse(f.Digest)
-	if err != nil {
-		return bad("digest", err)
-	}
-	if c.hostKey, err = unhex(f.HostKey, 32); err != nil {
-		return bad("host_key", err)
-	}
-	if c.signature, err = unhex(f.Signature, 64); err != nil {
-		return bad("signature", err)
-	}
-	for i, text := range f.Path {
-		h, err := seed.Parse(text)
-		if err != nil {
-			return bad(fmt.Sprintf("path[%d]", i), err)
-		}
-		c.path = append(c.path, commit.Hash(h))
-	}
-	if (f.Voter == "") != (f.VoterDigest == "") {
-		return content{}, fmt.Errorf("%w: voter and voter_digest come together", ErrFile)
-	}
-	if f.Voter != "" {
-		b, err := unhex(f.VoterDigest, len(c.middle))
-		if err != nil {
-			return bad("voter_digest", err)
-		}
-		c.middle = [8]byte(b)
-	}
-	c.leaf = commit.Leaf{Class: c.class.ID, Node: f.Node, Index: f.Nonce, Norm: f.Norm, Digest: digest}
-	if err := c.leaf.Valid(); err != nil {
-		return bad("leaf", err)
-	}
-	c.statement = commit.Statement{
-		Chain: f.Chain, Epoch: f.Epoch, Segment: f.Segment, Participant: f.Participant,
-		Node: f.Node, Class: f.Class, Root: commit.Hash(root), Count: f.Count,
-	}
-	if err := c.statement.Valid(); err != nil {
-		return bad("statement", err)
-	}
-	return c, nil
-}
-
-// unhex reads n bytes of lower-case hex.
-func unhex(text string, n int) ([]byte, error) {
-	b, err := hex.DecodeString(text)
-	if err != nil {
-		return nil, err
-	}
-	if len(b) != n || hex.EncodeToString(b) != text {
-		return nil, fmt.Errorf("want %d bytes of lower-case hex", n)
-	}
-	return b, nil
-}
-
-// Verify checks a file from the signature down and recomputes the unit with the
-// model that build makes. It returns the finding also with ErrClaim, which says
-// that everything holds but shows the opposite. Other errors wrap ErrFile,
-// commit.ErrStatement, commit.ErrProof or commit.ErrSize, or are build's. The
-// work is one hash chain, one signature, one model and one unit; who minds the
-// size of a model looks at Class first.
-func Verify(f File, build Build) (Finding, error) {
-	c, err := f.decode()
-	if err != nil {
-		return Finding{}, err
-	}
-	if err := c.statement.Verify(c.hostKey, c.signature); err != nil {
-		return Finding{}, fmt.Errorf("proof: log of node %s, segment %d: %w", f.Node, f.Segment, err)
-	}
-	if err := commit.VerifyInclusion(c.statement.Root, f.Count, f.Nonce, c.leaf.Hash(), c.path); err != nil {
-		return Finding{}, fmt.Errorf("proof: leaf %d of node %s: %w", f.Nonce, f.Node, err)
-	}
-	model, err := build(c.class, c.seed1)
-	if err != nil {
-		return Finding{}, fmt.Errorf("proof: building the %s model: %w", f.Class, err)
-	}
-	var out [1]transformer.Output
-	node := seed.Node(f.Chain, f.Participant, f.Node, f.Class)
-	if err := model.Run(out[:], node, c.segmentSeed, []uint64{f.Nonce}); err != nil {
-		return Finding{}, fmt.Errorf("proof: recomputing unit %d: %w", f.Nonce, err)
-	}
-	finding := Finding{
-		GotNorm: f.Norm, GotDigest: c.leaf.Digest,
-		WantNorm: out[0].Norm, WantDigest: out[0].Digest,
-	}
-	switch {
-	case finding.GotDigest != finding.WantDigest && finding.GotNorm != finding.WantNorm:
-		finding.Forged, finding.Reason = true, "the leaf's norm and digest are not the unit's"
-	case finding.GotDigest != finding.WantDigest:
-		finding.Forged, finding.Reason = true, "the leaf's digest is not the unit's"
-	case finding.GotNorm != finding.WantNorm:
-		finding.Forged, finding.Reason = true, "the leaf's norm is not the unit's"
-	default:
-		finding.Reason = "the leaf is what the unit gives"
-	}
-	if f.Voter != "" {
-		want := seed.Middle(f.Chain, f.Epoch, f.Voter, f.Participant, f.Node, f.Segment, f.Nonce, out[0].Middle)
-		if finding.VoterWrong = want != c.middle; finding.VoterWrong {
-			finding.Reason += "; what " + f.Voter + " revealed does not come from running it"
-		}
-	}
-	if finding.Forged != (f.Claim == Forged) {
-		return finding, fmt.Errorf("%w: claim %q, but %s", ErrClaim, f.Claim, finding.Reason)
-	}
-	return finding, nil
 }

@@ -37,7 +37,7 @@ func build(class transformer.Class, seed1 seed.Seed) (transformer.Model, error) 
 }
 
 // evidence signs a log of five leaves in which forge may change leaf 3, and
-// returns the file about it.
+// returns the file about it. The epoch has three commits; this one is the second.
 func evidence(t testing.TB, claim string, forge func(*commit.Leaf)) File {
 	t.Helper()
 	model, err := nano()
@@ -62,26 +62,50 @@ func evidence(t testing.TB, claim string, forge func(*commit.Leaf)) File {
 	root := log.Root()
 	s := commit.Statement{
 		Chain: "assay-test", Epoch: 7, Segment: 1, Participant: "cpc1host", Node: "gpu-0", Class: "nano",
-		Root: root, Count: log.Size(),
+		Seed1: commit.Hash(testSeed1), SegmentSeed: commit.Hash(testSegment), Root: root, Count: log.Size(),
 	}
 	path, err := commit.Inclusion(&log, 3, 5)
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := File{
+	key := hostKey.Public().(ed25519.PublicKey)
+	var archive commit.Log
+	for _, participant := range []string{"cpc1ghost", "cpc1host", "cpc1most"} {
+		archive.Append(commit.ArchiveLeaf{Participant: participant, Node: s.Node, Segment: 1, Root: root, Count: 5, HostKey: [32]byte(key)}.Hash())
+	}
+	archived := archive.Root()
+	up, err := commit.Inclusion(&archive, 1, 3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return File{
 		Version: Version, Claim: claim, Chain: s.Chain, Epoch: s.Epoch, Class: s.Class,
 		Seed1: testSeed1.String(), SegmentSeed: testSegment.String(),
 		Participant: s.Participant, Node: s.Node, Segment: s.Segment, Nonce: 3,
 		Norm: leaves[3].Norm, Digest: hex.EncodeToString(leaves[3].Digest[:]),
 		Count: s.Count, Root: hex.EncodeToString(root[:]),
-		HostKey:   hex.EncodeToString(hostKey.Public().(ed25519.PublicKey)),
-		Signature: hex.EncodeToString(s.Sign(hostKey)),
+		HostKey: hex.EncodeToString(key), Signature: hex.EncodeToString(s.Sign(hostKey)), Path: texts(path),
+		Archive: &Archive{Root: hex.EncodeToString(archived[:]), Commits: 3, Index: 1, Path: texts(up)},
 	}
+}
+
+func texts(path []commit.Hash) []string {
+	out := []string{}
 	for _, h := range path {
-		f.Path = append(f.Path, hex.EncodeToString(h[:]))
+		out = append(out, hex.EncodeToString(h[:]))
 	}
-	voted := seed.Middle(f.Chain, f.Epoch, "cpc1voter", f.Participant, f.Node, f.Segment, f.Nonce, out[3].Middle)
-	f.Voter, f.VoterDigest = "cpc1voter", hex.EncodeToString(voted[:])
+	return out
+}
+
+// version1 makes the file that version 1 would have been, signature included.
+func version1(t testing.TB, f File) File {
+	t.Helper()
+	c, err := f.decode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.Version, f.Archive, f.State = Version1, nil, nil
+	f.Signature = hex.EncodeToString(ed25519.Sign(hostKey, c.statement.SignBytes1()))
 	return f
 }
 
@@ -111,7 +135,7 @@ func TestVerify(t *testing.T) {
 			t.Errorf("%s: through a file:\n%s", c.name, diff)
 		}
 		finding, err := Verify(read, build)
-		if err != nil || finding.Forged != c.forged || finding.Reason != c.reason || finding.VoterWrong {
+		if err != nil || finding.Forged != c.forged || finding.Reason != c.reason || finding.Unbound {
 			t.Errorf("%s: %+v, %v", c.name, finding, err)
 		}
 		if got := finding.GotNorm == finding.WantNorm && finding.GotDigest == finding.WantDigest; got == c.forged {
@@ -127,22 +151,60 @@ func TestVerify(t *testing.T) {
 	}
 }
 
-func TestVerifyVoter(t *testing.T) {
-	f := evidence(t, Honest, nil)
-	f.VoterDigest = "00" + f.VoterDigest[2:]
-	finding, err := Verify(f, build)
-	if err != nil || !finding.VoterWrong || !strings.Contains(finding.Reason, "cpc1voter") {
-		t.Errorf("a wrong middle digest: %+v, %v", finding, err)
+// C23. The seeds are under the signature: no digit of them can be changed, nor can
+// they change places, to make an honest leaf look forged. Of version 1 that was
+// possible, and such a file says so.
+func TestC23AnEditedSeedConvictsNobody(t *testing.T) {
+	honest := evidence(t, Honest, nil)
+	first := version1(t, honest)
+	for name, edit := range map[string]func(*File){
+		"a digit of Seed_1":       func(f *File) { f.Seed1 = digit(f.Seed1) },
+		"a digit of segment seed": func(f *File) { f.SegmentSeed = digit(f.SegmentSeed) },
+		"seeds swapped":           func(f *File) { f.Seed1, f.SegmentSeed = f.SegmentSeed, f.Seed1 },
+	} {
+		f := honest
+		f.Claim = Forged
+		edit(&f)
+		if finding, err := Verify(f, build); !errors.Is(err, commit.ErrStatement) || finding != (Finding{}) {
+			t.Errorf("%s: %+v, %v", name, finding, err)
+		}
+		old := first
+		old.Claim = Forged
+		edit(&old)
+		if finding, err := Verify(old, build); err != nil || !finding.Forged || !finding.Unbound {
+			t.Errorf("%s in version 1, which this package has to call unbound: %+v, %v", name, finding, err)
+		}
 	}
-	// What one voter revealed is of no use to another.
-	f = evidence(t, Honest, nil)
-	f.Voter = "cpc1other"
-	if finding, err = Verify(f, build); err != nil || !finding.VoterWrong {
-		t.Errorf("a copied middle digest: %+v, %v", finding, err)
+	if finding, err := Verify(first, build); err != nil || finding.Forged || !finding.Unbound {
+		t.Errorf("version 1: %+v, %v", finding, err)
 	}
-	f.Voter, f.VoterDigest = "", ""
-	if finding, err = Verify(f, build); err != nil || finding.VoterWrong {
-		t.Errorf("no voter: %+v, %v", finding, err)
+	if _, err := first.Anchor(); !errors.Is(err, ErrFile) {
+		t.Errorf("version 1 has an anchor: %v", err)
+	}
+}
+
+// digit changes the last digit.
+func digit(hexes string) string {
+	last := hexes[len(hexes)-1] ^ 1
+	if last == '`' || last == '/' {
+		last = '0'
+	}
+	return hexes[:len(hexes)-1] + string(last)
+}
+
+func TestAnchor(t *testing.T) {
+	f := evidence(t, Forged, func(l *commit.Leaf) { l.Norm++ })
+	got, err := f.Anchor()
+	if err != nil {
+		t.Fatal(err)
+	}
+	root, err := seed.Parse(f.Archive.Root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := Anchor{Chain: "assay-test", Epoch: 7, Class: "nano", Seed1: commit.Hash(testSeed1), SegmentSeed: commit.Hash(testSegment), Root: commit.Hash(root), Commits: 3}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
 	}
 }
 
@@ -169,10 +231,16 @@ func TestVerifyBindsEveryField(t *testing.T) {
 		"digest":       {func(f *File) { f.Digest = f.Root }, commit.ErrProof},
 		"path":         {func(f *File) { f.Path = f.Path[1:] }, commit.ErrProof},
 		"path longer":  {func(f *File) { f.Path = append([]string{f.Root}, f.Path...) }, commit.ErrProof},
-		"seed 1":       {func(f *File) { f.Seed1 = f.Root }, ErrClaim},
-		"segment seed": {func(f *File) { f.SegmentSeed = f.Root }, ErrClaim},
+		"seed 1":       {func(f *File) { f.Seed1 = f.Root }, commit.ErrStatement},
+		"segment seed": {func(f *File) { f.SegmentSeed = f.Root }, commit.ErrStatement},
+		"archive":      {func(f *File) { f.Archive = &Archive{f.Root, 3, 1, f.Archive.Path} }, commit.ErrProof},
+		"index in it":  {func(f *File) { f.Archive = &Archive{f.Archive.Root, 3, 0, f.Archive.Path} }, commit.ErrProof},
+		"its size":     {func(f *File) { f.Archive = &Archive{f.Archive.Root, 1, 0, f.Archive.Path} }, commit.ErrProof},
+		"its path":     {func(f *File) { f.Archive = &Archive{f.Archive.Root, 3, 1, f.Path} }, commit.ErrProof},
+		"no archive":   {func(f *File) { f.Archive = nil }, ErrFile},
 		"claim":        {func(f *File) { f.Claim = Forged }, ErrClaim},
-		"version":      {func(f *File) { f.Version = "assay-evidence/2" }, ErrFile},
+		"version 1":    {func(f *File) { f.Version, f.Archive = Version1, nil }, commit.ErrStatement},
+		"version":      {func(f *File) { f.Version = "assay-evidence/3" }, ErrFile},
 	} {
 		f := good
 		c.change(&f)
@@ -210,7 +278,7 @@ func TestParseRefuses(t *testing.T) {
 		"repeated key":     strings.Replace(good, `"epoch": 7,`, `"epoch": 7, "epoch": 7,`, 1),
 		"key in capitals":  strings.Replace(good, `"epoch"`, `"Epoch"`, 1),
 		"other order":      strings.Replace(strings.Replace(good, `"epoch": 7,`, "", 1), `"version"`, `"epoch": 7, "version"`, 1),
-		"version":          strings.Replace(good, "evidence/1", "evidence/2", 1),
+		"version":          strings.Replace(good, "evidence/2", "evidence/3", 1),
 		"claim":            strings.Replace(good, `"honest"`, `"maybe"`, 1),
 		"class":            strings.Replace(good, `"nano"`, `"tiny"`, 1),
 		"capital hex":      strings.Replace(good, f.Digest, strings.ToUpper(f.Digest), 1),
@@ -225,11 +293,13 @@ func TestParseRefuses(t *testing.T) {
 		"nonce 3.0":        strings.Replace(good, `"nonce": 3`, `"nonce": 3.0`, 1),
 		"segment 0":        strings.Replace(good, `"segment": 1`, `"segment": 0`, 1),
 		"node":             strings.Replace(good, `"gpu-0"`, `"GPU"`, 1),
-		"voter alone": strings.Replace(good, `,
-  "voter_digest": "`+f.VoterDigest+`"`, "", 1),
-		"voter's digest":  strings.Replace(good, f.VoterDigest, f.VoterDigest[2:], 1),
-		"escaped letters": strings.Replace(good, `"honest"`, `"h\u006fnest"`, 1),
-		"far too long":    good + strings.Repeat(" ", MaxFileSize),
+		"version 1, path":  strings.Replace(good, "evidence/2", "evidence/1", 1),
+		"archive's root":   strings.Replace(good, f.Archive.Root, f.Archive.Root[2:], 1),
+		"archive's path":   strings.Replace(good, f.Archive.Path[0], f.Archive.Path[0][2:], 1),
+		"empty state":      strings.Replace(good, "\n}", `, "state": {"header": "", "app": "00", "store": "00"}}`, 1),
+		"state too long":   strings.Replace(good, "\n}", `, "state": {"header": "00", "app": "`+strings.Repeat("00", maxState+1)+`", "store": "00"}}`, 1),
+		"escaped letters":  strings.Replace(good, `"honest"`, `"h\u006fnest"`, 1),
+		"far too long":     good + strings.Repeat(" ", MaxFileSize),
 	} {
 		if text == good {
 			t.Fatalf("%s: nothing was changed", name)
@@ -241,13 +311,26 @@ func TestParseRefuses(t *testing.T) {
 	if _, err := Parse([]byte(strings.ReplaceAll(good, "\n", "\r\n\t"))); err != nil {
 		t.Errorf("white space: %v", err)
 	}
+	if _, err := Parse([]byte(strings.Replace(good, "\n}", `, "state": {"header": "00", "app": "00", "store": "00"}}`, 1))); err != nil {
+		t.Errorf("bytes of state: %v", err)
+	}
+	first := version1(t, f)
+	first.State = &State{"00", "00", "00"}
+	if _, err := first.Marshal(); !errors.Is(err, ErrFile) {
+		t.Errorf("version 1 with state: %v", err)
+	}
 	f.Path = nil
+	f.Archive = &Archive{Root: f.Archive.Root, Commits: 1}
 	empty, err := f.Marshal()
 	if err != nil || !strings.Contains(string(empty), `"path": []`) {
 		t.Errorf("an empty path: %v\n%s", err, empty)
 	}
-	if _, err := Parse([]byte(strings.Replace(string(empty), `"path": []`, `"path": null`, 1))); !errors.Is(err, ErrFile) {
-		t.Errorf("path null: %v", err)
+	for n := range 2 {
+		parts := strings.SplitAfter(string(empty), `"path": []`)
+		parts[n] = strings.Replace(parts[n], `[]`, `null`, 1)
+		if _, err := Parse([]byte(strings.Join(parts, ""))); len(parts) != 3 || !errors.Is(err, ErrFile) {
+			t.Errorf("path null, number %d of %d: %v", n, len(parts)-1, err)
+		}
 	}
 	f.Claim = "maybe"
 	if _, err := f.Marshal(); !errors.Is(err, ErrFile) {
@@ -262,6 +345,11 @@ func FuzzParse(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Add(data)
+	first, err := version1(f, file).Marshal()
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(first)
 	f.Add([]byte(`{"version":"assay-evidence/1","path":[]}`))
 	f.Add([]byte("[]"))
 	f.Fuzz(func(t *testing.T, data []byte) {

@@ -52,6 +52,17 @@ func TestAForgerIsCaughtAndTheEvidenceHolds(t *testing.T) {
 		if code := cli.Run(n.ctx, []string{"verify", "--node", n.Members[1].GRPC, path}, nil, &out, &errs); code != 0 || !strings.Contains(out.String(), "is forged") {
 			t.Errorf("assay verify: exit %d\n%s%s", code, out.String(), errs.String())
 		}
+		// with the hash that another node has of the block, and with nothing
+		trust, err := n.Trust(n.ctx, 1, path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if code := cli.Run(n.ctx, append([]string{"verify", path}, trust...), nil, &out, &errs); code != 0 || trust[0] != "--trust" {
+			t.Errorf("assay verify %v: exit %d\n%s%s", trust, code, out.String(), errs.String())
+		}
+		if code := cli.Run(n.ctx, []string{"verify", path}, nil, &out, &errs); code != 2 || !strings.Contains(out.String(), "taken from the file: ") {
+			t.Errorf("assay verify with nothing to compare: exit %d\n%s%s", code, out.String(), errs.String())
+		}
 	}
 	if !named {
 		t.Errorf("the chain judged %d leaves, but not the one that the outcome names", len(judged.Judgements))

@@ -56,6 +56,7 @@ func TestExportedEpochEndsAsItWouldHave(t *testing.T) {
 	n := fresh()
 	n.finish(1)
 	wantEpoch, want := n.finish(2)
+	wantArchives := n.archives(1, 2)
 	for _, phase := range []sprintv1.Phase{sprintv1.PhasePrepare, sprintv1.PhaseCompute, sprintv1.PhaseWrapUp, sprintv1.PhaseChallenge, sprintv1.PhaseProof,
 		sprintv1.PhaseDraw, sprintv1.PhaseValidate, sprintv1.PhaseReveal, sprintv1.PhaseCheck, sprintv1.PhaseDispute, sprintv1.PhaseFinalised} {
 		for epoch := uint64(1); epoch <= 2; epoch++ {
@@ -71,6 +72,9 @@ func TestExportedEpochEndsAsItWouldHave(t *testing.T) {
 			gotEpoch, got := n.finish(2)
 			if d := cmp.Diff(want, got); d != "" {
 				t.Errorf("exported in %s of epoch %d, outcomes (-want +got):\n%s", phase, epoch, d)
+			}
+			if d := cmp.Diff(wantArchives, n.archives(1, 2)); d != "" {
+				t.Errorf("exported in %s of epoch %d, archives (-want +got):\n%s", phase, epoch, d)
 			}
 			if d := cmp.Diff(wantEpoch, gotEpoch); d != "" {
 				t.Errorf("exported in %s of epoch %d, record (-want +got):\n%s", phase, epoch, d)

@@ -325,6 +325,10 @@ func (h *host) commitMsg(e sprintv1.Epoch, node string, segment uint32) *sprintv
 // signCommit signs a commit as it stands, with the host's key.
 func (h *host) signCommit(e sprintv1.Epoch, msg *sprintv1.MsgCommit) *sprintv1.MsgCommit {
 	st := commit.Statement{Chain: chainID, Epoch: msg.Epoch, Segment: msg.Segment, Participant: msg.Participant, Node: msg.Node, Class: e.Params.Class, Count: msg.Count}
+	copy(st.Seed1[:], e.Seed1)
+	if msg.Segment >= 1 && int(msg.Segment) <= len(e.Segments) {
+		copy(st.SegmentSeed[:], e.Segments[msg.Segment-1].Seed)
+	}
 	copy(st.Root[:], msg.Root)
 	msg.Signature = st.Sign(h.key)
 	return msg

@@ -18,6 +18,7 @@ import (
 	"github.com/assaynet/assay/chain/app"
 	"github.com/assaynet/assay/chain/x/registry"
 	"github.com/assaynet/assay/chain/x/sprint"
+	statement "github.com/assaynet/assay/poc/commit"
 	"github.com/assaynet/assay/poc/seed"
 )
 
@@ -150,6 +151,14 @@ func TestCommitsRefused(t *testing.T) {
 		}), sprint.ErrInvalid, "host key does not sign"},
 		refusal{"signed for another count", with(commit(p1, 1), func(m *sprintv1.MsgCommit) { m.Count++ }), sprint.ErrInvalid, "host key does not sign"},
 		refusal{"signed for another root", with(commit(p1, 1), func(m *sprintv1.MsgCommit) { m.Root = make([]byte, 32) }), sprint.ErrInvalid, "host key does not sign"},
+		refusal{"C23: signed for another Seed_1", p1.signCommit(*with(&e, func(e *sprintv1.Epoch) { e.Seed1 = e.Seed2 }), commit(p1, 1)), sprint.ErrInvalid, "host key does not sign"},
+		refusal{"C23: signed for another segment's seed", p1.signCommit(*with(&e, func(e *sprintv1.Epoch) {
+			e.Segments = []sprintv1.Segment{{Seed: e.Seed1}}
+		}), commit(p1, 1)), sprint.ErrInvalid, "host key does not sign"},
+		refusal{"C23: signed without seeds, as version 1", with(commit(p1, 1), func(m *sprintv1.MsgCommit) {
+			st := statement.Statement{Chain: chainID, Epoch: 1, Segment: 1, Participant: p1.addr, Node: "gpu-1", Class: e.Params.Class, Root: statement.Hash(m.Root), Count: m.Count}
+			m.Signature = ed25519.Sign(p1.key, st.SignBytes1())
+		}), sprint.ErrInvalid, "host key does not sign"},
 		refusal{"another's commit as one's own", with(commit(p2, 1), func(m *sprintv1.MsgCommit) { m.Participant = p1.addr }), sprint.ErrInvalid, "host key does not sign"},
 		refusal{"no signature", with(commit(p1, 1), func(m *sprintv1.MsgCommit) { m.Signature = nil }), sprint.ErrInvalid, "host key does not sign"},
 		refusal{"another epoch", signed(p1, func(m *sprintv1.MsgCommit) { m.Epoch = 2 }), sprint.ErrPhase, "the message is for epoch 2"},

@@ -165,7 +165,7 @@ type text string
 
 type evidenceOut struct {
 	Forged     bool   `json:"forged"`
-	VoterWrong bool   `json:"voter_wrong"`
+	Unbound    bool   `json:"unbound"` // version 1: shows nothing against the participant
 	WantNorm   uint64 `json:"want_norm,string"`
 	WantDigest hash   `json:"want_digest"`
 	Error      string `json:"error,omitempty"`
@@ -183,7 +183,7 @@ func TestEvidence(t *testing.T) {
 		}
 		return model, nil
 	}
-	file := func(claim string, forge func(*commit.Leaf)) string {
+	file := func(version, claim string, forge func(*commit.Leaf)) string {
 		var out [1]transformer.Output
 		node := seed.Node("assay-test", "cpc1host", "gpu-0", "nano")
 		if err := model.Run(out[:], node, segment, []uint64{2}); err != nil {
@@ -206,11 +206,11 @@ func TestEvidence(t *testing.T) {
 		}
 		s := commit.Statement{
 			Chain: "assay-test", Epoch: 7, Segment: 1, Participant: "cpc1host",
-			Node: "gpu-0", Class: "nano", Root: root, Count: 5,
+			Node: "gpu-0", Class: "nano", Seed1: commit.Hash(seed1), SegmentSeed: commit.Hash(segment), Root: root, Count: 5,
 		}
 		key := ed25519.NewKeyFromSeed(segment[:])
 		f := proof.File{
-			Version: proof.Version, Claim: claim, Chain: s.Chain, Epoch: s.Epoch, Class: s.Class,
+			Version: version, Claim: claim, Chain: s.Chain, Epoch: s.Epoch, Class: s.Class,
 			Seed1: seed1.String(), SegmentSeed: segment.String(), Participant: s.Participant, Node: s.Node,
 			Segment: 1, Nonce: 2, Norm: leaf.Norm, Digest: hex.EncodeToString(leaf.Digest[:]), Count: 5,
 			Root: hex.EncodeToString(root[:]), HostKey: hex.EncodeToString(key.Public().(ed25519.PublicKey)),
@@ -219,16 +219,23 @@ func TestEvidence(t *testing.T) {
 		for _, h := range path {
 			f.Path = append(f.Path, hex.EncodeToString(h[:]))
 		}
-		voted := seed.Middle(f.Chain, f.Epoch, "cpc1voter", f.Participant, f.Node, 1, 2, out[0].Middle)
-		f.Voter, f.VoterDigest = "cpc1voter", hex.EncodeToString(voted[:])
+		if version == proof.Version1 {
+			f.Signature = hex.EncodeToString(ed25519.Sign(key, s.SignBytes1()))
+		} else { // the epoch has three commits, and this is the first
+			leaf := commit.ArchiveLeaf{Participant: f.Participant, Node: f.Node, Segment: 1, Root: root, Count: 5, HostKey: [32]byte(key.Public().(ed25519.PublicKey))}
+			second, third := numberLeaf(1), numberLeaf(2)
+			archive := commit.NodeHash(commit.NodeHash(leaf.Hash(), second), third)
+			f.Archive = &proof.Archive{Root: hex.EncodeToString(archive[:]), Commits: 3, Path: []string{hex.EncodeToString(second[:]), hex.EncodeToString(third[:])}}
+		}
 		data, err := f.Marshal()
 		if err != nil {
 			t.Fatal(err)
 		}
 		return string(data)
 	}
-	honest := file(proof.Honest, func(*commit.Leaf) {})
-	forged := file(proof.Forged, func(l *commit.Leaf) { l.Digest[0] ^= 1 })
+	honest := file(proof.Version, proof.Honest, func(*commit.Leaf) {})
+	first := file(proof.Version1, proof.Honest, func(*commit.Leaf) {})
+	forged := file(proof.Version, proof.Forged, func(l *commit.Leaf) { l.Digest[0] ^= 1 })
 	_, norm, _ := strings.Cut(honest, `"norm": "`)
 	norm, _, _ = strings.Cut(norm, `"`)
 	replace := func(in, old, with string) text {
@@ -240,14 +247,18 @@ func TestEvidence(t *testing.T) {
 	inputs := []given[text]{
 		{"honest", text(honest)},
 		{"forged digest", text(forged)},
-		{"forged norm", text(file(proof.Forged, func(l *commit.Leaf) { l.Norm++ }))},
-		{"a voter that did not run it", replace(honest, `"cpc1voter"`, `"cpc1other"`)},
+		{"forged norm", text(file(proof.Version, proof.Forged, func(l *commit.Leaf) { l.Norm++ }))},
+		{"version 1", text(first)},
+		{"version 1, edited into a conviction", text(strings.NewReplacer(`"honest"`, `"forged"`, seed1.String(), segment.String()).Replace(first))},
+		{"the same of version 2", text(strings.NewReplacer(`"honest"`, `"forged"`, seed1.String(), segment.String()).Replace(honest))},
+		{"another index in the archive", replace(honest, `"index": 0`, `"index": 1`)},
+		{"version 2 without its archive", replace(first, "evidence/1", "evidence/2")},
 		{"honest, claimed forged", replace(honest, `"honest"`, `"forged"`)},
 		{"forged, claimed honest", replace(forged, `"forged"`, `"honest"`)},
 		{"another epoch", replace(honest, `"epoch": 7`, `"epoch": 8`)},
 		{"another index", replace(honest, `"nonce": 2`, `"nonce": 3`)},
 		{"index = count", replace(honest, `"nonce": 2`, `"nonce": 5`)},
-		{"another version", replace(honest, "evidence/1", "evidence/2")},
+		{"another version", replace(honest, "evidence/2", "evidence/3")},
 		{"unknown key", replace(honest, "{", `{"extra": 1,`)},
 		{"missing key", replace(honest, `"epoch": 7,`, "")},
 		{"repeated key", replace(honest, `"epoch": 7,`, `"epoch": 7, "epoch": 7,`)},
@@ -264,7 +275,7 @@ func TestEvidence(t *testing.T) {
 			return evidenceOut{Error: fault(t, err)}
 		}
 		return evidenceOut{
-			Forged: finding.Forged, VoterWrong: finding.VoterWrong,
+			Forged: finding.Forged, Unbound: finding.Unbound,
 			WantNorm: finding.WantNorm, WantDigest: finding.WantDigest,
 		}
 	})

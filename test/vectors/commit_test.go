@@ -5,6 +5,7 @@ package vectors
 import (
 	"crypto/ed25519"
 	"encoding/binary"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -71,19 +72,24 @@ type statementIn struct {
 	Participant string    `json:"participant"`
 	Node        string    `json:"node"`
 	Class       string    `json:"class"`
+	Seed1       seed.Seed `json:"seed1"`
+	SegmentSeed seed.Seed `json:"segment_seed"`
 	Root        hash      `json:"root"`
 	Count       uint64    `json:"count,string"`
 }
 
 type statementOut struct {
-	Message   raw    `json:"message"`
-	Key       raw    `json:"key"`
-	Signature raw    `json:"signature"`
-	Error     string `json:"error,omitempty"`
+	Message   raw `json:"message"`
+	Key       raw `json:"key"`
+	Signature raw `json:"signature"`
+	// of version 1, which chains refuse
+	Message1   raw    `json:"message_1"`
+	Signature1 raw    `json:"signature_1"`
+	Error      string `json:"error,omitempty"`
 }
 
 func TestStatement(t *testing.T) {
-	good := statementIn{counted(5), "assay-test", 7, 1, "cpc1example", "gpu-0", "nano", hash(counted(9)), 12345}
+	good := statementIn{counted(5), "assay-test", 7, 1, "cpc1example", "gpu-0", "nano", counted(13), counted(17), hash(counted(9)), 12345}
 	with := func(change func(*statementIn)) statementIn {
 		s := good
 		change(&s)
@@ -91,6 +97,7 @@ func TestStatement(t *testing.T) {
 	}
 	check(t, "statement.json", "what a host's key signs about a log", []given[statementIn]{
 		{"a statement", good},
+		{"seeds swapped", with(func(s *statementIn) { s.Seed1, s.SegmentSeed = s.SegmentSeed, s.Seed1 })},
 		{"an empty log", with(func(s *statementIn) { s.Root, s.Count = hash(commit.EmptyRoot), 0 })},
 		{"the largest log", with(func(s *statementIn) { s.Count = commit.MaxSize })},
 		{"count 2^48", with(func(s *statementIn) { s.Count = commit.MaxSize + 1 })},
@@ -101,14 +108,91 @@ func TestStatement(t *testing.T) {
 	}, func(t testing.TB, in statementIn) statementOut {
 		s := commit.Statement{
 			Chain: in.Chain, Epoch: in.Epoch, Segment: in.Segment, Participant: in.Participant,
-			Node: in.Node, Class: in.Class, Root: commit.Hash(in.Root), Count: in.Count,
+			Node: in.Node, Class: in.Class, Seed1: commit.Hash(in.Seed1), SegmentSeed: commit.Hash(in.SegmentSeed), Root: commit.Hash(in.Root), Count: in.Count,
 		}
 		key := ed25519.NewKeyFromSeed(in.Key[:])
 		public := key.Public().(ed25519.PublicKey)
 		if err := s.Verify(public, s.Sign(key)); err != nil {
 			return statementOut{Error: fault(t, err)}
 		}
-		return statementOut{Message: s.SignBytes(), Key: raw(public), Signature: s.Sign(key)}
+		first := ed25519.Sign(key, s.SignBytes1())
+		if err := s.Verify1(public, first); err != nil {
+			t.Error(err)
+		}
+		return statementOut{Message: s.SignBytes(), Key: raw(public), Signature: s.Sign(key), Message1: s.SignBytes1(), Signature1: first}
+	})
+}
+
+type archiveIn struct {
+	Participant string    `json:"participant"`
+	Node        string    `json:"node"`
+	Segment     uint32    `json:"segment"`
+	Root        hash      `json:"root"`
+	Count       uint64    `json:"count,string"`
+	HostKey     seed.Seed `json:"host_key"`
+	// where the leaf is said to be in an archive
+	Archive hash   `json:"archive"`
+	Commits uint64 `json:"commits"`
+	Index   uint64 `json:"index"`
+	Path    []hash `json:"path"`
+}
+
+type archiveOut struct {
+	Leaf  raw    `json:"leaf"`
+	Hash  hash   `json:"hash"`
+	Error string `json:"error,omitempty"`
+}
+
+// The archive of an epoch: leaf i of n is that of node gpu-i; the others differ in nothing else.
+func TestArchive(t *testing.T) {
+	leaf := func(in archiveIn) commit.ArchiveLeaf {
+		return commit.ArchiveLeaf{Participant: in.Participant, Node: in.Node, Segment: in.Segment, Root: commit.Hash(in.Root), Count: in.Count, HostKey: in.HostKey}
+	}
+	sound := func(index, commits uint64) archiveIn {
+		var log commit.Log
+		var out archiveIn
+		for i := range commits {
+			in := archiveIn{Participant: "cpc1example", Node: fmt.Sprintf("gpu-%d", i), Segment: 2, Root: hash(counted(9)), Count: 12345, HostKey: counted(5)}
+			if i == index {
+				out = in
+			}
+			log.Append(leaf(in).Hash())
+		}
+		path, err := commit.Inclusion(&log, index, commits)
+		if err != nil {
+			t.Fatal(err)
+		}
+		out.Archive, out.Commits, out.Index, out.Path = hash(log.Root()), commits, index, hashes(path)
+		return out
+	}
+	with := func(change func(*archiveIn)) archiveIn {
+		in := sound(2, 5)
+		change(&in)
+		return in
+	}
+	check(t, "archive.json", "commits in the archive of their epoch: canonical leaves and paths to its root", []given[archiveIn]{
+		{"the only commit", sound(0, 1)},
+		{"third of 5", sound(2, 5)},
+		{"last of 5", sound(4, 5)},
+		{"another participant", with(func(in *archiveIn) { in.Participant = "cpc1other" })},
+		{"another node", with(func(in *archiveIn) { in.Node = "gpu-3" })},
+		{"another segment", with(func(in *archiveIn) { in.Segment = 1 })},
+		{"another root", with(func(in *archiveIn) { in.Root = hash(counted(10)) })},
+		{"another count", with(func(in *archiveIn) { in.Count++ })},
+		{"another key", with(func(in *archiveIn) { in.HostKey = counted(6) })},
+		{"another archive", with(func(in *archiveIn) { in.Archive = rootOf(5) })},
+		{"another index", with(func(in *archiveIn) { in.Index = 3 })},
+		{"a bit of the path", with(func(in *archiveIn) { in.Path = flipped(in.Path, 0) })},
+		{"segment 0", with(func(in *archiveIn) { in.Segment = 0 })},
+		{"no leaves", with(func(in *archiveIn) { in.Count = 0 })},
+		{"index = commits", with(func(in *archiveIn) { in.Index = 5 })},
+	}, func(t testing.TB, in archiveIn) archiveOut {
+		l := leaf(in)
+		p := commit.ArchivePath{Root: commit.Hash(in.Archive), Commits: in.Commits, Index: in.Index, Path: plain(in.Path)}
+		if err := p.Verify(l); err != nil {
+			return archiveOut{Error: fault(t, err)}
+		}
+		return archiveOut{Leaf: l.Append(nil), Hash: hash(l.Hash())}
 	})
 }
 

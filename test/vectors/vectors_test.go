@@ -108,7 +108,7 @@ func fault(t testing.TB, err error) string {
 		{mpoc.ErrHost, "host"}, {mpoc.ErrFile, "file"}, {mpoc.ErrClaim, "claim"}, {mpoc.ErrTerms, "terms"}, {mpoc.ErrCommit, "commit"},
 		{mpoc.ErrDraw, "draw"}, {mpoc.ErrSignature, "signature"}, {mpoc.ErrOpening, "opening"},
 		{delivery.ErrFile, "file"}, {delivery.ErrClaim, "claim"}, {delivery.ErrStatement, "statement"}, {delivery.ErrSignature, "signature"},
-		{commit.ErrStatement, "statement"}, {commit.ErrLeaf, "leaf"}, {commit.ErrSize, "size"}, {commit.ErrProof, "proof"},
+		{commit.ErrStatement, "statement"}, {commit.ErrArchive, "archive"}, {commit.ErrLeaf, "leaf"}, {commit.ErrSize, "size"}, {commit.ErrProof, "proof"},
 		{matmul.ErrShape, "shape"}, {matmul.ErrTile, "tile"}, {seed.ErrSeed, "seed"},
 	} {
 		if errors.Is(err, kind.err) {

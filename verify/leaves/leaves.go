@@ -17,6 +17,7 @@ import (
 
 	"github.com/assaynet/assay/host"
 	"github.com/assaynet/assay/poc/delivery"
+	"github.com/assaynet/assay/poc/document"
 	"github.com/assaynet/assay/poc/work"
 )
 
@@ -39,6 +40,8 @@ type Report struct {
 
 	// Of a receipt: how many leaves the host has.
 	Leaves uint64 `json:"leaves,omitempty"`
+	// WithChain is set when class, seeds and what keys the chain has were compared with a node's answer.
+	WithChain bool `json:"checked_with_chain"`
 	// Committed is how many of them the host has committed to on chain; with --node.
 	Committed *uint64 `json:"committed,omitempty"`
 
@@ -53,8 +56,7 @@ type Report struct {
 
 // head is what tells the files apart.
 type head struct {
-	Version  string          `json:"version"`
-	Evidence json.RawMessage `json:"evidence"` // of a log that was left out
+	Version string `json:"version"`
 }
 
 // Is tells whether a file is one of those of this package, by its key "version". It does not check anything else.
@@ -76,13 +78,13 @@ func Check(ctx context.Context, path string, raw []byte, judge *work.Judge) (r R
 		r.Kind = "leaf-receipt"
 		o, err = r.receipt(raw)
 	case host.LeftOutVersion:
-		if len(h.Evidence) == 0 {
-			err = fmt.Errorf("%w: that leaves are wrong is the host's word", ErrNothing)
-			break
-		}
-		o, err = r.evidence(ctx, h.Evidence, judge)
+		o, err = r.leftOut(ctx, raw, judge)
 	default:
-		o, err = r.evidence(ctx, raw, judge)
+		var e delivery.Evidence
+		if e, err = delivery.Parse(raw); err == nil {
+			_, err = r.evidence(ctx, e, judge)
+		}
+		o = e.Order
 	}
 	r.Proven = err == nil
 	if err != nil {
@@ -107,22 +109,37 @@ func (r *Report) receipt(raw []byte) (delivery.Order, error) {
 	return f.Order, f.Verify()
 }
 
-func (r *Report) evidence(ctx context.Context, raw []byte, judge *work.Judge) (delivery.Order, error) {
-	e, err := delivery.Parse(raw)
-	if err != nil {
-		return e.Order, err
+// leftOut reads a host's file: all of it has to follow from the evidence in it.
+func (r *Report) leftOut(ctx context.Context, raw []byte, judge *work.Judge) (delivery.Order, error) {
+	var f host.LeftOutFile
+	if err := document.Parse(raw, &f, 2*delivery.MaxFileSize); err != nil {
+		return delivery.Order{}, fmt.Errorf("%w: %w", delivery.ErrFile, err)
 	}
+	if f.Evidence == nil {
+		return delivery.Order{}, fmt.Errorf("%w: that leaves are wrong is the host's word", ErrNothing)
+	}
+	found, err := r.evidence(ctx, *f.Evidence, judge)
+	if err == nil {
+		err = f.Holds(found)
+	}
+	if err != nil {
+		r.Accused = ""
+	}
+	return f.Evidence.Order, err
+}
+
+func (r *Report) evidence(ctx context.Context, e delivery.Evidence, judge *work.Judge) (delivery.Finding, error) {
 	r.about(e.Order)
 	r.Claim = string(e.Claim)
 	f, err := e.Verify(ctx, judge)
 	if err != nil {
-		return e.Order, err
+		return f, err
 	}
 	r.Reason, r.Checked, r.Wrong, r.Leaf, r.Got, r.Want = f.Reason, f.Checked, f.Wrong, &f.Leaf, text(f.Got), text(f.Want)
 	if f.Claim == delivery.Fraud {
 		r.Accused = r.DeviceKey
 	}
-	return e.Order, nil
+	return f, nil
 }
 
 func text(c work.Claim) string {
@@ -139,6 +156,8 @@ func (r Report) Text(out io.Writer) {
 		fmt.Fprintf(out, "proven: %s\n  %s\n", r.Reason, where)
 	}
 	switch {
+	case r.Committed == nil && r.WithChain:
+		fmt.Fprintln(out, "  class and seeds are those of the chain")
 	case r.Committed == nil:
 	case r.Leaf != nil:
 		fmt.Fprintf(out, "  seeds and host key are those of the chain; the host committed to %d leaves\n", *r.Committed)
@@ -151,7 +170,7 @@ func (r Report) Text(out io.Writer) {
 	if r.Accused != "" {
 		fmt.Fprintf(out, "  shown to have cheated: %s\n", r.Accused)
 	}
-	if r.Committed == nil {
+	if !r.WithChain {
 		fmt.Fprintln(out, "  keys and seeds are taken from the file; compare them with those you know, or with a chain by --node")
 	}
 }

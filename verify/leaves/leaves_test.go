@@ -71,11 +71,25 @@ func TestCheck(t *testing.T) {
 		return raw
 	}
 	leftOut := func(e *delivery.Evidence) []byte {
+		if e != nil {
+			if found, err := e.Verify(t.Context(), work.NewJudge(nil)); err == nil {
+				return file(host.FileOf(*e, found))
+			}
+		}
 		return file(host.LeftOutFile{Version: host.LeftOutVersion, Shows: "something", LeftOut: host.LeftOut{Wrong: 9, Checked: 9, Reason: "the host says so"}, Evidence: e})
 	}
 	r, honest := handed(t, 0)
 	_, flipped := handed(t, 1)
 	_, forged := handed(t, 12)
+	another := func(change func(*host.LeftOutFile)) []byte {
+		found, err := forged.Verify(t.Context(), work.NewJudge(nil))
+		if err != nil {
+			t.Fatal(err)
+		}
+		f := host.FileOf(forged, found)
+		change(&f)
+		return file(f)
+	}
 	bent := forged
 	bent.Order.Node = "m-2"
 	unsigned := r
@@ -93,6 +107,10 @@ func TestCheck(t *testing.T) {
 		"a flipped bit":            {leftOut(&flipped), nil, "faulty", "as a faulty device has it"},
 		"an honest log called so":  {leftOut(&honest), delivery.ErrClaim, "faulty", "called wrong and is right"},
 		"of another node":          {leftOut(&bent), delivery.ErrSignature, "fraud", "device key"},
+		"of another epoch":         {another(func(f *host.LeftOutFile) { f.Epoch++ }), host.ErrLeftOut, "fraud", "says something else"},
+		"of more wrong leaves":     {another(func(f *host.LeftOutFile) { f.Wrong++ }), host.ErrLeftOut, "fraud", "says something else"},
+		"for another reason":       {another(func(f *host.LeftOutFile) { f.Reason += "!" }), host.ErrLeftOut, "fraud", "says something else"},
+		"something hidden":         {another(func(f *host.LeftOutFile) { f.Hidden = "why" }), host.ErrLeftOut, "fraud", "says something else"},
 		"the host's word":          {leftOut(nil), ErrNothing, "", "host's word"},
 		"evidence with a key more": {bytes.Replace(leftOut(&forged), []byte(`"claim"`), []byte(`"x": 1, "claim"`), 1), delivery.ErrFile, "", "keys unknown"},
 	} {
@@ -118,7 +136,7 @@ func TestCheck(t *testing.T) {
 	}
 	got, _, _ := Check(t.Context(), "file", file(r), work.NewJudge(nil))
 	for committed, want := range map[uint64]string{0: "committed to 0 of them", 11: "committed to 11 of them", 12: "committed to all of them"} {
-		got.Committed = &committed
+		got.Committed, got.WithChain = &committed, true
 		var out strings.Builder
 		if got.Text(&out); !strings.Contains(out.String(), want) {
 			t.Errorf("%d committed: %s", committed, out.String())

@@ -129,7 +129,7 @@ func (r *Report) evidence(ctx context.Context, raw []byte, by mpoc.Recompute) er
 	}
 	f, err := e.Verify(ctx, by)
 	r.Reason, r.HostCheated = f.Reason, f.Host && err == nil
-	if f.Accused != (mpoc.Key{}) {
+	if err == nil && f.Accused != (mpoc.Key{}) {
 		r.Accused = f.Accused.String()
 	}
 	return err

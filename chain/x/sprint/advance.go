@@ -299,6 +299,9 @@ func (k *Keeper) challenge(ctx context.Context, e *sprintv1.Epoch, h int64) erro
 		}
 	}
 	e.ChallengeHeight, e.SampleMix = h, mix[:]
+	if err := k.archive(ctx, *e); err != nil {
+		return err
+	}
 	e.Targets = uint32(len(targets))
 	e.Samples = uint32(samplesOf(e.Params, e.LiveCredited, class, uint64(e.Replicas), uint64(e.Targets)))
 	var drawn uint64

@@ -13,7 +13,8 @@
 // Who reads what: phase.go says where an epoch stands at a height, as pure functions over its record;
 // advance.go moves it at the end of each block; msgs.go is what participants may say in each phase; draw.go is
 // all sampling (leaves, members, duties), pure over the record; judge.go recomputes named leaves within a budget
-// per block; finalise.go turns what was proven into outcomes.
+// per block; finalise.go turns what was proven into outcomes; archive.go keeps what evidence of any age leads to: class, seeds
+// and the root over all commits of each epoch, for ever.
 //
 // Truth is never voted on. A vote can withhold credit, but a mismatch counts only after the chain recomputed the
 // leaf, and a voter that named an honest leaf, or revealed a middle digest that the unit does not give, is

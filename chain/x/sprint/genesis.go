@@ -51,7 +51,7 @@ func ValidateGenesis(g sprintv1.GenesisState) error {
 			return fmt.Errorf("sprint: epoch %d: %w", s.Epoch, err)
 		}
 	}
-	return nil
+	return validArchives(g.Archives, g.Epoch)
 }
 
 // length checks a field that is either not there yet or of one length.
@@ -155,6 +155,9 @@ func (k *Keeper) InitGenesis(ctx context.Context, g sprintv1.GenesisState) error
 			return err
 		}
 	}
+	if err := k.initArchives(ctx, g.Archives); err != nil {
+		return err
+	}
 	for _, s := range g.States {
 		if err := k.initEpoch(ctx, s); err != nil {
 			return fmt.Errorf("sprint: epoch %d: %w", s.Epoch, err)
@@ -203,6 +206,9 @@ func (k *Keeper) ExportGenesis(ctx context.Context) (*sprintv1.GenesisState, err
 		return nil, err
 	}
 	if g.Epoch, err = k.CurrentEpoch(ctx); err != nil {
+		return nil, err
+	}
+	if g.Archives, err = k.exportArchives(ctx); err != nil {
 		return nil, err
 	}
 	if err := k.epochs.Walk(ctx, nil, func(_ uint64, e sprintv1.Epoch) (bool, error) {

@@ -97,6 +97,8 @@ type Keeper struct {
 	// verdicts holds a record for every member with a duty from the draw on, without a hash until it commits
 	verdicts collections.Map[memberKey, sprintv1.VerdictRecord]
 	outcomes collections.Map[memberKey, sprintv1.Outcome]
+	// archives stay for ever
+	archives collections.Map[uint64, sprintv1.Archive]
 
 	drawn memory // not state
 }
@@ -117,6 +119,7 @@ func NewKeeper(cdc codec.BinaryCodec, store corestore.KVStoreService, authority 
 		openings: collections.NewMap(sb, prefixOpenings, "openings", member, codec.CollValue[sprintv1.Opening](cdc)),
 		verdicts: collections.NewMap(sb, prefixVerdicts, "verdicts", member, codec.CollValue[sprintv1.VerdictRecord](cdc)),
 		outcomes: collections.NewMap(sb, prefixOutcomes, "outcomes", member, codec.CollValue[sprintv1.Outcome](cdc)),
+		archives: collections.NewMap(sb, collections.NewPrefix(sprintv1.ArchivePrefix), "archives", collections.Uint64Key, codec.CollValue[sprintv1.Archive](cdc)),
 	}
 	if _, err := sb.Build(); err != nil {
 		panic(fmt.Errorf("sprint: schema: %w", err)) // a programming error, before any block

@@ -18,4 +18,5 @@ var (
 	prefixVerdicts = collections.NewPrefix(7)  // (epoch, voter) -> its part in the validation
 	prefixOutcomes = collections.NewPrefix(9)  // (epoch, participant) -> what the epoch meant for it
 	prefixProgress = collections.NewPrefix(10) // counts of the epoch that runs
+	// sprintv1.ArchivePrefix: epoch -> what stays of it for ever; named in api, because files prove it
 )

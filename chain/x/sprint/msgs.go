@@ -210,7 +210,8 @@ func (s msgServer) Commit(ctx context.Context, msg *sprintv1.MsgCommit) (*sprint
 	}
 	m.Leaves += msg.Count
 	gas(ctx, gasPerSignature, "commit statement")
-	st := commit.Statement{Chain: chainID(ctx), Epoch: e.Number, Segment: msg.Segment, Participant: msg.Participant, Node: msg.Node, Class: e.Params.Class, Root: commit.Hash(msg.Root), Count: msg.Count}
+	st := commit.Statement{Chain: chainID(ctx), Epoch: e.Number, Segment: msg.Segment, Participant: msg.Participant, Node: msg.Node, Class: e.Params.Class,
+		Seed1: commit.Hash(toSeed(e.Seed1)), SegmentSeed: commit.Hash(toSeed(seg.Seed)), Root: commit.Hash(msg.Root), Count: msg.Count}
 	if err := st.Verify(ed25519.PublicKey(m.HostKey), msg.Signature); err != nil {
 		return nil, ErrInvalid.Wrapf("the host key does not sign this commit: %v", err)
 	}

@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package verify
+
+import (
+	"context"
+	"encoding/hex"
+	"fmt"
+
+	"github.com/cosmos/cosmos-sdk/client/grpc/cmtservice"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	registryv1 "github.com/assaynet/assay/api/registry/v1"
+	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
+	"github.com/assaynet/assay/host"
+	"github.com/assaynet/assay/host/submit"
+	"github.com/assaynet/assay/poc/delivery"
+	"github.com/assaynet/assay/poc/proof"
+	"github.com/assaynet/assay/verify/leaves"
+	"github.com/assaynet/assay/verify/state"
+)
+
+// chain is a node that is asked.
+type chain struct {
+	address string
+	conn    *grpc.ClientConn
+	sprint  sprintv1.QueryClient
+	id      string // of the chain
+}
+
+func dial(ctx context.Context, address string) (*chain, error) {
+	encoding, err := submit.NewEncoding()
+	if err != nil {
+		return nil, err
+	}
+	conn, err := host.Dial(address, encoding)
+	if err != nil {
+		return nil, err
+	}
+	info, err := cmtservice.NewServiceClient(conn).GetNodeInfo(ctx, &cmtservice.GetNodeInfoRequest{})
+	if err != nil {
+		conn.Close()
+		return nil, fmt.Errorf("asking %s which chain it is of: %w", address, err)
+	}
+	return &chain{address: address, conn: conn, sprint: sprintv1.NewQueryClient(conn), id: info.DefaultNodeInfo.GetNetwork()}, nil
+}
+
+func (c *chain) archive(ctx context.Context, epoch uint64) (sprintv1.Archive, error) {
+	res, err := c.sprint.Archive(ctx, &sprintv1.QueryArchiveRequest{Epoch: epoch})
+	if err != nil {
+		return sprintv1.Archive{}, fmt.Errorf("asking %s for the archive of epoch %d: %w", c.address, epoch, err)
+	}
+	return res.Archive, nil
+}
+
+// withChain compares what a file cannot show by itself with what a node answers.
+func withChain(ctx context.Context, f proof.File, node string) error {
+	c, err := dial(ctx, node)
+	if err != nil {
+		return err
+	}
+	defer c.conn.Close()
+	a, err := c.archive(ctx, f.Epoch)
+	if err != nil {
+		return err
+	}
+	if err := state.Compare(f, c.id, a); err != nil {
+		return fmt.Errorf("%w: %w", ErrChain, err)
+	}
+	return nil
+}
+
+// leavesWithChain compares what a machine and its host signed with what a node answers: always the epoch's class and
+// seeds; the host's key and commitment for as long as the chain has them.
+func leavesWithChain(ctx context.Context, node string, o delivery.Order, r *leaves.Report) error {
+	c, err := dial(ctx, node)
+	if err != nil {
+		return err
+	}
+	defer c.conn.Close()
+	a, err := c.archive(ctx, o.Epoch)
+	if err != nil {
+		return err
+	}
+	if int(o.Segment) > len(a.SegmentSeeds) {
+		return fmt.Errorf("%w: epoch %d has no segment %d", ErrChain, o.Epoch, o.Segment)
+	}
+	list := []compared{
+		{"chain", o.Chain, c.id}, {"class", o.Class, a.Class}, {"Seed_1", hex.EncodeToString(o.Seed1[:]), hex.EncodeToString(a.Seed1)},
+		{"segment seed", hex.EncodeToString(o.SegmentSeed[:]), hex.EncodeToString(a.SegmentSeeds[o.Segment-1])},
+	}
+	open := func(what string) { r.Reason += "; " + what }
+	commit, err := c.sprint.CommitPath(ctx, &sprintv1.QueryCommitPathRequest{Epoch: o.Epoch, Participant: o.Participant, Node: o.Node, Segment: o.Segment})
+	var hostKey []byte
+	switch status.Code(err) {
+	case codes.OK:
+		hostKey, r.Committed = commit.HostKey, &commit.Count
+	case codes.NotFound: // the log was not committed to
+		r.Committed = new(uint64)
+	case codes.FailedPrecondition:
+		open("the chain no longer has the epoch's commitments")
+	default:
+		return fmt.Errorf("asking %s for the commitment: %w", node, err)
+	}
+	if r.Accused != "" { // a host that looks at fewer leaves than the chain does convicts by chance
+		res, err := c.sprint.Epoch(ctx, &sprintv1.QueryEpochRequest{Number: o.Epoch})
+		switch status.Code(err) {
+		case codes.OK:
+			list = append(list, compared{"number of leaves looked at", fmt.Sprint(r.Checked), fmt.Sprint(res.Epoch.Params.Samples)})
+		case codes.NotFound:
+			open("the chain no longer has the epoch's record, so whether enough leaves were looked at remains open")
+		default:
+			return fmt.Errorf("asking %s for epoch %d: %w", node, o.Epoch, err)
+		}
+	}
+	registered, err := registryv1.NewQueryClient(c.conn).Participant(ctx, &registryv1.QueryParticipantRequest{Address: o.Participant})
+	if err != nil && status.Code(err) != codes.NotFound {
+		return fmt.Errorf("asking %s for participant %s: %w", node, o.Participant, err)
+	}
+	var nodeKey []byte
+	if err == nil {
+		if hostKey == nil {
+			hostKey = registered.Participant.HostKey
+		}
+		for _, n := range registered.Participant.Nodes {
+			if n.Id == o.Node {
+				nodeKey = n.Key
+			}
+		}
+	}
+	for _, k := range []struct {
+		what        string
+		file, chain []byte
+	}{{"key of the host", o.HostKey[:], hostKey}, {"key of node " + o.Node, o.DeviceKey[:], nodeKey}} {
+		if len(k.chain) == 0 {
+			open("the chain has no " + k.what + " now, so whose key it is remains open")
+		} else {
+			list = append(list, compared{k.what, hex.EncodeToString(k.file), hex.EncodeToString(k.chain)})
+		}
+	}
+	r.WithChain = true
+	return compare(list)
+}
+
+type compared struct{ what, file, chain string }
+
+func compare(list []compared) error {
+	for _, c := range list {
+		if c.file != c.chain {
+			return fmt.Errorf("%w: %s is %s in the file and %s on chain", ErrChain, c.what, c.file, c.chain)
+		}
+	}
+	return nil
+}
