@@ -243,8 +243,9 @@ func must(t testing.TB, err error) {
 	}
 }
 
-// Governance counts compute: one vote per unit of weight, none for others, and
-// votes are gone once they are counted.
+// Governance counts compute: one vote per unit of weight, none for others, more
+// than a third of the whole has to say yes, and votes are gone once they are
+// counted.
 func TestGovernanceCountsCompute(t *testing.T) {
 	for name, c := range map[string]struct {
 		votes  map[string]govv1.VoteOption // by validator; mallory holds coins only
@@ -254,6 +255,7 @@ func TestGovernanceCountsCompute(t *testing.T) {
 	}{
 		"two of three":           {map[string]govv1.VoteOption{"alice": govv1.OptionYes, "bob": govv1.OptionYes, "carol": govv1.OptionNo}, true, "2", "1"},
 		"one of three":           {map[string]govv1.VoteOption{"alice": govv1.OptionYes, "bob": govv1.OptionNo, "carol": govv1.OptionNo}, false, "1", "2"},
+		"no more than a third":   {map[string]govv1.VoteOption{"alice": govv1.OptionYes, "bob": govv1.OptionAbstain, "carol": govv1.OptionAbstain}, false, "1", "0"}, // C4
 		"one and a lot of coins": {map[string]govv1.VoteOption{"alice": govv1.OptionNo, "mallory": govv1.OptionYes}, false, "0", "1"},
 		"only coins":             {map[string]govv1.VoteOption{"mallory": govv1.OptionYes}, false, "0", "0"},
 	} {

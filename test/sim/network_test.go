@@ -359,6 +359,13 @@ func (n *network) rotate() {
 			delete(n.told, n.owner(u))
 		}
 	}
+	sum := int64(0)
+	for _, p := range n.told {
+		sum += p
+	}
+	if sum != credit.TotalPower {
+		n.t.Fatalf("after block %d the validators have %d of power in all, want %d in every set", n.height, sum, credit.TotalPower)
+	}
 	next := n.sets[1].Copy()
 	if len(changes) > 0 {
 		if err := next.UpdateWithChangeSet(changes); err != nil {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package explain is `assay audit explain`: what an audit of a log of loops can see, in numbers that are computed
-// exactly and never rounded in its favour.
+// Package explain is `assay audit explain`: what an audit of a log of loops can see, and how much of the compute the
+// chain withstands, in numbers that are computed exactly and never rounded in its favour.
 package explain
 
 import (
@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/assaynet/assay/poc/audit"
+	"github.com/assaynet/assay/poc/credit"
 	"github.com/assaynet/assay/poc/mpoc"
 )
 
@@ -44,6 +45,7 @@ type Answer struct {
 	Formula  []Row  `json:"seed_formula"`  // the seed document's, for X forged among the samples
 	Chosen   string `json:"chosen_detect"` // the same where who works chooses the samples
 	Adaptive string `json:"adaptive_rule"`
+	Security Budget `json:"security"`
 }
 
 // K is how many picks a share needs.
@@ -63,13 +65,18 @@ const rule = "a = max(1/20, 2 * 4^flags * g/(g+S)), at most 1; g = what the subm
 
 // New returns the command group `audit`.
 func New() *cobra.Command {
-	q, asJSON := Question{}, false
+	q, node, asJSON := Question{}, "", false
 	explain := &cobra.Command{
-		Use: "explain", Short: "Print what an audit detects, exactly", Args: cobra.NoArgs,
+		Use: "explain", Short: "Print what an audit detects and what the chain withstands, exactly", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			a, err := q.Answer()
 			if err != nil {
 				return err
+			}
+			if node != "" {
+				if a.Security, err = atNode(cmd.Context(), node); err != nil {
+					return err
+				}
 			}
 			if asJSON {
 				e := json.NewEncoder(cmd.OutOrStdout())
@@ -88,6 +95,7 @@ func New() *cobra.Command {
 	f.Uint64Var(&q.Picks, "picks", mpoc.DefaultPicks, "k, tiles that the host picks over the whole log")
 	f.StringVar(&q.Share, "share", "5", "forged share of all tiles, in percent")
 	f.StringVar(&q.Target, "target", "99", "detection to reach, in percent")
+	f.StringVar(&node, "node", "", "gRPC address of a node, host:port, whose network's security budget is printed")
 	f.BoolVar(&asJSON, "json", false, "print the answer as JSON")
 	cmd := &cobra.Command{Use: "audit", Short: "What audits can and cannot see"}
 	cmd.AddCommand(explain)
@@ -159,7 +167,8 @@ func (q Question) Answer() (Answer, error) {
 	if err != nil {
 		return Answer{}, fmt.Errorf("--target: %w", err)
 	}
-	a := Answer{Question: q, Tiles: q.Loops * uint64(shape.Matmul().Tiles()), RuleS: mpoc.Samples(q.Loops), Chosen: "0 %", Adaptive: rule}
+	a := Answer{Question: q, Tiles: q.Loops * uint64(shape.Matmul().Tiles()), RuleS: mpoc.Samples(q.Loops), Chosen: "0 %", Adaptive: rule,
+		Security: budget(credit.DefaultRules(), minLiveBps)}
 	forged := new(big.Int).Mul(new(big.Int).SetUint64(a.Tiles), new(big.Int).SetUint64(share.Num))
 	forged.Add(forged, new(big.Int).SetUint64(share.Den-1))
 	a.Forged = forged.Quo(forged, new(big.Int).SetUint64(share.Den)).Uint64()
@@ -203,5 +212,7 @@ log; the detection that is promised rests on the picks.
 How often a submission is audited in full (else lightly, %d tiles):
   %s
 A key with nothing locked is always audited in full.
+
 `, a.Chosen, a.RuleS, mpoc.DefaultLight, a.Adaptive)
+	a.Security.Text(out)
 }

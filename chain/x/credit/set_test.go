@@ -58,8 +58,8 @@ func TestNobodyIsAboveTheRailsBetweenTwoSets(t *testing.T) {
 			t.Errorf("block %d: the set adds up to %d", blocks, sum)
 		}
 		for _, s := range seats {
-			if s.Told > 250_000+1 {
-				t.Errorf("block %d: %s holds %d, neither settlement gives it over a quarter", blocks, s.Participant, s.Told)
+			if s.Told*TotalPower > (250_000+1)*sum {
+				t.Errorf("block %d: %s holds %d of %d, neither settlement gives it over a quarter", blocks, s.Participant, s.Told, sum)
 			}
 		}
 	}
