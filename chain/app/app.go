@@ -68,6 +68,7 @@ type App struct {
 	modules *module.Manager
 	// configurator is what an upgrade handler runs migrations with.
 	configurator module.Configurator
+	upgrades     changes
 	basics       module.BasicManager
 	self         identity
 }
@@ -78,6 +79,10 @@ var _ servertypes.Application = (*App)(nil)
 // leaves; a node that only answers queries or makes commands may pass nil.
 // Options come from the node's configuration; see server.DefaultBaseappOptions.
 func New(logger log.Logger, db dbm.DB, engine sprint.Engine, opts servertypes.AppOptions, options ...func(*baseapp.BaseApp)) (*App, error) {
+	return build(logger, db, engine, opts, released(), options...)
+}
+
+func build(logger log.Logger, db dbm.DB, engine sprint.Engine, opts servertypes.AppOptions, all changes, options ...func(*baseapp.BaseApp)) (*App, error) {
 	encoding, err := NewEncoding()
 	if err != nil {
 		return nil, err
@@ -88,7 +93,8 @@ func New(logger log.Logger, db dbm.DB, engine sprint.Engine, opts servertypes.Ap
 		keys: storetypes.NewKVStoreKeys(authtypes.StoreKey, banktypes.StoreKey, authzkeeper.StoreKey, feegrant.StoreKey,
 			govtypes.StoreKey, upgradetypes.StoreKey, consensustypes.StoreKey,
 			beacon.Name, registry.Name, credit.Name, sprint.Name),
-		scratch: storetypes.NewTransientStoreKey("scratch"),
+		scratch:  storetypes.NewTransientStoreKey("scratch"),
+		upgrades: all,
 	}
 	app.SetVersion(version.Version)
 	app.SetInterfaceRegistry(encoding.Registry)
@@ -103,6 +109,9 @@ func New(logger log.Logger, db dbm.DB, engine sprint.Engine, opts servertypes.Ap
 		return nil, err
 	}
 	if err := app.addHandlers(opts); err != nil {
+		return nil, err
+	}
+	if err := app.addUpgrades(opts); err != nil {
 		return nil, err
 	}
 	if err := app.LoadLatestVersion(); err != nil {
@@ -168,6 +177,12 @@ func (app *App) initChain(ctx sdk.Context, req *abci.RequestInitChain) (*abci.Re
 	}
 	response, err := app.modules.InitGenesis(ctx, app.encoding.Codec, state)
 	if err != nil {
+		return nil, fmt.Errorf("app: genesis: %w", err)
+	}
+	if err := app.upgrades.begin(ctx, app.upgrade); err != nil {
+		return nil, err
+	}
+	if err := (rules{app: app}).lawful(ctx); err != nil {
 		return nil, fmt.Errorf("app: genesis: %w", err)
 	}
 	return response, app.self.check(ctx, app.Registry)

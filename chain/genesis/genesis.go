@@ -62,6 +62,8 @@ type Preset struct {
 	// Voting is how long a governance proposal is voted on, Deposit what it takes, in CPC.
 	Voting  time.Duration
 	Deposit int64
+	// UpgradeNotice is how many blocks ahead an upgrade is decided at least.
+	UpgradeNotice int64
 	// Stipend is what each operator's account holds at first, in CPC.
 	Stipend int64
 }
@@ -69,8 +71,8 @@ type Preset struct {
 // Presets by name.
 func Presets() map[string]Preset {
 	return map[string]Preset{
-		"main":     {Sprint: sprint.DefaultParams(), Voting: 48 * time.Hour, Deposit: 1_000},
-		"localnet": {Sprint: sprint.LocalnetParams(), Voting: time.Minute, Deposit: 10, Stipend: 1_000},
+		"main":     {Sprint: sprint.DefaultParams(), Voting: 48 * time.Hour, Deposit: 1_000, UpgradeNotice: 1_000},
+		"localnet": {Sprint: sprint.LocalnetParams(), Voting: time.Minute, Deposit: 10, UpgradeNotice: 20, Stipend: 1_000},
 	}
 }
 
@@ -260,7 +262,10 @@ func (o Options) gov() *govv1.GenesisState {
 	params.MinDeposit, params.ExpeditedMinDeposit = deposit(o.Preset.Deposit), deposit(5*o.Preset.Deposit)
 	voting, expedited := o.Preset.Voting, o.Preset.Voting/2
 	params.VotingPeriod, params.ExpeditedVotingPeriod, params.MaxDepositPeriod = &voting, &expedited, &voting
-	return govv1.NewGenesisState(govv1.DefaultStartingProposalID, params)
+	gs := govv1.NewGenesisState(govv1.DefaultStartingProposalID, params)
+	// Votes can make votes twice as fast as they are at first, not faster.
+	gs.Constitution = app.Constitution{MinVoting: voting / 2, MinExpedited: expedited / 2, UpgradeNotice: o.Preset.UpgradeNotice}.String()
+	return gs
 }
 
 func (o Options) beacon(participants []home.Participant) (*beaconv1.GenesisState, error) {
