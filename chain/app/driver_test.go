@@ -70,6 +70,12 @@ func (o options) Get(key string) any { return o[key] }
 // drive starts a chain of these participants.
 func drive(t testing.TB, names ...string) *driver {
 	t.Helper()
+	return driveFrom(t, func(*genesis.Options) {}, names...)
+}
+
+// driveFrom starts a chain whose genesis differs from the usual one.
+func driveFrom(t testing.TB, differ func(*genesis.Options), names ...string) *driver {
+	t.Helper()
 	d := &driver{t: t, now: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), interval: time.Second, denom: app.Denom}
 	var participants []home.Participant
 	for _, name := range names {
@@ -83,10 +89,12 @@ func drive(t testing.TB, names ...string) *driver {
 			App: open(t, dir), Participant: p, dir: dir, keys: keys, address: registry.ConsensusAddress(p.ConsensusKey),
 		})
 	}
-	var err error
-	d.genesis, err = genesis.Build(genesis.Options{
+	o := genesis.Options{
 		Chain: chainID, Time: d.now, Preset: genesis.Presets()["localnet"], Participants: participants,
-	})
+	}
+	differ(&o)
+	var err error
+	d.genesis, err = genesis.Build(o)
 	if err != nil {
 		t.Fatal(err)
 	}
