@@ -26,7 +26,7 @@ import (
 	workercli "github.com/assaynet/assay/worker/cli"
 )
 
-// Run executes one command line and returns the exit code: 0, 1 when it failed.
+// Run executes one command line and returns the exit code: 0, 1 when it failed, or what the failure asks for.
 func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	root := &cobra.Command{
 		Use:           "assay",
@@ -52,6 +52,10 @@ func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		return int(code)
 	}
 	fmt.Fprintf(stderr, "assay: %v\n", err)
+	var coded interface{ ExitCode() int }
+	if errors.As(err, &coded) {
+		return coded.ExitCode()
+	}
 	return 1
 }
 
