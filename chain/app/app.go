@@ -115,7 +115,7 @@ func build(logger log.Logger, db dbm.DB, engine sprint.Engine, opts servertypes.
 		return nil, err
 	}
 	if err := app.LoadLatestVersion(); err != nil {
-		return nil, fmt.Errorf("app: loading the state: %w", err)
+		return nil, fmt.Errorf("app: loading the state: %w; if a store is new, this release is for after an upgrade that has not run here: start the release before it", err)
 	}
 	if app.LastBlockHeight() > 0 {
 		if err := app.self.check(app.last(), app.Registry); err != nil {
@@ -179,7 +179,7 @@ func (app *App) initChain(ctx sdk.Context, req *abci.RequestInitChain) (*abci.Re
 	if err != nil {
 		return nil, fmt.Errorf("app: genesis: %w", err)
 	}
-	if err := app.upgrades.begin(ctx, app.upgrade); err != nil {
+	if err := app.upgrades.begin(ctx, app.upgrade, req.InitialHeight); err != nil {
 		return nil, err
 	}
 	if err := (rules{app: app}).lawful(ctx); err != nil {

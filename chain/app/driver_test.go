@@ -104,11 +104,17 @@ func driveFrom(t testing.TB, differ func(*genesis.Options), names ...string) *dr
 
 func open(t testing.TB, dir string, more ...options) *app.App {
 	t.Helper()
+	return openOn(t, dir, dbm.NewMemDB(), more...)
+}
+
+// openOn opens an app over a database.
+func openOn(t testing.TB, dir string, db dbm.DB, more ...options) *app.App {
+	t.Helper()
 	told := options{"home": dir}
 	for _, m := range more {
 		maps.Copy(told, m)
 	}
-	a, err := app.New(log.NewNopLogger(), dbm.NewMemDB(), nil, told,
+	a, err := app.New(log.NewNopLogger(), db, nil, told,
 		baseapp.SetChainID(chainID), baseapp.SetMinGasPrices("1000"+app.Denom))
 	if err != nil {
 		t.Fatal(err)

@@ -35,8 +35,8 @@ func Permitted() (urls []string) {
 	return urls
 }
 
-// NewWithUpgrade is a release that runs an upgrade, which adds a store.
-func NewWithUpgrade(logger log.Logger, db dbm.DB, opts servertypes.AppOptions, name, store string, migrate func(context.Context, *App) error, options ...func(*baseapp.BaseApp)) (*App, error) {
-	all := changes{{name: name, stores: storetypes.StoreUpgrades{Added: []string{store}}, migrate: migrate}}
+// NewWithUpgrade is a release that runs an upgrade, which adds stores.
+func NewWithUpgrade(logger log.Logger, db dbm.DB, opts servertypes.AppOptions, name string, stores []string, migrate func(context.Context, *App) error, options ...func(*baseapp.BaseApp)) (*App, error) {
+	all := changes{{name: name, stores: storetypes.StoreUpgrades{Added: stores}, migrate: migrate}}
 	return build(logger, db, nil, opts, all, options...)
 }

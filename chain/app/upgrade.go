@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 
+	"cosmossdk.io/core/header"
 	"github.com/spf13/cast"
 
 	"github.com/cosmos/cosmos-sdk/client/flags"
@@ -39,13 +40,14 @@ func released() changes { return nil }
 // begin marks all upgrades as done on a new chain, which starts with their results.
 // Their names can then not be planned any more; a plan with a name that this
 // release has a handler for would stop every node at once.
-func (all changes) begin(ctx sdk.Context, keeper *upgradekeeper.Keeper) error {
+func (all changes) begin(ctx sdk.Context, keeper *upgradekeeper.Keeper, height int64) error {
+	ctx = ctx.WithHeaderInfo(header.Info{Height: height}) // a genesis has none, and 0 stands for never
 	for _, u := range all {
 		handler := func(_ context.Context, _ upgradetypes.Plan, from module.VersionMap) (module.VersionMap, error) {
 			return from, nil
 		}
 		keeper.SetUpgradeHandler(u.name, handler)
-		if err := keeper.ApplyUpgrade(ctx, upgradetypes.Plan{Name: u.name, Height: ctx.BlockHeight()}); err != nil {
+		if err := keeper.ApplyUpgrade(ctx, upgradetypes.Plan{Name: u.name, Height: height}); err != nil {
 			return fmt.Errorf("app: genesis: upgrade %s: %w", u.name, err)
 		}
 	}

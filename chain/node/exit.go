@@ -3,6 +3,7 @@
 package node
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -54,7 +55,7 @@ func Codes() string {
 // that wraps its cause.
 type Exit struct {
 	Code Code
-	// Height of the block that the node did not get beyond.
+	// Height of the block that the node did not get beyond, 0 if it did not start.
 	Height int64
 	// What happened, and what comes Next, as sentences without their full stop.
 	What, Next string
@@ -62,7 +63,11 @@ type Exit struct {
 }
 
 func (e *Exit) Error() string {
-	text := fmt.Sprintf("node: stopped at block %d: %s", e.Height, e.What)
+	text := "node: cannot start: "
+	if e.Height > 0 {
+		text = fmt.Sprintf("node: stopped at block %d: ", e.Height)
+	}
+	text += e.What
 	if e.Err != nil {
 		text += fmt.Sprintf(" (%v)", e.Err)
 	}
@@ -119,10 +124,14 @@ func full(dir string, cause error) *Exit {
 		if probe == nil {
 			return nil
 		}
-		cause = errors.Join(cause, probe)
+		cause = fmt.Errorf("%w, after: %w", probe, cause)
 	}
-	return &Exit{Code: Disk, What: "the disk takes no more of " + dir, Err: cause,
-		Next: "Free some space and start the node again; it completes what was cut short"}
+	return unwritable(dir, cause)
+}
+
+func unwritable(dir string, cause error) *Exit {
+	return &Exit{Code: Disk, What: dir + " cannot be written", Err: cause,
+		Next: "Free some space, or repair the disk, and start the node again; it completes what was cut short"}
 }
 
 func noSpace(err error) bool { return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) }
@@ -131,16 +140,13 @@ func noSpace(err error) bool { return errors.Is(err, syscall.ENOSPC) || errors.I
 func writable(dir string) error {
 	f, err := os.CreateTemp(dir, "probe-*")
 	if err != nil {
-		return fmt.Errorf("node: %w", err)
+		return err
 	}
 	_, err = f.Write(make([]byte, 1<<20))
 	if err == nil {
 		err = f.Sync()
 	}
-	if err = errors.Join(err, f.Close(), os.Remove(f.Name())); err != nil {
-		return fmt.Errorf("node: %w", err)
-	}
-	return nil
+	return cmp.Or(err, f.Close(), os.Remove(f.Name()))
 }
 
 // unable is the exit of a node that nothing else explains.

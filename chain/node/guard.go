@@ -107,7 +107,7 @@ func (g *guard) watch(comet *cmtnode.Node, decides routine, stopping <-chan stru
 		return
 	default:
 	}
-	var cause error
+	cause := errors.New("consensus failed")
 	if last := g.last.Load(); last != nil {
 		cause = errors.New(*last)
 	}
@@ -178,11 +178,7 @@ type watchedDB struct {
 
 func (d watchedDB) wrote(err error) error {
 	if err != nil {
-		exit := full(d.config.Comet.DBDir(), err)
-		if exit == nil {
-			exit = &Exit{Code: Disk, What: "a database cannot be written", Err: err, Next: "Check the disk, then start the node again; it completes what was cut short"}
-		}
-		d.fail(d.app.LastBlockHeight()+1, exit)
+		d.fail(d.app.LastBlockHeight()+1, unwritable(d.config.Comet.DBDir(), err))
 		d.leave()
 	}
 	return err

@@ -7,6 +7,9 @@
 // chain when not; nothing else distinguishes them. Several nodes may run in one
 // process as long as their folders and ports differ.
 //
+// A node that cannot go on does not stay: guard.go watches for it and ends the
+// node with a code and a sentence for its operator, which exit.go lists.
+//
 // Export and Rollback work on the folder of a node that does not run.
 package node
 
@@ -72,6 +75,13 @@ func Run(ctx context.Context, o Options) (err error) {
 	if err != nil {
 		return err
 	}
+	dir := config.Comet.DBDir()
+	defer func() {
+		var exit *Exit
+		if err != nil && !errors.As(err, &exit) && noSpace(writable(dir)) {
+			err = unwritable(dir, err) // a database that does not open hides why
+		}
+	}()
 	a, err := open(config, o.Engine, o.Logger)
 	if err != nil {
 		return err
