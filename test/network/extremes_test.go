@@ -116,7 +116,7 @@ func (n *net) decide(id uint64, msgs ...sdk.Msg) {
 // release can run, and every node's process ends there, saying so.
 func TestSoakExtremes(t *testing.T) {
 	if os.Getenv("ASSAY_SOAK") != "1" {
-		t.Skip("five votes of half a minute and the epochs between them take six minutes: `make soak`, or ASSAY_SOAK=1")
+		t.Skip("five votes of half a minute and the epochs between them take seven minutes: `make soak`, or ASSAY_SOAK=1")
 	}
 	n := launch(t, localnet.Options{Cheat: adversary.None}, 15*time.Minute, (*localnet.Network).Start)
 	p1 := n.Members[0]
@@ -162,7 +162,7 @@ func TestSoakExtremes(t *testing.T) {
 	}
 
 	now := n.until(0, "now", func(*sprintv1.QueryCurrentResponse) bool { return true })
-	plan := upgradetypes.Plan{Name: "unheard-of", Height: now.Height + 300}
+	plan := upgradetypes.Plan{Name: "unheard-of", Height: now.Height + 220}
 	n.decide(uint64(len(steps)+1), &upgradetypes.MsgSoftwareUpgrade{Authority: app.Authority(), Plan: plan})
 	if err := localnet.Until(n.ctx, "a node to end", func() (bool, error) { return n.Check() != nil, nil }); err != nil {
 		t.Fatal(err)
