@@ -35,7 +35,7 @@ gen: ## regenerate protobuf code (needs protoc)
 vectors: ## regenerate the published vectors; a diff is a change of the protocol
 	go test ./test/vectors -update
 
-soak: ## the full lengths: honest networks, 20 epochs in a row, nobody rejected, nobody stuck (20 minutes)
+soak: ## the full lengths: 20 honest epochs, nobody rejected, nobody stuck; votes at their extremes (30 minutes)
 	ASSAY_SOAK=1 go test ./test/network -run Soak -count=1 -timeout 3h -v
 
 crowd: ## 10,000 idle workers, hundreds that submit, honest ones beside 1,000 hostile: what a host costs (7 minutes)

@@ -26,7 +26,8 @@ import (
 	workercli "github.com/assaynet/assay/worker/cli"
 )
 
-// Run executes one command line and returns the exit code: 0, 1 when it failed, 2 as `assay verify -h` says.
+// Run executes one command line and returns the exit code: 0, 1 when it failed, or what the failure asks for, as
+// `assay verify -h` and `assay node -h` say.
 func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	root := &cobra.Command{
 		Use:           "assay",
@@ -56,6 +57,10 @@ func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		return verify.TakenCode
 	}
 	fmt.Fprintf(stderr, "assay: %v\n", err)
+	var coded interface{ ExitCode() int }
+	if errors.As(err, &coded) {
+		return coded.ExitCode()
+	}
 	return 1
 }
 

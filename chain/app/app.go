@@ -72,6 +72,7 @@ type App struct {
 	modules *module.Manager
 	// configurator is what an upgrade handler runs migrations with.
 	configurator module.Configurator
+	upgrades     changes
 	basics       module.BasicManager
 	self         identity
 }
@@ -82,6 +83,10 @@ var _ servertypes.Application = (*App)(nil)
 // leaves; a node that only answers queries or makes commands may pass nil.
 // Options come from the node's configuration; see server.DefaultBaseappOptions.
 func New(logger log.Logger, db dbm.DB, engine court.Engine, opts servertypes.AppOptions, options ...func(*baseapp.BaseApp)) (*App, error) {
+	return build(logger, db, engine, opts, released(), options...)
+}
+
+func build(logger log.Logger, db dbm.DB, engine court.Engine, opts servertypes.AppOptions, all changes, options ...func(*baseapp.BaseApp)) (*App, error) {
 	encoding, err := NewEncoding()
 	if err != nil {
 		return nil, err
@@ -92,7 +97,8 @@ func New(logger log.Logger, db dbm.DB, engine court.Engine, opts servertypes.App
 		keys: storetypes.NewKVStoreKeys(authtypes.StoreKey, banktypes.StoreKey, authzkeeper.StoreKey, feegrant.StoreKey,
 			govtypes.StoreKey, upgradetypes.StoreKey, consensustypes.StoreKey,
 			beacon.Name, collateral.Name, registry.Name, credit.Name, court.Name, sprint.Name),
-		scratch: storetypes.NewTransientStoreKey("scratch"),
+		scratch:  storetypes.NewTransientStoreKey("scratch"),
+		upgrades: all,
 	}
 	app.SetVersion(version.Version)
 	app.SetInterfaceRegistry(encoding.Registry)
@@ -109,8 +115,11 @@ func New(logger log.Logger, db dbm.DB, engine court.Engine, opts servertypes.App
 	if err := app.addHandlers(opts); err != nil {
 		return nil, err
 	}
+	if err := app.addUpgrades(opts); err != nil {
+		return nil, err
+	}
 	if err := app.LoadLatestVersion(); err != nil {
-		return nil, fmt.Errorf("app: loading the state: %w", err)
+		return nil, fmt.Errorf("app: loading the state: %w; if a store is new, this release is for after an upgrade that has not run here: start the release before it", err)
 	}
 	if app.LastBlockHeight() > 0 {
 		if err := app.self.check(app.last(), app.Registry); err != nil {
@@ -172,6 +181,12 @@ func (app *App) initChain(ctx sdk.Context, req *abci.RequestInitChain) (*abci.Re
 	}
 	response, err := app.modules.InitGenesis(ctx, app.encoding.Codec, state)
 	if err != nil {
+		return nil, fmt.Errorf("app: genesis: %w", err)
+	}
+	if err := app.upgrades.begin(ctx, app.upgrade, req.InitialHeight); err != nil {
+		return nil, err
+	}
+	if err := (rules{app: app}).lawful(ctx); err != nil {
 		return nil, fmt.Errorf("app: genesis: %w", err)
 	}
 	return response, app.self.check(ctx, app.Registry)

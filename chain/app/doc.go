@@ -24,7 +24,11 @@
 // what limits them. Everybody else pays.
 //
 // Governance votes weigh compute: the least weight a voter had over the last
-// epochs (tally.go).
+// epochs (tally.go). What a vote may do is a list of messages with bounds
+// (gov.go, gov_bounds.go), held at submission and at execution, so that no vote
+// stops the chain or puts itself beyond the next one. The bounds that differ
+// between networks are the genesis's constitution (constitution.go). Upgrades are
+// a table of each release (upgrade.go).
 //
 // A node has keys of its own besides its state: with a consensus key and a VRF
 // key it proposes, without them it follows (identity.go). It proves them, for

@@ -70,6 +70,12 @@ func (o options) Get(key string) any { return o[key] }
 // drive starts a chain of these participants.
 func drive(t testing.TB, names ...string) *driver {
 	t.Helper()
+	return driveFrom(t, func(*genesis.Options) {}, names...)
+}
+
+// driveFrom starts a chain whose genesis differs from the usual one.
+func driveFrom(t testing.TB, differ func(*genesis.Options), names ...string) *driver {
+	t.Helper()
 	d := &driver{t: t, now: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), interval: time.Second, denom: app.Denom}
 	var participants []home.Participant
 	for _, name := range names {
@@ -83,10 +89,12 @@ func drive(t testing.TB, names ...string) *driver {
 			App: open(t, dir), Participant: p, dir: dir, keys: keys, address: registry.ConsensusAddress(p.ConsensusKey),
 		})
 	}
-	var err error
-	d.genesis, err = genesis.Build(genesis.Options{
+	o := genesis.Options{
 		Chain: chainID, Time: d.now, Preset: genesis.Presets()["localnet"], Participants: participants,
-	})
+	}
+	differ(&o)
+	var err error
+	d.genesis, err = genesis.Build(o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -96,11 +104,17 @@ func drive(t testing.TB, names ...string) *driver {
 
 func open(t testing.TB, dir string, more ...options) *app.App {
 	t.Helper()
+	return openOn(t, dir, dbm.NewMemDB(), more...)
+}
+
+// openOn opens an app over a database.
+func openOn(t testing.TB, dir string, db dbm.DB, more ...options) *app.App {
+	t.Helper()
 	told := options{"home": dir}
 	for _, m := range more {
 		maps.Copy(told, m)
 	}
-	a, err := app.New(log.NewNopLogger(), dbm.NewMemDB(), nil, told,
+	a, err := app.New(log.NewNopLogger(), db, nil, told,
 		baseapp.SetChainID(chainID), baseapp.SetMinGasPrices("1000"+app.Denom))
 	if err != nil {
 		t.Fatal(err)

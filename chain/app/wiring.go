@@ -34,7 +34,6 @@ import (
 	"github.com/cosmos/cosmos-sdk/x/gov"
 	govkeeper "github.com/cosmos/cosmos-sdk/x/gov/keeper"
 	govtypes "github.com/cosmos/cosmos-sdk/x/gov/types"
-	govv1beta1 "github.com/cosmos/cosmos-sdk/x/gov/types/v1beta1"
 	"github.com/cosmos/cosmos-sdk/x/upgrade"
 	upgradekeeper "github.com/cosmos/cosmos-sdk/x/upgrade/keeper"
 	upgradetypes "github.com/cosmos/cosmos-sdk/x/upgrade/types"
@@ -104,9 +103,10 @@ func (app *App) addKeepers(logger log.Logger, engine court.Engine, opts serverty
 	app.Sprint = sprint.NewKeeper(cdc, store(sprint.Name), authority, app.Beacon, app.Registry, app.Credit, app.Court, app.Collateral)
 	app.Court.SetCase(app.Sprint)
 
-	app.gov = govkeeper.NewKeeper(cdc, store(govtypes.StoreKey), app.accounts, app.bank, nil, app.MsgServiceRouter(),
+	rules := rules{app, app.MsgServiceRouter()}
+	app.gov = govkeeper.NewKeeper(cdc, store(govtypes.StoreKey), app.accounts, app.bank, nil, rules,
 		govtypes.DefaultConfig(), authority, tally(app.Credit))
-	app.gov.SetLegacyRouter(govv1beta1.NewRouter().AddRoute(govtypes.RouterKey, govv1beta1.ProposalHandler))
+	app.gov.SetHooks(rules)
 	return nil
 }
 

@@ -74,7 +74,10 @@ func nodeCommand(fast func(context.Context) work.Engine) *cobra.Command {
 		Use: "node", Short: "Run a node: a validator, or one that follows the chain", Args: cobra.NoArgs,
 		Long: `Run a node of the chain from a home folder, as made by assay init participant and assay init join, until it is
 told to stop. It validates when its keys are registered and its participant has voting power, and follows otherwise.
-Ports, peers and everything else stand in config/config.toml and config/app.toml of the folder.`,
+Ports, peers and everything else stand in config/config.toml and config/app.toml of the folder.
+
+A node that cannot go on ends by itself and says why, and what to do. Its exit codes:
+` + strings.TrimSuffix(node.Codes(), "\n"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			logger, err := newLogger(cmd, level, format)
 			if err != nil {

@@ -68,6 +68,8 @@ type Preset struct {
 	// Voting is how long a governance proposal is voted on, Deposit what it takes, in CPC.
 	Voting  time.Duration
 	Deposit int64
+	// UpgradeNotice is how many blocks ahead an upgrade is decided at least.
+	UpgradeNotice int64
 	// Stipend is what each operator's account holds at first, in CPC.
 	Stipend  int64
 	Registry registryv1.Params
@@ -77,9 +79,9 @@ type Preset struct {
 func Presets() map[string]Preset {
 	return map[string]Preset{
 		"main": {Sprint: sprint.DefaultParams(), Registry: registry.DefaultParams(), Credit: credit.DefaultParams(), Court: court.DefaultParams(),
-			Voting: 48 * time.Hour, Deposit: 1_000, Stipend: 100},
+			Voting: 48 * time.Hour, Deposit: 1_000, UpgradeNotice: 1_000, Stipend: 100},
 		"localnet": {Sprint: sprint.LocalnetParams(), Registry: registry.LocalnetParams(), Credit: credit.LocalnetParams(), Court: court.LocalnetParams(),
-			Voting: time.Minute, Deposit: 10, Stipend: 1_000},
+			Voting: time.Minute, Deposit: 10, UpgradeNotice: 20, Stipend: 1_000},
 	}
 }
 
@@ -295,7 +297,10 @@ func (o Options) gov() *govv1.GenesisState {
 	params.MinDeposit, params.ExpeditedMinDeposit = deposit(o.Preset.Deposit), deposit(5*o.Preset.Deposit)
 	voting, expedited := o.Preset.Voting, o.Preset.Voting/2
 	params.VotingPeriod, params.ExpeditedVotingPeriod, params.MaxDepositPeriod = &voting, &expedited, &voting
-	return govv1.NewGenesisState(govv1.DefaultStartingProposalID, params)
+	gs := govv1.NewGenesisState(govv1.DefaultStartingProposalID, params)
+	// Votes can make votes twice as fast as they are at first, not faster.
+	gs.Constitution = app.Constitution{MinVoting: voting / 2, MinExpedited: expedited / 2, UpgradeNotice: o.Preset.UpgradeNotice}.String()
+	return gs
 }
 
 func (o Options) beacon(participants []home.Participant) (*beaconv1.GenesisState, error) {

@@ -7,6 +7,9 @@
 // chain when not; nothing else distinguishes them. Several nodes may run in one
 // process as long as their folders and ports differ.
 //
+// A node that cannot go on does not stay: guard.go watches for it and ends the
+// node with a code and a sentence for its operator, which exit.go lists.
+//
 // Export and Rollback work on the folder of a node that does not run.
 package node
 
@@ -65,29 +68,58 @@ type Node struct {
 }
 
 // Run runs a node until ctx ends or a part of it fails. It returns nil in the
-// first case, when everything is stopped and all files are closed.
+// first case, when everything is stopped and all files are closed. A node that
+// cannot go on ends by itself, with an *Exit.
 func Run(ctx context.Context, o Options) (err error) {
 	config, genesis, err := load(o.Home)
 	if err != nil {
 		return err
 	}
+	dir := config.Comet.DBDir()
+	defer func() {
+		var exit *Exit
+		if err != nil && !errors.As(err, &exit) && noSpace(writable(dir)) {
+			err = unwritable(dir, err) // a database that does not open hides why
+		}
+	}()
 	a, err := open(config, o.Engine, o.Logger)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, a.Close()) }()
 
-	var dbs databases
+	g := newGuard(config, a, o.Logger)
+	defer func() {
+		if exit := g.reason(); exit != nil {
+			err = exit // what fails while it closes is a consequence
+		}
+	}()
+	dbs := databases{guard: g}
 	defer func() { err = errors.Join(err, dbs.close()) }()
-	comet, err := startComet(ctx, config.Comet, &dbs, genesis, a, o.Logger)
+	comet, err := startComet(ctx, config.Comet, &dbs, genesis, g)
 	if err != nil {
 		return err
 	}
-	defer func() {
-		if comet.IsRunning() {
-			err = errors.Join(err, comet.Stop())
+	stop := func() error {
+		if !comet.IsRunning() {
+			return nil
 		}
+		return comet.Stop()
+	}
+	decides, err := deciding(comet)
+	if err != nil {
+		return errors.Join(err, stop())
+	}
+	stopping, watched := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(watched)
+		g.watch(comet, decides, stopping)
+	}()
+	defer func() {
+		close(stopping)
+		err = errors.Join(err, stop())
 		comet.Wait()
+		<-watched
 	}()
 
 	group, ctx := errgroup.WithContext(ctx)
@@ -99,6 +131,8 @@ func Run(ctx context.Context, o Options) (err error) {
 		select {
 		case <-ctx.Done():
 			return nil
+		case <-g.failed:
+			return g.exit
 		case <-comet.Quit():
 			return fmt.Errorf("%w: CometBFT stopped; its log says why", ErrNode)
 		}
@@ -171,7 +205,8 @@ func open(config home.Config, engine court.Engine, logger log.Logger) (*app.App,
 // the index of transactions, and nothing when it fails to start; the files would
 // stay locked in this process.
 type databases struct {
-	open []cmtdb.DB
+	guard *guard
+	open  []cmtdb.DB
 }
 
 func (d *databases) provide(c *cmtcfg.DBContext) (cmtdb.DB, error) {
@@ -180,7 +215,7 @@ func (d *databases) provide(c *cmtcfg.DBContext) (cmtdb.DB, error) {
 		return nil, err
 	}
 	d.open = append(d.open, db)
-	return db, nil
+	return watchedDB{db, d.guard}, nil
 }
 
 func (d *databases) close() (err error) {
@@ -192,23 +227,32 @@ func (d *databases) close() (err error) {
 	return err
 }
 
-func startComet(ctx context.Context, config *cmtcfg.Config, dbs *databases, genesis *cmttypes.GenesisDoc, a *app.App, logger log.Logger) (*cmtnode.Node, error) {
+// startComet runs the blocks that CometBFT has and the app has not, and starts it.
+// A state that does not follow from these blocks is a panic there.
+func startComet(ctx context.Context, config *cmtcfg.Config, dbs *databases, genesis *cmttypes.GenesisDoc, g *guard) (comet *cmtnode.Node, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			g.fail(g.app.LastBlockHeight()+1, unable(fmt.Errorf("CometBFT: %v", r)))
+			err = g.reason()
+		}
+	}()
 	key, err := p2p.LoadOrGenNodeKey(config.NodeKeyFile())
 	if err != nil {
 		return nil, fmt.Errorf("%w: node key: %w", ErrNode, err)
 	}
-	comet, err := cmtnode.NewNodeWithContext(ctx, config,
+	comet, err = cmtnode.NewNodeWithContext(ctx, config,
 		privval.LoadOrGenFilePV(config.PrivValidatorKeyFile(), config.PrivValidatorStateFile()),
 		key,
-		proxy.NewLocalClientCreator(server.NewCometABCIWrapper(a)),
+		proxy.NewLocalClientCreator(&witness{Application: server.NewCometABCIWrapper(g.app), guard: g}),
 		func() (*cmttypes.GenesisDoc, error) { return genesis, nil },
 		dbs.provide,
 		cmtnode.DefaultMetricsProvider(config.Instrumentation),
-		servercmtlog.CometLoggerWrapper{Logger: logger},
+		servercmtlog.CometLoggerWrapper{Logger: recorder{g.logger, g.last}},
 	)
 	if err != nil {
 		return nil, fmt.Errorf("%w: CometBFT: %w", ErrNode, err)
 	}
+	g.comet.Store(comet)
 	if err := comet.Start(); err != nil {
 		return nil, fmt.Errorf("%w: CometBFT: %w", ErrNode, err)
 	}
