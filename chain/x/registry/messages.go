@@ -11,6 +11,7 @@ import (
 	sdk "github.com/cosmos/cosmos-sdk/types"
 
 	registryv1 "github.com/assaynet/assay/api/registry/v1"
+	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
 )
 
 // Gas, charged before the work it pays for: for the check that a key is a point of
@@ -18,9 +19,9 @@ import (
 // nodes costs its sender no fee, so these are priced for what a node can do of them
 // in a block, as in x/sprint, not in the SDK's proportions.
 const (
-	gasKey       = 5_000
-	gasSignature = 20_000
-	gasVRF       = 40_000
+	gasKey       = sprintv1.GasKey
+	gasSignature = sprintv1.GasSignature
+	gasVRF       = sprintv1.GasVRF
 )
 
 type messages struct{ keeper *Keeper }

@@ -11,6 +11,7 @@ import (
 	"unicode/utf8"
 
 	registryv1 "github.com/assaynet/assay/api/registry/v1"
+	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
 	"github.com/assaynet/assay/chain/vrf"
 	"github.com/assaynet/assay/poc/commit"
 	"github.com/assaynet/assay/poc/seed"
@@ -21,7 +22,7 @@ const (
 	maxMoniker = 64
 	// MaxNodes is the hard bound of Params.max_nodes: what one registration can
 	// make every node of the network verify and store.
-	MaxNodes = 256
+	MaxNodes = sprintv1.MaxNodes
 )
 
 // Roles that a key can have; a node's is nodeRole.

@@ -67,6 +67,9 @@ func (k *Keeper) begin(ctx context.Context, number uint64) error {
 	}); err != nil {
 		return fmt.Errorf("sprint: freezing the roster of epoch %d: %w", number, err)
 	}
+	if err := k.attempts.Clear(ctx, collections.NewPrefixUntilTripleRange[uint64, string, []byte](number-1)); err != nil {
+		return fmt.Errorf("sprint: attempts before epoch %d: %w", number, err)
+	}
 	if err := k.prune(ctx, number, frozen); err != nil {
 		return err
 	}

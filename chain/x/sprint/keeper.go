@@ -92,6 +92,9 @@ type Keeper struct {
 	claims   collections.Map[uint64, sprintv1.Claim]
 	claimSeq collections.Sequence
 
+	// attempts at duties of the running epoch that were free, by epoch, participant and duty
+	attempts collections.Map[collections.Triple[uint64, string, []byte], uint64]
+
 	drawn memory // not state
 }
 
@@ -113,6 +116,7 @@ func NewKeeper(cdc codec.BinaryCodec, store corestore.KVStoreService, authority 
 		outcomes:   collections.NewMap(sb, collections.NewPrefix(9), "outcomes", member, codec.CollValue[sprintv1.Outcome](cdc)),
 		claims:     collections.NewMap(sb, collections.NewPrefix(10), "claims", collections.Uint64Key, codec.CollValue[sprintv1.Claim](cdc)),
 		bodies:     collections.NewMap(sb, collections.NewPrefix(12), "bodies", collections.TripleKeyCodec(collections.Uint64Key, collections.Uint32Key, collections.StringKey), codec.CollValue[sprintv1.VerdictBody](cdc)),
+		attempts:   collections.NewMap(sb, collections.NewPrefix(20), "attempts", collections.TripleKeyCodec(collections.Uint64Key, collections.StringKey, collections.BytesKey), collections.Uint64Value),
 		claimSeq:   collections.NewSequence(sb, collections.NewPrefix(11), "claim_seq"),
 	}
 	if _, err := sb.Build(); err != nil {

@@ -25,28 +25,19 @@ import (
 // Refusals a host reacts to by code.
 var (
 	// ErrPhase: the message came outside its window; nothing is changed, the next epoch is another chance.
-	ErrPhase = errorsmod.Register(Name, 2, "not in this phase")
+	ErrPhase = errorsmod.Register(Name, sprintv1.CodePhase, "not in this phase")
 	// ErrNotMember: the sender takes no part in this epoch.
-	ErrNotMember = errorsmod.Register(Name, 3, "not a member of this epoch")
+	ErrNotMember = errorsmod.Register(Name, sprintv1.CodeNotMember, "not a member of this epoch")
 	// ErrDone: the same thing was accepted before; there is nothing left to do.
-	ErrDone = errorsmod.Register(Name, 4, "already done")
+	ErrDone = errorsmod.Register(Name, sprintv1.CodeDone, "already done")
 	// ErrInvalid: the message is malformed or does not check out.
-	ErrInvalid = errorsmod.Register(Name, 5, "invalid")
+	ErrInvalid = errorsmod.Register(Name, sprintv1.CodeInvalid, "invalid")
 	// ErrNotDrawn: the sender was not drawn for this.
-	ErrNotDrawn = errorsmod.Register(Name, 6, "not drawn")
+	ErrNotDrawn = errorsmod.Register(Name, sprintv1.CodeNotDrawn, "not drawn")
 )
 
-// Gas charged before the work it pays for is done, priced for the portable path.
-const (
-	gasPerSignature    = 20_000
-	gasPerOpenedLeaf   = 2_000
-	gasPerProofHash    = 500
-	gasPerVerdictByte  = 20
-	gasPerVerdict      = 200_000
-	gasPerClaimedUnit  = 100_000
-	maxVerdictBody     = 512 << 10
-	maxVerdictMismatch = 4096
-)
+// maxVerdictMismatch bounds the leaves that a verdict names of one target.
+const maxVerdictMismatch = 4096
 
 type msgServer struct{ *Keeper }
 
@@ -89,7 +80,7 @@ func (s msgServer) Ready(ctx context.Context, msg *sprintv1.MsgReady) (*sprintv1
 	if err != nil {
 		return nil, err
 	}
-	gas(ctx, gasPerSignature, "heartbeat")
+	gas(ctx, sprintv1.GasSignature, "heartbeat")
 	if err := registry.VerifyHeartbeat(p, chainID(ctx), msg.Epoch, msg.Height, value, msg.Signature); err != nil {
 		return nil, ErrInvalid.Wrap(err.Error())
 	}
@@ -131,7 +122,7 @@ func (s msgServer) Commit(ctx context.Context, msg *sprintv1.MsgCommit) (*sprint
 	if len(msg.Root) != 32 {
 		return nil, ErrInvalid.Wrapf("root has %d bytes; want 32", len(msg.Root))
 	}
-	gas(ctx, gasPerSignature, "commit statement")
+	gas(ctx, sprintv1.GasSignature, "commit statement")
 	st := commit.Statement{Chain: chainID(ctx), Epoch: e.Number, Segment: msg.Segment, Participant: msg.Participant, Node: msg.Node, Class: e.Params.Class, Root: commit.Hash(msg.Root), Count: msg.Count}
 	if err := st.Verify(ed25519.PublicKey(m.HostKey), msg.Signature); err != nil {
 		return nil, ErrInvalid.Wrapf("the host key does not sign this commit: %v", err)
@@ -166,7 +157,7 @@ func (s msgServer) Open(ctx context.Context, msg *sprintv1.MsgOpen) (*sprintv1.M
 		return nil, err
 	}
 	for _, o := range msg.Logs {
-		gas(ctx, uint64(len(o.Leaves))/openedLeafBytes*gasPerOpenedLeaf+uint64(len(o.Proof))/32*gasPerProofHash, "opening")
+		gas(ctx, uint64(len(o.Leaves))/openedLeafBytes*sprintv1.GasOpenedLeaf+uint64(len(o.Proof))/32*sprintv1.GasProofHash, "opening")
 	}
 	if err := verifyOpening(class, drawn, msg.Logs); err != nil {
 		return nil, ErrInvalid.Wrap(err.Error())
@@ -222,10 +213,10 @@ func (s msgServer) RevealVerdict(ctx context.Context, msg *sprintv1.MsgRevealVer
 	if record.RevealHeight > 0 {
 		return nil, ErrDone.Wrapf("%s has revealed its verdict of round %d already", msg.Participant, r.Number)
 	}
-	if len(msg.Salt) != 32 || len(msg.Body) > maxVerdictBody {
-		return nil, ErrInvalid.Wrapf("salt of %d and body of %d bytes; want 32 and at most %d", len(msg.Salt), len(msg.Body), maxVerdictBody)
+	if len(msg.Salt) != 32 || len(msg.Body) > sprintv1.MaxVerdictBytes {
+		return nil, ErrInvalid.Wrapf("salt of %d and body of %d bytes; want 32 and at most %d", len(msg.Salt), len(msg.Body), sprintv1.MaxVerdictBytes)
 	}
-	gas(ctx, uint64(len(msg.Body))*gasPerVerdictByte+gasPerVerdict, "verdict")
+	gas(ctx, uint64(len(msg.Body))*sprintv1.GasVerdictByte+sprintv1.GasVerdict, "verdict")
 	if h := seed.VerdictCommit(chainID(ctx), e.Number, r.Number, msg.Participant, toSeed(msg.Salt), msg.Body); !bytes.Equal(h[:], record.Hash) {
 		return nil, ErrInvalid.Wrap("the reveal does not match what was committed to")
 	}
@@ -245,7 +236,7 @@ func (s msgServer) RevealVerdict(ctx context.Context, msg *sprintv1.MsgRevealVer
 	}
 	for _, v := range body.Verdicts {
 		for _, m := range v.Mismatches {
-			gas(ctx, gasPerClaimedUnit, "named leaf")
+			gas(ctx, sprintv1.GasClaim, "named leaf")
 			claim := sprintv1.Claim{Claimant: msg.Participant, Round: r.Number, Norm: m.Norm, Digest: m.Digest,
 				Leaf: sprintv1.LeafRef{Participant: v.Target, Node: m.Node, Segment: m.Segment, Nonce: m.Nonce}}
 			if err := s.enqueue(ctx, claim); err != nil {
@@ -260,6 +251,15 @@ func (s msgServer) RevealVerdict(ctx context.Context, msg *sprintv1.MsgRevealVer
 	return &sprintv1.MsgRevealVerdictResponse{}, s.verdicts.Set(ctx, key, record)
 }
 
+// OpenMiddles opens the drawn middle digests of a revealed verdict.
+func (s msgServer) OpenMiddles(ctx context.Context, msg *sprintv1.MsgOpenMiddles) (*sprintv1.MsgOpenMiddlesResponse, error) {
+	e, _, err := s.member(ctx, msg.Participant, msg.Epoch)
+	if err != nil {
+		return nil, err
+	}
+	return nil, ErrPhase.Wrapf("no middle digests are drawn in %s of epoch %d", e.Phase.Word(), e.Number)
+}
+
 // Dispute puts an opened leaf, or a voter's middle digest of one, before the chain's own judgement.
 func (s msgServer) Dispute(ctx context.Context, msg *sprintv1.MsgDispute) (*sprintv1.MsgDisputeResponse, error) {
 	e, m, err := s.member(ctx, msg.Participant, msg.Epoch)
@@ -272,7 +272,7 @@ func (s msgServer) Dispute(ctx context.Context, msg *sprintv1.MsgDispute) (*spri
 	if m.Disputes >= e.Params.DisputesPerEpoch {
 		return nil, ErrDone.Wrapf("%s has raised its %d disputes of this epoch", msg.Participant, m.Disputes)
 	}
-	gas(ctx, gasPerClaimedUnit, "disputed leaf")
+	gas(ctx, sprintv1.GasClaim, "disputed leaf")
 	// how much the accused opened and the voter revealed is theirs to decide, within bounds
 	free := s.unmetered(ctx, e.Number)
 	o, ok, err := s.opened(free, e.Number, msg.Leaf.Participant)

@@ -1,0 +1,242 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package sprint
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"slices"
+
+	"cosmossdk.io/collections"
+	storetypes "github.com/cosmos/cosmos-sdk/store/v2/types"
+	sdk "github.com/cosmos/cosmos-sdk/types"
+
+	registryv1 "github.com/assaynet/assay/api/registry/v1"
+	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
+)
+
+// Owed is what the state says about one message of the protocol lane.
+type Owed struct {
+	Epoch       uint64
+	Participant string
+	// Weight ranks the participant; 0: a newcomer.
+	Weight uint64
+	// Duty names what is owed among all duties of the participant in the epoch; Times is how often it is owed, Used how
+	// many attempts were made for free.
+	Duty        []byte
+	Times, Used uint64
+	// Bytes is the largest message that discharges the duty.
+	Bytes uint64
+}
+
+// Owed returns what the state expects of a message's sender. An error with a code of this module says why the message
+// is not owed now: it came outside its window, was accepted before, is too large, or its sender has no say. Reading is
+// not metered; whoever asks charges sprintv1.GasOwed.
+func (k *Keeper) Owed(ctx context.Context, msg sdk.Msg) (Owed, error) {
+	kind, participant, ok := sprintv1.DutyOf(msg)
+	if !ok {
+		return Owed{}, ErrNotMember.Wrapf("%s is no duty", sdk.MsgTypeURL(msg))
+	}
+	free := sdk.UnwrapSDKContext(ctx).WithGasMeter(storetypes.NewInfiniteGasMeter())
+	o, err := k.expected(free, msg, participant)
+	if err != nil {
+		return Owed{}, err
+	}
+	if o.Bytes == 0 || o.Bytes > kind.Bytes {
+		o.Bytes = kind.Bytes
+	}
+	if uint64(sprintv1.MsgSize(msg)) > o.Bytes {
+		return Owed{}, ErrInvalid.Wrapf("%s has %d bytes; the state expects at most %d", kind.URL, sprintv1.MsgSize(msg), o.Bytes)
+	}
+	o.Used, err = k.attempts.Get(free, attemptKey(o))
+	if err != nil && !errors.Is(err, collections.ErrNotFound) {
+		return Owed{}, err
+	}
+	return o, nil
+}
+
+// expected finds the duty that a message would discharge. Bytes is left at 0 where the kind's own bound is enough.
+func (k *Keeper) expected(ctx context.Context, msg sdk.Msg, participant string) (Owed, error) {
+	if _, ok := msg.(*registryv1.MsgSetNodes); ok {
+		return k.nodesOwed(ctx, participant)
+	}
+	of, ok := msg.(interface{ GetEpoch() uint64 })
+	if !ok {
+		return Owed{}, ErrPhase.Wrapf("%s names no epoch", sdk.MsgTypeURL(msg))
+	}
+	e, m, err := k.member(ctx, participant, of.GetEpoch())
+	if err != nil {
+		return Owed{}, err
+	}
+	if err := k.inGoodStanding(ctx, e, m); err != nil {
+		return Owed{}, err
+	}
+	o := Owed{Epoch: e.Number, Participant: participant, Weight: m.Weight, Times: 1}
+	switch msg := msg.(type) {
+	case *sprintv1.MsgReady:
+		o.Duty = []byte("ready")
+		return o, readyOwed(e, m)
+	case *sprintv1.MsgCommit:
+		o.Duty = fmt.Appendf(nil, "commit/%s/%d", msg.Node, msg.Segment)
+		return o, k.commitOwed(ctx, e, m, msg)
+	case *sprintv1.MsgOpen:
+		o.Duty = []byte("open")
+		o.Bytes, err = k.openOwed(ctx, e, participant)
+		return o, err
+	case *sprintv1.MsgCommitVerdict:
+		o.Duty = fmt.Appendf(nil, "verdict/%d", msg.Round)
+		return o, k.verdictOwed(ctx, e, participant, msg.Round, sprintv1.PhaseValidate)
+	case *sprintv1.MsgRevealVerdict:
+		o.Duty = fmt.Appendf(nil, "reveal/%d", msg.Round)
+		return o, k.verdictOwed(ctx, e, participant, msg.Round, sprintv1.PhaseReveal)
+	case *sprintv1.MsgDispute:
+		o.Duty = []byte("dispute")
+		o.Times, err = disputesOwed(e, m, height(ctx))
+		return o, err
+	}
+	return Owed{}, ErrPhase.Wrapf("%s is not taken in %s", sdk.MsgTypeURL(msg), e.Phase.Word())
+}
+
+// inGoodStanding: whoever is jailed or convicted has no say until the epoch after, and no lane.
+func (k *Keeper) inGoodStanding(ctx context.Context, e sprintv1.Epoch, m sprintv1.Member) error {
+	if m.Jailed || m.ProvenFalse || m.Fraud {
+		return ErrNotMember.Wrapf("%s is jailed or convicted in epoch %d", m.Participant, e.Number)
+	}
+	p, err := k.registry.Get(ctx, m.Participant)
+	if err != nil {
+		return err
+	}
+	if p.JailedUntil > e.Number {
+		return ErrNotMember.Wrapf("%s is jailed until epoch %d", m.Participant, p.JailedUntil)
+	}
+	return nil
+}
+
+func readyOwed(e sprintv1.Epoch, m sprintv1.Member) error {
+	if e.Phase != sprintv1.PhasePrepare || len(e.Seed1) == 0 {
+		return ErrPhase.Wrapf("readiness is reported between Seed_1 and the compute window; epoch %d is in %s", e.Number, e.Phase.Word())
+	}
+	if m.Live {
+		return ErrDone.Wrapf("%s is ready already", m.Participant)
+	}
+	return nil
+}
+
+func (k *Keeper) commitOwed(ctx context.Context, e sprintv1.Epoch, m sprintv1.Member, msg *sprintv1.MsgCommit) error {
+	if !slices.Contains(m.Nodes, msg.Node) {
+		return ErrNotMember.Wrapf("%s has no node %q in epoch %d; nodes added now count from the next epoch on", m.Participant, msg.Node, e.Number)
+	}
+	if msg.Segment < 1 || int(msg.Segment) > len(e.Segments) {
+		return ErrPhase.Wrapf("epoch %d has no segment %d yet (it has %d)", e.Number, msg.Segment, len(e.Segments))
+	}
+	seg := e.Segments[msg.Segment-1]
+	if h := height(ctx); h <= seg.Start || h > seg.CommitUntil {
+		return ErrPhase.Wrapf("segment %d is committed in blocks %d to %d, this is block %d", msg.Segment, seg.Start+1, seg.CommitUntil, h)
+	}
+	if has, err := k.commits.Has(ctx, collections.Join4(e.Number, m.Participant, msg.Node, msg.Segment)); err != nil {
+		return err
+	} else if has {
+		return ErrDone.Wrapf("node %s has committed segment %d already; a log is committed once", msg.Node, msg.Segment)
+	}
+	return nil
+}
+
+// openOwed returns how many bytes the drawn leaves take.
+func (k *Keeper) openOwed(ctx context.Context, e sprintv1.Epoch, participant string) (bytes uint64, err error) {
+	if e.Phase != sprintv1.PhaseProof {
+		return 0, ErrPhase.Wrapf("openings are taken in the proof phase; epoch %d is in %s", e.Number, e.Phase.Word())
+	}
+	if done, err := k.openings.Has(ctx, memberKeyOf(e.Number, participant)); err != nil {
+		return 0, err
+	} else if done {
+		return 0, ErrDone.Wrapf("%s has opened its leaves already", participant)
+	}
+	drawn, err := k.sampled(ctx, e, participant)
+	if err != nil {
+		return 0, err
+	}
+	if len(drawn) == 0 {
+		return 0, ErrNotDrawn.Wrapf("%s committed nothing in epoch %d", participant, e.Number)
+	}
+	return openingBytes(drawn) + openingFrame, nil
+}
+
+// openingFrame bounds what an opening has around its logs.
+const openingFrame = 128
+
+func (k *Keeper) verdictOwed(ctx context.Context, e sprintv1.Epoch, participant string, round uint32, phase sprintv1.Phase) error {
+	r, err := currentRound(e, round, phase)
+	if err != nil {
+		return err
+	}
+	record, err := k.verdicts.Get(ctx, collections.Join3(e.Number, r.Number, participant))
+	if errors.Is(err, collections.ErrNotFound) {
+		return ErrNotDrawn.Wrapf("%s is not a member of the committee of round %d of epoch %d", participant, r.Number, e.Number)
+	} else if err != nil {
+		return err
+	}
+	switch {
+	case phase == sprintv1.PhaseValidate && len(record.Hash) > 0:
+		return ErrDone.Wrapf("%s has committed its verdict of round %d already", participant, r.Number)
+	case phase == sprintv1.PhaseReveal && len(record.Hash) == 0:
+		return ErrNotDrawn.Wrapf("%s committed to no verdict in round %d", participant, r.Number)
+	case phase == sprintv1.PhaseReveal && record.RevealHeight > 0:
+		return ErrDone.Wrapf("%s has revealed its verdict of round %d already", participant, r.Number)
+	}
+	return nil
+}
+
+// disputesOwed returns the budget of claims: a member with weight may raise so many, each in one attempt or two.
+func disputesOwed(e sprintv1.Epoch, m sprintv1.Member, h int64) (budget uint64, err error) {
+	if e.Phase != sprintv1.PhaseDispute || h > e.Rounds[len(e.Rounds)-1].DisputeUntil {
+		return 0, ErrPhase.Wrapf("disputes are taken in the dispute window; epoch %d is in %s", e.Number, e.Phase.Word())
+	}
+	if m.Weight == 0 {
+		return 0, ErrNotMember.Wrapf("%s has no weight in epoch %d; its disputes pay", m.Participant, e.Number)
+	}
+	if m.Disputes >= e.Params.DisputesPerEpoch {
+		return 0, ErrDone.Wrapf("%s has raised its %d disputes of this epoch", m.Participant, m.Disputes)
+	}
+	return uint64(e.Params.DisputesPerEpoch), nil
+}
+
+// nodesOwed: every participant may change its machines once an epoch.
+func (k *Keeper) nodesOwed(ctx context.Context, participant string) (Owed, error) {
+	e, err := k.epoch(ctx)
+	if err != nil {
+		return Owed{}, err
+	}
+	p, err := k.registry.Get(ctx, participant)
+	if err != nil {
+		return Owed{}, ErrNotMember.Wrapf("%s is not registered: %v", participant, err)
+	}
+	if e.Number == 0 || p.JailedUntil > e.Number {
+		return Owed{}, ErrNotMember.Wrapf("%s may not change its machines for free in epoch %d", participant, e.Number)
+	}
+	weight, err := k.Weight(ctx, participant)
+	return Owed{Epoch: e.Number, Participant: participant, Weight: weight, Duty: []byte("nodes"), Times: 1}, err
+}
+
+// Attempt uses up one free attempt at a duty. It belongs into the state before the message runs, so that a message
+// that fails has used it, too.
+func (k *Keeper) Attempt(ctx context.Context, o Owed) error {
+	return k.attempts.Set(sdk.UnwrapSDKContext(ctx).WithGasMeter(storetypes.NewInfiniteGasMeter()), attemptKey(o), o.Used+1)
+}
+
+// attemptKey hashes the duty's name, which holds what its sender wrote, to a fixed length.
+func attemptKey(o Owed) collections.Triple[uint64, string, []byte] {
+	name := sha256.Sum256(o.Duty)
+	return collections.Join3(o.Epoch, o.Participant, name[:16])
+}
+
+// attemptsOf lists the attempts of an epoch by participant and duty.
+func (k *Keeper) attemptsOf(ctx context.Context, epoch uint64) ([]sprintv1.Attempts, error) {
+	var all []sprintv1.Attempts
+	err := k.attempts.Walk(ctx, collections.NewPrefixedTripleRange[uint64, string, []byte](epoch), func(key collections.Triple[uint64, string, []byte], used uint64) (bool, error) {
+		all = append(all, sprintv1.Attempts{Participant: key.K2(), Duty: key.K3(), Used: used})
+		return false, nil
+	})
+	return all, err
+}
