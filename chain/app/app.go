@@ -64,7 +64,6 @@ type App struct {
 	Sprint   *sprint.Keeper
 
 	keys    map[string]*storetypes.KVStoreKey
-	scratch *storetypes.TransientStoreKey
 	modules *module.Manager
 	// configurator is what an upgrade handler runs migrations with.
 	configurator module.Configurator
@@ -88,7 +87,6 @@ func New(logger log.Logger, db dbm.DB, engine sprint.Engine, opts servertypes.Ap
 		keys: storetypes.NewKVStoreKeys(authtypes.StoreKey, banktypes.StoreKey, authzkeeper.StoreKey, feegrant.StoreKey,
 			govtypes.StoreKey, upgradetypes.StoreKey, consensustypes.StoreKey,
 			beacon.Name, registry.Name, credit.Name, sprint.Name),
-		scratch: storetypes.NewTransientStoreKey("scratch"),
 	}
 	app.SetVersion(version.Version)
 	app.SetInterfaceRegistry(encoding.Registry)

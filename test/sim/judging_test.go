@@ -115,6 +115,7 @@ func TestDisputesByAnyone(t *testing.T) {
 			msgs = append(msgs, &sprintv1.MsgDispute{Participant: fresh.addr, Epoch: 1, Leaf: ref})
 		}
 	}
+	fresh.pays = true // the budget of claims is for members with weight
 	p1 := n.host("p1")
 	honest := &sprintv1.MsgDispute{Participant: p1.addr, Epoch: 1, Leaf: n.samples(1, n.host("p2").addr)[0]}
 	n.queue = append(n.queue, fresh.tx(msgs...), p1.tx(honest))

@@ -13,7 +13,7 @@ import (
 const (
 	// GasSignature pays for one Ed25519 signature, GasTxSignature for the secp256k1 signature of a transaction.
 	GasSignature   = 20_000
-	GasTxSignature = 30_000
+	GasTxSignature = 75_000
 	// GasKey pays for the check that a key is a point of the prime-order group, GasVRF for a VRF proof.
 	GasKey = 20_000
 	GasVRF = 60_000
@@ -25,6 +25,8 @@ const (
 	GasVerdictByte = 20
 	// GasClaim pays for a claim's place in the judging queue.
 	GasClaim = 100_000
+	// GasRecord pays for rewriting the record of a participant or member.
+	GasRecord = 20_000
 	// GasOwed pays for asking the state whether one message is owed.
 	GasOwed = 10_000
 )

@@ -3,6 +3,8 @@
 package sprintv1
 
 import (
+	"sync"
+
 	sdk "github.com/cosmos/cosmos-sdk/types"
 
 	registryv1 "github.com/assaynet/assay/api/registry/v1"
@@ -40,8 +42,9 @@ func kind[M sdk.Msg](message func() M, bearer func(M) string, when, often string
 	}
 }
 
-// DutyKinds is the table of all duties, in the order in which an epoch asks for them.
-func DutyKinds() []DutyKind {
+// DutyKinds is the table of all duties, in the order in which an epoch asks for them. It is not to be changed. It is
+// built when it is first asked for: message types have their names only once the program has started.
+var DutyKinds = sync.OnceValue(func() []DutyKind {
 	return []DutyKind{
 		kind(func() *MsgReady { return new(MsgReady) }, (*MsgReady).GetParticipant,
 			"in prepare, once Seed_1 is known", "once an epoch", 512),
@@ -60,12 +63,12 @@ func DutyKinds() []DutyKind {
 		kind(func() *registryv1.MsgSetNodes { return new(registryv1.MsgSetNodes) }, (*registryv1.MsgSetNodes).GetAddress,
 			"at any time, by registered participants", "once an epoch", MaxNodes*nodeBytes+512),
 	}
-}
+})
 
 // DutyURLs are the type URLs of all duties: what a hot key is granted.
 func DutyURLs() []string {
 	var urls []string
-	for _, k := range dutyKinds {
+	for _, k := range DutyKinds() {
 		urls = append(urls, k.URL)
 	}
 	return urls
@@ -74,18 +77,15 @@ func DutyURLs() []string {
 // DutyMsgs returns an empty message of each kind, for registries of message types.
 func DutyMsgs() []sdk.Msg {
 	var msgs []sdk.Msg
-	for _, k := range dutyKinds {
+	for _, k := range DutyKinds() {
 		msgs = append(msgs, k.message())
 	}
 	return msgs
 }
 
-// dutyKinds is built once: every transaction is looked up in it.
-var dutyKinds = DutyKinds()
-
 // DutyOf returns the kind of a message and the participant whose duty it is; false if the message is not a duty.
 func DutyOf(msg sdk.Msg) (kind DutyKind, participant string, ok bool) {
-	for _, k := range dutyKinds {
+	for _, k := range DutyKinds() {
 		if participant, ok := k.bearer(msg); ok {
 			return k, participant, true
 		}

@@ -143,28 +143,6 @@ func (k *Keeper) OpeningBytesPerBlock(ctx context.Context) (uint32, error) {
 	return e.Params.OpeningBytesPerBlock, nil
 }
 
-// IsMember tells whether an address takes part in the current epoch; the protocol lane is for members.
-func (k *Keeper) IsMember(ctx context.Context, participant string) (bool, error) {
-	n, err := k.CurrentEpoch(ctx)
-	if err != nil {
-		return false, err
-	}
-	return k.members.Has(ctx, collections.Join(n, participant))
-}
-
-// Weight is what a member of the current epoch weighed at its start; 0 for everybody else.
-func (k *Keeper) Weight(ctx context.Context, participant string) (uint64, error) {
-	n, err := k.CurrentEpoch(ctx)
-	if err != nil {
-		return 0, err
-	}
-	m, err := k.members.Get(ctx, collections.Join(n, participant))
-	if errors.Is(err, collections.ErrNotFound) {
-		return 0, nil
-	}
-	return m.Weight, err
-}
-
 // epoch returns the current record; before the first epoch a zero one.
 func (k *Keeper) epoch(ctx context.Context) (sprintv1.Epoch, error) {
 	n, err := k.CurrentEpoch(ctx)
@@ -188,8 +166,11 @@ func (k *Keeper) roster(ctx context.Context, epoch uint64) ([]sprintv1.Member, e
 	return all, err
 }
 
+// setMember writes a member's record. It is as long as the list of its machines, which was paid when they were
+// registered; a duty must not become too dear by it, so writing it costs a fixed price.
 func (k *Keeper) setMember(ctx context.Context, epoch uint64, m sprintv1.Member) error {
-	return k.members.Set(ctx, collections.Join(epoch, m.Participant), m)
+	gas(ctx, sprintv1.GasRecord, "record of a member")
+	return k.members.Set(k.unmetered(ctx, epoch), collections.Join(epoch, m.Participant), m)
 }
 
 // logsOf returns a participant's commits of an epoch by (node, segment).

@@ -76,15 +76,16 @@ func (s msgServer) Ready(ctx context.Context, msg *sprintv1.MsgReady) (*sprintv1
 	if err != nil {
 		return nil, err
 	}
-	p, err := s.registry.Get(ctx, msg.Participant)
+	gas(ctx, sprintv1.GasSignature+sprintv1.GasRecord, "heartbeat")
+	own := s.unmetered(ctx, e.Number) // see setMember
+	p, err := s.registry.Get(own, msg.Participant)
 	if err != nil {
 		return nil, err
 	}
-	gas(ctx, sprintv1.GasSignature, "heartbeat")
 	if err := registry.VerifyHeartbeat(p, chainID(ctx), msg.Epoch, msg.Height, value, msg.Signature); err != nil {
 		return nil, ErrInvalid.Wrap(err.Error())
 	}
-	if err := s.registry.Heartbeat(ctx, msg.Participant, msg.Epoch); err != nil {
+	if err := s.registry.Heartbeat(own, msg.Participant, msg.Epoch); err != nil {
 		return nil, err
 	}
 	m.Live, m.LoadMs = true, msg.LoadMs

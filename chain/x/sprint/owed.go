@@ -212,11 +212,14 @@ func (k *Keeper) nodesOwed(ctx context.Context, participant string) (Owed, error
 	if err != nil {
 		return Owed{}, ErrNotMember.Wrapf("%s is not registered: %v", participant, err)
 	}
-	if e.Number == 0 || p.JailedUntil > e.Number {
+	m, err := k.members.Get(ctx, memberKeyOf(e.Number, participant))
+	if err != nil && !errors.Is(err, collections.ErrNotFound) { // who registered now is no member yet
+		return Owed{}, err
+	}
+	if e.Number == 0 || p.JailedUntil > e.Number || m.ProvenFalse || m.Fraud {
 		return Owed{}, ErrNotMember.Wrapf("%s may not change its machines for free in epoch %d", participant, e.Number)
 	}
-	weight, err := k.Weight(ctx, participant)
-	return Owed{Epoch: e.Number, Participant: participant, Weight: weight, Duty: []byte("nodes"), Times: 1}, err
+	return Owed{Epoch: e.Number, Participant: participant, Weight: m.Weight, Duty: []byte("nodes"), Times: 1}, nil
 }
 
 // Attempt uses up one free attempt at a duty. It belongs into the state before the message runs, so that a message
