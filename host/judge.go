@@ -12,7 +12,6 @@ import (
 
 	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
 	"github.com/assaynet/assay/host/fleet"
-	"github.com/assaynet/assay/host/submit"
 	"github.com/assaynet/assay/poc/seed"
 	"github.com/assaynet/assay/poc/work"
 	"github.com/assaynet/assay/poc/work/transformer"
@@ -176,7 +175,7 @@ func (h *Host) verdictOn(e sprintv1.Epoch, all, order []*rerun) (*sprintv1.Verdi
 		verdicts[r] = sprintv1.TargetVerdict{Target: r.target, Vote: sprintv1.VoteAbstain}
 		size += frame(verdicts[r])
 	}
-	gas = submit.Gas(&sprintv1.MsgRevealVerdict{Body: make([]byte, size)})
+	gas = sprintv1.GasBound(&sprintv1.MsgRevealVerdict{Body: make([]byte, size)})
 	for _, r := range order {
 		if !r.trusted {
 			continue
@@ -186,7 +185,7 @@ func (h *Host) verdictOn(e sprintv1.Epoch, all, order []*rerun) (*sprintv1.Verdi
 		}
 		v := h.verdictOf(e, r)
 		more := frame(v) - frame(verdicts[r])
-		cost := uint64(more)*submit.GasPerByte + uint64(len(v.Mismatches))*submit.GasPerNamed
+		cost := uint64(more)*sprintv1.GasPerByte + uint64(len(v.Mismatches))*sprintv1.GasPerNamed
 		if size+more <= verdictBytes && gas+cost <= verdictGas {
 			verdicts[r], size, gas = v, size+more, gas+cost
 		}

@@ -27,8 +27,7 @@ const (
 	namesPerNode = 4
 	// spotChecks is how many of a member's own re-runs are held against the engine in the host.
 	spotChecks = 4
-	// verdictGas and verdictBytes keep a verdict within what the chain takes of one participant in a block (60M gas,
-	// 512 KiB), with room for what carries it.
+	// verdictGas and verdictBytes keep a verdict within what the chain takes of a verdict, with room for what carries it.
 	verdictGas, verdictBytes = 55_000_000, 500 << 10
 	// marginBlocks before its deadline a member abstains on what it has not finished.
 	marginBlocks = 2
