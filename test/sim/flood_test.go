@@ -207,6 +207,9 @@ func TestAFloodedNetworkGoesOn(t *testing.T) {
 			}
 		}
 		landed, dropped := g.fill()
+		if long && g.height%10 == 0 {
+			t.Logf("block %d, epoch %d in %s", g.height, g.now().Epoch.Number, g.now().Epoch.Phase.Word())
+		}
 		var size int64
 		for _, s := range landed {
 			size += int64(len(s.raw))
