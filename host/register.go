@@ -32,15 +32,6 @@ type Registration struct {
 	Logger   *slog.Logger
 }
 
-// Granted lists the messages that a hot key may send for its participant, and nothing else.
-func Granted() []string {
-	return []string{
-		sdk.MsgTypeURL(&sprintv1.MsgReady{}), sdk.MsgTypeURL(&sprintv1.MsgCommit{}), sdk.MsgTypeURL(&sprintv1.MsgOpen{}),
-		sdk.MsgTypeURL(&sprintv1.MsgCommitVerdict{}), sdk.MsgTypeURL(&sprintv1.MsgRevealVerdict{}), sdk.MsgTypeURL(&sprintv1.MsgDispute{}),
-		sdk.MsgTypeURL(&registryv1.MsgSetNodes{}),
-	}
-}
-
 // denom is the chain's base unit.
 const denom = "acpc"
 
@@ -92,7 +83,7 @@ func Register(ctx context.Context, c Config, r Registration) error {
 		Address: c.Participant, Moniker: r.Moniker, ConsensusKey: possession.ConsensusKey, VrfKey: possession.VrfKey, HostKey: hostKey,
 		Possession: registryv1.Possession{Consensus: possession.ConsensusProof, Vrf: possession.VrfProof, Host: ed25519.Sign(r.HostKey, statement[:])},
 	}}
-	for _, url := range Granted() {
+	for _, url := range sprintv1.DutyURLs() {
 		grant, err := authz.NewMsgGrant(granter, grantee, authz.NewGenericAuthorization(url), nil)
 		if err != nil {
 			return err

@@ -13,7 +13,6 @@ import (
 
 	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
 	"github.com/assaynet/assay/host/fleet"
-	"github.com/assaynet/assay/host/submit"
 	"github.com/assaynet/assay/poc/seed"
 	"github.com/assaynet/assay/poc/work"
 	"github.com/assaynet/assay/poc/work/transformer"
@@ -123,7 +122,7 @@ func TestAVerdictFitsWhateverACrowdOpens(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if gas := submit.Gas(&sprintv1.MsgRevealVerdict{Body: raw}); gas > quotaGas || len(raw) > maxBody || gas < quotaGas/3 {
+		if gas := sprintv1.GasBound(&sprintv1.MsgRevealVerdict{Body: raw}); gas > quotaGas || len(raw) > maxBody || gas < quotaGas/3 {
 			t.Errorf("%s: %d bytes, %d gas", name, len(raw), gas)
 		}
 		if body.Verdicts[0].Vote != sprintv1.VotePass || body.Verdicts[1].Vote != sprintv1.VoteFail {

@@ -12,32 +12,43 @@ import (
 	"github.com/cosmos/cosmos-sdk/x/authz"
 
 	beaconv1 "github.com/assaynet/assay/api/beacon/v1"
+	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
 	"github.com/assaynet/assay/chain/x/beacon"
 )
 
-// newAnteHandler checks a transaction before its messages run: in a mempool, in
-// a proposal and in a decided block. The SDK's own checks stand in the SDK's
-// order; ours are the slot and the room before all of them and the lane once the
-// signatures are known to be good.
+// newAnteHandler checks a transaction before its messages run: in a mempool, in a proposal and in a decided block.
+// Signatures come before fees: what is owed is asked about the sender only once it is known to be the sender. A
+// transaction that fails here leaves no mark on the state.
 func (app *App) newAnteHandler(l lane, p *pool) (sdk.AnteHandler, error) {
 	accounts := app.accounts
 	return sdk.ChainAnteDecorators(
+		ahead{},
 		slot{},
-		room{p, l},
 		authante.NewSetUpContextDecorator(),
 		authante.NewExtensionOptionsDecorator(nil),
 		authante.NewValidateBasicDecorator(),
 		authante.NewTxTimeoutHeightDecorator(),
 		authante.NewValidateMemoDecorator(accounts),
 		authante.NewConsumeGasForTxSizeDecorator(accounts),
-		authante.NewDeductFeeDecorator(accounts, app.bank, app.feegrant, l.fee),
 		authante.NewSetPubKeyDecorator(accounts),
 		authante.NewValidateSigCountDecorator(accounts),
 		authante.NewSigGasConsumeDecorator(accounts, authante.DefaultSigVerificationGasConsumer),
 		authante.NewSigVerificationDecorator(accounts, app.encoding.TxConfig.SignModeHandler()),
-		limits{l},
+		rightOfWay{l, p},
+		authante.NewDeductFeeDecorator(accounts, app.bank, app.feegrant, fee),
 		authante.NewIncrementSequenceDecorator(accounts),
 	), nil
+}
+
+// ahead checks and simulates for the next block: the state of checks stands at the height of the last one, but what
+// is checked there can be in the next one at the earliest. Windows of duties are judged to the block.
+type ahead struct{}
+
+func (ahead) AnteHandle(ctx sdk.Context, tx sdk.Tx, simulate bool, next sdk.AnteHandler) (sdk.Context, error) {
+	if ctx.IsCheckTx() || simulate {
+		ctx = ctx.WithBlockHeight(ctx.BlockHeight() + 1)
+	}
+	return next(ctx, tx, simulate)
 }
 
 // slot lets the beacon proof pass where it belongs, at the head of a decided
@@ -69,40 +80,17 @@ func carriesProof(msgs []sdk.Msg) bool {
 	return false
 }
 
-// room refuses what the pool has no room for. The pool would refuse it as well, but
-// only after the checks have left their mark: the sender's next sequence number
-// would be one too high until the next block.
-type room struct {
-	pool *pool
+// rightOfWay decides whether a transaction is free or pays, uses up the free attempts at the duties in it, and
+// refuses what the pool has no room for.
+type rightOfWay struct {
 	lane lane
+	pool *pool
 }
 
-func (r room) AnteHandle(ctx sdk.Context, tx sdk.Tx, simulate bool, next sdk.AnteHandler) (sdk.Context, error) {
-	if !ctx.IsCheckTx() || ctx.IsReCheckTx() || simulate || !r.pool.crowded() {
-		return next(ctx, tx, simulate)
-	}
-	// Whoever claims to be somebody else gets past here and no further than its signature.
-	participant, protocol, err := r.lane.participant(ctx, tx)
-	if err != nil {
-		return ctx, err
-	}
-	weight, err := r.lane.app.Sprint.Weight(ctx, participant)
-	if err != nil {
-		return ctx, err
-	}
-	if !r.pool.room(protocol, weight) {
-		return ctx, errorsmod.Wrapf(sdkerrors.ErrMempoolIsFull, "%d transactions wait on this node; send it again in a moment", r.pool.CountTx())
-	}
-	return next(ctx, tx, simulate)
-}
-
-// limits holds protocol transactions to their quota, and openings to a size
-// that fits into a block.
-type limits struct{ lane lane }
-
-func (d limits) AnteHandle(ctx sdk.Context, tx sdk.Tx, simulate bool, next sdk.AnteHandler) (sdk.Context, error) {
-	if simulate {
-		return next(ctx, tx, simulate)
+func (d rightOfWay) AnteHandle(ctx sdk.Context, tx sdk.Tx, simulate bool, next sdk.AnteHandler) (sdk.Context, error) {
+	feeTx, ok := tx.(sdk.FeeTx)
+	if !ok {
+		return ctx, errorsmod.Wrapf(sdkerrors.ErrTxDecode, "a transaction of type %T has no fee", tx)
 	}
 	if n := openings(tx); n > 0 {
 		limit, err := d.lane.openingLimit(ctx)
@@ -113,18 +101,40 @@ func (d limits) AnteHandle(ctx sdk.Context, tx sdk.Tx, simulate bool, next sdk.A
 			return ctx, errorsmod.Wrapf(ErrOpening, "%d bytes, at most %d", n, limit)
 		}
 	}
-	participant, protocol, err := d.lane.participant(ctx, tx)
+	if simulate {
+		return next(ctx, tx, simulate)
+	}
+	p, err := d.lane.place(ctx, feeTx)
 	if err != nil {
 		return ctx, err
 	}
-	if protocol {
-		feeTx, ok := tx.(sdk.FeeTx)
-		if !ok {
-			return ctx, errorsmod.Wrapf(sdkerrors.ErrTxDecode, "a transaction of type %T has no gas limit", tx)
-		}
-		if err := d.lane.charge(ctx, participant, feeTx.GetGas()); err != nil {
+	for _, o := range p.owed {
+		ctx.GasMeter().ConsumeGas(sprintv1.GasOwed, "asking whether a message is owed")
+		if err := d.lane.app.Sprint.Attempt(ctx, o); err != nil {
 			return ctx, err
 		}
 	}
-	return next(ctx, tx, simulate)
+	switch {
+	case ctx.IsReCheckTx():
+		if !d.pool.keep(tx, ctx.TxBytes(), p) {
+			return ctx, errorsmod.Wrap(sdkerrors.ErrMempoolIsFull, "it gave way to a more urgent one; send it again")
+		}
+	case ctx.IsCheckTx():
+		if err := d.pool.room(tx, len(ctx.TxBytes()), p); err != nil {
+			return ctx, err
+		}
+	}
+	return next(ctx.WithValue(placeKey{}, p), tx, simulate)
+}
+
+// placeKey holds a transaction's place in its context.
+type placeKey struct{}
+
+// fee is what a transaction pays: what it offers. Whether that is enough was decided when it got its place.
+func fee(_ sdk.Context, tx sdk.Tx) (sdk.Coins, int64, error) {
+	feeTx, ok := tx.(sdk.FeeTx)
+	if !ok {
+		return nil, 0, errorsmod.Wrapf(sdkerrors.ErrTxDecode, "a transaction of type %T has no fee", tx)
+	}
+	return feeTx.GetFee(), 0, nil
 }

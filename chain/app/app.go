@@ -68,7 +68,6 @@ type App struct {
 	Sprint     *sprint.Keeper
 
 	keys    map[string]*storetypes.KVStoreKey
-	scratch *storetypes.TransientStoreKey
 	modules *module.Manager
 	// configurator is what an upgrade handler runs migrations with.
 	configurator module.Configurator
@@ -97,7 +96,6 @@ func build(logger log.Logger, db dbm.DB, engine court.Engine, opts servertypes.A
 		keys: storetypes.NewKVStoreKeys(authtypes.StoreKey, banktypes.StoreKey, authzkeeper.StoreKey, feegrant.StoreKey,
 			govtypes.StoreKey, upgradetypes.StoreKey, consensustypes.StoreKey,
 			beacon.Name, collateral.Name, registry.Name, credit.Name, court.Name, sprint.Name),
-		scratch:  storetypes.NewTransientStoreKey("scratch"),
 		upgrades: all,
 	}
 	app.SetVersion(version.Version)

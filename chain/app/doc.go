@@ -7,8 +7,8 @@
 //
 // A block, in the order in which things happen to it:
 //
-//	PrepareProposal   the proposer puts its beacon proof first, then protocol
-//	                  transactions, then the others (proposal.go, mempool.go)
+//	PrepareProposal   the proposer puts its beacon proof first, then what is owed,
+//	                  then what pays (proposal.go, fill.go, mempool.go)
 //	ProcessProposal   every validator checks the proof, runs each transaction's
 //	                  ante handler and holds the block to its limits
 //	PreBlock          upgrade; then the proof's output goes into x/beacon
@@ -17,11 +17,18 @@
 //	EndBlock          bank, gov, feegrant, x/sprint moves the epoch, x/credit
 //	                  last, with the validator updates
 //
-// Protocol transactions (lane.go) are those of participants that do their duty:
-// messages of x/sprint and MsgSetNodes, sent by the participant or by a hot key
-// that it granted them to. They pay no fee and come first, so that no fee market
-// can keep a host from committing in time; a quota per participant and block is
-// what limits them. Everybody else pays.
+// The protocol lane (lane.go) is for what the state says its sender still owes: a
+// duty of the table in api/sprint/v1, in its window, of the size that is expected,
+// sent by the participant or by a hot key that it granted the message to. Such a
+// transaction pays no fee. Two attempts at each duty are free and the state counts
+// them, in a decided block and before the messages run, so that failing uses them
+// up, too; later ones pay. Everything else pays, in every block.
+//
+// A block (fill.go) takes one transaction of each participant with weight in turn,
+// then of each newcomer, up to the lane's share; then payments by price. Equals
+// are put in an order that each block draws anew. A full pool (mempool.go) lets its
+// least urgent transaction go for a more urgent one: duties of those with weight
+// come before payments, and these before duties of those without.
 //
 // Governance votes weigh compute: the least weight a voter had over the last
 // epochs (tally.go). What a vote may do is a list of messages with bounds

@@ -161,6 +161,15 @@ func (d *driver) prepare(size int64) [][]byte {
 	return r.Txs
 }
 
+// prepareBy lets one validator fill the next block, once it is its turn.
+func (d *driver) prepareBy(v *validator, size int64) [][]byte {
+	d.t.Helper()
+	for d.proposer() != v {
+		d.decide(d.prepare(200))
+	}
+	return d.prepare(size)
+}
+
 // accepts tells whether a validator votes for a block of the next proposer.
 func (d *driver) accepts(v *validator, txs [][]byte) bool {
 	d.t.Helper()
@@ -230,9 +239,6 @@ func (d *driver) send(tx []byte) error {
 	}
 	return nil
 }
-
-// hot is how a host sends protocol messages: from the hot account, free of charge.
-var hot = draft{from: home.Hot, gas: 1_000_000}
 
 // paid is how anybody sends anything.
 var paid = draft{from: home.Operator, gas: 1_000_000, fee: 1000}
@@ -347,6 +353,21 @@ func (d *driver) funded(v *validator, name string) (address string) {
 		FromAddress: v.Address, ToAddress: address, Amount: sdk.NewCoins(sdk.NewCoin(app.Denom, genesis.CPC(100))),
 	}))
 	return address
+}
+
+// accounts makes accounts like funded, in one transaction, and returns their addresses by name.
+func (d *driver) accounts(v *validator, names ...string) map[string]string {
+	d.t.Helper()
+	all := make(map[string]string)
+	for _, name := range names {
+		all[name] = d.funded(v, name)
+	}
+	return all
+}
+
+// transferFrom sends a little from an account.
+func transferFrom(address string, to *validator) sdk.Msg {
+	return &banktypes.MsgSend{FromAddress: address, ToAddress: to.Address, Amount: sdk.NewCoins(sdk.NewInt64Coin(app.Denom, 5))}
 }
 
 // must takes a transaction through the next block and insists that it succeeds.

@@ -3,11 +3,9 @@
 package app
 
 import (
-	"encoding/binary"
-	"math"
-	"math/bits"
+	"cmp"
+	"context"
 
-	corestore "cosmossdk.io/core/store"
 	errorsmod "cosmossdk.io/errors"
 	sdkmath "cosmossdk.io/math"
 	"github.com/cosmos/gogoproto/proto"
@@ -16,117 +14,109 @@ import (
 	sdkerrors "github.com/cosmos/cosmos-sdk/types/errors"
 	"github.com/cosmos/cosmos-sdk/x/authz"
 
-	registryv1 "github.com/assaynet/assay/api/registry/v1"
 	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
+	"github.com/assaynet/assay/chain/x/sprint"
 )
 
 // Refusals a client reacts to by code.
 var (
-	// ErrQuota: the participant has used up what it may send free of charge in one
-	// block; the same transaction is welcome in the next one.
-	ErrQuota = errorsmod.Register(Name, 2, "protocol quota of this block is used up")
 	// ErrOpening: the transaction opens more bytes than a block may carry at all.
-	ErrOpening = errorsmod.Register(Name, 3, "opening is larger than a block takes")
+	ErrOpening = errorsmod.Register(Name, sprintv1.CodeOpening, "opening is larger than a block takes")
 	// ErrProofSubmitted: only a proposer puts a beacon proof into a block.
 	ErrProofSubmitted = errorsmod.Register(Name, 4, "a beacon proof cannot be submitted")
+	// ErrSpent: both free attempts at a duty are used up.
+	ErrSpent = errorsmod.Register(Name, sprintv1.CodeSpent, "no free attempt left; send it again with a fee")
+	// ErrNotAlone: a second attempt shares its transaction with other messages.
+	ErrNotAlone = errorsmod.Register(Name, sprintv1.CodeNotAlone, "a second attempt is free only in a transaction of its own")
+	// ErrNotFree: the messages are owed, but what is around them is more than they need.
+	ErrNotFree = errorsmod.Register(Name, sprintv1.CodeNotFree, "transaction is larger than the duties in it")
 )
 
-// The quota of one participant in one block. A host reports readiness once,
-// commits each node's segments (several in one transaction), opens, votes and
-// reveals once; the gas covers the largest opening together with a reveal.
+// class ranks transactions in a full pool. Messages that are owed by those who compute come first, payments second:
+// free messages of identities without weight cost nothing, not even compute, and come last.
+type class uint8
+
 const (
-	quotaTxs = 32
-	quotaGas = 60_000_000
+	owedWithoutWeight class = iota
+	payment
+	owedWithWeight
 )
 
-// protocolPriority and what follows is above what any fee can buy: there protocol
-// transactions stand by the length of their participant's weight in bits. They cost
-// nothing, and identities are free; without this, whoever registers a few of them
-// could fill every block and keep out those who compute.
-const protocolPriority = math.MaxInt64 - 64
-
-// lane tells protocol transactions from others.
-type lane struct {
-	app   *App
-	quota corestore.TransientStoreService
+// place is where a transaction stands among others.
+type place struct {
+	class class
+	// participant whose duties these are, and its weight; empty for a payment
+	participant string
+	weight      uint64
+	// price of a payment, in acpc per gas, rounded down
+	price uint64
+	// owed is what the transaction tries to discharge
+	owed []sprint.Owed
 }
 
-// participant tells whether a transaction does nothing but a participant's duty,
-// and for whom. All its messages have to be of x/sprint, from a member of the
-// epoch, or MsgSetNodes, from any participant; sent by the participant itself or
-// by somebody it granted that very message to. So a stranger can neither send
-// free of charge nor use up somebody else's quota: that the sender is who it
-// claims to be is checked like for any other transaction.
-func (l lane) participant(ctx sdk.Context, tx sdk.Tx) (addr string, protocol bool, err error) {
+// free: it goes into the protocol lane.
+func (p place) free() bool { return p.class != payment }
+
+// compare orders places of the same round by urgency.
+func (p place) compare(q place) int {
+	return cmp.Or(cmp.Compare(p.class, q.class), cmp.Compare(p.weight, q.weight), cmp.Compare(p.price, q.price))
+}
+
+// lane tells what is owed from what pays.
+type lane struct{ app *App }
+
+// place decides whether a transaction is free. It is if each of its messages is a duty that the state says one and
+// the same participant still owes, sent by itself or by whoever it granted that very message, and if there is nothing
+// else to it. Whatever is not free pays a fee, in proposals and decided blocks as well; the least price is each node's
+// own setting, applied when a transaction enters its mempool.
+func (l lane) place(ctx sdk.Context, tx sdk.FeeTx) (place, error) {
+	duties, participant, err := l.duties(ctx, tx)
+	if err != nil {
+		return place{}, err
+	}
+	why := errorsmod.Wrapf(sdkerrors.ErrInsufficientFee, "only duties that are owed are free, and here is something else")
+	if len(duties) > 0 {
+		var p place
+		if p, why = l.owed(ctx, tx, participant, duties); why == nil {
+			return p, nil
+		}
+	}
+	return l.paid(ctx, tx, why)
+}
+
+// duties returns the messages of a transaction that consists of one participant's duties and of nothing else; none
+// otherwise.
+func (l lane) duties(ctx context.Context, tx sdk.Tx) (duties []sdk.Msg, participant string, err error) {
 	for _, msg := range tx.GetMsgs() {
-		duties, grantee := []sdk.Msg{msg}, ""
+		inner, grantee := []sdk.Msg{msg}, ""
 		if exec, ok := msg.(*authz.MsgExec); ok {
-			if duties, err = exec.GetMessages(); err != nil {
-				return "", false, nil //nolint:nilerr // it fails as any other malformed message does
+			if inner, err = exec.GetMessages(); err != nil {
+				return nil, "", nil //nolint:nilerr // it fails as any other malformed message does
 			}
 			grantee = exec.Grantee
 		}
-		for _, duty := range duties {
-			of, ok := dutyOf(duty)
-			if !ok || addr != "" && of != addr {
-				return "", false, nil
+		if len(duties)+len(inner) > sprintv1.MaxDuties {
+			return nil, "", nil
+		}
+		for _, duty := range inner {
+			kind, of, ok := sprintv1.DutyOf(duty)
+			if !ok || participant != "" && of != participant {
+				return nil, "", nil
 			}
-			addr = of
-			entitled, err := l.entitled(ctx, duty, of, grantee)
-			if err != nil || !entitled {
-				return "", false, err
+			participant = of
+			if granted, err := l.granted(ctx, kind.URL, of, grantee); err != nil || !granted {
+				return nil, "", err
 			}
+			duties = append(duties, duty)
 		}
 	}
-	return addr, addr != "", nil
+	return duties, participant, nil
 }
 
-// Duties are the protocol messages, by the name that a grant gives them.
-func Duties() []string {
-	return []string{
-		sdk.MsgTypeURL(&sprintv1.MsgReady{}),
-		sdk.MsgTypeURL(&sprintv1.MsgCommit{}),
-		sdk.MsgTypeURL(&sprintv1.MsgOpen{}),
-		sdk.MsgTypeURL(&sprintv1.MsgCommitVerdict{}),
-		sdk.MsgTypeURL(&sprintv1.MsgRevealVerdict{}),
-		sdk.MsgTypeURL(&sprintv1.MsgDispute{}),
-		sdk.MsgTypeURL(&registryv1.MsgSetNodes{}),
-	}
-}
-
-// dutyOf is the participant that a protocol message speaks for.
-func dutyOf(msg sdk.Msg) (participant string, ok bool) {
-	switch m := msg.(type) {
-	case *sprintv1.MsgReady:
-		return m.Participant, true
-	case *sprintv1.MsgCommit:
-		return m.Participant, true
-	case *sprintv1.MsgOpen:
-		return m.Participant, true
-	case *sprintv1.MsgCommitVerdict:
-		return m.Participant, true
-	case *sprintv1.MsgRevealVerdict:
-		return m.Participant, true
-	case *sprintv1.MsgDispute:
-		return m.Participant, true
-	case *registryv1.MsgSetNodes:
-		return m.Address, true
-	}
-	return "", false
-}
-
-// entitled tells whether the participant is one, and granted the message to the
-// sender when that is somebody else (grantee; empty: it sends it itself).
-func (l lane) entitled(ctx sdk.Context, duty sdk.Msg, participant, grantee string) (bool, error) {
-	var known bool
-	var err error
-	if _, nodes := duty.(*registryv1.MsgSetNodes); nodes {
-		known, err = l.app.Registry.Has(ctx, participant)
-	} else {
-		known, err = l.app.Sprint.IsMember(ctx, participant)
-	}
-	if err != nil || !known || grantee == "" || grantee == participant {
-		return known, err
+// granted: the participant sends the message itself (no grantee), or granted it to who does.
+func (l lane) granted(ctx context.Context, url, participant, grantee string) (bool, error) {
+	if grantee == "" || grantee == participant {
+		return true, nil
 	}
 	from, err := Addresses().StringToBytes(participant)
 	if err != nil {
@@ -136,69 +126,70 @@ func (l lane) entitled(ctx sdk.Context, duty sdk.Msg, participant, grantee strin
 	if err != nil {
 		return false, nil //nolint:nilerr // its signature will not verify either
 	}
-	grant, _ := l.app.authz.GetAuthorization(ctx, to, from, sdk.MsgTypeURL(duty))
+	grant, _ := l.app.authz.GetAuthorization(ctx, to, from, url)
 	return grant != nil, nil
 }
 
-// fee says what a transaction pays and how urgent it is. The least gas price is
-// each node's own setting, applied when a transaction enters its mempool.
-func (l lane) fee(ctx sdk.Context, tx sdk.Tx) (sdk.Coins, int64, error) {
-	feeTx, ok := tx.(sdk.FeeTx)
-	if !ok {
-		return nil, 0, errorsmod.Wrapf(sdkerrors.ErrTxDecode, "a transaction of type %T has no fee", tx)
+// owed asks the state about each duty of a transaction. An error says why the transaction is not free.
+func (l lane) owed(ctx sdk.Context, tx sdk.FeeTx, participant string, duties []sdk.Msg) (place, error) {
+	p := place{class: owedWithoutWeight, participant: participant}
+	room := uint64(sprintv1.TxFrame)
+	tried := make(map[string]uint64)
+	for _, duty := range duties {
+		o, err := l.app.Sprint.Owed(ctx, duty)
+		if err != nil {
+			return p, err
+		}
+		o.Used += tried[string(o.Duty)]
+		tried[string(o.Duty)]++
+		switch {
+		case o.Used >= sprintv1.FreeAttempts*o.Times:
+			return p, ErrSpent.Wrapf("%s was tried %d times", sdk.MsgTypeURL(duty), o.Used)
+		case o.Used >= o.Times && len(duties) > 1:
+			return p, ErrNotAlone.Wrapf("%s was tried before", sdk.MsgTypeURL(duty))
+		}
+		if p.weight = o.Weight; p.weight > 0 {
+			p.class = owedWithWeight
+		}
+		p.owed = append(p.owed, o)
+		room += uint64(sprintv1.MsgSize(duty)) + dutyFrame
 	}
-	fee, gas := feeTx.GetFee(), feeTx.GetGas()
+	if size := uint64(len(ctx.TxBytes())); size > room {
+		return p, ErrNotFree.Wrapf("%d bytes, the duties in it need at most %d", size, room)
+	}
+	if gas, bound := tx.GetGas(), sprintv1.GasBound(duties...); gas > bound {
+		return p, ErrNotFree.Wrapf("it asks for %d gas, the duties in it need at most %d", gas, bound)
+	}
+	return p, nil
+}
+
+// dutyFrame bounds what names and lengths add to each message of a transaction.
+const dutyFrame = 64
+
+// paid places a transaction by its gas price. why says why it is not free.
+func (l lane) paid(ctx sdk.Context, tx sdk.FeeTx, why error) (place, error) {
+	fee, gas := tx.GetFee(), max(tx.GetGas(), 1)
 	for _, coin := range fee {
 		if coin.Denom != Denom {
-			return nil, 0, errorsmod.Wrapf(sdkerrors.ErrInsufficientFee, "fees are paid in %s, not in %s", Denom, coin.Denom)
+			return place{}, errorsmod.Wrapf(sdkerrors.ErrInsufficientFee, "fees are paid in %s, not in %s", Denom, coin.Denom)
 		}
 	}
-	participant, protocol, err := l.participant(ctx, tx)
-	if err != nil {
-		return nil, 0, err
-	}
-	if protocol {
-		weight, err := l.app.Sprint.Weight(ctx, participant)
-		return fee, protocolPriority + int64(bits.Len64(weight)), err
+	if fee.IsZero() {
+		return place{}, errorsmod.Wrap(why, "it is not free and pays no fee")
 	}
 	if ctx.IsCheckTx() {
 		for _, price := range ctx.MinGasPrices() {
 			need := price.Amount.MulInt(sdkmath.NewIntFromUint64(gas)).Ceil().RoundInt()
 			if fee.AmountOf(price.Denom).LT(need) {
-				return nil, 0, errorsmod.Wrapf(sdkerrors.ErrInsufficientFee,
-					"fee %s for %d gas, at least %s%s (only participants' protocol messages are free)", fee, gas, need, price.Denom)
+				return place{}, errorsmod.Wrapf(sdkerrors.ErrInsufficientFee, "fee %s for %d gas, at least %s%s", fee, gas, need, price.Denom)
 			}
 		}
 	}
-	// The gas price, rounded down, is the priority of a paying transaction.
-	price := fee.AmountOf(Denom).Quo(sdkmath.NewIntFromUint64(max(gas, 1)))
-	if !price.IsInt64() || price.Int64() >= protocolPriority {
-		return fee, protocolPriority - 1, nil
+	p := place{class: payment, price: ^uint64(0)}
+	if price := fee.AmountOf(Denom).Quo(sdkmath.NewIntFromUint64(gas)); price.IsUint64() {
+		p.price = price.Uint64()
 	}
-	return fee, price.Int64(), nil
-}
-
-// charge takes a protocol transaction out of its participant's quota of the
-// block. The count lives in a store that every block starts empty; each of
-// checking, proposing and executing keeps its own.
-func (l lane) charge(ctx sdk.Context, participant string, gas uint64) error {
-	store := l.quota.OpenTransientStore(ctx)
-	raw, err := store.Get([]byte(participant))
-	if err != nil {
-		return err
-	}
-	var txs, used uint64
-	if len(raw) == 16 {
-		txs, used = binary.LittleEndian.Uint64(raw), binary.LittleEndian.Uint64(raw[8:])
-	}
-	if txs+1 > quotaTxs {
-		return errorsmod.Wrapf(ErrQuota, "%s has %d transactions in it, at most %d; put several messages into one transaction", participant, txs, quotaTxs)
-	}
-	if gas > quotaGas-used {
-		return errorsmod.Wrapf(ErrQuota, "%s has used %d of %d gas and asks for %d", participant, used, quotaGas, gas)
-	}
-	raw = binary.LittleEndian.AppendUint64(nil, txs+1)
-	return store.Set([]byte(participant), binary.LittleEndian.AppendUint64(raw, used+gas))
+	return p, nil
 }
 
 // openings is how many bytes of MsgOpen a transaction carries.

@@ -15,66 +15,182 @@ import (
 	registryv1 "github.com/assaynet/assay/api/registry/v1"
 	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
 	"github.com/assaynet/assay/chain/app"
-	"github.com/assaynet/assay/host"
+	"github.com/assaynet/assay/chain/x/sprint"
 )
 
-// What is granted to hot accounts in a genesis, what a host asks to be granted
-// and what is free of charge are the same messages.
-func TestDutiesAreWhatHostsAreGranted(t *testing.T) {
-	granted := host.Granted()
-	slices.Sort(granted)
-	duties := app.Duties()
-	slices.Sort(duties)
-	if !slices.Equal(granted, duties) {
-		t.Errorf("granted %v, duties %v", granted, duties)
-	}
+// duty makes the draft of a free transaction of these messages, from the hot account.
+func duty(msgs ...sdk.Msg) draft { return draft{from: "hot", gas: sprintv1.GasBound(msgs...)} }
+
+// owe signs duties with a validator's hot account, its nth transaction in a row.
+func (d *driver) owe(v *validator, n uint64, msgs ...sdk.Msg) []byte {
+	d.t.Helper()
+	return d.sign(v, duty(msgs...).then(n), exec(d.t, v.Hot, msgs...))
 }
 
-func TestWhoIsFreeOfCharge(t *testing.T) {
-	d := drive(t, "alice", "bob")
+// ready is a readiness that the chain owes to hear and that fails: its heartbeat is not signed.
+func ready(v *validator) *sprintv1.MsgReady {
+	return &sprintv1.MsgReady{Participant: v.Address, Epoch: 1, Height: 1, Signature: make([]byte, 64)}
+}
+
+// nodes is a list of machines: this many, so that it fails unless there are none.
+func nodes(v *validator, n int) *registryv1.MsgSetNodes {
+	return &registryv1.MsgSetNodes{Address: v.Address, Nodes: make([]registryv1.Node, n)}
+}
+
+// patient starts the chain anew with time for readiness.
+func (d *driver) patient() {
+	d.t.Helper()
+	d.change("sprint", func(state map[string]any) {
+		for _, of := range []string{"params", "next_params"} {
+			state[of].(map[string]any)["prepare_blocks"] = 200
+		}
+	})
+}
+
+// prepared drives a chain of these participants to where readiness is owed.
+func prepared(t testing.TB, names ...string) *driver {
+	t.Helper()
+	d := drive(t, names...)
+	d.patient()
 	d.blocks(1)
+	for range 20 {
+		if _, err := d.validators[0].Sprint.Owed(d.validators[0].ctx(t), ready(d.validators[0])); err == nil {
+			return d
+		}
+		d.blocks(1)
+	}
+	t.Fatal("epoch 1 never waits for readiness")
+	return nil
+}
+
+// What is owed is free, whoever of the two keys sends it; whatever else is in the transaction, around it or in its
+// place pays. Under the old rule every message of a member was free (C1, C10).
+func TestOnlyWhatIsOwedIsFree(t *testing.T) {
+	d := prepared(t, "alice", "bob")
 	alice, bob := d.validators[0], d.validators[1]
 	mallory := d.funded(alice, "mallory")
-	dispute := func(v *validator) sdk.Msg { return &sprintv1.MsgDispute{Participant: v.Address} }
-	free := func(from string) draft { return draft{from: from, gas: 1_000_000} }
+	free := func(from string, msgs ...sdk.Msg) draft { f := duty(msgs...); f.from = from; return f }
 	const refused = "insufficient fee"
+	padded := func() sdk.Msg { m := ready(alice); m.Signature = make([]byte, 10_000); return m }()
 	for name, c := range map[string]struct {
 		by   *validator // whose keyring
 		from draft
 		msgs []sdk.Msg
 		want string // part of the refusal; empty: accepted
 	}{
-		"a duty from the granted account": {alice, hot, []sdk.Msg{exec(t, alice.Hot, dispute(alice))}, ""},
-		"a duty from the operator":        {alice, free("operator"), []sdk.Msg{dispute(alice)}, ""},
-		"several duties at once":          {alice, hot, []sdk.Msg{exec(t, alice.Hot, dispute(alice), &sprintv1.MsgReady{Participant: alice.Address})}, ""},
-		"a list of nodes":                 {alice, hot, []sdk.Msg{exec(t, alice.Hot, &registryv1.MsgSetNodes{Address: alice.Address})}, ""},
-		"a duty of another's":             {alice, hot, []sdk.Msg{exec(t, alice.Hot, dispute(bob))}, refused},
-		"duties of two":                   {alice, hot, []sdk.Msg{exec(t, alice.Hot, dispute(alice), dispute(bob))}, refused},
-		"a payment":                       {alice, free("operator"), []sdk.Msg{transfer(alice, bob)}, refused},
-		"a payment beside a duty":         {alice, free("operator"), []sdk.Msg{dispute(alice), transfer(alice, bob)}, refused},
-		"a payment within a grant":        {alice, free("operator"), []sdk.Msg{exec(t, alice.Address, transfer(alice, bob))}, refused},
-		"a duty within two wrappings":     {alice, hot, []sdk.Msg{exec(t, alice.Hot, exec(t, alice.Hot, dispute(alice)))}, refused},
-		"a stranger's duty":               {alice, free("mallory"), []sdk.Msg{&sprintv1.MsgDispute{Participant: mallory}}, refused},
-		"a stranger's duty, paid":         {alice, draft{from: "mallory", gas: 1_000_000, fee: 1000}, []sdk.Msg{&sprintv1.MsgDispute{Participant: mallory}}, ""},
-		"a stranger with another's duty":  {alice, free("mallory"), []sdk.Msg{exec(t, mallory, dispute(alice))}, refused},
-		"a stranger's list of nodes":      {alice, free("mallory"), []sdk.Msg{&registryv1.MsgSetNodes{Address: mallory}}, refused},
-		"parameters":                      {alice, free("operator"), []sdk.Msg{exec(t, alice.Address, &sprintv1.MsgUpdateParams{Authority: alice.Address})}, refused},
-		"a registration":                  {alice, free("mallory"), []sdk.Msg{&registryv1.MsgRegister{Address: mallory}}, refused},
+		"a duty from the granted account": {alice, duty(ready(alice)), []sdk.Msg{exec(t, alice.Hot, ready(alice))}, ""},
+		"a duty from the operator":        {bob, free("operator", ready(bob)), []sdk.Msg{ready(bob)}, ""},
+		"two duties at once":              {bob, duty(ready(bob), nodes(bob, 1)), []sdk.Msg{exec(t, bob.Hot, ready(bob), nodes(bob, 1))}, ""},
+		"a list of nodes":                 {alice, duty(nodes(alice, 1)), []sdk.Msg{exec(t, alice.Hot, nodes(alice, 1))}, ""},
+		"a duty of another's":             {alice, duty(ready(bob)), []sdk.Msg{exec(t, alice.Hot, ready(bob))}, refused},
+		"duties of two":                   {alice, duty(ready(alice), ready(bob)), []sdk.Msg{exec(t, alice.Hot, ready(alice), ready(bob))}, refused},
+		"a payment":                       {alice, free("operator", ready(alice)), []sdk.Msg{transfer(alice, bob)}, refused},
+		"a payment beside a duty":         {alice, free("operator", ready(alice)), []sdk.Msg{ready(alice), transfer(alice, bob)}, refused},
+		"a payment within a grant":        {alice, free("operator", ready(alice)), []sdk.Msg{exec(t, alice.Address, transfer(alice, bob))}, refused},
+		"a duty within two wrappings":     {alice, duty(ready(alice)), []sdk.Msg{exec(t, alice.Hot, exec(t, alice.Hot, ready(alice)))}, refused},
+		"a stranger's duty":               {alice, free("mallory", ready(alice)), []sdk.Msg{&sprintv1.MsgReady{Participant: mallory, Epoch: 1}}, "not a member"},
+		"a stranger with another's duty":  {alice, free("mallory", ready(alice)), []sdk.Msg{exec(t, mallory, ready(alice))}, refused},
+		"a stranger's list of nodes":      {alice, free("mallory", nodes(alice, 0)), []sdk.Msg{&registryv1.MsgSetNodes{Address: mallory}}, "not registered"},
+		"parameters":                      {alice, free("operator", ready(alice)), []sdk.Msg{exec(t, alice.Address, &sprintv1.MsgUpdateParams{Authority: alice.Address})}, refused},
+		"a registration":                  {alice, free("mallory", ready(alice)), []sdk.Msg{&registryv1.MsgRegister{Address: mallory}}, refused},
+		"another epoch":                   {alice, duty(ready(alice)), []sdk.Msg{exec(t, alice.Hot, &sprintv1.MsgReady{Participant: alice.Address, Epoch: 2})}, "is for epoch 2"},
+		"another phase":                   {alice, duty(ready(alice)), []sdk.Msg{exec(t, alice.Hot, &sprintv1.MsgOpen{Participant: alice.Address, Epoch: 1})}, "not in this phase"},
+		"another phase, paid":             {alice, paid, []sdk.Msg{&sprintv1.MsgOpen{Participant: alice.Address, Epoch: 1}}, ""},
+		"more bytes than are owed":        {alice, duty(padded), []sdk.Msg{exec(t, alice.Hot, padded)}, "at most 512"},
+		"more gas than it needs":          {alice, draft{from: "hot", gas: 10_000_000}, []sdk.Msg{exec(t, alice.Hot, ready(alice))}, "larger than the duties"},
 		"a payment below the price":       {alice, draft{from: "operator", gas: 1_000_000, fee: 999}, []sdk.Msg{transfer(alice, bob)}, refused},
 		"a payment at the price":          {alice, paid, []sdk.Msg{transfer(alice, bob)}, ""},
-		"a duty without a gas limit":      {alice, draft{from: "hot"}, []sdk.Msg{exec(t, alice.Hot, dispute(alice))}, "out of gas"},
-		"a duty signed by somebody else":  {bob, hot, []sdk.Msg{exec(t, alice.Hot, dispute(alice))}, "pubKey does not match signer"},
+		"a duty without a gas limit":      {alice, draft{from: "hot"}, []sdk.Msg{exec(t, alice.Hot, ready(alice))}, "out of gas"},
+		"a duty signed by somebody else":  {bob, duty(ready(alice)), []sdk.Msg{exec(t, alice.Hot, ready(alice))}, "pubKey does not match signer"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			d.blocks(1) // whatever the case before left in the pools
-			err := d.send(d.sign(c.by, c.from, c.msgs...))
+			tx := d.sign(c.by, c.from, c.msgs...)
+			r := checked(t, alice, tx)
 			switch {
-			case c.want == "" && err != nil:
-				t.Errorf("refused: %v", err)
-			case c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)):
-				t.Errorf("%v, want %q", err, c.want)
+			case c.want == "" && r.Code != 0:
+				t.Errorf("refused: %v", r.Log)
+			case c.want != "" && (r.Code == 0 || !strings.Contains(r.Log, c.want)):
+				t.Errorf("%q, want %q", r.Log, c.want)
 			}
+			// Nor does a proposer get in for free what is not owed.
+			block := append(d.prepare(200)[:1:1], tx)
+			if !strings.Contains(name, "below the price") && d.accepts(bob, block) != (c.want == "") {
+				t.Errorf("bob's vote on a block with it is %v", c.want != "")
+			}
+			d.decide(d.prepare(200)) // forget what was checked; the next case finds the same state
 		})
+	}
+}
+
+// Two attempts at a duty are free, and the second only alone. Failing uses them up all the same, and who has none left
+// pays. The state knows, so a restart or an import changes nothing.
+func TestTwoAttemptsAreFree(t *testing.T) {
+	d := prepared(t, "alice", "bob")
+	alice, bob := d.validators[0], d.validators[1]
+	failed := func() {
+		t.Helper()
+		d.blocks(1)
+		if len(d.results) != 2 || d.results[1].Code == 0 {
+			t.Fatalf("%d transactions in the block: %v", len(d.results)-1, d.results)
+		}
+	}
+	if err := d.send(d.owe(alice, 0, ready(alice))); err != nil {
+		t.Fatal(err)
+	}
+	failed()
+	r := checked(t, alice, d.owe(alice, 0, ready(alice), nodes(alice, 1)))
+	if r.Codespace != sprintv1.LaneCodespace || r.Code != sprintv1.CodeNotAlone {
+		t.Errorf("a second attempt beside another message: code %d, %s", r.Code, r.Log)
+	}
+	if err := d.send(d.owe(alice, 0, ready(alice))); err != nil {
+		t.Fatal("the second attempt: ", err)
+	}
+	failed()
+	third := d.owe(alice, 0, ready(alice))
+	if r := checked(t, alice, third); r.Codespace != sprintv1.LaneCodespace || r.Code != sprintv1.CodeSpent {
+		t.Errorf("a third attempt: code %d, %s", r.Code, r.Log)
+	}
+	if d.accepts(bob, append(d.prepare(200)[:1:1], third)) {
+		t.Error("a block with a third free attempt is accepted")
+	}
+	if err := d.send(d.sign(alice, paid, ready(alice))); err != nil {
+		t.Error("a third attempt that pays: ", err)
+	}
+	// Others have attempts of their own, and so have other duties.
+	for _, tx := range [][]byte{d.owe(bob, 0, ready(bob)), d.owe(alice, 0, nodes(alice, 1))} {
+		if err := d.send(tx); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// A transaction that fails before its messages run uses up nothing, as it enters no block.
+func TestWhatEntersNoBlockUsesNothingUp(t *testing.T) {
+	d := prepared(t, "alice", "bob")
+	alice := d.validators[0]
+	forged := d.owe(alice, 0, ready(alice))
+	forged[len(forged)-1] ^= 1
+	for range 3 {
+		if r := checked(t, alice, forged); r.Code == 0 {
+			t.Fatal("a transaction with a broken signature is taken")
+		}
+	}
+	owed, err := alice.Sprint.Owed(alice.ctx(t), ready(alice))
+	if err != nil || owed.Used != 0 {
+		t.Errorf("%d attempts used: %v", owed.Used, err)
+	}
+	if err := d.send(d.owe(alice, 0, ready(alice))); err != nil {
+		t.Error(err)
+	}
+}
+
+// A whole transaction of first attempts is free: a commit for each machine fits into one.
+func TestADutyTwiceInOneTransaction(t *testing.T) {
+	d := prepared(t, "alice", "bob")
+	alice := d.validators[0]
+	r := checked(t, alice, d.owe(alice, 0, ready(alice), ready(alice)))
+	if r.Codespace != sprintv1.LaneCodespace || r.Code != sprintv1.CodeNotAlone {
+		t.Errorf("code %d, %s", r.Code, r.Log)
 	}
 }
 
@@ -88,70 +204,17 @@ func TestFeesAreInOurCoin(t *testing.T) {
 	}
 }
 
-// The quota of a participant is counted per block, by everybody who grants to it
-// together, and a stranger cannot use it up.
-func TestQuota(t *testing.T) {
-	d := drive(t, "alice", "bob")
-	d.blocks(1)
-	alice, bob := d.validators[0], d.validators[1]
-	duty := func(n uint64) []byte {
-		return d.sign(alice, hot.then(n), exec(t, alice.Hot, &sprintv1.MsgDispute{Participant: alice.Address}))
-	}
-	// bob tries to use up alice's quota; his transactions are not in the lane at all.
-	for n := range uint64(3) {
-		err := d.send(d.sign(bob, hot.then(n), exec(t, bob.Hot, &sprintv1.MsgDispute{Participant: alice.Address})))
-		if err == nil {
-			t.Fatal("bob speaks for alice")
-		}
-	}
-	var all [][]byte
-	for n := range uint64(33) {
-		tx := duty(n)
-		all = append(all, tx)
-		err := d.send(tx)
-		if full := n == 32; full != (err != nil) {
-			t.Fatalf("duty %d of a block: %v", n+1, err)
-		}
-		if err != nil && !strings.Contains(err.Error(), "quota") {
-			t.Fatalf("the refusal does not explain itself: %v", err)
-		}
-	}
-	// The operator's own come out of the same quota.
-	if err := d.send(d.sign(alice, draft{from: "operator", gas: 1_000_000}, &sprintv1.MsgDispute{Participant: alice.Address})); err == nil {
-		t.Error("the operator has a quota beside the hot account's")
-	}
-	proof := d.prepare(1 << 20)[:1]
-	if !d.accepts(bob, append(slices.Clone(proof), all[:32]...)) {
-		t.Error("a block with exactly the quota is rejected")
-	}
-	if d.accepts(bob, append(slices.Clone(proof), all...)) {
-		t.Error("a block beyond the quota is accepted")
-	}
-	d.blocks(1)
-	if len(d.results) != 1+32 {
-		t.Errorf("%d duties in the block, want 32", len(d.results)-1)
-	}
-	if err := d.send(duty(0)); err != nil {
-		t.Errorf("the next block has no quota of its own: %v", err)
-	}
-	greedy := hot
-	greedy.gas = 59_500_000
-	if err := d.send(d.sign(alice, greedy.then(1), exec(t, alice.Hot, &sprintv1.MsgDispute{Participant: alice.Address}))); err == nil || !strings.Contains(err.Error(), "gas") {
-		t.Errorf("gas beyond the quota: %v", err)
-	}
-}
-
 // Openings are bounded per block when it is made and when it is judged, and a
-// single one that no block could carry is refused at once.
+// single one that no block could carry is refused at once. These pay: leaves of nobody were drawn.
 func TestOpeningBytesPerBlock(t *testing.T) {
 	d := drive(t, "alice", "bob", "carol")
 	d.blocks(1)
 	opening := func(v *validator, size int) []byte {
-		from := hot
+		from := paid
 		from.gas = 15_000_000
-		return d.sign(v, from, exec(t, v.Hot, &sprintv1.MsgOpen{
+		return d.sign(v, from, &sprintv1.MsgOpen{
 			Participant: v.Address, Logs: []sprintv1.LogOpening{{Node: "gpu-0", Leaves: make([]byte, size)}},
-		}))
+		})
 	}
 	if err := d.send(opening(d.validators[0], 1<<20)); err == nil || !strings.Contains(err.Error(), "larger than a block takes") {
 		t.Errorf("an opening beyond the limit: %v", err)
@@ -202,5 +265,32 @@ func TestGasPerBlock(t *testing.T) {
 	}
 	if !d.accepts(bob, txs) {
 		t.Error("the proposer's own block is rejected")
+	}
+}
+
+// The largest duty of each kind fits into the lane's share of the smallest block that may be voted for.
+func TestTheLargestDutyFitsIntoTheLane(t *testing.T) {
+	const bytes, gas = (4 << 20) / 4 * 3, 400_000_000 / 4 * 3
+	for _, kind := range sprintv1.DutyKinds() {
+		if kind.Bytes+sprintv1.TxFrame > bytes {
+			t.Errorf("%s may have %d bytes, the lane takes %d", kind.URL, kind.Bytes, bytes)
+		}
+		if kind.When == "" || kind.Often == "" {
+			t.Errorf("%s: nobody knows when it is owed", kind.URL)
+		}
+	}
+	p := sprint.DefaultParams()
+	for _, msg := range []sdk.Msg{
+		&sprintv1.MsgOpen{Logs: []sprintv1.LogOpening{{Leaves: make([]byte, p.OpeningBytesPerBlock)}}},
+		&sprintv1.MsgRevealVerdict{Body: make([]byte, sprintv1.MaxVerdictBytes)},
+		&sprintv1.MsgOpenMiddles{Proof: make([]byte, sprintv1.MaxMiddlesBytes-512)},
+		&registryv1.MsgSetNodes{Nodes: slices.Repeat([]registryv1.Node{{Id: strings.Repeat("x", 32), Key: make([]byte, 32), Proof: make([]byte, 64)}}, sprintv1.MaxNodes)},
+	} {
+		if g := sprintv1.GasBound(msg); g > gas {
+			t.Errorf("%T may use %d gas, the lane has %d", msg, g, gas)
+		}
+		if kind, _, _ := sprintv1.DutyOf(msg); uint64(sprintv1.MsgSize(msg)) > kind.Bytes {
+			t.Errorf("%T has %d bytes, its bound is %d", msg, sprintv1.MsgSize(msg), kind.Bytes)
+		}
 	}
 }

@@ -55,11 +55,11 @@ func TestLateGossipHoldsNobodyBack(t *testing.T) {
 func TestAFullPoolRefusesAndForgets(t *testing.T) {
 	d := drive(t, "alice", "bob")
 	alice, bob := d.validators[0], d.validators[1]
-	small := &validator{App: open(t, alice.dir, options{"mempool.max-txs": 2}), Participant: alice.Participant, dir: alice.dir, address: alice.address, keys: alice.keys}
+	small := &validator{App: open(t, alice.dir, options{"mempool.max-txs": 8}), Participant: alice.Participant, dir: alice.dir, address: alice.address, keys: alice.keys}
 	if _, err := initChain(small.App, d.genesis); err != nil {
 		t.Fatal(err)
 	}
-	d.validators[0] = small
+	d.validators[0] = small // two places for each sender
 	d.blocks(1)
 	var all [][]byte
 	for n := range uint64(3) {

@@ -5,18 +5,16 @@ package app
 import (
 	"errors"
 	"fmt"
+	"math/bits"
 
 	abci "github.com/cometbft/cometbft/abci/types"
-	cmttypes "github.com/cometbft/cometbft/types"
-
 	sdk "github.com/cosmos/cosmos-sdk/types"
-	sdkerrors "github.com/cosmos/cosmos-sdk/types/errors"
 	"github.com/cosmos/cosmos-sdk/types/mempool"
 )
 
-// While others wait, protocol transactions take at most laneShare of shareUnit
-// of a block's bytes and of its gas, so that governance and payments go on during openings. What
-// one side leaves free, the other may use.
+// While others wait, the lane takes at most laneShare of shareUnit of a block's bytes and of its gas, so that
+// governance and payments go on while many duties are due. What one side leaves free, the other may use. The largest
+// duty fits into the lane's share of the smallest block that governance may choose.
 const (
 	laneShare = 3
 	shareUnit = 4
@@ -50,22 +48,21 @@ func newBudget(ctx sdk.Context, bytes int64, openings uint64) budget {
 	return b
 }
 
-// candidate is a waiting transaction with what it needs of a block.
+// candidate is what a transaction needs of a block.
 type candidate struct {
-	tx       sdk.Tx
 	bytes    uint64
 	gas      uint64
 	openings uint64
 	protocol bool
 }
 
-// fits tells whether the block still takes a candidate; within tells whether
-// it stays in its lane.
+// fits reports whether the block still takes a candidate, within whether it takes it in the lane's share.
 func (b budget) fits(c candidate) bool {
 	return c.bytes <= b.bytes && c.openings <= b.openings && (!b.limited || c.gas <= b.gas)
 }
+
 func (b budget) within(c candidate) bool {
-	return !c.protocol || c.bytes <= b.lane && (!b.limited || c.gas <= b.laneGas)
+	return b.fits(c) && c.bytes <= b.lane && (!b.limited || c.gas <= b.laneGas)
 }
 
 func (b *budget) take(c candidate) {
@@ -80,9 +77,7 @@ func (b *budget) take(c candidate) {
 	}
 }
 
-// prepare fills a block: the proof, then what waits, most urgent first. Whatever
-// it verifies it also takes, because verifying leaves its mark (sequence numbers,
-// quotas) on the state that the next transaction is verified against.
+// prepare makes a block: the proof, then what waits.
 func (p proposals) prepare(ctx sdk.Context, req *abci.RequestPrepareProposal) (*abci.ResponsePrepareProposal, error) {
 	if p.app.self.vrf == nil {
 		return nil, fmt.Errorf("app: cannot propose block %d: there is no VRF key at %s", req.Height, p.app.self.vrfPath)
@@ -95,88 +90,26 @@ func (p proposals) prepare(ctx sdk.Context, req *abci.RequestPrepareProposal) (*
 	if err != nil {
 		return nil, err
 	}
-	var (
-		txs  = [][]byte{proof}
-		free = newBudget(ctx, req.MaxTxBytes-txSize(proof), openings)
-		// A sender whose transaction is left out has to wait with its later ones, too.
-		waiting = make(map[string]bool)
-		// later holds protocol transactions beyond their share, for what the others leave.
-		later   []candidate
-		invalid []sdk.Tx
-	)
-	take := func(c candidate) bool {
-		raw, err := p.app.PrepareProposalVerifyTx(c.tx)
-		switch {
-		case err == nil:
-			free.take(c)
-			txs = append(txs, raw)
-			return true
-		case !errors.Is(err, sdkerrors.ErrWrongSequence) && !errors.Is(err, ErrQuota):
-			invalid = append(invalid, c.tx)
-		}
-		return false
+	last, err := p.app.Beacon.Latest(ctx)
+	if err != nil {
+		return nil, err
 	}
-	p.pool.SelectBy(ctx, req.Txs, func(pooled mempool.PooledTx) bool {
-		c, senders, err := p.candidate(ctx, pooled)
-		if err != nil {
-			invalid = append(invalid, pooled.Tx)
-			return true
-		}
-		held := false
-		for _, s := range senders {
-			held = held || waiting[s]
-		}
-		switch {
-		case !held && free.fits(c) && free.within(c) && take(c):
-			return true
-		case free.fits(c) && !free.within(c):
-			later = append(later, c)
-		}
-		for _, s := range senders {
-			waiting[s] = true
-		}
-		return free.bytes > 0
-	})
-	for _, c := range later {
-		if free.fits(c) {
-			take(c)
-		}
-	}
-	for _, tx := range invalid {
+	f := filling{app: p.app, free: newBudget(ctx, req.MaxTxBytes-protoSize(len(proof)), openings), txs: [][]byte{proof}}
+	f.fill(p.pool.senders(), last.Value)
+	for _, tx := range f.invalid {
 		if err := p.pool.Remove(tx); err != nil && !errors.Is(err, mempool.ErrTxNotFound) {
 			return nil, fmt.Errorf("app: dropping an invalid transaction: %w", err)
 		}
 	}
-	return &abci.ResponsePrepareProposal{Txs: txs}, nil
+	return &abci.ResponsePrepareProposal{Txs: f.txs}, nil
 }
 
-func (p proposals) candidate(ctx sdk.Context, pooled mempool.PooledTx) (candidate, []string, error) {
-	raw, err := p.app.TxEncode(pooled.Tx)
-	if err != nil {
-		return candidate{}, nil, err
-	}
-	signed, err := signers{}.GetSigners(pooled.Tx)
-	if err != nil {
-		return candidate{}, nil, err
-	}
-	var senders []string
-	for _, s := range signed {
-		senders = append(senders, string(s.Signer))
-	}
-	_, protocol, err := p.lane.participant(ctx, pooled.Tx)
-	if err != nil {
-		return candidate{}, nil, err
-	}
-	return candidate{
-		tx: pooled.Tx, bytes: uint64(txSize(raw)), gas: pooled.GasWanted,
-		openings: openings(pooled.Tx), protocol: protocol,
-	}, senders, nil
+// protoSize is what a transaction of so many bytes adds to a block, its length prefix included.
+func protoSize(n int) int64 {
+	return int64(1 + uvarintSize(uint64(n)) + n)
 }
 
-// txSize is what a transaction adds to a block, its length prefix included.
-func txSize(tx []byte) int64 {
-	return cmttypes.ComputeProtoSizeForTxs([]cmttypes.Tx{tx})
-}
+func uvarintSize(n uint64) int { return (bits.Len64(n|1) + 6) / 7 }
 
 // process judges a proposal. A rejected one costs its proposer the round.
 func (p proposals) process(ctx sdk.Context, req *abci.RequestProcessProposal) (*abci.ResponseProcessProposal, error) {

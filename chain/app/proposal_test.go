@@ -17,7 +17,6 @@ import (
 	"github.com/cosmos/cosmos-sdk/x/authz"
 
 	beaconv1 "github.com/assaynet/assay/api/beacon/v1"
-	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
 	"github.com/assaynet/assay/chain/app"
 	"github.com/assaynet/assay/chain/vrf"
 	"github.com/assaynet/assay/chain/x/beacon"
@@ -166,22 +165,21 @@ func TestProofsFromClientsAreRefused(t *testing.T) {
 	}
 }
 
-// Protocol transactions come first, then the others by price; a block keeps
-// within its size, with a part of it for each side.
+// What is owed comes first, then payments by price; a block keeps within its size.
 func TestOrderAndSizeOfBlocks(t *testing.T) {
 	d := drive(t, "alice", "bob")
 	d.blocks(1)
 	alice, bob := d.validators[0], d.validators[1]
 	cheap := d.sign(alice, paid, transfer(alice, bob))
 	dear := d.sign(bob, draft{from: paid.from, gas: paid.gas, fee: 2000}, transfer(bob, alice))
-	duty := d.sign(alice, hot, exec(t, alice.Hot, &sprintv1.MsgDispute{Participant: alice.Address}))
-	for _, tx := range [][]byte{cheap, dear, duty} {
+	owed := d.owe(alice, 0, nodes(alice, 1))
+	for _, tx := range [][]byte{cheap, dear, owed} {
 		if err := d.send(tx); err != nil {
 			t.Fatal(err)
 		}
 	}
 	txs := d.prepare(1 << 20)
-	if diff := cmp.Diff([][]byte{duty, dear, cheap}, txs[1:]); diff != "" {
+	if diff := cmp.Diff([][]byte{owed, dear, cheap}, txs[1:]); diff != "" {
 		t.Error(diff)
 	}
 	for size := int64(beacon.MaxTxSize); size < 2_000; size += 100 {
@@ -195,40 +193,33 @@ func TestOrderAndSizeOfBlocks(t *testing.T) {
 	}
 }
 
-// While others wait, protocol transactions leave them their share; what they do
-// not need, the protocol gets.
+// While others wait, the lane leaves them their share; what they do not need, it gets.
 func TestShareOfTheLane(t *testing.T) {
-	d := drive(t, "alice", "bob")
-	d.blocks(1)
-	alice, bob := d.validators[0], d.validators[1]
-	body := strings.Repeat("x", 4_000)
-	dispute := &sprintv1.MsgDispute{Participant: alice.Address, Voter: body}
-	var duty []byte
-	for i := range uint64(10) {
-		duty = d.sign(alice, hot.then(i), exec(t, alice.Hot, dispute))
-		if err := d.send(duty); err != nil {
+	d := prepared(t, "alice", "bob", "carol", "dave")
+	alice := d.validators[0]
+	var owed []byte
+	for _, v := range d.validators {
+		long := nodes(v, 1)
+		long.Nodes[0].Proof = make([]byte, 4_000)
+		owed = d.owe(v, 0, long)
+		if err := d.send(owed); err != nil {
 			t.Fatal(err)
 		}
 	}
-	// room for four of the ten, three of them in the lane's share, and for a payment
-	// only where the fourth would be
-	size := cmttypes.ComputeProtoSizeForTxs(cmttypes.ToTxs([][]byte{d.prepare(1 << 20)[0], duty, duty, duty, duty})) + 100
+	// room for all four, three of them in the lane's share, and for a payment only where the fourth would be
+	size := cmttypes.ComputeProtoSizeForTxs(cmttypes.ToTxs([][]byte{d.prepare(1 << 20)[0], owed, owed, owed, owed})) + 100
 	if n := len(d.prepare(size)) - 1; n != 4 {
-		t.Errorf("%d protocol transactions in an otherwise empty block, want 4", n)
+		t.Errorf("%d transactions of the lane in an otherwise empty block, want 4", n)
 	}
-	payment := d.sign(bob, paid, transfer(bob, alice))
+	payment := d.sign(alice, paid, transfer(alice, alice))
 	if err := d.send(payment); err != nil {
 		t.Fatal(err)
 	}
 	txs := d.prepare(size)
-	found := false
-	for _, tx := range txs {
-		found = found || bytes.Equal(tx, payment)
+	if !contains(txs, payment) {
+		t.Error("a payment found no room beside the lane")
 	}
-	if !found {
-		t.Error("a payment found no room beside protocol transactions")
-	}
-	if !d.accepts(bob, txs) {
+	if !d.accepts(d.validators[1], txs) {
 		t.Error("the proposer's own block is rejected")
 	}
 }

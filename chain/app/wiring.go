@@ -162,9 +162,8 @@ func (app *App) addModules() error {
 // addHandlers says what happens to transactions and blocks.
 func (app *App) addHandlers(opts servertypes.AppOptions) error {
 	app.MountKVStores(app.keys)
-	app.MountStores(app.scratch)
 
-	lane := lane{app: app, quota: runtime.NewTransientStoreService(app.scratch)}
+	lane := lane{app}
 	pool := newPool(cast.ToInt(opts.Get(server.FlagMempoolMaxTxs)))
 	ante, err := app.newAnteHandler(lane, pool)
 	if err != nil {

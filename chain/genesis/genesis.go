@@ -218,7 +218,10 @@ func accounts(participants []home.Participant, balances []Balance) (*authtypes.G
 			return nil, err
 		}
 	}
-	return authtypes.NewGenesisState(authtypes.DefaultParams(), all), nil
+	params := authtypes.DefaultParams()
+	params.SigVerifyCostED25519 = sprintv1.GasSignature
+	params.SigVerifyCostSecp256k1, params.SigVerifyCostMlDsa65 = sprintv1.GasTxSignature, sprintv1.GasTxSignature
+	return authtypes.NewGenesisState(params, all), nil
 }
 
 // CPC is a whole number of coins.
@@ -264,7 +267,7 @@ func (o Options) bank(participants []home.Participant) (*banktypes.GenesisState,
 func grants(participants []home.Participant) (*authz.GenesisState, error) {
 	gs := &authz.GenesisState{}
 	for _, p := range participants {
-		for _, duty := range app.Duties() {
+		for _, duty := range sprintv1.DutyURLs() {
 			packed, err := codectypes.NewAnyWithValue(authz.NewGenericAuthorization(duty))
 			if err != nil {
 				return nil, fmt.Errorf("genesis: %w", err)

@@ -122,7 +122,7 @@ func (s Settings) comet() *cmtcfg.Config {
 	if s.Local { // a dead proposer costs a second, not three: there is no distance to bridge
 		c.Consensus.TimeoutPropose = time.Second
 	}
-	c.Mempool.Size, c.Mempool.CacheSize = app.CometPoolSize, 2*app.CometPoolSize
+	c.Mempool.Size, c.Mempool.MaxTxsBytes, c.Mempool.CacheSize = app.CometPoolSize, app.CometPoolBytes, 2*app.CometPoolSize
 	// A transaction may open a whole block's share of openings.
 	c.Mempool.MaxTxBytes = 2 << 20
 	c.RPC.MaxBodyBytes = 4 << 20

@@ -20,6 +20,7 @@ import (
 	txtypes "github.com/cosmos/cosmos-sdk/types/tx"
 	banktypes "github.com/cosmos/cosmos-sdk/x/bank/types"
 
+	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
 	"github.com/assaynet/assay/host/ledger"
 	"github.com/assaynet/assay/host/submit"
 )
@@ -30,7 +31,7 @@ const denom = "acpc"
 // Gas of a transaction: for itself, and for each transfer, to an account that
 // does not exist yet.
 const (
-	gasBase     = 100_000
+	gasBase     = 100_000 + sprintv1.GasTxSignature
 	gasTransfer = 90_000
 )
 

@@ -66,9 +66,10 @@ func NewEncoding() (Encoding, error) {
 	authz.RegisterInterfaces(registry)
 	banktypes.RegisterInterfaces(registry)
 	feegrant.RegisterInterfaces(registry)
-	registry.RegisterImplementations((*sdk.Msg)(nil), &sprintv1.MsgReady{}, &sprintv1.MsgCommit{}, &sprintv1.MsgOpen{},
-		&sprintv1.MsgCommitVerdict{}, &sprintv1.MsgRevealVerdict{}, &sprintv1.MsgDispute{},
-		&registryv1.MsgRegister{}, &registryv1.MsgSetNodes{})
+	registry.RegisterImplementations((*sdk.Msg)(nil), &registryv1.MsgRegister{})
+	for _, msg := range sprintv1.DutyMsgs() {
+		registry.RegisterImplementations((*sdk.Msg)(nil), msg)
+	}
 	msgservice.RegisterMsgServiceDesc(registry, &sprintv1.Msg_serviceDesc)
 	msgservice.RegisterMsgServiceDesc(registry, &registryv1.Msg_serviceDesc)
 	c := codec.NewProtoCodec(registry)
@@ -87,6 +88,7 @@ type Signer struct {
 type Terms struct {
 	Gas     uint64
 	Fees    string // such as 1000acpc; empty: none
+	Granter []byte // address that pays the fees out of a grant (x/feegrant); nil: the signer
 	Timeout int64  // the last height that may hold it
 }
 
@@ -96,7 +98,7 @@ func (e Encoding) Sign(ctx context.Context, s Signer, t Terms, msgs ...sdk.Msg) 
 		WithAccountNumber(s.Number).WithSequence(s.Sequence).WithSignMode(signing.SignMode_SIGN_MODE_DIRECT).
 		WithGas(t.Gas).WithTimeoutHeight(uint64(t.Timeout))
 	if t.Fees != "" {
-		factory = factory.WithFees(t.Fees)
+		factory = factory.WithFees(t.Fees).WithFeeGranter(t.Granter)
 	}
 	builder, err := factory.BuildUnsignedTx(msgs...)
 	if err != nil {

@@ -8,9 +8,13 @@
 // mempool, a sequence number used by somebody else. Nothing has to be kept on disk, because the wish is derived
 // from the chain's own state each time.
 //
-// Messages are signed by the hot key, which holds nothing but grants for these messages (x/authz); the
-// participant's own key stays cold. Every transaction carries a timeout height, so one that is given up can
+// Messages are signed by the hot key, which holds nothing but grants for these messages (x/authz) and sends nothing
+// else; the participant's own key stays cold. Every transaction carries a timeout height, so one that is given up can
 // never act later.
+//
+// Two attempts at a duty are free, and one that fails in a block has used its attempt. So the second is simulated
+// before it is sent, and sent only when the node expects it to succeed; later ones pay, out of what the participant
+// allows its hot key to spend (x/feegrant).
 package submit
 
 import (
@@ -25,13 +29,13 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	nodeservice "github.com/cosmos/cosmos-sdk/client/grpc/node"
 	"github.com/cosmos/cosmos-sdk/crypto/keyring"
 	sdk "github.com/cosmos/cosmos-sdk/types"
 	sdkerrors "github.com/cosmos/cosmos-sdk/types/errors"
 	txtypes "github.com/cosmos/cosmos-sdk/types/tx"
 	"github.com/cosmos/cosmos-sdk/x/authz"
 
-	registryv1 "github.com/assaynet/assay/api/registry/v1"
 	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
 )
 
@@ -40,18 +44,6 @@ const (
 	timeoutBlocks = 6
 	// attempts is how often a wish that fails in a block is tried.
 	attempts = 5
-	// Gas is charged by what a message makes the chain do; these bound it from above for every protocol message. A
-	// leaf named in a verdict is judged, a node's key is verified: both cost far more than their bytes.
-	gasBase    = 2_000_000
-	gasPerNode = 65_000
-	// gasCommit is the base of a commitment: small, because one for each machine has to fit into the few blocks after
-	// a segment, and a participant has 60M gas in a block.
-	gasCommit = 300_000
-	// GasPerByte is what each byte of a message adds, GasPerNamed what each leaf that a verdict names adds to that.
-	GasPerByte  = 80
-	GasPerNamed = 130_000
-	// codespaceSprint and its code for "already done": what was wanted is there.
-	codespaceSprint, codeDone = "sprint", 4
 )
 
 // Queue signs and sends. Its methods are for one goroutine, except Status.
@@ -80,7 +72,9 @@ type wish struct {
 	until    int64 // last height at which it makes sense
 	hash     string
 	expires  int64
-	attempts int
+	attempts int // refused or failed
+	failed   int // in a block; these have used a free attempt
+	pays     bool
 	done     bool
 	err      string
 }
@@ -239,11 +233,12 @@ func (q *Queue) settle(ctx context.Context, w *wish, height int64) error {
 	case err == nil && res.TxResponse.Code == 0:
 		q.finish(w, true, "")
 		return nil
-	case err == nil && res.TxResponse.Codespace == codespaceSprint && res.TxResponse.Code == codeDone:
+	case err == nil && is(res.TxResponse, sprintv1.Codespace, sprintv1.CodeDone):
 		q.finish(w, true, "")
 		return nil
 	case err == nil:
-		w.hash, w.attempts = "", w.attempts+1
+		w.hash, w.attempts, w.failed = "", w.attempts+1, w.failed+1
+		w.pays = w.failed >= sprintv1.FreeAttempts
 		q.logger.Warn("message failed in a block", "msg", w.id, "err", res.TxResponse.RawLog)
 		if w.attempts >= attempts {
 			q.finish(w, false, res.TxResponse.RawLog)
@@ -275,21 +270,32 @@ func (q *Queue) send(ctx context.Context, w *wish, height int64) (again bool, er
 		q.finish(w, false, err.Error())
 		return false, nil
 	}
+	if w.failed > 0 && !w.pays {
+		if err := q.simulate(ctx, raw); err != nil {
+			q.logger.Warn("message held back: it would fail again", "msg", w.id, "err", err)
+			return false, nil
+		}
+	}
 	res, err := txtypes.NewServiceClient(q.conn).BroadcastTx(ctx, &txtypes.BroadcastTxRequest{TxBytes: raw, Mode: txtypes.BroadcastMode_BROADCAST_MODE_SYNC})
 	if err != nil {
 		return false, fmt.Errorf("submit: sending %s: %w", w.id, err)
 	}
 	r := res.TxResponse
-	sdkSpace := r.Codespace == sdkerrors.RootCodespace
 	switch {
-	case r.Code == 0, sdkSpace && r.Code == sdkerrors.ErrTxInMempoolCache.ABCICode():
+	case r.Code == 0, is(r, sdkerrors.RootCodespace, sdkerrors.ErrTxInMempoolCache.ABCICode()):
 		w.hash, w.expires = r.TxHash, height+timeoutBlocks
 		q.sequence++
 		q.logger.Debug("message sent", "msg", w.id, "tx", r.TxHash)
 		return false, nil
-	case sdkSpace && r.Code == sdkerrors.ErrWrongSequence.ABCICode():
+	case is(r, sdkerrors.RootCodespace, sdkerrors.ErrWrongSequence.ABCICode()):
 		q.known = false
 		return true, nil
+	case is(r, sprintv1.Codespace, sprintv1.CodeDone):
+		q.finish(w, true, "")
+		return false, nil
+	case !w.pays && (is(r, sprintv1.LaneCodespace, sprintv1.CodeSpent) || is(r, sprintv1.LaneCodespace, sprintv1.CodeNotAlone)):
+		w.pays = true // attempts of an earlier run of this host
+		return false, nil
 	default:
 		q.known = false
 		w.attempts++
@@ -299,6 +305,21 @@ func (q *Queue) send(ctx context.Context, w *wish, height int64) (again bool, er
 		}
 		return true, nil
 	}
+}
+
+// is tells whether a response has a code.
+func is(r *sdk.TxResponse, codespace string, code uint32) bool {
+	return r.Codespace == codespace && r.Code == code
+}
+
+// simulate runs a transaction on the node's state. An error is the chain's refusal; a node that cannot simulate has
+// no objection.
+func (q *Queue) simulate(ctx context.Context, raw []byte) error {
+	_, err := txtypes.NewServiceClient(q.conn).Simulate(ctx, &txtypes.SimulateRequest{TxBytes: raw})
+	if status.Code(err) == codes.Unknown { // what handlers return
+		return err
+	}
+	return nil
 }
 
 // resync reads account number and sequence of the signing key.
@@ -322,46 +343,42 @@ func (q *Queue) sign(ctx context.Context, w *wish, timeout int64) ([]byte, error
 		exec := authz.NewMsgExec(grantee, msgs)
 		msgs = []sdk.Msg{&exec}
 	}
-	raw, err := q.encoding.Sign(ctx, Signer{Keys: q.keys, Key: q.keyName, Chain: q.chain, Number: q.number, Sequence: q.sequence},
-		Terms{Gas: Gas(w.msgs...), Fees: q.fees, Timeout: timeout}, msgs...)
+	terms := Terms{Gas: sprintv1.GasBound(w.msgs...), Fees: q.fees, Timeout: timeout}
+	if w.pays {
+		if err := q.pay(ctx, &terms); err != nil {
+			return nil, fmt.Errorf("submit: %s: %w", w.id, err)
+		}
+	}
+	raw, err := q.encoding.Sign(ctx, Signer{Keys: q.keys, Key: q.keyName, Chain: q.chain, Number: q.number, Sequence: q.sequence}, terms, msgs...)
 	if err != nil {
 		return nil, fmt.Errorf("submit: %s: %w", w.id, err)
 	}
 	return raw, nil
 }
 
-// Gas bounds from above what one transaction with these messages may use.
-func Gas(msgs ...sdk.Msg) uint64 {
-	gas := uint64(gasBase)
-	if len(msgs) == 1 {
-		switch msgs[0].(type) {
-		case *sprintv1.MsgCommit, *sprintv1.MsgCommitVerdict:
-			gas = gasCommit
+// pay adds a fee at the node's price, which the participant grants to its hot key.
+func (q *Queue) pay(ctx context.Context, t *Terms) error {
+	if t.Fees == "" {
+		res, err := nodeservice.NewServiceClient(q.conn).Config(ctx, &nodeservice.ConfigRequest{})
+		if err != nil {
+			return fmt.Errorf("asking the node for its gas price: %w", err)
 		}
-	}
-	for _, m := range msgs {
-		gas += uint64(sdkSize(m)) * GasPerByte
-		switch m := m.(type) {
-		case *sprintv1.MsgRevealVerdict:
-			var body sprintv1.VerdictBody
-			if err := body.Unmarshal(m.Body); err != nil {
-				continue // the chain refuses it for that
-			}
-			gas += uint64(len(body.Mismatches)) * GasPerNamed
-		case *registryv1.MsgSetNodes:
-			gas += uint64(len(m.Nodes)) * gasPerNode
-		case *registryv1.MsgRegister:
-			gas += uint64(len(m.Nodes)) * gasPerNode
+		prices, err := sdk.ParseDecCoins(res.MinimumGasPrice)
+		if err != nil {
+			return fmt.Errorf("gas price of the node: %w", err)
 		}
+		var fees []string
+		for _, price := range prices {
+			fees = append(fees, price.Amount.MulInt64(int64(t.Gas)).Ceil().TruncateInt().String()+price.Denom)
+		}
+		t.Fees = strings.Join(fees, ",")
 	}
-	return gas
-}
-
-func sdkSize(m sdk.Msg) int {
-	if s, ok := m.(interface{ Size() int }); ok {
-		return s.Size()
+	if q.signer == q.participant {
+		return nil
 	}
-	return 0
+	granter, err := q.encoding.Addresses.StringToBytes(q.participant)
+	t.Granter = granter
+	return err
 }
 
 // Send brings messages on chain and returns once a block holds them: for a person at a terminal. next waits for

@@ -12,11 +12,13 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/status"
 
+	nodeservice "github.com/cosmos/cosmos-sdk/client/grpc/node"
 	"github.com/cosmos/cosmos-sdk/codec"
 	codectypes "github.com/cosmos/cosmos-sdk/codec/types"
 	"github.com/cosmos/cosmos-sdk/crypto/hd"
@@ -44,6 +46,11 @@ type node struct {
 	timeouts []uint64
 	lose     int // so many transactions vanish after they were taken
 	fail     []sdk.TxResponse
+	refuse   []sdk.TxResponse // when checked
+	fees     []string         // of every transaction taken, with who grants them
+
+	simulated int
+	expects   int // so many simulations fail
 }
 
 func (n *node) Account(_ context.Context, req *authtypes.QueryAccountRequest) (*authtypes.QueryAccountResponse, error) {
@@ -72,6 +79,11 @@ func (n *node) BroadcastTx(_ context.Context, req *txtypes.BroadcastTxRequest) (
 		return &txtypes.BroadcastTxResponse{TxResponse: &sdk.TxResponse{Codespace: sdkerrors.RootCodespace, Code: sdkerrors.ErrWrongSequence.ABCICode(),
 			RawLog: fmt.Sprintf("expected %d, got %d", n.sequence, got)}}, nil
 	}
+	if len(n.refuse) > 0 {
+		var r sdk.TxResponse
+		r, n.refuse = n.refuse[0], n.refuse[1:]
+		return &txtypes.BroadcastTxResponse{TxResponse: &r}, nil
+	}
 	hash := sha256.Sum256(req.TxBytes)
 	name := strings.ToUpper(hex.EncodeToString(hash[:]))
 	n.sequence++
@@ -82,6 +94,13 @@ func (n *node) BroadcastTx(_ context.Context, req *txtypes.BroadcastTxRequest) (
 	}
 	n.mempool = append(n.mempool, name)
 	n.msgs = append(n.msgs, decoded.GetMsgs()...)
+	fee := decoded.(sdk.FeeTx)
+	paid := fee.GetFee().String()
+	if granter := fee.FeeGranter(); granter != nil {
+		name, _ := n.encoding.Addresses.BytesToString(granter)
+		paid += " of " + name
+	}
+	n.fees = append(n.fees, paid)
 	n.timeouts = append(n.timeouts, decoded.(sdk.TxWithTimeoutHeight).GetTimeoutHeight())
 	return &txtypes.BroadcastTxResponse{TxResponse: &sdk.TxResponse{TxHash: name}}, nil
 }
@@ -93,6 +112,27 @@ func (n *node) GetTx(_ context.Context, req *txtypes.GetTxRequest) (*txtypes.Get
 		return &txtypes.GetTxResponse{TxResponse: r}, nil
 	}
 	return nil, status.Errorf(codes.NotFound, "tx not found: %s", req.Hash)
+}
+
+// Simulate tells what the next block would say.
+func (n *node) Simulate(context.Context, *txtypes.SimulateRequest) (*txtypes.SimulateResponse, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.simulated++
+	if n.expects > 0 {
+		n.expects--
+		return nil, status.Error(codes.Unknown, "invalid")
+	}
+	return &txtypes.SimulateResponse{}, nil
+}
+
+// prices tells the node's gas price.
+type prices struct {
+	nodeservice.UnimplementedServiceServer
+}
+
+func (*prices) Config(context.Context, *nodeservice.ConfigRequest) (*nodeservice.ConfigResponse, error) {
+	return &nodeservice.ConfigResponse{MinimumGasPrice: "1000000000acpc"}, nil
 }
 
 // block takes everything from the mempool, with the results that were scripted.
@@ -112,7 +152,7 @@ func (n *node) block() {
 
 func (n *node) taken() int { n.mu.Lock(); defer n.mu.Unlock(); return len(n.msgs) }
 
-const participant = "cpc1participant"
+const participant = "cpc1ukpphzhxt0r82kw4zczkk6hej0gkr72j4329ms"
 
 func setup(t *testing.T) (*Queue, *node, *grpc.Server) {
 	t.Helper()
@@ -129,6 +169,7 @@ func setup(t *testing.T) (*Queue, *node, *grpc.Server) {
 	server := grpc.NewServer(grpc.ForceServerCodec(grpcCodec))
 	txtypes.RegisterServiceServer(server, n)
 	authtypes.RegisterQueryServer(server, n)
+	nodeservice.RegisterServiceServer(server, &prices{})
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -234,8 +275,8 @@ func TestASequenceUsedBySomebodyElseIsReadAnew(t *testing.T) {
 }
 
 func TestFailuresInABlock(t *testing.T) {
-	done := sdk.TxResponse{Codespace: codespaceSprint, Code: codeDone, RawLog: "already"}
-	bad := sdk.TxResponse{Codespace: codespaceSprint, Code: 5, RawLog: "invalid"}
+	done := sdk.TxResponse{Codespace: sprintv1.Codespace, Code: sprintv1.CodeDone, RawLog: "already"}
+	bad := sdk.TxResponse{Codespace: sprintv1.Codespace, Code: 5, RawLog: "invalid"}
 	for name, c := range map[string]struct {
 		results []sdk.TxResponse
 		done    bool
@@ -259,6 +300,43 @@ func TestFailuresInABlock(t *testing.T) {
 				t.Errorf("last error %q does not say why", last)
 			}
 		})
+	}
+}
+
+// Two attempts are free; the second is sent only when it is expected to succeed, and the third pays, from what the
+// participant granted.
+func TestTheThirdAttemptPays(t *testing.T) {
+	q, n, _ := setup(t)
+	bad := sdk.TxResponse{Codespace: sprintv1.Codespace, Code: sprintv1.CodeInvalid, RawLog: "invalid"}
+	n.fail, n.expects = []sdk.TxResponse{bad, bad}, 2
+	q.Want("commit", 100, commitMsg(1))
+	for h := int64(10); h < 20; h++ {
+		step(t, q, h)
+		n.block()
+	}
+	if !q.Done("commit") {
+		t.Fatal("given up")
+	}
+	fee := sdk.NewInt64Coin("acpc", 1_000_000_000).Amount.MulRaw(int64(sprintv1.GasBound(commitMsg(1)))).String()
+	if diff := cmp.Diff([]string{"", "", fee + "acpc of " + participant}, n.fees); diff != "" {
+		t.Error(diff)
+	}
+	if n.simulated != 3 {
+		t.Errorf("%d simulations, want two that held the second attempt back and one that let it go", n.simulated)
+	}
+}
+
+// A host that forgot its attempts, because it was restarted, learns from the chain that the next one pays.
+func TestTheChainRemembersAttempts(t *testing.T) {
+	q, n, _ := setup(t)
+	n.refuse = []sdk.TxResponse{{Codespace: sprintv1.LaneCodespace, Code: sprintv1.CodeSpent, RawLog: "spent"}}
+	q.Want("commit", 100, commitMsg(1))
+	for h := int64(10); h < 13; h++ {
+		step(t, q, h)
+		n.block()
+	}
+	if !q.Done("commit") || len(n.fees) != 1 || n.fees[0] == "" {
+		t.Errorf("done %v, fees %q; want one that pays", q.Done("commit"), n.fees)
 	}
 }
 

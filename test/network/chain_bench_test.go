@@ -43,7 +43,7 @@ const (
 	burstMessages = 100 // of each account
 	burstSenders  = 8   // connections in parallel; an account's messages go through one, in order
 	idleBlocks    = 20
-	transferGas   = 120_000
+	transferGas   = 200_000
 )
 
 // BenchmarkChain measures a chain of the localnet preset, all nodes on this machine and nobody computing: the time

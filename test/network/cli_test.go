@@ -10,11 +10,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
 
-	"github.com/assaynet/assay/chain/app"
 	"github.com/assaynet/assay/cli"
-	"github.com/assaynet/assay/host"
 )
 
 // Every mistake is answered by one line that names what to do; nothing is created by a command that fails.
@@ -65,12 +62,5 @@ func TestMistakesAreExplained(t *testing.T) {
 				t.Errorf("%s was created", empty)
 			}
 		})
-	}
-}
-
-// Those who join grant their hot key what genesis grants the first ones: what the chain lets through for free.
-func TestARegistrationGrantsWhatGenesisGrants(t *testing.T) {
-	if diff := cmp.Diff(app.Duties(), host.Granted()); diff != "" {
-		t.Error(diff)
 	}
 }

@@ -9,7 +9,6 @@ import (
 	sdk "github.com/cosmos/cosmos-sdk/types"
 
 	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
-	"github.com/assaynet/assay/host/submit"
 )
 
 func machines(n int) []string {
@@ -40,7 +39,7 @@ func TestNobodyCanMakeADutyTooDear(t *testing.T) {
 		for i, msgs := range w.msgs {
 			used, may := n.results[queued+i].GasUsed, int64(0)
 			for _, m := range msgs { // a host sends them one by one
-				may += int64(submit.Gas(m)) - viaGrant
+				may += int64(sprintv1.GasBound(m)) - viaGrant
 			}
 			kind := sdk.MsgTypeURL(msgs[0])
 			if dearest[kind] = max(dearest[kind], used); used > may {
@@ -75,7 +74,7 @@ func TestCommitsOfManyMachinesFitIntoABlock(t *testing.T) {
 				h.sequence-- // listen has signed all of them in one, which is not sent
 				n.block(h.tx(c))
 				r := n.results[0]
-				if may := submit.Gas(c); r.Code != 0 || uint64(r.GasUsed)+viaGrant > may || 32*may > 60_000_000 {
+				if may := sprintv1.GasBound(c); r.Code != 0 || uint64(r.GasUsed)+viaGrant > may || 32*may > 60_000_000 {
 					t.Errorf("a commitment used %d gas, a host allows %d: %s", r.GasUsed, may, r.Log)
 				}
 				t.Logf("a commitment uses %d gas", r.GasUsed)

@@ -140,8 +140,8 @@ func TestEveryMessageMayComeFromTheHotKey(t *testing.T) {
 	expires := time.Unix(2_000_000_000, 0)
 	for _, h := range n.hosts {
 		var grants []sdk.Msg
-		for _, msg := range []sdk.Msg{&sprintv1.MsgReady{}, &sprintv1.MsgCommit{}, &sprintv1.MsgOpen{}, &sprintv1.MsgCommitVerdict{}, &sprintv1.MsgRevealVerdict{}, &sprintv1.MsgOpenMiddles{}, &sprintv1.MsgDispute{}} {
-			grant, err := authz.NewMsgGrant(h.account32(), sdk.AccAddress(h.hot.key.PubKey().Address()), authz.NewGenericAuthorization(sdk.MsgTypeURL(msg)), &expires)
+		for _, url := range sprintv1.DutyURLs() {
+			grant, err := authz.NewMsgGrant(h.account32(), sdk.AccAddress(h.hot.key.PubKey().Address()), authz.NewGenericAuthorization(url), &expires)
 			if err != nil {
 				t.Fatal(err)
 			}

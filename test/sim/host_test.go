@@ -3,6 +3,7 @@
 package sim
 
 import (
+	"cmp"
 	"context"
 	"crypto/ed25519"
 	"crypto/sha256"
@@ -19,6 +20,7 @@ import (
 	courtv1 "github.com/assaynet/assay/api/court/v1"
 	registryv1 "github.com/assaynet/assay/api/registry/v1"
 	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
+	"github.com/assaynet/assay/chain/app"
 	"github.com/assaynet/assay/chain/x/registry"
 	"github.com/assaynet/assay/poc/audit"
 	"github.com/assaynet/assay/poc/commit"
@@ -44,6 +46,10 @@ type host struct {
 	consensus, vrf, key ed25519.PrivateKey
 	nodes               []string
 	cheat               cheat
+	// pays: its duties carry a fee, as those have to that the chain does not expect.
+	pays bool
+	// gas of transactions that are no duties; 0 is plenty.
+	gas uint64
 
 	// of the running epoch
 	epoch uint64
@@ -145,7 +151,14 @@ func (h *host) sign(key *secp256k1.PrivKey, account uint64, sequence *uint64, ms
 	if err := b.SetMsgs(msgs...); err != nil {
 		t.Fatal(err)
 	}
-	b.SetGasLimit(20_000_000)
+	if duties := dutiesIn(msgs); duties != nil {
+		b.SetGasLimit(sprintv1.GasBound(duties...))
+	} else {
+		b.SetGasLimit(cmp.Or(h.gas, 20_000_000))
+	}
+	if h.pays || h.cheat.refused != nil || dutiesIn(msgs) == nil {
+		b.SetFeeAmount(sdk.NewCoins(sdk.NewInt64Coin(app.Denom, 1)))
+	}
 	data := &signing.SingleSignatureData{SignMode: signing.SignMode_SIGN_MODE_DIRECT}
 	sig := signing.SignatureV2{PubKey: key.PubKey(), Data: data, Sequence: *sequence}
 	if err := b.SetSignatures(sig); err != nil {
@@ -170,6 +183,23 @@ func (h *host) sign(key *secp256k1.PrivKey, account uint64, sequence *uint64, ms
 	return tx
 }
 
+// dutiesIn returns the messages of a transaction of nothing but duties; nil for any other.
+func dutiesIn(msgs []sdk.Msg) (duties []sdk.Msg) {
+	for _, msg := range msgs {
+		inner := []sdk.Msg{msg}
+		if exec, ok := msg.(*authz.MsgExec); ok {
+			inner, _ = exec.GetMessages()
+		}
+		for _, m := range inner {
+			if _, _, ok := sprintv1.DutyOf(m); !ok {
+				return nil
+			}
+			duties = append(duties, m)
+		}
+	}
+	return duties
+}
+
 // act does this host's part of the phase that the chain is in, as host.act does.
 func (h *host) act(now sprintv1.QueryCurrentResponse) []sdk.Msg {
 	e := now.Epoch
@@ -182,6 +212,8 @@ func (h *host) act(now sprintv1.QueryCurrentResponse) []sdk.Msg {
 	}
 	m, member := h.net.members(e.Number)[h.name]
 	me := &m
+	// who is jailed or convicted has no lane
+	h.pays = m.Jailed || m.ProvenFalse || m.Fraud || h.net.participant(h.name).JailedUntil > e.Number
 	if h.cheat.instead != nil {
 		if msgs, done := h.cheat.instead(now); done {
 			return msgs

@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	abci "github.com/cometbft/cometbft/abci/types"
+	sdk "github.com/cosmos/cosmos-sdk/types"
 
 	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
 	"github.com/assaynet/assay/chain/x/court"
@@ -258,6 +259,7 @@ func TestDoubleSignIsCutAtOnceAndJailedForGood(t *testing.T) {
 	n := start(t, 4)
 	n.phase(1, sprintv1.PhaseWrapUp)
 	p4 := n.host("p4")
+	p4.cheat.refused = func(sdk.Msg, string) {} // what it says in the block that jails it
 	n.misbehaviour = []abci.Misbehavior{{Type: abci.MisbehaviorType_DUPLICATE_VOTE, Height: n.height - 3, Time: blockTime(n.height - 3),
 		Validator: abci.Validator{Address: registry.ConsensusAddress(p4.consensusKey()), Power: n.told["p4"]}, TotalVotingPower: credit.TotalPower}}
 	n.step()

@@ -26,6 +26,7 @@ import (
 	sdk "github.com/cosmos/cosmos-sdk/types"
 	"github.com/cosmos/cosmos-sdk/types/query"
 	authtypes "github.com/cosmos/cosmos-sdk/x/auth/types"
+	banktypes "github.com/cosmos/cosmos-sdk/x/bank/types"
 
 	beaconv1 "github.com/assaynet/assay/api/beacon/v1"
 	courtv1 "github.com/assaynet/assay/api/court/v1"
@@ -97,6 +98,10 @@ type network struct {
 	roster    map[string]sprintv1.Member
 	shownIn   uint64
 	shown     map[string]shown
+
+	// home and gas of a block, of a network whose app fills blocks itself
+	home   string
+	maxGas int64
 
 	// unjudged blocks skip ProcessProposal: a benchmark puts more into one than a block may carry
 	unjudged bool
@@ -170,7 +175,7 @@ func (o appOptions) Get(key string) any { return o[key] }
 
 func (n *network) newApp() {
 	n.t.Helper()
-	a, err := app.New(log.NewNopLogger(), dbm.NewMemDB(), n.engine, appOptions{}, baseapp.SetChainID(chainID))
+	a, err := app.New(log.NewTestLoggerError(n.t), dbm.NewMemDB(), n.engine, appOptions{"home": n.home}, baseapp.SetChainID(chainID))
 	if err != nil {
 		n.t.Fatalf("app: %v", err)
 	}
@@ -191,12 +196,20 @@ func (n *network) genesis(members []*host, weight func(name string) uint64) map[
 	state := n.app.DefaultGenesis()
 
 	accounts := []authtypes.GenesisAccount{}
+	purse := banktypes.DefaultGenesisState()
+	open := func(address sdk.AccAddress, number uint64) {
+		accounts = append(accounts, authtypes.NewBaseAccount(address, nil, number, 0))
+		coins := sdk.NewCoins(sdk.NewInt64Coin(app.Denom, 1_000_000))
+		purse.Balances = append(purse.Balances, banktypes.Balance{Address: address.String(), Coins: coins})
+		purse.Supply = purse.Supply.Add(coins...)
+	}
 	for _, h := range n.hosts {
-		accounts = append(accounts, authtypes.NewBaseAccount(h.account32(), nil, h.account, 0))
+		open(h.account32(), h.account)
 		if h.hot != nil {
-			accounts = append(accounts, authtypes.NewBaseAccount(sdk.AccAddress(h.hot.key.PubKey().Address()), nil, h.hot.account, 0))
+			open(sdk.AccAddress(h.hot.key.PubKey().Address()), h.hot.account)
 		}
 	}
+	state[banktypes.ModuleName] = cdc.MustMarshalJSON(purse)
 	state[authtypes.ModuleName] = cdc.MustMarshalJSON(authtypes.NewGenesisState(authtypes.DefaultParams(), accounts))
 
 	slices.SortFunc(members, func(a, b *host) int { return strings.Compare(a.addr, b.addr) })
@@ -234,6 +247,9 @@ func (n *network) initChain(state map[string]json.RawMessage, initial int64) {
 		n.t.Fatal(err)
 	}
 	params := cmttypes.DefaultConsensusParams().ToProto()
+	if n.maxGas > 0 {
+		params.Block.MaxGas = n.maxGas
+	}
 	res, err := n.app.InitChain(&abci.RequestInitChain{ChainId: chainID, Time: blockTime(initial), InitialHeight: initial, AppStateBytes: raw, ConsensusParams: &params})
 	if err != nil {
 		n.t.Fatalf("InitChain: %v", err)

@@ -47,7 +47,7 @@ func (s queryServer) Judgements(ctx context.Context, req *courtv1.QueryJudgement
 }
 
 func (s queryServer) Claimant(ctx context.Context, req *courtv1.QueryClaimantRequest) (*courtv1.QueryClaimantResponse, error) {
-	c, err := s.claimant(ctx, req.Epoch, req.Participant)
+	c, err := s.Keeper.Claimant(ctx, req.Epoch, req.Participant)
 	if err != nil {
 		return nil, err
 	}

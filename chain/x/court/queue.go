@@ -52,7 +52,7 @@ func (k *Keeper) charge(ctx context.Context, c *courtv1.Claim) error {
 		return err
 	}
 	budget := Budget(weight, total)
-	who, err := k.claimant(ctx, c.Epoch, c.Claimant)
+	who, err := k.Claimant(ctx, c.Epoch, c.Claimant)
 	if err != nil {
 		return err
 	}
@@ -78,7 +78,8 @@ func (k *Keeper) charge(ctx context.Context, c *courtv1.Claim) error {
 	return k.claimants.Set(ctx, collections.Join(c.Epoch, c.Claimant), who)
 }
 
-func (k *Keeper) claimant(ctx context.Context, epoch uint64, participant string) (courtv1.Claimant, error) {
+// Claimant returns what somebody asked of the court in an epoch.
+func (k *Keeper) Claimant(ctx context.Context, epoch uint64, participant string) (courtv1.Claimant, error) {
 	c, err := k.claimants.Get(ctx, collections.Join(epoch, participant))
 	if errors.Is(err, collections.ErrNotFound) {
 		return courtv1.Claimant{Epoch: epoch, Participant: participant}, nil
@@ -141,7 +142,7 @@ func (k *Keeper) EndBlock(ctx context.Context) error {
 // settle judges one claim; over says that the block's budget does not reach for it.
 func (k *Keeper) settle(ctx context.Context, c courtv1.Claim, left *uint64) (over bool, err error) {
 	if c.Source != courtv1.SourceChain {
-		who, err := k.claimant(ctx, c.Epoch, c.Claimant)
+		who, err := k.Claimant(ctx, c.Epoch, c.Claimant)
 		if err != nil {
 			return false, err
 		}
@@ -204,7 +205,7 @@ func (k *Keeper) recompute(ctx context.Context, c courtv1.Claim, e Exhibit) (cou
 
 // refute ends the claims of one who was wrong; those that wait are dropped when their turn comes.
 func (k *Keeper) refute(ctx context.Context, c courtv1.Claim, accused string) error {
-	who, err := k.claimant(ctx, c.Epoch, c.Claimant)
+	who, err := k.Claimant(ctx, c.Epoch, c.Claimant)
 	if err != nil {
 		return err
 	}

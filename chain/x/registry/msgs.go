@@ -12,6 +12,7 @@ import (
 	sdk "github.com/cosmos/cosmos-sdk/types"
 
 	registryv1 "github.com/assaynet/assay/api/registry/v1"
+	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
 	"github.com/assaynet/assay/chain/x/collateral"
 )
 
@@ -22,9 +23,9 @@ import (
 // 178, 177 and 595 us in plain Go (-tags purego; 49, 80 and 230 us in assembly): a
 // key costs as much as a signature, a VRF proof three to four times that.
 const (
-	gasKey       = 22_000
-	gasSignature = 20_000
-	gasVRF       = 75_000
+	gasKey       = sprintv1.GasKey
+	gasSignature = sprintv1.GasSignature
+	gasVRF       = sprintv1.GasVRF
 )
 
 type messages struct{ keeper *Keeper }

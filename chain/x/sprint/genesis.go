@@ -192,6 +192,11 @@ func (k *Keeper) initEpoch(ctx context.Context, s sprintv1.EpochState) error {
 			return err
 		}
 	}
+	for _, a := range s.Attempts {
+		if err := k.attempts.Set(ctx, collections.Join3(s.Epoch, a.Participant, a.Duty), a.Used); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
@@ -251,6 +256,9 @@ func (k *Keeper) exportEpoch(ctx context.Context, e sprintv1.Epoch) (sprintv1.Ep
 		return s, err
 	}
 	if s.Verdicts, err = k.records(ctx, e.Number); err != nil {
+		return s, err
+	}
+	if s.Attempts, err = k.attemptsOf(ctx, e.Number); err != nil {
 		return s, err
 	}
 	s.Outcomes, err = k.outcomesOf(ctx, e.Number)

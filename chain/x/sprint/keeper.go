@@ -52,6 +52,7 @@ type Credit interface {
 type Court interface {
 	Params(ctx context.Context) (courtv1.Params, error)
 	File(ctx context.Context, c courtv1.Claim) error
+	Claimant(ctx context.Context, epoch uint64, participant string) (courtv1.Claimant, error)
 	Pending(ctx context.Context) (bool, error)
 	PendingOfMembers(ctx context.Context) (bool, error)
 	DropChain(ctx context.Context) error
@@ -74,6 +75,8 @@ type (
 	logKey = collections.Quad[uint64, string, string, uint32]
 	// epoch, participant
 	memberKey = collections.Pair[uint64, string]
+	// epoch, participant, hash of the duty's name
+	attemptKey = collections.Triple[uint64, string, []byte]
 )
 
 // Keeper owns the epochs.
@@ -99,6 +102,8 @@ type Keeper struct {
 	outcomes collections.Map[memberKey, sprintv1.Outcome]
 	// archives stay for ever
 	archives collections.Map[uint64, sprintv1.Archive]
+	// attempts at duties of the running epoch that were free, by epoch, participant and duty
+	attempts collections.Map[attemptKey, uint64]
 
 	drawn memory // not state
 }
@@ -120,6 +125,7 @@ func NewKeeper(cdc codec.BinaryCodec, store corestore.KVStoreService, authority 
 		verdicts: collections.NewMap(sb, prefixVerdicts, "verdicts", member, codec.CollValue[sprintv1.VerdictRecord](cdc)),
 		outcomes: collections.NewMap(sb, prefixOutcomes, "outcomes", member, codec.CollValue[sprintv1.Outcome](cdc)),
 		archives: collections.NewMap(sb, collections.NewPrefix(sprintv1.ArchivePrefix), "archives", collections.Uint64Key, codec.CollValue[sprintv1.Archive](cdc)),
+		attempts: collections.NewMap(sb, prefixAttempts, "attempts", collections.TripleKeyCodec(collections.Uint64Key, collections.StringKey, collections.BytesKey), collections.Uint64Value),
 	}
 	if _, err := sb.Build(); err != nil {
 		panic(fmt.Errorf("sprint: schema: %w", err)) // a programming error, before any block
@@ -145,28 +151,6 @@ func (k *Keeper) OpeningBytesPerBlock(ctx context.Context) (uint32, error) {
 	return e.Params.OpeningBytesPerBlock, nil
 }
 
-// IsMember tells whether an address takes part in the current epoch; the protocol lane is for members.
-func (k *Keeper) IsMember(ctx context.Context, participant string) (bool, error) {
-	n, err := k.CurrentEpoch(ctx)
-	if err != nil {
-		return false, err
-	}
-	return k.members.Has(ctx, collections.Join(n, participant))
-}
-
-// Weight is what a member of the current epoch weighed at its start; 0 for everybody else.
-func (k *Keeper) Weight(ctx context.Context, participant string) (uint64, error) {
-	n, err := k.CurrentEpoch(ctx)
-	if err != nil {
-		return 0, err
-	}
-	m, err := k.members.Get(ctx, collections.Join(n, participant))
-	if errors.Is(err, collections.ErrNotFound) {
-		return 0, nil
-	}
-	return m.Weight, err
-}
-
 // epoch returns the current record; before the first epoch a zero one.
 func (k *Keeper) epoch(ctx context.Context) (sprintv1.Epoch, error) {
 	n, err := k.CurrentEpoch(ctx)
@@ -190,8 +174,11 @@ func (k *Keeper) roster(ctx context.Context, epoch uint64) ([]sprintv1.Member, e
 	return all, err
 }
 
+// setMember writes a member's record. It is as long as the list of its machines, which was paid when they were
+// registered; a duty must not become too dear by it, so writing it costs a fixed price.
 func (k *Keeper) setMember(ctx context.Context, epoch uint64, m sprintv1.Member) error {
-	return k.members.Set(ctx, collections.Join(epoch, m.Participant), m)
+	gas(ctx, sprintv1.GasRecord, "record of a member")
+	return k.members.Set(unmetered(ctx), collections.Join(epoch, m.Participant), m)
 }
 
 // logsOf returns a participant's commits of an epoch by (node, segment).

@@ -19,4 +19,5 @@ var (
 	prefixOutcomes = collections.NewPrefix(9)  // (epoch, participant) -> what the epoch meant for it
 	prefixProgress = collections.NewPrefix(10) // counts of the epoch that runs
 	// sprintv1.ArchivePrefix: epoch -> what stays of it for ever; named in api, because files prove it
+	prefixAttempts = collections.NewPrefix(20) // (epoch, participant, duty) -> free attempts used
 )

@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strings"
 
 	autocliv1 "cosmossdk.io/api/cosmos/autocli/v1"
 	"cosmossdk.io/core/appmodule"
@@ -42,8 +43,10 @@ func (AppModule) Name() string                                { return Name }
 func (AppModule) ConsensusVersion() uint64                    { return 1 }
 func (AppModule) RegisterLegacyAminoCodec(*codec.LegacyAmino) {}
 func (AppModule) RegisterInterfaces(r codectypes.InterfaceRegistry) {
-	r.RegisterImplementations((*sdk.Msg)(nil), &sprintv1.MsgReady{}, &sprintv1.MsgCommit{}, &sprintv1.MsgOpen{},
-		&sprintv1.MsgCommitVerdict{}, &sprintv1.MsgRevealVerdict{}, &sprintv1.MsgOpenMiddles{}, &sprintv1.MsgDispute{}, &sprintv1.MsgUpdateParams{})
+	r.RegisterImplementations((*sdk.Msg)(nil), &sprintv1.MsgUpdateParams{})
+	for _, msg := range sprintv1.DutyMsgs() {
+		r.RegisterImplementations((*sdk.Msg)(nil), msg)
+	}
 	msgservice.RegisterMsgServiceDesc(r, &sprintv1.Msg_serviceDesc)
 }
 
@@ -118,13 +121,18 @@ func (AppModule) AutoCLIOptions() *autocliv1.ModuleOptions {
 			},
 		},
 		Tx: &autocliv1.ServiceCommandDescriptor{
-			Service: "assay.sprint.v1.Msg",
-			RpcCommandOptions: []*autocliv1.RpcCommandOptions{
-				{RpcMethod: "UpdateParams", Skip: true},
-				// the host sends these; by hand they only waste the sender's chance
-				{RpcMethod: "Ready", Skip: true}, {RpcMethod: "Commit", Skip: true}, {RpcMethod: "Open", Skip: true},
-				{RpcMethod: "CommitVerdict", Skip: true}, {RpcMethod: "RevealVerdict", Skip: true}, {RpcMethod: "OpenMiddles", Skip: true}, {RpcMethod: "Dispute", Skip: true},
-			},
+			Service:           "assay.sprint.v1.Msg",
+			RpcCommandOptions: append(skipped(), &autocliv1.RpcCommandOptions{RpcMethod: "UpdateParams", Skip: true}),
 		},
 	}
+}
+
+// skipped hides the duties: the host sends them, and by hand they only waste the sender's chance.
+func skipped() (options []*autocliv1.RpcCommandOptions) {
+	for _, url := range sprintv1.DutyURLs() {
+		if method, ok := strings.CutPrefix(url, "/assay.sprint.v1.Msg"); ok {
+			options = append(options, &autocliv1.RpcCommandOptions{RpcMethod: method, Skip: true})
+		}
+	}
+	return options
 }

@@ -20,18 +20,6 @@ import (
 	"github.com/assaynet/assay/poc/work/transformer"
 )
 
-// Gas charged before the work it pays for is done, priced for the portable path.
-const (
-	gasPerSignature    = 20_000
-	gasPerOpenedLeaf   = 2_000
-	gasPerProofHash    = 500
-	gasPerVerdictByte  = 20
-	gasPerVerdict      = 200_000
-	gasPerClaimedUnit  = 100_000
-	maxVerdictBody     = 64 << 10
-	maxVerdictMismatch = 4096
-)
-
 // purposeLottery is what a newcomer's deposit is locked for while it is in a lottery, lotteryUnit what a ticket counts.
 const purposeLottery = "lottery"
 
@@ -71,19 +59,18 @@ func (s msgServer) Ready(ctx context.Context, msg *sprintv1.MsgReady) (*sprintv1
 	if err != nil {
 		return nil, err
 	}
-	if e.Phase != sprintv1.PhasePrepare || len(e.Seed1) == 0 {
-		return nil, ErrPhase.Wrapf("readiness is reported between Seed_1 and the compute window; epoch %d is in %s", e.Number, e.Phase.Word())
-	}
-	p, err := s.registry.Get(ctx, msg.Participant)
+	gas(ctx, sprintv1.GasSignature+sprintv1.GasRecord, "heartbeat")
+	own := unmetered(ctx) // see setMember
+	p, err := s.registry.Get(own, msg.Participant)
 	if err != nil {
 		return nil, err
 	}
-	m, err := s.announced(ctx, e, p)
+	m, err := s.announced(own, e, p)
 	if err != nil {
 		return nil, err
 	}
-	if m.Live {
-		return nil, ErrDone.Wrapf("%s is ready already", msg.Participant)
+	if err := readyOwed(e, m); err != nil {
+		return nil, err
 	}
 	if h := height(ctx); msg.Height >= h || msg.Height < h-heartbeatBlocks {
 		return nil, ErrInvalid.Wrapf("heartbeat over height %d at height %d; it may be at most %d blocks old", msg.Height, h, heartbeatBlocks)
@@ -92,11 +79,10 @@ func (s msgServer) Ready(ctx context.Context, msg *sprintv1.MsgReady) (*sprintv1
 	if err != nil {
 		return nil, err
 	}
-	gas(ctx, gasPerSignature, "heartbeat")
 	if err := registry.VerifyHeartbeat(p, chainID(ctx), msg.Epoch, msg.Height, value, msg.Signature); err != nil {
 		return nil, ErrInvalid.Wrap(err.Error())
 	}
-	if err := s.registry.Mark(ctx, msg.Participant, func(r *registryv1.Participant) { r.HeartbeatEpoch = max(r.HeartbeatEpoch, msg.Epoch) }); err != nil {
+	if err := s.registry.Mark(own, msg.Participant, func(r *registryv1.Participant) { r.HeartbeatEpoch = max(r.HeartbeatEpoch, msg.Epoch) }); err != nil {
 		return nil, err
 	}
 	if m.Role == sprintv1.RoleNewcomer {
@@ -105,7 +91,7 @@ func (s msgServer) Ready(ctx context.Context, msg *sprintv1.MsgReady) (*sprintv1
 		}
 	}
 	if m.Role != sprintv1.RoleHolder {
-		if err := s.registry.Announce(ctx, msg.Participant, e.Number); err != nil {
+		if err := s.registry.Announce(own, msg.Participant, e.Number); err != nil {
 			return nil, err
 		}
 	}
@@ -169,27 +155,12 @@ func (s msgServer) Commit(ctx context.Context, msg *sprintv1.MsgCommit) (*sprint
 	if err != nil {
 		return nil, err
 	}
-	switch {
-	case m.Jailed:
-		return nil, ErrNotMember.Wrapf("%s is jailed in epoch %d", msg.Participant, e.Number)
-	case !allowed(m):
-		return nil, ErrNotMember.Wrapf("%s is a newcomer, and the lottery of epoch %d took %d others of %d", msg.Participant, e.Number, e.Taken, e.Newcomers)
-	case !slices.Contains(m.Nodes, msg.Node):
-		return nil, ErrNotMember.Wrapf("%s has no node %q in epoch %d; nodes added now count from the next epoch on", msg.Participant, msg.Node, e.Number)
-	case msg.Segment < 1 || int(msg.Segment) > len(e.Segments):
-		return nil, ErrPhase.Wrapf("epoch %d has no segment %d yet (it has %d)", e.Number, msg.Segment, len(e.Segments))
-	case e.Phase != sprintv1.PhaseCompute && e.Phase != sprintv1.PhaseWrapUp:
-		return nil, ErrPhase.Wrapf("segments are committed in compute and wrap-up; epoch %d is in %s", e.Number, e.Phase.Word())
-	}
-	seg := e.Segments[msg.Segment-1]
-	if h := height(ctx); h <= seg.Start || h > seg.CommitUntil {
-		return nil, ErrPhase.Wrapf("segment %d is committed in blocks %d to %d, this is block %d", msg.Segment, seg.Start+1, seg.CommitUntil, h)
-	}
-	key := collections.Join4(e.Number, msg.Participant, msg.Node, msg.Segment)
-	if has, err := s.commits.Has(ctx, key); err != nil {
+	seg, err := committable(e, m, msg, height(ctx))
+	if err != nil {
 		return nil, err
-	} else if has {
-		return nil, ErrDone.Wrapf("node %s has committed segment %d already; a log is committed once", msg.Node, msg.Segment)
+	}
+	if err := s.uncommitted(ctx, e, msg); err != nil {
+		return nil, err
 	}
 	if msg.Count < 1 || msg.Count >= 1<<48 {
 		return nil, ErrInvalid.Wrapf("count %d is outside 1..2^48-1", msg.Count)
@@ -209,14 +180,14 @@ func (s msgServer) Commit(ctx context.Context, msg *sprintv1.MsgCommit) (*sprint
 		return nil, ErrInvalid.Wrapf("%d leaves of segment %d, all nodes together; %s may commit %d, after what it was last credited with", all, msg.Segment, msg.Participant, most)
 	}
 	m.Leaves += msg.Count
-	gas(ctx, gasPerSignature, "commit statement")
+	gas(ctx, sprintv1.GasSignature, "commit statement")
 	st := commit.Statement{Chain: chainID(ctx), Epoch: e.Number, Segment: msg.Segment, Participant: msg.Participant, Node: msg.Node, Class: e.Params.Class,
 		Seed1: commit.Hash(toSeed(e.Seed1)), SegmentSeed: commit.Hash(toSeed(seg.Seed)), Root: commit.Hash(msg.Root), Count: msg.Count}
 	if err := st.Verify(ed25519.PublicKey(m.HostKey), msg.Signature); err != nil {
 		return nil, ErrInvalid.Wrapf("the host key does not sign this commit: %v", err)
 	}
 	c := sprintv1.Commit{Participant: msg.Participant, Node: msg.Node, Segment: msg.Segment, Count: msg.Count, Root: msg.Root, Signature: msg.Signature, Height: height(ctx)}
-	if err := s.commits.Set(ctx, key, c); err != nil {
+	if err := s.commits.Set(ctx, logKeyOf(e.Number, msg), c); err != nil {
 		return nil, err
 	}
 	if int(msg.Segment) == len(e.Segments) {
@@ -227,33 +198,71 @@ func (s msgServer) Commit(ctx context.Context, msg *sprintv1.MsgCommit) (*sprint
 	return &sprintv1.MsgCommitResponse{}, s.setMember(ctx, e.Number, m)
 }
 
+// committable: the sender may commit this node's segment at this height.
+func committable(e sprintv1.Epoch, m sprintv1.Member, msg *sprintv1.MsgCommit, h int64) (sprintv1.Segment, error) {
+	switch {
+	case m.Jailed:
+		return sprintv1.Segment{}, ErrNotMember.Wrapf("%s is jailed in epoch %d", msg.Participant, e.Number)
+	case !slices.Contains(m.Nodes, msg.Node):
+		return sprintv1.Segment{}, ErrNotMember.Wrapf("%s has no node %q in epoch %d; nodes added now count from the next epoch on", msg.Participant, msg.Node, e.Number)
+	case msg.Segment < 1 || int(msg.Segment) > len(e.Segments):
+		return sprintv1.Segment{}, ErrPhase.Wrapf("epoch %d has no segment %d yet (it has %d)", e.Number, msg.Segment, len(e.Segments))
+	case !allowed(m):
+		return sprintv1.Segment{}, ErrNotMember.Wrapf("%s is a newcomer, and the lottery of epoch %d took %d others of %d", msg.Participant, e.Number, e.Taken, e.Newcomers)
+	}
+	seg := e.Segments[msg.Segment-1]
+	if h <= seg.Start || h > seg.CommitUntil || e.Phase != sprintv1.PhaseCompute && e.Phase != sprintv1.PhaseWrapUp {
+		return seg, ErrPhase.Wrapf("segment %d is committed in blocks %d to %d, this is block %d in %s", msg.Segment, seg.Start+1, seg.CommitUntil, h, e.Phase.Word())
+	}
+	return seg, nil
+}
+
+func logKeyOf(epoch uint64, msg *sprintv1.MsgCommit) logKey {
+	return collections.Join4(epoch, msg.Participant, msg.Node, msg.Segment)
+}
+
+// uncommitted: a log is committed once.
+func (k *Keeper) uncommitted(ctx context.Context, e sprintv1.Epoch, msg *sprintv1.MsgCommit) error {
+	has, err := k.commits.Has(ctx, logKeyOf(e.Number, msg))
+	if err == nil && has {
+		err = ErrDone.Wrapf("node %s has committed segment %d already; a log is committed once", msg.Node, msg.Segment)
+	}
+	return err
+}
+
+// toOpen returns what a member has to open now.
+func (k *Keeper) toOpen(ctx context.Context, e sprintv1.Epoch, m sprintv1.Member) ([]drawnLog, error) {
+	if e.Phase != sprintv1.PhaseProof {
+		return nil, ErrPhase.Wrapf("openings are taken in the proof phase; epoch %d is in %s", e.Number, e.Phase.Word())
+	}
+	if done, err := k.openings.Has(ctx, memberKeyOf(e.Number, m.Participant)); err != nil {
+		return nil, err
+	} else if done {
+		return nil, ErrDone.Wrapf("%s has opened its leaves already", m.Participant)
+	}
+	drawn, err := k.sampled(unmetered(ctx), e, m)
+	if err == nil && len(drawn) == 0 {
+		err = ErrNotDrawn.Wrapf("%s committed %d leaves in epoch %d, and a claim of fewer than %d is not judged", m.Participant, m.Leaves, e.Number, e.Params.MinClaimLeaves)
+	}
+	return drawn, err
+}
+
 // Open opens every drawn leaf of a participant, once.
 func (s msgServer) Open(ctx context.Context, msg *sprintv1.MsgOpen) (*sprintv1.MsgOpenResponse, error) {
 	e, m, err := s.member(ctx, msg.Participant, msg.Epoch)
 	if err != nil {
 		return nil, err
 	}
-	if e.Phase != sprintv1.PhaseProof {
-		return nil, ErrPhase.Wrapf("openings are taken in the proof phase; epoch %d is in %s", e.Number, e.Phase.Word())
-	}
-	if done, err := s.openings.Has(ctx, memberKeyOf(e.Number, msg.Participant)); err != nil {
-		return nil, err
-	} else if done {
-		return nil, ErrDone.Wrapf("%s has opened its leaves already", msg.Participant)
-	}
-	drawn, err := s.sampled(unmetered(ctx), e, m)
+	drawn, err := s.toOpen(ctx, e, m)
 	if err != nil {
 		return nil, err
-	}
-	if len(drawn) == 0 {
-		return nil, ErrNotDrawn.Wrapf("%s committed %d leaves in epoch %d, and a claim of fewer than %d is not judged", msg.Participant, m.Leaves, e.Number, e.Params.MinClaimLeaves)
 	}
 	class, err := transformer.ByName(e.Params.Class)
 	if err != nil {
 		return nil, err
 	}
 	for _, o := range msg.Logs {
-		gas(ctx, uint64(len(o.Leaves))/openedLeafBytes*gasPerOpenedLeaf+uint64(len(o.Proof))/32*gasPerProofHash, "opening")
+		gas(ctx, uint64(len(o.Leaves))/openedLeafBytes*sprintv1.GasOpenedLeaf+uint64(len(o.Proof))/32*sprintv1.GasProofHash, "opening")
 	}
 	if err := verifyOpening(class, drawn, msg.Logs); err != nil {
 		return nil, ErrInvalid.Wrap(err.Error())

@@ -19,6 +19,11 @@ const pruneBurst = 500
 // drops all older ones, because keep_epochs may have been larger.
 func (k *Keeper) prune(ctx context.Context, e sprintv1.Epoch) error {
 	left := pruneBurst
+	n, err := dropUntil(ctx, k.attempts, e.Number-1, left, func(key attemptKey) uint64 { return key.K1() })
+	if err != nil {
+		return fmt.Errorf("sprint: attempts before epoch %d: %w", e.Number-1, err)
+	}
+	left -= n
 	if keep := uint64(e.Params.KeepEpochs) + 1; e.Number > keep {
 		before := e.Number - keep
 		for _, drop := range []func() (int, error){

@@ -67,10 +67,10 @@ func (s msgServer) RevealVerdict(ctx context.Context, msg *sprintv1.MsgRevealVer
 		return nil, ErrNotDrawn.Wrapf("%s committed to no verdict", msg.Participant)
 	case r.RevealHeight > 0:
 		return nil, ErrDone.Wrapf("%s has revealed its verdict already", msg.Participant)
-	case len(msg.Salt) != 32 || len(msg.Body) > maxVerdictBody:
-		return nil, ErrInvalid.Wrapf("salt of %d and body of %d bytes; want 32 and at most %d", len(msg.Salt), len(msg.Body), maxVerdictBody)
+	case len(msg.Salt) != 32 || len(msg.Body) > sprintv1.MaxVerdictBytes:
+		return nil, ErrInvalid.Wrapf("salt of %d and body of %d bytes; want 32 and at most %d", len(msg.Salt), len(msg.Body), sprintv1.MaxVerdictBytes)
 	}
-	gas(ctx, uint64(len(msg.Body))*gasPerVerdictByte+gasPerVerdict, "verdict")
+	gas(ctx, uint64(len(msg.Body))*sprintv1.GasVerdictByte+sprintv1.GasVerdict, "verdict")
 	if h := seed.VerdictCommit(chainID(ctx), e.Number, 1, msg.Participant, toSeed(msg.Salt), msg.Body); !bytes.Equal(h[:], r.Hash) {
 		return nil, ErrInvalid.Wrap("the reveal does not match what was committed to")
 	}
@@ -81,7 +81,7 @@ func (s msgServer) RevealVerdict(ctx context.Context, msg *sprintv1.MsgRevealVer
 	if again, err := body.Marshal(); err != nil || !bytes.Equal(again, msg.Body) {
 		return nil, ErrInvalid.Wrap("verdict: not in canonical form, or it carries more than a verdict")
 	}
-	gas(ctx, uint64(len(body.Mismatches))*gasPerClaimedUnit, "named leaves")
+	gas(ctx, uint64(len(body.Mismatches))*sprintv1.GasClaim, "named leaves")
 	duties, err := s.dutiesOf(unmetered(ctx), e, msg.Participant)
 	if err != nil {
 		return nil, err
@@ -114,6 +114,9 @@ func (s msgServer) RevealVerdict(ctx context.Context, msg *sprintv1.MsgRevealVer
 	}
 	return &sprintv1.MsgRevealVerdictResponse{}, s.verdicts.Set(ctx, memberKeyOf(e.Number, msg.Participant), r)
 }
+
+// maxVerdictMismatch bounds the leaves that a verdict names.
+const maxVerdictMismatch = 4096
 
 // checkVerdict holds a revealed verdict against what its voter had to judge. A fail must name enough leaves to be one,
 // so that a false one cannot be had without naming honest leaves.
@@ -200,7 +203,7 @@ func (s msgServer) OpenMiddles(ctx context.Context, msg *sprintv1.MsgOpenMiddles
 	case len(msg.Proof)%32 != 0 || len(msg.Proof)/32 > commit.MultiSize(uint64(r.Leaves), len(positions)):
 		return nil, ErrInvalid.Wrapf("proof of %d bytes", len(msg.Proof))
 	}
-	gas(ctx, uint64(len(msg.Middles)+len(msg.Proof))/32*gasPerProofHash, "middle digests")
+	gas(ctx, uint64(len(msg.Middles)+len(msg.Proof))/32*sprintv1.GasProofHash, "middle digests")
 	hashes := make([]commit.Hash, len(positions))
 	for i := range positions {
 		hashes[i] = commit.LeafHash(msg.Middles[8*i : 8*i+8])
@@ -225,10 +228,10 @@ func (s msgServer) Dispute(ctx context.Context, msg *sprintv1.MsgDispute) (*spri
 	if err != nil {
 		return nil, err
 	}
-	if e.Phase != sprintv1.PhaseCheck && (e.Phase != sprintv1.PhaseDispute || height(ctx) > e.Round.DisputeUntil) {
-		return nil, ErrPhase.Wrapf("disputes are taken in check and in the dispute window; epoch %d is in %s", e.Number, e.Phase.Word())
+	if err := disputable(e, height(ctx)); err != nil {
+		return nil, err
 	}
-	gas(ctx, gasPerClaimedUnit, "disputed leaf")
+	gas(ctx, sprintv1.GasClaim, "disputed leaf")
 	// how much the accused opened is theirs to decide, within bounds
 	if _, ok, err := s.Exhibit(unmetered(ctx), e.Number, msg.Leaf); err != nil {
 		return nil, err
@@ -243,4 +246,12 @@ func (s msgServer) Dispute(ctx context.Context, msg *sprintv1.MsgDispute) (*spri
 		}
 	}
 	return &sprintv1.MsgDisputeResponse{}, s.court.File(ctx, courtv1.Claim{Epoch: e.Number, Leaf: msg.Leaf, Claimant: msg.Participant, Source: courtv1.SourceDispute, Voter: msg.Voter})
+}
+
+// disputable: disputes are taken from the reveal's end to the end of the dispute window.
+func disputable(e sprintv1.Epoch, h int64) error {
+	if e.Phase == sprintv1.PhaseCheck || e.Phase == sprintv1.PhaseDispute && h <= e.Round.DisputeUntil {
+		return nil
+	}
+	return ErrPhase.Wrapf("disputes are taken in check and in the dispute window; epoch %d is in %s", e.Number, e.Phase.Word())
 }

@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package sprintv1
+
+import (
+	sdk "github.com/cosmos/cosmos-sdk/types"
+
+	registryv1 "github.com/assaynet/assay/api/registry/v1"
+)
+
+// Gas that the chain charges for work, before it is done. One unit is priced at GasSignature for one Ed25519
+// verification; BenchmarkGasPrices measures the others against it.
+const (
+	// GasSignature pays for one Ed25519 signature, GasTxSignature for the secp256k1 signature of a transaction.
+	GasSignature   = 20_000
+	GasTxSignature = 75_000
+	// GasKey pays for the check that a key is a point of the prime-order group, GasVRF for a VRF proof.
+	GasKey = 22_000
+	GasVRF = 75_000
+	// GasOpenedLeaf and GasProofHash pay for hashing an opening up to its root.
+	GasOpenedLeaf = 2_000
+	GasProofHash  = 500
+	// GasVerdict and GasVerdictByte pay for reading a verdict.
+	GasVerdict     = 200_000
+	GasVerdictByte = 20
+	// GasClaim pays for a claim's place in the judging queue.
+	GasClaim = 100_000
+	// GasRecord pays for rewriting the record of a participant or member.
+	GasRecord = 20_000
+	// GasOwed pays for asking the state whether one message is owed.
+	GasOwed = 10_000
+)
+
+// Hard bounds on sizes, whatever the parameters are.
+const (
+	// MaxSamples and MaxLeafBytes bound an opening: an opened leaf takes the most where it is alone in its log, with its
+	// path in a tree of up to 2^48 leaves and the log's name around it.
+	MaxSamples      = 1_000
+	MaxLeafBytes    = 40 + 48*32 + 64
+	MaxOpeningBytes = MaxSamples*MaxLeafBytes + 512
+	// MaxVerdictBytes bounds the body of a verdict.
+	MaxVerdictBytes = 64 << 10
+	// MaxMiddlesBytes bounds an opening of middle digests: 8 of up to 2^24 with their paths.
+	MaxMiddlesBytes = 8*(8+24*32) + 512
+	// MaxNodes bounds the machines of one participant, nodeBytes an entry of their list.
+	MaxNodes  = 256
+	nodeBytes = 32 + 32 + 64 + 16
+	// TxFrame bounds what a duty's transaction has around its messages: the wrapping for a hot key, signature and fee.
+	TxFrame = 1_024
+	// MaxDuties is how many messages a free transaction may carry: a commit for every machine.
+	MaxDuties = MaxNodes
+)
+
+// Bounds from above on the gas that a transaction of duties may use; test/sim holds them against what is used. The
+// lane takes no transaction that asks for more.
+const (
+	gasTx       = 150_000
+	gasPerDuty  = 150_000
+	GasPerByte  = 80
+	GasPerNamed = 130_000
+	gasPerNode  = 90_000
+)
+
+// GasBound bounds from above what one transaction with these messages uses.
+func GasBound(msgs ...sdk.Msg) uint64 {
+	gas := uint64(gasTx)
+	for _, m := range msgs {
+		gas += gasPerDuty + uint64(MsgSize(m))*GasPerByte
+		switch m := m.(type) {
+		case *MsgRevealVerdict:
+			gas += GasVerdict
+			var body VerdictBody
+			if err := body.Unmarshal(m.Body); err != nil {
+				continue // the chain refuses it for that
+			}
+			gas += uint64(len(body.Mismatches)) * GasPerNamed
+		case *MsgDispute:
+			gas += GasPerNamed
+		case *registryv1.MsgSetNodes:
+			gas += uint64(len(m.Nodes)) * gasPerNode
+		case *registryv1.MsgRegister:
+			gas += gasRegister + uint64(len(m.Nodes))*gasPerNode
+		}
+	}
+	return gas
+}
+
+// gasRegister is what checking the three keys of a registration adds.
+const gasRegister = 3*GasKey + 2*GasSignature + GasVRF + 200_000
+
+// MsgSize is the encoded size of a message.
+func MsgSize(m sdk.Msg) int {
+	if s, ok := m.(interface{ Size() int }); ok {
+		return s.Size()
+	}
+	return 0
+}
