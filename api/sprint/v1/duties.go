@@ -61,7 +61,7 @@ var DutyKinds = sync.OnceValue(func() []DutyKind {
 		kind(func() *MsgDispute { return new(MsgDispute) }, (*MsgDispute).GetParticipant,
 			"in check and dispute, by members with weight", "as often as the member's budget of claims allows", 1024),
 		kind(func() *registryv1.MsgSetNodes { return new(registryv1.MsgSetNodes) }, (*registryv1.MsgSetNodes).GetAddress,
-			"at any time, by registered participants", "once an epoch", MaxNodes*nodeBytes+512),
+			"at any time, by registered participants", "once an epoch", NodesBytes(MaxNodes)),
 	}
 })
 
