@@ -73,7 +73,7 @@ func TestAForgerIsCaughtAndTheEvidenceHolds(t *testing.T) {
 	for i := range 3 {
 		n.credited(2, i)
 	}
-	if o := n.outcomes(2)[cheat.Address]; o.Result != sprintv1.ResultJailed {
-		t.Errorf("epoch 2: the forger is %v, want jailed", o.Result)
+	if o, ok := n.outcomes(2)[cheat.Address]; ok {
+		t.Errorf("epoch 2: the forger is %v; want it jailed, and so no member", o.Result)
 	}
 }
