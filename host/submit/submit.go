@@ -21,6 +21,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sort"
 	"strings"
 	"sync"
@@ -45,6 +46,9 @@ const (
 	// attempts is how often a wish that fails in a block is tried.
 	attempts = 5
 )
+
+// denom is the chain's base unit.
+const denom = "acpc"
 
 // Queue signs and sends. Its methods are for one goroutine, except Status.
 type Queue struct {
@@ -345,7 +349,7 @@ func (q *Queue) sign(ctx context.Context, w *wish, timeout int64) ([]byte, error
 		msgs = []sdk.Msg{&exec}
 	}
 	terms := Terms{Gas: sprintv1.GasBound(w.msgs...), Fees: q.fees, Timeout: timeout}
-	if w.pays {
+	if w.pays || q.signer == q.participant && !duties(w.msgs) {
 		if err := q.pay(ctx, &terms); err != nil {
 			return nil, fmt.Errorf("submit: %s: %w", w.id, err)
 		}
@@ -355,6 +359,14 @@ func (q *Queue) sign(ctx context.Context, w *wish, timeout int64) ([]byte, error
 		return nil, fmt.Errorf("submit: %s: %w", w.id, err)
 	}
 	return raw, nil
+}
+
+// duties: whether messages are all of the kind that is free while it is owed.
+func duties(msgs []sdk.Msg) bool {
+	return !slices.ContainsFunc(msgs, func(m sdk.Msg) bool {
+		_, _, ok := sprintv1.DutyOf(m)
+		return !ok
+	})
 }
 
 // pay adds a fee at the node's price, which the participant grants to its hot key.
@@ -369,6 +381,9 @@ func (q *Queue) pay(ctx context.Context, t *Terms) error {
 			return fmt.Errorf("gas price of the node: %w", err)
 		}
 		var fees []string
+		if prices.IsZero() { // what pays nothing is not taken, however cheap a node is
+			fees = append(fees, "1"+denom)
+		}
 		for _, price := range prices {
 			fees = append(fees, price.Amount.MulInt64(int64(t.Gas)).Ceil().TruncateInt().String()+price.Denom)
 		}
