@@ -14,6 +14,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	courtv1 "github.com/assaynet/assay/api/court/v1"
 	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
 	"github.com/assaynet/assay/poc/commit"
 	"github.com/assaynet/assay/poc/proof"
@@ -110,24 +111,24 @@ func full(key, value string) string {
 
 func TestAVerdictSurvivesTheProcess(t *testing.T) {
 	h := &Host{o: Options{Home: t.TempDir()}}
-	if v, err := h.loadVerdict(3, 1); err != nil || v != nil {
+	if v, err := h.loadVerdict(3); err != nil || v != nil {
 		t.Fatalf("got %v, %v before any was stored", v, err)
 	}
-	want := &verdict{Epoch: 3, Round: 1, Salt: []byte("salt"), Body: []byte{1, 0, 255}}
+	want := &verdict{Epoch: 3, Salt: []byte("salt"), Body: []byte{1, 0, 255}, Middles: make([]byte, 16)}
 	if err := h.saveVerdict(want); err != nil {
 		t.Fatal(err)
 	}
-	got, err := (&Host{o: h.o}).loadVerdict(3, 1)
+	got, err := (&Host{o: h.o}).loadVerdict(3)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
-	if err := os.WriteFile(h.verdictPath(3, 1), []byte("{"), 0o600); err != nil {
+	if err := os.WriteFile(h.verdictPath(3), []byte("{"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := h.loadVerdict(3, 1); err == nil || !strings.Contains(err.Error(), "damaged") {
+	if _, err := h.loadVerdict(3); err == nil || !strings.Contains(err.Error(), "damaged") {
 		t.Errorf("a damaged file: %v", err)
 	}
 }
@@ -183,9 +184,9 @@ func TestEvidenceFromAnOpeningHolds(t *testing.T) {
 		t.Fatal(err)
 	}
 	o := sprintv1.LogOpening{Node: "w1", Segment: 1}
-	var samples []sprintv1.LeafRef
+	var samples []courtv1.LeafRef
 	for _, i := range nonces {
-		samples = append(samples, sprintv1.LeafRef{Participant: participant, Node: "w1", Segment: 1, Nonce: i})
+		samples = append(samples, courtv1.LeafRef{Participant: participant, Node: "w1", Segment: 1, Nonce: i})
 		o.Leaves = binary.LittleEndian.AppendUint64(o.Leaves, norms[i])
 		o.Leaves = append(o.Leaves, digests[i][:]...)
 	}
@@ -215,7 +216,7 @@ func TestEvidenceFromAnOpeningHolds(t *testing.T) {
 			t.Errorf("leaf %d: %v", ref.Nonce, err)
 		}
 	}
-	if _, err := withPath(proof.File{Class: "nano"}, sprintv1.LeafRef{Node: "w1", Segment: 1, Nonce: 3}, samples, sprintv1.Opening{Logs: []sprintv1.LogOpening{o}}); err == nil {
+	if _, err := withPath(proof.File{Class: "nano"}, courtv1.LeafRef{Node: "w1", Segment: 1, Nonce: 3}, samples, sprintv1.Opening{Logs: []sprintv1.LogOpening{o}}); err == nil {
 		t.Error("evidence on a leaf that was not opened")
 	}
 }

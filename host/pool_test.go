@@ -26,6 +26,7 @@ import (
 	"google.golang.org/grpc"
 
 	registryv1 "github.com/assaynet/assay/api/registry/v1"
+	courtv1 "github.com/assaynet/assay/api/court/v1"
 	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
 	workerv1 "github.com/assaynet/assay/api/worker/v1"
 	"github.com/assaynet/assay/host/fleet"
@@ -479,8 +480,8 @@ func TestLeavesAreCreditedOnce(t *testing.T) {
 		1: {Participant: h.config.Participant, Result: sprintv1.ResultCredited, Credited: 1000}, // no longer on chain
 		4: {Participant: h.config.Participant, Result: sprintv1.ResultCredited, Credited: 100, Bound: 1 << 63},
 		5: {Participant: h.config.Participant, Result: sprintv1.ResultCredited, Credited: 80, Bound: 1 << 63, Condemned: []string{b}},
-		6: {Participant: h.config.Participant, Result: sprintv1.ResultRejected, Credited: 100, Bound: 1 << 63, Forged: &sprintv1.LeafRef{Node: c}},
-		7: {Participant: h.config.Participant, Result: sprintv1.ResultUndecided, Credited: 10, Bound: 1 << 63},
+		6: {Participant: h.config.Participant, Result: sprintv1.ResultRejected, Credited: 100, Bound: 1 << 63, Forged: &courtv1.LeafRef{Node: c}},
+		7: {Participant: h.config.Participant, Result: sprintv1.ResultUnjudged, Credited: 10, Bound: 1 << 63},
 		8: {Participant: h.config.Participant, Result: sprintv1.ResultWithheld},
 	}, commits: []sprintv1.Commit{{Node: a, Segment: 1, Count: 30}, {Node: a, Segment: 2, Count: 70}, {Node: "w1", Segment: 1, Count: 60}, {Node: b, Segment: 1, Count: 40}, {Node: c, Segment: 1, Count: 10}}}
 	h.sprint = chain

@@ -3,6 +3,7 @@
 package host
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"log/slog"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	courtv1 "github.com/assaynet/assay/api/court/v1"
 	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
 	"github.com/assaynet/assay/host/fleet"
 	"github.com/assaynet/assay/poc/seed"
@@ -30,7 +32,7 @@ func judged(t *testing.T, model transformer.Model, target string, weight uint64,
 				t.Fatal(err)
 			}
 		}
-		l := opened{ref: sprintv1.LeafRef{Participant: target, Node: node, Segment: 1, Nonce: u.Nonce}, norm: r.outputs[i].Norm, digest: r.outputs[i].Digest}
+		l := opened{ref: courtv1.LeafRef{Participant: target, Node: node, Segment: 1, Nonce: u.Nonce}, norm: r.outputs[i].Norm, digest: r.outputs[i].Digest}
 		if forge(i) {
 			l.digest[3] ^= 1
 		}
@@ -75,24 +77,24 @@ func TestAFaultyWorkerIsNotBelieved(t *testing.T) {
 	}
 }
 
-// When time is over, a member abstains on what is left and stands by what it has, those with most weight first.
-func TestWhatIsNotDoneInTimeIsAbstainedOn(t *testing.T) {
+// When time is over, a member leaves out what is left and stands by what it has, those with most weight first.
+func TestWhatIsNotDoneInTimeIsLeftOut(t *testing.T) {
 	h := &Host{log: slog.New(slog.DiscardHandler), judge: work.NewJudge(nil)}
 	model := reference(t)
 	light, heavy, late := judged(t, model, "a", 0, 4, 1, never), judged(t, model, "b", 10, 4, 1, never), judged(t, model, "c", 5, 4, 1, never)
 	late.err = context.Canceled
 	order := []*rerun{heavy, late, light}
 	h.trust(context.Background(), order, false)
-	body, found := h.verdictOn(sprintv1.Epoch{Params: honestParams}, []*rerun{light, heavy, late}, order)
-	var votes []sprintv1.Vote
-	for _, v := range body.Verdicts {
-		votes = append(votes, v.Vote)
-	}
-	if diff := cmp.Diff([]sprintv1.Vote{sprintv1.VotePass, sprintv1.VotePass, sprintv1.VoteAbstain}, votes); diff != "" {
+	f := h.verdictOn(sprintv1.Epoch{Params: honestParams}, []*rerun{light, heavy, late}, order, 24)
+	if diff := cmp.Diff([]byte{byte(sprintv1.VotePass), byte(sprintv1.VotePass)}, f.body.Votes); diff != "" {
 		t.Errorf("votes (-want +got):\n%s", diff)
 	}
-	if len(found) != 8 || len(body.Verdicts[2].Middles) != 0 {
-		t.Errorf("%d outputs known; the abstention carries %d bytes", len(found), len(body.Verdicts[2].Middles))
+	if root := middlesTree(f.middles).Root(); len(f.found) != 8 || len(f.middles) != 8*8 || !bytes.Equal(f.body.Middles, root[:]) {
+		t.Errorf("%d outputs known, %d bytes of middle digests under root %x", len(f.found), len(f.middles), f.body.Middles)
+	}
+	f = h.verdictOn(sprintv1.Epoch{Params: honestParams}, []*rerun{late, heavy, light}, order, 24)
+	if diff := cmp.Diff([]byte{byte(sprintv1.VoteUnspecified), byte(sprintv1.VotePass), byte(sprintv1.VotePass)}, f.body.Votes); diff != "" {
+		t.Errorf("votes, the first left out (-want +got):\n%s", diff)
 	}
 	over, cancel := context.WithCancel(context.Background())
 	cancel()
@@ -104,35 +106,50 @@ func TestWhatIsNotDoneInTimeIsAbstainedOn(t *testing.T) {
 	}
 }
 
-// Whatever a crowd opens, a verdict stays one that the chain takes: its names within the gas that a participant has in
-// a block, its bytes within a body. Those with weight are judged, the crowd as far as there is room.
+// C8, C5: whatever a crowd opens, a verdict stays one that the chain takes: its names within the budget of claims, its
+// bytes within what a member may say. Those with weight are judged, the crowd as far as there are names for it.
 func TestAVerdictFitsWhateverACrowdOpens(t *testing.T) {
-	const quotaGas, maxBody = 60_000_000, 512 << 10 // chain/app, chain/x/sprint
+	const budget = 24 // of a member with a hundredth of the weight
 	h := &Host{log: slog.New(slog.DiscardHandler), judge: work.NewJudge(nil)}
-	for name, nodes := range map[string]int{"four of one node each": 1, "three of each of 66 nodes": 66} {
-		all := []*rerun{judged(t, nil, "honest", 100, 200, 1, never), judged(t, nil, "forger", 50, 198, nodes, always)}
+	for name, c := range map[string]struct {
+		nodes, each, crowd int
+		vote               sprintv1.Vote
+	}{
+		"four of one node each":      {1, 4, 5, sprintv1.VoteFail},  // 24 = 4 of the forger + 5 x 4
+		"six where no node has four": {66, 6, 3, sprintv1.VotePass}, // 24 = 6 of the forger + 3 x 6; two nodes less, but six proven are fraud
+	} {
+		all := []*rerun{judged(t, nil, "honest", 100, 200, 1, never), judged(t, nil, "forger", 50, 198, c.nodes, always)}
 		for i := range 400 {
-			all = append(all, judged(t, nil, fmt.Sprintf("crowd-%03d", i), 0, 198, nodes, always))
+			all = append(all, judged(t, nil, fmt.Sprintf("crowd-%03d", i), 0, 198, c.nodes, always))
 		}
+		all = append(all, judged(t, nil, "newcomer", 0, 198, 1, never)) // needs no names
 		for _, r := range all {
 			r.trusted = true
 		}
-		body, _ := h.verdictOn(sprintv1.Epoch{Params: honestParams}, all, all)
+		body := h.verdictOn(sprintv1.Epoch{Params: honestParams}, all, all, budget).body
 		raw, err := body.Marshal()
 		if err != nil {
 			t.Fatal(err)
 		}
-		if gas := sprintv1.GasBound(&sprintv1.MsgRevealVerdict{Body: raw}); gas > quotaGas || len(raw) > maxBody || gas < quotaGas/3 {
-			t.Errorf("%s: %d bytes, %d gas", name, len(raw), gas)
+		if len(raw) > 3<<10 || len(body.Mismatches) > budget {
+			t.Errorf("%s: %d bytes, %d leaves named", name, len(raw), len(body.Mismatches))
 		}
-		if body.Verdicts[0].Vote != sprintv1.VotePass || body.Verdicts[1].Vote != sprintv1.VoteFail {
-			t.Errorf("%s: honest: %v; forger: %v", name, body.Verdicts[0].Vote, body.Verdicts[1].Vote)
+		want := make([]byte, len(all))
+		for d := range 2 + c.crowd {
+			want[d] = byte(c.vote)
 		}
-		if got, want := len(body.Verdicts[1].Mismatches), map[int]int{1: 4, 66: 198}[nodes]; got != want {
-			t.Errorf("%s: %d leaves of the forger named, want %d", name, got, want)
+		want[0], want[len(want)-1] = byte(sprintv1.VotePass), byte(sprintv1.VotePass)
+		if diff := cmp.Diff(want, body.Votes); diff != "" {
+			t.Errorf("%s: votes (-want +got):\n%s", name, diff)
 		}
-		if last := body.Verdicts[len(all)-1]; last.Vote != sprintv1.VoteAbstain || len(last.Mismatches)+len(last.Middles) != 0 {
-			t.Errorf("%s: the last of the crowd: %v", name, last.Vote)
+		named := map[uint32]int{}
+		for _, m := range body.Mismatches {
+			named[m.Duty]++
+		}
+		for d := uint32(1); d < uint32(2+c.crowd); d++ {
+			if named[d] != c.each {
+				t.Errorf("%s: %d leaves of duty %d named, want %d", name, named[d], d, c.each)
+			}
 		}
 	}
 }

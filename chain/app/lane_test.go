@@ -42,7 +42,7 @@ func (d *driver) patient() {
 	d.t.Helper()
 	d.change("sprint", func(state map[string]any) {
 		for _, of := range []string{"params", "next_params"} {
-			state[of].(map[string]any)["prepare_blocks"] = 200
+			state[of].(map[string]any)["prepare_blocks"] = 10_000
 		}
 	})
 }

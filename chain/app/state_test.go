@@ -253,10 +253,10 @@ func TestGovernanceCountsCompute(t *testing.T) {
 		yes    string
 		no     string
 	}{
-		"two of three":           {map[string]govv1.VoteOption{"alice": govv1.OptionYes, "bob": govv1.OptionYes, "carol": govv1.OptionNo}, true, "2", "1"},
-		"one of three":           {map[string]govv1.VoteOption{"alice": govv1.OptionYes, "bob": govv1.OptionNo, "carol": govv1.OptionNo}, false, "1", "2"},
-		"no more than a third":   {map[string]govv1.VoteOption{"alice": govv1.OptionYes, "bob": govv1.OptionAbstain, "carol": govv1.OptionAbstain}, false, "1", "0"}, // C4
-		"one and a lot of coins": {map[string]govv1.VoteOption{"alice": govv1.OptionNo, "mallory": govv1.OptionYes}, false, "0", "1"},
+		"two of three":           {map[string]govv1.VoteOption{"alice": govv1.OptionYes, "bob": govv1.OptionYes, "carol": govv1.OptionNo}, true, "2048", "1024"},
+		"one of three":           {map[string]govv1.VoteOption{"alice": govv1.OptionYes, "bob": govv1.OptionNo, "carol": govv1.OptionNo}, false, "1024", "2048"},
+		"no more than a third":   {map[string]govv1.VoteOption{"alice": govv1.OptionYes, "bob": govv1.OptionAbstain, "carol": govv1.OptionAbstain}, false, "1024", "0"}, // C4
+		"one and a lot of coins": {map[string]govv1.VoteOption{"alice": govv1.OptionNo, "mallory": govv1.OptionYes}, false, "0", "1024"},
 		"only coins":             {map[string]govv1.VoteOption{"mallory": govv1.OptionYes}, false, "0", "0"},
 	} {
 		t.Run(name, func(t *testing.T) {

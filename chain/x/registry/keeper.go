@@ -145,18 +145,6 @@ func (k *Keeper) Jail(ctx context.Context, addr string, until uint64, reason str
 	})
 }
 
-// Heartbeat notes that the consensus key was alive in an epoch.
-func (k *Keeper) Heartbeat(ctx context.Context, addr string, epoch uint64) error {
-	return k.Mark(ctx, addr, func(p *registryv1.Participant) {
-		p.HeartbeatEpoch = max(p.HeartbeatEpoch, epoch)
-	})
-}
-
-// SetSilent sets for how many epochs in a row the participant stayed silent.
-func (k *Keeper) SetSilent(ctx context.Context, addr string, epochs uint64) error {
-	return k.Mark(ctx, addr, func(p *registryv1.Participant) { p.SilentEpochs = epochs })
-}
-
 // Mark changes what outlives an epoch in a participant's record: silence, credit,
 // the lottery, unopened digests. Its keys, machines and deposit stay as they are,
 // whatever change does to them.

@@ -400,8 +400,10 @@ func TestMarks(t *testing.T) {
 	addr := w.register(t, "alice").Address
 	for _, err := range []error{
 		w.Jail(w.ctx, addr, 12, "fraud"), w.Jail(w.ctx, addr, 9, "silence"),
-		w.Heartbeat(w.ctx, addr, 8), w.Heartbeat(w.ctx, addr, 7),
-		w.SetSilent(w.ctx, addr, 2),
+		w.Mark(w.ctx, addr, func(p *registryv1.Participant) {
+			p.HeartbeatEpoch, p.SilentEpochs, p.CreditedEpoch, p.LotteryFrom, p.UnopenedEpoch = 8, 2, 6, 105, 5
+			p.ConsensusKey, p.Deposit = nil, math.ZeroInt() // are not for others to change
+		}),
 	} {
 		if err != nil {
 			t.Fatal(err)
@@ -411,8 +413,11 @@ func TestMarks(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if p.JailedUntil != 12 || p.JailReason != "fraud" || p.HeartbeatEpoch != 8 || p.SilentEpochs != 2 {
-		t.Errorf("jailed until %d (%s), heartbeat %d, silent %d", p.JailedUntil, p.JailReason, p.HeartbeatEpoch, p.SilentEpochs)
+	if p.JailedUntil != 12 || p.JailReason != "fraud" || p.HeartbeatEpoch != 8 || p.SilentEpochs != 2 || p.CreditedEpoch != 6 || p.LotteryFrom != 105 || p.UnopenedEpoch != 5 {
+		t.Errorf("marks: %v", p)
+	}
+	if len(p.ConsensusKey) != 32 || !p.Deposit.IsPositive() {
+		t.Errorf("a mark changed the key to %x and the deposit to %s", p.ConsensusKey, p.Deposit)
 	}
 	if err := w.Jail(w.ctx, account("nobody"), 1, ""); !errors.Is(err, registry.ErrUnknown) {
 		t.Errorf("jailing nobody: %v", err)

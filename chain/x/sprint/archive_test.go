@@ -27,7 +27,7 @@ func bare(t testing.TB) (*Keeper, sdk.Context, *storetypes.KVStoreKey) {
 	t.Helper()
 	key := storetypes.NewKVStoreKey(Name)
 	ctx := testutil.DefaultContext(key, storetypes.NewTransientStoreKey("transient"))
-	return NewKeeper(codec.NewProtoCodec(codectypes.NewInterfaceRegistry()), runtime.NewKVStoreService(key), "", nil, nil, nil, nil), ctx, key
+	return NewKeeper(codec.NewProtoCodec(codectypes.NewInterfaceRegistry()), runtime.NewKVStoreService(key), "", nil, nil, nil, nil, nil), ctx, key
 }
 
 // committed is an epoch with so many participants, each of which committed one log in each segment.
@@ -81,7 +81,8 @@ func TestArchiveIsWhereProofsLook(t *testing.T) {
 func TestGenesisRefusesArchives(t *testing.T) {
 	good := func() sprintv1.GenesisState {
 		g := DefaultGenesis()
-		g.Epoch, g.Epochs = 3, []sprintv1.Epoch{{Number: 3}}
+		g.Epoch, g.Epochs = 3, []sprintv1.Epoch{{Number: 3, Params: DefaultParams(), Phase: sprintv1.PhasePrepare}}
+		g.Progress = &sprintv1.Progress{}
 		for epoch := uint64(1); epoch <= 3; epoch++ {
 			a := sprintv1.Archive{Epoch: epoch, Class: "nano", Seed1: make([]byte, 32), SegmentSeeds: [][]byte{make([]byte, 32)}, Commits: 1, Root: make([]byte, 32)}
 			g.Archives = append(g.Archives, a)

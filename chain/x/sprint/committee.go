@@ -46,14 +46,7 @@ func capped(voters []voter, rules credit.Rules) []voter {
 		shares[i] = credit.Share{ID: v.name, Weight: v.weight}
 	}
 	out := slices.Clone(voters)
-	for i := range out {
-		out[i].weight = 0
-	}
-	i := 0
-	for _, s := range credit.Capped(shares, rules) { // by ID, without those that got nothing
-		for out[i].name != s.ID {
-			i++
-		}
+	for i, s := range credit.Capped(shares, rules) {
 		out[i].weight = s.Weight
 	}
 	return out

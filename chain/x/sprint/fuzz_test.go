@@ -5,23 +5,25 @@ package sprint
 import (
 	"bytes"
 	"encoding/binary"
+	"fmt"
 	"slices"
 	"testing"
 
+	courtv1 "github.com/assaynet/assay/api/court/v1"
 	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
 	"github.com/assaynet/assay/poc/commit"
 	"github.com/assaynet/assay/poc/seed"
 	"github.com/assaynet/assay/poc/work/transformer"
 )
 
-// fuzzDuties are two targets, one with two nodes.
+// fuzzDuties are two targets with two nodes of six leaves each.
 func fuzzDuties() []sprintv1.Duty {
 	var duties []sprintv1.Duty
 	for _, target := range []string{"cpc1a", "cpc1b"} {
 		d := sprintv1.Duty{Target: target}
 		for _, node := range []string{"gpu-1", "gpu-2"} {
 			for nonce := range uint64(6) {
-				d.Leaves = append(d.Leaves, sprintv1.LeafRef{Participant: target, Node: node, Segment: 1, Nonce: nonce * 3})
+				d.Leaves = append(d.Leaves, courtv1.LeafRef{Participant: target, Node: node, Segment: 1, Nonce: nonce * 3})
 			}
 		}
 		duties = append(duties, d)
@@ -29,59 +31,70 @@ func fuzzDuties() []sprintv1.Duty {
 	return duties
 }
 
-// FuzzVerdictBody: no bytes make the check panic, and what it lets through is a verdict on exactly those drawn, with
-// names that the chain can judge.
-func FuzzVerdictBody(f *testing.F) {
-	duties := fuzzDuties()
-	honest := sprintv1.VerdictBody{}
-	for _, d := range duties {
-		honest.Verdicts = append(honest.Verdicts, sprintv1.TargetVerdict{Target: d.Target, Vote: sprintv1.VotePass, Middles: make([]byte, 8*len(d.Leaves))})
+// drawnTogether stands in for the state: what a voter re-runs of a target is all that was drawn of it.
+func drawnTogether(duties []sprintv1.Duty) func(string) ([]courtv1.LeafRef, error) {
+	return func(target string) ([]courtv1.LeafRef, error) {
+		for _, d := range duties {
+			if d.Target == target {
+				return d.Leaves, nil
+			}
+		}
+		return nil, fmt.Errorf("%s is no target", target)
 	}
-	add := func(b sprintv1.VerdictBody) {
+}
+
+// FuzzVerdictBody: no bytes make the check panic, and what it lets through is a verdict on what fell to its voter, with
+// names that the chain can judge, and no fail without names enough to be one.
+func FuzzVerdictBody(f *testing.F) {
+	duties, rule := fuzzDuties(), ruleOf(DefaultParams())
+	drawn := drawnTogether(duties)
+	pass, fail, abstain := byte(sprintv1.VotePass), byte(sprintv1.VoteFail), byte(sprintv1.VoteAbstain)
+	accusing := sprintv1.VerdictBody{Votes: []byte{pass, fail}, Middles: make([]byte, 32)}
+	for _, leaf := range []uint32{2, 7} {
+		accusing.Mismatches = append(accusing.Mismatches, sprintv1.Mismatch{Duty: 1, Leaf: leaf})
+	}
+	for _, b := range []sprintv1.VerdictBody{{Votes: []byte{pass, pass}, Middles: make([]byte, 32)}, {Votes: []byte{abstain, abstain}}, {}, accusing} {
+		if err := checkVerdict(rule, b, duties, drawn); err != nil {
+			f.Fatalf("the set-up: %v", err)
+		}
 		raw, err := b.Marshal()
 		if err != nil {
 			f.Fatal(err)
 		}
 		f.Add(raw)
 	}
-	add(honest)
-	add(sprintv1.VerdictBody{Verdicts: []sprintv1.TargetVerdict{{Target: "cpc1a", Vote: sprintv1.VoteAbstain}, {Target: "cpc1b", Vote: sprintv1.VoteAbstain}}})
-	accusing := honest
-	accusing.Verdicts = slices.Clone(honest.Verdicts)
-	accusing.Verdicts[1].Vote = sprintv1.VoteFail
-	for _, l := range duties[1].Leaves[2:6] {
-		accusing.Verdicts[1].Mismatches = append(accusing.Verdicts[1].Mismatches, sprintv1.Mismatch{Node: l.Node, Segment: l.Segment, Nonce: l.Nonce, Digest: make([]byte, 32)})
-	}
-	add(accusing)
 	f.Add([]byte{0x0a, 0xff, 0xff})
-	if err := checkVerdict(accusing, duties); err != nil {
-		f.Fatalf("the set-up: %v", err)
-	}
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		var body sprintv1.VerdictBody
-		if body.Unmarshal(raw) != nil || checkVerdict(body, duties) != nil {
+		if body.Unmarshal(raw) != nil || checkVerdict(rule, body, duties, drawn) != nil {
 			return
 		}
-		for i, v := range body.Verdicts {
-			d := duties[i]
-			named := map[string]int{}
-			seen := map[sprintv1.LeafRef]bool{}
-			for _, m := range v.Mismatches {
-				ref := sprintv1.LeafRef{Participant: d.Target, Node: m.Node, Segment: m.Segment, Nonce: m.Nonce}
-				if named[m.Node]++; named[m.Node] > namesPerNode || seen[ref] || !slices.Contains(d.Leaves, ref) || len(m.Digest) != 32 {
-					t.Fatalf("accepted name %v of %v", ref, v)
-				}
-				seen[ref] = true
+		named := map[string]map[uint32]bool{}
+		for _, m := range body.Mismatches {
+			if int(m.Duty) >= len(body.Votes) || int(m.Leaf) >= len(duties[m.Duty].Leaves) {
+				t.Fatalf("accepted the name %v", m)
 			}
-			abstains := v.Vote == sprintv1.VoteAbstain
-			switch {
-			case v.Target != d.Target:
-				t.Fatalf("accepted a verdict on %s in the place of %s", v.Target, d.Target)
-			case abstains && len(v.Middles)+len(v.Mismatches) > 0, !abstains && len(v.Middles) != 8*len(d.Leaves):
-				t.Fatalf("accepted %d bytes of middles with vote %s", len(v.Middles), v.Vote)
-			case v.Vote == sprintv1.VoteFail && len(v.Mismatches) == 0, v.Vote < sprintv1.VotePass || v.Vote > sprintv1.VoteAbstain:
-				t.Fatalf("accepted vote %s with %d names", v.Vote, len(v.Mismatches))
+			key := fmt.Sprint(m.Duty, duties[m.Duty].Leaves[m.Leaf].Node)
+			if named[key] == nil {
+				named[key] = map[uint32]bool{}
 			}
+			if named[key][m.Leaf] || len(named[key]) == namesPerNode || body.Votes[m.Duty] == abstain || body.Votes[m.Duty] == 0 {
+				t.Fatalf("accepted the name %v", m)
+			}
+			named[key][m.Leaf] = true
+		}
+		judges := false
+		for d, vote := range body.Votes {
+			if d >= len(duties) || vote > abstain {
+				t.Fatalf("accepted vote %d on duty %d", vote, d)
+			}
+			if vote == fail && len(named[fmt.Sprint(d, "gpu-1")])+len(named[fmt.Sprint(d, "gpu-2")]) < 2 {
+				t.Fatalf("accepted a fail that names %v", body.Mismatches)
+			}
+			judges = judges || vote == pass || vote == fail
+		}
+		if judges != (len(body.Middles) == 32) {
+			t.Fatalf("accepted %d bytes of root, judging: %v", len(body.Middles), judges)
 		}
 	})
 }

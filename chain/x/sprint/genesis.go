@@ -10,6 +10,7 @@ import (
 	"cosmossdk.io/collections"
 
 	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
+	"github.com/assaynet/assay/poc/work/transformer"
 )
 
 // DefaultGenesis is a chain before its first epoch.
@@ -25,14 +26,14 @@ func ValidateGenesis(g sprintv1.GenesisState) error {
 	if err := ValidateParams(g.NextParams); err != nil {
 		return fmt.Errorf("next_params: %w", err)
 	}
-	known := map[uint64]bool{}
+	known := map[uint64]sprintv1.Epoch{}
 	for _, e := range g.Epochs {
-		if e.Number == 0 || known[e.Number] || e.Number > g.Epoch {
+		if _, twice := known[e.Number]; e.Number == 0 || twice || e.Number > g.Epoch {
 			return fmt.Errorf("sprint: epoch record %d is out of place in a genesis at epoch %d", e.Number, g.Epoch)
 		}
-		known[e.Number] = true
+		known[e.Number] = e
 	}
-	if g.Epoch > 0 && !known[g.Epoch] {
+	if _, has := known[g.Epoch]; g.Epoch > 0 && !has {
 		return fmt.Errorf("sprint: the record of the current epoch %d is missing", g.Epoch)
 	}
 	if g.Epoch > 0 && g.Progress == nil {
@@ -43,11 +44,13 @@ func ValidateGenesis(g sprintv1.GenesisState) error {
 			return fmt.Errorf("sprint: record of epoch %d: %w", e.Number, err)
 		}
 	}
+	seen := once{}
 	for _, s := range g.States {
-		if !known[s.Epoch] {
-			return fmt.Errorf("sprint: state of epoch %d has no record", s.Epoch)
+		e, has := known[s.Epoch]
+		if !has || seen.twice(s.Epoch) {
+			return fmt.Errorf("sprint: state of epoch %d has no record, or stands twice", s.Epoch)
 		}
-		if err := validState(s); err != nil {
+		if err := validState(e, s); err != nil {
 			return fmt.Errorf("sprint: epoch %d: %w", s.Epoch, err)
 		}
 	}
@@ -83,9 +86,19 @@ func validEpoch(e sprintv1.Epoch) error {
 	return errors.Join(errs...)
 }
 
+// once tells what stands twice.
+type once map[string]bool
+
+func (o once) twice(key ...any) bool {
+	name := fmt.Sprintf("%q", key)
+	was := o[name]
+	o[name] = true
+	return was
+}
+
 // validState checks that every record is of the length that blocks rely on, and stands once.
-func validState(s sprintv1.EpochState) error {
-	members := map[string]bool{}
+func validState(e sprintv1.Epoch, s sprintv1.EpochState) error {
+	members, seen := map[string]bool{}, once{}
 	for _, m := range s.Members {
 		if members[m.Participant] || m.Participant == "" {
 			return fmt.Errorf("member %q is empty or stands twice", m.Participant)
@@ -99,10 +112,13 @@ func validState(s sprintv1.EpochState) error {
 		if !members[c.Participant] || len(c.Root) != 32 || len(c.Signature) != 64 || c.Count < 1 || c.Count >= 1<<48 {
 			return fmt.Errorf("commit of %s, node %s, segment %d: root of %d and signature of %d bytes, count %d, or no such member", c.Participant, c.Node, c.Segment, len(c.Root), len(c.Signature), c.Count)
 		}
+		if c.Segment < 1 || int(c.Segment) > len(e.Segments) || seen.twice("commit", c.Participant, c.Node, c.Segment) {
+			return fmt.Errorf("commit of %s, node %s, segment %d of %d: no such segment, or it stands twice", c.Participant, c.Node, c.Segment, len(e.Segments))
+		}
 	}
 	for _, o := range s.Openings {
-		if !members[o.Participant] {
-			return fmt.Errorf("opening of %q, who is no member", o.Participant)
+		if !members[o.Participant] || seen.twice("opening", o.Participant) {
+			return fmt.Errorf("opening of %q, who is no member, or it stands twice", o.Participant)
 		}
 		for _, l := range o.Logs {
 			if len(l.Leaves) == 0 || len(l.Leaves)%openedLeafBytes != 0 || len(l.Proof)%32 != 0 {
@@ -114,6 +130,9 @@ func validState(s sprintv1.EpochState) error {
 		if !members[v.Voter] || len(v.Opened)%8 != 0 || (v.RevealHeight > 0) != (v.Body != nil) {
 			return fmt.Errorf("verdict of %s: revealed at %d, opened %d bytes, or no such member", v.Voter, v.RevealHeight, len(v.Opened))
 		}
+		if seen.twice("verdict", v.Voter) {
+			return fmt.Errorf("verdict of %s stands twice", v.Voter)
+		}
 		if err := length("hash of a verdict", v.Hash, 32); err != nil {
 			return err
 		}
@@ -124,8 +143,13 @@ func validState(s sprintv1.EpochState) error {
 		}
 	}
 	for _, o := range s.Outcomes {
-		if o.Epoch != s.Epoch {
-			return fmt.Errorf("outcome of %s is of epoch %d", o.Participant, o.Epoch)
+		if o.Epoch != s.Epoch || seen.twice("outcome", o.Participant) {
+			return fmt.Errorf("outcome of %s is of epoch %d, or stands twice", o.Participant, o.Epoch)
+		}
+	}
+	for _, a := range s.Attempts {
+		if len(a.Duty) != 16 || a.Used == 0 || seen.twice("attempts", a.Participant, a.Duty) {
+			return fmt.Errorf("attempts of %s: %d at a duty of %d bytes, or they stand twice", a.Participant, a.Used, len(a.Duty))
 		}
 	}
 	return nil
@@ -161,6 +185,38 @@ func (k *Keeper) InitGenesis(ctx context.Context, g sprintv1.GenesisState) error
 	for _, s := range g.States {
 		if err := k.initEpoch(ctx, s); err != nil {
 			return fmt.Errorf("sprint: epoch %d: %w", s.Epoch, err)
+		}
+		if s.Epoch == g.Epoch {
+			if err := k.checkOpenings(ctx, s); err != nil {
+				return fmt.Errorf("sprint: epoch %d: %w", s.Epoch, err)
+			}
+		}
+	}
+	return nil
+}
+
+// checkOpenings verifies what was opened in the running epoch against what was committed and drawn: the court reads it
+// without looking again.
+func (k *Keeper) checkOpenings(ctx context.Context, s sprintv1.EpochState) error {
+	e, err := k.epochs.Get(ctx, s.Epoch)
+	if err != nil {
+		return err
+	}
+	class, err := transformer.ByName(e.Params.Class)
+	if err != nil {
+		return err
+	}
+	for _, o := range s.Openings {
+		m, err := k.members.Get(ctx, memberKeyOf(s.Epoch, o.Participant))
+		if err != nil {
+			return err
+		}
+		drawn, err := k.sampled(ctx, e, m)
+		if err != nil {
+			return err
+		}
+		if err := verifyOpening(class, drawn, o.Logs); err != nil {
+			return fmt.Errorf("opening of %s: %w", o.Participant, err)
 		}
 	}
 	return nil

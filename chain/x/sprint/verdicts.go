@@ -130,7 +130,7 @@ func checkVerdict(rule audit.Rule, body sprintv1.VerdictBody, duties []sprintv1.
 	next := 0
 	for d, vote := range body.Votes {
 		named := map[string]uint64{}
-		last := -1
+		first, last := next, -1
 		for ; next < len(body.Mismatches) && int(body.Mismatches[next].Duty) == d; next++ {
 			m := body.Mismatches[next]
 			if int(m.Leaf) >= len(duties[d].Leaves) || int(m.Leaf) <= last {
@@ -154,7 +154,7 @@ func checkVerdict(rule audit.Rule, body sprintv1.VerdictBody, duties []sprintv1.
 				return err
 			}
 			if passes(rule, leaves, named) {
-				return fmt.Errorf("a fail on %s names %d leaves, which is within what faulty hardware does; it must name what it rests on", duties[d].Target, last+1)
+				return fmt.Errorf("a fail on %s names %d leaves, which is within what faulty hardware does; it must name what it rests on", duties[d].Target, next-first)
 			}
 		default:
 			return fmt.Errorf("vote %d on %s is unknown", vote, duties[d].Target)
