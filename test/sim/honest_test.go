@@ -3,6 +3,7 @@
 package sim
 
 import (
+	stdcmp "cmp"
 	"context"
 	"math"
 	"slices"
@@ -32,7 +33,7 @@ func credited(t *testing.T, out map[string]sprintv1.Outcome, names ...string) {
 	t.Helper()
 	for _, name := range names {
 		o := out[name]
-		if want := creditOf(o.Count, 32); o.Result != sprintv1.ResultCredited || o.Credited != want || o.WeightAfter != want*transformer.Nano.MiOps() {
+		if want := creditOf(o.Count, stdcmp.Or(o.ChainSamples, o.Samples)); o.Result != sprintv1.ResultCredited || o.Credited != want || o.WeightAfter != want*transformer.Nano.MiOps() {
 			t.Errorf("%s: %s with %d units and weight %d (%s); want %d units of %d claimed", name, o.Result, o.Credited, o.WeightAfter, o.Reason, want, o.Count)
 		}
 	}

@@ -118,10 +118,10 @@ func TestANodeAddedNowCountsFromTheNextEpoch(t *testing.T) {
 	p1.nodes = append(p1.nodes, "gpu-2")
 	n.queue = append(n.queue, p1.tx(p1.setNodes()))
 	_, out := n.finish(1)
-	if o := out["p1"]; o.Count != 2*leavesPerLog {
+	if o := out["p1"]; o.Count != 2*hashedLeaves {
 		t.Errorf("epoch 1 counts %d leaves of p1; its second machine came later", o.Count)
 	}
-	if _, out = n.finish(2); out["p1"].Count != 4*leavesPerLog || out["p1"].Result != sprintv1.ResultCredited {
+	if _, out = n.finish(2); out["p1"].Count != 4*hashedLeaves || out["p1"].Result != sprintv1.ResultCredited {
 		t.Errorf("epoch 2: %v; want the leaves of two machines", out["p1"])
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"cosmossdk.io/log/v2"
+	"cosmossdk.io/math"
 	abci "github.com/cometbft/cometbft/abci/types"
 	cmted25519 "github.com/cometbft/cometbft/crypto/ed25519"
 	cmtproto "github.com/cometbft/cometbft/proto/tendermint/types"
@@ -43,6 +44,9 @@ import (
 	"github.com/assaynet/assay/poc/seed"
 	"github.com/assaynet/assay/poc/work/transformer"
 )
+
+// cpc is so many coins in base units.
+func cpc(n int64) math.Int { return math.NewIntWithDecimal(n, 18) }
 
 const chainID = "assay-sim"
 
@@ -199,7 +203,7 @@ func (n *network) genesis(members []*host, weight func(name string) uint64) map[
 	purse := banktypes.DefaultGenesisState()
 	open := func(address sdk.AccAddress, number uint64) {
 		accounts = append(accounts, authtypes.NewBaseAccount(address, nil, number, 0))
-		coins := sdk.NewCoins(sdk.NewInt64Coin(app.Denom, 1_000_000))
+		coins := sdk.NewCoins(sdk.NewCoin(app.Denom, cpc(1_000)))
 		purse.Balances = append(purse.Balances, banktypes.Balance{Address: address.String(), Coins: coins})
 		purse.Supply = purse.Supply.Add(coins...)
 	}
@@ -213,7 +217,7 @@ func (n *network) genesis(members []*host, weight func(name string) uint64) map[
 	state[authtypes.ModuleName] = cdc.MustMarshalJSON(authtypes.NewGenesisState(authtypes.DefaultParams(), accounts))
 
 	slices.SortFunc(members, func(a, b *host) int { return strings.Compare(a.addr, b.addr) })
-	reg := registryv1.GenesisState{Params: registry.DefaultParams()}
+	reg := registryv1.GenesisState{Params: registry.LocalnetParams()}
 	cred := creditv1.GenesisState{Params: credit.LocalnetParams()}
 	var total uint64
 	for _, h := range members {
@@ -309,6 +313,28 @@ func (n *network) exported(ctx sdk.Context) []byte {
 	if err != nil {
 		n.t.Fatal(err)
 	}
+	return raw
+}
+
+// state is all that our modules hold that a message may change.
+func (n *network) state(ctx sdk.Context) []byte {
+	n.t.Helper()
+	raw := n.exported(ctx)
+	add := func(g interface{ Marshal() ([]byte, error) }, err error) {
+		n.t.Helper()
+		if err != nil {
+			n.t.Fatal(err)
+		}
+		b, err := g.Marshal()
+		if err != nil {
+			n.t.Fatal(err)
+		}
+		raw = append(raw, b...)
+	}
+	add(n.app.Court.ExportGenesis(ctx))
+	add(n.app.Registry.ExportGenesis(ctx))
+	add(n.app.Credit.ExportGenesis(ctx))
+	add(n.app.Collateral.ExportGenesis(ctx))
 	return raw
 }
 
