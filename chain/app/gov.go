@@ -29,7 +29,7 @@ import (
 )
 
 // ErrProposal: governance may not do what a proposal asks for.
-var ErrProposal = errorsmod.Register(Name, 5, "governance may not do this")
+var ErrProposal = errorsmod.Register(Name, 8, "governance may not do this")
 
 // maxMessages is how many messages a proposal may hold. They run at the end of one
 // block, outside its limit of gas.

@@ -3,6 +3,7 @@
 package sim
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -28,6 +29,8 @@ import (
 	"github.com/cosmos/cosmos-sdk/types/query"
 	authtypes "github.com/cosmos/cosmos-sdk/x/auth/types"
 	banktypes "github.com/cosmos/cosmos-sdk/x/bank/types"
+	govtypes "github.com/cosmos/cosmos-sdk/x/gov/types"
+	govv1 "github.com/cosmos/cosmos-sdk/x/gov/types/v1"
 
 	beaconv1 "github.com/assaynet/assay/api/beacon/v1"
 	courtv1 "github.com/assaynet/assay/api/court/v1"
@@ -232,12 +235,25 @@ func (n *network) genesis(members []*host, weight func(name string) uint64) map[
 			cred.Holdings = append(cred.Holdings, creditv1.Holding{Participant: h.addr, Weight: w, Power: w * credit.TotalPower / total, ConsensusKey: msg.ConsensusKey})
 		}
 	}
+	state[govtypes.ModuleName] = cdc.MustMarshalJSON(governance())
 	state[registry.Name] = cdc.MustMarshalJSON(&reg)
 	state[credit.Name] = cdc.MustMarshalJSON(&cred)
 	state[beacon.Name] = cdc.MustMarshalJSON(beacon.DefaultGenesis())
 	state[court.Name] = cdc.MustMarshalJSON(&courtv1.GenesisState{Params: n.court})
 	state[sprint.Name] = cdc.MustMarshalJSON(&sprintv1.GenesisState{Params: n.params, NextParams: n.params})
 	return state
+}
+
+// governance is that of a localnet: votes of a minute.
+func governance() *govv1.GenesisState {
+	voting, expedited := time.Minute, 30*time.Second
+	p := govv1.DefaultParams()
+	p.MinDeposit = sdk.NewCoins(sdk.NewCoin(app.Denom, cpc(1)))
+	p.ExpeditedMinDeposit = sdk.NewCoins(sdk.NewCoin(app.Denom, cpc(5)))
+	p.VotingPeriod, p.ExpeditedVotingPeriod, p.MaxDepositPeriod = &voting, &expedited, &voting
+	g := govv1.NewGenesisState(govv1.DefaultStartingProposalID, p)
+	g.Constitution = app.Constitution{MinVoting: voting / 2, MinExpedited: expedited / 2, UpgradeNotice: 20}.String()
+	return g
 }
 
 // initChain starts the chain from a state, at a height.
@@ -251,9 +267,7 @@ func (n *network) initChain(state map[string]json.RawMessage, initial int64) {
 		n.t.Fatal(err)
 	}
 	params := cmttypes.DefaultConsensusParams().ToProto()
-	if n.maxGas > 0 {
-		params.Block.MaxGas = n.maxGas
-	}
+	params.Block.MaxBytes, params.Block.MaxGas = 21<<20, cmp.Or(n.maxGas, 10_000_000_000) // the largest that governance may choose
 	res, err := n.app.InitChain(&abci.RequestInitChain{ChainId: chainID, Time: blockTime(initial), InitialHeight: initial, AppStateBytes: raw, ConsensusParams: &params})
 	if err != nil {
 		n.t.Fatalf("InitChain: %v", err)

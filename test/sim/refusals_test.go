@@ -111,7 +111,7 @@ func TestReadinessRefused(t *testing.T) {
 		refusal{"no signature", with(good, func(m *sprintv1.MsgReady) { m.Signature = nil }), sprint.ErrInvalid, "did not sign epoch 2"},
 		refusal{"height below 0", with(good, func(m *sprintv1.MsgReady) { m.Height = -5 }), sprint.ErrInvalid, "heartbeat over height"},
 		refusal{"another epoch", with(good, func(m *sprintv1.MsgReady) { m.Epoch = 1 }), sprint.ErrPhase, "the chain is in epoch 2"},
-		refusal{"unknown participant", with(good, func(m *sprintv1.MsgReady) { m.Participant = newHost("stranger").addr }), sprint.ErrNotMember, "takes no part"},
+		refusal{"unknown participant", with(good, func(m *sprintv1.MsgReady) { m.Participant = newHost("stranger").addr }), registry.ErrUnknown, "not a participant"},
 		refusal{"commit before the window", p2.signCommit(e, &sprintv1.MsgCommit{Participant: p2.addr, Epoch: 2, Segment: 1, Node: "gpu-1", Count: 1, Root: make([]byte, 32)}), sprint.ErrPhase, "has no segment 1 yet"},
 	)
 	n.step()
@@ -232,7 +232,7 @@ func TestOpeningsRefused(t *testing.T) {
 		refusal{"a log under another node's name", bent(func(m *sprintv1.MsgOpen) { m.Logs[0].Node = "gpu-2" }), sprint.ErrInvalid, "the draw wants"},
 		refusal{"another's opening", bent(func(m *sprintv1.MsgOpen) { m.Participant = n.host("p2").addr }), sprint.ErrInvalid, "opening refused"},
 		refusal{"nothing at all", &sprintv1.MsgOpen{Participant: p1.addr, Epoch: 1}, sprint.ErrInvalid, "0 logs opened"},
-		refusal{"by one that committed nothing", bent(func(m *sprintv1.MsgOpen) { m.Participant = idle.addr }), sprint.ErrNotDrawn, "committed nothing"},
+		refusal{"by one that committed nothing", bent(func(m *sprintv1.MsgOpen) { m.Participant = idle.addr }), sprint.ErrNotDrawn, "committed 0 leaves in epoch 1"},
 		refusal{"by a stranger", bent(func(m *sprintv1.MsgOpen) { m.Participant = newHost("stranger").addr }), sprint.ErrNotMember, "takes no part"},
 		refusal{"commit of a segment long over", p1.commitMsg(e, "gpu-1", 1), sprint.ErrPhase, "is committed in blocks"},
 	)
