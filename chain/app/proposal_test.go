@@ -200,7 +200,7 @@ func TestShareOfTheLane(t *testing.T) {
 	var owed []byte
 	for _, v := range d.validators {
 		long := nodes(v, 1)
-		long.Nodes[0].Proof = make([]byte, 4_000)
+		long.Nodes[0].Proof = make([]byte, 2_000)
 		owed = d.owe(v, 0, long)
 		if err := d.send(owed); err != nil {
 			t.Fatal(err)

@@ -293,8 +293,9 @@ func (q *Queue) send(ctx context.Context, w *wish, height int64) (again bool, er
 	case is(r, sprintv1.Codespace, sprintv1.CodeDone):
 		q.finish(w, true, "")
 		return false, nil
-	case !w.pays && (is(r, sprintv1.LaneCodespace, sprintv1.CodeSpent) || is(r, sprintv1.LaneCodespace, sprintv1.CodeNotAlone)):
-		w.pays = true // attempts of an earlier run of this host
+	case !w.pays && (is(r, sprintv1.LaneCodespace, sprintv1.CodeSpent) || is(r, sprintv1.LaneCodespace, sprintv1.CodeNotAlone) ||
+		is(r, sprintv1.Codespace, sprintv1.CodeInvalid)):
+		w.pays = true // attempts of an earlier run of this host, or more bytes than are free
 		return false, nil
 	default:
 		q.known = false

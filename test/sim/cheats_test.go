@@ -4,6 +4,7 @@ package sim
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -199,31 +200,32 @@ func TestANormAloneOrADigestAloneIsAMismatch(t *testing.T) {
 
 func TestWithholdingCostsCreditAndRepeatedJails(t *testing.T) {
 	n := start(t, 4)
+	n.finish(1)
 	p4 := n.host("p4")
 	p4.cheat.open = adversary.WithholdOpening
-	e, out := n.finish(1)
+	e, out := n.finish(2)
 	credited(t, out, "p1", "p2", "p3")
 	o := out["p4"]
-	if o.Result != sprintv1.ResultWithheld || o.WeightAfter != 0 || !strings.Contains(o.Reason, "opened none of 32 drawn leaves by block") {
+	if o.Result != sprintv1.ResultWithheld || o.WeightAfter != 0 || !strings.Contains(o.Reason, "opened none of "+fmt.Sprint(e.Samples)+" drawn leaves by block") {
 		t.Errorf("p4 withheld: %v", o)
 	}
 	if p := n.participant("p4"); p.JailedUntil != 0 || p.SilentEpochs != 1 {
 		t.Errorf("one silence jails nobody: until %d, %d silent epochs", p.JailedUntil, p.SilentEpochs)
 	}
-	_, out = n.finish(2)
+	_, out = n.finish(3)
 	if out["p4"].Result != sprintv1.ResultWithheld {
 		t.Errorf("p4 withheld again: %v", out["p4"])
 	}
-	if p := n.participant("p4"); p.JailedUntil != 2+1+4 || !strings.Contains(p.JailReason, "silent for 2 epochs") {
+	if p := n.participant("p4"); p.JailedUntil != 3+1+4 || !strings.Contains(p.JailReason, "silent for 2 epochs") {
 		t.Errorf("after %d silent epochs: jailed until %d, %q", e.Params.SilenceEpochs, p.JailedUntil, p.JailReason)
 	}
 	p4.cheat.open = nil
-	for epoch := uint64(3); epoch <= 6; epoch++ {
-		if _, out := n.finish(epoch); out["p4"].Result != sprintv1.ResultJailed || out["p4"].WeightAfter != 0 {
+	for epoch := uint64(4); epoch <= 7; epoch++ {
+		if _, out := n.finish(epoch); isMember(out, "p4") || n.holding("p4").Weight != 0 {
 			t.Errorf("epoch %d of the jail: %v", epoch, out["p4"])
 		}
 	}
-	if _, out = n.finish(7); out["p4"].Result != sprintv1.ResultCredited {
+	if _, out = n.finish(8); out["p4"].Result != sprintv1.ResultCredited {
 		t.Errorf("after its term p4 is %v", out["p4"])
 	}
 }

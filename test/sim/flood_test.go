@@ -111,6 +111,10 @@ func (g *gossip) resync(h *host) {
 // spam is everything that a participant may try for free, each worth nothing.
 func spam(h *host, e sprintv1.Epoch, i int64) sdk.Msg {
 	segment := uint32(max(1, len(e.Segments)))
+	large := 20_000
+	if h.name == "heavy" { // signing a megabyte for everybody would take the test an hour
+		large = 1_000_000
+	}
 	switch i % 8 {
 	case 0:
 		return &sprintv1.MsgReady{Participant: h.addr, Epoch: e.Number, Height: 1, Signature: make([]byte, 64)}
@@ -119,14 +123,18 @@ func spam(h *host, e sprintv1.Epoch, i int64) sdk.Msg {
 	case 3:
 		return &sprintv1.MsgOpen{Participant: h.addr, Epoch: e.Number, Logs: []sprintv1.LogOpening{{Node: "gpu-1", Leaves: make([]byte, 1_000)}}}
 	case 4:
-		return &sprintv1.MsgOpen{Participant: h.addr, Epoch: e.Number, Logs: []sprintv1.LogOpening{{Node: "gpu-1", Leaves: make([]byte, 1_000_000)}}}
+		return &sprintv1.MsgOpen{Participant: h.addr, Epoch: e.Number, Logs: []sprintv1.LogOpening{{Node: "gpu-1", Leaves: make([]byte, large)}}}
 	case 5:
-		return &registryv1.MsgSetNodes{Address: h.addr, Nodes: []registryv1.Node{{Id: "gpu-1", Key: make([]byte, 32), Proof: make([]byte, 30_000)}}}
+		proof := 2_500 // as much as is owed
+		if h == h.net.host("heavy") {
+			proof = 15_000
+		}
+		return &registryv1.MsgSetNodes{Address: h.addr, Nodes: []registryv1.Node{{Id: "gpu-1", Key: make([]byte, 32), Proof: make([]byte, proof)}}}
 	case 6:
 		if e.Phase == sprintv1.PhaseValidate {
 			return &sprintv1.MsgCommitVerdict{Participant: h.addr, Epoch: e.Number, Hash: make([]byte, 32)}
 		}
-		return &sprintv1.MsgRevealVerdict{Participant: h.addr, Epoch: e.Number, Salt: make([]byte, 32), Body: make([]byte, 60_000)}
+		return &sprintv1.MsgRevealVerdict{Participant: h.addr, Epoch: e.Number, Salt: make([]byte, 32), Body: make([]byte, min(large/2, 60_000))}
 	default:
 		return &sprintv1.MsgDispute{Participant: h.addr, Epoch: e.Number, Leaf: courtv1.LeafRef{Participant: h.addr, Node: "gpu-1", Segment: 1, Nonce: uint64(i)}}
 	}

@@ -39,6 +39,12 @@ func credited(t *testing.T, out map[string]sprintv1.Outcome, names ...string) {
 	}
 }
 
+// isMember: whoever has no weight is a member of an epoch only if it announced itself, and in jail it cannot.
+func isMember(out map[string]sprintv1.Outcome, name string) bool {
+	_, ok := out[name]
+	return ok
+}
+
 func names(out map[string]sprintv1.Outcome) []string {
 	var all []string
 	for name := range out {

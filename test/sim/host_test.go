@@ -225,7 +225,11 @@ func (h *host) act(now sprintv1.QueryCurrentResponse) []sdk.Msg {
 	m, member := h.net.members(e.Number)[h.name]
 	me := &m
 	// who is jailed or convicted has no lane
-	h.pays = m.Jailed || m.ProvenFalse || m.Fraud || h.net.participant(h.name).JailedUntil > e.Number
+	p, err := h.net.app.Registry.Get(h.net.ctx(), h.addr)
+	if err != nil {
+		return nil // it is not registered yet
+	}
+	h.pays = m.Jailed || m.ProvenFalse || m.Fraud || p.JailedUntil > e.Number
 	if h.cheat.instead != nil {
 		if msgs, done := h.cheat.instead(now); done {
 			return msgs

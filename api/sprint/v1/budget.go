@@ -88,6 +88,9 @@ func GasBound(msgs ...sdk.Msg) uint64 {
 // gasRegister is what checking the three keys of a registration adds.
 const gasRegister = 3*GasKey + 2*GasSignature + GasVRF + 200_000
 
+// NodesBytes bounds a list of so many machines.
+func NodesBytes(n int) uint64 { return uint64(n)*nodeBytes + 512 }
+
 // MsgSize is the encoded size of a message.
 func MsgSize(m sdk.Msg) int {
 	if s, ok := m.(interface{ Size() int }); ok {

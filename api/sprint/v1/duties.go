@@ -53,15 +53,15 @@ var DutyKinds = sync.OnceValue(func() []DutyKind {
 		kind(func() *MsgOpen { return new(MsgOpen) }, (*MsgOpen).GetParticipant,
 			"in proof, by everyone of whom leaves were drawn", "once an epoch, of the drawn size", MaxOpeningBytes),
 		kind(func() *MsgCommitVerdict { return new(MsgCommitVerdict) }, (*MsgCommitVerdict).GetParticipant,
-			"in validate, by members of the committee", "once a round", 512),
+			"in validate, by members to whom something fell", "once an epoch", 512),
 		kind(func() *MsgRevealVerdict { return new(MsgRevealVerdict) }, (*MsgRevealVerdict).GetParticipant,
-			"in reveal, by members that committed to a verdict", "once a round", MaxVerdictBytes+512),
+			"in reveal, by members that committed to a verdict", "once an epoch", MaxVerdictBytes+512),
 		kind(func() *MsgOpenMiddles { return new(MsgOpenMiddles) }, (*MsgOpenMiddles).GetParticipant,
-			"once the digests of a revealed verdict are drawn, before the round is decided", "once an epoch", MaxMiddlesBytes),
+			"in check, once the digests of a revealed verdict are drawn", "once an epoch", MaxMiddlesBytes),
 		kind(func() *MsgDispute { return new(MsgDispute) }, (*MsgDispute).GetParticipant,
-			"in dispute, by members with weight", "as often as the member's budget of claims allows", 1024),
+			"in check and dispute, by members with weight", "as often as the member's budget of claims allows", 1024),
 		kind(func() *registryv1.MsgSetNodes { return new(registryv1.MsgSetNodes) }, (*registryv1.MsgSetNodes).GetAddress,
-			"at any time, by registered participants", "once an epoch", MaxNodes*nodeBytes+512),
+			"at any time, by registered participants", "once an epoch", NodesBytes(MaxNodes)),
 	}
 })
 

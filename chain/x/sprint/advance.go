@@ -383,9 +383,11 @@ func (k *Keeper) check(ctx context.Context, e *sprintv1.Epoch, p sprintv1.Progre
 	return nil
 }
 
-// hear opens the dispute window; the chain begins to judge whom nobody did.
+// hear opens the rest of the dispute window, which began with the end of the reveals: at least half of it, so that
+// whoever sees a wrong digest opened last has time to say so. The chain begins to judge whom nobody did.
 func (k *Keeper) hear(ctx context.Context, e *sprintv1.Epoch, h int64) error {
-	e.Round.DisputeStart, e.Round.DisputeUntil = h, h+int64(e.Params.DisputeBlocks)
+	window := int64(e.Params.DisputeBlocks)
+	e.Round.DisputeStart, e.Round.DisputeUntil = h, max(e.Round.RevealUntil+window, h+max(2, window/2))
 	e.Phase = sprintv1.PhaseDispute
 	_, err := k.appeal(ctx, *e)
 	return err

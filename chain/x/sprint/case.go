@@ -100,7 +100,7 @@ func (k *Keeper) Proven(ctx context.Context, j courtv1.Judgement) error {
 		return nil
 	}
 	m.Fraud = true
-	if err := k.setMember(ctx, j.Epoch, m); err != nil {
+	if err := k.convict(ctx, j.Epoch, m); err != nil {
 		return err
 	}
 	emit(ctx, "fraud", "participant", who, "reason", why)
@@ -159,11 +159,37 @@ func (k *Keeper) provenFalse(ctx context.Context, epoch uint64, voter, why strin
 		return err
 	}
 	m.ProvenFalse, m.FalseReason = true, why
-	if err := k.setMember(ctx, epoch, m); err != nil {
+	if err := k.convict(ctx, epoch, m); err != nil {
 		return err
 	}
 	emit(ctx, "verdict_refuted", "participant", voter, "reason", why)
 	return k.court.Punish(ctx, voter, courtv1.OffenceFalseVerdict, why)
+}
+
+// convict stores a member that was proven wrong for the first time. Nothing is expected of it any more, so no phase
+// waits for it.
+func (k *Keeper) convict(ctx context.Context, epoch uint64, m sprintv1.Member) error {
+	was, err := k.members.Get(ctx, memberKeyOf(epoch, m.Participant))
+	if err != nil {
+		return err
+	}
+	r, err := k.verdicts.Get(ctx, memberKeyOf(epoch, m.Participant))
+	if err != nil && !errors.Is(err, collections.ErrNotFound) {
+		return err
+	}
+	if !convicted(was) {
+		if err := k.note(ctx, func(p *sprintv1.Progress) {
+			switch {
+			case len(r.Hash) > 0 && r.RevealHeight == 0:
+				p.Committed--
+			case r.Leaves > 0 && r.OpenHeight == 0:
+				p.ChecksOwed--
+			}
+		}); err != nil {
+			return err
+		}
+	}
+	return k.setMember(ctx, epoch, m)
 }
 
 // openedMiddle finds the 8 bytes that a voter opened for a leaf, and their place among those drawn.

@@ -170,7 +170,8 @@ func (k *Keeper) disputesOwed(ctx context.Context, e sprintv1.Epoch, m sprintv1.
 	return budget, nil
 }
 
-// nodesOwed: every participant may change its machines once an epoch.
+// nodesOwed: every participant may change its machines once an epoch, and at most double their number or have
+// freeNodes for free. Longer lists pay, or identities without a machine would fill blocks with them.
 func (k *Keeper) nodesOwed(ctx context.Context, participant string) (Owed, error) {
 	e, err := k.epoch(ctx)
 	if err != nil {
@@ -187,8 +188,12 @@ func (k *Keeper) nodesOwed(ctx context.Context, participant string) (Owed, error
 	if e.Number == 0 || p.JailedUntil > e.Number || convicted(m) {
 		return Owed{}, ErrNotMember.Wrapf("%s may not change its machines for free in epoch %d", participant, e.Number)
 	}
-	return Owed{Epoch: e.Number, Participant: participant, Weight: m.Weight, Duty: []byte("nodes"), Times: 1}, nil
+	return Owed{Epoch: e.Number, Participant: participant, Weight: m.Weight, Duty: []byte("nodes"), Times: 1,
+		Bytes: sprintv1.NodesBytes(max(freeNodes, 2*len(p.Nodes)))}, nil
 }
+
+// freeNodes is how many machines any participant may list for free.
+const freeNodes = 16
 
 // Attempt uses up one free attempt at a duty. It belongs into the state before the message runs, so that a message
 // that fails has used it, too.
