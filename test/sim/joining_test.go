@@ -4,6 +4,7 @@ package sim
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"math/rand/v2"
 	"strings"
@@ -319,4 +320,13 @@ func TestTheLastValidatorIsNeverCut(t *testing.T) {
 			t.Errorf("epoch %d: void %v, validators %v", epoch, e.Void, n.told)
 		}
 	}
+}
+
+func (n *network) standing(h *host) *sprintv1.QueryStandingResponse {
+	n.t.Helper()
+	res, err := n.query().Standing(context.Background(), &sprintv1.QueryStandingRequest{Participant: h.addr})
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	return res
 }
