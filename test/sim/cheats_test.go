@@ -5,6 +5,7 @@ package sim
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -243,6 +244,38 @@ func TestSilenceThatIsBrokenDoesNotJail(t *testing.T) {
 		want := map[uint64]sprintv1.Result{1: sprintv1.ResultWithheld, 0: sprintv1.ResultCredited}[epoch%2]
 		if out["p4"].Result != want {
 			t.Errorf("epoch %d: p4 is %s; want %s", epoch, out["p4"].Result, want)
+		}
+	}
+}
+
+// C22. Forging spread thin over many nodes was rejected and never fraud. Six forged leaves of a participant are, on six
+// nodes as on one; five are not.
+func TestC22SixForgedLeavesOverSixNodesAreFraud(t *testing.T) {
+	nodes := machines(6)
+	fresh := func() *network { return start(t, 4, withNodes("p1", nodes...)) }
+	var spread []courtv1.LeafRef
+	for _, ref := range drawnIn(t, "p1", fresh) {
+		if !slices.ContainsFunc(spread, func(l courtv1.LeafRef) bool { return l.Node == ref.Node }) {
+			spread = append(spread, ref)
+		}
+	}
+	if len(spread) != 6 {
+		t.Fatalf("the set-up: leaves of %d nodes are drawn", len(spread))
+	}
+	for _, c := range []struct {
+		forged int
+		result sprintv1.Result
+	}{{5, sprintv1.ResultRejected}, {6, sprintv1.ResultFraud}} {
+		n := fresh()
+		n.host("p1").cheat.leaf = flip(spread[:c.forged])
+		_, out := n.finish(1)
+		credited(t, out, "p2", "p3", "p4")
+		p := n.participant("p1")
+		if o := out["p1"]; o.Result != c.result || o.WeightAfter != 0 || o.Mismatches != uint64(c.forged) {
+			t.Errorf("%d forged leaves: %s (%s)", c.forged, o.Result, o.Reason)
+		}
+		if fraud := c.result == sprintv1.ResultFraud; (p.JailedUntil > 0) != fraud || fraud && !strings.Contains(p.JailReason, "6 forged leaves proven in epoch 1") {
+			t.Errorf("%d forged leaves: jailed until %d (%s)", c.forged, p.JailedUntil, p.JailReason)
 		}
 	}
 }
