@@ -167,6 +167,7 @@ func TestC15AnyReachableStateIsExportedAndImported(t *testing.T) {
 			n := history(t, r, 30+r.Int64N(150))
 			a, b := imported(t, n), imported(t, n)
 			e := n.now().Epoch
+			t.Logf("block %d, epoch %d in %s, %d members, %d validators", n.height, e.Number, e.Phase.Word(), len(n.members(e.Number)), len(n.told))
 			n.queue, a.queue, b.queue = nil, nil, nil
 			last := ""
 			for i := range 25 { // across a turn or two

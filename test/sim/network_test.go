@@ -229,7 +229,8 @@ func (n *network) genesis(members []*host, weight func(name string) uint64) map[
 	for _, h := range members {
 		msg := h.registration()
 		reg.Participants = append(reg.Participants, registryv1.Participant{Address: h.addr, Moniker: h.name,
-			ConsensusKey: msg.ConsensusKey, VrfKey: msg.VrfKey, HostKey: msg.HostKey, Nodes: msg.Nodes, JailedUntil: n.jailed[h.name]})
+			ConsensusKey: msg.ConsensusKey, VrfKey: msg.VrfKey, HostKey: msg.HostKey, Nodes: msg.Nodes, JailedUntil: n.jailed[h.name],
+			ReviewEpoch: 1 + reg.Params.LapseEpochs}) // as if it had registered before the first epoch
 		reg.Possessions = append(reg.Possessions, msg.Possession)
 		if w := weight(h.name); w > 0 {
 			cred.Holdings = append(cred.Holdings, creditv1.Holding{Participant: h.addr, Weight: w, Power: w * credit.TotalPower / total, ConsensusKey: msg.ConsensusKey})
