@@ -11,6 +11,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -30,6 +31,7 @@ import (
 	addresscodec "github.com/cosmos/cosmos-sdk/codec/address"
 	"github.com/cosmos/cosmos-sdk/crypto/keyring"
 	"github.com/cosmos/cosmos-sdk/server"
+	sdk "github.com/cosmos/cosmos-sdk/types"
 	authcli "github.com/cosmos/cosmos-sdk/x/auth/client/cli"
 	authtypes "github.com/cosmos/cosmos-sdk/x/auth/types"
 	genutiltypes "github.com/cosmos/cosmos-sdk/x/genutil/types"
@@ -268,6 +270,9 @@ func prepare(cmd *cobra.Command, encoding app.Encoding, dir string) error {
 			}
 		}
 	}
+	if err := pay(cmd, dir); err != nil {
+		return err
+	}
 	clientCtx := client.Context{}.
 		WithCodec(encoding.Codec).WithInterfaceRegistry(encoding.Registry).WithTxConfig(encoding.TxConfig).WithLegacyAmino(encoding.Amino).
 		WithAccountRetriever(authtypes.AccountRetriever{}).WithBroadcastMode(flags.BroadcastSync).
@@ -275,6 +280,41 @@ func prepare(cmd *cobra.Command, encoding app.Encoding, dir string) error {
 		WithHomeDir(dir).WithKeyringDir(rings).WithViper(app.Name)
 	cmd.SetContext(context.WithValue(cmd.Context(), client.ClientContextKey, &client.Context{}))
 	return client.SetCmdClientContextHandler(clientCtx, cmd)
+}
+
+// pay fills in gas and price of a transaction that says nothing about them: what a simulation uses, half as much again,
+// at the price that the home's own node takes. Only what a participant owes the chain is free.
+func pay(cmd *cobra.Command, dir string) error {
+	given := func(name string) bool {
+		f := cmd.Flags().Lookup(name)
+		return f == nil || f.Changed
+	}
+	if offline := cmd.Flags().Lookup(flags.FlagOffline); offline != nil && offline.Value.String() == "true" {
+		return nil
+	}
+	if !given(flags.FlagGas) {
+		if err := errors.Join(cmd.Flags().Set(flags.FlagGas, flags.GasFlagAuto), cmd.Flags().Set(flags.FlagGasAdjustment, "1.5")); err != nil {
+			return err
+		}
+	}
+	if given(flags.FlagFees) || given(flags.FlagGasPrices) {
+		return nil
+	}
+	return cmd.Flags().Set(flags.FlagGasPrices, priceOf(dir))
+}
+
+// priceOf is the least gas price that a home's node takes from others; where that is nothing, 1 acpc, since what pays
+// nothing is not taken.
+func priceOf(dir string) string {
+	least := "1" + app.Denom
+	config, err := home.Load(dir)
+	if err != nil {
+		return least
+	}
+	if prices, err := sdk.ParseDecCoins(config.App.MinGasPrices); err == nil && prices.AmountOf(app.Denom).IsPositive() {
+		return config.App.MinGasPrices
+	}
+	return least
 }
 
 // nodeOf is the RPC address of a home's own node; empty without one.

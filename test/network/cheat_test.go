@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/assaynet/assay/adversary"
+	courtv1 "github.com/assaynet/assay/api/court/v1"
 	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
 	"github.com/assaynet/assay/cli"
 	"github.com/assaynet/assay/host"
@@ -30,11 +31,11 @@ func TestAForgerIsCaughtAndTheEvidenceHolds(t *testing.T) {
 		t.Fatalf("the reason names no leaf: %q", o.Reason)
 	}
 
-	q, err := n.Sprint(0)
+	q, err := n.Court(0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	judged, err := q.Judgements(n.ctx, &sprintv1.QueryJudgementsRequest{Epoch: 1})
+	judged, err := q.Judgements(n.ctx, &courtv1.QueryJudgementsRequest{Epoch: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -72,7 +73,7 @@ func TestAForgerIsCaughtAndTheEvidenceHolds(t *testing.T) {
 	for i := range 3 {
 		n.credited(2, i)
 	}
-	if o := n.outcomes(2)[cheat.Address]; o.Result != sprintv1.ResultJailed {
-		t.Errorf("epoch 2: the forger is %v, want jailed", o.Result)
+	if o, ok := n.outcomes(2)[cheat.Address]; ok {
+		t.Errorf("epoch 2: the forger is %v; want it jailed, and so no member", o.Result)
 	}
 }

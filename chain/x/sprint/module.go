@@ -117,6 +117,8 @@ func (AppModule) AutoCLIOptions() *autocliv1.ModuleOptions {
 				{RpcMethod: "Duties", Use: "duties [epoch] [voter]", Short: "List the leaves that a member re-runs", PositionalArgs: arg("epoch", "voter")},
 				{RpcMethod: "Verdicts", Use: "verdicts [epoch]", Short: "List the verdicts of an epoch", PositionalArgs: arg("epoch")},
 				{RpcMethod: "Checks", Use: "checks [epoch] [voter]", Short: "List the leaves whose middle digests a member opens", PositionalArgs: arg("epoch", "voter")},
+				{RpcMethod: "Archive", Use: "archive [epoch]", Short: "Show what stays of an epoch for ever", PositionalArgs: arg("epoch")},
+				{RpcMethod: "CommitPath", Use: "commit-path [epoch] [participant] [node] [segment]", Short: "Show a commit's path in the archive of its epoch", PositionalArgs: arg("epoch", "participant", "node", "segment")},
 				{RpcMethod: "Outcomes", Use: "outcomes [epoch]", Short: "Show every member's outcome of an epoch", PositionalArgs: arg("epoch")},
 			},
 		},

@@ -188,6 +188,9 @@ func (k *Keeper) nodesOwed(ctx context.Context, participant string) (Owed, error
 	if e.Number == 0 || p.JailedUntil > e.Number || convicted(m) {
 		return Owed{}, ErrNotMember.Wrapf("%s may not change its machines for free in epoch %d", participant, e.Number)
 	}
+	if p.NodesEpoch >= e.Number && p.JoinedEpoch < e.Number {
+		return Owed{}, ErrDone.Wrapf("%s has changed its machines in epoch %d already; a further change pays", participant, e.Number)
+	}
 	return Owed{Epoch: e.Number, Participant: participant, Weight: m.Weight, Duty: []byte("nodes"), Times: 1,
 		Bytes: sprintv1.NodesBytes(max(freeNodes, 2*len(p.Nodes)))}, nil
 }
