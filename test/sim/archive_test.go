@@ -127,7 +127,7 @@ func TestC23EvidenceOfAPrunedEpochIsStillProven(t *testing.T) {
 		len(raw), record.Size()+len(sprintv1.ArchiveKey(1)), len(record.SegmentSeeds), record.Commits)
 
 	last := uint64(1) + uint64(e.Params.KeepEpochs) + 2
-	n.phase(last, sprintv1.PhasePrepare)
+	n.phase(last, sprintv1.PhaseCompute) // commits are pruned block by block
 	path := &sprintv1.QueryCommitPathRequest{Epoch: 1, Participant: f.Participant, Node: f.Node, Segment: f.Segment}
 	if _, err := n.query().CommitPath(ctx, path); status.Code(err) != codes.FailedPrecondition {
 		t.Fatalf("the commits of epoch 1 are still there in epoch %d: %v", last, err)

@@ -104,7 +104,7 @@ func TestABadNodeIsLeftOutAndTheOtherIsCredited(t *testing.T) {
 	credited(t, out, "p2", "p3", "p4")
 	o := out["p1"]
 	bound := audit.Upper(0, good, audit.Rate{Num: 5, Den: 100})
-	want := uint64(2 * leavesPerLog * (1 - float64(bound)/(1<<64)))
+	want := uint64(2 * hashedLeaves * (1 - float64(bound)/(1<<64)))
 	if o.Result != sprintv1.ResultCredited || o.Credited != want || o.Bound != uint64(bound) {
 		t.Errorf("p1: %v; want %d units of gpu-1, %d samples without mismatch", o, want, good)
 	}

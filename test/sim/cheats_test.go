@@ -4,6 +4,8 @@ package sim
 
 import (
 	"context"
+	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -199,31 +201,32 @@ func TestANormAloneOrADigestAloneIsAMismatch(t *testing.T) {
 
 func TestWithholdingCostsCreditAndRepeatedJails(t *testing.T) {
 	n := start(t, 4)
+	n.finish(1)
 	p4 := n.host("p4")
 	p4.cheat.open = adversary.WithholdOpening
-	e, out := n.finish(1)
+	e, out := n.finish(2)
 	credited(t, out, "p1", "p2", "p3")
 	o := out["p4"]
-	if o.Result != sprintv1.ResultWithheld || o.WeightAfter != 0 || !strings.Contains(o.Reason, "opened none of 32 drawn leaves by block") {
+	if o.Result != sprintv1.ResultWithheld || o.WeightAfter != 0 || !strings.Contains(o.Reason, "opened none of "+fmt.Sprint(e.Samples)+" drawn leaves by block") {
 		t.Errorf("p4 withheld: %v", o)
 	}
 	if p := n.participant("p4"); p.JailedUntil != 0 || p.SilentEpochs != 1 {
 		t.Errorf("one silence jails nobody: until %d, %d silent epochs", p.JailedUntil, p.SilentEpochs)
 	}
-	_, out = n.finish(2)
+	_, out = n.finish(3)
 	if out["p4"].Result != sprintv1.ResultWithheld {
 		t.Errorf("p4 withheld again: %v", out["p4"])
 	}
-	if p := n.participant("p4"); p.JailedUntil != 2+1+4 || !strings.Contains(p.JailReason, "silent for 2 epochs") {
+	if p := n.participant("p4"); p.JailedUntil != 3+1+4 || !strings.Contains(p.JailReason, "silent for 2 epochs") {
 		t.Errorf("after %d silent epochs: jailed until %d, %q", e.Params.SilenceEpochs, p.JailedUntil, p.JailReason)
 	}
 	p4.cheat.open = nil
-	for epoch := uint64(3); epoch <= 6; epoch++ {
-		if _, out := n.finish(epoch); out["p4"].Result != sprintv1.ResultJailed || out["p4"].WeightAfter != 0 {
+	for epoch := uint64(4); epoch <= 7; epoch++ {
+		if _, out := n.finish(epoch); isMember(out, "p4") || n.holding("p4").Weight != 0 {
 			t.Errorf("epoch %d of the jail: %v", epoch, out["p4"])
 		}
 	}
-	if _, out = n.finish(7); out["p4"].Result != sprintv1.ResultCredited {
+	if _, out = n.finish(8); out["p4"].Result != sprintv1.ResultCredited {
 		t.Errorf("after its term p4 is %v", out["p4"])
 	}
 }
@@ -241,6 +244,38 @@ func TestSilenceThatIsBrokenDoesNotJail(t *testing.T) {
 		want := map[uint64]sprintv1.Result{1: sprintv1.ResultWithheld, 0: sprintv1.ResultCredited}[epoch%2]
 		if out["p4"].Result != want {
 			t.Errorf("epoch %d: p4 is %s; want %s", epoch, out["p4"].Result, want)
+		}
+	}
+}
+
+// C22. Forging spread thin over many nodes was rejected and never fraud. Six forged leaves of a participant are, on six
+// nodes as on one; five are not.
+func TestC22SixForgedLeavesOverSixNodesAreFraud(t *testing.T) {
+	nodes := machines(6)
+	fresh := func() *network { return start(t, 4, withNodes("p1", nodes...)) }
+	var spread []courtv1.LeafRef
+	for _, ref := range drawnIn(t, "p1", fresh) {
+		if !slices.ContainsFunc(spread, func(l courtv1.LeafRef) bool { return l.Node == ref.Node }) {
+			spread = append(spread, ref)
+		}
+	}
+	if len(spread) != 6 {
+		t.Fatalf("the set-up: leaves of %d nodes are drawn", len(spread))
+	}
+	for _, c := range []struct {
+		forged int
+		result sprintv1.Result
+	}{{5, sprintv1.ResultRejected}, {6, sprintv1.ResultFraud}} {
+		n := fresh()
+		n.host("p1").cheat.leaf = flip(spread[:c.forged])
+		_, out := n.finish(1)
+		credited(t, out, "p2", "p3", "p4")
+		p := n.participant("p1")
+		if o := out["p1"]; o.Result != c.result || o.WeightAfter != 0 || o.Mismatches != uint64(c.forged) {
+			t.Errorf("%d forged leaves: %s (%s)", c.forged, o.Result, o.Reason)
+		}
+		if fraud := c.result == sprintv1.ResultFraud; (p.JailedUntil > 0) != fraud || fraud && !strings.Contains(p.JailReason, "6 forged leaves proven in epoch 1") {
+			t.Errorf("%d forged leaves: jailed until %d (%s)", c.forged, p.JailedUntil, p.JailReason)
 		}
 	}
 }

@@ -17,6 +17,7 @@ import (
 	authtypes "github.com/cosmos/cosmos-sdk/x/auth/types"
 	banktypes "github.com/cosmos/cosmos-sdk/x/bank/types"
 
+	courtv1 "github.com/assaynet/assay/api/court/v1"
 	registryv1 "github.com/assaynet/assay/api/registry/v1"
 	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
 	"github.com/assaynet/assay/chain/app"
@@ -110,7 +111,6 @@ func (g *gossip) resync(h *host) {
 // spam is everything that a participant may try for free, each worth nothing.
 func spam(h *host, e sprintv1.Epoch, i int64) sdk.Msg {
 	segment := uint32(max(1, len(e.Segments)))
-	round := uint32(len(e.Rounds))
 	large := 20_000
 	if h.name == "heavy" { // signing a megabyte for everybody would take the test an hour
 		large = 1_000_000
@@ -132,11 +132,11 @@ func spam(h *host, e sprintv1.Epoch, i int64) sdk.Msg {
 		return &registryv1.MsgSetNodes{Address: h.addr, Nodes: []registryv1.Node{{Id: "gpu-1", Key: make([]byte, 32), Proof: make([]byte, proof)}}}
 	case 6:
 		if e.Phase == sprintv1.PhaseValidate {
-			return &sprintv1.MsgCommitVerdict{Participant: h.addr, Epoch: e.Number, Round: round, Hash: make([]byte, 32)}
+			return &sprintv1.MsgCommitVerdict{Participant: h.addr, Epoch: e.Number, Hash: make([]byte, 32)}
 		}
-		return &sprintv1.MsgRevealVerdict{Participant: h.addr, Epoch: e.Number, Round: round, Salt: make([]byte, 32), Body: make([]byte, large/2)}
+		return &sprintv1.MsgRevealVerdict{Participant: h.addr, Epoch: e.Number, Salt: make([]byte, 32), Body: make([]byte, min(large/2, 60_000))}
 	default:
-		return &sprintv1.MsgDispute{Participant: h.addr, Epoch: e.Number, Leaf: sprintv1.LeafRef{Participant: h.addr, Node: "gpu-1", Segment: 1, Nonce: uint64(i)}}
+		return &sprintv1.MsgDispute{Participant: h.addr, Epoch: e.Number, Leaf: courtv1.LeafRef{Participant: h.addr, Node: "gpu-1", Segment: 1, Nonce: uint64(i)}}
 	}
 }
 

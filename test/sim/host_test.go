@@ -29,8 +29,20 @@ import (
 	"github.com/assaynet/assay/poc/work/transformer"
 )
 
-// leavesPerLog is how many leaves an honest node has in a segment: two segments give more than the 32 drawn.
-const leavesPerLog = 24
+// Leaves of an honest node in a segment. hashedLeaves are so many that a fifth of a member's credit pays for judging
+// everybody; realLeaves are fewer, because each is computed, and more in two segments than the 32 drawn.
+const (
+	hashedLeaves = 1_000
+	realLeaves   = 24
+)
+
+// leavesPerLog depends on what a leaf takes.
+func (n *network) leavesPerLog() int {
+	if _, ok := n.engine.(*standIn); ok {
+		return hashedLeaves
+	}
+	return realLeaves
+}
 
 // host is a participant: account, validator keys, host key, machines.
 type host struct {
@@ -86,7 +98,7 @@ type cheat struct {
 	absent func(epoch uint64) bool
 	// instead acts in the place of an honest host; done false lets the honest one act.
 	instead func(now sprintv1.QueryCurrentResponse) (msgs []sdk.Msg, done bool)
-	// count of leaves of a log; nil is leavesPerLog.
+	// count of leaves of a log; nil is what leavesPerLog says.
 	count func(node string, segment uint32) int
 	// leaf replaces what is written down for a leaf.
 	leaf func(e sprintv1.Epoch, ref courtv1.LeafRef, honest transformer.Output) transformer.Output
@@ -213,7 +225,11 @@ func (h *host) act(now sprintv1.QueryCurrentResponse) []sdk.Msg {
 	m, member := h.net.members(e.Number)[h.name]
 	me := &m
 	// who is jailed or convicted has no lane
-	h.pays = m.Jailed || m.ProvenFalse || m.Fraud || h.net.participant(h.name).JailedUntil > e.Number
+	p, err := h.net.app.Registry.Get(h.net.ctx(), h.addr)
+	if err != nil {
+		return nil // it is not registered yet
+	}
+	h.pays = m.Jailed || m.ProvenFalse || m.Fraud || p.JailedUntil > e.Number
 	if h.cheat.instead != nil {
 		if msgs, done := h.cheat.instead(now); done {
 			return msgs
@@ -284,7 +300,7 @@ func (h *host) log(e sprintv1.Epoch, node string, segment uint32) *leafLog {
 	if l := h.logs[id]; l != nil {
 		return l
 	}
-	count := leavesPerLog
+	count := h.net.leavesPerLog()
 	if h.cheat.count != nil {
 		count = h.cheat.count(node, segment)
 	}
@@ -589,9 +605,24 @@ func (h *host) reveal(e sprintv1.Epoch) []sdk.Msg {
 	return []sdk.Msg{msg}
 }
 
-// openMiddles opens what the beacon drew of its middle digests.
+// openMiddles opens what the beacon drew of its middle digests, once.
 func (h *host) openMiddles(e sprintv1.Epoch) []sdk.Msg {
-	if len(e.Round.CheckMix) == 0 || h.said == nil || len(h.said.middles) == 0 || !h.once("middles") {
+	if h.sent["middles"] {
+		return nil
+	}
+	msg := h.drawnMiddles(e)
+	if msg == nil || !h.once("middles") {
+		return nil
+	}
+	if msg = bend(h.cheat.middles, msg); msg == nil {
+		return nil
+	}
+	return []sdk.Msg{msg}
+}
+
+// drawnMiddles is what it opens of its middle digests; nil while none are drawn.
+func (h *host) drawnMiddles(e sprintv1.Epoch) *sprintv1.MsgOpenMiddles {
+	if len(e.Round.CheckMix) == 0 || h.said == nil || len(h.said.middles) == 0 {
 		return nil
 	}
 	msg := &sprintv1.MsgOpenMiddles{Participant: h.addr, Epoch: e.Number}
@@ -611,10 +642,7 @@ func (h *host) openMiddles(e sprintv1.Epoch) []sdk.Msg {
 	for _, hash := range proof {
 		msg.Proof = append(msg.Proof, hash[:]...)
 	}
-	if msg = bend(h.cheat.middles, msg); msg == nil {
-		return nil
-	}
-	return []sdk.Msg{msg}
+	return msg
 }
 
 func (n *network) checks(e sprintv1.Epoch, voter string) *sprintv1.QueryChecksResponse {

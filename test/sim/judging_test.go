@@ -26,15 +26,24 @@ func (n *network) judgements(epoch uint64) []courtv1.Judgement {
 func TestJudgingIsSpreadOverBlocks(t *testing.T) {
 	const perBlock = 32 // the least that 2^30 operations allow
 	engine := &standIn{}
-	n := start(t, 5, withUnits(engine), withJudging(perBlock))
-	n.host("p5").cheat.opinion = pushover // names four honest leaves of each of the four others
-	p4 := n.host("p4")
-	p4.cheat.leaf = forgeEvery(4)
+	n := start(t, 5, withUnits(engine), withJudging(perBlock), withParams(func(p *sprintv1.Params) { p.Samples = 200 }))
+	n.host("p5").cheat.opinion = pushover // names honest leaves of each of the four others, and loses them with the first
+	p1, p4 := n.host("p1"), n.host("p4")
+	p4.cheat.leaf = forgeEvery(1)
+	n.phase(1, sprintv1.PhaseCheck)
+	var msgs []sdk.Msg
+	for _, ref := range n.samples(1, p4.addr) {
+		msgs = append(msgs, &sprintv1.MsgDispute{Participant: p1.addr, Epoch: 1, Leaf: ref})
+	}
+	n.queue = append(n.queue, p1.tx(msgs...))
 	most, before := 0, 0
 	n.until("dispute window", func(e sprintv1.Epoch) bool {
 		most, before = max(most, engine.asked-before), engine.asked
 		return e.Number == 1 && e.Phase == sprintv1.PhaseDispute
 	})
+	if most == 0 {
+		t.Fatal("the set-up: nothing was recomputed before the dispute window")
+	}
 	e := n.until("end", func(e sprintv1.Epoch) bool {
 		most, before = max(most, engine.asked-before), engine.asked
 		return e.Phase == sprintv1.PhaseFinalised

@@ -3,6 +3,7 @@
 package sim
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"cosmossdk.io/log/v2"
+	"cosmossdk.io/math"
 	abci "github.com/cometbft/cometbft/abci/types"
 	cmted25519 "github.com/cometbft/cometbft/crypto/ed25519"
 	cmtproto "github.com/cometbft/cometbft/proto/tendermint/types"
@@ -27,6 +29,8 @@ import (
 	"github.com/cosmos/cosmos-sdk/types/query"
 	authtypes "github.com/cosmos/cosmos-sdk/x/auth/types"
 	banktypes "github.com/cosmos/cosmos-sdk/x/bank/types"
+	govtypes "github.com/cosmos/cosmos-sdk/x/gov/types"
+	govv1 "github.com/cosmos/cosmos-sdk/x/gov/types/v1"
 
 	beaconv1 "github.com/assaynet/assay/api/beacon/v1"
 	courtv1 "github.com/assaynet/assay/api/court/v1"
@@ -43,6 +47,9 @@ import (
 	"github.com/assaynet/assay/poc/seed"
 	"github.com/assaynet/assay/poc/work/transformer"
 )
+
+// cpc is so many coins in base units.
+func cpc(n int64) math.Int { return math.NewIntWithDecimal(n, 18) }
 
 const chainID = "assay-sim"
 
@@ -199,7 +206,7 @@ func (n *network) genesis(members []*host, weight func(name string) uint64) map[
 	purse := banktypes.DefaultGenesisState()
 	open := func(address sdk.AccAddress, number uint64) {
 		accounts = append(accounts, authtypes.NewBaseAccount(address, nil, number, 0))
-		coins := sdk.NewCoins(sdk.NewInt64Coin(app.Denom, 1_000_000))
+		coins := sdk.NewCoins(sdk.NewCoin(app.Denom, cpc(1_000)))
 		purse.Balances = append(purse.Balances, banktypes.Balance{Address: address.String(), Coins: coins})
 		purse.Supply = purse.Supply.Add(coins...)
 	}
@@ -213,7 +220,7 @@ func (n *network) genesis(members []*host, weight func(name string) uint64) map[
 	state[authtypes.ModuleName] = cdc.MustMarshalJSON(authtypes.NewGenesisState(authtypes.DefaultParams(), accounts))
 
 	slices.SortFunc(members, func(a, b *host) int { return strings.Compare(a.addr, b.addr) })
-	reg := registryv1.GenesisState{Params: registry.DefaultParams()}
+	reg := registryv1.GenesisState{Params: registry.LocalnetParams()}
 	cred := creditv1.GenesisState{Params: credit.LocalnetParams()}
 	var total uint64
 	for _, h := range members {
@@ -222,18 +229,32 @@ func (n *network) genesis(members []*host, weight func(name string) uint64) map[
 	for _, h := range members {
 		msg := h.registration()
 		reg.Participants = append(reg.Participants, registryv1.Participant{Address: h.addr, Moniker: h.name,
-			ConsensusKey: msg.ConsensusKey, VrfKey: msg.VrfKey, HostKey: msg.HostKey, Nodes: msg.Nodes, JailedUntil: n.jailed[h.name]})
+			ConsensusKey: msg.ConsensusKey, VrfKey: msg.VrfKey, HostKey: msg.HostKey, Nodes: msg.Nodes, JailedUntil: n.jailed[h.name],
+			ReviewEpoch: 1 + reg.Params.LapseEpochs}) // as if it had registered before the first epoch
 		reg.Possessions = append(reg.Possessions, msg.Possession)
 		if w := weight(h.name); w > 0 {
 			cred.Holdings = append(cred.Holdings, creditv1.Holding{Participant: h.addr, Weight: w, Power: w * credit.TotalPower / total, ConsensusKey: msg.ConsensusKey})
 		}
 	}
+	state[govtypes.ModuleName] = cdc.MustMarshalJSON(governance())
 	state[registry.Name] = cdc.MustMarshalJSON(&reg)
 	state[credit.Name] = cdc.MustMarshalJSON(&cred)
 	state[beacon.Name] = cdc.MustMarshalJSON(beacon.DefaultGenesis())
 	state[court.Name] = cdc.MustMarshalJSON(&courtv1.GenesisState{Params: n.court})
 	state[sprint.Name] = cdc.MustMarshalJSON(&sprintv1.GenesisState{Params: n.params, NextParams: n.params})
 	return state
+}
+
+// governance is that of a localnet: votes of a minute.
+func governance() *govv1.GenesisState {
+	voting, expedited := time.Minute, 30*time.Second
+	p := govv1.DefaultParams()
+	p.MinDeposit = sdk.NewCoins(sdk.NewCoin(app.Denom, cpc(1)))
+	p.ExpeditedMinDeposit = sdk.NewCoins(sdk.NewCoin(app.Denom, cpc(5)))
+	p.VotingPeriod, p.ExpeditedVotingPeriod, p.MaxDepositPeriod = &voting, &expedited, &voting
+	g := govv1.NewGenesisState(govv1.DefaultStartingProposalID, p)
+	g.Constitution = app.Constitution{MinVoting: voting / 2, MinExpedited: expedited / 2, UpgradeNotice: 20}.String()
+	return g
 }
 
 // initChain starts the chain from a state, at a height.
@@ -247,9 +268,7 @@ func (n *network) initChain(state map[string]json.RawMessage, initial int64) {
 		n.t.Fatal(err)
 	}
 	params := cmttypes.DefaultConsensusParams().ToProto()
-	if n.maxGas > 0 {
-		params.Block.MaxGas = n.maxGas
-	}
+	params.Block.MaxBytes, params.Block.MaxGas = 21<<20, cmp.Or(n.maxGas, 10_000_000_000) // the largest that governance may choose
 	res, err := n.app.InitChain(&abci.RequestInitChain{ChainId: chainID, Time: blockTime(initial), InitialHeight: initial, AppStateBytes: raw, ConsensusParams: &params})
 	if err != nil {
 		n.t.Fatalf("InitChain: %v", err)
@@ -309,6 +328,28 @@ func (n *network) exported(ctx sdk.Context) []byte {
 	if err != nil {
 		n.t.Fatal(err)
 	}
+	return raw
+}
+
+// state is all that our modules hold that a message may change.
+func (n *network) state(ctx sdk.Context) []byte {
+	n.t.Helper()
+	raw := n.exported(ctx)
+	add := func(g interface{ Marshal() ([]byte, error) }, err error) {
+		n.t.Helper()
+		if err != nil {
+			n.t.Fatal(err)
+		}
+		b, err := g.Marshal()
+		if err != nil {
+			n.t.Fatal(err)
+		}
+		raw = append(raw, b...)
+	}
+	add(n.app.Court.ExportGenesis(ctx))
+	add(n.app.Registry.ExportGenesis(ctx))
+	add(n.app.Credit.ExportGenesis(ctx))
+	add(n.app.Collateral.ExportGenesis(ctx))
 	return raw
 }
 

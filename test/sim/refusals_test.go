@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"crypto/ed25519"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -16,8 +17,10 @@ import (
 	courtv1 "github.com/assaynet/assay/api/court/v1"
 	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
 	"github.com/assaynet/assay/chain/app"
+	"github.com/assaynet/assay/chain/x/court"
 	"github.com/assaynet/assay/chain/x/registry"
 	"github.com/assaynet/assay/chain/x/sprint"
+	"github.com/assaynet/assay/poc/audit"
 	statement "github.com/assaynet/assay/poc/commit"
 	"github.com/assaynet/assay/poc/seed"
 )
@@ -42,7 +45,7 @@ func (n *network) refuses(t *testing.T, cases ...refusal) {
 
 func (n *network) refusesIn(t *testing.T, ctx sdk.Context, c refusal) {
 	t.Helper()
-	before := n.exported(ctx)
+	before := n.state(ctx)
 	err := n.handle(ctx, c.msg)
 	switch {
 	case err == nil:
@@ -51,7 +54,7 @@ func (n *network) refusesIn(t *testing.T, ctx sdk.Context, c refusal) {
 		t.Errorf("%s: refused with %v; want %v", c.name, err, c.err)
 	case !strings.Contains(err.Error(), c.text):
 		t.Errorf("%s: refused with %q, which does not say %q", c.name, err, c.text)
-	case !bytes.Equal(before, n.exported(ctx)):
+	case !bytes.Equal(before, n.state(ctx)):
 		t.Errorf("%s: refused, but the state changed", c.name)
 	}
 }
@@ -108,7 +111,7 @@ func TestReadinessRefused(t *testing.T) {
 		refusal{"no signature", with(good, func(m *sprintv1.MsgReady) { m.Signature = nil }), sprint.ErrInvalid, "did not sign epoch 2"},
 		refusal{"height below 0", with(good, func(m *sprintv1.MsgReady) { m.Height = -5 }), sprint.ErrInvalid, "heartbeat over height"},
 		refusal{"another epoch", with(good, func(m *sprintv1.MsgReady) { m.Epoch = 1 }), sprint.ErrPhase, "the chain is in epoch 2"},
-		refusal{"unknown participant", with(good, func(m *sprintv1.MsgReady) { m.Participant = newHost("stranger").addr }), sprint.ErrNotMember, "takes no part"},
+		refusal{"unknown participant", with(good, func(m *sprintv1.MsgReady) { m.Participant = newHost("stranger").addr }), registry.ErrUnknown, "not a participant"},
 		refusal{"commit before the window", p2.signCommit(e, &sprintv1.MsgCommit{Participant: p2.addr, Epoch: 2, Segment: 1, Node: "gpu-1", Count: 1, Root: make([]byte, 32)}), sprint.ErrPhase, "has no segment 1 yet"},
 	)
 	n.step()
@@ -163,7 +166,7 @@ func TestCommitsRefused(t *testing.T) {
 		refusal{"no signature", with(commit(p1, 1), func(m *sprintv1.MsgCommit) { m.Signature = nil }), sprint.ErrInvalid, "host key does not sign"},
 		refusal{"another epoch", signed(p1, func(m *sprintv1.MsgCommit) { m.Epoch = 2 }), sprint.ErrPhase, "the message is for epoch 2"},
 		refusal{"opening outside its phase", &sprintv1.MsgOpen{Participant: p1.addr, Epoch: 1}, sprint.ErrPhase, "proof phase"},
-		refusal{"verdict outside its phase", &sprintv1.MsgCommitVerdict{Participant: p1.addr, Epoch: 1, Round: 1, Hash: make([]byte, 32)}, sprint.ErrPhase, "taken in validate"},
+		refusal{"verdict outside its phase", &sprintv1.MsgCommitVerdict{Participant: p1.addr, Epoch: 1, Hash: make([]byte, 32)}, sprint.ErrPhase, "taken in validate"},
 		refusal{"dispute outside its phase", &sprintv1.MsgDispute{Participant: p1.addr, Epoch: 1}, sprint.ErrPhase, "dispute window"},
 	)
 	n.until("commits of segment 1", func(sprintv1.Epoch) bool { return p1.sent["commit/gpu-1/1"] })
@@ -229,7 +232,7 @@ func TestOpeningsRefused(t *testing.T) {
 		refusal{"a log under another node's name", bent(func(m *sprintv1.MsgOpen) { m.Logs[0].Node = "gpu-2" }), sprint.ErrInvalid, "the draw wants"},
 		refusal{"another's opening", bent(func(m *sprintv1.MsgOpen) { m.Participant = n.host("p2").addr }), sprint.ErrInvalid, "opening refused"},
 		refusal{"nothing at all", &sprintv1.MsgOpen{Participant: p1.addr, Epoch: 1}, sprint.ErrInvalid, "0 logs opened"},
-		refusal{"by one that committed nothing", bent(func(m *sprintv1.MsgOpen) { m.Participant = idle.addr }), sprint.ErrNotDrawn, "committed nothing"},
+		refusal{"by one that committed nothing", bent(func(m *sprintv1.MsgOpen) { m.Participant = idle.addr }), sprint.ErrNotDrawn, "committed 0 leaves in epoch 1"},
 		refusal{"by a stranger", bent(func(m *sprintv1.MsgOpen) { m.Participant = newHost("stranger").addr }), sprint.ErrNotMember, "takes no part"},
 		refusal{"commit of a segment long over", p1.commitMsg(e, "gpu-1", 1), sprint.ErrPhase, "is committed in blocks"},
 	)
@@ -252,26 +255,26 @@ func TestVerdictsRefused(t *testing.T) {
 	slow.cheat.commitVerdict = func(*sprintv1.MsgCommitVerdict) *sprintv1.MsgCommitVerdict { return nil }
 	n.phase(1, sprintv1.PhaseValidate)
 	commit := func(h *host) *sprintv1.MsgCommitVerdict {
-		return &sprintv1.MsgCommitVerdict{Participant: h.addr, Epoch: 1, Round: 1, Hash: bytes.Repeat([]byte{3}, 32)}
+		return &sprintv1.MsgCommitVerdict{Participant: h.addr, Epoch: 1, Hash: bytes.Repeat([]byte{3}, 32)}
 	}
 	if err := n.handle(n.scratch(), commit(p1)); err != nil {
 		t.Fatalf("the set-up: %v", err)
 	}
 	n.refuses(t,
-		refusal{"a newcomer", commit(n.host("fresh")), sprint.ErrNotDrawn, "not a member of the committee"},
-		refusal{"one in jail", commit(n.host("jailed")), sprint.ErrNotDrawn, "not a member of the committee"},
-		refusal{"a stranger", commit(newHostOf(n, "stranger")), sprint.ErrNotMember, "takes no part"},
+		refusal{"a newcomer", commit(n.host("fresh")), sprint.ErrNotDrawn, "nothing fell to"},
+		refusal{"one in jail", commit(n.host("jailed")), sprint.ErrNotDrawn, "nothing fell to"},
+		refusal{"a stranger", commit(newHostOf(n, "stranger")), sprint.ErrNotDrawn, "nothing fell to"},
 		refusal{"short hash", with(commit(p1), func(m *sprintv1.MsgCommitVerdict) { m.Hash = m.Hash[1:] }), sprint.ErrInvalid, "hash has 31 bytes"},
 		refusal{"no hash", with(commit(p1), func(m *sprintv1.MsgCommitVerdict) { m.Hash = nil }), sprint.ErrInvalid, "hash has 0 bytes"},
-		refusal{"another round", with(commit(p1), func(m *sprintv1.MsgCommitVerdict) { m.Round = 2 }), sprint.ErrPhase, "the epoch is in round 1"},
 		refusal{"another epoch", with(commit(p1), func(m *sprintv1.MsgCommitVerdict) { m.Epoch = 0 }), sprint.ErrPhase, "the chain is in epoch 1"},
-		refusal{"reveal before all have committed", &sprintv1.MsgRevealVerdict{Participant: p1.addr, Epoch: 1, Round: 1, Salt: make([]byte, 32)}, sprint.ErrPhase, "taken in reveal"},
+		refusal{"reveal before all have committed", &sprintv1.MsgRevealVerdict{Participant: p1.addr, Epoch: 1, Salt: make([]byte, 32)}, sprint.ErrPhase, "taken in reveal"},
+		refusal{"middle digests before all have revealed", &sprintv1.MsgOpenMiddles{Participant: p1.addr, Epoch: 1}, sprint.ErrPhase, "taken in check"},
 	)
 	n.step()
 	n.refuses(t, refusal{"second commitment", commit(p1), sprint.ErrDone, "committed its verdict"})
 	e := n.phase(1, sprintv1.PhaseReveal)
-	v := p1.verdicts[1]
-	good := &sprintv1.MsgRevealVerdict{Participant: p1.addr, Epoch: 1, Round: 1, Salt: v.salt.Bytes(), Body: v.body}
+	v := p1.said
+	good := &sprintv1.MsgRevealVerdict{Participant: p1.addr, Epoch: 1, Salt: v.salt.Bytes(), Body: v.body}
 	if err := n.handle(n.scratch(), good); err != nil {
 		t.Fatalf("the set-up: %v", err)
 	}
@@ -280,10 +283,10 @@ func TestVerdictsRefused(t *testing.T) {
 		refusal{"short salt", with(good, func(m *sprintv1.MsgRevealVerdict) { m.Salt = m.Salt[1:] }), sprint.ErrInvalid, "salt of 31"},
 		refusal{"another body", with(good, func(m *sprintv1.MsgRevealVerdict) { m.Body = append(slices.Clone(m.Body), 0) }), sprint.ErrInvalid, "does not match what was committed to"},
 		refusal{"no body", with(good, func(m *sprintv1.MsgRevealVerdict) { m.Body = nil }), sprint.ErrInvalid, "does not match what was committed to"},
-		refusal{"a body larger than any duty", with(good, func(m *sprintv1.MsgRevealVerdict) { m.Body = make([]byte, 1<<20) }), sprint.ErrInvalid, "body of 1048576"},
+		refusal{"a body larger than any duty", with(good, func(m *sprintv1.MsgRevealVerdict) { m.Body = make([]byte, sprintv1.MaxVerdictBytes+1) }), sprint.ErrInvalid, "body of 65537"},
 		refusal{"another's reveal", with(good, func(m *sprintv1.MsgRevealVerdict) { m.Participant = n.host("p2").addr }), sprint.ErrInvalid, "does not match what was committed to"},
 		refusal{"by a member that did not commit", with(good, func(m *sprintv1.MsgRevealVerdict) { m.Participant = slow.addr }), sprint.ErrNotDrawn, "committed to no verdict"},
-		refusal{"by one without a vote", with(good, func(m *sprintv1.MsgRevealVerdict) { m.Participant = n.host("fresh").addr }), sprint.ErrNotDrawn, "committed to no verdict"},
+		refusal{"by one without a vote", with(good, func(m *sprintv1.MsgRevealVerdict) { m.Participant = n.host("fresh").addr }), sprint.ErrNotDrawn, "nothing fell to"},
 		refusal{"a commitment that comes late", commit(slow), sprint.ErrPhase, "taken in validate"},
 	)
 	ctx := n.scratch()
@@ -303,89 +306,81 @@ func (n *network) revealed(h *host, body []byte) (ctx sdk.Context, reveal *sprin
 	salt := seed.Seed{1}
 	hash := seed.VerdictCommit(chainID, e.Number, 1, h.addr, salt, body)
 	ctx = n.scratch()
-	if err := n.handle(ctx, &sprintv1.MsgCommitVerdict{Participant: h.addr, Epoch: e.Number, Round: 1, Hash: hash[:]}); err != nil {
+	if err := n.handle(ctx, &sprintv1.MsgCommitVerdict{Participant: h.addr, Epoch: e.Number, Hash: hash[:]}); err != nil {
 		n.t.Fatal(err)
 	}
-	ctx = ctx.WithBlockHeight(e.Rounds[0].ValidateUntil)
+	ctx = ctx.WithBlockHeight(e.Round.ValidateUntil)
 	if err := n.app.Sprint.EndBlock(ctx); err != nil {
 		n.t.Fatal(err)
 	}
-	return ctx, &sprintv1.MsgRevealVerdict{Participant: h.addr, Epoch: e.Number, Round: 1, Salt: salt.Bytes(), Body: body}
+	return ctx, &sprintv1.MsgRevealVerdict{Participant: h.addr, Epoch: e.Number, Salt: salt.Bytes(), Body: body}
 }
 
+// A verdict is held against its voter's duties; whatever does not fit them, or may be written in two ways, is refused.
 func TestVerdictBodiesRefused(t *testing.T) {
 	n := crowd(t)
 	p1 := n.host("p1")
 	e := n.phase(1, sprintv1.PhaseValidate)
-	duties := n.duties(e, 1, p1.addr)
+	duties := n.duties(e, p1.addr)
 	if len(duties) != 4 { // p2, p3, p4 and fresh
 		t.Fatalf("the set-up: p1 judges %d", len(duties))
 	}
-	name := func(d sprintv1.Duty, j int) sprintv1.Mismatch {
-		l := d.Leaves[j]
-		return sprintv1.Mismatch{Node: l.Node, Segment: l.Segment, Nonce: l.Nonce, Norm: 1, Digest: make([]byte, 32)}
+	said := p1.opinions(e, duties)
+	const fail, abstain = byte(sprintv1.VoteFail), byte(sprintv1.VoteAbstain)
+	name := func(b *sprintv1.VerdictBody, duty uint32, leaves ...uint32) {
+		for _, l := range leaves {
+			b.Mismatches = append(b.Mismatches, sprintv1.Mismatch{Duty: duty, Leaf: l})
+		}
 	}
+	// what faulty hardware does, and one more
+	least := audit.Threshold(uint64(len(duties[1].Leaves)), audit.Rate{Num: uint64(e.Params.FaultRatePpm), Den: 1_000_000}, audit.Rate{Num: 1, Den: e.Params.FailPInverse})
 	for _, c := range []struct {
 		name string
 		bend func(*sprintv1.VerdictBody)
 		text string // empty: accepted
 	}{
 		{"honest", func(*sprintv1.VerdictBody) {}, ""},
-		{"four names of one node", func(b *sprintv1.VerdictBody) {
-			for j := range 4 {
-				b.Verdicts[0].Mismatches = append(b.Verdicts[0].Mismatches, name(duties[0], 3*j))
+		{"the last two left out", func(b *sprintv1.VerdictBody) { b.Votes = b.Votes[:2] }, ""},
+		{"one in the middle left out", func(b *sprintv1.VerdictBody) { b.Votes[1] = 0 }, ""},
+		{"abstentions only", func(b *sprintv1.VerdictBody) { b.Votes, b.Middles = bytes.Repeat([]byte{abstain}, 4), nil }, ""},
+		{"nothing at all", func(b *sprintv1.VerdictBody) { b.Votes, b.Middles = nil, nil }, ""},
+		{"a pass with a name", func(b *sprintv1.VerdictBody) { name(b, 0, 3) }, ""},
+		{"four names of one node", func(b *sprintv1.VerdictBody) { name(b, 0, 0, 3, 6, 9); b.Votes[0] = fail }, ""},
+		{"five names of one node", func(b *sprintv1.VerdictBody) { name(b, 0, 0, 1, 2, 3, 4); b.Votes[0] = fail }, "more than 4 mismatches named of node gpu-1"},
+		{"more votes than duties", func(b *sprintv1.VerdictBody) { b.Votes = append(b.Votes, 1) }, "5 votes on 4 duties"},
+		{"a vote of nothing at the end", func(b *sprintv1.VerdictBody) { b.Votes[3] = 0 }, "left out at the end are not written"},
+		{"a fail that names nothing", func(b *sprintv1.VerdictBody) { b.Votes[1] = fail }, "it must name what it rests on"},
+		{"a fail that names what hardware does", func(b *sprintv1.VerdictBody) {
+			b.Votes[1] = fail
+			for l := range least - 1 {
+				name(b, 1, uint32(l))
 			}
-			b.Verdicts[0].Vote = sprintv1.VoteFail
+		}, "it must name what it rests on"},
+		{"a fail that names one more", func(b *sprintv1.VerdictBody) {
+			b.Votes[1] = fail
+			for l := range least {
+				name(b, 1, uint32(l))
+			}
 		}, ""},
-		{"five names of one node", func(b *sprintv1.VerdictBody) {
-			for j := range 5 {
-				b.Verdicts[0].Mismatches = append(b.Verdicts[0].Mismatches, name(duties[0], j))
-			}
-		}, "more than 4 mismatches named of node gpu-1"},
-		{"a vote on oneself", func(b *sprintv1.VerdictBody) {
-			self := b.Verdicts[0]
-			self.Target = p1.addr
-			b.Verdicts = append(b.Verdicts, self)
-			slices.SortFunc(b.Verdicts, func(a, b sprintv1.TargetVerdict) int { return strings.Compare(a.Target, b.Target) })
-		}, "judges 5 participants, the voter was drawn for 4"},
-		{"oneself in another's place", func(b *sprintv1.VerdictBody) { b.Verdicts[1].Target = p1.addr }, "never oneself"},
-		{"somebody left out", func(b *sprintv1.VerdictBody) { b.Verdicts = b.Verdicts[1:] }, "judges 3 participants"},
-		{"nobody", func(b *sprintv1.VerdictBody) { b.Verdicts = nil }, "judges 0 participants"},
-		{"out of order", func(b *sprintv1.VerdictBody) { slices.Reverse(b.Verdicts) }, "rising order"},
-		{"a fail that names nothing", func(b *sprintv1.VerdictBody) { b.Verdicts[0].Vote = sprintv1.VoteFail }, "names no leaf"},
-		{"no vote", func(b *sprintv1.VerdictBody) { b.Verdicts[0].Vote = sprintv1.VoteUnspecified }, "vote 0"},
-		{"an unknown vote", func(b *sprintv1.VerdictBody) { b.Verdicts[0].Vote = 9 }, "vote 9"},
-		{"middles of one leaf too few", func(b *sprintv1.VerdictBody) { b.Verdicts[2].Middles = b.Verdicts[2].Middles[8:] }, "bytes of middle digests"},
-		{"a byte of middles too many", func(b *sprintv1.VerdictBody) { b.Verdicts[2].Middles = append(b.Verdicts[2].Middles, 0) }, "bytes of middle digests"},
-		{"no middles", func(b *sprintv1.VerdictBody) { b.Verdicts[2].Middles = nil }, "0 bytes of middle digests"},
-		{"an abstention with middles", func(b *sprintv1.VerdictBody) { b.Verdicts[2].Vote = sprintv1.VoteAbstain }, "carries findings"},
-		{"an abstention with names", func(b *sprintv1.VerdictBody) {
-			b.Verdicts[0] = sprintv1.TargetVerdict{Target: b.Verdicts[0].Target, Vote: sprintv1.VoteAbstain, Mismatches: []sprintv1.Mismatch{name(duties[0], 0)}}
-		}, "carries findings"},
-		{"a leaf that was not drawn", func(b *sprintv1.VerdictBody) {
-			m := name(duties[0], 0)
-			m.Nonce = 1 << 40
-			b.Verdicts[0].Mismatches = []sprintv1.Mismatch{m}
-		}, "was not drawn for this voter"},
-		{"a leaf of a node that does not exist", func(b *sprintv1.VerdictBody) {
-			m := name(duties[0], 0)
-			m.Node = "gpu-7"
-			b.Verdicts[0].Mismatches = []sprintv1.Mismatch{m}
-		}, "was not drawn for this voter"},
-		{"one leaf twice", func(b *sprintv1.VerdictBody) {
-			b.Verdicts[0].Mismatches = []sprintv1.Mismatch{name(duties[0], 2), name(duties[0], 2)}
-		}, "out of order"},
-		{"names out of order", func(b *sprintv1.VerdictBody) {
-			b.Verdicts[0].Mismatches = []sprintv1.Mismatch{name(duties[0], 2), name(duties[0], 1)}
-		}, "out of order"},
-		{"a short digest", func(b *sprintv1.VerdictBody) {
-			m := name(duties[0], 0)
-			m.Digest = m.Digest[1:]
-			b.Verdicts[0].Mismatches = []sprintv1.Mismatch{m}
-		}, "digest of a mismatch has 31 bytes"},
+		{"an unknown vote", func(b *sprintv1.VerdictBody) { b.Votes[0] = 9 }, "vote 9"},
+		{"an abstention with names", func(b *sprintv1.VerdictBody) { b.Votes[0] = abstain; name(b, 0, 1) }, "names leaves"},
+		{"names of one left out", func(b *sprintv1.VerdictBody) { b.Votes[1] = 0; name(b, 1, 1) }, "names leaves"},
+		{"names of one left out at the end", func(b *sprintv1.VerdictBody) { b.Votes = b.Votes[:2]; name(b, 2, 1) }, "has no vote"},
+		{"names of a duty that does not exist", func(b *sprintv1.VerdictBody) { name(b, 4, 1) }, "has no vote"},
+		{"a leaf that is not its own", func(b *sprintv1.VerdictBody) { name(b, 0, uint32(len(duties[0].Leaves))) }, "which has 32"},
+		{"one leaf twice", func(b *sprintv1.VerdictBody) { name(b, 0, 2, 2) }, "named rising"},
+		{"leaves out of order", func(b *sprintv1.VerdictBody) { name(b, 0, 2, 1) }, "named rising"},
+		{"duties out of order", func(b *sprintv1.VerdictBody) { name(b, 1, 2); name(b, 0, 1) }, "out of order"},
+		{"a short root", func(b *sprintv1.VerdictBody) { b.Middles = b.Middles[1:] }, "root of middle digests of 31 bytes"},
+		{"a long root", func(b *sprintv1.VerdictBody) { b.Middles = append(b.Middles, 0) }, "root of middle digests of 33 bytes"},
+		{"no root", func(b *sprintv1.VerdictBody) { b.Middles = nil }, "root of middle digests of 0 bytes"},
+		{"a root over nothing", func(b *sprintv1.VerdictBody) { b.Votes = nil }, "root of middle digests of 32 bytes over 0 leaves"},
 	} {
-		body := p1.body(e, duties)
-		c.bend(body)
+		var body sprintv1.VerdictBody
+		if err := body.Unmarshal(p1.compose(e, said).body); err != nil {
+			t.Fatal(err)
+		}
+		c.bend(&body)
 		raw, err := body.Marshal()
 		if err != nil {
 			t.Fatal(err)
@@ -397,57 +392,123 @@ func TestVerdictBodiesRefused(t *testing.T) {
 			t.Errorf("%s: %v", c.name, err)
 		}
 	}
-	ctx, reveal := n.revealed(p1, []byte{0x0a, 0xff, 0xff})
-	n.refusesIn(t, ctx, refusal{"bytes that are no verdict", reveal, sprint.ErrInvalid, "verdict: "})
+	for name, raw := range map[string][]byte{
+		"bytes that are no verdict": {0x0a, 0xff, 0xff},
+		"an unknown field":          append(p1.compose(e, said).body, 0x7a, 1, 0),
+		"an empty field written":    append(p1.compose(e, said).body, 0x0a, 0),
+	} {
+		ctx, reveal := n.revealed(p1, raw)
+		n.refusesIn(t, ctx, refusal{name, reveal, sprint.ErrInvalid, "verdict: "})
+	}
+}
+
+// Middle digests are those that were drawn, under the root that was revealed, once.
+func TestMiddlesRefused(t *testing.T) {
+	n := crowd(t)
+	p1, p2, mute, shy := n.host("p1"), n.host("p2"), n.host("p3"), n.host("p4")
+	mute.cheat.reveal = func(*sprintv1.MsgRevealVerdict) *sprintv1.MsgRevealVerdict { return nil }
+	shy.cheat.opinion = abstain
+	p2.cheat.middles = func(*sprintv1.MsgOpenMiddles) *sprintv1.MsgOpenMiddles { return nil } // keeps the phase open
+	e := n.phase(1, sprintv1.PhaseCheck)
+	open := func(h *host) *sprintv1.MsgOpenMiddles {
+		return &sprintv1.MsgOpenMiddles{Participant: h.addr, Epoch: 1, Middles: make([]byte, 64)}
+	}
+	n.refuses(t, refusal{"before they are drawn", open(p1), sprint.ErrNotDrawn, "the beacon of epoch 1 may still be awaited"})
+	e = n.until("the draw", func(e sprintv1.Epoch) bool { return len(e.Round.CheckMix) > 0 })
+	good := p1.drawnMiddles(e)
+	if len(good.Middles) != 64 {
+		t.Fatalf("the set-up: %d bytes are drawn of p1", len(good.Middles))
+	}
+	if err := n.handle(n.scratch(), good); err != nil {
+		t.Fatalf("the set-up: %v", err)
+	}
+	bent := func(change func(*sprintv1.MsgOpenMiddles)) *sprintv1.MsgOpenMiddles {
+		return with(good, func(m *sprintv1.MsgOpenMiddles) {
+			m.Middles, m.Proof = slices.Clone(m.Middles), slices.Clone(m.Proof)
+			change(m)
+		})
+	}
+	n.refuses(t,
+		refusal{"a wrong digest", bent(func(m *sprintv1.MsgOpenMiddles) { m.Middles[9] ^= 1 }), sprint.ErrInvalid, "middle digests: "},
+		refusal{"two digests in each other's place", bent(func(m *sprintv1.MsgOpenMiddles) {
+			m.Middles = append(slices.Clone(m.Middles[8:16]), append(slices.Clone(m.Middles[:8]), m.Middles[16:]...)...)
+		}), sprint.ErrInvalid, "middle digests: "},
+		refusal{"one too few", bent(func(m *sprintv1.MsgOpenMiddles) { m.Middles = m.Middles[8:] }), sprint.ErrInvalid, "56 bytes of middle digests; want 8 for each of 8"},
+		refusal{"one too many", bent(func(m *sprintv1.MsgOpenMiddles) { m.Middles = append(m.Middles, make([]byte, 8)...) }), sprint.ErrInvalid, "72 bytes of middle digests"},
+		refusal{"none", bent(func(m *sprintv1.MsgOpenMiddles) { m.Middles, m.Proof = nil, nil }), sprint.ErrInvalid, "0 bytes of middle digests"},
+		refusal{"truncated proof", bent(func(m *sprintv1.MsgOpenMiddles) { m.Proof = m.Proof[32:] }), sprint.ErrInvalid, "middle digests: "},
+		refusal{"half a hash", bent(func(m *sprintv1.MsgOpenMiddles) { m.Proof = m.Proof[16:] }), sprint.ErrInvalid, "proof of"},
+		refusal{"a hash too many", bent(func(m *sprintv1.MsgOpenMiddles) { m.Proof = append(m.Proof, make([]byte, 32)...) }), sprint.ErrInvalid, ""},
+		refusal{"a proof of a million hashes", bent(func(m *sprintv1.MsgOpenMiddles) { m.Proof = make([]byte, 32<<20) }), sprint.ErrInvalid, "proof of 33554432 bytes"},
+		refusal{"another's", bent(func(m *sprintv1.MsgOpenMiddles) { m.Participant = p2.addr }), sprint.ErrInvalid, "middle digests: "},
+		refusal{"of another epoch", bent(func(m *sprintv1.MsgOpenMiddles) { m.Epoch = 2 }), sprint.ErrPhase, "the chain is in epoch 1"},
+		refusal{"by one that revealed nothing", open(mute), sprint.ErrNotDrawn, "no middle digests of"},
+		refusal{"by one that abstained", open(shy), sprint.ErrNotDrawn, "no middle digests of"},
+		refusal{"by one without a vote", open(n.host("fresh")), sprint.ErrNotDrawn, "nothing fell to"},
+		refusal{"by a stranger", open(newHostOf(n, "stranger")), sprint.ErrNotDrawn, "nothing fell to"},
+	)
+	n.step()
+	n.refuses(t, refusal{"twice", good, sprint.ErrDone, "opened its middle digests already"})
+	n.phase(1, sprintv1.PhaseDispute)
+	n.refuses(t, refusal{"late", p2.drawnMiddles(e), sprint.ErrPhase, "taken in check"})
 }
 
 func TestDisputesRefused(t *testing.T) {
 	n := crowd(t)
 	p1, p2, mute := n.host("p1"), n.host("p2"), n.host("p4")
 	mute.cheat.reveal = func(*sprintv1.MsgRevealVerdict) *sprintv1.MsgRevealVerdict { return nil }
-	n.host("p3").cheat.verdict = abstain
+	n.host("p3").cheat.opinion = abstain
 	e := n.phase(1, sprintv1.PhaseDispute)
-	leaf := n.samples(1, p2.addr)[5]
-	good := &sprintv1.MsgDispute{Participant: p1.addr, Epoch: 1, Leaf: leaf}
-	voter := func(of string, round uint32) *sprintv1.MsgDispute {
-		return with(good, func(m *sprintv1.MsgDispute) { m.Voter, m.Round = n.host(of).addr, round })
+	checked := n.checks(e, p1.addr).Leaves
+	at := slices.IndexFunc(checked, func(l courtv1.LeafRef) bool { return l.Participant == p2.addr })
+	if at < 0 {
+		t.Fatal("the set-up: p1 opened no middle digest of p2")
+	}
+	good := &sprintv1.MsgDispute{Participant: p1.addr, Epoch: 1, Leaf: checked[at]}
+	voter := func(of string) *sprintv1.MsgDispute {
+		return with(good, func(m *sprintv1.MsgDispute) { m.Voter = n.host(of).addr })
 	}
 	moved := func(change func(*courtv1.LeafRef)) *sprintv1.MsgDispute {
 		return with(good, func(m *sprintv1.MsgDispute) { change(&m.Leaf) })
 	}
-	if err := n.handle(n.scratch(), good); err != nil {
-		t.Fatalf("the set-up: %v", err)
-	}
-	if err := n.handle(n.scratch(), voter("p1", 1)); err != nil {
-		t.Fatalf("the set-up: %v", err)
+	for _, m := range []*sprintv1.MsgDispute{good, voter("p1")} {
+		if err := n.handle(n.scratch(), m); err != nil {
+			t.Fatalf("the set-up: %v", err)
+		}
 	}
 	undrawn := uint64(0)
 	for slices.ContainsFunc(n.samples(1, p2.addr), func(l courtv1.LeafRef) bool { return l.Segment == 1 && l.Nonce == undrawn }) {
 		undrawn++
 	}
+	unchecked := n.samples(1, p2.addr)
+	unchecked = slices.DeleteFunc(unchecked, func(l courtv1.LeafRef) bool { return slices.Contains(checked, l) })
+	const undrawnText = "was not drawn and opened"
 	n.refuses(t,
-		refusal{"an undrawn leaf", moved(func(l *courtv1.LeafRef) { l.Segment, l.Nonce = 1, undrawn }), sprint.ErrInvalid, "was not drawn"},
-		refusal{"a leaf beyond the log", moved(func(l *courtv1.LeafRef) { l.Nonce = 1 << 60 }), sprint.ErrInvalid, "was not drawn"},
-		refusal{"a segment that does not exist", moved(func(l *courtv1.LeafRef) { l.Segment = 0 }), sprint.ErrInvalid, "was not drawn"},
-		refusal{"a node that does not exist", moved(func(l *courtv1.LeafRef) { l.Node = "" }), sprint.ErrInvalid, "was not drawn"},
-		refusal{"one that opened nothing", moved(func(l *courtv1.LeafRef) { l.Participant = n.host("jailed").addr }), sprint.ErrInvalid, "opened nothing"},
-		refusal{"nobody", moved(func(l *courtv1.LeafRef) { l.Participant = "" }), sprint.ErrInvalid, "opened nothing"},
-		refusal{"a voter that revealed nothing", voter("p4", 1), sprint.ErrInvalid, "revealed no middle digest"},
-		refusal{"a voter that abstained", voter("p3", 1), sprint.ErrInvalid, "revealed no middle digest"},
-		refusal{"a voter about its own leaf", voter("p2", 1), sprint.ErrInvalid, "revealed no middle digest"},
-		refusal{"a voter without a vote", voter("fresh", 1), sprint.ErrInvalid, "revealed no middle digest"},
-		refusal{"round 0", voter("p1", 0), sprint.ErrInvalid, "revealed no middle digest"},
-		refusal{"a round to come", voter("p1", 2), sprint.ErrInvalid, "revealed no middle digest"},
-		refusal{"by a stranger", with(good, func(m *sprintv1.MsgDispute) { m.Participant = newHost("stranger").addr }), sprint.ErrNotMember, "takes no part"},
+		refusal{"an undrawn leaf", moved(func(l *courtv1.LeafRef) { l.Segment, l.Nonce = 1, undrawn }), sprint.ErrInvalid, undrawnText},
+		refusal{"a leaf beyond the log", moved(func(l *courtv1.LeafRef) { l.Nonce = 1 << 60 }), sprint.ErrInvalid, undrawnText},
+		refusal{"a segment that does not exist", moved(func(l *courtv1.LeafRef) { l.Segment = 0 }), sprint.ErrInvalid, undrawnText},
+		refusal{"a node that does not exist", moved(func(l *courtv1.LeafRef) { l.Node = "" }), sprint.ErrInvalid, undrawnText},
+		refusal{"one that opened nothing", moved(func(l *courtv1.LeafRef) { l.Participant = n.host("jailed").addr }), sprint.ErrInvalid, undrawnText},
+		refusal{"nobody", moved(func(l *courtv1.LeafRef) { l.Participant = "" }), sprint.ErrInvalid, undrawnText},
+		refusal{"a middle digest that was not drawn", with(voter("p1"), func(m *sprintv1.MsgDispute) { m.Leaf = unchecked[0] }), sprint.ErrInvalid, "opened no middle digest"},
+		refusal{"a voter that revealed nothing", voter("p4"), sprint.ErrInvalid, "opened no middle digest"},
+		refusal{"a voter that abstained", voter("p3"), sprint.ErrInvalid, "opened no middle digest"},
+		refusal{"a voter about its own leaf", voter("p2"), sprint.ErrInvalid, "opened no middle digest"},
+		refusal{"a voter without a vote", voter("fresh"), sprint.ErrInvalid, "opened no middle digest"},
+		refusal{"a voter that nobody knows", with(good, func(m *sprintv1.MsgDispute) { m.Voter = "nobody" }), sprint.ErrInvalid, "opened no middle digest"},
+		refusal{"another epoch", with(good, func(m *sprintv1.MsgDispute) { m.Epoch = 0 }), sprint.ErrPhase, "the chain is in epoch 1"},
+		refusal{"by a stranger without a deposit", with(good, func(m *sprintv1.MsgDispute) { m.Participant = newHost("stranger").addr }), court.ErrBond, "has raised 0 of 0 claims"},
+		refusal{"by a newcomer without a deposit", with(good, func(m *sprintv1.MsgDispute) { m.Participant = n.host("fresh").addr }), court.ErrBond, "has raised 0 of 0 claims"},
 	)
 	ctx := n.scratch()
-	for range e.Params.DisputesPerEpoch {
+	budget := court.Budget(1000, e.TotalWeight)
+	for range budget {
 		if err := n.handle(ctx, good); err != nil {
 			t.Fatal(err)
 		}
 	}
-	n.refusesIn(t, ctx, refusal{"over the quota", good, sprint.ErrDone, "raised its 8 disputes"})
-	late := n.scratch().WithBlockHeight(e.Rounds[0].DisputeUntil + 1)
+	n.refusesIn(t, ctx, refusal{"over the budget", good, court.ErrBond, fmt.Sprintf("has raised %d of %d claims", budget, budget)})
+	late := n.scratch().WithBlockHeight(e.Round.DisputeUntil + 1)
 	n.refusesIn(t, late, refusal{"after the window", good, sprint.ErrPhase, "dispute window"})
 }
 
@@ -487,13 +548,12 @@ func TestParametersRefused(t *testing.T) {
 		"fail_p_inverse 999":      func(p *sprintv1.Params) { p.FailPInverse = 999 },
 		"credit_eps_ppm 50001":    func(p *sprintv1.Params) { p.CreditEpsPpm = 50_001 },
 		"credit_eps_ppm 0":        func(p *sprintv1.Params) { p.CreditEpsPpm = 0 },
-		"min_voters 1":            func(p *sprintv1.Params) { p.MinVoters = 1 },
 		"min_live_bps 4999":       func(p *sprintv1.Params) { p.MinLiveBps = 4999 },
 		"ready_bps 10001":         func(p *sprintv1.Params) { p.ReadyBps = 10_001 },
-		"jail_epochs 0":           func(p *sprintv1.Params) { p.JailEpochs = 0 },
 		"silence_epochs 1":        func(p *sprintv1.Params) { p.SilenceEpochs = 1 },
-		"judge_units_per_block 0": func(p *sprintv1.Params) { p.JudgeUnitsPerBlock = 0 },
-		"disputes_per_epoch 0":    func(p *sprintv1.Params) { p.DisputesPerEpoch = 0 },
+		"min_claim_leaves 15":     func(p *sprintv1.Params) { p.MinClaimLeaves = 15 },
+		"min_claim_leaves 100001": func(p *sprintv1.Params) { p.MinClaimLeaves = 100_001 },
+		"whole_unit_miops 1025":   func(p *sprintv1.Params) { p.WholeUnitMiops = 1025 },
 		"keep_epochs 0":           func(p *sprintv1.Params) { p.KeepEpochs = 0 },
 		"one opening must fit":    func(p *sprintv1.Params) { p.Samples, p.OpeningBytesPerBlock = 200, 128<<10 },
 		"a verdict names 4":       func(p *sprintv1.Params) { p.Samples, p.FaultRatePpm, p.OpeningBytesPerBlock = 1000, 1000, 16<<20 },
