@@ -282,7 +282,7 @@ func TestNoCoalitionBelowTheBudgetHasAThird(t *testing.T) {
 		if !long() {
 			for _, n := range []int{i, i + 1} {
 				hn := []int{1, 2, 5, 20}[n%4]
-				cells = append(cells, cell{tactic: tactic, honest: hn, equal: hn < 5, part: 2_560, names: []int{4, 20, 1, 30}[n/4%4], seed: 1})
+				cells = append(cells, cell{tactic: tactic, honest: hn, equal: hn < 5, part: 2_560, names: []int{4, 20, 1, 10}[n/4%4], seed: 1})
 			}
 			continue
 		}

@@ -10,8 +10,6 @@ import (
 	"math/rand/v2"
 	"slices"
 
-	dbm "github.com/cosmos/cosmos-db"
-
 	corestore "cosmossdk.io/core/store"
 	"cosmossdk.io/math"
 	"github.com/cosmos/cosmos-sdk/codec"
@@ -255,12 +253,12 @@ func (s *shelf) Delete(key []byte) error {
 	}
 	return nil
 }
-func (s *shelf) Iterator(start, end []byte) (dbm.Iterator, error) {
+func (s *shelf) Iterator(start, end []byte) (corestore.Iterator, error) {
 	it := &walk{shelf: s, start: start, end: end}
 	it.find(string(start))
 	return it, nil
 }
-func (s *shelf) ReverseIterator(_, _ []byte) (dbm.Iterator, error) {
+func (s *shelf) ReverseIterator(_, _ []byte) (corestore.Iterator, error) {
 	return nil, fmt.Errorf("nobody walks backwards here")
 }
 
