@@ -116,9 +116,14 @@ func (c *chain) settle(t testing.TB, live uint64, weights map[string]uint64, nam
 	}
 }
 
+// void records an epoch in which those in kept showed all that they weigh.
 func (c *chain) void(t testing.TB, kept, wrong []string) {
 	t.Helper()
-	if err := c.Void(c.ctx, kept, wrong); err != nil {
+	var shown []credit.Shown
+	for _, name := range kept {
+		shown = append(shown, credit.Shown{Participant: name, Weight: c.holding(t, name).Weight})
+	}
+	if err := c.Void(c.ctx, shown, wrong); err != nil {
 		t.Fatal(err)
 	}
 }

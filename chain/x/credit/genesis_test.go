@@ -94,7 +94,7 @@ func TestPropertyAnExportGoesOnTheSameWay(t *testing.T) {
 			case 0:
 				c.settle(t, live, weights, who...)
 			case 1:
-				return c.Void(c.ctx, who, nil)
+				c.void(t, who, nil)
 			case 2:
 				if len(who) > 0 {
 					return c.Cut(c.ctx, who[0])

@@ -204,9 +204,15 @@ func (k *Keeper) setSeat(ctx context.Context, s creditv1.Seat) error {
 	return nil
 }
 
-// Void records a void epoch. Those in kept showed what they weigh and keep it. Those in wrong were proven wrong and
-// weigh 0. Everybody else's weight is halved, and the history records 0 for it. No power moves.
-func (k *Keeper) Void(ctx context.Context, kept, wrong []string) error {
+// Shown is what a participant was found to compute in a void epoch.
+type Shown struct {
+	Participant string
+	Weight      uint64
+}
+
+// Void records a void epoch. What somebody showed of its weight stays, and counts when it votes. Of the rest half goes
+// at most: no weight falls below half of what it was. Those in wrong were proven wrong and weigh 0. No power moves.
+func (k *Keeper) Void(ctx context.Context, shown []Shown, wrong []string) error {
 	params, err := k.params.Get(ctx)
 	if err != nil {
 		return fmt.Errorf("credit: params: %w", err)
@@ -215,20 +221,18 @@ func (k *Keeper) Void(ctx context.Context, kept, wrong []string) error {
 	if err != nil {
 		return fmt.Errorf("credit: holdings: %w", err)
 	}
-	keeps, lies := set(kept), set(wrong)
+	shows, lies := make(map[string]uint64, len(shown)), set(wrong)
+	for _, s := range shown {
+		shows[s.Participant] = s.Weight
+	}
 	before := uint64(0)
 	for _, h := range holdings {
 		before = add(before, h.Weight)
-		shown := uint64(0)
-		switch {
-		case lies[h.Participant]:
-			h.Weight, h.Credited = 0, 0
-		case keeps[h.Participant]:
-			shown = h.Weight
-		default:
-			h.Weight /= 2
+		kept := min(h.Weight, shows[h.Participant])
+		if h.Weight = max(kept, h.Weight/2); lies[h.Participant] {
+			kept, h.Weight, h.Credited = 0, 0, 0
 		}
-		remember(&h, shown, params.TallyEpochs)
+		remember(&h, kept, params.TallyEpochs)
 		if err := k.store(ctx, h); err != nil {
 			return err
 		}

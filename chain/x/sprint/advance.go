@@ -320,9 +320,10 @@ func (k *Keeper) challenge(ctx context.Context, e *sprintv1.Epoch, h int64) erro
 	})
 }
 
-// close ends the openings: the committee is drawn next, if there is anybody to judge.
+// close ends the openings: the committee is drawn next, if there is anybody to judge. A void epoch is judged like any
+// other: whoever is there shows by computing what it weighs.
 func (k *Keeper) close(ctx context.Context, e *sprintv1.Epoch, p sprintv1.Progress, h int64) error {
-	if e.Void || p.HoldersOpened+p.NewcomersOpened == 0 {
+	if p.HoldersOpened+p.NewcomersOpened == 0 {
 		return k.finalise(ctx, e)
 	}
 	e.Round = sprintv1.Round{Everyone: e.Eligible <= e.Params.FullCommittee, DrawDeadline: h}

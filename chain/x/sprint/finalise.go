@@ -39,7 +39,6 @@ func (k *Keeper) finalise(ctx context.Context, e *sprintv1.Epoch) error {
 		}
 	}
 	j.discharge(outcomes, at)
-	early := e.Void // since Prepare: then nobody was judged, and who was live showed its weight
 	credited, shown := uint64(0), uint64(0)
 	for i, m := range roster {
 		o := &outcomes[i]
@@ -61,7 +60,7 @@ func (k *Keeper) finalise(ctx context.Context, e *sprintv1.Epoch) error {
 			e.Void, e.VoidReason = true, fmt.Sprintf("those credited held %d of %d of the previous weight, at least %d.%02d %% is needed", shown, e.TotalWeight, e.Params.MinLiveBps/100, e.Params.MinLiveBps%100)
 		}
 	}
-	if err := k.settle(ctx, *e, early, roster, outcomes); err != nil {
+	if err := k.settle(ctx, *e, roster, outcomes); err != nil {
 		return err
 	}
 	for i, m := range roster {
@@ -78,23 +77,20 @@ func nothing(o *sprintv1.Outcome, result sprintv1.Result, reason string) {
 	o.Result, o.Reason, o.Credited, o.WeightAfter = result, reason, 0, 0
 }
 
-// settle hands the weights over. A void epoch keeps what was shown, halves the rest and pays nothing.
-func (k *Keeper) settle(ctx context.Context, e sprintv1.Epoch, early bool, roster []sprintv1.Member, outcomes []sprintv1.Outcome) error {
+// settle hands the weights over. A void epoch pays nothing; what it credited is what was shown of the weight before,
+// and who only reported ready, or computed a little, showed no more than that.
+func (k *Keeper) settle(ctx context.Context, e sprintv1.Epoch, roster []sprintv1.Member, outcomes []sprintv1.Outcome) error {
 	if e.Void {
-		var kept, wrong []string
+		var shown []credit.Shown
+		var wrong []string
 		for i, m := range roster {
-			shown := outcomes[i].WeightAfter > 0
-			if early {
-				shown = m.Live && !m.Jailed
-			}
-			switch {
-			case convicted(m) || outcomes[i].Result == sprintv1.ResultRejected:
+			if convicted(m) || outcomes[i].Result == sprintv1.ResultRejected {
 				wrong = append(wrong, m.Participant)
-			case shown:
-				kept = append(kept, m.Participant)
+			} else if outcomes[i].WeightAfter > 0 {
+				shown = append(shown, credit.Shown{Participant: m.Participant, Weight: outcomes[i].WeightAfter})
 			}
 		}
-		return k.credit.Void(ctx, kept, wrong)
+		return k.credit.Void(ctx, shown, wrong)
 	}
 	settlements := make([]credit.Settlement, 0, len(roster))
 	for i, m := range roster {

@@ -44,7 +44,7 @@ type Credit interface {
 	Holding(ctx context.Context, participant string) (creditv1.Holding, error)
 	Walk(ctx context.Context, f func(creditv1.Holding) (stop bool, err error)) error
 	Finalise(ctx context.Context, settlements []credit.Settlement, live uint64) error
-	Void(ctx context.Context, kept, wrong []string) error
+	Void(ctx context.Context, shown []credit.Shown, wrong []string) error
 	Adopt(ctx context.Context) error
 }
 
