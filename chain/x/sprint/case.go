@@ -40,7 +40,9 @@ func (k *Keeper) Standing(ctx context.Context, epoch uint64, participant string)
 // Exhibit finds a leaf that its owner opened, and the seeds of its unit.
 func (k *Keeper) Exhibit(ctx context.Context, epoch uint64, leaf courtv1.LeafRef) (x court.Exhibit, ok bool, err error) {
 	e, err := k.epochs.Get(ctx, epoch)
-	if err != nil {
+	if errors.Is(err, collections.ErrNotFound) {
+		return x, false, nil
+	} else if err != nil {
 		return x, false, fmt.Errorf("sprint: record of epoch %d: %w", epoch, err)
 	}
 	o, ok, err := k.opened(ctx, epoch, leaf.Participant)
