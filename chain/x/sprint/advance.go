@@ -113,18 +113,12 @@ func freeze(number uint64, p registryv1.Participant, h creditv1.Holding) sprintv
 	switch {
 	case m.Weight > 0:
 		m.Role = sprintv1.RoleHolder
-	case p.CreditedEpoch > 0 && p.CreditedEpoch+returnEpochs >= number, genesis(p) && number <= returnEpochs:
+	case p.CreditedEpoch > 0 && p.CreditedEpoch+returnEpochs >= number:
 		m.Role = sprintv1.RoleReturning
 	default:
 		m.Role = sprintv1.RoleNewcomer
 	}
 	return m
-}
-
-// genesis: there from the start, for which no deposit is locked. It counts as credited before the first epoch, so that
-// an outage at launch does not send founders through the lottery.
-func genesis(p registryv1.Participant) bool {
-	return p.JoinedEpoch == 0 && (p.Deposit.IsNil() || p.Deposit.IsZero())
 }
 
 // advance moves the phase at the end of a block. Each case fixes the boundaries of the next phase. What it asks in
