@@ -98,7 +98,7 @@ func (h *Host) openSettler(encoding submit.Encoding, c Pool, least ledger.Amount
 	if err != nil {
 		return err
 	}
-	node := settle.Node{Conn: h.conn, Encoding: encoding, Keys: h.o.Keys, Key: c.PayKey, Address: address, ID: h.config.Chain, GasPrice: c.GasPrice}
+	node := settle.Node{Conn: h.conn, Encoding: encoding, Keys: h.o.Keys, Key: c.PayKey, Address: address, ID: h.config.Chain, GasPrice: max(1, c.GasPrice)} // what pays nothing is not taken
 	h.settler = settle.New(settle.Config{Ledger: h.ledger, Chain: node, Account: address, Least: least, Logger: h.log})
 	return nil
 }

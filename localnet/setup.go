@@ -126,7 +126,7 @@ func (n *Network) configureHost(m *Member, device ed25519.PrivateKey) error {
 	c.GRPC, c.Listen, c.Status = m.GRPC, m.Workers, m.StatusAddress
 	if n.pool && m == n.Members[0] && c.Pool == nil {
 		p := host.DefaultPool()
-		p.Enabled, p.PayKey, p.GasPrice, p.Least, p.UnlockAfter, p.DurationMS = true, home.Operator, 0, "1", 2, 5_000
+		p.Enabled, p.PayKey, p.GasPrice, p.Least, p.UnlockAfter, p.DurationMS = true, home.Operator, 1, "1", 2, 5_000
 		c.Pool = &p
 	}
 	c.Workers[NodeID] = hex.EncodeToString(device.Public().(ed25519.PublicKey))

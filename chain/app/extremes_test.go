@@ -187,7 +187,7 @@ func (d *driver) goesOn(blocks int) {
 	for range blocks {
 		payment := paid
 		err := d.send(d.owe(alice, 0, nodes(alice, 0)))
-		if err != nil && strings.Contains(err.Error(), "a further change pays") { // one change an epoch is free
+		if err != nil && strings.Contains(err.Error(), app.ErrSpent.Error()) { // one change an epoch is free
 			err, payment = d.send(d.sign(alice, paid, nodes(alice, 0))), paid.then(1)
 		}
 		if err == nil {

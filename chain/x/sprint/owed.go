@@ -188,10 +188,11 @@ func (k *Keeper) nodesOwed(ctx context.Context, participant string) (Owed, error
 	if e.Number == 0 || p.JailedUntil > e.Number || convicted(m) {
 		return Owed{}, ErrNotMember.Wrapf("%s may not change its machines for free in epoch %d", participant, e.Number)
 	}
+	times := uint64(1)
 	if p.NodesEpoch >= e.Number && p.JoinedEpoch < e.Number {
-		return Owed{}, ErrDone.Wrapf("%s has changed its machines in epoch %d already; a further change pays", participant, e.Number)
+		times = 0 // changed in this epoch already: a further change is taken for a fee
 	}
-	return Owed{Epoch: e.Number, Participant: participant, Weight: m.Weight, Duty: []byte("nodes"), Times: 1,
+	return Owed{Epoch: e.Number, Participant: participant, Weight: m.Weight, Duty: []byte("nodes"), Times: times,
 		Bytes: sprintv1.NodesBytes(max(freeNodes, 2*len(p.Nodes)))}, nil
 }
 
