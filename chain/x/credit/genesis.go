@@ -12,6 +12,7 @@ import (
 	abci "github.com/cometbft/cometbft/abci/types"
 
 	creditv1 "github.com/assaynet/assay/api/credit/v1"
+	"github.com/assaynet/assay/chain/x/registry"
 )
 
 // ValidateGenesis checks a genesis state on its own. It takes whatever a chain may export: a set on its way between
@@ -165,7 +166,7 @@ func (k *Keeper) inForce(ctx context.Context) ([]abci.ValidatorUpdate, error) {
 		if s.Told == 0 {
 			continue
 		}
-		owner, ok, err := k.registry.ByConsensusAddress(ctx, consensusAddressOf(s.ConsensusKey))
+		owner, ok, err := k.registry.ByConsensusAddress(ctx, registry.ConsensusAddress(s.ConsensusKey))
 		if err != nil {
 			return nil, fmt.Errorf("credit: owner of a consensus key: %w", err)
 		}

@@ -2,7 +2,11 @@
 
 package credit
 
-import "context"
+import (
+	"context"
+
+	"github.com/assaynet/assay/chain/x/registry"
+)
 
 // Holds reports whether a participant has weight or power, or CometBFT was last
 // told that its consensus key validates: whether anything still rests on its record.
@@ -11,5 +15,5 @@ func (k *Keeper) Holds(ctx context.Context, participant string, consensusKey []b
 	if err != nil || h.Weight > 0 || h.Power > 0 {
 		return err == nil, err
 	}
-	return k.seats.Has(ctx, consensusAddressOf(consensusKey))
+	return k.seats.Has(ctx, registry.ConsensusAddress(consensusKey))
 }

@@ -4,10 +4,8 @@ package credit
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
-	"math"
 	"math/bits"
 
 	"cosmossdk.io/collections"
@@ -31,13 +29,9 @@ const TotalPower = 1_000_000
 // comes near 64 bits.
 const MaxWeight = 1 << 53
 
-// Forever as a jail term: a consensus key that signed two blocks of one height is never trusted again.
-const Forever = math.MaxUint64
-
 // Registry is what credit needs of x/registry.
 type Registry interface {
 	ByConsensusAddress(ctx context.Context, address []byte) (registryv1.Participant, bool, error)
-	Jail(ctx context.Context, participant string, until uint64, reason string) error
 }
 
 // Beacon is what credit needs of x/beacon: the order in which newcomers join.
@@ -186,10 +180,4 @@ func last(history []uint64, epochs uint64) []uint64 {
 func add(a, b uint64) uint64 {
 	sum, carry := bits.Add64(a, b, 0)
 	return sum | -carry
-}
-
-// consensusAddressOf is CometBFT's address of an Ed25519 key: the first 20 bytes of its SHA-256.
-func consensusAddressOf(key []byte) []byte {
-	h := sha256.Sum256(key)
-	return h[:20]
 }

@@ -14,6 +14,7 @@ import (
 	"cosmossdk.io/collections"
 
 	creditv1 "github.com/assaynet/assay/api/credit/v1"
+	"github.com/assaynet/assay/chain/x/registry"
 	"github.com/assaynet/assay/poc/credit"
 )
 
@@ -191,7 +192,7 @@ func (k *Keeper) seat(ctx context.Context, seats []creditv1.Seat, holdings []cre
 
 // setSeat stores a seat; one that has no power and is to have none is removed.
 func (k *Keeper) setSeat(ctx context.Context, s creditv1.Seat) error {
-	at := consensusAddressOf(s.ConsensusKey)
+	at := registry.ConsensusAddress(s.ConsensusKey)
 	var err error
 	if s.Power == 0 && s.Told == 0 {
 		err = k.seats.Remove(ctx, at)

@@ -121,8 +121,9 @@ func (k *Keeper) Walk(ctx context.Context, visit func(registryv1.Participant) (s
 	})
 }
 
-// ByConsensusAddress finds whose validator has this address; found is false for
-// an address that is not registered.
+// ByConsensusAddress finds the record, without machines, of whose validator has
+// this address; found is false for an address that is not registered. Every block
+// asks for its proposer.
 func (k *Keeper) ByConsensusAddress(ctx context.Context, consensusAddress []byte) (p registryv1.Participant, found bool, err error) {
 	addr, err := k.consensus.Get(ctx, consensusAddress)
 	if errors.Is(err, collections.ErrNotFound) {
@@ -131,7 +132,7 @@ func (k *Keeper) ByConsensusAddress(ctx context.Context, consensusAddress []byte
 	if err != nil {
 		return p, false, fmt.Errorf("registry: %w", err)
 	}
-	p, err = k.Get(ctx, addr)
+	p, err = k.Record(ctx, addr)
 	return p, err == nil, err
 }
 

@@ -74,7 +74,7 @@ func (k *Keeper) Exhibit(ctx context.Context, epoch uint64, leaf courtv1.LeafRef
 // Proven acts on fraud in the block that proves it: so many forged leaves of one node, or of all, are no accident.
 func (k *Keeper) Proven(ctx context.Context, j courtv1.Judgement) error {
 	who := j.Leaf.Participant
-	emit(ctx, "leaf_forged", "participant", who, "leaf", refText(j.Leaf))
+	emit(ctx, "leaf_forged", "participant", who, "leaf", court.Text(j.Leaf))
 	m, err := k.members.Get(ctx, memberKeyOf(j.Epoch, who))
 	if err != nil || m.Fraud {
 		return err
@@ -116,7 +116,7 @@ func (k *Keeper) Judged(ctx context.Context, c courtv1.Claim, j courtv1.Judgemen
 			return true, "", nil
 		}
 		if c.Source == courtv1.SourceVerdict {
-			err = k.provenFalse(ctx, c.Epoch, c.Claimant, fmt.Sprintf("named the honest leaf %s a mismatch (refuted at block %d)", refText(c.Leaf), height(ctx)))
+			err = k.provenFalse(ctx, c.Epoch, c.Claimant, fmt.Sprintf("named the honest leaf %s a mismatch (refuted at block %d)", court.Text(c.Leaf), height(ctx)))
 		}
 		return false, c.Leaf.Participant, err
 	}
@@ -144,7 +144,7 @@ func (k *Keeper) wrongMiddle(ctx context.Context, epoch uint64, voter string, at
 	}
 	m.WrongMiddles = append(m.WrongMiddles, at)
 	slices.Sort(m.WrongMiddles)
-	m.FalseReason = fmt.Sprintf("opened a middle digest for leaf %s that the unit does not give: it was not re-run", refText(leaf))
+	m.FalseReason = fmt.Sprintf("opened a middle digest for leaf %s that the unit does not give: it was not re-run", court.Text(leaf))
 	if err := k.setMember(ctx, epoch, m); err != nil {
 		return err
 	}

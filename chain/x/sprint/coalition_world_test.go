@@ -143,6 +143,9 @@ func (w *world) Mix(_ context.Context, deadline int64) (seed.Seed, int64, bool, 
 func (w *world) Get(_ context.Context, name string) (registryv1.Participant, error) {
 	return w.byName[name].record, nil
 }
+func (w *world) Record(ctx context.Context, name string) (registryv1.Participant, error) {
+	return w.Get(ctx, name)
+}
 func (w *world) Mark(_ context.Context, name string, change func(*registryv1.Participant)) error {
 	change(&w.byName[name].record)
 	return nil

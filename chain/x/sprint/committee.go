@@ -184,7 +184,7 @@ type tally struct {
 // passed: more of what was said passes it than fails it, and what passes it is more than a third of the committee,
 // silent ones included. Who says nothing stops nobody alone, and decides nothing.
 func (t tally) passed() bool {
-	return t.pass > t.fail && t.pass > t.whole/3 && 3*t.pass > t.whole
+	return t.pass > t.fail && t.pass > t.whole/3
 }
 
 // opinion is what a voter said, one byte a duty; out takes it out of both sides: it was proven false, or did not open

@@ -30,11 +30,15 @@ func (k *Keeper) finalise(ctx context.Context, e *sprintv1.Epoch) error {
 	if err != nil {
 		return err
 	}
+	people := make([]registryv1.Participant, len(roster))
 	outcomes := make([]sprintv1.Outcome, len(roster))
 	at := make(map[string]int, len(roster))
 	for i, m := range roster {
 		at[m.Participant] = i
-		if outcomes[i], err = k.outcome(ctx, *e, j, m); err != nil {
+		if people[i], err = k.registry.Record(ctx, m.Participant); err != nil {
+			return err
+		}
+		if outcomes[i], err = k.outcome(ctx, *e, j, m, people[i]); err != nil {
 			return err
 		}
 	}
@@ -42,9 +46,7 @@ func (k *Keeper) finalise(ctx context.Context, e *sprintv1.Epoch) error {
 	credited, shown := uint64(0), uint64(0)
 	for i, m := range roster {
 		o := &outcomes[i]
-		if p, err := k.registry.Get(ctx, m.Participant); err != nil {
-			return err
-		} else if p.JailedUntil > e.Number && o.WeightAfter > 0 { // a double sign does not wait for the epoch's end
+		if p := people[i]; p.JailedUntil > e.Number && o.WeightAfter > 0 { // a double sign does not wait for the epoch's end
 			nothing(o, sprintv1.ResultJailed, "jailed within the epoch: "+p.JailReason)
 		}
 		if o.WeightAfter > 0 {
@@ -60,11 +62,11 @@ func (k *Keeper) finalise(ctx context.Context, e *sprintv1.Epoch) error {
 			e.Void, e.VoidReason = true, fmt.Sprintf("those credited held %d of %d of the previous weight, at least %d.%02d %% is needed", shown, e.TotalWeight, e.Params.MinLiveBps/100, e.Params.MinLiveBps%100)
 		}
 	}
-	if err := k.settle(ctx, *e, roster, outcomes); err != nil {
+	if err := k.settle(ctx, *e, roster, people, outcomes); err != nil {
 		return err
 	}
 	for i, m := range roster {
-		if err := k.write(ctx, *e, j, m, &outcomes[i]); err != nil {
+		if err := k.write(ctx, *e, j, m, people[i], &outcomes[i]); err != nil {
 			return fmt.Errorf("outcome of %s: %w", m.Participant, err)
 		}
 	}
@@ -79,7 +81,7 @@ func nothing(o *sprintv1.Outcome, result sprintv1.Result, reason string) {
 
 // settle hands the weights over. A void epoch pays nothing; what it credited is what was shown of the weight before,
 // and who only reported ready, or computed a little, showed no more than that.
-func (k *Keeper) settle(ctx context.Context, e sprintv1.Epoch, roster []sprintv1.Member, outcomes []sprintv1.Outcome) error {
+func (k *Keeper) settle(ctx context.Context, e sprintv1.Epoch, roster []sprintv1.Member, people []registryv1.Participant, outcomes []sprintv1.Outcome) error {
 	if e.Void {
 		var shown []credit.Shown
 		var wrong []string
@@ -97,10 +99,7 @@ func (k *Keeper) settle(ctx context.Context, e sprintv1.Epoch, roster []sprintv1
 		if outcomes[i].WeightAfter == 0 {
 			continue
 		}
-		p, err := k.registry.Get(ctx, m.Participant)
-		if err != nil {
-			return err
-		}
+		p := people[i]
 		alive := p.HeartbeatEpoch > 0 && p.HeartbeatEpoch+1 >= e.Number
 		settlements = append(settlements, credit.Settlement{
 			Participant: m.Participant, ConsensusKey: m.ConsensusKey, Weight: outcomes[i].WeightAfter,
@@ -111,7 +110,7 @@ func (k *Keeper) settle(ctx context.Context, e sprintv1.Epoch, roster []sprintv1
 }
 
 // write stores a member's outcome and what of it outlives the epoch.
-func (k *Keeper) write(ctx context.Context, e sprintv1.Epoch, j *jury, m sprintv1.Member, o *sprintv1.Outcome) error {
+func (k *Keeper) write(ctx context.Context, e sprintv1.Epoch, j *jury, m sprintv1.Member, p registryv1.Participant, o *sprintv1.Outcome) error {
 	h, err := k.credit.Holding(ctx, m.Participant)
 	if err != nil {
 		return err
@@ -130,17 +129,13 @@ func (k *Keeper) write(ctx context.Context, e sprintv1.Epoch, j *jury, m sprintv
 			return err
 		}
 	}
-	return k.mark(ctx, e, j, m, o.Result, paid)
+	return k.mark(ctx, e, j, m, p, o.Result, paid)
 }
 
 // mark notes silence, credit and the lottery's pause in the participant's record. A void epoch convicts nobody of
 // silence. It never takes more than credit and voice.
-func (k *Keeper) mark(ctx context.Context, e sprintv1.Epoch, j *jury, m sprintv1.Member, result sprintv1.Result, paid bool) error {
-	p, err := k.registry.Get(ctx, m.Participant)
-	if err != nil {
-		return err
-	}
-	was := p
+func (k *Keeper) mark(ctx context.Context, e sprintv1.Epoch, j *jury, m sprintv1.Member, was registryv1.Participant, result sprintv1.Result, paid bool) error {
+	p := was
 	if paid {
 		p.CreditedEpoch = e.Number
 	}
@@ -253,7 +248,7 @@ func (j *jury) discharge(outcomes []sprintv1.Outcome, at map[string]int) {
 
 // outcome is what an epoch means for one member. The order of the cases is the order of gravity: what was proven comes
 // before what was missed, and that before what was voted.
-func (k *Keeper) outcome(ctx context.Context, e sprintv1.Epoch, j *jury, m sprintv1.Member) (sprintv1.Outcome, error) {
+func (k *Keeper) outcome(ctx context.Context, e sprintv1.Epoch, j *jury, m sprintv1.Member, p registryv1.Participant) (sprintv1.Outcome, error) {
 	o := sprintv1.Outcome{Epoch: e.Number, Participant: m.Participant, Moniker: m.Moniker, WeightBefore: m.Weight, PowerBefore: m.Power, Count: m.Leaves}
 	class, err := transformer.ByName(e.Params.Class)
 	if err != nil {
@@ -285,15 +280,11 @@ func (k *Keeper) outcome(ctx context.Context, e sprintv1.Epoch, j *jury, m sprin
 	}
 	switch {
 	case m.Jailed:
-		p, err := k.registry.Get(ctx, m.Participant)
-		if err != nil {
-			return o, err
-		}
 		o.Result, o.Reason = sprintv1.ResultJailed, jailText(p)
 		return o, nil
 	case m.Fraud:
 		o.Result = sprintv1.ResultFraud
-		o.Reason = fmt.Sprintf("fraud: leaf %s is forged, and %d in all were proven", refText(*o.Forged), o.Mismatches)
+		o.Reason = fmt.Sprintf("fraud: leaf %s is forged, and %d in all were proven", court.Text(*o.Forged), o.Mismatches)
 		return o, nil
 	case m.ProvenFalse:
 		o.Result, o.Reason = sprintv1.ResultFalseVerdict, "false verdict: "+m.FalseReason
@@ -313,7 +304,7 @@ func (k *Keeper) outcome(ctx context.Context, e sprintv1.Epoch, j *jury, m sprin
 	}
 	if _, _, _, pass := rule.Judge(nodes); !pass {
 		o.Result = sprintv1.ResultRejected
-		o.Reason = fmt.Sprintf("leaf %s is forged; %d of %d drawn leaves proven wrong", refText(*o.Forged), o.Mismatches, o.Samples)
+		o.Reason = fmt.Sprintf("leaf %s is forged; %d of %d drawn leaves proven wrong", court.Text(*o.Forged), o.Mismatches, o.Samples)
 		return o, nil
 	}
 	result := j.results[m.Participant]
@@ -350,7 +341,7 @@ func (k *Keeper) outcome(ctx context.Context, e sprintv1.Epoch, j *jury, m sprin
 	o.Result, o.Reason = sprintv1.ResultCredited, "credited; judged by "+by
 	switch {
 	case len(condemned) > 0:
-		o.Reason += fmt.Sprintf("; without %d node(s) beyond the fault bound, leaf %s is forged", len(condemned), refText(*o.Forged))
+		o.Reason += fmt.Sprintf("; without %d node(s) beyond the fault bound, leaf %s is forged", len(condemned), court.Text(*o.Forged))
 	case x > 0:
 		o.Reason += fmt.Sprintf("; %d of %d leaves wrong, within the tolerated hardware faults", x, n)
 	}

@@ -31,6 +31,8 @@ type Beacon interface {
 // Registry is what the Sprint needs of x/registry.
 type Registry interface {
 	Get(ctx context.Context, participant string) (registryv1.Participant, error)
+	// Record is Get without the machines: one small read.
+	Record(ctx context.Context, participant string) (registryv1.Participant, error)
 	// Announce keeps a registration from lapsing, and Lapse ends those that nobody announced for long.
 	Announce(ctx context.Context, participant string, epoch uint64) error
 	Lapse(ctx context.Context, epoch uint64) error
@@ -178,7 +180,7 @@ func (k *Keeper) roster(ctx context.Context, epoch uint64) ([]sprintv1.Member, e
 // registered; a duty must not become too dear by it, so writing it costs a fixed price.
 func (k *Keeper) setMember(ctx context.Context, epoch uint64, m sprintv1.Member) error {
 	gas(ctx, sprintv1.GasRecord, "record of a member")
-	return k.members.Set(unmetered(ctx), collections.Join(epoch, m.Participant), m)
+	return k.members.Set(unmetered(ctx), memberKeyOf(epoch, m.Participant), m)
 }
 
 // logsOf returns a participant's commits of an epoch by (node, segment).
@@ -193,7 +195,7 @@ func (k *Keeper) logsOf(ctx context.Context, epoch uint64, participant string) (
 
 // opened returns a participant's opening.
 func (k *Keeper) opened(ctx context.Context, epoch uint64, participant string) (sprintv1.Opening, bool, error) {
-	o, err := k.openings.Get(ctx, collections.Join(epoch, participant))
+	o, err := k.openings.Get(ctx, memberKeyOf(epoch, participant))
 	if errors.Is(err, collections.ErrNotFound) {
 		return o, false, nil
 	}

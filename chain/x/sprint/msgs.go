@@ -45,7 +45,7 @@ func (k *Keeper) member(ctx context.Context, participant string, epoch uint64) (
 	if err != nil {
 		return e, sprintv1.Member{}, err
 	}
-	m, err := k.members.Get(ctx, collections.Join(epoch, participant))
+	m, err := k.members.Get(ctx, memberKeyOf(epoch, participant))
 	if errors.Is(err, collections.ErrNotFound) {
 		return e, m, ErrNotMember.Wrapf("%s takes no part in epoch %d: it has no weight and did not report ready in time", participant, epoch)
 	}
@@ -61,7 +61,7 @@ func (s msgServer) Ready(ctx context.Context, msg *sprintv1.MsgReady) (*sprintv1
 	}
 	gas(ctx, sprintv1.GasSignature+sprintv1.GasRecord, "heartbeat")
 	own := unmetered(ctx) // see setMember
-	p, err := s.registry.Get(own, msg.Participant)
+	p, err := s.registry.Record(own, msg.Participant)
 	if err != nil {
 		return nil, err
 	}
@@ -129,6 +129,9 @@ func (k *Keeper) announced(ctx context.Context, e sprintv1.Epoch, p registryv1.P
 		return m, err
 	}
 	h.Weight, h.Credited = 0, 0 // weight counts from an epoch's begin
+	if p, err = k.registry.Get(ctx, p.Address); err != nil {
+		return m, err
+	}
 	m = freeze(e.Number, p, h)
 	if m.Role == sprintv1.RoleNewcomer && p.LotteryFrom > e.Number {
 		return m, ErrNotMember.Wrapf("the lottery took %s and it was not credited; it enters again from epoch %d on", p.Address, p.LotteryFrom)

@@ -69,7 +69,7 @@ func (k *Keeper) expected(ctx context.Context, msg sdk.Msg, participant string) 
 	if err != nil {
 		return Owed{}, err
 	}
-	p, err := k.registry.Get(ctx, participant)
+	p, err := k.registry.Record(ctx, participant)
 	if err != nil {
 		return Owed{}, ErrNotMember.Wrapf("%s is not registered: %v", participant, err)
 	}
@@ -94,13 +94,16 @@ func (k *Keeper) expected(ctx context.Context, msg sdk.Msg, participant string) 
 		return o, err
 	case *sprintv1.MsgCommitVerdict:
 		o.Duty = []byte("verdict")
-		return o, k.verdictOwed(ctx, e, participant, sprintv1.PhaseValidate)
+		_, err = k.record(ctx, e, participant, sprintv1.PhaseValidate)
+		return o, err
 	case *sprintv1.MsgRevealVerdict:
 		o.Duty = []byte("reveal")
-		return o, k.verdictOwed(ctx, e, participant, sprintv1.PhaseReveal)
+		_, err = k.record(ctx, e, participant, sprintv1.PhaseReveal)
+		return o, err
 	case *sprintv1.MsgOpenMiddles:
 		o.Duty = []byte("middles")
-		return o, k.verdictOwed(ctx, e, participant, sprintv1.PhaseCheck)
+		_, err = k.record(ctx, e, participant, sprintv1.PhaseCheck)
+		return o, err
 	case *sprintv1.MsgDispute:
 		o.Duty = []byte("dispute")
 		o.Times, err = k.disputesOwed(ctx, e, m)
@@ -134,22 +137,6 @@ func (k *Keeper) openOwed(ctx context.Context, e sprintv1.Epoch, m sprintv1.Memb
 
 // openingFrame bounds what an opening has around its logs.
 const openingFrame = 128
-
-func (k *Keeper) verdictOwed(ctx context.Context, e sprintv1.Epoch, participant string, phase sprintv1.Phase) error {
-	r, err := k.record(ctx, e, participant, phase)
-	if err != nil {
-		return err
-	}
-	switch {
-	case phase == sprintv1.PhaseValidate && len(r.Hash) > 0, phase == sprintv1.PhaseReveal && r.RevealHeight > 0, phase == sprintv1.PhaseCheck && r.OpenHeight > 0:
-		return ErrDone.Wrapf("%s has done its part of %s already", participant, phase.Word())
-	case phase == sprintv1.PhaseReveal && len(r.Hash) == 0:
-		return ErrNotDrawn.Wrapf("%s committed to no verdict", participant)
-	case phase == sprintv1.PhaseCheck && len(checks(chainID(ctx), e, r)) == 0:
-		return ErrNotDrawn.Wrapf("no middle digests of %s are drawn", participant)
-	}
-	return nil
-}
 
 // disputesOwed returns the budget of claims: a member with weight may raise so many, each in one attempt or two.
 func (k *Keeper) disputesOwed(ctx context.Context, e sprintv1.Epoch, m sprintv1.Member) (budget uint64, err error) {

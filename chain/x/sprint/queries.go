@@ -93,15 +93,11 @@ func (s queryServer) Members(ctx context.Context, req *sprintv1.QueryMembersRequ
 }
 
 func (s queryServer) Member(ctx context.Context, req *sprintv1.QueryMemberRequest) (*sprintv1.QueryMemberResponse, error) {
-	e, err := s.record(ctx, req.Epoch)
+	_, m, err := s.find(ctx, req.Epoch, req.Participant)
 	if err != nil {
 		return nil, err
 	}
-	m, err := s.members.Get(ctx, memberKeyOf(e.Number, req.Participant))
-	if errors.Is(err, collections.ErrNotFound) {
-		return nil, status.Errorf(codes.NotFound, "%s is not a member of epoch %d", req.Participant, e.Number)
-	}
-	return &sprintv1.QueryMemberResponse{Member: m}, err
+	return &sprintv1.QueryMemberResponse{Member: m}, nil
 }
 
 func (s queryServer) Commits(ctx context.Context, req *sprintv1.QueryCommitsRequest) (*sprintv1.QueryCommitsResponse, error) {
@@ -118,7 +114,7 @@ func (s queryServer) Commits(ctx context.Context, req *sprintv1.QueryCommitsRequ
 	return &sprintv1.QueryCommitsResponse{Commits: all, Pagination: page}, err
 }
 
-// find returns a member of an epoch whose samples are drawn.
+// find returns an epoch's record and a member of it.
 func (s queryServer) find(ctx context.Context, epoch uint64, participant string) (sprintv1.Epoch, sprintv1.Member, error) {
 	e, err := s.record(ctx, epoch)
 	if err != nil {

@@ -16,7 +16,7 @@ import (
 // Standing says what the next epoch means for a participant, with the reason and how long it takes: so that a newcomer
 // knows its place in the lottery, and a machine that is too small that it is.
 func (s queryServer) Standing(ctx context.Context, req *sprintv1.QueryStandingRequest) (*sprintv1.QueryStandingResponse, error) {
-	p, err := s.registry.Get(ctx, req.Participant)
+	p, err := s.registry.Record(ctx, req.Participant)
 	if err != nil {
 		return nil, status.Errorf(codes.NotFound, "%s is not registered: assay host register", req.Participant)
 	}

@@ -5,7 +5,6 @@ package sprint
 import (
 	"context"
 	"errors"
-	"fmt"
 
 	"cosmossdk.io/collections"
 
@@ -318,9 +317,4 @@ func (k *Keeper) heard(ctx context.Context, e sprintv1.Epoch) (bool, error) {
 		}
 	}
 	return true, nil
-}
-
-// refText names a leaf in a sentence.
-func refText(l courtv1.LeafRef) string {
-	return fmt.Sprintf("%d of node %s, segment %d, of %s", l.Nonce, l.Node, l.Segment, l.Participant)
 }

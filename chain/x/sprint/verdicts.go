@@ -12,12 +12,14 @@ import (
 
 	courtv1 "github.com/assaynet/assay/api/court/v1"
 	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
+	"github.com/assaynet/assay/chain/x/court"
 	"github.com/assaynet/assay/poc/audit"
 	"github.com/assaynet/assay/poc/commit"
 	"github.com/assaynet/assay/poc/seed"
 )
 
-// record returns a member's part in the validation, which exists if anything fell to it.
+// record returns a member's part in the validation as far as its step of a phase finds it: the step before is done,
+// and this one is not. The same answers whether a message is owed and whether it is taken.
 func (k *Keeper) record(ctx context.Context, e sprintv1.Epoch, voter string, phase sprintv1.Phase) (sprintv1.VerdictRecord, error) {
 	if e.Phase != phase {
 		return sprintv1.VerdictRecord{}, ErrPhase.Wrapf("this is taken in %s; epoch %d is in %s", phase.Word(), e.Number, e.Phase.Word())
@@ -25,6 +27,26 @@ func (k *Keeper) record(ctx context.Context, e sprintv1.Epoch, voter string, pha
 	r, err := k.verdicts.Get(ctx, memberKeyOf(e.Number, voter))
 	if errors.Is(err, collections.ErrNotFound) {
 		return r, ErrNotDrawn.Wrapf("nothing fell to %s to judge in epoch %d", voter, e.Number)
+	} else if err != nil {
+		return r, err
+	}
+	switch phase {
+	case sprintv1.PhaseValidate:
+		if len(r.Hash) > 0 {
+			err = ErrDone.Wrapf("%s has committed its verdict already", voter)
+		}
+	case sprintv1.PhaseReveal:
+		if len(r.Hash) == 0 {
+			err = ErrNotDrawn.Wrapf("%s committed to no verdict", voter)
+		} else if r.RevealHeight > 0 {
+			err = ErrDone.Wrapf("%s has revealed its verdict already", voter)
+		}
+	case sprintv1.PhaseCheck:
+		if len(checks(chainID(ctx), e, r)) == 0 {
+			err = ErrNotDrawn.Wrapf("no middle digests of %s are drawn; the beacon of epoch %d may still be awaited", voter, e.Number)
+		} else if r.OpenHeight > 0 {
+			err = ErrDone.Wrapf("%s has opened its middle digests already", voter)
+		}
 	}
 	return r, err
 }
@@ -41,9 +63,6 @@ func (s msgServer) CommitVerdict(ctx context.Context, msg *sprintv1.MsgCommitVer
 	}
 	if len(msg.Hash) != 32 {
 		return nil, ErrInvalid.Wrapf("hash has %d bytes; want 32", len(msg.Hash))
-	}
-	if len(r.Hash) > 0 {
-		return nil, ErrDone.Wrapf("%s has committed its verdict already", msg.Participant)
 	}
 	r.Hash, r.CommitHeight = msg.Hash, height(ctx)
 	if err := s.note(ctx, func(p *sprintv1.Progress) { p.Committed++ }); err != nil {
@@ -62,12 +81,7 @@ func (s msgServer) RevealVerdict(ctx context.Context, msg *sprintv1.MsgRevealVer
 	if err != nil {
 		return nil, err
 	}
-	switch {
-	case len(r.Hash) == 0:
-		return nil, ErrNotDrawn.Wrapf("%s committed to no verdict", msg.Participant)
-	case r.RevealHeight > 0:
-		return nil, ErrDone.Wrapf("%s has revealed its verdict already", msg.Participant)
-	case len(msg.Salt) != 32 || len(msg.Body) > sprintv1.MaxVerdictBytes:
+	if len(msg.Salt) != 32 || len(msg.Body) > sprintv1.MaxVerdictBytes {
 		return nil, ErrInvalid.Wrapf("salt of %d and body of %d bytes; want 32 and at most %d", len(msg.Salt), len(msg.Body), sprintv1.MaxVerdictBytes)
 	}
 	gas(ctx, uint64(len(msg.Body))*sprintv1.GasVerdictByte+sprintv1.GasVerdict, "verdict")
@@ -194,10 +208,6 @@ func (s msgServer) OpenMiddles(ctx context.Context, msg *sprintv1.MsgOpenMiddles
 	}
 	positions := checks(chainID(ctx), e, r)
 	switch {
-	case len(positions) == 0:
-		return nil, ErrNotDrawn.Wrapf("no middle digests of %s are drawn; the beacon of epoch %d may still be awaited", msg.Participant, e.Number)
-	case r.OpenHeight > 0:
-		return nil, ErrDone.Wrapf("%s has opened its middle digests already", msg.Participant)
 	case len(msg.Middles) != 8*len(positions):
 		return nil, ErrInvalid.Wrapf("%d bytes of middle digests; want 8 for each of %d leaves", len(msg.Middles), len(positions))
 	case len(msg.Proof)%32 != 0 || len(msg.Proof)/32 > commit.MultiSize(uint64(r.Leaves), len(positions)):
@@ -236,13 +246,13 @@ func (s msgServer) Dispute(ctx context.Context, msg *sprintv1.MsgDispute) (*spri
 	if _, ok, err := s.Exhibit(unmetered(ctx), e.Number, msg.Leaf); err != nil {
 		return nil, err
 	} else if !ok {
-		return nil, ErrInvalid.Wrapf("leaf %s was not drawn and opened in epoch %d", refText(msg.Leaf), e.Number)
+		return nil, ErrInvalid.Wrapf("leaf %s was not drawn and opened in epoch %d", court.Text(msg.Leaf), e.Number)
 	}
 	if msg.Voter != "" {
 		if _, _, ok, err := s.openedMiddle(unmetered(ctx), e, msg.Voter, msg.Leaf); err != nil {
 			return nil, err
 		} else if !ok {
-			return nil, ErrInvalid.Wrapf("%s opened no middle digest for leaf %s", msg.Voter, refText(msg.Leaf))
+			return nil, ErrInvalid.Wrapf("%s opened no middle digest for leaf %s", msg.Voter, court.Text(msg.Leaf))
 		}
 	}
 	return &sprintv1.MsgDisputeResponse{}, s.court.File(ctx, courtv1.Claim{Epoch: e.Number, Leaf: msg.Leaf, Claimant: msg.Participant, Source: courtv1.SourceDispute, Voter: msg.Voter})
