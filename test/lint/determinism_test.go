@@ -22,7 +22,7 @@ import (
 
 // consensus is the code whose results every node has to agree on. The rest of
 // chain/ makes folders, runs processes and reads command lines.
-var consensus = []string{"./chain/x/...", "./chain/app", "./chain/paging", "./chain/vrf", "./poc/..."}
+var consensus = []string{"./chain/x/...", "./chain/app", "./chain/paging", "./chain/table", "./chain/vrf", "./poc/..."}
 
 // exceptions, each with the reason why it cannot reach the state.
 var exceptions = []exception{

@@ -37,8 +37,9 @@ var rooms = map[string]room{
 	"worker/cli":       {ours: []string{"worker", "poc", "link", "api/worker", "api/mpoc", "device"}},
 	"host":             {ours: []string{"poc", "link", "api"}},
 	"chain":            {ours: []string{"poc", "api"}},
-	"chain/x":          {ours: []string{"poc", "api", "chain/vrf", "chain/paging"}},
+	"chain/x":          {ours: []string{"poc", "api", "chain/vrf", "chain/paging", "chain/table"}},
 	"chain/paging":     {},
+	"chain/table":      {},
 	"chain/vrf":        {},
 	"chain/keyfile":    {bare: true},
 	"verify":           {ours: []string{"host", "poc", "api"}},
@@ -156,9 +157,9 @@ func TestLayersFindsPlantedViolations(t *testing.T) {
 	}
 	want := []string{
 		"chain/node imports localnet; chain may import chain, poc, api",
-		"chain/x/sprint imports chain/app; chain/x may import chain/x, poc, api, chain/vrf, chain/paging",
-		"chain/x/sprint imports device/cpu; chain/x may import chain/x, poc, api, chain/vrf, chain/paging",
-		"chain/x/sprint imports host; chain/x may import chain/x, poc, api, chain/vrf, chain/paging",
+		"chain/x/sprint imports chain/app; chain/x may import chain/x, poc, api, chain/vrf, chain/paging, chain/table",
+		"chain/x/sprint imports device/cpu; chain/x may import chain/x, poc, api, chain/vrf, chain/paging, chain/table",
+		"chain/x/sprint imports host; chain/x may import chain/x, poc, api, chain/vrf, chain/paging, chain/table",
 		"cmd/assay-worker imports chain/app; cmd/assay-worker may import cmd/assay-worker, worker, device, link, poc, api/worker, api/mpoc",
 		"cmd/assay-worker imports worker/enginetest, which is for tests",
 		"device/cuda imports device/enginetest, which is for tests",

@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	collateralv1 "github.com/assaynet/assay/api/collateral/v1"
+	"github.com/assaynet/assay/chain/table"
 )
 
 // DefaultGenesis has no deposits.
@@ -49,10 +50,6 @@ func (k *Keeper) InitGenesis(ctx context.Context, gs *collateralv1.GenesisState)
 
 // ExportGenesis returns the state as InitGenesis takes it.
 func (k *Keeper) ExportGenesis(ctx context.Context) (*collateralv1.GenesisState, error) {
-	gs := &collateralv1.GenesisState{}
-	err := k.deposits.Walk(ctx, nil, func(_ string, a collateralv1.Account) (bool, error) {
-		gs.Accounts = append(gs.Accounts, a)
-		return false, nil
-	})
-	return gs, err
+	all, err := table.Values(ctx, k.deposits, nil)
+	return &collateralv1.GenesisState{Accounts: all}, err
 }

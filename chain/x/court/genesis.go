@@ -6,12 +6,12 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 
 	"cosmossdk.io/collections"
 
 	courtv1 "github.com/assaynet/assay/api/court/v1"
+	"github.com/assaynet/assay/chain/table"
 )
 
 // DefaultGenesis is a court that was asked nothing.
@@ -115,9 +115,7 @@ func (k *Keeper) ExportGenesis(ctx context.Context) (*courtv1.GenesisState, erro
 	if g.Params, err = k.Params(ctx); err != nil {
 		return nil, err
 	}
-	if p, err := k.pending.Get(ctx); err == nil {
-		g.PendingParams = &p
-	} else if !errors.Is(err, collections.ErrNotFound) {
+	if g.PendingParams, err = table.Optional(ctx, k.pending); err != nil {
 		return nil, err
 	}
 	if g.Next, err = k.next.Peek(ctx); err != nil {
@@ -129,14 +127,9 @@ func (k *Keeper) ExportGenesis(ctx context.Context) (*courtv1.GenesisState, erro
 	}); err != nil {
 		return nil, err
 	}
-	if err := k.judgements.Walk(ctx, nil, func(_ leafKey, j courtv1.Judgement) (bool, error) {
-		g.Judgements = append(g.Judgements, j)
-		return false, nil
-	}); err != nil {
+	if g.Judgements, err = table.Values(ctx, k.judgements, nil); err != nil {
 		return nil, err
 	}
-	return g, k.claimants.Walk(ctx, nil, func(_ claimantKey, c courtv1.Claimant) (bool, error) {
-		g.Claimants = append(g.Claimants, c)
-		return false, nil
-	})
+	g.Claimants, err = table.Values(ctx, k.claimants, nil)
+	return g, err
 }

@@ -4,7 +4,6 @@ package court
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync"
 
@@ -16,6 +15,7 @@ import (
 
 	courtv1 "github.com/assaynet/assay/api/court/v1"
 	registryv1 "github.com/assaynet/assay/api/registry/v1"
+	"github.com/assaynet/assay/chain/table"
 	"github.com/assaynet/assay/poc/seed"
 	"github.com/assaynet/assay/poc/work"
 	"github.com/assaynet/assay/poc/work/transformer"
@@ -118,17 +118,10 @@ func (k *Keeper) Params(ctx context.Context) (courtv1.Params, error) {
 
 // Adopt makes voted parameters current; called at an epoch's begin.
 func (k *Keeper) Adopt(ctx context.Context) error {
-	p, err := k.pending.Get(ctx)
-	if errors.Is(err, collections.ErrNotFound) {
-		return nil
-	}
-	if err != nil {
+	if err := table.Adopt(ctx, k.pending, k.params); err != nil {
 		return fmt.Errorf("court: pending parameters: %w", err)
 	}
-	if err := k.pending.Remove(ctx); err != nil {
-		return err
-	}
-	return k.params.Set(ctx, p)
+	return nil
 }
 
 func height(ctx context.Context) int64 { return sdk.UnwrapSDKContext(ctx).BlockHeight() }

@@ -4,13 +4,13 @@ package court
 
 import (
 	"context"
-	"errors"
 
 	"cosmossdk.io/collections"
 	"github.com/cosmos/cosmos-sdk/types/query"
 
 	courtv1 "github.com/assaynet/assay/api/court/v1"
 	"github.com/assaynet/assay/chain/paging"
+	"github.com/assaynet/assay/chain/table"
 )
 
 type queryServer struct{ *Keeper }
@@ -20,13 +20,8 @@ func (s queryServer) Params(ctx context.Context, _ *courtv1.QueryParamsRequest) 
 	if err != nil {
 		return nil, err
 	}
-	res := &courtv1.QueryParamsResponse{Params: p}
-	if pending, err := s.pending.Get(ctx); err == nil {
-		res.Pending = &pending
-	} else if !errors.Is(err, collections.ErrNotFound) {
-		return nil, err
-	}
-	return res, nil
+	pending, err := table.Optional(ctx, s.pending)
+	return &courtv1.QueryParamsResponse{Params: p, Pending: pending}, err
 }
 
 func (s queryServer) Claims(ctx context.Context, req *courtv1.QueryClaimsRequest) (*courtv1.QueryClaimsResponse, error) {

@@ -11,6 +11,7 @@ import (
 	"cosmossdk.io/math"
 
 	courtv1 "github.com/assaynet/assay/api/court/v1"
+	"github.com/assaynet/assay/chain/table"
 )
 
 // PurposeClaim is what a bond is locked for in x/collateral.
@@ -238,12 +239,7 @@ func (k *Keeper) Judgement(ctx context.Context, epoch uint64, leaf courtv1.LeafR
 
 // Judgements lists those on a participant's leaves, by (node, segment, nonce).
 func (k *Keeper) Judgements(ctx context.Context, epoch uint64, participant string) ([]courtv1.Judgement, error) {
-	var all []courtv1.Judgement
-	err := k.judgements.Walk(ctx, collections.NewSuperPrefixedTripleRange[uint64, string, []byte](epoch, participant), func(_ leafKey, j courtv1.Judgement) (bool, error) {
-		all = append(all, j)
-		return false, nil
-	})
-	return all, err
+	return table.Values(ctx, k.judgements, collections.NewSuperPrefixedTripleRange[uint64, string, []byte](epoch, participant))
 }
 
 // DropChain forgets what the chain itself still wanted to judge; the time for it is over.
@@ -267,37 +263,12 @@ func (k *Keeper) DropChain(ctx context.Context) error {
 
 // Prune drops up to limit records of epochs before one, and says how many it dropped.
 func (k *Keeper) Prune(ctx context.Context, before uint64, limit int) (int, error) {
-	var leaves []leafKey
-	if err := k.judgements.Walk(ctx, nil, func(key leafKey, _ courtv1.Judgement) (bool, error) {
-		if key.K1() >= before || len(leaves) == limit {
-			return true, nil
-		}
-		leaves = append(leaves, key)
-		return false, nil
-	}); err != nil {
+	leaves, err := table.DropBefore(ctx, k.judgements, before, limit, leafKey.K1)
+	if err != nil {
 		return 0, err
 	}
-	for _, key := range leaves {
-		if err := k.judgements.Remove(ctx, key); err != nil {
-			return 0, err
-		}
-	}
-	var who []claimantKey
-	if err := k.claimants.Walk(ctx, nil, func(key claimantKey, _ courtv1.Claimant) (bool, error) {
-		if key.K1() >= before || len(leaves)+len(who) == limit {
-			return true, nil
-		}
-		who = append(who, key)
-		return false, nil
-	}); err != nil {
-		return 0, err
-	}
-	for _, key := range who {
-		if err := k.claimants.Remove(ctx, key); err != nil {
-			return 0, err
-		}
-	}
-	return len(leaves) + len(who), nil
+	who, err := table.DropBefore(ctx, k.claimants, before, limit-leaves, claimantKey.K1)
+	return leaves + who, err
 }
 
 // Text names a leaf in a sentence.

@@ -8,10 +8,10 @@ import (
 	"errors"
 	"fmt"
 
-	"cosmossdk.io/collections"
 	abci "github.com/cometbft/cometbft/abci/types"
 
 	creditv1 "github.com/assaynet/assay/api/credit/v1"
+	"github.com/assaynet/assay/chain/table"
 	"github.com/assaynet/assay/chain/x/registry"
 )
 
@@ -185,10 +185,7 @@ func (k *Keeper) ExportGenesis(ctx context.Context) (*creditv1.GenesisState, err
 	if g.Params, err = k.params.Get(ctx); err != nil {
 		return nil, fmt.Errorf("credit: params: %w", err)
 	}
-	switch pending, err := k.pending.Get(ctx); {
-	case err == nil:
-		g.PendingParams = &pending
-	case !errors.Is(err, collections.ErrNotFound):
+	if g.PendingParams, err = table.Optional(ctx, k.pending); err != nil {
 		return nil, fmt.Errorf("credit: pending params: %w", err)
 	}
 	if g.Base, err = k.outage(ctx); err != nil {

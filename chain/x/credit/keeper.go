@@ -15,6 +15,7 @@ import (
 
 	creditv1 "github.com/assaynet/assay/api/credit/v1"
 	registryv1 "github.com/assaynet/assay/api/registry/v1"
+	"github.com/assaynet/assay/chain/table"
 	"github.com/assaynet/assay/poc/seed"
 )
 
@@ -92,22 +93,12 @@ func (k *Keeper) Walk(ctx context.Context, visit func(creditv1.Holding) (stop bo
 
 // Holdings returns all holdings by participant.
 func (k *Keeper) Holdings(ctx context.Context) ([]creditv1.Holding, error) {
-	var all []creditv1.Holding
-	err := k.Walk(ctx, func(h creditv1.Holding) (bool, error) {
-		all = append(all, h)
-		return false, nil
-	})
-	return all, err
+	return table.Values(ctx, k.holdings, nil)
 }
 
 // Seats returns the validator set and those who wait to enter it, by consensus address.
 func (k *Keeper) Seats(ctx context.Context) ([]creditv1.Seat, error) {
-	var all []creditv1.Seat
-	err := k.seats.Walk(ctx, nil, func(_ []byte, s creditv1.Seat) (bool, error) {
-		all = append(all, s)
-		return false, nil
-	})
-	return all, err
+	return table.Values(ctx, k.seats, nil)
 }
 
 // TotalWeight is the sum of all weights.

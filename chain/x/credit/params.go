@@ -4,12 +4,10 @@ package credit
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
-	"cosmossdk.io/collections"
-
 	creditv1 "github.com/assaynet/assay/api/credit/v1"
+	"github.com/assaynet/assay/chain/table"
 	"github.com/assaynet/assay/poc/credit"
 )
 
@@ -51,17 +49,10 @@ func ValidateParams(p creditv1.Params) error {
 
 // Adopt makes pending parameters current. It is called when an epoch begins, so that one epoch has one set of rules.
 func (k *Keeper) Adopt(ctx context.Context) error {
-	p, err := k.pending.Get(ctx)
-	if errors.Is(err, collections.ErrNotFound) {
-		return nil
-	}
-	if err != nil {
+	if err := table.Adopt(ctx, k.pending, k.params); err != nil {
 		return fmt.Errorf("credit: pending params: %w", err)
 	}
-	if err := k.params.Set(ctx, p); err != nil {
-		return fmt.Errorf("credit: params: %w", err)
-	}
-	return k.pending.Remove(ctx)
+	return nil
 }
 
 // Rules are the rails by which parameters let power follow weight.

@@ -4,15 +4,14 @@ package credit
 
 import (
 	"context"
-	"errors"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
-	"cosmossdk.io/collections"
 	"github.com/cosmos/cosmos-sdk/types/query"
 
 	creditv1 "github.com/assaynet/assay/api/credit/v1"
+	"github.com/assaynet/assay/chain/table"
 )
 
 // Entries of a page: what is listed if no limit is asked for, and at most.
@@ -29,10 +28,7 @@ func (s queryServer) Params(ctx context.Context, _ *creditv1.QueryParamsRequest)
 	if res.Params, err = s.params.Get(ctx); err != nil {
 		return nil, err
 	}
-	switch pending, err := s.pending.Get(ctx); {
-	case err == nil:
-		res.PendingParams = &pending
-	case !errors.Is(err, collections.ErrNotFound):
+	if res.PendingParams, err = table.Optional(ctx, s.pending); err != nil {
 		return nil, err
 	}
 	res.Base, err = s.outage(ctx)

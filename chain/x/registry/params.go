@@ -4,13 +4,12 @@ package registry
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
-	"cosmossdk.io/collections"
 	"cosmossdk.io/math"
 
 	registryv1 "github.com/assaynet/assay/api/registry/v1"
+	"github.com/assaynet/assay/chain/table"
 )
 
 // MaxNodes is the hard bound of Params.max_nodes: what one registration can make
@@ -63,25 +62,18 @@ func (k *Keeper) Params(ctx context.Context) (registryv1.Params, error) {
 
 // pendingParams are those that the next epoch starts with; nil when nothing changes.
 func (k *Keeper) pendingParams(ctx context.Context) (*registryv1.Params, error) {
-	p, err := k.pending.Get(ctx)
-	if errors.Is(err, collections.ErrNotFound) {
-		return nil, nil
-	}
+	p, err := table.Optional(ctx, k.pending)
 	if err != nil {
 		return nil, fmt.Errorf("registry: reading the pending parameters: %w", err)
 	}
-	return &p, nil
+	return p, nil
 }
 
 // Adopt puts the parameters in force that a vote has passed since the last epoch
 // began. x/sprint calls it at each epoch's begin, so an epoch has one set of them.
 func (k *Keeper) Adopt(ctx context.Context) error {
-	p, err := k.pendingParams(ctx)
-	if err != nil || p == nil {
-		return err
+	if err := table.Adopt(ctx, k.pending, k.params); err != nil {
+		return fmt.Errorf("registry: pending parameters: %w", err)
 	}
-	if err := k.params.Set(ctx, *p); err != nil {
-		return fmt.Errorf("registry: %w", err)
-	}
-	return k.pending.Remove(ctx)
+	return nil
 }

@@ -83,14 +83,6 @@ func (k *Keeper) initArchives(ctx context.Context, archives []sprintv1.Archive) 
 	return nil
 }
 
-func (k *Keeper) exportArchives(ctx context.Context) (all []sprintv1.Archive, err error) {
-	err = k.archives.Walk(ctx, nil, func(_ uint64, a sprintv1.Archive) (bool, error) {
-		all = append(all, a)
-		return false, nil
-	})
-	return all, err
-}
-
 // Archive answers for every epoch whose commits are final.
 func (s queryServer) Archive(ctx context.Context, req *sprintv1.QueryArchiveRequest) (*sprintv1.QueryArchiveResponse, error) {
 	a, err := s.archives.Get(ctx, req.Epoch)

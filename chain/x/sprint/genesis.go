@@ -10,6 +10,7 @@ import (
 	"cosmossdk.io/collections"
 
 	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
+	"github.com/assaynet/assay/chain/table"
 	"github.com/assaynet/assay/poc/work/transformer"
 )
 
@@ -269,18 +270,13 @@ func (k *Keeper) ExportGenesis(ctx context.Context) (*sprintv1.GenesisState, err
 	if g.Epoch, err = k.CurrentEpoch(ctx); err != nil {
 		return nil, err
 	}
-	if g.Archives, err = k.exportArchives(ctx); err != nil {
+	if g.Archives, err = table.Values(ctx, k.archives, nil); err != nil {
 		return nil, err
 	}
-	if err := k.epochs.Walk(ctx, nil, func(_ uint64, e sprintv1.Epoch) (bool, error) {
-		g.Epochs = append(g.Epochs, e)
-		return false, nil
-	}); err != nil {
+	if g.Epochs, err = table.Values(ctx, k.epochs, nil); err != nil {
 		return nil, err
 	}
-	if p, err := k.progress.Get(ctx); err == nil {
-		g.Progress = &p
-	} else if !errors.Is(err, collections.ErrNotFound) {
+	if g.Progress, err = table.Optional(ctx, k.progress); err != nil {
 		return nil, err
 	}
 	for _, e := range g.Epochs {
@@ -299,33 +295,19 @@ func (k *Keeper) exportEpoch(ctx context.Context, e sprintv1.Epoch) (sprintv1.Ep
 	if s.Members, err = k.roster(ctx, e.Number); err != nil {
 		return s, err
 	}
-	if err := k.commits.Walk(ctx, collections.NewPrefixedQuadRange[uint64, string, string, uint32](e.Number), func(_ logKey, c sprintv1.Commit) (bool, error) {
-		s.Commits = append(s.Commits, c)
-		return false, nil
-	}); err != nil {
+	if s.Commits, err = table.Values(ctx, k.commits, collections.NewPrefixedQuadRange[uint64, string, string, uint32](e.Number)); err != nil {
 		return s, err
 	}
-	if err := k.openings.Walk(ctx, collections.NewPrefixedPairRange[uint64, string](e.Number), func(_ memberKey, o sprintv1.Opening) (bool, error) {
-		s.Openings = append(s.Openings, o)
-		return false, nil
-	}); err != nil {
+	ofEpoch := collections.NewPrefixedPairRange[uint64, string](e.Number)
+	if s.Openings, err = table.Values(ctx, k.openings, ofEpoch); err != nil {
 		return s, err
 	}
-	if s.Verdicts, err = k.records(ctx, e.Number); err != nil {
+	if s.Verdicts, err = table.Values(ctx, k.verdicts, ofEpoch); err != nil {
 		return s, err
 	}
 	if s.Attempts, err = k.attemptsOf(ctx, e.Number); err != nil {
 		return s, err
 	}
-	s.Outcomes, err = k.outcomesOf(ctx, e.Number)
+	s.Outcomes, err = table.Values(ctx, k.outcomes, ofEpoch)
 	return s, err
-}
-
-func (k *Keeper) outcomesOf(ctx context.Context, epoch uint64) ([]sprintv1.Outcome, error) {
-	var all []sprintv1.Outcome
-	err := k.outcomes.Walk(ctx, collections.NewPrefixedPairRange[uint64, string](epoch), func(_ memberKey, o sprintv1.Outcome) (bool, error) {
-		all = append(all, o)
-		return false, nil
-	})
-	return all, err
 }

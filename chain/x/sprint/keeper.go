@@ -17,6 +17,7 @@ import (
 	creditv1 "github.com/assaynet/assay/api/credit/v1"
 	registryv1 "github.com/assaynet/assay/api/registry/v1"
 	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
+	"github.com/assaynet/assay/chain/table"
 	"github.com/assaynet/assay/chain/x/credit"
 	"github.com/assaynet/assay/poc/seed"
 )
@@ -168,12 +169,7 @@ func (k *Keeper) epoch(ctx context.Context) (sprintv1.Epoch, error) {
 
 // roster returns the members of an epoch by address.
 func (k *Keeper) roster(ctx context.Context, epoch uint64) ([]sprintv1.Member, error) {
-	var all []sprintv1.Member
-	err := k.members.Walk(ctx, collections.NewPrefixedPairRange[uint64, string](epoch), func(_ memberKey, m sprintv1.Member) (bool, error) {
-		all = append(all, m)
-		return false, nil
-	})
-	return all, err
+	return table.Values(ctx, k.members, collections.NewPrefixedPairRange[uint64, string](epoch))
 }
 
 // setMember writes a member's record. It is as long as the list of its machines, which was paid when they were
@@ -185,12 +181,7 @@ func (k *Keeper) setMember(ctx context.Context, epoch uint64, m sprintv1.Member)
 
 // logsOf returns a participant's commits of an epoch by (node, segment).
 func (k *Keeper) logsOf(ctx context.Context, epoch uint64, participant string) ([]sprintv1.Commit, error) {
-	var logs []sprintv1.Commit
-	err := k.commits.Walk(ctx, collections.NewSuperPrefixedQuadRange[uint64, string, string, uint32](epoch, participant), func(_ logKey, c sprintv1.Commit) (bool, error) {
-		logs = append(logs, c)
-		return false, nil
-	})
-	return logs, err
+	return table.Values(ctx, k.commits, collections.NewSuperPrefixedQuadRange[uint64, string, string, uint32](epoch, participant))
 }
 
 // opened returns a participant's opening.
@@ -200,16 +191,6 @@ func (k *Keeper) opened(ctx context.Context, epoch uint64, participant string) (
 		return o, false, nil
 	}
 	return o, err == nil, err
-}
-
-// records returns the verdict records of an epoch by voter.
-func (k *Keeper) records(ctx context.Context, epoch uint64) ([]sprintv1.VerdictRecord, error) {
-	var all []sprintv1.VerdictRecord
-	err := k.verdicts.Walk(ctx, collections.NewPrefixedPairRange[uint64, string](epoch), func(_ memberKey, v sprintv1.VerdictRecord) (bool, error) {
-		all = append(all, v)
-		return false, nil
-	})
-	return all, err
 }
 
 // note changes the running epoch's progress.

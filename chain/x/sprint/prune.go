@@ -6,9 +6,8 @@ import (
 	"context"
 	"fmt"
 
-	"cosmossdk.io/collections"
-
 	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
+	"github.com/assaynet/assay/chain/table"
 )
 
 // pruneBurst is how many records of past epochs a block drops at most: none costs much, however many members an epoch
@@ -19,7 +18,7 @@ const pruneBurst = 500
 // drops all older ones, because keep_epochs may have been larger.
 func (k *Keeper) prune(ctx context.Context, e sprintv1.Epoch) error {
 	left := pruneBurst
-	n, err := dropUntil(ctx, k.attempts, e.Number-1, left, func(key attemptKey) uint64 { return key.K1() })
+	n, err := table.DropBefore(ctx, k.attempts, e.Number-1, left, func(key attemptKey) uint64 { return key.K1() })
 	if err != nil {
 		return fmt.Errorf("sprint: attempts before epoch %d: %w", e.Number-1, err)
 	}
@@ -28,11 +27,11 @@ func (k *Keeper) prune(ctx context.Context, e sprintv1.Epoch) error {
 		before := e.Number - keep
 		for _, drop := range []func() (int, error){
 			func() (int, error) {
-				return dropUntil(ctx, k.commits, before, left, func(key logKey) uint64 { return key.K1() })
+				return table.DropBefore(ctx, k.commits, before, left, func(key logKey) uint64 { return key.K1() })
 			},
-			func() (int, error) { return dropUntil(ctx, k.openings, before, left, memberKey.K1) },
-			func() (int, error) { return dropUntil(ctx, k.verdicts, before, left, memberKey.K1) },
-			func() (int, error) { return dropUntil(ctx, k.members, before, left, memberKey.K1) },
+			func() (int, error) { return table.DropBefore(ctx, k.openings, before, left, memberKey.K1) },
+			func() (int, error) { return table.DropBefore(ctx, k.verdicts, before, left, memberKey.K1) },
+			func() (int, error) { return table.DropBefore(ctx, k.members, before, left, memberKey.K1) },
 			func() (int, error) { return k.court.Prune(ctx, before, left) },
 		} {
 			n, err := drop()
@@ -46,44 +45,15 @@ func (k *Keeper) prune(ctx context.Context, e sprintv1.Epoch) error {
 	}
 	if e.Number > recordEpochs {
 		before := e.Number - recordEpochs
-		n, err := dropUntil(ctx, k.outcomes, before, left, memberKey.K1)
+		n, err := table.DropBefore(ctx, k.outcomes, before, left, memberKey.K1)
 		if err != nil {
 			return fmt.Errorf("sprint: pruning outcomes before epoch %d: %w", before, err)
 		}
 		if n < left {
-			if _, err := dropUntil(ctx, k.epochs, before, left-n, func(number uint64) uint64 { return number }); err != nil {
+			if _, err := table.DropBefore(ctx, k.epochs, before, left-n, func(number uint64) uint64 { return number }); err != nil {
 				return fmt.Errorf("sprint: pruning records before epoch %d: %w", before, err)
 			}
 		}
 	}
 	return nil
-}
-
-// dropUntil removes up to limit entries of epochs before one, oldest first; the epoch leads the key.
-func dropUntil[K, V any](ctx context.Context, m collections.Map[K, V], before uint64, limit int, epoch func(K) uint64) (int, error) {
-	var keys []K
-	it, err := m.Iterate(ctx, nil)
-	if err != nil {
-		return 0, err
-	}
-	for ; it.Valid() && len(keys) < limit; it.Next() {
-		key, err := it.Key()
-		if err != nil {
-			it.Close()
-			return 0, err
-		}
-		if epoch(key) >= before {
-			break
-		}
-		keys = append(keys, key)
-	}
-	if err := it.Close(); err != nil {
-		return 0, err
-	}
-	for _, key := range keys {
-		if err := m.Remove(ctx, key); err != nil {
-			return 0, err
-		}
-	}
-	return len(keys), nil
 }
