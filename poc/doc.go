@@ -8,6 +8,7 @@
 // It holds no code. From the bottom up:
 //
 //	seed               every seed by name: what follows from which randomness
+//	signed             bytes that are signed, of which no two messages share any
 //	prf                bytes from a seed, at any offset, on any device
 //	work/condense      64 exact results to one word, before hashing
 //	work/quad          exact int8 dot products in plain Go

@@ -23,7 +23,8 @@ var layers = map[string][]string{
 	"prf":              {},
 	"work/condense":    {},
 	"work/quad":        {},
-	"commit":           {},
+	"signed":           {},
+	"commit":           {"signed"},
 	"document":         {},
 	"work/transformer": {"seed", "prf", "work/condense", "work/quad"},
 	"work/matmul":      {"seed", "prf", "work/condense", "work/quad", "commit"},
@@ -31,8 +32,8 @@ var layers = map[string][]string{
 	"audit":            {"seed", "prf"},
 	"credit":           {"audit"},
 	"proof":            {"seed", "commit", "document", "work/transformer"},
-	"mpoc":             {"seed", "commit", "document", "audit", "credit", "work/matmul"},
-	"delivery":         {"seed", "commit", "document", "audit", "work", "work/transformer", "mpoc"},
+	"mpoc":             {"seed", "commit", "document", "audit", "credit", "work/matmul", "signed"},
+	"delivery":         {"seed", "commit", "document", "audit", "work", "work/transformer", "mpoc", "signed"},
 }
 
 // standard is what may be imported of the standard library: nothing that

@@ -6,6 +6,8 @@ import (
 	"crypto/ed25519"
 	"errors"
 	"fmt"
+
+	"github.com/assaynet/assay/poc/signed"
 )
 
 // ErrArchive reports an archive leaf that is malformed.
@@ -52,8 +54,9 @@ func (l ArchiveLeaf) Valid() error {
 // the fields in their order, each behind its length as LE32, integers as 8 bytes
 // little-endian.
 func (l ArchiveLeaf) Append(dst []byte) []byte {
-	return message(dst).text(archiveTag).text(l.Participant).text(l.Node).number(uint64(l.Segment)).
-		part(l.Root[:]).number(l.Count).part(l.HostKey[:])
+	m := signed.Message(dst)
+	return *m.Text(archiveTag).Text(l.Participant).Text(l.Node).Number(uint64(l.Segment)).
+		Part(l.Root[:]).Number(l.Count).Part(l.HostKey[:])
 }
 
 // Hash returns the leaf's hash in its epoch's archive.

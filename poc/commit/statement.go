@@ -4,9 +4,10 @@ package commit
 
 import (
 	"crypto/ed25519"
-	"encoding/binary"
 	"errors"
 	"fmt"
+
+	"github.com/assaynet/assay/poc/signed"
 )
 
 // ErrStatement reports a commitment statement that is malformed or not signed
@@ -54,31 +55,15 @@ func (s Statement) Valid() error {
 // its length as LE32, integers as 8 bytes little-endian. No two statements
 // share it.
 func (s Statement) SignBytes() []byte {
-	return say("assay/2/commit-statement").text(s.Chain).number(s.Epoch).number(uint64(s.Segment)).text(s.Participant).
-		text(s.Node).text(s.Class).part(s.Seed1[:]).part(s.SegmentSeed[:]).part(s.Root[:]).number(s.Count)
+	return *signed.Say("assay/2/commit-statement").Text(s.Chain).Number(s.Epoch).Number(uint64(s.Segment)).Text(s.Participant).
+		Text(s.Node).Text(s.Class).Part(s.Seed1[:]).Part(s.SegmentSeed[:]).Part(s.Root[:]).Number(s.Count)
 }
 
 // SignBytes1 returns the message of version 1 of the statement, which left out
 // the seeds. Chains refuse its signatures; it is here to read old evidence.
 func (s Statement) SignBytes1() []byte {
-	return say("assay/1/commit-statement").text(s.Chain).number(s.Epoch).number(uint64(s.Segment)).text(s.Participant).
-		text(s.Node).text(s.Class).part(s.Root[:]).number(s.Count)
-}
-
-// message builds bytes of which no two lists of fields share any: every field
-// stands behind its length.
-type message []byte
-
-func say(tag string) message { return make(message, 0, 320).text(tag) }
-
-func (m message) part(p []byte) message {
-	return append(binary.LittleEndian.AppendUint32(m, uint32(len(p))), p...)
-}
-
-func (m message) text(s string) message { return m.part([]byte(s)) }
-
-func (m message) number(v uint64) message {
-	return m.part(binary.LittleEndian.AppendUint64(nil, v))
+	return *signed.Say("assay/1/commit-statement").Text(s.Chain).Number(s.Epoch).Number(uint64(s.Segment)).Text(s.Participant).
+		Text(s.Node).Text(s.Class).Part(s.Root[:]).Number(s.Count)
 }
 
 // Sign signs the statement with a host's Ed25519 key (64 bytes, as

@@ -5,13 +5,13 @@ package delivery
 import (
 	"crypto/ed25519"
 	"crypto/sha256"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"slices"
 
 	"github.com/assaynet/assay/poc/commit"
 	"github.com/assaynet/assay/poc/mpoc"
+	"github.com/assaynet/assay/poc/signed"
 )
 
 const (
@@ -110,32 +110,11 @@ func printable(s string, least, most int) bool {
 	return len(s) >= least && len(s) <= most
 }
 
-// message builds signed bytes as package mpoc does: a tag and every field, each
-// behind its length as LE32, integers as 8 bytes little-endian.
-type message []byte
-
-func say(tag string) *message {
-	m := make(message, 0, 640)
-	return m.part([]byte("assay/1/" + tag))
-}
-
-func (m *message) part(p []byte) *message {
-	*m = binary.LittleEndian.AppendUint32(*m, uint32(len(p)))
-	*m = append(*m, p...)
-	return m
-}
-
-func (m *message) text(s string) *message { return m.part([]byte(s)) }
-
-func (m *message) number(v uint64) *message {
-	return m.part(binary.LittleEndian.AppendUint64(nil, v))
-}
-
 // SignBytes returns the message that the machine signs.
 func (s Statement) SignBytes() []byte {
-	return *say("leaf-batch").text(s.Chain).part(s.HostKey[:]).part(s.DeviceKey[:]).text(s.Participant).number(s.Epoch).
-		text(s.Node).text(s.Class).part(s.Seed1[:]).number(uint64(s.Segment)).part(s.SegmentSeed[:]).part(s.Audit[:]).
-		number(s.First).number(s.Count).part(s.Root[:])
+	return *signed.Say("assay/1/leaf-batch").Text(s.Chain).Part(s.HostKey[:]).Part(s.DeviceKey[:]).Text(s.Participant).Number(s.Epoch).
+		Text(s.Node).Text(s.Class).Part(s.Seed1[:]).Number(uint64(s.Segment)).Part(s.SegmentSeed[:]).Part(s.Audit[:]).
+		Number(s.First).Number(s.Count).Part(s.Root[:])
 }
 
 // Digest names the statement.
@@ -163,7 +142,7 @@ func verify(who string, key mpoc.Key, bytes []byte, sig mpoc.Signature) error {
 
 // acknowledgement is the message that the host signs.
 func acknowledgement(statement mpoc.Hash) []byte {
-	return *say("leaf-receipt").part(statement[:])
+	return *signed.Say("assay/1/leaf-receipt").Part(statement[:])
 }
 
 // Acknowledge returns the host's signature for a statement by its digest: that it

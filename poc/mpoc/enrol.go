@@ -6,6 +6,8 @@ import (
 	"crypto/ed25519"
 	"errors"
 	"fmt"
+
+	"github.com/assaynet/assay/poc/signed"
 )
 
 // ErrRegistration reports a registration that is out of bounds.
@@ -52,10 +54,10 @@ func (r Registration) Valid() error {
 
 // SignBytes returns the message that the device signs.
 func (r Registration) SignBytes() []byte {
-	m := say("mpoc-registration").text(r.Chain).part(r.HostKey[:]).part(r.DeviceKey[:]).hash(r.Nonce).
-		text(r.Agent).text(r.Engine).number(r.RateOps).text(r.Payout).number(uint64(len(r.Devices)))
+	m := signed.Say("assay/1/mpoc-registration").Text(r.Chain).Part(r.HostKey[:]).Part(r.DeviceKey[:]).Hash(r.Nonce).
+		Text(r.Agent).Text(r.Engine).Number(r.RateOps).Text(r.Payout).Number(uint64(len(r.Devices)))
 	for _, d := range r.Devices {
-		m.text(d.ID).text(d.Name).text(d.Engine).number(d.RateOps)
+		m.Text(d.ID).Text(d.Name).Text(d.Engine).Number(d.RateOps)
 	}
 	return *m
 }
@@ -95,9 +97,9 @@ const (
 
 // SignBytes returns the message that the device signs.
 func (a Asking) SignBytes() []byte {
-	m := say("mpoc-asking").part(a.HostKey[:]).part(a.DeviceKey[:]).text(a.What).number(a.Time).number(a.Count)
+	m := signed.Say("assay/1/mpoc-asking").Part(a.HostKey[:]).Part(a.DeviceKey[:]).Text(a.What).Number(a.Time).Number(a.Count)
 	if a.ChallengeID != nil {
-		m.hash(*a.ChallengeID)
+		m.Hash(*a.ChallengeID)
 	}
 	return *m
 }

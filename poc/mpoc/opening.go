@@ -13,6 +13,7 @@ import (
 	"github.com/assaynet/assay/poc/audit"
 	"github.com/assaynet/assay/poc/commit"
 	"github.com/assaynet/assay/poc/seed"
+	"github.com/assaynet/assay/poc/signed"
 	"github.com/assaynet/assay/poc/work/matmul"
 )
 
@@ -188,11 +189,11 @@ type Proof struct {
 
 // SignBytes returns the message that the device signs.
 func (p Proof) SignBytes(l Log, d Draw) []byte {
-	body := say("mpoc-openings").number(uint64(len(p.Samples))).number(uint64(len(p.Tiles)))
+	body := signed.Say("assay/1/mpoc-openings").Number(uint64(len(p.Samples))).Number(uint64(len(p.Tiles)))
 	sample := func(s Sample) {
-		body.number(s.Index).hash(s.Leaf).hash(s.Digest).number(uint64(len(s.Proof)))
+		body.Number(s.Index).Hash(s.Leaf).Hash(s.Digest).Number(uint64(len(s.Proof)))
 		for _, h := range s.Proof {
-			body.hash(h)
+			body.Hash(h)
 		}
 	}
 	for _, s := range p.Samples {
@@ -200,12 +201,12 @@ func (p Proof) SignBytes(l Log, d Draw) []byte {
 	}
 	for _, o := range p.Tiles {
 		sample(o.sample())
-		body.number(uint64(o.Tile)).hash(o.TileDigest).number(uint64(len(o.TileProof)))
+		body.Number(uint64(o.Tile)).Hash(o.TileDigest).Number(uint64(len(o.TileProof)))
 		for _, h := range o.TileProof {
-			body.hash(h)
+			body.Hash(h)
 		}
 	}
-	return *say("mpoc-proof").hash(l.Digest()).hash(d.HostNonce).number(uint64(p.Round)).hash(sha256.Sum256(*body))
+	return *signed.Say("assay/1/mpoc-proof").Hash(l.Digest()).Hash(d.HostNonce).Number(uint64(p.Round)).Hash(sha256.Sum256(*body))
 }
 
 // Sign signs with the device's key.

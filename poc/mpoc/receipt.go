@@ -13,6 +13,7 @@ import (
 	"github.com/assaynet/assay/poc/audit"
 	"github.com/assaynet/assay/poc/credit"
 	"github.com/assaynet/assay/poc/document"
+	"github.com/assaynet/assay/poc/signed"
 )
 
 // ReceiptVersion is the only version of the format.
@@ -156,16 +157,16 @@ func (r *Receipt) SetWrong(w Wrong) {
 // SignBytes returns the message that the host signs.
 func (r Receipt) SignBytes() []byte {
 	o := r.Outcome
-	m := say("mpoc-receipt").text(r.Version).hash(r.Log().Digest()).part(r.TermsSignature[:]).part(r.CommitSignature[:])
+	m := signed.Say("assay/1/mpoc-receipt").Text(r.Version).Hash(r.Log().Digest()).Part(r.TermsSignature[:]).Part(r.CommitSignature[:])
 	if r.Draw == nil {
-		m.part(nil)
+		m.Part(nil)
 	} else {
-		m.part(r.Draw.SignBytes(r.Log()))
+		m.Part(r.Draw.SignBytes(r.Log()))
 	}
-	m.text(string(o.Status)).number(uint64(o.Rounds)).number(o.Checked).number(o.BadShare).number(o.CreditedLoops).number(o.Ops).
-		text(string(o.Pay)).text(o.Detection).text(r.Reason).number(r.Committed).number(r.Proved).number(r.Entry)
+	m.Text(string(o.Status)).Number(uint64(o.Rounds)).Number(o.Checked).Number(o.BadShare).Number(o.CreditedLoops).Number(o.Ops).
+		Text(string(o.Pay)).Text(o.Detection).Text(r.Reason).Number(r.Committed).Number(r.Proved).Number(r.Entry)
 	openings := Proof{Samples: r.WrongSamples, Tiles: r.WrongTiles}
-	return *m.part(openings.SignBytes(r.Log(), Draw{}))
+	return *m.Part(openings.SignBytes(r.Log(), Draw{}))
 }
 
 // Digest names the receipt.
@@ -185,7 +186,7 @@ func (r Receipt) VerifyCountersign(sig Signature) error {
 	return verify("device", r.Terms.DeviceKey, countersigned(r), sig)
 }
 
-func countersigned(r Receipt) []byte { return *say("mpoc-countersign").hash(r.Digest()) }
+func countersigned(r Receipt) []byte { return *signed.Say("assay/1/mpoc-countersign").Hash(r.Digest()) }
 
 // Verify checks a receipt and recomputes what it calls wrong. Errors that wrap
 // ErrTerms, ErrCommit or ErrSignature say that it is not authentic and shows

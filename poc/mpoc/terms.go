@@ -15,6 +15,7 @@ import (
 	"github.com/assaynet/assay/poc/audit"
 	"github.com/assaynet/assay/poc/commit"
 	"github.com/assaynet/assay/poc/seed"
+	"github.com/assaynet/assay/poc/signed"
 	"github.com/assaynet/assay/poc/work/matmul"
 )
 
@@ -166,10 +167,10 @@ func printable(s string, least, most int) bool {
 // SignBytes returns the message that the host signs.
 func (t Terms) SignBytes() []byte {
 	s := t.Shape
-	return *say("mpoc-terms").text(t.Chain).part(t.HostKey[:]).part(t.DeviceKey[:]).hash(t.ChallengeID).hash(t.Seed).hash(t.Fresh).
-		text(t.Kernel).number(uint64(s.M)).number(uint64(s.K)).number(uint64(s.Q)).number(t.DurationMS).number(t.Issued).number(t.Expiry).
-		hash(t.HostNonceHash).number(uint64(t.Whole)).number(uint64(t.Picks)).number(uint64(t.Light)).number(t.MaxLoops).text(string(t.PayPerTebiop)).
-		number(uint64(t.UnlockAfter)).number(uint64(t.BanAfter)).text(t.Forfeits)
+	return *signed.Say("assay/1/mpoc-terms").Text(t.Chain).Part(t.HostKey[:]).Part(t.DeviceKey[:]).Hash(t.ChallengeID).Hash(t.Seed).Hash(t.Fresh).
+		Text(t.Kernel).Number(uint64(s.M)).Number(uint64(s.K)).Number(uint64(s.Q)).Number(t.DurationMS).Number(t.Issued).Number(t.Expiry).
+		Hash(t.HostNonceHash).Number(uint64(t.Whole)).Number(uint64(t.Picks)).Number(uint64(t.Light)).Number(t.MaxLoops).Text(string(t.PayPerTebiop)).
+		Number(uint64(t.UnlockAfter)).Number(uint64(t.BanAfter)).Text(t.Forfeits)
 }
 
 // Digest names the terms in what is said later.
@@ -214,7 +215,7 @@ func (l Log) Valid() error {
 
 // SignBytes returns the message that the device signs to commit.
 func (l Log) SignBytes() []byte {
-	return *say("mpoc-commit").hash(l.Terms.Digest()).number(l.Commit.Loops).number(uint64(l.Commit.ComputeTime)).hash(l.Commit.MerkleRoot)
+	return *signed.Say("assay/1/mpoc-commit").Hash(l.Terms.Digest()).Number(l.Commit.Loops).Number(uint64(l.Commit.ComputeTime)).Hash(l.Commit.MerkleRoot)
 }
 
 // Digest names the committed log in what is said later.
@@ -293,7 +294,7 @@ func (d Draw) Verify(l Log) error {
 
 // SignBytes returns the message that the host signs.
 func (d Draw) SignBytes(l Log) []byte {
-	return *say("mpoc-draw").hash(l.Digest()).hash(d.HostNonce).number(d.AuditQ32).number(d.Deadline)
+	return *signed.Say("assay/1/mpoc-draw").Hash(l.Digest()).Hash(d.HostNonce).Number(d.AuditQ32).Number(d.Deadline)
 }
 
 // Sign signs with the host's key.

@@ -4,7 +4,6 @@ package mpoc
 
 import (
 	"crypto/ed25519"
-	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -143,30 +142,6 @@ func (s *Shape) UnmarshalText(text []byte) error {
 	}
 	return fmt.Errorf("%w: %.40q is not a published shape", ErrForm, text)
 }
-
-// message builds signed bytes: a tag and every field, each behind its length as
-// LE32, integers as 8 bytes little-endian, as package seed has it before its
-// hash. No two statements share their bytes.
-type message []byte
-
-func say(tag string) *message {
-	m := make(message, 0, 512)
-	return m.part([]byte("assay/1/" + tag))
-}
-
-func (m *message) part(p []byte) *message {
-	*m = binary.LittleEndian.AppendUint32(*m, uint32(len(p)))
-	*m = append(*m, p...)
-	return m
-}
-
-func (m *message) text(s string) *message { return m.part([]byte(s)) }
-
-func (m *message) number(v uint64) *message {
-	return m.part(binary.LittleEndian.AppendUint64(nil, v))
-}
-
-func (m *message) hash(h Hash) *message { return m.part(h[:]) }
 
 // ErrSignature reports a statement that the key it names did not sign.
 var ErrSignature = errors.New("mpoc: not signed by this key")
