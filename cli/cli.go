@@ -52,10 +52,6 @@ func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	case errors.As(err, &code):
 		return int(code)
 	}
-	if errors.Is(err, verify.ErrTaken) {
-		fmt.Fprintf(stderr, "assay: %v\n", err)
-		return verify.TakenCode
-	}
 	fmt.Fprintf(stderr, "assay: %v\n", err)
 	var coded interface{ ExitCode() int }
 	if errors.As(err, &coded) {

@@ -16,6 +16,7 @@ import (
 
 	"github.com/pelletier/go-toml/v2"
 
+	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
 	"github.com/assaynet/assay/host/ledger"
 	"github.com/assaynet/assay/poc/commit"
 	"github.com/assaynet/assay/poc/mpoc"
@@ -213,8 +214,8 @@ func (p Pool) valid() error {
 		return fmt.Errorf("ban_after is %d; the least is 1", p.BanAfter)
 	case p.BanAfter > mpoc.MaxBan:
 		return fmt.Errorf("ban_after is %d, at most %d", p.BanAfter, mpoc.MaxBan)
-	case p.MaxNodes < 0 || p.MaxNodes > 256:
-		return fmt.Errorf("max_nodes is %d, want 0 to 256", p.MaxNodes)
+	case p.MaxNodes < 0 || p.MaxNodes > sprintv1.MaxNodes:
+		return fmt.Errorf("max_nodes is %d, want 0 to %d", p.MaxNodes, sprintv1.MaxNodes)
 	case p.UnlockAfter > mpoc.MaxUnlock:
 		return fmt.Errorf("unlock_after is %d, at most %d", p.UnlockAfter, mpoc.MaxUnlock)
 	}

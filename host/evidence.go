@@ -26,7 +26,7 @@ func Contested(j courtv1.Judgement) bool { return j.Mismatch || j.NamedBy != "" 
 // ContestedIn lists the contested judgements of an epoch.
 func ContestedIn(ctx context.Context, court courtv1.QueryClient, epoch uint64) ([]courtv1.Judgement, error) {
 	var all []courtv1.Judgement
-	for page := (&query.PageRequest{Limit: 1000}); ; {
+	err := Pages(1000, func(page *query.PageRequest) (*query.PageResponse, error) {
 		res, err := court.Judgements(ctx, &courtv1.QueryJudgementsRequest{Epoch: epoch, Pagination: page})
 		if err != nil {
 			return nil, err
@@ -36,11 +36,9 @@ func ContestedIn(ctx context.Context, court courtv1.QueryClient, epoch uint64) (
 				all = append(all, j)
 			}
 		}
-		if res.Pagination == nil || len(res.Pagination.NextKey) == 0 {
-			return all, nil
-		}
-		page = &query.PageRequest{Key: res.Pagination.NextKey, Limit: 1000}
-	}
+		return res.Pagination, nil
+	})
+	return all, err
 }
 
 // writeEvidence stores, for every contested leaf that the chain judged in an epoch, a file that proves the judgement
@@ -70,7 +68,7 @@ func (h *Host) writeEvidence(ctx context.Context, e sprintv1.Epoch) error {
 			return err
 		}
 		path := filepath.Join(h.o.Home, EvidenceName, EvidenceFile(e.Number, j))
-		if err := replaceFile(path, raw); err != nil {
+		if err := replaceFile(path, raw, 0o644); err != nil {
 			return err
 		}
 		h.log.Info("evidence written", "epoch", e.Number, "participant", j.Leaf.Participant, "leaf", j.Leaf.Nonce, "path", path)
@@ -79,12 +77,12 @@ func (h *Host) writeEvidence(ctx context.Context, e sprintv1.Epoch) error {
 	return nil
 }
 
-// replaceFile writes a whole file or none; its folder is made.
-func replaceFile(path string, raw []byte) error {
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+// replaceFile writes a whole file or none. Its folder is made, for those who may read the file.
+func replaceFile(path string, raw []byte, mode os.FileMode) error {
+	if err := os.MkdirAll(filepath.Dir(path), mode|mode&0o444>>2); err != nil {
 		return err
 	}
-	f, err := os.Create(path + ".new")
+	f, err := os.OpenFile(path+".new", os.O_CREATE|os.O_WRONLY|os.O_TRUNC, mode)
 	if err != nil {
 		return err
 	}

@@ -124,6 +124,15 @@ func Dial(address string, encoding submit.Encoding) (*grpc.ClientConn, error) {
 	return conn, nil
 }
 
+// DialNode is Dial for those who need the encoding for nothing else.
+func DialNode(address string) (*grpc.ClientConn, error) {
+	encoding, err := submit.NewEncoding()
+	if err != nil {
+		return nil, err
+	}
+	return Dial(address, encoding)
+}
+
 // Run is the daemon: it returns when ctx ends (nil) or on an error that waiting does not mend.
 func Run(ctx context.Context, c Config, o Options) error {
 	if err := c.Valid(); err != nil {

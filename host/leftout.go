@@ -100,7 +100,7 @@ func (f LeftOutFile) save(path string) error {
 	if err != nil {
 		return err
 	}
-	return replaceFile(path, raw)
+	return replaceFile(path, raw, 0o644)
 }
 
 // onFile finds what was written about a log. So one that is out stays out. What cannot be read is not believed: the log

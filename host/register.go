@@ -10,7 +10,6 @@ import (
 	"log/slog"
 	"time"
 
-	"cosmossdk.io/math"
 	sdk "github.com/cosmos/cosmos-sdk/types"
 	"github.com/cosmos/cosmos-sdk/x/authz"
 	"github.com/cosmos/cosmos-sdk/x/feegrant"
@@ -32,13 +31,9 @@ type Registration struct {
 	Logger   *slog.Logger
 }
 
-// denom is the chain's base unit.
-const denom = "acpc"
-
 // allow lets a hot key, which holds nothing, pay fees from the balance of its operator, up to a bound.
 func allow(operator, hot sdk.AccAddress) (*feegrant.MsgGrantAllowance, error) {
-	limit := math.NewInt(registryv1.HotAllowance).Mul(math.NewIntWithDecimal(1, 18))
-	return feegrant.NewMsgGrantAllowance(&feegrant.BasicAllowance{SpendLimit: sdk.NewCoins(sdk.NewCoin(denom, limit))}, operator, hot)
+	return feegrant.NewMsgGrantAllowance(&feegrant.BasicAllowance{SpendLimit: registryv1.HotLimit(submit.Denom)}, operator, hot)
 }
 
 // Register registers a participant with the keys of its own node and host and grants its hot key the protocol
@@ -107,7 +102,7 @@ func Register(ctx context.Context, c Config, r Registration) error {
 		return fmt.Errorf("host: node at %s: %w", c.GRPC, err)
 	}
 	if r.Logger != nil {
-		r.Logger.Info(fmt.Sprintf("registering locks %s%s of the operator's coins until the registration ends", params.Params.RegistrationDeposit, denom))
+		r.Logger.Info(fmt.Sprintf("registering locks %s%s of the operator's coins until the registration ends", params.Params.RegistrationDeposit, submit.Denom))
 	}
 	queue, err := submit.New(submit.Config{Conn: conn, Encoding: encoding, Keys: keys, Key: r.Operator, Participant: c.Participant, Chain: c.Chain, Fees: r.Fees, Logger: r.Logger})
 	if err != nil {

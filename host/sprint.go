@@ -331,17 +331,15 @@ func (h *Host) open(ctx context.Context, now sprintv1.QueryCurrentResponse) erro
 // commits lists what this participant committed in an epoch.
 func (h *Host) commits(ctx context.Context, epoch uint64) ([]sprintv1.Commit, error) {
 	var all []sprintv1.Commit
-	for page := (*query.PageRequest)(nil); ; {
+	err := Pages(0, func(page *query.PageRequest) (*query.PageResponse, error) {
 		res, err := h.sprint.Commits(ctx, &sprintv1.QueryCommitsRequest{Epoch: epoch, Participant: h.config.Participant, Pagination: page})
 		if err != nil {
 			return nil, err
 		}
 		all = append(all, res.Commits...)
-		if res.Pagination == nil || len(res.Pagination.NextKey) == 0 {
-			return all, nil
-		}
-		page = &query.PageRequest{Key: res.Pagination.NextKey}
-	}
+		return res.Pagination, nil
+	})
+	return all, err
 }
 
 // opening reads the drawn leaves from the logs, one multiproof per log.

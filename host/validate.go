@@ -28,9 +28,6 @@ import (
 )
 
 const (
-	// namesPerNode is how many mismatches the chain lets a verdict name per node, and how many of one node are fraud;
-	// fraudOfAll is how many are, whatever nodes they are of. More need not be named.
-	namesPerNode, fraudOfAll = 4, 6
 	// mostNames keeps a verdict within the gas that the chain takes of one participant in a block.
 	mostNames = 400
 	// spotChecks is how many of a member's own re-runs are held against the engine in the host.
@@ -182,7 +179,7 @@ func (h *Host) namesLeft(ctx context.Context, e sprintv1.Epoch) (int, error) {
 // duties fetches what this member judges, with the leaves as they were opened.
 func (h *Host) duties(ctx context.Context, e sprintv1.Epoch) ([]duty, error) {
 	var duties []duty
-	for page := (*query.PageRequest)(nil); ; {
+	err := Pages(0, func(page *query.PageRequest) (*query.PageResponse, error) {
 		res, err := h.sprint.Duties(ctx, &sprintv1.QueryDutiesRequest{Epoch: e.Number, Voter: h.config.Participant, Pagination: page})
 		if err != nil {
 			return nil, fmt.Errorf("asking for this member's duties: %w", err)
@@ -201,11 +198,9 @@ func (h *Host) duties(ctx context.Context, e sprintv1.Epoch) ([]duty, error) {
 			}
 			duties = append(duties, out)
 		}
-		if res.Pagination == nil || len(res.Pagination.NextKey) == 0 {
-			return duties, nil
-		}
-		page = &query.PageRequest{Key: res.Pagination.NextKey}
-	}
+		return res.Pagination, nil
+	})
+	return duties, err
 }
 
 // openedLeaves pairs a participant's drawn leaves with what it opened for them; both are in order.
@@ -232,18 +227,13 @@ func (h *Host) openedLeaves(ctx context.Context, epoch uint64, target string) (m
 	return all, nil
 }
 
-// ruleOf is the chain's rule of how many wrong leaves faulty hardware explains.
-func ruleOf(p sprintv1.Params) audit.Rule {
-	return audit.Rule{Fault: audit.Rate{Num: uint64(p.FaultRatePpm), Den: 1_000_000}, Fail: audit.Rate{Num: 1, Den: p.FailPInverse}}
-}
-
 // voteOf leaves out nodes beyond the fault bound and judges what remains, as the chain will, by what is named.
 func voteOf(p sprintv1.Params, drawn, named map[string]uint64) sprintv1.Vote {
 	var nodes []audit.Node
 	for _, id := range slices.Sorted(maps.Keys(drawn)) {
 		nodes = append(nodes, audit.Node{ID: id, Drawn: drawn[id], Wrong: named[id]})
 	}
-	if _, _, _, pass := ruleOf(p).Judge(nodes); pass {
+	if _, _, _, pass := audit.NewRule(p.FaultRatePpm, p.FailPInverse).Judge(nodes); pass {
 		return sprintv1.VotePass
 	}
 	return sprintv1.VoteFail
@@ -360,21 +350,18 @@ func (h *Host) dispute(ctx context.Context, now sprintv1.QueryCurrentResponse) e
 	if h.checks.epoch != e.Number || len(h.checks.found) == 0 {
 		return nil // restarted since, or nothing fell to it: other members watch
 	}
-	for page := (*query.PageRequest)(nil); ; {
+	return Pages(0, func(page *query.PageRequest) (*query.PageResponse, error) {
 		res, err := h.sprint.Verdicts(ctx, &sprintv1.QueryVerdictsRequest{Epoch: e.Number, Pagination: page})
 		if err != nil {
-			return fmt.Errorf("asking for the verdicts of epoch %d: %w", e.Number, err)
+			return nil, fmt.Errorf("asking for the verdicts of epoch %d: %w", e.Number, err)
 		}
 		for _, record := range res.Records {
 			if err := h.watch(ctx, e, record); err != nil {
-				return err
+				return nil, err
 			}
 		}
-		if res.Pagination == nil || len(res.Pagination.NextKey) == 0 {
-			return nil
-		}
-		page = &query.PageRequest{Key: res.Pagination.NextKey}
-	}
+		return res.Pagination, nil
+	})
 }
 
 // watch disputes every middle digest of a voter that differs from this host's own.
@@ -414,28 +401,14 @@ func (h *Host) verdictPath(epoch uint64) string {
 
 // saveVerdict puts a verdict on disk before its commitment is sent.
 func (h *Host) saveVerdict(v *verdict) error {
-	path := h.verdictPath(v.Epoch)
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return err
-	}
 	raw, err := json.Marshal(v)
 	if err != nil {
 		return err
 	}
-	f, err := os.OpenFile(path+".new", os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
-	if err != nil {
-		return err
-	}
-	if _, err = f.Write(raw); err == nil {
-		err = f.Sync()
-	}
-	if cerr := f.Close(); err == nil {
-		err = cerr
-	}
-	if err != nil {
+	if err := replaceFile(h.verdictPath(v.Epoch), raw, 0o600); err != nil {
 		return fmt.Errorf("storing a verdict: %w", err)
 	}
-	return os.Rename(path+".new", path)
+	return nil
 }
 
 // loadVerdict returns a stored verdict, nil if there is none.

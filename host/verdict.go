@@ -128,11 +128,11 @@ func (r *rerun) names() []int {
 		}
 		all = append(all, i)
 		perNode[l.ref.Node] = append(perNode[l.ref.Node], i)
-		if fraud := perNode[l.ref.Node]; len(fraud) == namesPerNode {
+		if fraud := perNode[l.ref.Node]; len(fraud) == sprintv1.NamesPerNode {
 			return fraud
 		}
 	}
-	return all[:min(len(all), fraudOfAll)]
+	return all[:min(len(all), sprintv1.FraudOfAll)]
 }
 
 // confirm re-runs on the host itself what a verdict would name of a rerun, and as many units more as spots says; or

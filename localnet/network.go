@@ -22,7 +22,6 @@ import (
 	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
 	"github.com/assaynet/assay/host"
 	hostcli "github.com/assaynet/assay/host/cli"
-	"github.com/assaynet/assay/host/submit"
 	"github.com/assaynet/assay/link"
 )
 
@@ -279,19 +278,11 @@ func (n *Network) Court(i int) (courtv1.QueryClient, error) {
 
 // Client returns a client of any node by its gRPC address.
 func Client(address string) (sprintv1.QueryClient, error) {
-	conn, err := dial(address)
+	conn, err := host.DialNode(address)
 	if err != nil {
 		return nil, err
 	}
 	return sprintv1.NewQueryClient(conn), nil
-}
-
-func dial(address string) (*grpc.ClientConn, error) {
-	encoding, err := submit.NewEncoding()
-	if err != nil {
-		return nil, err
-	}
-	return host.Dial(address, encoding)
 }
 
 // Conn returns a connection to a member's node.
@@ -299,7 +290,7 @@ func (n *Network) Conn(i int) (*grpc.ClientConn, error) {
 	if c := n.conns[i]; c != nil {
 		return c, nil
 	}
-	conn, err := dial(n.Members[i].GRPC)
+	conn, err := host.DialNode(n.Members[i].GRPC)
 	if err != nil {
 		return nil, err
 	}

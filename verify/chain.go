@@ -15,7 +15,6 @@ import (
 	registryv1 "github.com/assaynet/assay/api/registry/v1"
 	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
 	"github.com/assaynet/assay/host"
-	"github.com/assaynet/assay/host/submit"
 	"github.com/assaynet/assay/poc/delivery"
 	"github.com/assaynet/assay/poc/proof"
 	"github.com/assaynet/assay/verify/leaves"
@@ -31,11 +30,7 @@ type chain struct {
 }
 
 func dial(ctx context.Context, address string) (*chain, error) {
-	encoding, err := submit.NewEncoding()
-	if err != nil {
-		return nil, err
-	}
-	conn, err := host.Dial(address, encoding)
+	conn, err := host.DialNode(address)
 	if err != nil {
 		return nil, err
 	}

@@ -36,11 +36,16 @@ var (
 	// ErrChain reports evidence that is sound in itself but is not about this chain's epoch.
 	ErrChain = errors.New("verify: the chain says otherwise")
 	// ErrTaken reports evidence that holds as far as it goes, and stands on something that was taken from the file.
-	ErrTaken = errors.New("verify: holds, but is not proven: the file alone says whose key it is and which seeds the epoch had")
+	ErrTaken error = taken("verify: holds, but is not proven: the file alone says whose key it is and which seeds the epoch had")
 )
 
-// TakenCode is the exit code of ErrTaken.
-const TakenCode = 2
+// taken is an error with an exit code of its own.
+type taken string
+
+func (t taken) Error() string { return string(t) }
+
+// ExitCode is that of a program that ends with ErrTaken.
+func (taken) ExitCode() int { return 2 }
 
 // Report is the answer, as --json prints it.
 type Report struct {

@@ -283,7 +283,7 @@ func grants(participants []home.Participant) (*authz.GenesisState, error) {
 // because that is what a stolen hot key can burn.
 func allowances(participants []home.Participant) (*feegrant.GenesisState, error) {
 	gs := &feegrant.GenesisState{}
-	limit := sdk.NewCoins(sdk.NewCoin(app.Denom, CPC(registryv1.HotAllowance)))
+	limit := registryv1.HotLimit(app.Denom)
 	for _, p := range participants {
 		packed, err := codectypes.NewAnyWithValue(&feegrant.BasicAllowance{SpendLimit: limit})
 		if err != nil {

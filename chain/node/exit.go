@@ -116,6 +116,14 @@ func misfit(a *app.App, height int64) *Exit {
 	return nil
 }
 
+// ended is the exit of a node that a failure ended: its disk is the reason, or nothing else explains it.
+func ended(dir string, cause error) *Exit {
+	if exit := full(dir, cause); exit != nil {
+		return exit
+	}
+	return unable(cause)
+}
+
 // full is the exit of a node whose data cannot be written, as its failure says or
 // as one more attempt shows: a database may report the first failure only.
 func full(dir string, cause error) *Exit {

@@ -111,42 +111,37 @@ func (g *guard) watch(comet *cmtnode.Node, decides routine, stopping <-chan stru
 	if last := g.last.Load(); last != nil {
 		cause = errors.New(*last)
 	}
-	exit := full(g.config.Comet.DBDir(), cause)
-	if exit == nil {
-		exit = unable(cause)
-	}
-	g.fail(g.app.LastBlockHeight()+1, exit)
+	g.fail(g.app.LastBlockHeight()+1, ended(g.config.Comet.DBDir(), cause))
 }
 
 // witness sees how the app takes each block.
 type witness struct {
 	abci.Application
 	*guard
-	// block that is executed, and its time.
-	height, seconds int64
+	height int64 // of the block that is executed
 }
 
 // FinalizeBlock executes a block.
 func (w *witness) FinalizeBlock(ctx context.Context, req *abci.RequestFinalizeBlock) (res *abci.ResponseFinalizeBlock, err error) {
-	w.height, w.seconds = req.Height, req.Time.Unix()
-	defer w.report(&err, func(err error) *Exit {
-		if exit := halted(w.config, w.height, w.seconds); exit != nil {
+	w.height = req.Height
+	defer w.report(&err, func() *Exit {
+		if exit := halted(w.config, req.Height, req.Time.Unix()); exit != nil {
 			return exit
 		}
-		return misfit(w.app, w.height)
+		return misfit(w.app, req.Height)
 	})
 	return w.Application.FinalizeBlock(ctx, req)
 }
 
 // Commit writes the state after it.
 func (w *witness) Commit(ctx context.Context, req *abci.RequestCommit) (res *abci.ResponseCommit, err error) {
-	defer w.report(&err, func(error) *Exit { return nil })
+	defer w.report(&err, func() *Exit { return nil })
 	return w.Application.Commit(ctx, req)
 }
 
 // report is deferred: it ends the node if a call failed or panicked. explain may
 // know the reason.
-func (w *witness) report(err *error, explain func(error) *Exit) {
+func (w *witness) report(err *error, explain func() *Exit) {
 	if r := recover(); r != nil {
 		w.logger.Error("the app panics", "panic", r, "stack", string(debug.Stack()))
 		if cause, ok := r.(error); ok {
@@ -158,12 +153,9 @@ func (w *witness) report(err *error, explain func(error) *Exit) {
 	if *err == nil {
 		return
 	}
-	exit := explain(*err)
+	exit := explain()
 	if exit == nil {
-		exit = full(w.config.Comet.DBDir(), *err)
-	}
-	if exit == nil {
-		exit = unable(*err)
+		exit = ended(w.config.Comet.DBDir(), *err)
 	}
 	w.fail(w.height, exit)
 	w.leave()

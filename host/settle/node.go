@@ -25,9 +25,6 @@ import (
 	"github.com/assaynet/assay/host/submit"
 )
 
-// denom is the chain's base unit.
-const denom = "acpc"
-
 // Gas of a transaction: for itself, and for each transfer, to an account that
 // does not exist yet.
 const (
@@ -62,7 +59,7 @@ func PayAccount(keys keyring.Keyring, encoding submit.Encoding, key string) (str
 
 // Balance asks the bank.
 func (n Node) Balance(ctx context.Context) (ledger.Amount, error) {
-	res, err := banktypes.NewQueryClient(n.Conn).Balance(ctx, &banktypes.QueryBalanceRequest{Address: n.Address, Denom: denom})
+	res, err := banktypes.NewQueryClient(n.Conn).Balance(ctx, &banktypes.QueryBalanceRequest{Address: n.Address, Denom: submit.Denom})
 	if err != nil {
 		return ledger.Amount{}, fmt.Errorf("balance of %s: %w", n.Address, err)
 	}
@@ -97,11 +94,11 @@ func (n Node) Sign(ctx context.Context, payments []ledger.Payment, number, seque
 		if !ok {
 			return nil, "", fmt.Errorf("amount %s of %s is more than the chain can hold", p.Amount, p.Device)
 		}
-		msgs[i] = &banktypes.MsgSend{FromAddress: n.Address, ToAddress: p.Payout, Amount: sdk.NewCoins(sdk.NewCoin(denom, amount))}
+		msgs[i] = &banktypes.MsgSend{FromAddress: n.Address, ToAddress: p.Payout, Amount: sdk.NewCoins(sdk.NewCoin(submit.Denom, amount))}
 	}
 	terms := submit.Terms{Gas: gas(len(payments)), Timeout: timeout}
 	if fee := n.Fee(len(payments)); !fee.IsZero() {
-		terms.Fees = fee.String() + denom
+		terms.Fees = fee.String() + submit.Denom
 	}
 	raw, err = n.Encoding.Sign(ctx, submit.Signer{Keys: n.Keys, Key: n.Key, Chain: n.ID, Number: number, Sequence: sequence}, terms, msgs...)
 	if err != nil {

@@ -47,8 +47,8 @@ const (
 	attempts = 5
 )
 
-// denom is the chain's base unit.
-const denom = "acpc"
+// Denom is the chain's base unit.
+const Denom = "acpc"
 
 // Queue signs and sends. Its methods are for one goroutine, except Status.
 type Queue struct {
@@ -382,7 +382,7 @@ func (q *Queue) pay(ctx context.Context, t *Terms) error {
 		}
 		var fees []string
 		if prices.IsZero() { // what pays nothing is not taken, however cheap a node is
-			fees = append(fees, "1"+denom)
+			fees = append(fees, "1"+Denom)
 		}
 		for _, price := range prices {
 			fees = append(fees, price.Amount.MulInt64(int64(t.Gas)).Ceil().TruncateInt().String()+price.Denom)

@@ -9,6 +9,12 @@ type Rule struct {
 	Fail  Rate // a finding less likely than this is no accident
 }
 
+// NewRule reads a rule from a chain's parameters: the fault rate in millionths, and one in how many findings is no
+// accident.
+func NewRule(faultPpm uint32, failInverse uint64) Rule {
+	return Rule{Fault: Rate{Num: uint64(faultPpm), Den: 1_000_000}, Fail: Rate{Num: 1, Den: failInverse}}
+}
+
 // Beyond reports whether x wrong leaves of n are more than faulty hardware explains.
 func (r Rule) Beyond(n, x uint64) bool { return x > 0 && x >= Threshold(n, r.Fault, r.Fail) }
 

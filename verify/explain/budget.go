@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"fmt"
 	"io"
+	"math"
 	"math/big"
 	"slices"
 	"text/tabwriter"
@@ -131,7 +132,7 @@ func budget(rules credit.Rules, minLive uint64) Budget {
 }
 
 // measure adds what the holders of a network make of the formula. Only so many of them can have power.
-func (b *Budget) measure(rules credit.Rules, validators uint64, all []held, base, live uint64) {
+func (b *Budget) measure(rules credit.Rules, validators uint64, all []held, base uint64) {
 	slices.SortStableFunc(all, func(a, b held) int { return cmp.Compare(b.weight, a.weight) })
 	n, sum, covered := &Network{}, new(big.Int), new(big.Int)
 	for i, h := range all {
@@ -147,7 +148,9 @@ func (b *Budget) measure(rules credit.Rules, validators uint64, all []held, base
 	if n.Holders == 0 {
 		return
 	}
-	n.Weight = sum.Uint64()
+	if n.Weight = math.MaxUint64; sum.IsUint64() {
+		n.Weight = sum.Uint64()
+	}
 	part := new(big.Rat).SetFrac(covered, sum)
 	bound := new(big.Rat).Mul(share(rules), part)
 	n.Covered, n.Budget = hundredths(part), hundredths(bound)
@@ -167,7 +170,7 @@ func (b *Budget) measure(rules credit.Rules, validators uint64, all []held, base
 	}
 	b.Network = n
 	if base > 0 {
-		move := new(big.Rat).Mul(ratio(rules.MoveBps, 10_000), ratio(min(live, base), base))
+		move := new(big.Rat).Mul(ratio(rules.MoveBps, 10_000), ratio(min(n.Weight, base), base))
 		b.Outage = &Outage{base, hundredths(move)}
 	}
 }

@@ -5,7 +5,6 @@ package explain
 import (
 	"context"
 	"fmt"
-	"math/bits"
 
 	"github.com/cosmos/cosmos-sdk/types/query"
 	"google.golang.org/grpc"
@@ -13,17 +12,12 @@ import (
 	creditv1 "github.com/assaynet/assay/api/credit/v1"
 	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
 	"github.com/assaynet/assay/host"
-	"github.com/assaynet/assay/host/submit"
 	"github.com/assaynet/assay/poc/credit"
 )
 
 // atNode computes the budget of a node's network.
 func atNode(ctx context.Context, node string) (Budget, error) {
-	encoding, err := submit.NewEncoding()
-	if err != nil {
-		return Budget{}, err
-	}
-	conn, err := host.Dial(node, encoding)
+	conn, err := host.DialNode(node)
 	if err != nil {
 		return Budget{}, err
 	}
@@ -47,26 +41,22 @@ func read(ctx context.Context, conn grpc.ClientConnInterface) (Budget, error) {
 		return Budget{}, fmt.Errorf("parameters of the Sprint: %w", err)
 	}
 	var all []held
-	var live uint64 // now
-	for page := (&query.PageRequest{Limit: 1_000}); ; {
+	if err := host.Pages(1_000, func(page *query.PageRequest) (*query.PageResponse, error) {
 		res, err := q.Holdings(ctx, &creditv1.QueryHoldingsRequest{Pagination: page})
 		if err != nil {
-			return Budget{}, fmt.Errorf("holdings: %w", err)
+			return nil, fmt.Errorf("holdings: %w", err)
 		}
 		for _, h := range res.Holdings {
 			all = append(all, held{h.Participant, h.Weight, h.Power})
-			sum, carry := bits.Add64(live, h.Weight, 0)
-			live = sum | -carry
 		}
-		if len(res.Pagination.GetNextKey()) == 0 {
-			break
-		}
-		page = &query.PageRequest{Limit: 1_000, Key: res.Pagination.NextKey}
+		return res.Pagination, nil
+	}); err != nil {
+		return Budget{}, err
 	}
 	p := rails.Params
 	rules := credit.DefaultRules()
 	rules.CapBps, rules.LambdaBps, rules.MoveBps = p.CapBps, p.LambdaBps, p.MoveBps
 	b := budget(rules, uint64(sprint.Params.MinLiveBps))
-	b.measure(rules, p.MaxValidators, all, rails.Base, live)
+	b.measure(rules, p.MaxValidators, all, rails.Base)
 	return b, nil
 }

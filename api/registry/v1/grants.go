@@ -2,7 +2,14 @@
 
 package registryv1
 
-// HotAllowance is how much of its operator's balance a participant's hot key may
-// spend on fees before the operator grants it more, in CPC. A genesis and a
-// registration grant the same.
-const HotAllowance = 10
+import (
+	"cosmossdk.io/math"
+	sdk "github.com/cosmos/cosmos-sdk/types"
+)
+
+// HotLimit is how much of its operator's balance a participant's hot key may spend
+// on fees before the operator grants it more: 10 CPC, in the base unit denom. A
+// genesis and a registration grant the same.
+func HotLimit(denom string) sdk.Coins {
+	return sdk.NewCoins(sdk.NewCoin(denom, math.NewIntWithDecimal(10, 18)))
+}

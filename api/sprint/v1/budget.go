@@ -31,6 +31,15 @@ const (
 	GasOwed = 10_000
 )
 
+// What is fraud, whatever the parameters are. Chain and voters have to agree: a voter need not name more.
+const (
+	// NamesPerNode is how many mismatches a verdict may name per node, and how many proven ones of one node are
+	// fraud: one flipped bit on an honest machine is not.
+	NamesPerNode = 4
+	// FraudOfAll is how many proven ones of a participant are fraud, whatever nodes they are of.
+	FraudOfAll = 6
+)
+
 // Hard bounds on sizes, whatever the parameters are.
 const (
 	// MaxSamples and MaxLeafBytes bound an opening: an opened leaf takes the most where it is alone in its log, with its

@@ -9,12 +9,13 @@ import (
 	"cosmossdk.io/math"
 
 	registryv1 "github.com/assaynet/assay/api/registry/v1"
+	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
 	"github.com/assaynet/assay/chain/table"
 )
 
 // MaxNodes is the hard bound of Params.max_nodes: what one registration can make
 // every node of the network verify and store.
-const MaxNodes = 256
+const MaxNodes = sprintv1.MaxNodes
 
 // Bounds of Params.lapse_epochs. The least is more than a participant needs that
 // missed two epochs in a row.

@@ -94,9 +94,9 @@ func (k *Keeper) Proven(ctx context.Context, j courtv1.Judgement) error {
 	}
 	why := ""
 	switch {
-	case ofNode >= namesPerNode:
+	case ofNode >= sprintv1.NamesPerNode:
 		why = fmt.Sprintf("fraud: %d forged leaves of node %s proven in epoch %d", ofNode, j.Leaf.Node, j.Epoch)
-	case ofAll >= fraudOfAll:
+	case ofAll >= sprintv1.FraudOfAll:
 		why = fmt.Sprintf("fraud: %d forged leaves proven in epoch %d", ofAll, j.Epoch)
 	default:
 		return nil

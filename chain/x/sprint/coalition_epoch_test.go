@@ -185,7 +185,7 @@ func (w *world) verdicts(e sprintv1.Epoch, plays map[string]play) {
 				}
 				named := map[string]uint64{}
 				for _, at := range a.positions(v, int(t)) {
-					if leaf := refs[t][at]; named[leaf.Node] < namesPerNode && w.forged(e.Number, leaf) {
+					if leaf := refs[t][at]; named[leaf.Node] < sprintv1.NamesPerNode && w.forged(e.Number, leaf) {
 						named[leaf.Node]++
 						claims = append(claims, claim{voter.name, leaf})
 					}

@@ -78,7 +78,7 @@ func FuzzVerdictBody(f *testing.F) {
 			if named[key] == nil {
 				named[key] = map[uint32]bool{}
 			}
-			if named[key][m.Leaf] || len(named[key]) == namesPerNode || body.Votes[m.Duty] == abstain || body.Votes[m.Duty] == 0 {
+			if named[key][m.Leaf] || len(named[key]) == sprintv1.NamesPerNode || body.Votes[m.Duty] == abstain || body.Votes[m.Duty] == 0 {
 				t.Fatalf("accepted the name %v", m)
 			}
 			named[key][m.Leaf] = true

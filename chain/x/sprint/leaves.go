@@ -100,10 +100,6 @@ func leafRefs(participant string, drawn []drawnLog) []courtv1.LeafRef {
 // Each opened leaf is 40 bytes: LE64 norm, digest.
 const openedLeafBytes = 8 + 32
 
-// An opened leaf takes the most where it is alone in its log: with its path, in a tree of up to 2^48 leaves, and
-// with the log's name around it.
-const maxOpenedLeafBytes = openedLeafBytes + 48*32 + 64
-
 // verifyOpening checks that an opening opens exactly the drawn leaves of every log.
 func verifyOpening(class transformer.Class, drawn []drawnLog, logs []sprintv1.LogOpening) error {
 	if len(logs) != len(drawn) {

@@ -11,11 +11,6 @@ import (
 )
 
 const (
-	// namesPerNode is how many mismatches a verdict may name per node, and how many proven ones of one node are
-	// fraud: one flipped bit on an honest machine is not.
-	namesPerNode = 4
-	// fraudOfAll is how many proven ones of a participant are fraud, whatever nodes they are of.
-	fraudOfAll = 6
 	// falseMiddles is how many wrong middle digests of a voter jail it; honest hardware gives one now and then.
 	falseMiddles = 3
 	// heartbeatBlocks is how old, in blocks, the beacon value under a heartbeat may be.
@@ -66,7 +61,7 @@ func ValidateParams(p sprintv1.Params) error {
 		value, lo, hi uint64
 		low, high     string // what is wrong with less, and with more
 	}{
-		{"samples", uint64(p.Samples), 16, 1000, "fewer catch too little", "more do not fit into openings"},
+		{"samples", uint64(p.Samples), 16, sprintv1.MaxSamples, "fewer catch too little", "more do not fit into openings"},
 		{"segments", uint64(p.Segments), 1, 64, "one at least", "each is a commit of every node"},
 		{"segment_blocks", uint64(p.SegmentBlocks), 2, 10_000, "a segment needs a block to start and one to work", "an epoch must end"},
 		{"prepare_blocks", uint64(p.PrepareBlocks), 2, 10_000, "models must load", "an epoch must begin"},
@@ -97,12 +92,13 @@ func ValidateParams(p sprintv1.Params) error {
 			return fmt.Errorf("sprint: %s %d is outside %d..%d: %s", b.name, b.value, b.lo, b.hi, b.high)
 		}
 	}
-	if need := uint64(p.Samples) * maxOpenedLeafBytes; uint64(p.OpeningBytesPerBlock) < need {
+	if need := uint64(p.Samples) * sprintv1.MaxLeafBytes; uint64(p.OpeningBytesPerBlock) < need {
 		return fmt.Errorf("sprint: opening_bytes_per_block %d is below %d, what samples %d may take: one opening must fit", p.OpeningBytesPerBlock, need, p.Samples)
 	}
-	if t := audit.Threshold(uint64(p.Samples), faultRate(p), failBound(p)); t > namesPerNode {
+	rule := ruleOf(p)
+	if t := audit.Threshold(uint64(p.Samples), rule.Fault, rule.Fail); t > sprintv1.NamesPerNode {
 		return fmt.Errorf("sprint: with samples %d, fault_rate_ppm %d and fail_p_inverse %d a claim fails only at %d mismatches, but a verdict names %d per node; lower one of them",
-			p.Samples, p.FaultRatePpm, p.FailPInverse, t, namesPerNode)
+			p.Samples, p.FaultRatePpm, p.FailPInverse, t, sprintv1.NamesPerNode)
 	}
 	return nil
 }
@@ -112,15 +108,11 @@ func judgeable(c transformer.Class) bool {
 	return c.ID == transformer.Nano.ID || c.ID == transformer.Small.ID
 }
 
-func faultRate(p sprintv1.Params) audit.Rate {
-	return audit.Rate{Num: uint64(p.FaultRatePpm), Den: 1_000_000}
-}
-func failBound(p sprintv1.Params) audit.Rate { return audit.Rate{Num: 1, Den: p.FailPInverse} }
 func creditEps(p sprintv1.Params) audit.Rate {
 	return audit.Rate{Num: uint64(p.CreditEpsPpm), Den: 1_000_000}
 }
 
 // ruleOf is how many mismatches the parameters tolerate.
 func ruleOf(p sprintv1.Params) audit.Rule {
-	return audit.Rule{Fault: faultRate(p), Fail: failBound(p)}
+	return audit.NewRule(p.FaultRatePpm, p.FailPInverse)
 }

@@ -152,8 +152,8 @@ func checkVerdict(rule audit.Rule, body sprintv1.VerdictBody, duties []sprintv1.
 			}
 			last = int(m.Leaf)
 			node := duties[d].Leaves[m.Leaf].Node
-			if named[node]++; named[node] > namesPerNode {
-				return fmt.Errorf("more than %d mismatches named of node %s of %s", namesPerNode, node, duties[d].Target)
+			if named[node]++; named[node] > sprintv1.NamesPerNode {
+				return fmt.Errorf("more than %d mismatches named of node %s of %s", sprintv1.NamesPerNode, node, duties[d].Target)
 			}
 		}
 		switch sprintv1.Vote(vote) {
