@@ -205,10 +205,14 @@ func (p *pool) outranks(at place, v *waiting, dropped map[string]int) bool {
 	return mine < its || mine == its && at.weight > v.floor.weight
 }
 
+// find returns where a sequence stands, or would stand, among its sender's transactions.
+func (p *pool) find(sender string, sequence uint64) (at int, found bool) {
+	return slices.BinarySearchFunc(p.chains[sender], sequence, func(w *waiting, sequence uint64) int { return cmp.Compare(w.sequence, sequence) })
+}
+
 func (p *pool) add(w *waiting) {
-	chain := p.chains[w.sender]
-	i, _ := slices.BinarySearchFunc(chain, w.sequence, func(w *waiting, sequence uint64) int { return cmp.Compare(w.sequence, sequence) })
-	p.chains[w.sender] = slices.Insert(chain, i, w)
+	i, _ := p.find(w.sender, w.sequence)
+	p.chains[w.sender] = slices.Insert(p.chains[w.sender], i, w)
 	p.count++
 	p.held += w.size
 	if w.place.free() {
@@ -219,11 +223,11 @@ func (p *pool) add(w *waiting) {
 
 // remove takes a transaction out, if it is there.
 func (p *pool) remove(sender string, sequence uint64) *waiting {
-	chain := p.chains[sender]
-	i, found := slices.BinarySearchFunc(chain, sequence, func(w *waiting, sequence uint64) int { return cmp.Compare(w.sequence, sequence) })
+	i, found := p.find(sender, sequence)
 	if !found {
 		return nil
 	}
+	chain := p.chains[sender]
 	w := chain[i]
 	if p.chains[sender] = slices.Delete(chain, i, i+1); len(p.chains[sender]) == 0 {
 		delete(p.chains, sender)
@@ -264,17 +268,17 @@ func (p *pool) keep(tx sdk.Tx, raw []byte, at place) bool {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for _, w := range p.chains[sender] {
-		if w.sequence == sequence && w.hash == sha256.Sum256(raw) {
-			p.leave(w.place)
-			if w.place = at; at.free() {
-				p.lanes[at.participant]++
-			}
-			p.sink(sender)
-			return true
-		}
+	i, found := p.find(sender, sequence)
+	if !found || p.chains[sender][i].hash != sha256.Sum256(raw) {
+		return false
 	}
-	return false
+	w := p.chains[sender][i]
+	p.leave(w.place)
+	if w.place = at; at.free() {
+		p.lanes[at.participant]++
+	}
+	p.sink(sender)
+	return true
 }
 
 // senders returns each sender's transactions in order, by sender.
