@@ -17,8 +17,8 @@ import (
 	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
 )
 
-// change starts the chain anew after a change to one module's state in genesis.
-func (d *driver) change(module string, change func(state map[string]any)) {
+// edit changes one module's state in genesis.
+func (d *driver) edit(module string, change func(state map[string]any)) {
 	d.t.Helper()
 	var all map[string]json.RawMessage
 	if err := json.Unmarshal(d.genesis.AppState, &all); err != nil {
@@ -36,10 +36,22 @@ func (d *driver) change(module string, change func(state map[string]any)) {
 	if d.genesis.AppState, err = json.Marshal(all); err != nil {
 		d.t.Fatal(err)
 	}
+}
+
+// restart starts the chain again from its genesis, in fresh apps.
+func (d *driver) restart() {
+	d.t.Helper()
 	for _, v := range d.validators {
 		v.App = open(d.t, v.dir)
 	}
 	d.init(d.genesis)
+}
+
+// change restarts the chain after a change to one module's state in genesis.
+func (d *driver) change(module string, change func(state map[string]any)) {
+	d.t.Helper()
+	d.edit(module, change)
+	d.restart()
 }
 
 // alter changes a field of each participant's entry in a list of a module.

@@ -504,6 +504,12 @@ func (n *network) phase(epoch uint64, p sprintv1.Phase) sprintv1.Epoch {
 func (n *network) finish(epoch uint64) (sprintv1.Epoch, map[string]sprintv1.Outcome) {
 	n.t.Helper()
 	e := n.phase(epoch, sprintv1.PhaseFinalised)
+	return e, n.outcomes(epoch)
+}
+
+// outcomes are the results of an epoch by name.
+func (n *network) outcomes(epoch uint64) map[string]sprintv1.Outcome {
+	n.t.Helper()
 	out := map[string]sprintv1.Outcome{}
 	for page := (*query.PageRequest)(nil); ; {
 		res, err := n.query().Outcomes(context.Background(), &sprintv1.QueryOutcomesRequest{Epoch: epoch, Pagination: page})
@@ -514,7 +520,7 @@ func (n *network) finish(epoch uint64) (sprintv1.Epoch, map[string]sprintv1.Outc
 			out[n.byAddr[o.Participant].name] = o
 		}
 		if len(res.Pagination.NextKey) == 0 {
-			return e, out
+			return out
 		}
 		page = &query.PageRequest{Key: res.Pagination.NextKey}
 	}
