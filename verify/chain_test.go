@@ -3,7 +3,6 @@
 package verify
 
 import (
-	"bytes"
 	"context"
 	"encoding/hex"
 	"encoding/json"
@@ -26,7 +25,6 @@ import (
 	"github.com/assaynet/assay/host/submit"
 	"github.com/assaynet/assay/poc/delivery"
 	"github.com/assaynet/assay/poc/proof"
-	"github.com/assaynet/assay/poc/work"
 	"github.com/assaynet/assay/verify/leaves"
 )
 
@@ -125,13 +123,7 @@ func verified(t *testing.T, text string, args ...string) (string, error) {
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	var out bytes.Buffer
-	cmd := New(work.Reference())
-	cmd.SilenceErrors, cmd.SilenceUsage = true, true
-	cmd.SetOut(&out)
-	cmd.SetArgs(append(args, path))
-	err := cmd.ExecuteContext(t.Context())
-	return out.String(), err
+	return execute(t, append(args, path)...)
 }
 
 func unhex(t *testing.T, text string) []byte {
@@ -187,34 +179,21 @@ func TestC23AgainstANodeThatHasTheArchiveOnly(t *testing.T) {
 
 // A trusted hash needs no node; another hash, or a file without the proof, proves nothing.
 func TestC23AgainstATrustedBlock(t *testing.T) {
-	raw, err := os.ReadFile(filepath.Join("..", "test", "vectors", "evidence_state.json"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var v struct {
-		Cases []struct {
-			Name string
-			In   struct{ File string }
-			Out  struct{ Block string }
-		}
-	}
-	if err := json.Unmarshal(raw, &v); err != nil {
-		t.Fatal(err)
-	}
-	sound := v.Cases[0]
+	states := publishedStates(t)
+	sound := states["the archive under its block"]
 	for name, c := range map[string]struct {
 		file, trust string
 		want        error
 		said        string
 	}{
-		"its block":          {sound.In.File, sound.Out.Block, nil, "as block 4 shows"},
-		"in capitals":        {sound.In.File, strings.ToUpper(sound.Out.Block), nil, "as block 4 shows"},
-		"another block":      {sound.In.File, strings.Repeat("0", 64), ErrChain, "not the one that you trust"},
-		"nothing in it":      {v.Cases[1].In.File, sound.Out.Block, ErrTaken, "no proof of the chain's state"},
-		"trust in nothing":   {sound.In.File, "", ErrTaken, "if that block has the hash " + strings.ToUpper(sound.Out.Block)},
-		"half a hash":        {sound.In.File, sound.Out.Block[:32], errors.ErrUnsupported, "64 hex digits"},
-		"a receipt of loops": {published(t, "mpoc_files.json")["accepted"], sound.Out.Block, errors.ErrUnsupported, "nothing to compare"},
-		"one for leaves":     {published(t, "delivery_files.json")["a receipt"], sound.Out.Block, errors.ErrUnsupported, "nothing to compare"},
+		"its block":          {sound.text, sound.block, nil, "as block 4 shows"},
+		"in capitals":        {sound.text, strings.ToUpper(sound.block), nil, "as block 4 shows"},
+		"another block":      {sound.text, strings.Repeat("0", 64), ErrChain, "not the one that you trust"},
+		"nothing in it":      {states["no proof"].text, sound.block, ErrTaken, "no proof of the chain's state"},
+		"trust in nothing":   {sound.text, "", ErrTaken, "if that block has the hash " + strings.ToUpper(sound.block)},
+		"half a hash":        {sound.text, sound.block[:32], errors.ErrUnsupported, "64 hex digits"},
+		"a receipt of loops": {published(t, "mpoc_files.json")["accepted"], sound.block, errors.ErrUnsupported, "nothing to compare"},
+		"one for leaves":     {published(t, "delivery_files.json")["a receipt"], sound.block, errors.ErrUnsupported, "nothing to compare"},
 	} {
 		said, err := verified(t, c.file, "--trust", c.trust)
 		if err != nil {

@@ -7,8 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -130,7 +128,7 @@ func spellings(scalar string) (out []string) {
 }
 
 // edits calls yield with n changed in each way, and where. Before each return n is as it was.
-func (n *node) edits(root *node, path string, optional map[string]string, yield func(where, what string)) {
+func (n *node) edits(path string, optional map[string]string, yield func(where, what string)) {
 	if n.scalar != "" {
 		was := n.scalar
 		for _, other := range spellings(was) {
@@ -181,7 +179,7 @@ func (n *node) edits(root *node, path string, optional map[string]string, yield 
 				set(at(i), "has changed places with "+at(j), keys, swapped)
 			}
 		}
-		c.edits(root, at(i), optional, yield)
+		c.edits(at(i), optional, yield)
 	}
 	if n.list {
 		return
@@ -220,37 +218,13 @@ func documents(t *testing.T) []file {
 		return more
 	}
 	var all []file
-	states := map[string]struct {
-		In  struct{ File string }
-		Out struct{ Block string }
-	}{}
-	raw, err := os.ReadFile(filepath.Join("..", "test", "vectors", "evidence_state.json"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var v struct {
-		Cases []struct {
-			Name string
-			In   struct{ File string }
-			Out  struct{ Block string }
-		}
-	}
-	if err := json.Unmarshal(raw, &v); err != nil {
-		t.Fatal(err)
-	}
-	for _, c := range v.Cases {
-		states[c.Name] = struct {
-			In  struct{ File string }
-			Out struct{ Block string }
-		}{c.In, c.Out}
-	}
-	sound := states["the archive under its block"]
+	sound := publishedStates(t)["the archive under its block"]
 	evidence := published(t, "evidence.json")
 	const noProof = "then what is taken from the file is said, and it is no proof (exit 2)"
 	all = append(all,
-		file{kind: "evidence with a trusted block", text: sound.In.File, by: against{block: strings.ToUpper(sound.Out.Block)}, free: withNote(map[string]string{
+		file{kind: "evidence with a trusted block", text: sound.text, by: against{block: strings.ToUpper(sound.block)}, free: withNote(map[string]string{
 			"state is gone": noProof})},
-		file{kind: "evidence with a block", text: sound.In.File, unproven: true, free: withNote(map[string]string{
+		file{kind: "evidence with a block", text: sound.text, unproven: true, free: withNote(map[string]string{
 			"state is gone": noProof, "state.header is": "whoever edits the header has a block that nobody trusts"})},
 		file{kind: "evidence without a block", text: evidence["forged digest"], unproven: true, free: withNote(map[string]string{
 			"archive.commits is": "paths of RFC 6962 do not bind the size; --node and --trust compare it, and without them the file is no proof (exit 2)"})},
@@ -345,7 +319,7 @@ func TestC23ADocumentEditedAnywhereProvesNothing(t *testing.T) {
 			}
 			root := tree(t, f.text)
 			tried, freed := 0, map[string]bool{}
-			root.edits(root, "", optional, func(where, what string) {
+			root.edits("", optional, func(where, what string) {
 				tried++
 				r := check(f, root.String())
 				refused := r.err != nil && !errors.Is(r.err, ErrTaken)

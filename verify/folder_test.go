@@ -16,22 +16,28 @@ import (
 	"github.com/assaynet/assay/poc/work"
 )
 
-// published are files of the test vectors, by name.
-func published(t *testing.T, file string) map[string]string {
+// vectors reads a file of test vectors.
+func vectors(t *testing.T, file string, into any) {
 	t.Helper()
 	raw, err := os.ReadFile(filepath.Join("..", "test", "vectors", file))
 	if err != nil {
 		t.Fatal(err)
 	}
+	if err := json.Unmarshal(raw, into); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// published are files of the test vectors, by name.
+func published(t *testing.T, file string) map[string]string {
+	t.Helper()
 	var v struct {
 		Cases []struct {
 			Name string
 			In   json.RawMessage // the file, or an object with it
 		}
 	}
-	if err := json.Unmarshal(raw, &v); err != nil {
-		t.Fatal(err)
-	}
+	vectors(t, file, &v)
 	files := map[string]string{}
 	for _, c := range v.Cases {
 		var in struct{ File string }
@@ -43,6 +49,39 @@ func published(t *testing.T, file string) map[string]string {
 		files[c.Name] = in.File
 	}
 	return files
+}
+
+// stateFile is evidence with a proof of the chain's state, and the hash of the block that it holds under.
+type stateFile struct{ text, block string }
+
+// publishedStates are those of the test vectors, by name.
+func publishedStates(t *testing.T) map[string]stateFile {
+	t.Helper()
+	var v struct {
+		Cases []struct {
+			Name string
+			In   struct{ File string }
+			Out  struct{ Block string }
+		}
+	}
+	vectors(t, "evidence_state.json", &v)
+	files := map[string]stateFile{}
+	for _, c := range v.Cases {
+		files[c.Name] = stateFile{c.In.File, c.Out.Block}
+	}
+	return files
+}
+
+// execute runs the command and returns what it printed.
+func execute(t *testing.T, args ...string) (string, error) {
+	t.Helper()
+	var out bytes.Buffer
+	cmd := New(work.Reference())
+	cmd.SilenceErrors, cmd.SilenceUsage = true, true
+	cmd.SetOut(&out)
+	cmd.SetArgs(args)
+	err := cmd.ExecuteContext(t.Context())
+	return out.String(), err
 }
 
 // A folder of receipts and evidence is summed up; one file that does not hold is
@@ -60,13 +99,9 @@ func TestFolder(t *testing.T) {
 		}
 	}
 	text := func(args ...string) (string, error) {
-		var out bytes.Buffer
-		cmd := New(work.Reference())
-		cmd.SilenceErrors, cmd.SilenceUsage = true, true
-		cmd.SetOut(&out)
-		cmd.SetArgs(append(args, dir))
-		err := cmd.ExecuteContext(t.Context())
-		return strings.ReplaceAll(out.String(), dir, "DIR"), err
+		t.Helper()
+		out, err := execute(t, append(args, dir)...)
+		return strings.ReplaceAll(out, dir, "DIR"), err
 	}
 	if got, err := text(); err == nil || !strings.Contains(err.Error(), "has no file that ends in .json") {
 		t.Errorf("an empty folder: %v, %s", err, got)

@@ -47,6 +47,15 @@ func (d *driver) restart() {
 	d.init(d.genesis)
 }
 
+// reopen starts one validator again from genesis, in a fresh app with these options.
+func (d *driver) reopen(v *validator, o options) {
+	d.t.Helper()
+	v.App = open(d.t, v.dir, o)
+	if _, err := initChain(v.App, d.genesis); err != nil {
+		d.t.Fatal(err)
+	}
+}
+
 // change restarts the chain after a change to one module's state in genesis.
 func (d *driver) change(module string, change func(state map[string]any)) {
 	d.t.Helper()
@@ -228,10 +237,7 @@ func TestC2AFullPoolLetsTheLeastUrgentGo(t *testing.T) {
 	d := drive(t, names...)
 	d.reweigh(map[string]uint64{"alice": 1 << 40, "bob": 1})
 	alice, bob, crowd := d.validators[0], d.validators[1], d.validators[2:]
-	alice.App = open(t, alice.dir, options{"mempool.max-txs": 16}) // two places for each participant
-	if _, err := initChain(alice.App, d.genesis); err != nil {
-		t.Fatal(err)
-	}
+	d.reopen(alice, options{"mempool.max-txs": 16}) // two places for each participant
 	d.blocks(1)
 	d.await(alice, ready(alice))
 	full := func(r *abci.ResponseCheckTx) bool {
@@ -306,10 +312,7 @@ func TestC2AFullPoolLetsTheLeastUrgentGo(t *testing.T) {
 func TestC2PaymentsOutbidEachOther(t *testing.T) {
 	d := drive(t, "alice", "bob", "carol")
 	alice, bob, carol := d.validators[0], d.validators[1], d.validators[2]
-	alice.App = open(t, alice.dir, options{"mempool.max-txs": 8})
-	if _, err := initChain(alice.App, d.genesis); err != nil {
-		t.Fatal(err)
-	}
+	d.reopen(alice, options{"mempool.max-txs": 8})
 	d.blocks(1)
 	eve := d.accounts(alice, "eve", "frank", "grace", "heidi")
 	for _, from := range []*validator{alice, bob, carol} {

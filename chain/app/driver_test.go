@@ -229,11 +229,7 @@ func (d *driver) blocks(n int) {
 func (d *driver) send(tx []byte) error {
 	d.t.Helper()
 	for _, v := range d.validators {
-		r, err := v.CheckTx(&abci.RequestCheckTx{Tx: tx, Type: abci.CheckTxType_New})
-		if err != nil {
-			d.t.Fatal(err)
-		}
-		if r.Code != abci.CodeTypeOK {
+		if r := checked(d.t, v, tx); r.Code != abci.CodeTypeOK {
 			return errors.New(r.Log)
 		}
 	}
@@ -321,7 +317,7 @@ func mustMarshal(t testing.TB, m interface{ Marshal() ([]byte, error) }) []byte 
 
 // transfer sends a little from one operator to another.
 func transfer(from, to *validator) sdk.Msg {
-	return &banktypes.MsgSend{FromAddress: from.Address, ToAddress: to.Address, Amount: sdk.NewCoins(sdk.NewInt64Coin(app.Denom, 5))}
+	return transferFrom(from.Address, to)
 }
 
 // vrfKeyOf reads a validator's VRF key from its home.
@@ -355,7 +351,7 @@ func (d *driver) funded(v *validator, name string) (address string) {
 	return address
 }
 
-// accounts makes accounts like funded, in one transaction, and returns their addresses by name.
+// accounts makes accounts as funded does, and returns their addresses by name.
 func (d *driver) accounts(v *validator, names ...string) map[string]string {
 	d.t.Helper()
 	all := make(map[string]string)

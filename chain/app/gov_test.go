@@ -140,14 +140,6 @@ func (d *driver) passes(msgs ...sdk.Msg) {
 	}
 }
 
-// coins of an account.
-func (d *driver) coins(address string) sdkmath.Int {
-	d.t.Helper()
-	var res banktypes.QueryBalanceResponse
-	d.validators[0].query(d.t, "/cosmos.bank.v1beta1.Query/Balance", &banktypes.QueryBalanceRequest{Address: address, Denom: app.Denom}, &res)
-	return res.Balance.Amount
-}
-
 // C13: one vote kills the chain. Each of these passed, or stopped every node, or
 // failed only after its vote.
 func TestC13OneVoteCannotKillTheChain(t *testing.T) {
@@ -211,10 +203,10 @@ func TestC13OneVoteCannotKillTheChain(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			d.t = t
-			before := d.coins(alice.Address)
+			before := d.balance(alice.Address)
 			d.refused(d.sign(alice, lawgiver, d.propose(c.msg)), c.want)
 			fee := sdkmath.NewInt(lawgiver.fee).MulRaw(int64(lawgiver.gas))
-			if left := d.coins(alice.Address); !before.Sub(left).Equal(fee) {
+			if left := d.balance(alice.Address); !before.Sub(left).Equal(fee) {
 				t.Errorf("it cost %s, the fee is %s", before.Sub(left), fee)
 			}
 		})

@@ -53,14 +53,8 @@ func prepared(t testing.TB, names ...string) *driver {
 	d := drive(t, names...)
 	d.patient()
 	d.blocks(1)
-	for range 20 {
-		if _, err := d.validators[0].Sprint.Owed(d.validators[0].ctx(t), ready(d.validators[0])); err == nil {
-			return d
-		}
-		d.blocks(1)
-	}
-	t.Fatal("epoch 1 never waits for readiness")
-	return nil
+	d.await(d.validators[0], ready(d.validators[0]))
+	return d
 }
 
 // What is owed is free, whoever of the two keys sends it; whatever else is in the transaction, around it or in its

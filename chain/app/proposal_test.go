@@ -139,10 +139,7 @@ func TestProofsFromClientsAreRefused(t *testing.T) {
 		"within authz":       d.sign(v, paid, exec(t, v.Address, &beaconv1.MsgPublish{Proposer: v.Address})),
 	} {
 		t.Run(name, func(t *testing.T) {
-			r, err := v.CheckTx(&abci.RequestCheckTx{Tx: tx, Type: abci.CheckTxType_New})
-			if err != nil {
-				t.Fatal(err)
-			}
+			r := checked(t, v, tx)
 			if r.Codespace != app.ErrProofSubmitted.Codespace() || r.Code != app.ErrProofSubmitted.ABCICode() {
 				t.Errorf("code %s/%d: %s", r.Codespace, r.Code, r.Log)
 			}

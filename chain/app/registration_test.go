@@ -45,6 +45,7 @@ func (d *driver) newcomer(name string, coins math.Int) (*validator, *registryv1.
 	}
 }
 
+// balance of an account.
 func (d *driver) balance(address string) math.Int {
 	d.t.Helper()
 	var r banktypes.QueryBalanceResponse
@@ -71,20 +72,12 @@ func TestRegistrationOnTheRealApplication(t *testing.T) {
 	if a := account(); !a.Account.Deposit.Equal(genesis.CPC(2)) || !a.Free.Equal(genesis.CPC(1)) {
 		t.Errorf("after depositing: %v", a)
 	}
-	fails := func(name string, from draft, want string, msg sdk.Msg) {
-		t.Helper()
-		if err := d.send(d.sign(bob, from, msg)); err != nil {
-			t.Fatalf("%s: %v", name, err)
-		}
-		d.blocks(1)
-		if last := d.results[len(d.results)-1]; last.Code == 0 || !strings.Contains(last.Log, want) {
-			t.Errorf("%s: %d %s", name, last.Code, last.Log)
-		}
-	}
-	fails("withdrawing what is locked", paid, `locked for the purpose "registration"`, &collateralv1.MsgWithdraw{Address: bob.Address, Amount: genesis.CPC(2)})
-	fails("paying the module's account", paid, "not allowed to receive funds", &banktypes.MsgSend{
+	// withdrawing what is locked
+	d.refused(d.sign(bob, paid, &collateralv1.MsgWithdraw{Address: bob.Address, Amount: genesis.CPC(2)}), `locked for the purpose "registration"`)
+	// paying the module's account
+	d.refused(d.sign(bob, paid, &banktypes.MsgSend{
 		FromAddress: bob.Address, ToAddress: authtypes.NewModuleAddress(collateral.Name).String(), Amount: sdk.NewCoins(sdk.NewInt64Coin(app.Denom, 1)),
-	})
+	}), "not allowed to receive funds")
 	d.must(d.sign(bob, paid, &registryv1.MsgLeave{Address: bob.Address}))
 	d.blocks(1)
 	if left, err := alice.App.Registry.Get(alice.ctx(t), bob.Address); err != nil || left.LeftFrom == 0 {

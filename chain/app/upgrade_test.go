@@ -58,7 +58,7 @@ func TestC25AnUpgradeIsRunByTheNextRelease(t *testing.T) {
 	for d.height < plan.Height-1 {
 		d.blocks(1)
 	}
-	before := d.coins(alice.Address)
+	before := d.balance(alice.Address)
 
 	next := &abci.RequestFinalizeBlock{Height: d.height + 1, Time: d.now.Add(d.interval), ProposerAddress: alice.address, Txs: d.prepare(4 << 20)}
 	if _, err := alice.FinalizeBlock(next); err == nil || !strings.Contains(err.Error(), "NEEDED") {
@@ -75,7 +75,7 @@ func TestC25AnUpgradeIsRunByTheNextRelease(t *testing.T) {
 		t.Errorf("the next release: %v, %v", trouble, err)
 	}
 	d.decide(next.Txs)
-	if after := d.coins(alice.Address); !after.Equal(before) {
+	if after := d.balance(alice.Address); !after.Equal(before) {
 		t.Errorf("%s coins before the upgrade, %s after it", before, after)
 	}
 	res, err := alice.Query(context.Background(), &abci.RequestQuery{Path: "/store/extra/key", Data: []byte("migrated")})

@@ -219,7 +219,7 @@ func TestC23EveryCommitHasAPathInTheArchive(t *testing.T) {
 func TestAnEpochWithoutCommitsIsArchived(t *testing.T) {
 	n := start(t, 3)
 	for _, h := range n.hosts {
-		h.cheat.commit = func(*sprintv1.MsgCommit) *sprintv1.MsgCommit { return nil }
+		h.cheat.commit = never
 	}
 	n.phase(1, sprintv1.PhaseProof)
 	if a := n.archives(1)[0]; a.Commits != 0 || commit.Hash(a.Root) != commit.EmptyRoot {

@@ -12,14 +12,13 @@ import (
 	"github.com/assaynet/assay/chain/x/sprint"
 )
 
-// reborn exports the state and goes on with it in a fresh app; the hosts keep what they know.
-func (n *network) reborn() {
+// restart exports the state and starts from it in a fresh app, with the validators that were in force. It returns the
+// state by module.
+func (n *network) restart() map[string]json.RawMessage {
 	n.t.Helper()
-	said := n.listen()
-	was := n.exported(n.ctx())
 	exported, err := n.app.Export(nil)
 	if err != nil {
-		n.t.Fatal(err)
+		n.t.Fatalf("export at block %d: %v", n.height, err)
 	}
 	var state map[string]json.RawMessage
 	if err := json.Unmarshal(exported.AppState, &state); err != nil {
@@ -33,6 +32,15 @@ func (n *network) reborn() {
 		n.t.Errorf("validators after the import (-before +after):\n%s", d)
 	}
 	n.sets = sets // the same proposers, so that the same outcomes can be asked for
+	return state
+}
+
+// reborn restarts the network and goes on; the hosts keep what they know.
+func (n *network) reborn() {
+	n.t.Helper()
+	said := n.listen()
+	was := n.exported(n.ctx())
+	state := n.restart()
 	n.deliver(said)
 	var g, again sprintv1.GenesisState
 	n.app.Encoding().Codec.MustUnmarshalJSON(state[sprint.Name], &g)

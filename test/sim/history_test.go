@@ -3,7 +3,6 @@
 package sim
 
 import (
-	"encoding/json"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -104,22 +103,9 @@ func history(t *testing.T, r *rand.Rand, blocks int64) *network {
 // imported is a network that goes on from another's exported state.
 func imported(t *testing.T, n *network) *network {
 	t.Helper()
-	exported, err := n.app.Export(nil)
-	if err != nil {
-		t.Fatalf("export at block %d: %v", n.height, err)
-	}
-	var state map[string]json.RawMessage
-	if err := json.Unmarshal(exported.AppState, &state); err != nil {
-		t.Fatal(err)
-	}
 	c := *n
-	c.t, c.told, c.roster, c.shown = t, map[string]int64{}, nil, nil
-	c.newApp()
-	c.initChain(state, exported.Height)
-	if d := cmp.Diff(n.told, c.told); d != "" {
-		t.Errorf("validators in force (-exported +imported):\n%s", d)
-	}
-	c.sets = n.sets
+	c.t, c.roster, c.shown = t, nil, nil
+	c.restart()
 	return &c
 }
 

@@ -15,6 +15,7 @@ import (
 	"github.com/cosmos/cosmos-sdk/x/authz"
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/assaynet/assay/adversary"
 	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
 	"github.com/assaynet/assay/chain/x/credit"
 	"github.com/assaynet/assay/chain/x/sprint"
@@ -231,9 +232,9 @@ func TestPhasesCloseEarlyOnceEveryoneHasSpoken(t *testing.T) {
 		t.Errorf("absence is weight 0, never last epoch's: %v", o)
 	}
 	n = start(t, 4)
-	n.host("p4").cheat.open = func(*sprintv1.MsgOpen) *sprintv1.MsgOpen { return nil }
-	n.host("p3").cheat.commitVerdict = func(*sprintv1.MsgCommitVerdict) *sprintv1.MsgCommitVerdict { return nil }
-	n.host("p2").cheat.reveal = func(*sprintv1.MsgRevealVerdict) *sprintv1.MsgRevealVerdict { return nil }
+	n.host("p4").cheat.open = adversary.WithholdOpening
+	n.host("p3").cheat.commitVerdict = never
+	n.host("p2").cheat.reveal = never
 	e, _ = n.finish(1)
 	r = e.Round
 	got := []int64{e.ProofUntil - e.ChallengeHeight, r.ValidateUntil - r.DrawHeight, r.RevealUntil - r.ValidateUntil}

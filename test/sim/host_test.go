@@ -390,6 +390,9 @@ func bend[M any](f func(*M) *M, msg *M) *M {
 	return f(msg)
 }
 
+// never is a replacement that says nothing.
+func never[M any](*M) *M { return nil }
+
 func (h *host) open(e sprintv1.Epoch) []sdk.Msg {
 	if msg := bend(h.cheat.open, h.opening(e)); msg != nil {
 		return []sdk.Msg{msg}

@@ -11,6 +11,7 @@ import (
 
 	sdk "github.com/cosmos/cosmos-sdk/types"
 
+	"github.com/assaynet/assay/adversary"
 	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
 	"github.com/assaynet/assay/chain/x/sprint"
 	"github.com/assaynet/assay/poc/work/transformer"
@@ -113,7 +114,7 @@ func TestC19ASilentNewcomerCostsAQuarter(t *testing.T) {
 			return 1_000
 		}, withParams(func(p *sprintv1.Params) { p.ProofBlocks = 40 }))
 		if c.silent != "" {
-			n.host(c.silent).cheat.open = func(*sprintv1.MsgOpen) *sprintv1.MsgOpen { return nil }
+			n.host(c.silent).cheat.open = adversary.WithholdOpening
 		}
 		e, out := n.finish(1)
 		if took := e.ProofUntil - e.ChallengeHeight; took != c.took {

@@ -264,8 +264,7 @@ func TestDoubleSignIsCutAtOnceAndJailedForGood(t *testing.T) {
 	n.phase(1, sprintv1.PhaseWrapUp)
 	p4 := n.host("p4")
 	p4.cheat.refused = func(sdk.Msg, string) {} // what it says in the block that jails it
-	n.misbehaviour = []abci.Misbehavior{{Type: abci.MisbehaviorType_DUPLICATE_VOTE, Height: n.height - 3, Time: blockTime(n.height - 3),
-		Validator: abci.Validator{Address: registry.ConsensusAddress(p4.consensusKey()), Power: n.told["p4"]}, TotalVotingPower: credit.TotalPower}}
+	n.doubleSigns(p4, n.height-3)
 	n.step()
 	if diff := cmp.Diff(map[string]int64{"p1": 333_333, "p2": 333_333, "p3": 333_333}, n.told, within(1)); diff != "" {
 		t.Errorf("validators after the block with the evidence (-want +got):\n%s", diff)
@@ -298,6 +297,12 @@ func TestDoubleSignIsCutAtOnceAndJailedForGood(t *testing.T) {
 	}
 }
 
+// doubleSigns puts evidence of two votes by a host at a height into the next block.
+func (n *network) doubleSigns(h *host, height int64) {
+	n.misbehaviour = []abci.Misbehavior{{Type: abci.MisbehaviorType_DUPLICATE_VOTE, Height: height, Time: blockTime(height),
+		Validator: abci.Validator{Address: registry.ConsensusAddress(h.consensusKey()), Power: n.told[h.name]}, TotalVotingPower: credit.TotalPower}}
+}
+
 // within allows for rounding, in units of power.
 func within(units int64) cmp.Option {
 	return cmp.Comparer(func(a, b int64) bool { return a-b <= units && b-a <= units })
@@ -307,10 +312,8 @@ func within(units int64) cmp.Option {
 // else has power it is cut.
 func TestTheLastValidatorIsNeverCut(t *testing.T) {
 	n := start(t, 1)
-	p1 := n.host("p1")
 	n.step()
-	n.misbehaviour = []abci.Misbehavior{{Type: abci.MisbehaviorType_DUPLICATE_VOTE, Height: 1, Time: blockTime(1),
-		Validator: abci.Validator{Address: registry.ConsensusAddress(p1.consensusKey()), Power: n.told["p1"]}, TotalVotingPower: credit.TotalPower}}
+	n.doubleSigns(n.host("p1"), 1)
 	n.step()
 	if n.holding("p1").Weight != 0 || n.participant("p1").JailedUntil != court.Forever {
 		t.Errorf("weight %d, jailed until %d", n.holding("p1").Weight, n.participant("p1").JailedUntil)

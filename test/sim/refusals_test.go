@@ -14,6 +14,7 @@ import (
 	sdk "github.com/cosmos/cosmos-sdk/types"
 	sdkerrors "github.com/cosmos/cosmos-sdk/types/errors"
 
+	"github.com/assaynet/assay/adversary"
 	courtv1 "github.com/assaynet/assay/api/court/v1"
 	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
 	"github.com/assaynet/assay/chain/app"
@@ -236,7 +237,7 @@ func TestOpeningsRefused(t *testing.T) {
 		refusal{"by a stranger", bent(func(m *sprintv1.MsgOpen) { m.Participant = newHost("stranger").addr }), sprint.ErrNotMember, "takes no part"},
 		refusal{"commit of a segment long over", p1.commitMsg(e, "gpu-1", 1), sprint.ErrPhase, "is committed in blocks"},
 	)
-	n.host("p2").cheat.open = func(*sprintv1.MsgOpen) *sprintv1.MsgOpen { return nil } // keeps the phase open
+	n.host("p2").cheat.open = adversary.WithholdOpening // keeps the phase open
 	n.step()
 	n.refuses(t, refusal{"second opening", good, sprint.ErrDone, "opened its leaves already"})
 }
@@ -252,7 +253,7 @@ func TestVerdictsRefused(t *testing.T) {
 	n := crowd(t)
 	p1 := n.host("p1")
 	slow := n.host("p4") // keeps the phase open
-	slow.cheat.commitVerdict = func(*sprintv1.MsgCommitVerdict) *sprintv1.MsgCommitVerdict { return nil }
+	slow.cheat.commitVerdict = never
 	n.phase(1, sprintv1.PhaseValidate)
 	commit := func(h *host) *sprintv1.MsgCommitVerdict {
 		return &sprintv1.MsgCommitVerdict{Participant: h.addr, Epoch: 1, Hash: bytes.Repeat([]byte{3}, 32)}
@@ -406,9 +407,9 @@ func TestVerdictBodiesRefused(t *testing.T) {
 func TestMiddlesRefused(t *testing.T) {
 	n := crowd(t)
 	p1, p2, mute, shy := n.host("p1"), n.host("p2"), n.host("p3"), n.host("p4")
-	mute.cheat.reveal = func(*sprintv1.MsgRevealVerdict) *sprintv1.MsgRevealVerdict { return nil }
+	mute.cheat.reveal = never
 	shy.cheat.opinion = abstain
-	p2.cheat.middles = func(*sprintv1.MsgOpenMiddles) *sprintv1.MsgOpenMiddles { return nil } // keeps the phase open
+	p2.cheat.middles = never // keeps the phase open
 	e := n.phase(1, sprintv1.PhaseCheck)
 	open := func(h *host) *sprintv1.MsgOpenMiddles {
 		return &sprintv1.MsgOpenMiddles{Participant: h.addr, Epoch: 1, Middles: make([]byte, 64)}
@@ -456,7 +457,7 @@ func TestMiddlesRefused(t *testing.T) {
 func TestDisputesRefused(t *testing.T) {
 	n := crowd(t)
 	p1, p2, mute := n.host("p1"), n.host("p2"), n.host("p4")
-	mute.cheat.reveal = func(*sprintv1.MsgRevealVerdict) *sprintv1.MsgRevealVerdict { return nil }
+	mute.cheat.reveal = never
 	n.host("p3").cheat.opinion = abstain
 	e := n.phase(1, sprintv1.PhaseDispute)
 	checked := n.checks(e, p1.addr).Leaves

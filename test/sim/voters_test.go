@@ -92,17 +92,14 @@ func TestOneBadVoterAmongFour(t *testing.T) {
 			sprintv1.ResultFalseVerdict, "it was not re-run", jailed},
 		{"copies another's commitment and reveal", func(h *host) cheat { return copycat(h, "p1") },
 			sprintv1.ResultSilent, "had participants to judge and revealed no verdict", silent},
-		{"commits and never reveals", func(*host) cheat {
-			return cheat{reveal: func(*sprintv1.MsgRevealVerdict) *sprintv1.MsgRevealVerdict { return nil }}
-		}, sprintv1.ResultSilent, "had participants to judge and revealed no verdict", silent},
-		{"never commits", func(*host) cheat {
-			return cheat{commitVerdict: func(*sprintv1.MsgCommitVerdict) *sprintv1.MsgCommitVerdict { return nil }}
-		}, sprintv1.ResultSilent, "had participants to judge and revealed no verdict", silent},
+		{"commits and never reveals", func(*host) cheat { return cheat{reveal: never[sprintv1.MsgRevealVerdict]} },
+			sprintv1.ResultSilent, "had participants to judge and revealed no verdict", silent},
+		{"never commits", func(*host) cheat { return cheat{commitVerdict: never[sprintv1.MsgCommitVerdict]} },
+			sprintv1.ResultSilent, "had participants to judge and revealed no verdict", silent},
 		{"abstains from everything", func(*host) cheat { return cheat{opinion: abstain} },
 			sprintv1.ResultSilent, "cut to what it judged of what it owed: 0 of", fine},
-		{"commits, reveals, and opens no middle digests", func(*host) cheat {
-			return cheat{middles: func(*sprintv1.MsgOpenMiddles) *sprintv1.MsgOpenMiddles { return nil }}
-		}, sprintv1.ResultUnopened, "did not open the middle digests", unopened},
+		{"commits, reveals, and opens no middle digests", func(*host) cheat { return cheat{middles: never[sprintv1.MsgOpenMiddles]} },
+			sprintv1.ResultUnopened, "did not open the middle digests", unopened},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			n := start(t, 4)

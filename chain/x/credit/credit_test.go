@@ -38,8 +38,6 @@ func (c *chain) ByConsensusAddress(_ context.Context, address []byte) (registryv
 	return registryv1.Participant{Address: name}, ok, nil
 }
 
-func (c *chain) Jail(context.Context, string, uint64, string) error { return nil }
-
 func (c *chain) Value(_ context.Context, height int64) (seed.Seed, error) {
 	return seed.Seed(sha256.Sum256(fmt.Append(nil, height))), nil
 }
