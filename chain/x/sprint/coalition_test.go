@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
 	"github.com/assaynet/assay/chain/x/credit"
@@ -245,8 +246,9 @@ func (c cell) run(epochs int) gained {
 	return *g
 }
 
-// runs plays cells on all processors.
-func runs(cells []cell) []gained {
+// runs plays cells on all processors, and says how far it is.
+func runs(t *testing.T, cells []cell) []gained {
+	t.Helper()
 	out := make([]gained, len(cells))
 	next := make(chan int)
 	var wg sync.WaitGroup
@@ -258,6 +260,9 @@ func runs(cells []cell) []gained {
 		})
 	}
 	for i := range cells {
+		if long() && i%25 == 0 {
+			t.Logf("%s: case %d of %d", time.Now().Format(time.TimeOnly), i, len(cells))
+		}
 		next <- i
 	}
 	close(next)
@@ -306,7 +311,7 @@ func TestNoCoalitionBelowTheBudgetHasAThird(t *testing.T) {
 		peakAt, weightAt cell
 	}
 	worst := map[string]*best{}
-	for i, g := range runs(cells) {
+	for i, g := range runs(t, cells) {
 		c := cells[i]
 		if g.peak*3 >= credit.TotalPower {
 			t.Errorf("%s: %d millionths of the power", c, g.peak)
@@ -358,7 +363,7 @@ func TestCoalitionsBesideAbsentMembers(t *testing.T) {
 		}
 	}
 	peaks, voids := map[[2]uint64]uint64{}, map[[2]uint64]int{}
-	for i, g := range runs(cells) {
+	for i, g := range runs(t, cells) {
 		at := [2]uint64{cells[i].part, cells[i].away}
 		peaks[at], voids[at] = max(peaks[at], g.peak), max(voids[at], g.void)
 	}
