@@ -96,6 +96,8 @@ type network struct {
 	// last block's results, by transaction, without the beacon's
 	results []*abci.ExecTxResult
 	updates []abci.ValidatorUpdate
+	// took is how long FinalizeBlock was about the last block
+	took time.Duration
 	// accounts so far
 	accounts uint64
 
@@ -389,7 +391,9 @@ func (n *network) block(txs ...[]byte) {
 			n.t.Fatalf("block %d was rejected", height)
 		}
 	}
+	began := time.Now()
 	res, err := n.app.FinalizeBlock(&abci.RequestFinalizeBlock{Height: height, Time: blockTime(height), Txs: all, ProposerAddress: address, Misbehavior: n.misbehaviour})
+	n.took = time.Since(began)
 	if err != nil {
 		n.t.Fatalf("FinalizeBlock %d: %v", height, err)
 	}

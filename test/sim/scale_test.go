@@ -3,8 +3,10 @@
 package sim
 
 import (
+	"flag"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -14,14 +16,19 @@ import (
 	"github.com/assaynet/assay/chain/x/sprint"
 )
 
-// BenchmarkEpoch runs one honest epoch with the parameters of a real network, short windows apart, and reports what
-// a participant puts on the chain and how long blocks take: those with messages, of which every window has one with
-// all of them, and those without, at whose end the chain draws leaves and committees and settles.
+// BenchmarkEpoch runs one honest epoch with the parameters of a real network, short windows apart, and the next ones,
+// in which nobody says anything, until the first is pruned. It reports what a participant puts on the chain, what each
+// message takes for its gas, and how long blocks take: those at whose end a phase turns, with the last message of a
+// phase alone in its block, and ordinary ones without a message.
 //
-//	go test ./test/sim -run xxx -bench Epoch/1000 -benchtime 1x
+//	go test ./test/sim -run xxx -bench Epoch/1000$ -benchtime 1x
+//	go test ./test/sim -run xxx -bench Epoch/10000 -benchtime 1x -timeout 2h
 func BenchmarkEpoch(b *testing.B) {
-	for _, members := range []int{4, 100, 1000} {
+	for _, members := range []int{4, 100, 1000, 10_000} {
 		b.Run(fmt.Sprint(members), func(b *testing.B) {
+			if members > 1000 && !strings.Contains(benchmarks(), "10000") {
+				b.Skip("takes half an hour: name it")
+			}
 			for range b.N {
 				scale(b, members)
 			}
@@ -29,57 +36,108 @@ func BenchmarkEpoch(b *testing.B) {
 	}
 }
 
+// said is what the chain was told in messages of one kind.
+type said struct {
+	count, bodies, bytes, largest int
+	gas                           int64
+	took                          time.Duration
+}
+
+func (w words) part(from, to int) words {
+	return words{w.txs[from:to], w.from[from:to], w.msgs[from:to]}
+}
+
 func scale(b *testing.B, members int) {
 	n := start(b, members, withParams(func(p *sprintv1.Params) {
 		d := sprint.DefaultParams()
 		p.Samples, p.Segments, p.Slots, p.Replicas, p.FullCommittee = d.Samples, d.Segments, d.Slots, d.Replicas, d.FullCommittee
 		p.OpeningBytesPerBlock = 16 << 20
-	}))
-	n.unjudged = true
+		p.KeepEpochs = 1
+	}), func(n *network) {
+		n.unjudged = true
+	})
 	for _, h := range n.hosts {
 		h.cheat.count = func(string, uint32) int { return 400 }
 		h.cheat.blind = true // everyone asking about everyone is the hosts' time, not the chain's
+		h.cheat.absent = func(epoch uint64) bool { return epoch > 1 }
 	}
-	bytes, largest, count := map[string]int{}, map[string]int{}, map[string]int{}
-	turn := map[sprintv1.Phase]time.Duration{}
-	block := map[sprintv1.Phase]time.Duration{}
-	for n.height == 0 || n.now().Epoch.Phase != sprintv1.PhaseFinalised {
-		w := n.listen()
-		for i, msgs := range w.msgs {
-			for _, m := range msgs {
-				name := sdk.MsgTypeURL(m)
-				size := len(w.txs[i]) / len(msgs)
-				bytes[name], largest[name], count[name] = bytes[name]+size, max(largest[name], size), count[name]+1
-			}
-		}
-		phase := n.now().Epoch.Phase
-		began := time.Now()
+	kinds := map[string]*said{}
+	turns, order := map[string]time.Duration{}, []string{}
+	var ordinary []time.Duration
+	// block delivers words in one block, and notes what turned at its end
+	block := func(w words) {
+		was := n.now().Epoch
 		n.deliver(w)
-		took := &turn
-		if len(w.txs) > 0 {
-			took = &block
+		if is := n.now().Epoch; is.Phase != was.Phase {
+			name := fmt.Sprintf("%s -> %s", was.Phase.Word(), is.Phase.Word())
+			if is.Number > 1 {
+				name += ", nobody there"
+			}
+			if turns[name] == 0 {
+				order = append(order, name)
+			}
+			turns[name] = max(turns[name], n.took)
+		} else if len(w.txs) == 0 {
+			ordinary = append(ordinary, n.took)
 		}
-		(*took)[phase] = max((*took)[phase], time.Since(began))
 	}
-	_, out := n.finish(1)
-	for name, o := range out {
+	for n.height == 0 || n.now().Epoch.Number <= 4 {
+		w := n.listen()
+		last := max(0, len(w.txs)-1)
+		for from := 0; from < last; {
+			to, gas := from, uint64(0)
+			for ; to < last && gas < 9_000_000_000; to++ { // what a block may use
+				gas += sprintv1.GasBound(w.msgs[to]...)
+			}
+			block(w.part(from, to))
+			kind := kinds[sdk.MsgTypeURL(w.msgs[from][0])]
+			if kind == nil {
+				kind = &said{}
+				kinds[sdk.MsgTypeURL(w.msgs[from][0])] = kind
+			}
+			kind.took += n.took
+			for i := from; i < to; i++ {
+				kind.gas += n.results[i-from].GasUsed
+				kind.bytes += len(w.txs[i])
+				kind.count += len(w.msgs[i])
+				for _, m := range w.msgs[i] {
+					kind.bodies += sprintv1.MsgSize(m)
+					kind.largest = max(kind.largest, sprintv1.MsgSize(m))
+				}
+			}
+			from = to
+		}
+		block(w.part(last, len(w.txs))) // the last one alone: its block has little but the turn
+	}
+	for name, o := range n.outcomes(1) {
 		if o.Result != sprintv1.ResultCredited {
 			b.Fatalf("%s is %s: %s", name, o.Result, o.Reason)
 		}
 	}
-	total := 0
 	var names []string
-	for name := range bytes {
+	for name := range kinds {
 		names = append(names, name)
 	}
 	slices.Sort(names)
+	bodies, verdicts := 0, 0
 	for _, name := range names {
-		total += bytes[name]
-		fmt.Printf("%-38s %6d messages, %7d bytes each with its transaction, at most %7d; %8d bytes per participant\n", name, count[name], bytes[name]/count[name], largest[name], bytes[name]/members)
+		k := kinds[name]
+		if bodies += k.bodies; strings.Contains(name, "Verdict") || strings.Contains(name, "Middles") {
+			verdicts += k.bodies
+		}
+		fmt.Printf("%-34s %6d messages of %6d bytes, at most %6d, %6d with the transaction; %6v and %8d gas each, %5.2f ns a gas\n",
+			strings.TrimPrefix(name, "/assay."), k.count, k.bodies/k.count, k.largest, k.bytes/k.count,
+			(k.took / time.Duration(k.count)).Round(time.Microsecond), int(k.gas)/k.count, float64(k.took)/float64(k.gas))
 	}
-	for phase := sprintv1.PhasePrepare; phase <= sprintv1.PhaseDispute; phase++ {
-		fmt.Printf("%-16s at most %9v a block with its messages, %9v a block without\n", phase, block[phase].Round(10*time.Microsecond), turn[phase].Round(10*time.Microsecond))
+	for _, name := range order {
+		fmt.Printf("%-40s %9v\n", name, turns[name].Round(10*time.Microsecond))
 	}
-	b.ReportMetric(float64(total)/float64(members), "bytes/participant")
-	b.ReportMetric(float64(slices.Max([]time.Duration{turn[sprintv1.PhaseDraw], turn[sprintv1.PhaseDispute], turn[sprintv1.PhaseChallenge]}).Milliseconds()), "ms/largest-turn")
+	slices.Sort(ordinary)
+	b.ReportMetric(float64(bodies)/float64(members), "bytes/participant")
+	b.ReportMetric(float64(verdicts)/float64(members), "verdict-bytes/participant")
+	b.ReportMetric(ordinary[len(ordinary)/2].Seconds()*1000, "ms/ordinary-median")
+	b.ReportMetric(ordinary[len(ordinary)*99/100].Seconds()*1000, "ms/ordinary-p99")
 }
+
+// benchmarks is the pattern of those that are run.
+func benchmarks() string { return flag.Lookup("test.bench").Value.String() }

@@ -202,15 +202,16 @@ func (k *Keeper) openedMiddle(ctx context.Context, e sprintv1.Epoch, voter strin
 	} else if err != nil {
 		return nil, 0, false, err
 	}
-	duties, err := k.dutiesOf(ctx, e, voter)
+	d, err := k.docketOf(ctx, e, voter)
 	if err != nil {
 		return nil, 0, false, err
 	}
-	leaves := judgedLeaves(duties, r.Body.Votes)
-	for i, position := range checks(chainID(ctx), e, r) {
-		if leaves[position] == leaf {
-			return r.Opened[8*i : 8*i+8], uint32(i), true, nil
-		}
+	leaves, err := d.leavesAt(ctx, r.Body.Votes, checks(chainID(ctx), e, r))
+	if err != nil {
+		return nil, 0, false, err
+	}
+	if i := slices.Index(leaves, leaf); i >= 0 {
+		return r.Opened[8*i : 8*i+8], uint32(i), true, nil
 	}
 	return nil, 0, false, nil
 }

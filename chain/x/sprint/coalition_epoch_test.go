@@ -17,7 +17,7 @@ import (
 type play struct {
 	away   bool                   // does not report ready
 	idle   bool                   // reports ready and commits nothing
-	leaves func(mates int) uint64 // commits so many, beside so many of its side who may commit; nil: what it computes
+	leaves func(mates int) uint64 // commits so many, of so many of its side, new or old as it is, who may commit; nil: what it computes
 	closed bool                   // does not open its leaves
 	// as a judge
 	silent   bool                        // reveals no verdict
@@ -110,11 +110,11 @@ func (w *world) ready(e sprintv1.Epoch, p *party) {
 
 // commit writes what MsgCommit writes, in one log each, within what the participant may commit in all segments.
 func (w *world) commit(e sprintv1.Epoch, plays map[string]play) {
-	in, mates := map[string]sprintv1.Member{}, map[bool]int{}
+	in, mates := map[string]sprintv1.Member{}, map[[2]bool]int{}
 	for _, p := range w.parties {
 		if m, ok := w.member(e, p.name); ok && allowed(m) && !plays[p.name].away && !plays[p.name].idle {
 			in[p.name] = m
-			mates[p.coal]++
+			mates[[2]bool{p.coal, p.born > 0}]++
 		}
 	}
 	for _, p := range w.parties {
@@ -124,7 +124,7 @@ func (w *world) commit(e sprintv1.Epoch, plays map[string]play) {
 		}
 		count := p.leaves * (9_900 + w.rng.Uint64N(201)) / 10_000 // no machine is as fast every time
 		if does := plays[p.name]; does.leaves != nil {
-			count = does.leaves(mates[p.coal])
+			count = does.leaves(mates[[2]bool{p.coal, p.born > 0}])
 		}
 		if count = min(count, mayCommit(m.Credited, e.Params.Segments, w.class)*uint64(e.Params.Segments)); count == 0 {
 			continue
@@ -139,10 +139,12 @@ func (w *world) commit(e sprintv1.Epoch, plays map[string]play) {
 // open writes what MsgOpen writes, without the leaves: the court knows them.
 func (w *world) open(e sprintv1.Epoch, plays map[string]play) {
 	for _, p := range w.parties {
-		if m, ok := w.member(e, p.name); !ok || !isTarget(e, m) || plays[p.name].closed {
+		m, ok := w.member(e, p.name)
+		if !ok || !isTarget(e, m) || plays[p.name].closed {
 			continue
 		}
-		check(w.sprint.openings.Set(w.ctx, memberKeyOf(e.Number, p.name), sprintv1.Opening{Participant: p.name}))
+		m.Opened = true
+		check(w.sprint.setMember(w.ctx, e.Number, m))
 		check(w.sprint.note(w.ctx, func(p *sprintv1.Progress) { p.HoldersOpened++ }))
 	}
 }
@@ -169,7 +171,8 @@ func (w *world) verdicts(e sprintv1.Epoch, plays map[string]play) {
 			continue
 		}
 		does, r := plays[voter.name], sprintv1.VerdictRecord{Voter: voter.name, RevealHeight: w.ctx.BlockHeight(), Body: &sprintv1.VerdictBody{}}
-		for d, t := range duties {
+		for d, owed := range duties {
+			t := owed.target
 			target, vote := w.byName[a.targets[t].name], sprintv1.VoteUnspecified
 			if does.vote != nil {
 				vote = does.vote(target)
@@ -184,7 +187,7 @@ func (w *world) verdicts(e sprintv1.Epoch, plays map[string]play) {
 					break
 				}
 				named := map[string]uint64{}
-				for _, at := range a.positions(v, int(t)) {
+				for _, at := range a.positions(v, t) {
 					if leaf := refs[t][at]; named[leaf.Node] < sprintv1.NamesPerNode && w.forged(e.Number, leaf) {
 						named[leaf.Node]++
 						claims = append(claims, claim{voter.name, leaf})
@@ -194,7 +197,7 @@ func (w *world) verdicts(e sprintv1.Epoch, plays map[string]play) {
 					vote = sprintv1.VoteFail
 				}
 			case sprintv1.VoteFail: // a false one names leaves, and the first that is judged refutes it
-				claims = append(claims, claim{voter.name, w.drawn(e, target.name)[a.positions(v, int(t))[0]]})
+				claims = append(claims, claim{voter.name, w.drawn(e, target.name)[a.positions(v, t)[0]]})
 			}
 			r.Body.Votes = append(r.Body.Votes, byte(vote))
 			if vote != sprintv1.VoteAbstain {
@@ -225,7 +228,7 @@ func (w *world) middles(e sprintv1.Epoch, name string, a *assembly, v int, r spr
 	}
 	for at := range uint32(middleChecks) {
 		if w.random("middle", e.Number, name, at) < p.wrong {
-			check(w.sprint.wrongMiddle(w.ctx, e.Number, name, at, courtv1.LeafRef{Participant: a.targets[a.duties[v][0]].name, Node: "gpu", Segment: 1}))
+			check(w.sprint.wrongMiddle(w.ctx, e.Number, name, at, courtv1.LeafRef{Participant: a.targets[a.duties[v][0].target].name, Node: "gpu", Segment: 1}))
 		}
 	}
 }

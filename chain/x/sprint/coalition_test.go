@@ -68,16 +68,13 @@ func tactics() []tactic {
 			if p.born == 0 {
 				return play{idle: part == 100, leaves: func(int) uint64 { return p.leaves * (100 - part) / 100 }}
 			}
-			whole, old := uint64(0), 0
+			whole := uint64(0)
 			for _, other := range w.parties {
 				if other.coal && other.born == 0 {
 					whole += other.leaves
-					if part < 100 {
-						old++
-					}
 				}
 			}
-			return play{away: p.born < epoch, leaves: func(mates int) uint64 { return whole * part / 100 / uint64(max(1, mates-old)) }}
+			return play{away: p.born < epoch, leaves: func(mates int) uint64 { return whole * part / 100 / uint64(mates) }}
 		}
 	}
 	list := []tactic{

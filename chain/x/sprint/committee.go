@@ -4,6 +4,7 @@ package sprint
 
 import (
 	"math/big"
+	"math/bits"
 	"slices"
 
 	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
@@ -28,14 +29,49 @@ type target struct {
 // assembly is who judges whom in an epoch: a pure function of the committee's mix and of records that were closed
 // before it.
 type assembly struct {
-	slots, replicas int
-	everyone        bool
-	voters          []voter  // rising by name
-	targets         []target // rising by name
+	slots    int
+	everyone bool
+	voters   []voter  // rising by name
+	targets  []target // rising by name
 	// of[t] are the owners of the slots of targets[t], as positions in voters; nil where everyone judges
 	of [][]int32
-	// duties[v] are the targets that voters[v] owes, rising, as positions in targets
-	duties [][]int32
+	// falls[slot] are the drawn leaves of a target that fall to a slot, a bit each
+	falls []leafSet
+	// duties[v] is what voters[v] owes, by target
+	duties [][]owed
+}
+
+// owed is a target, as a position in targets, and how many of its drawn leaves its judge re-runs.
+type owed struct {
+	target int32
+	leaves uint16
+}
+
+// leafSet are some of at most MaxSamples drawn leaves, a bit each.
+type leafSet [(sprintv1.MaxSamples + 63) / 64]uint64
+
+func (s *leafSet) add(more *leafSet) {
+	for i := range s {
+		s[i] |= more[i]
+	}
+}
+
+// below drops all from the n-th on.
+func (s *leafSet) below(n int) {
+	for i := range s {
+		if left := n - 64*i; left <= 0 {
+			s[i] = 0
+		} else if left < 64 {
+			s[i] &= 1<<left - 1
+		}
+	}
+}
+
+func (s *leafSet) count() (n int) {
+	for _, w := range s {
+		n += bits.OnesCount64(w)
+	}
+	return n
 }
 
 // capped returns what the voters' votes weigh: their weights under the rule for voting power, so that no single giant
@@ -56,8 +92,18 @@ func capped(voters []voter, rules credit.Rules) []voter {
 // target has slots, drawn by capped weight among the other voters, and each leaf falls to some of them. A member owes
 // what fell to it in an order of its own, until that reaches its limit; one target at least.
 func assemble(chain string, epoch uint64, mix seed.Seed, slots, replicas int, everyone bool, voters []voter, targets []target) *assembly {
-	a := &assembly{slots: slots, replicas: replicas, everyone: everyone, voters: voters, targets: targets,
-		duties: make([][]int32, len(voters))}
+	a := &assembly{slots: slots, everyone: everyone, voters: voters, targets: targets, duties: make([][]owed, len(voters))}
+	if everyone { // as one slot, which everybody owns
+		slots, replicas = 1, 1
+	}
+	a.falls = make([]leafSet, slots)
+	for slot := range a.falls {
+		for j := range sprintv1.MaxSamples {
+			if audit.Works(slots, replicas, slot, j) {
+				a.falls[slot][j/64] |= 1 << (j % 64)
+			}
+		}
+	}
 	fell := make([][]int32, len(voters)) // targets by voter, rising
 	if everyone {
 		for v := range voters {
@@ -77,11 +123,12 @@ func assemble(chain string, epoch uint64, mix seed.Seed, slots, replicas int, ev
 			if own := voters[v].own; k > 0 && own > 0 && load >= own {
 				break
 			}
-			t := fell[v][at]
-			a.duties[v] = append(a.duties[v], t)
-			load += uint64(a.leaves(v, int(t)))
+			mine := a.mine(v, fell[v][at])
+			n := mine.count()
+			a.duties[v] = append(a.duties[v], owed{fell[v][at], uint16(n)})
+			load += uint64(n)
 		}
-		slices.Sort(a.duties[v])
+		slices.SortFunc(a.duties[v], func(x, y owed) int { return int(x.target - y.target) })
 	}
 	return a
 }
@@ -120,44 +167,33 @@ func (a *assembly) drawSlots(chain string, epoch uint64, mix seed.Seed, fell [][
 
 // works reports whether any of n leaves falls to a slot.
 func (a *assembly) works(slot, n int) bool {
-	for j := range min(n, a.slots) {
-		if audit.Works(a.slots, a.replicas, slot, j) {
-			return true
-		}
-	}
-	return false
+	mine := a.falls[slot]
+	mine.below(n)
+	return mine != leafSet{}
 }
 
-// leaves counts what of a target falls to a voter.
-func (a *assembly) leaves(v, t int) int {
+// mine are the drawn leaves of a target that a voter re-runs.
+func (a *assembly) mine(v int, t int32) (mine leafSet) {
 	if a.everyone {
-		return a.targets[t].drawn
+		mine = a.falls[0]
+	} else {
+		for slot, owner := range a.of[t] {
+			if int(owner) == v {
+				mine.add(&a.falls[slot])
+			}
+		}
 	}
-	return len(a.positions(v, t))
+	mine.below(a.targets[t].drawn)
+	return mine
 }
 
 // positions lists which of a target's drawn leaves a voter re-runs, rising.
-func (a *assembly) positions(v, t int) []uint16 {
-	n := a.targets[t].drawn
-	out := make([]uint16, 0, n)
-	if a.everyone {
-		for j := range n {
-			out = append(out, uint16(j))
-		}
-		return out
-	}
-	var mine []int
-	for slot, owner := range a.of[t] {
-		if int(owner) == v {
-			mine = append(mine, slot)
-		}
-	}
-	for j := range n {
-		for _, slot := range mine {
-			if audit.Works(a.slots, a.replicas, slot, j) {
-				out = append(out, uint16(j))
-				break
-			}
+func (a *assembly) positions(v int, t int32) []uint16 {
+	mine := a.mine(v, t)
+	out := make([]uint16, 0, mine.count())
+	for i, w := range mine {
+		for ; w != 0; w &= w - 1 {
+			out = append(out, uint16(64*i+bits.TrailingZeros64(w)))
 		}
 	}
 	return out
@@ -203,7 +239,7 @@ func (a *assembly) count(said []opinion) []tally {
 				return
 			}
 			out[t].whole += weight
-			switch a.vote(said[v], v, t) {
+			switch a.vote(said[v], v, int32(t)) {
 			case sprintv1.VotePass:
 				out[t].pass += weight
 			case sprintv1.VoteFail:
@@ -228,8 +264,9 @@ func (a *assembly) count(said []opinion) []tally {
 }
 
 // vote is what a voter said of a target; nothing where it owed it nothing.
-func (a *assembly) vote(o opinion, v, t int) sprintv1.Vote {
-	if d, ok := slices.BinarySearch(a.duties[v], int32(t)); ok && d < len(o.votes) {
+func (a *assembly) vote(o opinion, v int, t int32) sprintv1.Vote {
+	at := func(o owed, t int32) int { return int(o.target - t) }
+	if d, ok := slices.BinarySearchFunc(a.duties[v], t, at); ok && d < len(o.votes) {
 		return sprintv1.Vote(o.votes[d])
 	}
 	return sprintv1.VoteUnspecified
@@ -241,14 +278,14 @@ type duty struct {
 }
 
 // discharged adds up, for every voter, the credit of the targets that it owed and of those that it judged.
-func (a *assembly) discharged(said []opinion, credit func(t int) uint64) []duty {
+func (a *assembly) discharged(said []opinion, credit func(t int32) uint64) []duty {
 	out := make([]duty, len(a.voters))
 	for v := range a.voters {
 		d := duty{new(big.Int), new(big.Int)}
-		for _, t := range a.duties[v] {
-			c := new(big.Int).SetUint64(credit(int(t)))
+		for i, duty := range a.duties[v] {
+			c := new(big.Int).SetUint64(credit(duty.target))
 			d.owed.Add(d.owed, c)
-			if vote := a.vote(said[v], v, int(t)); vote == sprintv1.VotePass || vote == sprintv1.VoteFail {
+			if i < len(said[v].votes) && judges(said[v].votes[i]) {
 				d.judged.Add(d.judged, c)
 			}
 		}

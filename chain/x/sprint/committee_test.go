@@ -18,8 +18,8 @@ import (
 
 func name(i int) string { return fmt.Sprintf("cpc1%04d", i) }
 
-// anyAssembly draws voters and targets, some of whom are both, and lets them be assembled.
-func anyAssembly(r *rapid.T) *assembly {
+// anyAssembly draws voters and targets, some of whom are both, and lets them be assembled, with so many replicas.
+func anyAssembly(r *rapid.T) (a *assembly, replicas int) {
 	var voters []voter
 	var targets []target
 	for i := range rapid.IntRange(1, 30).Draw(r, "names") {
@@ -38,19 +38,20 @@ func anyAssembly(r *rapid.T) *assembly {
 	var mix seed.Seed
 	copy(mix[:], rapid.SliceOfN(rapid.Byte(), 32, 32).Draw(r, "mix"))
 	slots := rapid.IntRange(16, 64).Draw(r, "slots")
-	return assemble("chain", 3, mix, slots, rapid.IntRange(1, 20).Draw(r, "replicas"), rapid.Bool().Draw(r, "everyone"), capped(voters, votingRules()), targets)
+	replicas = rapid.IntRange(1, 20).Draw(r, "replicas")
+	return assemble("chain", 3, mix, slots, replicas, rapid.Bool().Draw(r, "everyone"), capped(voters, votingRules()), targets), replicas
 }
 
 // Every leaf falls to as many slots as there are replicas, and to whoever owns them; with few voters to all others.
 // Nobody judges itself.
 func TestEveryLeafFallsToItsReplicas(t *testing.T) {
 	rapid.Check(t, func(r *rapid.T) {
-		a := anyAssembly(r)
+		a, replicas := anyAssembly(r)
 		for t, target := range a.targets {
 			others := 0
 			for v, voter := range a.voters {
 				if voter.name == target.name {
-					if slices.Contains(a.duties[v], int32(t)) || !a.everyone && slices.Contains(a.of[t], int32(v)) {
+					if slices.ContainsFunc(a.duties[v], func(o owed) bool { return int(o.target) == t }) || !a.everyone && slices.Contains(a.of[t], int32(v)) {
 						r.Fatalf("%s judges itself", target.name)
 					}
 				} else if voter.weight > 0 {
@@ -69,16 +70,16 @@ func TestEveryLeafFallsToItsReplicas(t *testing.T) {
 			for leaf := range target.drawn {
 				n := 0
 				for slot, owner := range a.of[t] {
-					if !audit.Works(a.slots, a.replicas, slot, leaf) {
+					if !audit.Works(a.slots, replicas, slot, leaf) {
 						continue
 					}
 					n++
-					if _, has := slices.BinarySearch(a.positions(int(owner), t), uint16(leaf)); !has {
+					if _, has := slices.BinarySearch(a.positions(int(owner), int32(t)), uint16(leaf)); !has {
 						r.Fatalf("leaf %d of %s falls to slot %d and not to its owner", leaf, target.name, slot)
 					}
 				}
-				if n != min(a.replicas, a.slots) {
-					r.Fatalf("leaf %d of %s falls to %d slots; want %d", leaf, target.name, n, a.replicas)
+				if n != min(replicas, a.slots) {
+					r.Fatalf("leaf %d of %s falls to %d slots; want %d", leaf, target.name, n, replicas)
 				}
 			}
 		}
@@ -89,20 +90,20 @@ func TestEveryLeafFallsToItsReplicas(t *testing.T) {
 // giant's committee does not drown a small member, and no limit lets anybody off.
 func TestDutiesStopAtTheOwnLimit(t *testing.T) {
 	rapid.Check(t, func(r *rapid.T) {
-		a := anyAssembly(r)
+		a, _ := anyAssembly(r)
 		for v, voter := range a.voters {
 			fell := 0
 			for t := range a.targets {
-				if a.targets[t].name != voter.name && a.leaves(v, t) > 0 {
+				if a.targets[t].name != voter.name && len(a.positions(v, int32(t))) > 0 {
 					fell++
 				}
 			}
 			load, most := 0, 0
-			for i, t := range a.duties[v] {
-				n := a.leaves(v, int(t))
+			for i, o := range a.duties[v] {
+				n := len(a.positions(v, o.target))
 				load, most = load+n, max(most, n)
-				if n == 0 || i > 0 && a.duties[v][i-1] >= t {
-					r.Fatalf("duties of %s: %v, %d leaves of %d", voter.name, a.duties[v], n, t)
+				if n == 0 || n != int(o.leaves) || i > 0 && a.duties[v][i-1].target >= o.target {
+					r.Fatalf("duties of %s: %v, %d leaves of %d", voter.name, a.duties[v], n, o.target)
 				}
 			}
 			switch all := len(a.duties[v]) == fell; {
@@ -134,7 +135,7 @@ func TestWhatIsOwedIsDrawn(t *testing.T) {
 		if len(a.duties[0]) != 1 {
 			t.Fatalf("owes %v", a.duties[0])
 		}
-		counts[a.duties[0][0]-1]++
+		counts[a.duties[0][0].target-1]++
 	})
 	uniform(t, "targets owed", counts, 1, times)
 }
@@ -194,13 +195,13 @@ func anyOpinions(r *rapid.T, a *assembly) []opinion {
 // members; who is out is on no side, who is silent is in the whole; what was not owed is not counted.
 func TestCountAgainstTheDefinition(t *testing.T) {
 	rapid.Check(t, func(r *rapid.T) {
-		a := anyAssembly(r)
+		a, replicas := anyAssembly(r)
 		said := anyOpinions(r, a)
 		for t, got := range a.count(said) {
 			working := map[int]bool{}
 			for leaf := range a.targets[t].drawn {
 				for slot := range a.slots {
-					if audit.Works(a.slots, a.replicas, slot, leaf) {
+					if audit.Works(a.slots, replicas, slot, leaf) {
 						working[slot] = true
 					}
 				}
@@ -221,7 +222,7 @@ func TestCountAgainstTheDefinition(t *testing.T) {
 				}
 				want.whole += weight
 				for d, owed := range a.duties[v] {
-					if int(owed) != t || d >= len(said[v].votes) {
+					if int(owed.target) != t || d >= len(said[v].votes) {
 						continue
 					}
 					switch sprintv1.Vote(said[v].votes[d]) {
@@ -278,13 +279,14 @@ func TestPassed(t *testing.T) {
 // target costs as much as the target weighs, and an abstention as much as silence.
 func TestDischargedAgainstTheDefinition(t *testing.T) {
 	rapid.Check(t, func(r *rapid.T) {
-		a := anyAssembly(r)
+		a, _ := anyAssembly(r)
 		said := anyOpinions(r, a)
 		credits := rapid.SliceOfN(rapid.Uint64Max(maxWeight), len(a.targets), len(a.targets)).Draw(r, "credits")
 		own := rapid.Uint64Max(maxWeight).Draw(r, "own")
-		for v, d := range a.discharged(said, func(t int) uint64 { return credits[t] }) {
+		for v, d := range a.discharged(said, func(t int32) uint64 { return credits[t] }) {
 			owed, judged := uint64(0), uint64(0) // at most 30 x 2^50
-			for i, t := range a.duties[v] {
+			for i, o := range a.duties[v] {
+				t := o.target
 				owed += credits[t]
 				if i < len(said[v].votes) && (said[v].votes[i] == byte(sprintv1.VotePass) || said[v].votes[i] == byte(sprintv1.VoteFail)) {
 					judged += credits[t]

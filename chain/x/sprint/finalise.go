@@ -217,7 +217,7 @@ func (j *jury) discharge(outcomes []sprintv1.Outcome, at map[string]int) {
 	for t, target := range j.assembly.targets {
 		before[t] = outcomes[at[target.name]].WeightAfter
 	}
-	for v, d := range j.assembly.discharged(j.said, func(t int) uint64 { return before[t] }) {
+	for v, d := range j.assembly.discharged(j.said, func(t int32) uint64 { return before[t] }) {
 		o := &outcomes[at[j.assembly.voters[v].name]]
 		name := j.assembly.voters[v].name
 		o.Judged, o.Owed = saturate(d.judged), saturate(d.owed)
@@ -274,10 +274,6 @@ func (k *Keeper) outcome(ctx context.Context, e sprintv1.Epoch, j *jury, m sprin
 	}
 	rule := ruleOf(e.Params)
 	o.P = uint64(audit.Tail(o.Samples, o.Mismatches, rule.Fault))
-	opened, err := k.openings.Has(ctx, memberKeyOf(e.Number, m.Participant))
-	if err != nil {
-		return o, err
-	}
 	switch {
 	case m.Jailed:
 		o.Result, o.Reason = sprintv1.ResultJailed, jailText(p)
@@ -298,7 +294,7 @@ func (k *Keeper) outcome(ctx context.Context, e sprintv1.Epoch, j *jury, m sprin
 	case !isTarget(e, m):
 		o.Result, o.Reason = sprintv1.ResultTooSmall, fmt.Sprintf("committed %d leaves; a claim needs %d to be worth judging: join a pool, or wait for a smaller class", o.Count, e.Params.MinClaimLeaves)
 		return o, nil
-	case !opened:
+	case !m.Opened:
 		o.Result, o.Reason = sprintv1.ResultWithheld, fmt.Sprintf("opened none of %d drawn leaves by block %d, the deadline", o.Samples, e.ProofUntil)
 		return o, nil
 	}

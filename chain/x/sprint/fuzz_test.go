@@ -31,30 +31,31 @@ func fuzzDuties() []sprintv1.Duty {
 	return duties
 }
 
-// drawnTogether stands in for the state: what a voter re-runs of a target is all that was drawn of it.
-func drawnTogether(duties []sprintv1.Duty) func(string) ([]courtv1.LeafRef, error) {
-	return func(target string) ([]courtv1.LeafRef, error) {
-		for _, d := range duties {
-			if d.Target == target {
-				return d.Leaves, nil
-			}
-		}
-		return nil, fmt.Errorf("%s is no target", target)
+// checked holds a verdict against duties whose leaves are all that was drawn of their targets.
+func checked(body sprintv1.VerdictBody, duties []sprintv1.Duty) ([]courtv1.LeafRef, error) {
+	return checkVerdict(ruleOf(DefaultParams()), body, owes(duties), func(i int) (sprintv1.Duty, []courtv1.LeafRef, error) {
+		return duties[i], duties[i].Leaves, nil
+	})
+}
+
+func owes(duties []sprintv1.Duty) (all []owed) {
+	for i, d := range duties {
+		all = append(all, owed{int32(i), uint16(len(d.Leaves))})
 	}
+	return all
 }
 
 // FuzzVerdictBody: no bytes make the check panic, and what it lets through is a verdict on what fell to its voter, with
 // names that the chain can judge, and no fail without names enough to be one.
 func FuzzVerdictBody(f *testing.F) {
-	duties, rule := fuzzDuties(), ruleOf(DefaultParams())
-	drawn := drawnTogether(duties)
+	duties := fuzzDuties()
 	pass, fail, abstain := byte(sprintv1.VotePass), byte(sprintv1.VoteFail), byte(sprintv1.VoteAbstain)
 	accusing := sprintv1.VerdictBody{Votes: []byte{pass, fail}, Middles: make([]byte, 32)}
 	for _, leaf := range []uint32{2, 7} {
 		accusing.Mismatches = append(accusing.Mismatches, sprintv1.Mismatch{Duty: 1, Leaf: leaf})
 	}
 	for _, b := range []sprintv1.VerdictBody{{Votes: []byte{pass, pass}, Middles: make([]byte, 32)}, {Votes: []byte{abstain, abstain}}, {}, accusing} {
-		if err := checkVerdict(rule, b, duties, drawn); err != nil {
+		if _, err := checked(b, duties); err != nil {
 			f.Fatalf("the set-up: %v", err)
 		}
 		raw, err := b.Marshal()
@@ -66,8 +67,15 @@ func FuzzVerdictBody(f *testing.F) {
 	f.Add([]byte{0x0a, 0xff, 0xff})
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		var body sprintv1.VerdictBody
-		if body.Unmarshal(raw) != nil || checkVerdict(rule, body, duties, drawn) != nil {
+		if body.Unmarshal(raw) != nil {
 			return
+		}
+		leaves, err := checked(body, duties)
+		if err != nil {
+			return
+		}
+		if len(leaves) != len(body.Mismatches) {
+			t.Fatalf("%d names give %d leaves", len(body.Mismatches), len(leaves))
 		}
 		named := map[string]map[uint32]bool{}
 		for _, m := range body.Mismatches {
@@ -82,6 +90,9 @@ func FuzzVerdictBody(f *testing.F) {
 				t.Fatalf("accepted the name %v", m)
 			}
 			named[key][m.Leaf] = true
+			if leaf := duties[m.Duty].Leaves[m.Leaf]; !slices.Contains(leaves, leaf) {
+				t.Fatalf("%v is named, and goes to no court", leaf)
+			}
 		}
 		judges := false
 		for d, vote := range body.Votes {

@@ -3,6 +3,7 @@
 package sprint
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -99,12 +100,12 @@ func (o once) twice(key ...any) bool {
 
 // validState checks that every record is of the length that blocks rely on, and stands once.
 func validState(e sprintv1.Epoch, s sprintv1.EpochState) error {
-	members, seen := map[string]bool{}, once{}
+	members, opened, seen := map[string]bool{}, map[string]bool{}, once{}
 	for _, m := range s.Members {
 		if members[m.Participant] || m.Participant == "" {
 			return fmt.Errorf("member %q is empty or stands twice", m.Participant)
 		}
-		members[m.Participant] = true
+		members[m.Participant], opened[m.Participant] = true, m.Opened
 		if len(m.HostKey) != 32 || len(m.ConsensusKey) != 32 || m.Weight > maxWeight || len(m.WrongMiddles) > middleChecks {
 			return fmt.Errorf("member %s: keys of %d and %d bytes, weight %d, %d wrong digests", m.Participant, len(m.HostKey), len(m.ConsensusKey), m.Weight, len(m.WrongMiddles))
 		}
@@ -118,8 +119,8 @@ func validState(e sprintv1.Epoch, s sprintv1.EpochState) error {
 		}
 	}
 	for _, o := range s.Openings {
-		if !members[o.Participant] || seen.twice("opening", o.Participant) {
-			return fmt.Errorf("opening of %q, who is no member, or it stands twice", o.Participant)
+		if !opened[o.Participant] || seen.twice("opening", o.Participant) {
+			return fmt.Errorf("opening of %q, whose record as a member has none, or it stands twice", o.Participant)
 		}
 		for _, l := range o.Logs {
 			if len(l.Leaves) == 0 || len(l.Leaves)%openedLeafBytes != 0 || len(l.Proof)%32 != 0 {
@@ -196,8 +197,8 @@ func (k *Keeper) InitGenesis(ctx context.Context, g sprintv1.GenesisState) error
 	return nil
 }
 
-// checkOpenings verifies what was opened in the running epoch against what was committed and drawn: the court reads it
-// without looking again.
+// checkOpenings verifies that whoever opened in the running epoch opened what was committed and drawn: the court reads
+// it without looking again.
 func (k *Keeper) checkOpenings(ctx context.Context, s sprintv1.EpochState) error {
 	e, err := k.epochs.Get(ctx, s.Epoch)
 	if err != nil {
@@ -207,8 +208,11 @@ func (k *Keeper) checkOpenings(ctx context.Context, s sprintv1.EpochState) error
 	if err != nil {
 		return err
 	}
-	for _, o := range s.Openings {
-		m, err := k.members.Get(ctx, memberKeyOf(s.Epoch, o.Participant))
+	for _, m := range s.Members {
+		if !m.Opened {
+			continue
+		}
+		o, _, err := k.opened(ctx, s.Epoch, m.Participant)
 		if err != nil {
 			return err
 		}
@@ -216,8 +220,8 @@ func (k *Keeper) checkOpenings(ctx context.Context, s sprintv1.EpochState) error
 		if err != nil {
 			return err
 		}
-		if err := verifyOpening(class, drawn, o.Logs); err != nil {
-			return fmt.Errorf("opening of %s: %w", o.Participant, err)
+		if err := verifyOpening(class, drawn, o.Logs); err != nil || len(drawn) == 0 {
+			return fmt.Errorf("opening of %s, of whom %d logs were drawn from: %w", m.Participant, len(drawn), cmp.Or(err, ErrOpening))
 		}
 	}
 	return nil

@@ -29,7 +29,7 @@ func atProof(t *testing.T) sprintv1.GenesisState {
 	}
 	root := log.Root()
 	s := sprintv1.EpochState{Epoch: 1,
-		Members:  []sprintv1.Member{{Participant: who, HostKey: make([]byte, 32), ConsensusKey: make([]byte, 32), Weight: 1, Role: sprintv1.RoleHolder, Live: true, Leaves: count}},
+		Members:  []sprintv1.Member{{Participant: who, HostKey: make([]byte, 32), ConsensusKey: make([]byte, 32), Weight: 1, Role: sprintv1.RoleHolder, Live: true, Leaves: count, Opened: true}},
 		Commits:  []sprintv1.Commit{{Participant: who, Node: "gpu-1", Segment: 1, Count: count, Root: root[:], Signature: make([]byte, 64)}},
 		Verdicts: []sprintv1.VerdictRecord{{Voter: who}},
 		Outcomes: []sprintv1.Outcome{{Epoch: 1, Participant: who}},
@@ -88,8 +88,10 @@ func TestGenesisRefusesRecordsThatStopBlocks(t *testing.T) {
 			l.Leaves = bytes.Clone(l.Leaves)
 			l.Leaves[9] ^= 1
 		}, ErrOpening.Error()},
-		"another log":     {func(s *sprintv1.EpochState) { s.Openings[0].Logs[0].Node = "gpu-2" }, ErrOpening.Error()},
-		"the state twice": {nil, "twice"},
+		"an opening that is not there": {func(s *sprintv1.EpochState) { s.Openings = nil }, ErrOpening.Error()},
+		"an opening by nobody":         {func(s *sprintv1.EpochState) { s.Members[0].Opened = false }, "has none"},
+		"another log":                  {func(s *sprintv1.EpochState) { s.Openings[0].Logs[0].Node = "gpu-2" }, ErrOpening.Error()},
+		"the state twice":              {nil, "twice"},
 	} {
 		g := atProof(t)
 		if c.change == nil {

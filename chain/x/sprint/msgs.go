@@ -238,9 +238,7 @@ func (k *Keeper) toOpen(ctx context.Context, e sprintv1.Epoch, m sprintv1.Member
 	if e.Phase != sprintv1.PhaseProof {
 		return nil, ErrPhase.Wrapf("openings are taken in the proof phase; epoch %d is in %s", e.Number, e.Phase.Word())
 	}
-	if done, err := k.openings.Has(ctx, memberKeyOf(e.Number, m.Participant)); err != nil {
-		return nil, err
-	} else if done {
+	if m.Opened {
 		return nil, ErrDone.Wrapf("%s has opened its leaves already", m.Participant)
 	}
 	drawn, err := k.sampled(unmetered(ctx), e, m)
@@ -277,6 +275,10 @@ func (s msgServer) Open(ctx context.Context, msg *sprintv1.MsgOpen) (*sprintv1.M
 			p.NewcomersOpened++
 		}
 	}); err != nil {
+		return nil, err
+	}
+	m.Opened = true
+	if err := s.setMember(ctx, e.Number, m); err != nil {
 		return nil, err
 	}
 	return &sprintv1.MsgOpenResponse{}, s.openings.Set(ctx, memberKeyOf(e.Number, msg.Participant),

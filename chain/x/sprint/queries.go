@@ -183,14 +183,21 @@ func numbered(r *query.PageRequest) (from, limit int, err error) {
 
 // dutiesFrom returns a part of a voter's duties, and the key of the next part.
 func (s queryServer) dutiesFrom(ctx context.Context, e sprintv1.Epoch, voter string, from, limit int) (duties []sprintv1.Duty, next []byte, err error) {
-	all, err := s.dutiesOf(ctx, e, voter)
-	if err != nil || from >= len(all) {
+	d, err := s.docketOf(ctx, e, voter)
+	if err != nil {
 		return nil, nil, err
 	}
-	if from+limit < len(all) {
-		return all[from : from+limit], binary.BigEndian.AppendUint32(nil, uint32(from+limit)), nil
+	for i := from; i < len(d.owed); i++ {
+		if i == from+limit {
+			return duties, binary.BigEndian.AppendUint32(nil, uint32(i)), nil
+		}
+		duty, _, err := d.duty(ctx, i)
+		if err != nil {
+			return nil, nil, err
+		}
+		duties = append(duties, duty)
 	}
-	return all[from:], nil, nil
+	return duties, nil, nil
 }
 
 func (s queryServer) Verdicts(ctx context.Context, req *sprintv1.QueryVerdictsRequest) (*sprintv1.QueryVerdictsResponse, error) {
@@ -218,16 +225,16 @@ func (s queryServer) Checks(ctx context.Context, req *sprintv1.QueryChecksReques
 	if len(positions) == 0 {
 		return &sprintv1.QueryChecksResponse{}, nil
 	}
-	duties, err := s.dutiesOf(ctx, e, req.Voter)
+	d, err := s.docketOf(ctx, e, req.Voter)
 	if err != nil {
 		return nil, err
 	}
-	leaves := judgedLeaves(duties, r.Body.Votes)
 	res := &sprintv1.QueryChecksResponse{}
 	for _, p := range positions {
-		res.Positions, res.Leaves = append(res.Positions, uint32(p)), append(res.Leaves, leaves[p])
+		res.Positions = append(res.Positions, uint32(p))
 	}
-	return res, nil
+	res.Leaves, err = d.leavesAt(ctx, r.Body.Votes, positions)
+	return res, err
 }
 
 func (s queryServer) Outcomes(ctx context.Context, req *sprintv1.QueryOutcomesRequest) (*sprintv1.QueryOutcomesResponse, error) {

@@ -41,20 +41,13 @@ func (k *Keeper) assembly(ctx context.Context, e sprintv1.Epoch) (*assembly, err
 		if err != nil {
 			return nil, err
 		}
-		opened := map[string]bool{}
-		if err := k.openings.Walk(ctx, collections.NewPrefixedPairRange[uint64, string](e.Number), func(key memberKey, _ sprintv1.Opening) (bool, error) {
-			opened[key.K2()] = true
-			return false, nil
-		}); err != nil {
-			return nil, err
-		}
 		var voters []voter
 		var targets []target
 		for _, m := range roster {
 			if eligible(m) {
 				voters = append(voters, voter{m.Participant, m.Weight, ownLeaves(m.Credited, class)})
 			}
-			if opened[m.Participant] {
+			if m.Opened {
 				targets = append(targets, target{m.Participant, drawnOf(e, m)})
 			}
 		}
@@ -62,48 +55,87 @@ func (k *Keeper) assembly(ctx context.Context, e sprintv1.Epoch) (*assembly, err
 	})
 }
 
-// dutiesOf returns what a voter re-runs, by target; empty when nothing fell to it.
-func (k *Keeper) dutiesOf(ctx context.Context, e sprintv1.Epoch, name string) ([]sprintv1.Duty, error) {
-	if len(e.Round.Mix) == 0 {
-		return nil, nil
-	}
-	a, err := k.assembly(ctx, e)
-	if err != nil {
-		return nil, err
-	}
-	v, ok := a.find(name)
-	if !ok {
-		return nil, nil
-	}
-	out := make([]sprintv1.Duty, 0, len(a.duties[v]))
-	for _, t := range a.duties[v] {
-		m, err := k.members.Get(ctx, memberKeyOf(e.Number, a.targets[t].name))
-		if err != nil {
-			return nil, err
-		}
-		drawn, err := k.sampled(ctx, e, m)
-		if err != nil {
-			return nil, err
-		}
-		refs := leafRefs(m.Participant, drawn)
-		d := sprintv1.Duty{Target: m.Participant, Weight: m.Weight}
-		for _, j := range a.positions(v, int(t)) {
-			d.Leaves = append(d.Leaves, refs[j])
-		}
-		out = append(out, d)
-	}
-	return out, nil
+// docket is what fell to a voter to judge. What a duty's leaves are is read when it is asked for: for most of what a
+// message needs it is enough to know how many there are.
+type docket struct {
+	k    *Keeper
+	e    sprintv1.Epoch
+	a    *assembly
+	v    int // the voter's position among the voters
+	owed []owed
 }
 
-// judgedLeaves lists the leaves of the duties that a verdict judges, in order: those under its root of middle digests.
-func judgedLeaves(duties []sprintv1.Duty, votes []byte) []courtv1.LeafRef {
-	var out []courtv1.LeafRef
-	for d := range duties {
-		if d < len(votes) && (sprintv1.Vote(votes[d]) == sprintv1.VotePass || sprintv1.Vote(votes[d]) == sprintv1.VoteFail) {
-			out = append(out, duties[d].Leaves...)
+// docketOf is empty when nothing fell to a voter.
+func (k *Keeper) docketOf(ctx context.Context, e sprintv1.Epoch, name string) (docket, error) {
+	d := docket{k: k, e: e}
+	if len(e.Round.Mix) == 0 {
+		return d, nil
+	}
+	var err error
+	if d.a, err = k.assembly(ctx, e); err != nil {
+		return d, err
+	}
+	if v, ok := d.a.find(name); ok {
+		d.v, d.owed = v, d.a.duties[v]
+	}
+	return d, nil
+}
+
+// duty is one of them with its leaves, and all leaves that were drawn of its target.
+func (d docket) duty(ctx context.Context, i int) (duty sprintv1.Duty, drawn []courtv1.LeafRef, err error) {
+	t := d.owed[i].target
+	m, err := d.k.members.Get(ctx, memberKeyOf(d.e.Number, d.a.targets[t].name))
+	if err != nil {
+		return duty, nil, err
+	}
+	logs, err := d.k.sampled(ctx, d.e, m)
+	if err != nil {
+		return duty, nil, err
+	}
+	drawn = leafRefs(m.Participant, logs)
+	duty = sprintv1.Duty{Target: m.Participant, Weight: m.Weight}
+	for _, j := range d.a.positions(d.v, t) {
+		duty.Leaves = append(duty.Leaves, drawn[j])
+	}
+	return duty, drawn, nil
+}
+
+// judges: a vote that says something of the leaves.
+func judges(vote byte) bool {
+	return sprintv1.Vote(vote) == sprintv1.VotePass || sprintv1.Vote(vote) == sprintv1.VoteFail
+}
+
+// judged counts the leaves of the duties that a verdict judges: those under its root of middle digests.
+func judged(owed []owed, votes []byte) (n int) {
+	for i := range votes {
+		if judges(votes[i]) {
+			n += int(owed[i].leaves)
 		}
 	}
-	return out
+	return n
+}
+
+// leavesAt are some of the leaves that a verdict judges, by their positions under its root, which rise.
+func (d docket) leavesAt(ctx context.Context, votes []byte, positions []uint64) ([]courtv1.LeafRef, error) {
+	out := make([]courtv1.LeafRef, 0, len(positions))
+	base := uint64(0)
+	for i := 0; i < len(votes) && len(out) < len(positions); i++ {
+		if !judges(votes[i]) {
+			continue
+		}
+		end := base + uint64(d.owed[i].leaves)
+		if positions[len(out)] < end {
+			duty, _, err := d.duty(ctx, i)
+			if err != nil {
+				return nil, err
+			}
+			for len(out) < len(positions) && positions[len(out)] < end {
+				out = append(out, duty.Leaves[positions[len(out)]-base])
+			}
+		}
+		base = end
+	}
+	return out, nil
 }
 
 // checks returns which of a verdict's middle digests its voter opens, rising.

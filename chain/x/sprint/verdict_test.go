@@ -14,8 +14,7 @@ import (
 // A verdict is held against what fell to its voter. A fail must rest on names enough, which the chain recomputes: so a
 // false one cannot be had for nothing (C3, C8).
 func TestCheckVerdict(t *testing.T) {
-	duties, rule := fuzzDuties(), ruleOf(DefaultParams())
-	drawn := drawnTogether(duties)
+	duties := fuzzDuties()
 	const none, pass, fail, abstain = byte(sprintv1.VoteUnspecified), byte(sprintv1.VotePass), byte(sprintv1.VoteFail), byte(sprintv1.VoteAbstain)
 	root := make([]byte, 32)
 	names := func(pairs ...uint32) (out []sprintv1.Mismatch) {
@@ -59,13 +58,14 @@ func TestCheckVerdict(t *testing.T) {
 		{"a root of nothing", sprintv1.VerdictBody{Votes: []byte{abstain}, Middles: root}, "none where nothing is judged"},
 		{"a short root", sprintv1.VerdictBody{Votes: []byte{pass}, Middles: root[1:]}, "want 32"},
 	} {
-		err := checkVerdict(rule, c.body, duties, drawn)
+		_, err := checked(c.body, duties)
 		if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
 			t.Errorf("%s: %v, want %q", c.name, err, c.want)
 		}
 	}
 	broken := errors.New("broken")
-	err := checkVerdict(rule, sprintv1.VerdictBody{Votes: []byte{fail}, Middles: root}, duties, func(string) ([]courtv1.LeafRef, error) { return nil, broken })
+	unreadable := func(int) (sprintv1.Duty, []courtv1.LeafRef, error) { return sprintv1.Duty{}, nil, broken }
+	_, err := checkVerdict(ruleOf(DefaultParams()), sprintv1.VerdictBody{Votes: []byte{fail}, Middles: root}, owes(duties), unreadable)
 	if !errors.Is(err, broken) {
 		t.Errorf("state that cannot be read: %v", err)
 	}
@@ -74,18 +74,17 @@ func TestCheckVerdict(t *testing.T) {
 // A fail is measured by all leaves drawn of the target, as the chain measures it in the end, not by the voter's part:
 // of 12 leaves on two nodes two wrong are beyond hardware, of 200 it takes three.
 func TestAFailIsMeasuredByAllThatWasDrawn(t *testing.T) {
-	duties, rule := fuzzDuties(), ruleOf(DefaultParams())
+	duties := fuzzDuties()
 	body := sprintv1.VerdictBody{Votes: []byte{byte(sprintv1.VoteFail)}, Mismatches: []sprintv1.Mismatch{{Leaf: 0}, {Leaf: 6}}, Middles: make([]byte, 32)}
-	if err := checkVerdict(rule, body, duties, drawnTogether(duties)); err != nil {
+	if _, err := checked(body, duties); err != nil {
 		t.Errorf("two of 12: %v", err)
 	}
-	all := func(string) (leaves []courtv1.LeafRef, err error) {
-		for nonce := range uint64(200) {
-			leaves = append(leaves, courtv1.LeafRef{Participant: "cpc1a", Node: "gpu-1", Segment: 1, Nonce: nonce})
-		}
-		return leaves, nil
+	var drawn []courtv1.LeafRef
+	for nonce := range uint64(200) {
+		drawn = append(drawn, courtv1.LeafRef{Participant: "cpc1a", Node: "gpu-1", Segment: 1, Nonce: nonce})
 	}
-	if err := checkVerdict(rule, body, duties, all); err == nil {
+	of := func(i int) (sprintv1.Duty, []courtv1.LeafRef, error) { return duties[i], drawn, nil }
+	if _, err := checkVerdict(ruleOf(DefaultParams()), body, owes(duties), of); err == nil {
 		t.Error("two of 200 are taken for a fail")
 	}
 }

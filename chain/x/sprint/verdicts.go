@@ -96,28 +96,21 @@ func (s msgServer) RevealVerdict(ctx context.Context, msg *sprintv1.MsgRevealVer
 		return nil, ErrInvalid.Wrap("verdict: not in canonical form, or it carries more than a verdict")
 	}
 	gas(ctx, uint64(len(body.Mismatches))*sprintv1.GasClaim, "named leaves")
-	duties, err := s.dutiesOf(unmetered(ctx), e, msg.Participant)
+	d, err := s.docketOf(unmetered(ctx), e, msg.Participant)
 	if err != nil {
 		return nil, err
 	}
-	drawn := func(target string) ([]courtv1.LeafRef, error) {
-		m, err := s.members.Get(unmetered(ctx), memberKeyOf(e.Number, target))
-		if err != nil {
-			return nil, err
-		}
-		logs, err := s.sampled(unmetered(ctx), e, m)
-		return leafRefs(target, logs), err
-	}
-	if err := checkVerdict(ruleOf(e.Params), body, duties, drawn); err != nil {
+	named, err := checkVerdict(ruleOf(e.Params), body, d.owed, func(i int) (sprintv1.Duty, []courtv1.LeafRef, error) { return d.duty(unmetered(ctx), i) })
+	if err != nil {
 		return nil, ErrInvalid.Wrap(err.Error())
 	}
-	for _, m := range body.Mismatches {
-		claim := courtv1.Claim{Epoch: e.Number, Claimant: msg.Participant, Source: courtv1.SourceVerdict, Leaf: duties[m.Duty].Leaves[m.Leaf]}
+	for _, leaf := range named {
+		claim := courtv1.Claim{Epoch: e.Number, Claimant: msg.Participant, Source: courtv1.SourceVerdict, Leaf: leaf}
 		if err := s.court.File(ctx, claim); err != nil {
 			return nil, err
 		}
 	}
-	r.RevealHeight, r.Body, r.Leaves = height(ctx), &body, uint32(len(judgedLeaves(duties, body.Votes)))
+	r.RevealHeight, r.Body, r.Leaves = height(ctx), &body, uint32(judged(d.owed, body.Votes))
 	if err := s.note(ctx, func(p *sprintv1.Progress) {
 		p.Revealed++
 		if r.Leaves > 0 {
@@ -132,55 +125,73 @@ func (s msgServer) RevealVerdict(ctx context.Context, msg *sprintv1.MsgRevealVer
 // maxVerdictMismatch bounds the leaves that a verdict names.
 const maxVerdictMismatch = 4096
 
-// checkVerdict holds a revealed verdict against what its voter had to judge. A fail must name enough leaves to be one,
-// so that a false one cannot be had without naming honest leaves.
-func checkVerdict(rule audit.Rule, body sprintv1.VerdictBody, duties []sprintv1.Duty, drawn func(target string) ([]courtv1.LeafRef, error)) error {
-	if n := len(body.Votes); n > len(duties) || n > 0 && body.Votes[n-1] == 0 {
-		return fmt.Errorf("%d votes on %d duties; those left out at the end are not written", n, len(duties))
+// checkVerdict holds a revealed verdict against what its voter had to judge, and returns the leaves that it names. A
+// fail must name enough to be one, so that a false one cannot be had without naming honest leaves. What a duty's leaves
+// are is asked only where some are named.
+func checkVerdict(rule audit.Rule, body sprintv1.VerdictBody, owed []owed, duty func(i int) (mine sprintv1.Duty, drawn []courtv1.LeafRef, err error)) (named []courtv1.LeafRef, err error) {
+	if n := len(body.Votes); n > len(owed) || n > 0 && body.Votes[n-1] == 0 {
+		return nil, fmt.Errorf("%d votes on %d duties; those left out at the end are not written", n, len(owed))
 	}
 	if len(body.Mismatches) > maxVerdictMismatch {
-		return fmt.Errorf("%d mismatches named, at most %d", len(body.Mismatches), maxVerdictMismatch)
+		return nil, fmt.Errorf("%d mismatches named, at most %d", len(body.Mismatches), maxVerdictMismatch)
 	}
-	next := 0
-	for d, vote := range body.Votes {
-		named := map[string]uint64{}
-		first, last := next, -1
-		for ; next < len(body.Mismatches) && int(body.Mismatches[next].Duty) == d; next++ {
-			m := body.Mismatches[next]
-			if int(m.Leaf) >= len(duties[d].Leaves) || int(m.Leaf) <= last {
-				return fmt.Errorf("mismatch %d: leaf %d of duty %d, which has %d; they are named rising", next, m.Leaf, d, len(duties[d].Leaves))
-			}
-			last = int(m.Leaf)
-			node := duties[d].Leaves[m.Leaf].Node
-			if named[node]++; named[node] > sprintv1.NamesPerNode {
-				return fmt.Errorf("more than %d mismatches named of node %s of %s", sprintv1.NamesPerNode, node, duties[d].Target)
-			}
+	left := body.Mismatches
+	for i, vote := range body.Votes {
+		n := 0
+		for n < len(left) && int(left[n].Duty) == i {
+			n++
 		}
-		switch sprintv1.Vote(vote) {
-		case sprintv1.VoteUnspecified, sprintv1.VoteAbstain:
-			if len(named) > 0 {
-				return fmt.Errorf("an abstention on %s names leaves", duties[d].Target)
-			}
-		case sprintv1.VotePass:
-		case sprintv1.VoteFail:
-			leaves, err := drawn(duties[d].Target)
-			if err != nil {
-				return err
-			}
-			if passes(rule, leaves, named) {
-				return fmt.Errorf("a fail on %s names %d leaves, which is within what faulty hardware does; it must name what it rests on", duties[d].Target, next-first)
-			}
-		default:
-			return fmt.Errorf("vote %d on %s is unknown", vote, duties[d].Target)
+		names, err := checkVote(rule, sprintv1.Vote(vote), left[:n], int(owed[i].leaves), func() (sprintv1.Duty, []courtv1.LeafRef, error) { return duty(i) })
+		if err != nil {
+			return nil, fmt.Errorf("duty %d: %w", i, err)
+		}
+		named, left = append(named, names...), left[n:]
+	}
+	if len(left) > 0 {
+		return nil, fmt.Errorf("mismatch %d is of duty %d, which has no vote, or is out of order", len(body.Mismatches)-len(left), left[0].Duty)
+	}
+	if judged := judged(owed, body.Votes); judged > 0 && len(body.Middles) != 32 || judged == 0 && len(body.Middles) != 0 {
+		return nil, fmt.Errorf("root of middle digests of %d bytes over %d leaves; want 32, and none where nothing is judged", len(body.Middles), judged)
+	}
+	return named, nil
+}
+
+// checkVote checks what is said of one duty of so many leaves.
+func checkVote(rule audit.Rule, vote sprintv1.Vote, names []sprintv1.Mismatch, leaves int, read func() (sprintv1.Duty, []courtv1.LeafRef, error)) (named []courtv1.LeafRef, err error) {
+	for i, m := range names {
+		if int(m.Leaf) >= leaves || i > 0 && m.Leaf <= names[i-1].Leaf {
+			return nil, fmt.Errorf("leaf %d is named, which has %d; they are named rising", m.Leaf, leaves)
 		}
 	}
-	if next != len(body.Mismatches) {
-		return fmt.Errorf("mismatch %d is of duty %d, which has no vote, or is out of order", next, body.Mismatches[next].Duty)
+	switch vote {
+	case sprintv1.VoteUnspecified, sprintv1.VoteAbstain:
+		if len(names) > 0 {
+			return nil, errors.New("an abstention names leaves")
+		}
+		return nil, nil
+	case sprintv1.VotePass, sprintv1.VoteFail:
+	default:
+		return nil, fmt.Errorf("vote %d is unknown", vote)
 	}
-	if judged := len(judgedLeaves(duties, body.Votes)); judged > 0 && len(body.Middles) != 32 || judged == 0 && len(body.Middles) != 0 {
-		return fmt.Errorf("root of middle digests of %d bytes over %d leaves; want 32, and none where nothing is judged", len(body.Middles), judged)
+	if len(names) == 0 && vote == sprintv1.VotePass {
+		return nil, nil
 	}
-	return nil
+	duty, drawn, err := read()
+	if err != nil {
+		return nil, err
+	}
+	nodes := map[string]uint64{}
+	for _, m := range names {
+		leaf := duty.Leaves[m.Leaf]
+		if nodes[leaf.Node]++; nodes[leaf.Node] > sprintv1.NamesPerNode {
+			return nil, fmt.Errorf("more than %d mismatches named of node %s of %s", sprintv1.NamesPerNode, leaf.Node, duty.Target)
+		}
+		named = append(named, leaf)
+	}
+	if vote == sprintv1.VoteFail && passes(rule, drawn, nodes) {
+		return nil, fmt.Errorf("a fail on %s names %d leaves, which is within what faulty hardware does; it must name what it rests on", duty.Target, len(names))
+	}
+	return named, nil
 }
 
 // passes applies the fault rule to what a voter named of a target's drawn leaves.
