@@ -242,7 +242,7 @@ func (q *Queue) settle(ctx context.Context, w *wish, height int64) error {
 		return nil
 	case err == nil:
 		w.hash, w.attempts, w.failed = "", w.attempts+1, w.failed+1
-		w.pays = w.failed >= sprintv1.FreeAttempts
+		w.pays = w.pays || w.failed >= sprintv1.FreeAttempts
 		q.logger.Warn("message failed in a block", "msg", w.id, "err", res.TxResponse.RawLog)
 		if w.attempts >= attempts {
 			q.finish(w, false, res.TxResponse.RawLog)

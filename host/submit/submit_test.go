@@ -340,6 +340,21 @@ func TestTheChainRemembersAttempts(t *testing.T) {
 	}
 }
 
+// Once the chain wants a fee it goes on wanting one, also after a paid attempt that failed in its block.
+func TestAPaidAttemptThatFailsIsPaidAgain(t *testing.T) {
+	q, n, _ := setup(t)
+	n.refuse = []sdk.TxResponse{{Codespace: sprintv1.LaneCodespace, Code: sprintv1.CodeSpent, RawLog: "spent"}}
+	n.fail = []sdk.TxResponse{{Codespace: sprintv1.Codespace, Code: sprintv1.CodePhase, RawLog: "too early"}}
+	q.Want("commit", 100, commitMsg(1))
+	for h := int64(10); h < 16; h++ {
+		step(t, q, h)
+		n.block()
+	}
+	if !q.Done("commit") || len(n.fees) != 2 || n.fees[0] == "" || n.fees[1] == "" {
+		t.Errorf("done %v, fees %q; want two that pay", q.Done("commit"), n.fees)
+	}
+}
+
 func TestAWindowThatIsOverEndsTheWish(t *testing.T) {
 	q, n, _ := setup(t)
 	q.Want("commit", 12, commitMsg(1))
