@@ -225,7 +225,7 @@ func (h *host) act(now sprintv1.QueryCurrentResponse) []sdk.Msg {
 	m, member := h.net.members(e.Number)[h.name]
 	me := &m
 	// who is jailed or convicted has no lane
-	p, err := h.net.app.Registry.Get(h.net.ctx(), h.addr)
+	p, err := h.net.app.Registry.Record(h.net.ctx(), h.addr)
 	if err != nil {
 		return nil // it is not registered yet
 	}

@@ -225,17 +225,23 @@ func (n *network) genesis(members []*host, weight func(name string) uint64) map[
 	reg := registryv1.GenesisState{Params: registry.LocalnetParams()}
 	cred := creditv1.GenesisState{Params: credit.LocalnetParams()}
 	var total uint64
-	for _, h := range members {
-		total += weight(h.name)
+	seated := 0 // so many sit in the set, as after an epoch
+	for seated < len(members) && seated < int(cred.Params.MaxValidators) {
+		total += weight(members[seated].name)
+		seated++
 	}
-	for _, h := range members {
+	for i, h := range members {
 		msg := h.registration()
 		reg.Participants = append(reg.Participants, registryv1.Participant{Address: h.addr, Moniker: h.name,
 			ConsensusKey: msg.ConsensusKey, VrfKey: msg.VrfKey, HostKey: msg.HostKey, Nodes: msg.Nodes, JailedUntil: n.jailed[h.name],
 			ReviewEpoch: 1 + reg.Params.LapseEpochs}) // as if it had registered before the first epoch
 		reg.Possessions = append(reg.Possessions, msg.Possession)
 		if w := weight(h.name); w > 0 {
-			cred.Holdings = append(cred.Holdings, creditv1.Holding{Participant: h.addr, Weight: w, Power: w * credit.TotalPower / total, ConsensusKey: msg.ConsensusKey})
+			holding := creditv1.Holding{Participant: h.addr, Weight: w}
+			if i < seated {
+				holding.Power, holding.ConsensusKey = w*credit.TotalPower/total, msg.ConsensusKey
+			}
+			cred.Holdings = append(cred.Holdings, holding)
 		}
 	}
 	state[govtypes.ModuleName] = cdc.MustMarshalJSON(governance())
