@@ -29,7 +29,9 @@ type Sum struct {
 	Files  int    `json:"files"`
 	Proven int    `json:"proven_files"`
 	// Taken are those that hold, but stand on what was taken from them (ErrTaken).
-	Taken  int            `json:"taken_files"`
+	Taken int `json:"taken_files"`
+	// Long are those that were not checked (TooLong).
+	Long   int            `json:"too_long_files"`
 	Claims map[string]int `json:"claims"` // proven ones, by kind and claim
 	// Ops and Pay are what proven receipts credit together.
 	Ops string `json:"ops"`
@@ -40,13 +42,14 @@ type Sum struct {
 
 // folder checks every file in a folder that ends in .json. Folders below it are
 // left alone.
-func folder(ctx context.Context, engine work.Engine, path string, by against, asJSON bool, out io.Writer) error {
+func folder(ctx context.Context, engine work.Engine, path string, by against, full, asJSON bool, out io.Writer) error {
 	entries, err := os.ReadDir(path)
 	if err != nil {
 		return err
 	}
 	s := Sum{Folder: path, Claims: map[string]int{}}
 	ops, pay := new(big.Int), new(big.Int)
+	var long *TooLong
 	for _, e := range entries {
 		name := filepath.Join(path, e.Name())
 		switch {
@@ -59,7 +62,7 @@ func folder(ctx context.Context, engine work.Engine, path string, by against, as
 			continue
 		}
 		s.Files++
-		r := look(ctx, engine, name, by)
+		r := look(ctx, engine, name, by, full)
 		if asJSON && r.report != nil {
 			if err := encode(out, r.report); err != nil {
 				return err
@@ -69,6 +72,13 @@ func folder(ctx context.Context, engine work.Engine, path string, by against, as
 			s.Taken++
 			if !asJSON {
 				fmt.Fprintf(out, "NOT PROVEN  %s: holds, but key and seeds are taken from the file: add --node or --trust\n", name)
+			}
+			continue
+		}
+		if errors.As(r.err, &long) {
+			s.Long++
+			if !asJSON {
+				fmt.Fprintf(out, "NOT CHECKED %s: %v\n", name, r.err)
 			}
 			continue
 		}
@@ -120,6 +130,8 @@ func folder(ctx context.Context, engine work.Engine, path string, by against, as
 	}
 	switch {
 	case err != nil || s.Proven == s.Files:
+	case s.Long > 0 && s.Proven+s.Taken+s.Long == s.Files:
+		err = fmt.Errorf("%s: %d of %d files, the last one: %w", path, s.Long, s.Files, long)
 	case s.Proven+s.Taken == s.Files:
 		err = fmt.Errorf("%s: %d of %d files: %w", path, s.Taken, s.Files, ErrTaken)
 	default:

@@ -8,6 +8,7 @@
 //	exit 0  the file, or every file of the folder, proves its claim
 //	exit 1  it does not: refuted, malformed, not what the chain holds, or a receipt by which its host cheated
 //	exit 2  it holds, but that the key is the participant's and the seeds the epoch's is taken from the file
+//	exit 3  it was not checked: that takes more than ten seconds here, and --full was not given
 package verify
 
 import (
@@ -96,12 +97,13 @@ Exit codes:
   0  every file proves its claim
   1  one does not: refuted, malformed, not what the chain holds, or a receipt by which its host cheated
   2  every file holds, but of one the key and the seeds are taken from the file: it was given neither --node nor
-     --trust, or it is of version 1, whose signature binds no seeds. It convicts nobody`
+     --trust, or it is of version 1, whose signature binds no seeds. It convicts nobody
+  3  one was not checked: that takes more than ten seconds on this machine, or 2 GiB of memory. With --full it is`
 
 // New returns the command.
 func New(engine work.Engine) *cobra.Command {
 	var by against
-	asJSON := false
+	asJSON, full := false, false
 	cmd := &cobra.Command{
 		Use: "verify FILE|FOLDER...", Short: "Check evidence files and receipts offline; exit 0 when each proves its claim", Args: cobra.MinimumNArgs(1),
 		Long: long,
@@ -110,24 +112,26 @@ func New(engine work.Engine) *cobra.Command {
 			if raw, err := hex.DecodeString(by.block); by.block != "" && (err != nil || len(raw) != 32) {
 				return errors.New("--trust wants the hash of a block, 64 hex digits")
 			}
-			var taken error
+			var open error // of a file that is neither proven nor refuted
 			for _, path := range args {
 				check := run
 				if info, err := os.Stat(path); err == nil && info.IsDir() {
 					check = folder
 				}
-				switch err := check(cmd.Context(), engine, path, by, asJSON, cmd.OutOrStdout()); {
-				case errors.Is(err, ErrTaken):
-					taken = err
-				case err != nil:
+				var long *TooLong
+				switch err := check(cmd.Context(), engine, path, by, full, asJSON, cmd.OutOrStdout()); {
+				case errors.Is(err, ErrTaken) && !errors.As(open, &long), errors.As(err, &long):
+					open = err
+				case err != nil && !errors.Is(err, ErrTaken):
 					return err
 				}
 			}
-			return taken
+			return open
 		},
 	}
 	cmd.Flags().StringVar(&by.node, "node", "", "gRPC address of a node, host:port, to compare with the chain")
 	cmd.Flags().StringVar(&by.block, "trust", "", "hash of a block that you trust, to compare with the chain without a node")
+	cmd.Flags().BoolVar(&full, "full", false, "check also what takes longer than ten seconds")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print the answer as JSON")
 	return cmd
 }
@@ -141,8 +145,8 @@ type result struct {
 	of     receipt.Report // zero but for those of Merkle proof of compute
 }
 
-func run(ctx context.Context, engine work.Engine, path string, by against, asJSON bool, out io.Writer) error {
-	r := look(ctx, engine, path, by)
+func run(ctx context.Context, engine work.Engine, path string, by against, full, asJSON bool, out io.Writer) error {
+	r := look(ctx, engine, path, by, full)
 	if asJSON && r.report != nil {
 		return errors.Join(encode(out, r.report), r.err)
 	}
@@ -156,8 +160,11 @@ func run(ctx context.Context, engine work.Engine, path string, by against, asJSO
 }
 
 // look checks one file.
-func look(ctx context.Context, engine work.Engine, path string, by against) result {
+func look(ctx context.Context, engine work.Engine, path string, by against, full bool) result {
 	raw, err := read(path)
+	if err == nil && !full {
+		err = affordable(ctx, engine, raw)
+	}
 	if err != nil {
 		return result{report: Report{File: path, Reason: err.Error()}, err: err}
 	}
