@@ -41,10 +41,11 @@ type assembly struct {
 	duties [][]owed
 }
 
-// owed is a target, as a position in targets, and how many of its drawn leaves its judge re-runs.
+// owed is a target, as a position in targets, how many of its drawn leaves its judge re-runs, and how many slots of its
+// committee the judge has that got a leaf.
 type owed struct {
-	target int32
-	leaves uint16
+	target        int32
+	leaves, slots uint16
 }
 
 // leafSet are some of at most MaxSamples drawn leaves, a bit each.
@@ -123,9 +124,9 @@ func assemble(chain string, epoch uint64, mix seed.Seed, slots, replicas int, ev
 			if own := voters[v].own; k > 0 && own > 0 && load >= own {
 				break
 			}
-			mine := a.mine(v, fell[v][at])
+			mine, slots := a.mine(v, fell[v][at])
 			n := mine.count()
-			a.duties[v] = append(a.duties[v], owed{fell[v][at], uint16(n)})
+			a.duties[v] = append(a.duties[v], owed{fell[v][at], uint16(n), uint16(slots)})
 			load += uint64(n)
 		}
 		slices.SortFunc(a.duties[v], func(x, y owed) int { return int(x.target - y.target) })
@@ -172,24 +173,25 @@ func (a *assembly) works(slot, n int) bool {
 	return mine != leafSet{}
 }
 
-// mine are the drawn leaves of a target that a voter re-runs.
-func (a *assembly) mine(v int, t int32) (mine leafSet) {
+// mine are the drawn leaves of a target that a voter re-runs, and how many of its slots got one.
+func (a *assembly) mine(v int, t int32) (mine leafSet, slots int) {
 	if a.everyone {
 		mine = a.falls[0]
 	} else {
 		for slot, owner := range a.of[t] {
-			if int(owner) == v {
+			if int(owner) == v && a.works(slot, a.targets[t].drawn) {
 				mine.add(&a.falls[slot])
+				slots++
 			}
 		}
 	}
 	mine.below(a.targets[t].drawn)
-	return mine
+	return mine, slots
 }
 
 // positions lists which of a target's drawn leaves a voter re-runs, rising.
 func (a *assembly) positions(v int, t int32) []uint16 {
-	mine := a.mine(v, t)
+	mine, _ := a.mine(v, t)
 	out := make([]uint16, 0, mine.count())
 	for i, w := range mine {
 		for ; w != 0; w &= w - 1 {
@@ -233,43 +235,47 @@ type opinion struct {
 // count adds up the votes on every target.
 func (a *assembly) count(said []opinion) []tally {
 	out := make([]tally, len(a.targets))
-	for t := range a.targets {
-		add := func(v int, weight uint64) {
-			if said[v].out {
-				return
-			}
-			out[t].whole += weight
-			switch a.vote(said[v], v, int32(t)) {
-			case sprintv1.VotePass:
-				out[t].pass += weight
-			case sprintv1.VoteFail:
-				out[t].fail += weight
-			}
+	var all uint64 // where everyone judges, the weights of those who are not out
+	for v := range a.voters {
+		if !said[v].out {
+			all += a.voters[v].weight
 		}
+	}
+	for t := range a.targets {
 		if a.everyone {
-			for v := range a.voters {
-				if a.targets[t].name != a.voters[v].name {
-					add(v, a.voters[v].weight)
-				}
+			out[t].whole = all
+			if v, ok := a.find(a.targets[t].name); ok && !said[v].out {
+				out[t].whole -= a.voters[v].weight
 			}
 			continue
 		}
 		for slot, v := range a.of[t] {
-			if a.works(slot, a.targets[t].drawn) {
-				add(int(v), 1)
+			if !said[v].out && a.works(slot, a.targets[t].drawn) {
+				out[t].whole++
+			}
+		}
+	}
+	for v, duties := range a.duties {
+		if said[v].out {
+			continue
+		}
+		for i, vote := range said[v].votes {
+			if i == len(duties) {
+				break
+			}
+			weight := a.voters[v].weight
+			if !a.everyone {
+				weight = uint64(duties[i].slots)
+			}
+			switch sprintv1.Vote(vote) {
+			case sprintv1.VotePass:
+				out[duties[i].target].pass += weight
+			case sprintv1.VoteFail:
+				out[duties[i].target].fail += weight
 			}
 		}
 	}
 	return out
-}
-
-// vote is what a voter said of a target; nothing where it owed it nothing.
-func (a *assembly) vote(o opinion, v int, t int32) sprintv1.Vote {
-	at := func(o owed, t int32) int { return int(o.target - t) }
-	if d, ok := slices.BinarySearchFunc(a.duties[v], t, at); ok && d < len(o.votes) {
-		return sprintv1.Vote(o.votes[d])
-	}
-	return sprintv1.VoteUnspecified
 }
 
 // duty is how much of what it owed a voter judged, in operations credited.

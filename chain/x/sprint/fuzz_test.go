@@ -40,7 +40,7 @@ func checked(body sprintv1.VerdictBody, duties []sprintv1.Duty) ([]courtv1.LeafR
 
 func owes(duties []sprintv1.Duty) (all []owed) {
 	for i, d := range duties {
-		all = append(all, owed{int32(i), uint16(len(d.Leaves))})
+		all = append(all, owed{int32(i), uint16(len(d.Leaves)), 1})
 	}
 	return all
 }
