@@ -26,6 +26,7 @@ import (
 	"github.com/assaynet/assay/chain/home"
 	"github.com/assaynet/assay/host"
 	hostcli "github.com/assaynet/assay/host/cli"
+	"github.com/assaynet/assay/internal/durable"
 	"github.com/assaynet/assay/link"
 )
 
@@ -228,7 +229,7 @@ func writeGenesis(cmd *cobra.Command, output string, g *genutiltypes.AppGenesis,
 	if err != nil {
 		return err
 	}
-	if err := os.WriteFile(output, text, 0o644); err != nil {
+	if err := durable.WriteFile(output, text, 0o644); err != nil {
 		return err
 	}
 	_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s: %s %s, starting at %s\n", output, g.ChainID, made, g.GenesisTime.Format(time.RFC3339))

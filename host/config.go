@@ -18,6 +18,7 @@ import (
 
 	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
 	"github.com/assaynet/assay/host/ledger"
+	"github.com/assaynet/assay/internal/durable"
 	"github.com/assaynet/assay/poc/commit"
 	"github.com/assaynet/assay/poc/mpoc"
 )
@@ -159,14 +160,10 @@ func (c Config) Save(home string) error {
 		fmt.Fprintf(&b, "%s = %q\n", id, c.Workers[id])
 	}
 	path := ConfigPath(home)
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+	if err := durable.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return err
 	}
-	tmp := path + ".new"
-	if err := os.WriteFile(tmp, []byte(b.String()), 0o600); err != nil {
-		return err
-	}
-	return os.Rename(tmp, path)
+	return durable.WriteFile(path, []byte(b.String()), 0o600)
 }
 
 // Valid checks a configuration on its own.

@@ -5,7 +5,6 @@ package host
 import (
 	"context"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -14,6 +13,7 @@ import (
 
 	courtv1 "github.com/assaynet/assay/api/court/v1"
 	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
+	"github.com/assaynet/assay/internal/durable"
 	"github.com/assaynet/assay/poc/commit"
 	"github.com/assaynet/assay/poc/proof"
 	"github.com/assaynet/assay/poc/work/transformer"
@@ -77,20 +77,12 @@ func (h *Host) writeEvidence(ctx context.Context, e sprintv1.Epoch) error {
 	return nil
 }
 
-// replaceFile writes a whole file or none. Its folder is made, for those who may read the file.
+// replaceFile writes a file durably. Its folder is made, for those who may read the file.
 func replaceFile(path string, raw []byte, mode os.FileMode) error {
-	if err := os.MkdirAll(filepath.Dir(path), mode|mode&0o444>>2); err != nil {
+	if err := durable.MkdirAll(filepath.Dir(path), mode|mode&0o444>>2); err != nil {
 		return err
 	}
-	f, err := os.OpenFile(path+".new", os.O_CREATE|os.O_WRONLY|os.O_TRUNC, mode)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(raw)
-	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return err
-	}
-	return os.Rename(path+".new", path)
+	return durable.WriteFile(path, raw, mode)
 }
 
 // EvidenceFile names the file of one judgement.

@@ -33,6 +33,7 @@ import (
 	"github.com/assaynet/assay/host/pool"
 	"github.com/assaynet/assay/host/settle"
 	"github.com/assaynet/assay/host/submit"
+	"github.com/assaynet/assay/internal/durable"
 	"github.com/assaynet/assay/poc/mpoc"
 	"github.com/assaynet/assay/poc/work"
 )
@@ -166,6 +167,11 @@ func Run(ctx context.Context, c Config, o Options) error {
 		return err
 	}
 	defer h.leaves.Close()
+	for _, dir := range []string{EvidenceName, verdictName} { // this host's alone, as the leaves are
+		if err := durable.Sweep(filepath.Join(o.Home, dir)); err != nil {
+			return err
+		}
+	}
 	handler, closePool, err := h.openPool(encoding)
 	if err != nil {
 		return err

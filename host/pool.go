@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -24,6 +23,7 @@ import (
 	"github.com/assaynet/assay/host/pool"
 	"github.com/assaynet/assay/host/settle"
 	"github.com/assaynet/assay/host/submit"
+	"github.com/assaynet/assay/internal/durable"
 	"github.com/assaynet/assay/poc/audit"
 	"github.com/assaynet/assay/poc/credit"
 	"github.com/assaynet/assay/poc/mpoc"
@@ -43,7 +43,7 @@ func (h *Host) openPool(encoding submit.Encoding) (handler http.Handler, closeAl
 		return nil, closeAll, err
 	}
 	rules := ledger.Rules{Unlock: c.UnlockAfter, Strikes: c.BanAfter}
-	if err := os.MkdirAll(filepath.Dir(filepath.Join(h.o.Home, ledgerName)), 0o700); err != nil {
+	if err := durable.MkdirAll(filepath.Dir(filepath.Join(h.o.Home, ledgerName)), 0o700); err != nil {
 		return nil, closeAll, err
 	}
 	if h.ledger, err = ledger.Open(filepath.Join(h.o.Home, ledgerName), rules); err != nil {

@@ -13,6 +13,8 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+
+	"github.com/assaynet/assay/internal/durable"
 )
 
 // ErrKeyFile is wrapped by errors about a key file that exists and is unusable.
@@ -34,26 +36,14 @@ func LoadKey(path string) (ed25519.PrivateKey, error) {
 		return nil, fmt.Errorf("link: make a key: %w", err)
 	}
 	dir := filepath.Dir(path)
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := durable.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("link: key directory: %w", err)
 	}
-	tmp, err := os.CreateTemp(dir, ".key-*") // created 0600
+	err = durable.Create(path, []byte(hex.EncodeToString(key.Seed())+"\n"), 0o600)
+	if errors.Is(err, fs.ErrExist) { // another process was faster, and may not have synced it yet
+		err = durable.SyncDir(dir)
+	}
 	if err != nil {
-		return nil, fmt.Errorf("link: write key: %w", err)
-	}
-	defer os.Remove(tmp.Name())
-	_, err = tmp.WriteString(hex.EncodeToString(key.Seed()) + "\n")
-	if err == nil {
-		err = tmp.Sync()
-	}
-	if err = errors.Join(err, tmp.Close()); err != nil {
-		return nil, fmt.Errorf("link: write key: %w", err)
-	}
-	// A link, unlike a rename, never replaces a key that another process made.
-	if err := os.Link(tmp.Name(), path); err != nil && !errors.Is(err, fs.ErrExist) {
-		return nil, fmt.Errorf("link: write key: %w", err)
-	}
-	if err := SyncDir(dir); err != nil {
 		return nil, fmt.Errorf("link: write key: %w", err)
 	}
 	return readKey(path)
@@ -65,7 +55,7 @@ func readKey(path string) (ed25519.PrivateKey, error) {
 		return nil, fmt.Errorf("%w: %w", ErrKeyFile, err)
 	}
 	if info.Mode().Perm()&0o077 != 0 && runtime.GOOS != "windows" {
-		return nil, fmt.Errorf("%w: %s can be read by others (mode %04o); if nobody did, run: chmod 600 %s", ErrKeyFile, path, info.Mode().Perm(), path)
+		return nil, fmt.Errorf("%w: %s can be read by others (mode %04o); if nobody did, run: chmod 600 %s (if that changes nothing, the file system keeps no modes: mount it with umask=077, or move the folder to another one)", ErrKeyFile, path, info.Mode().Perm(), path)
 	}
 	text, err := os.ReadFile(path)
 	if err != nil {
@@ -76,13 +66,4 @@ func readKey(path string) (ed25519.PrivateKey, error) {
 		return nil, fmt.Errorf("%w: %s does not hold a key (64 hex digits); restore it, or move it away and a new key is made", ErrKeyFile, path)
 	}
 	return ed25519.NewKeyFromSeed(seed), nil
-}
-
-// SyncDir makes the names in a directory durable.
-func SyncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }

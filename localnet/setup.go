@@ -27,6 +27,7 @@ import (
 	"github.com/assaynet/assay/chain/x/registry"
 	"github.com/assaynet/assay/host"
 	hostcli "github.com/assaynet/assay/host/cli"
+	"github.com/assaynet/assay/internal/durable"
 	"github.com/assaynet/assay/link"
 	"github.com/assaynet/assay/worker"
 )
@@ -207,7 +208,7 @@ func (n *Network) save() error {
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(filepath.Join(n.Home, stateFile), append(raw, '\n'), 0o644)
+	return durable.WriteFile(filepath.Join(n.Home, stateFile), append(raw, '\n'), 0o644)
 }
 
 // choosePorts keeps the addresses of the last start, so that a node that joined finds its peers again, unless

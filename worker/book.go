@@ -12,8 +12,10 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"sort"
 
+	"github.com/assaynet/assay/internal/durable"
 	"github.com/assaynet/assay/poc/delivery"
 	"github.com/assaynet/assay/poc/mpoc"
 )
@@ -35,8 +37,8 @@ var errSigned = errors.New("this machine does not sign twice")
 // and again does not get to choose among what faults of the hardware make of it.
 //
 // A batch is in its file before it leaves the machine: a process that is killed
-// forgets nothing. A power cut can cost what the system had not written yet, some
-// half a minute of it; that much could be signed a second time.
+// forgets nothing. A power cut can cost the batches that the system had not
+// written yet, some half a minute of them; those could be signed a second time.
 //
 // Only the session's writer changes a book, under machine.mu; the file is its alone.
 type book struct {
@@ -72,7 +74,7 @@ func openBook(home, chain, participant, node string, host mpoc.Key) (*book, erro
 		whole, rest = whole+len(line)+1, more
 	}
 	if whole < len(text) {
-		err = os.Truncate(b.path, int64(whole))
+		err = durable.WriteFile(b.path, text[:whole], 0o600)
 	}
 	return b, err
 }
@@ -172,19 +174,14 @@ func (b *book) write(s delivery.Statement) error {
 	}
 	batch = append(batch, '\n')
 	if s.Order == b.order {
-		f, err := os.OpenFile(b.path, os.O_WRONLY|os.O_APPEND, 0o600)
-		if err != nil {
-			return err
-		}
-		_, err = f.Write(batch)
-		return errors.Join(err, f.Close())
+		return durable.Append(b.path, batch)
 	}
 	order, err := json.Marshal(s.Order)
 	if err != nil {
 		return err
 	}
 	dir := filepath.Dir(b.path)
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := durable.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
 	if b.order == (delivery.Order{}) {
@@ -192,19 +189,12 @@ func (b *book) write(s delivery.Statement) error {
 		if err != nil {
 			return err
 		}
+		list = slices.DeleteFunc(list, func(e fs.DirEntry) bool { return durable.Unfinished(e.Name()) })
 		if len(list) >= keepBooks {
 			return fmt.Errorf("this home has signed for %d nodes; give this machine a --home, and with it a key, of its own", len(list))
 		}
 	}
-	f, err := os.OpenFile(b.path+".new", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(append(append(order, '\n'), batch...))
-	if err = errors.Join(err, f.Sync(), f.Close()); err != nil { // once a segment
-		return err
-	}
-	return os.Rename(b.path+".new", b.path)
+	return durable.WriteFile(b.path, append(append(order, '\n'), batch...), 0o600) // once a segment
 }
 
 // wrote notes what write has put into the file.

@@ -5,10 +5,9 @@ package worker
 import (
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
-	"strconv"
-	"strings"
+
+	"github.com/assaynet/assay/internal/durable"
 )
 
 // ErrInUse reports a home that another worker works with: they would take each
@@ -19,31 +18,19 @@ var ErrInUse = errors.New("worker: this home is in use")
 const LockFile = "worker.lock"
 
 // lock holds a home until the result is called or the process ends, however it
-// does.
+// does. What an earlier worker left unfinished is removed.
 func lock(home string) (unlock func() error, err error) {
-	path := filepath.Join(home, LockFile)
-	f, held, err := lockFile(path)
-	if held {
-		return nil, fmt.Errorf("%w: another worker%s works with %s; stop it, or give this one a --home of its own", ErrInUse, holder(path), home)
+	unlock, err = durable.Lock(filepath.Join(home, LockFile))
+	if held, ok := errors.AsType[*durable.Held](err); ok {
+		return nil, fmt.Errorf("%w: another worker (%s) works with %s; stop it, or give this one a --home of its own", ErrInUse, held.Holder(), home)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrConfig, err)
 	}
-	err = f.Truncate(0)
-	if err == nil {
-		_, err = fmt.Fprintln(f, os.Getpid())
+	for _, dir := range []string{SignedName, ReceiptsName} {
+		if err := durable.Sweep(filepath.Join(home, dir)); err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrConfig, errors.Join(err, unlock()))
+		}
 	}
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrConfig, errors.Join(err, f.Close()))
-	}
-	return f.Close, nil
-}
-
-// holder is " (process N)", where the file tells.
-func holder(path string) string {
-	text, _ := os.ReadFile(path)
-	if pid, err := strconv.Atoi(strings.TrimSpace(string(text))); err == nil {
-		return fmt.Sprintf(" (process %d)", pid)
-	}
-	return ""
+	return unlock, nil
 }

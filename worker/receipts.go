@@ -15,6 +15,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/assaynet/assay/internal/durable"
 	"github.com/assaynet/assay/link"
 	"github.com/assaynet/assay/poc/delivery"
 )
@@ -122,23 +123,29 @@ func (k *receipts) write(f document) error {
 		return err
 	}
 	dir := filepath.Join(k.home, ReceiptsName)
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := durable.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
 	path := filepath.Join(dir, f.name)
-	if err := os.WriteFile(path+".new", text, 0o600); err != nil {
-		return err
-	}
-	if err := os.Rename(path+".new", path); err != nil {
+	if err := durable.WriteFile(path, text, 0o600); err != nil {
 		return err
 	}
 	kind, keep := receivedName, keepReceipts
 	if strings.HasPrefix(f.name, accusedName) {
 		kind, keep = accusedName, keepEvidence
 	}
-	list, err := filepath.Glob(filepath.Join(dir, kind+"-*"+f.name[strings.LastIndex(f.name, "-"):]))
-	if err != nil || len(list) <= keep {
+	entries, err := os.ReadDir(dir) // no pattern: the home's name may hold a bracket
+	if err != nil {
 		return err
+	}
+	var list []string
+	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), kind+"-") && strings.HasSuffix(e.Name(), f.name[strings.LastIndex(f.name, "-"):]) {
+			list = append(list, filepath.Join(dir, e.Name()))
+		}
+	}
+	if len(list) <= keep {
+		return nil
 	}
 	written := make(map[string]time.Time, len(list))
 	for _, path := range list {

@@ -730,7 +730,7 @@ func TestReceipts(t *testing.T) {
 }
 
 func TestReceiptsAreBounded(t *testing.T) {
-	k := newReceipts(t.TempDir())
+	k := newReceipts(filepath.Join(t.TempDir(), "rig[12] [a"))
 	r := delivery.Receipt{Version: delivery.ReceiptVersion, Order: delivery.Order{Chain: "c", Participant: "p", Node: "n", Class: "nano", Segment: 1}, Batch: delivery.Batch{Count: 1}}
 	write := func(r delivery.Receipt) {
 		if err := k.write(document{name(receivedName, r.Order), r.Marshal}); err != nil {

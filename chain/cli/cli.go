@@ -40,6 +40,7 @@ import (
 	"github.com/assaynet/assay/chain/genesis"
 	"github.com/assaynet/assay/chain/home"
 	"github.com/assaynet/assay/chain/node"
+	"github.com/assaynet/assay/internal/durable"
 	"github.com/assaynet/assay/poc/work"
 )
 
@@ -140,7 +141,7 @@ func exportCommand() *cobra.Command {
 				_, err = cmd.OutOrStdout().Write(text)
 				return err
 			}
-			return os.WriteFile(output, text, 0o644)
+			return durable.WriteFile(output, text, 0o644)
 		},
 	}
 	AddHome(cmd.Flags(), &dir)

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"os"
 	"path/filepath"
 
 	cmted25519 "github.com/cometbft/cometbft/crypto/ed25519"
@@ -25,6 +24,7 @@ import (
 	"github.com/assaynet/assay/chain/app"
 	"github.com/assaynet/assay/chain/keyfile"
 	"github.com/assaynet/assay/chain/x/registry"
+	"github.com/assaynet/assay/internal/durable"
 )
 
 // Names of the two accounts in the keyring.
@@ -86,7 +86,7 @@ func Create(o Options) (Result, error) {
 		return Result{}, fmt.Errorf("%w: %s: no host key was given", ErrHome, o.Dir)
 	}
 	for _, dir := range []string{"config", "data", Keyring} {
-		if err := os.MkdirAll(filepath.Join(o.Dir, dir), 0o700); err != nil {
+		if err := durable.MkdirAll(filepath.Join(o.Dir, dir), 0o700); err != nil {
 			return Result{}, fmt.Errorf("home: %w", err)
 		}
 	}

@@ -13,6 +13,7 @@ import (
 
 	registryv1 "github.com/assaynet/assay/api/registry/v1"
 	"github.com/assaynet/assay/chain/x/registry"
+	"github.com/assaynet/assay/internal/durable"
 )
 
 // ErrParticipant reports a participant.json that cannot be used.
@@ -90,7 +91,7 @@ func (p Participant) Save(path string) error {
 	if err != nil {
 		return fmt.Errorf("home: %w", err)
 	}
-	if err := os.WriteFile(path, append(text, '\n'), 0o644); err != nil {
+	if err := durable.WriteFile(path, append(text, '\n'), 0o644); err != nil {
 		return fmt.Errorf("home: %w", err)
 	}
 	return nil

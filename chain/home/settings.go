@@ -20,6 +20,7 @@ import (
 	serverconfig "github.com/cosmos/cosmos-sdk/server/config"
 
 	"github.com/assaynet/assay/chain/app"
+	"github.com/assaynet/assay/internal/durable"
 )
 
 // Settings are what a new folder's configuration files say beyond the defaults.
@@ -82,7 +83,9 @@ func (s Settings) write(dir, moniker, participant string) error {
 	if absent, err := isAbsent(path); err != nil {
 		return err
 	} else if absent {
-		cmtcfg.WriteConfigFile(path, comet)
+		if err := writeComet(path, comet); err != nil {
+			return err
+		}
 	}
 	path = filepath.Join(dir, appConfig)
 	absent, err := isAbsent(path)
@@ -97,7 +100,7 @@ func (s Settings) write(dir, moniker, participant string) error {
 	if err := form.Execute(&text, appSettings{Config: s.app(), Assay: Assay{Participant: participant}}); err != nil {
 		return fmt.Errorf("home: app.toml: %w", err)
 	}
-	if err := os.WriteFile(path, text.Bytes(), 0o644); err != nil {
+	if err := durable.WriteFile(path, text.Bytes(), 0o644); err != nil {
 		return fmt.Errorf("home: %w", err)
 	}
 	return nil
@@ -210,14 +213,14 @@ func Load(dir string) (Config, error) {
 // that only follows.
 func Join(dir string, genesis []byte, peers []string, settings Settings, moniker string) error {
 	for _, sub := range []string{"config", "data"} {
-		if err := os.MkdirAll(filepath.Join(dir, sub), 0o700); err != nil {
+		if err := durable.MkdirAll(filepath.Join(dir, sub), 0o700); err != nil {
 			return fmt.Errorf("home: %w", err)
 		}
 	}
 	if err := settings.write(dir, moniker, ""); err != nil {
 		return err
 	}
-	if err := os.WriteFile(filepath.Join(dir, Genesis), genesis, 0o644); err != nil {
+	if err := durable.WriteFile(filepath.Join(dir, Genesis), genesis, 0o644); err != nil {
 		return fmt.Errorf("home: %w", err)
 	}
 	if len(peers) == 0 {
@@ -228,7 +231,26 @@ func Join(dir string, genesis []byte, peers []string, settings Settings, moniker
 		return err
 	}
 	c.Comet.P2P.PersistentPeers = strings.Join(peers, ",")
-	cmtcfg.WriteConfigFile(filepath.Join(dir, cometConfig), c.Comet)
+	return writeComet(filepath.Join(dir, cometConfig), c.Comet)
+}
+
+// writeComet writes config.toml. CometBFT renders it only into a file, which it does not replace at
+// once, and ends the process where it cannot; so that file is a passing one.
+func writeComet(path string, c *cmtcfg.Config) error {
+	dir, err := os.MkdirTemp("", "assay-config-")
+	if err != nil {
+		return fmt.Errorf("home: config.toml: %w", err)
+	}
+	defer os.RemoveAll(dir)
+	rendered := filepath.Join(dir, filepath.Base(path))
+	cmtcfg.WriteConfigFile(rendered, c)
+	text, err := os.ReadFile(rendered)
+	if err != nil {
+		return fmt.Errorf("home: config.toml: %w", err)
+	}
+	if err := durable.WriteFile(path, text, 0o644); err != nil {
+		return fmt.Errorf("home: %w", err)
+	}
 	return nil
 }
 

@@ -7,10 +7,9 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"sync"
 
-	"github.com/assaynet/assay/link"
+	"github.com/assaynet/assay/internal/durable"
 	"github.com/assaynet/assay/poc/commit"
 )
 
@@ -20,6 +19,8 @@ var (
 	ErrOrder = errors.New("leaflog: batch does not fit")
 	// ErrDamaged reports a file of which something acknowledged is unreadable.
 	ErrDamaged = errors.New("leaflog: damaged")
+	// ErrInUse reports a store that another process has open.
+	ErrInUse = errors.New("leaflog: this store is in use")
 	// ErrClosed reports use after Close or Prune.
 	ErrClosed = errors.New("leaflog: closed")
 	// ErrRange reports a leaf or subtree that the log does not have.
@@ -76,8 +77,8 @@ func openLog(path string, key Key, class uint8) (*Log, error) {
 	header := appendHeader(nil, key, class)
 	file, err := os.OpenFile(path, os.O_RDWR, 0)
 	if errors.Is(err, fs.ErrNotExist) {
-		if err := create(path, header); err != nil {
-			return nil, fmt.Errorf("leaflog: create %s: %w", path, err)
+		if err := durable.Create(path, header, 0o600); err != nil {
+			return nil, fmt.Errorf("leaflog: %w", err)
 		}
 		file, err = os.OpenFile(path, os.O_RDWR, 0)
 	}
@@ -90,26 +91,6 @@ func openLog(path string, key Key, class uint8) (*Log, error) {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	return l, nil
-}
-
-// create makes a file that holds a header. It appears whole or not at all.
-func create(path string, header []byte) error {
-	tmp, err := os.CreateTemp(filepath.Dir(path), ".new-*")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(tmp.Name())
-	_, err = tmp.Write(header)
-	if err == nil {
-		err = tmp.Sync()
-	}
-	if err = errors.Join(err, tmp.Close()); err != nil {
-		return err
-	}
-	if err := os.Rename(tmp.Name(), path); err != nil {
-		return err
-	}
-	return link.SyncDir(filepath.Dir(path))
 }
 
 // load rebuilds the state from the file and cuts an unfinished frame off.

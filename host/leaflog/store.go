@@ -13,7 +13,7 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/assaynet/assay/link"
+	"github.com/assaynet/assay/internal/durable"
 	"github.com/assaynet/assay/poc/commit"
 )
 
@@ -28,8 +28,8 @@ const suffix = ".leaves"
 
 // Store is a directory of logs. One process has it open at a time.
 type Store struct {
-	dir  string
-	lock *os.File
+	dir    string
+	unlock func() error
 
 	mu     sync.Mutex
 	closed bool
@@ -45,17 +45,19 @@ type entry struct {
 // Open opens the store in dir, making the directory when there is none. Files
 // are read when their log is asked for.
 func Open(dir string) (*Store, error) {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := durable.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("leaflog: %w", err)
 	}
-	lock, err := lockDir(filepath.Join(dir, "lock"))
+	unlock, err := durable.Lock(filepath.Join(dir, "lock"))
+	if held, ok := errors.AsType[*durable.Held](err); ok {
+		return nil, fmt.Errorf("%w: another host (%s) works with %s; stop it first", ErrInUse, held.Holder(), dir)
+	}
 	if err != nil {
-		return nil, fmt.Errorf("leaflog: %s is in use by another host process: %w", dir, err)
-	}
-	s := &Store{dir: dir, lock: lock, logs: map[Key]*entry{}}
-	if err := s.list(); err != nil {
-		lock.Close()
 		return nil, fmt.Errorf("leaflog: %w", err)
+	}
+	s := &Store{dir: dir, unlock: unlock, logs: map[Key]*entry{}}
+	if err := s.list(); err != nil {
+		return nil, fmt.Errorf("leaflog: %w", errors.Join(err, unlock()))
 	}
 	return s, nil
 }
@@ -72,16 +74,14 @@ func (s *Store) list() error {
 		if !ok || !e.IsDir() {
 			continue
 		}
+		if err := durable.Sweep(filepath.Join(s.dir, e.Name())); err != nil {
+			return err
+		}
 		files, err := os.ReadDir(filepath.Join(s.dir, e.Name()))
 		if err != nil {
 			return err
 		}
 		for _, f := range files {
-			if strings.HasPrefix(f.Name(), ".new-") {
-				if err := os.Remove(filepath.Join(s.dir, e.Name(), f.Name())); err != nil {
-					return err
-				}
-			}
 			if key, ok := parseName(epoch, f.Name()); ok {
 				s.logs[key] = new(entry)
 			}
@@ -121,11 +121,7 @@ func (s *Store) Log(key Key, class uint8) (*Log, error) {
 		return e.log, nil
 	}
 	dir := filepath.Join(s.dir, epochName(key.Epoch))
-	if err := os.Mkdir(dir, 0o700); err == nil {
-		if err := link.SyncDir(s.dir); err != nil {
-			return nil, fmt.Errorf("leaflog: %w", err)
-		}
-	} else if !errors.Is(err, os.ErrExist) {
+	if err := durable.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("leaflog: %w", err)
 	}
 	log, err := openLog(filepath.Join(dir, fileName(key)), key, class)
@@ -184,7 +180,7 @@ func (s *Store) Close() error {
 	for _, e := range s.logs {
 		errs = append(errs, e.close(ErrClosed))
 	}
-	return errors.Join(append(errs, s.lock.Close())...)
+	return errors.Join(append(errs, s.unlock())...)
 }
 
 func (e *entry) close(reason error) error {

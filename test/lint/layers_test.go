@@ -29,19 +29,20 @@ var anything = []string{""}
 // rooms by folder; the longest one that holds a package counts.
 var rooms = map[string]room{
 	"poc":              {bare: true},
+	"internal":         {}, // helpers that know nothing of ours
 	"api":              {},
 	"api/mpoc":         {ours: []string{"poc"}},
 	"device":           {ours: []string{"poc"}},
-	"link":             {ours: []string{"poc"}},
-	"worker":           {ours: []string{"poc", "link", "api/worker", "api/mpoc"}},
-	"worker/cli":       {ours: []string{"worker", "poc", "link", "api/worker", "api/mpoc", "device"}},
-	"host":             {ours: []string{"poc", "link", "api"}},
-	"chain":            {ours: []string{"poc", "api"}},
+	"link":             {ours: []string{"poc", "internal"}},
+	"worker":           {ours: []string{"poc", "internal", "link", "api/worker", "api/mpoc"}},
+	"worker/cli":       {ours: []string{"worker", "poc", "internal", "link", "api/worker", "api/mpoc", "device"}},
+	"host":             {ours: []string{"poc", "internal", "link", "api"}},
+	"chain":            {ours: []string{"poc", "internal", "api"}},
 	"chain/x":          {ours: []string{"poc", "api", "chain/vrf", "chain/paging", "chain/table"}},
 	"chain/paging":     {},
 	"chain/table":      {},
 	"chain/vrf":        {},
-	"chain/keyfile":    {bare: true},
+	"chain/keyfile":    {ours: []string{"internal"}, bare: true},
 	"verify":           {ours: []string{"host", "poc", "api"}},
 	"adversary":        {ours: []string{"poc", "api"}},
 	"dash":             {ours: []string{"api"}},
@@ -54,7 +55,7 @@ var rooms = map[string]room{
 
 // linksNoChain are programs that must not contain any of these modules.
 var (
-	linksNoChain = []string{"cmd/assay-worker", "poc/...", "link/...", "worker/...", "device/...", "test/peers"}
+	linksNoChain = []string{"cmd/assay-worker", "poc/...", "internal/...", "link/...", "worker/...", "device/...", "test/peers"}
 	chainModules = []string{"github.com/cosmos/", "cosmossdk.io/", "github.com/cometbft/", module + "/chain", module + "/host"}
 	// testsLinkNoChain are quick to build, their tests included. They may have
 	// rooms of the host.
@@ -156,7 +157,7 @@ func TestLayersFindsPlantedViolations(t *testing.T) {
 		"cli":              {module + "/host", module + "/chain/cli", module + "/worker/cli"},
 	}
 	want := []string{
-		"chain/node imports localnet; chain may import chain, poc, api",
+		"chain/node imports localnet; chain may import chain, poc, internal, api",
 		"chain/x/sprint imports chain/app; chain/x may import chain/x, poc, api, chain/vrf, chain/paging, chain/table",
 		"chain/x/sprint imports device/cpu; chain/x may import chain/x, poc, api, chain/vrf, chain/paging, chain/table",
 		"chain/x/sprint imports host; chain/x may import chain/x, poc, api, chain/vrf, chain/paging, chain/table",
@@ -164,13 +165,13 @@ func TestLayersFindsPlantedViolations(t *testing.T) {
 		"cmd/assay-worker imports worker/enginetest, which is for tests",
 		"device/cuda imports device/enginetest, which is for tests",
 		"device/cuda imports worker; device may import device, poc",
-		"host imports chain/app; host may import host, poc, link, api",
-		"host imports worker; host may import host, poc, link, api",
+		"host imports chain/app; host may import host, poc, internal, link, api",
+		"host imports worker; host may import host, poc, internal, link, api",
 		"hosting has no room; give it one in test/lint and in ARCHITECTURE.md",
 		"poc/audit imports github.com/cosmos/gogoproto/proto; poc has the standard library only",
 		"poc/proof imports link; poc may import poc",
-		"worker imports device/telemetry; worker may import worker, poc, link, api/worker, api/mpoc",
-		"worker/cli imports host/fleet; worker/cli may import worker/cli, worker, poc, link, api/worker, api/mpoc, device",
+		"worker imports device/telemetry; worker may import worker, poc, internal, link, api/worker, api/mpoc",
+		"worker/cli imports host/fleet; worker/cli may import worker/cli, worker, poc, internal, link, api/worker, api/mpoc, device",
 	}
 	if diff := cmp.Diff(want, violations(planted)); diff != "" {
 		t.Error(diff)

@@ -17,7 +17,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/assaynet/assay/link"
+	"github.com/assaynet/assay/internal/durable"
 	poc "github.com/assaynet/assay/poc/mpoc"
 )
 
@@ -89,7 +89,10 @@ func (s *store) counts() Counts {
 // openStore reads what an earlier run left. What cannot be read is put aside.
 func openStore(home string) (*store, error) {
 	for _, dir := range []string{"mpoc", "receipts", "evidence"} {
-		if err := os.MkdirAll(filepath.Join(home, dir), 0o700); err != nil {
+		if err := durable.MkdirAll(filepath.Join(home, dir), 0o700); err != nil {
+			return nil, fmt.Errorf("mpoc: home: %w", err)
+		}
+		if err := durable.Sweep(filepath.Join(home, dir)); err != nil {
 			return nil, fmt.Errorf("mpoc: home: %w", err)
 		}
 	}
@@ -99,7 +102,7 @@ func openStore(home string) (*store, error) {
 		var old state
 		if err := json.Unmarshal(text, &old); err == nil && old.Terms.Verify(old.Signature) == nil {
 			s.current, s.saved = &old.challenge, old.Counts
-		} else if err := os.Rename(s.path(), s.path()+".unreadable"); err != nil {
+		} else if err := durable.Rename(s.path(), s.path()+".unreadable"); err != nil {
 			return nil, fmt.Errorf("mpoc: state: %w", err)
 		}
 	} else if !errors.Is(err, fs.ErrNotExist) {
@@ -108,7 +111,11 @@ func openStore(home string) (*store, error) {
 	if err := s.loadMissing(); err != nil {
 		return nil, err
 	}
-	if s.units, err = os.OpenFile(filepath.Join(home, "mpoc", "units"), os.O_RDWR|os.O_CREATE, 0o600); err != nil {
+	units := filepath.Join(home, "mpoc", "units")
+	if err := durable.Create(units, nil, 0o600); err != nil && !errors.Is(err, fs.ErrExist) {
+		return nil, fmt.Errorf("mpoc: units: %w", err)
+	}
+	if s.units, err = os.OpenFile(units, os.O_RDWR, 0); err != nil {
 		return nil, fmt.Errorf("mpoc: units: %w", err)
 	}
 	if s.current != nil && s.current.Phase != Over {
@@ -137,7 +144,7 @@ func (s *store) loadMissing() error {
 		return nil
 	}
 	s.missing = nil
-	if err := os.Rename(s.missingPath(), s.missingPath()+".unreadable"); err != nil {
+	if err := durable.Rename(s.missingPath(), s.missingPath()+".unreadable"); err != nil {
 		return fmt.Errorf("mpoc: missing receipts: %w", err)
 	}
 	return nil
@@ -173,7 +180,7 @@ func (s *store) saveMissing(list []challenge) error {
 	if err != nil {
 		return err
 	}
-	if err := replace(s.missingPath(), text); err != nil {
+	if err := durable.WriteFile(s.missingPath(), text, 0o600); err != nil {
 		return fmt.Errorf("mpoc: missing receipts: %w", err)
 	}
 	s.missing = list
@@ -186,28 +193,10 @@ func (s *store) save(counts Counts) error {
 	if err != nil {
 		return err
 	}
-	if err := replace(s.path(), text); err != nil {
+	if err := durable.WriteFile(s.path(), text, 0o600); err != nil {
 		return fmt.Errorf("mpoc: state: %w", err)
 	}
 	return nil
-}
-
-func replace(path string, text []byte) error {
-	f, err := os.OpenFile(path+".new", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(text)
-	if err == nil {
-		err = f.Sync()
-	}
-	if err = errors.Join(err, f.Close()); err != nil {
-		return err
-	}
-	if err := os.Rename(path+".new", path); err != nil {
-		return err
-	}
-	return link.SyncDir(filepath.Dir(path))
 }
 
 // begin makes a challenge the current one. The old one's units, should a crash
@@ -294,10 +283,11 @@ func (s *store) receipt(r poc.Receipt) (string, error) {
 	}
 	dir := filepath.Join(s.home, "receipts")
 	path := filepath.Join(dir, fmt.Sprintf("%015d-%s.json", r.Committed, r.Terms.ChallengeID.String()[2:]))
-	if err := replace(path, text); err != nil {
+	if err := durable.WriteFile(path, text, 0o600); err != nil {
 		return "", fmt.Errorf("mpoc: receipt: %w", err)
 	}
 	list, err := os.ReadDir(dir) // sorted by name, which begins with the time
+	list = slices.DeleteFunc(list, func(e fs.DirEntry) bool { return durable.Unfinished(e.Name()) })
 	for i := 0; err == nil && i < len(list)-keepReceipts; i++ {
 		err = os.Remove(filepath.Join(dir, list[i].Name()))
 	}
@@ -333,7 +323,7 @@ func (s *store) kept(id poc.Hash) (*poc.Receipt, error) {
 // evidence keeps a file about what the host did to a challenge.
 func (s *store) evidence(id poc.Hash, what string, text []byte) (string, error) {
 	path := filepath.Join(s.home, "evidence", id.String()[2:18]+"-"+what+".json")
-	if err := replace(path, text); err != nil {
+	if err := durable.WriteFile(path, text, 0o600); err != nil {
 		return "", fmt.Errorf("mpoc: evidence: %w", err)
 	}
 	return path, nil
