@@ -320,16 +320,16 @@ func TestAForgedLogStaysOut(t *testing.T) {
 			goal := computing(now.Epoch, transformer.Nano, now.Epoch.Segments[0])
 			h.forge(t, model, goal, "w1", other, 0)
 			h.forge(t, model, goal, node, c.signer, c.forged)
-			me := &sprintv1.Member{Nodes: []string{"w1", node}}
+			nodes := []string{"w1", node}
 			commit := func(h *Host) (waiting []string) {
 				g := new(errgroup.Group)
 				for range 2 { // the audits begin; they are over
-					if err := h.commit(t.Context(), g, now, transformer.Nano, me); err != nil {
+					if err := h.commit(t.Context(), g, now, transformer.Nano, nodes, 1<<32); err != nil {
 						t.Fatal(err)
 					}
 					_ = g.Wait()
 				}
-				if err := h.commit(t.Context(), g, now, transformer.Nano, me); err != nil {
+				if err := h.commit(t.Context(), g, now, transformer.Nano, nodes, 1<<32); err != nil {
 					t.Fatal(err)
 				}
 				waiting, _ = h.queue.Status()

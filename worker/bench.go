@@ -345,7 +345,7 @@ func (b *bench) take() *piece {
 	if model == nil {
 		return nil
 	}
-	s := b.ledger.share.take(uint64(b.slice), min(b.ledger.base+maxUnacked, workerv1.MaxCount-1))
+	s := b.ledger.share.take(uint64(b.slice), min(b.ledger.base+maxUnacked, b.ledger.stop))
 	if s == nil {
 		return nil
 	}

@@ -18,6 +18,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	workerv1 "github.com/assaynet/assay/api/worker/v1"
 	"github.com/assaynet/assay/host/fleet"
 	"github.com/assaynet/assay/host/leaflog"
 	"github.com/assaynet/assay/link"
@@ -54,7 +55,7 @@ func seedOf(b byte) (s seed.Seed) {
 func goal(segment uint32) fleet.Goal {
 	return fleet.Goal{
 		Kind: fleet.Compute, Epoch: 3, Class: transformer.Nano, Seed1: epochSeed,
-		Segment: segment, SegmentSeed: seedOf(10 + byte(segment)), Until: "height 120",
+		Segment: segment, SegmentSeed: seedOf(10 + byte(segment)), Until: "height 120", Most: workerv1.MaxCount - 1,
 	}
 }
 
