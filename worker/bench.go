@@ -367,6 +367,7 @@ func (b *bench) put(p *piece, out []transformer.Output) {
 		b.reruns += uint64(len(out))
 		j.out = append(j.out, j.share.put(p.slice, out)...)
 		if len(j.out) == len(j.rerun.Nonces) {
+			b.rerunning = false // nothing else may wake those who are told
 			b.answer(j, nil)
 		}
 		return

@@ -34,8 +34,8 @@ func TestPropertyGrantsSumUpToTheBound(t *testing.T) {
 				t.Fatalf("%d granted, %d counted, of %d, to %d nodes, of which %d are counted", sum, a.given, ceiling, here, a.here)
 			}
 			for name, g := range a.nodes { // nobody starves
-				if g.here && g.stop == g.stored && sum < most && a.grow(name, g.stored) == g.stored {
-					t.Fatalf("%s gets nothing of the %d that are left", name, most-sum)
+				if g.here && g.stop == g.stored && a.given < most && a.grow(name, g.stored) == g.stored {
+					t.Fatalf("%s gets nothing of the %d that are left", name, most-a.given)
 				}
 			}
 		}

@@ -336,7 +336,7 @@ func (c *conn) belongs(b *workerv1.Batch, leaves int) (*order, error) {
 		return nil, fmt.Errorf("%w: leaves of epoch %d segment %d, which this worker was not told to compute", errProtocol, b.Epoch, b.Segment)
 	}
 	if end := b.First + uint64(leaves); end > o.stop { // it knows its stop
-		return nil, fmt.Errorf("%w: leaves %d..%d of epoch %d segment %d, of which this worker was told to compute those below %d", errProtocol, b.First, end-1, b.Epoch, b.Segment, o.stop)
+		return nil, fmt.Errorf("%w: leaves %d..%d of epoch %d segment %d, beyond its stop at %d", errProtocol, b.First, end-1, b.Epoch, b.Segment, o.stop)
 	}
 	return o, nil
 }
