@@ -28,9 +28,8 @@
 //
 // A worker owns a connection and nothing more. It cannot name another node, a
 // segment it was not told to compute, a position its log does not have or leaves
-// beyond what it was granted; any
-// of that, and any message outside the protocol's bounds, closes the
-// connection with a reason. What the fleet owes one worker fits a few fixed
+// beyond what it was granted; any of that, and any message outside the protocol's
+// bounds, closes the connection with a reason. What the fleet owes one worker fits a few fixed
 // places ("the latest order", "the latest acknowledgement"), not a queue: one
 // that does not read costs its connection after a write deadline, and nobody
 // else waits for it. Samples that a worker sits on are given to another as

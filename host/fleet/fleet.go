@@ -73,7 +73,8 @@ type Config struct {
 	Logger *slog.Logger // optional
 }
 
-// Fleet is all workers of one host. Lock order: Fleet.mu, conn.mu, desk.mu.
+// Fleet is all workers of one host. Lock order: Fleet.mu, conn.mu, then desk.mu or
+// allowance.mu.
 type Fleet struct {
 	config   Config
 	log      *slog.Logger
