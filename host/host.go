@@ -320,7 +320,7 @@ func (h *Host) step(ctx context.Context, g *errgroup.Group) error {
 func (h *Host) say(now sprintv1.QueryCurrentResponse, doing, reason string) {
 	h.board.set(func(s *Status) {
 		if s.Epoch != now.Epoch.Number {
-			s.Leaves = nil
+			s.Leaves, s.Excess = nil, nil
 		}
 		s.Epoch, s.Phase, s.Doing, s.Reason, s.Until = now.Epoch.Number, now.Epoch.Phase.Word(), doing, reason, now.Until
 	})

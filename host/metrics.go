@@ -40,6 +40,7 @@ func gauges() []gauge {
 	})
 	add("queue", "Messages under way to the chain.", func(s Status) (float64, bool) { return always(float64(len(s.Queue))) })
 	add("logs_left_out", "Logs of this epoch that are not committed for a wrong leaf.", func(s Status) (float64, bool) { return always(float64(len(s.LeftOut))) })
+	add("logs_in_excess", "Logs of this epoch that are not committed as a whole, because the chain takes no more.", func(s Status) (float64, bool) { return always(float64(len(s.Excess))) })
 	pool := func(of func(Status) uint64) func(Status) (float64, bool) {
 		return func(s Status) (float64, bool) {
 			if s.Pool == nil {

@@ -6,7 +6,9 @@ import (
 	"bytes"
 	"context"
 	"crypto/ed25519"
+	"encoding/hex"
 	"encoding/json"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -257,7 +259,7 @@ func TestAMachineThatComesLateWaitsForTheNextEpoch(t *testing.T) {
 		t.Errorf("a machine that came too late is told %v", m)
 	}
 	compute(node)
-	if m := hear().GetCompute(); m.GetEpoch() != 5 || m.GetSegment() != 1 {
+	if m := hear().GetCompute(); m.GetEpoch() != 5 || m.GetSegment() != 1 || m.GetStop() != 1<<18 { // of the 2^32 that are free
 		t.Errorf("a machine of the epoch is told %v", m)
 	}
 }
@@ -320,16 +322,16 @@ func TestAForgedLogStaysOut(t *testing.T) {
 			goal := computing(now.Epoch, transformer.Nano, now.Epoch.Segments[0])
 			h.forge(t, model, goal, "w1", other, 0)
 			h.forge(t, model, goal, node, c.signer, c.forged)
-			me := &sprintv1.Member{Nodes: []string{"w1", node}}
+			nodes := []string{"w1", node}
 			commit := func(h *Host) (waiting []string) {
 				g := new(errgroup.Group)
 				for range 2 { // the audits begin; they are over
-					if err := h.commit(t.Context(), g, now, transformer.Nano, me); err != nil {
+					if err := h.commit(t.Context(), g, now, transformer.Nano, nodes, 1<<32); err != nil {
 						t.Fatal(err)
 					}
 					_ = g.Wait()
 				}
-				if err := h.commit(t.Context(), g, now, transformer.Nano, me); err != nil {
+				if err := h.commit(t.Context(), g, now, transformer.Nano, nodes, 1<<32); err != nil {
 					t.Fatal(err)
 				}
 				waiting, _ = h.queue.Status()
@@ -396,6 +398,80 @@ func TestAForgedLogStaysOut(t *testing.T) {
 			}
 			punished(again)
 		})
+	}
+}
+
+// Logs that hold more than the chain takes of a segment are committed by the names of their nodes as far as it reaches,
+// the last one up to a batch's end, and that much of it is audited. The status says what is left, once, and a restart
+// decides the same.
+func TestCommitsFitTheBound(t *testing.T) {
+	home := t.TempDir()
+	h, closeAll := poolHost(t, home)
+	h.config.Workers = map[string]string{}
+	now := sprintv1.QueryCurrentResponse{Height: 10, Epoch: sprintv1.Epoch{Number: 1, Seed1: make([]byte, 32), Params: sprintv1.Params{Samples: 20},
+		Segments: []sprintv1.Segment{{Index: 1, Start: 1, End: 10, CommitUntil: 20, Seed: make([]byte, 32)}}}}
+	now.Epoch.Seed1[0], now.Epoch.Segments[0].Seed[0] = 1, 3
+	goal := computing(now.Epoch, transformer.Nano, now.Epoch.Segments[0])
+	nodes := []string{"w3", "w1", "w2", "w0"}
+	for i, node := range []string{"w1", "w2", "w3"} {
+		machine := ed25519.NewKeyFromSeed(bytes.Repeat([]byte{byte(i)}, 32))
+		h.config.Workers[node] = hex.EncodeToString(machine.Public().(ed25519.PublicKey))
+		log, err := h.leaves.Log(leaflog.Key{Epoch: 1, Node: node, Segment: 1}, transformer.Nano.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		out, nonces := make([]transformer.Output, 20), make([]uint64, 20)
+		for i := range nonces {
+			nonces[i] = uint64(i)
+		}
+		if err := reference(t).Run(out, seed.Node(h.config.Chain, h.config.Participant, node, "nano"), seed.Seed{3}, nonces); err != nil {
+			t.Fatal(err)
+		}
+		out[15].Digest[0] ^= byte(i & 1) // w2 has a wrong leaf, behind those that are committed
+		order := goal.Order(h.o.HostKey, h.config.Chain, h.config.Participant, node, mpoc.KeyOf(machine))
+		for _, part := range [][]transformer.Output{out[:8], out[8:14], out[14:]} {
+			deliver(t, log, order, machine, part)
+		}
+	}
+	reason := func(n int) string {
+		return fmt.Sprintf("%d of 20 leaves are committed: this participant may commit 30 in segment 1, all machines together", n)
+	}
+	for range 2 {
+		g := new(errgroup.Group)
+		for range 3 { // audits begin, they are over, and nothing changes
+			if err := h.commit(t.Context(), g, now, transformer.Nano, nodes, 30); err != nil {
+				t.Fatal(err)
+			}
+			_ = g.Wait()
+		}
+		waiting, _ := h.queue.Status()
+		if diff := cmp.Diff([]string{"commit/1/w1/1", "commit/1/w2/1"}, waiting); diff != "" {
+			t.Errorf("to be committed (-want +got):\n%s", diff)
+		}
+		want := []Excess{{1, "w2", 1, 20, 8, reason(8)}, {1, "w3", 1, 20, 0, reason(0)}}
+		if diff := cmp.Diff(want, h.board.get().Excess); diff != "" {
+			t.Errorf("left (-want +got):\n%s", diff)
+		}
+		if n := h.logs[leaflog.Key{Epoch: 1, Node: "w2", Segment: 1}].checked; n != 8 || len(h.board.get().LeftOut) > 0 {
+			t.Errorf("%d leaves of w2 were audited, and %v is left out", n, h.board.get().LeftOut)
+		}
+		workers := h.config.Workers
+		closeAll()
+		h, closeAll = poolHost(t, home)
+		h.config.Workers = workers
+	}
+	for most, want := range map[uint64][]uint64{0: {0, 0, 0, 0}, 7: {0, 0, 0, 0}, 19: {0, 14, 0, 0}, 20: {0, 20, 0, 0}, 59: {0, 20, 20, 14}, 60: {0, 20, 20, 20}, 1 << 40: {0, 20, 20, 20}} {
+		all, err := h.portions(1, 1, transformer.Nano, nodes, most)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []uint64
+		for _, p := range all {
+			got = append(got, p.count)
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("of %d leaves (-want +got):\n%s", most, diff)
+		}
 	}
 }
 

@@ -237,6 +237,7 @@ func (h *Host) compute(ctx context.Context, g *errgroup.Group, now sprintv1.Quer
 		h.say(now, "waiting", h.whyNot(ctx))
 		return h.idle(now)
 	}
+	most := sprintv1.MayCommit(me.Credited, e.Params.Segments, class.MiOps())
 	if running == nil {
 		if err := h.idle(now); err != nil {
 			return err
@@ -245,12 +246,25 @@ func (h *Host) compute(ctx context.Context, g *errgroup.Group, now sprintv1.Quer
 	} else {
 		g := computing(e, class, *running)
 		g.Reason, g.Until = fmt.Sprintf("segment %d of %d", running.Index, len(e.Segments)), fmt.Sprintf("block %d", running.End)
+		g.Most, g.Spent = most, fmt.Sprintf("all %d leaves that this participant may commit in segment %d are computed or under way; the bound grows to %d times what was credited last", most, running.Index, sprintv1.Growth)
 		if err := h.fleet.SetGoals(me.Nodes, g, late(e.Number)); err != nil {
 			return err
 		}
-		h.say(now, "computing", fmt.Sprintf("segment %d of %d", running.Index, len(e.Segments)))
+		all, err := h.portions(e.Number, running.Index, class, me.Nodes, most)
+		if err != nil {
+			return err
+		}
+		stored := uint64(0)
+		for _, p := range all {
+			stored += p.log.Size()
+		}
+		if stored >= most {
+			h.say(now, "waiting", fmt.Sprintf("segment %d of %d: %s; until block %d", running.Index, len(e.Segments), g.Spent, running.End))
+		} else {
+			h.say(now, "computing", fmt.Sprintf("segment %d of %d", running.Index, len(e.Segments)))
+		}
 	}
-	return h.commit(ctx, g, now, class, me)
+	return h.commit(ctx, g, now, class, me.Nodes, most)
 }
 
 // computing is the goal of a segment.
@@ -258,19 +272,57 @@ func computing(e sprintv1.Epoch, class transformer.Class, s sprintv1.Segment) fl
 	return fleet.Goal{Kind: fleet.Compute, Epoch: e.Number, Class: class, Seed1: toSeed(e.Seed1), Segment: s.Index, SegmentSeed: toSeed(s.Seed), Samples: e.Params.Samples}
 }
 
-// commit wants a commitment for every log of a segment that is over and still accepted.
-func (h *Host) commit(ctx context.Context, g *errgroup.Group, now sprintv1.QueryCurrentResponse, class transformer.Class, me *sprintv1.Member) error {
+// portion is a node's log of a segment, and how many of its leaves are committed.
+type portion struct {
+	log         *leaflog.Log
+	size, count uint64
+}
+
+// portions divides what may be committed of a segment, all nodes together, among its logs, by the names of their nodes.
+// The fleet grants no more than that. Where logs hold more anyway, because the list of nodes or the host's version
+// changed, the first that does not fit is cut where one of its machine's batches ends, as every log ends, and those
+// behind it are left out. It depends on nothing but what is stored, so it is the same one after a restart.
+func (h *Host) portions(epoch uint64, segment uint32, class transformer.Class, nodes []string, most uint64) ([]portion, error) {
+	var all []portion
+	for _, node := range slices.Sorted(slices.Values(nodes)) {
+		log, err := h.leaves.Log(leaflog.Key{Epoch: epoch, Node: node, Segment: segment}, class.ID)
+		if err != nil {
+			return nil, fmt.Errorf("leaves of node %s, segment %d: %w", node, segment, err)
+		}
+		p := portion{log: log, size: log.Size()}
+		if p.count = p.size; p.count > most {
+			cut, err := log.Batch(most)
+			if err != nil {
+				return nil, fmt.Errorf("leaves of node %s, segment %d: %w", node, segment, err)
+			}
+			p.count, most = cut.First, 0
+		}
+		most -= min(most, p.count)
+		all = append(all, p)
+	}
+	return all, nil
+}
+
+// commit wants a commitment for every log of a segment that is over and still accepted, together of no more leaves than
+// the chain takes.
+func (h *Host) commit(ctx context.Context, g *errgroup.Group, now sprintv1.QueryCurrentResponse, class transformer.Class, nodes []string, most uint64) error {
 	e := now.Epoch
 	sizes := map[string]uint64{}
 	for _, s := range e.Segments {
-		for _, node := range me.Nodes {
-			log, err := h.leaves.Log(leaflog.Key{Epoch: e.Number, Node: node, Segment: s.Index}, class.ID)
-			if err != nil {
-				return fmt.Errorf("leaves of node %s, segment %d: %w", node, s.Index, err)
+		all, err := h.portions(e.Number, s.Index, class, nodes, most)
+		if err != nil {
+			return err
+		}
+		for _, p := range all {
+			log, size, node := p.log, p.count, p.log.Key().Node
+			sizes[node] += p.size
+			if now.Height < s.End || now.Height >= s.CommitUntil {
+				continue
 			}
-			size := log.Size()
-			sizes[node] += size
-			if now.Height < s.End || now.Height >= s.CommitUntil || size == 0 {
+			if p.count < p.size {
+				h.exceeds(p, most)
+			}
+			if size == 0 {
 				continue
 			}
 			id := fmt.Sprintf("commit/%d/%s/%d", e.Number, node, s.Index)
@@ -291,6 +343,18 @@ func (h *Host) commit(ctx context.Context, g *errgroup.Group, now sprintv1.Query
 	}
 	h.board.set(func(st *Status) { st.Leaves = sizes })
 	return nil
+}
+
+// exceeds says, once, that a log is not committed as a whole.
+func (h *Host) exceeds(p portion, most uint64) {
+	key := p.log.Key()
+	x := Excess{Epoch: key.Epoch, Node: key.Node, Segment: key.Segment, Stored: p.size, Committed: p.count,
+		Reason: fmt.Sprintf("%d of %d leaves are committed: this participant may commit %d in segment %d, all machines together", p.count, p.size, most, key.Segment)}
+	if slices.Contains(h.board.get().Excess, x) {
+		return
+	}
+	h.log.Warn("leaves are not committed", "node", x.Node, "epoch", x.Epoch, "segment", x.Segment, "reason", x.Reason)
+	h.board.set(func(s *Status) { s.Excess = append(slices.Clone(s.Excess), x) })
 }
 
 // open posts every drawn leaf of this participant.

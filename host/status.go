@@ -40,6 +40,8 @@ type Status struct {
 	Workers   []fleet.WorkerStatus `json:"workers"`
 	// LeftOut are logs of this epoch that this host does not commit to.
 	LeftOut []LeftOut `json:"left_out,omitempty"`
+	// Excess are logs of this epoch that are not committed as a whole, because the chain takes no more of a segment.
+	Excess []Excess `json:"excess,omitempty"`
 	// Pool and Payment are there where the host has a pool.
 	Pool    *mpocv1.Status `json:"pool,omitempty"`
 	Payment *settle.Status `json:"payment,omitempty"`
@@ -59,6 +61,16 @@ type LeftOut struct {
 	Checked int    `json:"checked"`
 	Samples int    `json:"samples"` // to be checked; a shorter log convicts nobody
 	Reason  string `json:"reason"`
+}
+
+// Excess is a log of which the first leaves only are committed, or none.
+type Excess struct {
+	Epoch     uint64 `json:"epoch"`
+	Node      string `json:"node"`
+	Segment   uint32 `json:"segment"`
+	Stored    uint64 `json:"stored"`
+	Committed uint64 `json:"committed"`
+	Reason    string `json:"reason"`
 }
 
 // Outcome is what an epoch meant for this participant.

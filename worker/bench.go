@@ -345,7 +345,7 @@ func (b *bench) take() *piece {
 	if model == nil {
 		return nil
 	}
-	s := b.ledger.share.take(uint64(b.slice), min(b.ledger.base+maxUnacked, workerv1.MaxCount-1))
+	s := b.ledger.share.take(uint64(b.slice), min(b.ledger.base+maxUnacked, b.ledger.stop))
 	if s == nil {
 		return nil
 	}
@@ -367,6 +367,7 @@ func (b *bench) put(p *piece, out []transformer.Output) {
 		b.reruns += uint64(len(out))
 		j.out = append(j.out, j.share.put(p.slice, out)...)
 		if len(j.out) == len(j.rerun.Nonces) {
+			b.rerunning = false // nothing else may wake those who are told
 			b.answer(j, nil)
 		}
 		return

@@ -23,7 +23,8 @@
 //   - the session (session.go): dials, with growing pauses, hands orders in and
 //     artefacts out, at least twice a second or a thousand at a time. After a
 //     reconnect it goes on from what the host has stored. Unacknowledged
-//     artefacts are kept, up to a bound; then computing waits.
+//     artefacts are kept, up to a bound; then computing waits. It also waits where
+//     the host wants no more leaves of the segment so far.
 //   - the reporter: whenever what the worker does, or why it does nothing,
 //     changes, the [Status] is handed out, and as an [Event] what happened. Events
 //     are told one by one and in order, each once.

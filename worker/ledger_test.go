@@ -14,27 +14,30 @@ import (
 
 // Whatever order computing, sending, acknowledging, restarting and losing the
 // host's memory come in: what is sent next begins where the host asked, records
-// are those of their nonce, and nothing is sent twice without a restart.
+// are those of their nonce, nothing is sent twice without a restart, and nothing that
+// the host does not want.
 func TestLedger(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var l ledger
-		l.restart(rapid.Uint64Range(0, 50).Draw(t, "first"))
+		stops := rapid.Uint64Range(1, 20_000)
+		first := rapid.Uint64Range(0, 50).Draw(t, "first")
+		l.restart(first, first+stops.Draw(t, "stop"))
 		expect := l.sent // the nonce the host waits for
 		for range rapid.IntRange(1, 60).Draw(t, "steps") {
-			switch rapid.IntRange(0, 3).Draw(t, "step") {
+			switch rapid.IntRange(0, 4).Draw(t, "step") {
 			case 0:
 				for range rapid.IntRange(1, 2500).Draw(t, "computed") {
 					digest := [32]byte{}
 					l.records = workerv1.AppendRecord(l.records, l.end(), &digest)
 				}
 			case 1:
-				if l.end() == l.sent {
+				if l.ready() == l.sent {
 					continue
 				}
 				first, records := l.batch(workerv1.MaxBatch)
 				n := uint64(len(records) / workerv1.RecordSize)
-				if first != expect || n == 0 || n > workerv1.MaxBatch || first+n > l.end() {
-					t.Fatalf("batch of %d from %d, expected %d", n, first, expect)
+				if first != expect || n == 0 || n > workerv1.MaxBatch || first+n > l.end() || first+n > l.stop {
+					t.Fatalf("batch of %d from %d before %d, expected %d", n, first, l.stop, expect)
 				}
 				for i := range n {
 					if nonce := binary.LittleEndian.Uint64(records[i*workerv1.RecordSize:]); nonce != first+i {
@@ -47,7 +50,9 @@ func TestLedger(t *testing.T) {
 				l.drop(rapid.Uint64Range(l.base, l.sent).Draw(t, "acknowledged"))
 			case 3:
 				expect = rapid.Uint64Range(0, l.end()+10).Draw(t, "restart")
-				l.restart(expect)
+				l.restart(expect, expect+stops.Draw(t, "stop"))
+			case 4: // the host wants more
+				l.stop += stops.Draw(t, "more")
 			}
 			if l.base > l.sent || l.sent > l.end() {
 				t.Fatalf("base %d, sent %d, end %d", l.base, l.sent, l.end())

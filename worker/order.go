@@ -67,9 +67,13 @@ func parseModel(class string, seed1 []byte) (modelKey, error) {
 //
 //	0 ... base ........ sent ........ base+count ........ share.next
 //	durable at host | on their way | not sent yet | devices have them
+//
+// None at or beyond stop is begun or sent. What was computed before a host took back
+// what it wanted is kept, in case it wants it again.
 type ledger struct {
 	base    uint64
 	sent    uint64
+	stop    uint64 // nonces below it are wanted
 	records []byte // packed, from base on
 	open    bool   // the session's host has named its resume point
 	share   share  // of the segment among devices; its end is the ledger's
@@ -80,13 +84,19 @@ func (l *ledger) end() uint64 { return l.base + uint64(len(l.records)/workerv1.R
 // restart goes on from the host's resume point: what lies behind it is kept
 // where it fits, and recomputed where it does not. What was signed is sent again as
 // it was, or not at all (book).
-func (l *ledger) restart(first uint64) {
+func (l *ledger) restart(first, stop uint64) {
 	if first < l.base || first > l.end() {
 		l.records, l.base, l.share = nil, first, share{end: first, next: first}
 	}
 	l.drop(first)
-	l.sent, l.open = first, true
+	l.sent, l.stop, l.open = first, stop, true
 }
+
+// ready is the end of what may be sent.
+func (l *ledger) ready() uint64 { return max(l.sent, min(l.end(), l.stop)) }
+
+// full reports whether all that the host wants is computed.
+func (l *ledger) full() bool { return l.end() >= l.stop }
 
 // put takes a device's results.
 func (l *ledger) put(s *slice, results []transformer.Output) {
@@ -107,6 +117,6 @@ func (l *ledger) drop(size uint64) {
 // batch returns the next records to send, at most so many of them, a copy.
 func (l *ledger) batch(most uint64) (first uint64, records []byte) {
 	from := (l.sent - l.base) * workerv1.RecordSize
-	n := min(uint64(len(l.records))-from, most*workerv1.RecordSize)
+	n := min(l.ready()-l.sent, most) * workerv1.RecordSize
 	return l.sent, append([]byte(nil), l.records[from:from+n]...)
 }

@@ -233,23 +233,27 @@ func (m *machine) handle(message []byte) error {
 	defer m.changed()
 	switch h := e.Message.(type) {
 	case *workerv1.Envelope_Idle:
-		m.setOrder(&order{reason: h.Idle.Reason, until: h.Idle.Until}, 0)
+		m.setOrder(&order{reason: h.Idle.Reason, until: h.Idle.Until}, 0, 0)
 	case *workerv1.Envelope_Prepare:
 		model, err := parseModel(h.Prepare.Class, h.Prepare.Seed1)
 		if err != nil {
 			return err
 		}
-		m.setOrder(&order{epoch: h.Prepare.Epoch, model: model, until: h.Prepare.Until}, 0)
+		m.setOrder(&order{epoch: h.Prepare.Epoch, model: model, until: h.Prepare.Until}, 0, 0)
 	case *workerv1.Envelope_Compute:
 		o, err := computeOrder(h.Compute, m.welcome, m.host, mpoc.KeyOf(m.key))
 		if err != nil {
 			return err
 		}
+		if m.ledger.open && m.order.sameSegment(o) {
+			m.ledger.stop = h.Compute.Stop // and nothing else changes
+			return nil
+		}
 		if err := m.book.resumes(o.signed, h.Compute.First); err != nil {
 			m.abstain(err)
 			return nil
 		}
-		m.setOrder(o, h.Compute.First)
+		m.setOrder(o, h.Compute.First, h.Compute.Stop)
 	case *workerv1.Envelope_Rerun:
 		if len(m.jobs) >= workerv1.MaxReruns {
 			return fmt.Errorf("%w: more than %d jobs at once", errHost, workerv1.MaxReruns)
@@ -332,13 +336,14 @@ func (m *machine) leftOut(l *workerv1.LeftOut) error {
 // host is told, and may have it do other things. The caller holds mu.
 func (m *machine) abstain(why error) {
 	m.config.Logger.Error("nothing is signed", "err", why)
-	m.setOrder(&order{reason: why.Error()}, 0)
+	m.setOrder(&order{reason: why.Error()}, 0, 0)
 	m.changed()
 }
 
 // setOrder replaces the order. The same segment again, after a reconnect, goes
-// on without a break. The caller holds mu.
-func (m *machine) setOrder(o *order, first uint64) {
+// on without a break. Of a segment nonces first..stop-1 are wanted. The caller
+// holds mu.
+func (m *machine) setOrder(o *order, first, stop uint64) {
 	if o.epoch != 0 && o.epoch != m.epoch {
 		m.epoch = o.epoch
 		for _, b := range m.benches {
@@ -356,7 +361,7 @@ func (m *machine) setOrder(o *order, first uint64) {
 		}
 	}
 	if o.segment != 0 {
-		m.ledger.restart(first)
+		m.ledger.restart(first, stop)
 	}
 }
 
@@ -459,15 +464,17 @@ func (o *outbox) next(now time.Time) (*workerv1.Envelope, time.Duration) {
 			return &workerv1.Envelope{Message: &workerv1.Envelope_Status{Status: s}}, 0
 		}
 	}
-	if l := &m.ledger; l.open && m.order.segment != 0 && l.end() > l.sent {
+	if l := &m.ledger; l.open && m.order.segment != 0 && l.ready() > l.sent {
 		due, most := o.flushed.Add(flushTime).Sub(now), uint64(workerv1.MaxBatch)
 		if was, signed := m.book.at(m.order.signed, l.sent); signed {
 			most = was.Count // as a whole, or it is another statement
-			if due = 0; l.end() < was.End() {
-				due = statusTime // results wake
+			if due = 0; l.ready() < was.End() {
+				due = statusTime // results wake, and orders
 			}
+		} else if l.full() {
+			due = 0 // the host may want more once it has this
 		}
-		if l.end()-l.sent >= most || due <= 0 {
+		if l.ready()-l.sent >= most || due <= 0 {
 			first, records := l.batch(most)
 			l.sent += uint64(len(records) / workerv1.RecordSize)
 			o.flushed, o.batchOf = now, m.order

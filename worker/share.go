@@ -28,7 +28,8 @@ type slice struct {
 // nil when there is nothing to do.
 func (s *share) take(n, limit uint64) *slice {
 	for i, x := range s.out {
-		if x.free {
+		if x.free && x.first < limit {
+			n := min(n, limit-x.first)
 			if n < x.n {
 				s.out = slices.Insert(s.out, i+1, &slice{first: x.first + n, n: x.n - n, free: true})
 				x.n = n

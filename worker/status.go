@@ -150,11 +150,32 @@ func (m *machine) snapshot(now time.Time) Status {
 		} else if !s.Connected {
 			s.Reason = "the host is away: " + m.trouble
 		}
+		s.Reason = m.waits(s.Reason)
 	}
 	for i, b := range m.benches {
 		b.place(&s.Devices[i], s)
 	}
 	return s
+}
+
+// waits adds to a reason why nothing more of the segment is computed, where the host
+// wants no more of it so far. The caller holds mu.
+func (m *machine) waits(reason string) string {
+	l := &m.ledger
+	was, signed := m.book.at(m.order.signed, l.sent)
+	why := ""
+	switch {
+	case l.sent >= l.stop:
+		why = fmt.Sprintf("waits for the host: the %d units that it asked for so far are computed", l.stop)
+	case l.full() && signed && was.End() > l.stop:
+		why = fmt.Sprintf("waits for the host: units %d to %d were signed as one batch, and it asked for none from %d on", was.First, was.End()-1, l.stop)
+	default:
+		return reason
+	}
+	if reason != "" {
+		why = reason + "; " + why
+	}
+	return why
 }
 
 // untaken is what keeps a machine that the Sprint does not know from its pool,

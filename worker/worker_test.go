@@ -295,9 +295,14 @@ func prepare(seed1 byte) *workerv1.Envelope {
 
 var nodeSeed = seed.Node("c", "p", "alpha", "nano")
 
+// compute asks for all of a segment; computeTo for the nonces before stop.
 func compute(seed1 byte, segment uint32, first uint64) *workerv1.Envelope {
+	return computeTo(seed1, segment, first, workerv1.MaxCount)
+}
+
+func computeTo(seed1 byte, segment uint32, first, stop uint64) *workerv1.Envelope {
 	return &workerv1.Envelope{Message: &workerv1.Envelope_Compute{Compute: &workerv1.Compute{
-		Epoch: uint64(seed1), Class: "nano", Seed1: seedOf(seed1).Bytes(), Segment: segment, First: first,
+		Epoch: uint64(seed1), Class: "nano", Seed1: seedOf(seed1).Bytes(), Segment: segment, First: first, Stop: stop,
 		NodeSeed: nodeSeed.Bytes(), SegmentSeed: seedOf(byte(30 + segment)).Bytes(), Audit: seedOf(50).Bytes(),
 	}}}
 }
@@ -504,6 +509,59 @@ func TestUnacknowledgedIsBounded(t *testing.T) {
 	}
 }
 
+// The worker computes what the host wants and nothing beyond, and says so. When the host wants more it goes on where
+// it was; what it had signed as one batch it never cuts.
+func TestNothingBeyondStop(t *testing.T) {
+	h := newFakeHost(t)
+	startWorker(t, h, new(enginetest.Engine))
+	s := h.accept()
+	waits := func(reason string) *workerv1.Status {
+		t.Helper()
+		return hear(s, func(e *workerv1.Envelope) *workerv1.Status {
+			if e.GetBatch() != nil {
+				t.Fatalf("leaves from %d on are sent", e.GetBatch().First)
+			}
+			if st := e.GetStatus(); st.GetState() == workerv1.State_STATE_COMPUTING && strings.Contains(st.Reason, reason) {
+				return st
+			}
+			return nil
+		})
+	}
+	s.say(computeTo(100, 1, 0, 10))
+	first := hear(s, (*workerv1.Envelope).GetBatch)
+	next := checkBatch(t, first, 0)
+	upTo := func(stop uint64) {
+		t.Helper()
+		for next < stop {
+			next = checkBatch(t, hear(s, (*workerv1.Envelope).GetBatch), next)
+		}
+		if st := waits(fmt.Sprintf("the %d units that it asked for", stop)); next != stop || st.Computed != stop {
+			t.Fatalf("%d leaves were sent and %d computed of %d", next, st.Computed, stop)
+		}
+		s.say(rerun(stop, 100, 1)) // and while it does something else
+		for e := (*workerv1.Envelope)(nil); e.GetRerunResult() == nil; {
+			var err error
+			if e, err = s.next(); err != nil || e.GetBatch() != nil {
+				t.Fatalf("after %d leaves: %v, %v", stop, e, err)
+			}
+		}
+	}
+	upTo(10)
+	s.say(computeTo(100, 1, 4, 2500)) // it has sent leaf 4, and does not send it again
+	upTo(2500)
+
+	close(s.over)
+	s = h.accept()
+	end := s.statement(first).End()
+	s.say(computeTo(100, 1, 0, end-1)) // some of what it had was given to others
+	waits(fmt.Sprintf("units 0 to %d were signed as one batch, and it asked for none from %d on", end-1, end-1))
+	s.say(computeTo(100, 1, 0, end))
+	if again := hear(s, (*workerv1.Envelope).GetBatch); s.statement(again) != s.statement(first) {
+		t.Errorf("leaves from 0 on were signed in two ways")
+	}
+	waits(fmt.Sprintf("the %d units that it asked for", end))
+}
+
 // A build that the next order does not need is stopped, one that it needs goes
 // on; at most two models are kept, and none is closed while it is used.
 func TestModels(t *testing.T) {
@@ -640,7 +698,7 @@ func TestFaultyHost(t *testing.T) {
 		"too many jobs":       {[]*workerv1.Envelope{rerun(1, 150, 1), rerun(2, 150, 1), rerun(3, 150, 1)}, "jobs at once"},
 		"acknowledges unsent": {[]*workerv1.Envelope{compute(100, 9, 0), ack(100, 9, 1<<40, mpoc.Signature{})}, "leaves acknowledged"},
 		"another node's work": {[]*workerv1.Envelope{{Message: &workerv1.Envelope_Compute{Compute: &workerv1.Compute{
-			Epoch: 100, Class: "nano", Seed1: seedOf(100).Bytes(), Segment: 9, NodeSeed: seedOf(20).Bytes(), SegmentSeed: seedOf(1).Bytes(), Audit: seedOf(50).Bytes(),
+			Epoch: 100, Class: "nano", Seed1: seedOf(100).Bytes(), Segment: 9, Stop: 1, NodeSeed: seedOf(20).Bytes(), SegmentSeed: seedOf(1).Bytes(), Audit: seedOf(50).Bytes(),
 		}}}}, "node seed is not that of node alpha"},
 		"short seed":           {[]*workerv1.Envelope{{Message: &workerv1.Envelope_Prepare{Prepare: &workerv1.Prepare{Class: "nano", Seed1: []byte{1}}}}}, "prepare.seed1"},
 		"class of another age": {[]*workerv1.Envelope{{Message: &workerv1.Envelope_Prepare{Prepare: &workerv1.Prepare{Class: "giant", Seed1: seedOf(100).Bytes()}}}}, "does not know class"},

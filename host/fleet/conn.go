@@ -46,12 +46,13 @@ type conn struct {
 	stop   context.CancelCauseFunc // of ended
 
 	mu     sync.Mutex
-	closed bool      // nothing more is taken
-	goal   Goal      // the last one aimed at
-	want   bool      // goal is to be made an order
-	order  *order    // nil from aim until the writer has drafted the next
-	past   []segment // orders that are over, the latest last
-	ack    *ack      // owed
+	closed bool       // nothing more is taken
+	goal   Goal       // the last one aimed at
+	share  *allowance // of goal's segment; nil where it is none
+	want   bool       // goal is to be made an order
+	order  *order     // nil from aim until the writer has drafted the next
+	past   []segment  // orders that are over, the latest last
+	ack    *ack       // owed
 	news   *workerv1.LeftOut
 
 	idleFrom   time.Time     // smallTime after the last small message; owned by the reader
@@ -115,19 +116,39 @@ func (c *conn) end(why error) {
 // aim puts the worker on a goal. When it returns, no leaf of an earlier one is
 // stored; the order itself is drafted and sent by the writer, since it may have
 // to read a long log first.
-func (c *conn) aim(g Goal) {
+func (c *conn) aim(g Goal, share *allowance) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if (c.want || c.order != nil) && c.goal.same(g) {
+	if (c.want || c.order != nil) && c.goal.same(g) && c.share == share {
 		return
+	}
+	if c.share != nil {
+		c.share.leave(c.node)
 	}
 	if c.order != nil && c.order.log != nil {
 		if c.past = append(c.past, segment{c.order.goal.Epoch, c.order.goal.Segment}); len(c.past) > remembered {
 			c.past = c.past[1:]
 		}
 	}
-	c.goal, c.want, c.order, c.ack = g, true, nil, nil
+	c.goal, c.share, c.want, c.order, c.ack = g, share, true, nil, nil
 	c.poke()
+}
+
+// refill grants the node more, where there is more than when it was asked last.
+func (c *conn) refill() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if o := c.order; o != nil && o.log != nil && !c.closed && o.grant(o.allowance.grow(c.node, o.log.Size())) {
+		c.poke()
+	}
+}
+
+// quit gives back what the node was granted and has not stored, after end. It reports
+// whether others may wait for it.
+func (c *conn) quit() (wanted bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.share != nil && c.share.leave(c.node)
 }
 
 // write sends what the worker is owed until ctx ends.
@@ -163,26 +184,23 @@ func (c *conn) acknowledge(a *ack) *workerv1.Envelope {
 // next picks what goes out next, a message or an acknowledgement; neither when
 // nothing is owed.
 func (c *conn) next() (*workerv1.Envelope, *ack) {
-	for {
-		c.mu.Lock()
-		goal, want := c.goal, c.want
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for c.want && !c.closed {
+		goal, share := c.goal, c.share
 		c.mu.Unlock()
-		if !want {
-			break
-		}
-		order, e := c.fleet.draft(goal, c.node, c.key)
+		order := c.fleet.draft(goal, share, c.node, c.key)
 		c.mu.Lock()
-		current := c.want && c.goal.same(goal)
-		if current {
+		if c.want && !c.closed && c.goal.same(goal) && c.share == share {
 			c.order, c.want = order, false
+			order.begin(c.node)
 		}
-		c.mu.Unlock()
-		if current {
+	}
+	if c.order != nil {
+		if e := c.order.next(c.fleet, c.node, c.ack == nil); e != nil {
 			return e, nil
 		}
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
 	switch {
 	case c.proveAsked && !c.proveSent:
 		c.proveSent = true
@@ -293,6 +311,7 @@ func (c *conn) batch(b *workerv1.Batch) error {
 		return errors.New("the host cannot store artefacts now; reconnect later")
 	}
 	c.accepted += o.log.Size() - before
+	o.grant(o.allowance.grow(c.node, o.log.Size()))
 	c.ack = owed
 	c.poke()
 	return nil
@@ -315,6 +334,9 @@ func (c *conn) belongs(b *workerv1.Batch, leaves int) (*order, error) {
 			}
 		}
 		return nil, fmt.Errorf("%w: leaves of epoch %d segment %d, which this worker was not told to compute", errProtocol, b.Epoch, b.Segment)
+	}
+	if end := b.First + uint64(leaves); end > o.stop { // it knows its stop
+		return nil, fmt.Errorf("%w: leaves %d..%d of epoch %d segment %d, beyond its stop at %d", errProtocol, b.First, end-1, b.Epoch, b.Segment, o.stop)
 	}
 	return o, nil
 }
@@ -370,7 +392,10 @@ func (c *conn) status() WorkerStatus {
 	if c.order != nil {
 		s.Reason, s.Until = c.order.goal.Reason, c.order.goal.Until
 		if c.order.log != nil {
-			s.Size = c.order.log.Size()
+			s.Size, s.Granted = c.order.log.Size(), c.order.stop
+			if c.order.spent() {
+				s.Reason = c.order.goal.Spent
+			}
 		}
 	}
 	if r := c.reported; r != nil {

@@ -11,6 +11,12 @@
 // returns, no leaf of an earlier goal will be stored any more: the sizes that
 // the logs have then are the ones to commit to.
 //
+// The chain bounds what all nodes may commit in a segment together ([Goal].Most).
+// The fleet grants it to them bit by bit, as fast as each is (allowance.go): the sum
+// of what nodes may have never exceeds it, what a machine was granted and has not
+// stored returns when it disconnects, and one that stores as much as it was granted
+// is told to go on, or that nothing is left.
+//
 // A batch is kept only if its machine signed it (package delivery), and the
 // signature with it: what turns out to be forged can be shown to others. Each
 // acknowledgement is the host's receipt, one signature for all batches that came
@@ -21,9 +27,9 @@
 // registered on chain.
 //
 // A worker owns a connection and nothing more. It cannot name another node, a
-// segment it was not told to compute or a position its log does not have; any
-// of that, and any message outside the protocol's bounds, closes the
-// connection with a reason. What the fleet owes one worker fits a few fixed
+// segment it was not told to compute, a position its log does not have or leaves
+// beyond what it was granted; any of that, and any message outside the protocol's
+// bounds, closes the connection with a reason. What the fleet owes one worker fits a few fixed
 // places ("the latest order", "the latest acknowledgement"), not a queue: one
 // that does not read costs its connection after a write deadline, and nobody
 // else waits for it. Samples that a worker sits on are given to another as

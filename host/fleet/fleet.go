@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"slices"
@@ -72,7 +73,8 @@ type Config struct {
 	Logger *slog.Logger // optional
 }
 
-// Fleet is all workers of one host. Lock order: Fleet.mu, conn.mu, desk.mu.
+// Fleet is all workers of one host. Lock order: Fleet.mu, conn.mu, then desk.mu or
+// allowance.mu.
 type Fleet struct {
 	config   Config
 	log      *slog.Logger
@@ -87,6 +89,7 @@ type Fleet struct {
 	goal     Goal
 	others   Goal            // of nodes that goal is not for
 	chosen   map[string]bool // those it is for; nil is all
+	share    *allowance      // of goal's segment; nil where it is none
 	nodes    map[string]*node
 	unknown  map[string]bool
 }
@@ -352,8 +355,11 @@ func (f *Fleet) leave(c *conn, why error) {
 	defer f.mu.Unlock()
 	if n := f.nodes[c.node]; n.conn == c {
 		n.conn = nil
+		if c.quit() {
+			f.refill()
+		}
 		n.last = c.status()
-		n.last.Connected = false
+		n.last.Connected, n.last.Granted = false, n.last.Size
 		n.last.State, n.last.Reason, n.last.Until = "away", workerv1.Clip("not connected: "+why.Error(), workerv1.MaxText), ""
 	}
 }
@@ -363,7 +369,8 @@ func (f *Fleet) leave(c *conn, why error) {
 // goal again disturbs nobody. Errors wrap ErrGoal.
 func (f *Fleet) SetGoal(g Goal) error { return f.setGoals(nil, g, Goal{}) }
 
-// SetGoals is SetGoal for some nodes, and puts all others on another goal.
+// SetGoals is SetGoal for some nodes, and puts all others on another goal, which is
+// not to compute. It is for one goroutine.
 func (f *Fleet) SetGoals(nodes []string, g, others Goal) error {
 	chosen := make(map[string]bool, len(nodes))
 	for _, node := range nodes {
@@ -376,23 +383,68 @@ func (f *Fleet) setGoals(chosen map[string]bool, g, others Goal) error {
 	if err := errors.Join(g.valid(), others.valid()); err != nil {
 		return err
 	}
+	if others.Kind == Compute {
+		return fmt.Errorf("%w: the nodes that the goal is not for compute too", ErrGoal)
+	}
+	share := f.shareOf(chosen, g)
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.goal, f.others, f.chosen = g, others, chosen
+	f.goal, f.others, f.chosen, f.share = g, others, chosen, share
 	for name, n := range f.nodes {
 		if n.conn != nil {
 			n.conn.aim(f.goalOf(name))
 		}
 	}
+	f.refill()
 	return nil
 }
 
-// goalOf is a node's goal. The caller holds the lock.
-func (f *Fleet) goalOf(node string) Goal {
-	if f.chosen == nil || f.chosen[node] {
-		return f.goal
+// shareOf is the allowance of a goal: the one that there is, for the same segment, or
+// a new one that knows what the nodes have stored. It may have to read long logs, so
+// the caller does not hold the lock; of a segment without an allowance no log grows.
+func (f *Fleet) shareOf(chosen map[string]bool, g Goal) *allowance {
+	if g.Kind != Compute {
+		return nil
 	}
-	return f.others
+	f.mu.Lock()
+	share, known := f.share, f.chosen
+	if share == nil || !f.goal.same(g) {
+		share, known = newAllowance(g.Most, g.Class.MiOps()), map[string]bool{}
+	}
+	f.mu.Unlock()
+	share.bound(g.Most)
+	if known == nil || chosen != nil && maps.Equal(chosen, known) {
+		return share
+	}
+	for _, key := range f.config.Logs.Keys() {
+		if key.Epoch != g.Epoch || key.Segment != g.Segment || known[key.Node] || chosen != nil && !chosen[key.Node] {
+			continue
+		}
+		log, err := f.config.Logs.Log(key, g.Class.ID)
+		if err != nil {
+			f.log.Error("a log cannot be read, and is not counted", "node", key.Node, "epoch", key.Epoch, "segment", key.Segment, "err", err)
+			continue
+		}
+		share.know(key.Node, log.Size())
+	}
+	return share
+}
+
+// refill has all workers go on with what is left. The caller holds the lock.
+func (f *Fleet) refill() {
+	for _, n := range f.nodes {
+		if n.conn != nil {
+			n.conn.refill()
+		}
+	}
+}
+
+// goalOf is a node's goal, and what it has a share of. The caller holds the lock.
+func (f *Fleet) goalOf(node string) (Goal, *allowance) {
+	if f.chosen == nil || f.chosen[node] {
+		return f.goal, f.share
+	}
+	return f.others, nil
 }
 
 // Recheck asks Allow again about every connected worker, and ends the
@@ -483,7 +535,9 @@ type WorkerStatus struct {
 	// Rate1m is the worker's own figure, units per 1,000 seconds over a minute.
 	Rate1m uint64 `json:"rate_1m_milli"`
 	Size   uint64 `json:"stored"` // durable leaves of the segment
-	LoadMS uint64 `json:"load_ms,omitempty"`
+	// Granted is how many leaves of the segment it may have so far.
+	Granted uint64 `json:"granted,omitempty"`
+	LoadMS  uint64 `json:"load_ms,omitempty"`
 	// Accepted counts leaves stored over this connection, Late those that came
 	// after their segment, Reruns samples run again.
 	Accepted uint64 `json:"accepted"`

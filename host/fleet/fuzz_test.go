@@ -58,7 +58,7 @@ func FuzzHandle(f *testing.F) {
 		call := fleet.desk.begin([]Unit{{Class: transformer.Nano}})
 		defer fleet.desk.cancel(call, ErrRerun)
 		// Batches of epoch 1 are the ones the corpus is about.
-		c.aim(Goal{Kind: Compute, Epoch: 1, Class: transformer.Nano, Segment: uint32(epoch)})
+		c.aim(Goal{Kind: Compute, Epoch: 1, Class: transformer.Nano, Segment: uint32(epoch)}, newAllowance(1000, 32))
 		for e, _ := c.next(); e != nil; e, _ = c.next() {
 		}
 		c.order.goal.Segment, c.order.signed = 1, signed

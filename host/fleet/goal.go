@@ -34,6 +34,11 @@ type Goal struct {
 	SegmentSeed seed.Seed
 	// Samples is how many leaves of each log the host will look at.
 	Samples uint32
+	// Most is how many leaves of the segment all nodes that the goal is for may have
+	// together, at least 1; Spent says for people why there are no more. A node that
+	// has what it was granted, where nothing is left, is told so and idles.
+	Most  uint64
+	Spent string
 	// Reason and Until are for people: why there is nothing to do, and until when
 	// the goal stands. Longer texts than 256 and 128 bytes are clipped.
 	Reason string
@@ -47,6 +52,9 @@ func (g Goal) valid() error {
 	case Compute:
 		if g.Segment == 0 {
 			return fmt.Errorf("%w: segments are counted from 1", ErrGoal)
+		}
+		if g.Most == 0 {
+			return fmt.Errorf("%w: no leaf of segment %d may be computed", ErrGoal, g.Segment)
 		}
 	case Prepare:
 	default:
@@ -63,6 +71,7 @@ func (g Goal) same(h Goal) bool {
 	if g.Kind != Idle {
 		g.Reason, g.Until, h.Reason, h.Until = "", "", "", ""
 	}
+	g.Most, g.Spent, h.Most, h.Spent = 0, "", 0, ""
 	return g == h
 }
 
@@ -80,40 +89,86 @@ func (g Goal) Order(host ed25519.PrivateKey, chain, participant, node string, de
 	}, g.Samples)
 }
 
-// order is a goal as one worker gets it.
+// order is a goal as one worker gets it. What stands behind goal is there for
+// Compute only; what stands behind allowance is guarded by the connection's lock.
 type order struct {
-	goal   Goal
-	log    *leaflog.Log   // Compute only, as is
-	signed delivery.Order // what its batches are signed with
+	goal      Goal
+	log       *leaflog.Log
+	signed    delivery.Order // what its batches are signed with
+	allowance *allowance
+	stop      uint64 // the node may have the leaves below it
+	told      uint64 // the stop that its worker knows
+	over      bool   // its worker knows all that there is to say, for now
 }
 
-// draft turns a goal into a node's order and the message that gives it.
-func (f *Fleet) draft(g Goal, node string, key ed25519.PublicKey) (*order, *workerv1.Envelope) {
-	until := workerv1.Clip(g.Until, workerv1.MaxUntil)
-	switch g.Kind {
-	case Prepare:
-		return &order{goal: g}, &workerv1.Envelope{Message: &workerv1.Envelope_Prepare{Prepare: &workerv1.Prepare{
-			Epoch: g.Epoch, Class: g.Class.Name, Seed1: g.Seed1.Bytes(), Until: until,
-		}}}
-	case Compute:
-		log, err := f.config.Logs.Log(leaflog.Key{Epoch: g.Epoch, Node: node, Segment: g.Segment}, g.Class.ID)
-		if err != nil {
-			f.log.Error("no log for a worker's artefacts", "node", node, "epoch", g.Epoch, "segment", g.Segment, "err", err)
-			return f.draft(Goal{Kind: Idle, Reason: "the host cannot store artefacts; its owner finds the cause in its log"}, node, key)
-		}
-		nodeSeed := seed.Node(f.config.Chain, f.config.Participant, node, g.Class.Name)
-		signed := g.Order(f.config.HostKey, f.config.Chain, f.config.Participant, node, mpoc.Key(key))
-		return &order{goal: g, log: log, signed: signed}, &workerv1.Envelope{Message: &workerv1.Envelope_Compute{Compute: &workerv1.Compute{
-			Epoch: g.Epoch, Class: g.Class.Name, Seed1: g.Seed1.Bytes(), Until: until,
-			Segment: g.Segment, NodeSeed: nodeSeed.Bytes(), SegmentSeed: g.SegmentSeed.Bytes(), First: log.Size(), Audit: signed.Audit[:],
-		}}}
-	default:
-		reason := g.Reason
-		if reason == "" {
-			reason = "the host has nothing to do"
-		}
-		reason = workerv1.Clip(reason, workerv1.MaxText)
-		g.Reason, g.Until = reason, until
-		return &order{goal: g}, &workerv1.Envelope{Message: &workerv1.Envelope_Idle{Idle: &workerv1.Idle{Reason: reason, Until: until}}}
+// draft turns a goal into a node's order. It may have to read a long log.
+func (f *Fleet) draft(g Goal, a *allowance, node string, key ed25519.PublicKey) *order {
+	if g.Kind != Compute {
+		return &order{goal: g}
 	}
+	log, err := f.config.Logs.Log(leaflog.Key{Epoch: g.Epoch, Node: node, Segment: g.Segment}, g.Class.ID)
+	if err != nil {
+		f.log.Error("no log for a worker's artefacts", "node", node, "epoch", g.Epoch, "segment", g.Segment, "err", err)
+		return &order{goal: Goal{Kind: Idle, Reason: "the host cannot store artefacts; its owner finds the cause in its log"}}
+	}
+	signed := g.Order(f.config.HostKey, f.config.Chain, f.config.Participant, node, mpoc.Key(key))
+	return &order{goal: g, log: log, signed: signed, allowance: a}
+}
+
+// begin has a node take part in its segment. From here on nobody else grows its log.
+func (o *order) begin(node string) {
+	if o.log != nil {
+		o.told = o.log.Size()
+		o.stop = o.allowance.arrive(node, o.told)
+	}
+}
+
+// grant lets the worker go on up to stop, and reports whether it is to be told.
+func (o *order) grant(stop uint64) bool {
+	if stop <= o.stop {
+		return false
+	}
+	o.stop, o.over = stop, false
+	return true
+}
+
+// spent reports whether the node has all leaves that it may have.
+func (o *order) spent() bool { return o.log != nil && o.log.Size() >= o.stop }
+
+// next is what the worker has to be told, nil where there is nothing: of a segment
+// that it may go on, or that it may not. The latter ends its order, so it waits for
+// what is acknowledged under it.
+func (o *order) next(f *Fleet, node string, acknowledged bool) *workerv1.Envelope {
+	until := workerv1.Clip(o.goal.Until, workerv1.MaxUntil)
+	switch g := o.goal; {
+	case o.over:
+		return nil
+	case g.Kind == Prepare:
+		o.over = true
+		return &workerv1.Envelope{Message: &workerv1.Envelope_Prepare{Prepare: &workerv1.Prepare{
+			Epoch: g.Epoch, Class: g.Class.Name, Seed1: g.Seed1.Bytes(), Until: until,
+		}}}
+	case g.Kind != Compute:
+		o.over = true
+		return idle(g.Reason, until)
+	case o.stop > o.told:
+		o.told = o.stop
+		nodeSeed := seed.Node(f.config.Chain, f.config.Participant, node, g.Class.Name)
+		return &workerv1.Envelope{Message: &workerv1.Envelope_Compute{Compute: &workerv1.Compute{
+			Epoch: g.Epoch, Class: g.Class.Name, Seed1: g.Seed1.Bytes(), Until: until,
+			Segment: g.Segment, NodeSeed: nodeSeed.Bytes(), SegmentSeed: g.SegmentSeed.Bytes(),
+			First: o.log.Size(), Stop: o.stop, Audit: o.signed.Audit[:],
+		}}}
+	case acknowledged && o.spent():
+		o.over = true
+		return idle(g.Spent, until)
+	}
+	return nil
+}
+
+func idle(reason, until string) *workerv1.Envelope {
+	if reason == "" {
+		reason = "the host has nothing to do"
+	}
+	return &workerv1.Envelope{Message: &workerv1.Envelope_Idle{Idle: &workerv1.Idle{Reason: workerv1.Clip(reason, workerv1.MaxText), Until: until}}}
 }

@@ -177,6 +177,7 @@ func TestViolationsCloseTheConnection(t *testing.T) {
 		{"another epoch", encode(batch(4, 1, 0, 1)), "not told to compute"},
 		{"another segment", encode(batch(3, 2, 0, 1)), "not told to compute"},
 		{"a gap", encode(batch(3, 1, 1, 1)), "begins at leaf 1"},
+		{"beyond its stop", encode(batch(3, 1, 1<<18, 1)), "beyond its stop at 262144"},
 		{"not signed", encode(unsigned), "batch.signature"},
 		{"signed by another key", resigned(keyOf(3), statement(3, 1, 0, records)), "not signed by this key"},
 		{"signed for another segment", resigned(keyOf(2), statement(3, 2, 0, records)), "leaves 0..0 of epoch 3 segment 1: delivery: not signed by this key"},
@@ -197,6 +198,73 @@ func TestViolationsCloseTheConnection(t *testing.T) {
 	}
 	if n := h.log("alpha", 1).Size(); n != 0 {
 		t.Errorf("%d leaves of violators were stored", n)
+	}
+}
+
+// A machine stores what it was granted, to the last leaf, and not one more.
+func TestLeavesBeyondTheGrantCloseTheConnection(t *testing.T) {
+	h := newHost(t, t.TempDir(), "127.0.0.1:0")
+	h.aim(bounded(10))
+	for _, c := range []struct {
+		first  uint64
+		leaves int
+	}{{0, 11}, {0, 10}, {10, 1}} {
+		p := join(t, h, 2, "alpha")
+		if c.first == 0 {
+			if o := hearUntil(p, (*workerv1.Envelope).GetCompute); o.First != 0 || o.Stop != 10 {
+				t.Fatalf("order: %v", o)
+			}
+		} else if i := hearUntil(p, (*workerv1.Envelope).GetIdle); i.Reason != "all leaves are computed" || i.Until != "height 120" {
+			t.Fatalf("with nothing left: %v", i)
+		}
+		p.say(batch(3, 1, c.first, c.leaves))
+		if c.leaves == 10 { // the receipt goes before the word that there is no more
+			if a := p.hear().GetAck(); a.GetSize() != 10 {
+				t.Fatalf("acknowledged: %v", a)
+			}
+			if i := p.hear().GetIdle(); i.GetReason() != "all leaves are computed" {
+				t.Fatalf("after the last leaf: %v", i)
+			}
+			p.Abort()
+			continue
+		}
+		if reason := p.closed(); !strings.Contains(reason, "beyond its stop at 10") {
+			t.Errorf("%d leaves from %d on: closed with %q", c.leaves, c.first, reason)
+		}
+	}
+	if n := h.log("alpha", 1).Size(); n != 10 {
+		t.Errorf("%d leaves are stored of 10", n)
+	}
+}
+
+// bounded is a goal of which so many leaves may be had.
+func bounded(most uint64) fleet.Goal {
+	g := goal(1)
+	g.Most, g.Spent = most, "all leaves are computed"
+	return g
+}
+
+// What a machine was granted and has not stored goes to the others as it leaves; what it has stored it keeps.
+func TestAnUnusedGrantReturns(t *testing.T) {
+	h := newHost(t, t.TempDir(), "127.0.0.1:0")
+	h.aim(bounded(100))
+	p := join(t, h, 2, "alpha")
+	if o := hearUntil(p, (*workerv1.Envelope).GetCompute); o.Stop != 100 {
+		t.Fatalf("order: %v", o)
+	}
+	other := join(t, h, 3, "beta")
+	if i := hearUntil(other, (*workerv1.Envelope).GetIdle); i.Reason != "all leaves are computed" {
+		t.Fatalf("with nothing left: %v", i)
+	}
+	p.say(batch(3, 1, 0, 30))
+	hearUntil(p, (*workerv1.Envelope).GetAck)
+	p.Abort()
+	if o := hearUntil(other, (*workerv1.Envelope).GetCompute); o.First != 0 || o.Stop != 70 {
+		t.Errorf("of 100 leaves, 30 of them stored by another: %v", o)
+	}
+	p = join(t, h, 2, "alpha") // it comes back to what it has
+	if i := hearUntil(p, (*workerv1.Envelope).GetIdle); i.Reason != "all leaves are computed" {
+		t.Errorf("back with 30 leaves: %v", i)
 	}
 }
 
@@ -482,12 +550,15 @@ func TestNewRefusesWhatCannotWork(t *testing.T) {
 		t.Errorf("empty configuration: %v", err)
 	}
 	h := newHost(t, t.TempDir(), "127.0.0.1:0")
-	noSegment, noClass := goal(0), goal(1)
-	noClass.Class = transformer.Class{Name: "nano"}
-	for _, g := range []fleet.Goal{noSegment, noClass, {Kind: 9}} {
+	noSegment, noClass, noLeaf := goal(0), goal(1), goal(1)
+	noClass.Class, noLeaf.Most = transformer.Class{Name: "nano"}, 0
+	for _, g := range []fleet.Goal{noSegment, noClass, noLeaf, {Kind: 9}} {
 		if err := h.SetGoal(g); !errors.Is(err, fleet.ErrGoal) {
 			t.Errorf("goal %+v: %v", g, err)
 		}
+	}
+	if err := h.SetGoals(nil, goal(1), goal(1)); !errors.Is(err, fleet.ErrGoal) {
+		t.Errorf("all others compute too: %v", err)
 	}
 	if _, err := h.Rerun(t.Context(), []fleet.Unit{{}}); !errors.Is(err, fleet.ErrRerun) {
 		t.Errorf("units without a class: %v", err)

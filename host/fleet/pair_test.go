@@ -9,6 +9,7 @@ import (
 	"context"
 	"crypto/ed25519"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -18,6 +19,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	workerv1 "github.com/assaynet/assay/api/worker/v1"
 	"github.com/assaynet/assay/host/fleet"
 	"github.com/assaynet/assay/host/leaflog"
 	"github.com/assaynet/assay/link"
@@ -54,7 +56,7 @@ func seedOf(b byte) (s seed.Seed) {
 func goal(segment uint32) fleet.Goal {
 	return fleet.Goal{
 		Kind: fleet.Compute, Epoch: 3, Class: transformer.Nano, Seed1: epochSeed,
-		Segment: segment, SegmentSeed: seedOf(10 + byte(segment)), Until: "height 120",
+		Segment: segment, SegmentSeed: seedOf(10 + byte(segment)), Until: "height 120", Most: workerv1.MaxCount - 1,
 	}
 }
 
@@ -407,6 +409,59 @@ func TestHostRestartMidSegment(t *testing.T) {
 	until(t, "leaves arrive again", func() bool { return h.log("alpha", 1).Size() > acked+5 })
 	h.aim(fleet.Goal{Kind: fleet.Idle})
 	checkLog(t, h.log("alpha", 1), quick)
+}
+
+// Two machines, of which one is ten times as fast as the other, fill a bound to the last leaf and then say why they are idle. More
+// of it has them go on, and a host that restarts grants nothing twice.
+func TestMachinesShareABound(t *testing.T) {
+	dir := t.TempDir()
+	h := newHost(t, dir, "127.0.0.1:0")
+	address, err := link.ParseAddress(h.URL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	keys, machines := map[string]ed25519.PublicKey{}, map[string]*machine{}
+	engines := map[string]work.Engine{"fast": &enginetest.Engine{Rounds: 100}, "slow": &enginetest.Engine{Rounds: 1000}}
+	for node, engine := range engines {
+		home, key := newKey(t)
+		keys[node] = key
+		h.allow(key, node)
+		machines[node] = startWorker(t, h.URL(), home, engine)
+	}
+	until(t, "both are connected", func() bool { return len(h.Status()) == 2 })
+	full := func(most uint64) {
+		t.Helper()
+		g := bounded(most)
+		h.aim(g)
+		until(t, fmt.Sprintf("%d leaves, and both are idle", most), func() bool {
+			stored := uint64(0)
+			for _, s := range h.Status() {
+				if stored += s.Size; s.State != "idle" || s.Reason != g.Spent || s.Until != g.Until || s.Size != s.Granted {
+					return false
+				}
+			}
+			return stored >= most
+		})
+		if fast, slow := h.log("fast", 1).Size(), h.log("slow", 1).Size(); fast+slow != most {
+			t.Errorf("%d and %d leaves are stored, want %d", fast, slow, most)
+		}
+		for node, m := range machines {
+			until(t, "the worker's own word", func() bool {
+				return m.saw(func(s worker.Status) bool { return s.State == "idle" && s.Reason == g.Spent && s.Until == g.Until })
+			})
+			checkLog(t, h.log(node, 1), engines[node])
+		}
+	}
+	full(20_000)
+	full(20_001)
+	full(30_000)
+	h.stop()
+	h = newHost(t, dir, address.HostPort)
+	for node, key := range keys {
+		h.allow(key, node)
+	}
+	full(30_000)
+	full(31_000)
 }
 
 func TestWrongFingerprint(t *testing.T) {

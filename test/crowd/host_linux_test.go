@@ -103,7 +103,7 @@ func serve(ctx context.Context, to port) error {
 		return err
 	}
 	if plan.Compute {
-		if err := f.SetGoal(fleet.Goal{Kind: fleet.Compute, Epoch: 1, Class: transformer.Nano, Seed1: seed.Seed{1}, Segment: 1, SegmentSeed: seed.Seed{2}}); err != nil {
+		if err := f.SetGoal(fleet.Goal{Kind: fleet.Compute, Epoch: 1, Class: transformer.Nano, Seed1: seed.Seed{1}, Segment: 1, SegmentSeed: seed.Seed{2}, Most: 1 << 40}); err != nil {
 			return err
 		}
 	}

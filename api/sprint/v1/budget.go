@@ -60,6 +60,24 @@ const (
 	MaxDuties = MaxNodes
 )
 
+// How much an epoch counts of one participant. A unit's operations are given in MiOps: units of 2^20 operations.
+const (
+	// FreeMiOps is what a participant may commit in a segment without having been credited before: 2^57 operations.
+	FreeMiOps = 1 << 37
+	// Growth is how many times its last credit a participant may commit, spread over the segments.
+	Growth = 4
+	// MaxWeight is far above what anybody computes in an epoch, in MiOps. It keeps sums of weights within 64 bits even
+	// where a committee passes whatever count was claimed: a draw by weights that wrapped around would stop the chain.
+	MaxWeight = 1 << 50
+)
+
+// MayCommit is how many leaves a participant, all its nodes together, may commit in a segment: the chain refuses a
+// commit beyond it, and hosts grant no more to their machines. credited is Member.Credited, segments Params.Segments,
+// unitMiOps the operations of one unit of the epoch's class, at least 1.
+func MayCommit(credited uint64, segments uint32, unitMiOps uint64) uint64 {
+	return max(FreeMiOps, Growth*min(credited, MaxWeight)/uint64(max(1, segments))) / unitMiOps
+}
+
 // Bounds from above on the gas that a transaction of duties may use; test/sim holds them against what is used. The
 // lane takes no transaction that asks for more.
 const (

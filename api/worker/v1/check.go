@@ -16,7 +16,7 @@ import (
 // Bounds of the protocol.
 const (
 	// Protocol is the version both sides must speak.
-	Protocol = 2
+	Protocol = 3
 	// Path is where the host serves the protocol's WebSocket.
 	Path = "/v1/worker"
 	// MaxMessage bounds one encoded Envelope, in bytes.
@@ -208,9 +208,17 @@ func (m *Compute) check() error {
 		size("compute.node_seed", m.NodeSeed, 32),
 		size("compute.segment_seed", m.SegmentSeed, 32),
 		size("compute.audit", m.Audit, 32),
-		below("compute.first", m.First),
+		m.bounds(),
 		text("compute.until", m.Until, 0, MaxUntil),
 	)
+}
+
+// bounds refuses an order that wants nothing.
+func (m *Compute) bounds() error {
+	if m.Stop <= m.First {
+		return refuse("compute.stop: %d, want more than compute.first, which is %d", m.Stop, m.First)
+	}
+	return below("compute.stop", m.Stop)
 }
 
 func (m *Rerun) check() error {

@@ -396,7 +396,7 @@ func (*Envelope_LeftOut) isEnvelope_Message() {}
 // Hello is the worker's first message.
 type Hello struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Version of this protocol, 2.
+	// Version of this protocol, 3.
 	Protocol uint32 `protobuf:"varint,1,opt,name=protocol,proto3" json:"protocol,omitempty"`
 	// Program and version, at most 64 bytes.
 	Agent string `protobuf:"bytes,2,opt,name=agent,proto3" json:"agent,omitempty"`
@@ -1070,8 +1070,13 @@ func (x *Prepare) GetUntil() string {
 	return ""
 }
 
-// Compute asks for the artefacts of a segment from nonce `first` on, until
+// Compute asks for the artefacts of a segment with nonces first..stop-1, until
 // another order arrives.
+//
+// The chain bounds what all nodes of a host together may commit in a segment, so
+// the host grants it out bit by bit: a later Compute for the same segment with a
+// greater stop lets the worker go on without a break, and only its stop counts. A
+// batch that reaches beyond stop closes the connection.
 type Compute struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Epoch uint64                 `protobuf:"varint,1,opt,name=epoch,proto3" json:"epoch,omitempty"`
@@ -1081,12 +1086,17 @@ type Compute struct {
 	Segment     uint32 `protobuf:"varint,4,opt,name=segment,proto3" json:"segment,omitempty"`
 	NodeSeed    []byte `protobuf:"bytes,5,opt,name=node_seed,json=nodeSeed,proto3" json:"node_seed,omitempty"`
 	SegmentSeed []byte `protobuf:"bytes,6,opt,name=segment_seed,json=segmentSeed,proto3" json:"segment_seed,omitempty"`
-	// What the host holds durably: the resume point.
+	// What the host holds durably: the resume point. It counts in the first order
+	// for a segment on a connection; later ones move nothing that was sent.
 	First uint64 `protobuf:"varint,7,opt,name=first,proto3" json:"first,omitempty"`
 	// Until when the segment lasts, for people, at most 128 bytes.
 	Until string `protobuf:"bytes,8,opt,name=until,proto3" json:"until,omitempty"`
 	// What the host will look at, hidden: seed.LeafAudit, 32 bytes.
-	Audit         []byte `protobuf:"bytes,9,opt,name=audit,proto3" json:"audit,omitempty"`
+	Audit []byte `protobuf:"bytes,9,opt,name=audit,proto3" json:"audit,omitempty"`
+	// Nonces below it are wanted; first+1..2^48. There is no "no bound": 0 is
+	// refused as every other value that wants nothing. Hosts that do not name it
+	// speak protocol 2, and no worker of protocol 3 gets as far as their orders.
+	Stop          uint64 `protobuf:"varint,10,opt,name=stop,proto3" json:"stop,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1182,6 +1192,13 @@ func (x *Compute) GetAudit() []byte {
 		return x.Audit
 	}
 	return nil
+}
+
+func (x *Compute) GetStop() uint64 {
+	if x != nil {
+		return x.Stop
+	}
+	return 0
 }
 
 // Ack says that nonces 0..size-1 of the segment are durable at the host. size is
@@ -1547,7 +1564,7 @@ const file_assay_worker_v1_worker_proto_rawDesc = "" +
 	"\x05epoch\x18\x01 \x01(\x04R\x05epoch\x12\x14\n" +
 	"\x05class\x18\x02 \x01(\tR\x05class\x12\x14\n" +
 	"\x05seed1\x18\x03 \x01(\fR\x05seed1\x12\x14\n" +
-	"\x05until\x18\x04 \x01(\tR\x05until\"\xe7\x01\n" +
+	"\x05until\x18\x04 \x01(\tR\x05until\"\xfb\x01\n" +
 	"\aCompute\x12\x14\n" +
 	"\x05epoch\x18\x01 \x01(\x04R\x05epoch\x12\x14\n" +
 	"\x05class\x18\x02 \x01(\tR\x05class\x12\x14\n" +
@@ -1557,7 +1574,9 @@ const file_assay_worker_v1_worker_proto_rawDesc = "" +
 	"\fsegment_seed\x18\x06 \x01(\fR\vsegmentSeed\x12\x14\n" +
 	"\x05first\x18\a \x01(\x04R\x05first\x12\x14\n" +
 	"\x05until\x18\b \x01(\tR\x05until\x12\x14\n" +
-	"\x05audit\x18\t \x01(\fR\x05audit\"g\n" +
+	"\x05audit\x18\t \x01(\fR\x05audit\x12\x12\n" +
+	"\x04stop\x18\n" +
+	" \x01(\x04R\x04stop\"g\n" +
 	"\x03Ack\x12\x14\n" +
 	"\x05epoch\x18\x01 \x01(\x04R\x05epoch\x12\x18\n" +
 	"\asegment\x18\x02 \x01(\rR\asegment\x12\x12\n" +

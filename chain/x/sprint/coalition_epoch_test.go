@@ -126,7 +126,7 @@ func (w *world) commit(e sprintv1.Epoch, plays map[string]play) {
 		if does := plays[p.name]; does.leaves != nil {
 			count = does.leaves(mates[[2]bool{p.coal, p.born > 0}])
 		}
-		if count = min(count, mayCommit(m.Credited, e.Params.Segments, w.class)*uint64(e.Params.Segments)); count == 0 {
+		if count = min(count, sprintv1.MayCommit(m.Credited, e.Params.Segments, w.class.MiOps())*uint64(e.Params.Segments)); count == 0 {
 			continue
 		}
 		key := logKeyOf(e.Number, &sprintv1.MsgCommit{Participant: p.name, Node: "gpu", Segment: 1})

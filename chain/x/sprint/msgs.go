@@ -179,7 +179,7 @@ func (s msgServer) Commit(ctx context.Context, msg *sprintv1.MsgCommit) (*sprint
 		m.SegmentLeaves = append(m.SegmentLeaves, 0)
 	}
 	m.SegmentLeaves[msg.Segment-1] += msg.Count
-	if all, most := m.SegmentLeaves[msg.Segment-1], mayCommit(m.Credited, e.Params.Segments, class); all > most {
+	if all, most := m.SegmentLeaves[msg.Segment-1], sprintv1.MayCommit(m.Credited, e.Params.Segments, class.MiOps()); all > most {
 		return nil, ErrInvalid.Wrapf("%d leaves of segment %d, all nodes together; %s may commit %d, after what it was last credited with", all, msg.Segment, msg.Participant, most)
 	}
 	m.Leaves += msg.Count

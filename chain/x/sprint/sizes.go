@@ -32,10 +32,6 @@ const (
 	// bytesPerLeaf is what a drawn leaf takes of an opening: 40 bytes and a path of 24 hashes. Windows are made for it,
 	// whatever counts are claimed.
 	bytesPerLeaf = openedLeafBytes + 24*32
-	// freeMiops is what a participant may commit in a segment without having been credited before: 2^57 operations.
-	freeMiops = 1 << 37
-	// growth is how many times its last credit a participant may commit, spread over the segments.
-	growth = 4
 )
 
 // dutyLeaves is the budget B of an epoch: leaves of its class that all members together re-run.
@@ -68,11 +64,6 @@ func placesOf(liveCredited uint64, class transformer.Class, replicas, holders ui
 		return max(least, places-holders)
 	}
 	return least
-}
-
-// mayCommit is how many leaves a participant, all its nodes together, may commit in a segment.
-func mayCommit(credited uint64, segments uint32, class transformer.Class) uint64 {
-	return max(freeMiops, growth*min(credited, maxWeight)/uint64(max(1, segments))) / class.MiOps()
 }
 
 // ownLeaves is how many leaves a member owes to judge: a part of what it was last credited with; 0 is no limit.
@@ -113,9 +104,8 @@ func mulDiv(a, b, c uint64) uint64 {
 	return q
 }
 
-// maxWeight is far above what anybody computes in an epoch. It keeps sums of weights within 64 bits even where a
-// committee passes whatever count was claimed: a draw by weights that wrapped around would stop the chain.
-const maxWeight = 1 << 50
+// maxWeight is the most that anything weighs, in units of 2^20 operations.
+const maxWeight = sprintv1.MaxWeight
 
 // weightOf is what verified units weigh, in units of 2^20 operations.
 func weightOf(units uint64, class transformer.Class) uint64 {

@@ -9,6 +9,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
 	"github.com/assaynet/assay/poc/work/transformer"
 )
 
@@ -42,11 +43,11 @@ func TestDutiesFit(t *testing.T) {
 		{"P = 25,600 / 256 = 100, 40 holders", placesOf(25_600*32*20, transformer.Nano, 16, 40), 60},
 		{"P = 100, 500 holders", placesOf(25_600*32*20, transformer.Nano, 16, 500), 12},
 
-		{"2^57 operations are free", mayCommit(0, 5, transformer.Nano), 1 << 32},
-		{"of class small", mayCommit(0, 5, transformer.Small), 1 << 27},
-		{"four times the last credit over five segments", mayCommit(1<<45, 5, transformer.Small), 4 << 45 / 5 / 1024},
-		{"a genesis weight beyond all does not wrap", mayCommit(math.MaxUint64, 1, transformer.Nano), 4 << 50 / 32},
-		{"no segments", mayCommit(1<<45, 0, transformer.Small), 4 << 45 / 1024},
+		{"2^57 operations are free", sprintv1.MayCommit(0, 5, transformer.Nano.MiOps()), 1 << 32},
+		{"of class small", sprintv1.MayCommit(0, 5, transformer.Small.MiOps()), 1 << 27},
+		{"four times the last credit over five segments", sprintv1.MayCommit(1<<45, 5, transformer.Small.MiOps()), 4 << 45 / 5 / 1024},
+		{"a genesis weight beyond all does not wrap", sprintv1.MayCommit(math.MaxUint64, 1, transformer.Nano.MiOps()), 4 << 50 / 32},
+		{"no segments", sprintv1.MayCommit(1<<45, 0, transformer.Small.MiOps()), 4 << 45 / 1024},
 
 		{"nothing credited: no limit", ownLeaves(0, transformer.Nano), 0},
 		{"a fifth of 1,000 leaves", ownLeaves(32_000, transformer.Nano), 200},
