@@ -38,7 +38,7 @@ vectors: ## regenerate the published vectors; a diff is a change of the protocol
 soak: ## the full lengths: 20 honest epochs, nobody rejected, nobody stuck; votes at their extremes (30 minutes)
 	ASSAY_SOAK=1 go test ./test/network -run Soak -count=1 -timeout 3h -v
 
-coalitions: ## coalitions, renting, outages and honest faults on the real rules, all tactics and sizes, with tables (40 minutes)
+coalitions: ## coalitions, renting, outages and honest faults on the real rules, all tactics and sizes, with tables (12 minutes)
 	ASSAY_LONG=1 go test ./chain/x/sprint -run 'Coalition|Presence|Outage|Honest' -count=1 -timeout 3h -v
 
 crowd: ## 10,000 idle workers, hundreds that submit, honest ones beside 1,000 hostile: what a host costs (7 minutes)
