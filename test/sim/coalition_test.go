@@ -95,7 +95,10 @@ func TestC4ARentedEpochFreezesNothing(t *testing.T) {
 			rented.cheat.absent = func(epoch uint64) bool { return epoch > 1 }
 			_, out := n.finish(1)
 			credited(t, out, append([]string{"rented"}, honest...)...)
-			held := n.holding("rented").Weight
+			held, all := n.holding("rented").Weight, uint64(0)
+			for _, h := range n.hosts {
+				all += n.holding(h.name).Weight
+			}
 			voids := 0
 			for epoch := uint64(2); epoch <= 7; epoch++ {
 				before, power := map[string]uint64{}, told(n)
@@ -118,6 +121,9 @@ func TestC4ARentedEpochFreezesNothing(t *testing.T) {
 				}
 				if w, err := n.app.Credit.TallyWeight(n.ctx(), rented.addr); err != nil || w != 0 {
 					t.Errorf("epoch %d is void: the absent vote with weight %d, %v", epoch, w, err)
+				}
+				if whole, err := n.app.Credit.TallyWhole(n.ctx()); err != nil || voids == 1 && whole.Uint64() < all {
+					t.Errorf("epoch %d is void: votes are counted as a part of %s, %v; want %d", epoch, whole, err, all)
 				}
 				held /= 2
 				for _, name := range honest {
