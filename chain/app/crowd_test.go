@@ -12,6 +12,7 @@ import (
 
 	abci "github.com/cometbft/cometbft/abci/types"
 
+	sdk "github.com/cosmos/cosmos-sdk/types"
 	sdkerrors "github.com/cosmos/cosmos-sdk/types/errors"
 
 	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
@@ -114,43 +115,46 @@ func contains(txs [][]byte, want []byte) bool {
 // most, kept all others out for as long as it went on. Now the state expects no opening, and of what it does expect
 // the heaviest sends one transaction before everybody else had a turn.
 func TestC1AHeavyMemberKeepsNobodyOut(t *testing.T) {
-	d := drive(t, "heavy", "bob", "carol")
-	d.reweigh(map[string]uint64{"heavy": 1 << 40, "bob": 1000, "carol": 1000})
-	heavy, bob, carol := d.validators[0], d.validators[1], d.validators[2]
+	d := drive(t, "heavy", "bob", "carol", "dave", "erin", "frank", "grace")
+	weights := map[string]uint64{"heavy": 1 << 40}
+	for _, v := range d.validators[1:] {
+		weights[v.Moniker] = 1000
+	}
+	d.reweigh(weights)
+	heavy, others := d.validators[0], d.validators[1:]
 	d.blocks(1)
 	d.await(heavy, ready(heavy))
 	garbage := &sprintv1.MsgOpen{Participant: heavy.Address, Epoch: 1, Logs: []sprintv1.LogOpening{{Node: "gpu-0", Leaves: make([]byte, 900<<10)}}}
-	if r := checked(t, heavy, d.sign(heavy, duty(garbage), garbage)); r.Code == 0 {
-		t.Error("an opening that nobody asked for is free")
+	if r := checked(t, heavy, d.owe(heavy, 0, garbage)); r.Code == 0 || !strings.Contains(r.Log, "epoch 1 is in prepare") {
+		t.Errorf("an opening that nobody asked for: %d %s", r.Code, r.Log)
 	}
 	long := nodes(heavy, 1)
 	long.Nodes[0].Proof = make([]byte, 2_000)
-	for n, tx := range [][]byte{d.owe(heavy, 0, long), d.owe(heavy, 1, ready(heavy))} {
+	first, second := d.owe(heavy, 0, ready(heavy)), d.owe(heavy, 1, long)
+	wanted, size := [][]byte{first}, len(first)
+	for _, v := range others {
+		tx := d.owe(v, 0, ready(v))
+		wanted, size = append(wanted, tx), size+len(tx)
+	}
+	payment := d.sign(others[0], paid, transfer(others[0], others[1]))
+	wanted = append(wanted, payment)
+	for n, tx := range slices.Insert(slices.Clone(wanted), 1, second) {
 		if err := d.send(tx); err != nil {
 			t.Fatal(n, err)
 		}
 	}
-	var wanted [][]byte
-	for _, v := range []*validator{bob, carol} {
-		tx := d.owe(v, 0, ready(v))
-		wanted = append(wanted, tx)
-		if err := d.send(tx); err != nil {
-			t.Fatal(err)
-		}
+	// In the lane's share is room for each one's first, in the rest for a payment and nothing more.
+	size = size/3*4 + 300
+	if size > size/4*3+len(payment)+len(second) {
+		t.Fatalf("the set-up: a block of %d bytes has room for another %d", size, len(second))
 	}
-	payment := d.sign(bob, paid, transfer(bob, carol))
-	if err := d.send(payment); err != nil {
-		t.Fatal(err)
-	}
-	// A block with room for each one's first, a payment and nothing more.
-	size := int64(4_000 + len(wanted[0]) + len(wanted[1]) + len(payment) + 400)
-	txs := d.prepare(size)
-	for _, tx := range append(wanted, payment) {
+	txs := d.prepare(int64(size))
+	for _, tx := range wanted {
 		if !contains(txs, tx) {
 			t.Errorf("a transaction of %d bytes is not among the %d of the block", len(tx), len(txs)-1)
 		}
 	}
-	if !d.accepts(bob, txs) {
+	if !d.accepts(others[0], txs) {
 		t.Error("the block is rejected")
 	}
 }
@@ -191,13 +195,14 @@ func TestC10AnIdentityStoresNoGarbage(t *testing.T) {
 	for range 10 {
 		long, longer := nodes(nobody, 1), nodes(nobody, 1)
 		long.Nodes[0].Proof, longer.Nodes[0].Proof = make([]byte, 2_000), make([]byte, 30<<10)
-		for _, tx := range [][]byte{
-			d.owe(nobody, 0, ready(nobody)), d.owe(nobody, 1, long), d.owe(nobody, 0, long), d.owe(nobody, 0, longer),
-			d.owe(nobody, 0, &sprintv1.MsgDispute{Participant: nobody.Address, Epoch: 1, Voter: strings.Repeat("x", 1<<20)}),
-			d.owe(nobody, 0, &sprintv1.MsgCommit{Participant: nobody.Address, Epoch: 1, Segment: 1, Root: make([]byte, 1<<20)}),
+		taken := uint64(0)
+		for _, msg := range []sdk.Msg{
+			ready(nobody), longer, long, long,
+			&sprintv1.MsgDispute{Participant: nobody.Address, Epoch: 1, Voter: strings.Repeat("x", 1<<20)},
+			&sprintv1.MsgCommit{Participant: nobody.Address, Epoch: 1, Segment: 1, Root: make([]byte, 1<<20)},
 		} {
-			for _, v := range d.validators {
-				checked(t, v, tx)
+			if tx := d.owe(nobody, taken, msg); d.send(tx) == nil {
+				taken++
 			}
 		}
 		for _, tx := range d.prepare(4 << 20)[1:] {

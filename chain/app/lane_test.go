@@ -3,6 +3,9 @@
 package app_test
 
 import (
+	"bytes"
+	"crypto/ed25519"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -286,5 +289,25 @@ func TestTheLargestDutyFitsIntoTheLane(t *testing.T) {
 		if kind, _, _ := sprintv1.DutyOf(msg); uint64(sprintv1.MsgSize(msg)) > kind.Bytes {
 			t.Errorf("%T has %d bytes, its bound is %d", msg, sprintv1.MsgSize(msg), kind.Bytes)
 		}
+	}
+}
+
+// C17: a key was checked for half of what that takes, and a list of machines costs no fee. A free one that fails pays in
+// gas for all its keys and proofs, at their measured price, before the first is looked at.
+func TestC17AFreeListOfMachinesUsesItsGas(t *testing.T) {
+	d := drive(t, "alice")
+	d.blocks(1)
+	alice := d.validators[0]
+	list := nodes(alice, 16)
+	for i := range list.Nodes {
+		key := ed25519.NewKeyFromSeed(bytes.Repeat([]byte{byte(i + 1)}, ed25519.SeedSize))
+		list.Nodes[i] = registryv1.Node{Id: fmt.Sprintf("gpu-%d", i), Key: key.Public().(ed25519.PublicKey), Proof: make([]byte, ed25519.SignatureSize)}
+	}
+	if err := d.send(d.owe(alice, 0, list)); err != nil {
+		t.Fatal(err)
+	}
+	d.blocks(1)
+	if r := d.results[len(d.results)-1]; r.Code == 0 || !strings.Contains(r.Log, "gpu-0") || r.GasUsed < 16*40_000 {
+		t.Errorf("code %d after %d gas: %s", r.Code, r.GasUsed, r.Log)
 	}
 }

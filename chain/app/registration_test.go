@@ -4,6 +4,7 @@ package app_test
 
 import (
 	"encoding/json"
+	"os"
 	"strings"
 	"testing"
 
@@ -23,6 +24,7 @@ import (
 
 	collateralv1 "github.com/assaynet/assay/api/collateral/v1"
 	registryv1 "github.com/assaynet/assay/api/registry/v1"
+	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
 	"github.com/assaynet/assay/chain/app"
 	"github.com/assaynet/assay/chain/genesis"
 	"github.com/assaynet/assay/chain/home"
@@ -115,6 +117,45 @@ func TestAHotKeyPaysByAllowance(t *testing.T) {
 	}
 	if !d.balance(alice.Hot).IsZero() {
 		t.Errorf("the hot account holds %s", d.balance(alice.Hot))
+	}
+}
+
+// C21: SECURITY.md left out that a stolen hot key replaces the list of machines. What the key may send is what is said
+// there.
+func TestC21WhatAHotKeyMaySend(t *testing.T) {
+	d := drive(t, "alice")
+	d.blocks(1)
+	alice := d.validators[0]
+	var r authz.QueryGrantsResponse
+	alice.query(t, "/cosmos.authz.v1beta1.Query/Grants", &authz.QueryGrantsRequest{Granter: alice.Address, Grantee: alice.Hot}, &r)
+	if len(r.Grants) != len(sprintv1.DutyURLs()) {
+		t.Errorf("%d grants", len(r.Grants))
+	}
+	file, err := os.ReadFile("../../SECURITY.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, said, _ := strings.Cut(string(file), "**The hot key.**")
+	said, _, _ = strings.Cut(said, "\n\n")
+	said = strings.Join(strings.Fields(said), " ")
+	for _, g := range r.Grants {
+		var granted authz.GenericAuthorization
+		if err := granted.Unmarshal(g.Authorization.Value); err != nil {
+			t.Fatal(err)
+		}
+		want := map[string]string{
+			sdk.MsgTypeURL(&sprintv1.MsgReady{}):         "send the participant's protocol messages",
+			sdk.MsgTypeURL(&sprintv1.MsgCommit{}):        "commit nonsense",
+			sdk.MsgTypeURL(&sprintv1.MsgOpen{}):          "send the participant's protocol messages",
+			sdk.MsgTypeURL(&sprintv1.MsgCommitVerdict{}): "reveal nothing",
+			sdk.MsgTypeURL(&sprintv1.MsgRevealVerdict{}): "reveal nothing",
+			sdk.MsgTypeURL(&sprintv1.MsgOpenMiddles{}):   "send the participant's protocol messages",
+			sdk.MsgTypeURL(&sprintv1.MsgDispute{}):       "name honest leaves",
+			sdk.MsgTypeURL(&registryv1.MsgSetNodes{}):    "replace the list of machines",
+		}[granted.Msg]
+		if want == "" || !strings.Contains(said, want) {
+			t.Errorf("SECURITY.md does not say %q of a stolen hot key, which may send %s", want, granted.Msg)
+		}
 	}
 }
 

@@ -3,8 +3,11 @@
 package app_test
 
 import (
+	"bytes"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -155,6 +158,54 @@ func TestGenesisRefuses(t *testing.T) {
 			_, err := genesis.Build(genesis.Options{Chain: c.chain, Time: d.now, Preset: genesis.Presets()["localnet"], Participants: c.participants})
 			if err == nil {
 				t.Error("made a genesis")
+			}
+		})
+	}
+}
+
+// C20: a genesis was taken with one consensus key for two names, with power behind a key that nobody has registered, and
+// with records of lengths that stop a later block.
+func TestC20AGenesisThatStopsTheChainIsRefused(t *testing.T) {
+	d := drive(t, "alice", "bob")
+	d.blocks(12)
+	g := exported(t, d.validators[0].App, d.genesis)
+	if _, err := initChain(open(t, d.validators[0].dir), g); err != nil {
+		t.Fatalf("as exported: %v", err)
+	}
+	first := func(state map[string]any, list string) map[string]any { return state[list].([]any)[0].(map[string]any) }
+	short := base64.StdEncoding.EncodeToString(make([]byte, 31))
+	for name, c := range map[string]struct {
+		module string
+		change func(state map[string]any)
+		want   string
+	}{
+		"one key for two": {"credit", func(state map[string]any) {
+			first(state, "holdings")["consensus_key"] = state["holdings"].([]any)[1].(map[string]any)["consensus_key"]
+		}, "have one consensus key"},
+		"a key of nobody's": {"credit", func(state map[string]any) {
+			key := base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{9}, 32))
+			who := first(state, "holdings")
+			for _, s := range state["seats"].([]any) {
+				if seat := s.(map[string]any); seat["participant"] == who["participant"] {
+					seat["consensus_key"] = key
+				}
+			}
+			who["consensus_key"] = key
+		}, "is registered by"},
+		"a short seed":     {"sprint", func(state map[string]any) { first(state, "epochs")["seed1"] = short }, "seed1 has 31 bytes"},
+		"a short host key": {"sprint", func(state map[string]any) { first(first(state, "states"), "members")["host_key"] = short }, "keys of 31 and 32 bytes"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bad, consensus := *g, *g.Consensus
+			consensus.Validators, bad.Consensus = nil, &consensus // else the set that was exported is compared first
+			(&driver{t: t, genesis: &bad}).edit(c.module, c.change)
+			defer func() { // a module that cannot take its genesis panics
+				if why := fmt.Sprint(recover()); !strings.Contains(why, c.want) {
+					t.Errorf("%s, want %q", why, c.want)
+				}
+			}()
+			if _, err := initChain(open(t, d.validators[0].dir), &bad); err != nil {
+				panic(err)
 			}
 		})
 	}

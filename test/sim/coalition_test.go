@@ -4,6 +4,7 @@ package sim
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -28,18 +29,18 @@ func (n *network) powerOf(names []string) (sum int64) {
 // an honest target needed more than half of all others' weight. Now silence decides nothing: the honest are credited in
 // full, who abstains is not, and in no set does the coalition hold a third.
 func TestC3AbstainingDecidesNothing(t *testing.T) {
-	besides := []int{2, 3, 5}
+	besides := [][]int{{4_578, 2_687}, {3_630, 3_630}, {2_420, 2_420, 2_420}, slices.Repeat([]int{1_452}, 5)}
 	if long {
-		besides = append(besides, 20)
+		besides = append(besides, slices.Repeat([]int{363}, 20))
 	}
 	for _, honest := range besides {
-		t.Run(fmt.Sprintf("beside %d", honest), func(t *testing.T) {
-			const each, rest = 685, 7_260 // leaves of a segment: 27.4 % and 72.6 %
+		t.Run(fmt.Sprintf("beside %d of %d", len(honest), honest[0]), func(t *testing.T) {
+			const each = 685 // leaves of a segment: four are 27.4 %
 			var good, bad []string
 			size := map[string]int{}
 			for i := range honest {
 				good = append(good, fmt.Sprintf("p%d", i+1))
-				size[good[i]] = rest / honest
+				size[good[i]] = honest[i]
 			}
 			for i := range 4 {
 				bad = append(bad, fmt.Sprintf("mute-%d", i+1))
@@ -64,6 +65,11 @@ func TestC3AbstainingDecidesNothing(t *testing.T) {
 					t.Fatalf("epoch %d is void: %s", epoch, e.VoidReason)
 				}
 				credited(t, out, good...)
+				for _, name := range good {
+					if o := out[name]; o.Reason != "credited; judged by its committee" {
+						t.Errorf("epoch %d: %s: %s", epoch, name, o.Reason)
+					}
+				}
 				for _, name := range bad {
 					// a mute owes something in every epoch in which it has a vote, and then earns nothing
 					if o := out[name]; o.Owed > 0 && o.WeightAfter != 0 || o.Owed == 0 && o.WeightBefore > 0 {
@@ -89,7 +95,10 @@ func TestC4ARentedEpochFreezesNothing(t *testing.T) {
 			rented.cheat.absent = func(epoch uint64) bool { return epoch > 1 }
 			_, out := n.finish(1)
 			credited(t, out, append([]string{"rented"}, honest...)...)
-			held := n.holding("rented").Weight
+			held, all := n.holding("rented").Weight, uint64(0)
+			for _, h := range n.hosts {
+				all += n.holding(h.name).Weight
+			}
 			voids := 0
 			for epoch := uint64(2); epoch <= 7; epoch++ {
 				before, power := map[string]uint64{}, told(n)
@@ -109,6 +118,12 @@ func TestC4ARentedEpochFreezesNothing(t *testing.T) {
 				}
 				if w := n.holding("rented").Weight; w != held/2 {
 					t.Errorf("epoch %d is void: the rented weight went from %d to %d; want half", epoch, held, w)
+				}
+				if w, err := n.app.Credit.TallyWeight(n.ctx(), rented.addr); err != nil || w != 0 {
+					t.Errorf("epoch %d is void: the absent vote with weight %d, %v", epoch, w, err)
+				}
+				if whole, err := n.app.Credit.TallyWhole(n.ctx()); err != nil || voids == 1 && whole.Uint64() < all {
+					t.Errorf("epoch %d is void: votes are counted as a part of %s, %v; want %d", epoch, whole, err, all)
 				}
 				held /= 2
 				for _, name := range honest {
@@ -219,5 +234,82 @@ func TestC5DustIsNoTarget(t *testing.T) {
 	s := n.standing(outside)
 	if s.Role != sprintv1.RoleNewcomer || s.ChanceBps == 0 || s.ChanceBps == 10_000 || s.ExpectedEpochs < 2 || !strings.Contains(s.Reason, "places for 120 newcomers") {
 		t.Errorf("one left out is told: %+v", s)
+	}
+}
+
+// C6. A cap alone gives what it takes from the large to whoever else is there: four dust names beside one large holder
+// had three quarters of the power, four names with 27.4 % of the compute beside two honest ones half. Nobody is lifted
+// above 6/5 of its share of the compute.
+func TestC6TheCapLiftsNeitherDustNorCoalitions(t *testing.T) {
+	for name, sizes := range map[string][]int{"dust": {2_000, 8, 8, 8, 8}, "a coalition": {4_578, 2_687, 685, 685, 685, 685}} {
+		t.Run(name, func(t *testing.T) {
+			var all []string
+			size := map[string]int{}
+			for i, s := range sizes {
+				all = append(all, fmt.Sprintf("p%d", i+1))
+				size[all[i]] = s
+			}
+			n := startNamed(t, all, func(name string) uint64 { return uint64(size[name]) })
+			for name, count := range size {
+				n.sized(name, count)
+			}
+			small := all[len(all)-4:]
+			for epoch := uint64(1); epoch <= 3; epoch++ {
+				_, out := n.finish(epoch)
+				credited(t, out, all...)
+			}
+			n.phase(4, sprintv1.PhaseCompute) // the last move is made
+			weight, whole := uint64(0), uint64(0)
+			for _, name := range all {
+				w := n.holding(name).Weight
+				whole += w
+				if slices.Contains(small, name) {
+					weight += w
+				}
+			}
+			power, most := n.powerOf(small), int64(weight*credit.TotalPower*6/5/whole)
+			if power > most+int64(len(all)) || 3*power >= credit.TotalPower {
+				t.Errorf("the four smallest have %d of %d power; with %d of %d weight they may have %d, and no third", power, credit.TotalPower, weight, whole, most)
+			}
+		})
+	}
+}
+
+// C7. Between two sets incumbents shrank at once while newcomers entered one a block: of four holders with a quarter
+// each two leave, and the two that stay had 36 % each until the last of twelve newcomers was in. Every set handed to
+// CometBFT obeys the cap.
+func TestC7EverySetObeysTheCap(t *testing.T) {
+	all := []string{"p1", "p2", "gone-1", "gone-2"}
+	for i := range 12 {
+		all = append(all, fmt.Sprintf("new-%d", i+1))
+	}
+	n := startNamed(t, all, func(name string) uint64 {
+		if name[0] == 'n' {
+			return 0
+		}
+		return 1_000
+	})
+	for _, name := range all[4:] {
+		n.sized(name, 40)
+	}
+	n.sized("p1", 240) // a quarter of what is left
+	n.sized("p2", 240)
+	for _, name := range []string{"gone-1", "gone-2"} {
+		n.host(name).cheat.commit = never
+	}
+	most, sizes := int64(0), map[int]bool{}
+	n.until("end of epoch 2", func(e sprintv1.Epoch) bool {
+		sizes[len(n.told)] = true
+		sum := n.powerOf(all)
+		for _, name := range all {
+			most = max(most, n.told[name])
+			if p := n.told[name]; 100*p > 26*sum {
+				t.Fatalf("after block %d, in epoch %d, %s holds %d of %d", n.height, e.Number, name, p, sum)
+			}
+		}
+		return e.Number == 2 && e.Phase == sprintv1.PhaseFinalised
+	})
+	if len(sizes) < 12 || most < 240_000 {
+		t.Errorf("the set-up: sets of %d sizes, and the largest power is %d", len(sizes), most)
 	}
 }

@@ -247,6 +247,9 @@ func TestAFloodedNetworkGoesOn(t *testing.T) {
 		t.Errorf("the median payment enters after %d blocks", m)
 	}
 	running := g.now().Epoch.Number
+	if most := (identities + 1) * int(running) * 12 << 10; freeBytes > most { // two attempts at what each owes in an epoch
+		t.Errorf("%d KiB of spam are stored for free, want at most %d", freeBytes>>10, most>>10)
+	}
 	if running < 2 {
 		t.Errorf("no epoch finished in %d blocks", blocks)
 	}

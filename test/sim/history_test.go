@@ -151,43 +151,65 @@ func TestC15AnyReachableStateIsExportedAndImported(t *testing.T) {
 		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) {
 			r := rand.New(rand.NewPCG(seed, 15))
 			n := history(t, r, 30+r.Int64N(150))
-			a, b := imported(t, n), imported(t, n)
-			e := n.now().Epoch
-			t.Logf("block %d, epoch %d in %s, %d members, %d validators", n.height, e.Number, e.Phase.Word(), len(n.members(e.Number)), len(n.told))
-			n.queue, a.queue, b.queue = nil, nil, nil
-			last := ""
-			for i := range 25 { // across a turn or two
-				w := words{}
-				if i > 0 {
-					w = n.listen()
-					w.from, w.msgs = nil, nil
-				}
-				for _, net := range []*network{n, a, b} {
-					net.deliver(w)
-				}
-				last = fmt.Sprintf("block %d, from %s of epoch %d on", n.height, e.Phase.Word(), e.Number)
-				if x, y := a.app.LastCommitID().Hash, b.app.LastCommitID().Hash; !slices.Equal(x, y) {
-					t.Fatalf("%s: two imports have app hashes %x and %x", last, x, y)
-				}
-				if i != 0 && i != 24 {
-					continue
-				}
-				want, got := n.stores(), a.stores()
-				for name := range want {
-					if name == "upgrade" {
-						continue
-					}
-					if d := cmp.Diff(want[name], got[name]); d != "" {
-						t.Errorf("%s: store %s (-exported +imported):\n%.2000s", last, name, d)
-					}
-				}
-				if t.Failed() {
-					return
-				}
-			}
+			goesOnAlike(t, n)
 			if err := n.app.Collateral.Check(n.ctx()); err != nil {
 				t.Error(err)
 			}
 		})
+	}
+}
+
+// C15. While newcomers joined, an import had all of them as validators at once.
+func TestC15AnExportWhileNewcomersJoin(t *testing.T) {
+	n := startNamed(t, []string{"p1", "p2", "p3", "n1", "n2", "n3", "n4", "n5", "n6"}, func(name string) uint64 {
+		if name[0] == 'n' {
+			return 0
+		}
+		return 1_000
+	})
+	n.finish(1)
+	n.step()
+	if in := len(n.told); in <= 3 || in >= 9 {
+		t.Fatalf("the set-up: %d of 9 are validators", in)
+	}
+	goesOnAlike(t, n)
+}
+
+// goesOnAlike imports what a network exports now, twice, and holds the three against each other across a turn or two.
+func goesOnAlike(t *testing.T, n *network) {
+	t.Helper()
+	a, b := imported(t, n), imported(t, n)
+	e := n.now().Epoch
+	t.Logf("block %d, epoch %d in %s, %d members, %d validators", n.height, e.Number, e.Phase.Word(), len(n.members(e.Number)), len(n.told))
+	n.queue, a.queue, b.queue = nil, nil, nil
+	last := ""
+	for i := range 25 { // across a turn or two
+		w := words{}
+		if i > 0 {
+			w = n.listen()
+			w.from, w.msgs = nil, nil
+		}
+		for _, net := range []*network{n, a, b} {
+			net.deliver(w)
+		}
+		last = fmt.Sprintf("block %d, from %s of epoch %d on", n.height, e.Phase.Word(), e.Number)
+		if x, y := a.app.LastCommitID().Hash, b.app.LastCommitID().Hash; !slices.Equal(x, y) {
+			t.Fatalf("%s: two imports have app hashes %x and %x", last, x, y)
+		}
+		if i != 0 && i != 24 {
+			continue
+		}
+		want, got := n.stores(), a.stores()
+		for name := range want {
+			if name == "upgrade" {
+				continue
+			}
+			if d := cmp.Diff(want[name], got[name]); d != "" {
+				t.Errorf("%s: store %s (-exported +imported):\n%.2000s", last, name, d)
+			}
+		}
+		if t.Failed() {
+			return
+		}
 	}
 }

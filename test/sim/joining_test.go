@@ -259,7 +259,7 @@ func randomFleet(t *testing.T, r *rand.Rand) {
 
 // C26. Two signatures of one height: without weight, vote and power in the next block, in jail for good, and not credited
 // for the epoch that runs. Between the others nothing changes.
-func TestDoubleSignIsCutAtOnceAndJailedForGood(t *testing.T) {
+func TestC26DoubleSignIsCutAtOnceAndJailedForGood(t *testing.T) {
 	n := start(t, 4)
 	n.phase(1, sprintv1.PhaseWrapUp)
 	p4 := n.host("p4")

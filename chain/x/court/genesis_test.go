@@ -24,7 +24,7 @@ func (c *chain) bytesOf() map[string]string {
 	return all
 }
 
-// C21: any state that claims and judgements lead to is exported and imported to the byte.
+// C20: any state that claims and judgements lead to is exported and imported to the byte.
 func TestGenesisIsExact(t *testing.T) {
 	rapid.Check(t, func(r *rapid.T) {
 		c := begin(t)

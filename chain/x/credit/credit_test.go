@@ -255,7 +255,8 @@ func TestAVoidEpoch(t *testing.T) {
 	}
 }
 
-// During an outage power moves only as far as what is live vouches for it, until two thirds of the base are back.
+// C4: during an outage power moves only as far as what is live vouches for it, until two thirds of the base are back,
+// and the votes of those who stayed are no larger a part of the whole.
 func TestAnOutageOfTheHonestHandsNothingToWhoStayed(t *testing.T) {
 	p := credit.DefaultParams()
 	weights := map[string]uint64{"c": 270, "h1": 365, "h2": 365}
@@ -265,6 +266,9 @@ func TestAnOutageOfTheHonestHandsNothingToWhoStayed(t *testing.T) {
 	c.void(t, []string{"c"}, nil)
 	if g, _ := c.ExportGenesis(c.ctx); g.Base != 1000 {
 		t.Fatalf("base %d, the weight before the outage was 1000", g.Base)
+	}
+	if vote, whole := c.vote(t, "c"); 3*vote > whole {
+		t.Errorf("who stayed decides alone, with %d of %d votes", vote, whole)
 	}
 	was := c.powers(t)["c"]
 	for i, base := range []uint64{990, 980, 970} { // floor(99/100)

@@ -54,7 +54,7 @@ func atProof(t *testing.T) sprintv1.GenesisState {
 			Segments: []sprintv1.Segment{{Index: 1, Seed: make([]byte, 32)}}}}}
 }
 
-// C21: what is exported is what was imported, and a genesis whose records blocks could not work with is refused before
+// C20: what is exported is what was imported, and a genesis whose records blocks could not work with is refused before
 // there is a block.
 func TestGenesisRefusesRecordsThatStopBlocks(t *testing.T) {
 	k, ctx, _ := bare(t)
