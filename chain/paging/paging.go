@@ -3,7 +3,12 @@
 // Package paging bounds the lists that queries answer with.
 package paging
 
-import "github.com/cosmos/cosmos-sdk/types/query"
+import (
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/cosmos/cosmos-sdk/types/query"
+)
 
 // Most is how many entries one page holds at most, Usual how many it holds unless asked for more or fewer.
 const (
@@ -11,15 +16,22 @@ const (
 	Usual = 100
 )
 
-// Bound returns a page request that a node is willing to answer: at most Most entries, no skipping by offset and no
-// counting of the rest, both of which read what they do not show.
-func Bound(r *query.PageRequest) *query.PageRequest {
+// Bound returns a page request that a node is willing to answer: at most Most entries, Usual where none are asked for.
+// Pages follow each other by key; an offset or a count of the rest would read what they do not show. Errors are
+// InvalidArgument and say what to ask instead.
+func Bound(r *query.PageRequest) (*query.PageRequest, error) {
 	if r == nil {
-		return &query.PageRequest{Limit: Usual}
+		return &query.PageRequest{Limit: Usual}, nil
 	}
-	bounded := &query.PageRequest{Key: r.Key, Limit: min(r.Limit, Most), Reverse: r.Reverse}
-	if r.Limit == 0 {
+	switch {
+	case r.Offset > 0 || r.CountTotal:
+		return nil, status.Error(codes.InvalidArgument, "pages have no offset and no count; ask for the next one with the key that the last one gave")
+	case r.Limit > Most:
+		return nil, status.Errorf(codes.InvalidArgument, "a page has at most %d entries, not %d", Most, r.Limit)
+	}
+	bounded := &query.PageRequest{Key: r.Key, Limit: r.Limit, Reverse: r.Reverse}
+	if bounded.Limit == 0 {
 		bounded.Limit = Usual
 	}
-	return bounded
+	return bounded, nil
 }

@@ -7,12 +7,16 @@ import (
 	"fmt"
 	"testing"
 
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
 	storetypes "github.com/cosmos/cosmos-sdk/store/v2/types"
 	"github.com/cosmos/cosmos-sdk/types/query"
 
 	creditv1 "github.com/assaynet/assay/api/credit/v1"
 	registryv1 "github.com/assaynet/assay/api/registry/v1"
 	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
+	"github.com/assaynet/assay/chain/paging"
 )
 
 // C18. Lists were answered whole, and questions about the running epoch cost nothing. Every list comes in pages of a
@@ -73,6 +77,11 @@ func TestC18ListsComeInPages(t *testing.T) {
 			}
 			if sum != l.want || l.want <= usual || pages != (l.want+usual-1)/usual {
 				t.Errorf("%d of %d in %d pages", sum, l.want, pages)
+			}
+			for _, page := range []*query.PageRequest{{Limit: paging.Most + 1}, {CountTotal: true}, {Offset: 1}} {
+				if _, _, err := l.list(page); status.Code(err) != codes.InvalidArgument {
+					t.Errorf("a page of %d from %d on, counting %v: %v", page.Limit, page.Offset, page.CountTotal, err)
+				}
 			}
 		})
 	}

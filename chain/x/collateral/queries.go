@@ -11,10 +11,8 @@ import (
 	"github.com/cosmos/cosmos-sdk/types/query"
 
 	collateralv1 "github.com/assaynet/assay/api/collateral/v1"
+	"github.com/assaynet/assay/chain/paging"
 )
-
-// maxPage bounds a page of accounts.
-const maxPage = 1_000
 
 type queries struct{ keeper *Keeper }
 
@@ -32,10 +30,11 @@ func (q queries) Account(ctx context.Context, r *collateralv1.QueryAccountReques
 }
 
 func (q queries) Accounts(ctx context.Context, r *collateralv1.QueryAccountsRequest) (*collateralv1.QueryAccountsResponse, error) {
-	if r.Pagination != nil && r.Pagination.Limit > maxPage {
-		return nil, status.Errorf(codes.InvalidArgument, "collateral: a page has at most %d accounts", maxPage)
+	bounded, err := paging.Bound(r.Pagination)
+	if err != nil {
+		return nil, err
 	}
-	all, page, err := query.CollectionPaginate(ctx, q.keeper.deposits, r.Pagination,
+	all, page, err := query.CollectionPaginate(ctx, q.keeper.deposits, bounded,
 		func(_ string, a collateralv1.Account) (collateralv1.Account, error) { return a, nil })
 	if err != nil {
 		return nil, status.Error(codes.InvalidArgument, err.Error())

@@ -11,13 +11,8 @@ import (
 	"github.com/cosmos/cosmos-sdk/types/query"
 
 	creditv1 "github.com/assaynet/assay/api/credit/v1"
+	"github.com/assaynet/assay/chain/paging"
 	"github.com/assaynet/assay/chain/table"
-)
-
-// Entries of a page: what is listed if no limit is asked for, and at most.
-const (
-	pageLimit = 100
-	pageMost  = 1_000
 )
 
 type queryServer struct{ *Keeper }
@@ -36,7 +31,7 @@ func (s queryServer) Params(ctx context.Context, _ *creditv1.QueryParamsRequest)
 }
 
 func (s queryServer) Holdings(ctx context.Context, req *creditv1.QueryHoldingsRequest) (*creditv1.QueryHoldingsResponse, error) {
-	p, err := page(req.GetPagination())
+	p, err := paging.Bound(req.GetPagination())
 	if err != nil {
 		return nil, err
 	}
@@ -53,28 +48,10 @@ func (s queryServer) Holding(ctx context.Context, req *creditv1.QueryHoldingRequ
 }
 
 func (s queryServer) Seats(ctx context.Context, req *creditv1.QuerySeatsRequest) (*creditv1.QuerySeatsResponse, error) {
-	p, err := page(req.GetPagination())
+	p, err := paging.Bound(req.GetPagination())
 	if err != nil {
 		return nil, err
 	}
 	list, next, err := query.CollectionPaginate(ctx, s.seats, p, func(_ []byte, seat creditv1.Seat) (creditv1.Seat, error) { return seat, nil })
 	return &creditv1.QuerySeatsResponse{Seats: list, Pagination: next}, err
-}
-
-// page bounds what one query reads. Pages follow each other by key; an offset or a count would read all the same.
-func page(p *query.PageRequest) (*query.PageRequest, error) {
-	if p == nil {
-		p = &query.PageRequest{}
-	}
-	switch {
-	case p.Offset > 0 || p.CountTotal:
-		return nil, status.Error(codes.InvalidArgument, "pages have no offset and no count; ask for the next one with the key that the last one gave")
-	case p.Limit > pageMost:
-		return nil, status.Errorf(codes.InvalidArgument, "a page has at most %d entries, not %d", pageMost, p.Limit)
-	}
-	bounded := *p
-	if bounded.Limit == 0 {
-		bounded.Limit = pageLimit
-	}
-	return &bounded, nil
 }

@@ -12,10 +12,8 @@ import (
 	"github.com/cosmos/cosmos-sdk/types/query"
 
 	registryv1 "github.com/assaynet/assay/api/registry/v1"
+	"github.com/assaynet/assay/chain/paging"
 )
-
-// maxPage bounds a page of participants.
-const maxPage = 1_000
 
 type queries struct{ keeper *Keeper }
 
@@ -45,10 +43,11 @@ func (q queries) Participant(ctx context.Context, r *registryv1.QueryParticipant
 }
 
 func (q queries) Participants(ctx context.Context, r *registryv1.QueryParticipantsRequest) (*registryv1.QueryParticipantsResponse, error) {
-	if r.Pagination != nil && r.Pagination.Limit > maxPage {
-		return nil, status.Errorf(codes.InvalidArgument, "registry: a page has at most %d participants", maxPage)
+	bounded, err := paging.Bound(r.Pagination)
+	if err != nil {
+		return nil, err
 	}
-	all, page, err := query.CollectionPaginate(ctx, q.keeper.participants, r.Pagination,
+	all, page, err := query.CollectionPaginate(ctx, q.keeper.participants, bounded,
 		func(_ string, p registryv1.Participant) (registryv1.Participant, error) {
 			err := q.keeper.withNodes(ctx, &p)
 			return p, err

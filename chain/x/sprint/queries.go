@@ -88,7 +88,11 @@ func (s queryServer) Members(ctx context.Context, req *sprintv1.QueryMembersRequ
 	if err != nil {
 		return nil, err
 	}
-	all, page, err := query.CollectionPaginate(ctx, s.members, paging.Bound(req.Pagination), same[memberKey, sprintv1.Member], query.WithCollectionPaginationPairPrefix[uint64, string](e.Number))
+	bounded, err := paging.Bound(req.Pagination)
+	if err != nil {
+		return nil, err
+	}
+	all, page, err := query.CollectionPaginate(ctx, s.members, bounded, same[memberKey, sprintv1.Member], query.WithCollectionPaginationPairPrefix[uint64, string](e.Number))
 	return &sprintv1.QueryMembersResponse{Members: all, Pagination: page}, err
 }
 
@@ -109,7 +113,11 @@ func (s queryServer) Commits(ctx context.Context, req *sprintv1.QueryCommitsRequ
 	if req.Participant != "" {
 		prefix = collections.QuadSuperPrefix[uint64, string, string, uint32](e.Number, req.Participant)
 	}
-	all, page, err := query.CollectionPaginate(ctx, s.commits, paging.Bound(req.Pagination), same[logKey, sprintv1.Commit],
+	bounded, err := paging.Bound(req.Pagination)
+	if err != nil {
+		return nil, err
+	}
+	all, page, err := query.CollectionPaginate(ctx, s.commits, bounded, same[logKey, sprintv1.Commit],
 		func(o *query.CollectionsPaginateOptions[logKey]) { o.Prefix = &prefix })
 	return &sprintv1.QueryCommitsResponse{Commits: all, Pagination: page}, err
 }
@@ -161,7 +169,11 @@ func (s queryServer) Duties(ctx context.Context, req *sprintv1.QueryDutiesReques
 	if err != nil {
 		return nil, err
 	}
-	from, limit, err := numbered(paging.Bound(req.Pagination))
+	bounded, err := paging.Bound(req.Pagination)
+	if err != nil {
+		return nil, err
+	}
+	from, limit, err := numbered(bounded)
 	if err != nil {
 		return nil, err
 	}
@@ -205,7 +217,11 @@ func (s queryServer) Verdicts(ctx context.Context, req *sprintv1.QueryVerdictsRe
 	if err != nil {
 		return nil, err
 	}
-	all, page, err := query.CollectionPaginate(ctx, s.verdicts, paging.Bound(req.Pagination), same[memberKey, sprintv1.VerdictRecord], query.WithCollectionPaginationPairPrefix[uint64, string](e.Number))
+	bounded, err := paging.Bound(req.Pagination)
+	if err != nil {
+		return nil, err
+	}
+	all, page, err := query.CollectionPaginate(ctx, s.verdicts, bounded, same[memberKey, sprintv1.VerdictRecord], query.WithCollectionPaginationPairPrefix[uint64, string](e.Number))
 	return &sprintv1.QueryVerdictsResponse{Records: all, Pagination: page}, err
 }
 
@@ -245,6 +261,10 @@ func (s queryServer) Outcomes(ctx context.Context, req *sprintv1.QueryOutcomesRe
 	if e.FinalisedHeight == 0 {
 		return nil, status.Errorf(codes.FailedPrecondition, "epoch %d is not finalised; it is in %s", e.Number, e.Phase.Word())
 	}
-	all, page, err := query.CollectionPaginate(ctx, s.outcomes, paging.Bound(req.Pagination), same[memberKey, sprintv1.Outcome], query.WithCollectionPaginationPairPrefix[uint64, string](e.Number))
+	bounded, err := paging.Bound(req.Pagination)
+	if err != nil {
+		return nil, err
+	}
+	all, page, err := query.CollectionPaginate(ctx, s.outcomes, bounded, same[memberKey, sprintv1.Outcome], query.WithCollectionPaginationPairPrefix[uint64, string](e.Number))
 	return &sprintv1.QueryOutcomesResponse{Outcomes: all, Pagination: page}, err
 }
