@@ -4,20 +4,32 @@ package sprint
 
 import (
 	"context"
+	"errors"
 	"fmt"
+
+	"cosmossdk.io/collections"
 
 	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
 	"github.com/assaynet/assay/chain/table"
 )
 
-// pruneBurst is how many records of past epochs a block drops at most: none costs much, however many members an epoch
-// had.
-const pruneBurst = 500
+// So many records of past epochs a block drops at most, so that none costs much: pruneBurst, or where the epoch before
+// judged many participants a part of their number. An epoch writes some 17 records for each, and takes more than 340
+// blocks where they are many, so that none is left for ever. An opening is as long as openingRecords others.
+const (
+	pruneBurst     = 400
+	pruneShare     = 20
+	openingRecords = 5
+)
 
 // prune drops what epochs long past keep: their evidence after keep_epochs, their records after recordEpochs. It
 // drops all older ones, because keep_epochs may have been larger.
 func (k *Keeper) prune(ctx context.Context, e sprintv1.Epoch) error {
-	left := pruneBurst
+	last, err := k.epochs.Get(ctx, e.Number-1)
+	if err != nil && !errors.Is(err, collections.ErrNotFound) {
+		return fmt.Errorf("sprint: epoch %d: %w", e.Number-1, err)
+	}
+	left := max(pruneBurst, int(last.Targets)/pruneShare)
 	n, err := table.DropBefore(ctx, k.attempts, e.Number-1, left, func(key attemptKey) uint64 { return key.K1() })
 	if err != nil {
 		return fmt.Errorf("sprint: attempts before epoch %d: %w", e.Number-1, err)
@@ -29,7 +41,10 @@ func (k *Keeper) prune(ctx context.Context, e sprintv1.Epoch) error {
 			func() (int, error) {
 				return table.DropBefore(ctx, k.commits, before, left, func(key logKey) uint64 { return key.K1() })
 			},
-			func() (int, error) { return table.DropBefore(ctx, k.openings, before, left, memberKey.K1) },
+			func() (int, error) {
+				n, err := table.DropBefore(ctx, k.openings, before, (left+openingRecords-1)/openingRecords, memberKey.K1)
+				return n * openingRecords, err
+			},
 			func() (int, error) { return table.DropBefore(ctx, k.verdicts, before, left, memberKey.K1) },
 			func() (int, error) { return table.DropBefore(ctx, k.members, before, left, memberKey.K1) },
 			func() (int, error) { return k.court.Prune(ctx, before, left) },
