@@ -225,12 +225,14 @@ func (n *network) genesis(members []*host, weight func(name string) uint64) map[
 	reg := registryv1.GenesisState{Params: registry.LocalnetParams()}
 	cred := creditv1.GenesisState{Params: credit.LocalnetParams()}
 	var total uint64
-	seated := 0 // so many sit in the set, as after an epoch
-	for seated < len(members) && seated < int(cred.Params.MaxValidators) {
-		total += weight(members[seated].name)
-		seated++
+	seated := map[string]bool{} // as many sit in the set as after an epoch
+	for _, h := range members {
+		if w := weight(h.name); w > 0 && len(seated) < int(cred.Params.MaxValidators) {
+			total += w
+			seated[h.name] = true
+		}
 	}
-	for i, h := range members {
+	for _, h := range members {
 		msg := h.registration()
 		reg.Participants = append(reg.Participants, registryv1.Participant{Address: h.addr, Moniker: h.name,
 			ConsensusKey: msg.ConsensusKey, VrfKey: msg.VrfKey, HostKey: msg.HostKey, Nodes: msg.Nodes, JailedUntil: n.jailed[h.name],
@@ -238,7 +240,7 @@ func (n *network) genesis(members []*host, weight func(name string) uint64) map[
 		reg.Possessions = append(reg.Possessions, msg.Possession)
 		if w := weight(h.name); w > 0 {
 			holding := creditv1.Holding{Participant: h.addr, Weight: w}
-			if i < seated {
+			if seated[h.name] {
 				holding.Power, holding.ConsensusKey = w*credit.TotalPower/total, msg.ConsensusKey
 			}
 			cred.Holdings = append(cred.Holdings, holding)
