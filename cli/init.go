@@ -3,6 +3,7 @@
 package cli
 
 import (
+	"bytes"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -229,6 +230,15 @@ func writeGenesis(cmd *cobra.Command, output string, g *genutiltypes.AppGenesis,
 	if err != nil {
 		return err
 	}
+	if info, err := os.Stat(output); err == nil && info.Mode().IsRegular() { // a pipe is nobody's genesis
+		was, err := os.ReadFile(output)
+		if err != nil {
+			return err
+		}
+		if len(was) > 0 && !bytes.Equal(was, text) {
+			return fmt.Errorf("%s is there already, and is another file: move it away, or choose another --output", output)
+		}
+	}
 	if err := durable.WriteFile(output, text, 0o644); err != nil {
 		return err
 	}
@@ -281,7 +291,11 @@ func initJoinCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			text, err := os.ReadFile(file)
 			if err != nil {
-				return err
+				return fmt.Errorf("%w; name the network's genesis by --genesis", err)
+			}
+			g, err := genesis.Parse(text)
+			if err != nil {
+				return fmt.Errorf("--genesis %s: %w", file, err)
 			}
 			others, err := readParticipants(files)
 			if err != nil {
@@ -291,7 +305,13 @@ func initJoinCommand() *cobra.Command {
 			if err != nil && !errors.Is(err, os.ErrNotExist) {
 				return err
 			}
+			if own.Chain != "" && own.Chain != g.ChainID {
+				return fmt.Errorf("%s is participant %q of chain %s, and the genesis is of chain %s: choose another --home, or that chain's genesis", dir, own.Moniker, own.Chain, g.ChainID)
+			}
 			for _, p := range others {
+				if p.Chain != g.ChainID {
+					return fmt.Errorf("participant %q is of chain %s, and the genesis is of chain %s", p.Moniker, p.Chain, g.ChainID)
+				}
 				if p.Peer != own.Peer {
 					peers = append(peers, p.Peer)
 				}
@@ -299,7 +319,10 @@ func initJoinCommand() *cobra.Command {
 			if err := home.Join(dir, text, peers, home.Settings{}, moniker); err != nil {
 				return err
 			}
-			fmt.Fprintf(cmd.OutOrStdout(), "%s is ready: assay node --home %s\n", dir, dir)
+			fmt.Fprintf(cmd.OutOrStdout(), "%s is ready for chain %s: assay node --home %s\n", dir, g.ChainID, dir)
+			if len(peers) == 0 {
+				fmt.Fprintln(cmd.ErrOrStderr(), "No peers were named: the node finds nobody unless others dial it. Name some by --peers or --participants.")
+			}
 			return nil
 		},
 	}

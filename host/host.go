@@ -21,6 +21,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 
+	"github.com/cosmos/cosmos-sdk/client/grpc/cmtservice"
 	"github.com/cosmos/cosmos-sdk/codec"
 	"github.com/cosmos/cosmos-sdk/crypto/keyring"
 
@@ -261,9 +262,21 @@ func nodeOf(workers map[string]string, key ed25519.PublicKey) (node string, ok b
 func (h *Host) loop(ctx context.Context, g *errgroup.Group) error {
 	ticker := time.NewTicker(pollEvery)
 	defer ticker.Stop()
-	down := false
+	down, compared := false, false
 	for {
-		if err := h.step(ctx, g); err != nil && ctx.Err() == nil {
+		var err error
+		if !compared {
+			err = h.compareChain(ctx)
+			if errors.Is(err, ErrOtherChain) {
+				return err
+			}
+			compared = err == nil
+		}
+		if err == nil {
+			err = h.step(ctx, g)
+		}
+		if err != nil && ctx.Err() == nil {
+			compared = false // another node may answer next
 			if !down {
 				h.log.Warn("the node does not answer; trying again", "err", err)
 			}
@@ -281,6 +294,21 @@ func (h *Host) loop(ctx context.Context, g *errgroup.Group) error {
 		case <-ticker.C:
 		}
 	}
+}
+
+// ErrOtherChain reports a node that follows another chain than the host is set up for.
+var ErrOtherChain = errors.New("host: another chain")
+
+// compareChain asks the node which chain it follows: leaves computed for another one would all be refused.
+func (h *Host) compareChain(ctx context.Context) error {
+	res, err := cmtservice.NewServiceClient(h.conn).GetNodeInfo(ctx, &cmtservice.GetNodeInfoRequest{})
+	if err != nil {
+		return fmt.Errorf("asking the node at %s which chain it follows: %w", h.config.GRPC, err)
+	}
+	if chain := res.GetDefaultNodeInfo().GetNetwork(); chain != h.config.Chain {
+		return fmt.Errorf("%w: the node at %s follows chain %q, and this host is set up for %q: name that chain's node in host.toml (grpc), or run the host with that chain's --home", ErrOtherChain, h.config.GRPC, chain, h.config.Chain)
+	}
+	return nil
 }
 
 // step acts on one look at the chain; nothing is done twice for one height.

@@ -85,6 +85,9 @@ func Create(o Options) (Result, error) {
 	if len(o.HostKey) != ed25519.PrivateKeySize {
 		return Result{}, fmt.Errorf("%w: %s: no host key was given", ErrHome, o.Dir)
 	}
+	if was, err := ReadParticipant(filepath.Join(o.Dir, Public)); err == nil && was.Chain != o.Chain {
+		return Result{}, fmt.Errorf("%w: %s is participant %q of chain %s; for chain %s choose another --home", ErrHome, o.Dir, was.Moniker, was.Chain, o.Chain)
+	}
 	for _, dir := range []string{"config", "data", Keyring} {
 		if err := durable.MkdirAll(filepath.Join(o.Dir, dir), 0o700); err != nil {
 			return Result{}, fmt.Errorf("home: %w", err)

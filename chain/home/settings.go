@@ -4,16 +4,20 @@ package home
 
 import (
 	"bytes"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"text/template"
 	"time"
 
 	cmtcfg "github.com/cometbft/cometbft/config"
+	cmtcrypto "github.com/cometbft/cometbft/crypto"
 	"github.com/spf13/viper"
 
 	"github.com/cosmos/cosmos-sdk/client/flags"
@@ -208,10 +212,20 @@ func Load(dir string) (Config, error) {
 	return c, nil
 }
 
-// Join puts a network's genesis into a folder and tells its node of peers, which
-// replace those it knew. A folder without settings gets them: that makes a node
-// that only follows.
+// Join puts a network's genesis into a folder and tells its node of peers, which replace those it knew. A folder without
+// settings gets them: that makes a node that only follows. Errors wrap ErrHome where the folder belongs to a network with
+// another genesis, which is never replaced, or a peer is none; nothing is written then.
 func Join(dir string, genesis []byte, peers []string, settings Settings, moniker string) error {
+	if was, err := os.ReadFile(filepath.Join(dir, Genesis)); err == nil && !bytes.Equal(was, genesis) {
+		return fmt.Errorf("%w: %s has another genesis already, and a node may have run on it: choose another --home, or move config/genesis.json and data/ of this one away", ErrHome, dir)
+	} else if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("home: %w", err)
+	}
+	for _, peer := range peers {
+		if err := validPeer(peer); err != nil {
+			return err
+		}
+	}
 	for _, sub := range []string{"config", "data"} {
 		if err := durable.MkdirAll(filepath.Join(dir, sub), 0o700); err != nil {
 			return fmt.Errorf("home: %w", err)
@@ -232,6 +246,18 @@ func Join(dir string, genesis []byte, peers []string, settings Settings, moniker
 	}
 	c.Comet.P2P.PersistentPeers = strings.Join(peers, ",")
 	return writeComet(filepath.Join(dir, cometConfig), c.Comet)
+}
+
+// validPeer checks the form id@host:port; whether somebody is there shows when the node dials it.
+func validPeer(peer string) error {
+	id, at, found := strings.Cut(peer, "@")
+	raw, err := hex.DecodeString(id)
+	host, port, err2 := net.SplitHostPort(at)
+	n, err3 := strconv.ParseUint(port, 10, 16)
+	if !found || err != nil || len(raw) != cmtcrypto.AddressSize || err2 != nil || host == "" || err3 != nil || n == 0 {
+		return fmt.Errorf("%w: peer %q: want id@host:port, the id of 40 hex digits, as the peer's participant.json has it", ErrHome, peer)
+	}
+	return nil
 }
 
 // writeComet writes config.toml. CometBFT renders it only into a file, which it does not replace at

@@ -18,6 +18,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"path/filepath"
 
 	"cosmossdk.io/log/v2"
 	cmtdb "github.com/cometbft/cometbft-db"
@@ -184,6 +185,9 @@ func load(dir string) (home.Config, *cmttypes.GenesisDoc, error) {
 	genesis, err := state.ToGenesisDoc()
 	if err != nil {
 		return config, nil, fmt.Errorf("%w: %s: %w", ErrNode, path, err)
+	}
+	if own, err := home.ReadParticipant(filepath.Join(dir, home.Public)); err == nil && own.Chain != genesis.ChainID {
+		return config, nil, fmt.Errorf("%w: %s is of chain %s, and this folder's keys are participant %q's of chain %s: give it that chain's genesis", ErrNode, path, genesis.ChainID, own.Moniker, own.Chain)
 	}
 	return config, genesis, nil
 }

@@ -92,6 +92,13 @@ func TestAFifthParticipantJoinsByHand(t *testing.T) {
 	n.assay("tx", "bank", "send", "faucet", p5.Address, "10000000000000000000acpc", "--home", p1.Home, "--yes")
 	key := n.assay("worker", "id", "--home", filepath.Join(dir, "worker"))
 	n.assay("host", "allow", lastField(key), "--home", dir)
+	settings := filepath.Join(dir, "config", "host.toml")
+	edit(t, settings, map[string]string{n.Chain: "another-net"})
+	var said bytes.Buffer
+	if code := cli.Run(n.ctx, []string{"host", "--home", dir}, strings.NewReader(""), &said, &said); code == 0 || !strings.Contains(said.String(), `follows chain "`+n.Chain) {
+		t.Errorf("a host of another chain: exit %d, says %q", code, said.String())
+	}
+	edit(t, settings, map[string]string{"another-net": n.Chain})
 	n.spawn(filepath.Join(dir, "host.log"), "host", "--home", dir)
 
 	// its own node has to have caught up before it can prove its keys
