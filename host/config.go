@@ -135,26 +135,26 @@ func (c Config) Save(home string) error {
 	line("Name of the hot key in the keyring; it holds only grants for protocol messages.", "key", c.Key)
 	line("Keyring backend: file, os, or test (unprotected, for localnet).", "keyring_backend", c.KeyringBackend)
 	line("Where workers connect; port 0 takes a free one.", "listen", c.Listen)
-	if c.Advertise != "" {
-		line("What workers dial, if it differs from listen.", "advertise", c.Advertise)
-	}
+	line("Host and port that workers dial, where that is not the address of this machine and the port above: behind a router, or a name.", "advertise", c.Advertise)
 	line("Where the status document is served (this machine only); empty: nowhere.", "status", c.Status)
-	if p := c.Pool; p != nil {
-		b.WriteString("# Challenges for the machines of strangers, between sprints and for pay (`assay host --pool` too turns them on).\n[pool]\n")
-		value := func(comment, key string, v any) { fmt.Fprintf(&b, "# %s\n%s = %v\n", comment, key, v) }
-		value("Offer them to whoever connects.", "enabled", p.Enabled)
-		value("What 2^40 verified operations earn, in acpc.", "pay_per_tebiop", strconv.Quote(p.PayPerTebiop))
-		value("Key in the keyring whose account pays; empty: pay is owed and nothing is transferred.", "pay_key", strconv.Quote(p.PayKey))
-		value("What transfers pay for gas, in acpc.", "gas_price", p.GasPrice)
-		value("The smallest transfer, in acpc.", "least", strconv.Quote(p.Least))
-		value("Clean submissions after which earlier pay is due; until then a proven cheat forfeits it.", "unlock_after", p.UnlockAfter)
-		value("Proven cheats that ban a machine.", "ban_after", p.BanAfter)
-		value("Registered machines that may also be nodes in the Sprint.", "max_nodes", p.MaxNodes)
-		if p.DurationMS > 0 {
-			value("Time of every challenge, for local networks.", "duration_ms", p.DurationMS)
-		}
-		b.WriteString("\n")
+	p := DefaultPool()
+	if c.Pool != nil {
+		p = *c.Pool
 	}
+	b.WriteString("# Challenges for the machines of strangers, between sprints and for pay (`assay host --pool` too turns them on).\n[pool]\n")
+	value := func(comment, key string, v any) { fmt.Fprintf(&b, "# %s\n%s = %v\n", comment, key, v) }
+	value("Offer them to whoever connects.", "enabled", p.Enabled)
+	value("What 2^40 verified operations earn, in acpc.", "pay_per_tebiop", strconv.Quote(p.PayPerTebiop))
+	value("Key in the keyring whose account pays; empty: pay is owed and nothing is transferred.", "pay_key", strconv.Quote(p.PayKey))
+	value("What transfers pay for gas, in acpc.", "gas_price", p.GasPrice)
+	value("The smallest transfer, in acpc.", "least", strconv.Quote(p.Least))
+	value("Clean submissions after which earlier pay is due; until then a proven cheat forfeits it.", "unlock_after", p.UnlockAfter)
+	value("Proven cheats that ban a machine.", "ban_after", p.BanAfter)
+	value("Registered machines that may also be nodes in the Sprint.", "max_nodes", p.MaxNodes)
+	if p.DurationMS > 0 {
+		value("Time of every challenge, for local networks.", "duration_ms", p.DurationMS)
+	}
+	b.WriteString("\n")
 	b.WriteString("# Machines that may connect: node id = device key (`assay-worker id` prints it; `assay host allow` adds a line).\n[workers]\n")
 	for _, id := range sortedIDs(c.Workers) {
 		fmt.Fprintf(&b, "%s = %q\n", id, c.Workers[id])

@@ -46,6 +46,26 @@ func TestConfigIsReadAsItWasWritten(t *testing.T) {
 	}
 }
 
+// The file that is written for a participant has every key with its meaning, also of what it does not use yet (N3).
+func TestTheWrittenConfigNamesEverything(t *testing.T) {
+	home := t.TempDir()
+	if err := config().Save(home); err != nil {
+		t.Fatal(err)
+	}
+	raw, err := os.ReadFile(ConfigPath(home))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, key := range []string{"advertise = ", "[pool]", "enabled = false", "pay_key = ", "max_nodes = ", "[workers]"} {
+		if !strings.Contains(string(raw), "\n"+key) {
+			t.Errorf("%q is not in\n%s", key, raw)
+		}
+	}
+	if c, err := Load(home); err != nil || c.Pool == nil || c.Pool.Enabled {
+		t.Errorf("read again: %+v, %v", c.Pool, err)
+	}
+}
+
 // A section says only what differs.
 func TestPoolDefaults(t *testing.T) {
 	home := t.TempDir()

@@ -70,7 +70,9 @@ func (h *Host) openPool(encoding submit.Encoding) (handler http.Handler, closeAl
 		closeAll()
 		return nil, func() {}, err
 	}
-	if c.PayKey != "" {
+	if c.PayKey == "" {
+		h.log.Warn("the pool owes what machines earn and pays nobody", "next", "name the key of an account with coins in host.toml, section [pool], pay_key")
+	} else {
 		least, err := ledger.ParseAmount(c.Least)
 		if err == nil {
 			err = h.openSettler(encoding, c, least)

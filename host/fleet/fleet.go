@@ -120,9 +120,12 @@ func New(c Config) (*Fleet, error) {
 	if at == "" {
 		addr := listener.Addr().(*net.TCPAddr)
 		if addr.IP.IsUnspecified() {
-			addr.IP = net.IPv4(127, 0, 0, 1)
+			addr.IP = outward()
 		}
 		at = addr.String()
+		if addr.IP.IsLoopback() {
+			c.Logger.Warn("the address for workers is one of this machine only: for machines elsewhere set listen, or advertise, in host.toml", "address", at)
+		}
 	}
 	address := link.Address{HostPort: at, Fingerprint: link.FingerprintOf(c.HostKey.Public().(ed25519.PublicKey))}
 	return &Fleet{
@@ -136,6 +139,21 @@ func New(c Config) (*Fleet, error) {
 		nodes:    map[string]*node{},
 		unknown:  map[string]bool{},
 	}, nil
+}
+
+// outward is the address of this machine from which it would reach others: that of the interface with the route out. It
+// is the loopback's where there is none. Nothing is sent.
+func outward() net.IP {
+	for _, elsewhere := range []string{"192.0.2.1:9", "[2001:db8::1]:9"} { // addresses of nobody, RFC 5737 and RFC 3849
+		c, err := net.Dial("udp", elsewhere)
+		if err != nil {
+			continue
+		}
+		ip := c.LocalAddr().(*net.UDPAddr).IP
+		c.Close()
+		return ip
+	}
+	return net.IPv4(127, 0, 0, 1)
 }
 
 // URL is what a worker is started with: assay://host:port#fingerprint.

@@ -6,6 +6,7 @@ import (
 	"context"
 	"crypto/ed25519"
 	"errors"
+	"net"
 	"slices"
 	"strings"
 	"testing"
@@ -586,4 +587,18 @@ func TestRecheck(t *testing.T) {
 		}
 		return nil
 	})
+}
+
+// A host that listens everywhere names an address that others reach, where the machine has one (N4).
+func TestTheURLIsForOthers(t *testing.T) {
+	h := newHost(t, t.TempDir(), "0.0.0.0:0")
+	out, err := net.Dial("udp", "192.0.2.1:9")
+	if err != nil {
+		t.Skip("this machine has no way out, so its address is the loopback's")
+	}
+	defer out.Close()
+	want := out.LocalAddr().(*net.UDPAddr).IP.String()
+	if !strings.Contains(h.URL(), "://"+want+":") {
+		t.Errorf("workers are told %s; others reach this machine at %s", h.URL(), want)
+	}
 }
