@@ -16,6 +16,7 @@ import (
 	"github.com/assaynet/assay/host/fleet"
 	"github.com/assaynet/assay/host/ledger"
 	"github.com/assaynet/assay/host/settle"
+	"github.com/assaynet/assay/internal/local"
 )
 
 // Status says what a host does, why not, and until when. It is the same on the terminal, over HTTP and in --json.
@@ -130,7 +131,7 @@ func (h *Host) serveStatus(ctx context.Context, l net.Listener) error {
 		answer(w, list)
 	})
 	mux.Handle("GET /metrics", metrics(h.Status))
-	server := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second, WriteTimeout: 10 * time.Second}
+	server := &http.Server{Handler: local.Handler(mux), ReadHeaderTimeout: 5 * time.Second, WriteTimeout: 10 * time.Second}
 	stop := context.AfterFunc(ctx, func() { _ = server.Close() })
 	defer stop()
 	if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {

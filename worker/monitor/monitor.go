@@ -22,6 +22,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"github.com/assaynet/assay/internal/local"
 	poc "github.com/assaynet/assay/poc/mpoc"
 	"github.com/assaynet/assay/worker"
 	"github.com/assaynet/assay/worker/mpoc"
@@ -36,8 +37,8 @@ PUT /paused   true pauses all computing, false goes on:
               curl -X PUT -d true http://%s/paused
 `
 
-// Handler serves what get returns. PUT /paused takes true or false, the owner's
-// word: a web page cannot send it without asking first.
+// Handler serves what get returns. PUT /paused takes true or false, the owner's word. Nothing of it is for a web page of
+// elsewhere (package local).
 func Handler(get func() worker.Status, pause func(bool)) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) {
@@ -62,7 +63,7 @@ func Handler(get func() worker.Status, pause func(bool)) http.Handler {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collector{get})
 	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
-	return mux
+	return local.Handler(mux)
 }
 
 // Serve serves on a listener until ctx ends, which is no error.
