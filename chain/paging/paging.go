@@ -4,6 +4,8 @@
 package paging
 
 import (
+	"context"
+
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
@@ -34,4 +36,13 @@ func Bound(r *query.PageRequest) (*query.PageRequest, error) {
 		bounded.Limit = Usual
 	}
 	return bounded, nil
+}
+
+// List is a page of a collection, bounded.
+func List[K, V, T any, C query.Collection[K, V]](ctx context.Context, c C, r *query.PageRequest, entry func(K, V) (T, error), options ...func(*query.CollectionsPaginateOptions[K])) ([]T, *query.PageResponse, error) {
+	bounded, err := Bound(r)
+	if err != nil {
+		return nil, nil, err
+	}
+	return query.CollectionPaginate(ctx, c, bounded, entry, options...)
 }

@@ -25,22 +25,14 @@ func (s queryServer) Params(ctx context.Context, _ *courtv1.QueryParamsRequest) 
 }
 
 func (s queryServer) Claims(ctx context.Context, req *courtv1.QueryClaimsRequest) (*courtv1.QueryClaimsResponse, error) {
-	bounded, err := paging.Bound(req.Pagination)
-	if err != nil {
-		return nil, err
-	}
-	all, page, err := query.CollectionPaginate(ctx, s.claims, bounded, func(n uint64, c courtv1.Claim) (courtv1.Queued, error) {
+	all, page, err := paging.List(ctx, s.claims, req.Pagination, func(n uint64, c courtv1.Claim) (courtv1.Queued, error) {
 		return courtv1.Queued{Number: n, Claim: c}, nil
 	})
 	return &courtv1.QueryClaimsResponse{Claims: all, Pagination: page}, err
 }
 
 func (s queryServer) Judgements(ctx context.Context, req *courtv1.QueryJudgementsRequest) (*courtv1.QueryJudgementsResponse, error) {
-	bounded, err := paging.Bound(req.Pagination)
-	if err != nil {
-		return nil, err
-	}
-	all, page, err := query.CollectionPaginate(ctx, s.judgements, bounded,
+	all, page, err := paging.List(ctx, s.judgements, req.Pagination,
 		func(_ leafKey, j courtv1.Judgement) (courtv1.Judgement, error) { return j, nil },
 		func(o *query.CollectionsPaginateOptions[leafKey]) {
 			prefix := collections.TriplePrefix[uint64, string, []byte](req.Epoch)

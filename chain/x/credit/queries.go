@@ -8,8 +8,6 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
-	"github.com/cosmos/cosmos-sdk/types/query"
-
 	creditv1 "github.com/assaynet/assay/api/credit/v1"
 	"github.com/assaynet/assay/chain/paging"
 	"github.com/assaynet/assay/chain/table"
@@ -31,11 +29,7 @@ func (s queryServer) Params(ctx context.Context, _ *creditv1.QueryParamsRequest)
 }
 
 func (s queryServer) Holdings(ctx context.Context, req *creditv1.QueryHoldingsRequest) (*creditv1.QueryHoldingsResponse, error) {
-	p, err := paging.Bound(req.GetPagination())
-	if err != nil {
-		return nil, err
-	}
-	list, next, err := query.CollectionPaginate(ctx, s.holdings, p, func(_ string, h creditv1.Holding) (creditv1.Holding, error) { return h, nil })
+	list, next, err := paging.List(ctx, s.holdings, req.GetPagination(), func(_ string, h creditv1.Holding) (creditv1.Holding, error) { return h, nil })
 	return &creditv1.QueryHoldingsResponse{Holdings: list, Pagination: next}, err
 }
 
@@ -48,10 +42,6 @@ func (s queryServer) Holding(ctx context.Context, req *creditv1.QueryHoldingRequ
 }
 
 func (s queryServer) Seats(ctx context.Context, req *creditv1.QuerySeatsRequest) (*creditv1.QuerySeatsResponse, error) {
-	p, err := paging.Bound(req.GetPagination())
-	if err != nil {
-		return nil, err
-	}
-	list, next, err := query.CollectionPaginate(ctx, s.seats, p, func(_ []byte, seat creditv1.Seat) (creditv1.Seat, error) { return seat, nil })
+	list, next, err := paging.List(ctx, s.seats, req.GetPagination(), func(_ []byte, seat creditv1.Seat) (creditv1.Seat, error) { return seat, nil })
 	return &creditv1.QuerySeatsResponse{Seats: list, Pagination: next}, err
 }

@@ -88,11 +88,7 @@ func (s queryServer) Members(ctx context.Context, req *sprintv1.QueryMembersRequ
 	if err != nil {
 		return nil, err
 	}
-	bounded, err := paging.Bound(req.Pagination)
-	if err != nil {
-		return nil, err
-	}
-	all, page, err := query.CollectionPaginate(ctx, s.members, bounded, same[memberKey, sprintv1.Member], query.WithCollectionPaginationPairPrefix[uint64, string](e.Number))
+	all, page, err := paging.List(ctx, s.members, req.Pagination, same[memberKey, sprintv1.Member], query.WithCollectionPaginationPairPrefix[uint64, string](e.Number))
 	return &sprintv1.QueryMembersResponse{Members: all, Pagination: page}, err
 }
 
@@ -113,11 +109,7 @@ func (s queryServer) Commits(ctx context.Context, req *sprintv1.QueryCommitsRequ
 	if req.Participant != "" {
 		prefix = collections.QuadSuperPrefix[uint64, string, string, uint32](e.Number, req.Participant)
 	}
-	bounded, err := paging.Bound(req.Pagination)
-	if err != nil {
-		return nil, err
-	}
-	all, page, err := query.CollectionPaginate(ctx, s.commits, bounded, same[logKey, sprintv1.Commit],
+	all, page, err := paging.List(ctx, s.commits, req.Pagination, same[logKey, sprintv1.Commit],
 		func(o *query.CollectionsPaginateOptions[logKey]) { o.Prefix = &prefix })
 	return &sprintv1.QueryCommitsResponse{Commits: all, Pagination: page}, err
 }
@@ -217,11 +209,7 @@ func (s queryServer) Verdicts(ctx context.Context, req *sprintv1.QueryVerdictsRe
 	if err != nil {
 		return nil, err
 	}
-	bounded, err := paging.Bound(req.Pagination)
-	if err != nil {
-		return nil, err
-	}
-	all, page, err := query.CollectionPaginate(ctx, s.verdicts, bounded, same[memberKey, sprintv1.VerdictRecord], query.WithCollectionPaginationPairPrefix[uint64, string](e.Number))
+	all, page, err := paging.List(ctx, s.verdicts, req.Pagination, same[memberKey, sprintv1.VerdictRecord], query.WithCollectionPaginationPairPrefix[uint64, string](e.Number))
 	return &sprintv1.QueryVerdictsResponse{Records: all, Pagination: page}, err
 }
 
@@ -261,10 +249,6 @@ func (s queryServer) Outcomes(ctx context.Context, req *sprintv1.QueryOutcomesRe
 	if e.FinalisedHeight == 0 {
 		return nil, status.Errorf(codes.FailedPrecondition, "epoch %d is not finalised; it is in %s", e.Number, e.Phase.Word())
 	}
-	bounded, err := paging.Bound(req.Pagination)
-	if err != nil {
-		return nil, err
-	}
-	all, page, err := query.CollectionPaginate(ctx, s.outcomes, bounded, same[memberKey, sprintv1.Outcome], query.WithCollectionPaginationPairPrefix[uint64, string](e.Number))
+	all, page, err := paging.List(ctx, s.outcomes, req.Pagination, same[memberKey, sprintv1.Outcome], query.WithCollectionPaginationPairPrefix[uint64, string](e.Number))
 	return &sprintv1.QueryOutcomesResponse{Outcomes: all, Pagination: page}, err
 }
