@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -88,22 +89,27 @@ type Host struct {
 	leaves         *leaflog.Store
 	board          board
 	judge          *work.Judge
-	own, strangers auditor           // of the logs of the owner's machines, and of the pool's
-	pool           *pool.Pool        // nil where there is none
-	ledger         *ledger.Ledger    // likewise
-	settler        *settle.Settler   // nil where nobody pays
+	own, strangers auditor         // of the logs of the owner's machines, and of the pool's
+	pool           *pool.Pool      // nil where there is none
+	ledger         *ledger.Ledger  // likewise
+	settler        *settle.Settler // nil where nobody pays
+	poolError      string          // why there is no pool, although one is wanted
+	news           atomic.Pointer[sprintv1.QueryCurrentResponse]
 	workers        sync.Mutex        // guards config.Workers and what follows
 	admitted       map[string]string // machines of the pool that may be nodes: node id -> device key in hex
 	places         map[string]bool   // nodes of those that have a place now, at most max_nodes
 
 	// what follows belongs to the loop of Run
 	logs     map[leaflog.Key]*logAudit
-	paid     map[uint64]bool // epochs whose leaves are in the ledger
 	last     sprintv1.QueryCurrentResponse
 	checks   checks
 	evidence map[uint64]bool // epochs whose evidence is written
 	bindings map[string]registryv1.Node
 	binding  string // the last wish for another list of nodes
+
+	// what follows belongs to the loop of payments
+	paid      map[uint64]bool // epochs whose leaves are in the ledger
+	condemned map[condemned]bool
 }
 
 // OpenKeyring opens the keyring below a host's home.
@@ -144,7 +150,7 @@ func Run(ctx context.Context, c Config, o Options) error {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	h := &Host{config: c, o: o, log: o.Logger, admitted: map[string]string{}, places: map[string]bool{},
-		logs: map[leaflog.Key]*logAudit{}, paid: map[uint64]bool{}, evidence: map[uint64]bool{}, bindings: map[string]registryv1.Node{}}
+		logs: map[leaflog.Key]*logAudit{}, paid: map[uint64]bool{}, condemned: map[condemned]bool{}, evidence: map[uint64]bool{}, bindings: map[string]registryv1.Node{}}
 	h.judge, h.own.judge, h.strangers.judge = h.newJudge(), h.newJudge(), h.newJudge()
 	encoding, err := submit.NewEncoding()
 	if err != nil {
@@ -202,6 +208,9 @@ func Run(ctx context.Context, c Config, o Options) error {
 	g.Go(func() error { return h.fleet.Run(ctx) })
 	if h.pool != nil {
 		g.Go(func() error { return h.pool.Run(ctx) })
+	}
+	if h.ledger != nil {
+		g.Go(func() error { return h.pay(ctx) })
 	}
 	g.Go(func() error { return h.loop(ctx, g) })
 	if err := g.Wait(); err != nil && ctx.Err() == nil {
@@ -334,13 +343,7 @@ func (h *Host) step(ctx context.Context, g *errgroup.Group) error {
 	if err := h.queue.Step(ctx, now.Height); err != nil {
 		return err
 	}
-	if h.settler != nil {
-		within, cancel := context.WithTimeout(ctx, payTime) // the Sprint does not wait for payments
-		defer cancel()
-		if err := h.settler.Step(within, now.Height); err != nil {
-			h.log.Debug("payment waits", "err", err) // its status says so
-		}
-	}
+	h.news.Store(now)
 	return nil
 }
 

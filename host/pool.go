@@ -3,31 +3,22 @@
 package host
 
 import (
-	"context"
 	"crypto/ed25519"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"net/http"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
-	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
-
-	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
 	"github.com/assaynet/assay/host/leaflog"
 	"github.com/assaynet/assay/host/ledger"
 	"github.com/assaynet/assay/host/pool"
 	"github.com/assaynet/assay/host/settle"
+	"github.com/assaynet/assay/host/store"
 	"github.com/assaynet/assay/host/submit"
-	"github.com/assaynet/assay/internal/durable"
-	"github.com/assaynet/assay/poc/audit"
-	"github.com/assaynet/assay/poc/credit"
 	"github.com/assaynet/assay/poc/mpoc"
-	"github.com/assaynet/assay/poc/work/transformer"
 )
 
 // openPool opens the pool, the ledger and, where there is a key that pays, the
@@ -43,16 +34,25 @@ func (h *Host) openPool(encoding submit.Encoding) (handler http.Handler, closeAl
 		return nil, closeAll, err
 	}
 	rules := ledger.Rules{Unlock: c.UnlockAfter, Strikes: c.BanAfter}
-	if err := durable.MkdirAll(filepath.Dir(filepath.Join(h.o.Home, ledgerName)), 0o700); err != nil {
+	least, err := ledger.ParseAmount(c.Least)
+	if err != nil {
 		return nil, closeAll, err
 	}
-	if h.ledger, err = ledger.Open(filepath.Join(h.o.Home, ledgerName), rules); err != nil {
+	if h.ledger, err = openLedger(h.o.Home, rules, least); errors.Is(err, store.ErrDamaged) || errors.Is(err, store.ErrVersion) || errors.Is(err, errMissing) {
+		// The Sprint does not need it; what is owed waits until it is mended.
+		h.poolError = err.Error()
+		h.log.Error("the pool does not open; the host does all else", "err", err, "next", "stop the host and run: assay host check --home "+h.o.Home)
+		return nil, closeAll, nil
+	} else if err != nil {
 		return nil, closeAll, err
+	}
+	for _, what := range h.ledger.Mended {
+		h.log.Warn("the ledger was damaged and is mended", "what", what)
 	}
 	config := pool.Config{
 		HostKey: h.o.HostKey, Chain: h.config.Chain, State: filepath.Join(h.o.Home, poolName), Ledger: h.ledger, Rules: rules, Pay: rate,
 		Duration: time.Duration(c.DurationMS) * time.Millisecond, Logger: h.log,
-		Payout:   func(address string) error { return payable(encoding, address) },
+		Payout:   h.payable(encoding),
 		Admitted: func(key mpoc.Key, _ mpoc.Registration) { h.admit(key) },
 	}
 	if h.o.Engine != nil {
@@ -73,36 +73,12 @@ func (h *Host) openPool(encoding submit.Encoding) (handler http.Handler, closeAl
 	if c.PayKey == "" {
 		h.log.Warn("the pool owes what machines earn and pays nobody", "next", "name the key of an account with coins in host.toml, section [pool], pay_key")
 	} else {
-		least, err := ledger.ParseAmount(c.Least)
-		if err == nil {
-			err = h.openSettler(encoding, c, least)
-		}
-		if err != nil {
+		if err := h.openSettler(encoding, c, least); err != nil {
 			closeAll()
 			return nil, func() {}, err
 		}
 	}
 	return h.pool.Handler(), closeAll, nil
-}
-
-// payable tells whether an address is an account of this chain's form. One that
-// the bank refuses all the same is found by the settler.
-func payable(encoding submit.Encoding, address string) error {
-	raw, err := encoding.Addresses.StringToBytes(address)
-	if err == nil && len(raw) != 20 {
-		err = fmt.Errorf("%d bytes, want 20", len(raw))
-	}
-	return err
-}
-
-func (h *Host) openSettler(encoding submit.Encoding, c Pool, least ledger.Amount) error {
-	address, err := settle.PayAccount(h.o.Keys, encoding, c.PayKey)
-	if err != nil {
-		return err
-	}
-	node := settle.Node{Conn: h.conn, Encoding: encoding, Keys: h.o.Keys, Key: c.PayKey, Address: address, ID: h.config.Chain, GasPrice: max(1, c.GasPrice)} // what pays nothing is not taken
-	h.settler = settle.New(settle.Config{Ledger: h.ledger, Chain: node, Account: address, Least: least, Logger: h.log})
-	return nil
 }
 
 // nodeName is the node id of a registered machine.
@@ -248,87 +224,6 @@ func (h *Host) strike(key leaflog.Key, reason string, shown bool) {
 	h.fleet.Recheck() // a banned one is put out
 }
 
-// creditEpochs credits the leaves of the latest epochs that are not in the ledger:
-// of this one, and of those that were finalised while the host was away.
-func (h *Host) creditEpochs(ctx context.Context, now sprintv1.Epoch) error {
-	if h.ledger == nil {
-		return nil
-	}
-	for n := now.Number - min(now.Number-1, uint64(now.Params.KeepEpochs)); n <= now.Number; n++ {
-		if h.paid[n] {
-			continue
-		}
-		res, err := h.sprint.Epoch(ctx, &sprintv1.QueryEpochRequest{Number: n})
-		if status.Code(err) == codes.NotFound {
-			h.paid[n] = true // the chain has forgotten it
-			continue
-		} else if err != nil {
-			return fmt.Errorf("asking for epoch %d: %w", n, err)
-		}
-		outcomes, err := h.sprint.Outcomes(ctx, &sprintv1.QueryOutcomesRequest{Epoch: n})
-		if err != nil {
-			return fmt.Errorf("asking for the outcomes of epoch %d: %w", n, err)
-		}
-		for _, o := range outcomes.Outcomes {
-			if o.Participant == h.config.Participant {
-				if err := h.creditLeaves(ctx, res.Epoch, o); err != nil {
-					return err
-				}
-			}
-		}
-		h.paid[n] = true
-	}
-	return nil
-}
-
-// creditLeaves enters the leaves of the pool's machines that this host committed
-// to, once: of each log the share that the audit left. They passed this host's own
-// audit, so they count whatever became of its epoch, unless the chain found that
-// node's to be forged.
-func (h *Host) creditLeaves(ctx context.Context, e sprintv1.Epoch, o sprintv1.Outcome) error {
-	forged := slices.Clone(o.Condemned)
-	if o.Forged != nil && (o.Result == sprintv1.ResultFraud || o.Result == sprintv1.ResultRejected) && !slices.Contains(forged, o.Forged.Node) {
-		forged = append(forged, o.Forged.Node)
-	}
-	for _, node := range forged {
-		if !e.Void { // this host's own audit did not see it
-			h.strike(leaflog.Key{Epoch: e.Number, Node: node}, fmt.Sprintf("the chain proved leaves of node %s in epoch %d to be forged", node, e.Number), false)
-		}
-	}
-	bound := audit.Q64(o.Bound)
-	if bound == 0 { // the chain went no further; this host's audit allows for this share
-		bound = audit.Upper(0, uint64(e.Params.Samples), audit.Rate{Num: uint64(e.Params.CreditEpsPpm), Den: 1_000_000})
-	}
-	class, err := transformer.ByName(e.Params.Class)
-	if err != nil {
-		return err
-	}
-	rate, err := ledger.ParseAmount(h.poolConfig().PayPerTebiop)
-	if err != nil {
-		return err
-	}
-	res, err := h.sprint.Commits(ctx, &sprintv1.QueryCommitsRequest{Epoch: e.Number, Participant: h.config.Participant})
-	if err != nil {
-		return fmt.Errorf("asking for the commitments of epoch %d: %w", e.Number, err)
-	}
-	if o.Result != sprintv1.ResultCredited && len(res.Commits) > 0 {
-		h.log.Warn("an epoch was not credited; its machines are paid for it", "epoch", e.Number, "reason", o.Reason)
-	}
-	for _, c := range res.Commits {
-		d, ok := h.machine(c.Node)
-		if !ok || slices.Contains(forged, c.Node) {
-			continue
-		}
-		ops := credit.Credited(c.Count, bound) * class.Ops()
-		_, err := h.ledger.Credit(ledger.Entry{Device: d, Kind: ledger.Leaves, Ops: ops, Pay: ledger.Pay(ops, rate), At: time.Now().UnixMilli(),
-			Source: source(leaflog.Key{Epoch: e.Number, Node: c.Node, Segment: c.Segment})})
-		if err != nil && !errors.Is(err, ledger.ErrBanned) {
-			return err
-		}
-	}
-	return nil
-}
-
 func (h *Host) poolConfig() Pool {
 	if h.config.Pool != nil {
 		return *h.config.Pool
@@ -338,13 +233,16 @@ func (h *Host) poolConfig() Pool {
 
 // poolStatus adds how the pool and its payments stand.
 func (h *Host) poolStatus(s *Status) {
+	if h.poolError != "" {
+		s.Payment = &settle.Status{Doing: "off", Reason: "the pool did not open: " + h.poolError}
+	}
 	if h.pool == nil {
 		return
 	}
 	if st, err := h.pool.Status(); err == nil {
 		s.Pool = &st
 	}
-	p := settle.Status{Doing: "off", Reason: "no pay_key in host.toml, section [pool]: pay is owed, and nothing is transferred"}
+	p := settle.Status{Doing: "off", Reason: noPayKey}
 	if h.settler != nil {
 		p = h.settler.Status()
 	}

@@ -55,7 +55,7 @@ func poolHost(t *testing.T, home string) (h *Host, closeAll func()) {
 		t.Fatal(err)
 	}
 	h = &Host{config: config(), log: slog.New(slog.DiscardHandler), judge: work.NewJudge(nil), own: auditor{judge: work.NewJudge(nil)}, strangers: auditor{judge: work.NewJudge(nil)},
-		admitted: map[string]string{}, places: map[string]bool{}, logs: map[leaflog.Key]*logAudit{}, paid: map[uint64]bool{}, bindings: map[string]registryv1.Node{}}
+		admitted: map[string]string{}, places: map[string]bool{}, logs: map[leaflog.Key]*logAudit{}, paid: map[uint64]bool{}, condemned: map[condemned]bool{}, bindings: map[string]registryv1.Node{}}
 	h.o = Options{Home: home, HostKey: ed25519.NewKeyFromSeed(bytes.Repeat([]byte{99}, 32)), Keys: keys, Logger: h.log}
 	p := DefaultPool()
 	p.Enabled, p.BanAfter, p.MaxNodes = true, 2, 2
@@ -375,7 +375,7 @@ func TestAForgedLogStaysOut(t *testing.T) {
 			// the same log, as it would look to an audit that misses what is wrong, and a
 			// crash before the ledger was told
 			closeAll()
-			for _, gone := range []string{leavesName, ledgerName} {
+			for _, gone := range []string{leavesName, ledgerName, poolName} {
 				if err := os.RemoveAll(filepath.Join(home, gone)); err != nil {
 					t.Fatal(err)
 				}
@@ -566,8 +566,8 @@ func TestLeavesAreCreditedOnce(t *testing.T) {
 		t.Helper()
 		ops := transformer.Nano.Ops()
 		for key, want := range map[ledger.Device]uint64{good: (4*(15+35) + 29 + 68) * ops, own: (4*30 + 59) * ops, cheat: (3*20 + 39) * ops, forger: (3*5 + 9) * ops} {
-			if a := h.standing(t, key); a.Ops != want {
-				t.Errorf("%s: %s has %d units, want %d", what, key, a.Ops/ops, want/ops)
+			if a := h.standing(t, key); a.Ops.String() != fmt.Sprint(want) {
+				t.Errorf("%s: %s has %s operations, want %d", what, key, a.Ops, want)
 			}
 		}
 		for _, key := range []ledger.Device{cheat, forger} {
@@ -598,6 +598,123 @@ func TestLeavesAreCreditedOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	check("restarted", again)
+}
+
+// A debt is entered when the host commits. Where the chain forgets the epoch before
+// the host comes back it is paid all the same, once, and nothing for a node whose
+// leaves were forged.
+func TestWhatTheChainForgotIsPaid(t *testing.T) {
+	home := t.TempDir()
+	h, closeAll := poolHost(t, home)
+	good, forger := device(1), device(2)
+	h.prove(t, good)
+	h.prove(t, forger)
+	e := sprintv1.Epoch{Number: 2, Params: sprintv1.Params{KeepEpochs: 2, Samples: 200, CreditEpsPpm: 1000}}
+	for range 2 {
+		h.promise(e, transformer.Nano, leaflog.Key{Epoch: 2, Node: nodeName(mpoc.Key(good)), Segment: 1}, 100)
+		h.promise(e, transformer.Nano, leaflog.Key{Epoch: 3, Node: nodeName(mpoc.Key(forger)), Segment: 1}, 100)
+	}
+	h.promise(e, transformer.Nano, leaflog.Key{Epoch: 2, Node: "unknown", Segment: 1}, 100) // no account
+	closeAll()
+	h, _ = poolHost(t, home)
+	h.prove(t, good)
+	h.prove(t, forger)
+	h.condemned[condemned{3, nodeName(mpoc.Key(forger))}] = true
+	h.sprint = &finals{}
+	for range 2 {
+		if err := h.creditEpochs(t.Context(), sprintv1.Epoch{Number: 20, Phase: sprintv1.PhaseFinalised, Params: e.Params}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if a := h.standing(t, good); a.Ops.IsZero() || a.Entries != 1 {
+		t.Errorf("%+v", a)
+	}
+	if a := h.standing(t, forger); !a.Ops.IsZero() {
+		t.Errorf("%+v", a)
+	}
+	if list, err := h.ledger.Promises(100, 10); err != nil || len(list) != 0 {
+		t.Errorf("%+v, %v", list, err)
+	}
+}
+
+// The pool's files are made together, and one without the other is refused, not made
+// anew; a damaged ledger costs the pool, and not the Sprint.
+func TestALostLedgerIsNoFreshStart(t *testing.T) {
+	home := t.TempDir()
+	h, closeAll := poolHost(t, home)
+	h.prove(t, device(1))
+	closeAll()
+	books := filepath.Join(home, ledgerName)
+	raw, err := os.ReadFile(books)
+	if err != nil {
+		t.Fatal(err)
+	}
+	opens := func() string {
+		encoding, err := submit.NewEncoding()
+		if err != nil {
+			t.Fatal(err)
+		}
+		h := &Host{config: h.config, o: h.o, log: h.log}
+		_, done, err := h.openPool(encoding)
+		if err != nil {
+			t.Fatal(err)
+		}
+		done()
+		return h.poolError
+	}
+	if why := opens(); why != "" {
+		t.Fatal(why)
+	}
+	for _, lost := range []string{ledgerName, poolName} {
+		path := filepath.Join(home, lost)
+		if err := os.Rename(path, path+".away"); err != nil {
+			t.Fatal(err)
+		}
+		if why := opens(); !strings.Contains(why, "backup") || !strings.Contains(why, path) {
+			t.Errorf("without %s: %q", lost, why)
+		}
+		if err := os.Rename(path+".away", path); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.WriteFile(books, raw[:len(raw)/2], 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if why := opens(); !strings.Contains(why, "damaged") || !strings.Contains(why, books) {
+		t.Errorf("half a ledger: %q", why)
+	}
+}
+
+// The account that pays has no other role.
+func TestThePayingKeyHasNoOtherRole(t *testing.T) {
+	h, _ := poolHost(t, t.TempDir())
+	encoding, err := submit.NewEncoding()
+	if err != nil {
+		t.Fatal(err)
+	}
+	record, _, err := h.o.Keys.NewMnemonic("operator", keyring.English, hd.CreateHDPath(sdk.CoinType, 0, 0).String(), keyring.DefaultBIP39Passphrase, hd.Secp256k1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw, err := record.GetAddress()
+	if err == nil {
+		h.config.Participant, err = encoding.Addresses.BytesToString(raw)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, key := range []string{"hot", "operator"} {
+		err := h.openSettler(encoding, Pool{PayKey: key}, ledger.Amount{})
+		if err == nil || !strings.Contains(err.Error(), "no other role") || !strings.Contains(err.Error(), "assay keys add pay") {
+			t.Errorf("%s: %v", key, err)
+		}
+	}
+	if _, _, err := h.o.Keys.NewMnemonic("pay", keyring.English, hd.CreateHDPath(sdk.CoinType, 0, 1).String(), keyring.DefaultBIP39Passphrase, hd.Secp256k1); err != nil {
+		t.Fatal(err)
+	}
+	if err := h.openSettler(encoding, Pool{PayKey: "pay"}, ledger.Amount{}); err != nil {
+		t.Error(err)
+	}
 }
 
 // The status server lists accounts page by page, and gives Prometheus the figures of the status document.

@@ -339,6 +339,7 @@ func (h *Host) commit(ctx context.Context, g *errgroup.Group, now sprintv1.Query
 			st := commit.Statement{Chain: h.config.Chain, Epoch: e.Number, Segment: s.Index, Participant: h.config.Participant, Node: node, Class: class.Name, Seed1: commit.Hash(toSeed(e.Seed1)), SegmentSeed: commit.Hash(toSeed(s.Seed)), Root: root, Count: size}
 			h.queue.Want(id, s.CommitUntil, &sprintv1.MsgCommit{Participant: h.config.Participant, Epoch: e.Number, Segment: s.Index, Node: node,
 				Count: size, Root: root[:], Signature: st.Sign(h.o.HostKey)})
+			h.promise(e, class, log.Key(), size)
 		}
 	}
 	h.board.set(func(st *Status) { st.Leaves = sizes })
@@ -471,9 +472,6 @@ func (h *Host) finalised(ctx context.Context, now sprintv1.QueryCurrentResponse)
 		}
 	}
 	h.say(now, "waiting", now.Reason)
-	if err := h.creditEpochs(ctx, e); err != nil { // evidence and pruning do not wait for it; the next block tries again
-		h.log.Error("leaves could not be credited yet", "epoch", e.Number, "err", err)
-	}
 	if err := h.writeEvidence(ctx, e); err != nil {
 		return err
 	}

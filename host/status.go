@@ -130,6 +130,7 @@ func (h *Host) serveStatus(ctx context.Context, l net.Listener) error {
 		}
 		answer(w, list)
 	})
+	h.paymentPages(mux)
 	mux.Handle("GET /metrics", metrics(h.Status))
 	server := &http.Server{Handler: local.Handler(mux), ReadHeaderTimeout: 5 * time.Second, WriteTimeout: 10 * time.Second}
 	stop := context.AfterFunc(ctx, func() { _ = server.Close() })

@@ -28,6 +28,9 @@ import (
 // FaucetKey names the funded account in the first participant's keyring.
 const FaucetKey = "faucet"
 
+// PayKey names the account that pays the machines of the first participant's pool.
+const PayKey = "pay"
+
 // stateFile makes a folder a network.
 const stateFile = "localnet.json"
 

@@ -32,8 +32,12 @@ import (
 	"github.com/assaynet/assay/worker"
 )
 
-// faucetCoins is what the faucet starts with, in CPC.
-const faucetCoins = 1_000_000
+// What the faucet, and the account from which the first participant's pool pays,
+// start with, in CPC.
+const (
+	faucetCoins = 1_000_000
+	payCoins    = 10_000
+)
 
 // create makes keys, genesis and folders of a new network.
 func (n *Network) create(o Options) error {
@@ -73,7 +77,7 @@ func (n *Network) create(o Options) error {
 		}
 		participants = append(participants, p)
 	}
-	balances, err := n.createFaucet()
+	balances, err := n.createAccounts()
 	if err != nil {
 		return err
 	}
@@ -127,7 +131,7 @@ func (n *Network) configureHost(m *Member, device ed25519.PrivateKey) error {
 	c.GRPC, c.Listen, c.Status = m.GRPC, m.Workers, m.StatusAddress
 	if n.pool && m == n.Members[0] && c.Pool == nil {
 		p := host.DefaultPool()
-		p.Enabled, p.PayKey, p.GasPrice, p.Least, p.UnlockAfter, p.DurationMS = true, home.Operator, 1, "1", 2, 5_000
+		p.Enabled, p.PayKey, p.GasPrice, p.Least, p.UnlockAfter, p.DurationMS = true, PayKey, 1, "1", 2, 5_000
 		c.Pool = &p
 	}
 	c.Workers[NodeID] = hex.EncodeToString(device.Public().(ed25519.PublicKey))
@@ -182,24 +186,36 @@ func (n *Network) ports() (all []string) {
 	return all
 }
 
-// createFaucet puts a funded account into the first participant's keyring.
-func (n *Network) createFaucet() ([]genesis.Balance, error) {
+// createAccounts puts funded accounts into the first participant's keyring: the faucet, and the one that pays its
+// pool's machines and does nothing else.
+func (n *Network) createAccounts() ([]genesis.Balance, error) {
 	keys, err := home.OpenKeyring(n.Members[0].Home, keyring.BackendTest, nil)
 	if err != nil {
 		return nil, err
 	}
-	record, _, err := keys.NewMnemonic(FaucetKey, keyring.English, hd.CreateHDPath(sdk.CoinType, 0, 0).String(), keyring.DefaultBIP39Passphrase, hd.Secp256k1)
-	if err != nil {
-		return nil, fmt.Errorf("localnet: faucet account: %w", err)
+	var balances []genesis.Balance
+	for _, a := range []struct {
+		key   string
+		coins int64
+	}{{FaucetKey, faucetCoins}, {PayKey, payCoins}} {
+		record, _, err := keys.NewMnemonic(a.key, keyring.English, hd.CreateHDPath(sdk.CoinType, 0, 0).String(), keyring.DefaultBIP39Passphrase, hd.Secp256k1)
+		if err != nil {
+			return nil, fmt.Errorf("localnet: account %s: %w", a.key, err)
+		}
+		raw, err := record.GetAddress()
+		if err != nil {
+			return nil, err
+		}
+		address, err := app.Addresses().BytesToString(raw)
+		if err != nil {
+			return nil, err
+		}
+		if a.key == FaucetKey {
+			n.Faucet = address
+		}
+		balances = append(balances, genesis.Balance{Address: address, Amount: math.NewInt(a.coins).Mul(math.NewIntWithDecimal(1, 18))})
 	}
-	address, err := record.GetAddress()
-	if err != nil {
-		return nil, err
-	}
-	if n.Faucet, err = app.Addresses().BytesToString(address); err != nil {
-		return nil, err
-	}
-	return []genesis.Balance{{Address: n.Faucet, Amount: math.NewInt(faucetCoins).Mul(math.NewIntWithDecimal(1, 18))}}, nil
+	return balances, nil
 }
 
 // save writes the state file, which makes the folder a network.

@@ -53,6 +53,24 @@ func (a Amount) sub(b Amount) (Amount, error) {
 	return Amount{n}, nil
 }
 
+// Less returns a-b and whether that is not below 0.
+func (a Amount) Less(b Amount) (rest Amount, enough bool) {
+	rest, err := a.sub(b)
+	return rest, err == nil
+}
+
+// lesser returns the smaller one.
+func lesser(a, b Amount) Amount {
+	if a.Cmp(b) < 0 {
+		return a
+	}
+	return b
+}
+
+var one = count(1)
+
+func count(n uint64) Amount { return Amount{new(big.Int).SetUint64(n)} }
+
 // Cmp compares: -1, 0 or 1.
 func (a Amount) Cmp(b Amount) int { return a.big().Cmp(b.big()) }
 

@@ -7,27 +7,36 @@
 // M-PoC, leaves of the Sprint, continuous leaves. Credit is verified operations
 // at the host's published rate. An amount goes one way:
 //
-//	locked --W clean submissions later--> due --transaction signed--> settling --in a block--> settled
-//	   \--a cheat is proven--> forfeited          ^------------- never got into a block -------/
+//	promised --audited--> locked --W clean submissions later--> due --transaction signed--> settling --in a block--> settled
+//	                         \--a cheat is proven--> forfeited   ^------ can never enter a block -----/
 //
 // Locked pay is what a machine has to lose: it is the S of the audit rule, and
 // a proven cheat forfeits it. What is due is the machine's, whatever it does
 // next. Every entry keeps the rules it was made under ([Ledger.Under]), whatever
-// the host's are when its time comes. Settled means that a bank transfer is in a
-// block, and the entry names it.
+// the host's are when its time comes. An entry is one while it is locked; from
+// then on it counts in the sums of its account, and what is left of it says
+// that its source is used up. So the ledger grows with machines, not with time.
 //
 // Nothing is paid twice and nothing is lost, whenever the program is killed.
 // What is credited has a source (a challenge, a log of a segment) that the
 // ledger takes once. A settlement is written down, with the very bytes of its
 // transaction, before these leave the host: after a crash the same bytes are
 // sent again or looked for, and only when they can never enter a block any more
-// (their timeout height has passed) do the amounts become due again.
+// do the amounts become due again.
 //
-// All of it lies in one file (bbolt), every change is one transaction of it,
-// flushed to disk before the call returns; concurrent calls share a flush.
-// Amounts are integers of the chain's base unit. For every account
+// What was paid, the chain knows better than any file: a file can be a backup.
+// So the ledger has an id, and knows the sequence number that the paying account
+// must have ([Books]); where the chain has another one, nothing is paid until the
+// payments in between were read from blocks and entered ([Ledger.Book]). What was
+// credited since the backup comes back by the receipts that machines hold
+// ([Ledger.Reclaim]), and what the chain paid of it is not paid again: it is ahead.
+//
+// All of it lies in one file (package store), every change is one transaction of
+// it, flushed to disk before the call returns; concurrent calls share a flush.
+// Accounts are written twice, so that one damaged record costs nothing. One whose
+// sums do not add up is set aside: it earns and is paid nothing until it is
+// looked at, and the others go on. Amounts are integers of the chain's base unit.
+// For every account
 //
 //	credited = locked + due + settling + settled + forfeited
-//
-// which [Ledger.Check] recounts from the entries.
 package ledger

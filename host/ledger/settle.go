@@ -4,29 +4,44 @@ package ledger
 
 import (
 	"bytes"
+	"crypto/rand"
+	"encoding/binary"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"slices"
 	"time"
 
-	bolt "go.etcd.io/bbolt"
+	"github.com/assaynet/assay/host/store"
 )
+
+// prefix is how many bytes of a device key a transaction names. They tell
+// machines with one payout apart, and whose a payment was when the ledger was
+// restored; two keys that begin alike share what is ahead, which they would gain
+// nothing by.
+const prefix = 3
+
+// Prefix is the beginning of a device key, as a settlement's transaction names it.
+type Prefix [prefix]byte
+
+// Prefix returns the key's beginning.
+func (d Device) Prefix() Prefix { return Prefix(d[:prefix]) }
 
 // Payment is what one transfer of a settlement pays.
 type Payment struct {
-	Device  Device   `json:"device"`
-	Payout  string   `json:"payout"`
-	Amount  Amount   `json:"amount"`
-	Entries []uint64 `json:"entries"`
+	Device Device `json:"device"`
+	Payout string `json:"payout"`
+	Amount Amount `json:"amount"`
 }
 
 // Settlement is one transaction that pays.
 type Settlement struct {
 	Number   uint64    `json:"number"` // from 1
 	Payments []Payment `json:"payments"`
-	// Raw is the signed transaction, Hash its name on the chain, Sequence the
-	// paying account's number for it, and Timeout the last height that can hold it.
-	Raw      []byte `json:"raw"`
+	// Raw is the signed transaction, until it is over; Hash its name on the chain,
+	// Sequence the paying account's number for it, and Timeout the last height that
+	// can hold it.
+	Raw      []byte `json:"raw,omitempty"`
 	Hash     string `json:"hash"`
 	Sequence uint64 `json:"sequence"`
 	Timeout  int64  `json:"timeout"`
@@ -38,84 +53,261 @@ type Settlement struct {
 	Given string `json:"given_up,omitempty"`
 }
 
-// maxEntries bounds what one settlement writes.
-const maxEntries = 20_000
+func (s Settlement) over() bool { return s.Height > 0 || s.Given != "" }
 
-// Due lists what can be paid: at most n accounts that have an address and at
-// least the amount least due, and that skip does not pass over. An account with
-// very many entries is paid in parts.
-func (l *Ledger) Due(least Amount, n int, skip func(Device) bool) (list []Payment, err error) {
-	err = l.db.View(func(tx *bolt.Tx) error {
-		room := maxEntries
-		c := tx.Bucket(due).Cursor()
-		for k, _ := c.First(); k != nil && len(list) < n && room > 0; {
-			device := Device(k[:len(Device{})])
-			var a Account
-			if err := account(tx, device, &a); err != nil {
-				return err
-			}
-			if a.Payout != "" && !skip(device) && a.Due.Cmp(least) >= 0 && !a.Due.IsZero() {
-				p := Payment{Device: device, Payout: a.Payout}
-				some, err := collect(tx, due, device, func(Entry) bool { room--; return room >= 0 })
-				if err != nil {
-					return err
-				}
-				for _, e := range some {
-					p.Entries = append(p.Entries, e.Number)
-					p.Amount = p.Amount.Add(e.Pay)
-				}
-				list = append(list, p)
-			}
-			k, _ = c.Seek(within(device, ^uint64(0))) // behind the device's last
+// Transfer is what a settlement paid to one device.
+type Transfer struct {
+	Settlement uint64 `json:"settlement"`
+	Hash       string `json:"hash"`
+	Height     int64  `json:"height"`
+	At         int64  `json:"at_ms"`
+	Amount     Amount `json:"amount"`
+}
+
+const (
+	keepSettlements = 1000 // that are over
+	keepTransfers   = 32   // of a device
+)
+
+// Books are where the ledger stands with the chain.
+type Books struct {
+	// ID is in the memo of every settlement: 16 hex digits.
+	ID string `json:"id"`
+	// Account is the address that pays, "" until there is one; the next transaction
+	// on it is to have the number Sequence. Height is the last one at which that was
+	// so on the chain.
+	Account  string `json:"account,omitempty"`
+	Sequence uint64 `json:"sequence"`
+	Height   int64  `json:"height"`
+}
+
+// twice are the keys of a record without which nothing is paid, and of its copy.
+func twice(key []byte) [2][]byte {
+	return [2][]byte{append(key[:len(key):len(key)], 0), append(key[:len(key):len(key)], 1)}
+}
+
+func getTwice(tx *store.Tx, bucket string, key []byte, v any) error {
+	keys := twice(key)
+	_, err := tx.Get(bucket, keys[0], v)
+	if errors.Is(err, store.ErrRecord) {
+		_, err = tx.Get(bucket, keys[1], v)
+	}
+	return err
+}
+
+func putTwice(tx *store.Tx, bucket string, key []byte, v any) error {
+	keys := twice(key)
+	return errors.Join(tx.Put(bucket, keys[0], v), tx.Put(bucket, keys[1], v))
+}
+
+func getBooks(tx *store.Tx) (b Books, err error) {
+	err = getTwice(tx, books, nil, &b)
+	return b, err
+}
+
+func putBooks(tx *store.Tx, b Books) error { return putTwice(tx, books, nil, b) }
+
+func getAhead(tx *store.Tx, p Prefix) (sum Amount, err error) {
+	err = getTwice(tx, ahead, p[:], &sum)
+	return sum, err
+}
+
+func putAhead(tx *store.Tx, p Prefix, sum Amount) error {
+	if !sum.IsZero() {
+		return putTwice(tx, ahead, p[:], sum)
+	}
+	keys := twice(p[:])
+	return errors.Join(tx.Delete(ahead, keys[0]), tx.Delete(ahead, keys[1]))
+}
+
+// Books returns where the ledger stands with the chain.
+func (l *Ledger) Books() (b Books, err error) {
+	err = l.file.View(func(tx *store.Tx) error { b, err = getBooks(tx); return err })
+	return b, err
+}
+
+func newID() string {
+	raw := make([]byte, 8)
+	_, _ = rand.Read(raw) // never fails
+	return hex.EncodeToString(raw)
+}
+
+// Follow names the paying account and the number of its next transaction, seen at
+// a height: at first, and where a person has decided that what went before is no
+// business of this ledger. No settlement may be open. Errors wrap ErrSettlement.
+func (l *Ledger) Follow(account string, sequence uint64, height int64) error {
+	return l.file.Update(func(tx *store.Tx) error {
+		if err := nothingOpen(tx); err != nil {
+			return err
 		}
-		return nil
+		b, err := getBooks(tx)
+		if err != nil {
+			return err
+		}
+		b.Account, b.Sequence, b.Height = account, sequence, height
+		return putBooks(tx, b)
+	})
+}
+
+// Seen records a height at which the chain and the ledger agreed.
+func (l *Ledger) Seen(height int64) error {
+	return l.file.Do(func(tx *store.Tx) error {
+		b, err := getBooks(tx)
+		if err != nil || height <= b.Height {
+			return err
+		}
+		b.Height = height
+		return putBooks(tx, b)
+	})
+}
+
+// Payable lists up to n accounts that have an address and at least the least amount
+// due, who waits longest first.
+func (l *Ledger) Payable(n int) (list []Payment, err error) {
+	err = l.file.View(func(tx *store.Tx) error {
+		return tx.Each(queue, nil, func(r store.Record) (bool, error) {
+			if len(r.Key) != 8+len(Device{}) {
+				return true, nil
+			}
+			var a Account
+			if err := account(tx, Device(r.Key[8:]), &a); err != nil {
+				return true, nil // set aside; the others are paid
+			}
+			list = append(list, Payment{Device: a.Device, Payout: a.Payout, Amount: a.Due})
+			return len(list) < n, nil
+		})
 	})
 	return list, err
 }
 
-// Begin writes down a settlement before its transaction is sent. There is one
-// at a time. Errors wrap ErrSettlement, where something is no longer due or
-// another settlement is open.
+// Refuse puts an account off until a height: the chain takes no payment to its
+// address. Another address ends that.
+func (l *Ledger) Refuse(device Device, until int64, why string) error {
+	return l.file.Update(func(tx *store.Tx) error {
+		var a Account
+		if err := account(tx, device, &a); err != nil {
+			return err
+		}
+		a.Refuse, a.Why = until, why
+		return l.put(tx, &a)
+	})
+}
+
+// Retry takes up again those that were put off until a height, some at a time.
+func (l *Ledger) Retry(height int64) error {
+	var list []Device
+	err := l.file.View(func(tx *store.Tx) error {
+		return tx.Each(refused, nil, func(r store.Record) (bool, error) {
+			if len(r.Key) != 8+len(Device{}) || binary.BigEndian.Uint64(r.Key) > uint64(height) {
+				return false, nil
+			}
+			list = append(list, Device(r.Key[8:]))
+			return len(list) < 50, nil
+		})
+	})
+	if err != nil || len(list) == 0 {
+		return err
+	}
+	return l.file.Update(func(tx *store.Tx) error {
+		for _, d := range list {
+			var a Account
+			if account(tx, d, &a) != nil {
+				continue
+			}
+			a.Refuse = 0
+			if err := l.put(tx, &a); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// nothingOpen says which settlement is, wrapping ErrSettlement.
+func nothingOpen(tx *store.Tx) error {
+	s, found, err := unfinished(tx)
+	if err == nil && found {
+		err = fmt.Errorf("%w: number %d is not over", ErrSettlement, s.Number)
+	}
+	return err
+}
+
+// unfinished is the settlement that is not over: the last one, or none.
+func unfinished(tx *store.Tx) (s Settlement, found bool, err error) {
+	err = tx.Back(settlements, store.Number(^uint64(0)), func(r store.Record) (bool, error) { return false, r.Decode(&s) })
+	if err != nil || s.Number == 0 || s.over() {
+		return s, false, err
+	}
+	b, err := getBooks(tx)
+	return s, err == nil && s.Sequence >= b.Sequence, err
+}
+
+// Begin writes down a settlement before its transaction is sent; its number is the
+// one that Next tells. There is one at a time. Errors wrap ErrSettlement, where
+// something is no longer due, another settlement is open, or the sequence is not
+// the one that the books want.
 func (l *Ledger) Begin(s Settlement) (begun Settlement, err error) {
-	err = l.db.Update(func(tx *bolt.Tx) error {
-		if k, _ := tx.Bucket(unfinished).Cursor().First(); k != nil {
-			return fmt.Errorf("%w: number %d is not over", ErrSettlement, k)
+	err = l.file.Update(func(tx *store.Tx) error {
+		if err := nothingOpen(tx); err != nil {
+			return err
 		}
 		if len(s.Payments) == 0 || len(s.Raw) == 0 || s.Hash == "" || s.Timeout <= 0 {
 			return fmt.Errorf("%w: payments, transaction, hash and timeout are needed", ErrSettlement)
 		}
-		n, err := tx.Bucket(settlements).NextSequence()
+		b, err := getBooks(tx)
 		if err != nil {
 			return err
 		}
-		begun = s
-		begun.Number, begun.Height, begun.Given = n, 0, ""
-		if err := l.each(tx, begun, Due, Settling); err != nil {
+		if b.Account == "" || b.Sequence != s.Sequence {
+			return fmt.Errorf("%w: transaction %d of the paying account, where %d is next", ErrSettlement, s.Sequence, b.Sequence)
+		}
+		n, err := tx.Next(settlements)
+		if err != nil {
 			return err
 		}
-		return errors.Join(put(tx, settlements, number(n), &begun), tx.Bucket(unfinished).Put(number(n), nil))
+		if s.Number != 0 && s.Number != n {
+			return fmt.Errorf("%w: number %d is next, not %d", ErrSettlement, n, s.Number)
+		}
+		begun = s
+		begun.Number, begun.Height, begun.At, begun.Given = n, 0, 0, ""
+		for _, p := range s.Payments {
+			var a Account
+			if err := account(tx, p.Device, &a); err != nil {
+				return err
+			}
+			if p.Amount.IsZero() || a.Due.Cmp(p.Amount) < 0 || p.Payout != a.Payout {
+				return fmt.Errorf("%w: %s to %s, where %s is due to %s", ErrSettlement, p.Amount, p.Payout, a.Due, a.Payout)
+			}
+			if a.Due, err = a.Due.sub(p.Amount); err != nil {
+				return err
+			}
+			a.Settling = a.Settling.Add(p.Amount)
+			if err := l.put(tx, &a); err != nil {
+				return err
+			}
+		}
+		return tx.Put(settlements, store.Number(n), &begun)
 	})
 	return begun, err
 }
 
+// Next is the number of the next settlement.
+func (l *Ledger) Next() (n uint64, err error) {
+	err = l.file.View(func(tx *store.Tx) error { n, err = tx.Last(settlements); return err })
+	return n + 1, err
+}
+
 // Unfinished returns the settlement that is not over, and whether there is one.
 func (l *Ledger) Unfinished() (s Settlement, found bool, err error) {
-	err = l.db.View(func(tx *bolt.Tx) error {
-		k, _ := tx.Bucket(unfinished).Cursor().First()
-		if k == nil {
-			return nil
-		}
-		found = true
-		return get(tx, settlements, k, &s)
-	})
+	err = l.file.View(func(tx *store.Tx) error { s, found, err = unfinished(tx); return err })
 	return s, found, err
 }
 
 // Settlement returns one by number.
 func (l *Ledger) Settlement(n uint64) (s Settlement, err error) {
-	err = l.db.View(func(tx *bolt.Tx) error {
-		err := get(tx, settlements, number(n), &s)
-		if errors.Is(err, errAbsent) {
+	err = l.file.View(func(tx *store.Tx) error {
+		found, err := tx.Get(settlements, store.Number(n), &s)
+		if err == nil && !found {
 			return fmt.Errorf("%w: there is no number %d", ErrSettlement, n)
 		}
 		return err
@@ -123,97 +315,228 @@ func (l *Ledger) Settlement(n uint64) (s Settlement, err error) {
 	return s, err
 }
 
-// Finish records that the open settlement is in a block.
-func (l *Ledger) Finish(n uint64, height int64, now time.Time) error {
-	return l.end(n, Settled, func(s *Settlement) { s.Height, s.At = height, now.UnixMilli() })
-}
-
-// Transfers lists up to n settlements that paid a device, the latest first; of
-// their payments only its own.
-func (l *Ledger) Transfers(device Device, n int) (list []Settlement, err error) {
-	err = l.db.View(func(tx *bolt.Tx) error {
-		c := tx.Bucket(transfers).Cursor()
-		k, _ := c.Seek(within(device, ^uint64(0)))
-		if k == nil {
-			k, _ = c.Last()
-		} else {
-			k, _ = c.Prev()
-		}
-		for ; bytes.HasPrefix(k, device[:]) && len(list) < n; k, _ = c.Prev() {
+// Settlements returns up to n, the latest first.
+func (l *Ledger) Settlements(n int) (list []Settlement, err error) {
+	err = l.file.View(func(tx *store.Tx) error {
+		return tx.Back(settlements, store.Number(^uint64(0)), func(r store.Record) (bool, error) {
 			var s Settlement
-			if err := get(tx, settlements, k[len(device):], &s); err != nil {
-				return err
+			if err := r.Decode(&s); err != nil {
+				return false, err
 			}
-			s.Payments = slices.DeleteFunc(s.Payments, func(p Payment) bool { return p.Device != device })
 			list = append(list, s)
-		}
-		return nil
+			return len(list) < n, nil
+		})
 	})
 	return list, err
 }
 
-// GiveUp records that the open settlement can never be in a block: its payments
-// are due again. The caller has seen a block above its timeout without it, or a
-// block in which it failed.
-func (l *Ledger) GiveUp(n uint64, reason string) error {
-	return l.end(n, Due, func(s *Settlement) { s.Given = reason })
+// Transfers lists up to n of what a device was paid, the latest first.
+func (l *Ledger) Transfers(device Device, n int) (list []Transfer, err error) {
+	err = l.file.View(func(tx *store.Tx) error {
+		return tx.Back(transfers, within(device, ^uint64(0)), func(r store.Record) (bool, error) {
+			var t Transfer
+			if !bytes.HasPrefix(r.Key, device[:]) {
+				return false, nil
+			}
+			if err := r.Decode(&t); err != nil {
+				return true, nil
+			}
+			list = append(list, t)
+			return len(list) < n, nil
+		})
+	})
+	return list, err
 }
 
-func (l *Ledger) end(n uint64, to State, change func(*Settlement)) error {
-	return l.db.Update(func(tx *bolt.Tx) error {
-		if k, _ := tx.Bucket(unfinished).Cursor().Seek(number(n)); string(k) != string(number(n)) {
-			return fmt.Errorf("%w: number %d is not open", ErrSettlement, n)
-		}
-		var s Settlement
-		if err := get(tx, settlements, number(n), &s); err != nil {
-			return err
-		}
-		if err := l.each(tx, s, Settling, to); err != nil {
-			return err
-		}
-		for _, p := range s.Payments {
-			if to == Settled {
-				if err := tx.Bucket(transfers).Put(within(p.Device, n), nil); err != nil {
-					return err
-				}
-			}
-		}
-		change(&s)
-		return errors.Join(put(tx, settlements, number(n), &s), tx.Bucket(unfinished).Delete(number(n)))
+// Finish records that the open settlement is in a block.
+func (l *Ledger) Finish(n uint64, height int64, now time.Time) error {
+	return l.end(n, true, func(s *Settlement, b *Books) {
+		s.Height, s.At = height, now.UnixMilli()
+		b.Sequence, b.Height = s.Sequence+1, max(b.Height, height)
 	})
 }
 
-// each moves a settlement's entries from one state to another, all or none.
-func (l *Ledger) each(tx *bolt.Tx, s Settlement, from, to State) error {
-	for _, p := range s.Payments {
-		var a Account
-		if err := account(tx, p.Device, &a); err != nil {
+// GiveUp records that the open settlement can never take effect: its payments
+// are due again. The caller has seen a block above its timeout without it, or, and
+// then its number on the account is used, the block of that height in which it failed.
+func (l *Ledger) GiveUp(n uint64, failed int64, reason string) error {
+	return l.end(n, false, func(s *Settlement, b *Books) {
+		s.Given = reason
+		if failed > 0 {
+			b.Sequence, b.Height = s.Sequence+1, max(b.Height, failed)
+		}
+	})
+}
+
+func (l *Ledger) end(n uint64, paid bool, change func(*Settlement, *Books)) error {
+	return l.file.Update(func(tx *store.Tx) error {
+		s, found, err := unfinished(tx)
+		if err != nil {
 			return err
 		}
-		var sum Amount
-		for _, n := range p.Entries {
-			var e Entry
-			if err := get(tx, entries, number(n), &e); err != nil {
-				return fmt.Errorf("%w: entry %d: %w", ErrSettlement, n, err)
+		if !found || s.Number != n {
+			return fmt.Errorf("%w: number %d is not open", ErrSettlement, n)
+		}
+		b, err := getBooks(tx)
+		if err != nil {
+			return err
+		}
+		change(&s, &b)
+		s.Raw = nil
+		for _, p := range s.Payments {
+			var a Account
+			switch err := account(tx, p.Device, &a); {
+			case errors.Is(err, ErrCorrupt):
+				continue // it is set aside, and the chain is the truth about it too
+			case err != nil:
+				return err
 			}
-			if e.State != from || e.Device != p.Device {
-				return fmt.Errorf("%w: entry %d of %s is %s, want %s of %s", ErrSettlement, n, e.Device, e.State, from, p.Device)
+			if a.Settling, err = a.Settling.sub(p.Amount); err != nil {
+				return err
 			}
-			sum = sum.Add(e.Pay)
-			e.Settlement = s.Number
-			if to == Due {
-				e.Settlement = 0
+			if paid {
+				a.Settled = a.Settled.Add(p.Amount)
+				err = transfer(tx, p, s)
+			} else {
+				a.Due = a.Due.Add(p.Amount)
 			}
-			if err := move(tx, &a, e, to); err != nil {
+			if err := errors.Join(err, l.put(tx, &a)); err != nil {
 				return err
 			}
 		}
-		if sum.Cmp(p.Amount) != 0 {
-			return fmt.Errorf("%w: %s for entries of %s", ErrSettlement, p.Amount, sum)
+		return errors.Join(tx.Put(settlements, store.Number(n), &s), putBooks(tx, b), forget(tx, n))
+	})
+}
+
+// forget drops a settlement that is old enough.
+func forget(tx *store.Tx, last uint64) error {
+	var old [][]byte
+	err := tx.Each(settlements, nil, func(r store.Record) (bool, error) {
+		if len(r.Key) != 8 || binary.BigEndian.Uint64(r.Key)+keepSettlements > last {
+			return false, nil
 		}
-		if err := put(tx, accounts, p.Device[:], &a); err != nil {
+		old = append(old, bytes.Clone(r.Key))
+		return len(old) < 10, nil
+	})
+	for _, k := range old {
+		err = errors.Join(err, tx.Delete(settlements, k))
+	}
+	return err
+}
+
+// transfer notes what a device was paid, and forgets the oldest of too many.
+func transfer(tx *store.Tx, p Payment, s Settlement) error {
+	err := tx.Put(transfers, within(p.Device, s.Number), Transfer{Settlement: s.Number, Hash: s.Hash, Height: s.Height, At: s.At, Amount: p.Amount})
+	if err != nil {
+		return err
+	}
+	var keys [][]byte
+	err = tx.Each(transfers, p.Device[:], func(r store.Record) (bool, error) {
+		if !bytes.HasPrefix(r.Key, p.Device[:]) {
+			return false, nil
+		}
+		keys = append(keys, bytes.Clone(r.Key))
+		return true, nil
+	})
+	for _, k := range keys[:max(0, len(keys)-keepTransfers)] {
+		err = errors.Join(err, tx.Delete(transfers, k))
+	}
+	return err
+}
+
+// Paid is a transaction of the paying account that a block holds.
+type Paid struct {
+	Sequence uint64 `json:"sequence"`
+	Hash     string `json:"hash"`
+	Height   int64  `json:"height"`
+	// Number is the settlement's, of this ledger, or 0: then To says nothing to it.
+	Number uint64   `json:"number,omitempty"`
+	To     []PaidTo `json:"to,omitempty"`
+	// Note says what it is, where it is no settlement of this ledger.
+	Note string `json:"note,omitempty"`
+}
+
+// PaidTo is one of its transfers.
+type PaidTo struct {
+	Prefix Prefix `json:"-"`
+	Payout string `json:"payout"`
+	Amount Amount `json:"amount"`
+}
+
+// Book enters what the chain says was paid and the ledger does not know. What is
+// due to the devices is settled by it; what is more stands ahead for what they
+// are credited later. Transactions are entered in their order. Errors wrap
+// ErrSettlement.
+func (l *Ledger) Book(p Paid, now time.Time) error {
+	return l.file.Update(func(tx *store.Tx) error {
+		if err := nothingOpen(tx); err != nil {
 			return err
 		}
+		b, err := getBooks(tx)
+		if err != nil {
+			return err
+		}
+		if b.Sequence != p.Sequence {
+			return fmt.Errorf("%w: transaction %d of the paying account, where %d is next", ErrSettlement, p.Sequence, b.Sequence)
+		}
+		b.Sequence, b.Height = p.Sequence+1, max(b.Height, p.Height)
+		if err := putBooks(tx, b); err != nil || p.Number == 0 {
+			return err
+		}
+		s := Settlement{Number: p.Number, Hash: p.Hash, Sequence: p.Sequence, Height: p.Height, At: now.UnixMilli()}
+		for _, to := range p.To {
+			device, found, err := whose(tx, to)
+			if err != nil {
+				return err
+			}
+			if !found {
+				sum, err := getAhead(tx, to.Prefix)
+				if err == nil {
+					err = putAhead(tx, to.Prefix, sum.Add(to.Amount))
+				}
+				if err != nil {
+					return err
+				}
+				continue
+			}
+			var a Account
+			if err := account(tx, device, &a); err != nil {
+				return err
+			}
+			a.Ahead = a.Ahead.Add(to.Amount)
+			payment := Payment{Device: device, Payout: to.Payout, Amount: to.Amount}
+			s.Payments = append(s.Payments, payment)
+			if err := errors.Join(l.put(tx, &a), transfer(tx, payment, s)); err != nil {
+				return err
+			}
+		}
+		if tx.Has(settlements, store.Number(p.Number)) { // a number of before the restore, given up there
+			return nil
+		}
+		return errors.Join(tx.Skip(settlements, p.Number), tx.Put(settlements, store.Number(p.Number), &s))
+	})
+}
+
+// whose finds the device of a transfer: of those whose keys begin as it says the
+// one that is paid there, else the first.
+func whose(tx *store.Tx, to PaidTo) (device Device, found bool, err error) {
+	var list []Device
+	err = tx.Each(accounts, to.Prefix[:], func(r store.Record) (bool, error) {
+		if !bytes.HasPrefix(r.Key, to.Prefix[:]) {
+			return false, nil
+		}
+		list = append(list, Device(r.Key))
+		return true, nil
+	})
+	list = slices.DeleteFunc(list, func(d Device) bool { var a Account; return account(tx, d, &a) != nil })
+	if err != nil || len(list) == 0 {
+		return device, false, err
 	}
-	return nil
+	for _, d := range list {
+		var a Account
+		if err := account(tx, d, &a); err == nil && a.Payout == to.Payout {
+			return d, true, nil
+		}
+	}
+	return list[0], true, nil
 }

@@ -27,7 +27,7 @@ func served(t *testing.T) (*pool.Pool, link.Address) {
 	t.Helper()
 	key := ed25519.NewKeyFromSeed(bytes.Repeat([]byte{1}, ed25519.SeedSize))
 	rules := ledger.Rules{Unlock: 10, Strikes: 3}
-	books, err := ledger.Open(filepath.Join(t.TempDir(), "ledger"), rules)
+	books, err := ledger.Open(filepath.Join(t.TempDir(), "ledger"), rules, ledger.Amount{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -92,7 +92,7 @@ func TestCloseEndsSockets(t *testing.T) {
 
 // Rules that no machine would take are refused at the start.
 func TestRulesInBounds(t *testing.T) {
-	books, err := ledger.Open(filepath.Join(t.TempDir(), "ledger"), ledger.Rules{Strikes: 1})
+	books, err := ledger.Open(filepath.Join(t.TempDir(), "ledger"), ledger.Rules{Strikes: 1}, ledger.Amount{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -517,7 +517,7 @@ func (p *Pool) judge(d *device, r *record, o mpoc.Outcome, why string) (*mpoc.Re
 	}
 	now := p.c.Now()
 	source := r.Terms.ChallengeID.String()
-	entry := ledger.Entry{Device: ledger.Device(key), Kind: ledger.Loops, Source: source, Ops: o.Ops, At: now.UnixMilli()}
+	entry := ledger.Entry{Device: ledger.Device(key), Kind: ledger.Loops, Source: source, Order: r.Terms.Issued, Ops: o.Ops, At: now.UnixMilli()}
 	// By the rules that the machine worked under, whatever they are today.
 	books := p.c.Ledger.Under(ledger.Rules{Unlock: uint64(r.Terms.UnlockAfter), Strikes: int(r.Terms.BanAfter)})
 	var entered ledger.Entry
@@ -761,7 +761,7 @@ func (p *Pool) Account(_ context.Context, q mpocv1.AccountRequest) (mpocv1.Accou
 		out.Receipts = []mpoc.Receipt{}
 	}
 	for _, s := range settlements {
-		out.Settlements = append(out.Settlements, mpocv1.Settlement{TxHash: s.Hash, Amount: mpoc.Amount(s.Payments[0].Amount.String()), Time: uint64(s.At)})
+		out.Settlements = append(out.Settlements, mpocv1.Settlement{TxHash: s.Hash, Amount: mpoc.Amount(s.Amount.String()), Time: uint64(s.At)})
 	}
 	return out, nil
 }

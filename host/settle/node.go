@@ -4,20 +4,18 @@ package settle
 
 import (
 	"context"
-	"crypto/sha256"
+	"errors"
 	"fmt"
 	"math/big"
-	"strings"
 
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
 
 	"cosmossdk.io/math"
 	"github.com/cosmos/cosmos-sdk/crypto/keyring"
 	sdk "github.com/cosmos/cosmos-sdk/types"
 	sdkerrors "github.com/cosmos/cosmos-sdk/types/errors"
 	txtypes "github.com/cosmos/cosmos-sdk/types/tx"
+	"github.com/cosmos/cosmos-sdk/x/auth/signing"
 	banktypes "github.com/cosmos/cosmos-sdk/x/bank/types"
 
 	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
@@ -35,6 +33,7 @@ const (
 // Node is a chain behind a node's gRPC server.
 type Node struct {
 	Conn     *grpc.ClientConn
+	Blocks   *submit.Blocks
 	Encoding submit.Encoding
 	Keys     keyring.Keyring
 	Key      string // name of the paying account's key
@@ -87,7 +86,7 @@ func (n Node) Fee(transfers int) ledger.Amount {
 }
 
 // Sign makes one transaction of bank transfers.
-func (n Node) Sign(ctx context.Context, payments []ledger.Payment, number, sequence uint64, timeout int64) (raw []byte, hash string, err error) {
+func (n Node) Sign(ctx context.Context, memo string, payments []ledger.Payment, number, sequence uint64, timeout int64) (raw []byte, hash string, err error) {
 	msgs := make([]sdk.Msg, len(payments))
 	for i, p := range payments {
 		amount, ok := math.NewIntFromString(p.Amount.String())
@@ -96,7 +95,7 @@ func (n Node) Sign(ctx context.Context, payments []ledger.Payment, number, seque
 		}
 		msgs[i] = &banktypes.MsgSend{FromAddress: n.Address, ToAddress: p.Payout, Amount: sdk.NewCoins(sdk.NewCoin(submit.Denom, amount))}
 	}
-	terms := submit.Terms{Gas: gas(len(payments)), Timeout: timeout}
+	terms := submit.Terms{Gas: gas(len(payments)), Timeout: timeout, Memo: memo}
 	if fee := n.Fee(len(payments)); !fee.IsZero() {
 		terms.Fees = fee.String() + submit.Denom
 	}
@@ -104,7 +103,7 @@ func (n Node) Sign(ctx context.Context, payments []ledger.Payment, number, seque
 	if err != nil {
 		return nil, "", fmt.Errorf("payment of %d machines: %w", len(payments), err)
 	}
-	return raw, fmt.Sprintf("%X", sha256.Sum256(raw)), nil
+	return raw, submit.Hash(raw), nil
 }
 
 // Send offers the transaction to the node's mempool.
@@ -121,14 +120,64 @@ func (n Node) Send(ctx context.Context, raw []byte) error {
 	return nil
 }
 
-// Find asks the node's index.
-func (n Node) Find(ctx context.Context, hash string) (tx Tx, found bool, err error) {
-	res, err := txtypes.NewServiceClient(n.Conn).GetTx(ctx, &txtypes.GetTxRequest{Hash: hash})
-	switch {
-	case err == nil:
-		return Tx{Height: res.TxResponse.Height, Code: res.TxResponse.Code, Log: res.TxResponse.RawLog}, true, nil
-	case status.Code(err) == codes.NotFound || strings.Contains(err.Error(), "not found"):
-		return Tx{}, false, nil
+// Block lists what the account signed in a block.
+func (n Node) Block(ctx context.Context, height int64) (list []Tx, err error) {
+	all, err := n.Blocks.At(ctx, height)
+	if errors.Is(err, submit.ErrGone) {
+		return nil, fmt.Errorf("%w: %d", ErrGone, height)
+	} else if err != nil {
+		return nil, err
 	}
-	return Tx{}, false, fmt.Errorf("asking for payment %s: %w", hash, err)
+	for _, raw := range all {
+		if tx, mine := n.read(raw); mine {
+			tx.Height = height
+			list = append(list, tx)
+		}
+	}
+	return list, nil
+}
+
+// read takes apart a transaction and tells whether the account signed it. One whose
+// signature the chain did not accept has used no number of the account; its code
+// says so, and nothing else does, so only those count that took effect or failed in
+// a message.
+func (n Node) read(b submit.BlockTx) (tx Tx, mine bool) {
+	decoded, err := n.Encoding.TxConfig.TxDecoder()(b.Raw)
+	if err != nil {
+		return tx, false // of messages that a host does not know; the paying account sends none
+	}
+	tx = Tx{Hash: b.Hash, Code: b.Code, Log: b.Log}
+	if m, ok := decoded.(sdk.TxWithMemo); ok {
+		tx.Memo = m.GetMemo()
+	}
+	for _, msg := range decoded.GetMsgs() {
+		send, ok := msg.(*banktypes.MsgSend)
+		if !ok || send.FromAddress != n.Address {
+			continue
+		}
+		amount, err := ledger.ParseAmount(send.Amount.AmountOf(submit.Denom).String())
+		if err != nil {
+			return tx, false
+		}
+		tx.To = append(tx.To, Transfer{Payout: send.ToAddress, Amount: amount})
+	}
+	signed, ok := decoded.(signing.SigVerifiableTx)
+	if !ok {
+		return tx, false
+	}
+	signatures, err := signed.GetSignaturesV2()
+	if err != nil {
+		return tx, false
+	}
+	for _, signature := range signatures {
+		if signature.PubKey == nil {
+			continue
+		}
+		address, err := n.Encoding.Addresses.BytesToString(signature.PubKey.Address())
+		if err == nil && address == n.Address {
+			tx.Sequence = signature.Sequence
+			return tx, true
+		}
+	}
+	return tx, false
 }

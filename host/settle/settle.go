@@ -1,27 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package settle pays what the ledger says is due, by bank transfers on the
-// chain, each exactly once.
-//
-// The order of things is the whole trick. A transaction is signed for one
-// sequence number of the paying account and one timeout height, and written to
-// the ledger with its bytes; only then does it leave the host. From there on
-// [Settler.Step], called once a block, looks where it stands:
-//
-//	it is in a block             its entries are settled, with hash and height
-//	it failed in a block         they are due again
-//	not there yet                the same bytes are sent again
-//	the timeout height is over,
-//	and the account's sequence
-//	has not passed it            it never can be: they are due again
-//
-// A node that does not find a transaction proves nothing: its index may be
-// behind, or off. The sequence number does, being state: as long as it has
-// passed the settlement's and the transaction is not found, the settler waits
-// and says so, rather than pay twice. So nobody else may use the paying
-// account; who does delays payment and cannot double it.
-//
-// A crash at any point repeats a step that has no second effect.
 package settle
 
 import (
@@ -38,18 +16,35 @@ import (
 const (
 	// timeoutBlocks is how long a transaction may wait for a block.
 	timeoutBlocks = 20
-	// most is how many transfers one transaction makes.
+	// most is how many transfers one transaction makes: as many as its memo names.
 	most = 50
 	// asideBlocks is how long a payment that the chain refused is not tried again.
 	asideBlocks = 1000
+	// readBlocks is how many blocks one step reads to find what the ledger lacks.
+	readBlocks = 500
+	// seenBlocks is after how many heights it is written down that ledger and chain agree.
+	seenBlocks = 100
 )
 
-// Tx is a transaction in a block.
+// Tx is a transaction of the paying account in a block.
 type Tx struct {
-	Height int64
-	Code   uint32 // 0: it took effect
-	Log    string
+	Hash     string
+	Height   int64
+	Sequence uint64
+	Code     uint32 // 0: it took effect
+	Log      string
+	Memo     string
+	To       []Transfer
 }
+
+// Transfer is one payment of it.
+type Transfer struct {
+	Payout string
+	Amount ledger.Amount
+}
+
+// ErrGone reports a block that the node does not have any more.
+var ErrGone = errors.New("settle: the node does not have that block")
 
 // Chain is what the settler needs of a node.
 type Chain interface {
@@ -58,24 +53,24 @@ type Chain interface {
 	// Account is where the paying account stands. A height asked for before is
 	// at most the one this answer is of.
 	Account(ctx context.Context) (number, sequence uint64, err error)
-	// Fee is what a transaction with n transfers costs.
-	Fee(n int) ledger.Amount
-	// Sign makes the transaction; hash is what Find takes.
-	Sign(ctx context.Context, payments []ledger.Payment, number, sequence uint64, timeout int64) (raw []byte, hash string, err error)
-	// Send offers it to the network. A transaction that is known already is no error.
+	// Fee is what a transaction of so many transfers costs.
+	Fee(transfers int) ledger.Amount
+	// Sign returns a transaction and its hash.
+	Sign(ctx context.Context, memo string, payments []ledger.Payment, number, sequence uint64, timeout int64) (raw []byte, hash string, err error)
+	// Send offers it to the node's mempool.
 	Send(ctx context.Context, raw []byte) error
-	// Find looks for it in the blocks.
-	Find(ctx context.Context, hash string) (tx Tx, found bool, err error)
+	// Block lists what the account signed in a committed block. Errors wrap ErrGone.
+	Block(ctx context.Context, height int64) ([]Tx, error)
 }
 
 // Config is what a settler works with.
 type Config struct {
 	Ledger *ledger.Ledger
 	Chain  Chain
-	// Account is the paying account's address, for people.
+	// Account is the paying account's address.
 	Account string
-	// Least is the smallest amount that is transferred to one account; smaller
-	// ones wait until they have grown.
+	// Least is the smallest amount that is transferred; smaller ones wait until they
+	// have grown.
 	Least  ledger.Amount
 	Logger *slog.Logger // optional
 }
@@ -84,32 +79,39 @@ type Config struct {
 type Status struct {
 	Account string        `json:"account"`
 	Balance ledger.Amount `json:"balance"`
-	// Doing is waiting, paying or blocked; Reason says why.
+	// Doing is waiting, paying, blocked or stopped; Reason says why. What is stopped
+	// goes on when a person has looked at it.
 	Doing  string `json:"doing"`
 	Reason string `json:"reason,omitempty"`
+	// Ledger and Next are the ledger's id and the number of its next settlement.
+	Ledger string `json:"ledger,omitempty"`
+	Next   uint64 `json:"next,omitempty"`
 	// Settlement is the one under way, Last the latest that is in a block.
 	Settlement uint64 `json:"settlement,omitempty"`
 	Last       string `json:"last_hash,omitempty"`
 	Height     int64  `json:"last_height,omitempty"`
+	// Plan is there while payment is stopped, and complete or not.
+	Plan *Plan `json:"plan,omitempty"`
 }
 
-// Settler pays. Step is for one goroutine, Status for any.
+// Settler pays. Step is for one goroutine, the other methods for any.
 type Settler struct {
 	c   Config
 	log *slog.Logger
 
-	// After a settlement that was given up its payments go one at a time, until
-	// the one that the chain refuses is found and set aside. These belong to Step.
+	// After a settlement that failed its payments go one at a time, until the one
+	// that the chain refuses is found and put off. It belongs to Step.
 	alone int
-	aside map[ledger.Device]int64 // to the height until which
 
 	mu     sync.Mutex
 	status Status
+	plan   *Plan
+	agreed string // digest of the plan that a person agreed to
 }
 
 // New returns a settler. What a crash left unfinished is taken up by the first step.
 func New(c Config) *Settler {
-	s := &Settler{c: c, log: c.Logger, aside: map[ledger.Device]int64{}, status: Status{Account: c.Account, Doing: "waiting", Reason: "nothing was looked at yet"}}
+	s := &Settler{c: c, log: c.Logger, status: Status{Account: c.Account, Doing: "waiting", Reason: "nothing was looked at yet"}}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
@@ -120,7 +122,11 @@ func New(c Config) *Settler {
 func (s *Settler) Status() Status {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.status
+	st := s.status
+	if s.plan != nil {
+		st.Plan = s.plan.clone()
+	}
+	return st
 }
 
 func (s *Settler) say(doing, reason string, change func(*Status)) {
@@ -135,14 +141,7 @@ func (s *Settler) say(doing, reason string, change func(*Status)) {
 // Step does what is due at a height. An error means that the node or the
 // ledger did not answer, and that nothing is decided; the next step tries again.
 func (s *Settler) Step(ctx context.Context, height int64) error {
-	open, found, err := s.c.Ledger.Unfinished()
-	if err == nil {
-		if found {
-			err = s.follow(ctx, open, height)
-		} else {
-			err = s.begin(ctx, height)
-		}
-	}
+	err := s.step(ctx, height)
 	if err != nil {
 		s.say("blocked", err.Error(), nil)
 		return fmt.Errorf("settle: %w", err)
@@ -150,63 +149,117 @@ func (s *Settler) Step(ctx context.Context, height int64) error {
 	return nil
 }
 
-// follow looks where a settlement's transaction stands.
-func (s *Settler) follow(ctx context.Context, open ledger.Settlement, height int64) error {
-	// The account before the blocks: had the transaction entered one in between,
-	// the sequence would be the old one, and Find is asked after it.
-	_, sequence, err := s.c.Chain.Account(ctx)
+func (s *Settler) step(ctx context.Context, height int64) error {
+	// The account before the blocks: had a transaction entered one in between, the
+	// sequence would be the old one, and the blocks are asked after it.
+	number, sequence, err := s.c.Chain.Account(ctx)
 	if err != nil {
 		return err
 	}
-	tx, found, err := s.c.Chain.Find(ctx, open.Hash)
+	open, found, err := s.c.Ledger.Unfinished()
 	if err != nil {
 		return err
 	}
+	if found {
+		return s.follow(ctx, open, sequence, height)
+	}
+	books, err := s.c.Ledger.Books()
+	if err != nil {
+		return err
+	}
+	if agrees, err := s.compare(ctx, books, sequence, height); err != nil || !agrees {
+		return err
+	}
+	return s.begin(ctx, books, number, sequence, height)
+}
+
+// compare holds the ledger against the chain; where they differ it reads on.
+func (s *Settler) compare(ctx context.Context, b ledger.Books, sequence uint64, height int64) (agrees bool, err error) {
 	switch {
-	case found && tx.Code == 0:
-		if err := s.c.Ledger.Finish(open.Number, tx.Height, time.Now()); err != nil {
+	case b.Account == s.c.Account && b.Sequence == sequence:
+	case b.Account == "" && b.Height == 0 && sequence == 0: // neither has paid anything
+		return true, s.c.Ledger.Follow(s.c.Account, 0, height)
+	case b.Account == "" && b.Height > 0 && b.Sequence == sequence: // a ledger of before accounts were named
+		return true, s.c.Ledger.Follow(s.c.Account, sequence, height)
+	case b.Account == s.c.Account && b.Sequence > sequence:
+		s.stop(nil)
+		s.say("blocked", fmt.Sprintf("account %s has made %d transactions on the chain that the node shows, and the ledger knows of %d: the node is behind, or follows another chain of that name; nothing is paid", s.c.Account, sequence, b.Sequence), nil)
+		return false, nil
+	default:
+		return false, s.differ(ctx, b, sequence, height)
+	}
+	s.stop(nil)
+	if height >= b.Height+seenBlocks {
+		return true, s.c.Ledger.Seen(height)
+	}
+	return true, nil
+}
+
+// follow looks where a settlement's transaction stands.
+func (s *Settler) follow(ctx context.Context, open ledger.Settlement, sequence uint64, height int64) error {
+	if sequence <= open.Sequence {
+		if height > open.Timeout {
+			return s.giveUp(open, height, 0, fmt.Sprintf("it entered no block up to height %d", open.Timeout))
+		}
+		s.say("paying", fmt.Sprintf("settlement %d waits for a block", open.Number), func(st *Status) { st.Settlement = open.Number })
+		return s.c.Chain.Send(ctx, open.Raw)
+	}
+	for h := max(1, open.Timeout-timeoutBlocks); h <= min(open.Timeout, height); h++ {
+		list, err := s.c.Chain.Block(ctx, h)
+		if errors.Is(err, ErrGone) {
+			s.say("blocked", fmt.Sprintf("settlement %d is in a block from %d to %d or never will be, and the node does not have block %d; name a node in host.toml (grpc) that does",
+				open.Number, open.Timeout-timeoutBlocks, open.Timeout, h), nil)
+			return nil
+		} else if err != nil {
 			return err
 		}
-		s.log.Info("paid", "settlement", open.Number, "tx", open.Hash, "height", tx.Height, "accounts", len(open.Payments))
-		s.say("waiting", "", func(st *Status) { st.Settlement, st.Last, st.Height = 0, open.Hash, tx.Height })
-		return nil
-	case found:
-		return s.giveUp(open, height, fmt.Sprintf("it failed at height %d: %s", tx.Height, tx.Log))
-	case sequence > open.Sequence:
-		s.say("blocked", fmt.Sprintf("account %s has used sequence %d, but the node does not find transaction %s: its index may be behind or off; nothing is paid until it does",
-			s.c.Account, open.Sequence, open.Hash), nil)
-		return nil
-	case height > open.Timeout:
-		return s.giveUp(open, height, fmt.Sprintf("it entered no block up to height %d", open.Timeout))
+		for _, tx := range list {
+			if tx.Hash != open.Hash {
+				continue
+			}
+			if tx.Code != 0 {
+				return s.giveUp(open, height, h, fmt.Sprintf("it failed at height %d: %s", h, tx.Log))
+			}
+			if err := s.c.Ledger.Finish(open.Number, h, time.Now()); err != nil {
+				return err
+			}
+			s.log.Info("paid", "settlement", open.Number, "tx", open.Hash, "height", h, "accounts", len(open.Payments))
+			s.say("waiting", "", func(st *Status) { st.Settlement, st.Last, st.Height = 0, open.Hash, h })
+			return nil
+		}
 	}
-	s.say("paying", fmt.Sprintf("settlement %d waits for a block", open.Number), func(st *Status) { st.Settlement = open.Number })
-	return s.c.Chain.Send(ctx, open.Raw)
+	// Its number is used by another transaction. What that was is found out before
+	// anything else is paid.
+	return s.giveUp(open, height, 0, fmt.Sprintf("transaction %d of account %s is another one", open.Sequence, s.c.Account))
 }
 
-func (s *Settler) giveUp(open ledger.Settlement, height int64, reason string) error {
-	if len(open.Payments) > 1 {
-		s.alone = len(open.Payments)
-	} else {
-		s.aside[open.Payments[0].Device] = height + asideBlocks
-		s.log.Warn("a payment is set aside", "key", open.Payments[0].Device.String(), "payout", open.Payments[0].Payout, "until", height+asideBlocks, "reason", reason)
-	}
+// giveUp makes due again what can no longer be paid by a transaction. Only a
+// failure in a block says something about whom it paid; a full mempool does not.
+func (s *Settler) giveUp(open ledger.Settlement, height, failed int64, reason string) error {
 	s.log.Warn("a settlement is given up; its payments are due again", "settlement", open.Number, "tx", open.Hash, "reason", reason)
 	s.say("waiting", fmt.Sprintf("settlement %d is given up: %s", open.Number, reason), func(st *Status) { st.Settlement = 0 })
-	return s.c.Ledger.GiveUp(open.Number, reason)
+	if err := s.c.Ledger.GiveUp(open.Number, failed, reason); err != nil || failed == 0 {
+		return err
+	}
+	if len(open.Payments) > 1 {
+		s.alone = len(open.Payments)
+		return nil
+	}
+	p := open.Payments[0]
+	s.log.Warn("a payment is put off", "key", p.Device.String(), "payout", p.Payout, "until", height+asideBlocks, "reason", reason)
+	return s.c.Ledger.Refuse(p.Device, height+asideBlocks, reason)
 }
 
-// begin pays what is due, as far as the account reaches.
-func (s *Settler) begin(ctx context.Context, height int64) error {
-	for d, until := range s.aside {
-		if height >= until {
-			delete(s.aside, d)
-		}
+// begin pays what is due, as far as the account reaches, who waits longest first.
+func (s *Settler) begin(ctx context.Context, books ledger.Books, number, sequence uint64, height int64) error {
+	if err := s.c.Ledger.Retry(height); err != nil {
+		return err
 	}
 	n := most
 	if s.alone > 0 {
 		n, s.alone = 1, s.alone-1
 	}
-	due, err := s.c.Ledger.Due(s.c.Least, n, func(d ledger.Device) bool { return s.aside[d] != 0 })
+	due, err := s.c.Ledger.Payable(n)
 	if err != nil {
 		return err
 	}
@@ -214,36 +267,53 @@ func (s *Settler) begin(ctx context.Context, height int64) error {
 	if err != nil {
 		return err
 	}
-	if len(due) == 0 {
-		s.say("waiting", "nothing is due to a machine that named an account", func(st *Status) { st.Balance = balance })
-		return nil
-	}
-	payments, total := due[:0:0], s.c.Chain.Fee(len(due))
-	for _, p := range due {
-		if sum := total.Add(p.Amount); sum.Cmp(balance) <= 0 {
-			payments, total = append(payments, p), sum
-		}
-	}
-	if len(payments) == 0 {
-		s.say("blocked", fmt.Sprintf("account %s holds %sacpc, too little for what is due to %d machines; send it coins", s.c.Account, balance, len(due)),
-			func(st *Status) { st.Balance = balance })
-		return nil
-	}
-	number, sequence, err := s.c.Chain.Account(ctx)
+	next, err := s.c.Ledger.Next()
 	if err != nil {
 		return err
+	}
+	about := func(st *Status) { st.Balance, st.Ledger, st.Next = balance, books.ID, next }
+	if len(due) == 0 {
+		s.say("waiting", "nothing is due to a machine that named an account", about)
+		return nil
+	}
+	payments := s.afford(due, balance)
+	if len(payments) == 0 {
+		s.say("blocked", fmt.Sprintf("account %s holds %sacpc, too little for what is due to %d machines; send it coins", s.c.Account, balance, len(due)), about)
+		return nil
 	}
 	timeout := height + timeoutBlocks
-	raw, hash, err := s.c.Chain.Sign(ctx, payments, number, sequence, timeout)
+	raw, hash, err := s.c.Chain.Sign(ctx, memo(books.ID, next, payments), payments, number, sequence, timeout)
 	if err != nil {
 		return err
 	}
-	begun, err := s.c.Ledger.Begin(ledger.Settlement{Payments: payments, Raw: raw, Hash: hash, Sequence: sequence, Timeout: timeout})
+	begun, err := s.c.Ledger.Begin(ledger.Settlement{Number: next, Payments: payments, Raw: raw, Hash: hash, Sequence: sequence, Timeout: timeout})
 	if errors.Is(err, ledger.ErrSettlement) {
 		return nil // something changed meanwhile; the next step looks anew
 	} else if err != nil {
 		return err
 	}
-	s.say("paying", fmt.Sprintf("settlement %d is sent", begun.Number), func(st *Status) { st.Settlement, st.Balance = begun.Number, balance })
+	s.say("paying", fmt.Sprintf("settlement %d is sent", begun.Number), func(st *Status) { about(st); st.Settlement = begun.Number })
 	return s.c.Chain.Send(ctx, begun.Raw)
+}
+
+// afford is as many of the payments, in their order, as the balance pays for with
+// the fee; the last one in part.
+func (s *Settler) afford(due []ledger.Payment, balance ledger.Amount) []ledger.Payment {
+	var list []ledger.Payment
+	left, enough := balance.Less(s.c.Chain.Fee(len(due)))
+	if !enough {
+		return nil
+	}
+	for _, p := range due {
+		rest, enough := left.Less(p.Amount)
+		if enough {
+			list, left = append(list, p), rest
+			continue
+		}
+		if p.Amount = left; !left.IsZero() && left.Cmp(s.c.Least) >= 0 {
+			list = append(list, p)
+		}
+		break
+	}
+	return list
 }

@@ -90,13 +90,14 @@ type Terms struct {
 	Fees    string // such as 1000acpc; empty: none
 	Granter []byte // address that pays the fees out of a grant (x/feegrant); nil: the signer
 	Timeout int64  // the last height that may hold it
+	Memo    string // anybody reads it; at most 256 characters
 }
 
 // Sign returns the bytes of a transaction of these messages.
 func (e Encoding) Sign(ctx context.Context, s Signer, t Terms, msgs ...sdk.Msg) ([]byte, error) {
 	factory := clienttx.Factory{}.WithChainID(s.Chain).WithTxConfig(e.TxConfig).WithKeybase(s.Keys).
 		WithAccountNumber(s.Number).WithSequence(s.Sequence).WithSignMode(signing.SignMode_SIGN_MODE_DIRECT).
-		WithGas(t.Gas).WithTimeoutHeight(uint64(t.Timeout))
+		WithGas(t.Gas).WithTimeoutHeight(uint64(t.Timeout)).WithMemo(t.Memo)
 	if t.Fees != "" {
 		factory = factory.WithFees(t.Fees).WithFeeGranter(t.Granter)
 	}

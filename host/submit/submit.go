@@ -53,6 +53,7 @@ const Denom = "acpc"
 // Queue signs and sends. Its methods are for one goroutine, except Status.
 type Queue struct {
 	conn        *grpc.ClientConn
+	blocks      *Blocks
 	encoding    Encoding
 	keys        keyring.Keyring
 	keyName     string
@@ -75,6 +76,7 @@ type wish struct {
 	msgs     []sdk.Msg
 	until    int64 // last height at which it makes sense
 	hash     string
+	looked   int64 // the last block that was looked at
 	expires  int64
 	attempts int // refused or failed
 	failed   int // in a block; these have used a free attempt
@@ -113,7 +115,7 @@ func New(c Config) (*Queue, error) {
 	if logger == nil {
 		logger = slog.New(slog.DiscardHandler)
 	}
-	return &Queue{conn: c.Conn, encoding: c.Encoding, keys: c.Keys, keyName: c.Key, signer: signer,
+	return &Queue{conn: c.Conn, blocks: NewBlocks(c.Conn), encoding: c.Encoding, keys: c.Keys, keyName: c.Key, signer: signer,
 		participant: c.Participant, chain: c.Chain, fees: c.Fees, logger: logger, wishes: map[string]*wish{}}, nil
 }
 
@@ -232,34 +234,26 @@ func (q *Queue) note(err error) error {
 
 // settle looks for a sent transaction in the blocks.
 func (q *Queue) settle(ctx context.Context, w *wish, height int64) error {
-	res, err := txtypes.NewServiceClient(q.conn).GetTx(ctx, &txtypes.GetTxRequest{Hash: w.hash})
+	to := min(height, w.expires)
+	tx, _, found, _, err := q.blocks.Find(ctx, w.hash, w.looked, to)
+	if err != nil {
+		return fmt.Errorf("submit: looking for transaction %s: %w", w.hash, err)
+	}
+	w.looked = to
 	switch {
-	case err == nil && res.TxResponse.Code == 0:
+	case found && (tx.Code == 0 || tx.Codespace == sprintv1.Codespace && tx.Code == sprintv1.CodeDone):
 		q.finish(w, true, "")
-		return nil
-	case err == nil && is(res.TxResponse, sprintv1.Codespace, sprintv1.CodeDone):
-		q.finish(w, true, "")
-		return nil
-	case err == nil:
+	case found:
 		w.hash, w.attempts, w.failed = "", w.attempts+1, w.failed+1
 		w.pays = w.pays || w.failed >= sprintv1.FreeAttempts
-		q.logger.Warn("message failed in a block", "msg", w.id, "err", res.TxResponse.RawLog)
+		q.logger.Warn("message failed in a block", "msg", w.id, "err", tx.Log)
 		if w.attempts >= attempts {
-			q.finish(w, false, res.TxResponse.RawLog)
+			q.finish(w, false, tx.Log)
 		}
-		return nil
-	case notFound(err):
-		if height > w.expires {
-			w.hash, q.known = "", false
-		}
-		return nil
-	default:
-		return fmt.Errorf("submit: asking for transaction %s: %w", w.hash, err)
+	case height > w.expires: // also where blocks are gone: the chain takes nothing twice
+		w.hash, q.known = "", false
 	}
-}
-
-func notFound(err error) bool {
-	return status.Code(err) == codes.NotFound || strings.Contains(err.Error(), "not found")
+	return nil
 }
 
 // send signs and broadcasts one wish; again is true when the account's sequence has to be read anew.
@@ -287,7 +281,7 @@ func (q *Queue) send(ctx context.Context, w *wish, height int64) (again bool, er
 	r := res.TxResponse
 	switch {
 	case r.Code == 0, is(r, sdkerrors.RootCodespace, sdkerrors.ErrTxInMempoolCache.ABCICode()):
-		w.hash, w.expires = r.TxHash, height+timeoutBlocks
+		w.hash, w.looked, w.expires = Hash(raw), height, height+timeoutBlocks
 		q.sequence++
 		q.logger.Debug("message sent", "msg", w.id, "tx", r.TxHash)
 		return false, nil

@@ -18,6 +18,8 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/status"
 
+	abci "github.com/cometbft/cometbft/abci/types"
+	"github.com/cosmos/cosmos-sdk/client/grpc/cmtservice"
 	nodeservice "github.com/cosmos/cosmos-sdk/client/grpc/node"
 	"github.com/cosmos/cosmos-sdk/codec"
 	codectypes "github.com/cosmos/cosmos-sdk/codec/types"
@@ -40,9 +42,11 @@ type node struct {
 
 	mu       sync.Mutex
 	sequence uint64 // of the one account, as the mempool sees it
-	mempool  []string
-	blocks   map[string]*sdk.TxResponse
-	msgs     []sdk.Msg // of every transaction taken, in order
+	mempool  [][]byte
+	made     [][]BlockTx         // blocks that nobody has asked for yet
+	blocks   map[int64][]BlockTx // by height: the next one that was made, when it is first asked for
+	pruned   int64               // the last height that is gone
+	msgs     []sdk.Msg           // of every transaction taken, in order
 	timeouts []uint64
 	lose     int // so many transactions vanish after they were taken
 	fail     []sdk.TxResponse
@@ -92,7 +96,7 @@ func (n *node) BroadcastTx(_ context.Context, req *txtypes.BroadcastTxRequest) (
 		n.sequence-- // what never reaches a block does not use up a sequence
 		return &txtypes.BroadcastTxResponse{TxResponse: &sdk.TxResponse{TxHash: name}}, nil
 	}
-	n.mempool = append(n.mempool, name)
+	n.mempool = append(n.mempool, req.TxBytes)
 	n.msgs = append(n.msgs, decoded.GetMsgs()...)
 	fee := decoded.(sdk.FeeTx)
 	paid := fee.GetFee().String()
@@ -105,13 +109,45 @@ func (n *node) BroadcastTx(_ context.Context, req *txtypes.BroadcastTxRequest) (
 	return &txtypes.BroadcastTxResponse{TxResponse: &sdk.TxResponse{TxHash: name}}, nil
 }
 
-func (n *node) GetTx(_ context.Context, req *txtypes.GetTxRequest) (*txtypes.GetTxResponse, error) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if r, ok := n.blocks[req.Hash]; ok {
-		return &txtypes.GetTxResponse{TxResponse: r}, nil
+// at is a block. The caller holds n.mu.
+func (n *node) at(height int64) ([]BlockTx, error) {
+	if height <= n.pruned {
+		return nil, status.Errorf(codes.Unknown, "height %d is not available, lowest height is %d", height, n.pruned+1)
 	}
-	return nil, status.Errorf(codes.NotFound, "tx not found: %s", req.Hash)
+	list, known := n.blocks[height]
+	if !known && len(n.made) > 0 {
+		list, n.made = n.made[0], n.made[1:]
+	}
+	n.blocks[height] = list
+	return list, nil
+}
+
+// blockService shows the node's blocks.
+type blockService struct {
+	cmtservice.UnimplementedServiceServer
+	node *node
+}
+
+func (s *blockService) GetBlockByHeight(_ context.Context, req *cmtservice.GetBlockByHeightRequest) (*cmtservice.GetBlockByHeightResponse, error) {
+	s.node.mu.Lock()
+	defer s.node.mu.Unlock()
+	list, err := s.node.at(req.Height)
+	block := &cmtservice.Block{}
+	for _, tx := range list {
+		block.Data.Txs = append(block.Data.Txs, tx.Raw)
+	}
+	return &cmtservice.GetBlockByHeightResponse{SdkBlock: block}, err
+}
+
+func (s *blockService) GetBlockResults(_ context.Context, req *cmtservice.GetBlockResultsRequest) (*cmtservice.GetBlockResultsResponse, error) {
+	s.node.mu.Lock()
+	defer s.node.mu.Unlock()
+	list, err := s.node.at(req.Height)
+	r := &cmtservice.GetBlockResultsResponse{}
+	for _, tx := range list {
+		r.TxsResults = append(r.TxsResults, &abci.ExecTxResult{Code: tx.Code, Codespace: tx.Codespace, Log: tx.Log})
+	}
+	return r, err
 }
 
 // Simulate tells what the next block would say.
@@ -139,15 +175,17 @@ func (*prices) Config(context.Context, *nodeservice.ConfigRequest) (*nodeservice
 func (n *node) block() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	for _, hash := range n.mempool {
+	var block []BlockTx
+	for _, raw := range n.mempool {
 		r := sdk.TxResponse{}
 		if len(n.fail) > 0 {
 			r, n.fail = n.fail[0], n.fail[1:]
 		}
-		r.TxHash = hash
-		n.blocks[hash] = &r
+		block = append(block, BlockTx{Raw: raw, Code: r.Code, Codespace: r.Codespace, Log: r.RawLog})
 	}
-	n.mempool = nil
+	if n.mempool = nil; block != nil {
+		n.made = append(n.made, block)
+	}
 }
 
 func (n *node) taken() int { n.mu.Lock(); defer n.mu.Unlock(); return len(n.msgs) }
@@ -164,11 +202,12 @@ func setup(t *testing.T) (*Queue, *node, *grpc.Server) {
 	if _, _, err := keys.NewMnemonic("hot", keyring.English, sdk.FullFundraiserPath, "", hd.Secp256k1); err != nil {
 		t.Fatal(err)
 	}
-	n := &node{encoding: encoding, blocks: map[string]*sdk.TxResponse{}, sequence: 3}
+	n := &node{encoding: encoding, blocks: map[int64][]BlockTx{}, sequence: 3}
 	grpcCodec := codec.NewProtoCodec(encoding.Registry).GRPCCodec()
 	server := grpc.NewServer(grpc.ForceServerCodec(grpcCodec))
 	txtypes.RegisterServiceServer(server, n)
 	authtypes.RegisterQueryServer(server, n)
+	cmtservice.RegisterServiceServer(server, &blockService{node: n})
 	nodeservice.RegisterServiceServer(server, &prices{})
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -387,5 +426,29 @@ func TestAnUnknownKeyNamesTheNextStep(t *testing.T) {
 	_, err = New(Config{Encoding: encoding, Keys: keyring.NewInMemory(encoding.Codec), Key: "hot"})
 	if err == nil || !strings.Contains(err.Error(), "assay init participant") {
 		t.Errorf("got %v", err)
+	}
+}
+
+// A transaction is looked for in the blocks that could hold it, by who sent it and
+// by nothing else: what fails there is tried again, and what cannot be looked for any
+// more is sent again, which the chain takes once.
+func TestPrunedBlocksDelayADuty(t *testing.T) {
+	q, n, _ := setup(t)
+	q.Want("commit", 100, commitMsg(1))
+	step(t, q, 10)
+	n.block()
+	n.pruned = 30
+	step(t, q, 20)
+	if q.Done("commit") {
+		t.Fatal("done, by a block that nobody can read")
+	}
+	n.mu.Lock()
+	n.pruned, n.made = 0, nil
+	n.mu.Unlock()
+	step(t, q, 21)
+	n.block()
+	step(t, q, 22)
+	if !q.Done("commit") {
+		t.Error("it was not sent again")
 	}
 }

@@ -108,7 +108,7 @@ func serve(ctx context.Context, to port) error {
 		}
 	}
 	rules := ledger.Rules{Unlock: mpoc.MaxUnlock, Strikes: 3}
-	books, err := ledger.Open(filepath.Join(plan.Dir, "ledger"), rules)
+	books, err := ledger.Open(filepath.Join(plan.Dir, "ledger"), rules, ledger.Amount{})
 	if err != nil {
 		return err
 	}

@@ -59,7 +59,7 @@ var (
 	chainModules = []string{"github.com/cosmos/", "cosmossdk.io/", "github.com/cometbft/", module + "/chain", module + "/host"}
 	// testsLinkNoChain are quick to build, their tests included. They may have
 	// rooms of the host.
-	testsLinkNoChain = []string{"test/crowd", "test/pool", "host/fleet", "host/gate", "host/pool", "host/batch", "host/ledger"}
+	testsLinkNoChain = []string{"test/crowd", "test/pool", "host/fleet", "host/gate", "host/pool", "host/batch", "host/store", "host/ledger"}
 )
 
 // forTests are rooms that only tests import.

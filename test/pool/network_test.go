@@ -176,7 +176,7 @@ func (n *network) start() {
 	t := n.t
 	t.Helper()
 	var err error
-	if n.ledger, err = ledger.Open(filepath.Join(n.dir, "ledger.db"), n.config.Rules); err != nil {
+	if n.ledger, err = ledger.Open(filepath.Join(n.dir, "ledger.db"), n.config.Rules, ledger.Amount{}); err != nil {
 		t.Fatal(err)
 	}
 	c := n.config

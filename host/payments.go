@@ -1,0 +1,373 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package host
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	sdk "github.com/cosmos/cosmos-sdk/types"
+	authtypes "github.com/cosmos/cosmos-sdk/x/auth/types"
+
+	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
+	"github.com/assaynet/assay/host/leaflog"
+	"github.com/assaynet/assay/host/ledger"
+	"github.com/assaynet/assay/host/settle"
+	"github.com/assaynet/assay/host/submit"
+	"github.com/assaynet/assay/internal/durable"
+	"github.com/assaynet/assay/poc/audit"
+	"github.com/assaynet/assay/poc/credit"
+	"github.com/assaynet/assay/poc/work/transformer"
+)
+
+// errMissing reports one of the pool's two files without the other.
+var errMissing = errors.New("host: a file of the pool is missing")
+
+// openLedger opens the ledger below a home. The pool's two files are made together:
+// where one is gone, an empty one in its place would forget what is owed, or what
+// was credited.
+func openLedger(home string, rules ledger.Rules, least ledger.Amount) (*ledger.Ledger, error) {
+	books, state := filepath.Join(home, ledgerName), filepath.Join(home, poolName)
+	if err := durable.MkdirAll(filepath.Dir(books), 0o700); err != nil {
+		return nil, err
+	}
+	for _, pair := range [][2]string{{books, state}, {state, books}} {
+		here, gone := present(pair[0]), !present(pair[1])
+		if here && gone && !(pair[0] == books && neverUsed(books, rules, least)) {
+			return nil, fmt.Errorf("%w: %s is there and %s is not: put it back from a backup of the same time, or move the other one away too and owe nobody anything", errMissing, pair[0], pair[1])
+		}
+	}
+	return ledger.Open(books, rules, least)
+}
+
+// present: a file is there and was begun.
+func present(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.Size() > 0 || err != nil && !errors.Is(err, fs.ErrNotExist)
+}
+
+// neverUsed tells whether a ledger has no account: it was made by a start that went
+// no further.
+func neverUsed(path string, rules ledger.Rules, least ledger.Amount) bool {
+	l, err := ledger.Open(path, rules, least)
+	if err != nil {
+		return false
+	}
+	list, err := l.Accounts(ledger.Device{}, 1)
+	return errors.Join(err, l.Close()) == nil && len(list) == 0
+}
+
+// payable tells whether an address can be paid: an account of this chain's form, and
+// none of the chain's own, which take no transfers.
+func (h *Host) payable(encoding submit.Encoding) func(address string) error {
+	var mu sync.Mutex
+	var modules map[string]string // address -> name; nil until the node has answered
+	return func(address string) error {
+		raw, err := encoding.Addresses.StringToBytes(address)
+		if err == nil && len(raw) != 20 {
+			err = fmt.Errorf("%d bytes, want 20", len(raw))
+		}
+		if err != nil {
+			return err
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		if modules == nil && h.conn != nil {
+			ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+			defer cancel()
+			modules = moduleAccounts(ctx, h, encoding) // the settler finds out where the node does not answer
+		}
+		if name := modules[address]; name != "" {
+			return fmt.Errorf("it is the account of the chain's module %s, which takes no transfers", name)
+		}
+		return nil
+	}
+}
+
+func moduleAccounts(ctx context.Context, h *Host, encoding submit.Encoding) map[string]string {
+	res, err := authtypes.NewQueryClient(h.conn).ModuleAccounts(ctx, &authtypes.QueryModuleAccountsRequest{})
+	if err != nil {
+		return nil
+	}
+	modules := map[string]string{}
+	for _, any := range res.Accounts {
+		var a sdk.ModuleAccountI
+		if encoding.Registry.UnpackAny(any, &a) != nil {
+			continue
+		}
+		if text, err := encoding.Addresses.BytesToString(a.GetAddress()); err == nil {
+			modules[text] = a.GetName()
+		}
+	}
+	return modules
+}
+
+// openSettler finds the paying account. Its key has no other role: what else it
+// signs would use the numbers by which a payment is known to be there or not.
+func (h *Host) openSettler(encoding submit.Encoding, c Pool, least ledger.Amount) error {
+	address, err := settle.PayAccount(h.o.Keys, encoding, c.PayKey)
+	if err != nil {
+		return err
+	}
+	hot, err := settle.PayAccount(h.o.Keys, encoding, h.config.Key)
+	if err != nil {
+		return err
+	}
+	for role, other := range map[string]string{"the participant's own account": h.config.Participant, "the account of the hot key": hot} {
+		if address == other {
+			return fmt.Errorf("host: pay_key %q is %s, and the account that pays may have no other role: make a key for it with `assay keys add pay --home %s`, send it coins, and name it in host.toml, section [pool], pay_key",
+				c.PayKey, role, h.o.Home)
+		}
+	}
+	node := settle.Node{Conn: h.conn, Blocks: submit.NewBlocks(h.conn), Encoding: encoding, Keys: h.o.Keys, Key: c.PayKey, Address: address, ID: h.config.Chain, GasPrice: max(1, c.GasPrice)} // what pays nothing is not taken
+	h.settler = settle.New(settle.Config{Ledger: h.ledger, Chain: node, Account: address, Least: least, Logger: h.log})
+	return nil
+}
+
+// pay credits and pays, once a block, beside the loop of duties and never in its way.
+func (h *Host) pay(ctx context.Context) error {
+	ticker := time.NewTicker(pollEvery)
+	defer ticker.Stop()
+	last := int64(0)
+	for {
+		if now := h.news.Load(); now != nil && now.Height != last {
+			last = now.Height
+			h.payStep(ctx, *now)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C:
+		}
+	}
+}
+
+func (h *Host) payStep(ctx context.Context, now sprintv1.QueryCurrentResponse) {
+	within, cancel := context.WithTimeout(ctx, payTime)
+	defer cancel()
+	if err := h.creditEpochs(within, now.Epoch); err != nil && ctx.Err() == nil {
+		h.log.Warn("leaves are not credited yet", "epoch", now.Epoch.Number, "err", err)
+	}
+	if h.settler == nil {
+		return
+	}
+	if err := h.settler.Step(within, now.Height); err != nil {
+		h.log.Debug("payment waits", "err", err) // its status says so
+	}
+}
+
+// Payments is what a host has paid, and what keeps it from paying.
+type Payments struct {
+	Status settle.Status `json:"status"`
+	// Settlements are the latest, the newest first.
+	Settlements []ledger.Settlement `json:"settlements"`
+	// Waiting are the next to be paid, who waits longest first.
+	Waiting []ledger.Payment `json:"waiting"`
+	// Aside are accounts that do not add up, with the reason; they are paid nothing.
+	Aside map[string]string `json:"aside,omitempty"`
+}
+
+// shown is how many of each are shown.
+const shown = 20
+
+func (h *Host) payments() (p Payments, err error) {
+	if h.ledger == nil {
+		return p, errors.New("this host has no pool: start it with assay host --pool, or set enabled in host.toml, section [pool]")
+	}
+	if p.Status = (settle.Status{Doing: "off", Reason: noPayKey}); h.settler != nil {
+		p.Status = h.settler.Status()
+	}
+	if p.Settlements, err = h.ledger.Settlements(shown); err != nil {
+		return p, err
+	}
+	for i := range p.Settlements {
+		p.Settlements[i].Raw = nil
+	}
+	if p.Waiting, err = h.ledger.Payable(shown); err != nil {
+		return p, err
+	}
+	set, err := h.ledger.Aside(shown)
+	p.Aside = map[string]string{}
+	for d, why := range set {
+		p.Aside[d.String()] = why
+	}
+	return p, err
+}
+
+const noPayKey = "no pay_key in host.toml, section [pool]: pay is owed, and nothing is transferred"
+
+// paymentPages answers GET /payments, and POST /payments/resolve with the digest of
+// a plan.
+func (h *Host) paymentPages(mux *http.ServeMux) {
+	mux.HandleFunc("GET /payments", func(w http.ResponseWriter, _ *http.Request) {
+		p, err := h.payments()
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusInternalServerError)
+			return
+		}
+		w.Header().Set("Content-Type", "application/json")
+		if err := json.NewEncoder(w).Encode(p); err != nil {
+			h.log.Debug("payments not delivered", "err", err)
+		}
+	})
+	mux.HandleFunc("POST /payments/resolve", func(w http.ResponseWriter, r *http.Request) {
+		err := errors.New(noPayKey)
+		if h.settler != nil {
+			err = h.settler.Resolve(r.URL.Query().Get("plan"))
+		}
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusConflict)
+		}
+	})
+}
+
+// creditEpochs credits the leaves of the latest epochs that are not in the ledger:
+// of this one, and of those that were finalised while the host was away.
+func (h *Host) creditEpochs(ctx context.Context, now sprintv1.Epoch) error {
+	if now.Phase != sprintv1.PhaseFinalised {
+		if now.Number == 1 {
+			return nil
+		}
+		now.Number--
+	}
+	first := now.Number - min(now.Number-1, uint64(now.Params.KeepEpochs))
+	for n := first; n <= now.Number; n++ {
+		if h.paid[n] {
+			continue
+		}
+		res, err := h.sprint.Epoch(ctx, &sprintv1.QueryEpochRequest{Number: n})
+		if status.Code(err) == codes.NotFound {
+			h.paid[n] = true // the chain has forgotten it
+			continue
+		} else if err != nil {
+			return fmt.Errorf("asking for epoch %d: %w", n, err)
+		}
+		outcomes, err := h.sprint.Outcomes(ctx, &sprintv1.QueryOutcomesRequest{Epoch: n})
+		if err != nil {
+			return fmt.Errorf("asking for the outcomes of epoch %d: %w", n, err)
+		}
+		for _, o := range outcomes.Outcomes {
+			if o.Participant == h.config.Participant {
+				if err := h.creditLeaves(ctx, res.Epoch, o); err != nil {
+					return err
+				}
+			}
+		}
+		h.paid[n] = true
+	}
+	for n := range h.paid { // long past
+		if n < first {
+			delete(h.paid, n)
+		}
+	}
+	return h.fulfil(now.Number)
+}
+
+// fulfil enters what is left of promises whose epochs are over: of those that the
+// chain has forgotten, because the host was away, and of logs whose commit did not
+// come to be on chain. The work was done and audited, so it is paid by this host's
+// own audit.
+func (h *Host) fulfil(epoch uint64) error {
+	list, err := h.ledger.Promises(epoch, 1000)
+	if err != nil {
+		return err
+	}
+	for _, p := range list {
+		ops := credit.Credited(p.Count, audit.Q64(p.Bound)) * p.Ops
+		if h.condemned[condemned{p.Epoch, p.Node}] {
+			ops = 0
+		}
+		if err := h.ledger.Fulfil(p, ops, time.Now()); err != nil {
+			h.log.Error("leaves could not be credited", "node", p.Node, "epoch", p.Epoch, "err", err)
+		}
+	}
+	return nil
+}
+
+// condemned is a node whose leaves of an epoch the chain found to be forged.
+type condemned struct {
+	epoch uint64
+	node  string
+}
+
+// promise enters the leaves of a pool's machine as a debt when the host commits to
+// them: whatever becomes of the epoch, and of the host, they are paid some day.
+func (h *Host) promise(e sprintv1.Epoch, class transformer.Class, key leaflog.Key, count uint64) {
+	d, ok := h.machine(key.Node)
+	if !ok {
+		return
+	}
+	rate, err := ledger.ParseAmount(h.poolConfig().PayPerTebiop)
+	if err == nil {
+		err = h.ledger.Promise(ledger.Promise{Device: d, Source: source(key), Epoch: key.Epoch, Node: key.Node, Count: count, Ops: class.Ops(), Rate: rate, Bound: uint64(ownBound(e))})
+	}
+	if err != nil {
+		h.log.Error("what a machine is owed could not be written down; it is credited when the epoch is over", "node", key.Node, "epoch", key.Epoch, "err", err)
+	}
+}
+
+// ownBound is the share of leaves that this host's own audit allows for.
+func ownBound(e sprintv1.Epoch) audit.Q64 {
+	return audit.Upper(0, uint64(e.Params.Samples), audit.Rate{Num: uint64(e.Params.CreditEpsPpm), Den: 1_000_000})
+}
+
+// creditLeaves enters the leaves of the pool's machines that this host committed
+// to, once: of each log the share that the audit left. They passed this host's own
+// audit, so they count whatever became of its epoch, unless the chain found that
+// node's to be forged.
+func (h *Host) creditLeaves(ctx context.Context, e sprintv1.Epoch, o sprintv1.Outcome) error {
+	forged := slices.Clone(o.Condemned)
+	if o.Forged != nil && (o.Result == sprintv1.ResultFraud || o.Result == sprintv1.ResultRejected) && !slices.Contains(forged, o.Forged.Node) {
+		forged = append(forged, o.Forged.Node)
+	}
+	for _, node := range forged {
+		h.condemned[condemned{e.Number, node}] = true
+		if !e.Void { // this host's own audit did not see it
+			h.strike(leaflog.Key{Epoch: e.Number, Node: node}, fmt.Sprintf("the chain proved leaves of node %s in epoch %d to be forged", node, e.Number), false)
+		}
+	}
+	bound := audit.Q64(o.Bound)
+	if bound == 0 { // the chain went no further; this host's audit allows for this share
+		bound = ownBound(e)
+	}
+	class, err := transformer.ByName(e.Params.Class)
+	if err != nil {
+		return err
+	}
+	rate, err := ledger.ParseAmount(h.poolConfig().PayPerTebiop)
+	if err != nil {
+		return err
+	}
+	res, err := h.sprint.Commits(ctx, &sprintv1.QueryCommitsRequest{Epoch: e.Number, Participant: h.config.Participant})
+	if err != nil {
+		return fmt.Errorf("asking for the commitments of epoch %d: %w", e.Number, err)
+	}
+	if o.Result != sprintv1.ResultCredited && len(res.Commits) > 0 {
+		h.log.Warn("an epoch was not credited; its machines are paid for it", "epoch", e.Number, "reason", o.Reason)
+	}
+	for _, c := range res.Commits {
+		d, ok := h.machine(c.Node)
+		if !ok || slices.Contains(forged, c.Node) {
+			continue
+		}
+		ops := credit.Credited(c.Count, bound) * class.Ops()
+		_, err := h.ledger.Credit(ledger.Entry{Device: d, Kind: ledger.Leaves, Order: e.Number, Ops: ops, Pay: ledger.Pay(ops, rate), At: time.Now().UnixMilli(),
+			Source: source(leaflog.Key{Epoch: e.Number, Node: c.Node, Segment: c.Segment})})
+		if err != nil && !errors.Is(err, ledger.ErrBanned) {
+			return err
+		}
+	}
+	return nil
+}

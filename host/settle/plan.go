@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package settle
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/assaynet/assay/host/ledger"
+)
+
+// Plan is how the ledger would be brought in step with the chain.
+type Plan struct {
+	// Expected is the number that the ledger wants for the account's next
+	// transaction, Sequence the one that the chain wants.
+	Expected uint64 `json:"expected"`
+	Sequence uint64 `json:"sequence"`
+	// From and To are the heights whose blocks are read; Read is how far that has come.
+	From int64 `json:"from"`
+	Read int64 `json:"read"`
+	To   int64 `json:"to"`
+	// Found are the account's transactions in between, in order.
+	Found []ledger.Paid `json:"found"`
+	// Missing says that some were not found, and why.
+	Missing string `json:"missing,omitempty"`
+	// Why says in a sentence what is the matter.
+	Why string `json:"why"`
+	// Ready is set when it can be entered; Digest names it then.
+	Ready  bool   `json:"ready"`
+	Digest string `json:"digest,omitempty"`
+}
+
+func (p *Plan) clone() *Plan {
+	c := *p
+	c.Found = slices.Clone(p.Found)
+	return &c
+}
+
+// ErrPlan reports a plan that cannot be entered.
+var ErrPlan = errors.New("settle: plan")
+
+// Resolve agrees to the plan of a digest: the next step enters it. Errors wrap
+// ErrPlan.
+func (s *Settler) Resolve(digest string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.plan == nil:
+		return fmt.Errorf("%w: ledger and chain agree; there is nothing to resolve", ErrPlan)
+	case !s.plan.Ready:
+		return fmt.Errorf("%w: the blocks are still being read, up to %d of %d", ErrPlan, s.plan.Read, s.plan.To)
+	case s.plan.Digest != digest:
+		return fmt.Errorf("%w: it has changed meanwhile; look at it again", ErrPlan)
+	}
+	s.agreed = digest
+	return nil
+}
+
+// stop keeps a plan, or none.
+func (s *Settler) stop(p *Plan) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.plan = p
+	if p == nil {
+		s.agreed = ""
+	}
+}
+
+func (s *Settler) current() (p *Plan, agreed bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.plan == nil {
+		return nil, false
+	}
+	return s.plan.clone(), s.plan.Ready && s.agreed == s.plan.Digest && s.agreed != ""
+}
+
+// differ works on what the ledger lacks: it reads the blocks since they last
+// agreed, some at a time, and enters what they hold when a person has agreed.
+func (s *Settler) differ(ctx context.Context, b ledger.Books, sequence uint64, height int64) error {
+	p, agreed := s.current()
+	if p == nil || p.Expected != b.Sequence || p.Sequence != sequence {
+		from := b.Height
+		p = &Plan{Expected: b.Sequence, Sequence: sequence, From: from + 1, Read: from, To: height, Why: s.why(b, sequence)}
+		if b.Account != s.c.Account { // nothing says where to begin
+			p.From, p.Read = height+1, height
+			p.Missing = "this ledger has never been held against that account; what the account paid before is not looked for"
+		}
+		s.log.Error("payment is stopped", "err", p.Why, "next", "assay host payments")
+	}
+	if agreed {
+		return s.enter(p, height)
+	}
+	if err := s.read(ctx, p, b); err != nil {
+		s.stop(p)
+		return err
+	}
+	if p.Read >= p.To && !p.Ready {
+		if n := uint64(len(p.Found)); p.Missing == "" && n < p.Sequence-min(p.Sequence, p.Expected) {
+			p.Missing = fmt.Sprintf("the blocks hold %d of %d transactions", n, p.Sequence-p.Expected)
+		}
+		p.Ready = true
+		raw, err := json.Marshal(p)
+		if err != nil {
+			return err
+		}
+		sum := sha256.Sum256(raw)
+		p.Digest = hex.EncodeToString(sum[:8])
+	}
+	s.stop(p)
+	next := fmt.Sprintf("blocks are read, %d of %d", p.Read-p.From+1, p.To-p.From+1)
+	if p.Ready {
+		next = "assay host payments shows what was found, and resolves it"
+	}
+	s.say("stopped", p.Why+"; "+next, nil)
+	return nil
+}
+
+func (s *Settler) why(b ledger.Books, sequence uint64) string {
+	switch {
+	case b.Account == "":
+		return fmt.Sprintf("the paying account %s has made %d transactions, and this ledger has paid nothing yet", s.c.Account, sequence)
+	case b.Account != s.c.Account:
+		return fmt.Sprintf("this ledger has paid from account %s, and host.toml names a key of account %s", b.Account, s.c.Account)
+	}
+	return fmt.Sprintf("the paying account %s has made %d transactions that this ledger does not know: the ledger is an older copy, or something else pays from that account", s.c.Account, sequence-b.Sequence)
+}
+
+// read looks through some blocks.
+func (s *Settler) read(ctx context.Context, p *Plan, b ledger.Books) error {
+	for range readBlocks {
+		if p.Read >= p.To {
+			return nil
+		}
+		list, err := s.c.Chain.Block(ctx, p.Read+1)
+		if errors.Is(err, ErrGone) {
+			p.Missing = fmt.Sprintf("the node does not have block %d; name one in host.toml (grpc) that has all of them", p.Read+1)
+			p.Read++
+			continue
+		} else if err != nil {
+			return err
+		}
+		p.Read++
+		for _, tx := range list {
+			if tx.Sequence >= p.Expected && tx.Sequence < p.Sequence {
+				p.add(paid(tx, b), tx.Code == 0)
+			}
+		}
+	}
+	return nil
+}
+
+// add enters a transaction. Of two with one number that took effect which did: the
+// other was refused for its number.
+func (p *Plan) add(paid ledger.Paid, took bool) {
+	at := slices.IndexFunc(p.Found, func(f ledger.Paid) bool { return f.Sequence == paid.Sequence })
+	switch {
+	case at < 0:
+		p.Found = append(p.Found, paid)
+		slices.SortFunc(p.Found, func(a, b ledger.Paid) int { return cmp.Compare(a.Sequence, b.Sequence) })
+	case took:
+		p.Found[at] = paid
+	}
+}
+
+// paid says what a transaction is to a ledger.
+func paid(tx Tx, b ledger.Books) ledger.Paid {
+	p := ledger.Paid{Sequence: tx.Sequence, Hash: tx.Hash, Height: tx.Height}
+	id, number, devices, ok := parseMemo(tx.Memo)
+	switch {
+	case tx.Code != 0:
+		p.Note = "it failed and paid nothing: " + tx.Log
+	case !ok || len(devices) != len(tx.To):
+		p.Note = "no settlement: the account was used by hand, or by another program"
+	case id != b.ID:
+		p.Note = "a settlement of another ledger, " + id + ": two hosts pay from this account, or this ledger is a new one"
+	default:
+		p.Number = number
+		for i, to := range tx.To {
+			p.To = append(p.To, ledger.PaidTo{Prefix: devices[i], Payout: to.Payout, Amount: to.Amount})
+		}
+	}
+	return p
+}
+
+// enter brings the ledger in step.
+func (s *Settler) enter(p *Plan, height int64) error {
+	for _, paid := range p.Found {
+		b, err := s.c.Ledger.Books()
+		if err != nil {
+			return err
+		}
+		if b.Sequence < paid.Sequence { // one that was not found lies before it
+			if err := s.c.Ledger.Follow(s.c.Account, paid.Sequence, paid.Height); err != nil {
+				return err
+			}
+		}
+		if err := s.c.Ledger.Book(paid, time.Now()); err != nil {
+			return err
+		}
+	}
+	if err := s.c.Ledger.Follow(s.c.Account, p.Sequence, height); err != nil {
+		return err
+	}
+	s.log.Warn("payment goes on: the ledger was brought in step with the chain", "transactions", len(p.Found), "plan", p.Digest)
+	s.stop(nil)
+	s.say("waiting", "the ledger was brought in step with the chain", nil)
+	return nil
+}
