@@ -80,6 +80,24 @@ func (l *Ledger) credit(e Entry, bad *big.Int, reason string, again bool) (enter
 	return entered, err
 }
 
+// Lacks tells which sources of a kind the ledger has not, and may enter by
+// [Ledger.Reclaim]; e's Device, Kind, Source and Order count.
+func (l *Ledger) Lacks(list []Entry) (lacking []Entry, err error) {
+	err = l.file.View(func(tx *store.Tx) error {
+		for _, e := range list {
+			var a Account
+			if err := account(tx, e.Device, &a); err != nil && !errors.Is(err, ErrUnknown) {
+				return err
+			}
+			if e.Order > a.Floor[e.Kind] && !a.Banned && !tx.Has(entries, e.key()) {
+				lacking = append(lacking, e)
+			}
+		}
+		return nil
+	})
+	return lacking, err
+}
+
 // take reduces all that is locked by a share of 2^64.
 func take(tx *store.Tx, a *Account, bad *big.Int, reason string) error {
 	all, err := collect(tx, a.Device, func(uint64) bool { return true })

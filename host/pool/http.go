@@ -84,6 +84,7 @@ func (p *Pool) steps() map[string]step {
 		mpocv1.TypeProof:     on(p.Proof),
 		mpocv1.TypeReceipt:   on(p.Countersign),
 		mpocv1.TypeFind:      on(p.Find),
+		mpocv1.TypeClaim:     on(p.Claim),
 		mpocv1.TypeAccount:   on(p.Account),
 		mpocv1.TypeStatus: on(func(context.Context, mpocv1.Empty) (mpocv1.Status, error) {
 			return p.Status()
@@ -146,6 +147,7 @@ func (p *Pool) Handler() http.Handler {
 	post(mpocv1.PathProofs, mpocv1.TypeProof)
 	post(mpocv1.PathReceipts, mpocv1.TypeReceipt)
 	post(mpocv1.PathFind, mpocv1.TypeFind)
+	post(mpocv1.PathClaims, mpocv1.TypeClaim)
 	post(mpocv1.PathAccount, mpocv1.TypeAccount)
 	mux.HandleFunc("GET "+mpocv1.PathStatus, func(w http.ResponseWriter, _ *http.Request) {
 		s, err := p.Status()

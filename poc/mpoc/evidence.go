@@ -190,7 +190,7 @@ func shows(f Finding, shown bool, yes, no string) (Finding, error) {
 
 func (e Evidence) twoReceipts() (Finding, error) {
 	for _, r := range []*Receipt{e.Receipt, e.OtherReceipt} {
-		if err := r.authentic(); err != nil {
+		if err := r.Authentic(); err != nil {
 			return Finding{}, err
 		}
 	}

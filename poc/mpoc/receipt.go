@@ -194,7 +194,7 @@ func countersigned(r Receipt) []byte { return *signed.Say("assay/1/mpoc-counters
 // rejects without evidence that holds: it counts as accepted. Other errors are
 // by's.
 func (r Receipt) Verify(ctx context.Context, by Recompute) error {
-	if err := r.authentic(); err != nil {
+	if err := r.Authentic(); err != nil {
 		return err
 	}
 	l := r.Log()
@@ -243,8 +243,9 @@ func (r Receipt) Verify(ctx context.Context, by Recompute) error {
 	return r.verifyWrong(ctx, by, q, host)
 }
 
-// authentic checks form and signatures.
-func (r Receipt) authentic() error {
+// Authentic checks form and signatures, and not what was judged: for the host that
+// gave it. Errors wrap ErrTerms, ErrCommit or ErrSignature.
+func (r Receipt) Authentic() error {
 	if err := r.valid(); err != nil {
 		return err
 	}

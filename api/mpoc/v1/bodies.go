@@ -25,6 +25,7 @@ const (
 	PathProofs    = "/mpoc/v1/proofs"
 	PathReceipts  = "/mpoc/v1/receipts"
 	PathFind      = "/mpoc/v1/receipts/find"
+	PathClaims    = "/mpoc/v1/receipts/claims"
 	PathAccount   = "/mpoc/v1/account"
 	PathStatus    = "/mpoc/v1/status"
 	PathSocket    = "/mpoc/v1/socket"
@@ -38,6 +39,7 @@ const (
 	maxTime    = 1<<53 - 1
 	maxPicks   = mpoc.MaxPicks
 	maxPage    = 10
+	MaxHeld    = 1000 // receipts that one claim names
 	maxSamples = mpoc.MaxLoops / 100
 	maxPath    = 17 // hashes from a leaf to the root of 100,000
 	maxTiles   = 14 // from a tile to the digest of the largest unit
@@ -221,6 +223,49 @@ type FindAnswer struct {
 	Receipt mpoc.Receipt `json:"receipt"`
 }
 
+// ClaimRequest shows a host its own receipts, or names them: it may have been put
+// back from a backup. What its ledger lacks is entered by the receipt.
+type ClaimRequest struct {
+	Asking    mpoc.Asking    `json:"asking"`   // as for the account
+	Held      []Held         `json:"held"`     // receipts that are not paid yet, the oldest first
+	Receipts  []mpoc.Receipt `json:"receipts"` // to be entered, the oldest first
+	Signature mpoc.Signature `json:"signature"`
+}
+
+// Held names an accepted submission of which a machine has the receipt.
+type Held struct {
+	ChallengeID mpoc.Hash `json:"challenge_id"`
+	Issued      uint64    `json:"issued"` // of its terms
+}
+
+// Valid checks bounds.
+func (r ClaimRequest) Valid() error {
+	if len(r.Held) > MaxHeld || len(r.Receipts) > maxPage {
+		return fmt.Errorf("%w: %d held and %d receipts, at most %d and %d", ErrBody, len(r.Held), len(r.Receipts), MaxHeld, maxPage)
+	}
+	for _, h := range r.Held {
+		if h.Issued > maxTime {
+			return fmt.Errorf("%w: a time", ErrBody)
+		}
+	}
+	return validAsking(r.Asking, mpoc.AskAccount)
+}
+
+// ClaimAnswer names what the host's ledger lacks of what was named.
+type ClaimAnswer struct {
+	Lacking []Held `json:"lacking"`
+	// Entered is how many of the receipts were entered by this request.
+	Entered uint32 `json:"entered"`
+}
+
+// Valid checks bounds.
+func (a ClaimAnswer) Valid() error {
+	if len(a.Lacking) > MaxHeld {
+		return fmt.Errorf("%w: %d lacking, at most %d", ErrBody, len(a.Lacking), MaxHeld)
+	}
+	return nil
+}
+
 // AccountRequest asks for a key's account, and for its receipts from a number on:
 // 0, or the next of the answer before. They are numbered as they were given,
 // whatever they say: not all of them have an entry in the ledger.
@@ -363,6 +408,7 @@ const (
 	TypeProof     = "proof"
 	TypeReceipt   = "receipt"
 	TypeFind      = "find"
+	TypeClaim     = "claim"
 	TypeAccount   = "account"
 	TypeStatus    = "status"
 	TypeError     = "error"
@@ -386,8 +432,10 @@ func limit(v any) int {
 		return maxProof
 	case *ProofAnswer, *FindAnswer:
 		return maxAnswer
-	case *Account:
+	case *Account, *ClaimRequest:
 		return maxPage * maxAnswer
+	case *ClaimAnswer:
+		return 128 << 10
 	case *CommitAnswer:
 		return 64 << 10
 	}

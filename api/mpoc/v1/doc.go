@@ -11,6 +11,7 @@
 //	POST /mpoc/v1/proofs          ProofRequest      ProofAnswer
 //	POST /mpoc/v1/receipts        ReceiptRequest    ReceiptAnswer
 //	POST /mpoc/v1/receipts/find   FindRequest       FindAnswer
+//	POST /mpoc/v1/receipts/claims ClaimRequest      ClaimAnswer
 //	POST /mpoc/v1/account         AccountRequest    Account
 //	GET  /mpoc/v1/status                            Status
 //	GET  /mpoc/v1/socket          WebSocket: the same bodies in a Frame
@@ -24,6 +25,10 @@
 // again, in time; a receipt by its challenge, for as long as the host keeps it
 // (30 days, and of a key the latest 1,000). A body over HTTP may come with
 // Content-Encoding: gzip, which makes a proof a third as long.
+//
+// A host that was put back from a backup lacks what it credited since. Its machines
+// have the receipts: a claim names those that are not paid, and brings those that the
+// host lacks, ten at a time, the oldest first.
 //
 // Decode reads a body strictly: a key that is unknown, missing or repeated, null,
 // a number that does not fit and anything behind the body are refused, and so is

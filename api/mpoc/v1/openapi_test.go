@@ -74,7 +74,7 @@ func objects() map[string]reflect.Type {
 	}
 	for _, v := range []any{
 		NonceRequest{}, NonceAnswer{}, RegisterRequest{}, RegisterAnswer{}, ChallengeRequest{}, Challenge{}, CommitRequest{}, CommitAnswer{},
-		ProofRequest{}, ProofAnswer{}, ReceiptRequest{}, ReceiptAnswer{}, FindRequest{}, FindAnswer{}, AccountRequest{}, Account{}, Status{}, Error{}, Frame{},
+		ProofRequest{}, ProofAnswer{}, ReceiptRequest{}, ReceiptAnswer{}, FindRequest{}, FindAnswer{}, ClaimRequest{}, ClaimAnswer{}, AccountRequest{}, Account{}, Status{}, Error{}, Frame{},
 	} {
 		add(reflect.TypeOf(v))
 	}
@@ -171,7 +171,7 @@ var decoders = map[string]func([]byte) (any, error){
 	"RegisterAnswer": decoder[RegisterAnswer], "ChallengeRequest": decoder[ChallengeRequest], "Challenge": decoder[Challenge],
 	"CommitRequest": decoder[CommitRequest], "CommitAnswer": decoder[CommitAnswer], "ProofRequest": decoder[ProofRequest],
 	"ProofAnswer": decoder[ProofAnswer], "ReceiptRequest": decoder[ReceiptRequest], "ReceiptAnswer": decoder[ReceiptAnswer],
-	"FindRequest": decoder[FindRequest], "FindAnswer": decoder[FindAnswer],
+	"FindRequest": decoder[FindRequest], "FindAnswer": decoder[FindAnswer], "ClaimRequest": decoder[ClaimRequest], "ClaimAnswer": decoder[ClaimAnswer],
 	"AccountRequest": decoder[AccountRequest], "Account": decoder[Account], "Status": decoder[Status], "Error": decoder[Error], "Frame": decoder[Frame],
 	"Pick": decoder[mpoc.Pick], "Sample": decoder[mpoc.Sample],
 }
@@ -225,6 +225,7 @@ func TestOpenAPIHasAllPaths(t *testing.T) {
 		PathChallenge: {TypeChallenge, "ChallengeRequest", "Challenge"}, PathCommits: {TypeCommit, "CommitRequest", "CommitAnswer"},
 		PathProofs: {TypeProof, "ProofRequest", "ProofAnswer"}, PathReceipts: {TypeReceipt, "ReceiptRequest", "ReceiptAnswer"},
 		PathFind:    {TypeFind, "FindRequest", "FindAnswer"},
+		PathClaims:  {TypeClaim, "ClaimRequest", "ClaimAnswer"},
 		PathAccount: {TypeAccount, "AccountRequest", "Account"}, PathStatus: {TypeStatus, "", "Status"},
 		PathSocket: {"socket", "", ""}, PathOpenAPI: {"openapi", "", "string"},
 	}
@@ -247,7 +248,7 @@ func TestOpenAPIHasAllPaths(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("paths (-code +document):\n%s", diff)
 	}
-	frames := []string{TypeNonce, TypeRegister, TypeChallenge, TypeCommit, TypeProof, TypeReceipt, TypeFind, TypeAccount, TypeStatus, TypeError}
+	frames := []string{TypeNonce, TypeRegister, TypeChallenge, TypeCommit, TypeProof, TypeReceipt, TypeFind, TypeClaim, TypeAccount, TypeStatus, TypeError}
 	if diff := cmp.Diff(frames, d.Components.Schemas["Frame"].Properties["type"].Enum); diff != "" {
 		t.Error(diff)
 	}
