@@ -63,7 +63,8 @@ func Open(dir string) (*Store, error) {
 }
 
 // list finds the logs that exist, and sweeps away what an interrupted create
-// left. Names that are not a log's are not touched.
+// left. Names that are not a log's are not touched. A folder that cannot be read
+// has no logs until one of it is asked for, which says why.
 func (s *Store) list() error {
 	epochs, err := os.ReadDir(s.dir)
 	if err != nil {
@@ -74,13 +75,8 @@ func (s *Store) list() error {
 		if !ok || !e.IsDir() {
 			continue
 		}
-		if err := durable.Sweep(filepath.Join(s.dir, e.Name())); err != nil {
-			return err
-		}
-		files, err := os.ReadDir(filepath.Join(s.dir, e.Name()))
-		if err != nil {
-			return err
-		}
+		_ = durable.Sweep(filepath.Join(s.dir, e.Name())) // what is left disturbs nobody
+		files, _ := os.ReadDir(filepath.Join(s.dir, e.Name()))
 		for _, f := range files {
 			if key, ok := parseName(epoch, f.Name()); ok {
 				s.logs[key] = new(entry)
@@ -146,21 +142,24 @@ func (s *Store) Keys() []Key {
 	return keys
 }
 
-// Prune deletes the logs of all epochs before the given one.
+// Prune deletes the logs of all epochs before the given one, also what an earlier
+// call could not delete. It does what it can whatever fails.
 func (s *Store) Prune(before uint64) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var errs []error
-	epochs := map[uint64]bool{}
 	for key, e := range s.logs {
 		if key.Epoch < before {
 			errs = append(errs, e.close(fmt.Errorf("%w: epoch %d was pruned", ErrClosed, key.Epoch)))
-			epochs[key.Epoch] = true
 			delete(s.logs, key)
 		}
 	}
-	for epoch := range epochs {
-		errs = append(errs, os.RemoveAll(filepath.Join(s.dir, epochName(epoch))))
+	names, err := os.ReadDir(s.dir)
+	errs = append(errs, err)
+	for _, e := range names {
+		if epoch, ok := parseEpoch(e.Name()); ok && epoch < before && e.IsDir() {
+			errs = append(errs, os.RemoveAll(filepath.Join(s.dir, e.Name())))
+		}
 	}
 	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("leaflog: prune: %w", err)
