@@ -494,30 +494,30 @@ func TestDamageWhileOpen(t *testing.T) {
 
 // failing is a file whose calls fail as a test says.
 type failing struct {
-	file
+	File
 	fail func(call string) error
 }
 
 func (f *failing) WriteAt(b []byte, off int64) (int, error) {
 	if err := f.fail("write"); err != nil {
-		n, _ := f.file.WriteAt(b[:len(b)/2], off) // as a full disk does
+		n, _ := f.File.WriteAt(b[:len(b)/2], off) // as a full disk does
 		return n, err
 	}
-	return f.file.WriteAt(b, off)
+	return f.File.WriteAt(b, off)
 }
 
 func (f *failing) Sync() error {
 	if err := f.fail("sync"); err != nil {
 		return err
 	}
-	return f.file.Sync()
+	return f.File.Sync()
 }
 
 func (f *failing) Truncate(size int64) error {
 	if err := f.fail("truncate"); err != nil {
 		return err
 	}
-	return f.file.Truncate(size)
+	return f.File.Truncate(size)
 }
 
 // A disk that fails costs the batch that it did not take. What is stored is read

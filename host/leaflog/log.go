@@ -49,8 +49,8 @@ const (
 	blockSize  = 1 << blockLevel // leaves whose subtree is kept as one hash
 )
 
-// file is what a log needs of its file. Tests make it fail.
-type file interface {
+// File is what a log needs of its file.
+type File interface {
 	io.ReaderAt
 	io.WriterAt
 	Stat() (fs.FileInfo, error)
@@ -72,7 +72,7 @@ type Log struct {
 	class uint8
 	path  string
 	sum   uint32 // checksum every frame starts from
-	file  file
+	file  File
 
 	writing sync.Mutex      // held by the one Append
 	tail    commit.Frontier // of the incomplete block; owned by writing
@@ -93,7 +93,7 @@ type Log struct {
 }
 
 // openLog opens the file of a log, making it when there is none.
-func openLog(path string, key Key, class uint8) (*Log, error) {
+func openLog(path string, key Key, class uint8, through func(string, File) File) (*Log, error) {
 	header := appendHeader(nil, key, class)
 	file, err := os.OpenFile(path, os.O_RDWR, 0)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -105,7 +105,7 @@ func openLog(path string, key Key, class uint8) (*Log, error) {
 	if err != nil {
 		return nil, fmt.Errorf("leaflog: open: %w", err)
 	}
-	l := &Log{key: key, class: class, path: path, file: file, sum: frameSum(header)}
+	l := &Log{key: key, class: class, path: path, file: through(path, file), sum: frameSum(header)}
 	if err := l.load(); err != nil {
 		file.Close()
 		return nil, fmt.Errorf("%s: %w", path, err)

@@ -28,8 +28,9 @@ const suffix = ".leaves"
 
 // Store is a directory of logs. One process has it open at a time.
 type Store struct {
-	dir    string
-	unlock func() error
+	dir     string
+	unlock  func() error
+	through func(path string, f File) File // set before use
 
 	mu     sync.Mutex
 	closed bool
@@ -55,12 +56,16 @@ func Open(dir string) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("leaflog: %w", err)
 	}
-	s := &Store{dir: dir, unlock: unlock, logs: map[Key]*entry{}}
+	s := &Store{dir: dir, unlock: unlock, logs: map[Key]*entry{}, through: func(_ string, f File) File { return f }}
 	if err := s.list(); err != nil {
 		return nil, fmt.Errorf("leaflog: %w", errors.Join(err, unlock()))
 	}
 	return s, nil
 }
+
+// Through puts something between the logs that are opened from now on and their
+// files, for tests of what a failing or a slow disk does.
+func (s *Store) Through(wrap func(path string, f File) File) { s.through = wrap }
 
 // list finds the logs that exist, and sweeps away what an interrupted create
 // left. Names that are not a log's are not touched. A folder that cannot be read
@@ -120,7 +125,7 @@ func (s *Store) Log(key Key, class uint8) (*Log, error) {
 	if err := durable.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("leaflog: %w", err)
 	}
-	log, err := openLog(filepath.Join(dir, fileName(key)), key, class)
+	log, err := openLog(filepath.Join(dir, fileName(key)), key, class, s.through)
 	if err != nil {
 		return nil, err
 	}
