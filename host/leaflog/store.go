@@ -133,6 +133,13 @@ func (s *Store) Log(key Key, class uint8) (*Log, error) {
 	return log, nil
 }
 
+// Has reports whether a log is there, or was asked for.
+func (s *Store) Has(key Key) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.logs[key] != nil
+}
+
 // Keys returns the logs there are, by epoch, node, segment.
 func (s *Store) Keys() []Key {
 	s.mu.Lock()
