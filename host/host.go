@@ -353,11 +353,17 @@ func (h *Host) step(ctx context.Context, g *errgroup.Group) error {
 	h.forget(now.Epoch)
 	acted := h.act(ctx, g, *now)
 	sent := h.queue.Step(ctx, now.Height) // what is wanted already, whatever else fails
-	if away(acted) || away(sent) {
-		return errors.Join(acted, sent)
+	if !away(acted) {
+		h.attempt(Fault{Epoch: now.Epoch.Number, What: "this block's part of the epoch"}, func() error { return acted })
 	}
-	h.attempt(Fault{Epoch: now.Epoch.Number, What: "this block's part of the epoch"}, func() error { return acted })
-	h.attempt(Fault{Epoch: now.Epoch.Number, What: "sending messages"}, func() error { return sent })
+	if !away(sent) {
+		h.attempt(Fault{Epoch: now.Epoch.Number, What: "sending messages"}, func() error { return sent })
+	}
+	for _, err := range []error{acted, sent} {
+		if away(err) {
+			return err
+		}
+	}
 	h.last = *now // what failed is tried again at the next block
 	if h.settler != nil {
 		within, cancel := context.WithTimeout(ctx, payTime) // the Sprint does not wait for payments
