@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -123,8 +124,12 @@ func spoil(t *testing.T, path string, change func([]byte) []byte) {
 // read; and the status names the file.
 func TestOneLogKeepsNoOtherFromTheChain(t *testing.T) {
 	home, workers := delivered(t)
-	for name, c := range spoiled {
+	for k, name := range slices.Sorted(maps.Keys(spoiled)) {
+		c := spoiled[name]
 		for i, sick := range three {
+			if c.left != 8 && i != k%3 { // one kind at every place, of the others one each
+				continue
+			}
 			t.Run(name+"/"+sick, func(t *testing.T) {
 				here := t.TempDir()
 				if err := os.CopyFS(here, os.DirFS(home)); err != nil {
