@@ -598,3 +598,43 @@ func TestOneFolderStopsNoOther(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// A disk that is really full: ASSAY_SMALL_DISK names an empty folder on one of a few MB, such as
+// mount -t tmpfs -o size=2m none /mnt/small.
+func TestFullDisk(t *testing.T) {
+	dir := os.Getenv("ASSAY_SMALL_DISK")
+	if dir == "" {
+		t.Skip("ASSAY_SMALL_DISK names no small disk")
+	}
+	ballast := filepath.Join(dir, "ballast")
+	if err := os.WriteFile(ballast, make([]byte, 1<<20), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := openStore(t, filepath.Join(dir, "leaves"))
+	l := openTestLog(t, s)
+	for range 2 {
+		var err error
+		for err == nil && l.Size() < 1_000_000 {
+			err = l.Append(l.Size(), records(l.Size(), MaxBatch), signature(l.Size()))
+		}
+		if !errors.Is(err, syscall.ENOSPC) {
+			t.Fatalf("the disk is not small: %v with %d leaves", err, l.Size())
+		}
+		size := l.Size()
+		checkContents(t, l, size)
+		if _, err := s.Log(Key{8, "other", 1}, testClass); err == nil {
+			t.Log("another log still has room for its header")
+		}
+		if err := os.Remove(ballast); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			t.Fatal(err)
+		}
+	}
+	if err := s.Prune(8); err != nil {
+		t.Fatal(err)
+	}
+	if l, err := s.Log(Key{8, "other", 1}, testClass); err != nil {
+		t.Error(err)
+	} else {
+		appendAll(t, l, 1000)
+	}
+}

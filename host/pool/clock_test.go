@@ -5,6 +5,7 @@ package pool
 import (
 	"bytes"
 	"crypto/ed25519"
+	"errors"
 	"log/slog"
 	"path/filepath"
 	"strings"
@@ -55,6 +56,7 @@ func (h *times) open() {
 	if err != nil {
 		h.t.Fatal(err)
 	}
+	h.state.db.NoSync = true
 }
 
 func (h *times) close() {
@@ -324,4 +326,49 @@ func TestNoNewWorkWithoutRoom(t *testing.T) {
 
 func challengeRequest(a mpoc.Asking, sig mpoc.Signature) mpocv1.ChallengeRequest {
 	return mpocv1.ChallengeRequest{Asking: a, Signature: sig}
+}
+
+// A file from before there was lived time is taken over: its dates were the wall
+// clock's, and one that is wrong now makes nobody late and nothing old.
+func TestAFileWithoutLivedTime(t *testing.T) {
+	for name, wrong := range map[string]time.Duration{"right": 0, "ahead": 31 * 24 * time.Hour, "back": -24 * time.Hour} {
+		t.Run(name, func(t *testing.T) {
+			h := newTimes(t)
+			h.commits()
+			h.close()
+			db, err := bolt.Open(filepath.Join(h.dir, "pool"), 0o600, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			err = db.Update(func(tx *bolt.Tx) error {
+				for i := range byte(honest) {
+					var r record
+					id := mpoc.Hash{9, i}
+					if _, err := read(tx, bucketChallenges, id[:], &r); err != nil {
+						return err
+					}
+					if r.Until = 0; i%2 == 0 {
+						r.Phase = offered
+					}
+					if err := write(tx, bucketChallenges, id[:], &r); err != nil {
+						return err
+					}
+				}
+				return tx.Bucket(bucketMeta).Delete(keyLived)
+			})
+			if err := errors.Join(err, db.Close()); err != nil {
+				t.Fatal(err)
+			}
+			h.set(wrong)
+			h.open()
+			h.work(80 * time.Second)
+			if n, left := h.silent(), h.receiptsLeft(); n != 0 || left != honest {
+				t.Errorf("%d are judged silent, and %d receipts are left", n, left)
+			}
+			h.work(20 * time.Second)
+			if n := h.silent(); n != honest/2 {
+				t.Errorf("%d are judged silent, want the %d that committed", n, honest/2)
+			}
+		})
+	}
 }
