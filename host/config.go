@@ -78,6 +78,7 @@ func DefaultPool() Pool {
 const (
 	configName  = "config/host.toml"
 	keyringName = "keyring"
+	dataName    = "data"
 	leavesName  = "data/leaves"
 	verdictName = "data/verdicts"
 	ledgerName  = "data/ledger.db"

@@ -13,5 +13,9 @@
 // be killed at any moment and started again; what must not be lost is on disk before anyone was told (leaves in
 // leaflog, a verdict's salt and body in its own file).
 //
+// What fails costs what depends on it and nothing else (faults.go): one machine's log, one participant's opening, one
+// file. It is named in the log and the status until it works again. Before anything is written old epochs are deleted;
+// below the mark of package disk no new work is taken, and what is owed is done.
+//
 // Everything it does, does not do, and until when, is one Status document: on the terminal, over HTTP, as JSON.
 package host

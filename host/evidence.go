@@ -57,23 +57,45 @@ func (h *Host) writeEvidence(ctx context.Context, e sprintv1.Epoch) error {
 			h.log.Warn("evidence is written without a proof of the chain's state: assay verify will need --node", "epoch", e.Number, "err", err)
 		}
 	}
-	for _, j := range contested {
-		f, err := Evidence(ctx, h.sprint, h.config.Chain, e, j)
-		if err != nil {
-			return fmt.Errorf("evidence on leaf %d of node %s of %s: %w", j.Leaf.Nonce, j.Leaf.Node, j.Leaf.Participant, err)
-		}
-		f.State = state
-		raw, err := f.Marshal()
-		if err != nil {
-			return err
-		}
-		path := filepath.Join(h.o.Home, EvidenceName, EvidenceFile(e.Number, j))
-		if err := replaceFile(path, raw, 0o644); err != nil {
-			return err
-		}
-		h.log.Info("evidence written", "epoch", e.Number, "participant", j.Leaf.Participant, "leaf", j.Leaf.Nonce, "path", path)
+	if len(h.written) > 0 && h.evidenceOf != e.Number {
+		h.written = nil
 	}
-	h.evidence[e.Number] = true
+	h.evidenceOf = e.Number
+	all := true
+	for _, j := range contested { // each file stands alone
+		path := filepath.Join(h.o.Home, EvidenceName, EvidenceFile(e.Number, j))
+		if h.written[path] {
+			continue
+		}
+		what := Fault{Epoch: e.Number, What: "evidence on a leaf of " + j.Leaf.Participant, Node: j.Leaf.Node, Segment: j.Leaf.Segment}
+		if !h.attempt(what, func() error { return h.writeOne(ctx, e, j, state, path) }) {
+			all = false // again at the next block
+			continue
+		}
+		if h.written == nil {
+			h.written = map[string]bool{}
+		}
+		h.written[path] = true
+	}
+	h.evidence[e.Number] = all
+	return nil
+}
+
+// writeOne stores the evidence of one judgement.
+func (h *Host) writeOne(ctx context.Context, e sprintv1.Epoch, j courtv1.Judgement, state *proof.State, path string) error {
+	f, err := Evidence(ctx, h.sprint, h.config.Chain, e, j)
+	if err != nil {
+		return fmt.Errorf("evidence on leaf %d of node %s of %s: %w", j.Leaf.Nonce, j.Leaf.Node, j.Leaf.Participant, err)
+	}
+	f.State = state
+	raw, err := f.Marshal()
+	if err != nil {
+		return err
+	}
+	if err := replaceFile(path, raw, 0o644); err != nil {
+		return err
+	}
+	h.log.Info("evidence written", "epoch", e.Number, "participant", j.Leaf.Participant, "leaf", j.Leaf.Nonce, "path", path)
 	return nil
 }
 

@@ -35,13 +35,19 @@ import (
 	"github.com/assaynet/assay/host/pool"
 	"github.com/assaynet/assay/host/settle"
 	"github.com/assaynet/assay/host/submit"
+	"github.com/assaynet/assay/internal/disk"
 	"github.com/assaynet/assay/internal/durable"
+	"github.com/assaynet/assay/internal/quiet"
 	"github.com/assaynet/assay/poc/mpoc"
 	"github.com/assaynet/assay/poc/work"
 )
 
-// pollEvery is how often the chain is asked for news. A poll cannot miss an event and needs no recovery.
-const pollEvery = 200 * time.Millisecond
+// pollEvery is how often the chain is asked for news. A poll cannot miss an event and needs no recovery. While the node
+// does not answer it gets rarer, up to pollMost: a phase must not be over before the node is found again.
+const (
+	pollEvery = 200 * time.Millisecond
+	pollMost  = 5 * time.Second
+)
 
 // payTime is how long a look at the payments may take.
 const payTime = 10 * time.Second
@@ -71,6 +77,8 @@ type Options struct {
 	// Pool offers challenges also where host.toml does not.
 	Pool   bool
 	Tamper *Tamper
+	// Space measures disks; nil is the system's.
+	Space func(folder string) (disk.Space, error)
 }
 
 // Host is one participant's daemon.
@@ -87,6 +95,7 @@ type Host struct {
 	queue          *submit.Queue
 	fleet          *fleet.Fleet
 	leaves         *leaflog.Store
+	disks          []*disk.Watch
 	board          board
 	judge          *work.Judge
 	own, strangers auditor         // of the logs of the owner's machines, and of the pool's
@@ -100,12 +109,16 @@ type Host struct {
 	places         map[string]bool   // nodes of those that have a place now, at most max_nodes
 
 	// what follows belongs to the loop of Run
-	logs     map[leaflog.Key]*logAudit
-	last     sprintv1.QueryCurrentResponse
-	checks   checks
-	evidence map[uint64]bool // epochs whose evidence is written
-	bindings map[string]registryv1.Node
-	binding  string // the last wish for another list of nodes
+	logs       map[leaflog.Key]*logAudit
+	last       sprintv1.QueryCurrentResponse
+	checks     checks
+	evidence   map[uint64]bool // epochs whose evidence is written
+	written    map[string]bool // files that are, of the epoch evidenceOf
+	evidenceOf uint64
+	pinned     map[leaflog.Key]uint64 // sizes of the logs of segments that are over
+	forgotten  uint64                 // leaves and verdicts of epochs before it are deleted
+	bindings   map[string]registryv1.Node
+	binding    string // the last wish for another list of nodes
 
 	// what follows belongs to the loop of payments
 	paid      map[uint64]bool // epochs whose leaves are in the ledger
@@ -149,8 +162,13 @@ func Run(ctx context.Context, c Config, o Options) error {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
+	o.Logger = slog.New(quiet.New(o.Logger.Handler()))
 	h := &Host{config: c, o: o, log: o.Logger, admitted: map[string]string{}, places: map[string]bool{},
-		logs: map[leaflog.Key]*logAudit{}, paid: map[uint64]bool{}, condemned: map[condemned]bool{}, evidence: map[uint64]bool{}, bindings: map[string]registryv1.Node{}}
+		logs: map[leaflog.Key]*logAudit{}, paid: map[uint64]bool{}, condemned: map[condemned]bool{}, evidence: map[uint64]bool{}, written: map[string]bool{}, pinned: map[leaflog.Key]uint64{}, bindings: map[string]registryv1.Node{}}
+	for _, folder := range []string{leavesName, dataName} { // which may be different disks
+		h.disks = append(h.disks, disk.NewWatch(filepath.Join(o.Home, folder), o.Space))
+	}
+	h.lookAtDisks()
 	h.judge, h.own.judge, h.strangers.judge = h.newJudge(), h.newJudge(), h.newJudge()
 	encoding, err := submit.NewEncoding()
 	if err != nil {
@@ -175,8 +193,8 @@ func Run(ctx context.Context, c Config, o Options) error {
 	}
 	defer h.leaves.Close()
 	for _, dir := range []string{EvidenceName, verdictName} { // this host's alone, as the leaves are
-		if err := durable.Sweep(filepath.Join(o.Home, dir)); err != nil {
-			return err
+		if err := durable.Sweep(filepath.Join(o.Home, dir)); err != nil { // what is left disturbs nobody
+			h.log.Warn("unfinished files could not be removed", "path", filepath.Join(o.Home, dir), "err", err)
 		}
 	}
 	handler, closePool, err := h.openPool(encoding)
@@ -269,10 +287,16 @@ func nodeOf(workers map[string]string, key ed25519.PublicKey) (node string, ok b
 
 // loop reads the chain and acts, block by block.
 func (h *Host) loop(ctx context.Context, g *errgroup.Group) error {
-	ticker := time.NewTicker(pollEvery)
-	defer ticker.Stop()
-	down, compared := false, false
+	compared, wait := false, pollEvery
+	timer := time.NewTimer(0)
+	defer timer.Stop()
 	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-timer.C:
+		}
+		h.lookAtDisks()
 		var err error
 		if !compared {
 			err = h.compareChain(ctx)
@@ -284,24 +308,23 @@ func (h *Host) loop(ctx context.Context, g *errgroup.Group) error {
 		if err == nil {
 			err = h.step(ctx, g)
 		}
-		if err != nil && ctx.Err() == nil {
+		switch down := wait > pollEvery; {
+		case ctx.Err() != nil:
+			return nil
+		case err != nil && away(err):
 			compared = false // another node may answer next
-			if !down {
-				h.log.Warn("the node does not answer; trying again", "err", err)
-			}
-			down = true
+			h.log.Warn("the node does not answer; trying again", "err", err)
+			wait = min(2*wait, pollMost)
 			h.board.set(func(s *Status) {
 				s.Reachable, s.Doing, s.Reason = false, "waiting for the node", err.Error()
 			})
-		} else if down && err == nil {
-			down = false
-			h.log.Info("the node answers again")
+		default:
+			if down {
+				h.log.Info("the node answers again")
+			}
+			wait = pollEvery
 		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-ticker.C:
-		}
+		timer.Reset(wait)
 	}
 }
 
@@ -336,13 +359,21 @@ func (h *Host) step(ctx context.Context, g *errgroup.Group) error {
 	if now.Epoch.Number != h.last.Epoch.Number || now.Epoch.Phase != h.last.Epoch.Phase {
 		h.log.Info("phase", "epoch", now.Epoch.Number, "stage", now.Epoch.Phase.Word(), "height", now.Height, "reason", now.Reason)
 	}
-	if err := h.act(ctx, g, *now); err != nil {
-		return err
+	h.forget(now.Epoch)
+	acted := h.act(ctx, g, *now)
+	sent := h.queue.Step(ctx, now.Height) // what is wanted already, whatever else fails
+	if !away(acted) {
+		h.attempt(Fault{Epoch: now.Epoch.Number, What: "this block's part of the epoch"}, func() error { return acted })
 	}
-	h.last = *now
-	if err := h.queue.Step(ctx, now.Height); err != nil {
-		return err
+	if !away(sent) {
+		h.attempt(Fault{Epoch: now.Epoch.Number, What: "sending messages"}, func() error { return sent })
 	}
+	for _, err := range []error{acted, sent} {
+		if away(err) {
+			return err
+		}
+	}
+	h.last = *now // what failed is tried again at the next block
 	h.news.Store(now)
 	return nil
 }
@@ -352,6 +383,7 @@ func (h *Host) say(now sprintv1.QueryCurrentResponse, doing, reason string) {
 	h.board.set(func(s *Status) {
 		if s.Epoch != now.Epoch.Number {
 			s.Leaves, s.Excess = nil, nil
+			s.Faults = slices.DeleteFunc(slices.Clone(s.Faults), func(f Fault) bool { return f.Epoch < now.Epoch.Number })
 		}
 		s.Epoch, s.Phase, s.Doing, s.Reason, s.Until = now.Epoch.Number, now.Epoch.Phase.Word(), doing, reason, now.Until
 	})

@@ -41,6 +41,14 @@ func gauges() []gauge {
 	add("queue", "Messages under way to the chain.", func(s Status) (float64, bool) { return always(float64(len(s.Queue))) })
 	add("logs_left_out", "Logs of this epoch that are not committed for a wrong leaf.", func(s Status) (float64, bool) { return always(float64(len(s.LeftOut))) })
 	add("logs_in_excess", "Logs of this epoch that are not committed as a whole, because the chain takes no more.", func(s Status) (float64, bool) { return always(float64(len(s.Excess))) })
+	add("faults", "Parts of this host that do not work; the status names them.", func(s Status) (float64, bool) { return always(float64(len(s.Faults))) })
+	add("disk_free_bytes", "Free space where this host writes.", func(s Status) (float64, bool) {
+		if s.Disk == nil {
+			return 0, false
+		}
+		return always(float64(s.Disk.Free))
+	})
+	add("disk_full", "Whether new work is refused for want of space.", func(s Status) (float64, bool) { return one(s.Disk != nil && s.Disk.Full) })
 	pool := func(of func(Status) uint64) func(Status) (float64, bool) {
 		return func(s Status) (float64, bool) {
 			if s.Pool == nil {

@@ -3,10 +3,13 @@
 package host
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"maps"
+	"path/filepath"
 	"slices"
 
 	"github.com/cosmos/cosmos-sdk/types/query"
@@ -70,10 +73,7 @@ func (h *Host) act(ctx context.Context, g *errgroup.Group, now sprintv1.QueryCur
 	case sprintv1.PhaseReveal:
 		return h.reveal(now)
 	case sprintv1.PhaseCheck:
-		if err := h.openMiddles(ctx, now); err != nil {
-			return err
-		}
-		return h.dispute(ctx, now)
+		return errors.Join(h.openMiddles(ctx, now), h.dispute(ctx, now))
 	case sprintv1.PhaseDispute:
 		return h.dispute(ctx, now)
 	case sprintv1.PhaseFinalised:
@@ -125,11 +125,16 @@ func (h *Host) whyNot(ctx context.Context) string {
 }
 
 func (h *Host) idle(now sprintv1.QueryCurrentResponse) error {
+	return h.idleFor(now, fmt.Sprintf("epoch %d, %s: %s", now.Epoch.Number, now.Epoch.Phase.Word(), now.Reason))
+}
+
+// idleFor has the workers idle for a reason of this host's.
+func (h *Host) idleFor(now sprintv1.QueryCurrentResponse, reason string) error {
 	until := ""
 	if now.Until > 0 {
 		until = fmt.Sprintf("block %d", now.Until)
 	}
-	return h.fleet.SetGoal(fleet.Goal{Kind: fleet.Idle, Reason: fmt.Sprintf("epoch %d, %s: %s", now.Epoch.Number, now.Epoch.Phase.Word(), now.Reason), Until: until})
+	return h.fleet.SetGoal(fleet.Goal{Kind: fleet.Idle, Reason: reason, Until: until})
 }
 
 // prepare has the workers build the model and reports readiness with a fresh heartbeat.
@@ -238,7 +243,12 @@ func (h *Host) compute(ctx context.Context, g *errgroup.Group, now sprintv1.Quer
 		return h.idle(now)
 	}
 	most := sprintv1.MayCommit(me.Credited, e.Params.Segments, class.MiOps())
-	if running == nil {
+	if why := h.full(); why != "" {
+		if err := h.idleFor(now, "the host takes no leaves: "+why); err != nil {
+			return err
+		}
+		h.say(now, "waiting", "no leaves are taken: "+why)
+	} else if running == nil {
 		if err := h.idle(now); err != nil {
 			return err
 		}
@@ -250,12 +260,8 @@ func (h *Host) compute(ctx context.Context, g *errgroup.Group, now sprintv1.Quer
 		if err := h.fleet.SetGoals(me.Nodes, g, late(e.Number)); err != nil {
 			return err
 		}
-		all, err := h.portions(e.Number, running.Index, class, me.Nodes, most)
-		if err != nil {
-			return err
-		}
 		stored := uint64(0)
-		for _, p := range all {
+		for _, p := range h.portions(e.Number, *running, now.Height, class, me.Nodes, most) {
 			stored += p.log.Size()
 		}
 		if stored >= most {
@@ -281,68 +287,96 @@ type portion struct {
 // portions divides what may be committed of a segment, all nodes together, among its logs, by the names of their nodes.
 // The fleet grants no more than that. Where logs hold more anyway, because the list of nodes or the host's version
 // changed, the first that does not fit is cut where one of its machine's batches ends, as every log ends, and those
-// behind it are left out. It depends on nothing but what is stored, so it is the same one after a restart.
-func (h *Host) portions(epoch uint64, segment uint32, class transformer.Class, nodes []string, most uint64) ([]portion, error) {
+// behind it are left out. It depends on nothing but what is stored, so it is the same one after a restart. A log that
+// cannot be read is left out by itself.
+func (h *Host) portions(epoch uint64, s sprintv1.Segment, height int64, class transformer.Class, nodes []string, most uint64) []portion {
 	var all []portion
 	for _, node := range slices.Sorted(slices.Values(nodes)) {
-		log, err := h.leaves.Log(leaflog.Key{Epoch: epoch, Node: node, Segment: segment}, class.ID)
-		if err != nil {
-			return nil, fmt.Errorf("leaves of node %s, segment %d: %w", node, segment, err)
+		key := leaflog.Key{Epoch: epoch, Node: node, Segment: s.Index}
+		if !h.leaves.Has(key) { // nothing was stored
+			continue
+		}
+		log, ok := h.openLog(key, class.ID)
+		if !ok {
+			continue
 		}
 		p := portion{log: log, size: log.Size()}
+		if height >= s.End {
+			p.size = h.pin(key, p.size)
+		}
 		if p.count = p.size; p.count > most {
 			cut, err := log.Batch(most)
 			if err != nil {
-				return nil, fmt.Errorf("leaves of node %s, segment %d: %w", node, segment, err)
+				f := logFault(key)
+				f.Reason = err.Error()
+				h.fault(f)
+				continue
 			}
 			p.count, most = cut.First, 0
 		}
 		most -= min(most, p.count)
 		all = append(all, p)
 	}
-	return all, nil
+	return all
+}
+
+// pin is the size of a log whose segment is over, as it was first seen then: a batch for which the disk took too long
+// must not change what is audited and committed.
+func (h *Host) pin(key leaflog.Key, size uint64) uint64 {
+	if pinned, ok := h.pinned[key]; ok {
+		return pinned
+	}
+	if h.pinned == nil {
+		h.pinned = map[leaflog.Key]uint64{}
+	}
+	h.pinned[key] = size
+	return size
 }
 
 // commit wants a commitment for every log of a segment that is over and still accepted, together of no more leaves than
-// the chain takes.
+// the chain takes. A log of which no commitment can be made stops no other.
 func (h *Host) commit(ctx context.Context, g *errgroup.Group, now sprintv1.QueryCurrentResponse, class transformer.Class, nodes []string, most uint64) error {
-	e := now.Epoch
 	sizes := map[string]uint64{}
-	for _, s := range e.Segments {
-		all, err := h.portions(e.Number, s.Index, class, nodes, most)
-		if err != nil {
-			return err
-		}
-		for _, p := range all {
-			log, size, node := p.log, p.count, p.log.Key().Node
-			sizes[node] += p.size
+	for _, s := range now.Epoch.Segments {
+		for _, p := range h.portions(now.Epoch.Number, s, now.Height, class, nodes, most) {
+			sizes[p.log.Key().Node] += p.size
 			if now.Height < s.End || now.Height >= s.CommitUntil {
 				continue
 			}
 			if p.count < p.size {
 				h.exceeds(p, most)
 			}
-			if size == 0 {
+			if p.count == 0 {
 				continue
 			}
-			id := fmt.Sprintf("commit/%d/%s/%d", e.Number, node, s.Index)
-			if h.queue.Done(id) {
-				continue
+			if err := h.commitLog(ctx, g, now, class, s, p); err != nil {
+				h.fault(Fault{Epoch: now.Epoch.Number, What: "committing leaves", Node: p.log.Key().Node, Segment: s.Index, Reason: err.Error()})
 			}
-			if !h.clean(ctx, g, now, class, log, s, size) {
-				continue
-			}
-			root, err := log.Root(size)
-			if err != nil {
-				return err
-			}
-			st := commit.Statement{Chain: h.config.Chain, Epoch: e.Number, Segment: s.Index, Participant: h.config.Participant, Node: node, Class: class.Name, Seed1: commit.Hash(toSeed(e.Seed1)), SegmentSeed: commit.Hash(toSeed(s.Seed)), Root: root, Count: size}
-			h.queue.Want(id, s.CommitUntil, &sprintv1.MsgCommit{Participant: h.config.Participant, Epoch: e.Number, Segment: s.Index, Node: node,
-				Count: size, Root: root[:], Signature: st.Sign(h.o.HostKey)})
-			h.promise(e, class, log.Key(), size)
 		}
 	}
 	h.board.set(func(st *Status) { st.Leaves = sizes })
+	return nil
+}
+
+// commitID names the wish for a log's commitment.
+func commitID(key leaflog.Key) string {
+	return fmt.Sprintf("commit/%d/%s/%d", key.Epoch, key.Node, key.Segment)
+}
+
+// commitLog wants one log's commitment, once it is audited.
+func (h *Host) commitLog(ctx context.Context, g *errgroup.Group, now sprintv1.QueryCurrentResponse, class transformer.Class, s sprintv1.Segment, p portion) error {
+	e, key := now.Epoch, p.log.Key()
+	if h.queue.Done(commitID(key)) || !h.clean(ctx, g, now, class, p.log, s, p.count) {
+		return nil
+	}
+	root, err := p.log.Root(p.count)
+	if err != nil {
+		return err
+	}
+	st := commit.Statement{Chain: h.config.Chain, Epoch: e.Number, Segment: s.Index, Participant: h.config.Participant, Node: key.Node, Class: class.Name, Seed1: commit.Hash(toSeed(e.Seed1)), SegmentSeed: commit.Hash(toSeed(s.Seed)), Root: root, Count: p.count}
+	h.queue.Want(commitID(key), s.CommitUntil, &sprintv1.MsgCommit{Participant: h.config.Participant, Epoch: e.Number, Segment: s.Index, Node: key.Node,
+		Count: p.count, Root: root[:], Signature: st.Sign(h.o.HostKey)})
+	h.promise(e, class, key, p.count)
 	return nil
 }
 
@@ -407,13 +441,15 @@ func (h *Host) commits(ctx context.Context, epoch uint64) ([]sprintv1.Commit, er
 	return all, err
 }
 
-// opening reads the drawn leaves from the logs, one multiproof per log.
+// opening reads the drawn leaves from the logs, one multiproof per log. The chain takes the opening of all logs or none,
+// so a log that cannot be opened withholds the others too; each of these is named, for whoever can restore the files.
 func (h *Host) opening(e sprintv1.Epoch, leaves []courtv1.LeafRef, commits []sprintv1.Commit) (*sprintv1.MsgOpen, error) {
 	class, err := transformer.ByName(e.Params.Class)
 	if err != nil {
 		return nil, err
 	}
 	msg := &sprintv1.MsgOpen{Participant: h.config.Participant, Epoch: e.Number}
+	lost := 0
 	for _, c := range commits {
 		var nonces []uint64
 		for _, l := range leaves {
@@ -424,35 +460,61 @@ func (h *Host) opening(e sprintv1.Epoch, leaves []courtv1.LeafRef, commits []spr
 		if len(nonces) == 0 {
 			continue
 		}
-		log, err := h.leaves.Log(leaflog.Key{Epoch: e.Number, Node: c.Node, Segment: c.Segment}, class.ID)
-		if err != nil {
-			return nil, err
-		}
-		if log.Size() < c.Count {
-			return nil, fmt.Errorf("log of node %s, segment %d, holds %d leaves but %d were committed: restore %s from where it was lost", c.Node, c.Segment, log.Size(), c.Count, leavesName)
-		}
-		o := sprintv1.LogOpening{Node: c.Node, Segment: c.Segment}
-		for _, nonce := range nonces {
-			r, err := log.Record(nonce)
-			if err != nil {
-				return nil, err
-			}
-			o.Leaves = binary.LittleEndian.AppendUint64(o.Leaves, r.Norm)
-			o.Leaves = append(o.Leaves, r.Digest[:]...)
-		}
-		proof, err := commit.Multi(log, c.Count, nonces)
-		if err != nil {
-			return nil, err
-		}
-		for _, hash := range proof {
-			o.Proof = append(o.Proof, hash[:]...)
+		var o sprintv1.LogOpening
+		if !h.attempt(Fault{Epoch: e.Number, What: "opening leaves", Node: c.Node, Segment: c.Segment}, func() (err error) {
+			o, err = h.openingOf(e.Number, class, c, nonces)
+			return err
+		}) {
+			lost++
 		}
 		msg.Logs = append(msg.Logs, o)
+	}
+	if lost > 0 {
+		return nil, fmt.Errorf("%d of %d logs cannot be opened, and the chain takes all or none: see the faults for their files", lost, len(msg.Logs))
 	}
 	return msg, nil
 }
 
-// finalised notes the outcome, writes evidence of what was proven, and lets go of old leaves.
+// openingOf opens the drawn leaves of one log. What would not fit the commitment is not sent.
+func (h *Host) openingOf(epoch uint64, class transformer.Class, c sprintv1.Commit, nonces []uint64) (o sprintv1.LogOpening, err error) {
+	key := leaflog.Key{Epoch: epoch, Node: c.Node, Segment: c.Segment}
+	if !h.leaves.Has(key) {
+		return o, fmt.Errorf("the log of node %s, segment %d, is not below %s, and %d leaves of it were committed: restore it from where it was lost and start the host again", c.Node, c.Segment, filepath.Join(h.o.Home, leavesName), c.Count)
+	}
+	log, err := h.leaves.Log(key, class.ID)
+	if err != nil {
+		return o, err
+	}
+	if damage := log.Damage(); damage != nil && log.Size() < c.Count {
+		return o, fmt.Errorf("%w: restore it and start the host again before the proof window ends", damage)
+	}
+	if log.Size() < c.Count {
+		return o, fmt.Errorf("%s holds %d leaves but %d were committed: restore %s from where it was lost", log.Path(), log.Size(), c.Count, leavesName)
+	}
+	root, err := log.Root(c.Count)
+	if err != nil {
+		return o, err
+	}
+	if !bytes.Equal(root[:], c.Root) {
+		return o, fmt.Errorf("%s does not give the root that was committed: restore it from where it was lost", log.Path())
+	}
+	o.Node, o.Segment = c.Node, c.Segment
+	for _, nonce := range nonces {
+		r, err := log.Record(nonce)
+		if err != nil {
+			return o, err
+		}
+		o.Leaves = binary.LittleEndian.AppendUint64(o.Leaves, r.Norm)
+		o.Leaves = append(o.Leaves, r.Digest[:]...)
+	}
+	proof, err := commit.Multi(log, c.Count, nonces)
+	for _, hash := range proof {
+		o.Proof = append(o.Proof, hash[:]...)
+	}
+	return o, err
+}
+
+// finalised notes the outcome and writes evidence of what was proven.
 func (h *Host) finalised(ctx context.Context, now sprintv1.QueryCurrentResponse) error {
 	e := now.Epoch
 	if err := h.idle(now); err != nil {
@@ -472,13 +534,7 @@ func (h *Host) finalised(ctx context.Context, now sprintv1.QueryCurrentResponse)
 		}
 	}
 	h.say(now, "waiting", now.Reason)
-	if err := h.writeEvidence(ctx, e); err != nil {
-		return err
-	}
-	if keep := uint64(e.Params.KeepEpochs) + 1; e.Number > keep {
-		return h.leaves.Prune(e.Number - keep)
-	}
-	return nil
+	return h.writeEvidence(ctx, e)
 }
 
 // bindNodes registers machines that are connected but not on chain yet: its owner's together, and each stranger by

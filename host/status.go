@@ -43,6 +43,10 @@ type Status struct {
 	LeftOut []LeftOut `json:"left_out,omitempty"`
 	// Excess are logs of this epoch that are not committed as a whole, because the chain takes no more of a segment.
 	Excess []Excess `json:"excess,omitempty"`
+	// Faults are parts of this host that do not work; the rest does.
+	Faults []Fault `json:"faults,omitempty"`
+	// Disk is the room where this host writes.
+	Disk *Disk `json:"disk,omitempty"`
 	// Pool and Payment are there where the host has a pool.
 	Pool    *mpocv1.Status `json:"pool,omitempty"`
 	Payment *settle.Status `json:"payment,omitempty"`

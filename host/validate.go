@@ -46,6 +46,7 @@ type checks struct {
 	done    chan result // holds at most one
 	found   map[courtv1.LeafRef]transformer.Output
 	verdict *verdict
+	unsaved bool            // it is in memory only
 	watched map[string]bool // voters whose opened middle digests were looked at
 }
 
@@ -85,6 +86,8 @@ type duty struct {
 	leaves []opened
 	// drawn leaves of each node, all members' shares together
 	perNode map[string]uint64
+	// err is why its leaves are not known: this host abstains on it
+	err error
 }
 
 // validate re-runs the drawn leaves on this host's workers, beside the loop, and commits to the verdict.
@@ -96,13 +99,10 @@ func (h *Host) validate(ctx context.Context, g *errgroup.Group, now sprintv1.Que
 			c.cancel()
 		}
 		*c = checks{epoch: e.Number, done: make(chan result, 1), watched: map[string]bool{}}
-		if v, err := h.loadVerdict(e.Number); err != nil {
-			return err
-		} else if v != nil {
-			c.verdict = v
-		}
 	}
-	if c.verdict != nil {
+	if v, ok := h.verdictOf(now); !ok {
+		return nil
+	} else if v != nil {
 		h.say(now, "waiting", "verdict committed; other members still re-run their leaves")
 		h.wantVerdict(now)
 		return nil
@@ -186,10 +186,15 @@ func (h *Host) duties(ctx context.Context, e sprintv1.Epoch) ([]duty, error) {
 		}
 		for _, d := range res.Duties {
 			all, err := h.openedLeaves(ctx, e.Number, d.Target)
-			if err != nil {
+			if away(err) || ctx.Err() != nil {
 				return nil, err
 			}
-			out := duty{target: d.Target, weight: d.Weight, perNode: map[string]uint64{}}
+			out := duty{target: d.Target, weight: d.Weight, perNode: map[string]uint64{}, err: err}
+			if err != nil { // one whose opening cannot be read keeps nobody from being judged
+				h.fault(Fault{Epoch: e.Number, What: "judging " + d.Target, Reason: err.Error() + ": this host abstains on it"})
+				duties = append(duties, out)
+				continue
+			}
 			for ref := range all {
 				out.perNode[ref.Node]++
 			}
@@ -255,12 +260,41 @@ func (h *Host) decide(now sprintv1.QueryCurrentResponse, f finding) error {
 	if _, err := rand.Read(v.Salt); err != nil {
 		return err
 	}
-	if err := h.saveVerdict(v); err != nil {
-		return err
-	}
-	h.checks.verdict = v
+	h.checks.verdict, h.checks.unsaved = v, true
+	h.keepVerdict()
 	h.wantVerdict(now)
 	return nil
+}
+
+// keepVerdict puts the verdict of the running round on disk. Where the disk does not take it, this host votes all the
+// same, tries again at every block, and cannot reveal only if it is killed before.
+func (h *Host) keepVerdict() {
+	c := &h.checks
+	if c.verdict == nil || !c.unsaved {
+		return
+	}
+	c.unsaved = !h.attempt(Fault{Epoch: c.verdict.Epoch, What: "storing the verdict"}, func() error { return h.saveVerdict(c.verdict) })
+}
+
+// verdictOf is this host's verdict of the running round, nil where there is none. Where its file cannot be read, which is
+// said, ok is false and this host abstains: what was committed to cannot be made again.
+func (h *Host) verdictOf(now sprintv1.QueryCurrentResponse) (v *verdict, ok bool) {
+	c, epoch := &h.checks, now.Epoch.Number
+	if c.verdict != nil && c.verdict.Epoch == epoch {
+		h.keepVerdict()
+		return c.verdict, true
+	}
+	ok = h.attempt(Fault{Epoch: epoch, What: "reading the verdict"}, func() (err error) {
+		v, err = h.loadVerdict(epoch)
+		return err
+	})
+	if !ok {
+		h.say(now, "abstaining", "this host's verdict cannot be read: see the faults")
+	}
+	if v != nil && c.epoch == epoch {
+		c.verdict = v
+	}
+	return v, ok
 }
 
 func (h *Host) wantVerdict(now sprintv1.QueryCurrentResponse) {
@@ -273,9 +307,9 @@ func (h *Host) wantVerdict(now sprintv1.QueryCurrentResponse) {
 // reveal shows what was committed to.
 func (h *Host) reveal(now sprintv1.QueryCurrentResponse) error {
 	e := now.Epoch
-	v, err := h.loadVerdict(e.Number)
-	if err != nil {
-		return err
+	v, ok := h.verdictOf(now)
+	if !ok {
+		return nil
 	}
 	if v == nil {
 		h.say(now, "waiting", "no verdict of this host to reveal")
@@ -295,9 +329,9 @@ func (h *Host) openMiddles(ctx context.Context, now sprintv1.QueryCurrentRespons
 		h.say(now, "waiting", now.Reason)
 		return nil
 	}
-	v, err := h.loadVerdict(e.Number)
-	if err != nil {
-		return err
+	v, ok := h.verdictOf(now)
+	if !ok {
+		return nil
 	}
 	if v == nil || len(v.Middles) == 0 {
 		h.say(now, "waiting", "no verdict of this host is checked")
@@ -350,23 +384,25 @@ func (h *Host) dispute(ctx context.Context, now sprintv1.QueryCurrentResponse) e
 	if h.checks.epoch != e.Number || len(h.checks.found) == 0 {
 		return nil // restarted since, or nothing fell to it: other members watch
 	}
-	return Pages(0, func(page *query.PageRequest) (*query.PageResponse, error) {
+	var failed []error // one voter's keeps nobody from the others
+	err := Pages(0, func(page *query.PageRequest) (*query.PageResponse, error) {
 		res, err := h.sprint.Verdicts(ctx, &sprintv1.QueryVerdictsRequest{Epoch: e.Number, Pagination: page})
 		if err != nil {
 			return nil, fmt.Errorf("asking for the verdicts of epoch %d: %w", e.Number, err)
 		}
 		for _, record := range res.Records {
 			if err := h.watch(ctx, e, record); err != nil {
-				return nil, err
+				failed = append(failed, err)
 			}
 		}
 		return res.Pagination, nil
 	})
+	return errors.Join(append(failed, err)...)
 }
 
 // watch disputes every middle digest of a voter that differs from this host's own.
 func (h *Host) watch(ctx context.Context, e sprintv1.Epoch, record sprintv1.VerdictRecord) error {
-	if record.Voter == h.config.Participant || record.OpenHeight == 0 || h.checks.watched[record.Voter] {
+	if ctx.Err() != nil || record.Voter == h.config.Participant || record.OpenHeight == 0 || h.checks.watched[record.Voter] {
 		return nil
 	}
 	res, err := h.sprint.Checks(ctx, &sprintv1.QueryChecksRequest{Epoch: e.Number, Voter: record.Voter})
@@ -422,7 +458,7 @@ func (h *Host) loadVerdict(epoch uint64) (*verdict, error) {
 	}
 	v := &verdict{}
 	if err := json.Unmarshal(raw, v); err != nil {
-		return nil, fmt.Errorf("%s is damaged; remove it, and this host abstains: %w", path, err)
+		return nil, fmt.Errorf("%s is damaged, and this host abstains in epoch %d: %w", path, epoch, err)
 	}
 	return v, nil
 }

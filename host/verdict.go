@@ -54,6 +54,11 @@ func (h *Host) verdict(ctx context.Context, e sprintv1.Epoch, class transformer.
 	alone := h.alone()
 	g.Go(func() error {
 		for _, r := range order {
+			if r.duty.err != nil {
+				r.err = r.duty.err
+				close(r.done)
+				continue
+			}
 			if alone {
 				r.outputs = make([]transformer.Output, len(r.units))
 				close(r.done)

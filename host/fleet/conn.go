@@ -8,6 +8,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -28,6 +29,10 @@ const (
 	// a second. Each small batch costs the disk all nodes share a flush.
 	smallTime  = 20 * time.Millisecond
 	smallBurst = 50
+	// A node whose leaves could not be stored is tried again after againMin, and
+	// after twice as long each time, up to againMax.
+	againMin = time.Second
+	againMax = time.Minute
 )
 
 // errProtocol is wrapped by everything that only a faulty worker does.
@@ -41,7 +46,8 @@ type conn struct {
 	key    ed25519.PublicKey
 	socket *link.Socket
 	hello  *workerv1.Hello
-	wake   chan struct{} // capacity 1
+	wake   chan struct{}   // capacity 1
+	before <-chan struct{} // closed when the connection before this one stores no more; nil where none did
 	ended  context.Context
 	stop   context.CancelCauseFunc // of ended
 
@@ -54,6 +60,10 @@ type conn struct {
 	past   []segment  // orders that are over, the latest last
 	ack    *ack       // owed
 	news   *workerv1.LeftOut
+	// storing is closed when the batch that is being written is on disk, or is not;
+	// nil where none is. The disk is waited for without mu.
+	storing chan struct{}
+	tries   int // in a row in which leaves could not be stored
 
 	idleFrom   time.Time     // smallTime after the last small message; owned by the reader
 	proof      []byte        // owned by the reader until proved is closed
@@ -105,33 +115,74 @@ func (c *conn) run(ctx context.Context) error {
 	return c.socket.Run(ctx, c.handle, c.write)
 }
 
-// end stops the connection. When it returns, nothing more is stored.
-func (c *conn) end(why error) {
+// end stops the connection. When it returns, nothing more is taken, and none is
+// stored once the channel is closed, if there is one.
+func (c *conn) end(why error) (storing <-chan struct{}) {
 	c.mu.Lock()
 	c.closed = true
+	storing = c.storing
 	c.mu.Unlock()
 	c.stop(why)
+	return storing
 }
 
 // aim puts the worker on a goal. When it returns, no leaf of an earlier one is
-// stored; the order itself is drafted and sent by the writer, since it may have
-// to read a long log first.
-func (c *conn) aim(g Goal, share *allowance) {
+// taken, and none is stored once the channel is closed, if there is one. The order
+// itself is drafted and sent by the writer, since it may have to read a long log
+// first.
+func (c *conn) aim(g Goal, share *allowance) (storing <-chan struct{}) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if (c.want || c.order != nil) && c.goal.same(g) && c.share == share {
-		return
+		return nil
 	}
 	if c.share != nil {
 		c.share.leave(c.node)
 	}
-	if c.order != nil && c.order.log != nil {
-		if c.past = append(c.past, segment{c.order.goal.Epoch, c.order.goal.Segment}); len(c.past) > remembered {
-			c.past = c.past[1:]
-		}
-	}
+	c.closeOrder()
 	c.goal, c.share, c.want, c.order, c.ack = g, share, true, nil, nil
 	c.poke()
+	return c.storing
+}
+
+// closeOrder remembers the segment of the order that is over. The caller holds mu.
+func (c *conn) closeOrder() {
+	if c.order == nil || c.order.log == nil {
+		return
+	}
+	s := segment{c.order.goal.Epoch, c.order.goal.Segment}
+	c.past = append(slices.DeleteFunc(c.past, func(old segment) bool { return old == s }), s)
+	if len(c.past) > remembered {
+		c.past = c.past[1:]
+	}
+}
+
+// block has the worker idle because its leaves could not be stored. The connection
+// stays: the machine has other duties. The caller holds mu.
+func (c *conn) block(o *order, err error) {
+	o.allowance.leave(c.node)
+	c.closeOrder()
+	c.order = c.fleet.blocked(o.goal, c.node, err)
+	c.tryAgain()
+	c.poke()
+}
+
+// tryAgain has a blocked order drafted again after a while. The caller holds mu.
+func (c *conn) tryAgain() {
+	o := c.order
+	if o.fault == nil || lasting(o.fault) {
+		return
+	}
+	wait := min(againMin<<min(c.tries, 16), againMax)
+	c.tries++
+	time.AfterFunc(wait, func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if c.order == o && !c.closed {
+			c.want, c.order = true, nil
+			c.poke()
+		}
+	})
 }
 
 // refill grants the node more, where there is more than when it was asked last.
@@ -189,11 +240,15 @@ func (c *conn) next() (*workerv1.Envelope, *ack) {
 	for c.want && !c.closed {
 		goal, share := c.goal, c.share
 		c.mu.Unlock()
+		if c.before != nil {
+			<-c.before
+		}
 		order := c.fleet.draft(goal, share, c.node, c.key)
 		c.mu.Lock()
 		if c.want && !c.closed && c.goal.same(goal) && c.share == share {
 			c.order, c.want = order, false
 			order.begin(c.node)
+			c.tryAgain()
 		}
 	}
 	if c.order != nil {
@@ -292,29 +347,50 @@ func (c *conn) batch(b *workerv1.Batch) error {
 	}
 	owed := &ack{segment{b.Epoch, b.Segment}, statement.End(), statement.Digest()}
 
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	switch {
-	case c.closed:
-		return nil // the connection is about to be closed with a reason
-	case c.order != o: // over meanwhile
-		c.late += uint64(len(recs))
+	stored, ok := c.storeNext(o, len(recs))
+	if !ok {
 		return nil
 	}
 	before := o.log.Size()
 	err = o.log.Append(b.First, recs, leaflog.Signature(b.Signature))
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.storing = nil
+	close(stored)
 	switch {
 	case errors.Is(err, leaflog.ErrOrder):
 		return fmt.Errorf("%w: %w", errProtocol, err)
+	case err != nil && c.order == o && !c.closed:
+		c.block(o, err)
+		return nil
 	case err != nil:
-		c.fleet.log.Error("artefacts could not be stored", "node", c.node, "err", err)
-		return errors.New("the host cannot store artefacts now; reconnect later")
+		return nil // over, or about to be closed with a reason
 	}
+	c.tries = 0
 	c.accepted += o.log.Size() - before
+	if c.order != o || c.closed { // over meanwhile, and nobody waits for the acknowledgement
+		o.allowance.know(c.node, o.log.Size())
+		return nil
+	}
 	o.grant(o.allowance.grow(c.node, o.log.Size()))
 	c.ack = owed
 	c.poke()
 	return nil
+}
+
+// storeNext announces that a batch is being written, unless its order is over.
+func (c *conn) storeNext(o *order, leaves int) (stored chan struct{}, ok bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case c.closed:
+		return nil, false // the connection is about to be closed with a reason
+	case c.order != o: // over meanwhile
+		c.late += uint64(leaves)
+		return nil, false
+	}
+	c.storing = make(chan struct{})
+	return c.storing, true
 }
 
 // belongs returns the order that a batch is for. There is none, and no error
@@ -396,6 +472,9 @@ func (c *conn) status() WorkerStatus {
 			if c.order.spent() {
 				s.Reason = c.order.goal.Spent
 			}
+		}
+		if c.order.fault != nil {
+			s.Fault = workerv1.Clip(c.order.fault.Error(), workerv1.MaxText)
 		}
 	}
 	if r := c.reported; r != nil {

@@ -8,14 +8,18 @@
 // connected worker on it, also those that come later or come back, each with
 // its own node seed and the resume point of its own log. Artefacts that arrive
 // are made durable (package leaflog) and then acknowledged. When SetGoal
-// returns, no leaf of an earlier goal will be stored any more: the sizes that
-// the logs have then are the ones to commit to.
+// returns, no leaf of an earlier goal is taken any more: the sizes that the logs
+// have then are the ones to commit to.
 //
 // The chain bounds what all nodes may commit in a segment together ([Goal].Most).
 // The fleet grants it to them bit by bit, as fast as each is (allowance.go): the sum
 // of what nodes may have never exceeds it, what a machine was granted and has not
 // stored returns when it disconnects, and one that stores as much as it was granted
 // is told to go on, or that nothing is left.
+//
+// A node whose leaves cannot be stored is told to idle and stays connected: its
+// machine has other duties. It is tried again, more and more rarely. The disk is
+// waited for without a lock, so that one that hangs holds up one node's batch.
 //
 // A batch is kept only if its machine signed it (package delivery), and the
 // signature with it: what turns out to be forged can be shown to others. Each

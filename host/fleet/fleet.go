@@ -33,6 +33,8 @@ const (
 	// poolTime is how long a request to the pool may take in all; that of its body
 	// is the pool's own.
 	poolTime = 3 * time.Minute
+	// diskTime is how long SetGoal waits for what is being written.
+	diskTime = 2 * time.Second
 )
 
 var limits = link.Limits{Message: workerv1.MaxMessage, Write: 10 * time.Second, Ping: 15 * time.Second}
@@ -348,7 +350,7 @@ func (f *Fleet) send(ctx context.Context, socket *link.Socket, e *workerv1.Envel
 }
 
 // join makes c the node's connection and puts it on the goal. The one before,
-// if any, stores nothing more from here on.
+// if any, takes nothing more from here on.
 func (f *Fleet) join(c *conn) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -358,7 +360,7 @@ func (f *Fleet) join(c *conn) {
 		f.nodes[c.node] = n
 	}
 	if n.conn != nil {
-		n.conn.end(errReplaced)
+		c.before = n.conn.end(errReplaced)
 	}
 	n.conn = c
 	c.aim(f.goalOf(c.node))
@@ -383,8 +385,10 @@ func (f *Fleet) leave(c *conn, why error) {
 }
 
 // SetGoal puts every worker, present and future, on a goal. When it returns, no
-// leaf that belongs to an earlier goal is stored any more. Stating the same
-// goal again disturbs nobody. Errors wrap ErrGoal.
+// leaf that belongs to an earlier goal is taken any more. What was being written is
+// waited for, up to diskTime in all: a disk that hangs holds up one batch of a node,
+// which nobody was told is stored, and nothing else. Stating the same goal again
+// disturbs nobody. Errors wrap ErrGoal.
 func (f *Fleet) SetGoal(g Goal) error { return f.setGoals(nil, g, Goal{}) }
 
 // SetGoals is SetGoal for some nodes, and puts all others on another goal, which is
@@ -405,16 +409,34 @@ func (f *Fleet) setGoals(chosen map[string]bool, g, others Goal) error {
 		return fmt.Errorf("%w: the nodes that the goal is not for compute too", ErrGoal)
 	}
 	share := f.shareOf(chosen, g)
+	enough := time.After(diskTime)
+	for name, storing := range f.aimAll(chosen, g, others, share) {
+		select {
+		case <-storing:
+		case <-enough:
+			f.log.Error("the disk does not take a batch in time; it is left out", "node", name)
+			enough = time.After(0) // nor are others waited for
+		}
+	}
+	return nil
+}
+
+// aimAll puts the nodes on their goals, and returns what is being written.
+func (f *Fleet) aimAll(chosen map[string]bool, g, others Goal, share *allowance) map[string]<-chan struct{} {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.goal, f.others, f.chosen, f.share = g, others, chosen, share
+	writing := map[string]<-chan struct{}{}
 	for name, n := range f.nodes {
-		if n.conn != nil {
-			n.conn.aim(f.goalOf(name))
+		if n.conn == nil {
+			continue
+		}
+		if storing := n.conn.aim(f.goalOf(name)); storing != nil {
+			writing[name] = storing
 		}
 	}
 	f.refill()
-	return nil
+	return writing
 }
 
 // shareOf is the allowance of a goal: the one that there is, for the same segment, or
@@ -547,6 +569,9 @@ type WorkerStatus struct {
 	State  string `json:"state"`
 	Reason string `json:"reason,omitempty"` // why, always there when nothing is computed
 	Until  string `json:"until,omitempty"`
+	// Fault is what keeps the host from storing its leaves, with the file; for the
+	// host's owner.
+	Fault string `json:"fault,omitempty"`
 
 	Epoch   uint64 `json:"epoch,omitempty"`
 	Segment uint32 `json:"segment,omitempty"`

@@ -4,7 +4,9 @@ package fleet
 
 import (
 	"crypto/ed25519"
+	"errors"
 	"fmt"
+	"syscall"
 
 	workerv1 "github.com/assaynet/assay/api/worker/v1"
 	"github.com/assaynet/assay/host/leaflog"
@@ -98,6 +100,7 @@ type order struct {
 	allowance *allowance
 	stop      uint64 // the node may have the leaves below it
 	told      uint64 // the stop that its worker knows
+	fault     error  // why the node's leaves cannot be stored; the goal is Idle then
 	over      bool   // its worker knows all that there is to say, for now
 }
 
@@ -107,12 +110,37 @@ func (f *Fleet) draft(g Goal, a *allowance, node string, key ed25519.PublicKey) 
 		return &order{goal: g}
 	}
 	log, err := f.config.Logs.Log(leaflog.Key{Epoch: g.Epoch, Node: node, Segment: g.Segment}, g.Class.ID)
+	if err == nil {
+		err = log.Ready()
+	}
 	if err != nil {
-		f.log.Error("no log for a worker's artefacts", "node", node, "epoch", g.Epoch, "segment", g.Segment, "err", err)
-		return &order{goal: Goal{Kind: Idle, Reason: "the host cannot store artefacts; its owner finds the cause in its log"}}
+		return f.blocked(g, node, err)
+	}
+	if n := log.Mended(); n > 0 {
+		f.log.Warn("a bit of a log has changed on disk and is read as it was; check the disk", "node", node, "path", log.Path(), "batches", n)
 	}
 	signed := g.Order(f.config.HostKey, f.config.Chain, f.config.Participant, node, mpoc.Key(key))
 	return &order{goal: g, log: log, signed: signed, allowance: a}
+}
+
+// blocked is the order of a node whose leaves cannot be stored: it idles, connected,
+// and is drafted again, unless its log is damaged, which is for the whole segment.
+// Others do not notice.
+func (f *Fleet) blocked(g Goal, node string, err error) *order {
+	idle := Goal{Kind: Idle, Reason: "the host's disk takes no leaves of this machine now; it tries again by itself", Until: g.Until}
+	switch {
+	case lasting(err):
+		idle.Reason = fmt.Sprintf("the log of this machine on the host's disk is damaged; it goes on after segment %d", g.Segment)
+	case errors.Is(err, syscall.ENOSPC):
+		idle.Reason = "the host's disk is full; it tries again by itself"
+	}
+	f.log.Error("leaves of a node cannot be stored; other nodes go on", "node", node, "epoch", g.Epoch, "segment", g.Segment, "err", err)
+	return &order{goal: idle, fault: err}
+}
+
+// lasting reports whether a log is beyond trying again.
+func lasting(err error) bool {
+	return errors.Is(err, leaflog.ErrDamaged) || errors.Is(err, leaflog.ErrOrder)
 }
 
 // begin has a node take part in its segment. From here on nobody else grows its log.
@@ -141,7 +169,7 @@ func (o *order) spent() bool { return o.log != nil && o.log.Size() >= o.stop }
 func (o *order) next(f *Fleet, node string, acknowledged bool) *workerv1.Envelope {
 	until := workerv1.Clip(o.goal.Until, workerv1.MaxUntil)
 	switch g := o.goal; {
-	case o.over:
+	case o.over, o.fault != nil && !acknowledged:
 		return nil
 	case g.Kind == Prepare:
 		o.over = true

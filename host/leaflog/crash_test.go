@@ -97,7 +97,10 @@ func FuzzFile(f *testing.F) {
 			return
 		}
 		again := appendHeader(nil, key, class)
-		end, err := scan(bytes.NewReader(file), int64(len(file)), frameSum(file), func(off int64, first uint64, packed []byte) {
+		end, err := scan(bytes.NewReader(file), int64(len(file)), frameSum(file), func(off int64, first uint64, packed []byte, mended bool) {
+			if mended {
+				t.Skip() // it would write the bit as it was
+			}
 			if off != int64(len(again)) {
 				t.Fatalf("frame at %d, expected at %d", off, len(again))
 			}

@@ -16,13 +16,23 @@
 // evidence), and a CRC32C that also covers the header, so that a frame cannot be
 // moved between files (frame.go). Frames are written one at a time, each made durable before
 // the next: whatever a crash leaves unfinished is the last one. On opening, an
-// unfinished last frame is cut off; any other damage is an error that names the
-// file and the offset, because it means that something acknowledged is gone
-// (repair.go tells the two apart). Nothing is ever rewritten.
+// unfinished last frame is cut off (repair.go tells it from damage). Nothing else
+// is ever rewritten.
+//
+// A disk that fails costs the batch that it did not take, which is not acknowledged.
+// What is stored is read as before, and the log goes on once the disk does: it cuts
+// the file back to the last durable frame, writes that page again and syncs it.
+//
+// Damage is anything else that is not as it was written. One bit that changed is
+// found by the checksum and read as it was (mend.go). More of them cost their batch
+// and those behind it: the log ends before them ([Log.Damage] says where and why),
+// is read up to there, takes nothing more, and the file stays for whoever can
+// restore it. A file whose header is unreadable, or of another version, is refused
+// by itself; the other logs do not notice.
 //
 // A log answers for its Merkle tree ([commit.Subtrees]) without holding it:
 // in memory are the roots of the complete blocks of 1,024 leaves and where each
-// block starts in the file, 40 bytes per 1,024 leaves; below that, one block at
+// block starts in the file, 48 bytes per 1,024 leaves; below that, one block at
 // a time is read and hashed again. Leaf i is the canonical commit.Leaf of the
 // log's class and node with index i.
 //

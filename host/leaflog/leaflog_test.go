@@ -3,14 +3,17 @@
 package leaflog
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -359,22 +362,57 @@ func TestCutAtEveryByte(t *testing.T) {
 	}
 }
 
-// A byte that changed is never mistaken for an interrupted write: the error
-// names the file and the offset of the batch.
+// One bit that changed costs nothing, wherever it is. More of them are never
+// mistaken for an interrupted write: they cost the batch and those behind it, the
+// reason names the file and the offset, and the file stays as it is.
 func TestChangeEveryByte(t *testing.T) {
-	file, dir, frames, _ := damageCase(t)
+	file, dir, frames, sizes := damageCase(t)
 	for at := int64(0); at < frames[3]; at++ {
-		for _, flip := range []byte{0x01, 0xff} {
-			bad := append([]byte(nil), file...)
-			bad[at] ^= flip
-			s, l, err := reopen(t, dir, bad)
-			if !errors.Is(err, ErrDamaged) {
-				t.Fatalf("byte %d changed by %#x: opened with %v, %v", at, flip, l != nil, err)
+		for bit := range 8 {
+			if at > frames[1] && int64(bit) != at%8 { // the first batch whole, of the others a sample
+				continue
 			}
-			if !strings.Contains(err.Error(), logPath(dir)) || at >= headerSize && !strings.Contains(err.Error(), "offset") {
-				t.Fatalf("byte %d: the error does not say where: %v", at, err)
+			bad := append([]byte(nil), file...)
+			bad[at] ^= 1 << bit
+			s, l, err := reopen(t, dir, bad)
+			if err != nil || l.Damage() != nil || l.Mended() != 1 {
+				t.Fatalf("bit %d of byte %d: %v, damage %v", bit, at, err, l.Damage())
+			}
+			checkContents(t, l, sizes[2])
+			if b, err := l.Batch(0); err != nil || b.Signature != signature(0) {
+				t.Fatalf("bit %d of byte %d: %v", bit, at, err)
 			}
 			s.Close()
+		}
+		bad := append([]byte(nil), file...)
+		bad[at] ^= 0xff
+		s, l, err := reopen(t, dir, bad)
+		if at < headerSize {
+			if !errors.Is(err, ErrDamaged) || !strings.Contains(err.Error(), logPath(dir)) {
+				t.Fatalf("byte %d of the header: %v", at, err)
+			}
+			s.Close()
+			continue
+		}
+		want, begin := uint64(0), frames[0]
+		for i := range sizes {
+			if at >= frames[i+1] {
+				want, begin = sizes[i], frames[i+1]
+			}
+		}
+		if err != nil || !errors.Is(l.Damage(), ErrDamaged) || l.Size() != want {
+			t.Fatalf("byte %d: %v, damage %v, %d leaves, want %d", at, err, l.Damage(), l.Size(), want)
+		}
+		if text := l.Damage().Error(); !strings.Contains(text, logPath(dir)) || !strings.Contains(text, fmt.Sprintf("offset %d ", begin)) {
+			t.Fatalf("byte %d: the reason does not say where: %v", at, text)
+		}
+		checkContents(t, l, want)
+		if err := l.Append(want, records(want, 1), Signature{}); !errors.Is(err, ErrDamaged) {
+			t.Fatalf("byte %d: a damaged log takes more: %v", at, err)
+		}
+		s.Close()
+		if after, err := os.ReadFile(logPath(dir)); err != nil || !bytes.Equal(after, bad) {
+			t.Fatalf("byte %d: the damaged file was changed", at)
 		}
 	}
 }
@@ -405,10 +443,11 @@ func TestLostSectors(t *testing.T) {
 
 		// The same with a frame behind it is damage: that one was acknowledged.
 		bad = append(bad, appendFrame(nil, frameSum(file), sizes[2], records(sizes[2], 2), new(Signature))...)
-		s, _, err = reopen(t, dir, bad)
-		if !errors.Is(err, ErrDamaged) {
-			t.Fatalf("lost sectors %b before an intact frame: %v", lost, err)
+		s, l, err = reopen(t, dir, bad)
+		if err != nil || !errors.Is(l.Damage(), ErrDamaged) {
+			t.Fatalf("lost sectors %b before an intact frame: %v, damage %v", lost, err, l.Damage())
 		}
+		checkContents(t, l, sizes[1])
 		s.Close()
 	}
 }
@@ -427,7 +466,7 @@ func TestFrameOfAnotherLogIsRefused(t *testing.T) {
 	if err := os.WriteFile(path, file, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.Log(Key{7, "node-1", 3}, testClass); !errors.Is(err, ErrDamaged) {
+	if l, err := s.Log(Key{7, "node-1", 3}, testClass); err != nil || !errors.Is(l.Damage(), ErrDamaged) || l.Size() != 0 {
 		t.Fatalf("frames were moved to another log: %v", err)
 	}
 }
@@ -453,16 +492,149 @@ func TestDamageWhileOpen(t *testing.T) {
 	}
 }
 
-// A failed write stops the log instead of leaving a hole in it.
-func TestDiskFailure(t *testing.T) {
-	l := openTestLog(t, openStore(t, t.TempDir()))
-	appendAll(t, l, 10)
-	l.file.Close()
-	first := l.Append(10, records(10, 1), Signature{})
-	if first == nil || l.Size() != 10 {
-		t.Fatalf("append to a dead disk: %v, size %d", first, l.Size())
+// failing is a file whose calls fail as a test says.
+type failing struct {
+	File
+	fail func(call string) error
+}
+
+func (f *failing) WriteAt(b []byte, off int64) (int, error) {
+	if err := f.fail("write"); err != nil {
+		n, _ := f.File.WriteAt(b[:len(b)/2], off) // as a full disk does
+		return n, err
 	}
-	if err := l.Append(10, records(10, 1), Signature{}); !errors.Is(err, first) {
-		t.Fatalf("second append: %v", err)
+	return f.File.WriteAt(b, off)
+}
+
+func (f *failing) Sync() error {
+	if err := f.fail("sync"); err != nil {
+		return err
+	}
+	return f.File.Sync()
+}
+
+func (f *failing) Truncate(size int64) error {
+	if err := f.fail("truncate"); err != nil {
+		return err
+	}
+	return f.File.Truncate(size)
+}
+
+// A disk that fails costs the batch that it did not take. What is stored is read
+// as before, and when the disk works again the log goes on.
+func TestDiskFailure(t *testing.T) {
+	for _, call := range []string{"write", "sync", "truncate"} {
+		t.Run(call, func(t *testing.T) {
+			dir := t.TempDir()
+			s := openStore(t, dir)
+			l := openTestLog(t, s)
+			appendAll(t, l, 10, 1000, 300)
+			broken := map[string]bool{call: true, "sync": true}
+			l.file = &failing{l.file, func(c string) error {
+				if broken[c] {
+					return syscall.ENOSPC
+				}
+				return nil
+			}}
+			for range 3 {
+				if err := l.Append(1310, records(1310, 50), Signature{}); !errors.Is(err, syscall.ENOSPC) || !strings.Contains(err.Error(), logPath(dir)) {
+					t.Fatalf("append to a full disk: %v", err)
+				}
+				if err := l.Ready(); err == nil {
+					t.Error("a disk that does not sync is ready")
+				}
+				checkContents(t, l, 1310)
+			}
+			clear(broken)
+			if err := l.Ready(); err != nil {
+				t.Fatal(err)
+			}
+			appendAll(t, l, 50, 1)
+			checkContents(t, l, 1361)
+			s.Close()
+			checkContents(t, openTestLog(t, openStore(t, dir)), 1361)
+		})
+	}
+}
+
+// What a pruned epoch leaves because the disk refused goes with the next pruning,
+// and one folder that cannot be read keeps nobody from the others.
+func TestOneFolderStopsNoOther(t *testing.T) {
+	dir := t.TempDir()
+	s := openStore(t, dir)
+	for epoch := range uint64(3) {
+		if _, err := s.Log(Key{epoch + 1, "a", 1}, testClass); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.Close()
+	odd := filepath.Join(dir, "2")
+	if err := os.RemoveAll(odd); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(filepath.Join(dir, "nowhere"), odd); err != nil {
+		t.Skip(err)
+	}
+	s = openStore(t, dir)
+	if diff := cmp.Diff([]Key{{1, "a", 1}, {3, "a", 1}}, s.Keys()); diff != "" {
+		t.Fatal(diff)
+	}
+	// A folder of which the store knows no log goes too.
+	if err := os.Mkdir(filepath.Join(dir, "0"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Prune(2); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"0", "1"} {
+		if _, err := os.Stat(filepath.Join(dir, name)); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("epoch %s is left: %v", name, err)
+		}
+	}
+	if _, err := s.Log(Key{2, "a", 1}, testClass); err == nil || !strings.Contains(err.Error(), odd) {
+		t.Errorf("a log below a folder that is none: %v", err)
+	}
+	if _, err := s.Log(Key{4, "a", 1}, testClass); err != nil {
+		t.Error(err)
+	}
+}
+
+// A disk that is really full: ASSAY_SMALL_DISK names an empty folder on one of a few MB, such as
+// mount -t tmpfs -o size=2m none /mnt/small.
+func TestFullDisk(t *testing.T) {
+	dir := os.Getenv("ASSAY_SMALL_DISK")
+	if dir == "" {
+		t.Skip("ASSAY_SMALL_DISK names no small disk")
+	}
+	ballast := filepath.Join(dir, "ballast")
+	if err := os.WriteFile(ballast, make([]byte, 1<<20), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := openStore(t, filepath.Join(dir, "leaves"))
+	l := openTestLog(t, s)
+	for range 2 {
+		var err error
+		for err == nil && l.Size() < 1_000_000 {
+			err = l.Append(l.Size(), records(l.Size(), MaxBatch), signature(l.Size()))
+		}
+		if !errors.Is(err, syscall.ENOSPC) {
+			t.Fatalf("the disk is not small: %v with %d leaves", err, l.Size())
+		}
+		size := l.Size()
+		checkContents(t, l, size)
+		if _, err := s.Log(Key{8, "other", 1}, testClass); err == nil {
+			t.Log("another log still has room for its header")
+		}
+		if err := os.Remove(ballast); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			t.Fatal(err)
+		}
+	}
+	if err := s.Prune(8); err != nil {
+		t.Fatal(err)
+	}
+	if l, err := s.Log(Key{8, "other", 1}, testClass); err != nil {
+		t.Error(err)
+	} else {
+		appendAll(t, l, 1000)
 	}
 }

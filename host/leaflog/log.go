@@ -5,6 +5,7 @@ package leaflog
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"sync"
@@ -48,6 +49,22 @@ const (
 	blockSize  = 1 << blockLevel // leaves whose subtree is kept as one hash
 )
 
+// File is what a log needs of its file.
+type File interface {
+	io.ReaderAt
+	io.WriterAt
+	Stat() (fs.FileInfo, error)
+	Truncate(size int64) error
+	Sync() error
+	Close() error
+}
+
+// start is a frame's place.
+type start struct {
+	off   int64
+	first uint64 // leaf
+}
+
 // Log is the log of one node in one segment. All methods may be called at the
 // same time. Lock order: writing, reading, state.
 type Log struct {
@@ -55,25 +72,28 @@ type Log struct {
 	class uint8
 	path  string
 	sum   uint32 // checksum every frame starts from
-	file  *os.File
+	file  File
 
 	writing sync.Mutex      // held by the one Append
 	tail    commit.Frontier // of the incomplete block; owned by writing
 	buf     []byte          // owned by writing
+	dirty   bool            // what lies behind the end is not known; owned by writing
 
 	state  sync.RWMutex // guards what follows
 	size   uint64       // durable leaves
 	end    int64        // file offset behind the last durable frame
 	blocks []commit.Hash
-	starts []int64 // starts[b]: offset of the frame that holds leaf b*blockSize
-	failed error   // set once: writing failed, or the log is closed
+	starts []start // starts[b]: of the frame that holds leaf b*blockSize
+	damage error   // set on opening: what is behind the end cannot be read
+	mended int     // frames of which a bit had changed
+	closed error   // set once
 
 	reading sync.Mutex
 	cached  *block // the block read last
 }
 
 // openLog opens the file of a log, making it when there is none.
-func openLog(path string, key Key, class uint8) (*Log, error) {
+func openLog(path string, key Key, class uint8, through func(string, File) File) (*Log, error) {
 	header := appendHeader(nil, key, class)
 	file, err := os.OpenFile(path, os.O_RDWR, 0)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -85,7 +105,7 @@ func openLog(path string, key Key, class uint8) (*Log, error) {
 	if err != nil {
 		return nil, fmt.Errorf("leaflog: open: %w", err)
 	}
-	l := &Log{key: key, class: class, path: path, file: file, sum: frameSum(header)}
+	l := &Log{key: key, class: class, path: path, file: through(path, file), sum: frameSum(header)}
 	if err := l.load(); err != nil {
 		file.Close()
 		return nil, fmt.Errorf("%s: %w", path, err)
@@ -103,6 +123,11 @@ func (l *Log) load() error {
 	if _, err := l.file.ReadAt(header, 0); err != nil {
 		return fmt.Errorf("%w: no header: %w", ErrDamaged, err)
 	}
+	want := appendHeader(nil, l.key, l.class)
+	if mendHeader(header, want) {
+		header = want
+		l.mended++
+	}
 	key, class, err := parseHeader(header)
 	if err != nil {
 		return err
@@ -111,32 +136,59 @@ func (l *Log) load() error {
 		return fmt.Errorf("%w: holds epoch %d node %s segment %d class %d, asked for class %d of epoch %d node %s segment %d",
 			ErrOrder, key.Epoch, key.Node, key.Segment, class, l.class, l.key.Epoch, l.key.Node, l.key.Segment)
 	}
-	l.end, err = scan(l.file, info.Size(), l.sum, func(off int64, first uint64, records []byte) {
+	l.end, err = scan(l.file, info.Size(), l.sum, func(off int64, _ uint64, records []byte, mended bool) {
 		recs := make([]Record, len(records)/recordSize)
 		for i := range recs {
 			recs[i] = parseRecord(records[i*recordSize:])
 		}
 		l.grow(off, recs)
+		if mended {
+			l.mended++
+		}
 	})
-	if err != nil {
+	if err != nil { // what is before it is as good as ever
+		l.damage = fmt.Errorf("%s: %w", l.path, err)
+		return nil
+	}
+	l.dirty = l.end < info.Size()
+	_ = l.clean() // or before the next batch
+	return nil
+}
+
+// clean makes the file end where the log does, so that a frame can follow. What a
+// failed write or sync left behind cannot be known, so the last page of the file is
+// written again with what belongs there and synced before anything else is stored.
+// The caller holds writing, or is alone.
+func (l *Log) clean() error {
+	if !l.dirty {
+		return nil
+	}
+	const page = 4096
+	last := make([]byte, l.end%page)
+	at := l.end - int64(len(last))
+	if _, err := l.file.ReadAt(last, at); err != nil {
 		return err
 	}
-	if l.end < info.Size() {
-		if err := l.file.Truncate(l.end); err != nil {
-			return err
-		}
-		return l.file.Sync()
+	if err := l.file.Truncate(l.end); err != nil {
+		return err
 	}
+	if _, err := l.file.WriteAt(last, at); err != nil {
+		return err
+	}
+	if err := l.file.Sync(); err != nil {
+		return err
+	}
+	l.dirty = false
 	return nil
 }
 
 // grow takes a durable frame at offset off into the state. The caller holds
 // state, or is alone.
 func (l *Log) grow(off int64, recs []Record) {
-	leaf := commit.Leaf{Class: l.class, Node: l.key.Node}
+	leaf, first := commit.Leaf{Class: l.class, Node: l.key.Node}, l.size
 	for i := range recs {
 		if l.size%blockSize == 0 {
-			l.starts = append(l.starts, off)
+			l.starts = append(l.starts, start{off, first})
 		}
 		leaf.Index, leaf.Norm, leaf.Digest = l.size, recs[i].Norm, recs[i].Digest
 		l.tail.Append(leaf.Hash())
@@ -166,8 +218,8 @@ func (l *Log) Size() uint64 {
 // again without effect, so that a worker may repeat one whose acknowledgement was
 // lost. Anything else is an ErrOrder.
 //
-// After an error of the disk the log takes nothing more until the program is
-// restarted: what a failed fsync left behind cannot be known.
+// After an error of the disk nothing of the batch is stored, and the next Append
+// tries again. A log with damage takes nothing more (ErrDamaged).
 func (l *Log) Append(first uint64, recs []Record, sig Signature) error {
 	if len(recs) == 0 || len(recs) > MaxBatch {
 		return fmt.Errorf("%w: %d records, want 1..%d", ErrOrder, len(recs), MaxBatch)
@@ -175,37 +227,82 @@ func (l *Log) Append(first uint64, recs []Record, sig Signature) error {
 	l.writing.Lock()
 	defer l.writing.Unlock()
 	l.state.RLock()
-	size, end, failed := l.size, l.end, l.failed
+	size, end, closed, damage := l.size, l.end, l.closed, l.damage
 	l.state.RUnlock()
 	switch {
-	case failed != nil:
-		return failed
+	case closed != nil:
+		return closed
 	case first > commit.MaxSize || first+uint64(len(recs)) > commit.MaxSize:
 		return fmt.Errorf("%w: leaf %d is beyond the largest log", ErrOrder, first)
 	case first < size:
 		return l.repeated(first, recs, size)
 	case first > size:
 		return fmt.Errorf("%w: begins at leaf %d, the log has %d", ErrOrder, first, size)
+	case damage != nil:
+		return damage
 	}
-
-	l.buf = appendFrame(l.buf[:0], l.sum, first, recs, &sig)
-	_, err := l.file.WriteAt(l.buf, end)
+	err := l.clean()
+	if err == nil {
+		l.buf = appendFrame(l.buf[:0], l.sum, first, recs, &sig)
+		l.dirty = true
+		_, err = l.file.WriteAt(l.buf, end)
+	}
 	if err == nil {
 		err = l.file.Sync()
 	}
 	l.state.Lock()
 	defer l.state.Unlock()
-	if l.failed != nil { // closed meanwhile
-		return l.failed
+	if l.closed != nil { // meanwhile
+		return l.closed
 	}
 	if err != nil {
-		l.failed = fmt.Errorf("leaflog: %s: %w; check the disk and restart the host", l.path, err)
-		return l.failed
+		return fmt.Errorf("leaflog: %s: %w", l.path, err)
 	}
+	l.dirty = false
 	l.grow(end, recs)
 	l.end = end + int64(len(l.buf))
 	return nil
 }
+
+// Ready reports what keeps the log from taking a batch now, as far as it can be
+// known without one: damage, or a disk that does not take what is due to it.
+func (l *Log) Ready() error {
+	l.writing.Lock()
+	defer l.writing.Unlock()
+	l.state.RLock()
+	closed, damage := l.closed, l.damage
+	l.state.RUnlock()
+	switch {
+	case closed != nil:
+		return closed
+	case damage != nil:
+		return damage
+	}
+	if err := l.clean(); err != nil {
+		return fmt.Errorf("leaflog: %s: %w", l.path, err)
+	}
+	return nil
+}
+
+// Damage is why the log ends where it does, nil where nothing is wrong: it names
+// the file and the offset behind which nothing can be read. The leaves before it
+// are whole.
+func (l *Log) Damage() error {
+	l.state.RLock()
+	defer l.state.RUnlock()
+	return l.damage
+}
+
+// Mended counts the batches of which a bit had changed on disk since they were
+// stored, and which were read all the same.
+func (l *Log) Mended() int {
+	l.state.RLock()
+	defer l.state.RUnlock()
+	return l.mended
+}
+
+// Path is the log's file.
+func (l *Log) Path() string { return l.path }
 
 // repeated accepts a batch that lies in the log word for word.
 func (l *Log) repeated(first uint64, recs []Record, size uint64) error {
@@ -227,8 +324,8 @@ func (l *Log) repeated(first uint64, recs []Record, size uint64) error {
 // close ends the log; later calls fail with reason.
 func (l *Log) close(reason error) error {
 	l.state.Lock()
-	was := l.failed
-	l.failed = reason
+	was := l.closed
+	l.closed = reason
 	l.state.Unlock()
 	if errors.Is(was, ErrClosed) {
 		return nil

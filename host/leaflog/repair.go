@@ -15,10 +15,11 @@ import (
 const sector = 512
 
 // scan reads the frames that follow the header of a file of the given size and
-// hands each to found, with its offset. It returns the offset behind the last
-// intact frame: less than size where a crash interrupted a write. Damage that
-// no crash explains is an ErrDamaged.
-func scan(file io.ReaderAt, size int64, sum uint32, found func(off int64, first uint64, records []byte)) (end int64, err error) {
+// hands each to found, with its offset; mended says that one of its bits had
+// changed. It returns the offset behind the last frame that can be read: less than
+// size where a crash interrupted a write. Damage that no crash explains is an
+// ErrDamaged, with the offset where it begins.
+func scan(file io.ReaderAt, size int64, sum uint32, found func(off int64, first uint64, records []byte, mended bool)) (end int64, err error) {
 	in := bufio.NewReaderSize(io.NewSectionReader(file, headerSize, size-headerSize), 2*maxFrame)
 	first := uint64(0)
 	for end = headerSize; end < size; {
@@ -27,24 +28,27 @@ func scan(file io.ReaderAt, size int64, sum uint32, found func(off int64, first 
 			b, err = in.Peek(frameLen(n))
 		}
 		if err != nil && err != io.EOF {
-			return 0, fmt.Errorf("leaflog: read at offset %d: %w", end, err)
+			return end, fmt.Errorf("leaflog: read at offset %d: %w", end, err)
 		}
 		records, _, ok := parseFrame(b, sum, first)
+		length, mended := len(b), false
 		if !ok {
 			rest, err := in.Peek(int(min(size-end, maxFrame+1)))
 			if err != nil {
-				return 0, fmt.Errorf("leaflog: read at offset %d: %w", end, err)
+				return end, fmt.Errorf("leaflog: read at offset %d: %w", end, err)
 			}
-			if !torn(rest, end, sum, first) {
-				return 0, fmt.Errorf("%w: at offset %d (leaf %d)", ErrDamaged, end, first)
+			if torn(rest, end, sum, first) {
+				return end, nil
 			}
-			return end, nil
+			if records, _, length, mended, ok = readFrame(rest, sum, first); !ok {
+				return end, fmt.Errorf("%w: at offset %d (leaf %d)", ErrDamaged, end, first)
+			}
 		}
-		found(end, first, records)
+		found(end, first, records, mended)
 		first += uint64(len(records) / recordSize)
-		end += int64(len(b))
-		if _, err := in.Discard(len(b)); err != nil {
-			return 0, fmt.Errorf("leaflog: read at offset %d: %w", end, err)
+		end += int64(length)
+		if _, err := in.Discard(length); err != nil {
+			return end, fmt.Errorf("leaflog: read at offset %d: %w", end, err)
 		}
 	}
 	return end, nil

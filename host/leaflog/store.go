@@ -28,8 +28,9 @@ const suffix = ".leaves"
 
 // Store is a directory of logs. One process has it open at a time.
 type Store struct {
-	dir    string
-	unlock func() error
+	dir     string
+	unlock  func() error
+	through func(path string, f File) File // set before use
 
 	mu     sync.Mutex
 	closed bool
@@ -55,15 +56,20 @@ func Open(dir string) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("leaflog: %w", err)
 	}
-	s := &Store{dir: dir, unlock: unlock, logs: map[Key]*entry{}}
+	s := &Store{dir: dir, unlock: unlock, logs: map[Key]*entry{}, through: func(_ string, f File) File { return f }}
 	if err := s.list(); err != nil {
 		return nil, fmt.Errorf("leaflog: %w", errors.Join(err, unlock()))
 	}
 	return s, nil
 }
 
+// Through puts something between the logs that are opened from now on and their
+// files, for tests of what a failing or a slow disk does.
+func (s *Store) Through(wrap func(path string, f File) File) { s.through = wrap }
+
 // list finds the logs that exist, and sweeps away what an interrupted create
-// left. Names that are not a log's are not touched.
+// left. Names that are not a log's are not touched. A folder that cannot be read
+// has no logs until one of it is asked for, which says why.
 func (s *Store) list() error {
 	epochs, err := os.ReadDir(s.dir)
 	if err != nil {
@@ -74,13 +80,8 @@ func (s *Store) list() error {
 		if !ok || !e.IsDir() {
 			continue
 		}
-		if err := durable.Sweep(filepath.Join(s.dir, e.Name())); err != nil {
-			return err
-		}
-		files, err := os.ReadDir(filepath.Join(s.dir, e.Name()))
-		if err != nil {
-			return err
-		}
+		_ = durable.Sweep(filepath.Join(s.dir, e.Name())) // what is left disturbs nobody
+		files, _ := os.ReadDir(filepath.Join(s.dir, e.Name()))
 		for _, f := range files {
 			if key, ok := parseName(epoch, f.Name()); ok {
 				s.logs[key] = new(entry)
@@ -124,12 +125,19 @@ func (s *Store) Log(key Key, class uint8) (*Log, error) {
 	if err := durable.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("leaflog: %w", err)
 	}
-	log, err := openLog(filepath.Join(dir, fileName(key)), key, class)
+	log, err := openLog(filepath.Join(dir, fileName(key)), key, class, s.through)
 	if err != nil {
 		return nil, err
 	}
 	e.log = log
 	return log, nil
+}
+
+// Has reports whether a log is there, or was asked for.
+func (s *Store) Has(key Key) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.logs[key] != nil
 }
 
 // Keys returns the logs there are, by epoch, node, segment.
@@ -146,21 +154,24 @@ func (s *Store) Keys() []Key {
 	return keys
 }
 
-// Prune deletes the logs of all epochs before the given one.
+// Prune deletes the logs of all epochs before the given one, also what an earlier
+// call could not delete. It does what it can whatever fails.
 func (s *Store) Prune(before uint64) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var errs []error
-	epochs := map[uint64]bool{}
 	for key, e := range s.logs {
 		if key.Epoch < before {
 			errs = append(errs, e.close(fmt.Errorf("%w: epoch %d was pruned", ErrClosed, key.Epoch)))
-			epochs[key.Epoch] = true
 			delete(s.logs, key)
 		}
 	}
-	for epoch := range epochs {
-		errs = append(errs, os.RemoveAll(filepath.Join(s.dir, epochName(epoch))))
+	names, err := os.ReadDir(s.dir)
+	errs = append(errs, err)
+	for _, e := range names {
+		if epoch, ok := parseEpoch(e.Name()); ok && epoch < before && e.IsDir() {
+			errs = append(errs, os.RemoveAll(filepath.Join(s.dir, e.Name())))
+		}
 	}
 	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("leaflog: prune: %w", err)

@@ -3,7 +3,6 @@
 package leaflog
 
 import (
-	"encoding/binary"
 	"fmt"
 
 	"github.com/assaynet/assay/poc/commit"
@@ -31,17 +30,17 @@ func (l *Log) Record(i uint64) (Record, error) {
 // Batch returns what one Append stored, the one with leaf i, from the file.
 func (l *Log) Batch(i uint64) (Batch, error) {
 	l.state.RLock()
-	size, end, starts, failed := l.size, l.end, l.starts, l.failed
+	size, end, starts, closed := l.size, l.end, l.starts, l.closed
 	l.state.RUnlock()
 	switch {
 	case i >= size:
 		return Batch{}, fmt.Errorf("%w: leaf %d, it has %d", ErrRange, i, size)
-	case failed != nil:
-		return Batch{}, failed
+	case closed != nil:
+		return Batch{}, closed
 	}
-	off := starts[i/blockSize] // the frame is this one, or begins before the next block
+	off := starts[i/blockSize].off // the frame is this one, or begins before the next block
 	if next := i/blockSize + 1; next < uint64(len(starts)) {
-		end = min(end, starts[next]+maxFrame)
+		end = min(end, starts[next].off+maxFrame)
 	}
 	raw := make([]byte, end-off)
 	l.reading.Lock()
@@ -50,20 +49,16 @@ func (l *Log) Batch(i uint64) (Batch, error) {
 	if err != nil {
 		return Batch{}, fmt.Errorf("leaflog: %s: read: %w", l.path, err)
 	}
-	for at := 0; ; {
-		if len(raw)-at < frameHead {
+	for first, at := starts[i/blockSize].first, 0; ; {
+		records, sig, n, _, ok := readFrame(raw[at:], l.sum, first)
+		if !ok {
 			return Batch{}, l.damaged(off + int64(at))
 		}
-		b := Batch{First: binary.LittleEndian.Uint64(raw[at+8:])}
-		var ok bool
-		if b.Records, b.Signature, ok = parseFrame(raw[at:], l.sum, b.First); !ok || b.First > i {
-			return Batch{}, l.damaged(off + int64(at))
+		next := first + uint64(len(records)/recordSize)
+		if i < next {
+			return Batch{First: first, Records: records, Signature: sig}, nil
 		}
-		n := len(b.Records) / recordSize
-		if i < b.First+uint64(n) {
-			return b, nil
-		}
-		at += frameLen(n)
+		first, at = next, at+n
 	}
 }
 
@@ -111,39 +106,35 @@ func (l *Log) block(index, least uint64) (*block, error) {
 		return b, nil
 	}
 	l.state.RLock()
-	size, end, starts, failed := l.size, l.end, l.starts, l.failed
+	size, end, starts, closed := l.size, l.end, l.starts, l.closed
 	l.state.RUnlock()
 	first := index * blockSize
 	if first+least > size || index > size/blockSize {
 		return nil, fmt.Errorf("%w: leaf %d, it has %d", ErrRange, first+least-1, size)
 	}
-	if failed != nil {
-		return nil, failed
+	if closed != nil {
+		return nil, closed
 	}
 	// The block's last frame begins before the next block's first, and may be it.
 	if index+1 < uint64(len(starts)) {
-		end = min(end, starts[index+1]+maxFrame)
+		end = min(end, starts[index+1].off+maxFrame)
 	}
-	raw := make([]byte, end-starts[index])
-	if _, err := l.file.ReadAt(raw, starts[index]); err != nil {
+	off, begins := starts[index].off, starts[index].first
+	raw := make([]byte, end-off)
+	if _, err := l.file.ReadAt(raw, off); err != nil {
 		return nil, fmt.Errorf("leaflog: %s: read: %w", l.path, err)
 	}
 	b := &block{index: index, count: min(size-first, blockSize)}
 	b.data = make([]byte, 0, b.count*recordSize)
 	leaf := commit.Leaf{Class: l.class, Node: l.key.Node}
 	for at := 0; uint64(len(b.data)) < b.count*recordSize; {
-		if len(raw)-at < frameHead {
-			return nil, l.damaged(starts[index] + int64(at))
+		records, _, n, _, ok := readFrame(raw[at:], l.sum, begins)
+		if !ok {
+			return nil, l.damaged(off + int64(at))
 		}
-		begins := binary.LittleEndian.Uint64(raw[at+8:])
-		records, _, ok := parseFrame(raw[at:], l.sum, begins)
 		want := first + uint64(len(b.data)/recordSize)
-		n := uint64(len(records) / recordSize)
-		if !ok || begins > want || begins+n <= want {
-			return nil, l.damaged(starts[index] + int64(at))
-		}
-		at += frameLen(int(n))
-		records = records[(want-begins)*recordSize:]
+		at += n
+		records, begins = records[(want-begins)*recordSize:], begins+uint64(len(records)/recordSize)
 		b.data = append(b.data, records[:min(len(records), int(b.count)*recordSize-len(b.data))]...)
 	}
 	for i := range b.count {

@@ -79,14 +79,14 @@ func (p *Pool) reclaim(d *device, r mpoc.Receipt) (entered bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	e := ledger.Entry{Device: ledger.Device(key), Kind: ledger.Loops, Source: r.Terms.ChallengeID.String(), Order: r.Terms.Issued, Ops: o.Ops, Pay: pay, At: p.c.Now().UnixMilli()}
+	e := ledger.Entry{Device: ledger.Device(key), Kind: ledger.Loops, Source: r.Terms.ChallengeID.String(), Order: r.Terms.Issued, Ops: o.Ops, Pay: pay, At: p.clock.Wall().UnixMilli()}
 	lacking, err := p.c.Ledger.Lacks([]ledger.Entry{e})
 	if err != nil || len(lacking) == 0 {
 		return false, err
 	}
 	books := p.c.Ledger.Under(ledger.Rules{Unlock: uint64(r.Terms.UnlockAfter), Strikes: int(r.Terms.BanAfter)})
 	if _, err := books.Account(e.Device); errors.Is(err, ledger.ErrUnknown) {
-		if _, err := books.Register(e.Device, d.Registration.Payout, p.c.Now()); err != nil {
+		if _, err := books.Register(e.Device, d.Registration.Payout, p.clock.Wall()); err != nil {
 			return false, err
 		}
 	}

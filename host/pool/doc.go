@@ -20,12 +20,16 @@
 // only in the answer to a commit, which is then the only one.
 //
 // Whatever is judged has a receipt, late commits too, that its key can ask for by
-// the challenge: the same one each time, for 30 days, the latest 1,000 of a key. A
-// rejection carries its evidence or counts as accepted. So nothing is judged that
+// the challenge: the same one each time, for 30 days in which the host runs, the latest 1,000 of
+// a key. A rejection carries its evidence or counts as accepted. So nothing is judged that
 // could not be looked at: what the engine cannot compute plain Go does, and an
 // answer for which there was no core stays open until the machine sends it again,
 // for an hour. Nor is it accepted for that, or a flood of keys would be a way to
 // be paid unseen.
+//
+// Deadlines and ages count the time that the host lived through (clock.go): a clock
+// that is set, a pause and a restart make nobody late. A damaged record costs what
+// it is about, and the next challenge of its machine is another.
 //
 // Money is the ledger's, which takes a challenge once. A verdict is written down
 // before the ledger is told, so a crash between the two files is mended by

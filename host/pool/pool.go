@@ -21,6 +21,7 @@ import (
 	mpocv1 "github.com/assaynet/assay/api/mpoc/v1"
 	"github.com/assaynet/assay/host/gate"
 	"github.com/assaynet/assay/host/ledger"
+	"github.com/assaynet/assay/internal/clock"
 	"github.com/assaynet/assay/poc/audit"
 	"github.com/assaynet/assay/poc/mpoc"
 )
@@ -30,7 +31,7 @@ var ErrConfig = errors.New("pool: configuration")
 
 var errStopping = errors.New("the host is stopping; reconnect later")
 
-// Times of a challenge, by the host's clock.
+// Times of a challenge, in lived time.
 const (
 	// commitSlack is how long after its duration a commit may still arrive.
 	commitSlack = 60 * time.Second
@@ -44,7 +45,7 @@ const (
 	heldTime = time.Hour
 	// firstMS is how long a key's first challenge lasts at most.
 	firstMS = 10_000
-	// skew is how far the time in an Asking may be from the host's.
+	// skew is how far the date in an Asking may be from the host's.
 	skew = 2 * time.Minute
 	// nonceTime is how long a registration's nonce lasts.
 	nonceTime = 2 * time.Minute
@@ -75,8 +76,10 @@ type Config struct {
 	Payout func(address string) error
 	// Admitted is called when the first proof of a key is accepted. Optional.
 	Admitted func(mpoc.Key, mpoc.Registration)
-	Logger   *slog.Logger     // optional
-	Now      func() time.Time // optional; tests
+	// Full says why no new work can be taken at present, or nothing. Optional.
+	Full   func() string
+	Logger *slog.Logger // optional
+	Clock  *clock.Clock // optional; tests
 }
 
 // Pool is safe for concurrent use. A device's requests are taken one at a time.
@@ -86,6 +89,11 @@ type Pool struct {
 	secret []byte // for tokens and registration nonces
 	state  *state
 	log    *slog.Logger
+
+	time  sync.Mutex // held while deadlines are extended; no other is taken meanwhile
+	clock *clock.Clock
+	owed  bool // what is open is to be extended; under time
+
 	// One token per audit under way, and one more for each of a newcomer, which
 	// get half of them: keys cost nothing, and who makes many of them must not
 	// stand before those who have worked.
@@ -150,15 +158,18 @@ func New(c Config) (*Pool, error) {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
-	if c.Now == nil {
-		c.Now = time.Now
+	if c.Clock == nil {
+		c.Clock = clock.New(nil)
+	}
+	if c.Full == nil {
+		c.Full = func() string { return "" }
 	}
 	st, secret, err := openState(c.State, func(b []byte) { _, _ = rand.Read(b) }) // rand.Read never fails
 	if err != nil {
 		return nil, err
 	}
 	p := &Pool{
-		c: c, key: mpoc.KeyOf(c.HostKey), secret: secret, state: st, log: c.Logger,
+		c: c, key: mpoc.KeyOf(c.HostKey), secret: secret, state: st, log: c.Logger, clock: c.Clock,
 		asked: map[mpoc.Key]mpoc.Asking{}, locks: map[mpoc.Key]*keyLock{},
 	}
 	// One core is left for who only waits for an answer.
@@ -168,10 +179,15 @@ func New(c Config) (*Pool, error) {
 	p.gate, p.registers = gate.NewRates(perAddress, burst), gate.NewRates(registers, registerBurst)
 	p.proven, p.strangers = gate.NewRoom(provenRoom), gate.NewRoom(strangerRoom)
 	p.ended, p.end = context.WithCancelCause(context.Background())
-	if err := st.extend(p.now() + uint64(answerTime.Milliseconds())); err != nil {
+	lived, err := st.timeKept(p.now())
+	if err != nil {
 		return nil, errors.Join(err, st.db.Close())
 	}
-	err = st.devices(func(_ mpoc.Key, d device) {
+	p.clock.Resume(lived)
+	if err := errors.Join(p.extend(), p.saveTime()); err != nil {
+		return nil, errors.Join(err, st.db.Close())
+	}
+	damaged, err := st.devices(func(_ mpoc.Key, d device) {
 		p.totals.devices++
 		if d.Accepted == 0 {
 			p.totals.unproven++
@@ -185,6 +201,7 @@ func New(c Config) (*Pool, error) {
 	if err != nil {
 		return nil, errors.Join(err, st.db.Close())
 	}
+	p.damaged(damaged)
 	return p, nil
 }
 
@@ -192,7 +209,7 @@ func New(c Config) (*Pool, error) {
 // register first.
 func (p *Pool) Proven(f func(mpoc.Key, mpoc.Registration)) error {
 	var proven []device
-	err := p.state.devices(func(_ mpoc.Key, d device) {
+	_, err := p.state.devices(func(_ mpoc.Key, d device) { // New has named what is damaged
 		if d.Accepted > 0 {
 			proven = append(proven, d)
 		}
@@ -210,11 +227,8 @@ func (p *Pool) Close() error {
 	p.end(errStopping)
 	p.mu.Unlock()
 	p.sockets.Wait()
-	return p.state.db.Close()
+	return errors.Join(p.saveTime(), p.state.db.Close())
 }
-
-// now is the host's clock in unix milliseconds.
-func (p *Pool) now() uint64 { return uint64(p.c.Now().UnixMilli()) }
 
 // lock makes a device's requests follow each other. It is held through audits,
 // so no device shares its lock with another.
@@ -228,6 +242,11 @@ func (p *Pool) lock(key mpoc.Key) (unlock func()) {
 	l.users++
 	p.mu.Unlock()
 	l.Lock()
+	return p.unlocker(key, l)
+}
+
+// unlocker gives a lock back, once.
+func (p *Pool) unlocker(key mpoc.Key, l *keyLock) func() {
 	return func() {
 		l.Unlock()
 		p.mu.Lock()
@@ -236,6 +255,19 @@ func (p *Pool) lock(key mpoc.Key) (unlock func()) {
 			delete(p.locks, key)
 		}
 	}
+}
+
+// idle is lock for a device of which no request is under way.
+func (p *Pool) idle(key mpoc.Key) (unlock func(), ok bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.locks[key] != nil {
+		return nil, false
+	}
+	l := &keyLock{users: 1}
+	l.Lock()
+	p.locks[key] = l
+	return p.unlocker(key, l), true
 }
 
 // waiters is how many requests of one key may wait for each other: an honest
@@ -283,13 +315,16 @@ func (p *Pool) Run(ctx context.Context) error {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	for n := 0; ; n++ {
-		if err := p.sweep(ctx); err != nil {
-			p.log.Error("challenges could not be swept", "err", err)
-		}
-		if n%60 == 0 {
+		if n%int(saved/time.Second) == 0 { // room first, then what may need it
 			if err := p.prune(ctx); err != nil {
 				p.log.Error("old challenges could not be forgotten", "err", err)
 			}
+			if err := p.saveTime(); err != nil {
+				p.log.Error("the time could not be written down", "err", err)
+			}
+		}
+		if err := p.sweep(ctx); err != nil {
+			p.log.Error("challenges could not be swept", "err", err)
 		}
 		select {
 		case <-ctx.Done():
@@ -302,7 +337,7 @@ func (p *Pool) Run(ctx context.Context) error {
 // prune forgets what is old.
 func (p *Pool) prune(ctx context.Context) error {
 	for more := true; more && ctx.Err() == nil; {
-		forgot, rest, err := p.state.prune(p.now())
+		forgot, rest, err := p.state.prune(p.lived())
 		if err != nil {
 			return err
 		}
@@ -312,47 +347,56 @@ func (p *Pool) prune(ctx context.Context) error {
 	return nil
 }
 
-// sweep ends every challenge whose time is over.
+// sweep ends every challenge whose time is over. A device with a request under way
+// is left to that, and to the next sweep. What fails for one holds up no other.
 func (p *Pool) sweep(ctx context.Context) (failed error) {
-	keys, open, err := p.state.overdue(p.now())
+	if err := p.tick(); err != nil {
+		return err
+	}
+	keys, open, damaged, err := p.state.overdue(p.lived())
 	if err != nil {
 		return err
 	}
+	p.damaged(damaged)
 	p.count(func(t *totals) { t.open = open - uint64(len(keys)) })
 	for _, key := range keys {
 		if ctx.Err() != nil {
 			return failed
 		}
-		unlock := p.lock(key)
+		unlock, ok := p.idle(key)
+		if !ok {
+			continue
+		}
 		d, known, err := p.state.device(key)
 		if err == nil && known {
 			_, err = p.live(&d)
 		}
 		unlock()
-		if err != nil { // it must not hold up the others
+		if err != nil {
 			failed = errors.Join(failed, fmt.Errorf("device %s: %w", key, err))
+		}
+		if err := p.tick(); err != nil { // many take long, and the host works
+			return errors.Join(failed, err)
 		}
 	}
 	return failed
 }
 
-// ends is the last moment at which what a challenge waits for may come, be it
-// only to be told that it is late.
+// ends is the last moment of the lived time at which what a challenge waits for
+// may come, be it only to be told that it is late.
 func ends(r *record) uint64 {
 	switch {
 	case r.Verdict != nil:
 		return 0
 	case r.Phase == offered:
-		return r.Terms.Expiry + uint64(lateTime.Milliseconds())
+		return r.Until + uint64(lateTime.Milliseconds())
 	}
-	return r.Deadline
+	return r.Until
 }
 
 // over tells whether a challenge waits for something that can no longer come in
 // time.
-func over(r *record, now uint64) bool {
-	return now > ends(r) || r.Phase == offered && now > r.Terms.Expiry
-}
+func over(r *record, lived uint64) bool { return lived > r.Until }
 
 // live returns a device's challenge, nil where it has none, after ending one
 // whose time is over. The caller holds the device's lock.
@@ -361,6 +405,13 @@ func (p *Pool) live(d *device) (*record, error) {
 		return nil, nil
 	}
 	r, known, err := p.state.challenge(*d.Live)
+	if errors.Is(err, errDamaged) { // it can never be judged, and its machine goes on with another
+		p.damaged([]error{err})
+		id := *d.Live
+		d.Live = nil
+		d.Expired++
+		return nil, p.state.drop(d.Registration.DeviceKey, d, id)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -371,7 +422,7 @@ func (p *Pool) live(d *device) (*record, error) {
 	case r.Verdict != nil: // a crash came between the verdict and its receipt
 		_, err := p.judge(d, &r, *r.Verdict, r.Why)
 		return nil, err
-	case !over(&r, p.now()):
+	case !over(&r, p.lived()):
 		return &r, nil
 	case r.Phase == committed:
 		return nil, p.unanswered(d, &r)

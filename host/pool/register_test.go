@@ -46,7 +46,7 @@ func TestRegistrationsAreForgotten(t *testing.T) {
 	for i, d := range []device{{Since: 100, Accepted: 1}, {Since: 101, Live: id(1)}, {Since: 102, Live: id(2)}} {
 		var r *record
 		if d.Live != nil {
-			r = &record{Phase: []phase{offered, committed, offered}[i], Terms: mpoc.Terms{ChallengeID: *d.Live, DeviceKey: key(i), Shape: mpoc.Shape(mpoc.Shapes()[0]), PayPerTebiop: "1", Expiry: 500}, Deadline: 500}
+			r = &record{Phase: []phase{offered, committed, offered}[i], Terms: mpoc.Terms{ChallengeID: *d.Live, DeviceKey: key(i), Shape: mpoc.Shape(mpoc.Shapes()[0]), PayPerTebiop: "1", Expiry: 500}, Until: 500}
 		}
 		if err := s.save(key(i), &d, r); err != nil {
 			t.Fatal(err)
@@ -60,7 +60,7 @@ func TestRegistrationsAreForgotten(t *testing.T) {
 			t.Errorf("device %d known: %t, want %t", i, !want, want)
 		}
 	}
-	if _, open, err := s.overdue(0); err != nil || open != 1 {
+	if _, open, _, err := s.overdue(0); err != nil || open != 1 {
 		t.Errorf("%d challenges are open, %v; want that of the one that committed", open, err)
 	}
 	day := uint64(keepUnproven.Milliseconds())

@@ -39,11 +39,18 @@ type record struct {
 	Draw      mpoc.Draw      `json:"draw"`
 	DrawSig   mpoc.Signature `json:"draw_signature"`
 
-	Round    uint32             `json:"round"` // of the questions that are open
-	Deadline uint64             `json:"deadline"`
-	Held     bool               `json:"held,omitempty"` // an answer came that holds, and could not be looked at
-	Wrong    []mpoc.TileOpening `json:"wrong,omitempty"`
-	Samples  []mpoc.Sample      `json:"wrong_samples,omitempty"`
+	// Offered, Until and Ended are lived time (clock.go): when it was made, when what
+	// it waits for is over, and when it was judged. Elapsed is the milliseconds that
+	// its device had for the commit.
+	Offered uint64 `json:"offered,omitempty"`
+	Until   uint64 `json:"until,omitempty"`
+	Ended   uint64 `json:"ended,omitempty"`
+	Elapsed uint64 `json:"elapsed,omitempty"`
+
+	Round   uint32             `json:"round"`          // of the questions that are open
+	Held    bool               `json:"held,omitempty"` // an answer came that holds, and could not be looked at
+	Wrong   []mpoc.TileOpening `json:"wrong,omitempty"`
+	Samples []mpoc.Sample      `json:"wrong_samples,omitempty"`
 	// Verdict is written before the ledger is told, so that a crash between the
 	// two changes nothing.
 	Verdict *mpoc.Outcome       `json:"verdict,omitempty"`
@@ -58,8 +65,8 @@ func (r *record) log() mpoc.Log { return mpoc.Log{Terms: r.Terms, Commit: r.Comm
 // device is what the host knows of a key.
 type device struct {
 	Registration mpoc.Registration `json:"registration"`
-	Since        uint64            `json:"since"`
-	Seen         uint64            `json:"seen"`
+	Since        uint64            `json:"since"`          // lived time
+	Seen         uint64            `json:"seen"`           // unix ms
 	Live         *mpoc.Hash        `json:"live,omitempty"` // its challenge
 	// Rate is what the host measured, in operations a second: the fastest of its
 	// recent audited submissions, which falls a little with each slower one.
@@ -80,11 +87,12 @@ var (
 	bucketMeta       = []byte("meta")
 	bucketDevices    = []byte("devices")    // key -> device
 	bucketChallenges = []byte("challenges") // id -> record
-	bucketOpen       = []byte("open")       // id of every challenge that is not judged -> unix ms when it is over
+	bucketOpen       = []byte("open")       // id of every challenge that is not judged -> lived ms when it is over
 	bucketReceipts   = []byte("judged")     // key, number of the receipt -> challenge id
-	bucketEnds       = []byte("ends")       // unix ms, id: judged ones by age
-	bucketUnproven   = []byte("unproven")   // unix ms of registration, key: devices without accepted work
+	bucketEnds       = []byte("ends")       // lived ms, id: judged ones by age
+	bucketUnproven   = []byte("unproven")   // lived ms of registration, key: devices without accepted work
 	keySecret        = []byte("secret")
+	keyLived         = []byte("lived") // ms
 )
 
 const (
@@ -142,7 +150,7 @@ func read(tx *bolt.Tx, bucket, key []byte, v any) (bool, error) {
 		return false, nil
 	}
 	if err := json.Unmarshal(raw, v); err != nil {
-		return false, fmt.Errorf("pool: the state's %s %x: %w", bucket, key, err)
+		return false, fmt.Errorf("pool: the state's %s %x: %w: %w", bucket, key, errDamaged, err)
 	}
 	return true, nil
 }
@@ -215,6 +223,9 @@ func (s *state) save(key mpoc.Key, d *device, r *record) error {
 func remove(tx *bolt.Tx, id []byte) error {
 	var r record
 	known, err := read(tx, bucketChallenges, id, &r)
+	if errors.Is(err, errDamaged) { // it is too old to matter, and what it says too
+		return tx.Bucket(bucketChallenges).Delete(id)
+	}
 	if err != nil || !known || r.Phase != judged {
 		return err
 	}
@@ -227,7 +238,11 @@ func remove(tx *bolt.Tx, id []byte) error {
 
 // endKey is a judged challenge's place in bucketEnds.
 func endKey(r *record) []byte {
-	return append(number(max(r.Receipt.Proved, r.Receipt.Committed)), r.Terms.ChallengeID[:]...)
+	at := r.Ended
+	if at == 0 { // from before there was lived time, which began as the wall clock
+		at = max(r.Receipt.Proved, r.Receipt.Committed)
+	}
+	return append(number(at), r.Terms.ChallengeID[:]...)
 }
 
 // errCrowded says that no other device could be forgotten for a new one.
@@ -260,7 +275,9 @@ func forget(tx *bolt.Tx, excess int, before uint64, looks int) (n int, err error
 			break
 		}
 		var d device
-		if _, err := read(tx, bucketDevices, k[8:], &d); err != nil {
+		if _, err := read(tx, bucketDevices, k[8:], &d); errors.Is(err, errDamaged) {
+			d = device{} // it goes as the others do
+		} else if err != nil {
 			return n, err
 		}
 		dropped, err := discard(tx, k[8:], &d)
@@ -286,6 +303,9 @@ func discard(tx *bolt.Tx, key []byte, d *device) (bool, error) {
 	var r record
 	if d.Live != nil {
 		known, err := read(tx, bucketChallenges, d.Live[:], &r)
+		if errors.Is(err, errDamaged) {
+			err, r = tx.Bucket(bucketChallenges).Delete(d.Live[:]), record{}
+		}
 		if err != nil || known && r.Phase == committed {
 			return false, err
 		}
@@ -316,31 +336,71 @@ func (s *state) drop(key mpoc.Key, d *device, id mpoc.Hash) error {
 	})
 }
 
-// extend gives every question that is open time until a moment at least: nobody
-// could answer while the host was away.
-func (s *state) extend(until uint64) error {
-	return s.db.Update(func(tx *bolt.Tx) error {
+// extend gives every challenge that is open some time from now on at least. It
+// names the damaged ones, which are left as they are.
+func (s *state) extend(now, least uint64) (damaged []error, err error) {
+	err = s.db.Update(func(tx *bolt.Tx) error {
 		var late []record
+		damaged = nil
 		err := tx.Bucket(bucketOpen).ForEach(func(id, _ []byte) error {
 			var r record
 			known, err := read(tx, bucketChallenges, id, &r)
-			if known && r.Phase == committed && r.Verdict == nil && r.Deadline < until {
-				late = append(late, r)
+			if errors.Is(err, errDamaged) {
+				damaged = append(damaged, err)
+				return nil
 			}
+			if !known || r.Verdict != nil || r.Until >= now+least {
+				return err
+			}
+			if r.Until == 0 && r.Phase == offered { // from before there was lived time
+				r.Until = now + r.Terms.Expiry - r.Terms.Issued
+			}
+			r.Until = max(r.Until, now+least)
+			late = append(late, r)
 			return err
 		})
 		for _, r := range late {
-			r.Deadline = until
 			id := r.Terms.ChallengeID
 			err = errors.Join(err, write(tx, bucketChallenges, id[:], &r), tx.Bucket(bucketOpen).Put(id[:], number(ends(&r))))
 		}
 		return err
 	})
+	return damaged, err
 }
 
-// overdue returns the devices whose challenges are over at a time, and how many
-// challenges are open in all. It reads nothing of those that are not over.
-func (s *state) overdue(now uint64) (keys []mpoc.Key, open uint64, err error) {
+// timeKept is the lived time that was written down. A file without it begins with
+// the wall clock, from which the times in it are, but not behind the latest of
+// them: the clock may be wrong now.
+func (s *state) timeKept(wall uint64) (lived uint64, err error) {
+	err = s.db.View(func(tx *bolt.Tx) error {
+		if raw := tx.Bucket(bucketMeta).Get(keyLived); len(raw) == 8 {
+			lived = binary.BigEndian.Uint64(raw)
+			return nil
+		}
+		var latest uint64
+		for _, bucket := range [][]byte{bucketEnds, bucketUnproven} {
+			if k, _ := tx.Bucket(bucket).Cursor().Last(); len(k) == 40 {
+				latest = max(latest, binary.BigEndian.Uint64(k))
+			}
+		}
+		if lived = wall; latest > 0 {
+			lived = min(wall, latest)
+		}
+		return nil
+	})
+	return lived, err
+}
+
+// keepTime writes the lived time down.
+func (s *state) keepTime(lived uint64) error {
+	return s.changes.Do(func(tx *bolt.Tx) error { return tx.Bucket(bucketMeta).Put(keyLived, number(lived)) })
+}
+
+// overdue returns the devices whose challenges are over at a time, how many
+// challenges are open in all, and the damaged ones among those that are over. It
+// reads nothing of those that are not.
+func (s *state) overdue(now uint64) (keys []mpoc.Key, open uint64, damaged []error, err error) {
+	var lost [][]byte
 	err = s.db.View(func(tx *bolt.Tx) error {
 		return tx.Bucket(bucketOpen).ForEach(func(id, at []byte) error {
 			open++
@@ -349,13 +409,28 @@ func (s *state) overdue(now uint64) (keys []mpoc.Key, open uint64, err error) {
 			}
 			var r record
 			known, err := read(tx, bucketChallenges, id, &r)
-			if known {
+			switch {
+			case errors.Is(err, errDamaged):
+				damaged, lost = append(damaged, err), append(lost, bytes.Clone(id))
+				return nil
+			case known:
 				keys = append(keys, r.Terms.DeviceKey)
+			default:
+				open-- // of a device that was forgotten
 			}
 			return err
 		})
 	})
-	return keys, open, err
+	if err != nil || len(lost) == 0 {
+		return keys, open, damaged, err
+	}
+	open -= uint64(len(lost))
+	return keys, open, damaged, s.changes.Do(func(tx *bolt.Tx) (err error) {
+		for _, id := range lost { // whose it is its device says when it asks next
+			err = errors.Join(err, tx.Bucket(bucketOpen).Delete(id))
+		}
+		return err
+	})
 }
 
 // receipts returns up to n of a key's receipts from a number on, and the number
@@ -370,6 +445,9 @@ func (s *state) receipts(key mpoc.Key, from uint64, n int) (list []mpoc.Receipt,
 			}
 			var r record
 			known, err := read(tx, bucketChallenges, id, &r)
+			if errors.Is(err, errDamaged) {
+				continue
+			}
 			if err != nil {
 				return err
 			}
@@ -411,18 +489,23 @@ func (s *state) prune(now uint64) (forgot int, more bool, err error) {
 	return forgot, more, err
 }
 
-// devices calls f for every device.
-func (s *state) devices(f func(mpoc.Key, device)) error {
-	return s.db.View(func(tx *bolt.Tx) error {
-		return tx.Bucket(bucketDevices).ForEach(func(k, raw []byte) error {
+// devices calls f for every device, and names the damaged ones.
+func (s *state) devices(f func(mpoc.Key, device)) (damaged []error, err error) {
+	err = s.db.View(func(tx *bolt.Tx) error {
+		return tx.Bucket(bucketDevices).ForEach(func(k, _ []byte) error {
 			var d device
-			if err := json.Unmarshal(raw, &d); err != nil {
-				return err
+			_, err := read(tx, bucketDevices, k, &d)
+			switch {
+			case errors.Is(err, errDamaged):
+				damaged = append(damaged, err)
+				return nil
+			case err == nil && len(k) == len(mpoc.Key{}):
+				f(mpoc.Key(k), d)
 			}
-			f(mpoc.Key(k), d)
-			return nil
+			return err
 		})
 	})
+	return damaged, err
 }
 
 func number(n uint64) []byte { return binary.BigEndian.AppendUint64(nil, n) }

@@ -22,14 +22,14 @@ import (
 func (p *Pool) Nonce(_ context.Context, q mpocv1.NonceRequest) (mpocv1.NonceAnswer, error) {
 	window := p.window()
 	return mpocv1.NonceAnswer{
-		Nonce: p.registrationNonce(q.DeviceKey, window), Expiry: (window + 1) * uint64(nonceTime.Milliseconds()),
+		Nonce: p.registrationNonce(q.DeviceKey, window), Expiry: p.until((window + 1) * uint64(nonceTime.Milliseconds())),
 		Chain: p.c.Chain, HostKey: p.key,
 	}, nil
 }
 
-// window numbers the spans of time in which a registration nonce is given out.
-// It is accepted in the next one too.
-func (p *Pool) window() uint64 { return p.now() / uint64(nonceTime.Milliseconds()) }
+// window numbers the spans of lived time in which a registration nonce is given
+// out. It is accepted in the next one too.
+func (p *Pool) window() uint64 { return p.lived() / uint64(nonceTime.Milliseconds()) }
 
 // Register makes a key known, or renews what is known of it.
 func (p *Pool) Register(_ context.Context, q mpocv1.RegisterRequest) (mpocv1.RegisterAnswer, error) {
@@ -62,7 +62,7 @@ func (p *Pool) Register(_ context.Context, q mpocv1.RegisterRequest) (mpocv1.Reg
 	// The account is made when there is something to enter.
 	account, err := p.Standing(r.DeviceKey)
 	if err == nil && account.Entries > 0 {
-		account, err = p.c.Ledger.Register(ledger.Device(r.DeviceKey), r.Payout, p.c.Now())
+		account, err = p.c.Ledger.Register(ledger.Device(r.DeviceKey), r.Payout, p.clock.Wall())
 	} else if err == nil && account.Banned {
 		err = fmt.Errorf("%w: %s", ledger.ErrBanned, account.Reason)
 	}
@@ -77,8 +77,8 @@ func (p *Pool) Register(_ context.Context, q mpocv1.RegisterRequest) (mpocv1.Reg
 	d.Registration, d.Seen = r, now
 	if known {
 		err = p.state.save(r.DeviceKey, &d, nil)
-	} else {
-		d.Since = now
+	} else if err = p.roomForNew(); err == nil {
+		d.Since = p.lived()
 		var excess int
 		p.count(func(t *totals) { excess = t.unproven + 1 - maxUnproven })
 		var forgot int
@@ -122,6 +122,9 @@ func (p *Pool) asking(a mpoc.Asking, sig mpoc.Signature) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	last, known := p.asked[a.DeviceKey]
+	if last.Time > now+uint64(skew.Milliseconds()) {
+		known = false // the host's clock was set back since: such an asking would be refused now
+	}
 	if known && (a.Time < last.Time || a.Time == last.Time && a.Count <= last.Count) {
 		return refuse(mpocv1.CodeReplayed, "use a later time, or a higher count", "this was asked before")
 	}
@@ -187,6 +190,9 @@ func (p *Pool) Challenge(_ context.Context, q mpocv1.ChallengeRequest) (mpocv1.C
 		return mpocv1.Challenge{}, err
 	}
 	if r == nil {
+		if err := p.roomForNew(); err != nil {
+			return mpocv1.Challenge{}, err
+		}
 		fresh := p.offer(&d)
 		r = &fresh
 		id := r.Terms.ChallengeID
@@ -211,7 +217,7 @@ func (p *Pool) offer(d *device) record {
 	if p.c.Duration > 0 {
 		plan.DurationMS = uint64(p.c.Duration.Milliseconds())
 	}
-	now := p.now()
+	now, lived := p.now(), p.lived()
 	var fresh, nonce seed.Seed
 	_, _ = rand.Read(fresh[:]) // never fails
 	_, _ = rand.Read(nonce[:])
@@ -226,7 +232,20 @@ func (p *Pool) offer(d *device) record {
 		PayPerTebiop: mpoc.Amount(p.c.Pay.String()),
 		UnlockAfter:  uint32(p.c.Rules.Unlock), BanAfter: uint32(p.c.Rules.Strikes),
 	}, fresh, nonce)
-	return record{Phase: offered, Terms: terms, Signature: terms.Sign(p.c.HostKey), Nonce: mpoc.Hash(nonce)}
+	return record{Phase: offered, Terms: terms, Signature: terms.Sign(p.c.HostKey), Nonce: mpoc.Hash(nonce),
+		Offered: lived, Until: lived + terms.Expiry - terms.Issued}
+}
+
+// roomForNew refuses new work while the host has no room for it. What is under way
+// goes on.
+func (p *Pool) roomForNew() error {
+	why := p.c.Full()
+	if why == "" {
+		return nil
+	}
+	e := refuse(mpocv1.CodeBusy, "send the same again in a minute", "the host takes no new work: %s", why)
+	e.RetryAfterMS = 60_000
+	return e
 }
 
 // find returns the challenge that a submission is about, with its device. The
@@ -250,7 +269,7 @@ func (p *Pool) find(id, token mpoc.Hash) (record, error) {
 // again gets the same answer.
 func (p *Pool) Commit(_ context.Context, q mpocv1.CommitRequest) (mpocv1.CommitAnswer, error) {
 	none := mpocv1.CommitAnswer{}
-	now := p.now() // before the wait for the lock
+	now, lived := p.now(), p.lived() // before the wait for the lock
 	r, err := p.find(q.ChallengeID, q.Token)
 	if err != nil {
 		return none, err
@@ -284,16 +303,18 @@ func (p *Pool) Commit(_ context.Context, q mpocv1.CommitRequest) (mpocv1.CommitA
 		}
 		return drawn(&r), nil
 	}
-	r.Commit, r.CommitSig, r.Committed = q.Commit, q.DeviceSignature, now
-	if now > r.Terms.Expiry {
+	late := over(&r, lived)
+	r.Commit, r.CommitSig, r.Committed = q.Commit, q.DeviceSignature, arrived(r.Terms, now, late)
+	r.Elapsed = elapsed(&r, now, lived)
+	if late {
 		if _, err := p.judge(&d, &r, mpoc.TooLate(), "the commit came after the challenge had expired"); err != nil {
 			return none, err
 		}
-		return none, refuse(mpocv1.CodeLate, "fetch its receipt, "+mpocv1.PathFind+", and ask for a new challenge", "the challenge expired %d ms ago", now-r.Terms.Expiry)
+		return none, refuse(mpocv1.CodeLate, "fetch its receipt, "+mpocv1.PathFind+", and ask for a new challenge", "the challenge expired %d ms ago", lived-r.Until)
 	}
 	r.Phase = committed
-	r.Deadline = now + uint64(answerTime.Milliseconds())
-	r.Draw = mpoc.Draw{HostNonce: r.Nonce, AuditQ32: p.probability(&d, account, l, now), Deadline: r.Deadline}
+	r.Until = lived + uint64(answerTime.Milliseconds())
+	r.Draw = mpoc.Draw{HostNonce: r.Nonce, AuditQ32: p.probability(&d, account, l, r.Elapsed), Deadline: max(now, r.Committed) + uint64(answerTime.Milliseconds())}
 	r.DrawSig = r.Draw.Sign(l, p.c.HostKey)
 	d.Seen = now
 	if err := p.state.save(key, &d, &r); err != nil {
@@ -322,11 +343,10 @@ func (p *Pool) twoFaces(d *device, r *record, second mpoc.SignedCommit) error {
 }
 
 // probability is how likely a submission is audited in full.
-func (p *Pool) probability(d *device, account ledger.Account, l mpoc.Log, now uint64) uint64 {
+func (p *Pool) probability(d *device, account ledger.Account, l mpoc.Log, elapsed uint64) uint64 {
 	gain := l.Terms.Pay(l.Commit.Loops * l.Terms.Shape.Matmul().Ops()).Big()
 	locked, _ := new(big.Int).SetString(account.Locked.String(), 10) // an Amount is digits
 	flags := 0
-	elapsed := now - min(now, l.Terms.Issued)
 	if d.Rate > 0 && p.rate(l, elapsed) > d.Rate+d.Rate/2 {
 		flags++ // much faster than ever before
 	}
@@ -353,7 +373,7 @@ func (p *Pool) rate(l mpoc.Log, elapsedMS uint64) uint64 {
 // receipt, or with more questions.
 func (p *Pool) Proof(ctx context.Context, q mpocv1.ProofRequest) (mpocv1.ProofAnswer, error) {
 	none := mpocv1.ProofAnswer{}
-	now := p.now()
+	lived := p.lived()
 	r, err := p.find(q.ChallengeID, q.Token)
 	if err != nil {
 		return none, err
@@ -385,13 +405,13 @@ func (p *Pool) Proof(ctx context.Context, q mpocv1.ProofRequest) (mpocv1.ProofAn
 	case r.Verdict != nil:
 		receipt, err := p.judge(&d, &r, *r.Verdict, r.Why)
 		return mpocv1.ProofAnswer{Receipt: receipt}, err
-	case now > r.Deadline:
+	case over(&r, lived):
 		if err := p.unanswered(&d, &r); err != nil {
 			return none, err
 		}
 		return mpocv1.ProofAnswer{Receipt: r.Receipt}, nil
 	case proof.Round < r.Round: // an answer that was lost on its way
-		return mpocv1.ProofAnswer{More: more(&r)}, nil
+		return mpocv1.ProofAnswer{More: p.more(&r)}, nil
 	case proof.Round > r.Round:
 		return none, refuse(mpocv1.CodeBadOpening, "answer the questions in turn", "round %d is asked, not %d", r.Round, proof.Round)
 	}
@@ -407,7 +427,7 @@ func (p *Pool) Proof(ctx context.Context, q mpocv1.ProofRequest) (mpocv1.ProofAn
 	case errors.Is(err, context.Canceled): // who hangs up has the time that he had
 		return none, err
 	case err != nil && !r.Held: // once, or it would stay open as long as somebody pleases
-		r.Deadline, r.Held = p.now()+uint64(heldTime.Milliseconds()), true
+		r.Until, r.Held = p.lived()+uint64(heldTime.Milliseconds()), true
 		return none, errors.Join(err, p.state.save(r.Terms.DeviceKey, &d, &r))
 	case err != nil:
 		return none, err
@@ -415,14 +435,14 @@ func (p *Pool) Proof(ctx context.Context, q mpocv1.ProofRequest) (mpocv1.ProofAn
 	r.Held = false
 	r.Samples, r.Wrong = append(r.Samples, wrong.Samples...), append(r.Wrong, wrong.Tiles...)
 	outcome, decided := questions.Outcome(r.Round+1, len(r.Samples), len(r.Wrong))
-	d.Seen = now
+	d.Seen = p.now()
 	if !decided {
 		r.Round++
-		r.Deadline = p.now() + uint64(answerTime.Milliseconds())
+		r.Until = p.lived() + uint64(answerTime.Milliseconds())
 		if err := p.state.save(r.Terms.DeviceKey, &d, &r); err != nil {
 			return none, err
 		}
-		return mpocv1.ProofAnswer{More: more(&r)}, nil
+		return mpocv1.ProofAnswer{More: p.more(&r)}, nil
 	}
 	receipt, err := p.judge(&d, &r, outcome, reason(outcome, len(r.Samples), len(r.Wrong)))
 	if err != nil {
@@ -431,8 +451,8 @@ func (p *Pool) Proof(ctx context.Context, q mpocv1.ProofRequest) (mpocv1.ProofAn
 	return mpocv1.ProofAnswer{Receipt: receipt}, nil
 }
 
-func more(r *record) *mpocv1.More {
-	return &mpocv1.More{Round: r.Round, Picks: r.Draw.Questions(r.log()).Picks(r.Round), Deadline: r.Deadline}
+func (p *Pool) more(r *record) *mpocv1.More {
+	return &mpocv1.More{Round: r.Round, Picks: r.Draw.Questions(r.log()).Picks(r.Round), Deadline: p.until(r.Until)}
 }
 
 // recompute waits for a core and looks. A key without accepted work, or with a
@@ -515,7 +535,7 @@ func (p *Pool) judge(d *device, r *record, o mpoc.Outcome, why string) (*mpoc.Re
 			return nil, err
 		}
 	}
-	now := p.c.Now()
+	now := p.clock.Wall()
 	source := r.Terms.ChallengeID.String()
 	entry := ledger.Entry{Device: ledger.Device(key), Kind: ledger.Loops, Source: source, Order: r.Terms.Issued, Ops: o.Ops, At: now.UnixMilli()}
 	// By the rules that the machine worked under, whatever they are today.
@@ -571,7 +591,7 @@ func (p *Pool) judge(d *device, r *record, o mpoc.Outcome, why string) (*mpoc.Re
 	receipt.Sign(p.c.HostKey)
 	d.Live = nil
 	d.Judged++
-	r.Phase, r.Receipt, r.Number = judged, &receipt, d.Judged
+	r.Phase, r.Receipt, r.Number, r.Ended = judged, &receipt, d.Judged, p.lived()
 	p.mark(d, r, o)
 	if err := p.state.save(key, d, r); err != nil {
 		return nil, err
@@ -591,7 +611,7 @@ func (p *Pool) mark(d *device, r *record, o mpoc.Outcome) {
 	case mpoc.Accepted:
 		field = &d.Accepted
 		d.Wary = max(d.Wary-1, 0)
-		rate := p.rate(r.log(), r.Committed-min(r.Committed, r.Terms.Issued))
+		rate := p.rate(r.log(), r.Elapsed)
 		d.Rate = max(rate, d.Rate-d.Rate/8)
 	case mpoc.Faulty:
 		field = &d.Faulty
@@ -710,7 +730,7 @@ func (p *Pool) Find(_ context.Context, q mpocv1.FindRequest) (mpocv1.FindAnswer,
 	case judged:
 		return mpocv1.FindAnswer{Receipt: *r.Receipt}, nil
 	case committed:
-		return none, refuse(mpocv1.CodeNotJudged, "answer its questions: "+mpocv1.PathProofs, "round %d waits for an answer for another %d ms", r.Round, r.Deadline-min(r.Deadline, p.now()))
+		return none, refuse(mpocv1.CodeNotJudged, "answer its questions: "+mpocv1.PathProofs, "round %d waits for an answer for another %d ms", r.Round, ends(&r)-min(ends(&r), p.lived()))
 	}
 	return none, refuse(mpocv1.CodeNotJudged, "commit: "+mpocv1.PathCommits, "nothing was committed for this challenge")
 }

@@ -180,7 +180,7 @@ var attacks = []struct {
 	}},
 	{"H8 stale challenge", func(t *testing.T, n *network, h *hand) {
 		s := h.compute(12, nil)
-		n.skew.Add(int64(s.Terms.Expiry-s.Terms.Issued) + 5)
+		n.clock.Pass(time.Duration(s.Terms.Expiry-s.Terms.Issued+5) * time.Millisecond)
 		err := h.commit(s)
 		if e, ok := err.(*mpocv1.Error); !ok || e.Code != mpocv1.CodeLate && e.Code != mpocv1.CodeNoChallenge { // swept already
 			t.Fatalf("a commit after the expiry: %v", err)
@@ -300,7 +300,7 @@ var attacks = []struct {
 		if err := h.commit(s); err != nil {
 			t.Fatal(err)
 		}
-		n.skew.Add(int64(s.draw.Deadline-s.Terms.Issued) + 5)
+		n.clock.Pass(time.Duration(s.draw.Deadline-s.Terms.Issued+5) * time.Millisecond)
 		if r := h.answer(s); r.Outcome.Status != poc.Failed || r.Outcome.Pay != "0" {
 			t.Errorf("answered too late: %+v", r.Outcome)
 		}
@@ -382,6 +382,6 @@ func TestUnansweredIsSwept(t *testing.T) {
 	if err := h.commit(s); err != nil {
 		t.Fatal(err)
 	}
-	n.skew.Add((10 * time.Minute).Milliseconds())
+	n.clock.Pass(10 * time.Minute)
 	n.events.wait(t, "the sweep", func() bool { return n.status().Failed == 1 })
 }

@@ -174,7 +174,7 @@ func TestExpiredIsDropped(t *testing.T) {
 	w := n.work(keyOf(2), home, func(c *mpoc.Config) { c.Engine, c.Gate = e, gate })
 	n.events.wait(t, "a challenge", func() bool { return w.Snapshot().State == "paused" })
 	w.kill()
-	n.skew.Add((10 * time.Minute).Milliseconds())
+	n.clock.Pass(10 * time.Minute)
 	w = n.work(keyOf(2), home, nil)
 	n.events.wait(t, "it is dropped", func() bool { return w.Snapshot().Dropped == 1 })
 	if s := w.Snapshot(); !strings.Contains(s.LastReason, "expired at ") {

@@ -9,7 +9,6 @@ import (
 	"errors"
 	"net/http"
 	"testing"
-	"time"
 
 	mpocv1 "github.com/assaynet/assay/api/mpoc/v1"
 	"github.com/assaynet/assay/link"
@@ -111,7 +110,7 @@ func (h *hand) asking(what string) (poc.Asking, poc.Signature) {
 	h.count++
 	q := poc.Asking{
 		HostKey: poc.KeyOf(h.n.config.HostKey), DeviceKey: poc.KeyOf(h.key), What: what,
-		Time: uint64(time.Now().UnixMilli() + h.n.skew.Load()), Count: h.count,
+		Time: uint64(h.n.clock.Wall().UnixMilli()), Count: h.count,
 	}
 	return q, q.Sign(h.key)
 }

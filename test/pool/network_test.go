@@ -11,7 +11,6 @@ import (
 	"net/http"
 	"path/filepath"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -19,6 +18,7 @@ import (
 	"github.com/assaynet/assay/device/cpu"
 	"github.com/assaynet/assay/host/ledger"
 	"github.com/assaynet/assay/host/pool"
+	"github.com/assaynet/assay/internal/clock"
 	"github.com/assaynet/assay/link"
 	poc "github.com/assaynet/assay/poc/mpoc"
 	"github.com/assaynet/assay/poc/seed"
@@ -145,7 +145,7 @@ type network struct {
 
 	quiet bool // no log
 
-	skew   atomic.Int64 // of the host's clock, in milliseconds
+	clock  *clock.Clock // the host's
 	pool   *pool.Pool
 	ledger *ledger.Ledger
 	stop   func()
@@ -154,7 +154,7 @@ type network struct {
 // newNetwork starts a host; edit may change its configuration.
 func newNetwork(t testing.TB, edit func(*network)) *network {
 	t.Helper()
-	n := &network{t: t, dir: t.TempDir(), at: "127.0.0.1:0", events: make(events, 1)}
+	n := &network{t: t, dir: t.TempDir(), at: "127.0.0.1:0", events: make(events, 1), clock: clock.New(nil)}
 	pay, err := ledger.ParseAmount("1000000000000")
 	if err != nil {
 		t.Fatal(err)
@@ -162,7 +162,7 @@ func newNetwork(t testing.TB, edit func(*network)) *network {
 	n.config = pool.Config{
 		HostKey: keyOf(1), Chain: chain, State: filepath.Join(n.dir, "pool.db"),
 		Rules: ledger.Rules{Unlock: 2, Strikes: 3}, Pay: pay, Engine: new(looker), Duration: 20 * time.Millisecond,
-		Now: func() time.Time { return time.Now().Add(time.Duration(n.skew.Load()) * time.Millisecond) },
+		Clock: n.clock,
 	}
 	if edit != nil {
 		edit(n)

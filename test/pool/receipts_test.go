@@ -32,7 +32,7 @@ func (h *hand) account(from uint64) mpocv1.Account {
 func (h *hand) late() *submission {
 	h.t.Helper()
 	s := h.compute(1, nil)
-	h.n.skew.Add(int64(s.Terms.Expiry-s.Terms.Issued) + 1)
+	h.n.clock.Pass(time.Duration(s.Terms.Expiry-s.Terms.Issued+1) * time.Millisecond)
 	refused(h.t, mpocv1.CodeLate, h.commit(s))
 	return s
 }
@@ -44,7 +44,7 @@ func (h *hand) unanswered() *submission {
 	if err := h.commit(s); err != nil {
 		h.t.Fatal(err)
 	}
-	h.n.skew.Add(int64(s.draw.Deadline-s.Terms.Issued) + 1)
+	h.n.clock.Pass(time.Duration(s.draw.Deadline-s.Terms.Issued+1) * time.Millisecond)
 	return s
 }
 

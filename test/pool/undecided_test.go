@@ -157,7 +157,7 @@ func TestNoCoreIsNoSilence(t *testing.T) {
 			t.Errorf("hanging up: %v", err)
 		}
 	}
-	n.skew.Add((10 * time.Minute).Milliseconds())
+	n.clock.Pass(10 * time.Minute)
 	if _, err := n.pool.Proof(waited, forger.proving(b, forger.opened(b, 0))); err == nil { // nor does waiting again give more
 		t.Error("an answer was judged without a core")
 	}
@@ -171,7 +171,7 @@ func TestNoCoreIsNoSilence(t *testing.T) {
 	if r := forger.answer(b); r.Outcome.Status != poc.Rejected {
 		t.Errorf("forged: %+v, %s", r.Outcome, r.Reason)
 	}
-	n.skew.Add((2 * time.Hour).Milliseconds())
+	n.clock.Pass(2 * time.Hour)
 	r := must[mpocv1.FindAnswer](lost)(lost.find(c.Terms.ChallengeID)).Receipt
 	if r.Outcome.Status != poc.Failed || !strings.Contains(r.Reason, "did not come again") {
 		t.Errorf("never sent again: %+v, %s", r.Outcome, r.Reason)

@@ -19,6 +19,7 @@ import (
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/term"
 
+	"github.com/assaynet/assay/internal/quiet"
 	"github.com/assaynet/assay/link"
 	"github.com/assaynet/assay/worker"
 	"github.com/assaynet/assay/worker/monitor"
@@ -72,7 +73,7 @@ func (c Command) start(ctx context.Context, args []string, stdin io.Reader, stdo
 	}
 	log := slog.New(slog.DiscardHandler)
 	if *verbose {
-		log = slog.New(slog.NewTextHandler(stderr, nil))
+		log = slog.New(quiet.New(slog.NewTextHandler(stderr, nil)))
 	}
 	begun := false
 	var quiet between

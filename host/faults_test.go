@@ -1,0 +1,630 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package host
+
+import (
+	"bytes"
+	"context"
+	"crypto/ed25519"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sync/errgroup"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/status"
+
+	courtv1 "github.com/assaynet/assay/api/court/v1"
+	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
+	"github.com/assaynet/assay/host/leaflog"
+	"github.com/assaynet/assay/host/submit"
+	"github.com/assaynet/assay/internal/disk"
+	"github.com/assaynet/assay/poc/commit"
+	"github.com/assaynet/assay/poc/mpoc"
+	"github.com/assaynet/assay/poc/seed"
+	"github.com/assaynet/assay/poc/work/transformer"
+)
+
+var three = []string{"w1", "w2", "w3"}
+
+// segmentOver is a block behind the end of an epoch's only segment.
+func segmentOver() sprintv1.QueryCurrentResponse {
+	now := sprintv1.QueryCurrentResponse{Height: 10, Epoch: sprintv1.Epoch{Number: 1, Seed1: make([]byte, 32), Params: sprintv1.Params{Class: "nano", Samples: 20},
+		Segments: []sprintv1.Segment{{Index: 1, Start: 1, End: 10, CommitUntil: 20, Seed: make([]byte, 32)}}}}
+	now.Epoch.Seed1[0], now.Epoch.Segments[0].Seed[0] = 1, 3
+	return now
+}
+
+// delivered is a host whose three machines have delivered 20 leaves each, in batches of 8 and 12. It is closed, so that
+// a test may change its files.
+func delivered(t *testing.T) (home string, workers map[string]string) {
+	t.Helper()
+	home = t.TempDir()
+	h, closeAll := poolHost(t, home)
+	now := segmentOver()
+	goal, model := computing(now.Epoch, transformer.Nano, now.Epoch.Segments[0]), reference(t)
+	workers = map[string]string{}
+	for i, node := range three {
+		machine := ed25519.NewKeyFromSeed(bytes.Repeat([]byte{byte(i + 1)}, 32))
+		workers[node] = hex.EncodeToString(machine.Public().(ed25519.PublicKey))
+		log, err := h.leaves.Log(leaflog.Key{Epoch: 1, Node: node, Segment: 1}, transformer.Nano.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		out, nonces := make([]transformer.Output, 20), make([]uint64, 20)
+		for i := range nonces {
+			nonces[i] = uint64(i)
+		}
+		if err := model.Run(out, seed.Node(h.config.Chain, h.config.Participant, node, "nano"), seed.Seed{3}, nonces); err != nil {
+			t.Fatal(err)
+		}
+		order := goal.Order(h.o.HostKey, h.config.Chain, h.config.Participant, node, mpoc.KeyOf(machine))
+		deliver(t, log, order, machine, out[:8])
+		deliver(t, log, order, machine, out[8:])
+	}
+	closeAll()
+	return home, workers
+}
+
+func leavesPath(home, node string) string {
+	return filepath.Join(home, leavesName, "1", node+".1.leaves")
+}
+
+// edit changes a file.
+func edit(t *testing.T, path string, change func([]byte) []byte) {
+	t.Helper()
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, change(raw), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// secondBatch is the offset of a byte in the second batch of a log.
+const secondBatch = 64 + 16 + 8*40 + 64 + 4 + 100
+
+// spoiled are the ways in which a log goes bad, and how many of its 20 leaves can still be committed.
+var spoiled = map[string]struct {
+	change func(raw []byte) []byte // nil: a folder is in its place
+	left   int
+	says   string
+}{
+	"one bit has changed":       {func(raw []byte) []byte { raw[secondBatch] ^= 4; return raw }, 20, ""},
+	"its second half is broken": {func(raw []byte) []byte { raw[secondBatch] ^= 0xff; return raw }, 8, "damaged"},
+	"its begin is broken":       {func(raw []byte) []byte { raw[200] ^= 0xff; return raw }, 0, "damaged"},
+	"of another format":         {func(raw []byte) []byte { copy(raw, "ASAYLVS9"); return raw }, 0, "not a leaf log"},
+	"empty":                     {func([]byte) []byte { return nil }, 0, "no header"},
+	"not a file":                {nil, 0, "directory"},
+}
+
+func spoil(t *testing.T, path string, change func([]byte) []byte) {
+	t.Helper()
+	if change != nil {
+		edit(t, path, change)
+		return
+	}
+	if err := errors.Join(os.Remove(path), os.Mkdir(path, 0o700)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Whatever is wrong with one machine's log, the leaves of the others are committed, and those of its own that can be
+// read; and the status names the file.
+func TestOneLogKeepsNoOtherFromTheChain(t *testing.T) {
+	home, workers := delivered(t)
+	for k, name := range slices.Sorted(maps.Keys(spoiled)) {
+		c := spoiled[name]
+		for i, sick := range three {
+			if c.left != 8 && i != k%3 { // one kind at every place, of the others one each
+				continue
+			}
+			t.Run(name+"/"+sick, func(t *testing.T) {
+				here := t.TempDir()
+				if err := os.CopyFS(here, os.DirFS(home)); err != nil {
+					t.Fatal(err)
+				}
+				spoil(t, leavesPath(here, sick), c.change)
+				h, _ := poolHost(t, here)
+				h.config.Workers = workers
+				g := new(errgroup.Group)
+				for range 2 {
+					if err := h.commit(t.Context(), g, segmentOver(), transformer.Nano, three, 1000); err != nil {
+						t.Fatal(err)
+					}
+					_ = g.Wait()
+				}
+				var want []string
+				for j, node := range three {
+					if n := map[bool]int{true: c.left, false: 20}[i == j]; n > 0 {
+						want = append(want, "commit/1/"+node+"/1")
+					}
+				}
+				got, _ := h.queue.Status()
+				if diff := cmp.Diff(want, got); diff != "" {
+					t.Errorf("to be committed (-want +got):\n%s", diff)
+				}
+				if n := h.board.get().Leaves[sick]; n != uint64(c.left) {
+					t.Errorf("%d of its leaves count, want %d", n, c.left)
+				}
+				faults := h.board.get().Faults
+				if c.says == "" {
+					if len(faults) > 0 {
+						t.Errorf("faults: %+v", faults)
+					}
+				} else if len(faults) != 1 || faults[0].Node != sick || !strings.Contains(faults[0].Reason, leavesPath(here, sick)) || !strings.Contains(faults[0].Reason, c.says) {
+					t.Errorf("the fault does not name node and file: %+v", faults)
+				}
+			})
+		}
+	}
+}
+
+// One changed bit keeps no opening back. More of them are named with their file, for each log, and what the chain would
+// refuse is not sent.
+func TestAnOpeningNamesTheLogsThatAreLost(t *testing.T) {
+	home, _ := delivered(t)
+	h, closeAll := poolHost(t, home)
+	e := segmentOver().Epoch
+	var commits []sprintv1.Commit
+	var drawn []courtv1.LeafRef
+	for _, node := range three {
+		log, err := h.leaves.Log(leaflog.Key{Epoch: 1, Node: node, Segment: 1}, transformer.Nano.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		root, err := log.Root(20)
+		if err != nil {
+			t.Fatal(err)
+		}
+		commits = append(commits, sprintv1.Commit{Node: node, Segment: 1, Count: 20, Root: root[:]})
+		for _, nonce := range []uint64{3, 11} {
+			drawn = append(drawn, courtv1.LeafRef{Node: node, Segment: 1, Nonce: nonce})
+		}
+	}
+	closeAll()
+	for name, c := range spoiled {
+		t.Run(name, func(t *testing.T) {
+			here := t.TempDir()
+			if err := os.CopyFS(here, os.DirFS(home)); err != nil {
+				t.Fatal(err)
+			}
+			for _, sick := range three[1:] {
+				spoil(t, leavesPath(here, sick), c.change)
+			}
+			h, _ := poolHost(t, here)
+			msg, err := h.opening(e, drawn, commits)
+			faults := h.board.get().Faults
+			if c.left == 20 {
+				if err != nil || len(faults) > 0 {
+					t.Fatalf("%v, faults %+v", err, faults)
+				}
+				for i, o := range msg.Logs {
+					hashes, proof := make([]commit.Hash, 2), make([]commit.Hash, len(o.Proof)/32)
+					for j, nonce := range []uint64{3, 11} {
+						norm, digest := recordAt(o.Leaves, j)
+						hashes[j] = commit.Leaf{Class: transformer.Nano.ID, Node: o.Node, Index: nonce, Norm: norm, Digest: digest}.Hash()
+					}
+					for j := range proof {
+						proof[j] = commit.Hash(o.Proof[32*j:])
+					}
+					if err := commit.VerifyMulti(commit.Hash(commits[i].Root), 20, []uint64{3, 11}, hashes, proof); err != nil {
+						t.Errorf("log of %s: %v", o.Node, err)
+					}
+				}
+				return
+			}
+			if err == nil || away(err) || msg != nil {
+				t.Errorf("an opening that cannot be made: %v", err)
+			}
+			var names []string
+			for _, f := range faults {
+				if names = append(names, f.Node); !strings.Contains(f.Reason, leavesPath(here, f.Node)) {
+					t.Errorf("the file is not named: %+v", f)
+				}
+			}
+			if diff := cmp.Diff(three[1:], names); diff != "" {
+				t.Errorf("named (-want +got):\n%s", diff)
+			}
+		})
+	}
+	t.Run("gone", func(t *testing.T) {
+		here := t.TempDir()
+		h, _ := poolHost(t, here)
+		if _, err := h.opening(e, drawn, commits); err == nil || len(h.board.get().Faults) != 3 {
+			t.Errorf("logs that are gone: %v, %+v", err, h.board.get().Faults)
+		}
+		if _, err := os.Stat(leavesPath(here, "w1")); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("an empty file is in the place of the one that is gone: %v", err)
+		}
+	})
+}
+
+// judging is a chain on which this host has three participants to judge. That of one of them is not as it should be.
+type judging struct {
+	sprintv1.QueryClient
+	bad    string
+	failed error // of the node, for bad
+}
+
+var targets = []string{"cpc1a", "cpc1b", "cpc1c"}
+
+func (j judging) Duties(context.Context, *sprintv1.QueryDutiesRequest, ...grpc.CallOption) (*sprintv1.QueryDutiesResponse, error) {
+	res := new(sprintv1.QueryDutiesResponse)
+	for i, target := range targets {
+		res.Duties = append(res.Duties, sprintv1.Duty{Target: target, Weight: uint64(i), Leaves: j.leaves(target)})
+	}
+	return res, nil
+}
+
+func (j judging) leaves(target string) []courtv1.LeafRef {
+	return []courtv1.LeafRef{{Participant: target, Node: "w", Segment: 1, Nonce: 7}}
+}
+
+func (j judging) Samples(_ context.Context, q *sprintv1.QuerySamplesRequest, _ ...grpc.CallOption) (*sprintv1.QuerySamplesResponse, error) {
+	return &sprintv1.QuerySamplesResponse{Leaves: j.leaves(q.Participant)}, nil
+}
+
+func (j judging) Opening(_ context.Context, q *sprintv1.QueryOpeningRequest, _ ...grpc.CallOption) (*sprintv1.QueryOpeningResponse, error) {
+	if q.Participant != j.bad {
+		return &sprintv1.QueryOpeningResponse{Opening: sprintv1.Opening{Logs: []sprintv1.LogOpening{{Node: "w", Segment: 1, Leaves: make([]byte, 40)}}}}, nil
+	}
+	if j.failed != nil {
+		return nil, j.failed
+	}
+	return new(sprintv1.QueryOpeningResponse), nil
+}
+
+func (j judging) Verdicts(context.Context, *sprintv1.QueryVerdictsRequest, ...grpc.CallOption) (*sprintv1.QueryVerdictsResponse, error) {
+	res := new(sprintv1.QueryVerdictsResponse)
+	for _, voter := range targets {
+		res.Records = append(res.Records, sprintv1.VerdictRecord{Voter: voter, OpenHeight: 1, Opened: make([]byte, 8)})
+	}
+	return res, nil
+}
+
+func (j judging) Checks(_ context.Context, q *sprintv1.QueryChecksRequest, _ ...grpc.CallOption) (*sprintv1.QueryChecksResponse, error) {
+	if q.Voter == j.bad {
+		return nil, j.failed
+	}
+	return &sprintv1.QueryChecksResponse{Leaves: j.leaves("cpc1a")}, nil
+}
+
+// A participant whose opening cannot be read is abstained on, and the others are judged. Where the node does not answer,
+// nobody is.
+func TestOneOpeningKeepsNobodyFromBeingJudged(t *testing.T) {
+	for _, bad := range targets {
+		h, _ := poolHost(t, t.TempDir())
+		h.sprint = judging{bad: bad}
+		duties, err := h.duties(t.Context(), sprintv1.Epoch{Number: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, d := range duties {
+			if d.target != targets[i] || (d.err != nil) != (d.target == bad) || (len(d.leaves) == 0) != (d.target == bad) {
+				t.Errorf("%s is bad: duty %d on %s has %d leaves, %v", bad, i, d.target, len(d.leaves), d.err)
+			}
+		}
+		if f := h.board.get().Faults; len(f) != 1 || !strings.Contains(f[0].Reason, bad) {
+			t.Errorf("%s is not named: %+v", bad, f)
+		}
+		// The verdict has the others in their places, and leaves this one out.
+		f, err := h.verdict(t.Context(), segmentOver().Epoch, transformer.Nano, slices.DeleteFunc(duties, func(d duty) bool { return d.err == nil }), 10)
+		if err != nil || len(f.body.Votes) != 0 {
+			t.Errorf("%s is bad: votes %v, %v", bad, f.body.Votes, err)
+		}
+		h.sprint = judging{bad: bad, failed: status.Error(codes.Unavailable, "gone")}
+		if _, err := h.duties(t.Context(), sprintv1.Epoch{Number: 1}); !away(err) {
+			t.Errorf("a node that is gone: %v", err)
+		}
+	}
+}
+
+// A voter whose checks cannot be had keeps nobody else from being watched.
+func TestOneVoterKeepsNobodyFromBeingWatched(t *testing.T) {
+	for _, bad := range targets {
+		h, _ := poolHost(t, t.TempDir())
+		h.sprint = judging{bad: bad, failed: status.Error(codes.Internal, "broken record")}
+		h.checks = checks{epoch: 1, watched: map[string]bool{}, found: map[courtv1.LeafRef]transformer.Output{judging{}.leaves("cpc1a")[0]: {}}}
+		if err := h.dispute(t.Context(), segmentOver()); err == nil || away(err) {
+			t.Errorf("%s: %v", bad, err)
+		}
+		got, _ := h.queue.Status() // what they opened is wrong
+		var want []string
+		for _, voter := range targets {
+			if voter != bad {
+				want = append(want, "dispute/1/"+voter+"/0")
+			}
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s is bad, disputes (-want +got):\n%s", bad, diff)
+		}
+	}
+}
+
+// contested is a chain that judged one leaf of each of three participants.
+type contested struct {
+	courtv1.QueryClient
+}
+
+func (contested) Judgements(context.Context, *courtv1.QueryJudgementsRequest, ...grpc.CallOption) (*courtv1.QueryJudgementsResponse, error) {
+	res := new(courtv1.QueryJudgementsResponse)
+	for _, target := range targets {
+		res.Judgements = append(res.Judgements, courtv1.Judgement{Leaf: judging{}.leaves(target)[0], Mismatch: true})
+	}
+	return res, nil
+}
+
+func (judging) CommitPath(context.Context, *sprintv1.QueryCommitPathRequest, ...grpc.CallOption) (*sprintv1.QueryCommitPathResponse, error) {
+	return &sprintv1.QueryCommitPathResponse{Count: 8, Commits: 1, Root: make([]byte, 32), Signature: make([]byte, 64), HostKey: make([]byte, 32)}, nil
+}
+
+func (judging) Archive(context.Context, *sprintv1.QueryArchiveRequest, ...grpc.CallOption) (*sprintv1.QueryArchiveResponse, error) {
+	return &sprintv1.QueryArchiveResponse{Archive: sprintv1.Archive{Root: make([]byte, 32)}}, nil
+}
+
+// Evidence on one leaf that cannot be made or written keeps none on another back, and is made once it can be.
+func TestOneEvidenceKeepsNoOtherBack(t *testing.T) {
+	for _, bad := range targets {
+		home := t.TempDir()
+		h, _ := poolHost(t, home)
+		conn, err := grpc.NewClient("127.0.0.1:1", grpc.WithTransportCredentials(insecure.NewCredentials()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { conn.Close() })
+		h.conn, h.court, h.sprint, h.evidence = conn, contested{}, proving{judging{bad: bad}}, map[uint64]bool{}
+		e := segmentOver().Epoch
+		name := func(target string) string {
+			return filepath.Join(home, EvidenceName, EvidenceFile(1, courtv1.Judgement{Leaf: judging{}.leaves(target)[0], Mismatch: true}))
+		}
+		blocked := targets[(slices.Index(targets, bad)+1)%3]
+		if err := os.MkdirAll(name(blocked), 0o700); err != nil { // a folder where a file belongs
+			t.Fatal(err)
+		}
+		if err := h.writeEvidence(t.Context(), e); err != nil {
+			t.Fatal(err)
+		}
+		for _, target := range targets {
+			info, err := os.Stat(name(target))
+			if written := err == nil && info.Mode().IsRegular(); written != (target != bad && target != blocked) {
+				t.Errorf("%s is bad and %s blocked; of %s written: %t", bad, blocked, target, written)
+			}
+		}
+		if f := h.board.get().Faults; len(f) != 2 || h.evidence[1] {
+			t.Errorf("faults %+v, all done: %t", f, h.evidence[1])
+		}
+		h.sprint = proving{judging{}}
+		if err := os.Remove(name(blocked)); err != nil {
+			t.Fatal(err)
+		}
+		if err := h.writeEvidence(t.Context(), e); err != nil || !h.evidence[1] || len(h.board.get().Faults) != 0 {
+			t.Errorf("after it was mended: %v, %+v", err, h.board.get().Faults)
+		}
+	}
+}
+
+// proving adds the proofs of a tree of eight leaves to the openings.
+type proving struct{ judging }
+
+func (p proving) Opening(ctx context.Context, q *sprintv1.QueryOpeningRequest, o ...grpc.CallOption) (*sprintv1.QueryOpeningResponse, error) {
+	res, err := p.judging.Opening(ctx, q, o...)
+	if err == nil && len(res.Opening.Logs) > 0 {
+		res.Opening.Logs[0].Proof = make([]byte, 3*32)
+	}
+	return res, err
+}
+
+// A verdict that the disk does not take is committed to and revealed all the same, and stored once it can be.
+func TestAVerdictWithoutADiskIsGiven(t *testing.T) {
+	home := t.TempDir()
+	h, _ := poolHost(t, home)
+	inTheWay := filepath.Join(home, verdictName)
+	if err := os.WriteFile(inTheWay, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	now := segmentOver()
+	now.Epoch.Round = sprintv1.Round{ValidateUntil: 30, RevealUntil: 40}
+	h.checks.epoch = 1
+	if err := h.decide(now, finding{body: &sprintv1.VerdictBody{}}); err != nil {
+		t.Fatal(err)
+	}
+	if f := h.board.get().Faults; len(f) != 1 || !strings.Contains(f[0].Reason, inTheWay) {
+		t.Errorf("faults %+v", f)
+	}
+	if err := h.reveal(now); err != nil {
+		t.Fatal(err)
+	}
+	if got, _ := h.queue.Status(); !slices.Equal(got, []string{"reveal/1", "verdict/1"}) {
+		t.Errorf("wanted: %v", got)
+	}
+	if err := os.Remove(inTheWay); err != nil {
+		t.Fatal(err)
+	}
+	if err := h.reveal(now); err != nil || len(h.board.get().Faults) != 0 {
+		t.Errorf("%v, %+v", err, h.board.get().Faults)
+	}
+	if v, err := h.loadVerdict(1); err != nil || v == nil {
+		t.Errorf("stored: %v, %v", v, err)
+	}
+}
+
+// A verdict's file that is damaged is named, and costs this host its vote and nothing else.
+func TestADamagedVerdictIsAbstainedOn(t *testing.T) {
+	home := t.TempDir()
+	h, _ := poolHost(t, home)
+	if err := h.saveVerdict(&verdict{Epoch: 1, Salt: make([]byte, 32)}); err != nil {
+		t.Fatal(err)
+	}
+	edit(t, h.verdictPath(1), func([]byte) []byte { return []byte("{") })
+	if err := h.reveal(segmentOver()); err != nil {
+		t.Error(err)
+	}
+	if s := h.board.get(); s.Doing != "abstaining" || len(s.Faults) != 1 || !strings.Contains(s.Faults[0].Reason, h.verdictPath(1)) {
+		t.Errorf("%s, faults %+v", s.Doing, s.Faults)
+	}
+}
+
+// stepping is a chain that stands at a block of an epoch of which this host is no member, and whose node cannot say why.
+type stepping struct {
+	sprintv1.QueryClient
+	now    sprintv1.QueryCurrentResponse
+	member error
+}
+
+func (s stepping) Current(context.Context, *sprintv1.QueryCurrentRequest, ...grpc.CallOption) (*sprintv1.QueryCurrentResponse, error) {
+	now := s.now
+	return &now, nil
+}
+
+func (s stepping) Member(context.Context, *sprintv1.QueryMemberRequest, ...grpc.CallOption) (*sprintv1.QueryMemberResponse, error) {
+	return nil, s.member
+}
+
+// Where this host cannot do its part of a block, old leaves are deleted before, what is wanted already is sent after, and
+// the node is not blamed. One old file that cannot be deleted keeps no other.
+func TestAStepGoesOnBehindWhatFails(t *testing.T) {
+	home := t.TempDir()
+	h, _ := poolHost(t, home)
+	conn, err := grpc.NewClient("127.0.0.1:1", grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	encoding, err := submit.NewEncoding()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if h.queue, err = submit.New(submit.Config{Conn: conn, Encoding: encoding, Keys: h.o.Keys, Key: "hot", Participant: h.config.Participant, Chain: h.config.Chain}); err != nil {
+		t.Fatal(err)
+	}
+	for epoch := range uint64(9) {
+		if _, err := h.leaves.Log(leaflog.Key{Epoch: epoch + 1, Node: "w1", Segment: 1}, transformer.Nano.ID); err != nil {
+			t.Fatal(err)
+		}
+		if err := h.saveVerdict(&verdict{Epoch: epoch + 1}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := errors.Join(os.Remove(h.verdictPath(1)), os.MkdirAll(filepath.Join(h.verdictPath(1), "full"), 0o700)); err != nil {
+		t.Fatal(err)
+	}
+	now := segmentOver()
+	now.Height, now.Epoch.Number, now.Epoch.Params.KeepEpochs = 100, 9, 2
+	h.sprint = stepping{now: now, member: status.Error(codes.Internal, "a broken record")}
+	g := new(errgroup.Group)
+	if err := h.step(t.Context(), g); err != nil {
+		t.Errorf("a failure that is not the node's absence: %v", err)
+	}
+	whats := func() (list []string) {
+		for _, f := range h.board.get().Faults {
+			list = append(list, f.What)
+		}
+		return list
+	}
+	if diff := cmp.Diff([]string{"deleting verdicts of old epochs", "this block's part of the epoch"}, whats()); diff != "" {
+		t.Errorf("faults (-want +got):\n%s", diff)
+	}
+	for epoch := range uint64(9) {
+		_, err := os.Stat(h.verdictPath(epoch + 1))
+		if kept := err == nil; kept != (epoch+1 >= 6 || epoch == 0) {
+			t.Errorf("the verdict of epoch %d is kept: %t", epoch+1, kept)
+		}
+	}
+	if first := h.leaves.Keys()[0].Epoch; first != 6 {
+		t.Errorf("leaves of epoch %d are the oldest, want 6", first)
+	}
+	// What is wanted is sent although the part of the block fails again.
+	if err := os.RemoveAll(h.verdictPath(1)); err != nil {
+		t.Fatal(err)
+	}
+	h.queue.Want("ready/9", 200, &sprintv1.MsgReady{Participant: h.config.Participant, Epoch: 9})
+	now.Height++
+	h.sprint = stepping{now: now, member: status.Error(codes.Internal, "a broken record")}
+	if err := h.step(t.Context(), g); !away(err) {
+		t.Errorf("the queue was not asked to send: %v", err)
+	}
+	if diff := cmp.Diff([]string{"this block's part of the epoch"}, whats()); diff != "" {
+		t.Errorf("faults (-want +got):\n%s", diff)
+	}
+	// An absence of the node is no fault of this host's.
+	h.sprint = stepping{now: now, member: status.Error(codes.Unavailable, "gone")}
+	if err := h.step(t.Context(), g); !away(err) {
+		t.Errorf("a node that is gone: %v", err)
+	}
+}
+
+// Below the mark of free space no leaves are taken and old ones are deleted early; what is owed is done, and with room
+// the work goes on.
+func TestDutiesGoOnWithoutRoom(t *testing.T) {
+	home, workers := delivered(t)
+	h, _ := poolHost(t, home)
+	h.config.Workers = workers
+	space := disk.Space{Free: 1, Total: 1 << 40}
+	h.disks = []*disk.Watch{disk.NewWatch(home, func(string) (disk.Space, error) { return space, nil })}
+	h.lookAtDisks()
+	now := segmentOver()
+	now.Epoch.Segments = append(now.Epoch.Segments, sprintv1.Segment{Index: 2, Start: 10, End: 20, CommitUntil: 30, Seed: bytes.Repeat([]byte{4}, 32)})
+	me := &sprintv1.Member{Participant: h.config.Participant, Role: sprintv1.RoleHolder, Nodes: three, Credited: 1 << 40}
+	g := new(errgroup.Group)
+	for range 2 {
+		if err := h.compute(t.Context(), g, now, transformer.Nano, me); err != nil {
+			t.Fatal(err)
+		}
+		_ = g.Wait()
+	}
+	if got, _ := h.queue.Status(); len(got) != 3 {
+		t.Errorf("committed without room: %v", got)
+	}
+	s := h.board.get()
+	if s.Doing != "waiting" || !strings.Contains(s.Reason, home+" is nearly full") || s.Disk == nil || !s.Disk.Full || s.Disk.Free != 1 {
+		t.Errorf("%s: %s, %+v", s.Doing, s.Reason, s.Disk)
+	}
+	if why := h.full(); !strings.Contains(why, "goes on by itself") {
+		t.Errorf("machines are told %q", why)
+	}
+	for epoch := range uint64(7) {
+		if _, err := h.leaves.Log(leaflog.Key{Epoch: epoch + 1, Node: "old", Segment: 1}, transformer.Nano.ID); err != nil {
+			t.Fatal(err)
+		}
+	}
+	h.forget(sprintv1.Epoch{Number: 7, Params: sprintv1.Params{KeepEpochs: 4}})
+	if first := h.leaves.Keys()[0].Epoch; first != 6 {
+		t.Errorf("leaves of epoch %d are the oldest, want 6", first)
+	}
+	space.Free = space.Total
+	h.lookAtDisks()
+	if err := h.compute(t.Context(), g, now, transformer.Nano, me); err != nil {
+		t.Fatal(err)
+	}
+	if s := h.board.get(); s.Doing != "computing" || s.Disk.Full {
+		t.Errorf("with room again: %s, %s", s.Doing, s.Reason)
+	}
+}
+
+// The list of faults in the status is bounded, one for each element, and the latest epoch's.
+func TestFaultsAreBounded(t *testing.T) {
+	h, _ := poolHost(t, t.TempDir())
+	for i := range 3 * mostFaults {
+		h.fault(Fault{Epoch: 1, What: "leaves", Node: fmt.Sprint(i), Reason: "a"})
+		h.fault(Fault{Epoch: 1, What: "leaves", Node: fmt.Sprint(i), Reason: "b"})
+	}
+	if f := h.board.get().Faults; len(f) != mostFaults || f[0].Reason != "b" {
+		t.Errorf("%d faults, the first %+v", len(f), f[0])
+	}
+	h.say(sprintv1.QueryCurrentResponse{Epoch: sprintv1.Epoch{Number: 2}}, "waiting", "")
+	if f := h.board.get().Faults; len(f) != 0 {
+		t.Errorf("%d faults of an epoch that is past", len(f))
+	}
+}

@@ -1,0 +1,9 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build !darwin && !freebsd && !linux && !windows
+
+package disk
+
+import "errors"
+
+func of(string) (Space, error) { return Space{}, errors.ErrUnsupported }

@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package disk
+
+import "golang.org/x/sys/windows"
+
+func of(folder string) (s Space, err error) {
+	name, err := windows.UTF16PtrFromString(folder)
+	if err != nil {
+		return s, err
+	}
+	return s, windows.GetDiskFreeSpaceEx(name, &s.Free, &s.Total, nil)
+}
