@@ -13,10 +13,9 @@ import (
 	"testing"
 	"time"
 
-	bolt "go.etcd.io/bbolt"
-
 	mpocv1 "github.com/assaynet/assay/api/mpoc/v1"
 	"github.com/assaynet/assay/host/ledger"
+	"github.com/assaynet/assay/host/store"
 	"github.com/assaynet/assay/internal/clock"
 	"github.com/assaynet/assay/poc/mpoc"
 )
@@ -56,7 +55,6 @@ func (h *times) open() {
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	h.state.db.NoSync = true
 }
 
 func (h *times) close() {
@@ -132,8 +130,11 @@ func (h *times) silent() (n int) {
 }
 
 func (h *times) receiptsLeft() (n int) {
-	_ = h.state.db.View(func(tx *bolt.Tx) error { n = tx.Bucket(bucketReceipts).Stats().KeyN; return nil })
-	return n
+	all, err := h.state.file.Records(bucketReceipts)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return int(all)
 }
 
 // Whatever the clocks do, nobody is judged silent and nothing is forgotten by it,
@@ -219,17 +220,17 @@ func TestAskingsAfterTheClockWasSetBack(t *testing.T) {
 
 // One damaged record stops the judging, the forgetting and the start of nobody else.
 func TestADamagedRecordStopsNoOther(t *testing.T) {
-	for _, bucket := range [][]byte{bucketDevices, bucketChallenges} {
-		t.Run(string(bucket), func(t *testing.T) {
+	for _, bucket := range []string{bucketDevices, bucketChallenges} {
+		t.Run(bucket, func(t *testing.T) {
 			for i := range honest {
 				h := newTimes(t)
 				h.commits()
-				err := h.state.db.Update(func(tx *bolt.Tx) error {
+				err := h.state.file.Update(func(tx *store.Tx) error {
 					at := mpoc.Hash{9, byte(i)}
-					if bytes.Equal(bucket, bucketDevices) {
+					if bucket == bucketDevices {
 						at = mpoc.Hash{byte(i) + 1}
 					}
-					return tx.Bucket(bucket).Put(at[:], []byte(`{"phase":`))
+					return tx.PutRaw(bucket, at[:], []byte(`{"phase":`))
 				})
 				if err != nil {
 					t.Fatal(err)
@@ -260,9 +261,9 @@ func TestADamagedRecordStopsNoOther(t *testing.T) {
 func TestADamagedChallengeIsDropped(t *testing.T) {
 	h := newTimes(t)
 	h.commits()
-	if err := h.state.db.Update(func(tx *bolt.Tx) error {
+	if err := h.state.file.Update(func(tx *store.Tx) error {
 		id := mpoc.Hash{9, 0}
-		return tx.Bucket(bucketChallenges).Put(id[:], []byte("\x00"))
+		return tx.PutRaw(bucketChallenges, id[:], []byte("\x00"))
 	}); err != nil {
 		t.Fatal(err)
 	}
@@ -336,11 +337,11 @@ func TestAFileWithoutLivedTime(t *testing.T) {
 			h := newTimes(t)
 			h.commits()
 			h.close()
-			db, err := bolt.Open(filepath.Join(h.dir, "pool"), 0o600, nil)
+			file, _, err := store.Open(filepath.Join(h.dir, "pool"), options)
 			if err != nil {
 				t.Fatal(err)
 			}
-			err = db.Update(func(tx *bolt.Tx) error {
+			err = file.Update(func(tx *store.Tx) error {
 				for i := range byte(honest) {
 					var r record
 					id := mpoc.Hash{9, i}
@@ -354,9 +355,9 @@ func TestAFileWithoutLivedTime(t *testing.T) {
 						return err
 					}
 				}
-				return tx.Bucket(bucketMeta).Delete(keyLived)
+				return tx.Delete(bucketMeta, keyLived)
 			})
-			if err := errors.Join(err, db.Close()); err != nil {
+			if err := errors.Join(err, file.Close()); err != nil {
 				t.Fatal(err)
 			}
 			h.set(wrong)

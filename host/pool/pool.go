@@ -164,7 +164,7 @@ func New(c Config) (*Pool, error) {
 	if c.Full == nil {
 		c.Full = func() string { return "" }
 	}
-	st, secret, err := openState(c.State, func(b []byte) { _, _ = rand.Read(b) }) // rand.Read never fails
+	st, secret, hurt, err := openState(c.State, func(b []byte) { _, _ = rand.Read(b) }) // rand.Read never fails
 	if err != nil {
 		return nil, err
 	}
@@ -172,6 +172,7 @@ func New(c Config) (*Pool, error) {
 		c: c, key: mpoc.KeyOf(c.HostKey), secret: secret, state: st, log: c.Logger, clock: c.Clock,
 		asked: map[mpoc.Key]mpoc.Asking{}, locks: map[mpoc.Key]*keyLock{},
 	}
+	p.damaged(hurt)
 	// One core is left for who only waits for an answer.
 	audits := max(1, runtime.NumCPU()-1)
 	p.audits, p.newcomers = make(chan struct{}, audits), make(chan struct{}, (audits+1)/2)
@@ -181,11 +182,11 @@ func New(c Config) (*Pool, error) {
 	p.ended, p.end = context.WithCancelCause(context.Background())
 	lived, err := st.timeKept(p.now())
 	if err != nil {
-		return nil, errors.Join(err, st.db.Close())
+		return nil, errors.Join(err, st.file.Close())
 	}
 	p.clock.Resume(lived)
 	if err := errors.Join(p.extend(), p.saveTime()); err != nil {
-		return nil, errors.Join(err, st.db.Close())
+		return nil, errors.Join(err, st.file.Close())
 	}
 	damaged, err := st.devices(func(_ mpoc.Key, d device) {
 		p.totals.devices++
@@ -199,7 +200,7 @@ func New(c Config) (*Pool, error) {
 		p.totals.late += d.Late
 	})
 	if err != nil {
-		return nil, errors.Join(err, st.db.Close())
+		return nil, errors.Join(err, st.file.Close())
 	}
 	p.damaged(damaged)
 	return p, nil
@@ -227,7 +228,7 @@ func (p *Pool) Close() error {
 	p.end(errStopping)
 	p.mu.Unlock()
 	p.sockets.Wait()
-	return errors.Join(p.saveTime(), p.state.db.Close())
+	return errors.Join(p.saveTime(), p.state.file.Close())
 }
 
 // lock makes a device's requests follow each other. It is held through audits,

@@ -7,7 +7,6 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	bolt "go.etcd.io/bbolt"
 
 	"github.com/assaynet/assay/poc/mpoc"
 )
@@ -63,14 +62,18 @@ func (g *giver) want(first, last uint64) {
 // Every receipt is kept and found, up to the stated number of a key and the
 // stated age, and with a key that is forgotten its receipts go.
 func TestReceiptsAreKept(t *testing.T) {
-	s, _, err := openState(filepath.Join(t.TempDir(), "pool"), func([]byte) {})
+	fast := options
+	fast.NoSync = true
+	s, _, _, err := openStateAs(filepath.Join(t.TempDir(), "pool"), func([]byte) {}, fast)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer s.db.Close()
-	s.db.NoSync = true
-	size := func(bucket []byte) (n int) {
-		_ = s.db.View(func(tx *bolt.Tx) error { n = tx.Bucket(bucket).Stats().KeyN; return nil })
+	defer s.file.Close()
+	size := func(bucket string) (n int64) {
+		n, err := s.file.Records(bucket)
+		if err != nil {
+			t.Fatal(err)
+		}
 		return n
 	}
 	proven, stranger := &giver{t: t, s: s, key: mpoc.Key{1}, d: device{Accepted: 1}}, &giver{t: t, s: s, key: mpoc.Key{2}}
@@ -87,7 +90,7 @@ func TestReceiptsAreKept(t *testing.T) {
 	stranger.want(1, keepUnprovenReceipts)
 	stranger.give(11)
 	stranger.want(2, keepUnprovenReceipts+1)
-	for _, bucket := range [][]byte{bucketChallenges, bucketReceipts, bucketEnds} {
+	for _, bucket := range []string{bucketChallenges, bucketReceipts, bucketEnds} {
 		if n := size(bucket); n != keepReceipts+keepUnprovenReceipts {
 			t.Errorf("%d in %s, want %d", n, bucket, keepReceipts+keepUnprovenReceipts)
 		}
@@ -102,7 +105,7 @@ func TestReceiptsAreKept(t *testing.T) {
 	if _, more, err := s.prune(old + keepReceipts + 5); err != nil || more {
 		t.Fatal(more, err)
 	}
-	for _, bucket := range [][]byte{bucketChallenges, bucketReceipts, bucketEnds} {
+	for _, bucket := range []string{bucketChallenges, bucketReceipts, bucketEnds} {
 		if n := size(bucket); n != 0 {
 			t.Errorf("%d are left in %s", n, bucket)
 		}

@@ -13,11 +13,11 @@ import (
 // Keys that never showed work are forgotten, the oldest first; one that did, and
 // one that has committed, are not.
 func TestRegistrationsAreForgotten(t *testing.T) {
-	s, _, err := openState(filepath.Join(t.TempDir(), "pool"), func([]byte) {})
+	s, _, _, err := openState(filepath.Join(t.TempDir(), "pool"), func([]byte) {})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer s.db.Close()
+	defer s.file.Close()
 	key := func(i int) (k mpoc.Key) {
 		binary.BigEndian.PutUint64(k[:], uint64(i))
 		return k

@@ -10,10 +10,7 @@ import (
 	"fmt"
 	"time"
 
-	bolt "go.etcd.io/bbolt"
-	berrors "go.etcd.io/bbolt/errors"
-
-	"github.com/assaynet/assay/host/batch"
+	"github.com/assaynet/assay/host/store"
 	"github.com/assaynet/assay/poc/mpoc"
 )
 
@@ -83,16 +80,19 @@ type device struct {
 	Reason string `json:"reason,omitempty"` // of the last finding
 }
 
+const (
+	bucketMeta       = "meta"
+	bucketDevices    = "devices"    // key -> device
+	bucketChallenges = "challenges" // id -> record
+	bucketOpen       = "open"       // id of every challenge that is not judged -> lived ms when it is over
+	bucketReceipts   = "judged"     // key, number of the receipt -> challenge id
+	bucketEnds       = "ends"       // lived ms, id: judged ones by age
+	bucketUnproven   = "unproven"   // lived ms of registration, key: devices without accepted work
+)
+
 var (
-	bucketMeta       = []byte("meta")
-	bucketDevices    = []byte("devices")    // key -> device
-	bucketChallenges = []byte("challenges") // id -> record
-	bucketOpen       = []byte("open")       // id of every challenge that is not judged -> lived ms when it is over
-	bucketReceipts   = []byte("judged")     // key, number of the receipt -> challenge id
-	bucketEnds       = []byte("ends")       // lived ms, id: judged ones by age
-	bucketUnproven   = []byte("unproven")   // lived ms of registration, key: devices without accepted work
-	keySecret        = []byte("secret")
-	keyLived         = []byte("lived") // ms
+	keySecret = []byte("secret")
+	keyLived  = []byte("lived") // ms
 )
 
 const (
@@ -108,64 +108,77 @@ const (
 	maxUnproven  = 1 << 14
 )
 
+// options of the file. New buckets come last.
+var (
+	buckets = []string{bucketMeta, bucketDevices, bucketChallenges, bucketOpen, bucketReceipts, bucketEnds, bucketUnproven}
+	options = store.Options{Kind: "pool", Version: 2, Migrate: migrate, Buckets: buckets}
+)
+
 // state is the pool's file. Methods that change write one flushed transaction.
 type state struct {
-	db      *bolt.DB
-	changes *batch.Writer // of db: those that machines cause
+	file *store.File
 }
 
-func openState(path string, fresh func([]byte)) (*state, []byte, error) {
-	db, err := bolt.Open(path, 0o600, &bolt.Options{Timeout: 2 * time.Second})
-	if errors.Is(err, berrors.ErrTimeout) {
-		return nil, nil, fmt.Errorf("pool: %s is in use; is another host running on this folder?", path)
-	} else if err != nil {
-		return nil, nil, fmt.Errorf("pool: open %s: %w", path, err)
+// openState opens the file, and names what was damaged in it. Errors are those of
+// [store.Open].
+func openState(path string, fresh func([]byte)) (s *state, secret []byte, damaged []error, err error) {
+	return openStateAs(path, fresh, options)
+}
+
+func openStateAs(path string, fresh func([]byte), o store.Options) (s *state, secret []byte, damaged []error, err error) {
+	file, hurt, err := store.Open(path, o)
+	if err != nil {
+		return nil, nil, nil, err
 	}
-	var secret []byte
-	err = db.Update(func(tx *bolt.Tx) error {
-		for _, name := range [][]byte{bucketMeta, bucketDevices, bucketChallenges, bucketOpen, bucketReceipts, bucketEnds, bucketUnproven} {
-			if _, err := tx.CreateBucketIfNotExists(name); err != nil {
-				return err
-			}
+	err = file.Update(func(tx *store.Tx) error {
+		if damaged, err = mend(tx, hurt); err != nil {
+			return err
 		}
-		meta := tx.Bucket(bucketMeta)
-		if have := meta.Get(keySecret); len(have) == 32 {
-			secret = append(secret, have...)
+		have, _, err := tx.Raw(bucketMeta, keySecret)
+		if err == nil && len(have) == 32 {
+			secret = bytes.Clone(have)
 			return nil
 		}
 		secret = make([]byte, 32)
 		fresh(secret)
-		return meta.Put(keySecret, secret)
+		return tx.PutRaw(bucketMeta, keySecret, secret)
 	})
 	if err != nil {
-		return nil, nil, errors.Join(fmt.Errorf("pool: prepare %s: %w", path, err), db.Close())
+		return nil, nil, nil, errors.Join(fmt.Errorf("pool: prepare %s: %w", path, err), file.Close())
 	}
-	return &state{db, batch.New(db)}, secret, nil
+	return &state{file}, secret, damaged, nil
 }
 
 // read fills v and tells whether it was there.
-func read(tx *bolt.Tx, bucket, key []byte, v any) (bool, error) {
-	raw := tx.Bucket(bucket).Get(key)
-	if raw == nil {
-		return false, nil
+func read(tx *store.Tx, bucket string, key []byte, v any) (bool, error) {
+	raw, found, err := tx.Raw(bucket, key)
+	if err == nil && found {
+		if r, ok := v.(*record); ok {
+			err = unpack(raw, r)
+		} else {
+			err = json.Unmarshal(raw, v)
+		}
 	}
-	if err := json.Unmarshal(raw, v); err != nil {
+	if err != nil {
 		return false, fmt.Errorf("pool: the state's %s %x: %w: %w", bucket, key, errDamaged, err)
 	}
-	return true, nil
+	return found, nil
 }
 
-func write(tx *bolt.Tx, bucket, key []byte, v any) error {
-	raw, err := json.Marshal(v)
-	if err != nil {
-		return err
+func write(tx *store.Tx, bucket string, key []byte, v any) error {
+	if r, ok := v.(*record); ok {
+		raw, err := pack(r)
+		if err != nil {
+			return err
+		}
+		return tx.PutRaw(bucket, key, raw)
 	}
-	return tx.Bucket(bucket).Put(key, raw)
+	return tx.Put(bucket, key, v)
 }
 
 // device returns what is known of a key.
 func (s *state) device(key mpoc.Key) (d device, known bool, err error) {
-	err = s.db.View(func(tx *bolt.Tx) (err error) {
+	err = s.file.View(func(tx *store.Tx) (err error) {
 		known, err = read(tx, bucketDevices, key[:], &d)
 		return err
 	})
@@ -174,7 +187,7 @@ func (s *state) device(key mpoc.Key) (d device, known bool, err error) {
 
 // challenge returns a record.
 func (s *state) challenge(id mpoc.Hash) (r record, known bool, err error) {
-	err = s.db.View(func(tx *bolt.Tx) (err error) {
+	err = s.file.View(func(tx *store.Tx) (err error) {
 		known, err = read(tx, bucketChallenges, id[:], &r)
 		return err
 	})
@@ -182,17 +195,17 @@ func (s *state) challenge(id mpoc.Hash) (r record, known bool, err error) {
 }
 
 // keep writes a device, and its place among those without accepted work.
-func keep(tx *bolt.Tx, key mpoc.Key, d *device) error {
+func keep(tx *store.Tx, key mpoc.Key, d *device) error {
 	at := append(number(d.Since), key[:]...)
 	if d.Accepted > 0 {
-		return errors.Join(write(tx, bucketDevices, key[:], d), tx.Bucket(bucketUnproven).Delete(at))
+		return errors.Join(write(tx, bucketDevices, key[:], d), tx.Delete(bucketUnproven, at))
 	}
-	return errors.Join(write(tx, bucketDevices, key[:], d), tx.Bucket(bucketUnproven).Put(at, nil))
+	return errors.Join(write(tx, bucketDevices, key[:], d), tx.PutRaw(bucketUnproven, at, nil))
 }
 
 // save writes a device and, if there is one, its challenge.
 func (s *state) save(key mpoc.Key, d *device, r *record) error {
-	return s.changes.Do(func(tx *bolt.Tx) error {
+	return s.file.Do(func(tx *store.Tx) error {
 		if err := keep(tx, key, d); err != nil || r == nil {
 			return err
 		}
@@ -201,18 +214,19 @@ func (s *state) save(key mpoc.Key, d *device, r *record) error {
 			return err
 		}
 		if r.Phase != judged {
-			return tx.Bucket(bucketOpen).Put(id[:], number(ends(r)))
+			return tx.PutRaw(bucketOpen, id[:], number(ends(r)))
 		}
 		most := uint64(keepReceipts)
 		if d.Accepted == 0 {
 			most = keepUnprovenReceipts
 		}
 		err := errors.Join(
-			tx.Bucket(bucketOpen).Delete(id[:]),
-			tx.Bucket(bucketReceipts).Put(receiptKey(key, r.Number), id[:]),
-			tx.Bucket(bucketEnds).Put(endKey(r), nil),
+			tx.Delete(bucketOpen, id[:]),
+			tx.PutRaw(bucketReceipts, receiptKey(key, r.Number), id[:]),
+			tx.PutRaw(bucketEnds, endKey(r), nil),
 		)
-		if old := tx.Bucket(bucketReceipts).Get(receiptKey(key, r.Number-min(r.Number, most))); old != nil {
+		old, found, hurt := tx.Raw(bucketReceipts, receiptKey(key, r.Number-min(r.Number, most)))
+		if found && hurt == nil {
 			err = errors.Join(err, remove(tx, bytes.Clone(old)))
 		}
 		return err
@@ -220,19 +234,19 @@ func (s *state) save(key mpoc.Key, d *device, r *record) error {
 }
 
 // remove forgets a judged challenge.
-func remove(tx *bolt.Tx, id []byte) error {
+func remove(tx *store.Tx, id []byte) error {
 	var r record
 	known, err := read(tx, bucketChallenges, id, &r)
 	if errors.Is(err, errDamaged) { // it is too old to matter, and what it says too
-		return tx.Bucket(bucketChallenges).Delete(id)
+		return tx.Delete(bucketChallenges, id)
 	}
 	if err != nil || !known || r.Phase != judged {
 		return err
 	}
 	return errors.Join(
-		tx.Bucket(bucketChallenges).Delete(id),
-		tx.Bucket(bucketReceipts).Delete(receiptKey(r.Terms.DeviceKey, r.Number)),
-		tx.Bucket(bucketEnds).Delete(endKey(&r)),
+		tx.Delete(bucketChallenges, id),
+		tx.Delete(bucketReceipts, receiptKey(r.Terms.DeviceKey, r.Number)),
+		tx.Delete(bucketEnds, endKey(&r)),
 	)
 }
 
@@ -251,7 +265,7 @@ var errCrowded = errors.New("pool: too many machines that have shown no work")
 // register writes a device that is new, and forgets about excess others. Errors
 // wrap errCrowded.
 func (s *state) register(key mpoc.Key, d *device, excess int) (forgot int, err error) {
-	err = s.changes.Do(func(tx *bolt.Tx) (err error) {
+	err = s.file.Do(func(tx *store.Tx) (err error) {
 		if forgot, err = forget(tx, max(excess, 0), 0, max(excess, 0)+64); err != nil {
 			return err
 		}
@@ -266,11 +280,20 @@ func (s *state) register(key mpoc.Key, d *device, excess int) (forgot int, err e
 // forget drops devices without accepted work, the oldest first: as many as are
 // excess, and those from before a time; not those that have committed to some,
 // whose submission is theirs to have judged. It looks at so many at most.
-func forget(tx *bolt.Tx, excess int, before uint64, looks int) (n int, err error) {
+func forget(tx *store.Tx, excess int, before uint64, looks int) (n int, err error) {
 	var past [][]byte // of the index
-	c := tx.Bucket(bucketUnproven).Cursor()
-	for k, _ := c.First(); len(k) == 40 && looks > 0; k, _ = c.Next() {
-		looks--
+	var oldest [][]byte
+	err = tx.Each(bucketUnproven, nil, func(r store.Record) (bool, error) {
+		if len(r.Key) != 40 {
+			return true, nil
+		}
+		oldest = append(oldest, bytes.Clone(r.Key))
+		return len(oldest) < looks, nil
+	})
+	if err != nil || looks <= 0 {
+		return 0, err
+	}
+	for _, k := range oldest {
 		if n >= excess && binary.BigEndian.Uint64(k) >= before {
 			break
 		}
@@ -290,7 +313,7 @@ func forget(tx *bolt.Tx, excess int, before uint64, looks int) (n int, err error
 		}
 	}
 	for _, k := range past {
-		if err := tx.Bucket(bucketUnproven).Delete(k); err != nil {
+		if err := tx.Delete(bucketUnproven, k); err != nil {
 			return n, err
 		}
 	}
@@ -299,26 +322,28 @@ func forget(tx *bolt.Tx, excess int, before uint64, looks int) (n int, err error
 
 // discard drops a device with its offered challenge and its receipts, and tells
 // whether it could: not one that has committed.
-func discard(tx *bolt.Tx, key []byte, d *device) (bool, error) {
+func discard(tx *store.Tx, key []byte, d *device) (bool, error) {
 	var r record
 	if d.Live != nil {
 		known, err := read(tx, bucketChallenges, d.Live[:], &r)
 		if errors.Is(err, errDamaged) {
-			err, r = tx.Bucket(bucketChallenges).Delete(d.Live[:]), record{}
+			err, r = tx.Delete(bucketChallenges, d.Live[:]), record{}
 		}
 		if err != nil || known && r.Phase == committed {
 			return false, err
 		}
 	}
-	err := tx.Bucket(bucketDevices).Delete(key)
+	err := tx.Delete(bucketDevices, key)
 	if r.Phase == offered {
-		err = errors.Join(err, tx.Bucket(bucketChallenges).Delete(d.Live[:]), tx.Bucket(bucketOpen).Delete(d.Live[:]))
+		err = errors.Join(err, tx.Delete(bucketChallenges, d.Live[:]), tx.Delete(bucketOpen, d.Live[:]))
 	}
 	var ids [][]byte
-	c := tx.Bucket(bucketReceipts).Cursor()
-	for k, id := c.Seek(key); bytes.HasPrefix(k, key); k, id = c.Next() {
-		ids = append(ids, bytes.Clone(id))
-	}
+	err = errors.Join(err, tx.Each(bucketReceipts, key, func(r store.Record) (bool, error) {
+		if id, err := r.Raw(); err == nil && bytes.HasPrefix(r.Key, key) {
+			ids = append(ids, bytes.Clone(id))
+		}
+		return bytes.HasPrefix(r.Key, key), nil
+	}))
 	for _, id := range ids {
 		err = errors.Join(err, remove(tx, id))
 	}
@@ -327,11 +352,11 @@ func discard(tx *bolt.Tx, key []byte, d *device) (bool, error) {
 
 // drop forgets a challenge that was never committed to.
 func (s *state) drop(key mpoc.Key, d *device, id mpoc.Hash) error {
-	return s.changes.Do(func(tx *bolt.Tx) error {
+	return s.file.Do(func(tx *store.Tx) error {
 		return errors.Join(
 			keep(tx, key, d),
-			tx.Bucket(bucketChallenges).Delete(id[:]),
-			tx.Bucket(bucketOpen).Delete(id[:]),
+			tx.Delete(bucketChallenges, id[:]),
+			tx.Delete(bucketOpen, id[:]),
 		)
 	})
 }
@@ -339,29 +364,29 @@ func (s *state) drop(key mpoc.Key, d *device, id mpoc.Hash) error {
 // extend gives every challenge that is open some time from now on at least. It
 // names the damaged ones, which are left as they are.
 func (s *state) extend(now, least uint64) (damaged []error, err error) {
-	err = s.db.Update(func(tx *bolt.Tx) error {
+	err = s.file.Update(func(tx *store.Tx) error {
 		var late []record
 		damaged = nil
-		err := tx.Bucket(bucketOpen).ForEach(func(id, _ []byte) error {
+		err := tx.Each(bucketOpen, nil, func(open store.Record) (bool, error) {
 			var r record
-			known, err := read(tx, bucketChallenges, id, &r)
+			known, err := read(tx, bucketChallenges, open.Key, &r)
 			if errors.Is(err, errDamaged) {
 				damaged = append(damaged, err)
-				return nil
+				return true, nil
 			}
 			if !known || r.Verdict != nil || r.Until >= now+least {
-				return err
+				return err == nil, err
 			}
 			if r.Until == 0 && r.Phase == offered { // from before there was lived time
 				r.Until = now + r.Terms.Expiry - r.Terms.Issued
 			}
 			r.Until = max(r.Until, now+least)
 			late = append(late, r)
-			return err
+			return err == nil, err
 		})
 		for _, r := range late {
 			id := r.Terms.ChallengeID
-			err = errors.Join(err, write(tx, bucketChallenges, id[:], &r), tx.Bucket(bucketOpen).Put(id[:], number(ends(&r))))
+			err = errors.Join(err, write(tx, bucketChallenges, id[:], &r), tx.PutRaw(bucketOpen, id[:], number(ends(&r))))
 		}
 		return err
 	})
@@ -372,15 +397,20 @@ func (s *state) extend(now, least uint64) (damaged []error, err error) {
 // the wall clock, from which the times in it are, but not behind the latest of
 // them: the clock may be wrong now.
 func (s *state) timeKept(wall uint64) (lived uint64, err error) {
-	err = s.db.View(func(tx *bolt.Tx) error {
-		if raw := tx.Bucket(bucketMeta).Get(keyLived); len(raw) == 8 {
+	err = s.file.View(func(tx *store.Tx) error {
+		if raw, _, err := tx.Raw(bucketMeta, keyLived); err == nil && len(raw) == 8 {
 			lived = binary.BigEndian.Uint64(raw)
 			return nil
 		}
 		var latest uint64
-		for _, bucket := range [][]byte{bucketEnds, bucketUnproven} {
-			if k, _ := tx.Bucket(bucket).Cursor().Last(); len(k) == 40 {
-				latest = max(latest, binary.BigEndian.Uint64(k))
+		for _, bucket := range []string{bucketEnds, bucketUnproven} {
+			if err := tx.Back(bucket, bytes.Repeat([]byte{0xff}, 41), func(r store.Record) (bool, error) {
+				if len(r.Key) == 40 {
+					latest = max(latest, binary.BigEndian.Uint64(r.Key))
+				}
+				return false, nil
+			}); err != nil {
+				return err
 			}
 		}
 		if lived = wall; latest > 0 {
@@ -393,7 +423,7 @@ func (s *state) timeKept(wall uint64) (lived uint64, err error) {
 
 // keepTime writes the lived time down.
 func (s *state) keepTime(lived uint64) error {
-	return s.changes.Do(func(tx *bolt.Tx) error { return tx.Bucket(bucketMeta).Put(keyLived, number(lived)) })
+	return s.file.Do(func(tx *store.Tx) error { return tx.PutRaw(bucketMeta, keyLived, number(lived)) })
 }
 
 // overdue returns the devices whose challenges are over at a time, how many
@@ -401,33 +431,33 @@ func (s *state) keepTime(lived uint64) error {
 // reads nothing of those that are not.
 func (s *state) overdue(now uint64) (keys []mpoc.Key, open uint64, damaged []error, err error) {
 	var lost [][]byte
-	err = s.db.View(func(tx *bolt.Tx) error {
-		return tx.Bucket(bucketOpen).ForEach(func(id, at []byte) error {
+	err = s.file.View(func(tx *store.Tx) error {
+		return tx.Each(bucketOpen, nil, func(o store.Record) (bool, error) {
 			open++
-			if len(at) == 8 && binary.BigEndian.Uint64(at) >= now {
-				return nil
+			if at, err := o.Raw(); err == nil && len(at) == 8 && binary.BigEndian.Uint64(at) >= now {
+				return true, nil
 			}
 			var r record
-			known, err := read(tx, bucketChallenges, id, &r)
+			known, err := read(tx, bucketChallenges, o.Key, &r)
 			switch {
 			case errors.Is(err, errDamaged):
-				damaged, lost = append(damaged, err), append(lost, bytes.Clone(id))
-				return nil
+				damaged, lost = append(damaged, err), append(lost, bytes.Clone(o.Key))
+				return true, nil
 			case known:
 				keys = append(keys, r.Terms.DeviceKey)
 			default:
 				open-- // of a device that was forgotten
 			}
-			return err
+			return err == nil, err
 		})
 	})
 	if err != nil || len(lost) == 0 {
 		return keys, open, damaged, err
 	}
 	open -= uint64(len(lost))
-	return keys, open, damaged, s.changes.Do(func(tx *bolt.Tx) (err error) {
+	return keys, open, damaged, s.file.Do(func(tx *store.Tx) (err error) {
 		for _, id := range lost { // whose it is its device says when it asks next
-			err = errors.Join(err, tx.Bucket(bucketOpen).Delete(id))
+			err = errors.Join(err, tx.Delete(bucketOpen, id))
 		}
 		return err
 	})
@@ -436,26 +466,29 @@ func (s *state) overdue(now uint64) (keys []mpoc.Key, open uint64, damaged []err
 // receipts returns up to n of a key's receipts from a number on, and the number
 // to go on from.
 func (s *state) receipts(key mpoc.Key, from uint64, n int) (list []mpoc.Receipt, next uint64, err error) {
-	err = s.db.View(func(tx *bolt.Tx) error {
-		c := tx.Bucket(bucketReceipts).Cursor()
-		for k, id := c.Seek(receiptKey(key, from)); len(k) == 40 && mpoc.Key(k[:32]) == key; k, id = c.Next() {
+	err = s.file.View(func(tx *store.Tx) error {
+		return tx.Each(bucketReceipts, receiptKey(key, from), func(at store.Record) (bool, error) {
+			if len(at.Key) != 40 || mpoc.Key(at.Key[:32]) != key {
+				return false, nil
+			}
 			if len(list) == n {
-				next = binary.BigEndian.Uint64(k[32:])
-				return nil
+				next = binary.BigEndian.Uint64(at.Key[32:])
+				return false, nil
+			}
+			id, err := at.Raw()
+			if err != nil {
+				return true, nil
 			}
 			var r record
 			known, err := read(tx, bucketChallenges, id, &r)
 			if errors.Is(err, errDamaged) {
-				continue
-			}
-			if err != nil {
-				return err
+				return true, nil
 			}
 			if known && r.Receipt != nil {
 				list = append(list, *r.Receipt)
 			}
-		}
-		return nil
+			return err == nil, err
+		})
 	})
 	return list, next, err
 }
@@ -468,41 +501,41 @@ const pruned = 1000
 // others.
 func (s *state) prune(now uint64) (forgot int, more bool, err error) {
 	old := now - min(now, uint64(keepJudged.Milliseconds()))
-	err = s.db.Update(func(tx *bolt.Tx) (err error) {
+	err = s.file.Update(func(tx *store.Tx) (err error) {
 		if forgot, err = forget(tx, 0, now-min(now, uint64(keepUnproven.Milliseconds())), pruned); err != nil {
 			return err
 		}
-		c := tx.Bucket(bucketEnds).Cursor()
-		for range pruned {
-			k, _ := c.First()
-			if len(k) != 40 || binary.BigEndian.Uint64(k) >= old {
-				return nil
+		var keys [][]byte
+		err = tx.Each(bucketEnds, nil, func(r store.Record) (bool, error) {
+			if len(r.Key) == 40 && binary.BigEndian.Uint64(r.Key) >= old {
+				return false, nil
 			}
-			k = bytes.Clone(k)
-			if err := errors.Join(remove(tx, k[8:]), tx.Bucket(bucketEnds).Delete(k)); err != nil {
-				return err
-			}
+			keys = append(keys, bytes.Clone(r.Key))
+			return len(keys) < pruned, nil
+		})
+		for _, k := range keys {
+			err = errors.Join(err, remove(tx, k[min(8, len(k)):]), tx.Delete(bucketEnds, k))
 		}
-		more = true
-		return nil
+		more = len(keys) == pruned
+		return err
 	})
 	return forgot, more, err
 }
 
 // devices calls f for every device, and names the damaged ones.
 func (s *state) devices(f func(mpoc.Key, device)) (damaged []error, err error) {
-	err = s.db.View(func(tx *bolt.Tx) error {
-		return tx.Bucket(bucketDevices).ForEach(func(k, _ []byte) error {
+	err = s.file.View(func(tx *store.Tx) error {
+		return tx.Each(bucketDevices, nil, func(r store.Record) (bool, error) {
 			var d device
-			_, err := read(tx, bucketDevices, k, &d)
+			_, err := read(tx, bucketDevices, r.Key, &d)
 			switch {
 			case errors.Is(err, errDamaged):
 				damaged = append(damaged, err)
-				return nil
-			case err == nil && len(k) == len(mpoc.Key{}):
-				f(mpoc.Key(k), d)
+				return true, nil
+			case err == nil && len(r.Key) == len(mpoc.Key{}):
+				f(mpoc.Key(r.Key), d)
 			}
-			return err
+			return err == nil, err
 		})
 	})
 	return damaged, err

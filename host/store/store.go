@@ -227,6 +227,17 @@ func (f *File) apply(do func(*Tx) error) func(*bolt.Tx) error {
 	}
 }
 
+// Records counts a bucket's records.
+func (f *File) Records(bucket string) (n int64, err error) {
+	err = f.View(func(tx *Tx) error {
+		now := newTotals()
+		_, err := tx.Get(metaBucket, keyTotals, now)
+		n = now.Records[bucket]
+		return err
+	})
+	return n, err
+}
+
 // Fresh tells whether Open made the file.
 func (f *File) Fresh() bool { return f.fresh }
 

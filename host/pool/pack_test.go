@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package pool
+
+import (
+	"errors"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/assaynet/assay/host/store"
+	"github.com/assaynet/assay/poc/mpoc"
+)
+
+// old is a file that version 0.2 of the program wrote, opened by this one.
+func old(t *testing.T) (s *state, path string) {
+	t.Helper()
+	raw, err := os.ReadFile("testdata/version1.db")
+	if err != nil {
+		t.Fatal(err)
+	}
+	path = filepath.Join(t.TempDir(), "pool.db")
+	if err := os.WriteFile(path, raw, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	fast := options
+	fast.NoSync = true
+	s, _, damaged, err := openStateAs(path, func([]byte) { t.Error("a new secret") }, fast)
+	if err != nil || len(damaged) > 0 {
+		t.Fatal(damaged, err)
+	}
+	return s, path
+}
+
+// all are the receipts of every key.
+func (s *state) all(t *testing.T) (list []mpoc.Receipt) {
+	t.Helper()
+	var keys []mpoc.Key
+	if _, err := s.devices(func(k mpoc.Key, _ device) { keys = append(keys, k) }); err != nil {
+		t.Fatal(err)
+	}
+	for _, k := range keys {
+		for from := uint64(0); ; {
+			page, next, err := s.receipts(k, from, 10)
+			if err != nil {
+				t.Fatal(err)
+			}
+			list = append(list, page...)
+			if from = next; next == 0 {
+				break
+			}
+		}
+	}
+	return list
+}
+
+// Receipts of an older file are the same to the byte, and take less room.
+func TestVersion1IsBroughtOver(t *testing.T) {
+	s, path := old(t)
+	defer s.file.Close()
+	list := s.all(t)
+	if len(list) < 3 {
+		t.Fatalf("%d receipts", len(list))
+	}
+	for _, r := range list {
+		if err := r.Verify(t.Context(), mpoc.Reference()); err != nil {
+			t.Error(err)
+		}
+		kept, known, err := s.challenge(r.Terms.ChallengeID)
+		if err != nil || !known || kept.Phase != judged || !cmp.Equal(kept.Terms, r.Terms) || kept.Signature != r.TermsSignature || kept.Commit != r.Commit || kept.Draw != *r.Draw {
+			t.Errorf("%+v, %v, %v", kept, known, err)
+		}
+		raw, err := pack(&kept)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(raw) > 2000 {
+			t.Errorf("a judged challenge takes %d bytes", len(raw))
+		}
+	}
+	if _, err := os.Stat(store.Old(path)); err != nil {
+		t.Error(err)
+	}
+}
+
+// Whichever bit changes: the others' receipts are as they were, or the file is
+// refused and a new one made of what is there.
+func TestFlipsLoseOneRecord(t *testing.T) {
+	s, path := old(t)
+	want := map[mpoc.Hash]mpoc.Hash{}
+	for _, r := range s.all(t) {
+		want[r.Terms.ChallengeID] = r.Digest()
+	}
+	if err := s.file.Close(); err != nil {
+		t.Fatal(err)
+	}
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tries := 150
+	if os.Getenv("ASSAY_LONG") != "" {
+		tries = 10_000
+	}
+	fast := options
+	fast.NoSync = true
+	r := rand.New(rand.NewPCG(7, 8))
+	seen := map[string]int{}
+	for try := range tries {
+		path := filepath.Join(t.TempDir(), "pool.db")
+		hurt := append([]byte(nil), raw...)
+		cut := try%11 == 10
+		if cut {
+			hurt = hurt[:1+r.IntN(len(hurt)-1)]
+		} else {
+			hurt[r.IntN(len(hurt))] ^= 1 << r.IntN(8)
+		}
+		if err := os.WriteFile(path, hurt, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		s, _, damaged, err := openStateAs(path, func([]byte) {}, fast)
+		if errors.Is(err, store.ErrDamaged) {
+			seen["refused"]++
+			if cut {
+				continue
+			}
+			if _, _, err := Salvage(path); err != nil {
+				t.Fatalf("try %d: %v", try, err)
+			}
+			s, _, damaged, err = openStateAs(path, func([]byte) {}, fast)
+		}
+		if err != nil {
+			t.Fatalf("try %d: %v", try, err)
+		}
+		have := 0
+		for _, r := range s.all(t) {
+			if want[r.Terms.ChallengeID] != r.Digest() {
+				t.Fatalf("try %d: another receipt", try)
+			}
+			have++
+		}
+		if have < len(want)-1 {
+			// A device's own record: its receipts are there when it registers again.
+			if len(damaged) == 0 && seen["refused"] == 0 {
+				t.Fatalf("try %d: %d of %d receipts, in silence", try, have, len(want))
+			}
+			seen["device"]++
+		}
+		if err := s.file.Close(); err != nil {
+			t.Fatal(err)
+		}
+		_ = os.RemoveAll(filepath.Dir(path))
+	}
+	t.Log(len(want), "receipts", seen)
+}
