@@ -65,7 +65,7 @@ func New(fast func(context.Context) work.Engine, tamper func(cheat string) (*hos
 				logger.Info("workers connect with: assay-worker start --host "+url, "status", status)
 			}})
 	}
-	cmd.AddCommand(statusCommand(&home), allowCommand(&home), registerCommand(&home), urlCommand(&home), poolCommand(&home), paymentsCommand(&home))
+	cmd.AddCommand(statusCommand(&home), allowCommand(&home), registerCommand(&home), urlCommand(&home), poolCommand(&home), paymentsCommand(&home), checkCommand(&home))
 	return cmd
 }
 

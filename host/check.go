@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package host
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/assaynet/assay/host/leaflog"
+	"github.com/assaynet/assay/host/ledger"
+	"github.com/assaynet/assay/host/pool"
+	"github.com/assaynet/assay/host/store"
+	"github.com/assaynet/assay/internal/durable"
+)
+
+// Checked is what a check of one of a host's files, or of a folder of them, found.
+type Checked struct {
+	What  string `json:"what"`
+	Path  string `json:"path"`
+	Bytes int64  `json:"bytes"`
+	// Sound is false where something is damaged and was not repaired.
+	Sound bool `json:"sound"`
+	// Found says what is there, and what is wrong with it; Next what helps.
+	Found string `json:"found"`
+	Next  string `json:"next,omitempty"`
+}
+
+// Check looks at all of a host's files, which no running host may have open, and
+// with repair makes new ones of what can be read of those that do not open. Old
+// files stay beside the new ones.
+func Check(home string, repair bool) ([]Checked, error) {
+	var list []Checked
+	for _, f := range []struct {
+		what, name string
+		look       func(string) (store.Found, error)
+		salvage    func(string) (int, string, error)
+		then       func(path string) (string, error)
+	}{
+		{"ledger", ledgerName, ledger.Look, ledger.Salvage, adds},
+		{"pool", poolName, pool.Look, pool.Salvage, nil},
+	} {
+		c, err := checkStore(f.what, filepath.Join(home, f.name), repair, f.look, f.salvage, f.then)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, c)
+	}
+	if a, b := &list[0], &list[1]; (a.Bytes == 0) != (b.Bytes == 0) {
+		gone := a
+		if b.Bytes == 0 {
+			gone = b
+		}
+		gone.Sound, gone.Found = false, "it is missing, and the other file of the pool is there"
+		gone.Next = "put it back from a backup of the same time; without one, move the other away too: what machines are owed is then known by their receipts only"
+	}
+	leaves, err := checkLeaves(filepath.Join(home, leavesName))
+	if err != nil {
+		return nil, err
+	}
+	list = append(list, leaves)
+	for what, name := range map[string]string{"verdicts": verdictName, "evidence": EvidenceName} {
+		c, err := checkDocuments(what, filepath.Join(home, name))
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, c)
+	}
+	return list, nil
+}
+
+func checkStore(what, path string, repair bool, look func(string) (store.Found, error), salvage func(string) (int, string, error), then func(string) (string, error)) (Checked, error) {
+	c := Checked{What: what, Path: path, Sound: true}
+	found, err := look(path)
+	c.Bytes = found.Bytes
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		c.Found = "none: this host has no pool"
+		return c, nil
+	case errors.Is(err, store.ErrDamaged):
+		info, err2 := os.Stat(path)
+		if err2 != nil {
+			return c, err2
+		}
+		c.Bytes, c.Sound, c.Found, c.Next = info.Size(), false, err.Error(), "assay host check --repair makes a new file of what can be read; the old one stays"
+		if !repair {
+			return c, nil
+		}
+		n, old, err := salvage(path)
+		if err != nil {
+			return c, fmt.Errorf("host: repairing %s: %w", path, err)
+		}
+		c.Sound, c.Next = true, ""
+		c.Found = fmt.Sprintf("it was damaged; a new file has %d records, and the old one is %s", n, old)
+	case err != nil:
+		return c, err
+	default:
+		records := int64(0)
+		for _, n := range found.Records {
+			records += n
+		}
+		if c.Found = fmt.Sprintf("%d records", records); len(found.Damaged) > 0 {
+			c.Sound, c.Found = false, fmt.Sprintf("%d records, of which %d are damaged: %s", records, len(found.Damaged), found.Damaged[0])
+			c.Next = "the next start of the host mends it, and says what became of it"
+		}
+	}
+	if then != nil && c.Sound {
+		why, err := then(path)
+		if err != nil {
+			return c, err
+		}
+		if why != "" {
+			c.Sound, c.Found, c.Next = false, c.Found+"; "+why, "it is paid nothing until its sums are right: put the ledger back from a backup, and the chain and the machines' receipts say the rest"
+		}
+	}
+	return c, nil
+}
+
+// adds opens a ledger, which recounts it, and says which accounts are set aside.
+func adds(path string) (string, error) {
+	l, err := ledger.Open(path, ledger.Rules{Strikes: 1}, ledger.Amount{})
+	if err != nil {
+		return "", err
+	}
+	set, err := l.Aside(1000)
+	if err = errors.Join(err, l.Close()); err != nil {
+		return "", err
+	}
+	for device, why := range set {
+		return fmt.Sprintf("%d accounts are set aside, among them %s: %s", len(set), device, why), nil
+	}
+	return "", nil
+}
+
+func checkLeaves(dir string) (Checked, error) {
+	c := Checked{What: "leaves", Path: dir, Sound: true}
+	list, err := leaflog.Inspect(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		c.Found = "none yet"
+		return c, nil
+	} else if err != nil {
+		return c, err
+	}
+	leaves, mended := uint64(0), 0
+	var bad []string
+	for _, l := range list {
+		c.Bytes, leaves, mended = c.Bytes+l.Bytes, leaves+l.Leaves, mended+l.Mended
+		if l.Err != nil {
+			bad = append(bad, fmt.Sprintf("%s: %v", l.Path, l.Err))
+		}
+	}
+	c.Found = fmt.Sprintf("%d logs, %d leaves", len(list), leaves)
+	if mended > 0 {
+		c.Found += fmt.Sprintf(", %d changed bits that are known", mended)
+	}
+	if len(bad) > 0 {
+		c.Sound, c.Found = false, c.Found+"; damaged: "+strings.Join(bad, "; ")
+		c.Next = "the leaves before the damage are committed and opened; the log is deleted with its epoch"
+	}
+	return c, nil
+}
+
+// checkDocuments reads a folder of JSON documents.
+func checkDocuments(what, dir string) (Checked, error) {
+	c := Checked{What: what, Path: dir, Sound: true}
+	entries, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		c.Found = "none yet"
+		return c, nil
+	} else if err != nil {
+		return c, err
+	}
+	n := 0
+	var bad []string
+	for _, e := range entries {
+		if e.IsDir() || durable.Unfinished(e.Name()) {
+			continue
+		}
+		raw, err := os.ReadFile(filepath.Join(dir, e.Name()))
+		if err != nil {
+			return c, err
+		}
+		n++
+		c.Bytes += int64(len(raw))
+		if !json.Valid(raw) {
+			bad = append(bad, e.Name())
+		}
+	}
+	if c.Found = fmt.Sprintf("%d files", n); len(bad) > 0 {
+		c.Sound, c.Found, c.Next = false, c.Found+"; damaged: "+strings.Join(bad, ", "), "remove what is damaged; evidence is written again while the chain has its epoch"
+	}
+	return c, nil
+}
