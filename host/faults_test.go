@@ -628,3 +628,23 @@ func TestFaultsAreBounded(t *testing.T) {
 		t.Errorf("%d faults of an epoch that is past", len(f))
 	}
 }
+
+// A node that is not there is told from one that answers something else: the first is not reachable, and of both the
+// status has the reason.
+func TestTheNodeIsBlamedForItsAbsenceOnly(t *testing.T) {
+	h, _ := poolHost(t, t.TempDir())
+	for _, c := range []struct {
+		err       error
+		reachable bool
+	}{
+		{fmt.Errorf("asking: %w", status.Error(codes.Unavailable, "refused")), false},
+		{fmt.Errorf("asking: %w", status.Error(codes.DeadlineExceeded, "slow")), false},
+		{fmt.Errorf("asking: %w", status.Error(codes.Internal, "broken")), true},
+		{&fs.PathError{Op: "write", Path: "/a", Err: os.ErrPermission}, true},
+	} {
+		h.noAnswer(c.err)
+		if s := h.board.get(); s.Reachable != c.reachable || s.Reason != c.err.Error() {
+			t.Errorf("%v: reachable %t, %s", c.err, s.Reachable, s.Reason)
+		}
+	}
+}
