@@ -591,7 +591,7 @@ func TestDutiesGoOnWithoutRoom(t *testing.T) {
 	if s.Doing != "waiting" || !strings.Contains(s.Reason, home+" is nearly full") || s.Disk == nil || !s.Disk.Full || s.Disk.Free != 1 {
 		t.Errorf("%s: %s, %+v", s.Doing, s.Reason, s.Disk)
 	}
-	if why := h.full(); !strings.Contains(why, "goes on by itself") {
+	if why := h.fullFor(); !strings.Contains(why, "goes on by itself") || strings.Contains(why, home) {
 		t.Errorf("machines are told %q", why)
 	}
 	for epoch := range uint64(7) {

@@ -244,7 +244,7 @@ func (h *Host) compute(ctx context.Context, g *errgroup.Group, now sprintv1.Quer
 	}
 	most := sprintv1.MayCommit(me.Credited, e.Params.Segments, class.MiOps())
 	if why := h.full(); why != "" {
-		if err := h.idleFor(now, "the host takes no leaves: "+why); err != nil {
+		if err := h.idleFor(now, "no leaves are taken: "+h.fullFor()); err != nil {
 			return err
 		}
 		h.say(now, "waiting", "no leaves are taken: "+why)
