@@ -115,6 +115,7 @@ type Host struct {
 	evidence   map[uint64]bool // epochs whose evidence is written
 	written    map[string]bool // files that are, of the epoch evidenceOf
 	evidenceOf uint64
+	restores   map[leaflog.Key]*restoring
 	pinned     map[leaflog.Key]uint64 // sizes of the logs of segments that are over
 	forgotten  uint64                 // leaves and verdicts of epochs before it are deleted
 	bindings   map[string]registryv1.Node
