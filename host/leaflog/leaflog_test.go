@@ -369,7 +369,7 @@ func TestChangeEveryByte(t *testing.T) {
 	file, dir, frames, sizes := damageCase(t)
 	for at := int64(0); at < frames[3]; at++ {
 		for bit := range 8 {
-			if at > frames[1] && int64(bit) != at%8 { // the first batch whole, of the others a sample
+			if at >= headerSize+frameHead && int64(bit) != at%8 { // the heads whole, of the rest a sample
 				continue
 			}
 			bad := append([]byte(nil), file...)
