@@ -661,7 +661,7 @@ func TestRestore(t *testing.T) {
 				spoil(bad[frames[i]:frames[i+1]])
 				bad = append(bad, 0xff) // so that the last is no interrupted write
 				s, l, err := reopen(t, dir, bad)
-				defer s.Close()
+				t.Cleanup(func() { s.Close() })
 				if err != nil || l.Damage() == nil {
 					t.Fatalf("%v, damage %v", err, l.Damage())
 				}
