@@ -185,6 +185,14 @@ func (h *Host) full() string {
 	return ""
 }
 
+// fullFor is full for machines, which learn nothing of the host's folders.
+func (h *Host) fullFor() string {
+	if h.full() == "" {
+		return ""
+	}
+	return "the host's disk is nearly full; it goes on by itself once its owner has freed some"
+}
+
 // Disk is the room where this host writes; of several disks the one with least.
 type Disk struct {
 	disk.Space

@@ -171,8 +171,8 @@ func TestOneLogKeepsNoOtherFromTheChain(t *testing.T) {
 	}
 }
 
-// One changed bit keeps no opening back. More of them are named with their file, for each log, and what the chain would
-// refuse is not sent.
+// One changed bit keeps no opening back, and what else is lost is computed again: the opening follows, and fits what was
+// committed. Where that cannot be, each log is named with its file.
 func TestAnOpeningNamesTheLogsThatAreLost(t *testing.T) {
 	home, _ := delivered(t)
 	h, closeAll := poolHost(t, home)
@@ -204,45 +204,56 @@ func TestAnOpeningNamesTheLogsThatAreLost(t *testing.T) {
 				spoil(t, leavesPath(here, sick), c.change)
 			}
 			h, _ := poolHost(t, here)
-			msg, err := h.opening(e, drawn, commits)
-			faults := h.board.get().Faults
-			if c.left == 20 {
+			g := new(errgroup.Group)
+			msg, err := h.opening(t.Context(), g, e, drawn, commits)
+			if faults := h.board.get().Faults; c.left == 20 {
 				if err != nil || len(faults) > 0 {
 					t.Fatalf("%v, faults %+v", err, faults)
 				}
-				for i, o := range msg.Logs {
-					hashes, proof := make([]commit.Hash, 2), make([]commit.Hash, len(o.Proof)/32)
-					for j, nonce := range []uint64{3, 11} {
-						norm, digest := recordAt(o.Leaves, j)
-						hashes[j] = commit.Leaf{Class: transformer.Nano.ID, Node: o.Node, Index: nonce, Norm: norm, Digest: digest}.Hash()
+			} else {
+				if err == nil || away(err) || msg != nil {
+					t.Errorf("an opening that cannot be made: %v", err)
+				}
+				var names []string
+				for _, f := range faults {
+					if names = append(names, f.Node); !strings.Contains(f.Reason, leavesPath(here, f.Node)) {
+						t.Errorf("the file is not named: %+v", f)
 					}
-					for j := range proof {
-						proof[j] = commit.Hash(o.Proof[32*j:])
-					}
-					if err := commit.VerifyMulti(commit.Hash(commits[i].Root), 20, []uint64{3, 11}, hashes, proof); err != nil {
-						t.Errorf("log of %s: %v", o.Node, err)
-					}
+				}
+				if diff := cmp.Diff(three[1:], names); diff != "" {
+					t.Errorf("named (-want +got):\n%s", diff)
+				}
+			}
+			_ = g.Wait()
+			msg, err = h.opening(t.Context(), g, e, drawn, commits)
+			if c.change == nil { // nothing is there to be read
+				if f := h.board.get().Faults; err == nil || len(f) != 2 || !strings.Contains(f[0].Reason, "from a copy") {
+					t.Errorf("%v, %+v", err, f)
 				}
 				return
 			}
-			if err == nil || away(err) || msg != nil {
-				t.Errorf("an opening that cannot be made: %v", err)
+			if f := h.board.get().Faults; err != nil || len(f) > 0 {
+				t.Fatalf("after it was computed again: %v, %+v", err, f)
 			}
-			var names []string
-			for _, f := range faults {
-				if names = append(names, f.Node); !strings.Contains(f.Reason, leavesPath(here, f.Node)) {
-					t.Errorf("the file is not named: %+v", f)
+			for i, o := range msg.Logs {
+				hashes, proof := make([]commit.Hash, 2), make([]commit.Hash, len(o.Proof)/32)
+				for j, nonce := range []uint64{3, 11} {
+					norm, digest := recordAt(o.Leaves, j)
+					hashes[j] = commit.Leaf{Class: transformer.Nano.ID, Node: o.Node, Index: nonce, Norm: norm, Digest: digest}.Hash()
 				}
-			}
-			if diff := cmp.Diff(three[1:], names); diff != "" {
-				t.Errorf("named (-want +got):\n%s", diff)
+				for j := range proof {
+					proof[j] = commit.Hash(o.Proof[32*j:])
+				}
+				if err := commit.VerifyMulti(commit.Hash(commits[i].Root), 20, []uint64{3, 11}, hashes, proof); err != nil {
+					t.Errorf("log of %s: %v", o.Node, err)
+				}
 			}
 		})
 	}
 	t.Run("gone", func(t *testing.T) {
 		here := t.TempDir()
 		h, _ := poolHost(t, here)
-		if _, err := h.opening(e, drawn, commits); err == nil || len(h.board.get().Faults) != 3 {
+		if _, err := h.opening(t.Context(), new(errgroup.Group), e, drawn, commits); err == nil || len(h.board.get().Faults) != 3 {
 			t.Errorf("logs that are gone: %v, %+v", err, h.board.get().Faults)
 		}
 		if _, err := os.Stat(leavesPath(here, "w1")); !errors.Is(err, fs.ErrNotExist) {
@@ -591,7 +602,7 @@ func TestDutiesGoOnWithoutRoom(t *testing.T) {
 	if s.Doing != "waiting" || !strings.Contains(s.Reason, home+" is nearly full") || s.Disk == nil || !s.Disk.Full || s.Disk.Free != 1 {
 		t.Errorf("%s: %s, %+v", s.Doing, s.Reason, s.Disk)
 	}
-	if why := h.full(); !strings.Contains(why, "goes on by itself") {
+	if why := h.fullFor(); !strings.Contains(why, "goes on by itself") || strings.Contains(why, home) {
 		t.Errorf("machines are told %q", why)
 	}
 	for epoch := range uint64(7) {
@@ -626,5 +637,25 @@ func TestFaultsAreBounded(t *testing.T) {
 	h.say(sprintv1.QueryCurrentResponse{Epoch: sprintv1.Epoch{Number: 2}}, "waiting", "")
 	if f := h.board.get().Faults; len(f) != 0 {
 		t.Errorf("%d faults of an epoch that is past", len(f))
+	}
+}
+
+// A node that is not there is told from one that answers something else: the first is not reachable, and of both the
+// status has the reason.
+func TestTheNodeIsBlamedForItsAbsenceOnly(t *testing.T) {
+	h, _ := poolHost(t, t.TempDir())
+	for _, c := range []struct {
+		err       error
+		reachable bool
+	}{
+		{fmt.Errorf("asking: %w", status.Error(codes.Unavailable, "refused")), false},
+		{fmt.Errorf("asking: %w", status.Error(codes.DeadlineExceeded, "slow")), false},
+		{fmt.Errorf("asking: %w", status.Error(codes.Internal, "broken")), true},
+		{&fs.PathError{Op: "write", Path: "/a", Err: os.ErrPermission}, true},
+	} {
+		h.noAnswer(c.err)
+		if s := h.board.get(); s.Reachable != c.reachable || s.Reason != c.err.Error() {
+			t.Errorf("%v: reachable %t, %s", c.err, s.Reachable, s.Reason)
+		}
 	}
 }

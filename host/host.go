@@ -115,6 +115,7 @@ type Host struct {
 	evidence   map[uint64]bool // epochs whose evidence is written
 	written    map[string]bool // files that are, of the epoch evidenceOf
 	evidenceOf uint64
+	restores   map[leaflog.Key]*restoring
 	pinned     map[leaflog.Key]uint64 // sizes of the logs of segments that are over
 	forgotten  uint64                 // leaves and verdicts of epochs before it are deleted
 	bindings   map[string]registryv1.Node
@@ -308,24 +309,35 @@ func (h *Host) loop(ctx context.Context, g *errgroup.Group) error {
 		if err == nil {
 			err = h.step(ctx, g)
 		}
-		switch down := wait > pollEvery; {
+		down := wait > pollEvery
+		switch {
 		case ctx.Err() != nil:
 			return nil
-		case err != nil && away(err):
+		case err != nil:
 			compared = false // another node may answer next
-			h.log.Warn("the node does not answer; trying again", "err", err)
 			wait = min(2*wait, pollMost)
-			h.board.set(func(s *Status) {
-				s.Reachable, s.Doing, s.Reason = false, "waiting for the node", err.Error()
-			})
+			h.noAnswer(err)
+		case down:
+			h.log.Info("the node answers again")
+			fallthrough
 		default:
-			if down {
-				h.log.Info("the node answers again")
-			}
 			wait = pollEvery
 		}
 		timer.Reset(wait)
 	}
+}
+
+// noAnswer says that the node cannot be asked where the chain stands: it does not answer, or says something else.
+func (h *Host) noAnswer(err error) {
+	gone := away(err)
+	if gone {
+		h.log.Warn("the node does not answer; trying again", "err", err)
+	} else {
+		h.log.Error("the node's answer is of no use; trying again", "err", err)
+	}
+	h.board.set(func(s *Status) {
+		s.Reachable, s.Doing, s.Reason = !gone, "waiting for the node", err.Error()
+	})
 }
 
 // ErrOtherChain reports a node that follows another chain than the host is set up for.

@@ -64,7 +64,7 @@ func (h *Host) act(ctx context.Context, g *errgroup.Group, now sprintv1.QueryCur
 		if err := h.idle(now); err != nil {
 			return err
 		}
-		return h.open(ctx, now)
+		return h.open(ctx, g, now)
 	case sprintv1.PhaseValidate:
 		if err := h.idle(now); err != nil {
 			return err
@@ -244,7 +244,7 @@ func (h *Host) compute(ctx context.Context, g *errgroup.Group, now sprintv1.Quer
 	}
 	most := sprintv1.MayCommit(me.Credited, e.Params.Segments, class.MiOps())
 	if why := h.full(); why != "" {
-		if err := h.idleFor(now, "the host takes no leaves: "+why); err != nil {
+		if err := h.idleFor(now, "no leaves are taken: "+h.fullFor()); err != nil {
 			return err
 		}
 		h.say(now, "waiting", "no leaves are taken: "+why)
@@ -393,7 +393,7 @@ func (h *Host) exceeds(p portion, most uint64) {
 }
 
 // open posts every drawn leaf of this participant.
-func (h *Host) open(ctx context.Context, now sprintv1.QueryCurrentResponse) error {
+func (h *Host) open(ctx context.Context, g *errgroup.Group, now sprintv1.QueryCurrentResponse) error {
 	e := now.Epoch
 	id := fmt.Sprintf("open/%d", e.Number)
 	if h.queue.Done(id) {
@@ -412,7 +412,7 @@ func (h *Host) open(ctx context.Context, now sprintv1.QueryCurrentResponse) erro
 	if err != nil {
 		return fmt.Errorf("asking for the commitments: %w", err)
 	}
-	msg, err := h.opening(e, samples.Leaves, commits)
+	msg, err := h.opening(ctx, g, e, samples.Leaves, commits)
 	if err != nil {
 		return err
 	}
@@ -442,8 +442,9 @@ func (h *Host) commits(ctx context.Context, epoch uint64) ([]sprintv1.Commit, er
 }
 
 // opening reads the drawn leaves from the logs, one multiproof per log. The chain takes the opening of all logs or none,
-// so a log that cannot be opened withholds the others too; each of these is named, for whoever can restore the files.
-func (h *Host) opening(e sprintv1.Epoch, leaves []courtv1.LeafRef, commits []sprintv1.Commit) (*sprintv1.MsgOpen, error) {
+// so a log that cannot be opened withholds the others too. What is lost of it is computed again meanwhile; where that is
+// too much its file is named, for whoever can restore it.
+func (h *Host) opening(ctx context.Context, g *errgroup.Group, e sprintv1.Epoch, leaves []courtv1.LeafRef, commits []sprintv1.Commit) (*sprintv1.MsgOpen, error) {
 	class, err := transformer.ByName(e.Params.Class)
 	if err != nil {
 		return nil, err
@@ -462,7 +463,9 @@ func (h *Host) opening(e sprintv1.Epoch, leaves []courtv1.LeafRef, commits []spr
 		}
 		var o sprintv1.LogOpening
 		if !h.attempt(Fault{Epoch: e.Number, What: "opening leaves", Node: c.Node, Segment: c.Segment}, func() (err error) {
-			o, err = h.openingOf(e.Number, class, c, nonces)
+			if o, err = h.openingOf(e.Number, class, c, nonces); err != nil {
+				err = fmt.Errorf("%w; %s", err, h.restore(ctx, g, e, class, c))
+			}
 			return err
 		}) {
 			lost++
@@ -479,24 +482,24 @@ func (h *Host) opening(e sprintv1.Epoch, leaves []courtv1.LeafRef, commits []spr
 func (h *Host) openingOf(epoch uint64, class transformer.Class, c sprintv1.Commit, nonces []uint64) (o sprintv1.LogOpening, err error) {
 	key := leaflog.Key{Epoch: epoch, Node: c.Node, Segment: c.Segment}
 	if !h.leaves.Has(key) {
-		return o, fmt.Errorf("the log of node %s, segment %d, is not below %s, and %d leaves of it were committed: restore it from where it was lost and start the host again", c.Node, c.Segment, filepath.Join(h.o.Home, leavesName), c.Count)
+		return o, fmt.Errorf("the log of node %s, segment %d, is not below %s, and %d leaves of it were committed", c.Node, c.Segment, filepath.Join(h.o.Home, leavesName), c.Count)
 	}
 	log, err := h.leaves.Log(key, class.ID)
 	if err != nil {
 		return o, err
 	}
 	if damage := log.Damage(); damage != nil && log.Size() < c.Count {
-		return o, fmt.Errorf("%w: restore it and start the host again before the proof window ends", damage)
+		return o, damage
 	}
 	if log.Size() < c.Count {
-		return o, fmt.Errorf("%s holds %d leaves but %d were committed: restore %s from where it was lost", log.Path(), log.Size(), c.Count, leavesName)
+		return o, fmt.Errorf("%s holds %d leaves but %d were committed", log.Path(), log.Size(), c.Count)
 	}
 	root, err := log.Root(c.Count)
 	if err != nil {
 		return o, err
 	}
 	if !bytes.Equal(root[:], c.Root) {
-		return o, fmt.Errorf("%s does not give the root that was committed: restore it from where it was lost", log.Path())
+		return o, fmt.Errorf("%s does not give the root that was committed", log.Path())
 	}
 	o.Node, o.Segment = c.Node, c.Segment
 	for _, nonce := range nonces {

@@ -27,7 +27,8 @@
 // found by the checksum and read as it was (mend.go). More of them cost their batch
 // and those behind it: the log ends before them ([Log.Damage] says where and why),
 // is read up to there, takes nothing more, and the file stays for whoever can
-// restore it. A file whose header is unreadable, or of another version, is refused
+// restore it. A log that was committed to is made whole from the batches that are
+// intact and what the caller computes again between them ([Store.Restore]). A file whose header is unreadable, or of another version, is refused
 // by itself; the other logs do not notice.
 //
 // A log answers for its Merkle tree ([commit.Subtrees]) without holding it:

@@ -369,7 +369,7 @@ func TestChangeEveryByte(t *testing.T) {
 	file, dir, frames, sizes := damageCase(t)
 	for at := int64(0); at < frames[3]; at++ {
 		for bit := range 8 {
-			if at > frames[1] && int64(bit) != at%8 { // the first batch whole, of the others a sample
+			if at >= headerSize+frameHead && int64(bit) != at%8 { // the heads whole, of the rest a sample
 				continue
 			}
 			bad := append([]byte(nil), file...)
@@ -636,5 +636,58 @@ func TestFullDisk(t *testing.T) {
 		t.Error(err)
 	} else {
 		appendAll(t, l, 1000)
+	}
+}
+
+// Whatever is damaged of one batch, the log is made whole by computing its leaves
+// again, if they give the root that was committed; the damaged file is kept.
+func TestRestore(t *testing.T) {
+	file, dir, frames, sizes := damageCase(t)
+	root := model(sizes[2]).Root()
+	again := func(asked *uint64) func(uint64, int) ([]Record, error) {
+		return func(first uint64, n int) ([]Record, error) {
+			*asked += uint64(n)
+			return records(first, n), nil
+		}
+	}
+	for i := range sizes {
+		for name, spoil := range map[string]func(b []byte){
+			"a byte of a record": func(b []byte) { b[frameHead+3] ^= 0xff },
+			"its head":           func(b []byte) { copy(b, bytes.Repeat([]byte{0xee}, frameHead)) },
+			"all of it":          func(b []byte) { copy(b, bytes.Repeat([]byte{0xee}, len(b))) },
+		} {
+			t.Run(fmt.Sprintf("%s, batch %d", name, i), func(t *testing.T) {
+				bad := bytes.Clone(file)
+				spoil(bad[frames[i]:frames[i+1]])
+				bad = append(bad, 0xff) // so that the last is no interrupted write
+				s, l, err := reopen(t, dir, bad)
+				t.Cleanup(func() { s.Close() })
+				if err != nil || l.Damage() == nil {
+					t.Fatalf("%v, damage %v", err, l.Damage())
+				}
+				asked := uint64(0)
+				if err := s.Restore(testKey, testClass, commit.Hash{1}, sizes[2], again(&asked)); !errors.Is(err, ErrDamaged) {
+					t.Fatalf("another root: %v", err)
+				}
+				if now, err := os.ReadFile(logPath(dir)); err != nil || !bytes.Equal(now, bad) {
+					t.Fatal("the file has changed although it could not be restored")
+				}
+				asked = 0
+				if err := s.Restore(testKey, testClass, root, sizes[2], again(&asked)); err != nil {
+					t.Fatal(err)
+				}
+				if want := sizes[i] - append([]uint64{0}, sizes...)[i]; asked != want {
+					t.Errorf("%d leaves were computed again, want the %d of the batch", asked, want)
+				}
+				l = openTestLog(t, s)
+				if l.Damage() != nil {
+					t.Error(l.Damage())
+				}
+				checkContents(t, l, sizes[2])
+				if kept, err := os.ReadFile(logPath(dir) + DamagedSuffix); err != nil || !bytes.Equal(kept, bad) {
+					t.Errorf("the damaged file is not kept: %v", err)
+				}
+			})
+		}
 	}
 }

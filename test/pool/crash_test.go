@@ -176,10 +176,7 @@ func TestExpiredIsDropped(t *testing.T) {
 	w.kill()
 	n.clock.Pass(10 * time.Minute)
 	w = n.work(keyOf(2), home, nil)
-	n.events.wait(t, "it is dropped", func() bool { return w.Snapshot().Dropped == 1 })
-	if s := w.Snapshot(); !strings.Contains(s.LastReason, "expired at ") {
-		t.Errorf("%+v", s)
-	}
+	n.events.wait(t, "it is dropped, and why", func() bool { s := w.Snapshot(); return s.Dropped == 1 && strings.Contains(s.LastReason, "expired at ") })
 }
 
 // machineAlone is a machine in a process of its own.

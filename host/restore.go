@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package host
+
+import (
+	"context"
+	"path/filepath"
+
+	"golang.org/x/sync/errgroup"
+
+	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
+	"github.com/assaynet/assay/host/fleet"
+	"github.com/assaynet/assay/host/leaflog"
+	"github.com/assaynet/assay/poc/commit"
+	"github.com/assaynet/assay/poc/seed"
+	"github.com/assaynet/assay/poc/work"
+	"github.com/assaynet/assay/poc/work/transformer"
+)
+
+// A leaf follows from its seeds. So what a disk lost of a log that this host committed to is computed again, and the
+// committed root says whether it is what was there.
+
+// restoring is one log's restoration. err is there once done is closed.
+type restoring struct {
+	done chan struct{}
+	err  error
+}
+
+// restore begins to make a log whole that cannot be opened, beside the loop, and says how far that is. It is tried once.
+func (h *Host) restore(ctx context.Context, g *errgroup.Group, e sprintv1.Epoch, class transformer.Class, c sprintv1.Commit) (says string) {
+	key := leaflog.Key{Epoch: e.Number, Node: c.Node, Segment: c.Segment}
+	r := h.restores[key]
+	if r == nil {
+		r = &restoring{done: make(chan struct{})}
+		if h.restores == nil {
+			h.restores = map[leaflog.Key]*restoring{}
+		}
+		for old := range h.restores {
+			if old.Epoch != e.Number {
+				delete(h.restores, old)
+			}
+		}
+		h.restores[key] = r
+		alone := h.alone()
+		g.Go(func() error {
+			defer close(r.done)
+			r.err = h.leaves.Restore(key, class.ID, commit.Hash(c.Root), c.Count, func(first uint64, n int) ([]leaflog.Record, error) {
+				return h.computeAgain(ctx, e, class, key, first, n, alone)
+			})
+			if r.err == nil {
+				h.log.Warn("a damaged log was made whole by computing its lost leaves again", "node", key.Node, "epoch", key.Epoch, "segment", key.Segment)
+			}
+			return nil
+		})
+	}
+	select {
+	case <-r.done:
+		if r.err == nil {
+			return "it was made whole, and is read again at the next block"
+		}
+		return r.err.Error() + "; put the file back from a copy below " + filepath.Join(h.o.Home, leavesName) + " and start the host again before the proof window ends"
+	default:
+		return "what is lost is being computed again"
+	}
+}
+
+// computeAgain computes leaves of a node of this host, on the workers or, where there is none to be trusted, here.
+func (h *Host) computeAgain(ctx context.Context, e sprintv1.Epoch, class transformer.Class, key leaflog.Key, first uint64, n int, alone bool) ([]leaflog.Record, error) {
+	units := make([]fleet.Unit, n)
+	for i := range units {
+		units[i] = fleet.Unit{Epoch: e.Number, Class: class, Seed1: toSeed(e.Seed1), Nonce: first + uint64(i),
+			NodeSeed: seed.Node(h.config.Chain, h.config.Participant, key.Node, class.Name), SegmentSeed: toSeed(e.Segments[key.Segment-1].Seed)}
+	}
+	out := make([]transformer.Output, n)
+	var err error
+	if !alone {
+		out, err = h.fleet.Rerun(ctx, units)
+	}
+	recs := make([]leaflog.Record, n)
+	for i, u := range units {
+		if alone && err == nil {
+			h.own.turn.Lock()
+			out[i], err = h.own.judge.Unit(ctx, u.Class, u.Seed1, u.NodeSeed, u.SegmentSeed, u.Nonce, work.Claim{})
+			h.own.turn.Unlock()
+		}
+		if err != nil {
+			return nil, err
+		}
+		recs[i] = leaflog.Record{Norm: out[i].Norm, Digest: out[i].Digest}
+	}
+	return recs, nil
+}
