@@ -372,6 +372,9 @@ func TestSecondConnectionTakesOver(t *testing.T) {
 			return strings.Contains(s.Trouble, "another machine works with this machine's key")
 		})
 	})
+	// The older goes on behind what it has signed, and not within it: it signs no leaf in two ways.
+	signed := log.Size() + 2*workerv1.MaxBatch
+	until(t, "the newer's leaves", func() bool { return log.Size() > signed })
 	newer.stop() // the older comes back and goes on
 	at := log.Size()
 	until(t, "the older's leaves", func() bool { return log.Size() > at })
