@@ -35,6 +35,7 @@ import (
 	"github.com/assaynet/assay/host/pool"
 	"github.com/assaynet/assay/host/settle"
 	"github.com/assaynet/assay/host/submit"
+	"github.com/assaynet/assay/internal/clock"
 	"github.com/assaynet/assay/internal/disk"
 	"github.com/assaynet/assay/internal/durable"
 	"github.com/assaynet/assay/internal/quiet"
@@ -77,6 +78,8 @@ type Options struct {
 	// Pool offers challenges also where host.toml does not.
 	Pool   bool
 	Tamper *Tamper
+	// Clock is nil but in tests.
+	Clock *clock.Clock
 	// Space measures disks; nil is the system's.
 	Space func(folder string) (disk.Space, error)
 }

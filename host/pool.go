@@ -51,7 +51,7 @@ func (h *Host) openPool(encoding submit.Encoding) (handler http.Handler, closeAl
 	}
 	config := pool.Config{
 		HostKey: h.o.HostKey, Chain: h.config.Chain, State: filepath.Join(h.o.Home, poolName), Ledger: h.ledger, Rules: rules, Pay: rate,
-		Duration: time.Duration(c.DurationMS) * time.Millisecond, Logger: h.log, Full: h.fullFor,
+		Duration: time.Duration(c.DurationMS) * time.Millisecond, Logger: h.log, Full: h.fullFor, Clock: h.o.Clock,
 		Payout:   h.payable(encoding),
 		Admitted: func(key mpoc.Key, _ mpoc.Registration) { h.admit(key) },
 	}

@@ -45,6 +45,11 @@ import (
 
 // poolHost is a host with a pool that does not run; closed by the test or at its end.
 func poolHost(t *testing.T, home string) (h *Host, closeAll func()) {
+	return poolHostAs(t, home, func(*Host) {})
+}
+
+// poolHostAs is poolHost with something changed before it opens.
+func poolHostAs(t *testing.T, home string, edit func(*Host)) (h *Host, closeAll func()) {
 	t.Helper()
 	encoding, err := submit.NewEncoding()
 	if err != nil {
@@ -60,6 +65,7 @@ func poolHost(t *testing.T, home string) (h *Host, closeAll func()) {
 	p := DefaultPool()
 	p.Enabled, p.BanAfter, p.MaxNodes = true, 2, 2
 	h.config.Pool = &p
+	edit(h)
 	_, closePool, err := h.openPool(encoding)
 	if err != nil {
 		t.Fatal(err)
@@ -523,6 +529,8 @@ type finals struct {
 	outcomes map[uint64]sprintv1.Outcome
 	commits  []sprintv1.Commit
 	asked    []uint64
+	// commitsOf, if set, stands for commits.
+	commitsOf func(epoch uint64) []sprintv1.Commit
 }
 
 func (f *finals) Epoch(_ context.Context, q *sprintv1.QueryEpochRequest, _ ...grpc.CallOption) (*sprintv1.QueryEpochResponse, error) {
@@ -534,7 +542,10 @@ func (f *finals) Outcomes(_ context.Context, q *sprintv1.QueryOutcomesRequest, _
 	return &sprintv1.QueryOutcomesResponse{Outcomes: []sprintv1.Outcome{{Participant: "cpc1other", Credited: 7}, f.outcomes[q.Epoch]}}, nil
 }
 
-func (f *finals) Commits(context.Context, *sprintv1.QueryCommitsRequest, ...grpc.CallOption) (*sprintv1.QueryCommitsResponse, error) {
+func (f *finals) Commits(_ context.Context, q *sprintv1.QueryCommitsRequest, _ ...grpc.CallOption) (*sprintv1.QueryCommitsResponse, error) {
+	if f.commitsOf != nil {
+		return &sprintv1.QueryCommitsResponse{Commits: f.commitsOf(q.Epoch)}, nil
+	}
 	return &sprintv1.QueryCommitsResponse{Commits: f.commits}, nil
 }
 

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime/debug"
+	"sync/atomic"
 	"time"
 
 	bolt "go.etcd.io/bbolt"
@@ -204,16 +205,45 @@ func (f *File) View(do func(*Tx) error) error {
 	})
 }
 
+// faults, if set, stands between all files and their disks.
+var faults atomic.Pointer[func(path string, done bool) error]
+
+// Inject lets a function fail changes, for tests of what a failing or a slow disk
+// does: before a change, and when it is done and only its caller does not learn it.
+// It returns what ends that.
+func Inject(fail func(path string, done bool) error) (stop func()) {
+	faults.Store(&fail)
+	return func() { faults.Store(nil) }
+}
+
+func (f *File) fault(done bool) error {
+	if fail := faults.Load(); fail != nil {
+		return (*fail)(f.path, done)
+	}
+	return nil
+}
+
+// through makes a change that the disk may fail.
+func (f *File) through(change func() error) error {
+	if err := f.fault(false); err != nil {
+		return err
+	}
+	if err := change(); err != nil {
+		return err
+	}
+	return f.fault(true)
+}
+
 // Update changes, durably when it returns without an error; with one nothing has
 // changed.
 func (f *File) Update(do func(*Tx) error) error {
-	return f.guard(func() error { return f.db.Update(f.apply(do)) })
+	return f.through(func() error { return f.guard(func() error { return f.db.Update(f.apply(do)) }) })
 }
 
 // Do is Update for what many ask at the same time: they share a flush, and do may
 // run more than once.
 func (f *File) Do(do func(*Tx) error) error {
-	return f.changes.Do(f.apply(do))
+	return f.through(func() error { return f.changes.Do(f.apply(do)) })
 }
 
 func (f *File) apply(do func(*Tx) error) func(*bolt.Tx) error {
