@@ -39,11 +39,14 @@ func await(ctx context.Context, every time.Duration, say func(string), ready fun
 	for last := ""; ; {
 		err := ready(ctx)
 		var w *waiting
+		waits, over := errors.As(err, &w), ctx.Err() != nil
 		switch {
 		case err == nil:
 			return nil
-		case ctx.Err() != nil:
-		case !errors.As(err, &w):
+		case over && waits && last == "": // its first question was cut short
+			last = w.text
+		case over:
+		case !waits:
 			return err
 		case w.text != last:
 			last = w.text

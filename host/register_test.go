@@ -70,6 +70,10 @@ func TestARegistrationWaits(t *testing.T) {
 	if !errors.Is(err, stopped) || !strings.Contains(err.Error(), "waiting for coins") {
 		t.Errorf("at the end of its time: %v", err)
 	}
+	err = await(ctx, time.Microsecond, func(string) { t.Error("said after the end") }, func(context.Context) error { return wait("waiting for the node") })
+	if !errors.Is(err, stopped) || !strings.Contains(err.Error(), "waiting for the node") {
+		t.Errorf("at the end of its time, at its first question: %v", err)
+	}
 }
 
 // Nobody is there: the question is for the node, and names how to start it.
