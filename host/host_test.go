@@ -47,7 +47,7 @@ func TestConfigIsReadAsItWasWritten(t *testing.T) {
 	}
 }
 
-// The file that is written for a participant has every key with its meaning, also of what it does not use yet (N3).
+// The file that is written for a participant has every key with its meaning, also of what it does not use yet.
 func TestTheWrittenConfigNamesEverything(t *testing.T) {
 	home := t.TempDir()
 	if err := config().Save(home); err != nil {
