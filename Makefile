@@ -3,7 +3,7 @@ STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 LIGHT := ./poc/... ./device/... ./internal/... ./link/... ./worker/... ./cmd/assay-worker/... ./host/leaflog/... ./host/fleet/... ./host/gate/... ./host/batch/... ./host/ledger/... ./host/pool/... ./api/worker/... ./api/mpoc/... ./test/peers/... ./test/crowd/... ./test/pool/...
 
 .DEFAULT_GOAL := help
-.PHONY: help build test test-arm64 race lint staticcheck gen soak coalitions crowd fuzz bench bench-peers release localnet vectors
+.PHONY: help build test test-arm64 race lint staticcheck gen soak coalitions crowd fuzz bench bench-peers release localnet vectors man
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -56,6 +56,11 @@ bench-peers:
 
 release: ## the worker for all platforms into dist/, built twice and compared
 	./cmd/assay-worker/release.sh
+
+# A manual page for every command of both programs, into man/.
+man:
+	go run ./cmd/assay manual man
+	go run ./cmd/assay-worker manual man
 
 localnet: ## a whole network on this machine
 	go run ./cmd/assay localnet

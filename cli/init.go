@@ -20,6 +20,7 @@ import (
 
 	genutiltypes "github.com/cosmos/cosmos-sdk/x/genutil/types"
 
+	"github.com/assaynet/assay/accounts"
 	registryv1 "github.com/assaynet/assay/api/registry/v1"
 	"github.com/assaynet/assay/chain/app"
 	chaincli "github.com/assaynet/assay/chain/cli"
@@ -29,6 +30,7 @@ import (
 	hostcli "github.com/assaynet/assay/host/cli"
 	"github.com/assaynet/assay/internal/durable"
 	"github.com/assaynet/assay/link"
+	"github.com/assaynet/assay/poc/coin"
 )
 
 // initCommand makes what a network starts from.
@@ -64,17 +66,32 @@ func initParticipantCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "participant", Short: "Make the keys and settings of a participant", Args: cobra.NoArgs,
 		Long: `Make a participant's folder: the keys of its node and host, two accounts (operator and hot), settings, and
-participant.json, which is public and all that others need. Keys and settings that exist are kept, so the command may run
+participant.json, which is public and all that others need. The accounts are kept in files that a passphrase opens; without a
+terminal it is read from the file (mode 0600) that ASSAY_KEYRING_PASSPHRASE_FILE names, here and by every other command.
+Keys and settings that exist are kept, so the command may run
 again, for example with --nodes, whose proofs need to know the operator's address.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			var err error
 			if o.Nodes, err = parseNodes(nodes); err != nil {
 				return err
 			}
+			if o.Settings.MinGasPrice, err = gasPrice(o.Settings.MinGasPrice); err != nil {
+				return err
+			}
+			if o.KeyringBackend, err = accounts.Choose(o.Dir, o.KeyringBackend); err != nil {
+				return err
+			}
+			keys, err := home.OpenKeyring(o.Dir, o.KeyringBackend, cmd.InOrStdin())
+			if err != nil {
+				return err
+			}
+			if err := keys.Unlock(); err != nil { // before anything is made that a second try would find
+				return err
+			}
+			o.Keys = keys
 			if o.HostKey, err = link.LoadKey(filepath.Join(o.Dir, hostcli.HostKeyFile)); err != nil {
 				return err
 			}
-			o.Stdin = cmd.InOrStdin()
 			made, err := home.Create(o)
 			if err != nil {
 				return err
@@ -99,14 +116,14 @@ again, for example with --nodes, whose proofs need to know the operator's addres
 	chaincli.AddHome(f, &o.Dir)
 	f.StringVar(&o.Chain, "chain-id", "", "the network's id; the proofs are for it")
 	f.StringVar(&o.Moniker, "moniker", "", "a name for people")
-	f.StringVar(&o.KeyringBackend, "keyring-backend", "os", "where accounts are kept: os, file, or test (unprotected)")
+	f.StringVar(&o.KeyringBackend, "keyring-backend", "", "where accounts are kept from now on: file (a passphrase opens it), os, or test (unprotected); default file, or what the home has")
 	f.StringToStringVar(&nodes, "nodes", nil, "machines as id=key:proof in hex, as assay-worker id prints them; may be repeated")
 	f.StringVar(&o.Settings.P2P, "p2p", "0.0.0.0:26656", "where the node listens for peers")
 	f.StringVar(&o.Settings.External, "external", "", "where peers find the node, host:port, if that is another address")
 	f.StringVar(&o.Settings.RPC, "rpc", "127.0.0.1:26657", "where the node serves CometBFT's RPC")
 	f.StringVar(&o.Settings.GRPC, "grpc", "127.0.0.1:9090", "where the node serves gRPC; its host talks to it")
 	f.StringVar(&o.Settings.API, "api", "127.0.0.1:1317", "where the node serves REST")
-	f.StringVar(&o.Settings.MinGasPrice, "min-gas-price", home.DefaultMinGasPrice, "least price per gas that the node takes from others")
+	f.StringVar(&o.Settings.MinGasPrice, "min-gas-price", home.DefaultMinGasPrice, "least price per gas that the node takes from others, such as 1000000000acpc")
 	f.BoolVar(&asJSON, "json", false, "print participant.json")
 	for _, name := range []string{"chain-id", "moniker"} {
 		if err := cmd.MarkFlagRequired(name); err != nil {
@@ -212,7 +229,7 @@ own node's state.`,
 	f.Int64Var(&stipend, "stipend", 0, "what each operator's account starts with, in CPC (default 100, with --preset localnet 1000)")
 	f.StringVar(&export, "from-export", "", "go on from an older chain: the file that assay export wrote")
 	f.StringVar(&at, "time", "", "when the chain starts; now by default. Everybody has to name the same")
-	f.StringArrayVar(&faucets, "faucet", nil, "an account with coins as address:amount, in CPC or acpc, such as cpc1...:1000CPC; may be repeated")
+	f.StringArrayVar(&faucets, "faucet", nil, "an account with coins as address:amount, such as cpc1...:1000cpc; may be repeated")
 	f.StringVar(&output, "output", "genesis.json", "file to write")
 	if err := cmd.MarkFlagRequired("chain-id"); err != nil {
 		panic(err) // the flag stands a few lines above
@@ -246,29 +263,32 @@ func writeGenesis(cmd *cobra.Command, output string, g *genutiltypes.AppGenesis,
 	return err
 }
 
+// gasPrice puts the base unit into a price.
+func gasPrice(text string) (string, error) {
+	n, err := coin.Parse(text)
+	if err != nil {
+		return "", fmt.Errorf("--min-gas-price: %w", err)
+	}
+	return n.String() + coin.Base, nil
+}
+
 // parseBalance reads address:amount.
 func parseBalance(text string) (genesis.Balance, error) {
 	address, amount, found := strings.Cut(text, ":")
 	if !found {
-		return genesis.Balance{}, errors.New("want address:amount")
+		return genesis.Balance{}, errors.New("want address:amount, such as cpc1...:1000cpc")
 	}
 	if _, err := app.Addresses().StringToBytes(address); err != nil {
 		return genesis.Balance{}, fmt.Errorf("address %q: %w", address, err)
 	}
-	if coins, ok := strings.CutSuffix(amount, app.Display); ok {
-		n, err := math.LegacyNewDecFromStr(coins)
-		if err != nil || !n.IsPositive() {
-			return genesis.Balance{}, fmt.Errorf("amount %q: want a positive decimal number of %s with at most %d places", amount, app.Display, app.Decimals)
-		}
-		// LegacyDec counts in 10^-18, which is what an acpc is of a CPC.
-		return genesis.Balance{Address: address, Amount: math.NewIntFromBigInt(n.BigInt())}, nil
+	n, err := coin.Parse(amount)
+	if err != nil {
+		return genesis.Balance{}, err
 	}
-	units, ok := strings.CutSuffix(amount, app.Denom)
-	n, valid := math.NewIntFromString(units)
-	if !ok || !valid || !n.IsPositive() {
-		return genesis.Balance{}, fmt.Errorf("amount %q: want a number followed by %s or %s", amount, app.Display, app.Denom)
+	if n.Sign() == 0 {
+		return genesis.Balance{}, fmt.Errorf("%q is nothing", amount)
 	}
-	return genesis.Balance{Address: address, Amount: n}, nil
+	return genesis.Balance{Address: address, Amount: math.NewIntFromBigInt(n)}, nil
 }
 
 func readParticipants(files []string) ([]home.Participant, error) {

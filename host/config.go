@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math/big"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -19,6 +20,7 @@ import (
 	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
 	"github.com/assaynet/assay/host/ledger"
 	"github.com/assaynet/assay/internal/durable"
+	"github.com/assaynet/assay/poc/coin"
 	"github.com/assaynet/assay/poc/commit"
 	"github.com/assaynet/assay/poc/mpoc"
 )
@@ -51,13 +53,13 @@ type Config struct {
 type Pool struct {
 	// Enabled offers challenges to whoever connects; `assay host --pool` does so for one run.
 	Enabled bool `toml:"enabled"`
-	// PayPerTebiop is what 2^40 verified operations earn, in acpc.
+	// PayPerTebiop is what 2^40 verified operations earn, in acpc; the file may say it in cpc, such as "0.5cpc".
 	PayPerTebiop string `toml:"pay_per_tebiop"`
 	// PayKey names the key in the keyring whose account pays. Empty: pay is owed, and nothing is transferred.
 	PayKey string `toml:"pay_key"`
 	// GasPrice is what a transfer pays for gas, in acpc.
 	GasPrice uint64 `toml:"gas_price"`
-	// Least is the smallest transfer, in acpc; smaller sums wait until they have grown.
+	// Least is the smallest transfer, in acpc, or as above; smaller sums wait until they have grown.
 	Least string `toml:"least"`
 	// UnlockAfter is how many clean submissions make earlier pay due; until then a proven cheat forfeits it.
 	UnlockAfter uint64 `toml:"unlock_after"`
@@ -77,7 +79,6 @@ func DefaultPool() Pool {
 // ConfigFile, KeyFile and the folders a host uses, below its home.
 const (
 	configName  = "config/host.toml"
-	keyringName = "keyring"
 	dataName    = "data"
 	leavesName  = "data/leaves"
 	verdictName = "data/verdicts"
@@ -112,14 +113,56 @@ func Load(home string) (Config, error) {
 	if err := d.Decode(&c); err != nil {
 		var strict *toml.StrictMissingError
 		if errors.As(err, &strict) {
-			return c, fmt.Errorf("host: %s has keys that do not exist:\n%s", path, strict.String())
+			return c, fmt.Errorf("host: %s has keys that do not exist: %s; `assay init participant` writes the file with every key there is", path, strangeKeys(strict))
 		}
 		return c, fmt.Errorf("host: %s: %w", path, err)
+	}
+	if c.Pool != nil {
+		if err := c.Pool.inBaseUnits(); err != nil {
+			return c, fmt.Errorf("host: %s: section [pool]: %w", path, err)
+		}
 	}
 	if err := c.Valid(); err != nil {
 		return c, fmt.Errorf("host: %s: %w", path, err)
 	}
 	return c, nil
+}
+
+// strangeKeys lists the keys of an error, each with its line.
+func strangeKeys(strict *toml.StrictMissingError) string {
+	var list []string
+	for _, e := range strict.Errors {
+		line, _ := e.Position()
+		list = append(list, fmt.Sprintf("%s (line %d)", strings.Join(e.Key(), "."), line))
+	}
+	return strings.Join(list, ", ")
+}
+
+// inBaseUnits replaces amounts as people write them by their number of acpc, which the rest of the host takes.
+func (p *Pool) inBaseUnits() error {
+	for _, f := range []struct {
+		key   string
+		value *string
+	}{{"pay_per_tebiop", &p.PayPerTebiop}, {"least", &p.Least}} {
+		if strings.Trim(*f.value, "0123456789") == "" {
+			continue
+		}
+		n, err := coin.Parse(*f.value)
+		if err != nil {
+			return fmt.Errorf("%s: %w", f.key, err)
+		}
+		*f.value = n.String()
+	}
+	return nil
+}
+
+// amount writes a number of acpc for people.
+func amount(acpc string) string {
+	n, ok := new(big.Int).SetString(acpc, 10)
+	if !ok {
+		return strconv.Quote(acpc)
+	}
+	return strconv.Quote(coin.Short(n))
 }
 
 // Save writes host.toml below home with every key documented.
@@ -134,7 +177,7 @@ func (c Config) Save(home string) error {
 	line("The account on whose behalf this host acts.", "participant", c.Participant)
 	line("gRPC address of the participant's own node.", "grpc", c.GRPC)
 	line("Name of the hot key in the keyring; it holds only grants for protocol messages.", "key", c.Key)
-	line("Keyring backend: file, os, or test (unprotected, for localnet).", "keyring_backend", c.KeyringBackend)
+	line("Where the accounts of this home are kept: file, os, or test (unprotected, for localnet). All commands go by it.", "keyring_backend", c.KeyringBackend)
 	line("Where workers connect; port 0 takes a free one.", "listen", c.Listen)
 	line("Host and port that workers dial, where that is not the address of this machine and the port above: behind a router, or a name.", "advertise", c.Advertise)
 	line("Where the status document is served (this machine only); empty: nowhere.", "status", c.Status)
@@ -145,10 +188,10 @@ func (c Config) Save(home string) error {
 	b.WriteString("# Challenges for the machines of strangers, between sprints and for pay (`assay host --pool` too turns them on).\n[pool]\n")
 	value := func(comment, key string, v any) { fmt.Fprintf(&b, "# %s\n%s = %v\n", comment, key, v) }
 	value("Offer them to whoever connects.", "enabled", p.Enabled)
-	value("What 2^40 verified operations earn, in acpc.", "pay_per_tebiop", strconv.Quote(p.PayPerTebiop))
+	value("What 2^40 verified operations earn, in cpc or acpc.", "pay_per_tebiop", amount(p.PayPerTebiop))
 	value("Key in the keyring whose account pays; empty: pay is owed and nothing is transferred.", "pay_key", strconv.Quote(p.PayKey))
 	value("What transfers pay for gas, in acpc.", "gas_price", p.GasPrice)
-	value("The smallest transfer, in acpc.", "least", strconv.Quote(p.Least))
+	value("The smallest transfer, in cpc or acpc.", "least", amount(p.Least))
 	value("Clean submissions after which earlier pay is due; until then a proven cheat forfeits it.", "unlock_after", p.UnlockAfter)
 	value("Proven cheats that ban a machine.", "ban_after", p.BanAfter)
 	value("Registered machines that may also be nodes in the Sprint.", "max_nodes", p.MaxNodes)
@@ -177,7 +220,7 @@ func (c Config) Valid() error {
 		}
 	}
 	if !strings.HasPrefix(c.Participant, "cpc1") {
-		return fmt.Errorf("participant %q is not an address cpc1...", c.Participant)
+		return fmt.Errorf("participant %q is no address, which begins with cpc1", c.Participant)
 	}
 	if p := c.Pool; p != nil {
 		if err := p.valid(); err != nil {

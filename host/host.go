@@ -26,6 +26,7 @@ import (
 	"github.com/cosmos/cosmos-sdk/codec"
 	"github.com/cosmos/cosmos-sdk/crypto/keyring"
 
+	"github.com/assaynet/assay/accounts"
 	courtv1 "github.com/assaynet/assay/api/court/v1"
 	registryv1 "github.com/assaynet/assay/api/registry/v1"
 	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
@@ -131,9 +132,12 @@ type Host struct {
 
 // OpenKeyring opens the keyring below a host's home.
 func OpenKeyring(home, backend string, stdin io.Reader, encoding submit.Encoding) (keyring.Keyring, error) {
-	keys, err := keyring.New("assay", backend, filepath.Join(home, keyringName), stdin, encoding.Codec)
+	keys, err := accounts.Open(home, backend, stdin, encoding.Codec)
 	if err != nil {
-		return nil, fmt.Errorf("host: keyring below %s (backend %s): %w", home, backend, err)
+		return nil, fmt.Errorf("host: %w", err)
+	}
+	if err := keys.Unlock(); err != nil {
+		return nil, fmt.Errorf("host: %w", err)
 	}
 	return keys, nil
 }
@@ -163,6 +167,11 @@ func Run(ctx context.Context, c Config, o Options) error {
 	if err := c.Valid(); err != nil {
 		return fmt.Errorf("host: configuration: %w", err)
 	}
+	unlock, err := lock(o.Home)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = unlock() }() // what it can say, the end of the process mends
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -303,7 +312,7 @@ func (h *Host) loop(ctx context.Context, g *errgroup.Group) error {
 		h.lookAtDisks()
 		var err error
 		if !compared {
-			err = h.compareChain(ctx)
+			err = compareChain(ctx, h.conn, h.config)
 			if errors.Is(err, ErrOtherChain) {
 				return err
 			}
@@ -347,13 +356,13 @@ func (h *Host) noAnswer(err error) {
 var ErrOtherChain = errors.New("host: another chain")
 
 // compareChain asks the node which chain it follows: leaves computed for another one would all be refused.
-func (h *Host) compareChain(ctx context.Context) error {
-	res, err := cmtservice.NewServiceClient(h.conn).GetNodeInfo(ctx, &cmtservice.GetNodeInfoRequest{})
+func compareChain(ctx context.Context, conn *grpc.ClientConn, c Config) error {
+	res, err := cmtservice.NewServiceClient(conn).GetNodeInfo(ctx, &cmtservice.GetNodeInfoRequest{})
 	if err != nil {
-		return fmt.Errorf("asking the node at %s which chain it follows: %w", h.config.GRPC, err)
+		return fmt.Errorf("asking the node at %s which chain it follows: %w", c.GRPC, err)
 	}
-	if chain := res.GetDefaultNodeInfo().GetNetwork(); chain != h.config.Chain {
-		return fmt.Errorf("%w: the node at %s follows chain %q, and this host is set up for %q: name that chain's node in host.toml (grpc), or run the host with that chain's --home", ErrOtherChain, h.config.GRPC, chain, h.config.Chain)
+	if chain := res.GetDefaultNodeInfo().GetNetwork(); chain != c.Chain {
+		return fmt.Errorf("%w: the node at %s follows chain %q, and this host is set up for %q: name that chain's node in host.toml (grpc), or run the host with that chain's --home", ErrOtherChain, c.GRPC, chain, c.Chain)
 	}
 	return nil
 }

@@ -58,6 +58,9 @@ func (h *Host) openPool(encoding submit.Encoding) (handler http.Handler, closeAl
 	if h.o.Engine != nil {
 		config.Engine = pool.On(h.o.Engine)
 	}
+	if c.PayKey == "" {
+		config.Unpaid = "no paying account"
+	}
 	if h.pool, err = pool.New(config); err != nil {
 		return nil, closeAll, errors.Join(err, h.ledger.Close())
 	}

@@ -17,6 +17,7 @@ import (
 	registryv1 "github.com/assaynet/assay/api/registry/v1"
 	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
 	"github.com/assaynet/assay/host/submit"
+	"github.com/assaynet/assay/poc/coin"
 	"github.com/assaynet/assay/poc/seed"
 )
 
@@ -29,6 +30,8 @@ type Registration struct {
 	Fees     string
 	Stdin    io.Reader
 	Logger   *slog.Logger
+	// Waiting is told what Register waits for, whenever that changes, and "" when it goes on; nil is allowed.
+	Waiting func(text string)
 }
 
 // allow lets a hot key, which holds nothing, pay fees from the balance of its operator, up to a bound.
@@ -37,8 +40,16 @@ func allow(operator, hot sdk.AccAddress) (*feegrant.MsgGrantAllowance, error) {
 }
 
 // Register registers a participant with the keys of its own node and host and grants its hot key the protocol
-// messages and what it may spend on fees, in one transaction signed by the operator. The running node proves its keys.
+// messages and what it may spend on fees, in one transaction signed by the operator. The running node proves its keys. It
+// waits for the node to run and to have the whole chain, and for the account to hold what is needed, until ctx ends.
 func Register(ctx context.Context, c Config, r Registration) error {
+	if r.Fees != "" {
+		fee, err := coin.Parse(r.Fees)
+		if err != nil {
+			return fmt.Errorf("host: --fees: %w", err)
+		}
+		r.Fees = fee.String() + submit.Denom
+	}
 	encoding, err := submit.NewEncoding()
 	if err != nil {
 		return err
@@ -52,10 +63,15 @@ func Register(ctx context.Context, c Config, r Registration) error {
 		return err
 	}
 	defer conn.Close()
-	registry := registryv1.NewQueryClient(conn)
-	if _, err := registry.Participant(ctx, &registryv1.QueryParticipantRequest{Address: c.Participant}); err == nil {
-		return fmt.Errorf("host: %s is registered already; nothing to do", c.Participant)
+	say := r.Waiting
+	if say == nil {
+		say = func(string) {}
 	}
+	if err := await(ctx, time.Second, say, candidate{config: c, home: r.Home, conn: conn}.ready); err != nil {
+		return err
+	}
+	say("")
+	registry := registryv1.NewQueryClient(conn)
 	possession, err := registryv1.NewLocalClient(conn).Possession(ctx, &registryv1.PossessionRequest{Participant: c.Participant})
 	if err != nil {
 		return fmt.Errorf("host: the node at %s does not prove its keys; is it running, and does it have its own priv_validator_key.json and vrf_key.json? %w", c.GRPC, err)
@@ -102,7 +118,7 @@ func Register(ctx context.Context, c Config, r Registration) error {
 		return fmt.Errorf("host: node at %s: %w", c.GRPC, err)
 	}
 	if r.Logger != nil {
-		r.Logger.Info(fmt.Sprintf("registering locks %s%s of the operator's coins until the registration ends", params.Params.RegistrationDeposit, submit.Denom))
+		r.Logger.Info(fmt.Sprintf("registering locks %s of the operator's coins until the registration ends", coin.Text(params.Params.RegistrationDeposit.BigInt())))
 	}
 	queue, err := submit.New(submit.Config{Conn: conn, Encoding: encoding, Keys: keys, Key: r.Operator, Participant: c.Participant, Chain: c.Chain, Fees: r.Fees, Logger: r.Logger})
 	if err != nil {

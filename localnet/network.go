@@ -22,6 +22,7 @@ import (
 	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
 	"github.com/assaynet/assay/host"
 	hostcli "github.com/assaynet/assay/host/cli"
+	"github.com/assaynet/assay/internal/durable"
 	"github.com/assaynet/assay/link"
 )
 
@@ -33,6 +34,9 @@ const PayKey = "pay"
 
 // stateFile makes a folder a network.
 const stateFile = "localnet.json"
+
+// lockFile is held while a network is open; see New.
+const lockFile = "localnet.lock"
 
 // NodeID is the node of each participant's one worker.
 const NodeID = "w1"
@@ -64,6 +68,7 @@ type Network struct {
 	pool      bool
 	exe       string
 	conns     map[int]*grpc.ClientConn
+	unlock    func() error
 }
 
 // Member is one participant with its three processes.
@@ -86,9 +91,12 @@ type Member struct {
 	processes map[Role]*process
 }
 
-// New makes a network in its folder, or finds the one that is there.
+// New makes a network in its folder, or finds the one that is there. The folder is the network's until Stop.
 func New(o Options) (*Network, error) {
 	if o.Home == "" {
+		if err := new(Network).creatable(o); err != nil {
+			return nil, err
+		}
 		dir, err := os.MkdirTemp("", "assay-localnet-")
 		if err != nil {
 			return nil, fmt.Errorf("localnet: %w", err)
@@ -106,23 +114,59 @@ func New(o Options) (*Network, error) {
 	if n.exe, err = executable(); err != nil {
 		return nil, err
 	}
-	raw, err := os.ReadFile(filepath.Join(home, stateFile))
+	_, err = os.Stat(filepath.Join(home, stateFile))
+	made := err == nil
 	switch {
-	case err == nil:
-		if err := json.Unmarshal(raw, n); err != nil {
-			return nil, fmt.Errorf("localnet: %s: %w", filepath.Join(home, stateFile), err)
-		}
+	case made:
 	case errors.Is(err, fs.ErrNotExist):
-		if err := n.create(o); err != nil {
+		if err := n.creatable(o); err != nil {
 			return nil, err
 		}
 	default:
 		return nil, fmt.Errorf("localnet: %w", err)
 	}
-	for _, m := range n.Members {
-		m.Home = filepath.Join(home, m.Name)
+	if err := n.lock(); err != nil {
+		return nil, err
+	}
+	if made {
+		err = n.read()
+	} else {
+		err = n.create(o)
+	}
+	if err != nil {
+		return nil, errors.Join(err, n.unlock())
 	}
 	return n, nil
+}
+
+// lock keeps a second local network off the folder, which would give the first one's processes other ports.
+func (n *Network) lock() (err error) {
+	if err := durable.MkdirAll(n.Home, 0o755); err != nil {
+		return fmt.Errorf("localnet: %w", err)
+	}
+	n.unlock, err = durable.Lock(filepath.Join(n.Home, lockFile))
+	if held, ok := errors.AsType[*durable.Held](err); ok {
+		return fmt.Errorf("localnet: %s runs the network in %s already: stop that one first, or name another --home", held.Holder(), n.Home)
+	} else if err != nil {
+		return fmt.Errorf("localnet: %w", err)
+	}
+	return nil
+}
+
+// read finds the network that is in the folder.
+func (n *Network) read() error {
+	path := filepath.Join(n.Home, stateFile)
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		return fmt.Errorf("localnet: %w", err)
+	}
+	if err := json.Unmarshal(raw, n); err != nil {
+		return fmt.Errorf("localnet: %s: %w", path, err)
+	}
+	for _, m := range n.Members {
+		m.Home = filepath.Join(n.Home, m.Name)
+	}
+	return nil
 }
 
 // Start chooses free ports, writes them down and starts every process; it returns when all nodes answer.
@@ -162,7 +206,7 @@ func (n *Network) start(ctx context.Context, roles ...Role) error {
 	return n.Check()
 }
 
-// Stop ends every process in order: workers, hosts, nodes.
+// Stop ends every process in order: workers, hosts, nodes. The network is not used after it.
 func (n *Network) Stop() {
 	for _, role := range []Role{Worker, Host, Node} {
 		done := make(chan struct{})
@@ -182,6 +226,7 @@ func (n *Network) Stop() {
 		_ = c.Close()
 	}
 	n.conns = map[int]*grpc.ClientConn{}
+	_ = n.unlock() // the end of the process mends what it may say
 }
 
 // Check reports the first process that ended without being asked to.
@@ -236,12 +281,12 @@ func (n *Network) args(i int, role Role) ([]string, error) {
 			return nil, err
 		}
 		// Workers of a local network share a machine, and leave its GPUs to others.
-		args := []string{"worker", "start", "--host", url, "--home", filepath.Join(m.Home, "worker"), "--device", "cpu",
+		args := []string{"localnet", "worker", "start", "--host", url, "--home", filepath.Join(m.Home, "worker"), "--device", "cpu",
 			"--threads", fmt.Sprint(max(1, runtime.NumCPU()/len(n.Members))), "--nice", "19"}
 		switch m.Cheat {
 		case adversary.Forge, adversary.Skip, adversary.Reuse:
 			victim := n.Members[0]
-			args = append([]string{"worker", "--cheat", strings.Join([]string{m.Cheat, n.Chain, m.Address, NodeID, victim.Address, NodeID}, ":")}, args[1:]...)
+			args = append([]string{"localnet", "worker", "--cheat", strings.Join([]string{m.Cheat, n.Chain, m.Address, NodeID, victim.Address, NodeID}, ":")}, args[2:]...)
 		}
 		return args, nil
 	}

@@ -73,7 +73,7 @@ func Run(ctx context.Context, o Options, epochs uint64, out io.Writer) (err erro
 		if err != nil {
 			return err
 		}
-		a.line("  pool    %s worker start --host '%s' --payout %s --home FOLDER", program(), url, n.Faucet)
+		a.line("  pool    %s start --host '%s' --payout %s --home FOLDER", workerProgram(), url, n.Faucet)
 	}
 	a.line("  status  %s host status --home %s", program(), first.Home)
 	a.line("")
@@ -99,6 +99,18 @@ func program() string {
 		return "go run ./cmd/assay"
 	}
 	return os.Args[0]
+}
+
+// workerProgram is what a person types to run a machine's worker: the one beside this program, where there is one.
+func workerProgram() string {
+	if strings.HasPrefix(program(), "go run") {
+		return "go run ./cmd/assay-worker"
+	}
+	dir, _ := filepath.Split(os.Args[0])
+	if _, err := os.Stat(dir + "assay-worker"); dir == "" || err != nil {
+		return "assay-worker"
+	}
+	return dir + "assay-worker"
 }
 
 func count(n int, what string) string {

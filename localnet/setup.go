@@ -3,6 +3,7 @@
 package localnet
 
 import (
+	"cmp"
 	"crypto/ed25519"
 	"crypto/rand"
 	"encoding/hex"
@@ -39,20 +40,23 @@ const (
 	payCoins    = 10_000
 )
 
-// create makes keys, genesis and folders of a new network.
-func (n *Network) create(o Options) error {
+// creatable reports why no network of these options can be made in the folder.
+func (n *Network) creatable(o Options) error {
 	if o.Participants < 1 || o.Participants > 16 {
 		return fmt.Errorf("localnet: %d participants; choose 1 to 16", o.Participants)
 	}
-	if o.Cheat == "" {
-		o.Cheat = adversary.None
-	}
-	if err := adversary.Valid(o.Cheat); err != nil {
+	if err := adversary.Valid(cmp.Or(o.Cheat, adversary.None)); err != nil {
 		return err
 	}
-	if entries, err := os.ReadDir(n.Home); err == nil && len(entries) > 0 {
+	entries, err := os.ReadDir(n.Home)
+	if err == nil && slices.ContainsFunc(entries, func(e os.DirEntry) bool { return e.Name() != lockFile }) {
 		return fmt.Errorf("localnet: %s is neither empty nor a local network; choose another --home", n.Home)
 	}
+	return nil
+}
+
+// create makes keys, genesis and folders of a new network.
+func (n *Network) create(o Options) error {
 	var tag [4]byte
 	if _, err := rand.Read(tag[:]); err != nil {
 		return err
@@ -63,7 +67,7 @@ func (n *Network) create(o Options) error {
 		m := &Member{Name: fmt.Sprintf("p%d", i+1), Cheat: adversary.None}
 		m.Home = filepath.Join(n.Home, m.Name)
 		if i == o.Participants-1 && o.Participants > 1 {
-			m.Cheat = o.Cheat
+			m.Cheat = cmp.Or(o.Cheat, adversary.None)
 		}
 		n.Members = append(n.Members, m)
 	}

@@ -140,3 +140,12 @@ func (app *App) UpgradeTrouble(height int64) (Trouble, error) {
 	}
 	return Trouble{}, nil
 }
+
+// LastUpgrade names the newest upgrade that this release can run, empty before the first one.
+func LastUpgrade() string {
+	all := released()
+	if len(all) == 0 {
+		return ""
+	}
+	return all[len(all)-1].name
+}

@@ -15,11 +15,12 @@ import (
 	"github.com/cometbft/cometbft/p2p"
 	"github.com/cometbft/cometbft/privval"
 
-	"github.com/cosmos/cosmos-sdk/codec"
 	"github.com/cosmos/cosmos-sdk/crypto/hd"
 	"github.com/cosmos/cosmos-sdk/crypto/keyring"
 	sdk "github.com/cosmos/cosmos-sdk/types"
+	sdkerrors "github.com/cosmos/cosmos-sdk/types/errors"
 
+	"github.com/assaynet/assay/accounts"
 	registryv1 "github.com/assaynet/assay/api/registry/v1"
 	"github.com/assaynet/assay/chain/app"
 	"github.com/assaynet/assay/chain/keyfile"
@@ -37,7 +38,7 @@ const (
 
 // Files below a home.
 const (
-	Keyring     = "keyring"
+	Keyring     = accounts.Folder
 	Genesis     = "config/genesis.json"
 	Public      = "participant.json"
 	nodeKey     = "config/node_key.json"
@@ -61,9 +62,12 @@ type Options struct {
 	HostKey ed25519.PrivateKey
 	// Nodes are the machines with their proofs of possession, if known by now.
 	Nodes []registryv1.Node
-	// KeyringBackend is test, file or os; Stdin answers for a passphrase.
+	// KeyringBackend is test, file or os, and has to be the home's own; empty: that, or file for a new home. Stdin answers
+	// for a passphrase.
 	KeyringBackend string
 	Stdin          io.Reader
+	// Keys is the keyring where it is open already.
+	Keys keyring.Keyring
 	// Settings for config.toml and app.toml, used when these do not exist.
 	Settings Settings
 }
@@ -88,14 +92,14 @@ func Create(o Options) (Result, error) {
 	if was, err := ReadParticipant(filepath.Join(o.Dir, Public)); err == nil && was.Chain != o.Chain {
 		return Result{}, fmt.Errorf("%w: %s is participant %q of chain %s; for chain %s choose another --home", ErrHome, o.Dir, was.Moniker, was.Chain, o.Chain)
 	}
+	keys, err := o.keys()
+	if err != nil {
+		return Result{}, err
+	}
 	for _, dir := range []string{"config", "data", Keyring} {
 		if err := durable.MkdirAll(filepath.Join(o.Dir, dir), 0o700); err != nil {
 			return Result{}, fmt.Errorf("home: %w", err)
 		}
-	}
-	keys, err := OpenKeyring(o.Dir, o.KeyringBackend, o.Stdin)
-	if err != nil {
-		return Result{}, err
 	}
 	result := Result{Mnemonics: make(map[string]string)}
 	addresses := make(map[string]string)
@@ -142,26 +146,24 @@ func Create(o Options) (Result, error) {
 
 func public(key ed25519.PrivateKey) Hex { return Hex(key[ed25519.SeedSize:]) }
 
+func (o Options) keys() (keyring.Keyring, error) {
+	if o.Keys != nil {
+		return o.Keys, nil
+	}
+	backend, err := accounts.Choose(o.Dir, o.KeyringBackend)
+	if err != nil {
+		return nil, fmt.Errorf("home: %w", err)
+	}
+	return OpenKeyring(o.Dir, backend, o.Stdin)
+}
+
 // OpenKeyring opens the keyring of a home.
-func OpenKeyring(dir, backend string, stdin io.Reader) (keyring.Keyring, error) {
+func OpenKeyring(dir, backend string, stdin io.Reader) (*accounts.Ring, error) {
 	encoding, err := app.NewEncoding()
 	if err != nil {
 		return nil, err
 	}
-	return openKeyring(dir, backend, stdin, encoding.Codec)
-}
-
-func openKeyring(dir, backend string, stdin io.Reader, cdc codec.Codec) (keyring.Keyring, error) {
-	switch backend {
-	case keyring.BackendTest, keyring.BackendFile, keyring.BackendOS:
-	default:
-		return nil, fmt.Errorf("%w: keyring backend %q; choose test (unprotected), file or os", ErrHome, backend)
-	}
-	keys, err := keyring.New(app.Name, backend, filepath.Join(dir, Keyring), stdin, cdc)
-	if err != nil {
-		return nil, fmt.Errorf("home: keyring (%s) in %s: %w", backend, dir, err)
-	}
-	return keys, nil
+	return accounts.Open(dir, backend, stdin, encoding.Codec)
 }
 
 // account finds an account in the keyring or makes it; mnemonic is empty for one
@@ -169,6 +171,9 @@ func openKeyring(dir, backend string, stdin io.Reader, cdc codec.Codec) (keyring
 func account(keys keyring.Keyring, name string) (address, mnemonic string, err error) {
 	record, err := keys.Key(name)
 	if err != nil {
+		if !errors.Is(err, sdkerrors.ErrKeyNotFound) {
+			return "", "", err // it may be there, and not open
+		}
 		path := hd.CreateHDPath(sdk.CoinType, 0, 0).String()
 		if record, mnemonic, err = keys.NewMnemonic(name, keyring.English, path, keyring.DefaultBIP39Passphrase, hd.Secp256k1); err != nil {
 			return "", "", err

@@ -72,10 +72,16 @@ type Node struct {
 // first case, when everything is stopped and all files are closed. A node that
 // cannot go on ends by itself, with an *Exit.
 func Run(ctx context.Context, o Options) (err error) {
+	name()
 	config, genesis, err := load(o.Home)
 	if err != nil {
 		return err
 	}
+	unlock, err := lock(o.Home)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, unlock()) }()
 	dir := config.Comet.DBDir()
 	defer func() {
 		var exit *Exit
@@ -269,6 +275,11 @@ func Export(dir string, logger log.Logger) (g *genutiltypes.AppGenesis, err erro
 	if err != nil {
 		return nil, err
 	}
+	unlock, err := lock(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, unlock()) }()
 	a, err := open(config, nil, logger)
 	if err != nil {
 		return nil, err
@@ -293,6 +304,11 @@ func Rollback(dir string, hard bool, logger log.Logger) (height int64, hash []by
 	if err != nil {
 		return 0, nil, err
 	}
+	unlock, err := lock(dir)
+	if err != nil {
+		return 0, nil, err
+	}
+	defer func() { err = errors.Join(err, unlock()) }()
 	a, err := open(config, nil, logger)
 	if err != nil {
 		return 0, nil, err

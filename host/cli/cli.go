@@ -193,32 +193,6 @@ epoch on.`,
 	}
 }
 
-func registerCommand(home *string) *cobra.Command {
-	r := host.Registration{}
-	cmd := &cobra.Command{
-		Use: "register", Short: "Register the participant on chain and grant its hot key the protocol messages", Args: cobra.NoArgs,
-		Long: "Register the participant on chain, with the keys of its own running node and of this host, and grant the hot\nkey the protocol messages. The operator's account needs a balance for the fee and for the\ndeposit that a registration locks; see assay query registry params.",
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, key, err := load(*home)
-			if err != nil {
-				return err
-			}
-			r.Home, r.HostKey, r.Stdin = *home, key, cmd.InOrStdin()
-			r.Logger = slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), nil))
-			if err := host.Register(cmd.Context(), c, r); err != nil {
-				return err
-			}
-			fmt.Fprintf(cmd.OutOrStdout(), "%s is registered and takes part from the next epoch on; its deposit comes back after assay tx registry leave\n", c.Participant)
-			return nil
-		},
-	}
-	cmd.Flags().StringVar(&r.Operator, "from", "operator", "the participant's own key in the keyring")
-	cmd.Flags().StringVar(&r.Moniker, "moniker", "", "a name for people")
-	cmd.Flags().StringVar(&r.Fees, "fees", "", "fee of the transaction, such as 1000acpc")
-	_ = cmd.MarkFlagRequired("moniker")
-	return cmd
-}
-
 func urlCommand(home *string) *cobra.Command {
 	return &cobra.Command{
 		Use: "url", Short: "Print the URL that workers connect to", Args: cobra.NoArgs,

@@ -166,6 +166,9 @@ func (p *Pool) Handler() http.Handler {
 			p.reply(w, nil, limited(wait))
 			return
 		}
+		if p.c.Unpaid != "" {
+			w.Header().Set(mpocv1.HeaderUnpaid, p.c.Unpaid)
+		}
 		mux.ServeHTTP(w, r)
 	})
 }

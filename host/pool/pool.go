@@ -64,6 +64,8 @@ type Config struct {
 	Rules   ledger.Rules // of challenges from now on; those that are open keep theirs
 	// Pay is what 2^40 verified operations earn.
 	Pay ledger.Amount
+	// Unpaid is why nothing is transferred, in ASCII; empty where the host pays. Machines are told.
+	Unpaid string
 	// Rule says how likely a full audit is; the zero value is the default.
 	Rule audit.Adaptive
 	// Engine recomputes what is looked at; nil is the reference. What it finds

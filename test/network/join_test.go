@@ -4,6 +4,7 @@ package network
 
 import (
 	"bytes"
+	"fmt"
 	gonet "net"
 	"os"
 	"os/exec"
@@ -88,9 +89,16 @@ func TestAFifthParticipantJoinsByHand(t *testing.T) {
 	hosts := ports(t, 2)
 	edit(t, filepath.Join(dir, "config", "host.toml"), map[string]string{"0.0.0.0:4710": hosts[0], "127.0.0.1:4711": hosts[1]})
 
+	// it waits for the node, the chain and the coins, none of which is there yet
+	registered := make(chan string, 1)
+	go func() {
+		var said bytes.Buffer
+		code := cli.Run(n.ctx, []string{"host", "register", "--home", dir, "--moniker", "p5"}, strings.NewReader(""), &said, &said)
+		registered <- fmt.Sprintf("exit %d\n%s", code, said.String())
+	}()
 	n.spawn(filepath.Join(dir, "node.log"), "node", "--home", dir)
-	n.assay("tx", "bank", "send", "faucet", p5.Address, "10000000000000000000acpc", "--home", p1.Home, "--yes")
-	key := n.assay("worker", "id", "--home", filepath.Join(dir, "worker"))
+	n.assay("tx", "bank", "send", "faucet", n.assay("keys", "show", "operator", "-a", "--home", dir), "10cpc", "--home", p1.Home, "--yes")
+	key := n.assay("localnet", "worker", "id", "--home", filepath.Join(dir, "worker"))
 	n.assay("host", "allow", lastField(key), "--home", dir)
 	settings := filepath.Join(dir, "config", "host.toml")
 	edit(t, settings, map[string]string{n.Chain: "another-net"})
@@ -101,28 +109,18 @@ func TestAFifthParticipantJoinsByHand(t *testing.T) {
 	edit(t, settings, map[string]string{"another-net": n.Chain})
 	n.spawn(filepath.Join(dir, "host.log"), "host", "--home", dir)
 
-	// its own node has to have caught up before it can prove its keys
 	conn, err := n.Conn(0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	q := n.at(at[2])
-	if err := localnet.Until(n.ctx, "the new node to catch up", func() (bool, error) {
-		there, err := n.Sprint(0)
-		if err != nil {
-			return false, err
+	said.Reset()
+	said.WriteString(<-registered)
+	for _, want := range []string{"exit 0", "waiting for the node", "is registered and takes part"} {
+		if !strings.Contains(said.String(), want) {
+			t.Fatalf("host register: no %q in: %s", want, said.String())
 		}
-		ahead, err := there.Current(n.ctx, &sprintv1.QueryCurrentRequest{})
-		if err != nil {
-			return false, err
-		}
-		own, err := q.Current(n.ctx, &sprintv1.QueryCurrentRequest{})
-		return err == nil && own.Height >= ahead.Height-1, err
-	}); err != nil {
-		t.Fatal(err)
 	}
-	n.assay("host", "register", "--home", dir, "--moniker", "p5")
-	n.spawn(filepath.Join(dir, "worker.log"), "worker", "start", "--host", n.assay("host", "url", "--home", dir), "--home", filepath.Join(dir, "worker"), "--nice", "19", "--threads", "1")
+	n.spawn(filepath.Join(dir, "worker.log"), "localnet", "worker", "start", "--host", n.assay("host", "url", "--home", dir), "--home", filepath.Join(dir, "worker"), "--nice", "19", "--threads", "1")
 
 	registry := registryv1.NewQueryClient(conn)
 	if err := localnet.Until(n.ctx, "its node to be bound", func() (bool, error) {
@@ -170,14 +168,4 @@ func edit(t *testing.T, path string, replace map[string]string) {
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-}
-
-// at returns a client of any node.
-func (n *net) at(grpc string) sprintv1.QueryClient {
-	n.t.Helper()
-	q, err := localnet.Client(grpc)
-	if err != nil {
-		n.t.Fatal(err)
-	}
-	return q
 }

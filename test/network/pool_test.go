@@ -41,16 +41,16 @@ func TestStrangersAtAPool(t *testing.T) {
 	dir := t.TempDir()
 	node := func(home string) string {
 		var id struct{ Key string }
-		if err := json.Unmarshal([]byte(n.assay("worker", "id", "--home", home, "--json")), &id); err != nil {
+		if err := json.Unmarshal([]byte(n.assay("localnet", "worker", "id", "--home", home, "--json")), &id); err != nil {
 			t.Fatal(err)
 		}
 		return "m-" + id.Key[:12]
 	}
 	honest, forger := filepath.Join(dir, "honest"), filepath.Join(dir, "forger")
 	good, bad := node(honest), node(forger)
-	n.spawn(filepath.Join(dir, "honest.log"), "worker", "start", "--host", url, "--home", honest, "--payout", made.Address, "--nice", "19", "--threads", "1")
+	n.spawn(filepath.Join(dir, "honest.log"), "localnet", "worker", "start", "--host", url, "--home", honest, "--payout", made.Address, "--nice", "19", "--threads", "1")
 	cheat := strings.Join([]string{adversary.Forge, n.Chain, p1.Address, bad, n.Members[1].Address, localnet.NodeID}, ":")
-	n.spawn(filepath.Join(dir, "forger.log"), "worker", "--cheat", cheat, "start", "--host", url, "--home", forger, "--nice", "19", "--threads", "1")
+	n.spawn(filepath.Join(dir, "forger.log"), "localnet", "worker", "--cheat", cheat, "start", "--host", url, "--home", forger, "--nice", "19", "--threads", "1")
 
 	conn, err := n.Conn(0)
 	if err != nil {

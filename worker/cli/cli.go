@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package cli is the worker's command line. It is a package so that two
-// programs offer the very same commands: assay-worker, which is all a machine
-// needs, and assay, whose local networks start workers as children.
+// Package cli is the command line of assay-worker, the program of a machine. It is
+// a package so that local networks can start workers as children of one program.
 //
 //	start   work for a host
 //	status  what the worker that runs does, why not, and what it has earned
@@ -63,11 +62,10 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"runtime"
-	"runtime/debug"
 	"strings"
 
 	"github.com/assaynet/assay/device"
+	"github.com/assaynet/assay/internal/build"
 	"github.com/assaynet/assay/link"
 	"github.com/assaynet/assay/poc/work"
 	"github.com/assaynet/assay/worker"
@@ -86,7 +84,7 @@ var errUsage = errors.New("usage")
 // Command is the worker's commands under one name and over some devices. They
 // are opened by the commands that compute.
 type Command struct {
-	// Name is how the user calls it: "assay-worker", or "assay worker".
+	// Name is how the user calls it: "assay-worker".
 	Name string
 	// Backends offer devices.
 	Backends []device.Backend
@@ -126,7 +124,7 @@ func (c Command) dispatch(ctx context.Context, args []string, stdin io.Reader, s
 	case "pause", "resume":
 		return c.pause(ctx, name, args, stdout, stderr)
 	case "version", "-version", "--version":
-		_, err := fmt.Fprintf(stdout, "%s %s, %s/%s, %s\n", c.Name, version(), runtime.GOOS, runtime.GOARCH, runtime.Version())
+		_, err := fmt.Fprintf(stdout, "%s %s\n", c.Name, build.Read())
 		return err
 	case "id":
 		return c.id(args, stdout, stderr)
@@ -137,11 +135,16 @@ func (c Command) dispatch(ctx context.Context, args []string, stdin io.Reader, s
 	case "help", "-h", "-help", "--help":
 		c.usage(stdout)
 		return nil
+	case "completion":
+		return c.completion(args, stdout, stderr)
+	case completeName:
+		return c.complete(args, stdout)
+	case "manual":
+		return c.manual(args, stdout, stderr)
 	case "":
 		c.usage(stderr)
 	default:
-		fmt.Fprintf(stderr, "%s: no command %q\n\n", c.Name, name)
-		c.usage(stderr)
+		c.unknown(stderr, name)
 	}
 	return errUsage
 }
@@ -155,6 +158,8 @@ func (c Command) usage(w io.Writer) {
   %[1]s bench               how fast each device is, and where its time goes
   %[1]s doctor              what works, what does not, and what to do about it
   %[1]s id                  print this machine's key, for the host's owner to allow
+  %[1]s version             which program this is
+  %[1]s completion SHELL    the script by which bash, zsh or fish complete its commands
 
 %[1]s COMMAND -h lists the options of a command.
 `, c.Name)
@@ -182,20 +187,6 @@ func (c Command) flags(name string, stderr io.Writer) *flag.FlagSet {
 		f.PrintDefaults()
 	}
 	return f
-}
-
-func parse(f *flag.FlagSet, args []string) error {
-	if err := f.Parse(args); err != nil {
-		if errors.Is(err, flag.ErrHelp) {
-			return err
-		}
-		return errUsage // the flag set explained it
-	}
-	if f.NArg() > 0 {
-		fmt.Fprintf(f.Output(), "%s: unexpected argument %q\n", f.Name(), f.Arg(0))
-		return errUsage
-	}
-	return nil
 }
 
 func homeFlag(f *flag.FlagSet) *string {
@@ -230,9 +221,4 @@ func (c Command) id(args []string, stdout, stderr io.Writer) error {
 }
 
 // version is the module's, as the build recorded it.
-func version() string {
-	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
-		return info.Main.Version
-	}
-	return "unknown"
-}
+func version() string { return build.Read().Version }

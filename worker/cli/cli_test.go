@@ -47,8 +47,14 @@ func TestCommandLine(t *testing.T) {
 		{"start -h", 0, "", "-nice"},
 		{"start --host x --home " + home, 1, "", "not a host address"},
 		{"start --host assay://h:1#0 --home " + home, 1, "", "needs the fingerprint after #"},
-		{"start --warp 9", 2, "", "flag provided but not defined"},
-		{"start now", 2, "", `unexpected argument "now"`},
+		{"start --warp 9", 2, "", "no flag --warp; see assay-worker start -h"},
+		{"start --hots x", 2, "", "no flag --hots, perhaps --host; see"},
+		{"start --threads many", 2, "", `--threads "many": want a number`},
+		{"start --host", 2, "", "--host needs a value"},
+		{"start --plain=perhaps", 2, "", "want true or false"},
+		{"strat", 2, "", `no command "strat", perhaps start; see assay-worker help`},
+		{"completion tcsh", 2, "", "bash, fish, zsh"},
+		{"start now", 2, "", `takes no argument, and "now" is one`},
 		{"id --home " + home, 0, "assay host allow ", ""},
 		{"start --temp-limit 60 --host " + nobody, 2, "", "--temp-resume 75 is not below --temp-limit 60"},
 		{"start --threads -3 --host " + nobody, 2, "", "--threads -3 is less than none"},
@@ -59,7 +65,7 @@ func TestCommandLine(t *testing.T) {
 		{"id -h", 0, "", "prints this machine's key"},
 		{"bench -h", 0, "", "measures how fast"},
 		{"doctor --help", 0, "", "says what is wrong"},
-		{"--version", 0, "assay worker ", ""},
+		{"--version", 0, "assay-worker ", ""},
 		{"start -h", 0, "", "self_check_failed"},
 		{"start --payout alice --host " + nobody, 1, "", `--payout "alice" is no account on the chain: it does not begin with cpc1`},
 		{"start --host '" + nobody + "' --payout x", 1, "", "--payout"}, // the quotes are no matter
@@ -75,11 +81,14 @@ func TestCommandLine(t *testing.T) {
 		{"bench --seconds 0", 2, "", "no time"},
 		{"bench --device opencl", 1, "", "this program offers all, cpu"},
 		{"bench --device cpu:7", 1, "", "--device cpu:7; this machine has cpu (test)"},
-		{"doctor --warp", 2, "", "flag provided but not defined"},
+		{"doctor --warp", 2, "", "no flag --warp"},
 	} {
-		code, stdout, stderr := run(Command{Name: "assay worker", Engine: new(enginetest.Engine)}, strings.Fields(c.args)...)
+		code, stdout, stderr := run(Command{Name: "assay-worker", Engine: new(enginetest.Engine)}, strings.Fields(c.args)...)
 		if code != c.code || !strings.Contains(stdout, c.stdout) || !strings.Contains(stderr, c.stderr) || c.stderr == "" && stderr != "" {
 			t.Errorf("%q: code %d\nstdout: %s\nstderr: %s", c.args, code, stdout, stderr)
+		}
+		if code != ok && strings.Count(stderr, "\n") > 2 && c.args != "" && c.args != "help" {
+			t.Errorf("%q is answered by a page:\n%s", c.args, stderr)
 		}
 	}
 }

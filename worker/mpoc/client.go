@@ -12,6 +12,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	mpocv1 "github.com/assaynet/assay/api/mpoc/v1"
@@ -32,7 +33,8 @@ type client struct {
 	base string
 	http *http.Client
 
-	met bool // the host answered at least once
+	met    bool        // the host answered at least once
+	unpaid atomic.Bool // it says that it owes and transfers nothing
 	// The host's clock: what it showed, and when by ours. Ours only has to run
 	// evenly; what it says does not matter.
 	shown uint64
@@ -107,6 +109,7 @@ func once[A any](ctx context.Context, c *client, method, path string, q any) (A,
 	}
 	defer answer.Body.Close()
 	c.met = true
+	c.unpaid.Store(answer.Header.Get(mpocv1.HeaderUnpaid) != "")
 	if answer.StatusCode != http.StatusOK {
 		e, err := mpocv1.Read[mpocv1.Error](answer.Body)
 		if err != nil {

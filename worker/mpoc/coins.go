@@ -52,6 +52,9 @@ func (m *Money) Text() string {
 	if at, err := time.Parse(time.RFC3339, m.AsOf); err == nil {
 		text += ", as of " + at.Local().Format(time.TimeOnly)
 	}
+	if m.Unpaid {
+		text += "; " + Unpaid
+	}
 	return text
 }
 
@@ -73,6 +76,7 @@ func (m *Money) Plus(n *Money) *Money {
 		sum.Payout = n.Payout
 	}
 	sum.Strikes, sum.Banned = m.Strikes+n.Strikes, m.Banned || n.Banned
+	sum.Unpaid = m.Unpaid || n.Unpaid
 	return &sum
 }
 

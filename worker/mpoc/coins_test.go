@@ -43,6 +43,7 @@ func TestMoney(t *testing.T) {
 		{b, "estimated 1 acpc, pending 0 CPC, settled 0 CPC"},
 		{b.Plus(a), "estimated 1 acpc, pending 2.340000 CPC (of it 2.000000 CPC locked until 8 more submissions are clean), settled 5 acpc"},
 		{(*Money)(nil).Plus(b), "estimated 1 acpc, pending 0 CPC, settled 0 CPC"},
+		{b.Plus(&Money{Estimated: "0", Pending: "0", Locked: "0", Settled: "0", Unpaid: true}), "estimated 1 acpc, pending 0 CPC, settled 0 CPC; the host owes and does not pay: no paying account"},
 		{nil, "the host has not shown the account yet"},
 	} {
 		if d := cmp.Diff(c.want, c.m.Text()); d != "" {

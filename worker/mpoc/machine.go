@@ -974,7 +974,7 @@ func (m *Machine) account(ctx context.Context) {
 		return
 	}
 	first, after := m.Snapshot().Account == nil, money(a, m.unlockAfter())
-	after.AsOf = time.Now().UTC().Format(time.RFC3339)
+	after.AsOf, after.Unpaid = time.Now().UTC().Format(time.RFC3339), m.client.unpaid.Load()
 	m.change(func(s *Status) { s.Account = after })
 	m.paid(first, a.Settlements, after)
 }

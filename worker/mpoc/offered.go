@@ -36,6 +36,9 @@ func Ask(ctx context.Context, address string, key ed25519.PrivateKey) (pool bool
 	}
 	terms = fmt.Sprintf("the host has one and takes any machine: %s for 2^40 verified operations, pay unlocked after %d more clean submissions, %d machines so far",
 		Coins(s.Pay.Big()), s.Policy.UnlockAfter, s.Devices)
+	if c.unpaid.Load() {
+		terms += "; " + Unpaid
+	}
 	return true, terms, nil
 }
 
@@ -52,6 +55,7 @@ func (c *client) terms(ctx context.Context) (*mpocv1.Status, error) {
 	defer answer.Body.Close()
 	switch answer.StatusCode {
 	case http.StatusOK:
+		c.unpaid.Store(answer.Header.Get(mpocv1.HeaderUnpaid) != "")
 		s, err := mpocv1.Read[mpocv1.Status](answer.Body)
 		return &s, err
 	case http.StatusNotFound:

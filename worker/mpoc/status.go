@@ -99,6 +99,9 @@ func (r Rules) String() string {
 	return fmt.Sprintf("%s for 2^40 operations, due after %d more clean submissions; a proven cheat forfeits what is %s, %d of them ban the key", Coins(r.PayPerTebiop.Big()), r.UnlockAfter, r.Forfeits, r.BanAfter)
 }
 
+// Unpaid says of a host that owes and transfers nothing why.
+const Unpaid = "the host owes and does not pay: no paying account"
+
 // Money is the account as the host shows it, in three words that mean the same
 // everywhere. The sums never mix.
 type Money struct {
@@ -117,6 +120,8 @@ type Money struct {
 	Settled poc.Amount `json:"settled"`
 	Strikes uint32     `json:"strikes"`
 	Banned  bool       `json:"banned"`
+	// Unpaid: the host says that it owes and transfers nothing.
+	Unpaid bool `json:"unpaid,omitempty"`
 	// AsOf is when the host showed this, by this machine's clock.
 	AsOf string `json:"as_of,omitempty"`
 }

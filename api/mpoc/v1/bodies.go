@@ -32,6 +32,10 @@ const (
 	PathOpenAPI   = "/mpoc/v1/openapi.yaml"
 )
 
+// HeaderUnpaid is set on every answer of a host that owes what machines earn and transfers nothing, with the reason as its
+// value. It is a header because bodies are strict: a machine of before it would refuse them.
+const HeaderUnpaid = "Assay-Unpaid"
+
 const (
 	maxSmall   = 16 << 10
 	maxAnswer  = 1 << 20 // receipts
