@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sort"
+	"strings"
 
 	"github.com/assaynet/assay/internal/durable"
 	"github.com/assaynet/assay/poc/delivery"
@@ -189,7 +190,7 @@ func (b *book) write(s delivery.Statement) error {
 		if err != nil {
 			return err
 		}
-		list = slices.DeleteFunc(list, func(e fs.DirEntry) bool { return durable.Unfinished(e.Name()) })
+		list = slices.DeleteFunc(list, func(e fs.DirEntry) bool { return strings.HasPrefix(e.Name(), ".") })
 		if len(list) >= keepBooks {
 			return fmt.Errorf("this home has signed for %d nodes; give this machine a --home, and with it a key, of its own", len(list))
 		}

@@ -768,7 +768,7 @@ func TestReceipts(t *testing.T) {
 	}
 	h.stop()
 	stop()
-	paths, err := filepath.Glob(filepath.Join(home, ReceiptsName, "*"))
+	paths, err := filepath.Glob(filepath.Join(home, ReceiptsName, "*.json"))
 	if err != nil || len(paths) != 2 {
 		t.Fatalf("receipts: %v, %v", paths, err)
 	}

@@ -35,6 +35,8 @@ func (c Command) start(ctx context.Context, args []string, stdin io.Reader, stdo
 	limit := f.Int64("temp-limit", 85, "pause a device at so many °C; 0 is no limit. The cpu, which slows itself down, only if this is given")
 	resume := f.Int64("temp-resume", 75, "and go on when it is below so many")
 	payout := f.String("payout", os.Getenv("ASSAY_PAYOUT"), "the account on the chain, cpc1..., that a pool pays to; default from ASSAY_PAYOUT")
+	node := f.String("node", os.Getenv("ASSAY_NODE"), "a node of the chain, such as http://192.0.2.7:26657, that is asked whether the host's payments are there; default from ASSAY_NODE. Without one the host's signed word lets paid receipts go")
+	acceptLoss := f.Bool("accept-loss", false, "go on although files of the home are missing or damaged; they are set aside")
 	noPool := f.Bool("no-pool", false, "take no challenges between sprints")
 	selfAudit := f.Uint64("self-audit", 0, "compute one unit in so many twice, and stop a device that gives two results; 0 is 256")
 	listen := f.String("listen", "", "serve /status and /metrics here, such as 127.0.0.1:4780")
@@ -132,7 +134,7 @@ func (c Command) start(ctx context.Context, args []string, stdin io.Reader, stdo
 	}
 	config := worker.Config{
 		URL: *host, Home: *home, Devices: devices(choice, sensors, *threads, hot), Nice: *nice,
-		NoPool: *noPool, Payout: *payout, SelfAudit: *selfAudit,
+		NoPool: *noPool, Payout: *payout, Node: unquoted(*node), AcceptLoss: *acceptLoss, SelfAudit: *selfAudit,
 		Agent: "assay-worker/" + version(), Logger: log, Event: show, Pause: pause,
 	}
 	var beside errgroup.Group

@@ -187,6 +187,9 @@ func (r *renderer) pool(p *mpoc.Status) {
 	if p.Missing > 0 {
 		r.wrap("    ", fmt.Sprintf("%d receipts are missing, and asked for again", p.Missing))
 	}
+	if text := p.Proofs.Text(); text != "" {
+		r.wrap("    ", text)
+	}
 	if p.LastReason != "" {
 		r.wrap("    ", "last: "+p.LastReason)
 	}
