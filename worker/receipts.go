@@ -26,6 +26,8 @@ const (
 	// Of receipts, about 2 KB each, and of evidence, about 10 KB and at most
 	// delivery.MaxFileSize, so many files are kept.
 	keepReceipts, keepEvidence = 1000, 100
+	// tick is what every file system's times tell apart.
+	tick = 2 * time.Second
 	// receiptPace is the least time between two writes of one.
 	receiptPace = time.Second
 )
@@ -117,6 +119,8 @@ func (k *receipts) keep(ctx context.Context, log *slog.Logger) {
 
 // write makes or replaces a file, and forgets the oldest of its kind from the same
 // host: what a host has machines sign for pushes no other's out, nor the latest.
+// Files' times are their order: each is later than the others', whatever the clock
+// does.
 func (k *receipts) write(f document) error {
 	text, err := f.marshal()
 	if err != nil {
@@ -144,16 +148,23 @@ func (k *receipts) write(f document) error {
 			list = append(list, filepath.Join(dir, e.Name()))
 		}
 	}
+	written := make(map[string]time.Time, len(list))
+	latest := time.Now()
+	for _, other := range list {
+		if info, err := os.Stat(other); err == nil {
+			written[other] = info.ModTime()
+			if other != path && !info.ModTime().Before(latest) {
+				latest = info.ModTime().Add(tick) // the clock was set back
+			}
+		}
+	}
+	written[path] = latest
+	if err := os.Chtimes(path, latest, latest); err != nil {
+		return err
+	}
 	if len(list) <= keep {
 		return nil
 	}
-	written := make(map[string]time.Time, len(list))
-	for _, path := range list {
-		if info, err := os.Stat(path); err == nil {
-			written[path] = info.ModTime()
-		}
-	}
-	written[path] = time.Now().Add(time.Hour) // whatever the clock does
 	slices.SortFunc(list, func(a, b string) int { return cmp.Or(written[a].Compare(written[b]), cmp.Compare(a, b)) })
 	var errs []error
 	for _, path := range list[:len(list)-keep] {
