@@ -17,9 +17,9 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
-	"golang.org/x/term"
 
 	"github.com/assaynet/assay/internal/quiet"
+	picture "github.com/assaynet/assay/internal/terminal"
 	"github.com/assaynet/assay/link"
 	"github.com/assaynet/assay/worker"
 	"github.com/assaynet/assay/worker/monitor"
@@ -95,7 +95,9 @@ func (c Command) start(ctx context.Context, args []string, stdin io.Reader, stdo
 		}
 	}
 	out, terminal := stdout.(*os.File)
-	terminal = terminal && term.IsTerminal(int(out.Fd())) && os.Getenv("TERM") != "dumb" && !*asJSON && !*plain && !*verbose
+	if terminal = terminal && !*asJSON && !*plain && !*verbose; terminal {
+		_, terminal = picture.Usable(out, os.Environ())
+	}
 	if *asJSON {
 		out := json.NewEncoder(stdout)
 		show = func(e worker.Event) { _ = out.Encode(e) }

@@ -27,14 +27,12 @@ var (
 	faint  = lipgloss.NewStyle().Faint(true)
 )
 
-// Render writes a status for a terminal of the given width in columns, 20 or
-// more. No line is longer.
-func Render(s worker.Status, width int, now time.Time) string {
-	r := rendered(s, width, now)
-	r.add("")
-	r.add("%s", faint.Render("p pause  r resume  q quit"))
-	return strings.Join(r.lines, "\n")
-}
+// Render writes a status in lines for a terminal of the given width in columns, 20
+// or more. No line is longer.
+func Render(s worker.Status, width int, now time.Time) []string { return rendered(s, width, now).lines }
+
+// Keys is what the keys do, in a line.
+const Keys = "p pause  r resume  q quit"
 
 // Text is Render without colours and keys.
 func Text(s worker.Status, width int, now time.Time) string {
