@@ -153,6 +153,7 @@ func (r *renderer) devices(s worker.Status) {
 			r.add("  %s", clip(strings.Join(nonempty(name, util, temp, power), "  "), r.width-2))
 		}
 		r.why("    ", d.Reason, d.Until, "")
+		r.wrap("    ", d.Warning)
 		r.pool(d.Pool)
 	}
 }
