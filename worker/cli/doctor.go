@@ -303,7 +303,9 @@ func (r *report) host(ctx context.Context, url, home string, now func() time.Tim
 		r.add("host", bad, err.Error(), "")
 		return
 	}
-	client := &http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{TLSClientConfig: config, DisableKeepAlives: true}}
+	transport := link.Transport(config)
+	transport.DisableKeepAlives = true
+	client := &http.Client{Timeout: 20 * time.Second, Transport: transport}
 	request, err := http.NewRequestWithContext(ctx, http.MethodHead, "https://"+address.HostPort+"/", nil)
 	if err != nil {
 		r.add("host", bad, err.Error(), "")

@@ -279,7 +279,7 @@ func (m *Machine) receive(ctx context.Context, c *challenge, r poc.Receipt) erro
 	}
 	// Counted with the state in which the challenge is over, so never twice.
 	mops := m.verified(r.Outcome.Ops)
-	m.count(func(n *Counts) {
+	if err := m.counting(func(n *Counts) {
 		n.VerifiedMops += mops
 		switch status {
 		case poc.Accepted:
@@ -293,16 +293,15 @@ func (m *Machine) receive(ctx context.Context, c *challenge, r poc.Receipt) erro
 		default:
 			n.Failed++
 		}
-	})
+	}, func() error { return m.settled(c) }); err != nil {
+		return err
+	}
 	m.change(func(s *Status) {
 		s.LastReceipt = path
 		if status != poc.Accepted {
 			s.LastReason = why
 		}
 	})
-	if err := m.settled(c); err != nil {
-		return err
-	}
 	m.tell(c, Event{Type: kind, Reason: why, Ops: r.Outcome.Ops, Pay: r.Outcome.Pay, Receipt: path})
 	if status == poc.Faulty || status == poc.Rejected { // and the receipt shows it
 		return fmt.Errorf("%w: %s (%s): %s", ErrUnstable, m.c.Device.ID, m.c.Device.Name, why)
@@ -314,11 +313,10 @@ func (m *Machine) receive(ctx context.Context, c *challenge, r poc.Receipt) erro
 
 // copied ends a challenge to which this key signed another commit, which stands.
 func (m *Machine) copied(c *challenge) error {
-	m.count(dropped)
-	m.change(func(s *Status) { s.LastReason = ErrCopied.Error() })
-	if err := m.settled(c); err != nil {
+	if err := m.counting(dropped, func() error { return m.settled(c) }); err != nil {
 		return err
 	}
+	m.change(func(s *Status) { s.LastReason = ErrCopied.Error() })
 	m.tell(c, Event{Type: WasDropped, Reason: ErrCopied.Error(), Next: next(ErrCopied)})
 	return fmt.Errorf("%w; challenge %.10s has its commit and not this one's", ErrCopied, c.Terms.ChallengeID.String())
 }

@@ -19,6 +19,7 @@ import (
 
 	"google.golang.org/protobuf/encoding/protowire"
 
+	"github.com/assaynet/assay/link"
 	poc "github.com/assaynet/assay/poc/mpoc"
 )
 
@@ -33,6 +34,9 @@ const (
 	nodeAnswer = 4 << 20
 	denom      = "acpc"
 )
+
+// nodes asks nodes.
+var nodes = http.Client{Transport: &http.Transport{Proxy: link.Proxy, IdleConnTimeout: time.Minute}}
 
 // parseNode checks a node's URL; an empty one is none.
 func parseNode(s string) (*url.URL, error) {
@@ -95,7 +99,7 @@ func (m *Machine) node(ctx context.Context, path string, result any) error {
 	if err != nil {
 		return err
 	}
-	a, err := http.DefaultClient.Do(q)
+	a, err := nodes.Do(q)
 	if err != nil {
 		return fmt.Errorf("%w: node %s does not answer: %w", errNotYet, m.c.Node, err)
 	}

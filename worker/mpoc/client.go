@@ -44,11 +44,13 @@ func newClient(c Config, address link.Address) (*client, error) {
 	if err != nil {
 		return nil, err
 	}
+	transport := link.Transport(config)
+	transport.IdleConnTimeout = 2 * time.Minute
 	return &client{
 		base: "https://" + address.HostPort,
 		http: &http.Client{
 			Timeout:       requestTime,
-			Transport:     &http.Transport{TLSClientConfig: config, IdleConnTimeout: 2 * time.Minute},
+			Transport:     transport,
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
 		at: time.Now(),

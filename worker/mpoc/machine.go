@@ -8,9 +8,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"math/rand/v2"
 	"sync"
+	"syscall"
 	"time"
 
 	mpocv1 "github.com/assaynet/assay/api/mpoc/v1"
@@ -105,7 +107,9 @@ type Machine struct {
 	resumed   bool            // the challenge is an earlier run's
 	resting   time.Duration
 	shown     time.Time // progress
-	rest      uint64    // operations that make no full 10^6 yet
+	warned    string    // what was logged last of why nothing is computed
+	warnedAt  time.Time
+	rest      uint64 // operations that make no full 10^6 yet
 	*store
 
 	mu      sync.Mutex
@@ -157,9 +161,10 @@ func New(c Config) (*Machine, error) {
 
 // Run works until ctx ends, which is no error. It returns one where going on is
 // pointless: a host that cheats (poc/mpoc.ErrHost), a ban, somebody else at the
-// host's address, a disk that does not keep what is written.
+// host's address, files that are lost (ErrLost). A disk that does not take what has
+// to be kept is waited for.
 func (m *Machine) Run(ctx context.Context) (err error) {
-	if m.store, err = openStore(m.c.Home, m.c.AcceptLoss); err != nil {
+	if m.store, err = m.openStore(ctx); err != nil || m.store == nil {
 		return err
 	}
 	m.resumed = true
@@ -183,6 +188,7 @@ func (m *Machine) Run(ctx context.Context) (err error) {
 		err := m.turn(ctx)
 		wait := pause/2 + rand.N(pause/2)
 		var refused *mpocv1.Error
+		var disk *fs.PathError
 		switch {
 		case ctx.Err() != nil:
 			return nil
@@ -208,10 +214,12 @@ func (m *Machine) Run(ctx context.Context) (err error) {
 			m.is("asking", "", "", "")
 		case errors.Is(err, errWait), errors.As(err, &refused):
 			m.is("idle", reason(err), "", next(err))
+		case errors.As(err, &disk):
+			m.is("idle", m.diskReason(err), "it can be written", next(err))
 		default:
 			return err
 		}
-		m.log.Warn("not computing", "reason", err, "next", next(err), "for", wait.Round(time.Millisecond))
+		m.warn(err, wait)
 		if sleep(ctx, wait) != nil {
 			return nil
 		}
@@ -228,12 +236,51 @@ func reason(err error) string {
 	return err.Error()
 }
 
+// openStore waits for a disk that cannot be written. Without a store ctx has ended.
+func (m *Machine) openStore(ctx context.Context) (*store, error) {
+	for pause := restMin / 12; ; pause = min(2*pause, restMin) {
+		s, err := openStore(m.c.Home, m.c.AcceptLoss)
+		var disk *fs.PathError
+		if err == nil || errors.Is(err, ErrLost) || !errors.As(err, &disk) {
+			return s, err
+		}
+		m.is("idle", m.diskReason(err), "it can be written", next(err))
+		m.warn(err, pause)
+		if sleep(ctx, pause) != nil {
+			return nil, nil
+		}
+	}
+}
+
+// warn logs why nothing is computed, the same at most once a minute.
+func (m *Machine) warn(err error, wait time.Duration) {
+	if now := time.Now(); err.Error() != m.warned || now.Sub(m.warnedAt) >= time.Minute {
+		m.warned, m.warnedAt = err.Error(), now
+		m.log.Warn("not computing", "reason", err, "next", next(err), "for", wait.Round(time.Millisecond))
+	}
+}
+
+// diskReason says that it is this machine's disk that fails, and nobody else.
+func (m *Machine) diskReason(err error) string {
+	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
+		return fmt.Sprintf("this machine's disk is full, so nothing is computed for the pool: %v", err)
+	}
+	return fmt.Sprintf("this machine's disk does not take what has to be kept, so nothing is computed for the pool: %v", err)
+}
+
 // next is what the owner can do about an error.
 func next(err error) string {
 	var e *mpocv1.Error
+	var disk *fs.PathError
 	switch {
 	case errors.As(err, &e):
 		return e.NextStep
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+		return "make room on this machine's disk; it goes on by itself"
+	case errors.As(err, &disk):
+		return "see to this machine's disk (assay-worker doctor); it goes on by itself"
+	case errors.Is(err, ErrLost):
+		return ""
 	case errors.Is(err, ErrUnstable):
 		return "lower the device's clocks and temperature and test its memory; it goes on by itself after a rest"
 	case errors.Is(err, ErrOwed):
@@ -346,14 +393,28 @@ func (m *Machine) over(kind string, n func(*Counts), why string) error {
 
 // end is over where no receipt is to be expected.
 func (m *Machine) end(kind string, n func(*Counts), why string) error {
-	m.count(n)
-	m.current.Phase = Over
-	if err := m.save(); err != nil {
+	if err := m.counting(n, func() error {
+		m.current.Phase = Over
+		return m.save()
+	}); err != nil {
 		return err
 	}
 	m.change(func(s *Status) { s.LastReason = why })
 	m.tell(m.current, Event{Type: kind, Reason: why})
 	return fmt.Errorf("%w: %s", errOver, why)
+}
+
+// counting counts what save makes durable, and does not where it fails: it comes again.
+func (m *Machine) counting(n func(*Counts), save func() error) error {
+	m.mu.Lock()
+	counts, all := m.status.Counts, m.status.InAll
+	m.mu.Unlock()
+	m.count(n)
+	err := save()
+	if err != nil {
+		m.change(func(s *Status) { s.Counts, s.InAll = counts, all })
+	}
+	return err
 }
 
 // Counts that over adds to.

@@ -71,7 +71,11 @@ type store struct {
 	// missing are the submissions that were committed and ended without a receipt:
 	// the host, which was not heard, may have judged them. The oldest is first.
 	missing []challenge
+	// written is current as the disk has it.
+	written challenge
 	units   *os.File
+	size    int64      // of units, as far as it is whole
+	torn    bool       // there may be more than size in it
 	digests [][32]byte // of current's loops
 	tookMS  uint64     // that they took
 	saved   Counts     // when the state was written last
@@ -121,7 +125,7 @@ func openStore(home string, acceptLoss bool) (*store, error) {
 	case err != nil:
 		return nil, err
 	case found && old.Terms.Verify(old.Signature) == nil:
-		s.current, s.saved = &old.challenge, old.Counts
+		s.current, s.written, s.saved = &old.challenge, old.challenge, old.Counts
 	case found:
 		if err := s.lost(s.path(), "the challenge under way and the counts", errors.New("no host signed its challenge")); err != nil {
 			return nil, err
@@ -274,8 +278,16 @@ func (s *store) saveMissing(list []challenge) error {
 	return nil
 }
 
-// save writes the state durably; the file is the old or the new one.
-func (s *store) save(counts Counts) error {
+// save writes the state durably; the file is the old or the new one. After an error the state in
+// memory is the old one too: nothing is sent that would be forgotten by a crash.
+func (s *store) save(counts Counts) (err error) {
+	defer func() {
+		if err == nil {
+			s.written = *s.current
+		} else {
+			*s.current = s.written
+		}
+	}()
 	text, err := sealed.Marshal(stateVersion, state{*s.current, counts})
 	if err != nil {
 		return err
@@ -289,14 +301,18 @@ func (s *store) save(counts Counts) error {
 // begin makes a challenge the current one. The old one's units, should a crash
 // leave them, do not have its sums.
 func (s *store) begin(c challenge, counts Counts) error {
+	last, digests, took := s.current, s.digests, s.tookMS
 	s.current, s.digests, s.tookMS = &c, nil, 0
 	if err := s.save(counts); err != nil {
+		s.current, s.digests, s.tookMS = last, digests, took
 		return err
 	}
 	return s.cut(0)
 }
 
+// cut makes the units' file as long as what is whole in it. Where that fails, the next one tries again.
 func (s *store) cut(size int64) error {
+	s.size, s.torn = size, true
 	err := s.units.Truncate(size)
 	if err == nil {
 		_, err = s.units.Seek(size, io.SeekStart)
@@ -304,6 +320,7 @@ func (s *store) cut(size int64) error {
 	if err != nil {
 		return fmt.Errorf("mpoc: units: %w", err)
 	}
+	s.torn = false
 	return nil
 }
 
@@ -324,13 +341,20 @@ func (s *store) add(digests [][32]byte, took time.Duration) error {
 		record = append(record, d[:]...)
 	}
 	record = append(record, s.sum(len(s.digests), record)...)
+	if s.torn {
+		if err := s.cut(s.size); err != nil {
+			return err
+		}
+	}
 	_, err := s.units.Write(record)
 	if err == nil {
 		err = s.units.Sync()
 	}
 	if err != nil {
+		_ = s.cut(s.size) // or before the next record
 		return fmt.Errorf("mpoc: units: %w", err)
 	}
+	s.size += int64(len(record))
 	s.digests, s.tookMS = append(s.digests, digests...), s.tookMS+uint64(ms)
 	return nil
 }
