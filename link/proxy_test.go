@@ -30,12 +30,12 @@ func throughTo(t *testing.T, to string, answer int) (proxy *httptest.Server, ask
 			w.WriteHeader(http.StatusBadGateway)
 			return
 		}
-		w.WriteHeader(http.StatusOK)
-		in, _, err := http.NewResponseController(w).Hijack()
+		in, early, err := http.NewResponseController(w).Hijack()
 		if err != nil {
 			return
 		}
-		go func() { _, _ = io.Copy(out, in); _ = out.Close() }()
+		_, _ = io.WriteString(in, "HTTP/1.1 200 OK\r\n\r\n")
+		go func() { _, _ = io.Copy(out, early); _ = out.Close() }()
 		_, _ = io.Copy(in, out)
 		_ = in.Close()
 	}))

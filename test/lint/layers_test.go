@@ -49,7 +49,7 @@ var rooms = map[string]room{
 	"localnet":         {ours: anything},
 	"cli":              {ours: anything},
 	"cmd/assay":        {ours: anything},
-	"cmd/assay-worker": {ours: []string{"worker", "device", "link", "poc", "api/worker", "api/mpoc"}},
+	"cmd/assay-worker": {ours: []string{"worker", "internal", "device", "link", "poc", "api/worker", "api/mpoc"}},
 	"test":             {ours: anything},
 }
 

@@ -203,10 +203,14 @@ func (s *store) whole() error {
 // read reads a sealed file into v, or one from before there were seals; found is false where there is
 // none, or a damaged one whose loss is accepted.
 func (s *store) read(path, version, what string, v any) (found bool, err error) {
-	text, err := os.ReadFile(path)
+	info, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil
 	}
+	if err == nil && !info.Mode().IsRegular() {
+		return false, s.lost(path, what, errors.New("it is no regular file"))
+	}
+	text, err := os.ReadFile(path)
 	if err != nil {
 		return false, fmt.Errorf("mpoc: %w", err)
 	}
