@@ -138,6 +138,8 @@ func (c Command) examine(ctx context.Context, r *report) {
 				file.Result, file.Text = bad, o.Warning.Error()
 			} else if d.Same != "" {
 				file.Result, file.Text = note, "the same card as "+d.Same+", which is used"
+			} else {
+				file.Text = o.Slower()
 			}
 			if err := o.Close(); err != nil {
 				file.Result, file.Text = bad, err.Error()
