@@ -29,6 +29,9 @@ const SignedName = "signed"
 // that could make a machine forget would have it sign again.
 const keepBooks = 1000
 
+// keepBatches is how many batches of one segment a machine signs: 10^9 units in full ones.
+const keepBatches = 1 << 20
+
 // errSigned is wrapped where the machine does not sign, because of what it has
 // signed before.
 var errSigned = errors.New("this machine does not sign twice")
@@ -210,6 +213,9 @@ func (b *book) write(s delivery.Statement) error {
 		return err
 	}
 	if s.Order == b.order {
+		if len(b.batches) >= keepBatches {
+			return fmt.Errorf("%d batches of one segment are signed, which is all there is room for; the next segment goes on", len(b.batches))
+		}
 		return durable.Append(b.path, sealed.Line(b.place, batch))
 	}
 	order, err := json.Marshal(s.Order)

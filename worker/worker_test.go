@@ -610,7 +610,7 @@ func TestModels(t *testing.T) {
 			return nil
 		})
 	}
-	if e.Open() != kept || e.Live(seedOf(104)) != 1 || e.Live(seedOf(103)) != 1 {
+	if e.Open() != modelsKept || e.Live(seedOf(104)) != 1 || e.Live(seedOf(103)) != 1 {
 		t.Errorf("models kept: %d", e.Open())
 	}
 	if err := stop(); err != nil {

@@ -194,7 +194,7 @@ func TestDoctorsHost(t *testing.T) {
 	if k := examine(wrong.String(), 0); k["host"].Result != bad || !strings.Contains(k["host"].Next, "assay host url") {
 		t.Errorf("another key: %v", k)
 	}
-	code, stdout, stderr := run(rig(new(enginetest.Engine), nil), "start", "--home", t.TempDir(), "--host", wrong.String())
+	code, stdout, stderr := run(rig(new(enginetest.Engine), nil), "start", "--home", filepath.Join(t.TempDir(), "home"), "--host", wrong.String())
 	want := "w: whoever answers at " + address.HostPort + " does not hold the key that the URL names; copy the worker URL"
 	if at := strings.Index(stderr, want); code != 1 || at < 0 || strings.Contains(stderr+stdout, "tls:") || strings.Contains(stdout, "whoever") || !strings.HasSuffix(stdout, "  stopped\n") {
 		t.Errorf("start: code %d, %s, %s", code, stdout, stderr)
@@ -206,7 +206,7 @@ func TestDoctorsHost(t *testing.T) {
 	if k := examine("http://x", 0); k["host"].Result != bad {
 		t.Errorf("no address: %v", k)
 	}
-	if code, stdout, _ := run(rig(new(enginetest.Engine), nil), "doctor", "--home", t.TempDir(), "--host", nobody); code != 1 || !strings.Contains(stdout, "something is wrong") {
+	if code, stdout, _ := run(rig(new(enginetest.Engine), nil), "doctor", "--home", filepath.Join(t.TempDir(), "home"), "--host", nobody); code != 1 || !strings.Contains(stdout, "something is wrong") {
 		t.Errorf("code %d, %s", code, stdout)
 	}
 }
@@ -257,7 +257,7 @@ func TestForbiddenFiles(t *testing.T) {
 func TestStartNamesBrokenDevices(t *testing.T) {
 	sound := new(enginetest.Engine)
 	c := rig(broken{sound}, nil)
-	code, _, stderr := run(c, "start", "--home", t.TempDir(), "--host", nobody)
+	code, _, stderr := run(c, "start", "--home", filepath.Join(t.TempDir(), "home"), "--host", nobody)
 	if code != 1 || !strings.Contains(stderr, "cuda:0 (Good Card) gives wrong answers") || !strings.Contains(stderr, "--device cpu") {
 		t.Errorf("code %d, %s", code, stderr)
 	}
@@ -268,7 +268,7 @@ func TestStartNamesBrokenDevices(t *testing.T) {
 	var stderrs bytes.Buffer
 	done := make(chan int, 1)
 	go func() {
-		done <- rig(sound, broken{sound}).Run(ctx, []string{"start", "--json", "--home", t.TempDir(), "--host", nobody}, nil, in, &stderrs)
+		done <- rig(sound, broken{sound}).Run(ctx, []string{"start", "--json", "--home", filepath.Join(t.TempDir(), "home"), "--host", nobody}, nil, in, &stderrs)
 		in.Close()
 	}()
 	var e worker.Event
@@ -434,7 +434,7 @@ func TestDoctorsGraphics(t *testing.T) {
 			t.Errorf("code %d, %q is not in\n%s", code, part, stdout)
 		}
 	}
-	if code, _, stderr := run(c, "start", "--home", t.TempDir(), "--host", nobody); code != 1 || !strings.Contains(stderr, "NVIDIA at 0000:17:00.0 is not used") {
+	if code, _, stderr := run(c, "start", "--home", filepath.Join(t.TempDir(), "home"), "--host", nobody); code != 1 || !strings.Contains(stderr, "NVIDIA at 0000:17:00.0 is not used") {
 		t.Errorf("code %d, %s", code, stderr)
 	}
 	c.Backends = c.Backends[:1] // built with the tag nogpu
@@ -489,7 +489,7 @@ func TestTemperatureLimit(t *testing.T) {
 			return []profile.Device{{Name: "Card", PCI: "0000:03:00.0"}}, nil
 		}
 		ctx, cancel := context.WithCancel(t.Context())
-		home, done := t.TempDir(), make(chan int, 1)
+		home, done := filepath.Join(t.TempDir(), "h"), make(chan int, 1)
 		go func() {
 			done <- command.Run(ctx, append([]string{"start", "--json", "--home", home, "--host", nobody}, strings.Fields(c.args)...), nil, io.Discard, io.Discard)
 		}()

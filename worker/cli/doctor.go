@@ -257,7 +257,7 @@ func (r *report) home(home string) {
 		r.add("status", bad, err.Error(), "")
 	}
 	if _, err := os.Stat(filepath.Join(home, worker.KeyFile)); errors.Is(err, fs.ErrNotExist) {
-		r.add("key", note, "there is no key yet; start and id make it", "")
+		r.add("key", note, "there is no key yet", "make one: assay-worker id --home "+home)
 	} else if key, err := worker.Key(home); err != nil {
 		r.add("key", bad, err.Error(), "")
 	} else {
@@ -374,7 +374,7 @@ func (r *report) admission(ctx context.Context, url, home string, key ed25519.Pr
 		r.add("pool", note, "the host has none, and takes only machines that its owner named", "")
 	}
 	if !own {
-		r.add("admission", note, "this machine has no key yet that the host could know; start and id make it", "")
+		r.add("admission", note, "this machine has no key yet that the host could know", "")
 		return
 	}
 	if _, err := call(ctx, home, http.MethodGet, "/status", ""); !errors.Is(err, errNotRunning) {

@@ -9,9 +9,11 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"net"
 	"os"
+	"path/filepath"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -110,6 +112,9 @@ func (c Command) start(ctx context.Context, args []string, stdin io.Reader, stdo
 	if _, err := link.ParseAddress(*host); err != nil { // before devices are warmed up
 		return err
 	}
+	if err := c.begun(*home); err != nil && !*acceptLoss {
+		return err
+	}
 	sensors := c.sensors()
 	choice, err := c.choose(ctx, *chosen, sensors)
 	if ctx.Err() != nil {
@@ -164,6 +169,19 @@ func (c Command) start(ctx context.Context, args []string, stdin io.Reader, stdo
 	err = worker.Run(ctx, config)
 	quit()
 	return errors.Join(err, beside.Wait(), choice.Close())
+}
+
+// begun refuses a folder that is there and holds no key: it may be the empty place of a disk that is not
+// mounted, and a new key would make another machine of this one. A home that does not exist is made.
+func (c Command) begun(home string) error {
+	if _, err := os.Stat(filepath.Join(home, worker.KeyFile)); !errors.Is(err, fs.ErrNotExist) {
+		return nil // there, or reading it says why not
+	}
+	list, err := os.ReadDir(home)
+	if err != nil || len(list) > 0 && slices.ContainsFunc(list, func(e fs.DirEntry) bool { return e.Name() == worker.HomeFile }) {
+		return nil // not there, or the worker says what is lost
+	}
+	return fmt.Errorf("%s holds no key: if it is on a disk that is not mounted, mount it; to make this machine a new worker in it, run %s id --home %s first", home, c.Name, home)
 }
 
 // between finds what only the network is at: which of its phases a worker without a

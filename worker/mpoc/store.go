@@ -234,11 +234,24 @@ func (s *store) lost(path, what string, why error) error {
 	if !s.acceptLoss {
 		return fmt.Errorf("%w: %s is damaged (%w), and with it %s; put it back from a backup, or start with --accept-loss to set it aside", ErrLost, path, why, what)
 	}
-	if err := durable.Rename(path, path+".aside"); err != nil {
-		return fmt.Errorf("mpoc: %w", err)
+	for n := range keepAside {
+		aside := path + ".aside"
+		if n > 0 {
+			aside += fmt.Sprint("-", n+1)
+		}
+		if _, err := os.Lstat(aside); !errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err := durable.Rename(path, aside); err != nil {
+			return fmt.Errorf("mpoc: %w", err)
+		}
+		return nil
 	}
-	return nil
+	return fmt.Errorf("%w: %d files were set aside beside %s already; move them elsewhere", ErrLost, keepAside, path)
 }
+
+// keepAside is how many losses of one file can be accepted before its owner looks.
+const keepAside = 9
 
 func (s *store) close() error { return s.units.Close() }
 
