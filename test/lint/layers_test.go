@@ -161,7 +161,7 @@ func TestLayersFindsPlantedViolations(t *testing.T) {
 		"chain/x/sprint imports chain/app; chain/x may import chain/x, poc, api, chain/vrf, chain/paging, chain/table",
 		"chain/x/sprint imports device/cpu; chain/x may import chain/x, poc, api, chain/vrf, chain/paging, chain/table",
 		"chain/x/sprint imports host; chain/x may import chain/x, poc, api, chain/vrf, chain/paging, chain/table",
-		"cmd/assay-worker imports chain/app; cmd/assay-worker may import cmd/assay-worker, worker, device, link, poc, api/worker, api/mpoc",
+		"cmd/assay-worker imports chain/app; cmd/assay-worker may import cmd/assay-worker, worker, internal, device, link, poc, api/worker, api/mpoc",
 		"cmd/assay-worker imports worker/enginetest, which is for tests",
 		"device/cuda imports device/enginetest, which is for tests",
 		"device/cuda imports worker; device may import device, poc",
