@@ -207,7 +207,7 @@ func (m *Machine) register(ctx context.Context) error {
 			return err
 		}
 		m.client.set(a.Now)
-		m.chain, m.host = n.Chain, n.HostKey
+		m.chain, m.host, m.claims = n.Chain, n.HostKey, time.Time{}
 		m.tell(nil, Event{Type: Registered})
 		return nil
 	}

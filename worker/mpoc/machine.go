@@ -101,6 +101,8 @@ type Machine struct {
 	host  poc.Key
 	asked poc.Asking // the latest
 	look  time.Time  // when to look at the account again
+	// claims is when to ask again whether the host knows what it owes.
+	claims time.Time
 	// The hashes of the transfers that the account showed then.
 	transfers map[string]bool
 	disputed  map[string]bool // hashes of those that do not count
@@ -309,6 +311,9 @@ func (m *Machine) turn(ctx context.Context) error {
 	}
 	m.account(ctx)
 	if err := m.collect(ctx); err != nil {
+		return err
+	}
+	if err := m.reclaim(ctx); err != nil {
 		return err
 	}
 	m.change(func(s *Status) {
