@@ -49,28 +49,10 @@ type home struct {
 // program. A part that is missing is refused with ErrLost unless the loss is accepted.
 func openHome(dir string, key ed25519.PrivateKey, accept bool) (*home, error) {
 	h := &home{dir: dir, accept: accept}
-	path := filepath.Join(dir, HomeFile)
-	text, err := os.ReadFile(path)
-	known := err == nil
-	if known {
-		if err = sealed.Unmarshal(text, homeVersion, &h.parts); err != nil {
-			if !accept {
-				return nil, fmt.Errorf("%w: %s, which names its parts, is %w; put it back, or start with --accept-loss to make it anew", ErrLost, path, err)
-			}
-			known = false
-		}
-	} else if !errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%w: %w", ErrConfig, err)
-	}
 	public := hex.EncodeToString(key.Public().(ed25519.PublicKey))
-	if known && h.Key != public && !accept {
-		return nil, fmt.Errorf("%w: this home was the machine %s, and its %s is now that of %s; put the old one back, or start with --accept-loss to be the new one, to which what the old one has earned is not paid",
-			ErrLost, h.Key[:min(16, len(h.Key))], KeyFile, public[:16])
-	}
-	for _, folder := range slices.Clone(h.Folders) {
-		if err := h.check(folder); err != nil {
-			return nil, err
-		}
+	known, err := h.read(public)
+	if err != nil {
+		return nil, err
 	}
 	if !known {
 		h.ID, h.Folders = marker.New(), nil
@@ -87,6 +69,40 @@ func openHome(dir string, key ed25519.PrivateKey, accept bool) (*home, error) {
 		}
 	}
 	return h, nil
+}
+
+// Whole reports, as an error that wraps ErrLost, what a home has lost. It changes nothing.
+func Whole(dir string, key ed25519.PrivateKey) error {
+	_, err := (&home{dir: dir}).read(hex.EncodeToString(key.Public().(ed25519.PublicKey)))
+	return err
+}
+
+// read reads the parts of a home and checks that they are there; known is false where none were named.
+func (h *home) read(public string) (known bool, err error) {
+	path := filepath.Join(h.dir, HomeFile)
+	text, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("%w: %w", ErrConfig, err)
+	}
+	if err = sealed.Unmarshal(text, homeVersion, &h.parts); err != nil {
+		if h.accept {
+			return false, nil
+		}
+		return false, fmt.Errorf("%w: %s, which names its parts, is %w; put it back, or start with --accept-loss to make it anew", ErrLost, path, err)
+	}
+	if h.Key != public && !h.accept {
+		return false, fmt.Errorf("%w: this home was the machine %.16s, and its %s is now that of %.16s; put the old one back, or start with --accept-loss to be the new one, to which what the old one has earned is not paid",
+			ErrLost, h.Key, KeyFile, public)
+	}
+	for _, folder := range slices.Clone(h.Folders) {
+		if err := h.check(folder); err != nil {
+			return false, err
+		}
+	}
+	return true, nil
 }
 
 // check refuses a folder that is not the one that was there.

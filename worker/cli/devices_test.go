@@ -102,6 +102,21 @@ func TestDoctorsHome(t *testing.T) {
 	if k := examine(home); k["home"].Result != good || k["key"].Result != good || len(k["key"].Text) != 64 {
 		t.Errorf("a good one: %v", k)
 	}
+	if list, err := os.ReadDir(home); err != nil || len(list) != 1 {
+		t.Errorf("the doctor leaves %v, %v", list, err)
+	}
+	if err := os.WriteFile(filepath.Join(home, worker.HomeFile), []byte("{}"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if k := examine(home); k["parts"].Result != bad || !strings.Contains(k["parts"].Text, "home.json") {
+		t.Errorf("a lost part: %v", k)
+	}
+	if err := os.Remove(filepath.Join(home, worker.HomeFile)); err != nil {
+		t.Fatal(err)
+	}
+	if k := examine(filepath.Join(home, strings.Repeat("long", 30))); k["status"].Result == good {
+		t.Errorf("a long one: %v", k)
+	}
 	key := filepath.Join(home, "device.key")
 	if k := examine(key); k["home"].Result != bad {
 		t.Errorf("a file: %v", k)

@@ -262,6 +262,9 @@ func (r *report) home(home string) {
 		r.add("key", bad, err.Error(), "")
 	} else {
 		r.add("key", good, fmt.Sprintf("%x", key.Public()), "")
+		if err := worker.Whole(home, key); err != nil {
+			r.add("parts", bad, err.Error(), "")
+		}
 	}
 }
 
