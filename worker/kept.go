@@ -34,7 +34,7 @@ func Kept() []kept.Thing {
 		{What: "models", Memory: "worker.models.all", Record: 1 << 30, Most: modelsKept, Per: "device", Pruner: "the one that was used least lately"},
 		{What: "events that nobody took", Memory: "worker.machine.events", Record: 500, Most: eventRoom, Per: "worker", Pruner: "left out, and counted"},
 		{What: "what devices were last said to be", Memory: "worker.journal", Record: 300, Most: maxDevices, Per: "worker", Pruner: "rewritten"},
-		{What: "receipts to be written", Memory: "worker.receipts.latest", Record: 4000, Most: 100, Per: "worker", Pruner: "written each second; one a segment"},
+		{What: "receipts to be written", Memory: "worker.receipts.latest", Record: 4000, Most: keepWaiting, Per: "worker", Pruner: "written each second; one a segment, and the oldest where the disk fails"},
 	}
 	for _, t := range mpoc.Kept {
 		if t.Where != "" {

@@ -3,7 +3,9 @@
 package worker
 
 import (
+	"context"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"testing"
@@ -47,3 +49,31 @@ func TestReceiptsWhenTheClockGoesBack(t *testing.T) {
 		t.Errorf("the third of the oldest is still there: %v", err)
 	}
 }
+
+// What could not be written is written when the disk can be again.
+func TestReceiptsWaitForTheDisk(t *testing.T) {
+	k := newReceipts(filepath.Join(t.TempDir(), "home"))
+	if err := os.WriteFile(k.home, nil, 0o600); err != nil { // where the folder should be
+		t.Fatal(err)
+	}
+	failed := make(chan struct{}, 100)
+	log := slog.New(slog.NewTextHandler(writer(func(p []byte) (int, error) { failed <- struct{}{}; return len(p), nil }), nil))
+	ctx, cancel := context.WithCancel(t.Context())
+	over := make(chan struct{})
+	go func() { defer close(over); k.keep(ctx, log) }()
+	r := delivery.Receipt{Version: delivery.ReceiptVersion, Order: delivery.Order{Chain: "c", Participant: "p", Node: "n", Class: "nano", Segment: 1, Epoch: 7}, Batch: delivery.Batch{Count: 1}}
+	k.received(r)
+	<-failed
+	if err := os.Remove(k.home); err != nil {
+		t.Fatal(err)
+	}
+	cancel() // it tries once more
+	<-over
+	if _, err := os.Stat(filepath.Join(k.home, ReceiptsName, name(receivedName, r.Order))); err != nil {
+		t.Error(err)
+	}
+}
+
+type writer func([]byte) (int, error)
+
+func (w writer) Write(p []byte) (int, error) { return w(p) }

@@ -798,9 +798,17 @@ func TestReceiptsAreBounded(t *testing.T) {
 	other := r // host's, which a busy one does not push out
 	other.Order.HostKey[0]++
 	write(other)
+	began := time.Now().Add(-time.Hour)
 	for i := range uint64(keepReceipts + 3) {
 		r.Order.Epoch = 1<<30 + i
-		write(r)
+		if i > keepReceipts-3 {
+			write(r)
+			continue
+		}
+		path, at := filepath.Join(k.home, ReceiptsName, name(receivedName, r.Order)), began.Add(time.Duration(i)*time.Second)
+		if err := errors.Join(os.WriteFile(path, nil, 0o600), os.Chtimes(path, at, at)); err != nil { // a thousand syncs take seconds
+			t.Fatal(err)
+		}
 	}
 	r.Order.Epoch = 5 // the latest is kept, whatever its epoch
 	write(r)

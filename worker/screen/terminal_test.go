@@ -91,3 +91,30 @@ func TestWithoutColour(t *testing.T) {
 		t.Error("with colour allowed there is none: the test sees nothing")
 	}
 }
+
+// In every size of window the keys are in its last line, and once only, through changing heights.
+func TestKeysAreInTheLastLine(t *testing.T) {
+	for _, size := range [][2]int{{100, 40}, {80, 24}, {60, 20}} {
+		for _, environ := range []string{"COLORTERM=truecolor", "NO_COLOR=1"} {
+			columns, rows := size[0], size[1]
+			term := start(t, "busy", columns, rows, environ)
+			for _, high := range []int{rows, rows / 2, rows + 30, rows - 1, rows} {
+				term.Resize(columns, high)
+				term.Until(func(shown string) string {
+					lines := strings.Split(strings.TrimRight(shown, "\n"), "\n")
+					switch {
+					case strings.Count(shown, "q quit") != 1:
+						return fmt.Sprintf("the keys are shown %d times", strings.Count(shown, "q quit"))
+					case len(lines) != high || !strings.Contains(lines[high-1], "q quit"):
+						return fmt.Sprintf("of %d lines the last is %q", len(lines), lines[len(lines)-1])
+					case !strings.HasPrefix(lines[0], "assay worker"):
+						return fmt.Sprintf("the first line is %q", lines[0])
+					}
+					return ""
+				})
+			}
+			term.Type("q")
+			term.End()
+		}
+	}
+}
