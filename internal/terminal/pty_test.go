@@ -89,15 +89,16 @@ func differs(shown string, n, columns, rows int) string {
 // No line of an earlier picture remains, however heights of picture and window change, with and
 // without colour. ASSAY_LONG=1 makes it ten minutes (make terminal).
 func TestNoGhostLines(t *testing.T) {
-	steps, until := 8, time.Time{}
-	if os.Getenv("ASSAY_LONG") != "" {
-		steps, until = 1<<30, time.Now().Add(10*time.Minute)
-	}
+	long := os.Getenv("ASSAY_LONG") != ""
 	for _, size := range [][2]int{{100, 40}, {80, 24}, {60, 20}} {
 		for _, environ := range []string{"COLORTERM=truecolor", "NO_COLOR=1"} {
 			columns, rows := size[0], size[1]
 			t.Run(fmt.Sprintf("%dx%d %s", columns, rows, environ), func(t *testing.T) {
 				t.Parallel()
+				steps, until := 8, time.Time{}
+				if long { // two of the six at a time, or more
+					steps, until = 1<<30, time.Now().Add(10*time.Minute/3)
+				}
 				seed := uint64(columns)
 				rng := rand.New(rand.NewPCG(seed, uint64(len(environ))))
 				term := program(t, columns, rows, environ)
