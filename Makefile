@@ -3,7 +3,7 @@ STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 LIGHT := ./poc/... ./device/... ./internal/... ./link/... ./worker/... ./cmd/assay-worker/... ./host/leaflog/... ./host/fleet/... ./host/gate/... ./host/batch/... ./host/ledger/... ./host/pool/... ./api/worker/... ./api/mpoc/... ./test/peers/... ./test/crowd/... ./test/pool/...
 
 .DEFAULT_GOAL := help
-.PHONY: help build test test-arm64 race lint staticcheck gen soak coalitions crowd fuzz bench bench-peers release localnet vectors man
+.PHONY: help build test test-arm64 race lint staticcheck gen soak coalitions crowd terminal year fuzz bench bench-peers release localnet vectors man
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,11 +38,17 @@ vectors: ## regenerate the published vectors; a diff is a change of the protocol
 soak: ## the full lengths: 20 honest epochs, nobody rejected, nobody stuck; votes at their extremes (30 minutes)
 	ASSAY_SOAK=1 go test ./test/network -run Soak -count=1 -timeout 3h -v
 
+year: ## a year of a host with 100 machines: failing disk, restarts, clocks, restores (an hour; TMPDIR in memory is quicker)
+	ASSAY_LONG=1 go test ./host -run TestAYear -count=1 -timeout 6h -v
+
 coalitions: ## coalitions, renting, outages and honest faults on the real rules, all tactics and sizes, with tables (12 minutes)
 	ASSAY_LONG=1 go test ./chain/x/sprint -run 'Coalition|Presence|Outage|Honest' -count=1 -timeout 3h -v
 
 crowd: ## 10,000 idle workers, hundreds that submit, honest ones beside 1,000 hostile: what a host costs (7 minutes)
 	ASSAY_LONG=1 go test ./test/crowd -count=1 -timeout 1h -v
+
+terminal: ## pictures in real pseudo-terminals of three sizes, with and without colour, through changing heights (10 minutes)
+	ASSAY_LONG=1 go test ./internal/terminal -run NoGhostLines -count=1 -timeout 30m -v
 
 fuzz: ## each fuzz target for FUZZTIME, a minute by default
 	./test/fuzz.sh

@@ -116,6 +116,7 @@ func List(backends []Backend) (all []Device, troubles []Trouble) {
 		}
 		taken := make(map[string]bool) // of earlier backends, by found
 		for i, f := range found {
+			f.Name, f.Driver, f.PCI = clean(f.Name), clean(f.Driver), clean(f.PCI)
 			d := Device{ID: fmt.Sprintf("%s:%d", b.Name, i), Device: f, backend: b, index: i}
 			if b.Name == CPU {
 				d.ID = CPU
@@ -275,6 +276,8 @@ func Choose(ctx context.Context, backends []Backend, wishes []string, cards []te
 		}
 		if r.Warning != nil {
 			c.Notes = append(c.Notes, fmt.Sprintf("%v: %v", r.Device, r.Warning))
+		} else if why := r.Slower(); why != "" {
+			c.Notes = append(c.Notes, fmt.Sprintf("%v computes with %s: %s", r.Device, r.Engine.Name(), why))
 		}
 		c.Use = append(c.Use, r.Opened)
 	}

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"net/http"
 	"os"
@@ -41,6 +42,16 @@ func Explain(err error, at string) (reason, next string) {
 		dial    *net.OpError
 		timeout net.Error
 	)
+	if through := throughProxy(err, at); through != nil {
+		return fmt.Sprintf("the way to %s goes through proxy %s (HTTPS_PROXY), and not on from there: %v", at, through.Proxy, through.Err),
+			"check the proxy, or name the host in NO_PROXY to go without it"
+	}
+	if file, ok := errors.AsType[*fs.PathError](err); ok {
+		if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
+			return fmt.Sprintf("this machine's disk is full: %s cannot be written", file.Path), "make room on it; it goes on by itself"
+		}
+		return "this machine's disk: " + file.Error(), "see to it; it goes on by itself"
+	}
 	switch {
 	case errors.Is(err, ErrFingerprint):
 		return fmt.Sprintf("whoever answers at %s does not hold the key that the URL names", at),

@@ -3,6 +3,7 @@
 package link
 
 import (
+	"bytes"
 	"crypto/ed25519"
 	"crypto/rand"
 	"encoding/hex"
@@ -57,10 +58,14 @@ func readKey(path string) (ed25519.PrivateKey, error) {
 	if info.Mode().Perm()&0o077 != 0 && runtime.GOOS != "windows" {
 		return nil, fmt.Errorf("%w: %s can be read by others (mode %04o); if nobody did, run: chmod 600 %s (if that changes nothing, the file system keeps no modes: mount it with umask=077, or move the folder to another one)", ErrKeyFile, path, info.Mode().Perm(), path)
 	}
+	if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("%w: %s is no regular file; move it away, or restore the key", ErrKeyFile, path)
+	}
 	text, err := os.ReadFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrKeyFile, err)
 	}
+	text = bytes.TrimPrefix(text, []byte("\ufeff")) // an editor's mark
 	seed, err := hex.DecodeString(strings.TrimSpace(string(text)))
 	if err != nil || len(seed) != ed25519.SeedSize {
 		return nil, fmt.Errorf("%w: %s does not hold a key (64 hex digits); restore it, or move it away and a new key is made", ErrKeyFile, path)

@@ -13,6 +13,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"strings"
 	"sync"
 	"time"
@@ -57,12 +58,8 @@ func Dial(ctx context.Context, to Address, path string, key ed25519.PrivateKey, 
 		return nil, err
 	}
 	var raw net.Conn
-	transport := &http.Transport{DialTLSContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
-		dialer := tls.Dialer{Config: config}
-		c, err := dialer.DialContext(ctx, network, addr)
-		raw = c
-		return c, err
-	}}
+	transport := Transport(config)
+	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(got httptrace.GotConnInfo) { raw = got.Conn }})
 	client := &http.Client{
 		Transport:     transport,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
@@ -73,7 +70,12 @@ func Dial(ctx context.Context, to Address, path string, key ed25519.PrivateKey, 
 		return nil, fmt.Errorf("link: dial %s: %w", to.HostPort, err)
 	}
 	s := newSocket(conn, raw, limits)
-	if s.host, err = PeerKey(raw.(*tls.Conn).ConnectionState()); err != nil {
+	secure, ok := raw.(*tls.Conn)
+	if !ok {
+		s.Abort()
+		return nil, fmt.Errorf("link: dial %s: not TLS", to.HostPort)
+	}
+	if s.host, err = PeerKey(secure.ConnectionState()); err != nil {
 		s.Abort()
 		return nil, err
 	}

@@ -94,6 +94,8 @@ func folder(ctx context.Context, engine work.Engine, path string, by against, fu
 			s.Claims["receipt: "+of.Claim]++
 			ops.Add(ops, new(big.Int).SetUint64(of.Ops))
 			pay.Add(pay, mpoc.Amount(of.Pay).Big())
+		case of.Kind == "transfer":
+			s.Claims["transfer: "+of.Claim]++
 		case of.Kind != "":
 			s.Claims["evidence: "+of.Claim]++
 		default:

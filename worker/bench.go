@@ -53,8 +53,14 @@ type bench struct {
 	gate   mpoc.Gate       // of the loops between sprints
 
 	// What belongs to machine.mu.
-	out       string   // why it is out of use, for good
-	hot       string   // why it pauses
+	out      string // why it is out of use, for good
+	hot      string // why it pauses
+	hotUntil string
+	// felt says that its temperature could be read, blind since when it cannot be any more, and
+	// unguarded why not.
+	felt      bool
+	blind     time.Time
+	unguarded string
 	fault     string   // why it cannot carry out the order
 	build     progress // of the model that the order needs
 	rerunning bool
@@ -109,7 +115,7 @@ func (b *bench) unstable(err error) bool {
 func (b *bench) halted() (reason, until string) {
 	switch {
 	case b.hot != "":
-		return b.hot, b.until()
+		return b.hot, b.hotUntil
 	case b.rest.why != "":
 		return "it rests: " + b.rest.why, b.rest.until.UTC().Format(time.RFC3339)
 	}

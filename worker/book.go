@@ -14,8 +14,10 @@ import (
 	"path/filepath"
 	"slices"
 	"sort"
+	"strings"
 
 	"github.com/assaynet/assay/internal/durable"
+	"github.com/assaynet/assay/internal/sealed"
 	"github.com/assaynet/assay/poc/delivery"
 	"github.com/assaynet/assay/poc/mpoc"
 )
@@ -27,6 +29,9 @@ const SignedName = "signed"
 // that could make a machine forget would have it sign again.
 const keepBooks = 1000
 
+// keepBatches is how many batches of one segment a machine signs: 10^9 units in full ones.
+const keepBatches = 1 << 20
+
 // errSigned is wrapped where the machine does not sign, because of what it has
 // signed before.
 var errSigned = errors.New("this machine does not sign twice")
@@ -36,6 +41,9 @@ var errSigned = errors.New("this machine does not sign twice")
 // nor for a segment before the latest one. So a host that has a leaf computed again
 // and again does not get to choose among what faults of the hardware make of it.
 //
+// Each line carries a checksum. A damaged one in the middle is a gap, behind which nothing is signed
+// again; a damaged last one is refused.
+//
 // A batch is in its file before it leaves the machine: a process that is killed
 // forgets nothing. A power cut can cost the batches that the system had not
 // written yet, some half a minute of them; those could be signed a second time.
@@ -43,6 +51,7 @@ var errSigned = errors.New("this machine does not sign twice")
 // Only the session's writer changes a book, under machine.mu; the file is its alone.
 type book struct {
 	path  string
+	place string         // the text of order's line
 	order delivery.Order // zero while nothing was signed
 	// batches follow one another without a gap.
 	batches []delivery.Batch
@@ -59,24 +68,55 @@ func openBook(home, chain, participant, node string, host mpoc.Key) (*book, erro
 	if err != nil {
 		return nil, err
 	}
-	line, rest, _ := bytes.Cut(text, []byte("\n"))
-	if err := json.Unmarshal(line, &b.order); err != nil || b.order.Segment == 0 {
-		return nil, fmt.Errorf("%s, which holds what this machine has signed, is damaged (%v); it signs again once its owner has removed it", b.path, err)
+	damaged := func(line int, err error) error {
+		return fmt.Errorf("%s, which holds what this machine has signed, is damaged in line %d (%w); put it back from a backup; without one this machine signs again once its owner has removed it", b.path, line, err)
 	}
+	line, rest, _ := bytes.Cut(text, []byte("\n"))
+	order, err := entry(orderPlace, line, &b.order)
+	if err == nil && b.order.Segment == 0 {
+		err = sealed.ErrDamaged
+	}
+	if err != nil {
+		return nil, damaged(1, err)
+	}
+	b.place = string(order)
 	whole := len(line) + 1
-	for {
+	var last error // of the latest whole line
+	n := 1
+	for ; ; n++ {
 		line, more, complete := bytes.Cut(rest, []byte("\n"))
-		var batch delivery.Batch
-		if !complete || json.Unmarshal(line, &batch) != nil || batch.Count == 0 {
-			break // torn by a power cut
+		if !complete {
+			break // the end, or torn by a power cut
 		}
-		b.add(batch)
+		var batch delivery.Batch
+		if _, last = entry(b.place, line, &batch); last == nil && batch.Count == 0 {
+			last = sealed.ErrDamaged
+		}
+		if last == nil { // a damaged one before it is a gap, and not signed again
+			b.add(batch)
+		}
 		whole, rest = whole+len(line)+1, more
+	}
+	if last != nil { // how far it reached nobody knows
+		return nil, damaged(n, last)
 	}
 	if whole < len(text) {
 		err = durable.WriteFile(b.path, text[:whole], 0o600)
 	}
 	return b, err
+}
+
+// orderPlace seals a book's first line; the others are sealed by the first one's text, so that no line
+// of another order passes.
+const orderPlace = "assay-worker-book/1"
+
+// entry reads a line. Those of earlier programs carry no checksum.
+func entry(place string, line []byte, v any) (record []byte, err error) {
+	record, _, err = sealed.Unline(place, line)
+	if err == nil && json.Unmarshal(record, v) != nil {
+		err = sealed.ErrDamaged
+	}
+	return record, err
 }
 
 // end is the index behind the last leaf that was signed.
@@ -172,9 +212,11 @@ func (b *book) write(s delivery.Statement) error {
 	if err != nil {
 		return err
 	}
-	batch = append(batch, '\n')
 	if s.Order == b.order {
-		return durable.Append(b.path, batch)
+		if len(b.batches) >= keepBatches {
+			return fmt.Errorf("%d batches of one segment are signed, which is all there is room for; the next segment goes on", len(b.batches))
+		}
+		return durable.Append(b.path, sealed.Line(b.place, batch))
 	}
 	order, err := json.Marshal(s.Order)
 	if err != nil {
@@ -189,12 +231,17 @@ func (b *book) write(s delivery.Statement) error {
 		if err != nil {
 			return err
 		}
-		list = slices.DeleteFunc(list, func(e fs.DirEntry) bool { return durable.Unfinished(e.Name()) })
+		list = slices.DeleteFunc(list, func(e fs.DirEntry) bool { return strings.HasPrefix(e.Name(), ".") })
 		if len(list) >= keepBooks {
 			return fmt.Errorf("this home has signed for %d nodes; give this machine a --home, and with it a key, of its own", len(list))
 		}
 	}
-	return durable.WriteFile(b.path, append(append(order, '\n'), batch...), 0o600) // once a segment
+	text := append(sealed.Line(orderPlace, order), sealed.Line(string(order), batch)...)
+	if err := durable.WriteFile(b.path, text, 0o600); err != nil { // once a segment
+		return err
+	}
+	b.place = string(order)
+	return nil
 }
 
 // wrote notes what write has put into the file.

@@ -3,6 +3,7 @@
 package worker
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -30,6 +31,8 @@ type Device struct {
 	Threads int
 	// Gauges reads the device's sensors, by one goroutine at a time. Optional.
 	Gauges func(now time.Time) (Gauges, error)
+	// NoGauges is why there are none.
+	NoGauges string
 	// From TempLimit °C on the device pauses, until it is below TempResume; 0 is no
 	// limit.
 	TempLimit, TempResume int64
@@ -37,7 +40,8 @@ type Device struct {
 
 // Gauges is one reading of a device's sensors. A nil field is not known.
 type Gauges struct {
-	TemperatureC       *int64   `json:"temperature_c,omitempty"`
+	TemperatureC       *int64   `json:"temperature_c,omitempty"`  // of the hottest sensor
+	Hottest            string   `json:"hottest_sensor,omitempty"` // its label, where there are several
 	PowerMilliwatt     *int64   `json:"power_mw,omitempty"`
 	PowerLimit         *int64   `json:"power_limit_mw,omitempty"` // mW
 	EnergyMillijoule   *int64   `json:"energy_mj,omitempty"`      // a counter: only differences mean something
@@ -144,7 +148,7 @@ func (m *machine) watch(ctx context.Context) {
 			if err != nil {
 				g = Gauges{} // nothing is known now; a device that was too hot stays paused
 			}
-			if b.feel(g) {
+			if b.feel(g, err, now) {
 				m.changed()
 			}
 		}
@@ -156,30 +160,86 @@ func (m *machine) watch(ctx context.Context) {
 	}
 }
 
-// feel takes a reading, and tells whether it pauses or resumes the device.
-func (b *bench) feel(g Gauges) (turned bool) {
+// blindTime is how long a device computes on when its temperature cannot be read any more.
+const blindTime = time.Minute
+
+// readable ends the pause of a device whose temperature cannot be read.
+const readable = "it can be read again"
+
+// feel takes a reading, or why there is none, and tells whether it pauses or resumes the device.
+func (b *bench) feel(g Gauges, why error, now time.Time) (turned bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.gauges = g
-	hot := b.hot
-	if t := g.TemperatureC; t != nil && b.TempLimit != 0 {
-		switch {
-		case *t >= b.TempLimit:
-			hot = fmt.Sprintf("it reached %d °C, the limit is %d °C", *t, b.TempLimit)
-		case *t < b.TempResume:
-			hot = ""
-		}
+	if b.TempLimit == 0 {
+		return false
+	}
+	hot, until := b.hot, fmt.Sprintf("it is below %d °C", b.TempResume)
+	t := g.TemperatureC
+	switch {
+	case t == nil && !b.felt:
+		b.unguarded = cmp.Or(reasonOf(why), "its sensors do not show a temperature")
+	case t == nil && b.blind.IsZero():
+		b.blind = now
+		b.unguarded = fmt.Sprintf("its temperature cannot be read since %s%s", now.Format(time.TimeOnly), inBrackets(why))
+		b.config.Logger.Warn("temperature", "device", b.ID, "lost", true, "reason", b.unguarded, "pauses in", blindTime)
+	case t == nil && now.Sub(b.blind) >= blindTime && hot == "":
+		hot, until = b.unguarded+", so its limit could not act", readable
+	case t == nil:
+		until = b.hotUntil
+	case *t >= b.TempLimit:
+		hot = fmt.Sprintf("%s reached %d °C, the limit is %d °C", cmp.Or(g.Hottest, "it"), *t, b.TempLimit)
+	case *t < b.TempResume || b.hotUntil == readable:
+		hot = ""
+	}
+	if t != nil {
+		b.felt, b.blind, b.unguarded = true, time.Time{}, ""
 	}
 	turned = (hot == "") != (b.hot == "")
+	b.hot, b.hotUntil = hot, until
 	if turned {
-		b.hot = hot
 		b.config.Logger.Warn("temperature", "device", b.ID, "paused", hot != "", "reason", hot)
 	}
 	return turned
 }
 
-// until is when a device that is too hot goes on.
-func (d Device) until() string { return fmt.Sprintf("it is below %d °C", d.TempResume) }
+// tooHot says why a device pauses. The caller holds mu.
+func (b *bench) tooHot() string {
+	if b.hotUntil == readable {
+		return b.ID + ": " + b.hot
+	}
+	return b.ID + " is too hot: " + b.hot
+}
+
+func reasonOf(err error) string {
+	if err == nil {
+		return ""
+	}
+	return err.Error()
+}
+
+func inBrackets(err error) string {
+	if err == nil {
+		return ""
+	}
+	return " (" + err.Error() + ")"
+}
+
+// warning is what protects a device less than its owner may think; empty is nothing. The caller holds
+// mu.
+func (b *bench) warning() string {
+	if b.TempLimit == 0 || b.Engine == nil {
+		return ""
+	}
+	why := b.unguarded
+	if b.Gauges == nil {
+		why = cmp.Or(b.NoGauges, "no sensors are known")
+	}
+	if why == "" {
+		return ""
+	}
+	return fmt.Sprintf("its limit of %d °C cannot act: %s", b.TempLimit, why)
+}
 
 // engines are the names of the engines in use, each one once. The caller holds mu.
 func (m *machine) engines() string {

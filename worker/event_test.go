@@ -7,12 +7,15 @@ import (
 	"crypto/ed25519"
 	"encoding/hex"
 	"errors"
+	"fmt"
+	"io/fs"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -179,9 +182,9 @@ func TestTakenOver(t *testing.T) {
 	}
 }
 
-// A machine that the host does not know is told what there is to do: nothing while
-// the host's pool takes it, and to ask the host's owner where there is none.
-func TestStranger(t *testing.T) {
+// refusing is a host without a pool that refuses every worker, with what says says of its key.
+func refusing(t *testing.T, says func(key string) (reason, next string)) (url string) {
+	t.Helper()
 	key := ed25519.NewKeyFromSeed([]byte(strings.Repeat("k", 32)))
 	config, err := link.ServerTLS(key)
 	if err != nil {
@@ -201,8 +204,8 @@ func TestStranger(t *testing.T) {
 			return
 		}
 		peer, _ := link.PeerKey(*r.TLS)
-		message, err := workerv1.Encode(&workerv1.Envelope{Message: &workerv1.Envelope_Refuse{Refuse: &workerv1.Refuse{
-			Reason: "this host does not know key " + hex.EncodeToString(peer), NextStep: "ask the host's owner to run: assay host allow KEY"}}})
+		reason, next := says(hex.EncodeToString(peer))
+		message, err := workerv1.Encode(&workerv1.Envelope{Message: &workerv1.Envelope_Refuse{Refuse: &workerv1.Refuse{Reason: reason, NextStep: next}}})
 		if err == nil {
 			err = c.Send(r.Context(), message)
 		}
@@ -214,9 +217,38 @@ func TestStranger(t *testing.T) {
 	s := httptest.NewUnstartedServer(refuse)
 	s.TLS, s.Config.ConnContext, s.Config.ErrorLog = config, link.ConnContext, slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
 	s.StartTLS()
-	defer s.Close()
-	url := link.Address{HostPort: s.Listener.Addr().String(), Fingerprint: link.FingerprintOf(key.Public().(ed25519.PublicKey))}.String()
+	t.Cleanup(s.Close)
+	return link.Address{HostPort: s.Listener.Addr().String(), Fingerprint: link.FingerprintOf(key.Public().(ed25519.PublicKey))}.String()
+}
 
+// A refusal is said with its reason each time, and since when.
+func TestRefusalsAreSaid(t *testing.T) {
+	url := refusing(t, func(string) (string, string) {
+		return "its disk is full", "wait until the host's owner has made room"
+	})
+	wait := listening(t, url, Config{NoPool: true})
+	e := wait(func(e Event) bool { return e.Type == "connecting" && strings.Contains(e.Reason, "trying again in") })
+	if !strings.HasPrefix(e.Reason, "refused by the host: its disk is full; trying again in ") || strings.Contains(e.Reason, "00:00:00") ||
+		strings.Contains(e.Reason, "(1st time)") || !strings.Contains(e.Next, "made room") {
+		t.Errorf("%+v", e)
+	}
+}
+
+// A full disk of this machine is not blamed on the host.
+func TestOwnDiskIsNotTheHosts(t *testing.T) {
+	m := newMachine(Config{}, link.Address{HostPort: "pool.example:4711"}, ed25519.NewKeyFromSeed([]byte(strings.Repeat("k", 32))))
+	full := fmt.Errorf("worker: %w", &fs.PathError{Op: "write", Path: "/home/rig/signed/01", Err: syscall.ENOSPC})
+	if reason, next, _ := m.why(full); !strings.Contains(reason, "this machine's disk is full: /home/rig/signed/01") || strings.Contains(next, "host") {
+		t.Errorf("%s; %s", reason, next)
+	}
+}
+
+// A machine that the host does not know is told what there is to do: nothing while
+// the host's pool takes it, and to ask the host's owner where there is none.
+func TestStranger(t *testing.T) {
+	url := refusing(t, func(key string) (string, string) {
+		return "this host does not know key " + key, "ask the host's owner to run: assay host allow KEY"
+	})
 	wait := listening(t, url, Config{})
 	e := wait(func(e Event) bool { return e.Type == "registering" && e.Next != "" })
 	if !strings.Contains(e.Reason, "has no pool that takes any machine") || !strings.Contains(e.Next, "assay host allow ") {

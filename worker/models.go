@@ -14,9 +14,9 @@ import (
 	"github.com/assaynet/assay/poc/work/transformer"
 )
 
-// kept is how many models stay in memory: this epoch's, and the last one's for
+// modelsKept is how many models stay in memory: this epoch's, and the last one's for
 // samples that are still being checked.
-const kept = 2
+const modelsKept = 2
 
 type modelKey struct {
 	class transformer.Class
@@ -82,7 +82,7 @@ func (s *models) release(c *claim) {
 
 // evict drops what is too much: the least recently used that nobody claims.
 func (s *models) evict() {
-	for i := 0; i < len(s.all) && len(s.all) > kept; {
+	for i := 0; i < len(s.all) && len(s.all) > modelsKept; {
 		if c := s.all[i]; c.users == 0 {
 			s.remove(c)
 			closeModel(c.model)

@@ -32,10 +32,18 @@ const (
 // poolKey is the key of a device's account: the first device has the worker's
 // own, so that the account and the node of the Sprint are one.
 func (m *machine) poolKey(b *bench) (ed25519.PrivateKey, error) {
+	if err := m.home.folder(devicesName + "/" + filepath.Base(m.poolHome(b))); err != nil {
+		return nil, err
+	}
 	if b == m.benches[0] {
 		return m.key, nil
 	}
-	return link.LoadKey(filepath.Join(m.poolHome(b), "device.key"))
+	if !m.config.AcceptLoss {
+		if err := lostKey(m.poolHome(b), KeyFile, "mpoc"); err != nil {
+			return nil, err
+		}
+	}
+	return link.LoadKey(filepath.Join(m.poolHome(b), KeyFile))
 }
 
 // poolHome keeps a device's challenge, receipts and evidence.
@@ -46,7 +54,7 @@ func (m *machine) poolHome(b *bench) string {
 		}
 		return '-'
 	}, b.ID)
-	return filepath.Join(m.config.Home, "devices", name)
+	return filepath.Join(m.config.Home, devicesName, name)
 }
 
 // challenges computes loops on a device until ctx ends. What stops it, a ban or
@@ -68,7 +76,7 @@ func (b *bench) enrol(ctx context.Context, key ed25519.PrivateKey) error {
 	config := mpoc.Config{
 		Address: b.config.URL, Key: key, Home: b.poolHome(b), Engine: b.Engine, Agent: b.config.Agent,
 		Device: poc.Claimed{ID: b.ID, Name: workerName(b.Name), Engine: b.Engine.Name(), RateOps: 1},
-		Payout: b.config.Payout, SelfAudit: b.config.SelfAudit, Gate: &b.gate, Logger: b.config.Logger,
+		Payout: b.config.Payout, Node: b.config.Node, AcceptLoss: b.config.AcceptLoss, SelfAudit: b.config.SelfAudit, Gate: &b.gate, Logger: b.config.Logger,
 		Event: func(e mpoc.Event) { b.tell(Event{Device: b.ID, Event: e}) },
 	}
 	p, err := mpoc.New(config) // to ask; its rate is not known yet

@@ -26,6 +26,8 @@ const (
 	// Of receipts, about 2 KB each, and of evidence, about 10 KB and at most
 	// delivery.MaxFileSize, so many files are kept.
 	keepReceipts, keepEvidence = 1000, 100
+	// tick is what every file system's times tell apart.
+	tick = 2 * time.Second
 	// receiptPace is the least time between two writes of one.
 	receiptPace = time.Second
 )
@@ -34,8 +36,9 @@ const (
 // leaves before it, and what the host holds against a segment's leaves. A machine
 // that crashes may have lost those of the last second.
 type receipts struct {
-	home string
-	wake chan struct{} // capacity 1
+	home   string
+	wake   chan struct{} // capacity 1
+	newest time.Time     // of the files' times; keep's alone
 
 	mu     sync.Mutex
 	latest []document // not on disk yet
@@ -87,10 +90,26 @@ func (k *receipts) put(f document) {
 	poke(k.wake)
 }
 
+// keepWaiting is how many files wait for a disk that cannot be written.
+const keepWaiting = 100
+
+// again puts back a file that could not be written, unless a newer one has come. Of too many the oldest
+// go: a later receipt of a segment stands for the earlier ones.
+func (k *receipts) again(f document) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if !slices.ContainsFunc(k.latest, func(g document) bool { return g.name == f.name }) {
+		k.latest = append(k.latest, f)
+	}
+	k.latest = k.latest[max(0, len(k.latest)-keepWaiting):]
+	poke(k.wake)
+}
+
 // keep writes receipts down until ctx ends, and what is left then.
 func (k *receipts) keep(ctx context.Context, log *slog.Logger) {
 	pace := time.NewTicker(receiptPace)
 	defer pace.Stop()
+	var said time.Time
 	for {
 		select {
 		case <-ctx.Done():
@@ -101,9 +120,15 @@ func (k *receipts) keep(ctx context.Context, log *slog.Logger) {
 		k.latest = nil
 		k.mu.Unlock()
 		for _, f := range latest {
-			if err := k.write(f); err != nil {
-				log.Error("what the host signed could not be kept", "path", f.name, "err", err)
+			err := k.write(f)
+			if err == nil {
+				continue
 			}
+			if now := time.Now(); now.Sub(said) >= time.Minute || ctx.Err() != nil {
+				said = now
+				log.Error("what the host signed could not be kept; it is tried again", "path", f.name, "err", err)
+			}
+			k.again(f)
 		}
 		if ctx.Err() != nil {
 			return
@@ -117,6 +142,8 @@ func (k *receipts) keep(ctx context.Context, log *slog.Logger) {
 
 // write makes or replaces a file, and forgets the oldest of its kind from the same
 // host: what a host has machines sign for pushes no other's out, nor the latest.
+// Files' times are their order: each is later than the others', whatever the clock
+// does.
 func (k *receipts) write(f document) error {
 	text, err := f.marshal()
 	if err != nil {
@@ -144,16 +171,28 @@ func (k *receipts) write(f document) error {
 			list = append(list, filepath.Join(dir, e.Name()))
 		}
 	}
+	written := make(map[string]time.Time, len(list))
+	if k.newest.IsZero() || len(list) > keep {
+		for _, other := range list {
+			if info, err := os.Stat(other); err == nil {
+				written[other] = info.ModTime()
+				if other != path && info.ModTime().After(k.newest) {
+					k.newest = info.ModTime()
+				}
+			}
+		}
+	}
+	now := time.Now()
+	if !now.After(k.newest) { // the clock was set back
+		now = k.newest.Add(tick)
+	}
+	k.newest, written[path] = now, now
+	if err := os.Chtimes(path, now, now); err != nil {
+		return err
+	}
 	if len(list) <= keep {
 		return nil
 	}
-	written := make(map[string]time.Time, len(list))
-	for _, path := range list {
-		if info, err := os.Stat(path); err == nil {
-			written[path] = info.ModTime()
-		}
-	}
-	written[path] = time.Now().Add(time.Hour) // whatever the clock does
 	slices.SortFunc(list, func(a, b string) int { return cmp.Or(written[a].Compare(written[b]), cmp.Compare(a, b)) })
 	var errs []error
 	for _, path := range list[:len(list)-keep] {

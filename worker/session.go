@@ -13,6 +13,7 @@ import (
 	"time"
 
 	workerv1 "github.com/assaynet/assay/api/worker/v1"
+	"github.com/assaynet/assay/internal/sealed"
 	"github.com/assaynet/assay/link"
 	"github.com/assaynet/assay/poc/delivery"
 	"github.com/assaynet/assay/poc/mpoc"
@@ -64,6 +65,8 @@ func (m *machine) why(err error) (reason, next string, stranger bool) {
 			"stop one of them, or give each machine a --home, and with it a key, of its own", false
 	case errors.Is(err, errHost):
 		return err.Error(), "run the same version of assay on both machines", false
+	case errors.Is(err, sealed.ErrDamaged): // the book says what to do
+		return err.Error(), "", false
 	}
 	reason, next = link.Explain(err, m.address.HostPort)
 	return reason, next, false
@@ -74,7 +77,7 @@ func (m *machine) dial(ctx context.Context) error {
 	pause := pauseMin
 	met := false // the host was reached at least once
 	seen := time.Now()
-	since, tries := time.Time{}, 0 // nobody has answered
+	since, tries, answered := time.Time{}, 0, false // alike: unanswered, or refused
 	for {
 		welcomed, err := m.connect(ctx)
 		if ctx.Err() != nil {
@@ -101,14 +104,15 @@ func (m *machine) dial(ctx context.Context) error {
 		m.changed()
 		m.config.Logger.Info("no connection", "host", m.address.HostPort, "reason", reason, "next", next)
 
-		if m.answered { // only this goroutine sets it
-			tries = 0
-		} else if tries++; tries == 1 {
+		if m.answered != answered { // only this goroutine sets it
+			answered, tries = m.answered, 0
+		}
+		if tries++; tries == 1 {
 			since = time.Now()
 		}
 		length := pause/2 + rand.N(pause/2) // many workers must not come back at once
-		if worthSaying(tries, pause) {
-			m.tell(event("connecting", fmt.Sprintf("trying again in %v (%s time); since %s", length.Round(time.Second), ordinal(tries+1), since.Format(time.TimeOnly)), "", ""))
+		if !stranger && worthSaying(tries, pause) {
+			m.tell(event("connecting", again(reason, length, tries, since), "", next))
 		}
 		wait := time.NewTimer(length)
 		select {
@@ -125,6 +129,11 @@ func (m *machine) dial(ctx context.Context) error {
 // pauses that can be noticed grow, and then less and less often.
 func worthSaying(tries int, pause time.Duration) bool {
 	return pause >= 2*time.Second && pause < pauseMax || tries >= 8 && tries&(tries-1) == 0
+}
+
+// again says why there is no connection, and that another try follows.
+func again(reason string, length time.Duration, tries int, since time.Time) string {
+	return fmt.Sprintf("%s; trying again in %v (%s time); since %s", reason, length.Round(time.Second), ordinal(tries+1), since.Format(time.TimeOnly))
 }
 
 // ordinal is 1st, 2nd, 3rd, 4th, 11th, 21st.

@@ -67,6 +67,8 @@ type DeviceStatus struct {
 	State  string `json:"state"`
 	Reason string `json:"reason,omitempty"`
 	Until  string `json:"until,omitempty"`
+	// Warning is a protection that cannot act: a limit without a sensor.
+	Warning string `json:"warning,omitempty"`
 	// Computed units of segments since the start; Rate1m as above.
 	Computed uint64 `json:"computed"`
 	Rate1m   uint64 `json:"rate_1m_milli"`
@@ -123,7 +125,7 @@ func (m *machine) snapshot(now time.Time) Status {
 	case all(func(b *bench) bool { return b.fault != "" }):
 		s.State, s.Reason = "faulted", live[0].fault
 	case all(func(b *bench) bool { return b.hot != "" }):
-		s.State, s.Reason, s.Until = "paused", live[0].ID+" is too hot: "+live[0].hot, live[0].until()
+		s.State, s.Reason, s.Until = "paused", live[0].tooHot(), live[0].hotUntil
 	case all(func(b *bench) bool { reason, _ := b.halted(); return reason != "" }):
 		s.State = "paused"
 		s.Reason, s.Until = live[0].halted()
@@ -243,7 +245,7 @@ func fastest(live []*bench) (first progress) {
 
 // row is a device's figures. The caller holds mu.
 func (b *bench) row(now time.Time) DeviceStatus {
-	d := DeviceStatus{ID: b.ID, Name: b.Name, Computed: b.units, Rate1m: b.rate.milli(now), SelfChecks: b.selfChecks, FailedSelfChecks: b.failedSelfChecks, Gauges: b.gauges}
+	d := DeviceStatus{ID: b.ID, Name: b.Name, Computed: b.units, Rate1m: b.rate.milli(now), SelfChecks: b.selfChecks, FailedSelfChecks: b.failedSelfChecks, Gauges: b.gauges, Warning: b.warning()}
 	if b.Engine != nil {
 		d.Engine = b.Engine.Name()
 	}

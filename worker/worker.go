@@ -48,6 +48,11 @@ type Config struct {
 	NoPool bool
 	// Payout is the account on the chain that loops are paid to; it may be empty.
 	Payout string
+	// Node is the URL of a node of the chain, which is asked whether the host's payments are there; it
+	// may be empty.
+	Node string
+	// AcceptLoss goes on although files of the home are missing or damaged, which are set aside.
+	AcceptLoss bool
 	// SelfAudit is N: one unit and one loop in N is computed twice. 0 is 256.
 	SelfAudit uint64
 	// Live is called once, when the home is this worker's, with what gives the status
@@ -68,10 +73,18 @@ type Config struct {
 	Event func(Event)
 }
 
-// Key returns the device key in home, making one when there is none.
-func Key(home string) (ed25519.PrivateKey, error) {
+// Key returns the device key in home, making one where the home is new. A home that has lost its key
+// is refused with ErrLost.
+func Key(home string) (ed25519.PrivateKey, error) { return loadKey(home, false) }
+
+func loadKey(home string, acceptLoss bool) (ed25519.PrivateKey, error) {
 	if home == "" {
 		return nil, fmt.Errorf("%w: no home directory", ErrConfig)
+	}
+	if !acceptLoss {
+		if err := lostKey(home, KeyFile, HomeFile, SignedName, ReceiptsName, devicesName); err != nil {
+			return nil, err
+		}
 	}
 	return link.LoadKey(filepath.Join(home, KeyFile))
 }
@@ -85,7 +98,7 @@ func Run(ctx context.Context, c Config) (err error) {
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrConfig, err)
 	}
-	key, err := Key(c.Home)
+	key, err := loadKey(c.Home, c.AcceptLoss)
 	if err != nil {
 		return err
 	}
@@ -119,7 +132,12 @@ func Run(ctx context.Context, c Config) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, unlock()) }()
+	home, err := openHome(c.Home, key, c.AcceptLoss)
+	if err != nil {
+		return err
+	}
 	m := newMachine(c, address, key)
+	m.home = home
 	heard := m.listener()
 	defer func() {
 		m.stopped(err)
@@ -179,6 +197,7 @@ func Run(ctx context.Context, c Config) (err error) {
 // machine is what benches, session and reporter share.
 type machine struct {
 	config  Config
+	home    *home
 	address link.Address
 	key     ed25519.PrivateKey
 	benches []*bench // one per device

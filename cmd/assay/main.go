@@ -10,9 +10,11 @@ import (
 	"syscall"
 
 	"github.com/assaynet/assay/cli"
+	"github.com/assaynet/assay/internal/pipe"
 )
 
 func main() {
+	pipe.Survive()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	os.Exit(cli.Run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))

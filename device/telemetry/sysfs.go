@@ -91,20 +91,43 @@ func readCard(s *Sample, card string) error {
 	s.MemoryTotal = number(at("mem_info_vram_total"), 1)
 	s.ClockMHz = activeClock(text(at("pp_dpm_sclk")))
 	s.MemoryClockMHz = activeClock(text(at("pp_dpm_mclk")))
-	if monitors, _ := filepath.Glob(at("hwmon/hwmon*")); len(monitors) > 0 {
-		in := func(name string) string { return filepath.Join(monitors[0], name) }
-		s.TemperatureC = number(in("temp1_input"), 1000)
-		if s.PowerMilliwatt = number(in("power1_average"), 1000); s.PowerMilliwatt == nil {
-			s.PowerMilliwatt = number(in("power1_input"), 1000) // newer devices
+	monitors, _ := filepath.Glob(at("hwmon/hwmon*"))
+	first := func(unit int64, names ...string) *int64 {
+		for _, m := range monitors {
+			for _, name := range names {
+				if n := number(filepath.Join(m, name), unit); n != nil {
+					return n
+				}
+			}
 		}
-		s.PowerLimit = number(in("power1_cap"), 1000)
-		s.EnergyMillijoule = number(in("energy1_input"), 1000)
-		s.FanRPM = number(in("fan1_input"), 1)
+		return nil
 	}
+	for _, m := range monitors {
+		s.hottest(m)
+	}
+	s.PowerMilliwatt = first(1000, "power1_average", "power1_input") // the latter on newer devices
+	s.PowerLimit = first(1000, "power1_cap")
+	s.EnergyMillijoule = first(1000, "energy1_input")
+	s.FanRPM = first(1, "fan1_input")
 	if s.empty() {
 		return fmt.Errorf("%w: nothing below %s can be read", ErrUnknown, card)
 	}
 	return nil
+}
+
+// hottest takes the temperature of whichever of a card's sensors is the hottest, by its label: edge,
+// junction and mem of amdgpu, pkg and vram of xe, which has no first one. The limit is for all of them.
+func (s *Sample) hottest(monitor string) {
+	inputs, _ := filepath.Glob(filepath.Join(monitor, "temp*_input"))
+	for _, input := range inputs {
+		t := number(input, 1000)
+		if t == nil || *t < -40 || *t > 200 { // what a sensor without power shows
+			continue
+		}
+		if s.TemperatureC == nil || *t > *s.TemperatureC {
+			s.TemperatureC, s.Hottest = t, text(strings.TrimSuffix(input, "input")+"label")
+		}
+	}
 }
 
 func (s *Sample) empty() bool {
@@ -139,11 +162,12 @@ func activeClock(table string) *int64 {
 }
 
 // The kernel's names of what measures a processor's temperature, and the labels
-// of the reading that a processor regulates itself by.
+// of the readings of a whole package, the best first: Tctl, by which some Ryzens
+// and Threadrippers steer their fans, is up to 27 degrees above Tdie.
 var (
 	processorMonitors = []string{"k10temp", "zenpower", "coretemp", "cpu_thermal"}
 	processorZones    = []string{"x86_pkg_temp", "cpu-thermal", "cpu_thermal", "cpu0-thermal", "soc-thermal", "soc_thermal"}
-	packageLabels     = []string{"Tctl", "Tdie", "Package id"}
+	packageLabels     = []string{"Tdie", "Package id", "Tctl"}
 )
 
 // CPU is the processor's sensors, with all sockets taken together. Errors wrap
@@ -187,12 +211,14 @@ func (c *processor) temperature() (hottest *int64) {
 			continue
 		}
 		inputs, _ := filepath.Glob(filepath.Join(m, "temp*_input"))
-		whole := slices.DeleteFunc(slices.Clone(inputs), func(input string) bool {
-			label := text(strings.TrimSuffix(input, "input") + "label")
-			return !slices.ContainsFunc(packageLabels, func(l string) bool { return strings.HasPrefix(label, l) })
-		})
-		if len(whole) == 0 {
-			whole = inputs
+		whole := inputs
+		for _, label := range packageLabels {
+			if some := slices.DeleteFunc(slices.Clone(inputs), func(input string) bool {
+				return !strings.HasPrefix(text(strings.TrimSuffix(input, "input")+"label"), label)
+			}); len(some) > 0 {
+				whole = some
+				break
+			}
 		}
 		for _, input := range whole {
 			take(input)
@@ -218,6 +244,9 @@ func (c *processor) joules() *int64 {
 	for _, z := range zones {
 		if strings.Count(filepath.Base(z), ":") != 1 {
 			continue // a part of a package
+		}
+		if name := text(filepath.Join(z, "name")); name != "" && !strings.HasPrefix(name, "package") {
+			continue // psys holds the packages and the rest of the board
 		}
 		now := number(filepath.Join(z, "energy_uj"), 1)
 		if now == nil {

@@ -25,7 +25,8 @@ var ErrUnknown = errors.New("telemetry: no sensors")
 
 // Sample is one reading. A nil field is not known.
 type Sample struct {
-	TemperatureC       *int64   `json:"temperature_c,omitempty"`
+	TemperatureC       *int64   `json:"temperature_c,omitempty"`  // of the hottest sensor
+	Hottest            string   `json:"hottest_sensor,omitempty"` // its label, where there are several
 	PowerMilliwatt     *int64   `json:"power_mw,omitempty"`
 	PowerLimit         *int64   `json:"power_limit_mw,omitempty"` // mW
 	EnergyMillijoule   *int64   `json:"energy_mj,omitempty"`      // a counter: only differences mean something

@@ -62,7 +62,7 @@ func TestCards(t *testing.T) {
 		want         Sample
 	}{
 		{"desktop", "0000:03:00.0", Sample{
-			TemperatureC: new(int64(66)), PowerMilliwatt: new(int64(321000)), PowerLimit: new(int64(339000)), UtilisationPercent: new(int64(97)),
+			TemperatureC: new(int64(83)), PowerMilliwatt: new(int64(321000)), PowerLimit: new(int64(339000)), UtilisationPercent: new(int64(97)),
 			MemoryUsed: new(int64(3 << 30)), MemoryTotal: new(int64(25753026560)), ClockMHz: new(int64(2371)), MemoryClockMHz: new(int64(1249)), FanRPM: new(int64(1843)),
 		}},
 		{"server", "0000:17:00.0", Sample{TemperatureC: new(int64(-2)), PowerMilliwatt: new(int64(140500)), UtilisationPercent: new(int64(0))}},

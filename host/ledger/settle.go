@@ -61,6 +61,7 @@ type Transfer struct {
 	Hash       string `json:"hash"`
 	Height     int64  `json:"height"`
 	At         int64  `json:"at_ms"`
+	Payout     string `json:"payout"` // the account that received it
 	Amount     Amount `json:"amount"`
 }
 
@@ -426,7 +427,7 @@ func forget(tx *store.Tx, last uint64) error {
 
 // transfer notes what a device was paid, and forgets the oldest of too many.
 func transfer(tx *store.Tx, p Payment, s Settlement) error {
-	err := tx.Put(transfers, within(p.Device, s.Number), Transfer{Settlement: s.Number, Hash: s.Hash, Height: s.Height, At: s.At, Amount: p.Amount})
+	err := tx.Put(transfers, within(p.Device, s.Number), Transfer{Settlement: s.Number, Hash: s.Hash, Height: s.Height, At: s.At, Payout: p.Payout, Amount: p.Amount})
 	if err != nil {
 		return err
 	}

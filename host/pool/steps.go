@@ -781,7 +781,12 @@ func (p *Pool) Account(_ context.Context, q mpocv1.AccountRequest) (mpocv1.Accou
 		out.Receipts = []mpoc.Receipt{}
 	}
 	for _, s := range settlements {
-		out.Settlements = append(out.Settlements, mpocv1.Settlement{TxHash: s.Hash, Amount: mpoc.Amount(s.Amount.String()), Time: uint64(s.At)})
+		t := mpoc.Transfer{
+			Version: mpoc.TransferVersion, Chain: p.c.Chain, HostKey: p.key, DeviceKey: key,
+			Payout: s.Payout, Amount: mpoc.Amount(s.Amount.String()), TxHash: s.Hash, Time: uint64(s.At),
+		}
+		t.Sign(p.c.HostKey)
+		out.Settlements = append(out.Settlements, mpocv1.Settlement{TxHash: t.TxHash, Payout: t.Payout, Amount: t.Amount, Time: t.Time, HostSignature: t.HostSignature})
 	}
 	return out, nil
 }

@@ -19,6 +19,7 @@ var inPlace = []exception{
 	{"internal/durable/*", ruleFile, "the place for it"},
 	{"device/cpu/internal/simd/gen*", ruleFile, "a generator writes source into the tree"},
 	{"worker/cli/doctor.go", ruleFile, "a probe: can this user open the device, does the disk take a file; nothing is kept"},
+	{"device/telemetry/sysfs.go", ruleFile, "patterns below /sys, whose folders nobody names"},
 	{"chain/node/exit.go", ruleFile, "a probe: does the disk take a file; nothing is kept"},
 	{"host/leaflog/log.go", ruleFile, "an append-only file, synced frame by frame, each with a checksum"},
 	{"worker/mpoc/store.go", ruleFile, "an append-only file, synced record by record, each with a checksum"},

@@ -50,7 +50,7 @@ var rooms = map[string]room{
 	"localnet":         {ours: anything},
 	"cli":              {ours: anything},
 	"cmd/assay":        {ours: anything},
-	"cmd/assay-worker": {ours: []string{"worker", "device", "link", "poc", "api/worker", "api/mpoc"}},
+	"cmd/assay-worker": {ours: []string{"worker", "internal", "device", "link", "poc", "api/worker", "api/mpoc"}},
 	"test":             {ours: anything},
 }
 
@@ -64,7 +64,7 @@ var (
 )
 
 // forTests are rooms that only tests import.
-var forTests = []string{"device/enginetest", "worker/enginetest"}
+var forTests = []string{"device/enginetest", "worker/enginetest", "internal/terminal/terminaltest"}
 
 // imports are a package's folder below the module and what it imports, tests left out.
 type imports map[string][]string
@@ -162,7 +162,7 @@ func TestLayersFindsPlantedViolations(t *testing.T) {
 		"chain/x/sprint imports chain/app; chain/x may import chain/x, poc, api, chain/vrf, chain/paging, chain/table",
 		"chain/x/sprint imports device/cpu; chain/x may import chain/x, poc, api, chain/vrf, chain/paging, chain/table",
 		"chain/x/sprint imports host; chain/x may import chain/x, poc, api, chain/vrf, chain/paging, chain/table",
-		"cmd/assay-worker imports chain/app; cmd/assay-worker may import cmd/assay-worker, worker, device, link, poc, api/worker, api/mpoc",
+		"cmd/assay-worker imports chain/app; cmd/assay-worker may import cmd/assay-worker, worker, internal, device, link, poc, api/worker, api/mpoc",
 		"cmd/assay-worker imports worker/enginetest, which is for tests",
 		"device/cuda imports device/enginetest, which is for tests",
 		"device/cuda imports worker; device may import device, poc",

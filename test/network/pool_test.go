@@ -48,7 +48,7 @@ func TestStrangersAtAPool(t *testing.T) {
 	}
 	honest, forger := filepath.Join(dir, "honest"), filepath.Join(dir, "forger")
 	good, bad := node(honest), node(forger)
-	n.spawn(filepath.Join(dir, "honest.log"), "localnet", "worker", "start", "--host", url, "--home", honest, "--payout", made.Address, "--nice", "19", "--threads", "1")
+	n.spawn(filepath.Join(dir, "honest.log"), "localnet", "worker", "start", "--host", url, "--home", honest, "--payout", made.Address, "--node", "http://"+n.Members[1].RPC, "--nice", "19", "--threads", "1")
 	cheat := strings.Join([]string{adversary.Forge, n.Chain, p1.Address, bad, n.Members[1].Address, localnet.NodeID}, ":")
 	n.spawn(filepath.Join(dir, "forger.log"), "localnet", "worker", "--cheat", cheat, "start", "--host", url, "--home", forger, "--nice", "19", "--threads", "1")
 
@@ -132,6 +132,16 @@ func TestStrangersAtAPool(t *testing.T) {
 		return found[0]
 	}
 	verify(first(honest, "devices", "*", "receipts", "*.json"))
+	// The payment that the host signed counts, because the other participant's node has it.
+	if err := localnet.Until(n.ctx, "a payment that the machine found on the chain", func() (bool, error) {
+		found, err := filepath.Glob(filepath.Join(honest, "devices", "*", "transfers", "*.json"))
+		return len(found) > 0, err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if said := verify(first(honest, "devices", "*", "transfers", "*.json")); !strings.Contains(said, "paid") || !strings.Contains(said, made.Address) {
+		t.Errorf("the payment: %s", said)
+	}
 
 	// what is on file against the forger, by itself and with the chain
 	evidence := first(p1.Home, host.EvidenceName, "left-out-epoch-*-"+bad+"-segment-*.json")

@@ -114,7 +114,7 @@ func TestHostileHosts(t *testing.T) {
 			if s.State != "ended" || !strings.Contains(s.Next, "assay verify") || s.Accepted != 0 {
 				t.Errorf("%+v", s)
 			}
-			files, _ := filepath.Glob(filepath.Join(w.home, "evidence", "*"))
+			files, _ := filepath.Glob(filepath.Join(w.home, "evidence", "*.json"))
 			if len(files) != 1 || files[0] != s.EvidenceSaved || !strings.HasSuffix(files[0], "-"+c.file+".json") {
 				t.Fatalf("evidence %q, shown %q", files, s.EvidenceSaved)
 			}

@@ -20,7 +20,7 @@ import (
 // Report is the answer about one file, as --json prints it.
 type Report struct {
 	File        string `json:"file"`
-	Kind        string `json:"kind"` // "receipt" or "mpoc-evidence"
+	Kind        string `json:"kind"` // "receipt", "transfer" or "mpoc-evidence"
 	Proven      bool   `json:"proven"`
 	Claim       string `json:"claim"` // of evidence, or the receipt's status
 	Reason      string `json:"reason"`
@@ -50,7 +50,7 @@ type Rules struct {
 // Is tells whether a file is one of those of this package, by its key "version". It does not check anything else.
 func Is(raw []byte) bool {
 	v := version(raw)
-	return v == mpoc.ReceiptVersion || v == mpoc.EvidenceVersion
+	return v == mpoc.ReceiptVersion || v == mpoc.EvidenceVersion || v == mpoc.TransferVersion
 }
 
 func version(raw []byte) string {
@@ -67,10 +67,14 @@ func version(raw []byte) string {
 func Check(ctx context.Context, path string, raw []byte, by mpoc.Recompute) (Report, error) {
 	r := Report{File: path, Kind: "mpoc-evidence"}
 	var err error
-	if version(raw) == mpoc.ReceiptVersion {
+	switch version(raw) {
+	case mpoc.ReceiptVersion:
 		r.Kind = "receipt"
 		err = r.receipt(ctx, raw, by)
-	} else {
+	case mpoc.TransferVersion:
+		r.Kind = "transfer"
+		err = r.transfer(raw)
+	default:
 		err = r.evidence(ctx, raw, by)
 	}
 	r.Proven = err == nil
@@ -116,6 +120,20 @@ func (r *Report) receipt(ctx context.Context, raw []byte, by mpoc.Recompute) err
 	return nil
 }
 
+// transfer checks the host's statement that it paid. Whether it did, the chain says.
+func (r *Report) transfer(raw []byte) error {
+	t, err := mpoc.ParseTransfer(raw)
+	if err != nil {
+		return err
+	}
+	r.HostKey, r.DeviceKey, r.Claim = t.HostKey.String(), t.DeviceKey.String(), "stated"
+	if err := t.Verify(); err != nil {
+		return err
+	}
+	r.Reason = fmt.Sprintf("the host states that transaction %s of %s paid %s acpc to %s; if that chain does not have it, the host owes it and lied", t.TxHash, t.Chain, t.Amount, t.Payout)
+	return nil
+}
+
 func (r *Report) evidence(ctx context.Context, raw []byte, by mpoc.Recompute) error {
 	e, err := mpoc.Parse(raw)
 	if err != nil {
@@ -137,7 +155,9 @@ func (r *Report) evidence(ctx context.Context, raw []byte, by mpoc.Recompute) er
 
 // Text prints a report that proves its claim, for people.
 func (r Report) Text(out io.Writer) {
-	if r.Kind == "receipt" {
+	if r.Kind == "transfer" {
+		fmt.Fprintln(out, "proven: the host states a payment")
+	} else if r.Kind == "receipt" {
 		fmt.Fprintf(out, "proven: challenge %s is %s\n", r.ChallengeID, r.Claim)
 	} else {
 		fmt.Fprintf(out, "proven: %s\n", r.Claim)

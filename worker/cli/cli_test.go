@@ -116,7 +116,7 @@ func (broken) Transformer(context.Context, transformer.Class, seed.Seed, func(do
 
 func TestBrokenEngine(t *testing.T) {
 	c := Command{Name: "w", Engine: broken{new(enginetest.Engine)}}
-	for _, args := range [][]string{{"bench"}, {"start", "--home", t.TempDir(), "--host", nobody}} {
+	for _, args := range [][]string{{"bench"}, {"start", "--home", filepath.Join(t.TempDir(), "home"), "--host", nobody}} {
 		if code, _, stderr := run(c, args...); code != 1 || !strings.Contains(stderr, "cpu (test) gives wrong answers") {
 			t.Errorf("%s: code %d, %s", args[0], code, stderr)
 		}
@@ -132,6 +132,9 @@ func TestStartJSON(t *testing.T) {
 	out, in := io.Pipe()
 	done := make(chan int, 1)
 	home := t.TempDir()
+	if _, err := worker.Key(home); err != nil {
+		t.Fatal(err)
+	}
 	killed, err := net.Listen("unix", filepath.Join(home, socketFile)) // an earlier worker left its socket
 	if err != nil {
 		t.Fatal(err)
@@ -214,7 +217,7 @@ func TestStartPlain(t *testing.T) {
 	done := make(chan int, 1)
 	go func() {
 		c := Command{Name: "w", Engine: new(enginetest.Engine)}
-		done <- c.Run(ctx, []string{"start", "--home", t.TempDir(), "--host", "'" + nobody + "'"}, nil, in, io.Discard)
+		done <- c.Run(ctx, []string{"start", "--home", filepath.Join(t.TempDir(), "home"), "--host", "'" + nobody + "'"}, nil, in, io.Discard)
 		in.Close()
 	}()
 	seen := map[string]bool{}
@@ -258,5 +261,18 @@ func TestEventsAreDocumented(t *testing.T) {
 		if !strings.Contains(string(source), "//\t"+line) {
 			t.Errorf("not in the package's documentation: %s", line)
 		}
+	}
+}
+
+// An empty folder that is there may be a disk that is not mounted: no new machine is made in it.
+func TestStartInAnEmptyFolder(t *testing.T) {
+	home := t.TempDir()
+	c := Command{Name: "w", Engine: new(enginetest.Engine)}
+	code, _, stderr := run(c, "start", "--home", home, "--host", nobody)
+	if code != 1 || !strings.Contains(stderr, "not mounted") || !strings.Contains(stderr, "w id --home "+home) {
+		t.Errorf("code %d: %s", code, stderr)
+	}
+	if left, err := os.ReadDir(home); err != nil || len(left) != 0 {
+		t.Errorf("%v, %v", left, err)
 	}
 }

@@ -98,7 +98,10 @@ func devices(choice device.Choice, sensors *telemetry.Sensors, slices int, hot l
 		if slices > 0 && !o.GPU() {
 			d.Threads = slices
 		}
-		if r, err := reader(sensors, o.Device); err == nil {
+		r, err := reader(sensors, o.Device)
+		if err != nil {
+			d.NoGauges = err.Error()
+		} else {
 			d.Gauges = func(now time.Time) (worker.Gauges, error) {
 				s, err := r.Read(now)
 				return worker.Gauges(s), err

@@ -102,6 +102,21 @@ func TestDoctorsHome(t *testing.T) {
 	if k := examine(home); k["home"].Result != good || k["key"].Result != good || len(k["key"].Text) != 64 {
 		t.Errorf("a good one: %v", k)
 	}
+	if list, err := os.ReadDir(home); err != nil || len(list) != 1 {
+		t.Errorf("the doctor leaves %v, %v", list, err)
+	}
+	if err := os.WriteFile(filepath.Join(home, worker.HomeFile), []byte("{}"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if k := examine(home); k["parts"].Result != bad || !strings.Contains(k["parts"].Text, "home.json") {
+		t.Errorf("a lost part: %v", k)
+	}
+	if err := os.Remove(filepath.Join(home, worker.HomeFile)); err != nil {
+		t.Fatal(err)
+	}
+	if k := examine(filepath.Join(home, strings.Repeat("long", 30))); k["status"].Result == good {
+		t.Errorf("a long one: %v", k)
+	}
 	key := filepath.Join(home, "device.key")
 	if k := examine(key); k["home"].Result != bad {
 		t.Errorf("a file: %v", k)
@@ -194,7 +209,7 @@ func TestDoctorsHost(t *testing.T) {
 	if k := examine(wrong.String(), 0); k["host"].Result != bad || !strings.Contains(k["host"].Next, "assay host url") {
 		t.Errorf("another key: %v", k)
 	}
-	code, stdout, stderr := run(rig(new(enginetest.Engine), nil), "start", "--home", t.TempDir(), "--host", wrong.String())
+	code, stdout, stderr := run(rig(new(enginetest.Engine), nil), "start", "--home", filepath.Join(t.TempDir(), "home"), "--host", wrong.String())
 	want := "w: whoever answers at " + address.HostPort + " does not hold the key that the URL names; copy the worker URL"
 	if at := strings.Index(stderr, want); code != 1 || at < 0 || strings.Contains(stderr+stdout, "tls:") || strings.Contains(stdout, "whoever") || !strings.HasSuffix(stdout, "  stopped\n") {
 		t.Errorf("start: code %d, %s, %s", code, stdout, stderr)
@@ -206,7 +221,7 @@ func TestDoctorsHost(t *testing.T) {
 	if k := examine("http://x", 0); k["host"].Result != bad {
 		t.Errorf("no address: %v", k)
 	}
-	if code, stdout, _ := run(rig(new(enginetest.Engine), nil), "doctor", "--home", t.TempDir(), "--host", nobody); code != 1 || !strings.Contains(stdout, "something is wrong") {
+	if code, stdout, _ := run(rig(new(enginetest.Engine), nil), "doctor", "--home", filepath.Join(t.TempDir(), "home"), "--host", nobody); code != 1 || !strings.Contains(stdout, "something is wrong") {
 		t.Errorf("code %d, %s", code, stdout)
 	}
 }
@@ -257,7 +272,7 @@ func TestForbiddenFiles(t *testing.T) {
 func TestStartNamesBrokenDevices(t *testing.T) {
 	sound := new(enginetest.Engine)
 	c := rig(broken{sound}, nil)
-	code, _, stderr := run(c, "start", "--home", t.TempDir(), "--host", nobody)
+	code, _, stderr := run(c, "start", "--home", filepath.Join(t.TempDir(), "home"), "--host", nobody)
 	if code != 1 || !strings.Contains(stderr, "cuda:0 (Good Card) gives wrong answers") || !strings.Contains(stderr, "--device cpu") {
 		t.Errorf("code %d, %s", code, stderr)
 	}
@@ -268,7 +283,7 @@ func TestStartNamesBrokenDevices(t *testing.T) {
 	var stderrs bytes.Buffer
 	done := make(chan int, 1)
 	go func() {
-		done <- rig(sound, broken{sound}).Run(ctx, []string{"start", "--json", "--home", t.TempDir(), "--host", nobody}, nil, in, &stderrs)
+		done <- rig(sound, broken{sound}).Run(ctx, []string{"start", "--json", "--home", filepath.Join(t.TempDir(), "home"), "--host", nobody}, nil, in, &stderrs)
 		in.Close()
 	}()
 	var e worker.Event
@@ -434,7 +449,7 @@ func TestDoctorsGraphics(t *testing.T) {
 			t.Errorf("code %d, %q is not in\n%s", code, part, stdout)
 		}
 	}
-	if code, _, stderr := run(c, "start", "--home", t.TempDir(), "--host", nobody); code != 1 || !strings.Contains(stderr, "NVIDIA at 0000:17:00.0 is not used") {
+	if code, _, stderr := run(c, "start", "--home", filepath.Join(t.TempDir(), "home"), "--host", nobody); code != 1 || !strings.Contains(stderr, "NVIDIA at 0000:17:00.0 is not used") {
 		t.Errorf("code %d, %s", code, stderr)
 	}
 	c.Backends = c.Backends[:1] // built with the tag nogpu
@@ -489,7 +504,7 @@ func TestTemperatureLimit(t *testing.T) {
 			return []profile.Device{{Name: "Card", PCI: "0000:03:00.0"}}, nil
 		}
 		ctx, cancel := context.WithCancel(t.Context())
-		home, done := t.TempDir(), make(chan int, 1)
+		home, done := filepath.Join(t.TempDir(), "h"), make(chan int, 1)
 		go func() {
 			done <- command.Run(ctx, append([]string{"start", "--json", "--home", home, "--host", nobody}, strings.Fields(c.args)...), nil, io.Discard, io.Discard)
 		}()

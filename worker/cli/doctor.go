@@ -21,6 +21,7 @@ import (
 
 	"github.com/assaynet/assay/device"
 	"github.com/assaynet/assay/device/telemetry"
+	"github.com/assaynet/assay/internal/durable"
 	"github.com/assaynet/assay/link"
 	"github.com/assaynet/assay/worker"
 	"github.com/assaynet/assay/worker/mpoc"
@@ -137,6 +138,8 @@ func (c Command) examine(ctx context.Context, r *report) {
 				file.Result, file.Text = bad, o.Warning.Error()
 			} else if d.Same != "" {
 				file.Result, file.Text = note, "the same card as "+d.Same+", which is used"
+			} else {
+				file.Text = o.Slower()
 			}
 			if err := o.Close(); err != nil {
 				file.Result, file.Text = bad, err.Error()
@@ -248,29 +251,52 @@ func (r *report) home(home string) {
 	if err := write(home); err != nil {
 		r.add("home", bad, err.Error(), "make room, or give this user the directory: "+home)
 	} else {
-		r.add("home", good, fmt.Sprintf("%s can be written, and has room", home), "")
+		r.add("home", good, fmt.Sprintf("%s can be written, locked, and has room", home), "")
+	}
+	if err := short(filepath.Join(home, socketFile)); err != nil {
+		r.add("status", bad, err.Error(), "")
 	}
 	if _, err := os.Stat(filepath.Join(home, worker.KeyFile)); errors.Is(err, fs.ErrNotExist) {
-		r.add("key", note, "there is no key yet; start and id make it", "")
+		r.add("key", note, "there is no key yet", "make one: assay-worker id --home "+home)
 	} else if key, err := worker.Key(home); err != nil {
 		r.add("key", bad, err.Error(), "")
 	} else {
 		r.add("key", good, fmt.Sprintf("%x", key.Public()), "")
+		if err := worker.Whole(home, key); err != nil {
+			r.add("parts", bad, err.Error(), "")
+		}
 	}
 }
 
-// write tries a file in a directory.
-func write(dir string) error {
-	file, err := os.CreateTemp(dir, ".doctor-*")
+// write does in a directory what start does: it makes a file that must not be there, reads its mode,
+// replaces it, and takes a lock.
+func write(dir string) (err error) {
+	name := filepath.Join(dir, fmt.Sprintf(".doctor-%d", os.Getpid()))
+	defer func() {
+		for _, path := range []string{name, name + ".lock"} {
+			if rerr := os.Remove(path); rerr != nil && !errors.Is(rerr, fs.ErrNotExist) {
+				err = errors.Join(err, rerr)
+			}
+		}
+	}()
+	if err := durable.Create(name, make([]byte, trial), 0o600); err != nil {
+		return err
+	}
+	info, err := os.Stat(name)
 	if err != nil {
 		return err
 	}
-	defer os.Remove(file.Name())
-	_, err = file.Write(make([]byte, trial))
-	if err == nil {
-		err = file.Sync()
+	if info.Mode().Perm()&0o077 != 0 && runtime.GOOS != "windows" {
+		return fmt.Errorf("the file system of %s keeps no modes, so a key in it could be read by others (mode %04o); mount it with umask=077, or name a --home on another one", dir, info.Mode().Perm())
 	}
-	return errors.Join(err, file.Close())
+	if err := durable.WriteFile(name, nil, 0o600); err != nil {
+		return err
+	}
+	unlock, err := durable.Lock(name + ".lock")
+	if err != nil {
+		return err
+	}
+	return unlock()
 }
 
 // skew is how far clocks may be apart before it is worth a word: `until` texts and
@@ -303,7 +329,9 @@ func (r *report) host(ctx context.Context, url, home string, now func() time.Tim
 		r.add("host", bad, err.Error(), "")
 		return
 	}
-	client := &http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{TLSClientConfig: config, DisableKeepAlives: true}}
+	transport := link.Transport(config)
+	transport.DisableKeepAlives = true
+	client := &http.Client{Timeout: 20 * time.Second, Transport: transport}
 	request, err := http.NewRequestWithContext(ctx, http.MethodHead, "https://"+address.HostPort+"/", nil)
 	if err != nil {
 		r.add("host", bad, err.Error(), "")
@@ -349,7 +377,7 @@ func (r *report) admission(ctx context.Context, url, home string, key ed25519.Pr
 		r.add("pool", note, "the host has none, and takes only machines that its owner named", "")
 	}
 	if !own {
-		r.add("admission", note, "this machine has no key yet that the host could know; start and id make it", "")
+		r.add("admission", note, "this machine has no key yet that the host could know", "")
 		return
 	}
 	if _, err := call(ctx, home, http.MethodGet, "/status", ""); !errors.Is(err, errNotRunning) {

@@ -9,17 +9,19 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"net"
 	"os"
+	"path/filepath"
 	"slices"
 	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
-	"golang.org/x/term"
 
 	"github.com/assaynet/assay/internal/quiet"
+	picture "github.com/assaynet/assay/internal/terminal"
 	"github.com/assaynet/assay/link"
 	"github.com/assaynet/assay/worker"
 	"github.com/assaynet/assay/worker/monitor"
@@ -35,6 +37,8 @@ func (c Command) start(ctx context.Context, args []string, stdin io.Reader, stdo
 	limit := f.Int64("temp-limit", 85, "pause a device at so many °C; 0 is no limit. The cpu, which slows itself down, only if this is given")
 	resume := f.Int64("temp-resume", 75, "and go on when it is below so many")
 	payout := f.String("payout", os.Getenv("ASSAY_PAYOUT"), "the account on the chain, cpc1..., that a pool pays to; default from ASSAY_PAYOUT")
+	node := f.String("node", os.Getenv("ASSAY_NODE"), "a node of the chain, such as http://192.0.2.7:26657, that is asked whether the host's payments are there; default from ASSAY_NODE. Without one the host's signed word lets paid receipts go")
+	acceptLoss := f.Bool("accept-loss", false, "go on although files of the home are missing or damaged; they are set aside")
 	noPool := f.Bool("no-pool", false, "take no challenges between sprints")
 	selfAudit := f.Uint64("self-audit", 0, "compute one unit in so many twice, and stop a device that gives two results; 0 is 256")
 	listen := f.String("listen", "", "serve /status and /metrics here, such as 127.0.0.1:4780")
@@ -93,7 +97,9 @@ func (c Command) start(ctx context.Context, args []string, stdin io.Reader, stdo
 		}
 	}
 	out, terminal := stdout.(*os.File)
-	terminal = terminal && term.IsTerminal(int(out.Fd())) && os.Getenv("TERM") != "dumb" && !*asJSON && !*plain && !*verbose
+	if terminal = terminal && !*asJSON && !*plain && !*verbose; terminal {
+		_, terminal = picture.Usable(out, os.Environ())
+	}
 	if *asJSON {
 		out := json.NewEncoder(stdout)
 		show = func(e worker.Event) { _ = out.Encode(e) }
@@ -104,6 +110,9 @@ func (c Command) start(ctx context.Context, args []string, stdin io.Reader, stdo
 		}
 	}
 	if _, err := link.ParseAddress(*host); err != nil { // before devices are warmed up
+		return err
+	}
+	if err := c.begun(*home); err != nil && !*acceptLoss {
 		return err
 	}
 	sensors := c.sensors()
@@ -132,7 +141,7 @@ func (c Command) start(ctx context.Context, args []string, stdin io.Reader, stdo
 	}
 	config := worker.Config{
 		URL: *host, Home: *home, Devices: devices(choice, sensors, *threads, hot), Nice: *nice,
-		NoPool: *noPool, Payout: *payout, SelfAudit: *selfAudit,
+		NoPool: *noPool, Payout: *payout, Node: unquoted(*node), AcceptLoss: *acceptLoss, SelfAudit: *selfAudit,
 		Agent: "assay-worker/" + version(), Logger: log, Event: show, Pause: pause,
 	}
 	var beside errgroup.Group
@@ -160,6 +169,19 @@ func (c Command) start(ctx context.Context, args []string, stdin io.Reader, stdo
 	err = worker.Run(ctx, config)
 	quit()
 	return errors.Join(err, beside.Wait(), choice.Close())
+}
+
+// begun refuses a folder that is there and holds no key: it may be the empty place of a disk that is not
+// mounted, and a new key would make another machine of this one. A home that does not exist is made.
+func (c Command) begun(home string) error {
+	if _, err := os.Stat(filepath.Join(home, worker.KeyFile)); !errors.Is(err, fs.ErrNotExist) {
+		return nil // there, or reading it says why not
+	}
+	list, err := os.ReadDir(home)
+	if err != nil || len(list) > 0 && slices.ContainsFunc(list, func(e fs.DirEntry) bool { return e.Name() == worker.HomeFile }) {
+		return nil // not there, or the worker says what is lost
+	}
+	return fmt.Errorf("%s holds no key: if it is on a disk that is not mounted, mount it; to make this machine a new worker in it, run %s id --home %s first", home, c.Name, home)
 }
 
 // between finds what only the network is at: which of its phases a worker without a

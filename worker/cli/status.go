@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"time"
 
@@ -34,6 +35,9 @@ var errNotRunning = errors.New("no worker runs")
 // process holds.
 func answer(ctx context.Context, beside *errgroup.Group, home string, get func() worker.Status, pause func(bool)) error {
 	path := filepath.Join(home, socketFile)
+	if err := short(path); err != nil {
+		return err
+	}
 	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) { // a killed worker's
 		return err
 	}
@@ -48,6 +52,23 @@ func answer(ctx context.Context, beside *errgroup.Group, home string, get func()
 	return nil
 }
 
+// longest is how long the path of a socket may be, in bytes: 108 with a zero byte on Linux, 104 on
+// macOS and the BSDs.
+func longest() int {
+	if runtime.GOOS == "linux" || runtime.GOOS == "windows" {
+		return 107
+	}
+	return 103
+}
+
+// short refuses the path of a socket that no system takes.
+func short(path string) error {
+	if most := longest(); len(path) > most {
+		return fmt.Errorf("the path of its socket, %s, has %d bytes, and a socket's may have %d: use a shorter --home, or a link to this one (ln -s)", path, len(path), most)
+	}
+	return nil
+}
+
 // call asks the worker of a home.
 func call(ctx context.Context, home, method, path, body string) ([]byte, error) {
 	client := http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{
@@ -58,6 +79,9 @@ func call(ctx context.Context, home, method, path, body string) ([]byte, error) 
 	}}
 	q, err := http.NewRequestWithContext(ctx, method, "http://worker"+path, strings.NewReader(body))
 	if err != nil {
+		return nil, err
+	}
+	if err := short(filepath.Join(home, socketFile)); err != nil {
 		return nil, err
 	}
 	a, err := client.Do(q)

@@ -17,6 +17,7 @@ import (
 	"net"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -94,6 +95,7 @@ var (
 	unitChecks  = metric("unit_self_checks_total", "Units of segments computed twice.", "device")
 	unitsFailed = metric("unit_self_checks_failed_total", "Units of segments that came out differently the second time.", "device")
 	rate        = metric("units_per_second", "Units of segments computed, over the last minute.", "device")
+	unguarded   = metric("device_unguarded", "1 while the device's temperature limit cannot act: there is no working sensor.", "device")
 	temperature = metric("temperature_celsius", "Temperature.", "device")
 	power       = metric("power_watts", "Electrical power.", "device")
 	energy      = metric("energy_joules_total", "Energy since the driver was loaded.", "device")
@@ -109,6 +111,8 @@ var (
 	selfChecks  = metric("self_checks_total", "Loops computed twice since the start.", "device")
 	selfFailed  = metric("self_checks_failed_total", "Loops that came out differently the second time, since the start.", "device")
 	missing     = metric("receipts_missing", "Submissions whose receipt is asked for again.", "device")
+	unpaid      = metric("receipts_unpaid", "Receipts with pay that the host has not paid.", "device")
+	unpaidRoom  = metric("receipts_unpaid_room_ratio", "How much of the room for them is taken; at 1 nothing more is computed for the host.", "device")
 	progress    = metric("challenge_progress_ratio", "Loops of the running challenge over those expected at its end.", "device")
 	deadline    = metric("challenge_deadline_seconds", "When the running challenge's next step is due, unix time by the host's clock.", "device")
 	earnings    = metric("earnings_cpc", "What the host owes or paid, in coins: estimated, pending, of that pending_locked, settled.", "device", "kind")
@@ -154,6 +158,7 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 	gauge(stored, float64(s.Stored))
 	count(reruns, float64(s.Reruns))
 	for _, d := range s.Devices {
+		d.Name = strings.ToValidUTF8(d.Name, "?") // a label that is no text fails the whole page
 		for _, name := range known(states, d.State) {
 			gauge(deviceState, is(name == d.State), d.ID, d.Name, name)
 		}
@@ -161,6 +166,7 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 		count(unitChecks, float64(d.SelfChecks), d.ID)
 		count(unitsFailed, float64(d.FailedSelfChecks), d.ID)
 		gauge(rate, float64(d.Rate1m)/1000, d.ID)
+		gauge(unguarded, is(d.Warning != ""), d.ID)
 		for _, g := range []struct {
 			d    *prometheus.Desc
 			v    *int64
@@ -205,6 +211,10 @@ func pool(id string, p *mpoc.Status, gauge func(*prometheus.Desc, float64, ...st
 		}
 	}
 	gauge(missing, float64(p.Missing), id)
+	if k := p.Proofs; k != nil && k.Most > 0 && k.MostBytes > 0 {
+		gauge(unpaid, float64(k.Receipts), id)
+		gauge(unpaidRoom, max(float64(k.Receipts)/float64(k.Most), float64(k.Bytes)/float64(k.MostBytes)), id)
+	}
 	gauge(speed, float64(p.VerifiedMOPS)*1e6, id)
 	for over, milli := range map[string]uint64{"1m": p.Loops1m, "15m": p.Loops15m, "epoch": p.LoopsEpoch} {
 		gauge(loopRate, float64(milli)/1000, id, over)

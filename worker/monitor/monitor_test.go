@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 
@@ -41,11 +42,11 @@ func TestServe(t *testing.T) {
 			{ID: "cuda:0", Name: "GPU", State: "computing", Computed: 1000, Rate1m: 12_500, SelfChecks: 4, FailedSelfChecks: 1, Gauges: worker.Gauges{TemperatureC: of(71), PowerMilliwatt: of(650_500), EnergyMillijoule: of(9_000)},
 				Pool: &mpoc.Status{
 					Counts: mpoc.Counts{Accepted: 4, Rejected: 1, Loops: 50, FailedSelfChecks: 2, VerifiedMops: 7}, InAll: mpoc.Counts{Accepted: 9, Loops: 500, VerifiedMops: 70},
-					Missing: 3, Loops1m: 1_500, Loops15m: 1_250, LoopsEpoch: 1_125, VerifiedMOPS: 2_500,
+					Missing: 3, Proofs: &mpoc.Proofs{Receipts: 30, Pay: "1", Bytes: 100, Most: 100, MostBytes: 500}, Loops1m: 1_500, Loops15m: 1_250, LoopsEpoch: 1_125, VerifiedMOPS: 2_500,
 					Challenge: &mpoc.Progress{ID: "0x1", Phase: mpoc.Computing, Loops: 40, Expected: 160, Deadline: "2026-12-01T12:00:17Z"},
 					Account:   &mpoc.Money{Estimated: "0", Pending: "750000000000000000", Locked: "500000000000000000", Settled: "2000000000000000000"},
 				}},
-			{ID: "cpu", State: "disabled"},
+			{ID: "cpu", State: "disabled", Warning: "its limit of 85 °C cannot act"},
 		},
 	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -79,6 +80,10 @@ func TestServe(t *testing.T) {
 		`assay_worker_unit_self_checks_failed_total{device="cuda:0"} 1`,
 		`assay_worker_receipts_missing{device="cuda:0"} 3`,
 		`assay_worker_units_per_second{device="cuda:0"} 12.5`,
+		`assay_worker_receipts_unpaid{device="cuda:0"} 30`,
+		`assay_worker_receipts_unpaid_room_ratio{device="cuda:0"} 0.3`,
+		`assay_worker_device_unguarded{device="cuda:0"} 0`,
+		`assay_worker_device_unguarded{device="cpu"} 1`,
 		`assay_worker_temperature_celsius{device="cuda:0"} 71`,
 		`assay_worker_power_watts{device="cuda:0"} 650.5`,
 		`assay_worker_energy_joules_total{device="cuda:0"} 9`,
@@ -135,5 +140,18 @@ func TestServe(t *testing.T) {
 	stop()
 	if err := <-served; err != nil {
 		t.Error(err)
+	}
+}
+
+// A name that is no text does not take the page with it.
+func TestMetricsOfABadName(t *testing.T) {
+	h := Handler(func() worker.Status {
+		return worker.Status{State: "idle", Devices: []worker.DeviceStatus{{ID: "cuda:0", Name: "bad \xff name", State: "idle"}}}
+	}, nil)
+	r := httptest.NewRequest(http.MethodGet, "http://localhost/metrics", nil)
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	if w.Code != http.StatusOK || !strings.Contains(w.Body.String(), `name="bad ? name"`) {
+		t.Errorf("%d: %.200s", w.Code, w.Body)
 	}
 }

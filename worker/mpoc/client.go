@@ -46,11 +46,13 @@ func newClient(c Config, address link.Address) (*client, error) {
 	if err != nil {
 		return nil, err
 	}
+	transport := link.Transport(config)
+	transport.IdleConnTimeout = 2 * time.Minute
 	return &client{
 		base: "https://" + address.HostPort,
 		http: &http.Client{
 			Timeout:       requestTime,
-			Transport:     &http.Transport{TLSClientConfig: config, IdleConnTimeout: 2 * time.Minute},
+			Transport:     transport,
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
 		at: time.Now(),
@@ -208,7 +210,7 @@ func (m *Machine) register(ctx context.Context) error {
 			return err
 		}
 		m.client.set(a.Now)
-		m.chain, m.host = n.Chain, n.HostKey
+		m.chain, m.host, m.claims = n.Chain, n.HostKey, time.Time{}
 		m.tell(nil, Event{Type: Registered})
 		return nil
 	}

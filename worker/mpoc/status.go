@@ -37,6 +37,8 @@ type Status struct {
 	InAll  Counts `json:"in_all"` // with those of earlier starts
 	// Missing is how many submissions wait for a receipt whose answer was lost.
 	Missing uint64 `json:"missing_receipts"`
+	// Proofs are the receipts that the host has not paid yet; nil before it was met.
+	Proofs *Proofs `json:"proofs,omitempty"`
 	// LastReason is about the last submission that was not accepted.
 	LastReason string `json:"last_reason,omitempty"`
 

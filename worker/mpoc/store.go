@@ -18,6 +18,8 @@ import (
 	"time"
 
 	"github.com/assaynet/assay/internal/durable"
+	"github.com/assaynet/assay/internal/marker"
+	"github.com/assaynet/assay/internal/sealed"
 	poc "github.com/assaynet/assay/poc/mpoc"
 )
 
@@ -53,7 +55,6 @@ type challenge struct {
 func (c *challenge) log() poc.Log { return poc.Log{Terms: c.Terms, Commit: c.Commit} }
 
 const (
-	keepReceipts = 1000
 	// keepMissing is of how many submissions the receipts are asked for: what an
 	// hour's outage leaves.
 	keepMissing = 64
@@ -70,10 +71,16 @@ type store struct {
 	// missing are the submissions that were committed and ended without a receipt:
 	// the host, which was not heard, may have judged them. The oldest is first.
 	missing []challenge
+	// written is current as the disk has it.
+	written challenge
 	units   *os.File
+	size    int64      // of units, as far as it is whole
+	torn    bool       // there may be more than size in it
 	digests [][32]byte // of current's loops
 	tookMS  uint64     // that they took
 	saved   Counts     // when the state was written last
+	*proofs
+	acceptLoss bool
 }
 
 // counts are those of all earlier starts, and of the loops of a challenge that was
@@ -86,9 +93,26 @@ func (s *store) counts() Counts {
 	return c
 }
 
-// openStore reads what an earlier run left. What cannot be read is put aside.
-func openStore(home string) (*store, error) {
-	for _, dir := range []string{"mpoc", "receipts", "evidence"} {
+// Versions of the files in the folder mpoc.
+const (
+	stateVersion   = "assay-worker-challenge/1"
+	missingVersion = "assay-worker-missing/1"
+)
+
+// folders of a machine's home.
+var folders = []string{"mpoc", receiptsDir, transfersDir, evidenceDir}
+
+// ErrLost reports files of a machine that are missing or damaged, which is no fresh start.
+var ErrLost = errors.New("mpoc: files of this machine are lost")
+
+// openStore reads what an earlier run left. What is damaged, or missing beside what is there, is
+// refused with ErrLost, unless the loss is accepted: then a damaged file is set aside.
+func openStore(home string, acceptLoss bool) (*store, error) {
+	s := &store{home: home, acceptLoss: acceptLoss}
+	if err := s.whole(); err != nil {
+		return nil, err
+	}
+	for _, dir := range folders {
 		if err := durable.MkdirAll(filepath.Join(home, dir), 0o700); err != nil {
 			return nil, fmt.Errorf("mpoc: home: %w", err)
 		}
@@ -96,20 +120,28 @@ func openStore(home string) (*store, error) {
 			return nil, fmt.Errorf("mpoc: home: %w", err)
 		}
 	}
-	s := &store{home: home}
-	text, err := os.ReadFile(s.path())
-	if err == nil {
-		var old state
-		if err := json.Unmarshal(text, &old); err == nil && old.Terms.Verify(old.Signature) == nil {
-			s.current, s.saved = &old.challenge, old.Counts
-		} else if err := durable.Rename(s.path(), s.path()+".unreadable"); err != nil {
-			return nil, fmt.Errorf("mpoc: state: %w", err)
-		}
-	} else if !errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("mpoc: state: %w", err)
-	}
-	if err := s.loadMissing(); err != nil {
+	var old state
+	switch found, err := s.read(s.path(), stateVersion, "the challenge under way and the counts", &old); {
+	case err != nil:
 		return nil, err
+	case found && old.Terms.Verify(old.Signature) == nil:
+		s.current, s.written, s.saved = &old.challenge, old.challenge, old.Counts
+	case found:
+		if err := s.lost(s.path(), "the challenge under way and the counts", errors.New("no host signed its challenge")); err != nil {
+			return nil, err
+		}
+	}
+	if _, err := s.read(s.missingPath(), missingVersion, "which receipts were still to be asked for", &s.missing); err != nil {
+		return nil, err
+	}
+	var err error
+	if s.proofs, err = openProofs(home, s.read); err != nil {
+		return nil, err
+	}
+	if acceptLoss {
+		if err := s.mark(); err != nil {
+			return nil, err
+		}
 	}
 	units := filepath.Join(home, "mpoc", "units")
 	if err := durable.Create(units, nil, 0o600); err != nil && !errors.Is(err, fs.ErrExist) {
@@ -127,28 +159,104 @@ func openStore(home string) (*store, error) {
 	return s, nil
 }
 
+// whole refuses a home of which a part is missing. A home from before there were markers has no
+// paid.json, and gets both.
+func (s *store) whole() error {
+	if s.acceptLoss {
+		return nil
+	}
+	var paid paidFile
+	found, err := s.read(filepath.Join(s.home, "mpoc", "paid.json"), paidVersion, "which transfers were counted", &paid)
+	if err != nil {
+		return err
+	}
+	refuse := func(what string, err error) error {
+		return fmt.Errorf("%w: %w, and with it %s; is a disk not mounted? Put it back, or start with --accept-loss to go on without", ErrLost, err, what)
+	}
+	if found {
+		for _, dir := range folders {
+			if err := marker.Check(filepath.Join(s.home, dir), paid.ID); errors.Is(err, marker.ErrStranger) {
+				return refuse("what it held of receipts, transfers or evidence", err)
+			} else if err != nil {
+				return fmt.Errorf("mpoc: home: %w", err)
+			}
+		}
+	}
+	for _, part := range []struct{ missing, beside, what string }{
+		{s.path(), receiptsDir, "the challenge under way and the counts"},
+		{filepath.Join(s.home, "mpoc", "paid.json"), transfersDir, "which transfers were counted"},
+	} {
+		if _, err := os.Stat(part.missing); !errors.Is(err, fs.ErrNotExist) {
+			continue // there, or reading it says why not
+		}
+		list, err := os.ReadDir(filepath.Join(s.home, part.beside))
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("mpoc: home: %w", err)
+		}
+		if slices.ContainsFunc(list, func(e fs.DirEntry) bool { return !strings.HasPrefix(e.Name(), ".") }) {
+			return refuse(part.what, fmt.Errorf("%s is missing, although %s holds files", part.missing, part.beside))
+		}
+	}
+	return nil
+}
+
+// read reads a sealed file into v, or one from before there were seals; found is false where there is
+// none, or a damaged one whose loss is accepted.
+func (s *store) read(path, version, what string, v any) (found bool, err error) {
+	info, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err == nil && !info.Mode().IsRegular() {
+		return false, s.lost(path, what, errors.New("it is no regular file"))
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return false, fmt.Errorf("mpoc: %w", err)
+	}
+	err = sealed.Unmarshal(text, version, v)
+	if errors.Is(err, sealed.ErrUnsealed) || len(text) > 0 && text[0] == '[' {
+		if err = json.Unmarshal(text, v); err == nil {
+			return true, nil
+		}
+	}
+	if errors.Is(err, sealed.ErrVersion) && !s.acceptLoss {
+		return false, fmt.Errorf("%w: %s was %w; run that version, or start with --accept-loss to set it aside, and with it %s", ErrLost, path, err, what)
+	}
+	if err != nil {
+		return false, s.lost(path, what, err)
+	}
+	return true, nil
+}
+
+// lost refuses a file, or sets it aside where the loss is accepted.
+func (s *store) lost(path, what string, why error) error {
+	if !s.acceptLoss {
+		return fmt.Errorf("%w: %s is damaged (%w), and with it %s; put it back from a backup, or start with --accept-loss to set it aside", ErrLost, path, why, what)
+	}
+	for n := range keepAside {
+		aside := path + ".aside"
+		if n > 0 {
+			aside += fmt.Sprint("-", n+1)
+		}
+		if _, err := os.Lstat(aside); !errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err := durable.Rename(path, aside); err != nil {
+			return fmt.Errorf("mpoc: %w", err)
+		}
+		return nil
+	}
+	return fmt.Errorf("%w: %d files were set aside beside %s already; move them elsewhere", ErrLost, keepAside, path)
+}
+
+// keepAside is how many losses of one file can be accepted before its owner looks.
+const keepAside = 9
+
 func (s *store) close() error { return s.units.Close() }
 
 func (s *store) path() string        { return filepath.Join(s.home, "mpoc", "state.json") }
 func (s *store) missingPath() string { return filepath.Join(s.home, "mpoc", "missing.json") }
-
-func (s *store) loadMissing() error {
-	text, err := os.ReadFile(s.missingPath())
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("mpoc: missing receipts: %w", err)
-	}
-	if err := json.Unmarshal(text, &s.missing); err == nil {
-		return nil
-	}
-	s.missing = nil
-	if err := durable.Rename(s.missingPath(), s.missingPath()+".unreadable"); err != nil {
-		return fmt.Errorf("mpoc: missing receipts: %w", err)
-	}
-	return nil
-}
 
 // miss remembers durably that a submission has no receipt.
 func (s *store) miss(c challenge) error {
@@ -176,7 +284,7 @@ func (s *store) others(id poc.Hash) (list []challenge) {
 }
 
 func (s *store) saveMissing(list []challenge) error {
-	text, err := json.MarshalIndent(list, "", "  ")
+	text, err := sealed.Marshal(missingVersion, list)
 	if err != nil {
 		return err
 	}
@@ -187,9 +295,17 @@ func (s *store) saveMissing(list []challenge) error {
 	return nil
 }
 
-// save writes the state durably; the file is the old or the new one.
-func (s *store) save(counts Counts) error {
-	text, err := json.MarshalIndent(state{*s.current, counts}, "", "  ")
+// save writes the state durably; the file is the old or the new one. After an error the state in
+// memory is the old one too: nothing is sent that would be forgotten by a crash.
+func (s *store) save(counts Counts) (err error) {
+	defer func() {
+		if err == nil {
+			s.written = *s.current
+		} else {
+			*s.current = s.written
+		}
+	}()
+	text, err := sealed.Marshal(stateVersion, state{*s.current, counts})
 	if err != nil {
 		return err
 	}
@@ -202,14 +318,18 @@ func (s *store) save(counts Counts) error {
 // begin makes a challenge the current one. The old one's units, should a crash
 // leave them, do not have its sums.
 func (s *store) begin(c challenge, counts Counts) error {
+	last, digests, took := s.current, s.digests, s.tookMS
 	s.current, s.digests, s.tookMS = &c, nil, 0
 	if err := s.save(counts); err != nil {
+		s.current, s.digests, s.tookMS = last, digests, took
 		return err
 	}
 	return s.cut(0)
 }
 
+// cut makes the units' file as long as what is whole in it. Where that fails, the next one tries again.
 func (s *store) cut(size int64) error {
+	s.size, s.torn = size, true
 	err := s.units.Truncate(size)
 	if err == nil {
 		_, err = s.units.Seek(size, io.SeekStart)
@@ -217,6 +337,7 @@ func (s *store) cut(size int64) error {
 	if err != nil {
 		return fmt.Errorf("mpoc: units: %w", err)
 	}
+	s.torn = false
 	return nil
 }
 
@@ -237,13 +358,20 @@ func (s *store) add(digests [][32]byte, took time.Duration) error {
 		record = append(record, d[:]...)
 	}
 	record = append(record, s.sum(len(s.digests), record)...)
+	if s.torn {
+		if err := s.cut(s.size); err != nil {
+			return err
+		}
+	}
 	_, err := s.units.Write(record)
 	if err == nil {
 		err = s.units.Sync()
 	}
 	if err != nil {
+		_ = s.cut(s.size) // or before the next record
 		return fmt.Errorf("mpoc: units: %w", err)
 	}
+	s.size += int64(len(record))
 	s.digests, s.tookMS = append(s.digests, digests...), s.tookMS+uint64(ms)
 	return nil
 }
@@ -274,56 +402,25 @@ func (s *store) load() error {
 	return s.cut(int64(at))
 }
 
-// receipt keeps a receipt, and of all the latest keepReceipts. It returns the
-// file's name.
-func (s *store) receipt(r poc.Receipt) (string, error) {
-	text, err := r.Marshal()
-	if err != nil {
-		return "", err
-	}
-	dir := filepath.Join(s.home, "receipts")
-	path := filepath.Join(dir, fmt.Sprintf("%015d-%s.json", r.Committed, r.Terms.ChallengeID.String()[2:]))
-	if err := durable.WriteFile(path, text, 0o600); err != nil {
-		return "", fmt.Errorf("mpoc: receipt: %w", err)
-	}
-	list, err := os.ReadDir(dir) // sorted by name, which begins with the time
-	list = slices.DeleteFunc(list, func(e fs.DirEntry) bool { return durable.Unfinished(e.Name()) })
-	for i := 0; err == nil && i < len(list)-keepReceipts; i++ {
-		err = os.Remove(filepath.Join(dir, list[i].Name()))
-	}
-	if err != nil {
-		return "", fmt.Errorf("mpoc: receipts: %w", err)
-	}
-	return path, nil
-}
-
-// kept returns the receipt of a challenge that is here already, nil if none is.
-func (s *store) kept(id poc.Hash) (*poc.Receipt, error) {
-	dir := filepath.Join(s.home, "receipts")
-	list, err := os.ReadDir(dir)
-	if err != nil {
-		return nil, fmt.Errorf("mpoc: receipts: %w", err)
-	}
-	at := slices.IndexFunc(list, func(e fs.DirEntry) bool { return strings.HasSuffix(e.Name(), "-"+id.String()[2:]+".json") })
-	if at < 0 {
-		return nil, nil
-	}
-	path := filepath.Join(dir, list[at].Name())
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return nil, fmt.Errorf("mpoc: receipt: %w", err)
-	}
-	r, err := poc.ParseReceipt(text)
-	if err != nil { // damaged: a new one takes its place
-		return nil, os.Remove(path)
-	}
-	return &r, nil
-}
+const (
+	evidenceDir = "evidence"
+	// keepHostEvidence is how many files show what hosts did, at most a megabyte each. Each ends the
+	// work for its host, and more of them show nothing new.
+	keepHostEvidence = 1000
+)
 
 // evidence keeps a file about what the host did to a challenge.
 func (s *store) evidence(id poc.Hash, what string, text []byte) (string, error) {
-	path := filepath.Join(s.home, "evidence", id.String()[2:18]+"-"+what+".json")
-	if err := durable.WriteFile(path, text, 0o600); err != nil {
+	dir := filepath.Join(s.home, evidenceDir)
+	path := filepath.Join(dir, id.String()[2:18]+"-"+what+".json")
+	list, err := os.ReadDir(dir)
+	if err == nil && len(list) >= keepHostEvidence {
+		return "", fmt.Errorf("mpoc: evidence: %s holds %d files; move them elsewhere", dir, len(list))
+	}
+	if err == nil {
+		err = durable.WriteFile(path, text, 0o600)
+	}
+	if err != nil {
 		return "", fmt.Errorf("mpoc: evidence: %w", err)
 	}
 	return path, nil

@@ -5,11 +5,17 @@ package mpoc
 import (
 	"bytes"
 	"crypto/ed25519"
+	"encoding/json"
+	"errors"
+	"math/big"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/assaynet/assay/internal/marker"
+	"github.com/assaynet/assay/internal/sealed"
 	poc "github.com/assaynet/assay/poc/mpoc"
 	"github.com/assaynet/assay/poc/seed"
 )
@@ -30,7 +36,7 @@ func offer(fresh byte) challenge {
 // computed, up to the last record that is whole.
 func TestDigestsSurviveCrashes(t *testing.T) {
 	home := t.TempDir()
-	s, err := openStore(home)
+	s, err := openStore(home, false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -65,7 +71,7 @@ func TestDigestsSurviveCrashes(t *testing.T) {
 		if err := os.WriteFile(path, data, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		s, err := openStore(home)
+		s, err := openStore(home, false)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -110,7 +116,7 @@ func TestDigestsSurviveCrashes(t *testing.T) {
 // Records of one challenge are none of another.
 func TestDigestsBelongToTheirChallenge(t *testing.T) {
 	home := t.TempDir()
-	s, err := openStore(home)
+	s, err := openStore(home, false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -129,21 +135,115 @@ func TestDigestsBelongToTheirChallenge(t *testing.T) {
 	if err := s.close(); err != nil {
 		t.Fatal(err)
 	}
-	if s, err = openStore(home); err != nil || s.current.Terms.Digest() != c.Terms.Digest() || len(s.digests) != 0 {
+	if s, err = openStore(home, false); err != nil || s.current.Terms.Digest() != c.Terms.Digest() || len(s.digests) != 0 {
 		t.Fatalf("%d digests, %v", len(s.digests), err)
 	}
 	if err := s.close(); err != nil {
 		t.Fatal(err)
 	}
-	// A state that no host signed is put aside.
-	if err := os.WriteFile(s.path(), []byte(`{"phase":"drawn"}`), 0o600); err != nil {
+}
+
+// What is damaged or missing is no fresh start: it is refused with what was lost and how to go on, and
+// set aside once its owner accepts the loss.
+func TestLostFiles(t *testing.T) {
+	for name, c := range map[string]struct {
+		lose func(home string) error
+		says string
+	}{
+		"a state that no host signed": {func(home string) error {
+			return os.WriteFile(filepath.Join(home, "mpoc", "state.json"), []byte(`{"phase":"drawn"}`), 0o600)
+		}, "no host signed"},
+		"an empty state":     {func(home string) error { return os.Truncate(filepath.Join(home, "mpoc", "state.json"), 0) }, "damaged"},
+		"a state cut short":  {func(home string) error { return os.Truncate(filepath.Join(home, "mpoc", "state.json"), 100) }, "damaged"},
+		"no state":           {func(home string) error { return os.Remove(filepath.Join(home, "mpoc", "state.json")) }, "state.json is missing"},
+		"an empty list":      {func(home string) error { return os.Truncate(filepath.Join(home, "mpoc", "missing.json"), 0) }, "still to be asked for"},
+		"no account":         {func(home string) error { return os.Remove(filepath.Join(home, "mpoc", "paid.json")) }, "which transfers were counted"},
+		"an empty account":   {func(home string) error { return os.Truncate(filepath.Join(home, "mpoc", "paid.json"), 0) }, "which transfers were counted"},
+		"no receipts":        {func(home string) error { return os.RemoveAll(filepath.Join(home, "receipts")) }, "receipts is missing"},
+		"another's evidence": {func(home string) error { return marker.Set(filepath.Join(home, "evidence"), marker.New()) }, "is another one's"},
+		"the folder not mounted": {func(home string) error {
+			return errors.Join(os.RemoveAll(filepath.Join(home, "mpoc")), os.Mkdir(filepath.Join(home, "mpoc"), 0o700))
+		}, "is missing"},
+	} {
+		home := t.TempDir()
+		p := proofsOf(t, home)
+		s := &store{home: home, proofs: p}
+		if _, err := p.receipt(judged(1, 1, "10", 1)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := p.transfer(paid(1, 1, "3"), new(big.Int)); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.miss(offer(7)); err != nil {
+			t.Fatal(err)
+		}
+		if err := c.lose(home); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := openStore(home, false); !errors.Is(err, ErrLost) || !strings.Contains(err.Error(), c.says) || !strings.Contains(err.Error(), "--accept-loss") {
+			t.Errorf("%s: %v", name, err)
+		}
+		for _, accept := range []bool{true, false} { // and then it is whole again
+			s, err := openStore(home, accept)
+			if err != nil {
+				t.Errorf("%s, accepted: %v", name, err)
+				break
+			}
+			if s.current == nil {
+				err = s.begin(offer(1), Counts{})
+			}
+			if err = errors.Join(err, s.close()); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
+// Files from before there were versions and checksums are read, and written in the new form.
+func TestFilesOfOldForm(t *testing.T) {
+	home := t.TempDir()
+	if err := os.MkdirAll(filepath.Join(home, "mpoc"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if s, err = openStore(home); err != nil || s.current != nil {
-		t.Fatalf("%+v, %v", s.current, err)
+	for name, v := range map[string]any{"state.json": state{offer(1), Counts{Accepted: 3}}, "missing.json": []challenge{offer(2)}} {
+		text, err := json.MarshalIndent(v, "", "  ")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(home, "mpoc", name), text, 0o600); err != nil {
+			t.Fatal(err)
+		}
 	}
-	if err := s.close(); err != nil {
+	s, err := openStore(home, false)
+	if err != nil {
 		t.Fatal(err)
+	}
+	defer s.close()
+	if s.current == nil || s.saved.Accepted != 3 || len(s.missing) != 1 {
+		t.Fatalf("%+v, %+v, %d missing", s.current, s.saved, len(s.missing))
+	}
+	if err := errors.Join(s.save(s.saved), s.miss(offer(3))); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"state.json", "missing.json"} {
+		text, err := os.ReadFile(filepath.Join(home, "mpoc", name))
+		if err != nil || !bytes.HasPrefix(text, []byte(`{"version":"assay-worker-`)) {
+			t.Errorf("%s: %.40s, %v", name, text, err)
+		}
+	}
+	// One of a later version is not touched.
+	text, err := sealed.Marshal("assay-worker-challenge/2", 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(s.path(), text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := openStore(home, false); !errors.Is(err, ErrLost) || !strings.Contains(err.Error(), "assay-worker-challenge/2") {
+		t.Errorf("a later version: %v", err)
+	}
+	if got, err := os.ReadFile(s.path()); err != nil || !bytes.Equal(got, text) {
+		t.Errorf("it is %.60s now, %v", got, err)
 	}
 }
 
@@ -167,7 +267,7 @@ func TestMeter(t *testing.T) {
 func TestCountsSurviveCrashes(t *testing.T) {
 	home := t.TempDir()
 	want := Counts{Accepted: 3, Late: 1, Loops: 100, VerifiedMops: 9}
-	s, err := openStore(home)
+	s, err := openStore(home, false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -184,7 +284,7 @@ func TestCountsSurviveCrashes(t *testing.T) {
 		if err := s.close(); err != nil {
 			t.Fatal(err)
 		}
-		if s, err = openStore(home); err != nil {
+		if s, err = openStore(home, false); err != nil {
 			t.Fatal(err)
 		}
 		if got := s.counts(); got != want {

@@ -27,14 +27,12 @@ var (
 	faint  = lipgloss.NewStyle().Faint(true)
 )
 
-// Render writes a status for a terminal of the given width in columns, 20 or
-// more. No line is longer.
-func Render(s worker.Status, width int, now time.Time) string {
-	r := rendered(s, width, now)
-	r.add("")
-	r.add("%s", faint.Render("p pause  r resume  q quit"))
-	return strings.Join(r.lines, "\n")
-}
+// Render writes a status in lines for a terminal of the given width in columns, 20
+// or more. No line is longer.
+func Render(s worker.Status, width int, now time.Time) []string { return rendered(s, width, now).lines }
+
+// Keys is what the keys do, in a line.
+const Keys = "p pause  r resume  q quit"
 
 // Text is Render without colours and keys.
 func Text(s worker.Status, width int, now time.Time) string {
@@ -155,6 +153,7 @@ func (r *renderer) devices(s worker.Status) {
 			r.add("  %s", clip(strings.Join(nonempty(name, util, temp, power), "  "), r.width-2))
 		}
 		r.why("    ", d.Reason, d.Until, "")
+		r.wrap("    ", d.Warning)
 		r.pool(d.Pool)
 	}
 }
@@ -186,6 +185,9 @@ func (r *renderer) pool(p *mpoc.Status) {
 	}
 	if p.Missing > 0 {
 		r.wrap("    ", fmt.Sprintf("%d receipts are missing, and asked for again", p.Missing))
+	}
+	if text := p.Proofs.Text(); text != "" {
+		r.wrap("    ", text)
 	}
 	if p.LastReason != "" {
 		r.wrap("    ", "last: "+p.LastReason)

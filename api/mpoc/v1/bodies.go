@@ -323,11 +323,13 @@ func (a Account) Valid() error {
 	return nil
 }
 
-// Settlement is one transfer on chain.
+// Settlement is one transfer on chain, which the host states under its signature (mpoc.Transfer).
 type Settlement struct {
-	TxHash string      `json:"tx_hash"`
-	Amount mpoc.Amount `json:"amount"`
-	Time   uint64      `json:"time"` // unix milliseconds
+	TxHash        string         `json:"tx_hash"`
+	Payout        string         `json:"payout"`
+	Amount        mpoc.Amount    `json:"amount"`
+	Time          uint64         `json:"time"` // unix milliseconds
+	HostSignature mpoc.Signature `json:"host_signature"`
 }
 
 // Status is what a host says about itself, to anyone.

@@ -82,7 +82,7 @@ func TestBounds(t *testing.T) {
 		"beyond certainty":       {"CommitAnswer", `4294967296`, `4294967297`},
 		"neither":                {"ProofAnswer", string(ex["ProofAnswer"]), `{}`},
 		"amount":                 {"Account", `"1500"`, `"01500"`},
-		"settlement":             {"Account", `"30000","time"`, `"-1","time"`},
+		"settlement":             {"Account", `"30000","host_signature"`, `"-1","host_signature"`},
 		"no type":                {"Frame", `"status"`, `""`},
 		"body null":              {"Frame", `{}`, `null`},
 	} {

@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package terminal shows a program's picture of itself on a terminal: text that is drawn anew twice a
+// second, a line of keys below it, and nothing of an earlier picture beside it.
+//
+// The picture has the terminal's second screen to itself, so it may grow and shrink, and the window
+// with it, and what was on the terminal before is there again at the end. What does not fit is
+// scrolled. The last picture stays on the terminal, below what was there.
+//
+// Colours in the text are shown as far as the terminal can; NO_COLOR and a dumb terminal take them
+// away. The package knows nothing of what it shows.
+package terminal
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	tea "charm.land/bubbletea/v2"
+	"charm.land/lipgloss/v2"
+	"github.com/charmbracelet/colorprofile"
+	"golang.org/x/term"
+)
+
+// Screen is what is shown, and what keys do. All functions are called by one goroutine.
+type Screen struct {
+	// Draw returns the lines of the picture for a width in columns, 20 or more. Longer lines are cut.
+	Draw func(width int) []string
+	// Footer is the last line of the window: the keys.
+	Footer string
+	// Last returns the picture that stays, once the program has ended. Optional: Draw.
+	Last func(width int) []string
+	// Keys by name: "p", "ctrl+c". The arrows and page keys scroll.
+	Keys map[string]func()
+}
+
+// Usable reports whether f is a terminal that a picture can be shown on, and its width. A terminal
+// without a size (0 x 0, as some consoles have it) is none: log lines are right there.
+func Usable(f *os.File, environ []string) (width int, ok bool) {
+	width, height, err := term.GetSize(int(f.Fd()))
+	if err != nil || width <= 0 || height <= 0 {
+		return 0, false
+	}
+	for _, v := range environ {
+		if v == "TERM=dumb" {
+			return width, false
+		}
+	}
+	return width, true
+}
+
+// Run shows a screen until ctx ends, which is no error. Input is read for keys, output written to,
+// both a terminal; environ is the program's, which says what the terminal can.
+func Run(ctx context.Context, s Screen, in io.Reader, out io.Writer, environ []string) error {
+	m := &model{Screen: s, width: 80, height: 24}
+	p := tea.NewProgram(m, tea.WithInput(in), tea.WithOutput(out), tea.WithEnvironment(environ), tea.WithoutSignalHandler(), tea.WithFPS(10))
+	defer context.AfterFunc(ctx, func() { p.Send(over{}) })()
+	_, err := p.Run()
+	last := s.Last
+	if last == nil {
+		last = s.Draw
+	}
+	var text strings.Builder
+	for _, line := range last(max(m.width, least)) {
+		text.WriteString(cut(line, m.width) + "\n")
+	}
+	if _, werr := io.WriteString(colorprofile.NewWriter(out, environ), text.String()); err == nil {
+		err = werr
+	}
+	return err
+}
+
+// least is the smallest width for which anything is drawn.
+const least = 20
+
+// over says that the program has ended.
+type over struct{}
+
+// tick draws again.
+type tick time.Time
+
+func next() tea.Cmd { return tea.Tick(time.Second/2, func(t time.Time) tea.Msg { return tick(t) }) }
+
+type model struct {
+	Screen
+	width, height int
+	top           int // first line that is shown
+}
+
+func (m *model) Init() tea.Cmd { return next() }
+
+func (m *model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
+	switch msg := msg.(type) {
+	case tea.WindowSizeMsg:
+		if msg.Width > 0 && msg.Height > 0 { // else: the size before it is the best guess
+			m.width, m.height = msg.Width, msg.Height
+		}
+	case tick:
+		return m, next()
+	case over:
+		return m, tea.Quit
+	case tea.KeyPressMsg:
+		m.key(msg.String())
+	}
+	return m, nil
+}
+
+func (m *model) key(name string) {
+	page := max(1, m.height-2)
+	switch name {
+	case "up":
+		m.top--
+	case "down":
+		m.top++
+	case "pgup":
+		m.top -= page
+	case "pgdown":
+		m.top += page
+	case "home":
+		m.top = 0
+	}
+	if do := m.Keys[name]; do != nil {
+		do()
+	}
+}
+
+func (m *model) View() tea.View {
+	lines := m.Draw(max(m.width, least))
+	m.top = max(0, min(m.top, len(lines)-(m.height-1)))
+	v := tea.NewView(strings.Join(window(lines, m.Footer, m.width, m.height, m.top), "\n"))
+	v.AltScreen = true
+	return v
+}
+
+// window is the part of a picture that a window of height lines shows from a line on, with the footer
+// as its last line. Where lines are left out the footer says so.
+func window(lines []string, footer string, width, height, top int) []string {
+	room := max(0, height-1)
+	if left := len(lines) - room; left > 0 {
+		footer = fmt.Sprintf("lines %d-%d of %d, arrows scroll  %s", top+1, top+room, len(lines), footer)
+		lines = lines[top : top+room]
+	}
+	shown := make([]string, 0, height)
+	for _, line := range lines {
+		shown = append(shown, cut(line, width))
+	}
+	for len(shown) < room {
+		shown = append(shown, "")
+	}
+	return append(shown, cut(footer, width))
+}
+
+// cut shortens a line to a width in columns, with a sign that it did.
+func cut(line string, width int) string {
+	if lipgloss.Width(line) <= width {
+		return line
+	}
+	return lipgloss.NewStyle().MaxWidth(max(width-1, 0)).Render(line) + "…"
+}

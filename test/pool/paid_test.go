@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package pool
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	mpocv1 "github.com/assaynet/assay/api/mpoc/v1"
+	poc "github.com/assaynet/assay/poc/mpoc"
+	"github.com/assaynet/assay/worker/mpoc"
+)
+
+// A machine's receipts stay whatever its host says in its account, unless it signs that it paid this
+// machine at the account that the machine names. Then the oldest ones go, and the statement stays.
+func TestReceiptsStayUntilPaid(t *testing.T) {
+	host := keyOf(1)
+	said := poc.Transfer{
+		Version: poc.TransferVersion, Chain: chain, HostKey: poc.KeyOf(host), DeviceKey: poc.KeyOf(keyOf(2)),
+		Payout: "cpc1test", Amount: "1", TxHash: strings.Repeat("AB", 32), Time: 1,
+	}
+	says := func(edit func(*poc.Transfer)) mpocv1.Settlement {
+		s := said
+		edit(&s)
+		s.Sign(host)
+		return mpocv1.Settlement{TxHash: s.TxHash, Payout: s.Payout, Amount: s.Amount, Time: s.Time, HostSignature: s.HostSignature}
+	}
+	const much = "1000000000000000000"
+	unsigned := says(func(s *poc.Transfer) { s.TxHash = strings.Repeat("01", 32) })
+	unsigned.Amount = much
+	lies := []mpocv1.Settlement{
+		unsigned,
+		says(func(s *poc.Transfer) { s.TxHash, s.Amount, s.Payout = strings.Repeat("02", 32), much, "cpc1host" }),
+		says(func(s *poc.Transfer) { s.TxHash, s.Amount, s.Chain = strings.Repeat("03", 32), much, "assay-other" }),
+		says(func(s *poc.Transfer) { s.TxHash, s.Amount, s.DeviceKey = strings.Repeat("04", 32), much, poc.Key{9} }),
+	}
+	var honest atomic.Bool
+	n := newNetwork(t, func(n *network) {
+		n.bend = bent(mpocv1.PathAccount, func(_ []byte, a *mpocv1.Account) {
+			a.Settled, a.Locked, a.Pending, a.Settlements = much, "0", "0", lies
+			if honest.Load() {
+				a.Settlements = []mpocv1.Settlement{says(func(s *poc.Transfer) { s.Amount = much })}
+			}
+		})
+	})
+	w := n.work(keyOf(2), t.TempDir(), nil)
+	n.events.wait(t, "three accepted", func() bool { s := w.Snapshot(); return s.Accepted >= 3 && s.Proofs != nil && s.Proofs.Receipts >= 3 })
+	s := w.Snapshot()
+	if s.Proofs.Receipts < 3 || s.Proofs.Transfers != 0 || !strings.Contains(s.Proofs.Trouble, "does not count") {
+		t.Errorf("after lies: %+v", s.Proofs)
+	}
+	honest.Store(true)
+	n.events.wait(t, "a transfer that counts", func() bool { return w.Snapshot().Proofs.Transfers == 1 })
+	w.kill()
+	if left := receipts(t, w.home); uint64(len(left)) >= w.Snapshot().Accepted {
+		t.Errorf("%d receipts are left of %d", len(left), w.Snapshot().Accepted)
+	}
+	kept, err := filepath.Glob(filepath.Join(w.home, "transfers", "*.json"))
+	if err != nil || len(kept) != 1 {
+		t.Fatalf("%d statements, %v", len(kept), err)
+	}
+	text, err := os.ReadFile(kept[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if f, err := poc.ParseTransfer(text); err != nil || f.Verify() != nil || f.Amount != much {
+		t.Errorf("%+v, %v", f, err)
+	}
+}
+
+// Where a node is named and does not have the transaction, nothing goes.
+func TestReceiptsStayUntilTheNodeHasIt(t *testing.T) {
+	host := keyOf(1)
+	n := newNetwork(t, func(n *network) {
+		n.bend = bent(mpocv1.PathAccount, func(_ []byte, a *mpocv1.Account) {
+			s := poc.Transfer{
+				Version: poc.TransferVersion, Chain: chain, HostKey: poc.KeyOf(host), DeviceKey: a.DeviceKey,
+				Payout: "cpc1test", Amount: "1000000000000000000", TxHash: strings.Repeat("AB", 32), Time: 1,
+			}
+			s.Sign(host)
+			a.Locked, a.Pending = "0", "0"
+			a.Settlements = []mpocv1.Settlement{{TxHash: s.TxHash, Payout: s.Payout, Amount: s.Amount, Time: s.Time, HostSignature: s.HostSignature}}
+		})
+	})
+	w := n.work(keyOf(2), t.TempDir(), func(c *mpoc.Config) { c.Node = "http://127.0.0.1:1" }) // nobody answers there
+	n.events.wait(t, "three accepted", func() bool { s := w.Snapshot(); return s.Accepted >= 3 && s.Proofs.Trouble != "" })
+	w.kill()
+	s := w.Snapshot()
+	if left := receipts(t, w.home); uint64(len(left)) < s.Accepted || s.Proofs.Transfers != 0 || !strings.Contains(s.Proofs.Trouble, "node http://127.0.0.1:1 does not answer") {
+		t.Errorf("%d receipts of %d are left; %+v", len(left), s.Accepted, s.Proofs)
+	}
+}
