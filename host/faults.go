@@ -124,6 +124,12 @@ func (h *Host) forget(e sprintv1.Epoch) {
 	}
 	ok := h.attempt(Fault{Epoch: e.Number, What: "deleting leaves of old epochs"}, func() error { return h.leaves.Prune(before) })
 	ok = h.attempt(Fault{Epoch: e.Number, What: "deleting verdicts of old epochs"}, func() error { return h.pruneVerdicts(before) }) && ok
+	ok = h.attempt(Fault{Epoch: e.Number, What: "deleting old evidence"}, h.pruneEvidence) && ok
+	for epoch := range h.evidence {
+		if epoch < before {
+			delete(h.evidence, epoch)
+		}
+	}
 	for key := range h.pinned {
 		if key.Epoch < before {
 			delete(h.pinned, key)

@@ -272,6 +272,11 @@ func (h *Host) creditEpochs(ctx context.Context, now sprintv1.Epoch) error {
 			delete(h.paid, n)
 		}
 	}
+	for c := range h.condemned {
+		if c.epoch+keepCondemned < first {
+			delete(h.condemned, c)
+		}
+	}
 	return h.fulfil(now.Number)
 }
 
@@ -295,6 +300,10 @@ func (h *Host) fulfil(epoch uint64) error {
 	}
 	return nil
 }
+
+// keepCondemned is for how many epochs a host remembers that a node was condemned:
+// longer than a promise of that epoch can wait for it.
+const keepCondemned = 1000
 
 // condemned is a node whose leaves of an epoch the chain found to be forged.
 type condemned struct {

@@ -103,6 +103,22 @@ type node struct {
 	leftOut *workerv1.LeftOut // the latest, told on each connection
 }
 
+// keepNodes is how many nodes are remembered, those that are connected besides.
+const keepNodes = 1000
+
+// forget drops nodes that are not connected when there are many: what is known of
+// them is for the status. The caller holds f.mu.
+func (f *Fleet) forget() {
+	for name, n := range f.nodes {
+		if len(f.nodes) < keepNodes {
+			return
+		}
+		if n.conn == nil {
+			delete(f.nodes, name)
+		}
+	}
+}
+
 // New listens. The caller runs [Fleet.Run] next, which closes the listener.
 func New(c Config) (*Fleet, error) {
 	switch {
@@ -356,6 +372,7 @@ func (f *Fleet) join(c *conn) {
 	defer f.mu.Unlock()
 	n := f.nodes[c.node]
 	if n == nil {
+		f.forget()
 		n = &node{}
 		f.nodes[c.node] = n
 	}

@@ -15,8 +15,10 @@ import (
 
 	"github.com/assaynet/assay/adversary"
 	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
+	"github.com/assaynet/assay/chain/node"
 	"github.com/assaynet/assay/cli"
 	"github.com/assaynet/assay/host"
+	"github.com/assaynet/assay/internal/kept"
 	"github.com/assaynet/assay/localnet"
 	"github.com/assaynet/assay/verify/leaves"
 	"github.com/assaynet/assay/worker"
@@ -39,7 +41,7 @@ func TestStrangersAtAPool(t *testing.T) {
 		t.Fatalf("%v: %s", err, payout)
 	}
 	dir := t.TempDir()
-	node := func(home string) string {
+	nodeOf := func(home string) string {
 		var id struct{ Key string }
 		if err := json.Unmarshal([]byte(n.assay("localnet", "worker", "id", "--home", home, "--json")), &id); err != nil {
 			t.Fatal(err)
@@ -47,7 +49,7 @@ func TestStrangersAtAPool(t *testing.T) {
 		return "m-" + id.Key[:12]
 	}
 	honest, forger := filepath.Join(dir, "honest"), filepath.Join(dir, "forger")
-	good, bad := node(honest), node(forger)
+	good, bad := nodeOf(honest), nodeOf(forger)
 	n.spawn(filepath.Join(dir, "honest.log"), "localnet", "worker", "start", "--host", url, "--home", honest, "--payout", made.Address, "--node", "http://"+n.Members[1].RPC, "--nice", "19", "--threads", "1")
 	cheat := strings.Join([]string{adversary.Forge, n.Chain, p1.Address, bad, n.Members[1].Address, localnet.NodeID}, ":")
 	n.spawn(filepath.Join(dir, "forger.log"), "localnet", "worker", "--cheat", cheat, "start", "--host", url, "--home", forger, "--nice", "19", "--threads", "1")
@@ -188,5 +190,17 @@ func TestStrangersAtAPool(t *testing.T) {
 	}
 	if whole == 0 {
 		t.Error("no receipt is for all leaves of a commitment")
+	}
+	// Nothing is left on disk that nobody has a bound and a pruner for.
+	table := append(host.Kept(), node.Kept()...)
+	table = append(table, kept.Thing{Where: "*.log"})
+	for _, thing := range worker.Kept() {
+		if thing.Where != "" {
+			thing.Where = "worker/" + thing.Where
+			table = append(table, thing)
+		}
+	}
+	if list, err := kept.Unlisted(p1.Home, table); err != nil || len(list) > 0 {
+		t.Errorf("in no table: %v, %v", list, err)
 	}
 }

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package host
+
+import (
+	"cmp"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+
+	"github.com/assaynet/assay/accounts"
+	"github.com/assaynet/assay/internal/kept"
+)
+
+// What is counted by machine, and how much a machine brings in a day: a submission of
+// its pool each 20 seconds, leaves of 24 epochs of ten segments.
+const (
+	submissions = 24 * 3600 / 20
+	segments    = 24 * 10
+)
+
+// keepEvidence is how many files of evidence stay.
+const keepEvidence = 1000
+
+// Kept is all that a host keeps, below the home that it shares with its node.
+func Kept() []kept.Thing {
+	return []kept.Thing{
+		{What: "settings", Where: configName, Record: 4 << 10, Most: 1, Per: "home", Pruner: "rewritten"},
+		{What: "the host's key", Where: "config/host.key", Record: 65, Most: 1, Per: "home", Pruner: "none: made once"},
+		{What: "accounts' keys", Where: accounts.Folder + "/*", Record: 1 << 10, Most: 100, Per: "home", Pruner: "the owner"},
+		{What: "accounts' keys, by their backend", Where: accounts.Folder + "/keyring-*/*", Record: 1 << 10, Most: 100, Per: "home", Pruner: "the owner"},
+		{What: "locks", Where: "data/*.lock", Record: 20, Most: 3, Per: "home", Pruner: "rewritten at each start"},
+		{What: "what machines are owed: an account and the latest sources of each", Where: ledgerName, Record: 450, PerDay: submissions, Most: 300, Per: "machine", Pruner: "entries become sums, the 256 latest sources stay", Sealed: "checksum of each record, accounts twice, counts of all"},
+		{What: "judged challenges with their receipts", Where: poolName, Record: 1200, PerDay: submissions, Most: 1000, Per: "machine", Pruner: "the oldest of a machine; all after 30 days", Sealed: "checksum of each record, counts of all; receipts are signed"},
+		{What: "files of an older version, or damaged", Where: "data/*.db.*", Record: 8 << 20, Most: 1000, Per: "home", Pruner: "the owner"},
+		{What: "leaves of the latest epochs", Where: leavesName + "/*/*", Record: 40, PerDay: 0, Most: 10_000_000, Per: "machine", Pruner: "deleted with their epoch, before anything is written", Sealed: "checksum of each batch; signatures"},
+		{What: "the lock of leaves", Where: leavesName + "/*", Record: 20, Most: 2, Per: "home", Pruner: "rewritten at each start"},
+		{What: "verdicts until they are revealed", Where: verdictName + "/*", Record: 1 << 20, PerDay: 24, Most: 10, Per: "home", Pruner: "deleted with their epoch"},
+		{What: "evidence", Where: EvidenceName + "/*", Record: 8 << 10, Most: keepEvidence, Per: "home", Pruner: "the oldest epochs' at each epoch", Sealed: "signatures; the chain's archive"},
+
+		{What: "logs under audit", Memory: "host.Host.logs", Record: 1 << 10, Most: 10_000, Per: "machine and epoch", Pruner: "the next epoch"},
+		{What: "sizes of logs that are over", Memory: "host.Host.pinned", Record: 100, Most: 10_000, Per: "epoch", Pruner: "deleted with the leaves"},
+		{What: "logs that are recomputed", Memory: "host.Host.restores", Record: 80 << 10, Most: 1000, Per: "epoch", Pruner: "the next epoch"},
+		{What: "machines that may be nodes, and their places", Memory: "host.Host.admitted", Record: 150, Most: 1 << 20, Per: "home", Pruner: "with the device, in the pool"},
+		{What: "evidence that is written", Memory: "host.Host.evidence", Record: 100, Most: 10_000, Per: "home", Pruner: "the next epoch"},
+		{What: "epochs that are credited, nodes that were condemned", Memory: "host.Host.paid", Record: 60, Most: 10_000, Per: "home", Pruner: "after 1,000 epochs"},
+		{What: "messages under way", Memory: "submit.Queue.wishes", Record: 10 << 10, Most: 10_000, Per: "epoch", Pruner: "100 blocks after their window"},
+		{What: "blocks that were read", Memory: "submit.Blocks.kept", Record: 1 << 20, Most: 64, Per: "reader", Pruner: "the oldest"},
+		{What: "nodes that are not connected", Memory: "fleet.Fleet.nodes", Record: 500, Most: 1000, Per: "home", Pruner: "when one comes"},
+		{What: "keys that nobody knows", Memory: "fleet.Fleet.unknown", Record: 50, Most: 256, Per: "home", Pruner: "none: no more are said"},
+		{What: "the latest asking of each key", Memory: "pool.Pool.asked", Record: 200, Most: 1 << 16, Per: "home", Pruner: "those older than the skew, when there are more"},
+		{What: "devices with requests under way", Memory: "pool.Pool.locks", Record: 50, Most: 10_000, Per: "connection", Pruner: "the request's end"},
+		{What: "rates and connections of addresses", Memory: "gate.Rates.by", Record: 150, Most: 1 << 16, Per: "home", Pruner: "when idle"},
+	}
+}
+
+var epochInName = regexp.MustCompile(`epoch-(\d+)-`)
+
+// pruneEvidence deletes the oldest epochs' files where there are too many.
+func (h *Host) pruneEvidence() error {
+	dir := filepath.Join(h.o.Home, EvidenceName)
+	list, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) || err == nil && len(list) <= keepEvidence {
+		return nil
+	}
+	type file struct {
+		name  string
+		epoch uint64
+	}
+	var files []file
+	for _, e := range list {
+		m := epochInName.FindStringSubmatch(e.Name())
+		if m == nil {
+			continue
+		}
+		epoch, perr := strconv.ParseUint(m[1], 10, 64)
+		if perr == nil {
+			files = append(files, file{e.Name(), epoch})
+		}
+	}
+	slices.SortFunc(files, func(a, b file) int {
+		return cmp.Or(cmp.Compare(a.epoch, b.epoch), cmp.Compare(a.name, b.name))
+	})
+	errs := []error{err}
+	for _, f := range files[:max(0, len(files)-keepEvidence)] {
+		errs = append(errs, os.Remove(filepath.Join(dir, f.name)))
+	}
+	return errors.Join(errs...)
+}
