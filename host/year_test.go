@@ -26,6 +26,7 @@ import (
 	"github.com/assaynet/assay/host/leaflog"
 	"github.com/assaynet/assay/host/ledger"
 	"github.com/assaynet/assay/host/settle"
+	"github.com/assaynet/assay/host/settle/settletest"
 	"github.com/assaynet/assay/host/store"
 	"github.com/assaynet/assay/host/submit"
 	"github.com/assaynet/assay/internal/clock"
@@ -45,69 +46,9 @@ import (
 // days before. It begins with files of version 1. In the end every unit that was
 // verified is paid once, and no honest machine was ever judged.
 //
+// The chain that pays is settletest's, which test/sim holds against the real one.
+//
 // ASSAY_LONG=1 is the whole year with 100 machines (make year); else two weeks with 6.
-
-// bank is the chain, as far as a host that pays needs it: one account, its sequence,
-// blocks of one transaction. What it does is what the chain does; see
-// TestPaymentsOnARealChain.
-type bank struct {
-	height, pruned int64
-	sequence       uint64
-	paid           map[string]ledger.Amount
-	pool           map[string]bankTx
-	blocks         map[int64][]settle.Tx
-}
-
-type bankTx struct {
-	tx      settle.Tx
-	timeout int64
-}
-
-func (b *bank) Balance(context.Context) (ledger.Amount, error) {
-	return ledger.ParseAmount("1000000000000000000000000000")
-}
-func (b *bank) Account(context.Context) (uint64, uint64, error) { return 1, b.sequence, nil }
-func (b *bank) Fee(int) ledger.Amount                           { return ledger.Amount{} }
-
-func (b *bank) Sign(_ context.Context, memo string, payments []ledger.Payment, _, sequence uint64, timeout int64) ([]byte, string, error) {
-	hash := fmt.Sprint(sequence, " ", timeout, " ", memo)
-	t := bankTx{tx: settle.Tx{Hash: hash, Sequence: sequence, Memo: memo}, timeout: timeout}
-	for _, p := range payments {
-		t.tx.To = append(t.tx.To, settle.Transfer{Payout: p.Payout, Amount: p.Amount})
-	}
-	b.pool[hash] = t
-	return []byte(hash), hash, nil
-}
-
-func (b *bank) Send(context.Context, []byte) error { return nil }
-
-func (b *bank) Block(_ context.Context, height int64) ([]settle.Tx, error) {
-	if height <= b.pruned {
-		return nil, settle.ErrGone
-	}
-	return b.blocks[height], nil
-}
-
-// block executes what is in the mempool and fits, or loses it.
-func (b *bank) block(take bool) {
-	b.height++
-	for hash, t := range b.pool {
-		if t.tx.Sequence < b.sequence || b.height > t.timeout {
-			delete(b.pool, hash)
-			continue
-		}
-		if !take || t.tx.Sequence != b.sequence {
-			continue
-		}
-		delete(b.pool, hash)
-		b.sequence++
-		t.tx.Height = b.height
-		b.blocks[b.height] = append(b.blocks[b.height], t.tx)
-		for _, to := range t.tx.To {
-			b.paid[to.Payout] = b.paid[to.Payout].Add(to.Amount)
-		}
-	}
-}
 
 // yearMachine is one of the pool's, which keeps what it is owed by.
 type yearMachine struct {
@@ -183,7 +124,7 @@ type year struct {
 	engine   work.Engine
 	mu       sync.Mutex
 	read     clock.Reading
-	bank     *bank
+	bank     *settletest.Bank
 	chain    *finals
 	machines []*yearMachine
 	epoch    uint64
@@ -421,7 +362,7 @@ func (y *year) credit() {
 // pay lets some blocks pass; a person looks after it where it stops.
 func (y *year) pay(blocks int) {
 	for range blocks {
-		_ = y.h.settler.Step(y.t.Context(), y.bank.height) // the next one tries again
+		_ = y.h.settler.Step(y.t.Context(), y.bank.Height) // the next one tries again
 		if st := y.h.settler.Status(); st.Doing == "stopped" && st.Plan != nil && st.Plan.Ready {
 			if st.Plan.Missing != "" {
 				y.t.Fatalf("day %d: %s", y.epoch, st.Plan.Missing)
@@ -430,7 +371,7 @@ func (y *year) pay(blocks int) {
 				y.t.Fatal(err)
 			}
 		}
-		y.bank.block(y.r.IntN(6) != 0)
+		y.bank.Make(y.r.IntN(6) != 0)
 	}
 }
 
@@ -465,8 +406,9 @@ func TestAYear(t *testing.T) {
 	t.Logf("ASSAY_SEED=%d", start)
 	y := &year{t: t, r: rand.New(rand.NewPCG(start, 1)), home: t.TempDir(), engine: &looker{Engine: engine},
 		read: clock.Reading{Wall: time.UnixMilli(1_800_000_000_000)}, commits: map[uint64][]sprintv1.Commit{},
-		bank:  &bank{height: 1000, sequence: 7, paid: map[string]ledger.Amount{}, pool: map[string]bankTx{}, blocks: map[int64][]settle.Tx{}},
+		bank:  settletest.New("1000000000000000000000000000"),
 		chain: &finals{outcomes: map[uint64]sprintv1.Outcome{}}}
+	y.bank.Height, y.bank.Sequence = 1000, 7 // where the ledger of version 1 left it
 	y.chain.commitsOf = func(epoch uint64) []sprintv1.Commit { return y.commits[epoch] }
 	for i := range machines {
 		s := make([]byte, ed25519.SeedSize)
@@ -606,9 +548,9 @@ func (y *year) end(machines, days int, most int64) {
 	}
 	for i, m := range y.machines {
 		a := y.h.standing(t, m.device())
-		have := y.bank.paid[m.payout()].Add(a.Locked).Add(a.Due)
+		have := y.bank.Paid[m.payout()].Add(a.Locked).Add(a.Due)
 		if have.Cmp(m.earned) != 0 || !a.Ahead.IsZero() || !a.Settling.IsZero() {
-			t.Errorf("machine %d earned %s; it was paid %s and is owed %s locked, %s due; ahead %s, settling %s", i, m.earned, y.bank.paid[m.payout()], a.Locked, a.Due, a.Ahead, a.Settling)
+			t.Errorf("machine %d earned %s; it was paid %s and is owed %s locked, %s due; ahead %s, settling %s", i, m.earned, y.bank.Paid[m.payout()], a.Locked, a.Due, a.Ahead, a.Settling)
 		}
 		if a.Strikes != 0 || !a.Forfeited.IsZero() {
 			t.Errorf("machine %d was judged: %+v", i, a)
@@ -616,7 +558,7 @@ func (y *year) end(machines, days int, most int64) {
 	}
 	// What the ledger of version 1 owed: see its test.
 	for payout, want := range map[string]string{"cpc1payout1": "100", "cpc1payout2": "70"} {
-		if have := y.bank.paid[payout].String(); have != want {
+		if have := y.bank.Paid[payout].String(); have != want {
 			t.Errorf("%s was paid %s, want %s", payout, have, want)
 		}
 	}
@@ -628,7 +570,7 @@ func (y *year) end(machines, days int, most int64) {
 		t.Errorf("judged: %+v", status)
 	}
 	t.Logf("%d machines, %d days: %d restarts, %d restores, %d calls failed, %d receipts brought back, %d settlements; at most %.1f MB on disk",
-		machines, days, y.restarts, y.restores, y.failed, y.entered, y.bank.sequence, float64(most)/1e6)
+		machines, days, y.restarts, y.restores, y.failed, y.entered, y.bank.Sequence, float64(most)/1e6)
 	if bound := int64(machines)*400_000 + 20_000_000; most > bound {
 		t.Errorf("%d bytes on disk, more than %d", most, bound)
 	}

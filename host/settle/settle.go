@@ -198,7 +198,7 @@ func (s *Settler) compare(ctx context.Context, b ledger.Books, sequence uint64, 
 // follow looks where a settlement's transaction stands.
 func (s *Settler) follow(ctx context.Context, open ledger.Settlement, sequence uint64, height int64) error {
 	if sequence <= open.Sequence {
-		if height > open.Timeout {
+		if height >= open.Timeout { // the next block is above it
 			return s.giveUp(open, height, 0, fmt.Sprintf("it entered no block up to height %d", open.Timeout))
 		}
 		s.say("paying", fmt.Sprintf("settlement %d waits for a block", open.Number), func(st *Status) { st.Settlement = open.Number })

@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package settle
+package settle_test
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"math/big"
 	"os"
 	"path/filepath"
 	"strings"
@@ -16,123 +14,11 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/assaynet/assay/host/ledger"
+	"github.com/assaynet/assay/host/settle"
+	"github.com/assaynet/assay/host/settle/settletest"
 )
 
-// bank is a chain in memory: an account with a sequence, a mempool that loses
-// things, blocks, which may be pruned.
-type bank struct {
-	height   int64
-	sequence uint64
-	balance  int64
-	paid     map[string]int64 // by address
-	pool     map[string]transfer
-	blocks   map[int64][]Tx
-	pruned   int64 // the last height that is gone
-	down     bool  // the node does not answer
-}
-
-type transfer struct {
-	tx      Tx
-	timeout int64
-}
-
 var t0 = time.UnixMilli(1)
-
-var errDown = errors.New("node down")
-
-func newBank(balance int64) *bank {
-	return &bank{balance: balance, paid: map[string]int64{}, pool: map[string]transfer{}, blocks: map[int64][]Tx{}}
-}
-
-func (b *bank) Balance(context.Context) (ledger.Amount, error) {
-	if b.down {
-		return ledger.Amount{}, errDown
-	}
-	return ledger.ParseAmount(fmt.Sprint(b.balance))
-}
-
-func (b *bank) Account(context.Context) (uint64, uint64, error) {
-	if b.down {
-		return 0, 0, errDown
-	}
-	return 1, b.sequence, nil
-}
-
-func (b *bank) Fee(int) ledger.Amount { return ledger.Amount{} }
-
-// Sign writes what it is for into the bytes; Send reads them back.
-func (b *bank) Sign(_ context.Context, memo string, payments []ledger.Payment, _, sequence uint64, timeout int64) ([]byte, string, error) {
-	if len(memo) > maxMemo {
-		return nil, "", fmt.Errorf("a memo of %d characters", len(memo))
-	}
-	var s strings.Builder
-	fmt.Fprintf(&s, "%s %d %d", memo, sequence, timeout)
-	for _, p := range payments {
-		fmt.Fprintf(&s, " %s %s", p.Payout, p.Amount)
-	}
-	return []byte(s.String()), s.String(), nil
-}
-
-func (b *bank) Send(_ context.Context, raw []byte) error {
-	if b.down {
-		return errDown
-	}
-	f := strings.Fields(string(raw))
-	t := transfer{tx: Tx{Hash: string(raw), Memo: f[0]}}
-	fmt.Sscan(f[1], &t.tx.Sequence)
-	fmt.Sscan(f[2], &t.timeout)
-	for i := 3; i < len(f); i += 2 {
-		a, err := ledger.ParseAmount(f[i+1])
-		if err != nil {
-			return err
-		}
-		t.tx.To = append(t.tx.To, Transfer{Payout: f[i], Amount: a})
-	}
-	b.pool[string(raw)] = t
-	return nil
-}
-
-func (b *bank) Block(_ context.Context, height int64) ([]Tx, error) {
-	switch {
-	case b.down:
-		return nil, errDown
-	case height <= b.pruned:
-		return nil, fmt.Errorf("%w: %d", ErrGone, height)
-	}
-	return b.blocks[height], nil
-}
-
-// block executes one transaction of the mempool, or none.
-func (b *bank) block(hash string, fail bool) {
-	b.height++
-	t, ok := b.pool[hash]
-	if !ok {
-		return
-	}
-	delete(b.pool, hash)
-	if t.tx.Sequence != b.sequence || b.height > t.timeout {
-		return
-	}
-	b.sequence++
-	t.tx.Height = b.height
-	if fail {
-		t.tx.Code, t.tx.Log = 5, "out of gas"
-	} else {
-		for _, p := range t.tx.To {
-			n, _ := new(big.Int).SetString(p.Amount.String(), 10)
-			b.paid[p.Payout] += n.Int64()
-			b.balance -= n.Int64()
-		}
-	}
-	b.blocks[b.height] = append(b.blocks[b.height], t.tx)
-}
-
-// byHand is a transaction of the account that no host made.
-func (b *bank) byHand(memo string) {
-	b.height++
-	b.blocks[b.height] = append(b.blocks[b.height], Tx{Hash: fmt.Sprint("hand", b.height), Height: b.height, Sequence: b.sequence, Memo: memo})
-	b.sequence++
-}
 
 func openLedger(t testing.TB, path string, least ledger.Amount) *ledger.Ledger {
 	t.Helper()
@@ -159,8 +45,8 @@ func TestPaidExactlyOnce(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer func() { l.Close() }()
-		b := newBank(1 << 40)
-		s := New(Config{Ledger: l, Chain: b, Account: "cpc1host"})
+		b := settletest.New("1099511627776")
+		s := settle.New(settle.Config{Ledger: l, Chain: b, Account: "cpc1host"})
 		devices := []ledger.Device{{1}, {2}}
 		for _, d := range devices {
 			if _, err := l.Register(d, "cpc1"+d.String()[:2], t0); err != nil {
@@ -179,11 +65,12 @@ func TestPaidExactlyOnce(t *testing.T) {
 			}
 			return se.String(), op.String()
 		}
-		paid := func() (sum int64) {
-			for _, n := range b.paid {
-				sum += n
+		paid := func() string {
+			var sum ledger.Amount
+			for _, n := range b.Paid {
+				sum = sum.Add(n)
 			}
-			return sum
+			return sum.String()
 		}
 		var steps = map[string]func(*rapid.T){
 			"credit": func(t *rapid.T) {
@@ -197,20 +84,22 @@ func TestPaidExactlyOnce(t *testing.T) {
 				credited += pay
 			},
 			"step": func(t *rapid.T) {
-				if err := s.Step(ctx, b.height); err != nil && !errors.Is(err, errDown) {
+				if err := s.Step(ctx, b.Height); err != nil && !errors.Is(err, settletest.ErrDown) {
 					t.Fatal(err)
 				}
 			},
 			"block": func(t *rapid.T) {
-				hash := ""
-				if open, found, _ := l.Unfinished(); found && rapid.Bool().Draw(t, "included") {
-					hash = open.Hash
+				if rapid.IntRange(0, 4).Draw(t, "fail") == 0 {
+					for _, d := range devices {
+						b.Refused["cpc1"+d.String()[:2]] = "out of gas"
+					}
 				}
-				b.block(hash, rapid.IntRange(0, 4).Draw(t, "fail") == 0)
+				b.Make(rapid.Bool().Draw(t, "included"))
+				clear(b.Refused)
 			},
-			"blocks": func(t *rapid.T) { b.height += timeoutBlocks },
-			"lost":   func(t *rapid.T) { clear(b.pool) },
-			"away":   func(t *rapid.T) { b.down = !b.down },
+			"blocks": func(t *rapid.T) { b.Height += settle.TimeoutBlocks },
+			"lost":   func(t *rapid.T) { b.Lose() },
+			"away":   func(t *rapid.T) { b.Down = !b.Down },
 			"killed": func(t *rapid.T) {
 				if err := l.Close(); err != nil {
 					t.Fatal(err)
@@ -218,11 +107,11 @@ func TestPaidExactlyOnce(t *testing.T) {
 				if l, err = ledger.Open(path, rules, ledger.Amount{}); err != nil {
 					t.Fatal(err)
 				}
-				s = New(Config{Ledger: l, Chain: b, Account: "cpc1host"})
+				s = settle.New(settle.Config{Ledger: l, Chain: b, Account: "cpc1host"})
 			},
 			"": func(t *rapid.T) {
 				settled, open := sums()
-				total := fmt.Sprint(paid())
+				total := paid()
 				a, _ := ledger.ParseAmount(settled)
 				o, _ := ledger.ParseAmount(open)
 				if total != settled && total != a.Add(o).String() {
@@ -231,20 +120,20 @@ func TestPaidExactlyOnce(t *testing.T) {
 			},
 		}
 		t.Repeat(steps)
-		b.down = false
+		b.Down = false
 		for range 20 {
-			if err := s.Step(ctx, b.height); err != nil {
+			if err := s.Step(ctx, b.Height); err != nil {
 				t.Fatal(err)
 			}
-			if open, found, _ := l.Unfinished(); found {
-				b.block(open.Hash, false)
+			if _, found, _ := l.Unfinished(); found {
+				b.Make(true)
 			} else {
-				b.height += asideBlocks
+				b.Height += settle.AsideBlocks
 			}
 		}
 		settled, _ := sums()
-		if settled != fmt.Sprint(credited) || paid() != credited {
-			t.Fatalf("%d credited, %d paid, %s settled", credited, paid(), settled)
+		if settled != fmt.Sprint(credited) || paid() != fmt.Sprint(credited) {
+			t.Fatalf("%d credited, %s paid, %s settled", credited, paid(), settled)
 		}
 		if err := l.Check(); err != nil {
 			t.Fatal(err)
@@ -269,52 +158,50 @@ func earn(t testing.TB, l *ledger.Ledger, d ledger.Device, payout, source, pay s
 }
 
 // run steps until nothing is under way, with a block after each step.
-func run(t testing.TB, s *Settler, b *bank, l *ledger.Ledger) {
+func run(t testing.TB, s *settle.Settler, b *settletest.Bank) {
 	t.Helper()
 	for range 6 {
-		if err := s.Step(t.Context(), b.height); err != nil {
+		if err := s.Step(t.Context(), b.Height); err != nil {
 			t.Fatal(err)
 		}
-		open, _, err := l.Unfinished()
-		if err != nil {
-			t.Fatal(err)
-		}
-		b.block(open.Hash, strings.Contains(open.Hash, "blocked"))
+		b.Make(true)
 	}
 }
 
 func TestStatusSaysWhyNothingIsPaid(t *testing.T) {
 	l := openLedger(t, filepath.Join(t.TempDir(), "l"), ledger.Amount{})
-	b := newBank(5)
-	s := New(Config{Ledger: l, Chain: b, Account: "cpc1host"})
+	b := settletest.New("5")
+	ten, err := ledger.ParseAmount("10")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := settle.New(settle.Config{Ledger: l, Chain: b, Account: "cpc1host", Least: ten})
 	step := func(doing, reason string) {
 		t.Helper()
-		err := s.Step(t.Context(), b.height)
+		err := s.Step(t.Context(), b.Height)
 		st := s.Status()
 		if st.Doing != doing || !strings.Contains(st.Reason, reason) {
 			t.Errorf("%s: %q (%v), want %s: %q", st.Doing, st.Reason, err, doing, reason)
 		}
 	}
 	step("waiting", "nothing is due")
-	ten, _ := ledger.ParseAmount("10")
-	s.c.Least = ten
 	earn(t, l, ledger.Device{1}, "cpc1x", "a", "10")
 	step("blocked", "holds 5acpc")
-	b.balance = 100
+	b.Funds = settletest.New("100").Funds
 	step("paying", "settlement 1")
 	open, _, _ := l.Unfinished()
-	b.block(open.Hash, false)
-	b.height += 10 * timeoutBlocks
-	b.pruned = b.height - 1
+	b.Make(true)
+	b.Height += 10 * settle.TimeoutBlocks
+	b.Pruned = b.Height - 1
 	step("blocked", "does not have block")
-	b.pruned = 0
+	b.Pruned = 0
 	step("waiting", "")
 	if st := s.Status(); st.Last != open.Hash || st.Height != 1 {
 		t.Errorf("%+v", st)
 	}
-	b.down = true
+	b.Down = true
 	step("blocked", "node down")
-	b.down, b.sequence = false, 0 // the node was set back
+	b.Down, b.Sequence = false, 0 // the node was set back
 	step("blocked", "the node is behind")
 }
 
@@ -323,26 +210,27 @@ func TestStatusSaysWhyNothingIsPaid(t *testing.T) {
 // that never came into a block says nothing about anybody.
 func TestARefusedPayoutIsPutOff(t *testing.T) {
 	l := openLedger(t, filepath.Join(t.TempDir(), "l"), ledger.Amount{})
-	b := newBank(1000)
-	s := New(Config{Ledger: l, Chain: b, Account: "cpc1host"})
+	b := settletest.New("1000")
+	s := settle.New(settle.Config{Ledger: l, Chain: b, Account: "cpc1host"})
+	b.Refused["cpc1blocked"] = "it is a module's"
 	for i, payout := range []string{"cpc1blocked", "cpc1a", "cpc1b"} {
 		earn(t, l, ledger.Device{byte(i)}, payout, "a", "5")
 	}
-	if err := s.Step(t.Context(), b.height); err != nil {
+	if err := s.Step(t.Context(), b.Height); err != nil {
 		t.Fatal(err)
 	}
-	clear(b.pool)
-	b.height += 2 * timeoutBlocks // full blocks
-	if err := s.Step(t.Context(), b.height); err != nil {
+	b.Lose()
+	b.Height += 2 * settle.TimeoutBlocks // full blocks
+	if err := s.Step(t.Context(), b.Height); err != nil {
 		t.Fatal(err)
 	}
-	if list, err := l.Payable(9); err != nil || len(list) != 3 || s.alone != 0 {
-		t.Fatalf("after a time-out %d can be paid, %d alone, %v", len(list), s.alone, err)
+	if list, err := l.Payable(9); err != nil || len(list) != 3 {
+		t.Fatalf("after a time-out %d can be paid, %v", len(list), err)
 	}
-	run(t, s, b, l)
-	run(t, s, b, l)
-	if b.paid["cpc1a"] != 5 || b.paid["cpc1b"] != 5 || b.paid["cpc1blocked"] != 0 {
-		t.Errorf("paid: %v", b.paid)
+	run(t, s, b)
+	run(t, s, b)
+	if b.Got("cpc1a") != "5" || b.Got("cpc1b") != "5" || b.Got("cpc1blocked") != "0" {
+		t.Errorf("paid: %v", b.Paid)
 	}
 	if a, err := l.Account(ledger.Device{0}); err != nil || a.Due.String() != "5" || a.Refuse == 0 || a.Why == "" {
 		t.Errorf("what was refused: %+v, %v", a, err)
@@ -352,30 +240,30 @@ func TestARefusedPayoutIsPutOff(t *testing.T) {
 // A poor account pays who waits longest first, the last one in part.
 func TestAPoorAccountPaysInTurn(t *testing.T) {
 	l := openLedger(t, filepath.Join(t.TempDir(), "l"), ledger.Amount{})
-	b := newBank(25)
-	s := New(Config{Ledger: l, Chain: b, Account: "cpc1host"})
+	b := settletest.New("25")
+	s := settle.New(settle.Config{Ledger: l, Chain: b, Account: "cpc1host"})
 	earn(t, l, ledger.Device{9}, "cpc1first", "a", "20")
 	earn(t, l, ledger.Device{1}, "cpc1second", "a", "10")
 	earn(t, l, ledger.Device{2}, "cpc1third", "a", "1")
-	run(t, s, b, l)
-	if b.paid["cpc1first"] != 20 || b.paid["cpc1second"] != 5 || b.paid["cpc1third"] != 0 {
-		t.Errorf("%v", b.paid)
+	run(t, s, b)
+	if b.Got("cpc1first") != "20" || b.Got("cpc1second") != "5" || b.Got("cpc1third") != "0" {
+		t.Errorf("%v", b.Paid)
 	}
-	b.balance = 100
-	run(t, s, b, l)
-	if b.paid["cpc1second"] != 10 || b.paid["cpc1third"] != 1 {
-		t.Errorf("%v", b.paid)
+	b.Funds = settletest.New("100").Funds
+	run(t, s, b)
+	if b.Got("cpc1second") != "10" || b.Got("cpc1third") != "1" {
+		t.Errorf("%v", b.Paid)
 	}
 }
 
 // stopped wants payment to be, and returns the plan that is ready.
-func stopped(t testing.TB, s *Settler, b *bank, why string) *Plan {
+func stopped(t testing.TB, s *settle.Settler, b *settletest.Bank, why string) *settle.Plan {
 	t.Helper()
 	for range 3 {
-		if err := s.Step(t.Context(), b.height); err != nil {
+		if err := s.Step(t.Context(), b.Height); err != nil {
 			t.Fatal(err)
 		}
-		b.block("", false)
+		b.Make(true)
 	}
 	st := s.Status()
 	if st.Doing != "stopped" || st.Plan == nil || !st.Plan.Ready || !strings.Contains(st.Plan.Why, why) {
@@ -389,11 +277,11 @@ func stopped(t testing.TB, s *Settler, b *bank, why string) *Plan {
 func TestARestoredLedgerStopsAndIsBroughtInStep(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "l")
 	l := openLedger(t, path, ledger.Amount{})
-	b := newBank(1000)
-	s := New(Config{Ledger: l, Chain: b, Account: "cpc1host"})
+	b := settletest.New("1000")
+	s := settle.New(settle.Config{Ledger: l, Chain: b, Account: "cpc1host"})
 	a, later := ledger.Device{1}, ledger.Device{2}
 	earn(t, l, a, "cpc1a", "1", "100")
-	run(t, s, b, l)
+	run(t, s, b)
 	earn(t, l, a, "cpc1a", "2", "50")
 	if err := l.Close(); err != nil {
 		t.Fatal(err)
@@ -403,36 +291,36 @@ func TestARestoredLedgerStopsAndIsBroughtInStep(t *testing.T) {
 		t.Fatal(err)
 	}
 	l = openLedger(t, path, ledger.Amount{})
-	s = New(Config{Ledger: l, Chain: b, Account: "cpc1host"})
-	run(t, s, b, l)
+	s = settle.New(settle.Config{Ledger: l, Chain: b, Account: "cpc1host"})
+	run(t, s, b)
 	earn(t, l, later, "cpc1later", "1", "7")
-	run(t, s, b, l)
-	if b.paid["cpc1a"] != 150 || b.paid["cpc1later"] != 7 {
-		t.Fatalf("the test pays something else: %v", b.paid)
+	run(t, s, b)
+	if b.Got("cpc1a") != "150" || b.Got("cpc1later") != "7" {
+		t.Fatalf("the test pays something else: %v", b.Paid)
 	}
 	if err := errors.Join(l.Close(), os.WriteFile(path, backup, 0o600)); err != nil {
 		t.Fatal(err)
 	}
 	l = openLedger(t, path, ledger.Amount{})
-	s = New(Config{Ledger: l, Chain: b, Account: "cpc1host"})
+	s = settle.New(settle.Config{Ledger: l, Chain: b, Account: "cpc1host"})
 	p := stopped(t, s, b, "an older copy")
 	if len(p.Found) != 2 || p.Found[0].Number == 0 || p.Found[1].Number == 0 || p.Missing != "" {
 		t.Fatalf("%+v", p)
 	}
-	if err := s.Resolve("00"); !errors.Is(err, ErrPlan) {
+	if err := s.Resolve("00"); !errors.Is(err, settle.ErrPlan) {
 		t.Errorf("another plan: %v", err)
 	}
 	if err := s.Resolve(p.Digest); err != nil {
 		t.Fatal(err)
 	}
-	run(t, s, b, l)
+	run(t, s, b)
 	earn(t, l, later, "cpc1later", "1", "7") // by its receipt
 	earn(t, l, later, "cpc1later", "2", "8")
-	run(t, s, b, l)
-	if b.paid["cpc1a"] != 150 || b.paid["cpc1later"] != 15 {
-		t.Errorf("paid: %v", b.paid)
+	run(t, s, b)
+	if b.Got("cpc1a") != "150" || b.Got("cpc1later") != "15" {
+		t.Errorf("paid: %v", b.Paid)
 	}
-	if err := s.Resolve(p.Digest); !errors.Is(err, ErrPlan) {
+	if err := s.Resolve(p.Digest); !errors.Is(err, settle.ErrPlan) {
 		t.Errorf("nothing to resolve: %v", err)
 	}
 	if err := l.Check(); err != nil {
@@ -444,14 +332,14 @@ func TestARestoredLedgerStopsAndIsBroughtInStep(t *testing.T) {
 // and costs nobody anything; also while a settlement waits for the same number.
 func TestTheAccountUsedByHand(t *testing.T) {
 	l := openLedger(t, filepath.Join(t.TempDir(), "l"), ledger.Amount{})
-	b := newBank(1000)
-	s := New(Config{Ledger: l, Chain: b, Account: "cpc1host"})
+	b := settletest.New("1000")
+	s := settle.New(settle.Config{Ledger: l, Chain: b, Account: "cpc1host"})
 	earn(t, l, ledger.Device{1}, "cpc1a", "1", "100")
-	if err := s.Step(t.Context(), b.height); err != nil {
+	if err := s.Step(t.Context(), b.Height); err != nil {
 		t.Fatal(err)
 	}
-	b.byHand("")
-	b.byHand(memo("another", 3, nil))
+	b.ByHand("")
+	b.ByHand(settle.Memo("another", 3, nil))
 	p := stopped(t, s, b, "something else pays")
 	if len(p.Found) != 2 || p.Found[0].Number != 0 || !strings.Contains(p.Found[0].Note, "by hand") || !strings.Contains(p.Found[1].Note, "another ledger") {
 		t.Fatalf("%+v", p)
@@ -459,9 +347,9 @@ func TestTheAccountUsedByHand(t *testing.T) {
 	if err := s.Resolve(p.Digest); err != nil {
 		t.Fatal(err)
 	}
-	run(t, s, b, l)
-	if b.paid["cpc1a"] != 100 {
-		t.Errorf("%v", b.paid)
+	run(t, s, b)
+	if b.Got("cpc1a") != "100" {
+		t.Errorf("%v", b.Paid)
 	}
 }
 
@@ -469,9 +357,9 @@ func TestTheAccountUsedByHand(t *testing.T) {
 // paid for may come to be credited again. Blocks that are gone are named.
 func TestAnEmptyLedgerAsks(t *testing.T) {
 	l := openLedger(t, filepath.Join(t.TempDir(), "l"), ledger.Amount{})
-	b := newBank(1000)
-	b.byHand("")
-	s := New(Config{Ledger: l, Chain: b, Account: "cpc1host"})
+	b := settletest.New("1000")
+	b.ByHand("")
+	s := settle.New(settle.Config{Ledger: l, Chain: b, Account: "cpc1host"})
 	earn(t, l, ledger.Device{1}, "cpc1a", "1", "100")
 	p := stopped(t, s, b, "has paid nothing yet")
 	if p.Missing == "" {
@@ -480,34 +368,34 @@ func TestAnEmptyLedgerAsks(t *testing.T) {
 	if err := s.Resolve(p.Digest); err != nil {
 		t.Fatal(err)
 	}
-	run(t, s, b, l)
-	if b.paid["cpc1a"] != 100 {
-		t.Errorf("%v", b.paid)
+	run(t, s, b)
+	if b.Got("cpc1a") != "100" {
+		t.Errorf("%v", b.Paid)
 	}
-	b.byHand("")
-	b.pruned = b.height
+	b.ByHand("")
+	b.Pruned = b.Height
 	if p := stopped(t, s, b, "something else"); !strings.Contains(p.Missing, "does not have block") {
 		t.Errorf("%+v", p)
 	}
-	s = New(Config{Ledger: l, Chain: b, Account: "cpc1new"})
+	s = settle.New(settle.Config{Ledger: l, Chain: b, Account: "cpc1new"})
 	stopped(t, s, b, "a key of account cpc1new")
 }
 
 func TestMemos(t *testing.T) {
-	payments := make([]ledger.Payment, most)
+	payments := make([]ledger.Payment, settle.Most)
 	for i := range payments {
 		payments[i].Device = ledger.Device{byte(i), 0xff, 0xfb, 9}
 	}
-	m := memo("0123456789abcdef", 1<<60, payments)
-	if len(m) > maxMemo {
+	m := settle.Memo("0123456789abcdef", 1<<60, payments)
+	if len(m) > settle.MaxMemo {
 		t.Errorf("%d characters", len(m))
 	}
-	id, n, devices, ok := parseMemo(m)
-	if !ok || id != "0123456789abcdef" || n != 1<<60 || len(devices) != most || devices[49] != payments[49].Device.Prefix() {
+	id, n, devices, ok := settle.ParseMemo(m)
+	if !ok || id != "0123456789abcdef" || n != 1<<60 || len(devices) != settle.Most || devices[49] != payments[49].Device.Prefix() {
 		t.Errorf("%v %d %v %v", id, n, devices, ok)
 	}
-	for _, bad := range []string{"", "hello", memoTag + "a/0/", memoTag + "a/1", memoTag + "a/1/=", memoTag + "a/1/AA", memoTag + strings.Repeat("a", 300) + "/1/"} {
-		if _, _, _, ok := parseMemo(bad); ok {
+	for _, bad := range []string{"", "hello", settle.MemoTag + "a/0/", settle.MemoTag + "a/1", settle.MemoTag + "a/1/=", settle.MemoTag + "a/1/AA", settle.MemoTag + strings.Repeat("a", 300) + "/1/"} {
+		if _, _, _, ok := settle.ParseMemo(bad); ok {
 			t.Errorf("%q is taken", bad)
 		}
 	}
