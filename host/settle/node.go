@@ -129,7 +129,7 @@ func (n Node) Block(ctx context.Context, height int64) (list []Tx, err error) {
 		return nil, err
 	}
 	for _, raw := range all {
-		if tx, mine := n.read(raw); mine {
+		if tx, mine := n.Read(raw); mine {
 			tx.Height = height
 			list = append(list, tx)
 		}
@@ -137,11 +137,11 @@ func (n Node) Block(ctx context.Context, height int64) (list []Tx, err error) {
 	return list, nil
 }
 
-// read takes apart a transaction and tells whether the account signed it. One whose
+// Read takes apart a transaction and tells whether the account signed it. One whose
 // signature the chain did not accept has used no number of the account; its code
 // says so, and nothing else does, so only those count that took effect or failed in
 // a message.
-func (n Node) read(b submit.BlockTx) (tx Tx, mine bool) {
+func (n Node) Read(b submit.BlockTx) (tx Tx, mine bool) {
 	decoded, err := n.Encoding.TxConfig.TxDecoder()(b.Raw)
 	if err != nil {
 		return tx, false // of messages that a host does not know; the paying account sends none
