@@ -16,7 +16,7 @@ import (
 // keepPast is how many sources of a device are remembered when their entries are
 // not locked any more. A source that comes later is a new one, except for
 // [Ledger.Reclaim], which refuses what is as old as those that are forgotten.
-const keepPast = 256
+const keepPast = 128
 
 // Credit enters pay, locked, and unlocks what has waited long enough. The same
 // source again changes nothing and returns the entry that is there. e's Device,

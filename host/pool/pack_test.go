@@ -156,3 +156,63 @@ func TestFlipsLoseOneRecord(t *testing.T) {
 	}
 	t.Log(len(want), "receipts", seen)
 }
+
+// BenchmarkDisk tells what a machine costs on disk: a submission's bytes in the pool's
+// file, and how large the file is with 20 machines at their bound.
+func BenchmarkDisk(b *testing.B) {
+	raw, err := os.ReadFile("testdata/version1.db")
+	if err != nil {
+		b.Fatal(err)
+	}
+	path := filepath.Join(b.TempDir(), "pool.db")
+	if err := os.WriteFile(path, raw, 0o600); err != nil {
+		b.Fatal(err)
+	}
+	fast := options
+	fast.NoSync = true
+	s, _, _, err := openStateAs(path, func([]byte) {}, fast)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer s.file.Close()
+	var model record
+	if err := s.file.View(func(tx *store.Tx) error {
+		return tx.Each(bucketChallenges, nil, func(r store.Record) (bool, error) {
+			text, err := r.Raw()
+			if err == nil {
+				err = unpack(text, &model)
+			}
+			return model.Phase != judged && err == nil, err
+		})
+	}); err != nil || model.Receipt == nil {
+		b.Fatal(err)
+	}
+	const machines = 20
+	r := rand.New(rand.NewPCG(1, 1))
+	random := func(p []byte) {
+		for i := range p {
+			p[i] = byte(r.Uint32())
+		}
+	}
+	for b.Loop() {
+		devices := make([]device, machines)
+		for n := range keepReceipts + 20 {
+			for m := range devices {
+				d := &devices[m]
+				d.Accepted, d.Judged = 1, d.Judged+1
+				one, receipt := model, *model.Receipt
+				key := mpoc.Key{byte(m), 1}
+				for _, p := range [][]byte{receipt.Terms.ChallengeID[:], receipt.TermsSignature[:], receipt.CommitSignature[:], receipt.HostSignature[:], receipt.Terms.Seed[:], receipt.Commit.MerkleRoot[:]} {
+					random(p)
+				}
+				receipt.Terms.DeviceKey = key
+				one.Receipt, one.Terms, one.Number, one.Ended = &receipt, receipt.Terms, d.Judged, uint64(n)
+				if err := s.save(key, d, &one); err != nil {
+					b.Fatal(err)
+				}
+			}
+		}
+	}
+	b.ReportMetric(float64(s.file.Size())/1e6, "MB")
+	b.ReportMetric(float64(s.file.Size())/machines/keepReceipts, "bytes/receipt")
+}

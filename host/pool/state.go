@@ -97,10 +97,10 @@ var (
 
 const (
 	// A judged challenge and its receipt stay for keepJudged, and of a key the
-	// latest keepReceipts: as many as its machine keeps. A key without accepted work
+	// latest keepReceipts: a machine that lost an answer asks before it goes on. A key without accepted work
 	// has keepUnprovenReceipts, for as long as it is known itself.
 	keepJudged           = 30 * 24 * time.Hour
-	keepReceipts         = 1000
+	keepReceipts         = 128
 	keepUnprovenReceipts = 16
 	// Registrations are free. Those without accepted work stay for keepUnproven,
 	// and the oldest go first when there are more than maxUnproven.

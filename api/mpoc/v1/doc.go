@@ -23,7 +23,7 @@
 //
 // An answer that was lost is asked for again: a commit or a proof by sending it
 // again, in time; a receipt by its challenge, for as long as the host keeps it
-// (30 days, and of a key the latest 1,000). A body over HTTP may come with
+// (30 days, and of a key the latest 128). A body over HTTP may come with
 // Content-Encoding: gzip, which makes a proof a third as long.
 //
 // A host that was put back from a backup lacks what it credited since. Its machines
