@@ -243,29 +243,16 @@ func (h *Host) creditEpochs(ctx context.Context, now sprintv1.Epoch) error {
 		now.Number--
 	}
 	first := now.Number - min(now.Number-1, uint64(now.Params.KeepEpochs))
+	var failed error
 	for n := first; n <= now.Number; n++ {
 		if h.paid[n] {
 			continue
 		}
-		res, err := h.sprint.Epoch(ctx, &sprintv1.QueryEpochRequest{Number: n})
-		if status.Code(err) == codes.NotFound {
-			h.paid[n] = true // the chain has forgotten it
-			continue
-		} else if err != nil {
-			return fmt.Errorf("asking for epoch %d: %w", n, err)
+		err := h.creditEpoch(ctx, n)
+		if h.paid[n] = err == nil; away(err) {
+			return err
 		}
-		outcomes, err := h.sprint.Outcomes(ctx, &sprintv1.QueryOutcomesRequest{Epoch: n})
-		if err != nil {
-			return fmt.Errorf("asking for the outcomes of epoch %d: %w", n, err)
-		}
-		for _, o := range outcomes.Outcomes {
-			if o.Participant == h.config.Participant {
-				if err := h.creditLeaves(ctx, res.Epoch, o); err != nil {
-					return err
-				}
-			}
-		}
-		h.paid[n] = true
+		failed = errors.Join(failed, err) // the others do not wait for it
 	}
 	for n := range h.paid { // long past
 		if n < first {
@@ -277,7 +264,22 @@ func (h *Host) creditEpochs(ctx context.Context, now sprintv1.Epoch) error {
 			delete(h.condemned, c)
 		}
 	}
-	return h.fulfil(now.Number)
+	return errors.Join(failed, h.fulfil(now.Number))
+}
+
+// creditEpoch credits the leaves of one epoch, unless the chain has forgotten it.
+func (h *Host) creditEpoch(ctx context.Context, n uint64) error {
+	res, err := h.sprint.Epoch(ctx, &sprintv1.QueryEpochRequest{Number: n})
+	if status.Code(err) == codes.NotFound {
+		return nil
+	} else if err != nil {
+		return fmt.Errorf("asking for epoch %d: %w", n, err)
+	}
+	o, found, err := h.outcome(ctx, n)
+	if err != nil || !found {
+		return err
+	}
+	return h.creditLeaves(ctx, res.Epoch, o)
 }
 
 // fulfil enters what is left of promises whose epochs are over: of those that the
@@ -359,14 +361,15 @@ func (h *Host) creditLeaves(ctx context.Context, e sprintv1.Epoch, o sprintv1.Ou
 	if err != nil {
 		return err
 	}
-	res, err := h.sprint.Commits(ctx, &sprintv1.QueryCommitsRequest{Epoch: e.Number, Participant: h.config.Participant})
+	commits, err := h.commits(ctx, e.Number)
 	if err != nil {
 		return fmt.Errorf("asking for the commitments of epoch %d: %w", e.Number, err)
 	}
-	if o.Result != sprintv1.ResultCredited && len(res.Commits) > 0 {
+	if o.Result != sprintv1.ResultCredited && len(commits) > 0 {
 		h.log.Warn("an epoch was not credited; its machines are paid for it", "epoch", e.Number, "reason", o.Reason)
 	}
-	for _, c := range res.Commits {
+	var failed error
+	for _, c := range commits {
 		d, ok := h.machine(c.Node)
 		if !ok || slices.Contains(forged, c.Node) {
 			continue
@@ -374,9 +377,13 @@ func (h *Host) creditLeaves(ctx context.Context, e sprintv1.Epoch, o sprintv1.Ou
 		ops := credit.Credited(c.Count, bound) * class.Ops()
 		_, err := h.ledger.Credit(ledger.Entry{Device: d, Kind: ledger.Leaves, Order: e.Number, Ops: ops, Pay: ledger.Pay(ops, rate), At: time.Now().UnixMilli(),
 			Source: source(leaflog.Key{Epoch: e.Number, Node: c.Node, Segment: c.Segment})})
-		if err != nil && !errors.Is(err, ledger.ErrBanned) {
-			return err
+		switch {
+		case errors.Is(err, ledger.ErrBanned):
+		case errors.Is(err, ledger.ErrCorrupt): // that account is set aside; its promise stays
+			h.log.Error("leaves could not be credited", "node", c.Node, "epoch", e.Number, "err", err)
+		default:
+			failed = errors.Join(failed, err) // the other machines do not wait for it
 		}
 	}
-	return nil
+	return failed
 }

@@ -23,6 +23,7 @@ import (
 	"github.com/cosmos/cosmos-sdk/crypto/hd"
 	"github.com/cosmos/cosmos-sdk/crypto/keyring"
 	sdk "github.com/cosmos/cosmos-sdk/types"
+	"github.com/cosmos/cosmos-sdk/types/query"
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sync/errgroup"
 	"google.golang.org/grpc"
@@ -538,15 +539,35 @@ func (f *finals) Epoch(_ context.Context, q *sprintv1.QueryEpochRequest, _ ...gr
 	return &sprintv1.QueryEpochResponse{Epoch: sprintv1.Epoch{Number: q.Number, Params: sprintv1.Params{Class: "nano", Samples: 200, CreditEpsPpm: 50_000}}}, nil
 }
 
+// Outcomes and Commits have pages of one entry.
 func (f *finals) Outcomes(_ context.Context, q *sprintv1.QueryOutcomesRequest, _ ...grpc.CallOption) (*sprintv1.QueryOutcomesResponse, error) {
-	return &sprintv1.QueryOutcomesResponse{Outcomes: []sprintv1.Outcome{{Participant: "cpc1other", Credited: 7}, f.outcomes[q.Epoch]}}, nil
+	all := []sprintv1.Outcome{{Participant: "cpc1other", Credited: 7}, f.outcomes[q.Epoch]}
+	page, next := onePage(all, q.Pagination)
+	return &sprintv1.QueryOutcomesResponse{Outcomes: page, Pagination: next}, nil
 }
 
 func (f *finals) Commits(_ context.Context, q *sprintv1.QueryCommitsRequest, _ ...grpc.CallOption) (*sprintv1.QueryCommitsResponse, error) {
+	all := f.commits
 	if f.commitsOf != nil {
-		return &sprintv1.QueryCommitsResponse{Commits: f.commitsOf(q.Epoch)}, nil
+		all = f.commitsOf(q.Epoch)
 	}
-	return &sprintv1.QueryCommitsResponse{Commits: f.commits}, nil
+	page, next := onePage(all, q.Pagination)
+	return &sprintv1.QueryCommitsResponse{Commits: page, Pagination: next}, nil
+}
+
+func onePage[T any](all []T, q *query.PageRequest) ([]T, *query.PageResponse) {
+	n := 0
+	if q != nil && len(q.Key) > 0 {
+		n = int(q.Key[0])
+	}
+	if n >= len(all) {
+		return nil, nil
+	}
+	next := &query.PageResponse{}
+	if n+1 < len(all) {
+		next.NextKey = []byte{byte(n + 1)}
+	}
+	return all[n : n+1], next
 }
 
 // Leaves are credited once, also for epochs that ended while the host was down; a machine whose node the chain

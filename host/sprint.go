@@ -441,6 +441,24 @@ func (h *Host) commits(ctx context.Context, epoch uint64) ([]sprintv1.Commit, er
 	return all, err
 }
 
+// outcome is what an epoch meant for this participant, and whether it meant anything. The list may have many pages.
+func (h *Host) outcome(ctx context.Context, epoch uint64) (o sprintv1.Outcome, found bool, err error) {
+	err = Pages(1000, func(page *query.PageRequest) (*query.PageResponse, error) {
+		res, err := h.sprint.Outcomes(ctx, &sprintv1.QueryOutcomesRequest{Epoch: epoch, Pagination: page})
+		if err != nil {
+			return nil, fmt.Errorf("asking for the outcomes of epoch %d: %w", epoch, err)
+		}
+		for _, one := range res.Outcomes {
+			if one.Participant == h.config.Participant {
+				o, found = one, true
+				return nil, nil
+			}
+		}
+		return res.Pagination, nil
+	})
+	return o, found, err
+}
+
 // opening reads the drawn leaves from the logs, one multiproof per log. The chain takes the opening of all logs or none,
 // so a log that cannot be opened withholds the others too. What is lost of it is computed again meanwhile; where that is
 // too much its file is named, for whoever can restore it.
@@ -523,18 +541,16 @@ func (h *Host) finalised(ctx context.Context, now sprintv1.QueryCurrentResponse)
 	if err := h.idle(now); err != nil {
 		return err
 	}
-	res, err := h.sprint.Outcomes(ctx, &sprintv1.QueryOutcomesRequest{Epoch: e.Number})
+	o, found, err := h.outcome(ctx, e.Number)
 	if err != nil {
-		return fmt.Errorf("asking for the outcomes of epoch %d: %w", e.Number, err)
+		return err
 	}
-	for _, o := range res.Outcomes {
-		if o.Participant == h.config.Participant {
-			h.log.Info("epoch finalised", "epoch", e.Number, "reason", o.Reason, "weight", o.WeightAfter)
-			h.board.set(func(s *Status) {
-				s.LeftOut = nil
-				s.Outcome = &Outcome{Epoch: e.Number, Result: o.Result.String(), Reason: o.Reason, Weight: o.WeightAfter, Power: o.PowerAfter}
-			})
-		}
+	if found {
+		h.log.Info("epoch finalised", "epoch", e.Number, "reason", o.Reason, "weight", o.WeightAfter)
+		h.board.set(func(s *Status) {
+			s.LeftOut = nil
+			s.Outcome = &Outcome{Epoch: e.Number, Result: o.Result.String(), Reason: o.Reason, Weight: o.WeightAfter, Power: o.PowerAfter}
+		})
 	}
 	h.say(now, "waiting", now.Reason)
 	return h.writeEvidence(ctx, e)

@@ -47,7 +47,7 @@ type Node struct {
 func PayAccount(keys keyring.Keyring, encoding submit.Encoding, key string) (string, error) {
 	record, err := keys.Key(key)
 	if err != nil {
-		return "", fmt.Errorf("settle: the paying key %q is not in the keyring; make one with `assay keys add %s --home … --keyring-backend …`: %w", key, key, err)
+		return "", fmt.Errorf("settle: the paying key %q is not in the keyring; make one with `assay keys add %s --home FOLDER`, and send it coins: %w", key, key, err)
 	}
 	raw, err := record.GetAddress()
 	if err != nil {
