@@ -98,8 +98,6 @@ type Account struct {
 	Settling  Amount `json:"settling"`
 	Settled   Amount `json:"settled"`
 	Forfeited Amount `json:"forfeited"`
-	// Ahead is what the chain paid before the ledger knew what for.
-	Ahead Amount `json:"ahead"`
 
 	Queue  uint64          `json:"queue,omitempty"`  // its place among those that are paid, the lowest first; 0: none
 	Past   uint64          `json:"past,omitempty"`   // entries that are kept for their source only
@@ -130,7 +128,7 @@ const (
 	transfers   = "transfers"   // device, number -> Transfer
 	books       = "books"       // one Books
 	promises    = "promises"    // epoch, device, source -> Promise
-	ahead       = "ahead"       // first bytes of a device key -> Amount paid to a machine that is not known yet
+	ahead       = "ahead"       // first bytes of device keys -> Amount that the chain paid before it was credited
 	aside       = "aside"       // device -> why its account is set aside
 )
 
@@ -199,9 +197,6 @@ func (l *Ledger) Register(device Device, payout string, now time.Time) (a Accoun
 		switch err := account(tx, device, &a); {
 		case errors.Is(err, ErrUnknown):
 			a = Account{Device: device, Since: now.UnixMilli()}
-			if err := absorb(tx, &a); err != nil {
-				return err
-			}
 		case err != nil:
 			return err
 		case a.Banned:
@@ -281,17 +276,11 @@ func account(tx *store.Tx, device Device, a *Account) error {
 	return nil
 }
 
-// put writes an account, pays out of what is ahead, and keeps its places in the
+// put writes an account, covers what is due by what is ahead, and keeps its places in the
 // queue and among the refused.
 func (l *Ledger) put(tx *store.Tx, a *Account) error {
-	if covered := lesser(a.Due, a.Ahead); !covered.IsZero() {
-		var err1, err2 error
-		a.Due, err1 = a.Due.sub(covered)
-		a.Ahead, err2 = a.Ahead.sub(covered)
-		if err := errors.Join(err1, err2); err != nil {
-			return err
-		}
-		a.Settled = a.Settled.Add(covered)
+	if err := cover(tx, a); err != nil {
+		return err
 	}
 	var before Account
 	switch err := account(tx, a.Device, &before); {
@@ -331,14 +320,21 @@ func (l *Ledger) places(a *Account, do func(bucket string, key []byte) error) er
 	return do(queue, append(store.Number(a.Queue), a.Device[:]...))
 }
 
-// absorb gives a new account what the chain paid to its key before.
-func absorb(tx *store.Tx, a *Account) error {
+// cover settles what is due by what the chain paid ahead to keys that begin alike.
+func cover(tx *store.Tx, a *Account) error {
+	if a.Due.IsZero() {
+		return nil
+	}
 	paid, err := getAhead(tx, a.Device.Prefix())
 	if err != nil || paid.IsZero() {
 		return err
 	}
-	a.Ahead = a.Ahead.Add(paid)
-	return putAhead(tx, a.Device.Prefix(), Amount{})
+	covered := lesser(a.Due, paid)
+	var err1, err2 error
+	a.Due, err1 = a.Due.sub(covered)
+	paid, err2 = paid.sub(covered)
+	a.Settled = a.Settled.Add(covered)
+	return errors.Join(err1, err2, putAhead(tx, a.Device.Prefix(), paid))
 }
 
 // within is a key of an index: a device's entries follow each other in order.

@@ -9,16 +9,15 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/assaynet/assay/host/store"
 )
 
-// prefix is how many bytes of a device key a transaction names. They tell
-// machines with one payout apart, and whose a payment was when the ledger was
-// restored; two keys that begin alike share what is ahead, which they would gain
-// nothing by.
+// prefix is how many bytes of a device key a transaction names. They tell whose a
+// payment was when the ledger was restored, also where many machines are paid to one
+// address. Keys that begin alike, which anyone can make, share what is ahead: it is
+// taken off whichever of them is due, so their owner gains nothing by it.
 const prefix = 3
 
 // Prefix is the beginning of a device key, as a settlement's transaction names it.
@@ -486,28 +485,27 @@ func (l *Ledger) Book(p Paid, now time.Time) error {
 		}
 		s := Settlement{Number: p.Number, Hash: p.Hash, Sequence: p.Sequence, Height: p.Height, At: now.UnixMilli()}
 		for _, to := range p.To {
-			device, found, err := whose(tx, to)
+			sum, err := getAhead(tx, to.Prefix)
+			if err == nil {
+				err = putAhead(tx, to.Prefix, sum.Add(to.Amount))
+			}
 			if err != nil {
 				return err
 			}
-			if !found {
-				sum, err := getAhead(tx, to.Prefix)
-				if err == nil {
-					err = putAhead(tx, to.Prefix, sum.Add(to.Amount))
-				}
-				if err != nil {
-					return err
-				}
-				continue
-			}
-			var a Account
-			if err := account(tx, device, &a); err != nil {
+			list, err := alike(tx, to.Prefix)
+			if err != nil {
 				return err
 			}
-			a.Ahead = a.Ahead.Add(to.Amount)
-			payment := Payment{Device: device, Payout: to.Payout, Amount: to.Amount}
-			s.Payments = append(s.Payments, payment)
-			if err := errors.Join(l.put(tx, &a), transfer(tx, payment, s)); err != nil {
+			for _, device := range list { // each covers what it is due
+				var a Account
+				if account(tx, device, &a) != nil {
+					continue
+				}
+				if err := l.put(tx, &a); err != nil {
+					return err
+				}
+			}
+			if err := attribute(tx, &s, to, list); err != nil {
 				return err
 			}
 		}
@@ -518,26 +516,35 @@ func (l *Ledger) Book(p Paid, now time.Time) error {
 	})
 }
 
-// whose finds the device of a transfer: of those whose keys begin as it says the
-// one that is paid there, else the first.
-func whose(tx *store.Tx, to PaidTo) (device Device, found bool, err error) {
-	var list []Device
-	err = tx.Each(accounts, to.Prefix[:], func(r store.Record) (bool, error) {
-		if !bytes.HasPrefix(r.Key, to.Prefix[:]) {
-			return false, nil
-		}
-		list = append(list, Device(r.Key))
-		return true, nil
-	})
-	list = slices.DeleteFunc(list, func(d Device) bool { var a Account; return account(tx, d, &a) != nil })
-	if err != nil || len(list) == 0 {
-		return device, false, err
+// attribute notes a transfer for the device that is paid there, of those whose keys
+// begin so, or else for the first.
+func attribute(tx *store.Tx, s *Settlement, to PaidTo, list []Device) error {
+	if len(list) == 0 {
+		return nil
 	}
+	device := list[0]
 	for _, d := range list {
 		var a Account
-		if err := account(tx, d, &a); err == nil && a.Payout == to.Payout {
-			return d, true, nil
+		if account(tx, d, &a) == nil && a.Payout == to.Payout {
+			device = d
+			break
 		}
 	}
-	return list[0], true, nil
+	payment := Payment{Device: device, Payout: to.Payout, Amount: to.Amount}
+	s.Payments = append(s.Payments, payment)
+	return transfer(tx, payment, *s)
+}
+
+// alike lists the devices whose keys begin as a transaction says.
+func alike(tx *store.Tx, p Prefix) (list []Device, err error) {
+	err = tx.Each(accounts, p[:], func(r store.Record) (bool, error) {
+		if !bytes.HasPrefix(r.Key, p[:]) {
+			return false, nil
+		}
+		if len(r.Key) == len(Device{}) {
+			list = append(list, Device(r.Key))
+		}
+		return true, nil
+	})
+	return list, err
 }
