@@ -56,7 +56,7 @@ func Check(home string, repair bool) ([]Checked, error) {
 			gone = b
 		}
 		gone.Sound, gone.Found = false, "it is missing, and the other file of the pool is there"
-		gone.Next = "put it back from a backup of the same time; without one, move the other away too: what machines are owed is then known by their receipts only"
+		gone.Next = "put it back from a backup of the same time; without one, move the other away too, and tell your machines that what they were owed is lost: a new ledger takes no claims of before it was begun"
 	}
 	leaves, err := checkLeaves(filepath.Join(home, leavesName))
 	if err != nil {

@@ -148,8 +148,9 @@ func TestOldEntriesBecomeSums(t *testing.T) {
 	l, _ := quick(t, Rules{Unlock: 2, Strikes: 1}, Amount{})
 	d := Device{1}
 	register(t, l, d)
+	base := uint64(noon.UnixMilli())
 	enter := func(i uint64, claim bool) error {
-		e := Entry{Device: d, Kind: Loops, Source: fmt.Sprint(i), Order: i, Ops: 1 << 63, Pay: coins(1)}
+		e := Entry{Device: d, Kind: Loops, Source: fmt.Sprint(i), Order: base + i, Ops: 1 << 63, Pay: coins(1)}
 		_, err := l.Credit(e)
 		if claim {
 			_, err = l.Reclaim(e)
@@ -162,7 +163,7 @@ func TestOldEntriesBecomeSums(t *testing.T) {
 		}
 	}
 	a := standing(t, l, d)
-	if a.Entries != 1000 || a.Locked.String() != "2" || a.Due.String() != "998" || a.Past != keepPast || a.Floor[Loops] != 1000-2-keepPast {
+	if a.Entries != 1000 || a.Locked.String() != "2" || a.Due.String() != "998" || a.Past != keepPast || a.Floor[Loops] != base+1000-2-keepPast {
 		t.Fatalf("%+v", a)
 	}
 	if want := "9223372036854775808000"; a.Ops.String() != want {
@@ -177,11 +178,19 @@ func TestOldEntriesBecomeSums(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if _, err := l.Reclaim(Entry{Device: d, Kind: Loops, Source: "700", Order: 700, Pay: coins(1)}); !errors.Is(err, ErrOld) {
+	if _, err := l.Reclaim(Entry{Device: d, Kind: Loops, Source: "700", Order: base + 700, Pay: coins(1)}); !errors.Is(err, ErrOld) {
 		t.Errorf("claimed again: %v", err)
 	}
 	if a := standing(t, l, d); a.Entries != 1000 {
 		t.Errorf("%d entries", a.Entries)
+	}
+	// What was earned before this ledger was begun, another one has paid, or lost.
+	before := Entry{Device: d, Kind: Loops, Source: "before", Order: 1_700_000_000_000, Pay: coins(1)}
+	if _, err := l.Reclaim(before); !errors.Is(err, ErrOld) {
+		t.Errorf("of before: %v", err)
+	}
+	if list, err := l.Lacks([]Entry{before}); err != nil || len(list) != 0 {
+		t.Errorf("lacks what is older than itself: %v, %v", list, err)
 	}
 	if err := l.Check(); err != nil {
 		t.Error(err)
@@ -252,7 +261,7 @@ func TestARestoredLedgerIsPaidOnce(t *testing.T) {
 	register(t, l, later)
 	claim := func(d Device, source string, n int) {
 		for range 2 {
-			if _, err := l.Reclaim(Entry{Device: d, Kind: Loops, Source: source, Order: uint64(n), Pay: coins(n)}); err != nil {
+			if _, err := l.Reclaim(Entry{Device: d, Kind: Loops, Source: source, Order: uint64(noon.UnixMilli()) + uint64(n), Pay: coins(n)}); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"time"
 
 	"github.com/assaynet/assay/host/store"
 )
@@ -291,7 +292,7 @@ func (l *Ledger) recount() error {
 			return fmt.Errorf("%w: %w", ErrCorrupt, err)
 		}
 		if b.ID == "" {
-			b.ID = newID()
+			b.ID, b.Since = newID(), uint64(time.Now().UnixMilli())
 			if err := putBooks(tx, b); err != nil {
 				return err
 			}

@@ -51,8 +51,14 @@ func (l *Ledger) credit(e Entry, bad *big.Int, reason string, again bool) (enter
 		switch {
 		case a.Banned:
 			return fmt.Errorf("%w: %s", ErrBanned, a.Reason)
-		case again && e.Order <= a.Floor[e.Kind]:
-			return fmt.Errorf("%w: %s %s", ErrOld, e.Kind, e.Source)
+		case again:
+			floor, err := claimable(tx, &a, e.Kind)
+			if err == nil && e.Order <= floor {
+				err = fmt.Errorf("%w: %s %s", ErrOld, e.Kind, e.Source)
+			}
+			if err != nil {
+				return err
+			}
 		}
 		if bad != nil {
 			if err := take(tx, &a, bad, reason); err != nil {
@@ -80,6 +86,20 @@ func (l *Ledger) credit(e Entry, bad *big.Int, reason string, again bool) (enter
 	return entered, err
 }
 
+// claimable is the Order above which a source may be claimed. A ledger that was begun
+// after a receipt was earned has nothing to do with it: an older one has paid it, or
+// its host has lost that, and cannot tell one who was paid from one who was not.
+func claimable(tx *store.Tx, a *Account, kind Kind) (floor uint64, err error) {
+	if kind == Loops {
+		b, err := getBooks(tx)
+		if err != nil {
+			return 0, err
+		}
+		floor = b.Since
+	}
+	return max(floor, a.Floor[kind]), nil
+}
+
 // Lacks tells which sources of a kind the ledger has not, and may enter by
 // [Ledger.Reclaim]; e's Device, Kind, Source and Order count.
 func (l *Ledger) Lacks(list []Entry) (lacking []Entry, err error) {
@@ -89,7 +109,11 @@ func (l *Ledger) Lacks(list []Entry) (lacking []Entry, err error) {
 			if err := account(tx, e.Device, &a); err != nil && !errors.Is(err, ErrUnknown) {
 				return err
 			}
-			if e.Order > a.Floor[e.Kind] && !a.Banned && !tx.Has(entries, e.key()) {
+			floor, err := claimable(tx, &a, e.Kind)
+			if err != nil {
+				return err
+			}
+			if e.Order > floor && !a.Banned && !tx.Has(entries, e.key()) {
 				lacking = append(lacking, e)
 			}
 		}

@@ -79,6 +79,9 @@ type Books struct {
 	Account  string `json:"account,omitempty"`
 	Sequence uint64 `json:"sequence"`
 	Height   int64  `json:"height"`
+	// Since is when the ledger was begun, in unix milliseconds: loops that were issued
+	// before are no claims on it.
+	Since uint64 `json:"since_ms"`
 }
 
 // twice are the keys of a record without which nothing is paid, and of its copy.
