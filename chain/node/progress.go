@@ -143,17 +143,17 @@ func (s sight) why() (cause, reason string) {
 // enough reports whether the validators that are seen can make blocks.
 func (s sight) enough() bool { return s.seen > s.total*2/3 }
 
-// named is how many absent validators a sentence names.
-const named = 4
+// mostNamed is how many absent validators a sentence names.
+const mostNamed = 4
 
 // missing names who is away, the heaviest first.
 func (s sight) missing() string {
 	slices.SortStableFunc(s.away, func(a, b absent) int { return cmp.Compare(b.power, a.power) })
 	var list []string
-	for _, a := range s.away[:min(named, len(s.away))] {
+	for _, a := range s.away[:min(mostNamed, len(s.away))] {
 		list = append(list, fmt.Sprintf("%s (%s)", a.name(), share(a.power, s.total)))
 	}
-	if more := len(s.away) - named; more > 0 {
+	if more := len(s.away) - mostNamed; more > 0 {
 		list = append(list, fmt.Sprintf("%d more", more))
 	}
 	if len(list) == 0 {
