@@ -112,9 +112,9 @@ func clip(s string, width int) string {
 	return string([]rune(s)[:width-1]) + "…"
 }
 
-// bar draws done of total in 24 cells.
+// bar draws done of total in 16 cells, with which most phases fit 80 columns.
 func bar(done, total int64) string {
-	const cells = 24
+	const cells = 16
 	if total <= 0 {
 		return strings.Repeat("░", cells)
 	}
@@ -134,11 +134,11 @@ func describe(now sprintv1.QueryCurrentResponse, leaves uint64, committed, opene
 			return part(e.Seed1Height, e.PrepareUntil) + ", workers build the model"
 		}
 	case sprintv1.PhaseCompute:
-		return part(e.ComputeStart-1, e.ComputeEnd) + fmt.Sprintf(", %s leaves, %d logs committed", thousands(leaves), committed)
+		return part(e.ComputeStart-1, e.ComputeEnd) + fmt.Sprintf(", %s leaves, %s committed", thousands(leaves), count(committed, "log"))
 	case sprintv1.PhaseWrapUp:
-		return part(e.ComputeEnd, e.WrapupUntil) + fmt.Sprintf(", %s leaves, %d logs committed", thousands(leaves), committed)
+		return part(e.ComputeEnd, e.WrapupUntil) + fmt.Sprintf(", %s leaves, %s committed", thousands(leaves), count(committed, "log"))
 	case sprintv1.PhaseProof:
-		return part(e.ChallengeHeight, e.ProofUntil) + fmt.Sprintf(", %d participants opened %d drawn leaves each", opened, e.Samples)
+		return part(e.ChallengeHeight, e.ProofUntil) + fmt.Sprintf(", %s opened %d drawn leaves each", count(opened, "participant"), e.Samples)
 	case sprintv1.PhaseValidate:
 		return part(e.Round.DrawHeight, e.Round.ValidateUntil) + fmt.Sprintf(", %d of %d members committed to a verdict", verdicts, e.Round.Members)
 	case sprintv1.PhaseReveal:
@@ -181,7 +181,8 @@ func (a *account) table(e sprintv1.Epoch, outcomes []sprintv1.Outcome, label fun
 		}
 	}
 	if len(left) > 0 && e.Number == 1 {
-		a.wrapped("  ", a.faint("wider terminals show "+strings.Join(left, ", ")+" too"))
+		slices.Reverse(left)
+		a.wrapped("  ", "a wider terminal shows "+strings.Join(left, ", ")+" too")
 	}
 }
 

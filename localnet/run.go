@@ -89,7 +89,7 @@ func running(ctx context.Context, home string) (string, error) {
 	if home != "" {
 		return filepath.Abs(home)
 	}
-	homes := crew.Running(ctx, filepath.Join(os.TempDir(), tempPrefix+"*"))
+	homes := crew.Running(ctx, os.TempDir(), tempPrefix)
 	switch len(homes) {
 	case 0:
 		return "", fmt.Errorf("localnet: %w in the temporary folder: name the network's folder with --home", crew.ErrNotRunning)

@@ -15,6 +15,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/assaynet/assay/internal/durable"
@@ -140,11 +141,14 @@ func dial(ctx context.Context, home string) (net.Conn, string, error) {
 	return conn, c.Token, nil
 }
 
-// Running finds the networks that run in the folders that match a pattern.
-func Running(ctx context.Context, pattern string) (homes []string) {
-	found, _ := filepath.Glob(filepath.Join(pattern, controlFile))
-	for _, path := range found {
-		home := filepath.Dir(path)
+// Running finds the networks that run in folders below dir whose names begin with prefix.
+func Running(ctx context.Context, dir, prefix string) (homes []string) {
+	entries, _ := os.ReadDir(dir)
+	for _, e := range entries {
+		if !strings.HasPrefix(e.Name(), prefix) {
+			continue
+		}
+		home := filepath.Join(dir, e.Name())
 		if conn, _, err := dial(ctx, home); err == nil {
 			_ = conn.Close()
 			homes = append(homes, home)

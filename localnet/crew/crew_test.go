@@ -132,7 +132,7 @@ func TestKillAndHeal(t *testing.T) {
 	if err := c.Serve(t.Context(), home); err != nil {
 		t.Fatal(err)
 	}
-	if found := Running(t.Context(), home); len(found) != 1 {
+	if found := Running(t.Context(), filepath.Dir(home), filepath.Base(home)); len(found) != 1 || found[0] != home {
 		t.Errorf("%v run", found)
 	}
 	for _, words := range [][]string{nil, {"p3"}, {"p2", "host"}, {"p2", "node", "now"}} {
