@@ -113,7 +113,7 @@ func Run(ctx context.Context, o Options, epochs uint64, out io.Writer) (err erro
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel() // no command starts anything while the network stops
 	a.line("%s", a.strong(fmt.Sprintf("assay localnet: %s on this machine%s", count(len(n.Members), "participant"), cheatText(n))))
-	for _, note := range notes(len(n.Members), n.Members[len(n.Members)-1].Cheat, o) {
+	for _, note := range notes(len(n.Members), o) {
 		a.line("  note    %s", note)
 	}
 	a.line("  data    %s", n.Home)
@@ -154,22 +154,18 @@ func (n *Network) introduce(a *account) error {
 }
 
 // notes say what of the wishes a network of this size cannot show.
-func notes(members int, cheat string, o Options) (list []string) {
-	asked := slices.Contains(o.Asked, "cheat") && o.Cheat != adversary.None && o.Cheat != ""
+func notes(members int, o Options) (list []string) {
 	switch {
-	case members == 1 && asked:
+	case members == 1 && slices.Contains(o.Asked, "cheat") && o.Cheat != adversary.None:
 		list = append(list, fmt.Sprintf("--cheat %s with 1 participant: the only one is honest; take 2 or more", o.Cheat))
-	case cheat == adversary.Vote && members < voters:
-		list = append(list, fmt.Sprintf("--cheat %s with %d participants: nobody votes, the chain judges by itself below %d; take %d or more", cheat, members, voters, voters))
-	}
-	if members > 1 && members < voters {
-		list = append(list, fmt.Sprintf("with %d participants the chain stands still while one node is down, with %d it goes on", members, voters))
+	case members > 1 && members < spare:
+		list = append(list, fmt.Sprintf("with %d participants the chain may stand still while one node is down; with %d it goes on", members, spare))
 	}
 	return list
 }
 
-// voters is how many participants judge each other; below it the chain does, and losing one is losing a third.
-const voters = 4
+// spare is how many equal validators there have to be so that one can be down.
+const spare = 4
 
 // interrupted turns Ctrl-C into a clean end.
 func interrupted(ctx context.Context, a *account, n *Network, err error) error {
