@@ -148,7 +148,7 @@ func (n *Network) introduce(a *account) error {
 		a.line("  pool    %s start --host '%s' --payout %s --home FOLDER", workerProgram(), url, n.Faucet)
 	}
 	a.line("  status  %s host status --home %s", program(), first.Home)
-	a.line("  kill    %s localnet kill --home %s p2 node; heal starts it again", program(), n.Home)
+	a.line("  kill    %s localnet kill --home %s %s node; heal starts it again", program(), n.Home, n.Members[len(n.Members)-1].Name)
 	a.line("")
 	return nil
 }
