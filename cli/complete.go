@@ -32,7 +32,7 @@ func completions() map[string]commands.Values {
 		"preset":          commands.One(slices.Sorted(maps.Keys(genesis.Presets()))...),
 		"keyring-backend": commands.One(accounts.Backends()...),
 		"from":            commands.One(home.Operator, home.Hot),
-		"log-level":       levels, "log": levels, "log-format": commands.One("text", "json"),
+		"log-level":       levels, "log": levels, "log-format": commands.One("text", "json"), "restart": commands.One("yes", "no"),
 		"p2p": local, "rpc": local, "grpc": local, "api": local,
 		// what only its user knows
 		"chain-id": commands.One(), "moniker": commands.One(), "external": commands.One(), "peers": commands.One(), "nodes": commands.One(),

@@ -115,6 +115,7 @@ type Host struct {
 	// what follows belongs to the loop of Run
 	logs       map[leaflog.Key]*logAudit
 	last       sprintv1.QueryCurrentResponse
+	still      *still
 	checks     checks
 	evidence   map[uint64]bool // epochs whose evidence is written
 	written    map[string]bool // files that are, of the epoch evidenceOf
@@ -177,7 +178,7 @@ func Run(ctx context.Context, c Config, o Options) error {
 	}
 	o.Logger = slog.New(quiet.New(o.Logger.Handler()))
 	h := &Host{config: c, o: o, log: o.Logger, admitted: map[string]string{}, places: map[string]bool{},
-		logs: map[leaflog.Key]*logAudit{}, paid: map[uint64]bool{}, condemned: map[condemned]bool{}, evidence: map[uint64]bool{}, written: map[string]bool{}, pinned: map[leaflog.Key]uint64{}, bindings: map[string]registryv1.Node{}}
+		logs: map[leaflog.Key]*logAudit{}, paid: map[uint64]bool{}, condemned: map[condemned]bool{}, still: newStill(clock.New(nil)), evidence: map[uint64]bool{}, written: map[string]bool{}, pinned: map[leaflog.Key]uint64{}, bindings: map[string]registryv1.Node{}}
 	for _, folder := range []string{leavesName, dataName} { // which may be different disks
 		h.disks = append(h.disks, disk.NewWatch(filepath.Join(o.Home, folder), o.Space))
 	}
@@ -310,6 +311,7 @@ func (h *Host) loop(ctx context.Context, g *errgroup.Group) error {
 		case <-timer.C:
 		}
 		h.lookAtDisks()
+		h.still.tick()
 		var err error
 		if !compared {
 			err = compareChain(ctx, h.conn, h.config)
@@ -330,7 +332,7 @@ func (h *Host) loop(ctx context.Context, g *errgroup.Group) error {
 			wait = min(2*wait, pollMost)
 			h.noAnswer(err)
 		case down:
-			h.log.Info("the node answers again")
+			h.nodeBack()
 			fallthrough
 		default:
 			wait = pollEvery
@@ -341,14 +343,14 @@ func (h *Host) loop(ctx context.Context, g *errgroup.Group) error {
 
 // noAnswer says that the node cannot be asked where the chain stands: it does not answer, or says something else.
 func (h *Host) noAnswer(err error) {
-	gone := away(err)
-	if gone {
+	if away(err) {
 		h.log.Warn("the node does not answer; trying again", "err", err)
-	} else {
-		h.log.Error("the node's answer is of no use; trying again", "err", err)
+		h.nodeAway(err)
+		return
 	}
+	h.log.Error("the node's answer is of no use; trying again", "err", err)
 	h.board.set(func(s *Status) {
-		s.Reachable, s.Doing, s.Reason = !gone, "waiting for the node", err.Error()
+		s.Reachable, s.Doing, s.Reason, s.Until = true, waitingForNode, err.Error(), 0
 	})
 }
 
@@ -375,7 +377,11 @@ func (h *Host) step(ctx context.Context, g *errgroup.Group) error {
 	}
 	h.board.set(func(s *Status) { s.Reachable, s.Height = true, now.Height })
 	if now.Height == h.last.Height {
+		h.standsStill(ctx)
 		return nil
+	}
+	if h.last.Height > 0 { // the first one may be old
+		h.goesOn(now.Height)
 	}
 	if h.pool != nil {
 		h.tidy(now.Epoch.Number != h.last.Epoch.Number)

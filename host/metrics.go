@@ -29,6 +29,7 @@ func gauges() []gauge {
 	}
 	add("node_reachable", "Whether the node answers.", func(s Status) (float64, bool) { return one(s.Reachable) })
 	add("height", "Height of the chain as last seen.", func(s Status) (float64, bool) { return always(float64(s.Height)) })
+	add("chain_still", "Whether the chain makes no blocks; the status says why.", func(s Status) (float64, bool) { return one(s.Still != "") })
 	add("workers_connected", "Workers that are connected.", func(s Status) (float64, bool) {
 		n := 0
 		for _, w := range s.Workers {

@@ -36,6 +36,7 @@ import (
 	"github.com/assaynet/assay/host/leaflog"
 	"github.com/assaynet/assay/host/ledger"
 	"github.com/assaynet/assay/host/submit"
+	"github.com/assaynet/assay/internal/clock"
 	"github.com/assaynet/assay/link"
 	"github.com/assaynet/assay/poc/delivery"
 	"github.com/assaynet/assay/poc/mpoc"
@@ -61,7 +62,7 @@ func poolHostAs(t *testing.T, home string, edit func(*Host)) (h *Host, closeAll 
 		t.Fatal(err)
 	}
 	h = &Host{config: config(), log: slog.New(slog.DiscardHandler), judge: work.NewJudge(nil), own: auditor{judge: work.NewJudge(nil)}, strangers: auditor{judge: work.NewJudge(nil)},
-		admitted: map[string]string{}, places: map[string]bool{}, logs: map[leaflog.Key]*logAudit{}, paid: map[uint64]bool{}, condemned: map[condemned]bool{}, bindings: map[string]registryv1.Node{}}
+		still: newStill(clock.New(nil)), admitted: map[string]string{}, places: map[string]bool{}, logs: map[leaflog.Key]*logAudit{}, paid: map[uint64]bool{}, condemned: map[condemned]bool{}, bindings: map[string]registryv1.Node{}}
 	h.o = Options{Home: home, HostKey: ed25519.NewKeyFromSeed(bytes.Repeat([]byte{99}, 32)), Keys: keys, Logger: h.log}
 	p := DefaultPool()
 	p.Enabled, p.BanAfter, p.MaxNodes = true, 2, 2

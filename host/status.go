@@ -33,6 +33,8 @@ type Status struct {
 	Doing  string `json:"doing"`
 	Reason string `json:"reason,omitempty"`
 	Until  int64  `json:"until,omitempty"`
+	// Still says why the chain makes no blocks, and what helps; it is empty while it does.
+	Still string `json:"still,omitempty"`
 	// Leaves of this epoch on disk, by node.
 	Leaves map[string]uint64 `json:"leaves,omitempty"`
 	// Queue names messages under way to the chain.

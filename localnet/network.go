@@ -3,6 +3,7 @@
 package localnet
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -11,7 +12,9 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -24,6 +27,7 @@ import (
 	hostcli "github.com/assaynet/assay/host/cli"
 	"github.com/assaynet/assay/internal/durable"
 	"github.com/assaynet/assay/link"
+	"github.com/assaynet/assay/localnet/crew"
 )
 
 // FaucetKey names the funded account in the first participant's keyring.
@@ -31,6 +35,9 @@ const FaucetKey = "faucet"
 
 // PayKey names the account that pays the machines of the first participant's pool.
 const PayKey = "pay"
+
+// tempPrefix begins the name of a network's folder that nobody named.
+const tempPrefix = "assay-localnet-"
 
 // stateFile makes a folder a network.
 const stateFile = "localnet.json"
@@ -55,7 +62,22 @@ type Options struct {
 	Params *sprintv1.Params
 	// BlockTime is the pause between blocks; 700 ms by default.
 	BlockTime time.Duration
+	// Asked names the options above that a person set by their flags: a network that exists must have been made with the
+	// same. Others do not matter for it.
+	Asked []string
+	// Stay leaves a process down that ended by itself; Run starts it again otherwise.
+	Stay bool
 }
+
+// Role is one of a participant's three processes.
+type Role string
+
+// The roles, in the order in which they start.
+const (
+	Node   Role = "node"
+	Host   Role = "host"
+	Worker Role = "worker"
+)
 
 // Network is one network on this machine.
 type Network struct {
@@ -66,7 +88,8 @@ type Network struct {
 
 	blockTime time.Duration
 	pool      bool
-	exe       string
+	crew      *crew.Crew
+	connected sync.Mutex // guards conns
 	conns     map[int]*grpc.ClientConn
 	unlock    func() error
 }
@@ -87,8 +110,6 @@ type Member struct {
 	API           string `json:"api"`
 	Workers       string `json:"workers"`
 	StatusAddress string `json:"status"`
-
-	processes map[Role]*process
 }
 
 // New makes a network in its folder, or finds the one that is there. The folder is the network's until Stop.
@@ -97,7 +118,7 @@ func New(o Options) (*Network, error) {
 		if err := new(Network).creatable(o); err != nil {
 			return nil, err
 		}
-		dir, err := os.MkdirTemp("", "assay-localnet-")
+		dir, err := os.MkdirTemp("", tempPrefix)
 		if err != nil {
 			return nil, fmt.Errorf("localnet: %w", err)
 		}
@@ -111,9 +132,11 @@ func New(o Options) (*Network, error) {
 	if n.blockTime == 0 {
 		n.blockTime = 700 * time.Millisecond
 	}
-	if n.exe, err = executable(); err != nil {
+	exe, err := executable()
+	if err != nil {
 		return nil, err
 	}
+	n.crew = &crew.Crew{Program: exe, Stay: o.Stay, Heal: program() + " localnet heal --home " + home}
 	_, err = os.Stat(filepath.Join(home, stateFile))
 	made := err == nil
 	switch {
@@ -129,7 +152,9 @@ func New(o Options) (*Network, error) {
 		return nil, err
 	}
 	if made {
-		err = n.read()
+		if err = n.read(); err == nil {
+			err = n.agrees(o)
+		}
 	} else {
 		err = n.create(o)
 	}
@@ -163,10 +188,48 @@ func (n *Network) read() error {
 	if err := json.Unmarshal(raw, n); err != nil {
 		return fmt.Errorf("localnet: %s: %w", path, err)
 	}
+	if len(n.Members) == 0 {
+		return fmt.Errorf("localnet: %s names no participants: name another --home", path)
+	}
 	for _, m := range n.Members {
 		m.Home = filepath.Join(n.Home, m.Name)
 	}
 	return nil
+}
+
+// agrees refuses flags that contradict the network that is in the folder: it keeps what it was made with.
+func (n *Network) agrees(o Options) error {
+	cheat := n.Members[len(n.Members)-1].Cheat
+	pool, err := n.pools()
+	if err != nil {
+		return err
+	}
+	with := "without a pool"
+	if pool {
+		with = "with a pool"
+	}
+	for _, c := range []struct {
+		flag, asked, has string
+		same             bool
+	}{
+		{"participants", fmt.Sprintf("--participants %d", o.Participants), "with " + count(len(n.Members), "participant"), o.Participants == len(n.Members)},
+		{"cheat", "--cheat " + cmp.Or(o.Cheat, adversary.None), "with --cheat " + cheat, cmp.Or(o.Cheat, adversary.None) == cheat},
+		{"pool", fmt.Sprintf("--pool=%t", o.Pool), with, o.Pool == pool},
+	} {
+		if slices.Contains(o.Asked, c.flag) && !c.same {
+			return fmt.Errorf("localnet: %s: the network in %s was made %s, and keeps it: leave the flag out to go on with that network, or name another --home for a new one", c.asked, n.Home, c.has)
+		}
+	}
+	return nil
+}
+
+// pools reports whether the first member's host has a pool.
+func (n *Network) pools() (bool, error) {
+	c, err := host.Load(n.Members[0].Home)
+	if err != nil {
+		return false, err
+	}
+	return c.Pool != nil && c.Pool.Enabled, nil
 }
 
 // Start chooses free ports, writes them down and starts every process; it returns when all nodes answer.
@@ -176,15 +239,8 @@ func (n *Network) Start(ctx context.Context) error { return n.start(ctx, Node, H
 func (n *Network) StartNodes(ctx context.Context) error { return n.start(ctx, Node) }
 
 func (n *Network) start(ctx context.Context, roles ...Role) error {
-	if err := n.refresh(); err != nil {
+	if err := n.launch(roles...); err != nil {
 		return err
-	}
-	for _, role := range roles {
-		for i := range n.Members {
-			if err := n.StartProcess(i, role); err != nil {
-				return err
-			}
-		}
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, 2*time.Minute, errors.New("the nodes did not answer within two minutes"))
 	defer cancel()
@@ -206,15 +262,28 @@ func (n *Network) start(ctx context.Context, roles ...Role) error {
 	return n.Check()
 }
 
+// launch starts every process of some roles.
+func (n *Network) launch(roles ...Role) error {
+	if err := n.refresh(); err != nil {
+		return err
+	}
+	for _, role := range roles {
+		for i := range n.Members {
+			if err := n.StartProcess(i, role); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
 // Stop ends every process in order: workers, hosts, nodes. The network is not used after it.
 func (n *Network) Stop() {
 	for _, role := range []Role{Worker, Host, Node} {
 		done := make(chan struct{})
 		for _, m := range n.Members {
 			go func() {
-				if p := m.processes[role]; p != nil {
-					p.signal(syscall.SIGTERM)
-				}
+				n.crew.Of(m.Name, string(role)).Signal(syscall.SIGTERM)
 				done <- struct{}{}
 			}()
 		}
@@ -222,29 +291,22 @@ func (n *Network) Stop() {
 			<-done
 		}
 	}
+	n.connected.Lock()
 	for _, c := range n.conns {
 		_ = c.Close()
 	}
 	n.conns = map[int]*grpc.ClientConn{}
+	n.connected.Unlock()
 	_ = n.unlock() // the end of the process mends what it may say
 }
 
 // Check reports the first process that ended without being asked to.
-func (n *Network) Check() error {
-	for _, m := range n.Members {
-		for _, role := range []Role{Node, Host, Worker} {
-			if p := m.processes[role]; p != nil {
-				if err := p.died(); err != nil {
-					return err
-				}
-			}
-		}
-	}
-	return nil
-}
+func (n *Network) Check() error { return n.crew.Check() }
 
 // Kill ends one process at once, as a power cut would.
-func (n *Network) Kill(i int, role Role) { n.Members[i].processes[role].signal(syscall.SIGKILL) }
+func (n *Network) Kill(i int, role Role) {
+	n.crew.Of(n.Members[i].Name, string(role)).Signal(syscall.SIGKILL)
+}
 
 // StartProcess starts one process of a member.
 func (n *Network) StartProcess(i int, role Role) error {
@@ -253,14 +315,9 @@ func (n *Network) StartProcess(i int, role Role) error {
 	if err != nil {
 		return err
 	}
-	if m.processes == nil {
-		m.processes = map[Role]*process{}
-	}
-	if m.processes[role] == nil {
-		m.processes[role] = &process{name: m.Name + " " + string(role), path: filepath.Join(m.Home, string(role)+".log")}
-	}
-	m.processes[role].args = args
-	return m.processes[role].start(n.exe)
+	p := n.crew.Of(m.Name, string(role))
+	p.Log, p.Args = filepath.Join(m.Home, string(role)+".log"), args
+	return p.Start(n.crew.Program)
 }
 
 // args are the command lines of the three roles.
@@ -335,6 +392,8 @@ func Client(address string) (sprintv1.QueryClient, error) {
 
 // Conn returns a connection to a member's node.
 func (n *Network) Conn(i int) (*grpc.ClientConn, error) {
+	n.connected.Lock()
+	defer n.connected.Unlock()
 	if c := n.conns[i]; c != nil {
 		return c, nil
 	}
@@ -349,4 +408,35 @@ func (n *Network) Conn(i int) (*grpc.ClientConn, error) {
 // Status asks a member's host what it does.
 func (m *Member) Status(ctx context.Context) (host.Status, error) {
 	return hostcli.Fetch(ctx, m.StatusAddress)
+}
+
+// Tail returns the last lines of a file.
+func Tail(path string, lines int) string { return crew.Tail(path, lines) }
+
+// executable returns the program to start children from: this one.
+func executable() (string, error) {
+	path, err := os.Executable()
+	if err != nil {
+		return "", fmt.Errorf("localnet: own executable: %w", err)
+	}
+	return filepath.EvalSymlinks(path)
+}
+
+// Until calls check four times a second until it is true.
+func Until(ctx context.Context, what string, check func() (bool, error)) error {
+	ticker := time.NewTicker(250 * time.Millisecond)
+	defer ticker.Stop()
+	var last error
+	for {
+		ok, err := check()
+		if ok {
+			return nil
+		}
+		last = err
+		select {
+		case <-ctx.Done():
+			return errors.Join(fmt.Errorf("localnet: waiting for %s: %w", what, context.Cause(ctx)), last)
+		case <-ticker.C:
+		}
+	}
 }

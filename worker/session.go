@@ -98,7 +98,7 @@ func (m *machine) dial(ctx context.Context) error {
 		m.trouble, m.next, m.stranger = reason, next, stranger
 		m.answered = errors.As(err, new(*refused))
 		if !m.order.idle() && time.Since(seen) > patience {
-			m.order = &order{reason: "the host has been away for " + patience.String()}
+			m.order, m.ends = &order{reason: "the host has been away for " + patience.String()}, ""
 		}
 		m.mu.Unlock()
 		m.changed()
@@ -248,6 +248,10 @@ func (m *machine) handle(message []byte) error {
 		if err != nil {
 			return err
 		}
+		if m.told && m.order.epoch == h.Prepare.Epoch && m.order.model == model && m.order.segment == 0 {
+			m.ends = h.Prepare.Until // and nothing else changes
+			return nil
+		}
 		m.setOrder(&order{epoch: h.Prepare.Epoch, model: model, until: h.Prepare.Until}, 0, 0)
 	case *workerv1.Envelope_Compute:
 		o, err := computeOrder(h.Compute, m.welcome, m.host, mpoc.KeyOf(m.key))
@@ -255,7 +259,7 @@ func (m *machine) handle(message []byte) error {
 			return err
 		}
 		if m.ledger.open && m.order.sameSegment(o) {
-			m.ledger.stop = h.Compute.Stop // and nothing else changes
+			m.ledger.stop, m.ends = h.Compute.Stop, h.Compute.Until // and nothing else changes
 			return nil
 		}
 		if err := m.book.resumes(o.signed, h.Compute.First); err != nil {
@@ -353,6 +357,7 @@ func (m *machine) abstain(why error) {
 // on without a break. Of a segment nonces first..stop-1 are wanted. The caller
 // holds mu.
 func (m *machine) setOrder(o *order, first, stop uint64) {
+	m.ends = o.until
 	if o.epoch != 0 && o.epoch != m.epoch {
 		m.epoch = o.epoch
 		for _, b := range m.benches {

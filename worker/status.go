@@ -85,7 +85,7 @@ type DeviceStatus struct {
 func (m *machine) snapshot(now time.Time) Status {
 	o := m.order
 	s := Status{
-		Until: o.until, Next: m.next,
+		Until: m.ends, Next: m.next,
 		Host: m.address.HostPort, Connected: m.welcome != nil, Trouble: m.trouble, Payout: m.config.Payout,
 		Key: hex.EncodeToString(m.key.Public().(ed25519.PublicKey)), Engine: m.engines(),
 		Epoch: o.epoch, Segment: o.segment, Class: o.model.class.Name,

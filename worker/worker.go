@@ -207,6 +207,7 @@ type machine struct {
 
 	mu     sync.Mutex
 	order  *order
+	ends   string // until when order is, as the host said last
 	ledger ledger // of order's segment
 
 	receipts receipts // of the host's

@@ -94,7 +94,7 @@ func TestAwayIsNotReady(t *testing.T) {
 	}
 	m := newMachine(Config{URL: someURL, Home: t.TempDir(), Devices: []Device{{ID: "cpu", Engine: work.Reference()}}}, address, fakeHostKey)
 	m.testing, m.trouble = false, "nothing listens at 127.0.0.1:1"
-	m.order = &order{epoch: 17, model: modelKey{class: transformer.Nano}, until: "block 9"}
+	m.order, m.ends = &order{epoch: 17, model: modelKey{class: transformer.Nano}}, "block 9"
 	b := m.benches[0]
 	b.build.built = true
 	b.tend(false)

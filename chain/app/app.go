@@ -39,6 +39,7 @@ import (
 	upgradekeeper "github.com/cosmos/cosmos-sdk/x/upgrade/keeper"
 	upgradetypes "github.com/cosmos/cosmos-sdk/x/upgrade/types"
 
+	registryv1 "github.com/assaynet/assay/api/registry/v1"
 	"github.com/assaynet/assay/chain/x/beacon"
 	"github.com/assaynet/assay/chain/x/collateral"
 	"github.com/assaynet/assay/chain/x/court"
@@ -74,6 +75,7 @@ type App struct {
 	upgrades     changes
 	basics       module.BasicManager
 	self         identity
+	progress     func() registryv1.ProgressResponse // nil where no node runs
 }
 
 var _ servertypes.Application = (*App)(nil)

@@ -27,6 +27,19 @@ var _ registryv1.LocalServer = local{}
 
 func (app *App) registerLocal(s grpc.Server) { registryv1.RegisterLocalServer(s, local{app}) }
 
+// ServeProgress has the node's gRPC server say by report whether the chain goes on.
+// It is called before that server starts.
+func (app *App) ServeProgress(report func() registryv1.ProgressResponse) { app.progress = report }
+
+// Progress says whether the chain goes on. It tells nothing that peers do not know.
+func (l local) Progress(context.Context, *registryv1.ProgressRequest) (*registryv1.ProgressResponse, error) {
+	if l.app.progress == nil {
+		return nil, status.Error(codes.Unimplemented, "this node does not watch its chain")
+	}
+	r := l.app.progress()
+	return &r, nil
+}
+
 // speaksFor refuses requests about anybody but the configured participant.
 func (l local) speaksFor(participant string) error {
 	self := l.app.self

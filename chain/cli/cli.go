@@ -17,7 +17,7 @@ import (
 	"strings"
 
 	"cosmossdk.io/log/v2"
-	"github.com/rs/zerolog"
+	logslog "cosmossdk.io/log/v2/slog"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
@@ -26,6 +26,7 @@ import (
 	"github.com/assaynet/assay/chain/genesis"
 	"github.com/assaynet/assay/chain/node"
 	"github.com/assaynet/assay/internal/durable"
+	"github.com/assaynet/assay/internal/logs"
 	"github.com/assaynet/assay/poc/work"
 )
 
@@ -78,7 +79,7 @@ A node that cannot go on ends by itself and says why, and what to do. Its exit c
 	}
 	AddHome(cmd.Flags(), &dir)
 	cmd.Flags().StringVar(&level, "log-level", "info", "log level: debug, info, warn, error or none")
-	cmd.Flags().StringVar(&format, "log-format", "text", "text or json")
+	cmd.Flags().StringVar(&format, "log-format", logs.Text, logs.Formats)
 	return cmd
 }
 
@@ -86,25 +87,11 @@ func newLogger(cmd *cobra.Command, level, format string) (log.Logger, error) {
 	if level == "none" {
 		return log.NewNopLogger(), nil
 	}
-	parsed, err := zerolog.ParseLevel(level)
+	logger, err := logs.New(cmd.ErrOrStderr(), level, format)
 	if err != nil {
-		return nil, fmt.Errorf("--log-level %q: choose debug, info, warn, error or none", level)
+		return nil, err
 	}
-	// Colours are for people, not for files.
-	terminal := false
-	if f, ok := cmd.ErrOrStderr().(*os.File); ok {
-		info, err := f.Stat()
-		terminal = err == nil && info.Mode()&os.ModeCharDevice != 0
-	}
-	options := []log.Option{log.LevelOption(parsed), log.ColorOption(terminal)}
-	switch format {
-	case "text":
-	case "json":
-		options = append(options, log.OutputJSONOption())
-	default:
-		return nil, fmt.Errorf("--log-format %q: choose text or json", format)
-	}
-	return log.NewLogger(cmd.ErrOrStderr(), options...), nil
+	return logslog.NewCustomLogger(logger), nil
 }
 
 func exportCommand() *cobra.Command {

@@ -77,14 +77,14 @@ func (g *guard) leave() {
 type routine interface{ Wait() }
 
 // deciding finds that routine. CometBFT shows its consensus state to its RPC only.
-func deciding(comet *cmtnode.Node) (routine, error) {
+func deciding(comet *cmtnode.Node) (consensus, error) {
 	env, err := comet.ConfigureRPC()
 	if err != nil {
 		return nil, fmt.Errorf("%w: CometBFT: %w", ErrNode, err)
 	}
-	r, ok := env.ConsensusState.(routine)
+	r, ok := env.ConsensusState.(consensus)
 	if !ok {
-		return nil, fmt.Errorf("%w: this release of CometBFT does not tell when its consensus fails (%T)", ErrNode, env.ConsensusState)
+		return nil, fmt.Errorf("%w: this release of CometBFT does not tell how its consensus goes on, and when it fails (%T)", ErrNode, env.ConsensusState)
 	}
 	return r, nil
 }

@@ -44,6 +44,7 @@ import (
 	"github.com/assaynet/assay/chain/app"
 	"github.com/assaynet/assay/chain/home"
 	"github.com/assaynet/assay/chain/x/court"
+	"github.com/assaynet/assay/internal/clock"
 )
 
 // ErrNode reports a node that cannot run.
@@ -131,6 +132,10 @@ func Run(ctx context.Context, o Options) (err error) {
 
 	group, ctx := errgroup.WithContext(ctx)
 	n := &Node{App: a, Client: local.New(comet), Config: config}
+	timing := config.Comet.Consensus
+	p := newProgress(g.eyes(comet, decides), stillAfter(timing.TimeoutCommit, timing.TimeoutPropose), clock.New(nil), o.Logger)
+	group.Go(func() error { p.run(ctx); return nil })
+	a.ServeProgress(p.report)
 	if err := n.serve(ctx, group, genesis.ChainID, o.Logger); err != nil {
 		return err
 	}

@@ -10,7 +10,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"log/slog"
 	"net"
 	"net/http"
 	"os"
@@ -23,6 +22,7 @@ import (
 
 	"github.com/assaynet/assay/host"
 	"github.com/assaynet/assay/host/fleet"
+	"github.com/assaynet/assay/internal/logs"
 	"github.com/assaynet/assay/link"
 	"github.com/assaynet/assay/poc/work"
 )
@@ -41,8 +41,9 @@ func New(fast func(context.Context) work.Engine, tamper func(cheat string) (*hos
 		Args:  cobra.NoArgs,
 	}
 	cmd.PersistentFlags().StringVar(&home, "home", defaultHome(), "the participant's `folder`, as made by: assay init participant")
-	cmd.Flags().BoolVar(&json, "json", false, "log as JSON, one document per line")
+	cmd.Flags().BoolVar(&json, "json", false, "log as JSON, one document per line; the same as --log-format json")
 	level := cmd.Flags().String("log", "info", "log level: debug, info, warn or error")
+	format := cmd.Flags().String("log-format", logs.Text, logs.Formats)
 	offer := cmd.Flags().Bool("pool", false, "offer challenges to the machines of strangers, for pay; section [pool] of host.toml has the terms")
 	cheat := cmd.Flags().String("cheat", "none", "be an adversary (local networks and tests only)")
 	_ = cmd.Flags().MarkHidden("cheat")
@@ -51,7 +52,10 @@ func New(fast func(context.Context) work.Engine, tamper func(cheat string) (*hos
 		if err != nil {
 			return err
 		}
-		logger, err := newLogger(cmd.ErrOrStderr(), *level, json)
+		if json {
+			*format = logs.JSON
+		}
+		logger, err := logs.New(cmd.ErrOrStderr(), *level, *format)
 		if err != nil {
 			return err
 		}
@@ -86,18 +90,6 @@ func load(home string) (host.Config, ed25519.PrivateKey, error) {
 	}
 	key, err := link.LoadKey(filepath.Join(home, HostKeyFile))
 	return c, key, err
-}
-
-func newLogger(w io.Writer, level string, asJSON bool) (*slog.Logger, error) {
-	var l slog.Level
-	if err := l.UnmarshalText([]byte(level)); err != nil {
-		return nil, fmt.Errorf("--log %q: choose debug, info, warn or error", level)
-	}
-	o := &slog.HandlerOptions{Level: l}
-	if asJSON {
-		return slog.New(slog.NewJSONHandler(w, o)), nil
-	}
-	return slog.New(slog.NewTextHandler(w, o)), nil
 }
 
 func statusCommand(home *string) *cobra.Command {

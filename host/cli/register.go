@@ -6,7 +6,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"log/slog"
 	"os"
 	"time"
 
@@ -14,6 +13,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/assaynet/assay/host"
+	"github.com/assaynet/assay/internal/logs"
 )
 
 func registerCommand(home *string) *cobra.Command {
@@ -39,7 +39,9 @@ It waits, and says for what, until the node runs and has the whole chain, and th
 			}
 			line := newLine(cmd.ErrOrStderr())
 			r.Home, r.HostKey, r.Stdin = *home, key, cmd.InOrStdin()
-			r.Logger = slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), nil))
+			if r.Logger, err = logs.New(cmd.ErrOrStderr(), "info", logs.Text); err != nil {
+				return err
+			}
 			r.Waiting = line.show
 			err = host.Register(ctx, c, r)
 			line.end()

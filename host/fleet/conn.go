@@ -134,6 +134,11 @@ func (c *conn) aim(g Goal, share *allowance) (storing <-chan struct{}) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if (c.want || c.order != nil) && c.goal.same(g) && c.share == share {
+		if o := c.order; o != nil && o.goal.Until != g.Until {
+			o.goal.Until, o.until = g.Until, true
+			c.poke()
+		}
+		c.goal.Until = g.Until
 		return nil
 	}
 	if c.share != nil {

@@ -92,6 +92,7 @@ type Fleet struct {
 	others   Goal            // of nodes that goal is not for
 	chosen   map[string]bool // those it is for; nil is all
 	share    *allowance      // of goal's segment; nil where it is none
+	halt     string          // why the chain stands still; empty while it goes on
 	nodes    map[string]*node
 	unknown  map[string]bool
 }
@@ -499,9 +500,25 @@ func (f *Fleet) refill() {
 // goalOf is a node's goal, and what it has a share of. The caller holds the lock.
 func (f *Fleet) goalOf(node string) (Goal, *allowance) {
 	if f.chosen == nil || f.chosen[node] {
-		return f.goal, f.share
+		return f.goal.during(f.halt), f.share
 	}
-	return f.others, nil
+	return f.others.during(f.halt), nil
+}
+
+// Halt tells every worker, present and future, why the chain stands still: a goal's
+// end is a block that does not come. The goals stay. An empty reason ends it.
+func (f *Fleet) Halt(reason string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.halt == reason {
+		return
+	}
+	f.halt = reason
+	for name, n := range f.nodes {
+		if n.conn != nil {
+			n.conn.aim(f.goalOf(name)) // no leaf is of an earlier goal
+		}
+	}
 }
 
 // Recheck asks Allow again about every connected worker, and ends the

@@ -68,13 +68,26 @@ func (g Goal) valid() error {
 	return nil
 }
 
-// same reports whether a worker on g need not be told of h.
+// same reports whether a worker on g goes on as it does on h. Of another Until it is told.
 func (g Goal) same(h Goal) bool {
 	if g.Kind != Idle {
 		g.Reason, g.Until, h.Reason, h.Until = "", "", "", ""
 	}
 	g.Most, g.Spent, h.Most, h.Spent = 0, "", 0, ""
 	return g == h
+}
+
+// during is a goal while the chain stands still.
+func (g Goal) during(halt string) Goal {
+	if halt == "" {
+		return g
+	}
+	if g.Kind == Idle {
+		g.Reason, g.Until = halt, "the chain makes blocks again"
+	} else {
+		g.Until = "the chain makes blocks again: " + halt
+	}
+	return g
 }
 
 // segment names a log of this node.
@@ -102,6 +115,7 @@ type order struct {
 	told      uint64 // the stop that its worker knows
 	fault     error  // why the node's leaves cannot be stored; the goal is Idle then
 	over      bool   // its worker knows all that there is to say, for now
+	until     bool   // but for goal.Until
 }
 
 // draft turns a goal into a node's order. It may have to read a long log.
@@ -168,19 +182,22 @@ func (o *order) spent() bool { return o.log != nil && o.log.Size() >= o.stop }
 // what is acknowledged under it.
 func (o *order) next(f *Fleet, node string, acknowledged bool) *workerv1.Envelope {
 	until := workerv1.Clip(o.goal.Until, workerv1.MaxUntil)
+	if o.until && o.over {
+		o.over = false // all of it is said again, and nothing else of it is new
+	}
 	switch g := o.goal; {
 	case o.over, o.fault != nil && !acknowledged:
 		return nil
 	case g.Kind == Prepare:
-		o.over = true
+		o.over, o.until = true, false
 		return &workerv1.Envelope{Message: &workerv1.Envelope_Prepare{Prepare: &workerv1.Prepare{
 			Epoch: g.Epoch, Class: g.Class.Name, Seed1: g.Seed1.Bytes(), Until: until,
 		}}}
 	case g.Kind != Compute:
-		o.over = true
+		o.over, o.until = true, false
 		return idle(g.Reason, until)
-	case o.stop > o.told:
-		o.told = o.stop
+	case o.stop > o.told, o.until && !o.spent():
+		o.told, o.until = o.stop, false
 		nodeSeed := seed.Node(f.config.Chain, f.config.Participant, node, g.Class.Name)
 		return &workerv1.Envelope{Message: &workerv1.Envelope_Compute{Compute: &workerv1.Compute{
 			Epoch: g.Epoch, Class: g.Class.Name, Seed1: g.Seed1.Bytes(), Until: until,
@@ -188,7 +205,7 @@ func (o *order) next(f *Fleet, node string, acknowledged bool) *workerv1.Envelop
 			First: o.log.Size(), Stop: o.stop, Audit: o.signed.Audit[:],
 		}}}
 	case acknowledged && o.spent():
-		o.over = true
+		o.over, o.until = true, false
 		return idle(g.Spent, until)
 	}
 	return nil

@@ -582,3 +582,44 @@ func TestAdmitted(t *testing.T) {
 		t.Errorf("a node: %q, %+v, %v", node, refusal, err)
 	}
 }
+
+// While the chain stands still every machine learns why, those that compute too, and loses nothing by it; afterwards the
+// goal's end is a block again.
+func TestMachinesLearnThatTheChainStandsStill(t *testing.T) {
+	h := newHost(t, t.TempDir(), "127.0.0.1:0")
+	home, key := newKey(t)
+	h.allow(key, "alpha")
+	other, otherKey := newKey(t)
+	h.allow(otherKey, "beta")
+	computing, idle := startWorker(t, h.URL(), home, quick), startWorker(t, h.URL(), other, quick)
+	g := goal(1)
+	g.Until = "block 46"
+	aim := func() {
+		t.Helper()
+		if err := h.SetGoals([]string{"alpha"}, g, fleet.Goal{Kind: fleet.Idle, Reason: "takes part later", Until: "epoch 4"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	aim()
+	until(t, "leaves", func() bool { return h.log("alpha", 1).Size() >= 3 })
+	const why = "no block since 14:41:55 UTC"
+	h.Halt(why)
+	said := func(state string) func(worker.Status) bool {
+		return func(s worker.Status) bool { return s.State == state && strings.Contains(s.Until+s.Reason, why) }
+	}
+	until(t, "both machines to learn it", func() bool {
+		aim() // stating the goals again takes nothing back
+		return computing.saw(said("computing")) && idle.saw(said("idle"))
+	})
+	before := h.log("alpha", 1).Size()
+	until(t, "more leaves", func() bool { return h.log("alpha", 1).Size() > before })
+	h.Halt("")
+	last := func(m *machine) worker.Status {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		return m.seen[len(m.seen)-1]
+	}
+	until(t, "the goal's end to be a block again", func() bool {
+		return last(computing).Until == "block 46" && last(idle).Until == "epoch 4" && last(idle).Reason == "takes part later"
+	})
+}

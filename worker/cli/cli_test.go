@@ -223,7 +223,7 @@ func TestStartPlain(t *testing.T) {
 	seen := map[string]bool{}
 	for lines := bufio.NewScanner(out); lines.Scan(); {
 		at, text, found := strings.Cut(lines.Text(), "  ")
-		if _, err := time.Parse(time.TimeOnly, at); err != nil || !found || seen[text] {
+		if _, err := time.Parse("2006-01-02T15:04:05Z07:00 INFO", at); err != nil || !found || seen[text] {
 			t.Errorf("%q, seen before: %v", lines.Text(), seen[text])
 		}
 		seen[text] = true

@@ -25,7 +25,7 @@ const folders = ":folders"
 var takes = map[string][]string{
 	"host": {"assay://"}, "node": {"http://127.0.0.1:26657"}, "home": {folders}, "device": {"cpu", "cuda", "opencl", "all"}, "payout": {"cpc1"},
 	"threads": {"0", "1"}, "nice": {"0", "10", "19"}, "temp-limit": {"0", "85"}, "temp-resume": {"75"}, "self-audit": {"256"},
-	"listen": {"127.0.0.1:4780"}, "class": {"nano", "small", "base", "large"}, "shape": {"1024", "4096"}, "seconds": {"2", "10"},
+	"listen": {"127.0.0.1:4780"}, "log-format": {"text", "json"}, "class": {"nano", "small", "base", "large"}, "shape": {"1024", "4096"}, "seconds": {"2", "10"},
 }
 
 var scripts = map[string]string{

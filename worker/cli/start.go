@@ -16,10 +16,10 @@ import (
 	"path/filepath"
 	"slices"
 	"sync/atomic"
-	"time"
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/assaynet/assay/internal/logs"
 	"github.com/assaynet/assay/internal/quiet"
 	picture "github.com/assaynet/assay/internal/terminal"
 	"github.com/assaynet/assay/link"
@@ -44,7 +44,8 @@ func (c Command) start(ctx context.Context, args []string, stdin io.Reader, stdo
 	listen := f.String("listen", "", "serve /status and /metrics here, such as 127.0.0.1:4780")
 	plain := f.Bool("plain", false, "print log lines on a terminal too")
 	nice := f.Int("nice", 0, "lower this process's priority by 0..19")
-	asJSON := f.Bool("json", false, "print events, one JSON object a line")
+	asJSON := f.Bool("json", false, "print events, one JSON object a line; the same as --log-format json")
+	format := f.String("log-format", logs.Text, logs.Formats)
 	verbose := f.Bool("v", false, "print what the Sprint is at between segments too, and log connections to standard error")
 	f.Usage = func() {
 		fmt.Fprintf(f.Output(), "%s works for a host until it is stopped.\n\n", f.Name())
@@ -75,9 +76,15 @@ func (c Command) start(ctx context.Context, args []string, stdin io.Reader, stdo
 			return errUsage
 		}
 	}
+	loud, err := logs.New(stderr, "info", *format)
+	if err != nil {
+		fmt.Fprintf(stderr, "%s: %v\n", f.Name(), err)
+		return errUsage
+	}
+	*asJSON = *asJSON || *format == logs.JSON
 	log := slog.New(slog.DiscardHandler)
 	if *verbose {
-		log = slog.New(quiet.New(slog.NewTextHandler(stderr, nil)))
+		log = slog.New(quiet.New(loud.Handler()))
 	}
 	begun := false
 	var quiet between
@@ -93,7 +100,7 @@ func (c Command) start(ctx context.Context, args []string, stdin io.Reader, stdo
 			return
 		}
 		if text := e.Text(); text != "" {
-			fmt.Fprintf(stdout, "%s  %s\n", e.Time.Local().Format(time.TimeOnly), text)
+			fmt.Fprintln(stdout, logs.Line(e.Time.Local(), slog.LevelInfo, text))
 		}
 	}
 	out, terminal := stdout.(*os.File)

@@ -2,7 +2,7 @@
 
 //go:build !linux
 
-package localnet
+package crew
 
 import "syscall"
 
