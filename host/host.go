@@ -111,6 +111,7 @@ type Host struct {
 	workers        sync.Mutex        // guards config.Workers and what follows
 	admitted       map[string]string // machines of the pool that may be nodes: node id -> device key in hex
 	places         map[string]bool   // nodes of those that have a place now, at most max_nodes
+	waiting        map[string]bool   // nodes of those that found none in this epoch
 
 	// what follows belongs to the loop of Run
 	logs       map[leaflog.Key]*logAudit
@@ -177,7 +178,7 @@ func Run(ctx context.Context, c Config, o Options) error {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	o.Logger = slog.New(quiet.New(o.Logger.Handler()))
-	h := &Host{config: c, o: o, log: o.Logger, admitted: map[string]string{}, places: map[string]bool{},
+	h := &Host{config: c, o: o, log: o.Logger, admitted: map[string]string{}, places: map[string]bool{}, waiting: map[string]bool{},
 		logs: map[leaflog.Key]*logAudit{}, paid: map[uint64]bool{}, condemned: map[condemned]bool{}, still: newStill(clock.New(nil)), evidence: map[uint64]bool{}, written: map[string]bool{}, pinned: map[leaflog.Key]uint64{}, bindings: map[string]registryv1.Node{}}
 	for _, folder := range []string{leavesName, dataName} { // which may be different disks
 		h.disks = append(h.disks, disk.NewWatch(filepath.Join(o.Home, folder), o.Space))

@@ -369,6 +369,7 @@ func (h *Host) creditLeaves(ctx context.Context, e sprintv1.Epoch, o sprintv1.Ou
 		h.log.Warn("an epoch was not credited; its machines are paid for it", "epoch", e.Number, "reason", o.Reason)
 	}
 	var failed error
+	verified := map[string]uint64{}
 	for _, c := range commits {
 		d, ok := h.machine(c.Node)
 		if !ok || slices.Contains(forged, c.Node) {
@@ -384,6 +385,15 @@ func (h *Host) creditLeaves(ctx context.Context, e sprintv1.Epoch, o sprintv1.Ou
 		default:
 			failed = errors.Join(failed, err) // the other machines do not wait for it
 		}
+		verified[c.Node] += ops
 	}
-	return failed
+	if failed != nil || h.pool == nil { // what failed is done again, and counted then
+		return failed
+	}
+	for node, ops := range verified { // work in the Sprint keeps a place there
+		if err := h.pool.Verified(h.deviceKey(node), ops); err != nil {
+			h.log.Error("work in the Sprint could not be added to a machine's standing", "node", node, "err", err)
+		}
+	}
+	return nil
 }

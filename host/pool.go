@@ -52,8 +52,9 @@ func (h *Host) openPool(encoding submit.Encoding) (handler http.Handler, closeAl
 	config := pool.Config{
 		HostKey: h.o.HostKey, Chain: h.config.Chain, State: filepath.Join(h.o.Home, poolName), Ledger: h.ledger, Rules: rules, Pay: rate,
 		Duration: time.Duration(c.DurationMS) * time.Millisecond, Logger: h.log, Full: h.fullFor, Clock: h.o.Clock,
-		Payout:   h.payable(encoding),
-		Admitted: func(key mpoc.Key, _ mpoc.Registration) { h.admit(key) },
+		Payout:    h.payable(encoding),
+		Admitted:  func(key mpoc.Key, _ mpoc.Registration) { h.admit(key) },
+		Forgotten: h.dismiss,
 	}
 	if h.o.Engine != nil {
 		config.Engine = pool.On(h.o.Engine)
@@ -102,44 +103,6 @@ func (h *Host) admit(key mpoc.Key) {
 	}
 	if _, taken := h.admitted[node]; !taken {
 		h.admitted[node] = hex.EncodeToString(key[:])
-	}
-}
-
-// place gives an admitted machine that connects a place, if there is one and it is
-// not banned. The caller holds h.workers.
-func (h *Host) place(node string, key ed25519.PublicKey) bool {
-	if h.banned(key) {
-		delete(h.places, node)
-		return false
-	}
-	if !h.places[node] && len(h.places) >= h.poolConfig().MaxNodes {
-		return false
-	}
-	h.places[node] = true
-	return true
-}
-
-// tidy puts out who was banned since, and at an epoch's begin frees the places of
-// machines that left.
-func (h *Host) tidy(begin bool) {
-	h.fleet.Recheck()
-	if !begin {
-		return
-	}
-	connected := map[string]bool{}
-	for _, w := range h.fleet.Status() {
-		connected[w.Node] = w.Connected
-	}
-	h.vacate(connected)
-}
-
-func (h *Host) vacate(connected map[string]bool) {
-	h.workers.Lock()
-	defer h.workers.Unlock()
-	for node := range h.places {
-		if !connected[node] {
-			delete(h.places, node)
-		}
 	}
 }
 

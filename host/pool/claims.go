@@ -93,11 +93,8 @@ func (p *Pool) reclaim(d *device, r mpoc.Receipt) (entered bool, err error) {
 	if _, err := books.Reclaim(e); err != nil {
 		return false, fmt.Errorf("a receipt that is claimed: %w", err)
 	}
-	if d.Accepted++; d.Accepted == 1 {
-		p.count(func(t *totals) { t.unproven-- })
-		if p.c.Admitted != nil {
-			p.c.Admitted(key, d.Registration)
-		}
-	}
+	d.Accepted++
+	now := p.now()
+	p.accept(d, decayed(o.Ops, now-min(now, r.Committed))) // it was verified then
 	return true, nil
 }

@@ -27,6 +27,10 @@
 // for an hour. Nor is it accepted for that, or a flood of keys would be a way to
 // be paid unseen.
 //
+// What a key may cost the host before others follows from its work of the recent
+// past (standing.go), and so does whether it is remembered. A submission has a least
+// size (least.go).
+//
 // Deadlines and ages count the time that the host lived through (clock.go): a clock
 // that is set, a pause and a restart make nobody late. A damaged record costs what
 // it is about, and the next challenge of its machine is another.

@@ -32,8 +32,8 @@ const (
 	// Registrations are kept, for a while: fewer of them.
 	registers     = 1
 	registerBurst = 256
-	// What large messages may hold at a time, in bytes: those of machines whose
-	// work was accepted, and everybody else's.
+	// What large messages may hold at a time, in bytes: those of machines that have
+	// worked recently, and everybody else's.
 	provenRoom   = 256 << 20
 	strangerRoom = 64 << 20
 )
@@ -42,12 +42,12 @@ const (
 func sizeOf(bytes int) int { return bytes / (64 << 10) }
 
 // room is the one that a connection's large messages take from. Those of machines
-// whose work was accepted have one to themselves.
+// that have worked recently have one to themselves.
 func (p *Pool) room(r *http.Request) func() *gate.Room {
 	return func() *gate.Room {
 		if r.TLS != nil {
 			if key, err := link.PeerKey(*r.TLS); err == nil {
-				if d, known, err := p.state.device(mpoc.Key(key)); err == nil && known && d.Accepted > 0 {
+				if d, known, err := p.state.device(mpoc.Key(key)); err == nil && known && p.standing(&d) > 0 {
 					return p.proven
 				}
 			}

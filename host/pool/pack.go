@@ -84,7 +84,9 @@ func unpack(raw []byte, r *record) error {
 func migrate(old *bolt.Tx, to *store.Tx) error {
 	for _, bucket := range buckets {
 		b := old.Bucket([]byte(bucket))
-		if b == nil {
+		if b == nil && bucket == bucketFading { // which [Pool.stand] fills
+			continue
+		} else if b == nil {
 			return fmt.Errorf("pool: it has no %s", bucket)
 		}
 		err := b.ForEach(func(k, raw []byte) error {
@@ -122,7 +124,7 @@ func mend(tx *store.Tx, hurt []store.Damage) (named []error, err error) {
 			named = append(named, fmt.Errorf("%w: %s", errDamaged, d))
 		}
 	}
-	for _, bucket := range []string{bucketOpen, bucketReceipts, bucketEnds, bucketUnproven} {
+	for _, bucket := range []string{bucketOpen, bucketReceipts, bucketEnds, bucketUnproven, bucketFading} {
 		var keys [][]byte
 		if err := tx.Each(bucket, nil, func(r store.Record) (bool, error) { keys = append(keys, bytes.Clone(r.Key)); return true, nil }); err != nil {
 			return nil, err
@@ -165,16 +167,23 @@ func index(tx *store.Tx, r *record) error {
 }
 
 func reindexDevices(tx *store.Tx) error {
-	var unproven [][]byte
+	var unproven, proven [][]byte
 	err := tx.Each(bucketDevices, nil, func(r store.Record) (bool, error) {
 		var d device
-		if r.Decode(&d) == nil && d.Accepted == 0 && len(r.Key) == len(mpoc.Key{}) {
+		switch {
+		case r.Decode(&d) != nil || len(r.Key) != len(mpoc.Key{}):
+		case d.Accepted == 0:
 			unproven = append(unproven, append(number(d.Since), r.Key...))
+		case d.Fades > 0:
+			proven = append(proven, append(number(d.Placed), r.Key...))
 		}
 		return true, nil
 	})
 	for _, k := range unproven {
 		err = errors.Join(err, tx.PutRaw(bucketUnproven, k, nil))
+	}
+	for _, k := range proven {
+		err = errors.Join(err, tx.PutRaw(bucketFading, k, nil))
 	}
 	return err
 }

@@ -76,8 +76,10 @@ type Config struct {
 	Duration time.Duration
 	// Payout tells whether an address can be paid; nil is any.
 	Payout func(address string) error
-	// Admitted is called when the first proof of a key is accepted. Optional.
-	Admitted func(mpoc.Key, mpoc.Registration)
+	// Admitted is called when a proof of a key is accepted that had no standing,
+	// Forgotten when nothing is remembered of a key that once had some. Optional.
+	Admitted  func(mpoc.Key, mpoc.Registration)
+	Forgotten func(mpoc.Key)
 	// Full says why no new work can be taken at present, or nothing. Optional.
 	Full   func() string
 	Logger *slog.Logger // optional
@@ -205,11 +207,14 @@ func New(c Config) (*Pool, error) {
 		return nil, errors.Join(err, st.file.Close())
 	}
 	p.damaged(damaged)
+	if err := p.stand(); err != nil {
+		return nil, errors.Join(err, st.file.Close())
+	}
 	return p, nil
 }
 
-// Proven calls f for every key of which a proof was accepted, the first to
-// register first.
+// Proven calls f for every key that is remembered of which a proof was accepted, the
+// first to register first.
 func (p *Pool) Proven(f func(mpoc.Key, mpoc.Registration)) error {
 	var proven []device
 	_, err := p.state.devices(func(_ mpoc.Key, d device) { // New has named what is damaged
@@ -347,7 +352,7 @@ func (p *Pool) prune(ctx context.Context) error {
 		p.count(func(t *totals) { t.forget(forgot) })
 		more = rest
 	}
-	return nil
+	return p.fade()
 }
 
 // sweep ends every challenge whose time is over. A device with a request under way

@@ -44,6 +44,11 @@ type record struct {
 	Ended   uint64 `json:"ended,omitempty"`
 	Elapsed uint64 `json:"elapsed,omitempty"`
 
+	// Least is how many loops a commit must have, 0 in records from before there was
+	// such a bound; Short says that one with fewer was refused.
+	Least uint64 `json:"least,omitempty"`
+	Short bool   `json:"short,omitempty"`
+
 	Round   uint32             `json:"round"`          // of the questions that are open
 	Held    bool               `json:"held,omitempty"` // an answer came that holds, and could not be looked at
 	Wrong   []mpoc.TileOpening `json:"wrong,omitempty"`
@@ -67,7 +72,10 @@ type device struct {
 	Live         *mpoc.Hash        `json:"live,omitempty"` // its challenge
 	// Rate is what the host measured, in operations a second: the fastest of its
 	// recent audited submissions, which falls a little with each slower one.
-	Rate     uint64 `json:"rate,omitempty"`
+	Rate uint64 `json:"rate,omitempty"`
+	// Slower is the rate that is planned with instead of the one of Registration,
+	// while that is the same: its commits were too short for what it claims.
+	Slower   uint64 `json:"slower,omitempty"`
 	Accepted uint64 `json:"accepted"`
 	Faulty   uint64 `json:"faulty"`
 	Rejected uint64 `json:"rejected"`
@@ -75,6 +83,12 @@ type device struct {
 	Late     uint64 `json:"late"`
 	Expired  uint64 `json:"expired"` // challenges never committed to
 	Judged   uint64 `json:"judged"`  // receipts given, whatever they say
+	// Recent is the standing at RecentAt (standing.go), Fades when it is over, and
+	// Placed the place in bucketFading that was written last; lived time.
+	Recent   uint64 `json:"recent,omitempty"`
+	RecentAt uint64 `json:"recent_at,omitempty"`
+	Fades    uint64 `json:"fades,omitempty"`
+	Placed   uint64 `json:"placed,omitempty"`
 	// Wary counts down the submissions that are looked at harder after a finding.
 	Wary   int    `json:"wary,omitempty"`
 	Reason string `json:"reason,omitempty"` // of the last finding
@@ -88,6 +102,7 @@ const (
 	bucketReceipts   = "judged"     // key, number of the receipt -> challenge id
 	bucketEnds       = "ends"       // lived ms, id: judged ones by age
 	bucketUnproven   = "unproven"   // lived ms of registration, key: devices without accepted work
+	bucketFading     = "fading"     // lived ms of the end of its standing, key: devices with accepted work
 )
 
 var (
@@ -110,7 +125,7 @@ const (
 
 // options of the file. New buckets come last.
 var (
-	buckets = []string{bucketMeta, bucketDevices, bucketChallenges, bucketOpen, bucketReceipts, bucketEnds, bucketUnproven}
+	buckets = []string{bucketMeta, bucketDevices, bucketChallenges, bucketOpen, bucketReceipts, bucketEnds, bucketUnproven, bucketFading}
 	options = store.Options{Kind: "pool", Version: 2, Migrate: migrate, Buckets: buckets}
 )
 
@@ -198,7 +213,8 @@ func (s *state) challenge(id mpoc.Hash) (r record, known bool, err error) {
 func keep(tx *store.Tx, key mpoc.Key, d *device) error {
 	at := append(number(d.Since), key[:]...)
 	if d.Accepted > 0 {
-		return errors.Join(write(tx, bucketDevices, key[:], d), tx.Delete(bucketUnproven, at))
+		err := place(tx, key, d)
+		return errors.Join(err, write(tx, bucketDevices, key[:], d), tx.Delete(bucketUnproven, at))
 	}
 	return errors.Join(write(tx, bucketDevices, key[:], d), tx.PutRaw(bucketUnproven, at, nil))
 }

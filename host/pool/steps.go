@@ -74,6 +74,9 @@ func (p *Pool) Register(_ context.Context, q mpocv1.RegisterRequest) (mpocv1.Reg
 		return mpocv1.RegisterAnswer{}, err
 	}
 	now := p.now()
+	if r.RateOps != d.Registration.RateOps {
+		d.Slower = 0
+	}
 	d.Registration, d.Seen = r, now
 	if known {
 		err = p.state.save(r.DeviceKey, &d, nil)
@@ -189,6 +192,14 @@ func (p *Pool) Challenge(_ context.Context, q mpocv1.ChallengeRequest) (mpocv1.C
 	if err != nil {
 		return mpocv1.Challenge{}, err
 	}
+	if r != nil && r.Short { // it asks for one that suits it better
+		d.Live = nil
+		d.Expired++
+		if err := p.state.drop(key, &d, r.Terms.ChallengeID); err != nil {
+			return mpocv1.Challenge{}, err
+		}
+		r = nil
+	}
 	if r == nil {
 		if err := p.roomForNew(); err != nil {
 			return mpocv1.Challenge{}, err
@@ -206,10 +217,7 @@ func (p *Pool) Challenge(_ context.Context, q mpocv1.ChallengeRequest) (mpocv1.C
 
 // offer makes a challenge that suits a device.
 func (p *Pool) offer(d *device) record {
-	rate := d.Rate
-	if rate == 0 {
-		rate = d.Registration.RateOps
-	}
+	rate := planned(d)
 	plan := mpoc.ChooseShape(rate)
 	if d.Rate == 0 { // what a machine claims of itself: a look at it first
 		plan.DurationMS = min(plan.DurationMS, firstMS)
@@ -233,7 +241,7 @@ func (p *Pool) offer(d *device) record {
 		UnlockAfter:  uint32(p.c.Rules.Unlock), BanAfter: uint32(p.c.Rules.Strikes),
 	}, fresh, nonce)
 	return record{Phase: offered, Terms: terms, Signature: terms.Sign(p.c.HostKey), Nonce: mpoc.Hash(nonce),
-		Offered: lived, Until: lived + terms.Expiry - terms.Issued}
+		Least: least(rate, plan.Shape, terms.DurationMS, terms.MaxLoops), Offered: lived, Until: lived + terms.Expiry - terms.Issued}
 }
 
 // roomForNew refuses new work while the host has no room for it. What is under way
@@ -304,6 +312,9 @@ func (p *Pool) Commit(_ context.Context, q mpocv1.CommitRequest) (mpocv1.CommitA
 		return drawn(&r), nil
 	}
 	late := over(&r, lived)
+	if !late && q.Commit.Loops < r.Least {
+		return none, p.tooShort(&d, &r, q.Commit.Loops)
+	}
 	r.Commit, r.CommitSig, r.Committed = q.Commit, q.DeviceSignature, arrived(r.Terms, now, late)
 	r.Elapsed = elapsed(&r, now, lived)
 	if late {
@@ -419,9 +430,9 @@ func (p *Pool) Proof(ctx context.Context, q mpocv1.ProofRequest) (mpocv1.ProofAn
 	if err := questions.Verify(proof); err != nil {
 		return none, err
 	}
-	// A key with pay to lose, or with work that was accepted, waits behind no crowd
-	// of new ones.
-	newcomer := d.Wary > 0 && account.Locked.IsZero() || d.Accepted == 0
+	// A key with pay to lose, or that has worked recently, waits behind no crowd of
+	// new ones.
+	newcomer := d.Wary > 0 && account.Locked.IsZero() || p.standing(&d) == 0
 	wrong, err := p.recompute(ctx, questions, proof, len(r.Wrong), newcomer)
 	switch {
 	case errors.Is(err, context.Canceled): // who hangs up has the time that he had
@@ -612,7 +623,7 @@ func (p *Pool) mark(d *device, r *record, o mpoc.Outcome) {
 		field = &d.Accepted
 		d.Wary = max(d.Wary-1, 0)
 		rate := p.rate(r.log(), r.Elapsed)
-		d.Rate = max(rate, d.Rate-d.Rate/8)
+		d.Rate, d.Slower = max(rate, d.Rate-d.Rate/8), 0
 	case mpoc.Faulty:
 		field = &d.Faulty
 	case mpoc.Rejected:
@@ -623,11 +634,11 @@ func (p *Pool) mark(d *device, r *record, o mpoc.Outcome) {
 		field = &d.Late
 	}
 	*field++
-	if field == &d.Accepted && d.Accepted == 1 {
-		p.count(func(t *totals) { t.unproven-- })
-		if p.c.Admitted != nil {
-			p.c.Admitted(r.Terms.DeviceKey, d.Registration)
-		}
+	if field == &d.Accepted {
+		p.accept(d, o.Ops)
+	}
+	if o.Status == mpoc.Rejected {
+		p.lose(d)
 	}
 	if o.Status != mpoc.Accepted && o.Status != mpoc.Late {
 		d.Wary = wary
@@ -650,6 +661,16 @@ func (p *Pool) mark(d *device, r *record, o mpoc.Outcome) {
 			t.late++
 		}
 	})
+}
+
+// accept counts work that was accepted, and its operations towards the standing.
+func (p *Pool) accept(d *device, ops uint64) {
+	if d.Accepted == 1 {
+		p.count(func(t *totals) { t.unproven-- })
+	}
+	if fresh := p.raise(d, ops); fresh && p.c.Admitted != nil {
+		p.c.Admitted(d.Registration.DeviceKey, d.Registration)
+	}
 }
 
 func (p *Pool) count(f func(*totals)) {

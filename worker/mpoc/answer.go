@@ -29,6 +29,11 @@ func (m *Machine) commit(ctx context.Context) error {
 			ChallengeID: c.Terms.ChallengeID, Token: c.Token, Seed: c.Terms.Seed, Commit: c.Commit, DeviceSignature: l.Sign(m.c.Key),
 		}
 	})
+	if code(err) == mpocv1.CodeOutOfBounds && ctx.Err() == nil {
+		// Not taken, and no other commit is signed for this challenge: two would convict
+		// this machine. The host has a smaller one next.
+		return m.end(WasDropped, dropped, reason(err))
+	}
 	if err != nil {
 		return m.lost(ctx, err)
 	}

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/bits"
 	"math/rand/v2"
 	"slices"
 	"sync"
@@ -102,14 +103,29 @@ func (m *Machine) compute(ctx context.Context) error {
 	if m.client.now() >= t.Expiry {
 		return m.expired()
 	}
-	for uint64(len(m.digests)) < t.MaxLoops && (m.client.now() < stop || len(m.digests) == 0) {
+	// Too few loops for the host to look at are not committed to while there is time
+	// for more: a commit is signed once.
+	last, worth := t.Expiry-min(t.Expiry, reserveMS), m.worth(t)
+	goesOn := func() bool {
+		if now := m.client.now(); len(m.digests) > 0 {
+			return now < stop || now < last && uint64(len(m.digests)) < worth
+		}
+		return true
+	}
+	for uint64(len(m.digests)) < t.MaxLoops && goesOn() {
 		end := stop
-		if len(m.digests) == 0 {
+		switch {
+		case len(m.digests) == 0:
 			end = t.Expiry
+		case uint64(len(m.digests)) < worth:
+			end = max(stop, last)
 		}
 		if err := m.free(ctx, end); err != nil {
 			if ctx.Err() != nil {
 				return ctx.Err()
+			}
+			if m.client.now() >= t.Expiry {
+				return m.expired()
 			}
 			continue // the time is over
 		}
@@ -167,6 +183,18 @@ func (m *Machine) compute(ctx context.Context) error {
 	m.current.Commit = poc.Commit{Loops: uint64(len(m.digests)), ComputeTime: poc.Seconds(m.tookMS), MerkleRoot: m.tree().Root()}
 	m.current.Phase = Committed
 	return m.save()
+}
+
+// worth is how many loops a host should take: a fifth of what it planned with. Its
+// plan is a tenth of the most that it takes, or less; this device's own is what it
+// makes at its measured rate.
+func (m *Machine) worth(t poc.Terms) uint64 {
+	hi, lo := bits.Mul64(m.c.Device.RateOps, t.DurationMS)
+	own := t.MaxLoops
+	if unit := t.Shape.Matmul().Ops() * 1000; hi < unit {
+		own, _ = bits.Div64(hi, lo, unit)
+	}
+	return min(t.MaxLoops/50, own/5)
 }
 
 func (m *Machine) expired() error {

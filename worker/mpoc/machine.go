@@ -57,6 +57,8 @@ const (
 	// early is how much later than by the host's clock a challenge ends for the
 	// machine: the clock is known to a request's time only.
 	early = 2_000
+	// reserveMS is how long before a challenge expires its commit is sent at the latest.
+	reserveMS = 10_000
 )
 
 // Engine is what the machine needs of a work.Engine.
