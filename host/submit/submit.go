@@ -19,6 +19,7 @@ package submit
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -43,9 +44,19 @@ import (
 const (
 	// timeoutBlocks is how long a transaction may wait for a block before it is given up and sent anew.
 	timeoutBlocks = 6
-	// attempts is how often a wish that fails in a block is tried.
+	// attempts is how often a wish that fails in a block is tried, and one that is
+	// refused and no duty.
 	attempts = 5
+	// longestWait, in blocks, is the longest wait after a refusal: a minute of them.
+	longestWait = 15
+	// patience is after how many refusals a person is told.
+	patience = 3
+	// lastBlocks before its window ends a duty is tried in every block.
+	lastBlocks = 3
 )
+
+// errPrice says that the node did not tell what it charges.
+var errPrice = errors.New("asking the node for its gas price")
 
 // Denom is the chain's base unit.
 const Denom = "acpc"
@@ -78,11 +89,14 @@ type wish struct {
 	hash     string
 	looked   int64 // the last block that was looked at
 	expires  int64
-	attempts int // refused or failed
-	failed   int // in a block; these have used a free attempt
+	attempts int   // refused or failed
+	wait     int64 // blocks, after the last refusal
+	due      int64 // the height from which on it is sent again
+	failed   int   // in a block; these have used a free attempt
 	pays     bool
 	done     bool
 	err      string
+	reason   string // of the last refusal
 }
 
 // Config is what a queue needs; all fields but Logger are required.
@@ -158,12 +172,16 @@ func (q *Queue) Status() (waiting []string, lastError string) {
 }
 
 // Step settles what was sent and sends what is due at this height. An error means that the node could not be
-// reached; the wishes stay.
-func (q *Queue) Step(ctx context.Context, height int64) error {
+// reached, which ends the step, or that it could not say something about a wish, which holds up no other; the wishes
+// stay.
+func (q *Queue) Step(ctx context.Context, height int64) (failed error) {
 	for _, w := range q.open() {
-		if w.hash != "" {
-			if err := q.settle(ctx, w, height); err != nil {
-				return q.note(err)
+		if w.hash == "" {
+			continue
+		}
+		if err := q.settle(ctx, w, height); err != nil {
+			if failed = errors.Join(failed, err); unreachable(err) {
+				return q.note(failed)
 			}
 		}
 	}
@@ -171,19 +189,35 @@ func (q *Queue) Step(ctx context.Context, height int64) error {
 		switch {
 		case w.hash != "":
 		case height >= w.until:
-			q.finish(w, false, fmt.Sprintf("its window ended at block %d", w.until))
+			reason := fmt.Sprintf("its window ended at block %d", w.until)
+			if w.reason != "" {
+				reason += "; it was refused: " + w.reason
+			}
+			q.finish(w, false, reason)
+		case height < w.due:
 		default:
 			again, err := q.send(ctx, w, height)
 			if err != nil {
-				return q.note(err)
+				if failed = errors.Join(failed, err); unreachable(err) {
+					return q.note(failed)
+				}
 			}
 			if again {
-				return nil // the sequence was wrong; everything behind it waits for the next step
+				return q.note(failed) // the sequence was wrong; everything behind it waits for the next step
 			}
 		}
 	}
 	q.forget(height)
-	return q.note(nil)
+	return q.note(failed)
+}
+
+// unreachable tells whether an error is about the node and not about what it was asked.
+func unreachable(err error) bool {
+	switch status.Code(err) {
+	case codes.Unavailable, codes.DeadlineExceeded, codes.Canceled:
+		return true
+	}
+	return errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
 }
 
 // open lists wishes that still need something, in a stable order.
@@ -227,7 +261,9 @@ func (q *Queue) note(err error) error {
 	defer q.mu.Unlock()
 	if err != nil {
 		q.last = err.Error()
-		q.known = false
+	}
+	if unreachable(err) {
+		q.known = false // what was sent may be lost
 	}
 	return err
 }
@@ -244,7 +280,8 @@ func (q *Queue) settle(ctx context.Context, w *wish, height int64) error {
 	case found && (tx.Code == 0 || tx.Codespace == sprintv1.Codespace && tx.Code == sprintv1.CodeDone):
 		q.finish(w, true, "")
 	case found:
-		w.hash, w.attempts, w.failed = "", w.attempts+1, w.failed+1
+		w.reason = tx.Log
+		w.hash, w.attempts, w.failed, w.wait = "", w.attempts+1, w.failed+1, 0
 		w.pays = w.pays || w.failed >= sprintv1.FreeAttempts
 		q.logger.Warn("message failed in a block", "msg", w.id, "err", tx.Log)
 		if w.attempts >= attempts {
@@ -264,7 +301,9 @@ func (q *Queue) send(ctx context.Context, w *wish, height int64) (again bool, er
 		}
 	}
 	raw, err := q.sign(ctx, w, height+timeoutBlocks)
-	if err != nil {
+	if errors.Is(err, errPrice) {
+		return false, err
+	} else if err != nil {
 		q.finish(w, false, err.Error())
 		return false, nil
 	}
@@ -276,6 +315,7 @@ func (q *Queue) send(ctx context.Context, w *wish, height int64) (again bool, er
 	}
 	res, err := txtypes.NewServiceClient(q.conn).BroadcastTx(ctx, &txtypes.BroadcastTxRequest{TxBytes: raw, Mode: txtypes.BroadcastMode_BROADCAST_MODE_SYNC})
 	if err != nil {
+		q.known = false // it may have been taken
 		return false, fmt.Errorf("submit: sending %s: %w", w.id, err)
 	}
 	r := res.TxResponse
@@ -295,14 +335,25 @@ func (q *Queue) send(ctx context.Context, w *wish, height int64) (again bool, er
 		is(r, sprintv1.Codespace, sprintv1.CodeInvalid)):
 		w.pays = true // attempts of an earlier run of this host, or more bytes than are free
 		return false, nil
-	default:
-		q.known = false
-		w.attempts++
-		q.logger.Warn("message refused", "msg", w.id, "err", r.RawLog)
-		if w.attempts >= attempts {
-			q.finish(w, false, r.RawLog)
-		}
-		return true, nil
+	default: // and the sequence is not used
+		q.refused(w, height, r.RawLog)
+		return false, nil
+	}
+}
+
+// refused makes a wish wait: 1, 2, 4 blocks and so on, up to a minute, but not through the end of its window. A duty
+// is owed until then, whatever else is given up.
+func (q *Queue) refused(w *wish, height int64, reason string) {
+	w.attempts++
+	w.reason = reason
+	w.wait = max(1, min(2*w.wait, longestWait))
+	w.due = height + w.wait
+	if w.due > w.until-lastBlocks {
+		w.due = max(height+1, w.until-lastBlocks)
+	}
+	q.logger.Warn("message refused", "msg", w.id, "err", reason, "again_at", w.due)
+	if w.attempts >= attempts && !duties(w.msgs) {
+		q.finish(w, false, reason)
 	}
 }
 
@@ -368,7 +419,7 @@ func (q *Queue) pay(ctx context.Context, t *Terms) error {
 	if t.Fees == "" {
 		res, err := nodeservice.NewServiceClient(q.conn).Config(ctx, &nodeservice.ConfigRequest{})
 		if err != nil {
-			return fmt.Errorf("asking the node for its gas price: %w", err)
+			return fmt.Errorf("%w: %w", errPrice, err)
 		}
 		prices, err := sdk.ParseDecCoins(res.MinimumGasPrice)
 		if err != nil {
@@ -411,6 +462,9 @@ func (q *Queue) Send(ctx context.Context, next func(context.Context) (height int
 		}
 		if w.err != "" {
 			return fmt.Errorf("submit: %s: %s", id, w.err)
+		}
+		if w.attempts >= patience && w.hash == "" { // a person waits
+			return fmt.Errorf("submit: %s: refused %d times: %s", id, w.attempts, w.reason)
 		}
 		if height, err = next(ctx); err != nil {
 			return err

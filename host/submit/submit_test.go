@@ -54,7 +54,9 @@ type node struct {
 	fees     []string         // of every transaction taken, with who grants them
 
 	simulated int
-	expects   int // so many simulations fail
+	expects   int   // so many simulations fail
+	broken    int64 // a height at which reading a block fails
+	silent    int   // so often the price is not told
 }
 
 func (n *node) Account(_ context.Context, req *authtypes.QueryAccountRequest) (*authtypes.QueryAccountResponse, error) {
@@ -114,6 +116,9 @@ func (n *node) at(height int64) ([]BlockTx, error) {
 	if height <= n.pruned {
 		return nil, status.Errorf(codes.Unknown, "height %d is not available, lowest height is %d", height, n.pruned+1)
 	}
+	if height == n.broken {
+		return nil, status.Error(codes.Internal, "the block is damaged")
+	}
 	list, known := n.blocks[height]
 	if !known && len(n.made) > 0 {
 		list, n.made = n.made[0], n.made[1:]
@@ -165,9 +170,16 @@ func (n *node) Simulate(context.Context, *txtypes.SimulateRequest) (*txtypes.Sim
 // prices tells the node's gas price.
 type prices struct {
 	nodeservice.UnimplementedServiceServer
+	node *node
 }
 
-func (*prices) Config(context.Context, *nodeservice.ConfigRequest) (*nodeservice.ConfigResponse, error) {
+func (p *prices) Config(context.Context, *nodeservice.ConfigRequest) (*nodeservice.ConfigResponse, error) {
+	p.node.mu.Lock()
+	defer p.node.mu.Unlock()
+	if p.node.silent > 0 {
+		p.node.silent--
+		return nil, status.Error(codes.Unknown, "not yet")
+	}
 	return &nodeservice.ConfigResponse{MinimumGasPrice: "1000000000acpc"}, nil
 }
 
@@ -208,7 +220,7 @@ func setup(t *testing.T) (*Queue, *node, *grpc.Server) {
 	txtypes.RegisterServiceServer(server, n)
 	authtypes.RegisterQueryServer(server, n)
 	cmtservice.RegisterServiceServer(server, &blockService{node: n})
-	nodeservice.RegisterServiceServer(server, &prices{})
+	nodeservice.RegisterServiceServer(server, &prices{node: n})
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -450,5 +462,86 @@ func TestPrunedBlocksDelayADuty(t *testing.T) {
 	step(t, q, 22)
 	if !q.Done("commit") {
 		t.Error("it was not sent again")
+	}
+}
+
+// What cannot be found out about one wish holds up no other, and the sequence that the
+// others use is not given up for it.
+func TestAWishThatCannotBeSettledHoldsUpNoOther(t *testing.T) {
+	q, n, _ := setup(t)
+	q.Want("a", 100, commitMsg(1))
+	step(t, q, 10)
+	n.mu.Lock()
+	n.blocks[11], n.broken = nil, 11 // the node cannot read this block
+	n.mu.Unlock()
+	q.Want("b", 100, commitMsg(2))
+	for height := int64(11); height < 13; height++ {
+		if err := q.Step(context.Background(), height); err == nil || !strings.Contains(err.Error(), "the block is damaged") {
+			t.Fatalf("height %d: %v", height, err)
+		}
+	}
+	if n.taken() != 2 {
+		t.Fatalf("%d messages were sent, want both", n.taken())
+	}
+	n.mu.Lock()
+	n.broken = 0
+	n.mu.Unlock()
+	n.block()
+	step(t, q, 13)
+	if !q.Done("a") || !q.Done("b") {
+		t.Errorf("a done %v, b done %v", q.Done("a"), q.Done("b"))
+	}
+}
+
+// A refused message waits 1, 2, 4 blocks and so on, at most a minute of them, and not
+// through the end of its window; its neighbours are sent meanwhile. A duty is tried
+// until its window ends, and its last refusal says why it was not taken.
+func TestRefusalsBackOff(t *testing.T) {
+	q, n, _ := setup(t)
+	q.Want("a refused one", 60, commitMsg(1))
+	for range 100 {
+		n.refuse = append(n.refuse, sdk.TxResponse{Codespace: sdkerrors.RootCodespace, Code: sdkerrors.ErrMempoolIsFull.ABCICode(), RawLog: "the pool is full"})
+	}
+	var tried []int64
+	for height := int64(10); height < 61; height++ {
+		before := len(n.refuse)
+		if err := q.Step(context.Background(), height); err != nil {
+			t.Fatal(err)
+		}
+		if len(n.refuse) < before {
+			tried = append(tried, height)
+		}
+	}
+	if diff := cmp.Diff([]int64{10, 11, 13, 17, 25, 40, 55, 57, 58, 59}, tried); diff != "" {
+		t.Error(diff)
+	}
+	if _, last := q.Status(); !strings.Contains(last, "block 60") || !strings.Contains(last, "the pool is full") {
+		t.Errorf("the last error does not say why: %s", last)
+	}
+	n.refuse = n.refuse[:1]
+	q.Want("a", 100, commitMsg(1))
+	q.Want("b", 100, commitMsg(2))
+	step(t, q, 61)
+	if n.taken() != 1 {
+		t.Errorf("%d messages were sent beside the refused one, want its neighbour", n.taken())
+	}
+}
+
+// A node that does not tell its price yet ends no wish.
+func TestAPriceThatIsNotToldEndsNoWish(t *testing.T) {
+	q, n, _ := setup(t)
+	n.refuse = []sdk.TxResponse{{Codespace: sprintv1.LaneCodespace, Code: sprintv1.CodeSpent, RawLog: "spent"}}
+	n.silent = 1
+	q.Want("commit", 100, commitMsg(1))
+	step(t, q, 10)
+	if err := q.Step(context.Background(), 11); err == nil || !strings.Contains(err.Error(), "gas price") {
+		t.Fatalf("got %v", err)
+	}
+	for h := int64(12); h < 15; h++ {
+		step(t, q, h)
+		n.block()
+	}
+	if !q.Done("commit") {
+		t.Error("given up")
 	}
 }
