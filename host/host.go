@@ -145,9 +145,9 @@ func OpenKeyring(home, backend string, stdin io.Reader, encoding submit.Encoding
 }
 
 // Dial connects to a node's gRPC server. The connection is plain: the node is the participant's own, on the same
-// machine or behind a tunnel of its owner.
+// machine or behind a tunnel of its owner. So a proxy for the web, which the environment may name, is not for it.
 func Dial(address string, encoding submit.Encoding) (*grpc.ClientConn, error) {
-	conn, err := grpc.NewClient(address, grpc.WithTransportCredentials(insecure.NewCredentials()),
+	conn, err := grpc.NewClient(address, grpc.WithNoProxy(), grpc.WithTransportCredentials(insecure.NewCredentials()),
 		grpc.WithDefaultCallOptions(grpc.ForceCodec(codec.NewProtoCodec(encoding.Registry).GRPCCodec()), grpc.MaxCallRecvMsgSize(64<<20)))
 	if err != nil {
 		return nil, fmt.Errorf("host: node at %s: %w", address, err)

@@ -33,6 +33,7 @@ import (
 	dbm "github.com/cosmos/cosmos-db"
 	"github.com/syndtr/goleveldb/leveldb"
 	"golang.org/x/sync/errgroup"
+	"google.golang.org/grpc"
 
 	"github.com/cosmos/cosmos-sdk/client"
 	"github.com/cosmos/cosmos-sdk/server"
@@ -166,7 +167,7 @@ func (n *Node) serve(ctx context.Context, group *errgroup.Group, chain string, l
 	n.App.RegisterTendermintService(clientCtx)
 	n.App.RegisterNodeService(clientCtx, config.App)
 	grpcServer, clientCtx, err := server.StartGrpcServer(ctx, group, config.App.GRPC, clientCtx,
-		server.NewContext(config.Options, config.Comet, logger), n.App)
+		server.NewContext(config.Options, config.Comet, logger), n.App, grpc.WithNoProxy())
 	if err != nil {
 		return fmt.Errorf("%w: gRPC server: %w", ErrNode, err)
 	}

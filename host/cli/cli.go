@@ -125,6 +125,9 @@ func Fetch(ctx context.Context, address string) (host.Status, error) {
 	return fetch[host.Status](ctx, address, "/status")
 }
 
+// private asks a host of this machine, or of its owner's network: a proxy for the web is not for it.
+var private = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+
 func fetch[T any](ctx context.Context, address, path string) (T, error) {
 	var s T
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
@@ -133,7 +136,7 @@ func fetch[T any](ctx context.Context, address, path string) (T, error) {
 	if err != nil {
 		return s, err
 	}
-	res, err := http.DefaultClient.Do(req)
+	res, err := private.Do(req)
 	if err != nil {
 		reason, _ := link.Explain(err, address)
 		return s, fmt.Errorf("the host does not answer (%s); is assay host running?", reason)

@@ -103,7 +103,7 @@ func post(ctx context.Context, address, path string) error {
 	if err != nil {
 		return err
 	}
-	res, err := http.DefaultClient.Do(req)
+	res, err := private.Do(req)
 	if err != nil {
 		reason, _ := link.Explain(err, address)
 		return fmt.Errorf("the host does not answer (%s); is assay host running?", reason)
