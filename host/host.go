@@ -203,6 +203,11 @@ func Run(ctx context.Context, c Config, o Options) error {
 	if h.queue, err = submit.New(submit.Config{Conn: h.conn, Encoding: encoding, Keys: o.Keys, Key: c.Key, Participant: c.Participant, Chain: c.Chain, Logger: o.Logger}); err != nil {
 		return err
 	}
+	if err := checkMarks(o.Home); errors.Is(err, ErrLost) {
+		return err
+	} else if err != nil { // on a full disk the duties go on
+		h.log.Warn("the host's folders could not be marked; the next start tries again", "err", err)
+	}
 	if h.leaves, err = leaflog.Open(filepath.Join(o.Home, leavesName)); err != nil {
 		return err
 	}
