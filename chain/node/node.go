@@ -84,6 +84,9 @@ func Run(ctx context.Context, o Options) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, unlock()) }()
+	if err := identity(config); err != nil {
+		return err
+	}
 	dir := config.Comet.DBDir()
 	defer func() {
 		var exit *Exit
