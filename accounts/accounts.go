@@ -15,6 +15,8 @@ import (
 
 	"github.com/cosmos/cosmos-sdk/codec"
 	"github.com/cosmos/cosmos-sdk/crypto/keyring"
+
+	"github.com/assaynet/assay/internal/plain"
 )
 
 // Folder is the keyring's, below a home.
@@ -92,7 +94,7 @@ func Backend(home string) string {
 	var file struct {
 		Backend string `toml:"keyring_backend"`
 	}
-	if text, err := os.ReadFile(filepath.Join(home, "config", "host.toml")); err == nil && toml.Unmarshal(text, &file) == nil && file.Backend != "" {
+	if text, err := plain.Read(filepath.Join(home, "config", "host.toml")); err == nil && toml.Unmarshal(text, &file) == nil && file.Backend != "" {
 		return file.Backend
 	}
 	for _, backend := range []string{keyring.BackendFile, keyring.BackendTest} {

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/assaynet/assay/internal/durable"
+	"github.com/assaynet/assay/internal/plain"
 )
 
 // Variable names the file with the passphrase.
@@ -112,7 +113,7 @@ func fromFile(path string) (string, error) {
 	if runtime.GOOS != "windows" && info.Mode().Perm()&0o077 != 0 {
 		return "", fmt.Errorf("%w: %s (%s) has mode %04o, so that others may read it: chmod 600 %s", ErrPassphrase, path, Variable, info.Mode().Perm(), path)
 	}
-	text, err := os.ReadFile(path)
+	text, err := plain.Read(path)
 	if err != nil {
 		return "", fmt.Errorf("%w: %s: %w", ErrPassphrase, Variable, err)
 	}

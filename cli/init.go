@@ -29,6 +29,7 @@ import (
 	"github.com/assaynet/assay/host"
 	hostcli "github.com/assaynet/assay/host/cli"
 	"github.com/assaynet/assay/internal/durable"
+	"github.com/assaynet/assay/internal/plain"
 	"github.com/assaynet/assay/link"
 	"github.com/assaynet/assay/poc/coin"
 )
@@ -309,7 +310,7 @@ func initJoinCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "join", Short: "Give a folder a network's genesis and peers; a new folder becomes a node that follows", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			text, err := os.ReadFile(file)
+			text, err := plain.Read(file)
 			if err != nil {
 				return fmt.Errorf("%w; name the network's genesis by --genesis", err)
 			}

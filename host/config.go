@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"io/fs"
 	"math/big"
-	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -20,6 +19,7 @@ import (
 	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
 	"github.com/assaynet/assay/host/ledger"
 	"github.com/assaynet/assay/internal/durable"
+	"github.com/assaynet/assay/internal/plain"
 	"github.com/assaynet/assay/poc/coin"
 	"github.com/assaynet/assay/poc/commit"
 	"github.com/assaynet/assay/poc/mpoc"
@@ -94,7 +94,7 @@ func ConfigPath(home string) string { return filepath.Join(home, configName) }
 // Load reads and checks host.toml below home.
 func Load(home string) (Config, error) {
 	path := ConfigPath(home)
-	raw, err := os.ReadFile(path)
+	raw, err := plain.Read(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return Config{}, fmt.Errorf("host: no %s: create it with `assay init participant --home %s`", path, home)
 	} else if err != nil {

@@ -31,8 +31,8 @@ func Kept() []kept.Thing {
 	return []kept.Thing{
 		{What: "settings", Where: configName, Record: 4 << 10, Most: 1, Per: "home", Pruner: "rewritten"},
 		{What: "the host's key", Where: "config/host.key", Record: 65, Most: 1, Per: "home", Pruner: "none: made once"},
-		{What: "the marks of its folders", Where: "config/host.id", Record: 33, Most: 1, Per: "home", Pruner: "none: made once"},
-		{What: "the marks of its folders", Where: "data/host.id", Record: 33, Most: 1, Per: "home", Pruner: "none: made once"},
+		{What: "the marks of its folders", Where: homeMark, Record: 33, Most: 1, Per: "home", Pruner: "none: made once"},
+		{What: "the marks of its folders", Where: dataMark, Record: 33, Most: 1, Per: "home", Pruner: "none: made once"},
 		{What: "accounts' keys", Where: accounts.Folder + "/*", Record: 1 << 10, Most: 100, Per: "home", Pruner: "the owner"},
 		{What: "accounts' keys, by their backend", Where: accounts.Folder + "/keyring-*/*", Record: 1 << 10, Most: 100, Per: "home", Pruner: "the owner"},
 		{What: "locks", Where: "data/*.lock", Record: 20, Most: 3, Per: "home", Pruner: "rewritten at each start"},

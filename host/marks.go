@@ -3,16 +3,12 @@
 package host
 
 import (
-	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"io/fs"
-	"os"
 	"path/filepath"
-	"strings"
 
 	"github.com/assaynet/assay/internal/durable"
+	"github.com/assaynet/assay/internal/marker"
 )
 
 // ErrLost reports a folder of a host that is not the one it has used.
@@ -22,9 +18,9 @@ var ErrLost = errors.New("host: a folder is missing or another host's")
 // beside the settings is made last: from then on a folder without the mark is one
 // that is not mounted, was moved away or lost, and is no fresh start.
 const (
-	homeMark   = "config/host.id"
-	dataMark   = "data/host.id"
-	leavesMark = "data/leaves/host.id"
+	homeMark   = "config/" + marker.Name
+	dataMark   = dataName + "/" + marker.Name
+	leavesMark = leavesName + "/" + marker.Name
 )
 
 // marked are the folders that a home's id is compared with, what each holds, and what
@@ -37,7 +33,7 @@ var marked = []struct{ mark, holds, cost string }{
 // checkMarks compares the marks of a home's folders. The first start makes them, and
 // so does one of a home from before there were any. Errors wrap ErrLost.
 func checkMarks(home string) error {
-	id, err := readMark(filepath.Join(home, homeMark))
+	id, err := markOf(filepath.Join(home, homeMark))
 	if err != nil {
 		return err
 	}
@@ -45,7 +41,7 @@ func checkMarks(home string) error {
 	var missing []string
 	for _, m := range marked {
 		path := filepath.Join(home, m.mark)
-		have, err := readMark(path)
+		have, err := markOf(path)
 		switch {
 		case err != nil:
 			return err
@@ -55,7 +51,7 @@ func checkMarks(home string) error {
 		case have == "":
 			missing = append(missing, path)
 		case id != "" && have != id:
-			return fmt.Errorf("%w: %s is another home's than %s: mount this host's own folder with %s; to go on with the ones that are there, remove all three host.id files",
+			return fmt.Errorf("%w: %s is another home's than %s: mount this host's own folder with %s; to go on with the ones that are there, remove all three .assay-id files",
 				ErrLost, path, filepath.Join(home, homeMark), m.holds)
 		default:
 			id = have
@@ -65,32 +61,26 @@ func checkMarks(home string) error {
 		return nil
 	}
 	if id == "" {
-		var fresh [16]byte
-		_, _ = rand.Read(fresh[:]) // never fails
-		id = hex.EncodeToString(fresh[:])
+		id = marker.New()
 	}
 	for _, path := range append(missing, filepath.Join(home, homeMark)) {
 		if err := durable.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 			return fmt.Errorf("host: %w", err)
 		}
-		if err := durable.WriteFile(path, []byte(id+"\n"), 0o600); err != nil {
+		if err := marker.Set(filepath.Dir(path), id); err != nil {
 			return fmt.Errorf("host: %w", err)
 		}
 	}
 	return nil
 }
 
-// readMark returns the id in a mark, none where there is no such file.
-func readMark(path string) (string, error) {
-	text, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return "", nil
+// markOf returns the id in a mark, none where there is no such file.
+func markOf(path string) (string, error) {
+	id, err := marker.ID(filepath.Dir(path))
+	if errors.Is(err, marker.ErrStranger) {
+		return "", fmt.Errorf("%w: %s is damaged: it should hold the 32 hex digits that the other %s files of this home hold; write them into it", ErrLost, path, marker.Name)
 	} else if err != nil {
 		return "", fmt.Errorf("host: %w", err)
-	}
-	id := strings.TrimSpace(string(text))
-	if raw, err := hex.DecodeString(id); err != nil || len(raw) != 16 {
-		return "", fmt.Errorf("%w: %s is damaged: it should hold the 32 hex digits that the other host.id files of this home hold; write them into it", ErrLost, path)
 	}
 	return id, nil
 }

@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 
 	cmted25519 "github.com/cometbft/cometbft/crypto/ed25519"
@@ -23,6 +22,7 @@ import (
 	registryv1 "github.com/assaynet/assay/api/registry/v1"
 	"github.com/assaynet/assay/chain/keyfile"
 	"github.com/assaynet/assay/chain/x/registry"
+	"github.com/assaynet/assay/internal/plain"
 )
 
 // VRFKeyFile is where a validator keeps its VRF key, below its home.
@@ -74,7 +74,7 @@ func loadIdentity(opts servertypes.AppOptions) (identity, error) {
 // LoadConsensusKey reads CometBFT's key file; nil when there is none, which is
 // so for a node with a remote signer.
 func LoadConsensusKey(path string) (ed25519.PrivateKey, error) {
-	text, err := os.ReadFile(path)
+	text, err := plain.Read(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}

@@ -12,6 +12,9 @@
 //	participant.json                  all that others need to know; public
 //	data/                             what the node keeps
 //
+// Unknown keys in the two files of settings are refused: a mistyped one would be off
+// without a word.
+//
 // Create may run again on a folder: keys that exist are kept, because a key that
 // was registered cannot be replaced; settings are written once and belong to the
 // owner from then on; participant.json is written anew.

@@ -8,12 +8,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 
 	registryv1 "github.com/assaynet/assay/api/registry/v1"
 	"github.com/assaynet/assay/chain/x/registry"
 	"github.com/assaynet/assay/internal/durable"
+	"github.com/assaynet/assay/internal/plain"
 )
 
 // ErrParticipant reports a participant.json that cannot be used.
@@ -99,7 +99,7 @@ func (p Participant) Save(path string) error {
 
 // ReadParticipant reads and checks a file. Errors wrap ErrParticipant.
 func ReadParticipant(path string) (Participant, error) {
-	text, err := os.ReadFile(path)
+	text, err := plain.Read(path)
 	if err != nil {
 		return Participant{}, fmt.Errorf("%w: %w", ErrParticipant, err)
 	}

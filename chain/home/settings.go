@@ -25,6 +25,7 @@ import (
 
 	"github.com/assaynet/assay/chain/app"
 	"github.com/assaynet/assay/internal/durable"
+	"github.com/assaynet/assay/internal/plain"
 )
 
 // Settings are what a new folder's configuration files say beyond the defaults.
@@ -182,16 +183,23 @@ func Load(dir string) (Config, error) {
 	v.SetEnvKeyReplacer(strings.NewReplacer(".", "_", "-", "_"))
 	v.AutomaticEnv()
 	v.SetConfigType("toml")
+	known := map[string]map[string]bool{cometConfig: keysOf(cmtcfg.Config{}), appConfig: keysOf(appSettings{}, unlisted...)}
 	for i, name := range []string{cometConfig, appConfig} {
-		v.SetConfigFile(filepath.Join(dir, name))
-		read := v.ReadInConfig
-		if i > 0 {
-			read = v.MergeInConfig
-		}
-		if err := read(); errors.Is(err, fs.ErrNotExist) {
+		text, err := plain.Read(filepath.Join(dir, name))
+		if errors.Is(err, fs.ErrNotExist) {
 			return Config{}, fmt.Errorf("%w: %s has no %s; make it with `assay init participant`, or with `assay init join` for a node that only follows", ErrHome, dir, name)
 		} else if err != nil {
+			return Config{}, fmt.Errorf("%w: %w", ErrHome, err)
+		}
+		read := v.ReadConfig
+		if i > 0 {
+			read = v.MergeConfig
+		}
+		if err := read(bytes.NewReader(text)); err != nil {
 			return Config{}, fmt.Errorf("%w: %s: %w", ErrHome, name, err)
+		}
+		if err := onlyKnown(filepath.Join(dir, name), text, known[name]); err != nil {
+			return Config{}, err
 		}
 	}
 	v.Set(flags.FlagHome, dir)
@@ -269,7 +277,7 @@ func writeComet(path string, c *cmtcfg.Config) error {
 	}
 	defer os.RemoveAll(dir)
 	rendered := filepath.Join(dir, filepath.Base(path))
-	cmtcfg.WriteConfigFile(rendered, c)
+	cmtcfg.WriteConfigFile(rendered, quotable(c))
 	text, err := os.ReadFile(rendered)
 	if err != nil {
 		return fmt.Errorf("home: config.toml: %w", err)

@@ -22,6 +22,7 @@ import (
 	"path/filepath"
 
 	"github.com/assaynet/assay/internal/durable"
+	"github.com/assaynet/assay/internal/plain"
 )
 
 // ErrFile reports a file that does not hold a key in the form Create writes.
@@ -74,7 +75,7 @@ func Load(path string) (ed25519.PrivateKey, error) {
 	if mode := info.Mode().Perm(); mode&0o077 != 0 {
 		return nil, fmt.Errorf("%w: %s has mode %o, others may read it; run chmod 600 on it, and consider the key known if the machine is shared", ErrFile, path, mode)
 	}
-	text, err := os.ReadFile(path)
+	text, err := plain.Read(path)
 	if err != nil {
 		return nil, fmt.Errorf("keyfile: %w", err)
 	}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/assaynet/assay/chain/app"
 	"github.com/assaynet/assay/chain/home"
+	"github.com/assaynet/assay/internal/plain"
 )
 
 // ErrIdentity reports a home that has lost a key, or what its key signed last.
@@ -51,7 +52,7 @@ func identity(c home.Config) error {
 		}
 		return fmt.Errorf("%w: %s, %s, is not there: %s", ErrIdentity, f.path, f.what, backup)
 	}
-	text, err := os.ReadFile(state)
+	text, err := plain.Read(state)
 	var last privval.FilePVLastSignState
 	switch {
 	case errors.Is(err, fs.ErrNotExist):

@@ -11,6 +11,7 @@ func Kept() []kept.Thing {
 	return []kept.Thing{
 		{What: "settings of the node", Where: "config/*.toml", Record: 30 << 10, Most: 4, Per: "home", Pruner: "rewritten"},
 		{What: "genesis, participant, address book and keys", Where: "config/*.json", Record: 1 << 20, Most: 8, Per: "home", Pruner: "the address book forgets old peers; the rest is made once"},
+		{What: "an address book that was damaged", Where: "config/addrbook.json.damaged", Record: 1 << 20, Most: 1, Per: "home", Pruner: "the next damaged one takes its place"},
 		{What: "the participant, for whoever makes a genesis", Where: "participant.json", Record: 2 << 10, Most: 1, Per: "home", Pruner: "rewritten"},
 		{What: "the VRF key", Where: "config/*.key", Record: 65, Most: 2, Per: "home", Pruner: "none: made once"},
 		{What: "what the validator signed last", Where: "data/priv_validator_state.json", Record: 300, Most: 1, Per: "home", Pruner: "rewritten"},

@@ -7,6 +7,9 @@
 // chain when not; nothing else distinguishes them. Several nodes may run in one
 // process as long as their folders and ports differ.
 //
+// A start makes no key in a home that is a participant's or has run before, and none
+// without the record of what its key signed (identity.go).
+//
 // A node that cannot go on does not stay: guard.go watches for it and ends the
 // node with a code and a sentence for its operator, which exit.go lists.
 //
@@ -14,11 +17,13 @@
 package node
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"strings"
 
 	"cosmossdk.io/log/v2"
 	cmtdb "github.com/cometbft/cometbft-db"
@@ -46,6 +51,7 @@ import (
 	"github.com/assaynet/assay/chain/home"
 	"github.com/assaynet/assay/chain/x/court"
 	"github.com/assaynet/assay/internal/clock"
+	"github.com/assaynet/assay/internal/plain"
 )
 
 // ErrNode reports a node that cannot run.
@@ -85,6 +91,9 @@ func Run(ctx context.Context, o Options) (err error) {
 	}
 	defer func() { err = errors.Join(err, unlock()) }()
 	if err := identity(config); err != nil {
+		return err
+	}
+	if err := checkPeers(config.Comet.P2P.AddrBookFile(), o.Logger); err != nil {
 		return err
 	}
 	dir := config.Comet.DBDir()
@@ -190,12 +199,16 @@ func load(dir string) (home.Config, *cmttypes.GenesisDoc, error) {
 		return config, nil, err
 	}
 	path := config.Comet.GenesisFile()
-	state, err := genutiltypes.AppGenesisFromFile(path)
+	text, err := plain.Read(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return config, nil, fmt.Errorf("%w: no genesis at %s; put the network's there with `assay init join`", ErrNode, path)
 	}
 	if err != nil {
 		return config, nil, fmt.Errorf("%w: %w", ErrNode, err)
+	}
+	state, err := genutiltypes.AppGenesisFromReader(bytes.NewReader(text))
+	if err != nil {
+		return config, nil, fmt.Errorf("%w: %s is no genesis: put the network's there (%s)", ErrNode, path, strings.ReplaceAll(err.Error(), "\n", ";"))
 	}
 	genesis, err := state.ToGenesisDoc()
 	if err != nil {

@@ -37,6 +37,22 @@ func Set(dir, id string) error {
 	return durable.WriteFile(filepath.Join(dir, Name), []byte(id+"\n"), 0o600)
 }
 
+// ID returns the id in a folder's mark, none where there is no mark. One that is damaged
+// is an error that wraps ErrStranger.
+func ID(dir string) (string, error) {
+	text, err := os.ReadFile(filepath.Join(dir, Name))
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", nil
+	} else if err != nil {
+		return "", err
+	}
+	id := strings.TrimSpace(string(text))
+	if raw, err := hex.DecodeString(id); err != nil || len(raw) != 16 {
+		return "", fmt.Errorf("%w: the %s of %s is damaged", ErrStranger, Name, dir)
+	}
+	return id, nil
+}
+
 // Check returns an error that wraps ErrStranger where a folder is missing or is not marked with id.
 // Other errors are about reading it.
 func Check(dir, id string) error {

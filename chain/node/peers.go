@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package node
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"cosmossdk.io/log/v2"
+	"github.com/cometbft/cometbft/p2p"
+
+	"github.com/assaynet/assay/internal/durable"
+	"github.com/assaynet/assay/internal/plain"
+)
+
+// Buckets of CometBFT's address book.
+const (
+	newBuckets = 256
+	oldBuckets = 64
+	oldBucket  = 2
+)
+
+// checkPeers puts an address book aside that CometBFT would panic over: it is a cache,
+// and peers are learned again.
+func checkPeers(path string, logger log.Logger) error {
+	text, err := plain.Read(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case errors.Is(err, plain.ErrKind):
+		return fmt.Errorf("%w: %w; move it away, and peers are learned again", ErrNode, err)
+	case err != nil:
+		return fmt.Errorf("%w: %w", ErrNode, err)
+	}
+	why := damagedPeers(text)
+	if why == nil {
+		return nil
+	}
+	aside := path + ".damaged"
+	if err := durable.Rename(path, aside); err != nil {
+		return fmt.Errorf("%w: %s is damaged (%w) and cannot be moved away: %w", ErrNode, path, why, err)
+	}
+	logger.Warn("the address book is damaged and put aside; peers are learned again", "path", aside, "err", why)
+	return nil
+}
+
+func damagedPeers(text []byte) error {
+	var book struct {
+		Addrs []*struct {
+			Addr       *p2p.NetAddress `json:"addr"`
+			Src        *p2p.NetAddress `json:"src"`
+			Buckets    []int           `json:"buckets"`
+			BucketType byte            `json:"bucket_type"`
+		} `json:"addrs"`
+	}
+	if err := json.Unmarshal(text, &book); err != nil {
+		return err
+	}
+	for i, a := range book.Addrs {
+		if a == nil || a.Addr == nil || a.Addr.IP == nil || a.Src == nil {
+			return fmt.Errorf("address %d is incomplete", i)
+		}
+		most := newBuckets
+		if a.BucketType == oldBucket {
+			most = oldBuckets
+		}
+		for _, b := range a.Buckets {
+			if b < 0 || b >= most {
+				return fmt.Errorf("address %d is in bucket %d of %d", i, b, most)
+			}
+		}
+	}
+	return nil
+}
