@@ -60,7 +60,7 @@ func TestUnknownSettingsAreRefused(t *testing.T) {
 		"of the other file":         {appConfig, "[grpc]", "[grpc]\nladdr = \"tcp://0.0.0.0:1\"", "grpc.laddr"},
 		"of nobody":                 {appConfig, "[assay]", "[zebra]\nx = 1\n[assay]", "zebra.x"},
 		"with a mark of an editor":  {cometConfig, "# This", "\ufeff# This", ""},
-		"which the SDK reads":       {appConfig, "[assay]", "[streaming.abci]\nplugin = \"x\"\n[assay]", ""},
+		"which the SDK reads":       {appConfig, "[assay]", "[streaming.other]\nplugin = \"x\"\n[assay]", ""},
 		"at the top, from upgrades": {appConfig, "halt-height = 0", "halt-height = 0\nunsafe-skip-upgrades = [7]", ""},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -40,6 +40,7 @@ func TestADamagedAddressBookIsPutAside(t *testing.T) {
 		if err := book.Stop(); err != nil {
 			t.Fatal(err)
 		}
+		book.(interface{ Wait() }).Wait() // it saves once more
 	}
 	start()
 	good, err := os.ReadFile(path)
