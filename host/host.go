@@ -74,6 +74,8 @@ type Options struct {
 	Logger *slog.Logger
 	// Started is called once workers can connect, with their URL and the address of the status server.
 	Started func(url, status string)
+	// Live is called before Started, with what gives the status of any moment. Optional.
+	Live func(status func() Status)
 	// Engine double-checks what workers find; what it disputes, the reference decides. Nil is the reference alone.
 	Engine work.Engine
 	// Pool offers challenges also where host.toml does not.
@@ -101,6 +103,8 @@ type Host struct {
 	leaves         *leaflog.Store
 	disks          []*disk.Watch
 	board          board
+	pace           pace
+	hot            hotKey
 	judge          *work.Judge
 	own, strangers auditor         // of the logs of the owner's machines, and of the pool's
 	pool           *pool.Pool      // nil where there is none
@@ -240,6 +244,9 @@ func Run(ctx context.Context, c Config, o Options) error {
 		statusAt = l.Addr().String()
 		g.Go(func() error { return h.serveStatus(ctx, l) })
 	}
+	if o.Live != nil {
+		o.Live(h.Status)
+	}
 	if o.Started != nil {
 		o.Started(h.fleet.URL(), statusAt)
 	}
@@ -250,6 +257,7 @@ func Run(ctx context.Context, c Config, o Options) error {
 	if h.ledger != nil {
 		g.Go(func() error { return h.pay(ctx) })
 	}
+	g.Go(func() error { return h.watchHotKey(ctx, encoding) })
 	g.Go(func() error { return h.loop(ctx, g) })
 	if err := g.Wait(); err != nil && ctx.Err() == nil {
 		return err
@@ -272,6 +280,7 @@ func (h *Host) Status() Status {
 	s := h.board.get()
 	s.Workers = h.fleet.Status()
 	s.Queue, s.LastError = h.queue.Status()
+	s.Progress, s.HotKey = h.pace.progress(), h.hot.get()
 	h.poolStatus(&s)
 	return s
 }
@@ -389,6 +398,7 @@ func (h *Host) step(ctx context.Context, g *errgroup.Group) error {
 	if h.last.Height > 0 { // the first one may be old
 		h.goesOn(now.Height)
 	}
+	h.pace.see(*now)
 	if h.pool != nil {
 		h.tidy(now.Epoch.Number != h.last.Epoch.Number)
 	}

@@ -4,6 +4,7 @@ package host
 
 import (
 	"net/http"
+	"strconv"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -50,6 +51,16 @@ func gauges() []gauge {
 		return always(float64(s.Disk.Free))
 	})
 	add("disk_full", "Whether new work is refused for want of space.", func(s Status) (float64, bool) { return one(s.Disk != nil && s.Disk.Full) })
+	add("hot_key_allowance_acpc", "What the hot key may still spend on fees; 0 where nothing is granted.", func(s Status) (float64, bool) {
+		switch k := s.HotKey; {
+		case k == nil || !k.Known || k.Granted && k.Left == nil: // not known, or without a bound
+			return 0, false
+		case !k.Granted:
+			return 0, true
+		}
+		v, err := strconv.ParseFloat(s.HotKey.Left.String(), 64)
+		return v, err == nil
+	})
 	pool := func(of func(Status) uint64) func(Status) (float64, bool) {
 		return func(s Status) (float64, bool) {
 			if s.Pool == nil {

@@ -35,6 +35,8 @@ type Status struct {
 	Until  int64  `json:"until,omitempty"`
 	// Still says why the chain makes no blocks, and what helps; it is empty while it does.
 	Still string `json:"still,omitempty"`
+	// Progress of the phase, and the time of a block.
+	Progress *Progress `json:"progress,omitempty"`
 	// Leaves of this epoch on disk, by node.
 	Leaves map[string]uint64 `json:"leaves,omitempty"`
 	// Queue names messages under way to the chain.
@@ -49,6 +51,8 @@ type Status struct {
 	Faults []Fault `json:"faults,omitempty"`
 	// Disk is the room where this host writes.
 	Disk *Disk `json:"disk,omitempty"`
+	// HotKey is what the key that signs for this host may spend, as of the last minute.
+	HotKey *HotKey `json:"hot_key,omitempty"`
 	// Pool and Payment are there where the host has a pool.
 	Pool    *mpocv1.Status `json:"pool,omitempty"`
 	Payment *settle.Status `json:"payment,omitempty"`

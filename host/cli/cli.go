@@ -14,7 +14,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -22,7 +21,9 @@ import (
 
 	"github.com/assaynet/assay/host"
 	"github.com/assaynet/assay/host/fleet"
+	"github.com/assaynet/assay/host/screen"
 	"github.com/assaynet/assay/internal/logs"
+	"github.com/assaynet/assay/internal/terminal"
 	"github.com/assaynet/assay/link"
 	"github.com/assaynet/assay/poc/work"
 )
@@ -44,6 +45,7 @@ func New(fast func(context.Context) work.Engine, tamper func(cheat string) (*hos
 	cmd.Flags().BoolVar(&json, "json", false, "log as JSON, one document per line; the same as --log-format json")
 	level := cmd.Flags().String("log", "info", "log level: debug, info, warn or error")
 	format := cmd.Flags().String("log-format", logs.Text, logs.Formats)
+	plain := cmd.Flags().Bool("plain", false, "print log lines on a terminal too, not the screen; elsewhere they are printed anyway")
 	offer := cmd.Flags().Bool("pool", false, "offer challenges to the machines of strangers, for pay; section [pool] of host.toml has the terms")
 	cheat := cmd.Flags().String("cheat", "none", "be an adversary (local networks and tests only)")
 	_ = cmd.Flags().MarkHidden("cheat")
@@ -55,7 +57,8 @@ func New(fast func(context.Context) work.Engine, tamper func(cheat string) (*hos
 		if json {
 			*format = logs.JSON
 		}
-		logger, err := logs.New(cmd.ErrOrStderr(), *level, *format)
+		to := func(w io.Writer) (*slog.Logger, error) { return logs.New(w, *level, *format) }
+		logger, err := to(cmd.ErrOrStderr())
 		if err != nil {
 			return err
 		}
@@ -64,10 +67,14 @@ func New(fast func(context.Context) work.Engine, tamper func(cheat string) (*hos
 			return err
 		}
 		fleet.Threads()
-		return host.Run(cmd.Context(), c, host.Options{Home: home, HostKey: key, Stdin: cmd.InOrStdin(), Logger: logger, Engine: fast(cmd.Context()), Pool: *offer, Tamper: bend,
-			Started: func(url, status string) {
-				logger.Info("workers connect with: assay-worker start --host "+url, "status", status)
-			}})
+		o := host.Options{Home: home, HostKey: key, Stdin: cmd.InOrStdin(), Logger: logger, Engine: fast(cmd.Context()), Pool: *offer, Tamper: bend}
+		if d, ok := displayOf(cmd); ok && !*plain && !json {
+			return d.onScreen(cmd.Context(), c, o, cmd.ErrOrStderr(), to)
+		}
+		o.Started = func(url, status string) {
+			logger.Info("workers connect with: assay-worker start --host "+url, "status", status)
+		}
+		return host.Run(cmd.Context(), c, o)
 	}
 	cmd.AddCommand(statusCommand(&home), allowCommand(&home), registerCommand(&home), urlCommand(&home), poolCommand(&home), paymentsCommand(&home), checkCommand(&home))
 	return cmd
@@ -93,8 +100,9 @@ func load(home string) (host.Config, ed25519.PrivateKey, error) {
 }
 
 func statusCommand(home *string) *cobra.Command {
-	return &cobra.Command{
-		Use: "status", Short: "What the running host does, why not, and until when (JSON)", Args: cobra.NoArgs,
+	asJSON := false
+	cmd := &cobra.Command{
+		Use: "status", Short: "What the running host does, why not, and until when", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			at, err := statusAddress(*home)
 			if err != nil {
@@ -104,11 +112,27 @@ func statusCommand(home *string) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if !asJSON {
+				_, err := fmt.Fprintln(cmd.OutOrStdout(), screen.Text(s, width(cmd.OutOrStdout()), time.Now()))
+				return err
+			}
 			out := json.NewEncoder(cmd.OutOrStdout())
 			out.SetIndent("", "  ")
 			return out.Encode(s)
 		},
 	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON, with all that the text leaves out")
+	return cmd
+}
+
+// width is that of the terminal behind w, or of a page.
+func width(w io.Writer) int {
+	if f, ok := w.(*os.File); ok {
+		if columns, _ := terminal.Usable(f, nil); columns >= 20 {
+			return columns
+		}
+	}
+	return 80
 }
 
 // statusAddress is where the host of a home serves its status.
@@ -260,7 +284,7 @@ func poolTable(out io.Writer, list []host.PoolAccount) {
 		}
 		unpaid = unpaid || a.Payout == ""
 		fmt.Fprintf(t, "%s\t%s\t%d\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", a.Node, cmp.Or(a.Payout, "-"), a.Entries,
-			coins(string(a.Estimated)), coins(a.Pending.String()), coins(a.Locked.String()), coins(a.Settled.String()), coins(a.Forfeited.String()), strikes, a.Device)
+			screen.Coins(string(a.Estimated)), screen.Coins(a.Pending.String()), screen.Coins(a.Locked.String()), screen.Coins(a.Settled.String()), screen.Coins(a.Forfeited.String()), strikes, a.Device)
 	}
 	_ = t.Flush()
 	for _, a := range list {
@@ -275,24 +299,4 @@ func poolTable(out io.Writer, list []host.PoolAccount) {
 		fmt.Fprintln(out, "-: the machine names no account; its owner starts it with --payout cpc1... and is paid what is pending")
 	}
 	fmt.Fprintln(out, "--json has every digit")
-}
-
-// coins writes an amount in acpc for people: in CPC, or in the millionth,
-// billionth ... of one that it takes not to look like nothing. It is rounded down.
-func coins(acpc string) string {
-	if acpc == "0" {
-		return "0"
-	}
-	for _, u := range []struct {
-		name                 string
-		from, unit, decimals int // digits
-	}{{"CPC", 15, 18, 6}, {"µCPC", 12, 12, 3}, {"nCPC", 9, 9, 3}, {"pCPC", 6, 6, 3}, {"fCPC", 3, 3, 3}} {
-		if len(acpc) <= u.from {
-			continue
-		}
-		padded := strings.Repeat("0", max(0, u.unit+1-len(acpc))) + acpc
-		point := len(padded) - u.unit
-		return padded[:point] + "." + padded[point:point+u.decimals] + " " + u.name
-	}
-	return acpc + " acpc"
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/assaynet/assay/host"
+	"github.com/assaynet/assay/host/screen"
 	"github.com/assaynet/assay/host/settle"
 	"github.com/assaynet/assay/link"
 )
@@ -124,7 +125,7 @@ func paymentsTable(out io.Writer, p host.Payments) {
 	}
 	fmt.Fprintln(out)
 	if st.Account != "" {
-		fmt.Fprintf(out, "account   %s, holds %s\n", st.Account, coins(st.Balance.String()))
+		fmt.Fprintf(out, "account   %s, holds %s\n", st.Account, screen.Coins(st.Balance.String()))
 	}
 	if st.Ledger != "" {
 		fmt.Fprintf(out, "ledger    %s, next settlement %d\n", st.Ledger, st.Next)
@@ -133,7 +134,7 @@ func paymentsTable(out io.Writer, p host.Payments) {
 		fmt.Fprintf(out, "\nnext to be paid (%d at most are shown)\n", len(p.Waiting))
 		t := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 		for _, w := range p.Waiting {
-			fmt.Fprintf(t, "  %s\t%s\t%.12s...\n", coins(w.Amount.String()), w.Payout, w.Device)
+			fmt.Fprintf(t, "  %s\t%s\t%.12s...\n", screen.Coins(w.Amount.String()), w.Payout, w.Device)
 		}
 		_ = t.Flush()
 	}

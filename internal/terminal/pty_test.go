@@ -50,7 +50,7 @@ func TestMain(m *testing.M) {
 	ctx, stop := context.WithCancel(context.Background())
 	n := 0
 	err := Run(ctx, Screen{
-		Draw: func(int) []string { return picture(n) }, Last: func(int) []string { return []string{fmt.Sprintf("the last was %d", n)} },
+		Draw: func(int, int) []string { return picture(n) }, Last: func(int) []string { return []string{fmt.Sprintf("the last was %d", n)} },
 		Footer: footer, Keys: map[string]func(){"n": func() { n++ }, "q": stop},
 	}, os.Stdin, os.Stdout, os.Environ())
 	if err != nil {

@@ -27,11 +27,12 @@ import (
 
 // Screen is what is shown, and what keys do. All functions are called by one goroutine.
 type Screen struct {
-	// Draw returns the lines of the picture for a width in columns, 20 or more. Longer lines are cut.
-	Draw func(width int) []string
+	// Draw returns the lines of the picture for a width in columns, 20 or more, and a height in lines, 1 or more.
+	// Longer lines are cut, and what is below the height is reached by scrolling.
+	Draw func(width, height int) []string
 	// Footer is the last line of the window: the keys.
 	Footer string
-	// Last returns the picture that stays, once the program has ended. Optional: Draw.
+	// Last returns the picture that stays, once the program has ended. Optional: Draw, with a height of a page.
 	Last func(width int) []string
 	// Keys by name: "p", "ctrl+c". The arrows and page keys scroll.
 	Keys map[string]func()
@@ -61,7 +62,7 @@ func Run(ctx context.Context, s Screen, in io.Reader, out io.Writer, environ []s
 	_, err := p.Run()
 	last := s.Last
 	if last == nil {
-		last = s.Draw
+		last = func(width int) []string { return s.Draw(width, page) }
 	}
 	var text strings.Builder
 	for _, line := range last(max(m.width, least)) {
@@ -73,8 +74,12 @@ func Run(ctx context.Context, s Screen, in io.Reader, out io.Writer, environ []s
 	return err
 }
 
-// least is the smallest width for which anything is drawn.
-const least = 20
+const (
+	// least is the smallest width for which anything is drawn.
+	least = 20
+	// page is the height of what stays on a terminal, which scrolls by itself.
+	page = 40
+)
 
 // over says that the program has ended.
 type over struct{}
@@ -128,7 +133,7 @@ func (m *model) key(name string) {
 }
 
 func (m *model) View() tea.View {
-	lines := m.Draw(max(m.width, least))
+	lines := m.Draw(max(m.width, least), max(m.height-1, 1))
 	m.top = max(0, min(m.top, len(lines)-(m.height-1)))
 	v := tea.NewView(strings.Join(window(lines, m.Footer, m.width, m.height, m.top), "\n"))
 	v.AltScreen = true

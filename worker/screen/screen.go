@@ -23,7 +23,7 @@ type Control struct {
 // both a terminal; environ is the program's, which says what the terminal can.
 func Run(ctx context.Context, get func() worker.Status, control Control, in io.Reader, out io.Writer, environ []string) error {
 	return terminal.Run(ctx, terminal.Screen{
-		Draw:   func(width int) []string { return Render(get(), width, time.Now()) },
+		Draw:   func(width, _ int) []string { return Render(get(), width, time.Now()) },
 		Last:   func(width int) []string { return Render(stopped(get()), width, time.Now()) }, // nothing computes below it
 		Footer: faint.Render(Keys),
 		Keys:   map[string]func(){"p": control.Pause, "r": control.Resume, "q": control.Quit, "ctrl+c": control.Quit},

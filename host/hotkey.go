@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package host
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	sdk "github.com/cosmos/cosmos-sdk/types"
+	banktypes "github.com/cosmos/cosmos-sdk/x/bank/types"
+	"github.com/cosmos/cosmos-sdk/x/feegrant"
+
+	registryv1 "github.com/assaynet/assay/api/registry/v1"
+	"github.com/assaynet/assay/host/ledger"
+	"github.com/assaynet/assay/host/settle"
+	"github.com/assaynet/assay/host/submit"
+	"github.com/assaynet/assay/poc/coin"
+)
+
+// HotKey is the key that signs for this host, and what it may spend on fees.
+type HotKey struct {
+	Address string `json:"address"`
+	// Known is false while the node has not said what follows; Reason says why.
+	Known bool `json:"known"`
+	// Balance is what it holds itself, in acpc.
+	Balance ledger.Amount `json:"balance"`
+	// Granted says that the participant pays fees for it; Left is up to how much in acpc, nil without a bound.
+	Granted bool           `json:"granted"`
+	Left    *ledger.Amount `json:"left,omitempty"`
+	// Expires is when the grant ends (RFC 3339), empty for never.
+	Expires string `json:"expires,omitempty"`
+	// Reason says what is amiss, and what to do.
+	Reason string `json:"reason,omitempty"`
+}
+
+const (
+	// hotEvery is how often the node is asked for the hot key's means, and hotTime how long it may take.
+	hotEvery = time.Minute
+	hotTime  = 10 * time.Second
+	// lowPart of the first grant is little, and a grant that ends within soon is worth a word.
+	lowPart = 10
+	soon    = 7 * 24 * time.Hour
+)
+
+// hotKey holds what was found last.
+type hotKey struct {
+	mu  sync.Mutex
+	now *HotKey
+}
+
+func (k *hotKey) get() *HotKey {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.now == nil {
+		return nil
+	}
+	c := *k.now
+	return &c
+}
+
+func (k *hotKey) set(now HotKey) (worse bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	worse = now.Reason != "" && (k.now == nil || k.now.Reason != now.Reason)
+	k.now = &now
+	return worse
+}
+
+// watchHotKey asks once a minute, beside the loop of duties, what the hot key may spend.
+func (h *Host) watchHotKey(ctx context.Context, encoding submit.Encoding) error {
+	address, err := settle.PayAccount(h.o.Keys, encoding, h.config.Key)
+	if err != nil {
+		return err
+	}
+	h.hot.set(HotKey{Address: address})
+	ticker := time.NewTicker(hotEvery)
+	defer ticker.Stop()
+	for {
+		h.lookAtHotKey(ctx, encoding, address)
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C:
+		}
+	}
+}
+
+func (h *Host) lookAtHotKey(ctx context.Context, encoding submit.Encoding, address string) {
+	within, cancel := context.WithTimeout(ctx, hotTime)
+	defer cancel()
+	k := HotKey{Address: address, Known: true}
+	grant, err := feegrant.NewQueryClient(h.conn).Allowance(within, &feegrant.QueryAllowanceRequest{Granter: h.config.Participant, Grantee: address})
+	var allowance feegrant.FeeAllowanceI
+	switch {
+	case noGrant(err):
+		err = nil
+	case err == nil:
+		err = encoding.Registry.UnpackAny(grant.Allowance.Allowance, &allowance)
+	}
+	if err == nil {
+		var res *banktypes.QueryBalanceResponse
+		if res, err = banktypes.NewQueryClient(h.conn).Balance(within, &banktypes.QueryBalanceRequest{Address: address, Denom: submit.Denom}); err == nil && res.Balance != nil {
+			k.Balance, err = ledger.ParseAmount(res.Balance.Amount.String())
+		}
+	}
+	if err == nil {
+		err = k.allowed(allowance, h.config.Participant, time.Now())
+	}
+	if ctx.Err() != nil {
+		return
+	}
+	if err != nil {
+		k = HotKey{Address: address, Reason: "the node does not say what it may spend: " + status.Convert(err).Message()}
+	}
+	if h.hot.set(k) && err == nil {
+		h.log.Warn("fees", "hot key", address, "reason", k.Reason)
+	}
+}
+
+// noGrant reports an answer that there is no allowance.
+func noGrant(err error) bool {
+	code := status.Code(err)
+	return code == codes.NotFound || (code == codes.Internal || code == codes.Unknown) && strings.Contains(err.Error(), "not found")
+}
+
+// allowed enters an allowance, nil for none, and what is amiss with it.
+func (k *HotKey) allowed(a feegrant.FeeAllowanceI, participant string, now time.Time) error {
+	renew := fmt.Sprintf("to grant anew: assay tx feegrant revoke %s %s, then assay tx feegrant grant %s %s --spend-limit 10cpc", participant, k.Address, participant, k.Address)
+	if a == nil {
+		k.Reason = fmt.Sprintf("the participant pays no fees for it, so a message that was refused twice is not sent again; grant it: assay tx feegrant grant %s %s --spend-limit 10cpc", participant, k.Address)
+		return nil
+	}
+	limit, expires, err := terms(a)
+	if err != nil {
+		return err
+	}
+	k.Granted = true
+	if limit != nil {
+		left, err := ledger.ParseAmount(limit.AmountOf(submit.Denom).String())
+		if err != nil {
+			return err
+		}
+		k.Left = &left
+		if few := registryv1.HotLimit(submit.Denom).AmountOf(submit.Denom).QuoRaw(lowPart); limit.AmountOf(submit.Denom).LT(few) {
+			k.Reason = fmt.Sprintf("it may spend less than %s on fees; %s", coin.Text(few.BigInt()), renew)
+		}
+	}
+	if expires != nil {
+		k.Expires = expires.UTC().Format(time.RFC3339)
+		switch left := expires.Sub(now); {
+		case left <= 0:
+			k.Granted, k.Reason = false, "its grant for fees has ended; "+renew
+		case left < soon:
+			k.Reason = fmt.Sprintf("its grant for fees ends within %d days; %s", int(soon.Hours())/24, renew)
+		}
+	}
+	return nil
+}
+
+// terms are the bound of an allowance, nil for none, and its end.
+func terms(a feegrant.FeeAllowanceI) (limit sdk.Coins, expires *time.Time, err error) {
+	switch a := a.(type) {
+	case *feegrant.BasicAllowance:
+		return a.SpendLimit, a.Expiration, nil
+	case *feegrant.PeriodicAllowance:
+		limit = a.PeriodCanSpend
+		if limit == nil {
+			limit = sdk.Coins{} // spent, until the next period
+		}
+		if a.Basic.SpendLimit != nil {
+			limit = limit.Min(a.Basic.SpendLimit)
+		}
+		return limit, a.Basic.Expiration, nil
+	case *feegrant.AllowedMsgAllowance:
+		inner, err := a.GetAllowance()
+		if err != nil {
+			return nil, nil, err
+		}
+		return terms(inner)
+	}
+	return nil, nil, errors.New("the grant is of a kind that this version does not know")
+}
