@@ -136,12 +136,12 @@ func golden(t *testing.T, name, got string) {
 func TestEverySize(t *testing.T) {
 	for name, s := range statuses() {
 		low := len(Render(s, warnings(), 80, 1, noon))
-		for height := 1; height < 120; height += 7 {
+		for height := 1; height < 100; height += 24 {
 			if got := len(Render(s, warnings(), 80, height, noon)); got > max(height, low) {
 				t.Errorf("%s: %d lines in a height of %d, and it can be %d", name, got, height, low)
 			}
 		}
-		for width := 20; width < 130; width += 3 {
+		for width := 20; width < 120; width += 11 {
 			for _, line := range Render(s, warnings(), width, 30, noon) {
 				if got := lipgloss.Width(line); got > width {
 					t.Errorf("%s: %d columns in a width of %d: %q", name, got, width, line)

@@ -49,11 +49,13 @@ func start(t *testing.T, name string, columns, rows int, environ ...string) *ter
 // In every size of window the first line says who this is, the last one what the keys do, and each once only. Both keys
 // stop the host, and the terminal keeps what it leaves.
 func TestInAPseudoTerminal(t *testing.T) {
-	for i, size := range sizes {
-		for j, environ := range []string{"COLORTERM=truecolor", "NO_COLOR=1"} {
+	for i, size := range append(sizes, sizes[1]) {
+		t.Run(fmt.Sprintf("%dx%d %d", size[0], size[1], i), func(t *testing.T) {
+			t.Parallel()
 			columns, rows := size[0], size[1]
-			term := start(t, []string{"busy", "trouble"}[(i+j)%2], columns, rows, environ)
-			for _, high := range []int{rows, rows / 2, rows + 30, rows} {
+			environ := []string{"NO_COLOR=1", "COLORTERM=truecolor"}[i%2]
+			term := start(t, []string{"busy", "trouble"}[i%2], columns, rows, environ)
+			for _, high := range []int{rows, rows / 2, rows + 30} {
 				term.Resize(columns, high)
 				term.Until(func(shown string) string {
 					lines := strings.Split(strings.TrimRight(shown, "\n"), "\n")
@@ -76,6 +78,6 @@ func TestInAPseudoTerminal(t *testing.T) {
 			if coloured := strings.Contains(term.Raw(), "[32m"); coloured != (environ != "NO_COLOR=1") {
 				t.Errorf("with %s: colour %v", environ, coloured)
 			}
-		}
+		})
 	}
 }
