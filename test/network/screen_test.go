@@ -21,9 +21,10 @@ import (
 func TestAHostOnATerminal(t *testing.T) {
 	home := filepath.Join(t.TempDir(), "a")
 	var said bytes.Buffer
-	if code := cli.Run(t.Context(), []string{"init", "participant", "--home", home, "--chain-id", "screen-1", "--keyring-backend", "test"}, strings.NewReader(""), &said, &said); code != 0 {
+	if code := cli.Run(t.Context(), []string{"init", "participant", "--home", home, "--chain-id", "screen-1", "--moniker", "a", "--keyring-backend", "test", "--grpc", "127.0.0.1:1"}, strings.NewReader(""), &said, &said); code != 0 {
 		t.Fatal(said.String())
 	}
+	edit(t, filepath.Join(home, "config", "host.toml"), map[string]string{"0.0.0.0:4710": "127.0.0.1:0", "127.0.0.1:4711": "127.0.0.1:0"})
 	start := func(line string) *terminaltest.Terminal {
 		cmd := exec.Command("/bin/sh", "-c", line, os.Args[0])
 		cmd.Env = append(os.Environ(), "TERM=xterm-256color", "HOME="+home)
