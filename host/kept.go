@@ -26,6 +26,13 @@ const (
 // keepEvidence is how many files of evidence stay.
 const keepEvidence = 1000
 
+// LogName is where the log is while the host's screen has the terminal, below its home. It has at most LogBytes, and
+// the one before it, host.log.1, as many.
+const (
+	LogName  = "data/host.log"
+	LogBytes = 8 << 20
+)
+
 // Kept is all that a host keeps, below the home that it shares with its node.
 func Kept() []kept.Thing {
 	return []kept.Thing{
@@ -43,6 +50,7 @@ func Kept() []kept.Thing {
 		{What: "the lock and the mark of leaves", Where: leavesName + "/*", Record: 20, Most: 2, Per: "home", Pruner: "rewritten at each start"},
 		{What: "verdicts until they are revealed", Where: verdictName + "/*", Record: 1 << 20, PerDay: 24, Most: 10, Per: "home", Pruner: "deleted with their epoch"},
 		{What: "evidence", Where: EvidenceName + "/*", Record: 8 << 10, Most: keepEvidence, Per: "home", Pruner: "the oldest epochs' at each epoch", Sealed: "signatures; the chain's archive"},
+		{What: "the log of a host on a terminal, and the one before it", Where: LogName + "*", Record: LogBytes, Most: 2, Per: "home", Pruner: "the older one is replaced"},
 
 		{What: "logs under audit", Memory: "host.Host.logs", Record: 1 << 10, Most: 10_000, Per: "machine and epoch", Pruner: "the next epoch"},
 		{What: "sizes of logs that are over", Memory: "host.Host.pinned", Record: 100, Most: 10_000, Per: "epoch", Pruner: "deleted with the leaves"},

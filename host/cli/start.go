@@ -20,13 +20,6 @@ import (
 	"github.com/assaynet/assay/internal/terminal"
 )
 
-const (
-	// LogFile is where the log is while the screen has the terminal, below a host's home.
-	LogFile = "data/host.log"
-	// logBytes is its size at most; the one before it is kept too.
-	logBytes = 8 << 20
-)
-
 // display is the terminal that a command has, if any.
 type display struct {
 	in, out *os.File
@@ -58,7 +51,7 @@ func (d display) onScreen(ctx context.Context, c host.Config, o host.Options, st
 	p := new(pane)
 	to := stderr
 	if d.log {
-		f, err := logfile.Open(filepath.Join(o.Home, LogFile), logBytes)
+		f, err := logfile.Open(filepath.Join(o.Home, host.LogName), host.LogBytes)
 		if err != nil { // a full disk keeps no host from its duties
 			to = io.Discard
 			p.broken(err)

@@ -53,7 +53,7 @@ func statuses() map[string]host.Status {
 		Leaves: map[string]uint64{"w00": 1_234_567, "w01": 1_199_999}, Queue: []string{"commit/12/1/w00"},
 		Workers: machines(2), Disk: &host.Disk{Space: disk.Space{Free: 212 << 30, Total: 1000 << 30}, Mark: 1 << 30},
 		HotKey:  &host.HotKey{Address: "cpc1hot", Known: true, Granted: true, Left: &left, Balance: amount("0")},
-		Outcome: &host.Outcome{Epoch: 11, Result: "RESULT_CREDITED", Weight: 3_553_312, Power: 314_159},
+		Outcome: &host.Outcome{Epoch: 11, Result: "RESULT_CREDITED", Reason: "credited; judged by its committee", Weight: 3_553_312, Power: 314_159},
 	}
 	trouble := busy
 	trouble.Doing, trouble.Reason = "computing", "segment 2 of 3"
@@ -84,6 +84,9 @@ func statuses() map[string]host.Status {
 	pool := busy
 	pool.Phase, pool.Doing, pool.Reason, pool.Until, pool.Progress = "challenge", "waiting", "waiting for the beacon that draws the leaves to open", 0, &host.Progress{BlockMS: 1013}
 	pool.Pool, pool.Payment = trouble.Pool, &settle.Status{Account: "cpc1pay", Balance: amount("12500000000000000000"), Doing: "paying", Reason: "settlement 7 waits for a block", Next: 8, Settlement: 7, Height: 1180}
+	pool.Workers = machines(2)
+	pool.Workers[1].State, pool.Workers[1].Reason = "idle", "epoch 12, challenge: "+pool.Reason
+	pool.Outcome = &host.Outcome{Epoch: 11, Result: "RESULT_FALSE_VERDICT", Reason: "its verdict names an honest leaf", Power: 1_000}
 	return map[string]host.Status{"busy": busy, "trouble": trouble, "away": away, "begin": begin, "pool": pool}
 }
 

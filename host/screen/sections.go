@@ -72,7 +72,11 @@ func (r *renderer) machines(s host.Status) {
 	for _, w := range all[:shown] {
 		state := paint(w.State) + strings.Repeat(" ", max(0, 10-len(w.State)))
 		r.add(fmt.Sprintf("  %-16s %s %12s %12s%s", clip(w.Node, 16), state, milli(w.Rate1m), group(s.Leaves[w.Node]), engine(w.Engine)))
-		if why := whyNot(w); why != reason { // what many have in common is said once
+		why := whyNot(w)
+		if s.Reason != "" && strings.Contains(why, s.Reason) { // the host waits for the same
+			why = ""
+		}
+		if why != reason { // what many have in common is said once
 			reason = why
 			r.wrap("    ", why)
 		}
@@ -137,10 +141,11 @@ func (r *renderer) money(s host.Status) {
 	r.hotKey(s)
 	if o := s.Outcome; o != nil {
 		result := strings.ToLower(strings.ReplaceAll(strings.TrimPrefix(o.Result, "RESULT_"), "_", " "))
-		text := fmt.Sprintf("epoch %d: %s, weight %s, power %d.%d %%", o.Epoch, result, group(o.Weight), o.Power/10_000, o.Power%10_000/1000)
-		if o.Reason != "" {
-			text += "; " + o.Reason
+		what := o.Reason // which begins with the result, as a rule
+		if !strings.HasPrefix(what, result) {
+			what = strings.TrimSuffix(result+": "+what, ": ")
 		}
+		text := fmt.Sprintf("epoch %d: weight %s, power %d.%d %%; %s", o.Epoch, group(o.Weight), o.Power/10_000, o.Power%10_000/1000, what)
 		r.row("outcome", text)
 	} else {
 		r.row("outcome", "none yet: no epoch was finalised since this host started")

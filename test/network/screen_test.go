@@ -12,7 +12,10 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/assaynet/assay/chain/node"
 	"github.com/assaynet/assay/cli"
+	"github.com/assaynet/assay/host"
+	"github.com/assaynet/assay/internal/kept"
 	"github.com/assaynet/assay/internal/terminal/terminaltest"
 )
 
@@ -51,6 +54,11 @@ func TestAHostOnATerminal(t *testing.T) {
 		if raw, err := os.ReadFile(path); err != nil || !strings.Contains(string(raw), "the node does not answer") {
 			t.Errorf("%s: %q, %v", path, raw, err)
 		}
+	}
+	table := append(host.Kept(), node.Kept()...)
+	table = append(table, kept.Thing{Where: "elsewhere.log"})
+	if list, err := kept.Unlisted(home, table); err != nil || len(list) > 0 {
+		t.Errorf("in no table: %v, %v", list, err)
 	}
 	term = start(`exec "$0" host --plain --home "$HOME"`)
 	term.Wait("the node does not answer")
