@@ -47,7 +47,7 @@ func TestAHostOnATerminal(t *testing.T) {
 	term.Type("q")
 	term.End()
 	text := strings.Join(strings.Fields(term.Text()), " ")
-	if !strings.Contains(text, "stopped; leaves, accounts, verdicts and evidence are kept in") || strings.Contains(text, "level=") {
+	if !strings.Contains(text, "stopped; leaves, accounts, verdicts and evidence are kept in") || strings.Contains(text, " INFO ") {
 		t.Errorf("what stays is\n%s", term.Text())
 	}
 	for _, path := range []string{log, elsewhere} {
