@@ -53,12 +53,17 @@ func TestFlipsInANetwork(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	slim := t.TempDir() // of a folder with a hundred files, those that are damaged
+	for _, name := range []string{stateFile, "p1/" + home.Public, "p1/" + home.Genesis, "p2/" + home.Genesis} {
+		text, err := os.ReadFile(filepath.Join(whole, name))
+		to := filepath.Join(slim, name)
+		if err = errors.Join(err, os.MkdirAll(filepath.Dir(to), 0o700), os.WriteFile(to, text, 0o600)); err != nil {
+			t.Fatal(err)
+		}
+	}
 	many, cuts := flips.Rounds(2000, 200)
 	refused := 0
-	other := func(path string) bool {
-		return path != stateFile && path != "p1/"+home.Public && path != "p1/"+home.Genesis && path != "p2/"+home.Genesis
-	}
-	flips.Each(t, whole, many, cuts, other, func(folder string, d flips.Damage) error {
+	flips.Each(t, slim, many, cuts, nil, func(folder string, d flips.Damage) error {
 		if d.Path == "p1/"+home.Public {
 			p, err := home.ReadParticipant(filepath.Join(folder, "p1", home.Public))
 			p.Moniker, p.Peer, p.Hot = who.Moniker, who.Peer, who.Hot
