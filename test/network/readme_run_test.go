@@ -56,7 +56,7 @@ func (p *participant) configure() {
 
 // serve opens the host, by a command of the README, and reads from its terminal where workers connect.
 func (p *participant) serve(command string) {
-	p.host = p.open("host", p.text(command))
+	p.host = p.open("host", "exec "+p.text(command)) // so that it has ended where the terminal has
 	p.url = substitution{"'assay://…#…'", "'" + p.host.said(workersURL)[0] + "'", "what the host printed"}
 }
 
