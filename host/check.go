@@ -3,6 +3,7 @@
 package host
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -16,6 +17,9 @@ import (
 	"github.com/assaynet/assay/host/pool"
 	"github.com/assaynet/assay/host/store"
 	"github.com/assaynet/assay/internal/durable"
+	"github.com/assaynet/assay/poc/delivery"
+	"github.com/assaynet/assay/poc/document"
+	"github.com/assaynet/assay/poc/proof"
 )
 
 // Checked is what a check of one of a host's files, or of a folder of them, found.
@@ -63,8 +67,14 @@ func Check(home string, repair bool) ([]Checked, error) {
 		return nil, err
 	}
 	list = append(list, leaves)
-	for what, name := range map[string]string{"verdicts": verdictName, "evidence": EvidenceName} {
-		c, err := checkDocuments(what, filepath.Join(home, name))
+	for _, f := range []struct {
+		what, name string
+		sound      func(raw []byte) error
+	}{
+		{"verdicts", verdictName, func(raw []byte) error { _, err := readVerdict(raw); return err }},
+		{"evidence", EvidenceName, soundEvidence},
+	} {
+		c, err := checkDocuments(f.what, filepath.Join(home, f.name), f.sound)
 		if err != nil {
 			return nil, err
 		}
@@ -164,8 +174,25 @@ func checkLeaves(dir string) (Checked, error) {
 	return c, nil
 }
 
+// soundEvidence reads a file of evidence of either kind. That it proves what it says is for assay verify, which computes.
+func soundEvidence(raw []byte) error {
+	var kind struct{ Version string }
+	if err := json.Unmarshal(raw, &kind); err != nil {
+		return err
+	}
+	if kind.Version != LeftOutVersion {
+		_, err := proof.Parse(raw)
+		return err
+	}
+	var f LeftOutFile
+	if err := document.Parse(raw, &f, 2*delivery.MaxFileSize); err != nil || f.Evidence != nil {
+		return err
+	}
+	return f.whole(context.Background(), nil) // no evidence, nothing to compute
+}
+
 // checkDocuments reads a folder of JSON documents.
-func checkDocuments(what, dir string) (Checked, error) {
+func checkDocuments(what, dir string, sound func(raw []byte) error) (Checked, error) {
 	c := Checked{What: what, Path: dir, Sound: true}
 	entries, err := os.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -186,12 +213,12 @@ func checkDocuments(what, dir string) (Checked, error) {
 		}
 		n++
 		c.Bytes += int64(len(raw))
-		if !json.Valid(raw) {
-			bad = append(bad, e.Name())
+		if err := sound(raw); err != nil {
+			bad = append(bad, fmt.Sprintf("%s (%v)", e.Name(), err))
 		}
 	}
 	if c.Found = fmt.Sprintf("%d files", n); len(bad) > 0 {
-		c.Sound, c.Found, c.Next = false, c.Found+"; damaged: "+strings.Join(bad, ", "), "remove what is damaged; evidence is written again while the chain has its epoch"
+		c.Sound, c.Found, c.Next = false, c.Found+"; damaged: "+strings.Join(bad, ", "), "put what is damaged back from a copy, or remove it; evidence is written again while the chain has its epoch"
 	}
 	return c, nil
 }

@@ -37,7 +37,7 @@ const (
 func Kept() []kept.Thing {
 	return []kept.Thing{
 		{What: "settings", Where: configName, Record: 4 << 10, Most: 1, Per: "home", Pruner: "rewritten"},
-		{What: "the host's key", Where: "config/host.key", Record: 65, Most: 1, Per: "home", Pruner: "none: made once"},
+		{What: "the host's key", Where: "config/host.key", Record: 130, Most: 1, Per: "home", Pruner: "none: made once", Sealed: "the public key beside it"},
 		{What: "the marks of its folders", Where: homeMark, Record: 33, Most: 1, Per: "home", Pruner: "none: made once"},
 		{What: "the marks of its folders", Where: dataMark, Record: 33, Most: 1, Per: "home", Pruner: "none: made once"},
 		{What: "accounts' keys", Where: accounts.Folder + "/*", Record: 1 << 10, Most: 100, Per: "home", Pruner: "the owner"},
@@ -48,8 +48,8 @@ func Kept() []kept.Thing {
 		{What: "files of an older version, or damaged", Where: "data/*.db.*", Record: 8 << 20, Most: 1000, Per: "home", Pruner: "the owner"},
 		{What: "leaves of the latest epochs", Where: leavesName + "/*/*", Record: 40, PerDay: 0, Most: 10_000_000, Per: "machine", Pruner: "deleted with their epoch, before anything is written", Sealed: "checksum of each batch; signatures"},
 		{What: "the lock and the mark of leaves", Where: leavesName + "/*", Record: 20, Most: 2, Per: "home", Pruner: "rewritten at each start"},
-		{What: "verdicts until they are revealed", Where: verdictName + "/*", Record: 1 << 20, PerDay: 24, Most: 10, Per: "home", Pruner: "deleted with their epoch"},
-		{What: "evidence", Where: EvidenceName + "/*", Record: 8 << 10, Most: keepEvidence, Per: "home", Pruner: "the oldest epochs' at each epoch", Sealed: "signatures; the chain's archive"},
+		{What: "verdicts until they are revealed", Where: verdictName + "/*", Record: 1 << 20, PerDay: 24, Most: 10, Per: "home", Pruner: "deleted with their epoch", Sealed: "checksum"},
+		{What: "evidence", Where: EvidenceName + "/*", Record: 8 << 10, Most: keepEvidence, Per: "home", Pruner: "the oldest epochs' at each epoch", Sealed: "signatures; the chain's archive; a checksum where there is no evidence"},
 		{What: "the log of a host on a terminal, and the one before it", Where: LogName + "*", Record: LogBytes, Most: 2, Per: "home", Pruner: "the older one is replaced"},
 
 		{What: "logs under audit", Memory: "host.Host.logs", Record: 1 << 10, Most: 10_000, Per: "machine and epoch", Pruner: "the next epoch"},

@@ -66,7 +66,7 @@ func (h *Host) clean(ctx context.Context, g *errgroup.Group, now sprintv1.QueryC
 	stranger := h.stranger(key.Node)
 	a := h.logs[key]
 	if a == nil {
-		if f, found := h.onFile(key); found { // from before a restart: it stays out
+		if f, found := h.onFile(ctx, key); found { // from before a restart: it stays out
 			a = &logAudit{done: make(chan struct{}), err: fmt.Errorf("%w: %s", errLeftOut, f.Reason)}
 			close(a.done)
 			h.logs[key] = a

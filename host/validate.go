@@ -21,6 +21,7 @@ import (
 	courtv1 "github.com/assaynet/assay/api/court/v1"
 	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
 	"github.com/assaynet/assay/host/fleet"
+	"github.com/assaynet/assay/internal/sealed"
 	"github.com/assaynet/assay/poc/audit"
 	"github.com/assaynet/assay/poc/commit"
 	"github.com/assaynet/assay/poc/seed"
@@ -58,6 +59,9 @@ type verdict struct {
 	Body    []byte `json:"body"`
 	Middles []byte `json:"middles"` // 8 bytes for each leaf that was judged, in order
 }
+
+// verdictVersion is that of a verdict's file.
+const verdictVersion = "assay-host-verdict/1"
 
 type result struct {
 	finding
@@ -437,7 +441,7 @@ func (h *Host) verdictPath(epoch uint64) string {
 
 // saveVerdict puts a verdict on disk before its commitment is sent.
 func (h *Host) saveVerdict(v *verdict) error {
-	raw, err := json.Marshal(v)
+	raw, err := sealed.Marshal(verdictVersion, v)
 	if err != nil {
 		return err
 	}
@@ -456,9 +460,25 @@ func (h *Host) loadVerdict(epoch uint64) (*verdict, error) {
 	} else if err != nil {
 		return nil, err
 	}
-	v := &verdict{}
-	if err := json.Unmarshal(raw, v); err != nil {
-		return nil, fmt.Errorf("%s is damaged, and this host abstains in epoch %d: %w", path, epoch, err)
+	v, err := readVerdict(raw)
+	if err == nil && v.Epoch != epoch {
+		err = fmt.Errorf("it is of epoch %d", v.Epoch)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w; this host abstains in epoch %d unless the file is put back from a copy", path, err, epoch)
 	}
 	return v, nil
+}
+
+// readVerdict reads a verdict's file, or one from before there were checksums, which has a body of its own.
+func readVerdict(raw []byte) (*verdict, error) {
+	v := &verdict{}
+	var form struct{ Version, SHA256 *string }
+	if err := json.Unmarshal(raw, &form); err == nil && form.Version == nil && form.SHA256 == nil {
+		if err := json.Unmarshal(raw, v); err != nil {
+			return nil, fmt.Errorf("%w (%w)", sealed.ErrDamaged, err)
+		}
+		return v, nil
+	}
+	return v, sealed.Unmarshal(raw, verdictVersion, v)
 }

@@ -22,8 +22,10 @@ import (
 var ErrKeyFile = errors.New("link: key file")
 
 // LoadKey reads the Ed25519 key in path, and makes one when there is none. The
-// file holds the 32-byte seed in hex and is readable by its owner only; one that
-// others can read is refused, since its key must be taken as known to them.
+// file holds the 32-byte seed in hex and, in a second line, the public key, so that
+// a changed digit is not taken for another key; files of earlier programs hold the
+// seed alone. It is readable by its owner only; one that others can read is
+// refused, since its key must be taken as known to them.
 //
 // A new file appears whole or not at all, and two processes that start together
 // end up with the same key.
@@ -40,7 +42,7 @@ func LoadKey(path string) (ed25519.PrivateKey, error) {
 	if err := durable.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("link: key directory: %w", err)
 	}
-	err = durable.Create(path, []byte(hex.EncodeToString(key.Seed())+"\n"), 0o600)
+	err = durable.Create(path, fmt.Appendf(nil, "%x\n%x\n", key.Seed(), key[ed25519.SeedSize:]), 0o600)
 	if errors.Is(err, fs.ErrExist) { // another process was faster, and may not have synced it yet
 		err = durable.SyncDir(dir)
 	}
@@ -66,9 +68,16 @@ func readKey(path string) (ed25519.PrivateKey, error) {
 		return nil, fmt.Errorf("%w: %w", ErrKeyFile, err)
 	}
 	text = bytes.TrimPrefix(text, []byte("\ufeff")) // an editor's mark
-	seed, err := hex.DecodeString(strings.TrimSpace(string(text)))
+	first, second, _ := strings.Cut(strings.TrimSpace(string(text)), "\n")
+	seed, err := hex.DecodeString(strings.TrimSpace(first))
 	if err != nil || len(seed) != ed25519.SeedSize {
 		return nil, fmt.Errorf("%w: %s does not hold a key (64 hex digits); restore it, or move it away and a new key is made", ErrKeyFile, path)
 	}
-	return ed25519.NewKeyFromSeed(seed), nil
+	key := ed25519.NewKeyFromSeed(seed)
+	if second = strings.TrimSpace(second); second != "" {
+		if public, err := hex.DecodeString(second); err != nil || !bytes.Equal(public, key[ed25519.SeedSize:]) {
+			return nil, fmt.Errorf("%w: %s is damaged: its second line is not the public key of its first; restore it, or move it away and a new key is made", ErrKeyFile, path)
+		}
+	}
+	return key, nil
 }

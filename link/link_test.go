@@ -267,6 +267,38 @@ func TestSlowMessage(t *testing.T) {
 	}
 }
 
+// A digit of a key's file that is another makes no other key of it: the public key stands beside. Files of earlier
+// programs hold the seed alone.
+func TestADamagedKeyIsNoOtherKey(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "key")
+	key, err := LoadKey(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write := func(text []byte) {
+		t.Helper()
+		if err := os.WriteFile(path, text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for at := range text {
+		bad := bytes.Clone(text)
+		bad[at] ^= 1
+		write(bad)
+		if got, err := LoadKey(path); err == nil && !got.Equal(key) || err != nil && (!errors.Is(err, ErrKeyFile) || !strings.Contains(err.Error(), path)) {
+			t.Fatalf("byte %d: %v", at, err)
+		}
+	}
+	write(text[:2*ed25519.SeedSize+1])
+	if got, err := LoadKey(path); err != nil || !got.Equal(key) {
+		t.Errorf("the seed alone: %v", err)
+	}
+}
+
 func TestOnlyTheRightKeys(t *testing.T) {
 	to, _ := server(t, testLimits, echo)
 	wrong := to

@@ -5,7 +5,6 @@ package localnet
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -85,6 +84,8 @@ type Network struct {
 	Chain   string    `json:"chain"`
 	Faucet  string    `json:"faucet"`
 	Members []*Member `json:"members"`
+	// Genesis is the SHA-256 of every member's genesis file, in hexadecimal digits; empty for networks of earlier programs.
+	Genesis string `json:"genesis,omitempty"`
 
 	blockTime time.Duration
 	pool      bool
@@ -174,25 +175,6 @@ func (n *Network) lock() (err error) {
 		return fmt.Errorf("localnet: %s runs the network in %s already: stop that one first, or name another --home", held.Holder(), n.Home)
 	} else if err != nil {
 		return fmt.Errorf("localnet: %w", err)
-	}
-	return nil
-}
-
-// read finds the network that is in the folder.
-func (n *Network) read() error {
-	path := filepath.Join(n.Home, stateFile)
-	raw, err := os.ReadFile(path)
-	if err != nil {
-		return fmt.Errorf("localnet: %w", err)
-	}
-	if err := json.Unmarshal(raw, n); err != nil {
-		return fmt.Errorf("localnet: %s: %w", path, err)
-	}
-	if len(n.Members) == 0 {
-		return fmt.Errorf("localnet: %s names no participants: name another --home", path)
-	}
-	for _, m := range n.Members {
-		m.Home = filepath.Join(n.Home, m.Name)
 	}
 	return nil
 }

@@ -7,7 +7,6 @@ import (
 	"crypto/ed25519"
 	"crypto/rand"
 	"encoding/hex"
-	"encoding/json"
 	"fmt"
 	"net"
 	"os"
@@ -28,7 +27,6 @@ import (
 	"github.com/assaynet/assay/chain/x/registry"
 	"github.com/assaynet/assay/host"
 	hostcli "github.com/assaynet/assay/host/cli"
-	"github.com/assaynet/assay/internal/durable"
 	"github.com/assaynet/assay/link"
 	"github.com/assaynet/assay/worker"
 )
@@ -155,6 +153,7 @@ func (n *Network) join(genesis []byte) error {
 			return err
 		}
 	}
+	n.Genesis = sumOf(genesis)
 	return n.save()
 }
 
@@ -220,15 +219,6 @@ func (n *Network) createAccounts() ([]genesis.Balance, error) {
 		balances = append(balances, genesis.Balance{Address: address, Amount: math.NewInt(a.coins).Mul(math.NewIntWithDecimal(1, 18))})
 	}
 	return balances, nil
-}
-
-// save writes the state file, which makes the folder a network.
-func (n *Network) save() error {
-	raw, err := json.MarshalIndent(n, "", "  ")
-	if err != nil {
-		return err
-	}
-	return durable.WriteFile(filepath.Join(n.Home, stateFile), append(raw, '\n'), 0o644)
 }
 
 // choosePorts keeps the addresses of the last start, so that a node that joined finds its peers again, unless

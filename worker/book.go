@@ -82,11 +82,14 @@ func openBook(home, chain, participant, node string, host mpoc.Key) (*book, erro
 	b.place = string(order)
 	whole := len(line) + 1
 	var last error // of the latest whole line
-	n := 1
+	n, mended := 1, false
 	for ; ; n++ {
 		line, more, complete := bytes.Cut(rest, []byte("\n"))
 		if !complete {
-			break // the end, or torn by a power cut
+			if line = unended(b.place, rest); line == nil {
+				break // the end, or torn by a power cut
+			}
+			text, more, mended = slices.Concat(text[:whole], line, []byte("\n")), nil, true
 		}
 		var batch delivery.Batch
 		if _, last = entry(b.place, line, &batch); last == nil && batch.Count == 0 {
@@ -100,7 +103,7 @@ func openBook(home, chain, participant, node string, host mpoc.Key) (*book, erro
 	if last != nil { // how far it reached nobody knows
 		return nil, damaged(n, last)
 	}
-	if whole < len(text) {
+	if mended || whole < len(text) {
 		err = durable.WriteFile(b.path, text[:whole], 0o600)
 	}
 	return b, err
@@ -117,6 +120,17 @@ func entry(place string, line []byte, v any) (record []byte, err error) {
 		err = sealed.ErrDamaged
 	}
 	return record, err
+}
+
+// unended returns the line of a text whose newline is missing or another byte: what it says was signed.
+// It returns nil where the text is no whole line.
+func unended(place string, text []byte) []byte {
+	for _, line := range [][]byte{text, text[:max(0, len(text)-1)]} {
+		if _, whole, err := sealed.Unline(place, line); whole && err == nil {
+			return line
+		}
+	}
+	return nil
 }
 
 // end is the index behind the last leaf that was signed.

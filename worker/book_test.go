@@ -117,7 +117,7 @@ func TestDamagedBook(t *testing.T) {
 		inLast, inEnd := line == 5, at == len(text)-1
 		switch {
 		case err != nil && (line == 0 || inLast || at == begins+len(lines[line])-1 && line == 4) && strings.Contains(err.Error(), b.path):
-		case err == nil && inEnd: // as a power cut leaves it
+		case err == nil && inEnd && got.end() == 50: // all but the newline is there
 		case err == nil && line > 0 && !inLast && got.end() == 50: // the others stand, what is before the gap is not signed again
 			if _, err := got.check(delivery.Statement{Order: order, Batch: delivery.Batch{First: 0, Count: 5}}); err == nil {
 				t.Fatalf("bit %d of byte %d: other leaves are signed", at%7, at)

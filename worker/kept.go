@@ -18,8 +18,8 @@ const maxDevices = 64
 // Kept is all that a worker keeps.
 func Kept() []kept.Thing {
 	all := []kept.Thing{
-		{What: "the machine's key", Where: KeyFile, Record: 65, Most: 1, Per: "home", Pruner: "none: made once", Sealed: "the host's account is another without it"},
-		{What: "the key of a further device", Where: "devices/*/" + KeyFile, Record: 65, Most: maxDevices, Per: "home", Pruner: "none: made once"},
+		{What: "the machine's key", Where: KeyFile, Record: 130, Most: 1, Per: "home", Pruner: "none: made once", Sealed: "the public key beside it"},
+		{What: "the key of a further device", Where: "devices/*/" + KeyFile, Record: 130, Most: maxDevices, Per: "home", Pruner: "none: made once", Sealed: "the public key beside it"},
 		{What: "the parts of the home", Where: HomeFile, Record: 100, Most: maxDevices + 3, Per: "home", Pruner: "rewritten", Sealed: "checksum"},
 		{What: "the lock", Where: LockFile, Record: 10, Most: 1, Per: "home", Pruner: "rewritten at each start"},
 		{What: "the socket of status and pause", Where: "worker.sock", Record: 1, Most: 1, Per: "home", Pruner: "made anew at each start"},

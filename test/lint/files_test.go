@@ -23,6 +23,7 @@ var inPlace = []exception{
 	{"chain/node/exit.go", ruleFile, "a probe: does the disk take a file; nothing is kept"},
 	{"host/leaflog/log.go", ruleFile, "an append-only file, synced frame by frame, each with a checksum"},
 	{"worker/mpoc/store.go", ruleFile, "an append-only file, synced record by record, each with a checksum"},
+	{"internal/flips/flips.go", ruleFile, "damages files, for tests"},
 	{"localnet/crew/process.go", ruleFile, "a child's output goes straight to its log"},
 }
 

@@ -91,6 +91,15 @@ func TestCommandsOnARunningNetwork(t *testing.T) {
 		}
 	})
 
+	t.Run("a host of another chain", func(t *testing.T) {
+		settings := filepath.Join(p1.Home, "config", "host.toml")
+		edit(t, settings, map[string]string{n.Chain: "another-net"})
+		if code, out, errs := n.said("host", "--home", p1.Home); code == 0 || !strings.Contains(errs, `follows chain "`+n.Chain) {
+			t.Errorf("exit %d, says %q %q", code, out, errs)
+		}
+		edit(t, settings, map[string]string{"another-net": n.Chain})
+	})
+
 	t.Run("folders that are taken", func(t *testing.T) {
 		state := filepath.Join(n.Home, "localnet.json")
 		was, err := os.ReadFile(state)

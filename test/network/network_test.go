@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package network tests whole networks: every node, host and worker is a process of its own, and a kill is SIGKILL.
-// The test binary is also the executable of the children, so one link serves all.
+// The test binary is also the executable of the children, and both programs where it is run by their names, so one link
+// serves all.
 package network
 
 import (
@@ -15,20 +16,29 @@ import (
 	"time"
 
 	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
-	"github.com/assaynet/assay/cli"
-	"github.com/assaynet/assay/localnet"
-
 	"github.com/assaynet/assay/chain/x/sprint"
+	"github.com/assaynet/assay/cli"
+	"github.com/assaynet/assay/device"
+	"github.com/assaynet/assay/internal/pipe"
+	"github.com/assaynet/assay/localnet"
+	workercli "github.com/assaynet/assay/worker/cli"
 )
 
 func TestMain(m *testing.M) {
+	name := filepath.Base(os.Args[0])
 	// a child of localnet: the first argument is a command, never a test flag
-	if len(os.Args) > 1 && os.Args[1][0] != '-' {
-		ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-		defer stop()
-		os.Exit(cli.Run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+	child := len(os.Args) > 1 && os.Args[1][0] != '-'
+	if name != "assay" && name != "assay-worker" && !child {
+		os.Exit(m.Run())
 	}
-	os.Exit(m.Run())
+	pipe.Survive()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if name == "assay-worker" {
+		program := workercli.Command{Name: name, Backends: device.Backends()}
+		os.Exit(program.Run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+	}
+	os.Exit(cli.Run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }
 
 // quick are windows of a few seconds and 32 samples.

@@ -244,6 +244,11 @@ func reason(err error) string {
 func (m *Machine) openStore(ctx context.Context) (*store, error) {
 	for pause := restMin / 12; ; pause = min(2*pause, restMin) {
 		s, err := openStore(m.c.Home, m.c.AcceptLoss)
+		if err == nil {
+			s.damaged = func(path string, err error) {
+				m.log.Error("a receipt is damaged and shows nothing; put it back from a copy", "path", path, "err", err)
+			}
+		}
 		var disk *fs.PathError
 		if err == nil || errors.Is(err, ErrLost) || !errors.As(err, &disk) {
 			return s, err

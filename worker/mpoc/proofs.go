@@ -56,6 +56,8 @@ type proofs struct {
 	names map[poc.Hash]string // of receipts, by challenge
 	// most, mostBytes and mostTransfers are the bounds.
 	most, mostBytes, mostTransfers int
+	// damaged is told of a receipt's file that is not what was kept. Optional.
+	damaged func(path string, err error)
 }
 
 // reader reads a sealed file that may be missing (store.read).
@@ -318,7 +320,8 @@ func (p *proofs) remove(f proof) error {
 	return nil
 }
 
-// kept returns the receipt of a challenge that is here already, nil if none is.
+// kept returns the receipt of a challenge that is here already, nil if none is. One that its host did not
+// sign as it stands is none: a bit that has flipped is no other word of the host's.
 func (p *proofs) kept(id poc.Hash) (*poc.Receipt, error) {
 	name, found := p.names[id]
 	if !found {
@@ -332,7 +335,16 @@ func (p *proofs) kept(id poc.Hash) (*poc.Receipt, error) {
 		return nil, fmt.Errorf("mpoc: receipt: %w", err)
 	}
 	r, err := poc.ParseReceipt(text)
-	if err != nil { // damaged: a new one takes its place
+	if err == nil {
+		err = r.Authentic()
+	}
+	if err == nil && r.Terms.ChallengeID != id {
+		err = fmt.Errorf("it is of challenge %s", r.Terms.ChallengeID)
+	}
+	if err != nil { // a new one takes its place
+		if p.damaged != nil {
+			p.damaged(filepath.Join(p.home, receiptsDir, name), err)
+		}
 		return nil, nil
 	}
 	return &r, nil

@@ -22,10 +22,16 @@ import (
 
 // judged is a receipt of a host, with pay if it is due; committed is the host's clock.
 func judged(host, n byte, pay string, committed uint64) poc.Receipt {
-	key := ed25519.NewKeyFromSeed(bytes.Repeat([]byte{host}, 32))
-	t := poc.Offer(poc.Terms{HostKey: poc.KeyOf(key), Chain: "assay-test", Shape: poc.Shape(poc.Shapes()[0]), PayPerTebiop: "1", Forfeits: "locked"},
-		seed.Seed{host, n}, seed.Seed{3})
-	return poc.Receipt{Version: poc.ReceiptVersion, Terms: t, Outcome: poc.Outcome{Status: poc.Accepted, Pay: poc.Amount(pay), Detection: "0"}, Committed: committed}
+	key, device := ed25519.NewKeyFromSeed(bytes.Repeat([]byte{host}, 32)), ed25519.NewKeyFromSeed(bytes.Repeat([]byte{2}, 32))
+	t := poc.Offer(poc.Terms{
+		Chain: "assay-test", HostKey: poc.KeyOf(key), DeviceKey: poc.KeyOf(device), Shape: poc.Shape(poc.Shapes()[0]),
+		DurationMS: 1000, Issued: 1_800_000_000_000, Expiry: 1_800_000_060_000, Picks: 90, Light: 3, MaxLoops: 1000,
+		PayPerTebiop: "1", BanAfter: 1, Forfeits: "locked",
+	}, seed.Seed{host, n}, seed.Seed{3})
+	r := poc.Receipt{Version: poc.ReceiptVersion, Terms: t, TermsSignature: t.Sign(key), Commit: poc.Commit{Loops: 1}, Outcome: poc.Outcome{Status: poc.Accepted, Pay: poc.Amount(pay), Detection: "0"}, Committed: committed}
+	r.CommitSignature = r.Log().Sign(device)
+	r.Sign(key)
+	return r
 }
 
 func paid(host, n byte, amount string) poc.Transfer {

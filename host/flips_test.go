@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package host
+
+import (
+	"bytes"
+	"context"
+	"crypto/ed25519"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/assaynet/assay/host/leaflog"
+	"github.com/assaynet/assay/internal/flips"
+	"github.com/assaynet/assay/link"
+	"github.com/assaynet/assay/poc/work/transformer"
+)
+
+// keyName is where a host's key is, by host/cli, which imports this package.
+const keyName = "config/host.key"
+
+// convicted leaves what a host writes beside its stores: settings, key, a verdict, and two files on logs that it left out:
+// one with evidence, and one without, because that machine's signature does not hold.
+func convicted(t *testing.T) (home string) {
+	t.Helper()
+	home = t.TempDir()
+	h, closeAll := poolHost(t, home)
+	if _, err := link.LoadKey(filepath.Join(home, keyName)); err != nil {
+		t.Fatal(err)
+	}
+	if err := h.saveVerdict(&verdict{Epoch: 1, Salt: make([]byte, 32), Body: []byte{1, 2}, Middles: make([]byte, 16)}); err != nil {
+		t.Fatal(err)
+	}
+	now := segmentOver()
+	goal, model := computing(now.Epoch, transformer.Nano, now.Epoch.Segments[0]), reference(t)
+	machine := func(n byte) ed25519.PrivateKey { return ed25519.NewKeyFromSeed(bytes.Repeat([]byte{n}, 32)) }
+	h.config.Workers = map[string]string{}
+	for node, signer := range map[string]byte{"w1": 1, "w2": 9} {
+		h.config.Workers[node] = hex.EncodeToString(machine(node[1] - '0').Public().(ed25519.PublicKey))
+		h.forge(t, model, goal, node, machine(signer), 20)
+	}
+	g := new(errgroup.Group)
+	for range 2 {
+		if err := h.commit(t.Context(), g, now, transformer.Nano, []string{"w1", "w2"}, 1<<32); err != nil {
+			t.Fatal(err)
+		}
+		_ = g.Wait()
+	}
+	if err := h.config.Save(home); err != nil {
+		t.Fatal(err)
+	}
+	closeAll()
+	for _, name := range []string{leavesName, ledgerName, poolName} { // they have tests of their own
+		if err := os.RemoveAll(filepath.Join(home, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return home
+}
+
+// Whatever bit of a host's small files has flipped, and wherever one ends early: it goes by what it wrote, or names the
+// file. So no machine is punished for what no audit found, and no verdict is revealed that was not committed to. A digit
+// of host.toml that is another is what its owner might have written: that no program can see. The stores and the logs of
+// leaves have tests of their own.
+func TestFlipsInAHome(t *testing.T) {
+	whole := convicted(t)
+	// of the files on logs, those whose names hold a text: to check evidence is to compute
+	read := func(home, named string, log *bytes.Buffer) (c Config, key ed25519.PrivateKey, v *verdict, files []LeftOutFile, err error) {
+		h := &Host{o: Options{Home: home}, log: slog.New(slog.NewTextHandler(log, nil))}
+		if key, err = link.LoadKey(filepath.Join(home, keyName)); err != nil {
+			return
+		}
+		if c, err = Load(home); err != nil {
+			return
+		}
+		if v, err = h.loadVerdict(1); err != nil {
+			return
+		}
+		for _, node := range []string{"w1", "w2"} {
+			log := leaflog.Key{Epoch: 1, Node: node, Segment: 1}
+			if !strings.Contains(LeftOutName(log), named) {
+				continue
+			}
+			f, found := h.onFile(context.Background(), log)
+			if !found {
+				f = LeftOutFile{}
+			}
+			files = append(files, f)
+		}
+		return
+	}
+	var log bytes.Buffer
+	_, wantKey, wantVerdict, wantFiles, err := read(whole, "", &log)
+	if err != nil || wantVerdict == nil || wantFiles[0].Evidence == nil || wantFiles[1].SHA256 == "" || log.Len() > 0 {
+		t.Fatalf("%+v, %+v, %v, %s", wantVerdict, wantFiles, err, log.String())
+	}
+	many, cuts := flips.Rounds(2000, 200)
+	refused, again := 0, 0
+	own := func(path string) bool {
+		return !strings.HasPrefix(path, "config/") && !strings.HasPrefix(path, verdictName) && !strings.HasPrefix(path, EvidenceName)
+	}
+	flips.Each(t, whole, many, cuts, own, func(home string, d flips.Damage) error {
+		log.Reset()
+		_, key, v, files, err := read(home, filepath.Base(d.Path), &log)
+		if err != nil {
+			if refused++; !d.Explains(err, "restore it", "put back", "host.toml") {
+				return err
+			}
+			return nil
+		}
+		if !key.Equal(wantKey) {
+			return errors.New("another key is taken silently")
+		}
+		if diff := cmp.Diff(wantVerdict, v); diff != "" {
+			return fmt.Errorf("another verdict is taken silently:\n%s", diff)
+		}
+		for _, f := range files {
+			want := wantFiles[0]
+			if f.Node == wantFiles[1].Node {
+				want = wantFiles[1]
+			}
+			if f.Evidence != nil { // for people, and signed by nobody
+				f.Evidence.Note = want.Evidence.Note
+			}
+			switch {
+			case f.Version == "" && !strings.Contains(log.String(), filepath.Base(d.Path)):
+				return fmt.Errorf("the log is audited again, and the file is not named: %s", log.String())
+			case f.Version == "":
+				again++
+			case cmp.Diff(want, f) != "":
+				return fmt.Errorf("taken silently:\n%s", cmp.Diff(want, f))
+			}
+		}
+		return nil
+	})
+	if refused == 0 || again == 0 {
+		t.Errorf("%d refused, %d audited again: this test sees nothing", refused, again)
+	}
+}
+
+// A verdict from before there were checksums is read; one of another epoch, or of a later form, is not.
+func TestVerdictsOfOldForm(t *testing.T) {
+	h := &Host{o: Options{Home: t.TempDir()}}
+	if err := h.saveVerdict(&verdict{Epoch: 4}); err != nil {
+		t.Fatal(err)
+	}
+	write := func(text string) {
+		t.Helper()
+		if err := os.WriteFile(h.verdictPath(4), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(`{"epoch":4,"salt":"AQ==","body":"Ag==","middles":null}`)
+	if v, err := h.loadVerdict(4); err != nil || !bytes.Equal(v.Salt, []byte{1}) || !bytes.Equal(v.Body, []byte{2}) {
+		t.Errorf("%+v, %v", v, err)
+	}
+	for _, text := range []string{`{"epoch":5,"salt":"AQ=="}`, `{"epoch":4,"salt":`, `{"version":"assay-host-verdict/2","sha256":"","body":{}}`} {
+		write(text)
+		if v, err := h.loadVerdict(4); err == nil || !strings.Contains(err.Error(), h.verdictPath(4)) {
+			t.Errorf("%s is read: %+v, %v", text, v, err)
+		}
+	}
+}

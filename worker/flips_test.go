@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package worker
+
+import (
+	"context"
+	"crypto/ed25519"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	workerv1 "github.com/assaynet/assay/api/worker/v1"
+	"github.com/assaynet/assay/internal/flips"
+	"github.com/assaynet/assay/link"
+	"github.com/assaynet/assay/poc/delivery"
+	"github.com/assaynet/assay/worker/enginetest"
+)
+
+// session leaves in a home what a worker leaves that has signed and delivered two batches, and returns
+// what it signed.
+func session(t *testing.T, home string) delivery.Statement {
+	t.Helper()
+	h := newFakeHost(t)
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() {
+		ended <- Run(ctx, Config{URL: h.url, Home: home, Engine: new(enginetest.Engine), Threads: 1})
+	}()
+	s := h.accept()
+	s.say(compute(100, 1, 0))
+	for range 2 {
+		s.ack(hear(s, (*workerv1.Envelope).GetBatch))
+	}
+	var found []string
+	for late := time.Now().Add(time.Minute); len(found) == 0; { // the acknowledgement is taken, and written within a second
+		if time.Now().After(late) {
+			t.Fatal("no receipt is written")
+		}
+		time.Sleep(10 * time.Millisecond)
+		found, _ = filepath.Glob(filepath.Join(home, ReceiptsName, "leaves-*.json"))
+	}
+	h.stop()
+	cancel()
+	if err := <-ended; err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(found[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := delivery.ParseReceipt(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r.Statement()
+}
+
+// homeRead is what a worker that starts reads of a home.
+type homeRead struct {
+	Keys    []string // the home's, and a further device's
+	Parts   parts
+	Order   delivery.Order
+	Batches []delivery.Batch
+}
+
+func readHome(dir string, s delivery.Statement) (r homeRead, err error) {
+	key, err := loadKey(dir, false)
+	if err != nil {
+		return r, err
+	}
+	h, err := openHome(dir, key, false)
+	if err != nil {
+		return r, err
+	}
+	other, err := link.LoadKey(filepath.Join(dir, devicesName, "cuda-1", KeyFile))
+	if err != nil {
+		return r, err
+	}
+	for _, k := range []ed25519.PrivateKey{key, other} {
+		r.Keys = append(r.Keys, string(k.Seed()))
+	}
+	b, err := openBook(dir, s.Order.Chain, s.Order.Participant, s.Order.Node, s.Order.HostKey)
+	if err != nil {
+		return r, err
+	}
+	r.Parts, r.Order, r.Batches = h.parts, b.order, b.batches
+	return r, nil
+}
+
+// Whatever bit of a home has flipped, and wherever a file ends early: the worker starts with what was
+// there, or names the file and the way out. It never signs again what it has signed, but where a book
+// ends early as after a power cut. A receipt that was changed shows nothing.
+func TestFlipsInAHome(t *testing.T) {
+	whole := filepath.Join(t.TempDir(), "home")
+	signed := session(t, whole)
+	h, err := openHome(whole, mustKey(t, whole), false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := h.folder(devicesName + "/cuda-1"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := link.LoadKey(filepath.Join(whole, devicesName, "cuda-1", KeyFile)); err != nil {
+		t.Fatal(err)
+	}
+	want, err := readHome(whole, signed)
+	if err != nil || len(want.Batches) == 0 {
+		t.Fatalf("%+v, %v", want, err)
+	}
+	many, cuts := flips.Rounds(3000, 300)
+	refused := 0
+	flips.Each(t, whole, many, cuts, func(path string) bool { return path == LockFile }, func(dir string, d flips.Damage) error {
+		if strings.HasPrefix(d.Path, ReceiptsName+"/"+receivedName) {
+			r, err := delivery.ParseReceipt(d.Is)
+			if err == nil {
+				err = r.Verify()
+			}
+			if err == nil && !d.Space() {
+				return errors.New("the receipt holds")
+			}
+			return nil
+		}
+		got, err := readHome(dir, signed)
+		if err != nil {
+			if refused++; !d.Explains(err, "ut it back", "restore it") {
+				return err
+			}
+			return nil
+		}
+		book := strings.HasPrefix(d.Path, SignedName+"/")
+		switch end := len(got.Batches); {
+		case book && d.Cut && end <= len(want.Batches) && slices.Equal(got.Batches, want.Batches[:end]):
+			got.Batches, got.Order = want.Batches, want.Order
+		case book && end > 0 && got.Batches[end-1] == want.Batches[len(want.Batches)-1]: // behind a gap
+			got.Batches = want.Batches
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			return fmt.Errorf("taken silently:\n%s", diff)
+		}
+		return nil
+	})
+	if refused == 0 {
+		t.Error("nothing was refused, so this test sees nothing")
+	}
+}
+
+func mustKey(t *testing.T, home string) ed25519.PrivateKey {
+	t.Helper()
+	key, err := Key(home)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key
+}
