@@ -26,6 +26,7 @@ var layers = map[string][]string{
 	"signed":           {},
 	"commit":           {"signed"},
 	"document":         {},
+	"coin":             {},
 	"work/transformer": {"seed", "prf", "work/condense", "work/quad"},
 	"work/matmul":      {"seed", "prf", "work/condense", "work/quad", "commit"},
 	"work":             {"seed", "work/transformer", "work/matmul"},
@@ -40,7 +41,7 @@ var layers = map[string][]string{
 // reaches a network, a file, a clock, the environment or randomness.
 var standard = []string{
 	"bytes", "cmp", "context", "crypto/ed25519", "crypto/sha256", "encoding/binary", "encoding/hex", "encoding/json",
-	"errors", "fmt", "math", "math/big", "math/bits", "slices", "strings", "unicode",
+	"errors", "fmt", "math", "math/big", "math/bits", "regexp", "slices", "strings", "unicode",
 }
 
 // complaints lists what is wrong with one file of package pkg.

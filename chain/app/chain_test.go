@@ -376,7 +376,7 @@ func TestExportAndRollbackOfAFolder(t *testing.T) {
 	join(t, []string{dir}, []home.Participant{p})
 	n, stop := start(t, dir)
 	reach(t, n, 3)
-	if _, err := node.Export(dir, log.NewNopLogger()); err == nil || !strings.Contains(err.Error(), "another node") {
+	if _, err := node.Export(dir, log.NewNopLogger()); err == nil || !strings.Contains(err.Error(), "uses the node's folder") {
 		t.Errorf("exporting a running node: %v", err)
 	}
 	stop()

@@ -46,6 +46,7 @@ var decided = map[string]string{
 	`assay host allow KEY --home ~/assay`:                     byHand,
 	`assay-worker start --host 'assay://…#…'`:                 byHand,
 	`export ASSAY_HOME=~/assay`:                               byHand,
+	`assay host`:                                              "not run here: TestAHostOnATerminal runs it",
 	`assay host status`:                                       byHand,
 	`assay host check`:                                        byHand,
 	`assay host payments`:                                     byHand,
