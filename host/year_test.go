@@ -426,7 +426,9 @@ func TestAYear(t *testing.T) {
 	most := int64(0)
 	for day := 1; day <= days; day++ {
 		y.epoch = uint64(day)
-		y.clockDay()
+		if day > 1 { // a key that shows no work on its first day is forgotten
+			y.clockDay()
+		}
 		if day%(days/3) == days/3-2 {
 			y.stop()
 			backup = y.copies()

@@ -551,3 +551,9 @@ func alike(tx *store.Tx, p Prefix) (list []Device, err error) {
 	})
 	return list, err
 }
+
+// Ahead is what the chain paid to keys that begin so before they were credited.
+func (l *Ledger) Ahead(p Prefix) (sum Amount, err error) {
+	err = l.file.View(func(tx *store.Tx) error { sum, err = getAhead(tx, p); return err })
+	return sum, err
+}

@@ -87,6 +87,7 @@ func (s *Settler) current() (p *Plan, agreed bool) {
 func (s *Settler) differ(ctx context.Context, b ledger.Books, sequence uint64, height int64) error {
 	p, agreed := s.current()
 	if p == nil || p.Expected != b.Sequence || p.Sequence != sequence {
+		agreed = false // that was to another plan, of which a part may be entered
 		from := b.Height
 		p = &Plan{Expected: b.Sequence, Sequence: sequence, From: from + 1, Read: from, To: height, Why: s.why(b, sequence)}
 		if b.Account != s.c.Account { // nothing says where to begin
@@ -95,7 +96,7 @@ func (s *Settler) differ(ctx context.Context, b ledger.Books, sequence uint64, h
 		}
 		s.log.Error("payment is stopped", "err", p.Why, "next", "assay host payments")
 	}
-	if agreed {
+	if agreed && p.Ready {
 		return s.enter(p, height)
 	}
 	if err := s.read(ctx, p, b); err != nil {

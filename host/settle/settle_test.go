@@ -16,6 +16,7 @@ import (
 	"github.com/assaynet/assay/host/ledger"
 	"github.com/assaynet/assay/host/settle"
 	"github.com/assaynet/assay/host/settle/settletest"
+	"github.com/assaynet/assay/host/store"
 )
 
 var t0 = time.UnixMilli(1)
@@ -325,6 +326,66 @@ func TestARestoredLedgerStopsAndIsBroughtInStep(t *testing.T) {
 	}
 	if err := l.Check(); err != nil {
 		t.Error(err)
+	}
+}
+
+// A plan is entered in part when the disk fails. What was agreed to is not the plan of
+// the rest: that one is read, shown and agreed to anew, and nothing is passed over.
+func TestAPlanThatIsEnteredInPart(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "l")
+	l := openLedger(t, path, ledger.Amount{})
+	b := settletest.New("1000")
+	s := settle.New(settle.Config{Ledger: l, Chain: b, Account: "cpc1host"})
+	d := ledger.Device{1}
+	earn(t, l, d, "cpc1a", "0", "1")
+	run(t, s, b)
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	backup, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l = openLedger(t, path, ledger.Amount{})
+	s = settle.New(settle.Config{Ledger: l, Chain: b, Account: "cpc1host"})
+	for i := range 5 {
+		earn(t, l, d, "cpc1a", fmt.Sprint("lost", i), "10")
+		run(t, s, b)
+	}
+	if err := errors.Join(l.Close(), os.WriteFile(path, backup, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	l = openLedger(t, path, ledger.Amount{})
+	s = settle.New(settle.Config{Ledger: l, Chain: b, Account: "cpc1host"})
+	if err := s.Resolve(stopped(t, s, b, "an older copy").Digest); err != nil {
+		t.Fatal(err)
+	}
+	changes := 0
+	end := store.Inject(func(string, bool) error {
+		if changes++; changes > 4 { // before and after each of two
+			return errors.New("input/output error")
+		}
+		return nil
+	})
+	err = s.Step(t.Context(), b.Height)
+	end()
+	if err == nil {
+		t.Fatal("the disk failed, and nothing is said")
+	}
+	p := stopped(t, s, b, "does not know")
+	if len(p.Found) != 3 {
+		t.Fatalf("%d transactions are left to enter", len(p.Found))
+	}
+	if err := s.Resolve(p.Digest); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 5 {
+		earn(t, l, d, "cpc1a", fmt.Sprint("lost", i), "10") // by its receipts
+	}
+	run(t, s, b)
+	run(t, s, b)
+	if b.Got("cpc1a") != "51" {
+		t.Errorf("paid %s, want 51", b.Got("cpc1a"))
 	}
 }
 
