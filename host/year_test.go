@@ -551,8 +551,12 @@ func (y *year) end(machines, days int, most int64) {
 	for i, m := range y.machines {
 		a := y.h.standing(t, m.device())
 		have := y.bank.Paid[m.payout()].Add(a.Locked).Add(a.Due)
-		if have.Cmp(m.earned) != 0 || !a.Settling.IsZero() {
-			t.Errorf("machine %d earned %s; it was paid %s and is owed %s locked, %s due; settling %s", i, m.earned, y.bank.Paid[m.payout()], a.Locked, a.Due, a.Settling)
+		ahead, err := y.h.ledger.Ahead(m.device().Prefix())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if have.Cmp(m.earned) != 0 || !ahead.IsZero() || !a.Settling.IsZero() {
+			t.Errorf("machine %d earned %s; it was paid %s and is owed %s locked, %s due; ahead %s, settling %s", i, m.earned, y.bank.Paid[m.payout()], a.Locked, a.Due, ahead, a.Settling)
 		}
 		if a.Strikes != 0 || !a.Forfeited.IsZero() {
 			t.Errorf("machine %d was judged: %+v", i, a)

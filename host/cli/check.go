@@ -3,7 +3,6 @@
 package cli
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 
@@ -38,9 +37,7 @@ func checkCommand(home *string) *cobra.Command {
 			}
 			out := cmd.OutOrStdout()
 			if asJSON {
-				e := json.NewEncoder(out)
-				e.SetIndent("", "  ")
-				if err := e.Encode(list); err != nil {
+				if err := printJSON(out, list); err != nil {
 					return err
 				}
 			} else {

@@ -4,6 +4,7 @@
 package cli
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"crypto/ed25519"
@@ -117,9 +118,7 @@ func statusCommand(home *string) *cobra.Command {
 				_, err := fmt.Fprintln(cmd.OutOrStdout(), screen.Text(s, width(cmd.OutOrStdout()), time.Now()))
 				return err
 			}
-			out := json.NewEncoder(cmd.OutOrStdout())
-			out.SetIndent("", "  ")
-			return out.Encode(s)
+			return printJSON(cmd.OutOrStdout(), s)
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON, with all that the text leaves out")
@@ -153,28 +152,46 @@ func Fetch(ctx context.Context, address string) (host.Status, error) {
 // private asks a host of this machine, or of its owner's network: a proxy for the web is not for it.
 var private = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 
-func fetch[T any](ctx context.Context, address, path string) (T, error) {
-	var s T
+func fetch[T any](ctx context.Context, address, path string) (v T, err error) {
+	body, refused, err := send(ctx, http.MethodGet, address, path)
+	switch {
+	case err != nil:
+		return v, err
+	case refused != "":
+		return v, fmt.Errorf("the host at %s answers %s: %s", address, refused, body[:min(len(body), 1<<10)])
+	}
+	if err := json.NewDecoder(bytes.NewReader(body)).Decode(&v); err != nil {
+		return v, fmt.Errorf("status of the host at %s: %w", address, err)
+	}
+	return v, nil
+}
+
+// send asks a running host, and returns what it says; refused is the status of an answer that is none.
+func send(ctx context.Context, method, address, path string) (body []byte, refused string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+path, nil)
+	req, err := http.NewRequestWithContext(ctx, method, "http://"+address+path, nil)
 	if err != nil {
-		return s, err
+		return nil, "", err
 	}
 	res, err := private.Do(req)
 	if err != nil {
 		reason, _ := link.Explain(err, address)
-		return s, fmt.Errorf("the host does not answer (%s); is assay host running?", reason)
+		return nil, "", fmt.Errorf("the host does not answer (%s); is assay host running?", reason)
 	}
 	defer res.Body.Close()
 	if res.StatusCode != http.StatusOK {
-		text, _ := io.ReadAll(io.LimitReader(res.Body, 1<<10))
-		return s, fmt.Errorf("the host at %s answers %s: %s", address, res.Status, text)
+		refused = res.Status
 	}
-	if err := json.NewDecoder(io.LimitReader(res.Body, 4<<20)).Decode(&s); err != nil {
-		return s, fmt.Errorf("status of the host at %s: %w", address, err)
-	}
-	return s, nil
+	body, err = io.ReadAll(io.LimitReader(res.Body, 4<<20))
+	return body, refused, err
+}
+
+// printJSON prints a document for programs.
+func printJSON(out io.Writer, v any) error {
+	e := json.NewEncoder(out)
+	e.SetIndent("", "  ")
+	return e.Encode(v)
 }
 
 func allowCommand(home *string) *cobra.Command {
@@ -260,9 +277,7 @@ func poolCommand(home *string) *cobra.Command {
 				}
 			}
 			if asJSON {
-				out := json.NewEncoder(cmd.OutOrStdout())
-				out.SetIndent("", "  ")
-				return out.Encode(list)
+				return printJSON(cmd.OutOrStdout(), list)
 			}
 			poolTable(cmd.OutOrStdout(), list)
 			return nil

@@ -6,7 +6,6 @@ import (
 	"bufio"
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -14,14 +13,12 @@ import (
 	"net/url"
 	"strings"
 	"text/tabwriter"
-	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/assaynet/assay/host"
 	"github.com/assaynet/assay/host/screen"
 	"github.com/assaynet/assay/host/settle"
-	"github.com/assaynet/assay/link"
 )
 
 func paymentsCommand(home *string) *cobra.Command {
@@ -37,9 +34,7 @@ something else used that account, nothing more is paid, and this shows what the 
 				return err
 			}
 			if asJSON {
-				out := json.NewEncoder(cmd.OutOrStdout())
-				out.SetIndent("", "  ")
-				return out.Encode(p)
+				return printJSON(cmd.OutOrStdout(), p)
 			}
 			paymentsTable(cmd.OutOrStdout(), p)
 			return nil
@@ -80,8 +75,12 @@ also for what its machines are credited later; other transactions of the account
 			if !yes && !confirmed(cmd.InOrStdin(), cmd.OutOrStdout()) {
 				return errors.New("nothing is changed; say yes, or give --yes")
 			}
-			if err := post(cmd.Context(), at, "/payments/resolve?plan="+url.QueryEscape(plan.Digest)); err != nil {
+			said, refused, err := send(cmd.Context(), http.MethodPost, at, "/payments/resolve?plan="+url.QueryEscape(plan.Digest))
+			switch {
+			case err != nil:
 				return err
+			case refused != "":
+				return errors.New(strings.TrimSpace(string(said)))
 			}
 			fmt.Fprintln(cmd.OutOrStdout(), "agreed; the next block brings the ledger in step, and payment goes on")
 			return nil
@@ -95,26 +94,6 @@ func confirmed(in io.Reader, out io.Writer) bool {
 	fmt.Fprint(out, "enter this into the ledger and go on paying? [yes/no] ")
 	line, _ := bufio.NewReader(in).ReadString('\n')
 	return strings.EqualFold(strings.TrimSpace(line), "yes")
-}
-
-func post(ctx context.Context, address, path string) error {
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
-	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+address+path, nil)
-	if err != nil {
-		return err
-	}
-	res, err := private.Do(req)
-	if err != nil {
-		reason, _ := link.Explain(err, address)
-		return fmt.Errorf("the host does not answer (%s); is assay host running?", reason)
-	}
-	defer res.Body.Close()
-	if res.StatusCode != http.StatusOK {
-		text, _ := io.ReadAll(io.LimitReader(res.Body, 1<<10))
-		return errors.New(strings.TrimSpace(string(text)))
-	}
-	return nil
 }
 
 func paymentsTable(out io.Writer, p host.Payments) {

@@ -246,12 +246,7 @@ func (l *Ledger) mendSettling(tx *store.Tx) error {
 // reindex makes the indexes again.
 func (l *Ledger) reindex(tx *store.Tx) error {
 	for _, bucket := range []string{locked, past, queue, refused} {
-		var keys [][]byte
-		err := tx.Each(bucket, nil, func(r store.Record) (bool, error) { keys = append(keys, bytes.Clone(r.Key)); return true, nil })
-		for _, k := range keys {
-			err = errors.Join(err, tx.Delete(bucket, k))
-		}
-		if err != nil {
+		if err := tx.Clear(bucket); err != nil {
 			return err
 		}
 	}
@@ -392,25 +387,16 @@ func Look(path string) (store.Found, error) { return store.Look(path, options) }
 // Salvage makes a new file of what can be read of one that [Open] refuses, and
 // returns how many records, and where the old file is.
 func Salvage(path string) (records int, old string, err error) {
-	records, old, err = store.Salvage(path, options, func(bucket string, _, _ []byte) bool {
+	l := &Ledger{least: one}
+	return store.Salvage(path, options, func(bucket string, _, _ []byte) bool {
 		switch bucket {
 		case locked, past, queue, refused: // made again from the others
 			return false
 		}
 		return true
-	})
-	if err != nil {
-		return 0, old, err
-	}
-	file, _, err := store.Open(path, options)
-	if err != nil {
-		return 0, old, err
-	}
-	l := &Ledger{file: file, least: one}
-	err = file.Update(func(tx *store.Tx) error {
+	}, func(tx *store.Tx) error {
 		return joined(latest(tx), buried(tx), withdrawn(tx), l.reindex(tx), numbers(tx))
 	})
-	return records, old, errors.Join(err, file.Close())
 }
 
 // latest makes two records of an account the same, the later one, and of what is

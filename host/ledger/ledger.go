@@ -186,9 +186,6 @@ func (l *Ledger) Under(rules Rules) *Ledger {
 // Close closes the file.
 func (l *Ledger) Close() error { return l.file.Close() }
 
-// Size is the file's length in bytes.
-func (l *Ledger) Size() int64 { return l.file.Size() }
-
 // Register makes a device's account, or changes where it is paid; an empty payout
 // changes nothing. Errors wrap ErrBanned.
 func (l *Ledger) Register(device Device, payout string, now time.Time) (a Account, err error) {

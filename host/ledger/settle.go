@@ -140,10 +140,7 @@ func newID() string {
 // business of this ledger. No settlement may be open. Errors wrap ErrSettlement.
 func (l *Ledger) Follow(account string, sequence uint64, height int64) error {
 	return l.file.Update(func(tx *store.Tx) error {
-		if err := nothingOpen(tx); err != nil {
-			return err
-		}
-		b, err := getBooks(tx)
+		b, err := closedBooks(tx)
 		if err != nil {
 			return err
 		}
@@ -226,13 +223,17 @@ func (l *Ledger) Retry(height int64) error {
 	})
 }
 
-// nothingOpen says which settlement is, wrapping ErrSettlement.
-func nothingOpen(tx *store.Tx) error {
+// closedBooks are the books while no settlement is open; one that is, is an error that
+// wraps ErrSettlement and names it.
+func closedBooks(tx *store.Tx) (Books, error) {
 	s, found, err := unfinished(tx)
 	if err == nil && found {
 		err = fmt.Errorf("%w: number %d is not over", ErrSettlement, s.Number)
 	}
-	return err
+	if err != nil {
+		return Books{}, err
+	}
+	return getBooks(tx)
 }
 
 // unfinished is the settlement that is not over: the last one, or none.
@@ -251,15 +252,12 @@ func unfinished(tx *store.Tx) (s Settlement, found bool, err error) {
 // the one that the books want.
 func (l *Ledger) Begin(s Settlement) (begun Settlement, err error) {
 	err = l.file.Update(func(tx *store.Tx) error {
-		if err := nothingOpen(tx); err != nil {
+		b, err := closedBooks(tx)
+		if err != nil {
 			return err
 		}
 		if len(s.Payments) == 0 || len(s.Raw) == 0 || s.Hash == "" || s.Timeout <= 0 {
 			return fmt.Errorf("%w: payments, transaction, hash and timeout are needed", ErrSettlement)
-		}
-		b, err := getBooks(tx)
-		if err != nil {
-			return err
 		}
 		if b.Account == "" || b.Sequence != s.Sequence {
 			return fmt.Errorf("%w: transaction %d of the paying account, where %d is next", ErrSettlement, s.Sequence, b.Sequence)
@@ -304,18 +302,6 @@ func (l *Ledger) Next() (n uint64, err error) {
 func (l *Ledger) Unfinished() (s Settlement, found bool, err error) {
 	err = l.file.View(func(tx *store.Tx) error { s, found, err = unfinished(tx); return err })
 	return s, found, err
-}
-
-// Settlement returns one by number.
-func (l *Ledger) Settlement(n uint64) (s Settlement, err error) {
-	err = l.file.View(func(tx *store.Tx) error {
-		found, err := tx.Get(settlements, store.Number(n), &s)
-		if err == nil && !found {
-			return fmt.Errorf("%w: there is no number %d", ErrSettlement, n)
-		}
-		return err
-	})
-	return s, err
 }
 
 // Settlements returns up to n, the latest first.
@@ -472,10 +458,7 @@ type PaidTo struct {
 // ErrSettlement.
 func (l *Ledger) Book(p Paid, now time.Time) error {
 	return l.file.Update(func(tx *store.Tx) error {
-		if err := nothingOpen(tx); err != nil {
-			return err
-		}
-		b, err := getBooks(tx)
+		b, err := closedBooks(tx)
 		if err != nil {
 			return err
 		}

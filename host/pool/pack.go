@@ -124,19 +124,18 @@ func mend(tx *store.Tx, hurt []store.Damage) (named []error, err error) {
 			named = append(named, fmt.Errorf("%w: %s", errDamaged, d))
 		}
 	}
+	return named, reindex(tx)
+}
+
+// reindex makes the indexes anew, of the challenges and devices that can be read.
+func reindex(tx *store.Tx) error {
 	for _, bucket := range []string{bucketOpen, bucketReceipts, bucketEnds, bucketUnproven, bucketFading} {
-		var keys [][]byte
-		if err := tx.Each(bucket, nil, func(r store.Record) (bool, error) { keys = append(keys, bytes.Clone(r.Key)); return true, nil }); err != nil {
-			return nil, err
-		}
-		for _, k := range keys {
-			if err := tx.Delete(bucket, k); err != nil {
-				return nil, err
-			}
+		if err := tx.Clear(bucket); err != nil {
+			return err
 		}
 	}
 	var list []record
-	err = tx.Each(bucketChallenges, nil, func(raw store.Record) (bool, error) {
+	err := tx.Each(bucketChallenges, nil, func(raw store.Record) (bool, error) {
 		var r record
 		if text, err := raw.Raw(); err == nil && unpack(text, &r) == nil {
 			list = append(list, r)
@@ -144,21 +143,21 @@ func mend(tx *store.Tx, hurt []store.Damage) (named []error, err error) {
 		return true, nil
 	})
 	if err != nil {
-		return nil, err
+		return err
 	}
 	for i := range list {
 		if err := index(tx, &list[i]); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	return named, reindexDevices(tx)
+	return reindexDevices(tx)
 }
 
 // index makes the keys of a challenge in the indexes.
 func index(tx *store.Tx, r *record) error {
 	id := r.Terms.ChallengeID
 	if r.Phase != judged {
-		return tx.PutRaw(bucketOpen, id[:], number(ends(r)))
+		return tx.PutRaw(bucketOpen, id[:], store.Number(ends(r)))
 	}
 	return errors.Join(
 		tx.PutRaw(bucketReceipts, receiptKey(r.Terms.DeviceKey, r.Number), id[:]),
@@ -173,9 +172,9 @@ func reindexDevices(tx *store.Tx) error {
 		switch {
 		case r.Decode(&d) != nil || len(r.Key) != len(mpoc.Key{}):
 		case d.Accepted == 0:
-			unproven = append(unproven, append(number(d.Since), r.Key...))
+			unproven = append(unproven, append(store.Number(d.Since), r.Key...))
 		case d.Fades > 0:
-			proven = append(proven, append(number(d.Placed), r.Key...))
+			proven = append(proven, append(store.Number(d.Placed), r.Key...))
 		}
 		return true, nil
 	})
@@ -194,19 +193,7 @@ func Look(path string) (store.Found, error) { return store.Look(path, options) }
 
 // Salvage makes a new file of what can be read of one that does not open.
 func Salvage(path string) (records int, old string, err error) {
-	records, old, err = store.Salvage(path, options, func(bucket string, _, _ []byte) bool {
+	return store.Salvage(path, options, func(bucket string, _, _ []byte) bool {
 		return bucket == bucketMeta || bucket == bucketDevices || bucket == bucketChallenges
-	})
-	if err != nil {
-		return 0, old, err
-	}
-	file, _, err := store.Open(path, options)
-	if err != nil {
-		return 0, old, err
-	}
-	err = file.Update(func(tx *store.Tx) error {
-		_, err := mend(tx, []store.Damage{{Bucket: bucketOpen}})
-		return err
-	})
-	return records, old, errors.Join(err, file.Close())
+	}, reindex)
 }

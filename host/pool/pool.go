@@ -21,6 +21,7 @@ import (
 	mpocv1 "github.com/assaynet/assay/api/mpoc/v1"
 	"github.com/assaynet/assay/host/gate"
 	"github.com/assaynet/assay/host/ledger"
+	"github.com/assaynet/assay/host/store"
 	"github.com/assaynet/assay/internal/clock"
 	"github.com/assaynet/assay/poc/audit"
 	"github.com/assaynet/assay/poc/mpoc"
@@ -314,7 +315,7 @@ func (p *Pool) token(t mpoc.Terms) mpoc.Hash {
 
 // registrationNonce is good for a key until the end of the given window.
 func (p *Pool) registrationNonce(key mpoc.Key, window uint64) mpoc.Hash {
-	return p.mac("assay/1/mpoc-registration-nonce", key[:], number(window))
+	return p.mac("assay/1/mpoc-registration-nonce", key[:], store.Number(window))
 }
 
 // Run judges what was not answered in time, and forgets what is old, until ctx

@@ -147,10 +147,10 @@ func place(tx *store.Tx, key mpoc.Key, d *device) error {
 	}
 	var err error
 	if d.Placed != d.Fades {
-		err = tx.Delete(bucketFading, append(number(d.Placed), key[:]...))
+		err = tx.Delete(bucketFading, append(store.Number(d.Placed), key[:]...))
 	}
 	d.Placed = d.Fades
-	return errors.Join(err, tx.PutRaw(bucketFading, append(number(d.Placed), key[:]...), nil))
+	return errors.Join(err, tx.PutRaw(bucketFading, append(store.Number(d.Placed), key[:]...), nil))
 }
 
 // fade forgets devices whose standing ended before a time, unless something is owed to

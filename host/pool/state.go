@@ -211,7 +211,7 @@ func (s *state) challenge(id mpoc.Hash) (r record, known bool, err error) {
 
 // keep writes a device, and its place among those without accepted work.
 func keep(tx *store.Tx, key mpoc.Key, d *device) error {
-	at := append(number(d.Since), key[:]...)
+	at := append(store.Number(d.Since), key[:]...)
 	if d.Accepted > 0 {
 		err := place(tx, key, d)
 		return errors.Join(err, write(tx, bucketDevices, key[:], d), tx.Delete(bucketUnproven, at))
@@ -230,7 +230,7 @@ func (s *state) save(key mpoc.Key, d *device, r *record) error {
 			return err
 		}
 		if r.Phase != judged {
-			return tx.PutRaw(bucketOpen, id[:], number(ends(r)))
+			return tx.PutRaw(bucketOpen, id[:], store.Number(ends(r)))
 		}
 		most := uint64(keepReceipts)
 		if d.Accepted == 0 {
@@ -272,7 +272,7 @@ func endKey(r *record) []byte {
 	if at == 0 { // from before there was lived time, which began as the wall clock
 		at = max(r.Receipt.Proved, r.Receipt.Committed)
 	}
-	return append(number(at), r.Terms.ChallengeID[:]...)
+	return append(store.Number(at), r.Terms.ChallengeID[:]...)
 }
 
 // errCrowded says that no other device could be forgotten for a new one.
@@ -402,7 +402,7 @@ func (s *state) extend(now, least uint64) (damaged []error, err error) {
 		})
 		for _, r := range late {
 			id := r.Terms.ChallengeID
-			err = errors.Join(err, write(tx, bucketChallenges, id[:], &r), tx.PutRaw(bucketOpen, id[:], number(ends(&r))))
+			err = errors.Join(err, write(tx, bucketChallenges, id[:], &r), tx.PutRaw(bucketOpen, id[:], store.Number(ends(&r))))
 		}
 		return err
 	})
@@ -439,7 +439,7 @@ func (s *state) timeKept(wall uint64) (lived uint64, err error) {
 
 // keepTime writes the lived time down.
 func (s *state) keepTime(lived uint64) error {
-	return s.file.Do(func(tx *store.Tx) error { return tx.PutRaw(bucketMeta, keyLived, number(lived)) })
+	return s.file.Do(func(tx *store.Tx) error { return tx.PutRaw(bucketMeta, keyLived, store.Number(lived)) })
 }
 
 // overdue returns the devices whose challenges are over at a time, how many
@@ -557,8 +557,6 @@ func (s *state) devices(f func(mpoc.Key, device)) (damaged []error, err error) {
 	return damaged, err
 }
 
-func number(n uint64) []byte { return binary.BigEndian.AppendUint64(nil, n) }
-
 func receiptKey(key mpoc.Key, n uint64) []byte {
-	return append(key[:len(key):len(key)], number(n)...)
+	return append(key[:len(key):len(key)], store.Number(n)...)
 }

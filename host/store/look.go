@@ -141,14 +141,7 @@ func (found *Found) read(file *os.File, size int64, o Options) error {
 // rewrite makes a new file of the records that are not damaged, and puts it in the
 // place of the old one, which keeps its bytes under another name.
 func rewrite(path string, o Options, found Found) error {
-	old, err := spare(path)
-	if err != nil {
-		return err
-	}
-	raw, err := os.ReadFile(path)
-	if err == nil {
-		err = durable.WriteFile(old, raw, 0o600)
-	}
+	raw, _, err := setAside(path)
 	if err != nil {
 		return err
 	}
@@ -191,19 +184,13 @@ func replace(path string, o Options, fill func(*Tx) error) error {
 // Salvage looks for records in the bytes of a file, whatever holds them together,
 // and makes a new file of the latest version of each. Records that were deleted,
 // and whose bytes are still there, come back: the caller says which to keep, and
-// may look at the others of the file to decide. The old file keeps its bytes under
+// may look at the others of the file to decide. mend, if there is one, puts in order
+// what it holds then, before it takes the old one's place. That keeps its bytes under
 // another name, which Salvage returns. Nothing may have the file open.
-func Salvage(path string, o Options, keep func(bucket string, key, value []byte) bool) (records int, old string, err error) {
-	raw, err := os.ReadFile(path)
+func Salvage(path string, o Options, keep func(bucket string, key, value []byte) bool, mend func(*Tx) error) (records int, old string, err error) {
+	raw, old, err := setAside(path)
 	if err != nil {
-		return 0, "", err
-	}
-	old, err = spare(path)
-	if err != nil {
-		return 0, "", err
-	}
-	if err := durable.WriteFile(old, raw, 0o600); err != nil {
-		return 0, "", err
+		return 0, old, err
 	}
 	type id struct {
 		bucket byte
@@ -250,7 +237,10 @@ func Salvage(path string, o Options, keep func(bucket string, key, value []byte)
 				return err
 			}
 		}
-		return nil
+		if mend == nil {
+			return nil
+		}
+		return mend(tx)
 	})
 	return records, old, err
 }
@@ -270,13 +260,23 @@ func recordAt(raw []byte, at int) (key, value []byte, bucket byte, change uint64
 	return key, value, r[4], change, err == nil
 }
 
-// spare is a free name for a damaged file.
-func spare(path string) (string, error) {
+// keepAs copies a file, durably, and returns its bytes.
+func keepAs(path, name string) ([]byte, error) {
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	return raw, durable.WriteFile(name, raw, 0o600)
+}
+
+// setAside copies a damaged file under a free name.
+func setAside(path string) (raw []byte, name string, err error) {
 	for i := 1; i < 1000; i++ {
 		name := fmt.Sprintf("%s.damaged%d", path, i)
 		if _, err := os.Lstat(name); errors.Is(err, fs.ErrNotExist) {
-			return name, nil
+			raw, err := keepAs(path, name)
+			return raw, name, err
 		}
 	}
-	return "", fmt.Errorf("store: there are a thousand damaged files beside %s: look at them and remove them", path)
+	return nil, "", fmt.Errorf("store: there are a thousand damaged files beside %s: look at them and remove them", path)
 }

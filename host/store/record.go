@@ -98,16 +98,24 @@ func (t *Tx) change(bucket string, before, after []byte) error {
 	return nil
 }
 
-func (t *Tx) load() error {
-	if t.totals != nil {
-		return nil
-	}
-	now := newTotals()
-	_, err := t.Get(metaBucket, keyTotals, now)
-	if err == nil {
-		t.totals = now
+// load makes the totals this transaction's to change.
+func (t *Tx) load() (err error) {
+	if t.totals == nil {
+		t.totals, err = t.stored()
 	}
 	return err
+}
+
+// stored are the totals as they stand.
+func (t *Tx) stored() (*totals, error) {
+	if t.totals != nil {
+		return t.totals, nil
+	}
+	now := newTotals()
+	if _, err := t.Get(metaBucket, keyTotals, now); err != nil {
+		return nil, err
+	}
+	return now, nil
 }
 
 // Get decodes a record into v and tells whether there is one. Errors wrap ErrRecord.
@@ -174,6 +182,16 @@ func (t *Tx) Delete(bucket string, key []byte) error {
 	return b.Delete(key)
 }
 
+// Clear removes all records of a bucket.
+func (t *Tx) Clear(bucket string) error {
+	var keys [][]byte
+	err := t.Each(bucket, nil, func(r Record) (bool, error) { keys = append(keys, bytes.Clone(r.Key)); return true, nil })
+	for _, k := range keys {
+		err = errors.Join(err, t.Delete(bucket, k))
+	}
+	return err
+}
+
 // Next gives a bucket's numbers, from 1.
 func (t *Tx) Next(bucket string) (uint64, error) {
 	if err := t.load(); err != nil {
@@ -185,12 +203,11 @@ func (t *Tx) Next(bucket string) (uint64, error) {
 
 // Last is the latest that Next gave, 0 if none.
 func (t *Tx) Last(bucket string) (uint64, error) {
-	if t.totals != nil {
-		return t.totals.Last[bucket], nil
+	now, err := t.stored()
+	if err != nil {
+		return 0, err
 	}
-	now := newTotals()
-	_, err := t.Get(metaBucket, keyTotals, now)
-	return now.Last[bucket], err
+	return now.Last[bucket], nil
 }
 
 // Skip makes Next go on behind a number, if it has not come to it.

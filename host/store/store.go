@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"runtime/debug"
 	"sync/atomic"
@@ -62,7 +61,6 @@ type File struct {
 	db      *bolt.DB
 	path    string
 	o       Options
-	fresh   bool
 	changes *batch.Writer
 	buckets map[string]byte
 }
@@ -76,7 +74,7 @@ func Open(path string, o Options) (f *File, damaged []Damage, err error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	f = &File{path: path, o: o, buckets: numbers(o), fresh: found.empty}
+	f = &File{path: path, o: o, buckets: numbers(o)}
 	if len(found.Damaged) > 0 || found.bent {
 		if err := rewrite(path, o, found); err != nil {
 			return nil, nil, fmt.Errorf("store: a new file of what is sound in %s: %w", path, err)
@@ -154,11 +152,7 @@ func (f *File) migrate() error {
 	if f.o.Migrate == nil {
 		return fmt.Errorf("%w: %s is of version 1, and this program reads version %d", ErrVersion, f.path, f.o.Version)
 	}
-	raw, err := os.ReadFile(f.path)
-	if err != nil {
-		return err
-	}
-	if err := durable.WriteFile(Old(f.path), raw, 0o600); err != nil {
+	if _, err := keepAs(f.path, Old(f.path)); err != nil {
 		return err
 	}
 	if err := f.Close(); err != nil { // not every system replaces a file that is open
@@ -179,22 +173,15 @@ func (f *File) migrate() error {
 	return err
 }
 
-// prepare makes what is missing and compares what is there.
+// prepare makes what is missing; what is there was compared by [look].
 func (f *File) prepare() error {
-	var have format
 	return f.Update(func(tx *Tx) error {
 		for name := range f.buckets {
 			if _, err := tx.tx.CreateBucketIfNotExists([]byte(name)); err != nil {
 				return err
 			}
 		}
-		found, err := tx.Get(metaBucket, keyFormat, &have)
-		switch {
-		case err != nil:
-			return fmt.Errorf("%w: %s: %w", ErrDamaged, f.path, err)
-		case found && have != format{f.o.Kind, f.o.Version}:
-			return fmt.Errorf("%w: %s is a %s of version %d, and this program reads a %s of version %d: use the program that wrote it, or a newer one", ErrVersion, f.path, have.Kind, have.Version, f.o.Kind, f.o.Version)
-		case found:
+		if tx.Has(metaBucket, keyFormat) {
 			return nil
 		}
 		return tx.Put(metaBucket, keyFormat, format{f.o.Kind, f.o.Version})
@@ -263,16 +250,14 @@ func (f *File) apply(do func(*Tx) error) func(*bolt.Tx) error {
 // Records counts a bucket's records.
 func (f *File) Records(bucket string) (n int64, err error) {
 	err = f.View(func(tx *Tx) error {
-		now := newTotals()
-		_, err := tx.Get(metaBucket, keyTotals, now)
-		n = now.Records[bucket]
+		now, err := tx.stored()
+		if err == nil {
+			n = now.Records[bucket]
+		}
 		return err
 	})
 	return n, err
 }
-
-// Fresh tells whether Open made the file.
-func (f *File) Fresh() bool { return f.fresh }
 
 // Size is the file's length in bytes.
 func (f *File) Size() (n int64) {

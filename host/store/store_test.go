@@ -173,7 +173,7 @@ func TestFlipsAndTruncations(t *testing.T) {
 // salvaged: of the records at most one is lost or older than it was.
 func salvaged(t *testing.T, path string, last, before map[string]string) {
 	t.Helper()
-	_, old, err := Salvage(path, options, func(bucket string, key, _ []byte) bool { _, ok := last[bucket+string(key)]; return ok })
+	_, old, err := Salvage(path, options, func(bucket string, key, _ []byte) bool { _, ok := last[bucket+string(key)]; return ok }, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
