@@ -248,7 +248,7 @@ func (w *watch) close(ctx context.Context, i int, now *sprintv1.QueryCurrentResp
 		return
 	}
 	w.part = part{}
-	text := fmt.Sprintf("%d blocks, %s", now.Height-p.height, time.Since(p.begun).Round(100*time.Millisecond))
+	text := fmt.Sprintf("%s, %s", count(int(now.Height-p.height), "block"), time.Since(p.begun).Round(100*time.Millisecond))
 	if done := w.n.done(ctx, i, p); done != "" {
 		text += ": " + done
 	}
