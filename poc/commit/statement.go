@@ -88,10 +88,7 @@ func (s Statement) verify(key ed25519.PublicKey, message, sig []byte) error {
 	if err := s.Valid(); err != nil {
 		return err
 	}
-	if len(key) != ed25519.PublicKeySize {
-		return fmt.Errorf("%w: host key of %d bytes", ErrStatement, len(key))
-	}
-	if !ed25519.Verify(key, message, sig) {
+	if !signed.Verify(key, message, sig) {
 		return fmt.Errorf("%w: the signature is not this key's", ErrStatement)
 	}
 	return nil

@@ -134,7 +134,7 @@ func (s Statement) Verify(sig mpoc.Signature) error {
 }
 
 func verify(who string, key mpoc.Key, bytes []byte, sig mpoc.Signature) error {
-	if !ed25519.Verify(key[:], bytes, sig[:]) {
+	if !signed.Verify(key[:], bytes, sig[:]) {
 		return fmt.Errorf("%w: the %s key %v", ErrSignature, who, key)
 	}
 	return nil

@@ -10,6 +10,7 @@ import (
 	"math/big"
 	"strings"
 
+	"github.com/assaynet/assay/poc/signed"
 	"github.com/assaynet/assay/poc/work/matmul"
 )
 
@@ -151,7 +152,7 @@ func sign(key ed25519.PrivateKey, bytes []byte) Signature {
 }
 
 func verify(who string, key Key, bytes []byte, sig Signature) error {
-	if !ed25519.Verify(key[:], bytes, sig[:]) {
+	if !signed.Verify(key[:], bytes, sig[:]) {
 		return fmt.Errorf("%w: the %s key %v", ErrSignature, who, key)
 	}
 	return nil

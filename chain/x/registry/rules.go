@@ -13,6 +13,7 @@ import (
 	"github.com/assaynet/assay/chain/vrf"
 	"github.com/assaynet/assay/poc/commit"
 	"github.com/assaynet/assay/poc/seed"
+	"github.com/assaynet/assay/poc/signed"
 )
 
 // maxMoniker bounds a moniker, in characters.
@@ -147,7 +148,7 @@ func VerifyNode(chain, participant string, n registryv1.Node) error {
 
 func verifySignature(chain, participant string, key namedKey, signature []byte) error {
 	message := seed.Possession(chain, key.role, participant, key.bytes)
-	if len(key.bytes) != ed25519.PublicKeySize || !ed25519.Verify(key.bytes, message[:], signature) {
+	if !signed.Verify(key.bytes, message[:], signature) {
 		return ErrPossession.Wrapf("%s key of %s: the signature is not over this chain (%q), role and participant", key.role, participant, chain)
 	}
 	return nil
@@ -185,7 +186,7 @@ func VerifyHeartbeat(p registryv1.Participant, chain string, epoch uint64, heigh
 		return ErrHeartbeat.Wrapf("height %d", height)
 	}
 	message := seed.Heartbeat(chain, p.Address, epoch, uint64(height), value)
-	if len(p.ConsensusKey) != ed25519.PublicKeySize || !ed25519.Verify(p.ConsensusKey, message[:], sig) {
+	if !signed.Verify(p.ConsensusKey, message[:], sig) {
 		return ErrHeartbeat.Wrapf("the consensus key of %s did not sign epoch %d at height %d", p.Address, epoch, height)
 	}
 	return nil
