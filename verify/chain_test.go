@@ -137,6 +137,7 @@ func unhex(t *testing.T, text string) []byte {
 
 // C23. A node answers for an epoch of any age with its archive alone. What it holds otherwise refutes the file, and what
 // it cannot say leaves it unproven; a file of version 1 is never proven.
+// Holds spec C-14, F-10.
 func TestC23AgainstANodeThatHasTheArchiveOnly(t *testing.T) {
 	files := published(t, "evidence.json")
 	f, err := proof.Parse([]byte(files["forged digest"]))
@@ -178,6 +179,7 @@ func TestC23AgainstANodeThatHasTheArchiveOnly(t *testing.T) {
 }
 
 // A trusted hash needs no node; another hash, or a file without the proof, proves nothing.
+// Holds spec F-10.
 func TestC23AgainstATrustedBlock(t *testing.T) {
 	states := publishedStates(t)
 	sound := states["the archive under its block"]

@@ -15,6 +15,7 @@ import (
 
 // A file can ask for hours of work. What takes long is said, with what it takes, and waits for --full: also where the
 // file is not even signed, and in a folder, whose other files are checked.
+// Holds spec F-20.
 func TestWhatTakesLongWaitsForFull(t *testing.T) {
 	files, leaves := published(t, "mpoc_files.json"), published(t, "delivery_files.json")
 	largest := func(text string) string { return strings.ReplaceAll(text, "512x256x512", "8192x8192x8192") }

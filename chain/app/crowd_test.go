@@ -114,6 +114,7 @@ func contains(txs [][]byte, want []byte) bool {
 // C1, by the largest message of any: under the old rule one failing opening of a megabyte a block, by whoever weighs
 // most, kept all others out for as long as it went on. Now the state expects no opening, and of what it does expect
 // the heaviest sends one transaction before everybody else had a turn.
+// Holds spec R-10.
 func TestC1AHeavyMemberKeepsNobodyOut(t *testing.T) {
 	d := drive(t, "heavy", "bob", "carol", "dave", "erin", "frank", "grace")
 	weights := map[string]uint64{"heavy": 1 << 40}
@@ -160,6 +161,7 @@ func TestC1AHeavyMemberKeepsNobodyOut(t *testing.T) {
 }
 
 // C1: among equals the address decided, and addresses can be ground. Now each block draws the order.
+// Holds spec R-10.
 func TestC1NoAddressGoesFirst(t *testing.T) {
 	names := []string{"alice", "bob", "carol", "dave"}
 	d := drive(t, names...)
@@ -185,6 +187,7 @@ func TestC1NoAddressGoesFirst(t *testing.T) {
 
 // C10: one identity without weight put 36 MiB of failed messages into ten blocks. Now it has two attempts at each thing
 // that it owes, of the size that is owed.
+// Holds spec R-8.
 func TestC10AnIdentityStoresNoGarbage(t *testing.T) {
 	d := drive(t, "alice", "bob", "nobody")
 	d.reweigh(map[string]uint64{"alice": 1 << 20, "bob": 1 << 20})
@@ -234,6 +237,7 @@ func TestC19JailedMembersHaveNoLane(t *testing.T) {
 
 // C2: a full pool refused by count, so that identities without weight kept out the duties of the heaviest and every
 // payment at any price. Now the least urgent gives way, and each participant has its own room.
+// Holds spec R-11.
 func TestC2AFullPoolLetsTheLeastUrgentGo(t *testing.T) {
 	names := []string{"alice", "bob"}
 	for i := range 8 {
@@ -314,6 +318,7 @@ func TestC2AFullPoolLetsTheLeastUrgentGo(t *testing.T) {
 }
 
 // A payment gives way only to a dearer one by an eighth.
+// Holds spec R-11.
 func TestC2PaymentsOutbidEachOther(t *testing.T) {
 	d := drive(t, "alice", "bob", "carol")
 	alice, bob, carol := d.validators[0], d.validators[1], d.validators[2]

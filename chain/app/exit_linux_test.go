@@ -14,6 +14,7 @@ import (
 )
 
 // N5: a node whose disk is full ends, and goes on when there is space again.
+// Holds spec H-18.
 func TestN5ANodeEndsWhenItsDiskIsFull(t *testing.T) {
 	dir, _, _ := alone(t)
 	small := t.TempDir()

@@ -142,6 +142,7 @@ func (d *driver) passes(msgs ...sdk.Msg) {
 
 // C13: one vote kills the chain. Each of these passed, or stopped every node, or
 // failed only after its vote.
+// Holds spec P-13.
 func TestC13OneVoteCannotKillTheChain(t *testing.T) {
 	d := drive(t, "alice", "bob")
 	d.blocks(1)
@@ -249,6 +250,7 @@ func grant(t testing.TB, to string) sdk.Msg {
 
 // Time passes between a submission and its execution. What is beyond its bounds by
 // then fails, and changes nothing.
+// Holds spec P-13.
 func TestC13AProposalIsCheckedAgainWhenItRuns(t *testing.T) {
 	d := drive(t, "alice", "bob")
 	d.blocks(1)
@@ -357,6 +359,7 @@ func replace(old, by string) func(*genutiltypes.AppGenesis) {
 }
 
 // The presets' own words.
+// Holds spec P-13.
 func TestConstitution(t *testing.T) {
 	for name, want := range map[string]app.Constitution{
 		"main":     {MinVoting: 24 * time.Hour, MinExpedited: 12 * time.Hour, UpgradeNotice: 1000},

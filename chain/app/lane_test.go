@@ -62,6 +62,7 @@ func prepared(t testing.TB, names ...string) *driver {
 
 // What is owed is free, whoever of the two keys sends it; whatever else is in the transaction, around it or in its
 // place pays. Under the old rule every message of a member was free (C1, C10).
+// Holds spec R-8.
 func TestOnlyWhatIsOwedIsFree(t *testing.T) {
 	d := prepared(t, "alice", "bob")
 	alice, bob := d.validators[0], d.validators[1]
@@ -121,6 +122,7 @@ func TestOnlyWhatIsOwedIsFree(t *testing.T) {
 
 // Two attempts at a duty are free, and the second only alone. Failing uses them up all the same, and who has none left
 // pays. The state knows, so a restart or an import changes nothing.
+// Holds spec R-9.
 func TestTwoAttemptsAreFree(t *testing.T) {
 	d := prepared(t, "alice", "bob")
 	alice, bob := d.validators[0], d.validators[1]
@@ -203,6 +205,7 @@ func TestFeesAreInOurCoin(t *testing.T) {
 
 // Openings are bounded per block when it is made and when it is judged, and a
 // single one that no block could carry is refused at once. These pay: leaves of nobody were drawn.
+// Holds spec R-12.
 func TestOpeningBytesPerBlock(t *testing.T) {
 	d := drive(t, "alice", "bob", "carol")
 	d.blocks(1)

@@ -25,6 +25,7 @@ import (
 
 // Every block of a chain of two carries a proof that succeeds and costs nothing,
 // and anybody can follow the chain of values.
+// Holds spec B-1.
 func TestEveryBlockCarriesAProof(t *testing.T) {
 	d := drive(t, "alice", "bob")
 	v := d.validators[0]
@@ -62,6 +63,7 @@ func (v *validator) ctxAtStart(t testing.TB, d *driver) sdk.Context {
 
 // A proposal without exactly the right proof at its head is rejected by all,
 // whatever else is in it.
+// Holds spec B-6, R-12.
 func TestProposalsWithoutTheProofAreRejected(t *testing.T) {
 	d := drive(t, "alice", "bob")
 	d.blocks(2)
@@ -111,6 +113,7 @@ func TestProposalsWithoutTheProofAreRejected(t *testing.T) {
 
 // Nodes that sync see decided blocks only. One that was decided against the rules
 // stops them; there is no state they could go on with.
+// Holds spec B-6.
 func TestDecidedBlockWithoutTheProofStopsTheNode(t *testing.T) {
 	d := drive(t, "alice", "bob")
 	d.blocks(1)
@@ -128,6 +131,7 @@ func TestDecidedBlockWithoutTheProofStopsTheNode(t *testing.T) {
 }
 
 // Clients cannot submit a proof, in any wrapping, and are told so.
+// Holds spec B-1.
 func TestProofsFromClientsAreRefused(t *testing.T) {
 	d := drive(t, "alice")
 	d.blocks(1)
@@ -191,6 +195,7 @@ func TestOrderAndSizeOfBlocks(t *testing.T) {
 }
 
 // While others wait, the lane leaves them their share; what they do not need, it gets.
+// Holds spec R-10.
 func TestShareOfTheLane(t *testing.T) {
 	d := prepared(t, "alice", "bob", "carol", "dave")
 	alice := d.validators[0]

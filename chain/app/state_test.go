@@ -297,6 +297,7 @@ func must(t testing.TB, err error) {
 // Governance counts compute: one vote per unit of weight, none for others, more
 // than a third of the whole has to say yes, and votes are gone once they are
 // counted.
+// Holds spec P-11.
 func TestGovernanceCountsCompute(t *testing.T) {
 	for name, c := range map[string]struct {
 		votes  map[string]govv1.VoteOption // by validator; mallory holds coins only

@@ -21,6 +21,7 @@ func key(b byte) ed25519.PrivateKey {
 func public(k ed25519.PrivateKey) []byte { return k.Public().(ed25519.PublicKey) }
 
 // The proof and output of RFC 9381, appendix B.4, example 19.
+// Holds spec B-2.
 func TestPublishedVector(t *testing.T) {
 	secret, _ := hex.DecodeString("9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60")
 	k := ed25519.NewKeyFromSeed(secret)
@@ -68,6 +69,7 @@ func TestVerifyRefuses(t *testing.T) {
 	}
 }
 
+// Holds spec C-16.
 func TestValidKeyRefuses(t *testing.T) {
 	for name, text := range map[string]string{
 		"identity":                "0100000000000000000000000000000000000000000000000000000000000000",

@@ -18,6 +18,7 @@ func anySeed(t *rapid.T) (s seed.Seed) {
 	return s
 }
 
+// Holds spec A-5.
 func TestShuffleIsAPermutation(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		n := rapid.IntRange(0, 300).Draw(t, "n")
@@ -64,6 +65,7 @@ func TestLotteryFollowsWhatIsHeld(t *testing.T) {
 	}
 }
 
+// Holds spec A-5.
 func TestLotteryAgainstTheDefinition(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		held := rapid.SliceOfN(rapid.Uint64Range(0, 5), 0, 40).Draw(t, "held")
@@ -91,6 +93,7 @@ func TestLotteryAgainstTheDefinition(t *testing.T) {
 }
 
 // Every sample falls to exactly r slots, and over a round of samples every slot works equally often.
+// Holds spec A-6.
 func TestWorksSharesEvenly(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		slots := rapid.IntRange(1, 100).Draw(t, "slots")
@@ -119,6 +122,7 @@ func TestWorksSharesEvenly(t *testing.T) {
 	}
 }
 
+// Holds spec A-5.
 func TestPicks(t *testing.T) {
 	if Picks(seed.Seed{}, 0, 3) != nil || Picks(seed.Seed{}, 3, 0) != nil {
 		t.Error("nothing to pick from")

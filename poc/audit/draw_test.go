@@ -20,6 +20,7 @@ func numbered(i uint64) (s seed.Seed) {
 	return s
 }
 
+// Holds spec A-2.
 func TestPropertyDraw(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		total := rapid.OneOf(rapid.Uint64Range(0, 300), rapid.Uint64()).Draw(t, "total")
@@ -74,6 +75,7 @@ func TestDrawIsUniform(t *testing.T) {
 
 // Rejection: with a bound just above 2^63 nearly half of all words are refused,
 // and the rest are used as they are.
+// Holds spec A-1.
 func TestBelowRejectsExactly(t *testing.T) {
 	const bound = 1<<63 + 1
 	key := prf.Key(numbered(1))

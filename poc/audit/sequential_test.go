@@ -14,6 +14,7 @@ import (
 	"github.com/assaynet/assay/poc/seed"
 )
 
+// Holds spec A-13.
 func TestSequentialNumbers(t *testing.T) {
 	s := Flaky()
 	for x, clean := range []uint64{270, 393, 515} { // the least n that decides for the machine
@@ -103,6 +104,7 @@ func TestSequentialErrors(t *testing.T) {
 	}
 }
 
+// Holds spec A-15.
 func TestKFor(t *testing.T) {
 	for f, want := range map[Rate]uint64{{1, 100}: 459, {5, 100}: 90, {1, 10}: 44, {1, 5}: 21, {1, 2}: 7, {1, 1}: 1} {
 		k, ok := KFor(Rate{99, 100}, f)
@@ -139,9 +141,9 @@ func TestKFor(t *testing.T) {
 	}
 }
 
-// The formula of the seed document with true numbers: X of s = 10 samples forged,
+// The formula of samples alone, with true numbers: X of s = 10 samples forged,
 // m = 3 of them looked at.
-func TestSeedFormula(t *testing.T) {
+func TestSamplesFormula(t *testing.T) {
 	for x, want := range map[uint64]string{0: "0", 1: "0.3", 2: "0.533333", 3: "0.708333", 4: "0.833333", 5: "0.916667", 6: "0.966667", 7: "0.991667", 8: "1", 10: "1"} {
 		if got := Detection(10, x, 3, 1).String(); got != want {
 			t.Errorf("X = %d: %s, want %s", x, got, want)
@@ -149,6 +151,7 @@ func TestSeedFormula(t *testing.T) {
 	}
 }
 
+// Holds spec A-3.
 func TestStratified(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		total := rapid.Uint64Range(0, 1<<48).Draw(t, "total") >> rapid.IntRange(0, 47).Draw(t, "shift")
@@ -182,6 +185,7 @@ func TestStratified(t *testing.T) {
 	}
 }
 
+// Holds spec A-4.
 func TestDistinct(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		total := rapid.Uint64Range(0, 500).Draw(t, "total")
@@ -204,6 +208,7 @@ func TestDistinct(t *testing.T) {
 	}
 }
 
+// Holds spec A-14.
 func TestAdaptive(t *testing.T) {
 	rule := DefaultAdaptive()
 	i := func(v int64) *big.Int { return big.NewInt(v) }

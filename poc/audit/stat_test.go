@@ -55,6 +55,7 @@ func exactUp(t interface{ Fatalf(string, ...any) }, what string, got Q64, want *
 	}
 }
 
+// Holds spec A-8.
 func TestPropertyTail(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		n := rapid.Uint64Range(1, 40).Draw(t, "n")
@@ -100,6 +101,7 @@ func TestTailTable(t *testing.T) {
 	}
 }
 
+// Holds spec A-8.
 func TestThreshold(t *testing.T) {
 	bound := Rate{1, 100_000}
 	if got := Threshold(200, Rate{1, 10_000}, bound); got != 3 { // the design's N
@@ -180,6 +182,7 @@ func TestUpperTable(t *testing.T) {
 
 // The definition itself: at the bound the probability is at most eps, one step
 // of 2^-64 below it is more.
+// Holds spec A-10.
 func TestPropertyUpper(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		n := rapid.Uint64Range(1, 12).Draw(t, "n")
@@ -199,6 +202,7 @@ func TestPropertyUpper(t *testing.T) {
 	})
 }
 
+// Holds spec A-12.
 func TestPropertyDetection(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		total := rapid.Uint64Range(1, 60).Draw(t, "total")
@@ -227,7 +231,7 @@ func TestPropertyDetection(t *testing.T) {
 }
 
 func TestDetectionTable(t *testing.T) {
-	// The seed document's example: 1 of 10 forged, 3 looked at; 7 of 10.
+	// An example by hand: 1 of 10 forged, 3 looked at; 7 of 10.
 	if got := float(Detection(10, 1, 3, 1)); math.Abs(got-0.3) > 1e-12 {
 		t.Errorf("1 of 10, 3 drawn: %g", got)
 	}
@@ -257,6 +261,7 @@ func TestDetectionTable(t *testing.T) {
 	}
 }
 
+// Holds spec A-7.
 func TestQ64String(t *testing.T) {
 	for q, want := range map[Q64]string{
 		0: "0", One: "1", 1 << 63: "0.5", 1 << 62: "0.25", 1: "5.42101e-20", 1 << 54: "0.000976563",

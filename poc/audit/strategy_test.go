@@ -330,6 +330,7 @@ func TestWorseRulesAreGamed(t *testing.T) {
 // Who would be caught can always say nothing. That is why every submission is
 // looked at lightly: three picks take q(d) = 1-(1-d)^3 of its pay, which is more
 // than the d that it saves, whatever is locked and however seldom a full audit is.
+// Holds spec M-19.
 func TestSilenceLosesForEveryShare(t *testing.T) {
 	for d := uint64(1); d < 1000; d++ {
 		if light := Caught(Rate{d, 1000}, simLight); light <= quotient(new(big.Int).SetUint64(d), big.NewInt(1000), true) {

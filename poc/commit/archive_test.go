@@ -16,6 +16,7 @@ func exampleArchiveLeaf() ArchiveLeaf {
 	return ArchiveLeaf{Participant: "cpc1example", Node: "gpu-0", Segment: 2, Root: Hash{1}, Count: 0x0102, HostKey: [32]byte{9, 31: 8}}
 }
 
+// Holds spec C-13.
 func TestArchiveLeafLayout(t *testing.T) {
 	part := func(hexes string) string { return hex.EncodeToString([]byte{byte(len(hexes) / 2), 0, 0, 0}) + hexes }
 	text := func(s string) string { return part(hex.EncodeToString([]byte(s))) }
@@ -55,6 +56,7 @@ func TestPropertyArchiveLeavesDiffer(t *testing.T) {
 }
 
 // Every field of a commit, and every hash of its path, is bound by the archive's root.
+// Holds spec C-14.
 func TestPropertyArchivePath(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		leaves := rapid.SliceOfN(rapid.Custom(drawArchiveLeaf), 1, 40).Draw(t, "leaves")

@@ -19,6 +19,7 @@ func exampleLeaf() Leaf {
 	return Leaf{Class: 1, Node: "gpu-0", Index: 0x0102, Norm: 0x0a0b0c, Digest: [32]byte{0xdd, 31: 0xee}}
 }
 
+// Holds spec C-8.
 func TestLeafLayout(t *testing.T) {
 	want := "01" + "01" + "01" + "05" + hex.EncodeToString([]byte("gpu-0")) +
 		"0201000000000000" + "0c0b0a0000000000" + "dd" + strings.Repeat("00", 30) + "ee"
@@ -63,6 +64,7 @@ func TestPropertyLeafRoundTrip(t *testing.T) {
 	})
 }
 
+// Holds spec C-8.
 func TestParseLeafRefuses(t *testing.T) {
 	good := exampleLeaf().Append(nil)
 	change := func(at int, b byte) []byte {
@@ -99,6 +101,7 @@ func TestParseLeafRefuses(t *testing.T) {
 	}
 }
 
+// Holds spec C-7.
 func TestValidNode(t *testing.T) {
 	for _, id := range []string{"a", "0", "-", "gpu-0", strings.Repeat("z", 32)} {
 		if err := ValidNode(id); err != nil {
@@ -119,6 +122,7 @@ func exampleStatement() Statement {
 	}
 }
 
+// Holds spec C-11.
 func TestStatementSignature(t *testing.T) {
 	key := ed25519.NewKeyFromSeed(make([]byte, 32))
 	public := key.Public().(ed25519.PublicKey)
@@ -177,6 +181,7 @@ func TestStatementSignature(t *testing.T) {
 }
 
 // C23. What version 1 signed says nothing of the seeds: it is not taken for version 2, nor the other way round.
+// Holds spec C-12.
 func TestC23VersionsOfTheStatementAreApart(t *testing.T) {
 	key := ed25519.NewKeyFromSeed(make([]byte, 32))
 	public := key.Public().(ed25519.PublicKey)

@@ -46,6 +46,7 @@ func mth(leaves []Hash) Hash {
 
 // The roots of the test tree that Certificate Transparency implementations
 // share: eight leaves, all its prefixes.
+// Holds spec C-1.
 func TestPublishedRoots(t *testing.T) {
 	leaves := []string{"", "00", "10", "2021", "3031", "40414243", "5051525354555657", "606162636465666768696a6b6c6d6e6f"}
 	roots := []string{
@@ -170,6 +171,7 @@ func drawLog(t *rapid.T) (*Log, uint64, Hash) {
 	return l, size, l.Root()
 }
 
+// Holds spec C-2.
 func TestPropertyInclusion(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		l, size, root := drawLog(t)
@@ -206,6 +208,7 @@ func TestPropertyInclusion(t *testing.T) {
 	})
 }
 
+// Holds spec C-3.
 func TestPropertyConsistency(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		l, size, root := drawLog(t)
@@ -253,6 +256,7 @@ func drawIndices(t *rapid.T, size uint64) ([]uint64, []Hash) {
 	return indices, leaves
 }
 
+// Holds spec C-4.
 func TestPropertyMulti(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		l, size, root := drawLog(t)
@@ -329,6 +333,7 @@ func TestMultiOrder(t *testing.T) {
 }
 
 // MultiSize is reached: k = 2^j leaves spread evenly over a perfect tree.
+// Holds spec C-5.
 func TestMultiSizeIsTight(t *testing.T) {
 	for depth := range 9 {
 		size := uint64(1) << depth
@@ -359,6 +364,7 @@ func TestMultiSizeIsTight(t *testing.T) {
 	}
 }
 
+// Holds spec C-6.
 func TestRefusals(t *testing.T) {
 	l := testLog(8)
 	root := l.Root()
@@ -418,6 +424,7 @@ func secondRoot(_ Hash, err error) error { return err }
 
 // An inner node's children, offered as the data of a leaf in a smaller tree, do
 // not hash to the node: the prefixes differ.
+// Holds spec C-1.
 func TestNodeIsNoLeaf(t *testing.T) {
 	l := testLog(4)
 	left, err1 := l.Subtree(1, 0)
@@ -438,6 +445,7 @@ func TestNodeIsNoLeaf(t *testing.T) {
 }
 
 // Two trees in which one has its last leaf twice have different roots.
+// Holds spec C-1.
 func TestNoDuplicateLastLeaf(t *testing.T) {
 	three, four := testLog(3), testLog(3)
 	four.Append(testLeaf(2))
@@ -447,6 +455,7 @@ func TestNoDuplicateLastLeaf(t *testing.T) {
 }
 
 // A verifier hashes no more than its inputs allow.
+// Holds spec C-6.
 func TestDeepTreesAreCheap(t *testing.T) {
 	const index = MaxSize - 1
 	path := make([]Hash, 48)

@@ -12,6 +12,7 @@ import (
 	"github.com/assaynet/assay/poc/audit"
 )
 
+// Holds spec A-11.
 func TestCredited(t *testing.T) {
 	for _, c := range []struct {
 		count uint64

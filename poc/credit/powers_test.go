@@ -37,8 +37,9 @@ func list(weights ...uint64) (out []Share) {
 	return out
 }
 
-// The table of DESIGN 4, Rails.
-func TestLevelOfTheDesign(t *testing.T) {
+// The table of the package's documentation.
+// Holds spec P-3.
+func TestLevelOfTheTable(t *testing.T) {
 	for _, c := range []struct {
 		name    string
 		weights []uint64
@@ -68,6 +69,7 @@ func TestLevelOfTheDesign(t *testing.T) {
 
 // C6: four names with 27.4 % of the compute beside two honest holders had half of the power, as with a lambda of 2,
 // and four dust names beside one large holder three quarters.
+// Holds spec P-3.
 func TestTheCapFeedsNeitherDustNorCoalitions(t *testing.T) {
 	weights := append(list(91_560, 53_740), Share{"w", 13_675}, Share{"x", 13_675}, Share{"y", 13_675}, Share{"z", 13_675})
 	for _, c := range []struct {
@@ -88,6 +90,7 @@ func TestTheCapFeedsNeitherDustNorCoalitions(t *testing.T) {
 	}
 }
 
+// Holds spec P-5.
 func TestPowersTable(t *testing.T) {
 	third := DefaultRules()
 	third.MoveBps = 3_333
@@ -172,6 +175,7 @@ func drawShares(t *rapid.T, label string, most int) []Share {
 	return out
 }
 
+// Holds spec P-4.
 func TestPropertyPowers(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		rules := drawRules(t)
@@ -341,9 +345,10 @@ func TestPowersConverge(t *testing.T) {
 	}
 }
 
-// The security budget of DESIGN 4: a coalition with less than (1/3 - move/4) / lambda of the compute present stays
+// The security budget: a coalition with less than (1/3 - move/4) / lambda of the compute present stays
 // below a third of the power in every set, a quarter of the move included.
-func TestSecurityBudgetOfTheDesign(t *testing.T) {
+// Holds spec P-12.
+func TestSecurityBudgetHolds(t *testing.T) {
 	budget := (1.0/3 - 0.1/4) / 1.2
 	away := func(honest float64) float64 { return budget * (1 - honest) / (1 - honest*budget) }
 	for _, c := range []struct {

@@ -119,6 +119,7 @@ func drawn(t testing.TB, o Order) (looked []uint64, passed uint64) {
 
 func judge() *work.Judge { return work.NewJudge(nil) }
 
+// Holds spec F-15, M-22.
 func TestEvidence(t *testing.T) {
 	o := testOrder()
 	looked, _ := drawn(t, o)
@@ -152,6 +153,7 @@ func TestEvidence(t *testing.T) {
 }
 
 // What a host cannot show of an honest machine, or say in place of what it found.
+// Holds spec F-15, M-22.
 func TestEvidenceThatShowsNothing(t *testing.T) {
 	o := testOrder()
 	looked, passed := drawn(t, o)
@@ -266,6 +268,7 @@ func (m brokenModel) Run(dst []transformer.Output, node, segment seed.Seed, nonc
 }
 
 // A burst of errors in a log that is shorter than the sample convicts nobody.
+// Holds spec M-23.
 func TestShortLog(t *testing.T) {
 	for _, c := range []struct {
 		checked int
@@ -277,6 +280,7 @@ func TestShortLog(t *testing.T) {
 	}
 }
 
+// Holds spec F-14.
 func TestReceipt(t *testing.T) {
 	o := testOrder()
 	b := history(o)[1]

@@ -9,7 +9,7 @@ import (
 )
 
 // BenchmarkAudit is a host's work for one full audit, 90 tiles in plain Go, and
-// as a part of recomputing m = 3 whole loops, which the seed document asks for.
+// as a part of recomputing m = 3 whole loops, the other way to audit.
 func BenchmarkAudit(b *testing.B) {
 	for _, shape := range Shapes()[:7] {
 		b.Run(shape.String(), func(b *testing.B) {

@@ -133,7 +133,7 @@ func TestDetectionByOpenings(t *testing.T) {
 }
 
 // Why the device must not choose: 10 samples of its choice and 3 of them looked
-// at, as the seed document has it, never meet what it forged.
+// at never meet what it forged.
 func TestChosenSamplesDetectNothing(t *testing.T) {
 	rng := rand.New(rand.NewPCG(20261127, 1))
 	terms := testTerms(testNonce)

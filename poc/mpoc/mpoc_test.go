@@ -19,6 +19,7 @@ import (
 	"github.com/assaynet/assay/poc/work/matmul"
 )
 
+// Holds spec M-3.
 func TestShapes(t *testing.T) {
 	shapes := Shapes()
 	for i, s := range shapes {
@@ -47,6 +48,7 @@ func TestShapes(t *testing.T) {
 
 // Every device that can gets 1,000 to 100,000 loops in 10 to 60 seconds, also if
 // it is half or twice as fast as measured, as far as the ends allow.
+// Holds spec M-3.
 func TestChooseShape(t *testing.T) {
 	smallest := Shapes()[0].Ops()
 	rapid.Check(t, func(t *rapid.T) {
@@ -90,6 +92,7 @@ func TestChooseShape(t *testing.T) {
 	}
 }
 
+// Holds spec M-4, M-5.
 func TestTermsRefused(t *testing.T) {
 	good := testTerms(testNonce)
 	sig := good.Sign(hostKey)
@@ -150,6 +153,7 @@ func TestTermsRefused(t *testing.T) {
 	}
 }
 
+// Holds spec M-7.
 func TestCommitIsBound(t *testing.T) {
 	d := newDevice(testTerms(testNonce), nil)
 	sig := d.log.Sign(deviceKey)
@@ -178,6 +182,7 @@ func TestCommitIsBound(t *testing.T) {
 	}
 }
 
+// Holds spec M-9.
 func TestDrawIsBound(t *testing.T) {
 	d := newDevice(testTerms(testNonce), nil)
 	draw := full(d.log.Terms, testNonce)
@@ -209,6 +214,7 @@ func TestDrawIsBound(t *testing.T) {
 
 // The audit is full about as often as it is said to be, and one never asked for
 // is light.
+// Holds spec M-10.
 func TestFullIsAsOftenAsSaid(t *testing.T) {
 	const n, share = 4000, 1 << 30 // a quarter
 	fulls := 0
@@ -232,6 +238,7 @@ func TestFullIsAsOftenAsSaid(t *testing.T) {
 	}
 }
 
+// Holds spec M-11, M-12, M-13.
 func TestQuestions(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		terms := testTerms(testNonce)
@@ -272,6 +279,7 @@ func TestQuestions(t *testing.T) {
 
 // Nothing about a leaf can be changed without another hash, and no canonical
 // leaf of the Sprint is one of a loop.
+// Holds spec C-9, M-6.
 func TestLeafIsBound(t *testing.T) {
 	terms := testTerms(testNonce)
 	base := terms.LeafHash(3, [32]byte{7})
@@ -295,6 +303,7 @@ func TestLeafIsBound(t *testing.T) {
 	}
 }
 
+// Holds spec F-6.
 func TestText(t *testing.T) {
 	for text, want := range map[string]Seconds{"0": 0, "14.21": 14210, "14": 14000, "14.0": 14000, "0.001": 1, "999999.999": 999999999} {
 		var got Seconds
@@ -337,6 +346,7 @@ func TestPay(t *testing.T) {
 	}
 }
 
+// Holds spec M-1.
 func TestRegistration(t *testing.T) {
 	good := Registration{
 		Chain: "assay-test", HostKey: KeyOf(hostKey), DeviceKey: KeyOf(deviceKey), Nonce: Hash{1}, Agent: "assay-worker/1", Engine: "cpu/avx2",

@@ -18,6 +18,7 @@ import (
 
 // Swapped indices, truncated and borrowed paths, openings not asked for: the
 // known ways to answer something else.
+// Holds spec M-14.
 func TestProofRefused(t *testing.T) {
 	terms := testTerms(testNonce)
 	d := newDevice(terms, nil)
@@ -184,6 +185,7 @@ func cases(t *testing.T) map[string]Receipt {
 	return out
 }
 
+// Holds spec F-17, M-17.
 func TestReceipt(t *testing.T) {
 	all := cases(t)
 	for name, want := range map[string]Outcome{
@@ -228,6 +230,7 @@ func TestReceipt(t *testing.T) {
 
 // A host that cheats in a receipt is shown to cheat; what was altered by others
 // shows nothing.
+// Holds spec M-17.
 func TestHostCheatsInReceipt(t *testing.T) {
 	all := cases(t)
 	right := func(r Receipt) TileOpening { // an opening that is asked and right
@@ -351,6 +354,7 @@ func TestWrongSampleStartsTheTest(t *testing.T) {
 	}
 }
 
+// Holds spec F-18.
 func TestEvidence(t *testing.T) {
 	terms := testTerms(testNonce)
 	draw := full(terms, testNonce)

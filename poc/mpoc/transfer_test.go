@@ -11,6 +11,7 @@ import (
 )
 
 // A transfer says what its host signed, in one spelling.
+// Holds spec F-19.
 func TestTransfer(t *testing.T) {
 	host := ed25519.NewKeyFromSeed(bytes.Repeat([]byte{1}, 32))
 	said := Transfer{

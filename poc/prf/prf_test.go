@@ -31,6 +31,7 @@ func TestQuarterRoundOfRFC8439(t *testing.T) {
 
 // RFC 8439, section 2.3.2: with 20 rounds the core is the RFC's block
 // function. Its 96-bit nonce covers the high counter word and our nonce.
+// Holds spec W-6.
 func TestBlockOfRFC8439(t *testing.T) {
 	var key Key
 	for i := range key {
@@ -49,6 +50,7 @@ func TestBlockOfRFC8439(t *testing.T) {
 
 // The ChaCha8 key stream for an all-zero 256-bit key and nonce, from
 // J. Strombergson, "Test Vectors for the Stream Cipher ChaCha", TC1.
+// Holds spec W-6.
 func TestPublishedChaCha8Vector(t *testing.T) {
 	var got [2 * BlockSize]byte
 	Fill(got[:], &Key{}, 0, 0)
@@ -83,6 +85,7 @@ func TestCoreEqualsXCrypto(t *testing.T) {
 }
 
 // Any part of a stream is the same bytes as in the whole.
+// Holds spec W-6.
 func TestFillIsRandomAccess(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		key := Key(rapid.SliceOfN(rapid.Byte(), 32, 32).Draw(t, "key"))

@@ -109,6 +109,7 @@ func version1(t testing.TB, f File) File {
 	return f
 }
 
+// Holds spec F-9.
 func TestVerify(t *testing.T) {
 	for _, c := range []struct {
 		name   string
@@ -154,6 +155,7 @@ func TestVerify(t *testing.T) {
 // C23. The seeds are under the signature: no digit of them can be changed, nor can
 // they change places, to make an honest leaf look forged. Of version 1 that was
 // possible, and such a file says so.
+// Holds spec C-12.
 func TestC23AnEditedSeedConvictsNobody(t *testing.T) {
 	honest := evidence(t, Honest, nil)
 	first := version1(t, honest)
@@ -209,6 +211,7 @@ func TestAnchor(t *testing.T) {
 }
 
 // Every field is bound by something: the signature, the path or the work.
+// Holds spec F-8.
 func TestVerifyBindsEveryField(t *testing.T) {
 	good := evidence(t, Honest, nil)
 	for name, c := range map[string]struct {
@@ -258,6 +261,7 @@ func TestVerifyReportsTheEngine(t *testing.T) {
 	}
 }
 
+// Holds spec F-1, F-4.
 func TestParseRefuses(t *testing.T) {
 	f := evidence(t, Honest, nil)
 	data, err := f.Marshal()

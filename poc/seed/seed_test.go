@@ -11,6 +11,7 @@ import (
 	"pgregory.net/rapid"
 )
 
+// Holds spec W-3.
 func TestDerivationRule(t *testing.T) {
 	// Written out by hand: LE32 lengths, "assay/1/" and the name, then parts.
 	msg := "\x12\x00\x00\x00assay/1/xf/weights" + // 8 + 10 characters
@@ -74,6 +75,7 @@ func named() map[string]Seed {
 	}
 }
 
+// Holds spec W-4.
 func TestFunctionsDoNotCollide(t *testing.T) {
 	seen := map[[8]byte]string{}
 	for name, s := range named() {
@@ -211,6 +213,7 @@ func TestArgumentsMatter(t *testing.T) {
 	}
 }
 
+// Holds spec W-5.
 func TestFirstSegmentIsSprint2(t *testing.T) {
 	s2 := Seed{5}
 	if got := Segment(s2, 1, Seed{9}); got != s2 {

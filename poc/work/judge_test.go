@@ -35,6 +35,7 @@ func (m *countedModel) Run(dst []transformer.Output, node, segment seed.Seed, no
 
 // Whatever the fast engine does, the judgement is the definition's; and what is
 // honest needs the definition only where the fast engine is wrong.
+// Holds spec W-2.
 func TestJudge(t *testing.T) {
 	ctx, node, segment := t.Context(), seed.Seed{2}, seed.Seed{3}
 	want, err := NewJudge(nil).Unit(ctx, transformer.Nano, seed.Seed{1}, node, segment, 7, Claim{})

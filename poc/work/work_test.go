@@ -12,6 +12,7 @@ import (
 	"github.com/assaynet/assay/poc/work/transformer"
 )
 
+// Holds spec W-1.
 func TestReferencePassesSelfTest(t *testing.T) {
 	if err := SelfTest(t.Context(), Reference()); err != nil {
 		t.Error(err)
@@ -87,6 +88,7 @@ func (b *broken) Tiles(ctx context.Context, dst [][32]byte, challenge seed.Seed,
 	return err
 }
 
+// Holds spec W-2.
 func TestSelfTestFindsFaults(t *testing.T) {
 	for fault, want := range map[string]error{
 		"": nil, "norm": ErrSelfTest, "digest": ErrSelfTest, "middle": ErrSelfTest, "batch": ErrSelfTest,

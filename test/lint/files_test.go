@@ -28,6 +28,7 @@ var inPlace = []exception{
 }
 
 // Every file of the tree, whatever system it is for, tests left out.
+// Holds spec H-6.
 func TestFilesAreWrittenDurably(t *testing.T) {
 	var found []Finding
 	fset := token.NewFileSet()

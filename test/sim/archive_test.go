@@ -98,6 +98,7 @@ func (n *network) archives(epochs ...uint64) (all []sprintv1.Archive) {
 
 // C23. Evidence of any epoch is proven for ever: by what the chain answers after it pruned the epoch's commits, and
 // without a node by the hash of a block, whose app hash is that of the state before it.
+// Holds spec S-28.
 func TestC23EvidenceOfAPrunedEpochIsStillProven(t *testing.T) {
 	ctx := t.Context()
 	n := start(t, 4)
@@ -171,6 +172,7 @@ func TestC23EvidenceOfAPrunedEpochIsStillProven(t *testing.T) {
 }
 
 // C23. The archive is over all commits of the epoch by participant, node and segment, and every one has a path.
+// Holds spec S-14.
 func TestC23EveryCommitHasAPathInTheArchive(t *testing.T) {
 	ctx := t.Context()
 	n := start(t, 3, withNodes("p2", "a", "b-1", "b"))

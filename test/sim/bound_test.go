@@ -35,6 +35,7 @@ func flip(refs []courtv1.LeafRef) func(sprintv1.Epoch, courtv1.LeafRef, transfor
 }
 
 // One wrong leaf in ten thousand costs at most what the Clopper-Pearson bound rises by, and nobody is punished.
+// Holds spec S-25.
 func TestOneFlippedLeafInTenThousandCostsTheBoundOnly(t *testing.T) {
 	const perSegment = 5000
 	fresh := func() *network {
@@ -87,6 +88,7 @@ func TestOneFlippedLeafInTenThousandCostsTheBoundOnly(t *testing.T) {
 }
 
 // A node beyond the fault bound counts nothing and its samples leave n; the other node is credited as if alone.
+// Holds spec A-9, S-25.
 func TestABadNodeIsLeftOutAndTheOtherIsCredited(t *testing.T) {
 	fresh := func() *network { return start(t, 4, withNodes("p1", "gpu-1", "gpu-2")) }
 	var bad []courtv1.LeafRef
@@ -117,6 +119,7 @@ func TestABadNodeIsLeftOutAndTheOtherIsCredited(t *testing.T) {
 }
 
 // With its only node beyond the bound a claim is rejected, and the reason names a leaf. It is not fraud yet.
+// Holds spec A-9, S-25.
 func TestThreeWrongLeavesRejectButDoNotJail(t *testing.T) {
 	fresh := func() *network { return start(t, 4) }
 	bad := drawnIn(t, "p1", fresh)[10:13]

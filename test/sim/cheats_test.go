@@ -81,6 +81,7 @@ func (n *network) proven(epoch uint64, h *host) []courtv1.Judgement {
 
 // A worker that forges, skips or borrows makes its host a fraud: cut in the block that proves it, jailed for four
 // epochs, with evidence that stands on its own. Nobody else loses anything.
+// Holds spec S-26.
 func TestForgedLeavesAreFraudInTheBlockThatProvesThem(t *testing.T) {
 	for _, cheat := range []string{adversary.Forge, adversary.Skip, adversary.Reuse} {
 		t.Run(cheat, func(t *testing.T) {
@@ -158,6 +159,7 @@ func evidenceStands(t *testing.T, n *network, e sprintv1.Epoch, j courtv1.Judgem
 }
 
 // An accomplice that passes a forger neither saves it nor is harmed: votes do not decide what is true.
+// Holds spec J-1.
 func TestVotesDoNotSaveAForger(t *testing.T) {
 	n := start(t, 4)
 	p4 := n.host("p4")
@@ -183,6 +185,7 @@ func forgeEvery(k uint64) func(sprintv1.Epoch, courtv1.LeafRef, transformer.Outp
 	}
 }
 
+// Holds spec J-1.
 func TestANormAloneOrADigestAloneIsAMismatch(t *testing.T) {
 	for name, bend := range map[string]func(*transformer.Output){
 		"norm":   func(o *transformer.Output) { o.Norm++ },
@@ -199,6 +202,7 @@ func TestANormAloneOrADigestAloneIsAMismatch(t *testing.T) {
 	}
 }
 
+// Holds spec S-27.
 func TestWithholdingCostsCreditAndRepeatedJails(t *testing.T) {
 	n := start(t, 4)
 	n.finish(1)
@@ -231,6 +235,7 @@ func TestWithholdingCostsCreditAndRepeatedJails(t *testing.T) {
 	}
 }
 
+// Holds spec S-27.
 func TestSilenceThatIsBrokenDoesNotJail(t *testing.T) {
 	n := start(t, 4)
 	n.host("p4").cheat.open = func(msg *sprintv1.MsgOpen) *sprintv1.MsgOpen {
@@ -250,6 +255,7 @@ func TestSilenceThatIsBrokenDoesNotJail(t *testing.T) {
 
 // C22. Forging spread thin over many nodes was rejected and never fraud. Six forged leaves of a participant are, on six
 // nodes as on one; five are not.
+// Holds spec S-26.
 func TestC22SixForgedLeavesOverSixNodesAreFraud(t *testing.T) {
 	nodes := machines(6)
 	fresh := func() *network { return start(t, 4, withNodes("p1", nodes...)) }

@@ -28,6 +28,7 @@ func (n *network) powerOf(names []string) (sum int64) {
 // C3. 27.4 % of the compute in four names that judge nobody took half of the power after one epoch and all after four:
 // an honest target needed more than half of all others' weight. Now silence decides nothing: the honest are credited in
 // full, who abstains is not, and in no set does the coalition hold a third.
+// Holds spec S-23.
 func TestC3AbstainingDecidesNothing(t *testing.T) {
 	besides := [][]int{{4_578, 2_687}, {3_630, 3_630}, {2_420, 2_420, 2_420}, slices.Repeat([]int{1_452}, 5)}
 	if long {
@@ -165,6 +166,7 @@ func TestC4LosingOneOfFourVoidsNothing(t *testing.T) {
 
 // C5. One claim of a leaf per name, by hundreds of names, filled every honest verdict. Names without weight now enter a
 // lottery of few places, and claims below the least are no targets, so a verdict speaks of those worth judging only.
+// Holds spec S-10.
 func TestC5DustIsNoTarget(t *testing.T) {
 	const holders, strangers = 120, 120
 	honest := []string{"p1", "p2", "p3", "p4"}

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package sim runs a whole Sprint network in one process and tests what DESIGN 4.1 promises about it.
+// Package sim runs a whole Sprint network in one process and tests what docs/spec promises about it.
 //
 // The chain is the real one: chain/app over a database in memory, driven by the calls that CometBFT makes
 // (InitChain, and for each block ProcessProposal, FinalizeBlock, Commit), with CometBFT's own proposer rotation, the

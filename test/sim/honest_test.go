@@ -89,6 +89,7 @@ func rails(t *testing.T, before, after map[string]int64, weights map[string]uint
 	}
 }
 
+// Holds spec P-1.
 func TestHonestEpochsAreCreditedWithWhatTheAuditBounds(t *testing.T) {
 	n := start(t, 4, withUnits(reference))
 	counts := map[string]int{"p1": 18, "p2": 24, "p3": 15, "p4": 31} // of each of two segments
@@ -182,6 +183,7 @@ func TestEveryMessageMayComeFromTheHotKey(t *testing.T) {
 }
 
 // N1: networks of one, two and three credit everybody, epoch after epoch. Whom nobody else can judge the chain judges.
+// Holds spec S-23.
 func TestSmallNetworksCreditEverybody(t *testing.T) {
 	for members := 1; members <= 3; members++ {
 		n := start(t, members)
@@ -198,6 +200,7 @@ func TestSmallNetworksCreditEverybody(t *testing.T) {
 	}
 }
 
+// Holds spec S-1.
 func TestPhasesCloseEarlyOnceEveryoneHasSpoken(t *testing.T) {
 	n := start(t, 4)
 	e, _ := n.finish(1)
@@ -244,6 +247,7 @@ func TestPhasesCloseEarlyOnceEveryoneHasSpoken(t *testing.T) {
 	}
 }
 
+// Holds spec S-1.
 func TestTheFourQuestionsAreAnsweredOnceAnEpoch(t *testing.T) {
 	n := start(t, 2)
 	ask := []struct {

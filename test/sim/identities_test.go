@@ -36,6 +36,7 @@ func invented(h *host, count uint64) cheat {
 
 // C9. A participant commits at most 2^57 operations a segment before it was credited with as many, all nodes together;
 // before, 2^48-1 leaves behind an invented root were taken from anybody.
+// Holds spec S-9.
 func TestC9CountsAreBounded(t *testing.T) {
 	n := start(t, 3, withNodes("p1", "gpu-1", "gpu-2"))
 	most := uint64(1<<57) / transformer.Nano.Ops()
@@ -65,6 +66,7 @@ func TestC9CountsAreBounded(t *testing.T) {
 
 // C9. Invented counts, never opened, sized everybody's proof window: 60 identities turned 24 blocks into 46. The window
 // is the same whatever is claimed, and nobody waits longer than a quarter of it for those without weight.
+// Holds spec S-13.
 func TestC9WindowsDoNotGrowWithClaims(t *testing.T) {
 	window := func(count uint64) (offered, took int64) {
 		all := []string{"p1", "p2", "p3"}
@@ -101,6 +103,7 @@ func TestC9WindowsDoNotGrowWithClaims(t *testing.T) {
 
 // C19. One silent newcomer stretched every epoch to its full proof window. It is waited for during a quarter of it; a
 // silent holder, whose weight was proven, for all of it.
+// Holds spec S-13.
 func TestC19ASilentNewcomerCostsAQuarter(t *testing.T) {
 	for _, c := range []struct {
 		name   string

@@ -43,6 +43,7 @@ func (n *network) register(hosts ...*host) {
 
 // A newcomer takes part from the next epoch on, votes only after one that credited it, and gets power then. Several
 // enter the validator set one per block.
+// Holds spec S-3.
 func TestNewcomers(t *testing.T) {
 	n := start(t, 4, withAccounts("n1", "n2", "n3"))
 	n.phase(1, sprintv1.PhaseCompute)
@@ -111,6 +112,7 @@ func TestNewcomers(t *testing.T) {
 }
 
 // A machine that is added counts from the next epoch on.
+// Holds spec R-6.
 func TestANodeAddedNowCountsFromTheNextEpoch(t *testing.T) {
 	n := start(t, 3)
 	n.step()
@@ -128,6 +130,7 @@ func TestANodeAddedNowCountsFromTheNextEpoch(t *testing.T) {
 }
 
 // Whoever is away loses weight and vote, not its place: it comes back like a newcomer.
+// Holds spec S-8.
 func TestAbsenceIsWeightZero(t *testing.T) {
 	n := start(t, 4)
 	n.host("p4").cheat.absent = func(epoch uint64) bool { return epoch == 1 }
@@ -146,6 +149,7 @@ func TestAbsenceIsWeightZero(t *testing.T) {
 
 // With too little of the previous weight live the epoch is void: it pays nothing and moves no power. Weight that was not
 // shown is halved.
+// Holds spec S-7.
 func TestTooLittleLiveWeightIsVoid(t *testing.T) {
 	n := start(t, 5)
 	gone := map[string]bool{"p3": true, "p4": true, "p5": true}
@@ -175,6 +179,7 @@ func TestTooLittleLiveWeightIsVoid(t *testing.T) {
 
 // When nobody is credited there would be no validator: the epoch is void and the set stays. Weight that was not credited
 // is halved.
+// Holds spec S-7.
 func TestNobodyCreditedIsVoid(t *testing.T) {
 	n := start(t, 3)
 	for _, h := range n.hosts {
@@ -259,6 +264,7 @@ func randomFleet(t *testing.T, r *rand.Rand) {
 
 // C26. Two signatures of one height: without weight, vote and power in the next block, in jail for good, and not credited
 // for the epoch that runs. Between the others nothing changes.
+// Holds spec J-6.
 func TestC26DoubleSignIsCutAtOnceAndJailedForGood(t *testing.T) {
 	n := start(t, 4)
 	n.phase(1, sprintv1.PhaseWrapUp)

@@ -23,6 +23,7 @@ func (n *network) judgements(epoch uint64) []courtv1.Judgement {
 }
 
 // Many named leaves are judged a few per block, and the epoch waits for the last one.
+// Holds spec S-24.
 func TestJudgingIsSpreadOverBlocks(t *testing.T) {
 	const perBlock = 32 // the least that 2^30 operations allow
 	engine := &standIn{}
@@ -103,6 +104,7 @@ func TestALeafIsJudgedOnceWhoeverNamesIt(t *testing.T) {
 
 // A dispute convicts where every voter kept silent about a forged leaf, and a refuted one ends the accuser's claims of
 // the epoch and costs it nothing else.
+// Holds spec J-8.
 func TestDisputesByMembers(t *testing.T) {
 	n := start(t, 4)
 	p1, p3, p4 := n.host("p1"), n.host("p3"), n.host("p4")

@@ -21,6 +21,7 @@ import (
 
 // C18. Lists were answered whole, and questions about the running epoch cost nothing. Every list comes in pages of a
 // hundred that follow each other to the end, and a query pays for what it reads.
+// Holds spec R-13.
 func TestC18ListsComeInPages(t *testing.T) {
 	const holders, usual = 110, 100
 	var all []string

@@ -26,6 +26,7 @@ func bendMiddles(positions []uint32) func([]opinion) {
 
 // Honest hardware gives a wrong digest now and then: one or two that the check finds cost the epoch's credit. Three are
 // a false verdict. Which are checked depends on the beacon and not on the verdict, so that a first run tells.
+// Holds spec S-20.
 func TestWrongMiddleDigests(t *testing.T) {
 	first := start(t, 4)
 	var drawn []uint32
@@ -76,6 +77,7 @@ func TestAWrongMiddleDigestTakesTheVote(t *testing.T) {
 }
 
 // Digests that were drawn and not opened cost the epoch's credit; twice within four epochs, they jail.
+// Holds spec S-20.
 func TestUnopenedMiddleDigests(t *testing.T) {
 	for again, jailed := range map[uint64]bool{2: false, 3: true, 4: true, 5: false} {
 		n := start(t, 4)

@@ -77,6 +77,7 @@ func with[M any](msg *M, change func(*M)) *M {
 	return &c
 }
 
+// Holds spec S-5.
 func TestReadinessRefused(t *testing.T) {
 	n := crowd(t)
 	n.host("p1").cheat.absent = func(uint64) bool { return true }
@@ -119,6 +120,7 @@ func TestReadinessRefused(t *testing.T) {
 	n.refuses(t, refusal{"twice", p2.ready(n.now()), sprint.ErrDone, "ready already"})
 }
 
+// Holds spec S-8.
 func TestCommitsRefused(t *testing.T) {
 	n := crowd(t)
 	e := n.phase(1, sprintv1.PhaseCompute)
@@ -183,6 +185,7 @@ func newHostOf(n *network, name string) *host {
 	return h
 }
 
+// Holds spec S-13.
 func TestOpeningsRefused(t *testing.T) {
 	n := startNamed(t, []string{"p1", "p2", "p3", "p4"}, func(string) uint64 { return 1000 }, withNodes("p1", "gpu-1", "gpu-2"))
 	p1, idle := n.host("p1"), n.host("p4")
@@ -249,6 +252,7 @@ func or[T any](f, g func(string, uint32) T) func(string, uint32) T {
 	return g
 }
 
+// Holds spec S-18.
 func TestVerdictsRefused(t *testing.T) {
 	n := crowd(t)
 	p1 := n.host("p1")
@@ -318,6 +322,7 @@ func (n *network) revealed(h *host, body []byte) (ctx sdk.Context, reveal *sprin
 }
 
 // A verdict is held against its voter's duties; whatever does not fit them, or may be written in two ways, is refused.
+// Holds spec S-18.
 func TestVerdictBodiesRefused(t *testing.T) {
 	n := crowd(t)
 	p1 := n.host("p1")
@@ -454,6 +459,7 @@ func TestMiddlesRefused(t *testing.T) {
 	n.refuses(t, refusal{"late", p2.drawnMiddles(e), sprint.ErrPhase, "taken in check"})
 }
 
+// Holds spec J-8.
 func TestDisputesRefused(t *testing.T) {
 	n := crowd(t)
 	p1, p2, mute := n.host("p1"), n.host("p2"), n.host("p4")
@@ -513,6 +519,7 @@ func TestDisputesRefused(t *testing.T) {
 	n.refusesIn(t, late, refusal{"after the window", good, sprint.ErrPhase, "dispute window"})
 }
 
+// Holds spec S-29.
 func TestParametersRefused(t *testing.T) {
 	n := start(t, 2)
 	n.step()
@@ -564,6 +571,7 @@ func TestParametersRefused(t *testing.T) {
 }
 
 // Parameters voted in an epoch act from the second one after it, so that class and windows are known one ahead.
+// Holds spec S-2.
 func TestParametersActFromTheSecondEpochOn(t *testing.T) {
 	n := start(t, 2)
 	n.step()

@@ -75,7 +75,7 @@ func copycat(h *host, of string) cheat {
 	}
 }
 
-// One bad voter among four changes no honest outcome, pays as DESIGN 4.1.7 says, and the network goes on with the
+// One bad voter among four changes no honest outcome, pays as the table says (spec J-6, S-22), and the network goes on with the
 // three that are left, epoch after epoch.
 func TestOneBadVoterAmongFour(t *testing.T) {
 	const jailed, silent, fine, unopened = "jailed", "silent", "fine", "unopened"

@@ -24,6 +24,7 @@ type drawIn struct {
 	Index *uint64   `json:"index,omitempty"` // makes it an assignment
 }
 
+// Holds spec A-2.
 func TestDraw(t *testing.T) {
 	index := uint64(77)
 	check(t, "draw.json", "samples, and with an index the slots of a committee that re-run it", []given[drawIn]{
@@ -66,6 +67,7 @@ type statOut struct {
 	Text  string `json:"text,omitempty"`
 }
 
+// Holds spec A-8, A-10, A-12.
 func TestStatistics(t *testing.T) {
 	p0, eps, bound := [2]uint64{1, 10_000}, [2]uint64{1, 20}, [2]uint64{1, 100_000}
 	none := [2]uint64{}
@@ -129,6 +131,7 @@ type powersOut struct {
 	Powers   []share `json:"powers,omitempty"`
 }
 
+// Holds spec A-11, P-3, P-4, P-5.
 func TestPowers(t *testing.T) {
 	check(t, "powers.json", "credited counts, or powers under the default rules: share = min(L, s * own) with a cap of 2,500 bps and lambda 12,000 bps, a tenth moves, total 1,000,000",
 		[]given[powersIn]{
@@ -171,6 +174,7 @@ type evidenceOut struct {
 	Error      string `json:"error,omitempty"`
 }
 
+// Holds spec F-8, F-9.
 func TestEvidence(t *testing.T) {
 	seed1, segment := counted(1), counted(3)
 	model, err := transformer.Build(t.Context(), transformer.Nano, seed1, nil)

@@ -24,6 +24,7 @@ type leafOut struct {
 	Error  string `json:"error,omitempty"`
 }
 
+// Holds spec C-8.
 func TestLeaf(t *testing.T) {
 	leaf := commit.Leaf{Class: 1, Node: "gpu-0", Index: 258, Norm: 1 << 40, Digest: counted(1)}
 	good := leaf.Append(nil)
@@ -88,6 +89,7 @@ type statementOut struct {
 	Error      string `json:"error,omitempty"`
 }
 
+// Holds spec C-11, C-12.
 func TestStatement(t *testing.T) {
 	good := statementIn{counted(5), "assay-test", 7, 1, "cpc1example", "gpu-0", "nano", counted(13), counted(17), hash(counted(9)), 12345}
 	with := func(change func(*statementIn)) statementIn {
@@ -144,6 +146,7 @@ type archiveOut struct {
 }
 
 // The archive of an epoch: leaf i of n is that of node gpu-i; the others differ in nothing else.
+// Holds spec C-13, C-14.
 func TestArchive(t *testing.T) {
 	leaf := func(in archiveIn) commit.ArchiveLeaf {
 		return commit.ArchiveLeaf{Participant: in.Participant, Node: in.Node, Segment: in.Segment, Root: commit.Hash(in.Root), Count: in.Count, HostKey: in.HostKey}
@@ -229,6 +232,7 @@ type inclusionIn struct {
 	Proof []hash `json:"proof"`
 }
 
+// Holds spec C-2.
 func TestInclusion(t *testing.T) {
 	sound := func(index, size uint64) inclusionIn {
 		p, err := commit.Inclusion(logOf(size), index, size)
@@ -272,6 +276,7 @@ type consistencyIn struct {
 	Proof   []hash `json:"proof"`
 }
 
+// Holds spec C-3.
 func TestConsistency(t *testing.T) {
 	sound := func(old, size uint64) consistencyIn {
 		p, err := commit.Consistency(logOf(size), old, size)
@@ -315,6 +320,7 @@ type multiIn struct {
 	Proof   []hash   `json:"proof"`
 }
 
+// Holds spec C-4.
 func TestMulti(t *testing.T) {
 	sound := func(size uint64, indices ...uint64) multiIn {
 		p, err := commit.Multi(logOf(size), size, indices)

@@ -37,6 +37,7 @@ type deliveryOut struct {
 	Error           string         `json:"error,omitempty"`
 }
 
+// Holds spec M-21, M-22.
 func TestDelivery(t *testing.T) {
 	records := func(n int) (b raw) {
 		for i := range n {
@@ -93,6 +94,7 @@ type deliveryFinding struct {
 	Error   string `json:"error,omitempty"`
 }
 
+// Holds spec F-14, F-15.
 func TestDeliveryFiles(t *testing.T) {
 	host, device := ed25519.NewKeyFromSeed(counted(5).Bytes()), ed25519.NewKeyFromSeed(counted(9).Bytes())
 	order := delivery.Announce(host, delivery.Order{Chain: "assay-test", DeviceKey: mpoc.KeyOf(device), Participant: "cpc1example", Epoch: 7, Node: "gpu-0", Class: "nano",

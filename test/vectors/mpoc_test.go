@@ -56,6 +56,7 @@ type challengeOut struct {
 	Error           string         `json:"error,omitempty"`
 }
 
+// Holds spec C-9, M-4, M-7, M-9, M-15.
 func TestMPoC(t *testing.T) {
 	good := challengeIn{
 		Host: mpocHost, Device: mpocDevice, Terms: mpocTerms(),
@@ -174,6 +175,7 @@ func mpocFiles(t *testing.T, forge bool) (mpoc.Receipt, mpoc.Evidence) {
 	}
 }
 
+// Holds spec F-17, F-18, M-16, M-17.
 func TestMPoCFiles(t *testing.T) {
 	written := func(f interface{ Marshal() ([]byte, error) }) text {
 		data, err := f.Marshal()
@@ -297,6 +299,7 @@ type auditOut struct {
 	Duration uint64   `json:"duration_ms,omitempty"`
 }
 
+// Holds spec A-3, A-4, A-13, A-14, A-15.
 func TestMPoCAudit(t *testing.T) {
 	var inputs []given[auditIn]
 	add := func(name string, in auditIn) { inputs = append(inputs, given[auditIn]{name, in}) }

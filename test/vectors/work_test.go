@@ -109,6 +109,7 @@ func computeSeed(t testing.TB, in seedIn) raw {
 	return s[:]
 }
 
+// Holds spec W-4.
 func TestSeed(t *testing.T) {
 	a, b, c := counted(1), counted(0x40), counted(0x80)
 	var inputs []given[seedIn]
@@ -163,6 +164,7 @@ type prfIn struct {
 	Length int       `json:"length"`
 }
 
+// Holds spec W-6.
 func TestPRF(t *testing.T) {
 	check(t, "prf.json", "bytes of ChaCha8 streams: 64-bit block counter in words 12-13, 64-bit nonce in words 14-15", []given[prfIn]{
 		{"zero key (published ChaCha8 test vector)", prfIn{Length: 64}},
@@ -182,6 +184,7 @@ type condenseIn struct {
 	Position uint32    `json:"position"`
 }
 
+// Holds spec W-7.
 func TestCondense(t *testing.T) {
 	var ramp, limits condenseIn
 	for i := range 64 {
@@ -211,6 +214,7 @@ type unitOut struct {
 	Middle hash   `json:"middle"`
 }
 
+// Holds spec W-11, W-12, W-13, W-14, W-15, W-16, W-17.
 func TestTransformer(t *testing.T) {
 	models := map[unitIn]*transformer.ReferenceModel{} // by class and seed 1
 	repeated := func(b byte) (s seed.Seed) {
@@ -260,6 +264,7 @@ type matmulOut struct {
 	Error  string `json:"error,omitempty"`
 }
 
+// Holds spec W-19, W-20.
 func TestMatmul(t *testing.T) {
 	check(t, "matmul.json", "matmul/1: digests of tiles, and of units (RFC 6962 root over their tiles)", []given[matmulIn]{
 		{"unit", matmulIn{counted(1), 0, 512, 256, 512, nil}},

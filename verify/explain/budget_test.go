@@ -18,7 +18,8 @@ import (
 	"github.com/assaynet/assay/poc/credit"
 )
 
-// The figures of DESIGN 4, Rails: 25.7 %, 18.7 % with a third of the honest absent, 44.4 % and 55.6 %.
+// The figures that SECURITY.md has: 25.7 %, 18.7 % with a third of the honest absent, 44.4 % and 55.6 %.
+// Holds spec P-12.
 func TestSecurityBudget(t *testing.T) {
 	want := Budget{
 		MoveBps: 1_000, LambdaBps: 12_000, MinLiveBps: 6_666, Budget: "25.69",

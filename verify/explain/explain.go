@@ -33,8 +33,8 @@ type Question struct {
 	Target  string `json:"target_percent"`
 }
 
-// Answer is what follows, as --json prints it. Detection is in percent and rounded down; the seed document's formula
-// has three decimals, as there.
+// Answer is what follows, as --json prints it. Detection is in percent and rounded down; the formula of
+// samples alone has three decimals.
 type Answer struct {
 	Question
 	Tiles    uint64 `json:"tiles"`         // of the log
@@ -42,7 +42,7 @@ type Answer struct {
 	Detected string `json:"detected"`      // by the picks over all tiles
 	RuleS    int    `json:"rule_samples"`  // s by the rule for so many loops
 	KFor     []K    `json:"k_for_target"`  // picks for the target
-	Formula  []Row  `json:"seed_formula"`  // the seed document's, for X forged among the samples
+	Formula  []Row  `json:"seed_formula"`  // of samples alone, for X forged among them
 	Chosen   string `json:"chosen_detect"` // the same where who works chooses the samples
 	Adaptive string `json:"adaptive_rule"`
 	Security Budget `json:"security"`
@@ -54,7 +54,7 @@ type K struct {
 	K     uint64 `json:"k"` // 0: none up to 4,096 will do
 }
 
-// Row is one line of the seed document's formula.
+// Row is one line of the formula of samples alone.
 type Row struct {
 	Forged   uint64 `json:"forged"`
 	Detected string `json:"detected"`
@@ -90,8 +90,8 @@ func New() *cobra.Command {
 	f := explain.Flags()
 	f.Uint64Var(&q.Loops, "loops", 3000, "loops of a submission, at most 100,000")
 	f.StringVar(&q.Shape, "shape", mpoc.Shapes()[0].String(), "shape of a loop, from the published list")
-	f.Uint64Var(&q.Samples, "samples", 10, "s of the seed document's formula")
-	f.Uint64Var(&q.Audited, "audited", 3, "m of the seed document's formula")
+	f.Uint64Var(&q.Samples, "samples", 10, "s of the formula of samples alone: how many there are")
+	f.Uint64Var(&q.Audited, "audited", 3, "m of the formula of samples alone: how many of them are recomputed")
 	f.Uint64Var(&q.Picks, "picks", mpoc.DefaultPicks, "k, tiles that the host picks over the whole log")
 	f.StringVar(&q.Share, "share", "5", "forged share of all tiles, in percent")
 	f.StringVar(&q.Target, "target", "99", "detection to reach, in percent")
@@ -133,7 +133,7 @@ func show(q audit.Q64) string {
 	return text + " %"
 }
 
-// three writes a probability as the seed document does, "0.300": three decimals, to the nearest.
+// three writes a probability as 0.300: three decimals, to the nearest.
 func three(q audit.Q64) string {
 	v := new(big.Int).SetUint64(uint64(q))
 	v.Add(v.Mul(v, big.NewInt(1000)), new(big.Int).Lsh(big.NewInt(1), 63))

@@ -62,6 +62,7 @@ func handed(t *testing.T, wrong int) (delivery.Receipt, delivery.Evidence) {
 	return r, e
 }
 
+// Holds spec F-7, F-16.
 func TestCheck(t *testing.T) {
 	file := func(v any) []byte {
 		raw, err := json.MarshalIndent(v, "", "\t") // white space does not matter

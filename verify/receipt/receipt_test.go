@@ -73,6 +73,7 @@ func submission(t *testing.T, forge bool) (mpoc.Receipt, mpoc.Evidence) {
 	}
 }
 
+// Holds spec F-7.
 func TestCheck(t *testing.T) {
 	honest, slander := submission(t, false)
 	forged, evidence := submission(t, true)

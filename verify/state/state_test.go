@@ -160,6 +160,7 @@ type stateCase struct {
 
 // C23. What leads from a block's hash to the archive: every step is checked, and no other thing that is in the state
 // passes for the epoch's archive. The cases are published as vectors.
+// Holds spec F-11.
 func TestC23CheckFollowsEveryStep(t *testing.T) {
 	w := newWorld(t)
 	good, key := w.header(), sprintv1.ArchiveKey(testEpoch)
@@ -287,6 +288,7 @@ func vectors(t *testing.T, cases []stateCase) {
 }
 
 // Every field of the header is under its hash, so none can be edited.
+// Holds spec F-12, F-13.
 func TestC23EveryByteOfTheStateIsBound(t *testing.T) {
 	w := newWorld(t)
 	f := w.file

@@ -111,7 +111,7 @@ func (m *Output) GetShare() uint64 {
 	return 0
 }
 
-// Mix is a resolved beacon: the rule of DESIGN 4 applied after a deadline.
+// Mix is a resolved beacon: the rule of spec B-4 applied after a deadline.
 type Mix struct {
 	Deadline int64 `protobuf:"varint,1,opt,name=deadline,proto3" json:"deadline,omitempty"`
 	// the first height at which the rule held

@@ -140,7 +140,7 @@ func (a CommitAnswer) Valid() error {
 	return nil
 }
 
-// ProofRequest is the second step of a submission: the document of the seed with
+// ProofRequest is the second step of a submission: the samples with
 // the tiles that the host picked. In later rounds samples is empty.
 type ProofRequest struct {
 	ChallengeID mpoc.Hash `json:"challenge_id"`

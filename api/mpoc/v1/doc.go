@@ -17,8 +17,7 @@
 //	GET  /mpoc/v1/socket          WebSocket: the same bodies in a Frame
 //	GET  /mpoc/v1/openapi.yaml    OpenAPI
 //
-// Challenge and submission have the field names of HashCloud's M-PoC document;
-// what it lacks stands beside them. Every answer that is not 200 is an Error, and
+// What is signed is spec M-1 to M-20. Every answer that is not 200 is an Error, and
 // names the next step.
 //
 // An answer that was lost is asked for again: a commit or a proof by sending it

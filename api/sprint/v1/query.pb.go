@@ -1738,7 +1738,7 @@ type QueryClient interface {
 	// Current is the epoch now, its phase, why, and until when.
 	Current(ctx context.Context, in *QueryCurrentRequest, opts ...grpc.CallOption) (*QueryCurrentResponse, error)
 	Epoch(ctx context.Context, in *QueryEpochRequest, opts ...grpc.CallOption) (*QueryEpochResponse, error)
-	// Stage answers the seed's four questions about a height.
+	// Stage answers the four questions about a height (spec S-1).
 	Stage(ctx context.Context, in *QueryStageRequest, opts ...grpc.CallOption) (*QueryStageResponse, error)
 	Members(ctx context.Context, in *QueryMembersRequest, opts ...grpc.CallOption) (*QueryMembersResponse, error)
 	Member(ctx context.Context, in *QueryMemberRequest, opts ...grpc.CallOption) (*QueryMemberResponse, error)
@@ -1919,7 +1919,7 @@ type QueryServer interface {
 	// Current is the epoch now, its phase, why, and until when.
 	Current(context.Context, *QueryCurrentRequest) (*QueryCurrentResponse, error)
 	Epoch(context.Context, *QueryEpochRequest) (*QueryEpochResponse, error)
-	// Stage answers the seed's four questions about a height.
+	// Stage answers the four questions about a height (spec S-1).
 	Stage(context.Context, *QueryStageRequest) (*QueryStageResponse, error)
 	Members(context.Context, *QueryMembersRequest) (*QueryMembersResponse, error)
 	Member(context.Context, *QueryMemberRequest) (*QueryMemberResponse, error)

@@ -99,6 +99,7 @@ func block(t *testing.T, k *beacon.Keeper, ctx sdk.Context, v validator) beaconv
 	return o
 }
 
+// Holds spec B-3.
 func TestChainOfOutputs(t *testing.T) {
 	a, b := newValidator(1, 3), newValidator(2, 1)
 	k, ctx := newKeeper(t, set{a, b})
@@ -141,6 +142,7 @@ func TestChainOfOutputs(t *testing.T) {
 	}
 }
 
+// Holds spec B-2, B-6.
 func TestVerifyRefuses(t *testing.T) {
 	a, b, stranger := newValidator(1, 1), newValidator(2, 1), newValidator(3, 1)
 	k, ctx := newKeeper(t, set{a, b})
@@ -220,6 +222,7 @@ func FuzzDecodeTx(f *testing.F) {
 	})
 }
 
+// Holds spec B-5.
 func TestPruning(t *testing.T) {
 	k, ctx := newKeeper(t, set{newValidator(1, 1)})
 	// A state with three outputs too many, as an import could bring it.

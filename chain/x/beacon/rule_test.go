@@ -48,6 +48,7 @@ func equal(n uint64) func(string) uint64 {
 	return func(string) uint64 { return whole / n }
 }
 
+// Holds spec B-4.
 func TestResolve(t *testing.T) {
 	// 30 identities of one owner hold 32 % together; outsiders hold the rest.
 	minority := func(p string) uint64 {
@@ -90,6 +91,7 @@ func TestResolve(t *testing.T) {
 	}
 }
 
+// Holds spec B-4.
 func TestResolveCountsPowerThatMovesOnce(t *testing.T) {
 	// One proposer, seen with 30 % and then, after an epoch's end, with 40 %:
 	// it never counts for more than 30 %.
@@ -123,6 +125,7 @@ func TestResolveRefusesGaps(t *testing.T) {
 // Whatever the proposers and their power: the rule holds at the first height
 // it can hold at, never without two blocks and more than 1/3, and what comes
 // after does not change it.
+// Holds spec B-4.
 func TestResolveIsTheRule(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		parties := rapid.IntRange(1, 8).Draw(t, "parties")

@@ -138,6 +138,7 @@ func (w *world) state(t testing.TB, name string) state {
 
 func n(v int64) math.Int { return math.NewInt(v) }
 
+// Holds spec R-7.
 func TestLocksHoldADeposit(t *testing.T) {
 	w := newWorld(t)
 	w.mint(t, "alice", 100)
@@ -253,6 +254,7 @@ func TestRefuses(t *testing.T) {
 
 // Whatever the modules and the accounts do, in any order: coins and records add up, nothing is locked that is not
 // there, and no coin comes out of nothing.
+// Holds spec R-7.
 func TestConservation(t *testing.T) {
 	names := []string{"alice", "bob", "carol"}
 	purposes := []string{collateral.Registration, collateral.Lottery, collateral.Claim}

@@ -19,6 +19,7 @@ import (
 )
 
 // Every offence has a sentence, and this is all of them: only what is proven takes power, silence jails and no more.
+// Holds spec J-6.
 func TestEveryOffenceHasItsSentence(t *testing.T) {
 	const jail, forever, cut = "jail eve until 12: why", "jail eve until 18446744073709551615: why", "cut eve" // 7 + 1 + jail_epochs 4
 	want := map[courtv1.Offence][]string{
@@ -126,6 +127,7 @@ func TestVotedParametersWaitForTheNextEpoch(t *testing.T) {
 }
 
 // A case that cannot be read stops the block: state is broken then, and no node may go on alone.
+// Holds spec J-7.
 func TestABrokenCaseStopsTheBlock(t *testing.T) {
 	c := begin(t)
 	broken := errors.New("broken")

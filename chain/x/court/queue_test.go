@@ -15,7 +15,8 @@ import (
 	"github.com/assaynet/assay/poc/work/transformer"
 )
 
-// With weight 4 claims, and 2 more for each thousandth of all (DESIGN 4.1.7).
+// With weight 4 claims, and 2 more for each thousandth of all.
+// Holds spec J-4.
 func TestBudget(t *testing.T) {
 	for _, c := range []struct {
 		weight, total uint64
@@ -42,6 +43,7 @@ func TestBudget(t *testing.T) {
 }
 
 // C8: a member's claims come out of its budget; those of a verdict end there, a dispute beyond it locks a bond.
+// Holds spec J-4.
 func TestClaimsComeOutOfABudget(t *testing.T) {
 	c := begin(t)
 	const budget = 24 // of a hundredth
@@ -68,6 +70,7 @@ func TestClaimsComeOutOfABudget(t *testing.T) {
 
 // C8: who has no weight locks a bond; it comes back when the claim is right, or about nothing, and is lost when it is
 // refuted: half to the accused, half burnt. C24: the chain's own claims cost nobody anything.
+// Holds spec J-4, J-5.
 func TestABondIsLockedLostOrReleased(t *testing.T) {
 	c := begin(t)
 	if err := c.File(c.ctx, dispute("eve", leaf("bob", 1))); !errors.Is(err, court.ErrBond) {
@@ -101,6 +104,7 @@ func TestABondIsLockedLostOrReleased(t *testing.T) {
 
 // C8: a lie buys one recomputation. What the liar has waiting is dropped unjudged, its bonds come back, and others'
 // claims are judged as if nothing had been.
+// Holds spec J-5.
 func TestTheFirstRefutationDiscardsTheRest(t *testing.T) {
 	c := begin(t)
 	c.deposits["eve"] = 1000
@@ -133,6 +137,7 @@ func TestTheFirstRefutationDiscardsTheRest(t *testing.T) {
 
 // A leaf is judged once, whoever names it and however often; whoever asks gets the same answer, and the case is told
 // of a forged leaf once.
+// Holds spec J-2.
 func TestALeafIsJudgedOnce(t *testing.T) {
 	c := begin(t)
 	c.forged[leaf("bob", 5)] = true
@@ -160,6 +165,7 @@ func TestALeafIsJudgedOnce(t *testing.T) {
 
 // A block costs the same whatever the class: 8 x 2^30 operations are 8 units of small or 256 of nano. What is known
 // already, and what is dropped, costs nothing of it.
+// Holds spec J-3.
 func TestTheBudgetOfABlockCountsOperations(t *testing.T) {
 	for _, k := range []struct {
 		class transformer.Class
@@ -188,6 +194,7 @@ func TestTheBudgetOfABlockCountsOperations(t *testing.T) {
 }
 
 // A crowd of claims that need no recomputation is worked off in bounded pieces, too.
+// Holds spec J-3.
 func TestABlockSettlesABoundedNumberOfClaims(t *testing.T) {
 	c := begin(t)
 	c.unknown[leaf("bob", 1)] = true

@@ -185,6 +185,7 @@ func TestANewNameHasNoVoteUntilItHasAHistory(t *testing.T) {
 
 // C4: 51.4 % rented for the first epoch kept its weight for ever by staying away, and eight void epochs later a
 // newcomer that had computed once held 53.8 % of all votes.
+// Holds spec P-11.
 func TestOneRentedEpochFreezesNothingAndWinsNoVote(t *testing.T) {
 	weights := map[string]uint64{"a": 162, "b": 162, "c": 162, "rented": 514, "n": 600}
 	honest := []string{"a", "b", "c"}
@@ -230,6 +231,7 @@ func TestOneRentedEpochFreezesNothingAndWinsNoVote(t *testing.T) {
 }
 
 // A void epoch halves what it did not show, takes what was proven wrong and moves no power.
+// Holds spec P-9.
 func TestAVoidEpoch(t *testing.T) {
 	weights := map[string]uint64{"kept": 101, "away": 101, "wrong": 101, "one": 1}
 	c := begin(t, credit.DefaultParams(), weights, "kept", "away", "wrong", "one")
@@ -257,6 +259,7 @@ func TestAVoidEpoch(t *testing.T) {
 
 // C4: during an outage power moves only as far as what is live vouches for it, until two thirds of the base are back,
 // and the votes of those who stayed are no larger a part of the whole.
+// Holds spec P-10.
 func TestAnOutageOfTheHonestHandsNothingToWhoStayed(t *testing.T) {
 	p := credit.DefaultParams()
 	weights := map[string]uint64{"c": 270, "h1": 365, "h2": 365}
@@ -362,6 +365,7 @@ func TestWeightlessNamesLeaveNoRecord(t *testing.T) {
 }
 
 // One move after the other: a settlement that comes while newcomers of the last one enter changes weights only.
+// Holds spec P-6.
 func TestASettlementWaitsForTheLastOnesNewcomers(t *testing.T) {
 	weights := map[string]uint64{"a": 100, "b": 100, "n1": 100, "n2": 100, "n3": 100}
 	all := []string{"a", "b", "n1", "n2", "n3"}
@@ -393,6 +397,7 @@ func TestASettlementWaitsForTheLastOnesNewcomers(t *testing.T) {
 }
 
 // At most max_validators names get power, and at most twice as many have some while others leave.
+// Holds spec P-2.
 func TestTheSetIsBounded(t *testing.T) {
 	p := credit.DefaultParams()
 	p.MaxValidators = 4

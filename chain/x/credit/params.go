@@ -14,7 +14,7 @@ import (
 // maxTallyEpochs is how far back votes may ever look.
 const maxTallyEpochs = 100
 
-// DefaultParams are the rails of DESIGN 4.
+// DefaultParams are the rails of spec P-14.
 func DefaultParams() creditv1.Params {
 	return creditv1.Params{CapBps: 2_500, LambdaBps: 12_000, MoveBps: 1_000, MaxValidators: 300, TallyEpochs: 3}
 }

@@ -32,6 +32,7 @@ func total(seats []creditv1.Seat) (sum uint64, size int) {
 
 // C7: incumbents shrank at once and newcomers entered one a block, so a holder at the cap of 25 % had 37 % of the set
 // for 23 blocks, and two of them over two thirds.
+// Holds spec P-6.
 func TestNobodyIsAboveTheRailsBetweenTwoSets(t *testing.T) {
 	old := []credit.Share{{ID: "p000", Weight: 250_000}, {ID: "p001", Weight: 250_000}, {ID: "p002", Weight: 250_000}, {ID: "p003", Weight: 250_000}}
 	target := []credit.Share{{ID: "p000", Weight: 2_500}, {ID: "p001", Weight: 2_500}}
@@ -123,6 +124,7 @@ func (r *road) check(t *rapid.T) {
 }
 
 // Random settlements, with cuts at any block: every set handed to CometBFT keeps to the rails.
+// Holds spec P-6.
 func TestPropertyEverySetObeysTheRails(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		n := rapid.IntRange(1, 40).Draw(t, "names")
@@ -220,6 +222,7 @@ func TestPropertyEverySetObeysTheRails(t *testing.T) {
 }
 
 // A cut changes nothing between those who stay.
+// Holds spec P-7.
 func TestACutKeepsProportions(t *testing.T) {
 	seats := []creditv1.Seat{seatOf(0, 500_000, 500_000), seatOf(1, 300_000, 300_000), seatOf(2, 200_000, 200_000)}
 	seats[0].Power, seats[0].Cut = 0, true
@@ -232,6 +235,7 @@ func TestACutKeepsProportions(t *testing.T) {
 }
 
 // Whatever is cut, somebody stays.
+// Holds spec P-8.
 func TestTheSetIsNeverEmpty(t *testing.T) {
 	cut := func(s creditv1.Seat) creditv1.Seat {
 		s.Power, s.Cut = 0, s.Told > 0

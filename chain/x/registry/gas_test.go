@@ -45,6 +45,7 @@ func BenchmarkChecks(b *testing.B) {
 // C17: verifying is paid for before it is done, also when the list is refused in the end, and at its measured price: a
 // list of nodes costs no fee, and in a block nobody may have all nodes of the network verify for seconds. The old price
 // of a key was half of what it took.
+// Holds spec R-13.
 func TestC17NodesArePaidForBeforeTheyAreVerified(t *testing.T) {
 	w := newWorld(t)
 	w.register(t, "alice")

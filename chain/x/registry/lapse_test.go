@@ -70,6 +70,7 @@ func (w *world) mark(t testing.TB, name string, change func(*registryv1.Particip
 }
 
 // Names are free no more: each costs a deposit as long as its record is kept.
+// Holds spec R-2.
 func TestRegisteringLocksADeposit(t *testing.T) {
 	w := newWorld(t)
 	deposit := func(name string, amount int64) {
@@ -118,6 +119,7 @@ func TestRegisteringLocksADeposit(t *testing.T) {
 	}
 }
 
+// Holds spec R-3.
 func TestLeave(t *testing.T) {
 	w := newWorld(t)
 	w.register(t, "alice")
@@ -199,6 +201,7 @@ func TestWhatALeavingRecordWaitsFor(t *testing.T) {
 }
 
 // A double sign that is found after its signer left still finds the signer.
+// Holds spec R-3.
 func TestEvidenceFindsWhoLeft(t *testing.T) {
 	w := newWorld(t)
 	w.evidence(1_000, time.Second)
@@ -222,6 +225,7 @@ func TestEvidenceFindsWhoLeft(t *testing.T) {
 }
 
 // C11: a registration lapses when it was in no roster for lapse_epochs epochs, and only then.
+// Holds spec R-3.
 func TestC11Lapse(t *testing.T) {
 	for _, c := range []struct {
 		name string
@@ -308,6 +312,7 @@ func TestC11IdleIdentitiesCostABeginNothing(t *testing.T) {
 }
 
 // Even when all of them lapse at once, an epoch's begin does a bounded part of the work, the rest waits, and all go.
+// Holds spec R-4.
 func TestC11LapsingIsBounded(t *testing.T) {
 	w := newWorld(t)
 	const idle = 500
@@ -358,6 +363,7 @@ func TestC14AJailedOwnersNamesCostDeposits(t *testing.T) {
 }
 
 // The list of an epoch is the one that its begin found, without anybody copying it.
+// Holds spec R-6.
 func TestNodesAt(t *testing.T) {
 	w := newWorld(t)
 	w.register(t, "alice")
@@ -405,6 +411,7 @@ func TestNodesAt(t *testing.T) {
 }
 
 // A mark is for what outlives an epoch; it cannot touch what the registry's own indices rest on.
+// Holds spec R-5.
 func TestMarkKeepsKeysAndNodes(t *testing.T) {
 	w := newWorld(t)
 	before := w.register(t, "alice")

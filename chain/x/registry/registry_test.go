@@ -204,6 +204,7 @@ func TestRegister(t *testing.T) {
 	}
 }
 
+// Holds spec C-16, R-1.
 func TestRegisterRefuses(t *testing.T) {
 	small := append([]byte{1}, make([]byte, 31)...)
 	other := registration("other")
@@ -269,6 +270,7 @@ func TestRegisterRefuses(t *testing.T) {
 	}
 }
 
+// Holds spec R-1.
 func TestKeysAreUnique(t *testing.T) {
 	// bob proves possession of keys that he holds, but that alice registered.
 	alice := func(role string) ed25519.PrivateKey { return key("alice " + role) }
@@ -395,6 +397,7 @@ func TestUpdateParams(t *testing.T) {
 	}
 }
 
+// Holds spec R-5.
 func TestMarks(t *testing.T) {
 	w := newWorld(t)
 	addr := w.register(t, "alice").Address
@@ -424,6 +427,7 @@ func TestMarks(t *testing.T) {
 	}
 }
 
+// Holds spec S-5.
 func TestHeartbeat(t *testing.T) {
 	w := newWorld(t)
 	p := w.register(t, "alice")

@@ -58,6 +58,7 @@ func takenOf(t *testing.T, k *Keeper, ctx sdk.Context, e sprintv1.Epoch) map[str
 
 // C11: free names buy no places. Newcomers are taken by what they have locked, holders and those who return take part
 // without a lottery, and who did not announce itself is in none.
+// Holds spec S-6.
 func TestTheLotteryFollowsWhatIsLocked(t *testing.T) {
 	const times = 600
 	members := []sprintv1.Member{
@@ -93,6 +94,7 @@ func TestTheLotteryFollowsWhatIsLocked(t *testing.T) {
 
 // C4: an epoch is void when less than min_live_bps of the previous weight is there, and a class whose units the chain
 // does not recompute needs four judges.
+// Holds spec S-7.
 func TestVoidWhereTooLittleIsThere(t *testing.T) {
 	live := func(weights ...uint64) (all []sprintv1.Member) {
 		for _, w := range weights {
@@ -130,6 +132,7 @@ func TestVoidWhereTooLittleIsThere(t *testing.T) {
 }
 
 // Who is a holder, who returns without a lottery, and who is a newcomer.
+// Holds spec S-3.
 func TestRoles(t *testing.T) {
 	for _, c := range []struct {
 		member sprintv1.Member

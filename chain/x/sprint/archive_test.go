@@ -53,6 +53,7 @@ func committed(t testing.TB, k *Keeper, ctx sdk.Context, participants, segments 
 }
 
 // The record lies where proofs of the state look for it, and holds the root over all commits in the order of their keys.
+// Holds spec S-14.
 func TestArchiveIsWhereProofsLook(t *testing.T) {
 	k, ctx, key := bare(t)
 	e := committed(t, k, ctx, 5, 2)

@@ -66,6 +66,7 @@ func TestHonestGiantsAreCredited(t *testing.T) {
 
 // C14: an honest newcomer beside free identities is drawn as soon as the chain told it, and at the latest when all
 // others wait out the lottery's pause.
+// Holds spec S-6.
 func TestAnHonestNewcomerIsDrawnBesideFreeIdentities(t *testing.T) {
 	seeds := uint64(3)
 	if long() {

@@ -44,6 +44,7 @@ func anyAssembly(r *rapid.T) (a *assembly, replicas int) {
 
 // Every leaf falls to as many slots as there are replicas, and to whoever owns them; with few voters to all others.
 // Nobody judges itself.
+// Holds spec A-6, S-16.
 func TestEveryLeafFallsToItsReplicas(t *testing.T) {
 	rapid.Check(t, func(r *rapid.T) {
 		a, replicas := anyAssembly(r)
@@ -88,6 +89,7 @@ func TestEveryLeafFallsToItsReplicas(t *testing.T) {
 
 // What a member owes stops once it reaches a fifth of what it was itself credited with, and is one target at least: a
 // giant's committee does not drown a small member, and no limit lets anybody off.
+// Holds spec S-17.
 func TestDutiesStopAtTheOwnLimit(t *testing.T) {
 	rapid.Check(t, func(r *rapid.T) {
 		a, _ := anyAssembly(r)
@@ -141,6 +143,7 @@ func TestWhatIsOwedIsDrawn(t *testing.T) {
 }
 
 // Slots follow the capped weight of the voters beside the target: a giant holds no more than the rule for power gives.
+// Holds spec S-15, S-16.
 func TestSlotsFollowCappedWeight(t *testing.T) {
 	const times, slots = 2000, 64
 	var all []voter
@@ -193,6 +196,7 @@ func anyOpinions(r *rapid.T, a *assembly) []opinion {
 
 // The count against its definition: a vote weighs its voter's slots that got a leaf, or its capped weight where all are
 // members; who is out is on no side, who is silent is in the whole; what was not owed is not counted.
+// Holds spec S-21.
 func TestCountAgainstTheDefinition(t *testing.T) {
 	rapid.Check(t, func(r *rapid.T) {
 		a, replicas := anyAssembly(r)
@@ -242,6 +246,7 @@ func TestCountAgainstTheDefinition(t *testing.T) {
 
 // C3: abstention stops nobody alone and decides nothing: more pass than fail, and those who pass are over a third of
 // the committee.
+// Holds spec S-21.
 func TestPassed(t *testing.T) {
 	for _, c := range []struct {
 		name  string
@@ -277,6 +282,7 @@ func TestPassed(t *testing.T) {
 
 // A voter's own credit is what it judged of what it owed, by what those targets are credited with: silence about a
 // target costs as much as the target weighs, and an abstention as much as silence.
+// Holds spec S-22.
 func TestDischargedAgainstTheDefinition(t *testing.T) {
 	rapid.Check(t, func(r *rapid.T) {
 		a, _ := anyAssembly(r)

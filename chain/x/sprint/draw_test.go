@@ -36,6 +36,7 @@ func uniform(t *testing.T, what string, counts []int, n, times int) {
 }
 
 // Every leaf of every log of every node is drawn equally often, and never twice.
+// Holds spec S-13.
 func TestLeavesAreDrawnUniformlyOverAllLogs(t *testing.T) {
 	logs := []sprintv1.Commit{{Node: "a", Segment: 1, Count: 7}, {Node: "a", Segment: 2, Count: 1}, {Node: "b", Segment: 1, Count: 12}, {Node: "b", Segment: 3, Count: 30}}
 	const total, n, times = 50, 10, 20_000

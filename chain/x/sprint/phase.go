@@ -8,7 +8,7 @@ import (
 	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
 )
 
-// The four questions of seed 000, pure over a height and an epoch's record. A boundary that is not fixed yet is 0
+// The four questions of an epoch's stage (spec S-1), pure over a height and an epoch's record. A boundary that is not fixed yet is 0
 // in the record and answers false.
 
 // IsStartOfPoCStage: the compute window opens with this block.

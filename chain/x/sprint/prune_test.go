@@ -12,6 +12,7 @@ import (
 )
 
 // What a block drops is bounded, and grows with what epochs write, so that no size of a network outruns it.
+// Holds spec S-28.
 func TestABlockDropsABoundedPartOfThePast(t *testing.T) {
 	const records = 900
 	for _, c := range []struct {

@@ -13,8 +13,9 @@ import (
 	"github.com/assaynet/assay/poc/work/transformer"
 )
 
-// Numbers of DESIGN 4, "A duty fits its bearer", computed by hand. A nano unit is 32 x 2^20 operations, a small one
+// Numbers of the rules, computed by hand. A nano unit is 32 x 2^20 operations, a small one
 // 1024.
+// Holds spec S-11, S-12.
 func TestDutiesFit(t *testing.T) {
 	p := DefaultParams()
 	for _, c := range []struct {
@@ -73,6 +74,7 @@ func TestDutiesFit(t *testing.T) {
 }
 
 // Together the members re-run no more than a twentieth of what was credited, unless each target's least takes more.
+// Holds spec S-11.
 func TestPropertyTheSampleStaysWithinTheBudget(t *testing.T) {
 	p := DefaultParams()
 	rapid.Check(t, func(r *rapid.T) {
@@ -102,6 +104,7 @@ func TestMulDivIsExact(t *testing.T) {
 
 // A committee of liars can pass any count. What it makes of a claim must still leave every later draw possible: one
 // that is out of range would stop every node at the same block.
+// Holds spec P-1.
 func TestNoClaimMakesWeightsWrapAround(t *testing.T) {
 	const counts = 64 * 256 << 48 // the most that logs of an epoch can claim: segments, nodes, count of each
 	var all []voter

@@ -13,6 +13,7 @@ import (
 
 // A verdict is held against what fell to its voter. A fail must rest on names enough, which the chain recomputes: so a
 // false one cannot be had for nothing (C3, C8).
+// Holds spec A-9, S-19.
 func TestCheckVerdict(t *testing.T) {
 	duties := fuzzDuties()
 	const none, pass, fail, abstain = byte(sprintv1.VoteUnspecified), byte(sprintv1.VotePass), byte(sprintv1.VoteFail), byte(sprintv1.VoteAbstain)
@@ -73,6 +74,7 @@ func TestCheckVerdict(t *testing.T) {
 
 // A fail is measured by all leaves drawn of the target, as the chain measures it in the end, not by the voter's part:
 // of 12 leaves on two nodes two wrong are beyond hardware, of 200 it takes three.
+// Holds spec A-9, S-19.
 func TestAFailIsMeasuredByAllThatWasDrawn(t *testing.T) {
 	duties := fuzzDuties()
 	body := sprintv1.VerdictBody{Votes: []byte{byte(sprintv1.VoteFail)}, Mismatches: []sprintv1.Mismatch{{Leaf: 0}, {Leaf: 6}}, Middles: make([]byte, 32)}

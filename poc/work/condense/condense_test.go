@@ -17,6 +17,7 @@ func TestFmix32(t *testing.T) {
 }
 
 // The four sums are the definition's one.
+// Holds spec W-7.
 func TestWordIsTheDefinition(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	for range 200 {

@@ -66,6 +66,7 @@ func whole(challenge seed.Seed, unit uint64, s Shape) (tiles [][32]byte) {
 
 // TestTilesAgreeWithFullRecomputation: every tile opened alone is the tile of
 // the whole product, and opens under the unit's digest.
+// Holds spec W-19, W-20.
 func TestTilesAgreeWithFullRecomputation(t *testing.T) {
 	s := testShape
 	want := whole(testChallenge, 9, s)
@@ -128,6 +129,7 @@ func TestUnitsAndShapesDiffer(t *testing.T) {
 	}
 }
 
+// Holds spec W-18.
 func TestShapeLimits(t *testing.T) {
 	for _, s := range append(Published(), Shape{256, 256, 1024}, Shape{1024, 65536, 256}, Shape{32768, 256, 32768}) {
 		if err := s.Valid(); err != nil {

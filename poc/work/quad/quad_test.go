@@ -14,6 +14,7 @@ func naive(w, x []int8) (s int32) {
 	return s
 }
 
+// Holds spec W-8.
 func TestDotIsExact(t *testing.T) {
 	rng := rand.New(rand.NewPCG(3, 4))
 	fills := map[string]func() int8{

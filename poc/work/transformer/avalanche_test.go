@@ -11,9 +11,8 @@ import (
 	"github.com/assaynet/assay/poc/seed"
 )
 
-// These tests are rows of notes on transformer/1, sections 3.1 and 3.2, on
-// class nano: the model neither collapses nor saturates, and no shortcut that
-// would save work keeps a digest.
+// These tests show, on class nano, that the model neither collapses nor saturates,
+// and that no shortcut that would save work keeps a digest.
 
 // scaled is a number of nonces, or few of them under the race detector.
 func scaled(n int) int {

@@ -114,7 +114,7 @@ func (c Class) Matrix(id int) (rows, cols int) {
 	}
 }
 
-// Shift is the note's sh(K) = 6 + ceil(log2(K)/2) of a product over k inputs,
+// Shift is sh(k) of spec W-9, 6 + ceil(log2(k)/2), of a product over k inputs,
 // which brings sigma to 26 or 37 of 127.
 func Shift(k int) uint { return uint(6 + bits.Len(uint(k))/2) }
 
@@ -126,7 +126,7 @@ const (
 	MaxResidual   = 1<<23 - 1
 )
 
-// GateShift is the note's Z(d), the shift after the gate.
+// GateShift is the shift after the gate (spec W-9).
 func (c Class) GateShift() uint {
 	if bits.TrailingZeros(uint(c.D))%2 == 0 {
 		return 7

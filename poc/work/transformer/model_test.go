@@ -49,8 +49,9 @@ func run(t testing.TB, m Model, ns []uint64) []Output {
 	return out
 }
 
+// Holds spec W-9.
 func TestClassTable(t *testing.T) {
-	// d, heads, d_ff, L, weight bytes, nominal operations of the note's table.
+	// d, heads, d_ff, L, weight bytes, nominal operations of the table of classes.
 	want := []struct {
 		class             Class
 		heads, ff, layers int
@@ -106,7 +107,8 @@ func TestClassTable(t *testing.T) {
 	}
 }
 
-func TestExp2TableIsTheNotes(t *testing.T) {
+// Holds spec W-15.
+func TestExp2TableIsThePublishedOne(t *testing.T) {
 	var raw []byte
 	for _, v := range exp2 {
 		raw = binary.LittleEndian.AppendUint16(raw, v)
@@ -122,6 +124,7 @@ func TestExp2TableIsTheNotes(t *testing.T) {
 	}
 }
 
+// Holds spec W-11, W-12, W-14, W-15, W-16, W-17.
 func TestReferenceEqualsNaive(t *testing.T) {
 	m := nanoModel()
 	ns := []uint64{0, 1, 2, 1<<48 - 2, math.MaxUint64, 77}
@@ -134,6 +137,7 @@ func TestReferenceEqualsNaive(t *testing.T) {
 	}
 }
 
+// Holds spec W-10.
 func TestWeightsAreTheSpecifiedStreams(t *testing.T) {
 	m := nanoModel()
 	key := prf.Key(seed.Weights(testSeed1, "nano"))
@@ -171,6 +175,7 @@ func TestWeightsAreTheSpecifiedStreams(t *testing.T) {
 	}
 }
 
+// Holds spec W-1.
 func TestRunDoesNotDependOnBatchOrOrder(t *testing.T) {
 	m := nanoModel()
 	all := run(t, m, nonces(6))
@@ -249,6 +254,7 @@ func TestEverySeedMatters(t *testing.T) {
 	other("seed 1", func(out []Output) error { return m2.Run(out, testNode, testSegment, []uint64{5}) })
 }
 
+// Holds spec W-13.
 func TestIntegerStepsEqualExactArithmetic(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		x := rapid.Uint64().Draw(t, "x")
@@ -280,6 +286,7 @@ func TestIntegerStepsEqualExactArithmetic(t *testing.T) {
 
 // A stream at its limits stays defined: it saturates, and the norm of zeros is
 // zeros.
+// Holds spec W-14.
 func TestExtremes(t *testing.T) {
 	h := make([]int32, Tokens*256)
 	x := make([]int8, len(h))

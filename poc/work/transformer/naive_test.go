@@ -12,7 +12,7 @@ import (
 	"github.com/assaynet/assay/poc/seed"
 )
 
-// naive is a second implementation of transformer/1, written from the note's
+// naive is a second implementation of transformer/1, written from the
 // formulas alone and as plainly as they are, with places to cheat. It shares
 // the expanded weights with the model under test and nothing else.
 type naive struct {
@@ -46,7 +46,7 @@ func nClamp(x, c int64) int64 {
 	return x
 }
 
-// nSh is the note's sh(K), for a power of two.
+// nSh is sh(k) of spec W-9, for a power of two.
 func nSh(k int) int {
 	log := bits.TrailingZeros(uint(k))
 	return 6 + (log+1)/2
