@@ -122,6 +122,7 @@ func spoil(t *testing.T, path string, change func([]byte) []byte) {
 
 // Whatever is wrong with one machine's log, the leaves of the others are committed, and those of its own that can be
 // read; and the status names the file.
+// Holds spec H-1.
 func TestOneLogKeepsNoOtherFromTheChain(t *testing.T) {
 	home, workers := delivered(t)
 	for k, name := range slices.Sorted(maps.Keys(spoiled)) {
@@ -314,6 +315,7 @@ func (j judging) Checks(_ context.Context, q *sprintv1.QueryChecksRequest, _ ...
 
 // A participant whose opening cannot be read is abstained on, and the others are judged. Where the node does not answer,
 // nobody is.
+// Holds spec H-1.
 func TestOneOpeningKeepsNobodyFromBeingJudged(t *testing.T) {
 	for _, bad := range targets {
 		h, _ := poolHost(t, t.TempDir())
@@ -386,6 +388,7 @@ func (judging) Archive(context.Context, *sprintv1.QueryArchiveRequest, ...grpc.C
 }
 
 // Evidence on one leaf that cannot be made or written keeps none on another back, and is made once it can be.
+// Holds spec H-1.
 func TestOneEvidenceKeepsNoOtherBack(t *testing.T) {
 	for _, bad := range targets {
 		home := t.TempDir()
@@ -578,6 +581,7 @@ func TestAStepGoesOnBehindWhatFails(t *testing.T) {
 
 // Below the mark of free space no leaves are taken and old ones are deleted early; what is owed is done, and with room
 // the work goes on.
+// Holds spec H-9.
 func TestDutiesGoOnWithoutRoom(t *testing.T) {
 	home, workers := delivered(t)
 	h, _ := poolHost(t, home)

@@ -210,6 +210,7 @@ func TestAVerdictSurvivesTheProcess(t *testing.T) {
 	}
 }
 
+// Holds spec A-9.
 func TestVotesFollowTheFaultBound(t *testing.T) {
 	p := sprintv1.Params{FaultRatePpm: 100, FailPInverse: 100_000}
 	for name, c := range map[string]struct {

@@ -112,6 +112,7 @@ anything new is written. A machine of 389 units a second that computes for ten m
 }
 
 // 100 machines cost at most 50 MB a day and 5 GB for ever, and the page says so.
+// Holds spec H-7.
 func TestDiskTable(t *testing.T) {
 	day, ever := int64(0), int64(0)
 	for _, k := range Kept() {

@@ -24,6 +24,7 @@ import (
 
 // A log on disk with two forged leaves: the audit of all of it names exactly
 // these, also on an engine, and what a broken engine says convicts nobody.
+// Holds spec M-25.
 func TestLogAudit(t *testing.T) {
 	logs, err := leaflog.Open(t.TempDir())
 	if err != nil {

@@ -14,6 +14,7 @@ import (
 
 // A folder that vanished, or is another home's, is not taken for a fresh start: the
 // host names it, what it held and how to go on.
+// Holds spec H-8.
 func TestAFolderThatVanishedIsNoFreshStart(t *testing.T) {
 	begun := func(t *testing.T) string {
 		home := t.TempDir()

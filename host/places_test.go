@@ -11,6 +11,7 @@ import (
 // Places are ranked at every epoch's begin by the work of the recent past: a machine
 // that works takes the place of one that does not, and machines that work alike keep
 // theirs.
+// Holds spec H-13.
 func TestPlacesFollowWork(t *testing.T) {
 	h, _ := poolHost(t, t.TempDir())
 	standing := map[string]uint64{}

@@ -296,6 +296,7 @@ func (h *Host) forge(t *testing.T, model transformer.Model, goal fleet.Goal, nod
 // A forging machine costs an honest host its leaves and nothing else: its log is not committed, the other's is. It is
 // put on file, and stays out after a restart. Who forged loses its locked pay, on evidence; a flipped bit is no fraud
 // and costs the log alone; what cannot be shown takes no pay.
+// Holds spec M-25.
 func TestAForgedLogStaysOut(t *testing.T) {
 	machine := ed25519.NewKeyFromSeed(bytes.Repeat([]byte{7}, 32))
 	other := ed25519.NewKeyFromSeed(bytes.Repeat([]byte{8}, 32))
@@ -715,6 +716,7 @@ func TestALostLedgerIsNoFreshStart(t *testing.T) {
 }
 
 // The account that pays has no other role.
+// Holds spec H-15.
 func TestThePayingKeyHasNoOtherRole(t *testing.T) {
 	h, _ := poolHost(t, t.TempDir())
 	encoding, err := submit.NewEncoding()

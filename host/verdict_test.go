@@ -59,6 +59,7 @@ func reference(t *testing.T) transformer.Model {
 
 // A worker with a faulty device must not make its host accuse anyone: the host repairs its findings, also those that
 // it had trusted before the worker was caught.
+// Holds spec H-4.
 func TestAFaultyWorkerIsNotBelieved(t *testing.T) {
 	h := &Host{log: slog.New(slog.DiscardHandler), judge: work.NewJudge(nil)}
 	model := reference(t)
@@ -78,6 +79,7 @@ func TestAFaultyWorkerIsNotBelieved(t *testing.T) {
 }
 
 // When time is over, a member leaves out what is left and stands by what it has, those with most weight first.
+// Holds spec M-25.
 func TestWhatIsNotDoneInTimeIsLeftOut(t *testing.T) {
 	h := &Host{log: slog.New(slog.DiscardHandler), judge: work.NewJudge(nil)}
 	model := reference(t)

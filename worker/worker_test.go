@@ -412,6 +412,7 @@ func TestOrders(t *testing.T) {
 // The worker goes on from what the host has, also after a restart, and signs no
 // leaf twice in two ways: a host that has leaves computed again gets the same
 // statements, or nothing.
+// Holds spec M-24.
 func TestResume(t *testing.T) {
 	h := newFakeHost(t)
 	home := t.TempDir()

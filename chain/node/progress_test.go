@@ -39,6 +39,7 @@ func absentee(name string, power int64) absent { return absent{func() string { r
 var stopped = time.Date(2025, 11, 28, 14, 41, 55, 0, time.UTC)
 
 // A chain that makes no blocks is said to stand still, with the cause and what helps, and whatever answers meanwhile.
+// Holds spec H-18.
 func TestAHaltedChainIsSaidWithItsCause(t *testing.T) {
 	whole := sight{height: 45, at: stopped, peers: 3, total: 1000, validators: 4, voted: 4, seen: 1000}
 	for name, c := range map[string]struct {

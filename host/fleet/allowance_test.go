@@ -12,6 +12,7 @@ import (
 // Whatever machines do, the grants never exceed the bound, or what logs held
 // before; nobody that wants leaves starves while some are left; and machines that
 // go on get all of it.
+// Holds spec H-3.
 func TestPropertyGrantsSumUpToTheBound(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		most, unit := rapid.Uint64Range(1, 1<<20).Draw(t, "most"), rapid.SampledFrom([]uint64{32, 1024, 1 << 19}).Draw(t, "unit")

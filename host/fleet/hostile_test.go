@@ -320,6 +320,7 @@ func TestLeftOutIsTold(t *testing.T) {
 
 // Batches that were on their way when their segment ended are not a fault, and
 // not stored. A batch whose acknowledgement was lost may be repeated.
+// Holds spec H-2.
 func TestLateAndRepeatedBatches(t *testing.T) {
 	h := newHost(t, t.TempDir(), "127.0.0.1:0")
 	h.aim(goal(1))
@@ -570,6 +571,7 @@ func TestNewRefusesWhatCannotWork(t *testing.T) {
 }
 
 // A key that is taken off the list loses its connection, not only the next one.
+// Holds spec H-4.
 func TestRecheck(t *testing.T) {
 	h := newHost(t, t.TempDir(), "127.0.0.1:0")
 	p, other := join(t, h, 2, "alpha"), join(t, h, 3, "beta")

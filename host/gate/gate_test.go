@@ -34,6 +34,7 @@ func TestAddress(t *testing.T) {
 	}
 }
 
+// Holds spec H-11.
 func TestRates(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := NewRates(2, 4)
@@ -166,6 +167,7 @@ func TestListenIsFair(t *testing.T) {
 }
 
 // A flood of addresses gives nobody a new bucket.
+// Holds spec H-11.
 func TestRatesOfManyAddresses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := NewRates(1, 1)
@@ -212,6 +214,7 @@ func (s *source) Read(b []byte) (int, error) {
 
 func waiting(n int) *source { return &source{n, false, make(chan struct{}), make(chan struct{})} }
 
+// Holds spec H-11.
 func TestRoom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		room := NewRoom(1 << 20)

@@ -41,6 +41,7 @@ func TestMain(m *testing.M) {
 
 // Killed without warning, again and again, a host still has every leaf that it
 // acknowledged.
+// Holds spec H-2.
 func TestKilled(t *testing.T) {
 	dir := t.TempDir()
 	acked := uint64(0)

@@ -61,6 +61,7 @@ func reopen(t testing.TB, path string, rules Rules, least Amount) *Ledger {
 
 // 120 machines earn in every cycle and 50 are paid in each: all of them are paid,
 // and none waits for more than three.
+// Holds spec H-16.
 func TestTheOldestDebtIsPaidFirst(t *testing.T) {
 	l, _ := quick(t, Rules{Unlock: 0, Strikes: 1}, Amount{})
 	var all []Device
@@ -88,6 +89,7 @@ func TestTheOldestDebtIsPaidFirst(t *testing.T) {
 
 // Whom the chain refuses is put off, and nobody behind him waits; another address
 // or the height brings him back. Below the least nobody is in the queue.
+// Holds spec H-16.
 func TestWhoIsRefusedHoldsUpNobody(t *testing.T) {
 	l, path := quick(t, Rules{Unlock: 0, Strikes: 1}, coins(5))
 	a, b, c := Device{1}, Device{2}, Device{3}

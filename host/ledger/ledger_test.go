@@ -102,6 +102,7 @@ func TestAmounts(t *testing.T) {
 
 // Pay goes its way: locked, due, settling, settled; and what is due stays the
 // machine's when it is caught later.
+// Holds spec M-18.
 func TestTheWayOfPay(t *testing.T) {
 	l, _ := create(t, Rules{Unlock: 2, Strikes: 3})
 	d, other := Device{1}, Device{2}
@@ -163,6 +164,7 @@ func TestTheWayOfPay(t *testing.T) {
 	}
 }
 
+// Holds spec H-16.
 func TestASourceIsTakenOnce(t *testing.T) {
 	l, _ := create(t, Rules{Unlock: 0, Strikes: 2})
 	d := Device{1}
@@ -206,6 +208,7 @@ func TestASourceIsTakenOnce(t *testing.T) {
 }
 
 // Silence takes nothing, and begins the wait for what is locked anew.
+// Holds spec M-18.
 func TestSilenceCostsTheSubmission(t *testing.T) {
 	l, _ := create(t, Rules{Unlock: 2, Strikes: 1})
 	d := Device{1}
@@ -233,6 +236,7 @@ func TestSilenceCostsTheSubmission(t *testing.T) {
 
 // A fault takes its share off what is locked, rounded up, and nothing off what
 // is due.
+// Holds spec M-18.
 func TestAFaultCostsItsShare(t *testing.T) {
 	l, _ := create(t, Rules{Unlock: 1, Strikes: 1})
 	d := Device{1}

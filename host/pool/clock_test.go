@@ -140,6 +140,7 @@ func (h *times) receiptsLeft() (n int) {
 // Whatever the clocks do, nobody is judged silent and nothing is forgotten by it,
 // and it is said; once the host has worked for as long as the questions stand, who
 // did not answer is judged.
+// Holds spec H-10.
 func TestTimeThatDidNotPassJudgesNobody(t *testing.T) {
 	const day = 24 * time.Hour
 	for name, c := range map[string]struct {
@@ -192,6 +193,7 @@ func TestReceiptsAgeInLivedTime(t *testing.T) {
 }
 
 // A host whose clock was set back takes askings at once, and one asking only once.
+// Holds spec M-2.
 func TestAskingsAfterTheClockWasSetBack(t *testing.T) {
 	h := newTimes(t)
 	machine := ed25519.NewKeyFromSeed(bytes.Repeat([]byte{7}, 32))
@@ -294,6 +296,7 @@ func TestSweepWaitsForNobody(t *testing.T) {
 }
 
 // While there is no room no new work is given, and what is under way goes on.
+// Holds spec H-9.
 func TestNoNewWorkWithoutRoom(t *testing.T) {
 	h := newTimes(t)
 	machine := ed25519.NewKeyFromSeed(bytes.Repeat([]byte{7}, 32))

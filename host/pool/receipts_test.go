@@ -61,6 +61,7 @@ func (g *giver) want(first, last uint64) {
 
 // Every receipt is kept and found, up to the stated number of a key and the
 // stated age, and with a key that is forgotten its receipts go.
+// Holds spec M-20.
 func TestReceiptsAreKept(t *testing.T) {
 	fast := options
 	fast.NoSync = true

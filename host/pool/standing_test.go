@@ -17,6 +17,7 @@ import (
 
 // The least is a fifth of what the plan expects, for the slowest plan too, and on a
 // network with short challenges one loop.
+// Holds spec M-8.
 func TestLeast(t *testing.T) {
 	small, large := mpoc.Shapes()[0], mpoc.Shapes()[len(mpoc.Shapes())-1]
 	for _, c := range []struct {
@@ -45,6 +46,7 @@ func TestLeast(t *testing.T) {
 }
 
 // A standing falls by half in six hours, evenly enough, and ends when it is said to.
+// Holds spec H-12.
 func TestStandingFades(t *testing.T) {
 	half := uint64(halfLife.Milliseconds())
 	for _, standing := range []uint64{1, 31, 1 << 20, 1<<64 - 1} {
@@ -76,6 +78,7 @@ func TestStandingFades(t *testing.T) {
 
 // What is bought with one submission is over after half a day, whatever its kind; a
 // machine that goes on keeps it; a forger loses it at once.
+// Holds spec H-12.
 func TestStandingFollowsWork(t *testing.T) {
 	h := newTimes(t)
 	once := &device{Accepted: 1}

@@ -34,6 +34,7 @@ func openLedger(t testing.TB, path string, least ledger.Amount) *ledger.Ledger {
 // Whatever the node does (loses transactions, fails them, is away) and wherever the host is killed, each credit is paid once: what the
 // chain paid is what the ledger calls settled or settling, and in the end
 // everything is paid.
+// Holds spec H-15.
 func TestPaidExactlyOnce(t *testing.T) {
 	dir, run := t.TempDir(), 0
 	ctx := t.Context()
@@ -275,6 +276,7 @@ func stopped(t testing.TB, s *settle.Settler, b *settletest.Bank, why string) *s
 
 // A copy of the ledger is put back after payments. Nothing is paid until a person
 // has looked; then what the chain paid counts, and each credit is paid once.
+// Holds spec H-15.
 func TestARestoredLedgerStopsAndIsBroughtInStep(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "l")
 	l := openLedger(t, path, ledger.Amount{})

@@ -356,6 +356,7 @@ func TestFailuresInABlock(t *testing.T) {
 
 // Two attempts are free; the second is sent only when it is expected to succeed, and the third pays, from what the
 // participant granted.
+// Holds spec H-5.
 func TestTheThirdAttemptPays(t *testing.T) {
 	q, n, _ := setup(t)
 	bad := sdk.TxResponse{Codespace: sprintv1.Codespace, Code: sprintv1.CodeInvalid, RawLog: "invalid"}

@@ -17,6 +17,7 @@ func (h *hand) source() Reading { return h.Reading }
 func (h *hand) pass(d time.Duration) { h.Wall, h.Mono = h.Wall.Add(d), h.Mono+d }
 
 // Lived time passes with the process's work and with nothing else.
+// Holds spec H-10.
 func TestLivedTime(t *testing.T) {
 	const day = 24 * time.Hour
 	for name, c := range map[string]struct {

@@ -213,6 +213,7 @@ func cutPower(t *rapid.T, weaken func(disk) disk) (wrong string) {
 
 // A power cut at any moment leaves the old content or the new one, and the new one once WriteFile
 // has returned.
+// Holds spec H-6.
 func TestPowerCut(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		if wrong := cutPower(t, func(d disk) disk { return d }); wrong != "" {

@@ -14,6 +14,7 @@ type body struct {
 }
 
 // No bit of a file can change without being noticed, and no end be missing, apart from the newline.
+// Holds spec H-8.
 func TestEveryBitCounts(t *testing.T) {
 	want := body{"a <b> & ü", 1 << 60}
 	text, err := Marshal("thing/1", want)

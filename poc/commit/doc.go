@@ -24,6 +24,6 @@
 // depth of 48, and has one answer. Proofs that are too long, too short, out of
 // order or out of range are refused, so a proof has one form.
 //
-// A multiproof opens many leaves of one log and lists each hash once: 200
+// The rules are spec C-1 to C-14. A multiproof opens many leaves of one log and lists each hash once: 200
 // openings of a million leaves take about 2,450 hashes instead of 4,000.
 package commit

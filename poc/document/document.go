@@ -14,7 +14,7 @@ import (
 
 var errSpelling = errors.New("keys unknown, missing, repeated or out of order, or values spelt unusually")
 
-// Parse reads at most so many bytes into v, and demands the spelling that Write
+// Parse reads at most so many bytes into v (spec F-1 to F-5), and demands the spelling that Write
 // gives v: unknown, missing, repeated and reordered keys are refused.
 func Parse(data []byte, v any, most int) error {
 	if len(data) > most {

@@ -14,7 +14,7 @@
 // byte can be had without the ones before it, which is what lets an auditor
 // expand one row of a matrix and a GPU give one block to each thread.
 //
-// Eight rounds are the fastest variant without a known attack that is better
+// It is spec W-6. Eight rounds are the fastest variant without a known attack that is better
 // than search. Nothing here is secret: what is needed is that no structure
 // survives that would make a product cheaper than its multiplications.
 package prf

@@ -8,7 +8,7 @@
 // name and one tag. A reader who wants to know whether two uses of randomness
 // can collide has one file to read.
 //
-// There is one derivation rule:
+// There is one derivation rule (spec W-3, and W-4 for the list):
 //
 //	SHA-256( LE32(len(tag)) tag  LE32(len(p0)) p0  LE32(len(p1)) p1 ... )
 //

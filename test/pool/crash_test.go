@@ -87,6 +87,7 @@ func lives(t *testing.T, n *network, w *machine) {
 }
 
 // The same of the host, which the machine waits for.
+// Holds spec M-20.
 func TestHostKilledAtEveryStep(t *testing.T) {
 	for _, path := range steps {
 		for _, after := range []bool{false, true} {

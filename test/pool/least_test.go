@@ -19,6 +19,7 @@ import (
 // A submission of fewer loops than a fifth of the plan is refused with the number,
 // and costs the host nothing. The challenge stays open for one that is long enough,
 // and each refused one makes the next smaller, down to the slowest plan's fifth.
+// Holds spec M-8.
 func TestSubmissionsHaveALeastSize(t *testing.T) {
 	n := newNetwork(t, func(n *network) { n.config.Duration = time.Second })
 	h := n.hand(keyOf(7))

@@ -16,6 +16,7 @@ import (
 
 // A machine's receipts stay whatever its host says in its account, unless it signs that it paid this
 // machine at the account that the machine names. Then the oldest ones go, and the statement stays.
+// Holds spec H-17.
 func TestReceiptsStayUntilPaid(t *testing.T) {
 	host := keyOf(1)
 	said := poc.Transfer{

@@ -188,6 +188,7 @@ func swallow(path string, on *atomic.Bool) func(http.Handler) http.Handler {
 
 // A machine that never hears the answers to its proofs has all receipts in the
 // end: it asks for them, goes on meanwhile, and asks again after a restart.
+// Holds spec M-20.
 func TestLostAnswersAreFetched(t *testing.T) {
 	var proofs, finds atomic.Bool
 	proofs.Store(true)

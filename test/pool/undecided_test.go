@@ -34,6 +34,7 @@ func (dead) Unit(context.Context, seed.Seed, matmul.Shape, uint64) ([32]byte, er
 }
 
 // A host whose engine broke pays all the same, and convicts all the same.
+// Holds spec H-14.
 func TestHostWithoutEngine(t *testing.T) {
 	n := newNetwork(t, func(n *network) { n.config.Engine = dead{} })
 	h := n.hand(keyOf(2)).register()

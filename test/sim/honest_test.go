@@ -200,7 +200,7 @@ func TestSmallNetworksCreditEverybody(t *testing.T) {
 	}
 }
 
-// Holds spec S-1.
+// Holds spec S-1, S-4.
 func TestPhasesCloseEarlyOnceEveryoneHasSpoken(t *testing.T) {
 	n := start(t, 4)
 	e, _ := n.finish(1)

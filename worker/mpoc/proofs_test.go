@@ -80,6 +80,7 @@ func (p *proofs) has(r poc.Receipt) bool {
 
 // Whatever a host's clock says and however many receipts without pay it gives, and whatever another
 // host gives, a receipt with pay stays until a transfer covers it.
+// Holds spec H-17.
 func TestAHostCannotCrowdOutProofs(t *testing.T) {
 	home := t.TempDir()
 	p := proofsOf(t, home)
@@ -110,6 +111,7 @@ func TestAHostCannotCrowdOutProofs(t *testing.T) {
 
 // The oldest receipts go, as far as what was transferred covers them whole and what stays covers what
 // the host says it owes. Other hosts' stay, and a transfer counts once, also after a restart.
+// Holds spec H-17.
 func TestTransfersLetReceiptsGo(t *testing.T) {
 	home := t.TempDir()
 	p := proofsOf(t, home)

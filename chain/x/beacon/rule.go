@@ -17,7 +17,7 @@ const (
 	whole = uint64(1) << 32
 )
 
-// Resolve applies the beacon rule to the outputs after a deadline, given in
+// Resolve applies the beacon rule (spec B-4) to the outputs after a deadline, given in
 // height order from deadline+1 on without a gap. It returns the values to mix
 // and the height at which the rule first held; ok is false while it does not.
 // Outputs beyond that height do not matter. Errors wrap ErrMissing.

@@ -25,7 +25,7 @@ type sentence struct {
 	cut bool
 }
 
-// The table of offences, and the only one.
+// The table of offences, and the only one: spec J-6.
 var sentences = map[courtv1.Offence]sentence{
 	courtv1.OffenceFraud:        {jail: true, cut: true},
 	courtv1.OffenceDoubleSign:   {forever: true, cut: true},

@@ -74,7 +74,7 @@ func (k *Keeper) next(ctx context.Context, seats []creditv1.Seat) (int, error) {
 	return best, nil
 }
 
-// advance returns the seats after one more block, in the same order: who is in the set and gains gets all of it, one
+// advance (spec P-6) returns the seats after one more block, in the same order: who is in the set and gains gets all of it, one
 // newcomer enters, and whoever loses gives up as much of its loss as the others have taken of their gains. With R the
 // gains that are outstanding before the block and R' those after it, a loss of x that is outstanding becomes
 // x * R' / R.

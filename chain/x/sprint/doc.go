@@ -19,7 +19,7 @@
 // silence decide nothing, and cut the own credit of whoever owed its word. Whom nobody judged the chain judges, by
 // recomputing a sample of what it opened (validate.go).
 //
-// Truth is never voted on. Named leaves, and middle digests of verdicts that the beacon drew, are recomputed by x/court;
+// The rules are docs/spec/sprint.md. Truth is never voted on. Named leaves, and middle digests of verdicts that the beacon drew, are recomputed by x/court;
 // case.go says what its judgements mean here. finalise.go turns what was proven into outcomes. archive.go keeps what
 // evidence of any age leads to: class, seeds and the root over all commits of each epoch, for ever.
 //
