@@ -19,6 +19,7 @@ import (
 	"github.com/assaynet/assay/poc/delivery"
 	"github.com/assaynet/assay/poc/mpoc"
 	"github.com/assaynet/assay/poc/seed"
+	"github.com/assaynet/assay/poc/signed"
 )
 
 const (
@@ -446,7 +447,7 @@ func (c *conn) takeProof(signature []byte) error {
 		return fmt.Errorf("%w: a node proof that nobody asked for", errProtocol)
 	}
 	statement := seed.Possession(c.fleet.config.Chain, "node/"+c.node, c.fleet.config.Participant, c.key)
-	if !ed25519.Verify(c.key, statement[:], signature) {
+	if !signed.Verify(c.key, statement[:], signature) {
 		return fmt.Errorf("%w: the node proof does not verify", errProtocol)
 	}
 	c.proof = signature

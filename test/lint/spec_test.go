@@ -71,6 +71,20 @@ func TestNothingPointsOutside(t *testing.T) {
 	})
 }
 
+// crypto/ed25519 takes keys under which anyone can sign; poc/signed does not: spec C-15.
+func TestSignaturesHaveOneAnswer(t *testing.T) {
+	tree(t, func(name, text string) {
+		if strings.HasSuffix(name, "_test.go") || filepath.Ext(name) != ".go" || name == "poc/signed/verify.go" {
+			return
+		}
+		for i, line := range strings.Split(text, "\n") {
+			if strings.Contains(line, "ed25519.Verify") {
+				t.Errorf("%s:%d: check signatures with poc/signed, which takes one spelling and no key of small order", name, i+1)
+			}
+		}
+	})
+}
+
 // tree gives every text of the module outside docs/spec.
 func tree(t *testing.T, visit func(name, text string)) {
 	t.Helper()
