@@ -247,6 +247,16 @@ func TestPhasesCloseEarlyOnceEveryoneHasSpoken(t *testing.T) {
 	}
 }
 
+// Nine tenths of the weight end prepare after half of its time. Holds spec S-4.
+func TestMostOfTheWeightEndsPrepareAtHalfItsTime(t *testing.T) {
+	n := start(t, 10)
+	n.host("p10").cheat.absent = func(uint64) bool { return true }
+	e, _ := n.finish(1)
+	if took, half := e.ReadyHeight-e.Seed1Height, int64(e.Params.PrepareBlocks)/2; took != half {
+		t.Errorf("with 9 of 10 ready, prepare took %d blocks; want %d", took, half)
+	}
+}
+
 // Holds spec S-1.
 func TestTheFourQuestionsAreAnsweredOnceAnEpoch(t *testing.T) {
 	n := start(t, 2)
