@@ -119,3 +119,85 @@ func TestALostAccountHoldsUpNoSettlement(t *testing.T) {
 		}
 	}
 }
+
+// A settlement is begun for what is due, to the account that the device names now, alone,
+// and with the number that the books want. Otherwise nothing changes.
+func TestASettlementFitsTheBooks(t *testing.T) {
+	l, _ := quick(t, Rules{Unlock: 0, Strikes: 1}, Amount{})
+	d := Device{1}
+	register(t, l, d)
+	credit(t, l, d, "a", 5)
+	pays, err := l.Payable(1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fit := Settlement{Payments: pays, Raw: []byte("tx"), Hash: "tx", Timeout: 9}
+	for what, edit := range map[string]func(*Settlement){
+		"more than is due":   func(s *Settlement) { s.Payments = []Payment{{Device: d, Payout: pays[0].Payout, Amount: coins(6)}} },
+		"nothing":            func(s *Settlement) { s.Payments = []Payment{{Device: d, Payout: pays[0].Payout}} },
+		"to another account": func(s *Settlement) { s.Payments = []Payment{{Device: d, Payout: "cpc1old", Amount: coins(5)}} },
+		"another sequence":   func(s *Settlement) { s.Sequence = 1 },
+		"another number":     func(s *Settlement) { s.Number = 7 },
+		"no bytes":           func(s *Settlement) { s.Raw = nil },
+		"no timeout":         func(s *Settlement) { s.Timeout = 0 },
+	} {
+		s := fit
+		edit(&s)
+		if _, err := l.Begin(s); !errors.Is(err, ErrSettlement) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	if a := standing(t, l, d); a.Due.String() != "5" || !a.Settling.IsZero() {
+		t.Fatalf("%+v", a)
+	}
+	if _, err := l.Begin(fit); err != nil {
+		t.Fatal(err)
+	}
+	credit(t, l, d, "b", 5)
+	if _, err := l.Begin(fit); !errors.Is(err, ErrSettlement) {
+		t.Errorf("a second one: %v", err)
+	}
+	if err := l.Follow("cpc1payer", 4, 9); !errors.Is(err, ErrSettlement) {
+		t.Errorf("the books are changed while one is open: %v", err)
+	}
+	if err := l.Book(Paid{Sequence: 0}, noon); !errors.Is(err, ErrSettlement) {
+		t.Errorf("another is booked while one is open: %v", err)
+	}
+}
+
+// What is as old as anything that is forgotten is no claim, also where the entries were
+// not judged in the order in which they were issued; and nothing is that was earned
+// before the ledger was begun, also for a device of which it has forgotten nothing.
+func TestTheFloorOfClaims(t *testing.T) {
+	l, _ := quick(t, Rules{Unlock: 0, Strikes: 1}, Amount{})
+	d, fresh := Device{1}, Device{2}
+	register(t, l, d, fresh)
+	b, err := l.Books()
+	if err != nil {
+		t.Fatal(err)
+	}
+	enter := func(i, order uint64) {
+		t.Helper()
+		if _, err := l.Credit(Entry{Device: d, Kind: Loops, Source: fmt.Sprint(i), Order: b.Since + order, Pay: coins(1)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	enter(0, 900) // by a clock that was set back after it
+	for i := uint64(1); i <= keepPast+1; i++ {
+		enter(i, i)
+	}
+	for _, c := range []struct {
+		device Device
+		order  uint64
+		old    bool
+	}{{d, b.Since + 899, true}, {d, b.Since + 900, true}, {d, b.Since + 901, false}, {fresh, b.Since, true}, {fresh, b.Since + 1, false}} {
+		e := Entry{Device: c.device, Kind: Loops, Source: fmt.Sprint("claim ", c.order), Order: c.order, Pay: coins(1)}
+		lacks, err := l.Lacks([]Entry{e})
+		if err != nil || (len(lacks) == 0) != c.old {
+			t.Errorf("%d: %d are lacking, %v", c.order-b.Since, len(lacks), err)
+		}
+		if _, err := l.Reclaim(e); errors.Is(err, ErrOld) != c.old {
+			t.Errorf("%d: %v", c.order-b.Since, err)
+		}
+	}
+}
