@@ -132,7 +132,7 @@ type Host struct {
 	binding    string // the last wish for another list of nodes
 
 	// what follows belongs to the loop of payments
-	paid      map[uint64]bool // epochs whose leaves are in the ledger
+	paid      map[uint64]bool // epochs whose leaves are in the ledger; nil until it was asked
 	condemned map[condemned]bool
 }
 
@@ -183,7 +183,7 @@ func Run(ctx context.Context, c Config, o Options) error {
 	}
 	o.Logger = slog.New(quiet.New(o.Logger.Handler()))
 	h := &Host{config: c, o: o, log: o.Logger, admitted: map[string]string{}, places: map[string]bool{}, waiting: map[string]bool{},
-		logs: map[leaflog.Key]*logAudit{}, paid: map[uint64]bool{}, condemned: map[condemned]bool{}, still: newStill(clock.New(nil)), evidence: map[uint64]bool{}, written: map[string]bool{}, pinned: map[leaflog.Key]uint64{}, bindings: map[string]registryv1.Node{}}
+		logs: map[leaflog.Key]*logAudit{}, condemned: map[condemned]bool{}, still: newStill(clock.New(nil)), evidence: map[uint64]bool{}, written: map[string]bool{}, pinned: map[leaflog.Key]uint64{}, bindings: map[string]registryv1.Node{}}
 	for _, folder := range []string{leavesName, dataName} { // which may be different disks
 		h.disks = append(h.disks, disk.NewWatch(filepath.Join(o.Home, folder), o.Space))
 	}

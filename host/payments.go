@@ -242,7 +242,18 @@ func (h *Host) creditEpochs(ctx context.Context, now sprintv1.Epoch) error {
 		}
 		now.Number--
 	}
+	if h.paid == nil {
+		list, err := h.ledger.Credited()
+		if err != nil {
+			return err
+		}
+		h.paid = map[uint64]bool{}
+		for _, n := range list {
+			h.paid[n] = true
+		}
+	}
 	first := now.Number - min(now.Number-1, uint64(now.Params.KeepEpochs))
+	known := now.Number // up to it all is known of what the chain found
 	var failed error
 	for n := first; n <= now.Number; n++ {
 		if h.paid[n] {
@@ -252,19 +263,33 @@ func (h *Host) creditEpochs(ctx context.Context, now sprintv1.Epoch) error {
 		if h.paid[n] = err == nil; away(err) {
 			return err
 		}
-		failed = errors.Join(failed, err) // the others do not wait for it
-	}
-	for n := range h.paid { // long past
-		if n < first {
-			delete(h.paid, n)
+		if err != nil {
+			known = min(known, n-1)
 		}
+		failed = errors.Join(failed, err) // the others do not wait for it
 	}
 	for c := range h.condemned {
 		if c.epoch+keepCondemned < first {
 			delete(h.condemned, c)
 		}
 	}
-	return errors.Join(failed, h.fulfil(now.Number))
+	return errors.Join(failed, h.fulfil(known), h.savePaid(first))
+}
+
+// savePaid writes down which epochs are credited, from one on, and forgets the others.
+// A host that is started again credits none of them twice.
+func (h *Host) savePaid(first uint64) error {
+	var list []uint64
+	for n, paid := range h.paid {
+		switch {
+		case n < first:
+			delete(h.paid, n)
+		case paid:
+			list = append(list, n)
+		}
+	}
+	slices.Sort(list)
+	return h.ledger.SetCredited(list)
 }
 
 // creditEpoch credits the leaves of one epoch, unless the chain has forgotten it.

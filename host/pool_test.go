@@ -62,7 +62,7 @@ func poolHostAs(t *testing.T, home string, edit func(*Host)) (h *Host, closeAll 
 		t.Fatal(err)
 	}
 	h = &Host{config: config(), log: slog.New(slog.DiscardHandler), judge: work.NewJudge(nil), own: auditor{judge: work.NewJudge(nil)}, strangers: auditor{judge: work.NewJudge(nil)},
-		still: newStill(clock.New(nil)), admitted: map[string]string{}, places: map[string]bool{}, waiting: map[string]bool{}, logs: map[leaflog.Key]*logAudit{}, paid: map[uint64]bool{}, condemned: map[condemned]bool{}, bindings: map[string]registryv1.Node{}}
+		still: newStill(clock.New(nil)), admitted: map[string]string{}, places: map[string]bool{}, waiting: map[string]bool{}, logs: map[leaflog.Key]*logAudit{}, condemned: map[condemned]bool{}, bindings: map[string]registryv1.Node{}}
 	h.o = Options{Home: home, HostKey: ed25519.NewKeyFromSeed(bytes.Repeat([]byte{99}, 32)), Keys: keys, Logger: h.log}
 	p := DefaultPool()
 	p.Enabled, p.BanAfter, p.MaxNodes = true, 2, 2

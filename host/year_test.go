@@ -142,6 +142,25 @@ type year struct {
 	restarts, restores, failed, entered int
 }
 
+func newYear(t *testing.T, start uint64, machines int) *year {
+	t.Helper()
+	engine, err := cpu.New(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	y := &year{t: t, r: rand.New(rand.NewPCG(start, 1)), home: t.TempDir(), engine: &looker{Engine: engine},
+		read: clock.Reading{Wall: time.UnixMilli(1_800_000_000_000)}, commits: map[uint64][]sprintv1.Commit{},
+		bank:  settletest.New("1000000000000000000000000000"),
+		chain: &finals{outcomes: map[uint64]sprintv1.Outcome{}}}
+	y.chain.commitsOf = func(epoch uint64) []sprintv1.Commit { return y.commits[epoch] }
+	for i := range machines {
+		s := make([]byte, ed25519.SeedSize)
+		binary.LittleEndian.PutUint64(s, uint64(i)+1)
+		y.machines = append(y.machines, &yearMachine{key: ed25519.NewKeyFromSeed(s)})
+	}
+	return y
+}
+
 func (y *year) open() {
 	y.opening.Store(true)
 	defer y.opening.Store(false)
@@ -393,28 +412,16 @@ func TestAYear(t *testing.T) {
 	if os.Getenv("ASSAY_LONG") != "" {
 		days, machines = 365, 100
 	}
-	engine, err := cpu.New(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
 	start := uint64(time.Now().UnixNano())
 	if text := os.Getenv("ASSAY_SEED"); text != "" {
+		var err error
 		if start, err = strconv.ParseUint(text, 10, 64); err != nil {
 			t.Fatal(err)
 		}
 	}
 	t.Logf("ASSAY_SEED=%d", start)
-	y := &year{t: t, r: rand.New(rand.NewPCG(start, 1)), home: t.TempDir(), engine: &looker{Engine: engine},
-		read: clock.Reading{Wall: time.UnixMilli(1_800_000_000_000)}, commits: map[uint64][]sprintv1.Commit{},
-		bank:  settletest.New("1000000000000000000000000000"),
-		chain: &finals{outcomes: map[uint64]sprintv1.Outcome{}}}
+	y := newYear(t, start, machines)
 	y.bank.Height, y.bank.Sequence = 1000, 7 // where the ledger of version 1 left it
-	y.chain.commitsOf = func(epoch uint64) []sprintv1.Commit { return y.commits[epoch] }
-	for i := range machines {
-		s := make([]byte, ed25519.SeedSize)
-		binary.LittleEndian.PutUint64(s, uint64(i)+1)
-		y.machines = append(y.machines, &yearMachine{key: ed25519.NewKeyFromSeed(s)})
-	}
 	y.version1()
 	y.open()
 	defer func() { y.stop() }()

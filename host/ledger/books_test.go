@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -348,6 +349,14 @@ func TestPromises(t *testing.T) {
 	}
 	if list, err := l.Promises(9, 10); err != nil || len(list) != 1 || list[0].Epoch != 3 {
 		t.Errorf("%+v, %v", list, err)
+	}
+	for _, epochs := range [][]uint64{nil, {1, 2}, {2, 3}} {
+		if err := l.SetCredited(epochs); err != nil {
+			t.Fatal(err)
+		}
+		if have, err := l.Credited(); err != nil || !slices.Equal(have, epochs) {
+			t.Errorf("%v are credited, want %v, %v", have, epochs, err)
+		}
 	}
 }
 

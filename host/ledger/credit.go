@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
+	"slices"
 	"time"
 
 	"github.com/assaynet/assay/host/store"
@@ -379,4 +380,23 @@ func (l *Ledger) Fulfil(p Promise, ops uint64, now time.Time) error {
 		}
 	}
 	return l.file.Do(func(tx *store.Tx) error { return tx.Delete(promises, p.key()) })
+}
+
+// keyCredited is the record of the epochs whose leaves are entered.
+var keyCredited = []byte("leaves")
+
+// Credited returns the epochs that [Ledger.SetCredited] was told last.
+func (l *Ledger) Credited() (epochs []uint64, err error) {
+	err = l.file.View(func(tx *store.Tx) error { return getTwice(tx, books, keyCredited, &epochs) })
+	return epochs, err
+}
+
+// SetCredited notes the epochs whose leaves are entered and that the chain may still
+// tell of. The sources alone do not say so for long: loops push them out.
+func (l *Ledger) SetCredited(epochs []uint64) error {
+	known, err := l.Credited()
+	if err != nil || slices.Equal(known, epochs) {
+		return err
+	}
+	return l.file.Do(func(tx *store.Tx) error { return putTwice(tx, books, keyCredited, epochs) })
 }

@@ -9,6 +9,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/assaynet/assay/host/store"
@@ -31,6 +32,9 @@ type Payment struct {
 	Device Device `json:"device"`
 	Payout string `json:"payout"`
 	Amount Amount `json:"amount"`
+	// Part says that more was due when it was begun: the account keeps its place in
+	// the queue.
+	Part bool `json:"part,omitempty"`
 }
 
 // Settlement is one transaction that pays.
@@ -121,6 +125,14 @@ func putAhead(tx *store.Tx, p Prefix, sum Amount) error {
 	}
 	keys := twice(p[:])
 	return errors.Join(tx.Delete(ahead, keys[0]), tx.Delete(ahead, keys[1]))
+}
+
+func addAhead(tx *store.Tx, p Prefix, more Amount) error {
+	sum, err := getAhead(tx, p)
+	if err != nil {
+		return err
+	}
+	return putAhead(tx, p, sum.Add(more))
 }
 
 // Books returns where the ledger stands with the chain.
@@ -270,8 +282,9 @@ func (l *Ledger) Begin(s Settlement) (begun Settlement, err error) {
 			return fmt.Errorf("%w: number %d is next, not %d", ErrSettlement, n, s.Number)
 		}
 		begun = s
+		begun.Payments = slices.Clone(s.Payments)
 		begun.Number, begun.Height, begun.At, begun.Given = n, 0, 0, ""
-		for _, p := range s.Payments {
+		for i, p := range s.Payments {
 			var a Account
 			if err := account(tx, p.Device, &a); err != nil {
 				return err
@@ -283,6 +296,7 @@ func (l *Ledger) Begin(s Settlement) (begun Settlement, err error) {
 				return err
 			}
 			a.Settling = a.Settling.Add(p.Amount)
+			begun.Payments[i].Part = !a.Due.IsZero()
 			if err := l.put(tx, &a); err != nil {
 				return err
 			}
@@ -377,6 +391,13 @@ func (l *Ledger) end(n uint64, paid bool, change func(*Settlement, *Books)) erro
 			switch err := account(tx, p.Device, &a); {
 			case errors.Is(err, ErrCorrupt):
 				continue // it is set aside, and the chain is the truth about it too
+			case errors.Is(err, ErrUnknown): // its records are lost; it may come back with its receipts
+				if paid {
+					if err := addAhead(tx, p.Device.Prefix(), p.Amount); err != nil {
+						return err
+					}
+				}
+				continue
 			case err != nil:
 				return err
 			}
@@ -386,6 +407,9 @@ func (l *Ledger) end(n uint64, paid bool, change func(*Settlement, *Books)) erro
 			if paid {
 				a.Settled = a.Settled.Add(p.Amount)
 				err = transfer(tx, p, s)
+				if !p.Part { // what it earned meanwhile waits since then, behind the others
+					a.Queue = 0
+				}
 			} else {
 				a.Due = a.Due.Add(p.Amount)
 			}
@@ -471,11 +495,7 @@ func (l *Ledger) Book(p Paid, now time.Time) error {
 		}
 		s := Settlement{Number: p.Number, Hash: p.Hash, Sequence: p.Sequence, Height: p.Height, At: now.UnixMilli()}
 		for _, to := range p.To {
-			sum, err := getAhead(tx, to.Prefix)
-			if err == nil {
-				err = putAhead(tx, to.Prefix, sum.Add(to.Amount))
-			}
-			if err != nil {
+			if err := addAhead(tx, to.Prefix, to.Amount); err != nil {
 				return err
 			}
 			list, err := alike(tx, to.Prefix)

@@ -120,8 +120,8 @@ func (n Node) Send(ctx context.Context, raw []byte) error {
 	return nil
 }
 
-// Block lists what the account signed in a block.
-func (n Node) Block(ctx context.Context, height int64) (list []Tx, err error) {
+// Block lists what an account signed in a block and used a number of it for.
+func (n Node) Block(ctx context.Context, account string, height int64) (list []Tx, err error) {
 	all, err := n.Blocks.At(ctx, height)
 	if errors.Is(err, submit.ErrGone) {
 		return nil, fmt.Errorf("%w: %d", ErrGone, height)
@@ -129,7 +129,7 @@ func (n Node) Block(ctx context.Context, height int64) (list []Tx, err error) {
 		return nil, err
 	}
 	for _, raw := range all {
-		if tx, mine := n.Read(raw); mine {
+		if tx, mine := n.Read(account, raw); mine && raw.Ran {
 			tx.Height = height
 			list = append(list, tx)
 		}
@@ -137,11 +137,9 @@ func (n Node) Block(ctx context.Context, height int64) (list []Tx, err error) {
 	return list, nil
 }
 
-// Read takes apart a transaction and tells whether the account signed it. One whose
-// signature the chain did not accept has used no number of the account; its code
-// says so, and nothing else does, so only those count that took effect or failed in
-// a message.
-func (n Node) Read(b submit.BlockTx) (tx Tx, mine bool) {
+// Read takes apart a transaction and tells whether an account signed it, if the chain
+// let it run.
+func (n Node) Read(account string, b submit.BlockTx) (tx Tx, mine bool) {
 	decoded, err := n.Encoding.TxConfig.TxDecoder()(b.Raw)
 	if err != nil {
 		return tx, false // of messages that a host does not know; the paying account sends none
@@ -152,7 +150,7 @@ func (n Node) Read(b submit.BlockTx) (tx Tx, mine bool) {
 	}
 	for _, msg := range decoded.GetMsgs() {
 		send, ok := msg.(*banktypes.MsgSend)
-		if !ok || send.FromAddress != n.Address {
+		if !ok || send.FromAddress != account {
 			continue
 		}
 		amount, err := ledger.ParseAmount(send.Amount.AmountOf(submit.Denom).String())
@@ -174,7 +172,7 @@ func (n Node) Read(b submit.BlockTx) (tx Tx, mine bool) {
 			continue
 		}
 		address, err := n.Encoding.Addresses.BytesToString(signature.PubKey.Address())
-		if err == nil && address == n.Address {
+		if err == nil && address == account {
 			tx.Sequence = signature.Sequence
 			return tx, true
 		}

@@ -3,7 +3,6 @@
 package settle
 
 import (
-	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -35,6 +34,8 @@ type Plan struct {
 	// Ready is set when it can be entered; Digest names it then.
 	Ready  bool   `json:"ready"`
 	Digest string `json:"digest,omitempty"`
+
+	until int64 // the height up to which blocks are waited for that hold what is missing
 }
 
 func (p *Plan) clone() *Plan {
@@ -87,9 +88,9 @@ func (s *Settler) current() (p *Plan, agreed bool) {
 func (s *Settler) differ(ctx context.Context, b ledger.Books, sequence uint64, height int64) error {
 	p, agreed := s.current()
 	if p == nil || p.Expected != b.Sequence || p.Sequence != sequence {
-		agreed = false // that was to another plan, of which a part may be entered
-		from := b.Height
-		p = &Plan{Expected: b.Sequence, Sequence: sequence, From: from + 1, Read: from, To: height, Why: s.why(b, sequence)}
+		agreed = false             // that was to another plan, of which a part may be entered
+		read := max(b.Height-1, 0) // the block in which they agreed may hold more
+		p = &Plan{Expected: b.Sequence, Sequence: sequence, From: read + 1, Read: read, To: height, Why: s.why(b, sequence), until: height + timeoutBlocks}
 		if b.Account != s.c.Account { // nothing says where to begin
 			p.From, p.Read = height+1, height
 			p.Missing = "this ledger has never been held against that account; what the account paid before is not looked for"
@@ -103,9 +104,13 @@ func (s *Settler) differ(ctx context.Context, b ledger.Books, sequence uint64, h
 		s.stop(p)
 		return err
 	}
-	if p.Read >= p.To && !p.Ready {
-		if n := uint64(len(p.Found)); p.Missing == "" && n < p.Sequence-min(p.Sequence, p.Expected) {
-			p.Missing = fmt.Sprintf("the blocks hold %d of %d transactions", n, p.Sequence-p.Expected)
+	found, wanted := uint64(len(p.Found)), p.Sequence-min(p.Sequence, p.Expected)
+	if p.Missing == "" && found < wanted && p.To < p.until { // the account may be newer than the height
+		p.To = max(p.To, min(height, p.until))
+	}
+	if p.Read >= p.To && !p.Ready && (found >= wanted || p.Missing != "" || p.To >= p.until) {
+		if p.Missing == "" && found < wanted {
+			p.Missing = fmt.Sprintf("the blocks hold %d of %d transactions", found, wanted)
 		}
 		p.Ready = true
 		raw, err := json.Marshal(p)
@@ -140,7 +145,7 @@ func (s *Settler) read(ctx context.Context, p *Plan, b ledger.Books) error {
 		if p.Read >= p.To {
 			return nil
 		}
-		list, err := s.c.Chain.Block(ctx, p.Read+1)
+		list, err := s.c.Chain.Block(ctx, s.c.Account, p.Read+1)
 		if errors.Is(err, ErrGone) {
 			p.Missing = fmt.Sprintf("the node does not have block %d; name one in host.toml (grpc) that has all of them", p.Read+1)
 			p.Read++
@@ -151,24 +156,11 @@ func (s *Settler) read(ctx context.Context, p *Plan, b ledger.Books) error {
 		p.Read++
 		for _, tx := range list {
 			if tx.Sequence >= p.Expected && tx.Sequence < p.Sequence {
-				p.add(paid(tx, b), tx.Code == 0)
+				p.Found = append(p.Found, paid(tx, b))
 			}
 		}
 	}
 	return nil
-}
-
-// add enters a transaction. Of two with one number that took effect which did: the
-// other was refused for its number.
-func (p *Plan) add(paid ledger.Paid, took bool) {
-	at := slices.IndexFunc(p.Found, func(f ledger.Paid) bool { return f.Sequence == paid.Sequence })
-	switch {
-	case at < 0:
-		p.Found = append(p.Found, paid)
-		slices.SortFunc(p.Found, func(a, b ledger.Paid) int { return cmp.Compare(a.Sequence, b.Sequence) })
-	case took:
-		p.Found[at] = paid
-	}
 }
 
 // paid says what a transaction is to a ledger.

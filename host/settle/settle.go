@@ -3,6 +3,7 @@
 package settle
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -59,8 +60,9 @@ type Chain interface {
 	Sign(ctx context.Context, memo string, payments []ledger.Payment, number, sequence uint64, timeout int64) (raw []byte, hash string, err error)
 	// Send offers it to the node's mempool.
 	Send(ctx context.Context, raw []byte) error
-	// Block lists what the account signed in a committed block. Errors wrap ErrGone.
-	Block(ctx context.Context, height int64) ([]Tx, error)
+	// Block lists what an account signed in a committed block and used a number of it
+	// for. Errors wrap ErrGone.
+	Block(ctx context.Context, account string, height int64) ([]Tx, error)
 }
 
 // Config is what a settler works with.
@@ -160,12 +162,12 @@ func (s *Settler) step(ctx context.Context, height int64) error {
 	if err != nil {
 		return err
 	}
-	if found {
-		return s.follow(ctx, open, sequence, height)
-	}
 	books, err := s.c.Ledger.Books()
 	if err != nil {
 		return err
+	}
+	if found {
+		return s.follow(ctx, open, cmp.Or(books.Account, s.c.Account), sequence, height)
 	}
 	if agrees, err := s.compare(ctx, books, sequence, height); err != nil || !agrees {
 		return err
@@ -195,9 +197,11 @@ func (s *Settler) compare(ctx context.Context, b ledger.Books, sequence uint64, 
 	return true, nil
 }
 
-// follow looks where a settlement's transaction stands.
-func (s *Settler) follow(ctx context.Context, open ledger.Settlement, sequence uint64, height int64) error {
-	if sequence <= open.Sequence {
+// follow looks where a settlement's transaction stands, by an account's number and the
+// blocks; by these alone where the account is no longer the one that the host pays from.
+func (s *Settler) follow(ctx context.Context, open ledger.Settlement, account string, sequence uint64, height int64) error {
+	former := account != s.c.Account
+	if !former && sequence <= open.Sequence {
 		if height >= open.Timeout { // the next block is above it
 			return s.giveUp(open, height, 0, fmt.Sprintf("it entered no block up to height %d", open.Timeout))
 		}
@@ -205,7 +209,7 @@ func (s *Settler) follow(ctx context.Context, open ledger.Settlement, sequence u
 		return s.c.Chain.Send(ctx, open.Raw)
 	}
 	for h := max(1, open.Timeout-timeoutBlocks); h <= min(open.Timeout, height); h++ {
-		list, err := s.c.Chain.Block(ctx, h)
+		list, err := s.c.Chain.Block(ctx, account, h)
 		if errors.Is(err, ErrGone) {
 			s.say("blocked", fmt.Sprintf("settlement %d is in a block from %d to %d or never will be, and the node does not have block %d; name a node in host.toml (grpc) that does",
 				open.Number, open.Timeout-timeoutBlocks, open.Timeout, h), nil)
@@ -228,9 +232,16 @@ func (s *Settler) follow(ctx context.Context, open ledger.Settlement, sequence u
 			return nil
 		}
 	}
+	if height < open.Timeout { // the account may be newer than the height, and the block after it hold it
+		s.say("paying", fmt.Sprintf("settlement %d is looked for in blocks up to %d", open.Number, open.Timeout), func(st *Status) { st.Settlement = open.Number })
+		if former {
+			return s.c.Chain.Send(ctx, open.Raw)
+		}
+		return nil
+	}
 	// Its number is used by another transaction. What that was is found out before
 	// anything else is paid.
-	return s.giveUp(open, height, 0, fmt.Sprintf("transaction %d of account %s is another one", open.Sequence, s.c.Account))
+	return s.giveUp(open, height, 0, fmt.Sprintf("no block up to height %d holds it, or transaction %d of account %s is another one", open.Timeout, open.Sequence, account))
 }
 
 // giveUp makes due again what can no longer be paid by a transaction. Only a

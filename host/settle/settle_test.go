@@ -229,6 +229,13 @@ func TestARefusedPayoutIsPutOff(t *testing.T) {
 	if list, err := l.Payable(9); err != nil || len(list) != 3 {
 		t.Fatalf("after a time-out %d can be paid, %v", len(list), err)
 	}
+	if err := s.Step(t.Context(), b.Height); err != nil {
+		t.Fatal(err)
+	}
+	if open, found, err := l.Unfinished(); err != nil || !found || len(open.Payments) != 3 {
+		t.Fatalf("after a time-out %d are paid together, %v", len(open.Payments), err)
+	}
+	b.Make(true)
 	run(t, s, b)
 	run(t, s, b)
 	if b.Got("cpc1a") != "5" || b.Got("cpc1b") != "5" || b.Got("cpc1blocked") != "0" {
@@ -403,6 +410,7 @@ func TestTheAccountUsedByHand(t *testing.T) {
 	}
 	b.ByHand("")
 	b.ByHand(settle.Memo("another", 3, nil))
+	b.Height += settle.TimeoutBlocks // until no block can hold it any more
 	p := stopped(t, s, b, "something else pays")
 	if len(p.Found) != 2 || p.Found[0].Number != 0 || !strings.Contains(p.Found[0].Note, "by hand") || !strings.Contains(p.Found[1].Note, "another ledger") {
 		t.Fatalf("%+v", p)
@@ -456,6 +464,11 @@ func TestMemos(t *testing.T) {
 	id, n, devices, ok := settle.ParseMemo(m)
 	if !ok || id != "0123456789abcdef" || n != 1<<60 || len(devices) != settle.Most || devices[49] != payments[49].Device.Prefix() {
 		t.Errorf("%v %d %v %v", id, n, devices, ok)
+	}
+	// Ledgers of other versions of the program read it for ever.
+	const old = "assay/pay/1/00112233445566ff/7/AP_7Af_7"
+	if m := settle.Memo("00112233445566ff", 7, payments[:2]); m != old {
+		t.Errorf("the memo is %q, and was %q", m, old)
 	}
 	for _, bad := range []string{"", "hello", settle.MemoTag + "a/0/", settle.MemoTag + "a/1", settle.MemoTag + "a/1/=", settle.MemoTag + "a/1/AA", settle.MemoTag + strings.Repeat("a", 300) + "/1/"} {
 		if _, _, _, ok := settle.ParseMemo(bad); ok {

@@ -14,6 +14,8 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	abci "github.com/cometbft/cometbft/abci/types"
+
 	"github.com/cosmos/cosmos-sdk/client/grpc/cmtservice"
 )
 
@@ -32,6 +34,10 @@ type BlockTx struct {
 	Code      uint32 // 0: it took effect
 	Codespace string
 	Log       string
+	// Ran says that it used its account's number: it took effect, or failed in a
+	// message. One that was refused before is in a block that a proposer filled
+	// carelessly, and may yet take effect in another.
+	Ran bool
 }
 
 // Blocks reads blocks from a node. What became of a transaction is decided by them:
@@ -78,7 +84,7 @@ func (b *Blocks) At(ctx context.Context, height int64) ([]BlockTx, error) {
 		}
 		for i, raw := range raws {
 			r := results.TxsResults[i]
-			list[i] = BlockTx{Raw: raw, Hash: Hash(raw), Code: r.Code, Codespace: r.Codespace, Log: r.Log}
+			list[i] = BlockTx{Raw: raw, Hash: Hash(raw), Code: r.Code, Codespace: r.Codespace, Log: r.Log, Ran: Ran(r)}
 		}
 	}
 	b.mu.Lock()
@@ -91,6 +97,10 @@ func (b *Blocks) At(ctx context.Context, height int64) ([]BlockTx, error) {
 	b.kept[height] = list
 	return list, nil
 }
+
+// Ran tells whether a transaction used its account's number. What was refused before
+// its messages has no events, whatever else became of it.
+func Ran(r *abci.ExecTxResult) bool { return r.Code == 0 || len(r.Events) > 0 }
 
 // gone tells a block that is missing from a node that does not answer.
 func gone(err error, height int64) error {

@@ -133,7 +133,7 @@ func (b *realBank) Send(_ context.Context, raw []byte) error {
 	return nil
 }
 
-func (b *realBank) Block(_ context.Context, height int64) ([]settle.Tx, error) {
+func (b *realBank) Block(_ context.Context, _ string, height int64) ([]settle.Tx, error) {
 	return b.blocks[height], nil
 }
 
@@ -151,9 +151,13 @@ func (b *realBank) make(full bool) {
 	}
 	node := settle.Node{Encoding: encoding, Address: b.address().String()}
 	for i, raw := range txs {
-		tx, mine := node.Read(submit.BlockTx{Raw: raw, Hash: submit.Hash(raw), Code: b.n.results[i].Code, Codespace: b.n.results[i].Codespace, Log: b.n.results[i].Log})
+		block := submit.BlockTx{Raw: raw, Hash: submit.Hash(raw), Code: b.n.results[i].Code, Codespace: b.n.results[i].Codespace, Log: b.n.results[i].Log, Ran: submit.Ran(b.n.results[i])}
+		tx, mine := node.Read(b.address().String(), block)
 		if !mine {
 			b.n.t.Fatal("a transaction of the account is not taken for one")
+		}
+		if !block.Ran {
+			continue
 		}
 		tx.Height = b.n.height
 		b.blocks[b.n.height] = append(b.blocks[b.n.height], tx)
@@ -220,6 +224,20 @@ func TestPaymentsOnARealChain(t *testing.T) {
 	}
 	if diff := cmp.Diff(traces["application"], traces["fake"]); diff != "" {
 		t.Errorf("-application +fake:\n%s", diff)
+	}
+	// A proposer puts a transaction there whose number is used: it does not run, and says so.
+	number, sequence, err := real.Account(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := real.sign("", []sdk.Msg{&banktypes.MsgSend{FromAddress: real.address().String(), ToAddress: addresses[0], Amount: sdk.NewCoins(sdk.NewInt64Coin(app.Denom, 1))}}, number, sequence-1, 1<<40)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n.unjudged = true
+	n.block(again)
+	if r := n.results[0]; r.Code == 0 || submit.Ran(r) {
+		t.Errorf("a number that is used: code %d, %d events", r.Code, len(r.Events))
 	}
 	if want := "paid 300 20 7"; traces["application"][len(traces["application"])-1] != want {
 		t.Errorf("in the end %q, want %q", traces["application"], want)

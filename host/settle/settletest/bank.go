@@ -19,11 +19,11 @@ import (
 // ErrDown is a node that does not answer.
 var ErrDown = errors.New("node down")
 
-// Bank is a chain in memory with one account that pays. It is not safe for
-// concurrent use.
+// Bank is a chain in memory with one account that pays, or several of which one is
+// asked about. It is not safe for concurrent use.
 type Bank struct {
 	Height   int64
-	Sequence uint64
+	Sequence uint64 // of the account
 	Funds    ledger.Amount
 	// Paid is what each address got.
 	Paid map[string]ledger.Amount
@@ -34,13 +34,16 @@ type Bank struct {
 	// Down: the node does not answer.
 	Down bool
 
+	payer  string // the account; empty is one of any name
+	others map[string]uint64
 	pool   []transaction
-	blocks map[int64][]settle.Tx
+	blocks map[int64][]transaction
 }
 
 type transaction struct {
 	Tx      settle.Tx
 	Timeout int64
+	Payer   string
 }
 
 // New returns a bank whose account holds so much.
@@ -49,7 +52,7 @@ func New(funds string) *Bank {
 	if err != nil {
 		panic(err) // a test's own
 	}
-	return &Bank{Funds: a, Paid: map[string]ledger.Amount{}, Refused: map[string]string{}, blocks: map[int64][]settle.Tx{}}
+	return &Bank{Funds: a, Paid: map[string]ledger.Amount{}, Refused: map[string]string{}, blocks: map[int64][]transaction{}, others: map[string]uint64{}}
 }
 
 // Balance is what the account holds.
@@ -68,6 +71,29 @@ func (b *Bank) Account(context.Context) (number, sequence uint64, err error) {
 	return 1, b.Sequence, nil
 }
 
+// Switch makes another account the one that is asked about and signs.
+func (b *Bank) Switch(payer string) {
+	b.others[b.payer] = b.Sequence
+	b.payer, b.Sequence = payer, b.others[payer]
+}
+
+// sequence is an account's.
+func (b *Bank) sequence(payer string) uint64 {
+	if payer == b.payer {
+		return b.Sequence
+	}
+	return b.others[payer]
+}
+
+// used counts a transaction of an account.
+func (b *Bank) used(payer string) {
+	if payer == b.payer {
+		b.Sequence++
+	} else {
+		b.others[payer]++
+	}
+}
+
 // Fee is none.
 func (b *Bank) Fee(int) ledger.Amount { return ledger.Amount{} }
 
@@ -76,7 +102,7 @@ func (b *Bank) Sign(_ context.Context, memo string, payments []ledger.Payment, _
 	if len(memo) > 256 {
 		return nil, "", fmt.Errorf("a memo of %d characters", len(memo))
 	}
-	t := transaction{Tx: settle.Tx{Hash: fmt.Sprintf("%d/%d/%s", sequence, timeout, memo), Sequence: sequence, Memo: memo}, Timeout: timeout}
+	t := transaction{Tx: settle.Tx{Hash: fmt.Sprintf("%d/%d/%s", sequence, timeout, memo), Sequence: sequence, Memo: memo}, Timeout: timeout, Payer: b.payer}
 	for _, p := range payments {
 		t.Tx.To = append(t.Tx.To, settle.Transfer{Payout: p.Payout, Amount: p.Amount})
 	}
@@ -93,7 +119,7 @@ func (b *Bank) Send(_ context.Context, raw []byte) error {
 	if err := json.Unmarshal(raw, &t); err != nil {
 		return err
 	}
-	if t.Tx.Sequence < b.Sequence || t.Timeout <= b.Height {
+	if t.Tx.Sequence < b.sequence(t.Payer) || t.Timeout <= b.Height {
 		return errors.New("the node refuses a payment")
 	}
 	if !slices.ContainsFunc(b.pool, func(o transaction) bool { return o.Tx.Hash == t.Tx.Hash }) {
@@ -102,15 +128,20 @@ func (b *Bank) Send(_ context.Context, raw []byte) error {
 	return nil
 }
 
-// Block lists what the account signed in a block.
-func (b *Bank) Block(_ context.Context, height int64) ([]settle.Tx, error) {
+// Block lists what an account signed in a block.
+func (b *Bank) Block(_ context.Context, account string, height int64) (list []settle.Tx, err error) {
 	switch {
 	case b.Down:
 		return nil, ErrDown
 	case height <= b.Pruned:
 		return nil, fmt.Errorf("%w: %d", settle.ErrGone, height)
 	}
-	return b.blocks[height], nil
+	for _, t := range b.blocks[height] {
+		if t.Payer == "" || t.Payer == account {
+			list = append(list, t.Tx)
+		}
+	}
+	return list, nil
 }
 
 // Lose empties the mempool.
@@ -127,16 +158,16 @@ func (b *Bank) Make(full bool) {
 	slices.SortStableFunc(pool, func(x, y transaction) int { return cmp.Compare(x.Tx.Sequence, y.Tx.Sequence) })
 	for _, t := range pool {
 		switch {
-		case t.Tx.Sequence < b.Sequence || b.Height > t.Timeout: // dropped, as a mempool does when it checks again
+		case t.Tx.Sequence < b.sequence(t.Payer) || b.Height > t.Timeout: // dropped, as a mempool does when it checks again
 			continue
-		case t.Tx.Sequence > b.Sequence:
+		case t.Tx.Sequence > b.sequence(t.Payer):
 			b.pool = append(b.pool, t)
 			continue
 		}
-		b.Sequence++
+		b.used(t.Payer)
 		t.Tx.Height = b.Height
 		b.execute(&t.Tx)
-		b.blocks[b.Height] = append(b.blocks[b.Height], t.Tx)
+		b.blocks[b.Height] = append(b.blocks[b.Height], t)
 	}
 }
 
@@ -164,7 +195,15 @@ func (b *Bank) execute(tx *settle.Tx) {
 // ByHand makes a block with a transaction of the account that no host made.
 func (b *Bank) ByHand(memo string) {
 	b.Height++
-	b.blocks[b.Height] = append(b.blocks[b.Height], settle.Tx{Hash: fmt.Sprint("hand", b.Height), Height: b.Height, Sequence: b.Sequence, Memo: memo})
+	b.hand(memo)
+}
+
+// InTheSameBlock adds a transaction that no host made to the latest block.
+func (b *Bank) InTheSameBlock(memo string) { b.hand(memo) }
+
+func (b *Bank) hand(memo string) {
+	tx := settle.Tx{Hash: fmt.Sprint("hand", b.Height, "/", b.Sequence), Height: b.Height, Sequence: b.Sequence, Memo: memo}
+	b.blocks[b.Height] = append(b.blocks[b.Height], transaction{Tx: tx, Payer: b.payer})
 	b.Sequence++
 }
 
