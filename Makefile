@@ -3,7 +3,7 @@ STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 LIGHT := ./poc/... ./device/... ./internal/... ./link/... ./worker/... ./cmd/assay-worker/... ./host/leaflog/... ./host/fleet/... ./host/gate/... ./host/batch/... ./host/ledger/... ./host/pool/... ./api/worker/... ./api/mpoc/... ./test/peers/... ./test/crowd/... ./test/pool/...
 
 .DEFAULT_GOAL := help
-.PHONY: help build test test-arm64 race lint staticcheck gen soak coalitions crowd flips terminal year fuzz bench bench-peers release localnet vectors man
+.PHONY: help build test test-arm64 race lint staticcheck gen soak coalitions crowd flips full-disk terminal year fuzz bench bench-peers release localnet vectors man
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -46,6 +46,10 @@ coalitions: ## coalitions, renting, outages and honest faults on the real rules,
 
 flips: ## 10,000 flipped bits and 1,000 files cut short in what worker, host and localnet keep, and in the host's stores (10 minutes)
 	ASSAY_LONG=1 go test ./worker/... ./host/... ./localnet -run 'Flips|EveryByte|DamagedBook' -count=1 -timeout 2h -v
+
+# The disk of worker, pool, host and node full at every write in turn, and disks of a few megabytes in a network (15 minutes).
+full-disk:
+	ASSAY_LONG=1 go test ./worker/... ./host/... ./chain/... ./localnet ./test/pool ./test/network -run 'Fills|FullDisk|DiskIsFull' -count=1 -timeout 2h -v
 
 crowd: ## 10,000 idle workers, hundreds that submit, honest ones beside 1,000 hostile: what a host costs (7 minutes)
 	ASSAY_LONG=1 go test ./test/crowd -count=1 -timeout 1h -v

@@ -43,6 +43,7 @@ func Backends() []string {
 // Ring is a home's keyring.
 type Ring struct {
 	keyring.Keyring
+	store   backends.Keyring
 	backend string
 	lock    *lock
 }
@@ -86,7 +87,10 @@ func Open(home, backend string, stdin io.Reader, cdc codec.Codec) (*Ring, error)
 	if err != nil {
 		return nil, fmt.Errorf("keyring (%s) of %s: %w", backend, home, err)
 	}
-	return &Ring{Keyring: keyring.NewInMemoryWithKeyring(store, cdc), backend: backend, lock: l}, nil
+	if backend != keyring.BackendOS {
+		store = files{store, config}
+	}
+	return &Ring{Keyring: keyring.NewInMemoryWithKeyring(store, cdc), store: store, backend: backend, lock: l}, nil
 }
 
 // Backend is the backend that a home was made with, empty if it has no accounts yet.

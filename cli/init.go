@@ -94,14 +94,14 @@ again, for example with --nodes, whose proofs need to know the operator's addres
 				return err
 			}
 			made, err := home.Create(o)
+			for _, name := range slices.Sorted(maps.Keys(made.Mnemonics)) { // whatever comes next
+				fmt.Fprintf(cmd.ErrOrStderr(), "Words of the %s account; keep them, they are shown once:\n  %s\n", name, made.Mnemonics[name])
+			}
 			if err != nil {
 				return err
 			}
 			if err := writeHost(o, made.Participant); err != nil {
 				return err
-			}
-			for _, name := range slices.Sorted(maps.Keys(made.Mnemonics)) {
-				fmt.Fprintf(cmd.ErrOrStderr(), "Words of the %s account; keep them, they are shown once:\n  %s\n", name, made.Mnemonics[name])
 			}
 			if asJSON {
 				out := json.NewEncoder(cmd.OutOrStdout())

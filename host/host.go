@@ -338,6 +338,9 @@ func (h *Host) loop(ctx context.Context, g *errgroup.Group) error {
 		if err == nil {
 			err = h.step(ctx, g)
 		}
+		if err == nil {
+			h.lookAtNode(ctx)
+		}
 		down := wait > pollEvery
 		switch {
 		case ctx.Err() != nil:

@@ -82,6 +82,12 @@ func TestLogAudit(t *testing.T) {
 // deliver stores outputs behind a log's end as one batch of a machine's.
 func deliver(t *testing.T, log *leaflog.Log, o delivery.Order, machine ed25519.PrivateKey, out []transformer.Output) {
 	t.Helper()
+	if err := tryDeliver(log, o, machine, out); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func tryDeliver(log *leaflog.Log, o delivery.Order, machine ed25519.PrivateKey, out []transformer.Output) error {
 	var packed []byte
 	records := make([]leaflog.Record, len(out))
 	for i, o := range out {
@@ -90,9 +96,7 @@ func deliver(t *testing.T, log *leaflog.Log, o delivery.Order, machine ed25519.P
 	}
 	first := log.Size()
 	sig := delivery.Statement{Order: o, Batch: delivery.BatchOf(first, packed)}.Sign(machine)
-	if err := log.Append(first, records, leaflog.Signature(sig)); err != nil {
-		t.Fatal(err)
-	}
+	return log.Append(first, records, leaflog.Signature(sig))
 }
 
 // broken is an engine that is wrong about every second unit.

@@ -51,6 +51,7 @@ func gauges() []gauge {
 		return always(float64(s.Disk.Free))
 	})
 	add("disk_full", "Whether new work is refused for want of space.", func(s Status) (float64, bool) { return one(s.Disk != nil && s.Disk.Full) })
+	add("node_disk_nearly_full", "Whether the node says that its disk is nearly full.", func(s Status) (float64, bool) { return one(s.NodeDisk != "") })
 	add("hot_key_allowance_acpc", "What the hot key may still spend on fees; 0 where nothing is granted.", func(s Status) (float64, bool) {
 		switch k := s.HotKey; {
 		case k == nil || !k.Known || k.Granted && k.Left == nil: // not known, or without a bound

@@ -51,6 +51,8 @@ type Status struct {
 	Faults []Fault `json:"faults,omitempty"`
 	// Disk is the room where this host writes.
 	Disk *Disk `json:"disk,omitempty"`
+	// NodeDisk says that the disk of this host's node is nearly full, and what helps, as the node told last.
+	NodeDisk string `json:"node_disk,omitempty"`
 	// HotKey is what the key that signs for this host may spend, as of the last minute.
 	HotKey *HotKey `json:"hot_key,omitempty"`
 	// Pool and Payment are there where the host has a pool.

@@ -36,6 +36,7 @@ type still struct {
 	moved uint64    // when there was a block last, or when this host began to wait
 	at    time.Time // the same for people
 	asked uint64
+	disk  uint64 // when the node was asked how its disk does; 0: not yet
 	why   string // what machines were told; empty while the chain goes on
 }
 
@@ -77,11 +78,41 @@ func (h *Host) standsStill(ctx context.Context) {
 	defer cancel()
 	p, err := h.local.Progress(ctx, &registryv1.ProgressRequest{})
 	switch {
+	case err == nil && p.Reason == "":
+		h.nodeDisk(p)
 	case status.Code(err) == codes.Unimplemented && s.waited() > patience:
 		h.stands(fmt.Sprintf("no block since %s, as this host sees it; the log of the node at %s may say why", clockTime(s.at), h.config.GRPC))
-	case err == nil && p.Reason != "":
+	case err == nil:
+		h.nodeDisk(p)
 		h.stands(p.Reason)
 	}
+}
+
+// askDisk is how often a node whose chain goes on is asked how its disk does.
+const askDisk = 10 * time.Second
+
+// lookAtNode asks the node how its disk does.
+func (h *Host) lookAtNode(ctx context.Context) {
+	s, now := h.still, h.still.clock.Lived()
+	if s.disk != 0 && time.Duration(now-s.disk)*time.Millisecond < askDisk {
+		return
+	}
+	s.disk = max(now, 1)
+	ctx, cancel := context.WithTimeout(ctx, askAgain)
+	defer cancel()
+	if p, err := h.local.Progress(ctx, &registryv1.ProgressRequest{}); err == nil {
+		h.nodeDisk(p)
+	}
+}
+
+// nodeDisk notes what a node says of its disk. It stays while the node is away, since it may be why.
+func (h *Host) nodeDisk(p *registryv1.ProgressResponse) {
+	if was := h.board.get().NodeDisk; p.Disk != "" && was == "" {
+		h.log.Error("the node's disk is nearly full", "reason", p.Disk)
+	} else if p.Disk == "" && was != "" {
+		h.log.Info("the node's disk has room again")
+	}
+	h.board.set(func(s *Status) { s.NodeDisk = p.Disk })
 }
 
 // stands says why there is no block. What helps stands behind the first semicolon: it
@@ -111,6 +142,8 @@ func (h *Host) nodeAway(cause error) {
 	reason := fmt.Sprintf("the node at %s does not answer (%s), and there is no block since %s; see whether it runs: assay node --home %s; if it ends, its last line says why", h.config.GRPC, text, since, h.o.Home)
 	if full := h.full(); full != "" {
 		reason = fmt.Sprintf("the node at %s does not answer (%s), and there is no block since %s; %s", h.config.GRPC, text, since, full)
+	} else if last := h.board.get().NodeDisk; last != "" {
+		reason += "; when it answered last, " + last
 	}
 	h.board.set(func(s *Status) {
 		s.Reachable, s.Doing, s.Reason, s.Until, s.Still = false, waitingForNode, reason, 0, reason

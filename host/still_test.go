@@ -86,6 +86,37 @@ func TestAChainThatStandsStillIsNotComputing(t *testing.T) {
 	}
 }
 
+// What a node says of its disk is in the status while it lasts, and stays when the node goes away: it may be why.
+func TestTheNodesFullDiskIsNamed(t *testing.T) {
+	h, node, stop := watched(t)
+	const why = "the disk of /data is nearly full: 1.0 MiB of 24.0 MiB are free; free 0.5 MiB: a node whose disk is full ends"
+	h.lookAtNode(t.Context())
+	node.says.Store(&registryv1.ProgressResponse{Height: 45, Disk: why})
+	h.lookAtNode(t.Context())
+	if s := h.board.get(); s.NodeDisk != "" {
+		t.Errorf("asked too often: %q", s.NodeDisk)
+	}
+	h.still.clock.Pass(askDisk)
+	h.lookAtNode(t.Context())
+	if s := h.board.get(); s.NodeDisk != why {
+		t.Errorf("%q", s.NodeDisk)
+	}
+	node.says.Store(&registryv1.ProgressResponse{Height: 45})
+	h.pass(t.Context(), 8*time.Second)
+	if s := h.board.get(); s.NodeDisk != "" {
+		t.Errorf("with room, while no block comes: %q", s.NodeDisk)
+	}
+	node.says.Store(&registryv1.ProgressResponse{Height: 45, Disk: why})
+	h.still.clock.Pass(askDisk)
+	h.lookAtNode(t.Context())
+	stop()
+	_, err := h.local.Progress(t.Context(), &registryv1.ProgressRequest{})
+	h.noAnswer(err)
+	if s := h.board.get(); !strings.Contains(s.Reason, "does not answer") || !strings.Contains(s.Reason, why) {
+		t.Errorf("the node is gone: %q", s.Reason)
+	}
+}
+
 // A node that cannot say why there is no block is one more reason to say so, after longer.
 func TestAnOlderNodeDoesNotHideThatTheChainStandsStill(t *testing.T) {
 	h, _, _ := watched(t)

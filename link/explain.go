@@ -14,6 +14,8 @@ import (
 	"os"
 	"strings"
 	"syscall"
+
+	"github.com/assaynet/assay/internal/disk"
 )
 
 // Explained is err with Explain's words, reason and next step, for its text.
@@ -47,8 +49,8 @@ func Explain(err error, at string) (reason, next string) {
 			"check the proxy, or name the host in NO_PROXY to go without it"
 	}
 	if file, ok := errors.AsType[*fs.PathError](err); ok {
-		if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
-			return fmt.Sprintf("this machine's disk is full: %s cannot be written", file.Path), "make room on it; it goes on by itself"
+		if disk.Full(err) {
+			return fmt.Sprintf("this machine's disk is full: %s cannot be written", file.Path), "free some space on it; it goes on by itself"
 		}
 		return "this machine's disk: " + file.Error(), "see to it; it goes on by itself"
 	}

@@ -39,6 +39,7 @@ func LoadKey(path string) (ed25519.PrivateKey, error) {
 		return nil, fmt.Errorf("link: make a key: %w", err)
 	}
 	dir := filepath.Dir(path)
+	_, missing := os.Stat(dir)
 	if err := durable.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("link: key directory: %w", err)
 	}
@@ -47,6 +48,9 @@ func LoadKey(path string) (ed25519.PrivateKey, error) {
 		err = durable.SyncDir(dir)
 	}
 	if err != nil {
+		if missing != nil {
+			_ = os.Remove(dir) // a folder without a key looks like one that has lost it
+		}
 		return nil, fmt.Errorf("link: write key: %w", err)
 	}
 	return readKey(path)

@@ -156,13 +156,25 @@ func New(o Options) (*Network, error) {
 		if err = n.read(); err == nil {
 			err = n.agrees(o)
 		}
-	} else {
-		err = n.create(o)
+	} else if err = n.create(o); err != nil {
+		err = errors.Join(err, n.clear())
 	}
 	if err != nil {
 		return nil, errors.Join(err, n.unlock())
 	}
 	return n, nil
+}
+
+// clear removes what a network that could not be made has left in its folder, which was empty: the next attempt finds it
+// so.
+func (n *Network) clear() error {
+	entries, err := os.ReadDir(n.Home)
+	for _, e := range entries {
+		if e.Name() != lockFile {
+			err = errors.Join(err, os.RemoveAll(filepath.Join(n.Home, e.Name())))
+		}
+	}
+	return err
 }
 
 // lock keeps a second local network off the folder, which would give the first one's processes other ports.

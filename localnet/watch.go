@@ -5,6 +5,7 @@ package localnet
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -19,6 +20,8 @@ const (
 	answerTime = 2 * time.Second
 	// askStill is how long a height may stand before the nodes are asked why.
 	askStill = 3 * time.Second
+	// askDisks is how often nodes are asked how their disks do.
+	askDisks = 10 * time.Second
 )
 
 // begin starts every process, and waits for the first node that answers: others may be down, and are in the account.
@@ -96,6 +99,52 @@ func (n *Network) whyStill(ctx context.Context, i int) string {
 	return p.Reason
 }
 
+// nodeDisks are what nodes say of their disks that are nearly full.
+func (n *Network) nodeDisks(ctx context.Context) (all []string) {
+	ctx, cancel := context.WithTimeout(ctx, answerTime)
+	defer cancel()
+	says := make([]string, len(n.Members))
+	var asked sync.WaitGroup
+	for i, m := range n.Members {
+		if n.crew.Of(m.Name, string(Node)).PID() == 0 {
+			continue
+		}
+		asked.Go(func() {
+			conn, err := n.Conn(i)
+			if err != nil {
+				return
+			}
+			if p, err := registryv1.NewLocalClient(conn).Progress(ctx, &registryv1.ProgressRequest{}); err == nil && p.Disk != "" {
+				says[i] = m.Name + " node: " + p.Disk
+			}
+		})
+	}
+	asked.Wait()
+	return slices.DeleteFunc(says, func(s string) bool { return s == "" })
+}
+
+// disks says that nodes' disks are nearly full, once a minute at most, and that they have room again.
+func (w *watch) disks(ctx context.Context) {
+	now := time.Now()
+	if now.Sub(w.disksAsked) < askDisks {
+		return
+	}
+	w.disksAsked = now
+	switch all := w.n.nodeDisks(ctx); {
+	case ctx.Err() != nil:
+	case len(all) > 0 && now.Sub(w.disksSaid) >= time.Minute:
+		w.disksSaid = now
+		text := all[0]
+		if more := len(all) - 1; more > 0 {
+			text += fmt.Sprintf("; %d more nodes say the same of theirs", more)
+		}
+		w.a.line("%s", w.a.warn(text))
+	case len(all) == 0 && !w.disksSaid.IsZero():
+		w.disksSaid = time.Time{}
+		w.a.line("%s", w.a.good("the nodes' disks have room again"))
+	}
+}
+
 // watch is what the account knows of the chain from one look to the next.
 type watch struct {
 	n *Network
@@ -109,7 +158,9 @@ type watch struct {
 	height int64
 	moved  time.Time
 	still  string // why it stands still, up to what helps
-	part   part
+
+	disksAsked, disksSaid time.Time // of nodes
+	part                  part
 }
 
 // part is the phase that runs.
@@ -148,9 +199,11 @@ func (w *watch) look(ctx context.Context) (over bool, err error) {
 		return false, context.Cause(ctx)
 	}
 	if now == nil {
+		w.disksAsked = time.Time{} // those that come back are asked at once
 		w.a.progress("waiting", fmt.Sprintf("no node answers; the last block was seen at %s; down: %s", w.moved.Format(time.TimeOnly), orNone(w.n.crew.Down(string(Node)))), time.Now())
 		return false, nil
 	}
+	w.disks(ctx)
 	if w.stands(ctx, i, now) {
 		return false, nil
 	}

@@ -67,6 +67,8 @@ type bench struct {
 	gauges    Gauges
 	pool      *mpoc.Machine // nil where the host has none
 	ended     string        // why no more challenges are taken
+	waits     string        // why none are yet, and what helps
+	waitsNext string
 	rate      meter
 	units     uint64 // of segments, since the start
 	// Units computed twice, and those of them that came out differently.

@@ -55,6 +55,8 @@ type book struct {
 	order delivery.Order // zero while nothing was signed
 	// batches follow one another without a gap.
 	batches []delivery.Batch
+	size    int64 // of the file, as far as it is whole
+	torn    bool  // there may be more than size in it
 }
 
 // openBook reads what was signed for a node, which is nothing at first.
@@ -103,6 +105,7 @@ func openBook(home, chain, participant, node string, host mpoc.Key) (*book, erro
 	if last != nil { // how far it reached nobody knows
 		return nil, damaged(n, last)
 	}
+	b.size = int64(whole)
 	if mended || whole < len(text) {
 		err = durable.WriteFile(b.path, text[:whole], 0o600)
 	}
@@ -230,7 +233,7 @@ func (b *book) write(s delivery.Statement) error {
 		if len(b.batches) >= keepBatches {
 			return fmt.Errorf("%d batches of one segment are signed, which is all there is room for; the next segment goes on", len(b.batches))
 		}
-		return durable.Append(b.path, sealed.Line(b.place, batch))
+		return b.append(sealed.Line(b.place, batch))
 	}
 	order, err := json.Marshal(s.Order)
 	if err != nil {
@@ -254,7 +257,28 @@ func (b *book) write(s delivery.Statement) error {
 	if err := durable.WriteFile(b.path, text, 0o600); err != nil { // once a segment
 		return err
 	}
-	b.place = string(order)
+	b.place, b.size, b.torn = string(order), int64(len(text)), false
+	return nil
+}
+
+// append adds a line. What an earlier one left that the disk did not take, and of which not even the
+// piece could be cut off, goes first: a line behind it would be lost with it.
+func (b *book) append(line []byte) error {
+	if b.torn {
+		text, err := os.ReadFile(b.path)
+		if err != nil {
+			return err
+		}
+		if err := durable.WriteFile(b.path, text[:min(len(text), int(b.size))], 0o600); err != nil {
+			return err
+		}
+		b.torn = false
+	}
+	if err := durable.Append(b.path, line); err != nil {
+		b.torn = true
+		return err
+	}
+	b.size += int64(len(line))
 	return nil
 }
 

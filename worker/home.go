@@ -149,8 +149,13 @@ func (h *home) folder(name string) error {
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrConfig, err)
 	}
-	h.Folders = append(h.Folders, name)
-	return h.save()
+	before := h.Folders
+	h.Folders = append(slices.Clone(before), name)
+	if err := h.save(); err != nil {
+		h.Folders = before // it is not remembered, so the next call does it
+		return err
+	}
+	return nil
 }
 
 // save writes the file that names the parts. The caller holds mu.

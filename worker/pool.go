@@ -5,7 +5,9 @@ package worker
 import (
 	"context"
 	"crypto/ed25519"
+	"errors"
 	"fmt"
+	"io/fs"
 	"path/filepath"
 	"strings"
 	"time"
@@ -27,6 +29,8 @@ const (
 	askMax = time.Minute
 	// measureTime is how long a device is timed before its first challenge.
 	measureTime = 200 * time.Millisecond
+	// keyPause is how long a disk is given that did not take a device's key, at first.
+	keyPause = time.Second
 )
 
 // poolKey is the key of a device's account: the first device has the worker's
@@ -60,8 +64,8 @@ func (m *machine) poolHome(b *bench) string {
 // challenges computes loops on a device until ctx ends. What stops it, a ban or
 // a host that cheats, stops the loops and nothing else; the device's row says so.
 func (b *bench) challenges(ctx context.Context) {
-	key, err := b.poolKey(b)
-	if err == nil {
+	key, err := b.awaitKey(ctx)
+	if err == nil && key != nil {
 		err = b.enrol(ctx, key)
 	}
 	if err != nil && ctx.Err() == nil {
@@ -69,6 +73,35 @@ func (b *bench) challenges(ctx context.Context) {
 		b.mu.Lock()
 		b.ended = err.Error()
 		b.mu.Unlock()
+	}
+}
+
+// awaitKey is poolKey that waits for a disk which does not take a new device's folder or key; it is nil
+// where ctx has ended.
+func (b *bench) awaitKey(ctx context.Context) (ed25519.PrivateKey, error) {
+	for pause := keyPause; ; pause = min(2*pause, time.Minute) {
+		key, err := b.poolKey(b)
+		var file *fs.PathError
+		waits := errors.As(err, &file) && !errors.Is(err, ErrLost) && !errors.Is(err, link.ErrKeyFile)
+		reason, next := "", ""
+		if waits {
+			reason, next = link.Explain(err, b.address.HostPort)
+			b.config.Logger.Error("no challenges are taken until the disk can be written", "device", b.ID, "err", err, "next", next)
+		}
+		b.mu.Lock()
+		b.waits, b.waitsNext = reason, next
+		b.mu.Unlock()
+		b.changed()
+		if !waits {
+			return key, err
+		}
+		timer := time.NewTimer(pause)
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return nil, nil
+		case <-timer.C:
+		}
 	}
 }
 

@@ -252,6 +252,9 @@ func (b *bench) row(now time.Time) DeviceStatus {
 	if b.out != "" {
 		d.Rate1m = 0
 	}
+	if b.pool == nil && b.waits != "" {
+		d.Pool = &mpoc.Status{Device: b.ID, Name: b.Name, Host: b.address.HostPort, State: "idle", Reason: b.waits, Until: "it can be written", Next: b.waitsNext}
+	}
 	if b.pool != nil {
 		p := b.pool.Snapshot()
 		if b.ended != "" {

@@ -11,9 +11,7 @@ import (
 	"net"
 	"path/filepath"
 
-	cmted25519 "github.com/cometbft/cometbft/crypto/ed25519"
 	"github.com/cometbft/cometbft/p2p"
-	"github.com/cometbft/cometbft/privval"
 
 	"github.com/cosmos/cosmos-sdk/crypto/hd"
 	"github.com/cosmos/cosmos-sdk/crypto/keyring"
@@ -81,7 +79,8 @@ type Result struct {
 }
 
 // Create makes a participant's folder; see the package comment for what happens
-// to one that exists.
+// to one that exists. What a call that fails has made stays, and the next one goes on
+// from there; so its result has the words of accounts that were made.
 func Create(o Options) (Result, error) {
 	if o.Chain == "" || o.Dir == "" {
 		return Result{}, fmt.Errorf("%w: a folder and a chain id are needed", ErrHome)
@@ -106,7 +105,7 @@ func Create(o Options) (Result, error) {
 	for _, name := range []string{Operator, Hot} {
 		address, mnemonic, err := account(keys, name)
 		if err != nil {
-			return Result{}, fmt.Errorf("home: account %s: %w", name, err)
+			return result, fmt.Errorf("home: account %s: %w", name, err)
 		}
 		addresses[name] = address
 		if mnemonic != "" {
@@ -115,18 +114,18 @@ func Create(o Options) (Result, error) {
 	}
 	own, err := o.ownKeys()
 	if err != nil {
-		return Result{}, err
+		return result, err
 	}
 	if err := o.Settings.write(o.Dir, o.Moniker, addresses[Operator]); err != nil {
-		return Result{}, err
+		return result, err
 	}
 	config, err := Load(o.Dir)
 	if err != nil {
-		return Result{}, err
+		return result, err
 	}
 	peer, err := peerAddress(own.node.ID(), config.Comet.P2P.ExternalAddress, config.Comet.P2P.ListenAddress)
 	if err != nil {
-		return Result{}, err
+		return result, err
 	}
 	result.Participant = Participant{
 		Chain: o.Chain, Address: addresses[Operator], Hot: addresses[Hot], Moniker: o.Moniker,
@@ -139,7 +138,7 @@ func Create(o Options) (Result, error) {
 		result.Participant.Nodes = append(result.Participant.Nodes, Node{ID: n.Id, Key: n.Key, Proof: n.Proof})
 	}
 	if err := result.Participant.Valid(); err != nil {
-		return Result{}, err
+		return result, err
 	}
 	return result, result.Participant.Save(filepath.Join(o.Dir, Public))
 }
@@ -194,20 +193,13 @@ type ownKeys struct {
 }
 
 func (o Options) ownKeys() (own ownKeys, err error) {
-	if own.node, err = p2p.LoadOrGenNodeKey(filepath.Join(o.Dir, nodeKey)); err != nil {
-		return own, fmt.Errorf("home: node key: %w", err)
-	}
-	// CometBFT ends the process over a key file it cannot read, so that is tried first.
-	path := filepath.Join(o.Dir, privKey)
-	if own.consensus, err = app.LoadConsensusKey(path); err != nil {
+	if own.node, err = NodeKey(filepath.Join(o.Dir, nodeKey)); err != nil {
 		return own, err
 	}
-	if own.consensus == nil {
-		private := cmted25519.GenPrivKey()
-		privval.NewFilePV(private, path, filepath.Join(o.Dir, privState)).Save()
-		own.consensus = ed25519.PrivateKey(private)
+	if own.consensus, err = ConsensusKey(filepath.Join(o.Dir, privKey), filepath.Join(o.Dir, privState)); err != nil {
+		return own, err
 	}
-	path = filepath.Join(o.Dir, app.VRFKeyFile)
+	path := filepath.Join(o.Dir, app.VRFKeyFile)
 	own.vrf, err = keyfile.Load(path)
 	if keyfile.Missing(err) {
 		own.vrf, err = keyfile.Create(path, rand.Reader)

@@ -4,14 +4,13 @@ package node
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"os"
 	"strings"
-	"syscall"
 
 	"github.com/assaynet/assay/chain/app"
 	"github.com/assaynet/assay/chain/home"
+	"github.com/assaynet/assay/internal/disk"
 )
 
 // Code is what a node's program exits with.
@@ -127,7 +126,7 @@ func ended(dir string, cause error) *Exit {
 // full is the exit of a node whose data cannot be written, as its failure says or
 // as one more attempt shows: a database may report the first failure only.
 func full(dir string, cause error) *Exit {
-	if !noSpace(cause) {
+	if !disk.Full(cause) {
 		probe := writable(dir)
 		if probe == nil {
 			return nil
@@ -141,8 +140,6 @@ func unwritable(dir string, cause error) *Exit {
 	return &Exit{Code: Disk, What: dir + " cannot be written", Err: cause,
 		Next: "Free some space, or repair the disk, and start the node again; it completes what was cut short"}
 }
-
-func noSpace(err error) bool { return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) }
 
 // writable tries to write and to flush a mebibyte.
 func writable(dir string) error {

@@ -11,7 +11,9 @@
 // without the record of what its key signed (identity.go).
 //
 // A node that cannot go on does not stay: guard.go watches for it and ends the
-// node with a code and a sentence for its operator, which exit.go lists.
+// node with a code and a sentence for its operator, which exit.go lists. Before a full
+// disk ends it the node says that it is nearly full, in its log and to those who ask it
+// how the chain goes on (room.go).
 //
 // Export and Rollback work on the folder of a node that does not run.
 package node
@@ -24,13 +26,13 @@ import (
 	"io/fs"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"cosmossdk.io/log/v2"
 	cmtdb "github.com/cometbft/cometbft-db"
 	cmtcmd "github.com/cometbft/cometbft/cmd/cometbft/commands"
 	cmtcfg "github.com/cometbft/cometbft/config"
 	cmtnode "github.com/cometbft/cometbft/node"
-	"github.com/cometbft/cometbft/p2p"
 	"github.com/cometbft/cometbft/privval"
 	"github.com/cometbft/cometbft/proxy"
 	"github.com/cometbft/cometbft/rpc/client/local"
@@ -47,10 +49,12 @@ import (
 	authtypes "github.com/cosmos/cosmos-sdk/x/auth/types"
 	genutiltypes "github.com/cosmos/cosmos-sdk/x/genutil/types"
 
+	registryv1 "github.com/assaynet/assay/api/registry/v1"
 	"github.com/assaynet/assay/chain/app"
 	"github.com/assaynet/assay/chain/home"
 	"github.com/assaynet/assay/chain/x/court"
 	"github.com/assaynet/assay/internal/clock"
+	"github.com/assaynet/assay/internal/disk"
 	"github.com/assaynet/assay/internal/plain"
 )
 
@@ -64,6 +68,8 @@ type Options struct {
 	// Engine judges leaves in disputes.
 	Engine court.Engine
 	Logger log.Logger
+	// Space measures disks; nil is the system's.
+	Space func(folder string) (disk.Space, error)
 	// Started is called once the node takes part; nil is allowed.
 	Started func(*Node)
 }
@@ -97,9 +103,11 @@ func Run(ctx context.Context, o Options) (err error) {
 		return err
 	}
 	dir := config.Comet.DBDir()
+	room := newRoom(dir, o.Space, o.Logger)
+	room.look(time.Now())
 	defer func() {
 		var exit *Exit
-		if err != nil && !errors.As(err, &exit) && noSpace(writable(dir)) {
+		if err != nil && !errors.As(err, &exit) && disk.Full(writable(dir)) {
 			err = unwritable(dir, err) // a database that does not open hides why
 		}
 	}()
@@ -148,7 +156,12 @@ func Run(ctx context.Context, o Options) (err error) {
 	timing := config.Comet.Consensus
 	p := newProgress(g.eyes(comet, decides), stillAfter(timing.TimeoutCommit, timing.TimeoutPropose), clock.New(nil), o.Logger)
 	group.Go(func() error { p.run(ctx); return nil })
-	a.ServeProgress(p.report)
+	group.Go(func() error { room.run(ctx); return nil })
+	a.ServeProgress(func() registryv1.ProgressResponse {
+		now := p.report()
+		now.Disk = room.reason()
+		return now
+	})
 	if err := n.serve(ctx, group, genesis.ChainID, o.Logger); err != nil {
 		return err
 	}
@@ -268,9 +281,12 @@ func startComet(ctx context.Context, config *cmtcfg.Config, dbs *databases, gene
 			err = g.reason()
 		}
 	}()
-	key, err := p2p.LoadOrGenNodeKey(config.NodeKeyFile())
+	key, err := home.NodeKey(config.NodeKeyFile())
+	if err == nil {
+		_, err = home.ConsensusKey(config.PrivValidatorKeyFile(), config.PrivValidatorStateFile())
+	}
 	if err != nil {
-		return nil, fmt.Errorf("%w: node key: %w", ErrNode, err)
+		return nil, fmt.Errorf("%w: %w", ErrNode, err)
 	}
 	comet, err = cmtnode.NewNodeWithContext(ctx, config,
 		privval.LoadOrGenFilePV(config.PrivValidatorKeyFile(), config.PrivValidatorStateFile()),

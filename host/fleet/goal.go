@@ -6,10 +6,10 @@ import (
 	"crypto/ed25519"
 	"errors"
 	"fmt"
-	"syscall"
 
 	workerv1 "github.com/assaynet/assay/api/worker/v1"
 	"github.com/assaynet/assay/host/leaflog"
+	"github.com/assaynet/assay/internal/disk"
 	"github.com/assaynet/assay/poc/delivery"
 	"github.com/assaynet/assay/poc/mpoc"
 	"github.com/assaynet/assay/poc/seed"
@@ -145,7 +145,7 @@ func (f *Fleet) blocked(g Goal, node string, err error) *order {
 	switch {
 	case lasting(err):
 		idle.Reason = fmt.Sprintf("the log of this machine on the host's disk is damaged; it goes on after segment %d", g.Segment)
-	case errors.Is(err, syscall.ENOSPC):
+	case disk.Full(err):
 		idle.Reason = "the host's disk is full; it tries again by itself"
 	}
 	f.log.Error("leaves of a node cannot be stored; other nodes go on", "node", node, "epoch", g.Epoch, "segment", g.Segment, "err", err)

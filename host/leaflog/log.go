@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 	"sync"
 
 	"github.com/assaynet/assay/internal/durable"
@@ -95,12 +94,12 @@ type Log struct {
 // openLog opens the file of a log, making it when there is none.
 func openLog(path string, key Key, class uint8, through func(string, File) File) (*Log, error) {
 	header := appendHeader(nil, key, class)
-	file, err := os.OpenFile(path, os.O_RDWR, 0)
+	file, err := durable.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		if err := durable.Create(path, header, 0o600); err != nil {
 			return nil, fmt.Errorf("leaflog: %w", err)
 		}
-		file, err = os.OpenFile(path, os.O_RDWR, 0)
+		file, err = durable.Open(path)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("leaflog: open: %w", err)

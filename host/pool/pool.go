@@ -12,6 +12,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"runtime"
 	"slices"
@@ -190,7 +191,12 @@ func New(c Config) (*Pool, error) {
 		return nil, errors.Join(err, st.file.Close())
 	}
 	p.clock.Resume(lived)
-	if err := errors.Join(p.extend(), p.saveTime()); err != nil {
+	// On a full disk the pool goes on, and judges nothing by its time until it can be written.
+	var disk *fs.PathError
+	if err := errors.Join(p.extend(), p.saveTime()); errors.As(err, &disk) {
+		p.owed = true
+		p.log.Error("deadlines could not be extended; trying again", "err", err)
+	} else if err != nil {
 		return nil, errors.Join(err, st.file.Close())
 	}
 	damaged, err := st.devices(func(_ mpoc.Key, d device) {

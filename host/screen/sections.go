@@ -35,6 +35,9 @@ func (r *renderer) work(s host.Status) {
 			r.more(bad.Render("full:") + " " + d.Reason)
 		}
 	}
+	if s.NodeDisk != "" {
+		r.row("node", bad.Render("its disk:")+" "+s.NodeDisk)
+	}
 	r.machines(s)
 }
 

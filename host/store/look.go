@@ -171,14 +171,17 @@ func replace(path string, o Options, fill func(*Tx) error) error {
 	if err := os.Remove(fresh); err != nil && !errors.Is(err, fs.ErrNotExist) { // of an attempt that was cut short
 		return err
 	}
-	f, _, err := Open(fresh, o)
+	f, err := begin(fresh, o, Found{empty: true})
+	if err == nil {
+		err = errors.Join(f.Update(fill), f.Close())
+	}
+	if err == nil {
+		err = durable.Rename(fresh, path)
+	}
 	if err != nil {
-		return err
+		_ = os.Remove(fresh) // what there is of it takes room
 	}
-	if err := errors.Join(f.Update(fill), f.Close()); err != nil {
-		return err
-	}
-	return durable.Rename(fresh, path)
+	return err
 }
 
 // Salvage looks for records in the bytes of a file, whatever holds them together,

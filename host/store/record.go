@@ -57,6 +57,7 @@ type Tx struct {
 	tx      *bolt.Tx
 	buckets map[string]byte
 	totals  *totals // as they are to be written; nil while nothing is
+	wrote   bool
 }
 
 // totals are what a file should hold.
@@ -168,17 +169,21 @@ func (t *Tx) PutRaw(bucket string, key, value []byte) error {
 	if err := t.change(bucket, b.Get(key), r); err != nil {
 		return err
 	}
+	t.wrote = true
 	return b.Put(key, r)
 }
 
 // Delete removes a record, if there is one.
 func (t *Tx) Delete(bucket string, key []byte) error {
 	b := t.tx.Bucket([]byte(bucket))
-	if before := b.Get(key); before != nil {
-		if err := t.change(bucket, before, nil); err != nil {
-			return err
-		}
+	before := b.Get(key)
+	if before == nil {
+		return nil
 	}
+	if err := t.change(bucket, before, nil); err != nil {
+		return err
+	}
+	t.wrote = true
 	return b.Delete(key)
 }
 
@@ -255,7 +260,8 @@ func (t *Tx) Each(bucket string, from []byte, f func(Record) (more bool, err err
 // Back is Each in the other order, from the last key below one.
 func (t *Tx) Back(bucket string, below []byte, f func(Record) (more bool, err error)) error {
 	c := t.tx.Bucket([]byte(bucket)).Cursor()
-	k, v := c.Seek(below)
+	var v []byte
+	k, _ := c.Seek(below)
 	if k == nil {
 		k, v = c.Last()
 	} else {

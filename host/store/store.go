@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"path/filepath"
 	"runtime/debug"
 	"sync/atomic"
 	"time"
@@ -74,19 +73,29 @@ func Open(path string, o Options) (f *File, damaged []Damage, err error) {
 	if err != nil {
 		return nil, nil, err
 	}
+	if found.empty { // whole or not at all: bolt leaves a piece of one where the disk is full
+		if err := replace(path, o, func(*Tx) error { return nil }); err != nil {
+			return nil, nil, fmt.Errorf("store: a new file %s: %w", path, err)
+		}
+		found.empty = false
+	}
+	f, err = begin(path, o, found)
+	return f, found.Damaged, err
+}
+
+// begin opens a file that [look] has seen, or makes one.
+func begin(path string, o Options, found Found) (f *File, err error) {
 	f = &File{path: path, o: o, buckets: numbers(o)}
 	if len(found.Damaged) > 0 || found.bent {
 		if err := rewrite(path, o, found); err != nil {
-			return nil, nil, fmt.Errorf("store: a new file of what is sound in %s: %w", path, err)
+			return nil, fmt.Errorf("store: a new file of what is sound in %s: %w", path, err)
 		}
 	}
-	if found.empty {
-		if err := durable.SyncDir(filepath.Dir(path)); err != nil {
-			return nil, nil, err
-		}
+	if err := durable.Fault(durable.OpCreate, path); found.empty && err != nil {
+		return nil, err
 	}
 	if f.db, err = openBolt(path, false, o.NoSync); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	if found.old {
 		err = f.guard(f.migrate)
@@ -95,10 +104,10 @@ func Open(path string, o Options) (f *File, damaged []Damage, err error) {
 		err = f.guard(f.prepare)
 	}
 	if err != nil {
-		return nil, nil, errors.Join(err, f.Close())
+		return nil, errors.Join(err, f.Close())
 	}
 	f.changes = batch.New(f.db)
-	return f, found.Damaged, nil
+	return f, nil
 }
 
 func numbers(o Options) map[string]byte {
@@ -177,7 +186,11 @@ func (f *File) migrate() error {
 func (f *File) prepare() error {
 	return f.Update(func(tx *Tx) error {
 		for name := range f.buckets {
-			if _, err := tx.tx.CreateBucketIfNotExists([]byte(name)); err != nil {
+			if tx.tx.Bucket([]byte(name)) != nil {
+				continue
+			}
+			tx.wrote = true
+			if _, err := tx.tx.CreateBucket([]byte(name)); err != nil {
 				return err
 			}
 		}
@@ -207,43 +220,69 @@ func Inject(fail func(path string, done bool) error) (stop func()) {
 }
 
 func (f *File) fault(done bool) error {
+	if !done {
+		if err := durable.Fault(durable.OpWrite, f.path); err != nil {
+			return err
+		}
+	}
 	if fail := faults.Load(); fail != nil {
 		return (*fail)(f.path, done)
 	}
 	return nil
 }
 
-// through makes a change that the disk may fail.
-func (f *File) through(change func() error) error {
-	if err := f.fault(false); err != nil {
-		return err
+// errUnchanged takes back a transaction that has written nothing.
+var errUnchanged = errors.New("store: nothing to write")
+
+// Update changes, durably when it returns without an error; with one nothing has
+// changed. What changes nothing writes nothing, so a file is opened and looked through
+// on a full disk, too.
+func (f *File) Update(do func(*Tx) error) error {
+	err := f.guard(func() error {
+		return f.db.Update(func(tx *bolt.Tx) error {
+			wrote, err := f.apply(do)(tx)
+			switch {
+			case err != nil:
+				return err
+			case !wrote:
+				return errUnchanged
+			}
+			return f.fault(false)
+		})
+	})
+	if err == errUnchanged {
+		return nil
 	}
-	if err := change(); err != nil {
+	if err != nil {
 		return err
 	}
 	return f.fault(true)
 }
 
-// Update changes, durably when it returns without an error; with one nothing has
-// changed.
-func (f *File) Update(do func(*Tx) error) error {
-	return f.through(func() error { return f.guard(func() error { return f.db.Update(f.apply(do)) }) })
-}
-
 // Do is Update for what many ask at the same time: they share a flush, and do may
 // run more than once.
 func (f *File) Do(do func(*Tx) error) error {
-	return f.through(func() error { return f.changes.Do(f.apply(do)) })
+	if err := f.fault(false); err != nil {
+		return err
+	}
+	err := f.changes.Do(func(tx *bolt.Tx) error {
+		_, err := f.apply(do)(tx)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return f.fault(true)
 }
 
-func (f *File) apply(do func(*Tx) error) func(*bolt.Tx) error {
-	return func(tx *bolt.Tx) error {
+func (f *File) apply(do func(*Tx) error) func(*bolt.Tx) (wrote bool, err error) {
+	return func(tx *bolt.Tx) (wrote bool, err error) {
 		defer debug.SetPanicOnFault(debug.SetPanicOnFault(true)) // the caller recovers
 		t := &Tx{tx: tx, buckets: f.buckets}
 		if err := do(t); err != nil || t.totals == nil {
-			return err
+			return t.wrote, err
 		}
-		return t.Put(metaBucket, keyTotals, t.totals)
+		return true, t.Put(metaBucket, keyTotals, t.totals)
 	}
 }
 

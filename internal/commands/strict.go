@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/assaynet/assay/internal/disk"
 	"github.com/assaynet/assay/internal/usage"
 )
 
@@ -148,7 +149,8 @@ func argsSentence(c *cobra.Command, args []string, err error) string {
 	return fmt.Sprintf("%d arguments given, and the form is %s", len(args), form)
 }
 
-// Explain says in a sentence what cobra says of a command line, and leaves every other error as it is.
+// Explain says in a sentence what cobra says of a command line, and what helps where the disk is full, and leaves every
+// other error as it is.
 func Explain(c *cobra.Command, err error) error {
 	text := err.Error()
 	for _, known := range []struct {
@@ -166,7 +168,7 @@ func Explain(c *cobra.Command, err error) error {
 	if badValue.MatchString(text) {
 		return misuse(c, valueSentence(c, text))
 	}
-	return err
+	return disk.Explain(err)
 }
 
 // nearFlag finds the flag that a mistyped one was meant to be, empty if none is near.

@@ -106,9 +106,26 @@ func (w *Watch) Reason() string {
 	if !w.low {
 		return ""
 	}
-	return fmt.Sprintf("the disk of %s is nearly full: %s of %s are free, and %s are kept for what is owed; free %s, and it goes on by itself",
-		w.folder, Size(w.now.Free), Size(w.now.Total), Size(w.now.Mark()), Size(w.now.Mark()/4*5-min(w.now.Free, w.now.Mark()/4*5)))
+	return fmt.Sprintf("%s, and %s are kept for what is owed; free %s, and it goes on by itself", w.nearly(), Size(w.now.Mark()), Size(w.now.lacks()))
 }
+
+// Warning is Reason for a program that goes on until the disk is full, and says what comes then.
+func (w *Watch) Warning(then string) string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !w.low {
+		return ""
+	}
+	return fmt.Sprintf("%s; free %s: %s", w.nearly(), Size(w.now.lacks()), then)
+}
+
+// nearly names the disk and its room. The caller holds mu.
+func (w *Watch) nearly() string {
+	return fmt.Sprintf("the disk of %s is nearly full: %s of %s are free", w.folder, Size(w.now.Free), Size(w.now.Total))
+}
+
+// lacks is how much has to be freed before there is room again.
+func (s Space) lacks() uint64 { return s.Mark()/4*5 - min(s.Free, s.Mark()/4*5) }
 
 // Size is a number of bytes for people.
 func Size(n uint64) string {

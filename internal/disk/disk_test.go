@@ -53,6 +53,9 @@ func TestWatch(t *testing.T) {
 		if got := w.Reason(); (got == "") != (c.says == "") || !strings.Contains(got, c.says) {
 			t.Errorf("step %d: %q", i, got)
 		}
+		if got := w.Warning("it ends"); (got == "") != (c.says == "") || got != "" && !strings.HasSuffix(got, ": it ends") {
+			t.Errorf("step %d: %q", i, got)
+		}
 	}
 	now.Free, broken = 0, errors.ErrUnsupported
 	if low, changed, err := w.Look(); low || changed || err == nil {

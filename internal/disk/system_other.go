@@ -6,4 +6,6 @@ package disk
 
 import "errors"
 
+var noRoom []error
+
 func of(string) (Space, error) { return Space{}, errors.ErrUnsupported }

@@ -10,6 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+var noRoom = []error{unix.ENOSPC, unix.EDQUOT}
+
 func of(folder string) (Space, error) {
 	var s unix.Statfs_t
 	if err := unix.Statfs(folder, &s); err != nil {

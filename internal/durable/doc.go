@@ -8,6 +8,9 @@
 // the same and never replaces anything, which is how keys are made. Both return once a power cut
 // can no longer undo them: the content needs a sync of the file, its name a sync of the folder.
 //
+// A log whose records carry checksums is opened with [Open], and written in place. Through [Inject]
+// tests make any of these writes fail, and those of libraries that ask for [Fault].
+//
 // After an error the old content is in place, whole, and nothing else is left in the folder. Only
 // if the sync of the folder itself fails can the new content be in place, also whole. A process
 // that is killed can leave an unfinished file behind. Its name is one that [Unfinished] knows, and

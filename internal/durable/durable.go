@@ -37,9 +37,29 @@ type disk struct {
 
 var system = disk{
 	create: func(path string, mode fs.FileMode) (file, error) {
-		return os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
+		if err := Fault(OpCreate, path); err != nil {
+			return nil, err
+		}
+		f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
+		if err != nil {
+			return nil, err
+		}
+		return &File{f}, nil
 	},
-	rename: rename, link: os.Link, moveNew: moveNew, remove: os.Remove, mkdir: os.Mkdir, syncDir: syncDir,
+	rename: before(OpRename, rename), link: before(OpRename, os.Link), moveNew: before(OpRename, moveNew),
+	remove: os.Remove,
+	mkdir: func(path string, mode fs.FileMode) error {
+		if err := Fault(OpMkdir, path); err != nil {
+			return err
+		}
+		return os.Mkdir(path, mode)
+	},
+	syncDir: func(dir string) error {
+		if err := Fault(OpSyncDir, dir); err != nil {
+			return err
+		}
+		return syncDir(dir)
+	},
 }
 
 // WriteFile makes or replaces a file, durably. The file gets the mode given, less the umask,
@@ -93,10 +113,11 @@ func SyncDir(dir string) error {
 // before, so that a record which a full disk tore does not garble the next one. It is not synced: a
 // killed process loses nothing, a power cut can lose the last half minute.
 func Append(path string, data []byte) error {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND, 0)
+	opened, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND, 0)
 	if err != nil {
 		return &fs.PathError{Op: "append to", Path: path, Err: cause(err)}
 	}
+	f := &File{opened}
 	if err = errors.Join(appendTo(f, data), f.Close()); err != nil {
 		return &fs.PathError{Op: "append to", Path: path, Err: err}
 	}
@@ -244,6 +265,7 @@ func (d disk) mkdirAll(path string, mode fs.FileMode) error {
 		return &fs.PathError{Op: "mkdir", Path: path, Err: cause(err)}
 	}
 	if err := d.syncDir(parent); err != nil {
+		_ = d.remove(path) // or the next attempt finds it, and its name is never made durable
 		return &fs.PathError{Op: "sync", Path: parent, Err: cause(err)}
 	}
 	return nil

@@ -21,9 +21,8 @@ var inPlace = []exception{
 	{"worker/cli/doctor.go", ruleFile, "a probe: can this user open the device, does the disk take a file; nothing is kept"},
 	{"device/telemetry/sysfs.go", ruleFile, "patterns below /sys, whose folders nobody names"},
 	{"chain/node/exit.go", ruleFile, "a probe: does the disk take a file; nothing is kept"},
-	{"host/leaflog/log.go", ruleFile, "an append-only file, synced frame by frame, each with a checksum"},
-	{"worker/mpoc/store.go", ruleFile, "an append-only file, synced record by record, each with a checksum"},
 	{"internal/flips/flips.go", ruleFile, "damages files, for tests"},
+	{"internal/fulldisk/mount_linux.go", ruleFile, "fills disks, for tests"},
 	{"localnet/crew/process.go", ruleFile, "a child's output goes straight to its log"},
 }
 

@@ -67,6 +67,7 @@ import (
 
 	"github.com/assaynet/assay/device"
 	"github.com/assaynet/assay/internal/build"
+	"github.com/assaynet/assay/internal/disk"
 	"github.com/assaynet/assay/link"
 	"github.com/assaynet/assay/poc/work"
 	"github.com/assaynet/assay/worker"
@@ -108,7 +109,7 @@ func (c Command) Run(ctx context.Context, args []string, stdin io.Reader, stdout
 	case errors.Is(err, errUnfit):
 		return failed // the report says all
 	}
-	fmt.Fprintf(stderr, "%s: %v\n", c.Name, err)
+	fmt.Fprintf(stderr, "%s: %v\n", c.Name, disk.Explain(err))
 	return failed
 }
 

@@ -12,10 +12,10 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"sync"
-	"syscall"
 	"time"
 
 	mpocv1 "github.com/assaynet/assay/api/mpoc/v1"
+	"github.com/assaynet/assay/internal/disk"
 	"github.com/assaynet/assay/link"
 	poc "github.com/assaynet/assay/poc/mpoc"
 	"github.com/assaynet/assay/poc/seed"
@@ -192,7 +192,7 @@ func (m *Machine) Run(ctx context.Context) (err error) {
 		err := m.turn(ctx)
 		wait := pause/2 + rand.N(pause/2)
 		var refused *mpocv1.Error
-		var disk *fs.PathError
+		var file *fs.PathError
 		switch {
 		case ctx.Err() != nil:
 			return nil
@@ -218,7 +218,7 @@ func (m *Machine) Run(ctx context.Context) (err error) {
 			m.is("asking", "", "", "")
 		case errors.Is(err, errWait), errors.As(err, &refused):
 			m.is("idle", reason(err), "", next(err))
-		case errors.As(err, &disk):
+		case errors.As(err, &file):
 			m.is("idle", m.diskReason(err), "it can be written", next(err))
 		default:
 			return err
@@ -242,15 +242,15 @@ func reason(err error) string {
 
 // openStore waits for a disk that cannot be written. Without a store ctx has ended.
 func (m *Machine) openStore(ctx context.Context) (*store, error) {
-	for pause := restMin / 12; ; pause = min(2*pause, restMin) {
+	for pause := time.Second; ; pause = min(2*pause, restMin) {
 		s, err := openStore(m.c.Home, m.c.AcceptLoss)
 		if err == nil {
 			s.damaged = func(path string, err error) {
 				m.log.Error("a receipt is damaged and shows nothing; put it back from a copy", "path", path, "err", err)
 			}
 		}
-		var disk *fs.PathError
-		if err == nil || errors.Is(err, ErrLost) || !errors.As(err, &disk) {
+		var file *fs.PathError
+		if err == nil || errors.Is(err, ErrLost) || !errors.As(err, &file) {
 			return s, err
 		}
 		m.is("idle", m.diskReason(err), "it can be written", next(err))
@@ -271,7 +271,7 @@ func (m *Machine) warn(err error, wait time.Duration) {
 
 // diskReason says that it is this machine's disk that fails, and nobody else.
 func (m *Machine) diskReason(err error) string {
-	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
+	if disk.Full(err) {
 		return fmt.Sprintf("this machine's disk is full, so nothing is computed for the pool: %v", err)
 	}
 	return fmt.Sprintf("this machine's disk does not take what has to be kept, so nothing is computed for the pool: %v", err)
@@ -280,13 +280,13 @@ func (m *Machine) diskReason(err error) string {
 // next is what the owner can do about an error.
 func next(err error) string {
 	var e *mpocv1.Error
-	var disk *fs.PathError
+	var file *fs.PathError
 	switch {
 	case errors.As(err, &e):
 		return e.NextStep
-	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
-		return "make room on this machine's disk; it goes on by itself"
-	case errors.As(err, &disk):
+	case disk.Full(err):
+		return "free some space on this machine's disk; it goes on by itself"
+	case errors.As(err, &file):
 		return "see to this machine's disk (assay-worker doctor); it goes on by itself"
 	case errors.Is(err, ErrLost):
 		return ""

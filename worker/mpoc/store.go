@@ -73,7 +73,7 @@ type store struct {
 	missing []challenge
 	// written is current as the disk has it.
 	written challenge
-	units   *os.File
+	units   *durable.File
 	size    int64      // of units, as far as it is whole
 	torn    bool       // there may be more than size in it
 	digests [][32]byte // of current's loops
@@ -147,7 +147,7 @@ func openStore(home string, acceptLoss bool) (*store, error) {
 	if err := durable.Create(units, nil, 0o600); err != nil && !errors.Is(err, fs.ErrExist) {
 		return nil, fmt.Errorf("mpoc: units: %w", err)
 	}
-	if s.units, err = os.OpenFile(units, os.O_RDWR, 0); err != nil {
+	if s.units, err = durable.Open(units); err != nil {
 		return nil, fmt.Errorf("mpoc: units: %w", err)
 	}
 	if s.current != nil && s.current.Phase != Over {
