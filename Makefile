@@ -56,8 +56,8 @@ full-disk: ### the disk of worker, pool, host and node full at every write in tu
 crowd: ### 10,000 idle workers, hundreds that submit, honest ones beside 1,000 hostile: what a host costs (7 minutes)
 	ASSAY_LONG=1 go test ./test/crowd -count=1 -timeout 1h -v
 
-terminal: ### pictures in real pseudo-terminals of three sizes, with and without colour, through changing heights (10 minutes)
-	ASSAY_LONG=1 go test ./internal/terminal -run NoGhostLines -count=1 -timeout 30m -v
+terminal: ### the screens of worker and host and the account of localnet in real pseudo-terminals of three sizes, with and without colour, through ten minutes of changing heights (11 minutes)
+	ASSAY_LONG=1 go test ./internal/terminal ./worker/screen ./host/screen ./localnet -run NoGhostLines -p 4 -parallel 24 -count=1 -timeout 30m -v
 
 fuzz: ## each fuzz target for FUZZTIME, a minute by default
 	./test/fuzz.sh

@@ -135,14 +135,14 @@ func (m *model) key(name string) {
 func (m *model) View() tea.View {
 	lines := m.Draw(max(m.width, least), max(m.height-1, 1))
 	m.top = max(0, min(m.top, len(lines)-(m.height-1)))
-	v := tea.NewView(strings.Join(window(lines, m.Footer, m.width, m.height, m.top), "\n"))
+	v := tea.NewView(strings.Join(Window(lines, m.Footer, m.width, m.height, m.top), "\n"))
 	v.AltScreen = true
 	return v
 }
 
-// window is the part of a picture that a window of height lines shows from a line on, with the footer
+// Window is the part of a picture that a window of height lines shows from line top on, with the footer
 // as its last line. Where lines are left out the footer says so.
-func window(lines []string, footer string, width, height, top int) []string {
+func Window(lines []string, footer string, width, height, top int) []string {
 	room := max(0, height-1)
 	if left := len(lines) - room; left > 0 {
 		footer = fmt.Sprintf("lines %d-%d of %d, arrows scroll  %s", top+1, top+room, len(lines), footer)
