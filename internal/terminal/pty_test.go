@@ -15,6 +15,7 @@ import (
 	"testing"
 
 	"charm.land/lipgloss/v2"
+	"github.com/creack/pty"
 
 	"github.com/assaynet/assay/internal/terminal"
 	"github.com/assaynet/assay/internal/terminal/terminaltest"
@@ -99,4 +100,40 @@ func TestNoSize(t *testing.T) {
 	term.Until(func(shown string) string { return differs(shown, 1, 80, 24) })
 	term.Type("q")
 	term.End()
+}
+
+// What another program writes over the picture is gone soon, also where the picture itself does not change.
+func TestASmearedPictureIsWrittenAgain(t *testing.T) {
+	t.Parallel()
+	term := program(t, 80, 24)
+	term.Until(func(shown string) string { return differs(shown, 0, 80, 24) })
+	term.Smear("\x1b[Hwall: the machine goes down\r\n\n\n")
+	if differs(term.Text(), 0, 80, 24) == "" {
+		t.Fatal("the picture is not smeared")
+	}
+	term.Until(func(shown string) string { return differs(shown, 0, 80, 24) })
+	term.Type("q")
+	term.End()
+}
+
+// A terminal that says it has no columns or no lines is none.
+func TestUsable(t *testing.T) {
+	master, tty, err := pty.Open()
+	if err != nil {
+		t.Skipf("no pseudo-terminal here: %v", err)
+	}
+	defer master.Close()
+	defer tty.Close()
+	for _, size := range [][2]uint16{{0, 0}, {80, 0}, {0, 24}, {80, 24}} {
+		if err := pty.Setsize(master, &pty.Winsize{Cols: size[0], Rows: size[1]}); err != nil {
+			t.Fatal(err)
+		}
+		want := size[0] > 0 && size[1] > 0
+		if _, ok := terminal.Usable(tty, nil); ok != want {
+			t.Errorf("%v: %v", size, ok)
+		}
+		if _, ok := terminal.Usable(tty, []string{"TERM=dumb"}); ok {
+			t.Errorf("%v, dumb", size)
+		}
+	}
 }

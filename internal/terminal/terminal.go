@@ -79,6 +79,10 @@ const (
 	least = 20
 	// page is the height of what stays on a terminal, which scrolls by itself.
 	page = 40
+	// every is how often the picture is drawn, and repaint after how many drawings all of it is written again: what
+	// another program wrote over it, or the terminal lost, is gone within five seconds.
+	every   = time.Second / 2
+	repaint = 10
 )
 
 // over says that the program has ended.
@@ -87,12 +91,13 @@ type over struct{}
 // tick draws again.
 type tick time.Time
 
-func next() tea.Cmd { return tea.Tick(time.Second/2, func(t time.Time) tea.Msg { return tick(t) }) }
+func next() tea.Cmd { return tea.Tick(every, func(t time.Time) tea.Msg { return tick(t) }) }
 
 type model struct {
 	Screen
 	width, height int
 	top           int // first line that is shown
+	drawn         int // ticks since the program began
 }
 
 func (m *model) Init() tea.Cmd { return next() }
@@ -104,6 +109,9 @@ func (m *model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 			m.width, m.height = msg.Width, msg.Height
 		}
 	case tick:
+		if m.drawn++; m.drawn%repaint == 0 {
+			return m, tea.Batch(next(), tea.ClearScreen)
+		}
 		return m, next()
 	case over:
 		return m, tea.Quit
