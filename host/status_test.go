@@ -64,7 +64,8 @@ func TestAHostWithoutAPoolSaysSo(t *testing.T) {
 
 // A page of elsewhere in the owner's browser reads no page of the host, and resolves nothing.
 func TestOnlyTheOwnerAsksTheHost(t *testing.T) {
-	ask := asked(t, &Host{config: config(), log: slog.New(slog.DiscardHandler)})
+	h, _ := poolHost(t, t.TempDir())
+	ask := asked(t, h)
 	if code, said := ask("GET", "/status", "", ""); code != http.StatusOK {
 		t.Fatalf("the owner: %d %s", code, said)
 	}

@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
@@ -98,8 +99,19 @@ func load(home string) (host.Config, ed25519.PrivateKey, error) {
 	if err != nil {
 		return c, nil, err
 	}
-	key, err := link.LoadKey(filepath.Join(home, HostKeyFile))
+	key, err := Key(home)
 	return c, key, err
+}
+
+// Key reads the key of the host in a home, which `assay init participant` made: machines know the host by it, and the
+// chain has it. One that is gone is not made again.
+func Key(home string) (ed25519.PrivateKey, error) {
+	path := filepath.Join(home, HostKeyFile)
+	key, err := link.ReadKey(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("host: %s is missing, by which the chain and the machines know this host: put it back from a backup", path)
+	}
+	return key, err
 }
 
 func statusCommand(home *string) *cobra.Command {
