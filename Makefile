@@ -3,10 +3,13 @@ STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 LIGHT := ./poc/... ./device/... ./internal/... ./link/... ./worker/... ./cmd/assay-worker/... ./host/leaflog/... ./host/fleet/... ./host/gate/... ./host/batch/... ./host/ledger/... ./host/pool/... ./api/worker/... ./api/mpoc/... ./test/peers/... ./test/crowd/... ./test/pool/...
 
 .DEFAULT_GOAL := help
-.PHONY: help build test test-arm64 race lint staticcheck gen soak coalitions crowd flips full-disk terminal year fuzz bench bench-peers release localnet vectors man
+.PHONY: help long build test test-arm64 race lint staticcheck gen soak coalitions crowd flips full-disk terminal year fuzz bench bench-peers release localnet vectors man
 
 help: ## this list
-	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F': ## ' '/^[a-z0-9-]+: ## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+long: ## the long tests, each by its own name, and how long each takes
+	@awk -F': ### ' '/^[a-z0-9-]+: ### /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: ## assay and assay-worker into bin/
 	go build -o bin/ ./cmd/...
@@ -35,27 +38,26 @@ gen: ## regenerate protobuf code (needs protoc)
 vectors: ## regenerate the published vectors; a diff is a change of the protocol
 	go test ./test/vectors -update
 
-soak: ## the full lengths: 20 honest epochs, nobody rejected, nobody stuck; votes at their extremes (30 minutes)
+soak: ### the full lengths: 20 honest epochs, nobody rejected, nobody stuck; votes at their extremes (30 minutes)
 	ASSAY_SOAK=1 go test ./test/network -run Soak -count=1 -timeout 3h -v
 
-year: ## a year of a host with 100 machines: failing disk, restarts, clocks, restores (an hour; TMPDIR in memory is quicker)
+year: ### a year of a host with 100 machines: failing disk, restarts, clocks, restores (an hour; TMPDIR in memory is quicker)
 	ASSAY_LONG=1 go test ./host -run TestAYear -count=1 -timeout 6h -v
 
-coalitions: ## coalitions, renting, outages and honest faults on the real rules, all tactics and sizes, with tables (12 minutes)
+coalitions: ### coalitions, renting, outages and honest faults on the real rules, all tactics and sizes, with tables (12 minutes)
 	ASSAY_LONG=1 go test ./chain/x/sprint -run 'Coalition|Presence|Outage|Honest' -count=1 -timeout 3h -v
 
-flips: ## 10,000 flipped bits and 1,000 files cut short in what worker, host and localnet keep, and in the host's stores (10 minutes)
+flips: ### 10,000 flipped bits and 1,000 files cut short in what worker, host and localnet keep, and in the host's stores (10 minutes)
 	ASSAY_LONG=1 go test ./worker/... ./host/... ./localnet -run 'Flips|EveryByte|DamagedBook' -count=1 -timeout 2h -v
 
-# The disk of worker, pool, host and node full at every write in turn, and disks of a few megabytes in a network (15 minutes).
-full-disk:
+full-disk: ### the disk of worker, pool, host and node full at every write in turn, and disks of a few megabytes in a network (15 minutes)
 	ASSAY_LONG=1 go test ./worker/... ./host/... ./chain/... ./localnet ./test/pool ./test/network -run 'Fills|FullDisk|DiskIsFull' -count=1 -timeout 2h -v
 
-crowd: ## 10,000 idle workers, hundreds that submit, honest ones beside 1,000 hostile: what a host costs (7 minutes)
+crowd: ### 10,000 idle workers, hundreds that submit, honest ones beside 1,000 hostile: what a host costs (7 minutes)
 	ASSAY_LONG=1 go test ./test/crowd -count=1 -timeout 1h -v
 
-terminal: ## pictures in real pseudo-terminals of three sizes, with and without colour, through changing heights (10 minutes)
-	ASSAY_LONG=1 go test ./internal/terminal -run NoGhostLines -count=1 -timeout 30m -v
+terminal: ### the screens of worker and host and the account of localnet in real pseudo-terminals of three sizes, with and without colour, through ten minutes of changing heights (11 minutes)
+	ASSAY_LONG=1 go test ./internal/terminal ./worker/screen ./host/screen ./localnet -run NoGhostLines -p 4 -parallel 24 -count=1 -timeout 30m -v
 
 fuzz: ## each fuzz target for FUZZTIME, a minute by default
 	./test/fuzz.sh

@@ -4,6 +4,7 @@ package cli
 
 import (
 	"bytes"
+	"crypto/ed25519"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -90,7 +91,7 @@ again, for example with --nodes, whose proofs need to know the operator's addres
 				return err
 			}
 			o.Keys = keys
-			if o.HostKey, err = link.LoadKey(filepath.Join(o.Dir, hostcli.HostKeyFile)); err != nil {
+			if o.HostKey, err = hostKey(o.Dir); err != nil {
 				return err
 			}
 			made, err := home.Create(o)
@@ -147,6 +148,14 @@ func writeHost(o home.Options, p home.Participant) error {
 		Chain: o.Chain, Participant: p.Address, GRPC: o.Settings.GRPC, Key: home.Hot, KeyringBackend: o.KeyringBackend,
 		Listen: "0.0.0.0:4710", Status: "127.0.0.1:4711", Workers: workers,
 	}.Save(o.Dir)
+}
+
+// hostKey is the key of a folder's host: made with the participant, and read from then on.
+func hostKey(dir string) (ed25519.PrivateKey, error) {
+	if _, err := home.ReadParticipant(filepath.Join(dir, home.Public)); err == nil {
+		return hostcli.Key(dir)
+	}
+	return link.LoadKey(filepath.Join(dir, hostcli.HostKeyFile))
 }
 
 // parseNodes reads id=key:proof.

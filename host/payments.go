@@ -184,7 +184,7 @@ const shown = 20
 
 func (h *Host) payments() (p Payments, err error) {
 	if h.ledger == nil {
-		return p, errors.New("this host has no pool: start it with assay host --pool, or set enabled in host.toml, section [pool]")
+		return p, errNoPool
 	}
 	if p.Status = (settle.Status{Doing: "off", Reason: noPayKey}); h.settler != nil {
 		p.Status = h.settler.Status()
@@ -214,7 +214,7 @@ func (h *Host) paymentPages(mux *http.ServeMux) {
 	mux.HandleFunc("GET /payments", func(w http.ResponseWriter, _ *http.Request) {
 		p, err := h.payments()
 		if err != nil {
-			http.Error(w, err.Error(), http.StatusInternalServerError)
+			refuse(w, err)
 			return
 		}
 		w.Header().Set("Content-Type", "application/json")
@@ -224,7 +224,10 @@ func (h *Host) paymentPages(mux *http.ServeMux) {
 	})
 	mux.HandleFunc("POST /payments/resolve", func(w http.ResponseWriter, r *http.Request) {
 		err := errors.New(noPayKey)
-		if h.settler != nil {
+		switch {
+		case h.ledger == nil:
+			err = errNoPool
+		case h.settler != nil:
 			err = h.settler.Resolve(r.URL.Query().Get("plan"))
 		}
 		if err != nil {

@@ -231,7 +231,7 @@ const PoolPage = 1000
 // accounts lists the pool's machines behind a device.
 func (h *Host) accounts(after ledger.Device) ([]PoolAccount, error) {
 	if h.ledger == nil {
-		return nil, errors.New("this host has no pool: start it with assay host --pool, or set enabled in host.toml, section [pool]")
+		return nil, errNoPool
 	}
 	list, err := h.ledger.Accounts(after, PoolPage)
 	if err != nil {

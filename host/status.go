@@ -137,7 +137,7 @@ func (h *Host) serveStatus(ctx context.Context, l net.Listener) error {
 		}
 		list, err := h.accounts(after)
 		if err != nil {
-			http.Error(w, err.Error(), http.StatusInternalServerError)
+			refuse(w, err)
 			return
 		}
 		answer(w, list)
@@ -151,4 +151,16 @@ func (h *Host) serveStatus(ctx context.Context, l net.Listener) error {
 		return fmt.Errorf("host: status server: %w", err)
 	}
 	return nil
+}
+
+// errNoPool answers a question about the pool of a host that has none.
+var errNoPool = errors.New("this host has no pool: start it with assay host --pool, or set enabled in host.toml, section [pool]")
+
+// refuse answers with an error's sentence: as a refusal where the host is not what was asked about, else as a failure.
+func refuse(w http.ResponseWriter, err error) {
+	code := http.StatusInternalServerError
+	if errors.Is(err, errNoPool) {
+		code = http.StatusConflict
+	}
+	http.Error(w, err.Error(), code)
 }

@@ -63,7 +63,7 @@ func (h *Host) goesOn(height int64) {
 		h.log.Info("the chain goes on", "height", height)
 	}
 	s.moved, s.at, s.asked, s.why = s.clock.Lived(), s.clock.Wall(), 0, ""
-	h.fleet.Halt("")
+	h.halt("")
 	h.board.set(func(st *Status) { st.Still = "" })
 }
 
@@ -121,7 +121,7 @@ func (h *Host) stands(reason string) {
 	if why, _, _ := strings.Cut(reason, "; "); h.still.why != why {
 		h.still.why = why
 		h.log.Error("the chain stands still", "reason", reason)
-		h.fleet.Halt(why)
+		h.halt(why)
 	}
 	h.board.set(func(s *Status) { s.Still, s.Doing, s.Reason, s.Until = reason, standing, reason, 0 })
 }
@@ -131,6 +131,14 @@ const (
 	standing       = "waiting: the chain stands still"
 	waitingForNode = "waiting for the node"
 )
+
+// halt tells machines why there is no block: those of the Sprint and those of the pool, in the same words.
+func (h *Host) halt(why string) {
+	h.fleet.Halt(why)
+	if h.pool != nil {
+		h.pool.Halt(why)
+	}
+}
 
 // nodeAway says that the node does not answer, and tells machines after a while.
 func (h *Host) nodeAway(cause error) {
@@ -150,7 +158,7 @@ func (h *Host) nodeAway(cause error) {
 	})
 	if h.still.waited() > askStill {
 		h.still.why = "no block since " + since + ": the host's node does not answer"
-		h.fleet.Halt(h.still.why)
+		h.halt(h.still.why)
 	}
 }
 

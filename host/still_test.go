@@ -5,6 +5,8 @@ package host
 import (
 	"context"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -14,6 +16,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	mpocv1 "github.com/assaynet/assay/api/mpoc/v1"
 	registryv1 "github.com/assaynet/assay/api/registry/v1"
 	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
 )
@@ -77,11 +80,17 @@ func TestAChainThatStandsStillIsNotComputing(t *testing.T) {
 	if s := h.board.get(); s.Doing != standing || s.Until != 0 || s.Reason != why+"; the chain goes on by itself" || s.Still != s.Reason {
 		t.Errorf("%q, %q, until %d", s.Doing, s.Reason, s.Until)
 	}
-	if h.still.why != why {
-		t.Errorf("machines are told %q", h.still.why)
+	// told is what a machine of the pool reads in any answer.
+	told := func() string {
+		w := httptest.NewRecorder()
+		h.pool.Handler().ServeHTTP(w, httptest.NewRequest(http.MethodGet, mpocv1.PathStatus, nil))
+		return w.Header().Get(mpocv1.HeaderStill)
+	}
+	if h.still.why != why || told() != why {
+		t.Errorf("machines are told %q, those of the pool %q", h.still.why, told())
 	}
 	h.goesOn(46)
-	if s := h.board.get(); s.Still != "" || h.still.why != "" {
+	if s := h.board.get(); s.Still != "" || h.still.why != "" || told() != "" {
 		t.Errorf("with a block: %q, machines %q", s.Still, h.still.why)
 	}
 }

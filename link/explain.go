@@ -16,6 +16,7 @@ import (
 	"syscall"
 
 	"github.com/assaynet/assay/internal/disk"
+	"github.com/assaynet/assay/internal/webproxy"
 )
 
 // Explained is err with Explain's words, reason and next step, for its text.
@@ -44,9 +45,8 @@ func Explain(err error, at string) (reason, next string) {
 		dial    *net.OpError
 		timeout net.Error
 	)
-	if through := throughProxy(err, at); through != nil {
-		return fmt.Sprintf("the way to %s goes through proxy %s (HTTPS_PROXY), and not on from there: %v", at, through.Proxy, through.Err),
-			"check the proxy, or name the host in NO_PROXY to go without it"
+	if through := webproxy.InTheWay(err, at); through != nil {
+		return through.Blame(at)
 	}
 	if file, ok := errors.AsType[*fs.PathError](err); ok {
 		if disk.Full(err) {

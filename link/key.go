@@ -21,6 +21,9 @@ import (
 // ErrKeyFile is wrapped by errors about a key file that exists and is unusable.
 var ErrKeyFile = errors.New("link: key file")
 
+// ReadKey is LoadKey where a key has to be there already; that it is not wraps fs.ErrNotExist.
+func ReadKey(path string) (ed25519.PrivateKey, error) { return readKey(path) }
+
 // LoadKey reads the Ed25519 key in path, and makes one when there is none. The
 // file holds the 32-byte seed in hex and, in a second line, the public key, so that
 // a changed digit is not taken for another key; files of earlier programs hold the

@@ -25,7 +25,6 @@ import (
 	"github.com/assaynet/assay/host"
 	hostcli "github.com/assaynet/assay/host/cli"
 	"github.com/assaynet/assay/internal/durable"
-	"github.com/assaynet/assay/link"
 	"github.com/assaynet/assay/localnet/crew"
 )
 
@@ -350,7 +349,7 @@ func (m *Member) URL() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	key, err := link.LoadKey(filepath.Join(m.Home, hostcli.HostKeyFile))
+	key, err := hostcli.Key(m.Home)
 	if err != nil {
 		return "", err
 	}

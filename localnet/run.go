@@ -68,7 +68,7 @@ others do without it, from another terminal: assay localnet kill p2 node, and as
 // order is a command that has the network which runs do something.
 func order(home *string, do, args, short string, least int) *cobra.Command {
 	return &cobra.Command{
-		Use: do + " " + args, Short: short, Args: cobra.RangeArgs(least, 2),
+		Use: do + " " + args, Short: short, Args: cobra.RangeArgs(least, 2), ValidArgsFunction: words(home),
 		Long: short + ".\n\nWHO is p1, p2, ...; PROCESS is node, host or worker. Without --home it is the network that runs in the temporary folder.",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			where, err := running(cmd.Context(), *home)

@@ -3,15 +3,18 @@
 package localnet
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/spf13/cobra"
 
 	"github.com/assaynet/assay/adversary"
 	"github.com/assaynet/assay/chain/home"
@@ -119,5 +122,29 @@ func TestAStateFileOfOldForm(t *testing.T) {
 	}
 	if now, err := os.ReadFile(path); err != nil || !strings.HasPrefix(string(now), `{"version":"`+stateVersion) || spelled(t, folder) != want {
 		t.Errorf("it is now %.80s, %v", now, err)
+	}
+}
+
+// The shell completes whom kill and heal are about, and the kind of process: no files.
+func TestKillAndHealComplete(t *testing.T) {
+	folder, _ := made(t)
+	for line, want := range map[string]string{
+		"kill --home " + folder + " ":             "p1\np2\n:4\n",
+		"kill --home " + folder + " p2 ":          "node\nhost\nworker\n:4\n",
+		"kill --home " + folder + " p2 node ":     ":4\n",
+		"heal --home " + folder + " ":             "p1\np2\n:4\n",
+		"heal --home " + folder + " p1 ":          "node\nhost\nworker\n:4\n",
+		"kill --home " + t.TempDir() + " ":        ":4\n",
+		"kill --home " + folder + "/nonexistent ": ":4\n",
+	} {
+		root := &cobra.Command{Use: "assay"}
+		root.AddCommand(Command())
+		var out bytes.Buffer
+		root.SetOut(&out)
+		root.SetErr(io.Discard)
+		root.SetArgs(append([]string{cobra.ShellCompRequestCmd, "localnet"}, strings.Split(line, " ")...))
+		if err := root.ExecuteContext(t.Context()); err != nil || out.String() != want {
+			t.Errorf("%s: %v, %q; want %q", line, err, out.String(), want)
+		}
 	}
 }

@@ -12,6 +12,7 @@
 package verify
 
 import (
+	"bytes"
 	"context"
 	"encoding/hex"
 	"encoding/json"
@@ -244,6 +245,9 @@ func encode(out io.Writer, v any) error {
 	return e.Encode(v)
 }
 
+// mark is what editors on Windows put in front of a text; it is no part of it.
+var mark = []byte("\xef\xbb\xbf")
+
 // read reads as much of a file as the longest kind may have.
 func read(path string) ([]byte, error) {
 	file, err := os.Open(path)
@@ -251,7 +255,8 @@ func read(path string) ([]byte, error) {
 		return nil, err
 	}
 	defer file.Close()
-	return io.ReadAll(io.LimitReader(file, mpoc.MaxFileSize+1))
+	raw, err := io.ReadAll(io.LimitReader(file, int64(mpoc.MaxFileSize+1+len(mark))))
+	return bytes.TrimPrefix(raw, mark), err
 }
 
 // check verifies an evidence file, first by itself and then against the chain. ErrTaken comes with the finding.

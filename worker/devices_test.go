@@ -454,7 +454,7 @@ func TestALimitWithoutASensor(t *testing.T) {
 	if d := none.row(time.Now()); d.Warning == "" {
 		t.Error("the status does not say so")
 	}
-	j := &journal{devices: map[string]string{}, pools: map[string]string{}, warned: map[string]string{}}
+	j := &journal{devices: map[string]string{}, pools: map[string]string{}, warned: map[string]string{}, still: map[string]string{}}
 	s := Status{State: "computing", Devices: []DeviceStatus{none.row(time.Now())}}
 	events := j.device(s, s.Devices[0])
 	if len(events) != 1 || events[0].Type != "warning" || !strings.Contains(events[0].Text(), "none: warning: its limit") {

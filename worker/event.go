@@ -41,7 +41,7 @@ computing          epoch, segment, class, until; reason where it waits for the h
 rerunning          samples of others, for the host's verdicts
 paused, resumed    reason, until; with a device, of that one alone
 faulted, disabled  reason; with a device, of that one alone
-warning            device, reason: a temperature limit that cannot act
+warning            device, reason: a temperature limit that cannot act, or a chain without blocks
 registered         device: its key is the pool's
 rules              device, reason: what the host pays from the next challenge on
 challenge          device, challenge, shape, deadline
@@ -73,15 +73,15 @@ type journal struct {
 	last  Status
 	// What a device was last told to be, "" while it does what the worker does, and
 	// the same of its challenges.
-	devices, pools, warned map[string]string
-	built                  uint64 // the epoch whose build was told
+	devices, pools, warned, still map[string]string
+	built                         uint64 // the epoch whose build was told
 }
 
 // follow returns what happened since the last call, in order.
 func (j *journal) follow(s Status) (events []Event) {
 	last := j.last
 	if !j.begun {
-		j.begun, j.devices, j.pools, j.warned = true, map[string]string{}, map[string]string{}, map[string]string{}
+		j.begun, j.devices, j.pools, j.warned, j.still = true, map[string]string{}, map[string]string{}, map[string]string{}, map[string]string{}
 	}
 	j.last = s
 	told := "" // a reason that need not be said again
@@ -154,6 +154,15 @@ func (j *journal) device(s Status, d DeviceStatus) (events []Event) {
 	if j.warned[d.ID] != d.Warning {
 		if j.warned[d.ID] = d.Warning; d.Warning != "" {
 			add(event("warning", d.Warning, "", ""))
+		}
+	}
+	still := ""
+	if d.Pool != nil {
+		still = d.Pool.Still
+	}
+	if j.still[d.ID] != still {
+		if j.still[d.ID] = still; still != "" {
+			add(event("warning", mpoc.PayWaits(still), "", ""))
 		}
 	}
 	state = ""

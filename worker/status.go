@@ -348,7 +348,7 @@ func (s Status) gist() string {
 	for i := range devices {
 		d := &devices[i]
 		if p := d.Pool; p != nil {
-			d.Reason += fmt.Sprintln(p.State, p.Reason, p.Connected, p.Accepted, p.Late, p.Faulty, p.Rejected, p.Failed, p.Dropped, p.Abstained, p.Account)
+			d.Reason += fmt.Sprintln(p.State, p.Reason, p.Connected, p.Accepted, p.Late, p.Faulty, p.Rejected, p.Failed, p.Dropped, p.Abstained, p.Account, p.Still)
 		}
 		d.Computed, d.Rate1m, d.SelfChecks, d.Gauges, d.Pool = 0, 0, 0, Gauges{}, nil
 	}

@@ -96,6 +96,9 @@ func (s *session) prepare(cmd *cobra.Command) error {
 	if s.ring != nil {
 		clientCtx = clientCtx.WithKeyring(s.ring)
 	}
+	if clientCtx, err = s.connect(cmd, clientCtx); err != nil {
+		return err
+	}
 	cmd.SetContext(context.WithValue(cmd.Context(), client.ClientContextKey, &client.Context{}))
 	return client.SetCmdClientContextHandler(clientCtx, cmd)
 }

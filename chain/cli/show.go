@@ -23,6 +23,7 @@ import (
 	sdk "github.com/cosmos/cosmos-sdk/types"
 
 	"github.com/assaynet/assay/internal/commands"
+	"github.com/assaynet/assay/internal/webproxy"
 	"github.com/assaynet/assay/poc/coin"
 )
 
@@ -195,6 +196,10 @@ func (s *session) explain(ran *cobra.Command, err error) error {
 	text := clean(err.Error())
 	if m := noKey.FindStringSubmatch(text); m != nil {
 		return fmt.Errorf("no account %q in the keyring of %s; see assay keys list --home %s", m[1], s.home, s.home)
+	}
+	if through := webproxy.InTheWay(err, hostPort(s.node)); s.node != "" && through != nil {
+		reason, next := through.Blame(hostPort(s.node))
+		return fmt.Errorf("%s; %s", reason, next)
 	}
 	if s.node != "" && refusedAt.MatchString(text) {
 		next := fmt.Sprintf("start it with assay node --home %s, or name another by --node", s.home)

@@ -10,7 +10,6 @@ import (
 	"strings"
 	"time"
 
-	cmthttp "github.com/cometbft/cometbft/rpc/client/http"
 	cmtrpc "github.com/cometbft/cometbft/rpc/core/types"
 	cmttypes "github.com/cometbft/cometbft/types"
 	"github.com/spf13/cobra"
@@ -143,7 +142,7 @@ type blocks interface {
 // await reads blocks from the one that the node has on, until the transaction is in one, and fills in what became of it.
 // No index of transactions is asked: a node may have none.
 func (s *session) await(ctx context.Context, sent *sdk.TxResponse) error {
-	node, err := cmthttp.New(s.node, "/websocket")
+	node, err := dialRPC(s.node)
 	if err != nil {
 		return err
 	}

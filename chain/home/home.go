@@ -3,12 +3,15 @@
 package home
 
 import (
+	"bytes"
 	"crypto/ed25519"
 	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
+	"os"
 	"path/filepath"
 
 	"github.com/cometbft/cometbft/p2p"
@@ -88,12 +91,19 @@ func Create(o Options) (Result, error) {
 	if len(o.HostKey) != ed25519.PrivateKeySize {
 		return Result{}, fmt.Errorf("%w: %s: no host key was given", ErrHome, o.Dir)
 	}
-	if was, err := ReadParticipant(filepath.Join(o.Dir, Public)); err == nil && was.Chain != o.Chain {
+	was, err := ReadParticipant(filepath.Join(o.Dir, Public))
+	exists := err == nil
+	if exists && was.Chain != o.Chain {
 		return Result{}, fmt.Errorf("%w: %s is participant %q of chain %s; for chain %s choose another --home", ErrHome, o.Dir, was.Moniker, was.Chain, o.Chain)
 	}
 	keys, err := o.keys()
 	if err != nil {
 		return Result{}, err
+	}
+	if exists {
+		if err := o.whole(was, keys); err != nil {
+			return Result{}, err
+		}
 	}
 	for _, dir := range []string{"config", "data", Keyring} {
 		if err := durable.MkdirAll(filepath.Join(o.Dir, dir), 0o700); err != nil {
@@ -141,6 +151,38 @@ func Create(o Options) (Result, error) {
 		return result, err
 	}
 	return result, result.Participant.Save(filepath.Join(o.Dir, Public))
+}
+
+// whole refuses a home that was made a participant and has lost a key since, or has another in its place. Keys are made
+// once, with the participant: the chain and its machines know them.
+func (o Options) whole(was Participant, keys keyring.Keyring) error {
+	lost := func(what string) error {
+		return fmt.Errorf("%w: %s is participant %q, and %s is gone or another one: put it back from a backup; for a new participant choose another --home", ErrHome, o.Dir, was.Moniker, what)
+	}
+	for _, name := range []string{nodeKey, privKey, app.VRFKeyFile} {
+		if _, err := os.Stat(filepath.Join(o.Dir, name)); errors.Is(err, fs.ErrNotExist) {
+			return lost(name)
+		}
+	}
+	if !bytes.Equal(public(o.HostKey), was.HostKey) {
+		return lost("the host's key")
+	}
+	for _, account := range []struct{ name, address string }{{Operator, was.Address}, {Hot, was.Hot}} {
+		record, err := keys.Key(account.name)
+		if errors.Is(err, sdkerrors.ErrKeyNotFound) {
+			return lost("account " + account.name + " in its keyring")
+		} else if err != nil {
+			return err // it may be there, and not open
+		}
+		raw, err := record.GetAddress()
+		if err != nil {
+			return err
+		}
+		if address, err := app.Addresses().BytesToString(raw); err != nil || address != account.address {
+			return lost("account " + account.name + " in its keyring")
+		}
+	}
+	return nil
 }
 
 func public(key ed25519.PrivateKey) Hex { return Hex(key[ed25519.SeedSize:]) }

@@ -9,8 +9,10 @@ import (
 	"context"
 	"crypto/ed25519"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
@@ -97,8 +99,19 @@ func load(home string) (host.Config, ed25519.PrivateKey, error) {
 	if err != nil {
 		return c, nil, err
 	}
-	key, err := link.LoadKey(filepath.Join(home, HostKeyFile))
+	key, err := Key(home)
 	return c, key, err
+}
+
+// Key reads the key of the host in a home, which `assay init participant` made: machines know the host by it, and the
+// chain has it. One that is gone is not made again.
+func Key(home string) (ed25519.PrivateKey, error) {
+	path := filepath.Join(home, HostKeyFile)
+	key, err := link.ReadKey(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("host: %s is missing, by which the chain and the machines know this host: put it back from a backup", path)
+	}
+	return key, err
 }
 
 func statusCommand(home *string) *cobra.Command {
@@ -153,12 +166,9 @@ func Fetch(ctx context.Context, address string) (host.Status, error) {
 var private = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 
 func fetch[T any](ctx context.Context, address, path string) (v T, err error) {
-	body, refused, err := send(ctx, http.MethodGet, address, path)
-	switch {
-	case err != nil:
+	body, err := send(ctx, http.MethodGet, address, path)
+	if err != nil {
 		return v, err
-	case refused != "":
-		return v, fmt.Errorf("the host at %s answers %s: %s", address, refused, body[:min(len(body), 1<<10)])
 	}
 	if err := json.NewDecoder(bytes.NewReader(body)).Decode(&v); err != nil {
 		return v, fmt.Errorf("status of the host at %s: %w", address, err)
@@ -166,25 +176,34 @@ func fetch[T any](ctx context.Context, address, path string) (v T, err error) {
 	return v, nil
 }
 
-// send asks a running host, and returns what it says; refused is the status of an answer that is none.
-func send(ctx context.Context, method, address, path string) (body []byte, refused string, err error) {
+// send asks a running host, and returns its answer. What the host refuses it says in a sentence, which is the error.
+func send(ctx context.Context, method, address, path string) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, method, "http://"+address+path, nil)
 	if err != nil {
-		return nil, "", err
+		return nil, err
 	}
 	res, err := private.Do(req)
 	if err != nil {
 		reason, _ := link.Explain(err, address)
-		return nil, "", fmt.Errorf("the host does not answer (%s); is assay host running?", reason)
+		return nil, fmt.Errorf("the host does not answer (%s); is assay host running?", reason)
 	}
 	defer res.Body.Close()
-	if res.StatusCode != http.StatusOK {
-		refused = res.Status
+	body, err := io.ReadAll(io.LimitReader(res.Body, 4<<20))
+	if err != nil {
+		return nil, fmt.Errorf("the answer of the host at %s broke off: %w; ask again", address, err)
 	}
-	body, err = io.ReadAll(io.LimitReader(res.Body, 4<<20))
-	return body, refused, err
+	said := string(bytes.TrimSpace(body[:min(len(body), 1<<10)]))
+	switch res.StatusCode {
+	case http.StatusOK:
+		return body, nil
+	case http.StatusConflict, http.StatusForbidden, http.StatusBadRequest:
+		return nil, errors.New(said)
+	case http.StatusInternalServerError:
+		return nil, fmt.Errorf("the host at %s failed at it: %s; see its log", address, said)
+	}
+	return nil, fmt.Errorf("what answers at %s is not this program's host (it says %s): check status in host.toml", address, res.Status)
 }
 
 // printJSON prints a document for programs.

@@ -4,6 +4,8 @@ package cli
 
 import (
 	"bytes"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -54,5 +56,16 @@ func TestHelp(t *testing.T) {
 	}
 	if help := out.String(); !strings.Contains(help, "--home folder") || !strings.Contains(help, "as made by: assay init participant") {
 		t.Error(help)
+	}
+}
+
+// A host whose key is gone makes no other one: it names the file, and how to go on.
+func TestAHostKeyThatVanishedIsNotMadeAgain(t *testing.T) {
+	home := t.TempDir()
+	if _, err := Key(home); err == nil || !strings.Contains(err.Error(), filepath.Join(home, HostKeyFile)) || !strings.Contains(err.Error(), "put it back from a backup") {
+		t.Errorf("%v", err)
+	}
+	if _, err := os.Stat(filepath.Join(home, HostKeyFile)); err == nil {
+		t.Error("there is a key now")
 	}
 }

@@ -75,12 +75,8 @@ also for what its machines are credited later; other transactions of the account
 			if !yes && !confirmed(cmd.InOrStdin(), cmd.OutOrStdout()) {
 				return errors.New("nothing is changed; say yes, or give --yes")
 			}
-			said, refused, err := send(cmd.Context(), http.MethodPost, at, "/payments/resolve?plan="+url.QueryEscape(plan.Digest))
-			switch {
-			case err != nil:
+			if _, err := send(cmd.Context(), http.MethodPost, at, "/payments/resolve?plan="+url.QueryEscape(plan.Digest)); err != nil {
 				return err
-			case refused != "":
-				return errors.New(strings.TrimSpace(string(said)))
 			}
 			fmt.Fprintln(cmd.OutOrStdout(), "agreed; the next block brings the ledger in step, and payment goes on")
 			return nil

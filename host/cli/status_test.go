@@ -63,3 +63,38 @@ func TestStatus(t *testing.T) {
 		t.Error(d)
 	}
 }
+
+// What a host refuses is said in its own sentence; what is no refusal names who failed, and where to look.
+func TestARefusalIsASentence(t *testing.T) {
+	answers := map[string]struct {
+		code int
+		body string
+		want string
+	}{
+		"refused":     {http.StatusConflict, "this host has no pool: start it with assay host --pool\n", "this host has no pool: start it with assay host --pool"},
+		"failed":      {http.StatusInternalServerError, "ledger: disk full\n", "failed at it: ledger: disk full; see its log"},
+		"another":     {http.StatusNotFound, "<html>", "is not this program's host (it says 404 Not Found): check status in host.toml"},
+		"no document": {http.StatusOK, "<html>", "status of the host at"},
+	}
+	server := httptest.NewServer(nil)
+	defer server.Close()
+	for name, a := range answers {
+		server.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(a.code)
+			_, _ = w.Write([]byte(a.body))
+		})
+		home := t.TempDir()
+		c := host.Config{Chain: "chain", Participant: "cpc1participant", GRPC: "127.0.0.1:9090", Key: "hot", KeyringBackend: "test", Listen: "127.0.0.1:0", Status: strings.TrimPrefix(server.URL, "http://")}
+		if err := c.Save(home); err != nil {
+			t.Fatal(err)
+		}
+		for _, args := range [][]string{{"payments"}, {"payments", "resolve"}, {"pool"}, {"status"}} {
+			cmd := New(nil, nil)
+			cmd.SetArgs(append(args, "--home", home))
+			cmd.SilenceErrors, cmd.SilenceUsage = true, true
+			if err := cmd.Execute(); err == nil || !strings.Contains(err.Error(), a.want) || strings.Contains(err.Error(), "\n") {
+				t.Errorf("%s, %v: %v; want %q", name, args, err, a.want)
+			}
+		}
+	}
+}

@@ -169,6 +169,9 @@ func (p *Pool) Handler() http.Handler {
 		if p.c.Unpaid != "" {
 			w.Header().Set(mpocv1.HeaderUnpaid, p.c.Unpaid)
 		}
+		if still := p.still.Load(); still != nil && *still != "" {
+			w.Header().Set(mpocv1.HeaderStill, *still)
+		}
 		mux.ServeHTTP(w, r)
 	})
 }

@@ -16,7 +16,9 @@ import (
 	"log/slog"
 	"runtime"
 	"slices"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	mpocv1 "github.com/assaynet/assay/api/mpoc/v1"
@@ -95,6 +97,8 @@ type Pool struct {
 	secret []byte // for tokens and registration nonces
 	state  *state
 	log    *slog.Logger
+
+	still atomic.Pointer[string] // why the chain makes no block; nil or empty while it does
 
 	time  sync.Mutex // held while deadlines are extended; no other is taken meanwhile
 	clock *clock.Clock
@@ -234,6 +238,18 @@ func (p *Pool) Proven(f func(mpoc.Key, mpoc.Registration)) error {
 		f(d.Registration.DeviceKey, d.Registration)
 	}
 	return err
+}
+
+// Halt tells every machine, from the next answer on, why the chain makes no block; an empty reason ends it.
+func (p *Pool) Halt(reason string) {
+	reason = strings.Map(func(r rune) rune {
+		if r < ' ' || r > '~' {
+			return '?'
+		}
+		return r
+	}, reason)
+	reason = reason[:min(len(reason), mpocv1.MaxStill)]
+	p.still.Store(&reason)
 }
 
 // Close ends the sockets and closes the state.

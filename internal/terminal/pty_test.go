@@ -2,7 +2,7 @@
 
 //go:build unix
 
-package terminal
+package terminal_test
 
 import (
 	"context"
@@ -13,11 +13,11 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
-	"time"
 
 	"charm.land/lipgloss/v2"
-	"github.com/charmbracelet/x/ansi"
+	"github.com/creack/pty"
 
+	"github.com/assaynet/assay/internal/terminal"
 	"github.com/assaynet/assay/internal/terminal/terminaltest"
 )
 
@@ -49,7 +49,7 @@ func TestMain(m *testing.M) {
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	n := 0
-	err := Run(ctx, Screen{
+	err := terminal.Run(ctx, terminal.Screen{
 		Draw: func(int, int) []string { return picture(n) }, Last: func(int) []string { return []string{fmt.Sprintf("the last was %d", n)} },
 		Footer: footer, Keys: map[string]func(){"n": func() { n++ }, "q": stop},
 	}, os.Stdin, os.Stdout, os.Environ())
@@ -69,67 +69,25 @@ func program(t *testing.T, columns, rows int, environ ...string) *terminaltest.T
 
 // differs says what is on the screen that is not of the picture, or is missing.
 func differs(shown string, n, columns, rows int) string {
-	want := window(picture(n), footer, columns, rows, 0)
-	got := strings.Split(strings.ReplaceAll(shown, "\r", ""), "\n")
-	for len(got) < len(want) {
-		got = append(got, "")
-	}
-	for i := range got {
-		line := ""
-		if i < len(want) {
-			line = strings.TrimRight(ansi.Strip(want[i]), " ")
-		}
-		if strings.TrimRight(ansi.Strip(got[i]), " ") != line {
-			return fmt.Sprintf("line %d is %q, want %q of picture %d", i, got[i], line, n)
-		}
-	}
-	return ""
+	return terminaltest.Differs(shown, terminal.Window(picture(n), footer, columns, rows, 0))
 }
 
 // No line of an earlier picture remains, however heights of picture and window change, with and
 // without colour. ASSAY_LONG=1 makes it ten minutes (make terminal).
 func TestNoGhostLines(t *testing.T) {
-	long := os.Getenv("ASSAY_LONG") != ""
-	for _, size := range [][2]int{{100, 40}, {80, 24}, {60, 20}} {
-		for _, environ := range []string{"COLORTERM=truecolor", "NO_COLOR=1"} {
-			columns, rows := size[0], size[1]
-			t.Run(fmt.Sprintf("%dx%d %s", columns, rows, environ), func(t *testing.T) {
-				t.Parallel()
-				steps, until := 8, time.Time{}
-				if long { // two of the six at a time, or more
-					steps, until = 1<<30, time.Now().Add(10*time.Minute/3)
-				}
-				seed := uint64(columns)
-				rng := rand.New(rand.NewPCG(seed, uint64(len(environ))))
-				term := program(t, columns, rows, environ)
-				wide, high := columns, rows
-				n := 0
-				for ; n < steps && (until.IsZero() || time.Now().Before(until)); n++ {
-					term.Until(func(shown string) string { return differs(shown, n, wide, high) })
-					switch rng.IntN(4) {
-					case 0: // another window first
-						wide, high = columns-rng.IntN(columns/2), 1+rng.IntN(2*rows)
-						term.Resize(wide, high)
-						term.Until(func(shown string) string { return differs(shown, n, wide, high) })
-					case 1: // and one at the same time
-						wide, high = columns, rows
-						term.Resize(wide, high)
-					}
-					term.Type("n")
-				}
-				term.Until(func(shown string) string { return differs(shown, n, wide, high) })
-				if raw := term.Raw(); strings.Contains(raw, "31m") == (environ == "NO_COLOR=1") {
-					t.Errorf("with %s: colour %v", environ, strings.Contains(raw, "31m"))
-				}
-				term.Type("q")
-				term.End()
-				if text := term.Text(); !strings.Contains(text, fmt.Sprintf("the last was %d", n)) || strings.Contains(text, "picture") {
-					t.Errorf("what stays is\n%s", text)
-				}
-				t.Logf("%d pictures, seed %d", n, seed)
-			})
-		}
-	}
+	terminaltest.NoGhostLines(t, terminaltest.Show{
+		Start: func(t *testing.T, columns, rows int, environ string) *terminaltest.Terminal {
+			return program(t, columns, rows, environ)
+		},
+		Next: func(term *terminaltest.Terminal) { term.Type("n") }, Wrong: differs, Colour: "31m",
+		End: func(t *testing.T, term *terminaltest.Terminal, n int) {
+			term.Type("q")
+			term.End()
+			if text := term.Text(); !strings.Contains(text, fmt.Sprintf("the last was %d", n)) || strings.Contains(text, "picture") {
+				t.Errorf("what stays is\n%s", text)
+			}
+		},
+	})
 }
 
 // A terminal without a size is none, and one that loses it keeps what it showed.
@@ -142,4 +100,40 @@ func TestNoSize(t *testing.T) {
 	term.Until(func(shown string) string { return differs(shown, 1, 80, 24) })
 	term.Type("q")
 	term.End()
+}
+
+// What another program writes over the picture is gone soon, also where the picture itself does not change.
+func TestASmearedPictureIsWrittenAgain(t *testing.T) {
+	t.Parallel()
+	term := program(t, 80, 24)
+	term.Until(func(shown string) string { return differs(shown, 0, 80, 24) })
+	term.Smear("\x1b[Hwall: the machine goes down\r\n\n\n")
+	if differs(term.Text(), 0, 80, 24) == "" {
+		t.Fatal("the picture is not smeared")
+	}
+	term.Until(func(shown string) string { return differs(shown, 0, 80, 24) })
+	term.Type("q")
+	term.End()
+}
+
+// A terminal that says it has no columns or no lines is none.
+func TestUsable(t *testing.T) {
+	master, tty, err := pty.Open()
+	if err != nil {
+		t.Skipf("no pseudo-terminal here: %v", err)
+	}
+	defer master.Close()
+	defer tty.Close()
+	for _, size := range [][2]uint16{{0, 0}, {80, 0}, {0, 24}, {80, 24}} {
+		if err := pty.Setsize(master, &pty.Winsize{Cols: size[0], Rows: size[1]}); err != nil {
+			t.Fatal(err)
+		}
+		want := size[0] > 0 && size[1] > 0
+		if _, ok := terminal.Usable(tty, nil); ok != want {
+			t.Errorf("%v: %v", size, ok)
+		}
+		if _, ok := terminal.Usable(tty, []string{"TERM=dumb"}); ok {
+			t.Errorf("%v, dumb", size)
+		}
+	}
 }

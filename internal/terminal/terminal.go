@@ -79,6 +79,10 @@ const (
 	least = 20
 	// page is the height of what stays on a terminal, which scrolls by itself.
 	page = 40
+	// every is how often the picture is drawn, and repaint after how many drawings all of it is written again: what
+	// another program wrote over it, or the terminal lost, is gone within five seconds.
+	every   = time.Second / 2
+	repaint = 10
 )
 
 // over says that the program has ended.
@@ -87,12 +91,13 @@ type over struct{}
 // tick draws again.
 type tick time.Time
 
-func next() tea.Cmd { return tea.Tick(time.Second/2, func(t time.Time) tea.Msg { return tick(t) }) }
+func next() tea.Cmd { return tea.Tick(every, func(t time.Time) tea.Msg { return tick(t) }) }
 
 type model struct {
 	Screen
 	width, height int
 	top           int // first line that is shown
+	drawn         int // ticks since the program began
 }
 
 func (m *model) Init() tea.Cmd { return next() }
@@ -104,6 +109,9 @@ func (m *model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 			m.width, m.height = msg.Width, msg.Height
 		}
 	case tick:
+		if m.drawn++; m.drawn%repaint == 0 {
+			return m, tea.Batch(next(), tea.ClearScreen)
+		}
 		return m, next()
 	case over:
 		return m, tea.Quit
@@ -135,14 +143,14 @@ func (m *model) key(name string) {
 func (m *model) View() tea.View {
 	lines := m.Draw(max(m.width, least), max(m.height-1, 1))
 	m.top = max(0, min(m.top, len(lines)-(m.height-1)))
-	v := tea.NewView(strings.Join(window(lines, m.Footer, m.width, m.height, m.top), "\n"))
+	v := tea.NewView(strings.Join(Window(lines, m.Footer, m.width, m.height, m.top), "\n"))
 	v.AltScreen = true
 	return v
 }
 
-// window is the part of a picture that a window of height lines shows from a line on, with the footer
+// Window is the part of a picture that a window of height lines shows from line top on, with the footer
 // as its last line. Where lines are left out the footer says so.
-func window(lines []string, footer string, width, height, top int) []string {
+func Window(lines []string, footer string, width, height, top int) []string {
 	room := max(0, height-1)
 	if left := len(lines) - room; left > 0 {
 		footer = fmt.Sprintf("lines %d-%d of %d, arrows scroll  %s", top+1, top+room, len(lines), footer)

@@ -23,7 +23,7 @@ func TestWindow(t *testing.T) {
 		{"narrow", 4, 5, 0, []string{"one", "two", "thr…", "four", "q q…"}},
 		{"one line", 60, 1, 0, []string{"lines 1-0 of 4, arrows scroll  q quit"}},
 	} {
-		if d := cmp.Diff(c.want, window(lines, "q quit", c.width, c.height, c.top)); d != "" {
+		if d := cmp.Diff(c.want, Window(lines, "q quit", c.width, c.height, c.top)); d != "" {
 			t.Errorf("%s: %s", c.name, d)
 		}
 	}

@@ -67,6 +67,7 @@ var decided = map[string]string{
 	`./assay-worker start --host $(./assay host url --home ~/p5) --home ~/p5/worker`: joining,
 	`assay tx registry leave`:                                                        "not run: it takes the participant out; chain/x/registry tests what follows",
 	`make help`:                                                                      "not run: it prints the targets",
+	`make long`:                                                                      "not run: it prints targets too",
 }
 
 // measured are sections whose commands print figures, and take hours.

@@ -26,7 +26,7 @@
 //	rerunning          samples of others, for the host's verdicts
 //	paused, resumed    reason, until; with a device, of that one alone
 //	faulted, disabled  reason; with a device, of that one alone
-//	warning            device, reason: a temperature limit that cannot act
+//	warning            device, reason: a temperature limit that cannot act, or a chain without blocks
 //	registered         device: its key is the pool's
 //	rules              device, reason: what the host pays from the next challenge on
 //	challenge          device, challenge, shape, deadline

@@ -155,3 +155,34 @@ func TestMetricsOfABadName(t *testing.T) {
 		t.Errorf("%d: %.200s", w.Code, w.Body)
 	}
 }
+
+// A page of elsewhere in the owner's browser reads nothing of a worker, and pauses nothing.
+func TestOnlyTheOwnerAsks(t *testing.T) {
+	paused := 0
+	h := Handler(func() worker.Status { return worker.Status{State: "idle"} }, func(bool) { paused++ })
+	ask := func(method, path, host, origin string) int {
+		r := httptest.NewRequest(method, "http://127.0.0.1:4780"+path, strings.NewReader("true"))
+		if host != "" {
+			r.Host = host
+		}
+		if origin != "" {
+			r.Header.Set("Origin", origin)
+		}
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		return w.Code
+	}
+	for _, page := range [][2]string{{"GET", "/"}, {"GET", "/status"}, {"GET", "/metrics"}, {"PUT", "/paused"}} {
+		if code := ask(page[0], page[1], "", ""); code/100 != 2 {
+			t.Errorf("%v: the owner is answered %d", page, code)
+		}
+		for _, from := range [][2]string{{"rebound.example:4780", ""}, {"", "http://page.example"}} {
+			if code := ask(page[0], page[1], from[0], from[1]); code != http.StatusForbidden {
+				t.Errorf("%v for %v: %d", page, from, code)
+			}
+		}
+	}
+	if paused != 1 {
+		t.Errorf("it was paused %d times, and the owner did it once", paused)
+	}
+}

@@ -19,7 +19,7 @@ import (
 
 	"google.golang.org/protobuf/encoding/protowire"
 
-	"github.com/assaynet/assay/link"
+	"github.com/assaynet/assay/internal/webproxy"
 	poc "github.com/assaynet/assay/poc/mpoc"
 )
 
@@ -36,7 +36,7 @@ const (
 )
 
 // nodes asks nodes.
-var nodes = http.Client{Transport: &http.Transport{Proxy: link.Proxy, IdleConnTimeout: time.Minute}}
+var nodes = http.Client{Transport: &http.Transport{Proxy: webproxy.For, IdleConnTimeout: time.Minute}}
 
 // parseNode checks a node's URL; an empty one is none.
 func parseNode(s string) (*url.URL, error) {

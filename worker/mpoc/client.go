@@ -12,6 +12,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/http"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -35,6 +36,7 @@ type client struct {
 
 	met    bool        // the host answered at least once
 	unpaid atomic.Bool // it says that it owes and transfers nothing
+	still  atomic.Pointer[string]
 	// The host's clock: what it showed, and when by ours. Ours only has to run
 	// evenly; what it says does not matter.
 	shown uint64
@@ -111,7 +113,7 @@ func once[A any](ctx context.Context, c *client, method, path string, q any) (A,
 	}
 	defer answer.Body.Close()
 	c.met = true
-	c.unpaid.Store(answer.Header.Get(mpocv1.HeaderUnpaid) != "")
+	c.heads(answer.Header)
 	if answer.StatusCode != http.StatusOK {
 		e, err := mpocv1.Read[mpocv1.Error](answer.Body)
 		if err != nil {
@@ -120,6 +122,22 @@ func once[A any](ctx context.Context, c *client, method, path string, q any) (A,
 		return none, &e
 	}
 	return mpocv1.Read[A](answer.Body)
+}
+
+// heads takes what a host says of itself beside its answer.
+func (c *client) heads(h http.Header) {
+	c.unpaid.Store(h.Get(mpocv1.HeaderUnpaid) != "")
+	still := strings.ToValidUTF8(h.Get(mpocv1.HeaderStill), "?")
+	still = still[:min(len(still), mpocv1.MaxStill)]
+	c.still.Store(&still)
+}
+
+// standsStill is why the host's chain makes no block, as the latest answer says; empty while it does.
+func (c *client) standsStill() string {
+	if still := c.still.Load(); still != nil {
+		return *still
+	}
+	return ""
 }
 
 // code is the code of a host's error, "" of others.

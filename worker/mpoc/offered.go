@@ -39,6 +39,9 @@ func Ask(ctx context.Context, address string, key ed25519.PrivateKey) (pool bool
 	if c.unpaid.Load() {
 		terms += "; " + Unpaid
 	}
+	if still := PayWaits(c.standsStill()); still != "" {
+		terms += "; " + still
+	}
 	return true, terms, nil
 }
 
@@ -55,7 +58,7 @@ func (c *client) terms(ctx context.Context) (*mpocv1.Status, error) {
 	defer answer.Body.Close()
 	switch answer.StatusCode {
 	case http.StatusOK:
-		c.unpaid.Store(answer.Header.Get(mpocv1.HeaderUnpaid) != "")
+		c.heads(answer.Header)
 		s, err := mpocv1.Read[mpocv1.Status](answer.Body)
 		return &s, err
 	case http.StatusNotFound:

@@ -39,6 +39,9 @@ type Status struct {
 	Missing uint64 `json:"missing_receipts"`
 	// Proofs are the receipts that the host has not paid yet; nil before it was met.
 	Proofs *Proofs `json:"proofs,omitempty"`
+	// Still is why the host's chain makes no block, as its latest answer says; empty while it does. Work goes on, and
+	// pay waits.
+	Still string `json:"still,omitempty"`
 	// LastReason is about the last submission that was not accepted.
 	LastReason string `json:"last_reason,omitempty"`
 
@@ -101,6 +104,17 @@ func (r Rules) String() string {
 	return fmt.Sprintf("%s for 2^40 operations, due after %d more clean submissions; a proven cheat forfeits what is %s, %d of them ban the key", Coins(r.PayPerTebiop.Big()), r.UnlockAfter, r.Forfeits, r.BanAfter)
 }
 
+// Again is until when one waits for a chain that stands still.
+const Again = "the chain makes blocks again"
+
+// PayWaits says what it means for a machine that the chain makes no block, and why; empty without a reason.
+func PayWaits(still string) string {
+	if still == "" {
+		return ""
+	}
+	return "pay waits until " + Again + ": " + still
+}
+
 // Unpaid says of a host that owes and transfers nothing why.
 const Unpaid = "the host owes and does not pay: no paying account"
 
@@ -159,6 +173,9 @@ func (s Status) Line() string {
 			text += fmt.Sprintf(", %s %d", n.what, n.n)
 		}
 	}
+	if waits := PayWaits(s.Still); waits != "" {
+		text += ", " + waits
+	}
 	return text
 }
 
@@ -168,6 +185,7 @@ func (m *Machine) Snapshot() Status {
 	defer m.mu.Unlock()
 	now := time.Now()
 	s := m.status
+	s.Still = m.client.standsStill()
 	if p := s.Challenge; p != nil {
 		copied := *p
 		s.Challenge = &copied

@@ -189,6 +189,9 @@ func (r *renderer) pool(p *mpoc.Status) {
 	if text := p.Proofs.Text(); text != "" {
 		r.wrap("    ", text)
 	}
+	if waits := mpoc.PayWaits(p.Still); waits != "" {
+		r.wrap("    ", waits)
+	}
 	if p.LastReason != "" {
 		r.wrap("    ", "last: "+p.LastReason)
 	}

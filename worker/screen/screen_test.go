@@ -46,6 +46,7 @@ func statuses() map[string]worker.Status {
 				State: "paused", Reason: "the device is paused",
 				Counts:        mpoc.Counts{Accepted: 399, Rejected: 1, FailedSelfChecks: 2, Abstained: 2},
 				InAll:         mpoc.Counts{Accepted: 399, Rejected: 1, FailedSelfChecks: 2, Abstained: 2},
+				Still:         "no block since 14:41:55 UTC, a third of the power or more is away",
 				LastReason:    "3 of 90 tiles are wrong: forged",
 				EvidenceSaved: "receipts/against-host-1.json",
 			},

@@ -8,18 +8,25 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 
+	"github.com/assaynet/assay/internal/terminal"
 	"github.com/assaynet/assay/internal/terminal/terminaltest"
 	"github.com/assaynet/assay/worker"
 )
 
 // child runs the screen on its own terminal: what the tests below start.
 func TestMain(m *testing.M) {
-	if name := os.Getenv("SCREEN_TEST_STATUS"); name != "" {
+	switch name := os.Getenv("SCREEN_TEST_STATUS"); name {
+	case "":
+	case "all":
+		os.Exit(slides())
+	default:
 		os.Exit(child(name))
 	}
 	flag.Parse()
@@ -117,4 +124,49 @@ func TestKeysAreInTheLastLine(t *testing.T) {
 			term.End()
 		}
 	}
+}
+
+// slide is picture n of a worker's life: its states in turn, with more and fewer devices.
+func slide(n, width int) []string {
+	all := statuses()
+	names := slices.Sorted(maps.Keys(all))
+	s := all[names[n%len(names)]]
+	s.Stored = uint64(n) // so that no picture is like another
+	devices := s.Devices
+	for range n % 5 {
+		s.Devices = append(slices.Clip(s.Devices), devices...)
+	}
+	return Render(s, width, noon)
+}
+
+// slides shows slide after slide, the next one at each n.
+func slides() int {
+	ctx, stop := context.WithCancel(context.Background())
+	n := 0
+	err := terminal.Run(ctx, terminal.Screen{
+		Draw: func(width, _ int) []string { return slide(n, width) }, Footer: faint.Render(Keys),
+		Keys: map[string]func(){"n": func() { n++ }, "q": stop},
+	}, os.Stdin, os.Stdout, os.Environ())
+	if err != nil {
+		fmt.Println(err)
+		return 1
+	}
+	return 0
+}
+
+// No line of an earlier picture remains, whatever a worker does. ASSAY_LONG=1 makes it ten minutes (make terminal).
+func TestNoGhostLines(t *testing.T) {
+	terminaltest.NoGhostLines(t, terminaltest.Show{
+		Start: func(t *testing.T, columns, rows int, environ string) *terminaltest.Terminal {
+			return start(t, "all", columns, rows, environ)
+		},
+		Next: func(term *terminaltest.Terminal) { term.Type("n") }, Colour: "32m",
+		Wrong: func(shown string, n, columns, rows int) string {
+			return terminaltest.Differs(shown, terminal.Window(slide(n, max(columns, 20)), Keys, columns, rows, 0))
+		},
+		End: func(t *testing.T, term *terminaltest.Terminal, _ int) {
+			term.Type("q")
+			term.End()
+		},
+	})
 }

@@ -36,6 +36,13 @@ const (
 // value. It is a header because bodies are strict: a machine of before it would refuse them.
 const HeaderUnpaid = "Assay-Unpaid"
 
+// HeaderStill is set on every answer of a host while its chain makes no block, with the reason as its value, in printable
+// ASCII of at most MaxStill bytes. What is computed counts; pay waits for a block. It is a header for the same reason.
+const HeaderStill = "Assay-Still"
+
+// MaxStill bounds the value of HeaderStill, in bytes.
+const MaxStill = 240
+
 const (
 	maxSmall   = 16 << 10
 	maxAnswer  = 1 << 20 // receipts

@@ -51,8 +51,8 @@ func Open(t testing.TB, cmd *exec.Cmd, columns, rows int) *Terminal {
 		buf := make([]byte, 1<<16)
 		for {
 			n, err := f.Read(buf)
-			term.screen.Write(buf[:n])
 			term.mu.Lock()
+			term.screen.Write(buf[:n])
 			term.all.Write(buf[:n])
 			term.over = err != nil
 			close(term.changed)
@@ -113,6 +113,13 @@ func (term *Terminal) Until(wrong func(shown string) string) {
 	}
 }
 
+// Smear writes text over the screen, as another program does that has the same terminal.
+func (term *Terminal) Smear(text string) {
+	term.mu.Lock()
+	defer term.mu.Unlock()
+	_, _ = io.WriteString(term.screen, text) // the emulator takes everything
+}
+
 // Write sends bytes to the program.
 func (term *Terminal) Write(p []byte) (int, error) { return term.pty.Write(p) }
 
@@ -128,7 +135,12 @@ func (term *Terminal) Type(keys string) {
 func (term *Terminal) Resize(columns, rows int) {
 	term.t.Helper()
 	if columns > 0 && rows > 0 {
+		term.mu.Lock()
+		if low := term.screen.CursorPosition().Y - rows + 1; low > 0 && !term.screen.IsAltScreen() {
+			fmt.Fprintf(term.screen, "\x1b[%dS\x1b[%dA", low, low) // a terminal keeps the cursor's line; the emulator cuts it off
+		}
 		term.screen.Resize(columns, rows)
+		term.mu.Unlock()
 	}
 	if err := pty.Setsize(term.pty, &pty.Winsize{Cols: uint16(columns), Rows: uint16(rows)}); err != nil {
 		term.t.Fatal(err)
