@@ -16,6 +16,7 @@ import (
 	"github.com/cosmos/cosmos-sdk/codec"
 	"github.com/cosmos/cosmos-sdk/crypto/keyring"
 
+	"github.com/assaynet/assay/internal/kept"
 	"github.com/assaynet/assay/internal/plain"
 )
 
@@ -123,6 +124,14 @@ func Choose(home, wish string) (string, error) {
 		return wish, nil
 	}
 	return Default, nil
+}
+
+// Kept is what a keyring keeps below its home.
+func Kept() []kept.Thing {
+	return []kept.Thing{
+		{What: "accounts' keys, by the system's keyring", Where: Folder + "/*", Record: 1 << 10, Most: 100, Per: "home", Pruner: "the owner", Damaged: "none: of the form of those that the backend file has"},
+		{What: "accounts' keys, by their backend", Where: Folder + "/keyring-*/*", Record: 1 << 10, Most: 100, Per: "home", Pruner: "the owner", Sealed: "encryption that notices it", Damaged: "accounts.TestFlipsInAKeyring"},
+	}
 }
 
 func missing(err error) bool { return errors.Is(err, fs.ErrNotExist) }

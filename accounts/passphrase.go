@@ -69,7 +69,7 @@ func (l *lock) find() (string, error) {
 	switch path := os.Getenv(Variable); {
 	case path != "":
 		if pass, err = fromFile(path); err == nil && hash != nil && !opens(hash, pass) {
-			err = fmt.Errorf("%w of %s: the one in %s (%s) is another", ErrPassphrase, l.home, path, Variable)
+			err = fmt.Errorf("%w of %s: the one in %s (%s) is another%s", ErrPassphrase, l.home, path, Variable, l.unless())
 		}
 	case l.terminal != nil:
 		pass, err = l.ask(hash)
@@ -83,6 +83,11 @@ func (l *lock) find() (string, error) {
 		return "", err
 	}
 	return pass, nil
+}
+
+// unless is what else a passphrase that seems wrong may mean.
+func (l *lock) unless() string {
+	return fmt.Sprintf("; if you are sure of it, %s is damaged: put it back from a backup, or move it away, and it is written again", filepath.Join(l.dir, hashName))
 }
 
 func opens(hash []byte, pass string) bool {
@@ -149,7 +154,7 @@ func (l *lock) ask(hash []byte) (string, error) {
 			fmt.Fprintln(l.asked, "These two differ.")
 		}
 	}
-	return "", fmt.Errorf("%w of %s: not given in %d tries", ErrPassphrase, l.home, tries)
+	return "", fmt.Errorf("%w of %s: not given in %d tries%s", ErrPassphrase, l.home, tries, l.unless())
 }
 
 func (l *lock) hidden(prompt string) (string, error) {
@@ -169,7 +174,7 @@ func (l *lock) line(hash []byte) (string, error) {
 	case pass == "":
 		return "", fmt.Errorf("%w of %s: there is no terminal to ask for it; write it into a file of mode 0600 and set %s to that file's path", ErrPassphrase, l.home, Variable)
 	case hash != nil && !opens(hash, pass):
-		return "", fmt.Errorf("%w of %s: the line on standard input is another", ErrPassphrase, l.home)
+		return "", fmt.Errorf("%w of %s: the line on standard input is another%s", ErrPassphrase, l.home, l.unless())
 	case hash == nil:
 		if again := l.next(); again != "" && again != pass {
 			return "", fmt.Errorf("%w of %s: the two lines on standard input differ", ErrPassphrase, l.home)

@@ -17,12 +17,25 @@ import (
 	"github.com/assaynet/assay/internal/durable"
 )
 
+// ErrDamaged reports a file of a keyring that does not hold what was written.
+var ErrDamaged = errors.New("a file of the keyring is damaged")
+
 // files is a keyring in files. The library writes them in place, and a full disk would leave an account
 // cut short, or the one that it takes the place of. So it writes elsewhere, and the file is put into its
 // place when it is whole.
 type files struct {
 	backends.Keyring
 	config backends.Config
+}
+
+// Get reads an item's file, and names one that is damaged.
+func (s files) Get(key string) (backends.Item, error) {
+	item, err := s.Keyring.Get(key)
+	if err == nil || errors.Is(err, backends.ErrKeyNotFound) || errors.Is(err, ErrPassphrase) {
+		return item, err
+	}
+	return item, fmt.Errorf("%w: %s: %w; put it back from a backup, or move it away and make the account again from its words: assay keys add NAME --recover",
+		ErrDamaged, filepath.Join(s.config.FileDir, key), err)
 }
 
 // Set writes an item's file.

@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/assaynet/assay/internal/flips"
 	"github.com/assaynet/assay/internal/kept"
 )
 
@@ -21,6 +22,7 @@ func TestKept(t *testing.T) {
 	if f := kept.Faults(Kept()); len(f) > 0 {
 		t.Error(f)
 	}
+	flips.Held(t, "..", Kept())
 	home := t.TempDir()
 	h, closeAll := poolHost(t, home)
 	h.prove(t, device(1))

@@ -4,6 +4,7 @@ package localnet
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -19,6 +20,8 @@ import (
 	"github.com/assaynet/assay/adversary"
 	"github.com/assaynet/assay/chain/home"
 	"github.com/assaynet/assay/internal/flips"
+	"github.com/assaynet/assay/internal/kept"
+	"github.com/assaynet/assay/localnet/crew"
 )
 
 // made is the folder of a network that has not been started, and what its state file says.
@@ -29,7 +32,10 @@ func made(t *testing.T) (folder, says string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := n.unlock(); err != nil {
+	over, stop := context.WithCancel(t.Context())
+	err = n.crew.Serve(over, folder)
+	stop()
+	if err = errors.Join(err, n.unlock()); err != nil {
 		t.Fatal(err)
 	}
 	return folder, spelled(t, folder)
@@ -57,39 +63,62 @@ func TestFlipsInANetwork(t *testing.T) {
 		t.Fatal(err)
 	}
 	slim := t.TempDir() // of a folder with a hundred files, those that are damaged
-	for _, name := range []string{stateFile, "p1/" + home.Public, "p1/" + home.Genesis, "p2/" + home.Genesis} {
+	for _, name := range []string{stateFile, lockFile, crew.ControlFile, "p1/" + home.Public, "p1/" + home.Genesis, "p2/" + home.Genesis} {
 		text, err := os.ReadFile(filepath.Join(whole, name))
 		to := filepath.Join(slim, name)
 		if err = errors.Join(err, os.MkdirAll(filepath.Dir(to), 0o700), os.WriteFile(to, text, 0o600)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	many, cuts := flips.Rounds(2000, 200)
-	refused := 0
-	flips.Each(t, slim, many, cuts, nil, func(folder string, d flips.Damage) error {
+	flips.Each(t, slim, 1000, 100, nil, func(folder string, d flips.Damage) (flips.Outcome, error) {
 		if d.Path == "p1/"+home.Public {
 			p, err := home.ReadParticipant(filepath.Join(folder, "p1", home.Public))
 			p.Moniker, p.Peer, p.Hot = who.Moniker, who.Peer, who.Hot
 			if diff := cmp.Diff(who, p); err == nil && diff != "" {
-				return fmt.Errorf("taken silently:\n%s", diff)
+				return flips.Unchanged, fmt.Errorf("taken silently:\n%s", diff)
 			}
-			return nil
+			return flips.Unchanged, nil
 		}
 		n := &Network{Home: folder}
-		if err := n.read(); err != nil {
-			if refused++; !d.Explains(err, "put it back") {
-				return err
+		if err := n.lock(); err != nil { // what stands in its file is for people
+			return flips.Unchanged, err
+		}
+		if err := errors.Join(n.read(), n.unlock()); err != nil {
+			if !d.Explains(err, "put it back") {
+				return flips.Refused, err
 			}
-			return nil
+			return flips.Refused, nil
+		}
+		if d.Path == crew.ControlFile {
+			_, err := crew.Ask(t.Context(), folder, "kill", []string{"p1"})
+			switch {
+			case errors.Is(err, crew.ErrNotRunning) && !d.Space(): // nobody listens there, which is so
+				return flips.Unchanged, errors.New("another address is taken silently")
+			case errors.Is(err, crew.ErrNotRunning):
+				return flips.Unchanged, nil
+			case err == nil || !d.Explains(err, "start it again"):
+				return flips.Refused, fmt.Errorf("it is not named: %w", err)
+			}
+			return flips.Refused, nil
 		}
 		text, err := json.Marshal(n)
 		if err == nil && string(text) != want {
 			err = errors.New("taken silently: " + string(text))
 		}
-		return err
-	})
-	if refused == 0 {
-		t.Error("nothing was refused, so this test sees nothing")
+		return flips.Unchanged, err
+	}).Covers(t, "localnet", Kept())
+}
+
+// Each kind of file in a network's folder has a bound and a pruner, and is damaged by a test or has a
+// reason why not.
+func TestKept(t *testing.T) {
+	if faults := kept.Faults(Kept()); len(faults) > 0 {
+		t.Errorf("%q", faults)
+	}
+	flips.Held(t, "..", Kept())
+	folder, _ := made(t)
+	if unlisted, err := kept.Unlisted(folder, Kept()); err != nil || len(unlisted) > 0 {
+		t.Errorf("not in the table: %q, %v", unlisted, err)
 	}
 }
 

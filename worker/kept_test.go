@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/assaynet/assay/internal/flips"
 	"github.com/assaynet/assay/internal/kept"
 )
 
@@ -16,6 +17,7 @@ func TestKept(t *testing.T) {
 	if faults := kept.Faults(table); len(faults) > 0 {
 		t.Errorf("%q", faults)
 	}
+	flips.Held(t, "..", table)
 	home := t.TempDir()
 	session(t, home)
 	unlisted, err := kept.Unlisted(home, table)

@@ -83,13 +83,29 @@ func LoadConsensusKey(path string) (ed25519.PrivateKey, error) {
 	}
 	var key privval.FilePVKey
 	if err := cmtjson.Unmarshal(text, &key); err != nil {
-		return nil, fmt.Errorf("app: consensus key %s: %w", path, err)
+		return nil, fmt.Errorf("app: consensus key %s is damaged: %w; put it back from a backup", path, err)
 	}
 	private, ok := key.PrivKey.(cmted25519.PrivKey)
-	if !ok {
+	switch {
+	case key.PrivKey == nil:
+		err = errors.New("it holds no key")
+	case !ok:
 		return nil, fmt.Errorf("app: consensus key %s is of type %s; the chain takes ed25519", path, key.PrivKey.Type())
+	case !Whole(ed25519.PrivateKey(private)):
+		err = errors.New("its two halves do not belong together")
+	case key.PubKey == nil || !bytes.Equal(key.PubKey.Bytes(), private.PubKey().Bytes()) || !bytes.Equal(key.Address, private.PubKey().Address()):
+		err = errors.New("the public key or the address beside it is another one's")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("app: consensus key %s is damaged: %w; put it back from a backup", path, err)
 	}
 	return ed25519.PrivateKey(private), nil
+}
+
+// Whole reports whether a key's second half is the public key of its first. What a key of which a bit
+// has changed signs, nobody takes.
+func Whole(key ed25519.PrivateKey) bool {
+	return len(key) == ed25519.PrivateKeySize && ed25519.NewKeyFromSeed(key.Seed()).Equal(key)
 }
 
 // consensusAddress is how blocks name this node as proposer; nil without a key.

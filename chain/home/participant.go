@@ -8,7 +8,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"path/filepath"
 
 	registryv1 "github.com/assaynet/assay/api/registry/v1"
 	"github.com/assaynet/assay/chain/x/registry"
@@ -107,7 +106,10 @@ func ReadParticipant(path string) (Participant, error) {
 	decoder.DisallowUnknownFields()
 	var p Participant
 	if err := decoder.Decode(&p); err != nil {
-		return p, fmt.Errorf("%w: %s: %w", ErrParticipant, filepath.Base(path), err)
+		return p, fmt.Errorf("%w: %s: %w", ErrParticipant, path, err)
 	}
-	return p, p.Valid()
+	if err := p.Valid(); err != nil {
+		return p, fmt.Errorf("%s: %w", path, err)
+	}
+	return p, nil
 }

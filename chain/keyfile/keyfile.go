@@ -79,22 +79,31 @@ func Load(path string) (ed25519.PrivateKey, error) {
 	if err != nil {
 		return nil, fmt.Errorf("keyfile: %w", err)
 	}
+	key, err := parse(text)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %s: %w; put it back from a backup: a key that was registered cannot be made again", ErrFile, path, err)
+	}
+	return key, nil
+}
+
+// parse reads a file's content.
+func parse(text []byte) (ed25519.PrivateKey, error) {
 	decoder := json.NewDecoder(bytes.NewReader(text))
 	decoder.DisallowUnknownFields()
 	var f form
 	if err := decoder.Decode(&f); err != nil {
-		return nil, fmt.Errorf("%w: %s: %w", ErrFile, path, err)
+		return nil, err
 	}
 	if f.Type != "ed25519" {
-		return nil, fmt.Errorf("%w: %s: type %q, want \"ed25519\"", ErrFile, path, f.Type)
+		return nil, fmt.Errorf("type %q, want \"ed25519\"", f.Type)
 	}
 	seed, err := hex.DecodeString(f.Seed)
 	if err != nil || len(seed) != ed25519.SeedSize {
-		return nil, fmt.Errorf("%w: %s: the seed is not %d bytes of hex", ErrFile, path, ed25519.SeedSize)
+		return nil, fmt.Errorf("the seed is not %d bytes of hex", ed25519.SeedSize)
 	}
 	key := ed25519.NewKeyFromSeed(seed)
 	if hex.EncodeToString(key[ed25519.SeedSize:]) != f.Public {
-		return nil, fmt.Errorf("%w: %s: the public key does not belong to the seed", ErrFile, path)
+		return nil, errors.New("the public key does not belong to the seed")
 	}
 	return key, nil
 }

@@ -4,22 +4,29 @@ package node
 
 import (
 	"bytes"
+	"crypto/ed25519"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 
+	cmted25519 "github.com/cometbft/cometbft/crypto/ed25519"
 	cmtjson "github.com/cometbft/cometbft/libs/json"
+	"github.com/cometbft/cometbft/libs/protoio"
+	"github.com/cometbft/cometbft/p2p"
 	"github.com/cometbft/cometbft/privval"
+	cmtproto "github.com/cometbft/cometbft/proto/tendermint/types"
 
 	"github.com/assaynet/assay/chain/app"
 	"github.com/assaynet/assay/chain/home"
 	"github.com/assaynet/assay/internal/plain"
 )
 
-// ErrIdentity reports a home that has lost a key, or what its key signed last.
-var ErrIdentity = errors.New("node: a part of this node's identity is missing")
+// ErrIdentity reports a home that has lost a key, or what its key signed last, or of which one is damaged.
+var ErrIdentity = errors.New("node: a part of this node's identity is missing or damaged")
 
 // identity checks that a node has what it is known by. Only `assay init` makes keys: a
 // start that did would follow the chain under another name, and a validator whose
@@ -52,22 +59,97 @@ func identity(c home.Config) error {
 		}
 		return fmt.Errorf("%w: %s, %s, is not there: %s", ErrIdentity, f.path, f.what, backup)
 	}
-	text, err := plain.Read(state)
-	var last privval.FilePVLastSignState
+	sign, err := app.LoadConsensusKey(key)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrIdentity, err)
+	}
+	if err := peerKey(comet.NodeKeyFile()); err != nil {
+		return fmt.Errorf("%w: %s, the key by which peers know it, is damaged: %w; %s", ErrIdentity, comet.NodeKeyFile(), err, backup)
+	}
+	if err := lastSigned(state, sign); err != nil {
+		return fmt.Errorf("%w: %s says what this validator signed last, and cannot be used (%w): without it the node could sign a height twice, for which the chain takes its power away. "+
+			"Put back the latest one of this key. If there is none, stop every other node with this key, and write {\"height\":\"H\",\"round\":0,\"step\":3} into it, H being a height that the chain has passed since",
+			ErrIdentity, state, err)
+	}
+	return nil
+}
+
+// peerKey checks the key file of a node among its peers.
+func peerKey(path string) error {
+	key, err := p2p.LoadNodeKey(path)
+	if err != nil {
+		return err
+	}
+	if private, ok := key.PrivKey.(cmted25519.PrivKey); !ok || !app.Whole(ed25519.PrivateKey(private)) {
+		return errors.New("it holds no whole ed25519 key")
+	}
+	return nil
+}
+
+// lastSigned checks the record of what a key signed last. It carries the signature, and the text under
+// it: height, round and step have to be those that were signed, or a digit that has changed would let
+// the key sign them again.
+func lastSigned(path string, key ed25519.PrivateKey) error {
+	text, err := plain.Read(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		err = errors.New("it is not there")
-	case err == nil && len(bytes.TrimSpace(text)) == 0:
-		err = errors.New("it is empty")
-	case err == nil:
-		err = cmtjson.Unmarshal(text, &last)
+		return errors.New("it is not there")
+	case err != nil:
+		return err
+	case len(bytes.TrimSpace(text)) == 0:
+		return errors.New("it is empty")
 	}
-	if err == nil {
-		return nil
+	var parts map[string]json.RawMessage
+	if err := json.Unmarshal(text, &parts); err != nil {
+		return err
 	}
-	return fmt.Errorf("%w: %s says what this validator signed last, and cannot be used (%w): without it the node could sign a height twice, for which the chain takes its power away. "+
-		"Put back the latest one of this key. If there is none, stop every other node with this key, and write {\"height\":\"H\",\"round\":0,\"step\":3} into it, H being a height that the chain has passed since",
-		ErrIdentity, state, err)
+	for _, part := range []string{"height", "round", "step"} {
+		if parts[part] == nil {
+			return fmt.Errorf("it has no %s", part)
+		}
+	}
+	for part := range parts {
+		if !slices.Contains([]string{"height", "round", "step", "signature", "signbytes"}, part) {
+			return fmt.Errorf("it has a part %q, which is none of such a record", part)
+		}
+	}
+	var last privval.FilePVLastSignState
+	if err := cmtjson.Unmarshal(text, &last); err != nil {
+		return err
+	}
+	if len(last.Signature) == 0 && len(last.SignBytes) == 0 {
+		if last.Height < 0 || last.Round < 0 || last.Step < 0 || last.Step > 3 {
+			return fmt.Errorf("height %d, round %d, step %d cannot be", last.Height, last.Round, last.Step)
+		}
+		return nil // it signed nothing, or was written by hand
+	}
+	if key == nil || !ed25519.Verify(key.Public().(ed25519.PublicKey), last.SignBytes, last.Signature) {
+		return errors.New("the signature in it is not this key's, under the text in it")
+	}
+	height, round, step, err := signed(last.SignBytes)
+	if err == nil && (height != last.Height || round != int64(last.Round) || step != last.Step) {
+		err = fmt.Errorf("it says height %d, round %d, step %d, and what was signed height %d, round %d, step %d", last.Height, last.Round, last.Step, height, round, step)
+	}
+	return err
+}
+
+// signed reads what a signature of a validator is for. Step is as in the record: 1 is a proposal, 2 and
+// 3 are the two votes.
+func signed(text []byte) (height, round int64, step int8, err error) {
+	var vote cmtproto.CanonicalVote
+	if err = protoio.UnmarshalDelimited(text, &vote); err == nil {
+		switch vote.Type {
+		case cmtproto.PrevoteType:
+			return vote.Height, vote.Round, 2, nil
+		case cmtproto.PrecommitType:
+			return vote.Height, vote.Round, 3, nil
+		}
+	}
+	var proposal cmtproto.CanonicalProposal
+	if err = protoio.UnmarshalDelimited(text, &proposal); err == nil && proposal.Type != cmtproto.ProposalType {
+		err = errors.New("what was signed is neither a vote nor a proposal")
+	}
+	return proposal.Height, proposal.Round, 1, err
 }
 
 // there: what cannot be looked at is there, and whoever reads it says why not.

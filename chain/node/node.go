@@ -99,6 +99,7 @@ func Run(ctx context.Context, o Options) (err error) {
 	if err := identity(config); err != nil {
 		return err
 	}
+	warnPublic(o.Home, o.Logger)
 	if err := checkPeers(config.Comet.P2P.AddrBookFile(), o.Logger); err != nil {
 		return err
 	}
@@ -231,6 +232,14 @@ func load(dir string) (home.Config, *cmttypes.GenesisDoc, error) {
 		return config, nil, fmt.Errorf("%w: %s is of chain %s, and this folder's keys are participant %q's of chain %s: give it that chain's genesis", ErrNode, path, genesis.ChainID, own.Moniker, own.Chain)
 	}
 	return config, genesis, nil
+}
+
+// warnPublic says that the file which a participant gives to others is damaged. The node itself goes on
+// without it.
+func warnPublic(dir string, logger log.Logger) {
+	if _, err := home.ReadParticipant(filepath.Join(dir, home.Public)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		logger.Warn("the file that tells others of this participant is damaged; `assay init participant` writes it anew and keeps the keys", "err", err)
+	}
 }
 
 // open opens the app over the home's database.

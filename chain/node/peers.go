@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"time"
 
 	"cosmossdk.io/log/v2"
 	"github.com/cometbft/cometbft/p2p"
@@ -19,6 +20,7 @@ import (
 const (
 	newBuckets = 256
 	oldBuckets = 64
+	newBucket  = 1
 	oldBucket  = 2
 )
 
@@ -47,12 +49,17 @@ func checkPeers(path string, logger log.Logger) error {
 }
 
 func damagedPeers(text []byte) error {
-	var book struct {
+	var book struct { // of the types that CometBFT reads: what does not fit them is a panic there
+		Key   string `json:"key"`
 		Addrs []*struct {
 			Addr       *p2p.NetAddress `json:"addr"`
 			Src        *p2p.NetAddress `json:"src"`
 			Buckets    []int           `json:"buckets"`
+			Attempts   int32           `json:"attempts"`
 			BucketType byte            `json:"bucket_type"`
+			Attempted  time.Time       `json:"last_attempt"`
+			Succeeded  time.Time       `json:"last_success"`
+			Banned     time.Time       `json:"last_ban_time"`
 		} `json:"addrs"`
 	}
 	if err := json.Unmarshal(text, &book); err != nil {
@@ -62,9 +69,9 @@ func damagedPeers(text []byte) error {
 		if a == nil || a.Addr == nil || a.Addr.IP == nil || a.Src == nil {
 			return fmt.Errorf("address %d is incomplete", i)
 		}
-		most := newBuckets
-		if a.BucketType == oldBucket {
-			most = oldBuckets
+		most, known := map[byte]int{newBucket: newBuckets, oldBucket: oldBuckets}[a.BucketType]
+		if !known {
+			return fmt.Errorf("address %d is in buckets of type %d", i, a.BucketType)
 		}
 		for _, b := range a.Buckets {
 			if b < 0 || b >= most {

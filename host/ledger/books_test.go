@@ -5,7 +5,6 @@ package ledger
 import (
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
@@ -13,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/assaynet/assay/host/store"
+	"github.com/assaynet/assay/internal/flips"
 )
 
 // settle pays what can be paid, up to n accounts, and returns how many.
@@ -432,55 +432,35 @@ func TestFlipsPayNobodyTwice(t *testing.T) {
 	if err := l.Close(); err != nil {
 		t.Fatal(err)
 	}
-	raw, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	tries := 110
-	if os.Getenv("ASSAY_LONG") != "" {
-		tries = 10_000
-	}
-	r := rand.New(rand.NewPCG(5, 6))
-	seen := map[string]int{}
-	for try := range tries {
-		path := filepath.Join(t.TempDir(), "ledger.db")
-		hurt := append([]byte(nil), raw...)
-		if try%11 == 10 {
-			hurt = hurt[:1+r.IntN(len(hurt)-1)]
-		} else {
-			hurt[r.IntN(len(hurt))] ^= 1 << r.IntN(8)
-		}
-		if err := os.WriteFile(path, hurt, 0o600); err != nil {
-			t.Fatal(err)
-		}
-		o := options
-		o.NoSync = true
+	o := options
+	o.NoSync = true
+	flips.Each(t, filepath.Dir(path), 1500, 150, nil, func(dir string, d flips.Damage) (outcome flips.Outcome, err error) {
+		path := filepath.Join(dir, "ledger.db")
 		l, err := open(path, Rules{Unlock: 3, Strikes: 1}, Amount{}, o)
 		if errors.Is(err, store.ErrDamaged) {
-			seen["refused"]++
-			if try%11 == 10 {
-				continue
+			if outcome = flips.Refused; d.Cut {
+				return outcome, nil
 			}
 			if !strings.Contains(err.Error(), path) {
-				t.Fatalf("try %d: the file is not named: %v", try, err)
+				return outcome, fmt.Errorf("the file is not named: %w", err)
 			}
 			if _, _, err := Salvage(path); err != nil {
-				t.Fatalf("try %d: %v", try, err)
+				return outcome, err
 			}
 			l, err = open(path, Rules{Unlock: 3, Strikes: 1}, Amount{}, o)
 		}
 		if err != nil {
-			t.Fatalf("try %d: %v", try, err)
+			return outcome, err
 		}
 		set, err := l.Aside(100)
 		if err != nil {
-			t.Fatal(err)
+			return outcome, err
 		}
-		if len(l.Mended) > 0 {
-			seen["mended"]++
+		if len(l.Mended)+len(set) > 0 && outcome == flips.Unchanged {
+			outcome = flips.Mended
 		}
-		if len(set) > 0 {
-			seen["aside"]++
+		if len(set) > 1 {
+			return outcome, fmt.Errorf("one record stops many: %v", set)
 		}
 		for _, d := range all {
 			if set[d] != "" {
@@ -488,24 +468,14 @@ func TestFlipsPayNobodyTwice(t *testing.T) {
 			}
 			a, err := l.Account(d)
 			if err != nil {
-				t.Fatalf("try %d: %v", try, err)
+				return outcome, err
 			}
 			n := 0
 			fmt.Sscan(a.Due.Add(a.Locked).Add(a.Settling).String(), &n)
 			if n != owed[d] && n != owed[d]-200 { // the page that told of the last change is gone
-				t.Fatalf("try %d: %s is owed %d, not %d; %v", try, d, n, owed[d], l.Mended)
+				return outcome, fmt.Errorf("%s is owed %d, not %d; %v", d, n, owed[d], l.Mended)
 			}
 		}
-		if len(set) > 1 {
-			t.Fatalf("try %d: one record stops many: %v", try, set)
-		}
-		if err := errors.Join(l.Check(), l.Close()); err != nil {
-			t.Fatalf("try %d: %v", try, err)
-		}
-		_ = os.RemoveAll(filepath.Dir(path))
-	}
-	t.Log(seen)
-	if seen["refused"] == 0 || seen["mended"] == 0 {
-		t.Errorf("the test tries too little: %v", seen)
-	}
+		return outcome, errors.Join(l.Check(), l.Close())
+	}).Saw(t, "ledger.db")
 }

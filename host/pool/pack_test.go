@@ -4,14 +4,17 @@ package pool
 
 import (
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/assaynet/assay/host/store"
+	"github.com/assaynet/assay/internal/flips"
 	"github.com/assaynet/assay/poc/mpoc"
 )
 
@@ -97,64 +100,42 @@ func TestFlipsLoseOneRecord(t *testing.T) {
 	if err := s.file.Close(); err != nil {
 		t.Fatal(err)
 	}
-	raw, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	tries := 150
-	if os.Getenv("ASSAY_LONG") != "" {
-		tries = 10_000
-	}
 	fast := options
 	fast.NoSync = true
-	r := rand.New(rand.NewPCG(7, 8))
-	seen := map[string]int{}
-	for try := range tries {
-		path := filepath.Join(t.TempDir(), "pool.db")
-		hurt := append([]byte(nil), raw...)
-		cut := try%11 == 10
-		if cut {
-			hurt = hurt[:1+r.IntN(len(hurt)-1)]
-		} else {
-			hurt[r.IntN(len(hurt))] ^= 1 << r.IntN(8)
-		}
-		if err := os.WriteFile(path, hurt, 0o600); err != nil {
-			t.Fatal(err)
-		}
+	skip := func(name string) bool { return name != "pool.db" } // the old file beside it
+	flips.Each(t, filepath.Dir(path), 2000, 200, skip, func(dir string, d flips.Damage) (outcome flips.Outcome, err error) {
+		path := filepath.Join(dir, "pool.db")
 		s, _, damaged, err := openStateAs(path, func([]byte) {}, fast)
 		if errors.Is(err, store.ErrDamaged) {
-			seen["refused"]++
-			if cut {
-				continue
+			if outcome = flips.Refused; d.Cut {
+				return outcome, nil
+			}
+			if !strings.Contains(err.Error(), path) {
+				return outcome, fmt.Errorf("the file is not named: %w", err)
 			}
 			if _, _, err := Salvage(path); err != nil {
-				t.Fatalf("try %d: %v", try, err)
+				return outcome, err
 			}
 			s, _, damaged, err = openStateAs(path, func([]byte) {}, fast)
 		}
 		if err != nil {
-			t.Fatalf("try %d: %v", try, err)
+			return outcome, err
+		}
+		if len(damaged) > 0 && outcome == flips.Unchanged {
+			outcome = flips.Mended
 		}
 		have := 0
 		for _, r := range s.all(t) {
 			if want[r.Terms.ChallengeID] != r.Digest() {
-				t.Fatalf("try %d: another receipt", try)
+				return outcome, errors.New("another receipt")
 			}
 			have++
 		}
-		if have < len(want)-1 {
-			// A device's own record: its receipts are there when it registers again.
-			if len(damaged) == 0 && seen["refused"] == 0 {
-				t.Fatalf("try %d: %d of %d receipts, in silence", try, have, len(want))
-			}
-			seen["device"]++
+		if have < len(want)-1 && outcome == flips.Unchanged && len(d.Is) > 0 {
+			return outcome, fmt.Errorf("%d of %d receipts, in silence", have, len(want)) // a device's own record is said
 		}
-		if err := s.file.Close(); err != nil {
-			t.Fatal(err)
-		}
-		_ = os.RemoveAll(filepath.Dir(path))
-	}
-	t.Log(len(want), "receipts", seen)
+		return outcome, s.file.Close()
+	}).Saw(t, "pool.db")
 }
 
 // BenchmarkDisk tells what a machine costs on disk: a submission's bytes in the pool's

@@ -190,7 +190,10 @@ func (p *pages) leaf(raw, from, below []byte, do func(flags uint32, key, value [
 		return errors.New("a bucket within a page is cut short")
 	}
 	n := int(native.Uint16(raw[10:]))
-	if native.Uint16(raw[8:])&pageLeaf == 0 || pageHeader+n*element > len(raw) {
+	if flags := native.Uint16(raw[8:]); flags != pageLeaf { // of a bucket within a page too: bolt takes no other
+		return fmt.Errorf("a page of records has flags %x", flags)
+	}
+	if pageHeader+n*element > len(raw) {
 		return fmt.Errorf("a page has no room for %d records", n)
 	}
 	last := from

@@ -11,12 +11,18 @@ import (
 	"io/fs"
 	"math/rand/v2"
 	"os"
+	"path"
 	"path/filepath"
 	"runtime/debug"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/assaynet/assay/internal/kept"
 )
+
+// few is how many flips a test makes in an ordinary run, with a tenth as many cuts.
+const few = 100
 
 // Damage is what was done to one file.
 type Damage struct {
@@ -47,19 +53,75 @@ func (d Damage) Explains(err error, next ...string) bool {
 	return strings.Contains(text, filepath.Base(filepath.FromSlash(d.Path))) && slices.ContainsFunc(next, func(n string) bool { return strings.Contains(text, n) })
 }
 
-// Rounds are how many flips and cuts a test makes: a few, or with ASSAY_LONG=1 many.
-func Rounds(flips, cuts int) (int, int) {
-	if os.Getenv("ASSAY_LONG") == "" {
-		return 200, 20
+// Outcome is what a program made of a damaged folder.
+type Outcome int
+
+// The outcomes. A check returns an error besides for whatever is none of them.
+const (
+	// Unchanged: as of the whole folder. The damage is where nothing is decided, or was set right.
+	Unchanged Outcome = iota
+	// Refused: an error that names the file and the next step.
+	Refused
+	// Mended: it goes on with less, and the damaged file was named.
+	Mended
+)
+
+// Tally is what a test has tried.
+type Tally struct {
+	flips, cuts int
+	outcomes    [3]int
+	paths       map[string]bool
+}
+
+// Covers fails a test that has left alone a kind of file which a table says it damages. Package is the
+// test's, below the module.
+func (y Tally) Covers(t *testing.T, pkg string, table []kept.Thing) {
+	t.Helper()
+	mine := 0
+	for _, thing := range table {
+		if thing.Damaged != pkg+"."+t.Name() {
+			continue
+		}
+		mine++
+		if !y.saw(thing.Where) {
+			t.Errorf("%s (%s) was not damaged", thing.What, thing.Where)
+		}
 	}
-	return flips, cuts
+	if mine == 0 {
+		t.Errorf("no thing of the table names %s.%s", pkg, t.Name())
+	}
+}
+
+// Saw is Covers for a test that cannot see the table: it names the files by patterns, as the table does
+// below a folder.
+func (y Tally) Saw(t *testing.T, patterns ...string) {
+	t.Helper()
+	for _, pattern := range patterns {
+		if !y.saw(pattern) {
+			t.Errorf("%s was not damaged", pattern)
+		}
+	}
+}
+
+func (y Tally) saw(pattern string) bool {
+	for name := range y.paths {
+		if ok, _ := path.Match(pattern, name); ok {
+			return true
+		}
+	}
+	return false
 }
 
 // Each calls check once for each of so many flips and cuts, every time with a copy of the folder in which
-// one file is damaged; all files take turns. Files that skip names are left alone. What check returns
-// fails the test, and so does a panic in it.
-func Each(t *testing.T, folder string, flips, cuts int, skip func(path string) bool, check func(copied string, d Damage) error) {
+// one file is damaged; all files take turns. It does a few only, and all with ASSAY_LONG=1. Files that
+// skip names are left alone. What check returns as an error fails the test, and so does a panic in it,
+// and damage that is never noticed.
+func Each(t *testing.T, folder string, flips, cuts int, skip func(path string) bool, check func(copied string, d Damage) (Outcome, error)) (y Tally) {
 	t.Helper()
+	if os.Getenv("ASSAY_LONG") == "" {
+		flips, cuts = min(flips, few), min(cuts, few/10)
+	}
+	y = Tally{flips: flips, cuts: cuts, paths: map[string]bool{}}
 	files := map[string][]byte{}
 	var names []string
 	if err := fs.WalkDir(os.DirFS(folder), ".", func(path string, e fs.DirEntry, err error) error {
@@ -78,7 +140,6 @@ func Each(t *testing.T, folder string, flips, cuts int, skip func(path string) b
 		t.Fatalf("no file in %s", folder)
 	}
 	seed, failed := rand.Uint64(), 0
-	t.Logf("%d flips and %d cuts of %d files, seed %d", flips, cuts, len(names), seed)
 	random, copied := rand.New(rand.NewPCG(seed, 0)), t.TempDir()
 	for n := range flips + cuts {
 		d := Damage{Path: names[n%len(names)], Cut: n >= flips}
@@ -95,16 +156,25 @@ func Each(t *testing.T, folder string, flips, cuts int, skip func(path string) b
 		if err := copyInto(folder, into, d); err != nil {
 			t.Fatal(err)
 		}
-		if err := one(into, d, check); err != nil {
+		y.paths[d.Path] = true
+		outcome, err := one(into, d, check)
+		if err != nil {
 			t.Errorf("%s: %v", d, err)
 			if failed++; failed == 10 {
-				t.Fatalf("%d of %d; no more are tried", failed, n+1)
+				t.Fatalf("%d of %d, seed %d; no more are tried", failed, n+1, seed)
 			}
 		}
+		y.outcomes[outcome]++
 		if err := os.RemoveAll(into); err != nil {
 			t.Fatal(err)
 		}
 	}
+	t.Logf("%d flips and %d cuts of %d files: %d changed nothing, %d were refused, %d were mended (seed %d)",
+		y.flips, y.cuts, len(names), y.outcomes[Unchanged], y.outcomes[Refused], y.outcomes[Mended], seed)
+	if y.outcomes[Refused]+y.outcomes[Mended] == 0 {
+		t.Error("no damage was noticed, so this test sees nothing")
+	}
+	return y
 }
 
 // copyInto copies a folder, with the modes of its files, and damages one.
@@ -139,7 +209,7 @@ func copyInto(folder, into string, d Damage) error {
 }
 
 // one turns a panic of check into an error.
-func one(copied string, d Damage, check func(copied string, d Damage) error) (err error) {
+func one(copied string, d Damage, check func(copied string, d Damage) (Outcome, error)) (outcome Outcome, err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			err = fmt.Errorf("panic: %v\n%s", r, debug.Stack())

@@ -29,6 +29,9 @@ type Thing struct {
 	Pruner string
 	// Sealed is how damage is noticed: checksum, signature; empty where it decides nothing.
 	Sealed string
+	// Damaged is the test that damages such files bit by bit, "package.Test" with the package's path
+	// below the module; or "none: " and why there is none. Empty for what is in memory only.
+	Damaged string
 }
 
 // Unlisted returns the files below a home that no thing stands for, with slashes.
@@ -62,6 +65,20 @@ func Faults(table []Thing) (faults []string) {
 		if t.Most <= 0 || t.Record <= 0 || t.Per == "" || t.Pruner == "" {
 			faults = append(faults, t.What+": no bound, size or pruner")
 		}
+		if (t.Where == "") != (t.Damaged == "") {
+			faults = append(faults, t.What+": no test damages it, and no reason is given; or it is no file")
+		}
 	}
 	return faults
+}
+
+// Below is a table of what is kept in a folder below a home.
+func Below(folder string, table []Thing) (all []Thing) {
+	for _, t := range table {
+		if t.Where != "" {
+			t.Where = path.Join(folder, t.Where)
+			all = append(all, t)
+		}
+	}
+	return all
 }

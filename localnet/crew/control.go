@@ -19,11 +19,15 @@ import (
 	"time"
 
 	"github.com/assaynet/assay/internal/durable"
+	"github.com/assaynet/assay/internal/sealed"
 )
 
-// controlFile says where the network of a folder takes commands, and the word that shows that one may read the folder:
+// ControlFile says where the network of a folder takes commands, and the word that shows that one may read the folder:
 // any program of this machine can reach the port.
-const controlFile = "localnet.control"
+const ControlFile = "localnet.control"
+
+// controlVersion is that of ControlFile.
+const controlVersion = "assay-localnet-control/1"
 
 // controlTime is how long a command may take: as long as a process that does not end.
 const controlTime = stopTime + 5*time.Second
@@ -55,9 +59,9 @@ func (c *Crew) Serve(ctx context.Context, home string) error {
 		return fmt.Errorf("localnet: a port for commands: %w", err)
 	}
 	mine := control{l.Addr().String(), hex.EncodeToString(token[:])}
-	raw, err := json.Marshal(mine)
+	raw, err := sealed.Marshal(controlVersion, mine)
 	if err == nil {
-		err = durable.WriteFile(filepath.Join(home, controlFile), append(raw, '\n'), 0o600)
+		err = durable.WriteFile(filepath.Join(home, ControlFile), raw, 0o600)
 	}
 	if err != nil {
 		return errors.Join(err, l.Close())
@@ -125,14 +129,14 @@ func Ask(ctx context.Context, home, do string, words []string) (lines []string, 
 // dial connects to the network that runs in a folder.
 func dial(ctx context.Context, home string) (net.Conn, string, error) {
 	var c control
-	raw, err := os.ReadFile(filepath.Join(home, controlFile))
+	raw, err := os.ReadFile(filepath.Join(home, ControlFile))
 	if err == nil {
-		err = json.Unmarshal(raw, &c)
+		err = sealed.Unmarshal(raw, controlVersion, &c)
 	}
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, "", fmt.Errorf("localnet: %w in %s: start it with assay localnet --home %s", ErrNotRunning, home, home)
 	} else if err != nil {
-		return nil, "", fmt.Errorf("localnet: %s: %w", filepath.Join(home, controlFile), err)
+		return nil, "", fmt.Errorf("localnet: %s: %w; stop the network and start it again, which writes it anew", filepath.Join(home, ControlFile), err)
 	}
 	conn, err := new(net.Dialer).DialContext(ctx, "tcp", c.Address)
 	if err != nil {

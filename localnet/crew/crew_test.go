@@ -165,7 +165,7 @@ func TestCommandsAreForWhoMayReadTheFolder(t *testing.T) {
 	if err := c.Serve(t.Context(), home); err != nil {
 		t.Fatal(err)
 	}
-	path := filepath.Join(home, controlFile)
+	path := filepath.Join(home, ControlFile)
 	raw, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	mpocv1 "github.com/assaynet/assay/api/mpoc/v1"
+	"github.com/assaynet/assay/internal/flips"
 	"github.com/assaynet/assay/internal/kept"
 	poc "github.com/assaynet/assay/poc/mpoc"
 	"github.com/assaynet/assay/worker"
@@ -19,6 +20,7 @@ func TestWhatADeviceKeeps(t *testing.T) {
 	if faults := kept.Faults(mpoc.Kept); len(faults) > 0 {
 		t.Errorf("%q", faults)
 	}
+	flips.Held(t, "../..", mpoc.Kept)
 	honest := bent(mpocv1.PathAccount, func(_ []byte, a *mpocv1.Account) {
 		s := poc.Transfer{
 			Version: poc.TransferVersion, Chain: chain, HostKey: poc.KeyOf(keyOf(1)), DeviceKey: a.DeviceKey,
