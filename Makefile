@@ -48,7 +48,7 @@ coalitions: ### coalitions, renting, outages and honest faults on the real rules
 	ASSAY_LONG=1 go test ./chain/x/sprint -run 'Coalition|Presence|Outage|Honest' -count=1 -timeout 3h -v
 
 flips: ### 10,000 flipped bits and 1,000 files cut short in what worker, host and localnet keep, and in the host's stores (10 minutes)
-	ASSAY_LONG=1 go test ./worker/... ./host/... ./localnet -run 'Flips|EveryByte|DamagedBook' -count=1 -timeout 2h -v
+	./test/flips.sh
 
 full-disk: ### the disk of worker, pool, host and node full at every write in turn, and disks of a few megabytes in a network (15 minutes)
 	ASSAY_LONG=1 go test ./worker/... ./host/... ./chain/... ./localnet ./test/pool ./test/network -run 'Fills|FullDisk|DiskIsFull' -count=1 -timeout 2h -v

@@ -43,7 +43,7 @@ func Check(home string, repair bool) ([]Checked, error) {
 		what, name string
 		look       func(string) (store.Found, error)
 		salvage    func(string) (int, string, error)
-		then       func(path string) (string, error)
+		then       func(path string, repair bool) (why, done string, err error)
 	}{
 		{"ledger", ledgerName, ledger.Look, ledger.Salvage, adds},
 		{"pool", poolName, pool.Look, pool.Salvage, nil},
@@ -83,7 +83,7 @@ func Check(home string, repair bool) ([]Checked, error) {
 	return list, nil
 }
 
-func checkStore(what, path string, repair bool, look func(string) (store.Found, error), salvage func(string) (int, string, error), then func(string) (string, error)) (Checked, error) {
+func checkStore(what, path string, repair bool, look func(string) (store.Found, error), salvage func(string) (int, string, error), then func(path string, repair bool) (why, done string, err error)) (Checked, error) {
 	c := Checked{What: what, Path: path, Sound: true}
 	found, err := look(path)
 	c.Bytes = found.Bytes
@@ -119,31 +119,44 @@ func checkStore(what, path string, repair bool, look func(string) (store.Found, 
 		}
 	}
 	if then != nil && c.Sound {
-		why, err := then(path)
-		if err != nil {
+		why, done, err := then(path, repair)
+		switch {
+		case err != nil:
 			return c, err
-		}
-		if why != "" {
-			c.Sound, c.Found, c.Next = false, c.Found+"; "+why, "it is paid nothing until its sums are right: put the ledger back from a backup, and the chain and the machines' receipts say the rest"
+		case done != "":
+			c.Found += "; " + done
+		case why != "":
+			c.Sound, c.Found, c.Next = false, c.Found+"; "+why, "it is paid nothing until then: assay host check --repair makes it anew from its entries and transfers"
 		}
 	}
 	return c, nil
 }
 
-// adds opens a ledger, which recounts it, and says which accounts are set aside.
-func adds(path string) (string, error) {
+// adds opens a ledger, which recounts it, and says which accounts are set aside; with repair they are made anew.
+func adds(path string, repair bool) (why, done string, err error) {
 	l, err := ledger.Open(path, ledger.Rules{Strikes: 1}, ledger.Amount{})
 	if err != nil {
-		return "", err
+		return "", "", err
 	}
 	set, err := l.Aside(1000)
+	var anew []ledger.Restored
+	if err == nil && repair && len(set) > 0 {
+		anew, err = l.Restore()
+	}
 	if err = errors.Join(err, l.Close()); err != nil {
-		return "", err
+		return "", "", err
 	}
-	for device, why := range set {
-		return fmt.Sprintf("%d accounts are set aside, among them %s: %s", len(set), device, why), nil
+	for _, a := range anew {
+		how := "its sums are those of its entries"
+		if a.Lost {
+			how = "both of its records were lost: what its latest entries earned is due, less what was transferred since, and the machine's receipts bring what is missing; its strikes are forgotten"
+		}
+		done += fmt.Sprintf("; the account of %s is made anew, with %s locked and %s due: %s", a.Device, a.Locked, a.Due, how)
 	}
-	return "", nil
+	for device, reason := range set {
+		return fmt.Sprintf("%d accounts are set aside, among them %s: %s", len(set), device, reason), strings.TrimPrefix(done, "; "), nil
+	}
+	return "", "", nil
 }
 
 func checkLeaves(dir string) (Checked, error) {

@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	bolt "go.etcd.io/bbolt"
+
 	"github.com/assaynet/assay/host/leaflog"
 	"github.com/assaynet/assay/host/ledger"
 )
@@ -110,6 +112,52 @@ func TestCheckAndRepair(t *testing.T) {
 	}
 	again, _ := poolHost(t, home)
 	if a := again.standing(t, d); a.Locked.String() != "210" || a.Entries != 3 {
+		t.Errorf("after a repair: %+v", a)
+	}
+}
+
+// An account of which both records are damaged is set aside, the check says so and how to go on, and its
+// repair makes it anew from its entries: what it earned is owed again.
+func TestCheckMakesALostAccountAnew(t *testing.T) {
+	home := t.TempDir()
+	h, closeAll := poolHost(t, home)
+	d := device(1)
+	h.prove(t, d)
+	pay, err := ledger.ParseAmount("70")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := h.ledger.Credit(ledger.Entry{Device: d, Kind: ledger.Loops, Source: "a", Ops: 1, Pay: pay, At: time.Now().UnixMilli()}); err != nil {
+		t.Fatal(err)
+	}
+	closeAll()
+	db, err := bolt.Open(filepath.Join(home, ledgerName), 0o600, nil)
+	if err == nil {
+		err = errors.Join(db.Update(func(tx *bolt.Tx) error {
+			for _, bucket := range []string{"accounts", "copies"} {
+				b := tx.Bucket([]byte(bucket))
+				raw := bytes.Clone(b.Get(d[:]))
+				raw[len(raw)-1] ^= 1
+				if err := b.Put(d[:], raw); err != nil {
+					return err
+				}
+			}
+			return nil
+		}), db.Close())
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, closeAgain := poolHost(t, home) // a start sets it aside
+	closeAgain()
+	if c := find(t, check(t, home, false), "ledger"); c.Sound || !strings.Contains(c.Found, d.String()) || !strings.Contains(c.Next, "--repair") {
+		t.Errorf("%+v", c)
+	}
+	if c := find(t, check(t, home, true), "ledger"); !c.Sound || !strings.Contains(c.Found, d.String()+" is made anew") {
+		t.Errorf("%+v", c)
+	}
+	again, _ := poolHost(t, home)
+	if a := again.standing(t, d); a.Locked.String() != "70" || a.Entries != 1 {
 		t.Errorf("after a repair: %+v", a)
 	}
 }

@@ -129,7 +129,7 @@ func paymentsTable(out io.Writer, p host.Payments) {
 		_ = t.Flush()
 	}
 	for key, why := range p.Aside {
-		fmt.Fprintf(out, "\nset aside: %s: %s\n", key, why)
+		fmt.Fprintf(out, "\nset aside: %s: %s; stop the host and run: assay host check --repair\n", key, why)
 	}
 	if st.Plan != nil {
 		fmt.Fprintln(out)

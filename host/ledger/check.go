@@ -33,6 +33,11 @@ func (l *Ledger) mend(damaged []store.Damage) error {
 	}
 	return l.file.Update(func(tx *store.Tx) error {
 		say := func(format string, a ...any) { l.Mended = append(l.Mended, fmt.Sprintf(format, a...)) }
+		for _, d := range damaged {
+			if d.State() {
+				say("%s; what the chain has of it is read from its blocks, and machines bring receipts", d)
+			}
+		}
 		for bucket, keys := range hurt {
 			for _, key := range keys {
 				if bucket == aside {
@@ -395,7 +400,7 @@ func Salvage(path string) (records int, old string, err error) {
 		}
 		return true
 	}, func(tx *store.Tx) error {
-		return joined(latest(tx), buried(tx), withdrawn(tx), l.reindex(tx), numbers(tx))
+		return joined(latest(tx), l.orphans(tx), buried(tx), withdrawn(tx), l.reindex(tx), numbers(tx))
 	})
 }
 

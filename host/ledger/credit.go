@@ -355,13 +355,17 @@ func (l *Ledger) Promise(p Promise) error {
 	})
 }
 
-// Promises lists up to n promises of epochs up to one, the oldest first.
+// Promises lists up to n promises of epochs up to one, the oldest first. Those of accounts that are set
+// aside wait, and hold up nobody.
 func (l *Ledger) Promises(epoch uint64, n int) (list []Promise, err error) {
 	err = l.file.View(func(tx *store.Tx) error {
 		return tx.Each(promises, nil, func(r store.Record) (bool, error) {
 			var p Promise
 			if err := r.Decode(&p); err != nil || p.Epoch > epoch {
 				return err != nil, nil // a damaged one is passed over
+			}
+			if tx.Has(aside, p.Device[:]) {
+				return true, nil
 			}
 			list = append(list, p)
 			return len(list) < n, nil
@@ -371,10 +375,16 @@ func (l *Ledger) Promises(epoch uint64, n int) (list []Promise, err error) {
 }
 
 // Fulfil enters what a promise comes to, and ends it; without pay it only ends. A
-// banned device's earns nothing.
+// banned device's earns nothing. A device whose account is lost gets one.
 func (l *Ledger) Fulfil(p Promise, ops uint64, now time.Time) error {
 	if ops > 0 {
-		_, err := l.Credit(Entry{Device: p.Device, Kind: Leaves, Source: p.Source, Order: p.Epoch, Ops: ops, Pay: Pay(ops, p.Rate), At: now.UnixMilli()})
+		e := Entry{Device: p.Device, Kind: Leaves, Source: p.Source, Order: p.Epoch, Ops: ops, Pay: Pay(ops, p.Rate), At: now.UnixMilli()}
+		_, err := l.Credit(e)
+		if errors.Is(err, ErrUnknown) {
+			if _, err = l.Register(p.Device, "", now); err == nil {
+				_, err = l.Credit(e)
+			}
+		}
 		if err != nil && !errors.Is(err, ErrBanned) {
 			return err
 		}

@@ -35,7 +35,7 @@
 // it, flushed to disk before the call returns; concurrent calls share a flush.
 // Accounts are written twice, so that one damaged record costs nothing. One whose
 // sums do not add up is set aside: it earns and is paid nothing until it is
-// looked at, and the others go on. Amounts are integers of the chain's base unit.
+// made anew by [Ledger.Restore], and the others go on. Amounts are integers of the chain's base unit.
 // For every account
 //
 //	credited = locked + due + settling + settled + forfeited

@@ -256,7 +256,7 @@ func (l *Ledger) Aside(n int) (list map[Device]string, err error) {
 // account reads one; a damaged record has a copy.
 func account(tx *store.Tx, device Device, a *Account) error {
 	if why, found, err := tx.Raw(aside, device[:]); err != nil || found {
-		return fmt.Errorf("%w: the account of %s is set aside: %s; stop the host and run assay host check", ErrCorrupt, device, why)
+		return fmt.Errorf("%w: the account of %s is set aside: %s; stop the host and run assay host check --repair", ErrCorrupt, device, why)
 	}
 	found, err := tx.Get(accounts, device[:], a)
 	if err != nil || !found {

@@ -120,7 +120,7 @@ func mend(tx *store.Tx, hurt []store.Damage) (named []error, err error) {
 		return nil, nil
 	}
 	for _, d := range hurt {
-		if d.Bucket == bucketDevices || d.Bucket == bucketChallenges || d.Bucket == bucketMeta {
+		if d.Bucket == bucketDevices || d.Bucket == bucketChallenges || d.Bucket == bucketMeta || d.State() {
 			named = append(named, fmt.Errorf("%w: %s", errDamaged, d))
 		}
 	}

@@ -138,6 +138,38 @@ func TestFlipsLoseOneRecord(t *testing.T) {
 	}).Saw(t, "pool.db")
 }
 
+// A file of version 1 has no checksums, and its receipts are signed: one that is brought over holds, or the
+// file is refused.
+func TestFlipsInVersion1(t *testing.T) {
+	raw, err := os.ReadFile("testdata/version1.db")
+	if err != nil {
+		t.Fatal(err)
+	}
+	whole := t.TempDir()
+	if err := os.WriteFile(filepath.Join(whole, "pool.db"), raw, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	fast := options
+	fast.NoSync = true
+	flips.Each(t, whole, 500, 50, nil, func(dir string, d flips.Damage) (flips.Outcome, error) {
+		path := filepath.Join(dir, "pool.db")
+		s, _, _, err := openStateAs(path, func([]byte) {}, fast)
+		switch {
+		case err != nil && !strings.Contains(err.Error(), path):
+			return flips.Refused, err
+		case err != nil:
+			return flips.Refused, nil
+		}
+		outcome := flips.Unchanged
+		for _, r := range s.all(t) {
+			if r.Authentic() != nil {
+				outcome = flips.Mended // whoever is shown it sees that
+			}
+		}
+		return outcome, s.file.Close()
+	}).Saw(t, "pool.db")
+}
+
 // BenchmarkDisk tells what a machine costs on disk: a submission's bytes in the pool's
 // file, and how large the file is with 20 machines at their bound.
 func BenchmarkDisk(b *testing.B) {

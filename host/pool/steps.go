@@ -152,8 +152,11 @@ func (p *Pool) known(key mpoc.Key) (device, ledger.Account, error) {
 		return d, ledger.Account{}, refuse(mpocv1.CodeUnknownDevice, "register first: "+mpocv1.PathNonce, "this host does not know key %s", key)
 	}
 	account, err := p.Standing(key)
-	if err == nil && account.Banned {
+	switch {
+	case err == nil && account.Banned:
 		err = fmt.Errorf("%w: %s", ledger.ErrBanned, account.Reason)
+	case err == nil && account.Payout == "" && d.Registration.Payout != "" && account.Entries > 0: // it was lost, and made anew
+		account, err = p.c.Ledger.Register(ledger.Device(key), d.Registration.Payout, p.clock.Wall())
 	}
 	return d, account, err
 }

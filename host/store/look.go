@@ -21,8 +21,17 @@ type Damage struct {
 	Key    []byte
 }
 
+// State reports damage to one of the two pages that tell the state of the file. The other one may be
+// older: then what was changed last is missing.
+func (d Damage) State() bool { return d.Bucket == metaBucket }
+
 // String names the record.
-func (d Damage) String() string { return fmt.Sprintf("%s %x", d.Bucket, d.Key) }
+func (d Damage) String() string {
+	if d.State() {
+		return "one of the two pages that tell the state of the file is damaged: what was changed last may be missing"
+	}
+	return fmt.Sprintf("%s %x", d.Bucket, d.Key)
+}
 
 // Found is what a look at a file found.
 type Found struct {
@@ -111,6 +120,9 @@ func (found *Found) read(file *os.File, size int64, o Options) error {
 		return err
 	}
 	found.last, found.bent = want.Last, p.bent
+	if p.torn {
+		found.Damaged = append(found.Damaged, Damage{Bucket: metaBucket})
+	}
 	if have == (format{}) {
 		if sealed {
 			return errors.New("what it is cannot be read")

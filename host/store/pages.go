@@ -38,6 +38,7 @@ type pages struct {
 	high uint64
 	root uint64
 	seen map[uint64]bool
+	torn bool // one of the two pages that tell the state is damaged: it may have been the later one
 	bent bool // a page begins with another key than the one that leads to it: bolt must not write there
 }
 
@@ -65,14 +66,16 @@ func readMeta(file io.ReaderAt, size int64) (*pages, error) {
 		}
 		return p.page
 	}
+	torn := false
 	if look(0) == 0 { // then the second one tells where it is by being found
 		for page := int64(512); page <= 1<<20; page <<= 1 {
 			if look(page) == page {
 				break
 			}
 		}
+		torn = true
 	} else {
-		look(best.page)
+		torn = look(best.page) == 0
 	}
 	if best == nil {
 		return nil, errors.New("no page tells the state of the file")
@@ -80,6 +83,7 @@ func readMeta(file io.ReaderAt, size int64) (*pages, error) {
 	if best.high > uint64(size)/uint64(best.page) { // an older state may fit; bolt would not take that one
 		return nil, fmt.Errorf("it ends after %d bytes, and has %d pages of %d", size, best.high, best.page)
 	}
+	best.torn = torn
 	best.seen = map[uint64]bool{0: true, 1: true}
 	return best, nil
 }

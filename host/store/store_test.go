@@ -10,6 +10,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	bolt "go.etcd.io/bbolt"
@@ -114,6 +115,7 @@ func TestFlipsAndTruncations(t *testing.T) {
 			outcome = flips.Mended // as a file that was never begun
 		case len(damaged) > 0:
 			outcome = flips.Mended
+			damaged = slices.DeleteFunc(slices.Clone(damaged), Damage.State)
 			if len(have) != len(last)-len(damaged) && len(have) != len(before)-len(damaged) {
 				return outcome, fmt.Errorf("%d records and %d damaged of %d", len(have), len(damaged), len(last))
 			}
@@ -126,11 +128,10 @@ func TestFlipsAndTruncations(t *testing.T) {
 				return outcome, err
 			}
 		case maps.Equal(have, last):
-		case maps.Equal(have, before): // the page that tells of the last change is gone
 		default:
 			return outcome, errors.New("other records, in silence")
 		}
-		if err := f.Close(); err != nil || len(damaged) == 0 {
+		if err := f.Close(); err != nil || outcome == flips.Unchanged || len(d.Is) == 0 {
 			return outcome, err
 		}
 		f, again := open(t, path) // said once; what it was is beside it
