@@ -23,6 +23,7 @@ import (
 	"github.com/assaynet/assay/chain/app"
 	"github.com/assaynet/assay/chain/home"
 	"github.com/assaynet/assay/internal/plain"
+	"github.com/assaynet/assay/poc/signed"
 )
 
 // ErrIdentity reports a home that has lost a key, or what its key signed last, or of which one is damaged.
@@ -123,19 +124,19 @@ func lastSigned(path string, key ed25519.PrivateKey) error {
 		}
 		return nil // it signed nothing, or was written by hand
 	}
-	if key == nil || !ed25519.Verify(key.Public().(ed25519.PublicKey), last.SignBytes, last.Signature) {
+	if key == nil || !signed.Verify(key.Public().(ed25519.PublicKey), last.SignBytes, last.Signature) {
 		return errors.New("the signature in it is not this key's, under the text in it")
 	}
-	height, round, step, err := signed(last.SignBytes)
+	height, round, step, err := whatWasSigned(last.SignBytes)
 	if err == nil && (height != last.Height || round != int64(last.Round) || step != last.Step) {
 		err = fmt.Errorf("it says height %d, round %d, step %d, and what was signed height %d, round %d, step %d", last.Height, last.Round, last.Step, height, round, step)
 	}
 	return err
 }
 
-// signed reads what a signature of a validator is for. Step is as in the record: 1 is a proposal, 2 and
+// whatWasSigned reads what a signature of a validator is for. Step is as in the record: 1 is a proposal, 2 and
 // 3 are the two votes.
-func signed(text []byte) (height, round int64, step int8, err error) {
+func whatWasSigned(text []byte) (height, round int64, step int8, err error) {
 	var vote cmtproto.CanonicalVote
 	if err = protoio.UnmarshalDelimited(text, &vote); err == nil {
 		switch vote.Type {
