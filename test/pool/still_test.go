@@ -5,6 +5,7 @@ package pool
 import (
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	mpocv1 "github.com/assaynet/assay/api/mpoc/v1"
 	"github.com/assaynet/assay/worker/mpoc"
@@ -28,7 +29,7 @@ func TestAMachineIsToldThatTheChainStandsStill(t *testing.T) {
 	n.events.wait(t, "the machine to take it back", func() bool { return w.Snapshot().Still == "" })
 	w.kill()
 	n.pool.Halt("a node's name, \x00\xff\nSet-Cookie: " + strings.Repeat("é", 1000))
-	if _, terms, err := mpoc.Ask(t.Context(), n.address(), keyOf(2)); err != nil || strings.ContainsAny(terms, "\n\x00é\xff") || len(terms) > 2*mpocv1.MaxStill+300 {
+	if _, terms, err := mpoc.Ask(t.Context(), n.address(), keyOf(2)); err != nil || !utf8.ValidString(terms) || strings.ContainsAny(terms, "\n\x00é\ufffd") || len(terms) > 2*mpocv1.MaxStill+300 {
 		t.Errorf("of a reason that is no line of text: %q, %v", terms, err)
 	}
 }
