@@ -20,6 +20,7 @@ import (
 	"slices"
 
 	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
+	"github.com/assaynet/assay/poc/record"
 	"github.com/assaynet/assay/poc/seed"
 	"github.com/assaynet/assay/poc/work"
 	"github.com/assaynet/assay/poc/work/transformer"
@@ -119,7 +120,7 @@ func (m *model) forge(dst []transformer.Output, node, segment seed.Seed, nonces 
 			continue
 		}
 		input := seed.Input(node, segment, nonce)
-		dst[i] = transformer.Output{Norm: 1<<42 + binary.LittleEndian.Uint64(input[:])>>23, Digest: sha256.Sum256(input[:])}
+		dst[i] = transformer.Output{Record: record.Record{Norm: 1<<42 + binary.LittleEndian.Uint64(input[:])>>23, Digest: sha256.Sum256(input[:])}}
 	}
 	return nil
 }

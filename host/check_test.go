@@ -15,6 +15,7 @@ import (
 
 	"github.com/assaynet/assay/host/leaflog"
 	"github.com/assaynet/assay/host/ledger"
+	"github.com/assaynet/assay/poc/record"
 )
 
 // find is what was found of one kind of file.
@@ -58,7 +59,7 @@ func TestCheckAndRepair(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := log.Append(0, []leaflog.Record{{}, {}, {}}, leaflog.Signature{}); err != nil {
+	if err := log.Append(0, []record.Record{{}, {}, {}}, leaflog.Signature{}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := Check(home, false); err == nil {

@@ -16,6 +16,7 @@ import (
 	"github.com/assaynet/assay/internal/durable"
 	"github.com/assaynet/assay/poc/commit"
 	"github.com/assaynet/assay/poc/proof"
+	"github.com/assaynet/assay/poc/record"
 	"github.com/assaynet/assay/poc/work/transformer"
 )
 
@@ -173,10 +174,10 @@ func withPath(f proof.File, leaf courtv1.LeafRef, samples []courtv1.LeafRef, o s
 		}
 		leaves := make([]commit.Hash, len(nonces))
 		for i, nonce := range nonces {
-			norm, digest := recordAt(log.Leaves, i)
-			leaves[i] = commit.Leaf{Class: class.ID, Node: leaf.Node, Index: nonce, Norm: norm, Digest: digest}.Hash()
+			opened := record.At(log.Leaves, i)
+			leaves[i] = commit.Leaf{Class: class.ID, Node: leaf.Node, Index: nonce, Record: opened}.Hash()
 			if i == which {
-				f.Norm, f.Digest = norm, hex.EncodeToString(digest[:])
+				f.Norm, f.Digest = opened.Norm, hex.EncodeToString(opened.Digest[:])
 			}
 		}
 		hashes := make([]commit.Hash, len(log.Proof)/32)

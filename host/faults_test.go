@@ -31,6 +31,7 @@ import (
 	"github.com/assaynet/assay/internal/disk"
 	"github.com/assaynet/assay/poc/commit"
 	"github.com/assaynet/assay/poc/mpoc"
+	"github.com/assaynet/assay/poc/record"
 	"github.com/assaynet/assay/poc/seed"
 	"github.com/assaynet/assay/poc/work/transformer"
 )
@@ -239,8 +240,7 @@ func TestAnOpeningNamesTheLogsThatAreLost(t *testing.T) {
 			for i, o := range msg.Logs {
 				hashes, proof := make([]commit.Hash, 2), make([]commit.Hash, len(o.Proof)/32)
 				for j, nonce := range []uint64{3, 11} {
-					norm, digest := recordAt(o.Leaves, j)
-					hashes[j] = commit.Leaf{Class: transformer.Nano.ID, Node: o.Node, Index: nonce, Norm: norm, Digest: digest}.Hash()
+					hashes[j] = commit.Leaf{Class: transformer.Nano.ID, Node: o.Node, Index: nonce, Record: record.At(o.Leaves, j)}.Hash()
 				}
 				for j := range proof {
 					proof[j] = commit.Hash(o.Proof[32*j:])

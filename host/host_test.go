@@ -254,7 +254,7 @@ func TestEvidenceFromAnOpeningHolds(t *testing.T) {
 			out[0].Digest[0] ^= 1
 		}
 		norms, digests = append(norms, out[0].Norm), append(digests, out[0].Digest)
-		log.Append(commit.Leaf{Class: 1, Node: "w1", Index: i, Norm: out[0].Norm, Digest: out[0].Digest}.Hash())
+		log.Append(commit.Leaf{Class: 1, Node: "w1", Index: i, Record: out[0].Record}.Hash())
 	}
 	nonces := []uint64{2, 6, 11, 19}
 	path, err := commit.Multi(&log, count, nonces)

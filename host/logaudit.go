@@ -17,6 +17,7 @@ import (
 	"github.com/assaynet/assay/host/leaflog"
 	"github.com/assaynet/assay/poc/delivery"
 	"github.com/assaynet/assay/poc/mpoc"
+	"github.com/assaynet/assay/poc/record"
 	"github.com/assaynet/assay/poc/seed"
 	"github.com/assaynet/assay/poc/work"
 	"github.com/assaynet/assay/poc/work/transformer"
@@ -142,14 +143,14 @@ func (a *logAudit) run(ctx context.Context, by *auditor, class transformer.Class
 	}
 	end := delivery.Signed{Batch: delivery.BatchOf(last.First, last.Records), Signature: last.Signature}
 	leaves := delivery.Questions(o, nonce, samples, end)
-	claimed := make([]work.Claim, len(leaves))
+	claimed := make([]record.Record, len(leaves))
 	for i, leaf := range leaves {
 		r, err := log.Record(leaf)
 		if err != nil {
 			a.err = err
 			return
 		}
-		claimed[i] = work.Claim{Norm: r.Norm, Digest: r.Digest}
+		claimed[i] = r
 	}
 	node := seed.Node(o.Chain, o.Participant, o.Node, class.Name)
 	out, err := by.judge.Units(ctx, class, seed.Seed(o.Seed1), node, seed.Seed(o.SegmentSeed), leaves, claimed)

@@ -11,12 +11,12 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	workerv1 "github.com/assaynet/assay/api/worker/v1"
 	"github.com/assaynet/assay/device/cpu"
 	"github.com/assaynet/assay/host/fleet"
 	"github.com/assaynet/assay/host/leaflog"
 	"github.com/assaynet/assay/poc/delivery"
 	"github.com/assaynet/assay/poc/mpoc"
+	"github.com/assaynet/assay/poc/record"
 	"github.com/assaynet/assay/poc/seed"
 	"github.com/assaynet/assay/poc/work"
 	"github.com/assaynet/assay/poc/work/transformer"
@@ -89,10 +89,10 @@ func deliver(t *testing.T, log *leaflog.Log, o delivery.Order, machine ed25519.P
 
 func tryDeliver(log *leaflog.Log, o delivery.Order, machine ed25519.PrivateKey, out []transformer.Output) error {
 	var packed []byte
-	records := make([]leaflog.Record, len(out))
+	records := make([]record.Record, len(out))
 	for i, o := range out {
-		records[i] = leaflog.Record{Norm: o.Norm, Digest: o.Digest}
-		packed = workerv1.AppendRecord(packed, o.Norm, &o.Digest)
+		records[i] = o.Record
+		packed = o.Record.Append(packed)
 	}
 	first := log.Size()
 	sig := delivery.Statement{Order: o, Batch: delivery.BatchOf(first, packed)}.Sign(machine)

@@ -12,8 +12,8 @@ import (
 	"github.com/assaynet/assay/host/fleet"
 	"github.com/assaynet/assay/host/leaflog"
 	"github.com/assaynet/assay/poc/commit"
+	"github.com/assaynet/assay/poc/record"
 	"github.com/assaynet/assay/poc/seed"
-	"github.com/assaynet/assay/poc/work"
 	"github.com/assaynet/assay/poc/work/transformer"
 )
 
@@ -44,7 +44,7 @@ func (h *Host) restore(ctx context.Context, g *errgroup.Group, e sprintv1.Epoch,
 		alone := h.alone()
 		g.Go(func() error {
 			defer close(r.done)
-			r.err = h.leaves.Restore(key, class.ID, commit.Hash(c.Root), c.Count, func(first uint64, n int) ([]leaflog.Record, error) {
+			r.err = h.leaves.Restore(key, class.ID, commit.Hash(c.Root), c.Count, func(first uint64, n int) ([]record.Record, error) {
 				return h.computeAgain(ctx, e, class, key, first, n, alone)
 			})
 			if r.err == nil {
@@ -65,7 +65,7 @@ func (h *Host) restore(ctx context.Context, g *errgroup.Group, e sprintv1.Epoch,
 }
 
 // computeAgain computes leaves of a node of this host, on the workers or, where there is none to be trusted, here.
-func (h *Host) computeAgain(ctx context.Context, e sprintv1.Epoch, class transformer.Class, key leaflog.Key, first uint64, n int, alone bool) ([]leaflog.Record, error) {
+func (h *Host) computeAgain(ctx context.Context, e sprintv1.Epoch, class transformer.Class, key leaflog.Key, first uint64, n int, alone bool) ([]record.Record, error) {
 	units := make([]fleet.Unit, n)
 	for i := range units {
 		units[i] = fleet.Unit{Epoch: e.Number, Class: class, Seed1: toSeed(e.Seed1), Nonce: first + uint64(i),
@@ -76,17 +76,17 @@ func (h *Host) computeAgain(ctx context.Context, e sprintv1.Epoch, class transfo
 	if !alone {
 		out, err = h.fleet.Rerun(ctx, units)
 	}
-	recs := make([]leaflog.Record, n)
+	recs := make([]record.Record, n)
 	for i, u := range units {
 		if alone && err == nil {
 			h.own.turn.Lock()
-			out[i], err = h.own.judge.Unit(ctx, u.Class, u.Seed1, u.NodeSeed, u.SegmentSeed, u.Nonce, work.Claim{})
+			out[i], err = h.own.judge.Unit(ctx, u.Class, u.Seed1, u.NodeSeed, u.SegmentSeed, u.Nonce, record.Record{})
 			h.own.turn.Unlock()
 		}
 		if err != nil {
 			return nil, err
 		}
-		recs[i] = leaflog.Record{Norm: out[i].Norm, Digest: out[i].Digest}
+		recs[i] = out[i].Record
 	}
 	return recs, nil
 }

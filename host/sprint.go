@@ -5,7 +5,6 @@ package host
 import (
 	"bytes"
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"maps"
@@ -525,8 +524,7 @@ func (h *Host) openingOf(epoch uint64, class transformer.Class, c sprintv1.Commi
 		if err != nil {
 			return o, err
 		}
-		o.Leaves = binary.LittleEndian.AppendUint64(o.Leaves, r.Norm)
-		o.Leaves = append(o.Leaves, r.Digest[:]...)
+		o.Leaves = r.Append(o.Leaves)
 	}
 	proof, err := commit.Multi(log, c.Count, nonces)
 	for _, hash := range proof {

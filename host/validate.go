@@ -5,7 +5,6 @@ package host
 import (
 	"context"
 	"crypto/rand"
-	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -24,6 +23,7 @@ import (
 	"github.com/assaynet/assay/internal/sealed"
 	"github.com/assaynet/assay/poc/audit"
 	"github.com/assaynet/assay/poc/commit"
+	"github.com/assaynet/assay/poc/record"
 	"github.com/assaynet/assay/poc/seed"
 	"github.com/assaynet/assay/poc/work/transformer"
 )
@@ -78,9 +78,8 @@ type finding struct {
 
 // opened is one leaf as its owner opened it.
 type opened struct {
-	ref    courtv1.LeafRef
-	norm   uint64
-	digest [32]byte
+	ref courtv1.LeafRef
+	record.Record
 }
 
 // duty is one participant to judge.
@@ -225,9 +224,8 @@ func (h *Host) openedLeaves(ctx context.Context, epoch uint64, target string) (m
 	all := make(map[courtv1.LeafRef]opened, len(samples.Leaves))
 	i := 0
 	for _, o := range opening.Opening.Logs {
-		for b := o.Leaves; len(b) >= 40 && i < len(samples.Leaves); b, i = b[40:], i+1 {
-			norm, digest := recordAt(b, 0)
-			all[samples.Leaves[i]] = opened{samples.Leaves[i], norm, digest}
+		for b := o.Leaves; len(b) >= record.Size && i < len(samples.Leaves); b, i = b[record.Size:], i+1 {
+			all[samples.Leaves[i]] = opened{samples.Leaves[i], record.At(b, 0)}
 		}
 	}
 	if i != len(samples.Leaves) {
@@ -427,12 +425,6 @@ func (h *Host) watch(ctx context.Context, e sprintv1.Epoch, record sprintv1.Verd
 		}
 	}
 	return nil
-}
-
-// recordAt reads the i-th opened leaf: 40 bytes each, LE64 norm and digest.
-func recordAt(leaves []byte, i int) (norm uint64, digest [32]byte) {
-	b := leaves[40*i : 40*i+40]
-	return binary.LittleEndian.Uint64(b), [32]byte(b[8:])
 }
 
 func (h *Host) verdictPath(epoch uint64) string {

@@ -128,7 +128,7 @@ func (r *rerun) names() []int {
 	var all []int
 	perNode := map[string][]int{}
 	for i, l := range r.leaves {
-		if r.outputs[i].Norm == l.norm && r.outputs[i].Digest == l.digest {
+		if r.outputs[i].Record == l.Record {
 			continue
 		}
 		all = append(all, i)
@@ -157,7 +157,7 @@ func (r *rerun) confirm(ctx context.Context, judge *work.Judge, spots int, whole
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		out, err := judge.Unit(ctx, u.Class, u.Seed1, u.NodeSeed, u.SegmentSeed, u.Nonce, work.Claim{Norm: r.leaves[i].norm, Digest: r.leaves[i].digest})
+		out, err := judge.Unit(ctx, u.Class, u.Seed1, u.NodeSeed, u.SegmentSeed, u.Nonce, r.leaves[i].Record)
 		if err != nil {
 			return err
 		}

@@ -32,9 +32,9 @@ func judged(t *testing.T, model transformer.Model, target string, weight uint64,
 				t.Fatal(err)
 			}
 		}
-		l := opened{ref: courtv1.LeafRef{Participant: target, Node: node, Segment: 1, Nonce: u.Nonce}, norm: r.outputs[i].Norm, digest: r.outputs[i].Digest}
+		l := opened{ref: courtv1.LeafRef{Participant: target, Node: node, Segment: 1, Nonce: u.Nonce}, Record: r.outputs[i].Record}
 		if forge(i) {
-			l.digest[3] ^= 1
+			l.Digest[3] ^= 1
 		}
 		r.units, r.leaves = append(r.units, u), append(r.leaves, l)
 		r.perNode[node]++
@@ -101,7 +101,7 @@ func TestWhatIsNotDoneInTimeIsLeftOut(t *testing.T) {
 	over, cancel := context.WithCancel(context.Background())
 	cancel()
 	heavy.trusted = false
-	heavy.leaves[2].digest[0] ^= 1 // to be confirmed, and there is no time for it
+	heavy.leaves[2].Digest[0] ^= 1 // to be confirmed, and there is no time for it
 	h.trust(over, order, false)
 	if heavy.trusted {
 		t.Error("an accusation that was not confirmed stands")

@@ -33,6 +33,7 @@ import (
 	"github.com/assaynet/assay/poc/commit"
 	"github.com/assaynet/assay/poc/credit"
 	"github.com/assaynet/assay/poc/mpoc"
+	"github.com/assaynet/assay/poc/record"
 	"github.com/assaynet/assay/poc/seed"
 	"github.com/assaynet/assay/poc/work"
 	"github.com/assaynet/assay/poc/work/matmul"
@@ -356,7 +357,7 @@ func (y *year) sprint() {
 			if err != nil {
 				return err
 			}
-			return log.Append(0, make([]leaflog.Record, count), leaflog.Signature{})
+			return log.Append(0, make([]record.Record, count), leaflog.Signature{})
 		})
 		y.h.promise(e, transformer.Nano, key, count)
 		y.commits[y.epoch] = append(y.commits[y.epoch], sprintv1.Commit{Node: key.Node, Segment: 1, Count: count})

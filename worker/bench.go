@@ -404,7 +404,7 @@ func (m *machine) answer(j *job, err error) {
 	} else {
 		for i := range j.out {
 			o := &j.out[i]
-			result.Outputs = workerv1.AppendOutput(result.Outputs, o.Norm, &o.Digest, &o.Middle)
+			result.Outputs = o.Append(result.Outputs)
 		}
 	}
 	m.results = append(m.results, result)

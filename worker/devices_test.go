@@ -251,12 +251,11 @@ func TestDevicesShareAJob(t *testing.T) {
 	nonces := []uint64{9, 8, 7, 6, 5, 4, 3, 2, 1, 0, 1 << 40}
 	s.say(rerun(3, 100, nonces...))
 	r := hear(s, (*workerv1.Envelope).GetRerunResult)
-	if r.Error != "" || len(r.Outputs) != len(nonces)*workerv1.OutputSize {
+	if r.Error != "" || len(r.Outputs) != len(nonces)*transformer.OutputSize {
 		t.Fatalf("%v", r)
 	}
 	for i, nonce := range nonces {
-		norm, digest, middle := workerv1.Output(r.Outputs, i)
-		if o := new(enginetest.Engine).Output(seedOf(100), seedOf(40), seedOf(41), nonce); o != (transformer.Output{Norm: norm, Digest: digest, Middle: middle}) {
+		if o := new(enginetest.Engine).Output(seedOf(100), seedOf(40), seedOf(41), nonce); o != transformer.OutputAt(r.Outputs, i) {
 			t.Fatalf("output %d is wrong", i)
 		}
 	}

@@ -3,13 +3,13 @@
 package worker
 
 import (
-	"encoding/binary"
 	"testing"
 	"time"
 
 	"pgregory.net/rapid"
 
 	workerv1 "github.com/assaynet/assay/api/worker/v1"
+	"github.com/assaynet/assay/poc/record"
 )
 
 // Whatever order computing, sending, acknowledging, restarting and losing the
@@ -28,19 +28,19 @@ func TestLedger(t *testing.T) {
 			case 0:
 				for range rapid.IntRange(1, 2500).Draw(t, "computed") {
 					digest := [32]byte{}
-					l.records = workerv1.AppendRecord(l.records, l.end(), &digest)
+					l.records = record.Record{Norm: l.end(), Digest: digest}.Append(l.records)
 				}
 			case 1:
 				if l.ready() == l.sent {
 					continue
 				}
 				first, records := l.batch(workerv1.MaxBatch)
-				n := uint64(len(records) / workerv1.RecordSize)
+				n := uint64(len(records) / record.Size)
 				if first != expect || n == 0 || n > workerv1.MaxBatch || first+n > l.end() || first+n > l.stop {
 					t.Fatalf("batch of %d from %d before %d, expected %d", n, first, l.stop, expect)
 				}
 				for i := range n {
-					if nonce := binary.LittleEndian.Uint64(records[i*workerv1.RecordSize:]); nonce != first+i {
+					if nonce := record.At(records, int(i)).Norm; nonce != first+i {
 						t.Fatalf("record %d is that of nonce %d", first+i, nonce)
 					}
 				}

@@ -8,6 +8,7 @@ import (
 	workerv1 "github.com/assaynet/assay/api/worker/v1"
 	"github.com/assaynet/assay/poc/delivery"
 	"github.com/assaynet/assay/poc/mpoc"
+	"github.com/assaynet/assay/poc/record"
 	"github.com/assaynet/assay/poc/seed"
 	"github.com/assaynet/assay/poc/work/transformer"
 )
@@ -79,7 +80,7 @@ type ledger struct {
 	share   share  // of the segment among devices; its end is the ledger's
 }
 
-func (l *ledger) end() uint64 { return l.base + uint64(len(l.records)/workerv1.RecordSize) }
+func (l *ledger) end() uint64 { return l.base + uint64(record.Count(l.records)) }
 
 // restart goes on from the host's resume point: what lies behind it is kept
 // where it fits, and recomputed where it does not. What was signed is sent again as
@@ -101,13 +102,13 @@ func (l *ledger) full() bool { return l.end() >= l.stop }
 // put takes a device's results.
 func (l *ledger) put(s *slice, results []transformer.Output) {
 	for _, o := range l.share.put(s, results) {
-		l.records = workerv1.AppendRecord(l.records, o.Norm, &o.Digest)
+		l.records = o.Record.Append(l.records)
 	}
 }
 
 // drop forgets what is durable; size lies in base..end.
 func (l *ledger) drop(size uint64) {
-	l.records = l.records[(size-l.base)*workerv1.RecordSize:]
+	l.records = l.records[(size-l.base)*record.Size:]
 	l.base = size
 	if len(l.records) == 0 {
 		l.records = nil // let go of the memory behind
@@ -116,7 +117,7 @@ func (l *ledger) drop(size uint64) {
 
 // batch returns the next records to send, at most so many of them, a copy.
 func (l *ledger) batch(most uint64) (first uint64, records []byte) {
-	from := (l.sent - l.base) * workerv1.RecordSize
-	n := min(l.ready()-l.sent, most) * workerv1.RecordSize
+	from := (l.sent - l.base) * record.Size
+	n := min(l.ready()-l.sent, most) * record.Size
 	return l.sent, append([]byte(nil), l.records[from:from+n]...)
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/assaynet/assay/link"
 	"github.com/assaynet/assay/poc/delivery"
 	"github.com/assaynet/assay/poc/mpoc"
+	"github.com/assaynet/assay/poc/record"
 	"github.com/assaynet/assay/poc/seed"
 )
 
@@ -490,7 +491,7 @@ func (o *outbox) next(now time.Time) (*workerv1.Envelope, time.Duration) {
 		}
 		if l.ready()-l.sent >= most || due <= 0 {
 			first, records := l.batch(most)
-			l.sent += uint64(len(records) / workerv1.RecordSize)
+			l.sent += uint64(len(records) / record.Size)
 			o.flushed, o.batchOf = now, m.order
 			return &workerv1.Envelope{Message: &workerv1.Envelope_Batch{Batch: &workerv1.Batch{
 				Epoch: m.order.epoch, Segment: m.order.segment, First: first, Records: records,

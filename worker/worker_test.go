@@ -24,6 +24,7 @@ import (
 	"github.com/assaynet/assay/link"
 	"github.com/assaynet/assay/poc/delivery"
 	"github.com/assaynet/assay/poc/mpoc"
+	"github.com/assaynet/assay/poc/record"
 	"github.com/assaynet/assay/poc/seed"
 	"github.com/assaynet/assay/poc/work"
 	"github.com/assaynet/assay/poc/work/transformer"
@@ -360,11 +361,11 @@ func checkBatch(t *testing.T, b *workerv1.Batch, first uint64) (next uint64) {
 	if b.First != first {
 		t.Fatalf("batch begins at %d, want %d", b.First, first)
 	}
-	n := len(b.Records) / workerv1.RecordSize
+	n := len(b.Records) / record.Size
 	for i := range n {
-		norm, digest := workerv1.Record(b.Records, i)
+		got := record.At(b.Records, i)
 		want := new(enginetest.Engine).Output(seedOf(byte(b.Epoch)), nodeSeed, seedOf(byte(30+b.Segment)), first+uint64(i))
-		if norm != want.Norm || digest != want.Digest {
+		if got != want.Record {
 			t.Fatalf("record %d is wrong", first+uint64(i))
 		}
 	}
@@ -667,12 +668,11 @@ func TestRerunGoesFirst(t *testing.T) {
 		n     []uint64
 	}{{5, 100, nonces}, {6, 101, []uint64{1, 2, 3}}} {
 		r := hear(s, (*workerv1.Envelope).GetRerunResult)
-		if r.Job != want.job || len(r.Outputs) != len(want.n)*workerv1.OutputSize {
+		if r.Job != want.job || len(r.Outputs) != len(want.n)*transformer.OutputSize {
 			t.Fatalf("job %d with %d bytes, want job %d", r.Job, len(r.Outputs), want.job)
 		}
 		for i, nonce := range want.n {
-			norm, digest, middle := workerv1.Output(r.Outputs, i)
-			if o := e.Output(seedOf(want.seed1), seedOf(40), seedOf(41), nonce); o != (transformer.Output{Norm: norm, Digest: digest, Middle: middle}) {
+			if o := e.Output(seedOf(want.seed1), seedOf(40), seedOf(41), nonce); o != transformer.OutputAt(r.Outputs, i) {
 				t.Fatalf("output %d of job %d is wrong", i, r.Job)
 			}
 		}
@@ -898,9 +898,9 @@ func FuzzHandle(f *testing.F) {
 		if err := m.handle(b); err != nil {
 			t.Fatal(err)
 		}
-		m.ledger.records = make([]byte, 3*workerv1.RecordSize)
+		m.ledger.records = make([]byte, 3*record.Size)
 		m.ledger.sent = 4
-		m.book.wrote(delivery.Statement{Order: m.order.signed, Batch: delivery.BatchOf(2, m.ledger.records[:2*workerv1.RecordSize])})
+		m.book.wrote(delivery.Statement{Order: m.order.signed, Batch: delivery.BatchOf(2, m.ledger.records[:2*record.Size])})
 		_ = m.handle(message)
 		if l := &m.ledger; l.base > l.sent || l.sent > l.end() {
 			t.Fatalf("base %d, sent %d, end %d", l.base, l.sent, l.end())

@@ -11,6 +11,7 @@ import (
 	"sync"
 
 	"github.com/assaynet/assay/poc/prf"
+	"github.com/assaynet/assay/poc/record"
 	"github.com/assaynet/assay/poc/seed"
 	"github.com/assaynet/assay/poc/work/transformer"
 )
@@ -157,13 +158,12 @@ func (m *model) Run(dst []transformer.Output, node, segment seed.Seed, nonces []
 	return failed
 }
 
-// outputBytes is the size of an output on the device: norm, digest, middle.
-const outputBytes, digestAt, middleAt = 72, 8, 40
+// The digests' places in an output of transformer.OutputSize bytes, as the kernel writes it.
+const digestAt, middleAt = 8, record.Size
 
 func readOutputs(dst []transformer.Output, raw []byte) {
 	for i := range dst {
-		o := raw[i*outputBytes:][:outputBytes]
-		dst[i] = transformer.Output{Norm: binary.LittleEndian.Uint64(o), Digest: [32]byte(o[digestAt:]), Middle: [32]byte(o[middleAt:])}
+		dst[i] = transformer.OutputAt(raw, i)
 	}
 }
 
@@ -186,7 +186,7 @@ func (m *model) scratch(units int) scratch {
 	s.wide = s.take(m.class.FF * roundUp(rows, ctaRows))
 	s.words = s.take(4 * m.class.Words() * units)
 	s.inputs = s.take(seed.Size * units)
-	s.outputs = s.take(outputBytes * units)
+	s.outputs = s.take(transformer.OutputSize * units)
 	return s
 }
 
@@ -201,7 +201,7 @@ func (m *model) batch(s *slot, inputs []byte) error {
 	}
 	// Inputs and outputs share the pinned memory: ones are gone when the others
 	// come.
-	host, err := s.host(max(len(inputs), outputBytes*units))
+	host, err := s.host(max(len(inputs), transformer.OutputSize*units))
 	if err != nil {
 		return err
 	}
@@ -233,7 +233,7 @@ func (m *model) batch(s *slot, inputs []byte) error {
 	}
 	m.digest(l, h, at+address(places.words), outputs, units, digestAt, "assay/1/xf/digest")
 	l.warps(l.norms, units, outputs, h, d, uint32(units))
-	l.download(host[:outputBytes*units], outputs)
+	l.download(host[:transformer.OutputSize*units], outputs)
 	return l.err
 }
 

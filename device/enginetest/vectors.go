@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/assaynet/assay/poc/record"
 	"github.com/assaynet/assay/poc/seed"
 	"github.com/assaynet/assay/poc/work"
 	"github.com/assaynet/assay/poc/work/matmul"
@@ -88,7 +89,7 @@ func vectorsOfTransformer(t testing.TB, e work.Engine) {
 		}
 		for i, got := range s.run(t, m, nonces) {
 			o := cases[i].Out
-			if want := (transformer.Output{Norm: o.Norm, Digest: o.Digest, Middle: o.Middle}); got != want {
+			if want := (transformer.Output{Record: record.Record{Norm: o.Norm, Digest: o.Digest}, Middle: o.Middle}); got != want {
 				t.Errorf("%s: transformer.json: %s: %+v, want %+v", e.Name(), cases[i].Name, got, want)
 			}
 		}

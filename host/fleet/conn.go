@@ -18,6 +18,7 @@ import (
 	"github.com/assaynet/assay/link"
 	"github.com/assaynet/assay/poc/delivery"
 	"github.com/assaynet/assay/poc/mpoc"
+	"github.com/assaynet/assay/poc/record"
 	"github.com/assaynet/assay/poc/seed"
 	"github.com/assaynet/assay/poc/signed"
 )
@@ -287,7 +288,7 @@ func (c *conn) handle(message []byte) error {
 	if err != nil {
 		return fmt.Errorf("%w: %w", errProtocol, err)
 	}
-	if len(e.GetBatch().GetRecords()) < workerv1.MaxBatch*workerv1.RecordSize && e.GetRerunResult() == nil {
+	if len(e.GetBatch().GetRecords()) < workerv1.MaxBatch*record.Size && e.GetRerunResult() == nil {
 		c.throttle(time.Now())
 	}
 	switch m := e.Message.(type) {
@@ -337,9 +338,9 @@ func (c *conn) throttle(now time.Time) {
 
 // batch makes a batch durable and has it acknowledged.
 func (c *conn) batch(b *workerv1.Batch) error {
-	recs := make([]leaflog.Record, len(b.Records)/workerv1.RecordSize)
+	recs := make([]record.Record, record.Count(b.Records))
 	for i := range recs {
-		recs[i].Norm, recs[i].Digest = workerv1.Record(b.Records, i)
+		recs[i] = record.At(b.Records, i)
 	}
 	o, err := c.belongs(b, len(recs))
 	if o == nil {

@@ -19,6 +19,7 @@ import (
 	"github.com/assaynet/assay/link"
 	"github.com/assaynet/assay/poc/delivery"
 	"github.com/assaynet/assay/poc/mpoc"
+	"github.com/assaynet/assay/poc/record"
 	"github.com/assaynet/assay/poc/seed"
 	"github.com/assaynet/assay/poc/work/transformer"
 )
@@ -125,7 +126,7 @@ func batch(epoch uint64, segment uint32, first uint64, n int) *workerv1.Envelope
 	var records []byte
 	for i := range n {
 		digest := [32]byte{byte(first) + byte(i)}
-		records = workerv1.AppendRecord(records, first+uint64(i), &digest)
+		records = record.Record{Norm: first + uint64(i), Digest: digest}.Append(records)
 	}
 	sig := statement(epoch, segment, first, records).Sign(alphaKey)
 	return &workerv1.Envelope{Message: &workerv1.Envelope_Batch{Batch: &workerv1.Batch{Epoch: epoch, Segment: segment, First: first, Records: records, Signature: sig[:]}}}
@@ -423,7 +424,7 @@ func answer(t *testing.T, r *workerv1.Rerun) *workerv1.Envelope {
 	}
 	result := &workerv1.RerunResult{Job: r.Job}
 	for _, o := range out {
-		result.Outputs = workerv1.AppendOutput(result.Outputs, o.Norm, &o.Digest, &o.Middle)
+		result.Outputs = o.Append(result.Outputs)
 	}
 	return &workerv1.Envelope{Message: &workerv1.Envelope_RerunResult{RerunResult: result}}
 }
@@ -537,7 +538,7 @@ func TestRerunGivesUpWhenNobodyCan(t *testing.T) {
 	// A wrong number of outputs is not an answer.
 	done = rerun(t, h, sampleUnits(3))
 	e := answer(t, hearUntil(p, (*workerv1.Envelope).GetRerun))
-	e.GetRerunResult().Outputs = e.GetRerunResult().Outputs[:workerv1.OutputSize]
+	e.GetRerunResult().Outputs = e.GetRerunResult().Outputs[:transformer.OutputSize]
 	p.say(e)
 	if reason := p.closed(); !strings.Contains(reason, "72 bytes of outputs for 3 units") {
 		t.Fatalf("closed with %q", reason)

@@ -226,7 +226,7 @@ func checkLog(t *testing.T, l *leaflog.Log, engine work.Engine) {
 	}
 	var f commit.Frontier
 	for i, o := range out {
-		f.Append(commit.Leaf{Class: transformer.Nano.ID, Node: l.Key().Node, Index: uint64(i), Norm: o.Norm, Digest: o.Digest}.Hash())
+		f.Append(commit.Leaf{Class: transformer.Nano.ID, Node: l.Key().Node, Index: uint64(i), Record: o.Record}.Hash())
 	}
 	root, err := l.Root(size)
 	if err != nil || root != f.Root() {

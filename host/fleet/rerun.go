@@ -201,7 +201,7 @@ func (d *desk) result(c *conn, r *workerv1.RerunResult) (n int, err error) {
 	if !ok {
 		return 0, fmt.Errorf("%w: result of job %d, which this worker does not have", errProtocol, r.Job)
 	}
-	if r.Error == "" && len(r.Outputs) != len(k.nonces)*workerv1.OutputSize {
+	if r.Error == "" && len(r.Outputs) != len(k.nonces)*transformer.OutputSize {
 		return 0, fmt.Errorf("%w: %d bytes of outputs for %d units of job %d", errProtocol, len(r.Outputs), len(k.nonces), r.Job)
 	}
 	delete(d.seats[c], r.Job)
@@ -215,8 +215,7 @@ func (d *desk) result(c *conn, r *workerv1.RerunResult) (n int, err error) {
 		return 0, nil
 	}
 	for i, at := range k.at {
-		o := &k.call.out[at]
-		o.Norm, o.Digest, o.Middle = workerv1.Output(r.Outputs, i)
+		k.call.out[at] = transformer.OutputAt(r.Outputs, i)
 	}
 	k.over = true
 	d.dropOpen(k)

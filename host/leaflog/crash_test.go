@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/assaynet/assay/poc/record"
 )
 
 const childEnv = "LEAFLOG_TEST_CHILD"
@@ -105,9 +107,9 @@ func FuzzFile(f *testing.F) {
 			if off != int64(len(again)) {
 				t.Fatalf("frame at %d, expected at %d", off, len(again))
 			}
-			var recs []Record
-			for at := 0; at < len(packed); at += recordSize {
-				recs = append(recs, parseRecord(packed[at:]))
+			var recs []record.Record
+			for at := 0; at < len(packed); at += record.Size {
+				recs = append(recs, record.At(packed[at:], 0))
 			}
 			_, sig, _ := parseFrame(file[off:], frameSum(file), first)
 			again = appendFrame(again, frameSum(file), first, recs, &sig)

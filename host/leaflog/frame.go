@@ -9,6 +9,7 @@ import (
 	"hash/crc32"
 
 	"github.com/assaynet/assay/poc/commit"
+	"github.com/assaynet/assay/poc/record"
 )
 
 // File header, little-endian, 64 bytes:
@@ -18,17 +19,14 @@ import (
 // Frame:
 //
 //	magic u32 | records u32 | first u64 | records of 40 bytes | signature 64 | CRC32C u32 of file header and frame so far
-//
-// Record: norm u64 | digest 32.
 const (
 	fileMagic   = "ASAYLVS2"
 	frameMagic  = 0x4653564c // "LVSF"
 	headerSize  = 64
 	frameHead   = 16
-	recordSize  = 40
 	MaxBatch    = 1000 // records in one Append
 	frameTail   = 64 + 4
-	maxFrame    = frameHead + MaxBatch*recordSize + frameTail
+	maxFrame    = frameHead + MaxBatch*record.Size + frameTail
 	headerNodes = 22 // offset of the node's name
 )
 
@@ -70,15 +68,14 @@ func parseHeader(b []byte) (key Key, class uint8, err error) {
 // frameSum starts every frame's checksum: that of the file header.
 func frameSum(header []byte) uint32 { return crc32.Checksum(header[:headerSize-4], castagnoli) }
 
-func frameLen(records int) int { return frameHead + records*recordSize + frameTail }
+func frameLen(records int) int { return frameHead + records*record.Size + frameTail }
 
 // appendFrame writes one frame.
-func appendFrame(dst []byte, sum uint32, first uint64, recs []Record, sig *Signature) []byte {
+func appendFrame(dst []byte, sum uint32, first uint64, recs []record.Record, sig *Signature) []byte {
 	start := len(dst)
 	dst = appendFrameHead(dst, first, len(recs))
 	for i := range recs {
-		dst = binary.LittleEndian.AppendUint64(dst, recs[i].Norm)
-		dst = append(dst, recs[i].Digest[:]...)
+		dst = recs[i].Append(dst)
 	}
 	dst = append(dst, sig[:]...)
 	return binary.LittleEndian.AppendUint32(dst, crc32.Update(sum, castagnoli, dst[start:]))
@@ -113,8 +110,4 @@ func parseFrame(b []byte, sum uint32, first uint64) (records []byte, sig Signatu
 	}
 	records, tail := b[frameHead:frameLen(n)-frameTail], b[frameLen(n)-frameTail:end]
 	return records, Signature(tail), true
-}
-
-func parseRecord(b []byte) Record {
-	return Record{Norm: binary.LittleEndian.Uint64(b), Digest: [32]byte(b[8:recordSize])}
 }

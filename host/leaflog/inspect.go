@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+
+	"github.com/assaynet/assay/poc/record"
 )
 
 // Inspected is what a look at a log found.
@@ -73,7 +75,7 @@ func inspect(path string, key Key) (found Inspected) {
 		return found
 	}
 	_, found.Err = scan(file, info.Size(), frameSum(header), func(_ int64, _ uint64, records []byte, mended bool) {
-		found.Leaves += uint64(len(records) / recordSize)
+		found.Leaves += uint64(len(records) / record.Size)
 		if mended {
 			found.Mended++
 		}

@@ -20,6 +20,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/assaynet/assay/poc/commit"
+	"github.com/assaynet/assay/poc/record"
 )
 
 var testKey = Key{Epoch: 7, Node: "node-1", Segment: 2}
@@ -27,15 +28,15 @@ var testKey = Key{Epoch: 7, Node: "node-1", Segment: 2}
 const testClass = 1
 
 // record is the artefact a test expects at index i.
-func record(i uint64) Record {
+func made(i uint64) record.Record {
 	d := sha256.Sum256(binary.LittleEndian.AppendUint64(nil, i))
-	return Record{Norm: i*i + 1, Digest: d}
+	return record.Record{Norm: i*i + 1, Digest: d}
 }
 
-func records(first uint64, n int) []Record {
-	recs := make([]Record, n)
+func records(first uint64, n int) []record.Record {
+	recs := make([]record.Record, n)
 	for i := range recs {
-		recs[i] = record(first + uint64(i))
+		recs[i] = made(first + uint64(i))
 	}
 	return recs
 }
@@ -50,8 +51,8 @@ func signature(i uint64) (s Signature) {
 func model(size uint64) *commit.Log {
 	var m commit.Log
 	for i := range size {
-		r := record(i)
-		m.Append(commit.Leaf{Class: testClass, Node: testKey.Node, Index: i, Norm: r.Norm, Digest: r.Digest}.Hash())
+		r := made(i)
+		m.Append(commit.Leaf{Class: testClass, Node: testKey.Node, Index: i, Record: r}.Hash())
 	}
 	return &m
 }
@@ -122,16 +123,16 @@ func TestAppendAndReopen(t *testing.T) {
 	checkContents(t, l, 3054)
 	for _, i := range []uint64{0, 1, 1023, 1024, 3048, 3049, 3053} {
 		got, err := l.Record(i)
-		if err != nil || got != record(i) {
+		if err != nil || got != made(i) {
 			t.Fatalf("record %d: %v %v", i, got, err)
 		}
 	}
 	for leaf, want := range map[uint64][2]uint64{0: {0, 1}, 1: {1, 999}, 999: {1, 999}, 1000: {1000, 1000}, 1999: {1000, 1000}, 2000: {2000, 24}, 2047: {2024, 24}, 2048: {2048, 1000}, 3047: {2048, 1000}, 3048: {3048, 1}, 3053: {3049, 5}} {
 		b, err := l.Batch(leaf)
-		if err != nil || b.First != want[0] || len(b.Records) != int(want[1])*recordSize || b.Signature != signature(want[0]) {
+		if err != nil || b.First != want[0] || len(b.Records) != int(want[1])*record.Size || b.Signature != signature(want[0]) {
 			t.Fatalf("batch with leaf %d: first %d, %d bytes, %v; want %v", leaf, b.First, len(b.Records), err, want)
 		}
-		if r := parseRecord(b.Records[(leaf-b.First)*recordSize:]); r != record(leaf) {
+		if r := record.At(b.Records, int(leaf-b.First)); r != made(leaf) {
 			t.Fatalf("leaf %d in its batch is %v", leaf, r)
 		}
 	}
@@ -153,7 +154,7 @@ func TestAppendOrder(t *testing.T) {
 	changed[9].Norm++
 	for name, c := range map[string]struct {
 		first uint64
-		recs  []Record
+		recs  []record.Record
 		want  error
 	}{
 		"again":         {10, records(10, 10), nil},
@@ -644,8 +645,8 @@ func TestFullDisk(t *testing.T) {
 func TestRestore(t *testing.T) {
 	file, dir, frames, sizes := damageCase(t)
 	root := model(sizes[2]).Root()
-	again := func(asked *uint64) func(uint64, int) ([]Record, error) {
-		return func(first uint64, n int) ([]Record, error) {
+	again := func(asked *uint64) func(uint64, int) ([]record.Record, error) {
+		return func(first uint64, n int) ([]record.Record, error) {
 			*asked += uint64(n)
 			return records(first, n), nil
 		}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/assaynet/assay/internal/durable"
 	"github.com/assaynet/assay/poc/commit"
+	"github.com/assaynet/assay/poc/record"
 )
 
 var (
@@ -26,12 +27,6 @@ var (
 	// ErrRange reports a leaf or subtree that the log does not have.
 	ErrRange = errors.New("leaflog: not in the log")
 )
-
-// Record is one artefact: the norm and the digest of a unit.
-type Record struct {
-	Norm   uint64
-	Digest [32]byte
-}
 
 // Signature is a machine's, under a batch. What it says is not looked at here.
 type Signature = [64]byte
@@ -136,9 +131,9 @@ func (l *Log) load() error {
 			ErrOrder, key.Epoch, key.Node, key.Segment, class, l.class, l.key.Epoch, l.key.Node, l.key.Segment)
 	}
 	l.end, err = scan(l.file, info.Size(), l.sum, func(off int64, _ uint64, records []byte, mended bool) {
-		recs := make([]Record, len(records)/recordSize)
+		recs := make([]record.Record, len(records)/record.Size)
 		for i := range recs {
-			recs[i] = parseRecord(records[i*recordSize:])
+			recs[i] = record.At(records, i)
 		}
 		l.grow(off, recs)
 		if mended {
@@ -183,7 +178,7 @@ func (l *Log) clean() error {
 
 // grow takes a durable frame at offset off into the state. The caller holds
 // state, or is alone.
-func (l *Log) grow(off int64, recs []Record) {
+func (l *Log) grow(off int64, recs []record.Record) {
 	leaf, first := commit.Leaf{Class: l.class, Node: l.key.Node}, l.size
 	for i := range recs {
 		if l.size%blockSize == 0 {
@@ -219,7 +214,7 @@ func (l *Log) Size() uint64 {
 //
 // After an error of the disk nothing of the batch is stored, and the next Append
 // tries again. A log with damage takes nothing more (ErrDamaged).
-func (l *Log) Append(first uint64, recs []Record, sig Signature) error {
+func (l *Log) Append(first uint64, recs []record.Record, sig Signature) error {
 	if len(recs) == 0 || len(recs) > MaxBatch {
 		return fmt.Errorf("%w: %d records, want 1..%d", ErrOrder, len(recs), MaxBatch)
 	}
@@ -304,7 +299,7 @@ func (l *Log) Mended() int {
 func (l *Log) Path() string { return l.path }
 
 // repeated accepts a batch that lies in the log word for word.
-func (l *Log) repeated(first uint64, recs []Record, size uint64) error {
+func (l *Log) repeated(first uint64, recs []record.Record, size uint64) error {
 	if first+uint64(len(recs)) > size {
 		return fmt.Errorf("%w: leaves %d..%d overlap the log's end at %d", ErrOrder, first, first+uint64(len(recs))-1, size)
 	}

@@ -7,6 +7,8 @@ import (
 	"encoding/binary"
 	"hash/crc32"
 	"math/bits"
+
+	"github.com/assaynet/assay/poc/record"
 )
 
 // readFrame is parseFrame that also reads a frame of which one bit has changed:
@@ -24,7 +26,7 @@ func readFrame(b []byte, sum uint32, first uint64) (records []byte, sig Signatur
 		}
 		records, sig, ok = parseFrame(b, sum, first)
 	}
-	return records, sig, frameLen(len(records) / recordSize), mended, ok
+	return records, sig, frameLen(len(records) / record.Size), mended, ok
 }
 
 // mend returns the frame at the start of b, whose first leaf is `first`, with the

@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
+
+	"github.com/assaynet/assay/poc/record"
 )
 
 // sector is the unit in which a disk keeps or loses a write, in bytes.
@@ -45,7 +47,7 @@ func scan(file io.ReaderAt, size int64, sum uint32, found func(off int64, first 
 			}
 		}
 		found(end, first, records, mended)
-		first += uint64(len(records) / recordSize)
+		first += uint64(len(records) / record.Size)
 		end += int64(length)
 		if _, err := in.Discard(length); err != nil {
 			return end, fmt.Errorf("leaflog: read at offset %d: %w", end, err)
@@ -81,7 +83,7 @@ func torn(rest []byte, off int64, sum uint32, first uint64) bool {
 
 // whole reports whether rest is a complete frame in which only the head changed.
 func whole(rest []byte, sum uint32, first uint64) bool {
-	n := (len(rest) - frameLen(0)) / recordSize
+	n := (len(rest) - frameLen(0)) / record.Size
 	if n < 1 || n > MaxBatch || len(rest) != frameLen(n) {
 		return false
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/assaynet/assay/internal/durable"
 	"github.com/assaynet/assay/poc/commit"
+	"github.com/assaynet/assay/poc/record"
 )
 
 // DamagedSuffix ends the name under which a damaged file is kept beside the one that
@@ -29,7 +30,7 @@ const mostLost = 2 * MaxBatch
 // What is filled in has no signature of its machine.
 //
 // On an error nothing has changed.
-func (s *Store) Restore(key Key, class uint8, root commit.Hash, count uint64, leaves func(first uint64, n int) ([]Record, error)) error {
+func (s *Store) Restore(key Key, class uint8, root commit.Hash, count uint64, leaves func(first uint64, n int) ([]record.Record, error)) error {
 	s.mu.Lock()
 	e := s.logs[key]
 	s.mu.Unlock()
@@ -61,12 +62,12 @@ func (s *Store) Restore(key Key, class uint8, root commit.Hash, count uint64, le
 }
 
 // restored is the file that raw was.
-func restored(raw []byte, key Key, class uint8, root commit.Hash, count uint64, leaves func(first uint64, n int) ([]Record, error)) ([]byte, error) {
+func restored(raw []byte, key Key, class uint8, root commit.Hash, count uint64, leaves func(first uint64, n int) ([]record.Record, error)) ([]byte, error) {
 	whole := appendHeader(nil, key, class)
 	sum := frameSum(whole)
 	tree, leaf := commit.Frontier{}, commit.Leaf{Class: class, Node: key.Node}
 	first := uint64(0)
-	add := func(recs []Record, sig *Signature) {
+	add := func(recs []record.Record, sig *Signature) {
 		whole = appendFrame(whole, sum, first, recs, sig)
 		for i := range recs {
 			if first < count {
@@ -79,9 +80,9 @@ func restored(raw []byte, key Key, class uint8, root commit.Hash, count uint64, 
 	for at := headerSize; first < count; {
 		rest := raw[min(at, len(raw)):]
 		if packed, sig, size, _, ok := readFrame(rest, sum, first); ok {
-			recs := make([]Record, len(packed)/recordSize)
+			recs := make([]record.Record, len(packed)/record.Size)
 			for i := range recs {
-				recs[i] = parseRecord(packed[i*recordSize:])
+				recs[i] = record.At(packed, i)
 			}
 			add(recs, &sig)
 			at += size

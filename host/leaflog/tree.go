@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/assaynet/assay/poc/commit"
+	"github.com/assaynet/assay/poc/record"
 )
 
 // block is the part of the tree under one block's root, read from the file.
@@ -17,14 +18,14 @@ type block struct {
 }
 
 // Record returns leaf i's norm and digest.
-func (l *Log) Record(i uint64) (Record, error) {
+func (l *Log) Record(i uint64) (record.Record, error) {
 	l.reading.Lock()
 	defer l.reading.Unlock()
 	b, err := l.block(i/blockSize, i%blockSize+1)
 	if err != nil {
-		return Record{}, err
+		return record.Record{}, err
 	}
-	return parseRecord(b.data[i%blockSize*recordSize:]), nil
+	return record.At(b.data, int(i%blockSize)), nil
 }
 
 // Batch returns what one Append stored, the one with leaf i, from the file.
@@ -54,7 +55,7 @@ func (l *Log) Batch(i uint64) (Batch, error) {
 		if !ok {
 			return Batch{}, l.damaged(off + int64(at))
 		}
-		next := first + uint64(len(records)/recordSize)
+		next := first + uint64(len(records)/record.Size)
 		if i < next {
 			return Batch{First: first, Records: records, Signature: sig}, nil
 		}
@@ -65,7 +66,7 @@ func (l *Log) Batch(i uint64) (Batch, error) {
 // Leaf returns leaf i as it stands in the tree.
 func (l *Log) Leaf(i uint64) (commit.Leaf, error) {
 	r, err := l.Record(i)
-	return commit.Leaf{Class: l.class, Node: l.key.Node, Index: i, Norm: r.Norm, Digest: r.Digest}, err
+	return commit.Leaf{Class: l.class, Node: l.key.Node, Index: i, Record: r}, err
 }
 
 // Root returns the root over the first size leaves.
@@ -125,20 +126,20 @@ func (l *Log) block(index, least uint64) (*block, error) {
 		return nil, fmt.Errorf("leaflog: %s: read: %w", l.path, err)
 	}
 	b := &block{index: index, count: min(size-first, blockSize)}
-	b.data = make([]byte, 0, b.count*recordSize)
+	b.data = make([]byte, 0, b.count*record.Size)
 	leaf := commit.Leaf{Class: l.class, Node: l.key.Node}
-	for at := 0; uint64(len(b.data)) < b.count*recordSize; {
+	for at := 0; uint64(len(b.data)) < b.count*record.Size; {
 		records, _, n, _, ok := readFrame(raw[at:], l.sum, begins)
 		if !ok {
 			return nil, l.damaged(off + int64(at))
 		}
-		want := first + uint64(len(b.data)/recordSize)
+		want := first + uint64(len(b.data)/record.Size)
 		at += n
-		records, begins = records[(want-begins)*recordSize:], begins+uint64(len(records)/recordSize)
-		b.data = append(b.data, records[:min(len(records), int(b.count)*recordSize-len(b.data))]...)
+		records, begins = records[(want-begins)*record.Size:], begins+uint64(len(records)/record.Size)
+		b.data = append(b.data, records[:min(len(records), int(b.count)*record.Size-len(b.data))]...)
 	}
 	for i := range b.count {
-		r := parseRecord(b.data[i*recordSize:])
+		r := record.At(b.data, int(i))
 		leaf.Index, leaf.Norm, leaf.Digest = first+i, r.Norm, r.Digest
 		b.leaves.Append(leaf.Hash())
 	}

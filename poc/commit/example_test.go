@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	"github.com/assaynet/assay/poc/commit"
+	"github.com/assaynet/assay/poc/record"
 )
 
 // A host commits to a node's artefacts and later opens some of them.
@@ -14,7 +15,7 @@ func Example() {
 	var log commit.Log
 	var hashes []commit.Hash
 	for nonce := range uint64(1000) {
-		leaf := commit.Leaf{Class: 1, Node: "gpu-0", Index: nonce, Norm: 500 + nonce}
+		leaf := commit.Leaf{Class: 1, Node: "gpu-0", Index: nonce, Record: record.Record{Norm: 500 + nonce}}
 		hashes = append(hashes, leaf.Hash())
 		log.Append(leaf.Hash())
 	}

@@ -6,6 +6,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+
+	"github.com/assaynet/assay/poc/record"
 )
 
 // ErrLeaf reports bytes that are not a canonical leaf, or a node id that is
@@ -17,7 +19,7 @@ const (
 	kindTransformer = 1
 	maxNode         = 32
 	// MaxLeafSize is the length in bytes of the longest canonical leaf.
-	MaxLeafSize = 3 + 1 + maxNode + 8 + 8 + 32
+	MaxLeafSize = 3 + 1 + maxNode + 8 + record.Size
 )
 
 // Leaf is one artefact of transformer/1: that a node, for the unit numbered
@@ -25,13 +27,12 @@ const (
 //
 // Canonical form, little-endian:
 //
-//	0x01 version | 0x01 kind | class | len(node) | node | index u64 | norm u64 | digest 32 bytes
+//	0x01 version | 0x01 kind | class | len(node) | node | index u64 | record 40 bytes
 type Leaf struct {
-	Class  uint8    // transformer.Class.ID, never 0
-	Node   string   // see ValidNode
-	Index  uint64   // nonce, at most MaxSize-1
-	Norm   uint64   // squared L2 norm of the last position's final vector
-	Digest [32]byte // over all four final vectors
+	Class uint8  // transformer.Class.ID, never 0
+	Node  string // see ValidNode
+	Index uint64 // nonce, at most MaxSize-1
+	record.Record
 }
 
 // ValidNode tells whether id may name a node: 1 to 32 characters of a-z, 0-9
@@ -66,8 +67,7 @@ func (l Leaf) Append(dst []byte) []byte {
 	dst = append(dst, leafVersion, kindTransformer, l.Class, byte(min(len(l.Node), 255)))
 	dst = append(dst, l.Node...)
 	dst = binary.LittleEndian.AppendUint64(dst, l.Index)
-	dst = binary.LittleEndian.AppendUint64(dst, l.Norm)
-	return append(dst, l.Digest[:]...)
+	return l.Record.Append(dst)
 }
 
 // Hash returns the leaf's hash in its log. It allocates nothing.
@@ -86,15 +86,14 @@ func ParseLeaf(b []byte) (Leaf, error) {
 		return Leaf{}, fmt.Errorf("%w: version %d, kind %d", ErrLeaf, b[0], b[1])
 	}
 	n := int(b[3])
-	if want := 4 + n + 8 + 8 + 32; len(b) != want {
+	if want := 4 + n + 8 + record.Size; len(b) != want {
 		return Leaf{}, fmt.Errorf("%w: %d bytes, want %d", ErrLeaf, len(b), want)
 	}
 	l := Leaf{
 		Class:  b[2],
 		Node:   string(b[4 : 4+n]),
 		Index:  binary.LittleEndian.Uint64(b[4+n:]),
-		Norm:   binary.LittleEndian.Uint64(b[12+n:]),
-		Digest: [32]byte(b[20+n:]),
+		Record: record.At(b[12+n:], 0),
 	}
 	if err := l.Valid(); err != nil {
 		return Leaf{}, err

@@ -13,10 +13,12 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
+
+	"github.com/assaynet/assay/poc/record"
 )
 
 func exampleLeaf() Leaf {
-	return Leaf{Class: 1, Node: "gpu-0", Index: 0x0102, Norm: 0x0a0b0c, Digest: [32]byte{0xdd, 31: 0xee}}
+	return Leaf{Class: 1, Node: "gpu-0", Index: 0x0102, Record: record.Record{Norm: 0x0a0b0c, Digest: [32]byte{0xdd, 31: 0xee}}}
 }
 
 // Holds spec C-8.
@@ -41,8 +43,7 @@ func drawLeaf(t *rapid.T) Leaf {
 		Class:  rapid.Uint8Min(1).Draw(t, "class"),
 		Node:   rapid.StringMatching(`[a-z0-9-]{1,32}`).Draw(t, "node"),
 		Index:  rapid.Uint64Max(MaxSize-1).Draw(t, "index"),
-		Norm:   rapid.Uint64().Draw(t, "norm"),
-		Digest: [32]byte(rapid.SliceOfN(rapid.Byte(), 32, 32).Draw(t, "digest")),
+		Record: record.Record{Norm: rapid.Uint64().Draw(t, "norm"), Digest: [32]byte(rapid.SliceOfN(rapid.Byte(), 32, 32).Draw(t, "digest"))},
 	}
 }
 

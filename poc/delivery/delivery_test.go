@@ -6,7 +6,6 @@ import (
 	"bytes"
 	"context"
 	"crypto/ed25519"
-	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"slices"
@@ -18,6 +17,7 @@ import (
 
 	"github.com/assaynet/assay/poc/commit"
 	"github.com/assaynet/assay/poc/mpoc"
+	"github.com/assaynet/assay/poc/record"
 	"github.com/assaynet/assay/poc/seed"
 	"github.com/assaynet/assay/poc/work"
 	"github.com/assaynet/assay/poc/work/transformer"
@@ -56,8 +56,7 @@ var honest = sync.OnceValue(func() []byte {
 
 func recordsOf(out []transformer.Output) (records []byte) {
 	for _, o := range out {
-		records = binary.LittleEndian.AppendUint64(records, o.Norm)
-		records = append(records, o.Digest[:]...)
+		records = o.Record.Append(records)
 	}
 	return records
 }
@@ -66,10 +65,10 @@ func recordsOf(out []transformer.Output) (records []byte) {
 func history(o Order, bad ...uint64) (batches []Found) {
 	records := slices.Clone(honest())
 	for _, leaf := range bad {
-		records[leaf*RecordSize+20] ^= 4
+		records[leaf*record.Size+20] ^= 4
 	}
 	for first := 0; first < testLeaves; first += 17 {
-		part := records[first*RecordSize : min(first+17, testLeaves)*RecordSize]
+		part := records[first*record.Size : min(first+17, testLeaves)*record.Size]
 		s := Statement{o, BatchOf(uint64(first), part)}
 		batches = append(batches, Found{First: uint64(first), Records: part, Signature: s.Sign(deviceKey)})
 	}
@@ -215,7 +214,7 @@ func TestEvidenceThatShowsNothing(t *testing.T) {
 		"seeds held against it later": {func(e *Evidence) { e.Order.SegmentSeed[0] ^= 1 }, ErrSignature},
 		"another log's end":           {func(e *Evidence) { e.Last.Batch.First++ }, ErrSignature},
 		"another node":                {func(e *Evidence) { e.Order.Node = "m-2" }, ErrSignature},
-		"short page":                  {func(e *Evidence) { e.Wrong[0].Page = e.Wrong[0].Page[2*RecordSize:] }, ErrFile},
+		"short page":                  {func(e *Evidence) { e.Wrong[0].Page = e.Wrong[0].Page[2*record.Size:] }, ErrFile},
 		"page in capitals":            {func(e *Evidence) { e.Wrong[0].Page = "A" + e.Wrong[0].Page[1:] }, ErrFile},
 		"unknown class":               {func(e *Evidence) { e.Order.Class = "huge" }, ErrSignature},
 	} {
@@ -325,7 +324,7 @@ func TestOpenAnyLeaf(t *testing.T) {
 	o := testOrder()
 	rapid.Check(t, func(t *rapid.T) {
 		n := rapid.OneOf(rapid.IntRange(1, MaxRecords), rapid.SampledFrom([]int{1, 31, 32, 33, 64, 999, 1000})).Draw(t, "n")
-		records := make([]byte, n*RecordSize)
+		records := make([]byte, n*record.Size)
 		for i := range records {
 			records[i] = byte(i*7 + i>>8) // no two pages alike
 		}
@@ -340,7 +339,7 @@ func TestOpenAnyLeaf(t *testing.T) {
 			t.Fatalf("%d hashes", len(w.Path))
 		}
 		got, err := w.claimed(o)
-		if err != nil || !bytes.Equal(recordsOf([]transformer.Output{{Norm: got.Norm, Digest: got.Digest}}), records[at*RecordSize:][:RecordSize]) {
+		if err != nil || got != record.At(records, int(at)) {
 			t.Fatalf("leaf %d of %d: %x, %v", at, n, got.Digest, err)
 		}
 		w.Leaf += PageRecords // in the next page, if there is one
@@ -353,7 +352,7 @@ func TestOpenAnyLeaf(t *testing.T) {
 // FuzzParse: what is accepted is what is written, and nothing panics on it.
 func FuzzParse(f *testing.F) {
 	o := testOrder()
-	records := make([]byte, 40*RecordSize)
+	records := make([]byte, 40*record.Size)
 	b := BatchOf(0, records)
 	e, err := Accuse(o, mpoc.Hash{}, testSamples, Signed{Batch: b}, []Found{{Leaf: 35, Records: records}}, "")
 	if err != nil {
@@ -390,7 +389,7 @@ func FuzzParse(f *testing.F) {
 }
 
 func BenchmarkStatement(b *testing.B) {
-	records := make([]byte, MaxRecords*RecordSize)
+	records := make([]byte, MaxRecords*record.Size)
 	o := testOrder()
 	s := Statement{o, BatchOf(0, records)}
 	sig := s.Sign(deviceKey)

@@ -5,7 +5,6 @@ package delivery
 import (
 	"context"
 	"crypto/ed25519"
-	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -14,6 +13,7 @@ import (
 	"github.com/assaynet/assay/poc/audit"
 	"github.com/assaynet/assay/poc/commit"
 	"github.com/assaynet/assay/poc/mpoc"
+	"github.com/assaynet/assay/poc/record"
 	"github.com/assaynet/assay/poc/seed"
 	"github.com/assaynet/assay/poc/work"
 	"github.com/assaynet/assay/poc/work/transformer"
@@ -134,31 +134,30 @@ func open(f Found) (Wrong, error) {
 }
 
 // claimed checks the way from a signature to a leaf, and returns what it says.
-func (w Wrong) claimed(o Order) (work.Claim, error) {
+func (w Wrong) claimed(o Order) (record.Record, error) {
 	b := w.In.Batch
 	page, err := hex.DecodeString(w.Page)
 	if err != nil || hex.EncodeToString(page) != w.Page {
-		return work.Claim{}, fmt.Errorf("%w: the page of leaf %d is not lower-case hex", ErrFile, w.Leaf)
+		return record.Record{}, fmt.Errorf("%w: the page of leaf %d is not lower-case hex", ErrFile, w.Leaf)
 	}
 	if w.Leaf < b.First || w.Leaf >= b.End() {
-		return work.Claim{}, fmt.Errorf("%w: leaf %d is not in its batch", ErrFile, w.Leaf)
+		return record.Record{}, fmt.Errorf("%w: leaf %d is not in its batch", ErrFile, w.Leaf)
 	}
 	at := (w.Leaf - b.First) / PageRecords
-	if uint64(len(page)) != min(PageRecords, b.Count-at*PageRecords)*RecordSize {
-		return work.Claim{}, fmt.Errorf("%w: the page of leaf %d has %d bytes", ErrFile, w.Leaf, len(page))
+	if uint64(len(page)) != min(PageRecords, b.Count-at*PageRecords)*record.Size {
+		return record.Record{}, fmt.Errorf("%w: the page of leaf %d has %d bytes", ErrFile, w.Leaf, len(page))
 	}
 	if err := (Statement{o, b}).Verify(w.In.Signature); err != nil {
-		return work.Claim{}, err
+		return record.Record{}, err
 	}
 	path := make([]commit.Hash, len(w.Path))
 	for i, hash := range w.Path {
 		path[i] = commit.Hash(hash)
 	}
 	if err := commit.VerifyInclusion(commit.Hash(b.Root), b.pages(), at, commit.LeafHash(page), path); err != nil {
-		return work.Claim{}, fmt.Errorf("delivery: leaf %d is not in the batch that was signed: %w", w.Leaf, err)
+		return record.Record{}, fmt.Errorf("delivery: leaf %d is not in the batch that was signed: %w", w.Leaf, err)
 	}
-	r := page[(w.Leaf-b.First)%PageRecords*RecordSize:]
-	return work.Claim{Norm: binary.LittleEndian.Uint64(r), Digest: [32]byte(r[8:RecordSize])}, nil
+	return record.At(page, int((w.Leaf-b.First)%PageRecords)), nil
 }
 
 // Finding is what Verify found out.
@@ -169,7 +168,7 @@ type Finding struct {
 	// Leaf is the first wrong one, Got what the machine signed and Want what the
 	// unit gives.
 	Leaf      uint64
-	Got, Want work.Claim
+	Got, Want record.Record
 	Reason    string // one sentence for people
 }
 
@@ -188,7 +187,7 @@ func (e Evidence) Verify(ctx context.Context, judge *work.Judge) (Finding, error
 		return Finding{}, err
 	}
 	asked := Questions(e.Order, e.Nonce, e.Samples, e.Last)
-	leaves, claims := make([]uint64, len(e.Wrong)), make([]work.Claim, len(e.Wrong))
+	leaves, claims := make([]uint64, len(e.Wrong)), make([]record.Record, len(e.Wrong))
 	for i, w := range e.Wrong {
 		if _, drawn := slices.BinarySearch(asked, w.Leaf); !drawn {
 			return Finding{}, fmt.Errorf("%w: leaf %d was not to be looked at", ErrFile, w.Leaf)
@@ -209,11 +208,11 @@ func (e Evidence) Verify(ctx context.Context, judge *work.Judge) (Finding, error
 		return Finding{}, err
 	}
 	for i, o := range out {
-		if (work.Claim{Norm: o.Norm, Digest: o.Digest}) == claims[i] {
+		if o.Record == claims[i] {
 			return Finding{}, fmt.Errorf("%w: leaf %d is called wrong and is right", ErrClaim, leaves[i])
 		}
 	}
-	f := Finding{Claim: Faulty, Checked: len(asked), Wrong: len(leaves), Leaf: leaves[0], Got: claims[0], Want: work.Claim{Norm: out[0].Norm, Digest: out[0].Digest},
+	f := Finding{Claim: Faulty, Checked: len(asked), Wrong: len(leaves), Leaf: leaves[0], Got: claims[0], Want: out[0].Record,
 		Reason: fmt.Sprintf("of %d leaves that were looked at, %d are wrong, as a faulty device has it", len(asked), len(leaves))}
 	if Shows(e.Samples, len(asked), len(leaves)) == Fraud {
 		f.Claim, f.Reason = Fraud, fmt.Sprintf("of %d leaves that were looked at, at least %d are wrong, which no faulty device explains", len(asked), len(leaves))

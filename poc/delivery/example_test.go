@@ -10,6 +10,7 @@ import (
 
 	"github.com/assaynet/assay/poc/delivery"
 	"github.com/assaynet/assay/poc/mpoc"
+	"github.com/assaynet/assay/poc/record"
 	"github.com/assaynet/assay/poc/work"
 )
 
@@ -26,7 +27,7 @@ func Example() {
 	}, 10)
 
 	// The machine signs a batch of ten leaves, and the host signs it back.
-	records := make([]byte, 10*delivery.RecordSize)
+	records := make([]byte, 10*record.Size)
 	s := delivery.Statement{Order: order, Batch: delivery.BatchOf(0, records)}
 	r := delivery.Receipt{Version: delivery.ReceiptVersion, Order: order, Batch: s.Batch, DeviceSignature: s.Sign(machine)}
 	r.HostSignature = delivery.Acknowledge(s.Digest(), host)

@@ -11,18 +11,17 @@ import (
 
 	"github.com/assaynet/assay/poc/commit"
 	"github.com/assaynet/assay/poc/mpoc"
+	"github.com/assaynet/assay/poc/record"
 	"github.com/assaynet/assay/poc/signed"
 )
 
 const (
-	// RecordSize is a record's length in bytes: LE64 norm, digest.
-	RecordSize = 40
 	// MaxRecords is the largest number of records in a batch.
 	MaxRecords = 1000
 	// PageRecords is how many records lie under one leaf of a batch's tree.
 	PageRecords = 32
 
-	pageSize = PageRecords * RecordSize
+	pageSize = PageRecords * record.Size
 	maxPath  = 5 // of 32 pages
 )
 
@@ -62,7 +61,7 @@ type Statement struct {
 	Batch
 }
 
-// BatchOf describes records, RecordSize bytes each, the first of which is leaf
+// BatchOf describes records, record.Size bytes each, the first of which is leaf
 // first.
 func BatchOf(first uint64, records []byte) Batch {
 	var tree commit.Frontier
@@ -70,7 +69,7 @@ func BatchOf(first uint64, records []byte) Batch {
 	for page := range slices.Chunk(records, pageSize) {
 		tree.Append(sha256.Sum256(leaf[:1+copy(leaf[1:], page)]))
 	}
-	return Batch{First: first, Count: uint64(len(records) / RecordSize), Root: tree.Root()}
+	return Batch{First: first, Count: uint64(record.Count(records)), Root: tree.Root()}
 }
 
 // End is the index behind the last leaf.

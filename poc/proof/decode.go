@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	"github.com/assaynet/assay/poc/commit"
+	"github.com/assaynet/assay/poc/record"
 	"github.com/assaynet/assay/poc/seed"
 	"github.com/assaynet/assay/poc/work/transformer"
 )
@@ -41,7 +42,7 @@ func (f File) decode() (c content, err error) {
 	}
 	c.statement = commit.Statement{Chain: f.Chain, Epoch: f.Epoch, Segment: f.Segment, Participant: f.Participant,
 		Node: f.Node, Class: f.Class, Count: f.Count}
-	c.leaf = commit.Leaf{Class: c.class.ID, Node: f.Node, Index: f.Nonce, Norm: f.Norm}
+	c.leaf = commit.Leaf{Class: c.class.ID, Node: f.Node, Index: f.Nonce, Record: record.Record{Norm: f.Norm}}
 	for _, field := range []struct {
 		what string
 		text string

@@ -52,7 +52,7 @@ func evidence(t testing.TB, claim string, forge func(*commit.Leaf)) File {
 	var log commit.Log
 	var leaves []commit.Leaf
 	for i, o := range out {
-		leaf := commit.Leaf{Class: 1, Node: "gpu-0", Index: uint64(i), Norm: o.Norm, Digest: o.Digest}
+		leaf := commit.Leaf{Class: 1, Node: "gpu-0", Index: uint64(i), Record: o.Record}
 		if i == 3 && forge != nil {
 			forge(&leaf)
 		}

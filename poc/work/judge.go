@@ -6,15 +6,10 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/assaynet/assay/poc/record"
 	"github.com/assaynet/assay/poc/seed"
 	"github.com/assaynet/assay/poc/work/transformer"
 )
-
-// Claim is what somebody says that a unit gives.
-type Claim struct {
-	Norm   uint64
-	Digest [32]byte
-}
 
 // Judge recomputes units to hold them against what somebody claims.
 //
@@ -54,8 +49,8 @@ func NewJudge(fast Engine) *Judge {
 }
 
 // Unit returns what a unit gives. Errors are the context's or the definition's.
-func (j *Judge) Unit(ctx context.Context, class transformer.Class, seed1, node, segment seed.Seed, nonce uint64, claimed Claim) (transformer.Output, error) {
-	out, err := j.Units(ctx, class, seed1, node, segment, []uint64{nonce}, []Claim{claimed})
+func (j *Judge) Unit(ctx context.Context, class transformer.Class, seed1, node, segment seed.Seed, nonce uint64, claimed record.Record) (transformer.Output, error) {
+	out, err := j.Units(ctx, class, seed1, node, segment, []uint64{nonce}, []record.Record{claimed})
 	if err != nil {
 		return transformer.Output{}, err
 	}
@@ -64,7 +59,7 @@ func (j *Judge) Unit(ctx context.Context, class transformer.Class, seed1, node, 
 
 // Units is Unit for many nonces of one node and segment: the fast engine computes
 // them together, at its full speed.
-func (j *Judge) Units(ctx context.Context, class transformer.Class, seed1, node, segment seed.Seed, nonces []uint64, claimed []Claim) ([]transformer.Output, error) {
+func (j *Judge) Units(ctx context.Context, class transformer.Class, seed1, node, segment seed.Seed, nonces []uint64, claimed []record.Record) ([]transformer.Output, error) {
 	if len(nonces) != len(claimed) {
 		return nil, fmt.Errorf("%w: %d claims for %d nonces", ErrCall, len(claimed), len(nonces))
 	}
@@ -85,7 +80,7 @@ func (j *Judge) Units(ctx context.Context, class transformer.Class, seed1, node,
 		}
 	}
 	for i := range out {
-		if fast && (Claim{out[i].Norm, out[i].Digest}) == claimed[i] {
+		if fast && out[i].Record == claimed[i] {
 			continue
 		}
 		if err := j.run(ctx, j.definition, out[i:i+1], node, segment, nonces[i:i+1]); err != nil {

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/assaynet/assay/poc/record"
 	"github.com/assaynet/assay/poc/seed"
 	"github.com/assaynet/assay/poc/work/transformer"
 )
@@ -38,18 +39,18 @@ func (m *countedModel) Run(dst []transformer.Output, node, segment seed.Seed, no
 // Holds spec W-2.
 func TestJudge(t *testing.T) {
 	ctx, node, segment := t.Context(), seed.Seed{2}, seed.Seed{3}
-	want, err := NewJudge(nil).Unit(ctx, transformer.Nano, seed.Seed{1}, node, segment, 7, Claim{})
+	want, err := NewJudge(nil).Unit(ctx, transformer.Nano, seed.Seed{1}, node, segment, 7, record.Record{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	honest := Claim{want.Norm, want.Digest}
+	honest := want.Record
 	forged := honest
 	forged.Digest[9] ^= 1
 	for _, fault := range []string{"", "norm", "digest"} {
 		fast, slow := &counted{broken: broken{Engine: Reference(), fault: fault}}, &counted{broken: broken{Engine: Reference()}}
 		j := NewJudge(fast)
 		j.definition = slow
-		for _, claim := range []Claim{honest, forged} {
+		for _, claim := range []record.Record{honest, forged} {
 			got, err := j.Unit(ctx, transformer.Nano, seed.Seed{1}, node, segment, 7, claim)
 			if err != nil || got != want {
 				t.Errorf("fault %q, claim %x: %+v, %v", fault, claim.Digest[:2], got, err)
@@ -63,7 +64,7 @@ func TestJudge(t *testing.T) {
 			t.Errorf("fault %q: %d units on the fast engine, %d on the definition", fault, fast.units, slow.units)
 		}
 	}
-	many, err := NewJudge(&counted{broken: broken{Engine: Reference(), fault: "digest"}}).Units(ctx, transformer.Nano, seed.Seed{1}, node, segment, []uint64{6, 7, 8}, []Claim{{}, honest, {}})
+	many, err := NewJudge(&counted{broken: broken{Engine: Reference(), fault: "digest"}}).Units(ctx, transformer.Nano, seed.Seed{1}, node, segment, []uint64{6, 7, 8}, []record.Record{{}, honest, {}})
 	if err != nil || many[1] != want || many[0] == want || many[0] == many[2] {
 		t.Errorf("many: %v, %v", many, err)
 	}
@@ -79,7 +80,7 @@ func TestJudge(t *testing.T) {
 func TestJudgeWithoutItsEngine(t *testing.T) {
 	node, segment := seed.Seed{2}, seed.Seed{3}
 	judge := func(ctx context.Context, j *Judge, seed1 byte) ([]transformer.Output, error) {
-		return j.Units(ctx, transformer.Nano, seed.Seed{seed1}, node, segment, []uint64{6, 7}, []Claim{{}, {}})
+		return j.Units(ctx, transformer.Nano, seed.Seed{seed1}, node, segment, []uint64{6, 7}, []record.Record{{}, {}})
 	}
 	want, err := judge(t.Context(), NewJudge(nil), 1)
 	if err != nil {

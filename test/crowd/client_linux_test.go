@@ -21,6 +21,7 @@ import (
 	"github.com/assaynet/assay/poc/commit"
 	"github.com/assaynet/assay/poc/delivery"
 	"github.com/assaynet/assay/poc/mpoc"
+	"github.com/assaynet/assay/poc/record"
 	"github.com/assaynet/assay/poc/seed"
 	"github.com/assaynet/assay/poc/work"
 	"github.com/assaynet/assay/poc/work/matmul"
@@ -272,7 +273,7 @@ func sendBatches(ctx context.Context, to port) error {
 				var packed []byte
 				for i := range uint64(records) {
 					digest := [32]byte{byte(size + i)}
-					packed = workerv1.AppendRecord(packed, size+i, &digest)
+					packed = record.Record{Norm: size + i, Digest: digest}.Append(packed)
 				}
 				begin := time.Now()
 				if err := w.hand(ctx, order, size, packed); err != nil {

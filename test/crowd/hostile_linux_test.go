@@ -21,6 +21,7 @@ import (
 	mpocv1 "github.com/assaynet/assay/api/mpoc/v1"
 	workerv1 "github.com/assaynet/assay/api/worker/v1"
 	"github.com/assaynet/assay/poc/mpoc"
+	"github.com/assaynet/assay/poc/record"
 )
 
 func jitter(about time.Duration) time.Duration {
@@ -167,7 +168,7 @@ func slowMessage(ctx context.Context, m machine, plan crowdPlan) error {
 }
 
 // leaf is one record.
-func leaf(i uint64) []byte { return workerv1.AppendRecord(nil, i, &[32]byte{1}) }
+func leaf(i uint64) []byte { return record.Record{Norm: i, Digest: [32]byte{1}}.Append(nil) }
 
 // deaf is a member, admitted by mistake, that sends small batches and reads nothing.
 func deaf(ctx context.Context, m machine, plan crowdPlan) error {

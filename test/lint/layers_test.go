@@ -32,6 +32,7 @@ var rooms = map[string]room{
 	"internal":         {}, // helpers that know nothing of ours
 	"api":              {},
 	"api/mpoc":         {ours: []string{"poc"}},
+	"api/worker":       {ours: []string{"poc"}},
 	"device":           {ours: []string{"poc"}},
 	"link":             {ours: []string{"poc", "internal"}},
 	"worker":           {ours: []string{"poc", "internal", "link", "api/worker", "api/mpoc"}},

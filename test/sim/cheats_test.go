@@ -14,6 +14,7 @@ import (
 	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
 	hostpkg "github.com/assaynet/assay/host"
 	"github.com/assaynet/assay/poc/proof"
+	"github.com/assaynet/assay/poc/record"
 	"github.com/assaynet/assay/poc/seed"
 	"github.com/assaynet/assay/poc/work"
 	"github.com/assaynet/assay/poc/work/transformer"
@@ -35,7 +36,7 @@ func (m memoryModel) Class() transformer.Class { return m.class }
 
 func (m memoryModel) Run(dst []transformer.Output, node, segment seed.Seed, nonces []uint64) (err error) {
 	for i, nonce := range nonces {
-		if dst[i], err = reference.Unit(context.Background(), m.class, m.seed1, node, segment, nonce, work.Claim{}); err != nil {
+		if dst[i], err = reference.Unit(context.Background(), m.class, m.seed1, node, segment, nonce, record.Record{}); err != nil {
 			return err
 		}
 	}

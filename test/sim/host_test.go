@@ -24,8 +24,8 @@ import (
 	"github.com/assaynet/assay/chain/x/registry"
 	"github.com/assaynet/assay/poc/audit"
 	"github.com/assaynet/assay/poc/commit"
+	"github.com/assaynet/assay/poc/record"
 	"github.com/assaynet/assay/poc/seed"
-	"github.com/assaynet/assay/poc/work"
 	"github.com/assaynet/assay/poc/work/transformer"
 )
 
@@ -313,7 +313,7 @@ func (h *host) log(e sprintv1.Epoch, node string, segment uint32) *leafLog {
 			out = h.cheat.leaf(e, ref, out)
 		}
 		l.outputs = append(l.outputs, out)
-		l.tree.Append(commit.Leaf{Class: class.ID, Node: node, Index: uint64(i), Norm: out.Norm, Digest: out.Digest}.Hash())
+		l.tree.Append(commit.Leaf{Class: class.ID, Node: node, Index: uint64(i), Record: out.Record}.Hash())
 	}
 	h.logs[id] = l
 	return l
@@ -339,7 +339,7 @@ func (n *network) unit(e sprintv1.Epoch, ref courtv1.LeafRef) transformer.Output
 	var out transformer.Output
 	if _, ok := n.engine.(*standIn); ok { // what hosts compute is not what the chain asks for
 		out = hashed(n.class(e), seed.Seed(e.Seed1), node, segment, ref.Nonce)
-	} else if out, err = n.engine.Unit(context.Background(), n.class(e), seed.Seed(e.Seed1), node, segment, ref.Nonce, work.Claim{}); err != nil {
+	} else if out, err = n.engine.Unit(context.Background(), n.class(e), seed.Seed(e.Seed1), node, segment, ref.Nonce, record.Record{}); err != nil {
 		n.t.Fatal(err)
 	}
 	return out
@@ -590,8 +590,8 @@ func (n *network) openedLeaves(epoch uint64, target string) (map[courtv1.LeafRef
 	s := shown{map[courtv1.LeafRef]transformer.Output{}, map[string]uint64{}}
 	i := 0
 	for _, log := range res.Opening.Logs {
-		for b := log.Leaves; len(b) > 0; b, i = b[40:], i+1 {
-			s.leaves[refs[i]] = transformer.Output{Norm: binary.LittleEndian.Uint64(b), Digest: [32]byte(b[8:40])}
+		for b := log.Leaves; len(b) > 0; b, i = b[record.Size:], i+1 {
+			s.leaves[refs[i]] = transformer.Output{Record: record.At(b, 0)}
 			s.drawn[refs[i].Node]++
 		}
 	}

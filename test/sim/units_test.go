@@ -8,6 +8,7 @@ import (
 	"encoding/binary"
 	"sync"
 
+	"github.com/assaynet/assay/poc/record"
 	"github.com/assaynet/assay/poc/seed"
 	"github.com/assaynet/assay/poc/work"
 	"github.com/assaynet/assay/poc/work/transformer"
@@ -15,13 +16,13 @@ import (
 
 // units computes one unit; hosts and the chain of a network share it.
 type units interface {
-	Unit(ctx context.Context, class transformer.Class, seed1, node, segment seed.Seed, nonce uint64, _ work.Claim) (transformer.Output, error)
+	Unit(ctx context.Context, class transformer.Class, seed1, node, segment seed.Seed, nonce uint64, _ record.Record) (transformer.Output, error)
 }
 
 // standIn gives a hash for a unit. It counts what the chain asks for.
 type standIn struct{ asked int }
 
-func (s *standIn) Unit(_ context.Context, class transformer.Class, seed1, node, segment seed.Seed, nonce uint64, _ work.Claim) (transformer.Output, error) {
+func (s *standIn) Unit(_ context.Context, class transformer.Class, seed1, node, segment seed.Seed, nonce uint64, _ record.Record) (transformer.Output, error) {
 	s.asked++
 	return hashed(class, seed1, node, segment, nonce), nil
 }
@@ -58,7 +59,7 @@ func (r *remembered) model(ctx context.Context, class transformer.Class, seed1 s
 	return m, err
 }
 
-func (r *remembered) Unit(ctx context.Context, class transformer.Class, seed1, node, segment seed.Seed, nonce uint64, _ work.Claim) (transformer.Output, error) {
+func (r *remembered) Unit(ctx context.Context, class transformer.Class, seed1, node, segment seed.Seed, nonce uint64, _ record.Record) (transformer.Output, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	key := [4]seed.Seed{seed1, node, segment}

@@ -193,7 +193,7 @@ func TestEvidence(t *testing.T) {
 		if err := model.Run(out[:], node, segment, []uint64{2}); err != nil {
 			t.Fatal(err)
 		}
-		leaf := commit.Leaf{Class: 1, Node: "gpu-0", Index: 2, Norm: out[0].Norm, Digest: out[0].Digest}
+		leaf := commit.Leaf{Class: 1, Node: "gpu-0", Index: 2, Record: out[0].Record}
 		forge(&leaf)
 		var log commit.Log
 		for i := range uint64(5) {

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/assaynet/assay/poc/commit"
+	"github.com/assaynet/assay/poc/record"
 	"github.com/assaynet/assay/poc/seed"
 )
 
@@ -26,7 +27,7 @@ type leafOut struct {
 
 // Holds spec C-8.
 func TestLeaf(t *testing.T) {
-	leaf := commit.Leaf{Class: 1, Node: "gpu-0", Index: 258, Norm: 1 << 40, Digest: counted(1)}
+	leaf := commit.Leaf{Class: 1, Node: "gpu-0", Index: 258, Record: record.Record{Norm: 1 << 40, Digest: counted(1)}}
 	good := leaf.Append(nil)
 	with := func(change func(*commit.Leaf)) raw {
 		l := leaf

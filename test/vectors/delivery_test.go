@@ -12,6 +12,7 @@ import (
 
 	"github.com/assaynet/assay/poc/delivery"
 	"github.com/assaynet/assay/poc/mpoc"
+	"github.com/assaynet/assay/poc/record"
 	"github.com/assaynet/assay/poc/seed"
 	"github.com/assaynet/assay/poc/work"
 	"github.com/assaynet/assay/poc/work/transformer"
@@ -41,7 +42,7 @@ type deliveryOut struct {
 func TestDelivery(t *testing.T) {
 	records := func(n int) (b raw) {
 		for i := range n {
-			b = append(b, bytes.Repeat([]byte{byte(i)}, delivery.RecordSize)...)
+			b = append(b, bytes.Repeat([]byte{byte(i)}, record.Size)...)
 		}
 		return b
 	}
@@ -142,7 +143,7 @@ func TestDeliveryFiles(t *testing.T) {
 		return deliveryFile{string(text)}
 	}
 	as := func(change func(*delivery.Evidence)) deliveryFile { return accused(1, change) }
-	receipt := delivery.Receipt{Version: delivery.ReceiptVersion, Order: order, Batch: delivery.BatchOf(0, make([]byte, delivery.RecordSize))}
+	receipt := delivery.Receipt{Version: delivery.ReceiptVersion, Order: order, Batch: delivery.BatchOf(0, make([]byte, record.Size))}
 	receipt.DeviceSignature = receipt.Statement().Sign(device)
 	receipt.HostSignature = delivery.Acknowledge(receipt.Statement().Digest(), host)
 	text, err := receipt.Marshal()

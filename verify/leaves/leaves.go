@@ -18,6 +18,7 @@ import (
 	"github.com/assaynet/assay/host"
 	"github.com/assaynet/assay/poc/delivery"
 	"github.com/assaynet/assay/poc/document"
+	"github.com/assaynet/assay/poc/record"
 	"github.com/assaynet/assay/poc/work"
 )
 
@@ -142,7 +143,7 @@ func (r *Report) evidence(ctx context.Context, e delivery.Evidence, judge *work.
 	return f, nil
 }
 
-func text(c work.Claim) string {
+func text(c record.Record) string {
 	return fmt.Sprintf("norm %d digest %s", c.Norm, hex.EncodeToString(c.Digest[:]))
 }
 

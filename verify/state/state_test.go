@@ -62,7 +62,7 @@ func newWorld(t testing.TB) *world {
 	out[1].Digest[0] ^= 1
 	var log commit.Log
 	for i, o := range out {
-		log.Append(commit.Leaf{Class: 1, Node: "gpu-0", Index: uint64(i), Norm: o.Norm, Digest: o.Digest}.Hash())
+		log.Append(commit.Leaf{Class: 1, Node: "gpu-0", Index: uint64(i), Record: o.Record}.Hash())
 	}
 	st := commit.Statement{Chain: testChain, Epoch: testEpoch, Segment: 2, Participant: "cpc1host", Node: "gpu-0", Class: "nano",
 		Seed1: commit.Hash(seed1), SegmentSeed: commit.Hash(segment), Root: log.Root(), Count: 3}

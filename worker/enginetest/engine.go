@@ -17,6 +17,7 @@ import (
 	"errors"
 	"sync"
 
+	"github.com/assaynet/assay/poc/record"
 	"github.com/assaynet/assay/poc/seed"
 	"github.com/assaynet/assay/poc/work"
 	"github.com/assaynet/assay/poc/work/matmul"
@@ -124,7 +125,7 @@ func (e *Engine) Output(seed1, node, segment seed.Seed, nonce uint64) transforme
 	for range e.Rounds {
 		h = sha256.Sum256(h[:])
 	}
-	return transformer.Output{Norm: nonce, Digest: h, Middle: sha256.Sum256(h[:])}
+	return transformer.Output{Record: record.Record{Norm: nonce, Digest: h}, Middle: sha256.Sum256(h[:])}
 }
 
 // What follows remembers the definition's answers to the self-test.

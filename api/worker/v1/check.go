@@ -3,7 +3,6 @@
 package workerv1
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"unicode"
@@ -11,6 +10,9 @@ import (
 
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
+
+	"github.com/assaynet/assay/poc/record"
+	"github.com/assaynet/assay/poc/work/transformer"
 )
 
 // Bounds of the protocol.
@@ -25,10 +27,6 @@ const (
 	MaxBatch = 1000
 	// MaxReruns is how many Rerun jobs may be unanswered on one connection.
 	MaxReruns = 2
-	// RecordSize is a record's length in bytes: LE64 norm, digest.
-	RecordSize = 40
-	// OutputSize is a re-run output's length in bytes: LE64 norm, digest, middle digest.
-	OutputSize = 72
 	// MaxCount bounds nonces: no log holds more leaves (commit's bound on counts).
 	MaxCount = 1 << 48
 
@@ -171,9 +169,9 @@ func (m *Status) check() error {
 }
 
 func (m *Batch) check() error {
-	n := len(m.Records) / RecordSize
-	if n < 1 || n > MaxBatch || len(m.Records)%RecordSize != 0 {
-		return refuse("batch.records: %d bytes, want 1..%d records of %d", len(m.Records), MaxBatch, RecordSize)
+	n := len(m.Records) / record.Size
+	if n < 1 || n > MaxBatch || len(m.Records)%record.Size != 0 {
+		return refuse("batch.records: %d bytes, want 1..%d records of %d", len(m.Records), MaxBatch, record.Size)
 	}
 	return errors.Join(segment("batch", m.Segment), below("batch.first", m.First), size("batch.signature", m.Signature, 64))
 }
@@ -185,9 +183,9 @@ func (m *RerunResult) check() error {
 	case m.Error != "":
 		return text("rerun_result.error", m.Error, 1, MaxText)
 	}
-	n := len(m.Outputs) / OutputSize
-	if n < 1 || n > MaxBatch || len(m.Outputs)%OutputSize != 0 {
-		return refuse("rerun_result.outputs: %d bytes, want 1..%d outputs of %d", len(m.Outputs), MaxBatch, OutputSize)
+	n := len(m.Outputs) / transformer.OutputSize
+	if n < 1 || n > MaxBatch || len(m.Outputs)%transformer.OutputSize != 0 {
+		return refuse("rerun_result.outputs: %d bytes, want 1..%d outputs of %d", len(m.Outputs), MaxBatch, transformer.OutputSize)
 	}
 	return nil
 }
@@ -247,28 +245,6 @@ func Clip(s string, max int) string {
 		out = utf8.AppendRune(out, r)
 	}
 	return string(out)
-}
-
-// AppendRecord packs one artefact of a Batch.
-func AppendRecord(dst []byte, norm uint64, digest *[32]byte) []byte {
-	return append(binary.LittleEndian.AppendUint64(dst, norm), digest[:]...)
-}
-
-// Record reads the i-th artefact of a Batch that passed its decoder.
-func Record(records []byte, i int) (norm uint64, digest [32]byte) {
-	r := records[i*RecordSize:][:RecordSize]
-	return binary.LittleEndian.Uint64(r), [32]byte(r[8:])
-}
-
-// AppendOutput packs one output of a RerunResult.
-func AppendOutput(dst []byte, norm uint64, digest, middle *[32]byte) []byte {
-	return append(AppendRecord(dst, norm, digest), middle[:]...)
-}
-
-// Output reads the i-th output of a RerunResult that passed its decoder.
-func Output(outputs []byte, i int) (norm uint64, digest, middle [32]byte) {
-	o := outputs[i*OutputSize:][:OutputSize]
-	return binary.LittleEndian.Uint64(o), [32]byte(o[8:]), [32]byte(o[40:])
 }
 
 func refuse(format string, args ...any) error {

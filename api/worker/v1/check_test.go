@@ -10,6 +10,9 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 	"pgregory.net/rapid"
+
+	"github.com/assaynet/assay/poc/record"
+	"github.com/assaynet/assay/poc/work/transformer"
 )
 
 func wrap(m proto.Message) *Envelope {
@@ -61,9 +64,9 @@ func good() (worker, host []proto.Message) {
 		&NodeProof{Signature: make([]byte, 64)},
 		&Status{State: State_STATE_FAULTED, Reason: strings.Repeat("é", 128), Until: strings.Repeat("u", 128)},
 		&ModelReady{},
-		&Batch{Epoch: 1, Segment: 1, First: MaxCount, Records: make([]byte, MaxBatch*RecordSize), Signature: sig64},
-		&Batch{Segment: 1, Records: make([]byte, RecordSize), Signature: sig64},
-		&RerunResult{Outputs: make([]byte, MaxBatch*OutputSize)},
+		&Batch{Epoch: 1, Segment: 1, First: MaxCount, Records: make([]byte, MaxBatch*record.Size), Signature: sig64},
+		&Batch{Segment: 1, Records: make([]byte, record.Size), Signature: sig64},
+		&RerunResult{Outputs: make([]byte, MaxBatch*transformer.OutputSize)},
 		&RerunResult{Error: strings.Repeat("e", 256)},
 	}
 	host = []proto.Message{

@@ -21,8 +21,8 @@ import (
 	courtv1 "github.com/assaynet/assay/api/court/v1"
 	registryv1 "github.com/assaynet/assay/api/registry/v1"
 	"github.com/assaynet/assay/chain/x/court"
+	"github.com/assaynet/assay/poc/record"
 	"github.com/assaynet/assay/poc/seed"
-	"github.com/assaynet/assay/poc/work"
 	"github.com/assaynet/assay/poc/work/transformer"
 )
 
@@ -64,13 +64,13 @@ func begin(t testing.TB) *chain {
 }
 
 // Unit runs nothing: the nonce is the norm.
-func (c *chain) Unit(_ context.Context, _ transformer.Class, _, _, _ seed.Seed, nonce uint64, _ work.Claim) (transformer.Output, error) {
+func (c *chain) Unit(_ context.Context, _ transformer.Class, _, _, _ seed.Seed, nonce uint64, _ record.Record) (transformer.Output, error) {
 	c.runs = append(c.runs, nonce)
-	return transformer.Output{Norm: nonce}, nil
+	return transformer.Output{Record: record.Record{Norm: nonce}}, nil
 }
 
 func (c *chain) Exhibit(_ context.Context, _ uint64, leaf courtv1.LeafRef) (court.Exhibit, bool, error) {
-	x := court.Exhibit{Class: c.class, Opened: work.Claim{Norm: leaf.Nonce}}
+	x := court.Exhibit{Class: c.class, Opened: record.Record{Norm: leaf.Nonce}}
 	if c.forged[leaf] {
 		x.Opened.Digest[0] = 1
 	}

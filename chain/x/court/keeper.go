@@ -16,22 +16,22 @@ import (
 	courtv1 "github.com/assaynet/assay/api/court/v1"
 	registryv1 "github.com/assaynet/assay/api/registry/v1"
 	"github.com/assaynet/assay/chain/table"
+	"github.com/assaynet/assay/poc/record"
 	"github.com/assaynet/assay/poc/seed"
-	"github.com/assaynet/assay/poc/work"
 	"github.com/assaynet/assay/poc/work/transformer"
 )
 
 // Engine recomputes one unit, and is told what was claimed of it: a work.Judge. What it returns must be the
 // definition's to the bit, since it becomes state.
 type Engine interface {
-	Unit(ctx context.Context, class transformer.Class, seed1, node, segment seed.Seed, nonce uint64, claimed work.Claim) (transformer.Output, error)
+	Unit(ctx context.Context, class transformer.Class, seed1, node, segment seed.Seed, nonce uint64, claimed record.Record) (transformer.Output, error)
 }
 
 // Exhibit is what it takes to recompute a leaf, and what its owner opened for it.
 type Exhibit struct {
 	Class                transformer.Class
 	Seed1, Node, Segment seed.Seed
-	Opened               work.Claim
+	Opened               record.Record
 }
 
 // Case is the module whose leaves are judged.

@@ -15,7 +15,6 @@ import (
 	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
 	"github.com/assaynet/assay/chain/x/court"
 	"github.com/assaynet/assay/poc/seed"
-	"github.com/assaynet/assay/poc/work"
 	"github.com/assaynet/assay/poc/work/transformer"
 )
 
@@ -57,7 +56,7 @@ func (k *Keeper) Exhibit(ctx context.Context, epoch uint64, leaf courtv1.LeafRef
 	if err != nil {
 		return x, false, err
 	}
-	norm, digest, ok := findOpened(drawn, o, leaf)
+	opened, ok := findOpened(drawn, o, leaf)
 	if !ok {
 		return x, false, nil
 	}
@@ -67,7 +66,7 @@ func (k *Keeper) Exhibit(ctx context.Context, epoch uint64, leaf courtv1.LeafRef
 	}
 	return court.Exhibit{
 		Class: class, Seed1: toSeed(e.Seed1), Node: seed.Node(chainID(ctx), leaf.Participant, leaf.Node, e.Params.Class),
-		Segment: toSeed(e.Segments[leaf.Segment-1].Seed), Opened: work.Claim{Norm: norm, Digest: digest},
+		Segment: toSeed(e.Segments[leaf.Segment-1].Seed), Opened: opened,
 	}, true, nil
 }
 

@@ -12,6 +12,7 @@ import (
 	courtv1 "github.com/assaynet/assay/api/court/v1"
 	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
 	"github.com/assaynet/assay/poc/commit"
+	"github.com/assaynet/assay/poc/record"
 	"github.com/assaynet/assay/poc/seed"
 	"github.com/assaynet/assay/poc/work/transformer"
 )
@@ -117,7 +118,7 @@ func FuzzOpening(f *testing.F) {
 	trees := make([]commit.Log, len(logs))
 	for i := range logs {
 		for nonce := range logs[i].Count {
-			trees[i].Append(commit.Leaf{Class: transformer.Nano.ID, Node: logs[i].Node, Index: nonce, Norm: nonce, Digest: [32]byte{byte(i), byte(nonce)}}.Hash())
+			trees[i].Append(commit.Leaf{Class: transformer.Nano.ID, Node: logs[i].Node, Index: nonce, Record: record.Record{Norm: nonce, Digest: [32]byte{byte(i), byte(nonce)}}}.Hash())
 		}
 		root := trees[i].Root()
 		logs[i].Root = root[:]

@@ -12,6 +12,7 @@ import (
 
 	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
 	"github.com/assaynet/assay/chain/table"
+	"github.com/assaynet/assay/poc/record"
 	"github.com/assaynet/assay/poc/work/transformer"
 )
 
@@ -123,7 +124,7 @@ func validState(e sprintv1.Epoch, s sprintv1.EpochState) error {
 			return fmt.Errorf("opening of %q, whose record as a member has none, or it stands twice", o.Participant)
 		}
 		for _, l := range o.Logs {
-			if len(l.Leaves) == 0 || len(l.Leaves)%openedLeafBytes != 0 || len(l.Proof)%32 != 0 {
+			if len(l.Leaves) == 0 || len(l.Leaves)%record.Size != 0 || len(l.Proof)%32 != 0 {
 				return fmt.Errorf("opening of %s: log %s/%d has %d bytes of leaves and %d of proof", o.Participant, l.Node, l.Segment, len(l.Leaves), len(l.Proof))
 			}
 		}

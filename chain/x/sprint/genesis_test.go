@@ -13,6 +13,7 @@ import (
 
 	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
 	"github.com/assaynet/assay/poc/commit"
+	"github.com/assaynet/assay/poc/record"
 	"github.com/assaynet/assay/poc/seed"
 	"github.com/assaynet/assay/poc/work/transformer"
 )
@@ -25,7 +26,7 @@ func atProof(t *testing.T) sprintv1.GenesisState {
 	const who, count = "cpc1member", 80
 	var log commit.Log
 	for nonce := range uint64(count) {
-		log.Append(commit.Leaf{Class: transformer.Nano.ID, Node: "gpu-1", Index: nonce, Norm: nonce, Digest: [32]byte{byte(nonce)}}.Hash())
+		log.Append(commit.Leaf{Class: transformer.Nano.ID, Node: "gpu-1", Index: nonce, Record: record.Record{Norm: nonce, Digest: [32]byte{byte(nonce)}}}.Hash())
 	}
 	root := log.Root()
 	s := sprintv1.EpochState{Epoch: 1,
@@ -82,7 +83,7 @@ func TestGenesisRefusesRecordsThatStopBlocks(t *testing.T) {
 		"an outcome twice":  {func(s *sprintv1.EpochState) { s.Outcomes = append(s.Outcomes, s.Outcomes[0]) }, "twice"},
 		"attempts twice":    {func(s *sprintv1.EpochState) { s.Attempts = append(s.Attempts, s.Attempts[0]) }, "twice"},
 		"an endless duty":   {func(s *sprintv1.EpochState) { s.Attempts[0].Duty = make([]byte, 17) }, "17 bytes"},
-		"a leaf too few":    {func(s *sprintv1.EpochState) { l := &s.Openings[0].Logs[0]; l.Leaves = l.Leaves[:15*openedLeafBytes] }, ErrOpening.Error()},
+		"a leaf too few":    {func(s *sprintv1.EpochState) { l := &s.Openings[0].Logs[0]; l.Leaves = l.Leaves[:15*record.Size] }, ErrOpening.Error()},
 		"another leaf": {func(s *sprintv1.EpochState) {
 			l := &s.Openings[0].Logs[0]
 			l.Leaves = bytes.Clone(l.Leaves)

@@ -4,7 +4,6 @@ package sprint
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"slices"
@@ -13,6 +12,7 @@ import (
 	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
 	"github.com/assaynet/assay/poc/audit"
 	"github.com/assaynet/assay/poc/commit"
+	"github.com/assaynet/assay/poc/record"
 	"github.com/assaynet/assay/poc/seed"
 	"github.com/assaynet/assay/poc/work/transformer"
 )
@@ -97,9 +97,6 @@ func leafRefs(participant string, drawn []drawnLog) []courtv1.LeafRef {
 	return refs
 }
 
-// Each opened leaf is 40 bytes: LE64 norm, digest.
-const openedLeafBytes = 8 + 32
-
 // verifyOpening checks that an opening opens exactly the drawn leaves of every log.
 func verifyOpening(class transformer.Class, drawn []drawnLog, logs []sprintv1.LogOpening) error {
 	if len(logs) != len(drawn) {
@@ -110,7 +107,7 @@ func verifyOpening(class transformer.Class, drawn []drawnLog, logs []sprintv1.Lo
 		if o.Node != c.Node || o.Segment != c.Segment {
 			return fmt.Errorf("%w: log %d is %s/%d, the draw wants %s/%d", ErrOpening, i, o.Node, o.Segment, c.Node, c.Segment)
 		}
-		if len(o.Leaves) != len(d.nonces)*openedLeafBytes {
+		if len(o.Leaves) != len(d.nonces)*record.Size {
 			return fmt.Errorf("%w: log %s/%d opens %d bytes of leaves, %d leaves were drawn", ErrOpening, c.Node, c.Segment, len(o.Leaves), len(d.nonces))
 		}
 		if len(o.Proof)%32 != 0 || len(o.Proof)/32 > commit.MultiSize(c.Count, len(d.nonces)) {
@@ -118,8 +115,7 @@ func verifyOpening(class transformer.Class, drawn []drawnLog, logs []sprintv1.Lo
 		}
 		hashes := make([]commit.Hash, len(d.nonces))
 		for j, nonce := range d.nonces {
-			norm, digest := openedLeaf(o, j)
-			hashes[j] = commit.Leaf{Class: class.ID, Node: c.Node, Index: nonce, Norm: norm, Digest: digest}.Hash()
+			hashes[j] = commit.Leaf{Class: class.ID, Node: c.Node, Index: nonce, Record: record.At(o.Leaves, j)}.Hash()
 		}
 		proof := make([]commit.Hash, len(o.Proof)/32)
 		for j := range proof {
@@ -132,30 +128,24 @@ func verifyOpening(class transformer.Class, drawn []drawnLog, logs []sprintv1.Lo
 	return nil
 }
 
-func openedLeaf(o sprintv1.LogOpening, j int) (norm uint64, digest [32]byte) {
-	b := o.Leaves[j*openedLeafBytes:]
-	return binary.LittleEndian.Uint64(b), [32]byte(b[8:openedLeafBytes])
-}
-
 // findOpened returns what a participant opened for a leaf; false when the leaf was not drawn.
-func findOpened(drawn []drawnLog, o sprintv1.Opening, leaf courtv1.LeafRef) (norm uint64, digest [32]byte, ok bool) {
+func findOpened(drawn []drawnLog, o sprintv1.Opening, leaf courtv1.LeafRef) (record.Record, bool) {
 	for i, d := range drawn {
 		if d.commit.Node != leaf.Node || d.commit.Segment != leaf.Segment {
 			continue
 		}
 		if j, found := slices.BinarySearch(d.nonces, leaf.Nonce); found && i < len(o.Logs) {
-			norm, digest = openedLeaf(o.Logs[i], j)
-			return norm, digest, true
+			return record.At(o.Logs[i].Leaves, j), true
 		}
 	}
-	return 0, digest, false
+	return record.Record{}, false
 }
 
 // openingBytes bounds what opening the drawn leaves takes on chain.
 func openingBytes(drawn []drawnLog) uint64 {
 	var n uint64
 	for _, d := range drawn {
-		n += uint64(len(d.nonces)*openedLeafBytes + 32*commit.MultiSize(d.commit.Count, len(d.nonces)) + 64)
+		n += uint64(len(d.nonces)*record.Size + 32*commit.MultiSize(d.commit.Count, len(d.nonces)) + 64)
 	}
 	return n
 }

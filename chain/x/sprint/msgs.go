@@ -17,6 +17,7 @@ import (
 	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
 	"github.com/assaynet/assay/chain/x/registry"
 	"github.com/assaynet/assay/poc/commit"
+	"github.com/assaynet/assay/poc/record"
 	"github.com/assaynet/assay/poc/work/transformer"
 )
 
@@ -263,7 +264,7 @@ func (s msgServer) Open(ctx context.Context, msg *sprintv1.MsgOpen) (*sprintv1.M
 		return nil, err
 	}
 	for _, o := range msg.Logs {
-		gas(ctx, uint64(len(o.Leaves))/openedLeafBytes*sprintv1.GasOpenedLeaf+uint64(len(o.Proof))/32*sprintv1.GasProofHash, "opening")
+		gas(ctx, uint64(len(o.Leaves))/record.Size*sprintv1.GasOpenedLeaf+uint64(len(o.Proof))/32*sprintv1.GasProofHash, "opening")
 	}
 	if err := verifyOpening(class, drawn, msg.Logs); err != nil {
 		return nil, ErrInvalid.Wrap(err.Error())

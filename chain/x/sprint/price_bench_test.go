@@ -14,6 +14,7 @@ import (
 	"github.com/assaynet/assay/chain/vrf"
 	"github.com/assaynet/assay/poc/audit"
 	"github.com/assaynet/assay/poc/commit"
+	"github.com/assaynet/assay/poc/record"
 	"github.com/assaynet/assay/poc/seed"
 	"github.com/assaynet/assay/poc/work/transformer"
 )
@@ -58,7 +59,7 @@ func BenchmarkGasPrices(b *testing.B) {
 		at := 0
 		for i := range shape.count {
 			digest := sha256.Sum256([]byte{byte(i), byte(i >> 8)})
-			log.Append(commit.Leaf{Class: class.ID, Node: "gpu-0", Index: i, Norm: i, Digest: digest}.Hash())
+			log.Append(commit.Leaf{Class: class.ID, Node: "gpu-0", Index: i, Record: record.Record{Norm: i, Digest: digest}}.Hash())
 			if at < len(drawn) && drawn[at] == i {
 				leaves = append(append(leaves, byte(i), byte(i>>8), 0, 0, 0, 0, 0, 0), digest[:]...)
 				at++
@@ -73,7 +74,7 @@ func BenchmarkGasPrices(b *testing.B) {
 		root := log.Root()
 		logs := []drawnLog{{commit: sprintv1.Commit{Node: "gpu-0", Segment: 1, Count: shape.count, Root: root[:]}, nonces: drawn}}
 		opened := []sprintv1.LogOpening{{Node: "gpu-0", Segment: 1, Leaves: leaves, Proof: path}}
-		gas := uint64(len(leaves))/openedLeafBytes*sprintv1.GasOpenedLeaf + uint64(len(path))/32*sprintv1.GasProofHash
+		gas := uint64(len(leaves))/record.Size*sprintv1.GasOpenedLeaf + uint64(len(path))/32*sprintv1.GasProofHash
 		price(fmt.Sprintf("opening-%d-of-%d", shape.n, shape.count), gas, func() { must(verifyOpening(class, logs, opened) == nil) })
 	}
 }

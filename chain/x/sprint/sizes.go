@@ -6,6 +6,7 @@ import (
 	"math/bits"
 
 	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
+	"github.com/assaynet/assay/poc/record"
 	"github.com/assaynet/assay/poc/work/transformer"
 )
 
@@ -31,7 +32,7 @@ const (
 	middleChecks = 8
 	// bytesPerLeaf is what a drawn leaf takes of an opening: 40 bytes and a path of 24 hashes. Windows are made for it,
 	// whatever counts are claimed.
-	bytesPerLeaf = openedLeafBytes + 24*32
+	bytesPerLeaf = record.Size + 24*32
 )
 
 // dutyLeaves is the budget B of an epoch: leaves of its class that all members together re-run.

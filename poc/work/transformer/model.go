@@ -8,6 +8,7 @@ import (
 	"fmt"
 
 	"github.com/assaynet/assay/poc/prf"
+	"github.com/assaynet/assay/poc/record"
 	"github.com/assaynet/assay/poc/seed"
 	"github.com/assaynet/assay/poc/work/quad"
 )
@@ -15,11 +16,22 @@ import (
 // ErrRun reports a call of Run whose slices do not fit each other.
 var ErrRun = errors.New("transformer: malformed run")
 
-// Output is the result of one unit.
+// Output is the result of one unit: its record, and what its record does not show.
 type Output struct {
-	Norm   uint64   // squared L2 norm of the last position's final vector
-	Digest [32]byte // over all four final vectors; what binds
+	record.Record
 	Middle [32]byte // the digest rule over the state before the last layer
+}
+
+// OutputSize is the length in bytes of an output's canonical form: the record and the middle digest.
+const OutputSize = record.Size + 32
+
+// Append appends the output's OutputSize bytes.
+func (o Output) Append(dst []byte) []byte { return append(o.Record.Append(dst), o.Middle[:]...) }
+
+// OutputAt reads the i-th of outputs that follow each other. There must be so many.
+func OutputAt(packed []byte, i int) Output {
+	b := packed[i*OutputSize:][:OutputSize]
+	return Output{Record: record.At(b, 0), Middle: [32]byte(b[record.Size:])}
 }
 
 // Model computes units with the weights of one epoch. Run is safe for
