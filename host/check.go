@@ -19,7 +19,7 @@ import (
 	"github.com/assaynet/assay/internal/durable"
 	"github.com/assaynet/assay/poc/delivery"
 	"github.com/assaynet/assay/poc/document"
-	"github.com/assaynet/assay/poc/proof"
+	"github.com/assaynet/assay/poc/evidence"
 )
 
 // Checked is what a check of one of a host's files, or of a folder of them, found.
@@ -194,7 +194,7 @@ func soundEvidence(raw []byte) error {
 		return err
 	}
 	if kind.Version != LeftOutVersion {
-		_, err := proof.Parse(raw)
+		_, err := evidence.Parse(raw)
 		return err
 	}
 	var f LeftOutFile

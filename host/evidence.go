@@ -15,7 +15,7 @@ import (
 	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
 	"github.com/assaynet/assay/internal/durable"
 	"github.com/assaynet/assay/poc/commit"
-	"github.com/assaynet/assay/poc/proof"
+	"github.com/assaynet/assay/poc/evidence"
 	"github.com/assaynet/assay/poc/record"
 	"github.com/assaynet/assay/poc/work/transformer"
 )
@@ -52,7 +52,7 @@ func (h *Host) writeEvidence(ctx context.Context, e sprintv1.Epoch) error {
 	if err != nil {
 		return fmt.Errorf("asking for the judgements of epoch %d: %w", e.Number, err)
 	}
-	var state *proof.State
+	var state *evidence.State
 	if len(contested) > 0 {
 		if state, err = StateProof(ctx, h.conn, e.Number); err != nil { // the files hold without it, against a node
 			h.log.Warn("evidence is written without a proof of the chain's state: assay verify will need --node", "epoch", e.Number, "err", err)
@@ -83,7 +83,7 @@ func (h *Host) writeEvidence(ctx context.Context, e sprintv1.Epoch) error {
 }
 
 // writeOne stores the evidence of one judgement.
-func (h *Host) writeOne(ctx context.Context, e sprintv1.Epoch, j courtv1.Judgement, state *proof.State, path string) error {
+func (h *Host) writeOne(ctx context.Context, e sprintv1.Epoch, j courtv1.Judgement, state *evidence.State, path string) error {
 	f, err := Evidence(ctx, h.sprint, h.config.Chain, e, j)
 	if err != nil {
 		return fmt.Errorf("evidence on leaf %d of node %s of %s: %w", j.Leaf.Nonce, j.Leaf.Node, j.Leaf.Participant, err)
@@ -110,23 +110,23 @@ func replaceFile(path string, raw []byte, mode os.FileMode) error {
 
 // EvidenceFile names the file of one judgement.
 func EvidenceFile(epoch uint64, j courtv1.Judgement) string {
-	claim := proof.Honest
+	claim := evidence.Honest
 	if j.Mismatch {
-		claim = proof.Forged
+		claim = evidence.Forged
 	}
 	return fmt.Sprintf("epoch-%d-%s-%s-segment-%d-leaf-%d-%s.json", epoch, j.Leaf.Participant, j.Leaf.Node, j.Leaf.Segment, j.Leaf.Nonce, claim)
 }
 
 // Evidence builds the offline evidence of one judgement from what the chain holds, for as long as it has the epoch's
 // commits and openings.
-func Evidence(ctx context.Context, chain sprintv1.QueryClient, chainID string, e sprintv1.Epoch, j courtv1.Judgement) (proof.File, error) {
+func Evidence(ctx context.Context, chain sprintv1.QueryClient, chainID string, e sprintv1.Epoch, j courtv1.Judgement) (evidence.File, error) {
 	l := j.Leaf
-	f := proof.File{Version: proof.Version, Claim: proof.Honest, Chain: chainID, Epoch: e.Number, Class: e.Params.Class,
+	f := evidence.File{Version: evidence.Version, Claim: evidence.Honest, Chain: chainID, Epoch: e.Number, Class: e.Params.Class,
 		Seed1: hex.EncodeToString(e.Seed1), SegmentSeed: hex.EncodeToString(e.Segments[l.Segment-1].Seed),
 		Participant: l.Participant, Node: l.Node, Segment: l.Segment, Nonce: l.Nonce,
 		Note: fmt.Sprintf("judged by the chain at block %d", j.Height)}
 	if j.Mismatch {
-		f.Claim = proof.Forged
+		f.Claim = evidence.Forged
 	}
 	c, err := chain.CommitPath(ctx, &sprintv1.QueryCommitPathRequest{Epoch: e.Number, Participant: l.Participant, Node: l.Node, Segment: l.Segment})
 	if err != nil {
@@ -137,7 +137,7 @@ func Evidence(ctx context.Context, chain sprintv1.QueryClient, chainID string, e
 		return f, err
 	}
 	f.Count, f.Root, f.Signature, f.HostKey = c.Count, hex.EncodeToString(c.Root), hex.EncodeToString(c.Signature), hex.EncodeToString(c.HostKey)
-	f.Archive = &proof.Archive{Root: hex.EncodeToString(archive.Archive.Root), Commits: c.Commits, Index: c.Index}
+	f.Archive = &evidence.Archive{Root: hex.EncodeToString(archive.Archive.Root), Commits: c.Commits, Index: c.Index}
 	for _, hash := range c.Path {
 		f.Archive.Path = append(f.Archive.Path, hex.EncodeToString(hash))
 	}
@@ -153,7 +153,7 @@ func Evidence(ctx context.Context, chain sprintv1.QueryClient, chainID string, e
 }
 
 // withPath cuts one leaf's inclusion path out of the multiproof of its log.
-func withPath(f proof.File, leaf courtv1.LeafRef, samples []courtv1.LeafRef, o sprintv1.Opening) (proof.File, error) {
+func withPath(f evidence.File, leaf courtv1.LeafRef, samples []courtv1.LeafRef, o sprintv1.Opening) (evidence.File, error) {
 	class, err := transformer.ByName(f.Class)
 	if err != nil {
 		return f, err

@@ -18,7 +18,7 @@ import (
 	courtv1 "github.com/assaynet/assay/api/court/v1"
 	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
 	"github.com/assaynet/assay/poc/commit"
-	"github.com/assaynet/assay/poc/proof"
+	"github.com/assaynet/assay/poc/evidence"
 	"github.com/assaynet/assay/poc/seed"
 	"github.com/assaynet/assay/poc/work"
 	"github.com/assaynet/assay/poc/work/transformer"
@@ -277,24 +277,24 @@ func TestEvidenceFromAnOpeningHolds(t *testing.T) {
 	public := key.Public().(ed25519.PublicKey)
 	only := commit.ArchiveLeaf{Participant: participant, Node: "w1", Segment: 1, Root: root, Count: count, HostKey: [32]byte(public)}.Hash()
 	for _, ref := range samples {
-		claim := proof.Honest
+		claim := evidence.Honest
 		if ref.Nonce == 6 {
-			claim = proof.Forged
+			claim = evidence.Forged
 		}
-		f := proof.File{Version: proof.Version, Claim: claim, Chain: chain, Epoch: 1, Class: "nano", Seed1: seed.Seed{1}.String(), SegmentSeed: seed.Seed{3}.String(),
+		f := evidence.File{Version: evidence.Version, Claim: claim, Chain: chain, Epoch: 1, Class: "nano", Seed1: seed.Seed{1}.String(), SegmentSeed: seed.Seed{3}.String(),
 			Participant: participant, Node: "w1", Segment: 1, Nonce: ref.Nonce, Count: count, Root: hex.EncodeToString(root[:]),
-			HostKey: hex.EncodeToString(public), Signature: hex.EncodeToString(st.Sign(key)), Archive: &proof.Archive{Root: hex.EncodeToString(only[:]), Commits: 1}}
+			HostKey: hex.EncodeToString(public), Signature: hex.EncodeToString(st.Sign(key)), Archive: &evidence.Archive{Root: hex.EncodeToString(only[:]), Commits: 1}}
 		f, err := withPath(f, ref, samples, sprintv1.Opening{Logs: []sprintv1.LogOpening{o}})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := proof.Verify(f, func(c transformer.Class, s seed.Seed) (transformer.Model, error) {
+		if _, err := evidence.Verify(f, func(c transformer.Class, s seed.Seed) (transformer.Model, error) {
 			return work.Reference().Transformer(context.Background(), c, s, nil)
 		}); err != nil {
 			t.Errorf("leaf %d: %v", ref.Nonce, err)
 		}
 	}
-	if _, err := withPath(proof.File{Class: "nano"}, courtv1.LeafRef{Node: "w1", Segment: 1, Nonce: 3}, samples, sprintv1.Opening{Logs: []sprintv1.LogOpening{o}}); err == nil {
+	if _, err := withPath(evidence.File{Class: "nano"}, courtv1.LeafRef{Node: "w1", Segment: 1, Nonce: 3}, samples, sprintv1.Opening{Logs: []sprintv1.LogOpening{o}}); err == nil {
 		t.Error("evidence on a leaf that was not opened")
 	}
 }

@@ -11,12 +11,12 @@ import (
 	"google.golang.org/grpc"
 
 	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
-	"github.com/assaynet/assay/poc/proof"
+	"github.com/assaynet/assay/poc/evidence"
 )
 
 // StateProof asks a node to show that its state holds an epoch's archive: the ICS-23 proofs of the state after the block
 // before the last, and the header of the last block, which commits to that state. Package verify/state checks it.
-func StateProof(ctx context.Context, node grpc.ClientConnInterface, epoch uint64) (*proof.State, error) {
+func StateProof(ctx context.Context, node grpc.ClientConnInterface, epoch uint64) (*evidence.State, error) {
 	q := cmtservice.NewServiceClient(node)
 	latest, err := q.GetLatestBlock(ctx, &cmtservice.GetLatestBlockRequest{})
 	if err != nil {
@@ -38,5 +38,5 @@ func StateProof(ctx context.Context, node grpc.ClientConnInterface, epoch uint64
 		return nil, err
 	}
 	ops := res.ProofOps.Ops // from the key up: in its store, and the store under the app hash
-	return &proof.State{Header: hex.EncodeToString(raw), App: hex.EncodeToString(ops[1].Data), Store: hex.EncodeToString(ops[0].Data)}, nil
+	return &evidence.State{Header: hex.EncodeToString(raw), App: hex.EncodeToString(ops[1].Data), Store: hex.EncodeToString(ops[0].Data)}, nil
 }

@@ -11,7 +11,7 @@ import (
 
 	"github.com/cosmos/cosmos-sdk/client/grpc/cmtservice"
 
-	"github.com/assaynet/assay/poc/proof"
+	"github.com/assaynet/assay/poc/evidence"
 	"github.com/assaynet/assay/verify/state"
 )
 
@@ -22,7 +22,7 @@ func (n *Network) Trust(ctx context.Context, i int, path string) ([]string, erro
 	if err != nil {
 		return nil, err
 	}
-	f, err := proof.Parse(raw)
+	f, err := evidence.Parse(raw)
 	if err != nil {
 		return nil, fmt.Errorf("localnet: %s: %w", path, err)
 	}

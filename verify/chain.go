@@ -16,7 +16,7 @@ import (
 	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
 	"github.com/assaynet/assay/host"
 	"github.com/assaynet/assay/poc/delivery"
-	"github.com/assaynet/assay/poc/proof"
+	"github.com/assaynet/assay/poc/evidence"
 	"github.com/assaynet/assay/verify/leaves"
 	"github.com/assaynet/assay/verify/state"
 )
@@ -51,7 +51,7 @@ func (c *chain) archive(ctx context.Context, epoch uint64) (sprintv1.Archive, er
 }
 
 // withChain compares what a file cannot show by itself with what a node answers.
-func withChain(ctx context.Context, f proof.File, node string) error {
+func withChain(ctx context.Context, f evidence.File, node string) error {
 	c, err := dial(ctx, node)
 	if err != nil {
 		return err

@@ -24,7 +24,7 @@ import (
 	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
 	"github.com/assaynet/assay/host/submit"
 	"github.com/assaynet/assay/poc/delivery"
-	"github.com/assaynet/assay/poc/proof"
+	"github.com/assaynet/assay/poc/evidence"
 	"github.com/assaynet/assay/verify/leaves"
 )
 
@@ -140,7 +140,7 @@ func unhex(t *testing.T, text string) []byte {
 // Holds spec C-14, F-10.
 func TestC23AgainstANodeThatHasTheArchiveOnly(t *testing.T) {
 	files := published(t, "evidence.json")
-	f, err := proof.Parse([]byte(files["forged digest"]))
+	f, err := evidence.Parse([]byte(files["forged digest"]))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,8 +11,8 @@ import (
 	"github.com/assaynet/assay/host"
 	"github.com/assaynet/assay/poc/delivery"
 	"github.com/assaynet/assay/poc/document"
+	"github.com/assaynet/assay/poc/evidence"
 	"github.com/assaynet/assay/poc/mpoc"
-	"github.com/assaynet/assay/poc/proof"
 	"github.com/assaynet/assay/poc/seed"
 	"github.com/assaynet/assay/poc/work"
 	"github.com/assaynet/assay/poc/work/matmul"
@@ -93,8 +93,8 @@ func affordable(ctx context.Context, engine work.Engine, raw []byte) error {
 		if document.Parse(raw, &f, 2*delivery.MaxFileSize) == nil && f.Evidence != nil {
 			return units(ctx, work.Reference(), f.Evidence.Order.Class, len(f.Evidence.Wrong))
 		}
-	case proof.Version, proof.Version1:
-		if f, err := proof.Parse(raw); err == nil {
+	case evidence.Version, evidence.Version1:
+		if f, err := evidence.Parse(raw); err == nil {
 			return units(ctx, engine, f.Class, 1)
 		}
 	}

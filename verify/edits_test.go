@@ -15,7 +15,7 @@ import (
 	"github.com/assaynet/assay/host"
 	"github.com/assaynet/assay/poc/delivery"
 	"github.com/assaynet/assay/poc/document"
-	"github.com/assaynet/assay/poc/proof"
+	"github.com/assaynet/assay/poc/evidence"
 	"github.com/assaynet/assay/poc/work"
 	"github.com/assaynet/assay/verify/leaves"
 	"github.com/assaynet/assay/verify/receipt"
@@ -83,7 +83,7 @@ func (n *node) String() string {
 
 // words are what the files choose from.
 var words = []string{
-	proof.Version, proof.Version1, "assay-mpoc-receipt/1", "assay-mpoc-evidence/1", "assay-leaf-receipt/1", "assay-leaf-evidence/1", host.LeftOutVersion,
+	evidence.Version, evidence.Version1, "assay-mpoc-receipt/1", "assay-mpoc-evidence/1", "assay-leaf-receipt/1", "assay-leaf-evidence/1", host.LeftOutVersion,
 	"forged", "honest", "two-commits", "two-terms", "bad-draw", "two-draws", "two-receipts", "fraud", "faulty",
 	"accepted", "rejected", "failed", "late", "locked", "nano", "small", "base", "large",
 }
@@ -219,16 +219,16 @@ func documents(t *testing.T) []file {
 	}
 	var all []file
 	sound := publishedStates(t)["the archive under its block"]
-	evidence := published(t, "evidence.json")
+	files := published(t, "evidence.json")
 	const noProof = "then what is taken from the file is said, and it is no proof (exit 2)"
 	all = append(all,
 		file{kind: "evidence with a trusted block", text: sound.text, by: against{block: strings.ToUpper(sound.block)}, free: withNote(map[string]string{
 			"state is gone": noProof})},
 		file{kind: "evidence with a block", text: sound.text, unproven: true, free: withNote(map[string]string{
 			"state is gone": noProof, "state.header is": "whoever edits the header has a block that nobody trusts"})},
-		file{kind: "evidence without a block", text: evidence["forged digest"], unproven: true, free: withNote(map[string]string{
+		file{kind: "evidence without a block", text: files["forged digest"], unproven: true, free: withNote(map[string]string{
 			"archive.commits is": "paths of RFC 6962 do not bind the size; --node and --trust compare it, and without them the file is no proof (exit 2)"})},
-		file{kind: "evidence of version 1", text: evidence["version 1, edited into a conviction"], unproven: true, free: withNote(map[string]string{
+		file{kind: "evidence of version 1", text: files["version 1, edited into a conviction"], unproven: true, free: withNote(map[string]string{
 			"seed1 is": "not signed in version 1, which is no proof whatever it says (exit 2)", "segment_seed is": "the same"})},
 	)
 	mpocFiles := published(t, "mpoc_files.json")

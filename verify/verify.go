@@ -24,8 +24,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/assaynet/assay/poc/evidence"
 	"github.com/assaynet/assay/poc/mpoc"
-	"github.com/assaynet/assay/poc/proof"
 	"github.com/assaynet/assay/poc/seed"
 	"github.com/assaynet/assay/poc/work"
 	"github.com/assaynet/assay/poc/work/transformer"
@@ -189,7 +189,7 @@ func lookAt(ctx context.Context, engine work.Engine, path string, raw []byte, by
 }
 
 // print says what a file that holds shows.
-func (r Report) print(out io.Writer, finding proof.Finding) {
+func (r Report) print(out io.Writer, finding evidence.Finding) {
 	says := "proven: "
 	if !r.Proven {
 		says = "not proven, because of what is taken from the file: "
@@ -260,19 +260,19 @@ func read(path string) ([]byte, error) {
 }
 
 // check verifies an evidence file, first by itself and then against the chain. ErrTaken comes with the finding.
-func check(ctx context.Context, engine work.Engine, raw []byte, by against, r *Report) (proof.Finding, error) {
-	f, err := proof.Parse(raw)
+func check(ctx context.Context, engine work.Engine, raw []byte, by against, r *Report) (evidence.Finding, error) {
+	f, err := evidence.Parse(raw)
 	if err != nil {
 		var h struct {
 			Version string `json:"version"`
 		}
-		if json.Unmarshal(raw, &h) == nil && h.Version != proof.Version && h.Version != proof.Version1 {
+		if json.Unmarshal(raw, &h) == nil && h.Version != evidence.Version && h.Version != evidence.Version1 {
 			err = fmt.Errorf("of no kind that proves something by itself (version %.40q): what a machine kept of its host's words is for people to read", h.Version)
 		}
-		return proof.Finding{}, err
+		return evidence.Finding{}, err
 	}
 	r.Claim, r.Participant, r.HostKey, r.Epoch, r.Node, r.Segment, r.Nonce = f.Claim, f.Participant, f.HostKey, f.Epoch, f.Node, f.Segment, f.Nonce
-	finding, err := proof.Verify(f, func(class transformer.Class, seed1 seed.Seed) (transformer.Model, error) {
+	finding, err := evidence.Verify(f, func(class transformer.Class, seed1 seed.Seed) (transformer.Model, error) {
 		return engine.Transformer(ctx, class, seed1, nil)
 	})
 	if err != nil {

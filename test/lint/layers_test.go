@@ -147,7 +147,7 @@ func TestLayers(t *testing.T) {
 func TestLayersFindsPlantedViolations(t *testing.T) {
 	planted := imports{
 		"poc/audit":        {"math/big", "github.com/cosmos/gogoproto/proto"},
-		"poc/proof":        {module + "/link"},
+		"poc/evidence":     {module + "/link"},
 		"device/cuda":      {module + "/poc/work", module + "/worker", module + "/device/enginetest"},
 		"worker":           {module + "/device/telemetry"},
 		"worker/cli":       {module + "/host/fleet", module + "/api/worker/v1", module + "/link", module + "/device"},
@@ -171,7 +171,7 @@ func TestLayersFindsPlantedViolations(t *testing.T) {
 		"host imports worker; host may import host, accounts, poc, internal, link, api",
 		"hosting has no room; give it one in test/lint and in ARCHITECTURE.md",
 		"poc/audit imports github.com/cosmos/gogoproto/proto; poc has the standard library only",
-		"poc/proof imports link; poc may import poc",
+		"poc/evidence imports link; poc may import poc",
 		"worker imports device/telemetry; worker may import worker, poc, internal, link, api/worker, api/mpoc",
 		"worker/cli imports host/fleet; worker/cli may import worker/cli, worker, poc, internal, link, api/worker, api/mpoc, device",
 	}

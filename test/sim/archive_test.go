@@ -22,7 +22,7 @@ import (
 	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
 	hostpkg "github.com/assaynet/assay/host"
 	"github.com/assaynet/assay/poc/commit"
-	"github.com/assaynet/assay/poc/proof"
+	"github.com/assaynet/assay/poc/evidence"
 	"github.com/assaynet/assay/poc/seed"
 	"github.com/assaynet/assay/poc/work/transformer"
 	"github.com/assaynet/assay/verify/state"
@@ -112,7 +112,7 @@ func TestC23EvidenceOfAPrunedEpochIsStillProven(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if finding, err := proof.Verify(f, hashedBuild); err != nil || !finding.Forged {
+	if finding, err := evidence.Verify(f, hashedBuild); err != nil || !finding.Forged {
 		t.Fatalf("%+v, %v", finding, err)
 	}
 	early := n.headed()
@@ -147,7 +147,7 @@ func TestC23EvidenceOfAPrunedEpochIsStillProven(t *testing.T) {
 	}
 	for _, c := range []struct {
 		at    cmtproto.Header
-		state *proof.State
+		state *evidence.State
 	}{{early, f.State}, {late, again}} {
 		f.State = c.state
 		header, err := cmttypes.HeaderFromProto(&c.at)

@@ -13,7 +13,7 @@ import (
 	courtv1 "github.com/assaynet/assay/api/court/v1"
 	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
 	hostpkg "github.com/assaynet/assay/host"
-	"github.com/assaynet/assay/poc/proof"
+	"github.com/assaynet/assay/poc/evidence"
 	"github.com/assaynet/assay/poc/record"
 	"github.com/assaynet/assay/poc/seed"
 	"github.com/assaynet/assay/poc/work"
@@ -143,18 +143,18 @@ func evidenceStands(t *testing.T, n *network, e sprintv1.Epoch, j courtv1.Judgem
 	if err != nil {
 		t.Fatalf("evidence: %v", err)
 	}
-	if f, err = proof.Parse(raw); err != nil {
+	if f, err = evidence.Parse(raw); err != nil {
 		t.Fatalf("evidence: %v", err)
 	}
 	build := func(class transformer.Class, seed1 seed.Seed) (transformer.Model, error) {
 		return memoryModel{class, seed1}, nil
 	}
-	finding, err := proof.Verify(f, build)
+	finding, err := evidence.Verify(f, build)
 	if err != nil || !finding.Forged {
 		t.Fatalf("evidence shows forged %v: %v", finding.Forged, err)
 	}
-	f.Claim = proof.Honest
-	if _, err := proof.Verify(f, build); err == nil {
+	f.Claim = evidence.Honest
+	if _, err := evidence.Verify(f, build); err == nil {
 		t.Error("the same evidence also shows the opposite")
 	}
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/assaynet/assay/poc/audit"
 	"github.com/assaynet/assay/poc/commit"
 	"github.com/assaynet/assay/poc/credit"
-	"github.com/assaynet/assay/poc/proof"
+	"github.com/assaynet/assay/poc/evidence"
 	"github.com/assaynet/assay/poc/seed"
 	"github.com/assaynet/assay/poc/work/transformer"
 )
@@ -213,7 +213,7 @@ func TestEvidence(t *testing.T) {
 			Node: "gpu-0", Class: "nano", Seed1: commit.Hash(seed1), SegmentSeed: commit.Hash(segment), Root: root, Count: 5,
 		}
 		key := ed25519.NewKeyFromSeed(segment[:])
-		f := proof.File{
+		f := evidence.File{
 			Version: version, Claim: claim, Chain: s.Chain, Epoch: s.Epoch, Class: s.Class,
 			Seed1: seed1.String(), SegmentSeed: segment.String(), Participant: s.Participant, Node: s.Node,
 			Segment: 1, Nonce: 2, Norm: leaf.Norm, Digest: hex.EncodeToString(leaf.Digest[:]), Count: 5,
@@ -223,13 +223,13 @@ func TestEvidence(t *testing.T) {
 		for _, h := range path {
 			f.Path = append(f.Path, hex.EncodeToString(h[:]))
 		}
-		if version == proof.Version1 {
+		if version == evidence.Version1 {
 			f.Signature = hex.EncodeToString(ed25519.Sign(key, s.SignBytes1()))
 		} else { // the epoch has three commits, and this is the first
 			leaf := commit.ArchiveLeaf{Participant: f.Participant, Node: f.Node, Segment: 1, Root: root, Count: 5, HostKey: [32]byte(key.Public().(ed25519.PublicKey))}
 			second, third := numberLeaf(1), numberLeaf(2)
 			archive := commit.NodeHash(commit.NodeHash(leaf.Hash(), second), third)
-			f.Archive = &proof.Archive{Root: hex.EncodeToString(archive[:]), Commits: 3, Path: []string{hex.EncodeToString(second[:]), hex.EncodeToString(third[:])}}
+			f.Archive = &evidence.Archive{Root: hex.EncodeToString(archive[:]), Commits: 3, Path: []string{hex.EncodeToString(second[:]), hex.EncodeToString(third[:])}}
 		}
 		data, err := f.Marshal()
 		if err != nil {
@@ -237,9 +237,9 @@ func TestEvidence(t *testing.T) {
 		}
 		return string(data)
 	}
-	honest := file(proof.Version, proof.Honest, func(*commit.Leaf) {})
-	first := file(proof.Version1, proof.Honest, func(*commit.Leaf) {})
-	forged := file(proof.Version, proof.Forged, func(l *commit.Leaf) { l.Digest[0] ^= 1 })
+	honest := file(evidence.Version, evidence.Honest, func(*commit.Leaf) {})
+	first := file(evidence.Version1, evidence.Honest, func(*commit.Leaf) {})
+	forged := file(evidence.Version, evidence.Forged, func(l *commit.Leaf) { l.Digest[0] ^= 1 })
 	_, norm, _ := strings.Cut(honest, `"norm": "`)
 	norm, _, _ = strings.Cut(norm, `"`)
 	replace := func(in, old, with string) text {
@@ -251,7 +251,7 @@ func TestEvidence(t *testing.T) {
 	inputs := []given[text]{
 		{"honest", text(honest)},
 		{"forged digest", text(forged)},
-		{"forged norm", text(file(proof.Version, proof.Forged, func(l *commit.Leaf) { l.Norm++ }))},
+		{"forged norm", text(file(evidence.Version, evidence.Forged, func(l *commit.Leaf) { l.Norm++ }))},
 		{"version 1", text(first)},
 		{"version 1, edited into a conviction", text(strings.NewReplacer(`"honest"`, `"forged"`, seed1.String(), segment.String()).Replace(first))},
 		{"the same of version 2", text(strings.NewReplacer(`"honest"`, `"forged"`, seed1.String(), segment.String()).Replace(honest))},
@@ -270,11 +270,11 @@ func TestEvidence(t *testing.T) {
 		{"norm as a number", replace(honest, `"norm": "`+norm+`"`, `"norm": `+norm)},
 	}
 	check(t, "evidence.json", "evidence files, as text, and what they show", inputs, func(t testing.TB, in text) evidenceOut {
-		f, err := proof.Parse([]byte(in))
+		f, err := evidence.Parse([]byte(in))
 		if err != nil {
 			return evidenceOut{Error: fault(t, err)}
 		}
-		finding, err := proof.Verify(f, build)
+		finding, err := evidence.Verify(f, build)
 		if err != nil {
 			return evidenceOut{Error: fault(t, err)}
 		}

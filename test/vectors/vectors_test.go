@@ -17,8 +17,8 @@ import (
 
 	"github.com/assaynet/assay/poc/commit"
 	"github.com/assaynet/assay/poc/delivery"
+	"github.com/assaynet/assay/poc/evidence"
 	"github.com/assaynet/assay/poc/mpoc"
-	"github.com/assaynet/assay/poc/proof"
 	"github.com/assaynet/assay/poc/seed"
 	"github.com/assaynet/assay/poc/work/matmul"
 )
@@ -104,7 +104,7 @@ func fault(t testing.TB, err error) string {
 		err  error
 		name string
 	}{
-		{proof.ErrFile, "file"}, {proof.ErrClaim, "claim"},
+		{evidence.ErrFile, "file"}, {evidence.ErrClaim, "claim"},
 		{mpoc.ErrHost, "host"}, {mpoc.ErrFile, "file"}, {mpoc.ErrClaim, "claim"}, {mpoc.ErrTerms, "terms"}, {mpoc.ErrCommit, "commit"},
 		{mpoc.ErrDraw, "draw"}, {mpoc.ErrSignature, "signature"}, {mpoc.ErrOpening, "opening"},
 		{delivery.ErrFile, "file"}, {delivery.ErrClaim, "claim"}, {delivery.ErrStatement, "statement"}, {delivery.ErrSignature, "signature"},

@@ -23,7 +23,7 @@ import (
 
 	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
 	"github.com/assaynet/assay/poc/commit"
-	"github.com/assaynet/assay/poc/proof"
+	"github.com/assaynet/assay/poc/evidence"
 )
 
 var (
@@ -40,8 +40,8 @@ type Block struct {
 }
 
 // Check follows a file's proof of the state from the archive of its epoch up to the hash of a block. Whether that block
-// is one of the chain, the caller knows or not. Errors wrap ErrState, ErrOther or proof.ErrFile.
-func Check(f proof.File) (Block, error) {
+// is one of the chain, the caller knows or not. Errors wrap ErrState, ErrOther or evidence.ErrFile.
+func Check(f evidence.File) (Block, error) {
 	header, err := Header(f)
 	if err != nil {
 		return Block{}, err
@@ -76,7 +76,7 @@ func Check(f proof.File) (Block, error) {
 }
 
 // Header reads the header in a file, and shows nothing. Errors wrap ErrState.
-func Header(f proof.File) (cmttypes.Header, error) {
+func Header(f evidence.File) (cmttypes.Header, error) {
 	if f.State == nil {
 		return cmttypes.Header{}, fmt.Errorf("%w: there is none in it", ErrState)
 	}
@@ -133,9 +133,9 @@ func canonical(what string, raw []byte, into interface {
 	return nil
 }
 
-// Compare holds a file against the archive that a chain keeps of its epoch: after it, nothing in a file that proof.Verify
-// accepts is taken from the file alone. Errors wrap ErrOther or proof.ErrFile.
-func Compare(f proof.File, chain string, a sprintv1.Archive) error {
+// Compare holds a file against the archive that a chain keeps of its epoch: after it, nothing in a file that evidence.Verify
+// accepts is taken from the file alone. Errors wrap ErrOther or evidence.ErrFile.
+func Compare(f evidence.File, chain string, a sprintv1.Archive) error {
 	want, err := f.Anchor()
 	if err != nil {
 		return err
@@ -143,7 +143,7 @@ func Compare(f proof.File, chain string, a sprintv1.Archive) error {
 	if int(f.Segment) > len(a.SegmentSeeds) {
 		return fmt.Errorf("%w: epoch %d has %d segments, the file is about segment %d", ErrOther, a.Epoch, len(a.SegmentSeeds), f.Segment)
 	}
-	has := proof.Anchor{Chain: chain, Epoch: a.Epoch, Class: a.Class, Commits: a.Commits}
+	has := evidence.Anchor{Chain: chain, Epoch: a.Epoch, Class: a.Class, Commits: a.Commits}
 	copy(has.Seed1[:], a.Seed1)
 	copy(has.SegmentSeed[:], a.SegmentSeeds[f.Segment-1])
 	copy(has.Root[:], a.Root)

@@ -26,7 +26,7 @@ import (
 
 	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
 	"github.com/assaynet/assay/poc/commit"
-	"github.com/assaynet/assay/poc/proof"
+	"github.com/assaynet/assay/poc/evidence"
 	"github.com/assaynet/assay/poc/seed"
 	"github.com/assaynet/assay/poc/work/transformer"
 )
@@ -42,7 +42,7 @@ const (
 type world struct {
 	stores *rootmulti.Store
 	keys   map[string]*storetypes.KVStoreKey
-	file   proof.File
+	file   evidence.File
 	record sprintv1.Archive
 }
 
@@ -66,7 +66,7 @@ func newWorld(t testing.TB) *world {
 	}
 	st := commit.Statement{Chain: testChain, Epoch: testEpoch, Segment: 2, Participant: "cpc1host", Node: "gpu-0", Class: "nano",
 		Seed1: commit.Hash(seed1), SegmentSeed: commit.Hash(segment), Root: log.Root(), Count: 3}
-	f := proof.File{Version: proof.Version, Claim: proof.Forged, Chain: testChain, Epoch: testEpoch, Class: "nano", Seed1: seed1.String(), SegmentSeed: segment.String(),
+	f := evidence.File{Version: evidence.Version, Claim: evidence.Forged, Chain: testChain, Epoch: testEpoch, Class: "nano", Seed1: seed1.String(), SegmentSeed: segment.String(),
 		Participant: "cpc1host", Node: "gpu-0", Segment: 2, Nonce: 1, Norm: out[1].Norm, Digest: hex.EncodeToString(out[1].Digest[:]), Count: 3,
 		Root: hexOf(st.Root), HostKey: hex.EncodeToString(key[32:]), Signature: hex.EncodeToString(st.Sign(key)), Path: pathOf(t, &log, 1), Note: "a vector"}
 
@@ -75,7 +75,7 @@ func newWorld(t testing.TB) *world {
 		archive.Append(commit.ArchiveLeaf{Participant: p, Node: "gpu-0", Segment: 2, Root: st.Root, Count: 3, HostKey: [32]byte(key[32:])}.Hash())
 	}
 	root := archive.Root()
-	f.Archive = &proof.Archive{Root: hexOf(root), Commits: 4, Index: 2, Path: pathOf(t, &archive, 2)}
+	f.Archive = &evidence.Archive{Root: hexOf(root), Commits: 4, Index: 2, Path: pathOf(t, &archive, 2)}
 	w := &world{file: f, stores: rootmulti.NewStore(dbm.NewMemDB(), nopLogger()), keys: map[string]*storetypes.KVStoreKey{},
 		record: sprintv1.Archive{Epoch: testEpoch, Class: "nano", Seed1: seed1[:], SegmentSeeds: [][]byte{seed1[:], segment[:]}, Commits: 4, Root: root[:]}}
 	for _, name := range []string{"acc", "bank", "beacon", "credit", "gov", "registry", sprintv1.StoreName, "upgrade"} {
@@ -133,7 +133,7 @@ func (w *world) header() cmttypes.Header {
 }
 
 // state proves a key of a store, under a header.
-func (w *world) state(t testing.TB, store string, key []byte, h cmttypes.Header) *proof.State {
+func (w *world) state(t testing.TB, store string, key []byte, h cmttypes.Header) *evidence.State {
 	t.Helper()
 	res, err := w.stores.Query(&storetypes.RequestQuery{Path: "/" + store + "/key", Data: key, Height: w.stores.LastCommitID().Version, Prove: true})
 	if err != nil {
@@ -143,7 +143,7 @@ func (w *world) state(t testing.TB, store string, key []byte, h cmttypes.Header)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &proof.State{Header: hex.EncodeToString(raw), App: hex.EncodeToString(res.ProofOps.Ops[1].Data), Store: hex.EncodeToString(res.ProofOps.Ops[0].Data)}
+	return &evidence.State{Header: hex.EncodeToString(raw), App: hex.EncodeToString(res.ProofOps.Ops[1].Data), Store: hex.EncodeToString(res.ProofOps.Ops[0].Data)}
 }
 
 type stateCase struct {
@@ -164,13 +164,13 @@ type stateCase struct {
 func TestC23CheckFollowsEveryStep(t *testing.T) {
 	w := newWorld(t)
 	good, key := w.header(), sprintv1.ArchiveKey(testEpoch)
-	headed := func(change func(*cmttypes.Header)) *proof.State {
+	headed := func(change func(*cmttypes.Header)) *evidence.State {
 		h := good
 		change(&h)
 		return w.state(t, sprintv1.StoreName, key, h)
 	}
 	sound := w.state(t, sprintv1.StoreName, key, good)
-	with := func(change func(*proof.State)) *proof.State {
+	with := func(change func(*evidence.State)) *evidence.State {
 		s := *sound
 		change(&s)
 		return &s
@@ -200,8 +200,8 @@ func TestC23CheckFollowsEveryStep(t *testing.T) {
 	var cases []stateCase
 	for _, c := range []struct {
 		name  string
-		state *proof.State
-		edit  func(*proof.File)
+		state *evidence.State
+		edit  func(*evidence.File)
 		want  error
 	}{
 		{"the archive under its block", sound, nil, nil},
@@ -209,27 +209,27 @@ func TestC23CheckFollowsEveryStep(t *testing.T) {
 		{"the header of the block that wrote the state", headed(func(h *cmttypes.Header) { h.AppHash = bytes.Repeat([]byte{9}, 32) }), nil, ErrState},
 		{"a block of another chain", headed(func(h *cmttypes.Header) { h.ChainID = "assay-tesu" }), nil, ErrState},
 		{"a header without validators", headed(func(h *cmttypes.Header) { h.ValidatorsHash = nil }), nil, ErrState},
-		{"a byte after the header", with(func(s *proof.State) { s.Header += "00" }), nil, ErrState},
-		{"a field after the header", with(func(s *proof.State) { s.Header += "980101" }), nil, ErrState},
-		{"a bit of the app proof", with(func(s *proof.State) { s.App = bent(s.App, -1) }), nil, ErrState},
-		{"a bit of the store proof", with(func(s *proof.State) { s.Store = bent(s.Store, -1) }), nil, ErrState},
-		{"the two proofs swapped", with(func(s *proof.State) { s.App, s.Store = s.Store, s.App }), nil, ErrState},
+		{"a byte after the header", with(func(s *evidence.State) { s.Header += "00" }), nil, ErrState},
+		{"a field after the header", with(func(s *evidence.State) { s.Header += "980101" }), nil, ErrState},
+		{"a bit of the app proof", with(func(s *evidence.State) { s.App = bent(s.App, -1) }), nil, ErrState},
+		{"a bit of the store proof", with(func(s *evidence.State) { s.Store = bent(s.Store, -1) }), nil, ErrState},
+		{"the two proofs swapped", with(func(s *evidence.State) { s.App, s.Store = s.Store, s.App }), nil, ErrState},
 		{"the same record in another store", bank, nil, ErrState},
-		{"another store's record under this one's root", with(func(s *proof.State) { s.Store = bank.Store }), nil, ErrState},
+		{"another store's record under this one's root", with(func(s *evidence.State) { s.Store = bank.Store }), nil, ErrState},
 		{"the record of another epoch", w.state(t, sprintv1.StoreName, sprintv1.ArchiveKey(8), good), nil, ErrState},
 		{"something else in the store", w.state(t, sprintv1.StoreName, []byte("something"), good), nil, ErrState},
 		{"a proof that nothing is there", absent, nil, ErrState},
-		{"a batch of one", with(func(s *proof.State) { s.Store = batch }), nil, ErrState},
-		{"a proof of nothing", with(func(s *proof.State) { s.Store = "00" }), nil, ErrState},
-		{"a file of another chain", sound, func(f *proof.File) { f.Chain = "assay-tesu" }, ErrState},
-		{"a file of another epoch", sound, func(f *proof.File) { f.Epoch++ }, ErrState},
-		{"a file with another Seed_1", sound, func(f *proof.File) { f.Seed1 = f.SegmentSeed }, ErrOther},
-		{"a file with another segment seed", sound, func(f *proof.File) { f.SegmentSeed = f.Seed1 }, ErrOther},
-		{"a file about another segment", sound, func(f *proof.File) { f.Segment = 1 }, ErrOther},
-		{"a file about a segment that was not", sound, func(f *proof.File) { f.Segment = 3 }, ErrOther},
-		{"a file of another class", sound, func(f *proof.File) { f.Class = "small" }, ErrOther},
-		{"a file with another number of commits", sound, func(f *proof.File) { f.Archive.Commits = 3 }, ErrOther},
-		{"a file with another archive", sound, func(f *proof.File) { f.Archive.Root = f.Root }, ErrOther},
+		{"a batch of one", with(func(s *evidence.State) { s.Store = batch }), nil, ErrState},
+		{"a proof of nothing", with(func(s *evidence.State) { s.Store = "00" }), nil, ErrState},
+		{"a file of another chain", sound, func(f *evidence.File) { f.Chain = "assay-tesu" }, ErrState},
+		{"a file of another epoch", sound, func(f *evidence.File) { f.Epoch++ }, ErrState},
+		{"a file with another Seed_1", sound, func(f *evidence.File) { f.Seed1 = f.SegmentSeed }, ErrOther},
+		{"a file with another segment seed", sound, func(f *evidence.File) { f.SegmentSeed = f.Seed1 }, ErrOther},
+		{"a file about another segment", sound, func(f *evidence.File) { f.Segment = 1 }, ErrOther},
+		{"a file about a segment that was not", sound, func(f *evidence.File) { f.Segment = 3 }, ErrOther},
+		{"a file of another class", sound, func(f *evidence.File) { f.Class = "small" }, ErrOther},
+		{"a file with another number of commits", sound, func(f *evidence.File) { f.Archive.Commits = 3 }, ErrOther},
+		{"a file with another archive", sound, func(f *evidence.File) { f.Archive.Root = f.Root }, ErrOther},
 	} {
 		f := w.file
 		archive := *f.Archive
@@ -331,7 +331,7 @@ func FuzzCheck(f *testing.F) {
 	f.Add([]byte{}, []byte{0x0a, 0x00}, []byte{0x0a, 0x00})
 	f.Fuzz(func(t *testing.T, header, app, store []byte) {
 		file := w.file
-		file.State = &proof.State{Header: hex.EncodeToString(header), App: hex.EncodeToString(app), Store: hex.EncodeToString(store)}
+		file.State = &evidence.State{Header: hex.EncodeToString(header), App: hex.EncodeToString(app), Store: hex.EncodeToString(store)}
 		h := w.header()
 		if block, err := Check(file); err == nil && block.Hash == h.Hash().String() && *file.State != *s {
 			t.Errorf("another proof under the same block: %+v", file.State)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package proof is evidence that anyone can check offline.
+// Package evidence has the files that show a leaf to be forged or honest, to anyone and offline.
 //
 // An evidence file says: this host signed this log, this leaf is in it, and
 // the leaf is forged (or honest). Nothing in it has to be believed. Verify
@@ -27,7 +27,7 @@
 // Version 1 of the file is read as well. Its statements bind no seeds, and it
 // has no path: it can be edited into the conviction of an honest host, and
 // convicts nobody by itself (Finding.Unbound).
-package proof
+package evidence
 
 import (
 	"errors"

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package proof_test
+package evidence_test
 
 import (
 	"context"
 	"fmt"
 	"os"
 
-	"github.com/assaynet/assay/poc/proof"
+	"github.com/assaynet/assay/poc/evidence"
 	"github.com/assaynet/assay/poc/seed"
 	"github.com/assaynet/assay/poc/work/transformer"
 )
@@ -19,12 +19,12 @@ func Example() {
 		fmt.Println(err)
 		return
 	}
-	file, err := proof.Parse(data)
+	file, err := evidence.Parse(data)
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
-	finding, err := proof.Verify(file, func(class transformer.Class, seed1 seed.Seed) (transformer.Model, error) {
+	finding, err := evidence.Verify(file, func(class transformer.Class, seed1 seed.Seed) (transformer.Model, error) {
 		return transformer.Build(context.Background(), class, seed1, nil)
 	})
 	fmt.Println(finding.Forged, err)
