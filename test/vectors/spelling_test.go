@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/assaynet/assay/poc/proof"
+	"github.com/assaynet/assay/poc/evidence"
 )
 
 type spelling struct {
@@ -22,8 +22,8 @@ type read struct {
 
 // The one spelling of a document: spec F-1, F-2, F-3, F-4 and F-5.
 func TestSpelling(t *testing.T) {
-	sample := evidence(t)
-	text := func(f proof.File) []byte {
+	sample := sampleFile(t)
+	text := func(f evidence.File) []byte {
 		out, err := f.Marshal()
 		if err != nil {
 			t.Fatal(err)
@@ -56,8 +56,8 @@ func TestSpelling(t *testing.T) {
 		{"a note of ASCII", noted(`plain / <b> & "quoted" \ back`)},
 		{"a note of controls", noted("\x00\x01\b\t\n\v\f\r\x1f\x7f")},
 		{"a note beyond ASCII", noted("é ß 漢 😀 \u0085 \u2028 \u2029 \ufeff \ufffd")},
-		{"65,536 bytes", spelling{File: []byte(good), Spaces: proof.MaxFileSize - len(good)}},
-		{"65,537 bytes", spelling{File: []byte(good), Spaces: proof.MaxFileSize + 1 - len(good)}},
+		{"65,536 bytes", spelling{File: []byte(good), Spaces: evidence.MaxFileSize - len(good)}},
+		{"65,537 bytes", spelling{File: []byte(good), Spaces: evidence.MaxFileSize + 1 - len(good)}},
 		{"an escape that need not be", note(`"\u0041"`)},
 		{"an escaped slash", note(`"\/"`)},
 		{"an escape in capitals", note(`"\u001F"`)},
@@ -90,7 +90,7 @@ func TestSpelling(t *testing.T) {
 		{"something behind", spelling{File: []byte(good + "{}")}},
 		{"nothing", spelling{}},
 	}, func(t testing.TB, in spelling) read {
-		f, err := proof.Parse(slices.Concat(in.File, bytes.Repeat([]byte(" "), in.Spaces)))
+		f, err := evidence.Parse(slices.Concat(in.File, bytes.Repeat([]byte(" "), in.Spaces)))
 		if err == nil && f.Note == "" && f.Epoch == 0 {
 			t.Error("an empty file")
 		}
@@ -98,12 +98,12 @@ func TestSpelling(t *testing.T) {
 	})
 }
 
-// evidence is a file of one leaf in its form, which proves nothing.
-func evidence(t testing.TB) proof.File {
+// sampleFile is a file of one leaf in its form, which proves nothing.
+func sampleFile(t testing.TB) evidence.File {
 	h := strings.Repeat("0a", 32)
-	f := proof.File{Version: proof.Version, Claim: proof.Forged, Chain: "assay-test", Epoch: 7, Class: "nano", Seed1: h, SegmentSeed: h,
+	f := evidence.File{Version: evidence.Version, Claim: evidence.Forged, Chain: "assay-test", Epoch: 7, Class: "nano", Seed1: h, SegmentSeed: h,
 		Participant: "cpc1example", Node: "gpu-0", Segment: 1, Norm: 1, Digest: h, Count: 1, Root: h, HostKey: h,
-		Signature: h + h, Archive: &proof.Archive{Root: h, Commits: 1}}
+		Signature: h + h, Archive: &evidence.Archive{Root: h, Commits: 1}}
 	if _, err := f.Marshal(); err != nil {
 		t.Fatal(err)
 	}
