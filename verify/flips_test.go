@@ -19,8 +19,8 @@ import (
 	"github.com/assaynet/assay/worker"
 )
 
-// evidence lays the published documents out as hosts and workers keep them, and returns them by path.
-func evidence(t *testing.T) (folder string, all map[string]file) {
+// layOut lays the published documents out as hosts and workers keep them, and returns them by path.
+func layOut(t *testing.T) (folder string, all map[string]file) {
 	t.Helper()
 	folder, all = t.TempDir(), map[string]file{}
 	for i, f := range documents(t) {
@@ -48,7 +48,7 @@ func evidence(t *testing.T) (folder string, all map[string]file) {
 // nothing and accuses nobody, or it is the same but for what is for people and for what it says to be
 // taken from it.
 func TestFlipsInEvidence(t *testing.T) {
-	whole, all := evidence(t)
+	whole, all := layOut(t)
 	table := slices.Concat(host.Kept(), worker.Kept(), []kept.Thing{{Where: "devices/cpu/receipts/*.json", Damaged: "verify.TestFlipsInEvidence"}})
 	flips.Each(t, whole, 1000, 100, nil, func(folder string, d flips.Damage) (flips.Outcome, error) {
 		f := all[d.Path]
