@@ -24,17 +24,18 @@ var layers = map[string][]string{
 	"work/condense":    {},
 	"work/quad":        {},
 	"signed":           {},
-	"commit":           {"signed"},
+	"record":           {},
+	"commit":           {"record", "signed"},
 	"document":         {},
 	"coin":             {},
-	"work/transformer": {"seed", "prf", "work/condense", "work/quad"},
+	"work/transformer": {"record", "seed", "prf", "work/condense", "work/quad"},
 	"work/matmul":      {"seed", "prf", "work/condense", "work/quad", "commit"},
-	"work":             {"seed", "work/transformer", "work/matmul"},
+	"work":             {"record", "seed", "work/transformer", "work/matmul"},
 	"audit":            {"seed", "prf"},
 	"credit":           {"audit"},
-	"proof":            {"seed", "commit", "document", "work/transformer"},
+	"evidence":         {"record", "seed", "commit", "document", "work/transformer"},
 	"mpoc":             {"seed", "commit", "document", "audit", "credit", "work/matmul", "signed"},
-	"delivery":         {"seed", "commit", "document", "audit", "work", "work/transformer", "mpoc", "signed"},
+	"delivery":         {"record", "seed", "commit", "document", "audit", "work", "work/transformer", "mpoc", "signed"},
 }
 
 // standard is what may be imported of the standard library: nothing that
