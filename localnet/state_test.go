@@ -92,7 +92,8 @@ func TestFlipsInANetwork(t *testing.T) {
 		if d.Path == crew.ControlFile {
 			_, err := crew.Ask(t.Context(), folder, "kill", []string{"p1"})
 			switch {
-			case errors.Is(err, crew.ErrNotRunning) && !d.Space(): // nobody listens there, which is so
+			case errors.Is(err, crew.ErrNotRunning) && !d.Space() && !bytes.EqualFold(d.Was, d.Is):
+				// The checksum covers the address, and not the case of the names beside it.
 				return flips.Unchanged, errors.New("another address is taken silently")
 			case errors.Is(err, crew.ErrNotRunning):
 				return flips.Unchanged, nil

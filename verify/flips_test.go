@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -73,14 +74,16 @@ func TestFlipsInEvidence(t *testing.T) {
 	}).Covers(t, "verify", table)
 }
 
+var noteName = regexp.MustCompile(`"note": *"`)
+
 // onlyNote reports damage within the text for people: all else is the same to the byte.
 func onlyNote(d flips.Damage) bool {
 	without := func(text []byte) []byte {
-		before, rest, found := bytes.Cut(text, []byte(`"note":"`))
-		if !found {
+		name := noteName.FindIndex(text)
+		if name == nil {
 			return text
 		}
-		at := 0
+		before, rest, at := text[:name[1]], text[name[1]:], 0
 		for ; at < len(rest) && rest[at] != '"'; at++ {
 			if rest[at] == '\\' {
 				at++

@@ -149,29 +149,30 @@ func (s *session) await(ctx context.Context, sent *sdk.TxResponse) error {
 	return s.follow(ctx, node, sent)
 }
 
+// follow asks again what a node does not answer: it may have a block and not yet its results, or be started again.
 func (s *session) follow(ctx context.Context, node blocks, sent *sdk.TxResponse) error {
-	status, err := node.Status(ctx)
-	if err != nil {
-		return err
-	}
-	// It may have been taken between the sending and this question.
-	next := max(status.SyncInfo.EarliestBlockHeight, status.SyncInfo.LatestBlockHeight-2, 1)
 	ticker := time.NewTicker(lookEvery)
 	defer ticker.Stop()
-	for {
-		for latest := status.SyncInfo.LatestBlockHeight; next <= latest; next++ {
-			found, err := s.lookIn(ctx, node, next, sent)
-			if err != nil || found {
-				return err
+	for next, found := int64(0), false; ; {
+		status, err := node.Status(ctx)
+		if err == nil && next == 0 { // it may have been taken between the sending and this question
+			next = max(status.SyncInfo.EarliestBlockHeight, status.SyncInfo.LatestBlockHeight-2, 1)
+		}
+		for err == nil && next <= status.SyncInfo.LatestBlockHeight {
+			if found, err = s.lookIn(ctx, node, next, sent); found {
+				return nil
+			}
+			if err == nil {
+				next++
 			}
 		}
 		select {
 		case <-ctx.Done():
+			if err != nil {
+				return fmt.Errorf("%w; the node: %w", context.Cause(ctx), err)
+			}
 			return context.Cause(ctx)
 		case <-ticker.C:
-		}
-		if fresh, err := node.Status(ctx); err == nil { // one that does not answer may yet
-			status = fresh
 		}
 	}
 }

@@ -76,6 +76,9 @@ func (l *Ledger) credit(e Entry, bad *big.Int, reason string, again bool) (enter
 		entered = e
 		entered.Number, entered.State, entered.Clean = n, Locked, a.Clean
 		entered.Reason, entered.Taken, entered.Rules = reason, Amount{}, l.rules
+		if again {
+			a.Again = n
+		}
 		a.Locked = a.Locked.Add(e.Pay)
 		err = errors.Join(tx.Put(entries, key, &entered), lock(tx, entered), unlock(tx, &a), l.put(tx, &a))
 		if err != nil {
@@ -216,32 +219,49 @@ func remember(tx *store.Tx, a *Account, e Entry) error {
 		return err
 	}
 	for a.Past > keepPast {
-		var index, key []byte
-		err := tx.Each(past, a.Device[:], func(r store.Record) (bool, error) {
-			if bytes.HasPrefix(r.Key, a.Device[:]) {
-				index = bytes.Clone(r.Key)
-			}
-			raw, err := r.Raw()
-			key = bytes.Clone(raw)
-			return false, err
-		})
-		if err != nil || index == nil {
-			return fmt.Errorf("%w: %d entries of %s should be kept: %w", ErrCorrupt, a.Past, a.Device, err)
-		}
-		var old Entry
-		if found, err := tx.Get(entries, key, &old); err != nil || !found {
-			return fmt.Errorf("%w: entry %x: %w", ErrCorrupt, index, err)
+		old, err := oldest(tx, a, e)
+		if err != nil {
+			return err
 		}
 		if a.Floor == nil {
 			a.Floor = map[Kind]uint64{}
 		}
 		a.Floor[old.Kind] = max(a.Floor[old.Kind], old.Order)
 		a.Past--
-		if err := errors.Join(tx.Delete(past, index), tx.Delete(entries, key)); err != nil {
+		if err := errors.Join(tx.Delete(past, within(old.Device, old.Number)), tx.Delete(entries, old.key())); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// oldest is which past entry to forget for e: the first that was entered; among any that were reclaimed, of
+// the first one's kind the one with the lowest Order. So what is reclaimed, and what is credited meanwhile,
+// does not lift the floor past receipts that are still to come, which lie between what a backup held and
+// what was done since.
+func oldest(tx *store.Tx, a *Account, e Entry) (old Entry, err error) {
+	found := false
+	err = tx.Each(past, a.Device[:], func(r store.Record) (bool, error) {
+		if !bytes.HasPrefix(r.Key, a.Device[:]) {
+			return false, nil
+		}
+		key, err := r.Raw()
+		if err != nil {
+			return false, err
+		}
+		var one Entry
+		if known, err := tx.Get(entries, key, &one); err != nil || !known {
+			return false, fmt.Errorf("entry %x: %w", r.Key, err)
+		}
+		if one.Number != e.Number && (!found || one.Kind == old.Kind && one.Order < old.Order) {
+			old, found = one, true
+		}
+		return !found || old.Number <= a.Again, nil
+	})
+	if err != nil || !found {
+		return old, fmt.Errorf("%w: %d entries of %s should be kept: %w", ErrCorrupt, a.Past, a.Device, err)
+	}
+	return old, nil
 }
 
 // Forfeit takes all that is locked, for a proven cheat; at the last strike the

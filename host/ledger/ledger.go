@@ -102,6 +102,7 @@ type Account struct {
 	Queue  uint64          `json:"queue,omitempty"`  // its place among those that are paid, the lowest first; 0: none
 	Past   uint64          `json:"past,omitempty"`   // entries that are kept for their source only
 	Floor  map[Kind]uint64 `json:"floor,omitempty"`  // the highest Order that is forgotten
+	Again  uint64          `json:"again,omitempty"`  // the latest entry that was reclaimed
 	Refuse int64           `json:"refuse,omitempty"` // the height until which it is not paid, since the chain refused it
 	Why    string          `json:"why,omitempty"`    // it did
 

@@ -201,3 +201,40 @@ func TestTheFloorOfClaims(t *testing.T) {
 		}
 	}
 }
+
+// A ledger is put back from a backup and credits new work before the machine brings what lies between.
+// All of that is entered, however much it is, in the order in which it was issued.
+func TestAllThatABackupLacksIsReclaimed(t *testing.T) {
+	l, _ := quick(t, Rules{Unlock: 2, Strikes: 1}, Amount{})
+	d := Device{1}
+	register(t, l, d)
+	b, err := l.Books()
+	if err != nil {
+		t.Fatal(err)
+	}
+	loops := func(order uint64) Entry {
+		return Entry{Device: d, Kind: Loops, Source: fmt.Sprint(order), Order: b.Since + order, Pay: coins(1)}
+	}
+	for order := uint64(1); order <= 600; order++ {
+		if order > 150 && order <= 560 {
+			continue
+		}
+		if _, err := l.Credit(loops(order)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for order := uint64(1); order <= 600; order++ {
+		_, err := l.Reclaim(loops(order))
+		if err != nil && (order > 150 || !errors.Is(err, ErrOld)) {
+			t.Fatalf("%d: %v", order, err)
+		}
+		if order == 560 || order == 300 { // it works on meanwhile
+			if _, err := l.Credit(loops(1000 + order)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if a := standing(t, l, d); a.Entries != 602 || a.Due.Add(a.Locked).String() != "602" {
+		t.Errorf("%+v", a)
+	}
+}

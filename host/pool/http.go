@@ -166,6 +166,7 @@ func (p *Pool) Handler() http.Handler {
 			p.reply(w, nil, limited(wait))
 			return
 		}
+		w.Header().Set(mpocv1.HeaderRun, p.run)
 		if p.c.Unpaid != "" {
 			w.Header().Set(mpocv1.HeaderUnpaid, p.c.Unpaid)
 		}

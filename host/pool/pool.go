@@ -97,6 +97,7 @@ type Pool struct {
 	secret []byte // for tokens and registration nonces
 	state  *state
 	log    *slog.Logger
+	run    string // names this run to machines (mpocv1.HeaderRun)
 
 	still atomic.Pointer[string] // why the chain makes no block; nil or empty while it does
 
@@ -179,7 +180,7 @@ func New(c Config) (*Pool, error) {
 		return nil, err
 	}
 	p := &Pool{
-		c: c, key: mpoc.KeyOf(c.HostKey), secret: secret, state: st, log: c.Logger, clock: c.Clock,
+		c: c, key: mpoc.KeyOf(c.HostKey), secret: secret, state: st, log: c.Logger, clock: c.Clock, run: rand.Text(),
 		asked: map[mpoc.Key]mpoc.Asking{}, locks: map[mpoc.Key]*keyLock{},
 	}
 	p.damaged(hurt)

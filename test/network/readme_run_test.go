@@ -294,11 +294,15 @@ func TestTheREADMELocalnet(t *testing.T) {
 	t.Cleanup(cancel)
 	r := newReader(t, ctx, programsFolder(t), toRun(t, onHost), common())
 	network := r.open("localnet", "exec "+r.text("go run ./cmd/assay localnet"))
-	resume := network.said(regexp.MustCompile(`resume +(.*)`))[1]
+	// A program in the temporary folder takes itself for one of go run, and prints commands of it.
+	printed := func(line string) string {
+		return strings.Replace(network.said(regexp.MustCompile(line))[1], "go run ./cmd/assay", "assay", 1)
+	}
+	resume := printed(`resume +(.*)`)
 	for _, want := range []string{`chain +assay-localnet-\w+`, `join +.*--genesis \S+ --peers \S+@\S+`, `epoch 1 finalised`, `\(forge\).*fraud`} {
 		network.said(regexp.MustCompile(want))
 	}
-	evidence := network.said(regexp.MustCompile(`evidence: +(.*)`))[1]
+	evidence := printed(`evidence: +(.*)`)
 	r.must(evidence)
 	network.close(syscall.SIGINT)
 	if network.err != nil {

@@ -11,16 +11,17 @@ import (
 	"github.com/assaynet/assay/poc/work/transformer"
 )
 
-// The largest class that the chain judges itself: the same epoch, 134 MB of weights in every process that computes.
-func TestAForgerOfClassSmallIsCaught(t *testing.T) {
+// The largest class that the chain judges itself: the same epoch, 134 MB of weights in every process that computes. All of the cheat's leaves are wrong, so
+// that no draw misses it: of a quarter that is forged, 16 samples hit at most one, which is tolerated, every 16th time.
+func TestACheatOfClassSmallIsCaught(t *testing.T) {
 	p := quick()
 	p.Class, p.Samples = transformer.Small.Name, 16
 	p.PrepareBlocks, p.SegmentBlocks = 60, 20
-	n := start(t, localnet.Options{Participants: 3, Cheat: adversary.Forge, Params: p})
+	n := start(t, localnet.Options{Participants: 3, Cheat: adversary.Skip, Params: p})
 	for i := range 2 {
 		n.credited(1, i)
 	}
 	if o := n.outcomes(1)[n.Members[2].Address]; o.Result == sprintv1.ResultCredited || o.Mismatches < 2 {
-		t.Errorf("the forger: %v (%s), %d mismatches", o.Result, o.Reason, o.Mismatches)
+		t.Errorf("the cheat: %v (%s), %d mismatches", o.Result, o.Reason, o.Mismatches)
 	}
 }

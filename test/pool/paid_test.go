@@ -8,8 +8,10 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	mpocv1 "github.com/assaynet/assay/api/mpoc/v1"
+	"github.com/assaynet/assay/host/ledger"
 	poc "github.com/assaynet/assay/poc/mpoc"
 	"github.com/assaynet/assay/worker/mpoc"
 )
@@ -56,8 +58,9 @@ func TestReceiptsStayUntilPaid(t *testing.T) {
 	honest.Store(true)
 	n.events.wait(t, "a transfer that counts", func() bool { return w.Snapshot().Proofs.Transfers == 1 })
 	w.kill()
-	if left := receipts(t, w.home); uint64(len(left)) >= w.Snapshot().Accepted {
-		t.Errorf("%d receipts are left of %d", len(left), w.Snapshot().Accepted)
+	all, paid := len(receipts(t, w.home)), len(paidReceipts(t, w.home))
+	if uint64(all) != w.Snapshot().Accepted || paid == 0 || w.Snapshot().Proofs.Receipts > all-paid {
+		t.Errorf("%d receipts of %d accepted, %d of them paid; %+v", all, w.Snapshot().Accepted, paid, w.Snapshot().Proofs)
 	}
 	kept, err := filepath.Glob(filepath.Join(w.home, "transfers", "*.json"))
 	if err != nil || len(kept) != 1 {
@@ -92,5 +95,86 @@ func TestReceiptsStayUntilTheNodeHasIt(t *testing.T) {
 	s := w.Snapshot()
 	if left := receipts(t, w.home); uint64(len(left)) < s.Accepted || s.Proofs.Transfers != 0 || !strings.Contains(s.Proofs.Trouble, "node http://127.0.0.1:1 does not answer") {
 		t.Errorf("%d receipts of %d are left; %+v", len(left), s.Accepted, s.Proofs)
+	}
+}
+
+// paidReceipts are the files of receipts that a machine counts as paid.
+func paidReceipts(t testing.TB, home string) []string {
+	t.Helper()
+	list, err := filepath.Glob(filepath.Join(home, "receipts", "*-paid.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return list
+}
+
+// A host pays, and is put back from a backup of before it credited what it paid for. Its machine works on,
+// and brings those receipts too: what it does afterwards is not taken for what it was paid in advance.
+func TestPaidReceiptsExplainAPayment(t *testing.T) {
+	n := newNetwork(t, nil)
+	if err := n.ledger.Follow("cpc1payer", 0, 1); err != nil {
+		t.Fatal(err)
+	}
+	w := n.work(keyOf(2), t.TempDir(), nil)
+	accepted := func(more uint64) {
+		t.Helper()
+		want := w.Snapshot().Accepted + more
+		n.events.wait(t, "more accepted", func() bool { return w.Snapshot().Accepted >= want })
+	}
+	accepted(1)
+	n.stop()
+	backup := map[string][]byte{}
+	for _, f := range []string{"pool.db", "ledger.db"} {
+		raw, err := os.ReadFile(filepath.Join(n.dir, f))
+		if err != nil {
+			t.Fatal(err)
+		}
+		backup[f] = raw
+	}
+	n.start()
+	accepted(5)
+	pays, err := n.ledger.Payable(1)
+	if err != nil || len(pays) != 1 {
+		t.Fatalf("%+v, %v", pays, err)
+	}
+	hash := strings.Repeat("AB", 32)
+	begun, err := n.ledger.Begin(ledger.Settlement{Payments: pays, Raw: []byte("tx"), Hash: hash, Timeout: 9})
+	if err == nil {
+		err = n.ledger.Finish(begun.Number, 5, time.Now())
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	n.events.wait(t, "the machine to count it", func() bool { return len(paidReceipts(t, w.home)) >= 3 })
+	n.stop()
+	for f, raw := range backup {
+		if err := os.WriteFile(filepath.Join(n.dir, f), raw, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	n.start()
+	err = n.ledger.Book(ledger.Paid{Sequence: begun.Sequence, Hash: hash, Height: 5, Number: begun.Number,
+		To: []ledger.PaidTo{{Prefix: pays[0].Device.Prefix(), Payout: pays[0].Payout, Amount: pays[0].Amount}}}, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	accepted(3)
+	w.kill()
+	earned := ledger.Amount{}
+	list := receipts(t, w.home)
+	for _, r := range list {
+		pay, err := ledger.ParseAmount(string(r.Outcome.Pay))
+		if err != nil {
+			t.Fatal(err)
+		}
+		earned = earned.Add(pay)
+	}
+	ahead, err := n.ledger.Ahead(pays[0].Device.Prefix())
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := n.standing(keyOf(2))
+	if sum := a.Locked.Add(a.Due).Add(a.Settled); a.Entries < uint64(len(list)) || sum.Cmp(earned) < 0 || !ahead.IsZero() {
+		t.Errorf("%d receipts over %s, and the account is %+v, with %s ahead", len(list), earned, a, ahead)
 	}
 }

@@ -53,7 +53,7 @@ func (m *Machine) account(ctx context.Context) {
 	m.cover(ctx, a)
 }
 
-// cover lets the receipts go that the account's transfers have paid, the latest of which comes first
+// cover marks the receipts that the account's transfers have paid, the latest of which comes first
 // in the list. A node that is named is asked, and waited for in order: nothing counts that it does
 // not confirm.
 func (m *Machine) cover(ctx context.Context, a mpocv1.Account) {
@@ -101,7 +101,7 @@ func (m *Machine) take(ctx context.Context, t poc.Transfer, a mpocv1.Account) er
 	}
 	n, err := m.transfer(t, new(big.Int).Add(a.Locked.Big(), a.Pending.Big()))
 	if err == nil && n > 0 {
-		m.log.Info("receipts are paid and let go", "receipts", n, "tx", t.TxHash)
+		m.log.Info("receipts are paid", "receipts", n, "tx", t.TxHash)
 	}
 	return err
 }

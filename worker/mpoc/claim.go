@@ -7,6 +7,7 @@ import (
 	"errors"
 	"math/rand/v2"
 	"net/http"
+	"slices"
 	"time"
 
 	mpocv1 "github.com/assaynet/assay/api/mpoc/v1"
@@ -14,55 +15,89 @@ import (
 )
 
 // claimTime is about how often a host is asked whether it still knows what it owes, besides at every
-// registration: it may have been put back from a backup.
+// registration and when its program was started again: it may have been put back from a backup.
 const claimTime = time.Hour
 
-// bring is how many receipts one claim brings.
-const bring = 10
+// bring is how many receipts one claim brings, and probe how many of those that are paid are named where
+// the host lacks none of them.
+const (
+	bring = 10
+	probe = 100
+)
 
-// reclaim names to the host the receipts that it has not paid, and brings those that it lacks. What the
-// host does not answer now waits for the next time; older hosts do not answer at all.
+// reclaim names to the host the receipts that it has not paid, and the latest of those that it has, and
+// brings those that it lacks, the oldest first: a ledger takes nothing that is older than what it has
+// forgotten. One of before a payment lacks what the payment was for, and takes it for pay in advance.
+// What the host does not answer now waits for the next time; older hosts do not answer at all.
 func (m *Machine) reclaim(ctx context.Context) error {
-	if time.Now().Before(m.claims) {
+	if time.Now().Before(m.claims) && m.run == m.client.run {
 		return nil
 	}
-	m.claims = time.Now().Add(claimTime/2 + rand.N(claimTime))
-	held, err := m.held(m.host)
+	m.claims, m.run = time.Now().Add(claimTime/2+rand.N(claimTime)), m.client.run
+	lacking, err := m.lacking(ctx)
 	if err != nil {
-		return err
+		return m.unclaimed(ctx, err)
 	}
 	brought := uint32(0)
-	for from := 0; from < len(held); from += mpocv1.MaxHeld {
-		lacking, _, err := m.claim(ctx, held[from:min(from+mpocv1.MaxHeld, len(held))], nil)
+	for part := range slices.Chunk(lacking, bring) {
+		var list []poc.Receipt
+		for _, h := range part {
+			r, err := m.kept(h.ChallengeID)
+			if err != nil {
+				return err
+			}
+			if r != nil {
+				r.DeviceSignature = nil // as it was given
+				list = append(list, *r)
+			}
+		}
+		if len(list) == 0 {
+			continue
+		}
+		_, entered, err := m.claim(ctx, nil, list)
 		if err != nil {
 			return m.unclaimed(ctx, err)
 		}
-		for at := 0; at < len(lacking); at += bring {
-			var list []poc.Receipt
-			for _, h := range lacking[at:min(at+bring, len(lacking))] {
-				r, err := m.kept(h.ChallengeID)
-				if err != nil {
-					return err
-				}
-				if r != nil {
-					r.DeviceSignature = nil // as it was given
-					list = append(list, *r)
-				}
-			}
-			if len(list) == 0 {
-				continue
-			}
-			_, entered, err := m.claim(ctx, nil, list)
-			if err != nil {
-				return m.unclaimed(ctx, err)
-			}
-			brought += entered
-		}
+		brought += entered
 	}
 	if brought > 0 {
 		m.log.Warn("the host had lost what it owes, and has it again", "receipts", brought)
 	}
 	return nil
+}
+
+// lacking are the receipts that the host lacks, the oldest first: of all that it has not paid, and of
+// those that it has, as far back as it lacks any.
+func (m *Machine) lacking(ctx context.Context) (list []mpocv1.Held, err error) {
+	d := m.of(hostName(m.host))
+	for from, size := len(d.paid), probe; from > 0; size = mpocv1.MaxHeld {
+		to := from
+		from = max(0, to-size)
+		part, err := m.held(d.paid[from:to])
+		if err != nil {
+			return nil, err
+		}
+		lacks, _, err := m.claim(ctx, part, nil)
+		if err != nil {
+			return nil, err
+		}
+		if len(lacks) == 0 {
+			break
+		}
+		list = append(lacks, list...)
+	}
+	for part := range slices.Chunk(d.owed, mpocv1.MaxHeld) {
+		part, err := m.held(part)
+		if err != nil {
+			return nil, err
+		}
+		lacks, _, err := m.claim(ctx, part, nil)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, lacks...)
+	}
+	return list, nil
 }
 
 // claim makes one request, once.
@@ -88,10 +123,10 @@ func (m *Machine) unclaimed(ctx context.Context, err error) error {
 	return nil
 }
 
-// held names the receipts of a host that are not paid, the oldest first.
-func (p *proofs) held(host poc.Key) (list []mpocv1.Held, err error) {
-	for _, f := range p.of(hostName(host)).owed {
-		_, _, _, id, _ := readName(f.name)
+// held names receipts to their host.
+func (p *proofs) held(files []proof) (list []mpocv1.Held, err error) {
+	for _, f := range files {
+		_, _, id, _ := readName(f.name)
 		r, err := p.kept(id)
 		if err != nil {
 			return nil, err

@@ -27,6 +27,7 @@ const (
 	pauseMin    = 100 * time.Millisecond
 	pauseMax    = 30 * time.Second
 	retryMaxMS  = 600_000 // how long a host can ask to be left alone
+	maxRun      = 64
 )
 
 // client speaks with one host. It belongs to Run.
@@ -37,6 +38,7 @@ type client struct {
 	met    bool        // the host answered at least once
 	unpaid atomic.Bool // it says that it owes and transfers nothing
 	still  atomic.Pointer[string]
+	run    string // of its program, see HeaderRun
 	// The host's clock: what it showed, and when by ours. Ours only has to run
 	// evenly; what it says does not matter.
 	shown uint64
@@ -130,6 +132,9 @@ func (c *client) heads(h http.Header) {
 	still := strings.ToValidUTF8(h.Get(mpocv1.HeaderStill), "?")
 	still = still[:min(len(still), mpocv1.MaxStill)]
 	c.still.Store(&still)
+	if run := h.Get(mpocv1.HeaderRun); run != "" {
+		c.run = run[:min(len(run), maxRun)]
+	}
 }
 
 // standsStill is why the host's chain makes no block, as the latest answer says; empty while it does.

@@ -52,8 +52,8 @@ func TestFlipsInADevice(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	first, second := judged(1, 1, "10", 1), judged(1, 2, "10", 2)
-	for _, r := range []poc.Receipt{first, second} {
+	first, second, third := judged(1, 1, "10", 1), judged(1, 2, "10", 2), judged(1, 3, "1", 3)
+	for _, r := range []poc.Receipt{third, first, second} {
 		if _, err := s.receipt(r); err != nil {
 			t.Fatal(err)
 		}
@@ -71,7 +71,7 @@ func TestFlipsInADevice(t *testing.T) {
 		}
 	}
 	want, _, err := readStore(whole)
-	if err != nil || len(want.Digests) != 5 || len(want.Names) != 2 || len(want.Missing) != 1 {
+	if err != nil || len(want.Digests) != 5 || len(want.Names) != 3 || len(want.Missing) != 1 {
 		t.Fatalf("%+v, %v", want, err)
 	}
 	flips.Each(t, whole, 2000, 200, nil, func(home string, d flips.Damage) (flips.Outcome, error) {
@@ -100,7 +100,7 @@ func TestFlipsInADevice(t *testing.T) {
 		}
 		named := ""
 		s.damaged = func(path string, _ error) { named = filepath.Base(path) }
-		for _, r := range []poc.Receipt{first, second} {
+		for _, r := range []poc.Receipt{first, second, third} {
 			switch k, err := s.kept(r.Terms.ChallengeID); {
 			case err != nil:
 				return outcome, err

@@ -103,8 +103,10 @@ type Machine struct {
 	host  poc.Key
 	asked poc.Asking // the latest
 	look  time.Time  // when to look at the account again
-	// claims is when to ask again whether the host knows what it owes.
+	// claims is when to ask again whether the host knows what it owes, and run its program's when it was
+	// asked last.
 	claims time.Time
+	run    string
 	// The hashes of the transfers that the account showed then.
 	transfers map[string]bool
 	disputed  map[string]bool // hashes of those that do not count

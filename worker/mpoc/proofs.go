@@ -24,12 +24,16 @@ import (
 // A receipt with pay is a proof of debt. It is the machine's until the debt is paid: only a transfer
 // that the host signed, and that the chain has where a node can be asked, lets the oldest ones go. So
 // the host has no say in what is forgotten: receipts are numbered by the machine in the order in
-// which it got them, and each host has room of its own.
+// which it got them, and each host has room of its own. The latest that were paid stay too: to a ledger
+// that was put back from before a payment, they say what the payment was for.
 const (
 	// MaxOwed and MaxOwedBytes bound the receipts with pay of one host. Some 2.2 KB each, one or two a
 	// minute: about two months of a host that never pays. At the bound nothing more is computed for it.
 	MaxOwed      = 100_000
 	MaxOwedBytes = 512 << 20
+	// keepPaid is how many receipts that were paid are kept of one host, the latest: a week of one a
+	// minute, which is how old a backup of the host's may be.
+	keepPaid = 10_000
 	// keepUnpaid is how many receipts without pay are kept of one host, the latest.
 	keepUnpaid = 1000
 	// MaxTransfers bounds the transfers of one host, 600 bytes each: one an hour for five years.
@@ -39,6 +43,7 @@ const (
 	keepNamed = 64
 
 	paidVersion  = "assay-worker-paid/1"
+	paidSuffix   = "-paid.json" // of a receipt's name
 	receiptsDir  = "receipts"
 	transfersDir = "transfers"
 )
@@ -54,8 +59,8 @@ type proofs struct {
 	next  uint64 // number of the next receipt or transfer
 	hosts map[string]*debtor
 	names map[poc.Hash]string // of receipts, by challenge
-	// most, mostBytes and mostTransfers are the bounds.
-	most, mostBytes, mostTransfers int
+	// most, mostBytes, mostTransfers and mostPaid are the bounds.
+	most, mostBytes, mostTransfers, mostPaid int
 	// damaged is told of a receipt's file that is not what was kept. Optional.
 	damaged func(path string, err error)
 }
@@ -68,6 +73,7 @@ type debtor struct {
 	owed    []proof // with pay, the oldest first
 	sum     big.Int // of their pay
 	bytes   int
+	paid    []proof // that were owed, the oldest first
 	unpaid  []proof // without pay, the oldest first
 	signed  int     // transfers on disk
 	account account
@@ -81,7 +87,7 @@ type paidFile struct {
 
 // account is what is written about a host, beside the files.
 type account struct {
-	// Through is the number of the latest receipt that was paid: all up to it may go.
+	// Through is the number of the latest receipt that was paid: all up to it are.
 	Through uint64 `json:"through"`
 	// Credit was paid and is less than the next receipt's pay, in acpc.
 	Credit string `json:"credit"`
@@ -95,12 +101,14 @@ type proof struct {
 	pay    *big.Int
 	name   string
 	bytes  int
+	paid   bool
 }
 
 // openProofs reads the names in the folders. Receipts that an earlier program named by the host's
 // clock get numbers in the order in which they were written.
 func openProofs(home string, read reader) (*proofs, error) {
-	p := &proofs{home: home, read: read, next: 1, hosts: map[string]*debtor{}, names: map[poc.Hash]string{}, most: MaxOwed, mostBytes: MaxOwedBytes, mostTransfers: MaxTransfers}
+	p := &proofs{home: home, read: read, next: 1, hosts: map[string]*debtor{}, names: map[poc.Hash]string{},
+		most: MaxOwed, mostBytes: MaxOwedBytes, mostTransfers: MaxTransfers, mostPaid: keepPaid}
 	if err := p.openPaid(); err != nil {
 		return nil, err
 	}
@@ -110,7 +118,7 @@ func openProofs(home string, read reader) (*proofs, error) {
 		}
 	}
 	for _, d := range p.hosts { // a crash came between the account and the files
-		if err := p.drop(d, d.account.Through); err != nil {
+		if err := p.settle(d, d.account.Through); err != nil {
 			return nil, err
 		}
 	}
@@ -127,7 +135,7 @@ func (p *proofs) openPaid() error {
 	}
 	if p.id = file.ID; !found {
 		p.id = marker.New()
-		if err := p.mark(); err != nil {
+		if err := p.brand(); err != nil {
 			return err
 		}
 		return p.savePaid()
@@ -139,8 +147,8 @@ func (p *proofs) openPaid() error {
 	return nil
 }
 
-// mark gives the folders the store's id.
-func (p *proofs) mark() error {
+// brand gives the folders the store's id.
+func (p *proofs) brand() error {
 	for _, dir := range folders {
 		if err := marker.Set(filepath.Join(p.home, dir), p.id); err != nil {
 			return fmt.Errorf("mpoc: home: %w", err)
@@ -176,23 +184,24 @@ func (p *proofs) of(host string) *debtor {
 
 func hostName(k poc.Key) string { return k.String()[2:34] }
 
-// receiptName is number, host, pay in acpc and challenge.
+// receiptName is number, host, pay in acpc and challenge; one that was paid ends in paidSuffix.
 func receiptName(number uint64, r poc.Receipt) string {
 	return fmt.Sprintf("%012d-%s-%s-%s.json", number, hostName(r.Terms.HostKey), r.Outcome.Pay.Big(), r.Terms.ChallengeID.String()[2:])
 }
 
 // readName is receiptName's other way; ok is false for other files.
-func readName(name string) (number uint64, host string, pay *big.Int, id poc.Hash, ok bool) {
-	parts := strings.Split(strings.TrimSuffix(name, ".json"), "-")
+func readName(name string) (f proof, host string, id poc.Hash, ok bool) {
+	stem, paid := strings.CutSuffix(name, paidSuffix)
+	parts := strings.Split(strings.TrimSuffix(stem, ".json"), "-")
 	if len(parts) != 4 || !strings.HasSuffix(name, ".json") || len(parts[1]) != 32 {
-		return 0, "", nil, id, false
+		return f, "", id, false
 	}
 	number, err := strconv.ParseUint(parts[0], 10, 64)
 	pay, isNumber := new(big.Int).SetString(parts[2], 10)
 	if err != nil || !isNumber || pay.Sign() < 0 || id.UnmarshalText([]byte("0x"+parts[3])) != nil {
-		return 0, "", nil, id, false
+		return f, "", id, false
 	}
-	return number, parts[1], pay, id, true
+	return proof{number: number, pay: pay, name: name, paid: paid}, parts[1], id, true
 }
 
 func (p *proofs) openReceipts() error {
@@ -201,7 +210,7 @@ func (p *proofs) openReceipts() error {
 		return err
 	}
 	for _, e := range list {
-		number, host, pay, id, ok := readName(e.Name())
+		f, host, id, ok := readName(e.Name())
 		if !ok || !e.Type().IsRegular() {
 			continue
 		}
@@ -209,7 +218,8 @@ func (p *proofs) openReceipts() error {
 		if err != nil {
 			return err
 		}
-		p.note(host, id, proof{number, pay, e.Name(), int(info.Size())})
+		f.bytes = int(info.Size())
+		p.note(host, id, f)
 	}
 	return nil
 }
@@ -219,8 +229,12 @@ func (p *proofs) note(host string, id poc.Hash, f proof) {
 	d := p.of(host)
 	p.names[id] = f.name
 	p.next = max(p.next, f.number+1)
-	if f.pay.Sign() == 0 {
+	switch {
+	case f.pay.Sign() == 0:
 		d.unpaid = append(d.unpaid, f)
+		return
+	case f.paid:
+		d.paid = append(d.paid, f)
 		return
 	}
 	d.owed = append(d.owed, f)
@@ -275,7 +289,7 @@ func (p *proofs) renumber() error {
 		if err := durable.Rename(filepath.Join(dir, f.name), filepath.Join(dir, name)); err != nil {
 			return err
 		}
-		p.note(hostName(r.Terms.HostKey), r.Terms.ChallengeID, proof{p.next, r.Outcome.Pay.Big(), name, len(text)})
+		p.note(hostName(r.Terms.HostKey), r.Terms.ChallengeID, proof{number: p.next, pay: r.Outcome.Pay.Big(), name: name, bytes: len(text)})
 	}
 	return nil
 }
@@ -299,7 +313,7 @@ func (p *proofs) receipt(r poc.Receipt) (string, error) {
 		return "", fmt.Errorf("mpoc: receipt: %w", err)
 	}
 	host := hostName(r.Terms.HostKey)
-	p.note(host, id, proof{p.next, r.Outcome.Pay.Big(), name, len(text)})
+	p.note(host, id, proof{number: p.next, pay: r.Outcome.Pay.Big(), name: name, bytes: len(text)})
 	d := p.of(host)
 	for len(d.unpaid) > keepUnpaid {
 		if err := p.remove(d.unpaid[0]); err != nil {
@@ -314,7 +328,7 @@ func (p *proofs) remove(f proof) error {
 	if err := os.Remove(filepath.Join(p.home, receiptsDir, f.name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("mpoc: receipts: %w", err)
 	}
-	if _, _, _, id, ok := readName(f.name); ok {
+	if _, _, id, ok := readName(f.name); ok {
 		delete(p.names, id)
 	}
 	return nil
@@ -355,10 +369,10 @@ func (p *proofs) counted(t poc.Transfer) bool {
 	return slices.Contains(p.of(hostName(t.HostKey)).account.Named, t.TxHash)
 }
 
-// transfer keeps a host's signed transfer, which is not counted yet, and lets the oldest receipts go
-// that it covers. What stays covers all that the host says it still owes: a transfer can also pay
+// transfer keeps a host's signed transfer, which is not counted yet, and marks the oldest receipts that
+// it covers. What stays covers all that the host says it still owes: a transfer can also pay
 // for leaves, of which there are no receipts with pay. The file is written first, then the account,
-// then receipts go; a crash in between loses none.
+// then the receipts are marked; a crash in between loses none.
 func (p *proofs) transfer(t poc.Transfer, owes *big.Int) (paid int, err error) {
 	text, err := t.Marshal()
 	if err != nil {
@@ -400,14 +414,31 @@ func (p *proofs) transfer(t poc.Transfer, owes *big.Int) (paid int, err error) {
 	if err := p.savePaid(); err != nil {
 		return 0, err
 	}
-	return paid, p.drop(d, d.account.Through)
+	return paid, p.settle(d, d.account.Through)
 }
 
-// drop removes a host's receipts with pay up to a number.
-func (p *proofs) drop(d *debtor, through uint64) error {
-	for len(d.owed) > 0 && d.owed[0].number <= through {
-		f := d.owed[0]
-		if err := p.remove(f); err != nil {
+// settle marks a host's receipts up to a number as paid, and removes the oldest of too many such.
+func (p *proofs) settle(d *debtor, through uint64) error {
+	n := 0
+	for n < len(d.owed) && d.owed[n].number <= through {
+		n++
+	}
+	extra := len(d.paid) + n - p.mostPaid
+	for ; extra > 0 && len(d.paid) > 0; extra-- {
+		if err := p.remove(d.paid[0]); err != nil {
+			return err
+		}
+		d.paid = d.paid[1:]
+	}
+	for range n {
+		f, err := d.owed[0], error(nil)
+		if extra > 0 {
+			extra--
+			err = p.remove(f)
+		} else if f, err = p.mark(f); err == nil {
+			d.paid = append(d.paid, f)
+		}
+		if err != nil {
 			return err
 		}
 		d.owed = d.owed[1:]
@@ -415,6 +446,19 @@ func (p *proofs) drop(d *debtor, through uint64) error {
 		d.bytes -= f.bytes
 	}
 	return nil
+}
+
+// mark gives a receipt's file the name of one that was paid.
+func (p *proofs) mark(f proof) (proof, error) {
+	from := filepath.Join(p.home, receiptsDir, f.name)
+	f.name, f.paid = strings.TrimSuffix(f.name, ".json")+paidSuffix, true
+	err := durable.Rename(from, filepath.Join(p.home, receiptsDir, f.name))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) { // else its owner moved it
+		return f, fmt.Errorf("mpoc: receipts: %w", err)
+	}
+	_, _, id, _ := readName(f.name)
+	p.names[id] = f.name
+	return f, nil
 }
 
 // full is an error that wraps ErrOwed where there is no room for more receipts of a host. The folders

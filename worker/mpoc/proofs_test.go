@@ -10,6 +10,7 @@ import (
 	"math/big"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -73,9 +74,21 @@ func names(t *testing.T, dir string) (list []string) {
 	return list
 }
 
+// has reports whether a receipt is there and not paid.
 func (p *proofs) has(r poc.Receipt) bool {
 	got, err := p.kept(r.Terms.ChallengeID)
-	return err == nil && got != nil
+	return err == nil && got != nil && !strings.HasSuffix(p.names[r.Terms.ChallengeID], paidSuffix)
+}
+
+// paidOnes counts the files of receipts that were paid.
+func paidOnes(t *testing.T, home string) (n int) {
+	t.Helper()
+	for _, name := range names(t, filepath.Join(home, receiptsDir)) {
+		if strings.HasSuffix(name, paidSuffix) {
+			n++
+		}
+	}
+	return n
 }
 
 // Whatever a host's clock says and however many receipts without pay it gives, and whatever another
@@ -94,7 +107,7 @@ func TestAHostCannotCrowdOutProofs(t *testing.T) {
 	keep(first)
 	d := p.of(hostName(first.Terms.HostKey))
 	for n := range keepUnpaid { // as if they had come, dated 2096
-		d.unpaid = append(d.unpaid, proof{uint64(n) + 2, new(big.Int), fmt.Sprintf("none-%d", n), 1})
+		d.unpaid = append(d.unpaid, proof{number: uint64(n) + 2, pay: new(big.Int), name: fmt.Sprintf("none-%d", n), bytes: 1})
 	}
 	p.next += keepUnpaid
 	for n := range byte(5) {
@@ -164,6 +177,55 @@ func TestTransfersLetReceiptsGo(t *testing.T) {
 	check("all", 6)
 	if list := names(t, filepath.Join(home, transfersDir)); len(list) != 5 {
 		t.Errorf("transfers on disk: %q", list)
+	}
+	if n := paidOnes(t, home); n != 6 {
+		t.Errorf("%d receipts that were paid are kept, of 6", n)
+	}
+}
+
+// Of receipts that were paid the latest are kept, as many as there is room for, also when more are paid at
+// once, and after a restart.
+func TestTheLatestPaidReceiptsAreKept(t *testing.T) {
+	home := t.TempDir()
+	p := proofsOf(t, home)
+	p.mostPaid = 3
+	var list []poc.Receipt
+	for _, turn := range []struct {
+		receipts byte
+		amount   string
+		kept     []byte // by number
+	}{{2, "20", []byte{0, 1}}, {2, "20", []byte{1, 2, 3}}, {5, "50", []byte{6, 7, 8}}, {1, "5", []byte{6, 7, 8}}} {
+		for range turn.receipts {
+			r := judged(1, byte(len(list)), "10", 1)
+			list = append(list, r)
+			if _, err := p.receipt(r); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, err := p.transfer(paid(1, byte(len(list)), turn.amount), new(big.Int)); err != nil {
+			t.Fatal(err)
+		}
+		for _, p := range []*proofs{p, proofsOf(t, home)} {
+			var kept []byte
+			for _, f := range p.of(hostName(list[0].Terms.HostKey)).paid {
+				r, err := p.kept(func() poc.Hash { _, _, id, _ := readName(f.name); return id }())
+				if err != nil || r == nil {
+					t.Fatalf("%s: %v, %v", f.name, r, err)
+				}
+				kept = append(kept, byte(slices.IndexFunc(list, func(one poc.Receipt) bool { return one.Terms.ChallengeID == r.Terms.ChallengeID })))
+			}
+			if !slices.Equal(kept, turn.kept) {
+				t.Errorf("after %d receipts these are kept: %d, want %d", len(list), kept, turn.kept)
+			}
+		}
+	}
+	// One that its host sends again is not owed again.
+	before := p.summary(list[0].Terms.HostKey)
+	if _, err := p.receipt(list[8]); err != nil {
+		t.Fatal(err)
+	}
+	if after := p.summary(list[0].Terms.HostKey); after.Receipts != before.Receipts || before.Receipts != 1 {
+		t.Errorf("%d owed, then %d", before.Receipts, after.Receipts)
 	}
 }
 
@@ -267,8 +329,8 @@ func TestReceiptsOfOldNames(t *testing.T) {
 	}
 	p := proofsOf(t, home)
 	for i, name := range names(t, dir) {
-		number, _, pay, id, ok := readName(name)
-		if !ok || number != uint64(i)+1 || pay.Int64() != 10 || id != list[i].Terms.ChallengeID {
+		f, _, id, ok := readName(name)
+		if !ok || f.number != uint64(i)+1 || f.pay.Int64() != 10 || f.paid || id != list[i].Terms.ChallengeID {
 			t.Errorf("file %d is %s", i, name)
 		}
 	}

@@ -139,7 +139,7 @@ func openStore(home string, acceptLoss bool) (*store, error) {
 		return nil, err
 	}
 	if acceptLoss {
-		if err := s.mark(); err != nil {
+		if err := s.brand(); err != nil {
 			return nil, err
 		}
 	}

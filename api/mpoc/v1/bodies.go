@@ -40,6 +40,10 @@ const HeaderUnpaid = "Assay-Unpaid"
 // ASCII of at most MaxStill bytes. What is computed counts; pay waits for a block. It is a header for the same reason.
 const HeaderStill = "Assay-Still"
 
+// HeaderRun is set on every answer of a host and names the run of its program: another value says that it was started again,
+// with files that may have been put back from a backup, so that machines ask at once what it lacks (PathClaims).
+const HeaderRun = "Assay-Run"
+
 // MaxStill bounds the value of HeaderStill, in bytes.
 const MaxStill = 240
 
