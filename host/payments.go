@@ -228,7 +228,7 @@ func (h *Host) paymentPages(mux *http.ServeMux) {
 		case h.ledger == nil:
 			err = errNoPool
 		case h.settler != nil:
-			err = h.settler.Resolve(r.URL.Query().Get("plan"))
+			err = h.settler.Resolve(r.URL.Query().Get("plan"), r.URL.Query().Get("became"))
 		}
 		if err != nil {
 			http.Error(w, err.Error(), http.StatusConflict)

@@ -387,7 +387,7 @@ func (y *year) pay(blocks int) {
 			if st.Plan.Missing != "" {
 				y.t.Fatalf("day %d: %s", y.epoch, st.Plan.Missing)
 			}
-			if err := y.h.settler.Resolve(st.Plan.Digest); err != nil {
+			if err := y.h.settler.Resolve(st.Plan.Digest, ""); err != nil {
 				y.t.Fatal(err)
 			}
 		}

@@ -54,11 +54,12 @@ func payments(ctx context.Context, home string) (p host.Payments, at string, err
 }
 
 func resolveCommand(home *string) *cobra.Command {
-	yes := false
+	yes, paid, unpaid := false, false, false
 	cmd := &cobra.Command{
 		Use: "resolve", Short: "Bring a ledger that is stopped in step with the chain", Args: cobra.NoArgs,
 		Long: `Bring a ledger that is stopped in step with the chain. Settlements of this ledger that the blocks hold count as paid,
-also for what its machines are credited later; other transactions of the account are passed over.`,
+also for what its machines are credited later; other transactions of the account are passed over. Of a settlement that waits for blocks which no node has any more, --paid
+or --unpaid says what became of its transaction: paid counts, unpaid is due again.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			p, at, err := payments(cmd.Context(), *home)
 			if err != nil {
@@ -72,10 +73,19 @@ also for what its machines are credited later; other transactions of the account
 				return fmt.Errorf("the blocks are still being read, up to %d of %d; ask again in a moment", plan.Read, plan.To)
 			}
 			planTable(cmd.OutOrStdout(), plan)
+			became := ""
+			switch {
+			case paid:
+				became = settle.Paid
+			case unpaid:
+				became = settle.Unpaid
+			case plan.Open != 0:
+				return fmt.Errorf("nothing is changed; say --%s or --%s", settle.Paid, settle.Unpaid)
+			}
 			if !yes && !confirmed(cmd.InOrStdin(), cmd.OutOrStdout()) {
 				return errors.New("nothing is changed; say yes, or give --yes")
 			}
-			if _, err := send(cmd.Context(), http.MethodPost, at, "/payments/resolve?plan="+url.QueryEscape(plan.Digest)); err != nil {
+			if _, err := send(cmd.Context(), http.MethodPost, at, "/payments/resolve?plan="+url.QueryEscape(plan.Digest)+"&became="+became); err != nil {
 				return err
 			}
 			fmt.Fprintln(cmd.OutOrStdout(), "agreed; the next block brings the ledger in step, and payment goes on")
@@ -83,6 +93,9 @@ also for what its machines are credited later; other transactions of the account
 		},
 	}
 	cmd.Flags().BoolVar(&yes, "yes", false, "do not ask")
+	cmd.Flags().BoolVar(&paid, settle.Paid, false, "the open settlement's transaction is in a block, and paid")
+	cmd.Flags().BoolVar(&unpaid, settle.Unpaid, false, "the open settlement's transaction is in no block, or failed there")
+	cmd.MarkFlagsMutuallyExclusive(settle.Paid, settle.Unpaid)
 	return cmd
 }
 
@@ -138,6 +151,10 @@ func paymentsTable(out io.Writer, p host.Payments) {
 }
 
 func planTable(out io.Writer, p *settle.Plan) {
+	if p.Open != 0 {
+		fmt.Fprintf(out, "%s.\nElse look transaction %s up where those blocks are still known, and say what became of it:\n  assay host payments resolve --%s     it is in a block: its machines are paid\n  assay host payments resolve --%s   it is in none, or failed: they are due again\n", p.Why, p.Hash, settle.Paid, settle.Unpaid)
+		return
+	}
 	fmt.Fprintf(out, "%s.\nThe ledger wants transaction %d of the account next, the chain %d.\n", p.Why, p.Expected, p.Sequence)
 	if !p.Ready {
 		fmt.Fprintf(out, "Blocks are being read: %d of %d.\n", p.Read-p.From+1, p.To-p.From+1)

@@ -105,7 +105,7 @@ func TestAFailureCountsAsNoPayment(t *testing.T) {
 	if len(p.Found) != 1 || p.Found[0].Number != 0 || p.Found[0].Note == "" {
 		t.Errorf("%+v", p)
 	}
-	if err := s.Resolve(p.Digest); err != nil {
+	if err := s.Resolve(p.Digest, ""); err != nil {
 		t.Fatal(err)
 	}
 	run(t, s, b)

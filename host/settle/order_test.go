@@ -100,7 +100,7 @@ func TestAnotherPayingKeyWhileOneIsOpen(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			if err := s.Resolve(stopped(t, s, b, "a key of account cpc1new").Digest); err != nil {
+			if err := s.Resolve(stopped(t, s, b, "a key of account cpc1new").Digest, ""); err != nil {
 				t.Fatal(err)
 			}
 			run(t, s, b)
@@ -197,7 +197,7 @@ func TestNoOrderPaysTwice(t *testing.T) {
 				t.Fatal(err)
 			}
 			if p := s[i].Status().Plan; p != nil && p.Ready && p.Missing == "" {
-				must(s[i].Resolve(p.Digest))
+				must(s[i].Resolve(p.Digest, ""))
 			}
 		}
 		check := func() {

@@ -29,6 +29,10 @@ type Plan struct {
 	Found []ledger.Paid `json:"found"`
 	// Missing says that some were not found, and why.
 	Missing string `json:"missing,omitempty"`
+	// Open is the settlement that waits for a block which the node does not have, and Hash its transaction;
+	// 0 for none. A person says then what became of it, [Paid] or [Unpaid].
+	Open uint64 `json:"open,omitempty"`
+	Hash string `json:"hash,omitempty"`
 	// Why says in a sentence what is the matter.
 	Why string `json:"why"`
 	// Ready is set when it can be entered; Digest names it then.
@@ -47,9 +51,16 @@ func (p *Plan) clone() *Plan {
 // ErrPlan reports a plan that cannot be entered.
 var ErrPlan = errors.New("settle: plan")
 
-// Resolve agrees to the plan of a digest: the next step enters it. Errors wrap
-// ErrPlan.
-func (s *Settler) Resolve(digest string) error {
+// What a person says of an open settlement whose blocks are gone: that its transaction paid, or that it
+// paid nothing and is due again.
+const (
+	Paid   = "paid"
+	Unpaid = "unpaid"
+)
+
+// Resolve agrees to the plan of a digest: the next step enters it. became is what is said of the plan's open
+// settlement, and empty where it has none. Errors wrap ErrPlan.
+func (s *Settler) Resolve(digest, became string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
@@ -59,8 +70,12 @@ func (s *Settler) Resolve(digest string) error {
 		return fmt.Errorf("%w: the blocks are still being read, up to %d of %d", ErrPlan, s.plan.Read, s.plan.To)
 	case s.plan.Digest != digest:
 		return fmt.Errorf("%w: it has changed meanwhile; look at it again", ErrPlan)
+	case s.plan.Open == 0 && became != "":
+		return fmt.Errorf("%w: no settlement is open; leave --%s out", ErrPlan, became)
+	case s.plan.Open != 0 && became != Paid && became != Unpaid:
+		return fmt.Errorf("%w: look transaction %s up at a node that has those blocks, and say --%s or --%s", ErrPlan, s.plan.Hash, Paid, Unpaid)
 	}
-	s.agreed = digest
+	s.agreed, s.became = digest, became
 	return nil
 }
 
@@ -87,7 +102,7 @@ func (s *Settler) current() (p *Plan, agreed bool) {
 // agreed, some at a time, and enters what they hold when a person has agreed.
 func (s *Settler) differ(ctx context.Context, b ledger.Books, sequence uint64, height int64) error {
 	p, agreed := s.current()
-	if p == nil || p.Expected != b.Sequence || p.Sequence != sequence {
+	if p == nil || p.Open != 0 || p.Expected != b.Sequence || p.Sequence != sequence {
 		agreed = false             // that was to another plan, of which a part may be entered
 		read := max(b.Height-1, 0) // the block in which they agreed may hold more
 		p = &Plan{Expected: b.Sequence, Sequence: sequence, From: read + 1, Read: read, To: height, Why: s.why(b, sequence), until: height + timeoutBlocks}
@@ -112,13 +127,9 @@ func (s *Settler) differ(ctx context.Context, b ledger.Books, sequence uint64, h
 		if p.Missing == "" && found < wanted {
 			p.Missing = fmt.Sprintf("the blocks hold %d of %d transactions", found, wanted)
 		}
-		p.Ready = true
-		raw, err := json.Marshal(p)
-		if err != nil {
+		if err := p.ready(); err != nil {
 			return err
 		}
-		sum := sha256.Sum256(raw)
-		p.Digest = hex.EncodeToString(sum[:8])
 	}
 	s.stop(p)
 	next := fmt.Sprintf("blocks are read, %d of %d", p.Read-p.From+1, p.To-p.From+1)
@@ -126,6 +137,46 @@ func (s *Settler) differ(ctx context.Context, b ledger.Books, sequence uint64, h
 		next = "assay host payments shows what was found, and resolves it"
 	}
 	s.say("stopped", p.Why+"; "+next, nil)
+	return nil
+}
+
+// ready ends a plan and names it.
+func (p *Plan) ready() error {
+	p.Ready, p.Digest = true, ""
+	raw, err := json.Marshal(p)
+	if err != nil {
+		return err
+	}
+	sum := sha256.Sum256(raw)
+	p.Digest = hex.EncodeToString(sum[:8])
+	return nil
+}
+
+// unknown is an open settlement of which the node does not have block gone, which may hold it. A node that
+// has it may be named at any time; else a person says what became of it.
+func (s *Settler) unknown(open ledger.Settlement, sequence uint64, height, gone int64) error {
+	if p, agreed := s.current(); agreed && p.Open == open.Number {
+		s.mu.Lock()
+		became := s.became
+		s.mu.Unlock()
+		s.stop(nil)
+		s.log.Warn("what became of a settlement was said by its owner", "settlement", open.Number, "tx", open.Hash, "became", became)
+		if became == Paid {
+			return s.c.Ledger.Finish(open.Number, open.Timeout, time.Now())
+		}
+		return s.giveUp(open, height, 0, "its owner said that it paid nothing")
+	}
+	from := open.Timeout - timeoutBlocks
+	p := &Plan{
+		Expected: open.Sequence, Sequence: sequence, From: from, Read: from - 1, To: open.Timeout, Open: open.Number, Hash: open.Hash,
+		Why: fmt.Sprintf("settlement %d is in a block from %d to %d or never will be, and the node does not have block %d; name a node in host.toml (grpc) that does",
+			open.Number, from, open.Timeout, gone),
+	}
+	if err := p.ready(); err != nil {
+		return err
+	}
+	s.stop(p)
+	s.say("stopped", p.Why+", or say what became of it: assay host payments", nil)
 	return nil
 }
 

@@ -109,6 +109,7 @@ type Settler struct {
 	status Status
 	plan   *Plan
 	agreed string // digest of the plan that a person agreed to
+	became string // what is said of its open settlement
 }
 
 // New returns a settler. What a crash left unfinished is taken up by the first step.
@@ -211,9 +212,7 @@ func (s *Settler) follow(ctx context.Context, open ledger.Settlement, account st
 	for h := max(1, open.Timeout-timeoutBlocks); h <= min(open.Timeout, height); h++ {
 		list, err := s.c.Chain.Block(ctx, account, h)
 		if errors.Is(err, ErrGone) {
-			s.say("blocked", fmt.Sprintf("settlement %d is in a block from %d to %d or never will be, and the node does not have block %d; name a node in host.toml (grpc) that does",
-				open.Number, open.Timeout-timeoutBlocks, open.Timeout, h), nil)
-			return nil
+			return s.unknown(open, sequence, height, h)
 		} else if err != nil {
 			return err
 		}

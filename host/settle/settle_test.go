@@ -195,7 +195,7 @@ func TestStatusSaysWhyNothingIsPaid(t *testing.T) {
 	b.Make(true)
 	b.Height += 10 * settle.TimeoutBlocks
 	b.Pruned = b.Height - 1
-	step("blocked", "does not have block")
+	step("stopped", "does not have block")
 	b.Pruned = 0
 	step("waiting", "")
 	if st := s.Status(); st.Last != open.Hash || st.Height != 1 {
@@ -317,10 +317,10 @@ func TestARestoredLedgerStopsAndIsBroughtInStep(t *testing.T) {
 	if len(p.Found) != 2 || p.Found[0].Number == 0 || p.Found[1].Number == 0 || p.Missing != "" {
 		t.Fatalf("%+v", p)
 	}
-	if err := s.Resolve("00"); !errors.Is(err, settle.ErrPlan) {
+	if err := s.Resolve("00", ""); !errors.Is(err, settle.ErrPlan) {
 		t.Errorf("another plan: %v", err)
 	}
-	if err := s.Resolve(p.Digest); err != nil {
+	if err := s.Resolve(p.Digest, ""); err != nil {
 		t.Fatal(err)
 	}
 	run(t, s, b)
@@ -330,7 +330,7 @@ func TestARestoredLedgerStopsAndIsBroughtInStep(t *testing.T) {
 	if b.Got("cpc1a") != "150" || b.Got("cpc1later") != "15" {
 		t.Errorf("paid: %v", b.Paid)
 	}
-	if err := s.Resolve(p.Digest); !errors.Is(err, settle.ErrPlan) {
+	if err := s.Resolve(p.Digest, ""); !errors.Is(err, settle.ErrPlan) {
 		t.Errorf("nothing to resolve: %v", err)
 	}
 	if err := l.Check(); err != nil {
@@ -366,7 +366,7 @@ func TestAPlanThatIsEnteredInPart(t *testing.T) {
 	}
 	l = openLedger(t, path, ledger.Amount{})
 	s = settle.New(settle.Config{Ledger: l, Chain: b, Account: "cpc1host"})
-	if err := s.Resolve(stopped(t, s, b, "an older copy").Digest); err != nil {
+	if err := s.Resolve(stopped(t, s, b, "an older copy").Digest, ""); err != nil {
 		t.Fatal(err)
 	}
 	changes := 0
@@ -385,7 +385,7 @@ func TestAPlanThatIsEnteredInPart(t *testing.T) {
 	if len(p.Found) != 3 {
 		t.Fatalf("%d transactions are left to enter", len(p.Found))
 	}
-	if err := s.Resolve(p.Digest); err != nil {
+	if err := s.Resolve(p.Digest, ""); err != nil {
 		t.Fatal(err)
 	}
 	for i := range 5 {
@@ -415,7 +415,7 @@ func TestTheAccountUsedByHand(t *testing.T) {
 	if len(p.Found) != 2 || p.Found[0].Number != 0 || !strings.Contains(p.Found[0].Note, "by hand") || !strings.Contains(p.Found[1].Note, "another ledger") {
 		t.Fatalf("%+v", p)
 	}
-	if err := s.Resolve(p.Digest); err != nil {
+	if err := s.Resolve(p.Digest, ""); err != nil {
 		t.Fatal(err)
 	}
 	run(t, s, b)
@@ -436,7 +436,7 @@ func TestAnEmptyLedgerAsks(t *testing.T) {
 	if p.Missing == "" {
 		t.Errorf("%+v", p)
 	}
-	if err := s.Resolve(p.Digest); err != nil {
+	if err := s.Resolve(p.Digest, ""); err != nil {
 		t.Fatal(err)
 	}
 	run(t, s, b)
