@@ -290,7 +290,7 @@ func lead(t *testing.T, day payday, payer, module string, addresses []string) (t
 			step("looks")
 			if p := s.Status().Plan; p != nil && p.Ready {
 				trace = append(trace, fmt.Sprintf("plan: %d found, missing %q", len(p.Found), p.Missing))
-				if err := s.Resolve(p.Digest); err != nil {
+				if err := s.Resolve(p.Digest, ""); err != nil {
 					t.Fatal(err)
 				}
 				step("resolved")
