@@ -193,15 +193,15 @@ func soundEvidence(raw []byte) error {
 	if err := json.Unmarshal(raw, &kind); err != nil {
 		return err
 	}
-	if kind.Version != LeftOutVersion {
+	if kind.Version != delivery.LeftOutVersion {
 		_, err := evidence.Parse(raw)
 		return err
 	}
-	var f LeftOutFile
+	var f delivery.LeftOutFile
 	if err := document.Parse(raw, &f, 2*delivery.MaxFileSize); err != nil || f.Evidence != nil {
 		return err
 	}
-	return f.whole(context.Background(), nil) // no evidence, nothing to compute
+	return whole(context.Background(), f, nil) // no evidence, nothing to compute
 }
 
 // checkDocuments reads a folder of JSON documents.

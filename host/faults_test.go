@@ -26,6 +26,7 @@ import (
 
 	courtv1 "github.com/assaynet/assay/api/court/v1"
 	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
+	"github.com/assaynet/assay/client"
 	"github.com/assaynet/assay/host/leaflog"
 	"github.com/assaynet/assay/host/submit"
 	"github.com/assaynet/assay/internal/disk"
@@ -516,7 +517,7 @@ func TestAStepGoesOnBehindWhatFails(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	encoding, err := submit.NewEncoding()
+	encoding, err := client.NewEncoding()
 	if err != nil {
 		t.Fatal(err)
 	}

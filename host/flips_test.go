@@ -21,6 +21,7 @@ import (
 	"github.com/assaynet/assay/host/leaflog"
 	"github.com/assaynet/assay/internal/flips"
 	"github.com/assaynet/assay/link"
+	"github.com/assaynet/assay/poc/delivery"
 	"github.com/assaynet/assay/poc/work/transformer"
 )
 
@@ -83,7 +84,7 @@ func convicted(t *testing.T) (home string) {
 func TestFlipsInAHome(t *testing.T) {
 	whole := convicted(t)
 	// of the files on logs, those whose names hold a text: to check evidence is to compute
-	read := func(home, named string, log *bytes.Buffer) (c Config, key ed25519.PrivateKey, v *verdict, files []LeftOutFile, err error) {
+	read := func(home, named string, log *bytes.Buffer) (c Config, key ed25519.PrivateKey, v *verdict, files []delivery.LeftOutFile, err error) {
 		h := &Host{o: Options{Home: home}, log: slog.New(slog.NewTextHandler(log, nil))}
 		unlock, err := lock(home) // what stands in its file is for people
 		if err != nil {
@@ -114,7 +115,7 @@ func TestFlipsInAHome(t *testing.T) {
 			}
 			f, found := h.onFile(context.Background(), log)
 			if !found {
-				f = LeftOutFile{}
+				f = delivery.LeftOutFile{}
 			}
 			files = append(files, f)
 		}

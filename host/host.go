@@ -20,16 +20,15 @@ import (
 
 	"golang.org/x/sync/errgroup"
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/credentials/insecure"
 
 	"github.com/cosmos/cosmos-sdk/client/grpc/cmtservice"
-	"github.com/cosmos/cosmos-sdk/codec"
 	"github.com/cosmos/cosmos-sdk/crypto/keyring"
 
 	"github.com/assaynet/assay/accounts"
 	courtv1 "github.com/assaynet/assay/api/court/v1"
 	registryv1 "github.com/assaynet/assay/api/registry/v1"
 	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
+	"github.com/assaynet/assay/client"
 	"github.com/assaynet/assay/host/fleet"
 	"github.com/assaynet/assay/host/leaflog"
 	"github.com/assaynet/assay/host/ledger"
@@ -137,7 +136,7 @@ type Host struct {
 }
 
 // OpenKeyring opens the keyring below a host's home.
-func OpenKeyring(home, backend string, stdin io.Reader, encoding submit.Encoding) (keyring.Keyring, error) {
+func OpenKeyring(home, backend string, stdin io.Reader, encoding client.Encoding) (keyring.Keyring, error) {
 	keys, err := accounts.Open(home, backend, stdin, encoding.Codec)
 	if err != nil {
 		return nil, fmt.Errorf("host: %w", err)
@@ -146,26 +145,6 @@ func OpenKeyring(home, backend string, stdin io.Reader, encoding submit.Encoding
 		return nil, fmt.Errorf("host: %w", err)
 	}
 	return keys, nil
-}
-
-// Dial connects to a node's gRPC server. The connection is plain: the node is the participant's own, on the same
-// machine or behind a tunnel of its owner. So a proxy for the web, which the environment may name, is not for it.
-func Dial(address string, encoding submit.Encoding) (*grpc.ClientConn, error) {
-	conn, err := grpc.NewClient(address, grpc.WithNoProxy(), grpc.WithTransportCredentials(insecure.NewCredentials()),
-		grpc.WithDefaultCallOptions(grpc.ForceCodec(codec.NewProtoCodec(encoding.Registry).GRPCCodec()), grpc.MaxCallRecvMsgSize(64<<20)))
-	if err != nil {
-		return nil, fmt.Errorf("host: node at %s: %w", address, err)
-	}
-	return conn, nil
-}
-
-// DialNode is Dial for those who need the encoding for nothing else.
-func DialNode(address string) (*grpc.ClientConn, error) {
-	encoding, err := submit.NewEncoding()
-	if err != nil {
-		return nil, err
-	}
-	return Dial(address, encoding)
 }
 
 // Run is the daemon: it returns when ctx ends (nil) or on an error that waiting does not mend.
@@ -189,7 +168,7 @@ func Run(ctx context.Context, c Config, o Options) error {
 	}
 	h.lookAtDisks()
 	h.judge, h.own.judge, h.strangers.judge = h.newJudge(), h.newJudge(), h.newJudge()
-	encoding, err := submit.NewEncoding()
+	encoding, err := client.NewEncoding()
 	if err != nil {
 		return err
 	}
@@ -199,7 +178,7 @@ func Run(ctx context.Context, c Config, o Options) error {
 		}
 	}
 	h.o.Keys = o.Keys
-	if h.conn, err = Dial(c.GRPC, encoding); err != nil {
+	if h.conn, err = client.Dial(c.GRPC, encoding); err != nil {
 		return err
 	}
 	defer h.conn.Close()

@@ -18,6 +18,7 @@ import (
 	"github.com/cosmos/cosmos-sdk/x/feegrant"
 
 	registryv1 "github.com/assaynet/assay/api/registry/v1"
+	"github.com/assaynet/assay/client"
 	"github.com/assaynet/assay/host/ledger"
 	"github.com/assaynet/assay/host/settle"
 	"github.com/assaynet/assay/host/submit"
@@ -74,7 +75,7 @@ func (k *hotKey) set(now HotKey) (worse bool) {
 }
 
 // watchHotKey asks once a minute, beside the loop of duties, what the hot key may spend.
-func (h *Host) watchHotKey(ctx context.Context, encoding submit.Encoding) error {
+func (h *Host) watchHotKey(ctx context.Context, encoding client.Encoding) error {
 	address, err := settle.PayAccount(h.o.Keys, encoding, h.config.Key)
 	if err != nil {
 		return err
@@ -92,7 +93,7 @@ func (h *Host) watchHotKey(ctx context.Context, encoding submit.Encoding) error 
 	}
 }
 
-func (h *Host) lookAtHotKey(ctx context.Context, encoding submit.Encoding, address string) {
+func (h *Host) lookAtHotKey(ctx context.Context, encoding client.Encoding, address string) {
 	within, cancel := context.WithTimeout(ctx, hotTime)
 	defer cancel()
 	k := HotKey{Address: address, Known: true}

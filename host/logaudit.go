@@ -193,19 +193,19 @@ func (a *logAudit) show(ctx context.Context, by *auditor, o delivery.Order, nonc
 // leaveOut says, once, that a log is not committed, puts it on file, and punishes
 // a machine of the pool whose leaves no faulty hardware explains.
 func (h *Host) leaveOut(key leaflog.Key, a *logAudit) {
-	told := slices.ContainsFunc(h.board.get().LeftOut, func(l LeftOut) bool {
+	told := slices.ContainsFunc(h.board.get().LeftOut, func(l delivery.LeftOut) bool {
 		return l.Epoch == key.Epoch && l.Node == key.Node && l.Segment == key.Segment
 	})
 	if told {
 		return
 	}
 	first := a.wrong[0]
-	l := LeftOut{
+	l := delivery.LeftOut{
 		Epoch: key.Epoch, Node: key.Node, Segment: key.Segment, Leaf: first.leaf,
 		Got: hex.EncodeToString(first.got[:]), Want: hex.EncodeToString(first.want[:]),
 		Wrong: len(a.wrong), Checked: a.checked, Samples: a.samples,
 	}
-	l.Reason = l.explain()
+	l.Reason = l.Explain()
 	h.log.Error("a machine's leaves are wrong", "node", key.Node, "epoch", key.Epoch, "segment", key.Segment, "leaf", l.Leaf, "reason", l.Reason)
 	h.board.set(func(s *Status) { s.LeftOut = append(slices.Clone(s.LeftOut), l) })
 	f := h.file(key, l, a)
@@ -214,7 +214,7 @@ func (h *Host) leaveOut(key leaflog.Key, a *logAudit) {
 }
 
 // tell sends the machine what is held against it.
-func (h *Host) tell(key leaflog.Key, f LeftOutFile) {
+func (h *Host) tell(key leaflog.Key, f delivery.LeftOutFile) {
 	m := &workerv1.LeftOut{Epoch: key.Epoch, Segment: key.Segment, Reason: workerv1.Clip(f.Reason, workerv1.MaxText)}
 	if f.Evidence != nil {
 		var err error
@@ -225,15 +225,10 @@ func (h *Host) tell(key leaflog.Key, f LeftOutFile) {
 	h.fleet.LeftOut(key.Node, m)
 }
 
-// forged tells whether no faulty device explains what was found.
-func forged(wrong, checked, samples int) bool {
-	return delivery.Shows(uint32(samples), checked, wrong) == delivery.Fraud
-}
-
 // punish strikes a machine of the pool that forged. Its locked pay is forfeited if
 // that is on file for everyone to check.
-func (h *Host) punish(key leaflog.Key, f LeftOutFile) {
-	if !forged(f.Wrong, f.Checked, f.Samples) {
+func (h *Host) punish(key leaflog.Key, f delivery.LeftOutFile) {
+	if !f.Forged() {
 		return
 	}
 	shown, reason := f.Evidence != nil && f.Evidence.Claim == delivery.Fraud, f.Reason

@@ -22,6 +22,7 @@ import (
 	authtypes "github.com/cosmos/cosmos-sdk/x/auth/types"
 
 	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
+	"github.com/assaynet/assay/client"
 	"github.com/assaynet/assay/host/leaflog"
 	"github.com/assaynet/assay/host/ledger"
 	"github.com/assaynet/assay/host/settle"
@@ -71,7 +72,7 @@ func neverUsed(path string, rules ledger.Rules, least ledger.Amount) bool {
 
 // payable tells whether an address can be paid: an account of this chain's form, and
 // none of the chain's own, which take no transfers.
-func (h *Host) payable(encoding submit.Encoding) func(address string) error {
+func (h *Host) payable(encoding client.Encoding) func(address string) error {
 	var mu sync.Mutex
 	var modules map[string]string // address -> name; nil until the node has answered
 	return func(address string) error {
@@ -96,7 +97,7 @@ func (h *Host) payable(encoding submit.Encoding) func(address string) error {
 	}
 }
 
-func moduleAccounts(ctx context.Context, h *Host, encoding submit.Encoding) map[string]string {
+func moduleAccounts(ctx context.Context, h *Host, encoding client.Encoding) map[string]string {
 	res, err := authtypes.NewQueryClient(h.conn).ModuleAccounts(ctx, &authtypes.QueryModuleAccountsRequest{})
 	if err != nil {
 		return nil
@@ -116,7 +117,7 @@ func moduleAccounts(ctx context.Context, h *Host, encoding submit.Encoding) map[
 
 // openSettler finds the paying account. Its key has no other role: what else it
 // signs would use the numbers by which a payment is known to be there or not.
-func (h *Host) openSettler(encoding submit.Encoding, c Pool, least ledger.Amount) error {
+func (h *Host) openSettler(encoding client.Encoding, c Pool, least ledger.Amount) error {
 	address, err := settle.PayAccount(h.o.Keys, encoding, c.PayKey)
 	if err != nil {
 		return err

@@ -12,18 +12,18 @@ import (
 	"strings"
 	"time"
 
+	"github.com/assaynet/assay/client"
 	"github.com/assaynet/assay/host/leaflog"
 	"github.com/assaynet/assay/host/ledger"
 	"github.com/assaynet/assay/host/pool"
 	"github.com/assaynet/assay/host/settle"
 	"github.com/assaynet/assay/host/store"
-	"github.com/assaynet/assay/host/submit"
 	"github.com/assaynet/assay/poc/mpoc"
 )
 
 // openPool opens the pool, the ledger and, where there is a key that pays, the
 // settler; nothing where the host has no pool.
-func (h *Host) openPool(encoding submit.Encoding) (handler http.Handler, closeAll func(), err error) {
+func (h *Host) openPool(encoding client.Encoding) (handler http.Handler, closeAll func(), err error) {
 	closeAll = func() {}
 	c := h.poolConfig()
 	if !c.Enabled && !h.o.Pool {

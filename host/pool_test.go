@@ -32,6 +32,7 @@ import (
 	registryv1 "github.com/assaynet/assay/api/registry/v1"
 	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
 	workerv1 "github.com/assaynet/assay/api/worker/v1"
+	"github.com/assaynet/assay/client"
 	"github.com/assaynet/assay/host/fleet"
 	"github.com/assaynet/assay/host/leaflog"
 	"github.com/assaynet/assay/host/ledger"
@@ -53,7 +54,7 @@ func poolHost(t *testing.T, home string) (h *Host, closeAll func()) {
 // poolHostAs is poolHost with something changed before it opens.
 func poolHostAs(t *testing.T, home string, edit func(*Host)) (h *Host, closeAll func()) {
 	t.Helper()
-	encoding, err := submit.NewEncoding()
+	encoding, err := client.NewEncoding()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -361,7 +362,7 @@ func TestAForgedLogStaysOut(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			var f LeftOutFile
+			var f delivery.LeftOutFile
 			if err := json.Unmarshal(raw, &f); err != nil {
 				t.Fatal(err)
 			}
@@ -369,7 +370,7 @@ func TestAForgedLogStaysOut(t *testing.T) {
 			if f.Evidence != nil {
 				wrong = len(f.Evidence.Wrong)
 			}
-			if f.Version != LeftOutVersion || f.Got == f.Want || f.Wrong != wrong || (f.Evidence == nil) != (c.claim == "") || (f.Hidden == "") != (c.claim != "") {
+			if f.Version != delivery.LeftOutVersion || f.Got == f.Want || f.Wrong != wrong || (f.Evidence == nil) != (c.claim == "") || (f.Hidden == "") != (c.claim != "") {
 				t.Errorf("on file: %s", raw)
 			}
 			if c.claim != "" {
@@ -680,7 +681,7 @@ func TestALostLedgerIsNoFreshStart(t *testing.T) {
 		t.Fatal(err)
 	}
 	opens := func() string {
-		encoding, err := submit.NewEncoding()
+		encoding, err := client.NewEncoding()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -719,7 +720,7 @@ func TestALostLedgerIsNoFreshStart(t *testing.T) {
 // Holds spec H-15.
 func TestThePayingKeyHasNoOtherRole(t *testing.T) {
 	h, _ := poolHost(t, t.TempDir())
-	encoding, err := submit.NewEncoding()
+	encoding, err := client.NewEncoding()
 	if err != nil {
 		t.Fatal(err)
 	}

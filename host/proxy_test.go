@@ -15,6 +15,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
+	"github.com/assaynet/assay/client"
 )
 
 // The connection to the node goes past the proxies that the environment names, which
@@ -37,7 +38,7 @@ func TestTheNodeIsNotBehindAProxy(t *testing.T) {
 	server := grpc.NewServer()
 	go func() { _ = server.Serve(l) }()
 	t.Cleanup(server.Stop)
-	conn, err := DialNode(l.Addr().String())
+	conn, err := client.DialNode(l.Addr().String())
 	if err != nil {
 		t.Fatal(err)
 	}

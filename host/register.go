@@ -16,6 +16,7 @@ import (
 
 	registryv1 "github.com/assaynet/assay/api/registry/v1"
 	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
+	"github.com/assaynet/assay/client"
 	"github.com/assaynet/assay/host/submit"
 	"github.com/assaynet/assay/poc/coin"
 	"github.com/assaynet/assay/poc/seed"
@@ -50,7 +51,7 @@ func Register(ctx context.Context, c Config, r Registration) error {
 		}
 		r.Fees = fee.String() + submit.Denom
 	}
-	encoding, err := submit.NewEncoding()
+	encoding, err := client.NewEncoding()
 	if err != nil {
 		return err
 	}
@@ -58,7 +59,7 @@ func Register(ctx context.Context, c Config, r Registration) error {
 	if err != nil {
 		return err
 	}
-	conn, err := Dial(c.GRPC, encoding)
+	conn, err := client.Dial(c.GRPC, encoding)
 	if err != nil {
 		return err
 	}

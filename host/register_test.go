@@ -14,12 +14,12 @@ import (
 	sdk "github.com/cosmos/cosmos-sdk/types"
 	"github.com/cosmos/cosmos-sdk/x/feegrant"
 
-	"github.com/assaynet/assay/host/submit"
+	"github.com/assaynet/assay/client"
 )
 
 // The host's own encoding can send the allowance, and what comes out is bounded: it is what a stolen hot key can burn.
 func TestTheAllowanceOfAHotKey(t *testing.T) {
-	encoding, err := submit.NewEncoding()
+	encoding, err := client.NewEncoding()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -78,7 +78,7 @@ func TestARegistrationWaits(t *testing.T) {
 
 // Nobody is there: the question is for the node, and names how to start it.
 func TestARegistrationWaitsForItsNode(t *testing.T) {
-	conn, err := DialNode("127.0.0.1:1")
+	conn, err := client.DialNode("127.0.0.1:1")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -19,6 +19,7 @@ import (
 	courtv1 "github.com/assaynet/assay/api/court/v1"
 	registryv1 "github.com/assaynet/assay/api/registry/v1"
 	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
+	"github.com/assaynet/assay/client"
 	"github.com/assaynet/assay/host/fleet"
 	"github.com/assaynet/assay/host/leaflog"
 	"github.com/assaynet/assay/poc/commit"
@@ -429,7 +430,7 @@ func (h *Host) open(ctx context.Context, g *errgroup.Group, now sprintv1.QueryCu
 // commits lists what this participant committed in an epoch.
 func (h *Host) commits(ctx context.Context, epoch uint64) ([]sprintv1.Commit, error) {
 	var all []sprintv1.Commit
-	err := Pages(0, func(page *query.PageRequest) (*query.PageResponse, error) {
+	err := client.Pages(0, func(page *query.PageRequest) (*query.PageResponse, error) {
 		res, err := h.sprint.Commits(ctx, &sprintv1.QueryCommitsRequest{Epoch: epoch, Participant: h.config.Participant, Pagination: page})
 		if err != nil {
 			return nil, err
@@ -442,7 +443,7 @@ func (h *Host) commits(ctx context.Context, epoch uint64) ([]sprintv1.Commit, er
 
 // outcome is what an epoch meant for this participant, and whether it meant anything. The list may have many pages.
 func (h *Host) outcome(ctx context.Context, epoch uint64) (o sprintv1.Outcome, found bool, err error) {
-	err = Pages(1000, func(page *query.PageRequest) (*query.PageResponse, error) {
+	err = client.Pages(1000, func(page *query.PageRequest) (*query.PageResponse, error) {
 		res, err := h.sprint.Outcomes(ctx, &sprintv1.QueryOutcomesRequest{Epoch: epoch, Pagination: page})
 		if err != nil {
 			return nil, fmt.Errorf("asking for the outcomes of epoch %d: %w", epoch, err)

@@ -17,6 +17,7 @@ import (
 	"github.com/assaynet/assay/host/ledger"
 	"github.com/assaynet/assay/host/settle"
 	"github.com/assaynet/assay/internal/local"
+	"github.com/assaynet/assay/poc/delivery"
 )
 
 // Status says what a host does, why not, and until when. It is the same on the terminal, over HTTP and in --json.
@@ -44,7 +45,7 @@ type Status struct {
 	LastError string               `json:"last_error,omitempty"`
 	Workers   []fleet.WorkerStatus `json:"workers"`
 	// LeftOut are logs of this epoch that this host does not commit to.
-	LeftOut []LeftOut `json:"left_out,omitempty"`
+	LeftOut []delivery.LeftOut `json:"left_out,omitempty"`
 	// Excess are logs of this epoch that are not committed as a whole, because the chain takes no more of a segment.
 	Excess []Excess `json:"excess,omitempty"`
 	// Faults are parts of this host that do not work; the rest does.
@@ -60,20 +61,6 @@ type Status struct {
 	Payment *settle.Status `json:"payment,omitempty"`
 	// Outcome of the last finalised epoch.
 	Outcome *Outcome `json:"outcome,omitempty"`
-}
-
-// LeftOut is a log in which the host found leaves that the units do not give.
-type LeftOut struct {
-	Epoch   uint64 `json:"epoch"`
-	Node    string `json:"node"`
-	Segment uint32 `json:"segment"`
-	Leaf    uint64 `json:"leaf"` // the first wrong one
-	Got     string `json:"got"`  // its digest
-	Want    string `json:"want"` // the unit's
-	Wrong   int    `json:"wrong"`
-	Checked int    `json:"checked"`
-	Samples int    `json:"samples"` // to be checked; a shorter log convicts nobody
-	Reason  string `json:"reason"`
 }
 
 // Excess is a log of which the first leaves only are committed, or none.

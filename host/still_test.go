@@ -19,6 +19,7 @@ import (
 	mpocv1 "github.com/assaynet/assay/api/mpoc/v1"
 	registryv1 "github.com/assaynet/assay/api/registry/v1"
 	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
+	"github.com/assaynet/assay/client"
 )
 
 // watching is a node's Local service that says of its chain what a test has it say.
@@ -47,7 +48,7 @@ func watched(t *testing.T) (h *Host, node *watching, stop func()) {
 	registryv1.RegisterLocalServer(server, node)
 	go func() { _ = server.Serve(l) }()
 	t.Cleanup(server.Stop)
-	conn, err := DialNode(l.Addr().String())
+	conn, err := client.DialNode(l.Addr().String())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -19,6 +19,7 @@ import (
 
 	courtv1 "github.com/assaynet/assay/api/court/v1"
 	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
+	"github.com/assaynet/assay/client"
 	"github.com/assaynet/assay/host/fleet"
 	"github.com/assaynet/assay/internal/sealed"
 	"github.com/assaynet/assay/poc/audit"
@@ -182,7 +183,7 @@ func (h *Host) namesLeft(ctx context.Context, e sprintv1.Epoch) (int, error) {
 // duties fetches what this member judges, with the leaves as they were opened.
 func (h *Host) duties(ctx context.Context, e sprintv1.Epoch) ([]duty, error) {
 	var duties []duty
-	err := Pages(0, func(page *query.PageRequest) (*query.PageResponse, error) {
+	err := client.Pages(0, func(page *query.PageRequest) (*query.PageResponse, error) {
 		res, err := h.sprint.Duties(ctx, &sprintv1.QueryDutiesRequest{Epoch: e.Number, Voter: h.config.Participant, Pagination: page})
 		if err != nil {
 			return nil, fmt.Errorf("asking for this member's duties: %w", err)
@@ -387,7 +388,7 @@ func (h *Host) dispute(ctx context.Context, now sprintv1.QueryCurrentResponse) e
 		return nil // restarted since, or nothing fell to it: other members watch
 	}
 	var failed []error // one voter's keeps nobody from the others
-	err := Pages(0, func(page *query.PageRequest) (*query.PageResponse, error) {
+	err := client.Pages(0, func(page *query.PageRequest) (*query.PageResponse, error) {
 		res, err := h.sprint.Verdicts(ctx, &sprintv1.QueryVerdictsRequest{Epoch: e.Number, Pagination: page})
 		if err != nil {
 			return nil, fmt.Errorf("asking for the verdicts of epoch %d: %w", e.Number, err)

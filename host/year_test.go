@@ -22,13 +22,13 @@ import (
 
 	mpocv1 "github.com/assaynet/assay/api/mpoc/v1"
 	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
+	"github.com/assaynet/assay/client"
 	"github.com/assaynet/assay/device/cpu"
 	"github.com/assaynet/assay/host/leaflog"
 	"github.com/assaynet/assay/host/ledger"
 	"github.com/assaynet/assay/host/settle"
 	"github.com/assaynet/assay/host/settle/settletest"
 	"github.com/assaynet/assay/host/store"
-	"github.com/assaynet/assay/host/submit"
 	"github.com/assaynet/assay/internal/clock"
 	"github.com/assaynet/assay/poc/commit"
 	"github.com/assaynet/assay/poc/credit"
@@ -63,7 +63,7 @@ func (m *yearMachine) device() ledger.Device { return ledger.Device(mpoc.KeyOf(m
 
 func (m *yearMachine) payout() string {
 	d := m.device()
-	text, err := bech32.NewBech32Codec(submit.Prefix).BytesToString(d[:20])
+	text, err := bech32.NewBech32Codec(client.Prefix).BytesToString(d[:20])
 	if err != nil {
 		panic(err) // 20 bytes are an address
 	}

@@ -22,6 +22,7 @@ import (
 	"github.com/assaynet/assay/adversary"
 	courtv1 "github.com/assaynet/assay/api/court/v1"
 	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
+	"github.com/assaynet/assay/client"
 	"github.com/assaynet/assay/host"
 	hostcli "github.com/assaynet/assay/host/cli"
 	"github.com/assaynet/assay/internal/durable"
@@ -376,7 +377,7 @@ func (n *Network) Court(i int) (courtv1.QueryClient, error) {
 
 // Client returns a client of any node by its gRPC address.
 func Client(address string) (sprintv1.QueryClient, error) {
-	conn, err := host.DialNode(address)
+	conn, err := client.DialNode(address)
 	if err != nil {
 		return nil, err
 	}
@@ -390,7 +391,7 @@ func (n *Network) Conn(i int) (*grpc.ClientConn, error) {
 	if c := n.conns[i]; c != nil {
 		return c, nil
 	}
-	conn, err := host.DialNode(n.Members[i].GRPC)
+	conn, err := client.DialNode(n.Members[i].GRPC)
 	if err != nil {
 		return nil, err
 	}

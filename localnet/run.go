@@ -19,6 +19,7 @@ import (
 	"github.com/assaynet/assay/adversary"
 	courtv1 "github.com/assaynet/assay/api/court/v1"
 	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
+	"github.com/assaynet/assay/client"
 	"github.com/assaynet/assay/host"
 	"github.com/assaynet/assay/localnet/crew"
 	"github.com/assaynet/assay/poc/audit"
@@ -324,7 +325,7 @@ func (n *Network) evidence(ctx context.Context, a *account, i int, epoch uint64)
 		return nil, err
 	}
 	q := courtv1.NewQueryClient(conn)
-	contested, err := host.ContestedIn(ctx, q, epoch)
+	contested, err := client.ContestedIn(ctx, q, epoch)
 	if err != nil {
 		return nil, fmt.Errorf("localnet: judgements of epoch %d: %w", epoch, err)
 	}

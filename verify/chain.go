@@ -14,7 +14,7 @@ import (
 
 	registryv1 "github.com/assaynet/assay/api/registry/v1"
 	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
-	"github.com/assaynet/assay/host"
+	"github.com/assaynet/assay/client"
 	"github.com/assaynet/assay/poc/delivery"
 	"github.com/assaynet/assay/poc/evidence"
 	"github.com/assaynet/assay/verify/leaves"
@@ -30,7 +30,7 @@ type chain struct {
 }
 
 func dial(ctx context.Context, address string) (*chain, error) {
-	conn, err := host.DialNode(address)
+	conn, err := client.DialNode(address)
 	if err != nil {
 		return nil, err
 	}

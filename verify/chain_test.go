@@ -22,7 +22,7 @@ import (
 
 	registryv1 "github.com/assaynet/assay/api/registry/v1"
 	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
-	"github.com/assaynet/assay/host/submit"
+	"github.com/assaynet/assay/client"
 	"github.com/assaynet/assay/poc/delivery"
 	"github.com/assaynet/assay/poc/evidence"
 	"github.com/assaynet/assay/verify/leaves"
@@ -93,7 +93,7 @@ func (f fakeComet) GetNodeInfo(context.Context, *cmtservice.GetNodeInfoRequest) 
 // serve answers for f until the test ends, and returns the address.
 func serve(t *testing.T, f *fakeChain) string {
 	t.Helper()
-	encoding, err := submit.NewEncoding()
+	encoding, err := client.NewEncoding()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/assaynet/assay/host"
 	"github.com/assaynet/assay/poc/delivery"
 	"github.com/assaynet/assay/poc/document"
 	"github.com/assaynet/assay/poc/evidence"
@@ -88,8 +87,8 @@ func affordable(ctx context.Context, engine work.Engine, raw []byte) error {
 		if e, err := delivery.Parse(raw); err == nil {
 			return units(ctx, work.Reference(), e.Order.Class, len(e.Wrong))
 		}
-	case host.LeftOutVersion:
-		var f host.LeftOutFile
+	case delivery.LeftOutVersion:
+		var f delivery.LeftOutFile
 		if document.Parse(raw, &f, 2*delivery.MaxFileSize) == nil && f.Evidence != nil {
 			return units(ctx, work.Reference(), f.Evidence.Order.Class, len(f.Evidence.Wrong))
 		}

@@ -12,7 +12,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/assaynet/assay/host"
 	"github.com/assaynet/assay/poc/delivery"
 	"github.com/assaynet/assay/poc/document"
 	"github.com/assaynet/assay/poc/evidence"
@@ -83,7 +82,7 @@ func (n *node) String() string {
 
 // words are what the files choose from.
 var words = []string{
-	evidence.Version, evidence.Version1, "assay-mpoc-receipt/1", "assay-mpoc-evidence/1", "assay-leaf-receipt/1", "assay-leaf-evidence/1", host.LeftOutVersion,
+	evidence.Version, evidence.Version1, "assay-mpoc-receipt/1", "assay-mpoc-evidence/1", "assay-leaf-receipt/1", "assay-leaf-evidence/1", delivery.LeftOutVersion,
 	"forged", "honest", "two-commits", "two-terms", "bad-draw", "two-draws", "two-receipts", "fraud", "faulty",
 	"accepted", "rejected", "failed", "late", "locked", "nano", "small", "base", "large",
 }
@@ -269,7 +268,7 @@ func leftOut(t *testing.T, evidence string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	raw, err := document.Write(host.FileOf(e, found))
+	raw, err := document.Write(delivery.FileOf(e, found))
 	if err != nil {
 		t.Fatal(err)
 	}

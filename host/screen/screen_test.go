@@ -21,6 +21,7 @@ import (
 	"github.com/assaynet/assay/host/ledger"
 	"github.com/assaynet/assay/host/settle"
 	"github.com/assaynet/assay/internal/disk"
+	"github.com/assaynet/assay/poc/delivery"
 )
 
 var update = flag.Bool("update", false, "rewrite testdata")
@@ -68,7 +69,7 @@ func statuses() map[string]host.Status {
 		trouble.Queue = append(trouble.Queue, fmt.Sprintf("commit/12/1/w%d", i))
 		trouble.Faults = append(trouble.Faults, host.Fault{Epoch: 12, What: "leaves", Node: fmt.Sprintf("w%d", i), Segment: 1, Reason: "the record at byte 4096 is damaged; the 102 leaves before it count"})
 	}
-	trouble.LeftOut = []host.LeftOut{{Epoch: 12, Node: "w17", Segment: 1, Leaf: 4112, Wrong: 3, Checked: 200, Reason: "3 of 200 leaves are wrong"}}
+	trouble.LeftOut = []delivery.LeftOut{{Epoch: 12, Node: "w17", Segment: 1, Leaf: 4112, Wrong: 3, Checked: 200, Reason: "3 of 200 leaves are wrong"}}
 	trouble.Excess = []host.Excess{{Epoch: 12, Node: "w18", Segment: 1, Stored: 10_000, Committed: 9_000, Reason: "the chain takes no more of this segment"}}
 	trouble.Disk = &host.Disk{Space: disk.Space{Free: 1 << 29, Total: 20 << 30}, Mark: 1 << 30, Full: true, Reason: "the disk of /data is nearly full: 512.0 MiB of 20.0 GiB are free"}
 	trouble.LastError = "commit/12/1/w00: out of gas"

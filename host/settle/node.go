@@ -19,6 +19,7 @@ import (
 	banktypes "github.com/cosmos/cosmos-sdk/x/bank/types"
 
 	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
+	"github.com/assaynet/assay/client"
 	"github.com/assaynet/assay/host/ledger"
 	"github.com/assaynet/assay/host/submit"
 )
@@ -34,7 +35,7 @@ const (
 type Node struct {
 	Conn     *grpc.ClientConn
 	Blocks   *submit.Blocks
-	Encoding submit.Encoding
+	Encoding client.Encoding
 	Keys     keyring.Keyring
 	Key      string // name of the paying account's key
 	Address  string // and its address
@@ -44,7 +45,7 @@ type Node struct {
 }
 
 // PayAccount finds the address of a key in a keyring.
-func PayAccount(keys keyring.Keyring, encoding submit.Encoding, key string) (string, error) {
+func PayAccount(keys keyring.Keyring, encoding client.Encoding, key string) (string, error) {
 	record, err := keys.Key(key)
 	if err != nil {
 		return "", fmt.Errorf("settle: the paying key %q is not in the keyring; make one with `assay keys add %s --home FOLDER`, and send it coins: %w", key, key, err)
@@ -95,11 +96,11 @@ func (n Node) Sign(ctx context.Context, memo string, payments []ledger.Payment, 
 		}
 		msgs[i] = &banktypes.MsgSend{FromAddress: n.Address, ToAddress: p.Payout, Amount: sdk.NewCoins(sdk.NewCoin(submit.Denom, amount))}
 	}
-	terms := submit.Terms{Gas: gas(len(payments)), Timeout: timeout, Memo: memo}
+	terms := client.Terms{Gas: gas(len(payments)), Timeout: timeout, Memo: memo}
 	if fee := n.Fee(len(payments)); !fee.IsZero() {
 		terms.Fees = fee.String() + submit.Denom
 	}
-	raw, err = n.Encoding.Sign(ctx, submit.Signer{Keys: n.Keys, Key: n.Key, Chain: n.ID, Number: number, Sequence: sequence}, terms, msgs...)
+	raw, err = n.Encoding.Sign(ctx, client.Signer{Keys: n.Keys, Key: n.Key, Chain: n.ID, Number: number, Sequence: sequence}, terms, msgs...)
 	if err != nil {
 		return nil, "", fmt.Errorf("payment of %d machines: %w", len(payments), err)
 	}

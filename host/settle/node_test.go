@@ -22,6 +22,7 @@ import (
 	sdk "github.com/cosmos/cosmos-sdk/types"
 	banktypes "github.com/cosmos/cosmos-sdk/x/bank/types"
 
+	"github.com/assaynet/assay/client"
 	"github.com/assaynet/assay/host/ledger"
 	"github.com/assaynet/assay/host/settle"
 	"github.com/assaynet/assay/host/submit"
@@ -52,7 +53,7 @@ func (b *blocks) GetBlockResults(context.Context, *cmtservice.GetBlockResultsReq
 // account in other ways: that is not read. A transaction that a proposer put there too
 // early or again has used no number, and may be in another block with effect.
 func TestOnlyTheAccountsOwnWordCounts(t *testing.T) {
-	encoding, err := submit.NewEncoding()
+	encoding, err := client.NewEncoding()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -79,7 +80,7 @@ func TestOnlyTheAccountsOwnWordCounts(t *testing.T) {
 	}
 	forge := func(msgs ...sdk.Msg) []byte {
 		t.Helper()
-		raw, err := encoding.Sign(t.Context(), submit.Signer{Keys: keys, Key: "other", Chain: "assay-test", Sequence: 9}, submit.Terms{Gas: 1, Memo: memo}, msgs...)
+		raw, err := encoding.Sign(t.Context(), client.Signer{Keys: keys, Key: "other", Chain: "assay-test", Sequence: 9}, client.Terms{Gas: 1, Memo: memo}, msgs...)
 		if err != nil {
 			t.Fatal(err)
 		}

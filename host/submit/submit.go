@@ -39,6 +39,7 @@ import (
 	"github.com/cosmos/cosmos-sdk/x/authz"
 
 	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
+	"github.com/assaynet/assay/client"
 )
 
 const (
@@ -65,7 +66,7 @@ const Denom = "acpc"
 type Queue struct {
 	conn        *grpc.ClientConn
 	blocks      *Blocks
-	encoding    Encoding
+	encoding    client.Encoding
 	keys        keyring.Keyring
 	keyName     string
 	signer      string // bech32 of the key
@@ -102,7 +103,7 @@ type wish struct {
 // Config is what a queue needs; all fields but Logger are required.
 type Config struct {
 	Conn        *grpc.ClientConn
-	Encoding    Encoding
+	Encoding    client.Encoding
 	Keys        keyring.Keyring
 	Key         string // name of the signing key in Keys
 	Participant string // on whose behalf
@@ -393,13 +394,13 @@ func (q *Queue) sign(ctx context.Context, w *wish, timeout int64) ([]byte, error
 		exec := authz.NewMsgExec(grantee, msgs)
 		msgs = []sdk.Msg{&exec}
 	}
-	terms := Terms{Gas: sprintv1.GasBound(w.msgs...), Fees: q.fees, Timeout: timeout}
+	terms := client.Terms{Gas: sprintv1.GasBound(w.msgs...), Fees: q.fees, Timeout: timeout}
 	if w.pays || q.signer == q.participant && !duties(w.msgs) {
 		if err := q.pay(ctx, &terms); err != nil {
 			return nil, fmt.Errorf("submit: %s: %w", w.id, err)
 		}
 	}
-	raw, err := q.encoding.Sign(ctx, Signer{Keys: q.keys, Key: q.keyName, Chain: q.chain, Number: q.number, Sequence: q.sequence}, terms, msgs...)
+	raw, err := q.encoding.Sign(ctx, client.Signer{Keys: q.keys, Key: q.keyName, Chain: q.chain, Number: q.number, Sequence: q.sequence}, terms, msgs...)
 	if err != nil {
 		return nil, fmt.Errorf("submit: %s: %w", w.id, err)
 	}
@@ -415,7 +416,7 @@ func duties(msgs []sdk.Msg) bool {
 }
 
 // pay adds a fee at the node's price, which the participant grants to its hot key.
-func (q *Queue) pay(ctx context.Context, t *Terms) error {
+func (q *Queue) pay(ctx context.Context, t *client.Terms) error {
 	if t.Fees == "" {
 		res, err := nodeservice.NewServiceClient(q.conn).Config(ctx, &nodeservice.ConfigRequest{})
 		if err != nil {

@@ -32,13 +32,14 @@ import (
 	"github.com/cosmos/cosmos-sdk/x/authz"
 
 	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
+	"github.com/assaynet/assay/client"
 )
 
 // node is a scripted node: it checks signatures' sequences like a chain, and can be told to lose, refuse or fail what it gets.
 type node struct {
 	txtypes.UnimplementedServiceServer
 	authtypes.UnimplementedQueryServer
-	encoding Encoding
+	encoding client.Encoding
 
 	mu       sync.Mutex
 	sequence uint64 // of the one account, as the mempool sees it
@@ -206,7 +207,7 @@ const participant = "cpc1ukpphzhxt0r82kw4zczkk6hej0gkr72j4329ms"
 
 func setup(t *testing.T) (*Queue, *node, *grpc.Server) {
 	t.Helper()
-	encoding, err := NewEncoding()
+	encoding, err := client.NewEncoding()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -432,7 +433,7 @@ func TestANodeThatIsDownKeepsTheWishes(t *testing.T) {
 }
 
 func TestAnUnknownKeyNamesTheNextStep(t *testing.T) {
-	encoding, err := NewEncoding()
+	encoding, err := client.NewEncoding()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -20,6 +20,7 @@ import (
 	"github.com/assaynet/assay/host"
 	"github.com/assaynet/assay/internal/kept"
 	"github.com/assaynet/assay/localnet"
+	"github.com/assaynet/assay/poc/delivery"
 	"github.com/assaynet/assay/verify/leaves"
 	"github.com/assaynet/assay/worker"
 )
@@ -64,7 +65,7 @@ func TestStrangersAtAPool(t *testing.T) {
 	}); err != nil {
 		t.Fatal(err)
 	}
-	var left host.LeftOut
+	var left delivery.LeftOut
 	if err := localnet.Until(n.ctx, "the forger's log to be left out", func() (bool, error) {
 		s, err := p1.Status(n.ctx)
 		if err != nil {

@@ -23,7 +23,7 @@ import (
 	registryv1 "github.com/assaynet/assay/api/registry/v1"
 	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
 	"github.com/assaynet/assay/chain/home"
-	"github.com/assaynet/assay/host"
+	"github.com/assaynet/assay/client"
 	"github.com/assaynet/assay/localnet"
 )
 
@@ -187,7 +187,7 @@ func aPoolPays(t *testing.T, p *participant, owner *reader) {
 	url := substitution{"URL", p.url.to, "what the host printed"}
 	owner.run("assay-worker doctor --host URL", url)
 	worker := owner.open("worker", owner.text("assay-worker start --host 'assay://…#…' --payout cpc1…", p.url, substitution{"cpc1…", payout, "the owner's address"}))
-	conn, err := host.DialNode(p.at[2])
+	conn, err := client.DialNode(p.at[2])
 	if err != nil {
 		t.Fatal(err)
 	}

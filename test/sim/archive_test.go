@@ -20,7 +20,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
-	hostpkg "github.com/assaynet/assay/host"
+	"github.com/assaynet/assay/client"
 	"github.com/assaynet/assay/poc/commit"
 	"github.com/assaynet/assay/poc/evidence"
 	"github.com/assaynet/assay/poc/seed"
@@ -108,7 +108,7 @@ func TestC23EvidenceOfAPrunedEpochIsStillProven(t *testing.T) {
 	if len(judged) == 0 {
 		t.Fatal("nothing was proven")
 	}
-	f, err := hostpkg.Evidence(ctx, n.query(), chainID, e, judged[0])
+	f, err := client.Evidence(ctx, n.query(), chainID, e, judged[0])
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -116,7 +116,7 @@ func TestC23EvidenceOfAPrunedEpochIsStillProven(t *testing.T) {
 		t.Fatalf("%+v, %v", finding, err)
 	}
 	early := n.headed()
-	if f.State, err = hostpkg.StateProof(ctx, comet{n, early}, 1); err != nil {
+	if f.State, err = client.StateProof(ctx, comet{n, early}, 1); err != nil {
 		t.Fatal(err)
 	}
 	raw, err := f.Marshal()
@@ -141,7 +141,7 @@ func TestC23EvidenceOfAPrunedEpochIsStillProven(t *testing.T) {
 		t.Errorf("against the chain: %v", err)
 	}
 	late := n.headed()
-	again, err := hostpkg.StateProof(ctx, comet{n, late}, 1)
+	again, err := client.StateProof(ctx, comet{n, late}, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -163,7 +163,7 @@ func TestC23EvidenceOfAPrunedEpochIsStillProven(t *testing.T) {
 	// The header of the block that wrote a state does not commit to it, the next one does.
 	wrong := late
 	wrong.AppHash = n.app.LastCommitID().Hash
-	if f.State, err = hostpkg.StateProof(ctx, comet{n, wrong}, 1); err != nil {
+	if f.State, err = client.StateProof(ctx, comet{n, wrong}, 1); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := state.Check(f); !errors.Is(err, state.ErrState) {

@@ -12,7 +12,7 @@ import (
 	"github.com/assaynet/assay/adversary"
 	courtv1 "github.com/assaynet/assay/api/court/v1"
 	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
-	hostpkg "github.com/assaynet/assay/host"
+	"github.com/assaynet/assay/client"
 	"github.com/assaynet/assay/poc/evidence"
 	"github.com/assaynet/assay/poc/record"
 	"github.com/assaynet/assay/poc/seed"
@@ -135,7 +135,7 @@ func TestForgedLeavesAreFraudInTheBlockThatProvesThem(t *testing.T) {
 // evidenceStands assembles evidence as a host does and verifies it offline.
 func evidenceStands(t *testing.T, n *network, e sprintv1.Epoch, j courtv1.Judgement) {
 	t.Helper()
-	f, err := hostpkg.Evidence(context.Background(), n.query(), chainID, e, j)
+	f, err := client.Evidence(context.Background(), n.query(), chainID, e, j)
 	if err != nil {
 		t.Fatalf("evidence: %v", err)
 	}

@@ -24,6 +24,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/assaynet/assay/chain/app"
+	"github.com/assaynet/assay/client"
 	"github.com/assaynet/assay/host/ledger"
 	"github.com/assaynet/assay/host/settle"
 	"github.com/assaynet/assay/host/settle/settletest"
@@ -145,7 +146,7 @@ func (b *realBank) make(full bool) {
 		txs, b.pool = b.pool, nil
 	}
 	b.n.block(txs...)
-	encoding, err := submit.NewEncoding()
+	encoding, err := client.NewEncoding()
 	if err != nil {
 		b.n.t.Fatal(err)
 	}

@@ -11,13 +11,13 @@ import (
 
 	creditv1 "github.com/assaynet/assay/api/credit/v1"
 	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
-	"github.com/assaynet/assay/host"
+	"github.com/assaynet/assay/client"
 	"github.com/assaynet/assay/poc/credit"
 )
 
 // atNode computes the budget of a node's network.
 func atNode(ctx context.Context, node string) (Budget, error) {
-	conn, err := host.DialNode(node)
+	conn, err := client.DialNode(node)
 	if err != nil {
 		return Budget{}, err
 	}
@@ -41,7 +41,7 @@ func read(ctx context.Context, conn grpc.ClientConnInterface) (Budget, error) {
 		return Budget{}, fmt.Errorf("parameters of the Sprint: %w", err)
 	}
 	var all []held
-	if err := host.Pages(1_000, func(page *query.PageRequest) (*query.PageResponse, error) {
+	if err := client.Pages(1_000, func(page *query.PageRequest) (*query.PageResponse, error) {
 		res, err := q.Holdings(ctx, &creditv1.QueryHoldingsRequest{Pagination: page})
 		if err != nil {
 			return nil, fmt.Errorf("holdings: %w", err)

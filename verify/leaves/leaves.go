@@ -15,7 +15,6 @@ import (
 	"fmt"
 	"io"
 
-	"github.com/assaynet/assay/host"
 	"github.com/assaynet/assay/poc/delivery"
 	"github.com/assaynet/assay/poc/document"
 	"github.com/assaynet/assay/poc/record"
@@ -63,7 +62,7 @@ type head struct {
 // Is tells whether a file is one of those of this package, by its key "version". It does not check anything else.
 func Is(raw []byte) bool {
 	var h head
-	return json.Unmarshal(raw, &h) == nil && (h.Version == delivery.ReceiptVersion || h.Version == delivery.EvidenceVersion || h.Version == host.LeftOutVersion)
+	return json.Unmarshal(raw, &h) == nil && (h.Version == delivery.ReceiptVersion || h.Version == delivery.EvidenceVersion || h.Version == delivery.LeftOutVersion)
 }
 
 // Check reads and verifies a file. The order is the one that it is about. The error says why the file does not prove its
@@ -78,7 +77,7 @@ func Check(ctx context.Context, path string, raw []byte, judge *work.Judge) (r R
 	case delivery.ReceiptVersion:
 		r.Kind = "leaf-receipt"
 		o, err = r.receipt(raw)
-	case host.LeftOutVersion:
+	case delivery.LeftOutVersion:
 		o, err = r.leftOut(ctx, raw, judge)
 	default:
 		var e delivery.Evidence
@@ -112,7 +111,7 @@ func (r *Report) receipt(raw []byte) (delivery.Order, error) {
 
 // leftOut reads a host's file: all of it has to follow from the evidence in it.
 func (r *Report) leftOut(ctx context.Context, raw []byte, judge *work.Judge) (delivery.Order, error) {
-	var f host.LeftOutFile
+	var f delivery.LeftOutFile
 	if err := document.Parse(raw, &f, 2*delivery.MaxFileSize); err != nil {
 		return delivery.Order{}, fmt.Errorf("%w: %w", delivery.ErrFile, err)
 	}

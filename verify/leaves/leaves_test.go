@@ -11,7 +11,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/assaynet/assay/host"
 	"github.com/assaynet/assay/poc/delivery"
 	"github.com/assaynet/assay/poc/mpoc"
 	"github.com/assaynet/assay/poc/seed"
@@ -74,20 +73,20 @@ func TestCheck(t *testing.T) {
 	leftOut := func(e *delivery.Evidence) []byte {
 		if e != nil {
 			if found, err := e.Verify(t.Context(), work.NewJudge(nil)); err == nil {
-				return file(host.FileOf(*e, found))
+				return file(delivery.FileOf(*e, found))
 			}
 		}
-		return file(host.LeftOutFile{Version: host.LeftOutVersion, Shows: "something", LeftOut: host.LeftOut{Wrong: 9, Checked: 9, Reason: "the host says so"}, Evidence: e})
+		return file(delivery.LeftOutFile{Version: delivery.LeftOutVersion, Shows: "something", LeftOut: delivery.LeftOut{Wrong: 9, Checked: 9, Reason: "the host says so"}, Evidence: e})
 	}
 	r, honest := handed(t, 0)
 	_, flipped := handed(t, 1)
 	_, forged := handed(t, 12)
-	another := func(change func(*host.LeftOutFile)) []byte {
+	another := func(change func(*delivery.LeftOutFile)) []byte {
 		found, err := forged.Verify(t.Context(), work.NewJudge(nil))
 		if err != nil {
 			t.Fatal(err)
 		}
-		f := host.FileOf(forged, found)
+		f := delivery.FileOf(forged, found)
 		change(&f)
 		return file(f)
 	}
@@ -108,10 +107,10 @@ func TestCheck(t *testing.T) {
 		"a flipped bit":            {leftOut(&flipped), nil, "faulty", "as a faulty device has it"},
 		"an honest log called so":  {leftOut(&honest), delivery.ErrClaim, "faulty", "called wrong and is right"},
 		"of another node":          {leftOut(&bent), delivery.ErrSignature, "fraud", "device key"},
-		"of another epoch":         {another(func(f *host.LeftOutFile) { f.Epoch++ }), host.ErrLeftOut, "fraud", "says something else"},
-		"of more wrong leaves":     {another(func(f *host.LeftOutFile) { f.Wrong++ }), host.ErrLeftOut, "fraud", "says something else"},
-		"for another reason":       {another(func(f *host.LeftOutFile) { f.Reason += "!" }), host.ErrLeftOut, "fraud", "says something else"},
-		"something hidden":         {another(func(f *host.LeftOutFile) { f.Hidden = "why" }), host.ErrLeftOut, "fraud", "says something else"},
+		"of another epoch":         {another(func(f *delivery.LeftOutFile) { f.Epoch++ }), delivery.ErrLeftOut, "fraud", "says something else"},
+		"of more wrong leaves":     {another(func(f *delivery.LeftOutFile) { f.Wrong++ }), delivery.ErrLeftOut, "fraud", "says something else"},
+		"for another reason":       {another(func(f *delivery.LeftOutFile) { f.Reason += "!" }), delivery.ErrLeftOut, "fraud", "says something else"},
+		"something hidden":         {another(func(f *delivery.LeftOutFile) { f.Hidden = "why" }), delivery.ErrLeftOut, "fraud", "says something else"},
 		"the host's word":          {leftOut(nil), ErrNothing, "", "host's word"},
 		"evidence with a key more": {bytes.Replace(leftOut(&forged), []byte(`"claim"`), []byte(`"x": 1, "claim"`), 1), delivery.ErrFile, "", "keys unknown"},
 	} {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package host
+package client
 
 import "github.com/cosmos/cosmos-sdk/types/query"
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package submit
+package client
 
 import (
 	"context"
@@ -36,7 +36,7 @@ import (
 // Prefix is the human-readable part of every account address.
 const Prefix = "cpc"
 
-// Encoding is how a host reads and writes the chain's messages.
+// Encoding is how a program reads and writes the chain's messages.
 type Encoding struct {
 	Registry  codectypes.InterfaceRegistry
 	Codec     codec.Codec
@@ -46,7 +46,7 @@ type Encoding struct {
 
 var setPrefix = sync.OnceFunc(func() { sdk.GetConfig().SetBech32PrefixForAccount(Prefix, Prefix+"pub") })
 
-// NewEncoding knows the messages that a host sends and the accounts that it reads.
+// NewEncoding knows the messages that a host sends, and accounts.
 func NewEncoding() (Encoding, error) {
 	// Signing prints the signer's address by the SDK's process-wide configuration, whatever codec it is given.
 	setPrefix()
@@ -59,7 +59,7 @@ func NewEncoding() (Encoding, error) {
 		},
 	})
 	if err != nil {
-		return Encoding{}, fmt.Errorf("submit: message registry: %w", err)
+		return Encoding{}, fmt.Errorf("client: message registry: %w", err)
 	}
 	cryptocodec.RegisterInterfaces(registry)
 	authtypes.RegisterInterfaces(registry)
