@@ -24,7 +24,7 @@ const (
 	oldBucket  = 2
 )
 
-// checkPeers puts an address book aside that CometBFT would panic over: it is a cache,
+// checkPeers puts an address book aside that CometBFT would panic over, or hang: it is a cache,
 // and peers are learned again.
 func checkPeers(path string, logger log.Logger) error {
 	text, err := plain.Read(path)
@@ -65,10 +65,19 @@ func damagedPeers(text []byte) error {
 	if err := json.Unmarshal(text, &book); err != nil {
 		return err
 	}
+	seen := map[p2p.ID]bool{}
 	for i, a := range book.Addrs {
 		if a == nil || a.Addr == nil || a.Addr.IP == nil || a.Src == nil {
 			return fmt.Errorf("address %d is incomplete", i)
 		}
+		// Each is counted, and looked for in its buckets: one that is counted and in none is looked for without end.
+		if len(a.Buckets) == 0 {
+			return fmt.Errorf("address %d is in no bucket", i)
+		}
+		if seen[a.Addr.ID] {
+			return fmt.Errorf("address %d is of node %s, as another one is", i, a.Addr.ID)
+		}
+		seen[a.Addr.ID] = true
 		most, known := map[byte]int{newBucket: newBuckets, oldBucket: oldBuckets}[a.BucketType]
 		if !known {
 			return fmt.Errorf("address %d is in buckets of type %d", i, a.BucketType)

@@ -43,6 +43,9 @@ func TestADamagedAddressBookIsPutAside(t *testing.T) {
 		book.(interface{ Wait() }).Wait() // it saves once more
 	}
 	start()
+	someone := func(buckets string) string {
+		return `{"addr":{"id":"a","ip":"1.2.3.4","port":1},"src":{"id":"a","ip":"1.2.3.4","port":1},"buckets":` + buckets + `,"bucket_type":1}`
+	}
 	good, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
@@ -54,6 +57,7 @@ func TestADamagedAddressBookIsPutAside(t *testing.T) {
 	for name, text := range map[string]string{
 		"empty": "", "cut": string(good[:len(good)/2]), "no JSON": "peers", "no address": `{"key":"a","addrs":[{"buckets":[1]}]}`,
 		"nothing": `{"addrs":[null]}`, "a bucket too far": `{"addrs":[{"addr":{"id":"a","ip":"1.2.3.4","port":1},"src":{"id":"a","ip":"1.2.3.4","port":1},"buckets":[256],"bucket_type":1}]}`,
+		"no bucket": `{"addrs":[` + someone(`[]`) + `]}`, "twice the same node": `{"addrs":[` + someone(`[1]`) + `,` + someone(`[2]`) + `]}`,
 	} {
 		t.Run(name, func(t *testing.T) {
 			if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
