@@ -15,6 +15,7 @@ import (
 	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
 	"github.com/assaynet/assay/host/leaflog"
 	"github.com/assaynet/assay/host/ledger"
+	"github.com/assaynet/assay/host/machines"
 	"github.com/assaynet/assay/poc/mpoc"
 	"github.com/assaynet/assay/poc/work/transformer"
 )
@@ -43,7 +44,7 @@ func TestARestartCreditsNothingAgain(t *testing.T) {
 	before := recent(honest)
 	y.sprint()
 	o := y.chain.outcomes[y.epoch]
-	o.Condemned = []string{nodeName(mpoc.Key(forger.device()))}
+	o.Condemned = []string{machines.Name(mpoc.Key(forger.device()))}
 	y.chain.outcomes[y.epoch] = o
 	y.credit()
 	if recent(honest) <= before {
@@ -106,8 +107,8 @@ func TestAPromiseWaitsForTheChainsWord(t *testing.T) {
 	h.prove(t, good)
 	h.prove(t, forger)
 	e := sprintv1.Epoch{Number: 5, Params: sprintv1.Params{KeepEpochs: 4, Samples: 200, CreditEpsPpm: 1000}}
-	node := nodeName(mpoc.Key(forger))
-	h.promise(e, transformer.Nano, leaflog.Key{Epoch: 4, Node: nodeName(mpoc.Key(good)), Segment: 1}, 100)
+	node := machines.Name(mpoc.Key(forger))
+	h.promise(e, transformer.Nano, leaflog.Key{Epoch: 4, Node: machines.Name(mpoc.Key(good)), Segment: 1}, 100)
 	h.promise(e, transformer.Nano, leaflog.Key{Epoch: 5, Node: node, Segment: 1}, 100)
 	chain := &finals{outcomes: map[uint64]sprintv1.Outcome{
 		5: {Participant: h.config.Participant, Result: sprintv1.ResultCredited, Credited: 80, Bound: 1 << 63, Condemned: []string{node}},

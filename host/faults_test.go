@@ -140,7 +140,7 @@ func TestOneLogKeepsNoOtherFromTheChain(t *testing.T) {
 				}
 				spoil(t, leavesPath(here, sick), c.change)
 				h, _ := poolHost(t, here)
-				h.config.Workers = workers
+				h.owns(workers)
 				g := new(errgroup.Group)
 				for range 2 {
 					if err := h.commit(t.Context(), g, segmentOver(), transformer.Nano, three, 1000); err != nil {
@@ -586,7 +586,7 @@ func TestAStepGoesOnBehindWhatFails(t *testing.T) {
 func TestDutiesGoOnWithoutRoom(t *testing.T) {
 	home, workers := delivered(t)
 	h, _ := poolHost(t, home)
-	h.config.Workers = workers
+	h.owns(workers)
 	space := disk.Space{Free: 1, Total: 1 << 40}
 	h.disks = []*disk.Watch{disk.NewWatch(home, func(string) (disk.Space, error) { return space, nil })}
 	h.lookAtDisks()

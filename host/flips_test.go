@@ -48,6 +48,7 @@ func convicted(t *testing.T) (home string) {
 		h.config.Workers[node] = hex.EncodeToString(machine(node[1] - '0').Public().(ed25519.PublicKey))
 		h.forge(t, model, goal, node, machine(signer), 20)
 	}
+	h.owns(h.config.Workers)
 	g := new(errgroup.Group)
 	for range 2 {
 		if err := h.commit(t.Context(), g, now, transformer.Nano, []string{"w1", "w2"}, 1<<32); err != nil {

@@ -66,7 +66,7 @@ func TestAnEpochsDiskFillsAtEachWrite(t *testing.T) {
 			t.Fatal(err)
 		}
 		h, _ := poolHost(t, here)
-		h.config.Workers = workers
+		h.owns(workers)
 		conn, err := grpc.NewClient("127.0.0.1:1", grpc.WithTransportCredentials(insecure.NewCredentials()))
 		if err != nil {
 			t.Fatal(err)

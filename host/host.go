@@ -5,7 +5,6 @@ package host
 import (
 	"context"
 	"crypto/ed25519"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -13,8 +12,6 @@ import (
 	"net"
 	"path/filepath"
 	"slices"
-	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -32,6 +29,7 @@ import (
 	"github.com/assaynet/assay/host/fleet"
 	"github.com/assaynet/assay/host/leaflog"
 	"github.com/assaynet/assay/host/ledger"
+	"github.com/assaynet/assay/host/machines"
 	"github.com/assaynet/assay/host/pool"
 	"github.com/assaynet/assay/host/settle"
 	"github.com/assaynet/assay/host/submit"
@@ -39,7 +37,6 @@ import (
 	"github.com/assaynet/assay/internal/disk"
 	"github.com/assaynet/assay/internal/durable"
 	"github.com/assaynet/assay/internal/quiet"
-	"github.com/assaynet/assay/poc/mpoc"
 	"github.com/assaynet/assay/poc/work"
 )
 
@@ -111,10 +108,7 @@ type Host struct {
 	settler        *settle.Settler // nil where nobody pays
 	poolError      string          // why there is no pool, although one is wanted
 	news           atomic.Pointer[sprintv1.QueryCurrentResponse]
-	workers        sync.Mutex        // guards config.Workers and what follows
-	admitted       map[string]string // machines of the pool that may be nodes: node id -> device key in hex
-	places         map[string]bool   // nodes of those that have a place now, at most max_nodes
-	waiting        map[string]bool   // nodes of those that found none in this epoch
+	machines       *machines.Machines
 
 	// what follows belongs to the loop of Run
 	logs       map[leaflog.Key]*logAudit
@@ -127,8 +121,7 @@ type Host struct {
 	restores   map[leaflog.Key]*restoring
 	pinned     map[leaflog.Key]uint64 // sizes of the logs of segments that are over
 	forgotten  uint64                 // leaves and verdicts of epochs before it are deleted
-	bindings   map[string]registryv1.Node
-	binding    string // the last wish for another list of nodes
+	binder     *machines.Binder
 
 	// what follows belongs to the loop of payments
 	paid      map[uint64]bool // epochs whose leaves are in the ledger; nil until it was asked
@@ -161,8 +154,8 @@ func Run(ctx context.Context, c Config, o Options) error {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	o.Logger = slog.New(quiet.New(o.Logger.Handler()))
-	h := &Host{config: c, o: o, log: o.Logger, admitted: map[string]string{}, places: map[string]bool{}, waiting: map[string]bool{},
-		logs: map[leaflog.Key]*logAudit{}, condemned: map[condemned]bool{}, still: newStill(clock.New(nil)), evidence: map[uint64]bool{}, written: map[string]bool{}, pinned: map[leaflog.Key]uint64{}, bindings: map[string]registryv1.Node{}}
+	h := &Host{config: c, o: o, log: o.Logger,
+		logs: map[leaflog.Key]*logAudit{}, condemned: map[condemned]bool{}, still: newStill(clock.New(nil)), evidence: map[uint64]bool{}, written: map[string]bool{}, pinned: map[leaflog.Key]uint64{}}
 	for _, folder := range []string{leavesName, dataName} { // which may be different disks
 		h.disks = append(h.disks, disk.NewWatch(filepath.Join(o.Home, folder), o.Space))
 	}
@@ -200,15 +193,17 @@ func Run(ctx context.Context, c Config, o Options) error {
 			h.log.Warn("unfinished files could not be removed", "path", filepath.Join(o.Home, dir), "err", err)
 		}
 	}
+	h.machines = h.newMachines()
 	handler, closePool, err := h.openPool(encoding)
 	if err != nil {
 		return err
 	}
 	defer closePool()
-	if h.fleet, err = fleet.New(fleet.Config{Pool: handler, Trusted: func(node string) bool { return !h.stranger(node) }, HostKey: o.HostKey, Listen: c.Listen, Advertise: c.Advertise, Chain: c.Chain, Participant: c.Participant,
-		Allow: h.allow, Logs: h.leaves, Logger: o.Logger}); err != nil {
+	if h.fleet, err = fleet.New(fleet.Config{Pool: handler, Trusted: func(node string) bool { return !h.machines.Stranger(node) }, HostKey: o.HostKey, Listen: c.Listen, Advertise: c.Advertise, Chain: c.Chain, Participant: c.Participant,
+		Allow: h.machines.Allow, Logs: h.leaves, Logger: o.Logger}); err != nil {
 		return err
 	}
+	h.binder = machines.NewBinder(h.machines, h.fleet, h.queue, h.registry, c.Participant)
 	h.board.set(func(s *Status) {
 		s.Participant, s.Chain, s.WorkersURL = c.Participant, c.Chain, h.fleet.URL()
 		s.Doing, s.Reason = "starting", "asking the node where the chain stands"
@@ -262,35 +257,6 @@ func (h *Host) Status() Status {
 	s.Progress, s.HotKey = h.pace.progress(), h.hot.get()
 	h.poolStatus(&s)
 	return s
-}
-
-// allow admits the machines of host.toml. The file is read again for a key it did not hold, so that
-// `assay host allow` acts without a restart.
-func (h *Host) allow(key ed25519.PublicKey) (node string, ok bool) {
-	h.workers.Lock()
-	defer h.workers.Unlock()
-	if node, ok := nodeOf(h.config.Workers, key); ok {
-		return node, true
-	}
-	if node := nodeName(mpoc.Key(key)); h.admitted[node] == hex.EncodeToString(key) {
-		return node, h.place(node, key)
-	}
-	fresh, err := Load(h.o.Home)
-	if err != nil {
-		return "", false
-	}
-	h.config.Workers = fresh.Workers
-	return nodeOf(h.config.Workers, key)
-}
-
-func nodeOf(workers map[string]string, key ed25519.PublicKey) (node string, ok bool) {
-	text := hex.EncodeToString(key)
-	for id, k := range workers {
-		if strings.EqualFold(k, text) {
-			return id, true
-		}
-	}
-	return "", false
 }
 
 // loop reads the chain and acts, block by block.

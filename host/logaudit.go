@@ -64,7 +64,7 @@ func (h *Host) clean(ctx context.Context, g *errgroup.Group, now sprintv1.QueryC
 		return true
 	}
 	e, key := now.Epoch, log.Key()
-	stranger := h.stranger(key.Node)
+	stranger := h.machines.Stranger(key.Node)
 	a := h.logs[key]
 	if a == nil {
 		if f, found := h.onFile(ctx, key); found { // from before a restart: it stays out
@@ -113,10 +113,10 @@ func (h *Host) audit(ctx context.Context, g *errgroup.Group, e sprintv1.Epoch, c
 	a := &logAudit{done: make(chan struct{})}
 	h.logs[key] = a
 	by := &h.own
-	if h.stranger(key.Node) {
+	if h.machines.Stranger(key.Node) {
 		by = &h.strangers // the owner's machines do not wait for theirs
 	}
-	order := computing(e, class, s).Order(h.o.HostKey, h.config.Chain, h.config.Participant, key.Node, h.deviceKey(key.Node))
+	order := computing(e, class, s).Order(h.o.HostKey, h.config.Chain, h.config.Participant, key.Node, h.machines.Key(key.Node))
 	nonce := delivery.Nonce(h.o.HostKey, order)
 	g.Go(func() error {
 		a.run(ctx, by, class, order, nonce, log, size, e.Params.Samples)

@@ -420,7 +420,7 @@ func (h *Host) creditLeaves(ctx context.Context, e sprintv1.Epoch, o sprintv1.Ou
 		return failed
 	}
 	for node, ops := range verified { // work in the Sprint keeps a place there
-		if err := h.pool.Verified(h.deviceKey(node), ops); err != nil {
+		if err := h.pool.Verified(h.machines.Key(node), ops); err != nil {
 			h.log.Error("work in the Sprint could not be added to a machine's standing", "node", node, "err", err)
 		}
 	}

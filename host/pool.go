@@ -4,17 +4,16 @@ package host
 
 import (
 	"crypto/ed25519"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"net/http"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/assaynet/assay/client"
 	"github.com/assaynet/assay/host/leaflog"
 	"github.com/assaynet/assay/host/ledger"
+	"github.com/assaynet/assay/host/machines"
 	"github.com/assaynet/assay/host/pool"
 	"github.com/assaynet/assay/host/settle"
 	"github.com/assaynet/assay/host/store"
@@ -53,8 +52,8 @@ func (h *Host) openPool(encoding client.Encoding) (handler http.Handler, closeAl
 		HostKey: h.o.HostKey, Chain: h.config.Chain, State: filepath.Join(h.o.Home, poolName), Ledger: h.ledger, Rules: rules, Pay: rate,
 		Duration: time.Duration(c.DurationMS) * time.Millisecond, Logger: h.log, Full: h.fullFor, Clock: h.o.Clock,
 		Payout:    h.payable(encoding),
-		Admitted:  func(key mpoc.Key, _ mpoc.Registration) { h.admit(key) },
-		Forgotten: h.dismiss,
+		Admitted:  func(key mpoc.Key, _ mpoc.Registration) { h.machines.Admit(key) },
+		Forgotten: h.machines.Dismiss,
 	}
 	if h.o.Engine != nil {
 		config.Engine = pool.On(h.o.Engine)
@@ -70,7 +69,7 @@ func (h *Host) openPool(encoding client.Encoding) (handler http.Handler, closeAl
 			h.log.Error("the pool's files", "err", err)
 		}
 	}
-	if err := h.pool.Proven(func(key mpoc.Key, _ mpoc.Registration) { h.admit(key) }); err != nil {
+	if err := h.pool.Proven(func(key mpoc.Key, _ mpoc.Registration) { h.machines.Admit(key) }); err != nil {
 		closeAll()
 		return nil, func() {}, err
 	}
@@ -85,51 +84,39 @@ func (h *Host) openPool(encoding client.Encoding) (handler http.Handler, closeAl
 	return h.pool.Handler(), closeAll, nil
 }
 
-// nodeName is the node id of a registered machine.
-func nodeName(key mpoc.Key) string { return "m-" + hex.EncodeToString(key[:6]) }
-
-// admit lets a machine of which a proof was accepted be a node in the Sprint too:
-// that costs work. Of two keys that begin alike the first one is. It has a place
-// while there is room and is registered on chain when it connects.
-func (h *Host) admit(key mpoc.Key) {
-	h.workers.Lock()
-	defer h.workers.Unlock()
-	node := nodeName(key)
-	if _, named := h.config.Workers[node]; named {
-		return
-	}
-	if _, known := nodeOf(h.config.Workers, key[:]); known {
-		return
-	}
-	if _, taken := h.admitted[node]; !taken {
-		h.admitted[node] = hex.EncodeToString(key[:])
-	}
+// newMachines lists who may work here.
+func (h *Host) newMachines() *machines.Machines {
+	return machines.New(machines.Config{
+		Workers: h.config.Workers, Places: h.poolConfig().MaxNodes, Logger: h.log,
+		Reload: func() (map[string]string, error) {
+			fresh, err := Load(h.o.Home)
+			return fresh.Workers, err
+		},
+		Banned: func(key ed25519.PublicKey) bool {
+			a, err := h.ledger.Account(ledger.Device(key))
+			return err == nil && a.Banned
+		},
+	})
 }
 
-// room is how many nodes this host wants on chain at most.
-func (h *Host) room() int {
-	h.workers.Lock()
-	defer h.workers.Unlock()
-	return len(h.config.Workers) + h.poolConfig().MaxNodes
-}
-
-// gone tells whether a node is a pool's machine that is no more: not admitted, or
-// banned, or, where room is needed, without a place.
-func (h *Host) gone(node string, full bool) bool {
-	h.workers.Lock()
-	defer h.workers.Unlock()
-	if _, named := h.config.Workers[node]; named || !strings.HasPrefix(node, "m-") {
-		return false
+// tidy puts out who was banned since. At an epoch's begin it frees the places of
+// machines that left, and ranks them by the work of the recent past.
+func (h *Host) tidy(begin bool) {
+	if begin {
+		connected := map[string]bool{}
+		for _, w := range h.fleet.Status() {
+			connected[w.Node] = w.Connected
+		}
+		h.machines.Vacate(connected)
+		h.machines.Rank(func(node string) uint64 {
+			standing, err := h.pool.Recent(h.machines.Key(node))
+			if err != nil {
+				h.log.Error("the standing of a machine cannot be read; its place is ranked last", "node", node, "err", err)
+			}
+			return standing
+		})
 	}
-	key, err := hex.DecodeString(h.admitted[node])
-	return err != nil || len(key) == 0 || h.banned(key) || full && !h.places[node]
-}
-
-// banned tells whether the ledger takes nothing more of a key. The caller may
-// hold h.workers.
-func (h *Host) banned(key ed25519.PublicKey) bool {
-	a, err := h.ledger.Account(ledger.Device(key))
-	return err == nil && a.Banned
+	h.fleet.Recheck()
 }
 
 // machine returns the pool's account of a node, and whether it has one.
@@ -137,38 +124,14 @@ func (h *Host) machine(node string) (d ledger.Device, ok bool) {
 	if h.ledger == nil {
 		return d, false
 	}
-	d = ledger.Device(h.deviceKey(node))
+	d = ledger.Device(h.machines.Key(node))
 	_, err := h.ledger.Account(d) // a machine of host.toml has one if it registered
 	return d, err == nil
-}
-
-// deviceKey is the key that a node's machine has, the zero key where none has.
-func (h *Host) deviceKey(node string) mpoc.Key {
-	h.workers.Lock()
-	text := h.admitted[node]
-	if text == "" {
-		text = strings.ToLower(h.config.Workers[node])
-	}
-	h.workers.Unlock()
-	var d ledger.Device
-	if d.UnmarshalText([]byte(text)) != nil {
-		return mpoc.Key{}
-	}
-	return mpoc.Key(d)
 }
 
 // source names a segment's log in the ledger.
 func source(key leaflog.Key) string {
 	return fmt.Sprintf("epoch/%d/segment/%d", key.Epoch, key.Segment)
-}
-
-// stranger tells whether a node is a machine of the pool that its owner did not
-// name.
-func (h *Host) stranger(node string) bool {
-	h.workers.Lock()
-	defer h.workers.Unlock()
-	_, named := h.config.Workers[node]
-	return !named
 }
 
 // strike writes down that a machine of the pool forged leaves: once an epoch,
@@ -243,13 +206,8 @@ func (h *Host) accounts(after ledger.Device) ([]PoolAccount, error) {
 			return nil, err
 		}
 	}
-	h.workers.Lock()
-	defer h.workers.Unlock()
 	for i, a := range list {
-		node, ok := nodeOf(h.config.Workers, a.Device[:])
-		if !ok {
-			node = nodeName(mpoc.Key(a.Device))
-		}
+		node := h.machines.Node(mpoc.Key(a.Device))
 		out[i].Node, out[i].Account, out[i].Pending = node, a, a.Locked.Add(a.Due).Add(a.Settling)
 	}
 	return out, nil

@@ -29,13 +29,13 @@ import (
 	"google.golang.org/grpc"
 
 	courtv1 "github.com/assaynet/assay/api/court/v1"
-	registryv1 "github.com/assaynet/assay/api/registry/v1"
 	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
 	workerv1 "github.com/assaynet/assay/api/worker/v1"
 	"github.com/assaynet/assay/client"
 	"github.com/assaynet/assay/host/fleet"
 	"github.com/assaynet/assay/host/leaflog"
 	"github.com/assaynet/assay/host/ledger"
+	"github.com/assaynet/assay/host/machines"
 	"github.com/assaynet/assay/host/submit"
 	"github.com/assaynet/assay/internal/clock"
 	"github.com/assaynet/assay/link"
@@ -63,12 +63,13 @@ func poolHostAs(t *testing.T, home string, edit func(*Host)) (h *Host, closeAll 
 		t.Fatal(err)
 	}
 	h = &Host{config: config(), log: slog.New(slog.DiscardHandler), judge: work.NewJudge(nil), own: auditor{judge: work.NewJudge(nil)}, strangers: auditor{judge: work.NewJudge(nil)},
-		still: newStill(clock.New(nil)), admitted: map[string]string{}, places: map[string]bool{}, waiting: map[string]bool{}, logs: map[leaflog.Key]*logAudit{}, condemned: map[condemned]bool{}, bindings: map[string]registryv1.Node{}}
+		still: newStill(clock.New(nil)), logs: map[leaflog.Key]*logAudit{}, condemned: map[condemned]bool{}}
 	h.o = Options{Home: home, HostKey: ed25519.NewKeyFromSeed(bytes.Repeat([]byte{99}, 32)), Keys: keys, Logger: h.log}
 	p := DefaultPool()
 	p.Enabled, p.BanAfter, p.MaxNodes = true, 2, 2
 	h.config.Pool = &p
 	edit(h)
+	h.machines = h.newMachines()
 	_, closePool, err := h.openPool(encoding)
 	if err != nil {
 		t.Fatal(err)
@@ -79,7 +80,7 @@ func poolHostAs(t *testing.T, home string, edit func(*Host)) (h *Host, closeAll 
 	if h.queue, err = submit.New(submit.Config{Encoding: encoding, Keys: keys, Key: "hot", Participant: h.config.Participant, Chain: h.config.Chain}); err != nil {
 		t.Fatal(err)
 	}
-	if h.fleet, err = fleet.New(fleet.Config{HostKey: h.o.HostKey, Listen: "127.0.0.1:0", Chain: h.config.Chain, Participant: h.config.Participant, Allow: h.allow, Logs: h.leaves}); err != nil {
+	if h.fleet, err = fleet.New(fleet.Config{HostKey: h.o.HostKey, Listen: "127.0.0.1:0", Chain: h.config.Chain, Participant: h.config.Participant, Allow: h.machines.Allow, Logs: h.leaves}); err != nil {
 		t.Fatal(err)
 	}
 	closed := false
@@ -94,13 +95,19 @@ func poolHostAs(t *testing.T, home string, edit func(*Host)) (h *Host, closeAll 
 	return h, closeAll
 }
 
+// owns gives the host's owner other machines.
+func (h *Host) owns(workers map[string]string) {
+	h.config.Workers = workers
+	h.machines = h.newMachines()
+}
+
 // prove makes a machine known to the pool, as one of which a proof was accepted.
 func (h *Host) prove(t *testing.T, key ledger.Device) {
 	t.Helper()
 	if _, err := h.ledger.Register(key, "cpc1payout", time.UnixMilli(1)); err != nil {
 		t.Fatal(err)
 	}
-	h.admit(mpoc.Key(key))
+	h.machines.Admit(mpoc.Key(key))
 }
 
 func (h *Host) standing(t *testing.T, key ledger.Device) ledger.Account {
@@ -122,7 +129,7 @@ func device(begin ...byte) (d ledger.Device) {
 func TestPlacesInTheSprint(t *testing.T) {
 	h, _ := poolHost(t, t.TempDir())
 	allow := func(key ledger.Device) string {
-		node, ok := h.allow(key[:])
+		node, ok := h.machines.Allow(key[:])
 		if !ok {
 			return ""
 		}
@@ -132,7 +139,7 @@ func TestPlacesInTheSprint(t *testing.T) {
 	if got := allow(a); got != "" {
 		t.Errorf("an unknown key is node %s", got)
 	}
-	h.config.Workers["m-aaaaaaaaaaaa"] = "cd"
+	h.owns(map[string]string{"m-aaaaaaaaaaaa": "cd"})
 	for _, key := range []ledger.Device{a, b, c, twin, named} {
 		h.prove(t, key)
 	}
@@ -164,12 +171,12 @@ func TestPlacesInTheSprint(t *testing.T) {
 		t.Errorf("the banned one's place: %q", got)
 	}
 	for node, want := range map[string]bool{"m-090000000000": true, "m-0a0000000000": false, "m-ffffffffffff": true, "m-aaaaaaaaaaaa": false, "w7": false} {
-		if h.gone(node, false) != want {
+		if h.machines.Gone(node, false) != want {
 			t.Errorf("%s gone: %v", node, !want)
 		}
 	}
-	h.vacate(map[string]bool{"m-0a0000000000": true})
-	if h.gone("m-010203040506", false) || !h.gone("m-010203040506", true) {
+	h.machines.Vacate(map[string]bool{"m-0a0000000000": true})
+	if h.machines.Gone("m-010203040506", false) || !h.machines.Gone("m-010203040506", true) {
 		t.Error("a machine that left stays on chain as long as there is room, and no longer")
 	}
 	d := device(11)
@@ -212,7 +219,7 @@ func TestAMachineThatComesLateWaitsForTheNextEpoch(t *testing.T) {
 	h, _ := poolHost(t, t.TempDir())
 	machine := ed25519.NewKeyFromSeed(bytes.Repeat([]byte{7}, 32))
 	h.prove(t, ledger.Device(machine.Public().(ed25519.PublicKey)))
-	node, _ := h.allow(machine.Public().(ed25519.PublicKey))
+	node, _ := h.machines.Allow(machine.Public().(ed25519.PublicKey))
 	ctx, stop := context.WithCancel(t.Context())
 	var g errgroup.Group
 	g.Go(func() error { return h.fleet.Run(ctx) })
@@ -325,7 +332,7 @@ func TestAForgedLogStaysOut(t *testing.T) {
 			if _, err := h.ledger.Credit(ledger.Entry{Device: cheat, Kind: ledger.Loops, Source: "challenge", Ops: 1, Pay: pay, At: 1}); err != nil {
 				t.Fatal(err)
 			}
-			node := nodeName(mpoc.Key(cheat))
+			node := machines.Name(mpoc.Key(cheat))
 			now := sprintv1.QueryCurrentResponse{Height: 10, Epoch: sprintv1.Epoch{Number: 1, Seed1: make([]byte, 32), Params: sprintv1.Params{Samples: 20},
 				Segments: []sprintv1.Segment{{Index: 1, Start: 1, End: 10, CommitUntil: 20, Seed: make([]byte, 32)}}}}
 			now.Epoch.Seed1[0], now.Epoch.Segments[0].Seed[0] = 1, 3
@@ -443,6 +450,7 @@ func TestCommitsFitTheBound(t *testing.T) {
 			deliver(t, log, order, machine, part)
 		}
 	}
+	h.owns(h.config.Workers)
 	reason := func(n int) string {
 		return fmt.Sprintf("%d of 20 leaves are committed: this participant may commit 30 in segment 1, all machines together", n)
 	}
@@ -468,7 +476,7 @@ func TestCommitsFitTheBound(t *testing.T) {
 		workers := h.config.Workers
 		closeAll()
 		h, closeAll = poolHost(t, home)
-		h.config.Workers = workers
+		h.owns(workers)
 	}
 	for most, want := range map[uint64][]uint64{0: {0, 0, 0}, 7: {0, 0, 0}, 19: {14, 0, 0}, 20: {20, 0, 0}, 59: {20, 20, 14}, 60: {20, 20, 20}, 1 << 40: {20, 20, 20}} {
 		var got []uint64
@@ -492,7 +500,7 @@ func TestAnAuditThatFailsBeginsAgain(t *testing.T) {
 	e := sprintv1.Epoch{Number: 1, Seed1: make([]byte, 32), Params: sprintv1.Params{Samples: 20}}
 	s := sprintv1.Segment{Index: 1, Start: 1, End: 10, CommitUntil: 20, Seed: make([]byte, 32)}
 	e.Seed1[0], s.Seed[0] = 1, 3
-	node := nodeName(mpoc.KeyOf(machine))
+	node := machines.Name(mpoc.KeyOf(machine))
 	for _, node := range []string{node, "w1"} {
 		h.forge(t, reference(t), computing(e, transformer.Nano, s), node, machine, 0)
 	}
@@ -582,7 +590,7 @@ func TestLeavesAreCreditedOnce(t *testing.T) {
 	for _, key := range []ledger.Device{good, cheat, forger, own} {
 		h.prove(t, key)
 	}
-	a, b, c := nodeName(mpoc.Key(good)), nodeName(mpoc.Key(cheat)), nodeName(mpoc.Key(forger))
+	a, b, c := machines.Name(mpoc.Key(good)), machines.Name(mpoc.Key(cheat)), machines.Name(mpoc.Key(forger))
 	chain := &finals{outcomes: map[uint64]sprintv1.Outcome{
 		1: {Participant: h.config.Participant, Result: sprintv1.ResultCredited, Credited: 1000}, // no longer on chain
 		4: {Participant: h.config.Participant, Result: sprintv1.ResultCredited, Credited: 100, Bound: 1 << 63},
@@ -642,15 +650,15 @@ func TestWhatTheChainForgotIsPaid(t *testing.T) {
 	h.prove(t, forger)
 	e := sprintv1.Epoch{Number: 2, Params: sprintv1.Params{KeepEpochs: 2, Samples: 200, CreditEpsPpm: 1000}}
 	for range 2 {
-		h.promise(e, transformer.Nano, leaflog.Key{Epoch: 2, Node: nodeName(mpoc.Key(good)), Segment: 1}, 100)
-		h.promise(e, transformer.Nano, leaflog.Key{Epoch: 3, Node: nodeName(mpoc.Key(forger)), Segment: 1}, 100)
+		h.promise(e, transformer.Nano, leaflog.Key{Epoch: 2, Node: machines.Name(mpoc.Key(good)), Segment: 1}, 100)
+		h.promise(e, transformer.Nano, leaflog.Key{Epoch: 3, Node: machines.Name(mpoc.Key(forger)), Segment: 1}, 100)
 	}
 	h.promise(e, transformer.Nano, leaflog.Key{Epoch: 2, Node: "unknown", Segment: 1}, 100) // no account
 	closeAll()
 	h, _ = poolHost(t, home)
 	h.prove(t, good)
 	h.prove(t, forger)
-	h.condemned[condemned{3, nodeName(mpoc.Key(forger))}] = true
+	h.condemned[condemned{3, machines.Name(mpoc.Key(forger))}] = true
 	h.sprint = &finals{}
 	for range 2 {
 		if err := h.creditEpochs(t.Context(), sprintv1.Epoch{Number: 20, Phase: sprintv1.PhaseFinalised, Params: e.Params}); err != nil {

@@ -7,7 +7,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"path/filepath"
 	"slices"
 
@@ -38,7 +37,7 @@ func (h *Host) act(ctx context.Context, g *errgroup.Group, now sprintv1.QueryCur
 	if err != nil {
 		return err
 	}
-	if err := h.bindNodes(ctx, now.Height); err != nil {
+	if err := h.binder.Step(ctx, now.Height); err != nil {
 		return err
 	}
 	if me == nil && e.Phase == sprintv1.PhasePrepare {
@@ -145,7 +144,7 @@ func (h *Host) prepare(ctx context.Context, now sprintv1.QueryCurrentResponse, c
 		return h.idle(now)
 	}
 	all := h.fleet.Status()
-	nodes := preparing(all, me.Nodes, h.stranger)
+	nodes := preparing(all, me.Nodes, h.machines.Stranger)
 	if err := h.fleet.SetGoals(nodes, fleet.Goal{Kind: fleet.Prepare, Epoch: e.Number, Class: class, Seed1: toSeed(e.Seed1),
 		Reason: "build the model", Until: fmt.Sprintf("block %d", e.PrepareUntil)}, late(e.Number)); err != nil {
 		return err
@@ -154,7 +153,7 @@ func (h *Host) prepare(ctx context.Context, now sprintv1.QueryCurrentResponse, c
 		h.say(now, "ready", now.Reason)
 		return nil
 	}
-	counted, load := counted(all, nodes, h.stranger), uint64(0)
+	counted, load := counted(all, nodes, h.machines.Stranger), uint64(0)
 	for _, w := range counted {
 		load = max(load, w.LoadMS)
 	}
@@ -553,68 +552,6 @@ func (h *Host) finalised(ctx context.Context, now sprintv1.QueryCurrentResponse)
 	}
 	h.say(now, "waiting", now.Reason)
 	return h.writeEvidence(ctx, e)
-}
-
-// bindNodes registers machines that are connected but not on chain yet: its owner's together, and each stranger by
-// itself, because the chain refuses the whole list for one key that another participant has. One wish is under way at
-// a time, since each replaces the list. Nobody's proof is waited for.
-func (h *Host) bindNodes(ctx context.Context, height int64) error {
-	if h.binding != "" && !h.queue.Done(h.binding) && !h.queue.Failed(h.binding) {
-		return nil
-	}
-	missing := map[string]registryv1.Node{}
-	own := "nodes"
-	for _, w := range h.fleet.Status() {
-		if _, ok := h.bindings[w.Node]; !w.Connected || ok {
-			continue
-		}
-		key, proof, ok := h.fleet.NodeProof(w.Node)
-		if !ok {
-			continue // asked for; it comes
-		}
-		missing[w.Node] = registryv1.Node{Id: w.Node, Key: key, Proof: proof}
-		if !h.stranger(w.Node) {
-			own += "/" + w.Node
-		}
-	}
-	if len(missing) == 0 {
-		return nil
-	}
-	res, err := h.registry.Participant(ctx, &registryv1.QueryParticipantRequest{Address: h.config.Participant})
-	if err != nil {
-		return nil // not registered: the status says so, and `assay host register` mends it
-	}
-	h.bindings = map[string]registryv1.Node{}
-	for _, n := range res.Participant.Nodes {
-		h.bindings[n.Id] = n
-		delete(missing, n.Id)
-	}
-	var fresh []registryv1.Node
-	id := ""
-	for _, node := range slices.Sorted(maps.Keys(missing)) {
-		if !h.stranger(node) {
-			id, fresh = own, append(fresh, missing[node])
-		}
-	}
-	if id == "" || h.queue.Failed(id) {
-		id, fresh = "", nil
-		for _, node := range slices.Sorted(maps.Keys(missing)) {
-			if one := "nodes/" + node; h.stranger(node) && !h.queue.Failed(one) {
-				id, fresh = one, []registryv1.Node{missing[node]}
-				break
-			}
-		}
-	}
-	if id == "" {
-		return nil
-	}
-	// Machines of the pool come and go, and the chain has room for so many.
-	nodes := res.Participant.Nodes
-	full := len(nodes)+len(fresh) > h.room()
-	nodes = slices.DeleteFunc(nodes, func(n registryv1.Node) bool { return h.gone(n.Id, full) })
-	h.binding = id
-	h.queue.Want(id, height+50, &registryv1.MsgSetNodes{Address: h.config.Participant, Nodes: append(nodes, fresh...)})
-	return nil
 }
 
 func toSeed(b []byte) (s seed.Seed) {

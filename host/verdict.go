@@ -86,7 +86,7 @@ func (h *Host) alone() bool {
 	if h.pool == nil {
 		return false
 	}
-	return !slices.ContainsFunc(h.fleet.Status(), func(w fleet.WorkerStatus) bool { return w.Connected && !h.stranger(w.Node) })
+	return !slices.ContainsFunc(h.fleet.Status(), func(w fleet.WorkerStatus) bool { return w.Connected && !h.machines.Stranger(w.Node) })
 }
 
 // trust confirms one rerun after the other until ctx ends. Once a worker was caught, what was trusted before is

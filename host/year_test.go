@@ -26,6 +26,7 @@ import (
 	"github.com/assaynet/assay/device/cpu"
 	"github.com/assaynet/assay/host/leaflog"
 	"github.com/assaynet/assay/host/ledger"
+	"github.com/assaynet/assay/host/machines"
 	"github.com/assaynet/assay/host/settle"
 	"github.com/assaynet/assay/host/settle/settletest"
 	"github.com/assaynet/assay/host/store"
@@ -189,7 +190,7 @@ func (y *year) open() {
 		y.closeAll()
 	}
 	for _, m := range y.machines {
-		y.h.admit(mpoc.Key(m.device()))
+		y.h.machines.Admit(mpoc.Key(m.device()))
 	}
 }
 
@@ -350,7 +351,7 @@ func (y *year) sprint() {
 		if (i+int(y.epoch))%5 != 0 {
 			continue
 		}
-		key := leaflog.Key{Epoch: y.epoch, Node: nodeName(mpoc.Key(m.device())), Segment: 1}
+		key := leaflog.Key{Epoch: y.epoch, Node: machines.Name(mpoc.Key(m.device())), Segment: 1}
 		count := uint64(100 + y.r.IntN(100))
 		y.until("leaves", func() error {
 			log, err := y.h.leaves.Log(key, 1)

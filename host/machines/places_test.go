@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package host
+package machines
 
 import (
+	"crypto/ed25519"
+	"errors"
 	"maps"
 	"slices"
 	"testing"
+
+	"github.com/assaynet/assay/poc/mpoc"
 )
 
 // Places are ranked at every epoch's begin by the work of the recent past: a machine
@@ -13,22 +17,24 @@ import (
 // theirs.
 // Holds spec H-13.
 func TestPlacesFollowWork(t *testing.T) {
-	h, _ := poolHost(t, t.TempDir())
+	h := New(Config{Places: 2, Banned: func(ed25519.PublicKey) bool { return false },
+		Reload: func() (map[string]string, error) { return nil, errors.New("nothing new") }})
+	device := func(b byte) (key mpoc.Key) { key[0], key[31] = b, 1; return key }
 	standing := map[string]uint64{}
-	node := func(b byte) string { return nodeName([32]byte(device(b))) }
+	node := func(b byte) string { return Name(device(b)) }
 	join := func(b byte, s uint64) {
-		h.prove(t, device(b))
+		h.Admit(device(b))
 		standing[node(b)] = s
 	}
 	// connect is an epoch in which all machines try to connect, in this order.
 	connect := func(keys ...byte) (placed []string) {
 		for _, b := range keys {
 			d := device(b)
-			h.allow(d[:])
+			h.Allow(d[:])
 		}
 		return slices.Sorted(maps.Keys(h.places))
 	}
-	rank := func() { h.rank(func(node string) uint64 { return standing[node] }) }
+	rank := func() { h.Rank(func(node string) uint64 { return standing[node] }) }
 	want := func(what string, keys ...byte) {
 		t.Helper()
 		var nodes []string
@@ -73,9 +79,9 @@ func TestPlacesFollowWork(t *testing.T) {
 	h.waiting[node(4)], h.waiting[node(1)] = true, true
 	rank()
 	want("a free place is the strongest's", 4, 5)
-	h.dismiss([32]byte(device(4)))
+	h.Dismiss(device(4))
 	want("who is forgotten has no place", 5)
-	if d := device(4); !h.gone(node(4), false) {
+	if d := device(4); !h.Gone(node(4), false) {
 		t.Error(d, "is forgotten and stays on chain")
 	}
 }
