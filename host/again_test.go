@@ -108,14 +108,14 @@ func TestAPromiseWaitsForTheChainsWord(t *testing.T) {
 	h.prove(t, forger)
 	e := sprintv1.Epoch{Number: 5, Params: sprintv1.Params{KeepEpochs: 4, Samples: 200, CreditEpsPpm: 1000}}
 	node := machines.Name(mpoc.Key(forger))
-	h.promise(e, transformer.Nano, leaflog.Key{Epoch: 4, Node: machines.Name(mpoc.Key(good)), Segment: 1}, 100)
-	h.promise(e, transformer.Nano, leaflog.Key{Epoch: 5, Node: node, Segment: 1}, 100)
+	h.books.Promise(e, transformer.Nano, leaflog.Key{Epoch: 4, Node: machines.Name(mpoc.Key(good)), Segment: 1}, 100)
+	h.books.Promise(e, transformer.Nano, leaflog.Key{Epoch: 5, Node: node, Segment: 1}, 100)
 	chain := &finals{outcomes: map[uint64]sprintv1.Outcome{
 		5: {Participant: h.config.Participant, Result: sprintv1.ResultCredited, Credited: 80, Bound: 1 << 63, Condemned: []string{node}},
 	}}
 	now := sprintv1.Epoch{Number: 8, Phase: sprintv1.PhaseFinalised, Params: e.Params}
-	h.sprint = silent{chain, 5}
-	if err := h.creditEpochs(t.Context(), now); err == nil {
+	h.sees(silent{chain, 5})
+	if err := h.books.Step(t.Context(), now); err == nil {
 		t.Error("nothing is said of the epoch that the node does not tell of")
 	}
 	if a := h.standing(t, forger); !a.Ops.IsZero() {
@@ -124,8 +124,8 @@ func TestAPromiseWaitsForTheChainsWord(t *testing.T) {
 	if a := h.standing(t, good); a.Ops.IsZero() {
 		t.Error("an epoch before it is not credited")
 	}
-	h.sprint = chain
-	if err := h.creditEpochs(t.Context(), now); err != nil {
+	h.sees(chain)
+	if err := h.books.Step(t.Context(), now); err != nil {
 		t.Fatal(err)
 	}
 	if a := h.standing(t, forger); !a.Ops.IsZero() || a.Strikes != 1 {

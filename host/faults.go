@@ -13,9 +13,6 @@ import (
 	"strconv"
 	"strings"
 
-	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
-
 	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
 	"github.com/assaynet/assay/host/leaflog"
 	"github.com/assaynet/assay/internal/disk"
@@ -72,23 +69,6 @@ func (h *Host) attempt(f Fault, do func() error) (ok bool) {
 	}
 	h.works(f)
 	return true
-}
-
-// away reports whether an error says that the node did not answer, and not what it
-// answered.
-func away(err error) bool {
-	s, ok := errors.AsType[interface {
-		error
-		GRPCStatus() *status.Status
-	}](err)
-	if !ok {
-		return false
-	}
-	switch s.GRPCStatus().Code() {
-	case codes.Unavailable, codes.DeadlineExceeded, codes.Canceled:
-		return true
-	}
-	return false
 }
 
 // logFault is about a node's log of a segment.

@@ -214,7 +214,7 @@ func TestAnOpeningNamesTheLogsThatAreLost(t *testing.T) {
 					t.Fatalf("%v, faults %+v", err, faults)
 				}
 			} else {
-				if err == nil || away(err) || msg != nil {
+				if err == nil || client.Away(err) || msg != nil {
 					t.Errorf("an opening that cannot be made: %v", err)
 				}
 				var names []string
@@ -339,7 +339,7 @@ func TestOneOpeningKeepsNobodyFromBeingJudged(t *testing.T) {
 			t.Errorf("%s is bad: votes %v, %v", bad, f.body.Votes, err)
 		}
 		h.sprint = judging{bad: bad, failed: status.Error(codes.Unavailable, "gone")}
-		if _, err := h.duties(t.Context(), sprintv1.Epoch{Number: 1}); !away(err) {
+		if _, err := h.duties(t.Context(), sprintv1.Epoch{Number: 1}); !client.Away(err) {
 			t.Errorf("a node that is gone: %v", err)
 		}
 	}
@@ -351,7 +351,7 @@ func TestOneVoterKeepsNobodyFromBeingWatched(t *testing.T) {
 		h, _ := poolHost(t, t.TempDir())
 		h.sprint = judging{bad: bad, failed: status.Error(codes.Internal, "broken record")}
 		h.checks = checks{epoch: 1, watched: map[string]bool{}, found: map[courtv1.LeafRef]transformer.Output{judging{}.leaves("cpc1a")[0]: {}}}
-		if err := h.dispute(t.Context(), segmentOver()); err == nil || away(err) {
+		if err := h.dispute(t.Context(), segmentOver()); err == nil || client.Away(err) {
 			t.Errorf("%s: %v", bad, err)
 		}
 		got, _ := h.queue.Status() // what they opened is wrong
@@ -567,7 +567,7 @@ func TestAStepGoesOnBehindWhatFails(t *testing.T) {
 	h.queue.Want("ready/9", 200, &sprintv1.MsgReady{Participant: h.config.Participant, Epoch: 9})
 	now.Height++
 	h.sprint = stepping{now: now, member: status.Error(codes.Internal, "a broken record")}
-	if err := h.step(t.Context(), g); !away(err) {
+	if err := h.step(t.Context(), g); !client.Away(err) {
 		t.Errorf("the queue was not asked to send: %v", err)
 	}
 	if diff := cmp.Diff([]string{"this block's part of the epoch"}, whats()); diff != "" {
@@ -575,7 +575,7 @@ func TestAStepGoesOnBehindWhatFails(t *testing.T) {
 	}
 	// An absence of the node is no fault of this host's.
 	h.sprint = stepping{now: now, member: status.Error(codes.Unavailable, "gone")}
-	if err := h.step(t.Context(), g); !away(err) {
+	if err := h.step(t.Context(), g); !client.Away(err) {
 		t.Errorf("a node that is gone: %v", err)
 	}
 }

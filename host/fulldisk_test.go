@@ -92,7 +92,7 @@ func TestAnEpochsDiskFillsAtEachWrite(t *testing.T) {
 			if err := errors.Join(h.reveal(now), h.writeEvidence(t.Context(), now.Epoch)); err != nil {
 				t.Error(err)
 			}
-			h.strike(leaflog.Key{Epoch: 1, Node: "w1", Segment: 1}, "a test", false)
+			h.books.Strike(leaflog.Key{Epoch: 1, Node: "w1", Segment: 1}, "a test", false)
 		}
 		disk := fulldisk.Below(t, here)
 		if k > 0 {

@@ -26,6 +26,7 @@ import (
 	registryv1 "github.com/assaynet/assay/api/registry/v1"
 	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
 	"github.com/assaynet/assay/client"
+	"github.com/assaynet/assay/host/books"
 	"github.com/assaynet/assay/host/fleet"
 	"github.com/assaynet/assay/host/leaflog"
 	"github.com/assaynet/assay/host/ledger"
@@ -109,6 +110,7 @@ type Host struct {
 	poolError      string          // why there is no pool, although one is wanted
 	news           atomic.Pointer[sprintv1.QueryCurrentResponse]
 	machines       *machines.Machines
+	books          *books.Books // nil where there is no pool
 
 	// what follows belongs to the loop of Run
 	logs       map[leaflog.Key]*logAudit
@@ -122,10 +124,6 @@ type Host struct {
 	pinned     map[leaflog.Key]uint64 // sizes of the logs of segments that are over
 	forgotten  uint64                 // leaves and verdicts of epochs before it are deleted
 	binder     *machines.Binder
-
-	// what follows belongs to the loop of payments
-	paid      map[uint64]bool // epochs whose leaves are in the ledger; nil until it was asked
-	condemned map[condemned]bool
 }
 
 // OpenKeyring opens the keyring below a host's home.
@@ -155,7 +153,7 @@ func Run(ctx context.Context, c Config, o Options) error {
 	}
 	o.Logger = slog.New(quiet.New(o.Logger.Handler()))
 	h := &Host{config: c, o: o, log: o.Logger,
-		logs: map[leaflog.Key]*logAudit{}, condemned: map[condemned]bool{}, still: newStill(clock.New(nil)), evidence: map[uint64]bool{}, written: map[string]bool{}, pinned: map[leaflog.Key]uint64{}}
+		logs: map[leaflog.Key]*logAudit{}, still: newStill(clock.New(nil)), evidence: map[uint64]bool{}, written: map[string]bool{}, pinned: map[leaflog.Key]uint64{}}
 	for _, folder := range []string{leavesName, dataName} { // which may be different disks
 		h.disks = append(h.disks, disk.NewWatch(filepath.Join(o.Home, folder), o.Space))
 	}
@@ -306,7 +304,7 @@ func (h *Host) loop(ctx context.Context, g *errgroup.Group) error {
 
 // noAnswer says that the node cannot be asked where the chain stands: it does not answer, or says something else.
 func (h *Host) noAnswer(err error) {
-	if away(err) {
+	if client.Away(err) {
 		h.log.Warn("the node does not answer; trying again", "err", err)
 		h.nodeAway(err)
 		return
@@ -356,14 +354,14 @@ func (h *Host) step(ctx context.Context, g *errgroup.Group) error {
 	h.forget(now.Epoch)
 	acted := h.act(ctx, g, *now)
 	sent := h.queue.Step(ctx, now.Height) // what is wanted already, whatever else fails
-	if !away(acted) {
+	if !client.Away(acted) {
 		h.attempt(Fault{Epoch: now.Epoch.Number, What: "this block's part of the epoch"}, func() error { return acted })
 	}
-	if !away(sent) {
+	if !client.Away(sent) {
 		h.attempt(Fault{Epoch: now.Epoch.Number, What: "sending messages"}, func() error { return sent })
 	}
 	for _, err := range []error{acted, sent} {
-		if away(err) {
+		if client.Away(err) {
 			return err
 		}
 	}

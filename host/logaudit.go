@@ -235,5 +235,5 @@ func (h *Host) punish(key leaflog.Key, f delivery.LeftOutFile) {
 	if shown {
 		reason += "; the host's file " + LeftOutName(key) + " shows it" // its owner may ask for it
 	}
-	h.strike(key, reason, shown)
+	h.books.Strike(key, reason, shown)
 }

@@ -11,26 +11,18 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"slices"
 	"sync"
 	"time"
-
-	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
 
 	sdk "github.com/cosmos/cosmos-sdk/types"
 	authtypes "github.com/cosmos/cosmos-sdk/x/auth/types"
 
 	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
 	"github.com/assaynet/assay/client"
-	"github.com/assaynet/assay/host/leaflog"
 	"github.com/assaynet/assay/host/ledger"
 	"github.com/assaynet/assay/host/settle"
 	"github.com/assaynet/assay/host/submit"
 	"github.com/assaynet/assay/internal/durable"
-	"github.com/assaynet/assay/poc/audit"
-	"github.com/assaynet/assay/poc/credit"
-	"github.com/assaynet/assay/poc/work/transformer"
 )
 
 // errMissing reports one of the pool's two files without the other.
@@ -158,7 +150,7 @@ func (h *Host) pay(ctx context.Context) error {
 func (h *Host) payStep(ctx context.Context, now sprintv1.QueryCurrentResponse) {
 	within, cancel := context.WithTimeout(ctx, payTime)
 	defer cancel()
-	if err := h.creditEpochs(within, now.Epoch); err != nil && ctx.Err() == nil {
+	if err := h.books.Step(within, now.Epoch); err != nil && ctx.Err() == nil {
 		h.log.Warn("leaves are not credited yet", "epoch", now.Epoch.Number, "err", err)
 	}
 	if h.settler == nil {
@@ -235,194 +227,4 @@ func (h *Host) paymentPages(mux *http.ServeMux) {
 			http.Error(w, err.Error(), http.StatusConflict)
 		}
 	})
-}
-
-// creditEpochs credits the leaves of the latest epochs that are not in the ledger:
-// of this one, and of those that were finalised while the host was away.
-func (h *Host) creditEpochs(ctx context.Context, now sprintv1.Epoch) error {
-	if now.Phase != sprintv1.PhaseFinalised {
-		if now.Number == 1 {
-			return nil
-		}
-		now.Number--
-	}
-	if h.paid == nil {
-		list, err := h.ledger.Credited()
-		if err != nil {
-			return err
-		}
-		h.paid = map[uint64]bool{}
-		for _, n := range list {
-			h.paid[n] = true
-		}
-	}
-	first := now.Number - min(now.Number-1, uint64(now.Params.KeepEpochs))
-	known := now.Number // up to it all is known of what the chain found
-	var failed error
-	for n := first; n <= now.Number; n++ {
-		if h.paid[n] {
-			continue
-		}
-		err := h.creditEpoch(ctx, n)
-		if h.paid[n] = err == nil; away(err) {
-			return err
-		}
-		if err != nil {
-			known = min(known, n-1)
-		}
-		failed = errors.Join(failed, err) // the others do not wait for it
-	}
-	for c := range h.condemned {
-		if c.epoch+keepCondemned < first {
-			delete(h.condemned, c)
-		}
-	}
-	return errors.Join(failed, h.fulfil(known), h.savePaid(first))
-}
-
-// savePaid writes down which epochs are credited, from one on, and forgets the others.
-// A host that is started again credits none of them twice.
-func (h *Host) savePaid(first uint64) error {
-	var list []uint64
-	for n, paid := range h.paid {
-		switch {
-		case n < first:
-			delete(h.paid, n)
-		case paid:
-			list = append(list, n)
-		}
-	}
-	slices.Sort(list)
-	return h.ledger.SetCredited(list)
-}
-
-// creditEpoch credits the leaves of one epoch, unless the chain has forgotten it.
-func (h *Host) creditEpoch(ctx context.Context, n uint64) error {
-	res, err := h.sprint.Epoch(ctx, &sprintv1.QueryEpochRequest{Number: n})
-	if status.Code(err) == codes.NotFound {
-		return nil
-	} else if err != nil {
-		return fmt.Errorf("asking for epoch %d: %w", n, err)
-	}
-	o, found, err := h.outcome(ctx, n)
-	if err != nil || !found {
-		return err
-	}
-	return h.creditLeaves(ctx, res.Epoch, o)
-}
-
-// fulfil enters what is left of promises whose epochs are over: of those that the
-// chain has forgotten, because the host was away, and of logs whose commit did not
-// come to be on chain. The work was done and audited, so it is paid by this host's
-// own audit.
-func (h *Host) fulfil(epoch uint64) error {
-	list, err := h.ledger.Promises(epoch, 1000)
-	if err != nil {
-		return err
-	}
-	for _, p := range list {
-		ops := credit.Credited(p.Count, audit.Q64(p.Bound)) * p.Ops
-		if h.condemned[condemned{p.Epoch, p.Node}] {
-			ops = 0
-		}
-		if err := h.ledger.Fulfil(p, ops, time.Now()); err != nil {
-			h.log.Error("leaves could not be credited", "node", p.Node, "epoch", p.Epoch, "err", err)
-		}
-	}
-	return nil
-}
-
-// keepCondemned is for how many epochs a host remembers that a node was condemned:
-// longer than a promise of that epoch can wait for it.
-const keepCondemned = 1000
-
-// condemned is a node whose leaves of an epoch the chain found to be forged.
-type condemned struct {
-	epoch uint64
-	node  string
-}
-
-// promise enters the leaves of a pool's machine as a debt when the host commits to
-// them: whatever becomes of the epoch, and of the host, they are paid some day.
-func (h *Host) promise(e sprintv1.Epoch, class transformer.Class, key leaflog.Key, count uint64) {
-	d, ok := h.machine(key.Node)
-	if !ok {
-		return
-	}
-	rate, err := ledger.ParseAmount(h.poolConfig().PayPerTebiop)
-	if err == nil {
-		err = h.ledger.Promise(ledger.Promise{Device: d, Source: source(key), Epoch: key.Epoch, Node: key.Node, Count: count, Ops: class.Ops(), Rate: rate, Bound: uint64(ownBound(e))})
-	}
-	if err != nil {
-		h.log.Error("what a machine is owed could not be written down; it is credited when the epoch is over", "node", key.Node, "epoch", key.Epoch, "err", err)
-	}
-}
-
-// ownBound is the share of leaves that this host's own audit allows for.
-func ownBound(e sprintv1.Epoch) audit.Q64 {
-	return audit.Upper(0, uint64(e.Params.Samples), audit.Rate{Num: uint64(e.Params.CreditEpsPpm), Den: 1_000_000})
-}
-
-// creditLeaves enters the leaves of the pool's machines that this host committed
-// to, once: of each log the share that the audit left. They passed this host's own
-// audit, so they count whatever became of its epoch, unless the chain found that
-// node's to be forged.
-func (h *Host) creditLeaves(ctx context.Context, e sprintv1.Epoch, o sprintv1.Outcome) error {
-	forged := slices.Clone(o.Condemned)
-	if o.Forged != nil && (o.Result == sprintv1.ResultFraud || o.Result == sprintv1.ResultRejected) && !slices.Contains(forged, o.Forged.Node) {
-		forged = append(forged, o.Forged.Node)
-	}
-	for _, node := range forged {
-		h.condemned[condemned{e.Number, node}] = true
-		if !e.Void { // this host's own audit did not see it
-			h.strike(leaflog.Key{Epoch: e.Number, Node: node}, fmt.Sprintf("the chain proved leaves of node %s in epoch %d to be forged", node, e.Number), false)
-		}
-	}
-	bound := audit.Q64(o.Bound)
-	if bound == 0 { // the chain went no further; this host's audit allows for this share
-		bound = ownBound(e)
-	}
-	class, err := transformer.ByName(e.Params.Class)
-	if err != nil {
-		return err
-	}
-	rate, err := ledger.ParseAmount(h.poolConfig().PayPerTebiop)
-	if err != nil {
-		return err
-	}
-	commits, err := h.commits(ctx, e.Number)
-	if err != nil {
-		return fmt.Errorf("asking for the commitments of epoch %d: %w", e.Number, err)
-	}
-	if o.Result != sprintv1.ResultCredited && len(commits) > 0 {
-		h.log.Warn("an epoch was not credited; its machines are paid for it", "epoch", e.Number, "reason", o.Reason)
-	}
-	var failed error
-	verified := map[string]uint64{}
-	for _, c := range commits {
-		d, ok := h.machine(c.Node)
-		if !ok || slices.Contains(forged, c.Node) {
-			continue
-		}
-		ops := credit.Credited(c.Count, bound) * class.Ops()
-		_, err := h.ledger.Credit(ledger.Entry{Device: d, Kind: ledger.Leaves, Order: e.Number, Ops: ops, Pay: ledger.Pay(ops, rate), At: time.Now().UnixMilli(),
-			Source: source(leaflog.Key{Epoch: e.Number, Node: c.Node, Segment: c.Segment})})
-		switch {
-		case errors.Is(err, ledger.ErrBanned):
-		case errors.Is(err, ledger.ErrCorrupt): // that account is set aside; its promise stays
-			h.log.Error("leaves could not be credited", "node", c.Node, "epoch", e.Number, "err", err)
-		default:
-			failed = errors.Join(failed, err) // the other machines do not wait for it
-		}
-		verified[c.Node] += ops
-	}
-	if failed != nil || h.pool == nil { // what failed is done again, and counted then
-		return failed
-	}
-	for node, ops := range verified { // work in the Sprint keeps a place there
-		if err := h.pool.Verified(h.machines.Key(node), ops); err != nil {
-			h.log.Error("work in the Sprint could not be added to a machine's standing", "node", node, "err", err)
-		}
-	}
-	return nil
 }

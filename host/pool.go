@@ -5,13 +5,12 @@ package host
 import (
 	"crypto/ed25519"
 	"errors"
-	"fmt"
 	"net/http"
 	"path/filepath"
 	"time"
 
 	"github.com/assaynet/assay/client"
-	"github.com/assaynet/assay/host/leaflog"
+	"github.com/assaynet/assay/host/books"
 	"github.com/assaynet/assay/host/ledger"
 	"github.com/assaynet/assay/host/machines"
 	"github.com/assaynet/assay/host/pool"
@@ -69,6 +68,7 @@ func (h *Host) openPool(encoding client.Encoding) (handler http.Handler, closeAl
 			h.log.Error("the pool's files", "err", err)
 		}
 	}
+	h.books = h.newBooks(rate)
 	if err := h.pool.Proven(func(key mpoc.Key, _ mpoc.Registration) { h.machines.Admit(key) }); err != nil {
 		closeAll()
 		return nil, func() {}, err
@@ -119,38 +119,10 @@ func (h *Host) tidy(begin bool) {
 	h.fleet.Recheck()
 }
 
-// machine returns the pool's account of a node, and whether it has one.
-func (h *Host) machine(node string) (d ledger.Device, ok bool) {
-	if h.ledger == nil {
-		return d, false
-	}
-	d = ledger.Device(h.machines.Key(node))
-	_, err := h.ledger.Account(d) // a machine of host.toml has one if it registered
-	return d, err == nil
-}
-
-// source names a segment's log in the ledger.
-func source(key leaflog.Key) string {
-	return fmt.Sprintf("epoch/%d/segment/%d", key.Epoch, key.Segment)
-}
-
-// strike writes down that a machine of the pool forged leaves: once an epoch,
-// because a broken driver makes all of them wrong. Its locked pay is forfeited if
-// the host can show it; nothing is taken on the host's word.
-func (h *Host) strike(key leaflog.Key, reason string, shown bool) {
-	d, ok := h.machine(key.Node)
-	if !ok {
-		return
-	}
-	enter := h.ledger.Strike
-	if shown {
-		enter = h.ledger.Forfeit
-	}
-	if _, err := enter(d, ledger.Leaves, fmt.Sprintf("epoch/%d", key.Epoch), reason, time.Now()); err != nil {
-		h.log.Error("a strike could not be written down", "node", key.Node, "err", err)
-		return
-	}
-	h.fleet.Recheck() // a banned one is put out
+// newBooks opens the books over the ledger.
+func (h *Host) newBooks(rate ledger.Amount) *books.Books {
+	return books.New(books.Config{Ledger: h.ledger, Machines: h.machines, Sprint: h.sprint, Participant: h.config.Participant, Rate: rate,
+		Verified: h.pool.Verified, Recheck: func() { h.fleet.Recheck() }, Logger: h.log})
 }
 
 func (h *Host) poolConfig() Pool {

@@ -63,7 +63,7 @@ func poolHostAs(t *testing.T, home string, edit func(*Host)) (h *Host, closeAll 
 		t.Fatal(err)
 	}
 	h = &Host{config: config(), log: slog.New(slog.DiscardHandler), judge: work.NewJudge(nil), own: auditor{judge: work.NewJudge(nil)}, strangers: auditor{judge: work.NewJudge(nil)},
-		still: newStill(clock.New(nil)), logs: map[leaflog.Key]*logAudit{}, condemned: map[condemned]bool{}}
+		still: newStill(clock.New(nil)), logs: map[leaflog.Key]*logAudit{}}
 	h.o = Options{Home: home, HostKey: ed25519.NewKeyFromSeed(bytes.Repeat([]byte{99}, 32)), Keys: keys, Logger: h.log}
 	p := DefaultPool()
 	p.Enabled, p.BanAfter, p.MaxNodes = true, 2, 2
@@ -95,10 +95,21 @@ func poolHostAs(t *testing.T, home string, edit func(*Host)) (h *Host, closeAll 
 	return h, closeAll
 }
 
+// sees has the host see another chain.
+func (h *Host) sees(chain sprintv1.QueryClient) {
+	h.sprint = chain
+	rate, err := ledger.ParseAmount(h.poolConfig().PayPerTebiop)
+	if err != nil {
+		panic(err)
+	}
+	h.books = h.newBooks(rate)
+}
+
 // owns gives the host's owner other machines.
 func (h *Host) owns(workers map[string]string) {
 	h.config.Workers = workers
 	h.machines = h.newMachines()
+	h.sees(h.sprint)
 }
 
 // prove makes a machine known to the pool, as one of which a proof was accepted.
@@ -161,7 +172,7 @@ func TestPlacesInTheSprint(t *testing.T) {
 	}
 	for range 2 {
 		for i := range uint64(2) {
-			h.strike(leaflog.Key{Epoch: i + 1, Node: "m-090000000000"}, "forged", false)
+			h.books.Strike(leaflog.Key{Epoch: i + 1, Node: "m-090000000000"}, "forged", false)
 		}
 	}
 	if got := allow(b); got != "" || h.standing(t, b).Strikes != 2 {
@@ -187,7 +198,7 @@ func TestPlacesInTheSprint(t *testing.T) {
 	if got := allow(a); got != "" {
 		t.Error("a third machine is admitted to two places")
 	}
-	if m, ok := h.machine("m-010203040506"); !ok || m != a {
+	if m, ok := h.books.Machine("m-010203040506"); !ok || m != a {
 		t.Error("a machine without a place has lost its account")
 	}
 }
@@ -599,7 +610,7 @@ func TestLeavesAreCreditedOnce(t *testing.T) {
 		7: {Participant: h.config.Participant, Result: sprintv1.ResultUnjudged, Credited: 10, Bound: 1 << 63},
 		8: {Participant: h.config.Participant, Result: sprintv1.ResultWithheld},
 	}, commits: []sprintv1.Commit{{Node: a, Segment: 1, Count: 30}, {Node: a, Segment: 2, Count: 70}, {Node: "w1", Segment: 1, Count: 60}, {Node: b, Segment: 1, Count: 40}, {Node: c, Segment: 1, Count: 10}}}
-	h.sprint = chain
+	h.sees(chain)
 	current := sprintv1.Epoch{Number: 8, Phase: sprintv1.PhaseFinalised, Params: sprintv1.Params{KeepEpochs: 4}}
 	check := func(what string, h *Host) {
 		t.Helper()
@@ -619,7 +630,7 @@ func TestLeavesAreCreditedOnce(t *testing.T) {
 		}
 	}
 	for range 2 {
-		if err := h.creditEpochs(t.Context(), current); err != nil {
+		if err := h.books.Step(t.Context(), current); err != nil {
 			t.Fatal(err)
 		}
 		check("running", h)
@@ -632,8 +643,8 @@ func TestLeavesAreCreditedOnce(t *testing.T) {
 	for _, key := range []ledger.Device{good, cheat, forger, own} {
 		again.prove(t, key)
 	}
-	again.sprint = chain
-	if err := again.creditEpochs(t.Context(), current); err != nil {
+	again.sees(chain)
+	if err := again.books.Step(t.Context(), current); err != nil {
 		t.Fatal(err)
 	}
 	check("restarted", again)
@@ -650,18 +661,18 @@ func TestWhatTheChainForgotIsPaid(t *testing.T) {
 	h.prove(t, forger)
 	e := sprintv1.Epoch{Number: 2, Params: sprintv1.Params{KeepEpochs: 2, Samples: 200, CreditEpsPpm: 1000}}
 	for range 2 {
-		h.promise(e, transformer.Nano, leaflog.Key{Epoch: 2, Node: machines.Name(mpoc.Key(good)), Segment: 1}, 100)
-		h.promise(e, transformer.Nano, leaflog.Key{Epoch: 3, Node: machines.Name(mpoc.Key(forger)), Segment: 1}, 100)
+		h.books.Promise(e, transformer.Nano, leaflog.Key{Epoch: 2, Node: machines.Name(mpoc.Key(good)), Segment: 1}, 100)
+		h.books.Promise(e, transformer.Nano, leaflog.Key{Epoch: 3, Node: machines.Name(mpoc.Key(forger)), Segment: 1}, 100)
 	}
-	h.promise(e, transformer.Nano, leaflog.Key{Epoch: 2, Node: "unknown", Segment: 1}, 100) // no account
+	h.books.Promise(e, transformer.Nano, leaflog.Key{Epoch: 2, Node: "unknown", Segment: 1}, 100) // no account
 	closeAll()
 	h, _ = poolHost(t, home)
 	h.prove(t, good)
 	h.prove(t, forger)
-	h.condemned[condemned{3, machines.Name(mpoc.Key(forger))}] = true
-	h.sprint = &finals{}
+	h.sees(&finals{})
+	h.books.Condemn(3, machines.Name(mpoc.Key(forger)))
 	for range 2 {
-		if err := h.creditEpochs(t.Context(), sprintv1.Epoch{Number: 20, Phase: sprintv1.PhaseFinalised, Params: e.Params}); err != nil {
+		if err := h.books.Step(t.Context(), sprintv1.Epoch{Number: 20, Phase: sprintv1.PhaseFinalised, Params: e.Params}); err != nil {
 			t.Fatal(err)
 		}
 	}

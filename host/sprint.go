@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"slices"
 
-	"github.com/cosmos/cosmos-sdk/types/query"
 	"golang.org/x/sync/errgroup"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -375,7 +374,7 @@ func (h *Host) commitLog(ctx context.Context, g *errgroup.Group, now sprintv1.Qu
 	st := commit.Statement{Chain: h.config.Chain, Epoch: e.Number, Segment: s.Index, Participant: h.config.Participant, Node: key.Node, Class: class.Name, Seed1: commit.Hash(toSeed(e.Seed1)), SegmentSeed: commit.Hash(toSeed(s.Seed)), Root: root, Count: p.count}
 	h.queue.Want(commitID(key), s.CommitUntil, &sprintv1.MsgCommit{Participant: h.config.Participant, Epoch: e.Number, Segment: s.Index, Node: key.Node,
 		Count: p.count, Root: root[:], Signature: st.Sign(h.o.HostKey)})
-	h.promise(e, class, key, p.count)
+	h.books.Promise(e, class, key, p.count)
 	return nil
 }
 
@@ -407,7 +406,7 @@ func (h *Host) open(ctx context.Context, g *errgroup.Group, now sprintv1.QueryCu
 		h.say(now, "waiting", "nothing was committed in this epoch, so nothing is drawn")
 		return nil
 	}
-	commits, err := h.commits(ctx, e.Number)
+	commits, err := client.Commits(ctx, h.sprint, e.Number, h.config.Participant)
 	if err != nil {
 		return fmt.Errorf("asking for the commitments: %w", err)
 	}
@@ -424,38 +423,6 @@ func (h *Host) open(ctx context.Context, g *errgroup.Group, now sprintv1.QueryCu
 	h.say(now, "opening", fmt.Sprintf("%d drawn leaves", len(samples.Leaves)))
 	h.queue.Want(id, e.ProofUntil, msg)
 	return nil
-}
-
-// commits lists what this participant committed in an epoch.
-func (h *Host) commits(ctx context.Context, epoch uint64) ([]sprintv1.Commit, error) {
-	var all []sprintv1.Commit
-	err := client.Pages(0, func(page *query.PageRequest) (*query.PageResponse, error) {
-		res, err := h.sprint.Commits(ctx, &sprintv1.QueryCommitsRequest{Epoch: epoch, Participant: h.config.Participant, Pagination: page})
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, res.Commits...)
-		return res.Pagination, nil
-	})
-	return all, err
-}
-
-// outcome is what an epoch meant for this participant, and whether it meant anything. The list may have many pages.
-func (h *Host) outcome(ctx context.Context, epoch uint64) (o sprintv1.Outcome, found bool, err error) {
-	err = client.Pages(1000, func(page *query.PageRequest) (*query.PageResponse, error) {
-		res, err := h.sprint.Outcomes(ctx, &sprintv1.QueryOutcomesRequest{Epoch: epoch, Pagination: page})
-		if err != nil {
-			return nil, fmt.Errorf("asking for the outcomes of epoch %d: %w", epoch, err)
-		}
-		for _, one := range res.Outcomes {
-			if one.Participant == h.config.Participant {
-				o, found = one, true
-				return nil, nil
-			}
-		}
-		return res.Pagination, nil
-	})
-	return o, found, err
 }
 
 // opening reads the drawn leaves from the logs, one multiproof per log. The chain takes the opening of all logs or none,
@@ -539,7 +506,7 @@ func (h *Host) finalised(ctx context.Context, now sprintv1.QueryCurrentResponse)
 	if err := h.idle(now); err != nil {
 		return err
 	}
-	o, found, err := h.outcome(ctx, e.Number)
+	o, found, err := client.Outcome(ctx, h.sprint, e.Number, h.config.Participant)
 	if err != nil {
 		return err
 	}

@@ -190,7 +190,7 @@ func (h *Host) duties(ctx context.Context, e sprintv1.Epoch) ([]duty, error) {
 		}
 		for _, d := range res.Duties {
 			all, err := h.openedLeaves(ctx, e.Number, d.Target)
-			if away(err) || ctx.Err() != nil {
+			if client.Away(err) || ctx.Err() != nil {
 				return nil, err
 			}
 			out := duty{target: d.Target, weight: d.Weight, perNode: map[string]uint64{}, err: err}

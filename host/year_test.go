@@ -24,6 +24,7 @@ import (
 	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
 	"github.com/assaynet/assay/client"
 	"github.com/assaynet/assay/device/cpu"
+	"github.com/assaynet/assay/host/books"
 	"github.com/assaynet/assay/host/leaflog"
 	"github.com/assaynet/assay/host/ledger"
 	"github.com/assaynet/assay/host/machines"
@@ -178,7 +179,7 @@ func (y *year) open() {
 	if y.h.ledger == nil {
 		y.t.Fatalf("day %d: the pool does not open: %s", y.epoch, y.h.poolError)
 	}
-	y.h.sprint = y.chain
+	y.h.sees(y.chain)
 	y.h.settler = settle.New(settle.Config{Ledger: y.h.ledger, Chain: y.bank, Account: "cpc1payer", Logger: y.h.log})
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
@@ -342,7 +343,7 @@ func (y *year) submit(m *yearMachine) {
 // credits the epoch.
 func (y *year) sprint() {
 	e := sprintv1.Epoch{Number: y.epoch, Params: sprintv1.Params{Class: "nano", Samples: 200, CreditEpsPpm: 50_000, KeepEpochs: 3}}
-	bound := ownBound(e)
+	bound := books.OwnBound(e)
 	rate, err := ledger.ParseAmount(y.h.poolConfig().PayPerTebiop)
 	if err != nil {
 		y.t.Fatal(err)
@@ -360,7 +361,7 @@ func (y *year) sprint() {
 			}
 			return log.Append(0, make([]record.Record, count), leaflog.Signature{})
 		})
-		y.h.promise(e, transformer.Nano, key, count)
+		y.h.books.Promise(e, transformer.Nano, key, count)
 		y.commits[y.epoch] = append(y.commits[y.epoch], sprintv1.Commit{Node: key.Node, Segment: 1, Count: count})
 		ops := credit.Credited(count, bound) * transformer.Nano.Ops()
 		m.earned = m.earned.Add(ledger.Pay(ops, rate))
@@ -371,7 +372,7 @@ func (y *year) sprint() {
 // credit is what the loop of payments does with epochs.
 func (y *year) credit() {
 	e := sprintv1.Epoch{Number: y.epoch, Phase: sprintv1.PhaseFinalised, Params: sprintv1.Params{KeepEpochs: 3}}
-	y.until("credit", func() error { return y.h.creditEpochs(y.t.Context(), e) })
+	y.until("credit", func() error { return y.h.books.Step(y.t.Context(), e) })
 	y.until("prune", func() error {
 		if y.epoch > 4 {
 			return y.h.leaves.Prune(y.epoch - 4)
