@@ -41,16 +41,16 @@ vectors: ## regenerate the published vectors; a diff is a change of the protocol
 soak: ### the full lengths: 20 honest epochs, nobody rejected, nobody stuck; votes at their extremes (30 minutes)
 	ASSAY_SOAK=1 go test ./test/network -run Soak -count=1 -timeout 3h -v
 
-year: ### a year of a host with 100 machines: failing disk, restarts, clocks, restores (an hour; TMPDIR in memory is quicker)
+year: ### a year of a host with 100 machines: failing disk, restarts, clocks, restores (5 minutes with TMPDIR in memory, up to an hour on a slow disk)
 	ASSAY_LONG=1 go test ./host -run TestAYear -count=1 -timeout 6h -v
 
 coalitions: ### coalitions, renting, outages and honest faults on the real rules, all tactics and sizes, with tables (12 minutes)
 	ASSAY_LONG=1 go test ./chain/x/sprint -run 'Coalition|Presence|Outage|Honest' -count=1 -timeout 3h -v
 
-flips: ### 10,000 flipped bits and 1,000 files cut short in what worker, host and localnet keep, and in the host's stores (10 minutes)
+flips: ### 10,000 flipped bits and 1,000 files cut short in what worker, host and localnet keep, and in the host's stores (3 minutes)
 	./test/flips.sh
 
-full-disk: ### the disk of worker, pool, host and node full at every write in turn, and disks of a few megabytes in a network (15 minutes)
+full-disk: ### the disk of worker, pool, host and node full at every write in turn, and disks of a few megabytes in a network (7 minutes)
 	ASSAY_LONG=1 go test ./worker/... ./host/... ./chain/... ./localnet ./test/pool ./test/network -run 'Fills|FullDisk|DiskIsFull' -count=1 -timeout 2h -v
 
 crowd: ### 10,000 idle workers, hundreds that submit, honest ones beside 1,000 hostile: what a host costs (7 minutes)
