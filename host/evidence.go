@@ -42,7 +42,7 @@ func (h *Host) writeEvidence(ctx context.Context, e sprintv1.Epoch) error {
 			continue
 		}
 		what := Fault{Epoch: e.Number, What: "evidence on a leaf of " + j.Leaf.Participant, Node: j.Leaf.Node, Segment: j.Leaf.Segment}
-		if !h.attempt(what, func() error { return h.writeOne(ctx, e, j, state, path) }) {
+		if !h.board.Attempt(what, func() error { return h.writeOne(ctx, e, j, state, path) }) {
 			all = false // again at the next block
 			continue
 		}

@@ -158,10 +158,10 @@ func TestOneLogKeepsNoOtherFromTheChain(t *testing.T) {
 				if diff := cmp.Diff(want, got); diff != "" {
 					t.Errorf("to be committed (-want +got):\n%s", diff)
 				}
-				if n := h.board.get().Leaves[sick]; n != uint64(c.left) {
+				if n := h.board.Get().Leaves[sick]; n != uint64(c.left) {
 					t.Errorf("%d of its leaves count, want %d", n, c.left)
 				}
-				faults := h.board.get().Faults
+				faults := h.board.Get().Faults
 				if c.says == "" {
 					if len(faults) > 0 {
 						t.Errorf("faults: %+v", faults)
@@ -209,7 +209,7 @@ func TestAnOpeningNamesTheLogsThatAreLost(t *testing.T) {
 			h, _ := poolHost(t, here)
 			g := new(errgroup.Group)
 			msg, err := h.opening(t.Context(), g, e, drawn, commits)
-			if faults := h.board.get().Faults; c.left == 20 {
+			if faults := h.board.Get().Faults; c.left == 20 {
 				if err != nil || len(faults) > 0 {
 					t.Fatalf("%v, faults %+v", err, faults)
 				}
@@ -230,12 +230,12 @@ func TestAnOpeningNamesTheLogsThatAreLost(t *testing.T) {
 			_ = g.Wait()
 			msg, err = h.opening(t.Context(), g, e, drawn, commits)
 			if c.change == nil { // nothing is there to be read
-				if f := h.board.get().Faults; err == nil || len(f) != 2 || !strings.Contains(f[0].Reason, "from a copy") {
+				if f := h.board.Get().Faults; err == nil || len(f) != 2 || !strings.Contains(f[0].Reason, "from a copy") {
 					t.Errorf("%v, %+v", err, f)
 				}
 				return
 			}
-			if f := h.board.get().Faults; err != nil || len(f) > 0 {
+			if f := h.board.Get().Faults; err != nil || len(f) > 0 {
 				t.Fatalf("after it was computed again: %v, %+v", err, f)
 			}
 			for i, o := range msg.Logs {
@@ -255,8 +255,8 @@ func TestAnOpeningNamesTheLogsThatAreLost(t *testing.T) {
 	t.Run("gone", func(t *testing.T) {
 		here := t.TempDir()
 		h, _ := poolHost(t, here)
-		if _, err := h.opening(t.Context(), new(errgroup.Group), e, drawn, commits); err == nil || len(h.board.get().Faults) != 3 {
-			t.Errorf("logs that are gone: %v, %+v", err, h.board.get().Faults)
+		if _, err := h.opening(t.Context(), new(errgroup.Group), e, drawn, commits); err == nil || len(h.board.Get().Faults) != 3 {
+			t.Errorf("logs that are gone: %v, %+v", err, h.board.Get().Faults)
 		}
 		if _, err := os.Stat(leavesPath(here, "w1")); !errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("an empty file is in the place of the one that is gone: %v", err)
@@ -330,7 +330,7 @@ func TestOneOpeningKeepsNobodyFromBeingJudged(t *testing.T) {
 				t.Errorf("%s is bad: duty %d on %s has %d leaves, %v", bad, i, d.target, len(d.leaves), d.err)
 			}
 		}
-		if f := h.board.get().Faults; len(f) != 1 || !strings.Contains(f[0].Reason, bad) {
+		if f := h.board.Get().Faults; len(f) != 1 || !strings.Contains(f[0].Reason, bad) {
 			t.Errorf("%s is not named: %+v", bad, f)
 		}
 		// The verdict has the others in their places, and leaves this one out.
@@ -417,15 +417,15 @@ func TestOneEvidenceKeepsNoOtherBack(t *testing.T) {
 				t.Errorf("%s is bad and %s blocked; of %s written: %t", bad, blocked, target, written)
 			}
 		}
-		if f := h.board.get().Faults; len(f) != 2 || h.evidence[1] {
+		if f := h.board.Get().Faults; len(f) != 2 || h.evidence[1] {
 			t.Errorf("faults %+v, all done: %t", f, h.evidence[1])
 		}
 		h.sprint = proving{judging{}}
 		if err := os.Remove(name(blocked)); err != nil {
 			t.Fatal(err)
 		}
-		if err := h.writeEvidence(t.Context(), e); err != nil || !h.evidence[1] || len(h.board.get().Faults) != 0 {
-			t.Errorf("after it was mended: %v, %+v", err, h.board.get().Faults)
+		if err := h.writeEvidence(t.Context(), e); err != nil || !h.evidence[1] || len(h.board.Get().Faults) != 0 {
+			t.Errorf("after it was mended: %v, %+v", err, h.board.Get().Faults)
 		}
 	}
 }
@@ -455,7 +455,7 @@ func TestAVerdictWithoutADiskIsGiven(t *testing.T) {
 	if err := h.decide(now, finding{body: &sprintv1.VerdictBody{}}); err != nil {
 		t.Fatal(err)
 	}
-	if f := h.board.get().Faults; len(f) != 1 || !strings.Contains(f[0].Reason, inTheWay) {
+	if f := h.board.Get().Faults; len(f) != 1 || !strings.Contains(f[0].Reason, inTheWay) {
 		t.Errorf("faults %+v", f)
 	}
 	if err := h.reveal(now); err != nil {
@@ -467,8 +467,8 @@ func TestAVerdictWithoutADiskIsGiven(t *testing.T) {
 	if err := os.Remove(inTheWay); err != nil {
 		t.Fatal(err)
 	}
-	if err := h.reveal(now); err != nil || len(h.board.get().Faults) != 0 {
-		t.Errorf("%v, %+v", err, h.board.get().Faults)
+	if err := h.reveal(now); err != nil || len(h.board.Get().Faults) != 0 {
+		t.Errorf("%v, %+v", err, h.board.Get().Faults)
 	}
 	if v, err := h.loadVerdict(1); err != nil || v == nil {
 		t.Errorf("stored: %v, %v", v, err)
@@ -486,7 +486,7 @@ func TestADamagedVerdictIsAbstainedOn(t *testing.T) {
 	if err := h.reveal(segmentOver()); err != nil {
 		t.Error(err)
 	}
-	if s := h.board.get(); s.Doing != "abstaining" || len(s.Faults) != 1 || !strings.Contains(s.Faults[0].Reason, h.verdictPath(1)) {
+	if s := h.board.Get(); s.Doing != "abstaining" || len(s.Faults) != 1 || !strings.Contains(s.Faults[0].Reason, h.verdictPath(1)) {
 		t.Errorf("%s, faults %+v", s.Doing, s.Faults)
 	}
 }
@@ -543,7 +543,7 @@ func TestAStepGoesOnBehindWhatFails(t *testing.T) {
 		t.Errorf("a failure that is not the node's absence: %v", err)
 	}
 	whats := func() (list []string) {
-		for _, f := range h.board.get().Faults {
+		for _, f := range h.board.Get().Faults {
 			list = append(list, f.What)
 		}
 		return list
@@ -603,7 +603,7 @@ func TestDutiesGoOnWithoutRoom(t *testing.T) {
 	if got, _ := h.queue.Status(); len(got) != 3 {
 		t.Errorf("committed without room: %v", got)
 	}
-	s := h.board.get()
+	s := h.board.Get()
 	if s.Doing != "waiting" || !strings.Contains(s.Reason, home+" is nearly full") || s.Disk == nil || !s.Disk.Full || s.Disk.Free != 1 {
 		t.Errorf("%s: %s, %+v", s.Doing, s.Reason, s.Disk)
 	}
@@ -624,24 +624,8 @@ func TestDutiesGoOnWithoutRoom(t *testing.T) {
 	if err := h.compute(t.Context(), g, now, transformer.Nano, me); err != nil {
 		t.Fatal(err)
 	}
-	if s := h.board.get(); s.Doing != "computing" || s.Disk.Full {
+	if s := h.board.Get(); s.Doing != "computing" || s.Disk.Full {
 		t.Errorf("with room again: %s, %s", s.Doing, s.Reason)
-	}
-}
-
-// The list of faults in the status is bounded, one for each element, and the latest epoch's.
-func TestFaultsAreBounded(t *testing.T) {
-	h, _ := poolHost(t, t.TempDir())
-	for i := range 3 * mostFaults {
-		h.fault(Fault{Epoch: 1, What: "leaves", Node: fmt.Sprint(i), Reason: "a"})
-		h.fault(Fault{Epoch: 1, What: "leaves", Node: fmt.Sprint(i), Reason: "b"})
-	}
-	if f := h.board.get().Faults; len(f) != mostFaults || f[0].Reason != "b" {
-		t.Errorf("%d faults, the first %+v", len(f), f[0])
-	}
-	h.say(sprintv1.QueryCurrentResponse{Epoch: sprintv1.Epoch{Number: 2}}, "waiting", "")
-	if f := h.board.get().Faults; len(f) != 0 {
-		t.Errorf("%d faults of an epoch that is past", len(f))
 	}
 }
 
@@ -660,7 +644,7 @@ func TestTheNodeIsBlamedForItsAbsenceOnly(t *testing.T) {
 		{&fs.PathError{Op: "write", Path: "/a", Err: os.ErrPermission}, true, "write /a: permission denied"},
 	} {
 		h.noAnswer(c.err)
-		if s := h.board.get(); s.Reachable != c.reachable || !strings.Contains(s.Reason, c.says) {
+		if s := h.board.Get(); s.Reachable != c.reachable || !strings.Contains(s.Reason, c.says) {
 			t.Errorf("%v: reachable %t, %s", c.err, s.Reachable, s.Reason)
 		}
 	}

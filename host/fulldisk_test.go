@@ -104,7 +104,7 @@ func TestAnEpochsDiskFillsAtEachWrite(t *testing.T) {
 		if diff := cmp.Diff([]string{"commit/1/w1/1", "commit/1/w2/1", "commit/1/w3/1", "reveal/1", "verdict/1"}, got); diff != "" {
 			t.Errorf("wanted, after %s (-want +got):\n%s", disk.First(), diff)
 		}
-		for _, f := range h.board.get().Faults {
+		for _, f := range h.board.Get().Faults {
 			if !strings.Contains(f.Reason, here) || !strings.Contains(f.Reason, "no space left on device") || strings.Contains(f.Reason, ".unfinished-") {
 				t.Errorf("a fault that does not name the path: %+v", f)
 			}
@@ -115,7 +115,7 @@ func TestAnEpochsDiskFillsAtEachWrite(t *testing.T) {
 			t.Errorf("%d leaves were acknowledged, and with space there are %d of 8", acknowledged, n)
 		}
 		step(false)
-		if f := h.board.get().Faults; len(f) > 0 {
+		if f := h.board.Get().Faults; len(f) > 0 {
 			t.Errorf("with space again, after %s: %+v", disk.First(), f)
 		}
 		if v, err := h.loadVerdict(1); err != nil || v == nil || !bytes.Equal(v.Salt, h.checks.verdict.Salt) {

@@ -26,6 +26,7 @@ import (
 	registryv1 "github.com/assaynet/assay/api/registry/v1"
 	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
 	"github.com/assaynet/assay/client"
+	"github.com/assaynet/assay/host/board"
 	"github.com/assaynet/assay/host/books"
 	"github.com/assaynet/assay/host/fleet"
 	"github.com/assaynet/assay/host/leaflog"
@@ -99,7 +100,7 @@ type Host struct {
 	fleet          *fleet.Fleet
 	leaves         *leaflog.Store
 	disks          []*disk.Watch
-	board          board
+	board          board.Board
 	pace           pace
 	hot            hotKey
 	judge          *work.Judge
@@ -158,6 +159,7 @@ func Run(ctx context.Context, c Config, o Options) error {
 		h.disks = append(h.disks, disk.NewWatch(filepath.Join(o.Home, folder), o.Space))
 	}
 	h.lookAtDisks()
+	h.board.Logger = h.log
 	h.judge, h.own.judge, h.strangers.judge = h.newJudge(), h.newJudge(), h.newJudge()
 	encoding, err := client.NewEncoding()
 	if err != nil {
@@ -202,7 +204,7 @@ func Run(ctx context.Context, c Config, o Options) error {
 		return err
 	}
 	h.binder = machines.NewBinder(h.machines, h.fleet, h.queue, h.registry, c.Participant)
-	h.board.set(func(s *Status) {
+	h.board.Set(func(s *Status) {
 		s.Participant, s.Chain, s.WorkersURL = c.Participant, c.Chain, h.fleet.URL()
 		s.Doing, s.Reason = "starting", "asking the node where the chain stands"
 	})
@@ -249,7 +251,7 @@ func (h *Host) newJudge() *work.Judge {
 
 // Status is the document of this moment.
 func (h *Host) Status() Status {
-	s := h.board.get()
+	s := h.board.Get()
 	s.Workers = h.fleet.Status()
 	s.Queue, s.LastError = h.queue.Status()
 	s.Progress, s.HotKey = h.pace.progress(), h.hot.get()
@@ -310,7 +312,7 @@ func (h *Host) noAnswer(err error) {
 		return
 	}
 	h.log.Error("the node's answer is of no use; trying again", "err", err)
-	h.board.set(func(s *Status) {
+	h.board.Set(func(s *Status) {
 		s.Reachable, s.Doing, s.Reason, s.Until = true, waitingForNode, err.Error(), 0
 	})
 }
@@ -336,7 +338,7 @@ func (h *Host) step(ctx context.Context, g *errgroup.Group) error {
 	if err != nil {
 		return fmt.Errorf("asking for the current epoch: %w", err)
 	}
-	h.board.set(func(s *Status) { s.Reachable, s.Height = true, now.Height })
+	h.board.Set(func(s *Status) { s.Reachable, s.Height = true, now.Height })
 	if now.Height == h.last.Height {
 		h.standsStill(ctx)
 		return nil
@@ -355,10 +357,10 @@ func (h *Host) step(ctx context.Context, g *errgroup.Group) error {
 	acted := h.act(ctx, g, *now)
 	sent := h.queue.Step(ctx, now.Height) // what is wanted already, whatever else fails
 	if !client.Away(acted) {
-		h.attempt(Fault{Epoch: now.Epoch.Number, What: "this block's part of the epoch"}, func() error { return acted })
+		h.board.Attempt(Fault{Epoch: now.Epoch.Number, What: "this block's part of the epoch"}, func() error { return acted })
 	}
 	if !client.Away(sent) {
-		h.attempt(Fault{Epoch: now.Epoch.Number, What: "sending messages"}, func() error { return sent })
+		h.board.Attempt(Fault{Epoch: now.Epoch.Number, What: "sending messages"}, func() error { return sent })
 	}
 	for _, err := range []error{acted, sent} {
 		if client.Away(err) {
@@ -368,17 +370,6 @@ func (h *Host) step(ctx context.Context, g *errgroup.Group) error {
 	h.last = *now // what failed is tried again at the next block
 	h.news.Store(now)
 	return nil
-}
-
-// say puts what the host does into the status document.
-func (h *Host) say(now sprintv1.QueryCurrentResponse, doing, reason string) {
-	h.board.set(func(s *Status) {
-		if s.Epoch != now.Epoch.Number {
-			s.Leaves, s.Excess = nil, nil
-			s.Faults = slices.DeleteFunc(slices.Clone(s.Faults), func(f Fault) bool { return f.Epoch < now.Epoch.Number })
-		}
-		s.Epoch, s.Phase, s.Doing, s.Reason, s.Until = now.Epoch.Number, now.Epoch.Phase.Word(), doing, reason, now.Until
-	})
 }
 
 func sortedIDs(m map[string]string) []string {

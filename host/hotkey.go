@@ -25,22 +25,6 @@ import (
 	"github.com/assaynet/assay/poc/coin"
 )
 
-// HotKey is the key that signs for this host, and what it may spend on fees.
-type HotKey struct {
-	Address string `json:"address"`
-	// Known is false while the node has not said what follows; Reason says why.
-	Known bool `json:"known"`
-	// Balance is what it holds itself, in acpc.
-	Balance ledger.Amount `json:"balance"`
-	// Granted says that the participant pays fees for it; Left is up to how much in acpc, nil without a bound.
-	Granted bool           `json:"granted"`
-	Left    *ledger.Amount `json:"left,omitempty"`
-	// Expires is when the grant ends (RFC 3339), empty for never.
-	Expires string `json:"expires,omitempty"`
-	// Reason says what is amiss, and what to do.
-	Reason string `json:"reason,omitempty"`
-}
-
 const (
 	// hotEvery is how often the node is asked for the hot key's means, and hotTime how long it may take.
 	hotEvery = time.Minute
@@ -112,7 +96,7 @@ func (h *Host) lookAtHotKey(ctx context.Context, encoding client.Encoding, addre
 		}
 	}
 	if err == nil {
-		err = k.allowed(allowance, h.config.Participant, time.Now())
+		err = allowed(&k, allowance, h.config.Participant, time.Now())
 	}
 	if ctx.Err() != nil {
 		return
@@ -132,7 +116,7 @@ func noGrant(err error) bool {
 }
 
 // allowed enters an allowance, nil for none, and what is amiss with it.
-func (k *HotKey) allowed(a feegrant.FeeAllowanceI, participant string, now time.Time) error {
+func allowed(k *HotKey, a feegrant.FeeAllowanceI, participant string, now time.Time) error {
 	renew := fmt.Sprintf("to grant anew: assay tx feegrant revoke %s %s, then assay tx feegrant grant %s %s --spend-limit 10cpc", participant, k.Address, participant, k.Address)
 	if a == nil {
 		k.Reason = fmt.Sprintf("the participant pays no fees for it, so a message that was refused twice is not sent again; grant it: assay tx feegrant grant %s %s --spend-limit 10cpc", participant, k.Address)

@@ -49,7 +49,7 @@ func TestWhatTheHotKeyMaySpend(t *testing.T) {
 		"for some messages": {filtered(&feegrant.BasicAllowance{SpendLimit: acpc(much)}), "5000000000000000000", true, ""},
 	} {
 		k := HotKey{Address: "cpc1hot"}
-		if err := k.allowed(c.grant, "cpc1op", now); err != nil {
+		if err := allowed(&k, c.grant, "cpc1op", now); err != nil {
 			t.Errorf("%s: %v", name, err)
 			continue
 		}

@@ -71,7 +71,7 @@ func (h *Host) clean(ctx context.Context, g *errgroup.Group, now sprintv1.QueryC
 			a = &logAudit{done: make(chan struct{}), err: fmt.Errorf("%w: %s", errLeftOut, f.Reason)}
 			close(a.done)
 			h.logs[key] = a
-			h.board.set(func(s *Status) { s.LeftOut = append(slices.Clone(s.LeftOut), f.LeftOut) })
+			h.board.Set(func(s *Status) { s.LeftOut = append(slices.Clone(s.LeftOut), f.LeftOut) })
 			h.tell(key, f) // again, if a crash came between
 			h.punish(key, f)
 			return false
@@ -193,7 +193,7 @@ func (a *logAudit) show(ctx context.Context, by *auditor, o delivery.Order, nonc
 // leaveOut says, once, that a log is not committed, puts it on file, and punishes
 // a machine of the pool whose leaves no faulty hardware explains.
 func (h *Host) leaveOut(key leaflog.Key, a *logAudit) {
-	told := slices.ContainsFunc(h.board.get().LeftOut, func(l delivery.LeftOut) bool {
+	told := slices.ContainsFunc(h.board.Get().LeftOut, func(l delivery.LeftOut) bool {
 		return l.Epoch == key.Epoch && l.Node == key.Node && l.Segment == key.Segment
 	})
 	if told {
@@ -207,7 +207,7 @@ func (h *Host) leaveOut(key leaflog.Key, a *logAudit) {
 	}
 	l.Reason = l.Explain()
 	h.log.Error("a machine's leaves are wrong", "node", key.Node, "epoch", key.Epoch, "segment", key.Segment, "leaf", l.Leaf, "reason", l.Reason)
-	h.board.set(func(s *Status) { s.LeftOut = append(slices.Clone(s.LeftOut), l) })
+	h.board.Set(func(s *Status) { s.LeftOut = append(slices.Clone(s.LeftOut), l) })
 	f := h.file(key, l, a)
 	h.tell(key, f)
 	h.punish(key, f)

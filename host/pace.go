@@ -9,17 +9,6 @@ import (
 	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
 )
 
-// Progress is how far a phase is, in blocks.
-type Progress struct {
-	// From is the block before the first one of the phase, and To its last one at the latest; both are 0 where only
-	// the beacon decides.
-	From int64 `json:"from,omitempty"`
-	To   int64 `json:"to,omitempty"`
-	// BlockMS is the time of a block in milliseconds, as this host saw the latest; 0 while it is not known, or no
-	// block comes.
-	BlockMS int64 `json:"block_ms,omitempty"`
-}
-
 const (
 	// paceBlocks is over how many blocks the time of one is taken.
 	paceBlocks = 20

@@ -65,6 +65,7 @@ func poolHostAs(t *testing.T, home string, edit func(*Host)) (h *Host, closeAll 
 	h = &Host{config: config(), log: slog.New(slog.DiscardHandler), judge: work.NewJudge(nil), own: auditor{judge: work.NewJudge(nil)}, strangers: auditor{judge: work.NewJudge(nil)},
 		still: newStill(clock.New(nil)), logs: map[leaflog.Key]*logAudit{}}
 	h.o = Options{Home: home, HostKey: ed25519.NewKeyFromSeed(bytes.Repeat([]byte{99}, 32)), Keys: keys, Logger: h.log}
+	h.board.Logger = h.log
 	p := DefaultPool()
 	p.Enabled, p.BanAfter, p.MaxNodes = true, 2, 2
 	h.config.Pool = &p
@@ -421,7 +422,7 @@ func TestAForgedLogStaysOut(t *testing.T) {
 				}
 				clear(again.logs)
 			}
-			if l := again.board.get().LeftOut; len(l) == 0 || l[0] != f.LeftOut {
+			if l := again.board.Get().LeftOut; len(l) == 0 || l[0] != f.LeftOut {
 				t.Errorf("the status after a restart: %+v", l)
 			}
 			punished(again)
@@ -477,12 +478,15 @@ func TestCommitsFitTheBound(t *testing.T) {
 		if diff := cmp.Diff([]string{"commit/1/w1/1", "commit/1/w2/1"}, waiting); diff != "" {
 			t.Errorf("to be committed (-want +got):\n%s", diff)
 		}
-		want := []Excess{{1, "w2", 1, 20, 8, reason(8)}, {1, "w3", 1, 20, 0, reason(0)}}
-		if diff := cmp.Diff(want, h.board.get().Excess); diff != "" {
+		want := []Excess{
+			{Epoch: 1, Node: "w2", Segment: 1, Stored: 20, Committed: 8, Reason: reason(8)},
+			{Epoch: 1, Node: "w3", Segment: 1, Stored: 20, Committed: 0, Reason: reason(0)},
+		}
+		if diff := cmp.Diff(want, h.board.Get().Excess); diff != "" {
 			t.Errorf("left (-want +got):\n%s", diff)
 		}
-		if n := h.logs[leaflog.Key{Epoch: 1, Node: "w2", Segment: 1}].checked; n != 8 || len(h.board.get().LeftOut) > 0 {
-			t.Errorf("%d leaves of w2 were audited, and %v is left out", n, h.board.get().LeftOut)
+		if n := h.logs[leaflog.Key{Epoch: 1, Node: "w2", Segment: 1}].checked; n != 8 || len(h.board.Get().LeftOut) > 0 {
+			t.Errorf("%d leaves of w2 were audited, and %v is left out", n, h.board.Get().LeftOut)
 		}
 		workers := h.config.Workers
 		closeAll()

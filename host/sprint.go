@@ -29,7 +29,7 @@ import (
 func (h *Host) act(ctx context.Context, g *errgroup.Group, now sprintv1.QueryCurrentResponse) error {
 	e := now.Epoch
 	if e.Number == 0 {
-		h.say(now, "waiting", now.Reason)
+		h.board.Say(now, "waiting", now.Reason)
 		return h.idle(now)
 	}
 	me, err := h.member(ctx, e.Number)
@@ -46,7 +46,7 @@ func (h *Host) act(ctx context.Context, g *errgroup.Group, now sprintv1.QueryCur
 		}
 	}
 	if me == nil {
-		h.say(now, "waiting", "takes no part in epoch "+fmt.Sprint(e.Number)+": "+h.whyNot(ctx))
+		h.board.Say(now, "waiting", "takes no part in epoch "+fmt.Sprint(e.Number)+": "+h.whyNot(ctx))
 		return h.idle(now)
 	}
 	class, err := transformer.ByName(e.Params.Class)
@@ -77,7 +77,7 @@ func (h *Host) act(ctx context.Context, g *errgroup.Group, now sprintv1.QueryCur
 	case sprintv1.PhaseFinalised:
 		return h.finalised(ctx, now)
 	default:
-		h.say(now, "waiting", now.Reason)
+		h.board.Say(now, "waiting", now.Reason)
 		return h.idle(now)
 	}
 }
@@ -139,7 +139,7 @@ func (h *Host) idleFor(now sprintv1.QueryCurrentResponse, reason string) error {
 func (h *Host) prepare(ctx context.Context, now sprintv1.QueryCurrentResponse, class transformer.Class, me *sprintv1.Member) error {
 	e := now.Epoch
 	if len(e.Seed1) == 0 {
-		h.say(now, "waiting", now.Reason)
+		h.board.Say(now, "waiting", now.Reason)
 		return h.idle(now)
 	}
 	all := h.fleet.Status()
@@ -149,7 +149,7 @@ func (h *Host) prepare(ctx context.Context, now sprintv1.QueryCurrentResponse, c
 		return err
 	}
 	if me.Live {
-		h.say(now, "ready", now.Reason)
+		h.board.Say(now, "ready", now.Reason)
 		return nil
 	}
 	counted, load := counted(all, nodes, h.machines.Stranger), uint64(0)
@@ -164,13 +164,13 @@ func (h *Host) prepare(ctx context.Context, now sprintv1.QueryCurrentResponse, c
 	}
 	switch {
 	case connected == 0 && slices.ContainsFunc(all, func(w fleet.WorkerStatus) bool { return w.Connected }):
-		h.say(now, "waiting for workers", fmt.Sprintf("all workers that are connected take part from epoch %d on", e.Number+1))
+		h.board.Say(now, "waiting for workers", fmt.Sprintf("all workers that are connected take part from epoch %d on", e.Number+1))
 		return nil
 	case connected == 0:
-		h.say(now, "waiting for workers", "no worker is connected; start one with: assay-worker start --host "+h.fleet.URL())
+		h.board.Say(now, "waiting for workers", "no worker is connected; start one with: assay-worker start --host "+h.fleet.URL())
 		return nil
 	case ready < connected && (ready == 0 || now.Height < e.PrepareUntil-marginBlocks): // one slow worker does not cost the epoch
-		h.say(now, "preparing", fmt.Sprintf("%d of %d workers have built the model", ready, connected))
+		h.board.Say(now, "preparing", fmt.Sprintf("%d of %d workers have built the model", ready, connected))
 		return nil
 	}
 	id := fmt.Sprintf("ready/%d", e.Number)
@@ -181,7 +181,7 @@ func (h *Host) prepare(ctx context.Context, now sprintv1.QueryCurrentResponse, c
 	if err != nil {
 		return fmt.Errorf("asking the node at %s for a heartbeat (it must be this participant's own validator): %w", h.config.GRPC, err)
 	}
-	h.say(now, "reporting ready", "")
+	h.board.Say(now, "reporting ready", "")
 	h.queue.Want(id, e.PrepareUntil+10, &sprintv1.MsgReady{Participant: h.config.Participant, Epoch: e.Number, LoadMs: load, Height: beat.Height, Signature: beat.Signature})
 	return nil
 }
@@ -233,11 +233,11 @@ func (h *Host) compute(ctx context.Context, g *errgroup.Group, now sprintv1.Quer
 		}
 	}
 	if me.Jailed {
-		h.say(now, "jailed", "no vote and no credit until the jail term ends")
+		h.board.Say(now, "jailed", "no vote and no credit until the jail term ends")
 		return h.idle(now)
 	}
 	if me.Role == sprintv1.RoleNewcomer && !me.Taken {
-		h.say(now, "waiting", h.whyNot(ctx))
+		h.board.Say(now, "waiting", h.whyNot(ctx))
 		return h.idle(now)
 	}
 	most := sprintv1.MayCommit(me.Credited, e.Params.Segments, class.MiOps())
@@ -245,12 +245,12 @@ func (h *Host) compute(ctx context.Context, g *errgroup.Group, now sprintv1.Quer
 		if err := h.idleFor(now, "no leaves are taken: "+h.fullFor()); err != nil {
 			return err
 		}
-		h.say(now, "waiting", "no leaves are taken: "+why)
+		h.board.Say(now, "waiting", "no leaves are taken: "+why)
 	} else if running == nil {
 		if err := h.idle(now); err != nil {
 			return err
 		}
-		h.say(now, "waiting", now.Reason)
+		h.board.Say(now, "waiting", now.Reason)
 	} else {
 		g := computing(e, class, *running)
 		g.Reason, g.Until = fmt.Sprintf("segment %d of %d", running.Index, len(e.Segments)), fmt.Sprintf("block %d", running.End)
@@ -263,9 +263,9 @@ func (h *Host) compute(ctx context.Context, g *errgroup.Group, now sprintv1.Quer
 			stored += p.log.Size()
 		}
 		if stored >= most {
-			h.say(now, "waiting", fmt.Sprintf("segment %d of %d: %s; until block %d", running.Index, len(e.Segments), g.Spent, running.End))
+			h.board.Say(now, "waiting", fmt.Sprintf("segment %d of %d: %s; until block %d", running.Index, len(e.Segments), g.Spent, running.End))
 		} else {
-			h.say(now, "computing", fmt.Sprintf("segment %d of %d", running.Index, len(e.Segments)))
+			h.board.Say(now, "computing", fmt.Sprintf("segment %d of %d", running.Index, len(e.Segments)))
 		}
 	}
 	return h.commit(ctx, g, now, class, me.Nodes, most)
@@ -307,7 +307,7 @@ func (h *Host) portions(epoch uint64, s sprintv1.Segment, height int64, class tr
 			if err != nil {
 				f := logFault(key)
 				f.Reason = err.Error()
-				h.fault(f)
+				h.board.Fault(f)
 				continue
 			}
 			p.count, most = cut.First, 0
@@ -348,11 +348,11 @@ func (h *Host) commit(ctx context.Context, g *errgroup.Group, now sprintv1.Query
 				continue
 			}
 			if err := h.commitLog(ctx, g, now, class, s, p); err != nil {
-				h.fault(Fault{Epoch: now.Epoch.Number, What: "committing leaves", Node: p.log.Key().Node, Segment: s.Index, Reason: err.Error()})
+				h.board.Fault(Fault{Epoch: now.Epoch.Number, What: "committing leaves", Node: p.log.Key().Node, Segment: s.Index, Reason: err.Error()})
 			}
 		}
 	}
-	h.board.set(func(st *Status) { st.Leaves = sizes })
+	h.board.Set(func(st *Status) { st.Leaves = sizes })
 	return nil
 }
 
@@ -383,11 +383,11 @@ func (h *Host) exceeds(p portion, most uint64) {
 	key := p.log.Key()
 	x := Excess{Epoch: key.Epoch, Node: key.Node, Segment: key.Segment, Stored: p.size, Committed: p.count,
 		Reason: fmt.Sprintf("%d of %d leaves are committed: this participant may commit %d in segment %d, all machines together", p.count, p.size, most, key.Segment)}
-	if slices.Contains(h.board.get().Excess, x) {
+	if slices.Contains(h.board.Get().Excess, x) {
 		return
 	}
 	h.log.Warn("leaves are not committed", "node", x.Node, "epoch", x.Epoch, "segment", x.Segment, "reason", x.Reason)
-	h.board.set(func(s *Status) { s.Excess = append(slices.Clone(s.Excess), x) })
+	h.board.Set(func(s *Status) { s.Excess = append(slices.Clone(s.Excess), x) })
 }
 
 // open posts every drawn leaf of this participant.
@@ -395,7 +395,7 @@ func (h *Host) open(ctx context.Context, g *errgroup.Group, now sprintv1.QueryCu
 	e := now.Epoch
 	id := fmt.Sprintf("open/%d", e.Number)
 	if h.queue.Done(id) {
-		h.say(now, "waiting", "opened; others still open their leaves")
+		h.board.Say(now, "waiting", "opened; others still open their leaves")
 		return nil
 	}
 	samples, err := h.sprint.Samples(ctx, &sprintv1.QuerySamplesRequest{Epoch: e.Number, Participant: h.config.Participant})
@@ -403,7 +403,7 @@ func (h *Host) open(ctx context.Context, g *errgroup.Group, now sprintv1.QueryCu
 		return fmt.Errorf("asking for the drawn leaves: %w", err)
 	}
 	if len(samples.Leaves) == 0 {
-		h.say(now, "waiting", "nothing was committed in this epoch, so nothing is drawn")
+		h.board.Say(now, "waiting", "nothing was committed in this epoch, so nothing is drawn")
 		return nil
 	}
 	commits, err := client.Commits(ctx, h.sprint, e.Number, h.config.Participant)
@@ -416,11 +416,11 @@ func (h *Host) open(ctx context.Context, g *errgroup.Group, now sprintv1.QueryCu
 	}
 	if t := h.o.Tamper; t != nil && t.Open != nil {
 		if msg = t.Open(msg); msg == nil {
-			h.say(now, "withholding", "an adversary does not open")
+			h.board.Say(now, "withholding", "an adversary does not open")
 			return nil
 		}
 	}
-	h.say(now, "opening", fmt.Sprintf("%d drawn leaves", len(samples.Leaves)))
+	h.board.Say(now, "opening", fmt.Sprintf("%d drawn leaves", len(samples.Leaves)))
 	h.queue.Want(id, e.ProofUntil, msg)
 	return nil
 }
@@ -446,7 +446,7 @@ func (h *Host) opening(ctx context.Context, g *errgroup.Group, e sprintv1.Epoch,
 			continue
 		}
 		var o sprintv1.LogOpening
-		if !h.attempt(Fault{Epoch: e.Number, What: "opening leaves", Node: c.Node, Segment: c.Segment}, func() (err error) {
+		if !h.board.Attempt(Fault{Epoch: e.Number, What: "opening leaves", Node: c.Node, Segment: c.Segment}, func() (err error) {
 			if o, err = h.openingOf(e.Number, class, c, nonces); err != nil {
 				err = fmt.Errorf("%w; %s", err, h.restore(ctx, g, e, class, c))
 			}
@@ -512,12 +512,12 @@ func (h *Host) finalised(ctx context.Context, now sprintv1.QueryCurrentResponse)
 	}
 	if found {
 		h.log.Info("epoch finalised", "epoch", e.Number, "reason", o.Reason, "weight", o.WeightAfter)
-		h.board.set(func(s *Status) {
+		h.board.Set(func(s *Status) {
 			s.LeftOut = nil
 			s.Outcome = &Outcome{Epoch: e.Number, Result: o.Result.String(), Reason: o.Reason, Weight: o.WeightAfter, Power: o.PowerAfter}
 		})
 	}
-	h.say(now, "waiting", now.Reason)
+	h.board.Say(now, "waiting", now.Reason)
 	return h.writeEvidence(ctx, e)
 }
 

@@ -64,7 +64,7 @@ func (h *Host) goesOn(height int64) {
 	}
 	s.moved, s.at, s.asked, s.why = s.clock.Lived(), s.clock.Wall(), 0, ""
 	h.halt("")
-	h.board.set(func(st *Status) { st.Still = "" })
+	h.board.Set(func(st *Status) { st.Still = "" })
 }
 
 // standsStill is called when there is no new block.
@@ -107,12 +107,12 @@ func (h *Host) lookAtNode(ctx context.Context) {
 
 // nodeDisk notes what a node says of its disk. It stays while the node is away, since it may be why.
 func (h *Host) nodeDisk(p *registryv1.ProgressResponse) {
-	if was := h.board.get().NodeDisk; p.Disk != "" && was == "" {
+	if was := h.board.Get().NodeDisk; p.Disk != "" && was == "" {
 		h.log.Error("the node's disk is nearly full", "reason", p.Disk)
 	} else if p.Disk == "" && was != "" {
 		h.log.Info("the node's disk has room again")
 	}
-	h.board.set(func(s *Status) { s.NodeDisk = p.Disk })
+	h.board.Set(func(s *Status) { s.NodeDisk = p.Disk })
 }
 
 // stands says why there is no block. What helps stands behind the first semicolon: it
@@ -123,7 +123,7 @@ func (h *Host) stands(reason string) {
 		h.log.Error("the chain stands still", "reason", reason)
 		h.halt(why)
 	}
-	h.board.set(func(s *Status) { s.Still, s.Doing, s.Reason, s.Until = reason, standing, reason, 0 })
+	h.board.Set(func(s *Status) { s.Still, s.Doing, s.Reason, s.Until = reason, standing, reason, 0 })
 }
 
 // What a host does that can do nothing.
@@ -150,10 +150,10 @@ func (h *Host) nodeAway(cause error) {
 	reason := fmt.Sprintf("the node at %s does not answer (%s), and there is no block since %s; see whether it runs: assay node --home %s; if it ends, its last line says why", h.config.GRPC, text, since, h.o.Home)
 	if full := h.full(); full != "" {
 		reason = fmt.Sprintf("the node at %s does not answer (%s), and there is no block since %s; %s", h.config.GRPC, text, since, full)
-	} else if last := h.board.get().NodeDisk; last != "" {
+	} else if last := h.board.Get().NodeDisk; last != "" {
 		reason += "; when it answered last, " + last
 	}
-	h.board.set(func(s *Status) {
+	h.board.Set(func(s *Status) {
 		s.Reachable, s.Doing, s.Reason, s.Until, s.Still = false, waitingForNode, reason, 0, reason
 	})
 	if h.still.waited() > askStill {
@@ -165,7 +165,7 @@ func (h *Host) nodeAway(cause error) {
 // nodeBack says that the node answers again, which is no block yet.
 func (h *Host) nodeBack() {
 	h.log.Info("the node answers again")
-	h.board.set(func(s *Status) {
+	h.board.Set(func(s *Status) {
 		if s.Doing == waitingForNode {
 			s.Still, s.Reason = "", "the node answers again; its next block is waited for"
 		}

@@ -54,7 +54,7 @@ func watched(t *testing.T) (h *Host, node *watching, stop func()) {
 	}
 	t.Cleanup(func() { _ = conn.Close() })
 	h.local = registryv1.NewLocalClient(conn)
-	h.say(sprintv1.QueryCurrentResponse{Height: 45, Until: 60, Epoch: sprintv1.Epoch{Number: 1}}, "computing", "segment 1 of 3")
+	h.board.Say(sprintv1.QueryCurrentResponse{Height: 45, Until: 60, Epoch: sprintv1.Epoch{Number: 1}}, "computing", "segment 1 of 3")
 	return h, node, server.Stop
 }
 
@@ -72,13 +72,13 @@ func TestAChainThatStandsStillIsNotComputing(t *testing.T) {
 	h, node, _ := watched(t)
 	node.says.Store(&registryv1.ProgressResponse{Height: 45})
 	h.pass(t.Context(), 8*time.Second)
-	if s := h.board.get(); s.Doing != "computing" || s.Still != "" || s.Until != 60 {
+	if s := h.board.Get(); s.Doing != "computing" || s.Still != "" || s.Until != 60 {
 		t.Errorf("while the node sees nothing wrong: %q, %q, until %d", s.Doing, s.Still, s.Until)
 	}
 	const why = "no block since 14:41:55 UTC, a third of the power or more is away: 2 of 4 validators are seen"
 	node.says.Store(&registryv1.ProgressResponse{Height: 45, Cause: "power", Reason: why + "; the chain goes on by itself"})
 	h.pass(t.Context(), 3*time.Second)
-	if s := h.board.get(); s.Doing != standing || s.Until != 0 || s.Reason != why+"; the chain goes on by itself" || s.Still != s.Reason {
+	if s := h.board.Get(); s.Doing != standing || s.Until != 0 || s.Reason != why+"; the chain goes on by itself" || s.Still != s.Reason {
 		t.Errorf("%q, %q, until %d", s.Doing, s.Reason, s.Until)
 	}
 	// told is what a machine of the pool reads in any answer.
@@ -91,7 +91,7 @@ func TestAChainThatStandsStillIsNotComputing(t *testing.T) {
 		t.Errorf("machines are told %q, those of the pool %q", h.still.why, told())
 	}
 	h.goesOn(46)
-	if s := h.board.get(); s.Still != "" || h.still.why != "" || told() != "" {
+	if s := h.board.Get(); s.Still != "" || h.still.why != "" || told() != "" {
 		t.Errorf("with a block: %q, machines %q", s.Still, h.still.why)
 	}
 }
@@ -103,17 +103,17 @@ func TestTheNodesFullDiskIsNamed(t *testing.T) {
 	h.lookAtNode(t.Context())
 	node.says.Store(&registryv1.ProgressResponse{Height: 45, Disk: why})
 	h.lookAtNode(t.Context())
-	if s := h.board.get(); s.NodeDisk != "" {
+	if s := h.board.Get(); s.NodeDisk != "" {
 		t.Errorf("asked too often: %q", s.NodeDisk)
 	}
 	h.still.clock.Pass(askDisk)
 	h.lookAtNode(t.Context())
-	if s := h.board.get(); s.NodeDisk != why {
+	if s := h.board.Get(); s.NodeDisk != why {
 		t.Errorf("%q", s.NodeDisk)
 	}
 	node.says.Store(&registryv1.ProgressResponse{Height: 45})
 	h.pass(t.Context(), 8*time.Second)
-	if s := h.board.get(); s.NodeDisk != "" {
+	if s := h.board.Get(); s.NodeDisk != "" {
 		t.Errorf("with room, while no block comes: %q", s.NodeDisk)
 	}
 	node.says.Store(&registryv1.ProgressResponse{Height: 45, Disk: why})
@@ -122,7 +122,7 @@ func TestTheNodesFullDiskIsNamed(t *testing.T) {
 	stop()
 	_, err := h.local.Progress(t.Context(), &registryv1.ProgressRequest{})
 	h.noAnswer(err)
-	if s := h.board.get(); !strings.Contains(s.Reason, "does not answer") || !strings.Contains(s.Reason, why) {
+	if s := h.board.Get(); !strings.Contains(s.Reason, "does not answer") || !strings.Contains(s.Reason, why) {
 		t.Errorf("the node is gone: %q", s.Reason)
 	}
 }
@@ -131,11 +131,11 @@ func TestTheNodesFullDiskIsNamed(t *testing.T) {
 func TestAnOlderNodeDoesNotHideThatTheChainStandsStill(t *testing.T) {
 	h, _, _ := watched(t)
 	h.pass(t.Context(), patience-time.Second)
-	if s := h.board.get(); s.Still != "" {
+	if s := h.board.Get(); s.Still != "" {
 		t.Errorf("before its time: %q", s.Still)
 	}
 	h.pass(t.Context(), 4*time.Second)
-	if s := h.board.get(); !strings.Contains(s.Still, "no block since") || s.Doing != standing {
+	if s := h.board.Get(); !strings.Contains(s.Still, "no block since") || s.Doing != standing {
 		t.Errorf("%q, %q", s.Doing, s.Still)
 	}
 }
@@ -146,7 +146,7 @@ func TestMachinesLearnThatTheNodeIsAway(t *testing.T) {
 	stop()
 	_, err := h.local.Progress(t.Context(), &registryv1.ProgressRequest{})
 	h.noAnswer(err)
-	s := h.board.get()
+	s := h.board.Get()
 	for _, part := range []string{"does not answer", "connection refused", "no block since", "assay node --home"} {
 		if !strings.Contains(s.Reason, part) {
 			t.Errorf("%q does not say %q", s.Reason, part)
@@ -161,7 +161,7 @@ func TestMachinesLearnThatTheNodeIsAway(t *testing.T) {
 		t.Errorf("machines are told %q", h.still.why)
 	}
 	h.nodeBack()
-	if s := h.board.get(); s.Still != "" || strings.Contains(s.Reason, "does not answer") {
+	if s := h.board.Get(); s.Still != "" || strings.Contains(s.Reason, "does not answer") {
 		t.Errorf("the node is back: %q", s.Reason)
 	}
 }

@@ -107,7 +107,7 @@ func (h *Host) validate(ctx context.Context, g *errgroup.Group, now sprintv1.Que
 	if v, ok := h.verdictOf(now); !ok {
 		return nil
 	} else if v != nil {
-		h.say(now, "waiting", "verdict committed; other members still re-run their leaves")
+		h.board.Say(now, "waiting", "verdict committed; other members still re-run their leaves")
 		h.wantVerdict(now)
 		return nil
 	}
@@ -117,7 +117,7 @@ func (h *Host) validate(ctx context.Context, g *errgroup.Group, now sprintv1.Que
 			return err
 		}
 		if len(duties) == 0 {
-			h.say(now, "waiting", "no participant fell to this host to judge")
+			h.board.Say(now, "waiting", "no participant fell to this host to judge")
 			return nil
 		}
 		names, err := h.namesLeft(ctx, e)
@@ -144,7 +144,7 @@ func (h *Host) validate(ctx context.Context, g *errgroup.Group, now sprintv1.Que
 		c.cancel()
 		return h.conclude(now, <-c.done)
 	}
-	h.say(now, "validating", "workers re-run the drawn leaves of the other participants")
+	h.board.Say(now, "validating", "workers re-run the drawn leaves of the other participants")
 	return nil
 }
 
@@ -195,7 +195,7 @@ func (h *Host) duties(ctx context.Context, e sprintv1.Epoch) ([]duty, error) {
 			}
 			out := duty{target: d.Target, weight: d.Weight, perNode: map[string]uint64{}, err: err}
 			if err != nil { // one whose opening cannot be read keeps nobody from being judged
-				h.fault(Fault{Epoch: e.Number, What: "judging " + d.Target, Reason: err.Error() + ": this host abstains on it"})
+				h.board.Fault(Fault{Epoch: e.Number, What: "judging " + d.Target, Reason: err.Error() + ": this host abstains on it"})
 				duties = append(duties, out)
 				continue
 			}
@@ -276,7 +276,7 @@ func (h *Host) keepVerdict() {
 	if c.verdict == nil || !c.unsaved {
 		return
 	}
-	c.unsaved = !h.attempt(Fault{Epoch: c.verdict.Epoch, What: "storing the verdict"}, func() error { return h.saveVerdict(c.verdict) })
+	c.unsaved = !h.board.Attempt(Fault{Epoch: c.verdict.Epoch, What: "storing the verdict"}, func() error { return h.saveVerdict(c.verdict) })
 }
 
 // verdictOf is this host's verdict of the running round, nil where there is none. Where its file cannot be read, which is
@@ -287,12 +287,12 @@ func (h *Host) verdictOf(now sprintv1.QueryCurrentResponse) (v *verdict, ok bool
 		h.keepVerdict()
 		return c.verdict, true
 	}
-	ok = h.attempt(Fault{Epoch: epoch, What: "reading the verdict"}, func() (err error) {
+	ok = h.board.Attempt(Fault{Epoch: epoch, What: "reading the verdict"}, func() (err error) {
 		v, err = h.loadVerdict(epoch)
 		return err
 	})
 	if !ok {
-		h.say(now, "abstaining", "this host's verdict cannot be read: see the faults")
+		h.board.Say(now, "abstaining", "this host's verdict cannot be read: see the faults")
 	}
 	if v != nil && c.epoch == epoch {
 		c.verdict = v
@@ -315,10 +315,10 @@ func (h *Host) reveal(now sprintv1.QueryCurrentResponse) error {
 		return nil
 	}
 	if v == nil {
-		h.say(now, "waiting", "no verdict of this host to reveal")
+		h.board.Say(now, "waiting", "no verdict of this host to reveal")
 		return nil
 	}
-	h.say(now, "revealing", "")
+	h.board.Say(now, "revealing", "")
 	h.queue.Want(fmt.Sprintf("reveal/%d", e.Number), e.Round.RevealUntil,
 		&sprintv1.MsgRevealVerdict{Participant: h.config.Participant, Epoch: e.Number, Salt: v.Salt, Body: v.Body})
 	return nil
@@ -329,7 +329,7 @@ func (h *Host) openMiddles(ctx context.Context, now sprintv1.QueryCurrentRespons
 	e := now.Epoch
 	id := fmt.Sprintf("middles/%d", e.Number)
 	if len(e.Round.CheckMix) == 0 || h.queue.Done(id) {
-		h.say(now, "waiting", now.Reason)
+		h.board.Say(now, "waiting", now.Reason)
 		return nil
 	}
 	v, ok := h.verdictOf(now)
@@ -337,7 +337,7 @@ func (h *Host) openMiddles(ctx context.Context, now sprintv1.QueryCurrentRespons
 		return nil
 	}
 	if v == nil || len(v.Middles) == 0 {
-		h.say(now, "waiting", "no verdict of this host is checked")
+		h.board.Say(now, "waiting", "no verdict of this host is checked")
 		return nil
 	}
 	res, err := h.sprint.Checks(ctx, &sprintv1.QueryChecksRequest{Epoch: e.Number, Voter: h.config.Participant})
@@ -345,7 +345,7 @@ func (h *Host) openMiddles(ctx context.Context, now sprintv1.QueryCurrentRespons
 		return fmt.Errorf("asking for the drawn middle digests: %w", err)
 	}
 	if len(res.Positions) == 0 {
-		h.say(now, "waiting", "this host's verdict was not revealed in time, so nothing of it is checked")
+		h.board.Say(now, "waiting", "this host's verdict was not revealed in time, so nothing of it is checked")
 		return nil
 	}
 	msg := &sprintv1.MsgOpenMiddles{Participant: h.config.Participant, Epoch: e.Number}
@@ -364,7 +364,7 @@ func (h *Host) openMiddles(ctx context.Context, now sprintv1.QueryCurrentRespons
 	for _, hash := range proof {
 		msg.Proof = append(msg.Proof, hash[:]...)
 	}
-	h.say(now, "opening middle digests", fmt.Sprintf("%d that the beacon drew", len(positions)))
+	h.board.Say(now, "opening middle digests", fmt.Sprintf("%d that the beacon drew", len(positions)))
 	h.queue.Want(id, e.Round.CheckUntil, msg)
 	return nil
 }
@@ -382,7 +382,7 @@ func middlesTree(middles []byte) *commit.Log {
 func (h *Host) dispute(ctx context.Context, now sprintv1.QueryCurrentResponse) error {
 	e := now.Epoch
 	if e.Phase == sprintv1.PhaseDispute {
-		h.say(now, "watching", now.Reason)
+		h.board.Say(now, "watching", now.Reason)
 	}
 	if h.checks.epoch != e.Number || len(h.checks.found) == 0 {
 		return nil // restarted since, or nothing fell to it: other members watch
