@@ -16,6 +16,7 @@ import (
 	"github.com/assaynet/assay/host/ledger"
 	"github.com/assaynet/assay/host/pool"
 	"github.com/assaynet/assay/host/store"
+	"github.com/assaynet/assay/host/voter"
 	"github.com/assaynet/assay/internal/durable"
 	"github.com/assaynet/assay/poc/delivery"
 	"github.com/assaynet/assay/poc/document"
@@ -71,7 +72,7 @@ func Check(home string, repair bool) ([]Checked, error) {
 		what, name string
 		sound      func(raw []byte) error
 	}{
-		{"verdicts", verdictName, func(raw []byte) error { _, err := readVerdict(raw); return err }},
+		{"verdicts", verdictName, func(raw []byte) error { _, err := voter.Read(raw); return err }},
 		{"evidence", EvidenceName, soundEvidence},
 	} {
 		c, err := checkDocuments(f.what, filepath.Join(home, f.name), f.sound)

@@ -4,14 +4,8 @@ package host
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
-	"io/fs"
-	"os"
-	"path/filepath"
 	"slices"
-	"strconv"
-	"strings"
 
 	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
 	"github.com/assaynet/assay/host/leaflog"
@@ -50,7 +44,7 @@ func (h *Host) forget(e sprintv1.Epoch) {
 		return
 	}
 	ok := h.board.Attempt(Fault{Epoch: e.Number, What: "deleting leaves of old epochs"}, func() error { return h.leaves.Prune(before) })
-	ok = h.board.Attempt(Fault{Epoch: e.Number, What: "deleting verdicts of old epochs"}, func() error { return h.pruneVerdicts(before) }) && ok
+	ok = h.board.Attempt(Fault{Epoch: e.Number, What: "deleting verdicts of old epochs"}, func() error { return h.verdicts().Prune(before) }) && ok
 	ok = h.board.Attempt(Fault{Epoch: e.Number, What: "deleting old evidence"}, h.pruneEvidence) && ok
 	for epoch := range h.evidence {
 		if epoch < before {
@@ -65,23 +59,6 @@ func (h *Host) forget(e sprintv1.Epoch) {
 	if ok { // otherwise again at the next block
 		h.forgotten = before
 	}
-}
-
-// pruneVerdicts deletes the verdicts of all epochs before the given one.
-func (h *Host) pruneVerdicts(before uint64) error {
-	dir := filepath.Join(h.o.Home, verdictName)
-	list, err := os.ReadDir(dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	errs := []error{err}
-	for _, e := range list {
-		name, _ := strings.CutSuffix(e.Name(), ".json")
-		if epoch, err := strconv.ParseUint(name, 10, 64); err == nil && epoch < before {
-			errs = append(errs, os.Remove(filepath.Join(dir, e.Name())))
-		}
-	}
-	return errors.Join(errs...)
 }
 
 // lookAtDisks measures the room where this host writes.

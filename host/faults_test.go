@@ -29,6 +29,8 @@ import (
 	"github.com/assaynet/assay/client"
 	"github.com/assaynet/assay/host/leaflog"
 	"github.com/assaynet/assay/host/submit"
+	"github.com/assaynet/assay/host/voter"
+	"github.com/assaynet/assay/host/voter/votertest"
 	"github.com/assaynet/assay/internal/disk"
 	"github.com/assaynet/assay/poc/commit"
 	"github.com/assaynet/assay/poc/mpoc"
@@ -264,109 +266,6 @@ func TestAnOpeningNamesTheLogsThatAreLost(t *testing.T) {
 	})
 }
 
-// judging is a chain on which this host has three participants to judge. That of one of them is not as it should be.
-type judging struct {
-	sprintv1.QueryClient
-	bad    string
-	failed error // of the node, for bad
-}
-
-var targets = []string{"cpc1a", "cpc1b", "cpc1c"}
-
-func (j judging) Duties(context.Context, *sprintv1.QueryDutiesRequest, ...grpc.CallOption) (*sprintv1.QueryDutiesResponse, error) {
-	res := new(sprintv1.QueryDutiesResponse)
-	for i, target := range targets {
-		res.Duties = append(res.Duties, sprintv1.Duty{Target: target, Weight: uint64(i), Leaves: j.leaves(target)})
-	}
-	return res, nil
-}
-
-func (j judging) leaves(target string) []courtv1.LeafRef {
-	return []courtv1.LeafRef{{Participant: target, Node: "w", Segment: 1, Nonce: 7}}
-}
-
-func (j judging) Samples(_ context.Context, q *sprintv1.QuerySamplesRequest, _ ...grpc.CallOption) (*sprintv1.QuerySamplesResponse, error) {
-	return &sprintv1.QuerySamplesResponse{Leaves: j.leaves(q.Participant)}, nil
-}
-
-func (j judging) Opening(_ context.Context, q *sprintv1.QueryOpeningRequest, _ ...grpc.CallOption) (*sprintv1.QueryOpeningResponse, error) {
-	if q.Participant != j.bad {
-		return &sprintv1.QueryOpeningResponse{Opening: sprintv1.Opening{Logs: []sprintv1.LogOpening{{Node: "w", Segment: 1, Leaves: make([]byte, 40)}}}}, nil
-	}
-	if j.failed != nil {
-		return nil, j.failed
-	}
-	return new(sprintv1.QueryOpeningResponse), nil
-}
-
-func (j judging) Verdicts(context.Context, *sprintv1.QueryVerdictsRequest, ...grpc.CallOption) (*sprintv1.QueryVerdictsResponse, error) {
-	res := new(sprintv1.QueryVerdictsResponse)
-	for _, voter := range targets {
-		res.Records = append(res.Records, sprintv1.VerdictRecord{Voter: voter, OpenHeight: 1, Opened: make([]byte, 8)})
-	}
-	return res, nil
-}
-
-func (j judging) Checks(_ context.Context, q *sprintv1.QueryChecksRequest, _ ...grpc.CallOption) (*sprintv1.QueryChecksResponse, error) {
-	if q.Voter == j.bad {
-		return nil, j.failed
-	}
-	return &sprintv1.QueryChecksResponse{Leaves: j.leaves("cpc1a")}, nil
-}
-
-// A participant whose opening cannot be read is abstained on, and the others are judged. Where the node does not answer,
-// nobody is.
-// Holds spec H-1.
-func TestOneOpeningKeepsNobodyFromBeingJudged(t *testing.T) {
-	for _, bad := range targets {
-		h, _ := poolHost(t, t.TempDir())
-		h.sprint = judging{bad: bad}
-		duties, err := h.duties(t.Context(), sprintv1.Epoch{Number: 1})
-		if err != nil {
-			t.Fatal(err)
-		}
-		for i, d := range duties {
-			if d.target != targets[i] || (d.err != nil) != (d.target == bad) || (len(d.leaves) == 0) != (d.target == bad) {
-				t.Errorf("%s is bad: duty %d on %s has %d leaves, %v", bad, i, d.target, len(d.leaves), d.err)
-			}
-		}
-		if f := h.board.Get().Faults; len(f) != 1 || !strings.Contains(f[0].Reason, bad) {
-			t.Errorf("%s is not named: %+v", bad, f)
-		}
-		// The verdict has the others in their places, and leaves this one out.
-		f, err := h.verdict(t.Context(), segmentOver().Epoch, transformer.Nano, slices.DeleteFunc(duties, func(d duty) bool { return d.err == nil }), 10)
-		if err != nil || len(f.body.Votes) != 0 {
-			t.Errorf("%s is bad: votes %v, %v", bad, f.body.Votes, err)
-		}
-		h.sprint = judging{bad: bad, failed: status.Error(codes.Unavailable, "gone")}
-		if _, err := h.duties(t.Context(), sprintv1.Epoch{Number: 1}); !client.Away(err) {
-			t.Errorf("a node that is gone: %v", err)
-		}
-	}
-}
-
-// A voter whose checks cannot be had keeps nobody else from being watched.
-func TestOneVoterKeepsNobodyFromBeingWatched(t *testing.T) {
-	for _, bad := range targets {
-		h, _ := poolHost(t, t.TempDir())
-		h.sprint = judging{bad: bad, failed: status.Error(codes.Internal, "broken record")}
-		h.checks = checks{epoch: 1, watched: map[string]bool{}, found: map[courtv1.LeafRef]transformer.Output{judging{}.leaves("cpc1a")[0]: {}}}
-		if err := h.dispute(t.Context(), segmentOver()); err == nil || client.Away(err) {
-			t.Errorf("%s: %v", bad, err)
-		}
-		got, _ := h.queue.Status() // what they opened is wrong
-		var want []string
-		for _, voter := range targets {
-			if voter != bad {
-				want = append(want, "dispute/1/"+voter+"/0")
-			}
-		}
-		if diff := cmp.Diff(want, got); diff != "" {
-			t.Errorf("%s is bad, disputes (-want +got):\n%s", bad, diff)
-		}
-	}
-}
-
 // contested is a chain that judged one leaf of each of three participants.
 type contested struct {
 	courtv1.QueryClient
@@ -374,24 +273,16 @@ type contested struct {
 
 func (contested) Judgements(context.Context, *courtv1.QueryJudgementsRequest, ...grpc.CallOption) (*courtv1.QueryJudgementsResponse, error) {
 	res := new(courtv1.QueryJudgementsResponse)
-	for _, target := range targets {
-		res.Judgements = append(res.Judgements, courtv1.Judgement{Leaf: judging{}.leaves(target)[0], Mismatch: true})
+	for _, target := range votertest.Targets {
+		res.Judgements = append(res.Judgements, courtv1.Judgement{Leaf: votertest.Leaves(target)[0], Mismatch: true})
 	}
 	return res, nil
-}
-
-func (judging) CommitPath(context.Context, *sprintv1.QueryCommitPathRequest, ...grpc.CallOption) (*sprintv1.QueryCommitPathResponse, error) {
-	return &sprintv1.QueryCommitPathResponse{Count: 8, Commits: 1, Root: make([]byte, 32), Signature: make([]byte, 64), HostKey: make([]byte, 32)}, nil
-}
-
-func (judging) Archive(context.Context, *sprintv1.QueryArchiveRequest, ...grpc.CallOption) (*sprintv1.QueryArchiveResponse, error) {
-	return &sprintv1.QueryArchiveResponse{Archive: sprintv1.Archive{Root: make([]byte, 32)}}, nil
 }
 
 // Evidence on one leaf that cannot be made or written keeps none on another back, and is made once it can be.
 // Holds spec H-1.
 func TestOneEvidenceKeepsNoOtherBack(t *testing.T) {
-	for _, bad := range targets {
+	for _, bad := range votertest.Targets {
 		home := t.TempDir()
 		h, _ := poolHost(t, home)
 		conn, err := grpc.NewClient("127.0.0.1:1", grpc.WithTransportCredentials(insecure.NewCredentials()))
@@ -399,19 +290,19 @@ func TestOneEvidenceKeepsNoOtherBack(t *testing.T) {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { conn.Close() })
-		h.conn, h.court, h.sprint, h.evidence = conn, contested{}, proving{judging{bad: bad}}, map[uint64]bool{}
+		h.conn, h.court, h.sprint, h.evidence = conn, contested{}, proving{votertest.Judging{Bad: bad}}, map[uint64]bool{}
 		e := segmentOver().Epoch
 		name := func(target string) string {
-			return filepath.Join(home, EvidenceName, EvidenceFile(1, courtv1.Judgement{Leaf: judging{}.leaves(target)[0], Mismatch: true}))
+			return filepath.Join(home, EvidenceName, EvidenceFile(1, courtv1.Judgement{Leaf: votertest.Leaves(target)[0], Mismatch: true}))
 		}
-		blocked := targets[(slices.Index(targets, bad)+1)%3]
+		blocked := votertest.Targets[(slices.Index(votertest.Targets, bad)+1)%3]
 		if err := os.MkdirAll(name(blocked), 0o700); err != nil { // a folder where a file belongs
 			t.Fatal(err)
 		}
 		if err := h.writeEvidence(t.Context(), e); err != nil {
 			t.Fatal(err)
 		}
-		for _, target := range targets {
+		for _, target := range votertest.Targets {
 			info, err := os.Stat(name(target))
 			if written := err == nil && info.Mode().IsRegular(); written != (target != bad && target != blocked) {
 				t.Errorf("%s is bad and %s blocked; of %s written: %t", bad, blocked, target, written)
@@ -420,7 +311,7 @@ func TestOneEvidenceKeepsNoOtherBack(t *testing.T) {
 		if f := h.board.Get().Faults; len(f) != 2 || h.evidence[1] {
 			t.Errorf("faults %+v, all done: %t", f, h.evidence[1])
 		}
-		h.sprint = proving{judging{}}
+		h.sprint = proving{votertest.Judging{}}
 		if err := os.Remove(name(blocked)); err != nil {
 			t.Fatal(err)
 		}
@@ -430,65 +321,20 @@ func TestOneEvidenceKeepsNoOtherBack(t *testing.T) {
 	}
 }
 
+// Claimant leaves this member a budget.
+func (contested) Claimant(context.Context, *courtv1.QueryClaimantRequest, ...grpc.CallOption) (*courtv1.QueryClaimantResponse, error) {
+	return &courtv1.QueryClaimantResponse{Budget: 100}, nil
+}
+
 // proving adds the proofs of a tree of eight leaves to the openings.
-type proving struct{ judging }
+type proving struct{ votertest.Judging }
 
 func (p proving) Opening(ctx context.Context, q *sprintv1.QueryOpeningRequest, o ...grpc.CallOption) (*sprintv1.QueryOpeningResponse, error) {
-	res, err := p.judging.Opening(ctx, q, o...)
+	res, err := p.Judging.Opening(ctx, q, o...)
 	if err == nil && len(res.Opening.Logs) > 0 {
 		res.Opening.Logs[0].Proof = make([]byte, 3*32)
 	}
 	return res, err
-}
-
-// A verdict that the disk does not take is committed to and revealed all the same, and stored once it can be.
-func TestAVerdictWithoutADiskIsGiven(t *testing.T) {
-	home := t.TempDir()
-	h, _ := poolHost(t, home)
-	inTheWay := filepath.Join(home, verdictName)
-	if err := os.WriteFile(inTheWay, nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	now := segmentOver()
-	now.Epoch.Round = sprintv1.Round{ValidateUntil: 30, RevealUntil: 40}
-	h.checks.epoch = 1
-	if err := h.decide(now, finding{body: &sprintv1.VerdictBody{}}); err != nil {
-		t.Fatal(err)
-	}
-	if f := h.board.Get().Faults; len(f) != 1 || !strings.Contains(f[0].Reason, inTheWay) {
-		t.Errorf("faults %+v", f)
-	}
-	if err := h.reveal(now); err != nil {
-		t.Fatal(err)
-	}
-	if got, _ := h.queue.Status(); !slices.Equal(got, []string{"reveal/1", "verdict/1"}) {
-		t.Errorf("wanted: %v", got)
-	}
-	if err := os.Remove(inTheWay); err != nil {
-		t.Fatal(err)
-	}
-	if err := h.reveal(now); err != nil || len(h.board.Get().Faults) != 0 {
-		t.Errorf("%v, %+v", err, h.board.Get().Faults)
-	}
-	if v, err := h.loadVerdict(1); err != nil || v == nil {
-		t.Errorf("stored: %v, %v", v, err)
-	}
-}
-
-// A verdict's file that is damaged is named, and costs this host its vote and nothing else.
-func TestADamagedVerdictIsAbstainedOn(t *testing.T) {
-	home := t.TempDir()
-	h, _ := poolHost(t, home)
-	if err := h.saveVerdict(&verdict{Epoch: 1, Salt: make([]byte, 32)}); err != nil {
-		t.Fatal(err)
-	}
-	edit(t, h.verdictPath(1), func([]byte) []byte { return []byte("{") })
-	if err := h.reveal(segmentOver()); err != nil {
-		t.Error(err)
-	}
-	if s := h.board.Get(); s.Doing != "abstaining" || len(s.Faults) != 1 || !strings.Contains(s.Faults[0].Reason, h.verdictPath(1)) {
-		t.Errorf("%s, faults %+v", s.Doing, s.Faults)
-	}
 }
 
 // stepping is a chain that stands at a block of an epoch of which this host is no member, and whose node cannot say why.
@@ -528,11 +374,11 @@ func TestAStepGoesOnBehindWhatFails(t *testing.T) {
 		if _, err := h.leaves.Log(leaflog.Key{Epoch: epoch + 1, Node: "w1", Segment: 1}, transformer.Nano.ID); err != nil {
 			t.Fatal(err)
 		}
-		if err := h.saveVerdict(&verdict{Epoch: epoch + 1}); err != nil {
+		if err := h.verdicts().Save(&voter.Verdict{Epoch: epoch + 1}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := errors.Join(os.Remove(h.verdictPath(1)), os.MkdirAll(filepath.Join(h.verdictPath(1), "full"), 0o700)); err != nil {
+	if err := errors.Join(os.Remove(h.verdicts().Path(1)), os.MkdirAll(filepath.Join(h.verdicts().Path(1), "full"), 0o700)); err != nil {
 		t.Fatal(err)
 	}
 	now := segmentOver()
@@ -552,7 +398,7 @@ func TestAStepGoesOnBehindWhatFails(t *testing.T) {
 		t.Errorf("faults (-want +got):\n%s", diff)
 	}
 	for epoch := range uint64(9) {
-		_, err := os.Stat(h.verdictPath(epoch + 1))
+		_, err := os.Stat(h.verdicts().Path(epoch + 1))
 		if kept := err == nil; kept != (epoch+1 >= 6 || epoch == 0) {
 			t.Errorf("the verdict of epoch %d is kept: %t", epoch+1, kept)
 		}
@@ -561,7 +407,7 @@ func TestAStepGoesOnBehindWhatFails(t *testing.T) {
 		t.Errorf("leaves of epoch %d are the oldest, want 6", first)
 	}
 	// What is wanted is sent although the part of the block fails again.
-	if err := os.RemoveAll(h.verdictPath(1)); err != nil {
+	if err := os.RemoveAll(h.verdicts().Path(1)); err != nil {
 		t.Fatal(err)
 	}
 	h.queue.Want("ready/9", 200, &sprintv1.MsgReady{Participant: h.config.Participant, Epoch: 9})

@@ -19,6 +19,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/assaynet/assay/host/leaflog"
+	"github.com/assaynet/assay/host/voter"
 	"github.com/assaynet/assay/internal/flips"
 	"github.com/assaynet/assay/link"
 	"github.com/assaynet/assay/poc/delivery"
@@ -37,7 +38,7 @@ func convicted(t *testing.T) (home string) {
 	if _, err := link.LoadKey(filepath.Join(home, keyName)); err != nil {
 		t.Fatal(err)
 	}
-	if err := h.saveVerdict(&verdict{Epoch: 1, Salt: make([]byte, 32), Body: []byte{1, 2}, Middles: make([]byte, 16)}); err != nil {
+	if err := h.verdicts().Save(&voter.Verdict{Epoch: 1, Salt: make([]byte, 32), Body: []byte{1, 2}, Middles: make([]byte, 16)}); err != nil {
 		t.Fatal(err)
 	}
 	now := segmentOver()
@@ -85,7 +86,7 @@ func convicted(t *testing.T) (home string) {
 func TestFlipsInAHome(t *testing.T) {
 	whole := convicted(t)
 	// of the files on logs, those whose names hold a text: to check evidence is to compute
-	read := func(home, named string, log *bytes.Buffer) (c Config, key ed25519.PrivateKey, v *verdict, files []delivery.LeftOutFile, err error) {
+	read := func(home, named string, log *bytes.Buffer) (c Config, key ed25519.PrivateKey, v *voter.Verdict, files []delivery.LeftOutFile, err error) {
 		h := &Host{o: Options{Home: home}, log: slog.New(slog.NewTextHandler(log, nil))}
 		unlock, err := lock(home) // what stands in its file is for people
 		if err != nil {
@@ -106,7 +107,7 @@ func TestFlipsInAHome(t *testing.T) {
 		if c, err = Load(home); err != nil {
 			return
 		}
-		if v, err = h.loadVerdict(1); err != nil {
+		if v, err = h.verdicts().Load(1); err != nil {
 			return
 		}
 		for _, node := range []string{"w1", "w2"} {
@@ -161,28 +162,4 @@ func TestFlipsInAHome(t *testing.T) {
 		}
 		return outcome, nil
 	}).Covers(t, "host", Kept())
-}
-
-// A verdict from before there were checksums is read; one of another epoch, or of a later form, is not.
-func TestVerdictsOfOldForm(t *testing.T) {
-	h := &Host{o: Options{Home: t.TempDir()}}
-	if err := h.saveVerdict(&verdict{Epoch: 4}); err != nil {
-		t.Fatal(err)
-	}
-	write := func(text string) {
-		t.Helper()
-		if err := os.WriteFile(h.verdictPath(4), []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	write(`{"epoch":4,"salt":"AQ==","body":"Ag==","middles":null}`)
-	if v, err := h.loadVerdict(4); err != nil || !bytes.Equal(v.Salt, []byte{1}) || !bytes.Equal(v.Body, []byte{2}) {
-		t.Errorf("%+v, %v", v, err)
-	}
-	for _, text := range []string{`{"epoch":5,"salt":"AQ=="}`, `{"epoch":4,"salt":`, `{"version":"assay-host-verdict/2","sha256":"","body":{}}`} {
-		write(text)
-		if v, err := h.loadVerdict(4); err == nil || !strings.Contains(err.Error(), h.verdictPath(4)) {
-			t.Errorf("%s is read: %+v, %v", text, v, err)
-		}
-	}
 }

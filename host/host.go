@@ -35,6 +35,7 @@ import (
 	"github.com/assaynet/assay/host/pool"
 	"github.com/assaynet/assay/host/settle"
 	"github.com/assaynet/assay/host/submit"
+	"github.com/assaynet/assay/host/voter"
 	"github.com/assaynet/assay/internal/clock"
 	"github.com/assaynet/assay/internal/disk"
 	"github.com/assaynet/assay/internal/durable"
@@ -111,13 +112,13 @@ type Host struct {
 	poolError      string          // why there is no pool, although one is wanted
 	news           atomic.Pointer[sprintv1.QueryCurrentResponse]
 	machines       *machines.Machines
+	voter          *voter.Voter
 	books          *books.Books // nil where there is no pool
 
 	// what follows belongs to the loop of Run
 	logs       map[leaflog.Key]*logAudit
 	last       sprintv1.QueryCurrentResponse
 	still      *still
-	checks     checks
 	evidence   map[uint64]bool // epochs whose evidence is written
 	written    map[string]bool // files that are, of the epoch evidenceOf
 	evidenceOf uint64
@@ -203,6 +204,7 @@ func Run(ctx context.Context, c Config, o Options) error {
 		Allow: h.machines.Allow, Logs: h.leaves, Logger: o.Logger}); err != nil {
 		return err
 	}
+	h.voter = h.newVoter()
 	h.binder = machines.NewBinder(h.machines, h.fleet, h.queue, h.registry, c.Participant)
 	h.board.Set(func(s *Status) {
 		s.Participant, s.Chain, s.WorkersURL = c.Participant, c.Chain, h.fleet.URL()
@@ -247,6 +249,24 @@ func (h *Host) newJudge() *work.Judge {
 		h.log.Error("the engine cannot judge, plain Go does until the next epoch; run: assay-worker doctor", "err", err)
 	}
 	return j
+}
+
+// verdicts is where this host keeps them until they are revealed.
+func (h *Host) verdicts() voter.Folder { return voter.Folder(filepath.Join(h.o.Home, verdictName)) }
+
+func (h *Host) newVoter() *voter.Voter {
+	c := voter.Config{Chain: h.config.Chain, Participant: h.config.Participant, Folder: h.verdicts(), Sprint: h.sprint, Court: h.court,
+		Queue: h.queue, Fleet: h.fleet, Judge: h.judge, Board: &h.board, Logger: h.log,
+		Alone: h.alone}
+	if h.o.Tamper != nil {
+		c.Tamper = h.o.Tamper.Verdict
+	}
+	return voter.New(c)
+}
+
+// alone tells whether machines of the pool are all this host has: they are given no leaves to judge others by.
+func (h *Host) alone() bool {
+	return h.pool != nil && !slices.ContainsFunc(h.fleet.Status(), func(w fleet.WorkerStatus) bool { return w.Connected && !h.machines.Stranger(w.Node) })
 }
 
 // Status is the document of this moment.

@@ -10,8 +10,6 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-
-	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
 )
 
 func config() Config {
@@ -174,48 +172,4 @@ func full(key, value string) string {
 		b.WriteString(k + " = \"" + v + "\"\n")
 	}
 	return b.String() + "[workers]\n"
-}
-
-func TestAVerdictSurvivesTheProcess(t *testing.T) {
-	h := &Host{o: Options{Home: t.TempDir()}}
-	if v, err := h.loadVerdict(3); err != nil || v != nil {
-		t.Fatalf("got %v, %v before any was stored", v, err)
-	}
-	want := &verdict{Epoch: 3, Salt: []byte("salt"), Body: []byte{1, 0, 255}, Middles: make([]byte, 16)}
-	if err := h.saveVerdict(want); err != nil {
-		t.Fatal(err)
-	}
-	got, err := (&Host{o: h.o}).loadVerdict(3)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Error(diff)
-	}
-	if err := os.WriteFile(h.verdictPath(3), []byte("{"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := h.loadVerdict(3); err == nil || !strings.Contains(err.Error(), "damaged") {
-		t.Errorf("a damaged file: %v", err)
-	}
-}
-
-// Holds spec A-9.
-func TestVotesFollowTheFaultBound(t *testing.T) {
-	p := sprintv1.Params{FaultRatePpm: 100, FailPInverse: 100_000}
-	for name, c := range map[string]struct {
-		drawn, wrong map[string]uint64
-		want         sprintv1.Vote
-	}{
-		"clean":                            {map[string]uint64{"a": 200}, nil, sprintv1.VotePass},
-		"two of 200 are hardware":          {map[string]uint64{"a": 200}, map[string]uint64{"a": 2}, sprintv1.VotePass},
-		"three of 200 are not":             {map[string]uint64{"a": 200}, map[string]uint64{"a": 3}, sprintv1.VoteFail},
-		"a bad node leaves a good one":     {map[string]uint64{"a": 100, "b": 100}, map[string]uint64{"a": 50}, sprintv1.VotePass},
-		"all nodes bad":                    {map[string]uint64{"a": 100, "b": 100}, map[string]uint64{"a": 50, "b": 9}, sprintv1.VoteFail},
-		"one each is within what is drawn": {map[string]uint64{"a": 100, "b": 100}, map[string]uint64{"a": 1, "b": 1}, sprintv1.VotePass},
-	} {
-		if got := voteOf(p, c.drawn, c.wrong); got != c.want {
-			t.Errorf("%s: %v, want %v", name, got, c.want)
-		}
-	}
 }

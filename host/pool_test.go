@@ -106,6 +106,15 @@ func (h *Host) sees(chain sprintv1.QueryClient) {
 	h.books = h.newBooks(rate)
 }
 
+func reference(t *testing.T) transformer.Model {
+	t.Helper()
+	model, err := work.Reference().Transformer(context.Background(), transformer.Nano, seed.Seed{1}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return model
+}
+
 // owns gives the host's owner other machines.
 func (h *Host) owns(workers map[string]string) {
 	h.config.Workers = workers

@@ -68,8 +68,8 @@ func (h *Host) restore(ctx context.Context, g *errgroup.Group, e sprintv1.Epoch,
 func (h *Host) computeAgain(ctx context.Context, e sprintv1.Epoch, class transformer.Class, key leaflog.Key, first uint64, n int, alone bool) ([]record.Record, error) {
 	units := make([]fleet.Unit, n)
 	for i := range units {
-		units[i] = fleet.Unit{Epoch: e.Number, Class: class, Seed1: toSeed(e.Seed1), Nonce: first + uint64(i),
-			NodeSeed: seed.Node(h.config.Chain, h.config.Participant, key.Node, class.Name), SegmentSeed: toSeed(e.Segments[key.Segment-1].Seed)}
+		units[i] = fleet.Unit{Epoch: e.Number, Class: class, Seed1: seed.From(e.Seed1), Nonce: first + uint64(i),
+			NodeSeed: seed.Node(h.config.Chain, h.config.Participant, key.Node, class.Name), SegmentSeed: seed.From(e.Segments[key.Segment-1].Seed)}
 	}
 	out := make([]transformer.Output, n)
 	var err error

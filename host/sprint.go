@@ -20,6 +20,7 @@ import (
 	"github.com/assaynet/assay/client"
 	"github.com/assaynet/assay/host/fleet"
 	"github.com/assaynet/assay/host/leaflog"
+	"github.com/assaynet/assay/host/voter"
 	"github.com/assaynet/assay/poc/commit"
 	"github.com/assaynet/assay/poc/seed"
 	"github.com/assaynet/assay/poc/work/transformer"
@@ -67,13 +68,13 @@ func (h *Host) act(ctx context.Context, g *errgroup.Group, now sprintv1.QueryCur
 		if err := h.idle(now); err != nil {
 			return err
 		}
-		return h.validate(ctx, g, now, class)
+		return h.voter.Validate(ctx, g, now, class)
 	case sprintv1.PhaseReveal:
-		return h.reveal(now)
+		return h.voter.Reveal(now)
 	case sprintv1.PhaseCheck:
-		return errors.Join(h.openMiddles(ctx, now), h.dispute(ctx, now))
+		return errors.Join(h.voter.OpenMiddles(ctx, now), h.voter.Dispute(ctx, now))
 	case sprintv1.PhaseDispute:
-		return h.dispute(ctx, now)
+		return h.voter.Dispute(ctx, now)
 	case sprintv1.PhaseFinalised:
 		return h.finalised(ctx, now)
 	default:
@@ -144,7 +145,7 @@ func (h *Host) prepare(ctx context.Context, now sprintv1.QueryCurrentResponse, c
 	}
 	all := h.fleet.Status()
 	nodes := preparing(all, me.Nodes, h.machines.Stranger)
-	if err := h.fleet.SetGoals(nodes, fleet.Goal{Kind: fleet.Prepare, Epoch: e.Number, Class: class, Seed1: toSeed(e.Seed1),
+	if err := h.fleet.SetGoals(nodes, fleet.Goal{Kind: fleet.Prepare, Epoch: e.Number, Class: class, Seed1: seed.From(e.Seed1),
 		Reason: "build the model", Until: fmt.Sprintf("block %d", e.PrepareUntil)}, late(e.Number)); err != nil {
 		return err
 	}
@@ -169,7 +170,7 @@ func (h *Host) prepare(ctx context.Context, now sprintv1.QueryCurrentResponse, c
 	case connected == 0:
 		h.board.Say(now, "waiting for workers", "no worker is connected; start one with: assay-worker start --host "+h.fleet.URL())
 		return nil
-	case ready < connected && (ready == 0 || now.Height < e.PrepareUntil-marginBlocks): // one slow worker does not cost the epoch
+	case ready < connected && (ready == 0 || now.Height < e.PrepareUntil-voter.MarginBlocks): // one slow worker does not cost the epoch
 		h.board.Say(now, "preparing", fmt.Sprintf("%d of %d workers have built the model", ready, connected))
 		return nil
 	}
@@ -273,7 +274,7 @@ func (h *Host) compute(ctx context.Context, g *errgroup.Group, now sprintv1.Quer
 
 // computing is the goal of a segment.
 func computing(e sprintv1.Epoch, class transformer.Class, s sprintv1.Segment) fleet.Goal {
-	return fleet.Goal{Kind: fleet.Compute, Epoch: e.Number, Class: class, Seed1: toSeed(e.Seed1), Segment: s.Index, SegmentSeed: toSeed(s.Seed), Samples: e.Params.Samples}
+	return fleet.Goal{Kind: fleet.Compute, Epoch: e.Number, Class: class, Seed1: seed.From(e.Seed1), Segment: s.Index, SegmentSeed: seed.From(s.Seed), Samples: e.Params.Samples}
 }
 
 // portion is a node's log of a segment, and how many of its leaves are committed.
@@ -371,7 +372,7 @@ func (h *Host) commitLog(ctx context.Context, g *errgroup.Group, now sprintv1.Qu
 	if err != nil {
 		return err
 	}
-	st := commit.Statement{Chain: h.config.Chain, Epoch: e.Number, Segment: s.Index, Participant: h.config.Participant, Node: key.Node, Class: class.Name, Seed1: commit.Hash(toSeed(e.Seed1)), SegmentSeed: commit.Hash(toSeed(s.Seed)), Root: root, Count: p.count}
+	st := commit.Statement{Chain: h.config.Chain, Epoch: e.Number, Segment: s.Index, Participant: h.config.Participant, Node: key.Node, Class: class.Name, Seed1: commit.Hash(seed.From(e.Seed1)), SegmentSeed: commit.Hash(seed.From(s.Seed)), Root: root, Count: p.count}
 	h.queue.Want(commitID(key), s.CommitUntil, &sprintv1.MsgCommit{Participant: h.config.Participant, Epoch: e.Number, Segment: s.Index, Node: key.Node,
 		Count: p.count, Root: root[:], Signature: st.Sign(h.o.HostKey)})
 	h.books.Promise(e, class, key, p.count)
@@ -519,9 +520,4 @@ func (h *Host) finalised(ctx context.Context, now sprintv1.QueryCurrentResponse)
 	}
 	h.board.Say(now, "waiting", now.Reason)
 	return h.writeEvidence(ctx, e)
-}
-
-func toSeed(b []byte) (s seed.Seed) {
-	copy(s[:], b)
-	return s
 }

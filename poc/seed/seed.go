@@ -42,6 +42,12 @@ var ErrSeed = errors.New("seed: not a seed")
 // its 32 bytes are the key.
 type Seed [Size]byte
 
+// From is the seed in a message's bytes, which were checked to be 32; of fewer the rest is zero.
+func From(b []byte) (s Seed) {
+	copy(s[:], b)
+	return s
+}
+
 // String returns the seed as 64 lower-case hexadecimal digits.
 func (s Seed) String() string { return hex.EncodeToString(s[:]) }
 

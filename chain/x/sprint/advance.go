@@ -141,7 +141,7 @@ func (k *Keeper) advance(ctx context.Context, e *sprintv1.Epoch) error {
 				if err != nil {
 					return err
 				}
-				segment := seed.Segment(toSeed(e.Seed2), s.Index, value)
+				segment := seed.Segment(seed.From(e.Seed2), s.Index, value)
 				s.Seed = segment[:]
 			}
 		}

@@ -65,8 +65,8 @@ func (k *Keeper) Exhibit(ctx context.Context, epoch uint64, leaf courtv1.LeafRef
 		return x, false, err
 	}
 	return court.Exhibit{
-		Class: class, Seed1: toSeed(e.Seed1), Node: seed.Node(chainID(ctx), leaf.Participant, leaf.Node, e.Params.Class),
-		Segment: toSeed(e.Segments[leaf.Segment-1].Seed), Opened: opened,
+		Class: class, Seed1: seed.From(e.Seed1), Node: seed.Node(chainID(ctx), leaf.Participant, leaf.Node, e.Params.Class),
+		Segment: seed.From(e.Segments[leaf.Segment-1].Seed), Opened: opened,
 	}, true, nil
 }
 

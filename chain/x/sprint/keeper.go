@@ -210,13 +210,6 @@ func memberKeyOf(epoch uint64, participant string) memberKey {
 func chainID(ctx context.Context) string { return sdk.UnwrapSDKContext(ctx).ChainID() }
 func height(ctx context.Context) int64   { return sdk.UnwrapSDKContext(ctx).BlockHeight() }
 
-// toSeed reads a seed from state, where only whole ones are ever written.
-func toSeed(b []byte) seed.Seed {
-	var s seed.Seed
-	copy(s[:], b)
-	return s
-}
-
 func emit(ctx context.Context, kind string, pairs ...string) {
 	attributes := make([]sdk.Attribute, 0, len(pairs)/2)
 	for i := 0; i+1 < len(pairs); i += 2 {

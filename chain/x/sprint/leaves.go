@@ -58,7 +58,7 @@ func (k *Keeper) sampled(ctx context.Context, e sprintv1.Epoch, m sprintv1.Membe
 	if e.ChallengeHeight == 0 || !isTarget(e, m) {
 		return nil, nil
 	}
-	key := leavesKey{toSeed(e.SampleMix), m.Participant}
+	key := leavesKey{seed.From(e.SampleMix), m.Participant}
 	return remember(&k.drawn, e.Number, func(m *memory) map[leavesKey][]drawnLog { return m.leaves }, key, func() ([]drawnLog, error) {
 		logs, err := k.logsOf(ctx, e.Number, m.Participant)
 		if err != nil {

@@ -18,6 +18,7 @@ import (
 	"github.com/assaynet/assay/chain/x/registry"
 	"github.com/assaynet/assay/poc/commit"
 	"github.com/assaynet/assay/poc/record"
+	"github.com/assaynet/assay/poc/seed"
 	"github.com/assaynet/assay/poc/work/transformer"
 )
 
@@ -186,7 +187,7 @@ func (s msgServer) Commit(ctx context.Context, msg *sprintv1.MsgCommit) (*sprint
 	m.Leaves += msg.Count
 	gas(ctx, sprintv1.GasSignature, "commit statement")
 	st := commit.Statement{Chain: chainID(ctx), Epoch: e.Number, Segment: msg.Segment, Participant: msg.Participant, Node: msg.Node, Class: e.Params.Class,
-		Seed1: commit.Hash(toSeed(e.Seed1)), SegmentSeed: commit.Hash(toSeed(seg.Seed)), Root: commit.Hash(msg.Root), Count: msg.Count}
+		Seed1: commit.Hash(seed.From(e.Seed1)), SegmentSeed: commit.Hash(seed.From(seg.Seed)), Root: commit.Hash(msg.Root), Count: msg.Count}
 	if err := st.Verify(ed25519.PublicKey(m.HostKey), msg.Signature); err != nil {
 		return nil, ErrInvalid.Wrapf("the host key does not sign this commit: %v", err)
 	}

@@ -31,7 +31,7 @@ func eligible(m sprintv1.Member) bool { return m.Live && m.Weight > 0 && !m.Jail
 
 // assembly draws the committees of an epoch whose mix is known, or remembers them.
 func (k *Keeper) assembly(ctx context.Context, e sprintv1.Epoch) (*assembly, error) {
-	mix := toSeed(e.Round.Mix)
+	mix := seed.From(e.Round.Mix)
 	return remember(&k.drawn, e.Number, func(m *memory) map[seed.Seed]*assembly { return m.assemblies }, mix, func() (*assembly, error) {
 		class, err := transformer.ByName(e.Params.Class)
 		if err != nil {
@@ -143,7 +143,7 @@ func checks(chain string, e sprintv1.Epoch, r sprintv1.VerdictRecord) []uint64 {
 	if len(e.Round.CheckMix) == 0 || r.RevealHeight == 0 {
 		return nil
 	}
-	return audit.Draw(seed.Check(chain, e.Number, r.Voter, toSeed(e.Round.CheckMix)), uint64(r.Leaves), middleChecks)
+	return audit.Draw(seed.Check(chain, e.Number, r.Voter, seed.From(e.Round.CheckMix)), uint64(r.Leaves), middleChecks)
 }
 
 // opinions is what every voter of an assembly said, and who is out of both sides.
@@ -294,7 +294,7 @@ func (k *Keeper) appeal(ctx context.Context, e sprintv1.Epoch) (more bool, err e
 // recheckOrder lists the leaves of a target that the chain recomputes, in the order in which it does.
 func recheckOrder(chain string, e sprintv1.Epoch, m sprintv1.Member, refs []courtv1.LeafRef) []courtv1.LeafRef {
 	out := make([]courtv1.LeafRef, 0, m.ChainSamples)
-	for _, at := range audit.Shuffle(seed.Recheck(chain, e.Number, m.Participant, toSeed(e.Round.Mix)), len(refs)) {
+	for _, at := range audit.Shuffle(seed.Recheck(chain, e.Number, m.Participant, seed.From(e.Round.Mix)), len(refs)) {
 		if len(out) == int(m.ChainSamples) {
 			break
 		}

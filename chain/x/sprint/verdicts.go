@@ -85,7 +85,7 @@ func (s msgServer) RevealVerdict(ctx context.Context, msg *sprintv1.MsgRevealVer
 		return nil, ErrInvalid.Wrapf("salt of %d and body of %d bytes; want 32 and at most %d", len(msg.Salt), len(msg.Body), sprintv1.MaxVerdictBytes)
 	}
 	gas(ctx, uint64(len(msg.Body))*sprintv1.GasVerdictByte+sprintv1.GasVerdict, "verdict")
-	if h := seed.VerdictCommit(chainID(ctx), e.Number, 1, msg.Participant, toSeed(msg.Salt), msg.Body); !bytes.Equal(h[:], r.Hash) {
+	if h := seed.VerdictCommit(chainID(ctx), e.Number, 1, msg.Participant, seed.From(msg.Salt), msg.Body); !bytes.Equal(h[:], r.Hash) {
 		return nil, ErrInvalid.Wrap("the reveal does not match what was committed to")
 	}
 	var body sprintv1.VerdictBody

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package host
+package voter
 
 import (
 	"cmp"
@@ -36,12 +36,12 @@ type rerun struct {
 // because anybody can register and have leaves drawn, and a crowd of such claims must not take the time for those
 // that count. It abstains on what is not done when ctx ends. What would accuse somebody, and a few more, is checked
 // on the host's own engine: a worker with a faulty device must not make its host lie.
-func (h *Host) verdict(ctx context.Context, e sprintv1.Epoch, class transformer.Class, duties []duty, names int) (finding, error) {
+func (w *Voter) verdict(ctx context.Context, e sprintv1.Epoch, class transformer.Class, duties []duty, names int) (finding, error) {
 	all := make([]*rerun, len(duties))
 	for i, d := range duties {
 		all[i] = &rerun{duty: d, done: make(chan struct{})}
 		for _, l := range d.leaves {
-			all[i].units = append(all[i].units, h.unit(e, class, l.ref))
+			all[i].units = append(all[i].units, w.unit(e, class, l.ref))
 		}
 	}
 	order := slices.Clone(all)
@@ -51,7 +51,7 @@ func (h *Host) verdict(ctx context.Context, e sprintv1.Epoch, class transformer.
 	defer cancel()
 	g := new(errgroup.Group)
 	g.SetLimit(rerunsAhead + 1)
-	alone := h.alone()
+	alone := w.c.Alone()
 	g.Go(func() error {
 		for _, r := range order {
 			if r.duty.err != nil {
@@ -66,38 +66,29 @@ func (h *Host) verdict(ctx context.Context, e sprintv1.Epoch, class transformer.
 			}
 			g.Go(func() error {
 				defer close(r.done)
-				r.outputs, r.err = h.fleet.Rerun(ctx, r.units)
+				r.outputs, r.err = w.c.Fleet.Rerun(ctx, r.units)
 				return nil
 			})
 		}
 		return nil
 	})
-	h.trust(ctx, order, alone)
+	w.trust(ctx, order, alone)
 	cancel()
 	if err := g.Wait(); err != nil {
 		return finding{}, err
 	}
-	return h.verdictOn(e, all, order, names), nil
-}
-
-// alone tells whether machines of the pool are all this host has: they are given no leaves to judge others by, so it
-// computes them itself.
-func (h *Host) alone() bool {
-	if h.pool == nil {
-		return false
-	}
-	return !slices.ContainsFunc(h.fleet.Status(), func(w fleet.WorkerStatus) bool { return w.Connected && !h.machines.Stranger(w.Node) })
+	return w.verdictOn(e, all, order, names), nil
 }
 
 // trust confirms one rerun after the other until ctx ends. Once a worker was caught, what was trusted before is
 // confirmed anew, unit by unit; faulty says that no worker is to be believed from the beginning.
-func (h *Host) trust(ctx context.Context, order []*rerun, faulty bool) {
+func (w *Voter) trust(ctx context.Context, order []*rerun, faulty bool) {
 	for at := 0; at < len(order); at++ {
 		r := order[at]
 		<-r.done
 		if r.err != nil {
 			if ctx.Err() == nil {
-				h.log.Error("re-running the leaves of a participant failed; abstaining on it", "participant", r.target, "err", r.err)
+				w.c.Logger.Error("re-running the leaves of a participant failed; abstaining on it", "participant", r.target, "err", r.err)
 			}
 			continue
 		}
@@ -108,10 +99,10 @@ func (h *Host) trust(ctx context.Context, order []*rerun, faulty bool) {
 		if at < spotChecks%len(order) {
 			spots++
 		}
-		err := r.confirm(ctx, h.judge, spots, faulty)
+		err := r.confirm(ctx, w.c.Judge, spots, faulty)
 		r.trusted = err == nil
 		if errors.Is(err, errFaultyWorker) {
-			h.log.Error("a worker of this host returned a wrong result; every leaf is re-run on the host itself. Run `assay-worker doctor` on each machine")
+			w.c.Logger.Error("a worker of this host returned a wrong result; every leaf is re-run on the host itself. Run `assay-worker doctor` on each machine")
 			faulty = true
 			for _, before := range order[:at] {
 				before.trusted = false
@@ -172,7 +163,7 @@ func (r *rerun) confirm(ctx context.Context, judge *work.Judge, spots int, whole
 
 // verdictOn puts trusted reruns into words, in the order of duties, and leaves out the rest. What may be named goes to
 // those with most weight first; where nothing is left to name with, a participant with wrong leaves is left out.
-func (h *Host) verdictOn(e sprintv1.Epoch, all, order []*rerun, names int) finding {
+func (w *Voter) verdictOn(e sprintv1.Epoch, all, order []*rerun, names int) finding {
 	f := finding{body: &sprintv1.VerdictBody{}, found: map[courtv1.LeafRef]transformer.Output{}}
 	judged := map[*rerun][]int{} // what is named of those that are judged
 	for _, r := range order {
@@ -201,7 +192,7 @@ func (h *Host) verdictOn(e sprintv1.Epoch, all, order []*rerun, names int) findi
 		}
 		f.body.Votes = append(f.body.Votes, byte(voteOf(e.Params, r.perNode, wrong)))
 		for i, l := range r.leaves {
-			middle := seed.Middle(h.config.Chain, e.Number, h.config.Participant, l.ref.Participant, l.ref.Node, l.ref.Segment, l.ref.Nonce, r.outputs[i].Middle)
+			middle := seed.Middle(w.c.Chain, e.Number, w.c.Participant, l.ref.Participant, l.ref.Node, l.ref.Segment, l.ref.Nonce, r.outputs[i].Middle)
 			f.middles = append(f.middles, middle[:]...)
 		}
 	}

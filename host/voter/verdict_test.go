@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package host
+package voter
 
 import (
+	"log/slog"
+
+	sdk "github.com/cosmos/cosmos-sdk/types"
+
 	"bytes"
 	"context"
 	"fmt"
-	"log/slog"
 	"slices"
 	"testing"
 
@@ -14,11 +17,37 @@ import (
 
 	courtv1 "github.com/assaynet/assay/api/court/v1"
 	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
+	"github.com/assaynet/assay/host/board"
 	"github.com/assaynet/assay/host/fleet"
 	"github.com/assaynet/assay/poc/seed"
 	"github.com/assaynet/assay/poc/work"
 	"github.com/assaynet/assay/poc/work/transformer"
 )
+
+// voting is a member that has no worker, on a folder for its verdicts.
+func voting(folder string) *Voter {
+	return New(Config{Chain: "chain", Participant: "cpc1participant", Folder: Folder(folder), Queue: &queue{}, Alone: func() bool { return true },
+		Judge: work.NewJudge(nil), Board: &board.Board{}, Logger: slog.New(slog.DiscardHandler)})
+}
+
+// queue notes what is wanted.
+type queue struct{ ids []string }
+
+func (q *queue) Want(id string, _ int64, _ ...sdk.Msg) {
+	if !slices.Contains(q.ids, id) {
+		q.ids = append(q.ids, id)
+		slices.Sort(q.ids)
+	}
+}
+
+func (q *queue) Done(string) bool { return false }
+
+func segmentOver() sprintv1.QueryCurrentResponse {
+	now := sprintv1.QueryCurrentResponse{Height: 10, Epoch: sprintv1.Epoch{Number: 1, Seed1: make([]byte, 32), Params: sprintv1.Params{Class: "nano", Samples: 20},
+		Segments: []sprintv1.Segment{{Index: 1, Start: 1, End: 10, CommitUntil: 20, Seed: make([]byte, 32)}}}}
+	now.Epoch.Seed1[0], now.Epoch.Segments[0].Seed[0] = 1, 3
+	return now
+}
 
 // judged is a rerun of n leaves on so many nodes that workers are done with; forge tells which leaves were opened wrong.
 func judged(t *testing.T, model transformer.Model, target string, weight uint64, n, nodes int, forge func(i int) bool) *rerun {
@@ -61,7 +90,7 @@ func reference(t *testing.T) transformer.Model {
 // it had trusted before the worker was caught.
 // Holds spec H-4.
 func TestAFaultyWorkerIsNotBelieved(t *testing.T) {
-	h := &Host{log: slog.New(slog.DiscardHandler), judge: work.NewJudge(nil)}
+	w := voting("")
 	model := reference(t)
 	order := []*rerun{judged(t, model, "first", 2, 9, 1, never), judged(t, model, "second", 1, 9, 1, never)}
 	var want [][]transformer.Output
@@ -70,7 +99,7 @@ func TestAFaultyWorkerIsNotBelieved(t *testing.T) {
 	}
 	order[0].outputs[8].Middle[3] ^= 1 // would convict this host; no spot check falls on it
 	order[1].outputs[5].Digest[0] ^= 1 // would accuse an honest leaf
-	h.trust(context.Background(), order, false)
+	w.trust(context.Background(), order, false)
 	for i, r := range order {
 		if diff := cmp.Diff(want[i], r.outputs); diff != "" || !r.trusted {
 			t.Errorf("%s, trusted %v:\n%s", r.target, r.trusted, diff)
@@ -81,20 +110,20 @@ func TestAFaultyWorkerIsNotBelieved(t *testing.T) {
 // When time is over, a member leaves out what is left and stands by what it has, those with most weight first.
 // Holds spec M-25.
 func TestWhatIsNotDoneInTimeIsLeftOut(t *testing.T) {
-	h := &Host{log: slog.New(slog.DiscardHandler), judge: work.NewJudge(nil)}
+	w := voting("")
 	model := reference(t)
 	light, heavy, late := judged(t, model, "a", 0, 4, 1, never), judged(t, model, "b", 10, 4, 1, never), judged(t, model, "c", 5, 4, 1, never)
 	late.err = context.Canceled
 	order := []*rerun{heavy, late, light}
-	h.trust(context.Background(), order, false)
-	f := h.verdictOn(sprintv1.Epoch{Params: honestParams}, []*rerun{light, heavy, late}, order, 24)
+	w.trust(context.Background(), order, false)
+	f := w.verdictOn(sprintv1.Epoch{Params: honestParams}, []*rerun{light, heavy, late}, order, 24)
 	if diff := cmp.Diff([]byte{byte(sprintv1.VotePass), byte(sprintv1.VotePass)}, f.body.Votes); diff != "" {
 		t.Errorf("votes (-want +got):\n%s", diff)
 	}
 	if root := middlesTree(f.middles).Root(); len(f.found) != 8 || len(f.middles) != 8*8 || !bytes.Equal(f.body.Middles, root[:]) {
 		t.Errorf("%d outputs known, %d bytes of middle digests under root %x", len(f.found), len(f.middles), f.body.Middles)
 	}
-	f = h.verdictOn(sprintv1.Epoch{Params: honestParams}, []*rerun{late, heavy, light}, order, 24)
+	f = w.verdictOn(sprintv1.Epoch{Params: honestParams}, []*rerun{late, heavy, light}, order, 24)
 	if diff := cmp.Diff([]byte{byte(sprintv1.VoteUnspecified), byte(sprintv1.VotePass), byte(sprintv1.VotePass)}, f.body.Votes); diff != "" {
 		t.Errorf("votes, the first left out (-want +got):\n%s", diff)
 	}
@@ -102,7 +131,7 @@ func TestWhatIsNotDoneInTimeIsLeftOut(t *testing.T) {
 	cancel()
 	heavy.trusted = false
 	heavy.leaves[2].Digest[0] ^= 1 // to be confirmed, and there is no time for it
-	h.trust(over, order, false)
+	w.trust(over, order, false)
 	if heavy.trusted {
 		t.Error("an accusation that was not confirmed stands")
 	}
@@ -112,7 +141,7 @@ func TestWhatIsNotDoneInTimeIsLeftOut(t *testing.T) {
 // bytes within what a member may say. Those with weight are judged, the crowd as far as there are names for it.
 func TestAVerdictFitsWhateverACrowdOpens(t *testing.T) {
 	const budget = 24 // of a member with a hundredth of the weight
-	h := &Host{log: slog.New(slog.DiscardHandler), judge: work.NewJudge(nil)}
+	w := voting("")
 	for name, c := range map[string]struct {
 		nodes, each, crowd int
 		vote               sprintv1.Vote
@@ -128,7 +157,7 @@ func TestAVerdictFitsWhateverACrowdOpens(t *testing.T) {
 		for _, r := range all {
 			r.trusted = true
 		}
-		body := h.verdictOn(sprintv1.Epoch{Params: honestParams}, all, all, budget).body
+		body := w.verdictOn(sprintv1.Epoch{Params: honestParams}, all, all, budget).body
 		raw, err := body.Marshal()
 		if err != nil {
 			t.Fatal(err)
@@ -152,6 +181,26 @@ func TestAVerdictFitsWhateverACrowdOpens(t *testing.T) {
 			if named[d] != c.each {
 				t.Errorf("%s: %d leaves of duty %d named, want %d", name, named[d], d, c.each)
 			}
+		}
+	}
+}
+
+// Holds spec A-9.
+func TestVotesFollowTheFaultBound(t *testing.T) {
+	p := sprintv1.Params{FaultRatePpm: 100, FailPInverse: 100_000}
+	for name, c := range map[string]struct {
+		drawn, wrong map[string]uint64
+		want         sprintv1.Vote
+	}{
+		"clean":                            {map[string]uint64{"a": 200}, nil, sprintv1.VotePass},
+		"two of 200 are hardware":          {map[string]uint64{"a": 200}, map[string]uint64{"a": 2}, sprintv1.VotePass},
+		"three of 200 are not":             {map[string]uint64{"a": 200}, map[string]uint64{"a": 3}, sprintv1.VoteFail},
+		"a bad node leaves a good one":     {map[string]uint64{"a": 100, "b": 100}, map[string]uint64{"a": 50}, sprintv1.VotePass},
+		"all nodes bad":                    {map[string]uint64{"a": 100, "b": 100}, map[string]uint64{"a": 50, "b": 9}, sprintv1.VoteFail},
+		"one each is within what is drawn": {map[string]uint64{"a": 100, "b": 100}, map[string]uint64{"a": 1, "b": 1}, sprintv1.VotePass},
+	} {
+		if got := voteOf(p, c.drawn, c.wrong); got != c.want {
+			t.Errorf("%s: %v, want %v", name, got, c.want)
 		}
 	}
 }
