@@ -22,7 +22,7 @@ func Kept() []kept.Thing {
 		{What: "the key of a further device", Where: "devices/*/" + KeyFile, Record: 130, Most: maxDevices, Per: "home", Pruner: "none: made once", Sealed: "the public key beside it", Damaged: "worker.TestFlipsInAHome"},
 		{What: "the parts of the home", Where: HomeFile, Record: 100, Most: maxDevices + 3, Per: "home", Pruner: "rewritten", Sealed: "checksum", Damaged: "worker.TestFlipsInAHome"},
 		{What: "the lock", Where: LockFile, Record: 10, Most: 1, Per: "home", Pruner: "rewritten at each start", Damaged: "worker.TestFlipsInAHome"},
-		{What: "the socket of status and pause", Where: "worker.sock", Record: 1, Most: 1, Per: "home", Pruner: "made anew at each start", Damaged: "none: a socket holds nothing"},
+		{What: "the socket of status and pause", Where: "worker.sock", Record: 1, Most: 1, Per: "home", Pruner: "made anew at each start and where it is gone", Damaged: "none: a socket holds nothing"},
 		{What: "the id of the store", Where: "*/.assay-id", Record: 33, Most: 3, Per: "home", Pruner: "rewritten", Damaged: "worker.TestFlipsInAHome"},
 		{What: "the id of the store, of devices", Where: "devices/*/.assay-id", Record: 33, Most: maxDevices, Per: "home", Pruner: "rewritten", Damaged: "worker.TestFlipsInAHome"},
 		{What: "what was signed for one node of one host", Where: SignedName + "/*", Record: 190, PerDay: 0, Most: keepBatches, Per: "node, of which there are 1,000 at most", Pruner: "rewritten at each segment", Sealed: "checksum of each line", Damaged: "worker.TestFlipsInAHome"},

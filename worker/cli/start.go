@@ -19,6 +19,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/assaynet/assay/internal/disk"
 	"github.com/assaynet/assay/internal/logs"
 	"github.com/assaynet/assay/internal/quiet"
 	picture "github.com/assaynet/assay/internal/terminal"
@@ -161,9 +162,7 @@ func (c Command) start(ctx context.Context, args []string, stdin io.Reader, stdo
 	}
 	config.Live = func(get func() worker.Status) {
 		live.set(get)
-		if err := answer(ctx, &beside, *home, live.status, say); err != nil {
-			fmt.Fprintf(stderr, "%s: %s status will not reach this worker, --listen would: %v\n", c.Name, c.Name, err)
-		}
+		answer(ctx, &beside, *home, live.status, say, func(err error) { fmt.Fprintln(stderr, c.reached(err)) })
 	}
 	if terminal {
 		config.Event = nil
@@ -176,6 +175,18 @@ func (c Command) start(ctx context.Context, args []string, stdin io.Reader, stdo
 	err = worker.Run(ctx, config)
 	quit()
 	return errors.Join(err, beside.Wait(), choice.Close())
+}
+
+// reached says why status cannot reach the worker, or with nil that it can again.
+func (c Command) reached(err error) string {
+	if err == nil {
+		return fmt.Sprintf("%s: %s status reaches this worker again", c.Name, c.Name)
+	}
+	next := ""
+	if disk.Full(err) {
+		next = "; free some space on its disk"
+	}
+	return fmt.Sprintf("%s: %s status cannot reach this worker, which tries again (--listen is another way): %v%s", c.Name, c.Name, err, next)
 }
 
 // begun refuses a folder that is there and holds no key: it may be the empty place of a disk that is not

@@ -12,62 +12,17 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"time"
 
-	"golang.org/x/sync/errgroup"
 	"golang.org/x/term"
 
 	"github.com/assaynet/assay/worker"
-	"github.com/assaynet/assay/worker/monitor"
 	"github.com/assaynet/assay/worker/screen"
 )
 
-// socketFile is where the worker of a home answers commands of this machine's
-// owner: it serves what --listen does, to this user only.
-const socketFile = "worker.sock"
-
 // errNotRunning reports a home that no worker has.
 var errNotRunning = errors.New("no worker runs")
-
-// answer serves a running worker's status on the socket of its home, which this
-// process holds.
-func answer(ctx context.Context, beside *errgroup.Group, home string, get func() worker.Status, pause func(bool)) error {
-	path := filepath.Join(home, socketFile)
-	if err := short(path); err != nil {
-		return err
-	}
-	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) { // a killed worker's
-		return err
-	}
-	l, err := net.Listen("unix", path)
-	if err != nil {
-		return err
-	}
-	if err := os.Chmod(path, 0o600); err != nil {
-		return errors.Join(err, l.Close())
-	}
-	beside.Go(func() error { return monitor.Serve(ctx, l, get, pause) })
-	return nil
-}
-
-// longest is how long the path of a socket may be, in bytes: 108 with a zero byte on Linux, 104 on
-// macOS and the BSDs.
-func longest() int {
-	if runtime.GOOS == "linux" || runtime.GOOS == "windows" {
-		return 107
-	}
-	return 103
-}
-
-// short refuses the path of a socket that no system takes.
-func short(path string) error {
-	if most := longest(); len(path) > most {
-		return fmt.Errorf("the path of its socket, %s, has %d bytes, and a socket's may have %d: use a shorter --home, or a link to this one (ln -s)", path, len(path), most)
-	}
-	return nil
-}
 
 // call asks the worker of a home.
 func call(ctx context.Context, home, method, path, body string) ([]byte, error) {
