@@ -21,9 +21,12 @@ type figures struct {
 	clock        int // kHz, at most
 }
 
-// find asks the driver what it has.
+// find asks the driver what it has. The library is nil where there is no device.
 func find() (*library, []figures, error) {
 	l, err := load()
+	if errors.Is(err, errEmpty) {
+		return nil, nil, nil
+	}
 	if err != nil {
 		return nil, nil, err
 	}
@@ -81,9 +84,6 @@ func Open(ctx context.Context, index int) (profile.Engine, error) {
 
 // devices asks the driver for all of them.
 func (l *library) devices() ([]figures, error) {
-	if l.empty {
-		return nil, nil
-	}
 	var count, version int32
 	if err := l.check(l.cuDeviceGetCount(&count), "counting devices"); err != nil {
 		return nil, err

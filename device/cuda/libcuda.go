@@ -21,8 +21,6 @@ var ErrDriver = errors.New("cuda: NVIDIA's driver")
 // library is the part of the driver API that is used. Results of functions are
 // CUresult, 0 for success; sizes are size_t, contexts and the like pointers.
 type library struct {
-	empty bool // it found no device when it started, and does not look again
-
 	cuInit             func(flags uint32) result
 	cuDriverGetVersion func(version *int32) result
 	cuGetErrorName     func(result, **byte) result
@@ -86,8 +84,11 @@ const (
 // oldest is the driver interface that the kernels need: PTX 7.0 came with 11.0.
 const oldest = 11000
 
-// load binds the driver's library and initialises it, once.
-var load = sync.OnceValues(func() (*library, error) { return loadLibrary(libraryName(runtime.GOOS)) })
+// load binds the driver's library and initialises it, once it can: the driver may come after the program.
+var load = dynlib.Once(func() (*library, error) { return loadLibrary(libraryName(runtime.GOOS)) })
+
+// errEmpty reports a driver that has no device.
+var errEmpty = fmt.Errorf("%w has no device", ErrDriver)
 
 // libraryName is the library's on a system. An error names it: another system's
 // would only puzzle.
@@ -99,7 +100,6 @@ func libraryName(goos string) string {
 }
 
 func loadLibrary(names ...string) (*library, error) {
-	l := new(library)
 	loaded, err := dynlib.Open(names...)
 	switch {
 	case errors.Is(err, dynlib.ErrUnsupported):
@@ -108,7 +108,24 @@ func loadLibrary(names ...string) (*library, error) {
 		return nil, fmt.Errorf("%w is not installed (version 450 or newer; on Debian and Ubuntu the package nvidia-driver, "+
 			"in a container the NVIDIA container toolkit and --gpus all; nvidia-smi must list the device): %w", ErrDriver, err)
 	}
-	err = loaded.Bind(map[string]any{
+	l, err := begin(loaded)
+	if err != nil { // it would not look for devices again
+		return nil, errors.Join(err, loaded.Close())
+	}
+	var version int32
+	if err := l.check(l.cuDriverGetVersion(&version), "asking for its version"); err != nil {
+		return nil, err
+	}
+	if version < oldest {
+		return nil, fmt.Errorf("%w is too old: it speaks CUDA %s, install version 450 or newer", ErrDriver, versionText(version))
+	}
+	return l, nil
+}
+
+// begin starts a driver. Errors are errEmpty or wrap ErrDriver.
+func begin(loaded dynlib.Library) (*library, error) {
+	l := new(library)
+	err := loaded.Bind(map[string]any{
 		"cuInit": &l.cuInit, "cuDriverGetVersion": &l.cuDriverGetVersion, "cuGetErrorName": &l.cuGetErrorName,
 		"cuDeviceGetCount": &l.cuDeviceGetCount, "cuDeviceGet": &l.cuDeviceGet, "cuDeviceGetName": &l.cuDeviceGetName,
 		"cuDeviceGetAttribute": &l.cuDeviceGetAttribute, "cuDeviceTotalMem_v2": &l.cuDeviceTotalMem, "cuDeviceGetPCIBusId": &l.cuDeviceGetPCIBusId,
@@ -127,19 +144,12 @@ func loadLibrary(names ...string) (*library, error) {
 	}
 	switch r := l.cuInit(0); r {
 	case success:
+		return l, nil
 	case noDevice:
-		l.empty = true
+		return nil, errEmpty
 	default:
 		return nil, l.failed(r, "starting")
 	}
-	var version int32
-	if err := l.check(l.cuDriverGetVersion(&version), "asking for its version"); err != nil {
-		return nil, err
-	}
-	if version < oldest {
-		return nil, fmt.Errorf("%w is too old: it speaks CUDA %s, install version 450 or newer", ErrDriver, versionText(version))
-	}
-	return l, nil
 }
 
 func versionText(v int32) string { return fmt.Sprintf("%d.%d", v/1000, v%1000/10) }

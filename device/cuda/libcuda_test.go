@@ -4,6 +4,7 @@ package cuda
 
 import (
 	"errors"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
@@ -54,17 +55,56 @@ func TestLibraryOfAnotherKind(t *testing.T) {
 	}
 }
 
-// paper compiles and loads the driver of a machine without a device.
-func paper(t *testing.T) (*library, func() int32) {
+// compiled is the driver of a machine without a device.
+func compiled(t *testing.T, options ...string) (path string) {
 	t.Helper()
 	compiler, err := exec.LookPath("clang-19")
 	if err != nil || runtime.GOOS != "linux" {
 		t.Skip("no clang-19 here")
 	}
-	path := filepath.Join(t.TempDir(), "libpaper.so")
-	if out, err := exec.Command(compiler, "-shared", "-fPIC", "-Wall", "-Werror", "-O1", "-o", path, "testdata/driver.c").CombinedOutput(); err != nil {
+	path = filepath.Join(t.TempDir(), "libpaper.so")
+	options = append(options, "-shared", "-fPIC", "-Wall", "-Werror", "-O1", "-o", path, "testdata/driver.c")
+	if out, err := exec.Command(compiler, options...).CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
+	return path
+}
+
+// A driver that is installed, or finds its devices, after the program's start is used from then on.
+func TestADriverThatComesLate(t *testing.T) {
+	devices := filepath.Join(t.TempDir(), "devices")
+	driver, path := compiled(t, "-DDEVICES=\""+devices+"\""), filepath.Join(t.TempDir(), "libcome-late.so")
+	load := dynlib.Once(func() (*library, error) { return loadLibrary(path) })
+	if _, err := load(); !errors.Is(err, ErrDriver) || !errors.Is(err, dynlib.ErrNotFound) {
+		t.Fatalf("before it is installed: %v", err)
+	}
+	if err := os.Rename(driver, path); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if _, err := load(); !errors.Is(err, errEmpty) {
+			t.Fatalf("before it has a device: %v", err)
+		}
+	}
+	if err := os.WriteFile(devices, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	first, err := load()
+	if err != nil {
+		t.Fatalf("with a device: %v", err)
+	}
+	if all, err := first.devices(); err != nil || len(all) != 2 {
+		t.Errorf("%v, %v", all, err)
+	}
+	if second, err := load(); err != nil || second != first {
+		t.Errorf("a driver that works is started again: %v", err)
+	}
+}
+
+// paper compiles and loads the driver of a machine without a device.
+func paper(t *testing.T) (*library, func() int32) {
+	t.Helper()
+	path := compiled(t)
 	l, err := loadLibrary(path)
 	if err != nil {
 		t.Fatal(err)

@@ -20,6 +20,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 )
 
 var (
@@ -31,8 +32,9 @@ var (
 	ErrUnsupported = errors.New("dynlib: this program was built without the loader of GPU libraries")
 )
 
-// Library is one that is loaded. It stays so until the program ends: drivers
-// start threads of their own and do not survive being unloaded.
+// Library is one that is loaded. One that drives something stays so until the
+// program ends: drivers start threads of their own and do not survive being
+// unloaded. See Close for the others.
 type Library struct {
 	// Name is the one of Open's that was found.
 	Name   string
@@ -54,6 +56,32 @@ func Open(names ...string) (Library, error) {
 		tried = append(tried, err.Error())
 	}
 	return Library{}, fmt.Errorf("%w: %s", ErrNotFound, strings.Join(tried, "; "))
+}
+
+// Close unloads a library that found nothing to drive, so that the next Open
+// starts it anew: most look for their devices once. What was bound to it must
+// not be called again.
+func (l Library) Close() error { return unload(l.handle) }
+
+// Once returns a function that loads something until that succeeds, and gives the
+// same from then on: a driver may come after the program's start. It may be called
+// on several goroutines.
+func Once[T any](load func() (T, error)) func() (T, error) {
+	var mu sync.Mutex
+	var loaded bool
+	var value T
+	return func() (T, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		if loaded {
+			return value, nil
+		}
+		v, err := load()
+		if err == nil {
+			value, loaded = v, true
+		}
+		return v, err
+	}
 }
 
 // Bind points function variables at the library's functions: functions maps a

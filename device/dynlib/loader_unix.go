@@ -17,6 +17,8 @@ func open(name string) (uintptr, error) {
 	return purego.Dlopen(name, purego.RTLD_NOW|purego.RTLD_LOCAL)
 }
 
+func unload(handle uintptr) error { return purego.Dlclose(handle) }
+
 func lookup(handle uintptr, symbol string) (uintptr, error) { return purego.Dlsym(handle, symbol) }
 
 func register(variable any, address uintptr) { purego.RegisterFunc(variable, address) }

@@ -21,6 +21,8 @@ func open(name string) (uintptr, error) {
 	return uintptr(handle), nil
 }
 
+func unload(handle uintptr) error { return windows.FreeLibrary(windows.Handle(handle)) }
+
 func lookup(handle uintptr, symbol string) (uintptr, error) {
 	return windows.GetProcAddress(windows.Handle(handle), symbol)
 }

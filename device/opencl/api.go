@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"runtime"
 	"strings"
-	"sync"
 	"unsafe"
 
 	"github.com/assaynet/assay/device/dynlib"
@@ -165,8 +164,9 @@ func failed(call string, c code) error {
 	return fmt.Errorf("opencl: %s: %w", call, c)
 }
 
-// load finds the machine's OpenCL loader, once.
-var load = sync.OnceValues(func() (*api, error) {
+// load finds the machine's OpenCL loader and a vendor's driver, once they are there: they may come after
+// the program.
+var load = dynlib.Once(func() (*api, error) {
 	return loadFrom(libraryName(runtime.GOOS))
 })
 
@@ -190,8 +190,19 @@ func loadFrom(names ...string) (*api, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrRuntime, err)
 	}
+	a, err := bind(library)
+	if err == nil {
+		_, err = a.platforms()
+	}
+	if err != nil { // a loader looks for drivers once
+		return nil, errors.Join(err, library.Close())
+	}
+	return a, nil
+}
+
+func bind(library dynlib.Library) (*api, error) {
 	a := new(api)
-	err = library.Bind(map[string]any{
+	err := library.Bind(map[string]any{
 		"clGetPlatformIDs":          &a.getPlatformIDs,
 		"clGetPlatformInfo":         &a.getPlatformInfo,
 		"clGetDeviceIDs":            &a.getDeviceIDs,

@@ -90,9 +90,8 @@ func (d *device) has(extension string) bool {
 	return false
 }
 
-// find lists the devices of a kind on all platforms. A platform that cannot be
-// asked is an error only if no other has devices.
-func (a *api) find(kind uint64) ([]device, error) {
+// platforms are the vendors' drivers, one at least.
+func (a *api) platforms() ([]handle, error) {
 	var n uint32
 	c := a.getPlatformIDs(0, nil, &n)
 	if c == codePlatformNotFound || c == 0 && n == 0 {
@@ -104,6 +103,16 @@ func (a *api) find(kind uint64) ([]device, error) {
 	platforms := make([]handle, n)
 	if c := a.getPlatformIDs(n, &platforms[0], nil); c != 0 {
 		return nil, fmt.Errorf("%w: %w", ErrRuntime, failed("listing platforms", c))
+	}
+	return platforms, nil
+}
+
+// find lists the devices of a kind on all platforms. A platform that cannot be
+// asked is an error only if no other has devices.
+func (a *api) find(kind uint64) ([]device, error) {
+	platforms, err := a.platforms()
+	if err != nil {
+		return nil, err
 	}
 	var all []device
 	var broken error

@@ -5,6 +5,8 @@ package opencl
 import (
 	"errors"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -206,6 +208,38 @@ func TestMissingLoader(t *testing.T) {
 	}
 	if text := err.Error(); !strings.Contains(text, "loader") {
 		t.Errorf("%q does not say what is missing", text)
+	}
+}
+
+// A vendor's driver that is installed after the program's start is used from then on.
+func TestADriverThatComesLate(t *testing.T) {
+	if folder := os.Getenv("ASSAY_TEST_VENDORS"); folder != "" { // the program
+		for range 2 {
+			if _, err := Devices(); !errors.Is(err, ErrRuntime) {
+				t.Fatalf("before it is installed: %v", err)
+			}
+		}
+		if err := os.Rename(filepath.Join(folder, "late"), filepath.Join(folder, "late.icd")); err != nil {
+			t.Fatal(err)
+		}
+		all, err := Processors()
+		if err != nil || len(all) == 0 {
+			t.Errorf("after it is installed: %v, %v", all, err)
+		}
+		return
+	}
+	installed, err := os.ReadFile("/etc/OpenCL/vendors/pocl.icd")
+	if err != nil {
+		t.Skip("needs the Debian packages pocl-opencl-icd and ocl-icd-libopencl1: ", err)
+	}
+	folder := t.TempDir()
+	if err := os.WriteFile(filepath.Join(folder, "late"), installed, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	program := exec.Command(os.Args[0], "-test.run=^TestADriverThatComesLate$", "-test.v")
+	program.Env = append(os.Environ(), "ASSAY_TEST_VENDORS="+folder, "OCL_ICD_VENDORS="+folder)
+	if out, err := program.CombinedOutput(); err != nil {
+		t.Errorf("%v: %s", err, out)
 	}
 }
 
