@@ -29,7 +29,17 @@ var (
 	// ErrBroken reports that none of the devices that were chosen, or that the
 	// machine has, computes correctly.
 	ErrBroken = errors.New("device: no device to compute with")
+	// ErrAbsent reports that a choice has no device yet, and may have one later: while
+	// the system starts, a driver may be loaded after this program.
+	ErrAbsent = errors.New("device: not there yet")
 )
+
+// absent is an error that wraps ErrAbsent as well, and has its own words.
+type absent struct{ error }
+
+func (a absent) Unwrap() error { return a.error }
+
+func (absent) Is(target error) bool { return target == ErrAbsent }
 
 // CPU is the id of the processor, which every machine has.
 const CPU = "cpu"
@@ -219,7 +229,8 @@ const instead = "the processor does not take a GPU's place unasked: repair it, s
 // no wish it is every GPU that works, and the processor only on a machine that
 // has no GPU. Of a card that two backends offer, one is used. Devices that fail
 // are left out while others work; with none left it is an error that wraps
-// ErrBroken and names each of them.
+// ErrBroken and names each of them. Errors of devices that are not there, be they
+// asked for or those of a card whose driver offers none, wrap ErrAbsent.
 //
 // cards are the graphics devices that the system sees. Without a wish the
 // processor is not taken for one of NVIDIA's whose driver does not offer it;
@@ -286,7 +297,11 @@ func Choose(ctx context.Context, backends []Backend, wishes []string, cards []te
 		if slices.ContainsFunc(chosen, func(d Device) bool { return !d.GPU() }) {
 			next = "memory or the processor may be faulty"
 		}
-		return c, fmt.Errorf("%w: %w; %s", ErrBroken, errors.Join(broken...), next)
+		err := fmt.Errorf("%w: %w; %s", ErrBroken, errors.Join(broken...), next)
+		if len(chosen) == 0 {
+			err = absent{err}
+		}
+		return c, err
 	}
 	for _, err := range broken {
 		c.Notes = append(c.Notes, "NOT USED: "+err.Error())
@@ -389,7 +404,11 @@ func pick(all []Device, wishes []string) ([]Device, error) {
 			for _, d := range all {
 				ids = append(ids, d.String())
 			}
-			return nil, fmt.Errorf("%w: --device %s; this machine has %s", ErrSelect, w, strings.Join(ids, ", "))
+			err := fmt.Errorf("%w: --device %s; this machine has %s", ErrSelect, w, strings.Join(ids, ", "))
+			if kind(w) != CPU {
+				err = absent{err}
+			}
+			return nil, err
 		}
 	}
 	if len(wishes) == 0 {

@@ -121,11 +121,11 @@ func TestChoose(t *testing.T) {
 		"all, and the gpu is broken": {computer: computer{cuda: []profile.Device{h100}, openclErr: errNoDriver, bad: []string{"cuda:0"}},
 			wishes: "all", use: "cpu", out: "cuda:0", notes: []string{"NOT USED: cuda:0"}},
 		"the driver is broken": {computer: computer{cudaErr: errors.New("versions differ; reboot"), openclErr: errNoDriver},
-			err: ErrBroken, text: []string{"cuda: versions differ; reboot", "--device cpu"}},
+			err: ErrAbsent, text: []string{"cuda: versions differ; reboot", "--device cpu"}},
 		"the driver is broken, another gpu is not": {computer: computer{cudaErr: errors.New("versions differ; reboot"), opencl: []profile.Device{radeon}},
 			use: "opencl:0", notes: []string{"NOT USED: cuda: versions differ; reboot"}},
 		"a card without its driver": {computer: computer{cudaErr: errNoDriver, openclErr: errNoDriver}, cards: []telemetry.Card{nvidia},
-			err: ErrBroken, text: []string{"NVIDIA at 0000:17:00.0", "install it", "--device cpu"}},
+			err: ErrAbsent, text: []string{"NVIDIA at 0000:17:00.0", "install it", "--device cpu"}},
 		"a card that its driver hides": {computer: computer{openclErr: errNoDriver}, cards: []telemetry.Card{nvidia},
 			err: ErrBroken, text: []string{"NVIDIA at 0000:17:00.0", "cuda does not list it"}},
 		"a card without its driver, and the processor is asked for": {computer: computer{cudaErr: errNoDriver, openclErr: errNoDriver}, cards: []telemetry.Card{nvidia},
@@ -143,7 +143,7 @@ func TestChoose(t *testing.T) {
 		"the same card twice": {computer: computer{cuda: []profile.Device{h100}, opencl: []profile.Device{h100cl}},
 			wishes: "cuda:0 opencl:0", err: ErrSelect, text: []string{"opencl:0 (NVIDIA H100) is the same card as cuda:0"}},
 		"none such": {computer: computer{cudaErr: errNoDriver, opencl: []profile.Device{radeon}},
-			wishes: "cuda:0", err: ErrSelect, text: []string{"--device cuda:0", "opencl:0 (gfx1100)", "cuda: device: no driver: install it"}},
+			wishes: "cuda:0", err: ErrAbsent, text: []string{"--device cuda:0", "opencl:0 (gfx1100)", "cuda: device: no driver: install it"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			choice, err := Choose(t.Context(), c.computer.backends(t), strings.Fields(c.wishes), c.cards)

@@ -3,9 +3,9 @@
 package telemetry
 
 import (
+	"errors"
 	"fmt"
 	"strings"
-	"sync"
 	"unsafe"
 
 	"github.com/assaynet/assay/device/dynlib"
@@ -55,16 +55,24 @@ var throttleReasons = []struct {
 	{0x80, "power brake"},
 }
 
-// nvml loads NVIDIA's library, once.
-var nvml = sync.OnceValues(func() (*library, error) { return loadNVML("libnvidia-ml.so.1", "nvml.dll") })
+// nvml loads NVIDIA's library, once it can: the driver may come after the program.
+var nvml = dynlib.Once(func() (*library, error) { return loadNVML("libnvidia-ml.so.1", "nvml.dll") })
 
 func loadNVML(names ...string) (*library, error) {
 	loaded, err := dynlib.Open(names...)
 	if err != nil {
 		return nil, fmt.Errorf("%w: NVIDIA's come with its driver's library: %w", ErrUnknown, err)
 	}
+	l, err := begin(loaded)
+	if err != nil {
+		return nil, errors.Join(err, loaded.Close())
+	}
+	return l, nil
+}
+
+func begin(loaded dynlib.Library) (*library, error) {
 	l := new(library)
-	err = loaded.Bind(map[string]any{
+	err := loaded.Bind(map[string]any{
 		"nvmlInit_v2":                               &l.initialise,
 		"nvmlErrorString":                           &l.errorString,
 		"nvmlDeviceGetHandleByPciBusId_v2":          &l.byPCI,

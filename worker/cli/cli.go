@@ -64,6 +64,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/assaynet/assay/device"
 	"github.com/assaynet/assay/internal/build"
@@ -94,6 +95,8 @@ type Command struct {
 	Engine work.Engine
 	// Sys is where sensors are looked for; empty is /sys.
 	Sys string
+
+	look time.Duration // between two looks for devices that are not there; 0 is lookTime
 }
 
 // Run executes one command line, without the program's name, and returns the

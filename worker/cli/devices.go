@@ -5,6 +5,7 @@ package cli
 import (
 	"cmp"
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"runtime"
@@ -63,6 +64,30 @@ func (c Command) backends() []device.Backend {
 // choose opens the devices that are wanted.
 func (c Command) choose(ctx context.Context, wishes []string, sensors *telemetry.Sensors) (device.Choice, error) {
 	return device.Choose(ctx, c.backends(), wishes, sensors.Cards())
+}
+
+// lookTime is how often devices that are not there are looked for.
+const lookTime = 5 * time.Second
+
+// await is choose for a worker, which may be started before the driver of its devices is: it looks for
+// devices that are not there until they are, or ctx ends. tell gets the reason, once while it stays the
+// same.
+func (c Command) await(ctx context.Context, wishes []string, sensors *telemetry.Sensors, tell func(error)) (device.Choice, error) {
+	for told := ""; ; {
+		choice, err := c.choose(ctx, wishes, sensors)
+		if !errors.Is(err, device.ErrAbsent) || ctx.Err() != nil {
+			return choice, err
+		}
+		if err.Error() != told {
+			tell(err)
+			told = err.Error()
+		}
+		select {
+		case <-ctx.Done():
+			return choice, ctx.Err()
+		case <-time.After(cmp.Or(c.look, lookTime)):
+		}
+	}
 }
 
 // sensors are those of this machine.

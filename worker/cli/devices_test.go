@@ -303,6 +303,49 @@ func TestStartNamesBrokenDevices(t *testing.T) {
 	}
 }
 
+// A worker that is started before its card's driver is waits for it, says why, and computes with it.
+func TestADriverThatComesLate(t *testing.T) {
+	for _, wish := range []string{"cuda", "cuda:0,cpu", ""} {
+		t.Run(wish, func(t *testing.T) {
+			var loaded atomic.Bool
+			c := rig(new(enginetest.Engine), nil)
+			c.look = time.Millisecond
+			list := c.Backends[1].Devices
+			c.Backends[1].Devices = func() ([]profile.Device, error) {
+				if loaded.Load() {
+					return list()
+				}
+				return nil, errors.New("the kernel module may not be loaded")
+			}
+			args := []string{"start", "--plain", "--home", filepath.Join(t.TempDir(), "home"), "--host", nobody}
+			if wish != "" {
+				args = append(args, "--device", wish)
+			}
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			var stdout, stderr said
+			done := make(chan int, 1)
+			go func() { done <- c.Run(ctx, args, nil, &stdout, &stderr) }()
+			until(t, "it says what it waits for", func() bool {
+				return stderr.count("w: waiting for a device, which is looked for every 5s: ") == 1 && stderr.count("the kernel module may not be loaded") == 1
+			})
+			loaded.Store(true)
+			until(t, "it works with the card", func() bool { return stdout.count("connecting: nothing listens") == 1 })
+			cancel()
+			if code := <-done; code != 0 || stderr.count("waiting for a device") != 1 {
+				t.Errorf("code %d, %s", code, stderr.text.String())
+			}
+		})
+	}
+	c := rig(new(enginetest.Engine), nil)
+	c.Backends[1].Devices = func() ([]profile.Device, error) { return nil, device.ErrMissing }
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel() // a worker that waits can be stopped
+	if code := c.Run(ctx, []string{"start", "--device", "cuda", "--home", filepath.Join(t.TempDir(), "home"), "--host", nobody}, nil, io.Discard, io.Discard); code != 0 {
+		t.Errorf("code %d", code)
+	}
+}
+
 func TestBench(t *testing.T) {
 	args := strings.Fields("bench --class nano --shape 512x256x512 --seconds 0.02 --device cpu,cuda:0")
 	c := rig(new(enginetest.Engine), nil)
@@ -449,8 +492,17 @@ func TestDoctorsGraphics(t *testing.T) {
 			t.Errorf("code %d, %q is not in\n%s", code, part, stdout)
 		}
 	}
-	if code, _, stderr := run(c, "start", "--home", filepath.Join(t.TempDir(), "home"), "--host", nobody); code != 1 || !strings.Contains(stderr, "NVIDIA at 0000:17:00.0 is not used") {
-		t.Errorf("code %d, %s", code, stderr)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	var stderr said
+	done := make(chan int, 1)
+	go func() {
+		done <- c.Run(ctx, []string{"start", "--home", filepath.Join(t.TempDir(), "home"), "--host", nobody}, nil, io.Discard, &stderr)
+	}()
+	until(t, "start waits for the driver of a card that the system sees", func() bool { return stderr.count("NVIDIA at 0000:17:00.0 is not used") == 1 })
+	cancel()
+	if code := <-done; code != 0 {
+		t.Errorf("code %d, %s", code, stderr.text.String())
 	}
 	c.Backends = c.Backends[:1] // built with the tag nogpu
 	if code, stdout, _ := run(c, "doctor", "--home", t.TempDir()); code != 0 || !strings.Contains(stdout, "this program was built for") {

@@ -124,7 +124,9 @@ func (c Command) start(ctx context.Context, args []string, stdin io.Reader, stdo
 		return err
 	}
 	sensors := c.sensors()
-	choice, err := c.choose(ctx, *chosen, sensors)
+	choice, err := c.await(ctx, *chosen, sensors, func(err error) {
+		fmt.Fprintf(stderr, "%s: waiting for a device, which is looked for every %v: %v\n", c.Name, lookTime, err)
+	})
 	if ctx.Err() != nil {
 		return nil
 	}
