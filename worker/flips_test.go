@@ -44,7 +44,12 @@ func session(t *testing.T, home string) delivery.Statement {
 			t.Fatal("no receipt is written")
 		}
 		time.Sleep(10 * time.Millisecond)
-		found, _ = filepath.Glob(filepath.Join(home, ReceiptsName, "leaves-*.json"))
+		list, _ := os.ReadDir(filepath.Join(home, ReceiptsName)) // a home may have a name that is a pattern
+		for _, e := range list {
+			if strings.HasPrefix(e.Name(), receivedName+"-") {
+				found = append(found, filepath.Join(home, ReceiptsName, e.Name()))
+			}
+		}
 	}
 	h.stop()
 	cancel()

@@ -19,6 +19,7 @@ var writers = map[string][]string{
 	"os": {"WriteFile", "Create", "CreateTemp", "OpenFile", "Rename", "Link", "Truncate", "Mkdir", "MkdirAll", "CopyFS",
 		"OpenRoot", "OpenInRoot"}, // an os.Root has methods for all of it
 	"io/ioutil":                {"WriteFile", "TempFile"},
+	"io/fs":                    {"Glob"},
 	"path/filepath":            {"Glob"}, // writes nothing, and finds nothing below a folder named rig[12]: os.ReadDir
 	"syscall":                  {"Open", "Creat", "Rename", "Link", "Truncate", "Flock", "CreateFile", "MoveFile"},
 	"golang.org/x/sys/unix":    {"Open", "Openat", "Creat", "Rename", "Renameat", "Renameat2", "Link", "Linkat", "Truncate", "Flock"},

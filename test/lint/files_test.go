@@ -72,7 +72,9 @@ func TestFilesAreWrittenDurably(t *testing.T) {
 const plantedWrites = `package planted
 
 import (
+	"io/fs"
 	"os"
+	"path/filepath"
 	sys "syscall"
 
 	"golang.org/x/sys/windows"
@@ -93,6 +95,8 @@ func save(path string, flag int) error {
 	_ = os.Rename(path+".new", path) // os.Rename
 	_ = os.Remove(path)
 	_, _ = os.MkdirTemp("", "")
+	_, _ = filepath.Glob(filepath.Join(path, "*.json")) // path/filepath.Glob
+	_, _ = fs.Glob(os.DirFS(path), "*.json") // io/fs.Glob
 	_ = sys.Flock(0, 0) // syscall.Flock
 	_ = windows.MoveFileEx(nil, nil, 0) // golang.org/x/sys/windows.MoveFileEx
 	return os.MkdirAll(path, 0o700) // os.MkdirAll

@@ -66,7 +66,7 @@ var (
 )
 
 // forTests are rooms that only tests import.
-var forTests = []string{"device/enginetest", "worker/enginetest", "internal/terminal/terminaltest", "internal/flips", "internal/fulldisk", "host/settle/settletest", "host/voter/votertest"}
+var forTests = []string{"device/enginetest", "worker/enginetest", "internal/terminal/terminaltest", "internal/flips", "internal/fulldisk", "host/settle/settletest", "host/voter/votertest", "internal/oddhome"}
 
 // imports are a package's folder below the module and what it imports, tests left out.
 type imports map[string][]string
