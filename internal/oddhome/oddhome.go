@@ -12,9 +12,9 @@ import (
 
 // names are of folders. Windows takes no quotes and stars.
 func names() []string {
-	all := []string{"rig[12]", "rig [a", "größe 家", "50%d $HOME", "#1; 'mine'", "{a,b}", "-v"}
+	all := []string{"rig[12] 家", "rig [a größe", "-v #1; 50%d {a,b} $HOME"}
 	if runtime.GOOS != "windows" {
-		all = append(all, `the "best" rig*?`, `back\slash`, "`tick`")
+		all = append(all, "the \"best\" 'rig*?' back\\slash `tick`")
 	}
 	return all
 }
