@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io/fs"
 	"math/big"
+	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -126,6 +127,30 @@ func Load(home string) (Config, error) {
 		return c, fmt.Errorf("host: %s: %w", path, err)
 	}
 	return c, nil
+}
+
+// errAsItWas reports a file that is as it was when it was read last.
+var errAsItWas = errors.New("host: the file is as it was")
+
+// workersOf reads the owner's machines of a home again and again. A file that is as it was is not read, and is
+// errAsItWas: strangers connect for nothing. The result is for one goroutine at a time.
+func workersOf(home string) func() (map[string]string, error) {
+	var was fs.FileInfo
+	return func() (map[string]string, error) {
+		is, err := os.Stat(ConfigPath(home))
+		if err != nil {
+			return nil, err
+		}
+		if was != nil && os.SameFile(was, is) && was.Size() == is.Size() && was.ModTime().Equal(is.ModTime()) {
+			return nil, errAsItWas
+		}
+		c, err := Load(home)
+		if err != nil {
+			return nil, err
+		}
+		was = is
+		return c.Workers, nil
+	}
 }
 
 // strangeKeys lists the keys of an error, each with its line.

@@ -88,10 +88,7 @@ func (h *Host) openPool(encoding client.Encoding) (handler http.Handler, closeAl
 func (h *Host) newMachines() *machines.Machines {
 	return machines.New(machines.Config{
 		Workers: h.config.Workers, Places: h.poolConfig().MaxNodes, Logger: h.log,
-		Reload: func() (map[string]string, error) {
-			fresh, err := Load(h.o.Home)
-			return fresh.Workers, err
-		},
+		Reload: workersOf(h.o.Home),
 		Banned: func(key ed25519.PublicKey) bool {
 			a, err := h.ledger.Account(ledger.Device(key))
 			return err == nil && a.Banned
