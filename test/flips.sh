@@ -9,7 +9,7 @@ cd "$(dirname "$0")/.." || exit 1
 log=$(mktemp) || exit 1
 trap 'rm -f "$log"' EXIT
 began=$(date +%s)
-ASSAY_LONG=1 go test ./accounts ./chain/node ./worker ./worker/mpoc ./host ./host/store ./host/ledger ./host/pool \
+ASSAY_LONG=1 go test ./accounts ./chain/node ./worker ./worker/pool ./host ./host/store ./host/ledger ./host/pool \
 	./host/leaflog ./verify ./localnet -p 1 -run 'Flips|EveryByte|DamagedBook|PageWithin' -count=1 -timeout 2h -v >"$log" 2>&1
 failed=$?
 grep -E '^(--- FAIL|FAIL|panic:)|: panic: ' "$log"

@@ -14,7 +14,7 @@ import (
 	workerv1 "github.com/assaynet/assay/api/worker/v1"
 	"github.com/assaynet/assay/poc/seed"
 	"github.com/assaynet/assay/poc/work/transformer"
-	"github.com/assaynet/assay/worker/mpoc"
+	"github.com/assaynet/assay/worker/pool"
 )
 
 // A slice of work takes a device about sliceTime: between slices orders are
@@ -50,7 +50,7 @@ type bench struct {
 	claims map[*job]*claim // of jobs
 	slice  int             // units in a slice
 	tended string          // what the gate was told last
-	gate   mpoc.Gate       // of the loops between sprints
+	gate   pool.Gate       // of the loops between sprints
 
 	// What belongs to machine.mu.
 	out      string // why it is out of use, for good
@@ -65,7 +65,7 @@ type bench struct {
 	build     progress // of the model that the order needs
 	rerunning bool
 	gauges    Gauges
-	pool      *mpoc.Machine // nil where the host has none
+	pool      *pool.Machine // nil where the host has none
 	ended     string        // why no more challenges are taken
 	waits     string        // why none are yet, and what helps
 	waitsNext string
@@ -166,7 +166,7 @@ func (b *bench) step(ctx context.Context) (busy bool, err error) {
 		defer b.mu.Unlock()
 		b.rerunning = false
 		p.share.giveBack(p.slice)
-		if errors.Is(err, mpoc.ErrUnstable) && b.unstable(err) {
+		if errors.Is(err, pool.ErrUnstable) && b.unstable(err) {
 			return false, nil
 		}
 		return false, fmt.Errorf("worker: compute %s on %s: %w", p.what, b.Engine.Name(), err)
@@ -201,7 +201,7 @@ func (b *bench) audit(p *piece, out []transformer.Output) error {
 	for i, o := range again {
 		if o != out[at[i]] {
 			wrong++
-			err = fmt.Errorf("%w: %s gave two results for unit %d", mpoc.ErrUnstable, b.describe(), nonces[i])
+			err = fmt.Errorf("%w: %s gave two results for unit %d", pool.ErrUnstable, b.describe(), nonces[i])
 		}
 	}
 	b.mu.Lock()
@@ -212,7 +212,7 @@ func (b *bench) audit(p *piece, out []transformer.Output) error {
 	}
 	b.mu.Unlock()
 	if err != nil {
-		e := event(mpoc.SelfCheckFailed, err.Error(), "", "lower the device's clocks and temperature and test its memory; it goes on by itself after a rest")
+		e := event(pool.SelfCheckFailed, err.Error(), "", "lower the device's clocks and temperature and test its memory; it goes on by itself after a rest")
 		e.Device = b.ID
 		b.tell(e)
 	}

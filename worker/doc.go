@@ -5,7 +5,7 @@
 // It dials its host, proves its key, and does what the host states: build the
 // epoch's model, compute a segment's artefacts, run samples again, or nothing.
 // It decides nothing about the network and keeps its key, the host's receipts and
-// what became of challenges (package mpoc); what it has computed is worth something
+// what became of challenges (package pool); what it has computed is worth something
 // once the host has acknowledged it.
 //
 // Every batch goes out under the machine's name, every acknowledgement comes back

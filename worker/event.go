@@ -7,7 +7,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/assaynet/assay/worker/mpoc"
+	"github.com/assaynet/assay/worker/pool"
 )
 
 // Event is something that happened, or a state that was entered. Its type says
@@ -15,7 +15,7 @@ import (
 type Event struct {
 	Time   time.Time `json:"time"`
 	Device string    `json:"device,omitempty"`
-	mpoc.Event
+	pool.Event
 
 	Host    string  `json:"host,omitempty"`
 	Chain   string  `json:"chain,omitempty"`
@@ -64,7 +64,7 @@ stopped            reason where it is an error, next: what is kept and owed
 `
 
 func event(kind, reason, until, next string) Event {
-	return Event{Event: mpoc.Event{Type: kind, Reason: reason, Until: until, Next: next}}
+	return Event{Event: pool.Event{Type: kind, Reason: reason, Until: until, Next: next}}
 }
 
 // journal finds what happened between two statuses. Its zero value has seen none.
@@ -162,14 +162,14 @@ func (j *journal) device(s Status, d DeviceStatus) (events []Event) {
 	}
 	if j.still[d.ID] != still {
 		if j.still[d.ID] = still; still != "" {
-			add(event("warning", mpoc.PayWaits(still), "", ""))
+			add(event("warning", pool.PayWaits(still), "", ""))
 		}
 	}
 	state = ""
 	kind := ""
 	if p := d.Pool; p != nil {
 		switch {
-		case p.State == "unstable", p.State == "ended" && p.Reason != mpoc.Stopped:
+		case p.State == "unstable", p.State == "ended" && p.Reason != pool.Stopped:
 			kind = p.State
 		case p.State == "idle", !p.Connected && p.Next != "" && s.Connected:
 			kind = "waiting"
@@ -297,7 +297,7 @@ func (e Event) Text() string {
 	text := strings.ReplaceAll(e.Type, "_", " ")
 	because := because(e.Reason, e.Until, e.Next)
 	switch e.Type {
-	case mpoc.InProgress, mpoc.Commitment:
+	case pool.InProgress, pool.Commitment:
 		return ""
 	case "snapshot":
 		return e.Status.Line()
@@ -307,27 +307,27 @@ func (e Event) Text() string {
 		text += " from " + e.Host + because
 	case "joined":
 		text = "joined the Sprints of chain " + e.Chain + " as node " + e.Node
-	case mpoc.Registered:
+	case pool.Registered:
 		text += " with the host's pool"
-	case mpoc.Begun:
+	case pool.Begun:
 		text += fmt.Sprintf(" %.10s, loops of %s, to be committed by %s", e.Challenge, e.Shape, local(e.Deadline))
-	case mpoc.WasAccepted:
-		text += fmt.Sprintf(" %.10s: %d loops, %d GOP verified, %s more pending", e.Challenge, e.Loops, e.Ops/1e9, mpoc.Coins(e.Pay.Big()))
-	case mpoc.WasLate, mpoc.WasFaulty, mpoc.WasRejected, mpoc.NoAnswer, mpoc.WasDropped:
+	case pool.WasAccepted:
+		text += fmt.Sprintf(" %.10s: %d loops, %d GOP verified, %s more pending", e.Challenge, e.Loops, e.Ops/1e9, pool.Coins(e.Pay.Big()))
+	case pool.WasLate, pool.WasFaulty, pool.WasRejected, pool.NoAnswer, pool.WasDropped:
 		text = fmt.Sprintf("%s %.10s, %d loops%s", strings.ToUpper(text), e.Challenge, e.Loops, because)
 		if e.Receipt != "" {
 			text += "; assay verify " + e.Receipt
 		}
-	case mpoc.ReceiptMissing:
+	case pool.ReceiptMissing:
 		text = fmt.Sprintf("%s %.10s, %d loops%s", text, e.Challenge, e.Loops, because)
-	case mpoc.TheRules:
+	case pool.TheRules:
 		text = "the host pays " + e.Reason
-	case mpoc.SelfCheckFailed, mpoc.HostCheats:
+	case pool.SelfCheckFailed, pool.HostCheats:
 		text = strings.ToUpper(text) + because
-	case mpoc.HasAbstained:
+	case pool.HasAbstained:
 		text = e.Reason
-	case mpoc.Paid:
-		text += " " + mpoc.Coins(e.Pay.Big()) + " in transaction " + e.TxHash + ": " + e.Account.Text()
+	case pool.Paid:
+		text += " " + pool.Coins(e.Pay.Big()) + " in transaction " + e.TxHash + ": " + e.Account.Text()
 	case "building", "ready", "computing":
 		text += Status{Epoch: e.Epoch, Segment: e.Segment, Class: e.Class}.order() + because
 	case "proving":

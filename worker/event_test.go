@@ -27,15 +27,15 @@ import (
 	"github.com/assaynet/assay/poc/seed"
 	"github.com/assaynet/assay/poc/work/transformer"
 	"github.com/assaynet/assay/worker/enginetest"
-	"github.com/assaynet/assay/worker/mpoc"
+	"github.com/assaynet/assay/worker/pool"
 )
 
 // A worker's life as a newcomer reads it in a log: each thing once, in order.
 func TestJournal(t *testing.T) {
-	device := func(state, reason string, p *mpoc.Status) []DeviceStatus {
+	device := func(state, reason string, p *pool.Status) []DeviceStatus {
 		return []DeviceStatus{{ID: "cuda:0", State: state, Reason: reason, Until: "it is below 75 °C", Pool: p}, {ID: "cuda:1", State: "computing"}}
 	}
-	proving := &mpoc.Status{State: "computing", Connected: true}
+	proving := &pool.Status{State: "computing", Connected: true}
 	var j journal
 	for _, c := range []struct {
 		what string
@@ -59,12 +59,12 @@ func TestJournal(t *testing.T) {
 		{"builds in a moment", Status{State: "building", BuildDone: 1, BuildTotal: 100, Epoch: 4, Class: "nano", Connected: true, Node: "n"}, nil},
 		{"builds for long", Status{State: "building", BuildDone: 30, BuildTotal: 100, Epoch: 4, Class: "base", Connected: true, Node: "n"}, []string{"building epoch 4 (base)"}},
 		{"builds on", Status{State: "building", BuildDone: 60, BuildTotal: 100, Epoch: 4, Class: "base", Connected: true, Node: "n"}, nil},
-		{"rests", Status{State: "idle", Reason: "over", Connected: true, Node: "n", Devices: device("idle", "", &mpoc.Status{State: "unstable", Reason: "two results", Until: "12:00", Next: "cool it", Connected: true})},
+		{"rests", Status{State: "idle", Reason: "over", Connected: true, Node: "n", Devices: device("idle", "", &pool.Status{State: "unstable", Reason: "two results", Until: "12:00", Next: "cool it", Connected: true})},
 			[]string{"idle: over", "cuda:0: unstable: two results, until 12:00; cool it"}},
-		{"has no work", Status{State: "idle", Reason: "over", Connected: true, Node: "n", Devices: device("idle", "", &mpoc.Status{State: "idle", Reason: "no work now", Connected: true})}, []string{"cuda:0: waiting: no work now"}},
-		{"hears that the chain stands still", Status{State: "idle", Reason: "over", Connected: true, Node: "n", Devices: device("idle", "", &mpoc.Status{State: "idle", Reason: "no work now", Connected: true, Still: "no block since 14:41:55 UTC"})},
+		{"has no work", Status{State: "idle", Reason: "over", Connected: true, Node: "n", Devices: device("idle", "", &pool.Status{State: "idle", Reason: "no work now", Connected: true})}, []string{"cuda:0: waiting: no work now"}},
+		{"hears that the chain stands still", Status{State: "idle", Reason: "over", Connected: true, Node: "n", Devices: device("idle", "", &pool.Status{State: "idle", Reason: "no work now", Connected: true, Still: "no block since 14:41:55 UTC"})},
 			[]string{"cuda:0: warning: pay waits until the chain makes blocks again: no block since 14:41:55 UTC"}},
-		{"hears it again", Status{State: "idle", Reason: "over", Connected: true, Node: "n", Devices: device("idle", "", &mpoc.Status{State: "idle", Reason: "no work now", Connected: true, Still: "no block since 14:41:55 UTC"})}, nil},
+		{"hears it again", Status{State: "idle", Reason: "over", Connected: true, Node: "n", Devices: device("idle", "", &pool.Status{State: "idle", Reason: "no work now", Connected: true, Still: "no block since 14:41:55 UTC"})}, nil},
 		{"loses a device", Status{State: "idle", Reason: "over", Connected: true, Node: "n", Devices: device("disabled", "wrong answers", nil)}, []string{"cuda:0: disabled: wrong answers, until it is below 75 °C"}},
 		{"loses the host", Status{State: "connecting", Reason: "the connection broke off", Trouble: "the connection broke off", Next: "look", Host: "h:1", Devices: device("disabled", "wrong answers", nil)},
 			[]string{"disconnected from h:1: the connection broke off; look"}},
@@ -81,13 +81,13 @@ func TestJournal(t *testing.T) {
 }
 
 func TestEventText(t *testing.T) {
-	challenge := mpoc.Event{Challenge: "0x89ab01f2cd55", Shape: "4096x4096x4096", Loops: 1200, Ops: 9_000_000_000, Pay: "4164874553678", Receipt: "r.json"}
+	challenge := pool.Event{Challenge: "0x89ab01f2cd55", Shape: "4096x4096x4096", Loops: 1200, Ops: 9_000_000_000, Pay: "4164874553678", Receipt: "r.json"}
 	with := func(kind, reason string) Event {
 		e := challenge
 		e.Type, e.Reason = kind, reason
 		return Event{Device: "cpu", Event: e}
 	}
-	account := &mpoc.Money{Estimated: "0", Pending: "5", Settled: "1000000000000000000"}
+	account := &pool.Money{Estimated: "0", Pending: "5", Settled: "1000000000000000000"}
 	for _, c := range []struct {
 		e    Event
 		want string
@@ -98,9 +98,9 @@ func TestEventText(t *testing.T) {
 		{with("self_check_failed", "two results for loop 7"), "cpu: SELF CHECK FAILED: two results for loop 7"},
 		{with("progress", ""), ""},
 		{with("committed", ""), ""},
-		{Event{Device: "cpu", Event: mpoc.Event{Type: "paid", Pay: "1000000000000000000", TxHash: "AB01", Account: account}}, "cpu: paid 1.000000 CPC in transaction AB01: estimated 0 CPC, pending 5 acpc, settled 1.000000 CPC"},
+		{Event{Device: "cpu", Event: pool.Event{Type: "paid", Pay: "1000000000000000000", TxHash: "AB01", Account: account}}, "cpu: paid 1.000000 CPC in transaction AB01: estimated 0 CPC, pending 5 acpc, settled 1.000000 CPC"},
 		{event("stopped", "", "", ""), "stopped"},
-		{Event{Event: mpoc.Event{Type: "snapshot"}, Status: &Status{State: "idle", Reason: "over", Until: "block 3", Earnings: account}}, "idle: over, until block 3; estimated 0 CPC, pending 5 acpc, settled 1.000000 CPC"},
+		{Event{Event: pool.Event{Type: "snapshot"}, Status: &Status{State: "idle", Reason: "over", Until: "block 3", Earnings: account}}, "idle: over, until block 3; estimated 0 CPC, pending 5 acpc, settled 1.000000 CPC"},
 	} {
 		if d := cmp.Diff(c.want, c.e.Text()); d != "" {
 			t.Error(d)
@@ -117,8 +117,8 @@ func TestEventText(t *testing.T) {
 func TestStoppedSaysWhatIsLeft(t *testing.T) {
 	at := time.Date(2026, 11, 25, 19, 42, 33, 0, time.Local)
 	s := Status{
-		Earnings: &mpoc.Money{Estimated: "0", Pending: "5", Settled: "0"},
-		Devices:  []DeviceStatus{{ID: "cpu", Pool: &mpoc.Status{Challenge: &mpoc.Progress{ID: "0x89ab01f2cd55", Deadline: at.UTC().Format(time.RFC3339)}}}},
+		Earnings: &pool.Money{Estimated: "0", Pending: "5", Settled: "0"},
+		Devices:  []DeviceStatus{{ID: "cpu", Pool: &pool.Status{Challenge: &pool.Progress{ID: "0x89ab01f2cd55", Deadline: at.UTC().Format(time.RFC3339)}}}},
 	}
 	want := "stopped; challenge 0x89ab01f2 is kept and goes on at the next start before 19:42:33; " + s.Earnings.Text()
 	if d := cmp.Diff(want, event("stopped", "", "", s.left()).Text()); d != "" {
@@ -148,7 +148,7 @@ func listening(t *testing.T, url string, c Config) (wait func(is func(Event) boo
 		come.Broadcast()
 	}
 	over.Go(func() {
-		if err := Run(ctx, c); err != nil && !errors.Is(err, mpoc.ErrUnstable) {
+		if err := Run(ctx, c); err != nil && !errors.Is(err, pool.ErrUnstable) {
 			t.Error(err)
 		}
 	})
@@ -360,7 +360,7 @@ func TestUnstableDevicesRest(t *testing.T) {
 			t.Helper()
 			began := time.Now()
 			b.mu.Lock()
-			if got := b.unstable(mpoc.ErrUnstable); got != on {
+			if got := b.unstable(pool.ErrUnstable); got != on {
 				t.Errorf("it goes on: %t", got)
 			}
 			reason, _ := b.halted()

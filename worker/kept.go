@@ -6,7 +6,7 @@ import (
 	workerv1 "github.com/assaynet/assay/api/worker/v1"
 	"github.com/assaynet/assay/internal/kept"
 	"github.com/assaynet/assay/poc/delivery"
-	"github.com/assaynet/assay/worker/mpoc"
+	"github.com/assaynet/assay/worker/pool"
 )
 
 // segments is how many of them there are in a day at most, at an epoch an hour and ten segments each.
@@ -36,7 +36,7 @@ func Kept() []kept.Thing {
 		{What: "what devices were last said to be", Memory: "worker.journal", Record: 300, Most: maxDevices, Per: "worker", Pruner: "rewritten"},
 		{What: "receipts to be written", Memory: "worker.receipts.latest", Record: 4000, Most: keepWaiting, Per: "worker", Pruner: "written each second; one a segment, and the oldest where the disk fails"},
 	}
-	for _, t := range mpoc.Kept {
+	for _, t := range pool.Kept {
 		if t.Where != "" {
 			t.Where = "devices/*/" + t.Where
 		}

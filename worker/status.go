@@ -12,7 +12,7 @@ import (
 	"time"
 
 	workerv1 "github.com/assaynet/assay/api/worker/v1"
-	"github.com/assaynet/assay/worker/mpoc"
+	"github.com/assaynet/assay/worker/pool"
 )
 
 // Status is what the worker is doing, or why it does nothing and until when.
@@ -53,7 +53,7 @@ type Status struct {
 	// Payout is the account on the chain that this machine asks to be paid to.
 	Payout string `json:"payout"`
 	// Earnings are those of all devices; nil where the host has shown none.
-	Earnings *mpoc.Money `json:"earnings,omitempty"`
+	Earnings *pool.Money `json:"earnings,omitempty"`
 
 	Devices []DeviceStatus `json:"devices"`
 }
@@ -78,7 +78,7 @@ type DeviceStatus struct {
 	FailedSelfChecks uint64 `json:"failed_self_checks"`
 	Gauges
 	// Pool is what it does for the host between sprints; nil where the host has no pool.
-	Pool *mpoc.Status `json:"pool,omitempty"`
+	Pool *pool.Status `json:"pool,omitempty"`
 }
 
 // snapshot derives the status from the machine. The caller holds mu.
@@ -253,7 +253,7 @@ func (b *bench) row(now time.Time) DeviceStatus {
 		d.Rate1m = 0
 	}
 	if b.pool == nil && b.waits != "" {
-		d.Pool = &mpoc.Status{Device: b.ID, Name: b.Name, Host: b.address.HostPort, State: "idle", Reason: b.waits, Until: "it can be written", Next: b.waitsNext}
+		d.Pool = &pool.Status{Device: b.ID, Name: b.Name, Host: b.address.HostPort, State: "idle", Reason: b.waits, Until: "it can be written", Next: b.waitsNext}
 	}
 	if b.pool != nil {
 		p := b.pool.Snapshot()

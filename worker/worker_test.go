@@ -29,7 +29,7 @@ import (
 	"github.com/assaynet/assay/poc/work"
 	"github.com/assaynet/assay/poc/work/transformer"
 	"github.com/assaynet/assay/worker/enginetest"
-	pool "github.com/assaynet/assay/worker/mpoc"
+	"github.com/assaynet/assay/worker/pool"
 )
 
 func TestSelfTestMismatchRefusesToRun(t *testing.T) {

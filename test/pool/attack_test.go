@@ -10,7 +10,7 @@ import (
 	"time"
 
 	mpocv1 "github.com/assaynet/assay/api/mpoc/v1"
-	poc "github.com/assaynet/assay/poc/mpoc"
+	"github.com/assaynet/assay/poc/mpoc"
 )
 
 // spoil makes every tile of a loop wrong.
@@ -27,7 +27,7 @@ var attacks = []struct {
 	try  func(t *testing.T, n *network, h *hand)
 }{
 	{"H1 the receipt prints the true detection", func(t *testing.T, _ *network, h *hand) {
-		if r := h.judged(h.compute(12, nil)); r.Outcome.Checked != poc.DefaultPicks || r.Outcome.Detection < "0.99" {
+		if r := h.judged(h.compute(12, nil)); r.Outcome.Checked != mpoc.DefaultPicks || r.Outcome.Detection < "0.99" {
 			t.Errorf("detection %s by %d tiles", r.Outcome.Detection, r.Outcome.Checked)
 		}
 	}},
@@ -39,7 +39,7 @@ var attacks = []struct {
 		p := h.opened(s, 0)
 		for at, mine := range p.Samples { // the first loop that was not asked
 			if mine.Index != uint64(at) {
-				p.Samples[at] = must[poc.Sample](h)(s.OpenSample(&s.tree, uint64(at), p.Samples[at].Digest))
+				p.Samples[at] = must[mpoc.Sample](h)(s.OpenSample(&s.tree, uint64(at), p.Samples[at].Digest))
 				break
 			}
 		}
@@ -56,7 +56,7 @@ var attacks = []struct {
 				spoil(loop, tiles)
 			}
 		})
-		if r := h.judged(s); r.Outcome.Status != poc.Rejected || len(r.WrongTiles) == 0 {
+		if r := h.judged(s); r.Outcome.Status != mpoc.Rejected || len(r.WrongTiles) == 0 {
 			t.Errorf("half forged: %+v", r.Outcome)
 		}
 		if a := n.standing(h.key); a.Strikes != 1 || !a.Locked.IsZero() {
@@ -68,13 +68,13 @@ var attacks = []struct {
 		if err := h.commit(s); err != nil {
 			t.Fatal(err)
 		}
-		for _, cut := range []func(p *poc.Proof){
-			func(p *poc.Proof) { p.Samples[3].Proof = p.Samples[3].Proof[1:] },
-			func(p *poc.Proof) { p.Samples[3].Proof = append(slices.Clone(p.Samples[3].Proof), poc.Hash{}) },
-			func(p *poc.Proof) { p.Tiles[3].TileProof = p.Tiles[3].TileProof[:5] },
-			func(p *poc.Proof) { p.Tiles[3].Proof = nil },
-			func(p *poc.Proof) { p.Samples = p.Samples[:len(p.Samples)-1] },
-			func(p *poc.Proof) { p.Tiles = p.Tiles[:len(p.Tiles)-1] },
+		for _, cut := range []func(p *mpoc.Proof){
+			func(p *mpoc.Proof) { p.Samples[3].Proof = p.Samples[3].Proof[1:] },
+			func(p *mpoc.Proof) { p.Samples[3].Proof = append(slices.Clone(p.Samples[3].Proof), mpoc.Hash{}) },
+			func(p *mpoc.Proof) { p.Tiles[3].TileProof = p.Tiles[3].TileProof[:5] },
+			func(p *mpoc.Proof) { p.Tiles[3].Proof = nil },
+			func(p *mpoc.Proof) { p.Samples = p.Samples[:len(p.Samples)-1] },
+			func(p *mpoc.Proof) { p.Tiles = p.Tiles[:len(p.Tiles)-1] },
 		} {
 			p := h.opened(s, 0)
 			cut(&p)
@@ -120,7 +120,7 @@ var attacks = []struct {
 			}
 			copy(tiles, first)
 		})
-		if r := h.judged(s); r.Outcome.Status != poc.Rejected {
+		if r := h.judged(s); r.Outcome.Status != mpoc.Rejected {
 			t.Errorf("one loop twelve times: %+v", r.Outcome)
 		}
 		if a := n.standing(h.key); a.Strikes != 1 {
@@ -169,7 +169,7 @@ var attacks = []struct {
 		refused(t, mpocv1.CodeBadSignature, err)
 	}},
 	{"H8 an asking twice", func(t *testing.T, _ *network, h *hand) {
-		q, sig := h.asking(poc.AskChallenge)
+		q, sig := h.asking(mpoc.AskChallenge)
 		body := mpocv1.ChallengeRequest{Asking: q, Signature: sig}
 		must[mpocv1.Challenge](h)(post[mpocv1.Challenge](h, mpocv1.PathChallenge, body))
 		_, err := post[mpocv1.Challenge](h, mpocv1.PathChallenge, body)
@@ -195,7 +195,7 @@ var attacks = []struct {
 		s := h.compute(12, nil)
 		other := n.hand(keyOf(8)).register().compute(1, nil)
 		own := s.token
-		for _, token := range []poc.Hash{old.token, other.token, {}, {1}} {
+		for _, token := range []mpoc.Hash{old.token, other.token, {}, {1}} {
 			s.token = token
 			refused(t, mpocv1.CodeBadToken, h.commit(s))
 		}
@@ -213,16 +213,16 @@ var attacks = []struct {
 		thief := n.hand(keyOf(7)).register()
 		_, err := thief.find(r.Terms.ChallengeID)
 		refused(t, mpocv1.CodeNoChallenge, err)
-		_, unknown := thief.find(poc.Hash{1})
+		_, unknown := thief.find(mpoc.Hash{1})
 		refused(t, mpocv1.CodeNoChallenge, unknown)
-		if text := strings.ReplaceAll(err.Error(), r.Terms.ChallengeID.String(), (poc.Hash{1}).String()); text != unknown.Error() {
+		if text := strings.ReplaceAll(err.Error(), r.Terms.ChallengeID.String(), (mpoc.Hash{1}).String()); text != unknown.Error() {
 			t.Errorf("another's is told from an unknown one: %v, %v", err, unknown)
 		}
 		asked := h.finding(r.Terms.ChallengeID)
 		for _, change := range []func(q *mpocv1.FindRequest){
 			func(q *mpocv1.FindRequest) { q.Signature = q.Asking.Sign(thief.key) },
-			func(q *mpocv1.FindRequest) { q.Asking.DeviceKey = poc.KeyOf(thief.key) },
-			func(q *mpocv1.FindRequest) { q.Asking.ChallengeID = &poc.Hash{1} },
+			func(q *mpocv1.FindRequest) { q.Asking.DeviceKey = mpoc.KeyOf(thief.key) },
+			func(q *mpocv1.FindRequest) { q.Asking.ChallengeID = &mpoc.Hash{1} },
 		} {
 			q := asked
 			change(&q)
@@ -250,7 +250,7 @@ var attacks = []struct {
 		r.Signature = r.Registration.Sign(thief.key)
 		_, err = post[mpocv1.RegisterAnswer](thief, mpocv1.PathDevices, r)
 		refused(t, mpocv1.CodeBadSignature, err)
-		r.Registration.DeviceKey = poc.KeyOf(thief.key)
+		r.Registration.DeviceKey = mpoc.KeyOf(thief.key)
 		r.Signature = r.Registration.Sign(thief.key)
 		_, err = post[mpocv1.RegisterAnswer](thief, mpocv1.PathDevices, r)
 		refused(t, mpocv1.CodeReplayed, err)
@@ -262,13 +262,13 @@ var attacks = []struct {
 		s = h.compute(12, nil)
 		s.Commit.ComputeTime = 999_000_000
 		slow := h.judged(s)
-		if fast.Outcome.Pay != fast.Terms.Pay(fast.Outcome.Ops) || slow.Outcome.Pay != slow.Terms.Pay(slow.Outcome.Ops) || fast.Outcome.Status != poc.Accepted || slow.Outcome.Status != poc.Accepted {
+		if fast.Outcome.Pay != fast.Terms.Pay(fast.Outcome.Ops) || slow.Outcome.Pay != slow.Terms.Pay(slow.Outcome.Ops) || fast.Outcome.Status != mpoc.Accepted || slow.Outcome.Status != mpoc.Accepted {
 			t.Errorf("claimed fast %+v, slow %+v", fast.Outcome, slow.Outcome)
 		}
 	}},
 	{"H16 three strikes", func(t *testing.T, n *network, h *hand) {
 		for range n.config.Rules.Strikes {
-			if r := h.judged(h.compute(12, spoil)); r.Outcome.Status != poc.Rejected || r.Outcome.Pay != "0" {
+			if r := h.judged(h.compute(12, spoil)); r.Outcome.Status != mpoc.Rejected || r.Outcome.Pay != "0" {
 				t.Fatalf("forged: %+v", r.Outcome)
 			}
 		}
@@ -284,8 +284,8 @@ var attacks = []struct {
 		// The shape is the terms'. A log of others has other leaves.
 		s := h.compute(12, nil)
 		small := s.Terms
-		if small.Shape = poc.Shape(poc.Shapes()[1]); small.Shape == s.Terms.Shape {
-			small.Shape = poc.Shape(poc.Shapes()[0])
+		if small.Shape = mpoc.Shape(mpoc.Shapes()[1]); small.Shape == s.Terms.Shape {
+			small.Shape = mpoc.Shape(mpoc.Shapes()[0])
 		}
 		s.tree = treeOf(small, s.tiles)
 		s.Commit.MerkleRoot = s.tree.Root()
@@ -301,7 +301,7 @@ var attacks = []struct {
 			t.Fatal(err)
 		}
 		n.clock.Pass(time.Duration(s.draw.Deadline-s.Terms.Issued+5) * time.Millisecond)
-		if r := h.answer(s); r.Outcome.Status != poc.Failed || r.Outcome.Pay != "0" {
+		if r := h.answer(s); r.Outcome.Status != mpoc.Failed || r.Outcome.Pay != "0" {
 			t.Errorf("answered too late: %+v", r.Outcome)
 		}
 		if a := n.standing(h.key); !a.Forfeited.IsZero() || a.Clean != 0 || a.Strikes != 0 {
@@ -330,7 +330,7 @@ var attacks = []struct {
 		if err := h.commit(s); err != nil || s.draw != first {
 			t.Errorf("the same commit got %+v, then %+v, %v", first, s.draw, err)
 		}
-		if r := h.answer(s); r.Outcome.Status != poc.Accepted {
+		if r := h.answer(s); r.Outcome.Status != mpoc.Accepted {
 			t.Errorf("the first commit stands: %+v", r.Outcome)
 		}
 	}},
@@ -355,7 +355,7 @@ var attacks = []struct {
 		s := h.compute(12, nil)
 		h.judged(s)
 		thief := n.hand(keyOf(7)).register()
-		if r := thief.judged(thief.compute(12, func(loop int, tiles [][32]byte) { copy(tiles, s.tiles[loop]) })); r.Outcome.Status != poc.Rejected {
+		if r := thief.judged(thief.compute(12, func(loop int, tiles [][32]byte) { copy(tiles, s.tiles[loop]) })); r.Outcome.Status != mpoc.Rejected {
 			t.Errorf("another's digests: %+v", r.Outcome)
 		}
 	}},
@@ -366,7 +366,7 @@ func TestAttacks(t *testing.T) {
 		t.Run(a.name, func(t *testing.T) {
 			n := newNetwork(t, nil)
 			h := n.hand(keyOf(2)).register()
-			if r := h.judged(h.compute(12, nil)); r.Outcome.Status != poc.Accepted {
+			if r := h.judged(h.compute(12, nil)); r.Outcome.Status != mpoc.Accepted {
 				t.Fatalf("honest: %+v", r.Outcome)
 			}
 			a.try(t, n, h)

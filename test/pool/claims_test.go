@@ -9,20 +9,20 @@ import (
 
 	mpocv1 "github.com/assaynet/assay/api/mpoc/v1"
 	"github.com/assaynet/assay/host/ledger"
-	poc "github.com/assaynet/assay/poc/mpoc"
+	"github.com/assaynet/assay/poc/mpoc"
 )
 
 // claim names receipts, and brings some.
-func (h *hand) claim(held, bring []poc.Receipt) (mpocv1.ClaimAnswer, error) {
+func (h *hand) claim(held, bring []mpoc.Receipt) (mpocv1.ClaimAnswer, error) {
 	h.t.Helper()
 	q := mpocv1.ClaimRequest{Held: []mpocv1.Held{}, Receipts: bring}
 	if bring == nil {
-		q.Receipts = []poc.Receipt{}
+		q.Receipts = []mpoc.Receipt{}
 	}
 	for _, r := range held {
 		q.Held = append(q.Held, mpocv1.Held{ChallengeID: r.Terms.ChallengeID, Issued: r.Terms.Issued})
 	}
-	q.Asking, q.Signature = h.asking(poc.AskAccount)
+	q.Asking, q.Signature = h.asking(mpoc.AskAccount)
 	return post[mpocv1.ClaimAnswer](h, mpocv1.PathClaims, q)
 }
 
@@ -32,12 +32,12 @@ func TestReceiptsBringBackWhatABackupLacks(t *testing.T) {
 	n := newNetwork(t, nil)
 	a, b := n.hand(keyOf(2)).register(), n.hand(keyOf(3)).register()
 	files := []string{"pool.db", "ledger.db"}
-	work := func(h *hand) poc.Receipt {
+	work := func(h *hand) mpoc.Receipt {
 		s := h.compute(3, nil)
 		must[any](h)(nil, h.commit(s))
 		return h.judged(s)
 	}
-	kept := []poc.Receipt{work(a)}
+	kept := []mpoc.Receipt{work(a)}
 	n.stop()
 	backup := map[string][]byte{}
 	for _, f := range files {
@@ -64,12 +64,12 @@ func TestReceiptsBringBackWhatABackupLacks(t *testing.T) {
 	if err != nil || len(answer.Lacking) != 2 || answer.Lacking[0].ChallengeID != kept[1].Terms.ChallengeID {
 		t.Fatalf("%+v, %v", answer, err)
 	}
-	if _, err := a.claim(nil, []poc.Receipt{others}); err == nil {
+	if _, err := a.claim(nil, []mpoc.Receipt{others}); err == nil {
 		t.Error("another's receipt is taken")
 	}
 	bent := kept[1]
 	bent.Outcome.Pay = "1"
-	if _, err := a.claim(nil, []poc.Receipt{bent}); err == nil {
+	if _, err := a.claim(nil, []mpoc.Receipt{bent}); err == nil {
 		t.Error("a receipt that was changed is taken")
 	}
 	for i, entered := range []uint32{2, 0} {
@@ -81,10 +81,10 @@ func TestReceiptsBringBackWhatABackupLacks(t *testing.T) {
 	if have := n.standing(a.key); have.Entries != want.Entries || have.Ops.Cmp(want.Ops) != 0 || have.Locked.Add(have.Due).Cmp(want.Locked.Add(want.Due)) != 0 {
 		t.Errorf("the account is %+v, and was %+v", have, want)
 	}
-	if answer, err := b.claim(nil, []poc.Receipt{others}); err != nil || answer.Entered != 1 { // it has no account there yet
+	if answer, err := b.claim(nil, []mpoc.Receipt{others}); err != nil || answer.Entered != 1 { // it has no account there yet
 		t.Errorf("%+v, %v", answer, err)
 	}
-	if e, found, err := n.ledger.Entry(ledger.Device(poc.KeyOf(b.key)), ledger.Loops, others.Terms.ChallengeID.String()); err != nil || !found || e.Pay.String() != string(others.Outcome.Pay) {
+	if e, found, err := n.ledger.Entry(ledger.Device(mpoc.KeyOf(b.key)), ledger.Loops, others.Terms.ChallengeID.String()); err != nil || !found || e.Pay.String() != string(others.Outcome.Pay) {
 		t.Errorf("%+v, %v, %v", e, found, err)
 	}
 }

@@ -11,7 +11,7 @@ import (
 	"testing"
 
 	mpocv1 "github.com/assaynet/assay/api/mpoc/v1"
-	"github.com/assaynet/assay/worker/mpoc"
+	workerpool "github.com/assaynet/assay/worker/pool"
 )
 
 // Two machines have one key, and so one challenge. The second one's commit does not
@@ -41,7 +41,7 @@ func TestCopiedKey(t *testing.T) {
 	other.judged(other.compute(12, nil))
 
 	var l told
-	w = n.work(keyOf(2), home, func(c *mpoc.Config) { c.Event = l.take })
+	w = n.work(keyOf(2), home, func(c *workerpool.Config) { c.Event = l.take })
 	n.events.wait(t, "it rests", func() bool {
 		return strings.Contains(w.Snapshot().Reason, "another machine works with this machine's key")
 	})
@@ -50,7 +50,7 @@ func TestCopiedKey(t *testing.T) {
 		t.Errorf("%+v", s)
 	}
 	types := l.types()
-	if !slices.Contains(types, mpoc.WasDropped) || slices.Contains(types, mpoc.HostCheats) {
+	if !slices.Contains(types, workerpool.WasDropped) || slices.Contains(types, workerpool.HostCheats) {
 		t.Errorf("told %+v", l.all)
 	}
 }

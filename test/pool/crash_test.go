@@ -19,7 +19,7 @@ import (
 	"github.com/assaynet/assay/poc/seed"
 	"github.com/assaynet/assay/poc/work"
 	"github.com/assaynet/assay/poc/work/matmul"
-	"github.com/assaynet/assay/worker/mpoc"
+	workerpool "github.com/assaynet/assay/worker/pool"
 )
 
 // childEnv makes the test binary a machine of its own: address and home.
@@ -140,7 +140,7 @@ func TestMachineKilledComputing(t *testing.T) {
 			<-first.Done()
 		}
 	}
-	w := n.work(keyOf(2), home, func(c *mpoc.Config) { c.Engine = e; c.SelfAudit = 1 << 40 })
+	w := n.work(keyOf(2), home, func(c *workerpool.Config) { c.Engine = e; c.SelfAudit = 1 << 40 })
 	<-stuck
 	cancel()
 	w.kill()
@@ -170,9 +170,9 @@ func TestMachineKilledComputing(t *testing.T) {
 func TestExpiredIsDropped(t *testing.T) {
 	n := newNetwork(t, func(n *network) { n.config.Duration = time.Minute })
 	home := t.TempDir()
-	gate := new(mpoc.Gate)
+	gate := new(workerpool.Gate)
 	e := &counted{Engine: engine(), before: func(int64) { gate.Close("a Sprint", "12:00") }}
-	w := n.work(keyOf(2), home, func(c *mpoc.Config) { c.Engine, c.Gate = e, gate })
+	w := n.work(keyOf(2), home, func(c *workerpool.Config) { c.Engine, c.Gate = e, gate })
 	n.events.wait(t, "a challenge", func() bool { return w.Snapshot().State == "paused" })
 	w.kill()
 	n.clock.Pass(10 * time.Minute)
@@ -182,7 +182,7 @@ func TestExpiredIsDropped(t *testing.T) {
 
 // machineAlone is a machine in a process of its own.
 func machineAlone(address, home string) int {
-	m, err := mpoc.New(machineConfig(address, keyOf(2), home))
+	m, err := workerpool.New(machineConfig(address, keyOf(2), home))
 	if err == nil {
 		err = m.Run(context.Background())
 	}

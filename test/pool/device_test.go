@@ -9,11 +9,11 @@ import (
 	"testing"
 	"time"
 
-	poc "github.com/assaynet/assay/poc/mpoc"
+	"github.com/assaynet/assay/poc/mpoc"
 	"github.com/assaynet/assay/poc/seed"
 	"github.com/assaynet/assay/poc/work"
 	"github.com/assaynet/assay/poc/work/matmul"
-	"github.com/assaynet/assay/worker/mpoc"
+	workerpool "github.com/assaynet/assay/worker/pool"
 )
 
 // forger is an engine that makes everything up, the same each time.
@@ -40,17 +40,17 @@ func (f forger) Matmul(ctx context.Context, dst [][32]byte, challenge seed.Seed,
 // struck, and rests: its owner has a device that computes wrongly.
 func TestForgingEngine(t *testing.T) {
 	n := newNetwork(t, nil)
-	w := n.work(keyOf(2), t.TempDir(), func(c *mpoc.Config) {
+	w := n.work(keyOf(2), t.TempDir(), func(c *workerpool.Config) {
 		c.Engine = forger{engine()}
 		c.Device.RateOps = 400_000_000_000 // MaxLoops bounds what it makes up
 	})
 	n.events.wait(t, "the machine rests", func() bool { return w.Snapshot().State == "unstable" })
 	w.kill()
 	list := receipts(t, w.home)
-	if len(list) != 1 || list[0].Outcome.Status != poc.Rejected || list[0].Outcome.Pay != "0" {
+	if len(list) != 1 || list[0].Outcome.Status != mpoc.Rejected || list[0].Outcome.Pay != "0" {
 		t.Fatalf("%d receipts: %+v", len(list), list)
 	}
-	if err := list[0].Verify(t.Context(), poc.Reference()); err != nil {
+	if err := list[0].Verify(t.Context(), mpoc.Reference()); err != nil {
 		t.Errorf("the evidence does not hold: %v", err)
 	}
 	if a := n.standing(keyOf(2)); a.Strikes != 1 || a.Banned {
@@ -68,7 +68,7 @@ func TestSelfAudit(t *testing.T) {
 	var done atomic.Uint64
 	var gone atomic.Bool
 	e := &counted{Engine: engine(), wrong: func(uint64) bool { return done.Add(1)%200 == 0 && gone.CompareAndSwap(false, true) }}
-	w := n.work(keyOf(2), t.TempDir(), func(c *mpoc.Config) { c.Engine, c.SelfAudit = e, 1 })
+	w := n.work(keyOf(2), t.TempDir(), func(c *workerpool.Config) { c.Engine, c.SelfAudit = e, 1 })
 	n.events.wait(t, "it is found", func() bool { return w.Snapshot().State == "unstable" })
 	w.kill()
 	s := w.Snapshot()
@@ -85,7 +85,7 @@ func TestSelfAudit(t *testing.T) {
 func TestSelfCheckBeforeOpening(t *testing.T) {
 	n := newNetwork(t, nil)
 	e := &counted{Engine: engine(), wrong: func(unit uint64) bool { return unit < 32 }}
-	w := n.work(keyOf(2), t.TempDir(), func(c *mpoc.Config) { c.Engine, c.SelfAudit = e, 1<<40 })
+	w := n.work(keyOf(2), t.TempDir(), func(c *workerpool.Config) { c.Engine, c.SelfAudit = e, 1<<40 })
 	n.events.wait(t, "it is found", func() bool { return w.Snapshot().State == "unstable" })
 	w.kill()
 	if s, h := w.Snapshot(), n.status(); s.Abstained != 1 || s.FailedSelfChecks != 3 || h.Rejected+h.Faulty+h.Accepted != 0 {
@@ -97,7 +97,7 @@ func TestSelfCheckBeforeOpening(t *testing.T) {
 // until then is submitted.
 func TestGateClosesInTheMiddle(t *testing.T) {
 	n := newNetwork(t, func(n *network) { n.config.Duration = 300 * time.Millisecond })
-	gate := new(mpoc.Gate)
+	gate := new(workerpool.Gate)
 	var calls atomic.Int64
 	e := &counted{Engine: engine(), before: func(call int64) {
 		calls.Store(call)
@@ -105,7 +105,7 @@ func TestGateClosesInTheMiddle(t *testing.T) {
 			gate.Close("a Sprint", "12:00")
 		}
 	}}
-	w := n.work(keyOf(2), t.TempDir(), func(c *mpoc.Config) { c.Engine, c.Gate, c.SelfAudit = e, gate, 1<<40 })
+	w := n.work(keyOf(2), t.TempDir(), func(c *workerpool.Config) { c.Engine, c.Gate, c.SelfAudit = e, gate, 1<<40 })
 	n.events.wait(t, "an accepted one", func() bool { return w.Snapshot().Accepted == 1 && w.Snapshot().State == "paused" })
 	if s := w.Snapshot(); s.Reason != "a Sprint" || s.Until != "12:00" || calls.Load() != 3 || s.Loops == 0 {
 		t.Errorf("%d calls, %+v", calls.Load(), s)
@@ -139,11 +139,11 @@ func (w weak) Matmul(ctx context.Context, dst [][32]byte, challenge seed.Seed, s
 func TestMoreRounds(t *testing.T) {
 	n := newNetwork(t, nil)
 	for i := range byte(10) { // one in six is judged in the first round
-		w := n.work(keyOf(20+i), t.TempDir(), func(c *mpoc.Config) { c.Engine = weak{engine()} })
+		w := n.work(keyOf(20+i), t.TempDir(), func(c *workerpool.Config) { c.Engine = weak{engine()} })
 		n.events.wait(t, "the machine rests", func() bool { return w.Snapshot().State == "unstable" })
 		w.kill()
 		r := receipts(t, w.home)[0]
-		if err := r.Verify(t.Context(), poc.Reference()); err != nil || r.Outcome.Status == poc.Accepted {
+		if err := r.Verify(t.Context(), mpoc.Reference()); err != nil || r.Outcome.Status == mpoc.Accepted {
 			t.Fatalf("%s: %v", r.Outcome.Status, err)
 		}
 		if r.Outcome.Rounds > 1 {

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	poc "github.com/assaynet/assay/poc/mpoc"
+	"github.com/assaynet/assay/poc/mpoc"
 )
 
 // A machine whose own disk fails says that it is its disk, sends nothing that it could forget, and
@@ -41,7 +41,7 @@ func TestTheMachinesDiskFails(t *testing.T) {
 		}
 		accepted := uint64(0)
 		for _, r := range receipts(t, w.home) {
-			if r.Outcome.Status == poc.Accepted {
+			if r.Outcome.Status == mpoc.Accepted {
 				accepted++
 			}
 		}

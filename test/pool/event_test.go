@@ -12,16 +12,16 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/assaynet/assay/worker/mpoc"
+	workerpool "github.com/assaynet/assay/worker/pool"
 )
 
 // told collects a machine's events.
 type told struct {
 	mu  sync.Mutex
-	all []mpoc.Event
+	all []workerpool.Event
 }
 
-func (l *told) take(e mpoc.Event) {
+func (l *told) take(e workerpool.Event) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.all = append(l.all, e)
@@ -41,10 +41,10 @@ func (l *told) types() (types []string) {
 func TestEventsAndCountsOverARestart(t *testing.T) {
 	n := newNetwork(t, nil)
 	home := t.TempDir()
-	var before mpoc.Status
+	var before workerpool.Status
 	for start := range 2 {
 		var l told
-		w := n.work(keyOf(2), home, func(c *mpoc.Config) { c.Event = l.take })
+		w := n.work(keyOf(2), home, func(c *workerpool.Config) { c.Event = l.take })
 		n.events.wait(t, "two accepted", func() bool { return w.Snapshot().Accepted >= 2 })
 		w.kill()
 		s := w.Snapshot()
@@ -83,7 +83,7 @@ func TestUnstableIsTold(t *testing.T) {
 	var gone atomic.Bool
 	var l told
 	e := &counted{Engine: engine(), wrong: func(uint64) bool { return done.Add(1)%50 == 0 && gone.CompareAndSwap(false, true) }}
-	w := n.work(keyOf(2), t.TempDir(), func(c *mpoc.Config) { c.Engine, c.SelfAudit, c.Event = e, 1, l.take })
+	w := n.work(keyOf(2), t.TempDir(), func(c *workerpool.Config) { c.Engine, c.SelfAudit, c.Event = e, 1, l.take })
 	n.events.wait(t, "it is found", func() bool { return w.Snapshot().State == "unstable" })
 	w.kill()
 	if d := cmp.Diff([]string{"registered", "rules", "challenge", "self_check_failed", "abstained"}, l.types()); d != "" {

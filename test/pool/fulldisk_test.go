@@ -13,7 +13,7 @@ import (
 	"github.com/assaynet/assay/host/ledger"
 	"github.com/assaynet/assay/host/pool"
 	"github.com/assaynet/assay/internal/fulldisk"
-	poc "github.com/assaynet/assay/poc/mpoc"
+	"github.com/assaynet/assay/poc/mpoc"
 )
 
 // agree checks that a machine's receipts and the host's account say the same: what was acknowledged is
@@ -21,13 +21,13 @@ import (
 func (n *network) agree(w *machine) {
 	n.t.Helper()
 	accepted, pay := uint64(0), new(big.Int)
-	seen := map[poc.Hash]bool{}
+	seen := map[mpoc.Hash]bool{}
 	for _, r := range receipts(n.t, w.home) {
 		if seen[r.Terms.ChallengeID] {
 			n.t.Errorf("two receipts of challenge %s", r.Terms.ChallengeID)
 		}
 		seen[r.Terms.ChallengeID] = true
-		if r.Outcome.Status != poc.Accepted {
+		if r.Outcome.Status != mpoc.Accepted {
 			n.t.Errorf("a submission is %s: %s", r.Outcome.Status, r.Reason)
 			continue
 		}

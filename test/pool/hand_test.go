@@ -13,7 +13,7 @@ import (
 	mpocv1 "github.com/assaynet/assay/api/mpoc/v1"
 	"github.com/assaynet/assay/link"
 	"github.com/assaynet/assay/poc/commit"
-	poc "github.com/assaynet/assay/poc/mpoc"
+	"github.com/assaynet/assay/poc/mpoc"
 	"github.com/assaynet/assay/poc/seed"
 	"github.com/assaynet/assay/poc/work/matmul"
 )
@@ -92,10 +92,10 @@ func must[A any](h *hand) func(A, error) A {
 
 func (h *hand) registration() mpocv1.RegisterRequest {
 	h.t.Helper()
-	n := must[mpocv1.NonceAnswer](h)(post[mpocv1.NonceAnswer](h, mpocv1.PathNonce, mpocv1.NonceRequest{DeviceKey: poc.KeyOf(h.key)}))
-	r := poc.Registration{
-		Chain: n.Chain, HostKey: n.HostKey, DeviceKey: poc.KeyOf(h.key), Nonce: n.Nonce, Agent: "hand", Engine: "hand",
-		Devices: []poc.Claimed{{ID: "hand-0", Engine: "hand"}}, RateOps: 2_000_000_000,
+	n := must[mpocv1.NonceAnswer](h)(post[mpocv1.NonceAnswer](h, mpocv1.PathNonce, mpocv1.NonceRequest{DeviceKey: mpoc.KeyOf(h.key)}))
+	r := mpoc.Registration{
+		Chain: n.Chain, HostKey: n.HostKey, DeviceKey: mpoc.KeyOf(h.key), Nonce: n.Nonce, Agent: "hand", Engine: "hand",
+		Devices: []mpoc.Claimed{{ID: "hand-0", Engine: "hand"}}, RateOps: 2_000_000_000,
 	}
 	return mpocv1.RegisterRequest{Registration: r, Signature: r.Sign(h.key)}
 }
@@ -106,10 +106,10 @@ func (h *hand) register() *hand {
 	return h
 }
 
-func (h *hand) asking(what string) (poc.Asking, poc.Signature) {
+func (h *hand) asking(what string) (mpoc.Asking, mpoc.Signature) {
 	h.count++
-	q := poc.Asking{
-		HostKey: poc.KeyOf(h.n.config.HostKey), DeviceKey: poc.KeyOf(h.key), What: what,
+	q := mpoc.Asking{
+		HostKey: mpoc.KeyOf(h.n.config.HostKey), DeviceKey: mpoc.KeyOf(h.key), What: what,
 		Time: uint64(h.n.clock.Wall().UnixMilli()), Count: h.count,
 	}
 	return q, q.Sign(h.key)
@@ -117,17 +117,17 @@ func (h *hand) asking(what string) (poc.Asking, poc.Signature) {
 
 func (h *hand) ask() (mpocv1.Challenge, error) {
 	h.t.Helper()
-	q, sig := h.asking(poc.AskChallenge)
+	q, sig := h.asking(mpoc.AskChallenge)
 	return post[mpocv1.Challenge](h, mpocv1.PathChallenge, mpocv1.ChallengeRequest{Asking: q, Signature: sig})
 }
 
 // submission is a log, forged or not, and the challenge it is for.
 type submission struct {
-	poc.Log
-	token poc.Hash
+	mpoc.Log
+	token mpoc.Hash
 	tree  commit.Log
 	tiles [][][32]byte
-	draw  poc.Draw
+	draw  mpoc.Draw
 }
 
 // compute asks for a challenge and computes loops of it; forge may change a
@@ -135,7 +135,7 @@ type submission struct {
 func (h *hand) compute(loops int, forge func(loop int, tiles [][32]byte)) *submission {
 	h.t.Helper()
 	c := must[mpocv1.Challenge](h)(h.ask())
-	s := &submission{Log: poc.Log{Terms: c.Terms}, token: c.Token}
+	s := &submission{Log: mpoc.Log{Terms: c.Terms}, token: c.Token}
 	for i := range loops {
 		tiles := make([][32]byte, c.Shape.Matmul().Tiles())
 		if err := engine().Tiles(h.t.Context(), tiles, seed.Seed(c.Seed), c.Shape.Matmul(), uint64(i)); err != nil {
@@ -147,12 +147,12 @@ func (h *hand) compute(loops int, forge func(loop int, tiles [][32]byte)) *submi
 		s.tiles = append(s.tiles, tiles)
 	}
 	s.tree = treeOf(c.Terms, s.tiles)
-	s.Commit = poc.Commit{Loops: uint64(loops), ComputeTime: 20, MerkleRoot: s.tree.Root()}
+	s.Commit = mpoc.Commit{Loops: uint64(loops), ComputeTime: 20, MerkleRoot: s.tree.Root()}
 	return s
 }
 
 // treeOf is the log of loops with these tiles.
-func treeOf(terms poc.Terms, tiles [][][32]byte) (tree commit.Log) {
+func treeOf(terms mpoc.Terms, tiles [][][32]byte) (tree commit.Log) {
 	for i := range tiles {
 		tree.Append(terms.LeafHash(uint64(i), matmul.Root(tiles[i])))
 	}
@@ -173,35 +173,35 @@ func (h *hand) commit(s *submission) error {
 }
 
 // opened answers a round truthfully; in the log, that is.
-func (h *hand) opened(s *submission, round uint32) poc.Proof {
+func (h *hand) opened(s *submission, round uint32) mpoc.Proof {
 	h.t.Helper()
 	q := s.draw.Questions(s.Log)
-	p := poc.Proof{Round: round, Samples: []poc.Sample{}, Tiles: []poc.TileOpening{}}
+	p := mpoc.Proof{Round: round, Samples: []mpoc.Sample{}, Tiles: []mpoc.TileOpening{}}
 	if round == 0 {
 		for _, i := range q.Samples() {
-			p.Samples = append(p.Samples, must[poc.Sample](h)(s.OpenSample(&s.tree, i, matmul.Root(s.tiles[i]))))
+			p.Samples = append(p.Samples, must[mpoc.Sample](h)(s.OpenSample(&s.tree, i, matmul.Root(s.tiles[i]))))
 		}
 	}
 	for _, pick := range q.Picks(round) {
-		p.Tiles = append(p.Tiles, must[poc.TileOpening](h)(s.OpenTile(&s.tree, pick, s.tiles[pick.Index])))
+		p.Tiles = append(p.Tiles, must[mpoc.TileOpening](h)(s.OpenTile(&s.tree, pick, s.tiles[pick.Index])))
 	}
 	return p
 }
 
-func (h *hand) proving(s *submission, p poc.Proof) mpocv1.ProofRequest {
+func (h *hand) proving(s *submission, p mpoc.Proof) mpocv1.ProofRequest {
 	return mpocv1.ProofRequest{
 		ChallengeID: s.Terms.ChallengeID, Token: s.token, Seed: s.Terms.Seed, Commit: s.Commit,
 		Round: p.Round, Samples: p.Samples, Tiles: p.Tiles, DeviceSignature: p.Sign(s.Log, s.draw, h.key),
 	}
 }
 
-func (h *hand) send(s *submission, p poc.Proof) (mpocv1.ProofAnswer, error) {
+func (h *hand) send(s *submission, p mpoc.Proof) (mpocv1.ProofAnswer, error) {
 	h.t.Helper()
 	return post[mpocv1.ProofAnswer](h, mpocv1.PathProofs, h.proving(s, p))
 }
 
 // judged commits and answers until there is a receipt.
-func (h *hand) judged(s *submission) poc.Receipt {
+func (h *hand) judged(s *submission) mpoc.Receipt {
 	h.t.Helper()
 	if err := h.commit(s); err != nil {
 		h.t.Fatal(err)
@@ -209,7 +209,7 @@ func (h *hand) judged(s *submission) poc.Receipt {
 	return h.answer(s)
 }
 
-func (h *hand) answer(s *submission) poc.Receipt {
+func (h *hand) answer(s *submission) mpoc.Receipt {
 	h.t.Helper()
 	for round := uint32(0); ; {
 		a := must[mpocv1.ProofAnswer](h)(h.send(s, h.opened(s, round)))

@@ -17,8 +17,8 @@ import (
 
 	mpocv1 "github.com/assaynet/assay/api/mpoc/v1"
 	"github.com/assaynet/assay/host/ledger"
-	poc "github.com/assaynet/assay/poc/mpoc"
-	"github.com/assaynet/assay/worker/mpoc"
+	"github.com/assaynet/assay/poc/mpoc"
+	workerpool "github.com/assaynet/assay/worker/pool"
 )
 
 // bent changes the answers to one path. The host behind is a real one; what
@@ -49,22 +49,22 @@ func bent[A any](path string, bend func(request []byte, a *A)) func(http.Handler
 }
 
 // logOf reads the log that a machine commits to under terms.
-func logOf(terms poc.Terms, request []byte) poc.Log {
+func logOf(terms mpoc.Terms, request []byte) mpoc.Log {
 	var q mpocv1.CommitRequest
 	_ = json.Unmarshal(request, &q)
-	return poc.Log{Terms: terms, Commit: q.Commit}
+	return mpoc.Log{Terms: terms, Commit: q.Commit}
 }
 
 func TestHostileHosts(t *testing.T) {
 	host := keyOf(1)
-	var terms poc.Terms // of the challenge under way; requests follow each other
+	var terms mpoc.Terms // of the challenge under way; requests follow each other
 	remember := bent(mpocv1.PathChallenge, func(_ []byte, a *mpocv1.Challenge) { terms = a.Terms })
-	commit := func(bend func(l poc.Log, a *mpocv1.CommitAnswer)) func(http.Handler) http.Handler {
+	commit := func(bend func(l mpoc.Log, a *mpocv1.CommitAnswer)) func(http.Handler) http.Handler {
 		return func(h http.Handler) http.Handler {
 			return remember(bent(mpocv1.PathCommits, func(q []byte, a *mpocv1.CommitAnswer) { bend(logOf(terms, q), a) })(h))
 		}
 	}
-	receipt := func(bend func(r *poc.Receipt)) func(http.Handler) http.Handler {
+	receipt := func(bend func(r *mpoc.Receipt)) func(http.Handler) http.Handler {
 		return bent(mpocv1.PathProofs, func(_ []byte, a *mpocv1.ProofAnswer) {
 			bend(a.Receipt)
 			a.Receipt.Sign(host)
@@ -77,37 +77,37 @@ func TestHostileHosts(t *testing.T) {
 		// check, if set, is how anybody verifies it.
 		check func(t *testing.T, text []byte)
 	}{
-		{"changed picks", commit(func(_ poc.Log, a *mpocv1.CommitAnswer) { a.Picks[0].Tile ^= 1 }), "questions", nil},
-		{"changed samples", commit(func(_ poc.Log, a *mpocv1.CommitAnswer) { a.Indices = a.Indices[1:] }), "questions", nil},
-		{"a nonce that was not announced", commit(func(l poc.Log, a *mpocv1.CommitAnswer) {
+		{"changed picks", commit(func(_ mpoc.Log, a *mpocv1.CommitAnswer) { a.Picks[0].Tile ^= 1 }), "questions", nil},
+		{"changed samples", commit(func(_ mpoc.Log, a *mpocv1.CommitAnswer) { a.Indices = a.Indices[1:] }), "questions", nil},
+		{"a nonce that was not announced", commit(func(l mpoc.Log, a *mpocv1.CommitAnswer) {
 			a.HostNonce[0] ^= 1
 			a.HostSignature = a.Draw.Sign(l, host)
 		}), "bad-draw", func(t *testing.T, text []byte) {
-			e, err := poc.Parse(text)
+			e, err := mpoc.Parse(text)
 			if err != nil {
 				t.Fatal(err)
 			}
-			f, err := e.Verify(t.Context(), poc.Reference())
-			if err != nil || !f.Host || f.Accused != poc.KeyOf(host) {
+			f, err := e.Verify(t.Context(), mpoc.Reference())
+			if err != nil || !f.Host || f.Accused != mpoc.KeyOf(host) {
 				t.Errorf("%+v, %v", f, err)
 			}
 		}},
-		{"an unsigned draw", commit(func(_ poc.Log, a *mpocv1.CommitAnswer) { a.Deadline++ }), "draw", nil},
-		{"a rejection without evidence", receipt(func(r *poc.Receipt) {
-			r.Outcome.Status, r.Outcome.CreditedLoops, r.Outcome.Ops, r.Outcome.Pay = poc.Rejected, 0, 0, "0"
+		{"an unsigned draw", commit(func(_ mpoc.Log, a *mpocv1.CommitAnswer) { a.Deadline++ }), "draw", nil},
+		{"a rejection without evidence", receipt(func(r *mpoc.Receipt) {
+			r.Outcome.Status, r.Outcome.CreditedLoops, r.Outcome.Ops, r.Outcome.Pay = mpoc.Rejected, 0, 0, "0"
 		}), "receipt", broken},
-		{"less pay than the terms say", receipt(func(r *poc.Receipt) { r.Outcome.Pay = "1" }), "receipt", broken},
-		{"another draw in the receipt", receipt(func(r *poc.Receipt) { r.Draw.AuditQ32-- }), "receipt", nil},
-		{"a receipt for another submission", receipt(func(r *poc.Receipt) { r.Commit.Loops-- }), "receipt", nil},
+		{"less pay than the terms say", receipt(func(r *mpoc.Receipt) { r.Outcome.Pay = "1" }), "receipt", broken},
+		{"another draw in the receipt", receipt(func(r *mpoc.Receipt) { r.Draw.AuditQ32-- }), "receipt", nil},
+		{"a receipt for another submission", receipt(func(r *mpoc.Receipt) { r.Commit.Loops-- }), "receipt", nil},
 		{"an unsigned receipt", bent(mpocv1.PathProofs, func(_ []byte, a *mpocv1.ProofAnswer) { a.Receipt.Entry++ }), "receipt", nil},
 		{"more questions than follow", bent(mpocv1.PathProofs, func(_ []byte, a *mpocv1.ProofAnswer) {
-			*a = mpocv1.ProofAnswer{More: &mpocv1.More{Round: 1, Picks: []poc.Pick{{}}, Deadline: a.Receipt.Draw.Deadline}}
+			*a = mpocv1.ProofAnswer{More: &mpocv1.More{Round: 1, Picks: []mpoc.Pick{{}}, Deadline: a.Receipt.Draw.Deadline}}
 		}), "questions", nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			n := newNetwork(t, func(n *network) { n.bend = c.bend })
 			w := n.work(keyOf(2), t.TempDir(), nil)
-			if err := n.over(w); !errors.Is(err, poc.ErrHost) || !strings.Contains(err.Error(), "kept as ") {
+			if err := n.over(w); !errors.Is(err, mpoc.ErrHost) || !strings.Contains(err.Error(), "kept as ") {
 				t.Fatalf("the machine ended with %v", err)
 			}
 			s := w.Snapshot()
@@ -131,11 +131,11 @@ func TestHostileHosts(t *testing.T) {
 
 // broken checks a receipt that its host signed and that breaks the terms.
 func broken(t *testing.T, text []byte) {
-	r, err := poc.ParseReceipt(text)
+	r, err := mpoc.ParseReceipt(text)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := r.Verify(t.Context(), poc.Reference()); !errors.Is(err, poc.ErrHost) {
+	if err := r.Verify(t.Context(), mpoc.Reference()); !errors.Is(err, mpoc.ErrHost) {
 		t.Errorf("whoever verifies it finds %v", err)
 	}
 }
@@ -147,7 +147,7 @@ func TestHostileTerms(t *testing.T) {
 		"unsigned":        func(a *mpocv1.Challenge) { a.DurationMS++ },
 		"another chain":   func(a *mpocv1.Challenge) { a.Chain = "elsewhere"; a.HostSignature = a.Terms.Sign(host) },
 		"a chosen seed":   func(a *mpocv1.Challenge) { a.Seed[0] ^= 1; a.HostSignature = a.Terms.Sign(host) },
-		"another machine": func(a *mpocv1.Challenge) { a.DeviceKey = poc.KeyOf(keyOf(5)); a.HostSignature = a.Terms.Sign(host) },
+		"another machine": func(a *mpocv1.Challenge) { a.DeviceKey = mpoc.KeyOf(keyOf(5)); a.HostSignature = a.Terms.Sign(host) },
 		"without end":     func(a *mpocv1.Challenge) { a.DurationMS = 1 << 40; a.HostSignature = a.Terms.Sign(host) },
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -155,7 +155,7 @@ func TestHostileTerms(t *testing.T) {
 				n.bend = bent(mpocv1.PathChallenge, func(_ []byte, a *mpocv1.Challenge) { bend(a) })
 			})
 			w := n.work(keyOf(2), t.TempDir(), nil)
-			if err := n.over(w); !errors.Is(err, poc.ErrHost) || w.Snapshot().Loops != 0 {
+			if err := n.over(w); !errors.Is(err, mpoc.ErrHost) || w.Snapshot().Loops != 0 {
 				t.Errorf("the machine ended with %v after %d loops", err, w.Snapshot().Loops)
 			}
 		})
@@ -166,10 +166,10 @@ func TestHostileTerms(t *testing.T) {
 // the two offers show it.
 func TestWorseTerms(t *testing.T) {
 	host := keyOf(1)
-	for name, worsen := range map[string]func(t *poc.Terms){
-		"locked for longer": func(t *poc.Terms) { t.UnlockAfter++ },
-		"banned sooner":     func(t *poc.Terms) { t.BanAfter-- },
-		"paid less":         func(t *poc.Terms) { t.PayPerTebiop = "1" },
+	for name, worsen := range map[string]func(t *mpoc.Terms){
+		"locked for longer": func(t *mpoc.Terms) { t.UnlockAfter++ },
+		"banned sooner":     func(t *mpoc.Terms) { t.BanAfter-- },
+		"paid less":         func(t *mpoc.Terms) { t.PayPerTebiop = "1" },
 	} {
 		t.Run(name, func(t *testing.T) {
 			offers := 0
@@ -192,18 +192,18 @@ func TestWorseTerms(t *testing.T) {
 				}
 			})
 			w := n.work(keyOf(2), t.TempDir(), nil)
-			if err := n.over(w); !errors.Is(err, poc.ErrHost) {
+			if err := n.over(w); !errors.Is(err, mpoc.ErrHost) {
 				t.Fatalf("the machine ended with %v", err)
 			}
 			text, err := os.ReadFile(w.Snapshot().EvidenceSaved)
 			if err != nil {
 				t.Fatal(err)
 			}
-			e, err := poc.Parse(text)
-			if err != nil || e.Claim != poc.TwoTerms {
+			e, err := mpoc.Parse(text)
+			if err != nil || e.Claim != mpoc.TwoTerms {
 				t.Fatalf("%s, %v", e.Claim, err)
 			}
-			if f, err := e.Verify(t.Context(), poc.Reference()); err != nil || !f.Host {
+			if f, err := e.Verify(t.Context(), mpoc.Reference()); err != nil || !f.Host {
 				t.Errorf("%+v, %v", f, err)
 			}
 		})
@@ -222,11 +222,11 @@ func TestRulesChange(t *testing.T) {
 	second := h.judged(open)
 	next := h.judged(h.compute(12, nil))
 	for i, c := range []struct {
-		r           poc.Receipt
+		r           mpoc.Receipt
 		unlock, ban uint32
 		state       ledger.State
 	}{{first, 2, 3, ledger.Due}, {second, 2, 3, ledger.Locked}, {next, 50, 1, ledger.Locked}} {
-		e, found, err := n.ledger.Entry(ledger.Device(poc.KeyOf(h.key)), ledger.Loops, c.r.Terms.ChallengeID.String())
+		e, found, err := n.ledger.Entry(ledger.Device(mpoc.KeyOf(h.key)), ledger.Loops, c.r.Terms.ChallengeID.String())
 		if err != nil || !found || e.State != c.state || e.Rules != (ledger.Rules{Unlock: uint64(c.unlock), Strikes: int(c.ban)}) || c.r.Terms.UnlockAfter != c.unlock || c.r.Terms.BanAfter != c.ban {
 			t.Errorf("submission %d: %+v, %v", i, e, err)
 		}
@@ -251,10 +251,10 @@ func TestRulesChange(t *testing.T) {
 func TestRulesAreShown(t *testing.T) {
 	n := newNetwork(t, func(n *network) { n.config.Duration = time.Minute })
 	e := &counted{Engine: engine(), before: func(int64) { n.events.poke() }}
-	w := n.work(keyOf(2), t.TempDir(), func(c *mpoc.Config) { c.Engine = e })
+	w := n.work(keyOf(2), t.TempDir(), func(c *workerpool.Config) { c.Engine = e })
 	n.events.wait(t, "a challenge", func() bool { return w.Snapshot().Challenge != nil })
 	r := w.Snapshot().Challenge.Rules
-	if r.UnlockAfter != 2 || r.BanAfter != 3 || r.Forfeits != poc.ForfeitsLocked || r.PayPerTebiop != "1000000000000" || !strings.Contains(r.String(), "due after 2 more clean submissions") {
+	if r.UnlockAfter != 2 || r.BanAfter != 3 || r.Forfeits != mpoc.ForfeitsLocked || r.PayPerTebiop != "1000000000000" || !strings.Contains(r.String(), "due after 2 more clean submissions") {
 		t.Errorf("%+v: %s", r, r)
 	}
 }

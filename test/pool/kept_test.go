@@ -10,20 +10,20 @@ import (
 	mpocv1 "github.com/assaynet/assay/api/mpoc/v1"
 	"github.com/assaynet/assay/internal/flips"
 	"github.com/assaynet/assay/internal/kept"
-	poc "github.com/assaynet/assay/poc/mpoc"
+	"github.com/assaynet/assay/poc/mpoc"
 	"github.com/assaynet/assay/worker"
-	"github.com/assaynet/assay/worker/mpoc"
+	workerpool "github.com/assaynet/assay/worker/pool"
 )
 
 // Everything that a device leaves of its work for a pool stands in the worker's table.
 func TestWhatADeviceKeeps(t *testing.T) {
-	if faults := kept.Faults(mpoc.Kept); len(faults) > 0 {
+	if faults := kept.Faults(workerpool.Kept); len(faults) > 0 {
 		t.Errorf("%q", faults)
 	}
-	flips.Held(t, "../..", mpoc.Kept)
+	flips.Held(t, "../..", workerpool.Kept)
 	honest := bent(mpocv1.PathAccount, func(_ []byte, a *mpocv1.Account) {
-		s := poc.Transfer{
-			Version: poc.TransferVersion, Chain: chain, HostKey: poc.KeyOf(keyOf(1)), DeviceKey: a.DeviceKey,
+		s := mpoc.Transfer{
+			Version: mpoc.TransferVersion, Chain: chain, HostKey: mpoc.KeyOf(keyOf(1)), DeviceKey: a.DeviceKey,
 			Payout: "cpc1test", Amount: "1", TxHash: strings.Repeat("AB", 32), Time: 1,
 		}
 		s.Sign(keyOf(1))

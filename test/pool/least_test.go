@@ -9,11 +9,11 @@ import (
 	"time"
 
 	mpocv1 "github.com/assaynet/assay/api/mpoc/v1"
-	poc "github.com/assaynet/assay/poc/mpoc"
+	"github.com/assaynet/assay/poc/mpoc"
 	"github.com/assaynet/assay/poc/seed"
 	"github.com/assaynet/assay/poc/work"
 	"github.com/assaynet/assay/poc/work/matmul"
-	"github.com/assaynet/assay/worker/mpoc"
+	workerpool "github.com/assaynet/assay/worker/pool"
 )
 
 // A submission of fewer loops than a fifth of the plan is refused with the number,
@@ -47,7 +47,7 @@ func TestSubmissionsHaveALeastSize(t *testing.T) {
 			t.Fatalf("refused %d times, then taken", again)
 		}
 	}
-	if shapes[1] >= shapes[0] || shapes[7] != poc.Shapes()[0].Ops() {
+	if shapes[1] >= shapes[0] || shapes[7] != mpoc.Shapes()[0].Ops() {
 		t.Errorf("the challenges' loops have %d operations; want them smaller and smaller", shapes)
 	}
 	if s := n.status(); s.Accepted != 0 {
@@ -56,7 +56,7 @@ func TestSubmissionsHaveALeastSize(t *testing.T) {
 	s := h.compute(1, nil) // the floor is 16.6 loops in a second, so three are enough and one is not
 	refused(t, mpocv1.CodeOutOfBounds, h.commit(s))
 	more := h.more(s, 4)
-	if r := h.judged(more); r.Outcome.Status != poc.Accepted || r.Terms.Digest() != s.Terms.Digest() {
+	if r := h.judged(more); r.Outcome.Status != mpoc.Accepted || r.Terms.Digest() != s.Terms.Digest() {
 		t.Errorf("the same challenge with enough loops ends as %s", r.Outcome.Status)
 	}
 }
@@ -64,7 +64,7 @@ func TestSubmissionsHaveALeastSize(t *testing.T) {
 // more computes a challenge further.
 func (h *hand) more(s *submission, loops int) *submission {
 	h.t.Helper()
-	out := &submission{Log: poc.Log{Terms: s.Terms}, token: s.token}
+	out := &submission{Log: mpoc.Log{Terms: s.Terms}, token: s.token}
 	for i := range loops {
 		tiles := make([][32]byte, s.Terms.Shape.Matmul().Tiles())
 		if err := engine().Tiles(h.t.Context(), tiles, seed.Seed(s.Terms.Seed), s.Terms.Shape.Matmul(), uint64(i)); err != nil {
@@ -73,7 +73,7 @@ func (h *hand) more(s *submission, loops int) *submission {
 		out.tiles = append(out.tiles, tiles)
 	}
 	out.tree = treeOf(s.Terms, out.tiles)
-	out.Commit = poc.Commit{Loops: uint64(loops), ComputeTime: 20, MerkleRoot: out.tree.Root()}
+	out.Commit = mpoc.Commit{Loops: uint64(loops), ComputeTime: 20, MerkleRoot: out.tree.Root()}
 	return out
 }
 
@@ -101,15 +101,15 @@ func TestASlowerMachineIsNotLockedOut(t *testing.T) {
 	q.Signature = q.Registration.Sign(key)
 	must[mpocv1.RegisterAnswer](fast)(post[mpocv1.RegisterAnswer](fast, mpocv1.PathDevices, q))
 	for range 2 {
-		if r := fast.judged(fast.compute(60, nil)); r.Outcome.Status != poc.Accepted {
+		if r := fast.judged(fast.compute(60, nil)); r.Outcome.Status != mpoc.Accepted {
 			t.Fatal(r.Outcome.Status)
 		}
 	}
 	var why string
-	m := n.work(key, t.TempDir(), func(c *mpoc.Config) {
+	m := n.work(key, t.TempDir(), func(c *workerpool.Config) {
 		c.Engine, c.Device.RateOps = slow{engine()}, 1_000_000 // it thinks that little is expected of it
-		c.Event = func(e mpoc.Event) {
-			if e.Type == mpoc.WasDropped && why == "" {
+		c.Event = func(e workerpool.Event) {
+			if e.Type == workerpool.WasDropped && why == "" {
 				why = e.Reason
 			}
 			n.events.poke()
@@ -129,9 +129,9 @@ func TestASlowerMachineIsNotLockedOut(t *testing.T) {
 // work is worth a commit.
 func TestASlowMachineComputesOn(t *testing.T) {
 	n := newNetwork(t, func(n *network) { n.config.Duration = 300 * time.Millisecond })
-	m := n.work(keyOf(4), t.TempDir(), func(c *mpoc.Config) {
+	m := n.work(keyOf(4), t.TempDir(), func(c *workerpool.Config) {
 		c.Engine, c.Device.RateOps = slow{engine()}, 13_000_000_000
-		c.Event = func(mpoc.Event) { n.events.poke() }
+		c.Event = func(workerpool.Event) { n.events.poke() }
 	})
 	n.events.wait(t, "an accepted submission", func() bool { return m.Snapshot().InAll.Accepted >= 1 })
 	if s := m.Snapshot(); s.InAll.Dropped != 0 {

@@ -11,7 +11,7 @@ import (
 	bolt "go.etcd.io/bbolt"
 
 	"github.com/assaynet/assay/host/ledger"
-	poc "github.com/assaynet/assay/poc/mpoc"
+	"github.com/assaynet/assay/poc/mpoc"
 )
 
 // Both records of a machine's account are damaged. Once its host has repaired the ledger, the machine has
@@ -21,10 +21,10 @@ func TestALostAccountGoesOn(t *testing.T) {
 	a := n.hand(keyOf(2)).register()
 	s := a.compute(3, nil)
 	must[any](a)(nil, a.commit(s))
-	kept := []poc.Receipt{a.judged(s)}
+	kept := []mpoc.Receipt{a.judged(s)}
 	want := n.standing(a.key)
 	n.stop()
-	path, key := filepath.Join(n.dir, "ledger.db"), poc.KeyOf(a.key)
+	path, key := filepath.Join(n.dir, "ledger.db"), mpoc.KeyOf(a.key)
 	db, err := bolt.Open(path, 0o600, nil)
 	if err == nil {
 		err = errors.Join(db.Update(func(tx *bolt.Tx) error {

@@ -20,11 +20,11 @@ import (
 	"github.com/assaynet/assay/host/pool"
 	"github.com/assaynet/assay/internal/clock"
 	"github.com/assaynet/assay/link"
-	poc "github.com/assaynet/assay/poc/mpoc"
+	"github.com/assaynet/assay/poc/mpoc"
 	"github.com/assaynet/assay/poc/seed"
 	"github.com/assaynet/assay/poc/work"
 	"github.com/assaynet/assay/poc/work/matmul"
-	"github.com/assaynet/assay/worker/mpoc"
+	workerpool "github.com/assaynet/assay/worker/pool"
 )
 
 const chain = "assay-test"
@@ -248,7 +248,7 @@ func (n *network) status() mpocv1.Status {
 // standing is a key's account.
 func (n *network) standing(key ed25519.PrivateKey) ledger.Account {
 	n.t.Helper()
-	a, err := n.pool.Standing(poc.KeyOf(key))
+	a, err := n.pool.Standing(mpoc.KeyOf(key))
 	if err != nil {
 		n.t.Fatal(err)
 	}
@@ -257,22 +257,22 @@ func (n *network) standing(key ed25519.PrivateKey) ledger.Account {
 
 // machine is a real worker on one network.
 type machine struct {
-	*mpoc.Machine
+	*workerpool.Machine
 	home  string
 	ended chan error
 	kill  context.CancelFunc
 }
 
-func machineConfig(address string, key ed25519.PrivateKey, home string) mpoc.Config {
-	return mpoc.Config{
+func machineConfig(address string, key ed25519.PrivateKey, home string) workerpool.Config {
+	return workerpool.Config{
 		Address: address, Key: key, Home: home, Engine: engine(),
-		Device: poc.Claimed{ID: "cpu-0", Name: "a processor", Engine: "cpu", RateOps: 2_000_000_000},
+		Device: mpoc.Claimed{ID: "cpu-0", Name: "a processor", Engine: "cpu", RateOps: 2_000_000_000},
 		Payout: "cpc1test", Agent: "test/1",
 	}
 }
 
 // work starts a machine on a home; edit may change its configuration.
-func (n *network) work(key ed25519.PrivateKey, home string, edit func(*mpoc.Config)) *machine {
+func (n *network) work(key ed25519.PrivateKey, home string, edit func(*workerpool.Config)) *machine {
 	t := n.t
 	t.Helper()
 	c := machineConfig(n.address(), key, home)
@@ -280,7 +280,7 @@ func (n *network) work(key ed25519.PrivateKey, home string, edit func(*mpoc.Conf
 	if edit != nil {
 		edit(&c)
 	}
-	m, err := mpoc.New(c)
+	m, err := workerpool.New(c)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,8 +12,8 @@ import (
 
 	mpocv1 "github.com/assaynet/assay/api/mpoc/v1"
 	"github.com/assaynet/assay/host/ledger"
-	poc "github.com/assaynet/assay/poc/mpoc"
-	"github.com/assaynet/assay/worker/mpoc"
+	"github.com/assaynet/assay/poc/mpoc"
+	workerpool "github.com/assaynet/assay/worker/pool"
 )
 
 // A machine's receipts stay whatever its host says in its account, unless it signs that it paid this
@@ -21,31 +21,31 @@ import (
 // Holds spec H-17.
 func TestReceiptsStayUntilPaid(t *testing.T) {
 	host := keyOf(1)
-	said := poc.Transfer{
-		Version: poc.TransferVersion, Chain: chain, HostKey: poc.KeyOf(host), DeviceKey: poc.KeyOf(keyOf(2)),
+	said := mpoc.Transfer{
+		Version: mpoc.TransferVersion, Chain: chain, HostKey: mpoc.KeyOf(host), DeviceKey: mpoc.KeyOf(keyOf(2)),
 		Payout: "cpc1test", Amount: "1", TxHash: strings.Repeat("AB", 32), Time: 1,
 	}
-	says := func(edit func(*poc.Transfer)) mpocv1.Settlement {
+	says := func(edit func(*mpoc.Transfer)) mpocv1.Settlement {
 		s := said
 		edit(&s)
 		s.Sign(host)
 		return mpocv1.Settlement{TxHash: s.TxHash, Payout: s.Payout, Amount: s.Amount, Time: s.Time, HostSignature: s.HostSignature}
 	}
 	const much = "1000000000000000000"
-	unsigned := says(func(s *poc.Transfer) { s.TxHash = strings.Repeat("01", 32) })
+	unsigned := says(func(s *mpoc.Transfer) { s.TxHash = strings.Repeat("01", 32) })
 	unsigned.Amount = much
 	lies := []mpocv1.Settlement{
 		unsigned,
-		says(func(s *poc.Transfer) { s.TxHash, s.Amount, s.Payout = strings.Repeat("02", 32), much, "cpc1host" }),
-		says(func(s *poc.Transfer) { s.TxHash, s.Amount, s.Chain = strings.Repeat("03", 32), much, "assay-other" }),
-		says(func(s *poc.Transfer) { s.TxHash, s.Amount, s.DeviceKey = strings.Repeat("04", 32), much, poc.Key{9} }),
+		says(func(s *mpoc.Transfer) { s.TxHash, s.Amount, s.Payout = strings.Repeat("02", 32), much, "cpc1host" }),
+		says(func(s *mpoc.Transfer) { s.TxHash, s.Amount, s.Chain = strings.Repeat("03", 32), much, "assay-other" }),
+		says(func(s *mpoc.Transfer) { s.TxHash, s.Amount, s.DeviceKey = strings.Repeat("04", 32), much, mpoc.Key{9} }),
 	}
 	var honest atomic.Bool
 	n := newNetwork(t, func(n *network) {
 		n.bend = bent(mpocv1.PathAccount, func(_ []byte, a *mpocv1.Account) {
 			a.Settled, a.Locked, a.Pending, a.Settlements = much, "0", "0", lies
 			if honest.Load() {
-				a.Settlements = []mpocv1.Settlement{says(func(s *poc.Transfer) { s.Amount = much })}
+				a.Settlements = []mpocv1.Settlement{says(func(s *mpoc.Transfer) { s.Amount = much })}
 			}
 		})
 	})
@@ -70,7 +70,7 @@ func TestReceiptsStayUntilPaid(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if f, err := poc.ParseTransfer(text); err != nil || f.Verify() != nil || f.Amount != much {
+	if f, err := mpoc.ParseTransfer(text); err != nil || f.Verify() != nil || f.Amount != much {
 		t.Errorf("%+v, %v", f, err)
 	}
 }
@@ -80,8 +80,8 @@ func TestReceiptsStayUntilTheNodeHasIt(t *testing.T) {
 	host := keyOf(1)
 	n := newNetwork(t, func(n *network) {
 		n.bend = bent(mpocv1.PathAccount, func(_ []byte, a *mpocv1.Account) {
-			s := poc.Transfer{
-				Version: poc.TransferVersion, Chain: chain, HostKey: poc.KeyOf(host), DeviceKey: a.DeviceKey,
+			s := mpoc.Transfer{
+				Version: mpoc.TransferVersion, Chain: chain, HostKey: mpoc.KeyOf(host), DeviceKey: a.DeviceKey,
 				Payout: "cpc1test", Amount: "1000000000000000000", TxHash: strings.Repeat("AB", 32), Time: 1,
 			}
 			s.Sign(host)
@@ -89,7 +89,7 @@ func TestReceiptsStayUntilTheNodeHasIt(t *testing.T) {
 			a.Settlements = []mpocv1.Settlement{{TxHash: s.TxHash, Payout: s.Payout, Amount: s.Amount, Time: s.Time, HostSignature: s.HostSignature}}
 		})
 	})
-	w := n.work(keyOf(2), t.TempDir(), func(c *mpoc.Config) { c.Node = "http://127.0.0.1:1" }) // nobody answers there
+	w := n.work(keyOf(2), t.TempDir(), func(c *workerpool.Config) { c.Node = "http://127.0.0.1:1" }) // nobody answers there
 	n.events.wait(t, "three accepted", func() bool { s := w.Snapshot(); return s.Accepted >= 3 && s.Proofs.Trouble != "" })
 	w.kill()
 	s := w.Snapshot()

@@ -18,13 +18,13 @@ import (
 
 	mpocv1 "github.com/assaynet/assay/api/mpoc/v1"
 	"github.com/assaynet/assay/link"
-	poc "github.com/assaynet/assay/poc/mpoc"
+	"github.com/assaynet/assay/poc/mpoc"
 )
 
 // account asks for a page of a key's account.
 func (h *hand) account(from uint64) mpocv1.Account {
 	h.t.Helper()
-	q, sig := h.asking(poc.AskAccount)
+	q, sig := h.asking(mpoc.AskAccount)
 	return must[mpocv1.Account](h)(post[mpocv1.Account](h, mpocv1.PathAccount, mpocv1.AccountRequest{Asking: q, From: from, Signature: sig}))
 }
 
@@ -53,20 +53,20 @@ func (h *hand) unanswered() *submission {
 func TestEveryReceiptIsListed(t *testing.T) {
 	n := newNetwork(t, nil)
 	h := n.hand(keyOf(2)).register()
-	var want []poc.Status
+	var want []mpoc.Status
 	for range 2 {
 		h.late()
 		h.unanswered()
-		want = append(want, poc.Late, poc.Failed)
+		want = append(want, mpoc.Late, mpoc.Failed)
 	}
 	h.judged(h.compute(12, nil))
 	h.judged(h.compute(12, spoil))
 	for range 6 {
 		h.late()
 	}
-	want = append(want, poc.Accepted, poc.Rejected, poc.Late, poc.Late, poc.Late, poc.Late, poc.Late, poc.Late)
+	want = append(want, mpoc.Accepted, mpoc.Rejected, mpoc.Late, mpoc.Late, mpoc.Late, mpoc.Late, mpoc.Late, mpoc.Late)
 	n.restart()
-	var got []poc.Status
+	var got []mpoc.Status
 	zero := 0
 	for page := h.account(0); ; page = h.account(page.Next) {
 		for _, r := range page.Receipts {
@@ -86,19 +86,19 @@ func TestEveryReceiptIsListed(t *testing.T) {
 	}
 }
 
-func (h *hand) finding(id poc.Hash) mpocv1.FindRequest {
-	q, _ := h.asking(poc.AskReceipt)
+func (h *hand) finding(id mpoc.Hash) mpocv1.FindRequest {
+	q, _ := h.asking(mpoc.AskReceipt)
 	q.ChallengeID = &id
 	return mpocv1.FindRequest{Asking: q, Signature: q.Sign(h.key)}
 }
 
-func (h *hand) find(id poc.Hash) (mpocv1.FindAnswer, error) {
+func (h *hand) find(id mpoc.Hash) (mpocv1.FindAnswer, error) {
 	h.t.Helper()
 	return post[mpocv1.FindAnswer](h, mpocv1.PathFind, h.finding(id))
 }
 
 // same checks that a receipt is found, and is the one that was given.
-func (h *hand) same(r poc.Receipt) {
+func (h *hand) same(r mpoc.Receipt) {
 	h.t.Helper()
 	found := must[mpocv1.FindAnswer](h)(h.find(r.Terms.ChallengeID)).Receipt
 	found.DeviceSignature = r.DeviceSignature
@@ -126,11 +126,11 @@ func TestFindReceipt(t *testing.T) {
 	silent := h.unanswered()
 	failed := must[mpocv1.FindAnswer](h)(h.find(silent.Terms.ChallengeID)).Receipt // which ends it
 	late := must[mpocv1.FindAnswer](h)(h.find(h.late().Terms.ChallengeID)).Receipt
-	if failed.Outcome.Status != poc.Failed || late.Outcome.Status != poc.Late {
+	if failed.Outcome.Status != mpoc.Failed || late.Outcome.Status != mpoc.Late {
 		t.Errorf("%+v, %+v", failed.Outcome, late.Outcome)
 	}
 	n.restart()
-	for _, r := range []poc.Receipt{accepted, rejected, failed, late} {
+	for _, r := range []mpoc.Receipt{accepted, rejected, failed, late} {
 		if err := r.Verify(t.Context(), new(looker)); err != nil {
 			t.Error(err)
 		}
@@ -235,7 +235,7 @@ func TestReceiptWithoutDigests(t *testing.T) {
 	n.events.wait(t, "the receipt, and another", func() bool { return len(receipts(t, home)) >= 2 }) // so the first is signed back
 	w.kill()
 	r := receipts(t, home)[0]
-	if err := r.Verify(t.Context(), poc.Reference()); err != nil || r.Outcome.Status != poc.Accepted || r.DeviceSignature == nil {
+	if err := r.Verify(t.Context(), mpoc.Reference()); err != nil || r.Outcome.Status != mpoc.Accepted || r.DeviceSignature == nil {
 		t.Errorf("%+v, %v", r.Outcome, err)
 	}
 	h := n.hand(keyOf(2))
@@ -251,19 +251,19 @@ func TestHostileReceipts(t *testing.T) {
 	host := keyOf(1)
 	for _, c := range []struct {
 		name string
-		bend func(r *poc.Receipt)
+		bend func(r *mpoc.Receipt)
 		file string
 	}{
-		{"another entry", func(r *poc.Receipt) { r.Entry++; r.Sign(host) }, "two-receipts"},
-		{"not accepted after all", func(r *poc.Receipt) { r.Outcome, r.Proved = poc.NoAnswer(), 0; r.Sign(host) }, "two-receipts"},
-		{"rejected without evidence", func(r *poc.Receipt) {
-			r.Outcome.Status, r.Outcome.CreditedLoops, r.Outcome.Ops, r.Outcome.Pay = poc.Rejected, 0, 0, "0"
+		{"another entry", func(r *mpoc.Receipt) { r.Entry++; r.Sign(host) }, "two-receipts"},
+		{"not accepted after all", func(r *mpoc.Receipt) { r.Outcome, r.Proved = mpoc.NoAnswer(), 0; r.Sign(host) }, "two-receipts"},
+		{"rejected without evidence", func(r *mpoc.Receipt) {
+			r.Outcome.Status, r.Outcome.CreditedLoops, r.Outcome.Ops, r.Outcome.Pay = mpoc.Rejected, 0, 0, "0"
 			r.Sign(host)
 		}, "receipt"},
-		{"of another submission", func(r *poc.Receipt) { r.Commit.Loops--; r.Sign(host) }, "receipt"},
-		{"under other terms", func(r *poc.Receipt) { r.Terms.PayPerTebiop = "1"; r.TermsSignature = r.Terms.Sign(host); r.Sign(host) }, "receipt"},
-		{"by another draw", func(r *poc.Receipt) { r.Draw.Deadline++; r.Sign(host) }, "receipt"},
-		{"unsigned", func(r *poc.Receipt) { r.Entry++ }, "receipt"},
+		{"of another submission", func(r *mpoc.Receipt) { r.Commit.Loops--; r.Sign(host) }, "receipt"},
+		{"under other terms", func(r *mpoc.Receipt) { r.Terms.PayPerTebiop = "1"; r.TermsSignature = r.Terms.Sign(host); r.Sign(host) }, "receipt"},
+		{"by another draw", func(r *mpoc.Receipt) { r.Draw.Deadline++; r.Sign(host) }, "receipt"},
+		{"unsigned", func(r *mpoc.Receipt) { r.Entry++ }, "receipt"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			dead := make(chan struct{})
@@ -278,7 +278,7 @@ func TestHostileReceipts(t *testing.T) {
 			<-dead
 			w.kill()
 			w = n.work(keyOf(2), home, nil)
-			if err := n.over(w); !errors.Is(err, poc.ErrHost) {
+			if err := n.over(w); !errors.Is(err, mpoc.ErrHost) {
 				t.Fatalf("the machine ended with %v", err)
 			}
 			saved := w.Snapshot().EvidenceSaved
@@ -292,11 +292,11 @@ func TestHostileReceipts(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			e, err := poc.Parse(text)
+			e, err := mpoc.Parse(text)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if f, err := e.Verify(t.Context(), poc.Reference()); err != nil || !f.Host || f.Accused != poc.KeyOf(host) {
+			if f, err := e.Verify(t.Context(), mpoc.Reference()); err != nil || !f.Host || f.Accused != mpoc.KeyOf(host) {
 				t.Errorf("%+v, %v", f, err)
 			}
 		})

@@ -7,7 +7,7 @@ import (
 	"path/filepath"
 	"testing"
 
-	"github.com/assaynet/assay/worker/mpoc"
+	workerpool "github.com/assaynet/assay/worker/pool"
 )
 
 // A host is put back from a backup. Its machine brings what it has lost, by itself, each once.
@@ -15,10 +15,10 @@ func TestMachinesBringBackWhatABackupLacks(t *testing.T) {
 	n := newNetwork(t, nil)
 	files := []string{"pool.db", "ledger.db"}
 	home := t.TempDir()
-	gate := new(mpoc.Gate)
+	gate := new(workerpool.Gate)
 	work := func(more uint64) {
 		t.Helper()
-		w := n.work(keyOf(2), home, func(c *mpoc.Config) { c.Gate = gate })
+		w := n.work(keyOf(2), home, func(c *workerpool.Config) { c.Gate = gate })
 		n.events.wait(t, "accepted ones", func() bool { return w.Snapshot().Accepted >= more })
 		w.kill()
 	}
@@ -46,7 +46,7 @@ func TestMachinesBringBackWhatABackupLacks(t *testing.T) {
 		t.Fatalf("the backup lacks nothing: %d entries", have.Entries)
 	}
 	gate.Close("nothing new is computed", "")
-	w := n.work(keyOf(2), home, func(c *mpoc.Config) { c.Gate = gate })
+	w := n.work(keyOf(2), home, func(c *workerpool.Config) { c.Gate = gate })
 	n.events.wait(t, "the entries are back", func() bool { return n.standing(keyOf(2)).Entries >= want.Entries })
 	w.kill()
 	have := n.standing(keyOf(2))

@@ -15,7 +15,7 @@ import (
 	"time"
 
 	mpocv1 "github.com/assaynet/assay/api/mpoc/v1"
-	poc "github.com/assaynet/assay/poc/mpoc"
+	"github.com/assaynet/assay/poc/mpoc"
 	"github.com/assaynet/assay/poc/seed"
 	"github.com/assaynet/assay/poc/work/matmul"
 )
@@ -38,10 +38,10 @@ func (dead) Unit(context.Context, seed.Seed, matmul.Shape, uint64) ([32]byte, er
 func TestHostWithoutEngine(t *testing.T) {
 	n := newNetwork(t, func(n *network) { n.config.Engine = dead{} })
 	h := n.hand(keyOf(2)).register()
-	if r := h.judged(h.compute(12, nil)); r.Outcome.Status != poc.Accepted || r.Outcome.Pay != r.Terms.Pay(r.Outcome.Ops) {
+	if r := h.judged(h.compute(12, nil)); r.Outcome.Status != mpoc.Accepted || r.Outcome.Pay != r.Terms.Pay(r.Outcome.Ops) {
 		t.Errorf("honest: %+v", r.Outcome)
 	}
-	if r := h.judged(h.compute(12, spoil)); r.Outcome.Status != poc.Rejected {
+	if r := h.judged(h.compute(12, spoil)); r.Outcome.Status != mpoc.Rejected {
 		t.Errorf("forged: %+v", r.Outcome)
 	}
 }
@@ -163,18 +163,18 @@ func TestNoCoreIsNoSilence(t *testing.T) {
 		t.Error("an answer was judged without a core")
 	}
 	close(e.free)
-	if r := mute.answer(d); r.Outcome.Status != poc.Failed {
+	if r := mute.answer(d); r.Outcome.Status != mpoc.Failed {
 		t.Errorf("hung up: %+v, %s", r.Outcome, r.Reason)
 	}
-	if r := honest.answer(a); r.Outcome.Status != poc.Accepted {
+	if r := honest.answer(a); r.Outcome.Status != mpoc.Accepted {
 		t.Errorf("honest: %+v, %s", r.Outcome, r.Reason)
 	}
-	if r := forger.answer(b); r.Outcome.Status != poc.Rejected {
+	if r := forger.answer(b); r.Outcome.Status != mpoc.Rejected {
 		t.Errorf("forged: %+v, %s", r.Outcome, r.Reason)
 	}
 	n.clock.Pass(2 * time.Hour)
 	r := must[mpocv1.FindAnswer](lost)(lost.find(c.Terms.ChallengeID)).Receipt
-	if r.Outcome.Status != poc.Failed || !strings.Contains(r.Reason, "did not come again") {
+	if r.Outcome.Status != mpoc.Failed || !strings.Contains(r.Reason, "did not come again") {
 		t.Errorf("never sent again: %+v, %s", r.Outcome, r.Reason)
 	}
 }

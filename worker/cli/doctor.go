@@ -24,7 +24,7 @@ import (
 	"github.com/assaynet/assay/internal/durable"
 	"github.com/assaynet/assay/link"
 	"github.com/assaynet/assay/worker"
-	"github.com/assaynet/assay/worker/mpoc"
+	"github.com/assaynet/assay/worker/pool"
 )
 
 // errUnfit is a report that found something wrong.
@@ -367,11 +367,11 @@ func (r *report) clock(date string, ours time.Time) {
 
 // admission asks whether the host has a pool, and whether it knows this machine.
 func (r *report) admission(ctx context.Context, url, home string, key ed25519.PrivateKey, own bool) {
-	pool, terms, err := mpoc.Ask(ctx, url, key)
+	offers, terms, err := pool.Ask(ctx, url, key)
 	switch {
 	case err != nil:
 		r.add("pool", note, "the host does not say whether it has one: "+err.Error(), "")
-	case pool:
+	case offers:
 		r.add("pool", good, terms, "")
 	default:
 		r.add("pool", note, "the host has none, and takes only machines that its owner named", "")
@@ -389,7 +389,7 @@ func (r *report) admission(ctx context.Context, url, home string, key ed25519.Pr
 		r.add("admission", bad, err.Error(), "")
 	case node != "":
 		r.add("admission", good, "the host knows this machine, as node "+node, "")
-	case pool && refusal.Stranger:
+	case offers && refusal.Stranger:
 		r.add("admission", note, "the host does not know this machine yet: its pool will, from the first accepted proof on", "")
 	default:
 		r.add("admission", bad, refusal.Reason, refusal.Next)

@@ -24,9 +24,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/assaynet/assay/internal/local"
-	poc "github.com/assaynet/assay/poc/mpoc"
+	"github.com/assaynet/assay/poc/mpoc"
 	"github.com/assaynet/assay/worker"
-	"github.com/assaynet/assay/worker/mpoc"
+	"github.com/assaynet/assay/worker/pool"
 )
 
 // page is served at /.
@@ -183,14 +183,14 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 			out <- prometheus.MustNewConstMetric(energy, prometheus.CounterValue, float64(*d.EnergyMillijoule)/1000, d.ID)
 		}
 		if d.Pool != nil {
-			pool(d.ID, d.Pool, gauge, count)
+			challenges(d.ID, d.Pool, gauge, count)
 		}
 	}
 }
 
-func pool(id string, p *mpoc.Status, gauge func(*prometheus.Desc, float64, ...string), count func(*prometheus.Desc, float64, ...string)) {
+func challenges(id string, p *pool.Status, gauge func(*prometheus.Desc, float64, ...string), count func(*prometheus.Desc, float64, ...string)) {
 	for _, of := range []struct {
-		mpoc.Counts
+		pool.Counts
 		loops, verified, submissions, selfChecks, selfFailed *prometheus.Desc
 	}{
 		{p.Counts, loops, verified, submissions, selfChecks, selfFailed},
@@ -235,7 +235,7 @@ func pool(id string, p *mpoc.Status, gauge func(*prometheus.Desc, float64, ...st
 }
 
 // coins is an amount for a chart: a double does not hold every digit.
-func coins(a poc.Amount) float64 {
+func coins(a mpoc.Amount) float64 {
 	f, _ := new(big.Float).SetInt(a.Big()).Float64()
 	return f / 1e18
 }

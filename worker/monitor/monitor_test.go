@@ -15,7 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/assaynet/assay/worker"
-	"github.com/assaynet/assay/worker/mpoc"
+	"github.com/assaynet/assay/worker/pool"
 )
 
 func of(v int64) *int64 { return &v }
@@ -40,11 +40,11 @@ func TestServe(t *testing.T) {
 		State: "computing", Connected: true, Stored: 900, Reruns: 7, Host: "h:1",
 		Devices: []worker.DeviceStatus{
 			{ID: "cuda:0", Name: "GPU", State: "computing", Computed: 1000, Rate1m: 12_500, SelfChecks: 4, FailedSelfChecks: 1, Gauges: worker.Gauges{TemperatureC: of(71), PowerMilliwatt: of(650_500), EnergyMillijoule: of(9_000)},
-				Pool: &mpoc.Status{
-					Counts: mpoc.Counts{Accepted: 4, Rejected: 1, Loops: 50, FailedSelfChecks: 2, VerifiedMops: 7}, InAll: mpoc.Counts{Accepted: 9, Loops: 500, VerifiedMops: 70},
-					Missing: 3, Proofs: &mpoc.Proofs{Receipts: 30, Pay: "1", Bytes: 100, Most: 100, MostBytes: 500}, Loops1m: 1_500, Loops15m: 1_250, LoopsEpoch: 1_125, VerifiedMOPS: 2_500,
-					Challenge: &mpoc.Progress{ID: "0x1", Phase: mpoc.Computing, Loops: 40, Expected: 160, Deadline: "2026-12-01T12:00:17Z"},
-					Account:   &mpoc.Money{Estimated: "0", Pending: "750000000000000000", Locked: "500000000000000000", Settled: "2000000000000000000"},
+				Pool: &pool.Status{
+					Counts: pool.Counts{Accepted: 4, Rejected: 1, Loops: 50, FailedSelfChecks: 2, VerifiedMops: 7}, InAll: pool.Counts{Accepted: 9, Loops: 500, VerifiedMops: 70},
+					Missing: 3, Proofs: &pool.Proofs{Receipts: 30, Pay: "1", Bytes: 100, Most: 100, MostBytes: 500}, Loops1m: 1_500, Loops15m: 1_250, LoopsEpoch: 1_125, VerifiedMOPS: 2_500,
+					Challenge: &pool.Progress{ID: "0x1", Phase: pool.Computing, Loops: 40, Expected: 160, Deadline: "2026-12-01T12:00:17Z"},
+					Account:   &pool.Money{Estimated: "0", Pending: "750000000000000000", Locked: "500000000000000000", Settled: "2000000000000000000"},
 				}},
 			{ID: "cpu", State: "disabled", Warning: "its limit of 85 °C cannot act"},
 		},

@@ -12,7 +12,7 @@ import (
 	"github.com/charmbracelet/x/ansi"
 
 	"github.com/assaynet/assay/worker"
-	"github.com/assaynet/assay/worker/mpoc"
+	"github.com/assaynet/assay/worker/pool"
 )
 
 // wide is the least width at which a device fits one line.
@@ -160,7 +160,7 @@ func (r *renderer) devices(s worker.Status) {
 
 // pool shows what a device does for the host between sprints: its challenge, its
 // rates, and what became of its submissions.
-func (r *renderer) pool(p *mpoc.Status) {
+func (r *renderer) pool(p *pool.Status) {
 	if p == nil {
 		return
 	}
@@ -189,7 +189,7 @@ func (r *renderer) pool(p *mpoc.Status) {
 	if text := p.Proofs.Text(); text != "" {
 		r.wrap("    ", text)
 	}
-	if waits := mpoc.PayWaits(p.Still); waits != "" {
+	if waits := pool.PayWaits(p.Still); waits != "" {
 		r.wrap("    ", waits)
 	}
 	if p.LastReason != "" {
@@ -201,7 +201,7 @@ func (r *renderer) pool(p *mpoc.Status) {
 }
 
 // counts are what became of submissions; without zero, only what there was.
-func counts(c mpoc.Counts, zero bool) string {
+func counts(c pool.Counts, zero bool) string {
 	var parts []string
 	for _, n := range []struct {
 		what string

@@ -16,7 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/assaynet/assay/worker"
-	"github.com/assaynet/assay/worker/mpoc"
+	"github.com/assaynet/assay/worker/pool"
 )
 
 var update = flag.Bool("update", false, "rewrite testdata")
@@ -30,22 +30,22 @@ func statuses() map[string]worker.Status {
 	busy := worker.Status{
 		State: "computing", Host: "pool.example:4711", Connected: true, Chain: "assay-1", Participant: "cpc1q", Node: "m-0123456789ab",
 		Epoch: 12, Segment: 2, Class: "base", Computed: 1_234_567, Stored: 1_230_000, Until: "block 1,204",
-		Earnings: &mpoc.Money{Payout: "cpc1qqqqqq", Estimated: "120000000000000000", Pending: "2340000000000000000", Locked: "2000000000000000000", UnlockAfter: 8, Settled: "81123456789012345678"},
+		Earnings: &pool.Money{Payout: "cpc1qqqqqq", Estimated: "120000000000000000", Pending: "2340000000000000000", Locked: "2000000000000000000", UnlockAfter: 8, Settled: "81123456789012345678"},
 		Devices: []worker.DeviceStatus{{
 			ID: "cuda:0", Name: "NVIDIA H200", Engine: "cuda/sm_80", State: "computing", Computed: 1_000_000, Rate1m: 116_000_400,
 			Gauges: worker.Gauges{TemperatureC: of(71), PowerMilliwatt: of(652_300), UtilisationPercent: of(98), ClockMHz: of(1755)},
-			Pool: &mpoc.Status{
-				State: "computing", Challenge: &mpoc.Progress{ID: "0x89ab01f2cd", Phase: "computing", Shape: "4096x4096x4096", Loops: 61_234, Expected: 100_000, Deadline: "2026-12-01T12:00:17Z"},
-				Counts: mpoc.Counts{Accepted: 412, Late: 1}, InAll: mpoc.Counts{Accepted: 10_412, Late: 3, Rejected: 1, Loops: 123_456_789},
+			Pool: &pool.Status{
+				State: "computing", Challenge: &pool.Progress{ID: "0x89ab01f2cd", Phase: "computing", Shape: "4096x4096x4096", Loops: 61_234, Expected: 100_000, Deadline: "2026-12-01T12:00:17Z"},
+				Counts: pool.Counts{Accepted: 412, Late: 1}, InAll: pool.Counts{Accepted: 10_412, Late: 3, Rejected: 1, Loops: 123_456_789},
 				Loops1m: 7_123_900, Loops15m: 7_001_000, Epoch: 12, LoopsEpoch: 6_900_123, VerifiedMOPS: 948_123_456,
 			},
 		}, {
 			ID: "cuda:1", Name: "NVIDIA H200", Engine: "cuda/sm_80", State: "paused", Reason: "88 °C, its limit is 85", Until: "it is below 75 °C",
 			Gauges: worker.Gauges{TemperatureC: of(88), PowerMilliwatt: of(120_000), UtilisationPercent: of(0)},
-			Pool: &mpoc.Status{
+			Pool: &pool.Status{
 				State: "paused", Reason: "the device is paused",
-				Counts:        mpoc.Counts{Accepted: 399, Rejected: 1, FailedSelfChecks: 2, Abstained: 2},
-				InAll:         mpoc.Counts{Accepted: 399, Rejected: 1, FailedSelfChecks: 2, Abstained: 2},
+				Counts:        pool.Counts{Accepted: 399, Rejected: 1, FailedSelfChecks: 2, Abstained: 2},
+				InAll:         pool.Counts{Accepted: 399, Rejected: 1, FailedSelfChecks: 2, Abstained: 2},
 				Still:         "no block since 14:41:55 UTC, a third of the power or more is away",
 				LastReason:    "3 of 90 tiles are wrong: forged",
 				EvidenceSaved: "receipts/against-host-1.json",
@@ -57,8 +57,8 @@ func statuses() map[string]worker.Status {
 	// At the first start: not known to the host, no account to be paid to.
 	guest := worker.Status{
 		State: "proving", Reason: "the host takes this machine into its Sprints after the first accepted proof", Host: "pool.example:4711", Connected: true,
-		Earnings: &mpoc.Money{Estimated: "4164874553678", Pending: "0", Settled: "0"},
-		Devices: []worker.DeviceStatus{{ID: "cpu", Engine: "cpu/avx2", State: "proving", Pool: &mpoc.Status{
+		Earnings: &pool.Money{Estimated: "4164874553678", Pending: "0", Settled: "0"},
+		Devices: []worker.DeviceStatus{{ID: "cpu", Engine: "cpu/avx2", State: "proving", Pool: &pool.Status{
 			State: "asking", Connected: true, Loops1m: 3_400,
 		}}},
 	}

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package mpoc
+package pool
 
 import (
 	"errors"
@@ -10,7 +10,7 @@ import (
 
 	mpocv1 "github.com/assaynet/assay/api/mpoc/v1"
 	"github.com/assaynet/assay/link"
-	poc "github.com/assaynet/assay/poc/mpoc"
+	"github.com/assaynet/assay/poc/mpoc"
 )
 
 // Stopped is the reason of a machine that ended because it was asked to.
@@ -89,13 +89,13 @@ type Progress struct {
 
 // Rules are what the terms say of a submission's pay (poc/mpoc.Terms).
 type Rules struct {
-	PayPerTebiop poc.Amount `json:"pay_per_tebiop"`
-	UnlockAfter  uint32     `json:"unlock_after"`
-	BanAfter     uint32     `json:"ban_after"`
-	Forfeits     string     `json:"forfeits"`
+	PayPerTebiop mpoc.Amount `json:"pay_per_tebiop"`
+	UnlockAfter  uint32      `json:"unlock_after"`
+	BanAfter     uint32      `json:"ban_after"`
+	Forfeits     string      `json:"forfeits"`
 }
 
-func rulesOf(t poc.Terms) Rules {
+func rulesOf(t mpoc.Terms) Rules {
 	return Rules{t.PayPerTebiop, t.UnlockAfter, t.BanAfter, t.Forfeits}
 }
 
@@ -125,17 +125,17 @@ type Money struct {
 	// pays once one is named.
 	Payout string `json:"payout"`
 	// Estimated is for the submission that the host is looking at.
-	Estimated poc.Amount `json:"estimated"`
+	Estimated mpoc.Amount `json:"estimated"`
 	// Pending is earned and not paid yet.
-	Pending poc.Amount `json:"pending"`
+	Pending mpoc.Amount `json:"pending"`
 	// Locked is the part of Pending that fraud would lose: each submission's until
 	// UnlockAfter more were clean. The rest waits for a transfer.
-	Locked      poc.Amount `json:"pending_locked"`
-	UnlockAfter uint32     `json:"unlock_after,omitempty"`
+	Locked      mpoc.Amount `json:"pending_locked"`
+	UnlockAfter uint32      `json:"unlock_after,omitempty"`
 	// Settled was transferred on chain.
-	Settled poc.Amount `json:"settled"`
-	Strikes uint32     `json:"strikes"`
-	Banned  bool       `json:"banned"`
+	Settled mpoc.Amount `json:"settled"`
+	Strikes uint32      `json:"strikes"`
+	Banned  bool        `json:"banned"`
 	// Unpaid: the host says that it owes and transfers nothing.
 	Unpaid bool `json:"unpaid,omitempty"`
 	// AsOf is when the host showed this, by this machine's clock.
@@ -145,7 +145,7 @@ type Money struct {
 func money(a mpocv1.Account, unlockAfter uint32) *Money {
 	pending := new(big.Int).Add(a.Locked.Big(), a.Pending.Big())
 	return &Money{
-		Payout: a.Payout, Estimated: a.Estimated, Pending: poc.Amount(pending.String()), Locked: a.Locked, UnlockAfter: unlockAfter,
+		Payout: a.Payout, Estimated: a.Estimated, Pending: mpoc.Amount(pending.String()), Locked: a.Locked, UnlockAfter: unlockAfter,
 		Settled: a.Settled, Strikes: a.Strikes, Banned: a.Banned,
 	}
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package mpoc
+package pool
 
 import (
 	"context"
@@ -17,7 +17,7 @@ import (
 	mpocv1 "github.com/assaynet/assay/api/mpoc/v1"
 	"github.com/assaynet/assay/internal/disk"
 	"github.com/assaynet/assay/link"
-	poc "github.com/assaynet/assay/poc/mpoc"
+	"github.com/assaynet/assay/poc/mpoc"
 	"github.com/assaynet/assay/poc/seed"
 	"github.com/assaynet/assay/poc/work/matmul"
 )
@@ -73,7 +73,7 @@ type Config struct {
 	Key     ed25519.PrivateKey // of this device, and no other
 	Home    string             // of this device, and no other
 	Engine  Engine             // has passed its self-test
-	Device  poc.Claimed        // RateOps is its measured rate
+	Device  mpoc.Claimed       // RateOps is its measured rate
 	Payout  string             // account on the chain; may be empty
 	// Node is the URL of a node of the chain that is asked whether what the host says it paid was paid,
 	// such as http://192.0.2.7:26657; may be empty.
@@ -100,9 +100,9 @@ type Machine struct {
 
 	// Of the host, since it was registered with. These belong to Run.
 	chain string
-	host  poc.Key
-	asked poc.Asking // the latest
-	look  time.Time  // when to look at the account again
+	host  mpoc.Key
+	asked mpoc.Asking // the latest
+	look  time.Time   // when to look at the account again
 	// claims is when to ask again whether the host knows what it owes, and run its program's when it was
 	// asked last.
 	claims time.Time
@@ -159,7 +159,7 @@ func New(c Config) (*Machine, error) {
 		return nil, fmt.Errorf("%w: %w", ErrConfig, err)
 	}
 	m.status = Status{
-		Device: c.Device.ID, Name: c.Device.Name, Key: poc.KeyOf(c.Key).String(), Host: address.HostPort,
+		Device: c.Device.ID, Name: c.Device.Name, Key: mpoc.KeyOf(c.Key).String(), Host: address.HostPort,
 		State: "connecting", Reason: "not started yet",
 	}
 	return m, nil
@@ -214,7 +214,7 @@ func (m *Machine) Run(ctx context.Context) (err error) {
 			wait = restMin // who has one machine, put back from a copy, goes on after it
 			m.is("idle", err.Error(), time.Now().Add(wait).UTC().Format(time.RFC3339), next(err))
 		case code(err) == mpocv1.CodeUnknownDevice: // a host that lost its memory
-			m.host = poc.Key{}
+			m.host = mpoc.Key{}
 			fallthrough
 		case errors.Is(err, errOver):
 			m.is("asking", "", "", "")
@@ -298,7 +298,7 @@ func next(err error) string {
 		return "name the account to be paid with --payout if none is, ask the host's owner, or work for another host; who keeps the receipts elsewhere moves them there, and it goes on"
 	case errors.Is(err, ErrCopied):
 		return "stop one of the machines, or give each a --home, and with it a key, of its own"
-	case errors.Is(err, poc.ErrHost):
+	case errors.Is(err, mpoc.ErrHost):
 		return "run assay verify on the file, show it to others, and work for another host"
 	case errors.Is(err, link.ErrFingerprint), errors.Is(err, errOver), errors.Is(err, errWait):
 		return ""
@@ -308,11 +308,11 @@ func next(err error) string {
 
 // turn brings one challenge, begun or not, to its end.
 func (m *Machine) turn(ctx context.Context) error {
-	if m.host == (poc.Key{}) {
+	if m.host == (mpoc.Key{}) {
 		if err := m.register(ctx); err != nil {
 			return err
 		}
-		if c := m.current; c != nil && c.Phase != Over && (c.Terms.HostKey != m.host || c.Terms.Chain != m.chain || c.Terms.DeviceKey != poc.KeyOf(m.c.Key)) {
+		if c := m.current; c != nil && c.Phase != Over && (c.Terms.HostKey != m.host || c.Terms.Chain != m.chain || c.Terms.DeviceKey != mpoc.KeyOf(m.c.Key)) {
 			if err := m.over(WasDropped, dropped, "it was another host's, chain's or key's"); !errors.Is(err, errOver) {
 				return err
 			}
@@ -493,10 +493,10 @@ func (m *Machine) settled(c *challenge) error {
 // show keeps what the host said where its signatures alone show nothing.
 func (m *Machine) show(c *challenge, what string, answer any, err error) error {
 	text, merr := json.MarshalIndent(struct {
-		Note   string           `json:"note"`
-		Terms  poc.SignedTerms  `json:"terms"`
-		Commit poc.SignedCommit `json:"commit"`
-		Answer any              `json:"answer"`
-	}{err.Error(), poc.SignedTerms{Terms: c.Terms, Signature: c.Signature}, poc.SignedCommit{Commit: c.Commit, Signature: c.log().Sign(m.c.Key)}, answer}, "", "  ")
+		Note   string            `json:"note"`
+		Terms  mpoc.SignedTerms  `json:"terms"`
+		Commit mpoc.SignedCommit `json:"commit"`
+		Answer any               `json:"answer"`
+	}{err.Error(), mpoc.SignedTerms{Terms: c.Terms, Signature: c.Signature}, mpoc.SignedCommit{Commit: c.Commit, Signature: c.log().Sign(m.c.Key)}, answer}, "", "  ")
 	return m.cheated(c, what, text, merr, err)
 }

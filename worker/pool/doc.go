@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package mpoc is a machine's side of Merkle proof of compute: it asks a host
+// Package pool is a machine's side of Merkle proof of compute: it asks a host
 // for challenges, computes loops on one device, commits, answers what is asked
 // and keeps the receipts. The protocol itself is package poc/mpoc's, its bodies
 // api/mpoc/v1's. The host's WebSocket offers the same; HTTP suffices here, a
@@ -40,4 +40,4 @@
 // One Machine is one device with one key and one Home. A computer with several
 // devices runs several: so every device has its own challenge, figures and
 // standing, and one that is unstable costs the others nothing.
-package mpoc
+package pool

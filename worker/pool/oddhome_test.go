@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package mpoc
+package pool
 
 import (
 	"math/big"
 	"testing"
 
 	"github.com/assaynet/assay/internal/oddhome"
-	poc "github.com/assaynet/assay/poc/mpoc"
+	"github.com/assaynet/assay/poc/mpoc"
 )
 
 // A device's challenge, receipts and transfers are written, read again and pruned whatever its home is called.
@@ -24,7 +24,7 @@ func TestAnyHome(t *testing.T) {
 			t.Fatal(err)
 		}
 		s.proofs.mostPaid = 1
-		var list []poc.Receipt
+		var list []mpoc.Receipt
 		for n := range byte(3) {
 			list = append(list, judged(1, n, "10", 1))
 			if _, err := s.proofs.receipt(list[n]); err != nil {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package mpoc
+package pool
 
 import (
 	"context"
@@ -14,7 +14,7 @@ import (
 
 	mpocv1 "github.com/assaynet/assay/api/mpoc/v1"
 	"github.com/assaynet/assay/poc/commit"
-	poc "github.com/assaynet/assay/poc/mpoc"
+	"github.com/assaynet/assay/poc/mpoc"
 	"github.com/assaynet/assay/poc/seed"
 )
 
@@ -22,7 +22,7 @@ import (
 func (m *Machine) challenge(ctx context.Context) error {
 	m.is("asking", "", "", "")
 	a, err := post[mpocv1.Challenge](ctx, m, mpocv1.PathChallenge, func() any {
-		q, sig := m.ask(poc.AskChallenge, nil)
+		q, sig := m.ask(mpoc.AskChallenge, nil)
 		return mpocv1.ChallengeRequest{Asking: q, Signature: sig}
 	})
 	if err != nil {
@@ -30,21 +30,21 @@ func (m *Machine) challenge(ctx context.Context) error {
 	}
 	t := a.Terms
 	if err := t.Verify(a.HostSignature); err != nil {
-		return fmt.Errorf("%w: %w", poc.ErrHost, err)
+		return fmt.Errorf("%w: %w", mpoc.ErrHost, err)
 	}
-	if t.HostKey != m.host || t.DeviceKey != poc.KeyOf(m.c.Key) || t.Chain != m.chain {
-		return fmt.Errorf("%w: the challenge is for another host, chain or key", poc.ErrHost)
+	if t.HostKey != m.host || t.DeviceKey != mpoc.KeyOf(m.c.Key) || t.Chain != m.chain {
+		return fmt.Errorf("%w: the challenge is for another host, chain or key", mpoc.ErrHost)
 	}
 	now := m.client.now()
 	if last := m.current; last != nil && last.Terms.ChallengeID == t.ChallengeID {
 		if last.Terms.Digest() != t.Digest() {
-			e := poc.Evidence{
-				Version: poc.EvidenceVersion, Claim: poc.TwoTerms,
-				Terms:      &poc.SignedTerms{Terms: last.Terms, Signature: last.Signature},
-				OtherTerms: &poc.SignedTerms{Terms: t, Signature: a.HostSignature},
+			e := mpoc.Evidence{
+				Version: mpoc.EvidenceVersion, Claim: mpoc.TwoTerms,
+				Terms:      &mpoc.SignedTerms{Terms: last.Terms, Signature: last.Signature},
+				OtherTerms: &mpoc.SignedTerms{Terms: t, Signature: a.HostSignature},
 			}
 			text, merr := e.Marshal()
-			return m.cheated(last, "two-terms", text, merr, fmt.Errorf("%w: two offers of one challenge", poc.ErrHost))
+			return m.cheated(last, "two-terms", text, merr, fmt.Errorf("%w: two offers of one challenge", mpoc.ErrHost))
 		}
 		return fmt.Errorf("%w: the host still has the one that ended here, until %s at the latest", errWait, clock(max(t.Expiry, last.Draw.Deadline)))
 	}
@@ -180,7 +180,7 @@ func (m *Machine) compute(ctx context.Context) error {
 	if err := m.selfAudit(ctx, &suspects); err != nil {
 		return err
 	}
-	m.current.Commit = poc.Commit{Loops: uint64(len(m.digests)), ComputeTime: poc.Seconds(m.tookMS), MerkleRoot: m.tree().Root()}
+	m.current.Commit = mpoc.Commit{Loops: uint64(len(m.digests)), ComputeTime: mpoc.Seconds(m.tookMS), MerkleRoot: m.tree().Root()}
 	m.current.Phase = Committed
 	return m.save()
 }
@@ -188,7 +188,7 @@ func (m *Machine) compute(ctx context.Context) error {
 // worth is how many loops a host should take: a fifth of what it planned with. Its
 // plan is a tenth of the most that it takes, or less; this device's own is what it
 // makes at its measured rate.
-func (m *Machine) worth(t poc.Terms) uint64 {
+func (m *Machine) worth(t mpoc.Terms) uint64 {
 	hi, lo := bits.Mul64(m.c.Device.RateOps, t.DurationMS)
 	own := t.MaxLoops
 	if unit := t.Shape.Matmul().Ops() * 1000; hi < unit {

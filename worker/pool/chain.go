@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package mpoc
+package pool
 
 import (
 	"bytes"
@@ -20,7 +20,7 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 
 	"github.com/assaynet/assay/internal/webproxy"
-	poc "github.com/assaynet/assay/poc/mpoc"
+	"github.com/assaynet/assay/poc/mpoc"
 )
 
 // A node that the owner names is asked over CometBFT's RPC. It is believed about what is in a block;
@@ -52,7 +52,7 @@ func parseNode(s string) (*url.URL, error) {
 
 // onChain reports whether a transfer is in a block and pays what the host says. The error wraps
 // errNotYet where that may change.
-func (m *Machine) onChain(ctx context.Context, t poc.Transfer) error {
+func (m *Machine) onChain(ctx context.Context, t mpoc.Transfer) error {
 	var status struct {
 		NodeInfo struct {
 			Network string `json:"network"`

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package mpoc
+package pool
 
 import (
 	"slices"
 	"time"
 
 	mpocv1 "github.com/assaynet/assay/api/mpoc/v1"
-	poc "github.com/assaynet/assay/poc/mpoc"
+	"github.com/assaynet/assay/poc/mpoc"
 )
 
 // Types of a machine's events.
@@ -43,12 +43,12 @@ type Event struct {
 	Expected  uint64 `json:"expected,omitempty"`
 	Deadline  string `json:"deadline,omitempty"`
 	// Ops were verified, Pay was earned by it, or was paid.
-	Ops      uint64     `json:"verified_ops,omitempty"`
-	Pay      poc.Amount `json:"pay,omitempty"` // acpc, decimal
-	Receipt  string     `json:"receipt,omitempty"`
-	TxHash   string     `json:"tx_hash,omitempty"` // of the transfer that paid
-	Evidence string     `json:"evidence,omitempty"`
-	Account  *Money     `json:"account,omitempty"`
+	Ops      uint64      `json:"verified_ops,omitempty"`
+	Pay      mpoc.Amount `json:"pay,omitempty"` // acpc, decimal
+	Receipt  string      `json:"receipt,omitempty"`
+	TxHash   string      `json:"tx_hash,omitempty"` // of the transfer that paid
+	Evidence string      `json:"evidence,omitempty"`
+	Account  *Money      `json:"account,omitempty"`
 }
 
 // progressTime is the least time between two events of progress.

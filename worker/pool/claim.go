@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package mpoc
+package pool
 
 import (
 	"context"
@@ -11,7 +11,7 @@ import (
 	"time"
 
 	mpocv1 "github.com/assaynet/assay/api/mpoc/v1"
-	poc "github.com/assaynet/assay/poc/mpoc"
+	"github.com/assaynet/assay/poc/mpoc"
 )
 
 // claimTime is about how often a host is asked whether it still knows what it owes, besides at every
@@ -40,7 +40,7 @@ func (m *Machine) reclaim(ctx context.Context) error {
 	}
 	brought := uint32(0)
 	for part := range slices.Chunk(lacking, bring) {
-		var list []poc.Receipt
+		var list []mpoc.Receipt
 		for _, h := range part {
 			r, err := m.kept(h.ChallengeID)
 			if err != nil {
@@ -101,9 +101,9 @@ func (m *Machine) lacking(ctx context.Context) (list []mpocv1.Held, err error) {
 }
 
 // claim makes one request, once.
-func (m *Machine) claim(ctx context.Context, held []mpocv1.Held, receipts []poc.Receipt) (lacking []mpocv1.Held, entered uint32, err error) {
-	q, sig := m.ask(poc.AskAccount, nil)
-	r := mpocv1.ClaimRequest{Asking: q, Held: []mpocv1.Held{}, Receipts: []poc.Receipt{}, Signature: sig}
+func (m *Machine) claim(ctx context.Context, held []mpocv1.Held, receipts []mpoc.Receipt) (lacking []mpocv1.Held, entered uint32, err error) {
+	q, sig := m.ask(mpoc.AskAccount, nil)
+	r := mpocv1.ClaimRequest{Asking: q, Held: []mpocv1.Held{}, Receipts: []mpoc.Receipt{}, Signature: sig}
 	r.Held, r.Receipts = append(r.Held, held...), append(r.Receipts, receipts...)
 	a, err := once[mpocv1.ClaimAnswer](ctx, m.client, http.MethodPost, mpocv1.PathClaims, r)
 	return a.Lacking, a.Entered, err

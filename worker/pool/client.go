@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package mpoc
+package pool
 
 import (
 	"bytes"
@@ -18,7 +18,7 @@ import (
 
 	mpocv1 "github.com/assaynet/assay/api/mpoc/v1"
 	"github.com/assaynet/assay/link"
-	poc "github.com/assaynet/assay/poc/mpoc"
+	"github.com/assaynet/assay/poc/mpoc"
 )
 
 const (
@@ -171,12 +171,12 @@ func post[A any](ctx context.Context, m *Machine, path string, body func() any) 
 			return a, fmt.Errorf("the host did not answer in time: %s", reason)
 		case errors.Is(err, link.ErrFingerprint) && !m.client.met:
 			return a, link.Explained(err, m.address.HostPort)
-		case errors.Is(err, poc.ErrTerms):
-			return a, fmt.Errorf("%w: %w", poc.ErrHost, err)
+		case errors.Is(err, mpoc.ErrTerms):
+			return a, fmt.Errorf("%w: %w", mpoc.ErrHost, err)
 		case errors.As(err, &e) && e.Code == mpocv1.CodeClockSkew:
 			if s, serr := once[mpocv1.Status](ctx, m.client, http.MethodGet, mpocv1.PathStatus, nil); serr == nil {
 				m.client.set(s.Now)
-				m.asked = poc.Asking{}
+				m.asked = mpoc.Asking{}
 			}
 		case errors.As(err, &e) && e.RetryAfterMS == 0:
 			m.connected(nil)
@@ -206,18 +206,18 @@ func sleep(ctx context.Context, wait time.Duration) error {
 // register makes the key known. What the host calls itself must be what its
 // address names.
 func (m *Machine) register(ctx context.Context) error {
-	key := poc.KeyOf(m.c.Key)
+	key := mpoc.KeyOf(m.c.Key)
 	for tries := 0; ; tries++ {
 		n, err := post[mpocv1.NonceAnswer](ctx, m, mpocv1.PathNonce, func() any { return mpocv1.NonceRequest{DeviceKey: key} })
 		if err != nil {
 			return err
 		}
 		if link.FingerprintOf(n.HostKey[:]) != m.address.Fingerprint {
-			return fmt.Errorf("%w: the host calls itself %s, which is not the key of its address", poc.ErrHost, n.HostKey)
+			return fmt.Errorf("%w: the host calls itself %s, which is not the key of its address", mpoc.ErrHost, n.HostKey)
 		}
-		r := poc.Registration{
+		r := mpoc.Registration{
 			Chain: n.Chain, HostKey: n.HostKey, DeviceKey: key, Nonce: n.Nonce,
-			Agent: m.c.Agent, Engine: m.c.Device.Engine, Devices: []poc.Claimed{m.c.Device},
+			Agent: m.c.Agent, Engine: m.c.Device.Engine, Devices: []mpoc.Claimed{m.c.Device},
 			RateOps: m.c.Device.RateOps, Payout: m.c.Payout,
 		}
 		if err := r.Valid(); err != nil {
@@ -241,8 +241,8 @@ func (m *Machine) register(ctx context.Context) error {
 
 // ask signs a question that the host takes once, in rising order; one for a
 // receipt is about a challenge.
-func (m *Machine) ask(what string, about *poc.Hash) (poc.Asking, poc.Signature) {
-	m.asked.HostKey, m.asked.DeviceKey, m.asked.What, m.asked.ChallengeID = m.host, poc.KeyOf(m.c.Key), what, about
+func (m *Machine) ask(what string, about *mpoc.Hash) (mpoc.Asking, mpoc.Signature) {
+	m.asked.HostKey, m.asked.DeviceKey, m.asked.What, m.asked.ChallengeID = m.host, mpoc.KeyOf(m.c.Key), what, about
 	m.asked.Time = max(m.asked.Time, m.client.now())
 	m.asked.Count++
 	return m.asked, m.asked.Sign(m.c.Key)

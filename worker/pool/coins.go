@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package mpoc
+package pool
 
 import (
 	"fmt"
 	"math/big"
 	"time"
 
-	poc "github.com/assaynet/assay/poc/mpoc"
+	"github.com/assaynet/assay/poc/mpoc"
 )
 
 // Coins writes an amount in base units for people: in CPC, or where that would
@@ -80,6 +80,6 @@ func (m *Money) Plus(n *Money) *Money {
 	return &sum
 }
 
-func plus(a, b poc.Amount) poc.Amount {
-	return poc.Amount(new(big.Int).Add(a.Big(), b.Big()).String())
+func plus(a, b mpoc.Amount) mpoc.Amount {
+	return mpoc.Amount(new(big.Int).Add(a.Big(), b.Big()).String())
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package mpoc
+package pool
 
 import (
 	"context"
@@ -13,7 +13,7 @@ import (
 	"time"
 
 	mpocv1 "github.com/assaynet/assay/api/mpoc/v1"
-	poc "github.com/assaynet/assay/poc/mpoc"
+	"github.com/assaynet/assay/poc/mpoc"
 )
 
 // verified is how many full 10^6 operations there are with ops more.
@@ -39,7 +39,7 @@ func (m *Machine) account(ctx context.Context) {
 	m.look = time.Now().Add(accountTime/2 + rand.N(accountTime)) // many machines must not ask at once
 	ctx, cancel := context.WithTimeout(ctx, accountWait)
 	defer cancel()
-	q, sig := m.ask(poc.AskAccount, nil)
+	q, sig := m.ask(mpoc.AskAccount, nil)
 	// From behind the last one: the receipts are here already.
 	a, err := once[mpocv1.Account](ctx, m.client, http.MethodPost, mpocv1.PathAccount, mpocv1.AccountRequest{Asking: q, From: 1<<53 - 1, Signature: sig})
 	if err != nil {
@@ -60,8 +60,8 @@ func (m *Machine) cover(ctx context.Context, a mpocv1.Account) {
 	disputed := make(map[string]bool, len(a.Settlements))
 	trouble := ""
 	for _, s := range slices.Backward(a.Settlements) {
-		t := poc.Transfer{
-			Version: poc.TransferVersion, Chain: m.chain, HostKey: m.host, DeviceKey: poc.KeyOf(m.c.Key),
+		t := mpoc.Transfer{
+			Version: mpoc.TransferVersion, Chain: m.chain, HostKey: m.host, DeviceKey: mpoc.KeyOf(m.c.Key),
 			Payout: s.Payout, Amount: s.Amount, TxHash: s.TxHash, Time: s.Time, HostSignature: s.HostSignature,
 		}
 		if m.counted(t) {
@@ -87,7 +87,7 @@ func (m *Machine) cover(ctx context.Context, a mpocv1.Account) {
 }
 
 // take takes one transfer. The error says why it does not count.
-func (m *Machine) take(ctx context.Context, t poc.Transfer, a mpocv1.Account) error {
+func (m *Machine) take(ctx context.Context, t mpoc.Transfer, a mpocv1.Account) error {
 	if err := t.Verify(); err != nil {
 		return err
 	}

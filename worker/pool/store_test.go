@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package mpoc
+package pool
 
 import (
 	"bytes"
@@ -16,7 +16,7 @@ import (
 
 	"github.com/assaynet/assay/internal/marker"
 	"github.com/assaynet/assay/internal/sealed"
-	poc "github.com/assaynet/assay/poc/mpoc"
+	"github.com/assaynet/assay/poc/mpoc"
 	"github.com/assaynet/assay/poc/seed"
 )
 
@@ -24,9 +24,9 @@ import (
 func offer(fresh byte) challenge {
 	host := ed25519.NewKeyFromSeed(bytes.Repeat([]byte{1}, 32))
 	device := ed25519.NewKeyFromSeed(bytes.Repeat([]byte{2}, 32))
-	t := poc.Offer(poc.Terms{
-		Chain: "assay-test", HostKey: poc.KeyOf(host), DeviceKey: poc.KeyOf(device),
-		Shape: poc.Shape(poc.Shapes()[0]), DurationMS: 1000, Issued: 1_800_000_000_000, Expiry: 1_800_000_060_000,
+	t := mpoc.Offer(mpoc.Terms{
+		Chain: "assay-test", HostKey: mpoc.KeyOf(host), DeviceKey: mpoc.KeyOf(device),
+		Shape: mpoc.Shape(mpoc.Shapes()[0]), DurationMS: 1000, Issued: 1_800_000_000_000, Expiry: 1_800_000_060_000,
 		Picks: 90, Light: 3, MaxLoops: 1000, PayPerTebiop: "1", BanAfter: 1,
 	}, seed.Seed{fresh}, seed.Seed{3})
 	return challenge{Phase: Computing, Terms: t, Signature: t.Sign(host)}

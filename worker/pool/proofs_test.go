@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package mpoc
+package pool
 
 import (
 	"bytes"
@@ -17,28 +17,28 @@ import (
 
 	"github.com/assaynet/assay/internal/durable"
 	"github.com/assaynet/assay/internal/marker"
-	poc "github.com/assaynet/assay/poc/mpoc"
+	"github.com/assaynet/assay/poc/mpoc"
 	"github.com/assaynet/assay/poc/seed"
 )
 
 // judged is a receipt of a host, with pay if it is due; committed is the host's clock.
-func judged(host, n byte, pay string, committed uint64) poc.Receipt {
+func judged(host, n byte, pay string, committed uint64) mpoc.Receipt {
 	key, device := ed25519.NewKeyFromSeed(bytes.Repeat([]byte{host}, 32)), ed25519.NewKeyFromSeed(bytes.Repeat([]byte{2}, 32))
-	t := poc.Offer(poc.Terms{
-		Chain: "assay-test", HostKey: poc.KeyOf(key), DeviceKey: poc.KeyOf(device), Shape: poc.Shape(poc.Shapes()[0]),
+	t := mpoc.Offer(mpoc.Terms{
+		Chain: "assay-test", HostKey: mpoc.KeyOf(key), DeviceKey: mpoc.KeyOf(device), Shape: mpoc.Shape(mpoc.Shapes()[0]),
 		DurationMS: 1000, Issued: 1_800_000_000_000, Expiry: 1_800_000_060_000, Picks: 90, Light: 3, MaxLoops: 1000,
 		PayPerTebiop: "1", BanAfter: 1, Forfeits: "locked",
 	}, seed.Seed{host, n}, seed.Seed{3})
-	r := poc.Receipt{Version: poc.ReceiptVersion, Terms: t, TermsSignature: t.Sign(key), Commit: poc.Commit{Loops: 1}, Outcome: poc.Outcome{Status: poc.Accepted, Pay: poc.Amount(pay), Detection: "0"}, Committed: committed}
+	r := mpoc.Receipt{Version: mpoc.ReceiptVersion, Terms: t, TermsSignature: t.Sign(key), Commit: mpoc.Commit{Loops: 1}, Outcome: mpoc.Outcome{Status: mpoc.Accepted, Pay: mpoc.Amount(pay), Detection: "0"}, Committed: committed}
 	r.CommitSignature = r.Log().Sign(device)
 	r.Sign(key)
 	return r
 }
 
-func paid(host, n byte, amount string) poc.Transfer {
+func paid(host, n byte, amount string) mpoc.Transfer {
 	key := ed25519.NewKeyFromSeed(bytes.Repeat([]byte{host}, 32))
-	t := poc.Transfer{
-		Version: poc.TransferVersion, Chain: "assay-test", HostKey: poc.KeyOf(key), Payout: "cpc1test", Amount: poc.Amount(amount),
+	t := mpoc.Transfer{
+		Version: mpoc.TransferVersion, Chain: "assay-test", HostKey: mpoc.KeyOf(key), Payout: "cpc1test", Amount: mpoc.Amount(amount),
 		TxHash: strings.ToUpper(strings.Repeat(fmt.Sprintf("%02x", n), 32)), Time: 1,
 	}
 	t.Sign(key)
@@ -75,7 +75,7 @@ func names(t *testing.T, dir string) (list []string) {
 }
 
 // has reports whether a receipt is there and not paid.
-func (p *proofs) has(r poc.Receipt) bool {
+func (p *proofs) has(r mpoc.Receipt) bool {
 	got, err := p.kept(r.Terms.ChallengeID)
 	return err == nil && got != nil && !strings.HasSuffix(p.names[r.Terms.ChallengeID], paidSuffix)
 }
@@ -98,7 +98,7 @@ func TestAHostCannotCrowdOutProofs(t *testing.T) {
 	home := t.TempDir()
 	p := proofsOf(t, home)
 	first := judged(1, 0, "5", 1_800_000_000_000)
-	keep := func(r poc.Receipt) {
+	keep := func(r mpoc.Receipt) {
 		t.Helper()
 		if _, err := p.receipt(r); err != nil {
 			t.Fatal(err)
@@ -128,7 +128,7 @@ func TestAHostCannotCrowdOutProofs(t *testing.T) {
 func TestTransfersLetReceiptsGo(t *testing.T) {
 	home := t.TempDir()
 	p := proofsOf(t, home)
-	var list []poc.Receipt
+	var list []mpoc.Receipt
 	for n := range byte(6) {
 		r := judged(1, n, "10", uint64(100-n)) // the host's clock runs backwards
 		list = append(list, r)
@@ -189,7 +189,7 @@ func TestTheLatestPaidReceiptsAreKept(t *testing.T) {
 	home := t.TempDir()
 	p := proofsOf(t, home)
 	p.mostPaid = 3
-	var list []poc.Receipt
+	var list []mpoc.Receipt
 	for _, turn := range []struct {
 		receipts byte
 		amount   string
@@ -208,11 +208,11 @@ func TestTheLatestPaidReceiptsAreKept(t *testing.T) {
 		for _, p := range []*proofs{p, proofsOf(t, home)} {
 			var kept []byte
 			for _, f := range p.of(hostName(list[0].Terms.HostKey)).paid {
-				r, err := p.kept(func() poc.Hash { _, _, id, _ := readName(f.name); return id }())
+				r, err := p.kept(func() mpoc.Hash { _, _, id, _ := readName(f.name); return id }())
 				if err != nil || r == nil {
 					t.Fatalf("%s: %v, %v", f.name, r, err)
 				}
-				kept = append(kept, byte(slices.IndexFunc(list, func(one poc.Receipt) bool { return one.Terms.ChallengeID == r.Terms.ChallengeID })))
+				kept = append(kept, byte(slices.IndexFunc(list, func(one mpoc.Receipt) bool { return one.Terms.ChallengeID == r.Terms.ChallengeID })))
 			}
 			if !slices.Equal(kept, turn.kept) {
 				t.Errorf("after %d receipts these are kept: %d, want %d", len(list), kept, turn.kept)
@@ -310,7 +310,7 @@ func TestReceiptsOfOldNames(t *testing.T) {
 	if err := os.Remove(filepath.Join(home, "mpoc", "paid.json")); err != nil {
 		t.Fatal(err)
 	}
-	var list []poc.Receipt
+	var list []mpoc.Receipt
 	for n := range byte(3) {
 		r := judged(1, n, "10", uint64(4_000_000_000_000-int(n)))
 		text, err := r.Marshal()

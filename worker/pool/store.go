@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package mpoc
+package pool
 
 import (
 	"bytes"
@@ -20,7 +20,7 @@ import (
 	"github.com/assaynet/assay/internal/durable"
 	"github.com/assaynet/assay/internal/marker"
 	"github.com/assaynet/assay/internal/sealed"
-	poc "github.com/assaynet/assay/poc/mpoc"
+	"github.com/assaynet/assay/poc/mpoc"
 )
 
 // Phase is how far the machine has come with its challenge.
@@ -43,16 +43,16 @@ type state struct {
 
 // challenge is one that was asked for, and how far it has come.
 type challenge struct {
-	Phase         Phase         `json:"phase"`
-	Terms         poc.Terms     `json:"terms"`
-	Signature     poc.Signature `json:"signature"`
-	Token         poc.Hash      `json:"token"`
-	Commit        poc.Commit    `json:"commit"`
-	Draw          poc.Draw      `json:"draw"`
-	DrawSignature poc.Signature `json:"draw_signature"`
+	Phase         Phase          `json:"phase"`
+	Terms         mpoc.Terms     `json:"terms"`
+	Signature     mpoc.Signature `json:"signature"`
+	Token         mpoc.Hash      `json:"token"`
+	Commit        mpoc.Commit    `json:"commit"`
+	Draw          mpoc.Draw      `json:"draw"`
+	DrawSignature mpoc.Signature `json:"draw_signature"`
 }
 
-func (c *challenge) log() poc.Log { return poc.Log{Terms: c.Terms, Commit: c.Commit} }
+func (c *challenge) log() mpoc.Log { return mpoc.Log{Terms: c.Terms, Commit: c.Commit} }
 
 const (
 	// keepMissing is of how many submissions the receipts are asked for: what an
@@ -265,7 +265,7 @@ func (s *store) miss(c challenge) error {
 }
 
 // found forgets that a submission has no receipt.
-func (s *store) found(id poc.Hash) error {
+func (s *store) found(id mpoc.Hash) error {
 	list := s.others(id)
 	if len(list) == len(s.missing) {
 		return nil
@@ -274,7 +274,7 @@ func (s *store) found(id poc.Hash) error {
 }
 
 // others are all that are missing but one.
-func (s *store) others(id poc.Hash) (list []challenge) {
+func (s *store) others(id mpoc.Hash) (list []challenge) {
 	for _, c := range s.missing {
 		if c.Terms.ChallengeID != id {
 			list = append(list, c)
@@ -390,7 +390,7 @@ func (s *store) load() error {
 		}
 		n := int(binary.LittleEndian.Uint32(rest))
 		size := recordHead + 32*n
-		if n == 0 || n > poc.MaxLoops || len(rest) < size+recordSum || !bytes.Equal(rest[size:size+recordSum], s.sum(len(s.digests), rest[:size])) {
+		if n == 0 || n > mpoc.MaxLoops || len(rest) < size+recordSum || !bytes.Equal(rest[size:size+recordSum], s.sum(len(s.digests), rest[:size])) {
 			break
 		}
 		for d := range slices.Chunk(rest[recordHead:size], 32) {
@@ -410,7 +410,7 @@ const (
 )
 
 // evidence keeps a file about what the host did to a challenge.
-func (s *store) evidence(id poc.Hash, what string, text []byte) (string, error) {
+func (s *store) evidence(id mpoc.Hash, what string, text []byte) (string, error) {
 	dir := filepath.Join(s.home, evidenceDir)
 	path := filepath.Join(dir, id.String()[2:18]+"-"+what+".json")
 	list, err := os.ReadDir(dir)

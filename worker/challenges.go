@@ -13,14 +13,14 @@ import (
 	"time"
 
 	"github.com/assaynet/assay/link"
-	poc "github.com/assaynet/assay/poc/mpoc"
+	"github.com/assaynet/assay/poc/mpoc"
 	"github.com/assaynet/assay/poc/seed"
 	"github.com/assaynet/assay/poc/work"
-	"github.com/assaynet/assay/worker/mpoc"
+	"github.com/assaynet/assay/worker/pool"
 )
 
 // Between sprints a device computes loops for the host's pool, where it has one
-// (package worker/mpoc). The Sprint, samples to run again, heat and its owner
+// (package worker/pool). The Sprint, samples to run again, heat and its owner
 // come first: a gate takes the device away within a loop.
 
 const (
@@ -106,13 +106,13 @@ func (b *bench) awaitKey(ctx context.Context) (ed25519.PrivateKey, error) {
 }
 
 func (b *bench) enrol(ctx context.Context, key ed25519.PrivateKey) error {
-	config := mpoc.Config{
+	config := pool.Config{
 		Address: b.config.URL, Key: key, Home: b.poolHome(b), Engine: b.Engine, Agent: b.config.Agent,
-		Device: poc.Claimed{ID: b.ID, Name: workerName(b.Name), Engine: b.Engine.Name(), RateOps: 1},
+		Device: mpoc.Claimed{ID: b.ID, Name: workerName(b.Name), Engine: b.Engine.Name(), RateOps: 1},
 		Payout: b.config.Payout, Node: b.config.Node, AcceptLoss: b.config.AcceptLoss, SelfAudit: b.config.SelfAudit, Gate: &b.gate, Logger: b.config.Logger,
-		Event: func(e mpoc.Event) { b.tell(Event{Device: b.ID, Event: e}) },
+		Event: func(e pool.Event) { b.tell(Event{Device: b.ID, Event: e}) },
 	}
-	p, err := mpoc.New(config) // to ask; its rate is not known yet
+	p, err := pool.New(config) // to ask; its rate is not known yet
 	if err != nil {
 		return err
 	}
@@ -140,7 +140,7 @@ func (b *bench) enrol(ctx context.Context, key ed25519.PrivateKey) error {
 	if config.Device.RateOps, err = measure(ctx, b.Engine); err != nil {
 		return err
 	}
-	if p, err = mpoc.New(config); err != nil {
+	if p, err = pool.New(config); err != nil {
 		return err
 	}
 	b.mu.Lock()
@@ -167,7 +167,7 @@ func workerName(s string) string {
 // measure is a device's rate at the smallest loops, in nominal operations a
 // second. It sizes the first challenge; after that the host's own clock does.
 func measure(ctx context.Context, e work.Engine) (uint64, error) {
-	shape := poc.Shapes()[0]
+	shape := mpoc.Shapes()[0]
 	for n := 1; ; n *= 2 {
 		units := make([]uint64, n)
 		for i := range units {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package mpoc
+package pool
 
 import (
 	"cmp"
@@ -18,7 +18,7 @@ import (
 	"github.com/assaynet/assay/internal/durable"
 	"github.com/assaynet/assay/internal/marker"
 	"github.com/assaynet/assay/internal/sealed"
-	poc "github.com/assaynet/assay/poc/mpoc"
+	"github.com/assaynet/assay/poc/mpoc"
 )
 
 // A receipt with pay is a proof of debt. It is the machine's until the debt is paid: only a transfer
@@ -58,7 +58,7 @@ type proofs struct {
 	id    string
 	next  uint64 // number of the next receipt or transfer
 	hosts map[string]*debtor
-	names map[poc.Hash]string // of receipts, by challenge
+	names map[mpoc.Hash]string // of receipts, by challenge
 	// most, mostBytes, mostTransfers and mostPaid are the bounds.
 	most, mostBytes, mostTransfers, mostPaid int
 	// damaged is told of a receipt's file that is not what was kept. Optional.
@@ -107,7 +107,7 @@ type proof struct {
 // openProofs reads the names in the folders. Receipts that an earlier program named by the host's
 // clock get numbers in the order in which they were written.
 func openProofs(home string, read reader) (*proofs, error) {
-	p := &proofs{home: home, read: read, next: 1, hosts: map[string]*debtor{}, names: map[poc.Hash]string{},
+	p := &proofs{home: home, read: read, next: 1, hosts: map[string]*debtor{}, names: map[mpoc.Hash]string{},
 		most: MaxOwed, mostBytes: MaxOwedBytes, mostTransfers: MaxTransfers, mostPaid: keepPaid}
 	if err := p.openPaid(); err != nil {
 		return nil, err
@@ -182,15 +182,15 @@ func (p *proofs) of(host string) *debtor {
 	return d
 }
 
-func hostName(k poc.Key) string { return k.String()[2:34] }
+func hostName(k mpoc.Key) string { return k.String()[2:34] }
 
 // receiptName is number, host, pay in acpc and challenge; one that was paid ends in paidSuffix.
-func receiptName(number uint64, r poc.Receipt) string {
+func receiptName(number uint64, r mpoc.Receipt) string {
 	return fmt.Sprintf("%012d-%s-%s-%s.json", number, hostName(r.Terms.HostKey), r.Outcome.Pay.Big(), r.Terms.ChallengeID.String()[2:])
 }
 
 // readName is receiptName's other way; ok is false for other files.
-func readName(name string) (f proof, host string, id poc.Hash, ok bool) {
+func readName(name string) (f proof, host string, id mpoc.Hash, ok bool) {
 	stem, paid := strings.CutSuffix(name, paidSuffix)
 	parts := strings.Split(strings.TrimSuffix(stem, ".json"), "-")
 	if len(parts) != 4 || !strings.HasSuffix(name, ".json") || len(parts[1]) != 32 {
@@ -225,7 +225,7 @@ func (p *proofs) openReceipts() error {
 }
 
 // note takes a receipt's file into the books.
-func (p *proofs) note(host string, id poc.Hash, f proof) {
+func (p *proofs) note(host string, id mpoc.Hash, f proof) {
 	d := p.of(host)
 	p.names[id] = f.name
 	p.next = max(p.next, f.number+1)
@@ -281,7 +281,7 @@ func (p *proofs) renumber() error {
 		if err != nil {
 			return err
 		}
-		r, err := poc.ParseReceipt(text)
+		r, err := mpoc.ParseReceipt(text)
 		if err != nil {
 			continue // damaged; it stays for its owner to see
 		}
@@ -295,7 +295,7 @@ func (p *proofs) renumber() error {
 }
 
 // receipt keeps a receipt, and returns its file's name. The same challenge's takes its place.
-func (p *proofs) receipt(r poc.Receipt) (string, error) {
+func (p *proofs) receipt(r mpoc.Receipt) (string, error) {
 	text, err := r.Marshal()
 	if err != nil {
 		return "", err
@@ -336,7 +336,7 @@ func (p *proofs) remove(f proof) error {
 
 // kept returns the receipt of a challenge that is here already, nil if none is. One that its host did not
 // sign as it stands is none: a bit that has flipped is no other word of the host's.
-func (p *proofs) kept(id poc.Hash) (*poc.Receipt, error) {
+func (p *proofs) kept(id mpoc.Hash) (*mpoc.Receipt, error) {
 	name, found := p.names[id]
 	if !found {
 		return nil, nil
@@ -348,7 +348,7 @@ func (p *proofs) kept(id poc.Hash) (*poc.Receipt, error) {
 	if err != nil {
 		return nil, fmt.Errorf("mpoc: receipt: %w", err)
 	}
-	r, err := poc.ParseReceipt(text)
+	r, err := mpoc.ParseReceipt(text)
 	if err == nil {
 		err = r.Authentic()
 	}
@@ -365,7 +365,7 @@ func (p *proofs) kept(id poc.Hash) (*poc.Receipt, error) {
 }
 
 // counted reports whether a transfer has been.
-func (p *proofs) counted(t poc.Transfer) bool {
+func (p *proofs) counted(t mpoc.Transfer) bool {
 	return slices.Contains(p.of(hostName(t.HostKey)).account.Named, t.TxHash)
 }
 
@@ -373,7 +373,7 @@ func (p *proofs) counted(t poc.Transfer) bool {
 // it covers. What stays covers all that the host says it still owes: a transfer can also pay
 // for leaves, of which there are no receipts with pay. The file is written first, then the account,
 // then the receipts are marked; a crash in between loses none.
-func (p *proofs) transfer(t poc.Transfer, owes *big.Int) (paid int, err error) {
+func (p *proofs) transfer(t mpoc.Transfer, owes *big.Int) (paid int, err error) {
 	text, err := t.Marshal()
 	if err != nil {
 		return 0, err
@@ -463,7 +463,7 @@ func (p *proofs) mark(f proof) (proof, error) {
 
 // full is an error that wraps ErrOwed where there is no room for more receipts of a host. The folders
 // are read again first: their owner may have moved files elsewhere.
-func (p *proofs) full(host poc.Key) error {
+func (p *proofs) full(host mpoc.Key) error {
 	room := func() bool {
 		d := p.of(hostName(host))
 		return len(d.owed) < p.most && d.bytes < p.mostBytes && d.signed < p.mostTransfers
@@ -487,9 +487,9 @@ func (p *proofs) full(host poc.Key) error {
 // Proofs is what a device has in hand against the host it works for.
 type Proofs struct {
 	// Receipts with pay that no transfer covers yet, their pay in acpc, and their size.
-	Receipts int        `json:"receipts"`
-	Pay      poc.Amount `json:"pay"`
-	Bytes    int        `json:"bytes"`
+	Receipts int         `json:"receipts"`
+	Pay      mpoc.Amount `json:"pay"`
+	Bytes    int         `json:"bytes"`
 	// Most is how many receipts there may be, and MostBytes of what size.
 	Most      int `json:"most"`
 	MostBytes int `json:"most_bytes"`
@@ -517,7 +517,7 @@ func (p *Proofs) Text() string {
 // Filling reports whether four fifths of the room are taken.
 func (p Proofs) Filling() bool { return p.Receipts >= p.Most/5*4 || p.Bytes >= p.MostBytes/5*4 }
 
-func (p *proofs) summary(host poc.Key) *Proofs {
+func (p *proofs) summary(host mpoc.Key) *Proofs {
 	d := p.of(hostName(host))
-	return &Proofs{len(d.owed), poc.Amount(d.sum.String()), d.bytes, p.most, p.mostBytes, d.signed, ""}
+	return &Proofs{len(d.owed), mpoc.Amount(d.sum.String()), d.bytes, p.most, p.mostBytes, d.signed, ""}
 }

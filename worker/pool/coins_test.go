@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package mpoc
+package pool
 
 import (
 	"strings"
@@ -10,12 +10,12 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	mpocv1 "github.com/assaynet/assay/api/mpoc/v1"
-	poc "github.com/assaynet/assay/poc/mpoc"
+	"github.com/assaynet/assay/poc/mpoc"
 )
 
 // No amount above nothing looks like nothing.
 func TestCoins(t *testing.T) {
-	for acpc, want := range map[poc.Amount]string{
+	for acpc, want := range map[mpoc.Amount]string{
 		"0":                     "0 CPC",
 		"7":                     "7 acpc",
 		"1999":                  "1.999 fCPC",

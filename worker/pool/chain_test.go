@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package mpoc
+package pool
 
 import (
 	"crypto/sha256"
@@ -13,7 +13,7 @@ import (
 
 	"google.golang.org/protobuf/encoding/protowire"
 
-	poc "github.com/assaynet/assay/poc/mpoc"
+	"github.com/assaynet/assay/poc/mpoc"
 )
 
 func bytesField(n protowire.Number, parts ...[]byte) (out []byte) {
@@ -83,12 +83,12 @@ func TestTransfersOnChain(t *testing.T) {
 			}
 		}))
 		m := &Machine{c: Config{Node: node.URL + "/"}}
-		err := m.onChain(t.Context(), poc.Transfer{Chain: "assay-test", Payout: "cpc1test", Amount: "10", TxHash: hash(c.tx)})
+		err := m.onChain(t.Context(), mpoc.Transfer{Chain: "assay-test", Payout: "cpc1test", Amount: "10", TxHash: hash(c.tx)})
 		if (err == nil) != c.ok || errors.Is(err, errNotYet) != c.later {
 			t.Errorf("%s: %v", name, err)
 		}
 		node.Close()
-		if err := m.onChain(t.Context(), poc.Transfer{}); !errors.Is(err, errNotYet) {
+		if err := m.onChain(t.Context(), mpoc.Transfer{}); !errors.Is(err, errNotYet) {
 			t.Errorf("the node is away: %v", err)
 		}
 	}

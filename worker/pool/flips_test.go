@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package mpoc
+package pool
 
 import (
 	"errors"
@@ -16,7 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/assaynet/assay/internal/flips"
-	poc "github.com/assaynet/assay/poc/mpoc"
+	"github.com/assaynet/assay/poc/mpoc"
 )
 
 // read is what a machine that starts knows of its work and of what it is owed.
@@ -53,7 +53,7 @@ func TestFlipsInADevice(t *testing.T) {
 		t.Fatal(err)
 	}
 	first, second, third := judged(1, 1, "10", 1), judged(1, 2, "10", 2), judged(1, 3, "1", 3)
-	for _, r := range []poc.Receipt{third, first, second} {
+	for _, r := range []mpoc.Receipt{third, first, second} {
 		if _, err := s.receipt(r); err != nil {
 			t.Fatal(err)
 		}
@@ -76,7 +76,7 @@ func TestFlipsInADevice(t *testing.T) {
 	}
 	flips.Each(t, whole, 2000, 200, nil, func(home string, d flips.Damage) (flips.Outcome, error) {
 		if strings.HasPrefix(d.Path, transfersDir+"/") {
-			p, err := poc.ParseTransfer(d.Is)
+			p, err := mpoc.ParseTransfer(d.Is)
 			if err == nil {
 				err = p.Verify()
 			}
@@ -100,7 +100,7 @@ func TestFlipsInADevice(t *testing.T) {
 		}
 		named := ""
 		s.damaged = func(path string, _ error) { named = filepath.Base(path) }
-		for _, r := range []poc.Receipt{first, second, third} {
+		for _, r := range []mpoc.Receipt{first, second, third} {
 			switch k, err := s.kept(r.Terms.ChallengeID); {
 			case err != nil:
 				return outcome, err
@@ -113,5 +113,5 @@ func TestFlipsInADevice(t *testing.T) {
 			}
 		}
 		return outcome, nil
-	}).Covers(t, "worker/mpoc", Kept)
+	}).Covers(t, "worker/pool", Kept)
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package mpoc
+package pool
 
 import (
 	"context"
@@ -11,7 +11,7 @@ import (
 
 	mpocv1 "github.com/assaynet/assay/api/mpoc/v1"
 	"github.com/assaynet/assay/poc/commit"
-	poc "github.com/assaynet/assay/poc/mpoc"
+	"github.com/assaynet/assay/poc/mpoc"
 	"github.com/assaynet/assay/poc/seed"
 	"github.com/assaynet/assay/poc/work/matmul"
 )
@@ -38,20 +38,20 @@ func (m *Machine) commit(ctx context.Context) error {
 		return m.lost(ctx, err)
 	}
 	if err := a.Draw.VerifySignature(l, a.HostSignature); err != nil {
-		return m.show(c, "draw", a, fmt.Errorf("%w: %w", poc.ErrHost, err))
+		return m.show(c, "draw", a, fmt.Errorf("%w: %w", mpoc.ErrHost, err))
 	}
 	if err := a.Draw.Verify(l); err != nil {
-		e := poc.Evidence{
-			Version: poc.EvidenceVersion, Claim: poc.BadDraw,
-			Terms:  &poc.SignedTerms{Terms: c.Terms, Signature: c.Signature},
-			Commit: &poc.SignedCommit{Commit: c.Commit, Signature: l.Sign(m.c.Key)},
-			Draw:   &poc.SignedDraw{Draw: a.Draw, Signature: a.HostSignature},
+		e := mpoc.Evidence{
+			Version: mpoc.EvidenceVersion, Claim: mpoc.BadDraw,
+			Terms:  &mpoc.SignedTerms{Terms: c.Terms, Signature: c.Signature},
+			Commit: &mpoc.SignedCommit{Commit: c.Commit, Signature: l.Sign(m.c.Key)},
+			Draw:   &mpoc.SignedDraw{Draw: a.Draw, Signature: a.HostSignature},
 		}
 		text, merr := e.Marshal()
-		return m.cheated(c, "bad-draw", text, merr, fmt.Errorf("%w: %w", poc.ErrHost, err))
+		return m.cheated(c, "bad-draw", text, merr, fmt.Errorf("%w: %w", mpoc.ErrHost, err))
 	}
 	if q := a.Draw.Questions(l); !slices.Equal(a.Indices, q.Samples()) || !slices.Equal(a.Picks, q.Picks(0)) {
-		return m.show(c, "questions", a, fmt.Errorf("%w: it asks other loops or tiles than follow from its nonce", poc.ErrHost))
+		return m.show(c, "questions", a, fmt.Errorf("%w: it asks other loops or tiles than follow from its nonce", mpoc.ErrHost))
 	}
 	c.Draw, c.DrawSignature, c.Phase = a.Draw, a.HostSignature, Drawn
 	if err := m.save(); err != nil {
@@ -84,7 +84,7 @@ func (m *Machine) find(ctx context.Context, c *challenge) error {
 	within, cancel := context.WithTimeout(ctx, findTime)
 	defer cancel()
 	a, err := post[mpocv1.FindAnswer](within, m, mpocv1.PathFind, func() any {
-		q, sig := m.ask(poc.AskReceipt, &c.Terms.ChallengeID)
+		q, sig := m.ask(mpoc.AskReceipt, &c.Terms.ChallengeID)
 		return mpocv1.FindRequest{Asking: q, Signature: sig}
 	})
 	switch {
@@ -110,7 +110,7 @@ func (m *Machine) collect(ctx context.Context) error {
 	}
 	m.resumed = false
 	for _, c := range slices.Clone(m.missing) {
-		if c.Terms.HostKey != m.host || c.Terms.DeviceKey != poc.KeyOf(m.c.Key) {
+		if c.Terms.HostKey != m.host || c.Terms.DeviceKey != mpoc.KeyOf(m.c.Key) {
 			continue
 		}
 		err := m.find(ctx, &c)
@@ -159,7 +159,7 @@ func (m *Machine) prove(ctx context.Context) error {
 		case a.Receipt != nil:
 			return m.receive(ctx, c, *a.Receipt)
 		case a.More.Round <= round || a.More.Round >= c.Terms.MaxRounds() || !slices.Equal(a.More.Picks, q.Picks(a.More.Round)):
-			return m.show(c, "questions", a, fmt.Errorf("%w: round %d after round %d asks other tiles than follow from its nonce", poc.ErrHost, a.More.Round, round))
+			return m.show(c, "questions", a, fmt.Errorf("%w: round %d after round %d asks other tiles than follow from its nonce", mpoc.ErrHost, a.More.Round, round))
 		}
 		round, deadline = a.More.Round, a.More.Deadline
 	}
@@ -181,10 +181,10 @@ func (m *Machine) send(ctx context.Context, q mpocv1.ProofRequest, deadline uint
 
 // open makes the openings of a round. Loops of which tiles are opened are
 // computed again. It does not wait for the gate.
-func (m *Machine) open(ctx context.Context, q poc.Questions, tree *commit.Log, round uint32) (poc.Proof, error) {
+func (m *Machine) open(ctx context.Context, q mpoc.Questions, tree *commit.Log, round uint32) (mpoc.Proof, error) {
 	t, l := m.current.Terms, m.current.log()
 	// Lists, also where they are empty: null is no list.
-	p := poc.Proof{Round: round, Samples: []poc.Sample{}, Tiles: []poc.TileOpening{}}
+	p := mpoc.Proof{Round: round, Samples: []mpoc.Sample{}, Tiles: []mpoc.TileOpening{}}
 	if round == 0 {
 		for _, index := range q.Samples() {
 			s, err := l.OpenSample(tree, index, m.digests[index])
@@ -231,35 +231,35 @@ func (m *Machine) again(ctx context.Context, tiles [][32]byte, unit uint64) erro
 }
 
 // receive checks the receipt of a challenge, keeps it and signs it back.
-func (m *Machine) receive(ctx context.Context, c *challenge, r poc.Receipt) error {
+func (m *Machine) receive(ctx context.Context, c *challenge, r mpoc.Receipt) error {
 	if r.Log().Digest() != c.log().Digest() {
 		if r.Terms.Digest() == c.Terms.Digest() && r.Log().Verify(r.CommitSignature) == nil {
 			return m.copied(c) // the host did as it has to: the first commit stands
 		}
-		return m.show(c, "receipt", r, fmt.Errorf("%w: the receipt is about another submission", poc.ErrHost))
+		return m.show(c, "receipt", r, fmt.Errorf("%w: the receipt is about another submission", mpoc.ErrHost))
 	}
-	if r.Draw != nil && c.DrawSignature != (poc.Signature{}) && *r.Draw != c.Draw {
+	if r.Draw != nil && c.DrawSignature != (mpoc.Signature{}) && *r.Draw != c.Draw {
 		return m.show(c, "receipt", struct {
-			Draw    poc.SignedDraw `json:"draw"`
-			Receipt poc.Receipt    `json:"receipt"`
-		}{poc.SignedDraw{Draw: c.Draw, Signature: c.DrawSignature}, r}, fmt.Errorf("%w: the receipt has another draw than the host answered with", poc.ErrHost))
+			Draw    mpoc.SignedDraw `json:"draw"`
+			Receipt mpoc.Receipt    `json:"receipt"`
+		}{mpoc.SignedDraw{Draw: c.Draw, Signature: c.DrawSignature}, r}, fmt.Errorf("%w: the receipt has another draw than the host answered with", mpoc.ErrHost))
 	}
-	switch err := r.Verify(ctx, poc.Reference()); {
+	switch err := r.Verify(ctx, mpoc.Reference()); {
 	case ctx.Err() != nil:
 		return ctx.Err()
-	case errors.Is(err, poc.ErrHost):
+	case errors.Is(err, mpoc.ErrHost):
 		text, merr := r.Marshal()
 		return m.cheated(c, "receipt", text, merr, err)
 	case err != nil:
-		return m.show(c, "receipt", r, fmt.Errorf("%w: %w", poc.ErrHost, err))
+		return m.show(c, "receipt", r, fmt.Errorf("%w: %w", mpoc.ErrHost, err))
 	}
 	switch first, err := m.kept(c.Terms.ChallengeID); {
 	case err != nil:
 		return err
 	case first != nil && first.Digest() != r.Digest():
-		e := poc.Evidence{Version: poc.EvidenceVersion, Claim: poc.TwoReceipts, Receipt: first, OtherReceipt: &r}
+		e := mpoc.Evidence{Version: mpoc.EvidenceVersion, Claim: mpoc.TwoReceipts, Receipt: first, OtherReceipt: &r}
 		text, merr := e.Marshal()
-		return m.cheated(c, "two-receipts", text, merr, fmt.Errorf("%w: two receipts for one submission", poc.ErrHost))
+		return m.cheated(c, "two-receipts", text, merr, fmt.Errorf("%w: two receipts for one submission", mpoc.ErrHost))
 	}
 	sig := r.Countersign(m.c.Key)
 	r.DeviceSignature = &sig
@@ -268,7 +268,7 @@ func (m *Machine) receive(ctx context.Context, c *challenge, r poc.Receipt) erro
 		return err
 	}
 	status, why := r.Outcome.Status, r.Reason
-	kind := map[poc.Status]string{poc.Accepted: WasAccepted, poc.Late: WasLate, poc.Faulty: WasFaulty, poc.Rejected: WasRejected}[status]
+	kind := map[mpoc.Status]string{mpoc.Accepted: WasAccepted, mpoc.Late: WasLate, mpoc.Faulty: WasFaulty, mpoc.Rejected: WasRejected}[status]
 	if kind == "" {
 		kind = NoAnswer
 	}
@@ -287,13 +287,13 @@ func (m *Machine) receive(ctx context.Context, c *challenge, r poc.Receipt) erro
 	if err := m.counting(func(n *Counts) {
 		n.VerifiedMops += mops
 		switch status {
-		case poc.Accepted:
+		case mpoc.Accepted:
 			n.Accepted++
-		case poc.Late:
+		case mpoc.Late:
 			n.Late++
-		case poc.Faulty:
+		case mpoc.Faulty:
 			n.Faulty++
-		case poc.Rejected:
+		case mpoc.Rejected:
 			n.Rejected++
 		default:
 			n.Failed++
@@ -303,12 +303,12 @@ func (m *Machine) receive(ctx context.Context, c *challenge, r poc.Receipt) erro
 	}
 	m.change(func(s *Status) {
 		s.LastReceipt = path
-		if status != poc.Accepted {
+		if status != mpoc.Accepted {
 			s.LastReason = why
 		}
 	})
 	m.tell(c, Event{Type: kind, Reason: why, Ops: r.Outcome.Ops, Pay: r.Outcome.Pay, Receipt: path})
-	if status == poc.Faulty || status == poc.Rejected { // and the receipt shows it
+	if status == mpoc.Faulty || status == mpoc.Rejected { // and the receipt shows it
 		return fmt.Errorf("%w: %s (%s): %s", ErrUnstable, m.c.Device.ID, m.c.Device.Name, why)
 	}
 	m.resting = 0
