@@ -31,16 +31,16 @@ func Admitted(ctx context.Context, url string, key ed25519.PrivateKey) (node str
 	defer cancel()
 	socket, err := link.Dial(ctx, address, workerv1.Path, key, limits)
 	// A Hello names an engine; this one every machine has.
-	m := newMachine(Config{Agent: "assay-worker doctor", Devices: []Device{{ID: "doctor", Engine: work.Reference()}}}, address, key)
+	s := newMachine(Config{Agent: "assay-worker doctor", Devices: []Device{{ID: "doctor", Engine: work.Reference()}}}, address, key, nil).session
 	if err == nil {
 		defer socket.Abort()
 		var w *workerv1.Welcome
-		if w, err = m.hello(ctx, socket); err == nil {
+		if w, err = s.hello(ctx, socket); err == nil {
 			socket.Close("only asking")
 			return w.Node, Refusal{}, nil
 		}
 	}
-	refusal.Reason, refusal.Next, refusal.Stranger = m.why(err)
+	refusal.Reason, refusal.Next, refusal.Stranger = s.why(err)
 	if errors.As(err, new(*refused)) {
 		err = nil
 	} else {

@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/assaynet/assay/link"
@@ -17,6 +18,7 @@ import (
 	"github.com/assaynet/assay/poc/seed"
 	"github.com/assaynet/assay/poc/work"
 	"github.com/assaynet/assay/worker/pool"
+	"github.com/assaynet/assay/worker/runner"
 )
 
 // Between sprints a device computes loops for the host's pool, where it has one
@@ -33,65 +35,85 @@ const (
 	keyPause = time.Second
 )
 
-// poolKey is the key of a device's account: the first device has the worker's
-// own, so that the account and the node of the Sprint are one.
-func (m *machine) poolKey(b *bench) (ed25519.PrivateKey, error) {
-	if err := m.home.folder(devicesName + "/" + filepath.Base(m.poolHome(b))); err != nil {
+// loops are a device's work for a pool.
+type loops struct {
+	config  Config
+	home    *home // of the worker
+	address link.Address
+	device  runner.Device
+	worker  ed25519.PrivateKey // the worker's key, where it is the device's too
+	changed func()
+	tell    func(Event)
+	gate    pool.Gate
+
+	mu        sync.Mutex    // over what follows
+	epoch     uint64        // the Sprint's, as far as it is known
+	pool      *pool.Machine // nil where the host has none
+	poolless  bool          // the host said so
+	ended     string        // why no more challenges are taken
+	waits     string        // why none are yet, and what helps
+	waitsNext string
+}
+
+// key is that of a device's account: the first device has the worker's own, so that the account and
+// the node of the Sprint are one.
+func (l *loops) key() (ed25519.PrivateKey, error) {
+	if err := l.home.folder(devicesName + "/" + filepath.Base(l.folder())); err != nil {
 		return nil, err
 	}
-	if b == m.benches[0] {
-		return m.key, nil
+	if l.worker != nil {
+		return l.worker, nil
 	}
-	if !m.config.AcceptLoss {
-		if err := lostKey(m.poolHome(b), KeyFile, "mpoc"); err != nil {
+	if !l.config.AcceptLoss {
+		if err := lostKey(l.folder(), KeyFile, "mpoc"); err != nil {
 			return nil, err
 		}
 	}
-	return link.LoadKey(filepath.Join(m.poolHome(b), KeyFile))
+	return link.LoadKey(filepath.Join(l.folder(), KeyFile))
 }
 
-// poolHome keeps a device's challenge, receipts and evidence.
-func (m *machine) poolHome(b *bench) string {
+// folder keeps a device's challenge, receipts and evidence.
+func (l *loops) folder() string {
 	name := strings.Map(func(r rune) rune {
 		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '-' {
 			return r
 		}
 		return '-'
-	}, b.ID)
-	return filepath.Join(m.config.Home, devicesName, name)
+	}, l.device.ID)
+	return filepath.Join(l.config.Home, devicesName, name)
 }
 
-// challenges computes loops on a device until ctx ends. What stops it, a ban or
-// a host that cheats, stops the loops and nothing else; the device's row says so.
-func (b *bench) challenges(ctx context.Context) {
-	key, err := b.awaitKey(ctx)
+// run computes loops on a device until ctx ends. What stops it, a ban or a host that cheats, stops the
+// loops and nothing else; the device's row says so.
+func (l *loops) run(ctx context.Context) {
+	key, err := l.awaitKey(ctx)
 	if err == nil && key != nil {
-		err = b.enrol(ctx, key)
+		err = l.enrol(ctx, key)
 	}
 	if err != nil && ctx.Err() == nil {
-		b.config.Logger.Error("no more challenges are taken", "device", b.ID, "err", err)
-		b.mu.Lock()
-		b.ended = err.Error()
-		b.mu.Unlock()
+		l.config.Logger.Error("no more challenges are taken", "device", l.device.ID, "err", err)
+		l.mu.Lock()
+		l.ended = err.Error()
+		l.mu.Unlock()
 	}
 }
 
-// awaitKey is poolKey that waits for a disk which does not take a new device's folder or key; it is nil
+// awaitKey is key that waits for a disk which does not take a new device's folder or key; it is nil
 // where ctx has ended.
-func (b *bench) awaitKey(ctx context.Context) (ed25519.PrivateKey, error) {
+func (l *loops) awaitKey(ctx context.Context) (ed25519.PrivateKey, error) {
 	for pause := keyPause; ; pause = min(2*pause, time.Minute) {
-		key, err := b.poolKey(b)
+		key, err := l.key()
 		var file *fs.PathError
 		waits := errors.As(err, &file) && !errors.Is(err, ErrLost) && !errors.Is(err, link.ErrKeyFile)
 		reason, next := "", ""
 		if waits {
-			reason, next = link.Explain(err, b.address.HostPort)
-			b.config.Logger.Error("no challenges are taken until the disk can be written", "device", b.ID, "err", err, "next", next)
+			reason, next = link.Explain(err, l.address.HostPort)
+			l.config.Logger.Error("no challenges are taken until the disk can be written", "device", l.device.ID, "err", err, "next", next)
 		}
-		b.mu.Lock()
-		b.waits, b.waitsNext = reason, next
-		b.mu.Unlock()
-		b.changed()
+		l.mu.Lock()
+		l.waits, l.waitsNext = reason, next
+		l.mu.Unlock()
+		l.changed()
 		if !waits {
 			return key, err
 		}
@@ -105,12 +127,13 @@ func (b *bench) awaitKey(ctx context.Context) (ed25519.PrivateKey, error) {
 	}
 }
 
-func (b *bench) enrol(ctx context.Context, key ed25519.PrivateKey) error {
+func (l *loops) enrol(ctx context.Context, key ed25519.PrivateKey) error {
+	c, d := l.config, l.device
 	config := pool.Config{
-		Address: b.config.URL, Key: key, Home: b.poolHome(b), Engine: b.Engine, Agent: b.config.Agent,
-		Device: mpoc.Claimed{ID: b.ID, Name: workerName(b.Name), Engine: b.Engine.Name(), RateOps: 1},
-		Payout: b.config.Payout, Node: b.config.Node, AcceptLoss: b.config.AcceptLoss, SelfAudit: b.config.SelfAudit, Gate: &b.gate, Logger: b.config.Logger,
-		Event: func(e pool.Event) { b.tell(Event{Device: b.ID, Event: e}) },
+		Address: c.URL, Key: key, Home: l.folder(), Engine: d.Engine, Agent: c.Agent,
+		Device: mpoc.Claimed{ID: d.ID, Name: workerName(d.Name), Engine: d.Engine.Name(), RateOps: 1},
+		Payout: c.Payout, Node: c.Node, AcceptLoss: c.AcceptLoss, SelfAudit: c.SelfAudit, Gate: &l.gate, Logger: c.Logger,
+		Event: func(e pool.Event) { l.tell(Event{Device: d.ID, Event: e}) },
 	}
 	p, err := pool.New(config) // to ask; its rate is not known yet
 	if err != nil {
@@ -122,12 +145,12 @@ func (b *bench) enrol(ctx context.Context, key ed25519.PrivateKey) error {
 			break
 		}
 		if err != nil {
-			b.config.Logger.Debug("the host does not say whether it has a pool", "err", err)
+			c.Logger.Debug("the host does not say whether it has a pool", "err", err)
 		} else {
-			b.mu.Lock()
-			b.poolless = true
-			b.mu.Unlock()
-			b.changed()
+			l.mu.Lock()
+			l.poolless = true
+			l.mu.Unlock()
+			l.changed()
 		}
 		timer := time.NewTimer(pause)
 		select {
@@ -137,20 +160,53 @@ func (b *bench) enrol(ctx context.Context, key ed25519.PrivateKey) error {
 		case <-timer.C:
 		}
 	}
-	if config.Device.RateOps, err = measure(ctx, b.Engine); err != nil {
+	if config.Device.RateOps, err = measure(ctx, d.Engine); err != nil {
 		return err
 	}
 	if p, err = pool.New(config); err != nil {
 		return err
 	}
-	b.mu.Lock()
-	b.pool, b.poolless = p, false
-	if b.machine.epoch != 0 {
-		p.Begin(b.machine.epoch)
+	l.mu.Lock()
+	l.pool, l.poolless = p, false
+	if l.epoch != 0 {
+		p.Begin(l.epoch)
 	}
-	b.mu.Unlock()
-	b.changed()
+	l.mu.Unlock()
+	l.changed()
 	return p.Run(ctx)
+}
+
+// begin says that an epoch of the Sprint has begun.
+func (l *loops) begin(epoch uint64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.epoch = epoch; l.pool != nil {
+		l.pool.Begin(epoch)
+	}
+}
+
+// asked tells whether the host has a pool for the device, and none whether it said that it has none.
+func (l *loops) asked() (pool, none bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.pool != nil, l.poolless
+}
+
+// status is nil where the host has no pool.
+func (l *loops) status() *pool.Status {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.pool == nil {
+		if l.waits == "" {
+			return nil
+		}
+		return &pool.Status{Device: l.device.ID, Name: l.device.Name, Host: l.address.HostPort, State: "idle", Reason: l.waits, Until: "it can be written", Next: l.waitsNext}
+	}
+	p := l.pool.Snapshot()
+	if l.ended != "" {
+		p.State, p.Reason = "ended", l.ended
+	}
+	return &p
 }
 
 // workerName keeps what a registration may say: printable ASCII, 80 characters.
@@ -179,57 +235,6 @@ func measure(ctx context.Context, e work.Engine) (uint64, error) {
 		}
 		if took := time.Since(began); took >= measureTime || n >= 1<<16 {
 			return max(1, uint64(float64(n)*float64(shape.Ops())/took.Seconds())), nil
-		}
-	}
-}
-
-// tend opens the gate for loops while there is nothing more urgent.
-func (b *bench) tend(busy bool) {
-	b.mu.Lock()
-	reason, until := b.halted()
-	switch o := b.machine.order; {
-	case !b.paused.IsZero():
-		reason, until = b.ownerPaused(), ownerResumes
-	case reason != "":
-	case !o.idle() && b.welcome == nil:
-		reason = fmt.Sprintf("kept for the Sprint of epoch %d while the host is away", o.epoch)
-	case !o.idle():
-		reason, until = fmt.Sprintf("the Sprint of epoch %d has it", o.epoch), o.until
-	case busy || len(b.jobs) > 0:
-		reason = "the host's verdicts need it"
-	}
-	b.mu.Unlock()
-	if state := reason + "\n" + until; state != b.tended {
-		b.tended = state
-		if reason == "" {
-			b.gate.Open()
-		} else {
-			b.gate.Close(reason, until)
-		}
-	}
-}
-
-const ownerResumes = "it is resumed"
-
-// ownerPaused is why nothing is computed. The caller holds mu.
-func (m *machine) ownerPaused() string { return "by its owner at " + m.paused.Format(time.TimeOnly) }
-
-// listen takes the owner's word until ctx ends.
-func (m *machine) listen(ctx context.Context) {
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case paused := <-m.config.Pause:
-			m.mu.Lock()
-			switch {
-			case !paused:
-				m.paused = time.Time{}
-			case m.paused.IsZero():
-				m.paused = time.Now()
-			}
-			m.mu.Unlock()
-			m.changed()
 		}
 	}
 }

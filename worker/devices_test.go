@@ -5,6 +5,7 @@ package worker
 import (
 	"context"
 	"errors"
+	"io"
 	"log/slog"
 	"slices"
 	"strings"
@@ -124,7 +125,7 @@ type failingModel struct {
 	engine *failing
 }
 
-func (m *failingModel) Close() error { closeModel(m.Model); return nil }
+func (m *failingModel) Close() error { return m.Model.(io.Closer).Close() }
 
 func (m *failingModel) Run(dst []transformer.Output, node, segment seed.Seed, nonces []uint64) error {
 	if m.engine.fail.Load() {
@@ -379,82 +380,17 @@ func TestTemperature(t *testing.T) {
 	s.nextBatch(0)
 }
 
-func TestFeel(t *testing.T) {
-	m := newMachine(Config{Devices: []Device{{ID: "x", Engine: work.Reference(), TempLimit: 85, TempResume: 75}, {ID: "y", Engine: work.Reference()}}, Logger: slog.New(slog.DiscardHandler)}, link.Address{}, nil)
-	b := m.benches[0]
-	now := time.Now()
-	for i, c := range []struct {
-		t    *int64
-		hot  bool
-		turn bool
-	}{
-		{new(int64(84)), false, false}, {new(int64(85)), true, true}, {new(int64(90)), true, false}, {nil, true, false},
-		{new(int64(75)), true, false}, {new(int64(74)), false, true}, {nil, false, false}, {new(int64(84)), false, false},
-	} {
-		if turn := b.feel(Gauges{TemperatureC: c.t}, nil, now); turn != c.turn || (b.hot != "") != c.hot {
-			t.Errorf("reading %d: turned %v, hot %q", i, turn, b.hot)
-		}
-	}
-	if m.benches[1].feel(Gauges{TemperatureC: new(int64(150))}, nil, now) {
-		t.Error("a limit where none is set")
-	}
-}
-
-// A limit that cannot act is said: where there never was a temperature, and from the moment when it
-// is lost. Then the device pauses after a minute, until it can be read again.
-func TestALimitWithoutASensor(t *testing.T) {
+// A limit that cannot act is in the status, and told once.
+func TestAWarningIsToldOnce(t *testing.T) {
 	m := newMachine(Config{Devices: []Device{
-		{ID: "lost", Engine: work.Reference(), TempLimit: 85, TempResume: 75, Gauges: func(time.Time) (Gauges, error) { return Gauges{}, nil }},
 		{ID: "none", Engine: work.Reference(), TempLimit: 85, TempResume: 75, NoGauges: "no driver"},
-		{ID: "dark", Engine: work.Reference(), TempLimit: 85, TempResume: 75, Gauges: func(time.Time) (Gauges, error) { return Gauges{}, nil }},
-		{ID: "free", Engine: work.Reference(), NoGauges: "no driver"},
-	}, Logger: slog.New(slog.DiscardHandler)}, link.Address{}, nil)
-	lost, none, dark, free := m.benches[0], m.benches[1], m.benches[2], m.benches[3]
-	began := time.Now()
-	broken := errors.New("the card fell off the bus")
-	for i, c := range []struct {
-		after time.Duration
-		t     *int64
-		hot   string // part of it
-		warns bool
-	}{
-		{0, new(int64(60)), "", false},
-		{time.Second, nil, "", true},
-		{60 * time.Second, nil, "", true},
-		{61 * time.Second, nil, "cannot be read since", true},
-		{62 * time.Second, new(int64(80)), "", false}, // below the limit
-		{63 * time.Second, new(int64(90)), "reached 90 °C", false},
-		{64 * time.Second, nil, "reached 90 °C", true},
-		{300 * time.Second, nil, "reached 90 °C", true},
-		{301 * time.Second, new(int64(80)), "reached 90 °C", false},
-		{302 * time.Second, new(int64(70)), "", false},
-	} {
-		var why error
-		if c.t == nil {
-			why = broken
-		}
-		lost.feel(Gauges{TemperatureC: c.t, Hottest: "junction"}, why, began.Add(c.after))
-		if (c.hot == "") != (lost.hot == "") || !strings.Contains(lost.hot, c.hot) || (lost.warning() != "") != c.warns {
-			t.Errorf("step %d: hot %q, until %q, warning %q", i, lost.hot, lost.hotUntil, lost.warning())
-		}
-		if c.warns && !strings.Contains(lost.warning(), "its limit of 85 °C cannot act") {
-			t.Errorf("step %d: %q", i, lost.warning())
-		}
-	}
-	for range 3 { // minutes
-		dark.feel(Gauges{PowerMilliwatt: new(int64(9))}, nil, began.Add(10*time.Minute))
-	}
-	if dark.hot != "" || !strings.Contains(dark.warning(), "do not show a temperature") {
-		t.Errorf("never a temperature: hot %q, %q", dark.hot, dark.warning())
-	}
-	if none.warning() != "its limit of 85 °C cannot act: no driver" || free.warning() != "" {
-		t.Errorf("%q, %q", none.warning(), free.warning())
-	}
-	if d := none.row(time.Now()); d.Warning == "" {
+	}, Logger: slog.New(slog.DiscardHandler)}, link.Address{}, nil, nil)
+	row, _ := m.desk.benches[0].row(time.Now())
+	if row.Warning == "" {
 		t.Error("the status does not say so")
 	}
 	j := &journal{devices: map[string]string{}, pools: map[string]string{}, warned: map[string]string{}, still: map[string]string{}}
-	s := Status{State: "computing", Devices: []DeviceStatus{none.row(time.Now())}}
+	s := Status{State: "computing", Devices: []DeviceStatus{row}}
 	events := j.device(s, s.Devices[0])
 	if len(events) != 1 || events[0].Type != "warning" || !strings.Contains(events[0].Text(), "none: warning: its limit") {
 		t.Errorf("%+v", events)

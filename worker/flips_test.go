@@ -23,9 +23,9 @@ import (
 	"github.com/assaynet/assay/worker/enginetest"
 )
 
-// session leaves in a home what a worker leaves that has signed and delivered two batches, and returns
+// served leaves in a home what a worker leaves that has signed and delivered two batches, and returns
 // what it signed.
-func session(t *testing.T, home string) delivery.Statement {
+func served(t *testing.T, home string) delivery.Statement {
 	t.Helper()
 	h := newFakeHost(t)
 	ctx, cancel := context.WithCancel(context.Background())
@@ -109,7 +109,7 @@ func readHome(dir string, s delivery.Statement) (r homeRead, err error) {
 // ends early as after a power cut. A receipt that was changed shows nothing.
 func TestFlipsInAHome(t *testing.T) {
 	whole := filepath.Join(t.TempDir(), "home")
-	signed := session(t, whole)
+	signed := served(t, whole)
 	h, err := openHome(whole, mustKey(t, whole), false)
 	if err != nil {
 		t.Fatal(err)

@@ -7,6 +7,7 @@ import (
 	"github.com/assaynet/assay/internal/kept"
 	"github.com/assaynet/assay/poc/delivery"
 	"github.com/assaynet/assay/worker/pool"
+	"github.com/assaynet/assay/worker/runner"
 )
 
 // segments is how many of them there are in a day at most, at an epoch an hour and ten segments each.
@@ -30,9 +31,9 @@ func Kept() []kept.Thing {
 		{What: "what the host holds against leaves", Where: ReceiptsName + "/" + accusedName + "-*.json", Record: delivery.MaxFileSize, Most: keepEvidence, Per: "host", Pruner: "the oldest, when one comes", Sealed: "signatures", Damaged: "verify.TestFlipsInEvidence"},
 		{What: "units that the host has not stored", Memory: "worker.ledger", Record: 40, Most: maxUnacked, Per: "worker", Pruner: "the host's acknowledgement; nothing more is computed at the bound"},
 		{What: "batches of the latest segment", Memory: "worker.book.batches", Record: 120, Most: keepBatches, Per: "worker", Pruner: "the next segment"},
-		{What: "samples to run again", Memory: "worker.machine.jobs", Record: 16 << 10, Most: workerv1.MaxReruns, Per: "worker", Pruner: "done, or the session's end"},
-		{What: "models", Memory: "worker.models.all", Record: 1 << 30, Most: modelsKept, Per: "device", Pruner: "the one that was used least lately"},
-		{What: "events that nobody took", Memory: "worker.machine.events", Record: 500, Most: eventRoom, Per: "worker", Pruner: "left out, and counted"},
+		{What: "samples to run again", Memory: "worker.desk.jobs", Record: 16 << 10, Most: workerv1.MaxReruns, Per: "worker", Pruner: "done, or the session's end"},
+		{What: "models", Memory: "runner.models.all", Record: 1 << 30, Most: runner.ModelsKept, Per: "device", Pruner: "the one that was used least lately"},
+		{What: "events that nobody took", Memory: "worker.teller.events", Record: 500, Most: eventRoom, Per: "worker", Pruner: "left out, and counted"},
 		{What: "what devices were last said to be", Memory: "worker.journal", Record: 300, Most: maxDevices, Per: "worker", Pruner: "rewritten"},
 		{What: "receipts to be written", Memory: "worker.receipts.latest", Record: 4000, Most: keepWaiting, Per: "worker", Pruner: "written each second; one a segment, and the oldest where the disk fails"},
 	}

@@ -19,7 +19,7 @@ func TestKept(t *testing.T) {
 	}
 	flips.Held(t, "..", table)
 	home := t.TempDir()
-	session(t, home)
+	served(t, home)
 	unlisted, err := kept.Unlisted(home, table)
 	if err != nil || len(unlisted) > 0 {
 		t.Errorf("left and not in the table: %q, %v", unlisted, err)

@@ -11,14 +11,14 @@ import (
 	"github.com/assaynet/assay/poc/record"
 	"github.com/assaynet/assay/poc/seed"
 	"github.com/assaynet/assay/poc/work/transformer"
+	"github.com/assaynet/assay/worker/runner"
 )
 
 // order is what the host wants now. An order never changes; a new one replaces
 // it. Without a model it is idleness.
 type order struct {
-	epoch       uint64
-	model       modelKey // zero when idle
-	segment     uint32   // 0 while only preparing
+	runner.Need        // zero when idle
+	segment     uint32 // 0 while only preparing
 	nodeSeed    seed.Seed
 	segmentSeed seed.Seed
 	signed      delivery.Order // what artefacts are signed with
@@ -26,11 +26,11 @@ type order struct {
 	until       string
 }
 
-func (o *order) idle() bool { return o.model == modelKey{} }
+func (o *order) idle() bool { return o.Model == runner.ModelKey{} }
 
 // sameSegment reports whether artefacts of o are artefacts of p.
 func (o *order) sameSegment(p *order) bool {
-	return o.segment != 0 && o.epoch == p.epoch && o.model == p.model && o.segment == p.segment &&
+	return o.segment != 0 && o.Need == p.Need && o.segment == p.segment &&
 		o.nodeSeed == p.nodeSeed && o.segmentSeed == p.segmentSeed && o.signed == p.signed
 }
 
@@ -47,7 +47,7 @@ func computeOrder(c *workerv1.Compute, w *workerv1.Welcome, host, device mpoc.Ke
 		return nil, fmt.Errorf("%w: the node seed is not that of node %s of %s on chain %s", errHost, w.Node, w.Participant, w.Chain)
 	}
 	return &order{
-		epoch: c.Epoch, model: model, segment: c.Segment, until: c.Until, nodeSeed: nodeSeed, segmentSeed: seed.Seed(c.SegmentSeed),
+		Need: runner.Need{Model: model, Epoch: c.Epoch}, segment: c.Segment, until: c.Until, nodeSeed: nodeSeed, segmentSeed: seed.Seed(c.SegmentSeed),
 		signed: delivery.Order{
 			Chain: w.Chain, HostKey: host, DeviceKey: device, Participant: w.Participant, Epoch: c.Epoch, Node: w.Node, Class: c.Class,
 			Seed1: mpoc.Hash(c.Seed1), Segment: c.Segment, SegmentSeed: mpoc.Hash(c.SegmentSeed), Audit: mpoc.Hash(c.Audit),
@@ -56,12 +56,12 @@ func computeOrder(c *workerv1.Compute, w *workerv1.Welcome, host, device mpoc.Ke
 }
 
 // Seeds of a message that passed its decoder are 32 bytes long.
-func parseModel(class string, seed1 []byte) (modelKey, error) {
+func parseModel(class string, seed1 []byte) (runner.ModelKey, error) {
 	c, err := transformer.ByName(class)
 	if err != nil {
-		return modelKey{}, fmt.Errorf("this worker does not know class %q; run the host's version of assay-worker", class)
+		return runner.ModelKey{}, fmt.Errorf("this worker does not know class %q; run the host's version of assay-worker", class)
 	}
-	return modelKey{c, seed.Seed(seed1)}, nil
+	return runner.ModelKey{Class: c, Seed1: seed.Seed(seed1)}, nil
 }
 
 // ledger is the artefacts of one segment that the host has not acknowledged.

@@ -13,15 +13,14 @@ import (
 	"sync"
 	"time"
 
-	workerv1 "github.com/assaynet/assay/api/worker/v1"
 	"github.com/assaynet/assay/link"
-	"github.com/assaynet/assay/poc/mpoc"
 	"github.com/assaynet/assay/poc/work"
+	"github.com/assaynet/assay/worker/runner"
 )
 
 var (
 	// ErrSelfTest reports an engine that does not reproduce published answers.
-	ErrSelfTest = errors.New("worker: the engine failed its self-test")
+	ErrSelfTest = runner.ErrSelfTest
 	// ErrDevices reports a worker that has no device left to compute with.
 	ErrDevices = errors.New("worker: no device is left to compute with")
 	// ErrConfig reports a worker that cannot be started.
@@ -33,6 +32,13 @@ const KeyFile = "device.key"
 
 // maxUnacked is how many artefacts wait for the host at most: 10 MiB.
 const maxUnacked = 1 << 18
+
+type (
+	// Device is something to compute with.
+	Device = runner.Device
+	// Gauges is one reading of a device's sensors.
+	Gauges = runner.Gauges
+)
 
 // Config says which host a machine works for, and with what.
 type Config struct {
@@ -109,8 +115,8 @@ func Run(ctx context.Context, c Config) (err error) {
 		c.Devices = []Device{{ID: c.Engine.Name(), Engine: c.Engine, Threads: c.Threads}}
 	}
 	for _, d := range c.Devices {
-		if err := d.valid(); err != nil {
-			return err
+		if err := d.Valid(); err != nil {
+			return fmt.Errorf("%w: %w", ErrConfig, err)
 		}
 	}
 	if c.Agent == "" {
@@ -136,19 +142,14 @@ func Run(ctx context.Context, c Config) (err error) {
 	if err != nil {
 		return err
 	}
-	m := newMachine(c, address, key)
-	m.home = home
-	heard := m.listener()
+	m := newMachine(c, address, key, home)
+	heard := m.teller.listener()
 	defer func() {
-		m.stopped(err)
+		m.teller.stopped(err)
 		<-heard
 	}()
 	if c.Live != nil {
-		c.Live(func() Status {
-			m.mu.Lock()
-			defer m.mu.Unlock()
-			return m.snapshot(time.Now())
-		})
+		c.Live(func() Status { return m.status(time.Now()) })
 	}
 	parent := ctx
 	ctx, cancel := context.WithCancelCause(ctx)
@@ -156,7 +157,7 @@ func Run(ctx context.Context, c Config) (err error) {
 	var running sync.WaitGroup
 	running.Go(func() { m.report(ctx) })
 	running.Go(func() { m.watch(ctx) })
-	running.Go(func() { m.listen(ctx) })
+	running.Go(func() { m.desk.listen(ctx, c.Pause) })
 	running.Go(func() { m.receipts.keep(ctx, c.Logger) })
 	defer running.Wait()
 	defer cancel(nil)
@@ -164,28 +165,28 @@ func Run(ctx context.Context, c Config) (err error) {
 	if ctx.Err() != nil {
 		return nil
 	}
-	if err := m.left(); err != nil {
+	if err := m.desk.left(); err != nil {
 		return err
 	}
-	for _, b := range m.benches {
+	for _, b := range m.desk.benches {
 		if b.out != "" {
 			continue
 		}
 		alive, dropped := context.WithCancel(ctx)
 		if !c.NoPool {
-			running.Go(func() { b.challenges(alive) })
+			running.Go(func() { b.loops.run(alive) })
 		}
 		running.Go(func() {
 			defer dropped()
-			if err := b.run(ctx); ctx.Err() == nil {
-				m.drop(b, err)
-				if err := m.left(); err != nil {
+			if err := b.Run(ctx); ctx.Err() == nil {
+				m.desk.drop(b, err)
+				if err := m.desk.left(); err != nil {
 					cancel(err)
 				}
 			}
 		})
 	}
-	running.Go(func() { cancel(m.dial(ctx)) })
+	running.Go(func() { cancel(m.session.dial(ctx)) })
 	<-ctx.Done()
 	running.Wait()
 	if parent.Err() != nil {
@@ -194,88 +195,77 @@ func Run(ctx context.Context, c Config) (err error) {
 	return context.Cause(ctx)
 }
 
-// machine is what benches, session and reporter share.
+// machine composes desk, devices, session and teller.
 type machine struct {
-	config  Config
-	home    *home
-	address link.Address
-	key     ed25519.PrivateKey
-	benches []*bench // one per device
-
-	sendWake   chan struct{} // capacity 1: something for the host
-	reportWake chan struct{} // capacity 1: the status may have changed
-
-	mu     sync.Mutex
-	order  *order
-	ends   string // until when order is, as the host said last
-	ledger ledger // of order's segment
-
+	config   Config
+	desk     *desk
+	session  *session
+	teller   *teller
 	receipts receipts // of the host's
-	book     *book    // of what was signed for the node that the host's welcome named last
-
-	jobs    []*job                  // samples to run again, this session's, in order of arrival
-	results []*workerv1.RerunResult // for this session's host
-	welcome *workerv1.Welcome       // nil while not connected
-	host    mpoc.Key                // the one that welcomed
-	prove   bool                    // the host asked for the node's proof
-	ready   *workerv1.ModelReady    // to be sent
-	told    bool                    // this session's host was told of order's model
-
-	testing  bool      // the first self-test is not over
-	paused   time.Time // since then by the owner; zero: not
-	answered bool      // the host did when it was dialled last, be it with a refusal
-	stranger bool      // it does not know this machine's key
-	poolless bool      // it has no pool
-	trouble  string    // why there is no connection
-	next     string    // what the owner can do about it
-	failed   []error
-	reruns   uint64
-	epoch    uint64 // the latest that an order named
-
-	telling sync.Mutex // taken before mu
-	journal journal    // of what was told
-	missed  int        // events that found no room
-	events  chan Event // for who listens
 }
 
-// progress of the model the order needs.
-type progress struct {
-	done, total uint64
-	built       bool
-	took        time.Duration
-}
-
-func newMachine(c Config, address link.Address, key ed25519.PrivateKey) *machine {
-	m := &machine{
-		config: c, address: address, key: key,
-		sendWake: make(chan struct{}, 1), reportWake: make(chan struct{}, 1),
-		order:   &order{reason: "waiting for the host's orders"},
-		testing: true, events: make(chan Event, eventRoom),
-		receipts: newReceipts(c.Home), book: new(book),
+func newMachine(c Config, address link.Address, key ed25519.PrivateKey, h *home) *machine {
+	m := &machine{config: c, desk: newDesk(c.Logger), receipts: newReceipts(c.Home)}
+	m.teller = newTeller(c.Event, m.status)
+	m.session = &session{
+		config: c, address: address, key: key, desk: m.desk, receipts: &m.receipts, tell: m.teller.tell, status: m.wireStatus, book: new(book),
 	}
-	for _, d := range c.Devices {
+	for i, d := range c.Devices {
 		if d.Threads <= 0 {
 			d.Threads = runtime.GOMAXPROCS(0)
 		}
-		b := &bench{machine: m, Device: d, wake: make(chan struct{}, 1), claims: make(map[*job]*claim), slice: d.Threads, out: d.Fault}
-		b.models = newModels(d.Engine, func() { poke(b.wake) })
-		m.benches = append(m.benches, b)
+		l := &loops{config: c, home: h, address: address, device: d, changed: m.desk.changed, tell: m.teller.tell}
+		if i == 0 {
+			l.worker = key
+		}
+		b := &bench{desk: m.desk, session: m.session, loops: l, out: d.Fault}
+		b.Runner = runner.New(runner.Config{
+			Device: d, SelfAudit: c.SelfAudit, Desk: b, Changed: m.desk.changed, Logger: c.Logger,
+			Differs: func(err error) { m.teller.tell(differs(d.ID, err)) },
+		})
+		m.desk.benches = append(m.desk.benches, b)
 	}
 	return m
 }
 
-func poke(wake chan struct{}) {
-	select {
-	case wake <- struct{}{}:
-	default:
+// test compares all engines with published answers, side by side.
+func (m *machine) test(ctx context.Context) {
+	d := m.desk
+	var running sync.WaitGroup
+	for _, b := range d.benches {
+		if b.out != "" {
+			continue
+		}
+		running.Go(func() {
+			if err := work.SelfTest(ctx, b.Engine); err != nil && ctx.Err() == nil {
+				d.drop(b, fmt.Errorf("%w: %s: %w; nothing is computed with it", ErrSelfTest, b.Engine.Name(), err))
+			}
+		})
 	}
+	running.Wait()
+	d.mu.Lock()
+	d.testing = false
+	d.mu.Unlock()
+	d.changed()
 }
 
-// changed wakes the parts that look at the state. Callers hold mu or not.
-func (m *machine) changed() {
-	for _, b := range m.benches {
-		poke(b.wake)
+// gaugeTime is how often sensors are read.
+const gaugeTime = time.Second
+
+// watch reads sensors until ctx ends.
+func (m *machine) watch(ctx context.Context) {
+	tick := time.NewTicker(gaugeTime)
+	defer tick.Stop()
+	for now := time.Now(); ; {
+		for _, b := range m.desk.benches {
+			if b.Sense(now) {
+				m.desk.changed()
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case now = <-tick.C:
+		}
 	}
-	poke(m.sendWake)
-	poke(m.reportWake)
 }

@@ -30,6 +30,7 @@ import (
 	"github.com/assaynet/assay/poc/work/transformer"
 	"github.com/assaynet/assay/worker/enginetest"
 	"github.com/assaynet/assay/worker/pool"
+	"github.com/assaynet/assay/worker/runner"
 )
 
 func TestSelfTestMismatchRefusesToRun(t *testing.T) {
@@ -64,27 +65,28 @@ func TestRegisteringIsNoTrouble(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := newMachine(Config{URL: someURL, Home: t.TempDir(), Devices: []Device{{ID: "cpu", Engine: work.Reference()}}}, address, fakeHostKey)
-	m.testing, m.stranger, m.answered, m.trouble = false, true, true, "refused by the host: this host does not know key 00"
+	m := newMachine(Config{URL: someURL, Home: t.TempDir(), Devices: []Device{{ID: "cpu", Engine: work.Reference()}}}, address, fakeHostKey, nil)
+	n := m.session
+	m.desk.testing, n.stranger, n.answered, n.trouble = false, true, true, "refused by the host: this host does not know key 00"
 	if s := m.snapshot(time.Now()); s.State != "registering" || s.Trouble != "" || s.Connected {
 		t.Errorf("asking for a pool: %+v", s)
 	}
-	b := m.benches[0]
-	if b.pool, err = poolOf(b, fakeHostKey); err != nil {
+	l := m.desk.benches[0].loops
+	if l.pool, err = poolOf(l, fakeHostKey); err != nil {
 		t.Fatal(err)
 	}
 	if s := m.snapshot(time.Now()); s.State != "registering" || s.Trouble != "" || s.Connected {
 		t.Errorf("registering: %+v", s)
 	}
-	b.pool, m.poolless = nil, true
-	if s := m.snapshot(time.Now()); s.State != "registering" || s.Trouble != m.trouble || s.Connected {
+	l.pool, l.poolless = nil, true
+	if s := m.snapshot(time.Now()); s.State != "registering" || s.Trouble != n.trouble || s.Connected {
 		t.Errorf("no pool: %+v", s)
 	}
 }
 
 // poolOf is a device's work for a pool that is not reached yet.
-func poolOf(b *bench, key ed25519.PrivateKey) (*pool.Machine, error) {
-	return pool.New(pool.Config{Address: someURL, Key: key, Home: b.poolHome(b), Engine: b.Engine, Device: mpoc.Claimed{ID: b.ID, Engine: "x", RateOps: 1}})
+func poolOf(l *loops, key ed25519.PrivateKey) (*pool.Machine, error) {
+	return pool.New(pool.Config{Address: someURL, Key: key, Home: l.folder(), Engine: l.device.Engine, Device: mpoc.Claimed{ID: l.device.ID, Engine: "x", RateOps: 1}})
 }
 
 // A host that is away is no reason to say that its orders are waited for.
@@ -93,18 +95,25 @@ func TestAwayIsNotReady(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := newMachine(Config{URL: someURL, Home: t.TempDir(), Devices: []Device{{ID: "cpu", Engine: work.Reference()}}}, address, fakeHostKey)
-	m.testing, m.trouble = false, "nothing listens at 127.0.0.1:1"
-	m.order, m.ends = &order{epoch: 17, model: modelKey{class: transformer.Nano}}, "block 9"
-	b := m.benches[0]
-	b.build.built = true
-	b.tend(false)
+	m := newMachine(Config{URL: someURL, Home: t.TempDir(), Devices: []Device{{ID: "cpu", Engine: new(enginetest.Engine)}}}, address, fakeHostKey, nil)
+	m.desk.testing, m.session.trouble = false, "nothing listens at 127.0.0.1:1"
+	m.desk.order, m.desk.ends = &order{Need: runner.Need{Model: runner.ModelKey{Class: transformer.Nano, Seed1: seedOf(9)}, Epoch: 17}}, "block 9"
+	b := m.desk.benches[0]
+	ctx, cancel := context.WithCancel(t.Context())
+	var running sync.WaitGroup
+	running.Go(func() { _ = b.Run(ctx) })
+	for !b.State(time.Now(), &m.desk.order.Need).Build.Built {
+		<-m.desk.reportWake
+	}
+	cancel()
+	running.Wait() // what follows has no other reader
+	b.Take(runner.Ask{})
 	away := m.snapshot(time.Now())
-	if away.State != "connecting" || away.Reason != m.trouble || away.Until != "" || !strings.HasPrefix(b.tended, "kept for the Sprint of epoch 17 while the host is away") {
+	if away.State != "connecting" || away.Reason != m.session.trouble || away.Until != "" || !strings.HasPrefix(b.tended, "kept for the Sprint of epoch 17 while the host is away") {
 		t.Errorf("away: %+v, %q", away, b.tended)
 	}
-	m.welcome = &workerv1.Welcome{}
-	b.tend(false)
+	m.session.welcome = &workerv1.Welcome{}
+	b.Take(runner.Ask{})
 	if s := m.snapshot(time.Now()); s.State != "ready" || s.Until != "block 9" || !strings.HasPrefix(b.tended, "the Sprint of epoch 17 has it") {
 		t.Errorf("connected: %+v, %q", s, b.tended)
 	}
@@ -612,7 +621,7 @@ func TestModels(t *testing.T) {
 			return nil
 		})
 	}
-	if e.Open() != modelsKept || e.Live(seedOf(104)) != 1 || e.Live(seedOf(103)) != 1 {
+	if e.Open() != runner.ModelsKept || e.Live(seedOf(104)) != 1 || e.Live(seedOf(103)) != 1 {
 		t.Errorf("models kept: %d", e.Open())
 	}
 	if err := stop(); err != nil {
@@ -892,17 +901,18 @@ func FuzzHandle(f *testing.F) {
 	}
 	key := ed25519.NewKeyFromSeed(make([]byte, 32))
 	f.Fuzz(func(t *testing.T, message []byte) {
-		m := newMachine(Config{Engine: work.Reference(), Logger: slog.New(slog.DiscardHandler)}, link.Address{}, key)
-		m.welcome = &workerv1.Welcome{Chain: "c", Participant: "p", Node: "alpha"}
+		m := newMachine(Config{Engine: work.Reference(), Logger: slog.New(slog.DiscardHandler)}, link.Address{}, key, nil)
+		d, n := m.desk, m.session
+		n.welcome = &workerv1.Welcome{Chain: "c", Participant: "p", Node: "alpha"}
 		b, _ := workerv1.Encode(compute(100, 1, 2))
-		if err := m.handle(b); err != nil {
+		if err := n.handle(b); err != nil {
 			t.Fatal(err)
 		}
-		m.ledger.records = make([]byte, 3*record.Size)
-		m.ledger.sent = 4
-		m.book.wrote(delivery.Statement{Order: m.order.signed, Batch: delivery.BatchOf(2, m.ledger.records[:2*record.Size])})
-		_ = m.handle(message)
-		if l := &m.ledger; l.base > l.sent || l.sent > l.end() {
+		d.ledger.records = make([]byte, 3*record.Size)
+		d.ledger.sent = 4
+		n.book.wrote(delivery.Statement{Order: d.order.signed, Batch: delivery.BatchOf(2, d.ledger.records[:2*record.Size])})
+		_ = n.handle(message)
+		if l := &d.ledger; l.base > l.sent || l.sent > l.end() {
 			t.Fatalf("base %d, sent %d, end %d", l.base, l.sent, l.end())
 		}
 		_ = m.snapshot(time.Time{}).Line()

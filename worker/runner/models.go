@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package worker
+package runner
 
 import (
 	"context"
@@ -14,13 +14,21 @@ import (
 	"github.com/assaynet/assay/poc/work/transformer"
 )
 
-// modelsKept is how many models stay in memory: this epoch's, and the last one's for
+// ModelsKept is how many models stay in memory: this epoch's, and the last one's for
 // samples that are still being checked.
-const modelsKept = 2
+const ModelsKept = 2
 
-type modelKey struct {
-	class transformer.Class
-	seed1 seed.Seed
+// ModelKey names a model. The zero one names none.
+type ModelKey struct {
+	Class transformer.Class
+	Seed1 seed.Seed
+}
+
+// Progress of a model's build: bytes of weights, and how long it took.
+type Progress struct {
+	Done, Total uint64
+	Built       bool
+	Took        time.Duration
 }
 
 // models builds models, one at a time, and keeps the latest. Who needs one
@@ -38,10 +46,10 @@ type models struct {
 
 // claim is one model, built or not. Its fields belong to models.mu.
 type claim struct {
-	key    modelKey
+	key    ModelKey
 	users  int
 	cancel context.CancelFunc
-	state  progress
+	state  Progress
 	model  transformer.Model
 	err    error
 }
@@ -52,7 +60,7 @@ func newModels(engine work.Engine, changed func()) *models {
 
 // claim returns the model's entry, and starts its build when it is new. ctx is
 // the worker's.
-func (s *models) claim(ctx context.Context, key modelKey) *claim {
+func (s *models) claim(ctx context.Context, key ModelKey) *claim {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for i, c := range s.all {
@@ -73,7 +81,7 @@ func (s *models) claim(ctx context.Context, key modelKey) *claim {
 func (s *models) release(c *claim) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if c.users--; c.users == 0 && !c.state.built {
+	if c.users--; c.users == 0 && !c.state.Built {
 		c.cancel()
 		s.remove(c)
 	}
@@ -82,7 +90,7 @@ func (s *models) release(c *claim) {
 
 // evict drops what is too much: the least recently used that nobody claims.
 func (s *models) evict() {
-	for i := 0; i < len(s.all) && len(s.all) > modelsKept; {
+	for i := 0; i < len(s.all) && len(s.all) > ModelsKept; {
 		if c := s.all[i]; c.users == 0 {
 			s.remove(c)
 			closeModel(c.model)
@@ -102,7 +110,7 @@ func (s *models) remove(c *claim) {
 }
 
 // look returns the state of a claim; model is nil until it is built.
-func (s *models) look(c *claim) (transformer.Model, progress, error) {
+func (s *models) look(c *claim) (transformer.Model, Progress, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return c.model, c.state, c.err
@@ -118,9 +126,9 @@ func (s *models) build(ctx context.Context, c *claim) {
 		return
 	}
 	start := time.Now()
-	model, err := s.engine.Transformer(ctx, c.key.class, c.key.seed1, func(done, total uint64) {
+	model, err := s.engine.Transformer(ctx, c.key.Class, c.key.Seed1, func(done, total uint64) {
 		s.mu.Lock()
-		c.state.done, c.state.total = done, total
+		c.state.Done, c.state.Total = done, total
 		s.mu.Unlock()
 		s.changed()
 	})
@@ -138,7 +146,7 @@ func (s *models) build(ctx context.Context, c *claim) {
 		closeModel(model)
 	case err == nil:
 		c.model = model
-		c.state.built, c.state.took = true, took
+		c.state.Built, c.state.Took = true, took
 	default:
 		if model != nil {
 			closeModel(model)
