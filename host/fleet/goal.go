@@ -6,6 +6,8 @@ import (
 	"crypto/ed25519"
 	"errors"
 	"fmt"
+	"maps"
+	"time"
 
 	workerv1 "github.com/assaynet/assay/api/worker/v1"
 	"github.com/assaynet/assay/host/leaflog"
@@ -216,4 +218,107 @@ func idle(reason, until string) *workerv1.Envelope {
 		reason = "the host has nothing to do"
 	}
 	return &workerv1.Envelope{Message: &workerv1.Envelope_Idle{Idle: &workerv1.Idle{Reason: workerv1.Clip(reason, workerv1.MaxText), Until: until}}}
+}
+
+// SetGoal puts every worker, present and future, on a goal. When it returns, no
+// leaf that belongs to an earlier goal is taken any more. What was being written is
+// waited for, up to diskTime in all: a disk that hangs holds up one batch of a node,
+// which nobody was told is stored, and nothing else. Stating the same goal again
+// disturbs nobody. Errors wrap ErrGoal.
+func (f *Fleet) SetGoal(g Goal) error { return f.setGoals(nil, g, Goal{}) }
+
+// SetGoals is SetGoal for some nodes, and puts all others on another goal, which is
+// not to compute. It is for one goroutine.
+func (f *Fleet) SetGoals(nodes []string, g, others Goal) error {
+	chosen := make(map[string]bool, len(nodes))
+	for _, node := range nodes {
+		chosen[node] = true
+	}
+	return f.setGoals(chosen, g, others)
+}
+
+func (f *Fleet) setGoals(chosen map[string]bool, g, others Goal) error {
+	if err := errors.Join(g.valid(), others.valid()); err != nil {
+		return err
+	}
+	if others.Kind == Compute {
+		return fmt.Errorf("%w: the nodes that the goal is not for compute too", ErrGoal)
+	}
+	share := f.shareOf(chosen, g)
+	enough := time.After(diskTime)
+	for name, storing := range f.aimAll(chosen, g, others, share) {
+		select {
+		case <-storing:
+		case <-enough:
+			f.log.Error("the disk does not take a batch in time; it is left out", "node", name)
+			enough = time.After(0) // nor are others waited for
+		}
+	}
+	return nil
+}
+
+// aimAll puts the nodes on their goals, and returns what is being written.
+func (f *Fleet) aimAll(chosen map[string]bool, g, others Goal, share *allowance) map[string]<-chan struct{} {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.goal, f.others, f.chosen, f.share = g, others, chosen, share
+	writing := map[string]<-chan struct{}{}
+	for name, n := range f.nodes {
+		if n.conn == nil {
+			continue
+		}
+		if storing := n.conn.aim(f.goalOf(name)); storing != nil {
+			writing[name] = storing
+		}
+	}
+	f.refill()
+	return writing
+}
+
+// shareOf is the allowance of a goal: the one that there is, for the same segment, or
+// a new one that knows what the nodes have stored. It may have to read long logs, so
+// the caller does not hold the lock; of a segment without an allowance no log grows.
+func (f *Fleet) shareOf(chosen map[string]bool, g Goal) *allowance {
+	if g.Kind != Compute {
+		return nil
+	}
+	f.mu.Lock()
+	share, known := f.share, f.chosen
+	if share == nil || !f.goal.same(g) {
+		share, known = newAllowance(g.Most, g.Class.MiOps()), map[string]bool{}
+	}
+	f.mu.Unlock()
+	share.bound(g.Most)
+	if known == nil || chosen != nil && maps.Equal(chosen, known) {
+		return share
+	}
+	for _, key := range f.config.Logs.Keys() {
+		if key.Epoch != g.Epoch || key.Segment != g.Segment || known[key.Node] || chosen != nil && !chosen[key.Node] {
+			continue
+		}
+		log, err := f.config.Logs.Log(key, g.Class.ID)
+		if err != nil {
+			f.log.Error("a log cannot be read, and is not counted", "node", key.Node, "epoch", key.Epoch, "segment", key.Segment, "err", err)
+			continue
+		}
+		share.know(key.Node, log.Size())
+	}
+	return share
+}
+
+// refill has all workers go on with what is left. The caller holds the lock.
+func (f *Fleet) refill() {
+	for _, n := range f.nodes {
+		if n.conn != nil {
+			n.conn.refill()
+		}
+	}
+}
+
+// goalOf is a node's goal, and what it has a share of. The caller holds the lock.
+func (f *Fleet) goalOf(node string) (Goal, *allowance) {
+	if f.chosen == nil || f.chosen[node] {
+		return f.goal.during(f.halt), f.share
+	}
+	return f.others.during(f.halt), nil
 }

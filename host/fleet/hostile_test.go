@@ -3,11 +3,9 @@
 package fleet_test
 
 import (
-	"context"
 	"crypto/ed25519"
 	"errors"
 	"net"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -16,128 +14,11 @@ import (
 
 	workerv1 "github.com/assaynet/assay/api/worker/v1"
 	"github.com/assaynet/assay/host/fleet"
-	"github.com/assaynet/assay/link"
 	"github.com/assaynet/assay/poc/delivery"
 	"github.com/assaynet/assay/poc/mpoc"
-	"github.com/assaynet/assay/poc/record"
 	"github.com/assaynet/assay/poc/seed"
 	"github.com/assaynet/assay/poc/work/transformer"
 )
-
-// puppet is a worker that does what the test tells it.
-type puppet struct {
-	t   testing.TB
-	key ed25519.PrivateKey
-	*link.Socket
-}
-
-func dial(t testing.TB, h *host, key ed25519.PrivateKey) *puppet {
-	t.Helper()
-	address, err := link.ParseAddress(h.URL())
-	if err != nil {
-		t.Fatal(err)
-	}
-	s, err := link.Dial(t.Context(), address, workerv1.Path, key, link.Limits{Message: workerv1.MaxMessage, Write: 5 * time.Second, Ping: time.Minute})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(s.Abort)
-	return &puppet{t, key, s}
-}
-
-// join connects an allowed puppet and hears the welcome.
-func join(t testing.TB, h *host, key byte, node string) *puppet {
-	t.Helper()
-	private := keyOf(key)
-	h.allow(private.Public().(ed25519.PublicKey), node)
-	p := dial(t, h, private)
-	p.say(p.hello())
-	if w := p.hear().GetWelcome(); w.GetNode() != node || w.GetChain() != chain || w.GetParticipant() != participant {
-		t.Fatalf("welcome: %v", w)
-	}
-	return p
-}
-
-func (p *puppet) hello() *workerv1.Envelope {
-	return &workerv1.Envelope{Message: &workerv1.Envelope_Hello{Hello: &workerv1.Hello{
-		Protocol: workerv1.Protocol, Agent: "puppet", Engine: "none", SelfTestOk: true, Key: p.key.Public().(ed25519.PublicKey),
-	}}}
-}
-
-func (p *puppet) say(e *workerv1.Envelope) {
-	p.t.Helper()
-	message, err := workerv1.Encode(e)
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	p.sayRaw(message)
-}
-
-func (p *puppet) sayRaw(message []byte) {
-	p.t.Helper()
-	if err := p.Send(p.t.Context(), message); err != nil {
-		p.t.Fatal(err)
-	}
-}
-
-// hear waits for the next message.
-func (p *puppet) hear() *workerv1.Envelope {
-	p.t.Helper()
-	message, err := p.Receive(p.t.Context())
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	e, err := workerv1.FromHost(message)
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	return e
-}
-
-// hearUntil skips messages until pick takes one.
-func hearUntil[M any](p *puppet, pick func(*workerv1.Envelope) *M) *M {
-	p.t.Helper()
-	for {
-		if m := pick(p.hear()); m != nil {
-			return m
-		}
-	}
-}
-
-// closed waits for the connection's end and returns the reason given.
-func (p *puppet) closed() string {
-	p.t.Helper()
-	ctx, cancel := context.WithTimeout(p.t.Context(), 20*time.Second)
-	defer cancel()
-	for {
-		if _, err := p.Receive(ctx); err != nil {
-			if !errors.Is(err, link.ErrClosed) || ctx.Err() != nil {
-				p.t.Fatalf("not closed: %v", err)
-			}
-			return err.Error()
-		}
-	}
-}
-
-var hostKey, alphaKey = keyOf(99), keyOf(2)
-
-// batch is one of the node alpha, whose key is alphaKey, and signed by it.
-func batch(epoch uint64, segment uint32, first uint64, n int) *workerv1.Envelope {
-	var records []byte
-	for i := range n {
-		digest := [32]byte{byte(first) + byte(i)}
-		records = record.Record{Norm: first + uint64(i), Digest: digest}.Append(records)
-	}
-	sig := statement(epoch, segment, first, records).Sign(alphaKey)
-	return &workerv1.Envelope{Message: &workerv1.Envelope_Batch{Batch: &workerv1.Batch{Epoch: epoch, Segment: segment, First: first, Records: records, Signature: sig[:]}}}
-}
-
-// statement is what alpha has to sign about a batch.
-func statement(epoch uint64, segment uint32, first uint64, records []byte) delivery.Statement {
-	g := goal(segment)
-	g.Epoch = epoch
-	return delivery.Statement{Order: g.Order(hostKey, chain, participant, "alpha", mpoc.KeyOf(alphaKey)), Batch: delivery.BatchOf(first, records)}
-}
 
 // Whatever a worker may not do closes its connection, says why, and stores
 // nothing.
@@ -409,143 +290,6 @@ func TestForgedNodeProof(t *testing.T) {
 	if _, _, ok := h.NodeProof("nobody"); ok {
 		t.Fatal("proof of a node that never came")
 	}
-}
-
-// answer computes a job as an honest worker would.
-func answer(t *testing.T, r *workerv1.Rerun) *workerv1.Envelope {
-	t.Helper()
-	m, err := quick.Transformer(t.Context(), transformer.Nano, seed.Seed(r.Seed1), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	out := make([]transformer.Output, len(r.Nonces))
-	if err := m.Run(out, seed.Seed(r.NodeSeed), seed.Seed(r.SegmentSeed), r.Nonces); err != nil {
-		t.Fatal(err)
-	}
-	result := &workerv1.RerunResult{Job: r.Job}
-	for _, o := range out {
-		result.Outputs = o.Append(result.Outputs)
-	}
-	return &workerv1.Envelope{Message: &workerv1.Envelope_RerunResult{RerunResult: result}}
-}
-
-func failure(r *workerv1.Rerun) *workerv1.Envelope {
-	return &workerv1.Envelope{Message: &workerv1.Envelope_RerunResult{RerunResult: &workerv1.RerunResult{Job: r.Job, Error: "out of memory"}}}
-}
-
-func sampleUnits(n int) []fleet.Unit {
-	units := make([]fleet.Unit, n)
-	for i := range units {
-		units[i] = fleet.Unit{Epoch: 3, Class: transformer.Nano, Seed1: epochSeed, NodeSeed: seedOf(5), SegmentSeed: seedOf(6), Nonce: uint64(n - i)}
-	}
-	return units
-}
-
-type rerunResult struct {
-	out []transformer.Output
-	err error
-}
-
-func rerun(t *testing.T, h *host, units []fleet.Unit) <-chan rerunResult {
-	done := make(chan rerunResult, 1)
-	go func() {
-		out, err := h.Rerun(t.Context(), units)
-		done <- rerunResult{out, err}
-	}()
-	return done
-}
-
-func checkOutputs(t *testing.T, r rerunResult, units []fleet.Unit) {
-	t.Helper()
-	if r.err != nil {
-		t.Fatal(r.err)
-	}
-	m, _ := quick.Transformer(t.Context(), transformer.Nano, epochSeed, nil)
-	want := make([]transformer.Output, len(units))
-	for i, u := range units {
-		if err := m.Run(want[i:i+1], u.NodeSeed, u.SegmentSeed, []uint64{u.Nonce}); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if !slices.Equal(r.out, want) {
-		t.Fatal("outputs differ from the reference")
-	}
-}
-
-// One worker takes samples and sits on them, one dies with them, one cannot
-// compute them: the fourth does them all, and nothing waits for the others.
-func TestRerunSurvivesBadWorkers(t *testing.T) {
-	h := newHost(t, t.TempDir(), "127.0.0.1:0")
-	sitter, dier, unable := join(t, h, 2, "sitter"), join(t, h, 3, "dier"), join(t, h, 4, "unable")
-	units := sampleUnits(150)
-	done := rerun(t, h, units)
-	hearUntil(sitter, (*workerv1.Envelope).GetRerun)
-	hearUntil(dier, (*workerv1.Envelope).GetRerun)
-	dier.Abort()
-	unable.say(failure(hearUntil(unable, (*workerv1.Envelope).GetRerun)))
-	good := join(t, h, 5, "good")
-	answered := make(chan struct{})
-	go func() {
-		defer close(answered)
-		for {
-			message, err := good.Receive(t.Context())
-			if err != nil {
-				return
-			}
-			e, err := workerv1.FromHost(message)
-			if err != nil {
-				t.Error(err)
-				return
-			}
-			if r := e.GetRerun(); r != nil {
-				reply, err := workerv1.Encode(answer(t, r))
-				if err != nil || good.Send(t.Context(), reply) != nil {
-					return
-				}
-			}
-		}
-	}()
-	// The unable one goes on failing on what it is given.
-	go func() {
-		for {
-			message, err := unable.Receive(t.Context())
-			if err != nil {
-				return
-			}
-			if e, err := workerv1.FromHost(message); err == nil && e.GetRerun() != nil {
-				reply, _ := workerv1.Encode(failure(e.GetRerun()))
-				if unable.Send(t.Context(), reply) != nil {
-					return
-				}
-			}
-		}
-	}()
-	checkOutputs(t, <-done, units)
-	good.Abort()
-	<-answered
-}
-
-func TestRerunGivesUpWhenNobodyCan(t *testing.T) {
-	h := newHost(t, t.TempDir(), "127.0.0.1:0")
-	p := join(t, h, 2, "alpha")
-	done := rerun(t, h, sampleUnits(3))
-	for range 3 {
-		p.say(failure(hearUntil(p, (*workerv1.Envelope).GetRerun)))
-	}
-	if r := <-done; !errors.Is(r.err, fleet.ErrRerun) || !strings.Contains(r.err.Error(), "out of memory") {
-		t.Fatalf("rerun: %v", r.err)
-	}
-	// A wrong number of outputs is not an answer.
-	done = rerun(t, h, sampleUnits(3))
-	e := answer(t, hearUntil(p, (*workerv1.Envelope).GetRerun))
-	e.GetRerunResult().Outputs = e.GetRerunResult().Outputs[:transformer.OutputSize]
-	p.say(e)
-	if reason := p.closed(); !strings.Contains(reason, "72 bytes of outputs for 3 units") {
-		t.Fatalf("closed with %q", reason)
-	}
-	p = join(t, h, 2, "alpha")
-	p.say(answer(t, hearUntil(p, (*workerv1.Envelope).GetRerun)))
-	checkOutputs(t, <-done, sampleUnits(3))
 }
 
 func TestNewRefusesWhatCannotWork(t *testing.T) {

@@ -18,7 +18,7 @@ var timed = []string{"host/pool", "host/fleet", "host/gate", "host/leaflog", "ho
 var dated = []exception{
 	{"host/pool/clock.go", ruleDate, "the one place that reads the wall clock, for what others are shown"},
 	{"host/pool/claims.go", ruleDate, "the date of an entry, which decides nothing"},
-	{"host/pool/steps.go", ruleDate, "the dates of entries and receipts, which decide nothing"},
+	{"host/pool/outcome.go", ruleDate, "the dates of entries and receipts, which decide nothing"},
 }
 
 func TestDeadlinesAreNotDates(t *testing.T) {
