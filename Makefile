@@ -1,6 +1,6 @@
 # Assay: make help
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
-LIGHT := ./poc/... ./device/... ./internal/... ./link/... ./worker/... ./cmd/assay-worker/... ./host/leaflog/... ./host/fleet/... ./host/gate/... ./host/batch/... ./host/ledger/... ./host/pool/... ./api/worker/... ./api/mpoc/... ./test/peers/... ./test/crowd/... ./test/pool/...
+LIGHT := ./poc/... ./device/... ./device/cpu/internal/simd/_asm/arm64 ./internal/... ./link/... ./worker/... ./cmd/assay-worker/... ./host/leaflog/... ./host/fleet/... ./host/gate/... ./host/batch/... ./host/ledger/... ./host/pool/... ./api/worker/... ./api/mpoc/... ./test/peers/... ./test/crowd/... ./test/pool/...
 
 .DEFAULT_GOAL := help
 .PHONY: help long build test test-arm64 race lint staticcheck gen soak coalitions crowd flips full-disk terminal year fuzz bench bench-peers release localnet vectors man

@@ -17,7 +17,7 @@ import (
 // inPlace are the files that write by themselves, and why that is right.
 var inPlace = []exception{
 	{"internal/durable/*", ruleFile, "the place for it"},
-	{"device/cpu/internal/simd/gen*", ruleFile, "a generator writes source into the tree"},
+	{"device/cpu/internal/simd/_asm/*", ruleFile, "a generator writes source into the tree"},
 	{"worker/cli/doctor.go", ruleFile, "a probe: can this user open the device, does the disk take a file; nothing is kept"},
 	{"device/telemetry/sysfs.go", ruleFile, "patterns below /sys, whose folders nobody names"},
 	{"chain/node/exit.go", ruleFile, "a probe: does the disk take a file; nothing is kept"},

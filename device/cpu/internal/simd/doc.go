@@ -5,7 +5,7 @@
 // dot products; and for both two lanes of SHA-256 where the processor has
 // instructions for it.
 //
-// The assembly is made by the programs in gen and genarm64, which say how each
+// The assembly is made by the programs in _asm/amd64 and _asm/arm64, which say how each
 // loop works; the Go declarations in stubs_*.go say what it computes, and tests
 // hold what is committed against what the programs make. The functions check
 // nothing: pointers must have the room that the shapes imply, and AVX2 (or VNNI,
@@ -13,5 +13,5 @@
 // tests hold every function against the plain Go definitions in poc.
 package simd
 
-//go:generate go run -C gen . -out ../kernels_amd64.s -stubs ../stubs_amd64.go -pkg simd
-//go:generate go run ./genarm64
+//go:generate go run -C _asm/amd64 . -out ../../kernels_amd64.s -stubs ../../stubs_amd64.go -pkg simd
+//go:generate go run ./_asm/arm64

@@ -120,7 +120,7 @@ func TestEncodersAgreeWithLLVM(t *testing.T) {
 // The committed files are what this program writes.
 func TestCommitted(t *testing.T) {
 	w := kernels()
-	for name, want := range map[string][]byte{"../kernels_arm64.s": w.assembly(), "../stubs_arm64.go": w.declarations()} {
+	for name, want := range map[string][]byte{"../../kernels_arm64.s": w.assembly(), "../../stubs_arm64.go": w.declarations()} {
 		got, err := os.ReadFile(name)
 		if err != nil {
 			t.Fatal(err)

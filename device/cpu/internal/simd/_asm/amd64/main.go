@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Gen writes the assembly of package simd with avo. It is a module of its own
+// Amd64 writes the assembly of package simd with avo. It is a module of its own
 // so that nothing of it enters the product's requirements. What each function
 // does is said in the stubs, where Go readers look; comments here say how.
 package main

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Genarm64 writes the arm64 assembly of package simd. What each function does
+// Arm64 writes the arm64 assembly of package simd. What each function does
 // is said in the stubs, where Go readers look; comments here say how.
 //
 // There is no assembler library for arm64 as avo is one for amd64, and Go's
@@ -24,7 +24,7 @@ func main() {
 	w := kernels()
 	for name, content := range map[string][]byte{*asm: w.assembly(), *stubs: w.declarations()} {
 		if err := os.WriteFile(name, content, 0o644); err != nil {
-			fmt.Fprintln(os.Stderr, "genarm64:", err)
+			fmt.Fprintln(os.Stderr, "_asm/arm64:", err)
 			os.Exit(1)
 		}
 	}

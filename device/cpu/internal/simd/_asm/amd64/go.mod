@@ -1,4 +1,4 @@
-module github.com/assaynet/assay/device/cpu/internal/simd/gen
+module github.com/assaynet/assay/device/cpu/internal/simd/_asm/amd64
 
 go 1.26.5
 
