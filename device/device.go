@@ -47,11 +47,44 @@ const CPU = "cpu"
 // Backend is one kind of engines; see package profile for its functions.
 type Backend struct {
 	Name string // the first part of its devices' ids
+	// Vendors are the makers of cards that it is for; none for the processor's.
+	Vendors []Vendor
 	// Devices wraps ErrMissing in its error where there is no driver.
 	Devices func() ([]profile.Device, error)
 	// Open may return an engine together with an error: another one than the best,
 	// and why.
 	Open func(ctx context.Context, index int) (profile.Engine, error)
+}
+
+// Vendor is a maker of cards that a backend is for.
+type Vendor struct {
+	Name string // as in telemetry.Card
+	// All tells that each of its cards can compute, so that one which no driver offers is a fault;
+	// others may be too small.
+	All  bool
+	Hint string // what the owner of a card that no driver offers can do
+}
+
+// Serving is the backend for a maker's cards, the first of several.
+func Serving(backends []Backend, vendor string) (b Backend, v Vendor, ok bool) {
+	for _, b := range backends {
+		for _, v := range b.Vendors {
+			if v.Name == vendor {
+				return b, v, true
+			}
+		}
+	}
+	return Backend{}, Vendor{}, false
+}
+
+// Names are what a choice may name, but for the numbers of devices.
+func Names(backends []Backend) (names []string) {
+	for _, b := range backends {
+		if names = append(names, b.Name); b.Name != CPU {
+			names = append(names, b.Name+":0")
+		}
+	}
+	return names
 }
 
 // Processor is the backend of the processor. Where package cpu has no engine for
@@ -141,7 +174,7 @@ func List(backends []Backend) (all []Device, troubles []Trouble) {
 
 // same finds the device of an earlier backend that is the same card as d. It
 // goes by the place on the PCI bus; where one of them does not tell it, and both
-// are NVIDIA's, by name and order.
+// are of one maker, by name and order.
 func same(earlier []Device, d Device, taken map[string]bool) string {
 	for _, e := range earlier {
 		if e.backend.Name == d.backend.Name || !e.GPU() || taken[e.ID] {
@@ -153,15 +186,19 @@ func same(earlier []Device, d Device, taken map[string]bool) string {
 			}
 			continue
 		}
-		if isNVIDIA(e) && isNVIDIA(d) && strings.HasSuffix(e.Name, strings.TrimPrefix(d.Name, "NVIDIA ")) {
-			return e.ID
+		for _, v := range slices.Concat(e.backend.Vendors, d.backend.Vendors) {
+			if e.by(v) && d.by(v) && strings.HasSuffix(e.Name, strings.TrimPrefix(d.Name, v.Name+" ")) {
+				return e.ID
+			}
 		}
 	}
 	return ""
 }
 
-func isNVIDIA(d Device) bool {
-	return d.backend.Name == "cuda" || strings.Contains(strings.ToLower(d.Driver+" "+d.Name), "nvidia")
+// by tells whether a maker's backend is for its cards alone, or the driver names the maker.
+func (d Device) by(v Vendor) bool {
+	return len(d.backend.Vendors) == 1 && d.backend.Vendors[0].Name == v.Name ||
+		strings.Contains(strings.ToLower(d.Driver+" "+d.Name), strings.ToLower(v.Name))
 }
 
 // Opened is a device with its engine, which has given the known answers.
@@ -233,8 +270,8 @@ const instead = "the processor does not take a GPU's place unasked: repair it, s
 // asked for or those of a card whose driver offers none, wrap ErrAbsent.
 //
 // cards are the graphics devices that the system sees. Without a wish the
-// processor is not taken for one of NVIDIA's whose driver does not offer it;
-// others, which may be too small to compute, are only noted.
+// processor is not taken for one that can compute and that its driver does not offer
+// (Vendor.All); others, which may be too small, are only noted.
 func Choose(ctx context.Context, backends []Backend, wishes []string, cards []telemetry.Card) (Choice, error) {
 	all, troubles := List(backends)
 	var c Choice
@@ -259,7 +296,7 @@ func Choose(ctx context.Context, backends []Backend, wishes []string, cards []te
 		}
 		for _, card := range Unserved(all, cards) {
 			why := reason(backends, troubles, card)
-			if card.Vendor == "NVIDIA" && !errors.Is(why, errNoBackend) {
+			if _, v, _ := Serving(backends, card.Vendor); v.All {
 				broken = append(broken, why)
 			} else {
 				c.Notes = append(c.Notes, why.Error())
@@ -317,15 +354,9 @@ func kind(wish string) string {
 
 // known refuses wishes that no machine can fulfil.
 func known(backends []Backend, wishes []string) error {
-	names := []string{"all"}
-	for _, b := range backends {
-		if names = append(names, b.Name); b.Name != CPU {
-			names = append(names, b.Name+":0")
-		}
-	}
 	for _, w := range wishes {
 		if w != "all" && !slices.ContainsFunc(backends, func(b Backend) bool { return b.Name == kind(w) }) {
-			return fmt.Errorf("%w: --device %s; this program offers %s", ErrSelect, w, strings.Join(names, ", "))
+			return fmt.Errorf("%w: --device %s; this program offers %s", ErrSelect, w, strings.Join(append([]string{"all"}, Names(backends)...), ", "))
 		}
 	}
 	return nil
@@ -336,20 +367,17 @@ var errNoBackend = errors.New("device: this program was built without engines fo
 
 // reason says why no backend offers a card.
 func reason(backends []Backend, troubles []Trouble, card telemetry.Card) error {
-	name := "opencl"
-	if card.Vendor == "NVIDIA" {
-		name = "cuda"
-	}
 	what := fmt.Sprintf("graphics by %s at %s", card.Vendor, card.PCI)
-	if !slices.ContainsFunc(backends, func(b Backend) bool { return b.Name == name }) {
+	b, _, ok := Serving(backends, card.Vendor)
+	if !ok {
 		return fmt.Errorf("%s is not used: %w", what, errNoBackend)
 	}
 	for _, t := range troubles {
-		if t.Backend == name {
+		if t.Backend == b.Name {
 			return fmt.Errorf("%s is not used: %w", what, t.Err)
 		}
 	}
-	return fmt.Errorf("%s is not used: %s does not list it; its driver may be missing, or hide it", what, name)
+	return fmt.Errorf("%s is not used: %s does not list it; its driver may be missing, or hide it", what, b.Name)
 }
 
 // Unserved are the cards that no device stands for. Where a driver does not tell

@@ -62,9 +62,10 @@ func (m *computer) backends(t *testing.T) []Backend {
 	if err != nil {
 		t.Fatal(err)
 	}
-	backend := func(name string, all []profile.Device, err error) Backend {
+	backend := func(name string, all []profile.Device, err error, vendors ...Vendor) Backend {
 		return Backend{
 			Name:    name,
+			Vendors: vendors,
 			Devices: func() ([]profile.Device, error) { return all, err },
 			Open: func(_ context.Context, index int) (profile.Engine, error) {
 				id := fmt.Sprintf("%s:%d", name, index)
@@ -79,7 +80,10 @@ func (m *computer) backends(t *testing.T) []Backend {
 			},
 		}
 	}
-	return []Backend{Processor(), backend("cuda", m.cuda, m.cudaErr), backend("opencl", m.opencl, m.openclErr)}
+	return []Backend{
+		Processor(), backend("cuda", m.cuda, m.cudaErr, Vendor{Name: "NVIDIA", All: true}),
+		backend("opencl", m.opencl, m.openclErr, Vendor{Name: "AMD"}, Vendor{Name: "Intel"}),
+	}
 }
 
 var (
@@ -197,6 +201,27 @@ func TestSameCardWithoutPlace(t *testing.T) {
 	}
 }
 
+// A further kind of devices is an entry among the backends: cards of its makers are missed, the same
+// card of another backend is found, and a choice may name it.
+func TestAFurtherKind(t *testing.T) {
+	further := func(m *computer, all ...profile.Device) []Backend {
+		b := m.backends(t)
+		hip := Backend{Name: "hip", Vendors: []Vendor{{Name: "AMD", All: true}}, Devices: func() ([]profile.Device, error) { return all, nil }, Open: b[1].Open}
+		return slices.Insert(b, 1, hip)
+	}
+	_, err := Choose(t.Context(), further(&computer{cudaErr: errNoDriver, openclErr: errNoDriver}), nil, []telemetry.Card{amd})
+	if !errors.Is(err, ErrBroken) || !strings.Contains(err.Error(), "AMD at 0000:03:00.0 is not used: hip does not list it") {
+		t.Errorf("a card that is missing: %v", err)
+	}
+	all, _ := List(further(&computer{cuda: []profile.Device{h100}, opencl: []profile.Device{radeon}}, profile.Device{Name: "AMD gfx1100"}))
+	if last := all[len(all)-1]; last.ID != "opencl:0" || last.Same != "hip:0" {
+		t.Errorf("two backends for a card: %v is the same as %q", last, last.Same)
+	}
+	if names := strings.Join(Names(further(new(computer))), " "); names != "cpu hip hip:0 cuda cuda:0 opencl opencl:0" {
+		t.Errorf("a choice among %s", names)
+	}
+}
+
 // The processor's slower engine is used, and somebody is told.
 func TestWarning(t *testing.T) {
 	slow := Backend{Name: CPU, Devices: Processor().Devices, Open: func(context.Context, int) (profile.Engine, error) {
@@ -219,10 +244,10 @@ func TestClosed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Choose(t.Context(), []Backend{Processor(), {"cuda", list, opener(Plain(forgetful{engine}))}}, nil, nil); !errors.Is(err, ErrBroken) || open != 0 {
+	if _, err := Choose(t.Context(), []Backend{Processor(), {Name: "cuda", Devices: list, Open: opener(Plain(forgetful{engine}))}}, nil, nil); !errors.Is(err, ErrBroken) || open != 0 {
 		t.Errorf("%v, %d engines open", err, open)
 	}
-	choice, err := Choose(t.Context(), []Backend{Processor(), {"cuda", list, opener(Plain(engine))}}, nil, nil)
+	choice, err := Choose(t.Context(), []Backend{Processor(), {Name: "cuda", Devices: list, Open: opener(Plain(engine))}}, nil, nil)
 	if err != nil || open != 1 {
 		t.Fatalf("%v, %d engines open", err, open)
 	}
@@ -231,7 +256,7 @@ func TestClosed(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := Choose(ctx, []Backend{Processor(), {"cuda", list, opener(Plain(work.Reference()))}}, nil, nil); !errors.Is(err, context.Canceled) || open != 0 {
+	if _, err := Choose(ctx, []Backend{Processor(), {Name: "cuda", Devices: list, Open: opener(Plain(work.Reference()))}}, nil, nil); !errors.Is(err, context.Canceled) || open != 0 {
 		t.Errorf("cancelled: %v, %d engines open", err, open)
 	}
 }

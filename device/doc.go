@@ -13,6 +13,9 @@
 // hundredth of what it should, and does not say so, is worse than one that
 // stands still. A card that CUDA and OpenCL both offer is one device.
 //
+// A kind of devices is one entry in [Backends]: its name, whose cards it is for, and
+// what the owner of one without a driver can do.
+//
 // Built with the tag nogpu there is the processor only, and nothing that needs a
 // loader of libraries: the program is fully static.
 package device

@@ -71,7 +71,7 @@ type measurement struct {
 
 func (c Command) bench(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	f := c.flags("bench", stderr)
-	chosen := deviceFlag(f)
+	chosen := c.deviceFlag(f)
 	classNames := f.String("class", "nano,small", "model classes of transformer/1, with commas; empty for none")
 	shapeNames := f.String("shape", "1024,4096", "shapes of matmul/1, N or MxKxQ, with commas; empty for none")
 	seconds := f.Float64("seconds", 3, "time of each measurement")

@@ -36,9 +36,9 @@ func (l *deviceList) Set(s string) error {
 	return nil
 }
 
-func deviceFlag(f *flag.FlagSet) *deviceList {
+func (c Command) deviceFlag(f *flag.FlagSet) *deviceList {
 	l := new(deviceList)
-	f.Var(l, "device", "device to use, repeated or with commas: cpu, cuda, cuda:1, opencl:0, all; default every GPU that passes its self-test, the cpu where there is none")
+	f.Var(l, "device", "device to use, repeated or with commas: "+strings.Join(device.Names(c.backends()), ", ")+", all; default every GPU that passes its self-test, the cpu where there is none")
 	return l
 }
 

@@ -475,6 +475,18 @@ func TestBenchEnergy(t *testing.T) {
 	}
 }
 
+// without are this program's backends on a machine whose GPUs no driver offers.
+func without(t *testing.T, list func() ([]profile.Device, error)) []device.Backend {
+	all := device.Backends()
+	if len(all) == 1 {
+		t.Skip("built with the tag nogpu")
+	}
+	for i := range all[1:] {
+		all[1+i].Devices = list
+	}
+	return all
+}
+
 // What is wrong with this machine's GPUs is told without any of them.
 func TestDoctorsGraphics(t *testing.T) {
 	root := sys(t, map[string]string{
@@ -482,7 +494,7 @@ func TestDoctorsGraphics(t *testing.T) {
 		"bus/pci/devices/0000:03:00.0/class": "0x030000", "bus/pci/devices/0000:03:00.0/vendor": "0x1002",
 	})
 	nothing := func() ([]profile.Device, error) { return nil, device.ErrMissing }
-	c := Command{Name: "w", Sys: root, Backends: []device.Backend{device.Processor(), {Name: "cuda", Devices: nothing}, {Name: "opencl", Devices: nothing}}}
+	c := Command{Name: "w", Sys: root, Backends: without(t, nothing)}
 	code, stdout, _ := run(c, "doctor", "--home", t.TempDir())
 	for _, part := range []string{
 		"graphics     FAILED  a graphics device by NVIDIA at 0000:17:00.0", "-> install NVIDIA's driver",
@@ -517,7 +529,7 @@ func TestDoctorWithoutGraphics(t *testing.T) {
 	missing := func() ([]profile.Device, error) {
 		return nil, errors.Join(device.ErrMissing, errors.New("NVIDIA's driver is not installed"))
 	}
-	c := Command{Name: "w", Sys: t.TempDir(), Backends: []device.Backend{device.Processor(), {Name: "cuda", Devices: missing}, {Name: "opencl", Devices: missing}}}
+	c := Command{Name: "w", Sys: t.TempDir(), Backends: without(t, missing)}
 	home := t.TempDir()
 	code, stdout, _ := run(c, "doctor", "--home", home)
 	for _, part := range []string{"graphics     note    no GPU is found, and no driver for one (cuda, opencl)", "payout       note    no account is named", "all well; go on with:\n  w start --host URL --home " + home + " --payout cpc1...\n"} {

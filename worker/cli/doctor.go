@@ -187,19 +187,15 @@ func (c Command) examine(ctx context.Context, r *report) {
 			r.add("graphics", note, text+" that this program was built for", "")
 			continue
 		}
+		_, vendor, _ := device.Serving(c.backends(), card.Vendor)
 		result := note
-		if card.Vendor == "NVIDIA" {
+		if vendor.All {
 			result = bad
 		}
-		next := map[string]string{
-			"NVIDIA": "install NVIDIA's driver, version 450 or newer, until nvidia-smi lists it",
-			"AMD":    "install ROCm's OpenCL runtime, until clinfo lists it; graphics in a processor may be too small to compute",
-			"Intel":  "install Intel's compute runtime (intel-opencl-icd), until clinfo lists it; graphics in a processor may be too small to compute",
-		}[card.Vendor]
 		if card.Module == "" {
 			text += ", and the kernel has no driver for it"
 		}
-		r.add("graphics", result, text, next)
+		r.add("graphics", result, text, vendor.Hint)
 	}
 	for _, path := range forbidden("/dev") {
 		r.add("device files", bad, path+" cannot be opened by this user", "add the user to the groups video and render (sudo usermod -aG video,render $USER), and log in again")

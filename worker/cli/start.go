@@ -33,7 +33,7 @@ func (c Command) start(ctx context.Context, args []string, stdin io.Reader, stdo
 	f := c.flags("start", stderr)
 	host := f.String("host", os.Getenv("ASSAY_HOST"), "the host's URL, assay://host:port#fingerprint; default from ASSAY_HOST")
 	home := homeFlag(f)
-	chosen := deviceFlag(f)
+	chosen := c.deviceFlag(f)
 	threads := f.Int("threads", 0, "cores that the cpu device uses; 0 is all")
 	limit := f.Int64("temp-limit", 85, "pause a device at so many °C; 0 is no limit. The cpu, which slows itself down, only if this is given")
 	resume := f.Int64("temp-resume", 75, "and go on when it is below so many")
