@@ -16,7 +16,7 @@ import (
 // A worker's keys, books and receipts are written, read again and pruned whatever its home is called.
 func TestAnyHome(t *testing.T) {
 	oddhome.Each(t, func(t *testing.T, home string) {
-		s := session(t, home)
+		s := served(t, home)
 		r, err := readHome(home, s)
 		if err != nil || len(r.Batches) == 0 {
 			t.Fatalf("read again: %+v, %v", r, err)
