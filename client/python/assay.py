@@ -1,0 +1,391 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""A verifier of Assay in one file, written from docs/spec alone; the standard library is all it needs (Python 3.10).
+
+    python3 assay.py vectors DIR|FILE...     check this file against the published vectors (test/vectors)
+    python3 assay.py verify [--trust BLOCKHASH] [--full] FILE...     check documents, offline
+
+Comments name the rules of docs/spec that a part implements. Large computations work on lanes: one Python integer
+holds a number of each of n places at a fixed distance, so that one addition or multiplication acts on all n.
+"""
+import hashlib
+import json
+import math
+import os
+import re
+import struct
+import sys
+import time
+from collections import Counter
+from decimal import Decimal
+from fractions import Fraction
+from functools import lru_cache
+
+MAX_LEAVES = 2**48 - 1  # C-1
+ONE = 2**64 - 1  # A-7: 1 as a fraction in units of 2^-64
+
+class Refused(Exception):
+    """What a rule refuses: `kind` is the vectors' word for it, the message a sentence."""
+
+    def __init__(self, kind, why):
+        super().__init__(why)
+        self.kind = kind
+
+class Costly(Exception):
+    """A recomputation that is not done unasked (F-20)."""
+
+def need(holds, kind, why):
+    """Refuses with `kind` and `why` unless `holds`."""
+    if not holds:
+        raise Refused(kind, why)
+
+# Seeds, messages, streams: W-3 to W-7, C-10
+
+def sha256(*parts):
+    """SHA-256 over the parts joined."""
+    return hashlib.sha256(b"".join(parts)).digest()
+
+def message(tag, *fields):
+    """C-10: the tag and the fields, each behind its length; integers are LE64."""
+    out = []
+    for f in (tag, *fields):
+        b = f.to_bytes(8, "little") if isinstance(f, int) else f.encode() if isinstance(f, str) else f
+        out += [len(b).to_bytes(4, "little"), b]
+    return b"".join(out)
+
+def seed(name, *parts):
+    """W-3: the named seed of W-4."""
+    return sha256(message("assay/1/" + name, *parts))
+
+def spread(n, value, bits=64):
+    """n lanes that all hold the value."""
+    return int.from_bytes(value.to_bytes(bits // 8, "little") * n, "little")
+
+def lanes(values):
+    """Lanes of 64 bits, from unsigned integers."""
+    return int.from_bytes(struct.pack(f"<{len(values)}Q", *values), "little")
+
+QUARTERS = [(i, i + 4, i + 8, i + 12) for i in range(4)] + [(i, (i + 1) % 4 + 4, (i + 2) % 4 + 8, (i + 3) % 4 + 12) for i in range(4)]
+
+def blocks(key, places):
+    """The 64-byte ChaCha8 blocks at a list of (counter, nonce), joined (W-6). Lane p of word i belongs to block p."""
+    if len(places) > 2048:  # as many as stay in a processor's cache
+        return b"".join(blocks(key, places[i : i + 2048]) for i in range(0, len(places), 2048))
+    n, low = len(places), 0xFFFFFFFF
+    mask = spread(n, low)
+    start = [spread(n, w) for w in (0x61707865, 0x3320646E, 0x79622D32, 0x6B206574, *struct.unpack("<8I", key))]
+    for which in (0, 1):
+        start += [lanes([p[which] & low for p in places]), lanes([p[which] >> 32 for p in places])]
+    x = list(start)
+    for _ in range(4):
+        for a, b, c, d in QUARTERS:
+            for first, second, third, turn in ((a, b, d, 16), (c, d, b, 12), (a, b, d, 8), (c, d, b, 7)):
+                x[first] = (x[first] + x[second]) & mask
+                w = x[third] ^ x[first]
+                x[third] = ((w << turn) | (w >> (32 - turn))) & mask
+    out = bytearray(64 * n)
+    for i in range(16):
+        word = ((x[i] + start[i]) & mask).to_bytes(8 * n, "little")
+        for j in range(4):
+            out[4 * i + j :: 64] = word[j::8]
+    return bytes(out)
+
+def stream(key, nonce, offset, length):
+    """`length` bytes of stream (key, nonce) from `offset` on."""
+    first = offset // 64
+    return blocks(key, [(c, nonce) for c in range(first, -(-(offset + length) // 64))])[offset - 64 * first :][:length]
+
+def fmix(h, mask):
+    """fmix32 of W-7 in every lane of 64 bits; mask has 32 ones a lane."""
+    h = ((h ^ (h >> 16) & mask) * 0x85EBCA6B) & mask
+    h = ((h ^ (h >> 13) & mask) * 0xC2B2AE35) & mask
+    return h ^ (h >> 16) & mask
+
+def condense(results, position):
+    """W-7: 64 int32 results, the first at `position`, to a word."""
+    return sum(fmix((c + (position + i) * 0x9E3779B9) & 0xFFFFFFFF, 0xFFFFFFFF) for i, c in enumerate(results)) & 0xFFFFFFFF
+
+# transformer/1: W-9 to W-17
+
+CLASSES = {"nano": (1, 256, 4, 7), "small": (2, 1024, 8, 7), "base": (3, 2048, 16, 6), "large": (4, 4096, 32, 7)}  # id, d, layers, gate shift
+POWERS = [round(65535 * 2 ** (-i / 256)) for i in range(256)]  # T of W-15, whose hash the rule gives: vectors checks it
+POWERS_HASH = "e9b52e382473980ceff474030fed00b7f37aaf629884652565575d696aaded9d"
+WEIGHT = bytes(128 if b == 128 else b ^ 128 for b in range(256))  # int8 + 128, with -128 read as 0 (W-10)
+
+def clamp(x, c):
+    return min(max(x, -c), c)
+
+def rsh(x, s):
+    return (x + (1 << (s - 1))) >> s
+
+def recip(r):
+    """W-13: a reciprocal and its exponent."""
+    e = r.bit_length()
+    return min((1 << (30 + e)) // r, 2**31 - 1), e
+
+def rq(x, inv, s):
+    return clamp(rsh(x * inv, s), 127)
+
+def shift(k):
+    """W-9: the shift of a product over k inputs, a power of two."""
+    return 6 + k.bit_length() // 2
+
+def matrix(key, nonce, rows, cols):
+    """A matrix's weights, row by row, as int8 + 128."""
+    return stream(key, nonce, 0, rows * cols).translate(WEIGHT)
+
+kept_matrix = lru_cache(maxsize=28)(matrix)  # a nano model
+
+def product(weights, vectors):
+    """W x for each vector x. Column c of W is one integer of lanes of 32 bits, times x[c]; at the end 2^31 a lane
+    makes all sums positive and 128 * sum of x is taken off again. Sums stay below 2^30 (255 * 127 * 2^14)."""
+    cols = len(vectors[0])
+    rows = len(weights) // cols
+    sums, column = [0] * len(vectors), bytearray(4 * rows)
+    for c in range(cols):
+        column[::4] = weights[c::cols]
+        packed = int.from_bytes(column, "little")
+        for t, x in enumerate(vectors):
+            sums[t] += packed * x[c]
+    bias = spread(rows, 2**31, 32)
+    return [[v - 2**31 - 128 * sum(x) for v in struct.unpack(f"<{rows}I", (s + bias).to_bytes(4 * rows, "little"))] for s, x in zip(sums, vectors)]
+
+def norm(h):
+    """W-13, for one position."""
+    r = max(1, math.isqrt(sum(v * v for v in h) >> (len(h).bit_length() - 1) << 16))
+    inv, e = recip(r)
+    return [rq(v, inv, 17 + e) for v in h]
+
+def requant(sums, k):
+    return [[clamp(rsh(a, shift(k)), 127) for a in row] for row in sums]
+
+def residual(h, sums, k):
+    return [[clamp(v + rsh(a, shift(k) - 9), 2**23 - 1) for v, a in zip(*rows)] for rows in zip(h, sums)]
+
+def exponential(z):
+    """E of W-15."""
+    n = min(z >> 4, 4095)
+    return POWERS[n % 256] >> (n // 256)
+
+def attend(q, k, v):
+    """W-15."""
+    out = [[] for _ in q]
+    for n in range(0, len(q[0]), 64):
+        head = slice(n, n + 64)
+        for i in range(len(q)):
+            logits = [sum(map(int.__mul__, q[i][head], k[j][head])) for j in range(i + 1)]
+            m = max(0, *logits)
+            w = [exponential(m - a) for a in logits]
+            inv, b = recip(exponential(m) + sum(w))
+            out[i] += [rq(sum(map(int.__mul__, w, column)), inv, 30 + b) for column in zip(*(v[j][head] for j in range(i + 1)))]
+    return out
+
+def gate(g, u, s):
+    """W-16, for one position."""
+    return [clamp(rsh(max(a, 4 * a) * b, s), 127) for a, b in zip(g, u)]
+
+def digest(tag, class_id, h):
+    """W-17: the digest over all four positions."""
+    flat = [v for row in h for v in row]
+    return sha256(tag, bytes([class_id]), b"".join(struct.pack("<I", condense(flat[p : p + 64], p)) for p in range(0, len(flat), 64)))
+
+def unit(class_name, seed1, node_seed, segment_seed, nonce):
+    """(norm, digest, middle) of a unit of transformer/1."""
+    class_id, d, layers, gate_shift = CLASSES[class_name]
+    weights = seed("xf/weights", seed1, class_name)
+    tokens = struct.unpack("<4Q", seed("input", node_seed, segment_seed, nonce))
+    embed = seed("xf/embed", seed1, class_name)
+    h = [[256 * (b - 128) for b in stream(embed, token, t * d, d).translate(WEIGHT)] for t, token in enumerate(tokens)]
+    for layer in range(layers):
+        if layer == layers - 1:
+            middle = digest(b"assay/1/xf/middle", class_id, h)
+
+        def times(m, x, rows=d):
+            return product((kept_matrix if class_name == "nano" else matrix)(weights, 8 * layer + m, rows, len(x[0])), x)
+
+        x = [norm(row) for row in h]
+        q, k, v = (requant(times(m, x), d) for m in (0, 1, 2))
+        h = residual(h, times(3, attend(q, k, v)), d)
+        x = [norm(row) for row in h]
+        g, u = (requant(times(m, x, 4 * d), d) for m in (4, 5))
+        h = residual(h, times(6, [gate(*rows, gate_shift) for rows in zip(g, u)]), 4 * d)
+    return sum(v * v for v in h[3]), digest(b"assay/1/xf/digest", class_id, h), middle
+
+# matmul/1: W-18 to W-20
+
+def check_shape(m, k, q):
+    for n, most in ((m, 2**15), (k, 2**16), (q, 2**15)):
+        need(n % 64 == 0 and 256 <= n <= most, "shape", f"{m}x{k}x{q} has a side that is no multiple of 64 from 256 to {most}")
+    need(m * q >= 2**18, "shape", f"{m}x{k}x{q} has fewer than 2^18 results")
+
+def operand(challenge, number, which, nonces, k):
+    """Rows of A or columns of B as bytes, int8 as they are."""
+    key = seed("matmul", challenge, number, which)
+    data = blocks(key, [(c, nonce) for nonce in nonces for c in range(k // 64)])
+    return [data[i : i + k] for i in range(0, len(data), k)]
+
+def tile_digests(challenge, number, shape, tile_rows, tile_cols):
+    """Digests of the tiles in these rows and columns of tiles, row by row. Lane r holds result r of a column of C;
+    64 bits, so that condensing stays inside; 2^40 a lane keeps sums positive and is 0 mod 2^32."""
+    k = shape[1]
+    a = b"".join(operand(challenge, number, 65, [64 * i + y for i in tile_rows for y in range(64)], k))
+    n = len(a) // k
+    mask, digests, spaced = spread(n, 0xFFFFFFFF), {}, bytearray(8 * n)
+    a = a.translate(bytes(b ^ 128 for b in range(256)))
+    columns = []
+    for c in range(k):
+        spaced[::8] = a[c::k]
+        columns.append(int.from_bytes(spaced, "little"))
+    for j in tile_cols:
+        words = 0
+        for p, b in enumerate(operand(challenge, number, 66, range(64 * j, 64 * j + 64), k)):
+            b = struct.unpack(f"{k}b", b)
+            c = sum(map(int.__mul__, columns, b)) + spread(n, 2**40 + (p * 0x9E3779B9 - 128 * sum(b)) % 2**32)
+            words += fmix(c & mask, mask)
+        words = (words & mask).to_bytes(8 * n, "little")
+        words = b"".join(words[i : i + 4] for i in range(0, 8 * n, 8))
+        for i in range(n // 64):
+            digests[i, j] = sha256(words[256 * i : 256 * i + 256])
+    return [digests[i, j] for i in range(n // 64) for j in tile_cols]
+
+def tile_digest(challenge, number, shape, i, j):
+    """The digest of tile (i, j)."""
+    check_shape(*shape)
+    need(0 <= i < shape[0] // 64 and 0 <= j < shape[2] // 64, "tile", f"tile ({i}, {j}) is not in a unit of {shape}")
+    return tile_digests(challenge, number, shape, [i], [j])[0]
+
+def unit_digest(challenge, number, shape):
+    """The digest of a unit of matmul/1."""
+    check_shape(*shape)
+    return tree([leaf_hash(t) for t in tile_digests(challenge, number, shape, range(shape[0] // 64), range(shape[2] // 64))])
+
+# Trees: C-1 to C-5
+
+def leaf_hash(data):
+    return sha256(b"\0", data)
+
+def node_hash(left, right):
+    return sha256(b"\1", left, right)
+
+def tree(hashes):
+    """The root over leaf hashes; what has no neighbour on a level rises as it is, which is RFC 6962's split."""
+    while len(hashes) > 1:
+        hashes = [node_hash(*hashes[i : i + 2]) if i + 1 < len(hashes) else hashes[i] for i in range(0, len(hashes), 2)]
+    return hashes[0] if hashes else sha256()
+
+def check_inclusion(root, size, index, leaf, path):
+    """C-2."""
+    need(0 < size <= MAX_LEAVES and 0 <= index < size, "size", f"there is no leaf {index} in a tree of {size}")
+    fn, sn, h, path = index, size - 1, leaf, list(path)
+    while sn > 0:
+        if fn % 2 or fn != sn:
+            need(path, "proof", "the path is too short")
+            p = path.pop(0)
+            h = node_hash(p, h) if fn % 2 else node_hash(h, p)
+        fn, sn = fn // 2, sn // 2
+    need(not path and h == root, "proof", "the path does not lead to the root")
+
+def check_consistency(old_root, old, root, size, proof):
+    """C-3."""
+    need(0 <= old <= size <= MAX_LEAVES, "size", f"a log of {size} does not begin with one of {old}")
+    if old in (0, size):
+        need(not proof and old_root == (root if old else sha256()), "proof", "the roots are not those of these sizes")
+        return
+    fn, sn, proof = old - 1, size - 1, list(proof)
+    while fn % 2:
+        fn, sn = fn // 2, sn // 2
+    need(proof, "proof", "the proof is too short")
+    fr = sr = old_root if old & (old - 1) == 0 else proof.pop(0)
+    while sn > 0:
+        if fn % 2 or fn != sn:
+            need(proof, "proof", "the proof is too short")
+            p = proof.pop(0)
+            fr, sr = (node_hash(p, fr), node_hash(p, sr)) if fn % 2 else (fr, node_hash(sr, p))
+        fn, sn = fn // 2, sn // 2
+    need(not proof and (fr, sr) == (old_root, root), "proof", "the proof does not lead to both roots")
+
+def check_multi(root, size, indices, leaves, proof):
+    """C-4, C-5."""
+    k = len(indices)
+    need(0 < size <= MAX_LEAVES and k and indices[-1] < size and all(a < b for a, b in zip(indices, indices[1:])), "size", "the indices do not rise within the tree")
+    bound = min(sum(min(2**level, k) for level in range((size - 1).bit_length())) - (k - 1), size - k)
+    need(len(leaves) == k and len(proof) <= bound, "proof", f"{k} leaves of {size} take at most {bound} hashes")
+    opened, rest = dict(zip(indices, leaves)), iter(proof)
+
+    def walk(first, count, inside):
+        if not inside:
+            h = next(rest, None)
+            need(h, "proof", "the proof is too short")
+            return h
+        if count == 1:
+            return opened[first]
+        left = 1 << ((count - 1).bit_length() - 1)
+        return node_hash(walk(first, left, [i for i in inside if i < first + left]), walk(first + left, count - left, [i for i in inside if i >= first + left]))
+
+    need(walk(0, size, indices) == root and next(rest, None) is None, "proof", "the proof does not lead to the root")
+
+# Ed25519: C-15
+
+P = 2**255 - 19
+L = 2**252 + 27742317777372353535851937790883648493
+D = -121665 * pow(121666, -1, P) % P
+SMALL = {1, P - 1, 0} | {int.from_bytes(bytes.fromhex(y), "little") for y in (
+    "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05", "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a")}
+
+def decode_point(b):
+    """The point of a canonical encoding (RFC 8032, 5.1.3) as (x, y, 1, x * y), or None."""
+    y = int.from_bytes(b, "little") & (2**255 - 1)
+    u, v = (y * y - 1) % P, (D * y * y + 1) % P
+    x = u * pow(v, 3, P) * pow(u * pow(v, 7, P), (P - 5) // 8, P) % P
+    if (v * x * x - u) % P:
+        x = x * pow(2, (P - 1) // 4, P) % P
+    if y >= P or (v * x * x - u) % P or (x == 0 and b[31] >> 7):
+        return None
+    x = P - x if x % 2 != b[31] >> 7 else x
+    return x, y, 1, x * y % P
+
+def encode_point(p):
+    x, y = (c * pow(p[2], -1, P) % P for c in p[:2])
+    return (y | (x % 2) << 255).to_bytes(32, "little")
+
+def add(p, q):
+    a, b = (p[1] - p[0]) * (q[1] - q[0]) % P, (p[1] + p[0]) * (q[1] + q[0]) % P
+    c, d = 2 * D * p[3] * q[3] % P, 2 * p[2] * q[2] % P
+    e, f, g, h = b - a, d - c, d + c, b + a
+    return e * f % P, g * h % P, f * g % P, e * h % P
+
+def two_products(s, p, k, q):
+    """[s]p + [k]q."""
+    both, out = {1: p, 2: q, 3: add(p, q)}, (0, 1, 1, 0)
+    for i in range(255, -1, -1):
+        out = add(out, out)
+        which = (s >> i & 1) | (k >> i & 1) << 1
+        out = add(out, both[which]) if which else out
+    return out
+
+BASE = decode_point(bytes.fromhex("58" + "66" * 31))
+
+def scalar(*parts):
+    return int.from_bytes(hashlib.sha512(b"".join(parts)).digest(), "little") % L
+
+def valid(key, msg, signature):
+    """C-15: whether the signature holds."""
+    if len(key) != 32 or len(signature) != 64 or int.from_bytes(key, "little") & (2**255 - 1) in SMALL:
+        return False
+    a, s = decode_point(key), int.from_bytes(signature[32:], "little")
+    if a is None or s >= L:
+        return False
+    minus_a = P - a[0], a[1], 1, P - a[3]
+    return encode_point(two_products(s, BASE, scalar(signature[:32], key, msg), minus_a)) == signature[:32]
+
+def sign(secret, msg):
+    """(key, signature) of RFC 8032, for the vectors."""
+    h = hashlib.sha512(secret).digest()
+    a = int.from_bytes(h[:32], "little") & (2**254 - 8) | 2**254
+    key = encode_point(two_products(a, BASE, 0, BASE))
+    r = scalar(h[32:], msg)
+    first = encode_point(two_products(r, BASE, 0, BASE))
+    return key, first + ((r + scalar(first, key, msg) * a) % L).to_bytes(32, "little")
+
+def check_signature(key, msg, signature, whose, kind="signature"):
+    need(valid(key, msg, signature), kind, f"the signature is not {whose}'s over this")
