@@ -389,3 +389,269 @@ def sign(secret, msg):
 
 def check_signature(key, msg, signature, whose, kind="signature"):
     need(valid(key, msg, signature), kind, f"the signature is not {whose}'s over this")
+
+# Audit: A-1 to A-15
+
+def words(key):
+    """A-1: the LE64 words of stream (key, 0)."""
+    for c in range(2**58):
+        yield from struct.unpack("<8Q", blocks(key, [(c, 0)]))
+
+def below(n, source):
+    """A-1: the next uniform number below n."""
+    return next(w for w in source if w < 2**64 - 2**64 % n) % n
+
+def draw(key, total, n):
+    """A-2."""
+    source, taken = words(key), set()
+    if n >= total:
+        return list(range(total))
+    for j in range(total - n, total):
+        t = below(j + 1, source)
+        taken.add(j if t in taken else t)
+    return sorted(taken)
+
+def stratified(key, total, n):
+    """A-3."""
+    n, source = min(n, total), words(key)
+    edges = [j * total // n for j in range(n + 1)] if n else [0]
+    return [a + below(b - a, source) for a, b in zip(edges, edges[1:])]
+
+def distinct(key, total, n):
+    """A-4."""
+    source, out = words(key), {}
+    while len(out) < min(n, total, 4096):
+        out[below(total, source)] = True
+    return list(out)
+
+def slots_of(sample, slots, replicas):
+    """A-6."""
+    return sorted((sample * replicas + i) % slots for i in range(min(slots, replicas)))
+
+def is_rate(a, b):
+    return 0 <= a <= b != 0
+
+def q64(num, den, up=False):
+    """A-7: a fraction in units of 2^-64."""
+    return min(-(-(num << 64) // den) if up else (num << 64) // den, ONE)
+
+def q64_text(v):
+    """A-7: a Q64 as text."""
+    if v in (0, ONE):
+        return str(v // ONE)
+    x, exponent = Fraction(v, 2**64), 0
+    while x * 10**-exponent < 1:
+        exponent -= 1
+    digits = math.floor(x * 10 ** (5 - exponent) + Fraction(1, 2))
+    if digits == 10**6:
+        digits, exponent = 10**5, exponent + 1
+    kept = str(digits).rstrip("0")
+    if exponent < -4:
+        return kept[0] + ("." + kept[1:] if kept[1:] else "") + f"e-{-exponent:02d}"
+    return "1" if exponent == 0 else "0." + "0" * (-exponent - 1) + kept
+
+def at_most(n, a, b, x):
+    """P[Bin(n, a/b) <= x] times b^n."""
+    return (b - a) ** (n - x) * sum(math.comb(n, i) * a**i * (b - a) ** (x - i) for i in range(x + 1))
+
+def tail(n, a, b, x):
+    """A-8, of the rate a/b."""
+    if x > n or x <= 0 or n > 4096 or not is_rate(a, b):
+        return 0 if 0 < n < x and n <= 4096 and is_rate(a, b) else ONE
+    return q64(b**n - at_most(n, a, b, x - 1), b**n, up=True)
+
+def threshold(n, a, b, c, d):
+    """A-8: the least x whose tail at the rate a/b is below c/d."""
+    if n > 4096 or not is_rate(a, b) or not is_rate(c, d):
+        return n + 1
+    return next((x for x in range(n + 1) if (b**n - (at_most(n, a, b, x - 1) if x else 0)) * d < c * b**n), n + 1)
+
+def upper(n, c, d, x):
+    """A-10, for eps = c/d."""
+    if x >= n or n > 4096 or not 0 < c < d:
+        return ONE
+    low, high = 0, ONE  # at high the probability is small enough, at low it is not
+    while high - low > 1:
+        q = (low + high) // 2
+        low, high = (low, q) if at_most(n, q, 2**64, x) * d <= c << 64 * n else (q, high)
+    return high
+
+def credited(count, bound):
+    """A-11."""
+    return {0: count, ONE: 0}.get(bound, count * (2**64 - bound) >> 64)
+
+def detection(total, forged, n, t):
+    """A-12."""
+    n = min(n, total)
+    if t == 0 or n > 4096 or forged > total:
+        return ONE if t == 0 else 0
+    missed = sum(math.comb(forged, i) * math.comb(total - forged, n - i) for i in range(min(t, n + 1)))
+    return q64(math.comb(total, n) - missed, math.comb(total, n))
+
+def sequential(n, x):
+    """A-13: "fraud", "faulty" or "continue"."""
+    if x > n or n > 4096:
+        return "continue"
+    num, den = 500**x * 9500 ** (n - x), 9999 ** (n - x)
+    return "fraud" if num >= 999_999 * den else "faulty" if num * 999_999 <= den else "continue"
+
+def full_audit(gain, locked, flags):
+    """A-14, in units of 2^-32."""
+    if locked == 0:
+        return 2**32
+    return min(2**32, -(-max(Fraction(1, 20), Fraction(2 * 4 ** min(flags, 16) * gain, gain + locked)) * 2**32 // 1))
+
+def picks_for(a, b, c, d):
+    """A-15, for f = a/b and the target c/d."""
+    return next((k for k in range(4097) if d * (b**k - (b - a) ** k) >= c * b**k), 0)
+
+# Power: P-3 to P-5
+
+def powers(old, target, cap=Fraction(1, 4), lift=Fraction(6, 5), move=Fraction(1, 10), total=10**6):
+    """Voting powers by name, from those before and the weights."""
+    whole = sum(target.values())
+    own = sorted((Fraction(w, whole) for w in target.values() if w), reverse=True) if whole else []
+    if not whole:
+        return old
+    rest = [sum(own[k:]) for k in range(len(own) + 1)]
+    scale = next((s for k in range(len(own)) if (s := (1 - k * cap) / rest[k]) * own[k] <= cap), lift + 1)
+    level = cap
+    if scale > lift:
+        scale = lift
+        level = next((v for k in range(1, len(own)) if (v := (1 - lift * rest[k]) / k) >= lift * own[k]), Fraction(1, len(own)))
+    share = {name: min(level, scale * Fraction(w, whole)) for name, w in target.items()}
+    before = {name: Fraction(p, sum(old.values())) for name, p in old.items()}
+    moves = {name: share.get(name, 0) - before.get(name, 0) for name in {*share, *before}}
+    moved = sum(map(abs, moves.values())) / 2
+    if old:
+        share = {name: before.get(name, 0) + m * min(1, move / moved if moved else 1) for name, m in moves.items()}
+    exact = {name: s * total for name, s in sorted(share.items())}
+    out = {name: math.floor(e) for name, e in exact.items()}
+    for name in sorted(exact, key=lambda name: (out[name] - exact[name], name))[: total - sum(out.values())]:
+        out[name] += 1
+    return {name: p for name, p in out.items() if p}
+
+# Documents: their spelling (F-1 to F-7) and their fields
+
+SHAPES = """512x256x512 512x512x512 512x1024x512 512x2048x512 1024x1024x1024 1024x2048x1024 1024x4096x1024
+    1024x4096x2048 2048x4096x2048 2048x4096x4096 4096x4096x4096 4096x4096x8192 8192x4096x8192 8192x8192x8192""".split()  # M-3
+
+FIELDS = {  # name=type, in order; ? is optional, [] a list; u53 is at most 2^53 - 1
+    "assay-evidence/2": """version=any claim=any chain=any epoch=u64 class=any seed1=hex32 segment_seed=hex32 participant=any
+        node=any segment=u32 nonce=u64 norm=quoted digest=hex32 count=u64 root=hex32 host_key=hex32 signature=hex64
+        path=[hex32] archive=archive state?=state note?=any""",
+    "archive": "root=hex32 commits=u64 index=u64 path=[hex32]",
+    "state": "header=hex1-8192 app=hex1-8192 store=hex1-8192",
+    "assay-leaf-receipt/1": "version=any order=order batch=batch device_signature=0x64 host_signature=0x64",
+    "order": """chain=text1-64 host_key=0x32 device_key=0x32 participant=text1-128 epoch=u64 node=node class=text1-64
+        seed1=0x32 segment=u32 segment_seed=0x32 audit=0x32""",
+    "batch": "first=u64 count=u64 root=0x32",
+    "signed batch": "batch=batch signature=0x64",
+    "assay-leaf-evidence/1": """version=any claim=any order=order samples=u32 nonce=0x32 last=signed_batch wrong=[wrong]
+        note?=text0-256""",
+    "wrong": "leaf=u64 in=signed_batch page=hex0-1280 path=[0x32]",
+    "assay-left-out/3": """version=any shows=any epoch=u64 node=any segment=u32 leaf=u64 got=hex32 want=hex32 wrong=u64
+        checked=u64 samples=u64 reason=any evidence?=assay-leaf-evidence/1 hidden?=any sha256?=hex32""",
+    "terms": """chain=text1-64 host_key=0x32 device_key=0x32 challenge_id=0x32 seed=0x32 fresh=0x32 kernel=any shape=shape
+        duration_ms=u64 issued=u53 expiry=u53 host_nonce_hash=0x32 whole=u32 picks=u32 light=u32 max_loops=u64
+        pay_per_tebiop=amount unlock_after=u32 ban_after=u32 forfeits=any""",
+    "commit": "loops=u64 compute_time=seconds merkle_root=0x32",
+    "draw": "host_nonce=0x32 audit_q32=u64 deadline=u53",
+    "outcome": """status=any rounds=u32 checked=u64 bad_share_q64=quoted credited_loops=u64 ops=quoted pay=amount
+        detection=text1-20""",
+    "sample": "index=u64 leaf=0x32 digest=0x32 proof=[0x32]",
+    "tile": "index=u64 tile=u64 leaf=0x32 digest=0x32 proof=[0x32] tile_digest=0x32 tile_proof=[0x32]",
+    "assay-mpoc-receipt/1": """version=any terms=terms terms_signature=0x64 commit=commit commit_signature=0x64 draw?=draw
+        outcome=outcome reason=text0-200 committed=u53 proved=u53 entry=u53 wrong_samples?=[sample] wrong_tiles?=[tile]
+        host_signature=0x64 device_signature?=0x64""",
+    "signed_terms": "terms=terms signature=0x64",
+    "signed_commit": "commit=commit signature=0x64",
+    "signed_draw": "draw=draw signature=0x64",
+    "assay-mpoc-evidence/1": """version=any claim=any terms?=signed_terms other_terms?=signed_terms commit?=signed_commit
+        other_commit?=signed_commit draw?=signed_draw other_draw?=signed_draw sample?=sample tile?=tile
+        receipt?=assay-mpoc-receipt/1 other_receipt?=assay-mpoc-receipt/1 note?=text0-200""",
+    "assay-mpoc-transfer/1": """version=any chain=text1-64 host_key=0x32 device_key=0x32 payout=text1-90 amount=amount
+        tx_hash=txhash time=u53 host_signature=0x64""",
+}
+FIELDS["signed_batch"] = FIELDS.pop("signed batch")
+FIELDS["assay-evidence/1"] = FIELDS["assay-evidence/2"].replace("archive=archive state?=state ", "")
+LIMITS = {"evidence": 65536, "leaf": 524288, "left": 1048576, "mpoc": 1048576}  # F-5, by the second word of the version
+ESCAPES = {i: f"\\u{i:04x}" for i in [*range(32), 0x2028, 0x2029]} | dict(zip(b'"\\\b\f\n\r\t', ('\\"', "\\\\", "\\b", "\\f", "\\n", "\\r", "\\t")))
+
+class Object(dict):
+    """A JSON object that keeps its keys as they were written, repeated ones too."""
+
+    def __init__(self, pairs):
+        super().__init__(pairs)
+        self.pairs = pairs
+
+def spell(v, pad=None):
+    """The one spelling of a JSON value: without white space, or as programs write it for pad = ""."""
+    line, inner = ("", None) if pad is None else ("\n" + pad, pad + "  ")
+    if isinstance(v, str):
+        return '"' + v.translate(ESCAPES) + '"'
+    if isinstance(v, Decimal):
+        return f"{v:f}".rstrip("0").rstrip(".")
+    if not isinstance(v, (list, Object)):
+        return json.dumps(v)
+    items = [spell(i, inner) for i in v] if isinstance(v, list) else [spell(k) + (":" if pad is None else ": ") + spell(i, inner) for k, i in v.pairs]
+    first, last = "[]" if isinstance(v, list) else "{}"
+    return first + ",".join((line and line + "  ") + i for i in items) + (line if items else "") + last
+
+def parse(data):
+    """JSON as Object, list, str, int and Decimal."""
+    return json.loads(data.decode(), object_pairs_hook=Object, parse_float=Decimal, parse_constant=lambda name: need(False, "file", name))
+
+def fit(kind, v):
+    """A JSON value as one of a type of FIELDS, or of its scalars (F-3, F-6); hex becomes bytes, seconds milliseconds."""
+    if kind[0] == "[":
+        need(type(v) is list, "file", "a list is missing")
+        return [fit(kind[1:-1], i) for i in v]
+    if kind in FIELDS:
+        need(isinstance(v, Object), "file", "an object is missing")
+        out, rest = {}, list(v.pairs)
+        for name, of in (f.split("=") for f in FIELDS[kind].split()):
+            if rest and rest[0][0] == name.rstrip("?"):
+                value = rest.pop(0)[1]
+                need(name[-1] != "?" or value not in ("", [], None), "file", f"{name[:-1]} is present and empty")
+                out[name.rstrip("?")] = fit(of, value)
+            else:
+                need(name[-1] == "?", "file", f"{name} is not where it belongs")
+        need(not rest, "file", f"{rest and rest[0][0]} does not belong there")
+        return out
+    text, number = v if type(v) is str else "", v if type(v) is int else -1
+    what, low, high = re.fullmatch(r"(hex|0x|text|u|[a-z]+)(\d*)-?(\d*)", kind).groups()
+    low, high = int(low or 0), int(high or low or 0)
+    if what == "any":
+        good, out = type(v) is str, v
+    elif what == "u":
+        good, out = 0 <= number < 2**low, number
+    elif what in ("quoted", "amount"):
+        good = re.fullmatch("0|[1-9][0-9]{0,38}", text) and int(text) < (2**64 if what == "quoted" else 2**128)
+        out = int(text) if good else 0
+    elif what in ("hex", "0x"):
+        good = re.fullmatch(("0x" if what == "0x" else "") + "((?:[0-9a-f]{2}){%d,%d})" % (low, high), text)
+        out = bytes.fromhex(good[1]) if good else b""
+    elif what == "seconds":
+        good = type(v) in (int, Decimal) and 0 <= v * 1000 < 10**9 and v * 1000 == int(v * 1000)
+        out = int(v * 1000) if good else 0
+    else:
+        pattern = {"text": "[ -~]{%d,%d}" % (low, high), "node": "[a-z0-9-]{1,32}", "txhash": "[0-9A-F]{64}", "shape": "|".join(SHAPES)}[what]
+        good = re.fullmatch(pattern, text) if type(v) is str else None
+        out = tuple(map(int, text.split("x"))) if good and what == "shape" else text
+    need(good, "file", f"{spell(v)[:60]} is no {kind}")
+    return out
+
+def read(data):
+    """The fields of a document in its one spelling."""
+    need(len(data) <= max(LIMITS.values()), "file", "the file is too large")
+    try:
+        raw = parse(data)
+        bare = re.sub(rb'("(?:[^"\\]|\\.)*")|[ \t\r\n]+', rb"\1", data)
+        need(spell(raw).encode() == bare, "file", "the file is not written in the one spelling")
+    except (ValueError, RecursionError) as e:
+        raise Refused("file", f"the file is no JSON in UTF-8: {e}") from None
+    version = raw.get("version") if isinstance(raw, Object) else None
+    need(type(version) is str and version.startswith("assay-") and version in FIELDS, "file", f"version {version!r} is not known")
+    need(len(data) <= LIMITS[version.split("-")[1].split("/")[0]], "file", "the file is too large for its kind")
+    return fit(version, raw) | {"raw": raw}
