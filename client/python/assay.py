@@ -655,3 +655,213 @@ def read(data):
     need(type(version) is str and version.startswith("assay-") and version in FIELDS, "file", f"version {version!r} is not known")
     need(len(data) <= LIMITS[version.split("-")[1].split("/")[0]], "file", "the file is too large for its kind")
     return fit(version, raw) | {"raw": raw}
+
+# Commitments: C-7 to C-14
+
+def affordable(ops, full):
+    """F-20: measures this machine where a recomputation of so many operations may take long."""
+    if not full and ops > 2**28:
+        start = time.monotonic()
+        unit("nano", *[bytes(32)] * 3, 0)
+        seconds = (time.monotonic() - start) * ops / 2**25
+        if seconds > 10:
+            raise Costly(f"recomputing takes about {seconds:.0f} s; --full does it all the same")
+
+def recompute(class_name, full, *where):
+    """The unit at (seed1, Node_Seed, segment_seed, nonce)."""
+    affordable(128 * CLASSES[class_name][1] ** 2 * CLASSES[class_name][2], full)
+    return unit(class_name, *where)
+
+def is_node(name):
+    return re.fullmatch("[a-z0-9-]{1,32}", name) is not None
+
+def unit_leaf(class_id, node, index, norm, digest):
+    """C-8."""
+    need(class_id and is_node(node) and index < MAX_LEAVES, "leaf", "node or index is none of a leaf")
+    return bytes([1, 1, class_id, len(node)]) + node.encode() + struct.pack("<QQ", index, norm) + digest
+
+def read_leaf(b):
+    """C-8, from bytes to (class id, node, index, norm, digest)."""
+    n = b[3] if len(b) > 3 else 0
+    need(len(b) == 52 + n, "leaf", "this is no leaf's length")
+    fields = b[2], b[4 : 4 + n].decode("latin-1"), *struct.unpack("<QQ", b[4 + n : 20 + n]), b[20 + n :]
+    need(unit_leaf(*fields) == b, "leaf", "this is not how a leaf is written")
+    return fields
+
+def loop_leaf(shape, challenge, device, index, digest):
+    """C-9."""
+    return struct.pack("<BB3I", 1, 2, *shape) + challenge + device + index.to_bytes(8, "little") + digest
+
+def statement(d, version=2):
+    """C-11, C-12."""
+    need(d["chain"] and d["participant"] and d["class"] and is_node(d["node"]) and d["segment"] > 0 and d["count"] <= MAX_LEAVES
+         and (d["count"] or d["root"] == sha256()), "statement", "the fields form no statement")
+    seeds = [d["seed1"], d["segment_seed"]] if version == 2 else []
+    where = [d[name] for name in ("chain", "epoch", "segment", "participant", "node", "class")]
+    return message(f"assay/{version}/commit-statement", *where, *seeds, d["root"], d["count"])
+
+def archive_leaf(d):
+    """C-13."""
+    need(0 < len(d["participant"].encode()) <= 128 and is_node(d["node"]) and d["segment"] > 0 and 0 < d["count"] <= MAX_LEAVES, "archive", "the fields form no commit")
+    return message("assay/1/archive-leaf", *[d[name] for name in ("participant", "node", "segment", "root", "count", "host_key")])
+
+# Evidence about a leaf, and the chain's state: F-8 to F-13
+
+def check_evidence(d, full=False):
+    """F-9: what an evidence file shows, without what only the chain knows."""
+    version = int(d["version"][-1])
+    need(d["class"] in CLASSES and d["claim"] in ("forged", "honest"), "file", "no such class or claim")
+    leaf = leaf_hash(unit_leaf(CLASSES[d["class"]][0], d["node"], d["nonce"], d["norm"], d["digest"]))
+    check_signature(d["host_key"], statement(d, version), d["signature"], "the host", "statement")
+    check_inclusion(d["root"], d["count"], d["nonce"], leaf, d["path"])
+    if version == 2:
+        a = d["archive"]
+        check_inclusion(a["root"], a["commits"], a["index"], leaf_hash(archive_leaf(d)), a["path"])
+    block = check_state(d) if "state" in d else None
+    node_seed = seed("node", d["chain"], d["participant"], d["node"], d["class"])
+    norm, digest, _ = recompute(d["class"], full, d["seed1"], node_seed, d["segment_seed"], d["nonce"])
+    forged = (norm, digest) != (d["norm"], d["digest"])
+    need(forged == (d["claim"] == "forged"), "claim", f"recomputed, the leaf is {'forged' if forged else 'honest'}")
+    return {"forged": forged, "unbound": version == 1, "want_norm": norm, "want_digest": digest, "block": block}
+
+def varint(b, at, minimal=True):
+    """A protobuf varint and the place behind it."""
+    v = shift = 0
+    while True:
+        need(at < len(b) and shift < 70, "state", "a varint is cut")
+        v, shift, at = v | (b[at] & 127) << shift, shift + 7, at + 1
+        if b[at - 1] < 128:
+            need(v < 2**64 and (b[at - 1] or shift == 7 or not minimal), "state", "a varint is not canonical")
+            return v, at
+
+def proto(data, fields):
+    """Canonical protobuf. fields: number, v (varint) or b (bytes), then ! for always present, * for repeated."""
+    kinds, out, at, last = {int(f[:-2]): f[-2:] for f in (f if f[-1] in "!*" else f + " " for f in fields.split(","))}, {}, 0, 0
+    while at < len(data):
+        tag, at = varint(data, at)
+        number, kind = tag >> 3, kinds.get(tag >> 3, "? ")
+        need(tag & 7 == {"v": 0, "b": 2, "?": -1}[kind[0]] and (number > last or number == last and kind[1] == "*"), "state", "a field is unknown, repeated or out of order")
+        value, at = varint(data, at)
+        if kind[0] == "b":
+            need(value <= len(data) - at, "state", "a field is cut")
+            value, at = data[at : at + value], at + value
+        need(value or kind[1] != " ", "state", "a default is written out")
+        out[number] = out.get(number, []) + [value] if kind[1] == "*" else value
+        last = number
+    need(all(k[1] != "!" or n in out for n, k in kinds.items()), "state", "a field is missing")
+    return {n: out.get(n, [] if k[1] == "*" else 0 if k[0] == "v" else b"") for n, k in kinds.items()}
+
+def pack_varint(v):
+    return bytes([v]) if v < 128 else bytes([v & 127 | 128]) + pack_varint(v >> 7)
+
+def header(data):
+    """F-12: the fields of a block's header, and its hash."""
+    h = proto(data, "1b!,2b,3v,4b!,5b!,6b,7b,8b,9b,10b,11b,12b,13b,14b")
+    proto(h[1], "1v,2v")
+    nanos = proto(h[4], "1v,2v")[2]
+    total = proto(proto(h[5], "1b,2b!")[2], "1v,2b")[1]
+    need(h[8] and h[3] < 2**63 and total < 2**32 and (nanos < 2**31 or nanos >= 2**64 - 2**31), "state", "this is no header")
+    packed = {n: b"\x0a" + pack_varint(len(v)) + v if v else b"" for n, v in h.items() if n not in (1, 3, 4, 5)}
+    packed |= {n: h[n] for n in (1, 4, 5)} | {3: b"\x08" + pack_varint(h[3]) if h[3] else b""}
+    return h, tree([leaf_hash(packed[n]) for n in range(1, 15)])
+
+def existence(data, key, iavl):
+    """F-13: the value that a proof shows for the key, and the root under which it does."""
+    p = proto(proto(data, "1b!")[1], "1b,2b,3b!,4b*")
+    leaf = proto(p[3], "1v,2v,3v,4v,5b")
+    need(p[1] == key and p[2] and [leaf[n] for n in (1, 2, 3, 4)] == [1, 0, 1, 1] and leaf[5][:1] == b"\0" and len(p[4]) <= 128, "state", "the proof is of another kind or key")
+
+    def behind(prefix, least):
+        at = 0
+        for i in range(3):
+            v, at = varint(prefix, at, False)
+            need(v % 2 == 0 and (i or v >= 2 * least), "state", "a prefix is not IAVL's")
+        return len(prefix) - at
+
+    need(not iavl or behind(leaf[5], 0) == 0, "state", "the leaf is not IAVL's")
+    h = sha256(leaf[5], pack_varint(len(key)), key, b"\x20", sha256(p[2]))
+    for n, step in enumerate((proto(s, "1v,2b,3b") for s in p[4]), 1):
+        prefix, suffix = step[2], step[3]
+        good = 4 <= len(prefix) <= 45 and behind(prefix, n) in (1, 34) and len(suffix) % 33 == 0 if iavl else len(prefix) in (1, 33) and prefix[:1] == b"\1" and len(suffix) % 32 == 0
+        need(step[1] == 1 and prefix[:1] != b"\0" and good, "state", "a step is not the tree's")
+        h = sha256(prefix, h, suffix)
+    return p[2], h
+
+def check_state(d):
+    """F-11: the hash and the height of the block that shows the epoch's archive as the file has it."""
+    head, block = header(d["state"]["header"])
+    root, app = existence(d["state"]["app"], b"sprint", False)
+    value, store = existence(d["state"]["store"], b"\x0d" + struct.pack(">Q", d["epoch"]), True)
+    need(head[2] == d["chain"].encode() and app == head[11] and store == root, "state", "header and proofs do not belong together")
+    r = proto(value, "1v,2b,3b,4b*,5v,6b")
+    need(r[1] == d["epoch"], "state", "the record is of another epoch")
+    seeds, n = r[4], d["segment"]
+    need(0 < n <= len(seeds) and seeds[n - 1] == d["segment_seed"] and [r[i] for i in (2, 3, 5, 6)] == [
+        d["class"].encode(), d["seed1"], d["archive"]["commits"], d["archive"]["root"]], "other", "the chain's state has other values than the file")
+    return block, head[3]
+
+# Leaves between a machine and its host: F-14 to F-16, M-21 to M-23
+
+def batch_message(order, batch):
+    need(order["segment"] > 0 and 0 < batch["count"] <= 1000 and batch["first"] + batch["count"] <= MAX_LEAVES, "file", "the batch is none of a log")
+    return message("assay/1/leaf-batch", *order.values(), *batch.values())
+
+def acknowledgement(batch):
+    return message("assay/1/leaf-receipt", sha256(batch))
+
+def check_leaf_receipt(d):
+    """F-14: the number of leaves that the host has."""
+    msg = batch_message(d["order"], d["batch"])
+    check_signature(d["order"]["device_key"], msg, d["device_signature"], "the device")
+    check_signature(d["order"]["host_key"], acknowledgement(msg), d["host_signature"], "the host")
+    return d["batch"]["first"] + d["batch"]["count"]
+
+def asked(nonce, samples, signature, end):
+    """M-22: the leaves that a host audits."""
+    return draw(seed("leaf-draw", nonce, signature), end, min(samples, 4096))
+
+def check_leaf_evidence(d, full=False):
+    """F-15: (claim, number drawn, number wrong, the first wrong leaf, its digests as signed and as computed)."""
+    order, last, wrong = d["order"], d["last"], d["wrong"]
+    need(d["claim"] in ("fraud", "faulty") and order["class"] in CLASSES and 0 < len(wrong) <= 40, "file", "no such claim or class, or no wrong leaf")
+    need(all(a["leaf"] < b["leaf"] for a, b in zip(wrong, wrong[1:])), "file", "the leaves do not rise")
+    signed = {json.dumps(s, default=bytes.hex): s for s in [last] + [w["in"] for w in wrong]}
+    ranges = set()
+    for s in signed.values():
+        check_signature(order["device_key"], batch_message(order, s["batch"]), s["signature"], "the device")
+        ranges.add((s["batch"]["first"], s["batch"]["count"], s["batch"]["root"]))
+    ranges = sorted(ranges)
+    need(all(a[0] + a[1] <= b[0] for a, b in zip(ranges, ranges[1:])), "file", "two batches overlap")
+    need(seed("leaf-audit", d["nonce"], d["samples"]) == order["audit"], "file", "the nonce is not the one that was announced")
+    drawn = asked(d["nonce"], d["samples"], last["signature"], last["batch"]["first"] + last["batch"]["count"])
+    node_seed = seed("node", order["chain"], order["participant"], order["node"], order["class"])
+    found = []
+    for w in wrong:
+        first, count = w["in"]["batch"]["first"], w["in"]["batch"]["count"]
+        page, place = divmod(w["leaf"] - first, 32)
+        need(w["leaf"] in drawn and 0 <= w["leaf"] - first < count, "file", f"leaf {w['leaf']} was not drawn or is not in its batch")
+        need(len(w["page"]) == 40 * min(32, count - 32 * page) and len(w["path"]) <= 5, "file", "the page has not its records")
+        check_inclusion(w["in"]["batch"]["root"], -(-count // 32), page, leaf_hash(w["page"]), w["path"])
+        record = w["page"][40 * place : 40 * place + 40]
+        norm, digest, _ = recompute(order["class"], full, order["seed1"], node_seed, order["segment_seed"], w["leaf"])
+        need(record != struct.pack("<Q", norm) + digest, "claim", f"leaf {w['leaf']} is what its unit gives")
+        found.append((record[8:], digest))
+    fraud = len(drawn) >= min(d["samples"], 4096) and sequential(len(drawn), len(wrong)) == "fraud"
+    need(fraud == (d["claim"] == "fraud"), "claim", f"{len(wrong)} of {len(drawn)} do not show {d['claim']}")
+    return d["claim"], len(drawn), len(wrong), wrong[0]["leaf"], *found[0]
+
+def check_left_out(d, full=False):
+    """F-16: what its evidence shows, or None where it is the host's word alone."""
+    if "evidence" not in d:
+        raw = Object([p for p in d["raw"].pairs if p[0] != "sha256"])
+        need(d.get("hidden") and sha256(spell(raw, "").encode() + b"\n") == d.get("sha256"), "file", "the file was changed after it was written")
+        return None
+    e = d["evidence"]
+    claim, drawn, wrong, leaf, got, want = shown = check_leaf_evidence(e, full)
+    why = "forged: no faulty device errs so often" if claim == "fraud" else "a faulty device, or forged: test the machine with assay-worker doctor"
+    says = {"shows": "The machine signed these leaves, and they are not what their units give: assay verify checks it offline.",
+            "leaf": leaf, "got": got, "want": want, "wrong": wrong, "checked": drawn, "samples": e["samples"],
+            "reason": f"{wrong} of {drawn} leaves are wrong ({why}); this log is not committed, everything else is"}
+    says |= {name: e["order"][name] for name in ("epoch", "node", "segment")}
+    need(all(d[name] == v for name, v in says.items()) and not {"hidden", "sha256"} & d.keys(), "file", "the file says something else than its evidence shows")
+    return shown
