@@ -865,3 +865,201 @@ def check_left_out(d, full=False):
     says |= {name: e["order"][name] for name in ("epoch", "node", "segment")}
     need(all(d[name] == v for name, v in says.items()) and not {"hidden", "sha256"} & d.keys(), "file", "the file says something else than its evidence shows")
     return shown
+
+# Loops between a machine and its host: F-17 to F-19, M-4 to M-17
+
+def terms_message(t):
+    fields = t | {"pay_per_tebiop": str(t["pay_per_tebiop"])}
+    return message("assay/1/mpoc-terms", *(f for v in fields.values() for f in (v if isinstance(v, tuple) else (v,))))
+
+def commit_message(terms, c):
+    return message("assay/1/mpoc-commit", sha256(terms), *c.values())
+
+def draw_message(commit, d):
+    return message("assay/1/mpoc-draw", sha256(commit), *d.values())
+
+def proof_message(commit, nonce, number, samples, tiles):
+    """M-15."""
+    fields = [len(samples), len(tiles)]
+    for o in samples + tiles:
+        fields += [o["index"], o["leaf"], o["digest"], len(o["proof"]), *o["proof"]]
+        if "tile" in o:
+            fields += [o["tile"], o["tile_digest"], len(o["tile_proof"]), *o["tile_proof"]]
+    return message("assay/1/mpoc-proof", sha256(commit), nonce, number, sha256(message("assay/1/mpoc-openings", *fields)))
+
+def receipt_message(r):
+    """M-16."""
+    commit = commit_message(terms_message(r["terms"]), r["commit"])
+    drawn = draw_message(commit, r["draw"]) if "draw" in r else b""
+    outcome = r["outcome"] | {"pay": str(r["outcome"]["pay"])}
+    openings = proof_message(commit, bytes(32), 0, r.get("wrong_samples", []), r.get("wrong_tiles", []))
+    return message("assay/1/mpoc-receipt", r["version"], sha256(commit), r["terms_signature"], r["commit_signature"], drawn,
+                   *outcome.values(), r["reason"], r["committed"], r["proved"], r["entry"], openings)
+
+def check_terms(t):
+    """M-4, M-5."""
+    bounds = (("duration_ms", 1, 120_000), ("whole", 0, 10), ("picks", 1, 512), ("light", 1, t["picks"]), ("max_loops", 1, 100_000),
+              ("unlock_after", 0, 10_000), ("ban_after", 1, 1000), ("pay_per_tebiop", 0, 2**104 - 1))
+    bad = [name for name, low, high in bounds if not low <= t[name] <= high]
+    need(not bad, "terms", f"{', '.join(bad)} outside the bounds")
+    need(t["duration_ms"] <= t["expiry"] - t["issued"] <= 3_600_000 and t["kernel"] == "matmul/1" and t["forfeits"] == "locked", "terms", "expiry, kernel or forfeits are none of terms")
+    between = t["host_key"], t["device_key"]
+    need(t["challenge_id"] == seed("mpoc-challenge", t["chain"], *between, t["fresh"])
+         and t["seed"] == seed("mpoc", t["chain"], t["challenge_id"], *between, t["fresh"]), "terms", "challenge_id or seed do not follow")
+
+def check_commit(t, c):
+    """M-7."""
+    need(0 < c["loops"] <= t["max_loops"], "commit", "the number of loops is outside the terms")
+
+def follows(t, d):
+    """M-9: whether a draw does."""
+    return seed("mpoc-nonce", t["challenge_id"], d["host_nonce"]) == t["host_nonce_hash"] and d["audit_q32"] <= 2**32 and d["deadline"] >= t["issued"]
+
+class Audit:
+    """What is audited of a commit under a draw: M-10 to M-13."""
+
+    def __init__(self, t, c, d):
+        self.key, self.picks_a_round = seed("mpoc-draw", t["challenge_id"], c["merkle_root"], c["loops"], d["host_nonce"]), t["picks"]
+        self.tiles = t["shape"][0] * t["shape"][2] // 4096
+        self.all_tiles = c["loops"] * self.tiles
+        self.full = int.from_bytes(seed("mpoc-audit", self.key)[:4], "little") < d["audit_q32"]
+        self.first = t["picks"] if self.full else t["light"]
+        n = min(c["loops"], max(10, -(-c["loops"] // 100)))
+        self.samples = stratified(seed("mpoc-samples", self.key), c["loops"], n)
+        self.whole = [self.samples[i] for i in draw(seed("mpoc-whole", self.key), n, t["whole"])] if self.full else []
+
+    def looks(self, rounds):
+        """How many picks so many rounds have."""
+        return min(self.first + (rounds - 1) * self.picks_a_round, self.all_tiles, 4096) if rounds else 0
+
+    def picks(self, first, end):
+        """The (loop, tile) pairs of rounds first to end - 1."""
+        numbers = distinct(seed("mpoc-picks", self.key), self.all_tiles, self.looks(end))[self.looks(first) :]
+        return sorted(divmod(n, self.tiles) for n in numbers)
+
+def check_opening(t, c, o):
+    """M-14: an opened sample or tile is in the log."""
+    need(o["leaf"] == leaf_hash(loop_leaf(t["shape"], t["challenge_id"], t["device_key"], o["index"], o["digest"])), "opening", "the leaf is not that of the loop")
+    check_inclusion(c["merkle_root"], c["loops"], o["index"], o["leaf"], o["proof"])
+    if "tile" in o:
+        check_inclusion(o["digest"], t["shape"][0] * t["shape"][2] // 4096, o["tile"], leaf_hash(o["tile_digest"]), o["tile_proof"])
+
+def is_wrong(t, o, full):
+    """Whether an opening is not what the work gives."""
+    m, k, q = t["shape"]
+    affordable(2 * k * (4096 if "tile" in o else m * q) // 4, full)  # four times as fast as a unit of transformer/1
+    if "tile" in o:
+        return tile_digest(t["seed"], o["index"], t["shape"], *divmod(o["tile"], q // 64)) != o["tile_digest"]
+    return unit_digest(t["seed"], o["index"], t["shape"]) != o["digest"]
+
+def check_authentic(r):
+    """M-17: form and signatures of a receipt."""
+    t, c = r["terms"], r["commit"]
+    need(r["outcome"]["status"] in ("accepted", "faulty", "rejected", "failed", "late"), "file", "there is no such status")
+    need(1 <= len(r.get("wrong_samples", "1")) <= 10 and 1 <= len(r.get("wrong_tiles", "1")) <= 40, "file", "too many openings")
+    check_terms(t)
+    check_commit(t, c)
+    msg, whole = terms_message(t), receipt_message(r)
+    check_signature(t["host_key"], msg, r["terms_signature"], "the host")
+    check_signature(t["device_key"], commit_message(msg, c), r["commit_signature"], "the device")
+    check_signature(t["host_key"], whole, r["host_signature"], "the host")
+    if "device_signature" in r:
+        check_signature(t["device_key"], message("assay/1/mpoc-countersign", sha256(whole)), r["device_signature"], "the device")
+    return whole
+
+def outcome_of(t, c, audit, rounds, wrong, clean):
+    """M-17: (status, bad share, credited loops) after so many rounds; status "" where nothing is decided."""
+    checked = audit.looks(rounds)
+    if clean:
+        return ("accepted", 0, c["loops"]) if rounds == 1 else ("", 0, 0)
+    decided = sequential(checked, wrong)
+    if decided == "fraud":
+        return "rejected", 0, 0
+    if decided == "continue" and rounds < 4096 // t["picks"]:
+        return "", 0, 0
+    bad = upper(checked, 1, 1000, wrong)
+    return "faulty", bad, credited(c["loops"], bad)
+
+def check_receipt(r, full=False):
+    """M-17: the status that an authentic receipt shows."""
+    check_authentic(r)
+    t, c, o = r["terms"], r["commit"], r["outcome"]
+    samples, tiles = r.get("wrong_samples", []), r.get("wrong_tiles", [])
+    nothing = not samples and not tiles and list(o.values())[1:] == [0, 0, 0, 0, 0, 0, "0"]
+
+    def holds(fact, why):
+        need(fact, "host", f"the host signed a receipt that does not hold: {why}")
+
+    holds(r["committed"] >= t["issued"], "the commit is older than its terms")
+    if "draw" not in r:
+        holds(o["status"] == "late" and nothing and r["proved"] == 0 and r["committed"] > t["expiry"], "without a draw it is late and nothing else")
+        return "late"
+    d = r["draw"]
+    holds(follows(t, d) and r["committed"] <= t["expiry"] and r["committed"] <= d["deadline"], "the draw does not follow, or the times do not")
+    if o["status"] == "failed":
+        holds(nothing, "failed and nothing else")
+        return "failed"
+    audit, rounds, wrong = Audit(t, c, d), o["rounds"], len(tiles)
+    holds(r["proved"] >= r["committed"] and 0 < rounds <= 4096 // t["picks"] and o["checked"] == audit.looks(rounds), "the rounds are not those of the draw")
+    asked_tiles, opened = set(audit.picks(0, rounds)), [(x["index"], x["tile"]) for x in tiles]
+    places = [x["index"] for x in samples]
+    holds(set(opened) <= asked_tiles and len(set(opened)) == wrong and set(places) <= set(audit.whole) and places == sorted(set(places)), "an opening was not asked for")
+    status, bad, good = outcome_of(t, c, audit, rounds, wrong, not samples and not tiles)
+    ops = good * 2 * math.prod(t["shape"])
+    detected = q64_text(detection(audit.all_tiles, -(-audit.all_tiles // 20), o["checked"], 1))
+    holds(list(o.values()) == [status, rounds, o["checked"], bad, good, ops, t["pay_per_tebiop"] * ops >> 40, detected], "the outcome is not what follows")
+    for before in range(1, rounds if status == "faulty" else 1):
+        seen = sum(x in set(audit.picks(0, before)) for x in opened)
+        holds(not outcome_of(t, c, audit, before, seen, not samples and not seen)[0], "it was decided in an earlier round")
+    for x in samples + tiles:
+        try:
+            check_opening(t, c, x)
+        except Refused as e:
+            holds(False, f"an opening is not of the log: {e}")
+        holds(is_wrong(t, x, full), f"loop {x['index']} is what the work gives")
+    return status
+
+CLAIMS = {"forged": "terms commit", "honest": "terms commit", "two-commits": "terms commit other_commit", "two-terms": "terms other_terms",
+          "bad-draw": "terms commit draw", "two-draws": "terms commit draw other_draw", "two-receipts": "receipt other_receipt"}
+
+def check_loop_evidence(e, full=False):
+    """F-18: the claim that the evidence shows."""
+    claim, has = e["claim"], set(e) - {"version", "claim", "note", "raw"}
+    need(claim in CLAIMS, "file", f"there is no claim {claim!r}")
+    opened = {"sample", "tile"} & has if claim in ("forged", "honest") else set()
+    need(has - opened == set(CLAIMS[claim].split()) and (claim not in ("forged", "honest") or len(opened) == 1), "file", f"these are not the fields of {claim}")
+    if claim == "two-receipts":
+        r, other = e["receipt"], e["other_receipt"]
+        first, second = check_authentic(r), check_authentic(other)
+        need(commit_message(terms_message(r["terms"]), r["commit"]) == commit_message(terms_message(other["terms"]), other["commit"]) and first != second, "claim", "these are not two receipts of one commit")
+        return claim
+    t, terms = e["terms"]["terms"], terms_message(e["terms"]["terms"])
+    commit = commit_message(terms, e["commit"]["commit"]) if "commit" in e else b""
+    for name in (n for n in e if n in has - opened):
+        kind = name.removeprefix("other_")
+        fields, signature = e[name][kind], e[name]["signature"]
+        if kind == "terms":
+            check_terms(fields)
+            check_signature(fields["host_key"], terms_message(fields), signature, "the host")
+        elif kind == "commit":
+            check_commit(t, fields)
+            check_signature(t["device_key"], commit_message(terms, fields), signature, "the device")
+        else:
+            check_signature(t["host_key"], draw_message(commit, fields), signature, "the host")
+    if opened:
+        o = e[opened.pop()]
+        check_opening(t, e["commit"]["commit"], o)
+        need(is_wrong(t, o, full) == (claim == "forged"), "claim", f"loop {o['index']} was recomputed and is not {claim}")
+    elif claim == "two-terms":
+        other = e["other_terms"]["terms"]
+        need(other["challenge_id"] == t["challenge_id"] and other != t, "claim", "these are not two different terms of one challenge")
+    elif claim == "bad-draw":
+        need(not follows(t, e["draw"]["draw"]), "claim", "the draw follows")
+    else:
+        kind = claim.removeprefix("two-")[:-1]
+        need(e[kind][kind] != e["other_" + kind][kind], "claim", f"the two {kind}s are one")
+    return claim
+
+def transfer_message(d):
+    """F-19."""
+    return message("assay/1/mpoc-transfer", *[str(v) if k == "amount" else v for k, v in d.items() if k not in ("host_signature", "raw")])
