@@ -825,13 +825,11 @@ def check_leaf_evidence(d, full=False):
     order, last, wrong = d["order"], d["last"], d["wrong"]
     need(d["claim"] in ("fraud", "faulty") and order["class"] in CLASSES and 0 < len(wrong) <= 40, "file", "no such claim or class, or no wrong leaf")
     need(all(a["leaf"] < b["leaf"] for a, b in zip(wrong, wrong[1:])), "file", "the leaves do not rise")
-    signed = {json.dumps(s, default=bytes.hex): s for s in [last] + [w["in"] for w in wrong]}
-    ranges = set()
+    signed = {(*s["batch"].values(), s["signature"]): s for s in [last] + [w["in"] for w in wrong]}
+    batches = sorted({s[:3] for s in signed})
+    need(all(a[0] + a[1] <= b[0] for a, b in zip(batches, batches[1:])), "file", "two batches overlap")
     for s in signed.values():
         check_signature(order["device_key"], batch_message(order, s["batch"]), s["signature"], "the device")
-        ranges.add((s["batch"]["first"], s["batch"]["count"], s["batch"]["root"]))
-    ranges = sorted(ranges)
-    need(all(a[0] + a[1] <= b[0] for a, b in zip(ranges, ranges[1:])), "file", "two batches overlap")
     need(seed("leaf-audit", d["nonce"], d["samples"]) == order["audit"], "file", "the nonce is not the one that was announced")
     drawn = asked(d["nonce"], d["samples"], last["signature"], last["batch"]["first"] + last["batch"]["count"])
     node_seed = seed("node", order["chain"], order["participant"], order["node"], order["class"])
@@ -1063,3 +1061,267 @@ def check_loop_evidence(e, full=False):
 def transfer_message(d):
     """F-19."""
     return message("assay/1/mpoc-transfer", *[str(v) if k == "amount" else v for k, v in d.items() if k not in ("host_signature", "raw")])
+
+# assay.py verify
+
+def show(d, trust, full):
+    """(exit code, what the document proves, what is taken from it) (F-10)."""
+    kind = d["version"].split("/")[0]
+    need(not trust or kind == "assay-evidence", "other", "--trust compares evidence with a block; this document knows no chain")
+    keys = ["that the keys are those of the host and the machine that you know"]
+    if kind == "assay-evidence":
+        found = check_evidence(d, full)
+        need(not trust or found["block"] and found["block"][0] == trust, "other", "the file does not stand on the block that you trust")
+        taken = [] if trust and not found["unbound"] else ["that the key is the participant's", "that the seeds are the epoch's", "that the chain accepted the commit"]
+        taken += ["version 1 binds no seeds: it convicts nobody"] if found["unbound"] else []
+        if found["block"] and not trust:
+            taken.append(f"the block {found['block'][0].hex().upper()} at height {found['block'][1]}: compare it and give it to --trust")
+        return 2 if taken else 0, f"leaf {d['nonce']} of node {d['node']}, segment {d['segment']}, epoch {d['epoch']}, of {d['participant']} is {d['claim']}", taken
+    if kind == "assay-leaf-receipt":
+        return 0, f"the host has {check_leaf_receipt(d)} leaves of node {d['order']['node']}, epoch {d['order']['epoch']}, segment {d['order']['segment']}", keys
+    if kind in ("assay-leaf-evidence", "assay-left-out"):
+        found = check_left_out(d, full) if kind == "assay-left-out" else check_leaf_evidence(d, full)
+        need(found, "claim", "the file holds no evidence: that leaves are wrong is the host's word")
+        return 0, f"the machine signed {found[2]} wrong leaves of {found[1]} that were drawn ({found[0]}); the first is {found[3]}", keys + ["the seeds of the order"]
+    if kind == "assay-mpoc-receipt":
+        status = check_receipt(d, full)
+        return 0, f"the host judged {d['commit']['loops']} loops as {status} and credits {d['outcome']['pay']} acpc for {d['outcome']['credited_loops']}", keys + ["the times, which are the host's"]
+    if kind == "assay-mpoc-evidence":
+        return 0, f"{check_loop_evidence(d, full)}: signed, and recomputed where it is about work", keys
+    check_signature(d["host_key"], transfer_message(d), d["host_signature"], "the host")
+    return 0, f"the host states that transaction {d['tx_hash']} paid {d['amount']} acpc to {d['payout']}", keys + ["that the chain has the transaction"]
+
+def verify(files, trust, full):
+    """Checks files and returns the exit code: the gravest of 0 proven, 2 taken from the file, 3 not checked, 1 not proven."""
+    codes = set()
+    for name in files:
+        try:
+            with open(name, "rb") as f:
+                data = f.read(max(LIMITS.values()) + 4).removeprefix(b"\xef\xbb\xbf")
+            code, says, taken = show(read(data), trust, full)
+            print(f"{name}: {'holds' if code else 'proven'}: {says}")
+            print(*(f"  taken from the file: {t}" for t in taken), sep="\n", end="\n" if taken else "")
+        except (Refused, OSError) as e:
+            code = print(f"{name}: not proven: {e}") or 1
+        except Costly as e:
+            code = print(f"{name}: not checked: {e}") or 3
+        codes.add(code)
+    return next(c for c in (1, 3, 2, 0) if c in codes)
+
+# assay.py vectors: each function computes a case's `out` from its `in`
+
+def hexes(v):
+    """Bytes from hex, in lists too."""
+    return [hexes(i) for i in v] if isinstance(v, list) else bytes.fromhex(v.removeprefix("0x")) if v else b""
+
+def whole(i, *names):
+    """Integers that may stand in quotes or be left out."""
+    return [int(i.get(name, 0)) for name in names]
+
+SEED_PARTS = {  # W-4, by the names that seed.json has
+    "beacon-alpha": "chain height seeds", "beacon-value": "chain height seeds bytes", "beacon-mix": "chain height seeds", "sprint-1": "chain epoch seeds",
+    "sprint-2": "chain epoch seeds", "segment": "seeds0 segment seeds1", "node": "chain participant node class", "input": "seeds number",
+    "xf/weights": "seeds class", "xf/embed": "seeds class", "matmul": "seeds number matrix", "samples": "chain epoch participant seeds",
+    "committee": "chain epoch round participant seeds", "share": "seeds number", "lottery": "chain epoch seeds", "owed": "chain epoch voter seeds",
+    "check": "chain epoch voter seeds", "recheck": "chain epoch participant seeds", "verdict": "chain epoch round voter seeds bytes",
+    "middle": "chain epoch voter participant node segment number seeds", "heartbeat": "chain participant epoch height seeds",
+    "possession": "chain role participant bytes", "mpoc-challenge": "chain bytes seeds", "mpoc": "chain seeds0 bytes seeds1", "mpoc-nonce": "seeds",
+    "mpoc-draw": "seeds0 seeds1 number seeds2", "mpoc-samples": "seeds", "mpoc-whole": "seeds", "mpoc-audit": "seeds", "mpoc-picks": "seeds",
+    "leaf-nonce": "bytes0 chain participant bytes1 node epoch segment", "leaf-audit": "seeds number", "leaf-draw": "seeds bytes"}
+
+def vector_seed(i):
+    parts, given = [], {"seeds": hexes(i.get("seeds", [])), "bytes": hexes(i.get("bytes", []))}
+    if i["function"] == "segment" and i["segment"] == 1:
+        return given["seeds"][0]  # W-5
+    for name in SEED_PARTS[i["function"]].split():
+        many, one = name[:5], name[5:]
+        if many in given:
+            parts += [given[many][int(one)]] if one else given[many]
+        elif name == "matrix":
+            parts.append(ord(i["matrix"]))
+        else:
+            parts += whole(i, name) if name in ("height", "epoch", "segment", "round", "number") else [i.get(name, "")]
+    return seed(i["function"], *parts)[: 8 if i["function"] == "middle" else 32]
+
+def vector_transformer(i):
+    need(sha256(b"".join(t.to_bytes(2, "little") for t in POWERS)).hex() == POWERS_HASH, "table", "T of W-15 is another one")
+    return dict(zip(("norm", "digest", "middle"), unit(i["class"], *hexes([i["seed1"], i["node_seed"], i["segment_seed"]]), int(i["nonce"]))))
+
+def vector_matmul(i):
+    where = hexes(i["challenge"]), int(i["unit"]), (i["m"], i["k"], i["q"])
+    return {"digest": tile_digest(*where, *i["tile"]) if "tile" in i else unit_digest(*where)}
+
+def vector_leaf(i):
+    names = ("class", "node", "index", "norm", "digest")
+    return dict(zip(names, read_leaf(hexes(i)))) | {"hash": leaf_hash(hexes(i))}
+
+def vector_statement(i):
+    d = i | dict(zip(("epoch", "count"), whole(i, "epoch", "count"))) | {n: hexes(i[n]) for n in ("seed1", "segment_seed", "root")}
+    one, two = statement(d, 1), statement(d)
+    key, signature = sign(hexes(i["ed25519_seed"]), two)
+    return {"message": two, "key": key, "signature": signature, "message_1": one, "signature_1": sign(hexes(i["ed25519_seed"]), one)[1]}
+
+def vector_archive(i):
+    leaf = archive_leaf(i | {"count": int(i["count"]), "root": hexes(i["root"]), "host_key": hexes(i["host_key"])})
+    check_inclusion(hexes(i["archive"]), i["commits"], i["index"], leaf_hash(leaf), hexes(i["path"] or []))
+    return {"leaf": leaf, "hash": leaf_hash(leaf)}
+
+def vector_draw(i):
+    total, n = whole(i, "total", "n")
+    return slots_of(i["index"], total, n) if "index" in i else draw(hexes(i["seed"]), total, n)
+
+def vector_statistics(i, name):
+    function, n, x, rate, bound = name.split(",")[0], i["n"], i.get("x", 0), i["rate"], i["bound"]
+    if function == "threshold":
+        return {"value": threshold(n, *rate, *bound)}
+    v = tail(n, *rate, x) if function == "tail" else upper(n, *bound, x) if function == "upper" else detection(*whole(i, "total", "forged"), n, x)
+    return {"value": v, "text": q64_text(v)}
+
+def vector_powers(i):
+    if "count" in i:
+        return {"credited": credited(*whole(i, "count", "bound"))}
+    old, target = ({p["id"]: int(p["weight"]) for p in i.get(name, [])} for name in ("old", "target"))
+    return {"powers": [{"id": name, "weight": p} for name, p in powers(old, target).items()]}
+
+def vector_audit(i):
+    (n, x, count), function, key = whole(i, "n", "x", "count"), i["function"], hexes(i["seed"])
+    if function == "shape":
+        ops = [2 * math.prod(map(int, s.split("x"))) for s in SHAPES]
+        s = max([0] + [j for j, o in enumerate(ops) if n * 20 >= 2000 * o])
+        seconds = 60 if n * 20 < 2000 * ops[0] else 10 if n * 20 > 100_000 * ops[-1] else 20
+        return {"value": min(100_000, n * seconds // ops[s]), "shape": SHAPES[s], "duration_ms": 1000 * seconds}
+    return {"sequential": lambda: {"decision": sequential(n, x)}, "adaptive": lambda: {"value": full_audit(n, x, count)},
+            "k": lambda: {"value": picks_for(*i["rate"], *i["target"])},
+            "caught": lambda: {"value": q64(i["rate"][1] ** n - (i["rate"][1] - i["rate"][0]) ** n, i["rate"][1] ** n)},
+            "stratified": lambda: {"drawn": stratified(key, n, count)}, "distinct": lambda: {"drawn": distinct(key, n, count)}}[function]()
+
+def vector_evidence(i):
+    return {k: v for k, v in check_evidence(read(i.encode())).items() if k != "block"}
+
+def vector_state(i):
+    d = read(i["file"].encode())
+    need("state" in d, "state", "the file shows no state")
+    return dict(zip(("block", "height"), check_state(d)))
+
+def vector_delivery(i):
+    (secret, key), device = ((s, sign(s, b"")[0]) for s in hexes([i["host_ed25519_seed"], i["device_ed25519_seed"]]))
+    device_secret, device = device
+    order, records = fit("order", i["order"]) | {"host_key": key, "device_key": device}, hexes(i["records"])
+    nonce = seed("leaf-nonce", secret, *(order[n] for n in ("chain", "participant", "device_key", "node", "epoch", "segment")))
+    order["audit"] = seed("leaf-audit", nonce, i["samples"])
+    batch = {"first": int(i["first"]), "count": len(records) // 40, "root": tree([leaf_hash(records[p : p + 1280]) for p in range(0, len(records), 1280)])}
+    msg = batch_message(order, batch)
+    signature = sign(device_secret, msg)[1]
+    return {"nonce": nonce, "audit": order["audit"], "root": batch["root"], "message": msg, "device_signature": signature,
+            "host_signature": sign(secret, acknowledgement(msg))[1], "questions": asked(nonce, i["samples"], signature, batch["first"] + batch["count"])}
+
+def vector_leaf_file(i):
+    d = read(i["file"].encode())
+    if d["version"] == "assay-leaf-receipt/1":
+        check_leaf_receipt(d)
+        return {"kind": "receipt", "got": bytes(32), "want": bytes(32)}
+    claim, checked, wrong, _, got, want = check_leaf_evidence(d)
+    return {"kind": "evidence", "claim": claim, "checked": checked, "wrong": wrong, "got": got, "want": want}
+
+def vector_mpoc(i):
+    t, c, d = fit("terms", i["terms"]), fit("commit", i["commit"]), fit("draw", i["draw"])
+    check_terms(t)
+    check_commit(t, c)
+    need(follows(t, d), "draw", "the draw does not follow")
+    host, device = hexes([i["host_ed25519_seed"], i["device_ed25519_seed"]])
+    terms, audit = terms_message(t), Audit(t, c, d)
+    commit = commit_message(terms, c)
+    drawn, leaf = draw_message(commit, d), loop_leaf(t["shape"], t["challenge_id"], t["device_key"], i["index"], hexes(i["digest"]))
+    pairs = [[{"index": a, "tile": b} for a, b in audit.picks(n, n + 1)] for n in (0, 1)]
+    return {"terms_message": terms, "terms_signature": sign(host, terms)[1], "commit_message": commit, "commit_signature": sign(device, commit)[1],
+            "draw_message": drawn, "draw_signature": sign(host, drawn)[1], "leaf": leaf, "leaf_hash": leaf_hash(leaf), "full": audit.full,
+            "samples": audit.samples, "whole": sorted(audit.whole), "picks": pairs[0], "picks_of_round_1": pairs[1],
+            "message_of_a_proof_without_openings": proof_message(commit, d["host_nonce"], 0, [], [])}
+
+def vector_mpoc_file(i):
+    d = read(i.encode())
+    return {"shown": (check_receipt if "receipt" in d["version"] else check_loop_evidence)(d)}
+
+def vector_transfer(i):
+    text = i.get("file")
+    if not text:
+        fields = fit("assay-mpoc-transfer/1", Object([*i["transfer"].pairs, ("host_signature", "0x" + "00" * 64)]))
+        text = spell(Object([*i["transfer"].pairs, ("host_signature", "0x" + sign(hexes(i["host_ed25519_seed"]), transfer_message(fields))[1].hex())]), "") + "\n"
+    d = read(text.encode())
+    check_signature(d["host_key"], transfer_message(d), d["host_signature"], "the host")
+    return {"message": transfer_message(d), "signature": d["host_signature"], "file": text}
+
+VECTORS = {
+    "seed": vector_seed, "prf": lambda i: stream(hexes(i["key"]), *whole(i, "nonce", "offset", "length")),
+    "condense": lambda i: condense(i["elements"], i["position"]), "transformer": vector_transformer, "matmul": vector_matmul, "leaf": vector_leaf,
+    "signature": lambda i: {"valid": valid(*hexes([i["key"], i["message"], i["signature"]]))}, "statement": vector_statement, "archive": vector_archive,
+    "inclusion": lambda i: check_inclusion(hexes(i["root"]), i["size"], i["index"], hexes(i["leaf"]), hexes(i["proof"] or [])),
+    "consistency": lambda i: check_consistency(hexes(i["old_root"]), i["old"], hexes(i["root"]), i["size"], hexes(i["proof"] or [])),
+    "multi": lambda i: check_multi(hexes(i["root"]), i["size"], i["indices"] or [], hexes(i["leaves"] or []), hexes(i["proof"] or [])),
+    "draw": vector_draw, "statistics": vector_statistics, "powers": vector_powers, "mpoc_audit": vector_audit,
+    "spelling": lambda i: read(hexes(i["file"]) + b" " * i.get("spaces", 0)) and None, "evidence": vector_evidence, "evidence_state": vector_state,
+    "delivery": vector_delivery, "delivery_files": vector_leaf_file, "mpoc": vector_mpoc, "mpoc_files": vector_mpoc_file, "mpoc_transfer": vector_transfer}
+FOR_PEOPLE = {"error", "reason"}  # of `out`: the kind is compared apart, the reason is a sentence
+
+def same(want, got):
+    """Whether a value of a vector is the computed one; what is left out is 0, false or empty."""
+    if isinstance(got, bytes):
+        return isinstance(want, str) and want.removeprefix("0x") == got.hex()
+    if isinstance(got, (list, tuple)):
+        return len(want or []) == len(got) and all(map(same, want or [], got))
+    if isinstance(got, dict):
+        return isinstance(want, dict) and set(want) - FOR_PEOPLE <= set(got) and all(same(want[k], v) if k in want else not v for k, v in got.items())
+    return got is want if isinstance(got, bool) else (got is None or str(want) == str(got)) and not isinstance(want, bool)
+
+def check_case(file, case):
+    """"" where a case holds, else why not."""
+    want = case["out"]
+    kind = want.get("error", "") if isinstance(want, dict) else ""
+    try:
+        got, refused = VECTORS[file](case["in"], *[case["name"]] * (file == "statistics")), ""
+    except Refused as e:
+        got, refused = e, e.kind
+    if refused != kind:
+        return f"refused as {refused!r} ({got}), not {kind!r}" if refused else f"accepted, not refused as {kind!r}"
+    return "" if refused or same(want, {} if got is None else got) else f"gives {got}, not {want}"[:600]
+
+def vectors(paths):
+    """Checks files of vectors, or a folder of them all, and returns the exit code."""
+    if len(paths) == 1 and os.path.isdir(paths[0]):
+        paths = [os.path.join(paths[0], name + ".json") for name in VECTORS]
+    total = Counter()
+    for path in paths:
+        name, start, count = os.path.basename(path).removesuffix(".json"), time.monotonic(), Counter()
+        try:
+            with open(path, "rb") as f:
+                document = parse(f.read())
+            for case in document["cases"]:
+                why = check_case(name, case)
+                count["failed" if why else "ok"] += 1
+                print(f"FAILED {path}: {case['name']}: {why}" if why else "", end="\n" if why else "")
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as e:
+            count["failed"] += 1
+            print(f"FAILED {path}: {type(e).__name__}: {e}")
+        print(f"{path}: {count['ok']} ok, {count['failed']} failed, {time.monotonic() - start:.1f} s: {document['about'] if count['ok'] else ''}")
+        total += count
+    print(f"{total['ok']} ok, {total['failed']} failed")
+    return 1 if total["failed"] or not total["ok"] else 0
+
+def main(args):
+    """Runs a command line and returns the exit code."""
+    command, args, trust = (args or [""])[0], args[1:], None
+    full = "--full" in args
+    args = [a for a in args if a != "--full"]
+    if command == "verify" and "--trust" in args[:-1]:
+        at = args.index("--trust")
+        trust, args = args[at + 1], args[:at] + args[at + 2 :]
+        if not re.fullmatch("[0-9a-fA-F]{64}", trust):
+            print("--trust wants the hash of a block, 64 hex digits", file=sys.stderr)
+            return 1
+    if command not in ("verify", "vectors") or not args or args[0].startswith("-"):
+        print(__doc__, file=sys.stderr)
+        return 1
+    return vectors(args) if command == "vectors" else verify(args, trust and bytes.fromhex(trust), full)
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
