@@ -46,7 +46,7 @@ def sha256(*parts):
     return hashlib.sha256(b"".join(parts)).digest()
 
 def message(tag, *fields):
-    """C-10: the tag and the fields, each behind its length; integers are LE64."""
+    """spec C-10: the tag and the fields, each behind its length; integers are LE64."""
     out = []
     for f in (tag, *fields):
         b = f.to_bytes(8, "little") if isinstance(f, int) else f.encode() if isinstance(f, str) else f
@@ -54,7 +54,7 @@ def message(tag, *fields):
     return b"".join(out)
 
 def seed(name, *parts):
-    """W-3: the named seed of W-4."""
+    """spec W-3: the named seed of W-4."""
     return sha256(message("assay/1/" + name, *parts))
 
 def spread(n, value, bits=64):
@@ -102,7 +102,7 @@ def fmix(h, mask):
     return h ^ (h >> 16) & mask
 
 def condense(results, position):
-    """W-7: 64 int32 results, the first at `position`, to a word."""
+    """spec W-7: 64 int32 results, the first at `position`, to a word."""
     return sum(fmix((c + (position + i) * 0x9E3779B9) & 0xFFFFFFFF, 0xFFFFFFFF) for i, c in enumerate(results)) & 0xFFFFFFFF
 
 # transformer/1: W-9 to W-17
@@ -119,7 +119,7 @@ def rsh(x, s):
     return (x + (1 << (s - 1))) >> s
 
 def recip(r):
-    """W-13: a reciprocal and its exponent."""
+    """spec W-13: a reciprocal and its exponent."""
     e = r.bit_length()
     return min((1 << (30 + e)) // r, 2**31 - 1), e
 
@@ -127,7 +127,7 @@ def rq(x, inv, s):
     return clamp(rsh(x * inv, s), 127)
 
 def shift(k):
-    """W-9: the shift of a product over k inputs, a power of two."""
+    """spec W-9: the shift of a product over k inputs, a power of two."""
     return 6 + k.bit_length() // 2
 
 def matrix(key, nonce, rows, cols):
@@ -147,20 +147,25 @@ def product(weights, vectors):
         packed = int.from_bytes(column, "little")
         for t, x in enumerate(vectors):
             sums[t] += packed * x[c]
-    bias = spread(rows, 2**31, 32)
-    return [[v - 2**31 - 128 * sum(x) for v in struct.unpack(f"<{rows}I", (s + bias).to_bytes(4 * rows, "little"))] for s, x in zip(sums, vectors)]
+    bias, results = spread(rows, 2**31, 32), []
+    for s, x in zip(sums, vectors):
+        less = 2**31 + 128 * sum(x)
+        results.append([v - less for v in struct.unpack(f"<{rows}I", (s + bias).to_bytes(4 * rows, "little"))])
+    return results
 
 def norm(h):
-    """W-13, for one position."""
+    """spec W-13, for one position."""
     r = max(1, math.isqrt(sum(v * v for v in h) >> (len(h).bit_length() - 1) << 16))
     inv, e = recip(r)
     return [rq(v, inv, 17 + e) for v in h]
 
 def requant(sums, k):
-    return [[clamp(rsh(a, shift(k)), 127) for a in row] for row in sums]
+    s = shift(k)
+    return [[clamp(rsh(a, s), 127) for a in row] for row in sums]
 
 def residual(h, sums, k):
-    return [[clamp(v + rsh(a, shift(k) - 9), 2**23 - 1) for v, a in zip(*rows)] for rows in zip(h, sums)]
+    s = shift(k) - 9
+    return [[clamp(v + rsh(a, s), 2**23 - 1) for v, a in zip(*rows)] for rows in zip(h, sums)]
 
 def exponential(z):
     """E of W-15."""
@@ -168,7 +173,7 @@ def exponential(z):
     return POWERS[n % 256] >> (n // 256)
 
 def attend(q, k, v):
-    """W-15."""
+    """spec W-15."""
     out = [[] for _ in q]
     for n in range(0, len(q[0]), 64):
         head = slice(n, n + 64)
@@ -181,11 +186,11 @@ def attend(q, k, v):
     return out
 
 def gate(g, u, s):
-    """W-16, for one position."""
+    """spec W-16, for one position."""
     return [clamp(rsh(max(a, 4 * a) * b, s), 127) for a, b in zip(g, u)]
 
 def digest(tag, class_id, h):
-    """W-17: the digest over all four positions."""
+    """spec W-17: the digest over all four positions."""
     flat = [v for row in h for v in row]
     return sha256(tag, bytes([class_id]), b"".join(struct.pack("<I", condense(flat[p : p + 64], p)) for p in range(0, len(flat), 64)))
 
@@ -225,22 +230,25 @@ def operand(challenge, number, which, nonces, k):
     return [data[i : i + k] for i in range(0, len(data), k)]
 
 def tile_digests(challenge, number, shape, tile_rows, tile_cols):
-    """Digests of the tiles in these rows and columns of tiles, row by row. Lane r holds result r of a column of C;
-    64 bits, so that condensing stays inside; 2^40 a lane keeps sums positive and is 0 mod 2^32."""
+    """Digests of the tiles in these rows and columns of tiles, row by row. Lane r holds result r of a column of C: of
+    32 bits while it is summed, where 2^31 keeps all in range (255 * 128 * 2^16 < 2^31), of 64 to condense."""
     k = shape[1]
     a = b"".join(operand(challenge, number, 65, [64 * i + y for i in tile_rows for y in range(64)], k))
     n = len(a) // k
-    mask, digests, spaced = spread(n, 0xFFFFFFFF), {}, bytearray(8 * n)
+    mask, bias, digests, spaced, wide = spread(n, 0xFFFFFFFF), spread(n, 2**31, 32), {}, bytearray(4 * n), bytearray(8 * n)
     a = a.translate(bytes(b ^ 128 for b in range(256)))
     columns = []
     for c in range(k):
-        spaced[::8] = a[c::k]
+        spaced[::4] = a[c::k]
         columns.append(int.from_bytes(spaced, "little"))
     for j in tile_cols:
         words = 0
         for p, b in enumerate(operand(challenge, number, 66, range(64 * j, 64 * j + 64), k)):
             b = struct.unpack(f"{k}b", b)
-            c = sum(map(int.__mul__, columns, b)) + spread(n, 2**40 + (p * 0x9E3779B9 - 128 * sum(b)) % 2**32)
+            c = (sum(map(int.__mul__, columns, b)) + bias).to_bytes(4 * n, "little")
+            for i in range(4):
+                wide[i::8] = c[i::4]
+            c = int.from_bytes(wide, "little") + spread(n, (p * 0x9E3779B9 - 128 * sum(b) - 2**31) % 2**32)
             words += fmix(c & mask, mask)
         words = (words & mask).to_bytes(8 * n, "little")
         words = b"".join(words[i : i + 4] for i in range(0, 8 * n, 8))
@@ -274,7 +282,7 @@ def tree(hashes):
     return hashes[0] if hashes else sha256()
 
 def check_inclusion(root, size, index, leaf, path):
-    """C-2."""
+    """spec C-2."""
     need(0 < size <= MAX_LEAVES and 0 <= index < size, "size", f"there is no leaf {index} in a tree of {size}")
     fn, sn, h, path = index, size - 1, leaf, list(path)
     while sn > 0:
@@ -286,7 +294,7 @@ def check_inclusion(root, size, index, leaf, path):
     need(not path and h == root, "proof", "the path does not lead to the root")
 
 def check_consistency(old_root, old, root, size, proof):
-    """C-3."""
+    """spec C-3."""
     need(0 <= old <= size <= MAX_LEAVES, "size", f"a log of {size} does not begin with one of {old}")
     if old in (0, size):
         need(not proof and old_root == (root if old else sha256()), "proof", "the roots are not those of these sizes")
@@ -305,7 +313,7 @@ def check_consistency(old_root, old, root, size, proof):
     need(not proof and (fr, sr) == (old_root, root), "proof", "the proof does not lead to both roots")
 
 def check_multi(root, size, indices, leaves, proof):
-    """C-4, C-5."""
+    """spec C-4, C-5."""
     k = len(indices)
     need(0 < size <= MAX_LEAVES and k and indices[-1] < size and all(a < b for a, b in zip(indices, indices[1:])), "size", "the indices do not rise within the tree")
     bound = min(sum(min(2**level, k) for level in range((size - 1).bit_length())) - (k - 1), size - k)
@@ -369,7 +377,7 @@ def scalar(*parts):
     return int.from_bytes(hashlib.sha512(b"".join(parts)).digest(), "little") % L
 
 def valid(key, msg, signature):
-    """C-15: whether the signature holds."""
+    """spec C-15: whether the signature holds."""
     if len(key) != 32 or len(signature) != 64 or int.from_bytes(key, "little") & (2**255 - 1) in SMALL:
         return False
     a, s = decode_point(key), int.from_bytes(signature[32:], "little")
@@ -393,16 +401,16 @@ def check_signature(key, msg, signature, whose, kind="signature"):
 # Audit: A-1 to A-15
 
 def words(key):
-    """A-1: the LE64 words of stream (key, 0)."""
+    """spec A-1: the LE64 words of stream (key, 0)."""
     for c in range(2**58):
         yield from struct.unpack("<8Q", blocks(key, [(c, 0)]))
 
 def below(n, source):
-    """A-1: the next uniform number below n."""
+    """spec A-1: the next uniform number below n."""
     return next(w for w in source if w < 2**64 - 2**64 % n) % n
 
 def draw(key, total, n):
-    """A-2."""
+    """spec A-2."""
     source, taken = words(key), set()
     if n >= total:
         return list(range(total))
@@ -412,31 +420,31 @@ def draw(key, total, n):
     return sorted(taken)
 
 def stratified(key, total, n):
-    """A-3."""
+    """spec A-3."""
     n, source = min(n, total), words(key)
     edges = [j * total // n for j in range(n + 1)] if n else [0]
     return [a + below(b - a, source) for a, b in zip(edges, edges[1:])]
 
 def distinct(key, total, n):
-    """A-4."""
+    """spec A-4."""
     source, out = words(key), {}
     while len(out) < min(n, total, 4096):
         out[below(total, source)] = True
     return list(out)
 
 def slots_of(sample, slots, replicas):
-    """A-6."""
+    """spec A-6."""
     return sorted((sample * replicas + i) % slots for i in range(min(slots, replicas)))
 
 def is_rate(a, b):
     return 0 <= a <= b != 0
 
 def q64(num, den, up=False):
-    """A-7: a fraction in units of 2^-64."""
+    """spec A-7: a fraction in units of 2^-64."""
     return min(-(-(num << 64) // den) if up else (num << 64) // den, ONE)
 
 def q64_text(v):
-    """A-7: a Q64 as text."""
+    """spec A-7: a Q64 as text."""
     if v in (0, ONE):
         return str(v // ONE)
     x, exponent = Fraction(v, 2**64), 0
@@ -455,19 +463,19 @@ def at_most(n, a, b, x):
     return (b - a) ** (n - x) * sum(math.comb(n, i) * a**i * (b - a) ** (x - i) for i in range(x + 1))
 
 def tail(n, a, b, x):
-    """A-8, of the rate a/b."""
+    """spec A-8, of the rate a/b."""
     if x > n or x <= 0 or n > 4096 or not is_rate(a, b):
         return 0 if 0 < n < x and n <= 4096 and is_rate(a, b) else ONE
     return q64(b**n - at_most(n, a, b, x - 1), b**n, up=True)
 
 def threshold(n, a, b, c, d):
-    """A-8: the least x whose tail at the rate a/b is below c/d."""
+    """spec A-8: the least x whose tail at the rate a/b is below c/d."""
     if n > 4096 or not is_rate(a, b) or not is_rate(c, d):
         return n + 1
     return next((x for x in range(n + 1) if (b**n - (at_most(n, a, b, x - 1) if x else 0)) * d < c * b**n), n + 1)
 
 def upper(n, c, d, x):
-    """A-10, for eps = c/d."""
+    """spec A-10, for eps = c/d."""
     if x >= n or n > 4096 or not 0 < c < d:
         return ONE
     low, high = 0, ONE  # at high the probability is small enough, at low it is not
@@ -477,11 +485,11 @@ def upper(n, c, d, x):
     return high
 
 def credited(count, bound):
-    """A-11."""
+    """spec A-11."""
     return {0: count, ONE: 0}.get(bound, count * (2**64 - bound) >> 64)
 
 def detection(total, forged, n, t):
-    """A-12."""
+    """spec A-12."""
     n = min(n, total)
     if t == 0 or n > 4096 or forged > total:
         return ONE if t == 0 else 0
@@ -489,20 +497,20 @@ def detection(total, forged, n, t):
     return q64(math.comb(total, n) - missed, math.comb(total, n))
 
 def sequential(n, x):
-    """A-13: "fraud", "faulty" or "continue"."""
+    """spec A-13: "fraud", "faulty" or "continue"."""
     if x > n or n > 4096:
         return "continue"
     num, den = 500**x * 9500 ** (n - x), 9999 ** (n - x)
     return "fraud" if num >= 999_999 * den else "faulty" if num * 999_999 <= den else "continue"
 
 def full_audit(gain, locked, flags):
-    """A-14, in units of 2^-32."""
+    """spec A-14, in units of 2^-32."""
     if locked == 0:
         return 2**32
     return min(2**32, -(-max(Fraction(1, 20), Fraction(2 * 4 ** min(flags, 16) * gain, gain + locked)) * 2**32 // 1))
 
 def picks_for(a, b, c, d):
-    """A-15, for f = a/b and the target c/d."""
+    """spec A-15, for f = a/b and the target c/d."""
     missed, all_ = 1, 1
     for k in range(4097):
         if d * (all_ - missed) >= c * all_:
@@ -664,7 +672,7 @@ def read(data):
 # Commitments: C-7 to C-14
 
 def affordable(ops, full):
-    """F-20: measures this machine where a recomputation of so many operations may take long."""
+    """spec F-20: measures this machine where a recomputation of so many operations may take long."""
     if not full and ops > 2**28:
         start = time.monotonic()
         unit("nano", *[bytes(32)] * 3, 0)
@@ -681,12 +689,12 @@ def is_node(name):
     return re.fullmatch("[a-z0-9-]{1,32}", name) is not None
 
 def unit_leaf(class_id, node, index, norm, digest):
-    """C-8."""
+    """spec C-8."""
     need(class_id and is_node(node) and index < MAX_LEAVES, "leaf", "node or index is none of a leaf")
     return bytes([1, 1, class_id, len(node)]) + node.encode() + struct.pack("<QQ", index, norm) + digest
 
 def read_leaf(b):
-    """C-8, from bytes to (class id, node, index, norm, digest)."""
+    """spec C-8, from bytes to (class id, node, index, norm, digest)."""
     n = b[3] if len(b) > 3 else 0
     need(len(b) == 52 + n, "leaf", "this is no leaf's length")
     fields = b[2], b[4 : 4 + n].decode("latin-1"), *struct.unpack("<QQ", b[4 + n : 20 + n]), b[20 + n :]
@@ -694,11 +702,11 @@ def read_leaf(b):
     return fields
 
 def loop_leaf(shape, challenge, device, index, digest):
-    """C-9."""
+    """spec C-9."""
     return struct.pack("<BB3I", 1, 2, *shape) + challenge + device + index.to_bytes(8, "little") + digest
 
 def statement(d, version=2):
-    """C-11, C-12."""
+    """spec C-11, C-12."""
     need(d["chain"] and d["participant"] and d["class"] and is_node(d["node"]) and d["segment"] > 0 and d["count"] <= MAX_LEAVES
          and (d["count"] or d["root"] == sha256()), "statement", "the fields form no statement")
     seeds = [d["seed1"], d["segment_seed"]] if version == 2 else []
@@ -706,14 +714,14 @@ def statement(d, version=2):
     return message(f"assay/{version}/commit-statement", *where, *seeds, d["root"], d["count"])
 
 def archive_leaf(d):
-    """C-13."""
+    """spec C-13."""
     need(0 < len(d["participant"].encode()) <= 128 and is_node(d["node"]) and d["segment"] > 0 and 0 < d["count"] <= MAX_LEAVES, "archive", "the fields form no commit")
     return message("assay/1/archive-leaf", *[d[name] for name in ("participant", "node", "segment", "root", "count", "host_key")])
 
 # Evidence about a leaf, and the chain's state: F-8 to F-13
 
 def check_evidence(d, full=False):
-    """F-9: what an evidence file shows, without what only the chain knows."""
+    """spec F-9: what an evidence file shows, without what only the chain knows."""
     version = int(d["version"][-1])
     need(d["class"] in CLASSES and d["claim"] in ("forged", "honest"), "file", "no such class or claim")
     leaf = leaf_hash(unit_leaf(CLASSES[d["class"]][0], d["node"], d["nonce"], d["norm"], d["digest"]))
@@ -760,7 +768,7 @@ def pack_varint(v):
     return bytes([v]) if v < 128 else bytes([v & 127 | 128]) + pack_varint(v >> 7)
 
 def header(data):
-    """F-12: the fields of a block's header, and its hash."""
+    """spec F-12: the fields of a block's header, and its hash."""
     h = proto(data, "1b!,2b,3v,4b!,5b!,6b,7b,8b,9b,10b,11b,12b,13b,14b")
     proto(h[1], "1v,2v")
     nanos = proto(h[4], "1v,2v")[2]
@@ -771,7 +779,7 @@ def header(data):
     return h, tree([leaf_hash(packed[n]) for n in range(1, 15)])
 
 def existence(data, key, iavl):
-    """F-13: the value that a proof shows for the key, and the root under which it does."""
+    """spec F-13: the value that a proof shows for the key, and the root under which it does."""
     p = proto(proto(data, "1b!")[1], "1b,2b,3b!,4b*")
     leaf = proto(p[3], "1v,2v,3v,4v,5b")
     need(p[1] == key and p[2] and [leaf[n] for n in (1, 2, 3, 4)] == [1, 0, 1, 1] and leaf[5][:1] == b"\0" and len(p[4]) <= 128, "state", "the proof is of another kind or key")
@@ -793,7 +801,7 @@ def existence(data, key, iavl):
     return p[2], h
 
 def check_state(d):
-    """F-11: the hash and the height of the block that shows the epoch's archive as the file has it."""
+    """spec F-11: the hash and the height of the block that shows the epoch's archive as the file has it."""
     head, block = header(d["state"]["header"])
     root, app = existence(d["state"]["app"], b"sprint", False)
     value, store = existence(d["state"]["store"], b"\x0d" + struct.pack(">Q", d["epoch"]), True)
@@ -815,18 +823,18 @@ def acknowledgement(batch):
     return message("assay/1/leaf-receipt", sha256(batch))
 
 def check_leaf_receipt(d):
-    """F-14: the number of leaves that the host has."""
+    """spec F-14: the number of leaves that the host has."""
     msg = batch_message(d["order"], d["batch"])
     check_signature(d["order"]["device_key"], msg, d["device_signature"], "the device")
     check_signature(d["order"]["host_key"], acknowledgement(msg), d["host_signature"], "the host")
     return d["batch"]["first"] + d["batch"]["count"]
 
 def asked(nonce, samples, signature, end):
-    """M-22: the leaves that a host audits."""
+    """spec M-22: the leaves that a host audits."""
     return draw(seed("leaf-draw", nonce, signature), end, min(samples, 4096))
 
 def check_leaf_evidence(d, full=False):
-    """F-15: (claim, number drawn, number wrong, the first wrong leaf, its digests as signed and as computed)."""
+    """spec F-15: (claim, number drawn, number wrong, the first wrong leaf, its digests as signed and as computed)."""
     order, last, wrong = d["order"], d["last"], d["wrong"]
     need(d["claim"] in ("fraud", "faulty") and order["class"] in CLASSES and 0 < len(wrong) <= 40, "file", "no such claim or class, or no wrong leaf")
     need(all(a["leaf"] < b["leaf"] for a, b in zip(wrong, wrong[1:])), "file", "the leaves do not rise")
@@ -854,7 +862,7 @@ def check_leaf_evidence(d, full=False):
     return d["claim"], len(drawn), len(wrong), wrong[0]["leaf"], *found[0]
 
 def check_left_out(d, full=False):
-    """F-16: what its evidence shows, or None where it is the host's word alone."""
+    """spec F-16: what its evidence shows, or None where it is the host's word alone."""
     if "evidence" not in d:
         raw = Object([p for p in d["raw"].pairs if p[0] != "sha256"])
         need(d.get("hidden") and sha256(spell(raw, "").encode() + b"\n") == d.get("sha256"), "file", "the file was changed after it was written")
@@ -882,7 +890,7 @@ def draw_message(commit, d):
     return message("assay/1/mpoc-draw", sha256(commit), *d.values())
 
 def proof_message(commit, nonce, number, samples, tiles):
-    """M-15."""
+    """spec M-15."""
     fields = [len(samples), len(tiles)]
     for o in samples + tiles:
         fields += [o["index"], o["leaf"], o["digest"], len(o["proof"]), *o["proof"]]
@@ -891,7 +899,7 @@ def proof_message(commit, nonce, number, samples, tiles):
     return message("assay/1/mpoc-proof", sha256(commit), nonce, number, sha256(message("assay/1/mpoc-openings", *fields)))
 
 def receipt_message(r):
-    """M-16."""
+    """spec M-16."""
     commit = commit_message(terms_message(r["terms"]), r["commit"])
     drawn = draw_message(commit, r["draw"]) if "draw" in r else b""
     outcome = r["outcome"] | {"pay": str(r["outcome"]["pay"])}
@@ -900,7 +908,7 @@ def receipt_message(r):
                    *outcome.values(), r["reason"], r["committed"], r["proved"], r["entry"], openings)
 
 def check_terms(t):
-    """M-4, M-5."""
+    """spec M-4, M-5."""
     bounds = (("duration_ms", 1, 120_000), ("whole", 0, 10), ("picks", 1, 512), ("light", 1, t["picks"]), ("max_loops", 1, 100_000),
               ("unlock_after", 0, 10_000), ("ban_after", 1, 1000), ("pay_per_tebiop", 0, 2**104 - 1))
     bad = [name for name, low, high in bounds if not low <= t[name] <= high]
@@ -911,11 +919,11 @@ def check_terms(t):
          and t["seed"] == seed("mpoc", t["chain"], t["challenge_id"], *between, t["fresh"]), "terms", "challenge_id or seed do not follow")
 
 def check_commit(t, c):
-    """M-7."""
+    """spec M-7."""
     need(0 < c["loops"] <= t["max_loops"], "commit", "the number of loops is outside the terms")
 
 def follows(t, d):
-    """M-9: whether a draw does."""
+    """spec M-9: whether a draw does."""
     return seed("mpoc-nonce", t["challenge_id"], d["host_nonce"]) == t["host_nonce_hash"] and d["audit_q32"] <= 2**32 and d["deadline"] >= t["issued"]
 
 class Audit:
@@ -941,7 +949,7 @@ class Audit:
         return sorted(divmod(n, self.tiles) for n in numbers)
 
 def check_opening(t, c, o):
-    """M-14: an opened sample or tile is in the log."""
+    """spec M-14: an opened sample or tile is in the log."""
     need(o["leaf"] == leaf_hash(loop_leaf(t["shape"], t["challenge_id"], t["device_key"], o["index"], o["digest"])), "opening", "the leaf is not that of the loop")
     check_inclusion(c["merkle_root"], c["loops"], o["index"], o["leaf"], o["proof"])
     if "tile" in o:
@@ -956,7 +964,7 @@ def is_wrong(t, o, full):
     return unit_digest(t["seed"], o["index"], t["shape"]) != o["digest"]
 
 def check_authentic(r):
-    """M-17: form and signatures of a receipt."""
+    """spec M-17: form and signatures of a receipt."""
     t, c = r["terms"], r["commit"]
     need(r["outcome"]["status"] in ("accepted", "faulty", "rejected", "failed", "late"), "file", "there is no such status")
     need(1 <= len(r.get("wrong_samples", "1")) <= 10 and 1 <= len(r.get("wrong_tiles", "1")) <= 40, "file", "too many openings")
@@ -971,7 +979,7 @@ def check_authentic(r):
     return whole
 
 def outcome_of(t, c, audit, rounds, wrong, clean):
-    """M-17: (status, bad share, credited loops) after so many rounds; status "" where nothing is decided."""
+    """spec M-17: (status, bad share, credited loops) after so many rounds; status "" where nothing is decided."""
     checked = audit.looks(rounds)
     if clean:
         return ("accepted", 0, c["loops"]) if rounds == 1 else ("", 0, 0)
@@ -984,7 +992,7 @@ def outcome_of(t, c, audit, rounds, wrong, clean):
     return "faulty", bad, credited(c["loops"], bad)
 
 def check_receipt(r, full=False):
-    """M-17: the status that an authentic receipt shows."""
+    """spec M-17: the status that an authentic receipt shows."""
     check_authentic(r)
     t, c, o = r["terms"], r["commit"], r["outcome"]
     samples, tiles = r.get("wrong_samples", []), r.get("wrong_tiles", [])
@@ -1026,7 +1034,7 @@ CLAIMS = {"forged": "terms commit", "honest": "terms commit", "two-commits": "te
           "bad-draw": "terms commit draw", "two-draws": "terms commit draw other_draw", "two-receipts": "receipt other_receipt"}
 
 def check_loop_evidence(e, full=False):
-    """F-18: the claim that the evidence shows."""
+    """spec F-18: the claim that the evidence shows."""
     claim, has = e["claim"], set(e) - {"version", "claim", "note", "raw"}
     need(claim in CLAIMS, "file", f"there is no claim {claim!r}")
     opened = {"sample", "tile"} & has if claim in ("forged", "honest") else set()
@@ -1064,7 +1072,7 @@ def check_loop_evidence(e, full=False):
     return claim
 
 def transfer_message(d):
-    """F-19."""
+    """spec F-19."""
     return message("assay/1/mpoc-transfer", *[str(v) if k == "amount" else v for k, v in d.items() if k not in ("host_signature", "raw")])
 
 # assay.py verify
