@@ -357,6 +357,11 @@ func TestMulti(t *testing.T) {
 		{"index = size", with(func(in *multiIn) { in.Indices = []uint64{2, 7} })},
 		{"none", multiIn{Root: rootOf(7), Size: 7, Proof: []hash{rootOf(7)}}},
 		{"size 0", multiIn{Root: hash(commit.EmptyRoot), Indices: []uint64{0}, Leaves: []hash{{}}}},
+		{"a hash to spare, within the bound", func() multiIn {
+			in := sound(7, 2, 3)
+			in.Proof = append(in.Proof, hash{})
+			return in
+		}()},
 	}, func(t testing.TB, in multiIn) accepted {
 		return accepted{fault(t, commit.VerifyMulti(commit.Hash(in.Root), in.Size, in.Indices, plain(in.Leaves), plain(in.Proof)))}
 	})

@@ -150,6 +150,11 @@ func TestDeliveryFiles(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	receipt.HostSignature = delivery.Acknowledge(receipt.Statement().Digest(), device)
+	unsigned, err := receipt.Marshal()
+	if err != nil {
+		t.Fatal(err)
+	}
 	check(t, "delivery_files.json", "receipts and evidence about leaves of transformer/1: what they show", []given[deliveryFile]{
 		{"a receipt", deliveryFile{string(text)}},
 		{"a receipt with another epoch", deliveryFile{strings.Replace(string(text), `"epoch": 7`, `"epoch": 8`, 1)}},
@@ -170,6 +175,12 @@ func TestDeliveryFiles(t *testing.T) {
 		{"another seed", as(func(e *delivery.Evidence) { e.Order.Seed1[0] ^= 1 })},
 		{"a record of the host's", as(func(e *delivery.Evidence) { e.Wrong[0].Page = strings.Repeat("ab", len(e.Wrong[0].Page)/2) })},
 		{"version 2", deliveryFile{strings.Replace(as(func(*delivery.Evidence) {}).File, "assay-leaf-evidence/1", "assay-leaf-evidence/2", 1)}},
+		{"a receipt that the host did not sign", deliveryFile{string(unsigned)}},
+		{"a nonce that was not announced, by which the leaf is drawn", as(func(e *delivery.Evidence) {
+			e.Wrong, e.Claim = e.Wrong[:1], delivery.Faulty
+			for e.Nonce[0]++; !slices.Contains(delivery.Questions(e.Order, e.Nonce, e.Samples, e.Last), e.Wrong[0].Leaf); e.Nonce[0]++ {
+			}
+		})},
 	}, func(t testing.TB, in deliveryFile) deliveryFinding {
 		if r, err := delivery.ParseReceipt([]byte(in.File)); err == nil {
 			if err := r.Verify(); err != nil {

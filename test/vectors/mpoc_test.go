@@ -85,6 +85,8 @@ func TestMPoC(t *testing.T) {
 		{"no loops", with(func(c *challengeIn) { c.Commit.Loops = 0 })},
 		{"another nonce", with(func(c *challengeIn) { c.Draw.HostNonce[0]++ })},
 		{"more than certain", with(func(c *challengeIn) { c.Draw.AuditQ32 = 1<<32 + 1 })},
+		{"20 loops", with(func(c *challengeIn) { c.Commit.Loops, c.Index = 20, 0 })},
+		{"due before it was offered", with(func(c *challengeIn) { c.Draw.Deadline = c.Terms.Issued - 1 })},
 	}, func(t testing.TB, in challengeIn) challengeOut {
 		host, device := privateKey(in.Host), privateKey(in.Device)
 		l := mpoc.Log{Terms: in.Terms, Commit: in.Commit}
@@ -303,7 +305,7 @@ type auditOut struct {
 func TestMPoCAudit(t *testing.T) {
 	var inputs []given[auditIn]
 	add := func(name string, in auditIn) { inputs = append(inputs, given[auditIn]{name, in}) }
-	for _, c := range [][2]uint64{{0, 0}, {269, 0}, {270, 0}, {392, 1}, {393, 1}, {90, 2}, {90, 3}, {3, 3}, {4096, 36}, {4097, 4097}, {2, 3}} {
+	for _, c := range [][2]uint64{{0, 0}, {269, 0}, {270, 0}, {392, 1}, {393, 1}, {90, 2}, {90, 3}, {3, 3}, {4096, 36}, {4097, 4097}, {2, 3}, {97, 3}, {98, 3}} {
 		add("sequential, "+big.NewInt(int64(c[1])).String()+" of "+big.NewInt(int64(c[0])).String(), auditIn{Function: "sequential", N: c[0], X: c[1]})
 	}
 	add("adaptive, nothing locked", auditIn{Function: "adaptive", N: 1000})

@@ -95,6 +95,9 @@ func TestSignature(t *testing.T) {
 		}
 		cases = append(cases, given[signatureIn]{"a key of " + weak.name + ", signed by nobody", in})
 	}
+	cases = append(cases,
+		given[signatureIn]{"65 bytes, the last 0", signatureIn{public, message, slices.Concat(good, []byte{0})}},
+		given[signatureIn]{"a key of 33 bytes, the last 0", signatureIn{slices.Concat(public, []byte{0}), message, good}})
 	check(t, "signature.json", "Ed25519: which signatures hold; one answer for every implementation", cases, func(_ testing.TB, in signatureIn) signatureOut {
 		return signatureOut{signed.Verify(in.Key, in.Message, in.Signature)}
 	})

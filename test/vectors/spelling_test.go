@@ -89,6 +89,7 @@ func TestSpelling(t *testing.T) {
 		{"a byte order mark", spelling{File: []byte("\ufeff" + good)}},
 		{"something behind", spelling{File: []byte(good + "{}")}},
 		{"nothing", spelling{}},
+		{"an unknown key at the end", replaced("]\n  }\n}", "]\n  },\n  \"other\": 1\n}")},
 	}, func(t testing.TB, in spelling) read {
 		f, err := evidence.Parse(slices.Concat(in.File, bytes.Repeat([]byte(" "), in.Spaces)))
 		if err == nil && f.Note == "" && f.Epoch == 0 {
