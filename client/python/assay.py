@@ -1160,6 +1160,12 @@ def vector_transformer(i):
     need(sha256(b"".join(t.to_bytes(2, "little") for t in POWERS)).hex() == POWERS_HASH, "table", "T of W-15 is another one")
     return dict(zip(("norm", "digest", "middle"), unit(i["class"], *hexes([i["seed1"], i["node_seed"], i["segment_seed"]]), int(i["nonce"]))))
 
+def vector_step(i):
+    quarter = {name: [v[p : p + len(v) // 4] for p in range(0, len(v), len(v) // 4)] for name, v in i.items() if name in ("h", "q", "key", "v") and len(v) % 4 == 0}
+    out = {"norm": lambda: map(norm, quarter["h"]), "requant": lambda: requant([i["a"]], i["k"]), "residual": lambda: residual([i["h"]], [i["a"]], i["k"]),
+           "attend": lambda: attend(quarter["q"], quarter["key"], quarter["v"]), "gate": lambda: [gate(i["g"], i["u"], CLASSES[i["class"]][3])]}[i["step"]]()
+    return [v for row in out for v in row]
+
 def vector_matmul(i):
     where = hexes(i["challenge"]), int(i["unit"]), (i["m"], i["k"], i["q"])
     return {"digest": tile_digest(*where, *i["tile"]) if "tile" in i else unit_digest(*where)}
@@ -1233,8 +1239,8 @@ def vector_leaf_file(i):
     if d["version"] == "assay-leaf-receipt/1":
         check_leaf_receipt(d)
         return {"kind": "receipt", "got": bytes(32), "want": bytes(32)}
-    claim, checked, wrong, _, got, want = check_leaf_evidence(d)
-    return {"kind": "evidence", "claim": claim, "checked": checked, "wrong": wrong, "got": got, "want": want}
+    claim, checked, wrong, leaf, got, want = check_leaf_evidence(d)
+    return {"kind": "evidence", "claim": claim, "checked": checked, "wrong": wrong, "leaf": leaf, "got": got, "want": want}
 
 def vector_mpoc(i):
     t, c, d = fit("terms", i["terms"]), fit("commit", i["commit"]), fit("draw", i["draw"])
@@ -1267,7 +1273,8 @@ def vector_transfer(i):
 
 VECTORS = {
     "seed": vector_seed, "prf": lambda i: stream(hexes(i["key"]), *whole(i, "nonce", "offset", "length")),
-    "condense": lambda i: condense(i["elements"], i["position"]), "transformer": vector_transformer, "matmul": vector_matmul, "leaf": vector_leaf,
+    "condense": lambda i: condense(i["elements"], i["position"]), "transformer": vector_transformer,
+    "transformer_steps": vector_step, "matmul": vector_matmul, "leaf": vector_leaf,
     "signature": lambda i: {"valid": valid(*hexes([i["key"], i["message"], i["signature"]]))}, "statement": vector_statement, "archive": vector_archive,
     "inclusion": lambda i: check_inclusion(hexes(i["root"]), i["size"], i["index"], hexes(i["leaf"]), hexes(i["proof"] or [])),
     "consistency": lambda i: check_consistency(hexes(i["old_root"]), i["old"], hexes(i["root"]), i["size"], hexes(i["proof"] or [])),

@@ -133,7 +133,7 @@ func mutate(r *rand.Rand, raw []byte, p place) []byte {
 func TestChangedVectorsFail(t *testing.T) {
 	t.Parallel()
 	count := 20
-	if os.Getenv("ASSAY_LONG") != "" {
+	if long {
 		count = 200
 	}
 	seed := uint64(time.Now().UnixNano())

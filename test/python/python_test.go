@@ -23,6 +23,9 @@ const (
 	folder  = "../vectors"
 )
 
+// long asks for what takes minutes.
+var long = os.Getenv("ASSAY_LONG") != ""
+
 // file is a file of vectors, as far as these tests read it.
 type file struct {
 	About string            `json:"about"`
@@ -208,7 +211,11 @@ func TestExitCodes(t *testing.T) {
 // Each wrong implementation fails a vector.
 func TestWrongImplementationsFail(t *testing.T) {
 	t.Parallel()
-	out, code := python(t, "wrong.py", folder)
+	args := []string{"wrong.py", folder}
+	if long {
+		args = append(args, "--long")
+	}
+	out, code := python(t, args...)
 	t.Log(out)
 	if code != 0 {
 		t.Error("a wrong implementation passes every vector that should fail it: add the vector")

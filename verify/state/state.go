@@ -57,6 +57,11 @@ func Check(f evidence.File) (Block, error) {
 	if err != nil {
 		return Block{}, err
 	}
+	for _, step := range app.GetExist().Path { // ics23 takes any length up to 33: spec F-13
+		if n := len(step.Prefix); n != 1 && n != 33 || step.Prefix[0] != 1 {
+			return Block{}, fmt.Errorf("%w: a step of the app proof is none of the tree of stores", ErrState)
+		}
+	}
 	root := app.GetExist().Value
 	if !ics23.VerifyMembership(ics23.TendermintSpec, ics23.CommitmentRoot(header.AppHash), app, []byte(sprintv1.StoreName), root) {
 		return Block{}, fmt.Errorf("%w: the store %s is not under the app hash of block %d", ErrState, sprintv1.StoreName, header.Height)
@@ -66,8 +71,8 @@ func Check(f evidence.File) (Block, error) {
 		return Block{}, fmt.Errorf("%w: the archive of epoch %d is not in the store", ErrState, f.Epoch)
 	}
 	var a sprintv1.Archive
-	if err := a.Unmarshal(record); err != nil {
-		return Block{}, fmt.Errorf("%w: archive of epoch %d: %w", ErrState, f.Epoch, err)
+	if err := canonical(fmt.Sprintf("the archive of epoch %d", f.Epoch), record, &a); err != nil {
+		return Block{}, err
 	}
 	if err := Compare(f, header.ChainID, a); err != nil {
 		return Block{}, err

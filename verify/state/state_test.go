@@ -197,6 +197,36 @@ func TestC23CheckFollowsEveryStep(t *testing.T) {
 		}
 		return hex.EncodeToString(raw)
 	}()
+	// crafted has proofs of trees that no chain has, under a header that fits them.
+	crafted := func(edit func(app, store *ics23.ExistenceProof)) *evidence.State {
+		var proofs []*ics23.CommitmentProof
+		for _, text := range []string{sound.App, sound.Store} {
+			raw, err := hex.DecodeString(text)
+			p := new(ics23.CommitmentProof)
+			if err := errors.Join(err, p.Unmarshal(raw)); err != nil {
+				t.Fatal(err)
+			}
+			proofs = append(proofs, p)
+		}
+		app, store := proofs[0].GetExist(), proofs[1].GetExist()
+		edit(app, store)
+		var err error
+		if app.Value, err = store.Calculate(); err != nil {
+			t.Fatal(err)
+		}
+		root, err := app.Calculate()
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := headed(func(h *cmttypes.Header) { h.AppHash = []byte(root) })
+		rawApp, err1 := proofs[0].Marshal()
+		rawStore, err2 := proofs[1].Marshal()
+		if err := errors.Join(err1, err2); err != nil {
+			t.Fatal(err)
+		}
+		s.App, s.Store = hex.EncodeToString(rawApp), hex.EncodeToString(rawStore)
+		return s
+	}
 	var cases []stateCase
 	for _, c := range []struct {
 		name  string
@@ -230,6 +260,9 @@ func TestC23CheckFollowsEveryStep(t *testing.T) {
 		{"a file of another class", sound, func(f *evidence.File) { f.Class = "small" }, ErrOther},
 		{"a file with another number of commits", sound, func(f *evidence.File) { f.Archive.Commits = 3 }, ErrOther},
 		{"a file with another archive", sound, func(f *evidence.File) { f.Archive.Root = f.Root }, ErrOther},
+		{"a step of another length", crafted(func(app, _ *ics23.ExistenceProof) { app.Path[0].Prefix = append([]byte{1}, make([]byte, 5)...) }), nil, ErrState},
+		{"a step that stands lower than it is", crafted(func(_, store *ics23.ExistenceProof) { store.Path[1].Prefix[0] = 2 }), nil, ErrState},
+		{"the same record at another key", crafted(func(_, store *ics23.ExistenceProof) { store.Key = sprintv1.ArchiveKey(8) }), nil, ErrState},
 	} {
 		f := w.file
 		archive := *f.Archive
