@@ -986,7 +986,7 @@ def outcome_of(t, c, audit, rounds, wrong, clean):
     decided = sequential(checked, wrong)
     if decided == "fraud":
         return "rejected", 0, 0
-    if decided == "continue" and rounds < 4096 // t["picks"]:
+    if decided == "continue" and rounds < 4096 // t["picks"] and audit.looks(rounds + 1) > checked:
         return "", 0, 0
     bad = upper(checked, 1, 1000, wrong)
     return "faulty", bad, credited(c["loops"], bad)

@@ -259,6 +259,7 @@ func TestMPoCFiles(t *testing.T) {
 		})},
 		{"two receipts", evidence(mpoc.TwoReceipts, func(e *mpoc.Evidence) { e.Receipt, e.OtherReceipt = &accepted, &failed })},
 	}
+	inputs = append(inputs, moreReceipts(t, func(r mpoc.Receipt) text { return written(r) }, accepted, rejected, failed, late)...)
 	check(t, "mpoc_files.json", "receipts and evidence as files: what each shows", inputs, func(t testing.TB, in text) fileOut {
 		data := []byte(in)
 		if strings.Contains(string(in), "assay-mpoc-receipt/") && !strings.Contains(string(in), mpoc.EvidenceVersion) {
