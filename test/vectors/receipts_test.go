@@ -79,6 +79,8 @@ func moreReceipts(t *testing.T, written func(mpoc.Receipt) text, accepted, rejec
 	unsigned := rejected
 	bad := unsigned.Countersign(host)
 	unsigned.DeviceSignature = &bad
+	altered := failed
+	altered.Entry++
 	return []given[text]{
 		{"faulty", written(faulty)},
 		{"faulty, decided a round later", with(faulty, func(r *mpoc.Receipt) { r.Outcome, _ = q.Outcome(r.Outcome.Rounds+1, 0, 1) })},
@@ -94,6 +96,7 @@ func moreReceipts(t *testing.T, written func(mpoc.Receipt) text, accepted, rejec
 		{"rejected, a tile of another log", with(rejected, func(r *mpoc.Receipt) { r.Commit, r.CommitSignature = accepted.Commit, accepted.CommitSignature })},
 		{"rejected, a digest that is not in the unit", with(rejected, func(r *mpoc.Receipt) { r.WrongTiles[0].TileDigest[0] ^= 2 })},
 		{"signed back by another key", written(unsigned)},
+		{"altered, and not signed back", written(altered)},
 		{"terms that the host did not sign", with(accepted, func(r *mpoc.Receipt) { r.TermsSignature = r.CommitSignature })},
 		{"a commit that the device did not sign", with(accepted, func(r *mpoc.Receipt) { r.CommitSignature = r.TermsSignature })},
 	}
