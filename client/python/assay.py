@@ -451,7 +451,7 @@ def q64_text(v):
     while x * 10**-exponent < 1:
         exponent -= 1
     digits = math.floor(x * 10 ** (5 - exponent) + Fraction(1, 2))
-    if digits == 10**6:
+    if digits == 10**6 or exponent < -1 and x * 10 ** (5 - exponent) >= 999_995:
         digits, exponent = 10**5, exponent + 1
     kept = str(digits).rstrip("0")
     if exponent < -4:
@@ -1084,11 +1084,12 @@ def show(d, trust, full):
     keys = ["that the keys are those of the host and the machine that you know"]
     if kind == "assay-evidence":
         found = check_evidence(d, full)
-        need(not trust or found["block"] and found["block"][0] == trust, "other", "the file does not stand on the block that you trust")
-        taken = [] if trust and not found["unbound"] else ["that the key is the participant's", "that the seeds are the epoch's", "that the chain accepted the commit"]
+        block = found["block"]
+        need(not trust or not block or block[0] == trust, "other", "the file does not stand on the block that you trust")
+        taken = [] if trust and block else ["that the key is the participant's", "that the seeds are the epoch's", "that the chain accepted the commit"]
         taken += ["version 1 binds no seeds: it convicts nobody"] if found["unbound"] else []
-        if found["block"] and not trust:
-            taken.append(f"the block {found['block'][0].hex().upper()} at height {found['block'][1]}: compare it and give it to --trust")
+        if block and not trust:
+            taken.append(f"the block {block[0].hex().upper()} at height {block[1]}: compare it and give it to --trust")
         return 2 if taken else 0, f"leaf {d['nonce']} of node {d['node']}, segment {d['segment']}, epoch {d['epoch']}, of {d['participant']} is {d['claim']}", taken
     if kind == "assay-leaf-receipt":
         return 0, f"the host has {check_leaf_receipt(d)} leaves of node {d['order']['node']}, epoch {d['order']['epoch']}, segment {d['order']['segment']}", keys

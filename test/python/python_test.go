@@ -177,10 +177,13 @@ func TestExitCodes(t *testing.T) {
 	shown := write(t, dir, "state.json", state.In.File)
 	marked := write(t, dir, "marked.json", "\ufeff"+state.In.File)
 	wrong := write(t, dir, "wrong.json", strings.Replace(state.In.File, `"epoch": 7`, `"epoch": 8`, 1))
-	receipt := ""
+	receipt, bare := "", ""
 	for _, s := range samples(t) {
-		if s.name == "mpoc_files: accepted" {
+		switch s.name {
+		case "mpoc_files: accepted":
 			receipt = write(t, dir, "receipt.json", s.text)
+		case "evidence_state: no proof":
+			bare = write(t, dir, "bare.json", s.text)
 		}
 	}
 	other := strings.Repeat("0", 64)
@@ -188,9 +191,8 @@ func TestExitCodes(t *testing.T) {
 		code int
 		args []string
 	}{
-		{2, []string{"verify", shown}},
 		{2, []string{"verify", marked}},
-		{0, []string{"verify", "--trust", state.Out.Block, shown}},
+		{2, []string{"verify", "--trust", other, bare}},
 		{0, []string{"verify", "--trust", strings.ToUpper(state.Out.Block), shown}},
 		{1, []string{"verify", "--trust", other, shown}},
 		{1, []string{"verify", "--trust", "00", shown}},

@@ -82,6 +82,8 @@ WRONG = [
     ("slots that begin at 0", "draw", "(sample * replicas + i) % slots", "i % slots"),
     ("a tail that is rounded down", "statistics", "b**n, up=True)", "b**n)"),
     ("a tail above x", "statistics", "at_most(n, a, b, x - 1), b**n", "at_most(n, a, b, x), b**n"),
+    ("texts of six digits at every edge", "statistics", "if digits == 10**6 or exponent < -1 and x * 10 ** (5 - exponent) >= 999_995:", "if digits == 10**6:"),
+    ("0.0001 with an exponent", "statistics", "if exponent < -4:", "if exponent < -3:"),
     ("a threshold at the bound", "statistics", "next((x for x in range(n + 1) if", "next((x + 1 for x in range(n + 1) if"),
     ("an upper bound of below", "statistics", "    return high\n\ndef credited", "    return low\n\ndef credited"),
     ("a detection that is rounded up", "statistics", "q64(math.comb(total, n) - missed, math.comb(total, n))", "q64(math.comb(total, n) - missed, math.comb(total, n), True)"),

@@ -95,6 +95,12 @@ func TestStatistics(t *testing.T) {
 		{"detection, 5 %", statIn{"detection", 1_000_000, 50_000, 200, 3, none, none}},
 		{"detection, 3 of 10 looked at, 1 forged", statIn{"detection", 10, 1, 3, 1, none, none}},
 		{"detection, nothing forged", statIn{"detection", 10, 0, 3, 1, none, none}},
+		{"detection, 0.99999949", statIn{"detection", 100_000_000, 99_999_949, 1, 1, none, none}},
+		{"detection, 0.0999994", statIn{"detection", 10_000_000, 999_994, 1, 1, none, none}},
+		{"detection, 0.0999996", statIn{"detection", 10_000_000, 999_996, 1, 1, none, none}},
+		{"detection, 0.00010001", statIn{"detection", 100_000_000, 10_001, 1, 1, none, none}},
+		{"detection, 0.000099999", statIn{"detection", 1_000_000_000, 99_999, 1, 1, none, none}},
+		{"detection, 0.0000999996", statIn{"detection", 10_000_000_000, 999_996, 1, 1, none, none}},
 	}, func(t testing.TB, in statIn) statOut {
 		rate := audit.Rate{Num: in.Rate[0], Den: in.Rate[1]}
 		var q audit.Q64
