@@ -14,6 +14,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -32,15 +33,24 @@ type file struct {
 	Cases []json.RawMessage `json:"cases"`
 }
 
+// interpreter is the python3 of this machine, or why there is none to use.
+var interpreter = sync.OnceValues(func() (name, why string) {
+	name, err := exec.LookPath("python3")
+	if err != nil {
+		return "", "this machine has no python3"
+	}
+	if exec.Command(name, "-c", "import sys; sys.exit(sys.version_info < (3, 10))").Run() != nil {
+		return "", "this machine's python3 is older than 3.10"
+	}
+	return name, ""
+})
+
 // python runs a script and returns what it printed and its exit code. Without a python3 that can run it the test is skipped.
 func python(t *testing.T, args ...string) (string, int) {
 	t.Helper()
-	name, err := exec.LookPath("python3")
-	if err != nil {
-		t.Skip("skipped: there is no python3 on this machine, which the second implementation needs")
-	}
-	if err := exec.Command(name, "-c", "import sys; sys.exit(sys.version_info < (3, 10))").Run(); err != nil {
-		t.Skip("skipped: this machine's python3 is older than 3.10, which the second implementation needs")
+	name, why := interpreter()
+	if why != "" {
+		t.Skip("skipped: " + why + "; the second implementation needs 3.10")
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 	defer cancel()
