@@ -315,7 +315,8 @@ def check_consistency(old_root, old, root, size, proof):
 def check_multi(root, size, indices, leaves, proof):
     """spec C-4, C-5."""
     k = len(indices)
-    need(0 < size <= MAX_LEAVES and k and indices[-1] < size and all(a < b for a, b in zip(indices, indices[1:])), "size", "the indices do not rise within the tree")
+    need(0 < size <= MAX_LEAVES and k and indices[-1] < size and all(a < b for a, b in zip(indices, indices[1:])),
+         "size", "the indices do not rise within the tree")
     bound = min(sum(min(2**level, k) for level in range((size - 1).bit_length())) - (k - 1), size - k)
     need(len(leaves) == k and len(proof) <= bound, "proof", f"{k} leaves of {size} take at most {bound} hashes")
     opened, rest = dict(zip(indices, leaves)), iter(proof)
@@ -328,7 +329,8 @@ def check_multi(root, size, indices, leaves, proof):
         if count == 1:
             return opened[first]
         left = 1 << ((count - 1).bit_length() - 1)
-        return node_hash(walk(first, left, [i for i in inside if i < first + left]), walk(first + left, count - left, [i for i in inside if i >= first + left]))
+        here, there = ([i for i in inside if (i < first + left) == side] for side in (True, False))
+        return node_hash(walk(first, left, here), walk(first + left, count - left, there))
 
     need(walk(0, size, indices) == root and next(rest, None) is None, "proof", "the proof does not lead to the root")
 
@@ -715,7 +717,8 @@ def statement(d, version=2):
 
 def archive_leaf(d):
     """spec C-13."""
-    need(0 < len(d["participant"].encode()) <= 128 and is_node(d["node"]) and d["segment"] > 0 and 0 < d["count"] <= MAX_LEAVES, "archive", "the fields form no commit")
+    need(0 < len(d["participant"].encode()) <= 128 and is_node(d["node"]) and d["segment"] > 0 and 0 < d["count"] <= MAX_LEAVES,
+         "archive", "the fields form no commit")
     return message("assay/1/archive-leaf", *[d[name] for name in ("participant", "node", "segment", "root", "count", "host_key")])
 
 # Evidence about a leaf, and the chain's state: F-8 to F-13
@@ -753,7 +756,8 @@ def proto(data, fields):
     while at < len(data):
         tag, at = varint(data, at)
         number, kind = tag >> 3, kinds.get(tag >> 3, "? ")
-        need(tag & 7 == {"v": 0, "b": 2, "?": -1}[kind[0]] and (number > last or number == last and kind[1] == "*"), "state", "a field is unknown, repeated or out of order")
+        need(tag & 7 == {"v": 0, "b": 2, "?": -1}[kind[0]] and (number > last or number == last and kind[1] == "*"),
+             "state", "a field is unknown, repeated or out of order")
         value, at = varint(data, at)
         if kind[0] == "b":
             need(value <= len(data) - at, "state", "a field is cut")
@@ -782,7 +786,8 @@ def existence(data, key, iavl):
     """spec F-13: the value that a proof shows for the key, and the root under which it does."""
     p = proto(proto(data, "1b!")[1], "1b,2b,3b!,4b*")
     leaf = proto(p[3], "1v,2v,3v,4v,5b")
-    need(p[1] == key and p[2] and [leaf[n] for n in (1, 2, 3, 4)] == [1, 0, 1, 1] and leaf[5][:1] == b"\0" and len(p[4]) <= 128, "state", "the proof is of another kind or key")
+    need(p[1] == key and p[2] and [leaf[n] for n in (1, 2, 3, 4)] == [1, 0, 1, 1] and leaf[5][:1] == b"\0" and len(p[4]) <= 128,
+         "state", "the proof is of another kind or key")
 
     def behind(prefix, least):
         at = 0
@@ -795,7 +800,10 @@ def existence(data, key, iavl):
     h = sha256(leaf[5], pack_varint(len(key)), key, b"\x20", sha256(p[2]))
     for n, step in enumerate((proto(s, "1v,2b,3b") for s in p[4]), 1):
         prefix, suffix = step[2], step[3]
-        good = 4 <= len(prefix) <= 45 and behind(prefix, n) in (1, 34) and len(suffix) % 33 == 0 if iavl else len(prefix) in (1, 33) and prefix[:1] == b"\1" and len(suffix) % 32 == 0
+        if iavl:
+            good = 4 <= len(prefix) <= 45 and behind(prefix, n) in (1, 34) and len(suffix) % 33 == 0
+        else:
+            good = len(prefix) in (1, 33) and prefix[:1] == b"\1" and len(suffix) % 32 == 0
         need(step[1] == 1 and prefix[:1] != b"\0" and good, "state", "a step is not the tree's")
         h = sha256(prefix, h, suffix)
     return p[2], h
@@ -805,7 +813,8 @@ def check_state(d):
     head, block = header(d["state"]["header"])
     root, app = existence(d["state"]["app"], b"sprint", False)
     value, store = existence(d["state"]["store"], b"\x0d" + struct.pack(">Q", d["epoch"]), True)
-    need(head[2] == d["chain"].encode() and app == head[11] and store == root, "state", "header and proofs do not belong together")
+    need(head[2] == d["chain"].encode() and app == head[11] and store == root,
+         "state", "header and proofs do not belong together")
     r = proto(value, "1v,2b,3b,4b*,5v,6b")
     need(r[1] == d["epoch"], "state", "the record is of another epoch")
     seeds, n = r[4], d["segment"]
@@ -816,7 +825,8 @@ def check_state(d):
 # Leaves between a machine and its host: F-14 to F-16, M-21 to M-23
 
 def batch_message(order, batch):
-    need(order["segment"] > 0 and 0 < batch["count"] <= 1000 and batch["first"] + batch["count"] <= MAX_LEAVES, "file", "the batch is none of a log")
+    need(order["segment"] > 0 and 0 < batch["count"] <= 1000 and batch["first"] + batch["count"] <= MAX_LEAVES,
+         "file", "the batch is none of a log")
     return message("assay/1/leaf-batch", *order.values(), *batch.values())
 
 def acknowledgement(batch):
@@ -836,7 +846,8 @@ def asked(nonce, samples, signature, end):
 def check_leaf_evidence(d, full=False):
     """spec F-15: (claim, number drawn, number wrong, the first wrong leaf, its digests as signed and as computed)."""
     order, last, wrong = d["order"], d["last"], d["wrong"]
-    need(d["claim"] in ("fraud", "faulty") and order["class"] in CLASSES and 0 < len(wrong) <= 40, "file", "no such claim or class, or no wrong leaf")
+    need(d["claim"] in ("fraud", "faulty") and order["class"] in CLASSES and 0 < len(wrong) <= 40,
+         "file", "no such claim or class, or no wrong leaf")
     need(all(a["leaf"] < b["leaf"] for a, b in zip(wrong, wrong[1:])), "file", "the leaves do not rise")
     signed = {(*s["batch"].values(), s["signature"]): s for s in [last] + [w["in"] for w in wrong]}
     batches = sorted({s[:3] for s in signed})
@@ -850,7 +861,8 @@ def check_leaf_evidence(d, full=False):
     for w in wrong:
         first, count = w["in"]["batch"]["first"], w["in"]["batch"]["count"]
         page, place = divmod(w["leaf"] - first, 32)
-        need(w["leaf"] in drawn and 0 <= w["leaf"] - first < count, "file", f"leaf {w['leaf']} was not drawn or is not in its batch")
+        need(w["leaf"] in drawn and 0 <= w["leaf"] - first < count,
+             "file", f"leaf {w['leaf']} was not drawn or is not in its batch")
         need(len(w["page"]) == 40 * min(32, count - 32 * page) and len(w["path"]) <= 5, "file", "the page has not its records")
         check_inclusion(w["in"]["batch"]["root"], -(-count // 32), page, leaf_hash(w["page"]), w["path"])
         record = w["page"][40 * place : 40 * place + 40]
@@ -865,7 +877,8 @@ def check_left_out(d, full=False):
     """spec F-16: what its evidence shows, or None where it is the host's word alone."""
     if "evidence" not in d:
         raw = Object([p for p in d["raw"].pairs if p[0] != "sha256"])
-        need(d.get("hidden") and sha256(spell(raw, "").encode() + b"\n") == d.get("sha256"), "file", "the file was changed after it was written")
+        need(d.get("hidden") and sha256(spell(raw, "").encode() + b"\n") == d.get("sha256"),
+             "file", "the file was changed after it was written")
         return None
     e = d["evidence"]
     claim, drawn, wrong, leaf, got, want = shown = check_leaf_evidence(e, full)
@@ -874,7 +887,8 @@ def check_left_out(d, full=False):
             "leaf": leaf, "got": got, "want": want, "wrong": wrong, "checked": drawn, "samples": e["samples"],
             "reason": f"{wrong} of {drawn} leaves are wrong ({why}); this log is not committed, everything else is"}
     says |= {name: e["order"][name] for name in ("epoch", "node", "segment")}
-    need(all(d[name] == v for name, v in says.items()) and not {"hidden", "sha256"} & d.keys(), "file", "the file says something else than its evidence shows")
+    need(all(d[name] == v for name, v in says.items()) and not {"hidden", "sha256"} & d.keys(),
+         "file", "the file says something else than its evidence shows")
     return shown
 
 # Loops between a machine and its host: F-17 to F-19, M-4 to M-17
@@ -913,7 +927,8 @@ def check_terms(t):
               ("unlock_after", 0, 10_000), ("ban_after", 1, 1000), ("pay_per_tebiop", 0, 2**104 - 1))
     bad = [name for name, low, high in bounds if not low <= t[name] <= high]
     need(not bad, "terms", f"{', '.join(bad)} outside the bounds")
-    need(t["duration_ms"] <= t["expiry"] - t["issued"] <= 3_600_000 and t["kernel"] == "matmul/1" and t["forfeits"] == "locked", "terms", "expiry, kernel or forfeits are none of terms")
+    need(t["duration_ms"] <= t["expiry"] - t["issued"] <= 3_600_000 and t["kernel"] == "matmul/1" and t["forfeits"] == "locked",
+         "terms", "expiry, kernel or forfeits are none of terms")
     between = t["host_key"], t["device_key"]
     need(t["challenge_id"] == seed("mpoc-challenge", t["chain"], *between, t["fresh"])
          and t["seed"] == seed("mpoc", t["chain"], t["challenge_id"], *between, t["fresh"]), "terms", "challenge_id or seed do not follow")
@@ -950,7 +965,8 @@ class Audit:
 
 def check_opening(t, c, o):
     """spec M-14: an opened sample or tile is in the log."""
-    need(o["leaf"] == leaf_hash(loop_leaf(t["shape"], t["challenge_id"], t["device_key"], o["index"], o["digest"])), "opening", "the leaf is not that of the loop")
+    need(o["leaf"] == leaf_hash(loop_leaf(t["shape"], t["challenge_id"], t["device_key"], o["index"], o["digest"])),
+         "opening", "the leaf is not that of the loop")
     check_inclusion(c["merkle_root"], c["loops"], o["index"], o["leaf"], o["proof"])
     if "tile" in o:
         check_inclusion(o["digest"], t["shape"][0] * t["shape"][2] // 4096, o["tile"], leaf_hash(o["tile_digest"]), o["tile_proof"])
@@ -1003,22 +1019,27 @@ def check_receipt(r, full=False):
 
     holds(r["committed"] >= t["issued"], "the commit is older than its terms")
     if "draw" not in r:
-        holds(o["status"] == "late" and nothing and r["proved"] == 0 and r["committed"] > t["expiry"], "without a draw it is late and nothing else")
+        holds(o["status"] == "late" and nothing and r["proved"] == 0 and r["committed"] > t["expiry"],
+              "without a draw it is late and nothing else")
         return "late"
     d = r["draw"]
-    holds(follows(t, d) and r["committed"] <= t["expiry"] and r["committed"] <= d["deadline"], "the draw does not follow, or the times do not")
+    holds(follows(t, d) and r["committed"] <= t["expiry"] and r["committed"] <= d["deadline"],
+          "the draw does not follow, or the times do not")
     if o["status"] == "failed":
         holds(nothing, "failed and nothing else")
         return "failed"
     audit, rounds, wrong = Audit(t, c, d), o["rounds"], len(tiles)
-    holds(r["proved"] >= r["committed"] and 0 < rounds <= 4096 // t["picks"] and o["checked"] == audit.looks(rounds), "the rounds are not those of the draw")
+    holds(r["proved"] >= r["committed"] and 0 < rounds <= 4096 // t["picks"] and o["checked"] == audit.looks(rounds),
+          "the rounds are not those of the draw")
     asked_tiles, opened = set(audit.picks(0, rounds)), [(x["index"], x["tile"]) for x in tiles]
     places = [x["index"] for x in samples]
-    holds(set(opened) <= asked_tiles and len(set(opened)) == wrong and set(places) <= set(audit.whole) and places == sorted(set(places)), "an opening was not asked for")
+    holds(set(opened) <= asked_tiles and len(set(opened)) == wrong and set(places) <= set(audit.whole) and places == sorted(set(places)),
+          "an opening was not asked for")
     status, bad, good = outcome_of(t, c, audit, rounds, wrong, not samples and not tiles)
     ops = good * 2 * math.prod(t["shape"])
     detected = q64_text(detection(audit.all_tiles, -(-audit.all_tiles // 20), o["checked"], 1))
-    holds(list(o.values()) == [status, rounds, o["checked"], bad, good, ops, t["pay_per_tebiop"] * ops >> 40, detected], "the outcome is not what follows")
+    holds(list(o.values()) == [status, rounds, o["checked"], bad, good, ops, t["pay_per_tebiop"] * ops >> 40, detected],
+          "the outcome is not what follows")
     for before in range(1, rounds if status == "faulty" else 1):
         seen = sum(x in set(audit.picks(0, before)) for x in opened)
         holds(not outcome_of(t, c, audit, before, seen, not samples and not seen)[0], "it was decided in an earlier round")
@@ -1030,6 +1051,10 @@ def check_receipt(r, full=False):
         holds(is_wrong(t, x, full), f"loop {x['index']} is what the work gives")
     return status
 
+SAYS = {"forged": "the device signed a log with a loop that is not what the work gives", "honest": "the loop is what the work gives, which accuses nobody",
+        "two-commits": "the device signed two different commits to one challenge", "two-terms": "the host signed two different terms of one challenge",
+        "bad-draw": "the host signed a draw that does not follow", "two-draws": "the host signed two different draws for one commit",
+        "two-receipts": "the host signed two different receipts of one commit"}
 CLAIMS = {"forged": "terms commit", "honest": "terms commit", "two-commits": "terms commit other_commit", "two-terms": "terms other_terms",
           "bad-draw": "terms commit draw", "two-draws": "terms commit draw other_draw", "two-receipts": "receipt other_receipt"}
 
@@ -1038,11 +1063,14 @@ def check_loop_evidence(e, full=False):
     claim, has = e["claim"], set(e) - {"version", "claim", "note", "raw"}
     need(claim in CLAIMS, "file", f"there is no claim {claim!r}")
     opened = {"sample", "tile"} & has if claim in ("forged", "honest") else set()
-    need(has - opened == set(CLAIMS[claim].split()) and (claim not in ("forged", "honest") or len(opened) == 1), "file", f"these are not the fields of {claim}")
+    need(has - opened == set(CLAIMS[claim].split()) and (claim not in ("forged", "honest") or len(opened) == 1),
+         "file", f"these are not the fields of {claim}")
     if claim == "two-receipts":
         r, other = e["receipt"], e["other_receipt"]
         first, second = check_authentic(r), check_authentic(other)
-        need(commit_message(terms_message(r["terms"]), r["commit"]) == commit_message(terms_message(other["terms"]), other["commit"]) and first != second, "claim", "these are not two receipts of one commit")
+        commits = {commit_message(terms_message(x["terms"]), x["commit"]) for x in (r, other)}
+        need(len(commits) == 1 and first != second,
+             "claim", "these are not two receipts of one commit")
         return claim
     t, terms = e["terms"]["terms"], terms_message(e["terms"]["terms"])
     commit = commit_message(terms, e["commit"]["commit"]) if "commit" in e else b""
@@ -1063,7 +1091,8 @@ def check_loop_evidence(e, full=False):
         need(is_wrong(t, o, full) == (claim == "forged"), "claim", f"loop {o['index']} was recomputed and is not {claim}")
     elif claim == "two-terms":
         other = e["other_terms"]["terms"]
-        need(other["challenge_id"] == t["challenge_id"] and other != t, "claim", "these are not two different terms of one challenge")
+        need(other["challenge_id"] == t["challenge_id"] and other != t,
+             "claim", "these are not two different terms of one challenge")
     elif claim == "bad-draw":
         need(not follows(t, e["draw"]["draw"]), "claim", "the draw follows")
     else:
@@ -1090,7 +1119,8 @@ def show(d, trust, full):
         taken += ["version 1 binds no seeds: it convicts nobody"] if found["unbound"] else []
         if block and not trust:
             taken.append(f"the block {block[0].hex().upper()} at height {block[1]}: compare it and give it to --trust")
-        return 2 if taken else 0, f"leaf {d['nonce']} of node {d['node']}, segment {d['segment']}, epoch {d['epoch']}, of {d['participant']} is {d['claim']}", taken
+        where = f"node {d['node']}, segment {d['segment']}, epoch {d['epoch']}, of {d['participant']}"
+        return 2 if taken else 0, f"leaf {d['nonce']} of {where} is {d['claim']}", taken
     if kind == "assay-leaf-receipt":
         return 0, f"the host has {check_leaf_receipt(d)} leaves of node {d['order']['node']}, epoch {d['order']['epoch']}, segment {d['order']['segment']}", keys
     if kind in ("assay-leaf-evidence", "assay-left-out"):
@@ -1099,9 +1129,11 @@ def show(d, trust, full):
         return 0, f"the machine signed {found[2]} wrong leaves of {found[1]} that were drawn ({found[0]}); the first is {found[3]}", keys + ["the seeds of the order"]
     if kind == "assay-mpoc-receipt":
         status = check_receipt(d, full)
-        return 0, f"the host judged {d['commit']['loops']} loops as {status} and credits {d['outcome']['pay']} acpc for {d['outcome']['credited_loops']}", keys + ["the times, which are the host's"]
+        o = d["outcome"]
+        says = f"the host judged {d['commit']['loops']} loops as {status} and credits {o['pay']} acpc for {o['credited_loops']}"
+        return 0, says, keys + ["the times, which are the host's"]
     if kind == "assay-mpoc-evidence":
-        return 0, f"{check_loop_evidence(d, full)}: signed, and recomputed where it is about work", keys
+        return 0, SAYS[check_loop_evidence(d, full)], keys
     check_signature(d["host_key"], transfer_message(d), d["host_signature"], "the host")
     return 0, f"the host states that transaction {d['tx_hash']} paid {d['amount']} acpc to {d['payout']}", keys + ["that the chain has the transaction"]
 
@@ -1162,9 +1194,13 @@ def vector_transformer(i):
     return dict(zip(("norm", "digest", "middle"), unit(i["class"], *hexes([i["seed1"], i["node_seed"], i["segment_seed"]]), int(i["nonce"]))))
 
 def vector_step(i):
-    quarter = {name: [v[p : p + len(v) // 4] for p in range(0, len(v), len(v) // 4)] for name, v in i.items() if name in ("h", "q", "key", "v") and len(v) % 4 == 0}
-    out = {"norm": lambda: map(norm, quarter["h"]), "requant": lambda: requant([i["a"]], i["k"]), "residual": lambda: residual([i["h"]], [i["a"]], i["k"]),
-           "attend": lambda: attend(quarter["q"], quarter["key"], quarter["v"]), "gate": lambda: [gate(i["g"], i["u"], CLASSES[i["class"]][3])]}[i["step"]]()
+    def positions(name):
+        n = len(i[name]) // 4
+        return [i[name][p : p + n] for p in range(0, 4 * n, n)]
+
+    out = {"norm": lambda: map(norm, positions("h")), "attend": lambda: attend(*map(positions, ("q", "key", "v"))),
+           "requant": lambda: requant([i["a"]], i["k"]), "residual": lambda: residual([i["h"]], [i["a"]], i["k"]),
+           "gate": lambda: [gate(i["g"], i["u"], CLASSES[i["class"]][3])]}[i["step"]]()
     return [v for row in out for v in row]
 
 def vector_matmul(i):
