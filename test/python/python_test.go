@@ -119,7 +119,7 @@ func samples(t *testing.T) []sample {
 	t.Helper()
 	var out []sample
 	all := vectors(t)
-	for _, name := range []string{"evidence", "evidence_state", "delivery_files", "mpoc_files", "mpoc_transfer"} {
+	for _, name := range []string{"evidence", "evidence_state", "delivery_files", "left_out", "mpoc_files", "mpoc_transfer"} {
 		for _, raw := range all[name+".json"].Cases {
 			var c struct {
 				Name string

@@ -127,6 +127,8 @@ WRONG = [
     ("records that the device did not sign", "delivery_files", "check_inclusion(w[\"in\"][\"batch\"][\"root\"],", "(w[\"in\"][\"batch\"][\"root\"],"),
     ("leaves that are right", "delivery_files", "need(record != struct.pack(\"<Q\", norm) + digest, \"claim\"", "need(True, \"claim\""),
     ("any leaf claim", "delivery_files", "need(fraud == (d[\"claim\"] == \"fraud\")", "need(True"),
+    ("files that say something else than their evidence", "left_out", "need(all(d[name] == v for name, v in says.items()) and not", "need(not"),
+    ("files that hide something beside evidence", "left_out", " and not {\"hidden\", \"sha256\"} & d.keys(),", ","),
     ("a batch of 1,001", "delivery", "0 < batch[\"count\"] <= 1000", "0 < batch[\"count\"] <= 1001"),
     ("pages of 16", "delivery", "range(0, len(records), 1280)", "range(0, len(records), 640)"),
     # loops
@@ -207,7 +209,7 @@ def main(folder, long=""):
     for what, shown, old, new in wrong:
         module = broken(source, old, new)
         module.Object = right.Object  # the cases are read once
-        if shown in ("evidence", "delivery_files", "mpoc_files"):  # and their units and tiles are computed once
+        if shown in ("evidence", "delivery_files", "left_out", "mpoc_files"):  # and their units and tiles are computed once
             vars(module).update(work)
         first = failing(module, shown, cases.get(shown, []))
         other = None if first else next((n for n in cases if failing(module, n, cases[n])), None)
