@@ -3,7 +3,7 @@ STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 LIGHT := ./poc/... ./device/... ./device/cpu/internal/simd/_asm/arm64 ./internal/... ./link/... ./worker/... ./cmd/assay-worker/... ./host/leaflog/... ./host/fleet/... ./host/gate/... ./host/batch/... ./host/ledger/... ./host/pool/... ./api/worker/... ./api/mpoc/... ./test/peers/... ./test/crowd/... ./test/pool/...
 
 .DEFAULT_GOAL := help
-.PHONY: help long build test test-arm64 race lint staticcheck gen soak coalitions crowd flips full-disk terminal year fuzz bench bench-peers release localnet vectors man
+.PHONY: help long python build test test-arm64 race lint staticcheck gen soak coalitions crowd flips full-disk terminal year fuzz bench bench-peers release localnet vectors man
 
 help: ## this list
 	@awk -F': ## ' '/^[a-z0-9-]+: ## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -58,6 +58,9 @@ crowd: ### 10,000 idle workers, hundreds that submit, honest ones beside 1,000 h
 
 terminal: ### the screens of worker and host and the account of localnet in real pseudo-terminals of three sizes, with and without colour, through ten minutes of changing heights (11 minutes)
 	ASSAY_LONG=1 go test ./internal/terminal ./worker/screen ./host/screen ./localnet -run NoGhostLines -p 4 -parallel 24 -count=1 -timeout 30m -v
+
+python: ### the second implementation: every wrong one fails a vector, and 200 changed digits do (2 minutes)
+	ASSAY_LONG=1 go test ./test/python -count=1 -timeout 30m -v
 
 fuzz: ## each fuzz target for FUZZTIME, a minute by default
 	./test/fuzz.sh
