@@ -3,13 +3,20 @@
 package host
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
 	"strings"
 	"testing"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/assaynet/assay/host/ledger"
 )
 
 // asked serves a host's pages, and asks it for one as a program or a web page does.
@@ -75,5 +82,70 @@ func TestOnlyTheOwnerAsksTheHost(t *testing.T) {
 				t.Errorf("%s %s for %+v: %d %s", page.method, page.path, from, code, said)
 			}
 		}
+	}
+}
+
+// The status server lists accounts page by page, and gives Prometheus the figures of the status document.
+func TestTheOwnerSeesThePool(t *testing.T) {
+	h, _ := poolHost(t, t.TempDir())
+	const machines = PoolPage + 3
+	g := new(errgroup.Group) // they share flushes
+	g.SetLimit(64)
+	for i := range machines {
+		g.Go(func() error {
+			_, err := h.ledger.Register(device(byte(i>>8), byte(i), 1), "", time.UnixMilli(1))
+			return err
+		})
+	}
+	if err := g.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- h.serveStatus(ctx, l) }()
+	get := func(path string) (int, []byte) {
+		res, err := http.Get("http://" + l.Addr().String() + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer res.Body.Close()
+		body, err := io.ReadAll(res.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return res.StatusCode, body
+	}
+	seen := map[ledger.Device]bool{}
+	for path, n := "/pool", PoolPage; n == PoolPage; {
+		var page []PoolAccount
+		_, body := get(path)
+		if err := json.Unmarshal(body, &page); err != nil {
+			t.Fatal(err)
+		}
+		for _, a := range page {
+			seen[a.Device] = true
+		}
+		n = len(page)
+		path = "/pool?after=" + page[n-1].Device.String()
+	}
+	if len(seen) != machines {
+		t.Errorf("%d accounts, want %d", len(seen), machines)
+	}
+	if code, _ := get("/pool?after=x"); code != http.StatusBadRequest {
+		t.Errorf("a malformed page: %d", code)
+	}
+	_, figures := get("/metrics")
+	for _, want := range []string{"assay_host_node_reachable 0", "assay_host_pool_accepted 0", "assay_host_payment_blocked 0", "assay_host_logs_left_out 0"} {
+		if !bytes.Contains(figures, []byte("\n"+want+"\n")) {
+			t.Errorf("no %q in:\n%s", want, figures)
+		}
+	}
+	cancel()
+	if err := <-done; err != nil {
+		t.Fatal(err)
 	}
 }
