@@ -5,7 +5,6 @@ package host
 import (
 	"context"
 	"fmt"
-	"os"
 	"path/filepath"
 
 	courtv1 "github.com/assaynet/assay/api/court/v1"
@@ -66,19 +65,11 @@ func (h *Host) writeOne(ctx context.Context, e sprintv1.Epoch, j courtv1.Judgeme
 	if err != nil {
 		return err
 	}
-	if err := replaceFile(path, raw, 0o644); err != nil {
+	if err := durable.Replace(path, raw, 0o644); err != nil {
 		return err
 	}
 	h.log.Info("evidence written", "epoch", e.Number, "participant", j.Leaf.Participant, "leaf", j.Leaf.Nonce, "path", path)
 	return nil
-}
-
-// replaceFile writes a file durably. Its folder is made, for those who may read the file.
-func replaceFile(path string, raw []byte, mode os.FileMode) error {
-	if err := durable.MkdirAll(filepath.Dir(path), mode|mode&0o444>>2); err != nil {
-		return err
-	}
-	return durable.WriteFile(path, raw, mode)
 }
 
 // EvidenceFile names the file of one judgement.

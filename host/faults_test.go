@@ -41,21 +41,13 @@ import (
 
 var three = []string{"w1", "w2", "w3"}
 
-// segmentOver is a block behind the end of an epoch's only segment.
-func segmentOver() sprintv1.QueryCurrentResponse {
-	now := sprintv1.QueryCurrentResponse{Height: 10, Epoch: sprintv1.Epoch{Number: 1, Seed1: make([]byte, 32), Params: sprintv1.Params{Class: "nano", Samples: 20},
-		Segments: []sprintv1.Segment{{Index: 1, Start: 1, End: 10, CommitUntil: 20, Seed: make([]byte, 32)}}}}
-	now.Epoch.Seed1[0], now.Epoch.Segments[0].Seed[0] = 1, 3
-	return now
-}
-
 // delivered is a host whose three machines have delivered 20 leaves each, in batches of 8 and 12. It is closed, so that
 // a test may change its files.
 func delivered(t *testing.T) (home string, workers map[string]string) {
 	t.Helper()
 	home = t.TempDir()
 	h, closeAll := poolHost(t, home)
-	now := segmentOver()
+	now := votertest.SegmentOver()
 	goal, model := computing(now.Epoch, transformer.Nano, now.Epoch.Segments[0]), reference(t)
 	workers = map[string]string{}
 	for i, node := range three {
@@ -145,7 +137,7 @@ func TestOneLogKeepsNoOtherFromTheChain(t *testing.T) {
 				h.owns(workers)
 				g := new(errgroup.Group)
 				for range 2 {
-					if err := h.commit(t.Context(), g, segmentOver(), transformer.Nano, three, 1000); err != nil {
+					if err := h.commit(t.Context(), g, votertest.SegmentOver(), transformer.Nano, three, 1000); err != nil {
 						t.Fatal(err)
 					}
 					_ = g.Wait()
@@ -181,7 +173,7 @@ func TestOneLogKeepsNoOtherFromTheChain(t *testing.T) {
 func TestAnOpeningNamesTheLogsThatAreLost(t *testing.T) {
 	home, _ := delivered(t)
 	h, closeAll := poolHost(t, home)
-	e := segmentOver().Epoch
+	e := votertest.SegmentOver().Epoch
 	var commits []sprintv1.Commit
 	var drawn []courtv1.LeafRef
 	for _, node := range three {
@@ -291,7 +283,7 @@ func TestOneEvidenceKeepsNoOtherBack(t *testing.T) {
 		}
 		t.Cleanup(func() { conn.Close() })
 		h.conn, h.court, h.sprint, h.evidence = conn, contested{}, proving{votertest.Judging{Bad: bad}}, map[uint64]bool{}
-		e := segmentOver().Epoch
+		e := votertest.SegmentOver().Epoch
 		name := func(target string) string {
 			return filepath.Join(home, EvidenceName, EvidenceFile(1, courtv1.Judgement{Leaf: votertest.Leaves(target)[0], Mismatch: true}))
 		}
@@ -381,7 +373,7 @@ func TestAStepGoesOnBehindWhatFails(t *testing.T) {
 	if err := errors.Join(os.Remove(h.verdicts().Path(1)), os.MkdirAll(filepath.Join(h.verdicts().Path(1), "full"), 0o700)); err != nil {
 		t.Fatal(err)
 	}
-	now := segmentOver()
+	now := votertest.SegmentOver()
 	now.Height, now.Epoch.Number, now.Epoch.Params.KeepEpochs = 100, 9, 2
 	h.sprint = stepping{now: now, member: status.Error(codes.Internal, "a broken record")}
 	g := new(errgroup.Group)
@@ -436,7 +428,7 @@ func TestDutiesGoOnWithoutRoom(t *testing.T) {
 	space := disk.Space{Free: 1, Total: 1 << 40}
 	h.disks = []*disk.Watch{disk.NewWatch(home, func(string) (disk.Space, error) { return space, nil })}
 	h.lookAtDisks()
-	now := segmentOver()
+	now := votertest.SegmentOver()
 	now.Epoch.Segments = append(now.Epoch.Segments, sprintv1.Segment{Index: 2, Start: 10, End: 20, CommitUntil: 30, Seed: bytes.Repeat([]byte{4}, 32)})
 	me := &sprintv1.Member{Participant: h.config.Participant, Role: sprintv1.RoleHolder, Nodes: three, Credited: 1 << 40}
 	g := new(errgroup.Group)

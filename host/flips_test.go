@@ -20,6 +20,7 @@ import (
 
 	"github.com/assaynet/assay/host/leaflog"
 	"github.com/assaynet/assay/host/voter"
+	"github.com/assaynet/assay/host/voter/votertest"
 	"github.com/assaynet/assay/internal/flips"
 	"github.com/assaynet/assay/link"
 	"github.com/assaynet/assay/poc/delivery"
@@ -41,7 +42,7 @@ func convicted(t *testing.T) (home string) {
 	if err := h.verdicts().Save(&voter.Verdict{Epoch: 1, Salt: make([]byte, 32), Body: []byte{1, 2}, Middles: make([]byte, 16)}); err != nil {
 		t.Fatal(err)
 	}
-	now := segmentOver()
+	now := votertest.SegmentOver()
 	goal, model := computing(now.Epoch, transformer.Nano, now.Epoch.Segments[0]), reference(t)
 	machine := func(n byte) ed25519.PrivateKey { return ed25519.NewKeyFromSeed(bytes.Repeat([]byte{n}, 32)) }
 	h.config.Workers = map[string]string{}

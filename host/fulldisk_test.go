@@ -31,7 +31,7 @@ import (
 // acknowledged.
 func lateLeaves(t *testing.T, h *Host, model transformer.Model) uint64 {
 	t.Helper()
-	now, machine := segmentOver(), ed25519.NewKeyFromSeed(bytes.Repeat([]byte{4}, 32))
+	now, machine := votertest.SegmentOver(), ed25519.NewKeyFromSeed(bytes.Repeat([]byte{4}, 32))
 	out, nonces := make([]transformer.Output, 8), make([]uint64, 8)
 	for i := range nonces {
 		nonces[i] = uint64(i)
@@ -75,7 +75,7 @@ func TestAnEpochsDiskFillsAtEachWrite(t *testing.T) {
 		t.Cleanup(func() { conn.Close() })
 		h.conn, h.court, h.sprint, h.evidence = conn, contested{}, proving{votertest.Judging{}}, map[uint64]bool{}
 		h.voter = h.newVoter()
-		now := segmentOver()
+		now := votertest.SegmentOver()
 		now.Epoch.Round = sprintv1.Round{ValidateUntil: 30, RevealUntil: 40}
 		g := new(errgroup.Group)
 		step := func(first bool) {

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 
 	"github.com/assaynet/assay/host/leaflog"
+	"github.com/assaynet/assay/internal/durable"
 	"github.com/assaynet/assay/internal/sealed"
 	"github.com/assaynet/assay/poc/delivery"
 	"github.com/assaynet/assay/poc/document"
@@ -69,7 +70,7 @@ func saveLeftOut(f delivery.LeftOutFile, path string) error {
 	if err != nil {
 		return err
 	}
-	return replaceFile(path, raw, 0o644)
+	return durable.Replace(path, raw, 0o644)
 }
 
 // onFile finds what was written about a log. So one that is out stays out. What cannot be read is not believed: the log

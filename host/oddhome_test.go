@@ -12,6 +12,7 @@ import (
 
 	"github.com/assaynet/assay/host/leaflog"
 	"github.com/assaynet/assay/host/ledger"
+	"github.com/assaynet/assay/internal/durable"
 	"github.com/assaynet/assay/internal/kept"
 	"github.com/assaynet/assay/internal/oddhome"
 	"github.com/assaynet/assay/poc/record"
@@ -46,7 +47,7 @@ func TestAnyHome(t *testing.T) {
 		name := func(epoch int) string {
 			return filepath.Join(home, EvidenceName, fmt.Sprintf("epoch-%d-cpc1x-w1-segment-1-leaf-7-forged.json", epoch))
 		}
-		if err := replaceFile(name(0), nil, 0o644); err != nil {
+		if err := durable.Replace(name(0), nil, 0o644); err != nil {
 			t.Fatal(err)
 		}
 		for epoch := 1; epoch <= keepEvidence; epoch++ { // a thousand syncs take seconds

@@ -42,10 +42,7 @@ func (f Folder) Save(v *Verdict) error {
 	if err != nil {
 		return err
 	}
-	if err = durable.MkdirAll(string(f), 0o700); err == nil {
-		err = durable.WriteFile(f.Path(v.Epoch), raw, 0o600)
-	}
-	if err != nil {
+	if err := durable.Replace(f.Path(v.Epoch), raw, 0o600); err != nil {
 		return fmt.Errorf("storing a verdict: %w", err)
 	}
 	return nil

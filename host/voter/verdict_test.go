@@ -42,13 +42,6 @@ func (q *queue) Want(id string, _ int64, _ ...sdk.Msg) {
 
 func (q *queue) Done(string) bool { return false }
 
-func segmentOver() sprintv1.QueryCurrentResponse {
-	now := sprintv1.QueryCurrentResponse{Height: 10, Epoch: sprintv1.Epoch{Number: 1, Seed1: make([]byte, 32), Params: sprintv1.Params{Class: "nano", Samples: 20},
-		Segments: []sprintv1.Segment{{Index: 1, Start: 1, End: 10, CommitUntil: 20, Seed: make([]byte, 32)}}}}
-	now.Epoch.Seed1[0], now.Epoch.Segments[0].Seed[0] = 1, 3
-	return now
-}
-
 // judged is a rerun of n leaves on so many nodes that workers are done with; forge tells which leaves were opened wrong.
 func judged(t *testing.T, model transformer.Model, target string, weight uint64, n, nodes int, forge func(i int) bool) *rerun {
 	t.Helper()

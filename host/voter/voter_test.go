@@ -40,7 +40,7 @@ func TestOneOpeningKeepsNobodyFromBeingJudged(t *testing.T) {
 			t.Errorf("%s is not named: %+v", bad, f)
 		}
 		// The verdict has the others in their places, and leaves this one out.
-		f, err := w.verdict(t.Context(), segmentOver().Epoch, transformer.Nano, slices.DeleteFunc(duties, func(d duty) bool { return d.err == nil }), 10)
+		f, err := w.verdict(t.Context(), votertest.SegmentOver().Epoch, transformer.Nano, slices.DeleteFunc(duties, func(d duty) bool { return d.err == nil }), 10)
 		if err != nil || len(f.body.Votes) != 0 {
 			t.Errorf("%s is bad: votes %v, %v", bad, f.body.Votes, err)
 		}
@@ -57,7 +57,7 @@ func TestOneVoterKeepsNobodyFromBeingWatched(t *testing.T) {
 		w := voting(t.TempDir())
 		w.c.Sprint = votertest.Judging{Bad: bad, Failed: status.Error(codes.Internal, "broken record")}
 		w.checks = checks{epoch: 1, watched: map[string]bool{}, found: map[courtv1.LeafRef]transformer.Output{votertest.Leaves("cpc1a")[0]: {}}}
-		if err := w.Dispute(t.Context(), segmentOver()); err == nil || client.Away(err) {
+		if err := w.Dispute(t.Context(), votertest.SegmentOver()); err == nil || client.Away(err) {
 			t.Errorf("%s: %v", bad, err)
 		}
 		got := w.c.Queue.(*queue).ids // what they opened is wrong
@@ -81,7 +81,7 @@ func TestAVerdictWithoutADiskIsGiven(t *testing.T) {
 	if err := os.WriteFile(inTheWay, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	now := segmentOver()
+	now := votertest.SegmentOver()
 	now.Epoch.Round = sprintv1.Round{ValidateUntil: 30, RevealUntil: 40}
 	w.checks.epoch = 1
 	if err := w.decide(now, finding{body: &sprintv1.VerdictBody{}}); err != nil {
@@ -116,7 +116,7 @@ func TestADamagedVerdictIsAbstainedOn(t *testing.T) {
 	if err := os.WriteFile(w.c.Folder.Path(1), []byte("{"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := w.Reveal(segmentOver()); err != nil {
+	if err := w.Reveal(votertest.SegmentOver()); err != nil {
 		t.Error(err)
 	}
 	if s := w.c.Board.Get(); s.Doing != "abstaining" || len(s.Faults) != 1 || !strings.Contains(s.Faults[0].Reason, w.c.Folder.Path(1)) {

@@ -71,6 +71,14 @@ func WriteFile(path string, data []byte, mode fs.FileMode) error {
 	return system.writeFile(path, data, mode)
 }
 
+// Replace is WriteFile that makes the file's folder where it is missing, for those who may read the file.
+func Replace(path string, data []byte, mode fs.FileMode) error {
+	if err := MkdirAll(filepath.Dir(path), mode|mode&0o444>>2); err != nil {
+		return err
+	}
+	return WriteFile(path, data, mode)
+}
+
 // Create makes a file, durably, and fails with fs.ErrExist if the path is taken, also by a process
 // that does the same at the same time. The file appears with all of its content.
 //

@@ -5,6 +5,7 @@ package pool
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"net/http"
 	"slices"
@@ -35,8 +36,10 @@ func (m *Machine) reclaim(ctx context.Context) error {
 	}
 	m.claims, m.run = time.Now().Add(claimTime/2+rand.N(claimTime)), m.client.run
 	lacking, err := m.lacking(ctx)
-	if err != nil {
+	if errors.Is(err, errUnsaid) {
 		return m.unclaimed(ctx, err)
+	} else if err != nil {
+		return err
 	}
 	brought := uint32(0)
 	for part := range slices.Chunk(lacking, bring) {
@@ -73,11 +76,7 @@ func (m *Machine) lacking(ctx context.Context) (list []mpocv1.Held, err error) {
 	for from, size := len(d.paid), probe; from > 0; size = mpocv1.MaxHeld {
 		to := from
 		from = max(0, to-size)
-		part, err := m.held(d.paid[from:to])
-		if err != nil {
-			return nil, err
-		}
-		lacks, _, err := m.claim(ctx, part, nil)
+		lacks, err := m.lackingOf(ctx, d.paid[from:to])
 		if err != nil {
 			return nil, err
 		}
@@ -87,17 +86,29 @@ func (m *Machine) lacking(ctx context.Context) (list []mpocv1.Held, err error) {
 		list = append(lacks, list...)
 	}
 	for part := range slices.Chunk(d.owed, mpocv1.MaxHeld) {
-		part, err := m.held(part)
-		if err != nil {
-			return nil, err
-		}
-		lacks, _, err := m.claim(ctx, part, nil)
+		lacks, err := m.lackingOf(ctx, part)
 		if err != nil {
 			return nil, err
 		}
 		list = append(list, lacks...)
 	}
 	return list, nil
+}
+
+// errUnsaid reports that a host does not say what it lacks. What else fails is this machine's own.
+var errUnsaid = errors.New("mpoc: the host does not say what it lacks")
+
+// lackingOf are those of some receipts that the host lacks, in their order.
+func (m *Machine) lackingOf(ctx context.Context, files []proof) ([]mpocv1.Held, error) {
+	held, err := m.held(files)
+	if err != nil {
+		return nil, err
+	}
+	lacks, _, err := m.claim(ctx, held, nil)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errUnsaid, err)
+	}
+	return lacks, nil
 }
 
 // claim makes one request, once.

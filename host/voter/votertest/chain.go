@@ -78,3 +78,11 @@ func (Judging) CommitPath(context.Context, *sprintv1.QueryCommitPathRequest, ...
 func (Judging) Archive(context.Context, *sprintv1.QueryArchiveRequest, ...grpc.CallOption) (*sprintv1.QueryArchiveResponse, error) {
 	return &sprintv1.QueryArchiveResponse{Archive: sprintv1.Archive{Root: make([]byte, 32)}}, nil
 }
+
+// SegmentOver is a block behind the end of an epoch's only segment.
+func SegmentOver() sprintv1.QueryCurrentResponse {
+	now := sprintv1.QueryCurrentResponse{Height: 10, Epoch: sprintv1.Epoch{Number: 1, Seed1: make([]byte, 32), Params: sprintv1.Params{Class: "nano", Samples: 20},
+		Segments: []sprintv1.Segment{{Index: 1, Start: 1, End: 10, CommitUntil: 20, Seed: make([]byte, 32)}}}}
+	now.Epoch.Seed1[0], now.Epoch.Segments[0].Seed[0] = 1, 3
+	return now
+}
