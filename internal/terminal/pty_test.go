@@ -11,7 +11,9 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/exec"
+	"os/signal"
 	"strings"
+	"syscall"
 	"testing"
 
 	"charm.land/lipgloss/v2"
@@ -41,7 +43,8 @@ func picture(n int) (lines []string) {
 
 const footer = "n next  q quit"
 
-// TestMain is also the program that the tests start: it shows the next picture at each n.
+// TestMain is also the program that the tests start: it shows the next picture at each n, and from d on it is deaf to
+// signals that the window has changed.
 func TestMain(m *testing.M) {
 	flag.Parse()
 	if os.Getenv("TERMINAL_TEST_CHILD") == "" {
@@ -51,7 +54,7 @@ func TestMain(m *testing.M) {
 	n := 0
 	err := terminal.Run(ctx, terminal.Screen{
 		Draw: func(int, int) []string { return picture(n) }, Last: func(int) []string { return []string{fmt.Sprintf("the last was %d", n)} },
-		Footer: footer, Keys: map[string]func(){"n": func() { n++ }, "q": stop},
+		Footer: footer, Keys: map[string]func(){"n": func() { n++ }, "d": func() { signal.Reset(syscall.SIGWINCH); n++ }, "q": stop},
 	}, os.Stdin, os.Stdout, os.Environ())
 	if err != nil {
 		fmt.Println(err)
@@ -98,6 +101,20 @@ func TestNoSize(t *testing.T) {
 	term.Type("n")
 	term.Resize(80, 24)
 	term.Until(func(shown string) string { return differs(shown, 1, 80, 24) })
+	term.Type("q")
+	term.End()
+}
+
+// A window whose change was not signalled is drawn on in its new size all the same.
+func TestAWindowThatChangesUnheard(t *testing.T) {
+	t.Parallel()
+	term := program(t, 80, 24)
+	term.Type("d")
+	term.Until(func(shown string) string { return differs(shown, 1, 80, 24) })
+	for _, size := range [][2]int{{60, 12}, {90, 30}} {
+		term.Resize(size[0], size[1])
+		term.Until(func(shown string) string { return differs(shown, 1, size[0], size[1]) })
+	}
 	term.Type("q")
 	term.End()
 }

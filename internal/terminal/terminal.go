@@ -56,7 +56,13 @@ func Usable(f *os.File, environ []string) (width int, ok bool) {
 // Run shows a screen until ctx ends, which is no error. Input is read for keys, output written to,
 // both a terminal; environ is the program's, which says what the terminal can.
 func Run(ctx context.Context, s Screen, in io.Reader, out io.Writer, environ []string) error {
-	m := &model{Screen: s, width: 80, height: 24}
+	m := &model{Screen: s, width: 80, height: 24, size: func() (int, int) { return 0, 0 }}
+	if f, ok := out.(*os.File); ok {
+		m.size = func() (width, height int) {
+			width, height, _ = term.GetSize(int(f.Fd())) // a terminal that is gone has none
+			return width, height
+		}
+	}
 	p := tea.NewProgram(m, tea.WithInput(in), tea.WithOutput(out), tea.WithEnvironment(environ), tea.WithoutSignalHandler(), tea.WithFPS(10))
 	defer context.AfterFunc(ctx, func() { p.Send(over{}) })()
 	_, err := p.Run()
@@ -96,8 +102,9 @@ func next() tea.Cmd { return tea.Tick(every, func(t time.Time) tea.Msg { return 
 type model struct {
 	Screen
 	width, height int
-	top           int // first line that is shown
-	drawn         int // ticks since the program began
+	size          func() (width, height int) // of the terminal now; 0 where nobody knows
+	top           int                        // first line that is shown
+	drawn         int                        // ticks since the program began
 }
 
 func (m *model) Init() tea.Cmd { return next() }
@@ -109,6 +116,11 @@ func (m *model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 			m.width, m.height = msg.Width, msg.Height
 		}
 	case tick:
+		// A window that changes between the first picture and bubbletea's listening for it, or whose signal is lost on the
+		// way, would be drawn on in its old size for ever.
+		if width, height := m.size(); width > 0 && height > 0 && (width != m.width || height != m.height) {
+			return m, tea.Batch(next(), func() tea.Msg { return tea.WindowSizeMsg{Width: width, Height: height} })
+		}
 		if m.drawn++; m.drawn%repaint == 0 {
 			return m, tea.Batch(next(), tea.ClearScreen)
 		}
