@@ -35,7 +35,7 @@ func TestARestartCreditsNothingAgain(t *testing.T) {
 	}
 	recent := func(m *yearMachine) uint64 {
 		t.Helper()
-		n, err := y.h.pool.Recent(mpoc.Key(m.device()))
+		n, err := y.h.pay.pool.Recent(mpoc.Key(m.device()))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -53,7 +53,7 @@ func TestARestartCreditsNothingAgain(t *testing.T) {
 	for _, m := range []*yearMachine{honest, forger} {
 		for i := range 200 {
 			e := ledger.Entry{Device: m.device(), Kind: ledger.Loops, Source: fmt.Sprint("later ", i), Order: uint64(time.Now().UnixMilli()) + uint64(i)}
-			if _, err := y.h.ledger.Credit(e); err != nil {
+			if _, err := y.h.pay.ledger.Credit(e); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -108,14 +108,14 @@ func TestAPromiseWaitsForTheChainsWord(t *testing.T) {
 	h.prove(t, forger)
 	e := sprintv1.Epoch{Number: 5, Params: sprintv1.Params{KeepEpochs: 4, Samples: 200, CreditEpsPpm: 1000}}
 	node := machines.Name(mpoc.Key(forger))
-	h.books.Promise(e, transformer.Nano, leaflog.Key{Epoch: 4, Node: machines.Name(mpoc.Key(good)), Segment: 1}, 100)
-	h.books.Promise(e, transformer.Nano, leaflog.Key{Epoch: 5, Node: node, Segment: 1}, 100)
+	h.pay.books.Promise(e, transformer.Nano, leaflog.Key{Epoch: 4, Node: machines.Name(mpoc.Key(good)), Segment: 1}, 100)
+	h.pay.books.Promise(e, transformer.Nano, leaflog.Key{Epoch: 5, Node: node, Segment: 1}, 100)
 	chain := &finals{outcomes: map[uint64]sprintv1.Outcome{
 		5: {Participant: h.config.Participant, Result: sprintv1.ResultCredited, Credited: 80, Bound: 1 << 63, Condemned: []string{node}},
 	}}
 	now := sprintv1.Epoch{Number: 8, Phase: sprintv1.PhaseFinalised, Params: e.Params}
 	h.sees(silent{chain, 5})
-	if err := h.books.Step(t.Context(), now); err == nil {
+	if err := h.pay.books.Step(t.Context(), now); err == nil {
 		t.Error("nothing is said of the epoch that the node does not tell of")
 	}
 	if a := h.standing(t, forger); !a.Ops.IsZero() {
@@ -125,13 +125,13 @@ func TestAPromiseWaitsForTheChainsWord(t *testing.T) {
 		t.Error("an epoch before it is not credited")
 	}
 	h.sees(chain)
-	if err := h.books.Step(t.Context(), now); err != nil {
+	if err := h.pay.books.Step(t.Context(), now); err != nil {
 		t.Fatal(err)
 	}
 	if a := h.standing(t, forger); !a.Ops.IsZero() || a.Strikes != 1 {
 		t.Errorf("forged leaves: %+v", a)
 	}
-	if list, err := h.ledger.Promises(100, 10); err != nil || len(list) != 0 {
+	if list, err := h.pay.ledger.Promises(100, 10); err != nil || len(list) != 0 {
 		t.Errorf("%+v, %v", list, err)
 	}
 }

@@ -27,7 +27,8 @@ func TestStrangersHaveTheSettingsReadOnce(t *testing.T) {
 	if err := c.Save(home); err != nil {
 		t.Fatal(err)
 	}
-	h := &Host{config: c, o: Options{Home: home}}
+	h := newHost(c, Options{Home: home})
+	h.pay = h.newPayroll()
 	h.machines = h.newMachines()
 	key := ed25519.PublicKey(bytes.Repeat([]byte{7}, 32))
 	allowed := func() bool { _, ok := h.machines.Allow(key); return ok }

@@ -15,6 +15,7 @@ import (
 	"github.com/assaynet/assay/host/leaflog"
 	"github.com/assaynet/assay/host/ledger"
 	"github.com/assaynet/assay/host/pool"
+	"github.com/assaynet/assay/host/sprint"
 	"github.com/assaynet/assay/host/store"
 	"github.com/assaynet/assay/host/voter"
 	"github.com/assaynet/assay/internal/durable"
@@ -202,7 +203,7 @@ func soundEvidence(raw []byte) error {
 	if err := document.Parse(raw, &f, 2*delivery.MaxFileSize); err != nil || f.Evidence != nil {
 		return err
 	}
-	return whole(context.Background(), f, nil) // no evidence, nothing to compute
+	return sprint.Whole(context.Background(), f, nil) // no evidence, nothing to compute
 }
 
 // checkDocuments reads a folder of JSON documents.

@@ -51,7 +51,7 @@ func TestCheckAndRepair(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, source := range []string{"a", "b", "c"} {
-		if _, err := h.ledger.Credit(ledger.Entry{Device: d, Kind: ledger.Loops, Source: source, Ops: 1, Pay: pay, At: time.Now().UnixMilli()}); err != nil {
+		if _, err := h.pay.ledger.Credit(ledger.Entry{Device: d, Kind: ledger.Loops, Source: source, Ops: 1, Pay: pay, At: time.Now().UnixMilli()}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -128,7 +128,7 @@ func TestCheckMakesALostAccountAnew(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := h.ledger.Credit(ledger.Entry{Device: d, Kind: ledger.Loops, Source: "a", Ops: 1, Pay: pay, At: time.Now().UnixMilli()}); err != nil {
+	if _, err := h.pay.ledger.Credit(ledger.Entry{Device: d, Kind: ledger.Loops, Source: "a", Ops: 1, Pay: pay, At: time.Now().UnixMilli()}); err != nil {
 		t.Fatal(err)
 	}
 	closeAll()

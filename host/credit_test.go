@@ -88,12 +88,12 @@ func TestLeavesAreCreditedOnce(t *testing.T) {
 				t.Errorf("%s: %d strikes for an epoch in which the chain condemned the node", what, s)
 			}
 		}
-		if err := h.ledger.Check(); err != nil {
+		if err := h.pay.ledger.Check(); err != nil {
 			t.Error(err)
 		}
 	}
 	for range 2 {
-		if err := h.books.Step(t.Context(), current); err != nil {
+		if err := h.pay.books.Step(t.Context(), current); err != nil {
 			t.Fatal(err)
 		}
 		check("running", h)
@@ -107,7 +107,7 @@ func TestLeavesAreCreditedOnce(t *testing.T) {
 		again.prove(t, key)
 	}
 	again.sees(chain)
-	if err := again.books.Step(t.Context(), current); err != nil {
+	if err := again.pay.books.Step(t.Context(), current); err != nil {
 		t.Fatal(err)
 	}
 	check("restarted", again)
@@ -124,18 +124,18 @@ func TestWhatTheChainForgotIsPaid(t *testing.T) {
 	h.prove(t, forger)
 	e := sprintv1.Epoch{Number: 2, Params: sprintv1.Params{KeepEpochs: 2, Samples: 200, CreditEpsPpm: 1000}}
 	for range 2 {
-		h.books.Promise(e, transformer.Nano, leaflog.Key{Epoch: 2, Node: machines.Name(mpoc.Key(good)), Segment: 1}, 100)
-		h.books.Promise(e, transformer.Nano, leaflog.Key{Epoch: 3, Node: machines.Name(mpoc.Key(forger)), Segment: 1}, 100)
+		h.pay.books.Promise(e, transformer.Nano, leaflog.Key{Epoch: 2, Node: machines.Name(mpoc.Key(good)), Segment: 1}, 100)
+		h.pay.books.Promise(e, transformer.Nano, leaflog.Key{Epoch: 3, Node: machines.Name(mpoc.Key(forger)), Segment: 1}, 100)
 	}
-	h.books.Promise(e, transformer.Nano, leaflog.Key{Epoch: 2, Node: "unknown", Segment: 1}, 100) // no account
+	h.pay.books.Promise(e, transformer.Nano, leaflog.Key{Epoch: 2, Node: "unknown", Segment: 1}, 100) // no account
 	closeAll()
 	h, _ = poolHost(t, home)
 	h.prove(t, good)
 	h.prove(t, forger)
 	h.sees(&finals{})
-	h.books.Condemn(3, machines.Name(mpoc.Key(forger)))
+	h.pay.books.Condemn(3, machines.Name(mpoc.Key(forger)))
 	for range 2 {
-		if err := h.books.Step(t.Context(), sprintv1.Epoch{Number: 20, Phase: sprintv1.PhaseFinalised, Params: e.Params}); err != nil {
+		if err := h.pay.books.Step(t.Context(), sprintv1.Epoch{Number: 20, Phase: sprintv1.PhaseFinalised, Params: e.Params}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -145,7 +145,7 @@ func TestWhatTheChainForgotIsPaid(t *testing.T) {
 	if a := h.standing(t, forger); !a.Ops.IsZero() {
 		t.Errorf("%+v", a)
 	}
-	if list, err := h.ledger.Promises(100, 10); err != nil || len(list) != 0 {
+	if list, err := h.pay.ledger.Promises(100, 10); err != nil || len(list) != 0 {
 		t.Errorf("%+v, %v", list, err)
 	}
 }
@@ -167,13 +167,13 @@ func TestALostLedgerIsNoFreshStart(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		h := &Host{config: h.config, o: h.o, log: h.log}
-		_, done, err := h.openPool(encoding)
+		pay := newHost(h.config, h.o).newPayroll()
+		_, done, err := pay.open(encoding)
 		if err != nil {
 			t.Fatal(err)
 		}
 		done()
-		return h.poolError
+		return pay.failed
 	}
 	if why := opens(); why != "" {
 		t.Fatal(why)
@@ -212,13 +212,13 @@ func TestThePayingKeyHasNoOtherRole(t *testing.T) {
 	}
 	raw, err := record.GetAddress()
 	if err == nil {
-		h.config.Participant, err = encoding.Addresses.BytesToString(raw)
+		h.pay.config.Participant, err = encoding.Addresses.BytesToString(raw)
 	}
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, key := range []string{"hot", "operator"} {
-		err := h.openSettler(encoding, Pool{PayKey: key}, ledger.Amount{})
+		err := h.pay.openSettler(encoding, Pool{PayKey: key}, ledger.Amount{})
 		if err == nil || !strings.Contains(err.Error(), "no other role") || !strings.Contains(err.Error(), "assay keys add pay") {
 			t.Errorf("%s: %v", key, err)
 		}
@@ -226,7 +226,7 @@ func TestThePayingKeyHasNoOtherRole(t *testing.T) {
 	if _, _, err := h.o.Keys.NewMnemonic("pay", keyring.English, hd.CreateHDPath(sdk.CoinType, 0, 1).String(), keyring.DefaultBIP39Passphrase, hd.Secp256k1); err != nil {
 		t.Fatal(err)
 	}
-	if err := h.openSettler(encoding, Pool{PayKey: "pay"}, ledger.Amount{}); err != nil {
+	if err := h.pay.openSettler(encoding, Pool{PayKey: "pay"}, ledger.Amount{}); err != nil {
 		t.Error(err)
 	}
 }

@@ -28,6 +28,8 @@ import (
 	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
 	"github.com/assaynet/assay/client"
 	"github.com/assaynet/assay/host/leaflog"
+	"github.com/assaynet/assay/host/leaflog/leaflogtest"
+	"github.com/assaynet/assay/host/sprint"
 	"github.com/assaynet/assay/host/submit"
 	"github.com/assaynet/assay/host/voter"
 	"github.com/assaynet/assay/host/voter/votertest"
@@ -48,7 +50,7 @@ func delivered(t *testing.T) (home string, workers map[string]string) {
 	home = t.TempDir()
 	h, closeAll := poolHost(t, home)
 	now := votertest.SegmentOver()
-	goal, model := computing(now.Epoch, transformer.Nano, now.Epoch.Segments[0]), reference(t)
+	goal, model := sprint.Computing(now.Epoch, transformer.Nano, now.Epoch.Segments[0]), reference(t)
 	workers = map[string]string{}
 	for i, node := range three {
 		machine := ed25519.NewKeyFromSeed(bytes.Repeat([]byte{byte(i + 1)}, 32))
@@ -65,8 +67,8 @@ func delivered(t *testing.T) (home string, workers map[string]string) {
 			t.Fatal(err)
 		}
 		order := goal.Order(h.o.HostKey, h.config.Chain, h.config.Participant, node, mpoc.KeyOf(machine))
-		deliver(t, log, order, machine, out[:8])
-		deliver(t, log, order, machine, out[8:])
+		leaflogtest.Deliver(t, log, order, machine, out[:8])
+		leaflogtest.Deliver(t, log, order, machine, out[8:])
 	}
 	closeAll()
 	return home, workers
@@ -137,7 +139,7 @@ func TestOneLogKeepsNoOtherFromTheChain(t *testing.T) {
 				h.owns(workers)
 				g := new(errgroup.Group)
 				for range 2 {
-					if err := h.commit(t.Context(), g, votertest.SegmentOver(), transformer.Nano, three, 1000); err != nil {
+					if err := h.duties.Commits.Commit(t.Context(), g, votertest.SegmentOver(), transformer.Nano, three, 1000); err != nil {
 						t.Fatal(err)
 					}
 					_ = g.Wait()
@@ -202,7 +204,7 @@ func TestAnOpeningNamesTheLogsThatAreLost(t *testing.T) {
 			}
 			h, _ := poolHost(t, here)
 			g := new(errgroup.Group)
-			msg, err := h.opening(t.Context(), g, e, drawn, commits)
+			msg, err := h.duties.Openings.Opening(t.Context(), g, e, drawn, commits)
 			if faults := h.board.Get().Faults; c.left == 20 {
 				if err != nil || len(faults) > 0 {
 					t.Fatalf("%v, faults %+v", err, faults)
@@ -222,7 +224,7 @@ func TestAnOpeningNamesTheLogsThatAreLost(t *testing.T) {
 				}
 			}
 			_ = g.Wait()
-			msg, err = h.opening(t.Context(), g, e, drawn, commits)
+			msg, err = h.duties.Openings.Opening(t.Context(), g, e, drawn, commits)
 			if c.change == nil { // nothing is there to be read
 				if f := h.board.Get().Faults; err == nil || len(f) != 2 || !strings.Contains(f[0].Reason, "from a copy") {
 					t.Errorf("%v, %+v", err, f)
@@ -249,7 +251,7 @@ func TestAnOpeningNamesTheLogsThatAreLost(t *testing.T) {
 	t.Run("gone", func(t *testing.T) {
 		here := t.TempDir()
 		h, _ := poolHost(t, here)
-		if _, err := h.opening(t.Context(), new(errgroup.Group), e, drawn, commits); err == nil || len(h.board.Get().Faults) != 3 {
+		if _, err := h.duties.Openings.Opening(t.Context(), new(errgroup.Group), e, drawn, commits); err == nil || len(h.board.Get().Faults) != 3 {
 			t.Errorf("logs that are gone: %v, %+v", err, h.board.Get().Faults)
 		}
 		if _, err := os.Stat(leavesPath(here, "w1")); !errors.Is(err, fs.ErrNotExist) {
@@ -282,16 +284,18 @@ func TestOneEvidenceKeepsNoOtherBack(t *testing.T) {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { conn.Close() })
-		h.conn, h.court, h.sprint, h.evidence = conn, contested{}, proving{votertest.Judging{Bad: bad}}, map[uint64]bool{}
+		node := &proving{votertest.Judging{Bad: bad}}
+		h.conn, h.court, h.sprint = conn, contested{}, node
+		h.duties = h.newDuties()
 		e := votertest.SegmentOver().Epoch
 		name := func(target string) string {
-			return filepath.Join(home, EvidenceName, EvidenceFile(1, courtv1.Judgement{Leaf: votertest.Leaves(target)[0], Mismatch: true}))
+			return filepath.Join(home, EvidenceName, sprint.EvidenceFile(1, courtv1.Judgement{Leaf: votertest.Leaves(target)[0], Mismatch: true}))
 		}
 		blocked := votertest.Targets[(slices.Index(votertest.Targets, bad)+1)%3]
 		if err := os.MkdirAll(name(blocked), 0o700); err != nil { // a folder where a file belongs
 			t.Fatal(err)
 		}
-		if err := h.writeEvidence(t.Context(), e); err != nil {
+		if err := h.duties.Evidence.Write(t.Context(), e); err != nil {
 			t.Fatal(err)
 		}
 		for _, target := range votertest.Targets {
@@ -300,14 +304,14 @@ func TestOneEvidenceKeepsNoOtherBack(t *testing.T) {
 				t.Errorf("%s is bad and %s blocked; of %s written: %t", bad, blocked, target, written)
 			}
 		}
-		if f := h.board.Get().Faults; len(f) != 2 || h.evidence[1] {
-			t.Errorf("faults %+v, all done: %t", f, h.evidence[1])
+		if f := h.board.Get().Faults; len(f) != 2 || h.duties.Evidence.Done(1) {
+			t.Errorf("faults %+v, all done: %t", f, h.duties.Evidence.Done(1))
 		}
-		h.sprint = proving{votertest.Judging{}}
+		node.Bad = ""
 		if err := os.Remove(name(blocked)); err != nil {
 			t.Fatal(err)
 		}
-		if err := h.writeEvidence(t.Context(), e); err != nil || !h.evidence[1] || len(h.board.Get().Faults) != 0 {
+		if err := h.duties.Evidence.Write(t.Context(), e); err != nil || !h.duties.Evidence.Done(1) || len(h.board.Get().Faults) != 0 {
 			t.Errorf("after it was mended: %v, %+v", err, h.board.Get().Faults)
 		}
 	}
@@ -376,6 +380,7 @@ func TestAStepGoesOnBehindWhatFails(t *testing.T) {
 	now := votertest.SegmentOver()
 	now.Height, now.Epoch.Number, now.Epoch.Params.KeepEpochs = 100, 9, 2
 	h.sprint = stepping{now: now, member: status.Error(codes.Internal, "a broken record")}
+	h.duties = h.newDuties()
 	g := new(errgroup.Group)
 	if err := h.step(t.Context(), g); err != nil {
 		t.Errorf("a failure that is not the node's absence: %v", err)
@@ -405,6 +410,7 @@ func TestAStepGoesOnBehindWhatFails(t *testing.T) {
 	h.queue.Want("ready/9", 200, &sprintv1.MsgReady{Participant: h.config.Participant, Epoch: 9})
 	now.Height++
 	h.sprint = stepping{now: now, member: status.Error(codes.Internal, "a broken record")}
+	h.duties = h.newDuties()
 	if err := h.step(t.Context(), g); !client.Away(err) {
 		t.Errorf("the queue was not asked to send: %v", err)
 	}
@@ -413,6 +419,7 @@ func TestAStepGoesOnBehindWhatFails(t *testing.T) {
 	}
 	// An absence of the node is no fault of this host's.
 	h.sprint = stepping{now: now, member: status.Error(codes.Unavailable, "gone")}
+	h.duties = h.newDuties()
 	if err := h.step(t.Context(), g); !client.Away(err) {
 		t.Errorf("a node that is gone: %v", err)
 	}
@@ -426,14 +433,14 @@ func TestDutiesGoOnWithoutRoom(t *testing.T) {
 	h, _ := poolHost(t, home)
 	h.owns(workers)
 	space := disk.Space{Free: 1, Total: 1 << 40}
-	h.disks = []*disk.Watch{disk.NewWatch(home, func(string) (disk.Space, error) { return space, nil })}
-	h.lookAtDisks()
+	h.disks.list = []*disk.Watch{disk.NewWatch(home, func(string) (disk.Space, error) { return space, nil })}
+	h.disks.look()
 	now := votertest.SegmentOver()
 	now.Epoch.Segments = append(now.Epoch.Segments, sprintv1.Segment{Index: 2, Start: 10, End: 20, CommitUntil: 30, Seed: bytes.Repeat([]byte{4}, 32)})
 	me := &sprintv1.Member{Participant: h.config.Participant, Role: sprintv1.RoleHolder, Nodes: three, Credited: 1 << 40}
 	g := new(errgroup.Group)
 	for range 2 {
-		if err := h.compute(t.Context(), g, now, transformer.Nano, me); err != nil {
+		if err := h.duties.Compute(t.Context(), g, now, transformer.Nano, me); err != nil {
 			t.Fatal(err)
 		}
 		_ = g.Wait()
@@ -445,7 +452,7 @@ func TestDutiesGoOnWithoutRoom(t *testing.T) {
 	if s.Doing != "waiting" || !strings.Contains(s.Reason, home+" is nearly full") || s.Disk == nil || !s.Disk.Full || s.Disk.Free != 1 {
 		t.Errorf("%s: %s, %+v", s.Doing, s.Reason, s.Disk)
 	}
-	if why := h.fullFor(); !strings.Contains(why, "goes on by itself") || strings.Contains(why, home) {
+	if why := h.disks.fullFor(); !strings.Contains(why, "goes on by itself") || strings.Contains(why, home) {
 		t.Errorf("machines are told %q", why)
 	}
 	for epoch := range uint64(7) {
@@ -453,13 +460,13 @@ func TestDutiesGoOnWithoutRoom(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	h.forget(sprintv1.Epoch{Number: 7, Params: sprintv1.Params{KeepEpochs: 4}})
+	h.duties.Forget(sprintv1.Epoch{Number: 7, Params: sprintv1.Params{KeepEpochs: 4}})
 	if first := h.leaves.Keys()[0].Epoch; first != 6 {
 		t.Errorf("leaves of epoch %d are the oldest, want 6", first)
 	}
 	space.Free = space.Total
-	h.lookAtDisks()
-	if err := h.compute(t.Context(), g, now, transformer.Nano, me); err != nil {
+	h.disks.look()
+	if err := h.duties.Compute(t.Context(), g, now, transformer.Nano, me); err != nil {
 		t.Fatal(err)
 	}
 	if s := h.board.Get(); s.Doing != "computing" || s.Disk.Full {
@@ -481,7 +488,7 @@ func TestTheNodeIsBlamedForItsAbsenceOnly(t *testing.T) {
 		{fmt.Errorf("asking: %w", status.Error(codes.Internal, "broken")), true, "broken"},
 		{&fs.PathError{Op: "write", Path: "/a", Err: os.ErrPermission}, true, "write /a: permission denied"},
 	} {
-		h.noAnswer(c.err)
+		h.still.noAnswer(c.err)
 		if s := h.board.Get(); s.Reachable != c.reachable || !strings.Contains(s.Reason, c.says) {
 			t.Errorf("%v: reachable %t, %s", c.err, s.Reachable, s.Reason)
 		}

@@ -19,6 +19,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/assaynet/assay/host/leaflog"
+	"github.com/assaynet/assay/host/sprint"
 	"github.com/assaynet/assay/host/voter"
 	"github.com/assaynet/assay/host/voter/votertest"
 	"github.com/assaynet/assay/internal/flips"
@@ -43,7 +44,7 @@ func convicted(t *testing.T) (home string) {
 		t.Fatal(err)
 	}
 	now := votertest.SegmentOver()
-	goal, model := computing(now.Epoch, transformer.Nano, now.Epoch.Segments[0]), reference(t)
+	goal, model := sprint.Computing(now.Epoch, transformer.Nano, now.Epoch.Segments[0]), reference(t)
 	machine := func(n byte) ed25519.PrivateKey { return ed25519.NewKeyFromSeed(bytes.Repeat([]byte{n}, 32)) }
 	h.config.Workers = map[string]string{}
 	for node, signer := range map[string]byte{"w1": 1, "w2": 9} {
@@ -53,7 +54,7 @@ func convicted(t *testing.T) (home string) {
 	h.owns(h.config.Workers)
 	g := new(errgroup.Group)
 	for range 2 {
-		if err := h.commit(t.Context(), g, now, transformer.Nano, []string{"w1", "w2"}, 1<<32); err != nil {
+		if err := h.duties.Commits.Commit(t.Context(), g, now, transformer.Nano, []string{"w1", "w2"}, 1<<32); err != nil {
 			t.Fatal(err)
 		}
 		_ = g.Wait()
@@ -88,7 +89,9 @@ func TestFlipsInAHome(t *testing.T) {
 	whole := convicted(t)
 	// of the files on logs, those whose names hold a text: to check evidence is to compute
 	read := func(home, named string, log *bytes.Buffer) (c Config, key ed25519.PrivateKey, v *voter.Verdict, files []delivery.LeftOutFile, err error) {
-		h := &Host{o: Options{Home: home}, log: slog.New(slog.NewTextHandler(log, nil))}
+		h := newHost(Config{}, Options{Home: home, Logger: slog.New(slog.NewTextHandler(log, nil))})
+		h.pay = h.newPayroll()
+		h.duties = h.newDuties()
 		unlock, err := lock(home) // what stands in its file is for people
 		if err != nil {
 			return
@@ -113,10 +116,10 @@ func TestFlipsInAHome(t *testing.T) {
 		}
 		for _, node := range []string{"w1", "w2"} {
 			log := leaflog.Key{Epoch: 1, Node: node, Segment: 1}
-			if !strings.Contains(LeftOutName(log), named) {
+			if !strings.Contains(sprint.LeftOutName(log), named) {
 				continue
 			}
-			f, found := h.onFile(context.Background(), log)
+			f, found := h.duties.Audits.OnFile(context.Background(), log)
 			if !found {
 				f = delivery.LeftOutFile{}
 			}

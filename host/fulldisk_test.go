@@ -20,6 +20,8 @@ import (
 	courtv1 "github.com/assaynet/assay/api/court/v1"
 	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
 	"github.com/assaynet/assay/host/leaflog"
+	"github.com/assaynet/assay/host/leaflog/leaflogtest"
+	"github.com/assaynet/assay/host/sprint"
 	"github.com/assaynet/assay/host/voter/votertest"
 	"github.com/assaynet/assay/internal/fulldisk"
 	"github.com/assaynet/assay/poc/mpoc"
@@ -39,13 +41,13 @@ func lateLeaves(t *testing.T, h *Host, model transformer.Model) uint64 {
 	if err := model.Run(out, seed.Node(h.config.Chain, h.config.Participant, "w4", "nano"), seed.Seed{3}, nonces); err != nil {
 		t.Fatal(err)
 	}
-	order := computing(now.Epoch, transformer.Nano, now.Epoch.Segments[0]).Order(h.o.HostKey, h.config.Chain, h.config.Participant, "w4", mpoc.KeyOf(machine))
+	order := sprint.Computing(now.Epoch, transformer.Nano, now.Epoch.Segments[0]).Order(h.o.HostKey, h.config.Chain, h.config.Participant, "w4", mpoc.KeyOf(machine))
 	log, err := h.leaves.Log(leaflog.Key{Epoch: 1, Node: "w4", Segment: 1}, transformer.Nano.ID)
 	if err == nil {
 		err = log.Ready()
 	}
 	for err == nil && log.Size() < 8 {
-		err = tryDeliver(log, order, machine, out[log.Size():][:4])
+		err = leaflogtest.Try(log, order, machine, out[log.Size():][:4])
 	}
 	if err != nil && (!errors.Is(err, syscall.ENOSPC) || !strings.Contains(err.Error(), h.o.Home)) {
 		t.Errorf("leaves are refused: %v", err)
@@ -73,29 +75,30 @@ func TestAnEpochsDiskFillsAtEachWrite(t *testing.T) {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { conn.Close() })
-		h.conn, h.court, h.sprint, h.evidence = conn, contested{}, proving{votertest.Judging{}}, map[uint64]bool{}
-		h.voter = h.newVoter()
+		h.conn, h.court, h.sprint = conn, contested{}, proving{votertest.Judging{}}
+		h.duties = h.newDuties()
+		judges := h.newVoter()
 		now := votertest.SegmentOver()
 		now.Epoch.Round = sprintv1.Round{ValidateUntil: 30, RevealUntil: 40}
 		g := new(errgroup.Group)
 		step := func(first bool) {
 			t.Helper()
 			for range 2 { // the first one begins the audit of the logs
-				if err := h.commit(t.Context(), g, now, transformer.Nano, three, 1000); err != nil {
+				if err := h.duties.Commits.Commit(t.Context(), g, now, transformer.Nano, three, 1000); err != nil {
 					t.Error(err)
 				}
 				_ = g.Wait()
 			}
 			for range 2 { // the first one begins the re-runs
-				if err := h.voter.Validate(t.Context(), g, now, transformer.Nano); err != nil && first {
+				if err := judges.Validate(t.Context(), g, now, transformer.Nano); err != nil && first {
 					t.Error(err)
 				}
 				_ = g.Wait()
 			}
-			if err := errors.Join(h.voter.Reveal(now), h.writeEvidence(t.Context(), now.Epoch)); err != nil {
+			if err := errors.Join(judges.Reveal(now), h.duties.Evidence.Write(t.Context(), now.Epoch)); err != nil {
 				t.Error(err)
 			}
-			h.books.Strike(leaflog.Key{Epoch: 1, Node: "w1", Segment: 1}, "a test", false)
+			h.pay.books.Strike(leaflog.Key{Epoch: 1, Node: "w1", Segment: 1}, "a test", false)
 		}
 		disk := fulldisk.Below(t, here)
 		if k > 0 {
@@ -125,7 +128,7 @@ func TestAnEpochsDiskFillsAtEachWrite(t *testing.T) {
 			t.Errorf("the verdict on disk: %+v, %v", v, err)
 		}
 		for _, target := range votertest.Targets {
-			if _, err := os.Stat(filepath.Join(here, EvidenceName, EvidenceFile(1, courtv1.Judgement{Leaf: votertest.Leaves(target)[0], Mismatch: true}))); err != nil {
+			if _, err := os.Stat(filepath.Join(here, EvidenceName, sprint.EvidenceFile(1, courtv1.Judgement{Leaf: votertest.Leaves(target)[0], Mismatch: true}))); err != nil {
 				t.Error(err)
 			}
 		}

@@ -27,13 +27,12 @@ import (
 	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
 	"github.com/assaynet/assay/client"
 	"github.com/assaynet/assay/host/board"
-	"github.com/assaynet/assay/host/books"
 	"github.com/assaynet/assay/host/fleet"
 	"github.com/assaynet/assay/host/leaflog"
 	"github.com/assaynet/assay/host/ledger"
 	"github.com/assaynet/assay/host/machines"
-	"github.com/assaynet/assay/host/pool"
 	"github.com/assaynet/assay/host/settle"
+	"github.com/assaynet/assay/host/sprint"
 	"github.com/assaynet/assay/host/submit"
 	"github.com/assaynet/assay/host/voter"
 	"github.com/assaynet/assay/internal/clock"
@@ -54,14 +53,7 @@ const (
 const payTime = 10 * time.Second
 
 // Tamper lets an adversary bend what a host says, for `localnet --cheat` and for tests; nil changes nothing.
-type Tamper struct {
-	// Open returns the opening to post, or nil to withhold it.
-	Open func(*sprintv1.MsgOpen) *sprintv1.MsgOpen
-	// Blind commits to logs without auditing them: the host is in it with its worker.
-	Blind bool
-	// Verdict bends a verdict before it is committed to; duties are what its voter was to judge.
-	Verdict func(body *sprintv1.VerdictBody, duties []sprintv1.Duty)
-}
+type Tamper = sprint.Tamper
 
 // Options are what a host needs beside its configuration.
 type Options struct {
@@ -86,46 +78,32 @@ type Options struct {
 	Space func(folder string) (disk.Space, error)
 }
 
-// Host is one participant's daemon.
+// Host is one participant's daemon. It puts the parts together, and reads the chain block by block.
 type Host struct {
 	config Config
 	o      Options
 	log    *slog.Logger
 
-	conn           *grpc.ClientConn
-	sprint         sprintv1.QueryClient
-	court          courtv1.QueryClient
-	registry       registryv1.QueryClient
-	local          registryv1.LocalClient
-	queue          *submit.Queue
-	fleet          *fleet.Fleet
-	leaves         *leaflog.Store
-	disks          []*disk.Watch
-	board          board.Board
-	pace           pace
-	hot            hotKey
-	judge          *work.Judge
-	own, strangers auditor         // of the logs of the owner's machines, and of the pool's
-	pool           *pool.Pool      // nil where there is none
-	ledger         *ledger.Ledger  // likewise
-	settler        *settle.Settler // nil where nobody pays
-	poolError      string          // why there is no pool, although one is wanted
-	news           atomic.Pointer[sprintv1.QueryCurrentResponse]
-	machines       *machines.Machines
-	voter          *voter.Voter
-	books          *books.Books // nil where there is no pool
+	conn     *grpc.ClientConn
+	sprint   sprintv1.QueryClient
+	court    courtv1.QueryClient
+	registry registryv1.QueryClient
+	local    registryv1.LocalClient
+	queue    *submit.Queue
+	fleet    *fleet.Fleet
+	leaves   *leaflog.Store
+	disks    *disks
+	board    board.Board
+	pace     pace
+	hot      hotKey
+	pay      *payroll
+	news     atomic.Pointer[sprintv1.QueryCurrentResponse]
+	machines *machines.Machines
 
 	// what follows belongs to the loop of Run
-	logs       map[leaflog.Key]*logAudit
-	last       sprintv1.QueryCurrentResponse
-	still      *still
-	evidence   map[uint64]bool // epochs whose evidence is written
-	written    map[string]bool // files that are, of the epoch evidenceOf
-	evidenceOf uint64
-	restores   map[leaflog.Key]*restoring
-	pinned     map[leaflog.Key]uint64 // sizes of the logs of segments that are over
-	forgotten  uint64                 // leaves and verdicts of epochs before it are deleted
-	binder     *machines.Binder
+	duties *sprint.Sprint
+	last   sprintv1.QueryCurrentResponse
+	still  *still
 }
 
 // OpenKeyring opens the keyring below a host's home.
@@ -154,14 +132,8 @@ func Run(ctx context.Context, c Config, o Options) error {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	o.Logger = slog.New(quiet.New(o.Logger.Handler()))
-	h := &Host{config: c, o: o, log: o.Logger,
-		logs: map[leaflog.Key]*logAudit{}, still: newStill(clock.New(nil)), evidence: map[uint64]bool{}, written: map[string]bool{}, pinned: map[leaflog.Key]uint64{}}
-	for _, folder := range []string{leavesName, dataName} { // which may be different disks
-		h.disks = append(h.disks, disk.NewWatch(filepath.Join(o.Home, folder), o.Space))
-	}
-	h.lookAtDisks()
-	h.board.Logger = h.log
-	h.judge, h.own.judge, h.strangers.judge = h.newJudge(), h.newJudge(), h.newJudge()
+	h := newHost(c, o)
+	h.disks.look()
 	encoding, err := client.NewEncoding()
 	if err != nil {
 		return err
@@ -195,7 +167,8 @@ func Run(ctx context.Context, c Config, o Options) error {
 		}
 	}
 	h.machines = h.newMachines()
-	handler, closePool, err := h.openPool(encoding)
+	h.pay = h.newPayroll()
+	handler, closePool, err := h.pay.open(encoding)
 	if err != nil {
 		return err
 	}
@@ -204,8 +177,11 @@ func Run(ctx context.Context, c Config, o Options) error {
 		Allow: h.machines.Allow, Logs: h.leaves, Logger: o.Logger}); err != nil {
 		return err
 	}
-	h.voter = h.newVoter()
-	h.binder = machines.NewBinder(h.machines, h.fleet, h.queue, h.registry, c.Participant)
+	h.still.local, h.duties = h.local, h.newDuties()
+	h.hot.conn, h.hot.encoding, h.hot.participant, h.hot.log = h.conn, encoding, c.Participant, h.log
+	if h.hot.address, err = settle.PayAccount(o.Keys, encoding, c.Key); err != nil {
+		return err
+	}
 	h.board.Set(func(s *Status) {
 		s.Participant, s.Chain, s.WorkersURL = c.Participant, c.Chain, h.fleet.URL()
 		s.Doing, s.Reason = "starting", "asking the node where the chain stands"
@@ -227,13 +203,13 @@ func Run(ctx context.Context, c Config, o Options) error {
 		o.Started(h.fleet.URL(), statusAt)
 	}
 	g.Go(func() error { return h.fleet.Run(ctx) })
-	if h.pool != nil {
-		g.Go(func() error { return h.pool.Run(ctx) })
+	if h.pay.pool != nil {
+		g.Go(func() error { return h.pay.pool.Run(ctx) })
 	}
-	if h.ledger != nil {
-		g.Go(func() error { return h.pay(ctx) })
+	if h.pay.ledger != nil {
+		g.Go(func() error { return h.pay.run(ctx) })
 	}
-	g.Go(func() error { return h.watchHotKey(ctx, encoding) })
+	g.Go(func() error { return h.hot.watch(ctx) })
 	g.Go(func() error { return h.loop(ctx, g) })
 	if err := g.Wait(); err != nil && ctx.Err() == nil {
 		return err
@@ -241,6 +217,32 @@ func Run(ctx context.Context, c Config, o Options) error {
 		return err
 	}
 	return nil
+}
+
+// newHost is a host whose parts are not yet open.
+func newHost(c Config, o Options) *Host {
+	h := &Host{config: c, o: o, log: o.Logger}
+	h.board.Logger = h.log
+	h.disks = &disks{board: &h.board, log: h.log}
+	for _, folder := range []string{leavesName, dataName} {
+		h.disks.list = append(h.disks.list, disk.NewWatch(filepath.Join(o.Home, folder), o.Space))
+	}
+	h.still = (&still{clock: clock.New(nil), node: c.GRPC, home: o.Home, board: &h.board, log: h.log, full: h.disks.full, halt: h.halt}).begin()
+	return h
+}
+
+// newPayroll is the pool's side, not yet open.
+func (h *Host) newPayroll() *payroll {
+	return &payroll{config: h.config, home: h.o.Home, hostKey: h.o.HostKey, keys: h.o.Keys, wanted: h.o.Pool, engine: h.o.Engine, clock: h.o.Clock, log: h.log,
+		conn: h.conn, sprint: h.sprint, machines: h.machines, recheck: func() { h.fleet.Recheck() }, fullFor: h.disks.fullFor, news: h.news.Load}
+}
+
+// halt tells machines why there is no block: those of the Sprint and those of the pool, in the same words.
+func (h *Host) halt(why string) {
+	h.fleet.Halt(why)
+	if h.pay.pool != nil {
+		h.pay.pool.Halt(why)
+	}
 }
 
 func (h *Host) newJudge() *work.Judge {
@@ -256,17 +258,26 @@ func (h *Host) verdicts() voter.Folder { return voter.Folder(filepath.Join(h.o.H
 
 func (h *Host) newVoter() *voter.Voter {
 	c := voter.Config{Chain: h.config.Chain, Participant: h.config.Participant, Folder: h.verdicts(), Sprint: h.sprint, Court: h.court,
-		Queue: h.queue, Fleet: h.fleet, Judge: h.judge, Board: &h.board, Logger: h.log,
-		Alone: h.alone}
+		Queue: h.queue, Fleet: h.fleet, Judge: h.newJudge(), Board: &h.board, Logger: h.log, Alone: h.alone}
 	if h.o.Tamper != nil {
 		c.Tamper = h.o.Tamper.Verdict
 	}
 	return voter.New(c)
 }
 
+// newDuties puts together this participant's part in an epoch.
+func (h *Host) newDuties() *sprint.Sprint {
+	binder := machines.NewBinder(h.machines, h.fleet, h.queue, h.registry, h.config.Participant)
+	return sprint.New(sprint.Config{Chain: h.config.Chain, Participant: h.config.Participant, Node: h.config.GRPC, HostKey: h.o.HostKey,
+		Conn: h.conn, Sprint: h.sprint, Court: h.court, Registry: h.registry, Local: h.local,
+		Leaves: h.leaves, LeavesDir: filepath.Join(h.o.Home, leavesName), EvidenceDir: filepath.Join(h.o.Home, EvidenceName), Verdicts: h.verdicts(),
+		Fleet: h.fleet, Workers: h.fleet, Queue: h.queue, Books: h.pay.books, Machines: h.machines, Voter: h.newVoter(), Bind: binder.Step,
+		Judge: h.newJudge, Alone: h.alone, Full: h.disks.full, FullFor: h.disks.fullFor, Board: &h.board, Logger: h.log, Tamper: h.o.Tamper})
+}
+
 // alone tells whether machines of the pool are all this host has: they are given no leaves to judge others by.
 func (h *Host) alone() bool {
-	return h.pool != nil && !slices.ContainsFunc(h.fleet.Status(), func(w fleet.WorkerStatus) bool { return w.Connected && !h.machines.Stranger(w.Node) })
+	return h.pay.pool != nil && !slices.ContainsFunc(h.fleet.Status(), func(w fleet.WorkerStatus) bool { return w.Connected && !h.machines.Stranger(w.Node) })
 }
 
 // Status is the document of this moment.
@@ -275,7 +286,7 @@ func (h *Host) Status() Status {
 	s.Workers = h.fleet.Status()
 	s.Queue, s.LastError = h.queue.Status()
 	s.Progress, s.HotKey = h.pace.progress(), h.hot.get()
-	h.poolStatus(&s)
+	h.pay.status(&s)
 	return s
 }
 
@@ -290,7 +301,7 @@ func (h *Host) loop(ctx context.Context, g *errgroup.Group) error {
 			return nil
 		case <-timer.C:
 		}
-		h.lookAtDisks()
+		h.disks.look()
 		h.still.tick()
 		var err error
 		if !compared {
@@ -304,7 +315,7 @@ func (h *Host) loop(ctx context.Context, g *errgroup.Group) error {
 			err = h.step(ctx, g)
 		}
 		if err == nil {
-			h.lookAtNode(ctx)
+			h.still.askNode(ctx)
 		}
 		down := wait > pollEvery
 		switch {
@@ -313,28 +324,15 @@ func (h *Host) loop(ctx context.Context, g *errgroup.Group) error {
 		case err != nil:
 			compared = false // another node may answer next
 			wait = min(2*wait, pollMost)
-			h.noAnswer(err)
+			h.still.noAnswer(err)
 		case down:
-			h.nodeBack()
+			h.still.nodeBack()
 			fallthrough
 		default:
 			wait = pollEvery
 		}
 		timer.Reset(wait)
 	}
-}
-
-// noAnswer says that the node cannot be asked where the chain stands: it does not answer, or says something else.
-func (h *Host) noAnswer(err error) {
-	if client.Away(err) {
-		h.log.Warn("the node does not answer; trying again", "err", err)
-		h.nodeAway(err)
-		return
-	}
-	h.log.Error("the node's answer is of no use; trying again", "err", err)
-	h.board.Set(func(s *Status) {
-		s.Reachable, s.Doing, s.Reason, s.Until = true, waitingForNode, err.Error(), 0
-	})
 }
 
 // ErrOtherChain reports a node that follows another chain than the host is set up for.
@@ -360,21 +358,21 @@ func (h *Host) step(ctx context.Context, g *errgroup.Group) error {
 	}
 	h.board.Set(func(s *Status) { s.Reachable, s.Height = true, now.Height })
 	if now.Height == h.last.Height {
-		h.standsStill(ctx)
+		h.still.standsStill(ctx)
 		return nil
 	}
 	if h.last.Height > 0 { // the first one may be old
-		h.goesOn(now.Height)
+		h.still.goesOn(now.Height)
 	}
 	h.pace.see(*now)
-	if h.pool != nil {
+	if h.pay.pool != nil {
 		h.tidy(now.Epoch.Number != h.last.Epoch.Number)
 	}
 	if now.Epoch.Number != h.last.Epoch.Number || now.Epoch.Phase != h.last.Epoch.Phase {
 		h.log.Info("phase", "epoch", now.Epoch.Number, "stage", now.Epoch.Phase.Word(), "height", now.Height, "reason", now.Reason)
 	}
-	h.forget(now.Epoch)
-	acted := h.act(ctx, g, *now)
+	h.duties.Forget(now.Epoch)
+	acted := h.duties.Act(ctx, g, *now)
 	sent := h.queue.Step(ctx, now.Height) // what is wanted already, whatever else fails
 	if !client.Away(acted) {
 		h.board.Attempt(Fault{Epoch: now.Epoch.Number, What: "this block's part of the epoch"}, func() error { return acted })
@@ -399,4 +397,36 @@ func sortedIDs(m map[string]string) []string {
 	}
 	slices.Sort(ids)
 	return ids
+}
+
+// newMachines lists who may work here.
+func (h *Host) newMachines() *machines.Machines {
+	return machines.New(machines.Config{
+		Workers: h.config.Workers, Places: h.config.pool().MaxNodes, Logger: h.log,
+		Reload: workersOf(h.o.Home),
+		Banned: func(key ed25519.PublicKey) bool {
+			a, err := h.pay.ledger.Account(ledger.Device(key))
+			return err == nil && a.Banned
+		},
+	})
+}
+
+// tidy puts out who was banned since. At an epoch's begin it frees the places of
+// machines that left, and ranks them by the work of the recent past.
+func (h *Host) tidy(begin bool) {
+	if begin {
+		connected := map[string]bool{}
+		for _, w := range h.fleet.Status() {
+			connected[w.Node] = w.Connected
+		}
+		h.machines.Vacate(connected)
+		h.machines.Rank(func(node string) uint64 {
+			standing, err := h.pay.pool.Recent(h.machines.Key(node))
+			if err != nil {
+				h.log.Error("the standing of a machine cannot be read; its place is ranked last", "node", node, "err", err)
+			}
+			return standing
+		})
+	}
+	h.fleet.Recheck()
 }

@@ -17,10 +17,13 @@ import (
 	banktypes "github.com/cosmos/cosmos-sdk/x/bank/types"
 	"github.com/cosmos/cosmos-sdk/x/feegrant"
 
+	"log/slog"
+
+	"google.golang.org/grpc"
+
 	registryv1 "github.com/assaynet/assay/api/registry/v1"
 	"github.com/assaynet/assay/client"
 	"github.com/assaynet/assay/host/ledger"
-	"github.com/assaynet/assay/host/settle"
 	"github.com/assaynet/assay/host/submit"
 	"github.com/assaynet/assay/poc/coin"
 )
@@ -36,6 +39,11 @@ const (
 
 // hotKey holds what was found last.
 type hotKey struct {
+	conn                 *grpc.ClientConn
+	encoding             client.Encoding
+	participant, address string
+	log                  *slog.Logger
+
 	mu  sync.Mutex
 	now *HotKey
 }
@@ -58,17 +66,13 @@ func (k *hotKey) set(now HotKey) (worse bool) {
 	return worse
 }
 
-// watchHotKey asks once a minute, beside the loop of duties, what the hot key may spend.
-func (h *Host) watchHotKey(ctx context.Context, encoding client.Encoding) error {
-	address, err := settle.PayAccount(h.o.Keys, encoding, h.config.Key)
-	if err != nil {
-		return err
-	}
-	h.hot.set(HotKey{Address: address})
+// watch asks once a minute, beside the loop of duties, what the hot key may spend.
+func (k *hotKey) watch(ctx context.Context) error {
+	k.set(HotKey{Address: k.address})
 	ticker := time.NewTicker(hotEvery)
 	defer ticker.Stop()
 	for {
-		h.lookAtHotKey(ctx, encoding, address)
+		k.ask(ctx)
 		select {
 		case <-ctx.Done():
 			return nil
@@ -77,35 +81,35 @@ func (h *Host) watchHotKey(ctx context.Context, encoding client.Encoding) error 
 	}
 }
 
-func (h *Host) lookAtHotKey(ctx context.Context, encoding client.Encoding, address string) {
+func (k *hotKey) ask(ctx context.Context) {
 	within, cancel := context.WithTimeout(ctx, hotTime)
 	defer cancel()
-	k := HotKey{Address: address, Known: true}
-	grant, err := feegrant.NewQueryClient(h.conn).Allowance(within, &feegrant.QueryAllowanceRequest{Granter: h.config.Participant, Grantee: address})
+	now := HotKey{Address: k.address, Known: true}
+	grant, err := feegrant.NewQueryClient(k.conn).Allowance(within, &feegrant.QueryAllowanceRequest{Granter: k.participant, Grantee: k.address})
 	var allowance feegrant.FeeAllowanceI
 	switch {
 	case noGrant(err):
 		err = nil
 	case err == nil:
-		err = encoding.Registry.UnpackAny(grant.Allowance.Allowance, &allowance)
+		err = k.encoding.Registry.UnpackAny(grant.Allowance.Allowance, &allowance)
 	}
 	if err == nil {
 		var res *banktypes.QueryBalanceResponse
-		if res, err = banktypes.NewQueryClient(h.conn).Balance(within, &banktypes.QueryBalanceRequest{Address: address, Denom: submit.Denom}); err == nil && res.Balance != nil {
-			k.Balance, err = ledger.ParseAmount(res.Balance.Amount.String())
+		if res, err = banktypes.NewQueryClient(k.conn).Balance(within, &banktypes.QueryBalanceRequest{Address: k.address, Denom: submit.Denom}); err == nil && res.Balance != nil {
+			now.Balance, err = ledger.ParseAmount(res.Balance.Amount.String())
 		}
 	}
 	if err == nil {
-		err = allowed(&k, allowance, h.config.Participant, time.Now())
+		err = allowed(&now, allowance, k.participant, time.Now())
 	}
 	if ctx.Err() != nil {
 		return
 	}
 	if err != nil {
-		k = HotKey{Address: address, Reason: "the node does not say what it may spend: " + status.Convert(err).Message()}
+		now = HotKey{Address: k.address, Reason: "the node does not say what it may spend: " + status.Convert(err).Message()}
 	}
-	if h.hot.set(k) && err == nil {
-		h.log.Warn("fees", "hot key", address, "reason", k.Reason)
+	if k.set(now) && err == nil {
+		k.log.Warn("fees", "hot key", k.address, "reason", now.Reason)
 	}
 }
 

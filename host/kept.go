@@ -3,16 +3,8 @@
 package host
 
 import (
-	"cmp"
-	"errors"
-	"io/fs"
-	"os"
-	"path/filepath"
-	"regexp"
-	"slices"
-	"strconv"
-
 	"github.com/assaynet/assay/accounts"
+	"github.com/assaynet/assay/host/sprint"
 	"github.com/assaynet/assay/internal/kept"
 )
 
@@ -22,9 +14,6 @@ const (
 	submissions = 24 * 3600 / 20
 	segments    = 24 * 10
 )
-
-// keepEvidence is how many files of evidence stay.
-const keepEvidence = 1000
 
 // LogName is where the log is while the host's screen has the terminal, below its home. It has at most LogBytes, and
 // the one before it, host.log.1, as many.
@@ -47,16 +36,16 @@ func Kept() []kept.Thing {
 		{What: "leaves of the latest epochs", Where: leavesName + "/*/*", Record: 40, PerDay: 0, Most: 10_000_000, Per: "machine", Pruner: "deleted with their epoch, before anything is written", Sealed: "checksum of each batch; signatures", Damaged: "host/leaflog.TestFlipsInAStore"},
 		{What: "the lock and the mark of leaves", Where: leavesName + "/*", Record: 20, Most: 2, Per: "home", Pruner: "rewritten at each start", Damaged: "host.TestFlipsInAHome"},
 		{What: "verdicts until they are revealed", Where: verdictName + "/*", Record: 1 << 20, PerDay: 24, Most: 10, Per: "home", Pruner: "deleted with their epoch", Sealed: "checksum", Damaged: "host.TestFlipsInAHome"},
-		{What: "evidence", Where: EvidenceName + "/epoch-*", Record: 8 << 10, Most: keepEvidence, Per: "home", Pruner: "the oldest epochs' at each epoch", Sealed: "signatures; the chain's archive", Damaged: "verify.TestFlipsInEvidence"},
-		{What: "logs that were left out, and why", Where: EvidenceName + "/left-out-*", Record: 8 << 10, Most: keepEvidence, Per: "home, with the evidence", Pruner: "the oldest epochs' at each epoch", Sealed: "signatures; a checksum where there is no evidence", Damaged: "host.TestFlipsInAHome"},
+		{What: "evidence", Where: EvidenceName + "/epoch-*", Record: 8 << 10, Most: sprint.KeepEvidence, Per: "home", Pruner: "the oldest epochs' at each epoch", Sealed: "signatures; the chain's archive", Damaged: "verify.TestFlipsInEvidence"},
+		{What: "logs that were left out, and why", Where: EvidenceName + "/left-out-*", Record: 8 << 10, Most: sprint.KeepEvidence, Per: "home, with the evidence", Pruner: "the oldest epochs' at each epoch", Sealed: "signatures; a checksum where there is no evidence", Damaged: "host.TestFlipsInAHome"},
 		{What: "the log of a host on a terminal, and the one before it", Where: LogName + "*", Record: LogBytes, Most: 2, Per: "home", Pruner: "the older one is replaced", Damaged: "none: for people; nothing reads it"},
 
-		{What: "logs under audit", Memory: "host.Host.logs", Record: 1 << 10, Most: 10_000, Per: "machine and epoch", Pruner: "the next epoch"},
-		{What: "sizes of logs that are over", Memory: "host.Host.pinned", Record: 100, Most: 10_000, Per: "epoch", Pruner: "deleted with the leaves"},
-		{What: "logs that are recomputed", Memory: "host.Host.restores", Record: 80 << 10, Most: 1000, Per: "epoch", Pruner: "the next epoch"},
+		{What: "logs under audit", Memory: "sprint.Audits.logs", Record: 1 << 10, Most: 10_000, Per: "machine and epoch", Pruner: "the next epoch"},
+		{What: "sizes of logs that are over", Memory: "sprint.Logs.pinned", Record: 100, Most: 10_000, Per: "epoch", Pruner: "deleted with the leaves"},
+		{What: "logs that are recomputed", Memory: "sprint.Openings.restores", Record: 80 << 10, Most: 1000, Per: "epoch", Pruner: "the next epoch"},
 		{What: "machines that may be nodes, and their places", Memory: "host.Host.admitted", Record: 150, Most: 1 << 14, Per: "home", Pruner: "with the device, in the pool"},
 		{What: "machines that found no place in this epoch", Memory: "host.Host.waiting", Record: 60, Most: 1 << 14, Per: "home", Pruner: "the next epoch"},
-		{What: "evidence that is written", Memory: "host.Host.evidence", Record: 100, Most: 10_000, Per: "home", Pruner: "the next epoch"},
+		{What: "evidence that is written", Memory: "sprint.Evidence.done", Record: 100, Most: 10_000, Per: "home", Pruner: "the next epoch"},
 		{What: "epochs that are credited, nodes that were condemned", Memory: "host.Host.paid", Record: 60, Most: 10_000, Per: "home", Pruner: "after 1,000 epochs"},
 		{What: "messages under way", Memory: "submit.Queue.wishes", Record: 10 << 10, Most: 10_000, Per: "epoch", Pruner: "100 blocks after their window"},
 		{What: "blocks that were read", Memory: "submit.Blocks.kept", Record: 1 << 20, Most: 64, Per: "reader", Pruner: "the oldest"},
@@ -66,38 +55,4 @@ func Kept() []kept.Thing {
 		{What: "devices with requests under way", Memory: "pool.Pool.locks", Record: 50, Most: 10_000, Per: "connection", Pruner: "the request's end"},
 		{What: "rates and connections of addresses", Memory: "gate.Rates.by", Record: 150, Most: 1 << 16, Per: "home", Pruner: "when idle"},
 	}...)
-}
-
-var epochInName = regexp.MustCompile(`epoch-(\d+)-`)
-
-// pruneEvidence deletes the oldest epochs' files where there are too many.
-func (h *Host) pruneEvidence() error {
-	dir := filepath.Join(h.o.Home, EvidenceName)
-	list, err := os.ReadDir(dir)
-	if errors.Is(err, fs.ErrNotExist) || err == nil && len(list) <= keepEvidence {
-		return nil
-	}
-	type file struct {
-		name  string
-		epoch uint64
-	}
-	var files []file
-	for _, e := range list {
-		m := epochInName.FindStringSubmatch(e.Name())
-		if m == nil {
-			continue
-		}
-		epoch, perr := strconv.ParseUint(m[1], 10, 64)
-		if perr == nil {
-			files = append(files, file{e.Name(), epoch})
-		}
-	}
-	slices.SortFunc(files, func(a, b file) int {
-		return cmp.Or(cmp.Compare(a.epoch, b.epoch), cmp.Compare(a.name, b.name))
-	})
-	errs := []error{err}
-	for _, f := range files[:max(0, len(files)-keepEvidence)] {
-		errs = append(errs, os.Remove(filepath.Join(dir, f.name)))
-	}
-	return errors.Join(errs...)
 }

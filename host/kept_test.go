@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/assaynet/assay/host/sprint"
 	"github.com/assaynet/assay/internal/flips"
 	"github.com/assaynet/assay/internal/kept"
 )
@@ -34,12 +35,14 @@ func TestKept(t *testing.T) {
 
 // Of evidence the latest epochs' stays.
 func TestOldEvidenceGoes(t *testing.T) {
-	h := &Host{o: Options{Home: t.TempDir()}}
+	h := newHost(Config{}, Options{Home: t.TempDir()})
+	h.pay = h.newPayroll()
+	h.duties = h.newDuties()
 	dir := filepath.Join(h.o.Home, EvidenceName)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	for i := range keepEvidence + 3 {
+	for i := range sprint.KeepEvidence + 3 {
 		name := fmt.Sprintf("epoch-%d-cpc1x-w1-segment-1-leaf-7-forged.json", 5+i)
 		if i%2 == 0 {
 			name = fmt.Sprintf("left-out-epoch-%d-m-1-segment-1.json", 5+i)
@@ -52,7 +55,7 @@ func TestOldEvidenceGoes(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 2 {
-		if err := h.pruneEvidence(); err != nil {
+		if err := h.duties.Evidence.Prune(); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -64,7 +67,7 @@ func TestOldEvidenceGoes(t *testing.T) {
 	for _, e := range list {
 		left[e.Name()] = true
 	}
-	if len(left) != keepEvidence+1 || !left["notes.txt"] || left["left-out-epoch-5-m-1-segment-1.json"] || !left["left-out-epoch-9-m-1-segment-1.json"] {
+	if len(left) != sprint.KeepEvidence+1 || !left["notes.txt"] || left["left-out-epoch-5-m-1-segment-1.json"] || !left["left-out-epoch-9-m-1-segment-1.json"] {
 		t.Errorf("%d files are left: %s", len(left), cmp.Diff(true, left["notes.txt"]))
 	}
 }

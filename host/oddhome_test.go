@@ -12,6 +12,7 @@ import (
 
 	"github.com/assaynet/assay/host/leaflog"
 	"github.com/assaynet/assay/host/ledger"
+	"github.com/assaynet/assay/host/sprint"
 	"github.com/assaynet/assay/internal/durable"
 	"github.com/assaynet/assay/internal/kept"
 	"github.com/assaynet/assay/internal/oddhome"
@@ -29,7 +30,7 @@ func TestAnyHome(t *testing.T) {
 		}
 		h, closeAll := poolHost(t, home)
 		h.prove(t, device(1))
-		if _, err := h.ledger.Credit(ledger.Entry{Device: device(1), Kind: ledger.Loops, Source: "a", Ops: 1, At: 1}); err != nil {
+		if _, err := h.pay.ledger.Credit(ledger.Entry{Device: device(1), Kind: ledger.Loops, Source: "a", Ops: 1, At: 1}); err != nil {
 			t.Fatal(err)
 		}
 		for epoch := range uint64(3) {
@@ -50,15 +51,15 @@ func TestAnyHome(t *testing.T) {
 		if err := durable.Replace(name(0), nil, 0o644); err != nil {
 			t.Fatal(err)
 		}
-		for epoch := 1; epoch <= keepEvidence; epoch++ { // a thousand syncs take seconds
+		for epoch := 1; epoch <= sprint.KeepEvidence; epoch++ { // a thousand syncs take seconds
 			if err := os.WriteFile(name(epoch), nil, 0o600); err != nil {
 				t.Fatal(err)
 			}
 		}
-		if err := h.pruneEvidence(); err != nil {
+		if err := h.duties.Evidence.Prune(); err != nil {
 			t.Fatal(err)
 		}
-		if list, err := os.ReadDir(filepath.Join(home, EvidenceName)); err != nil || len(list) != keepEvidence {
+		if list, err := os.ReadDir(filepath.Join(home, EvidenceName)); err != nil || len(list) != sprint.KeepEvidence {
 			t.Errorf("%d files of evidence are left, %v", len(list), err)
 		}
 		closeAll()
@@ -74,7 +75,7 @@ func TestAnyHome(t *testing.T) {
 		if diff := cmp.Diff([]leaflog.Key{{Epoch: 2, Node: "w1", Segment: 1}}, h.leaves.Keys()); diff != "" {
 			t.Error(diff)
 		}
-		if a, err := h.ledger.Account(device(1)); err != nil || a.Payout != "cpc1payout" {
+		if a, err := h.pay.ledger.Account(device(1)); err != nil || a.Payout != "cpc1payout" {
 			t.Errorf("%+v, %v", a, err)
 		}
 	})

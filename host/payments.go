@@ -17,6 +17,8 @@ import (
 	sdk "github.com/cosmos/cosmos-sdk/types"
 	authtypes "github.com/cosmos/cosmos-sdk/x/auth/types"
 
+	"google.golang.org/grpc"
+
 	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
 	"github.com/assaynet/assay/client"
 	"github.com/assaynet/assay/host/ledger"
@@ -64,7 +66,7 @@ func neverUsed(path string, rules ledger.Rules, least ledger.Amount) bool {
 
 // payable tells whether an address can be paid: an account of this chain's form, and
 // none of the chain's own, which take no transfers.
-func (h *Host) payable(encoding client.Encoding) func(address string) error {
+func (p *payroll) payable(encoding client.Encoding) func(address string) error {
 	var mu sync.Mutex
 	var modules map[string]string // address -> name; nil until the node has answered
 	return func(address string) error {
@@ -77,10 +79,10 @@ func (h *Host) payable(encoding client.Encoding) func(address string) error {
 		}
 		mu.Lock()
 		defer mu.Unlock()
-		if modules == nil && h.conn != nil {
+		if modules == nil && p.conn != nil {
 			ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 			defer cancel()
-			modules = moduleAccounts(ctx, h, encoding) // the settler finds out where the node does not answer
+			modules = moduleAccounts(ctx, p.conn, encoding) // the settler finds out where the node does not answer
 		}
 		if name := modules[address]; name != "" {
 			return fmt.Errorf("it is the account of the chain's module %s, which takes no transfers", name)
@@ -89,8 +91,8 @@ func (h *Host) payable(encoding client.Encoding) func(address string) error {
 	}
 }
 
-func moduleAccounts(ctx context.Context, h *Host, encoding client.Encoding) map[string]string {
-	res, err := authtypes.NewQueryClient(h.conn).ModuleAccounts(ctx, &authtypes.QueryModuleAccountsRequest{})
+func moduleAccounts(ctx context.Context, conn *grpc.ClientConn, encoding client.Encoding) map[string]string {
+	res, err := authtypes.NewQueryClient(conn).ModuleAccounts(ctx, &authtypes.QueryModuleAccountsRequest{})
 	if err != nil {
 		return nil
 	}
@@ -109,35 +111,35 @@ func moduleAccounts(ctx context.Context, h *Host, encoding client.Encoding) map[
 
 // openSettler finds the paying account. Its key has no other role: what else it
 // signs would use the numbers by which a payment is known to be there or not.
-func (h *Host) openSettler(encoding client.Encoding, c Pool, least ledger.Amount) error {
-	address, err := settle.PayAccount(h.o.Keys, encoding, c.PayKey)
+func (p *payroll) openSettler(encoding client.Encoding, c Pool, least ledger.Amount) error {
+	address, err := settle.PayAccount(p.keys, encoding, c.PayKey)
 	if err != nil {
 		return err
 	}
-	hot, err := settle.PayAccount(h.o.Keys, encoding, h.config.Key)
+	hot, err := settle.PayAccount(p.keys, encoding, p.config.Key)
 	if err != nil {
 		return err
 	}
-	for role, other := range map[string]string{"the participant's own account": h.config.Participant, "the account of the hot key": hot} {
+	for role, other := range map[string]string{"the participant's own account": p.config.Participant, "the account of the hot key": hot} {
 		if address == other {
 			return fmt.Errorf("host: pay_key %q is %s, and the account that pays may have no other role: make a key for it with `assay keys add pay --home %s`, send it coins, and name it in host.toml, section [pool], pay_key",
-				c.PayKey, role, h.o.Home)
+				c.PayKey, role, p.home)
 		}
 	}
-	node := settle.Node{Conn: h.conn, Blocks: submit.NewBlocks(h.conn), Encoding: encoding, Keys: h.o.Keys, Key: c.PayKey, Address: address, ID: h.config.Chain, GasPrice: max(1, c.GasPrice)} // what pays nothing is not taken
-	h.settler = settle.New(settle.Config{Ledger: h.ledger, Chain: node, Account: address, Least: least, Logger: h.log})
+	node := settle.Node{Conn: p.conn, Blocks: submit.NewBlocks(p.conn), Encoding: encoding, Keys: p.keys, Key: c.PayKey, Address: address, ID: p.config.Chain, GasPrice: max(1, c.GasPrice)} // what pays nothing is not taken
+	p.settler = settle.New(settle.Config{Ledger: p.ledger, Chain: node, Account: address, Least: least, Logger: p.log})
 	return nil
 }
 
-// pay credits and pays, once a block, beside the loop of duties and never in its way.
-func (h *Host) pay(ctx context.Context) error {
+// run credits and pays, once a block, beside the loop of duties and never in its way.
+func (p *payroll) run(ctx context.Context) error {
 	ticker := time.NewTicker(pollEvery)
 	defer ticker.Stop()
 	last := int64(0)
 	for {
-		if now := h.news.Load(); now != nil && now.Height != last {
+		if now := p.news(); now != nil && now.Height != last {
 			last = now.Height
-			h.payStep(ctx, *now)
+			p.step(ctx, *now)
 		}
 		select {
 		case <-ctx.Done():
@@ -147,17 +149,17 @@ func (h *Host) pay(ctx context.Context) error {
 	}
 }
 
-func (h *Host) payStep(ctx context.Context, now sprintv1.QueryCurrentResponse) {
+func (p *payroll) step(ctx context.Context, now sprintv1.QueryCurrentResponse) {
 	within, cancel := context.WithTimeout(ctx, payTime)
 	defer cancel()
-	if err := h.books.Step(within, now.Epoch); err != nil && ctx.Err() == nil {
-		h.log.Warn("leaves are not credited yet", "epoch", now.Epoch.Number, "err", err)
+	if err := p.books.Step(within, now.Epoch); err != nil && ctx.Err() == nil {
+		p.log.Warn("leaves are not credited yet", "epoch", now.Epoch.Number, "err", err)
 	}
-	if h.settler == nil {
+	if p.settler == nil {
 		return
 	}
-	if err := h.settler.Step(within, now.Height); err != nil {
-		h.log.Debug("payment waits", "err", err) // its status says so
+	if err := p.settler.Step(within, now.Height); err != nil {
+		p.log.Debug("payment waits", "err", err) // its status says so
 	}
 }
 
@@ -175,23 +177,23 @@ type Payments struct {
 // shown is how many of each are shown.
 const shown = 20
 
-func (h *Host) payments() (p Payments, err error) {
-	if h.ledger == nil {
+func (pr *payroll) payments() (p Payments, err error) {
+	if pr.ledger == nil {
 		return p, errNoPool
 	}
-	if p.Status = (settle.Status{Doing: "off", Reason: noPayKey}); h.settler != nil {
-		p.Status = h.settler.Status()
+	if p.Status = (settle.Status{Doing: "off", Reason: noPayKey}); pr.settler != nil {
+		p.Status = pr.settler.Status()
 	}
-	if p.Settlements, err = h.ledger.Settlements(shown); err != nil {
+	if p.Settlements, err = pr.ledger.Settlements(shown); err != nil {
 		return p, err
 	}
 	for i := range p.Settlements {
 		p.Settlements[i].Raw = nil
 	}
-	if p.Waiting, err = h.ledger.Payable(shown); err != nil {
+	if p.Waiting, err = pr.ledger.Payable(shown); err != nil {
 		return p, err
 	}
-	set, err := h.ledger.Aside(shown)
+	set, err := pr.ledger.Aside(shown)
 	p.Aside = map[string]string{}
 	for d, why := range set {
 		p.Aside[d.String()] = why
@@ -201,27 +203,27 @@ func (h *Host) payments() (p Payments, err error) {
 
 const noPayKey = "no pay_key in host.toml, section [pool]: pay is owed, and nothing is transferred"
 
-// paymentPages answers GET /payments, and POST /payments/resolve with the digest of
+// pages answers GET /payments, and POST /payments/resolve with the digest of
 // a plan.
-func (h *Host) paymentPages(mux *http.ServeMux) {
+func (p *payroll) pages(mux *http.ServeMux) {
 	mux.HandleFunc("GET /payments", func(w http.ResponseWriter, _ *http.Request) {
-		p, err := h.payments()
+		list, err := p.payments()
 		if err != nil {
 			refuse(w, err)
 			return
 		}
 		w.Header().Set("Content-Type", "application/json")
-		if err := json.NewEncoder(w).Encode(p); err != nil {
-			h.log.Debug("payments not delivered", "err", err)
+		if err := json.NewEncoder(w).Encode(list); err != nil {
+			p.log.Debug("payments not delivered", "err", err)
 		}
 	})
 	mux.HandleFunc("POST /payments/resolve", func(w http.ResponseWriter, r *http.Request) {
 		err := errors.New(noPayKey)
 		switch {
-		case h.ledger == nil:
+		case p.ledger == nil:
 			err = errNoPool
-		case h.settler != nil:
-			err = h.settler.Resolve(r.URL.Query().Get("plan"), r.URL.Query().Get("became"))
+		case p.settler != nil:
+			err = p.settler.Resolve(r.URL.Query().Get("plan"), r.URL.Query().Get("became"))
 		}
 		if err != nil {
 			http.Error(w, err.Error(), http.StatusConflict)

@@ -9,6 +9,12 @@ import (
 	"path/filepath"
 	"time"
 
+	"log/slog"
+
+	"github.com/cosmos/cosmos-sdk/crypto/keyring"
+	"google.golang.org/grpc"
+
+	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
 	"github.com/assaynet/assay/client"
 	"github.com/assaynet/assay/host/books"
 	"github.com/assaynet/assay/host/ledger"
@@ -16,15 +22,42 @@ import (
 	"github.com/assaynet/assay/host/pool"
 	"github.com/assaynet/assay/host/settle"
 	"github.com/assaynet/assay/host/store"
+	"github.com/assaynet/assay/internal/clock"
 	"github.com/assaynet/assay/poc/mpoc"
+	"github.com/assaynet/assay/poc/work"
 )
 
-// openPool opens the pool, the ledger and, where there is a key that pays, the
+// payroll is a host's side towards the machines of others: its pool, what it owes
+// them, and who pays. Without a pool all of it is nil.
+type payroll struct {
+	config   Config
+	home     string
+	hostKey  ed25519.PrivateKey
+	keys     keyring.Keyring
+	wanted   bool // a pool, also where host.toml has none
+	engine   work.Engine
+	clock    *clock.Clock
+	log      *slog.Logger
+	conn     *grpc.ClientConn
+	sprint   sprintv1.QueryClient
+	machines *machines.Machines
+	recheck  func() // puts out machines that were banned
+	fullFor  func() string
+	news     func() *sprintv1.QueryCurrentResponse
+
+	pool    *pool.Pool
+	ledger  *ledger.Ledger
+	settler *settle.Settler // nil where nobody pays
+	books   *books.Books
+	failed  string // why there is no pool, although one is wanted
+}
+
+// open opens the pool, the ledger and, where there is a key that pays, the
 // settler; nothing where the host has no pool.
-func (h *Host) openPool(encoding client.Encoding) (handler http.Handler, closeAll func(), err error) {
+func (p *payroll) open(encoding client.Encoding) (handler http.Handler, closeAll func(), err error) {
 	closeAll = func() {}
-	c := h.poolConfig()
-	if !c.Enabled && !h.o.Pool {
+	c := p.config.pool()
+	if !c.Enabled && !p.wanted {
 		return nil, closeAll, nil
 	}
 	rate, err := ledger.ParseAmount(c.PayPerTebiop)
@@ -36,115 +69,84 @@ func (h *Host) openPool(encoding client.Encoding) (handler http.Handler, closeAl
 	if err != nil {
 		return nil, closeAll, err
 	}
-	if h.ledger, err = openLedger(h.o.Home, rules, least); errors.Is(err, store.ErrDamaged) || errors.Is(err, store.ErrVersion) || errors.Is(err, errMissing) {
+	if p.ledger, err = openLedger(p.home, rules, least); errors.Is(err, store.ErrDamaged) || errors.Is(err, store.ErrVersion) || errors.Is(err, errMissing) {
 		// The Sprint does not need it; what is owed waits until it is mended.
-		h.poolError = err.Error()
-		h.log.Error("the pool does not open; the host does all else", "err", err, "next", "stop the host and run: assay host check --home "+h.o.Home)
+		p.failed = err.Error()
+		p.log.Error("the pool does not open; the host does all else", "err", err, "next", "stop the host and run: assay host check --home "+p.home)
 		return nil, closeAll, nil
 	} else if err != nil {
 		return nil, closeAll, err
 	}
-	for _, what := range h.ledger.Mended {
-		h.log.Warn("the ledger was damaged and is mended", "what", what)
+	for _, what := range p.ledger.Mended {
+		p.log.Warn("the ledger was damaged and is mended", "what", what)
 	}
 	config := pool.Config{
-		HostKey: h.o.HostKey, Chain: h.config.Chain, State: filepath.Join(h.o.Home, poolName), Ledger: h.ledger, Rules: rules, Pay: rate,
-		Duration: time.Duration(c.DurationMS) * time.Millisecond, Logger: h.log, Full: h.fullFor, Clock: h.o.Clock,
-		Payout:    h.payable(encoding),
-		Admitted:  func(key mpoc.Key, _ mpoc.Registration) { h.machines.Admit(key) },
-		Forgotten: h.machines.Dismiss,
+		HostKey: p.hostKey, Chain: p.config.Chain, State: filepath.Join(p.home, poolName), Ledger: p.ledger, Rules: rules, Pay: rate,
+		Duration: time.Duration(c.DurationMS) * time.Millisecond, Logger: p.log, Full: p.fullFor, Clock: p.clock,
+		Payout:    p.payable(encoding),
+		Admitted:  func(key mpoc.Key, _ mpoc.Registration) { p.machines.Admit(key) },
+		Forgotten: p.machines.Dismiss,
 	}
-	if h.o.Engine != nil {
-		config.Engine = pool.On(h.o.Engine)
+	if p.engine != nil {
+		config.Engine = pool.On(p.engine)
 	}
 	if c.PayKey == "" {
 		config.Unpaid = "no paying account"
 	}
-	if h.pool, err = pool.New(config); err != nil {
-		return nil, closeAll, errors.Join(err, h.ledger.Close())
+	if p.pool, err = pool.New(config); err != nil {
+		return nil, closeAll, errors.Join(err, p.ledger.Close())
 	}
 	closeAll = func() {
-		if err := errors.Join(h.pool.Close(), h.ledger.Close()); err != nil {
-			h.log.Error("the pool's files", "err", err)
+		if err := errors.Join(p.pool.Close(), p.ledger.Close()); err != nil {
+			p.log.Error("the pool's files", "err", err)
 		}
 	}
-	h.books = h.newBooks(rate)
-	if err := h.pool.Proven(func(key mpoc.Key, _ mpoc.Registration) { h.machines.Admit(key) }); err != nil {
+	p.books = p.newBooks(rate)
+	if err := p.pool.Proven(func(key mpoc.Key, _ mpoc.Registration) { p.machines.Admit(key) }); err != nil {
 		closeAll()
 		return nil, func() {}, err
 	}
 	if c.PayKey == "" {
-		h.log.Warn("the pool owes what machines earn and pays nobody", "next", "name the key of an account with coins in host.toml, section [pool], pay_key")
+		p.log.Warn("the pool owes what machines earn and pays nobody", "next", "name the key of an account with coins in host.toml, section [pool], pay_key")
 	} else {
-		if err := h.openSettler(encoding, c, least); err != nil {
+		if err := p.openSettler(encoding, c, least); err != nil {
 			closeAll()
 			return nil, func() {}, err
 		}
 	}
-	return h.pool.Handler(), closeAll, nil
-}
-
-// newMachines lists who may work here.
-func (h *Host) newMachines() *machines.Machines {
-	return machines.New(machines.Config{
-		Workers: h.config.Workers, Places: h.poolConfig().MaxNodes, Logger: h.log,
-		Reload: workersOf(h.o.Home),
-		Banned: func(key ed25519.PublicKey) bool {
-			a, err := h.ledger.Account(ledger.Device(key))
-			return err == nil && a.Banned
-		},
-	})
-}
-
-// tidy puts out who was banned since. At an epoch's begin it frees the places of
-// machines that left, and ranks them by the work of the recent past.
-func (h *Host) tidy(begin bool) {
-	if begin {
-		connected := map[string]bool{}
-		for _, w := range h.fleet.Status() {
-			connected[w.Node] = w.Connected
-		}
-		h.machines.Vacate(connected)
-		h.machines.Rank(func(node string) uint64 {
-			standing, err := h.pool.Recent(h.machines.Key(node))
-			if err != nil {
-				h.log.Error("the standing of a machine cannot be read; its place is ranked last", "node", node, "err", err)
-			}
-			return standing
-		})
-	}
-	h.fleet.Recheck()
+	return p.pool.Handler(), closeAll, nil
 }
 
 // newBooks opens the books over the ledger.
-func (h *Host) newBooks(rate ledger.Amount) *books.Books {
-	return books.New(books.Config{Ledger: h.ledger, Machines: h.machines, Sprint: h.sprint, Participant: h.config.Participant, Rate: rate,
-		Verified: h.pool.Verified, Recheck: func() { h.fleet.Recheck() }, Logger: h.log})
+func (p *payroll) newBooks(rate ledger.Amount) *books.Books {
+	return books.New(books.Config{Ledger: p.ledger, Machines: p.machines, Sprint: p.sprint, Participant: p.config.Participant, Rate: rate,
+		Verified: p.pool.Verified, Recheck: p.recheck, Logger: p.log})
 }
 
-func (h *Host) poolConfig() Pool {
-	if h.config.Pool != nil {
-		return *h.config.Pool
+// pool are the pool's settings.
+func (c Config) pool() Pool {
+	if c.Pool != nil {
+		return *c.Pool
 	}
 	return DefaultPool()
 }
 
-// poolStatus adds how the pool and its payments stand.
-func (h *Host) poolStatus(s *Status) {
-	if h.poolError != "" {
-		s.Payment = &settle.Status{Doing: "off", Reason: "the pool did not open: " + h.poolError}
+// status adds how the pool and its payments stand.
+func (p *payroll) status(s *Status) {
+	if p.failed != "" {
+		s.Payment = &settle.Status{Doing: "off", Reason: "the pool did not open: " + p.failed}
 	}
-	if h.pool == nil {
+	if p.pool == nil {
 		return
 	}
-	if st, err := h.pool.Status(); err == nil {
+	if st, err := p.pool.Status(); err == nil {
 		s.Pool = &st
 	}
-	p := settle.Status{Doing: "off", Reason: noPayKey}
-	if h.settler != nil {
-		p = h.settler.Status()
+	pay := settle.Status{Doing: "off", Reason: noPayKey}
+	if p.settler != nil {
+		pay = p.settler.Status()
 	}
-	s.Payment = &p
+	s.Payment = &pay
 }
 
 // PoolAccount is a machine's account, the name of its node, and what the submission
@@ -161,22 +163,22 @@ type PoolAccount struct {
 const PoolPage = 1000
 
 // accounts lists the pool's machines behind a device.
-func (h *Host) accounts(after ledger.Device) ([]PoolAccount, error) {
-	if h.ledger == nil {
+func (p *payroll) accounts(after ledger.Device) ([]PoolAccount, error) {
+	if p.ledger == nil {
 		return nil, errNoPool
 	}
-	list, err := h.ledger.Accounts(after, PoolPage)
+	list, err := p.ledger.Accounts(after, PoolPage)
 	if err != nil {
 		return nil, err
 	}
 	out := make([]PoolAccount, len(list))
 	for i, a := range list {
-		if out[i].Estimated, err = h.pool.Estimated(mpoc.Key(a.Device)); err != nil {
+		if out[i].Estimated, err = p.pool.Estimated(mpoc.Key(a.Device)); err != nil {
 			return nil, err
 		}
 	}
 	for i, a := range list {
-		node := h.machines.Node(mpoc.Key(a.Device))
+		node := p.machines.Node(mpoc.Key(a.Device))
 		out[i].Node, out[i].Account, out[i].Pending = node, a, a.Locked.Add(a.Due).Add(a.Settling)
 	}
 	return out, nil

@@ -12,7 +12,6 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -28,10 +27,11 @@ import (
 	"github.com/assaynet/assay/client"
 	"github.com/assaynet/assay/host/fleet"
 	"github.com/assaynet/assay/host/leaflog"
+	"github.com/assaynet/assay/host/leaflog/leaflogtest"
 	"github.com/assaynet/assay/host/ledger"
 	"github.com/assaynet/assay/host/machines"
+	"github.com/assaynet/assay/host/sprint"
 	"github.com/assaynet/assay/host/submit"
-	"github.com/assaynet/assay/internal/clock"
 	"github.com/assaynet/assay/link"
 	"github.com/assaynet/assay/poc/delivery"
 	"github.com/assaynet/assay/poc/mpoc"
@@ -56,16 +56,14 @@ func poolHostAs(t *testing.T, home string, edit func(*Host)) (h *Host, closeAll 
 	if _, _, err := keys.NewMnemonic("hot", keyring.English, hd.CreateHDPath(sdk.CoinType, 0, 0).String(), keyring.DefaultBIP39Passphrase, hd.Secp256k1); err != nil {
 		t.Fatal(err)
 	}
-	h = &Host{config: config(), log: slog.New(slog.DiscardHandler), judge: work.NewJudge(nil), own: auditor{judge: work.NewJudge(nil)}, strangers: auditor{judge: work.NewJudge(nil)},
-		still: newStill(clock.New(nil)), logs: map[leaflog.Key]*logAudit{}}
-	h.o = Options{Home: home, HostKey: ed25519.NewKeyFromSeed(bytes.Repeat([]byte{99}, 32)), Keys: keys, Logger: h.log}
-	h.board.Logger = h.log
+	h = newHost(config(), Options{Home: home, HostKey: ed25519.NewKeyFromSeed(bytes.Repeat([]byte{99}, 32)), Keys: keys, Logger: slog.New(slog.DiscardHandler)})
 	p := DefaultPool()
 	p.Enabled, p.BanAfter, p.MaxNodes = true, 2, 2
 	h.config.Pool = &p
 	edit(h)
 	h.machines = h.newMachines()
-	_, closePool, err := h.openPool(encoding)
+	h.pay = h.newPayroll()
+	_, closePool, err := h.pay.open(encoding)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -78,6 +76,7 @@ func poolHostAs(t *testing.T, home string, edit func(*Host)) (h *Host, closeAll 
 	if h.fleet, err = fleet.New(fleet.Config{HostKey: h.o.HostKey, Listen: "127.0.0.1:0", Chain: h.config.Chain, Participant: h.config.Participant, Allow: h.machines.Allow, Logs: h.leaves}); err != nil {
 		t.Fatal(err)
 	}
+	h.duties = h.newDuties()
 	closed := false
 	closeAll = func() {
 		if !closed {
@@ -92,12 +91,13 @@ func poolHostAs(t *testing.T, home string, edit func(*Host)) (h *Host, closeAll 
 
 // sees has the host see another chain.
 func (h *Host) sees(chain sprintv1.QueryClient) {
-	h.sprint = chain
-	rate, err := ledger.ParseAmount(h.poolConfig().PayPerTebiop)
+	h.sprint, h.pay.sprint, h.pay.machines = chain, chain, h.machines
+	rate, err := ledger.ParseAmount(h.config.pool().PayPerTebiop)
 	if err != nil {
 		panic(err)
 	}
-	h.books = h.newBooks(rate)
+	h.pay.books = h.pay.newBooks(rate)
+	h.duties = h.newDuties()
 }
 
 func reference(t *testing.T) transformer.Model {
@@ -119,7 +119,7 @@ func (h *Host) owns(workers map[string]string) {
 // prove makes a machine known to the pool, as one of which a proof was accepted.
 func (h *Host) prove(t *testing.T, key ledger.Device) {
 	t.Helper()
-	if _, err := h.ledger.Register(key, "cpc1payout", time.UnixMilli(1)); err != nil {
+	if _, err := h.pay.ledger.Register(key, "cpc1payout", time.UnixMilli(1)); err != nil {
 		t.Fatal(err)
 	}
 	h.machines.Admit(mpoc.Key(key))
@@ -127,7 +127,7 @@ func (h *Host) prove(t *testing.T, key ledger.Device) {
 
 func (h *Host) standing(t *testing.T, key ledger.Device) ledger.Account {
 	t.Helper()
-	a, err := h.ledger.Account(key)
+	a, err := h.pay.ledger.Account(key)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -176,7 +176,7 @@ func TestPlacesInTheSprint(t *testing.T) {
 	}
 	for range 2 {
 		for i := range uint64(2) {
-			h.books.Strike(leaflog.Key{Epoch: i + 1, Node: "m-090000000000"}, "forged", false)
+			h.pay.books.Strike(leaflog.Key{Epoch: i + 1, Node: "m-090000000000"}, "forged", false)
 		}
 	}
 	if got := allow(b); got != "" || h.standing(t, b).Strikes != 2 {
@@ -202,29 +202,8 @@ func TestPlacesInTheSprint(t *testing.T) {
 	if got := allow(a); got != "" {
 		t.Error("a third machine is admitted to two places")
 	}
-	if m, ok := h.books.Machine("m-010203040506"); !ok || m != a {
+	if m, ok := h.pay.books.Machine("m-010203040506"); !ok || m != a {
 		t.Error("a machine without a place has lost its account")
-	}
-}
-
-// A stranger may take its time to no end: this host is ready without it, unless it has no other machines.
-func TestStrangersDoNotHoldUpReadiness(t *testing.T) {
-	stranger := func(node string) bool { return node[0] == 'm' }
-	all := []fleet.WorkerStatus{{Node: "m-1", Connected: true}, {Node: "w1"}, {Node: "w2", Connected: true}, {Node: "m-2"}, {Node: "m-3", Connected: true}}
-	members := []string{"m-1", "m-2", "w1"} // m-3 and w2 came later
-	nodes := func(all []fleet.WorkerStatus) (list []string) {
-		for node := range counted(all, preparing(all, members, stranger), stranger) {
-			list = append(list, node)
-		}
-		slices.Sort(list)
-		return list
-	}
-	if diff := cmp.Diff([]string{"w2"}, nodes(all)); diff != "" {
-		t.Error(diff)
-	}
-	all[2].Connected = false
-	if diff := cmp.Diff([]string{"m-1"}, nodes(all)); diff != "" {
-		t.Error(diff)
 	}
 }
 
@@ -249,7 +228,7 @@ func TestAMachineThatComesLateWaitsForTheNextEpoch(t *testing.T) {
 	compute := func(nodes ...string) {
 		t.Helper()
 		me := &sprintv1.Member{Participant: h.config.Participant, Nodes: nodes}
-		if err := h.compute(ctx, &g, sprintv1.QueryCurrentResponse{Height: 10, Epoch: e}, transformer.Nano, me); err != nil {
+		if err := h.duties.Compute(ctx, &g, sprintv1.QueryCurrentResponse{Height: 10, Epoch: e}, transformer.Nano, me); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -313,7 +292,7 @@ func (h *Host) forge(t *testing.T, model transformer.Model, goal fleet.Goal, nod
 	for i := range forged {
 		out[i].Digest[0] ^= 1
 	}
-	deliver(t, log, goal.Order(h.o.HostKey, h.config.Chain, h.config.Participant, node, mpoc.KeyOf(machine)), machine, out)
+	leaflogtest.Deliver(t, log, goal.Order(h.o.HostKey, h.config.Chain, h.config.Participant, node, mpoc.KeyOf(machine)), machine, out)
 }
 
 // A forging machine costs an honest host its leaves and nothing else: its log is not committed, the other's is. It is
@@ -344,26 +323,26 @@ func TestAForgedLogStaysOut(t *testing.T) {
 			}
 			cheat := ledger.Device(mpoc.KeyOf(machine))
 			h.prove(t, cheat)
-			if _, err := h.ledger.Credit(ledger.Entry{Device: cheat, Kind: ledger.Loops, Source: "challenge", Ops: 1, Pay: pay, At: 1}); err != nil {
+			if _, err := h.pay.ledger.Credit(ledger.Entry{Device: cheat, Kind: ledger.Loops, Source: "challenge", Ops: 1, Pay: pay, At: 1}); err != nil {
 				t.Fatal(err)
 			}
 			node := machines.Name(mpoc.Key(cheat))
 			now := sprintv1.QueryCurrentResponse{Height: 10, Epoch: sprintv1.Epoch{Number: 1, Seed1: make([]byte, 32), Params: sprintv1.Params{Samples: 20},
 				Segments: []sprintv1.Segment{{Index: 1, Start: 1, End: 10, CommitUntil: 20, Seed: make([]byte, 32)}}}}
 			now.Epoch.Seed1[0], now.Epoch.Segments[0].Seed[0] = 1, 3
-			goal := computing(now.Epoch, transformer.Nano, now.Epoch.Segments[0])
+			goal := sprint.Computing(now.Epoch, transformer.Nano, now.Epoch.Segments[0])
 			h.forge(t, model, goal, "w1", other, 0)
 			h.forge(t, model, goal, node, c.signer, c.forged)
 			nodes := []string{"w1", node}
 			commit := func(h *Host) (waiting []string) {
 				g := new(errgroup.Group)
 				for range 2 { // the audits begin; they are over
-					if err := h.commit(t.Context(), g, now, transformer.Nano, nodes, 1<<32); err != nil {
+					if err := h.duties.Commits.Commit(t.Context(), g, now, transformer.Nano, nodes, 1<<32); err != nil {
 						t.Fatal(err)
 					}
 					_ = g.Wait()
 				}
-				if err := h.commit(t.Context(), g, now, transformer.Nano, nodes, 1<<32); err != nil {
+				if err := h.duties.Commits.Commit(t.Context(), g, now, transformer.Nano, nodes, 1<<32); err != nil {
 					t.Fatal(err)
 				}
 				waiting, _ = h.queue.Status()
@@ -380,7 +359,7 @@ func TestAForgedLogStaysOut(t *testing.T) {
 				t.Errorf("to be committed (-want +got):\n%s", diff)
 			}
 			punished(h)
-			raw, err := os.ReadFile(filepath.Join(home, EvidenceName, LeftOutName(leaflog.Key{Epoch: 1, Node: node, Segment: 1})))
+			raw, err := os.ReadFile(filepath.Join(home, EvidenceName, sprint.LeftOutName(leaflog.Key{Epoch: 1, Node: node, Segment: 1})))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -414,7 +393,7 @@ func TestAForgedLogStaysOut(t *testing.T) {
 			}
 			again, _ := poolHost(t, home)
 			again.prove(t, cheat)
-			if _, err := again.ledger.Credit(ledger.Entry{Device: cheat, Kind: ledger.Loops, Source: "challenge", Ops: 1, Pay: pay, At: 1}); err != nil {
+			if _, err := again.pay.ledger.Credit(ledger.Entry{Device: cheat, Kind: ledger.Loops, Source: "challenge", Ops: 1, Pay: pay, At: 1}); err != nil {
 				t.Fatal(err)
 			}
 			again.forge(t, model, goal, "w1", other, 0)
@@ -423,7 +402,7 @@ func TestAForgedLogStaysOut(t *testing.T) {
 				if diff := cmp.Diff([]string{"commit/1/w1/1"}, commit(again)); diff != "" {
 					t.Errorf("after a restart (-want +got):\n%s", diff)
 				}
-				clear(again.logs)
+				again.duties = again.newDuties()
 			}
 			if l := again.board.Get().LeftOut; len(l) == 0 || l[0] != f.LeftOut {
 				t.Errorf("the status after a restart: %+v", l)
@@ -443,7 +422,7 @@ func TestCommitsFitTheBound(t *testing.T) {
 	now := sprintv1.QueryCurrentResponse{Height: 10, Epoch: sprintv1.Epoch{Number: 1, Seed1: make([]byte, 32), Params: sprintv1.Params{Samples: 20},
 		Segments: []sprintv1.Segment{{Index: 1, Start: 1, End: 10, CommitUntil: 20, Seed: make([]byte, 32)}}}}
 	now.Epoch.Seed1[0], now.Epoch.Segments[0].Seed[0] = 1, 3
-	goal := computing(now.Epoch, transformer.Nano, now.Epoch.Segments[0])
+	goal := sprint.Computing(now.Epoch, transformer.Nano, now.Epoch.Segments[0])
 	nodes := []string{"w3", "w1", "w2", "w0"}
 	for i, node := range []string{"w1", "w2", "w3"} {
 		machine := ed25519.NewKeyFromSeed(bytes.Repeat([]byte{byte(i)}, 32))
@@ -462,7 +441,7 @@ func TestCommitsFitTheBound(t *testing.T) {
 		out[15].Digest[0] ^= byte(i & 1) // w2 has a wrong leaf, behind those that are committed
 		order := goal.Order(h.o.HostKey, h.config.Chain, h.config.Participant, node, mpoc.KeyOf(machine))
 		for _, part := range [][]transformer.Output{out[:8], out[8:14], out[14:]} {
-			deliver(t, log, order, machine, part)
+			leaflogtest.Deliver(t, log, order, machine, part)
 		}
 	}
 	h.owns(h.config.Workers)
@@ -472,7 +451,7 @@ func TestCommitsFitTheBound(t *testing.T) {
 	for range 2 {
 		g := new(errgroup.Group)
 		for range 3 { // audits begin, they are over, and nothing changes
-			if err := h.commit(t.Context(), g, now, transformer.Nano, nodes, 30); err != nil {
+			if err := h.duties.Commits.Commit(t.Context(), g, now, transformer.Nano, nodes, 30); err != nil {
 				t.Fatal(err)
 			}
 			_ = g.Wait()
@@ -488,7 +467,7 @@ func TestCommitsFitTheBound(t *testing.T) {
 		if diff := cmp.Diff(want, h.board.Get().Excess); diff != "" {
 			t.Errorf("left (-want +got):\n%s", diff)
 		}
-		if n := h.logs[leaflog.Key{Epoch: 1, Node: "w2", Segment: 1}].checked; n != 8 || len(h.board.Get().LeftOut) > 0 {
+		if n := h.duties.Audits.Checked(leaflog.Key{Epoch: 1, Node: "w2", Segment: 1}); n != 8 || len(h.board.Get().LeftOut) > 0 {
 			t.Errorf("%d leaves of w2 were audited, and %v is left out", n, h.board.Get().LeftOut)
 		}
 		workers := h.config.Workers
@@ -498,8 +477,8 @@ func TestCommitsFitTheBound(t *testing.T) {
 	}
 	for most, want := range map[uint64][]uint64{0: {0, 0, 0}, 7: {0, 0, 0}, 19: {14, 0, 0}, 20: {20, 0, 0}, 59: {20, 20, 14}, 60: {20, 20, 20}, 1 << 40: {20, 20, 20}} {
 		var got []uint64
-		for _, p := range h.portions(1, sprintv1.Segment{Index: 1}, 1, transformer.Nano, nodes, most) { // w0 has none
-			got = append(got, p.count)
+		for _, p := range h.duties.Logs.Portions(1, sprintv1.Segment{Index: 1}, 1, transformer.Nano, nodes, most) { // w0 has none
+			got = append(got, p.Count)
 		}
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("of %d leaves (-want +got):\n%s", most, diff)
@@ -513,6 +492,7 @@ func TestAnAuditThatFailsBeginsAgain(t *testing.T) {
 	h, _ := poolHost(t, t.TempDir())
 	var said bytes.Buffer
 	h.log = slog.New(slog.NewTextHandler(&said, nil))
+	h.duties = h.newDuties()
 	machine := ed25519.NewKeyFromSeed(bytes.Repeat([]byte{7}, 32))
 	h.prove(t, ledger.Device(mpoc.KeyOf(machine)))
 	e := sprintv1.Epoch{Number: 1, Seed1: make([]byte, 32), Params: sprintv1.Params{Samples: 20}}
@@ -520,7 +500,7 @@ func TestAnAuditThatFailsBeginsAgain(t *testing.T) {
 	e.Seed1[0], s.Seed[0] = 1, 3
 	node := machines.Name(mpoc.KeyOf(machine))
 	for _, node := range []string{node, "w1"} {
-		h.forge(t, reference(t), computing(e, transformer.Nano, s), node, machine, 0)
+		h.forge(t, reference(t), sprint.Computing(e, transformer.Nano, s), node, machine, 0)
 	}
 	clean := func(node string, height int64, size uint64) bool {
 		t.Helper()
@@ -529,7 +509,7 @@ func TestAnAuditThatFailsBeginsAgain(t *testing.T) {
 			t.Fatal(err)
 		}
 		g := new(errgroup.Group)
-		ok := h.clean(t.Context(), g, sprintv1.QueryCurrentResponse{Height: height, Epoch: e}, transformer.Nano, log, s, size)
+		ok := h.duties.Audits.Clean(t.Context(), g, sprintv1.QueryCurrentResponse{Height: height, Epoch: e}, transformer.Nano, log, s, size)
 		_ = g.Wait()
 		return ok
 	}

@@ -48,14 +48,14 @@ func (h *Host) serveStatus(ctx context.Context, l net.Listener) error {
 				return
 			}
 		}
-		list, err := h.accounts(after)
+		list, err := h.pay.accounts(after)
 		if err != nil {
 			refuse(w, err)
 			return
 		}
 		answer(w, list)
 	})
-	h.paymentPages(mux)
+	h.pay.pages(mux)
 	mux.Handle("GET /metrics", metrics(h.Status))
 	server := &http.Server{Handler: local.Handler(mux), ReadHeaderTimeout: 5 * time.Second, WriteTimeout: 10 * time.Second}
 	stop := context.AfterFunc(ctx, func() { _ = server.Close() })

@@ -60,7 +60,9 @@ func asked(t *testing.T, h *Host) func(method, path, host, origin string) (code 
 
 // A question about the pool of a host that has none is refused in a sentence with the next step; it is no failure.
 func TestAHostWithoutAPoolSaysSo(t *testing.T) {
-	ask := asked(t, &Host{config: config(), log: slog.New(slog.DiscardHandler)})
+	h := newHost(config(), Options{Logger: slog.New(slog.DiscardHandler)})
+	h.pay = h.newPayroll()
+	ask := asked(t, h)
 	for _, page := range []struct{ method, path string }{{"GET", "/payments"}, {"GET", "/pool"}, {"POST", "/payments/resolve?plan=x"}} {
 		code, said := ask(page.method, page.path, "", "")
 		if code != http.StatusConflict || strings.TrimSpace(said) != errNoPool.Error() || !strings.Contains(said, "assay host --pool") {
@@ -93,7 +95,7 @@ func TestTheOwnerSeesThePool(t *testing.T) {
 	g.SetLimit(64)
 	for i := range machines {
 		g.Go(func() error {
-			_, err := h.ledger.Register(device(byte(i>>8), byte(i), 1), "", time.UnixMilli(1))
+			_, err := h.pay.ledger.Register(device(byte(i>>8), byte(i), 1), "", time.UnixMilli(1))
 			return err
 		})
 	}

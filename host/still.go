@@ -11,7 +11,11 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"log/slog"
+
 	registryv1 "github.com/assaynet/assay/api/registry/v1"
+	"github.com/assaynet/assay/client"
+	"github.com/assaynet/assay/host/board"
 	"github.com/assaynet/assay/internal/clock"
 )
 
@@ -38,10 +42,19 @@ type still struct {
 	asked uint64
 	disk  uint64 // when the node was asked how its disk does; 0: not yet
 	why   string // what machines were told; empty while the chain goes on
+
+	local      registryv1.LocalClient
+	node, home string // the node's address and this host's home, for people
+	board      *board.Board
+	log        *slog.Logger
+	full       func() string
+	halt       func(why string) // tells machines
 }
 
-func newStill(c *clock.Clock) *still {
-	return &still{clock: c, moved: c.Lived(), at: c.Wall()}
+// begin counts from now on.
+func (s *still) begin() *still {
+	s.moved, s.at = s.clock.Lived(), s.clock.Wall()
+	return s
 }
 
 // waited is how long there was no block.
@@ -57,73 +70,72 @@ func (s *still) tick() {
 }
 
 // goesOn is called with every block.
-func (h *Host) goesOn(height int64) {
-	s := h.still
+func (s *still) goesOn(height int64) {
 	if s.why != "" {
-		h.log.Info("the chain goes on", "height", height)
+		s.log.Info("the chain goes on", "height", height)
 	}
 	s.moved, s.at, s.asked, s.why = s.clock.Lived(), s.clock.Wall(), 0, ""
-	h.halt("")
-	h.board.Set(func(st *Status) { st.Still = "" })
+	s.halt("")
+	s.board.Set(func(st *Status) { st.Still = "" })
 }
 
 // standsStill is called when there is no new block.
-func (h *Host) standsStill(ctx context.Context) {
-	s, now := h.still, h.still.clock.Lived()
+func (s *still) standsStill(ctx context.Context) {
+	now := s.clock.Lived()
 	if s.waited() < askStill || time.Duration(now-s.asked)*time.Millisecond < askAgain {
 		return
 	}
 	s.asked = now
 	ctx, cancel := context.WithTimeout(ctx, askAgain)
 	defer cancel()
-	p, err := h.local.Progress(ctx, &registryv1.ProgressRequest{})
+	p, err := s.local.Progress(ctx, &registryv1.ProgressRequest{})
 	switch {
 	case err == nil && p.Reason == "":
-		h.nodeDisk(p)
+		s.nodeDisk(p)
 	case status.Code(err) == codes.Unimplemented && s.waited() > patience:
-		h.stands(fmt.Sprintf("no block since %s, as this host sees it; the log of the node at %s may say why", clockTime(s.at), h.config.GRPC))
+		s.stands(fmt.Sprintf("no block since %s, as this host sees it; the log of the node at %s may say why", clockTime(s.at), s.node))
 	case err == nil:
-		h.nodeDisk(p)
-		h.stands(p.Reason)
+		s.nodeDisk(p)
+		s.stands(p.Reason)
 	}
 }
 
 // askDisk is how often a node whose chain goes on is asked how its disk does.
 const askDisk = 10 * time.Second
 
-// lookAtNode asks the node how its disk does.
-func (h *Host) lookAtNode(ctx context.Context) {
-	s, now := h.still, h.still.clock.Lived()
+// askNode asks the node how its disk does.
+func (s *still) askNode(ctx context.Context) {
+	now := s.clock.Lived()
 	if s.disk != 0 && time.Duration(now-s.disk)*time.Millisecond < askDisk {
 		return
 	}
 	s.disk = max(now, 1)
 	ctx, cancel := context.WithTimeout(ctx, askAgain)
 	defer cancel()
-	if p, err := h.local.Progress(ctx, &registryv1.ProgressRequest{}); err == nil {
-		h.nodeDisk(p)
+	if p, err := s.local.Progress(ctx, &registryv1.ProgressRequest{}); err == nil {
+		s.nodeDisk(p)
 	}
 }
 
 // nodeDisk notes what a node says of its disk. It stays while the node is away, since it may be why.
-func (h *Host) nodeDisk(p *registryv1.ProgressResponse) {
-	if was := h.board.Get().NodeDisk; p.Disk != "" && was == "" {
-		h.log.Error("the node's disk is nearly full", "reason", p.Disk)
+func (s *still) nodeDisk(p *registryv1.ProgressResponse) {
+	if was := s.board.Get().NodeDisk; p.Disk != "" && was == "" {
+		s.log.Error("the node's disk is nearly full", "reason", p.Disk)
 	} else if p.Disk == "" && was != "" {
-		h.log.Info("the node's disk has room again")
+		s.log.Info("the node's disk has room again")
 	}
-	h.board.Set(func(s *Status) { s.NodeDisk = p.Disk })
+	s.board.Set(func(st *Status) { st.NodeDisk = p.Disk })
 }
 
 // stands says why there is no block. What helps stands behind the first semicolon: it
 // is for whoever runs the node, and machines need not know it.
-func (h *Host) stands(reason string) {
-	if why, _, _ := strings.Cut(reason, "; "); h.still.why != why {
-		h.still.why = why
-		h.log.Error("the chain stands still", "reason", reason)
-		h.halt(why)
+func (s *still) stands(reason string) {
+	if why, _, _ := strings.Cut(reason, "; "); s.why != why {
+		s.why = why
+		s.log.Error("the chain stands still", "reason", reason)
+		s.halt(why)
 	}
-	h.board.Set(func(s *Status) { s.Still, s.Doing, s.Reason, s.Until = reason, standing, reason, 0 })
+	s.board.Set(func(st *Status) { st.Still, st.Doing, st.Reason, st.Until = reason, standing, reason, 0 })
 }
 
 // What a host does that can do nothing.
@@ -132,42 +144,47 @@ const (
 	waitingForNode = "waiting for the node"
 )
 
-// halt tells machines why there is no block: those of the Sprint and those of the pool, in the same words.
-func (h *Host) halt(why string) {
-	h.fleet.Halt(why)
-	if h.pool != nil {
-		h.pool.Halt(why)
+// noAnswer says that the node cannot be asked where the chain stands: it does not answer, or says something else.
+func (s *still) noAnswer(err error) {
+	if client.Away(err) {
+		s.log.Warn("the node does not answer; trying again", "err", err)
+		s.nodeAway(err)
+		return
 	}
+	s.log.Error("the node's answer is of no use; trying again", "err", err)
+	s.board.Set(func(st *Status) {
+		st.Reachable, st.Doing, st.Reason, st.Until = true, waitingForNode, err.Error(), 0
+	})
 }
 
 // nodeAway says that the node does not answer, and tells machines after a while.
-func (h *Host) nodeAway(cause error) {
+func (s *still) nodeAway(cause error) {
 	text := status.Convert(cause).Message()
 	if i := strings.LastIndex(text, `desc = "`); i >= 0 {
 		text = strings.Trim(text[i+len(`desc = "`):], `"`)
 	}
-	since := clockTime(h.still.at)
-	reason := fmt.Sprintf("the node at %s does not answer (%s), and there is no block since %s; see whether it runs: assay node --home %s; if it ends, its last line says why", h.config.GRPC, text, since, h.o.Home)
-	if full := h.full(); full != "" {
-		reason = fmt.Sprintf("the node at %s does not answer (%s), and there is no block since %s; %s", h.config.GRPC, text, since, full)
-	} else if last := h.board.Get().NodeDisk; last != "" {
+	since := clockTime(s.at)
+	reason := fmt.Sprintf("the node at %s does not answer (%s), and there is no block since %s; see whether it runs: assay node --home %s; if it ends, its last line says why", s.node, text, since, s.home)
+	if full := s.full(); full != "" {
+		reason = fmt.Sprintf("the node at %s does not answer (%s), and there is no block since %s; %s", s.node, text, since, full)
+	} else if last := s.board.Get().NodeDisk; last != "" {
 		reason += "; when it answered last, " + last
 	}
-	h.board.Set(func(s *Status) {
-		s.Reachable, s.Doing, s.Reason, s.Until, s.Still = false, waitingForNode, reason, 0, reason
+	s.board.Set(func(st *Status) {
+		st.Reachable, st.Doing, st.Reason, st.Until, st.Still = false, waitingForNode, reason, 0, reason
 	})
-	if h.still.waited() > askStill {
-		h.still.why = "no block since " + since + ": the host's node does not answer"
-		h.halt(h.still.why)
+	if s.waited() > askStill {
+		s.why = "no block since " + since + ": the host's node does not answer"
+		s.halt(s.why)
 	}
 }
 
 // nodeBack says that the node answers again, which is no block yet.
-func (h *Host) nodeBack() {
-	h.log.Info("the node answers again")
-	h.board.Set(func(s *Status) {
-		if s.Doing == waitingForNode {
-			s.Still, s.Reason = "", "the node answers again; its next block is waited for"
+func (s *still) nodeBack() {
+	s.log.Info("the node answers again")
+	s.board.Set(func(st *Status) {
+		if st.Doing == waitingForNode {
+			st.Still, st.Reason = "", "the node answers again; its next block is waited for"
 		}
 	})
 }

@@ -54,6 +54,7 @@ func watched(t *testing.T) (h *Host, node *watching, stop func()) {
 	}
 	t.Cleanup(func() { _ = conn.Close() })
 	h.local = registryv1.NewLocalClient(conn)
+	h.still.local = h.local
 	h.board.Say(sprintv1.QueryCurrentResponse{Height: 45, Until: 60, Epoch: sprintv1.Epoch{Number: 1}}, "computing", "segment 1 of 3")
 	return h, node, server.Stop
 }
@@ -63,7 +64,7 @@ func (h *Host) pass(ctx context.Context, d time.Duration) {
 	for range d / time.Second {
 		h.still.clock.Pass(time.Second)
 		h.still.tick()
-		h.standsStill(ctx)
+		h.still.standsStill(ctx)
 	}
 }
 
@@ -84,13 +85,13 @@ func TestAChainThatStandsStillIsNotComputing(t *testing.T) {
 	// told is what a machine of the pool reads in any answer.
 	told := func() string {
 		w := httptest.NewRecorder()
-		h.pool.Handler().ServeHTTP(w, httptest.NewRequest(http.MethodGet, mpocv1.PathStatus, nil))
+		h.pay.pool.Handler().ServeHTTP(w, httptest.NewRequest(http.MethodGet, mpocv1.PathStatus, nil))
 		return w.Header().Get(mpocv1.HeaderStill)
 	}
 	if h.still.why != why || told() != why {
 		t.Errorf("machines are told %q, those of the pool %q", h.still.why, told())
 	}
-	h.goesOn(46)
+	h.still.goesOn(46)
 	if s := h.board.Get(); s.Still != "" || h.still.why != "" || told() != "" {
 		t.Errorf("with a block: %q, machines %q", s.Still, h.still.why)
 	}
@@ -100,14 +101,14 @@ func TestAChainThatStandsStillIsNotComputing(t *testing.T) {
 func TestTheNodesFullDiskIsNamed(t *testing.T) {
 	h, node, stop := watched(t)
 	const why = "the disk of /data is nearly full: 1.0 MiB of 24.0 MiB are free; free 0.5 MiB: a node whose disk is full ends"
-	h.lookAtNode(t.Context())
+	h.still.askNode(t.Context())
 	node.says.Store(&registryv1.ProgressResponse{Height: 45, Disk: why})
-	h.lookAtNode(t.Context())
+	h.still.askNode(t.Context())
 	if s := h.board.Get(); s.NodeDisk != "" {
 		t.Errorf("asked too often: %q", s.NodeDisk)
 	}
 	h.still.clock.Pass(askDisk)
-	h.lookAtNode(t.Context())
+	h.still.askNode(t.Context())
 	if s := h.board.Get(); s.NodeDisk != why {
 		t.Errorf("%q", s.NodeDisk)
 	}
@@ -118,10 +119,10 @@ func TestTheNodesFullDiskIsNamed(t *testing.T) {
 	}
 	node.says.Store(&registryv1.ProgressResponse{Height: 45, Disk: why})
 	h.still.clock.Pass(askDisk)
-	h.lookAtNode(t.Context())
+	h.still.askNode(t.Context())
 	stop()
 	_, err := h.local.Progress(t.Context(), &registryv1.ProgressRequest{})
-	h.noAnswer(err)
+	h.still.noAnswer(err)
 	if s := h.board.Get(); !strings.Contains(s.Reason, "does not answer") || !strings.Contains(s.Reason, why) {
 		t.Errorf("the node is gone: %q", s.Reason)
 	}
@@ -145,7 +146,7 @@ func TestMachinesLearnThatTheNodeIsAway(t *testing.T) {
 	h, _, stop := watched(t)
 	stop()
 	_, err := h.local.Progress(t.Context(), &registryv1.ProgressRequest{})
-	h.noAnswer(err)
+	h.still.noAnswer(err)
 	s := h.board.Get()
 	for _, part := range []string{"does not answer", "connection refused", "no block since", "assay node --home"} {
 		if !strings.Contains(s.Reason, part) {
@@ -156,11 +157,11 @@ func TestMachinesLearnThatTheNodeIsAway(t *testing.T) {
 		t.Errorf("reachable %t, until %d, machines %q", s.Reachable, s.Until, h.still.why)
 	}
 	h.pass(t.Context(), 5*time.Second)
-	h.noAnswer(err)
+	h.still.noAnswer(err)
 	if !strings.Contains(h.still.why, "the host's node does not answer") {
 		t.Errorf("machines are told %q", h.still.why)
 	}
-	h.nodeBack()
+	h.still.nodeBack()
 	if s := h.board.Get(); s.Still != "" || strings.Contains(s.Reason, "does not answer") {
 		t.Errorf("the node is back: %q", s.Reason)
 	}

@@ -176,14 +176,14 @@ func (y *year) open() {
 		h.o.Clock, h.o.Engine = y.clock, y.engine
 		h.config.Pool.DurationMS, h.config.Pool.UnlockAfter, h.config.Pool.MaxNodes, h.config.Pool.Least = 1, 3, len(y.machines), "1"
 	})
-	if y.h.ledger == nil {
-		y.t.Fatalf("day %d: the pool does not open: %s", y.epoch, y.h.poolError)
+	if y.h.pay.ledger == nil {
+		y.t.Fatalf("day %d: the pool does not open: %s", y.epoch, y.h.pay.failed)
 	}
 	y.h.sees(y.chain)
-	y.h.settler = settle.New(settle.Config{Ledger: y.h.ledger, Chain: y.bank, Account: "cpc1payer", Logger: y.h.log})
+	y.h.pay.settler = settle.New(settle.Config{Ledger: y.h.pay.ledger, Chain: y.bank, Account: "cpc1payer", Logger: y.h.log})
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
-	running.Go(func() { _ = y.h.pool.Run(ctx) })
+	running.Go(func() { _ = y.h.pay.pool.Run(ctx) })
 	y.stop = func() {
 		y.opening.Store(true)
 		cancel()
@@ -235,13 +235,13 @@ func (y *year) asking(m *yearMachine, what string) (mpoc.Asking, mpoc.Signature)
 
 func (y *year) register(m *yearMachine) {
 	y.until("register", func() error {
-		n, err := y.h.pool.Nonce(y.t.Context(), mpocv1.NonceRequest{DeviceKey: mpoc.KeyOf(m.key)})
+		n, err := y.h.pay.pool.Nonce(y.t.Context(), mpocv1.NonceRequest{DeviceKey: mpoc.KeyOf(m.key)})
 		if err != nil {
 			return err
 		}
 		r := mpoc.Registration{Chain: n.Chain, HostKey: n.HostKey, DeviceKey: mpoc.KeyOf(m.key), Nonce: n.Nonce, Agent: "year", Engine: "cpu", Payout: m.payout(),
 			Devices: []mpoc.Claimed{{ID: "cpu-0", Engine: "cpu"}}, RateOps: 2_000_000_000}
-		_, err = y.h.pool.Register(y.t.Context(), mpocv1.RegisterRequest{Registration: r, Signature: r.Sign(m.key)})
+		_, err = y.h.pay.pool.Register(y.t.Context(), mpocv1.RegisterRequest{Registration: r, Signature: r.Sign(m.key)})
 		return err
 	})
 }
@@ -253,7 +253,7 @@ func (y *year) claim(m *yearMachine) {
 		y.until("claim", func() error {
 			q := mpocv1.ClaimRequest{Held: held, Receipts: bring}
 			q.Asking, q.Signature = y.asking(m, mpoc.AskAccount)
-			a, err := y.h.pool.Claim(y.t.Context(), q)
+			a, err := y.h.pay.pool.Claim(y.t.Context(), q)
 			lacking, y.entered = a.Lacking, y.entered+int(a.Entered)
 			return err
 		})
@@ -287,7 +287,7 @@ func (y *year) submit(m *yearMachine) {
 		var c mpocv1.Challenge
 		y.until("challenge", func() (err error) {
 			q, sig := y.asking(m, mpoc.AskChallenge)
-			c, err = y.h.pool.Challenge(y.t.Context(), mpocv1.ChallengeRequest{Asking: q, Signature: sig})
+			c, err = y.h.pay.pool.Challenge(y.t.Context(), mpocv1.ChallengeRequest{Asking: q, Signature: sig})
 			return err
 		})
 		tiles := make([][32]byte, c.Terms.Shape.Matmul().Tiles())
@@ -302,7 +302,7 @@ func (y *year) submit(m *yearMachine) {
 		log := mpoc.Log{Terms: c.Terms, Commit: mpoc.Commit{Loops: 1, ComputeTime: 1, MerkleRoot: tree.Root()}}
 		var draw mpoc.Draw
 		y.until("commit", func() error {
-			a, err := y.h.pool.Commit(y.t.Context(), mpocv1.CommitRequest{ChallengeID: c.Terms.ChallengeID, Token: c.Token, Seed: c.Terms.Seed, Commit: log.Commit, DeviceSignature: log.Sign(m.key)})
+			a, err := y.h.pay.pool.Commit(y.t.Context(), mpocv1.CommitRequest{ChallengeID: c.Terms.ChallengeID, Token: c.Token, Seed: c.Terms.Seed, Commit: log.Commit, DeviceSignature: log.Sign(m.key)})
 			draw = a.Draw
 			return err
 		})
@@ -323,7 +323,7 @@ func (y *year) submit(m *yearMachine) {
 			proof.Tiles = append(proof.Tiles, o)
 		}
 		y.until("proof", func() error {
-			a, err := y.h.pool.Proof(y.t.Context(), mpocv1.ProofRequest{ChallengeID: c.Terms.ChallengeID, Token: c.Token, Seed: c.Terms.Seed, Commit: log.Commit,
+			a, err := y.h.pay.pool.Proof(y.t.Context(), mpocv1.ProofRequest{ChallengeID: c.Terms.ChallengeID, Token: c.Token, Seed: c.Terms.Seed, Commit: log.Commit,
 				Samples: proof.Samples, Tiles: proof.Tiles, DeviceSignature: proof.Sign(log, draw, m.key)})
 			receipt = a.Receipt
 			return err
@@ -344,7 +344,7 @@ func (y *year) submit(m *yearMachine) {
 func (y *year) sprint() {
 	e := sprintv1.Epoch{Number: y.epoch, Params: sprintv1.Params{Class: "nano", Samples: 200, CreditEpsPpm: 50_000, KeepEpochs: 3}}
 	bound := books.OwnBound(e)
-	rate, err := ledger.ParseAmount(y.h.poolConfig().PayPerTebiop)
+	rate, err := ledger.ParseAmount(y.h.config.pool().PayPerTebiop)
 	if err != nil {
 		y.t.Fatal(err)
 	}
@@ -361,7 +361,7 @@ func (y *year) sprint() {
 			}
 			return log.Append(0, make([]record.Record, count), leaflog.Signature{})
 		})
-		y.h.books.Promise(e, transformer.Nano, key, count)
+		y.h.pay.books.Promise(e, transformer.Nano, key, count)
 		y.commits[y.epoch] = append(y.commits[y.epoch], sprintv1.Commit{Node: key.Node, Segment: 1, Count: count})
 		ops := credit.Credited(count, bound) * transformer.Nano.Ops()
 		m.earned = m.earned.Add(ledger.Pay(ops, rate))
@@ -372,7 +372,7 @@ func (y *year) sprint() {
 // credit is what the loop of payments does with epochs.
 func (y *year) credit() {
 	e := sprintv1.Epoch{Number: y.epoch, Phase: sprintv1.PhaseFinalised, Params: sprintv1.Params{KeepEpochs: 3}}
-	y.until("credit", func() error { return y.h.books.Step(y.t.Context(), e) })
+	y.until("credit", func() error { return y.h.pay.books.Step(y.t.Context(), e) })
 	y.until("prune", func() error {
 		if y.epoch > 4 {
 			return y.h.leaves.Prune(y.epoch - 4)
@@ -384,12 +384,12 @@ func (y *year) credit() {
 // pay lets some blocks pass; a person looks after it where it stops.
 func (y *year) pay(blocks int) {
 	for range blocks {
-		_ = y.h.settler.Step(y.t.Context(), y.bank.Height) // the next one tries again
-		if st := y.h.settler.Status(); st.Doing == "stopped" && st.Plan != nil && st.Plan.Ready {
+		_ = y.h.pay.settler.Step(y.t.Context(), y.bank.Height) // the next one tries again
+		if st := y.h.pay.settler.Status(); st.Doing == "stopped" && st.Plan != nil && st.Plan.Ready {
 			if st.Plan.Missing != "" {
 				y.t.Fatalf("day %d: %s", y.epoch, st.Plan.Missing)
 			}
-			if err := y.h.settler.Resolve(st.Plan.Digest, ""); err != nil {
+			if err := y.h.pay.settler.Resolve(st.Plan.Digest, ""); err != nil {
 				y.t.Fatal(err)
 			}
 		}
@@ -555,13 +555,13 @@ func (y *year) end(machines, days int, most int64) {
 	}
 	y.credit()
 	y.pay(60)
-	if err := y.h.ledger.Check(); err != nil {
+	if err := y.h.pay.ledger.Check(); err != nil {
 		t.Error(err)
 	}
 	for i, m := range y.machines {
 		a := y.h.standing(t, m.device())
 		have := y.bank.Paid[m.payout()].Add(a.Locked).Add(a.Due)
-		ahead, err := y.h.ledger.Ahead(m.device().Prefix())
+		ahead, err := y.h.pay.ledger.Ahead(m.device().Prefix())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -578,7 +578,7 @@ func (y *year) end(machines, days int, most int64) {
 			t.Errorf("%s was paid %s, want %s", payout, have, want)
 		}
 	}
-	status, err := y.h.pool.Status()
+	status, err := y.h.pay.pool.Status()
 	if err != nil {
 		t.Fatal(err)
 	}

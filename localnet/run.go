@@ -21,6 +21,7 @@ import (
 	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
 	"github.com/assaynet/assay/client"
 	"github.com/assaynet/assay/host"
+	"github.com/assaynet/assay/host/sprint"
 	"github.com/assaynet/assay/localnet/crew"
 	"github.com/assaynet/assay/poc/audit"
 )
@@ -337,7 +338,7 @@ func (n *Network) evidence(ctx context.Context, a *account, i int, epoch uint64)
 			continue
 		}
 		seen[key] = true
-		name := host.EvidenceFile(epoch, j)
+		name := sprint.EvidenceFile(epoch, j)
 		path, err := n.awaitEvidence(ctx, a, name)
 		if ctx.Err() != nil {
 			return nil, context.Cause(ctx)

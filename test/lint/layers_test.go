@@ -66,7 +66,43 @@ var (
 )
 
 // forTests are rooms that only tests import.
-var forTests = []string{"device/enginetest", "worker/enginetest", "internal/terminal/terminaltest", "internal/flips", "internal/fulldisk", "host/settle/settletest", "host/voter/votertest", "internal/oddhome"}
+var forTests = []string{"device/enginetest", "worker/enginetest", "internal/terminal/terminaltest", "internal/flips", "internal/fulldisk", "host/settle/settletest", "host/voter/votertest", "host/leaflog/leaflogtest", "internal/oddhome"}
+
+// tiers orders the rooms inside host and worker: each imports those of earlier tiers only. The root puts the parts
+// together; what shows it to people stands above it.
+var tiers = map[string][][]string{
+	"host": {{"batch", "gate", "leaflog", "submit"}, {"store", "fleet"}, {"ledger", "machines"}, {"settle", "pool", "books"}, {"board"},
+		{"voter"}, {"sprint"}, {"."}, {"screen"}, {"cli"}},
+	"worker": {{"pool"}, {"runner"}, {"."}, {"monitor", "screen"}, {"cli"}},
+}
+
+// upward names every arrow inside a room that does not run to an earlier tier.
+func upward(all imports) (found []string) {
+	for name, order := range tiers {
+		tier := func(path string) int {
+			rest := strings.TrimPrefix(strings.TrimPrefix(path, name), "/")
+			if rest == "" {
+				rest = "."
+			}
+			return slices.IndexFunc(order, func(t []string) bool { return slices.Contains(t, rest) })
+		}
+		for folder, list := range all {
+			if !within(folder, name) || slices.Contains(forTests, folder) {
+				continue
+			}
+			if tier(folder) < 0 {
+				found = append(found, folder+" has no tier")
+			}
+			for _, path := range list {
+				if rest, ours := strings.CutPrefix(path, module+"/"); ours && within(rest, name) && tier(rest) >= tier(folder) {
+					found = append(found, fmt.Sprintf("%s imports %s, which is not below it", folder, rest))
+				}
+			}
+		}
+	}
+	slices.Sort(found)
+	return found
+}
 
 // imports are a package's folder below the module and what it imports, tests left out.
 type imports map[string][]string
@@ -140,8 +176,27 @@ func TestLayers(t *testing.T) {
 		t.Fatalf("go list shows %d packages only", len(all))
 	}
 	delete(all, "") // a package in the root would be documentation
-	for _, v := range violations(all) {
+	for _, v := range append(violations(all), upward(all)...) {
 		t.Error(v)
+	}
+}
+
+func TestUpwardFindsPlantedArrows(t *testing.T) {
+	planted := imports{
+		"host":       {module + "/host/sprint", module + "/host/screen"},
+		"host/fleet": {module + "/host/ledger", module + "/host/gate"},
+		"host/cli":   {module + "/host", module + "/host/screen"},
+		"host/extra": {module + "/host/fleet"},
+		"worker":     {module + "/worker/runner", "fmt"},
+	}
+	want := []string{
+		"host imports host/screen, which is not below it",
+		"host/extra has no tier",
+		"host/extra imports host/fleet, which is not below it",
+		"host/fleet imports host/ledger, which is not below it",
+	}
+	if diff := cmp.Diff(want, upward(planted)); diff != "" {
+		t.Error(diff)
 	}
 }
 

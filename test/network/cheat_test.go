@@ -13,6 +13,7 @@ import (
 	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
 	"github.com/assaynet/assay/cli"
 	"github.com/assaynet/assay/host"
+	"github.com/assaynet/assay/host/sprint"
 	"github.com/assaynet/assay/localnet"
 )
 
@@ -47,7 +48,7 @@ func TestAForgerIsCaughtAndTheEvidenceHolds(t *testing.T) {
 			continue
 		}
 		named = true
-		path := filepath.Join(n.Members[0].Home, host.EvidenceName, host.EvidenceFile(1, j))
+		path := filepath.Join(n.Members[0].Home, host.EvidenceName, sprint.EvidenceFile(1, j))
 		if err := localnet.Until(n.ctx, "evidence", func() (bool, error) { return exists(path), nil }); err != nil {
 			t.Fatal(err)
 		}

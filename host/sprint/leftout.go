@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package host
+package sprint
 
 import (
 	"context"
@@ -21,8 +21,8 @@ import (
 // errLeftOut: the log was left out before this host was restarted.
 var errLeftOut = errors.New("left out")
 
-// whole checks that a file is what this host wrote.
-func whole(ctx context.Context, f delivery.LeftOutFile, judge *work.Judge) error {
+// Whole checks that a file is what this host wrote.
+func Whole(ctx context.Context, f delivery.LeftOutFile, judge *work.Judge) error {
 	if f.Evidence != nil {
 		found, err := f.Evidence.Verify(ctx, judge)
 		if err != nil {
@@ -43,7 +43,7 @@ func LeftOutName(key leaflog.Key) string {
 
 // file keeps what is known of a log that is left out. The host goes on without the file where it cannot be written, and
 // then it has no evidence either.
-func (h *Host) file(key leaflog.Key, l delivery.LeftOut, a *logAudit) delivery.LeftOutFile {
+func (au *Audits) file(key leaflog.Key, l delivery.LeftOut, a *logAudit) delivery.LeftOutFile {
 	f := delivery.LeftOutFile{Version: delivery.LeftOutVersion, Shows: delivery.LeftOutHides, LeftOut: l}
 	if a.evidence != nil {
 		f = delivery.FileOf(*a.evidence, a.found)
@@ -51,17 +51,17 @@ func (h *Host) file(key leaflog.Key, l delivery.LeftOut, a *logAudit) delivery.L
 		f.Hidden = a.hidden.Error()
 		var err error
 		if f.SHA256, err = f.Sum(); err != nil {
-			h.log.Error("a file of evidence has no checksum", "node", key.Node, "epoch", key.Epoch, "segment", key.Segment, "err", err)
+			au.c.Logger.Error("a file of evidence has no checksum", "node", key.Node, "epoch", key.Epoch, "segment", key.Segment, "err", err)
 		}
-		h.log.Error("there is no evidence on a machine's leaves", "node", key.Node, "epoch", key.Epoch, "segment", key.Segment, "err", a.hidden)
+		au.c.Logger.Error("there is no evidence on a machine's leaves", "node", key.Node, "epoch", key.Epoch, "segment", key.Segment, "err", a.hidden)
 	}
-	path := filepath.Join(h.o.Home, EvidenceName, LeftOutName(key))
+	path := filepath.Join(au.c.EvidenceDir, LeftOutName(key))
 	if err := saveLeftOut(f, path); err != nil {
-		h.log.Error("the evidence could not be written", "node", key.Node, "epoch", key.Epoch, "segment", key.Segment, "err", err)
+		au.c.Logger.Error("the evidence could not be written", "node", key.Node, "epoch", key.Epoch, "segment", key.Segment, "err", err)
 		f.Evidence = nil
 		return f
 	}
-	h.log.Info("evidence written", "node", key.Node, "epoch", key.Epoch, "segment", key.Segment, "path", path)
+	au.c.Logger.Info("evidence written", "node", key.Node, "epoch", key.Epoch, "segment", key.Segment, "path", path)
 	return f
 }
 
@@ -73,10 +73,10 @@ func saveLeftOut(f delivery.LeftOutFile, path string) error {
 	return durable.Replace(path, raw, 0o644)
 }
 
-// onFile finds what was written about a log. So one that is out stays out. What cannot be read is not believed: the log
+// OnFile finds what was written about a log. So one that is out stays out. What cannot be read is not believed: the log
 // is audited again.
-func (h *Host) onFile(ctx context.Context, key leaflog.Key) (f delivery.LeftOutFile, found bool) {
-	path := filepath.Join(h.o.Home, EvidenceName, LeftOutName(key))
+func (au *Audits) OnFile(ctx context.Context, key leaflog.Key) (f delivery.LeftOutFile, found bool) {
+	path := filepath.Join(au.c.EvidenceDir, LeftOutName(key))
 	raw, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return f, false
@@ -88,10 +88,10 @@ func (h *Host) onFile(ctx context.Context, key leaflog.Key) (f delivery.LeftOutF
 		err = fmt.Errorf("it is %q of epoch %d, node %s, segment %d", f.Version, f.Epoch, f.Node, f.Segment)
 	}
 	if err == nil {
-		err = whole(ctx, f, h.newJudge())
+		err = Whole(ctx, f, au.c.Judge())
 	}
 	if err != nil {
-		h.log.Error("a file of evidence is damaged; its log is audited again", "path", path, "err", err)
+		au.c.Logger.Error("a file of evidence is damaged; its log is audited again", "path", path, "err", err)
 		return f, false
 	}
 	return f, true

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package host
+package sprint
 
 import (
 	"context"
@@ -14,6 +14,7 @@ import (
 
 	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
 	workerv1 "github.com/assaynet/assay/api/worker/v1"
+	"github.com/assaynet/assay/host/board"
 	"github.com/assaynet/assay/host/leaflog"
 	"github.com/assaynet/assay/poc/delivery"
 	"github.com/assaynet/assay/poc/mpoc"
@@ -31,6 +32,22 @@ import (
 // The draw is one that neither side chose (package delivery), so what is found can
 // be shown: a forger's locked pay is forfeited, on evidence. What a faulty device
 // explains costs the log and nothing else.
+
+// Audits are those of a host's own logs.
+type Audits struct {
+	c              *Config
+	logs           map[leaflog.Key]*logAudit
+	own, strangers *auditor // of the logs of the owner's machines, and of the pool's
+}
+
+// Checked is how many leaves of a log its finished audit of this epoch has checked.
+func (au *Audits) Checked(key leaflog.Key) int {
+	if a := au.logs[key]; a != nil {
+		<-a.done
+		return a.checked
+	}
+	return 0
+}
 
 // logAudit is one log's audit. The rest is there once done is closed.
 type logAudit struct {
@@ -55,39 +72,39 @@ type mismatch struct {
 // checked by then.
 const lastBlocks = 2
 
-// clean tells whether a finished log may be committed: its audit found nothing
+// Clean reports whether a finished log may be committed: its audit found nothing
 // wrong. One that fails begins again at every block. Where none is over as the
 // window ends, a machine of the owner's is trusted and a stranger's is not: one
 // unseen forged log can cost the host all its credit.
-func (h *Host) clean(ctx context.Context, g *errgroup.Group, now sprintv1.QueryCurrentResponse, class transformer.Class, log *leaflog.Log, s sprintv1.Segment, size uint64) bool {
-	if h.o.Tamper != nil && h.o.Tamper.Blind {
+func (au *Audits) Clean(ctx context.Context, g *errgroup.Group, now sprintv1.QueryCurrentResponse, class transformer.Class, log *leaflog.Log, s sprintv1.Segment, size uint64) bool {
+	if au.c.Tamper != nil && au.c.Tamper.Blind {
 		return true
 	}
 	e, key := now.Epoch, log.Key()
-	stranger := h.machines.Stranger(key.Node)
-	a := h.logs[key]
+	stranger := au.c.Machines.Stranger(key.Node)
+	a := au.logs[key]
 	if a == nil {
-		if f, found := h.onFile(ctx, key); found { // from before a restart: it stays out
+		if f, found := au.OnFile(ctx, key); found { // from before a restart: it stays out
 			a = &logAudit{done: make(chan struct{}), err: fmt.Errorf("%w: %s", errLeftOut, f.Reason)}
 			close(a.done)
-			h.logs[key] = a
-			h.board.Set(func(s *Status) { s.LeftOut = append(slices.Clone(s.LeftOut), f.LeftOut) })
-			h.tell(key, f) // again, if a crash came between
-			h.punish(key, f)
+			au.logs[key] = a
+			au.c.Board.Set(func(s *board.Status) { s.LeftOut = append(slices.Clone(s.LeftOut), f.LeftOut) })
+			au.tell(key, f) // again, if a crash came between
+			au.punish(key, f)
 			return false
 		}
-		for old := range h.logs {
+		for old := range au.logs {
 			if old.Epoch != e.Number {
-				delete(h.logs, old)
+				delete(au.logs, old)
 			}
 		}
-		a = h.audit(ctx, g, e, class, log, s, size)
+		a = au.audit(ctx, g, e, class, log, s, size)
 	}
 	select {
 	case <-a.done:
 		switch {
 		case len(a.wrong) > 0:
-			h.leaveOut(key, a)
+			au.leaveOut(key, a)
 			return false
 		case a.err == nil:
 			return true
@@ -95,29 +112,29 @@ func (h *Host) clean(ctx context.Context, g *errgroup.Group, now sprintv1.QueryC
 			return false
 		}
 		if !a.again { // said once
-			h.log.Error("a log could not be audited; trying again at every block", "node", key.Node, "epoch", key.Epoch, "segment", key.Segment, "err", a.err)
+			au.c.Logger.Error("a log could not be audited; trying again at every block", "node", key.Node, "epoch", key.Epoch, "segment", key.Segment, "err", a.err)
 		}
-		h.audit(ctx, g, e, class, log, s, size).again = true
+		au.audit(ctx, g, e, class, log, s, size).again = true
 	default:
 	}
 	if stranger || now.Height < s.CommitUntil-lastBlocks {
 		return false
 	}
-	h.log.Warn("a log is committed before its audit is over, because its window ends", "node", key.Node, "segment", key.Segment)
+	au.c.Logger.Warn("a log is committed before its audit is over, because its window ends", "node", key.Node, "segment", key.Segment)
 	return true
 }
 
 // audit begins a log's audit.
-func (h *Host) audit(ctx context.Context, g *errgroup.Group, e sprintv1.Epoch, class transformer.Class, log *leaflog.Log, s sprintv1.Segment, size uint64) *logAudit {
+func (au *Audits) audit(ctx context.Context, g *errgroup.Group, e sprintv1.Epoch, class transformer.Class, log *leaflog.Log, s sprintv1.Segment, size uint64) *logAudit {
 	key := log.Key()
 	a := &logAudit{done: make(chan struct{})}
-	h.logs[key] = a
-	by := &h.own
-	if h.machines.Stranger(key.Node) {
-		by = &h.strangers // the owner's machines do not wait for theirs
+	au.logs[key] = a
+	by := au.own
+	if au.c.Machines.Stranger(key.Node) {
+		by = au.strangers // the owner's machines do not wait for theirs
 	}
-	order := computing(e, class, s).Order(h.o.HostKey, h.config.Chain, h.config.Participant, key.Node, h.machines.Key(key.Node))
-	nonce := delivery.Nonce(h.o.HostKey, order)
+	order := Computing(e, class, s).Order(au.c.HostKey, au.c.Chain, au.c.Participant, key.Node, au.c.Machines.Key(key.Node))
+	nonce := delivery.Nonce(au.c.HostKey, order)
 	g.Go(func() error {
 		a.run(ctx, by, class, order, nonce, log, size, e.Params.Samples)
 		return nil
@@ -192,8 +209,8 @@ func (a *logAudit) show(ctx context.Context, by *auditor, o delivery.Order, nonc
 
 // leaveOut says, once, that a log is not committed, puts it on file, and punishes
 // a machine of the pool whose leaves no faulty hardware explains.
-func (h *Host) leaveOut(key leaflog.Key, a *logAudit) {
-	told := slices.ContainsFunc(h.board.Get().LeftOut, func(l delivery.LeftOut) bool {
+func (au *Audits) leaveOut(key leaflog.Key, a *logAudit) {
+	told := slices.ContainsFunc(au.c.Board.Get().LeftOut, func(l delivery.LeftOut) bool {
 		return l.Epoch == key.Epoch && l.Node == key.Node && l.Segment == key.Segment
 	})
 	if told {
@@ -206,28 +223,28 @@ func (h *Host) leaveOut(key leaflog.Key, a *logAudit) {
 		Wrong: len(a.wrong), Checked: a.checked, Samples: a.samples,
 	}
 	l.Reason = l.Explain()
-	h.log.Error("a machine's leaves are wrong", "node", key.Node, "epoch", key.Epoch, "segment", key.Segment, "leaf", l.Leaf, "reason", l.Reason)
-	h.board.Set(func(s *Status) { s.LeftOut = append(slices.Clone(s.LeftOut), l) })
-	f := h.file(key, l, a)
-	h.tell(key, f)
-	h.punish(key, f)
+	au.c.Logger.Error("a machine's leaves are wrong", "node", key.Node, "epoch", key.Epoch, "segment", key.Segment, "leaf", l.Leaf, "reason", l.Reason)
+	au.c.Board.Set(func(s *board.Status) { s.LeftOut = append(slices.Clone(s.LeftOut), l) })
+	f := au.file(key, l, a)
+	au.tell(key, f)
+	au.punish(key, f)
 }
 
 // tell sends the machine what is held against it.
-func (h *Host) tell(key leaflog.Key, f delivery.LeftOutFile) {
+func (au *Audits) tell(key leaflog.Key, f delivery.LeftOutFile) {
 	m := &workerv1.LeftOut{Epoch: key.Epoch, Segment: key.Segment, Reason: workerv1.Clip(f.Reason, workerv1.MaxText)}
 	if f.Evidence != nil {
 		var err error
 		if m.Evidence, err = f.Evidence.Marshal(); err != nil {
-			h.log.Error("evidence cannot be sent", "node", key.Node, "err", err)
+			au.c.Logger.Error("evidence cannot be sent", "node", key.Node, "err", err)
 		}
 	}
-	h.fleet.LeftOut(key.Node, m)
+	au.c.Workers.LeftOut(key.Node, m)
 }
 
 // punish strikes a machine of the pool that forged. Its locked pay is forfeited if
 // that is on file for everyone to check.
-func (h *Host) punish(key leaflog.Key, f delivery.LeftOutFile) {
+func (au *Audits) punish(key leaflog.Key, f delivery.LeftOutFile) {
 	if !f.Forged() {
 		return
 	}
@@ -235,5 +252,5 @@ func (h *Host) punish(key leaflog.Key, f delivery.LeftOutFile) {
 	if shown {
 		reason += "; the host's file " + LeftOutName(key) + " shows it" // its owner may ask for it
 	}
-	h.books.Strike(key, reason, shown)
+	au.c.Books.Strike(key, reason, shown)
 }

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package host
+package sprint
 
 import (
 	"context"
-	"path/filepath"
 
 	"golang.org/x/sync/errgroup"
 
@@ -27,28 +26,25 @@ type restoring struct {
 }
 
 // restore begins to make a log whole that cannot be opened, beside the loop, and says how far that is. It is tried once.
-func (h *Host) restore(ctx context.Context, g *errgroup.Group, e sprintv1.Epoch, class transformer.Class, c sprintv1.Commit) (says string) {
+func (op *Openings) restore(ctx context.Context, g *errgroup.Group, e sprintv1.Epoch, class transformer.Class, c sprintv1.Commit) (says string) {
 	key := leaflog.Key{Epoch: e.Number, Node: c.Node, Segment: c.Segment}
-	r := h.restores[key]
+	r := op.restores[key]
 	if r == nil {
 		r = &restoring{done: make(chan struct{})}
-		if h.restores == nil {
-			h.restores = map[leaflog.Key]*restoring{}
-		}
-		for old := range h.restores {
+		for old := range op.restores {
 			if old.Epoch != e.Number {
-				delete(h.restores, old)
+				delete(op.restores, old)
 			}
 		}
-		h.restores[key] = r
-		alone := h.alone()
+		op.restores[key] = r
+		alone := op.c.Alone()
 		g.Go(func() error {
 			defer close(r.done)
-			r.err = h.leaves.Restore(key, class.ID, commit.Hash(c.Root), c.Count, func(first uint64, n int) ([]record.Record, error) {
-				return h.computeAgain(ctx, e, class, key, first, n, alone)
+			r.err = op.c.Leaves.Restore(key, class.ID, commit.Hash(c.Root), c.Count, func(first uint64, n int) ([]record.Record, error) {
+				return op.computeAgain(ctx, e, class, key, first, n, alone)
 			})
 			if r.err == nil {
-				h.log.Warn("a damaged log was made whole by computing its lost leaves again", "node", key.Node, "epoch", key.Epoch, "segment", key.Segment)
+				op.c.Logger.Warn("a damaged log was made whole by computing its lost leaves again", "node", key.Node, "epoch", key.Epoch, "segment", key.Segment)
 			}
 			return nil
 		})
@@ -58,30 +54,30 @@ func (h *Host) restore(ctx context.Context, g *errgroup.Group, e sprintv1.Epoch,
 		if r.err == nil {
 			return "it was made whole, and is read again at the next block"
 		}
-		return r.err.Error() + "; put the file back from a copy below " + filepath.Join(h.o.Home, leavesName) + " and start the host again before the proof window ends"
+		return r.err.Error() + "; put the file back from a copy below " + op.c.LeavesDir + " and start the host again before the proof window ends"
 	default:
 		return "what is lost is being computed again"
 	}
 }
 
 // computeAgain computes leaves of a node of this host, on the workers or, where there is none to be trusted, here.
-func (h *Host) computeAgain(ctx context.Context, e sprintv1.Epoch, class transformer.Class, key leaflog.Key, first uint64, n int, alone bool) ([]record.Record, error) {
+func (op *Openings) computeAgain(ctx context.Context, e sprintv1.Epoch, class transformer.Class, key leaflog.Key, first uint64, n int, alone bool) ([]record.Record, error) {
 	units := make([]fleet.Unit, n)
 	for i := range units {
 		units[i] = fleet.Unit{Epoch: e.Number, Class: class, Seed1: seed.From(e.Seed1), Nonce: first + uint64(i),
-			NodeSeed: seed.Node(h.config.Chain, h.config.Participant, key.Node, class.Name), SegmentSeed: seed.From(e.Segments[key.Segment-1].Seed)}
+			NodeSeed: seed.Node(op.c.Chain, op.c.Participant, key.Node, class.Name), SegmentSeed: seed.From(e.Segments[key.Segment-1].Seed)}
 	}
 	out := make([]transformer.Output, n)
 	var err error
 	if !alone {
-		out, err = h.fleet.Rerun(ctx, units)
+		out, err = op.c.Workers.Rerun(ctx, units)
 	}
 	recs := make([]record.Record, n)
 	for i, u := range units {
 		if alone && err == nil {
-			h.own.turn.Lock()
-			out[i], err = h.own.judge.Unit(ctx, u.Class, u.Seed1, u.NodeSeed, u.SegmentSeed, u.Nonce, record.Record{})
-			h.own.turn.Unlock()
+			op.own.turn.Lock()
+			out[i], err = op.own.judge.Unit(ctx, u.Class, u.Seed1, u.NodeSeed, u.SegmentSeed, u.Nonce, record.Record{})
+			op.own.turn.Unlock()
 		}
 		if err != nil {
 			return nil, err

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package host
+package sprint
 
 import (
 	"bytes"
@@ -11,12 +11,14 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"slices"
+
 	"github.com/assaynet/assay/device/cpu"
 	"github.com/assaynet/assay/host/fleet"
 	"github.com/assaynet/assay/host/leaflog"
+	"github.com/assaynet/assay/host/leaflog/leaflogtest"
 	"github.com/assaynet/assay/poc/delivery"
 	"github.com/assaynet/assay/poc/mpoc"
-	"github.com/assaynet/assay/poc/record"
 	"github.com/assaynet/assay/poc/seed"
 	"github.com/assaynet/assay/poc/work"
 	"github.com/assaynet/assay/poc/work/transformer"
@@ -44,13 +46,17 @@ func TestLogAudit(t *testing.T) {
 	for i := range nonces {
 		nonces[i] = uint64(i)
 	}
-	if err := reference(t).Run(out, node, segment, nonces); err != nil {
+	model, err := work.Reference().Transformer(t.Context(), transformer.Nano, seed.Seed{1}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := model.Run(out, node, segment, nonces); err != nil {
 		t.Fatal(err)
 	}
 	out[7].Digest[31] ^= 1
 	out[31].Norm += 1 << 20
-	deliver(t, log, order, machine, out[:25])
-	deliver(t, log, order, machine, out[25:])
+	leaflogtest.Deliver(t, log, order, machine, out[:25])
+	leaflogtest.Deliver(t, log, order, machine, out[25:])
 	fast, err := cpu.New(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -79,26 +85,6 @@ func TestLogAudit(t *testing.T) {
 	}
 }
 
-// deliver stores outputs behind a log's end as one batch of a machine's.
-func deliver(t *testing.T, log *leaflog.Log, o delivery.Order, machine ed25519.PrivateKey, out []transformer.Output) {
-	t.Helper()
-	if err := tryDeliver(log, o, machine, out); err != nil {
-		t.Fatal(err)
-	}
-}
-
-func tryDeliver(log *leaflog.Log, o delivery.Order, machine ed25519.PrivateKey, out []transformer.Output) error {
-	var packed []byte
-	records := make([]record.Record, len(out))
-	for i, o := range out {
-		records[i] = o.Record
-		packed = o.Record.Append(packed)
-	}
-	first := log.Size()
-	sig := delivery.Statement{Order: o, Batch: delivery.BatchOf(first, packed)}.Sign(machine)
-	return log.Append(first, records, leaflog.Signature(sig))
-}
-
 // broken is an engine that is wrong about every second unit.
 type broken struct{ work.Engine }
 
@@ -115,4 +101,25 @@ func (m brokenModel) Run(dst []transformer.Output, node, segment seed.Seed, nonc
 		dst[i].Norm += uint64(i % 2)
 	}
 	return err
+}
+
+// A stranger may take its time to no end: this host is ready without it, unless it has no other machines.
+func TestStrangersDoNotHoldUpReadiness(t *testing.T) {
+	stranger := func(node string) bool { return node[0] == 'm' }
+	all := []fleet.WorkerStatus{{Node: "m-1", Connected: true}, {Node: "w1"}, {Node: "w2", Connected: true}, {Node: "m-2"}, {Node: "m-3", Connected: true}}
+	members := []string{"m-1", "m-2", "w1"} // m-3 and w2 came later
+	nodes := func(all []fleet.WorkerStatus) (list []string) {
+		for node := range counted(all, preparing(all, members, stranger), stranger) {
+			list = append(list, node)
+		}
+		slices.Sort(list)
+		return list
+	}
+	if diff := cmp.Diff([]string{"w2"}, nodes(all)); diff != "" {
+		t.Error(diff)
+	}
+	all[2].Connected = false
+	if diff := cmp.Diff([]string{"m-1"}, nodes(all)); diff != "" {
+		t.Error(diff)
+	}
 }
