@@ -9,7 +9,7 @@ import (
 	"os/signal"
 	"syscall"
 
-	"github.com/assaynet/assay/cli"
+	"github.com/assaynet/assay/cmd/assay/cli"
 	"github.com/assaynet/assay/internal/pipe"
 )
 

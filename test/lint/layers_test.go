@@ -50,7 +50,6 @@ var rooms = map[string]room{
 	"adversary":        {ours: []string{"poc", "api"}},
 	"dash":             {ours: []string{"api"}},
 	"localnet":         {ours: anything},
-	"cli":              {ours: anything},
 	"cmd/assay":        {ours: anything},
 	"cmd/assay-worker": {ours: []string{"worker", "internal", "device", "link", "poc", "api/worker", "api/mpoc"}},
 	"test":             {ours: anything},
@@ -212,7 +211,7 @@ func TestLayersFindsPlantedViolations(t *testing.T) {
 		"chain/node":       {module + "/chain/app", module + "/localnet"},
 		"cmd/assay-worker": {module + "/worker/cli", module + "/chain/app", module + "/worker/enginetest"},
 		"hosting":          {"fmt"},
-		"cli":              {module + "/host", module + "/chain/cli", module + "/worker/cli"},
+		"cmd/assay/cli":    {module + "/host", module + "/chain/cli", module + "/worker/cli"},
 	}
 	want := []string{
 		"chain/node imports localnet; chain may import chain, accounts, poc, internal, api",

@@ -11,7 +11,7 @@ import (
 	"github.com/assaynet/assay/adversary"
 	courtv1 "github.com/assaynet/assay/api/court/v1"
 	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
-	"github.com/assaynet/assay/cli"
+	"github.com/assaynet/assay/cmd/assay/cli"
 	"github.com/assaynet/assay/host"
 	"github.com/assaynet/assay/host/sprint"
 	"github.com/assaynet/assay/localnet"

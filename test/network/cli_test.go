@@ -10,7 +10,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/assaynet/assay/cli"
+	"github.com/assaynet/assay/cmd/assay/cli"
 )
 
 // A folder joins the network that its keys are for, with a genesis that a node can start from and peers that can

@@ -15,7 +15,7 @@ import (
 	"github.com/cosmos/cosmos-sdk/client/grpc/cmtservice"
 
 	"github.com/assaynet/assay/adversary"
-	"github.com/assaynet/assay/cli"
+	"github.com/assaynet/assay/cmd/assay/cli"
 	"github.com/assaynet/assay/localnet"
 )
 

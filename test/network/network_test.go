@@ -17,7 +17,7 @@ import (
 
 	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
 	"github.com/assaynet/assay/chain/x/sprint"
-	"github.com/assaynet/assay/cli"
+	"github.com/assaynet/assay/cmd/assay/cli"
 	"github.com/assaynet/assay/device"
 	"github.com/assaynet/assay/internal/pipe"
 	"github.com/assaynet/assay/localnet"

@@ -16,7 +16,7 @@ import (
 	"github.com/assaynet/assay/adversary"
 	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
 	"github.com/assaynet/assay/chain/node"
-	"github.com/assaynet/assay/cli"
+	"github.com/assaynet/assay/cmd/assay/cli"
 	"github.com/assaynet/assay/host"
 	"github.com/assaynet/assay/internal/kept"
 	"github.com/assaynet/assay/localnet"

@@ -10,7 +10,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/assaynet/assay/cli"
+	"github.com/assaynet/assay/cmd/assay/cli"
 	"github.com/assaynet/assay/localnet"
 )
 

@@ -13,7 +13,7 @@ import (
 	"testing"
 
 	"github.com/assaynet/assay/chain/node"
-	"github.com/assaynet/assay/cli"
+	"github.com/assaynet/assay/cmd/assay/cli"
 	"github.com/assaynet/assay/host"
 	"github.com/assaynet/assay/internal/kept"
 	"github.com/assaynet/assay/internal/terminal/terminaltest"

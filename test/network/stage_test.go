@@ -16,7 +16,7 @@ import (
 	"time"
 
 	"github.com/assaynet/assay/adversary"
-	"github.com/assaynet/assay/cli"
+	"github.com/assaynet/assay/cmd/assay/cli"
 	hostcli "github.com/assaynet/assay/host/cli"
 
 	"github.com/assaynet/assay/host"

@@ -14,7 +14,7 @@ import (
 
 	"github.com/assaynet/assay/accounts"
 	"github.com/assaynet/assay/chain/home"
-	"github.com/assaynet/assay/cli"
+	"github.com/assaynet/assay/cmd/assay/cli"
 )
 
 // tree is a hash of all that lies below a folder: names, modes and contents. Locks hold nothing that anybody keeps.
