@@ -16,7 +16,7 @@ import (
 	"github.com/assaynet/assay/host/leaflog"
 	"github.com/assaynet/assay/host/ledger"
 	"github.com/assaynet/assay/host/machines"
-	"github.com/assaynet/assay/poc/mpoc"
+	"github.com/assaynet/assay/poc/signed"
 	"github.com/assaynet/assay/poc/work/transformer"
 )
 
@@ -35,7 +35,7 @@ func TestARestartCreditsNothingAgain(t *testing.T) {
 	}
 	recent := func(m *yearMachine) uint64 {
 		t.Helper()
-		n, err := y.h.pay.pool.Recent(mpoc.Key(m.device()))
+		n, err := y.h.pay.pool.Recent(signed.Key(m.device()))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -44,7 +44,7 @@ func TestARestartCreditsNothingAgain(t *testing.T) {
 	before := recent(honest)
 	y.sprint()
 	o := y.chain.outcomes[y.epoch]
-	o.Condemned = []string{machines.Name(mpoc.Key(forger.device()))}
+	o.Condemned = []string{machines.Name(signed.Key(forger.device()))}
 	y.chain.outcomes[y.epoch] = o
 	y.credit()
 	if recent(honest) <= before {
@@ -107,8 +107,8 @@ func TestAPromiseWaitsForTheChainsWord(t *testing.T) {
 	h.prove(t, good)
 	h.prove(t, forger)
 	e := sprintv1.Epoch{Number: 5, Params: sprintv1.Params{KeepEpochs: 4, Samples: 200, CreditEpsPpm: 1000}}
-	node := machines.Name(mpoc.Key(forger))
-	h.pay.books.Promise(e, transformer.Nano, leaflog.Key{Epoch: 4, Node: machines.Name(mpoc.Key(good)), Segment: 1}, 100)
+	node := machines.Name(signed.Key(forger))
+	h.pay.books.Promise(e, transformer.Nano, leaflog.Key{Epoch: 4, Node: machines.Name(signed.Key(good)), Segment: 1}, 100)
 	h.pay.books.Promise(e, transformer.Nano, leaflog.Key{Epoch: 5, Node: node, Segment: 1}, 100)
 	chain := &finals{outcomes: map[uint64]sprintv1.Outcome{
 		5: {Participant: h.config.Participant, Result: sprintv1.ResultCredited, Credited: 80, Bound: 1 << 63, Condemned: []string{node}},

@@ -26,7 +26,7 @@ import (
 	"github.com/assaynet/assay/host/leaflog"
 	"github.com/assaynet/assay/host/ledger"
 	"github.com/assaynet/assay/host/machines"
-	"github.com/assaynet/assay/poc/mpoc"
+	"github.com/assaynet/assay/poc/signed"
 	"github.com/assaynet/assay/poc/work/transformer"
 )
 
@@ -64,7 +64,7 @@ func TestLeavesAreCreditedOnce(t *testing.T) {
 	for _, key := range []ledger.Device{good, cheat, forger, own} {
 		h.prove(t, key)
 	}
-	a, b, c := machines.Name(mpoc.Key(good)), machines.Name(mpoc.Key(cheat)), machines.Name(mpoc.Key(forger))
+	a, b, c := machines.Name(signed.Key(good)), machines.Name(signed.Key(cheat)), machines.Name(signed.Key(forger))
 	chain := &finals{outcomes: map[uint64]sprintv1.Outcome{
 		1: {Participant: h.config.Participant, Result: sprintv1.ResultCredited, Credited: 1000}, // no longer on chain
 		4: {Participant: h.config.Participant, Result: sprintv1.ResultCredited, Credited: 100, Bound: 1 << 63},
@@ -124,8 +124,8 @@ func TestWhatTheChainForgotIsPaid(t *testing.T) {
 	h.prove(t, forger)
 	e := sprintv1.Epoch{Number: 2, Params: sprintv1.Params{KeepEpochs: 2, Samples: 200, CreditEpsPpm: 1000}}
 	for range 2 {
-		h.pay.books.Promise(e, transformer.Nano, leaflog.Key{Epoch: 2, Node: machines.Name(mpoc.Key(good)), Segment: 1}, 100)
-		h.pay.books.Promise(e, transformer.Nano, leaflog.Key{Epoch: 3, Node: machines.Name(mpoc.Key(forger)), Segment: 1}, 100)
+		h.pay.books.Promise(e, transformer.Nano, leaflog.Key{Epoch: 2, Node: machines.Name(signed.Key(good)), Segment: 1}, 100)
+		h.pay.books.Promise(e, transformer.Nano, leaflog.Key{Epoch: 3, Node: machines.Name(signed.Key(forger)), Segment: 1}, 100)
 	}
 	h.pay.books.Promise(e, transformer.Nano, leaflog.Key{Epoch: 2, Node: "unknown", Segment: 1}, 100) // no account
 	closeAll()
@@ -133,7 +133,7 @@ func TestWhatTheChainForgotIsPaid(t *testing.T) {
 	h.prove(t, good)
 	h.prove(t, forger)
 	h.sees(&finals{})
-	h.pay.books.Condemn(3, machines.Name(mpoc.Key(forger)))
+	h.pay.books.Condemn(3, machines.Name(signed.Key(forger)))
 	for range 2 {
 		if err := h.pay.books.Step(t.Context(), sprintv1.Epoch{Number: 20, Phase: sprintv1.PhaseFinalised, Params: e.Params}); err != nil {
 			t.Fatal(err)

@@ -35,9 +35,9 @@ import (
 	"github.com/assaynet/assay/host/voter/votertest"
 	"github.com/assaynet/assay/internal/disk"
 	"github.com/assaynet/assay/poc/commit"
-	"github.com/assaynet/assay/poc/mpoc"
 	"github.com/assaynet/assay/poc/record"
 	"github.com/assaynet/assay/poc/seed"
+	"github.com/assaynet/assay/poc/signed"
 	"github.com/assaynet/assay/poc/work/transformer"
 )
 
@@ -66,7 +66,7 @@ func delivered(t *testing.T) (home string, workers map[string]string) {
 		if err := model.Run(out, seed.Node(h.config.Chain, h.config.Participant, node, "nano"), seed.Seed{3}, nonces); err != nil {
 			t.Fatal(err)
 		}
-		order := goal.Order(h.o.HostKey, h.config.Chain, h.config.Participant, node, mpoc.KeyOf(machine))
+		order := goal.Order(h.o.HostKey, h.config.Chain, h.config.Participant, node, signed.KeyOf(machine))
 		leaflogtest.Deliver(t, log, order, machine, out[:8])
 		leaflogtest.Deliver(t, log, order, machine, out[8:])
 	}

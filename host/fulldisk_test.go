@@ -24,8 +24,8 @@ import (
 	"github.com/assaynet/assay/host/sprint"
 	"github.com/assaynet/assay/host/voter/votertest"
 	"github.com/assaynet/assay/internal/fulldisk"
-	"github.com/assaynet/assay/poc/mpoc"
 	"github.com/assaynet/assay/poc/seed"
+	"github.com/assaynet/assay/poc/signed"
 	"github.com/assaynet/assay/poc/work/transformer"
 )
 
@@ -41,7 +41,7 @@ func lateLeaves(t *testing.T, h *Host, model transformer.Model) uint64 {
 	if err := model.Run(out, seed.Node(h.config.Chain, h.config.Participant, "w4", "nano"), seed.Seed{3}, nonces); err != nil {
 		t.Fatal(err)
 	}
-	order := sprint.Computing(now.Epoch, transformer.Nano, now.Epoch.Segments[0]).Order(h.o.HostKey, h.config.Chain, h.config.Participant, "w4", mpoc.KeyOf(machine))
+	order := sprint.Computing(now.Epoch, transformer.Nano, now.Epoch.Segments[0]).Order(h.o.HostKey, h.config.Chain, h.config.Participant, "w4", signed.KeyOf(machine))
 	log, err := h.leaves.Log(leaflog.Key{Epoch: 1, Node: "w4", Segment: 1}, transformer.Nano.ID)
 	if err == nil {
 		err = log.Ready()

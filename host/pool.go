@@ -24,6 +24,7 @@ import (
 	"github.com/assaynet/assay/host/store"
 	"github.com/assaynet/assay/internal/clock"
 	"github.com/assaynet/assay/poc/mpoc"
+	"github.com/assaynet/assay/poc/signed"
 	"github.com/assaynet/assay/poc/work"
 )
 
@@ -84,7 +85,7 @@ func (p *payroll) open(encoding client.Encoding) (handler http.Handler, closeAll
 		HostKey: p.hostKey, Chain: p.config.Chain, State: filepath.Join(p.home, poolName), Ledger: p.ledger, Rules: rules, Pay: rate,
 		Duration: time.Duration(c.DurationMS) * time.Millisecond, Logger: p.log, Full: p.fullFor, Clock: p.clock,
 		Payout:    p.payable(encoding),
-		Admitted:  func(key mpoc.Key, _ mpoc.Registration) { p.machines.Admit(key) },
+		Admitted:  func(key signed.Key, _ mpoc.Registration) { p.machines.Admit(key) },
 		Forgotten: p.machines.Dismiss,
 	}
 	if p.engine != nil {
@@ -102,7 +103,7 @@ func (p *payroll) open(encoding client.Encoding) (handler http.Handler, closeAll
 		}
 	}
 	p.books = p.newBooks(rate)
-	if err := p.pool.Proven(func(key mpoc.Key, _ mpoc.Registration) { p.machines.Admit(key) }); err != nil {
+	if err := p.pool.Proven(func(key signed.Key, _ mpoc.Registration) { p.machines.Admit(key) }); err != nil {
 		closeAll()
 		return nil, func() {}, err
 	}
@@ -173,12 +174,12 @@ func (p *payroll) accounts(after ledger.Device) ([]PoolAccount, error) {
 	}
 	out := make([]PoolAccount, len(list))
 	for i, a := range list {
-		if out[i].Estimated, err = p.pool.Estimated(mpoc.Key(a.Device)); err != nil {
+		if out[i].Estimated, err = p.pool.Estimated(signed.Key(a.Device)); err != nil {
 			return nil, err
 		}
 	}
 	for i, a := range list {
-		node := p.machines.Node(mpoc.Key(a.Device))
+		node := p.machines.Node(signed.Key(a.Device))
 		out[i].Node, out[i].Account, out[i].Pending = node, a, a.Locked.Add(a.Due).Add(a.Settling)
 	}
 	return out, nil

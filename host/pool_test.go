@@ -34,8 +34,8 @@ import (
 	"github.com/assaynet/assay/host/submit"
 	"github.com/assaynet/assay/link"
 	"github.com/assaynet/assay/poc/delivery"
-	"github.com/assaynet/assay/poc/mpoc"
 	"github.com/assaynet/assay/poc/seed"
+	"github.com/assaynet/assay/poc/signed"
 	"github.com/assaynet/assay/poc/work"
 	"github.com/assaynet/assay/poc/work/transformer"
 )
@@ -122,7 +122,7 @@ func (h *Host) prove(t *testing.T, key ledger.Device) {
 	if _, err := h.pay.ledger.Register(key, "cpc1payout", time.UnixMilli(1)); err != nil {
 		t.Fatal(err)
 	}
-	h.machines.Admit(mpoc.Key(key))
+	h.machines.Admit(signed.Key(key))
 }
 
 func (h *Host) standing(t *testing.T, key ledger.Device) ledger.Account {
@@ -292,7 +292,7 @@ func (h *Host) forge(t *testing.T, model transformer.Model, goal fleet.Goal, nod
 	for i := range forged {
 		out[i].Digest[0] ^= 1
 	}
-	leaflogtest.Deliver(t, log, goal.Order(h.o.HostKey, h.config.Chain, h.config.Participant, node, mpoc.KeyOf(machine)), machine, out)
+	leaflogtest.Deliver(t, log, goal.Order(h.o.HostKey, h.config.Chain, h.config.Participant, node, signed.KeyOf(machine)), machine, out)
 }
 
 // A forging machine costs an honest host its leaves and nothing else: its log is not committed, the other's is. It is
@@ -321,12 +321,12 @@ func TestAForgedLogStaysOut(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			cheat := ledger.Device(mpoc.KeyOf(machine))
+			cheat := ledger.Device(signed.KeyOf(machine))
 			h.prove(t, cheat)
 			if _, err := h.pay.ledger.Credit(ledger.Entry{Device: cheat, Kind: ledger.Loops, Source: "challenge", Ops: 1, Pay: pay, At: 1}); err != nil {
 				t.Fatal(err)
 			}
-			node := machines.Name(mpoc.Key(cheat))
+			node := machines.Name(signed.Key(cheat))
 			now := sprintv1.QueryCurrentResponse{Height: 10, Epoch: sprintv1.Epoch{Number: 1, Seed1: make([]byte, 32), Params: sprintv1.Params{Samples: 20},
 				Segments: []sprintv1.Segment{{Index: 1, Start: 1, End: 10, CommitUntil: 20, Seed: make([]byte, 32)}}}}
 			now.Epoch.Seed1[0], now.Epoch.Segments[0].Seed[0] = 1, 3
@@ -439,7 +439,7 @@ func TestCommitsFitTheBound(t *testing.T) {
 			t.Fatal(err)
 		}
 		out[15].Digest[0] ^= byte(i & 1) // w2 has a wrong leaf, behind those that are committed
-		order := goal.Order(h.o.HostKey, h.config.Chain, h.config.Participant, node, mpoc.KeyOf(machine))
+		order := goal.Order(h.o.HostKey, h.config.Chain, h.config.Participant, node, signed.KeyOf(machine))
 		for _, part := range [][]transformer.Output{out[:8], out[8:14], out[14:]} {
 			leaflogtest.Deliver(t, log, order, machine, part)
 		}
@@ -494,11 +494,11 @@ func TestAnAuditThatFailsBeginsAgain(t *testing.T) {
 	h.log = slog.New(slog.NewTextHandler(&said, nil))
 	h.duties = h.newDuties()
 	machine := ed25519.NewKeyFromSeed(bytes.Repeat([]byte{7}, 32))
-	h.prove(t, ledger.Device(mpoc.KeyOf(machine)))
+	h.prove(t, ledger.Device(signed.KeyOf(machine)))
 	e := sprintv1.Epoch{Number: 1, Seed1: make([]byte, 32), Params: sprintv1.Params{Samples: 20}}
 	s := sprintv1.Segment{Index: 1, Start: 1, End: 10, CommitUntil: 20, Seed: make([]byte, 32)}
 	e.Seed1[0], s.Seed[0] = 1, 3
-	node := machines.Name(mpoc.KeyOf(machine))
+	node := machines.Name(signed.KeyOf(machine))
 	for _, node := range []string{node, "w1"} {
 		h.forge(t, reference(t), sprint.Computing(e, transformer.Nano, s), node, machine, 0)
 	}

@@ -37,6 +37,7 @@ import (
 	"github.com/assaynet/assay/poc/mpoc"
 	"github.com/assaynet/assay/poc/record"
 	"github.com/assaynet/assay/poc/seed"
+	"github.com/assaynet/assay/poc/signed"
 	"github.com/assaynet/assay/poc/work"
 	"github.com/assaynet/assay/poc/work/matmul"
 	"github.com/assaynet/assay/poc/work/transformer"
@@ -61,7 +62,7 @@ type yearMachine struct {
 	earned   ledger.Amount // by receipts and leaves, all that was verified
 }
 
-func (m *yearMachine) device() ledger.Device { return ledger.Device(mpoc.KeyOf(m.key)) }
+func (m *yearMachine) device() ledger.Device { return ledger.Device(signed.KeyOf(m.key)) }
 
 func (m *yearMachine) payout() string {
 	d := m.device()
@@ -191,7 +192,7 @@ func (y *year) open() {
 		y.closeAll()
 	}
 	for _, m := range y.machines {
-		y.h.machines.Admit(mpoc.Key(m.device()))
+		y.h.machines.Admit(signed.Key(m.device()))
 	}
 }
 
@@ -227,19 +228,19 @@ func (y *year) until(what string, do func() error) {
 	}
 }
 
-func (y *year) asking(m *yearMachine, what string) (mpoc.Asking, mpoc.Signature) {
+func (y *year) asking(m *yearMachine, what string) (mpoc.Asking, signed.Signature) {
 	m.asked++
-	q := mpoc.Asking{HostKey: mpoc.KeyOf(y.h.o.HostKey), DeviceKey: mpoc.KeyOf(m.key), What: what, Time: uint64(y.clock.Wall().UnixMilli()), Count: m.asked}
+	q := mpoc.Asking{HostKey: signed.KeyOf(y.h.o.HostKey), DeviceKey: signed.KeyOf(m.key), What: what, Time: uint64(y.clock.Wall().UnixMilli()), Count: m.asked}
 	return q, q.Sign(m.key)
 }
 
 func (y *year) register(m *yearMachine) {
 	y.until("register", func() error {
-		n, err := y.h.pay.pool.Nonce(y.t.Context(), mpocv1.NonceRequest{DeviceKey: mpoc.KeyOf(m.key)})
+		n, err := y.h.pay.pool.Nonce(y.t.Context(), mpocv1.NonceRequest{DeviceKey: signed.KeyOf(m.key)})
 		if err != nil {
 			return err
 		}
-		r := mpoc.Registration{Chain: n.Chain, HostKey: n.HostKey, DeviceKey: mpoc.KeyOf(m.key), Nonce: n.Nonce, Agent: "year", Engine: "cpu", Payout: m.payout(),
+		r := mpoc.Registration{Chain: n.Chain, HostKey: n.HostKey, DeviceKey: signed.KeyOf(m.key), Nonce: n.Nonce, Agent: "year", Engine: "cpu", Payout: m.payout(),
 			Devices: []mpoc.Claimed{{ID: "cpu-0", Engine: "cpu"}}, RateOps: 2_000_000_000}
 		_, err = y.h.pay.pool.Register(y.t.Context(), mpocv1.RegisterRequest{Registration: r, Signature: r.Sign(m.key)})
 		return err
@@ -263,7 +264,7 @@ func (y *year) claim(m *yearMachine) {
 		held = append(held, mpocv1.Held{ChallengeID: r.Terms.ChallengeID, Issued: r.Terms.Issued})
 	}
 	ask(held, nil)
-	want := map[mpoc.Hash]bool{}
+	want := map[signed.Hash]bool{}
 	for _, l := range lacking {
 		want[l.ChallengeID] = true
 	}
@@ -352,7 +353,7 @@ func (y *year) sprint() {
 		if (i+int(y.epoch))%5 != 0 {
 			continue
 		}
-		key := leaflog.Key{Epoch: y.epoch, Node: machines.Name(mpoc.Key(m.device())), Segment: 1}
+		key := leaflog.Key{Epoch: y.epoch, Node: machines.Name(signed.Key(m.device())), Segment: 1}
 		count := uint64(100 + y.r.IntN(100))
 		y.until("leaves", func() error {
 			log, err := y.h.leaves.Log(key, 1)

@@ -19,7 +19,7 @@ import (
 	"github.com/assaynet/assay/internal/durable"
 	"github.com/assaynet/assay/internal/sealed"
 	"github.com/assaynet/assay/poc/delivery"
-	"github.com/assaynet/assay/poc/mpoc"
+	"github.com/assaynet/assay/poc/signed"
 )
 
 // SignedName is the folder, in a worker's home, of what it has signed.
@@ -60,7 +60,7 @@ type book struct {
 }
 
 // openBook reads what was signed for a node, which is nothing at first.
-func openBook(home, chain, participant, node string, host mpoc.Key) (*book, error) {
+func openBook(home, chain, participant, node string, host signed.Key) (*book, error) {
 	name := sha256.Sum256(fmt.Appendf(nil, "%q %q %q %x", chain, participant, node, host))
 	b := &book{path: filepath.Join(home, SignedName, hex.EncodeToString(name[:16]))}
 	text, err := os.ReadFile(b.path)

@@ -12,7 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/assaynet/assay/poc/delivery"
-	"github.com/assaynet/assay/poc/mpoc"
+	"github.com/assaynet/assay/poc/signed"
 )
 
 // A power cut tears the last line of a book. It is cut off, what is whole stays, and what follows is
@@ -21,7 +21,7 @@ func TestTornBook(t *testing.T) {
 	home := t.TempDir()
 	open := func() *book {
 		t.Helper()
-		b, err := openBook(home, "c", "p", "n", mpoc.Key{})
+		b, err := openBook(home, "c", "p", "n", signed.Key{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -78,7 +78,7 @@ func TestTornBook(t *testing.T) {
 // Books from before there were checksums are read.
 func TestDamagedBook(t *testing.T) {
 	home := t.TempDir()
-	open := func() (*book, error) { return openBook(home, "c", "p", "n", mpoc.Key{}) }
+	open := func() (*book, error) { return openBook(home, "c", "p", "n", signed.Key{}) }
 	b, err := open()
 	if err != nil {
 		t.Fatal(err)

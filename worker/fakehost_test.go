@@ -16,9 +16,9 @@ import (
 	workerv1 "github.com/assaynet/assay/api/worker/v1"
 	"github.com/assaynet/assay/link"
 	"github.com/assaynet/assay/poc/delivery"
-	"github.com/assaynet/assay/poc/mpoc"
 	"github.com/assaynet/assay/poc/record"
 	"github.com/assaynet/assay/poc/seed"
+	"github.com/assaynet/assay/poc/signed"
 	"github.com/assaynet/assay/poc/work"
 	"github.com/assaynet/assay/worker/enginetest"
 )
@@ -35,7 +35,7 @@ type socket struct {
 	t *testing.T
 	*link.Socket
 	over   chan struct{}
-	device mpoc.Key // the worker's
+	device signed.Key // the worker's
 }
 
 var fakeHostKey = ed25519.NewKeyFromSeed(bytes.Repeat([]byte{9}, 32))
@@ -64,7 +64,7 @@ func newFakeHost(t *testing.T) *fakeHost {
 			t.Errorf("first message: %v, %v", e, err)
 			return
 		}
-		conn := &socket{t, c, make(chan struct{}), mpoc.Key(e.GetHello().Key)}
+		conn := &socket{t, c, make(chan struct{}), signed.Key(e.GetHello().Key)}
 		conn.say(&workerv1.Envelope{Message: &workerv1.Envelope_Welcome{Welcome: &workerv1.Welcome{Chain: "c", Participant: "p", Node: "alpha"}}})
 		select {
 		case h.in <- conn:
@@ -172,15 +172,15 @@ func idle() *workerv1.Envelope {
 	return &workerv1.Envelope{Message: &workerv1.Envelope_Idle{Idle: &workerv1.Idle{Reason: "enough", Until: "height 10"}}}
 }
 
-func ack(seed1 byte, segment uint32, size uint64, sig mpoc.Signature) *workerv1.Envelope {
+func ack(seed1 byte, segment uint32, size uint64, sig signed.Signature) *workerv1.Envelope {
 	return &workerv1.Envelope{Message: &workerv1.Envelope_Ack{Ack: &workerv1.Ack{Epoch: uint64(seed1), Segment: segment, Size: size, Signature: sig[:]}}}
 }
 
 // statement is what the worker has to sign about a batch.
 func (s *socket) statement(b *workerv1.Batch) delivery.Statement {
 	return delivery.Statement{Order: delivery.Order{
-		Chain: "c", HostKey: mpoc.KeyOf(fakeHostKey), DeviceKey: s.device, Participant: "p", Epoch: b.Epoch, Node: "alpha", Class: "nano",
-		Seed1: mpoc.Hash(seedOf(byte(b.Epoch))), Segment: b.Segment, SegmentSeed: mpoc.Hash(seedOf(byte(30 + b.Segment))), Audit: mpoc.Hash(seedOf(50)),
+		Chain: "c", HostKey: signed.KeyOf(fakeHostKey), DeviceKey: s.device, Participant: "p", Epoch: b.Epoch, Node: "alpha", Class: "nano",
+		Seed1: signed.Hash(seedOf(byte(b.Epoch))), Segment: b.Segment, SegmentSeed: signed.Hash(seedOf(byte(30 + b.Segment))), Audit: signed.Hash(seedOf(50)),
 	}, Batch: delivery.BatchOf(b.First, b.Records)}
 }
 
@@ -188,7 +188,7 @@ func (s *socket) statement(b *workerv1.Batch) delivery.Statement {
 func (s *socket) ack(b *workerv1.Batch) {
 	s.t.Helper()
 	st := s.statement(b)
-	if err := st.Verify(mpoc.Signature(b.Signature)); err != nil {
+	if err := st.Verify(signed.Signature(b.Signature)); err != nil {
 		s.t.Fatal(err)
 	}
 	s.say(ack(byte(b.Epoch), b.Segment, st.End(), delivery.Acknowledge(st.Digest(), fakeHostKey)))

@@ -7,9 +7,9 @@ import (
 
 	workerv1 "github.com/assaynet/assay/api/worker/v1"
 	"github.com/assaynet/assay/poc/delivery"
-	"github.com/assaynet/assay/poc/mpoc"
 	"github.com/assaynet/assay/poc/record"
 	"github.com/assaynet/assay/poc/seed"
+	"github.com/assaynet/assay/poc/signed"
 	"github.com/assaynet/assay/poc/work/transformer"
 	"github.com/assaynet/assay/worker/runner"
 )
@@ -37,7 +37,7 @@ func (o *order) sameSegment(p *order) bool {
 // computeOrder reads an order to compute. What a machine signs must be what it
 // computes: a host that says it is this node's work and gives another's seed would
 // have honest artefacts that look forged.
-func computeOrder(c *workerv1.Compute, w *workerv1.Welcome, host, device mpoc.Key) (*order, error) {
+func computeOrder(c *workerv1.Compute, w *workerv1.Welcome, host, device signed.Key) (*order, error) {
 	model, err := parseModel(c.Class, c.Seed1)
 	if err != nil {
 		return nil, err
@@ -50,7 +50,7 @@ func computeOrder(c *workerv1.Compute, w *workerv1.Welcome, host, device mpoc.Ke
 		Need: runner.Need{Model: model, Epoch: c.Epoch}, segment: c.Segment, until: c.Until, nodeSeed: nodeSeed, segmentSeed: seed.Seed(c.SegmentSeed),
 		signed: delivery.Order{
 			Chain: w.Chain, HostKey: host, DeviceKey: device, Participant: w.Participant, Epoch: c.Epoch, Node: w.Node, Class: c.Class,
-			Seed1: mpoc.Hash(c.Seed1), Segment: c.Segment, SegmentSeed: mpoc.Hash(c.SegmentSeed), Audit: mpoc.Hash(c.Audit),
+			Seed1: signed.Hash(c.Seed1), Segment: c.Segment, SegmentSeed: signed.Hash(c.SegmentSeed), Audit: signed.Hash(c.Audit),
 		},
 	}, nil
 }

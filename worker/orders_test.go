@@ -17,9 +17,9 @@ import (
 	workerv1 "github.com/assaynet/assay/api/worker/v1"
 	"github.com/assaynet/assay/link"
 	"github.com/assaynet/assay/poc/delivery"
-	"github.com/assaynet/assay/poc/mpoc"
 	"github.com/assaynet/assay/poc/record"
 	"github.com/assaynet/assay/poc/seed"
+	"github.com/assaynet/assay/poc/signed"
 	"github.com/assaynet/assay/poc/work"
 	"github.com/assaynet/assay/poc/work/transformer"
 	"github.com/assaynet/assay/worker/enginetest"
@@ -136,7 +136,7 @@ func TestResume(t *testing.T) {
 	refused("where no batch of those signed begins")
 	s.say(compute(99, 5, 0))
 	refused("after epoch 100 segment 1")
-	signed, err := openBook(home, "c", "p", "alpha", mpoc.KeyOf(fakeHostKey))
+	signed, err := openBook(home, "c", "p", "alpha", signed.KeyOf(fakeHostKey))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -266,7 +266,7 @@ func TestFaultyHost(t *testing.T) {
 		"worker's message":    {[]*workerv1.Envelope{{Message: &workerv1.Envelope_ModelReady{ModelReady: &workerv1.ModelReady{}}}}, "other direction"},
 		"second welcome":      {[]*workerv1.Envelope{{Message: &workerv1.Envelope_Welcome{Welcome: &workerv1.Welcome{Chain: "c", Participant: "p", Node: "n"}}}}, "a second"},
 		"too many jobs":       {[]*workerv1.Envelope{rerun(1, 150, 1), rerun(2, 150, 1), rerun(3, 150, 1)}, "jobs at once"},
-		"acknowledges unsent": {[]*workerv1.Envelope{compute(100, 9, 0), ack(100, 9, 1<<40, mpoc.Signature{})}, "leaves acknowledged"},
+		"acknowledges unsent": {[]*workerv1.Envelope{compute(100, 9, 0), ack(100, 9, 1<<40, signed.Signature{})}, "leaves acknowledged"},
 		"another node's work": {[]*workerv1.Envelope{{Message: &workerv1.Envelope_Compute{Compute: &workerv1.Compute{
 			Epoch: 100, Class: "nano", Seed1: seedOf(100).Bytes(), Segment: 9, Stop: 1, NodeSeed: seedOf(20).Bytes(), SegmentSeed: seedOf(1).Bytes(), Audit: seedOf(50).Bytes(),
 		}}}}, "node seed is not that of node alpha"},
@@ -292,7 +292,7 @@ func TestFaultyHost(t *testing.T) {
 // FuzzHandle feeds arbitrary messages to a machine that computes: it never
 // panics, and its ledger stays in order.
 func FuzzHandle(f *testing.F) {
-	for _, e := range []*workerv1.Envelope{prepare(100), compute(100, 1, 0), compute(100, 2, 50), idle(), ack(100, 1, 3, mpoc.Signature{}), ack(100, 1, 4, mpoc.Signature{}), rerun(1, 100, 2)} {
+	for _, e := range []*workerv1.Envelope{prepare(100), compute(100, 1, 0), compute(100, 2, 50), idle(), ack(100, 1, 3, signed.Signature{}), ack(100, 1, 4, signed.Signature{}), rerun(1, 100, 2)} {
 		b, err := workerv1.Encode(e)
 		if err != nil {
 			f.Fatal(err)

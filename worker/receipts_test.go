@@ -16,7 +16,7 @@ import (
 
 	workerv1 "github.com/assaynet/assay/api/worker/v1"
 	"github.com/assaynet/assay/poc/delivery"
-	"github.com/assaynet/assay/poc/mpoc"
+	"github.com/assaynet/assay/poc/signed"
 	"github.com/assaynet/assay/worker/enginetest"
 )
 
@@ -109,9 +109,9 @@ func TestReceipts(t *testing.T) {
 		}
 	}
 	s.ack(kept[2])
-	for name, forge := range map[string]func(*workerv1.Batch) mpoc.Signature{
-		"signed by the worker itself": func(b *workerv1.Batch) mpoc.Signature { return mpoc.Signature(b.Signature) },
-		"of other leaves": func(b *workerv1.Batch) mpoc.Signature {
+	for name, forge := range map[string]func(*workerv1.Batch) signed.Signature{
+		"signed by the worker itself": func(b *workerv1.Batch) signed.Signature { return signed.Signature(b.Signature) },
+		"of other leaves": func(b *workerv1.Batch) signed.Signature {
 			st := s.statement(b)
 			st.First++
 			return delivery.Acknowledge(st.Digest(), fakeHostKey)
@@ -199,9 +199,9 @@ func TestLeftOut(t *testing.T) {
 	evidence := func(change func(*delivery.Order)) *workerv1.Envelope {
 		st := s.statement(b)
 		change(&st.Order)
-		last := delivery.Signed{Batch: st.Batch, Signature: mpoc.Signature(b.Signature)}
+		last := delivery.Signed{Batch: st.Batch, Signature: signed.Signature(b.Signature)}
 		found := []delivery.Found{{First: b.First, Records: b.Records, Signature: last.Signature}}
-		e, err := delivery.Accuse(st.Order, mpoc.Hash{}, 10, last, found, "")
+		e, err := delivery.Accuse(st.Order, signed.Hash{}, 10, last, found, "")
 		if err != nil {
 			t.Fatal(err)
 		}

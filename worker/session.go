@@ -16,7 +16,7 @@ import (
 	"github.com/assaynet/assay/internal/sealed"
 	"github.com/assaynet/assay/link"
 	"github.com/assaynet/assay/poc/delivery"
-	"github.com/assaynet/assay/poc/mpoc"
+	"github.com/assaynet/assay/poc/signed"
 	"github.com/assaynet/assay/worker/runner"
 )
 
@@ -54,7 +54,7 @@ type session struct {
 
 	book    *book             // of what was signed for the node that the host's welcome named last
 	welcome *workerv1.Welcome // nil while not connected
-	host    mpoc.Key          // the one that welcomed
+	host    signed.Key        // the one that welcomed
 	prove   bool              // the host asked for the node's proof
 
 	answered bool   // the host did when it was dialled last, be it with a refusal
@@ -189,7 +189,7 @@ func (s *session) connect(ctx context.Context) (welcomed bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	host := mpoc.Key(socket.Host())
+	host := signed.Key(socket.Host())
 	signed, err := openBook(s.config.Home, welcome.Chain, welcome.Participant, welcome.Node, host)
 	if err != nil {
 		return false, fmt.Errorf("worker: %w", err)
@@ -280,7 +280,7 @@ func (s *session) handle(message []byte) error {
 		}
 		d.setOrder(&order{Need: runner.Need{Model: model, Epoch: h.Prepare.Epoch}, until: h.Prepare.Until}, 0, 0)
 	case *workerv1.Envelope_Compute:
-		o, err := computeOrder(h.Compute, s.welcome, s.host, mpoc.KeyOf(s.key))
+		o, err := computeOrder(h.Compute, s.welcome, s.host, signed.KeyOf(s.key))
 		if err != nil {
 			return err
 		}
@@ -333,7 +333,7 @@ func (s *session) acknowledged(a *workerv1.Ack) error {
 	case !found:
 		return fmt.Errorf("%w: %d leaves acknowledged, where no batch ends", errHost, a.Size)
 	}
-	r := delivery.Receipt{Version: delivery.ReceiptVersion, Order: o.signed, Batch: batch, HostSignature: mpoc.Signature(a.Signature)}
+	r := delivery.Receipt{Version: delivery.ReceiptVersion, Order: o.signed, Batch: batch, HostSignature: signed.Signature(a.Signature)}
 	r.DeviceSignature = r.Statement().Sign(s.key) // the same one again
 	if err := r.VerifyHost(); err != nil {
 		return fmt.Errorf("%w: the receipt for %d leaves: %w", errHost, a.Size, err)
@@ -361,7 +361,7 @@ func (s *session) leftOut(l *workerv1.LeftOut) error {
 	if err != nil {
 		return fmt.Errorf("%w: evidence: %w", errHost, err)
 	}
-	if e.Order.DeviceKey != mpoc.KeyOf(s.key) {
+	if e.Order.DeviceKey != signed.KeyOf(s.key) {
 		return fmt.Errorf("%w: evidence about another machine", errHost)
 	}
 	if err := (delivery.Statement{Order: e.Order, Batch: e.Last.Batch}).Verify(e.Last.Signature); err != nil {

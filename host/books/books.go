@@ -23,7 +23,7 @@ import (
 	"github.com/assaynet/assay/host/machines"
 	"github.com/assaynet/assay/poc/audit"
 	"github.com/assaynet/assay/poc/credit"
-	"github.com/assaynet/assay/poc/mpoc"
+	"github.com/assaynet/assay/poc/signed"
 	"github.com/assaynet/assay/poc/work/transformer"
 )
 
@@ -36,7 +36,7 @@ type Config struct {
 	// Rate is paid for 2^40 operations.
 	Rate ledger.Amount
 	// Verified adds work in the Sprint to a machine's standing in the pool.
-	Verified func(key mpoc.Key, ops uint64) error
+	Verified func(key signed.Key, ops uint64) error
 	// Recheck puts machines out that are banned.
 	Recheck func()
 	Logger  *slog.Logger

@@ -17,7 +17,6 @@ import (
 	"github.com/assaynet/assay/host/leaflog"
 	"github.com/assaynet/assay/link"
 	"github.com/assaynet/assay/poc/delivery"
-	"github.com/assaynet/assay/poc/mpoc"
 	"github.com/assaynet/assay/poc/record"
 	"github.com/assaynet/assay/poc/seed"
 	"github.com/assaynet/assay/poc/signed"
@@ -86,7 +85,7 @@ type conn struct {
 type ack struct {
 	segment   segment
 	size      uint64
-	statement mpoc.Hash
+	statement signed.Hash
 }
 
 func newConn(f *Fleet, node string, key ed25519.PublicKey, socket *link.Socket, hello *workerv1.Hello) *conn {
@@ -349,7 +348,7 @@ func (c *conn) batch(b *workerv1.Batch) error {
 	// Nothing is kept that its machine did not sign: it could be held against
 	// nobody. Others do not wait for the arithmetic.
 	statement := delivery.Statement{Order: o.signed, Batch: delivery.BatchOf(b.First, b.Records)}
-	if err := statement.Verify(mpoc.Signature(b.Signature)); err != nil {
+	if err := statement.Verify(signed.Signature(b.Signature)); err != nil {
 		return fmt.Errorf("%w: leaves %d..%d of epoch %d segment %d: %w", errProtocol, b.First, statement.End()-1, b.Epoch, b.Segment, err)
 	}
 	owed := &ack{segment{b.Epoch, b.Segment}, statement.End(), statement.Digest()}

@@ -13,7 +13,7 @@ import (
 	workerv1 "github.com/assaynet/assay/api/worker/v1"
 	"github.com/assaynet/assay/host/leaflog"
 	"github.com/assaynet/assay/poc/delivery"
-	"github.com/assaynet/assay/poc/mpoc"
+	"github.com/assaynet/assay/poc/signed"
 	"github.com/assaynet/assay/poc/work/transformer"
 )
 
@@ -29,7 +29,7 @@ func FuzzHandle(f *testing.F) {
 	host, device := ed25519.NewKeyFromSeed(bytes.Repeat([]byte{1}, ed25519.SeedSize)), ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize))
 	fleet := &Fleet{config: Config{HostKey: host, Chain: "c", Participant: "p", Logs: logs}, log: slog.New(slog.NewTextHandler(io.Discard, nil)), desk: newDesk()}
 	key := device.Public().(ed25519.PublicKey)
-	signed := Goal{Kind: Compute, Epoch: 1, Class: transformer.Nano, Segment: 1}.Order(host, "c", "p", "alpha", mpoc.Key(key))
+	signed := Goal{Kind: Compute, Epoch: 1, Class: transformer.Nano, Segment: 1}.Order(host, "c", "p", "alpha", signed.Key(key))
 	epoch := uint64(0)
 	seed := func(e *workerv1.Envelope) {
 		b, err := workerv1.Encode(e)

@@ -13,8 +13,8 @@ import (
 	"github.com/assaynet/assay/host/leaflog"
 	"github.com/assaynet/assay/internal/disk"
 	"github.com/assaynet/assay/poc/delivery"
-	"github.com/assaynet/assay/poc/mpoc"
 	"github.com/assaynet/assay/poc/seed"
+	"github.com/assaynet/assay/poc/signed"
 	"github.com/assaynet/assay/poc/work/transformer"
 )
 
@@ -99,10 +99,10 @@ type segment struct {
 }
 
 // Order is a goal to compute as a node's machine signs it with its leaves.
-func (g Goal) Order(host ed25519.PrivateKey, chain, participant, node string, device mpoc.Key) delivery.Order {
+func (g Goal) Order(host ed25519.PrivateKey, chain, participant, node string, device signed.Key) delivery.Order {
 	return delivery.Announce(host, delivery.Order{
 		Chain: chain, DeviceKey: device, Participant: participant, Epoch: g.Epoch, Node: node, Class: g.Class.Name,
-		Seed1: mpoc.Hash(g.Seed1), Segment: g.Segment, SegmentSeed: mpoc.Hash(g.SegmentSeed),
+		Seed1: signed.Hash(g.Seed1), Segment: g.Segment, SegmentSeed: signed.Hash(g.SegmentSeed),
 	}, g.Samples)
 }
 
@@ -135,7 +135,7 @@ func (f *Fleet) draft(g Goal, a *allowance, node string, key ed25519.PublicKey) 
 	if n := log.Mended(); n > 0 {
 		f.log.Warn("a bit of a log has changed on disk and is read as it was; check the disk", "node", node, "path", log.Path(), "batches", n)
 	}
-	signed := g.Order(f.config.HostKey, f.config.Chain, f.config.Participant, node, mpoc.Key(key))
+	signed := g.Order(f.config.HostKey, f.config.Chain, f.config.Participant, node, signed.Key(key))
 	return &order{goal: g, log: log, signed: signed, allowance: a}
 }
 

@@ -15,8 +15,8 @@ import (
 	workerv1 "github.com/assaynet/assay/api/worker/v1"
 	"github.com/assaynet/assay/host/fleet"
 	"github.com/assaynet/assay/poc/delivery"
-	"github.com/assaynet/assay/poc/mpoc"
 	"github.com/assaynet/assay/poc/seed"
+	"github.com/assaynet/assay/poc/signed"
 	"github.com/assaynet/assay/poc/work/transformer"
 )
 
@@ -63,7 +63,7 @@ func TestViolationsCloseTheConnection(t *testing.T) {
 		{"beyond its stop", encode(batch(3, 1, 1<<18, 1)), "beyond its stop at 262144"},
 		{"not signed", encode(unsigned), "batch.signature"},
 		{"signed by another key", resigned(keyOf(3), statement(3, 1, 0, records)), "not signed by this key"},
-		{"signed for another segment", resigned(keyOf(2), statement(3, 2, 0, records)), "leaves 0..0 of epoch 3 segment 1: delivery: not signed by this key"},
+		{"signed for another segment", resigned(keyOf(2), statement(3, 2, 0, records)), "leaves 0..0 of epoch 3 segment 1: not signed by this key"},
 		{"signed for other leaves", resigned(keyOf(2), statement(3, 1, 0, append(records[:39:39], 9))), "not signed by this key"},
 		{"too large", make([]byte, workerv1.MaxMessage+1), ""},
 		{"unasked proof", encode(&workerv1.Envelope{Message: &workerv1.Envelope_NodeProof{NodeProof: &workerv1.NodeProof{Signature: make([]byte, 64)}}}), "nobody asked for"},
@@ -218,7 +218,7 @@ func TestLateAndRepeatedBatches(t *testing.T) {
 			t.Fatalf("acknowledged %v, want size %d", a, size)
 		}
 		b := batch(3, segment, 0, int(size)).GetBatch()
-		r := delivery.Receipt{Version: delivery.ReceiptVersion, DeviceSignature: mpoc.Signature(b.Signature), HostSignature: mpoc.Signature(a.Signature)}
+		r := delivery.Receipt{Version: delivery.ReceiptVersion, DeviceSignature: signed.Signature(b.Signature), HostSignature: signed.Signature(a.Signature)}
 		s := statement(3, segment, 0, b.Records)
 		r.Order, r.Batch = s.Order, s.Batch
 		if err := r.Verify(); err != nil {

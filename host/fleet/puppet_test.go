@@ -12,8 +12,8 @@ import (
 	workerv1 "github.com/assaynet/assay/api/worker/v1"
 	"github.com/assaynet/assay/link"
 	"github.com/assaynet/assay/poc/delivery"
-	"github.com/assaynet/assay/poc/mpoc"
 	"github.com/assaynet/assay/poc/record"
+	"github.com/assaynet/assay/poc/signed"
 )
 
 // puppet is a worker that does what the test tells it.
@@ -128,5 +128,5 @@ func batch(epoch uint64, segment uint32, first uint64, n int) *workerv1.Envelope
 func statement(epoch uint64, segment uint32, first uint64, records []byte) delivery.Statement {
 	g := goal(segment)
 	g.Epoch = epoch
-	return delivery.Statement{Order: g.Order(hostKey, chain, participant, "alpha", mpoc.KeyOf(alphaKey)), Batch: delivery.BatchOf(first, records)}
+	return delivery.Statement{Order: g.Order(hostKey, chain, participant, "alpha", signed.KeyOf(alphaKey)), Batch: delivery.BatchOf(first, records)}
 }

@@ -13,7 +13,7 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/assaynet/assay/poc/mpoc"
+	"github.com/assaynet/assay/poc/signed"
 )
 
 // Config is what decides about machines.
@@ -53,7 +53,7 @@ func New(c Config) *Machines {
 }
 
 // Name is the node id of a machine of the pool.
-func Name(key mpoc.Key) string { return "m-" + hex.EncodeToString(key[:6]) }
+func Name(key signed.Key) string { return "m-" + hex.EncodeToString(key[:6]) }
 
 // Allow tells as which node a key may connect, if it may.
 func (m *Machines) Allow(key ed25519.PublicKey) (node string, ok bool) {
@@ -62,7 +62,7 @@ func (m *Machines) Allow(key ed25519.PublicKey) (node string, ok bool) {
 	if node, ok := m.named(key); ok {
 		return node, true
 	}
-	if node := Name(mpoc.Key(key)); m.admitted[node] == hex.EncodeToString(key) {
+	if node := Name(signed.Key(key)); m.admitted[node] == hex.EncodeToString(key) {
 		return node, m.place(node, key)
 	}
 	fresh, err := m.c.Reload()
@@ -87,7 +87,7 @@ func (m *Machines) named(key ed25519.PublicKey) (node string, ok bool) {
 // Admit lets a machine of which a proof was accepted be a node in the Sprint too:
 // that costs work. Of two keys that begin alike the first one is. It has a place
 // while there is room and is registered on chain when it connects.
-func (m *Machines) Admit(key mpoc.Key) {
+func (m *Machines) Admit(key signed.Key) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	node := Name(key)
@@ -103,7 +103,7 @@ func (m *Machines) Admit(key mpoc.Key) {
 }
 
 // Dismiss ends the admission of a machine that the pool has forgotten.
-func (m *Machines) Dismiss(key mpoc.Key) {
+func (m *Machines) Dismiss(key signed.Key) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if node := Name(key); m.admitted[node] == hex.EncodeToString(key[:]) {
@@ -132,7 +132,7 @@ func (m *Machines) Gone(node string, full bool) bool {
 }
 
 // Key is the key that a node's machine has, the zero key where none has.
-func (m *Machines) Key(node string) (key mpoc.Key) {
+func (m *Machines) Key(node string) (key signed.Key) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	text := m.admitted[node]
@@ -141,13 +141,13 @@ func (m *Machines) Key(node string) (key mpoc.Key) {
 	}
 	raw, err := hex.DecodeString(text)
 	if err != nil || len(raw) != len(key) {
-		return mpoc.Key{}
+		return signed.Key{}
 	}
-	return mpoc.Key(raw)
+	return signed.Key(raw)
 }
 
 // Node is the node id of a key: what its owner named it, or that of a machine of the pool.
-func (m *Machines) Node(key mpoc.Key) string {
+func (m *Machines) Node(key signed.Key) string {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if node, ok := m.named(key[:]); ok {

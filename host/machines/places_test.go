@@ -9,7 +9,7 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/assaynet/assay/poc/mpoc"
+	"github.com/assaynet/assay/poc/signed"
 )
 
 // Places are ranked at every epoch's begin by the work of the recent past: a machine
@@ -19,7 +19,7 @@ import (
 func TestPlacesFollowWork(t *testing.T) {
 	h := New(Config{Places: 2, Banned: func(ed25519.PublicKey) bool { return false },
 		Reload: func() (map[string]string, error) { return nil, errors.New("nothing new") }})
-	device := func(b byte) (key mpoc.Key) { key[0], key[31] = b, 1; return key }
+	device := func(b byte) (key signed.Key) { key[0], key[31] = b, 1; return key }
 	standing := map[string]uint64{}
 	node := func(b byte) string { return Name(device(b)) }
 	join := func(b byte, s uint64) {

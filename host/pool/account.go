@@ -9,11 +9,12 @@ import (
 	mpocv1 "github.com/assaynet/assay/api/mpoc/v1"
 	"github.com/assaynet/assay/host/ledger"
 	"github.com/assaynet/assay/poc/mpoc"
+	"github.com/assaynet/assay/poc/signed"
 )
 
 // Standing is a key's account. One for which nothing was entered yet has none in
 // the ledger, and is known by what the pool counted.
-func (p *Pool) Standing(key mpoc.Key) (ledger.Account, error) {
+func (p *Pool) Standing(key signed.Key) (ledger.Account, error) {
 	a, err := p.c.Ledger.Account(ledger.Device(key))
 	if !errors.Is(err, ledger.ErrUnknown) {
 		return a, err

@@ -9,6 +9,7 @@ import (
 	mpocv1 "github.com/assaynet/assay/api/mpoc/v1"
 	"github.com/assaynet/assay/poc/mpoc"
 	"github.com/assaynet/assay/poc/seed"
+	"github.com/assaynet/assay/poc/signed"
 )
 
 // Challenge gives a key its challenge: the one it has, or a new one.
@@ -78,7 +79,7 @@ func (p *Pool) offer(d *device) record {
 		PayPerTebiop: mpoc.Amount(p.c.Pay.String()),
 		UnlockAfter:  uint32(p.c.Rules.Unlock), BanAfter: uint32(p.c.Rules.Strikes),
 	}, fresh, nonce)
-	return record{Phase: offered, Terms: terms, Signature: terms.Sign(p.c.HostKey), Nonce: mpoc.Hash(nonce),
+	return record{Phase: offered, Terms: terms, Signature: terms.Sign(p.c.HostKey), Nonce: signed.Hash(nonce),
 		Least: least(rate, plan.Shape, terms.DurationMS, terms.MaxLoops), Offered: lived, Until: lived + terms.Expiry - terms.Issued}
 }
 

@@ -18,6 +18,7 @@ import (
 	"github.com/assaynet/assay/host/store"
 	"github.com/assaynet/assay/internal/clock"
 	"github.com/assaynet/assay/poc/mpoc"
+	"github.com/assaynet/assay/poc/signed"
 )
 
 // times is a host whose clocks a test moves.
@@ -105,11 +106,11 @@ const honest = 5
 func (h *times) commits() {
 	h.t.Helper()
 	for i := range byte(honest) {
-		key := mpoc.Key{i + 1}
+		key := signed.Key{i + 1}
 		g := &giver{t: h.t, s: h.state, key: key, d: device{Accepted: 1, Since: h.lived()}}
 		g.give(h.lived())
 		g.d.Registration.DeviceKey = key
-		terms := mpoc.Terms{ChallengeID: mpoc.Hash{9, i}, DeviceKey: key, Shape: mpoc.Shape(mpoc.Shapes()[0]), PayPerTebiop: "1", Issued: h.now(), Expiry: h.now() + 1000, UnlockAfter: 2, BanAfter: 3}
+		terms := mpoc.Terms{ChallengeID: signed.Hash{9, i}, DeviceKey: key, Shape: mpoc.Shape(mpoc.Shapes()[0]), PayPerTebiop: "1", Issued: h.now(), Expiry: h.now() + 1000, UnlockAfter: 2, BanAfter: 3}
 		r := record{Phase: committed, Terms: terms, Commit: mpoc.Commit{Loops: 1}, Committed: h.now(), Until: h.lived() + uint64(answerTime.Milliseconds())}
 		id := terms.ChallengeID
 		g.d.Live = &id
@@ -122,7 +123,7 @@ func (h *times) commits() {
 // silent is how many were judged to have given no answer.
 func (h *times) silent() (n int) {
 	h.t.Helper()
-	_, err := h.state.devices(func(_ mpoc.Key, d device) { n += int(d.Failed) })
+	_, err := h.state.devices(func(_ signed.Key, d device) { n += int(d.Failed) })
 	if err != nil {
 		h.t.Fatal(err)
 	}
@@ -197,7 +198,7 @@ func TestReceiptsAgeInLivedTime(t *testing.T) {
 func TestAskingsAfterTheClockWasSetBack(t *testing.T) {
 	h := newTimes(t)
 	machine := ed25519.NewKeyFromSeed(bytes.Repeat([]byte{7}, 32))
-	key := mpoc.KeyOf(machine)
+	key := signed.KeyOf(machine)
 	if _, err := h.state.register(key, &device{Since: 1}, 0); err != nil {
 		t.Fatal(err)
 	}
@@ -228,9 +229,9 @@ func TestADamagedRecordStopsNoOther(t *testing.T) {
 				h := newTimes(t)
 				h.commits()
 				err := h.state.file.Update(func(tx *store.Tx) error {
-					at := mpoc.Hash{9, byte(i)}
+					at := signed.Hash{9, byte(i)}
 					if bucket == bucketDevices {
-						at = mpoc.Hash{byte(i) + 1}
+						at = signed.Hash{byte(i) + 1}
 					}
 					return tx.PutRaw(bucket, at[:], []byte(`{"phase":`))
 				})
@@ -264,12 +265,12 @@ func TestADamagedChallengeIsDropped(t *testing.T) {
 	h := newTimes(t)
 	h.commits()
 	if err := h.state.file.Update(func(tx *store.Tx) error {
-		id := mpoc.Hash{9, 0}
+		id := signed.Hash{9, 0}
 		return tx.PutRaw(bucketChallenges, id[:], []byte("\x00"))
 	}); err != nil {
 		t.Fatal(err)
 	}
-	d, _, err := h.state.device(mpoc.Key{1})
+	d, _, err := h.state.device(signed.Key{1})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -282,7 +283,7 @@ func TestADamagedChallengeIsDropped(t *testing.T) {
 func TestSweepWaitsForNobody(t *testing.T) {
 	h := newTimes(t)
 	h.commits()
-	unlock := h.lock(mpoc.Key{1})
+	unlock := h.lock(signed.Key{1})
 	h.clock.Pass(2 * answerTime)
 	h.sweepOnce()
 	if n := h.silent(); n != honest-1 {
@@ -300,13 +301,13 @@ func TestSweepWaitsForNobody(t *testing.T) {
 func TestNoNewWorkWithoutRoom(t *testing.T) {
 	h := newTimes(t)
 	machine := ed25519.NewKeyFromSeed(bytes.Repeat([]byte{7}, 32))
-	key := mpoc.KeyOf(machine)
+	key := signed.KeyOf(machine)
 	d := device{Since: 1, Registration: mpoc.Registration{DeviceKey: key, RateOps: 1 << 30}}
 	if _, err := h.state.register(key, &d, 0); err != nil {
 		t.Fatal(err)
 	}
 	count := uint64(0)
-	ask := func() (mpoc.Hash, error) {
+	ask := func() (signed.Hash, error) {
 		count++
 		a := mpoc.Asking{What: mpoc.AskChallenge, HostKey: h.key, DeviceKey: key, Time: h.now(), Count: count}
 		c, err := h.Challenge(t.Context(), challengeRequest(a, a.Sign(machine)))
@@ -328,7 +329,7 @@ func TestNoNewWorkWithoutRoom(t *testing.T) {
 	}
 }
 
-func challengeRequest(a mpoc.Asking, sig mpoc.Signature) mpocv1.ChallengeRequest {
+func challengeRequest(a mpoc.Asking, sig signed.Signature) mpocv1.ChallengeRequest {
 	return mpocv1.ChallengeRequest{Asking: a, Signature: sig}
 }
 
@@ -347,7 +348,7 @@ func TestAFileWithoutLivedTime(t *testing.T) {
 			err = file.Update(func(tx *store.Tx) error {
 				for i := range byte(honest) {
 					var r record
-					id := mpoc.Hash{9, i}
+					id := signed.Hash{9, i}
 					if _, err := read(tx, bucketChallenges, id[:], &r); err != nil {
 						return err
 					}

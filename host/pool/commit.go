@@ -11,12 +11,13 @@ import (
 	mpocv1 "github.com/assaynet/assay/api/mpoc/v1"
 	"github.com/assaynet/assay/host/ledger"
 	"github.com/assaynet/assay/poc/mpoc"
+	"github.com/assaynet/assay/poc/signed"
 )
 
 // find returns the challenge that a submission is about, with its device. The
 // caller holds the key's lock. Nothing is said about a challenge to who does
 // not bring its token.
-func (p *Pool) find(id, token mpoc.Hash) (record, error) {
+func (p *Pool) find(id, token signed.Hash) (record, error) {
 	r, known, err := p.state.challenge(id)
 	if err != nil {
 		return r, err

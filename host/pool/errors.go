@@ -11,6 +11,7 @@ import (
 	mpocv1 "github.com/assaynet/assay/api/mpoc/v1"
 	"github.com/assaynet/assay/host/ledger"
 	"github.com/assaynet/assay/poc/mpoc"
+	"github.com/assaynet/assay/poc/signed"
 )
 
 // status is the HTTP status that an error is sent with.
@@ -61,7 +62,7 @@ func (p *Pool) answer(err error) *mpocv1.Error {
 		return refuse(mpocv1.CodeBanned, "this host takes no more work of this key; its receipts say why: "+mpocv1.PathAccount, "%v", err)
 	case errors.Is(err, mpocv1.ErrBody):
 		return refuse(mpocv1.CodeMalformed, "compare the body with "+mpocv1.PathOpenAPI, "%v", err)
-	case errors.Is(err, mpoc.ErrSignature):
+	case errors.Is(err, signed.ErrSignature):
 		return refuse(mpocv1.CodeBadSignature, "sign with the device's key over the bytes of package mpoc", "%v", err)
 	case errors.Is(err, mpoc.ErrOpening):
 		return refuse(mpocv1.CodeBadOpening, "send exactly what was asked before the deadline", "%v", err)

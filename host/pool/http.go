@@ -13,7 +13,7 @@ import (
 	mpocv1 "github.com/assaynet/assay/api/mpoc/v1"
 	"github.com/assaynet/assay/host/gate"
 	"github.com/assaynet/assay/link"
-	"github.com/assaynet/assay/poc/mpoc"
+	"github.com/assaynet/assay/poc/signed"
 )
 
 // longestMessage is of a socket's: any request in its frame.
@@ -47,7 +47,7 @@ func (p *Pool) room(r *http.Request) func() *gate.Room {
 	return func() *gate.Room {
 		if r.TLS != nil {
 			if key, err := link.PeerKey(*r.TLS); err == nil {
-				if d, known, err := p.state.device(mpoc.Key(key)); err == nil && known && p.standing(&d) > 0 {
+				if d, known, err := p.state.device(signed.Key(key)); err == nil && known && p.standing(&d) > 0 {
 					return p.proven
 				}
 			}

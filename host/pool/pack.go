@@ -13,7 +13,7 @@ import (
 	bolt "go.etcd.io/bbolt"
 
 	"github.com/assaynet/assay/host/store"
-	"github.com/assaynet/assay/poc/mpoc"
+	"github.com/assaynet/assay/poc/signed"
 )
 
 // A judged challenge is its receipt, which repeats the terms, the commit and the
@@ -170,7 +170,7 @@ func reindexDevices(tx *store.Tx) error {
 	err := tx.Each(bucketDevices, nil, func(r store.Record) (bool, error) {
 		var d device
 		switch {
-		case r.Decode(&d) != nil || len(r.Key) != len(mpoc.Key{}):
+		case r.Decode(&d) != nil || len(r.Key) != len(signed.Key{}):
 		case d.Accepted == 0:
 			unproven = append(unproven, append(store.Number(d.Since), r.Key...))
 		case d.Fades > 0:

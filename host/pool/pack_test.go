@@ -16,6 +16,7 @@ import (
 	"github.com/assaynet/assay/host/store"
 	"github.com/assaynet/assay/internal/flips"
 	"github.com/assaynet/assay/poc/mpoc"
+	"github.com/assaynet/assay/poc/signed"
 )
 
 // old is a file that version 0.2 of the program wrote, opened by this one.
@@ -41,8 +42,8 @@ func old(t *testing.T) (s *state, path string) {
 // all are the receipts of every key.
 func (s *state) all(t *testing.T) (list []mpoc.Receipt) {
 	t.Helper()
-	var keys []mpoc.Key
-	if _, err := s.devices(func(k mpoc.Key, _ device) { keys = append(keys, k) }); err != nil {
+	var keys []signed.Key
+	if _, err := s.devices(func(k signed.Key, _ device) { keys = append(keys, k) }); err != nil {
 		t.Fatal(err)
 	}
 	for _, k := range keys {
@@ -93,7 +94,7 @@ func TestVersion1IsBroughtOver(t *testing.T) {
 // refused and a new one made of what is there.
 func TestFlipsLoseOneRecord(t *testing.T) {
 	s, path := old(t)
-	want := map[mpoc.Hash]mpoc.Hash{}
+	want := map[signed.Hash]signed.Hash{}
 	for _, r := range s.all(t) {
 		want[r.Terms.ChallengeID] = r.Digest()
 	}
@@ -214,7 +215,7 @@ func BenchmarkDisk(b *testing.B) {
 				d := &devices[m]
 				d.Accepted, d.Judged = 1, d.Judged+1
 				one, receipt := model, *model.Receipt
-				key := mpoc.Key{byte(m), 1}
+				key := signed.Key{byte(m), 1}
 				for _, p := range [][]byte{receipt.Terms.ChallengeID[:], receipt.TermsSignature[:], receipt.CommitSignature[:], receipt.HostSignature[:], receipt.Terms.Seed[:], receipt.Commit.MerkleRoot[:]} {
 					random(p)
 				}

@@ -28,6 +28,7 @@ import (
 	"github.com/assaynet/assay/internal/clock"
 	"github.com/assaynet/assay/poc/audit"
 	"github.com/assaynet/assay/poc/mpoc"
+	"github.com/assaynet/assay/poc/signed"
 )
 
 // ErrConfig reports a pool that cannot be made.
@@ -82,8 +83,8 @@ type Config struct {
 	Payout func(address string) error
 	// Admitted is called when a proof of a key is accepted that had no standing,
 	// Forgotten when nothing is remembered of a key that once had some. Optional.
-	Admitted  func(mpoc.Key, mpoc.Registration)
-	Forgotten func(mpoc.Key)
+	Admitted  func(signed.Key, mpoc.Registration)
+	Forgotten func(signed.Key)
 	// Full says why no new work can be taken at present, or nothing. Optional.
 	Full   func() string
 	Logger *slog.Logger // optional
@@ -93,7 +94,7 @@ type Config struct {
 // Pool is safe for concurrent use. A device's requests are taken one at a time.
 type Pool struct {
 	c      Config
-	key    mpoc.Key
+	key    signed.Key
 	secret []byte // for tokens and registration nonces
 	state  *state
 	log    *slog.Logger
@@ -116,8 +117,8 @@ type Pool struct {
 	proven, strangers *gate.Room
 
 	mu     sync.Mutex
-	locks  map[mpoc.Key]*keyLock    // of the devices with requests under way
-	asked  map[mpoc.Key]mpoc.Asking // the latest of each key
+	locks  map[signed.Key]*keyLock    // of the devices with requests under way
+	asked  map[signed.Key]mpoc.Asking // the latest of each key
 	totals totals
 
 	ended   context.Context // by Close
@@ -180,8 +181,8 @@ func New(c Config) (*Pool, error) {
 		return nil, err
 	}
 	p := &Pool{
-		c: c, key: mpoc.KeyOf(c.HostKey), secret: secret, state: st, log: c.Logger, clock: c.Clock, run: rand.Text(),
-		asked: map[mpoc.Key]mpoc.Asking{}, locks: map[mpoc.Key]*keyLock{},
+		c: c, key: signed.KeyOf(c.HostKey), secret: secret, state: st, log: c.Logger, clock: c.Clock, run: rand.Text(),
+		asked: map[signed.Key]mpoc.Asking{}, locks: map[signed.Key]*keyLock{},
 	}
 	p.damaged(hurt)
 	// One core is left for who only waits for an answer.
@@ -204,7 +205,7 @@ func New(c Config) (*Pool, error) {
 	} else if err != nil {
 		return nil, errors.Join(err, st.file.Close())
 	}
-	damaged, err := st.devices(func(_ mpoc.Key, d device) {
+	damaged, err := st.devices(func(_ signed.Key, d device) {
 		p.totals.devices++
 		if d.Accepted == 0 {
 			p.totals.unproven++
@@ -227,9 +228,9 @@ func New(c Config) (*Pool, error) {
 
 // Proven calls f for every key that is remembered of which a proof was accepted, the
 // first to register first.
-func (p *Pool) Proven(f func(mpoc.Key, mpoc.Registration)) error {
+func (p *Pool) Proven(f func(signed.Key, mpoc.Registration)) error {
 	var proven []device
-	_, err := p.state.devices(func(_ mpoc.Key, d device) { // New has named what is damaged
+	_, err := p.state.devices(func(_ signed.Key, d device) { // New has named what is damaged
 		if d.Accepted > 0 {
 			proven = append(proven, d)
 		}
@@ -264,7 +265,7 @@ func (p *Pool) Close() error {
 
 // lock makes a device's requests follow each other. It is held through audits,
 // so no device shares its lock with another.
-func (p *Pool) lock(key mpoc.Key) (unlock func()) {
+func (p *Pool) lock(key signed.Key) (unlock func()) {
 	p.mu.Lock()
 	l := p.locks[key]
 	if l == nil {
@@ -278,7 +279,7 @@ func (p *Pool) lock(key mpoc.Key) (unlock func()) {
 }
 
 // unlocker gives a lock back, once.
-func (p *Pool) unlocker(key mpoc.Key, l *keyLock) func() {
+func (p *Pool) unlocker(key signed.Key, l *keyLock) func() {
 	return func() {
 		l.Unlock()
 		p.mu.Lock()
@@ -290,7 +291,7 @@ func (p *Pool) unlocker(key mpoc.Key, l *keyLock) func() {
 }
 
 // idle is lock for a device of which no request is under way.
-func (p *Pool) idle(key mpoc.Key) (unlock func(), ok bool) {
+func (p *Pool) idle(key signed.Key) (unlock func(), ok bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.locks[key] != nil {
@@ -307,7 +308,7 @@ func (p *Pool) idle(key mpoc.Key) (unlock func(), ok bool) {
 const waiters = 4
 
 // turn is lock for a request: it refuses where too many of the key wait already.
-func (p *Pool) turn(key mpoc.Key) (unlock func(), err error) {
+func (p *Pool) turn(key signed.Key) (unlock func(), err error) {
 	p.mu.Lock()
 	full := p.locks[key] != nil && p.locks[key].users >= waiters
 	p.mu.Unlock()
@@ -320,24 +321,24 @@ func (p *Pool) turn(key mpoc.Key) (unlock func(), err error) {
 }
 
 // mac authenticates parts to the host itself, each behind its length.
-func (p *Pool) mac(tag string, parts ...[]byte) mpoc.Hash {
+func (p *Pool) mac(tag string, parts ...[]byte) signed.Hash {
 	h := hmac.New(sha256.New, p.secret)
 	for _, part := range append([][]byte{[]byte(tag)}, parts...) {
 		h.Write(binary.LittleEndian.AppendUint32(nil, uint32(len(part))))
 		h.Write(part)
 	}
-	return mpoc.Hash(h.Sum(nil))
+	return signed.Hash(h.Sum(nil))
 }
 
 // token is the MAC that a submission brings: of the terms, which hold the key,
 // the shape and the expiry.
-func (p *Pool) token(t mpoc.Terms) mpoc.Hash {
+func (p *Pool) token(t mpoc.Terms) signed.Hash {
 	digest := t.Digest()
 	return p.mac("assay/1/mpoc-token", digest[:])
 }
 
 // registrationNonce is good for a key until the end of the given window.
-func (p *Pool) registrationNonce(key mpoc.Key, window uint64) mpoc.Hash {
+func (p *Pool) registrationNonce(key signed.Key, window uint64) signed.Hash {
 	return p.mac("assay/1/mpoc-registration-nonce", key[:], store.Number(window))
 }
 
@@ -473,7 +474,7 @@ func estimate(r *record) mpoc.Amount {
 }
 
 // Estimated is what a key's submission under way may earn.
-func (p *Pool) Estimated(key mpoc.Key) (mpoc.Amount, error) {
+func (p *Pool) Estimated(key signed.Key) (mpoc.Amount, error) {
 	d, known, err := p.state.device(key)
 	if err != nil || !known || d.Live == nil {
 		return "0", err

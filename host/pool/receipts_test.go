@@ -9,17 +9,18 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/assaynet/assay/poc/mpoc"
+	"github.com/assaynet/assay/poc/signed"
 )
 
 // giver writes the receipts of one key, all of them with entry 0.
 type giver struct {
 	t   *testing.T
 	s   *state
-	key mpoc.Key
+	key signed.Key
 	d   device
 }
 
-func (g *giver) id(n uint64) mpoc.Hash { return mpoc.Hash{byte(n), byte(n >> 8), g.key[0]} }
+func (g *giver) id(n uint64) signed.Hash { return signed.Hash{byte(n), byte(n >> 8), g.key[0]} }
 
 func (g *giver) give(at uint64) {
 	g.t.Helper()
@@ -32,7 +33,7 @@ func (g *giver) give(at uint64) {
 }
 
 // list pages through the receipts and returns the challenges in order.
-func (g *giver) list() (ids []mpoc.Hash) {
+func (g *giver) list() (ids []signed.Hash) {
 	g.t.Helper()
 	for from := uint64(0); ; {
 		page, next, err := g.s.receipts(g.key, from, pageReceipts)
@@ -50,7 +51,7 @@ func (g *giver) list() (ids []mpoc.Hash) {
 
 func (g *giver) want(first, last uint64) {
 	g.t.Helper()
-	var want []mpoc.Hash
+	var want []signed.Hash
 	for n := first; n <= last; n++ {
 		want = append(want, g.id(n))
 	}
@@ -77,7 +78,7 @@ func TestReceiptsAreKept(t *testing.T) {
 		}
 		return n
 	}
-	proven, stranger := &giver{t: t, s: s, key: mpoc.Key{1}, d: device{Accepted: 1}}, &giver{t: t, s: s, key: mpoc.Key{2}}
+	proven, stranger := &giver{t: t, s: s, key: signed.Key{1}, d: device{Accepted: 1}}, &giver{t: t, s: s, key: signed.Key{2}}
 	if _, err := s.register(stranger.key, &stranger.d, 0); err != nil {
 		t.Fatal(err)
 	}

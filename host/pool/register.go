@@ -11,6 +11,7 @@ import (
 	mpocv1 "github.com/assaynet/assay/api/mpoc/v1"
 	"github.com/assaynet/assay/host/ledger"
 	"github.com/assaynet/assay/poc/mpoc"
+	"github.com/assaynet/assay/poc/signed"
 )
 
 // Nonce gives a key what it has to sign to register.
@@ -98,7 +99,7 @@ func (p *Pool) Register(_ context.Context, q mpocv1.RegisterRequest) (mpocv1.Reg
 }
 
 // asking checks that a key asks for itself, now, and not again.
-func (p *Pool) asking(a mpoc.Asking, sig mpoc.Signature) error {
+func (p *Pool) asking(a mpoc.Asking, sig signed.Signature) error {
 	if a.HostKey != p.key {
 		return refuse(mpocv1.CodeBadSignature, "sign for this host's key", "asked of another host")
 	}
@@ -138,7 +139,7 @@ func (p *Pool) asking(a mpoc.Asking, sig mpoc.Signature) error {
 }
 
 // known returns a registered device that may work. The caller holds its lock.
-func (p *Pool) known(key mpoc.Key) (device, ledger.Account, error) {
+func (p *Pool) known(key signed.Key) (device, ledger.Account, error) {
 	d, known, err := p.state.device(key)
 	if err != nil {
 		return d, ledger.Account{}, err

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/assaynet/assay/poc/mpoc"
+	"github.com/assaynet/assay/poc/signed"
 )
 
 // Keys that never showed work are forgotten, the oldest first; one that did, and
@@ -18,11 +19,11 @@ func TestRegistrationsAreForgotten(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.file.Close()
-	key := func(i int) (k mpoc.Key) {
+	key := func(i int) (k signed.Key) {
 		binary.BigEndian.PutUint64(k[:], uint64(i))
 		return k
 	}
-	id := func(i int) *mpoc.Hash { return &mpoc.Hash{byte(i), 1} }
+	id := func(i int) *signed.Hash { return &signed.Hash{byte(i), 1} }
 	add := func(i, excess int) int {
 		forgot, err := s.register(key(i), &device{Since: uint64(100 + i)}, excess)
 		if err != nil {

@@ -13,6 +13,7 @@ import (
 	"github.com/assaynet/assay/host/ledger"
 	"github.com/assaynet/assay/host/store"
 	"github.com/assaynet/assay/poc/mpoc"
+	"github.com/assaynet/assay/poc/signed"
 )
 
 // A key's standing is the sum of its verified operations, each of which counts half
@@ -101,7 +102,7 @@ func (p *Pool) raise(d *device, ops uint64) (fresh bool) {
 
 // Recent is a key's standing: its verified operations in 2^20, each half as much after
 // six hours in which the host worked. 0 is none.
-func (p *Pool) Recent(key mpoc.Key) (uint64, error) {
+func (p *Pool) Recent(key signed.Key) (uint64, error) {
 	d, _, err := p.state.device(key)
 	if err != nil {
 		return 0, err
@@ -116,7 +117,7 @@ func (p *Pool) lose(d *device) {
 
 // Verified adds operations that were verified elsewhere, in the Sprint, to a key's
 // standing. A key that the pool does not know has none.
-func (p *Pool) Verified(key mpoc.Key, ops uint64) error {
+func (p *Pool) Verified(key signed.Key, ops uint64) error {
 	if ops == 0 {
 		return nil
 	}
@@ -132,7 +133,7 @@ func (p *Pool) Verified(key mpoc.Key, ops uint64) error {
 
 // owes tells whether the ledger has something for a key that is not paid. Where it
 // cannot tell it says so too.
-func (p *Pool) owes(key mpoc.Key) bool {
+func (p *Pool) owes(key signed.Key) bool {
 	a, err := p.c.Ledger.Account(ledger.Device(key))
 	if errors.Is(err, ledger.ErrUnknown) {
 		return false
@@ -141,7 +142,7 @@ func (p *Pool) owes(key mpoc.Key) bool {
 }
 
 // place writes a device's place in the index of fading standings.
-func place(tx *store.Tx, key mpoc.Key, d *device) error {
+func place(tx *store.Tx, key signed.Key, d *device) error {
 	if d.Fades == 0 { // of before there was a standing
 		return nil
 	}
@@ -156,7 +157,7 @@ func place(tx *store.Tx, key mpoc.Key, d *device) error {
 // fade forgets devices whose standing ended before a time, unless something is owed to
 // them, and as many as are excess whatever is owed, since that is the ledger's: the
 // weakest first, so many at most; not one that has committed.
-func (s *state) fade(before uint64, excess, most int, owes func(mpoc.Key) bool) (forgot []mpoc.Key, err error) {
+func (s *state) fade(before uint64, excess, most int, owes func(signed.Key) bool) (forgot []signed.Key, err error) {
 	err = s.file.Update(func(tx *store.Tx) error {
 		forgot = nil
 		var weakest [][]byte
@@ -170,7 +171,7 @@ func (s *state) fade(before uint64, excess, most int, owes func(mpoc.Key) bool) 
 			return err
 		}
 		for _, at := range weakest {
-			key, crowded := mpoc.Key(at[8:]), len(forgot) < excess
+			key, crowded := signed.Key(at[8:]), len(forgot) < excess
 			if !crowded && binary.BigEndian.Uint64(at) >= before {
 				return nil
 			}
@@ -233,7 +234,7 @@ func (p *Pool) fade() error {
 // submission: they have a day to show more.
 func (p *Pool) stand() error {
 	var list []device
-	if _, err := p.state.devices(func(_ mpoc.Key, d device) {
+	if _, err := p.state.devices(func(_ signed.Key, d device) {
 		if d.Accepted > 0 && d.Fades == 0 {
 			list = append(list, d)
 		}

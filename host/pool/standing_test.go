@@ -12,6 +12,7 @@ import (
 
 	"github.com/assaynet/assay/host/ledger"
 	"github.com/assaynet/assay/poc/mpoc"
+	"github.com/assaynet/assay/poc/signed"
 	"github.com/assaynet/assay/poc/work/matmul"
 )
 
@@ -108,10 +109,10 @@ func TestStandingFollowsWork(t *testing.T) {
 // however new they are; what they earned stays in the ledger.
 func TestKeysThatStoppedAreForgotten(t *testing.T) {
 	h := newTimes(t)
-	var gone []mpoc.Key
-	h.c.Forgotten = func(key mpoc.Key) { gone = append(gone, key) }
-	add := func(b byte, ops uint64, owed bool) mpoc.Key {
-		key := mpoc.Key{b}
+	var gone []signed.Key
+	h.c.Forgotten = func(key signed.Key) { gone = append(gone, key) }
+	add := func(b byte, ops uint64, owed bool) signed.Key {
+		key := signed.Key{b}
 		g := &giver{t: t, s: h.state, key: key, d: device{Accepted: 1, Since: h.lived(), Registration: mpoc.Registration{DeviceKey: key}}}
 		h.raise(&g.d, ops)
 		g.give(h.lived())
@@ -127,7 +128,7 @@ func TestKeysThatStoppedAreForgotten(t *testing.T) {
 		}
 		return key
 	}
-	known := func(key mpoc.Key) bool { _, known, _ := h.state.device(key); return known }
+	known := func(key signed.Key) bool { _, known, _ := h.state.device(key); return known }
 	free, owed, strong := add(1, 1<<36, false), add(2, 1<<36, true), add(3, 1<<62, false)
 	days := func(n int) {
 		h.spend(time.Duration(n) * 24 * time.Hour)
@@ -138,7 +139,7 @@ func TestKeysThatStoppedAreForgotten(t *testing.T) {
 	if days(30); !known(free) || !known(owed) || !known(strong) {
 		t.Fatal("a key is forgotten before its receipts are")
 	}
-	if days(2); known(free) || !known(owed) || !known(strong) || !slices.Equal(gone, []mpoc.Key{free}) {
+	if days(2); known(free) || !known(owed) || !known(strong) || !slices.Equal(gone, []signed.Key{free}) {
 		t.Fatalf("after 32 days %d keys were forgotten; want the one that nothing is owed to", len(gone))
 	}
 	if days(20); known(strong) {
@@ -172,7 +173,7 @@ func (h *times) amount(n uint64) ledger.Amount {
 func TestWorkInTheSprintIsStanding(t *testing.T) {
 	h := newTimes(t)
 	for i, accepted := range []uint64{0, 1} {
-		key := mpoc.Key{byte(i + 1)}
+		key := signed.Key{byte(i + 1)}
 		if err := h.state.save(key, &device{Accepted: accepted}, nil); err != nil {
 			t.Fatal(err)
 		}
@@ -183,7 +184,7 @@ func TestWorkInTheSprintIsStanding(t *testing.T) {
 			t.Errorf("with %d accepted submissions the standing is %d, %v", accepted, s, err)
 		}
 	}
-	if err := h.Verified(mpoc.Key{9}, 1<<50); err != nil {
+	if err := h.Verified(signed.Key{9}, 1<<50); err != nil {
 		t.Error(err)
 	}
 }
@@ -201,12 +202,12 @@ func TestCrowdsForgetNobodyWhoWorks(t *testing.T) {
 	p := newTimes(t).Pool
 	worker := device{Accepted: 9}
 	p.raise(&worker, 1<<50)
-	if err := s.save(mpoc.Key{0xff}, &worker, nil); err != nil {
+	if err := s.save(signed.Key{0xff}, &worker, nil); err != nil {
 		t.Fatal(err)
 	}
 	const crowd, most = 3000, 1000
 	for i := range crowd {
-		key := mpoc.Key{1}
+		key := signed.Key{1}
 		binary.BigEndian.PutUint64(key[8:], uint64(i))
 		d := device{Accepted: uint64(i % 2), Since: uint64(i)}
 		if d.Accepted > 0 {
@@ -220,11 +221,11 @@ func TestCrowdsForgetNobodyWhoWorks(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	forgot, err := s.fade(0, int(proven)-most, pruned, func(mpoc.Key) bool { return true })
+	forgot, err := s.fade(0, int(proven)-most, pruned, func(signed.Key) bool { return true })
 	if err != nil || len(forgot) != int(proven)-most {
 		t.Fatalf("%d of %d were forgotten, %v; want %d left", len(forgot), proven, err, most)
 	}
-	if _, known, err := s.device(mpoc.Key{0xff}); err != nil || !known {
+	if _, known, err := s.device(signed.Key{0xff}); err != nil || !known {
 		t.Errorf("the one that works was forgotten, %v", err)
 	}
 	if left, err := s.file.Records(bucketFading); err != nil || left != most {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/assaynet/assay/host/store"
 	"github.com/assaynet/assay/poc/mpoc"
+	"github.com/assaynet/assay/poc/signed"
 )
 
 // phase is how far a challenge has come.
@@ -25,16 +26,16 @@ const (
 
 // record is one challenge. Nonce is the host's secret until it is committed.
 type record struct {
-	Phase     phase          `json:"phase"`
-	Terms     mpoc.Terms     `json:"terms"`
-	Signature mpoc.Signature `json:"signature"`
-	Nonce     mpoc.Hash      `json:"nonce"`
+	Phase     phase            `json:"phase"`
+	Terms     mpoc.Terms       `json:"terms"`
+	Signature signed.Signature `json:"signature"`
+	Nonce     signed.Hash      `json:"nonce"`
 
-	Commit    mpoc.Commit    `json:"commit"`
-	CommitSig mpoc.Signature `json:"commit_signature"`
-	Committed uint64         `json:"committed"` // when it arrived, unix ms
-	Draw      mpoc.Draw      `json:"draw"`
-	DrawSig   mpoc.Signature `json:"draw_signature"`
+	Commit    mpoc.Commit      `json:"commit"`
+	CommitSig signed.Signature `json:"commit_signature"`
+	Committed uint64           `json:"committed"` // when it arrived, unix ms
+	Draw      mpoc.Draw        `json:"draw"`
+	DrawSig   signed.Signature `json:"draw_signature"`
 
 	// Offered, Until and Ended are lived time (clock.go): when it was made, when what
 	// it waits for is over, and when it was judged. Elapsed is the milliseconds that
@@ -69,7 +70,7 @@ type device struct {
 	Registration mpoc.Registration `json:"registration"`
 	Since        uint64            `json:"since"`          // lived time
 	Seen         uint64            `json:"seen"`           // unix ms
-	Live         *mpoc.Hash        `json:"live,omitempty"` // its challenge
+	Live         *signed.Hash      `json:"live,omitempty"` // its challenge
 	// Rate is what the host measured, in operations a second: the fastest of its
 	// recent audited submissions, which falls a little with each slower one.
 	Rate uint64 `json:"rate,omitempty"`
@@ -192,7 +193,7 @@ func write(tx *store.Tx, bucket string, key []byte, v any) error {
 }
 
 // device returns what is known of a key.
-func (s *state) device(key mpoc.Key) (d device, known bool, err error) {
+func (s *state) device(key signed.Key) (d device, known bool, err error) {
 	err = s.file.View(func(tx *store.Tx) (err error) {
 		known, err = read(tx, bucketDevices, key[:], &d)
 		return err
@@ -201,7 +202,7 @@ func (s *state) device(key mpoc.Key) (d device, known bool, err error) {
 }
 
 // challenge returns a record.
-func (s *state) challenge(id mpoc.Hash) (r record, known bool, err error) {
+func (s *state) challenge(id signed.Hash) (r record, known bool, err error) {
 	err = s.file.View(func(tx *store.Tx) (err error) {
 		known, err = read(tx, bucketChallenges, id[:], &r)
 		return err
@@ -210,7 +211,7 @@ func (s *state) challenge(id mpoc.Hash) (r record, known bool, err error) {
 }
 
 // keep writes a device, and its place among those without accepted work.
-func keep(tx *store.Tx, key mpoc.Key, d *device) error {
+func keep(tx *store.Tx, key signed.Key, d *device) error {
 	at := append(store.Number(d.Since), key[:]...)
 	if d.Accepted > 0 {
 		err := place(tx, key, d)
@@ -220,7 +221,7 @@ func keep(tx *store.Tx, key mpoc.Key, d *device) error {
 }
 
 // save writes a device and, if there is one, its challenge.
-func (s *state) save(key mpoc.Key, d *device, r *record) error {
+func (s *state) save(key signed.Key, d *device, r *record) error {
 	return s.file.Do(func(tx *store.Tx) error {
 		if err := keep(tx, key, d); err != nil || r == nil {
 			return err
@@ -280,7 +281,7 @@ var errCrowded = errors.New("pool: too many machines that have shown no work")
 
 // register writes a device that is new, and forgets about excess others. Errors
 // wrap errCrowded.
-func (s *state) register(key mpoc.Key, d *device, excess int) (forgot int, err error) {
+func (s *state) register(key signed.Key, d *device, excess int) (forgot int, err error) {
 	err = s.file.Do(func(tx *store.Tx) (err error) {
 		if forgot, err = forget(tx, max(excess, 0), 0, max(excess, 0)+64); err != nil {
 			return err
@@ -367,7 +368,7 @@ func discard(tx *store.Tx, key []byte, d *device) (bool, error) {
 }
 
 // drop forgets a challenge that was never committed to.
-func (s *state) drop(key mpoc.Key, d *device, id mpoc.Hash) error {
+func (s *state) drop(key signed.Key, d *device, id signed.Hash) error {
 	return s.file.Do(func(tx *store.Tx) error {
 		return errors.Join(
 			keep(tx, key, d),
@@ -445,7 +446,7 @@ func (s *state) keepTime(lived uint64) error {
 // overdue returns the devices whose challenges are over at a time, how many
 // challenges are open in all, and the damaged ones among those that are over. It
 // reads nothing of those that are not.
-func (s *state) overdue(now uint64) (keys []mpoc.Key, open uint64, damaged []error, err error) {
+func (s *state) overdue(now uint64) (keys []signed.Key, open uint64, damaged []error, err error) {
 	var lost [][]byte
 	err = s.file.View(func(tx *store.Tx) error {
 		return tx.Each(bucketOpen, nil, func(o store.Record) (bool, error) {
@@ -481,10 +482,10 @@ func (s *state) overdue(now uint64) (keys []mpoc.Key, open uint64, damaged []err
 
 // receipts returns up to n of a key's receipts from a number on, and the number
 // to go on from.
-func (s *state) receipts(key mpoc.Key, from uint64, n int) (list []mpoc.Receipt, next uint64, err error) {
+func (s *state) receipts(key signed.Key, from uint64, n int) (list []mpoc.Receipt, next uint64, err error) {
 	err = s.file.View(func(tx *store.Tx) error {
 		return tx.Each(bucketReceipts, receiptKey(key, from), func(at store.Record) (bool, error) {
-			if len(at.Key) != 40 || mpoc.Key(at.Key[:32]) != key {
+			if len(at.Key) != 40 || signed.Key(at.Key[:32]) != key {
 				return false, nil
 			}
 			if len(list) == n {
@@ -539,7 +540,7 @@ func (s *state) prune(now uint64) (forgot int, more bool, err error) {
 }
 
 // devices calls f for every device, and names the damaged ones.
-func (s *state) devices(f func(mpoc.Key, device)) (damaged []error, err error) {
+func (s *state) devices(f func(signed.Key, device)) (damaged []error, err error) {
 	err = s.file.View(func(tx *store.Tx) error {
 		return tx.Each(bucketDevices, nil, func(r store.Record) (bool, error) {
 			var d device
@@ -548,8 +549,8 @@ func (s *state) devices(f func(mpoc.Key, device)) (damaged []error, err error) {
 			case errors.Is(err, errDamaged):
 				damaged = append(damaged, err)
 				return true, nil
-			case err == nil && len(r.Key) == len(mpoc.Key{}):
-				f(mpoc.Key(r.Key), d)
+			case err == nil && len(r.Key) == len(signed.Key{}):
+				f(signed.Key(r.Key), d)
 			}
 			return err == nil, err
 		})
@@ -557,6 +558,6 @@ func (s *state) devices(f func(mpoc.Key, device)) (damaged []error, err error) {
 	return damaged, err
 }
 
-func receiptKey(key mpoc.Key, n uint64) []byte {
+func receiptKey(key signed.Key, n uint64) []byte {
 	return append(key[:len(key):len(key)], store.Number(n)...)
 }

@@ -17,9 +17,9 @@ import (
 	"github.com/assaynet/assay/host/board"
 	"github.com/assaynet/assay/host/leaflog"
 	"github.com/assaynet/assay/poc/delivery"
-	"github.com/assaynet/assay/poc/mpoc"
 	"github.com/assaynet/assay/poc/record"
 	"github.com/assaynet/assay/poc/seed"
+	"github.com/assaynet/assay/poc/signed"
 	"github.com/assaynet/assay/poc/work"
 	"github.com/assaynet/assay/poc/work/transformer"
 )
@@ -149,7 +149,7 @@ type auditor struct {
 }
 
 // run audits the first size leaves of a log, as order has announced.
-func (a *logAudit) run(ctx context.Context, by *auditor, class transformer.Class, o delivery.Order, nonce mpoc.Hash, log *leaflog.Log, size uint64, samples uint32) {
+func (a *logAudit) run(ctx context.Context, by *auditor, class transformer.Class, o delivery.Order, nonce signed.Hash, log *leaflog.Log, size uint64, samples uint32) {
 	defer close(a.done)
 	by.turn.Lock()
 	defer by.turn.Unlock()
@@ -188,7 +188,7 @@ func (a *logAudit) run(ctx context.Context, by *auditor, class transformer.Class
 
 // show makes evidence of what is wrong, and checks it as anyone would. A log that a
 // machine had under another key gives none.
-func (a *logAudit) show(ctx context.Context, by *auditor, o delivery.Order, nonce mpoc.Hash, samples uint32, end delivery.Signed, log *leaflog.Log) error {
+func (a *logAudit) show(ctx context.Context, by *auditor, o delivery.Order, nonce signed.Hash, samples uint32, end delivery.Signed, log *leaflog.Log) error {
 	var found []delivery.Found
 	for _, w := range a.wrong {
 		b, err := log.Batch(w.leaf)

@@ -18,8 +18,8 @@ import (
 	"github.com/assaynet/assay/host/leaflog"
 	"github.com/assaynet/assay/host/leaflog/leaflogtest"
 	"github.com/assaynet/assay/poc/delivery"
-	"github.com/assaynet/assay/poc/mpoc"
 	"github.com/assaynet/assay/poc/seed"
+	"github.com/assaynet/assay/poc/signed"
 	"github.com/assaynet/assay/poc/work"
 	"github.com/assaynet/assay/poc/work/transformer"
 )
@@ -39,7 +39,7 @@ func TestLogAudit(t *testing.T) {
 	}
 	host, machine := ed25519.NewKeyFromSeed(bytes.Repeat([]byte{1}, 32)), ed25519.NewKeyFromSeed(bytes.Repeat([]byte{2}, 32))
 	goal := fleet.Goal{Kind: fleet.Compute, Epoch: 3, Class: transformer.Nano, Seed1: seed.Seed{1}, Segment: 2, SegmentSeed: seed.Seed{3}, Samples: 200}
-	order := goal.Order(host, "assay-test", "cpc1test", "m-1", mpoc.KeyOf(machine))
+	order := goal.Order(host, "assay-test", "cpc1test", "m-1", signed.KeyOf(machine))
 	node, segment := seed.Node("assay-test", "cpc1test", "m-1", "nano"), seed.Seed{3}
 	const n = 40
 	nonces, out := make([]uint64, n), make([]transformer.Output, n)
@@ -77,10 +77,10 @@ func TestLogAudit(t *testing.T) {
 		}
 	}
 	// What another key signed is found wrong, and is no evidence.
-	other := goal.Order(host, "assay-test", "cpc1test", "m-1", mpoc.KeyOf(host))
+	other := goal.Order(host, "assay-test", "cpc1test", "m-1", signed.KeyOf(host))
 	a := &logAudit{done: make(chan struct{})}
 	a.run(t.Context(), &auditor{judge: work.NewJudge(nil)}, transformer.Nano, other, delivery.Nonce(host, other), log, n, 200)
-	if len(a.wrong) != 2 || a.evidence != nil || !errors.Is(a.hidden, delivery.ErrSignature) {
+	if len(a.wrong) != 2 || a.evidence != nil || !errors.Is(a.hidden, signed.ErrSignature) {
 		t.Errorf("leaves of another key: %d wrong, evidence %v, %v", len(a.wrong), a.evidence, a.hidden)
 	}
 }

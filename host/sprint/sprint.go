@@ -25,7 +25,7 @@ import (
 	"github.com/assaynet/assay/host/fleet"
 	"github.com/assaynet/assay/host/leaflog"
 	"github.com/assaynet/assay/host/voter"
-	"github.com/assaynet/assay/poc/mpoc"
+	"github.com/assaynet/assay/poc/signed"
 	"github.com/assaynet/assay/poc/work"
 	"github.com/assaynet/assay/poc/work/transformer"
 )
@@ -60,7 +60,7 @@ type Books interface {
 // Machines are those that may work here.
 type Machines interface {
 	Stranger(node string) bool
-	Key(node string) mpoc.Key
+	Key(node string) signed.Key
 }
 
 // Voter judges others.

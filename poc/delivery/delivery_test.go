@@ -16,9 +16,9 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/assaynet/assay/poc/commit"
-	"github.com/assaynet/assay/poc/mpoc"
 	"github.com/assaynet/assay/poc/record"
 	"github.com/assaynet/assay/poc/seed"
+	"github.com/assaynet/assay/poc/signed"
 	"github.com/assaynet/assay/poc/work"
 	"github.com/assaynet/assay/poc/work/transformer"
 )
@@ -34,8 +34,8 @@ const (
 )
 
 func testOrder() Order {
-	return Announce(hostKey, Order{Chain: "assay-test", DeviceKey: mpoc.KeyOf(deviceKey), Participant: "cpc1test", Epoch: 3, Node: "m-1", Class: "nano",
-		Seed1: mpoc.Hash{1}, Segment: 2, SegmentSeed: mpoc.Hash{3}}, testSamples)
+	return Announce(hostKey, Order{Chain: "assay-test", DeviceKey: signed.KeyOf(deviceKey), Participant: "cpc1test", Epoch: 3, Node: "m-1", Class: "nano",
+		Seed1: signed.Hash{1}, Segment: 2, SegmentSeed: signed.Hash{3}}, testSamples)
 }
 
 // honest are the right records of the first testLeaves leaves, computed once.
@@ -201,7 +201,7 @@ func TestEvidenceThatShowsNothing(t *testing.T) {
 			}
 			w.In.Signature = Statement{o, w.In.Batch}.Sign(stranger)
 			e.Wrong = []Wrong{w}
-		}, ErrSignature},
+		}, signed.ErrSignature},
 		"a batch of another pass": {func(e *Evidence) {
 			f := history(o, bad[0])[0]
 			f.Leaf = bad[0]
@@ -211,12 +211,12 @@ func TestEvidenceThatShowsNothing(t *testing.T) {
 			}
 			e.Wrong[0] = w
 		}, ErrFile},
-		"seeds held against it later": {func(e *Evidence) { e.Order.SegmentSeed[0] ^= 1 }, ErrSignature},
-		"another log's end":           {func(e *Evidence) { e.Last.Batch.First++ }, ErrSignature},
-		"another node":                {func(e *Evidence) { e.Order.Node = "m-2" }, ErrSignature},
+		"seeds held against it later": {func(e *Evidence) { e.Order.SegmentSeed[0] ^= 1 }, signed.ErrSignature},
+		"another log's end":           {func(e *Evidence) { e.Last.Batch.First++ }, signed.ErrSignature},
+		"another node":                {func(e *Evidence) { e.Order.Node = "m-2" }, signed.ErrSignature},
 		"short page":                  {func(e *Evidence) { e.Wrong[0].Page = e.Wrong[0].Page[2*record.Size:] }, ErrFile},
 		"page in capitals":            {func(e *Evidence) { e.Wrong[0].Page = "A" + e.Wrong[0].Page[1:] }, ErrFile},
-		"unknown class":               {func(e *Evidence) { e.Order.Class = "huge" }, ErrSignature},
+		"unknown class":               {func(e *Evidence) { e.Order.Class = "huge" }, signed.ErrSignature},
 	} {
 		e := audited(t, o, bad...)
 		c.change(&e)
@@ -300,14 +300,14 @@ func TestReceipt(t *testing.T) {
 		change func(*Receipt)
 		want   error
 	}{
-		"more leaves":   {func(r *Receipt) { r.Batch.First++ }, ErrSignature},
-		"another epoch": {func(r *Receipt) { r.Order.Epoch++ }, ErrSignature},
+		"more leaves":   {func(r *Receipt) { r.Batch.First++ }, signed.ErrSignature},
+		"another epoch": {func(r *Receipt) { r.Order.Epoch++ }, signed.ErrSignature},
 		"the host's word for the machine's": {func(r *Receipt) {
 			r.DeviceSignature = r.HostSignature
-		}, ErrSignature},
+		}, signed.ErrSignature},
 		"the machine's word for the host's": {func(r *Receipt) {
 			r.HostSignature = Acknowledge(r.Statement().Digest(), deviceKey)
-		}, ErrSignature},
+		}, signed.ErrSignature},
 		"no node": {func(r *Receipt) { r.Order.Node = "" }, ErrFile},
 	} {
 		bent := r
@@ -354,7 +354,7 @@ func FuzzParse(f *testing.F) {
 	o := testOrder()
 	records := make([]byte, 40*record.Size)
 	b := BatchOf(0, records)
-	e, err := Accuse(o, mpoc.Hash{}, testSamples, Signed{Batch: b}, []Found{{Leaf: 35, Records: records}}, "")
+	e, err := Accuse(o, signed.Hash{}, testSamples, Signed{Batch: b}, []Found{{Leaf: 35, Records: records}}, "")
 	if err != nil {
 		f.Fatal(err)
 	}

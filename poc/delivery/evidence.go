@@ -12,9 +12,9 @@ import (
 
 	"github.com/assaynet/assay/poc/audit"
 	"github.com/assaynet/assay/poc/commit"
-	"github.com/assaynet/assay/poc/mpoc"
 	"github.com/assaynet/assay/poc/record"
 	"github.com/assaynet/assay/poc/seed"
+	"github.com/assaynet/assay/poc/signed"
 	"github.com/assaynet/assay/poc/work"
 	"github.com/assaynet/assay/poc/work/transformer"
 )
@@ -41,29 +41,29 @@ const (
 // Evidence shows that a machine signed wrong leaves, and how many of those that
 // the host looked at.
 type Evidence struct {
-	Version string    `json:"version"` // EvidenceVersion
-	Claim   Claim     `json:"claim"`
-	Order   Order     `json:"order"`
-	Samples uint32    `json:"samples"`        // leaves looked at; all, where there are fewer
-	Nonce   mpoc.Hash `json:"nonce"`          // what Order.Audit is the hash of, with Samples
-	Last    Signed    `json:"last"`           // batch of the log: it says how many leaves there are
-	Wrong   []Wrong   `json:"wrong"`          // by rising index; as many as decide, for fraud
-	Note    string    `json:"note,omitempty"` // for people, proves nothing
+	Version string      `json:"version"` // EvidenceVersion
+	Claim   Claim       `json:"claim"`
+	Order   Order       `json:"order"`
+	Samples uint32      `json:"samples"`        // leaves looked at; all, where there are fewer
+	Nonce   signed.Hash `json:"nonce"`          // what Order.Audit is the hash of, with Samples
+	Last    Signed      `json:"last"`           // batch of the log: it says how many leaves there are
+	Wrong   []Wrong     `json:"wrong"`          // by rising index; as many as decide, for fraud
+	Note    string      `json:"note,omitempty"` // for people, proves nothing
 }
 
 // Signed is a batch with the machine's signature of its statement.
 type Signed struct {
-	Batch     Batch          `json:"batch"`
-	Signature mpoc.Signature `json:"signature"`
+	Batch     Batch            `json:"batch"`
+	Signature signed.Signature `json:"signature"`
 }
 
 // Wrong is a leaf that is not what the unit gives, with all that leads from the
 // signature to it.
 type Wrong struct {
-	Leaf uint64      `json:"leaf"`
-	In   Signed      `json:"in"`
-	Page string      `json:"page"` // records, in hex
-	Path []mpoc.Hash `json:"path"` // from the page to the batch's root, lowest first
+	Leaf uint64        `json:"leaf"`
+	In   Signed        `json:"in"`
+	Page string        `json:"page"` // records, in hex
+	Path []signed.Hash `json:"path"` // from the page to the batch's root, lowest first
 }
 
 // Found is a wrong leaf as a host has it: with its whole batch.
@@ -71,13 +71,13 @@ type Found struct {
 	Leaf      uint64
 	First     uint64
 	Records   []byte
-	Signature mpoc.Signature
+	Signature signed.Signature
 }
 
 // Questions are the leaves to look at, in rising order: samples of those that
 // end with the last signed batch. They follow from the host's nonce and the
 // machine's last signature.
-func Questions(o Order, nonce mpoc.Hash, samples uint32, last Signed) []uint64 {
+func Questions(o Order, nonce signed.Hash, samples uint32, last Signed) []uint64 {
 	s := seed.LeafDraw(seed.Seed(nonce), last.Signature)
 	return audit.Draw(s, last.Batch.End(), int(min(samples, audit.MaxSample)))
 }
@@ -95,7 +95,7 @@ func Shows(samples uint32, checked, wrong int) Claim {
 // Accuse makes evidence of leaves that a host found wrong among Questions: of
 // fraud where they are too many for faulty hardware, and then of as many as
 // decide. It does not check them; Verify does.
-func Accuse(o Order, nonce mpoc.Hash, samples uint32, last Signed, found []Found, note string) (Evidence, error) {
+func Accuse(o Order, nonce signed.Hash, samples uint32, last Signed, found []Found, note string) (Evidence, error) {
 	e := Evidence{Version: EvidenceVersion, Claim: Faulty, Order: o, Samples: samples, Nonce: nonce, Last: last, Note: note}
 	n := len(Questions(o, nonce, samples, last))
 	for i, f := range found[:min(len(found), MaxWrong)] {
@@ -114,7 +114,7 @@ func Accuse(o Order, nonce mpoc.Hash, samples uint32, last Signed, found []Found
 
 // open cuts a leaf's page out of its batch.
 func open(f Found) (Wrong, error) {
-	w := Wrong{Leaf: f.Leaf, In: Signed{BatchOf(f.First, f.Records), f.Signature}, Path: []mpoc.Hash{}}
+	w := Wrong{Leaf: f.Leaf, In: Signed{BatchOf(f.First, f.Records), f.Signature}, Path: []signed.Hash{}}
 	if f.Leaf < f.First || f.Leaf >= w.In.Batch.End() {
 		return w, fmt.Errorf("%w: leaf %d is not in its batch", ErrFile, f.Leaf)
 	}
@@ -174,13 +174,13 @@ type Finding struct {
 
 // Verify checks evidence from the machine's signatures down to integer
 // arithmetic. Errors that wrap ErrClaim say that it is sound and does not show
-// its claim; those that wrap ErrFile, ErrStatement, ErrSignature, commit.ErrProof
+// its claim; those that wrap ErrFile, ErrStatement, signed.ErrSignature, commit.ErrProof
 // or commit.ErrSize, that it shows nothing. Others are the judge's.
 func (e Evidence) Verify(ctx context.Context, judge *work.Judge) (Finding, error) {
 	if err := e.valid(); err != nil {
 		return Finding{}, err
 	}
-	if mpoc.Hash(seed.LeafAudit(seed.Seed(e.Nonce), e.Samples)) != e.Order.Audit {
+	if signed.Hash(seed.LeafAudit(seed.Seed(e.Nonce), e.Samples)) != e.Order.Audit {
 		return Finding{}, fmt.Errorf("%w: the nonce is not the one that the order announced", ErrFile)
 	}
 	if err := (Statement{e.Order, e.Last.Batch}).Verify(e.Last.Signature); err != nil {
@@ -278,13 +278,13 @@ func (e Evidence) Marshal() ([]byte, error) {
 
 // Nonce is the host's secret for a node's log of a segment: from its key, so
 // that it is the same one after a restart.
-func Nonce(host ed25519.PrivateKey, o Order) mpoc.Hash {
-	return mpoc.Hash(seed.LeafNonce(host.Seed(), o.Chain, o.Participant, o.DeviceKey[:], o.Node, o.Epoch, o.Segment))
+func Nonce(host ed25519.PrivateKey, o Order) signed.Hash {
+	return signed.Hash(seed.LeafNonce(host.Seed(), o.Chain, o.Participant, o.DeviceKey[:], o.Node, o.Epoch, o.Segment))
 }
 
 // Announce completes an order with what the host will look at.
 func Announce(host ed25519.PrivateKey, o Order, samples uint32) Order {
-	o.HostKey = mpoc.KeyOf(host)
-	o.Audit = mpoc.Hash(seed.LeafAudit(seed.Seed(Nonce(host, o)), samples))
+	o.HostKey = signed.KeyOf(host)
+	o.Audit = signed.Hash(seed.LeafAudit(seed.Seed(Nonce(host, o)), samples))
 	return o
 }

@@ -9,8 +9,8 @@ import (
 	"fmt"
 
 	"github.com/assaynet/assay/poc/delivery"
-	"github.com/assaynet/assay/poc/mpoc"
 	"github.com/assaynet/assay/poc/record"
+	"github.com/assaynet/assay/poc/signed"
 	"github.com/assaynet/assay/poc/work"
 )
 
@@ -22,8 +22,8 @@ func Example() {
 
 	// The host says what to compute, and hides what it will look at.
 	order := delivery.Announce(host, delivery.Order{
-		Chain: "assay-test", DeviceKey: mpoc.KeyOf(machine), Participant: "cpc1host", Epoch: 7, Node: "m-1", Class: "nano",
-		Seed1: mpoc.Hash{1}, Segment: 1, SegmentSeed: mpoc.Hash{2},
+		Chain: "assay-test", DeviceKey: signed.KeyOf(machine), Participant: "cpc1host", Epoch: 7, Node: "m-1", Class: "nano",
+		Seed1: signed.Hash{1}, Segment: 1, SegmentSeed: signed.Hash{2},
 	}, 10)
 
 	// The machine signs a batch of ten leaves, and the host signs it back.

@@ -7,7 +7,7 @@ import (
 	"fmt"
 
 	"github.com/assaynet/assay/poc/document"
-	"github.com/assaynet/assay/poc/mpoc"
+	"github.com/assaynet/assay/poc/signed"
 )
 
 // ReceiptVersion is the only version of the format.
@@ -23,18 +23,18 @@ var ErrFile = errors.New("delivery: malformed file")
 // signature that it has all leaves up to this batch's end. Who wants to know
 // what became of them compares it with the host's commitment on chain.
 type Receipt struct {
-	Version         string         `json:"version"` // ReceiptVersion
-	Order           Order          `json:"order"`
-	Batch           Batch          `json:"batch"`
-	DeviceSignature mpoc.Signature `json:"device_signature"` // of the statement
-	HostSignature   mpoc.Signature `json:"host_signature"`   // Acknowledge
+	Version         string           `json:"version"` // ReceiptVersion
+	Order           Order            `json:"order"`
+	Batch           Batch            `json:"batch"`
+	DeviceSignature signed.Signature `json:"device_signature"` // of the statement
+	HostSignature   signed.Signature `json:"host_signature"`   // Acknowledge
 }
 
 // Statement is what the machine signed.
 func (r Receipt) Statement() Statement { return Statement{r.Order, r.Batch} }
 
 // Verify checks both signatures. Errors wrap ErrFile, ErrStatement or
-// ErrSignature.
+// signed.ErrSignature.
 func (r Receipt) Verify() error {
 	if err := r.valid(); err != nil {
 		return err
@@ -46,9 +46,9 @@ func (r Receipt) Verify() error {
 }
 
 // VerifyHost checks the host's signature alone: for the machine, which made the
-// other. Errors wrap ErrSignature.
+// other. Errors wrap signed.ErrSignature.
 func (r Receipt) VerifyHost() error {
-	return verify("host", r.Order.HostKey, acknowledgement(r.Statement().Digest()), r.HostSignature)
+	return signed.Check("host", r.Order.HostKey, acknowledgement(r.Statement().Digest()), r.HostSignature)
 }
 
 func (r Receipt) valid() error {

@@ -10,7 +10,6 @@ import (
 	"slices"
 
 	"github.com/assaynet/assay/poc/commit"
-	"github.com/assaynet/assay/poc/mpoc"
 	"github.com/assaynet/assay/poc/record"
 	"github.com/assaynet/assay/poc/signed"
 )
@@ -28,31 +27,29 @@ const (
 var (
 	// ErrStatement reports a statement that is malformed.
 	ErrStatement = errors.New("delivery: malformed statement")
-	// ErrSignature reports a statement that the key it names did not sign.
-	ErrSignature = errors.New("delivery: not signed by this key")
 )
 
 // Order is what a machine was told to compute: all that its leaves follow from,
 // but their index.
 type Order struct {
-	Chain       string    `json:"chain"`
-	HostKey     mpoc.Key  `json:"host_key"`
-	DeviceKey   mpoc.Key  `json:"device_key"`
-	Participant string    `json:"participant"` // the host's account
-	Epoch       uint64    `json:"epoch"`
-	Node        string    `json:"node"`
-	Class       string    `json:"class"`
-	Seed1       mpoc.Hash `json:"seed1"` // Sprint_Seed_1
-	Segment     uint32    `json:"segment"`
-	SegmentSeed mpoc.Hash `json:"segment_seed"`
-	Audit       mpoc.Hash `json:"audit"` // seed.LeafAudit, of what the host will look at
+	Chain       string      `json:"chain"`
+	HostKey     signed.Key  `json:"host_key"`
+	DeviceKey   signed.Key  `json:"device_key"`
+	Participant string      `json:"participant"` // the host's account
+	Epoch       uint64      `json:"epoch"`
+	Node        string      `json:"node"`
+	Class       string      `json:"class"`
+	Seed1       signed.Hash `json:"seed1"` // Sprint_Seed_1
+	Segment     uint32      `json:"segment"`
+	SegmentSeed signed.Hash `json:"segment_seed"`
+	Audit       signed.Hash `json:"audit"` // seed.LeafAudit, of what the host will look at
 }
 
 // Batch is leaves first, first+1, ... of a log.
 type Batch struct {
-	First uint64    `json:"first"`
-	Count uint64    `json:"count"` // 1 to MaxRecords
-	Root  mpoc.Hash `json:"root"`  // over the records' pages
+	First uint64      `json:"first"`
+	Count uint64      `json:"count"` // 1 to MaxRecords
+	Root  signed.Hash `json:"root"`  // over the records' pages
 }
 
 // Statement is what a machine signs about one batch.
@@ -117,35 +114,28 @@ func (s Statement) SignBytes() []byte {
 }
 
 // Digest names the statement.
-func (s Statement) Digest() mpoc.Hash { return sha256.Sum256(s.SignBytes()) }
+func (s Statement) Digest() signed.Hash { return sha256.Sum256(s.SignBytes()) }
 
 // Sign signs with the machine's key.
-func (s Statement) Sign(key ed25519.PrivateKey) mpoc.Signature {
-	return mpoc.Signature(ed25519.Sign(key, s.SignBytes()))
+func (s Statement) Sign(key ed25519.PrivateKey) signed.Signature {
+	return signed.Signature(ed25519.Sign(key, s.SignBytes()))
 }
 
-// Verify checks form and signature. Errors wrap ErrStatement or ErrSignature.
-func (s Statement) Verify(sig mpoc.Signature) error {
+// Verify checks form and signature. Errors wrap ErrStatement or signed.ErrSignature.
+func (s Statement) Verify(sig signed.Signature) error {
 	if err := errors.Join(s.Order.valid(), s.Batch.valid()); err != nil {
 		return err
 	}
-	return verify("device", s.DeviceKey, s.SignBytes(), sig)
-}
-
-func verify(who string, key mpoc.Key, bytes []byte, sig mpoc.Signature) error {
-	if !signed.Verify(key[:], bytes, sig[:]) {
-		return fmt.Errorf("%w: the %s key %v", ErrSignature, who, key)
-	}
-	return nil
+	return signed.Check("device", s.DeviceKey, s.SignBytes(), sig)
 }
 
 // acknowledgement is the message that the host signs.
-func acknowledgement(statement mpoc.Hash) []byte {
+func acknowledgement(statement signed.Hash) []byte {
 	return *signed.Say("assay/1/leaf-receipt").Part(statement[:])
 }
 
 // Acknowledge returns the host's signature for a statement by its digest: that it
 // has the batch, and all leaves of the order before it. So one stands for many.
-func Acknowledge(statement mpoc.Hash, key ed25519.PrivateKey) mpoc.Signature {
-	return mpoc.Signature(ed25519.Sign(key, acknowledgement(statement)))
+func Acknowledge(statement signed.Hash, key ed25519.PrivateKey) signed.Signature {
+	return signed.Signature(ed25519.Sign(key, acknowledgement(statement)))
 }

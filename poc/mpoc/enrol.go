@@ -28,15 +28,15 @@ type Claimed struct {
 // Registration is how a device's key comes to a host: signed over the host's
 // fresh nonce and the host's key, so that it cannot be shown to another host.
 type Registration struct {
-	Chain     string    `json:"chain"`
-	HostKey   Key       `json:"host_key"`
-	DeviceKey Key       `json:"device_key"`
-	Nonce     Hash      `json:"nonce"`
-	Agent     string    `json:"agent"`
-	Engine    string    `json:"engine"`
-	Devices   []Claimed `json:"devices"`
-	RateOps   uint64    `json:"rate_ops"` // of all devices together
-	Payout    string    `json:"payout"`   // account on the chain, or empty: nothing is paid out yet
+	Chain     string      `json:"chain"`
+	HostKey   signed.Key  `json:"host_key"`
+	DeviceKey signed.Key  `json:"device_key"`
+	Nonce     signed.Hash `json:"nonce"`
+	Agent     string      `json:"agent"`
+	Engine    string      `json:"engine"`
+	Devices   []Claimed   `json:"devices"`
+	RateOps   uint64      `json:"rate_ops"` // of all devices together
+	Payout    string      `json:"payout"`   // account on the chain, or empty: nothing is paid out yet
 }
 
 // Valid checks the bounds. Errors wrap ErrRegistration.
@@ -63,29 +63,31 @@ func (r Registration) SignBytes() []byte {
 }
 
 // Sign signs with the device's key.
-func (r Registration) Sign(key ed25519.PrivateKey) Signature { return sign(key, r.SignBytes()) }
+func (r Registration) Sign(key ed25519.PrivateKey) signed.Signature {
+	return signed.Sign(key, r.SignBytes())
+}
 
 // Verify checks bounds and signature. Errors wrap ErrRegistration or
-// ErrSignature.
-func (r Registration) Verify(sig Signature) error {
+// signed.ErrSignature.
+func (r Registration) Verify(sig signed.Signature) error {
 	if err := r.Valid(); err != nil {
 		return err
 	}
-	return verify("device", r.DeviceKey, r.SignBytes(), sig)
+	return signed.Check("device", r.DeviceKey, r.SignBytes(), sig)
 }
 
 // Asking is what a device signs to ask its host for something that is only for
 // it: a challenge, its account, a receipt. A host takes a (time, count) only once
 // and only near its own clock, and in rising order.
 type Asking struct {
-	HostKey   Key    `json:"host_key"`
-	DeviceKey Key    `json:"device_key"`
-	What      string `json:"what"` // AskChallenge, AskAccount or AskReceipt
-	Time      uint64 `json:"time"` // unix milliseconds
-	Count     uint64 `json:"count"`
+	HostKey   signed.Key `json:"host_key"`
+	DeviceKey signed.Key `json:"device_key"`
+	What      string     `json:"what"` // AskChallenge, AskAccount or AskReceipt
+	Time      uint64     `json:"time"` // unix milliseconds
+	Count     uint64     `json:"count"`
 	// ChallengeID is the challenge whose receipt is asked for, and nil where
 	// something else is.
-	ChallengeID *Hash `json:"challenge_id,omitempty"`
+	ChallengeID *signed.Hash `json:"challenge_id,omitempty"`
 }
 
 // What can be asked.
@@ -105,9 +107,9 @@ func (a Asking) SignBytes() []byte {
 }
 
 // Sign signs with the device's key.
-func (a Asking) Sign(key ed25519.PrivateKey) Signature { return sign(key, a.SignBytes()) }
+func (a Asking) Sign(key ed25519.PrivateKey) signed.Signature { return signed.Sign(key, a.SignBytes()) }
 
-// Verify checks the signature. Errors wrap ErrSignature.
-func (a Asking) Verify(sig Signature) error {
-	return verify("device", a.DeviceKey, a.SignBytes(), sig)
+// Verify checks the signature. Errors wrap signed.ErrSignature.
+func (a Asking) Verify(sig signed.Signature) error {
+	return signed.Check("device", a.DeviceKey, a.SignBytes(), sig)
 }

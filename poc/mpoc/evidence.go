@@ -6,6 +6,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+
+	"github.com/assaynet/assay/poc/signed"
 )
 
 // EvidenceVersion is the only version of the format.
@@ -31,16 +33,16 @@ var ErrClaim = errors.New("mpoc: the evidence does not show what it claims")
 // SignedTerms, SignedCommit and SignedDraw are statements with signatures.
 type (
 	SignedTerms struct {
-		Terms     Terms     `json:"terms"`
-		Signature Signature `json:"signature"`
+		Terms     Terms            `json:"terms"`
+		Signature signed.Signature `json:"signature"`
 	}
 	SignedCommit struct {
-		Commit    Commit    `json:"commit"`
-		Signature Signature `json:"signature"`
+		Commit    Commit           `json:"commit"`
+		Signature signed.Signature `json:"signature"`
 	}
 	SignedDraw struct {
-		Draw      Draw      `json:"draw"`
-		Signature Signature `json:"signature"`
+		Draw      Draw             `json:"draw"`
+		Signature signed.Signature `json:"signature"`
 	}
 )
 
@@ -64,11 +66,11 @@ type Evidence struct {
 
 // Finding is what Verify found out.
 type Finding struct {
-	Forged    bool   // the opening is not what the work gives
-	Got, Want Hash   // its digest, and the work's; for an opening only
-	Accused   Key    // who did it; the zero key where nobody did
-	Host      bool   // it is the host, not the device
-	Reason    string // one sentence for people
+	Forged    bool        // the opening is not what the work gives
+	Got, Want signed.Hash // its digest, and the work's; for an opening only
+	Accused   signed.Key  // who did it; the zero key where nobody did
+	Host      bool        // it is the host, not the device
+	Reason    string      // one sentence for people
 }
 
 // valid checks that the fields are those of the claim. Errors wrap ErrFile.
@@ -129,7 +131,7 @@ func (e Evidence) Marshal() ([]byte, error) {
 // Verify checks evidence from the signatures down to integer arithmetic. It
 // returns the finding also with ErrClaim, which says that everything holds but
 // does not show the claim. Errors that wrap ErrFile, ErrTerms, ErrCommit,
-// ErrSignature or ErrOpening say that it shows nothing; others are by's.
+// signed.ErrSignature or ErrOpening say that it shows nothing; others are by's.
 func (e Evidence) Verify(ctx context.Context, by Recompute) (Finding, error) {
 	if err := e.valid(); err != nil {
 		return Finding{}, form(err)

@@ -11,6 +11,7 @@ import (
 	"github.com/assaynet/assay/poc/commit"
 	"github.com/assaynet/assay/poc/mpoc"
 	"github.com/assaynet/assay/poc/seed"
+	"github.com/assaynet/assay/poc/signed"
 	"github.com/assaynet/assay/poc/work/matmul"
 )
 
@@ -24,7 +25,7 @@ func Example() {
 	// The host offers.
 	plan := mpoc.ChooseShape(2_000_000_000)
 	terms := mpoc.Offer(mpoc.Terms{
-		Chain: "assay-test", HostKey: mpoc.KeyOf(host), DeviceKey: mpoc.KeyOf(device),
+		Chain: "assay-test", HostKey: signed.KeyOf(host), DeviceKey: signed.KeyOf(device),
 		Shape: mpoc.Shape(plan.Shape), DurationMS: plan.DurationMS, Issued: 1_800_000_000_000, Expiry: 1_800_000_090_000,
 		Whole: mpoc.DefaultWhole(plan.Shape), Picks: mpoc.DefaultPicks, Light: mpoc.DefaultLight, MaxLoops: 1000, PayPerTebiop: "1000",
 		UnlockAfter: 20, BanAfter: 3,
@@ -52,7 +53,7 @@ func Example() {
 	committed := l.Sign(device)
 
 	// The host shows its nonce; what is asked follows, and the device opens it.
-	draw := mpoc.Draw{HostNonce: mpoc.Hash(nonce), AuditQ32: 1 << 32, Deadline: 1_800_000_120_000}
+	draw := mpoc.Draw{HostNonce: signed.Hash(nonce), AuditQ32: 1 << 32, Deadline: 1_800_000_120_000}
 	q := draw.Questions(l)
 	proof := mpoc.Proof{}
 	for _, index := range q.Samples() {

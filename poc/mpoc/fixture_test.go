@@ -12,6 +12,7 @@ import (
 
 	"github.com/assaynet/assay/poc/commit"
 	"github.com/assaynet/assay/poc/seed"
+	"github.com/assaynet/assay/poc/signed"
 	"github.com/assaynet/assay/poc/work/matmul"
 )
 
@@ -29,7 +30,7 @@ const testLoops = 12
 // testTerms is an offer of the smallest shape.
 func testTerms(nonce seed.Seed) Terms {
 	return Offer(Terms{
-		Chain: "assay-test", HostKey: KeyOf(hostKey), DeviceKey: KeyOf(deviceKey),
+		Chain: "assay-test", HostKey: signed.KeyOf(hostKey), DeviceKey: signed.KeyOf(deviceKey),
 		Shape: Shape(Shapes()[0]), DurationMS: 10_000, Issued: 1_800_000_000_000, Expiry: 1_800_000_060_000,
 		Whole: 3, Picks: DefaultPicks, Light: DefaultLight, MaxLoops: 1000,
 		PayPerTebiop: AmountOf(big.NewInt(1_000_000_000_000_000_000)),
@@ -139,7 +140,7 @@ func judge(t testing.TB, d *device, draw Draw, by Recompute) (Outcome, Wrong) {
 
 // full is a draw of the test's nonce that audits for certain.
 func full(terms Terms, nonce seed.Seed) Draw {
-	return Draw{HostNonce: Hash(nonce), AuditQ32: 1 << 32, Deadline: terms.Expiry + 30_000}
+	return Draw{HostNonce: signed.Hash(nonce), AuditQ32: 1 << 32, Deadline: terms.Expiry + 30_000}
 }
 
 // receipt judges a device and signs what came out, from both sides.

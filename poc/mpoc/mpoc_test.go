@@ -16,6 +16,7 @@ import (
 	"github.com/assaynet/assay/poc/audit"
 	"github.com/assaynet/assay/poc/commit"
 	"github.com/assaynet/assay/poc/seed"
+	"github.com/assaynet/assay/poc/signed"
 	"github.com/assaynet/assay/poc/work/matmul"
 )
 
@@ -147,7 +148,7 @@ func TestTermsRefused(t *testing.T) {
 	} {
 		bad := good
 		change(&bad)
-		if err := bad.Verify(sig); !errors.Is(err, ErrSignature) {
+		if err := bad.Verify(sig); !errors.Is(err, signed.ErrSignature) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -165,11 +166,14 @@ func TestCommitIsBound(t *testing.T) {
 		"compute time": func(l *Log) { l.Commit.ComputeTime++ },
 		"root":         func(l *Log) { l.Commit.MerkleRoot[0]++ },
 		"other terms":  func(l *Log) { l.Terms.Expiry++ },
-		"wrong key":    func(l *Log) { l.Terms = Offer(l.Terms, testFresh, testNonce); l.Terms.DeviceKey = KeyOf(otherKey) },
+		"wrong key": func(l *Log) {
+			l.Terms = Offer(l.Terms, testFresh, testNonce)
+			l.Terms.DeviceKey = signed.KeyOf(otherKey)
+		},
 	} {
 		l := d.log
 		change(&l)
-		if err := l.Verify(sig); !errors.Is(err, ErrSignature) {
+		if err := l.Verify(sig); !errors.Is(err, signed.ErrSignature) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -220,7 +224,7 @@ func TestFullIsAsOftenAsSaid(t *testing.T) {
 	fulls := 0
 	d := newDevice(testTerms(testNonce), nil)
 	for i := range n {
-		draw := Draw{HostNonce: Hash{byte(i), byte(i >> 8), 1}, AuditQ32: share}
+		draw := Draw{HostNonce: signed.Hash{byte(i), byte(i >> 8), 1}, AuditQ32: share}
 		q := draw.Questions(d.log)
 		if want := int(d.log.Terms.Light); !q.Full() && (len(q.Picks(0)) != want || q.Whole() != nil) {
 			t.Fatalf("a light audit of %d tiles and %d units", len(q.Picks(0)), len(q.Whole()))
@@ -244,8 +248,8 @@ func TestQuestions(t *testing.T) {
 		terms := testTerms(testNonce)
 		terms.Picks = uint32(rapid.IntRange(64, MaxPicks).Draw(t, "picks"))
 		terms.Light = min(terms.Picks, 3)
-		l := Log{Terms: terms, Commit: Commit{Loops: rapid.Uint64Range(1, MaxLoops).Draw(t, "loops"), MerkleRoot: Hash{1}}}
-		q := Draw{HostNonce: Hash{byte(rapid.IntRange(0, 255).Draw(t, "nonce"))}, AuditQ32: rapid.SampledFrom([]uint64{0, 1 << 31, 1 << 32}).Draw(t, "audit")}.Questions(l)
+		l := Log{Terms: terms, Commit: Commit{Loops: rapid.Uint64Range(1, MaxLoops).Draw(t, "loops"), MerkleRoot: signed.Hash{1}}}
+		q := Draw{HostNonce: signed.Hash{byte(rapid.IntRange(0, 255).Draw(t, "nonce"))}, AuditQ32: rapid.SampledFrom([]uint64{0, 1 << 31, 1 << 32}).Draw(t, "audit")}.Questions(l)
 		samples := q.Samples()
 		if want := int(min(l.Commit.Loops, max(10, (l.Commit.Loops+99)/100))); len(samples) != want {
 			t.Fatalf("%d samples, want %d", len(samples), want)
@@ -331,7 +335,7 @@ func TestText(t *testing.T) {
 		}
 	}
 	for _, text := range []string{"", "0x", strings.Repeat("0", 66), "0X" + strings.Repeat("0", 64), "0x" + strings.Repeat("A", 64), "0x" + strings.Repeat("g", 64), "0x" + strings.Repeat("0", 66)} {
-		if err := new(Hash).UnmarshalText([]byte(text)); !errors.Is(err, ErrForm) {
+		if err := new(signed.Hash).UnmarshalText([]byte(text)); !errors.Is(err, signed.ErrForm) {
 			t.Errorf("%q: %v", text, err)
 		}
 	}
@@ -349,7 +353,7 @@ func TestPay(t *testing.T) {
 // Holds spec M-1.
 func TestRegistration(t *testing.T) {
 	good := Registration{
-		Chain: "assay-test", HostKey: KeyOf(hostKey), DeviceKey: KeyOf(deviceKey), Nonce: Hash{1}, Agent: "assay-worker/1", Engine: "cpu/avx2",
+		Chain: "assay-test", HostKey: signed.KeyOf(hostKey), DeviceKey: signed.KeyOf(deviceKey), Nonce: signed.Hash{1}, Agent: "assay-worker/1", Engine: "cpu/avx2",
 		Devices: []Claimed{{ID: "cpu-0", Name: "a processor", Engine: "cpu/avx2", RateOps: 1}}, RateOps: 40_000_000_000,
 	}
 	sig := good.Sign(deviceKey)
@@ -360,14 +364,14 @@ func TestRegistration(t *testing.T) {
 		change func(*Registration)
 		want   error
 	}{
-		"another host":  {func(r *Registration) { r.HostKey = KeyOf(otherKey) }, ErrSignature},
-		"another nonce": {func(r *Registration) { r.Nonce[0]++ }, ErrSignature},
-		"another chain": {func(r *Registration) { r.Chain = "x" }, ErrSignature},
-		"wrong key":     {func(r *Registration) { r.DeviceKey = KeyOf(otherKey) }, ErrSignature},
-		"payout":        {func(r *Registration) { r.Payout = "cpc1thief" }, ErrSignature},
+		"another host":  {func(r *Registration) { r.HostKey = signed.KeyOf(otherKey) }, signed.ErrSignature},
+		"another nonce": {func(r *Registration) { r.Nonce[0]++ }, signed.ErrSignature},
+		"another chain": {func(r *Registration) { r.Chain = "x" }, signed.ErrSignature},
+		"wrong key":     {func(r *Registration) { r.DeviceKey = signed.KeyOf(otherKey) }, signed.ErrSignature},
+		"payout":        {func(r *Registration) { r.Payout = "cpc1thief" }, signed.ErrSignature},
 		"device": {func(r *Registration) {
 			r.Devices = []Claimed{{ID: "cpu-0", Name: "a processor", Engine: "cpu/avx2", RateOps: 2}}
-		}, ErrSignature},
+		}, signed.ErrSignature},
 		"no devices":   {func(r *Registration) { r.Devices = nil }, ErrRegistration},
 		"65 devices":   {func(r *Registration) { r.Devices = slices.Repeat(good.Devices, 65) }, ErrRegistration},
 		"no rate":      {func(r *Registration) { r.RateOps = 0 }, ErrRegistration},
@@ -379,23 +383,23 @@ func TestRegistration(t *testing.T) {
 			t.Errorf("%s: %v, want %v", name, err, c.want)
 		}
 	}
-	a := Asking{HostKey: KeyOf(hostKey), DeviceKey: KeyOf(deviceKey), What: AskReceipt, Time: 1, Count: 2, ChallengeID: &Hash{1}}
+	a := Asking{HostKey: signed.KeyOf(hostKey), DeviceKey: signed.KeyOf(deviceKey), What: AskReceipt, Time: 1, Count: 2, ChallengeID: &signed.Hash{1}}
 	asked := a.Sign(deviceKey)
 	if err := a.Verify(asked); err != nil {
 		t.Fatal(err)
 	}
 	for name, change := range map[string]func(*Asking){
-		"host":      func(a *Asking) { a.HostKey = KeyOf(otherKey) },
-		"device":    func(a *Asking) { a.DeviceKey = KeyOf(otherKey) },
+		"host":      func(a *Asking) { a.HostKey = signed.KeyOf(otherKey) },
+		"device":    func(a *Asking) { a.DeviceKey = signed.KeyOf(otherKey) },
 		"what":      func(a *Asking) { a.What = AskAccount },
 		"time":      func(a *Asking) { a.Time++ },
 		"count":     func(a *Asking) { a.Count++ },
-		"challenge": func(a *Asking) { a.ChallengeID = &Hash{2} },
+		"challenge": func(a *Asking) { a.ChallengeID = &signed.Hash{2} },
 		"or none":   func(a *Asking) { a.ChallengeID = nil },
 	} {
 		b := a
 		change(&b)
-		if err := b.Verify(asked); !errors.Is(err, ErrSignature) {
+		if err := b.Verify(asked); !errors.Is(err, signed.ErrSignature) {
 			t.Errorf("another %s: %v", name, err)
 		}
 	}

@@ -22,30 +22,30 @@ import (
 var ErrOpening = errors.New("mpoc: opening does not hold")
 
 // Path is an inclusion path, lowest hash first. In JSON an empty one is [].
-type Path []Hash
+type Path []signed.Hash
 
 // MarshalJSON writes a list also where there is none.
-func (p Path) MarshalJSON() ([]byte, error) { return json.Marshal(append([]Hash{}, p...)) }
+func (p Path) MarshalJSON() ([]byte, error) { return json.Marshal(append([]signed.Hash{}, p...)) }
 
 // Sample opens one loop: its unit digest, and the path of its leaf to the root.
 // Leaf is the leaf's hash, which follows from the rest.
 type Sample struct {
-	Index  uint64 `json:"index"`
-	Leaf   Hash   `json:"leaf"`
-	Digest Hash   `json:"digest"` // of the unit
-	Proof  Path   `json:"proof"`
+	Index  uint64      `json:"index"`
+	Leaf   signed.Hash `json:"leaf"`
+	Digest signed.Hash `json:"digest"` // of the unit
+	Proof  Path        `json:"proof"`
 }
 
 // TileOpening opens one tile: a Sample's fields, and the path of the tile's
 // digest to the unit's.
 type TileOpening struct {
-	Index      uint64 `json:"index"`
-	Tile       uint32 `json:"tile"`
-	Leaf       Hash   `json:"leaf"`
-	Digest     Hash   `json:"digest"`
-	Proof      Path   `json:"proof"`
-	TileDigest Hash   `json:"tile_digest"`
-	TileProof  Path   `json:"tile_proof"`
+	Index      uint64      `json:"index"`
+	Tile       uint32      `json:"tile"`
+	Leaf       signed.Hash `json:"leaf"`
+	Digest     signed.Hash `json:"digest"`
+	Proof      Path        `json:"proof"`
+	TileDigest signed.Hash `json:"tile_digest"`
+	TileProof  Path        `json:"tile_proof"`
 }
 
 func (o TileOpening) sample() Sample {
@@ -105,7 +105,7 @@ func plain(path Path) []commit.Hash {
 // VerifySample checks that the loop is in the log as the opening says. Nothing
 // is recomputed. Errors wrap ErrOpening.
 func (l Log) VerifySample(s Sample) error {
-	if want := Hash(l.Terms.LeafHash(s.Index, s.Digest)); s.Leaf != want {
+	if want := signed.Hash(l.Terms.LeafHash(s.Index, s.Digest)); s.Leaf != want {
 		return fmt.Errorf("%w: the leaf of loop %d is not that of its digest", ErrOpening, s.Index)
 	}
 	if err := commit.VerifyInclusion(l.Commit.MerkleRoot, l.Commit.Loops, s.Index, s.Leaf, plain(s.Proof)); err != nil {
@@ -162,19 +162,19 @@ func (r reference) Unit(ctx context.Context, challenge seed.Seed, shape matmul.S
 }
 
 // recomputeSample returns what the sample's unit digest has to be.
-func (l Log) recomputeSample(ctx context.Context, by Recompute, s Sample) (Hash, error) {
+func (l Log) recomputeSample(ctx context.Context, by Recompute, s Sample) (signed.Hash, error) {
 	want, err := by.Unit(ctx, seed.Seed(l.Terms.Seed), l.Terms.Shape.Matmul(), s.Index)
 	if err != nil {
-		return Hash{}, fmt.Errorf("mpoc: recomputing loop %d: %w", s.Index, err)
+		return signed.Hash{}, fmt.Errorf("mpoc: recomputing loop %d: %w", s.Index, err)
 	}
 	return want, nil
 }
 
 // recomputeTile returns what the tile's digest has to be.
-func (l Log) recomputeTile(ctx context.Context, by Recompute, o TileOpening) (Hash, error) {
+func (l Log) recomputeTile(ctx context.Context, by Recompute, o TileOpening) (signed.Hash, error) {
 	want, err := by.Tile(ctx, seed.Seed(l.Terms.Seed), l.Terms.Shape.Matmul(), o.Index, o.Tile)
 	if err != nil {
-		return Hash{}, fmt.Errorf("mpoc: recomputing tile %d of loop %d: %w", o.Tile, o.Index, err)
+		return signed.Hash{}, fmt.Errorf("mpoc: recomputing tile %d of loop %d: %w", o.Tile, o.Index, err)
 	}
 	return want, nil
 }
@@ -210,14 +210,14 @@ func (p Proof) SignBytes(l Log, d Draw) []byte {
 }
 
 // Sign signs with the device's key.
-func (p Proof) Sign(l Log, d Draw, key ed25519.PrivateKey) Signature {
-	return sign(key, p.SignBytes(l, d))
+func (p Proof) Sign(l Log, d Draw, key ed25519.PrivateKey) signed.Signature {
+	return signed.Sign(key, p.SignBytes(l, d))
 }
 
 // VerifySignature checks that the device signed the answer. Errors wrap
-// ErrSignature.
-func (p Proof) VerifySignature(l Log, d Draw, sig Signature) error {
-	return verify("device", l.Terms.DeviceKey, p.SignBytes(l, d), sig)
+// signed.ErrSignature.
+func (p Proof) VerifySignature(l Log, d Draw, sig signed.Signature) error {
+	return signed.Check("device", l.Terms.DeviceKey, p.SignBytes(l, d), sig)
 }
 
 // Verify checks that a proof answers its round: exactly what was asked, in

@@ -118,23 +118,23 @@ func detection(l Log, checked uint64) audit.Q64 {
 // Receipt is what a host gives for a submission and a device signs back. It
 // holds everything it speaks of, so both can show it to anyone.
 type Receipt struct {
-	Version         string    `json:"version"` // ReceiptVersion
-	Terms           Terms     `json:"terms"`
-	TermsSignature  Signature `json:"terms_signature"`
-	Commit          Commit    `json:"commit"`
-	CommitSignature Signature `json:"commit_signature"`
-	Draw            *Draw     `json:"draw,omitempty"` // none where the commit was late
-	Outcome         Outcome   `json:"outcome"`
-	Reason          string    `json:"reason"`    // for people
-	Committed       uint64    `json:"committed"` // unix milliseconds of the host's clock
-	Proved          uint64    `json:"proved"`    // last answer, 0 if none
-	Entry           uint64    `json:"entry"`     // number in the host's ledger, 0 if nothing was entered
+	Version         string           `json:"version"` // ReceiptVersion
+	Terms           Terms            `json:"terms"`
+	TermsSignature  signed.Signature `json:"terms_signature"`
+	Commit          Commit           `json:"commit"`
+	CommitSignature signed.Signature `json:"commit_signature"`
+	Draw            *Draw            `json:"draw,omitempty"` // none where the commit was late
+	Outcome         Outcome          `json:"outcome"`
+	Reason          string           `json:"reason"`    // for people
+	Committed       uint64           `json:"committed"` // unix milliseconds of the host's clock
+	Proved          uint64           `json:"proved"`    // last answer, 0 if none
+	Entry           uint64           `json:"entry"`     // number in the host's ledger, 0 if nothing was entered
 	// WrongSamples and WrongTiles are the openings that were found wrong: all
 	// of them, or for a rejection enough to decide it.
-	WrongSamples    []Sample      `json:"wrong_samples,omitempty"`
-	WrongTiles      []TileOpening `json:"wrong_tiles,omitempty"`
-	HostSignature   Signature     `json:"host_signature"`
-	DeviceSignature *Signature    `json:"device_signature,omitempty"` // Countersign
+	WrongSamples    []Sample          `json:"wrong_samples,omitempty"`
+	WrongTiles      []TileOpening     `json:"wrong_tiles,omitempty"`
+	HostSignature   signed.Signature  `json:"host_signature"`
+	DeviceSignature *signed.Signature `json:"device_signature,omitempty"` // Countersign
 }
 
 // Log returns the log that the receipt is about.
@@ -170,26 +170,26 @@ func (r Receipt) SignBytes() []byte {
 }
 
 // Digest names the receipt.
-func (r Receipt) Digest() Hash { return sha256.Sum256(r.SignBytes()) }
+func (r Receipt) Digest() signed.Hash { return sha256.Sum256(r.SignBytes()) }
 
 // Sign sets the host's signature.
-func (r *Receipt) Sign(key ed25519.PrivateKey) { r.HostSignature = sign(key, r.SignBytes()) }
+func (r *Receipt) Sign(key ed25519.PrivateKey) { r.HostSignature = signed.Sign(key, r.SignBytes()) }
 
 // Countersign returns the device's signature under the receipt, by which it says
 // that it has it and that the host has shown it.
-func (r Receipt) Countersign(key ed25519.PrivateKey) Signature {
-	return sign(key, countersigned(r))
+func (r Receipt) Countersign(key ed25519.PrivateKey) signed.Signature {
+	return signed.Sign(key, countersigned(r))
 }
 
-// VerifyCountersign checks a countersignature. Errors wrap ErrSignature.
-func (r Receipt) VerifyCountersign(sig Signature) error {
-	return verify("device", r.Terms.DeviceKey, countersigned(r), sig)
+// VerifyCountersign checks a countersignature. Errors wrap signed.ErrSignature.
+func (r Receipt) VerifyCountersign(sig signed.Signature) error {
+	return signed.Check("device", r.Terms.DeviceKey, countersigned(r), sig)
 }
 
 func countersigned(r Receipt) []byte { return *signed.Say("assay/1/mpoc-countersign").Hash(r.Digest()) }
 
 // Verify checks a receipt and recomputes what it calls wrong. Errors that wrap
-// ErrTerms, ErrCommit or ErrSignature say that it is not authentic and shows
+// ErrTerms, ErrCommit or signed.ErrSignature say that it is not authentic and shows
 // nothing. ErrHost says that the host signed it and it breaks the terms, or
 // rejects without evidence that holds: it counts as accepted. Other errors are
 // by's.
@@ -244,7 +244,7 @@ func (r Receipt) Verify(ctx context.Context, by Recompute) error {
 }
 
 // Authentic checks form and signatures, and not what was judged: for the host that
-// gave it. Errors wrap ErrTerms, ErrCommit or ErrSignature.
+// gave it. Errors wrap ErrTerms, ErrCommit or signed.ErrSignature.
 func (r Receipt) Authentic() error {
 	if err := r.valid(); err != nil {
 		return err
@@ -255,7 +255,7 @@ func (r Receipt) Authentic() error {
 	if err := r.Log().Verify(r.CommitSignature); err != nil {
 		return err
 	}
-	if err := verify("host", r.Terms.HostKey, r.SignBytes(), r.HostSignature); err != nil {
+	if err := signed.Check("host", r.Terms.HostKey, r.SignBytes(), r.HostSignature); err != nil {
 		return err
 	}
 	if r.DeviceSignature != nil {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/assaynet/assay/poc/commit"
 	"github.com/assaynet/assay/poc/seed"
+	"github.com/assaynet/assay/poc/signed"
 	"github.com/assaynet/assay/poc/work/matmul"
 )
 
@@ -72,11 +73,11 @@ func TestProofRefused(t *testing.T) {
 	if err := other.Questions(d.log).Verify(p); !errors.Is(err, ErrOpening) {
 		t.Errorf("another nonce: %v", err)
 	}
-	if err := p.VerifySignature(d.log, other, sig); !errors.Is(err, ErrSignature) {
+	if err := p.VerifySignature(d.log, other, sig); !errors.Is(err, signed.ErrSignature) {
 		t.Errorf("signed for another nonce: %v", err)
 	}
 	copied := d.log
-	copied.Terms.DeviceKey = KeyOf(otherKey)
+	copied.Terms.DeviceKey = signed.KeyOf(otherKey)
 	copied.Terms = Offer(copied.Terms, testFresh, testNonce)
 	if err := copied.VerifySample(p.Samples[0]); !errors.Is(err, ErrOpening) {
 		t.Errorf("a copied submission: %v", err)
@@ -87,7 +88,7 @@ func TestProofRefused(t *testing.T) {
 	} {
 		p := d.answer(t, q, 0)
 		change(&p)
-		if err := p.VerifySignature(d.log, draw, sig); !errors.Is(err, ErrSignature) {
+		if err := p.VerifySignature(d.log, draw, sig); !errors.Is(err, signed.ErrSignature) {
 			t.Errorf("another %s has the signature: %v", name, err)
 		}
 	}
@@ -283,7 +284,7 @@ func TestHostCheatsInReceipt(t *testing.T) {
 		r.WrongTiles = append([]TileOpening(nil), r.WrongTiles...)
 		c.change(&r)
 		r.DeviceSignature = nil
-		if err := r.Verify(t.Context(), cached{t}); !errors.Is(err, ErrSignature) {
+		if err := r.Verify(t.Context(), cached{t}); !errors.Is(err, signed.ErrSignature) {
 			t.Errorf("%s, not signed: %v", name, err)
 		}
 		r.Sign(hostKey)
@@ -296,10 +297,10 @@ func TestHostCheatsInReceipt(t *testing.T) {
 		change func(*Receipt)
 		want   error
 	}{
-		"terms' signature":  {func(r *Receipt) { r.TermsSignature[0]++ }, ErrSignature},
-		"commit":            {func(r *Receipt) { r.Commit.Loops-- }, ErrSignature},
-		"commit by another": {func(r *Receipt) { r.CommitSignature = r.Log().Sign(otherKey) }, ErrSignature},
-		"countersignature":  {func(r *Receipt) { s := r.Countersign(otherKey); r.DeviceSignature = &s }, ErrSignature},
+		"terms' signature":  {func(r *Receipt) { r.TermsSignature[0]++ }, signed.ErrSignature},
+		"commit":            {func(r *Receipt) { r.Commit.Loops-- }, signed.ErrSignature},
+		"commit by another": {func(r *Receipt) { r.CommitSignature = r.Log().Sign(otherKey) }, signed.ErrSignature},
+		"countersignature":  {func(r *Receipt) { s := r.Countersign(otherKey); r.DeviceSignature = &s }, signed.ErrSignature},
 		"seed":              {func(r *Receipt) { r.Terms.Seed[0]++ }, ErrTerms},
 		"loops":             {func(r *Receipt) { r.Commit.Loops = 0 }, ErrCommit},
 		"version":           {func(r *Receipt) { r.Version = "2" }, ErrFile},
@@ -308,7 +309,7 @@ func TestHostCheatsInReceipt(t *testing.T) {
 	} {
 		bad := r
 		c.change(&bad)
-		bad.HostSignature = sign(hostKey, bad.SignBytes())
+		bad.HostSignature = signed.Sign(hostKey, bad.SignBytes())
 		if err := bad.Verify(t.Context(), cached{t}); !errors.Is(err, c.want) || errors.Is(err, ErrHost) {
 			t.Errorf("another %s: %v, want %v", name, err, c.want)
 		}
@@ -359,7 +360,7 @@ func TestEvidence(t *testing.T) {
 	terms := testTerms(testNonce)
 	draw := full(terms, testNonce)
 	honest, forger := newDevice(terms, nil), newDevice(terms, func(u, _ int) bool { return u == 3 })
-	signed := func(d *device) *SignedCommit { return &SignedCommit{d.log.Commit, d.log.Sign(deviceKey)} }
+	commitOf := func(d *device) *SignedCommit { return &SignedCommit{d.log.Commit, d.log.Sign(deviceKey)} }
 	offer := &SignedTerms{terms, terms.Sign(hostKey)}
 	tile := func(d *device) *TileOpening {
 		o, err := d.log.OpenTile(&d.tree, Pick{3, 5}, d.tiles[3])
@@ -388,41 +389,41 @@ func TestEvidence(t *testing.T) {
 
 	for name, c := range map[string]struct {
 		e       Evidence
-		accused Key
+		accused signed.Key
 		want    error
 	}{
-		"forged tile":     {Evidence{Claim: Forged, Terms: offer, Commit: signed(forger), Tile: tile(forger)}, KeyOf(deviceKey), nil},
-		"forged unit":     {Evidence{Claim: Forged, Terms: offer, Commit: signed(forger), Sample: sample(forger)}, KeyOf(deviceKey), nil},
-		"honest tile":     {Evidence{Claim: Honest, Terms: offer, Commit: signed(honest), Tile: tile(honest)}, Key{}, nil},
-		"slander":         {Evidence{Claim: Forged, Terms: offer, Commit: signed(honest), Tile: tile(honest)}, Key{}, ErrClaim},
-		"whitewash":       {Evidence{Claim: Honest, Terms: offer, Commit: signed(forger), Sample: sample(forger)}, KeyOf(deviceKey), ErrClaim},
-		"not in the log":  {Evidence{Claim: Forged, Terms: offer, Commit: signed(honest), Tile: tile(forger)}, Key{}, ErrOpening},
-		"two commits":     {Evidence{Claim: TwoCommits, Terms: offer, Commit: signed(honest), OtherCommit: signed(forger)}, KeyOf(deviceKey), nil},
-		"one commit":      {Evidence{Claim: TwoCommits, Terms: offer, Commit: signed(honest), OtherCommit: signed(honest)}, Key{}, ErrClaim},
-		"not committed":   {Evidence{Claim: TwoCommits, Terms: offer, Commit: signed(honest), OtherCommit: &SignedCommit{forger.log.Commit, forger.log.Sign(otherKey)}}, Key{}, ErrSignature},
-		"two offers":      {Evidence{Claim: TwoTerms, Terms: offer, OtherTerms: &SignedTerms{other, other.Sign(hostKey)}}, KeyOf(hostKey), nil},
-		"one offer":       {Evidence{Claim: TwoTerms, Terms: offer, OtherTerms: offer}, Key{}, ErrClaim},
-		"not offered":     {Evidence{Claim: TwoTerms, Terms: offer, OtherTerms: &SignedTerms{other, other.Sign(otherKey)}}, Key{}, ErrSignature},
-		"another's offer": {Evidence{Claim: TwoTerms, Terms: &SignedTerms{terms, terms.Sign(otherKey)}, OtherTerms: offer}, Key{}, ErrSignature},
-		"bad draw":        {Evidence{Claim: BadDraw, Terms: offer, Commit: signed(honest), Draw: draws(honest, bad)}, KeyOf(hostKey), nil},
-		"good draw":       {Evidence{Claim: BadDraw, Terms: offer, Commit: signed(honest), Draw: draws(honest, draw)}, Key{}, ErrClaim},
-		"not drawn":       {Evidence{Claim: BadDraw, Terms: offer, Commit: signed(honest), Draw: draws(forger, bad)}, Key{}, ErrSignature},
-		"two draws":       {Evidence{Claim: TwoDraws, Terms: offer, Commit: signed(honest), Draw: draws(honest, draw), OtherDraw: draws(honest, longer)}, KeyOf(hostKey), nil},
-		"one draw":        {Evidence{Claim: TwoDraws, Terms: offer, Commit: signed(honest), Draw: draws(honest, draw), OtherDraw: draws(honest, draw)}, Key{}, ErrClaim},
-		"two receipts":    {Evidence{Claim: TwoReceipts, Receipt: &a, OtherReceipt: &b}, KeyOf(hostKey), nil},
-		"one receipt":     {Evidence{Claim: TwoReceipts, Receipt: &a, OtherReceipt: &a}, Key{}, ErrClaim},
-		"no claim":        {Evidence{Claim: "guilty", Terms: offer}, Key{}, ErrFile},
-		"too little":      {Evidence{Claim: Forged, Terms: offer, Commit: signed(forger)}, Key{}, ErrFile},
-		"too much":        {Evidence{Claim: Forged, Terms: offer, Commit: signed(forger), Tile: tile(forger), Sample: sample(forger)}, Key{}, ErrFile},
-		"draw to spare":   {Evidence{Claim: Forged, Terms: offer, Commit: signed(forger), Tile: tile(forger), Draw: draws(forger, draw)}, Key{}, ErrFile},
-		"half a pair":     {Evidence{Claim: TwoReceipts, Receipt: &a}, Key{}, ErrFile},
+		"forged tile":     {Evidence{Claim: Forged, Terms: offer, Commit: commitOf(forger), Tile: tile(forger)}, signed.KeyOf(deviceKey), nil},
+		"forged unit":     {Evidence{Claim: Forged, Terms: offer, Commit: commitOf(forger), Sample: sample(forger)}, signed.KeyOf(deviceKey), nil},
+		"honest tile":     {Evidence{Claim: Honest, Terms: offer, Commit: commitOf(honest), Tile: tile(honest)}, signed.Key{}, nil},
+		"slander":         {Evidence{Claim: Forged, Terms: offer, Commit: commitOf(honest), Tile: tile(honest)}, signed.Key{}, ErrClaim},
+		"whitewash":       {Evidence{Claim: Honest, Terms: offer, Commit: commitOf(forger), Sample: sample(forger)}, signed.KeyOf(deviceKey), ErrClaim},
+		"not in the log":  {Evidence{Claim: Forged, Terms: offer, Commit: commitOf(honest), Tile: tile(forger)}, signed.Key{}, ErrOpening},
+		"two commits":     {Evidence{Claim: TwoCommits, Terms: offer, Commit: commitOf(honest), OtherCommit: commitOf(forger)}, signed.KeyOf(deviceKey), nil},
+		"one commit":      {Evidence{Claim: TwoCommits, Terms: offer, Commit: commitOf(honest), OtherCommit: commitOf(honest)}, signed.Key{}, ErrClaim},
+		"not committed":   {Evidence{Claim: TwoCommits, Terms: offer, Commit: commitOf(honest), OtherCommit: &SignedCommit{forger.log.Commit, forger.log.Sign(otherKey)}}, signed.Key{}, signed.ErrSignature},
+		"two offers":      {Evidence{Claim: TwoTerms, Terms: offer, OtherTerms: &SignedTerms{other, other.Sign(hostKey)}}, signed.KeyOf(hostKey), nil},
+		"one offer":       {Evidence{Claim: TwoTerms, Terms: offer, OtherTerms: offer}, signed.Key{}, ErrClaim},
+		"not offered":     {Evidence{Claim: TwoTerms, Terms: offer, OtherTerms: &SignedTerms{other, other.Sign(otherKey)}}, signed.Key{}, signed.ErrSignature},
+		"another's offer": {Evidence{Claim: TwoTerms, Terms: &SignedTerms{terms, terms.Sign(otherKey)}, OtherTerms: offer}, signed.Key{}, signed.ErrSignature},
+		"bad draw":        {Evidence{Claim: BadDraw, Terms: offer, Commit: commitOf(honest), Draw: draws(honest, bad)}, signed.KeyOf(hostKey), nil},
+		"good draw":       {Evidence{Claim: BadDraw, Terms: offer, Commit: commitOf(honest), Draw: draws(honest, draw)}, signed.Key{}, ErrClaim},
+		"not drawn":       {Evidence{Claim: BadDraw, Terms: offer, Commit: commitOf(honest), Draw: draws(forger, bad)}, signed.Key{}, signed.ErrSignature},
+		"two draws":       {Evidence{Claim: TwoDraws, Terms: offer, Commit: commitOf(honest), Draw: draws(honest, draw), OtherDraw: draws(honest, longer)}, signed.KeyOf(hostKey), nil},
+		"one draw":        {Evidence{Claim: TwoDraws, Terms: offer, Commit: commitOf(honest), Draw: draws(honest, draw), OtherDraw: draws(honest, draw)}, signed.Key{}, ErrClaim},
+		"two receipts":    {Evidence{Claim: TwoReceipts, Receipt: &a, OtherReceipt: &b}, signed.KeyOf(hostKey), nil},
+		"one receipt":     {Evidence{Claim: TwoReceipts, Receipt: &a, OtherReceipt: &a}, signed.Key{}, ErrClaim},
+		"no claim":        {Evidence{Claim: "guilty", Terms: offer}, signed.Key{}, ErrFile},
+		"too little":      {Evidence{Claim: Forged, Terms: offer, Commit: commitOf(forger)}, signed.Key{}, ErrFile},
+		"too much":        {Evidence{Claim: Forged, Terms: offer, Commit: commitOf(forger), Tile: tile(forger), Sample: sample(forger)}, signed.Key{}, ErrFile},
+		"draw to spare":   {Evidence{Claim: Forged, Terms: offer, Commit: commitOf(forger), Tile: tile(forger), Draw: draws(forger, draw)}, signed.Key{}, ErrFile},
+		"half a pair":     {Evidence{Claim: TwoReceipts, Receipt: &a}, signed.Key{}, ErrFile},
 	} {
 		c.e.Version = EvidenceVersion
 		f, err := c.e.Verify(t.Context(), cached{t})
 		if !errors.Is(err, c.want) || f.Accused != c.accused {
 			t.Errorf("%s: %+v, %v; want %v accused, %v", name, f, err, c.accused, c.want)
 		}
-		if f.Host != (f.Accused == KeyOf(hostKey)) || err == nil && f.Reason == "" {
+		if f.Host != (f.Accused == signed.KeyOf(hostKey)) || err == nil && f.Reason == "" {
 			t.Errorf("%s: %+v", name, f)
 		}
 		data, err := c.e.Marshal()
@@ -567,7 +568,7 @@ func FuzzParse(f *testing.F) {
 func FuzzText(f *testing.F) {
 	f.Add("0x00", "14.21", "512x256x512", "0")
 	f.Fuzz(func(t *testing.T, hex, seconds, shape, amount string) {
-		var h Hash
+		var h signed.Hash
 		if h.UnmarshalText([]byte(hex)) == nil && h.String() != hex {
 			t.Errorf("hash %q is written %v", hex, h)
 		}

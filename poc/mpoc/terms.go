@@ -49,22 +49,22 @@ var (
 // Terms is one challenge: what a host asks of one device, how it will check it
 // and what it pays. The host signs it.
 type Terms struct {
-	Chain         string `json:"chain"`
-	HostKey       Key    `json:"host_key"`
-	DeviceKey     Key    `json:"device_key"`
-	ChallengeID   Hash   `json:"challenge_id"` // seed.MPoCChallenge
-	Seed          Hash   `json:"seed"`         // seed.MPoC
-	Fresh         Hash   `json:"fresh"`        // the host's random bytes in both
-	Kernel        string `json:"kernel"`
-	Shape         Shape  `json:"shape"`
-	DurationMS    uint64 `json:"duration_ms"` // how long to compute
-	Issued        uint64 `json:"issued"`      // unix milliseconds of the host's clock
-	Expiry        uint64 `json:"expiry"`      // a commit that arrives later is late
-	HostNonceHash Hash   `json:"host_nonce_hash"`
-	Whole         uint32 `json:"whole"`     // samples recomputed whole in a full audit (m)
-	Picks         uint32 `json:"picks"`     // tiles of a round of a full audit (k)
-	Light         uint32 `json:"light"`     // tiles of a light one
-	MaxLoops      uint64 `json:"max_loops"` // more are not accepted
+	Chain         string      `json:"chain"`
+	HostKey       signed.Key  `json:"host_key"`
+	DeviceKey     signed.Key  `json:"device_key"`
+	ChallengeID   signed.Hash `json:"challenge_id"` // seed.MPoCChallenge
+	Seed          signed.Hash `json:"seed"`         // seed.MPoC
+	Fresh         signed.Hash `json:"fresh"`        // the host's random bytes in both
+	Kernel        string      `json:"kernel"`
+	Shape         Shape       `json:"shape"`
+	DurationMS    uint64      `json:"duration_ms"` // how long to compute
+	Issued        uint64      `json:"issued"`      // unix milliseconds of the host's clock
+	Expiry        uint64      `json:"expiry"`      // a commit that arrives later is late
+	HostNonceHash signed.Hash `json:"host_nonce_hash"`
+	Whole         uint32      `json:"whole"`     // samples recomputed whole in a full audit (m)
+	Picks         uint32      `json:"picks"`     // tiles of a round of a full audit (k)
+	Light         uint32      `json:"light"`     // tiles of a light one
+	MaxLoops      uint64      `json:"max_loops"` // more are not accepted
 	// PayPerTebiop is what 2^40 verified operations are paid.
 	PayPerTebiop Amount `json:"pay_per_tebiop"`
 	// The rules of this pay. It is locked until UnlockAfter clean submissions have
@@ -82,11 +82,11 @@ const ForfeitsLocked = "locked"
 // Offer fills in everything of terms that follows: id, seed, nonce hash, and
 // what has one value only. The other fields are set by the host.
 func Offer(t Terms, fresh, nonce seed.Seed) Terms {
-	t.Fresh = Hash(fresh)
+	t.Fresh = signed.Hash(fresh)
 	t.Kernel, t.Forfeits = Kernel, ForfeitsLocked
-	t.ChallengeID = Hash(t.challenge())
-	t.Seed = Hash(t.seed())
-	t.HostNonceHash = Hash(seed.MPoCNonce(t.challenge(), nonce))
+	t.ChallengeID = signed.Hash(t.challenge())
+	t.Seed = signed.Hash(t.seed())
+	t.HostNonceHash = signed.Hash(seed.MPoCNonce(t.challenge(), nonce))
 	return t
 }
 
@@ -140,9 +140,9 @@ func (t Terms) Valid() error {
 		return bad("at most %d loops", t.MaxLoops)
 	case t.UnlockAfter > MaxUnlock || t.BanAfter == 0 || t.BanAfter > MaxBan || t.Forfeits != ForfeitsLocked:
 		return bad("pay is due after %d submissions, a ban comes after %d cheats, and a cheat forfeits %.20q", t.UnlockAfter, t.BanAfter, t.Forfeits)
-	case t.ChallengeID != Hash(t.challenge()):
+	case t.ChallengeID != signed.Hash(t.challenge()):
 		return bad("the challenge id does not follow from chain, keys and fresh bytes")
-	case t.Seed != Hash(t.seed()):
+	case t.Seed != signed.Hash(t.seed()):
 		return bad("the seed does not follow from chain, keys and fresh bytes")
 	}
 	if err := t.PayPerTebiop.Valid(); err != nil {
@@ -174,25 +174,25 @@ func (t Terms) SignBytes() []byte {
 }
 
 // Digest names the terms in what is said later.
-func (t Terms) Digest() Hash { return sha256.Sum256(t.SignBytes()) }
+func (t Terms) Digest() signed.Hash { return sha256.Sum256(t.SignBytes()) }
 
 // Sign signs with the host's key.
-func (t Terms) Sign(key ed25519.PrivateKey) Signature { return sign(key, t.SignBytes()) }
+func (t Terms) Sign(key ed25519.PrivateKey) signed.Signature { return signed.Sign(key, t.SignBytes()) }
 
-// Verify checks form and signature. Errors wrap ErrTerms or ErrSignature.
-func (t Terms) Verify(sig Signature) error {
+// Verify checks form and signature. Errors wrap ErrTerms or signed.ErrSignature.
+func (t Terms) Verify(sig signed.Signature) error {
 	if err := t.Valid(); err != nil {
 		return err
 	}
-	return verify("host", t.HostKey, t.SignBytes(), sig)
+	return signed.Check("host", t.HostKey, t.SignBytes(), sig)
 }
 
 // Commit is what a device says when it has computed: how many loops, and the
 // root of the log of their leaves. It is bound to the terms by their digest.
 type Commit struct {
-	Loops       uint64  `json:"loops"`
-	ComputeTime Seconds `json:"compute_time"` // a hint: the host's clock decides
-	MerkleRoot  Hash    `json:"merkle_root"`
+	Loops       uint64      `json:"loops"`
+	ComputeTime Seconds     `json:"compute_time"` // a hint: the host's clock decides
+	MerkleRoot  signed.Hash `json:"merkle_root"`
 }
 
 // Log is a committed log: terms and the commit under them.
@@ -219,18 +219,18 @@ func (l Log) SignBytes() []byte {
 }
 
 // Digest names the committed log in what is said later.
-func (l Log) Digest() Hash { return sha256.Sum256(l.SignBytes()) }
+func (l Log) Digest() signed.Hash { return sha256.Sum256(l.SignBytes()) }
 
 // Sign signs the commit with the device's key.
-func (l Log) Sign(key ed25519.PrivateKey) Signature { return sign(key, l.SignBytes()) }
+func (l Log) Sign(key ed25519.PrivateKey) signed.Signature { return signed.Sign(key, l.SignBytes()) }
 
 // Verify checks the commit's form and signature; the terms have a Verify of
-// their own. Errors wrap ErrCommit or ErrSignature.
-func (l Log) Verify(sig Signature) error {
+// their own. Errors wrap ErrCommit or signed.ErrSignature.
+func (l Log) Verify(sig signed.Signature) error {
 	if err := l.Valid(); err != nil {
 		return err
 	}
-	return verify("device", l.Terms.DeviceKey, l.SignBytes(), sig)
+	return signed.Check("device", l.Terms.DeviceKey, l.SignBytes(), sig)
 }
 
 // Tiles is the number of tiles of the log.
@@ -275,9 +275,9 @@ func Samples(loops uint64) int { return int(min(loops, max(10, (loops+99)/100)))
 // how likely a full audit was, and until when the openings must be there. What
 // is looked at follows from it and is the same for both sides.
 type Draw struct {
-	HostNonce Hash   `json:"host_nonce"`
-	AuditQ32  uint64 `json:"audit_q32"` // probability of a full audit, in units of 2^-32
-	Deadline  uint64 `json:"deadline"`  // unix milliseconds of the host's clock
+	HostNonce signed.Hash `json:"host_nonce"`
+	AuditQ32  uint64      `json:"audit_q32"` // probability of a full audit, in units of 2^-32
+	Deadline  uint64      `json:"deadline"`  // unix milliseconds of the host's clock
 }
 
 // Verify checks that the draw is the one that the terms announced. Errors wrap
@@ -286,7 +286,7 @@ func (d Draw) Verify(l Log) error {
 	if d.AuditQ32 > audit.Q32One || d.Deadline > maxTime || d.Deadline < l.Terms.Issued {
 		return fmt.Errorf("%w: probability %d of 2^32, deadline %d", ErrDraw, d.AuditQ32, d.Deadline)
 	}
-	if Hash(seed.MPoCNonce(seed.Seed(l.Terms.ChallengeID), seed.Seed(d.HostNonce))) != l.Terms.HostNonceHash {
+	if signed.Hash(seed.MPoCNonce(seed.Seed(l.Terms.ChallengeID), seed.Seed(d.HostNonce))) != l.Terms.HostNonceHash {
 		return fmt.Errorf("%w: the nonce is not the one whose hash the terms hold", ErrDraw)
 	}
 	return nil
@@ -298,12 +298,14 @@ func (d Draw) SignBytes(l Log) []byte {
 }
 
 // Sign signs with the host's key.
-func (d Draw) Sign(l Log, key ed25519.PrivateKey) Signature { return sign(key, d.SignBytes(l)) }
+func (d Draw) Sign(l Log, key ed25519.PrivateKey) signed.Signature {
+	return signed.Sign(key, d.SignBytes(l))
+}
 
 // VerifySignature checks that the host signed the draw for this log, whether or
-// not it follows from the terms. Errors wrap ErrSignature.
-func (d Draw) VerifySignature(l Log, sig Signature) error {
-	return verify("host", l.Terms.HostKey, d.SignBytes(l), sig)
+// not it follows from the terms. Errors wrap signed.ErrSignature.
+func (d Draw) VerifySignature(l Log, sig signed.Signature) error {
+	return signed.Check("host", l.Terms.HostKey, d.SignBytes(l), sig)
 }
 
 // Questions is all that is looked at in a committed log.

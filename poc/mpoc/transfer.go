@@ -17,18 +17,18 @@ const TransferVersion = "assay-mpoc-transfer/1"
 // place of the receipts that it covers: anyone who reads the chain sees whether the transaction is
 // there, and if it is not, the statement shows that the host still owes the amount, and lied.
 type Transfer struct {
-	Version   string `json:"version"` // TransferVersion
-	Chain     string `json:"chain"`
-	HostKey   Key    `json:"host_key"`
-	DeviceKey Key    `json:"device_key"`
+	Version   string     `json:"version"` // TransferVersion
+	Chain     string     `json:"chain"`
+	HostKey   signed.Key `json:"host_key"`
+	DeviceKey signed.Key `json:"device_key"`
 	// Payout is the account that received Amount, in acpc.
 	Payout string `json:"payout"`
 	Amount Amount `json:"amount"`
 	// TxHash names the transaction: 64 hexadecimal digits, capitals.
 	TxHash string `json:"tx_hash"`
 	// Time is when the host saw it in a block, in unix milliseconds of its clock.
-	Time          uint64    `json:"time"`
-	HostSignature Signature `json:"host_signature"`
+	Time          uint64           `json:"time"`
+	HostSignature signed.Signature `json:"host_signature"`
 }
 
 var txHash = regexp.MustCompile(`^[0-9A-F]{64}$`)
@@ -40,15 +40,15 @@ func (t Transfer) SignBytes() []byte {
 }
 
 // Sign sets the host's signature.
-func (t *Transfer) Sign(key ed25519.PrivateKey) { t.HostSignature = sign(key, t.SignBytes()) }
+func (t *Transfer) Sign(key ed25519.PrivateKey) { t.HostSignature = signed.Sign(key, t.SignBytes()) }
 
 // Verify checks form and signature. It does not read the chain. Errors wrap ErrFile or
-// ErrSignature.
+// signed.ErrSignature.
 func (t Transfer) Verify() error {
 	if err := t.valid(); err != nil {
 		return err
 	}
-	return verify("host", t.HostKey, t.SignBytes(), t.HostSignature)
+	return signed.Check("host", t.HostKey, t.SignBytes(), t.HostSignature)
 }
 
 func (t Transfer) valid() error {

@@ -23,6 +23,7 @@ import (
 	"github.com/assaynet/assay/poc/mpoc"
 	"github.com/assaynet/assay/poc/record"
 	"github.com/assaynet/assay/poc/seed"
+	"github.com/assaynet/assay/poc/signed"
 	"github.com/assaynet/assay/poc/work"
 	"github.com/assaynet/assay/poc/work/matmul"
 )
@@ -164,8 +165,8 @@ func (m *member) hear(ctx context.Context) (*workerv1.Envelope, error) {
 // hand signs records and sends them, as the order's from leaf first on.
 func (m *member) hand(ctx context.Context, c *workerv1.Compute, first uint64, records []byte) error {
 	s := delivery.Statement{Order: delivery.Order{
-		Chain: m.welcome.Chain, HostKey: mpoc.KeyOf(hostKey), DeviceKey: mpoc.KeyOf(m.key), Participant: m.welcome.Participant, Epoch: c.Epoch, Node: m.welcome.Node,
-		Class: c.Class, Seed1: mpoc.Hash(c.Seed1), Segment: c.Segment, SegmentSeed: mpoc.Hash(c.SegmentSeed), Audit: mpoc.Hash(c.Audit),
+		Chain: m.welcome.Chain, HostKey: signed.KeyOf(hostKey), DeviceKey: signed.KeyOf(m.key), Participant: m.welcome.Participant, Epoch: c.Epoch, Node: m.welcome.Node,
+		Class: c.Class, Seed1: signed.Hash(c.Seed1), Segment: c.Segment, SegmentSeed: signed.Hash(c.SegmentSeed), Audit: signed.Hash(c.Audit),
 	}, Batch: delivery.BatchOf(first, records)}
 	sig := s.Sign(m.key)
 	return say(ctx, m.conn, &workerv1.Envelope{Message: &workerv1.Envelope_Batch{Batch: &workerv1.Batch{
@@ -392,7 +393,7 @@ func ask[A any](ctx context.Context, m *miner, kind string, body any) (A, error)
 }
 
 func (m *miner) register(ctx context.Context) error {
-	key := mpoc.KeyOf(m.key)
+	key := signed.KeyOf(m.key)
 	n, err := ask[mpocv1.NonceAnswer](ctx, m, mpocv1.TypeNonce, mpocv1.NonceRequest{DeviceKey: key})
 	if err != nil {
 		return err
@@ -407,7 +408,7 @@ func (m *miner) register(ctx context.Context) error {
 
 func (m *miner) challenge(ctx context.Context) (mpocv1.Challenge, error) {
 	m.count++
-	a := mpoc.Asking{HostKey: mpoc.KeyOf(hostKey), DeviceKey: mpoc.KeyOf(m.key), What: mpoc.AskChallenge, Time: uint64(time.Now().UnixMilli()), Count: m.count}
+	a := mpoc.Asking{HostKey: signed.KeyOf(hostKey), DeviceKey: signed.KeyOf(m.key), What: mpoc.AskChallenge, Time: uint64(time.Now().UnixMilli()), Count: m.count}
 	c, err := ask[mpocv1.Challenge](ctx, m, mpocv1.TypeChallenge, mpocv1.ChallengeRequest{Asking: a, Signature: a.Sign(m.key)})
 	if err == nil {
 		err = c.Terms.Verify(c.HostSignature)

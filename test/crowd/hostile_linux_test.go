@@ -22,6 +22,7 @@ import (
 	workerv1 "github.com/assaynet/assay/api/worker/v1"
 	"github.com/assaynet/assay/poc/mpoc"
 	"github.com/assaynet/assay/poc/record"
+	"github.com/assaynet/assay/poc/signed"
 )
 
 func jitter(about time.Duration) time.Duration {
@@ -232,7 +233,7 @@ func post(ctx context.Context, m machine, plan crowdPlan, path string, body io.R
 
 // badSignature asks in somebody else's name.
 func badSignature(ctx context.Context, m machine, plan crowdPlan) error {
-	a := mpoc.Asking{HostKey: mpoc.KeyOf(hostKey), DeviceKey: mpoc.KeyOf(keyOf("miners", 0)), What: mpoc.AskChallenge, Time: uint64(time.Now().UnixMilli()) + 1000}
+	a := mpoc.Asking{HostKey: signed.KeyOf(hostKey), DeviceKey: signed.KeyOf(keyOf("miners", 0)), What: mpoc.AskChallenge, Time: uint64(time.Now().UnixMilli()) + 1000}
 	body, err := json.Marshal(mpocv1.ChallengeRequest{Asking: a, Signature: a.Sign(m.key)})
 	if err != nil {
 		return err

@@ -11,6 +11,7 @@ import (
 
 	mpocv1 "github.com/assaynet/assay/api/mpoc/v1"
 	"github.com/assaynet/assay/poc/mpoc"
+	"github.com/assaynet/assay/poc/signed"
 )
 
 // spoil makes every tile of a loop wrong.
@@ -70,7 +71,7 @@ var attacks = []struct {
 		}
 		for _, cut := range []func(p *mpoc.Proof){
 			func(p *mpoc.Proof) { p.Samples[3].Proof = p.Samples[3].Proof[1:] },
-			func(p *mpoc.Proof) { p.Samples[3].Proof = append(slices.Clone(p.Samples[3].Proof), mpoc.Hash{}) },
+			func(p *mpoc.Proof) { p.Samples[3].Proof = append(slices.Clone(p.Samples[3].Proof), signed.Hash{}) },
 			func(p *mpoc.Proof) { p.Tiles[3].TileProof = p.Tiles[3].TileProof[:5] },
 			func(p *mpoc.Proof) { p.Tiles[3].Proof = nil },
 			func(p *mpoc.Proof) { p.Samples = p.Samples[:len(p.Samples)-1] },
@@ -195,7 +196,7 @@ var attacks = []struct {
 		s := h.compute(12, nil)
 		other := n.hand(keyOf(8)).register().compute(1, nil)
 		own := s.token
-		for _, token := range []mpoc.Hash{old.token, other.token, {}, {1}} {
+		for _, token := range []signed.Hash{old.token, other.token, {}, {1}} {
 			s.token = token
 			refused(t, mpocv1.CodeBadToken, h.commit(s))
 		}
@@ -213,16 +214,16 @@ var attacks = []struct {
 		thief := n.hand(keyOf(7)).register()
 		_, err := thief.find(r.Terms.ChallengeID)
 		refused(t, mpocv1.CodeNoChallenge, err)
-		_, unknown := thief.find(mpoc.Hash{1})
+		_, unknown := thief.find(signed.Hash{1})
 		refused(t, mpocv1.CodeNoChallenge, unknown)
-		if text := strings.ReplaceAll(err.Error(), r.Terms.ChallengeID.String(), (mpoc.Hash{1}).String()); text != unknown.Error() {
+		if text := strings.ReplaceAll(err.Error(), r.Terms.ChallengeID.String(), (signed.Hash{1}).String()); text != unknown.Error() {
 			t.Errorf("another's is told from an unknown one: %v, %v", err, unknown)
 		}
 		asked := h.finding(r.Terms.ChallengeID)
 		for _, change := range []func(q *mpocv1.FindRequest){
 			func(q *mpocv1.FindRequest) { q.Signature = q.Asking.Sign(thief.key) },
-			func(q *mpocv1.FindRequest) { q.Asking.DeviceKey = mpoc.KeyOf(thief.key) },
-			func(q *mpocv1.FindRequest) { q.Asking.ChallengeID = &mpoc.Hash{1} },
+			func(q *mpocv1.FindRequest) { q.Asking.DeviceKey = signed.KeyOf(thief.key) },
+			func(q *mpocv1.FindRequest) { q.Asking.ChallengeID = &signed.Hash{1} },
 		} {
 			q := asked
 			change(&q)
@@ -250,7 +251,7 @@ var attacks = []struct {
 		r.Signature = r.Registration.Sign(thief.key)
 		_, err = post[mpocv1.RegisterAnswer](thief, mpocv1.PathDevices, r)
 		refused(t, mpocv1.CodeBadSignature, err)
-		r.Registration.DeviceKey = mpoc.KeyOf(thief.key)
+		r.Registration.DeviceKey = signed.KeyOf(thief.key)
 		r.Signature = r.Registration.Sign(thief.key)
 		_, err = post[mpocv1.RegisterAnswer](thief, mpocv1.PathDevices, r)
 		refused(t, mpocv1.CodeReplayed, err)

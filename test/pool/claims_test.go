@@ -10,6 +10,7 @@ import (
 	mpocv1 "github.com/assaynet/assay/api/mpoc/v1"
 	"github.com/assaynet/assay/host/ledger"
 	"github.com/assaynet/assay/poc/mpoc"
+	"github.com/assaynet/assay/poc/signed"
 )
 
 // claim names receipts, and brings some.
@@ -84,7 +85,7 @@ func TestReceiptsBringBackWhatABackupLacks(t *testing.T) {
 	if answer, err := b.claim(nil, []mpoc.Receipt{others}); err != nil || answer.Entered != 1 { // it has no account there yet
 		t.Errorf("%+v, %v", answer, err)
 	}
-	if e, found, err := n.ledger.Entry(ledger.Device(mpoc.KeyOf(b.key)), ledger.Loops, others.Terms.ChallengeID.String()); err != nil || !found || e.Pay.String() != string(others.Outcome.Pay) {
+	if e, found, err := n.ledger.Entry(ledger.Device(signed.KeyOf(b.key)), ledger.Loops, others.Terms.ChallengeID.String()); err != nil || !found || e.Pay.String() != string(others.Outcome.Pay) {
 		t.Errorf("%+v, %v, %v", e, found, err)
 	}
 }

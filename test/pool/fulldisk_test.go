@@ -14,6 +14,7 @@ import (
 	"github.com/assaynet/assay/host/pool"
 	"github.com/assaynet/assay/internal/fulldisk"
 	"github.com/assaynet/assay/poc/mpoc"
+	"github.com/assaynet/assay/poc/signed"
 )
 
 // agree checks that a machine's receipts and the host's account say the same: what was acknowledged is
@@ -21,7 +22,7 @@ import (
 func (n *network) agree(w *machine) {
 	n.t.Helper()
 	accepted, pay := uint64(0), new(big.Int)
-	seen := map[mpoc.Hash]bool{}
+	seen := map[signed.Hash]bool{}
 	for _, r := range receipts(n.t, w.home) {
 		if seen[r.Terms.ChallengeID] {
 			n.t.Errorf("two receipts of challenge %s", r.Terms.ChallengeID)

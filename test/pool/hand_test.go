@@ -15,6 +15,7 @@ import (
 	"github.com/assaynet/assay/poc/commit"
 	"github.com/assaynet/assay/poc/mpoc"
 	"github.com/assaynet/assay/poc/seed"
+	"github.com/assaynet/assay/poc/signed"
 	"github.com/assaynet/assay/poc/work/matmul"
 )
 
@@ -92,9 +93,9 @@ func must[A any](h *hand) func(A, error) A {
 
 func (h *hand) registration() mpocv1.RegisterRequest {
 	h.t.Helper()
-	n := must[mpocv1.NonceAnswer](h)(post[mpocv1.NonceAnswer](h, mpocv1.PathNonce, mpocv1.NonceRequest{DeviceKey: mpoc.KeyOf(h.key)}))
+	n := must[mpocv1.NonceAnswer](h)(post[mpocv1.NonceAnswer](h, mpocv1.PathNonce, mpocv1.NonceRequest{DeviceKey: signed.KeyOf(h.key)}))
 	r := mpoc.Registration{
-		Chain: n.Chain, HostKey: n.HostKey, DeviceKey: mpoc.KeyOf(h.key), Nonce: n.Nonce, Agent: "hand", Engine: "hand",
+		Chain: n.Chain, HostKey: n.HostKey, DeviceKey: signed.KeyOf(h.key), Nonce: n.Nonce, Agent: "hand", Engine: "hand",
 		Devices: []mpoc.Claimed{{ID: "hand-0", Engine: "hand"}}, RateOps: 2_000_000_000,
 	}
 	return mpocv1.RegisterRequest{Registration: r, Signature: r.Sign(h.key)}
@@ -106,10 +107,10 @@ func (h *hand) register() *hand {
 	return h
 }
 
-func (h *hand) asking(what string) (mpoc.Asking, mpoc.Signature) {
+func (h *hand) asking(what string) (mpoc.Asking, signed.Signature) {
 	h.count++
 	q := mpoc.Asking{
-		HostKey: mpoc.KeyOf(h.n.config.HostKey), DeviceKey: mpoc.KeyOf(h.key), What: what,
+		HostKey: signed.KeyOf(h.n.config.HostKey), DeviceKey: signed.KeyOf(h.key), What: what,
 		Time: uint64(h.n.clock.Wall().UnixMilli()), Count: h.count,
 	}
 	return q, q.Sign(h.key)
@@ -124,7 +125,7 @@ func (h *hand) ask() (mpocv1.Challenge, error) {
 // submission is a log, forged or not, and the challenge it is for.
 type submission struct {
 	mpoc.Log
-	token mpoc.Hash
+	token signed.Hash
 	tree  commit.Log
 	tiles [][][32]byte
 	draw  mpoc.Draw

@@ -18,6 +18,7 @@ import (
 	mpocv1 "github.com/assaynet/assay/api/mpoc/v1"
 	"github.com/assaynet/assay/host/ledger"
 	"github.com/assaynet/assay/poc/mpoc"
+	"github.com/assaynet/assay/poc/signed"
 	workerpool "github.com/assaynet/assay/worker/pool"
 )
 
@@ -88,7 +89,7 @@ func TestHostileHosts(t *testing.T) {
 				t.Fatal(err)
 			}
 			f, err := e.Verify(t.Context(), mpoc.Reference())
-			if err != nil || !f.Host || f.Accused != mpoc.KeyOf(host) {
+			if err != nil || !f.Host || f.Accused != signed.KeyOf(host) {
 				t.Errorf("%+v, %v", f, err)
 			}
 		}},
@@ -147,7 +148,7 @@ func TestHostileTerms(t *testing.T) {
 		"unsigned":        func(a *mpocv1.Challenge) { a.DurationMS++ },
 		"another chain":   func(a *mpocv1.Challenge) { a.Chain = "elsewhere"; a.HostSignature = a.Terms.Sign(host) },
 		"a chosen seed":   func(a *mpocv1.Challenge) { a.Seed[0] ^= 1; a.HostSignature = a.Terms.Sign(host) },
-		"another machine": func(a *mpocv1.Challenge) { a.DeviceKey = mpoc.KeyOf(keyOf(5)); a.HostSignature = a.Terms.Sign(host) },
+		"another machine": func(a *mpocv1.Challenge) { a.DeviceKey = signed.KeyOf(keyOf(5)); a.HostSignature = a.Terms.Sign(host) },
 		"without end":     func(a *mpocv1.Challenge) { a.DurationMS = 1 << 40; a.HostSignature = a.Terms.Sign(host) },
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -226,7 +227,7 @@ func TestRulesChange(t *testing.T) {
 		unlock, ban uint32
 		state       ledger.State
 	}{{first, 2, 3, ledger.Due}, {second, 2, 3, ledger.Locked}, {next, 50, 1, ledger.Locked}} {
-		e, found, err := n.ledger.Entry(ledger.Device(mpoc.KeyOf(h.key)), ledger.Loops, c.r.Terms.ChallengeID.String())
+		e, found, err := n.ledger.Entry(ledger.Device(signed.KeyOf(h.key)), ledger.Loops, c.r.Terms.ChallengeID.String())
 		if err != nil || !found || e.State != c.state || e.Rules != (ledger.Rules{Unlock: uint64(c.unlock), Strikes: int(c.ban)}) || c.r.Terms.UnlockAfter != c.unlock || c.r.Terms.BanAfter != c.ban {
 			t.Errorf("submission %d: %+v, %v", i, e, err)
 		}

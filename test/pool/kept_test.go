@@ -11,6 +11,7 @@ import (
 	"github.com/assaynet/assay/internal/flips"
 	"github.com/assaynet/assay/internal/kept"
 	"github.com/assaynet/assay/poc/mpoc"
+	"github.com/assaynet/assay/poc/signed"
 	"github.com/assaynet/assay/worker"
 	workerpool "github.com/assaynet/assay/worker/pool"
 )
@@ -23,7 +24,7 @@ func TestWhatADeviceKeeps(t *testing.T) {
 	flips.Held(t, "../..", workerpool.Kept)
 	honest := bent(mpocv1.PathAccount, func(_ []byte, a *mpocv1.Account) {
 		s := mpoc.Transfer{
-			Version: mpoc.TransferVersion, Chain: chain, HostKey: mpoc.KeyOf(keyOf(1)), DeviceKey: a.DeviceKey,
+			Version: mpoc.TransferVersion, Chain: chain, HostKey: signed.KeyOf(keyOf(1)), DeviceKey: a.DeviceKey,
 			Payout: "cpc1test", Amount: "1", TxHash: strings.Repeat("AB", 32), Time: 1,
 		}
 		s.Sign(keyOf(1))

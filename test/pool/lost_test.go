@@ -12,6 +12,7 @@ import (
 
 	"github.com/assaynet/assay/host/ledger"
 	"github.com/assaynet/assay/poc/mpoc"
+	"github.com/assaynet/assay/poc/signed"
 )
 
 // Both records of a machine's account are damaged. Once its host has repaired the ledger, the machine has
@@ -24,7 +25,7 @@ func TestALostAccountGoesOn(t *testing.T) {
 	kept := []mpoc.Receipt{a.judged(s)}
 	want := n.standing(a.key)
 	n.stop()
-	path, key := filepath.Join(n.dir, "ledger.db"), mpoc.KeyOf(a.key)
+	path, key := filepath.Join(n.dir, "ledger.db"), signed.KeyOf(a.key)
 	db, err := bolt.Open(path, 0o600, nil)
 	if err == nil {
 		err = errors.Join(db.Update(func(tx *bolt.Tx) error {

@@ -22,6 +22,7 @@ import (
 	"github.com/assaynet/assay/link"
 	"github.com/assaynet/assay/poc/mpoc"
 	"github.com/assaynet/assay/poc/seed"
+	"github.com/assaynet/assay/poc/signed"
 	"github.com/assaynet/assay/poc/work"
 	"github.com/assaynet/assay/poc/work/matmul"
 	workerpool "github.com/assaynet/assay/worker/pool"
@@ -248,7 +249,7 @@ func (n *network) status() mpocv1.Status {
 // standing is a key's account.
 func (n *network) standing(key ed25519.PrivateKey) ledger.Account {
 	n.t.Helper()
-	a, err := n.pool.Standing(mpoc.KeyOf(key))
+	a, err := n.pool.Standing(signed.KeyOf(key))
 	if err != nil {
 		n.t.Fatal(err)
 	}

@@ -13,6 +13,7 @@ import (
 	mpocv1 "github.com/assaynet/assay/api/mpoc/v1"
 	"github.com/assaynet/assay/host/ledger"
 	"github.com/assaynet/assay/poc/mpoc"
+	"github.com/assaynet/assay/poc/signed"
 	workerpool "github.com/assaynet/assay/worker/pool"
 )
 
@@ -22,7 +23,7 @@ import (
 func TestReceiptsStayUntilPaid(t *testing.T) {
 	host := keyOf(1)
 	said := mpoc.Transfer{
-		Version: mpoc.TransferVersion, Chain: chain, HostKey: mpoc.KeyOf(host), DeviceKey: mpoc.KeyOf(keyOf(2)),
+		Version: mpoc.TransferVersion, Chain: chain, HostKey: signed.KeyOf(host), DeviceKey: signed.KeyOf(keyOf(2)),
 		Payout: "cpc1test", Amount: "1", TxHash: strings.Repeat("AB", 32), Time: 1,
 	}
 	says := func(edit func(*mpoc.Transfer)) mpocv1.Settlement {
@@ -38,7 +39,9 @@ func TestReceiptsStayUntilPaid(t *testing.T) {
 		unsigned,
 		says(func(s *mpoc.Transfer) { s.TxHash, s.Amount, s.Payout = strings.Repeat("02", 32), much, "cpc1host" }),
 		says(func(s *mpoc.Transfer) { s.TxHash, s.Amount, s.Chain = strings.Repeat("03", 32), much, "assay-other" }),
-		says(func(s *mpoc.Transfer) { s.TxHash, s.Amount, s.DeviceKey = strings.Repeat("04", 32), much, mpoc.Key{9} }),
+		says(func(s *mpoc.Transfer) {
+			s.TxHash, s.Amount, s.DeviceKey = strings.Repeat("04", 32), much, signed.Key{9}
+		}),
 	}
 	var honest atomic.Bool
 	n := newNetwork(t, func(n *network) {
@@ -81,7 +84,7 @@ func TestReceiptsStayUntilTheNodeHasIt(t *testing.T) {
 	n := newNetwork(t, func(n *network) {
 		n.bend = bent(mpocv1.PathAccount, func(_ []byte, a *mpocv1.Account) {
 			s := mpoc.Transfer{
-				Version: mpoc.TransferVersion, Chain: chain, HostKey: mpoc.KeyOf(host), DeviceKey: a.DeviceKey,
+				Version: mpoc.TransferVersion, Chain: chain, HostKey: signed.KeyOf(host), DeviceKey: a.DeviceKey,
 				Payout: "cpc1test", Amount: "1000000000000000000", TxHash: strings.Repeat("AB", 32), Time: 1,
 			}
 			s.Sign(host)

@@ -19,6 +19,7 @@ import (
 	mpocv1 "github.com/assaynet/assay/api/mpoc/v1"
 	"github.com/assaynet/assay/link"
 	"github.com/assaynet/assay/poc/mpoc"
+	"github.com/assaynet/assay/poc/signed"
 )
 
 // account asks for a page of a key's account.
@@ -86,13 +87,13 @@ func TestEveryReceiptIsListed(t *testing.T) {
 	}
 }
 
-func (h *hand) finding(id mpoc.Hash) mpocv1.FindRequest {
+func (h *hand) finding(id signed.Hash) mpocv1.FindRequest {
 	q, _ := h.asking(mpoc.AskReceipt)
 	q.ChallengeID = &id
 	return mpocv1.FindRequest{Asking: q, Signature: q.Sign(h.key)}
 }
 
-func (h *hand) find(id mpoc.Hash) (mpocv1.FindAnswer, error) {
+func (h *hand) find(id signed.Hash) (mpocv1.FindAnswer, error) {
 	h.t.Helper()
 	return post[mpocv1.FindAnswer](h, mpocv1.PathFind, h.finding(id))
 }
@@ -296,7 +297,7 @@ func TestHostileReceipts(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if f, err := e.Verify(t.Context(), mpoc.Reference()); err != nil || !f.Host || f.Accused != mpoc.KeyOf(host) {
+			if f, err := e.Verify(t.Context(), mpoc.Reference()); err != nil || !f.Host || f.Accused != signed.KeyOf(host) {
 				t.Errorf("%+v, %v", f, err)
 			}
 		})

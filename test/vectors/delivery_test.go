@@ -11,9 +11,9 @@ import (
 	"testing"
 
 	"github.com/assaynet/assay/poc/delivery"
-	"github.com/assaynet/assay/poc/mpoc"
 	"github.com/assaynet/assay/poc/record"
 	"github.com/assaynet/assay/poc/seed"
+	"github.com/assaynet/assay/poc/signed"
 	"github.com/assaynet/assay/poc/work"
 	"github.com/assaynet/assay/poc/work/transformer"
 )
@@ -28,14 +28,14 @@ type deliveryIn struct {
 }
 
 type deliveryOut struct {
-	Nonce           mpoc.Hash      `json:"nonce"`
-	Audit           mpoc.Hash      `json:"audit"`
-	Root            mpoc.Hash      `json:"root"`
-	Message         raw            `json:"message"`
-	DeviceSignature mpoc.Signature `json:"device_signature"`
-	HostSignature   mpoc.Signature `json:"host_signature"`
-	Questions       []uint64       `json:"questions"`
-	Error           string         `json:"error,omitempty"`
+	Nonce           signed.Hash      `json:"nonce"`
+	Audit           signed.Hash      `json:"audit"`
+	Root            signed.Hash      `json:"root"`
+	Message         raw              `json:"message"`
+	DeviceSignature signed.Signature `json:"device_signature"`
+	HostSignature   signed.Signature `json:"host_signature"`
+	Questions       []uint64         `json:"questions"`
+	Error           string           `json:"error,omitempty"`
 }
 
 // Holds spec M-21, M-22.
@@ -47,7 +47,7 @@ func TestDelivery(t *testing.T) {
 		return b
 	}
 	order := delivery.Order{Chain: "assay-test", Participant: "cpc1example", Epoch: 7, Node: "gpu-0", Class: "nano",
-		Seed1: mpoc.Hash(counted(1)), Segment: 2, SegmentSeed: mpoc.Hash(counted(0x40))}
+		Seed1: signed.Hash(counted(1)), Segment: 2, SegmentSeed: signed.Hash(counted(0x40))}
 	good := deliveryIn{Host: counted(5), Device: counted(9), Order: order, Samples: 4, Records: records(70)}
 	with := func(change func(*deliveryIn)) deliveryIn {
 		in := good
@@ -66,7 +66,7 @@ func TestDelivery(t *testing.T) {
 		{"chain of 65", with(func(in *deliveryIn) { in.Order.Chain = strings.Repeat("c", 65) })},
 	}, func(t testing.TB, in deliveryIn) deliveryOut {
 		host, device := ed25519.NewKeyFromSeed(in.Host[:]), ed25519.NewKeyFromSeed(in.Device[:])
-		in.Order.DeviceKey = mpoc.KeyOf(device)
+		in.Order.DeviceKey = signed.KeyOf(device)
 		s := delivery.Statement{Order: delivery.Announce(host, in.Order, in.Samples), Batch: delivery.BatchOf(in.First, in.Records)}
 		sig := s.Sign(device)
 		r := delivery.Receipt{Version: delivery.ReceiptVersion, Order: s.Order, Batch: s.Batch, DeviceSignature: sig,
@@ -98,8 +98,8 @@ type deliveryFinding struct {
 // Holds spec F-14, F-15.
 func TestDeliveryFiles(t *testing.T) {
 	host, device := ed25519.NewKeyFromSeed(counted(5).Bytes()), ed25519.NewKeyFromSeed(counted(9).Bytes())
-	order := delivery.Announce(host, delivery.Order{Chain: "assay-test", DeviceKey: mpoc.KeyOf(device), Participant: "cpc1example", Epoch: 7, Node: "gpu-0", Class: "nano",
-		Seed1: mpoc.Hash(counted(1)), Segment: 2, SegmentSeed: mpoc.Hash(counted(0x40))}, 8)
+	order := delivery.Announce(host, delivery.Order{Chain: "assay-test", DeviceKey: signed.KeyOf(device), Participant: "cpc1example", Epoch: 7, Node: "gpu-0", Class: "nano",
+		Seed1: signed.Hash(counted(1)), Segment: 2, SegmentSeed: signed.Hash(counted(0x40))}, 8)
 	model, err := work.Reference().Transformer(t.Context(), transformer.Nano, counted(1), nil)
 	if err != nil {
 		t.Fatal(err)

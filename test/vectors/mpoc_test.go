@@ -12,6 +12,7 @@ import (
 	"github.com/assaynet/assay/poc/commit"
 	"github.com/assaynet/assay/poc/mpoc"
 	"github.com/assaynet/assay/poc/seed"
+	"github.com/assaynet/assay/poc/signed"
 	"github.com/assaynet/assay/poc/work/matmul"
 )
 
@@ -21,7 +22,7 @@ func privateKey(s seed.Seed) ed25519.PrivateKey { return ed25519.NewKeyFromSeed(
 
 func mpocTerms() mpoc.Terms {
 	return mpoc.Offer(mpoc.Terms{
-		Chain: "assay-test", HostKey: mpoc.KeyOf(privateKey(mpocHost)), DeviceKey: mpoc.KeyOf(privateKey(mpocDevice)),
+		Chain: "assay-test", HostKey: signed.KeyOf(privateKey(mpocHost)), DeviceKey: signed.KeyOf(privateKey(mpocDevice)),
 		Shape: mpoc.Shape(mpoc.Shapes()[0]), DurationMS: 10_000, Issued: 1_800_000_000_000, Expiry: 1_800_000_060_000,
 		Whole: 3, Picks: 90, Light: 3, MaxLoops: 5000, PayPerTebiop: "1000000000000000000",
 		UnlockAfter: 20, BanAfter: 3,
@@ -39,29 +40,29 @@ type challengeIn struct {
 }
 
 type challengeOut struct {
-	TermsMessage    raw            `json:"terms_message"`
-	TermsSignature  mpoc.Signature `json:"terms_signature"`
-	CommitMessage   raw            `json:"commit_message"`
-	CommitSignature mpoc.Signature `json:"commit_signature"`
-	DrawMessage     raw            `json:"draw_message"`
-	DrawSignature   mpoc.Signature `json:"draw_signature"`
-	Leaf            raw            `json:"leaf"`
-	LeafHash        hash           `json:"leaf_hash"`
-	Full            bool           `json:"full"`
-	Samples         []uint64       `json:"samples"`
-	Whole           []uint64       `json:"whole"`
-	Picks           []mpoc.Pick    `json:"picks"`
-	SecondRound     []mpoc.Pick    `json:"picks_of_round_1"`
-	NoProof         raw            `json:"message_of_a_proof_without_openings"`
-	Error           string         `json:"error,omitempty"`
+	TermsMessage    raw              `json:"terms_message"`
+	TermsSignature  signed.Signature `json:"terms_signature"`
+	CommitMessage   raw              `json:"commit_message"`
+	CommitSignature signed.Signature `json:"commit_signature"`
+	DrawMessage     raw              `json:"draw_message"`
+	DrawSignature   signed.Signature `json:"draw_signature"`
+	Leaf            raw              `json:"leaf"`
+	LeafHash        hash             `json:"leaf_hash"`
+	Full            bool             `json:"full"`
+	Samples         []uint64         `json:"samples"`
+	Whole           []uint64         `json:"whole"`
+	Picks           []mpoc.Pick      `json:"picks"`
+	SecondRound     []mpoc.Pick      `json:"picks_of_round_1"`
+	NoProof         raw              `json:"message_of_a_proof_without_openings"`
+	Error           string           `json:"error,omitempty"`
 }
 
 // Holds spec C-9, M-4, M-7, M-9, M-15.
 func TestMPoC(t *testing.T) {
 	good := challengeIn{
 		Host: mpocHost, Device: mpocDevice, Terms: mpocTerms(),
-		Commit: mpoc.Commit{Loops: 1234, ComputeTime: 14_210, MerkleRoot: mpoc.Hash(counted(0x55))},
-		Draw:   mpoc.Draw{HostNonce: mpoc.Hash(mpocNonce), AuditQ32: 1 << 32, Deadline: 1_800_000_090_000},
+		Commit: mpoc.Commit{Loops: 1234, ComputeTime: 14_210, MerkleRoot: signed.Hash(counted(0x55))},
+		Draw:   mpoc.Draw{HostNonce: signed.Hash(mpocNonce), AuditQ32: 1 << 32, Deadline: 1_800_000_090_000},
 		Index:  1000, Digest: hash(counted(0x66)),
 	}
 	with := func(change func(*challengeIn)) challengeIn {
@@ -137,7 +138,7 @@ func mpocFiles(t *testing.T, forge bool) (mpoc.Receipt, mpoc.Evidence) {
 		tree.Append(terms.LeafHash(i, matmul.Root(tiles)))
 	}
 	l := mpoc.Log{Terms: terms, Commit: mpoc.Commit{Loops: 2, ComputeTime: 9_500, MerkleRoot: tree.Root()}}
-	draw := mpoc.Draw{HostNonce: mpoc.Hash(mpocNonce), AuditQ32: 1 << 32, Deadline: 1_800_000_090_000}
+	draw := mpoc.Draw{HostNonce: signed.Hash(mpocNonce), AuditQ32: 1 << 32, Deadline: 1_800_000_090_000}
 	q := draw.Questions(l)
 	var p mpoc.Proof
 	for _, index := range q.Samples() {

@@ -9,6 +9,7 @@ import (
 	"github.com/assaynet/assay/poc/commit"
 	"github.com/assaynet/assay/poc/mpoc"
 	"github.com/assaynet/assay/poc/seed"
+	"github.com/assaynet/assay/poc/signed"
 	"github.com/assaynet/assay/poc/work/matmul"
 )
 
@@ -25,7 +26,7 @@ func faultyReceipt(t *testing.T) mpoc.Receipt {
 		}
 		units = append(units, tiles)
 	}
-	draw := mpoc.Draw{HostNonce: mpoc.Hash(mpocNonce), AuditQ32: 1 << 32, Deadline: 1_800_000_090_000}
+	draw := mpoc.Draw{HostNonce: signed.Hash(mpocNonce), AuditQ32: 1 << 32, Deadline: 1_800_000_090_000}
 	for i := range units {
 		for j := range units[i] {
 			units[i][j][0] ^= 1

@@ -10,6 +10,7 @@ import (
 
 	"github.com/assaynet/assay/poc/mpoc"
 	"github.com/assaynet/assay/poc/seed"
+	"github.com/assaynet/assay/poc/signed"
 )
 
 type transferIn struct {
@@ -20,10 +21,10 @@ type transferIn struct {
 }
 
 type transferOut struct {
-	Message   raw             `json:"message,omitempty"`
-	Signature *mpoc.Signature `json:"signature,omitempty"`
-	File      text            `json:"file,omitempty"`
-	Error     string          `json:"error,omitempty"`
+	Message   raw               `json:"message,omitempty"`
+	Signature *signed.Signature `json:"signature,omitempty"`
+	File      text              `json:"file,omitempty"`
+	Error     string            `json:"error,omitempty"`
 }
 
 // spoken is what a host signs about a transfer, put together here from the rule alone: a
@@ -42,7 +43,7 @@ func spoken(t mpoc.Transfer) (message []byte) {
 func TestTransfers(t *testing.T) {
 	host := privateKey(mpocHost)
 	said := mpoc.Transfer{
-		Version: mpoc.TransferVersion, Chain: "assay-test", HostKey: mpoc.KeyOf(host), DeviceKey: mpoc.KeyOf(privateKey(mpocDevice)),
+		Version: mpoc.TransferVersion, Chain: "assay-test", HostKey: signed.KeyOf(host), DeviceKey: signed.KeyOf(privateKey(mpocDevice)),
 		Payout: "cpc1qyqszqgpqyqszqgpqyqszqgpqyqszqgp8apuk5", Amount: "30000000000000000000", TxHash: strings.Repeat("0123456789ABCDEF", 4), Time: 1_800_000_000_000,
 	}
 	with := func(change func(*mpoc.Transfer)) transferIn {

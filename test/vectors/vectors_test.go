@@ -20,6 +20,7 @@ import (
 	"github.com/assaynet/assay/poc/evidence"
 	"github.com/assaynet/assay/poc/mpoc"
 	"github.com/assaynet/assay/poc/seed"
+	"github.com/assaynet/assay/poc/signed"
 	"github.com/assaynet/assay/poc/work/matmul"
 )
 
@@ -106,8 +107,8 @@ func fault(t testing.TB, err error) string {
 	}{
 		{evidence.ErrFile, "file"}, {evidence.ErrClaim, "claim"},
 		{mpoc.ErrHost, "host"}, {mpoc.ErrFile, "file"}, {mpoc.ErrClaim, "claim"}, {mpoc.ErrTerms, "terms"}, {mpoc.ErrCommit, "commit"},
-		{mpoc.ErrDraw, "draw"}, {mpoc.ErrSignature, "signature"}, {mpoc.ErrOpening, "opening"},
-		{delivery.ErrFile, "file"}, {delivery.ErrClaim, "claim"}, {delivery.ErrStatement, "statement"}, {delivery.ErrSignature, "signature"},
+		{mpoc.ErrDraw, "draw"}, {signed.ErrSignature, "signature"}, {mpoc.ErrOpening, "opening"},
+		{delivery.ErrFile, "file"}, {delivery.ErrClaim, "claim"}, {delivery.ErrStatement, "statement"}, {signed.ErrSignature, "signature"},
 		{commit.ErrStatement, "statement"}, {commit.ErrArchive, "archive"}, {commit.ErrLeaf, "leaf"}, {commit.ErrSize, "size"}, {commit.ErrProof, "proof"},
 		{matmul.ErrShape, "shape"}, {matmul.ErrTile, "tile"}, {seed.ErrSeed, "seed"},
 	} {

@@ -12,8 +12,8 @@ import (
 	"testing"
 
 	"github.com/assaynet/assay/poc/delivery"
-	"github.com/assaynet/assay/poc/mpoc"
 	"github.com/assaynet/assay/poc/seed"
+	"github.com/assaynet/assay/poc/signed"
 	"github.com/assaynet/assay/poc/work"
 	"github.com/assaynet/assay/poc/work/transformer"
 )
@@ -27,8 +27,8 @@ var (
 // an honest host makes of it.
 func handed(t *testing.T, wrong int) (delivery.Receipt, delivery.Evidence) {
 	t.Helper()
-	o := delivery.Announce(hostKey, delivery.Order{Chain: "assay-test", DeviceKey: mpoc.KeyOf(deviceKey), Participant: "cpc1test", Epoch: 3, Node: "m-1", Class: "nano",
-		Seed1: mpoc.Hash{1}, Segment: 2, SegmentSeed: mpoc.Hash{3}}, 12)
+	o := delivery.Announce(hostKey, delivery.Order{Chain: "assay-test", DeviceKey: signed.KeyOf(deviceKey), Participant: "cpc1test", Epoch: 3, Node: "m-1", Class: "nano",
+		Seed1: signed.Hash{1}, Segment: 2, SegmentSeed: signed.Hash{3}}, 12)
 	m, err := work.Reference().Transformer(t.Context(), transformer.Nano, seed.Seed{1}, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -93,7 +93,7 @@ func TestCheck(t *testing.T) {
 	bent := forged
 	bent.Order.Node = "m-2"
 	unsigned := r
-	unsigned.HostSignature = mpoc.Signature{}
+	unsigned.HostSignature = signed.Signature{}
 	for name, c := range map[string]struct {
 		raw   []byte
 		want  error
@@ -101,12 +101,12 @@ func TestCheck(t *testing.T) {
 		text  string // part of it, or of the error
 	}{
 		"a receipt":                {file(r), nil, "received", "the host has 12 leaves"},
-		"without the host's name":  {file(unsigned), delivery.ErrSignature, "received", "host key"},
+		"without the host's name":  {file(unsigned), signed.ErrSignature, "received", "host key"},
 		"a forger's log":           {leftOut(&forged), nil, "fraud", "shown to have cheated: " + r.Order.DeviceKey.String()},
 		"its evidence alone":       {file(forged), nil, "fraud", "the machine signed, as leaf 0"},
 		"a flipped bit":            {leftOut(&flipped), nil, "faulty", "as a faulty device has it"},
 		"an honest log called so":  {leftOut(&honest), delivery.ErrClaim, "faulty", "called wrong and is right"},
-		"of another node":          {leftOut(&bent), delivery.ErrSignature, "fraud", "device key"},
+		"of another node":          {leftOut(&bent), signed.ErrSignature, "fraud", "device key"},
 		"of another epoch":         {another(func(f *delivery.LeftOutFile) { f.Epoch++ }), delivery.ErrLeftOut, "fraud", "says something else"},
 		"of more wrong leaves":     {another(func(f *delivery.LeftOutFile) { f.Wrong++ }), delivery.ErrLeftOut, "fraud", "says something else"},
 		"for another reason":       {another(func(f *delivery.LeftOutFile) { f.Reason += "!" }), delivery.ErrLeftOut, "fraud", "says something else"},

@@ -15,6 +15,7 @@ import (
 	"io"
 
 	"github.com/assaynet/assay/poc/mpoc"
+	"github.com/assaynet/assay/poc/signed"
 )
 
 // Report is the answer about one file, as --json prints it.
@@ -147,7 +148,7 @@ func (r *Report) evidence(ctx context.Context, raw []byte, by mpoc.Recompute) er
 	}
 	f, err := e.Verify(ctx, by)
 	r.Reason, r.HostCheated = f.Reason, f.Host && err == nil
-	if err == nil && f.Accused != (mpoc.Key{}) {
+	if err == nil && f.Accused != (signed.Key{}) {
 		r.Accused = f.Accused.String()
 	}
 	return err

@@ -12,6 +12,7 @@ import (
 	"github.com/assaynet/assay/poc/commit"
 	"github.com/assaynet/assay/poc/mpoc"
 	"github.com/assaynet/assay/poc/seed"
+	"github.com/assaynet/assay/poc/signed"
 	"github.com/assaynet/assay/poc/work/matmul"
 )
 
@@ -25,7 +26,7 @@ func submission(t *testing.T, forge bool) (mpoc.Receipt, mpoc.Evidence) {
 	t.Helper()
 	nonce := seed.Seed{3}
 	terms := mpoc.Offer(mpoc.Terms{
-		Chain: "assay-test", HostKey: mpoc.KeyOf(hostKey), DeviceKey: mpoc.KeyOf(deviceKey), Shape: mpoc.Shape(mpoc.Shapes()[0]),
+		Chain: "assay-test", HostKey: signed.KeyOf(hostKey), DeviceKey: signed.KeyOf(deviceKey), Shape: mpoc.Shape(mpoc.Shapes()[0]),
 		DurationMS: 10_000, Issued: 1_800_000_000_000, Expiry: 1_800_000_060_000, Whole: 1, Picks: 90, Light: 3, MaxLoops: 10, PayPerTebiop: "1000000",
 		UnlockAfter: 20, BanAfter: 3,
 	}, seed.Seed{4}, nonce)
@@ -41,7 +42,7 @@ func submission(t *testing.T, forge bool) (mpoc.Receipt, mpoc.Evidence) {
 	var tree commit.Log
 	tree.Append(terms.LeafHash(0, matmul.Root(tiles)))
 	l := mpoc.Log{Terms: terms, Commit: mpoc.Commit{Loops: 1, ComputeTime: 10_000, MerkleRoot: tree.Root()}}
-	draw := mpoc.Draw{HostNonce: mpoc.Hash(nonce), AuditQ32: 1 << 32, Deadline: 1_800_000_090_000}
+	draw := mpoc.Draw{HostNonce: signed.Hash(nonce), AuditQ32: 1 << 32, Deadline: 1_800_000_090_000}
 	q := draw.Questions(l)
 	var p mpoc.Proof
 	s, err := l.OpenSample(&tree, 0, matmul.Root(tiles))
@@ -99,10 +100,10 @@ func TestCheck(t *testing.T) {
 		text    string
 	}{
 		"accepted":                {write(honest), "accepted", nil, "", false, "64 tiles were looked at, all right"},
-		"rejected":                {write(forged), "rejected", nil, mpoc.KeyOf(deviceKey).String(), false, "no faulty device explains"},
-		"rejected without reason": {write(cheat), "rejected", mpoc.ErrHost, mpoc.KeyOf(hostKey).String(), true, "counts as accepted"},
-		"altered":                 {write(altered), "accepted", mpoc.ErrSignature, "", false, "not signed"},
-		"forged":                  {write(evidence), "forged", nil, mpoc.KeyOf(deviceKey).String(), false, "is not what the work gives"},
+		"rejected":                {write(forged), "rejected", nil, signed.KeyOf(deviceKey).String(), false, "no faulty device explains"},
+		"rejected without reason": {write(cheat), "rejected", mpoc.ErrHost, signed.KeyOf(hostKey).String(), true, "counts as accepted"},
+		"altered":                 {write(altered), "accepted", signed.ErrSignature, "", false, "not signed"},
+		"forged":                  {write(evidence), "forged", nil, signed.KeyOf(deviceKey).String(), false, "is not what the work gives"},
 		"slander":                 {write(slander), "forged", mpoc.ErrClaim, "", false, "is what the work gives"},
 		"half a file":             {write(honest)[:500], "", mpoc.ErrFile, "", false, "malformed"},
 	} {

@@ -9,13 +9,14 @@ import (
 	"testing"
 
 	"github.com/assaynet/assay/poc/mpoc"
+	"github.com/assaynet/assay/poc/signed"
 )
 
 // A host's statement that it paid proves that it said so, and says what to look up.
 func TestTransfer(t *testing.T) {
 	host := ed25519.NewKeyFromSeed(bytes.Repeat([]byte{1}, 32))
 	f := mpoc.Transfer{
-		Version: mpoc.TransferVersion, Chain: "assay-test", HostKey: mpoc.KeyOf(host), DeviceKey: mpoc.Key{2}, Payout: "cpc1example",
+		Version: mpoc.TransferVersion, Chain: "assay-test", HostKey: signed.KeyOf(host), DeviceKey: signed.Key{2}, Payout: "cpc1example",
 		Amount: "30000", TxHash: strings.Repeat("AB", 32), Time: 1_800_000_000_000,
 	}
 	f.Sign(host)

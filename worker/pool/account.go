@@ -14,6 +14,7 @@ import (
 
 	mpocv1 "github.com/assaynet/assay/api/mpoc/v1"
 	"github.com/assaynet/assay/poc/mpoc"
+	"github.com/assaynet/assay/poc/signed"
 )
 
 // verified is how many full 10^6 operations there are with ops more.
@@ -61,7 +62,7 @@ func (m *Machine) cover(ctx context.Context, a mpocv1.Account) {
 	trouble := ""
 	for _, s := range slices.Backward(a.Settlements) {
 		t := mpoc.Transfer{
-			Version: mpoc.TransferVersion, Chain: m.chain, HostKey: m.host, DeviceKey: mpoc.KeyOf(m.c.Key),
+			Version: mpoc.TransferVersion, Chain: m.chain, HostKey: m.host, DeviceKey: signed.KeyOf(m.c.Key),
 			Payout: s.Payout, Amount: s.Amount, TxHash: s.TxHash, Time: s.Time, HostSignature: s.HostSignature,
 		}
 		if m.counted(t) {

@@ -13,6 +13,7 @@ import (
 	"github.com/assaynet/assay/poc/commit"
 	"github.com/assaynet/assay/poc/mpoc"
 	"github.com/assaynet/assay/poc/seed"
+	"github.com/assaynet/assay/poc/signed"
 	"github.com/assaynet/assay/poc/work/matmul"
 )
 
@@ -110,7 +111,7 @@ func (m *Machine) collect(ctx context.Context) error {
 	}
 	m.resumed = false
 	for _, c := range slices.Clone(m.missing) {
-		if c.Terms.HostKey != m.host || c.Terms.DeviceKey != mpoc.KeyOf(m.c.Key) {
+		if c.Terms.HostKey != m.host || c.Terms.DeviceKey != signed.KeyOf(m.c.Key) {
 			continue
 		}
 		err := m.find(ctx, &c)
@@ -238,7 +239,7 @@ func (m *Machine) receive(ctx context.Context, c *challenge, r mpoc.Receipt) err
 		}
 		return m.show(c, "receipt", r, fmt.Errorf("%w: the receipt is about another submission", mpoc.ErrHost))
 	}
-	if r.Draw != nil && c.DrawSignature != (mpoc.Signature{}) && *r.Draw != c.Draw {
+	if r.Draw != nil && c.DrawSignature != (signed.Signature{}) && *r.Draw != c.Draw {
 		return m.show(c, "receipt", struct {
 			Draw    mpoc.SignedDraw `json:"draw"`
 			Receipt mpoc.Receipt    `json:"receipt"`

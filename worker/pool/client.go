@@ -19,6 +19,7 @@ import (
 	mpocv1 "github.com/assaynet/assay/api/mpoc/v1"
 	"github.com/assaynet/assay/link"
 	"github.com/assaynet/assay/poc/mpoc"
+	"github.com/assaynet/assay/poc/signed"
 )
 
 const (
@@ -206,7 +207,7 @@ func sleep(ctx context.Context, wait time.Duration) error {
 // register makes the key known. What the host calls itself must be what its
 // address names.
 func (m *Machine) register(ctx context.Context) error {
-	key := mpoc.KeyOf(m.c.Key)
+	key := signed.KeyOf(m.c.Key)
 	for tries := 0; ; tries++ {
 		n, err := post[mpocv1.NonceAnswer](ctx, m, mpocv1.PathNonce, func() any { return mpocv1.NonceRequest{DeviceKey: key} })
 		if err != nil {
@@ -241,8 +242,8 @@ func (m *Machine) register(ctx context.Context) error {
 
 // ask signs a question that the host takes once, in rising order; one for a
 // receipt is about a challenge.
-func (m *Machine) ask(what string, about *mpoc.Hash) (mpoc.Asking, mpoc.Signature) {
-	m.asked.HostKey, m.asked.DeviceKey, m.asked.What, m.asked.ChallengeID = m.host, mpoc.KeyOf(m.c.Key), what, about
+func (m *Machine) ask(what string, about *signed.Hash) (mpoc.Asking, signed.Signature) {
+	m.asked.HostKey, m.asked.DeviceKey, m.asked.What, m.asked.ChallengeID = m.host, signed.KeyOf(m.c.Key), what, about
 	m.asked.Time = max(m.asked.Time, m.client.now())
 	m.asked.Count++
 	return m.asked, m.asked.Sign(m.c.Key)

@@ -16,6 +16,7 @@ import (
 	"github.com/assaynet/assay/poc/commit"
 	"github.com/assaynet/assay/poc/mpoc"
 	"github.com/assaynet/assay/poc/seed"
+	"github.com/assaynet/assay/poc/signed"
 )
 
 // challenge asks for work and checks the terms.
@@ -32,7 +33,7 @@ func (m *Machine) challenge(ctx context.Context) error {
 	if err := t.Verify(a.HostSignature); err != nil {
 		return fmt.Errorf("%w: %w", mpoc.ErrHost, err)
 	}
-	if t.HostKey != m.host || t.DeviceKey != mpoc.KeyOf(m.c.Key) || t.Chain != m.chain {
+	if t.HostKey != m.host || t.DeviceKey != signed.KeyOf(m.c.Key) || t.Chain != m.chain {
 		return fmt.Errorf("%w: the challenge is for another host, chain or key", mpoc.ErrHost)
 	}
 	now := m.client.now()

@@ -19,6 +19,7 @@ import (
 	"github.com/assaynet/assay/link"
 	"github.com/assaynet/assay/poc/mpoc"
 	"github.com/assaynet/assay/poc/seed"
+	"github.com/assaynet/assay/poc/signed"
 	"github.com/assaynet/assay/poc/work/matmul"
 )
 
@@ -100,7 +101,7 @@ type Machine struct {
 
 	// Of the host, since it was registered with. These belong to Run.
 	chain string
-	host  mpoc.Key
+	host  signed.Key
 	asked mpoc.Asking // the latest
 	look  time.Time   // when to look at the account again
 	// claims is when to ask again whether the host knows what it owes, and run its program's when it was
@@ -159,7 +160,7 @@ func New(c Config) (*Machine, error) {
 		return nil, fmt.Errorf("%w: %w", ErrConfig, err)
 	}
 	m.status = Status{
-		Device: c.Device.ID, Name: c.Device.Name, Key: mpoc.KeyOf(c.Key).String(), Host: address.HostPort,
+		Device: c.Device.ID, Name: c.Device.Name, Key: signed.KeyOf(c.Key).String(), Host: address.HostPort,
 		State: "connecting", Reason: "not started yet",
 	}
 	return m, nil
@@ -214,7 +215,7 @@ func (m *Machine) Run(ctx context.Context) (err error) {
 			wait = restMin // who has one machine, put back from a copy, goes on after it
 			m.is("idle", err.Error(), time.Now().Add(wait).UTC().Format(time.RFC3339), next(err))
 		case code(err) == mpocv1.CodeUnknownDevice: // a host that lost its memory
-			m.host = mpoc.Key{}
+			m.host = signed.Key{}
 			fallthrough
 		case errors.Is(err, errOver):
 			m.is("asking", "", "", "")
@@ -308,11 +309,11 @@ func next(err error) string {
 
 // turn brings one challenge, begun or not, to its end.
 func (m *Machine) turn(ctx context.Context) error {
-	if m.host == (mpoc.Key{}) {
+	if m.host == (signed.Key{}) {
 		if err := m.register(ctx); err != nil {
 			return err
 		}
-		if c := m.current; c != nil && c.Phase != Over && (c.Terms.HostKey != m.host || c.Terms.Chain != m.chain || c.Terms.DeviceKey != mpoc.KeyOf(m.c.Key)) {
+		if c := m.current; c != nil && c.Phase != Over && (c.Terms.HostKey != m.host || c.Terms.Chain != m.chain || c.Terms.DeviceKey != signed.KeyOf(m.c.Key)) {
 			if err := m.over(WasDropped, dropped, "it was another host's, chain's or key's"); !errors.Is(err, errOver) {
 				return err
 			}

@@ -19,6 +19,7 @@ import (
 	"github.com/assaynet/assay/internal/marker"
 	"github.com/assaynet/assay/internal/sealed"
 	"github.com/assaynet/assay/poc/mpoc"
+	"github.com/assaynet/assay/poc/signed"
 )
 
 // A receipt with pay is a proof of debt. It is the machine's until the debt is paid: only a transfer
@@ -58,7 +59,7 @@ type proofs struct {
 	id    string
 	next  uint64 // number of the next receipt or transfer
 	hosts map[string]*debtor
-	names map[mpoc.Hash]string // of receipts, by challenge
+	names map[signed.Hash]string // of receipts, by challenge
 	// most, mostBytes, mostTransfers and mostPaid are the bounds.
 	most, mostBytes, mostTransfers, mostPaid int
 	// damaged is told of a receipt's file that is not what was kept. Optional.
@@ -107,7 +108,7 @@ type proof struct {
 // openProofs reads the names in the folders. Receipts that an earlier program named by the host's
 // clock get numbers in the order in which they were written.
 func openProofs(home string, read reader) (*proofs, error) {
-	p := &proofs{home: home, read: read, next: 1, hosts: map[string]*debtor{}, names: map[mpoc.Hash]string{},
+	p := &proofs{home: home, read: read, next: 1, hosts: map[string]*debtor{}, names: map[signed.Hash]string{},
 		most: MaxOwed, mostBytes: MaxOwedBytes, mostTransfers: MaxTransfers, mostPaid: keepPaid}
 	if err := p.openPaid(); err != nil {
 		return nil, err
@@ -182,7 +183,7 @@ func (p *proofs) of(host string) *debtor {
 	return d
 }
 
-func hostName(k mpoc.Key) string { return k.String()[2:34] }
+func hostName(k signed.Key) string { return k.String()[2:34] }
 
 // receiptName is number, host, pay in acpc and challenge; one that was paid ends in paidSuffix.
 func receiptName(number uint64, r mpoc.Receipt) string {
@@ -190,7 +191,7 @@ func receiptName(number uint64, r mpoc.Receipt) string {
 }
 
 // readName is receiptName's other way; ok is false for other files.
-func readName(name string) (f proof, host string, id mpoc.Hash, ok bool) {
+func readName(name string) (f proof, host string, id signed.Hash, ok bool) {
 	stem, paid := strings.CutSuffix(name, paidSuffix)
 	parts := strings.Split(strings.TrimSuffix(stem, ".json"), "-")
 	if len(parts) != 4 || !strings.HasSuffix(name, ".json") || len(parts[1]) != 32 {
@@ -225,7 +226,7 @@ func (p *proofs) openReceipts() error {
 }
 
 // note takes a receipt's file into the books.
-func (p *proofs) note(host string, id mpoc.Hash, f proof) {
+func (p *proofs) note(host string, id signed.Hash, f proof) {
 	d := p.of(host)
 	p.names[id] = f.name
 	p.next = max(p.next, f.number+1)
@@ -336,7 +337,7 @@ func (p *proofs) remove(f proof) error {
 
 // kept returns the receipt of a challenge that is here already, nil if none is. One that its host did not
 // sign as it stands is none: a bit that has flipped is no other word of the host's.
-func (p *proofs) kept(id mpoc.Hash) (*mpoc.Receipt, error) {
+func (p *proofs) kept(id signed.Hash) (*mpoc.Receipt, error) {
 	name, found := p.names[id]
 	if !found {
 		return nil, nil
@@ -463,7 +464,7 @@ func (p *proofs) mark(f proof) (proof, error) {
 
 // full is an error that wraps ErrOwed where there is no room for more receipts of a host. The folders
 // are read again first: their owner may have moved files elsewhere.
-func (p *proofs) full(host mpoc.Key) error {
+func (p *proofs) full(host signed.Key) error {
 	room := func() bool {
 		d := p.of(hostName(host))
 		return len(d.owed) < p.most && d.bytes < p.mostBytes && d.signed < p.mostTransfers
@@ -517,7 +518,7 @@ func (p *Proofs) Text() string {
 // Filling reports whether four fifths of the room are taken.
 func (p Proofs) Filling() bool { return p.Receipts >= p.Most/5*4 || p.Bytes >= p.MostBytes/5*4 }
 
-func (p *proofs) summary(host mpoc.Key) *Proofs {
+func (p *proofs) summary(host signed.Key) *Proofs {
 	d := p.of(hostName(host))
 	return &Proofs{len(d.owed), mpoc.Amount(d.sum.String()), d.bytes, p.most, p.mostBytes, d.signed, ""}
 }

@@ -19,13 +19,14 @@ import (
 	"github.com/assaynet/assay/internal/marker"
 	"github.com/assaynet/assay/poc/mpoc"
 	"github.com/assaynet/assay/poc/seed"
+	"github.com/assaynet/assay/poc/signed"
 )
 
 // judged is a receipt of a host, with pay if it is due; committed is the host's clock.
 func judged(host, n byte, pay string, committed uint64) mpoc.Receipt {
 	key, device := ed25519.NewKeyFromSeed(bytes.Repeat([]byte{host}, 32)), ed25519.NewKeyFromSeed(bytes.Repeat([]byte{2}, 32))
 	t := mpoc.Offer(mpoc.Terms{
-		Chain: "assay-test", HostKey: mpoc.KeyOf(key), DeviceKey: mpoc.KeyOf(device), Shape: mpoc.Shape(mpoc.Shapes()[0]),
+		Chain: "assay-test", HostKey: signed.KeyOf(key), DeviceKey: signed.KeyOf(device), Shape: mpoc.Shape(mpoc.Shapes()[0]),
 		DurationMS: 1000, Issued: 1_800_000_000_000, Expiry: 1_800_000_060_000, Picks: 90, Light: 3, MaxLoops: 1000,
 		PayPerTebiop: "1", BanAfter: 1, Forfeits: "locked",
 	}, seed.Seed{host, n}, seed.Seed{3})
@@ -38,7 +39,7 @@ func judged(host, n byte, pay string, committed uint64) mpoc.Receipt {
 func paid(host, n byte, amount string) mpoc.Transfer {
 	key := ed25519.NewKeyFromSeed(bytes.Repeat([]byte{host}, 32))
 	t := mpoc.Transfer{
-		Version: mpoc.TransferVersion, Chain: "assay-test", HostKey: mpoc.KeyOf(key), Payout: "cpc1test", Amount: mpoc.Amount(amount),
+		Version: mpoc.TransferVersion, Chain: "assay-test", HostKey: signed.KeyOf(key), Payout: "cpc1test", Amount: mpoc.Amount(amount),
 		TxHash: strings.ToUpper(strings.Repeat(fmt.Sprintf("%02x", n), 32)), Time: 1,
 	}
 	t.Sign(key)
@@ -208,7 +209,7 @@ func TestTheLatestPaidReceiptsAreKept(t *testing.T) {
 		for _, p := range []*proofs{p, proofsOf(t, home)} {
 			var kept []byte
 			for _, f := range p.of(hostName(list[0].Terms.HostKey)).paid {
-				r, err := p.kept(func() mpoc.Hash { _, _, id, _ := readName(f.name); return id }())
+				r, err := p.kept(func() signed.Hash { _, _, id, _ := readName(f.name); return id }())
 				if err != nil || r == nil {
 					t.Fatalf("%s: %v, %v", f.name, r, err)
 				}

@@ -21,6 +21,7 @@ import (
 	"github.com/assaynet/assay/internal/marker"
 	"github.com/assaynet/assay/internal/sealed"
 	"github.com/assaynet/assay/poc/mpoc"
+	"github.com/assaynet/assay/poc/signed"
 )
 
 // Phase is how far the machine has come with its challenge.
@@ -43,13 +44,13 @@ type state struct {
 
 // challenge is one that was asked for, and how far it has come.
 type challenge struct {
-	Phase         Phase          `json:"phase"`
-	Terms         mpoc.Terms     `json:"terms"`
-	Signature     mpoc.Signature `json:"signature"`
-	Token         mpoc.Hash      `json:"token"`
-	Commit        mpoc.Commit    `json:"commit"`
-	Draw          mpoc.Draw      `json:"draw"`
-	DrawSignature mpoc.Signature `json:"draw_signature"`
+	Phase         Phase            `json:"phase"`
+	Terms         mpoc.Terms       `json:"terms"`
+	Signature     signed.Signature `json:"signature"`
+	Token         signed.Hash      `json:"token"`
+	Commit        mpoc.Commit      `json:"commit"`
+	Draw          mpoc.Draw        `json:"draw"`
+	DrawSignature signed.Signature `json:"draw_signature"`
 }
 
 func (c *challenge) log() mpoc.Log { return mpoc.Log{Terms: c.Terms, Commit: c.Commit} }
@@ -265,7 +266,7 @@ func (s *store) miss(c challenge) error {
 }
 
 // found forgets that a submission has no receipt.
-func (s *store) found(id mpoc.Hash) error {
+func (s *store) found(id signed.Hash) error {
 	list := s.others(id)
 	if len(list) == len(s.missing) {
 		return nil
@@ -274,7 +275,7 @@ func (s *store) found(id mpoc.Hash) error {
 }
 
 // others are all that are missing but one.
-func (s *store) others(id mpoc.Hash) (list []challenge) {
+func (s *store) others(id signed.Hash) (list []challenge) {
 	for _, c := range s.missing {
 		if c.Terms.ChallengeID != id {
 			list = append(list, c)
@@ -410,7 +411,7 @@ const (
 )
 
 // evidence keeps a file about what the host did to a challenge.
-func (s *store) evidence(id mpoc.Hash, what string, text []byte) (string, error) {
+func (s *store) evidence(id signed.Hash, what string, text []byte) (string, error) {
 	dir := filepath.Join(s.home, evidenceDir)
 	path := filepath.Join(dir, id.String()[2:18]+"-"+what+".json")
 	list, err := os.ReadDir(dir)

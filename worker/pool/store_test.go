@@ -18,6 +18,7 @@ import (
 	"github.com/assaynet/assay/internal/sealed"
 	"github.com/assaynet/assay/poc/mpoc"
 	"github.com/assaynet/assay/poc/seed"
+	"github.com/assaynet/assay/poc/signed"
 )
 
 // offer is a challenge that a host signed.
@@ -25,7 +26,7 @@ func offer(fresh byte) challenge {
 	host := ed25519.NewKeyFromSeed(bytes.Repeat([]byte{1}, 32))
 	device := ed25519.NewKeyFromSeed(bytes.Repeat([]byte{2}, 32))
 	t := mpoc.Offer(mpoc.Terms{
-		Chain: "assay-test", HostKey: mpoc.KeyOf(host), DeviceKey: mpoc.KeyOf(device),
+		Chain: "assay-test", HostKey: signed.KeyOf(host), DeviceKey: signed.KeyOf(device),
 		Shape: mpoc.Shape(mpoc.Shapes()[0]), DurationMS: 1000, Issued: 1_800_000_000_000, Expiry: 1_800_000_060_000,
 		Picks: 90, Light: 3, MaxLoops: 1000, PayPerTebiop: "1", BanAfter: 1,
 	}, seed.Seed{fresh}, seed.Seed{3})

@@ -12,6 +12,7 @@ import (
 
 	"github.com/assaynet/assay/poc/commit"
 	"github.com/assaynet/assay/poc/mpoc"
+	"github.com/assaynet/assay/poc/signed"
 	"github.com/assaynet/assay/poc/work/matmul"
 )
 
@@ -81,7 +82,7 @@ func zip(b *testing.B, text []byte) []byte {
 
 // proof answers the questions about a log of digests of nothing, but other ones
 // everywhere.
-func proof(b *testing.B, loops uint64, shape matmul.Shape) (ProofRequest, mpoc.Questions, []mpoc.Hash) {
+func proof(b *testing.B, loops uint64, shape matmul.Shape) (ProofRequest, mpoc.Questions, []signed.Hash) {
 	terms := mpoc.Offer(mpoc.Terms{Shape: mpoc.Shape(shape), Picks: mpoc.DefaultPicks, Light: 3, MaxLoops: mpoc.MaxLoops}, [32]byte{1}, [32]byte{2})
 	unit := func(index uint64) [][32]byte {
 		tiles := make([][32]byte, shape.Tiles())
@@ -91,15 +92,15 @@ func proof(b *testing.B, loops uint64, shape matmul.Shape) (ProofRequest, mpoc.Q
 		return tiles
 	}
 	digests := make([][32]byte, loops)
-	leaves := make([]mpoc.Hash, loops)
+	leaves := make([]signed.Hash, loops)
 	var tree commit.Log
 	for i := range loops {
 		digests[i] = matmul.Root(unit(i))
-		leaves[i] = mpoc.Hash(terms.LeafHash(i, digests[i]))
+		leaves[i] = signed.Hash(terms.LeafHash(i, digests[i]))
 		tree.Append(commit.Hash(leaves[i]))
 	}
 	l := mpoc.Log{Terms: terms, Commit: mpoc.Commit{Loops: loops, MerkleRoot: tree.Root()}}
-	q := mpoc.Draw{HostNonce: mpoc.Hash{2}, AuditQ32: 1 << 32}.Questions(l)
+	q := mpoc.Draw{HostNonce: signed.Hash{2}, AuditQ32: 1 << 32}.Questions(l)
 	r := ProofRequest{Commit: l.Commit}
 	for _, index := range q.Samples() {
 		s, err := l.OpenSample(&tree, index, digests[index])

@@ -9,6 +9,7 @@ import (
 
 	"github.com/assaynet/assay/poc/audit"
 	"github.com/assaynet/assay/poc/mpoc"
+	"github.com/assaynet/assay/poc/signed"
 )
 
 // OpenAPI is the document that describes the interface, as it is served.
@@ -62,22 +63,22 @@ const (
 
 // NonceRequest asks for a nonce to register with.
 type NonceRequest struct {
-	DeviceKey mpoc.Key `json:"device_key"`
+	DeviceKey signed.Key `json:"device_key"`
 }
 
 // NonceAnswer is what a Registration is signed over. The host and chain it names
 // are those the device must mean.
 type NonceAnswer struct {
-	Nonce   mpoc.Hash `json:"nonce"`
-	Expiry  uint64    `json:"expiry"` // unix milliseconds
-	Chain   string    `json:"chain"`
-	HostKey mpoc.Key  `json:"host_key"`
+	Nonce   signed.Hash `json:"nonce"`
+	Expiry  uint64      `json:"expiry"` // unix milliseconds
+	Chain   string      `json:"chain"`
+	HostKey signed.Key  `json:"host_key"`
 }
 
 // RegisterRequest registers a key, or renews what is known about it.
 type RegisterRequest struct {
 	Registration mpoc.Registration `json:"registration"`
-	Signature    mpoc.Signature    `json:"signature"`
+	Signature    signed.Signature  `json:"signature"`
 }
 
 // Valid checks bounds.
@@ -85,15 +86,15 @@ func (r RegisterRequest) Valid() error { return r.Registration.Valid() }
 
 // RegisterAnswer says that a key is known.
 type RegisterAnswer struct {
-	DeviceKey mpoc.Key `json:"device_key"`
-	Now       uint64   `json:"now"` // the host's clock, unix milliseconds
-	Strikes   uint32   `json:"strikes"`
+	DeviceKey signed.Key `json:"device_key"`
+	Now       uint64     `json:"now"` // the host's clock, unix milliseconds
+	Strikes   uint32     `json:"strikes"`
 }
 
 // ChallengeRequest asks for work.
 type ChallengeRequest struct {
-	Asking    mpoc.Asking    `json:"asking"`
-	Signature mpoc.Signature `json:"signature"`
+	Asking    mpoc.Asking      `json:"asking"`
+	Signature signed.Signature `json:"signature"`
 }
 
 // Valid checks bounds.
@@ -111,17 +112,17 @@ func validAsking(a mpoc.Asking, what string) error {
 // same.
 type Challenge struct {
 	mpoc.Terms
-	Token         mpoc.Hash      `json:"token"` // single use; means nothing to the device
-	HostSignature mpoc.Signature `json:"host_signature"`
+	Token         signed.Hash      `json:"token"` // single use; means nothing to the device
+	HostSignature signed.Signature `json:"host_signature"`
 }
 
 // CommitRequest is the first step of a submission.
 type CommitRequest struct {
-	ChallengeID mpoc.Hash `json:"challenge_id"`
-	Token       mpoc.Hash `json:"token"`
-	Seed        mpoc.Hash `json:"seed"`
+	ChallengeID signed.Hash `json:"challenge_id"`
+	Token       signed.Hash `json:"token"`
+	Seed        signed.Hash `json:"seed"`
 	mpoc.Commit
-	DeviceSignature mpoc.Signature `json:"device_signature"` // mpoc.Log.Sign
+	DeviceSignature signed.Signature `json:"device_signature"` // mpoc.Log.Sign
 }
 
 // Valid checks bounds.
@@ -138,9 +139,9 @@ func validCommit(c mpoc.Commit) error {
 // device derives indices and picks itself and refuses a host that deviates.
 type CommitAnswer struct {
 	mpoc.Draw
-	Indices       []uint64       `json:"indices"` // sampled loops, mpoc.Questions.Samples
-	Picks         []mpoc.Pick    `json:"picks"`   // of round 0
-	HostSignature mpoc.Signature `json:"host_signature"`
+	Indices       []uint64         `json:"indices"` // sampled loops, mpoc.Questions.Samples
+	Picks         []mpoc.Pick      `json:"picks"`   // of round 0
+	HostSignature signed.Signature `json:"host_signature"`
 }
 
 // Valid checks bounds.
@@ -154,14 +155,14 @@ func (a CommitAnswer) Valid() error {
 // ProofRequest is the second step of a submission: the samples with
 // the tiles that the host picked. In later rounds samples is empty.
 type ProofRequest struct {
-	ChallengeID mpoc.Hash `json:"challenge_id"`
-	Token       mpoc.Hash `json:"token"`
-	Seed        mpoc.Hash `json:"seed"`
+	ChallengeID signed.Hash `json:"challenge_id"`
+	Token       signed.Hash `json:"token"`
+	Seed        signed.Hash `json:"seed"`
 	mpoc.Commit
 	Round           uint32             `json:"round"`
 	Samples         []mpoc.Sample      `json:"samples"`
 	Tiles           []mpoc.TileOpening `json:"tiles"`
-	DeviceSignature mpoc.Signature     `json:"device_signature"` // mpoc.Proof.Sign
+	DeviceSignature signed.Signature   `json:"device_signature"` // mpoc.Proof.Sign
 }
 
 // Proof returns what is verified.
@@ -213,9 +214,9 @@ func (a ProofAnswer) Valid() error {
 
 // ReceiptRequest signs a receipt back.
 type ReceiptRequest struct {
-	ChallengeID     mpoc.Hash      `json:"challenge_id"`
-	Receipt         mpoc.Hash      `json:"receipt"`          // its digest
-	DeviceSignature mpoc.Signature `json:"device_signature"` // mpoc.Receipt.Countersign
+	ChallengeID     signed.Hash      `json:"challenge_id"`
+	Receipt         signed.Hash      `json:"receipt"`          // its digest
+	DeviceSignature signed.Signature `json:"device_signature"` // mpoc.Receipt.Countersign
 }
 
 // ReceiptAnswer says that the host has it.
@@ -226,8 +227,8 @@ type ReceiptAnswer struct {
 // FindRequest asks for the receipt of a challenge again, of which the answer was
 // lost. It is for the challenge's key only.
 type FindRequest struct {
-	Asking    mpoc.Asking    `json:"asking"` // with the challenge
-	Signature mpoc.Signature `json:"signature"`
+	Asking    mpoc.Asking      `json:"asking"` // with the challenge
+	Signature signed.Signature `json:"signature"`
 }
 
 // Valid checks bounds.
@@ -241,16 +242,16 @@ type FindAnswer struct {
 // ClaimRequest shows a host its own receipts, or names them: it may have been put
 // back from a backup. What its ledger lacks is entered by the receipt.
 type ClaimRequest struct {
-	Asking    mpoc.Asking    `json:"asking"`   // as for the account
-	Held      []Held         `json:"held"`     // receipts that are not paid yet, the oldest first
-	Receipts  []mpoc.Receipt `json:"receipts"` // to be entered, the oldest first
-	Signature mpoc.Signature `json:"signature"`
+	Asking    mpoc.Asking      `json:"asking"`   // as for the account
+	Held      []Held           `json:"held"`     // receipts that are not paid yet, the oldest first
+	Receipts  []mpoc.Receipt   `json:"receipts"` // to be entered, the oldest first
+	Signature signed.Signature `json:"signature"`
 }
 
 // Held names an accepted submission of which a machine has the receipt.
 type Held struct {
-	ChallengeID mpoc.Hash `json:"challenge_id"`
-	Issued      uint64    `json:"issued"` // of its terms
+	ChallengeID signed.Hash `json:"challenge_id"`
+	Issued      uint64      `json:"issued"` // of its terms
 }
 
 // Valid checks bounds.
@@ -285,9 +286,9 @@ func (a ClaimAnswer) Valid() error {
 // 0, or the next of the answer before. They are numbered as they were given,
 // whatever they say: not all of them have an entry in the ledger.
 type AccountRequest struct {
-	Asking    mpoc.Asking    `json:"asking"`
-	From      uint64         `json:"from"`
-	Signature mpoc.Signature `json:"signature"`
+	Asking    mpoc.Asking      `json:"asking"`
+	From      uint64           `json:"from"`
+	Signature signed.Signature `json:"signature"`
 }
 
 // Valid checks bounds.
@@ -302,7 +303,7 @@ func (r AccountRequest) Valid() error {
 // estimated is not judged yet, pending is locked or not paid yet, settled is
 // transferred on chain.
 type Account struct {
-	DeviceKey   mpoc.Key       `json:"device_key"`
+	DeviceKey   signed.Key     `json:"device_key"`
 	Payout      string         `json:"payout"`
 	Estimated   mpoc.Amount    `json:"estimated"`
 	Locked      mpoc.Amount    `json:"locked"`  // what fraud would lose
@@ -336,17 +337,17 @@ func (a Account) Valid() error {
 
 // Settlement is one transfer on chain, which the host states under its signature (mpoc.Transfer).
 type Settlement struct {
-	TxHash        string         `json:"tx_hash"`
-	Payout        string         `json:"payout"`
-	Amount        mpoc.Amount    `json:"amount"`
-	Time          uint64         `json:"time"` // unix milliseconds
-	HostSignature mpoc.Signature `json:"host_signature"`
+	TxHash        string           `json:"tx_hash"`
+	Payout        string           `json:"payout"`
+	Amount        mpoc.Amount      `json:"amount"`
+	Time          uint64           `json:"time"` // unix milliseconds
+	HostSignature signed.Signature `json:"host_signature"`
 }
 
 // Status is what a host says about itself, to anyone.
 type Status struct {
 	Chain       string      `json:"chain"`
-	HostKey     mpoc.Key    `json:"host_key"`
+	HostKey     signed.Key  `json:"host_key"`
 	Now         uint64      `json:"now"` // unix milliseconds
 	Devices     uint64      `json:"devices"`
 	Live        uint64      `json:"live"` // challenges

@@ -12,7 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/assaynet/assay/poc/mpoc"
+	"github.com/assaynet/assay/poc/signed"
 )
 
 const zeros = "0x0000000000000000000000000000000000000000000000000000000000000000"
@@ -106,7 +106,7 @@ func TestReadIsBounded(t *testing.T) {
 		t.Errorf("%v after %d bytes", err, r.n)
 	}
 	v, err := Read[NonceRequest](strings.NewReader(`{"device_key":"` + zeros + `"}`))
-	if err != nil || v.DeviceKey != (mpoc.Key{}) {
+	if err != nil || v.DeviceKey != (signed.Key{}) {
 		t.Error(err)
 	}
 }
