@@ -21,9 +21,6 @@ import (
 	"github.com/assaynet/assay/poc/seed"
 )
 
-// Name is the name of the module and of its store.
-const Name = "beacon"
-
 // TypeURL is how a transaction names MsgPublish.
 const TypeURL = "/assay.beacon.v1.MsgPublish"
 
@@ -33,19 +30,6 @@ const (
 	// pruneBurst bounds the pruning work of a block. Two catch up with an
 	// imported state that holds more than Keep.
 	pruneBurst = 2
-)
-
-var (
-	// ErrTx reports a transaction that is not the encoding of one proof.
-	ErrTx = errors.New("beacon: not a beacon transaction")
-	// ErrProof reports a proof that is not the one its block needs.
-	ErrProof = errors.New("beacon: invalid proof")
-	// ErrMissing reports a height whose output is not in state.
-	ErrMissing = errors.New("beacon: output not in state")
-	// ErrClient reports a proof that a client tried to submit.
-	ErrClient = errors.New("beacon: a proof is put into its block by the proposer; it cannot be submitted")
-	// ErrGenesis reports a genesis state that cannot be used.
-	ErrGenesis = errors.New("beacon: invalid genesis state")
 )
 
 // Powers knows the voting power in force. x/credit implements it.
@@ -78,8 +62,8 @@ func NewKeeper(cdc codec.BinaryCodec, store corestore.KVStoreService, addresses 
 		addresses:    addresses,
 		powers:       powers,
 		participants: participants,
-		origin:       collections.NewItem(sb, collections.NewPrefix(0), "origin", collections.BytesValue),
-		outputs:      collections.NewMap(sb, collections.NewPrefix(1), "outputs", collections.Uint64Key, codec.CollValue[beaconv1.Output](cdc)),
+		origin:       collections.NewItem(sb, prefixOrigin, "origin", collections.BytesValue),
+		outputs:      collections.NewMap(sb, prefixOutputs, "outputs", collections.Uint64Key, codec.CollValue[beaconv1.Output](cdc)),
 	}
 	var err error
 	if k.schema, err = sb.Build(); err != nil {

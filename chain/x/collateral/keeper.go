@@ -52,7 +52,7 @@ func NewKeeper(cdc codec.BinaryCodec, store corestore.KVStoreService, addresses 
 	sb := collections.NewSchemaBuilder(store)
 	k := &Keeper{
 		addresses: addresses, bank: bank, accounts: accounts, denom: denom,
-		deposits: collections.NewMap(sb, accountsPrefix, "accounts", collections.StringKey, codec.CollValue[collateralv1.Account](cdc)),
+		deposits: collections.NewMap(sb, prefixAccounts, "accounts", collections.StringKey, codec.CollValue[collateralv1.Account](cdc)),
 	}
 	if _, err := sb.Build(); err != nil {
 		return nil, fmt.Errorf("collateral: %w", err)

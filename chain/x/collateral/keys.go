@@ -20,6 +20,6 @@ const (
 // purposes is the table of all of them, in rising order.
 var purposes = []string{Claim, Lottery, Registration}
 
-// accountsPrefix holds every account with a deposit, by its bech32 address. An
+// prefixAccounts holds every account with a deposit, by its bech32 address. An
 // account whose deposit is gone has no record.
-var accountsPrefix = collections.NewPrefix(0)
+var prefixAccounts = collections.NewPrefix(0)

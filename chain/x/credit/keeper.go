@@ -19,9 +19,6 @@ import (
 	"github.com/assaynet/assay/poc/seed"
 )
 
-// Name is the module's name and store key.
-const Name = "credit"
-
 // TotalPower is what the voting powers of a settled set add up to. Powers are shares, so they never come
 // near CometBFT's limit of MaxInt64/8, however much the network computes.
 const TotalPower = 1_000_000
@@ -62,11 +59,11 @@ func NewKeeper(cdc codec.BinaryCodec, store corestore.KVStoreService, authority 
 	sb := collections.NewSchemaBuilder(store)
 	k := &Keeper{
 		cdc: cdc, authority: authority, registry: registry,
-		params:   collections.NewItem(sb, collections.NewPrefix(0), "params", codec.CollValue[creditv1.Params](cdc)),
-		holdings: collections.NewMap(sb, collections.NewPrefix(1), "holdings", collections.StringKey, codec.CollValue[creditv1.Holding](cdc)),
-		seats:    collections.NewMap(sb, collections.NewPrefix(2), "seats", collections.BytesKey, codec.CollValue[creditv1.Seat](cdc)),
-		pending:  collections.NewItem(sb, collections.NewPrefix(3), "pending", codec.CollValue[creditv1.Params](cdc)),
-		base:     collections.NewItem(sb, collections.NewPrefix(4), "base", collections.Uint64Value),
+		params:   collections.NewItem(sb, prefixParams, "params", codec.CollValue[creditv1.Params](cdc)),
+		holdings: collections.NewMap(sb, prefixHoldings, "holdings", collections.StringKey, codec.CollValue[creditv1.Holding](cdc)),
+		seats:    collections.NewMap(sb, prefixSeats, "seats", collections.BytesKey, codec.CollValue[creditv1.Seat](cdc)),
+		pending:  collections.NewItem(sb, prefixPending, "pending", codec.CollValue[creditv1.Params](cdc)),
+		base:     collections.NewItem(sb, prefixBase, "base", collections.Uint64Value),
 	}
 	if _, err := sb.Build(); err != nil {
 		panic(fmt.Errorf("credit: schema: %w", err)) // a programming error, before any block

@@ -61,13 +61,13 @@ func NewKeeper(cdc codec.BinaryCodec, store corestore.KVStoreService, addresses 
 	sb := collections.NewSchemaBuilder(store)
 	k := &Keeper{
 		addresses: addresses, authority: authority, collateral: collateral, network: network,
-		params:       collections.NewItem(sb, paramsPrefix, "params", codec.CollValue[registryv1.Params](cdc)),
-		pending:      collections.NewItem(sb, pendingPrefix, "pending", codec.CollValue[registryv1.Params](cdc)),
-		participants: collections.NewMap(sb, participantsPrefix, "participants", collections.StringKey, codec.CollValue[registryv1.Participant](cdc)),
-		nodes:        collections.NewMap(sb, nodesPrefix, "nodes", collections.StringKey, codec.CollValue[registryv1.NodeList](cdc)),
-		consensus:    collections.NewMap(sb, consensusPrefix, "consensus", collections.BytesKey, collections.StringValue),
-		keys:         collections.NewMap(sb, keysPrefix, "keys", collections.BytesKey, collections.StringValue),
-		reviews:      collections.NewKeySet(sb, reviewsPrefix, "reviews", collections.PairKeyCodec(collections.Uint64Key, collections.StringKey)),
+		params:       collections.NewItem(sb, prefixParams, "params", codec.CollValue[registryv1.Params](cdc)),
+		pending:      collections.NewItem(sb, prefixPending, "pending", codec.CollValue[registryv1.Params](cdc)),
+		participants: collections.NewMap(sb, prefixParticipants, "participants", collections.StringKey, codec.CollValue[registryv1.Participant](cdc)),
+		nodes:        collections.NewMap(sb, prefixNodes, "nodes", collections.StringKey, codec.CollValue[registryv1.NodeList](cdc)),
+		consensus:    collections.NewMap(sb, prefixConsensus, "consensus", collections.BytesKey, collections.StringValue),
+		keys:         collections.NewMap(sb, prefixKeys, "keys", collections.BytesKey, collections.StringValue),
+		reviews:      collections.NewKeySet(sb, prefixReviews, "reviews", collections.PairKeyCodec(collections.Uint64Key, collections.StringKey)),
 	}
 	if _, err := sb.Build(); err != nil {
 		return nil, fmt.Errorf("registry: %w", err)

@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package credit
+
+import "cosmossdk.io/collections"
+
+// Name is the module's name and store key.
+const Name = "credit"
+
+var (
+	prefixParams   = collections.NewPrefix(0) // parameters in force
+	prefixHoldings = collections.NewPrefix(1) // participant -> what its compute gives it
+	prefixSeats    = collections.NewPrefix(2) // consensus address -> place in the validator set
+	prefixPending  = collections.NewPrefix(3) // parameters voted, in force from the next epoch on
+	prefixBase     = collections.NewPrefix(4) // sum of the weights before an outage
+)
