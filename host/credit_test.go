@@ -168,7 +168,7 @@ func TestALostLedgerIsNoFreshStart(t *testing.T) {
 			t.Fatal(err)
 		}
 		pay := newHost(h.config, h.o).newPayroll()
-		_, done, err := pay.open(encoding)
+		done, err := pay.open(encoding)
 		if err != nil {
 			t.Fatal(err)
 		}

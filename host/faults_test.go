@@ -370,11 +370,11 @@ func TestAStepGoesOnBehindWhatFails(t *testing.T) {
 		if _, err := h.leaves.Log(leaflog.Key{Epoch: epoch + 1, Node: "w1", Segment: 1}, transformer.Nano.ID); err != nil {
 			t.Fatal(err)
 		}
-		if err := h.verdicts().Save(&voter.Verdict{Epoch: epoch + 1}); err != nil {
+		if err := verdicts(h.o.Home).Save(&voter.Verdict{Epoch: epoch + 1}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := errors.Join(os.Remove(h.verdicts().Path(1)), os.MkdirAll(filepath.Join(h.verdicts().Path(1), "full"), 0o700)); err != nil {
+	if err := errors.Join(os.Remove(verdicts(h.o.Home).Path(1)), os.MkdirAll(filepath.Join(verdicts(h.o.Home).Path(1), "full"), 0o700)); err != nil {
 		t.Fatal(err)
 	}
 	now := votertest.SegmentOver()
@@ -395,7 +395,7 @@ func TestAStepGoesOnBehindWhatFails(t *testing.T) {
 		t.Errorf("faults (-want +got):\n%s", diff)
 	}
 	for epoch := range uint64(9) {
-		_, err := os.Stat(h.verdicts().Path(epoch + 1))
+		_, err := os.Stat(verdicts(h.o.Home).Path(epoch + 1))
 		if kept := err == nil; kept != (epoch+1 >= 6 || epoch == 0) {
 			t.Errorf("the verdict of epoch %d is kept: %t", epoch+1, kept)
 		}
@@ -404,7 +404,7 @@ func TestAStepGoesOnBehindWhatFails(t *testing.T) {
 		t.Errorf("leaves of epoch %d are the oldest, want 6", first)
 	}
 	// What is wanted is sent although the part of the block fails again.
-	if err := os.RemoveAll(h.verdicts().Path(1)); err != nil {
+	if err := os.RemoveAll(verdicts(h.o.Home).Path(1)); err != nil {
 		t.Fatal(err)
 	}
 	h.queue.Want("ready/9", 200, &sprintv1.MsgReady{Participant: h.config.Participant, Epoch: 9})

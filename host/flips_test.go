@@ -40,7 +40,7 @@ func convicted(t *testing.T) (home string) {
 	if _, err := link.LoadKey(filepath.Join(home, keyName)); err != nil {
 		t.Fatal(err)
 	}
-	if err := h.verdicts().Save(&voter.Verdict{Epoch: 1, Salt: make([]byte, 32), Body: []byte{1, 2}, Middles: make([]byte, 16)}); err != nil {
+	if err := verdicts(h.o.Home).Save(&voter.Verdict{Epoch: 1, Salt: make([]byte, 32), Body: []byte{1, 2}, Middles: make([]byte, 16)}); err != nil {
 		t.Fatal(err)
 	}
 	now := votertest.SegmentOver()
@@ -111,7 +111,7 @@ func TestFlipsInAHome(t *testing.T) {
 		if c, err = Load(home); err != nil {
 			return
 		}
-		if v, err = h.verdicts().Load(1); err != nil {
+		if v, err = verdicts(h.o.Home).Load(1); err != nil {
 			return
 		}
 		for _, node := range []string{"w1", "w2"} {

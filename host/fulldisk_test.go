@@ -124,7 +124,7 @@ func TestAnEpochsDiskFillsAtEachWrite(t *testing.T) {
 		if f := h.board.Get().Faults; len(f) > 0 {
 			t.Errorf("with space again, after %s: %+v", disk.First(), f)
 		}
-		if v, err := h.verdicts().Load(1); err != nil || v == nil || len(v.Salt) != 32 {
+		if v, err := verdicts(h.o.Home).Load(1); err != nil || v == nil || len(v.Salt) != 32 {
 			t.Errorf("the verdict on disk: %+v, %v", v, err)
 		}
 		for _, target := range votertest.Targets {

@@ -138,69 +138,105 @@ func Run(ctx context.Context, c Config, o Options) error {
 	if err != nil {
 		return err
 	}
-	if o.Keys == nil {
-		if o.Keys, err = OpenKeyring(o.Home, c.KeyringBackend, o.Stdin, encoding); err != nil {
-			return err
-		}
-	}
-	h.o.Keys = o.Keys
-	if h.conn, err = client.Dial(c.GRPC, encoding); err != nil {
+	if err := h.reach(encoding); err != nil {
 		return err
 	}
 	defer h.conn.Close()
-	h.sprint, h.court, h.registry, h.local = sprintv1.NewQueryClient(h.conn), courtv1.NewQueryClient(h.conn), registryv1.NewQueryClient(h.conn), registryv1.NewLocalClient(h.conn)
-	if h.queue, err = submit.New(submit.Config{Conn: h.conn, Encoding: encoding, Keys: o.Keys, Key: c.Key, Participant: c.Participant, Chain: c.Chain, Logger: o.Logger}); err != nil {
+	closeStores, err := h.openStores(encoding)
+	if err != nil {
 		return err
 	}
-	if err := checkMarks(o.Home); errors.Is(err, ErrLost) {
+	defer closeStores()
+	if err := h.compose(encoding); err != nil {
 		return err
+	}
+	return h.run(ctx)
+}
+
+// reach opens the keyring and the way to the node.
+func (h *Host) reach(encoding client.Encoding) (err error) {
+	c := h.config
+	if h.o.Keys == nil {
+		if h.o.Keys, err = OpenKeyring(h.o.Home, c.KeyringBackend, h.o.Stdin, encoding); err != nil {
+			return err
+		}
+	}
+	if h.conn, err = client.Dial(c.GRPC, encoding); err != nil {
+		return err
+	}
+	h.sprint, h.court = sprintv1.NewQueryClient(h.conn), courtv1.NewQueryClient(h.conn)
+	h.registry, h.local = registryv1.NewQueryClient(h.conn), registryv1.NewLocalClient(h.conn)
+	h.queue, err = submit.New(submit.Config{Conn: h.conn, Encoding: encoding, Keys: h.o.Keys, Key: c.Key, Participant: c.Participant,
+		Chain: c.Chain, Logger: h.log})
+	return err
+}
+
+// openStores opens what this host keeps below its home: leaves, and the pool's files where it has one.
+func (h *Host) openStores(encoding client.Encoding) (closeAll func(), err error) {
+	home := h.o.Home
+	if err := checkMarks(home); errors.Is(err, ErrLost) {
+		return nil, err
 	} else if err != nil { // on a full disk the duties go on
 		h.log.Warn("the host's folders could not be marked; the next start tries again", "err", err)
 	}
-	if h.leaves, err = leaflog.Open(filepath.Join(o.Home, leavesName)); err != nil {
-		return err
+	if h.leaves, err = leaflog.Open(filepath.Join(home, leavesName)); err != nil {
+		return nil, err
 	}
-	defer h.leaves.Close()
 	for _, dir := range []string{EvidenceName, verdictName} { // this host's alone, as the leaves are
-		if err := durable.Sweep(filepath.Join(o.Home, dir)); err != nil { // what is left disturbs nobody
-			h.log.Warn("unfinished files could not be removed", "path", filepath.Join(o.Home, dir), "err", err)
+		if err := durable.Sweep(filepath.Join(home, dir)); err != nil { // what is left disturbs nobody
+			h.log.Warn("unfinished files could not be removed", "path", filepath.Join(home, dir), "err", err)
 		}
 	}
 	h.machines = h.newMachines()
 	h.pay = h.newPayroll()
-	handler, closePool, err := h.pay.open(encoding)
+	closePool, err := h.pay.open(encoding)
 	if err != nil {
-		return err
+		_ = h.leaves.Close() // nothing was written
+		return nil, err
 	}
-	defer closePool()
-	if h.fleet, err = fleet.New(fleet.Config{Pool: handler, Trusted: func(node string) bool { return !h.machines.Stranger(node) }, HostKey: o.HostKey, Listen: c.Listen, Advertise: c.Advertise, Chain: c.Chain, Participant: c.Participant,
-		Allow: h.machines.Allow, Logs: h.leaves, Logger: o.Logger}); err != nil {
+	return func() {
+		closePool()
+		_ = h.leaves.Close() // each batch is on disk before its machine hears of it
+	}, nil
+}
+
+// compose puts the parts together that work on what is open.
+func (h *Host) compose(encoding client.Encoding) (err error) {
+	c := h.config
+	if h.fleet, err = fleet.New(fleet.Config{Pool: h.pay.handler(), Trusted: func(node string) bool { return !h.machines.Stranger(node) },
+		HostKey: h.o.HostKey, Listen: c.Listen, Advertise: c.Advertise, Chain: c.Chain, Participant: c.Participant,
+		Allow: h.machines.Allow, Logs: h.leaves, Logger: h.log}); err != nil {
 		return err
 	}
 	h.still.local, h.duties = h.local, h.newDuties()
 	h.hot.conn, h.hot.encoding, h.hot.participant, h.hot.log = h.conn, encoding, c.Participant, h.log
-	if h.hot.address, err = settle.PayAccount(o.Keys, encoding, c.Key); err != nil {
+	if h.hot.address, err = settle.PayAccount(h.o.Keys, encoding, c.Key); err != nil {
 		return err
 	}
 	h.board.Set(func(s *Status) {
 		s.Participant, s.Chain, s.WorkersURL = c.Participant, c.Chain, h.fleet.URL()
 		s.Doing, s.Reason = "starting", "asking the node where the chain stands"
 	})
+	return nil
+}
+
+// run has all parts work until ctx ends.
+func (h *Host) run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	statusAt := ""
-	if c.Status != "" {
-		l, err := net.Listen("tcp", c.Status)
+	if h.config.Status != "" {
+		l, err := net.Listen("tcp", h.config.Status)
 		if err != nil {
-			return fmt.Errorf("host: status at %s: %w: choose another address in host.toml (status)", c.Status, err)
+			return fmt.Errorf("host: status at %s: %w: choose another address in host.toml (status)", h.config.Status, err)
 		}
 		statusAt = l.Addr().String()
 		g.Go(func() error { return h.serveStatus(ctx, l) })
 	}
-	if o.Live != nil {
-		o.Live(h.Status)
+	if h.o.Live != nil {
+		h.o.Live(h.Status)
 	}
-	if o.Started != nil {
-		o.Started(h.fleet.URL(), statusAt)
+	if h.o.Started != nil {
+		h.o.Started(h.fleet.URL(), statusAt)
 	}
 	g.Go(func() error { return h.fleet.Run(ctx) })
 	if h.pay.pool != nil {
@@ -211,9 +247,7 @@ func Run(ctx context.Context, c Config, o Options) error {
 	}
 	g.Go(func() error { return h.hot.watch(ctx) })
 	g.Go(func() error { return h.loop(ctx, g) })
-	if err := g.Wait(); err != nil && ctx.Err() == nil {
-		return err
-	} else if err != nil && !errors.Is(err, context.Canceled) {
+	if err := g.Wait(); err != nil && (ctx.Err() == nil || !errors.Is(err, context.Canceled)) {
 		return err
 	}
 	return nil
@@ -253,11 +287,11 @@ func (h *Host) newJudge() *work.Judge {
 	return j
 }
 
-// verdicts is where this host keeps them until they are revealed.
-func (h *Host) verdicts() voter.Folder { return voter.Folder(filepath.Join(h.o.Home, verdictName)) }
+// verdicts is where the host of a home keeps them until they are revealed.
+func verdicts(home string) voter.Folder { return voter.Folder(filepath.Join(home, verdictName)) }
 
 func (h *Host) newVoter() *voter.Voter {
-	c := voter.Config{Chain: h.config.Chain, Participant: h.config.Participant, Folder: h.verdicts(), Sprint: h.sprint, Court: h.court,
+	c := voter.Config{Chain: h.config.Chain, Participant: h.config.Participant, Folder: verdicts(h.o.Home), Sprint: h.sprint, Court: h.court,
 		Queue: h.queue, Fleet: h.fleet, Judge: h.newJudge(), Board: &h.board, Logger: h.log, Alone: h.alone}
 	if h.o.Tamper != nil {
 		c.Tamper = h.o.Tamper.Verdict
@@ -270,7 +304,7 @@ func (h *Host) newDuties() *sprint.Sprint {
 	binder := machines.NewBinder(h.machines, h.fleet, h.queue, h.registry, h.config.Participant)
 	return sprint.New(sprint.Config{Chain: h.config.Chain, Participant: h.config.Participant, Node: h.config.GRPC, HostKey: h.o.HostKey,
 		Conn: h.conn, Sprint: h.sprint, Court: h.court, Registry: h.registry, Local: h.local,
-		Leaves: h.leaves, LeavesDir: filepath.Join(h.o.Home, leavesName), EvidenceDir: filepath.Join(h.o.Home, EvidenceName), Verdicts: h.verdicts(),
+		Leaves: h.leaves, LeavesDir: filepath.Join(h.o.Home, leavesName), EvidenceDir: filepath.Join(h.o.Home, EvidenceName), Verdicts: verdicts(h.o.Home),
 		Fleet: h.fleet, Workers: h.fleet, Queue: h.queue, Books: h.pay.books, Machines: h.machines, Voter: h.newVoter(), Bind: binder.Step,
 		Judge: h.newJudge, Alone: h.alone, Full: h.disks.full, FullFor: h.disks.fullFor, Board: &h.board, Logger: h.log, Tamper: h.o.Tamper})
 }
@@ -366,7 +400,7 @@ func (h *Host) step(ctx context.Context, g *errgroup.Group) error {
 	}
 	h.pace.see(*now)
 	if h.pay.pool != nil {
-		h.tidy(now.Epoch.Number != h.last.Epoch.Number)
+		h.pay.tidy(now.Epoch.Number != h.last.Epoch.Number, h.fleet.Status())
 	}
 	if now.Epoch.Number != h.last.Epoch.Number || now.Epoch.Phase != h.last.Epoch.Phase {
 		h.log.Info("phase", "epoch", now.Epoch.Number, "stage", now.Epoch.Phase.Word(), "height", now.Height, "reason", now.Reason)
@@ -409,24 +443,4 @@ func (h *Host) newMachines() *machines.Machines {
 			return err == nil && a.Banned
 		},
 	})
-}
-
-// tidy puts out who was banned since. At an epoch's begin it frees the places of
-// machines that left, and ranks them by the work of the recent past.
-func (h *Host) tidy(begin bool) {
-	if begin {
-		connected := map[string]bool{}
-		for _, w := range h.fleet.Status() {
-			connected[w.Node] = w.Connected
-		}
-		h.machines.Vacate(connected)
-		h.machines.Rank(func(node string) uint64 {
-			standing, err := h.pay.pool.Recent(h.machines.Key(node))
-			if err != nil {
-				h.log.Error("the standing of a machine cannot be read; its place is ranked last", "node", node, "err", err)
-			}
-			return standing
-		})
-	}
-	h.fleet.Recheck()
 }

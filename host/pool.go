@@ -17,6 +17,7 @@ import (
 	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
 	"github.com/assaynet/assay/client"
 	"github.com/assaynet/assay/host/books"
+	"github.com/assaynet/assay/host/fleet"
 	"github.com/assaynet/assay/host/ledger"
 	"github.com/assaynet/assay/host/machines"
 	"github.com/assaynet/assay/host/pool"
@@ -55,28 +56,28 @@ type payroll struct {
 
 // open opens the pool, the ledger and, where there is a key that pays, the
 // settler; nothing where the host has no pool.
-func (p *payroll) open(encoding client.Encoding) (handler http.Handler, closeAll func(), err error) {
+func (p *payroll) open(encoding client.Encoding) (closeAll func(), err error) {
 	closeAll = func() {}
 	c := p.config.pool()
 	if !c.Enabled && !p.wanted {
-		return nil, closeAll, nil
+		return closeAll, nil
 	}
 	rate, err := ledger.ParseAmount(c.PayPerTebiop)
 	if err != nil {
-		return nil, closeAll, err
+		return closeAll, err
 	}
 	rules := ledger.Rules{Unlock: c.UnlockAfter, Strikes: c.BanAfter}
 	least, err := ledger.ParseAmount(c.Least)
 	if err != nil {
-		return nil, closeAll, err
+		return closeAll, err
 	}
 	if p.ledger, err = openLedger(p.home, rules, least); errors.Is(err, store.ErrDamaged) || errors.Is(err, store.ErrVersion) || errors.Is(err, errMissing) {
 		// The Sprint does not need it; what is owed waits until it is mended.
 		p.failed = err.Error()
 		p.log.Error("the pool does not open; the host does all else", "err", err, "next", "stop the host and run: assay host check --home "+p.home)
-		return nil, closeAll, nil
+		return closeAll, nil
 	} else if err != nil {
-		return nil, closeAll, err
+		return closeAll, err
 	}
 	for _, what := range p.ledger.Mended {
 		p.log.Warn("the ledger was damaged and is mended", "what", what)
@@ -95,7 +96,7 @@ func (p *payroll) open(encoding client.Encoding) (handler http.Handler, closeAll
 		config.Unpaid = "no paying account"
 	}
 	if p.pool, err = pool.New(config); err != nil {
-		return nil, closeAll, errors.Join(err, p.ledger.Close())
+		return closeAll, errors.Join(err, p.ledger.Close())
 	}
 	closeAll = func() {
 		if err := errors.Join(p.pool.Close(), p.ledger.Close()); err != nil {
@@ -105,17 +106,25 @@ func (p *payroll) open(encoding client.Encoding) (handler http.Handler, closeAll
 	p.books = p.newBooks(rate)
 	if err := p.pool.Proven(func(key signed.Key, _ mpoc.Registration) { p.machines.Admit(key) }); err != nil {
 		closeAll()
-		return nil, func() {}, err
+		return func() {}, err
 	}
 	if c.PayKey == "" {
 		p.log.Warn("the pool owes what machines earn and pays nobody", "next", "name the key of an account with coins in host.toml, section [pool], pay_key")
 	} else {
 		if err := p.openSettler(encoding, c, least); err != nil {
 			closeAll()
-			return nil, func() {}, err
+			return func() {}, err
 		}
 	}
-	return p.pool.Handler(), closeAll, nil
+	return closeAll, nil
+}
+
+// handler answers the pool's machines; nil without a pool.
+func (p *payroll) handler() http.Handler {
+	if p.pool == nil {
+		return nil
+	}
+	return p.pool.Handler()
 }
 
 // newBooks opens the books over the ledger.
@@ -183,4 +192,24 @@ func (p *payroll) accounts(after ledger.Device) ([]PoolAccount, error) {
 		out[i].Node, out[i].Account, out[i].Pending = node, a, a.Locked.Add(a.Due).Add(a.Settling)
 	}
 	return out, nil
+}
+
+// tidy puts out who was banned since. At an epoch's begin it frees the places of
+// machines that left, and ranks them by the work of the recent past.
+func (p *payroll) tidy(begin bool, workers []fleet.WorkerStatus) {
+	if begin {
+		connected := map[string]bool{}
+		for _, w := range workers {
+			connected[w.Node] = w.Connected
+		}
+		p.machines.Vacate(connected)
+		p.machines.Rank(func(node string) uint64 {
+			standing, err := p.pool.Recent(p.machines.Key(node))
+			if err != nil {
+				p.log.Error("the standing of a machine cannot be read; its place is ranked last", "node", node, "err", err)
+			}
+			return standing
+		})
+	}
+	p.recheck()
 }

@@ -63,7 +63,7 @@ func poolHostAs(t *testing.T, home string, edit func(*Host)) (h *Host, closeAll 
 	edit(h)
 	h.machines = h.newMachines()
 	h.pay = h.newPayroll()
-	_, closePool, err := h.pay.open(encoding)
+	closePool, err := h.pay.open(encoding)
 	if err != nil {
 		t.Fatal(err)
 	}

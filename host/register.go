@@ -14,6 +14,9 @@ import (
 	"github.com/cosmos/cosmos-sdk/x/authz"
 	"github.com/cosmos/cosmos-sdk/x/feegrant"
 
+	"github.com/cosmos/cosmos-sdk/crypto/keyring"
+	"google.golang.org/grpc"
+
 	registryv1 "github.com/assaynet/assay/api/registry/v1"
 	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
 	"github.com/assaynet/assay/client"
@@ -72,49 +75,15 @@ func Register(ctx context.Context, c Config, r Registration) error {
 		return err
 	}
 	say("")
-	registry := registryv1.NewQueryClient(conn)
-	possession, err := registryv1.NewLocalClient(conn).Possession(ctx, &registryv1.PossessionRequest{Participant: c.Participant})
-	if err != nil {
-		return fmt.Errorf("host: the node at %s does not prove its keys; is it running, and does it have its own priv_validator_key.json and vrf_key.json? %w", c.GRPC, err)
-	}
-	hot, err := keys.Key(c.Key)
-	if err != nil {
-		return fmt.Errorf("host: hot key %q: %w", c.Key, err)
-	}
-	grantee, err := hot.GetAddress()
+	register, err := registration(ctx, c, r, conn)
 	if err != nil {
 		return err
 	}
-	granter, err := encoding.Addresses.StringToBytes(c.Participant)
+	grants, err := hotGrants(ctx, c, keys, conn, encoding)
 	if err != nil {
 		return err
 	}
-	hostKey := r.HostKey.Public().(ed25519.PublicKey)
-	statement := seed.Possession(c.Chain, "host", c.Participant, hostKey)
-	msgs := []sdk.Msg{&registryv1.MsgRegister{
-		Address: c.Participant, Moniker: r.Moniker, ConsensusKey: possession.ConsensusKey, VrfKey: possession.VrfKey, HostKey: hostKey,
-		Possession: registryv1.Possession{Consensus: possession.ConsensusProof, Vrf: possession.VrfProof, Host: ed25519.Sign(r.HostKey, statement[:])},
-	}}
-	for _, url := range sprintv1.DutyURLs() {
-		grant, err := authz.NewMsgGrant(granter, grantee, authz.NewGenericAuthorization(url), nil)
-		if err != nil {
-			return err
-		}
-		msgs = append(msgs, grant)
-	}
-	// An allowance cannot be granted twice; one of an earlier registration stands.
-	hotAddress, err := encoding.Addresses.BytesToString(grantee)
-	if err != nil {
-		return err
-	}
-	if _, err := feegrant.NewQueryClient(conn).Allowance(ctx, &feegrant.QueryAllowanceRequest{Granter: c.Participant, Grantee: hotAddress}); err != nil {
-		allowance, err := allow(granter, grantee)
-		if err != nil {
-			return err
-		}
-		msgs = append(msgs, allowance)
-	}
-	params, err := registry.Params(ctx, &registryv1.QueryParamsRequest{})
+	params, err := registryv1.NewQueryClient(conn).Params(ctx, &registryv1.QueryParamsRequest{})
 	if err != nil {
 		return fmt.Errorf("host: node at %s: %w", c.GRPC, err)
 	}
@@ -125,13 +94,67 @@ func Register(ctx context.Context, c Config, r Registration) error {
 	if err != nil {
 		return err
 	}
-	sprint := sprintv1.NewQueryClient(conn)
+	return queue.Send(ctx, blocks(sprintv1.NewQueryClient(conn), c.GRPC), "registration", append([]sdk.Msg{register}, grants...)...)
+}
+
+// registration is the message that registers the participant, with proofs of all its keys.
+func registration(ctx context.Context, c Config, r Registration, conn *grpc.ClientConn) (*registryv1.MsgRegister, error) {
+	possession, err := registryv1.NewLocalClient(conn).Possession(ctx, &registryv1.PossessionRequest{Participant: c.Participant})
+	if err != nil {
+		return nil, fmt.Errorf("host: the node at %s does not prove its keys; is it running, and does it have its own priv_validator_key.json and vrf_key.json? %w", c.GRPC, err)
+	}
+	hostKey := r.HostKey.Public().(ed25519.PublicKey)
+	statement := seed.Possession(c.Chain, "host", c.Participant, hostKey)
+	return &registryv1.MsgRegister{
+		Address: c.Participant, Moniker: r.Moniker, ConsensusKey: possession.ConsensusKey, VrfKey: possession.VrfKey, HostKey: hostKey,
+		Possession: registryv1.Possession{Consensus: possession.ConsensusProof, Vrf: possession.VrfProof, Host: ed25519.Sign(r.HostKey, statement[:])},
+	}, nil
+}
+
+// hotGrants let the hot key do the participant's duties, and pay fees for it within bounds.
+func hotGrants(ctx context.Context, c Config, keys keyring.Keyring, conn *grpc.ClientConn, encoding client.Encoding) (msgs []sdk.Msg, err error) {
+	hot, err := keys.Key(c.Key)
+	if err != nil {
+		return nil, fmt.Errorf("host: hot key %q: %w", c.Key, err)
+	}
+	grantee, err := hot.GetAddress()
+	if err != nil {
+		return nil, err
+	}
+	granter, err := encoding.Addresses.StringToBytes(c.Participant)
+	if err != nil {
+		return nil, err
+	}
+	for _, url := range sprintv1.DutyURLs() {
+		grant, err := authz.NewMsgGrant(granter, grantee, authz.NewGenericAuthorization(url), nil)
+		if err != nil {
+			return nil, err
+		}
+		msgs = append(msgs, grant)
+	}
+	hotAddress, err := encoding.Addresses.BytesToString(grantee)
+	if err != nil {
+		return nil, err
+	}
+	// An allowance cannot be granted twice; one of an earlier registration stays.
+	if _, err := feegrant.NewQueryClient(conn).Allowance(ctx, &feegrant.QueryAllowanceRequest{Granter: c.Participant, Grantee: hotAddress}); err == nil {
+		return msgs, nil
+	}
+	allowance, err := allow(granter, grantee)
+	if err != nil {
+		return nil, err
+	}
+	return append(msgs, allowance), nil
+}
+
+// blocks waits for the next block each time it is called.
+func blocks(chain sprintv1.QueryClient, node string) func(context.Context) (int64, error) {
 	seen := int64(0)
-	next := func(ctx context.Context) (int64, error) {
+	return func(ctx context.Context) (int64, error) {
 		for {
-			now, err := sprint.Current(ctx, &sprintv1.QueryCurrentRequest{})
+			now, err := chain.Current(ctx, &sprintv1.QueryCurrentRequest{})
 			if err != nil {
-				return 0, fmt.Errorf("host: node at %s: %w", c.GRPC, err)
+				return 0, fmt.Errorf("host: node at %s: %w", node, err)
 			}
 			if now.Height > seen {
 				seen = now.Height
@@ -144,5 +167,4 @@ func Register(ctx context.Context, c Config, r Registration) error {
 			}
 		}
 	}
-	return queue.Send(ctx, next, "registration", msgs...)
 }

@@ -108,30 +108,8 @@ func Run(ctx context.Context, c Config) (err error) {
 	if err != nil {
 		return err
 	}
-	if len(c.Devices) == 0 {
-		if c.Engine == nil {
-			c.Engine = work.Reference()
-		}
-		c.Devices = []Device{{ID: c.Engine.Name(), Engine: c.Engine, Threads: c.Threads}}
-	}
-	for _, d := range c.Devices {
-		if err := d.Valid(); err != nil {
-			return fmt.Errorf("%w: %w", ErrConfig, err)
-		}
-	}
-	if c.Agent == "" {
-		c.Agent = "assay-worker"
-	}
-	if c.Logger == nil {
-		c.Logger = slog.New(slog.DiscardHandler)
-	}
-	if c.Nice != 0 {
-		if c.Nice < 0 || c.Nice > 19 {
-			return fmt.Errorf("%w: nice %d, want 0..19", ErrConfig, c.Nice)
-		}
-		if err := setNice(c.Nice); err != nil {
-			c.Logger.Warn("priority stays as it is", "err", err)
-		}
+	if err := c.prepare(); err != nil {
+		return err
 	}
 	unlock, err := lock(c.Home)
 	if err != nil {
@@ -168,12 +146,54 @@ func Run(ctx context.Context, c Config) (err error) {
 	if err := m.desk.left(); err != nil {
 		return err
 	}
+	m.work(ctx, &running, cancel)
+	running.Go(func() { cancel(m.session.dial(ctx)) })
+	<-ctx.Done()
+	running.Wait()
+	if parent.Err() != nil {
+		return nil
+	}
+	return context.Cause(ctx)
+}
+
+// prepare fills in what the configuration leaves open, and checks the rest.
+func (c *Config) prepare() error {
+	if len(c.Devices) == 0 {
+		if c.Engine == nil {
+			c.Engine = work.Reference()
+		}
+		c.Devices = []Device{{ID: c.Engine.Name(), Engine: c.Engine, Threads: c.Threads}}
+	}
+	for _, d := range c.Devices {
+		if err := d.Valid(); err != nil {
+			return fmt.Errorf("%w: %w", ErrConfig, err)
+		}
+	}
+	if c.Agent == "" {
+		c.Agent = "assay-worker"
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.Nice != 0 {
+		if c.Nice < 0 || c.Nice > 19 {
+			return fmt.Errorf("%w: nice %d, want 0..19", ErrConfig, c.Nice)
+		}
+		if err := setNice(c.Nice); err != nil {
+			c.Logger.Warn("priority stays as it is", "err", err)
+		}
+	}
+	return nil
+}
+
+// work has every device work that is not out, until ctx ends. Without any left it cancels with the reason.
+func (m *machine) work(ctx context.Context, running *sync.WaitGroup, cancel context.CancelCauseFunc) {
 	for _, b := range m.desk.benches {
 		if b.out != "" {
 			continue
 		}
 		alive, dropped := context.WithCancel(ctx)
-		if !c.NoPool {
+		if !m.config.NoPool {
 			running.Go(func() { b.loops.run(alive) })
 		}
 		running.Go(func() {
@@ -186,13 +206,6 @@ func Run(ctx context.Context, c Config) (err error) {
 			}
 		})
 	}
-	running.Go(func() { cancel(m.session.dial(ctx)) })
-	<-ctx.Done()
-	running.Wait()
-	if parent.Err() != nil {
-		return nil
-	}
-	return context.Cause(ctx)
 }
 
 // machine composes desk, devices, session and teller.

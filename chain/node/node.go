@@ -152,18 +152,23 @@ func Run(ctx context.Context, o Options) (err error) {
 		<-watched
 	}()
 
-	group, ctx := errgroup.WithContext(ctx)
 	n := &Node{App: a, Client: local.New(comet), Config: config}
 	timing := config.Comet.Consensus
 	p := newProgress(g.eyes(comet, decides), stillAfter(timing.TimeoutCommit, timing.TimeoutPropose), clock.New(nil), o.Logger)
+	return n.run(ctx, o, genesis.ChainID, g, p, room, comet.Quit())
+}
+
+// run answers questions and watches the node until ctx ends, the guard ends it, or CometBFT has quit.
+func (n *Node) run(ctx context.Context, o Options, chain string, g *guard, p *progress, room *room, quit <-chan struct{}) error {
+	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { p.run(ctx); return nil })
 	group.Go(func() error { room.run(ctx); return nil })
-	a.ServeProgress(func() registryv1.ProgressResponse {
+	n.App.ServeProgress(func() registryv1.ProgressResponse {
 		now := p.report()
 		now.Disk = room.reason()
 		return now
 	})
-	if err := n.serve(ctx, group, genesis.ChainID, o.Logger); err != nil {
+	if err := n.serve(ctx, group, chain, o.Logger); err != nil {
 		return err
 	}
 	group.Go(func() error {
@@ -172,7 +177,7 @@ func Run(ctx context.Context, o Options) (err error) {
 			return nil
 		case <-g.failed:
 			return g.exit
-		case <-comet.Quit():
+		case <-quit:
 			return fmt.Errorf("%w: CometBFT stopped; its log says why", ErrNode)
 		}
 	})

@@ -57,7 +57,7 @@ func TestCommandLine(t *testing.T) {
 		{"start now", 2, "", `takes no argument, and "now" is one`},
 		{"id --home " + home, 0, "assay host allow ", ""},
 		{"start --temp-limit 60 --host " + nobody, 2, "", "--temp-resume 75 is not below --temp-limit 60"},
-		{"start --threads -3 --host " + nobody, 2, "", "--threads -3 is less than none"},
+		{"start --threads -3 --host " + nobody, 2, "", "--threads must be 0 (all cores) or more"},
 		{"start --listen 99999 --host " + nobody, 2, "", "such as 127.0.0.1:4780"},
 		{"status -h", 0, "", "prints what the worker that runs does"},
 		{"pause -h", 0, "", "until resume, or until it is started again"},

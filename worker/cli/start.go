@@ -29,67 +29,90 @@ import (
 	"github.com/assaynet/assay/worker/screen"
 )
 
-func (c Command) start(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) error {
+// order is what the flags of start ask for.
+type order struct {
+	host, home, payout, node, listen, format   string
+	devices                                    deviceList
+	threads, nice                              int
+	heat                                       limits
+	selfAudit                                  uint64
+	acceptLoss, noPool, plain, asJSON, verbose bool
+}
+
+// order reads the flags of start. What cannot be is said on stderr, and is an errUsage.
+func (c Command) order(args []string, stderr io.Writer) (o order, err error) {
 	f := c.flags("start", stderr)
-	host := f.String("host", os.Getenv("ASSAY_HOST"), "the host's URL, assay://host:port#fingerprint; default from ASSAY_HOST")
-	home := homeFlag(f)
-	chosen := c.deviceFlag(f)
-	threads := f.Int("threads", 0, "cores that the cpu device uses; 0 is all")
-	limit := f.Int64("temp-limit", 85, "pause a device at so many °C; 0 is no limit. The cpu, which slows itself down, only if this is given")
-	resume := f.Int64("temp-resume", 75, "and go on when it is below so many")
-	payout := f.String("payout", os.Getenv("ASSAY_PAYOUT"), "the account on the chain, cpc1..., that a pool pays to; default from ASSAY_PAYOUT")
-	node := f.String("node", os.Getenv("ASSAY_NODE"), "a node of the chain, such as http://192.0.2.7:26657, that is asked whether the host's payments are there; default from ASSAY_NODE. Without one the host's signed word lets paid receipts go")
-	acceptLoss := f.Bool("accept-loss", false, "go on although files of the home are missing or damaged; they are set aside")
-	noPool := f.Bool("no-pool", false, "take no challenges between sprints")
-	selfAudit := f.Uint64("self-audit", 0, "compute one unit in so many twice, and stop a device that gives two results; 0 is 256")
-	listen := f.String("listen", "", "serve /status and /metrics here, such as 127.0.0.1:4780")
-	plain := f.Bool("plain", false, "print log lines on a terminal too")
-	nice := f.Int("nice", 0, "lower this process's priority by 0..19")
-	asJSON := f.Bool("json", false, "print events, one JSON object a line; the same as --log-format json")
-	format := f.String("log-format", logs.Text, logs.Formats)
-	verbose := f.Bool("v", false, "print what the Sprint is at between segments too, and log connections to standard error")
+	f.StringVar(&o.host, "host", os.Getenv("ASSAY_HOST"), "the host's URL, assay://host:port#fingerprint; default from ASSAY_HOST")
+	home, devices := homeFlag(f), c.deviceFlag(f)
+	f.IntVar(&o.threads, "threads", 0, "cores that the cpu device uses; 0 is all")
+	f.Int64Var(&o.heat.limit, "temp-limit", 85, "pause a device at this temperature in °C; 0 is no limit. The cpu, which slows itself down, only if this is given")
+	f.Int64Var(&o.heat.resume, "temp-resume", 75, "and go on when it is below this one")
+	f.StringVar(&o.payout, "payout", os.Getenv("ASSAY_PAYOUT"), "the account on the chain, cpc1..., that a pool pays to; default from ASSAY_PAYOUT")
+	f.StringVar(&o.node, "node", os.Getenv("ASSAY_NODE"), "a node of the chain, such as http://192.0.2.7:26657, that is asked whether the host's payments are there; default from ASSAY_NODE. Without one the host's signed word lets paid receipts go")
+	f.BoolVar(&o.acceptLoss, "accept-loss", false, "go on although files of the home are missing or damaged; they are set aside")
+	f.BoolVar(&o.noPool, "no-pool", false, "take no challenges between sprints")
+	f.Uint64Var(&o.selfAudit, "self-audit", 0, "recompute one unit in so many, and stop a device whose results differ; 0 is 256")
+	f.StringVar(&o.listen, "listen", "", "serve /status and /metrics here, such as 127.0.0.1:4780")
+	f.BoolVar(&o.plain, "plain", false, "print log lines on a terminal too")
+	f.IntVar(&o.nice, "nice", 0, "lower this process's priority by 0..19")
+	f.BoolVar(&o.asJSON, "json", false, "print events, one JSON object a line; the same as --log-format json")
+	f.StringVar(&o.format, "log-format", logs.Text, logs.Formats)
+	f.BoolVar(&o.verbose, "v", false, "also print the Sprint's phase between segments, and log connections to standard error")
 	f.Usage = func() {
 		fmt.Fprintf(f.Output(), "%s works for a host until it is stopped.\n\n", f.Name())
 		f.PrintDefaults()
 		fmt.Fprintf(f.Output(), "\nEvents of --json, by type, with time and:\n%s", worker.Events)
 	}
 	if err := parse(f, args); err != nil {
-		return err
+		return o, err
 	}
-	*host, *payout = unquoted(*host), unquoted(*payout)
-	if *host == "" {
-		fmt.Fprintf(stderr, "%s: --host is missing; the host prints its URL when it starts, and on: assay host url\n", f.Name())
-		return errUsage
+	f.Visit(func(g *flag.Flag) { o.heat.asked = o.heat.asked || g.Name == "temp-limit" })
+	o.home, o.devices = *home, *devices
+	o.host, o.payout, o.node = unquoted(o.host), unquoted(o.payout), unquoted(o.node)
+	if wrong := o.wrong(); wrong != "" {
+		fmt.Fprintf(stderr, "%s: %s\n", f.Name(), wrong)
+		return o, errUsage
 	}
-	hot := limits{limit: *limit, resume: *resume}
-	f.Visit(func(g *flag.Flag) { hot.asked = hot.asked || g.Name == "temp-limit" })
-	if hot.limit != 0 && hot.resume >= hot.limit {
-		fmt.Fprintf(stderr, "%s: --temp-resume %d is not below --temp-limit %d\n", f.Name(), hot.resume, hot.limit)
-		return errUsage
-	}
-	if *threads < 0 {
-		fmt.Fprintf(stderr, "%s: --threads %d is less than none; 0 is all cores\n", f.Name(), *threads)
-		return errUsage
-	}
-	if *listen != "" {
-		if _, _, err := net.SplitHostPort(*listen); err != nil {
-			fmt.Fprintf(stderr, "%s: --listen %s is no address; say one such as 127.0.0.1:4780\n", f.Name(), *listen)
-			return errUsage
+	o.asJSON = o.asJSON || o.format == logs.JSON
+	if o.payout != "" {
+		if err := checkPayout(o.payout); err != nil {
+			return o, err
 		}
 	}
-	loud, err := logs.New(stderr, "info", *format)
-	if err != nil {
-		fmt.Fprintf(stderr, "%s: %v\n", f.Name(), err)
-		return errUsage
+	_, err = link.ParseAddress(o.host) // before devices are warmed up
+	return o, err
+}
+
+// wrong says what cannot be, empty if nothing.
+func (o order) wrong() string {
+	switch {
+	case o.host == "":
+		return "--host is missing; the host prints its URL when it starts, and on: assay host url"
+	case o.heat.limit != 0 && o.heat.resume >= o.heat.limit:
+		return fmt.Sprintf("--temp-resume %d is not below --temp-limit %d", o.heat.resume, o.heat.limit)
+	case o.threads < 0:
+		return fmt.Sprintf("--threads must be 0 (all cores) or more, not %d", o.threads)
 	}
-	*asJSON = *asJSON || *format == logs.JSON
-	log := slog.New(slog.DiscardHandler)
-	if *verbose {
-		log = slog.New(quiet.New(loud.Handler()))
+	if o.listen != "" {
+		if _, _, err := net.SplitHostPort(o.listen); err != nil {
+			return fmt.Sprintf("--listen %q is not a host:port address; say one such as 127.0.0.1:4780", o.listen)
+		}
+	}
+	if _, err := logs.New(io.Discard, "info", o.format); err != nil {
+		return err.Error()
+	}
+	return ""
+}
+
+// shows returns what prints events.
+func (o order) shows(stdout io.Writer) func(worker.Event) {
+	if o.asJSON {
+		out := json.NewEncoder(stdout)
+		return func(e worker.Event) { _ = out.Encode(e) }
 	}
 	begun := false
 	var quiet between
-	show := func(e worker.Event) {
+	return func(e worker.Event) {
 		if !begun { // a snapshot, of which the next events say everything
 			begun = true
 			return
@@ -97,34 +120,53 @@ func (c Command) start(ctx context.Context, args []string, stdin io.Reader, stdo
 		if e.Type == "stopped" { // why is said by the program's last words
 			e.Reason = ""
 		}
-		if quiet.again(e) && !*verbose {
+		if quiet.again(e) && !o.verbose {
 			return
 		}
 		if text := e.Text(); text != "" {
 			fmt.Fprintln(stdout, logs.Line(e.Time.Local(), slog.LevelInfo, text))
 		}
 	}
-	out, terminal := stdout.(*os.File)
-	if terminal = terminal && !*asJSON && !*plain && !*verbose; terminal {
-		_, terminal = picture.Usable(out, os.Environ())
+}
+
+// logger is where the worker's own log goes: nowhere, unless it is asked for.
+func (o order) logger(stderr io.Writer) (*slog.Logger, error) {
+	if !o.verbose {
+		return slog.New(slog.DiscardHandler), nil
 	}
-	if *asJSON {
-		out := json.NewEncoder(stdout)
-		show = func(e worker.Event) { _ = out.Encode(e) }
+	loud, err := logs.New(stderr, "info", o.format)
+	if err != nil {
+		return nil, err
 	}
-	if *payout != "" {
-		if err := checkPayout(*payout); err != nil {
-			return err
-		}
+	return slog.New(quiet.New(loud.Handler())), nil
+}
+
+// terminal returns the terminal that the screen is shown on; nil where log lines are.
+func (o order) terminal(stdout io.Writer) *os.File {
+	out, ok := stdout.(*os.File)
+	if !ok || o.asJSON || o.plain || o.verbose {
+		return nil
 	}
-	if _, err := link.ParseAddress(*host); err != nil { // before devices are warmed up
+	if _, usable := picture.Usable(out, os.Environ()); !usable {
+		return nil
+	}
+	return out
+}
+
+func (c Command) start(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) error {
+	o, err := c.order(args, stderr)
+	if err != nil {
 		return err
 	}
-	if err := c.begun(*home); err != nil && !*acceptLoss {
+	log, err := o.logger(stderr)
+	if err != nil {
+		return err
+	}
+	if err := c.begun(o.home); err != nil && !o.acceptLoss {
 		return err
 	}
 	sensors := c.sensors()
-	choice, err := c.await(ctx, *chosen, sensors, func(err error) {
+	choice, err := c.await(ctx, o.devices, sensors, func(err error) {
 		fmt.Fprintf(stderr, "%s: waiting for a device, which is looked for every %v: %v\n", c.Name, lookTime, err)
 	})
 	if ctx.Err() != nil {
@@ -136,7 +178,7 @@ func (c Command) start(ctx context.Context, args []string, stdin io.Reader, stdo
 	for _, note := range choice.Notes {
 		fmt.Fprintf(stderr, "%s: %s\n", c.Name, note)
 	}
-	if *payout == "" && !*noPool {
+	if o.payout == "" && !o.noPool {
 		fmt.Fprintf(stderr, "%s: no --payout: a pool owes what this machine earns, and pays once an account (cpc1...) is named\n", c.Name)
 	}
 	ctx, quit := context.WithCancel(ctx)
@@ -150,13 +192,13 @@ func (c Command) start(ctx context.Context, args []string, stdin io.Reader, stdo
 		}
 	}
 	config := worker.Config{
-		URL: *host, Home: *home, Devices: devices(choice, sensors, *threads, hot), Nice: *nice,
-		NoPool: *noPool, Payout: *payout, Node: unquoted(*node), AcceptLoss: *acceptLoss, SelfAudit: *selfAudit,
-		Agent: "assay-worker/" + version(), Logger: log, Event: show, Pause: pause,
+		URL: o.host, Home: o.home, Devices: devices(choice, sensors, o.threads, o.heat), Nice: o.nice,
+		NoPool: o.noPool, Payout: o.payout, Node: o.node, AcceptLoss: o.acceptLoss, SelfAudit: o.selfAudit,
+		Agent: "assay-worker/" + version(), Logger: log, Event: o.shows(stdout), Pause: pause,
 	}
 	var beside errgroup.Group
-	if *listen != "" {
-		l, err := net.Listen("tcp", *listen)
+	if o.listen != "" {
+		l, err := net.Listen("tcp", o.listen)
 		if err != nil {
 			return errors.Join(fmt.Errorf("--listen: %w", err), choice.Close())
 		}
@@ -164,9 +206,9 @@ func (c Command) start(ctx context.Context, args []string, stdin io.Reader, stdo
 	}
 	config.Live = func(get func() worker.Status) {
 		live.set(get)
-		answer(ctx, &beside, *home, live.status, say, func(err error) { fmt.Fprintln(stderr, c.reached(err)) })
+		answer(ctx, &beside, o.home, live.status, say, func(err error) { fmt.Fprintln(stderr, c.reached(err)) })
 	}
-	if terminal {
+	if out := o.terminal(stdout); out != nil {
 		config.Event = nil
 		keys := screen.Control{Pause: func() { say(true) }, Resume: func() { say(false) }, Quit: quit}
 		beside.Go(func() error {

@@ -274,28 +274,8 @@ func (k *Keeper) outcome(ctx context.Context, e sprintv1.Epoch, j *jury, m sprin
 	}
 	rule := ruleOf(e.Params)
 	o.P = uint64(audit.Tail(o.Samples, o.Mismatches, rule.Fault))
-	switch {
-	case m.Jailed:
-		o.Result, o.Reason = sprintv1.ResultJailed, jailText(p)
-		return o, nil
-	case m.Fraud:
-		o.Result = sprintv1.ResultFraud
-		o.Reason = fmt.Sprintf("fraud: leaf %s is forged, and %d in all were proven", court.Text(*o.Forged), o.Mismatches)
-		return o, nil
-	case m.ProvenFalse:
-		o.Result, o.Reason = sprintv1.ResultFalseVerdict, "false verdict: "+m.FalseReason
-		return o, nil
-	case !allowed(m):
-		o.Result, o.Reason = sprintv1.ResultNotTaken, fmt.Sprintf("a newcomer: the lottery took %d of %d, and not this one", e.Taken, e.Newcomers)
-		return o, nil
-	case o.Count == 0:
-		o.Result, o.Reason = sprintv1.ResultAbsent, "committed nothing"
-		return o, nil
-	case !isTarget(e, m):
-		o.Result, o.Reason = sprintv1.ResultTooSmall, fmt.Sprintf("committed %d leaves; a claim needs %d to be worth judging: join a pool, or wait for a smaller class", o.Count, e.Params.MinClaimLeaves)
-		return o, nil
-	case !m.Opened:
-		o.Result, o.Reason = sprintv1.ResultWithheld, fmt.Sprintf("opened none of %d drawn leaves by block %d, the deadline", o.Samples, e.ProofUntil)
+	if result, reason, lost := forfeited(e, m, p, o); lost {
+		o.Result, o.Reason = result, reason
 		return o, nil
 	}
 	if _, _, _, pass := rule.Judge(nodes); !pass {
@@ -327,6 +307,33 @@ func (k *Keeper) outcome(ctx context.Context, e sprintv1.Epoch, j *jury, m sprin
 		o.Reason = fmt.Sprintf("judged by %s: %d of %d wrong", by, o.Mismatches, o.Samples)
 		return o, nil
 	}
+	return k.credited(ctx, e, j, m, o, class, by, condemned, n, x)
+}
+
+// forfeited says whether an epoch brings a member nothing before anyone has judged its leaves, and why.
+func forfeited(e sprintv1.Epoch, m sprintv1.Member, p registryv1.Participant, o sprintv1.Outcome) (result sprintv1.Result, reason string, lost bool) {
+	switch {
+	case m.Jailed:
+		return sprintv1.ResultJailed, jailText(p), true
+	case m.Fraud:
+		return sprintv1.ResultFraud, fmt.Sprintf("fraud: leaf %s is forged, and %d in all were proven", court.Text(*o.Forged), o.Mismatches), true
+	case m.ProvenFalse:
+		return sprintv1.ResultFalseVerdict, "false verdict: " + m.FalseReason, true
+	case !allowed(m):
+		return sprintv1.ResultNotTaken, fmt.Sprintf("a newcomer: the lottery took %d of %d, and not this one", e.Taken, e.Newcomers), true
+	case o.Count == 0:
+		return sprintv1.ResultAbsent, "committed nothing", true
+	case !isTarget(e, m):
+		return sprintv1.ResultTooSmall, fmt.Sprintf("committed %d leaves; a claim needs %d to be worth judging: join a pool, or wait for a smaller class", o.Count, e.Params.MinClaimLeaves), true
+	case !m.Opened:
+		return sprintv1.ResultWithheld, fmt.Sprintf("opened none of %d drawn leaves by block %d, the deadline", o.Samples, e.ProofUntil), true
+	}
+	return 0, "", false
+}
+
+// credited is the outcome of a member whose leaves passed: x of n were wrong, those of condemned nodes
+// apart.
+func (k *Keeper) credited(ctx context.Context, e sprintv1.Epoch, j *jury, m sprintv1.Member, o sprintv1.Outcome, class transformer.Class, by string, condemned []string, n, x uint64) (sprintv1.Outcome, error) {
 	count, err := k.countWithout(ctx, e, m, condemned)
 	if err != nil {
 		return o, err
