@@ -97,48 +97,7 @@ func (p *Pool) Handler() http.Handler {
 	mux := http.NewServeMux()
 	steps := p.steps()
 	post := func(path, kind string) {
-		f := steps[kind]
-		mux.HandleFunc("POST "+path, func(w http.ResponseWriter, r *http.Request) {
-			// An error says that the connection is gone.
-			connection := http.NewResponseController(w)
-			_ = connection.SetReadDeadline(time.Now().Add(bodyTime))
-			from, err := unpacked(r.Header, http.MaxBytesReader(w, r.Body, f.longest), f.longest)
-			if err != nil {
-				w.Header().Set("Accept-Encoding", "gzip") // RFC 7694
-				p.reply(w, nil, err)
-				return
-			}
-			body, free, err := gate.Read(from, p.room(r), func() { _ = connection.SetReadDeadline(time.Now()) })
-			if err != nil {
-				var long *http.MaxBytesError
-				switch {
-				case errors.As(err, &long):
-					err = refuse(mpocv1.CodeTooLarge, "keep to the bounds of "+mpocv1.PathOpenAPI, "the body is longer than %d bytes", long.Limit)
-				case errors.Is(err, gate.ErrFull), errors.Is(err, gate.ErrSlow):
-					err = full(err)
-				case errors.Is(err, mpocv1.ErrBody):
-				default:
-					return // it broke
-				}
-				p.reply(w, nil, err)
-				return
-			}
-			defer free()
-			if wait := p.gate.Take(r.RemoteAddr, sizeOf(len(body))); wait > 0 {
-				p.reply(w, nil, limited(wait))
-				return
-			}
-			if kind == mpocv1.TypeRegister {
-				if wait := p.registers.Take(r.RemoteAddr, 1); wait > 0 {
-					p.reply(w, nil, limited(wait))
-					return
-				}
-			}
-			ctx, cancel := context.WithTimeout(r.Context(), requestTime)
-			defer cancel()
-			answer, err := f.run(ctx, body, free)
-			p.reply(w, answer, err)
-		})
+		mux.HandleFunc("POST "+path, func(w http.ResponseWriter, r *http.Request) { p.post(w, r, kind, steps[kind]) })
 	}
 	post(mpocv1.PathNonce, mpocv1.TypeNonce)
 	post(mpocv1.PathDevices, mpocv1.TypeRegister)
@@ -175,6 +134,49 @@ func (p *Pool) Handler() http.Handler {
 		}
 		mux.ServeHTTP(w, r)
 	})
+}
+
+// post answers one request of a kind by its step f.
+func (p *Pool) post(w http.ResponseWriter, r *http.Request, kind string, f step) {
+	// An error says that the connection is gone.
+	connection := http.NewResponseController(w)
+	_ = connection.SetReadDeadline(time.Now().Add(bodyTime))
+	from, err := unpacked(r.Header, http.MaxBytesReader(w, r.Body, f.longest), f.longest)
+	if err != nil {
+		w.Header().Set("Accept-Encoding", "gzip") // RFC 7694
+		p.reply(w, nil, err)
+		return
+	}
+	body, free, err := gate.Read(from, p.room(r), func() { _ = connection.SetReadDeadline(time.Now()) })
+	if err != nil {
+		var long *http.MaxBytesError
+		switch {
+		case errors.As(err, &long):
+			err = refuse(mpocv1.CodeTooLarge, "keep to the bounds of "+mpocv1.PathOpenAPI, "the body is longer than %d bytes", long.Limit)
+		case errors.Is(err, gate.ErrFull), errors.Is(err, gate.ErrSlow):
+			err = full(err)
+		case errors.Is(err, mpocv1.ErrBody):
+		default:
+			return // it broke
+		}
+		p.reply(w, nil, err)
+		return
+	}
+	defer free()
+	if wait := p.gate.Take(r.RemoteAddr, sizeOf(len(body))); wait > 0 {
+		p.reply(w, nil, limited(wait))
+		return
+	}
+	if kind == mpocv1.TypeRegister {
+		if wait := p.registers.Take(r.RemoteAddr, 1); wait > 0 {
+			p.reply(w, nil, limited(wait))
+			return
+		}
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), requestTime)
+	defer cancel()
+	answer, err := f.run(ctx, body, free)
+	p.reply(w, answer, err)
 }
 
 func limited(wait time.Duration) *mpocv1.Error {

@@ -125,26 +125,7 @@ func (c Command) examine(ctx context.Context, r *report) {
 	sensors := c.sensors()
 	all, troubles := device.List(c.backends())
 	for _, d := range all {
-		file := deviceFile{ID: d.ID, Name: d.Name, Driver: d.Driver, Memory: d.Memory, PCI: d.PCI, Result: good}
-		began := time.Now()
-		o, err := d.Open(ctx)
-		file.MS = time.Since(began).Milliseconds()
-		switch {
-		case err != nil:
-			file.Result, file.Text = bad, err.Error()
-		default:
-			file.Engine = o.Engine.Name()
-			if o.Warning != nil {
-				file.Result, file.Text = bad, o.Warning.Error()
-			} else if d.Same != "" {
-				file.Result, file.Text = note, "the same card as "+d.Same+", which is used"
-			} else {
-				file.Text = o.Slower()
-			}
-			if err := o.Close(); err != nil {
-				file.Result, file.Text = bad, err.Error()
-			}
-		}
+		file := tried(ctx, d)
 		sample, err := telemetry.Sample{}, error(nil)
 		if s, serr := reader(sensors, d); serr != nil {
 			err = serr
@@ -159,7 +140,40 @@ func (c Command) examine(ctx context.Context, r *report) {
 		}
 		r.Devices = append(r.Devices, file)
 	}
-	unserved := device.Unserved(all, sensors.Cards())
+	c.drivers(r, all, troubles, sensors.Cards())
+	for _, path := range forbidden("/dev") {
+		r.add("device files", bad, path+" cannot be opened by this user", "add the user to the groups video and render (sudo usermod -aG video,render $USER), and log in again")
+	}
+}
+
+// tried opens a device, and says how it went.
+func tried(ctx context.Context, d device.Device) deviceFile {
+	file := deviceFile{ID: d.ID, Name: d.Name, Driver: d.Driver, Memory: d.Memory, PCI: d.PCI, Result: good}
+	began := time.Now()
+	o, err := d.Open(ctx)
+	file.MS = time.Since(began).Milliseconds()
+	switch {
+	case err != nil:
+		file.Result, file.Text = bad, err.Error()
+	default:
+		file.Engine = o.Engine.Name()
+		if o.Warning != nil {
+			file.Result, file.Text = bad, o.Warning.Error()
+		} else if d.Same != "" {
+			file.Result, file.Text = note, "the same card as "+d.Same+", which is used"
+		} else {
+			file.Text = o.Slower()
+		}
+		if err := o.Close(); err != nil {
+			file.Result, file.Text = bad, err.Error()
+		}
+	}
+	return file
+}
+
+// drivers says of each kind of device whether it can compute here, and of each graphics card that no driver offers.
+func (c Command) drivers(r *report, all []device.Device, troubles []device.Trouble, cards []telemetry.Card) {
+	unserved := device.Unserved(all, cards)
 	if len(troubles) > 0 && len(unserved) == 0 && !slices.ContainsFunc(all, device.Device.GPU) &&
 		!slices.ContainsFunc(troubles, func(t device.Trouble) bool { return !errors.Is(t.Err, device.ErrMissing) }) {
 		var names []string
@@ -196,9 +210,6 @@ func (c Command) examine(ctx context.Context, r *report) {
 			text += ", and the kernel has no driver for it"
 		}
 		r.add("graphics", result, text, vendor.Hint)
-	}
-	for _, path := range forbidden("/dev") {
-		r.add("device files", bad, path+" cannot be opened by this user", "add the user to the groups video and render (sudo usermod -aG video,render $USER), and log in again")
 	}
 }
 

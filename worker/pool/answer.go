@@ -283,7 +283,13 @@ func (m *Machine) receive(ctx context.Context, c *challenge, r mpoc.Receipt) err
 	case err != nil:
 		m.log.Warn("the host did not take the countersignature", "err", err)
 	}
-	// Counted with the state in which the challenge is over, so never twice.
+	return m.judged(c, r, kind, path)
+}
+
+// judged ends a challenge whose receipt is kept. It is counted with the state in which the challenge is over, so never
+// twice.
+func (m *Machine) judged(c *challenge, r mpoc.Receipt, kind, path string) error {
+	status, why := r.Outcome.Status, r.Reason
 	mops := m.verified(r.Outcome.Ops)
 	if err := m.counting(func(n *Counts) {
 		n.VerifiedMops += mops

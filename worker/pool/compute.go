@@ -135,42 +135,12 @@ func (m *Machine) compute(ctx context.Context) error {
 		}
 		m.is("computing", "", "", "")
 		n := min(count, int(t.MaxLoops)-len(m.digests))
-		units := make([]uint64, n)
-		for i := range units {
-			units[i] = uint64(len(m.digests) + i)
+		took, lost, err := m.slice(ctx, n, &suspects)
+		if err != nil {
+			return err
 		}
-		digests := make([][32]byte, n)
-		began := time.Now()
-		slice, cancel := m.c.Gate.during(ctx)
-		err := m.matmul(slice, digests, units)
-		closed := slice.Err() != nil
-		cancel()
-		switch {
-		case ctx.Err() != nil:
-			return ctx.Err()
-		case err != nil && closed: // the slice is lost
+		if lost {
 			continue
-		case err != nil:
-			return m.unstable(fmt.Errorf("%w: %s: computing loop %d: %w", ErrUnstable, m.c.Device.ID, units[0], err))
-		}
-		took := time.Since(began)
-		if err := m.add(digests, took); err != nil {
-			return err
-		}
-		m.mu.Lock()
-		m.loops.add(time.Now(), uint64(n))
-		m.mu.Unlock()
-		m.count(func(c *Counts) { c.Loops += uint64(n) })
-		m.progress()
-		m.account(ctx)
-		// What was chosen in earlier slices comes now, in another batch.
-		if err := m.selfAudit(ctx, &suspects); err != nil {
-			return err
-		}
-		for _, unit := range units {
-			if rand.Uint64N(m.c.SelfAudit) == 0 {
-				suspects = append(suspects, unit)
-			}
 		}
 		left := time.Duration(max(stop, m.client.now())-m.client.now()) * time.Millisecond
 		count = max(1, int(min(float64(2*n), float64(n)*float64(min(sliceTime, left))/float64(max(took, 1)))))
@@ -184,6 +154,49 @@ func (m *Machine) compute(ctx context.Context) error {
 	m.current.Commit = mpoc.Commit{Loops: uint64(len(m.digests)), ComputeTime: mpoc.Seconds(m.tookMS), MerkleRoot: m.tree().Root()}
 	m.current.Phase = Committed
 	return m.save()
+}
+
+// slice computes the next n loops, and audits what was chosen in earlier ones; lost says that the device's time was
+// over first. suspects are the units that the device computes twice.
+func (m *Machine) slice(ctx context.Context, n int, suspects *[]uint64) (took time.Duration, lost bool, err error) {
+	units := make([]uint64, n)
+	for i := range units {
+		units[i] = uint64(len(m.digests) + i)
+	}
+	digests := make([][32]byte, n)
+	began := time.Now()
+	slice, cancel := m.c.Gate.during(ctx)
+	err = m.matmul(slice, digests, units)
+	closed := slice.Err() != nil
+	cancel()
+	switch {
+	case ctx.Err() != nil:
+		return 0, false, ctx.Err()
+	case err != nil && closed:
+		return 0, true, nil
+	case err != nil:
+		return 0, false, m.unstable(fmt.Errorf("%w: %s: computing loop %d: %w", ErrUnstable, m.c.Device.ID, units[0], err))
+	}
+	took = time.Since(began)
+	if err := m.add(digests, took); err != nil {
+		return 0, false, err
+	}
+	m.mu.Lock()
+	m.loops.add(time.Now(), uint64(n))
+	m.mu.Unlock()
+	m.count(func(c *Counts) { c.Loops += uint64(n) })
+	m.progress()
+	m.account(ctx)
+	// What was chosen in earlier slices comes now, in another batch.
+	if err := m.selfAudit(ctx, suspects); err != nil {
+		return 0, false, err
+	}
+	for _, unit := range units {
+		if rand.Uint64N(m.c.SelfAudit) == 0 {
+			*suspects = append(*suspects, unit)
+		}
+	}
+	return took, false, nil
 }
 
 // worth is how many loops a host should take: a fifth of what it planned with. Its
