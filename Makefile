@@ -37,6 +37,7 @@ gen: ## regenerate protobuf code (needs protoc)
 
 vectors: ## regenerate the published vectors; a diff is a change of the protocol
 	go test ./test/vectors -update
+	go test ./chain/x/sprint -run TestVerdictVectors -update
 
 soak: ### the full lengths: 20 honest epochs, nobody rejected, nobody stuck; votes at their extremes (30 minutes)
 	ASSAY_SOAK=1 go test ./test/network -run Soak -count=1 -timeout 3h -v

@@ -403,7 +403,7 @@ def shuffle(seed, n):
     return out
 
 def lottery(seed, held, n):
-    source, out, held = words(seed), [], list(held)
+    source, out, held = words(seed), [], list(held or ())
     while len(out) < n and 0 < sum(held) < 2**64:
         left = below(sum(held), source)
         out.append(next(i for i in range(len(held)) if left < sum(held[: i + 1])))

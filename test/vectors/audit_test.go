@@ -6,6 +6,7 @@ import (
 	"context"
 	"crypto/ed25519"
 	"encoding/hex"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -18,31 +19,71 @@ import (
 )
 
 type drawIn struct {
-	Seed  seed.Seed `json:"seed"`
-	Total uint64    `json:"total,string"` // of an assignment, the number of slots
-	N     int       `json:"n"`
-	Index *uint64   `json:"index,omitempty"` // makes it an assignment
+	Seed     seed.Seed `json:"seed"`
+	Total    uint64    `json:"total,string"` // of an assignment, the number of slots
+	N        int       `json:"n"`
+	Index    *uint64   `json:"index,omitempty"`    // makes it an assignment
+	Function string    `json:"function,omitempty"` // picks, shuffle or lottery; a draw without it
+	Held     []quoted  `json:"held,omitempty"`     // of a lottery: what each ticket holds
 }
 
-// Holds spec A-2.
+// quoted is an integer that may exceed 2^53.
+type quoted uint64
+
+func (q quoted) MarshalText() ([]byte, error) { return strconv.AppendUint(nil, uint64(q), 10), nil }
+
+func (q *quoted) UnmarshalText(text []byte) error {
+	n, err := strconv.ParseUint(string(text), 10, 64)
+	*q = quoted(n)
+	return err
+}
+
+// Holds spec A-1, A-2, A-5 and A-6.
 func TestDraw(t *testing.T) {
 	index := uint64(77)
+	by := func(function string, total uint64, n int, held ...quoted) drawIn {
+		return drawIn{Seed: counted(5), Total: total, N: n, Function: function, Held: held}
+	}
 	check(t, "draw.json", "samples, and with an index the slots of a committee that re-run it", []given[drawIn]{
-		{"3 of 10", drawIn{counted(1), 10, 3, nil}},
-		{"20 of 50,000", drawIn{counted(1), 50_000, 20, nil}},
-		{"another seed", drawIn{counted(2), 50_000, 20, nil}},
-		{"all", drawIn{counted(1), 5, 200, nil}},
-		{"of the largest log", drawIn{counted(1), commit.MaxSize, 10, nil}},
-		{"every other word is refused", drawIn{counted(3), 1<<63 + 9, 6, nil}},
-		{"none asked for", drawIn{counted(1), 10, 0, nil}},
-		{"nothing there", drawIn{counted(1), 0, 10, nil}},
-		{"16 of 64 slots", drawIn{counted(4), 64, 16, &index}},
-		{"more than there are slots", drawIn{counted(4), 3, 16, &index}},
-	}, func(t testing.TB, in drawIn) []uint64 {
-		if in.Index == nil {
+		{"3 of 10", drawIn{Seed: counted(1), Total: 10, N: 3}},
+		{"20 of 50,000", drawIn{Seed: counted(1), Total: 50_000, N: 20}},
+		{"another seed", drawIn{Seed: counted(2), Total: 50_000, N: 20}},
+		{"all", drawIn{Seed: counted(1), Total: 5, N: 200}},
+		{"of the largest log", drawIn{Seed: counted(1), Total: commit.MaxSize, N: 10}},
+		{"every other word is refused", drawIn{Seed: counted(3), Total: 1<<63 + 9, N: 6}},
+		{"none asked for", drawIn{Seed: counted(1), Total: 10, N: 0}},
+		{"nothing there", drawIn{Seed: counted(1), Total: 0, N: 10}},
+		{"16 of 64 slots", drawIn{Seed: counted(4), Total: 64, N: 16, Index: &index}},
+		{"more than there are slots", drawIn{Seed: counted(4), Total: 3, N: 16, Index: &index}},
+		{"12 picks of 5", by("picks", 5, 12)},
+		{"picks of which every other word is refused", by("picks", 1<<63+9, 6)},
+		{"picks of nothing", by("picks", 0, 3)},
+		{"no picks", by("picks", 5, 0)},
+		{"an order of 12", by("shuffle", 0, 12)},
+		{"an order of 1", by("shuffle", 0, 1)},
+		{"an order of none", by("shuffle", 0, 0)},
+		{"4 of 6 tickets, one of them empty", by("lottery", 0, 4, 5, 0, 1<<40, 3, 1<<41, 7)},
+		{"more than there are tickets that hold something", by("lottery", 0, 9, 1, 0, 2, 1, 0, 1)},
+		{"tickets of which the first hold most", by("lottery", 0, 5, 1<<62, 1<<61, 1, 1, 1)},
+		{"tickets of 2^64 - 1", by("lottery", 0, 2, 1<<63, 1<<63-1)},
+		{"tickets of 2^64", by("lottery", 0, 2, 1<<63, 1<<63)},
+		{"empty tickets", by("lottery", 0, 2, 0, 0)},
+		{"no tickets", by("lottery", 0, 2)},
+	}, func(t testing.TB, in drawIn) (out []uint64) {
+		switch {
+		case in.Function == "picks":
+			return audit.Picks(in.Seed, in.Total, in.N)
+		case in.Function == "shuffle":
+			return positions(audit.Shuffle(in.Seed, in.N))
+		case in.Function == "lottery":
+			held := make([]uint64, len(in.Held))
+			for i, h := range in.Held {
+				held[i] = uint64(h)
+			}
+			return positions(audit.Lottery(in.Seed, held, in.N))
+		case in.Index == nil:
 			return audit.Draw(in.Seed, in.Total, in.N)
 		}
-		var out []uint64
 		for slot := range int(in.Total) {
 			if audit.Works(int(in.Total), in.N, slot, int(*in.Index)) {
 				out = append(out, uint64(slot))
@@ -50,6 +91,13 @@ func TestDraw(t *testing.T) {
 		}
 		return out
 	})
+}
+
+func positions(in []int) (out []uint64) {
+	for _, i := range in {
+		out = append(out, uint64(i))
+	}
+	return out
 }
 
 type statIn struct {

@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"github.com/assaynet/assay/chain/vrf"
 	"github.com/assaynet/assay/poc/commit"
 	"github.com/assaynet/assay/poc/delivery"
 	"github.com/assaynet/assay/poc/evidence"
@@ -111,6 +112,7 @@ func fault(t testing.TB, err error) string {
 		{delivery.ErrFile, "file"}, {delivery.ErrClaim, "claim"}, {delivery.ErrStatement, "statement"}, {signed.ErrSignature, "signature"},
 		{commit.ErrStatement, "statement"}, {commit.ErrArchive, "archive"}, {commit.ErrLeaf, "leaf"}, {commit.ErrSize, "size"}, {commit.ErrProof, "proof"},
 		{matmul.ErrShape, "shape"}, {matmul.ErrTile, "tile"}, {seed.ErrSeed, "seed"},
+		{vrf.ErrKey, "key"}, {vrf.ErrProof, "proof"},
 	} {
 		if errors.Is(err, kind.err) {
 			return kind.name

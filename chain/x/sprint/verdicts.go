@@ -88,12 +88,9 @@ func (s msgServer) RevealVerdict(ctx context.Context, msg *sprintv1.MsgRevealVer
 	if h := seed.VerdictCommit(chainID(ctx), e.Number, 1, msg.Participant, seed.From(msg.Salt), msg.Body); !bytes.Equal(h[:], r.Hash) {
 		return nil, ErrInvalid.Wrap("the reveal does not match what was committed to")
 	}
-	var body sprintv1.VerdictBody
-	if err := body.Unmarshal(msg.Body); err != nil {
+	body, err := readBody(msg.Body)
+	if err != nil {
 		return nil, ErrInvalid.Wrapf("verdict: %v", err)
-	}
-	if again, err := body.Marshal(); err != nil || !bytes.Equal(again, msg.Body) {
-		return nil, ErrInvalid.Wrap("verdict: not in canonical form, or it carries more than a verdict")
 	}
 	gas(ctx, uint64(len(body.Mismatches))*sprintv1.GasClaim, "named leaves")
 	d, err := s.docketOf(unmetered(ctx), e, msg.Participant)
@@ -120,6 +117,18 @@ func (s msgServer) RevealVerdict(ctx context.Context, msg *sprintv1.MsgRevealVer
 		return nil, err
 	}
 	return &sprintv1.MsgRevealVerdictResponse{}, s.verdicts.Set(ctx, memberKeyOf(e.Number, msg.Participant), r)
+}
+
+// readBody decodes the body of a verdict, which has one encoding.
+func readBody(raw []byte) (sprintv1.VerdictBody, error) {
+	var body sprintv1.VerdictBody
+	if err := body.Unmarshal(raw); err != nil {
+		return body, err
+	}
+	if again, err := body.Marshal(); err != nil || !bytes.Equal(again, raw) {
+		return body, errors.New("not in canonical form, or it carries more than a verdict")
+	}
+	return body, nil
 }
 
 // maxVerdictMismatch bounds the leaves that a verdict names.
