@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A verifier of Assay in one file, written from docs/spec alone; Python 3.10 is all it needs.
 
-    python3 assay.py vectors DIR|FILE...     check this file against the published vectors
+    python3 assay.py vectors [--full] DIR|FILE...     check this file against the published vectors
     python3 assay.py verify [--trust BLOCKHASH] [--full] FILE...     check documents, offline
 
 Comments name the rules of docs/spec. Large computations work on lanes: one Python integer holds a
@@ -145,10 +145,12 @@ def norm(h):  # W-13, for one position
     return [rq(v, inv, 17 + e) for v in h]
 
 def requant(a, k):  # W-14, for one position, as the next
-    return [rq(v, 1, shift(k)) for v in a]
+    s = shift(k)
+    return [rq(v, 1, s) for v in a]
 
 def residual(h, a, k):
-    return [clamp(v + rsh(w, shift(k) - 9), 2**23 - 1) for v, w in zip(h, a)]
+    s = shift(k) - 9
+    return [clamp(v + rsh(w, s), 2**23 - 1) for v, w in zip(h, a)]
 
 def gate(g, u, s):  # W-16, for one position
     return [rq(max(a, 4 * a), b, s) for a, b in zip(g, u)]
@@ -181,13 +183,15 @@ def digest(tag, class_id, h):  # W-17: the digest over all four positions
 def matrix(key, nonce, count):  # So many weights of a matrix, row by row (W-10)
     return stream(key, nonce, 0, count).translate(WEIGHT)
 
-def unit(class_name, seed1, node_seed, segment_seed, nonce):
-    """(norm, digest, middle) of a unit: W-11, W-12, W-17."""
+def unit(class_name, seed1, node_seed, segment_seed, nonce, states=None):
+    """(norm, digest, middle) of a unit: W-11, W-12, W-17. states takes the values of each layer."""
     class_id, d, layers, gate_shift = CLASSES[class_name]
     weights, embed = (derive(name, seed1, class_name) for name in ("xf/weights", "xf/embed"))
     tokens = struct.unpack("<4Q", derive("input", node_seed, segment_seed, nonce))
     h = [[256 * (b - 128) for b in stream(embed, token, t * d, d).translate(WEIGHT)]
          for t, token in enumerate(tokens)]
+    states = [] if states is None else states
+    states.append([h])
     for layer in range(layers):
         if layer == layers - 1:
             middle = digest(b"assay/1/xf/middle", class_id, h)
@@ -198,11 +202,14 @@ def unit(class_name, seed1, node_seed, segment_seed, nonce):
 
         x = [norm(row) for row in h]
         q, k, v = ([requant(row, d) for row in times(m, d, x)] for m in (0, 1, 2))
-        h = [residual(*rows, d) for rows in zip(h, times(3, d, attend(q, k, v)))]
+        a = attend(q, k, v)
+        h = [residual(*rows, d) for rows in zip(h, times(3, d, a))]
+        states.append([x, q, k, v, a, h])
         x = [norm(row) for row in h]
         g, u = ([requant(row, d) for row in times(m, 4 * d, x)] for m in (4, 5))
         z = [gate(*rows, gate_shift) for rows in zip(g, u)]
         h = [residual(*rows, 4 * d) for rows in zip(h, times(6, d, z))]
+        states[-1] += [x, g, u, z, h]
     return sum(v * v for v in h[3]), digest(b"assay/1/xf/digest", class_id, h), middle
 
 # matmul/1: W-18 to W-20
@@ -481,9 +488,12 @@ def caught(n, rate):  # The probability that n picks find one of a share
     return q64(rate[1] ** n - (rate[1] - rate[0]) ** n, rate[1] ** n)
 
 def picks_for(rate, target):  # A-15
-    missed = ((rate[1] - rate[0]) ** k * target[1] for k in range(4097))
-    least = (k for k, m in enumerate(missed) if m <= (target[1] - target[0]) * rate[1] ** k)
-    return next(least, 0)
+    missed, every = target[1], target[1] - target[0]
+    for k in range(4097):
+        if missed <= every:
+            return k
+        missed, every = missed * (rate[1] - rate[0]), every * rate[1]
+    return 0
 
 # Power: P-3 to P-5
 
@@ -1078,7 +1088,8 @@ DOCUMENTS = {  # by version: the check, what is proven, what is taken from the f
     "assay-left-out": (check_left_out, WRONG_LEAVES, (KEYS, "the seeds of the order")),
     "assay-mpoc-receipt": (
         check_receipt, "the host judged {commit[loops]} loops as {shown} and credits "
-        "{outcome[pay]} acpc for {outcome[credited_loops]}", (KEYS, "the times, which are the host's")),
+        "{outcome[pay]} acpc for {outcome[credited_loops]}",
+        (KEYS, "the times, which are the host's")),
     "assay-mpoc-evidence": (check_loop_evidence, "{says}", (KEYS,)),
     "assay-mpoc-transfer": (
         check_transfer, "the host states that transaction {tx_hash} paid {amount} acpc to {payout}",
@@ -1158,6 +1169,14 @@ def vector_transformer(class_name, seed1, node_seed, segment_seed, nonce):
     gives = unit(class_name, seed1, node_seed, segment_seed, nonce)
     return dict(zip(("norm", "digest", "middle"), gives))
 
+def vector_states(class_name, seed1, node_seed, segment_seed, nonce):
+    states, names = [], ("x", "q", "k", "v", "a", "h", "x2", "g", "u", "z", "h2")
+    _, digest, _ = unit(class_name, seed1, node_seed, segment_seed, nonce, states)
+    states = [[sha256(*(struct.pack("<i", v) for row in rows for v in row)) for rows in state]
+              for state in states]
+    layers = [dict(zip(names, state)) for state in states[1:]]
+    return {"h": states[0][0], "layers": layers, "digest": digest}
+
 def vector_step(step, given):
     def positions(*names):
         return [[v[i : i + len(v) // 4] for i in range(0, len(v), len(v) // 4)]
@@ -1216,8 +1235,8 @@ def vector_function(function, n, given):
     return {name: v, "text": q64_text(v) if name == "value" else ""}
 
 def vector_draw(function, given):
-    other = slots_of if "index" in given else draw
-    return call({"picks": picks, "shuffle": shuffle, "lottery": lottery}.get(function, other), given)
+    named = {"picks": picks, "shuffle": shuffle, "lottery": lottery}
+    return call(named.get(function, slots_of if "index" in given else draw), given)
 
 def vector_state(file):
     d = read(file.encode())
@@ -1270,7 +1289,9 @@ VECTORS = {  # by the name of the file
     "seed": vector_seed, "prf": stream, "condense": condense, "transformer": vector_transformer,
     "matmul": lambda challenge, unit, m, k, q, tile: {
         "digest": matmul_digest(challenge, unit, (m, k, q), tile)},
-    "transformer_steps": vector_step, "leaf": vector_leaf, "statement": vector_statement,
+    "transformer_steps": vector_step, "transformer_states": vector_states,
+    "transformer_small": vector_transformer, "transformer_base": vector_transformer,
+    "leaf": vector_leaf, "statement": vector_statement,
     "signature": lambda key, message, signature: {"valid": valid(key, message, signature)},
     "archive": vector_archive, "inclusion": check_inclusion, "consistency": check_consistency,
     "multi": check_multi, "draw": vector_draw, "statistics": vector_function,
@@ -1279,6 +1300,7 @@ VECTORS = {  # by the name of the file
     "evidence": vector_document, "evidence_state": vector_state, "left_out": vector_document,
     "delivery": vector_delivery, "delivery_files": vector_document, "mpoc": vector_mpoc,
     "mpoc_files": vector_document, "mpoc_transfer": vector_transfer}
+LONG = {"transformer_small", "transformer_base"}  # of a folder, with --full: minutes
 
 def value_of(name, v):
     """A value of `in`: hex becomes bytes, an integer may stand in quotes, a list may be null."""
@@ -1320,10 +1342,11 @@ def check_case(file, case):
         return f"accepted, not refused as {kind!r}"
     return "" if same(want, {} if got is None else got) else f"gives {got}, not {want}"[:600]
 
-def vectors(paths):
-    """Checks files of vectors, or a folder of them all, and returns the exit code."""
+def vectors(paths, full):
+    """Checks files of vectors, or a folder of them, and returns the exit code."""
     if len(paths) == 1 and os.path.isdir(paths[0]):
-        paths = [os.path.join(paths[0], name + ".json") for name in VECTORS]
+        names = [name for name in VECTORS if full or name not in LONG]
+        paths = [os.path.join(paths[0], name + ".json") for name in names]
     total = Counter()
     for path in paths:
         name, about = os.path.basename(path).removesuffix(".json"), ""
@@ -1361,7 +1384,7 @@ def main(args):
     if command not in ("verify", "vectors") or not args or args[0].startswith("-"):
         print(__doc__, file=sys.stderr)
         return 1
-    return vectors(args) if command == "vectors" else verify(args, trust, full)
+    return vectors(args, full) if command == "vectors" else verify(args, trust, full)
 
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1:]))

@@ -294,8 +294,12 @@ func TestEvidence(t *testing.T) {
 	honest := file(evidence.Version, evidence.Honest, func(*commit.Leaf) {})
 	first := file(evidence.Version1, evidence.Honest, func(*commit.Leaf) {})
 	forged := file(evidence.Version, evidence.Forged, func(l *commit.Leaf) { l.Digest[0] ^= 1 })
-	_, norm, _ := strings.Cut(honest, `"norm": "`)
-	norm, _, _ = strings.Cut(norm, `"`)
+	value := func(file, key string) string {
+		_, v, _ := strings.Cut(file, `"`+key+`": "`)
+		v, _, _ = strings.Cut(v, `"`)
+		return v
+	}
+	norm, neutral := value(honest, "norm"), "01"+strings.Repeat("00", 31)
 	replace := func(in, old, with string) text {
 		if !strings.Contains(in, old) {
 			t.Fatalf("no %s in the file", old)
@@ -322,6 +326,8 @@ func TestEvidence(t *testing.T) {
 		{"repeated key", replace(honest, `"epoch": 7,`, `"epoch": 7, "epoch": 7,`)},
 		{"unknown claim", replace(honest, `"honest"`, `"maybe"`)},
 		{"norm as a number", replace(honest, `"norm": "`+norm+`"`, `"norm": `+norm)},
+		{"a key of small order, under which this signature holds for everything", text(strings.NewReplacer(
+			value(first, "host_key"), neutral, value(first, "signature"), neutral+strings.Repeat("00", 32)).Replace(first))},
 	}
 	check(t, "evidence.json", "evidence files, as text, and what they show", inputs, func(t testing.TB, in text) evidenceOut {
 		f, err := evidence.Parse([]byte(in))

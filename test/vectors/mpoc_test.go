@@ -261,6 +261,10 @@ func TestMPoCFiles(t *testing.T) {
 		{"two receipts", evidence(mpoc.TwoReceipts, func(e *mpoc.Evidence) { e.Receipt, e.OtherReceipt = &accepted, &failed })},
 	}
 	inputs = append(inputs, moreReceipts(t, func(r mpoc.Receipt) text { return written(r) }, accepted, rejected, failed, late)...)
+	for _, spelt := range [][2]string{{"seconds with a zero at the end", "9.50"}, {"seconds with a point and nothing behind it", "9.0"},
+		{"seconds of four decimals", "9.5001"}, {"seconds with an exponent", "9.5e0"}, {"seconds below 0", "-9.5"}, {"a million seconds", "1000000"}} {
+		inputs = append(inputs, given[text]{spelt[0], text(strings.Replace(string(written(accepted)), `"compute_time": 9.5`, `"compute_time": `+spelt[1], 1))})
+	}
 	check(t, "mpoc_files.json", "receipts and evidence as files: what each shows", inputs, func(t testing.TB, in text) fileOut {
 		data := []byte(in)
 		if strings.Contains(string(in), "assay-mpoc-receipt/") && !strings.Contains(string(in), mpoc.EvidenceVersion) {
