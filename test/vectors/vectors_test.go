@@ -107,7 +107,7 @@ func fault(t testing.TB, err error) string {
 		name string
 	}{
 		{evidence.ErrFile, "file"}, {evidence.ErrClaim, "claim"},
-		{mpoc.ErrHost, "host"}, {mpoc.ErrFile, "file"}, {mpoc.ErrClaim, "claim"}, {mpoc.ErrTerms, "terms"}, {mpoc.ErrCommit, "commit"},
+		{mpoc.ErrHost, "host"}, {mpoc.ErrRegistration, "registration"}, {mpoc.ErrFile, "file"}, {mpoc.ErrClaim, "claim"}, {mpoc.ErrTerms, "terms"}, {mpoc.ErrCommit, "commit"},
 		{mpoc.ErrDraw, "draw"}, {signed.ErrSignature, "signature"}, {mpoc.ErrOpening, "opening"},
 		{delivery.ErrFile, "file"}, {delivery.ErrClaim, "claim"}, {delivery.ErrStatement, "statement"}, {signed.ErrSignature, "signature"},
 		{commit.ErrStatement, "statement"}, {commit.ErrArchive, "archive"}, {commit.ErrLeaf, "leaf"}, {commit.ErrSize, "size"}, {commit.ErrProof, "proof"},
