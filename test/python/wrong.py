@@ -161,7 +161,7 @@ WRONG = [
     ("commits after expiry", "mpoc_files", "holds(r[\"committed\"] <= t[\"expiry\"] and r", "holds(r"),
     ("draws that are due before the commit", "mpoc_files", " and r[\"committed\"] <= d[\"deadline\"],", ","),
     ("failed and more", "mpoc_files", "holds(nothing, \"failed", "holds(True, \"failed"),
-    ("proofs from before the commit", "mpoc_files", "holds(r[\"proved\"] >= r[\"committed\"] and 0", "holds(0"),
+    ("proofs from before the commit", "mpoc_files", "holds(r[\"proved\"] >= r[\"committed\"], ", "holds(True, "),
     ("tiles that count twice", "mpoc_files", "and len(set(opened)) == len(tiles)\n", "\n"),
     ("tiles that are not in the log", "mpoc_files", "            check_opening(t, c, x)\n", "            pass\n"),
     ("a unit's tiles unread", "mpoc_files", "        check_inclusion(o[\"digest\"], tiles", "        (o[\"digest\"], tiles"),
