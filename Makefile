@@ -60,7 +60,7 @@ crowd: ### 10,000 idle workers, hundreds that submit, honest ones beside 1,000 h
 terminal: ### the screens of worker and host and the account of localnet in real pseudo-terminals of three sizes, with and without colour, through ten minutes of changing heights (11 minutes)
 	ASSAY_LONG=1 go test ./internal/terminal ./worker/screen ./host/screen ./localnet -run NoGhostLines -p 4 -parallel 24 -count=1 -timeout 30m -v
 
-python: ### the second implementation: every wrong one fails a vector, and 200 changed digits do (2 minutes)
+python: ### the second implementation: every wrong one fails a vector, and 200 changed digits do (5 minutes)
 	ASSAY_LONG=1 go test ./test/python -count=1 -timeout 30m -v
 
 fuzz: ## each fuzz target for FUZZTIME, a minute by default

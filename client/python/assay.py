@@ -288,7 +288,7 @@ def check_consistency(old_root, old, root, size, proof):  # C-3
 def check_multi(root, size, indices, leaves, proof):  # C-4, C-5
     k, rest = len(indices), iter(proof)
     rising = all(a < b for a, b in zip(indices, indices[1:]))
-    need(0 < size <= MAX_LEAVES and k and rising and indices[-1] < size, "size", "the indices do not rise")
+    need(0 < size <= MAX_LEAVES and k and rising and indices[-1] < size, "size", "no such leaves")
     most = sum(min(2**level, k) for level in range((size - 1).bit_length())) - (k - 1)
     need(len(leaves) == k and len(proof) <= min(most, size - k), "proof", "too many hashes")
     opened = dict(zip(indices, leaves))
@@ -681,7 +681,8 @@ def archive_leaf(d):  # C-13
 def check_evidence(d, full=False):
     """spec F-9: what an evidence file shows, without what only the chain knows."""
     version = int(d["version"][-1])
-    need(d["class"] in CLASSES and d["claim"] in ("forged", "honest"), "file", "unknown class or claim")
+    known = d["class"] in CLASSES and d["claim"] in ("forged", "honest")
+    need(known, "file", "class or claim are not known")
     where = CLASSES[d["class"]][0], d["node"], d["nonce"], d["norm"], d["digest"]
     leaf = leaf_hash(unit_leaf(*where))
     check_signature(d["host_key"], statement(d, version), d["signature"], "statement")
@@ -746,7 +747,7 @@ def existence(data, key, iavl):
     p = proto(proto(data, "1b!")[1], "1b,2b,3b!,4b*")
     leaf = proto(p[3], "1v,2v,3v,4v,5b")
     kind = [leaf[n] for n in (1, 2, 3, 4)] == [1, 0, 1, 1] and leaf[5][:1] == b"\0"
-    need(p[1] == key and p[2] and kind and len(p[4]) <= 128, "state", "the proof is for another key")
+    need(p[1] == key and p[2] and kind and len(p[4]) <= 128, "state", "a proof is of another key")
 
     def behind(prefix, least):
         at = 0
@@ -807,7 +808,7 @@ def check_leaf_evidence(d, full=False):
     order, last, wrong = d["order"], d["last"], d["wrong"]
     places = [w["leaf"] for w in wrong]
     need(d["claim"] in ("fraud", "faulty") and order["class"] in CLASSES,
-         "file", "unknown class or claim")
+         "file", "class or claim are not known")
     need(0 < len(wrong) <= 40 and places == sorted(set(places)),
          "file", "the wrong leaves are not 1 to 40, rising")
     signed = {(*s["batch"].values(), s["signature"]): s for s in [last] + [w["in"] for w in wrong]}

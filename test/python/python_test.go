@@ -58,7 +58,7 @@ func python(t *testing.T, args ...string) (string, int) {
 	if why != "" {
 		t.Skip("skipped: " + why + "; the second implementation needs 3.10")
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 25*time.Minute)
 	defer cancel()
 	out, err := exec.CommandContext(ctx, name, append([]string{"-B"}, args...)...).CombinedOutput()
 	var exit *exec.ExitError
