@@ -59,16 +59,13 @@ func Tail(n, x uint64, p0 Rate) Q64 {
 
 // Threshold returns the least x with Tail(n, x, p0) < bound, both exact: from
 // so many mismatches on, faults are no explanation. It is n+1, never reached,
-// where no x will do.
+// where no x will do, and for a bound that is no rate.
 func Threshold(n uint64, p0, bound Rate) uint64 {
-	if n > MaxSample || p0.Num >= p0.Den || bound.Den == 0 {
+	if n > MaxSample || p0.Num >= p0.Den || bound.Den == 0 || bound.Num > bound.Den {
 		return n + 1
 	}
 	limit := new(big.Int).SetUint64(bound.Num)
 	scale := new(big.Int).SetUint64(bound.Den)
-	if limit.Cmp(scale) > 0 {
-		return 0 // even certainty is below the bound
-	}
 	lo, hi := uint64(1), n+1 // the tail falls as x rises
 	for lo < hi {
 		x := (lo + hi) / 2

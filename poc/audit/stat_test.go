@@ -110,7 +110,7 @@ func TestThreshold(t *testing.T) {
 	for name, pair := range map[string][2]uint64{
 		"one sample":                {Threshold(1, Rate{1, 10_000}, bound), 2},
 		"no faults are tolerated":   {Threshold(200, Rate{0, 1}, bound), 1},
-		"certainty is below":        {Threshold(200, Rate{1, 2}, Rate{3, 2}), 0},
+		"a bound above one":         {Threshold(200, Rate{1, 2}, Rate{3, 2}), 201},
 		"one is not below one":      {Threshold(200, Rate{1, 2}, Rate{1, 1}), 1},
 		"nothing is below nothing":  {Threshold(200, Rate{1, 2}, Rate{0, 1}), 201},
 		"not a rate":                {Threshold(200, Rate{1, 0}, bound), 201},

@@ -93,6 +93,7 @@ WRONG = [
     ("texts of six digits at every edge", "statistics", "if digits == 10**6 or exponent < -1 and x * 10 ** (5 - exponent) >= 999_995:", "if digits == 10**6:"),
     ("0.0001 with an exponent", "statistics", "if exponent < -4:", "if exponent < -3:"),
     ("a threshold at the bound", "statistics", "next((x for x in range(n + 1) if", "next((x + 1 for x in range(n + 1) if"),
+    ("a bound above one", "statistics", " or not 0 <= bound[0] <= bound[1] > 0:", ":"),
     ("an upper bound of below", "statistics", "    return high\n\ndef credited", "    return low\n\ndef credited"),
     ("a detection that is rounded up", "statistics", "sum(ways), math.comb(total, n))", "sum(ways), math.comb(total, n), True)"),
     ("a sequential test of other errors", "mpoc_audit", "num >= 999_999 * den", "num >= 99_999 * den"),

@@ -149,6 +149,15 @@ func TestStatistics(t *testing.T) {
 		{"detection, 0.00010001", statIn{"detection", 100_000_000, 10_001, 1, 1, none, none}},
 		{"detection, 0.000099999", statIn{"detection", 1_000_000_000, 99_999, 1, 1, none, none}},
 		{"detection, 0.0000999996", statIn{"detection", 10_000_000_000, 999_996, 1, 1, none, none}},
+		{"threshold, a bound of 1", statIn{"threshold", 0, 0, 200, 0, p0, [2]uint64{1, 1}}},
+		{"threshold, a bound above 1", statIn{"threshold", 0, 0, 200, 0, p0, [2]uint64{3, 2}}},
+		{"threshold, a bound of 0", statIn{"threshold", 0, 0, 200, 0, p0, [2]uint64{0, 1}}},
+		{"threshold, faults that are certain", statIn{"threshold", 0, 0, 200, 0, [2]uint64{1, 1}, bound}},
+		{"threshold, not a rate", statIn{"threshold", 0, 0, 200, 0, [2]uint64{2, 1}, bound}},
+		{"threshold, sample too large", statIn{"threshold", 0, 0, 4097, 0, p0, bound}},
+		{"tail, a rate above 1", statIn{"tail", 0, 0, 200, 5, [2]uint64{2, 1}, none}},
+		{"tail, 201 of 200 of a rate that is none", statIn{"tail", 0, 0, 200, 201, [2]uint64{1, 0}, none}},
+		{"upper, eps 0", statIn{"upper", 0, 0, 200, 1, [2]uint64{0, 1}, none}},
 	}, func(t testing.TB, in statIn) statOut {
 		rate := audit.Rate{Num: in.Rate[0], Den: in.Rate[1]}
 		var q audit.Q64
