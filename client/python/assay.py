@@ -843,7 +843,7 @@ def check_leaf_evidence(d, full=False):
 
 def check_left_out(d, full=False):
     """spec F-16: what its evidence shows. Without evidence it shows nothing."""
-    need("evidence" in d, "nothing", "without evidence, that leaves are wrong is the host's word")
+    need("evidence" in d, "nothing", "the file has no evidence: it is the host's word alone")
     e, why = d["evidence"], "a faulty device, or forged: test the machine with assay-worker doctor"
     shown = check_leaf_evidence(e, full)
     if shown["claim"] == "fraud":
@@ -1115,7 +1115,8 @@ def show(d, trust, full):
     if kind != "assay-evidence" or trust and block:
         return 0, says, taken if kind != "assay-evidence" else ()
     if block:
-        taken += (f"block {block[0].hex().upper()} at height {block[1]}: give it to --trust",)
+        taken += (f"block {block[0].hex().upper()} at height {block[1]}: compare it with the hash "
+                  "that a node of yours has, and give that to --trust",)
     if found["unbound"]:
         taken += ("version 1 binds no seeds: it convicts nobody",)
     return 2, says, taken
