@@ -1,7 +1,11 @@
 #!/usr/bin/env bash
-# Regenerates the Go code of the chain's protobuf files. Needs protoc (Debian: protobuf-compiler);
-# the two plugins are built from the module versions pinned below. Run by `go generate ./api`.
+# SPDX-License-Identifier: Apache-2.0
+#
+# Regenerates the Go code of the chain's protobuf files, into this folder or the one that is named. Needs protoc
+# (Debian: protobuf-compiler); the two plugins are built from the module versions pinned below. Run by
+# `go generate ./api`, and by test/generated.sh.
 set -euo pipefail
+to=$(cd "${1:-$(dirname "$0")}" && pwd)
 cd "$(dirname "$0")"
 bin=$(mktemp -d); trap 'rm -rf "$bin"' EXIT
 GOBIN=$bin GOFLAGS= go install github.com/cosmos/gogoproto/protoc-gen-gocosmos@v1.7.2
@@ -18,4 +22,4 @@ for module in beacon collateral registry court sprint credit; do
     --grpc-gateway_out=logtostderr=true:"$out" \
     proto/assay/$module/v1/*.proto
 done
-cp -r "$out"/github.com/assaynet/assay/api/* .
+cp -r "$out"/github.com/assaynet/assay/api/* "$to"
