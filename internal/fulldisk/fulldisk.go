@@ -26,7 +26,6 @@ type Disk struct {
 	writes   int // since Fill
 	at       int // the first that fails; 0: none
 	failed   []string
-	happened chan struct{} // closed at the first that fails
 }
 
 // disks are those of the tests that run.
@@ -38,7 +37,7 @@ var disks struct {
 
 // Below counts the writes below folders until the test ends.
 func Below(t testing.TB, folders ...string) *Disk {
-	d := &Disk{below: folders, happened: make(chan struct{})}
+	d := &Disk{below: folders}
 	disks.Lock()
 	defer disks.Unlock()
 	if disks.all = append(disks.all, d); len(disks.all) == 1 {
@@ -79,9 +78,7 @@ func (d *Disk) write(op, path string) error {
 	if d.at == 0 || d.writes < d.at {
 		return nil
 	}
-	if d.failed = append(d.failed, op+" "+path); len(d.failed) == 1 {
-		close(d.happened)
-	}
+	d.failed = append(d.failed, op+" "+path)
 	return syscall.ENOSPC
 }
 
@@ -89,7 +86,7 @@ func (d *Disk) write(op, path string) error {
 func (d *Disk) Fill(k int) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.writes, d.at, d.failed, d.happened = 0, k, nil, make(chan struct{})
+	d.writes, d.at, d.failed = 0, k, nil
 }
 
 // Free lets writes through again.
@@ -104,13 +101,6 @@ func (d *Disk) Writes() int {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.writes
-}
-
-// Full is closed at the first write that fails.
-func (d *Disk) Full() <-chan struct{} {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.happened
 }
 
 // First names the first write that failed, none if all went well.

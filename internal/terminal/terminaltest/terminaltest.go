@@ -30,8 +30,8 @@ type Terminal struct {
 	cmd *exec.Cmd
 	pty *os.File
 
-	mu      sync.Mutex
-	screen  *vt.SafeEmulator
+	mu      sync.Mutex   // guards all below; vt.SafeEmulator leaves out methods that are used here
+	screen  *vt.Emulator // reading its answers needs no lock
 	all     bytes.Buffer
 	changed chan struct{} // closed and replaced with every output
 	over    bool
@@ -44,7 +44,7 @@ func Open(t testing.TB, cmd *exec.Cmd, columns, rows int) *Terminal {
 	if err != nil {
 		t.Skipf("no pseudo-terminal here: %v", err)
 	}
-	term := &Terminal{t: t, cmd: cmd, pty: f, screen: vt.NewSafeEmulator(columns, rows), changed: make(chan struct{})}
+	term := &Terminal{t: t, cmd: cmd, pty: f, screen: vt.NewEmulator(columns, rows), changed: make(chan struct{})}
 	t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait(); f.Close() })
 	go io.Copy(io.Discard, term.screen) // answers to what the program asks of the terminal
 	go func() {
@@ -67,7 +67,11 @@ func Open(t testing.TB, cmd *exec.Cmd, columns, rows int) *Terminal {
 }
 
 // Text is what the screen shows, line by line.
-func (term *Terminal) Text() string { return term.screen.String() }
+func (term *Terminal) Text() string {
+	term.mu.Lock()
+	defer term.mu.Unlock()
+	return term.screen.String()
+}
 
 // Raw is all that the program wrote.
 func (term *Terminal) Raw() string {
