@@ -22,10 +22,10 @@ import (
 type Disk struct {
 	below []string
 
-	mu       sync.Mutex
-	writes   int // since Fill
-	at       int // the first that fails; 0: none
-	failed   []string
+	mu     sync.Mutex
+	writes int // since Fill
+	at     int // the first that fails; 0: none
+	failed []string
 }
 
 // disks are those of the tests that run.
