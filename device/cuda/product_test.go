@@ -64,7 +64,7 @@ func bare(t *testing.T, e *engine, a, b []int8, m, n, k int) []int32 {
 func TestBareProducts(t *testing.T) {
 	cases := 150
 	if long {
-		cases = 2000
+		cases = 2400
 	}
 	everywhere(t, func(t *testing.T, g target, open func() driver) {
 		r, multiply := enginetest.Random(t), bareOf(t, engineOn(t, g, open()))

@@ -47,6 +47,7 @@ func Products(t testing.TB, r *rand.Rand, multiply Multiply, n int, s Sizes) {
 		}
 		return 1 + r.IntN(most)
 	}
+	t.Logf("%d random products", n) // test/gpukit adds them up
 	for i := range n {
 		m, n, k := length(s.M), length(s.N), length(s.K)
 		left, right := i%Kinds, i/Kinds

@@ -45,12 +45,11 @@ func Cases[In, Out any](t testing.TB, name string) []Case[In, Out] {
 // Vectors holds an engine to all published vectors of both kinds of work.
 func Vectors(t testing.TB, e work.Engine) {
 	t.Helper()
-	vectorsOfTransformer(t, e)
-	vectorsOfMatmul(t, e)
+	t.Logf("%d published vectors", vectorsOfTransformer(t, e)+vectorsOfMatmul(t, e)) // test/gpukit adds them up
 }
 
-// vectorsOfTransformer computes the cases of one segment together.
-func vectorsOfTransformer(t testing.TB, e work.Engine) {
+// vectorsOfTransformer computes the cases of one segment together, and counts them.
+func vectorsOfTransformer(t testing.TB, e work.Engine) (n int) {
 	t.Helper()
 	type in struct {
 		Class   string    `json:"class"`
@@ -88,12 +87,14 @@ func vectorsOfTransformer(t testing.TB, e work.Engine) {
 			nonces[i] = v.In.Nonce
 		}
 		for i, got := range s.run(t, m, nonces) {
+			n++
 			o := cases[i].Out
 			if want := (transformer.Output{Record: record.Record{Norm: o.Norm, Digest: o.Digest}, Middle: o.Middle}); got != want {
 				t.Errorf("%s: transformer.json: %s: %+v, want %+v", e.Name(), cases[i].Name, got, want)
 			}
 		}
 	}
+	return n
 }
 
 // tiler is an engine that computes one tile alone, as an audit asks for it.
@@ -102,8 +103,8 @@ type tiler interface {
 }
 
 // vectorsOfMatmul asks an engine without Tile for all tiles of a unit where that
-// is not too many.
-func vectorsOfMatmul(t testing.TB, e work.Engine) {
+// is not too many, and counts the cases that it could ask.
+func vectorsOfMatmul(t testing.TB, e work.Engine) (n int) {
 	t.Helper()
 	type in struct {
 		Challenge seed.Seed `json:"challenge"`
@@ -139,6 +140,7 @@ func vectorsOfMatmul(t testing.TB, e work.Engine) {
 			err = e.Tiles(t.Context(), tiles, v.In.Challenge, shape, v.In.Unit)
 			got = tiles[v.In.Tile[0]*shape.Columns()+v.In.Tile[1]]
 		}
+		n++
 		if v.Out.Error != "" {
 			if want := wrong[v.Out.Error]; want == nil || !errors.Is(err, want) {
 				t.Errorf("%s: matmul.json: %s: %v, want %v", e.Name(), v.Name, err, want)
@@ -149,4 +151,5 @@ func vectorsOfMatmul(t testing.TB, e work.Engine) {
 			t.Errorf("%s: matmul.json: %s: %x, %v, want %s", e.Name(), v.Name, got, err, v.Out.Digest)
 		}
 	}
+	return n
 }

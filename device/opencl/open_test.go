@@ -20,6 +20,9 @@ import (
 	"github.com/assaynet/assay/poc/work/transformer"
 )
 
+// long is the whole suite; otherwise what takes a minute is cut.
+var long = os.Getenv("ASSAY_LONG") != ""
+
 // PoCL keeps compiled kernels on disk; the tests are to see today's.
 func TestMain(m *testing.M) {
 	os.Exit(func() int {

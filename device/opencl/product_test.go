@@ -55,8 +55,12 @@ func bare(t testing.TB, e *engine, a, b []int8, m, n, k int) []int32 {
 }
 
 func TestProductRandomShapes(t *testing.T) {
+	cases := 240
+	if long {
+		cases = 2000
+	}
 	everyVariant(t, func(t *testing.T, e *engine) {
-		enginetest.Products(t, enginetest.Random(t), bareOf(t, e), 240, enginetest.Sizes{M: 150, N: 150, K: 300,
+		enginetest.Products(t, enginetest.Random(t), bareOf(t, e), cases, enginetest.Sizes{M: 150, N: 150, K: 300,
 			Edges: []int{1, 2, 3, 4, 5, 63, 64, 65, 127, 128, 129, 200}})
 	})
 }

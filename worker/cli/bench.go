@@ -58,6 +58,8 @@ type measurement struct {
 	UnitsPerSec float64 `json:"units_per_s"`
 	OpsPerSec   float64 `json:"ops_per_s"`
 	OfPeak      float64 `json:"of_peak,omitempty"` // 0..1
+	// The bare product of matmul/1, one unit's alone, where the engine tells.
+	ProductOpsPerSec float64 `json:"product_ops_per_s,omitempty"`
 	// Shares of a unit's time, 0..1, of matmul/1 where the engine tells.
 	Expand   float64 `json:"expand,omitempty"`
 	Product  float64 `json:"product,omitempty"`
@@ -330,6 +332,9 @@ func (b *deviceBench) matmul(ctx context.Context, shape matmul.Shape) (measureme
 	}
 	if p, err := b.parts(ctx, shape); err == nil {
 		whole := float64(p.Total())
+		if p.Product > 0 {
+			m.ProductOpsPerSec = float64(shape.Ops()) / p.Product.Seconds()
+		}
 		m.Expand, m.Product, m.Condense, m.Hash = float64(p.Expand)/whole, float64(p.Product)/whole, float64(p.Condense)/whole, float64(p.Hash)/whole
 	}
 	return m, nil

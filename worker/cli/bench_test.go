@@ -46,7 +46,7 @@ func TestBench(t *testing.T) {
 		}
 	}
 	if d := f.Devices[0]; d.PeakOps > 0 {
-		if m := d.Work[1]; m.OfPeak <= 0 || m.OfPeak > 1.5 || m.Expand+m.Product+m.Condense+m.Hash < 0.999 || m.Expand+m.Product+m.Condense+m.Hash > 1.001 {
+		if m := d.Work[1]; m.OfPeak <= 0 || m.OfPeak > 1.5 || m.ProductOpsPerSec <= 0 || m.Expand+m.Product+m.Condense+m.Hash < 0.999 || m.Expand+m.Product+m.Condense+m.Hash > 1.001 {
 			t.Errorf("%+v", m)
 		}
 	}
