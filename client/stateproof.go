@@ -22,6 +22,7 @@ func StateProof(ctx context.Context, node grpc.ClientConnInterface, epoch uint64
 	if err != nil {
 		return nil, fmt.Errorf("asking for the last block: %w", err)
 	}
+	//lint:ignore SA1019 sdk_block has the proposer as text, and what is proven is the hash over its bytes
 	header := latest.Block.Header
 	res, err := q.ABCIQuery(ctx, &cmtservice.ABCIQueryRequest{Path: "/store/" + sprintv1.StoreName + "/key",
 		Data: sprintv1.ArchiveKey(epoch), Height: header.Height - 1, Prove: true})

@@ -131,6 +131,7 @@ func build(logger log.Logger, db dbm.DB, engine court.Engine, opts servertypes.A
 
 // last is the state after the last block, for reading it while no block runs.
 func (app *App) last() sdk.Context {
+	//lint:ignore SA1019 NewContext reads the state of checks, which waiting transactions have written to
 	return app.NewUncachedContext(true, cmtproto.Header{ChainID: app.ChainID(), Height: app.LastBlockHeight()})
 }
 

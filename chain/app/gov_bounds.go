@@ -134,6 +134,7 @@ func checkAuth(s standing, p authtypes.Params) error {
 
 var bankBounds = []bound[banktypes.Params]{
 	{"send_enabled", func(_ standing, p banktypes.Params) error {
+		//lint:ignore SA1019 it is deprecated, which is why it has to be empty
 		if len(p.SendEnabled) > 0 {
 			return errors.New("is no longer in use; leave it empty")
 		}

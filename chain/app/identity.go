@@ -52,7 +52,7 @@ func loadIdentity(opts servertypes.AppOptions) (identity, error) {
 	if home == "" {
 		return identity{}, nil
 	}
-	self := identity{participant: cast.ToString(opts.Get(OptionParticipant)), vrfPath: filepath.Join(home, VRFKeyFile)}
+	own := identity{participant: cast.ToString(opts.Get(OptionParticipant)), vrfPath: filepath.Join(home, VRFKeyFile)}
 	path := cast.ToString(opts.Get("priv_validator_key_file"))
 	if path == "" {
 		path = filepath.Join("config", "priv_validator_key.json")
@@ -61,14 +61,14 @@ func loadIdentity(opts servertypes.AppOptions) (identity, error) {
 		path = filepath.Join(home, path)
 	}
 	var err error
-	if self.consensus, err = LoadConsensusKey(path); err != nil {
+	if own.consensus, err = LoadConsensusKey(path); err != nil {
 		return identity{}, err
 	}
-	self.vrf, err = keyfile.Load(self.vrfPath)
+	own.vrf, err = keyfile.Load(own.vrfPath)
 	if err != nil && !keyfile.Missing(err) {
 		return identity{}, err
 	}
-	return self, nil
+	return own, nil
 }
 
 // LoadConsensusKey reads CometBFT's key file; nil when there is none, which is
@@ -109,11 +109,11 @@ func Whole(key ed25519.PrivateKey) bool {
 }
 
 // consensusAddress is how blocks name this node as proposer; nil without a key.
-func (self identity) consensusAddress() []byte {
-	if self.consensus == nil {
+func (own identity) consensusAddress() []byte {
+	if own.consensus == nil {
 		return nil
 	}
-	return registry.ConsensusAddress(self.consensus[ed25519.SeedSize:])
+	return registry.ConsensusAddress(own.consensus[ed25519.SeedSize:])
 }
 
 // participants is what check needs of x/registry.
@@ -127,21 +127,21 @@ type participants interface {
 // would cost the network a round, until somebody reads its log. Stopping at
 // once, with the reason, costs one validator that its owner is just starting.
 // It does not matter whether it holds power now; credit can give it power any time.
-func (self identity) check(ctx context.Context, r participants) error {
-	if self.consensus == nil {
+func (own identity) check(ctx context.Context, r participants) error {
+	if own.consensus == nil {
 		return nil
 	}
-	p, found, err := r.ByConsensusAddress(ctx, self.consensusAddress())
+	p, found, err := r.ByConsensusAddress(ctx, own.consensusAddress())
 	if err != nil || !found {
 		return err
 	}
 	switch {
-	case self.vrf == nil:
+	case own.vrf == nil:
 		return fmt.Errorf("%w: it validates for %s (%s), but there is no VRF key at %s; put the key registered with the consensus key there, or run without the consensus key to follow only",
-			ErrIdentity, p.Moniker, p.Address, self.vrfPath)
-	case !bytes.Equal(self.vrf[ed25519.SeedSize:], p.VrfKey):
+			ErrIdentity, p.Moniker, p.Address, own.vrfPath)
+	case !bytes.Equal(own.vrf[ed25519.SeedSize:], p.VrfKey):
 		return fmt.Errorf("%w: the VRF key at %s is %x, but %s (%s) registered %x",
-			ErrIdentity, self.vrfPath, self.vrf[ed25519.SeedSize:], p.Moniker, p.Address, p.VrfKey)
+			ErrIdentity, own.vrfPath, own.vrf[ed25519.SeedSize:], p.Moniker, p.Address, p.VrfKey)
 	}
 	return nil
 }

@@ -60,7 +60,8 @@ func dialRPC(at string) (*cmthttp.HTTP, error) {
 	if t, ok := through.Transport.(*http.Transport); ok {
 		t.Proxy, t.OnProxyConnectResponse = webproxy.For, webproxy.Refused
 		if !strings.HasPrefix(at, "unix://") {
-			t.Dial = nil //nolint:staticcheck // CometBFT's goes to the node whatever is asked for, so to no proxy
+			//lint:ignore SA1019 CometBFT sets it, and its own goes to the node whatever is asked for, so to no proxy
+			t.Dial = nil
 		}
 	}
 	return cmthttp.NewWithClient(at, "/websocket", through)

@@ -45,6 +45,7 @@ func everywhere(t *testing.T, test func(t *testing.T, g target, open func() driv
 				continue
 			}
 			t.Run(fmt.Sprintf("device %d/%s", i, g.name), func(t *testing.T) {
+				t.Logf("device: %s", f.Name) // test/gpukit reads it
 				test(t, g, func() driver {
 					c, err := l.open(i)
 					if err != nil {

@@ -24,7 +24,11 @@ func TestSelfTest(t *testing.T) {
 	})
 }
 
-func TestVectors(t *testing.T) { enginetest.Vectors(t, openWide(t)) }
+func TestVectors(t *testing.T) {
+	e := openWide(t)
+	t.Logf("device: %s (%s)", e.device.Name, e.device.Driver) // test/gpukit reads it
+	enginetest.Vectors(t, e)
+}
 
 // Whole units, of shapes that end within a block, whole and cut into blocks.
 func TestUnitsOfMatmul(t *testing.T) {

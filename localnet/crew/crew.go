@@ -107,7 +107,7 @@ func (c *Crew) absent(p *Process) *absence {
 
 // notice says once that a process ended, and what comes of it. The caller holds mu.
 func (c *Crew) notice(p *Process, now time.Time) {
-	how, ran, yes := p.ended()
+	ran, yes, how := p.ended()
 	if !yes {
 		return
 	}

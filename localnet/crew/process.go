@@ -94,18 +94,18 @@ func (p *Process) PID() int {
 }
 
 // ended reports that the process was started and ended without being asked to, how, and how long it ran.
-func (p *Process) ended() (how error, ran time.Duration, yes bool) {
+func (p *Process) ended() (ran time.Duration, yes bool, how error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.exited == nil || p.cmd != nil || !p.wanted {
-		return nil, 0, false
+		return 0, false, nil
 	}
-	return p.err, time.Since(p.begun), true
+	return time.Since(p.begun), true, p.err
 }
 
 // Died is an error with the last lines of the log if the process ended without being asked to.
 func (p *Process) Died() error {
-	if how, _, yes := p.ended(); yes {
+	if _, yes, how := p.ended(); yes {
 		return fmt.Errorf("localnet: %s ended by itself (%s); the end of %s:\n%s", p.Name(), ending(how), p.Log, Tail(p.Log, 12))
 	}
 	return nil

@@ -44,6 +44,9 @@ type proof struct {
 	Output   string   `json:"output,omitempty"` // its end, where a test failed
 }
 
+// noDevice is why nothing is shown where there is nothing to show it on.
+const noDevice = "no test ran on a device"
+
 // result is that of one test: PASS, FAIL or SKIP.
 type result struct {
 	Name    string  `json:"name"`
@@ -65,7 +68,7 @@ func (k kit) prove(ctx context.Context, s suite) proof {
 	switch {
 	case ctx.Err() != nil:
 		p.Exact, p.Why = false, fmt.Sprintf("not all tests had ended after %.0f s", p.Seconds)
-	case err != nil && p.Why == "":
+	case err != nil && (p.Why == "" || p.Why == noDevice):
 		p.Exact, p.Why = false, err.Error()
 	}
 	if !p.Exact {
@@ -100,7 +103,7 @@ func (s suite) read(out string) proof {
 		p.Device = strings.TrimSpace(m[1])
 	}
 	if passed == 0 && p.Why == "" {
-		p.Why = "no test ran on a device"
+		p.Why = noDevice
 	}
 	p.Exact = p.Why == ""
 	return p

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -99,7 +100,7 @@ func (k kit) measure(ctx context.Context, w wish) speed {
 	var said strings.Builder
 	cmd.Stderr = &said
 	// An interrupted bench prints what it has measured until then.
-	cmd.Cancel, cmd.WaitDelay = func() error { return interrupt(cmd.Process) }, 10*time.Second
+	cmd.Cancel, cmd.WaitDelay = func() error { return cmd.Process.Signal(os.Interrupt) }, 10*time.Second
 	out, err := cmd.Output()
 	s := w.read(out)
 	s.Seconds = time.Since(began).Seconds()

@@ -57,7 +57,7 @@ var rooms = map[string]room{
 
 // linksNoChain are programs that must not contain any of these modules.
 var (
-	linksNoChain = []string{"cmd/assay-worker", "poc/...", "internal/...", "link/...", "worker/...", "device/...", "test/peers"}
+	linksNoChain = []string{"cmd/assay-worker", "poc/...", "internal/...", "link/...", "worker/...", "device/...", "test/peers", "test/gpukit"}
 	chainModules = []string{"github.com/cosmos/", "cosmossdk.io/", "github.com/cometbft/", module + "/chain", module + "/host"}
 	// testsLinkNoChain are quick to build, their tests included. They may have
 	// rooms of the host.

@@ -303,6 +303,7 @@ func blockTime(height int64) time.Time { return time.Unix(1_700_000_000+height, 
 
 // ctx reads (and, in a scratch copy, writes) the committed state as of the next block.
 func (n *network) ctx() sdk.Context {
+	//lint:ignore SA1019 the others give contexts of a block, and this is between two
 	return n.app.NewUncachedContext(false, cmtproto.Header{ChainID: chainID, Height: n.height, Time: blockTime(n.height)})
 }
 

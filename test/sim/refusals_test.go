@@ -415,12 +415,12 @@ func TestMiddlesRefused(t *testing.T) {
 	mute.cheat.reveal = never
 	shy.cheat.opinion = abstain
 	p2.cheat.middles = never // keeps the phase open
-	e := n.phase(1, sprintv1.PhaseCheck)
+	n.phase(1, sprintv1.PhaseCheck)
 	open := func(h *host) *sprintv1.MsgOpenMiddles {
 		return &sprintv1.MsgOpenMiddles{Participant: h.addr, Epoch: 1, Middles: make([]byte, 64)}
 	}
 	n.refuses(t, refusal{"before they are drawn", open(p1), sprint.ErrNotDrawn, "the beacon of epoch 1 may still be awaited"})
-	e = n.until("the draw", func(e sprintv1.Epoch) bool { return len(e.Round.CheckMix) > 0 })
+	e := n.until("the draw", func(e sprintv1.Epoch) bool { return len(e.Round.CheckMix) > 0 })
 	good := p1.drawnMiddles(e)
 	if len(good.Middles) != 64 {
 		t.Fatalf("the set-up: %d bytes are drawn of p1", len(good.Middles))

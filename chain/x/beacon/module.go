@@ -60,7 +60,7 @@ func (AppModule) RegisterInterfaces(r codectypes.InterfaceRegistry) {
 // RegisterServices adds the message and query services.
 func (m AppModule) RegisterServices(r grpc.ServiceRegistrar) error {
 	beaconv1.RegisterMsgServer(r, messages{})
-	beaconv1.RegisterQueryServer(r, queries{m.keeper})
+	beaconv1.RegisterQueryServer(r, queries(m))
 	return nil
 }
 

@@ -58,8 +58,8 @@ func (AppModule) RegisterInterfaces(r codectypes.InterfaceRegistry) {
 
 // RegisterServices adds the message and query services.
 func (m AppModule) RegisterServices(r grpc.ServiceRegistrar) error {
-	collateralv1.RegisterMsgServer(r, messages{m.keeper})
-	collateralv1.RegisterQueryServer(r, queries{m.keeper})
+	collateralv1.RegisterMsgServer(r, messages(m))
+	collateralv1.RegisterQueryServer(r, queries(m))
 	return nil
 }
 

@@ -60,8 +60,8 @@ func (AppModule) RegisterInterfaces(r codectypes.InterfaceRegistry) {
 // RegisterServices adds the message and query services. Local is not among
 // them: it belongs to one node, not to the chain.
 func (m AppModule) RegisterServices(r grpc.ServiceRegistrar) error {
-	registryv1.RegisterMsgServer(r, messages{m.keeper})
-	registryv1.RegisterQueryServer(r, queries{m.keeper})
+	registryv1.RegisterMsgServer(r, messages(m))
+	registryv1.RegisterQueryServer(r, queries(m))
 	return nil
 }
 
