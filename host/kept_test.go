@@ -79,8 +79,9 @@ func diskTable() string {
 	var b strings.Builder
 	b.WriteString(`# What a host keeps on disk
 
-Made by ` + "`go test ./host -run DiskTable -update`" + ` from the table in host/kept.go, which a test holds against what a running
-network leaves. A machine makes a submission of its pool each 20 seconds.
+Made by ` + "`go test ./host -run DiskTable -update`" + ` from the table in host/kept.go, which a test
+compares with the files of a running network. A machine makes a submission to its pool every 20
+seconds.
 
 | machines | a day, until the bound is reached | for ever |
 |---|---|---|
@@ -96,8 +97,9 @@ network leaves. A machine makes a submission of its pool each 20 seconds.
 		fmt.Fprintf(&b, "| %d | %.1f MB | %.1f MB |\n", n, float64(day)/1e6, float64(ever)/1e6)
 	}
 	b.WriteString(`
-Leaves come on top: 40 bytes each, for as long as the chain keeps their epoch (keep_epochs + 1 epochs), deleted before
-anything new is written. A machine of 389 units a second that computes for ten minutes of an epoch writes 9.3 MB.
+Leaves come on top: 40 bytes each, for as long as the chain keeps their epoch (keep_epochs + 1
+epochs), deleted before anything new is written. A machine of 389 units a second that computes for
+ten minutes of an epoch writes 9.3 MB.
 
 | what | where | most | what prunes it | how damage is noticed |
 |---|---|---|---|---|
