@@ -26,7 +26,7 @@ import (
 
 // Whatever order devices finish and fail in, every unit's result comes once and
 // in order, and no unit is handed to two devices at a time.
-func TestShare(t *testing.T) {
+func TestEveryUnitComesOnceAndInOrder(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		from, limit := rapid.Uint64Range(0, 10).Draw(t, "from"), rapid.Uint64Range(10, 200).Draw(t, "limit")
 		s := share{end: from, next: from}

@@ -218,7 +218,7 @@ func (s *source) Read(b []byte) (int, error) {
 func waiting(n int) *source { return &source{n, false, make(chan struct{}), make(chan struct{})} }
 
 // Holds spec H-11.
-func TestRoom(t *testing.T) {
+func TestTheSlowestIsCutWhereRoomRunsOut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		room := NewRoom(1 << 20)
 		choose := func() *Room { return room }

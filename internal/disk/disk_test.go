@@ -28,7 +28,7 @@ func TestMark(t *testing.T) {
 }
 
 // New work ends below the mark and comes back above it, with a distance.
-func TestWatch(t *testing.T) {
+func TestNewWorkEndsBelowTheMarkAndReturnsAboveIt(t *testing.T) {
 	const mib = 1 << 20
 	now, broken := Space{Free: 500 * mib, Total: 1000 * mib}, error(nil)
 	w := NewWatch("/data", func(string) (Space, error) { return now, broken })

@@ -13,7 +13,7 @@ import (
 
 // A kind of file counts as damaged by a test only where that test is there, damages, and sees that it was
 // this kind.
-func TestUnheld(t *testing.T) {
+func TestAKindCountsOnlyWhereItsTestDamagesIt(t *testing.T) {
 	root := t.TempDir()
 	text := `package a
 

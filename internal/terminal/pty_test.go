@@ -134,7 +134,7 @@ func TestASmearedPictureIsWrittenAgain(t *testing.T) {
 }
 
 // A terminal that says it has no columns or no lines is none.
-func TestUsable(t *testing.T) {
+func TestATerminalWithoutColumnsIsNone(t *testing.T) {
 	master, tty, err := pty.Open()
 	if err != nil {
 		t.Skipf("no pseudo-terminal here: %v", err)

@@ -15,7 +15,7 @@ import (
 
 // One short turn of everybody who is here. Whoever is given numbers that no kernel
 // can get wrong gets them right, which is what calls of C from Go can spoil.
-func TestRun(t *testing.T) {
+func TestEveryKernelIsGivenNumbersThatItCannotGetWrong(t *testing.T) {
 	var stdout, stderr bytes.Buffer
 	if code := run(t.Context(), []string{"-n", "512", "-turns", "1", "-threads", "1,2", "-json"}, &stdout, &stderr); code != 0 {
 		t.Fatalf("exit %d: %s", code, stderr.String())

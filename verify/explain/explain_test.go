@@ -80,7 +80,7 @@ func TestExplainRefuses(t *testing.T) {
 }
 
 // Percentages are rounded down: nothing is promised that is not so.
-func TestShow(t *testing.T) {
+func TestPercentagesAreRoundedDown(t *testing.T) {
 	for q, want := range map[audit.Q64]string{0: "0 %", audit.One: "100 %", audit.One - 1: "99.9999 %", 1 << 63: "50 %", 1: "0 %", 1<<62 + 1<<60: "31.25 %"} {
 		if got := show(q); got != want {
 			t.Errorf("%d: %s, want %s", q, got, want)

@@ -35,7 +35,7 @@ func fetch(t *testing.T, url string) string {
 }
 
 // The two documents hold the numbers of one status.
-func TestServe(t *testing.T) {
+func TestBothDocumentsHoldTheNumbersOfOneStatus(t *testing.T) {
 	s := worker.Status{
 		State: "computing", Connected: true, Stored: 900, Reruns: 7, Host: "h:1",
 		Devices: []worker.DeviceStatus{

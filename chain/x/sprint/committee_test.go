@@ -247,7 +247,7 @@ func TestCountAgainstTheDefinition(t *testing.T) {
 // C3: abstention stops nobody alone and decides nothing: more pass than fail, and those who pass are over a third of
 // the committee.
 // Holds spec S-21.
-func TestPassed(t *testing.T) {
+func TestATargetPassesByMoreForItThanAgainstIt(t *testing.T) {
 	for _, c := range []struct {
 		name  string
 		tally tally
