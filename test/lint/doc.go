@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package lint holds the tree to four rules that no compiler checks.
+// Package lint holds the tree to rules that no compiler checks.
 //
 // Layers: who may import whom (ARCHITECTURE.md), so that the verifier stays free
 // of the chain, a machine's program free of the network's, and consensus code
@@ -16,6 +16,9 @@
 //
 // Dates: code that keeps deadlines of others takes them from internal/clock and not
 // from the wall clock, or stands in a short list that says why.
+//
+// Papers: prose in Markdown has one width, its links lead to files and names that
+// exist, and ARCHITECTURE.md names every package.
 //
 // All checks come with a test that plants violations and insists on their being
 // found.
