@@ -4,7 +4,6 @@ package host
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -19,9 +18,7 @@ import (
 	"github.com/assaynet/assay/host/store"
 	"github.com/assaynet/assay/host/voter"
 	"github.com/assaynet/assay/internal/durable"
-	"github.com/assaynet/assay/poc/delivery"
-	"github.com/assaynet/assay/poc/document"
-	"github.com/assaynet/assay/poc/evidence"
+	"github.com/assaynet/assay/poc"
 )
 
 // Checked is what a check of one of a host's files, or of a folder of them, found.
@@ -191,19 +188,20 @@ func checkLeaves(dir string) (Checked, error) {
 
 // soundEvidence reads a file of evidence of either kind. That it proves what it says is for assay verify, which computes.
 func soundEvidence(raw []byte) error {
-	var kind struct{ Version string }
-	if err := json.Unmarshal(raw, &kind); err != nil {
+	d, err := poc.Open(raw)
+	if err != nil {
 		return err
 	}
-	if kind.Version != delivery.LeftOutVersion {
-		_, err := evidence.Parse(raw)
-		return err
+	switch d := d.(type) {
+	case *poc.Evidence:
+		return nil
+	case *poc.LeftOut:
+		if d.File.Evidence != nil {
+			return nil
+		}
+		return sprint.Whole(context.Background(), d.File, nil) // no evidence, nothing to compute
 	}
-	var f delivery.LeftOutFile
-	if err := document.Parse(raw, &f, 2*delivery.MaxFileSize); err != nil || f.Evidence != nil {
-		return err
-	}
-	return sprint.Whole(context.Background(), f, nil) // no evidence, nothing to compute
+	return fmt.Errorf("a document of the kind %q is none that a host keeps here", d.Kind())
 }
 
 // checkDocuments reads a folder of JSON documents.

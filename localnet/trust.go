@@ -11,7 +11,7 @@ import (
 
 	"github.com/cosmos/cosmos-sdk/client/grpc/cmtservice"
 
-	"github.com/assaynet/assay/poc/evidence"
+	"github.com/assaynet/assay/poc"
 	"github.com/assaynet/assay/verify/state"
 )
 
@@ -22,10 +22,15 @@ func (n *Network) Trust(ctx context.Context, i int, path string) ([]string, erro
 	if err != nil {
 		return nil, err
 	}
-	f, err := evidence.Parse(raw)
+	d, err := poc.Open(raw)
 	if err != nil {
 		return nil, fmt.Errorf("localnet: %s: %w", path, err)
 	}
+	e, ok := d.(*poc.Evidence)
+	if !ok {
+		return nil, fmt.Errorf("localnet: %s: a document of the kind %q is about no block", path, d.Kind())
+	}
+	f := e.File
 	if f.State == nil { // its host could not get one
 		return []string{"--node", n.Members[i].GRPC}, nil
 	}

@@ -18,7 +18,7 @@ const root = "github.com/assaynet/assay/poc/"
 
 // layers says which packages of ours each package may import.
 var layers = map[string][]string{
-	".":                {},
+	".":                {"record", "signed", "seed", "document", "evidence", "delivery", "mpoc", "work", "work/transformer", "work/matmul"},
 	"seed":             {},
 	"prf":              {},
 	"work/condense":    {},
@@ -111,6 +111,34 @@ func TestLayering(t *testing.T) {
 		if !seen[pkg] {
 			t.Errorf("no package %s", pkg)
 		}
+	}
+}
+
+// The guide in doc.go names every package, and each below those that it imports.
+func TestTheGuideNamesEveryFloor(t *testing.T) {
+	f, err := parser.ParseFile(token.NewFileSet(), "doc.go", nil, parser.ParseComments)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, floors, _ := strings.Cut(f.Doc.Text(), "# The floors")
+	place := map[string]int{}
+	for i, line := range strings.Split(floors, "\n") {
+		if name := strings.Fields(line); strings.HasPrefix(line, "\t") && len(name) > 1 {
+			place[name[0]] = i
+		}
+	}
+	for pkg, below := range layers {
+		if _, named := place[pkg]; pkg != "." && !named {
+			t.Errorf("the guide does not name %s", pkg)
+		}
+		for _, b := range below {
+			if pkg != "." && place[b] > place[pkg] {
+				t.Errorf("the guide has %s above %s, which it imports", pkg, b)
+			}
+		}
+	}
+	if len(place) != len(layers)-1 {
+		t.Errorf("the guide names %d packages, there are %d", len(place), len(layers)-1)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/hex"
 	"fmt"
+	"slices"
 
 	"github.com/cosmos/cosmos-sdk/client/grpc/cmtservice"
 	"google.golang.org/grpc"
@@ -15,9 +16,10 @@ import (
 	registryv1 "github.com/assaynet/assay/api/registry/v1"
 	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
 	"github.com/assaynet/assay/client"
+	"github.com/assaynet/assay/poc"
 	"github.com/assaynet/assay/poc/delivery"
 	"github.com/assaynet/assay/poc/evidence"
-	"github.com/assaynet/assay/verify/leaves"
+	"github.com/assaynet/assay/poc/work"
 	"github.com/assaynet/assay/verify/state"
 )
 
@@ -50,6 +52,50 @@ func (c *chain) archive(ctx context.Context, epoch uint64) (sprintv1.Archive, er
 	return res.Archive, nil
 }
 
+// Both are documents like those without a chain.
+var (
+	_ poc.Document = (*chained)(nil)
+	_ poc.Document = (*chainedLeaves)(nil)
+)
+
+// chained is evidence that is held against its chain beside itself.
+type chained struct {
+	*poc.Evidence
+	by against
+
+	block               state.Block // that the file's own proof stands on; zero where it has none
+	withBlock, withNode bool        // it was compared
+}
+
+// Verify implements poc.Document: first the evidence by itself, then its proof of the chain's state, which spoils the file
+// if it does not hold, trusted or not, then what the reader trusts.
+func (c *chained) Verify(ctx context.Context, engine work.Engine, o poc.Options) (poc.Report, error) {
+	r, err := c.Evidence.Verify(ctx, engine, o)
+	if err != nil {
+		return r, err
+	}
+	if c.File.State != nil {
+		if c.block, err = state.Check(c.File); err != nil {
+			return r, err
+		}
+		r.Assumed = slices.DeleteFunc(r.Assumed, func(what string) bool { return what == poc.AssumedState })
+		if c.by.block != "" && c.by.block != c.block.Hash {
+			return r, fmt.Errorf("%w: the file's proof stands on block %d with the hash %s, which is not the one that you trust", ErrChain, c.block.Height, c.block.Hash)
+		}
+		c.withBlock = c.by.block != ""
+	}
+	if c.by.node != "" && !r.Unbound {
+		if err := withChain(ctx, c.File, c.by.node); err != nil {
+			return r, err
+		}
+		c.withNode = true
+	}
+	if (c.withNode || c.withBlock) && !r.Unbound {
+		r.Proven, r.Assumed = true, nil
+	}
+	return r, nil
+}
+
 // withChain compares what a file cannot show by itself with what a node answers.
 func withChain(ctx context.Context, f evidence.File, node string) error {
 	c, err := dial(ctx, node)
@@ -67,9 +113,29 @@ func withChain(ctx context.Context, f evidence.File, node string) error {
 	return nil
 }
 
-// leavesWithChain compares what a machine and its host signed with what a node answers: always the epoch's class and
-// seeds; the host's key and commitment for as long as the chain has them.
-func leavesWithChain(ctx context.Context, node string, o delivery.Order, r *leaves.Report) error {
+// chainedLeaves is a document on leaves between a machine and its host that is held against what a node answers.
+type chainedLeaves struct {
+	poc.Document
+	node  string
+	order delivery.Order
+
+	committed *uint64 // leaves that the host committed to, as far as the chain still has it
+	compared  bool
+}
+
+// Verify implements poc.Document.
+func (d *chainedLeaves) Verify(ctx context.Context, engine work.Engine, o poc.Options) (poc.Report, error) {
+	r, err := d.Document.Verify(ctx, engine, o)
+	if err == nil {
+		err = d.compare(ctx, &r)
+	}
+	return r, err
+}
+
+// compare holds what a machine and its host signed against what a node answers: always the epoch's class and seeds; the
+// host's key and commitment for as long as the chain has them.
+func (d *chainedLeaves) compare(ctx context.Context, r *poc.Report) error {
+	node, o := d.node, d.order
 	c, err := dial(ctx, node)
 	if err != nil {
 		return err
@@ -86,14 +152,14 @@ func leavesWithChain(ctx context.Context, node string, o delivery.Order, r *leav
 		{"chain", o.Chain, c.id}, {"class", o.Class, a.Class}, {"Seed_1", hex.EncodeToString(o.Seed1[:]), hex.EncodeToString(a.Seed1)},
 		{"segment seed", hex.EncodeToString(o.SegmentSeed[:]), hex.EncodeToString(a.SegmentSeeds[o.Segment-1])},
 	}
-	open := func(what string) { r.Reason += "; " + what }
+	open := func(what string) { r.Proves += "; " + what }
 	commit, err := c.sprint.CommitPath(ctx, &sprintv1.QueryCommitPathRequest{Epoch: o.Epoch, Participant: o.Participant, Node: o.Node, Segment: o.Segment})
 	var hostKey []byte
 	switch status.Code(err) {
 	case codes.OK:
-		hostKey, r.Committed = commit.HostKey, &commit.Count
+		hostKey, d.committed = commit.HostKey, &commit.Count
 	case codes.NotFound: // the log was not committed to
-		r.Committed = new(uint64)
+		d.committed = new(uint64)
 	case codes.FailedPrecondition:
 		open("the chain no longer has the epoch's commitments")
 	default:
@@ -135,7 +201,7 @@ func leavesWithChain(ctx context.Context, node string, o delivery.Order, r *leav
 			list = append(list, compared{k.what, hex.EncodeToString(k.file), hex.EncodeToString(k.chain)})
 		}
 	}
-	r.WithChain = true
+	d.compared = true
 	return compare(list)
 }
 

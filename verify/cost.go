@@ -4,13 +4,10 @@ package verify
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"time"
 
-	"github.com/assaynet/assay/poc/delivery"
-	"github.com/assaynet/assay/poc/document"
-	"github.com/assaynet/assay/poc/evidence"
+	"github.com/assaynet/assay/poc"
 	"github.com/assaynet/assay/poc/mpoc"
 	"github.com/assaynet/assay/poc/seed"
 	"github.com/assaynet/assay/poc/work"
@@ -35,7 +32,7 @@ type TooLong struct {
 }
 
 func (e *TooLong) Error() string {
-	text := fmt.Sprintf("not checked: it computes %s, which takes about %s on this machine", e.What, about(e.Takes))
+	text := fmt.Sprintf("not checked: it computes %s, which takes about %s on this machine", e.What, roughly(e.Takes))
 	if e.Weights > mostWeights {
 		text += fmt.Sprintf(" and %.1f GB of memory", float64(e.Weights)/1e9)
 	}
@@ -45,8 +42,8 @@ func (e *TooLong) Error() string {
 // ExitCode is that of a program that ends with TooLong.
 func (*TooLong) ExitCode() int { return 3 }
 
-// about rounds a duration to what a person plans with.
-func about(d time.Duration) string {
+// roughly rounds a duration to what a person plans with.
+func roughly(d time.Duration) string {
 	switch {
 	case d < time.Minute:
 		return fmt.Sprintf("%.0f s", d.Seconds())
@@ -63,41 +60,21 @@ func count(n int, what string) string {
 	return fmt.Sprintf("%d %ss", n, what)
 }
 
-// affordable reports by TooLong that a check takes longer than one waits unasked. What is no document of ours costs
-// nothing: the check says what it is.
-func affordable(ctx context.Context, engine work.Engine, raw []byte) error {
-	var head struct {
-		Version string `json:"version"`
-	}
-	if json.Unmarshal(raw, &head) != nil {
+// affordable reports by TooLong that a check takes longer than one waits unasked.
+func affordable(ctx context.Context, engine work.Engine, c poc.Cost) error {
+	switch {
+	case c.Work == "":
 		return nil
+	case c.Work == "matmul/1":
+		shape, err := matmul.ParseShape(c.Spec)
+		if err != nil {
+			return err
+		}
+		return tiles(ctx, shape, c.Tiles, c.Units)
+	case c.Plain:
+		engine = work.Reference()
 	}
-	switch head.Version {
-	case mpoc.ReceiptVersion:
-		if r, err := mpoc.ParseReceipt(raw); err == nil {
-			return tiles(ctx, r.Terms.Shape.Matmul(), len(r.WrongTiles), len(r.WrongSamples))
-		}
-	case mpoc.EvidenceVersion:
-		if e, err := mpoc.Parse(raw); err == nil && e.Tile != nil {
-			return tiles(ctx, e.Terms.Terms.Shape.Matmul(), 1, 0)
-		} else if err == nil && e.Sample != nil {
-			return tiles(ctx, e.Terms.Terms.Shape.Matmul(), 0, 1)
-		}
-	case delivery.EvidenceVersion:
-		if e, err := delivery.Parse(raw); err == nil {
-			return units(ctx, work.Reference(), e.Order.Class, len(e.Wrong))
-		}
-	case delivery.LeftOutVersion:
-		var f delivery.LeftOutFile
-		if document.Parse(raw, &f, 2*delivery.MaxFileSize) == nil && f.Evidence != nil {
-			return units(ctx, work.Reference(), f.Evidence.Order.Class, len(f.Evidence.Wrong))
-		}
-	case evidence.Version, evidence.Version1:
-		if f, err := evidence.Parse(raw); err == nil {
-			return units(ctx, engine, f.Class, 1)
-		}
-	}
-	return nil
+	return units(ctx, engine, c.Spec, c.Units)
 }
 
 // tiles measures one tile by the definition, which checks these files.

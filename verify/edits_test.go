@@ -293,7 +293,7 @@ func accuses(report any) bool {
 // free: it is no test of nothing.
 func TestC23ADocumentEditedAnywhereProvesNothing(t *testing.T) {
 	check := func(f file, text string) result {
-		return lookAt(t.Context(), work.Reference(), "file.json", []byte(text), f.by)
+		return lookAt(t.Context(), work.Reference(), "file.json", []byte(text), f.by, true)
 	}
 	all := documents(t)
 	optional := map[string]string{"hidden": `"why"`, "voter": `"cpc1voter"`, "voter_digest": `"0011223344556677"`}

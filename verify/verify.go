@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package verify is `assay verify`: it checks an evidence file from the signed commitment down to integer arithmetic, and
-// against what the chain keeps of its epoch for ever: as a node answers (--node), or as the block of a trusted hash shows
-// (--trust). Receipts and evidence of Merkle proof of compute are checked by package receipt, those about leaves between
-// a machine and its host by package leaves; a file says by its "version" what it is.
+// Package verify is `assay verify`: it checks documents that prove something, of every kind that package poc opens.
+// What poc cannot do is done here: evidence is also held against what the chain keeps of its epoch for ever, as a node
+// answers (--node) or as the block of a trusted hash shows (--trust), and leaves between a machine and its host against
+// what a node answers. Packages receipt and leaves put the answers into words.
 //
 //	exit 0  the file, or every file of the folder, proves its claim
 //	exit 1  it does not: refuted, malformed, not what the chain holds, or a receipt by which its host cheated
@@ -24,14 +24,10 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/assaynet/assay/poc/evidence"
-	"github.com/assaynet/assay/poc/mpoc"
-	"github.com/assaynet/assay/poc/seed"
+	"github.com/assaynet/assay/poc"
 	"github.com/assaynet/assay/poc/work"
-	"github.com/assaynet/assay/poc/work/transformer"
 	"github.com/assaynet/assay/verify/leaves"
 	"github.com/assaynet/assay/verify/receipt"
-	"github.com/assaynet/assay/verify/state"
 )
 
 var (
@@ -163,47 +159,119 @@ func run(ctx context.Context, engine work.Engine, path string, by against, full,
 // look checks one file.
 func look(ctx context.Context, engine work.Engine, path string, by against, full bool) result {
 	raw, err := read(path)
-	if err == nil && !full {
-		err = affordable(ctx, engine, raw)
-	}
 	if err != nil {
 		return result{report: Report{File: path, Reason: err.Error()}, err: err}
 	}
-	return lookAt(ctx, engine, path, raw, by)
+	return lookAt(ctx, engine, path, raw, by, full)
 }
 
-func lookAt(ctx context.Context, engine work.Engine, path string, raw []byte, by against) result {
+// lookAt opens a document, asks what checking it costs, and verifies it by itself and against the chain.
+func lookAt(ctx context.Context, engine work.Engine, path string, raw []byte, by against, full bool) result {
+	d, err := poc.Open(raw)
+	if bad := (*poc.OpenError)(nil); errors.As(err, &bad) {
+		if err := by.fits(bad.Kind); err != nil {
+			return result{err: err}
+		}
+		return malformed(path, bad.Kind, err)
+	}
+	if !full {
+		if err := affordable(ctx, engine, d.Cost()); err != nil {
+			return result{report: Report{File: path, Reason: err.Error()}, err: err}
+		}
+	}
+	if err := by.fits(d.Kind()); err != nil {
+		return result{err: err}
+	}
+	return answer(ctx, engine, path, d, by)
+}
+
+// about are the three families of reports.
+func about(kind poc.Kind) (loops, handed bool) {
+	switch kind {
+	case poc.KindReceipt, poc.KindLoopEvidence, poc.KindTransfer:
+		return true, false
+	case poc.KindLeafReceipt, poc.KindLeafEvidence, poc.KindLeftOut:
+		return false, true
+	}
+	return false, false
+}
+
+// fits refuses a chain for documents that a chain says nothing about.
+func (by against) fits(kind poc.Kind) error {
+	switch loops, handed := about(kind); {
+	case loops && by != against{}:
+		return errors.New("--node and --trust have nothing to compare: a chain does not know challenges between a host and its machines")
+	case handed && by.block != "":
+		return errors.New("--trust has nothing to compare: what a machine and its host sign for each other carries no proof of the chain's state; use --node")
+	}
+	return nil
+}
+
+// malformed is the result of a file that could not be opened.
+func malformed(path string, kind poc.Kind, err error) result {
+	r := result{report: Report{File: path, Reason: err.Error()}, err: err}
+	switch loops, handed := about(kind); {
+	case loops:
+		r.report = receipt.Report{File: path, Kind: string(kind), Reason: err.Error()}
+	case handed:
+		r.report = leaves.Report{File: path, Kind: leaves.Kind(kind), Reason: err.Error()}
+	}
+	return r
+}
+
+// answer is the result of a document of any kind.
+func answer(ctx context.Context, engine work.Engine, path string, d poc.Document, by against) result {
+	if e, ok := d.(*poc.Evidence); ok {
+		c := &chained{Evidence: e, by: by}
+		found, err := c.Verify(ctx, engine, poc.Options{})
+		return c.result(path, found, err)
+	}
+	if o, ok := leaves.Order(d); ok && by.node != "" {
+		c := &chainedLeaves{Document: d, node: by.node, order: o}
+		found, err := c.Verify(ctx, engine, poc.Options{})
+		r, _ := leaves.Of(path, d, found, err)
+		r.Committed, r.WithChain = c.committed, c.compared
+		return result{report: r, text: r.Text, err: err}
+	}
+	found, err := d.Verify(ctx, engine, poc.Options{})
+	if r, ok := receipt.Of(path, d, found, err); ok {
+		return result{report: r, text: r.Text, err: err, of: r}
+	}
+	r, _ := leaves.Of(path, d, found, err)
+	return result{report: r, text: r.Text, err: err}
+}
+
+// result puts what became of evidence into words.
+func (c *chained) result(path string, found poc.Report, err error) result {
+	f := c.File
+	r := Report{File: path, Proven: err == nil && found.Proven, Holds: err == nil, Reason: found.Proves, TakenFromFile: found.Assumed,
+		Claim: f.Claim, WithChain: c.withNode, WithBlock: c.withBlock, Participant: f.Participant, HostKey: f.HostKey, Epoch: f.Epoch,
+		Node: f.Node, Segment: f.Segment, Nonce: f.Nonce, BlockHash: c.block.Hash, BlockHeight: c.block.Height}
 	switch {
-	case receipt.Is(raw):
-		return lookReceipt(ctx, path, raw, by)
-	case leaves.Is(raw):
-		return lookLeaves(ctx, engine, path, raw, by)
-	}
-	r := Report{File: path}
-	finding, err := check(ctx, engine, raw, by, &r)
-	r.Proven, r.Holds, r.Reason = err == nil, err == nil || errors.Is(err, ErrTaken), finding.Reason
-	if !r.Holds {
+	case err != nil:
 		r.Reason, r.TakenFromFile = err.Error(), nil
+	case !found.Proven:
+		err = ErrTaken
 	}
-	return result{report: r, err: err, text: func(out io.Writer) { r.print(out, finding) }}
+	return result{report: r, err: err, text: func(out io.Writer) { r.print(out, found) }}
 }
 
 // print says what a file that holds shows.
-func (r Report) print(out io.Writer, finding evidence.Finding) {
+func (r Report) print(out io.Writer, found poc.Report) {
 	says := "proven: "
 	if !r.Proven {
 		says = "not proven, because of what is taken from the file: "
 	}
 	fmt.Fprintf(out, "%sleaf %d of node %s, segment %d, epoch %d, of %s is %s\n", says, r.Nonce, r.Node, r.Segment, r.Epoch, r.Participant, r.Claim)
-	fmt.Fprintf(out, "  %s\n", finding.Reason)
-	fmt.Fprintf(out, "  the leaf says  norm %d digest %s\n", finding.GotNorm, hex.EncodeToString(finding.GotDigest[:]))
-	fmt.Fprintf(out, "  the unit gives norm %d digest %s\n", finding.WantNorm, hex.EncodeToString(finding.WantDigest[:]))
+	fmt.Fprintf(out, "  %s\n", found.Proves)
+	fmt.Fprintf(out, "  the leaf says  %s\n", found.Got)
+	fmt.Fprintf(out, "  the unit gives %s\n", found.Want)
 	switch {
 	case r.Proven && r.WithChain:
 		fmt.Fprintln(out, "  seeds, host key and commitment are those of the chain, as the node answers")
 	case r.Proven:
 		fmt.Fprintf(out, "  seeds, host key and commitment are those of the chain, as block %d shows\n", r.BlockHeight)
-	case finding.Unbound:
+	case found.Unbound:
 		fmt.Fprintln(out, "  the file is of version 1: the signature binds no seeds, so the file can be edited to show anything. It convicts nobody")
 	case r.BlockHash != "":
 		fmt.Fprintf(out, "  the file shows the chain's state at block %d: if that block has the hash %s on your chain, add --trust and the hash\n", r.BlockHeight, r.BlockHash)
@@ -213,30 +281,6 @@ func (r Report) print(out io.Writer, finding evidence.Finding) {
 	for _, what := range r.TakenFromFile {
 		fmt.Fprintf(out, "  taken from the file: %s\n", what)
 	}
-}
-
-// lookReceipt is look for a receipt or evidence of Merkle proof of compute.
-func lookReceipt(ctx context.Context, path string, raw []byte, by against) result {
-	if by != (against{}) {
-		return result{err: errors.New("--node and --trust have nothing to compare: a chain does not know challenges between a host and its machines")}
-	}
-	// By the definition, as all that accuses.
-	r, err := receipt.Check(ctx, path, raw, mpoc.Reference())
-	return result{report: r, text: r.Text, err: err, of: r}
-}
-
-// lookLeaves is look for a receipt for leaves, or evidence about some.
-func lookLeaves(ctx context.Context, engine work.Engine, path string, raw []byte, by against) result {
-	if by.block != "" {
-		return result{err: errors.New("--trust has nothing to compare: what a machine and its host sign for each other carries no proof of the chain's state; use --node")}
-	}
-	r, o, err := leaves.Check(ctx, path, raw, work.NewJudge(engine))
-	if err == nil && by.node != "" {
-		if err = leavesWithChain(ctx, by.node, o, &r); err != nil {
-			r.Proven, r.Reason = false, err.Error()
-		}
-	}
-	return result{report: r, text: r.Text, err: err}
 }
 
 func encode(out io.Writer, v any) error {
@@ -255,53 +299,6 @@ func read(path string) ([]byte, error) {
 		return nil, err
 	}
 	defer file.Close()
-	raw, err := io.ReadAll(io.LimitReader(file, int64(mpoc.MaxFileSize+1+len(mark))))
+	raw, err := io.ReadAll(io.LimitReader(file, int64(poc.MaxSize+1+len(mark))))
 	return bytes.TrimPrefix(raw, mark), err
-}
-
-// check verifies an evidence file, first by itself and then against the chain. ErrTaken comes with the finding.
-func check(ctx context.Context, engine work.Engine, raw []byte, by against, r *Report) (evidence.Finding, error) {
-	f, err := evidence.Parse(raw)
-	if err != nil {
-		var h struct {
-			Version string `json:"version"`
-		}
-		if json.Unmarshal(raw, &h) == nil && h.Version != evidence.Version && h.Version != evidence.Version1 {
-			err = fmt.Errorf("of no kind that proves something by itself (version %.40q): what a machine kept of its host's words is for people to read", h.Version)
-		}
-		return evidence.Finding{}, err
-	}
-	r.Claim, r.Participant, r.HostKey, r.Epoch, r.Node, r.Segment, r.Nonce = f.Claim, f.Participant, f.HostKey, f.Epoch, f.Node, f.Segment, f.Nonce
-	finding, err := evidence.Verify(f, func(class transformer.Class, seed1 seed.Seed) (transformer.Model, error) {
-		return engine.Transformer(ctx, class, seed1, nil)
-	})
-	if err != nil {
-		return finding, err
-	}
-	if f.State != nil { // a proof that does not hold spoils the file, trusted or not
-		block, err := state.Check(f)
-		if err != nil {
-			return finding, err
-		}
-		r.BlockHash, r.BlockHeight = block.Hash, block.Height
-		if by.block != "" && by.block != block.Hash {
-			return finding, fmt.Errorf("%w: the file's proof stands on block %d with the hash %s, which is not the one that you trust", ErrChain, block.Height, block.Hash)
-		}
-		r.WithBlock = by.block != ""
-	}
-	if by.node != "" && !finding.Unbound {
-		if err := withChain(ctx, f, by.node); err != nil {
-			return finding, err
-		}
-		r.WithChain = true
-	}
-	switch {
-	case finding.Unbound:
-		r.TakenFromFile = []string{"Seed_1 of the epoch", "the segment's seed", "that the host key is the participant's"}
-	case !r.WithChain && !r.WithBlock:
-		r.TakenFromFile = []string{"that the host key " + f.HostKey + " is the participant's", "that the seeds, which that key signed, are the epoch's", "that the chain accepted the commitment"}
-	default:
-		return finding, nil
-	}
-	return finding, ErrTaken
 }

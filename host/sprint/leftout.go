@@ -13,6 +13,7 @@ import (
 	"github.com/assaynet/assay/host/leaflog"
 	"github.com/assaynet/assay/internal/durable"
 	"github.com/assaynet/assay/internal/sealed"
+	"github.com/assaynet/assay/poc"
 	"github.com/assaynet/assay/poc/delivery"
 	"github.com/assaynet/assay/poc/document"
 	"github.com/assaynet/assay/poc/work"
@@ -82,9 +83,13 @@ func (au *Audits) OnFile(ctx context.Context, key leaflog.Key) (f delivery.LeftO
 		return f, false
 	}
 	if err == nil {
-		err = document.Parse(raw, &f, 2*delivery.MaxFileSize)
+		var d poc.Document
+		d, err = poc.Open(raw)
+		if l, ok := d.(*poc.LeftOut); ok {
+			f = l.File
+		}
 	}
-	if err == nil && (f.Version != delivery.LeftOutVersion || f.Epoch != key.Epoch || f.Node != key.Node || f.Segment != key.Segment) {
+	if err == nil && (f.Epoch != key.Epoch || f.Node != key.Node || f.Segment != key.Segment) {
 		err = fmt.Errorf("it is %q of epoch %d, node %s, segment %d", f.Version, f.Epoch, f.Node, f.Segment)
 	}
 	if err == nil {

@@ -3,6 +3,7 @@
 package evidence
 
 import (
+	"encoding/hex"
 	"fmt"
 
 	"github.com/assaynet/assay/poc/commit"
@@ -98,6 +99,21 @@ type Anchor struct {
 	SegmentSeed commit.Hash // of the file's segment
 	Root        commit.Hash // over all commits
 	Commits     uint64
+}
+
+// Difference names the first thing in which what a file says differs from what a chain holds; "" is none.
+func (a Anchor) Difference(chain Anchor) string {
+	hash := func(h commit.Hash) string { return hex.EncodeToString(h[:]) }
+	for _, c := range []struct{ what, file, chain string }{
+		{"chain", a.Chain, chain.Chain}, {"epoch", fmt.Sprint(a.Epoch), fmt.Sprint(chain.Epoch)}, {"class", a.Class, chain.Class},
+		{"Seed_1", hash(a.Seed1), hash(chain.Seed1)}, {"segment seed", hash(a.SegmentSeed), hash(chain.SegmentSeed)},
+		{"number of commits", fmt.Sprint(a.Commits), fmt.Sprint(chain.Commits)}, {"root over all commits", hash(a.Root), hash(chain.Root)},
+	} {
+		if c.file != c.chain {
+			return fmt.Sprintf("the %s is %.80s in the file and %.80s on chain", c.what, c.file, c.chain)
+		}
+	}
+	return ""
 }
 
 // Anchor returns what a chain has to hold for a file that Verify accepted to be

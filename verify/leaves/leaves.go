@@ -1,28 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package leaves is the part of `assay verify` that reads what machines and hosts keep of the leaves that one handed to
-// the other: a machine's receipts, and a host's files on logs that it left out. It needs nothing but the file: both
-// signatures are checked, and every leaf that is called wrong is computed again.
-//
-// Who has such a file compares the keys in it with those they know; the file cannot say whose they are.
+// Package leaves is the part of `assay verify` that shows people what documents on the leaves of a machine prove: its
+// receipts, its host's evidence, and files on logs that were left out, which package poc opens and verifies.
 package leaves
 
 import (
-	"context"
-	"encoding/hex"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 
+	"github.com/assaynet/assay/poc"
 	"github.com/assaynet/assay/poc/delivery"
-	"github.com/assaynet/assay/poc/document"
-	"github.com/assaynet/assay/poc/record"
-	"github.com/assaynet/assay/poc/work"
 )
-
-// ErrNothing reports a file on a left-out log that holds no evidence, only its host's word.
-var ErrNothing = errors.New("leaves: the file holds no evidence")
 
 // Report is the answer about one file, as --json prints it.
 type Report struct {
@@ -54,96 +42,51 @@ type Report struct {
 	Want    string  `json:"want,omitempty"` // the unit's
 }
 
-// head is what tells the files apart.
-type head struct {
-	Version string `json:"version"`
-}
-
-// Is tells whether a file is one of those of this package, by its key "version". It does not check anything else.
-func Is(raw []byte) bool {
-	var h head
-	return json.Unmarshal(raw, &h) == nil && (h.Version == delivery.ReceiptVersion || h.Version == delivery.EvidenceVersion || h.Version == delivery.LeftOutVersion)
-}
-
-// Check reads and verifies a file. The order is the one that it is about. The error says why the file does not prove its
-// claim.
-func Check(ctx context.Context, path string, raw []byte, judge *work.Judge) (r Report, o delivery.Order, err error) {
-	r = Report{File: path, Kind: "leaf-evidence"}
-	var h head
-	if err := json.Unmarshal(raw, &h); err != nil {
-		return r, o, err
-	}
-	switch h.Version {
-	case delivery.ReceiptVersion:
-		r.Kind = "leaf-receipt"
-		o, err = r.receipt(raw)
-	case delivery.LeftOutVersion:
-		o, err = r.leftOut(ctx, raw, judge)
+// Of returns the answer about a document on leaves between a machine and its host, as it was found on verifying it;
+// another document is none of this package's. The error is Verify's.
+func Of(path string, d poc.Document, found poc.Report, err error) (Report, bool) {
+	r := Report{File: path, Kind: Kind(d.Kind()), Proven: err == nil, Claim: found.Claim, Reason: found.Proves, Accused: found.Accused}
+	switch d := d.(type) {
+	case *poc.LeafReceipt:
+		r.Leaves = d.File.Batch.End()
+	case *poc.LeafEvidence, *poc.LeftOut:
 	default:
-		var e delivery.Evidence
-		if e, err = delivery.Parse(raw); err == nil {
-			_, err = r.evidence(ctx, e, judge)
-		}
-		o = e.Order
+		return Report{}, false
 	}
-	r.Proven = err == nil
+	if o, ok := Order(d); ok {
+		r.HostKey, r.DeviceKey, r.Participant = o.HostKey.String(), o.DeviceKey.String(), o.Participant
+		r.Epoch, r.Node, r.Segment = o.Epoch, o.Node, o.Segment
+	}
+	if found.Checked > 0 {
+		r.Checked, r.Wrong, r.Leaf, r.Got, r.Want = found.Checked, found.Wrong, &found.Leaf, found.Got, found.Want
+	}
 	if err != nil {
 		r.Reason = err.Error()
 	}
-	return r, o, err
+	return r, true
 }
 
-func (r *Report) about(o delivery.Order) {
-	r.HostKey, r.DeviceKey, r.Participant = o.HostKey.String(), o.DeviceKey.String(), o.Participant
-	r.Epoch, r.Node, r.Segment = o.Epoch, o.Node, o.Segment
+// Kind is a report's word for a kind of document: a file on a log that was left out is the evidence in it.
+func Kind(k poc.Kind) string {
+	if k == poc.KindLeftOut {
+		k = poc.KindLeafEvidence
+	}
+	return string(k)
 }
 
-func (r *Report) receipt(raw []byte) (delivery.Order, error) {
-	f, err := delivery.ParseReceipt(raw)
-	if err != nil {
-		return f.Order, err
+// Order is what a document on leaves is about, if it says so.
+func Order(d poc.Document) (o delivery.Order, ok bool) {
+	switch d := d.(type) {
+	case *poc.LeafReceipt:
+		return d.File.Order, true
+	case *poc.LeafEvidence:
+		return d.File.Order, true
+	case *poc.LeftOut:
+		if d.File.Evidence != nil {
+			return d.File.Evidence.Order, true
+		}
 	}
-	r.about(f.Order)
-	r.Claim, r.Leaves = "received", f.Batch.End()
-	r.Reason = fmt.Sprintf("the host has %d leaves of this machine", r.Leaves)
-	return f.Order, f.Verify()
-}
-
-// leftOut reads a host's file: all of it has to follow from the evidence in it.
-func (r *Report) leftOut(ctx context.Context, raw []byte, judge *work.Judge) (delivery.Order, error) {
-	var f delivery.LeftOutFile
-	if err := document.Parse(raw, &f, 2*delivery.MaxFileSize); err != nil {
-		return delivery.Order{}, fmt.Errorf("%w: %w", delivery.ErrFile, err)
-	}
-	if f.Evidence == nil {
-		return delivery.Order{}, fmt.Errorf("%w: that leaves are wrong is the host's word", ErrNothing)
-	}
-	found, err := r.evidence(ctx, *f.Evidence, judge)
-	if err == nil {
-		err = f.Holds(found)
-	}
-	if err != nil {
-		r.Accused = ""
-	}
-	return f.Evidence.Order, err
-}
-
-func (r *Report) evidence(ctx context.Context, e delivery.Evidence, judge *work.Judge) (delivery.Finding, error) {
-	r.about(e.Order)
-	r.Claim = string(e.Claim)
-	f, err := e.Verify(ctx, judge)
-	if err != nil {
-		return f, err
-	}
-	r.Reason, r.Checked, r.Wrong, r.Leaf, r.Got, r.Want = f.Reason, f.Checked, f.Wrong, &f.Leaf, text(f.Got), text(f.Want)
-	if f.Claim == delivery.Fraud {
-		r.Accused = r.DeviceKey
-	}
-	return f, nil
-}
-
-func text(c record.Record) string {
-	return fmt.Sprintf("norm %d digest %s", c.Norm, hex.EncodeToString(c.Digest[:]))
+	return o, false
 }
 
 // Text prints a report that proves its claim, for people.

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/assaynet/assay/poc"
 	"github.com/assaynet/assay/poc/delivery"
 	"github.com/assaynet/assay/poc/seed"
 	"github.com/assaynet/assay/poc/signed"
@@ -61,8 +62,24 @@ func handed(t *testing.T, wrong int) (delivery.Receipt, delivery.Evidence) {
 	return r, e
 }
 
-// Holds spec F-7, F-16.
-func TestCheck(t *testing.T) {
+// checked opens, verifies and reports a file.
+func checked(t *testing.T, raw []byte) (Report, delivery.Order, error) {
+	t.Helper()
+	d, err := poc.Open(raw)
+	if err != nil {
+		return Report{}, delivery.Order{}, err
+	}
+	found, err := d.Verify(t.Context(), nil, poc.Options{})
+	r, ours := Of("file", d, found, err)
+	if !ours {
+		t.Fatalf("%T is none of ours", d)
+	}
+	o, _ := Order(d)
+	return r, o, err
+}
+
+// Holds spec F-16.
+func TestReportsSayWhatADocumentOnLeavesShows(t *testing.T) {
 	file := func(v any) []byte {
 		raw, err := json.MarshalIndent(v, "", "\t") // white space does not matter
 		if err != nil {
@@ -111,13 +128,10 @@ func TestCheck(t *testing.T) {
 		"of more wrong leaves":     {another(func(f *delivery.LeftOutFile) { f.Wrong++ }), delivery.ErrLeftOut, "fraud", "says something else"},
 		"for another reason":       {another(func(f *delivery.LeftOutFile) { f.Reason += "!" }), delivery.ErrLeftOut, "fraud", "says something else"},
 		"something hidden":         {another(func(f *delivery.LeftOutFile) { f.Hidden = "why" }), delivery.ErrLeftOut, "fraud", "says something else"},
-		"the host's word":          {leftOut(nil), ErrNothing, "", "host's word"},
+		"the host's word":          {leftOut(nil), poc.ErrNothing, "", "host's word"},
 		"evidence with a key more": {bytes.Replace(leftOut(&forged), []byte(`"claim"`), []byte(`"x": 1, "claim"`), 1), delivery.ErrFile, "", "keys unknown"},
 	} {
-		if !Is(c.raw) {
-			t.Errorf("%s: not one of this package", name)
-		}
-		got, o, err := Check(t.Context(), "file", c.raw, work.NewJudge(nil))
+		got, o, err := checked(t, c.raw)
 		var out strings.Builder
 		got.Text(&out)
 		said := out.String()
@@ -134,7 +148,7 @@ func TestCheck(t *testing.T) {
 			t.Errorf("%s: about %+v", name, o)
 		}
 	}
-	got, _, _ := Check(t.Context(), "file", file(r), work.NewJudge(nil))
+	got, _, _ := checked(t, file(r))
 	for committed, want := range map[uint64]string{0: "committed to 0 of them", 11: "committed to 11 of them", 12: "committed to all of them"} {
 		got.Committed, got.WithChain = &committed, true
 		var out strings.Builder
@@ -142,7 +156,7 @@ func TestCheck(t *testing.T) {
 			t.Errorf("%d committed: %s", committed, out.String())
 		}
 	}
-	if Is([]byte(`{"version":"assay-evidence/1"}`)) || Is([]byte("leaf 5 is forged")) {
-		t.Error("a file of another package")
+	if r, ours := Of("file", &poc.Transfer{}, poc.Report{}, nil); ours {
+		t.Errorf("another document is one of ours: %+v", r)
 	}
 }

@@ -1,21 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package receipt is the part of `assay verify` that reads what machines and hosts keep of Merkle proof of compute:
-// receipts and evidence. It needs nothing but the file: signatures, draws and outcome are followed, and every tile that
-// is called wrong is computed again by the definition.
-//
-// Who has such a file compares the keys in it with those they know; the file cannot say whose they are.
+// Package receipt is the part of `assay verify` that shows people what documents on loops prove: receipts, evidence and
+// transfers, which package poc opens and verifies.
 package receipt
 
 import (
-	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 
+	"github.com/assaynet/assay/poc"
 	"github.com/assaynet/assay/poc/mpoc"
-	"github.com/assaynet/assay/poc/signed"
 )
 
 // Report is the answer about one file, as --json prints it.
@@ -48,110 +42,34 @@ type Rules struct {
 	Forfeits    string `json:"forfeits"`
 }
 
-// Is tells whether a file is one of those of this package, by its key "version". It does not check anything else.
-func Is(raw []byte) bool {
-	v := version(raw)
-	return v == mpoc.ReceiptVersion || v == mpoc.EvidenceVersion || v == mpoc.TransferVersion
-}
-
-func version(raw []byte) string {
-	var f struct {
-		Version string `json:"version"`
-	}
-	if json.Unmarshal(raw, &f) != nil {
-		return ""
-	}
-	return f.Version
-}
-
-// Check reads and verifies a file. The error says why it does not prove its claim.
-func Check(ctx context.Context, path string, raw []byte, by mpoc.Recompute) (Report, error) {
-	r := Report{File: path, Kind: "mpoc-evidence"}
-	var err error
-	switch version(raw) {
-	case mpoc.ReceiptVersion:
-		r.Kind = "receipt"
-		err = r.receipt(ctx, raw, by)
-	case mpoc.TransferVersion:
-		r.Kind = "transfer"
-		err = r.transfer(raw)
-	default:
-		err = r.evidence(ctx, raw, by)
-	}
-	r.Proven = err == nil
+// Of returns the answer about a document on loops, as it was found on verifying it; another document is none of this
+// package's. The error is Verify's.
+func Of(path string, d poc.Document, found poc.Report, err error) (Report, bool) {
+	r := Report{File: path, Kind: string(d.Kind()), Claim: found.Claim, Proven: err == nil, Reason: found.Proves, HostCheated: found.Host, Accused: found.Accused}
 	if err != nil {
 		r.Reason = err.Error()
 	}
-	return r, err
+	switch d := d.(type) {
+	case *poc.Receipt:
+		f, o := d.File, d.File.Outcome
+		r.parties(f.Terms)
+		r.Loops, r.CreditedLoops, r.Ops, r.Pay, r.Detection = f.Commit.Loops, o.CreditedLoops, o.Ops, string(o.Pay), o.Detection
+		if err == nil {
+			r.Countersigned = f.DeviceSignature != nil
+			r.Rules = &Rules{f.Terms.UnlockAfter, f.Terms.BanAfter, f.Terms.Forfeits}
+		}
+	case *poc.Transfer:
+		r.HostKey, r.DeviceKey = d.File.HostKey.String(), d.File.DeviceKey.String()
+	case *poc.LoopEvidence:
+		r.parties(d.Terms())
+	default:
+		return Report{}, false
+	}
+	return r, true
 }
 
 func (r *Report) parties(t mpoc.Terms) {
 	r.HostKey, r.DeviceKey, r.ChallengeID = t.HostKey.String(), t.DeviceKey.String(), t.ChallengeID.String()
-}
-
-func (r *Report) receipt(ctx context.Context, raw []byte, by mpoc.Recompute) error {
-	f, err := mpoc.ParseReceipt(raw)
-	if err != nil {
-		return err
-	}
-	o := f.Outcome
-	r.parties(f.Terms)
-	r.Claim, r.Loops, r.CreditedLoops, r.Ops, r.Pay, r.Detection = string(o.Status), f.Commit.Loops, o.CreditedLoops, o.Ops, string(o.Pay), o.Detection
-	if err := f.Verify(ctx, by); err != nil {
-		if r.HostCheated = errors.Is(err, mpoc.ErrHost); r.HostCheated {
-			r.Accused = r.HostKey
-			return fmt.Errorf("the host cheated, and the submission counts as accepted: %w", err)
-		}
-		return err
-	}
-	r.Countersigned = f.DeviceSignature != nil
-	r.Rules = &Rules{f.Terms.UnlockAfter, f.Terms.BanAfter, f.Terms.Forfeits}
-	switch o.Status {
-	case mpoc.Accepted:
-		r.Reason = fmt.Sprintf("%d tiles were looked at, all right", o.Checked)
-	case mpoc.Faulty:
-		r.Reason = fmt.Sprintf("of %d tiles, %d tiles and %d whole loops are wrong, as a faulty device has it", o.Checked, len(f.WrongTiles), len(f.WrongSamples))
-	case mpoc.Rejected:
-		r.Reason, r.Accused = fmt.Sprintf("of %d tiles, at least %d are wrong, which no faulty device explains", o.Checked, len(f.WrongTiles)), r.DeviceKey
-	case mpoc.Failed:
-		r.Reason = "the host says that it had no answer in time; nobody can check that"
-	case mpoc.Late:
-		r.Reason = "the host says that the commit came after the expiry; nobody can check that"
-	}
-	return nil
-}
-
-// transfer checks the host's statement that it paid. Whether it did, the chain says.
-func (r *Report) transfer(raw []byte) error {
-	t, err := mpoc.ParseTransfer(raw)
-	if err != nil {
-		return err
-	}
-	r.HostKey, r.DeviceKey, r.Claim = t.HostKey.String(), t.DeviceKey.String(), "stated"
-	if err := t.Verify(); err != nil {
-		return err
-	}
-	r.Reason = fmt.Sprintf("the host states that transaction %s of %s paid %s acpc to %s; if that chain does not have it, the host owes it and lied", t.TxHash, t.Chain, t.Amount, t.Payout)
-	return nil
-}
-
-func (r *Report) evidence(ctx context.Context, raw []byte, by mpoc.Recompute) error {
-	e, err := mpoc.Parse(raw)
-	if err != nil {
-		return err
-	}
-	r.Claim = string(e.Claim)
-	if e.Terms != nil {
-		r.parties(e.Terms.Terms)
-	} else {
-		r.parties(e.Receipt.Terms) // the one claim without terms has receipts
-	}
-	f, err := e.Verify(ctx, by)
-	r.Reason, r.HostCheated = f.Reason, f.Host && err == nil
-	if err == nil && f.Accused != (signed.Key{}) {
-		r.Accused = f.Accused.String()
-	}
-	return err
 }
 
 // Text prints a report that proves its claim, for people.

@@ -21,10 +21,10 @@ func TestTransfer(t *testing.T) {
 	}
 	f.Sign(host)
 	text, err := f.Marshal()
-	if err != nil || !Is(text) {
+	if err != nil {
 		t.Fatalf("%v: %s", err, text)
 	}
-	r, err := Check(t.Context(), "f.json", text, mpoc.Reference())
+	r, err := checked(t, text)
 	var out strings.Builder
 	r.Text(&out)
 	if err != nil || !r.Proven || r.Kind != "transfer" || !strings.Contains(out.String(), f.TxHash) || !strings.Contains(out.String(), "the host states a payment") {
@@ -33,7 +33,7 @@ func TestTransfer(t *testing.T) {
 	for at := range text {
 		bad := bytes.Clone(text)
 		bad[at] ^= 1
-		if r, err := Check(t.Context(), "f.json", bad, mpoc.Reference()); err == nil && r.Proven && !bytes.Equal(bytes.Join(bytes.Fields(bad), nil), bytes.Join(bytes.Fields(text), nil)) {
+		if r, err := checked(t, bad); err == nil && r.Proven && !bytes.Equal(bytes.Join(bytes.Fields(bad), nil), bytes.Join(bytes.Fields(text), nil)) {
 			t.Fatalf("byte %d: %+v", at, r)
 		}
 	}

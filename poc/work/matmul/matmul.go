@@ -69,6 +69,15 @@ func (s Shape) Valid() error {
 // String returns the shape as "MxKxQ".
 func (s Shape) String() string { return fmt.Sprintf("%dx%dx%d", s.M, s.K, s.Q) }
 
+// ParseShape reads what String writes, in that one spelling. Errors wrap ErrShape.
+func ParseShape(text string) (Shape, error) {
+	var s Shape
+	if n, err := fmt.Sscanf(text, "%dx%dx%d", &s.M, &s.K, &s.Q); n != 3 || err != nil || s.String() != text {
+		return Shape{}, fmt.Errorf("%w: %.40q is not MxKxQ", ErrShape, text)
+	}
+	return s, s.Valid()
+}
+
 // Ops is the number of nominal operations of a unit, 2*M*K*Q.
 func (s Shape) Ops() uint64 { return 2 * uint64(s.M) * uint64(s.K) * uint64(s.Q) }
 
