@@ -97,7 +97,7 @@ func withPath(f evidence.File, leaf courtv1.LeafRef, samples []courtv1.LeafRef, 
 		leaves := make([]commit.Hash, len(nonces))
 		for i, nonce := range nonces {
 			opened := record.At(log.Leaves, i)
-			leaves[i] = commit.Leaf{Class: class.ID, Node: leaf.Node, Index: nonce, Record: opened}.Hash()
+			leaves[i] = record.Leaf{Class: class.ID, Node: leaf.Node, Index: nonce, Record: opened}.Hash()
 			if i == which {
 				f.Norm, f.Digest = opened.Norm, hex.EncodeToString(opened.Digest[:])
 			}

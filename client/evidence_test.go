@@ -13,6 +13,7 @@ import (
 	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
 	"github.com/assaynet/assay/poc/commit"
 	"github.com/assaynet/assay/poc/evidence"
+	"github.com/assaynet/assay/poc/record"
 	"github.com/assaynet/assay/poc/seed"
 	"github.com/assaynet/assay/poc/work"
 	"github.com/assaynet/assay/poc/work/transformer"
@@ -42,7 +43,7 @@ func TestEvidenceFromAnOpeningHolds(t *testing.T) {
 			out[0].Digest[0] ^= 1
 		}
 		norms, digests = append(norms, out[0].Norm), append(digests, out[0].Digest)
-		log.Append(commit.Leaf{Class: 1, Node: "w1", Index: i, Record: out[0].Record}.Hash())
+		log.Append(record.Leaf{Class: 1, Node: "w1", Index: i, Record: out[0].Record}.Hash())
 	}
 	nonces := []uint64{2, 6, 11, 19}
 	path, err := commit.Multi(&log, count, nonces)

@@ -59,7 +59,7 @@ func TestCheckAndRepair(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := log.Append(0, []record.Record{{}, {}, {}}, leaflog.Signature{}); err != nil {
+	if err := log.Append(0, make([]byte, 3*record.Size), leaflog.Signature{}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := Check(home, false); err == nil {

@@ -237,7 +237,7 @@ func TestAnOpeningNamesTheLogsThatAreLost(t *testing.T) {
 			for i, o := range msg.Logs {
 				hashes, proof := make([]commit.Hash, 2), make([]commit.Hash, len(o.Proof)/32)
 				for j, nonce := range []uint64{3, 11} {
-					hashes[j] = commit.Leaf{Class: transformer.Nano.ID, Node: o.Node, Index: nonce, Record: record.At(o.Leaves, j)}.Hash()
+					hashes[j] = record.Leaf{Class: transformer.Nano.ID, Node: o.Node, Index: nonce, Record: record.At(o.Leaves, j)}.Hash()
 				}
 				for j := range proof {
 					proof[j] = commit.Hash(o.Proof[32*j:])

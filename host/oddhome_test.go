@@ -36,7 +36,7 @@ func TestAnyHome(t *testing.T) {
 		for epoch := range uint64(3) {
 			l, err := h.leaves.Log(leaflog.Key{Epoch: epoch, Node: "w1", Segment: 1}, 1)
 			if err == nil {
-				err = l.Append(0, []record.Record{{Norm: 1}}, leaflog.Signature{})
+				err = l.Append(0, record.Record{Norm: 1}.Append(nil), leaflog.Signature{})
 			}
 			if err != nil {
 				t.Fatal(err)

@@ -360,7 +360,7 @@ func (y *year) sprint() {
 			if err != nil {
 				return err
 			}
-			return log.Append(0, make([]record.Record, count), leaflog.Signature{})
+			return log.Append(0, make([]byte, count*record.Size), leaflog.Signature{})
 		})
 		y.h.pay.books.Promise(e, transformer.Nano, key, count)
 		y.commits[y.epoch] = append(y.commits[y.epoch], sprintv1.Commit{Node: key.Node, Segment: 1, Count: count})

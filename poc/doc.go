@@ -35,10 +35,10 @@
 //	seed               every seed by name: what follows from which randomness
 //	signed             bytes that are signed, of which no two messages share any
 //	prf                bytes from a seed, at any offset, on any device
-//	record             the 40 bytes that a log keeps of a unit of transformer/1
 //	coin               amounts of the network's coin
 //	document           the one spelling of a JSON file
-//	commit             leaves, logs, proofs, signed statements
+//	commit             leaves with opaque bodies, logs, proofs, signed statements
+//	record             the body of a leaf of transformer/1
 //	work/condense      64 exact results to one word, before hashing
 //	work/quad          exact int8 dot products in plain Go
 //	work/transformer   transformer/1: what Sprints compute

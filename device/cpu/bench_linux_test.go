@@ -13,6 +13,7 @@ import (
 	"unsafe"
 
 	"github.com/assaynet/assay/poc/commit"
+	"github.com/assaynet/assay/poc/record"
 	"github.com/assaynet/assay/poc/seed"
 	"github.com/assaynet/assay/poc/work/matmul"
 	"github.com/assaynet/assay/poc/work/transformer"
@@ -247,7 +248,7 @@ func BenchmarkTransformer(b *testing.B) {
 // BenchmarkLeaves hashes a log: leaves of a usual length and the nodes above.
 func BenchmarkLeaves(b *testing.B) {
 	oneCore(b)
-	leaf := (&commit.Leaf{Class: 1, Node: "node-0"}).Append(nil)
+	leaf := (&record.Leaf{Class: 1, Node: "node-0"}).Append(nil)
 	const n = 1 << 12
 	leaves := slices.Repeat(leaf, n)
 	level, above := make([][32]byte, n), make([][32]byte, n/2)

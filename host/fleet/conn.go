@@ -337,11 +337,8 @@ func (c *conn) throttle(now time.Time) {
 
 // batch makes a batch durable and has it acknowledged.
 func (c *conn) batch(b *workerv1.Batch) error {
-	recs := make([]record.Record, record.Count(b.Records))
-	for i := range recs {
-		recs[i] = record.At(b.Records, i)
-	}
-	o, err := c.belongs(b, len(recs))
+	leaves := record.Count(b.Records)
+	o, err := c.belongs(b, leaves)
 	if o == nil {
 		return err
 	}
@@ -353,12 +350,12 @@ func (c *conn) batch(b *workerv1.Batch) error {
 	}
 	owed := &ack{segment{b.Epoch, b.Segment}, statement.End(), statement.Digest()}
 
-	stored, ok := c.storeNext(o, len(recs))
+	stored, ok := c.storeNext(o, leaves)
 	if !ok {
 		return nil
 	}
 	before := o.log.Size()
-	err = o.log.Append(b.First, recs, leaflog.Signature(b.Signature))
+	err = o.log.Append(b.First, b.Records, leaflog.Signature(b.Signature))
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.storing = nil

@@ -15,6 +15,7 @@ import (
 	"github.com/assaynet/assay/host/fleet"
 	"github.com/assaynet/assay/host/leaflog"
 	"github.com/assaynet/assay/poc/commit"
+	"github.com/assaynet/assay/poc/record"
 	"github.com/assaynet/assay/poc/seed"
 	"github.com/assaynet/assay/poc/work"
 	"github.com/assaynet/assay/poc/work/transformer"
@@ -217,7 +218,7 @@ func checkLog(t *testing.T, l *leaflog.Log, engine work.Engine) {
 	}
 	var f commit.Frontier
 	for i, o := range out {
-		f.Append(commit.Leaf{Class: transformer.Nano.ID, Node: l.Key().Node, Index: uint64(i), Record: o.Record}.Hash())
+		f.Append(record.Leaf{Class: transformer.Nano.ID, Node: l.Key().Node, Index: uint64(i), Record: o.Record}.Hash())
 	}
 	root, err := l.Root(size)
 	if err != nil || root != f.Root() {

@@ -11,6 +11,7 @@ import (
 
 	workerv1 "github.com/assaynet/assay/api/worker/v1"
 	"github.com/assaynet/assay/host/fleet"
+	"github.com/assaynet/assay/poc/record"
 	"github.com/assaynet/assay/poc/seed"
 	"github.com/assaynet/assay/poc/work/transformer"
 )
@@ -215,7 +216,7 @@ func TestRerunDuringCompute(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if r, err := log.Record(0); err != nil || r.Digest != out[0].Digest || r.Norm != out[0].Norm {
+	if body, err := log.Body(0); err != nil || record.At(body, 0) != out[0].Record {
 		t.Fatalf("leaf 0 run again differs: %v", err)
 	}
 	at := log.Size()

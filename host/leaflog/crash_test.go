@@ -11,8 +11,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-
-	"github.com/assaynet/assay/poc/record"
 )
 
 const childEnv = "LEAFLOG_TEST_CHILD"
@@ -86,33 +84,33 @@ func TestKilled(t *testing.T) {
 // FuzzFile opens arbitrary bytes as a log: it never panics, and what it accepts
 // is what it would have written itself.
 func FuzzFile(f *testing.F) {
-	header := appendHeader(nil, testKey, testClass)
-	one := appendFrame(bytes.Clone(header), frameSum(header), 0, records(0, 3), new(Signature))
-	two := appendFrame(bytes.Clone(one), frameSum(header), 3, records(3, 2), &Signature{1})
+	header := appendHeader(nil, testKey, Transformer(testClass))
+	one := framesOf(header).append(bytes.Clone(header), 0, records(0, 3), new(Signature))
+	two := framesOf(header).append(bytes.Clone(one), 3, records(3, 2), &Signature{1})
 	f.Add(header)
 	f.Add(one)
 	f.Add(two)
 	f.Add(two[:len(two)-1])
 	f.Add(two[:len(one)+7])
+	short := appendHeader(nil, testKey, Form{Kind: 3, Spec: 1, Body: 8})
+	f.Add(framesOf(short).append(short, 0, records(0, 1), new(Signature)))
 	f.Fuzz(func(t *testing.T, file []byte) {
-		key, class, err := parseHeader(file)
+		key, form, err := parseHeader(file)
 		if err != nil {
 			return
 		}
-		again := appendHeader(nil, key, class)
-		end, err := scan(bytes.NewReader(file), int64(len(file)), frameSum(file), func(off int64, first uint64, packed []byte, mended bool) {
+		again := appendHeader(nil, key, form)
+		frame, first := framesOf(file), uint64(0)
+		end, err := frame.scan(bytes.NewReader(file), int64(len(file)), func(off int64, packed []byte, mended bool) {
 			if mended {
 				t.Skip() // it would write the bit as it was
 			}
 			if off != int64(len(again)) {
 				t.Fatalf("frame at %d, expected at %d", off, len(again))
 			}
-			var recs []record.Record
-			for at := 0; at < len(packed); at += record.Size {
-				recs = append(recs, record.At(packed[at:], 0))
-			}
-			_, sig, _ := parseFrame(file[off:], frameSum(file), first)
-			again = appendFrame(again, frameSum(file), first, recs, &sig)
+			_, sig, _ := frame.parse(file[off:], first)
+			again = frame.append(again, first, packed, &sig)
+			first += uint64(frame.count(packed))
 		})
 		if err == nil && !bytes.Equal(again, file[:end]) {
 			t.Fatal("accepted what it would not write")

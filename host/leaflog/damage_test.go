@@ -155,7 +155,7 @@ func TestLostSectors(t *testing.T) {
 		s.Close()
 
 		// The same with a frame behind it is damage: that one was acknowledged.
-		bad = append(bad, appendFrame(nil, frameSum(file), sizes[2], records(sizes[2], 2), new(Signature))...)
+		bad = append(bad, framesOf(file).append(nil, sizes[2], records(sizes[2], 2), new(Signature))...)
 		s, l, err = reopen(t, dir, bad)
 		if err != nil || !errors.Is(l.Damage(), ErrDamaged) {
 			t.Fatalf("lost sectors %b before an intact frame: %v, damage %v", lost, err, l.Damage())
@@ -167,7 +167,7 @@ func TestLostSectors(t *testing.T) {
 
 func TestFrameOfAnotherLogIsRefused(t *testing.T) {
 	file, dir, _, _ := damageCase(t)
-	other := appendHeader(nil, Key{Epoch: 7, Node: "node-1", Segment: 3}, testClass)
+	other := appendHeader(nil, Key{Epoch: 7, Node: "node-1", Segment: 3}, Transformer(testClass))
 	copy(file, other)
 	s, _, err := reopen(t, dir, file)
 	if err == nil {
@@ -197,7 +197,7 @@ func TestDamageWhileOpen(t *testing.T) {
 	if _, err := f.WriteAt([]byte{0xff}, headerSize+frameHead+5); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := l.Record(0); !errors.Is(err, ErrDamaged) {
+	if _, err := l.Body(0); !errors.Is(err, ErrDamaged) {
 		t.Fatalf("a changed record was read: %v", err)
 	}
 	if _, err := l.Batch(0); !errors.Is(err, ErrDamaged) {

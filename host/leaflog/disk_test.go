@@ -16,7 +16,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/assaynet/assay/poc/commit"
-	"github.com/assaynet/assay/poc/record"
 )
 
 // failing is a file whose calls fail as a test says.
@@ -171,8 +170,8 @@ func TestFullDisk(t *testing.T) {
 func TestRestore(t *testing.T) {
 	file, dir, frames, sizes := damageCase(t)
 	root := model(sizes[2]).Root()
-	again := func(asked *uint64) func(uint64, int) ([]record.Record, error) {
-		return func(first uint64, n int) ([]record.Record, error) {
+	again := func(asked *uint64) func(uint64, int) ([]byte, error) {
+		return func(first uint64, n int) ([]byte, error) {
 			*asked += uint64(n)
 			return records(first, n), nil
 		}
@@ -193,14 +192,14 @@ func TestRestore(t *testing.T) {
 					t.Fatalf("%v, damage %v", err, l.Damage())
 				}
 				asked := uint64(0)
-				if err := s.Restore(testKey, testClass, commit.Hash{1}, sizes[2], again(&asked)); !errors.Is(err, ErrDamaged) {
+				if err := s.Restore(testKey, Transformer(testClass), commit.Hash{1}, sizes[2], again(&asked)); !errors.Is(err, ErrDamaged) {
 					t.Fatalf("another root: %v", err)
 				}
 				if now, err := os.ReadFile(logPath(dir)); err != nil || !bytes.Equal(now, bad) {
 					t.Fatal("the file has changed although it could not be restored")
 				}
 				asked = 0
-				if err := s.Restore(testKey, testClass, root, sizes[2], again(&asked)); err != nil {
+				if err := s.Restore(testKey, Transformer(testClass), root, sizes[2], again(&asked)); err != nil {
 					t.Fatal(err)
 				}
 				if want := sizes[i] - append([]uint64{0}, sizes...)[i]; asked != want {

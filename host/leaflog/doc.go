@@ -11,7 +11,7 @@
 //
 //	<dir>/<epoch>/<node>.<segment>.leaves
 //
-// A file is a header that names the log, then one frame per batch: its records,
+// A file is a header that names the log, then one frame per batch: its bodies,
 // the machine's signature under them (64 bytes; [Log.Batch] gives it back, for
 // evidence), and a CRC32C that also covers the header, so that a frame cannot be
 // moved between files (frame.go). Frames are written one at a time, each made durable before
@@ -35,7 +35,8 @@
 // in memory are the roots of the complete blocks of 1,024 leaves and where each
 // block starts in the file, 48 bytes per 1,024 leaves; below that, one block at
 // a time is read and hashed again. Leaf i is the canonical commit.Leaf of the
-// log's class and node with index i.
+// log's form and node with index i. What is in a body is its kind of work's; here it
+// is bytes of one length.
 //
 // A worker that lies fills a file with its lies, at most as fast as it may
 // send; it cannot write into another log, since the caller chooses the key.

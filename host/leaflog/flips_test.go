@@ -22,7 +22,7 @@ func TestFlipsInAStore(t *testing.T) {
 	var keys []Key
 	batches, ends, all := []int{40, 3, 200, 1}, []int64{headerSize}, uint64(0) // where the file ends after each
 	for _, n := range batches {
-		ends, all = append(ends, ends[len(ends)-1]+int64(frameLen(n))), all+uint64(n)
+		ends, all = append(ends, ends[len(ends)-1]+int64(frames{body: 40}.len(n))), all+uint64(n)
 	}
 	for segment := range uint32(3) {
 		key := Key{Epoch: testKey.Epoch, Node: testKey.Node, Segment: segment + 1}

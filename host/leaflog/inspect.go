@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-
-	"github.com/assaynet/assay/poc/record"
 )
 
 // Inspected is what a look at a log found.
@@ -59,7 +57,9 @@ func inspect(path string, key Key) (found Inspected) {
 	have, _, err := parseHeader(header)
 	if err != nil { // a changed bit of it is known by what it should be, whatever the class
 		for class := range 8 {
-			if want := appendHeader(nil, key, uint8(class+1)); mendHeader(header, want) {
+			form := formOf(header)
+			form.Spec = uint8(class + 1)
+			if want := appendHeader(nil, key, form); mendHeader(header, want) {
 				have, header, err = key, want, nil
 				found.Mended++
 				break
@@ -74,8 +74,9 @@ func inspect(path string, key Key) (found Inspected) {
 		found.Err = fmt.Errorf("%w: it holds epoch %d, node %s, segment %d", ErrDamaged, have.Epoch, have.Node, have.Segment)
 		return found
 	}
-	_, found.Err = scan(file, info.Size(), frameSum(header), func(_ int64, _ uint64, records []byte, mended bool) {
-		found.Leaves += uint64(len(records) / record.Size)
+	f := framesOf(header)
+	_, found.Err = f.scan(file, info.Size(), func(_ int64, packed []byte, mended bool) {
+		found.Leaves += uint64(f.count(packed))
 		if mended {
 			found.Mended++
 		}

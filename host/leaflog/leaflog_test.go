@@ -29,12 +29,12 @@ func made(i uint64) record.Record {
 	return record.Record{Norm: i*i + 1, Digest: d}
 }
 
-func records(first uint64, n int) []record.Record {
-	recs := make([]record.Record, n)
-	for i := range recs {
-		recs[i] = made(first + uint64(i))
+func records(first uint64, n int) []byte {
+	var packed []byte
+	for i := range n {
+		packed = made(first + uint64(i)).Append(packed)
 	}
-	return recs
+	return packed
 }
 
 // signature is the one a test gives the batch that begins at leaf i.
@@ -48,7 +48,7 @@ func model(size uint64) *commit.Log {
 	var m commit.Log
 	for i := range size {
 		r := made(i)
-		m.Append(commit.Leaf{Class: testClass, Node: testKey.Node, Index: i, Record: r}.Hash())
+		m.Append(record.Leaf{Class: testClass, Node: testKey.Node, Index: i, Record: r}.Hash())
 	}
 	return &m
 }
@@ -118,8 +118,8 @@ func TestAppendAndReopen(t *testing.T) {
 	appendAll(t, l, 5)
 	checkContents(t, l, 3054)
 	for _, i := range []uint64{0, 1, 1023, 1024, 3048, 3049, 3053} {
-		got, err := l.Record(i)
-		if err != nil || got != made(i) {
+		got, err := l.Body(i)
+		if err != nil || record.At(got, 0) != made(i) {
 			t.Fatalf("record %d: %v %v", i, got, err)
 		}
 	}
@@ -135,7 +135,7 @@ func TestAppendAndReopen(t *testing.T) {
 	if _, err := l.Batch(3054); !errors.Is(err, ErrRange) {
 		t.Fatalf("a batch behind the end: %v", err)
 	}
-	if _, err := l.Record(3054); !errors.Is(err, ErrRange) {
+	if _, err := l.Body(3054); !errors.Is(err, ErrRange) {
 		t.Fatalf("record behind the end: %v", err)
 	}
 	if _, err := s.Log(testKey, testClass+1); !errors.Is(err, ErrOrder) {
@@ -147,10 +147,10 @@ func TestAppendOrder(t *testing.T) {
 	l := openTestLog(t, openStore(t, t.TempDir()))
 	appendAll(t, l, 10, 10)
 	changed := records(10, 10)
-	changed[9].Norm++
+	changed[9*record.Size]++
 	for name, c := range map[string]struct {
 		first uint64
-		recs  []record.Record
+		recs  []byte
 		want  error
 	}{
 		"again":         {10, records(10, 10), nil},
@@ -159,6 +159,7 @@ func TestAppendOrder(t *testing.T) {
 		"overlaps":      {15, records(15, 10), ErrOrder},
 		"gap":           {21, records(21, 1), ErrOrder},
 		"empty":         {20, nil, ErrOrder},
+		"half a body":   {20, records(20, 2)[:60], ErrOrder},
 		"too many":      {20, records(20, MaxBatch+1), ErrOrder},
 		"beyond counts": {commit.MaxSize, records(0, 1), ErrOrder},
 		"wraps":         {^uint64(0), records(0, 2), ErrOrder},

@@ -3,15 +3,16 @@
 package leaflog
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
+	"slices"
 	"sync"
 
 	"github.com/assaynet/assay/internal/durable"
 	"github.com/assaynet/assay/poc/commit"
-	"github.com/assaynet/assay/poc/record"
 )
 
 var (
@@ -34,7 +35,7 @@ type Signature = [64]byte
 // Batch is the leaves first, first+1, ... as they came.
 type Batch struct {
 	First     uint64
-	Records   []byte // LE64 norm and digest of each, as on the wire
+	Records   []byte // their bodies, packed, as on the wire
 	Signature Signature
 }
 
@@ -63,9 +64,9 @@ type start struct {
 // same time. Lock order: writing, reading, state.
 type Log struct {
 	key   Key
-	class uint8
+	form  Form
 	path  string
-	sum   uint32 // checksum every frame starts from
+	frame frames
 	file  File
 
 	writing sync.Mutex      // held by the one Append
@@ -87,8 +88,8 @@ type Log struct {
 }
 
 // openLog opens the file of a log, making it when there is none.
-func openLog(path string, key Key, class uint8, through func(string, File) File) (*Log, error) {
-	header := appendHeader(nil, key, class)
+func openLog(path string, key Key, form Form, through func(string, File) File) (*Log, error) {
+	header := appendHeader(nil, key, form)
 	file, err := durable.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		if err := durable.Create(path, header, 0o600); err != nil {
@@ -99,7 +100,7 @@ func openLog(path string, key Key, class uint8, through func(string, File) File)
 	if err != nil {
 		return nil, fmt.Errorf("leaflog: open: %w", err)
 	}
-	l := &Log{key: key, class: class, path: path, file: through(path, file), sum: frameSum(header)}
+	l := &Log{key: key, form: form, path: path, file: through(path, file), frame: framesOf(header)}
 	if err := l.load(); err != nil {
 		file.Close()
 		return nil, fmt.Errorf("%s: %w", path, err)
@@ -117,25 +118,21 @@ func (l *Log) load() error {
 	if _, err := l.file.ReadAt(header, 0); err != nil {
 		return fmt.Errorf("%w: no header: %w", ErrDamaged, err)
 	}
-	want := appendHeader(nil, l.key, l.class)
+	want := appendHeader(nil, l.key, l.form)
 	if mendHeader(header, want) {
 		header = want
 		l.mended++
 	}
-	key, class, err := parseHeader(header)
+	key, form, err := parseHeader(header)
 	if err != nil {
 		return err
 	}
-	if key != l.key || class != l.class {
-		return fmt.Errorf("%w: holds epoch %d node %s segment %d class %d, asked for class %d of epoch %d node %s segment %d",
-			ErrOrder, key.Epoch, key.Node, key.Segment, class, l.class, l.key.Epoch, l.key.Node, l.key.Segment)
+	if key != l.key || form != l.form {
+		return fmt.Errorf("%w: holds epoch %d node %s segment %d %+v, asked for %+v of epoch %d node %s segment %d",
+			ErrOrder, key.Epoch, key.Node, key.Segment, form, l.form, l.key.Epoch, l.key.Node, l.key.Segment)
 	}
-	l.end, err = scan(l.file, info.Size(), l.sum, func(off int64, _ uint64, records []byte, mended bool) {
-		recs := make([]record.Record, len(records)/record.Size)
-		for i := range recs {
-			recs[i] = record.At(records, i)
-		}
-		l.grow(off, recs)
+	l.end, err = l.frame.scan(l.file, info.Size(), func(off int64, packed []byte, mended bool) {
+		l.grow(off, packed)
 		if mended {
 			l.mended++
 		}
@@ -178,14 +175,13 @@ func (l *Log) clean() error {
 
 // grow takes a durable frame at offset off into the state. The caller holds
 // state, or is alone.
-func (l *Log) grow(off int64, recs []record.Record) {
-	leaf, first := commit.Leaf{Class: l.class, Node: l.key.Node}, l.size
-	for i := range recs {
+func (l *Log) grow(off int64, packed []byte) {
+	first := l.size
+	for body := range slices.Chunk(packed, l.form.Body) {
 		if l.size%blockSize == 0 {
 			l.starts = append(l.starts, start{off, first})
 		}
-		leaf.Index, leaf.Norm, leaf.Digest = l.size, recs[i].Norm, recs[i].Digest
-		l.tail.Append(leaf.Hash())
+		l.tail.Append(l.form.leaf(l.key.Node, l.size, body).Hash())
 		if l.size++; l.size%blockSize == 0 {
 			l.blocks = append(l.blocks, l.tail.Root())
 			l.tail = commit.Frontier{}
@@ -196,8 +192,8 @@ func (l *Log) grow(off int64, recs []record.Record) {
 // Key returns which log this is.
 func (l *Log) Key() Key { return l.key }
 
-// Class returns the class all leaves have.
-func (l *Log) Class() uint8 { return l.class }
+// Form returns what all leaves have in common.
+func (l *Log) Form() Form { return l.form }
 
 // Size returns the number of durable leaves.
 func (l *Log) Size() uint64 {
@@ -206,17 +202,18 @@ func (l *Log) Size() uint64 {
 	return l.size
 }
 
-// Append stores the leaves first, first+1, ... and returns when they are
-// durable, and the signature under them with them. first is the log's size; a
-// batch of records that are already stored, equal in every byte, is accepted
+// Append stores the packed bodies of the leaves first, first+1, ... and returns
+// when they are durable, and the signature under them with them. first is the log's
+// size; a batch of bodies that are already stored, equal in every byte, is accepted
 // again without effect, so that a worker may repeat one whose acknowledgement was
 // lost. Anything else is an ErrOrder.
 //
 // After an error of the disk nothing of the batch is stored, and the next Append
 // tries again. A log with damage takes nothing more (ErrDamaged).
-func (l *Log) Append(first uint64, recs []record.Record, sig Signature) error {
-	if len(recs) == 0 || len(recs) > MaxBatch {
-		return fmt.Errorf("%w: %d records, want 1..%d", ErrOrder, len(recs), MaxBatch)
+func (l *Log) Append(first uint64, packed []byte, sig Signature) error {
+	n := l.frame.count(packed)
+	if n == 0 || n > MaxBatch || len(packed) != n*l.form.Body {
+		return fmt.Errorf("%w: %d bytes, want 1..%d bodies of %d", ErrOrder, len(packed), MaxBatch, l.form.Body)
 	}
 	l.writing.Lock()
 	defer l.writing.Unlock()
@@ -226,10 +223,10 @@ func (l *Log) Append(first uint64, recs []record.Record, sig Signature) error {
 	switch {
 	case closed != nil:
 		return closed
-	case first > commit.MaxSize || first+uint64(len(recs)) > commit.MaxSize:
+	case first > commit.MaxSize || first+uint64(n) > commit.MaxSize:
 		return fmt.Errorf("%w: leaf %d is beyond the largest log", ErrOrder, first)
 	case first < size:
-		return l.repeated(first, recs, size)
+		return l.repeated(first, packed, size)
 	case first > size:
 		return fmt.Errorf("%w: begins at leaf %d, the log has %d", ErrOrder, first, size)
 	case damage != nil:
@@ -237,7 +234,7 @@ func (l *Log) Append(first uint64, recs []record.Record, sig Signature) error {
 	}
 	err := l.clean()
 	if err == nil {
-		l.buf = appendFrame(l.buf[:0], l.sum, first, recs, &sig)
+		l.buf = l.frame.append(l.buf[:0], first, packed, &sig)
 		l.dirty = true
 		_, err = l.file.WriteAt(l.buf, end)
 	}
@@ -253,7 +250,7 @@ func (l *Log) Append(first uint64, recs []record.Record, sig Signature) error {
 		return fmt.Errorf("leaflog: %s: %w", l.path, err)
 	}
 	l.dirty = false
-	l.grow(end, recs)
+	l.grow(end, packed)
 	l.end = end + int64(len(l.buf))
 	return nil
 }
@@ -299,18 +296,19 @@ func (l *Log) Mended() int {
 func (l *Log) Path() string { return l.path }
 
 // repeated accepts a batch that lies in the log word for word.
-func (l *Log) repeated(first uint64, recs []record.Record, size uint64) error {
-	if first+uint64(len(recs)) > size {
-		return fmt.Errorf("%w: leaves %d..%d overlap the log's end at %d", ErrOrder, first, first+uint64(len(recs))-1, size)
+func (l *Log) repeated(first uint64, packed []byte, size uint64) error {
+	if n := uint64(l.frame.count(packed)); first+n > size {
+		return fmt.Errorf("%w: leaves %d..%d overlap the log's end at %d", ErrOrder, first, first+n-1, size)
 	}
-	for i := range recs {
-		stored, err := l.Record(first + uint64(i))
+	for body := range slices.Chunk(packed, l.form.Body) {
+		stored, err := l.Body(first)
 		if err != nil {
 			return err
 		}
-		if stored != recs[i] {
-			return fmt.Errorf("%w: leaf %d differs from the one stored", ErrOrder, first+uint64(i))
+		if !bytes.Equal(stored, body) {
+			return fmt.Errorf("%w: leaf %d differs from the one stored", ErrOrder, first)
 		}
+		first++
 	}
 	return nil
 }

@@ -7,32 +7,30 @@ import (
 	"encoding/binary"
 	"hash/crc32"
 	"math/bits"
-
-	"github.com/assaynet/assay/poc/record"
 )
 
-// readFrame is parseFrame that also reads a frame of which one bit has changed:
+// read is parse that also reads a frame of which one bit has changed:
 // the checksum says which. mended reports that it was so. size is the frame's.
 //
 // CRC32C tells all errors of one bit in a frame from each other and from any of
 // two or three. What has more bits wrong passes for one of a single bit with a
 // probability of 1 in 13,000; then one leaf is wrong, which the audit of a log
 // counts as a fault of hardware.
-func readFrame(b []byte, sum uint32, first uint64) (records []byte, sig Signature, size int, mended, ok bool) {
-	records, sig, ok = parseFrame(b, sum, first)
+func (f frames) read(b []byte, first uint64) (packed []byte, sig Signature, size int, mended, ok bool) {
+	packed, sig, ok = f.parse(b, first)
 	if !ok {
-		if b, mended = mend(b, sum, first); !mended {
+		if b, mended = f.mend(b, first); !mended {
 			return nil, sig, 0, false, false
 		}
-		records, sig, ok = parseFrame(b, sum, first)
+		packed, sig, ok = f.parse(b, first)
 	}
-	return records, sig, frameLen(len(records) / record.Size), mended, ok
+	return packed, sig, f.len(f.count(packed)), mended, ok
 }
 
 // mend returns the frame at the start of b, whose first leaf is `first`, with the
 // one bit as it was that has changed.
-func mend(b []byte, sum uint32, first uint64) (frame []byte, ok bool) {
-	if len(b) < frameLen(1) {
+func (f frames) mend(b []byte, first uint64) (frame []byte, ok bool) {
+	if len(b) < f.len(1) {
 		return nil, false
 	}
 	n := binary.LittleEndian.Uint32(b[4:])
@@ -41,7 +39,7 @@ func mend(b []byte, sum uint32, first uint64) (frame []byte, ok bool) {
 		if bit < 32 {
 			n ^= 1 << bit
 		}
-		if n < 1 || n > MaxBatch || len(b) < frameLen(int(n)) {
+		if n < 1 || n > MaxBatch || len(b) < f.len(int(n)) {
 			continue
 		}
 		head := appendFrameHead(nil, first, int(n))
@@ -49,9 +47,9 @@ func mend(b []byte, sum uint32, first uint64) (frame []byte, ok bool) {
 		if wrong > 1 {
 			continue
 		}
-		frame := append(head, b[frameHead:frameLen(int(n))]...)
+		frame := append(head, b[frameHead:f.len(int(n))]...)
 		end := len(frame) - 4
-		diff := crc32.Update(sum, castagnoli, frame[:end]) ^ binary.LittleEndian.Uint32(frame[end:])
+		diff := crc32.Update(f.sum, castagnoli, frame[:end]) ^ binary.LittleEndian.Uint32(frame[end:])
 		switch at, bit, found := flipped(diff, end-frameHead); {
 		case diff == 0 && wrong == 1:
 			return frame, true

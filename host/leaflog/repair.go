@@ -9,8 +9,6 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
-
-	"github.com/assaynet/assay/poc/record"
 )
 
 // sector is the unit in which a disk keeps or loses a write, in bytes.
@@ -21,33 +19,33 @@ const sector = 512
 // changed. It returns the offset behind the last frame that can be read: less than
 // size where a crash interrupted a write. Damage that no crash explains is an
 // ErrDamaged, with the offset where it begins.
-func scan(file io.ReaderAt, size int64, sum uint32, found func(off int64, first uint64, records []byte, mended bool)) (end int64, err error) {
-	in := bufio.NewReaderSize(io.NewSectionReader(file, headerSize, size-headerSize), 2*maxFrame)
+func (f frames) scan(file io.ReaderAt, size int64, found func(off int64, packed []byte, mended bool)) (end int64, err error) {
+	in := bufio.NewReaderSize(io.NewSectionReader(file, headerSize, size-headerSize), 2*f.max())
 	first := uint64(0)
 	for end = headerSize; end < size; {
 		b, err := in.Peek(frameHead)
 		if n, ok := parseFrameHead(b, first); ok {
-			b, err = in.Peek(frameLen(n))
+			b, err = in.Peek(f.len(n))
 		}
 		if err != nil && err != io.EOF {
 			return end, fmt.Errorf("leaflog: read at offset %d: %w", end, err)
 		}
-		records, _, ok := parseFrame(b, sum, first)
+		packed, _, ok := f.parse(b, first)
 		length, mended := len(b), false
 		if !ok {
-			rest, err := in.Peek(int(min(size-end, maxFrame+1)))
+			rest, err := in.Peek(int(min(size-end, int64(f.max()+1))))
 			if err != nil {
 				return end, fmt.Errorf("leaflog: read at offset %d: %w", end, err)
 			}
-			if torn(rest, end, sum, first) {
+			if f.torn(rest, end, first) {
 				return end, nil
 			}
-			if records, _, length, mended, ok = readFrame(rest, sum, first); !ok {
+			if packed, _, length, mended, ok = f.read(rest, first); !ok {
 				return end, fmt.Errorf("%w: at offset %d (leaf %d)", ErrDamaged, end, first)
 			}
 		}
-		found(end, first, records, mended)
-		first += uint64(len(records) / record.Size)
+		found(end, packed, mended)
+		first += uint64(f.count(packed))
 		end += int64(length)
 		if _, err := in.Discard(length); err != nil {
 			return end, fmt.Errorf("leaflog: read at offset %d: %w", end, err)
@@ -64,36 +62,36 @@ func scan(file io.ReaderAt, size int64, sum uint32, found func(off int64, first 
 // sectors of it never reached the disk and read as zeros. All else is damage:
 // bits that changed later leave neither a short file nor a zero sector, and
 // whatever has a frame behind it was once durable.
-func torn(rest []byte, off int64, sum uint32, first uint64) bool {
-	if len(rest) > maxFrame || frameInside(rest, sum, first) {
+func (f frames) torn(rest []byte, off int64, first uint64) bool {
+	if len(rest) > f.max() || f.inside(rest, first) {
 		return false
 	}
 	if len(rest) < frameHead {
 		return true
 	}
 	n, ok := parseFrameHead(rest, first)
-	if ok && len(rest) < frameLen(n) {
-		return !whole(rest, sum, first)
+	if ok && len(rest) < f.len(n) {
+		return !f.whole(rest, first)
 	}
-	if ok && len(rest) > frameLen(n) {
+	if ok && len(rest) > f.len(n) {
 		return false
 	}
-	return lostSector(rest, off) && !whole(rest, sum, first)
+	return lostSector(rest, off) && !f.whole(rest, first)
 }
 
 // whole reports whether rest is a complete frame in which only the head changed.
-func whole(rest []byte, sum uint32, first uint64) bool {
-	n := (len(rest) - frameLen(0)) / record.Size
-	if n < 1 || n > MaxBatch || len(rest) != frameLen(n) {
+func (f frames) whole(rest []byte, first uint64) bool {
+	n := (len(rest) - f.len(0)) / f.body
+	if n < 1 || n > MaxBatch || len(rest) != f.len(n) {
 		return false
 	}
 	end := len(rest) - 4
-	crc := crc32.Update(sum, castagnoli, appendFrameHead(nil, first, n))
+	crc := crc32.Update(f.sum, castagnoli, appendFrameHead(nil, first, n))
 	return crc32.Update(crc, castagnoli, rest[frameHead:end]) == binary.LittleEndian.Uint32(rest[end:])
 }
 
-// frameInside reports whether an intact frame lies somewhere behind the start.
-func frameInside(rest []byte, sum uint32, first uint64) bool {
+// inside reports whether an intact frame lies somewhere behind the start.
+func (f frames) inside(rest []byte, first uint64) bool {
 	magic := binary.LittleEndian.AppendUint32(nil, frameMagic)
 	for at := 1; ; at++ {
 		i := bytes.Index(rest[min(at, len(rest)):], magic)
@@ -105,7 +103,7 @@ func frameInside(rest []byte, sum uint32, first uint64) bool {
 			return false
 		}
 		begins := binary.LittleEndian.Uint64(rest[at+8:])
-		if _, _, ok := parseFrame(rest[at:], sum, begins); ok && begins > first {
+		if _, _, ok := f.parse(rest[at:], begins); ok && begins > first {
 			return true
 		}
 	}

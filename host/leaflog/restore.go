@@ -9,10 +9,10 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/assaynet/assay/internal/durable"
 	"github.com/assaynet/assay/poc/commit"
-	"github.com/assaynet/assay/poc/record"
 )
 
 // DamagedSuffix ends the name under which a damaged file is kept beside the one that
@@ -25,12 +25,12 @@ const mostLost = 2 * MaxBatch
 
 // Restore makes a damaged file whole again up to a count of leaves that was committed
 // to: what is lost between its intact batches is asked of leaves, which computes it
-// again. The committed root decides whether that is what was there. The damaged file
+// again and returns their packed bodies. The committed root decides whether that is what was there. The damaged file
 // is kept under another name, and the log is read anew when it is asked for next.
 // What is filled in has no signature of its machine.
 //
 // On an error nothing has changed.
-func (s *Store) Restore(key Key, class uint8, root commit.Hash, count uint64, leaves func(first uint64, n int) ([]record.Record, error)) error {
+func (s *Store) Restore(key Key, form Form, root commit.Hash, count uint64, leaves func(first uint64, n int) ([]byte, error)) error {
 	s.mu.Lock()
 	e := s.logs[key]
 	s.mu.Unlock()
@@ -42,7 +42,7 @@ func (s *Store) Restore(key Key, class uint8, root commit.Hash, count uint64, le
 	if err != nil {
 		return fmt.Errorf("leaflog: %w", err)
 	}
-	whole, err := restored(raw, key, class, root, count, leaves)
+	whole, err := restored(raw, key, form, root, count, leaves)
 	if err != nil {
 		return fmt.Errorf("leaflog: %s: %w", path, err)
 	}
@@ -62,33 +62,27 @@ func (s *Store) Restore(key Key, class uint8, root commit.Hash, count uint64, le
 }
 
 // restored is the file that raw was.
-func restored(raw []byte, key Key, class uint8, root commit.Hash, count uint64, leaves func(first uint64, n int) ([]record.Record, error)) ([]byte, error) {
-	whole := appendHeader(nil, key, class)
-	sum := frameSum(whole)
-	tree, leaf := commit.Frontier{}, commit.Leaf{Class: class, Node: key.Node}
+func restored(raw []byte, key Key, form Form, root commit.Hash, count uint64, leaves func(first uint64, n int) ([]byte, error)) ([]byte, error) {
+	whole := appendHeader(nil, key, form)
+	f, tree := framesOf(whole), commit.Frontier{}
 	first := uint64(0)
-	add := func(recs []record.Record, sig *Signature) {
-		whole = appendFrame(whole, sum, first, recs, sig)
-		for i := range recs {
+	add := func(packed []byte, sig *Signature) {
+		whole = f.append(whole, first, packed, sig)
+		for body := range slices.Chunk(packed, f.body) {
 			if first < count {
-				leaf.Index, leaf.Norm, leaf.Digest = first, recs[i].Norm, recs[i].Digest
-				tree.Append(leaf.Hash())
+				tree.Append(form.leaf(key.Node, first, body).Hash())
 			}
 			first++
 		}
 	}
 	for at := headerSize; first < count; {
 		rest := raw[min(at, len(raw)):]
-		if packed, sig, size, _, ok := readFrame(rest, sum, first); ok {
-			recs := make([]record.Record, len(packed)/record.Size)
-			for i := range recs {
-				recs[i] = record.At(packed, i)
-			}
-			add(recs, &sig)
+		if packed, sig, size, _, ok := f.read(rest, first); ok {
+			add(packed, &sig)
 			at += size
 			continue
 		}
-		skip, next := nextFrame(rest[:min(len(rest), 2*maxFrame+frameHead)], rest, sum, first)
+		skip, next := f.next(rest[:min(len(rest), 2*f.max()+frameHead)], rest, first)
 		if skip < 0 {
 			skip, next = len(rest), count
 		}
@@ -98,14 +92,14 @@ func restored(raw []byte, key Key, class uint8, root commit.Hash, count uint64, 
 		at += skip
 		for first < next {
 			n := int(min(next-first, MaxBatch))
-			recs, err := leaves(first, n)
-			if err == nil && len(recs) != n {
+			packed, err := leaves(first, n)
+			if err == nil && len(packed) != n*f.body {
 				err = errors.New("leaflog: not as many as were asked for")
 			}
 			if err != nil {
 				return nil, fmt.Errorf("computing leaf %d and those behind it again: %w", first, err)
 			}
-			add(recs, new(Signature))
+			add(packed, new(Signature))
 		}
 	}
 	if tree.Root() != root {
@@ -114,9 +108,9 @@ func restored(raw []byte, key Key, class uint8, root commit.Hash, count uint64, 
 	return whole, nil
 }
 
-// nextFrame finds where within the window, the begin of rest, an intact frame of later
+// next finds where within the window, the begin of rest, an intact frame of later
 // leaves begins; skip is below 0 where none does.
-func nextFrame(window, rest []byte, sum uint32, first uint64) (skip int, begins uint64) {
+func (f frames) next(window, rest []byte, first uint64) (skip int, begins uint64) {
 	magic := binary.LittleEndian.AppendUint32(nil, frameMagic)
 	for at := 1; at < len(window); at++ {
 		i := bytes.Index(window[at:], magic)
@@ -125,7 +119,7 @@ func nextFrame(window, rest []byte, sum uint32, first uint64) (skip int, begins 
 		}
 		at += i
 		begins := binary.LittleEndian.Uint64(rest[at+8:])
-		if _, _, ok := parseFrame(rest[at:], sum, begins); ok && begins > first {
+		if _, _, ok := f.parse(rest[at:], begins); ok && begins > first {
 			return at, begins
 		}
 	}

@@ -91,15 +91,18 @@ func (s *Store) list() error {
 	return nil
 }
 
-// Log opens a log, making it when there is none. Its class never changes.
+// Log opens a log of transformer/1 by its class, as LogOf does.
+func (s *Store) Log(key Key, class uint8) (*Log, error) { return s.LogOf(key, Transformer(class)) }
+
+// LogOf opens a log, making it when there is none. Its form never changes.
 // Reading an existing log takes about a second per two million leaves; other
 // logs are not held up.
-func (s *Store) Log(key Key, class uint8) (*Log, error) {
+func (s *Store) LogOf(key Key, form Form) (*Log, error) {
 	if err := commit.ValidNode(key.Node); err != nil {
 		return nil, fmt.Errorf("leaflog: %w", err)
 	}
-	if key.Segment == 0 || class == 0 {
-		return nil, fmt.Errorf("%w: segment %d, class %d", ErrRange, key.Segment, class)
+	if err := form.valid(); err != nil || key.Segment == 0 {
+		return nil, fmt.Errorf("%w: segment %d, %+v", ErrRange, key.Segment, form)
 	}
 	s.mu.Lock()
 	if s.closed {
@@ -116,8 +119,8 @@ func (s *Store) Log(key Key, class uint8) (*Log, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.log != nil {
-		if e.log.class != class {
-			return nil, fmt.Errorf("%w: the log of epoch %d node %s segment %d has class %d, not %d", ErrOrder, key.Epoch, key.Node, key.Segment, e.log.class, class)
+		if e.log.form != form {
+			return nil, fmt.Errorf("%w: the log of epoch %d node %s segment %d has %+v, not %+v", ErrOrder, key.Epoch, key.Node, key.Segment, e.log.form, form)
 		}
 		return e.log, nil
 	}
@@ -125,7 +128,7 @@ func (s *Store) Log(key Key, class uint8) (*Log, error) {
 	if err := durable.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("leaflog: %w", err)
 	}
-	log, err := openLog(filepath.Join(dir, fileName(key)), key, class, s.through)
+	log, err := openLog(filepath.Join(dir, fileName(key)), key, form, s.through)
 	if err != nil {
 		return nil, err
 	}

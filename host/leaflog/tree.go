@@ -3,29 +3,30 @@
 package leaflog
 
 import (
+	"bytes"
 	"fmt"
+	"slices"
 
 	"github.com/assaynet/assay/poc/commit"
-	"github.com/assaynet/assay/poc/record"
 )
 
 // block is the part of the tree under one block's root, read from the file.
 type block struct {
 	index  uint64
 	count  uint64 // leaves in it, blockSize unless it was the last one
-	data   []byte // packed records
+	data   []byte // packed bodies
 	leaves commit.Log
 }
 
-// Record returns leaf i's norm and digest.
-func (l *Log) Record(i uint64) (record.Record, error) {
+// Body returns leaf i's body, which is the caller's.
+func (l *Log) Body(i uint64) ([]byte, error) {
 	l.reading.Lock()
 	defer l.reading.Unlock()
 	b, err := l.block(i/blockSize, i%blockSize+1)
 	if err != nil {
-		return record.Record{}, err
+		return nil, err
 	}
-	return record.At(b.data, int(i%blockSize)), nil
+	return bytes.Clone(b.data[int(i%blockSize)*l.form.Body:][:l.form.Body]), nil
 }
 
 // Batch returns what one Append stored, the one with leaf i, from the file.
@@ -41,7 +42,7 @@ func (l *Log) Batch(i uint64) (Batch, error) {
 	}
 	off := starts[i/blockSize].off // the frame is this one, or begins before the next block
 	if next := i/blockSize + 1; next < uint64(len(starts)) {
-		end = min(end, starts[next].off+maxFrame)
+		end = min(end, starts[next].off+int64(l.frame.max()))
 	}
 	raw := make([]byte, end-off)
 	l.reading.Lock()
@@ -51,13 +52,13 @@ func (l *Log) Batch(i uint64) (Batch, error) {
 		return Batch{}, fmt.Errorf("leaflog: %s: read: %w", l.path, err)
 	}
 	for first, at := starts[i/blockSize].first, 0; ; {
-		records, sig, n, _, ok := readFrame(raw[at:], l.sum, first)
+		packed, sig, n, _, ok := l.frame.read(raw[at:], first)
 		if !ok {
 			return Batch{}, l.damaged(off + int64(at))
 		}
-		next := first + uint64(len(records)/record.Size)
+		next := first + uint64(l.frame.count(packed))
 		if i < next {
-			return Batch{First: first, Records: records, Signature: sig}, nil
+			return Batch{First: first, Records: packed, Signature: sig}, nil
 		}
 		first, at = next, at+n
 	}
@@ -65,8 +66,8 @@ func (l *Log) Batch(i uint64) (Batch, error) {
 
 // Leaf returns leaf i as it stands in the tree.
 func (l *Log) Leaf(i uint64) (commit.Leaf, error) {
-	r, err := l.Record(i)
-	return commit.Leaf{Class: l.class, Node: l.key.Node, Index: i, Record: r}, err
+	body, err := l.Body(i)
+	return l.form.leaf(l.key.Node, i, body), err
 }
 
 // Root returns the root over the first size leaves.
@@ -118,7 +119,7 @@ func (l *Log) block(index, least uint64) (*block, error) {
 	}
 	// The block's last frame begins before the next block's first, and may be it.
 	if index+1 < uint64(len(starts)) {
-		end = min(end, starts[index+1].off+maxFrame)
+		end = min(end, starts[index+1].off+int64(l.frame.max()))
 	}
 	off, begins := starts[index].off, starts[index].first
 	raw := make([]byte, end-off)
@@ -126,22 +127,22 @@ func (l *Log) block(index, least uint64) (*block, error) {
 		return nil, fmt.Errorf("leaflog: %s: read: %w", l.path, err)
 	}
 	b := &block{index: index, count: min(size-first, blockSize)}
-	b.data = make([]byte, 0, b.count*record.Size)
-	leaf := commit.Leaf{Class: l.class, Node: l.key.Node}
-	for at := 0; uint64(len(b.data)) < b.count*record.Size; {
-		records, _, n, _, ok := readFrame(raw[at:], l.sum, begins)
+	body := l.form.Body
+	whole := int(b.count) * body
+	b.data = make([]byte, 0, whole)
+	for at := 0; len(b.data) < whole; {
+		packed, _, n, _, ok := l.frame.read(raw[at:], begins)
 		if !ok {
 			return nil, l.damaged(off + int64(at))
 		}
-		want := first + uint64(len(b.data)/record.Size)
+		want := first + uint64(l.frame.count(b.data))
 		at += n
-		records, begins = records[(want-begins)*record.Size:], begins+uint64(len(records)/record.Size)
-		b.data = append(b.data, records[:min(len(records), int(b.count)*record.Size-len(b.data))]...)
+		packed, begins = packed[int(want-begins)*body:], begins+uint64(l.frame.count(packed))
+		b.data = append(b.data, packed[:min(len(packed), whole-len(b.data))]...)
 	}
-	for i := range b.count {
-		r := record.At(b.data, int(i))
-		leaf.Index, leaf.Norm, leaf.Digest = first+i, r.Norm, r.Digest
-		b.leaves.Append(leaf.Hash())
+	for body := range slices.Chunk(b.data, body) {
+		b.leaves.Append(l.form.leaf(l.key.Node, first, body).Hash())
+		first++
 	}
 	l.cached = b
 	return b, nil

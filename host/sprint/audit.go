@@ -162,12 +162,12 @@ func (a *logAudit) run(ctx context.Context, by *auditor, class transformer.Class
 	leaves := delivery.Questions(o, nonce, samples, end)
 	claimed := make([]record.Record, len(leaves))
 	for i, leaf := range leaves {
-		r, err := log.Record(leaf)
+		body, err := log.Body(leaf)
 		if err != nil {
 			a.err = err
 			return
 		}
-		claimed[i] = r
+		claimed[i] = record.At(body, 0)
 	}
 	node := seed.Node(o.Chain, o.Participant, o.Node, class.Name)
 	out, err := by.judge.Units(ctx, class, seed.Seed(o.Seed1), node, seed.Seed(o.SegmentSeed), leaves, claimed)

@@ -122,11 +122,11 @@ func (op *Openings) of(epoch uint64, class transformer.Class, c sprintv1.Commit,
 	}
 	o.Node, o.Segment = c.Node, c.Segment
 	for _, nonce := range nonces {
-		r, err := log.Record(nonce)
+		body, err := log.Body(nonce)
 		if err != nil {
 			return o, err
 		}
-		o.Leaves = r.Append(o.Leaves)
+		o.Leaves = append(o.Leaves, body...)
 	}
 	proof, err := commit.Multi(log, c.Count, nonces)
 	for _, hash := range proof {

@@ -40,8 +40,9 @@ func (op *Openings) restore(ctx context.Context, g *errgroup.Group, e sprintv1.E
 		alone := op.c.Alone()
 		g.Go(func() error {
 			defer close(r.done)
-			r.err = op.c.Leaves.Restore(key, class.ID, commit.Hash(c.Root), c.Count, func(first uint64, n int) ([]record.Record, error) {
-				return op.computeAgain(ctx, e, class, key, first, n, alone)
+			r.err = op.c.Leaves.Restore(key, leaflog.Transformer(class.ID), commit.Hash(c.Root), c.Count, func(first uint64, n int) ([]byte, error) {
+				recs, err := op.computeAgain(ctx, e, class, key, first, n, alone)
+				return record.Pack(recs...), err
 			})
 			if r.err == nil {
 				op.c.Logger.Warn("a damaged log was made whole by computing its lost leaves again", "node", key.Node, "epoch", key.Epoch, "segment", key.Segment)

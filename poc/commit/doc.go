@@ -2,8 +2,8 @@
 
 // Package commit binds work before anyone knows which part will be looked at.
 //
-// A node that computes artefacts puts each one, as a canonical binary Leaf,
-// into an append-only Merkle log in the form of RFC 6962. What it publishes is
+// A node that computes artefacts puts each one, as a canonical binary Leaf
+// whose body only its kind of work reads, into an append-only Merkle log in the form of RFC 6962. What it publishes is
 // a Statement: root and count, signed by its host. From then on it can open
 // any leaf but change none.
 //
@@ -24,6 +24,6 @@
 // depth of 48, and has one answer. Proofs that are too long, too short, out of
 // order or out of range are refused, so a proof has one form.
 //
-// The rules are spec C-1 to C-14. A multiproof opens many leaves of one log and lists each hash once: 200
+// The rules are spec C-1 to C-17. A multiproof opens many leaves of one log and lists each hash once: 200
 // openings of a million leaves take about 2,450 hashes instead of 4,000.
 package commit

@@ -15,7 +15,7 @@ func Example() {
 	var log commit.Log
 	var hashes []commit.Hash
 	for nonce := range uint64(1000) {
-		leaf := commit.Leaf{Class: 1, Node: "gpu-0", Index: nonce, Record: record.Record{Norm: 500 + nonce}}
+		leaf := record.Leaf{Class: 1, Node: "gpu-0", Index: nonce, Record: record.Record{Norm: 500 + nonce}}
 		hashes = append(hashes, leaf.Hash())
 		log.Append(leaf.Hash())
 	}

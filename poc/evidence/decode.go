@@ -15,7 +15,7 @@ import (
 // content is a file with everything decoded and checked for form.
 type content struct {
 	class     transformer.Class
-	leaf      commit.Leaf
+	leaf      record.Leaf
 	statement commit.Statement
 	hostKey   [32]byte
 	signature []byte
@@ -42,7 +42,7 @@ func (f File) decode() (c content, err error) {
 	}
 	c.statement = commit.Statement{Chain: f.Chain, Epoch: f.Epoch, Segment: f.Segment, Participant: f.Participant,
 		Node: f.Node, Class: f.Class, Count: f.Count}
-	c.leaf = commit.Leaf{Class: c.class.ID, Node: f.Node, Index: f.Nonce, Record: record.Record{Norm: f.Norm}}
+	c.leaf = record.Leaf{Class: c.class.ID, Node: f.Node, Index: f.Nonce, Record: record.Record{Norm: f.Norm}}
 	for _, field := range []struct {
 		what string
 		text string

@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/assaynet/assay/poc/commit"
+	"github.com/assaynet/assay/poc/record"
 	"github.com/assaynet/assay/poc/seed"
 	"github.com/assaynet/assay/poc/work/transformer"
 )
@@ -38,7 +39,7 @@ func build(class transformer.Class, seed1 seed.Seed) (transformer.Model, error) 
 
 // evidence signs a log of five leaves in which forge may change leaf 3, and
 // returns the file about it. The epoch has three commits; this one is the second.
-func evidence(t testing.TB, claim string, forge func(*commit.Leaf)) File {
+func evidence(t testing.TB, claim string, forge func(*record.Leaf)) File {
 	t.Helper()
 	model, err := nano()
 	if err != nil {
@@ -50,9 +51,9 @@ func evidence(t testing.TB, claim string, forge func(*commit.Leaf)) File {
 		t.Fatal(err)
 	}
 	var log commit.Log
-	var leaves []commit.Leaf
+	var leaves []record.Leaf
 	for i, o := range out {
-		leaf := commit.Leaf{Class: 1, Node: "gpu-0", Index: uint64(i), Record: o.Record}
+		leaf := record.Leaf{Class: 1, Node: "gpu-0", Index: uint64(i), Record: o.Record}
 		if i == 3 && forge != nil {
 			forge(&leaf)
 		}
@@ -114,14 +115,14 @@ func TestVerify(t *testing.T) {
 	for _, c := range []struct {
 		name   string
 		claim  string
-		forge  func(*commit.Leaf)
+		forge  func(*record.Leaf)
 		forged bool
 		reason string
 	}{
 		{"honest", Honest, nil, false, "the leaf is what the unit gives"},
-		{"a digest bit", Forged, func(l *commit.Leaf) { l.Digest[7] ^= 1 }, true, "the leaf's digest is not the unit's"},
-		{"the norm alone", Forged, func(l *commit.Leaf) { l.Norm++ }, true, "the leaf's norm is not the unit's"},
-		{"both", Forged, func(l *commit.Leaf) { l.Norm++; l.Digest[0]++ }, true, "the leaf's norm and digest are not the unit's"},
+		{"a digest bit", Forged, func(l *record.Leaf) { l.Digest[7] ^= 1 }, true, "the leaf's digest is not the unit's"},
+		{"the norm alone", Forged, func(l *record.Leaf) { l.Norm++ }, true, "the leaf's norm is not the unit's"},
+		{"both", Forged, func(l *record.Leaf) { l.Norm++; l.Digest[0]++ }, true, "the leaf's norm and digest are not the unit's"},
 	} {
 		f := evidence(t, c.claim, c.forge)
 		data, err := f.Marshal()
@@ -195,7 +196,7 @@ func digit(hexes string) string {
 }
 
 func TestAnchor(t *testing.T) {
-	f := evidence(t, Forged, func(l *commit.Leaf) { l.Norm++ })
+	f := evidence(t, Forged, func(l *record.Leaf) { l.Norm++ })
 	got, err := f.Anchor()
 	if err != nil {
 		t.Fatal(err)

@@ -15,6 +15,7 @@ import (
 
 	"github.com/assaynet/assay/poc/audit"
 	"github.com/assaynet/assay/poc/commit"
+	"github.com/assaynet/assay/poc/record"
 	"github.com/assaynet/assay/poc/seed"
 	"github.com/assaynet/assay/poc/signed"
 	"github.com/assaynet/assay/poc/work/matmul"
@@ -302,7 +303,7 @@ func TestLeafIsBound(t *testing.T) {
 	if len(leaf) != LeafSize {
 		t.Errorf("%d bytes", len(leaf))
 	}
-	if _, err := commit.ParseLeaf(leaf); !errors.Is(err, commit.ErrLeaf) {
+	if _, err := record.ParseLeaf(leaf); !errors.Is(err, commit.ErrLeaf) {
 		t.Errorf("read as a Sprint's leaf: %v", err)
 	}
 }

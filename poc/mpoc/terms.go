@@ -238,7 +238,7 @@ func (l Log) Tiles() uint64 { return l.Commit.Loops * uint64(l.Terms.Shape.Matmu
 
 const (
 	leafVersion = 1
-	kindLoop    = 2 // commit.Leaf has kind 1
+	kindLoop    = 2 // the one kind whose leaf is not a commit.Leaf
 	// LeafSize is the length of a loop's canonical leaf.
 	LeafSize = 2 + 3*4 + 32 + 32 + 8 + 32
 )

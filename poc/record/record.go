@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package record has the 40 bytes that a log keeps of a leaf: what a unit of transformer/1 gave. They are the same in a
+// Package record has the 40 bytes that a log keeps of a unit of transformer/1, the body of its leaf. They are the same in a
 // machine's batch, in a host's log, in an opening on chain and in an evidence file.
 package record
 
@@ -18,6 +18,15 @@ type Record struct {
 // Append appends the record's Size bytes.
 func (r Record) Append(dst []byte) []byte {
 	return append(binary.LittleEndian.AppendUint64(dst, r.Norm), r.Digest[:]...)
+}
+
+// Pack returns the bytes of records that follow each other.
+func Pack(records ...Record) []byte {
+	packed := make([]byte, 0, len(records)*Size)
+	for _, r := range records {
+		packed = r.Append(packed)
+	}
+	return packed
 }
 
 // At reads the i-th of records that follow each other. There must be so many: it panics like an index out of range.

@@ -311,7 +311,7 @@ func (h *host) log(e sprintv1.Epoch, node string, segment uint32) *leafLog {
 			out = h.cheat.leaf(e, ref, out)
 		}
 		l.outputs = append(l.outputs, out)
-		l.tree.Append(commit.Leaf{Class: class.ID, Node: node, Index: uint64(i), Record: out.Record}.Hash())
+		l.tree.Append(record.Leaf{Class: class.ID, Node: node, Index: uint64(i), Record: out.Record}.Hash())
 	}
 	h.logs[id] = l
 	return l

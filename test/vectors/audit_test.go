@@ -14,6 +14,7 @@ import (
 	"github.com/assaynet/assay/poc/commit"
 	"github.com/assaynet/assay/poc/credit"
 	"github.com/assaynet/assay/poc/evidence"
+	"github.com/assaynet/assay/poc/record"
 	"github.com/assaynet/assay/poc/seed"
 	"github.com/assaynet/assay/poc/work/transformer"
 )
@@ -250,13 +251,13 @@ func TestEvidence(t *testing.T) {
 		}
 		return model, nil
 	}
-	file := func(version, claim string, forge func(*commit.Leaf)) string {
+	file := func(version, claim string, forge func(*record.Leaf)) string {
 		var out [1]transformer.Output
 		node := seed.Node("assay-test", "cpc1host", "gpu-0", "nano")
 		if err := model.Run(out[:], node, segment, []uint64{2}); err != nil {
 			t.Fatal(err)
 		}
-		leaf := commit.Leaf{Class: 1, Node: "gpu-0", Index: 2, Record: out[0].Record}
+		leaf := record.Leaf{Class: 1, Node: "gpu-0", Index: 2, Record: out[0].Record}
 		forge(&leaf)
 		var log commit.Log
 		for i := range uint64(5) {
@@ -300,9 +301,9 @@ func TestEvidence(t *testing.T) {
 		}
 		return string(data)
 	}
-	honest := file(evidence.Version, evidence.Honest, func(*commit.Leaf) {})
-	first := file(evidence.Version1, evidence.Honest, func(*commit.Leaf) {})
-	forged := file(evidence.Version, evidence.Forged, func(l *commit.Leaf) { l.Digest[0] ^= 1 })
+	honest := file(evidence.Version, evidence.Honest, func(*record.Leaf) {})
+	first := file(evidence.Version1, evidence.Honest, func(*record.Leaf) {})
+	forged := file(evidence.Version, evidence.Forged, func(l *record.Leaf) { l.Digest[0] ^= 1 })
 	value := func(file, key string) string {
 		_, v, _ := strings.Cut(file, `"`+key+`": "`)
 		v, _, _ = strings.Cut(v, `"`)
@@ -318,7 +319,7 @@ func TestEvidence(t *testing.T) {
 	inputs := []given[text]{
 		{"honest", text(honest)},
 		{"forged digest", text(forged)},
-		{"forged norm", text(file(evidence.Version, evidence.Forged, func(l *commit.Leaf) { l.Norm++ }))},
+		{"forged norm", text(file(evidence.Version, evidence.Forged, func(l *record.Leaf) { l.Norm++ }))},
 		{"version 1", text(first)},
 		{"version 1, edited into a conviction", text(strings.NewReplacer(`"honest"`, `"forged"`, seed1.String(), segment.String()).Replace(first))},
 		{"the same of version 2", text(strings.NewReplacer(`"honest"`, `"forged"`, seed1.String(), segment.String()).Replace(honest))},

@@ -27,9 +27,9 @@ type leafOut struct {
 
 // Holds spec C-8.
 func TestLeaf(t *testing.T) {
-	leaf := commit.Leaf{Class: 1, Node: "gpu-0", Index: 258, Record: record.Record{Norm: 1 << 40, Digest: counted(1)}}
+	leaf := record.Leaf{Class: 1, Node: "gpu-0", Index: 258, Record: record.Record{Norm: 1 << 40, Digest: counted(1)}}
 	good := leaf.Append(nil)
-	with := func(change func(*commit.Leaf)) raw {
+	with := func(change func(*record.Leaf)) raw {
 		l := leaf
 		change(&l)
 		return l.Append(nil)
@@ -41,10 +41,10 @@ func TestLeaf(t *testing.T) {
 	}
 	check(t, "leaf.json", "canonical leaves: bytes to fields and leaf hash", []given[raw]{
 		{"a leaf", good},
-		{"limits", with(func(l *commit.Leaf) {
+		{"limits", with(func(l *record.Leaf) {
 			l.Class, l.Node, l.Index, l.Norm = 255, strings.Repeat("z", 32), commit.MaxSize-1, 1<<64-1
 		})},
-		{"shortest node", with(func(l *commit.Leaf) { l.Node = "-" })},
+		{"shortest node", with(func(l *record.Leaf) { l.Node = "-" })},
 		{"empty", raw{}},
 		{"cut", raw(good[:len(good)-1])},
 		{"a byte more", append(slices.Clone(good), 0)},
@@ -53,12 +53,12 @@ func TestLeaf(t *testing.T) {
 		{"class 0", byteAt(2, 0)},
 		{"node length too small", byteAt(3, 4)},
 		{"node length too large", byteAt(3, 6)},
-		{"no node", with(func(l *commit.Leaf) { l.Node = "" })},
-		{"node of 33", with(func(l *commit.Leaf) { l.Node = strings.Repeat("z", 33) })},
+		{"no node", with(func(l *record.Leaf) { l.Node = "" })},
+		{"node of 33", with(func(l *record.Leaf) { l.Node = strings.Repeat("z", 33) })},
 		{"capital in node", byteAt(4, 'G')},
-		{"index 2^48-1", with(func(l *commit.Leaf) { l.Index = commit.MaxSize })},
+		{"index 2^48-1", with(func(l *record.Leaf) { l.Index = commit.MaxSize })},
 	}, func(t testing.TB, in raw) leafOut {
-		l, err := commit.ParseLeaf(in)
+		l, err := record.ParseLeaf(in)
 		if err != nil {
 			return leafOut{Error: fault(t, err)}
 		}

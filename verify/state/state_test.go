@@ -27,6 +27,7 @@ import (
 	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
 	"github.com/assaynet/assay/poc/commit"
 	"github.com/assaynet/assay/poc/evidence"
+	"github.com/assaynet/assay/poc/record"
 	"github.com/assaynet/assay/poc/seed"
 	"github.com/assaynet/assay/poc/work/transformer"
 )
@@ -62,7 +63,7 @@ func newWorld(t testing.TB) *world {
 	out[1].Digest[0] ^= 1
 	var log commit.Log
 	for i, o := range out {
-		log.Append(commit.Leaf{Class: 1, Node: "gpu-0", Index: uint64(i), Record: o.Record}.Hash())
+		log.Append(record.Leaf{Class: 1, Node: "gpu-0", Index: uint64(i), Record: o.Record}.Hash())
 	}
 	st := commit.Statement{Chain: testChain, Epoch: testEpoch, Segment: 2, Participant: "cpc1host", Node: "gpu-0", Class: "nano",
 		Seed1: commit.Hash(seed1), SegmentSeed: commit.Hash(segment), Root: log.Root(), Count: 3}

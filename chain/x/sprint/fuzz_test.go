@@ -118,7 +118,7 @@ func FuzzOpening(f *testing.F) {
 	trees := make([]commit.Log, len(logs))
 	for i := range logs {
 		for nonce := range logs[i].Count {
-			trees[i].Append(commit.Leaf{Class: transformer.Nano.ID, Node: logs[i].Node, Index: nonce, Record: record.Record{Norm: nonce, Digest: [32]byte{byte(i), byte(nonce)}}}.Hash())
+			trees[i].Append(record.Leaf{Class: transformer.Nano.ID, Node: logs[i].Node, Index: nonce, Record: record.Record{Norm: nonce, Digest: [32]byte{byte(i), byte(nonce)}}}.Hash())
 		}
 		root := trees[i].Root()
 		logs[i].Root = root[:]

@@ -26,7 +26,7 @@ func atProof(t *testing.T) sprintv1.GenesisState {
 	const who, count = "cpc1member", 80
 	var log commit.Log
 	for nonce := range uint64(count) {
-		log.Append(commit.Leaf{Class: transformer.Nano.ID, Node: "gpu-1", Index: nonce, Record: record.Record{Norm: nonce, Digest: [32]byte{byte(nonce)}}}.Hash())
+		log.Append(record.Leaf{Class: transformer.Nano.ID, Node: "gpu-1", Index: nonce, Record: record.Record{Norm: nonce, Digest: [32]byte{byte(nonce)}}}.Hash())
 	}
 	root := log.Root()
 	s := sprintv1.EpochState{Epoch: 1,

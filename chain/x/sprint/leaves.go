@@ -115,7 +115,7 @@ func verifyOpening(class transformer.Class, drawn []drawnLog, logs []sprintv1.Lo
 		}
 		hashes := make([]commit.Hash, len(d.nonces))
 		for j, nonce := range d.nonces {
-			hashes[j] = commit.Leaf{Class: class.ID, Node: c.Node, Index: nonce, Record: record.At(o.Leaves, j)}.Hash()
+			hashes[j] = record.Leaf{Class: class.ID, Node: c.Node, Index: nonce, Record: record.At(o.Leaves, j)}.Hash()
 		}
 		proof := make([]commit.Hash, len(o.Proof)/32)
 		for j := range proof {

@@ -59,7 +59,7 @@ func BenchmarkGasPrices(b *testing.B) {
 		at := 0
 		for i := range shape.count {
 			digest := sha256.Sum256([]byte{byte(i), byte(i >> 8)})
-			log.Append(commit.Leaf{Class: class.ID, Node: "gpu-0", Index: i, Record: record.Record{Norm: i, Digest: digest}}.Hash())
+			log.Append(record.Leaf{Class: class.ID, Node: "gpu-0", Index: i, Record: record.Record{Norm: i, Digest: digest}}.Hash())
 			if at < len(drawn) && drawn[at] == i {
 				leaves = append(append(leaves, byte(i), byte(i>>8), 0, 0, 0, 0, 0, 0), digest[:]...)
 				at++

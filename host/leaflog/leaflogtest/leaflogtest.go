@@ -9,7 +9,6 @@ import (
 
 	"github.com/assaynet/assay/host/leaflog"
 	"github.com/assaynet/assay/poc/delivery"
-	"github.com/assaynet/assay/poc/record"
 	"github.com/assaynet/assay/poc/work/transformer"
 )
 
@@ -23,12 +22,10 @@ func Deliver(t testing.TB, log *leaflog.Log, o delivery.Order, machine ed25519.P
 
 func Try(log *leaflog.Log, o delivery.Order, machine ed25519.PrivateKey, out []transformer.Output) error {
 	var packed []byte
-	records := make([]record.Record, len(out))
-	for i, o := range out {
-		records[i] = o.Record
+	for _, o := range out {
 		packed = o.Record.Append(packed)
 	}
 	first := log.Size()
 	sig := delivery.Statement{Order: o, Batch: delivery.BatchOf(first, packed)}.Sign(machine)
-	return log.Append(first, records, leaflog.Signature(sig))
+	return log.Append(first, packed, leaflog.Signature(sig))
 }
