@@ -35,7 +35,7 @@ var layers = map[string][]string{
 	"credit":           {"audit"},
 	"evidence":         {"record", "seed", "commit", "document", "work/transformer"},
 	"mpoc":             {"seed", "commit", "document", "audit", "credit", "work/matmul", "signed"},
-	"delivery":         {"record", "seed", "commit", "document", "audit", "work", "work/transformer", "signed"},
+	"delivery":         {"record", "seed", "commit", "document", "audit", "work", "signed"},
 }
 
 // standard is what may be imported of the standard library: nothing that

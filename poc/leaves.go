@@ -4,7 +4,6 @@ package poc
 
 import (
 	"context"
-	"encoding/hex"
 	"errors"
 	"fmt"
 
@@ -32,7 +31,7 @@ func openEvidence(data []byte) (Document, error) {
 func (*Evidence) Kind() Kind { return KindEvidence }
 
 // Cost is one unit and its model.
-func (d *Evidence) Cost() Cost { return unitsOf(d.File.Class, 1, false) }
+func (d *Evidence) Cost() Cost { return unitsOf(work.Kinds(), d.File.Class, 1, false) }
 
 // Verify implements Document.
 func (d *Evidence) Verify(ctx context.Context, engine work.Engine, o Options) (Report, error) {
@@ -48,7 +47,7 @@ func (d *Evidence) Verify(ctx context.Context, engine work.Engine, o Options) (R
 		return r, err
 	}
 	r.Proves, r.Unbound, r.Cost, r.Checked, r.Leaf = found.Reason, found.Unbound, d.Cost(), 1, f.Nonce
-	r.Got, r.Want = text(record.Record{Norm: found.GotNorm, Digest: found.GotDigest}), text(record.Record{Norm: found.WantNorm, Digest: found.WantDigest})
+	r.Got, r.Want = text(found.GotNorm, found.GotDigest), text(found.WantNorm, found.WantDigest)
 	switch {
 	case found.Unbound:
 		r.Assumed = []string{"Seed_1 of the epoch", "the segment's seed", "that the host key is the participant's"}
@@ -77,8 +76,8 @@ func (d *Evidence) Verify(ctx context.Context, engine work.Engine, o Options) (R
 }
 
 // text writes a record for people.
-func text(c record.Record) string {
-	return fmt.Sprintf("norm %d digest %s", c.Norm, hex.EncodeToString(c.Digest[:]))
+func text(norm uint64, digest [32]byte) string {
+	return delivery.Body(record.Record{Norm: norm, Digest: digest}.Append(nil)).String()
 }
 
 // assumedOf is what nothing in a document about leaves between a machine and its host shows.
@@ -138,7 +137,11 @@ func openLeafEvidence(data []byte) (Document, error) {
 func (*LeafEvidence) Kind() Kind { return KindLeafEvidence }
 
 // Cost is the units of the leaves that are called wrong.
-func (d *LeafEvidence) Cost() Cost { return unitsOf(d.File.Order.Class, len(d.File.Wrong), true) }
+func (d *LeafEvidence) Cost() Cost { return d.cost(work.Kinds()) }
+
+func (d *LeafEvidence) cost(kinds work.Table) Cost {
+	return unitsOf(kinds, d.File.Order.Class, len(d.File.Wrong), true)
+}
 
 // Verify implements Document.
 func (d *LeafEvidence) Verify(ctx context.Context, engine work.Engine, o Options) (Report, error) {
@@ -149,19 +152,23 @@ func (d *LeafEvidence) Verify(ctx context.Context, engine work.Engine, o Options
 func (d *LeafEvidence) verify(ctx context.Context, engine work.Engine, o Options) (Report, delivery.Finding, error) {
 	e := d.File
 	r := Report{Kind: d.Kind(), Claim: string(e.Claim)}
-	f, err := e.Verify(ctx, work.NewJudge(engine))
+	judge := work.NewJudge(engine)
+	if o.Kinds != nil {
+		judge.Kinds = o.Kinds
+	}
+	f, err := e.Verify(ctx, judge)
 	if errors.Is(err, delivery.ErrClaim) {
-		r.Cost = d.Cost()
+		r.Cost = d.cost(judge.Kinds)
 	}
 	if err != nil {
 		return r, f, err
 	}
-	r.Cost = d.Cost()
+	r.Cost = d.cost(judge.Kinds)
 	if err := o.ordered(e.Order); err != nil {
 		return r, f, err
 	}
 	r.Proven, r.Proves, r.Assumed = true, f.Reason, assumedOf(o)
-	r.Checked, r.Wrong, r.Leaf, r.Got, r.Want = f.Checked, f.Wrong, f.Leaf, text(f.Got), text(f.Want)
+	r.Checked, r.Wrong, r.Leaf, r.Got, r.Want = f.Checked, f.Wrong, f.Leaf, f.Got.String(), f.Want.String()
 	if f.Claim == delivery.Fraud {
 		r.Accused = e.Order.DeviceKey.String()
 	}

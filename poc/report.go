@@ -10,7 +10,6 @@ import (
 	"github.com/assaynet/assay/poc/evidence"
 	"github.com/assaynet/assay/poc/work"
 	"github.com/assaynet/assay/poc/work/matmul"
-	"github.com/assaynet/assay/poc/work/transformer"
 )
 
 // ErrAnchor reports a document that is sound by itself, and not about the epoch that the reader knows.
@@ -41,6 +40,9 @@ type Options struct {
 	// hash as package verify/state reads it. Evidence is held against all of it, leaves between a machine and its host
 	// against the chain, the class and the seeds. A chain knows nothing of loops, so with their documents it is refused.
 	Anchor *Anchor
+	// Kinds are the kinds of work that documents on the leaves of a machine may be about; nil is the network's,
+	// work.Kinds(). Add what is yours to that. Evidence is of transformer/1, loops are of matmul/1.
+	Kinds work.Table
 }
 
 // Report is what a document shows.
@@ -81,13 +83,14 @@ type Cost struct {
 	Memory uint64 // bytes that the work takes at once, apart from the program's own
 }
 
-// unitsOf is the cost of units of a model class. An unknown class costs nothing: it is refused.
-func unitsOf(name string, n int, plain bool) Cost {
-	class, err := transformer.ByName(name)
+// unitsOf is the cost of units of a class. An unknown one costs nothing: it is refused.
+func unitsOf(kinds work.Table, class string, n int, plain bool) Cost {
+	kind, spec, err := kinds.Find(class)
 	if err != nil {
 		return Cost{}
 	}
-	return Cost{Work: "transformer/1", Spec: name, Units: n, Plain: plain, Ops: class.Ops() * uint64(n), Memory: class.WeightBytes()}
+	price := kind.Price(spec)
+	return Cost{Work: kind.Name(), Spec: class, Units: n, Plain: plain, Ops: price.Ops * uint64(n), Memory: price.Memory}
 }
 
 // productsOf is the cost of tiles and whole products.
@@ -95,7 +98,7 @@ func productsOf(shape matmul.Shape, tiles, whole int) Cost {
 	if shape.Valid() != nil || tiles+whole == 0 {
 		return Cost{}
 	}
-	return Cost{Work: "matmul/1", Spec: shape.String(), Units: whole, Tiles: tiles, Plain: true,
+	return Cost{Work: work.Matmul.Name(), Spec: shape.String(), Units: whole, Tiles: tiles, Plain: true,
 		Ops: shape.Ops()*uint64(whole) + shape.Ops()/uint64(shape.Tiles())*uint64(tiles)}
 }
 

@@ -65,7 +65,7 @@ func affordable(ctx context.Context, engine work.Engine, c poc.Cost) error {
 	switch {
 	case c.Work == "":
 		return nil
-	case c.Work == "matmul/1":
+	case c.Work == work.Matmul.Name():
 		shape, err := matmul.ParseShape(c.Spec)
 		if err != nil {
 			return err

@@ -38,6 +38,9 @@ func newEngine(s *set) *engine {
 
 func (e *engine) Name() string { return e.set.name }
 
+// Offer returns nothing: it has the two kinds that every engine has.
+func (e *engine) Offer(context.Context, work.Job) (work.Computer, error) { return nil, nil }
+
 func (e *engine) Transformer(ctx context.Context, class transformer.Class, seed1 seed.Seed, progress func(done, total uint64)) (transformer.Model, error) {
 	m, err := e.buildModel(ctx, class, seed1, progress)
 	if err != nil { // a nil *model must not become a Model

@@ -72,6 +72,9 @@ func (e *engine) Name() string { return e.name }
 // Close gives the device back. Models that are still open end with it.
 func (e *engine) Close() error { return e.close() }
 
+// Offer returns nothing: it has the two kinds that every engine has.
+func (e *engine) Offer(context.Context, work.Job) (work.Computer, error) { return nil, nil }
+
 func (e *engine) Transformer(ctx context.Context, class transformer.Class, seed1 seed.Seed, progress func(done, total uint64)) (transformer.Model, error) {
 	m, err := e.buildModel(ctx, class, seed1, progress)
 	if err != nil { // a nil *model must not become a Model

@@ -258,6 +258,9 @@ func roundUp(n, m int) int { return (n + m - 1) / m * m }
 // sumGroup is the size of the groups that hash.
 const sumGroup = 64
 
+// Offer returns nothing: it has the two kinds that every engine has.
+func (e *engine) Offer(context.Context, work.Job) (work.Computer, error) { return nil, nil }
+
 func (e *engine) Transformer(ctx context.Context, class transformer.Class, seed1 seed.Seed, progress func(done, total uint64)) (transformer.Model, error) {
 	m, err := e.buildModel(ctx, class, seed1, progress)
 	if err != nil { // a nil *model must not become a Model

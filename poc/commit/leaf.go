@@ -23,7 +23,7 @@ const (
 // The first kinds of work have forms of their own, from before bodies were opaque.
 const (
 	kindFirst = 1  // transformer/1: version 1 of the leaf, whose body is firstBody bytes (spec C-8)
-	kindLoop  = 2  // matmul/1: the leaf of a loop, which package mpoc writes
+	kindLoop  = 2  // matmul/1: the leaf of a loop, which package mpoc writes (spec C-9)
 	firstBody = 40 // package record reads them
 )
 
@@ -36,7 +36,7 @@ const (
 //	version | kind | spec | len(node) | node | index u64 | body
 //
 // The version is 1 for kind 1, whose bodies have 40 bytes, and 2 for kinds from 3
-// on. Kind 2 has another form (package mpoc).
+// on (spec C-17). Kind 2 has another form (package mpoc).
 type Leaf struct {
 	Kind  uint8  // work.Spec.Kind, never 0 or 2
 	Spec  uint8  // work.Spec.ID, never 0

@@ -142,7 +142,7 @@ func TestEvidence(t *testing.T) {
 			t.Fatalf("%s: %s", name, diff)
 		}
 		f, err := read.Verify(t.Context(), judge())
-		if err != nil || f.Claim != c.want || f.Leaf != c.bad[0] || f.Checked != testSamples || f.Got.Digest == f.Want.Digest {
+		if err != nil || f.Claim != c.want || f.Leaf != c.bad[0] || f.Checked != testSamples || f.Got.Digest() == f.Want.Digest() {
 			t.Errorf("%s: %+v, %v", name, f, err)
 		}
 		if len(raw) > 16<<10 {
@@ -338,12 +338,12 @@ func TestOpenAnyLeaf(t *testing.T) {
 		if len(w.Path) > maxPath {
 			t.Fatalf("%d hashes", len(w.Path))
 		}
-		got, err := w.claimed(o)
-		if err != nil || got != record.At(records, int(at)) {
-			t.Fatalf("leaf %d of %d: %x, %v", at, n, got.Digest, err)
+		got, err := w.claimed(o, record.Size)
+		if err != nil || record.At(got, 0) != record.At(records, int(at)) {
+			t.Fatalf("leaf %d of %d: %x, %v", at, n, got, err)
 		}
 		w.Leaf += PageRecords // in the next page, if there is one
-		if _, err := w.claimed(o); err == nil {
+		if _, err := w.claimed(o, record.Size); err == nil {
 			t.Fatal("a leaf was shown in another's place")
 		}
 	})
@@ -378,7 +378,7 @@ func FuzzParse(f *testing.F) {
 		if e, err := Parse(data); err == nil {
 			same(e.Marshal())
 			for _, w := range e.Wrong {
-				_, _ = w.claimed(e.Order)
+				_, _ = w.claimed(e.Order, record.Size)
 			}
 		}
 		if r, err := ParseReceipt(data); err == nil {

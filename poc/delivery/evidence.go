@@ -3,8 +3,11 @@
 package delivery
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"crypto/ed25519"
+	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -16,7 +19,6 @@ import (
 	"github.com/assaynet/assay/poc/seed"
 	"github.com/assaynet/assay/poc/signed"
 	"github.com/assaynet/assay/poc/work"
-	"github.com/assaynet/assay/poc/work/transformer"
 )
 
 // EvidenceVersion is the only version of the format.
@@ -62,7 +64,7 @@ type Signed struct {
 type Wrong struct {
 	Leaf uint64        `json:"leaf"`
 	In   Signed        `json:"in"`
-	Page string        `json:"page"` // records, in hex
+	Page string        `json:"page"` // bodies, in hex
 	Path []signed.Hash `json:"path"` // from the page to the batch's root, lowest first
 }
 
@@ -70,7 +72,8 @@ type Wrong struct {
 type Found struct {
 	Leaf      uint64
 	First     uint64
-	Records   []byte
+	Records   []byte // bodies, packed
+	Body      int    // bytes of one; 0 is record.Size
 	Signature signed.Signature
 }
 
@@ -114,13 +117,14 @@ func Accuse(o Order, nonce signed.Hash, samples uint32, last Signed, found []Fou
 
 // open cuts a leaf's page out of its batch.
 func open(f Found) (Wrong, error) {
-	w := Wrong{Leaf: f.Leaf, In: Signed{BatchOf(f.First, f.Records), f.Signature}, Path: []signed.Hash{}}
+	body := cmp.Or(f.Body, record.Size)
+	w := Wrong{Leaf: f.Leaf, In: Signed{BatchOfBodies(f.First, body, f.Records), f.Signature}, Path: []signed.Hash{}}
 	if f.Leaf < f.First || f.Leaf >= w.In.Batch.End() {
 		return w, fmt.Errorf("%w: leaf %d is not in its batch", ErrFile, f.Leaf)
 	}
 	var tree commit.Log
 	var pages [][]byte
-	for page := range slices.Chunk(f.Records, pageSize) {
+	for page := range slices.Chunk(f.Records, PageRecords*body) {
 		tree.Append(commit.LeafHash(page))
 		pages = append(pages, page)
 	}
@@ -133,31 +137,32 @@ func open(f Found) (Wrong, error) {
 	return w, err
 }
 
-// claimed checks the way from a signature to a leaf, and returns what it says.
-func (w Wrong) claimed(o Order) (record.Record, error) {
+// claimed checks the way from a signature to a leaf, whose body has so many bytes,
+// and returns the body.
+func (w Wrong) claimed(o Order, body int) ([]byte, error) {
 	b := w.In.Batch
 	page, err := hex.DecodeString(w.Page)
 	if err != nil || hex.EncodeToString(page) != w.Page {
-		return record.Record{}, fmt.Errorf("%w: the page of leaf %d is not lower-case hex", ErrFile, w.Leaf)
+		return nil, fmt.Errorf("%w: the page of leaf %d is not lower-case hex", ErrFile, w.Leaf)
 	}
 	if w.Leaf < b.First || w.Leaf >= b.End() {
-		return record.Record{}, fmt.Errorf("%w: leaf %d is not in its batch", ErrFile, w.Leaf)
+		return nil, fmt.Errorf("%w: leaf %d is not in its batch", ErrFile, w.Leaf)
 	}
 	at := (w.Leaf - b.First) / PageRecords
-	if uint64(len(page)) != min(PageRecords, b.Count-at*PageRecords)*record.Size {
-		return record.Record{}, fmt.Errorf("%w: the page of leaf %d has %d bytes", ErrFile, w.Leaf, len(page))
+	if uint64(len(page)) != min(PageRecords, b.Count-at*PageRecords)*uint64(body) {
+		return nil, fmt.Errorf("%w: the page of leaf %d has %d bytes", ErrFile, w.Leaf, len(page))
 	}
 	if err := (Statement{o, b}).Verify(w.In.Signature); err != nil {
-		return record.Record{}, err
+		return nil, err
 	}
 	path := make([]commit.Hash, len(w.Path))
 	for i, hash := range w.Path {
 		path[i] = commit.Hash(hash)
 	}
 	if err := commit.VerifyInclusion(commit.Hash(b.Root), b.pages(), at, commit.LeafHash(page), path); err != nil {
-		return record.Record{}, fmt.Errorf("delivery: leaf %d is not in the batch that was signed: %w", w.Leaf, err)
+		return nil, fmt.Errorf("delivery: leaf %d is not in the batch that was signed: %w", w.Leaf, err)
 	}
-	return record.At(page, int((w.Leaf-b.First)%PageRecords)), nil
+	return page[int((w.Leaf-b.First)%PageRecords)*body:][:body], nil
 }
 
 // Finding is what Verify found out.
@@ -168,8 +173,43 @@ type Finding struct {
 	// Leaf is the first wrong one, Got what the machine signed and Want what the
 	// unit gives.
 	Leaf      uint64
-	Got, Want record.Record
+	Got, Want Body
 	Reason    string // one sentence for people
+}
+
+// Body is the body of a leaf of some kind of work.
+type Body []byte
+
+// Digest names a body for people: the digest in a record of transformer/1, the
+// last 32 of its 40 bytes; of a body of another length its SHA-256.
+func (b Body) Digest() [32]byte {
+	if len(b) == record.Size {
+		return record.At(b, 0).Digest
+	}
+	return sha256.Sum256(b)
+}
+
+// String writes a record as its norm and digest, and another body in hex.
+func (b Body) String() string {
+	if len(b) == record.Size {
+		r := record.At(b, 0)
+		return fmt.Sprintf("norm %d digest %x", r.Norm, r.Digest)
+	}
+	return hex.EncodeToString(b)
+}
+
+// Job is the work of an order, of a kind in the table. Errors wrap work.ErrSpec.
+func (o Order) Job(kinds work.Table) (work.Job, error) {
+	kind, spec, err := kinds.Find(o.Class)
+	if err != nil {
+		return work.Job{}, err
+	}
+	node := seed.Node(o.Chain, o.Participant, o.Node, o.Class)
+	job := work.Job{Kind: kind, Spec: spec, Seeds: []seed.Seed{seed.Seed(o.Seed1), node, seed.Seed(o.SegmentSeed)}}
+	if spec.ID == 0 || job.Fits() != nil {
+		return work.Job{}, fmt.Errorf("%w: %s is no work of a log", work.ErrSpec, spec.Text)
+	}
+	return job, nil
 }
 
 // Verify checks evidence from the machine's signatures down to integer
@@ -187,32 +227,30 @@ func (e Evidence) Verify(ctx context.Context, judge *work.Judge) (Finding, error
 		return Finding{}, err
 	}
 	asked := Questions(e.Order, e.Nonce, e.Samples, e.Last)
-	leaves, claims := make([]uint64, len(e.Wrong)), make([]record.Record, len(e.Wrong))
+	job, err := e.Order.Job(judge.Kinds)
+	if err != nil {
+		return Finding{}, fmt.Errorf("%w: %w", ErrFile, err)
+	}
+	leaves, claims := make([]uint64, len(e.Wrong)), make([][]byte, len(e.Wrong))
 	for i, w := range e.Wrong {
 		if _, drawn := slices.BinarySearch(asked, w.Leaf); !drawn {
 			return Finding{}, fmt.Errorf("%w: leaf %d was not to be looked at", ErrFile, w.Leaf)
 		}
-		var err error
-		if claims[i], err = w.claimed(e.Order); err != nil {
+		if claims[i], err = w.claimed(e.Order, job.Spec.Body); err != nil {
 			return Finding{}, err
 		}
 		leaves[i] = w.Leaf
 	}
-	class, err := transformer.ByName(e.Order.Class)
-	if err != nil {
-		return Finding{}, fmt.Errorf("%w: %w", ErrFile, err)
-	}
-	node := seed.Node(e.Order.Chain, e.Order.Participant, e.Order.Node, class.Name)
-	out, err := judge.Units(ctx, class, seed.Seed(e.Order.Seed1), node, seed.Seed(e.Order.SegmentSeed), leaves, claims)
+	out, err := judge.Bodies(ctx, job, leaves, claims)
 	if err != nil {
 		return Finding{}, err
 	}
-	for i, o := range out {
-		if o.Record == claims[i] {
+	for i, body := range out {
+		if bytes.Equal(body, claims[i]) {
 			return Finding{}, fmt.Errorf("%w: leaf %d is called wrong and is right", ErrClaim, leaves[i])
 		}
 	}
-	f := Finding{Claim: Faulty, Checked: len(asked), Wrong: len(leaves), Leaf: leaves[0], Got: claims[0], Want: out[0].Record,
+	f := Finding{Claim: Faulty, Checked: len(asked), Wrong: len(leaves), Leaf: leaves[0], Got: claims[0], Want: out[0],
 		Reason: fmt.Sprintf("of %d leaves that were looked at, %d are wrong, as a faulty device has it", len(asked), len(leaves))}
 	if Shows(e.Samples, len(asked), len(leaves)) == Fraud {
 		f.Claim, f.Reason = Fraud, fmt.Sprintf("of %d leaves that were looked at, at least %d are wrong, which no faulty device explains", len(asked), len(leaves))
@@ -242,7 +280,7 @@ func (e Evidence) valid() error {
 		if i > 0 && w.Leaf <= e.Wrong[i-1].Leaf {
 			return fmt.Errorf("%w: leaves are listed by rising index", ErrFile)
 		}
-		if len(w.Page) > 2*pageSize || w.Path == nil || len(w.Path) > maxPath {
+		if len(w.Page) > 2*maxPage || w.Path == nil || len(w.Path) > maxPath {
 			return fmt.Errorf("%w: page or path of leaf %d", ErrFile, w.Leaf)
 		}
 		if err := w.In.Batch.valid(); err != nil {

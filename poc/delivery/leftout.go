@@ -48,7 +48,7 @@ type LeftOut struct {
 	Node    string `json:"node"`
 	Segment uint32 `json:"segment"`
 	Leaf    uint64 `json:"leaf"` // the first wrong one
-	Got     string `json:"got"`  // its digest
+	Got     string `json:"got"`  // its digest (Body.Digest)
 	Want    string `json:"want"` // the unit's
 	Wrong   int    `json:"wrong"`
 	Checked int    `json:"checked"`
@@ -70,8 +70,9 @@ var ErrLeftOut = errors.New("delivery: the file says something else than its evi
 
 // FileOf is the file that says nothing but what evidence shows, as found on verifying it.
 func FileOf(e Evidence, found Finding) LeftOutFile {
+	got, want := found.Got.Digest(), found.Want.Digest()
 	l := LeftOut{Epoch: e.Order.Epoch, Node: e.Order.Node, Segment: e.Order.Segment, Leaf: found.Leaf,
-		Got: hex.EncodeToString(found.Got.Digest[:]), Want: hex.EncodeToString(found.Want.Digest[:]),
+		Got: hex.EncodeToString(got[:]), Want: hex.EncodeToString(want[:]),
 		Wrong: found.Wrong, Checked: found.Checked, Samples: int(e.Samples)}
 	l.Reason = l.Explain()
 	return LeftOutFile{Version: LeftOutVersion, Shows: LeftOutShows, LeftOut: l, Evidence: &e}

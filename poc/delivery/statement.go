@@ -20,8 +20,8 @@ const (
 	// PageRecords is how many records lie under one leaf of a batch's tree.
 	PageRecords = 32
 
-	pageSize = PageRecords * record.Size
-	maxPath  = 5 // of 32 pages
+	maxPage = PageRecords * commit.MaxBody // bytes
+	maxPath = 5                            // of 32 pages
 )
 
 var (
@@ -58,15 +58,19 @@ type Statement struct {
 	Batch
 }
 
-// BatchOf describes records, record.Size bytes each, the first of which is leaf
-// first.
-func BatchOf(first uint64, records []byte) Batch {
+// BatchOf describes records of transformer/1, record.Size bytes each, the first of
+// which is leaf first.
+func BatchOf(first uint64, records []byte) Batch { return BatchOfBodies(first, record.Size, records) }
+
+// BatchOfBodies describes bodies of leaves of any kind of work, so many bytes each,
+// 1 to commit.MaxBody, the first of which is leaf first.
+func BatchOfBodies(first uint64, body int, packed []byte) Batch {
 	var tree commit.Frontier
-	var leaf [1 + pageSize]byte // commit.LeafHash without its copy: this is done a thousand times a second
-	for page := range slices.Chunk(records, pageSize) {
+	var leaf [1 + maxPage]byte // commit.LeafHash without its copy: this is done a thousand times a second
+	for page := range slices.Chunk(packed, PageRecords*body) {
 		tree.Append(sha256.Sum256(leaf[:1+copy(leaf[1:], page)]))
 	}
-	return Batch{First: first, Count: uint64(record.Count(records)), Root: tree.Root()}
+	return Batch{First: first, Count: uint64(len(packed) / body), Root: tree.Root()}
 }
 
 // End is the index behind the last leaf.

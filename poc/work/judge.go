@@ -3,7 +3,9 @@
 package work
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/assaynet/assay/poc/record"
@@ -29,6 +31,8 @@ type Judge struct {
 	// Failed is told why the fast engine is not asked any more for this seed.
 	// Optional.
 	Failed func(error)
+	// Kinds are those that Bodies judges; NewJudge takes the network's.
+	Kinds Table
 
 	fast, definition Engine
 
@@ -41,7 +45,7 @@ type Judge struct {
 // NewJudge returns a judge. A nil engine, or the reference, is none: then the
 // definition computes everything.
 func NewJudge(fast Engine) *Judge {
-	j := &Judge{fast: fast, definition: Reference()}
+	j := &Judge{Kinds: Kinds(), fast: fast, definition: Reference()}
 	if fast == j.definition {
 		j.fast = nil
 	}
@@ -88,6 +92,80 @@ func (j *Judge) Units(ctx context.Context, class transformer.Class, seed1, node,
 		}
 	}
 	return out, nil
+}
+
+// Bodies is Units for work of any kind: it returns the bodies that units of a job
+// have, beside those that are claimed. Errors are the context's or the definition's.
+func (j *Judge) Bodies(ctx context.Context, job Job, units []uint64, claimed [][]byte) ([][]byte, error) {
+	if len(units) != len(claimed) {
+		return nil, fmt.Errorf("%w: %d claims for %d units", ErrCall, len(claimed), len(units))
+	}
+	if job.Kind == Transformer { // whose models are kept
+		return j.records(ctx, job, units, claimed)
+	}
+	size := job.Spec.Body
+	fast := make([]byte, len(units)*size)
+	known := j.fast != nil && j.offered(ctx, job, fast, units)
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	out := make([][]byte, len(units))
+	var definition Computer
+	for i, claim := range claimed {
+		if out[i] = fast[i*size:][:size]; known && bytes.Equal(out[i], claim) {
+			continue
+		}
+		if len(claim) != size { // it is none, and wrong
+			claim = make([]byte, size)
+		}
+		if definition == nil {
+			var err error
+			if definition, err = job.Kind.Reference(ctx, job); err != nil {
+				return nil, fmt.Errorf("work: judging: %s: %w", job.Spec.Text, err)
+			}
+			defer release(definition)
+		}
+		var err error
+		if out[i], err = job.Kind.Check(ctx, definition, units[i], claim); err != nil {
+			return nil, fmt.Errorf("work: judging unit %d of %s: %w", units[i], job.Spec.Text, err)
+		}
+	}
+	return out, nil
+}
+
+// offered computes units on the fast engine, and reports whether it did.
+func (j *Judge) offered(ctx context.Context, job Job, dst []byte, units []uint64) bool {
+	c, err := On(ctx, j.fast, job)
+	if err == nil {
+		err = errors.Join(c.Units(ctx, dst, units), release(c))
+	}
+	if err != nil && ctx.Err() == nil && j.Failed != nil {
+		j.Failed(err)
+	}
+	return err == nil
+}
+
+// records is Bodies for transformer/1.
+func (j *Judge) records(ctx context.Context, job Job, units []uint64, claimed [][]byte) ([][]byte, error) {
+	class, err := transformer.ByName(job.Spec.Text)
+	if err = errors.Join(err, job.Fits()); err != nil {
+		return nil, err
+	}
+	claims := make([]record.Record, len(claimed))
+	for i, body := range claimed {
+		if len(body) == record.Size { // another length is none, and wrong
+			claims[i] = record.At(body, 0)
+		}
+	}
+	out, err := j.Units(ctx, class, job.Seeds[0], job.Seeds[1], job.Seeds[2], units, claims)
+	if err != nil {
+		return nil, err
+	}
+	bodies := make([][]byte, len(out))
+	for i, o := range out {
+		bodies[i] = o.Record.Append(nil)
+	}
+	return bodies, nil
 }
 
 // of forgets what it knows of another class or seed.

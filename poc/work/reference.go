@@ -27,6 +27,9 @@ type reference struct{}
 
 func (reference) Name() string { return "reference" }
 
+// Offer returns nothing: the definition is the kind's own.
+func (reference) Offer(context.Context, Job) (Computer, error) { return nil, nil }
+
 func (reference) Transformer(ctx context.Context, class transformer.Class, seed1 seed.Seed, progress func(done, total uint64)) (transformer.Model, error) {
 	m, err := transformer.Build(ctx, class, seed1, progress)
 	if err != nil { // a nil *ReferenceModel must not become a Model

@@ -3,8 +3,10 @@
 package work
 
 import (
+	"bytes"
 	"context"
 	"encoding/hex"
+	"errors"
 	"fmt"
 
 	"github.com/assaynet/assay/poc/seed"
@@ -25,7 +27,8 @@ const (
 var knownShape = matmul.Shape{M: 512, K: 256, Q: 512}
 
 // SelfTest computes published answers on an engine: units of the nano model,
-// more than one at a time so that batching shows, and one small product. It
+// more than one at a time so that batching shows, and one small product. What it
+// offers of other kinds is held against their definitions (Table.SelfTest). It
 // takes a fraction of a second in plain Go. Errors wrap ErrSelfTest, or are the
 // engine's own.
 func SelfTest(ctx context.Context, e Engine) error {
@@ -34,6 +37,50 @@ func SelfTest(ctx context.Context, e Engine) error {
 	}
 	if err := selfTestMatmul(ctx, e); err != nil {
 		return fmt.Errorf("work: self-test of %s: matmul/1: %w", e.Name(), err)
+	}
+	return Kinds().SelfTest(ctx, e)
+}
+
+// SelfTest computes units of the smallest size of every kind that an engine makes
+// an offer for, more than one at a time, and holds them against the definition.
+// Errors wrap ErrSelfTest, or are the engine's own.
+func (t Table) SelfTest(ctx context.Context, e Engine) error {
+	for _, k := range t {
+		if err := selfTestOffer(ctx, e, k); err != nil {
+			return fmt.Errorf("work: self-test of %s: %s: %w", e.Name(), k.Name(), err)
+		}
+	}
+	return nil
+}
+
+// The known unit comes first, in the middle and last.
+var knownUnits = []uint64{knownNonce, 0, knownNonce, 1, 2, 3, knownNonce}
+
+func selfTestOffer(ctx context.Context, e Engine, k Kind) (err error) {
+	s, err := k.Spec("")
+	if err != nil {
+		return err
+	}
+	job := Job{Kind: k, Spec: s}
+	for i := range s.Seeds {
+		job.Seeds = append(job.Seeds, repeated(byte(i+1)))
+	}
+	offered, err := e.Offer(ctx, job)
+	if offered == nil || err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, release(offered)) }()
+	definition, err := k.Reference(ctx, job)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, release(definition)) }()
+	got, want := make([]byte, len(knownUnits)*s.Body), make([]byte, len(knownUnits)*s.Body)
+	if err := errors.Join(offered.Units(ctx, got, knownUnits), definition.Units(ctx, want, knownUnits)); err != nil {
+		return err
+	}
+	if !bytes.Equal(got, want) {
+		return fmt.Errorf("%w: %d units of %s: %x, want %x", ErrSelfTest, len(knownUnits), s.Text, got, want)
 	}
 	return nil
 }
@@ -57,8 +104,7 @@ func selfTestTransformer(ctx context.Context, e Engine) (err error) {
 			}
 		}()
 	}
-	// The known unit comes first, in the middle and last.
-	nonces := []uint64{knownNonce, 0, knownNonce, 1, 2, 3, knownNonce}
+	nonces := knownUnits
 	out := make([]transformer.Output, len(nonces))
 	if err := m.Run(out, repeated(2), repeated(3), nonces); err != nil {
 		return err

@@ -2,13 +2,21 @@
 
 // Package work is the line between the network and what computes for it.
 //
-// All work is a pure function of (challenge, index), exact to the bit, and
+// All work is a pure function of seeds and an index, exact to the bit, and
 // defined by plain Go: transformer/1 in package transformer, matmul/1 in
-// package matmul. An Engine computes the same functions on some device. Hosts,
-// workers and the chain hold an Engine and do not know which.
+// package matmul. A kind of work is a value (Kind) in a table (Kinds): its name,
+// the spelling of its sizes, its reference, how it is checked and what it counts.
+// An Engine computes the same functions on some device. Hosts, workers and the
+// chain hold an Engine and do not know which.
 //
 //	Reference()           the definition, one core, runs anywhere
 //	device/cpu and others  the same bytes, faster
+//
+// # Adding a kind
+//
+// Write a type with the methods of Kind, in files of its own, and add its line to
+// Kinds. Engines, their wrappers and their tests do not change: an engine that has
+// something for the kind returns it from Offer, for others the definition computes.
 //
 // An engine is believed only as far as it agrees with the definition. SelfTest
 // runs published answers through it; whoever starts an engine runs it first,
@@ -26,6 +34,10 @@ import (
 
 // Engine computes exact work. All methods are safe for concurrent use, and
 // results do not depend on how calls are batched.
+//
+// The two kinds that every device of the network is asked for have typed methods,
+// by which callers batch, pipeline and open single tiles. Everything else goes by
+// Offer, so that an engine is not touched by a kind that it has nothing for.
 type Engine interface {
 	// Name says what computes, for logs: "reference", "cpu/avx2", ...
 	Name() string
@@ -43,4 +55,8 @@ type Engine interface {
 	// order, len(dst) == shape.Tiles(). A unit's digest is matmul.Root of
 	// them, and its openings are made from them.
 	Tiles(ctx context.Context, dst [][32]byte, challenge seed.Seed, shape matmul.Shape, unit uint64) error
+
+	// Offer returns what the engine has for a job of another kind, and nil where it
+	// has nothing. Callers go by On.
+	Offer(ctx context.Context, job Job) (Computer, error)
 }

@@ -22,6 +22,7 @@ import (
 
 	"github.com/assaynet/assay/poc/commit"
 	"github.com/assaynet/assay/poc/evidence"
+	"github.com/assaynet/assay/poc/record"
 	"github.com/assaynet/assay/poc/work/transformer"
 )
 
@@ -254,7 +255,7 @@ func largeUnit(t *testing.T) string {
 	t.Helper()
 	class, key := transformer.Large, ed25519.NewKeyFromSeed(make([]byte, 32))
 	text := strings.Repeat("0a", 32)
-	leaf := commit.Leaf{Class: class.ID, Node: "gpu-0"}
+	leaf := record.Leaf{Class: class.ID, Node: "gpu-0"}
 	var log commit.Log
 	log.Append(leaf.Hash())
 	s := commit.Statement{Chain: "assay-test", Epoch: 7, Segment: 1, Participant: "cpc1host", Node: "gpu-0", Class: class.Name,

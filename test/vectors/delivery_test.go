@@ -196,6 +196,6 @@ func TestDeliveryFiles(t *testing.T) {
 		if err != nil {
 			return deliveryFinding{Error: fault(t, err)}
 		}
-		return deliveryFinding{Kind: "evidence", Claim: string(f.Claim), Checked: f.Checked, Wrong: f.Wrong, Leaf: f.Leaf, Got: f.Got.Digest, Want: f.Want.Digest}
+		return deliveryFinding{Kind: "evidence", Claim: string(f.Claim), Checked: f.Checked, Wrong: f.Wrong, Leaf: f.Leaf, Got: f.Got.Digest(), Want: f.Want.Digest()}
 	})
 }

@@ -63,6 +63,9 @@ func (e *Engine) count(seed1 seed.Seed, n int) {
 
 func (e *Engine) Name() string { return "test" }
 
+// Offer returns nothing.
+func (e *Engine) Offer(context.Context, work.Job) (work.Computer, error) { return nil, nil }
+
 // Transformer opens a model that hashes, or the definition's for the self-test's
 // Sprint_Seed_1.
 func (e *Engine) Transformer(ctx context.Context, class transformer.Class, seed1 seed.Seed, progress func(done, total uint64)) (transformer.Model, error) {
