@@ -3,6 +3,7 @@
 package work_test
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 
@@ -27,4 +28,31 @@ func Example() {
 	}
 	fmt.Printf("%s: %x..., %x...\n", engine.Name(), digests[0][:4], digests[1][:4])
 	// Output: reference: c28ad280..., b8819f7c...
+}
+
+// A kind of work is a value: its sizes by name, what a unit counts, and what computes it on an engine.
+func ExampleOn() {
+	ctx := context.Background()
+	kind, spec, err := work.Kinds().Find("nano")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(kind.Name(), spec.Text, kind.Price(spec).Ops, "operations a unit")
+	job := work.Job{Kind: kind, Spec: spec, Seeds: []seed.Seed{{1}, {2}, {3}}} // Sprint_Seed_1, the node's, the segment's
+	computer, err := work.On(ctx, work.Reference(), job)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	bodies := make([]byte, 2*spec.Body)
+	if err := computer.Units(ctx, bodies, []uint64{0, 1}); err != nil {
+		fmt.Println(err)
+		return
+	}
+	want, err := kind.Check(ctx, computer, 1, bodies[spec.Body:])
+	fmt.Println(spec.Body, "bytes each; unit 1 is right:", bytes.Equal(want, bodies[spec.Body:]), err)
+	// Output:
+	// transformer/1 nano 33554432 operations a unit
+	// 40 bytes each; unit 1 is right: true <nil>
 }
