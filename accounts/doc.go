@@ -9,5 +9,5 @@
 //
 // A home keeps the backend it was made with: it is in host.toml, or shows in the keyring's folder. A passphrase comes from
 // the file that ASSAY_KEYRING_PASSPHRASE_FILE names, else from the terminal, else from the first line of standard input.
-// Whoever may read that file may use the accounts: it is for the owner alone, mode 0600.
+// Anyone who may read that file may use the accounts: it is for the owner alone, mode 0600.
 package accounts

@@ -195,7 +195,7 @@ func same(earlier []Device, d Device, taken map[string]bool) string {
 	return ""
 }
 
-// by tells whether a maker's backend is for its cards alone, or the driver names the maker.
+// by reports whether a maker's backend is for its cards alone, or the driver names the maker.
 func (d Device) by(v Vendor) bool {
 	return len(d.backend.Vendors) == 1 && d.backend.Vendors[0].Name == v.Name ||
 		strings.Contains(strings.ToLower(d.Driver+" "+d.Name), strings.ToLower(v.Name))

@@ -125,32 +125,32 @@ func checkStore(what, path string, repair bool, look func(string) (store.Found, 
 		case done != "":
 			c.Found += "; " + done
 		case why != "":
-			c.Sound, c.Found, c.Next = false, c.Found+"; "+why, "it is paid nothing until then: assay host check --repair makes it anew from its entries and transfers"
+			c.Sound, c.Found, c.Next = false, c.Found+"; "+why, "it is paid nothing until then: assay host check --repair makes it again from its entries and transfers"
 		}
 	}
 	return c, nil
 }
 
-// adds opens a ledger, which recounts it, and says which accounts are set aside; with repair they are made anew.
+// adds opens a ledger, which recounts it, and says which accounts are set aside; with repair they are made again.
 func adds(path string, repair bool) (why, done string, err error) {
 	l, err := ledger.Open(path, ledger.Rules{Strikes: 1}, ledger.Amount{})
 	if err != nil {
 		return "", "", err
 	}
 	set, err := l.Aside(1000)
-	var anew []ledger.Restored
+	var again []ledger.Restored
 	if err == nil && repair && len(set) > 0 {
-		anew, err = l.Restore()
+		again, err = l.Restore()
 	}
 	if err = errors.Join(err, l.Close()); err != nil {
 		return "", "", err
 	}
-	for _, a := range anew {
+	for _, a := range again {
 		how := "its sums are those of its entries"
 		if a.Lost {
 			how = "both of its records were lost: what its latest entries earned is due, less what was transferred since, and the machine's receipts bring what is missing; its strikes are forgotten"
 		}
-		done += fmt.Sprintf("; the account of %s is made anew, with %s locked and %s due: %s", a.Device, a.Locked, a.Due, how)
+		done += fmt.Sprintf("; the account of %s is made again, with %s locked and %s due: %s", a.Device, a.Locked, a.Due, how)
 	}
 	for device, reason := range set {
 		return fmt.Sprintf("%d accounts are set aside, among them %s: %s", len(set), device, reason), strings.TrimPrefix(done, "; "), nil

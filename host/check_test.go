@@ -118,7 +118,7 @@ func TestCheckAndRepair(t *testing.T) {
 }
 
 // An account of which both records are damaged is set aside, the check says so and how to go on, and its
-// repair makes it anew from its entries: what it earned is owed again.
+// repair makes it again from its entries: what it earned is owed again.
 func TestCheckMakesALostAccountAnew(t *testing.T) {
 	home := t.TempDir()
 	h, closeAll := poolHost(t, home)
@@ -154,7 +154,7 @@ func TestCheckMakesALostAccountAnew(t *testing.T) {
 	if c := find(t, check(t, home, false), "ledger"); c.Sound || !strings.Contains(c.Found, d.String()) || !strings.Contains(c.Next, "--repair") {
 		t.Errorf("%+v", c)
 	}
-	if c := find(t, check(t, home, true), "ledger"); !c.Sound || !strings.Contains(c.Found, d.String()+" is made anew") {
+	if c := find(t, check(t, home, true), "ledger"); !c.Sound || !strings.Contains(c.Found, d.String()+" is made again") {
 		t.Errorf("%+v", c)
 	}
 	again, _ := poolHost(t, home)

@@ -151,7 +151,7 @@ func TestWhatTheChainForgotIsPaid(t *testing.T) {
 }
 
 // The pool's files are made together, and one without the other is refused, not made
-// anew; a damaged ledger costs the pool, and not the Sprint.
+// again; a damaged ledger costs the pool, and not the Sprint.
 func TestALostLedgerIsNoFreshStart(t *testing.T) {
 	home := t.TempDir()
 	h, closeAll := poolHost(t, home)

@@ -309,7 +309,7 @@ func (h *Host) newDuties() *sprint.Sprint {
 		Judge: h.newJudge, Alone: h.alone, Full: h.disks.full, FullFor: h.disks.fullFor, Board: &h.board, Logger: h.log, Tamper: h.o.Tamper})
 }
 
-// alone tells whether machines of the pool are all this host has: they are given no leaves to judge others by.
+// alone reports whether machines of the pool are all this host has: they are given no leaves to judge others by.
 func (h *Host) alone() bool {
 	return h.pay.pool != nil && !slices.ContainsFunc(h.fleet.Status(), func(w fleet.WorkerStatus) bool { return w.Connected && !h.machines.Stranger(w.Node) })
 }

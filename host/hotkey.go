@@ -121,7 +121,7 @@ func noGrant(err error) bool {
 
 // allowed enters an allowance, nil for none, and what is amiss with it.
 func allowed(k *HotKey, a feegrant.FeeAllowanceI, participant string, now time.Time) error {
-	renew := fmt.Sprintf("to grant anew: assay tx feegrant revoke %s %s, then assay tx feegrant grant %s %s --spend-limit 10cpc", participant, k.Address, participant, k.Address)
+	renew := fmt.Sprintf("to grant again: assay tx feegrant revoke %s %s, then assay tx feegrant grant %s %s --spend-limit 10cpc", participant, k.Address, participant, k.Address)
 	if a == nil {
 		k.Reason = fmt.Sprintf("the participant pays no fees for it, so a message that was refused twice is not sent again; grant it: assay tx feegrant grant %s %s --spend-limit 10cpc", participant, k.Address)
 		return nil

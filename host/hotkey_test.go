@@ -43,7 +43,7 @@ func TestWhatTheHotKeyMaySpend(t *testing.T) {
 		"another coin":      {&feegrant.BasicAllowance{SpendLimit: sdk.NewCoins(sdk.NewInt64Coin("other", 5))}, "0", true, "less than 1cpc"},
 		"a year":            {&feegrant.BasicAllowance{SpendLimit: acpc(much), Expiration: in(year)}, "5000000000000000000", true, ""},
 		"ends soon":         {&feegrant.BasicAllowance{SpendLimit: acpc(much), Expiration: in(time.Hour)}, "5000000000000000000", true, "ends within 7 days"},
-		"ended":             {&feegrant.BasicAllowance{Expiration: in(-time.Hour)}, "-", false, "has ended; to grant anew: assay tx feegrant revoke cpc1op cpc1hot"},
+		"ended":             {&feegrant.BasicAllowance{Expiration: in(-time.Hour)}, "-", false, "has ended; to grant again: assay tx feegrant revoke cpc1op cpc1hot"},
 		"by the day":        {&feegrant.PeriodicAllowance{Basic: feegrant.BasicAllowance{SpendLimit: acpc(much)}, PeriodCanSpend: acpc(2e18)}, "2000000000000000000", true, ""},
 		"the day's is gone": {&feegrant.PeriodicAllowance{}, "0", true, "less than 1cpc"},
 		"for some messages": {filtered(&feegrant.BasicAllowance{SpendLimit: acpc(much)}), "5000000000000000000", true, ""},

@@ -72,7 +72,7 @@ func TestOldEvidenceGoes(t *testing.T) {
 	}
 }
 
-var update = flag.Bool("update", false, "write docs/disk.md anew")
+var update = flag.Bool("update", false, "write docs/disk.md again")
 
 // diskTable is what a host takes on disk, in words and numbers.
 func diskTable() string {

@@ -12,7 +12,7 @@ import (
 const (
 	// paceBlocks is over how many blocks the time of one is taken.
 	paceBlocks = 20
-	// paceLate is how many times as long as others a block takes before their time says nothing any more, paceSlack
+	// paceLate is how many times as long as others a block takes before their time says nothing any longer, paceSlack
 	// how much longer it takes at least.
 	paceLate, paceSlack = 5, 5 * time.Second
 )
@@ -39,7 +39,7 @@ type sight struct {
 	at     time.Time
 }
 
-// see enters a block. Heights that do not grow, after another node was asked, begin anew.
+// see enters a block. Heights that do not grow, after another node was asked, begin again.
 func (p *pace) see(now sprintv1.QueryCurrentResponse) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -53,7 +53,7 @@ func present(path string) bool {
 	return err == nil && info.Size() > 0 || err != nil && !errors.Is(err, fs.ErrNotExist)
 }
 
-// neverUsed tells whether a ledger has no account: it was made by a start that went
+// neverUsed reports whether a ledger has no account: it was made by a start that went
 // no further.
 func neverUsed(path string, rules ledger.Rules, least ledger.Amount) bool {
 	l, err := ledger.Open(path, rules, least)
@@ -64,7 +64,7 @@ func neverUsed(path string, rules ledger.Rules, least ledger.Amount) bool {
 	return errors.Join(err, l.Close()) == nil && len(list) == 0
 }
 
-// payable tells whether an address can be paid: an account of this chain's form, and
+// payable reports whether an address can be paid: an account of this chain's form, and
 // none of the chain's own, which take no transfers.
 func (p *payroll) payable(encoding client.Encoding) func(address string) error {
 	var mu sync.Mutex

@@ -157,7 +157,7 @@ func (n *Network) join(genesis []byte) error {
 	return n.save()
 }
 
-// refresh makes sure that the ports are free, and writes the settings anew when one had to be changed.
+// refresh makes sure that the ports are free, and writes the settings again when one had to be changed.
 func (n *Network) refresh() error {
 	before := n.ports()
 	if err := n.choosePorts(); err != nil || slices.Equal(before, n.ports()) {

@@ -15,7 +15,7 @@ import (
 )
 
 const (
-	// lookEvery is how often a network is looked at, and answerTime how long a node may take to answer.
+	// lookEvery is how often a network is checked, and answerTime how long a node may take to answer.
 	lookEvery  = 500 * time.Millisecond
 	answerTime = 2 * time.Second
 	// askStill is how long a height may stand before the nodes are asked why.

@@ -50,7 +50,7 @@ func (d *Receipt) Verify(ctx context.Context, _ work.Engine, o Options) (Report,
 	r.Checked, r.Wrong = int(out.Checked), len(f.WrongTiles)+len(f.WrongSamples)
 	switch out.Status {
 	case mpoc.Accepted:
-		r.Proves = fmt.Sprintf("%d tiles were looked at, all right", out.Checked)
+		r.Proves = fmt.Sprintf("%d tiles were checked, all right", out.Checked)
 		r.Assumed = append(r.Assumed, "that the tiles which the host calls right are right")
 	case mpoc.Faulty:
 		r.Proves = fmt.Sprintf("of %d tiles, %d tiles and %d whole loops are wrong, as a faulty device has it", out.Checked, len(f.WrongTiles), len(f.WrongSamples))

@@ -62,7 +62,7 @@ type Report struct {
 	Accused string // key of who is shown to have cheated, as the document spells it
 	Host    bool   // it is the host; else a device
 
-	// Of a document that calls work wrong: the number that was looked at, of those that were shown to be wrong; the first
+	// Of a document that calls work wrong: the number that was checked, of those that were shown to be wrong; the first
 	// of these, as signed and as the work gives it.
 	Checked, Wrong int
 	Leaf           uint64

@@ -171,7 +171,7 @@ func (d *chainedLeaves) compare(ctx context.Context, r *poc.Report) error {
 		case codes.OK:
 			list = append(list, compared{"number of leaves looked at", fmt.Sprint(r.Checked), fmt.Sprint(res.Epoch.Params.Samples)})
 		case codes.NotFound:
-			open("the chain no longer has the epoch's record, so whether enough leaves were looked at remains open")
+			open("the chain no longer has the epoch's record, so whether enough leaves were checked remains open")
 		default:
 			return fmt.Errorf("asking %s for epoch %d: %w", node, o.Epoch, err)
 		}

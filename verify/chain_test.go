@@ -227,7 +227,7 @@ func TestLeavesAgainstANode(t *testing.T) {
 		"a commit":           {func(c *fakeChain) { c.commit = &sprintv1.QueryCommitPathResponse{Count: 9, HostKey: o.HostKey[:]} }, true, "committed to 9 leaves"},
 		"another's commit":   {func(c *fakeChain) { c.commit = &sprintv1.QueryCommitPathResponse{Count: 9, HostKey: make([]byte, 32)} }, false, "key of the host"},
 		"pruned":             {func(c *fakeChain) { c.pruned = true }, true, "class and seeds are those of the chain"},
-		"no epoch's record":  {func(c *fakeChain) { c.epoch = nil }, true, "whether enough leaves were looked at remains open"},
+		"no epoch's record":  {func(c *fakeChain) { c.epoch = nil }, true, "whether enough leaves were checked remains open"},
 		"more to be looked":  {func(c *fakeChain) { c.epoch.Params.Samples = 200 }, false, "number of leaves looked at"},
 		"gone":               {func(c *fakeChain) { c.participant = nil }, true, "whose key it is remains open"},
 		"another machine":    {func(c *fakeChain) { c.participant.Nodes[0].Key = make([]byte, 32) }, false, "key of node"},

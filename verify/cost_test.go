@@ -55,7 +55,7 @@ func TestWhatTakesLongWaitsForFull(t *testing.T) {
 		if took := time.Since(began); took > long.Takes/2 && took > time.Second {
 			t.Errorf("%s: it took %s to say that it would take %s", name, took, long.Takes)
 		}
-		if _, err := verified(t, c.file, "--full"); err == nil || errors.As(err, &long) { // the signature is looked at first
+		if _, err := verified(t, c.file, "--full"); err == nil || errors.As(err, &long) { // the signature is checked first
 			t.Errorf("%s, in full: %v", name, err)
 		}
 	}

@@ -185,7 +185,7 @@ func (l *loops) begin(epoch uint64) {
 	}
 }
 
-// asked tells whether the host has a pool for the device, and none whether it said that it has none.
+// asked reports whether the host has a pool for the device, and none whether it said that it has none.
 func (l *loops) asked() (pool, none bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

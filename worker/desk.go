@@ -22,7 +22,7 @@ import (
 // Its lock is also over what the session says of itself, and is taken before a runner's and a pool's.
 type desk struct {
 	log     *slog.Logger
-	benches []*bench // one per device; never changes
+	places []*place // one per device; never changes
 
 	sendWake   chan struct{} // capacity 1: something for the host
 	reportWake chan struct{} // capacity 1: the status may have changed
@@ -30,7 +30,7 @@ type desk struct {
 	mu     sync.Mutex
 	order  *order
 	ends   string // until when order is, as the host said last
-	ledger ledger // of order's segment
+	backlog backlog // of order's segment
 	epoch  uint64 // the latest that an order named
 
 	jobs    []*job                  // samples to run again, this session's, in order of arrival
@@ -51,7 +51,7 @@ type job struct {
 	share share
 	out   []transformer.Output // so far, in order
 	// refused says which devices cannot build the model, and why.
-	refused map[*bench]error
+	refused map[*place]error
 }
 
 func newDesk(log *slog.Logger) *desk {
@@ -70,7 +70,7 @@ func poke(wake chan struct{}) {
 
 // changed wakes the parts that look at the state. Callers hold mu or not.
 func (d *desk) changed() {
-	for _, b := range d.benches {
+	for _, b := range d.places {
 		b.Wake()
 	}
 	poke(d.sendWake)
@@ -78,8 +78,8 @@ func (d *desk) changed() {
 }
 
 // live are the devices in use. The caller holds mu.
-func (d *desk) live() (live []*bench) {
-	for _, b := range d.benches {
+func (d *desk) live() (live []*place) {
+	for _, b := range d.places {
 		if b.out == "" {
 			live = append(live, b)
 		}
@@ -100,7 +100,7 @@ func (d *desk) engines() string {
 
 // drop takes a device out of use for good. Who asks for work after it gets what
 // it left undone; where nobody does, the worker ends.
-func (d *desk) drop(b *bench, err error) {
+func (d *desk) drop(b *place, err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	defer d.changed()
@@ -120,7 +120,7 @@ func (d *desk) left() error {
 		return nil
 	}
 	var out []error
-	for _, b := range d.benches {
+	for _, b := range d.places {
 		if b.Engine == nil {
 			out = append(out, fmt.Errorf("device %s: %s", b.ID, b.Fault))
 		}
@@ -160,17 +160,17 @@ func (d *desk) setOrder(o *order, first, stop uint64) {
 	d.ends = o.until
 	if o.Epoch != 0 && o.Epoch != d.epoch {
 		d.epoch = o.Epoch
-		for _, b := range d.benches {
+		for _, b := range d.places {
 			b.loops.begin(o.Epoch)
 		}
 	}
 	if !d.order.sameSegment(o) {
 		d.order, d.told = o, false
-		d.ledger = ledger{}
+		d.backlog = backlog{}
 		d.ready = nil
 	}
 	if o.segment != 0 {
-		d.ledger.restart(first, stop)
+		d.backlog.restart(first, stop)
 	}
 }
 
@@ -205,7 +205,7 @@ func (d *desk) take(a runner.Ask) *runner.Piece {
 	if o.segment == 0 || model == nil {
 		return nil
 	}
-	s := d.ledger.share.take(a.Most, min(d.ledger.base+maxUnacked, d.ledger.stop))
+	s := d.backlog.share.take(a.Most, min(d.backlog.base+maxUnacked, d.backlog.stop))
 	if s == nil {
 		return nil
 	}
@@ -224,19 +224,19 @@ func (d *desk) put(o *order, s *slice, out []transformer.Output) (counts bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if out == nil {
-		d.ledger.share.giveBack(s)
+		d.backlog.share.giveBack(s)
 		return false
 	}
 	if d.order != o {
 		return false
 	}
-	// Where the host moved the resume point meanwhile, the slice is not the ledger's.
-	d.ledger.put(s, out)
+	// Where the host moved the resume point meanwhile, the slice is not the backlog's.
+	d.backlog.put(s, out)
 	poke(d.sendWake)
 	return true
 }
 
-// again takes results of a job, or gives their slice back, and tells whether they were the last.
+// again takes results of a job, or gives their slice back, and reports whether they were the last.
 func (d *desk) again(j *job, s *slice, out []transformer.Output) (last bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -273,7 +273,7 @@ func (d *desk) answer(j *job, err error) {
 	d.changed()
 }
 
-// refuse ends a job that no device can do any more. The caller holds mu.
+// refuse ends a job that no device can do any longer. The caller holds mu.
 func (d *desk) refuse(j *job) {
 	var reasons []error
 	for _, b := range d.live() {

@@ -385,11 +385,11 @@ func TestAWarningIsToldOnce(t *testing.T) {
 	m := newMachine(Config{Devices: []Device{
 		{ID: "none", Engine: work.Reference(), TempLimit: 85, TempResume: 75, NoGauges: "no driver"},
 	}, Logger: slog.New(slog.DiscardHandler)}, link.Address{}, nil, nil)
-	row, _ := m.desk.benches[0].row(time.Now())
+	row, _ := m.desk.places[0].row(time.Now())
 	if row.Warning == "" {
 		t.Error("the status does not say so")
 	}
-	j := &journal{devices: map[string]string{}, pools: map[string]string{}, warned: map[string]string{}, still: map[string]string{}}
+	j := &history{devices: map[string]string{}, pools: map[string]string{}, warned: map[string]string{}, still: map[string]string{}}
 	s := Status{State: "computing", Devices: []DeviceStatus{row}}
 	events := j.device(s, s.Devices[0])
 	if len(events) != 1 || events[0].Type != "warning" || !strings.Contains(events[0].Text(), "none: warning: its limit") {

@@ -3,7 +3,7 @@
 // Package worker is the daemon of a machine that computes.
 //
 // It dials its host, proves its key, and does what the host states: build the
-// epoch's model, compute a segment's artefacts, run samples again, or nothing.
+// epoch's model, compute a segment's records, run samples again, or nothing.
 // It decides nothing about the network and keeps its key, the host's receipts and
 // what became of challenges (package pool); what it has computed is worth something
 // once the host has acknowledged it.
@@ -19,15 +19,15 @@
 //     lock. Samples to run again go first. Devices take slices of one log as fast as
 //     they are (share.go), and results are put in order; what a device that fails had
 //     is done by others.
-//   - a bench per device (bench.go): the goroutine that owns its engine and builds its
+//   - a place per device (place.go): the goroutine that owns its engine and builds its
 //     models (package runner), and its loops for the host's pool between sprints
 //     (challenges.go, package pool). One or the other has the device.
 //   - the session (session.go, outbox.go): dials, with growing pauses, hands orders in
-//     and artefacts out, at least twice a second or a thousand at a time. After a
+//     and records out, at least twice a second or a thousand at a time. After a
 //     reconnect it goes on from what the host has stored. Unacknowledged
-//     artefacts are kept, up to a bound; then computing waits. It also waits where
+//     records are kept, up to a bound; then computing waits. It also waits where
 //     the host wants no more leaves of the segment so far. What was signed is in the
-//     book (book.go), what the host signed in receipts (receipts.go).
+//     journal (journal.go), what the host signed in receipts (receipts.go).
 //   - the reporter (snapshot.go) and the teller (tell.go): whenever what the worker
 //     does, or why it does nothing, changes, the [Status] is handed out, and as an
 //     [Event] what happened. Events are told one by one and in order, each once.
@@ -39,7 +39,7 @@
 //
 // Before anything else an engine must reproduce published answers, and again
 // after each model it builds. One unit in 256 is computed twice, before it is sent. A
-// device that fails is not used any more: a wrong answer costs its owner more than no
+// device that fails is not used any longer: a wrong answer costs its owner more than no
 // answer. The others go on; with the last one
 // the worker ends. A device that is too hot pauses.
 //

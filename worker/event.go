@@ -67,8 +67,8 @@ func event(kind, reason, until, next string) Event {
 	return Event{Event: pool.Event{Type: kind, Reason: reason, Until: until, Next: next}}
 }
 
-// journal finds what happened between two statuses. Its zero value has seen none.
-type journal struct {
+// history finds what happened between two statuses. Its zero value has seen none.
+type history struct {
 	begun bool
 	last  Status
 	// What a device was last told to be, "" while it does what the worker does, and
@@ -78,7 +78,7 @@ type journal struct {
 }
 
 // follow returns what happened since the last call, in order.
-func (j *journal) follow(s Status) (events []Event) {
+func (j *history) follow(s Status) (events []Event) {
 	last := j.last
 	if !j.begun {
 		j.begun, j.devices, j.pools, j.warned, j.still = true, map[string]string{}, map[string]string{}, map[string]string{}, map[string]string{}
@@ -114,9 +114,9 @@ func (j *journal) follow(s Status) (events []Event) {
 	return events
 }
 
-// entered tells whether a state is worth an event: another one than before, or
+// entered reports whether a state is worth an event: another one than before, or
 // for another reason. Most models are built in a moment.
-func (j *journal) entered(last, s Status) bool {
+func (j *history) entered(last, s Status) bool {
 	if s.State == "building" {
 		if tenths(s.BuildDone, s.BuildTotal) == 0 || j.built == s.Epoch {
 			return false
@@ -131,7 +131,7 @@ func (j *journal) entered(last, s Status) bool {
 }
 
 // device is what happened to one device alone.
-func (j *journal) device(s Status, d DeviceStatus) (events []Event) {
+func (j *history) device(s Status, d DeviceStatus) (events []Event) {
 	add := func(e Event) {
 		e.Device = d.ID
 		events = append(events, e)

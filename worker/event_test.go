@@ -36,7 +36,7 @@ func TestJournal(t *testing.T) {
 		return []DeviceStatus{{ID: "cuda:0", State: state, Reason: reason, Until: "it is below 75 °C", Pool: p}, {ID: "cuda:1", State: "computing"}}
 	}
 	proving := &pool.Status{State: "computing", Connected: true}
-	var j journal
+	var j history
 	for _, c := range []struct {
 		what string
 		s    Status
@@ -268,7 +268,7 @@ func TestStranger(t *testing.T) {
 // missed something.
 func TestSlowReader(t *testing.T) {
 	m := newMachine(Config{Event: func(Event) {}}, link.Address{}, ed25519.NewKeyFromSeed([]byte(strings.Repeat("k", 32))), nil).teller
-	m.journal.begun = true
+	m.history.begun = true
 	for range eventRoom + 10 {
 		m.tell(event("idle", "", "", "")) // nobody listens yet
 	}
@@ -319,7 +319,7 @@ func (m *flakyModel) Run(dst []transformer.Output, node, segment seed.Seed, nonc
 }
 
 // A device that errs once is found by its own machine before the host sees the
-// unit: it is named, and not used any more.
+// unit: it is named, and not used any longer.
 func TestSelfAudit(t *testing.T) {
 	h := newFakeHost(t)
 	defer h.stop()

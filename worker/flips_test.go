@@ -96,7 +96,7 @@ func readHome(dir string, s delivery.Statement) (r homeRead, err error) {
 	for _, k := range []ed25519.PrivateKey{key, other} {
 		r.Keys = append(r.Keys, string(k.Seed()))
 	}
-	b, err := openBook(dir, s.Order.Chain, s.Order.Participant, s.Order.Node, s.Order.HostKey)
+	b, err := openJournal(dir, s.Order.Chain, s.Order.Participant, s.Order.Node, s.Order.HostKey)
 	if err != nil {
 		return r, err
 	}
@@ -105,7 +105,7 @@ func readHome(dir string, s delivery.Statement) (r homeRead, err error) {
 }
 
 // Whatever bit of a home has flipped, and wherever a file ends early: the worker starts with what was
-// there, or names the file and the way out. It never signs again what it has signed, but where a book
+// there, or names the file and the way out. It never signs again what it has signed, but where a journal
 // ends early as after a power cut. A receipt that was changed shows nothing.
 func TestFlipsInAHome(t *testing.T) {
 	whole := filepath.Join(t.TempDir(), "home")
@@ -146,11 +146,11 @@ func TestFlipsInAHome(t *testing.T) {
 		case err != nil:
 			return flips.Refused, err
 		}
-		book := strings.HasPrefix(d.Path, SignedName+"/")
+		journal := strings.HasPrefix(d.Path, SignedName+"/")
 		switch end := len(got.Batches); {
-		case book && d.Cut && end <= len(want.Batches) && slices.Equal(got.Batches, want.Batches[:end]):
+		case journal && d.Cut && end <= len(want.Batches) && slices.Equal(got.Batches, want.Batches[:end]):
 			outcome, got.Batches, got.Order = flips.Mended, want.Batches, want.Order
-		case book && end > 0 && got.Batches[end-1] == want.Batches[len(want.Batches)-1]: // behind a gap
+		case journal && end > 0 && got.Batches[end-1] == want.Batches[len(want.Batches)-1]: // behind a gap
 			outcome, got.Batches = flips.Mended, want.Batches
 		}
 		if diff := cmp.Diff(want, got); diff != "" {

@@ -91,7 +91,7 @@ func (h *home) read(public string) (known bool, err error) {
 		if h.accept {
 			return false, nil
 		}
-		return false, fmt.Errorf("%w: %s, which names its parts, is %w; put it back, or start with --accept-loss to make it anew", ErrLost, path, err)
+		return false, fmt.Errorf("%w: %s, which names its parts, is %w; put it back, or start with --accept-loss to make it again", ErrLost, path, err)
 	}
 	if h.Key != public && !h.accept {
 		return false, fmt.Errorf("%w: this home was the machine %.16s, and its %s is now that of %.16s; put the old one back, or start with --accept-loss to be the new one, to which what the old one has earned is not paid",

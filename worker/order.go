@@ -21,14 +21,14 @@ type order struct {
 	segment     uint32 // 0 while only preparing
 	nodeSeed    seed.Seed
 	segmentSeed seed.Seed
-	signed      delivery.Order // what artefacts are signed with
+	signed      delivery.Order // what records are signed with
 	reason      string         // why idle
 	until       string
 }
 
 func (o *order) idle() bool { return o.Model == runner.ModelKey{} }
 
-// sameSegment reports whether artefacts of o are artefacts of p.
+// sameSegment reports whether records of o are records of p.
 func (o *order) sameSegment(p *order) bool {
 	return o.segment != 0 && o.Need == p.Need && o.segment == p.segment &&
 		o.nodeSeed == p.nodeSeed && o.segmentSeed == p.segmentSeed && o.signed == p.signed
@@ -36,7 +36,7 @@ func (o *order) sameSegment(p *order) bool {
 
 // computeOrder reads an order to compute. What a machine signs must be what it
 // computes: a host that says it is this node's work and gives another's seed would
-// have honest artefacts that look forged.
+// have honest records that look forged.
 func computeOrder(c *workerv1.Compute, w *workerv1.Welcome, host, device signed.Key) (*order, error) {
 	model, err := parseModel(c.Class, c.Seed1)
 	if err != nil {
@@ -64,28 +64,28 @@ func parseModel(class string, seed1 []byte) (runner.ModelKey, error) {
 	return runner.ModelKey{Class: c, Seed1: seed.Seed(seed1)}, nil
 }
 
-// ledger is the artefacts of one segment that the host has not acknowledged.
+// backlog is the records of one segment that the host has not acknowledged.
 //
 //	0 ... base ........ sent ........ base+count ........ share.next
 //	durable at host | on their way | not sent yet | devices have them
 //
 // None at or beyond stop is begun or sent. What was computed before a host took back
 // what it wanted is kept, in case it wants it again.
-type ledger struct {
+type backlog struct {
 	base    uint64
 	sent    uint64
 	stop    uint64 // nonces below it are wanted
 	records []byte // packed, from base on
 	open    bool   // the session's host has named its resume point
-	share   share  // of the segment among devices; its end is the ledger's
+	share   share  // of the segment among devices; its end is the backlog's
 }
 
-func (l *ledger) end() uint64 { return l.base + uint64(record.Count(l.records)) }
+func (l *backlog) end() uint64 { return l.base + uint64(record.Count(l.records)) }
 
 // restart goes on from the host's resume point: what lies behind it is kept
 // where it fits, and recomputed where it does not. What was signed is sent again as
-// it was, or not at all (book).
-func (l *ledger) restart(first, stop uint64) {
+// it was, or not at all (journal).
+func (l *backlog) restart(first, stop uint64) {
 	if first < l.base || first > l.end() {
 		l.records, l.base, l.share = nil, first, share{end: first, next: first}
 	}
@@ -94,20 +94,20 @@ func (l *ledger) restart(first, stop uint64) {
 }
 
 // ready is the end of what may be sent.
-func (l *ledger) ready() uint64 { return max(l.sent, min(l.end(), l.stop)) }
+func (l *backlog) ready() uint64 { return max(l.sent, min(l.end(), l.stop)) }
 
 // full reports whether all that the host wants is computed.
-func (l *ledger) full() bool { return l.end() >= l.stop }
+func (l *backlog) full() bool { return l.end() >= l.stop }
 
 // put takes a device's results.
-func (l *ledger) put(s *slice, results []transformer.Output) {
+func (l *backlog) put(s *slice, results []transformer.Output) {
 	for _, o := range l.share.put(s, results) {
 		l.records = o.Record.Append(l.records)
 	}
 }
 
 // drop forgets what is durable; size lies in base..end.
-func (l *ledger) drop(size uint64) {
+func (l *backlog) drop(size uint64) {
 	l.records = l.records[(size-l.base)*record.Size:]
 	l.base = size
 	if len(l.records) == 0 {
@@ -116,7 +116,7 @@ func (l *ledger) drop(size uint64) {
 }
 
 // batch returns the next records to send, at most so many of them, a copy.
-func (l *ledger) batch(most uint64) (first uint64, records []byte) {
+func (l *backlog) batch(most uint64) (first uint64, records []byte) {
 	from := (l.sent - l.base) * record.Size
 	n := min(l.ready()-l.sent, most) * record.Size
 	return l.sent, append([]byte(nil), l.records[from:from+n]...)

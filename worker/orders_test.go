@@ -136,7 +136,7 @@ func TestResume(t *testing.T) {
 	refused("where no batch of those signed begins")
 	s.say(compute(99, 5, 0))
 	refused("after epoch 100 segment 1")
-	signed, err := openBook(home, "c", "p", "alpha", signed.KeyOf(fakeHostKey))
+	signed, err := openJournal(home, "c", "p", "alpha", signed.KeyOf(fakeHostKey))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -290,7 +290,7 @@ func TestFaultyHost(t *testing.T) {
 }
 
 // FuzzHandle feeds arbitrary messages to a machine that computes: it never
-// panics, and its ledger stays in order.
+// panics, and its backlog stays in order.
 func FuzzHandle(f *testing.F) {
 	for _, e := range []*workerv1.Envelope{prepare(100), compute(100, 1, 0), compute(100, 2, 50), idle(), ack(100, 1, 3, signed.Signature{}), ack(100, 1, 4, signed.Signature{}), rerun(1, 100, 2)} {
 		b, err := workerv1.Encode(e)
@@ -308,11 +308,11 @@ func FuzzHandle(f *testing.F) {
 		if err := n.handle(b); err != nil {
 			t.Fatal(err)
 		}
-		d.ledger.records = make([]byte, 3*record.Size)
-		d.ledger.sent = 4
-		n.book.wrote(delivery.Statement{Order: d.order.signed, Batch: delivery.BatchOf(2, d.ledger.records[:2*record.Size])})
+		d.backlog.records = make([]byte, 3*record.Size)
+		d.backlog.sent = 4
+		n.journal.wrote(delivery.Statement{Order: d.order.signed, Batch: delivery.BatchOf(2, d.backlog.records[:2*record.Size])})
 		_ = n.handle(message)
-		if l := &d.ledger; l.base > l.sent || l.sent > l.end() {
+		if l := &d.backlog; l.base > l.sent || l.sent > l.end() {
 			t.Fatalf("base %d, sent %d, end %d", l.base, l.sent, l.end())
 		}
 		_ = m.snapshot(time.Time{}).Line()

@@ -58,13 +58,13 @@ func (o *outbox) write(ctx context.Context) error {
 }
 
 // sign puts the machine's name under the batch that next returned, without the
-// lock, once it is in the book. Where the book forbids it the machine abstains: the
+// lock, once it is in the journal. Where the journal forbids it the machine abstains: the
 // error wraps errSigned.
 func (o *outbox) sign(b *workerv1.Batch) error {
 	s := delivery.Statement{Order: o.batchOf.signed, Batch: delivery.BatchOf(b.First, b.Records)}
 	d := o.session.desk
 	d.mu.Lock()
-	again, err := o.session.book.check(s)
+	again, err := o.session.journal.check(s)
 	if err != nil && d.order == o.batchOf {
 		d.abstain(err)
 	}
@@ -73,11 +73,11 @@ func (o *outbox) sign(b *workerv1.Batch) error {
 		return err
 	}
 	if !again {
-		if err := o.session.book.write(s); err != nil {
+		if err := o.session.journal.write(s); err != nil {
 			return fmt.Errorf("worker: what is signed must be kept first: %w", err)
 		}
 		d.mu.Lock()
-		o.session.book.wrote(s)
+		o.session.journal.wrote(s)
 		d.mu.Unlock()
 	}
 	sig := s.Sign(o.session.key)
@@ -115,9 +115,9 @@ func (o *outbox) next(now time.Time) (*workerv1.Envelope, time.Duration) {
 			return &workerv1.Envelope{Message: &workerv1.Envelope_Status{Status: s}}, 0
 		}
 	}
-	if l := &d.ledger; l.open && d.order.segment != 0 && l.ready() > l.sent {
+	if l := &d.backlog; l.open && d.order.segment != 0 && l.ready() > l.sent {
 		due, most := o.flushed.Add(flushTime).Sub(now), uint64(workerv1.MaxBatch)
-		if was, signed := o.session.book.at(d.order.signed, l.sent); signed {
+		if was, signed := o.session.journal.at(d.order.signed, l.sent); signed {
 			most = was.Count // as a whole, or it is another statement
 			if due = 0; l.ready() < was.End() {
 				due = statusTime // results wake, and orders

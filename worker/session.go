@@ -21,7 +21,7 @@ import (
 )
 
 const (
-	// flushTime is how long an artefact waits for company before it is sent.
+	// flushTime is how long a record waits for company before it is sent.
 	flushTime = 250 * time.Millisecond
 	// statusTime is how often the host hears of a worker on which nothing changes.
 	statusTime = 10 * time.Second
@@ -52,7 +52,7 @@ type session struct {
 	tell     func(Event)
 	status   func(time.Time) *workerv1.Status // its caller holds desk.mu
 
-	book    *book             // of what was signed for the node that the host's welcome named last
+	journal    *journal             // of what was signed for the node that the host's welcome named last
 	welcome *workerv1.Welcome // nil while not connected
 	host    signed.Key        // the one that welcomed
 	prove   bool              // the host asked for the node's proof
@@ -87,7 +87,7 @@ func (s *session) why(err error) (reason, next string, stranger bool) {
 			"stop one of them, or give each machine a --home, and with it a key, of its own", false
 	case errors.Is(err, errHost):
 		return err.Error(), "run the same version of assay on both machines", false
-	case errors.Is(err, sealed.ErrDamaged): // the book says what to do
+	case errors.Is(err, sealed.ErrDamaged): // the journal says what to do
 		return err.Error(), "", false
 	}
 	reason, next = link.Explain(err, s.address.HostPort)
@@ -117,7 +117,7 @@ func (s *session) dial(ctx context.Context) error {
 			pause = takenOverPause
 		}
 		d.mu.Lock()
-		s.welcome, d.ledger.open = nil, false
+		s.welcome, d.backlog.open = nil, false
 		s.trouble, s.next, s.stranger = reason, next, stranger
 		s.answered = errors.As(err, new(*refused))
 		if !d.order.idle() && time.Since(seen) > patience {
@@ -148,7 +148,7 @@ func (s *session) dial(ctx context.Context) error {
 	}
 }
 
-// worthSaying tells whether the owner is told of another try after a pause: while
+// worthSaying reports whether the owner is told of another try after a pause: while
 // pauses that can be noticed grow, and then less and less often.
 func worthSaying(tries int, pause time.Duration) bool {
 	return pause >= 2*time.Second && pause < pauseMax || tries >= 8 && tries&(tries-1) == 0
@@ -190,17 +190,17 @@ func (s *session) connect(ctx context.Context) (welcomed bool, err error) {
 		return false, err
 	}
 	host := signed.Key(socket.Host())
-	signed, err := openBook(s.config.Home, welcome.Chain, welcome.Participant, welcome.Node, host)
+	signed, err := openJournal(s.config.Home, welcome.Chain, welcome.Participant, welcome.Node, host)
 	if err != nil {
 		return false, fmt.Errorf("worker: %w", err)
 	}
 	d.mu.Lock()
-	if signed.path != s.book.path { // or what is known is as good, and newer than a cut
-		s.book = signed
+	if signed.path != s.journal.path { // or what is known is as good, and newer than a cut
+		s.journal = signed
 	}
 	s.welcome, s.host, s.trouble, s.next, s.answered, s.stranger = welcome, host, "", "", true, false
 	d.jobs, d.results, s.prove, d.ready, d.told = nil, nil, false, nil, false
-	d.ledger.open = false
+	d.backlog.open = false
 	d.mu.Unlock()
 	d.changed()
 	s.config.Logger.Info("connected", "host", s.address.HostPort, "node", welcome.Node, "chain", welcome.Chain)
@@ -284,11 +284,11 @@ func (s *session) handle(message []byte) error {
 		if err != nil {
 			return err
 		}
-		if d.ledger.open && d.order.sameSegment(o) {
-			d.ledger.stop, d.ends = h.Compute.Stop, h.Compute.Until // and nothing else changes
+		if d.backlog.open && d.order.sameSegment(o) {
+			d.backlog.stop, d.ends = h.Compute.Stop, h.Compute.Until // and nothing else changes
 			return nil
 		}
-		if err := s.book.resumes(o.signed, h.Compute.First); err != nil {
+		if err := s.journal.resumes(o.signed, h.Compute.First); err != nil {
 			d.abstain(err)
 			return nil
 		}
@@ -302,7 +302,7 @@ func (s *session) handle(message []byte) error {
 			d.results = append(d.results, &workerv1.RerunResult{Job: h.Rerun.Job, Error: workerv1.Clip(err.Error(), workerv1.MaxText)})
 			return nil
 		}
-		d.jobs = append(d.jobs, &job{rerun: h.Rerun, need: runner.Need{Model: model}, refused: make(map[*bench]error)})
+		d.jobs = append(d.jobs, &job{rerun: h.Rerun, need: runner.Need{Model: model}, refused: make(map[*place]error)})
 	case *workerv1.Envelope_ProveNode:
 		s.prove = true
 	case *workerv1.Envelope_LeftOut:
@@ -316,14 +316,14 @@ func (s *session) handle(message []byte) error {
 }
 
 // acknowledged forgets what the host has, once it has the host's name for it. Only
-// the reader, which calls it, drops or restarts the ledger; the arithmetic is done
+// the reader, which calls it, drops or restarts the backlog; the arithmetic is done
 // without the lock.
 func (s *session) acknowledged(a *workerv1.Ack) error {
 	d := s.desk
 	d.mu.Lock()
-	o, over := d.order, d.order.segment != a.Segment || d.order.Epoch != a.Epoch || !d.ledger.open
-	base, sent := d.ledger.base, d.ledger.sent
-	batch, found := s.book.endingAt(o.signed, a.Size)
+	o, over := d.order, d.order.segment != a.Segment || d.order.Epoch != a.Epoch || !d.backlog.open
+	base, sent := d.backlog.base, d.backlog.sent
+	batch, found := s.journal.endingAt(o.signed, a.Size)
 	d.mu.Unlock()
 	switch {
 	case over:
@@ -344,7 +344,7 @@ func (s *session) acknowledged(a *workerv1.Ack) error {
 	if d.order != o {
 		return nil
 	}
-	d.ledger.drop(a.Size)
+	d.backlog.drop(a.Size)
 	s.receipts.received(r)
 	return nil
 }
@@ -375,8 +375,8 @@ func (s *session) leftOut(l *workerv1.LeftOut) error {
 // waits adds to a reason why nothing more of the segment is computed, where the host
 // wants no more of it so far. The caller holds desk.mu.
 func (s *session) waits(reason string) string {
-	l := &s.desk.ledger
-	was, signed := s.book.at(s.desk.order.signed, l.sent)
+	l := &s.desk.backlog
+	was, signed := s.journal.at(s.desk.order.signed, l.sent)
 	why := ""
 	switch {
 	case l.sent >= l.stop:

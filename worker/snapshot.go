@@ -32,7 +32,7 @@ func (m *machine) snapshot(now time.Time) Status {
 		Host: n.address.HostPort, Connected: n.welcome != nil, Trouble: n.trouble, Payout: m.config.Payout,
 		Key: hex.EncodeToString(n.key.Public().(ed25519.PublicKey)), Engine: d.engines(),
 		Epoch: o.Epoch, Segment: o.segment, Class: o.Model.Class.Name,
-		Computed: d.ledger.end(), Stored: d.ledger.base, Reruns: d.reruns,
+		Computed: d.backlog.end(), Stored: d.backlog.base, Reruns: d.reruns,
 	}
 	if w := n.welcome; w != nil {
 		s.Chain, s.Participant, s.Node = w.Chain, w.Participant, w.Node
@@ -42,7 +42,7 @@ func (m *machine) snapshot(now time.Time) Status {
 	}
 	var all, live []runner.State // of devices, and of those in use
 	first := ""                  // of the latter
-	for _, b := range d.benches {
+	for _, b := range d.places {
 		row, at := b.row(now)
 		all = append(all, at)
 		if b.out == "" {
@@ -100,8 +100,8 @@ func (m *machine) snapshot(now time.Time) Status {
 		}
 		s.Reason = n.waits(s.Reason)
 	}
-	for i, b := range d.benches {
-		b.place(&s.Devices[i], all[i], s)
+	for i, b := range d.places {
+		b.describe(&s.Devices[i], all[i], s)
 	}
 	return s
 }
@@ -152,9 +152,9 @@ func (m *machine) away(s *Status) {
 	}
 }
 
-// asked tells whether the host has a pool for one of the devices, and whether it said that it has none.
+// asked reports whether the host has a pool for one of the devices, and whether it said that it has none.
 func (m *machine) asked() (pool, none bool) {
-	for _, b := range m.desk.benches {
+	for _, b := range m.desk.places {
 		p, no := b.loops.asked()
 		pool, none = pool || p, none || no
 	}

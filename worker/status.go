@@ -75,7 +75,7 @@ type DeviceStatus struct {
 	Pool *pool.Status `json:"pool,omitempty"`
 }
 
-// proves tells whether a device computes loops, or will as soon as it sees that
+// proves reports whether a device computes loops, or will as soon as it sees that
 // nothing else needs it.
 func (s *Status) proves() bool { return slices.ContainsFunc(s.Devices, DeviceStatus.proves) }
 

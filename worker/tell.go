@@ -14,7 +14,7 @@ type teller struct {
 	snapshot func(time.Time) Status
 
 	mu      sync.Mutex // taken before the desk's
-	journal journal    // of what was told
+	history history    // of what was told
 	missed  int        // events that found no room
 	events  chan Event // for who listens
 }
@@ -50,8 +50,8 @@ func (t *teller) tell(e Event) {
 func (t *teller) catchUp(full bool) {
 	now := time.Now()
 	s := t.snapshot(now)
-	full = full || !t.journal.begun
-	events := t.journal.follow(s)
+	full = full || !t.history.begun
+	events := t.history.follow(s)
 	if full {
 		e := event("snapshot", "", "", "")
 		e.Status = &s

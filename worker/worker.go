@@ -30,7 +30,7 @@ var (
 // KeyFile is the name of the device key in a worker's home.
 const KeyFile = "device.key"
 
-// maxUnacked is how many artefacts wait for the host at most: 10 MiB.
+// maxUnacked is how many records wait for the host at most: 10 MiB.
 const maxUnacked = 1 << 18
 
 type (
@@ -188,7 +188,7 @@ func (c *Config) prepare() error {
 
 // work has every device work that is not out, until ctx ends. Without any left it cancels with the reason.
 func (m *machine) work(ctx context.Context, running *sync.WaitGroup, cancel context.CancelCauseFunc) {
-	for _, b := range m.desk.benches {
+	for _, b := range m.desk.places {
 		if b.out != "" {
 			continue
 		}
@@ -221,7 +221,7 @@ func newMachine(c Config, address link.Address, key ed25519.PrivateKey, h *home)
 	m := &machine{config: c, desk: newDesk(c.Logger), receipts: newReceipts(c.Home)}
 	m.teller = newTeller(c.Event, m.status)
 	m.session = &session{
-		config: c, address: address, key: key, desk: m.desk, receipts: &m.receipts, tell: m.teller.tell, status: m.wireStatus, book: new(book),
+		config: c, address: address, key: key, desk: m.desk, receipts: &m.receipts, tell: m.teller.tell, status: m.wireStatus, journal: new(journal),
 	}
 	for i, d := range c.Devices {
 		if d.Threads <= 0 {
@@ -231,12 +231,12 @@ func newMachine(c Config, address link.Address, key ed25519.PrivateKey, h *home)
 		if i == 0 {
 			l.worker = key
 		}
-		b := &bench{desk: m.desk, session: m.session, loops: l, out: d.Fault}
+		b := &place{desk: m.desk, session: m.session, loops: l, out: d.Fault}
 		b.Runner = runner.New(runner.Config{
 			Device: d, SelfAudit: c.SelfAudit, Desk: b, Changed: m.desk.changed, Logger: c.Logger,
 			Differs: func(err error) { m.teller.tell(differs(d.ID, err)) },
 		})
-		m.desk.benches = append(m.desk.benches, b)
+		m.desk.places = append(m.desk.places, b)
 	}
 	return m
 }
@@ -245,7 +245,7 @@ func newMachine(c Config, address link.Address, key ed25519.PrivateKey, h *home)
 func (m *machine) test(ctx context.Context) {
 	d := m.desk
 	var running sync.WaitGroup
-	for _, b := range d.benches {
+	for _, b := range d.places {
 		if b.out != "" {
 			continue
 		}
@@ -270,7 +270,7 @@ func (m *machine) watch(ctx context.Context) {
 	tick := time.NewTicker(gaugeTime)
 	defer tick.Stop()
 	for now := time.Now(); ; {
-		for _, b := range m.desk.benches {
+		for _, b := range m.desk.places {
 			if b.Sense(now) {
 				m.desk.changed()
 			}

@@ -64,7 +64,7 @@ func TestRegisteringIsNoTrouble(t *testing.T) {
 	if s := m.snapshot(time.Now()); s.State != "registering" || s.Trouble != "" || s.Connected {
 		t.Errorf("asking for a pool: %+v", s)
 	}
-	l := m.desk.benches[0].loops
+	l := m.desk.places[0].loops
 	if l.pool, err = poolOf(l, fakeHostKey); err != nil {
 		t.Fatal(err)
 	}
@@ -91,7 +91,7 @@ func TestAwayIsNotReady(t *testing.T) {
 	m := newMachine(Config{URL: someURL, Home: t.TempDir(), Devices: []Device{{ID: "cpu", Engine: new(enginetest.Engine)}}}, address, fakeHostKey, nil)
 	m.desk.testing, m.session.trouble = false, "nothing listens at 127.0.0.1:1"
 	m.desk.order, m.desk.ends = &order{Need: runner.Need{Model: runner.ModelKey{Class: transformer.Nano, Seed1: seedOf(9)}, Epoch: 17}}, "block 9"
-	b := m.desk.benches[0]
+	b := m.desk.places[0]
 	ctx, cancel := context.WithCancel(t.Context())
 	var running sync.WaitGroup
 	running.Go(func() { _ = b.Run(ctx) })

@@ -79,7 +79,7 @@ func (d *driver) alter(module, list, key, field string, values map[string]uint64
 	})
 }
 
-// reweigh starts the chain anew with these weights, by moniker.
+// reweigh starts the chain again with these weights, by moniker.
 func (d *driver) reweigh(weights map[string]uint64) {
 	d.t.Helper()
 	d.alter("credit", "holdings", "participant", "weight", weights)

@@ -13,7 +13,7 @@
 //	                  ante handler and holds the block to its limits
 //	PreBlock          upgrade; then the proof's output goes into x/beacon
 //	BeginBlock        x/credit looks at evidence of double signing
-//	transactions      the first one is the proof and does nothing any more
+//	transactions      the first one is the proof and does nothing any longer
 //	EndBlock          bank, gov, feegrant, x/sprint moves the epoch, x/credit
 //	                  last, with the validator updates
 //
@@ -26,7 +26,7 @@
 //
 // A block (fill.go) takes one transaction of each participant with weight in turn,
 // then of each newcomer, up to the lane's share; then payments by price. Equals
-// are put in an order that each block draws anew. A full pool (mempool.go) lets its
+// are put in an order that each block draws again. A full pool (mempool.go) lets its
 // least urgent transaction go for a more urgent one: duties of those with weight
 // come before payments, and these before duties of those without.
 //

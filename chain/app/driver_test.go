@@ -170,7 +170,7 @@ func (d *driver) prepareBy(v *validator, size int64) [][]byte {
 	return d.prepare(size)
 }
 
-// accepts tells whether a validator votes for a block of the next proposer.
+// accepts reports whether a validator votes for a block of the next proposer.
 func (d *driver) accepts(v *validator, txs [][]byte) bool {
 	d.t.Helper()
 	r, err := v.ProcessProposal(&abci.RequestProcessProposal{

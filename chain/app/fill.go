@@ -30,7 +30,7 @@ type filling struct {
 // queue is what waits of one sender.
 type queue struct {
 	waiting []*waiting
-	// lot decides among equals. It is drawn anew in each block, so that no address is a good one.
+	// lot decides among equals. It is drawn again in each block, so that no address is a good one.
 	lot [sha256.Size]byte
 }
 

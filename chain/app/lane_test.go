@@ -40,7 +40,7 @@ func nodes(v *validator, n int) *registryv1.MsgSetNodes {
 	return &registryv1.MsgSetNodes{Address: v.Address, Nodes: make([]registryv1.Node, n)}
 }
 
-// patient starts the chain anew with time for readiness.
+// patient starts the chain again with time for readiness.
 func (d *driver) patient() {
 	d.t.Helper()
 	d.change("sprint", func(state map[string]any) {
@@ -296,7 +296,7 @@ func TestTheLargestDutyFitsIntoTheLane(t *testing.T) {
 }
 
 // C17: a key was checked for half of what that takes, and a list of machines costs no fee. A free one that fails pays in
-// gas for all its keys and proofs, at their measured price, before the first is looked at.
+// gas for all its keys and proofs, at their measured price, before the first is checked.
 func TestC17AFreeListOfMachinesUsesItsGas(t *testing.T) {
 	d := drive(t, "alice")
 	d.blocks(1)

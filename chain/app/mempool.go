@@ -122,7 +122,7 @@ func (p *pool) Insert(ctx context.Context, tx sdk.Tx, option mempool.InsertOptio
 	return nil
 }
 
-// room tells whether Insert will find room.
+// room reports whether Insert will find room.
 func (p *pool) room(tx sdk.Tx, size int, at place) error {
 	sender, _, err := firstSigner(tx)
 	if err != nil {

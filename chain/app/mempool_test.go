@@ -69,7 +69,7 @@ func TestAFullPoolRefusesAndForgets(t *testing.T) {
 			t.Fatalf("code %d of %s (%s), want a full mempool", r.Code, r.Codespace, r.Log)
 		}
 	}
-	// what waits is looked at again after a block, full or not
+	// what waits is checked again after a block, full or not
 	for d.proposer() != bob {
 		d.decide(d.prepare(beacon.MaxTxSize)) // no room for any
 	}

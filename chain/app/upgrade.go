@@ -38,7 +38,7 @@ type changes []change
 func released() changes { return nil }
 
 // begin marks all upgrades as done on a new chain, which starts with their results.
-// Their names can then not be planned any more; a plan with a name that this
+// Their names can then not be planned any longer; a plan with a name that this
 // release has a handler for would stop every node at once.
 func (all changes) begin(ctx sdk.Context, keeper *upgradekeeper.Keeper, height int64) error {
 	ctx = ctx.WithHeaderInfo(header.Info{Height: height}) // a genesis has none, and 0 stands for never

@@ -17,7 +17,7 @@
 //
 // Create may run again on a folder: keys that exist are kept, because a key that
 // was registered cannot be replaced; settings are written once and belong to the
-// owner from then on; participant.json is written anew.
+// owner from then on; participant.json is written again.
 //
 // Who gets hold of the folder of a participant can vote and propose in its place;
 // who gets hold of the keyring with the hot account can also commit and vote on

@@ -108,5 +108,5 @@ func parse(text []byte) (ed25519.PrivateKey, error) {
 	return key, nil
 }
 
-// Missing tells whether an error of Load means that there is no such file.
+// Missing reports whether an error of Load means that there is no such file.
 func Missing(err error) bool { return errors.Is(err, fs.ErrNotExist) }

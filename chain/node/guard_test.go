@@ -17,7 +17,7 @@ import (
 	"github.com/assaynet/assay/chain/home"
 )
 
-// fullDB takes no writes any more.
+// fullDB takes no writes any longer.
 type fullDB struct{ cmtdb.DB }
 
 var errFull = fmt.Errorf("write: %w", syscall.ENOSPC)

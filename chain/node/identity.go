@@ -153,7 +153,7 @@ func whatWasSigned(text []byte) (height, round int64, step int8, err error) {
 	return proposal.Height, proposal.Round, 1, err
 }
 
-// there: what cannot be looked at is there, and whoever reads it says why not.
+// there: what cannot be checked is there, and whoever reads it says why not.
 func there(path string) bool {
 	_, err := os.Stat(path)
 	return !errors.Is(err, fs.ErrNotExist)

@@ -243,7 +243,7 @@ func load(dir string) (home.Config, *cmttypes.GenesisDoc, error) {
 // without it.
 func warnPublic(dir string, logger log.Logger) {
 	if _, err := home.ReadParticipant(filepath.Join(dir, home.Public)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		logger.Warn("the file that tells others of this participant is damaged; `assay init participant` writes it anew and keeps the keys", "err", err)
+		logger.Warn("the file that tells others of this participant is damaged; `assay init participant` writes it again and keeps the keys", "err", err)
 	}
 }
 

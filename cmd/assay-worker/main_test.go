@@ -42,7 +42,7 @@ func TestWithoutGPUsIsStatic(t *testing.T) {
 		}
 	}
 	if runtime.GOOS != "linux" {
-		t.Skip("how it is linked is looked at on Linux")
+		t.Skip("how it is linked is checked on Linux")
 	}
 	path := filepath.Join(t.TempDir(), "assay-worker")
 	build := exec.Command("go", "build", "-tags", "nogpu", "-o", path, ".")

@@ -11,7 +11,7 @@ import (
 	"github.com/assaynet/assay/poc/work/matmul"
 )
 
-// Whoever computes asks for an engine once, and hears about a faulty one.
+// Anyone who computes asks for an engine once, and hears about a faulty one.
 func Example() {
 	ctx := context.Background()
 	engine, err := cpu.New(ctx)

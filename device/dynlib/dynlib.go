@@ -59,7 +59,7 @@ func Open(names ...string) (Library, error) {
 }
 
 // Close unloads a library that found nothing to drive, so that the next Open
-// starts it anew: most look for their devices once. What was bound to it must
+// starts it again: most look for their devices once. What was bound to it must
 // not be called again.
 func (l Library) Close() error { return unload(l.handle) }
 

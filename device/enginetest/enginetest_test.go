@@ -29,7 +29,7 @@ func (l *listener) Errorf(string, ...any) { l.failed = true }
 func (l *listener) Fatalf(string, ...any) { l.failed = true; runtime.Goexit() }
 func (l *listener) Fatal(...any)          { l.failed = true; runtime.Goexit() }
 
-// finds tells whether a check finds something.
+// finds reports whether a check finds something.
 func finds(t *testing.T, check func(testing.TB)) bool {
 	l, ended := &listener{TB: t}, make(chan struct{})
 	go func() { // which Fatal ends

@@ -151,7 +151,7 @@ func (c code) Error() string {
 	return text
 }
 
-// memory tells whether a status speaks of memory that does not suffice.
+// memory reports whether a status speaks of memory that does not suffice.
 func (c code) memory() bool {
 	return c == codeAllocation || c == codeResources || c == codeHostMemory || c == codeBufferSize
 }

@@ -95,7 +95,7 @@ func TestConcurrentUse(t *testing.T) {
 	enginetest.Concurrent(t, e, 4, 3)
 }
 
-// Whoever computes while the engine closes gets a right answer or ErrClosed.
+// Anyone who computes while the engine closes gets a right answer or ErrClosed.
 func TestCloseWhileComputing(t *testing.T) {
 	e, ctx := openAs(t, variant{geometry: narrow}), t.Context()
 	shape := matmul.Shape{M: 512, K: 256, Q: 512}

@@ -10,7 +10,7 @@ import (
 	"github.com/assaynet/assay/poc/work"
 )
 
-// Whoever uses a device tests it first.
+// Anyone who uses a device tests it first.
 func Example() {
 	ctx := context.Background()
 	devices, err := opencl.Devices()

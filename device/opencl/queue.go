@@ -121,7 +121,7 @@ func (t *transfer) wait() error {
 	return failed("waiting for the device", c)
 }
 
-// abandon returns when nothing of the transfer is under way any more.
+// abandon returns when nothing of the transfer is under way any longer.
 func (t *transfer) abandon() {
 	defer t.pins.Unpin()
 	t.queue.api.finish(t.queue.handle)

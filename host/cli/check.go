@@ -19,7 +19,7 @@ func checkCommand(home *string) *cobra.Command {
 		Use: "check", Short: "Look at all files of a host that does not run, and repair what does not open", Args: cobra.NoArgs,
 		Long: `Look at all files of a host that does not run: checksums, counts, and whether the accounts of the ledger add up.
 --repair makes a new file of what can be read of one that does not open; the old one stays beside it. An account that is
-set aside, because its records are damaged or its sums do not add up, is made anew from its entries and transfers.`,
+set aside, because its records are damaged or its sums do not add up, is made again from its entries and transfers.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if _, err := host.Load(*home); err != nil {
 				return err

@@ -58,7 +58,7 @@ func resolveCommand(home *string) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "resolve", Short: "Bring a ledger that is stopped in step with the chain", Args: cobra.NoArgs,
 		Long: `Bring a ledger that is stopped in step with the chain. Settlements of this ledger that the blocks hold count as paid,
-also for what its machines are credited later; other transactions of the account are passed over. Of a settlement that waits for blocks which no node has any more, --paid
+also for what its machines are credited later; other transactions of the account are passed over. Of a settlement that waits for blocks which no node has any longer, --paid
 or --unpaid says what became of its transaction: paid counts, unpaid is due again.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			p, at, err := payments(cmd.Context(), *home)

@@ -301,7 +301,7 @@ func (c *conn) handle(message []byte) error {
 	case *workerv1.Envelope_ModelReady:
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		// An answer to an order that is over has no meaning any more.
+		// An answer to an order that is over has no meaning any longer.
 		if o := c.order; o != nil && o.goal.Kind != Idle && o.goal.Epoch == m.ModelReady.Epoch {
 			c.built, c.loadMS = &o.goal, m.ModelReady.LoadMs
 		}

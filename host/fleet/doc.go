@@ -8,7 +8,7 @@
 // connected worker on it, also those that come later or come back, each with
 // its own node seed and the resume point of its own log. Artefacts that arrive
 // are made durable (package leaflog) and then acknowledged. When SetGoal
-// returns, no leaf of an earlier goal is taken any more: the sizes that the logs
+// returns, no leaf of an earlier goal is taken any longer: the sizes that the logs
 // have then are the ones to commit to.
 //
 // The chain bounds what all nodes may commit in a segment together ([Goal].Most).

@@ -221,7 +221,7 @@ func idle(reason, until string) *workerv1.Envelope {
 }
 
 // SetGoal puts every worker, present and future, on a goal. When it returns, no
-// leaf that belongs to an earlier goal is taken any more. What was being written is
+// leaf that belongs to an earlier goal is taken any longer. What was being written is
 // waited for, up to diskTime in all: a disk that hangs holds up one batch of a node,
 // which nobody was told is stored, and nothing else. Stating the same goal again
 // disturbs nobody. Errors wrap ErrGoal.

@@ -276,7 +276,7 @@ func TestForgedNodeProof(t *testing.T) {
 			if reason := p.closed(); !strings.Contains(reason, "does not verify") {
 				t.Fatalf("closed with %q", reason)
 			}
-			p = join(t, h, 2, "alpha") // the honest one; it is asked anew
+			p = join(t, h, 2, "alpha") // the honest one; it is asked again
 		}
 	}
 	var signature []byte

@@ -248,7 +248,7 @@ func (d *desk) refused(k *chunk, node, why string) {
 	}
 }
 
-// putBack ends one holder's hold; a chunk that nobody holds any more goes first.
+// putBack ends one holder's hold; a chunk that nobody holds any longer goes first.
 func (d *desk) putBack(k *chunk) {
 	if k.holders--; k.over || k.holders > 0 {
 		return

@@ -176,7 +176,7 @@ func (r *Room) remove(m *message) {
 	m.bytes = 0
 }
 
-// arrived ends a message's time among those that can be cut, and tells whether it
+// arrived ends a message's time among those that can be cut, and reports whether it
 // was not.
 func (r *Room) arrived(m *message) bool {
 	r.mu.Lock()

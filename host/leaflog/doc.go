@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package leaflog keeps the artefacts a host acknowledged to its workers.
+// Package leaflog keeps the records a host acknowledged to its workers.
 //
 // What a worker sends is worth pay only as long as the host can open any leaf
 // of the log it committed to. So there is one promise: when [Log.Append]

@@ -23,7 +23,7 @@ var testKey = Key{Epoch: 7, Node: "node-1", Segment: 2}
 
 const testClass = 1
 
-// record is the artefact a test expects at index i.
+// record is the record a test expects at index i.
 func made(i uint64) record.Record {
 	d := sha256.Sum256(binary.LittleEndian.AppendUint64(nil, i))
 	return record.Record{Norm: i*i + 1, Digest: d}

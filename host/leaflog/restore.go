@@ -26,7 +26,7 @@ const mostLost = 2 * MaxBatch
 // Restore makes a damaged file whole again up to a count of leaves that was committed
 // to: what is lost between its intact batches is asked of leaves, which computes it
 // again and returns their packed bodies. The committed root decides whether that is what was there. The damaged file
-// is kept under another name, and the log is read anew when it is asked for next.
+// is kept under another name, and the log is read again when it is asked for next.
 // What is filled in has no signature of its machine.
 //
 // On an error nothing has changed.

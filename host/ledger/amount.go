@@ -74,7 +74,7 @@ func count(n uint64) Amount { return Amount{new(big.Int).SetUint64(n)} }
 // Cmp compares: -1, 0 or 1.
 func (a Amount) Cmp(b Amount) int { return a.big().Cmp(b.big()) }
 
-// IsZero tells whether nothing is left.
+// IsZero reports whether nothing is left.
 func (a Amount) IsZero() bool { return a.big().Sign() == 0 }
 
 // String returns decimal digits.

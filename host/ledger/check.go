@@ -284,7 +284,7 @@ func (l *Ledger) reindex(tx *store.Tx) error {
 }
 
 // recount sets aside the accounts whose sums are not those of their entries and of
-// the settlement that is open, and makes the queue anew where its rule has changed.
+// the settlement that is open, and makes the queue again where its rule has changed.
 func (l *Ledger) recount() error {
 	return l.file.Update(func(tx *store.Tx) error {
 		b, err := getBooks(tx)
@@ -297,7 +297,7 @@ func (l *Ledger) recount() error {
 				return err
 			}
 		}
-		wrong, anew, err := l.compare(tx)
+		wrong, again, err := l.compare(tx)
 		if err != nil {
 			return err
 		}
@@ -307,7 +307,7 @@ func (l *Ledger) recount() error {
 				return err
 			}
 		}
-		if anew || len(wrong) > 0 {
+		if again || len(wrong) > 0 {
 			return l.reindex(tx)
 		}
 		return nil
@@ -315,7 +315,7 @@ func (l *Ledger) recount() error {
 }
 
 // compare finds accounts that do not add up, and whether the queue is as it should be.
-func (l *Ledger) compare(tx *store.Tx) (wrong map[Device]string, anew bool, err error) {
+func (l *Ledger) compare(tx *store.Tx) (wrong map[Device]string, again bool, err error) {
 	wrong = map[Device]string{}
 	sums, _, err := sumEntries(tx)
 	if err != nil {
@@ -343,26 +343,26 @@ func (l *Ledger) compare(tx *store.Tx) (wrong map[Device]string, anew bool, err 
 		}
 		return l.places(&a, func(bucket string, key []byte) error {
 			places[bucket]++
-			anew = anew || !tx.Has(bucket, key)
+			again = again || !tx.Has(bucket, key)
 			return nil
 		})
 	})
 	for _, bucket := range []string{queue, refused} {
 		n := 0
 		err = errors.Join(err, tx.Each(bucket, nil, func(store.Record) (bool, error) { n++; return n <= math.MaxInt32, nil }))
-		anew = anew || n != places[bucket]
+		again = again || n != places[bucket]
 	}
-	return wrong, anew, err
+	return wrong, again, err
 }
 
 // Check recounts an open ledger. Errors wrap ErrCorrupt.
 func (l *Ledger) Check() error {
 	return l.file.View(func(tx *store.Tx) error {
-		wrong, anew, err := l.compare(tx)
+		wrong, again, err := l.compare(tx)
 		switch {
 		case err != nil:
 			return err
-		case anew:
+		case again:
 			return fmt.Errorf("%w: the queue of those to be paid", ErrCorrupt)
 		}
 		for device, why := range wrong {

@@ -15,7 +15,7 @@ import (
 )
 
 // keepPast is how many sources of a device are remembered when their entries are
-// not locked any more. A source that comes later is a new one, except for
+// not locked any longer. A source that comes later is a new one, except for
 // [Ledger.Reclaim], which refuses what is as old as those that are forgotten.
 const keepPast = 128
 
@@ -296,7 +296,7 @@ func (a *Account) strike(rules Rules) {
 }
 
 // Silence enters questions that were not answered. It costs the submission, and
-// what is locked waits anew for as many clean ones as its rules want. It takes nothing:
+// what is locked waits again for as many clean ones as its rules want. It takes nothing:
 // nobody can show that there was no answer, so a host must not gain by saying
 // so. Otherwise it is like Forfeit.
 func (l *Ledger) Silence(device Device, kind Kind, source, reason string, now time.Time) (Entry, error) {
@@ -304,7 +304,7 @@ func (l *Ledger) Silence(device Device, kind Kind, source, reason string, now ti
 }
 
 // blank makes an entry without pay and begins the count of clean submissions
-// anew; then does something to what is locked.
+// again; then does something to what is locked.
 func (l *Ledger) blank(device Device, kind Kind, source, reason string, now time.Time, then func(*store.Tx, *Account, []Entry) error) (entered Entry, err error) {
 	err = l.file.Do(func(tx *store.Tx) error {
 		entered = Entry{}

@@ -21,7 +21,7 @@
 // What is credited has a source (a challenge, a log of a segment) that the
 // ledger takes once. A settlement is written down, with the very bytes of its
 // transaction, before these leave the host: after a crash the same bytes are
-// sent again or looked for, and only when they can never enter a block any more
+// sent again or looked for, and only when they can never enter a block any longer
 // do the amounts become due again.
 //
 // What was paid, the chain knows better than any file: a file can be a backup.
@@ -35,7 +35,7 @@
 // it, flushed to disk before the call returns; concurrent calls share a flush.
 // Accounts are written twice, so that one damaged record costs nothing. One whose
 // sums do not add up is set aside: it earns and is paid nothing until it is
-// made anew by [Ledger.Restore], and the others go on. Amounts are integers of the chain's base unit.
+// made again by [Ledger.Restore], and the others go on. Amounts are integers of the chain's base unit.
 // For every account
 //
 //	credited = locked + due + settling + settled + forfeited

@@ -15,7 +15,7 @@ import (
 var (
 	// ErrUnknown reports a device that was never registered.
 	ErrUnknown = errors.New("ledger: no such account")
-	// ErrBanned reports a device that may earn nothing any more.
+	// ErrBanned reports a device that may earn nothing any longer.
 	ErrBanned = errors.New("ledger: the device is banned")
 	// ErrSettlement reports a settlement that does not fit what is due, open, or on
 	// the chain.

@@ -207,7 +207,7 @@ func TestASourceIsTakenOnce(t *testing.T) {
 	}
 }
 
-// Silence takes nothing, and begins the wait for what is locked anew.
+// Silence takes nothing, and begins the wait for what is locked again.
 // Holds spec M-18.
 func TestSilenceCostsTheSubmission(t *testing.T) {
 	l, _ := create(t, Rules{Unlock: 2, Strikes: 1})
@@ -288,7 +288,7 @@ func TestEntriesKeepTheirRules(t *testing.T) {
 	if a := standing(t, l, d); a.Due.String() != "101" || a.Locked.String() != "10" {
 		t.Errorf("due %s, locked %s: the first, and the third behind a slow one", a.Due, a.Locked)
 	}
-	// It counts anew behind silence, by its own rules.
+	// It counts again behind silence, by its own rules.
 	again := credit(t, l.Under(Rules{Unlock: 1, Strikes: 3}), d, "d", 1000)
 	if _, err := l.Silence(d, Loops, "e", "no answer", noon); err != nil {
 		t.Fatal(err)

@@ -10,7 +10,7 @@ import (
 	"github.com/assaynet/assay/host/store"
 )
 
-// Restored is an account that [Ledger.Restore] has made anew.
+// Restored is an account that [Ledger.Restore] has made again.
 type Restored struct {
 	Device Device `json:"device"`
 	// Lost says that both records of it were gone; else its sums were set right.
@@ -45,7 +45,7 @@ func (l *Ledger) Restore() (list []Restored, err error) {
 	return list, err
 }
 
-// orphans makes the accounts anew whose entries are there and whose records are not.
+// orphans makes the accounts again whose entries are there and whose records are not.
 func (l *Ledger) orphans(tx *store.Tx) error {
 	var devices []Device
 	err := tx.Each(entries, nil, func(r store.Record) (bool, error) {
@@ -64,7 +64,7 @@ func (l *Ledger) orphans(tx *store.Tx) error {
 	return err
 }
 
-// restore makes accounts anew; the indexes are the caller's to make.
+// restore makes accounts again; the indexes are the caller's to make.
 func (l *Ledger) restore(tx *store.Tx, devices []Device) (list []Restored, err error) {
 	open, found, err := unfinished(tx)
 	if err != nil {

@@ -38,7 +38,7 @@ func spoilAccount(t *testing.T, path string, d Device, buckets ...string) {
 }
 
 // An account of which both records are damaged is set aside: its promises wait and hold up nobody else's.
-// Made anew, it is owed what its entries say, less what was transferred; its promise is kept, it is paid
+// Made again, it is owed what its entries say, less what was transferred; its promise is kept, it is paid
 // once, and what its entries have is not claimed again.
 func TestALostAccountIsMadeAnew(t *testing.T) {
 	rules := Rules{Unlock: 2, Strikes: 1}
@@ -80,9 +80,9 @@ func TestALostAccountIsMadeAnew(t *testing.T) {
 		t.Fatalf("the other's promise waits behind: %+v, %v", list, err)
 	}
 
-	anew, err := l.Restore()
-	if err != nil || len(anew) != 1 || anew[0].Device != d || !anew[0].Lost {
-		t.Fatalf("%+v, %v", anew, err)
+	again, err := l.Restore()
+	if err != nil || len(again) != 1 || again[0].Device != d || !again[0].Lost {
+		t.Fatalf("%+v, %v", again, err)
 	}
 	// The transfer paid three sources of before it; by the times of the entries it may have paid later ones too.
 	if a := standing(t, l, d); a.Locked.String() != "20" || a.Due.String() != "30" || a.Entries != 8 || a.Payout != "" {
@@ -204,7 +204,7 @@ func TestSalvageMakesLostAccountsAnew(t *testing.T) {
 	}
 }
 
-// An account whose sums in a file of version 1 are not those of its entries is set aside, and made anew by
+// An account whose sums in a file of version 1 are not those of its entries is set aside, and made again by
 // these.
 func TestAnAccountOfVersion1IsMadeAnew(t *testing.T) {
 	raw, err := os.ReadFile("testdata/version1.db")

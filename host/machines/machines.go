@@ -20,12 +20,12 @@ import (
 type Config struct {
 	// Workers are the owner's: hex keys by node id.
 	Workers map[string]string
-	// Reload reads them anew, for a key that is not among them, so that
+	// Reload reads them again, for a key that is not among them, so that
 	// `assay host allow` acts without a restart.
 	Reload func() (map[string]string, error)
 	// Places is how many machines of the pool may be nodes at a time.
 	Places int
-	// Banned tells whether the ledger takes nothing more of a key.
+	// Banned reports whether the ledger takes nothing more of a key.
 	Banned func(key ed25519.PublicKey) bool
 	Logger *slog.Logger
 }
@@ -119,7 +119,7 @@ func (m *Machines) Room() int {
 	return len(m.c.Workers) + m.c.Places
 }
 
-// Gone tells whether a node is a pool's machine that is no more: not admitted, or
+// Gone reports whether a node is a pool's machine that is no more: not admitted, or
 // banned, or, where room is needed, without a place.
 func (m *Machines) Gone(node string, full bool) bool {
 	m.mu.Lock()
@@ -156,7 +156,7 @@ func (m *Machines) Node(key signed.Key) string {
 	return Name(key)
 }
 
-// Stranger tells whether a node is a machine of the pool that its owner did not
+// Stranger reports whether a node is a machine of the pool that its owner did not
 // name.
 func (m *Machines) Stranger(node string) bool {
 	m.mu.Lock()

@@ -61,7 +61,7 @@ func (p *Pool) Claim(ctx context.Context, q mpocv1.ClaimRequest) (mpocv1.ClaimAn
 	return answer, nil
 }
 
-// reclaim enters a receipt and tells whether it was lacking. Its signature is this
+// reclaim enters a receipt and reports whether it was lacking. Its signature is this
 // host's, so what it says is owed.
 func (p *Pool) reclaim(d *device, r mpoc.Receipt) (entered bool, err error) {
 	key := d.Registration.DeviceKey

@@ -31,7 +31,7 @@ func (p *Pool) find(id, token signed.Hash) (record, error) {
 	return r, nil
 }
 
-// Commit takes the root of a log and draws what is looked at. The same commit
+// Commit takes the root of a log and draws what is checked. The same commit
 // again gets the same answer.
 func (p *Pool) Commit(_ context.Context, q mpocv1.CommitRequest) (mpocv1.CommitAnswer, error) {
 	none := mpocv1.CommitAnswer{}

@@ -22,7 +22,7 @@
 // Whatever is judged has a receipt, late commits too, that its key can ask for by
 // the challenge: the same one each time, for 30 days in which the host runs, the latest 1,000 of
 // a key. A rejection carries its evidence or counts as accepted. So nothing is judged that
-// could not be looked at: what the engine cannot compute plain Go does, and an
+// could not be checked: what the engine cannot compute plain Go does, and an
 // answer for which there was no core stays open until the machine sends it again,
 // for an hour. Nor is it accepted for that, or a flood of keys would be a way to
 // be paid unseen.
@@ -42,6 +42,6 @@
 // What a hostile machine can do: waste its own time, and of the host's what the
 // limits allow. Every body is bounded; each key and each address has a rate;
 // audits wait in line for a bounded number of cores, one per key. Unanswered
-// questions cost the submission, and what is locked waits anew; they take
+// questions cost the submission, and what is locked waits again; they take
 // nothing, because nobody can show that there was no answer.
 package pool

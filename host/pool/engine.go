@@ -63,7 +63,7 @@ func (p *Pool) look(ctx context.Context, q mpoc.Questions, proof mpoc.Proof, bef
 	if err != nil || len(sure.Tiles) == len(wrong.Tiles) && len(sure.Samples) == len(wrong.Samples) {
 		return sure, err
 	}
-	// The engine is broken, and what it did not look at any more is unknown.
+	// The engine is broken, and what it did not look at any longer is unknown.
 	p.log.Error("the engine computes wrong results; run: assay-worker doctor", "wrong", len(wrong.Samples)+len(wrong.Tiles), "confirmed", len(sure.Samples)+len(sure.Tiles))
 	return q.Recompute(ctx, mpoc.Reference(), proof, before)
 }

@@ -235,7 +235,7 @@ func (p *Pool) socket(steps map[string]step, w http.ResponseWriter, r *http.Requ
 // of JSON, until the socket or the pool ends. handled is called after each.
 func (p *Pool) frames(steps map[string]step, s *link.Socket, remote string, handled func()) {
 	answers := make(chan mpocv1.Frame, 1)
-	ctx, end := context.WithCancel(p.ended) // when nobody writes any more
+	ctx, end := context.WithCancel(p.ended) // when nobody writes any longer
 	defer end()
 	handle := func(message []byte) error {
 		defer handled()

@@ -16,7 +16,7 @@ import (
 // machine that became slower adapts: each challenge of which a commit was too short
 // divides the rate that the next one is planned with by slowdown. That ends at
 // floorRate, below which no plan goes: so nothing is gained by being refused on
-// purpose, and whoever then works faster is looked at harder.
+// purpose, and whoever then works faster is checked harder.
 
 const (
 	// leastShare of the plan's loops is the least.

@@ -27,7 +27,7 @@ func reason(o mpoc.Outcome, samples, tiles int) string {
 func (p *Pool) unanswered(d *device, r *record) error {
 	why := fmt.Sprintf("no answer to round %d that holds before the deadline", r.Round)
 	if r.Held {
-		why = fmt.Sprintf("the host could not look at the answer to round %d, and it did not come again within %v", r.Round, heldTime)
+		why = fmt.Sprintf("the host could not check the answer to round %d, and it did not come again within %v", r.Round, heldTime)
 	}
 	_, err := p.judge(d, r, mpoc.NoAnswer(), why)
 	return err

@@ -127,7 +127,7 @@ func mend(tx *store.Tx, hurt []store.Damage) (named []error, err error) {
 	return named, reindex(tx)
 }
 
-// reindex makes the indexes anew, of the challenges and devices that can be read.
+// reindex makes the indexes again, of the challenges and devices that can be read.
 func reindex(tx *store.Tx) error {
 	for _, bucket := range []string{bucketOpen, bucketReceipts, bucketEnds, bucketUnproven, bucketFading} {
 		if err := tx.Clear(bucket); err != nil {

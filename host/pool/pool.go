@@ -45,7 +45,7 @@ const (
 	// answerTime is how long the questions of a round stand: long enough for a
 	// machine that was restarted to come back and answer.
 	answerTime = 90 * time.Second
-	// heldTime is how long an answer that holds, and that the host could not look at,
+	// heldTime is how long an answer that holds, and that the host could not check,
 	// may take to come again. It was in time: the wait is the host's.
 	heldTime = time.Hour
 	// firstMS is how long a key's first challenge lasts at most.
@@ -56,7 +56,7 @@ const (
 	nonceTime = 2 * time.Minute
 	// waitingAnswers is how many answers of newcomers may wait for an audit.
 	waitingAnswers = 512
-	// wary is how many submissions after a finding are looked at harder.
+	// wary is how many submissions after a finding are checked harder.
 	wary = 20
 )
 
@@ -73,13 +73,13 @@ type Config struct {
 	Unpaid string
 	// Rule says how likely a full audit is; the zero value is the default.
 	Rule audit.Adaptive
-	// Engine recomputes what is looked at; nil is the reference. What it finds
+	// Engine recomputes what is checked; nil is the reference. What it finds
 	// wrong the reference recomputes too.
 	Engine mpoc.Recompute
 	// Duration, if not 0, replaces the planned time of every challenge; for
 	// local networks.
 	Duration time.Duration
-	// Payout tells whether an address can be paid; nil is any.
+	// Payout reports whether an address can be paid; nil is any.
 	Payout func(address string) error
 	// Admitted is called when a proof of a key is accepted that had no standing,
 	// Forgotten when nothing is remembered of a key that once had some. Optional.
@@ -110,7 +110,7 @@ type Pool struct {
 	// get half of them: keys cost nothing, and who makes many of them must not
 	// stand before those who have worked.
 	audits, newcomers chan struct{}
-	// One token per newcomer's answer that waits, decoded, or is looked at.
+	// One token per newcomer's answer that waits, decoded, or is checked.
 	waiting chan struct{}
 
 	gate, registers   *gate.Rates
@@ -427,7 +427,7 @@ func ends(r *record) uint64 {
 	return r.Until
 }
 
-// over tells whether a challenge waits for something that can no longer come in
+// over reports whether a challenge waits for something that can no longer come in
 // time.
 func over(r *record, lived uint64) bool { return lived > r.Until }
 

@@ -10,7 +10,7 @@ import (
 	"github.com/assaynet/assay/poc/mpoc"
 )
 
-// Proof takes the openings of a round and looks at them. It answers with the
+// Proof takes the openings of a round and checks them. It answers with the
 // receipt, or with more questions.
 func (p *Pool) Proof(ctx context.Context, q mpocv1.ProofRequest) (mpocv1.ProofAnswer, error) {
 	none := mpocv1.ProofAnswer{}
@@ -98,9 +98,9 @@ func (p *Pool) more(r *record) *mpocv1.More {
 
 // recompute waits for a core and looks. A key without accepted work, or with a
 // recent finding, is a newcomer. ctx is for the wait only: who hangs up while his
-// work is looked at gets the verdict all the same, and does not make the host look
+// work is checked gets the verdict all the same, and does not make the host look
 // twice. Errors are of the kind *mpocv1.Error: the host could not look; or
-// context.Canceled: nobody waited any more.
+// context.Canceled: nobody waited any longer.
 func (p *Pool) recompute(ctx context.Context, q mpoc.Questions, proof mpoc.Proof, before int, newcomer bool) (mpoc.Wrong, error) {
 	busy := func() error {
 		e := refuse(mpocv1.CodeBusy, "send the same again", "no core was free for the audit in time")
@@ -139,7 +139,7 @@ func (p *Pool) recompute(ctx context.Context, q mpoc.Questions, proof mpoc.Proof
 	wrong, err := p.look(audit, q, proof, before)
 	if err != nil {
 		p.log.Error("a submission could not be audited; it stays open", "err", err)
-		e := refuse(mpocv1.CodeBusy, "send the same again", "the host could not look at it now; it stays open until it can")
+		e := refuse(mpocv1.CodeBusy, "send the same again", "the host could not check it now; it stays open until it can")
 		e.RetryAfterMS = 2000
 		return mpoc.Wrong{}, e
 	}

@@ -151,7 +151,7 @@ func (p *Pool) known(key signed.Key) (device, ledger.Account, error) {
 	switch {
 	case err == nil && account.Banned:
 		err = fmt.Errorf("%w: %s", ledger.ErrBanned, account.Reason)
-	case err == nil && account.Payout == "" && d.Registration.Payout != "" && account.Entries > 0: // it was lost, and made anew
+	case err == nil && account.Payout == "" && d.Registration.Payout != "" && account.Entries > 0: // it was lost, and made again
 		account, err = p.c.Ledger.Register(ledger.Device(key), d.Registration.Payout, p.clock.Wall())
 	}
 	return d, account, err

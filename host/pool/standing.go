@@ -87,7 +87,7 @@ func (p *Pool) standing(d *device) uint64 {
 	return now
 }
 
-// raise adds verified operations to a device's standing, and tells whether it had
+// raise adds verified operations to a device's standing, and reports whether it had
 // none.
 func (p *Pool) raise(d *device, ops uint64) (fresh bool) {
 	before, lived := p.standing(d), p.clock.Lived()
@@ -131,7 +131,7 @@ func (p *Pool) Verified(key signed.Key, ops uint64) error {
 	return p.state.save(key, &d, nil)
 }
 
-// owes tells whether the ledger has something for a key that is not paid. Where it
+// owes reports whether the ledger has something for a key that is not paid. Where it
 // cannot tell it says so too.
 func (p *Pool) owes(key signed.Key) bool {
 	a, err := p.c.Ledger.Account(ledger.Device(key))

@@ -51,7 +51,7 @@ type record struct {
 	Short bool   `json:"short,omitempty"`
 
 	Round   uint32             `json:"round"`          // of the questions that are open
-	Held    bool               `json:"held,omitempty"` // an answer came that holds, and could not be looked at
+	Held    bool               `json:"held,omitempty"` // an answer came that holds, and could not be checked
 	Wrong   []mpoc.TileOpening `json:"wrong,omitempty"`
 	Samples []mpoc.Sample      `json:"wrong_samples,omitempty"`
 	// Verdict is written before the ledger is told, so that a crash between the
@@ -90,7 +90,7 @@ type device struct {
 	RecentAt uint64 `json:"recent_at,omitempty"`
 	Fades    uint64 `json:"fades,omitempty"`
 	Placed   uint64 `json:"placed,omitempty"`
-	// Wary counts down the submissions that are looked at harder after a finding.
+	// Wary counts down the submissions that are checked harder after a finding.
 	Wary   int    `json:"wary,omitempty"`
 	Reason string `json:"reason,omitempty"` // of the last finding
 }
@@ -165,7 +165,7 @@ func openStateAs(path string, fresh func([]byte), o store.Options) (s *state, se
 	return &state{file}, secret, damaged, nil
 }
 
-// read fills v and tells whether it was there.
+// read fills v and reports whether it was there.
 func read(tx *store.Tx, bucket string, key []byte, v any) (bool, error) {
 	raw, found, err := tx.Raw(bucket, key)
 	if err == nil && found {

@@ -73,7 +73,7 @@ func statuses() map[string]host.Status {
 	trouble.Excess = []host.Excess{{Epoch: 12, Node: "w18", Segment: 1, Stored: 10_000, Committed: 9_000, Reason: "the chain takes no more of this segment"}}
 	trouble.Disk = &host.Disk{Space: disk.Space{Free: 1 << 29, Total: 20 << 30}, Mark: 1 << 30, Full: true, Reason: "the disk of /data is nearly full: 512.0 MiB of 20.0 GiB are free"}
 	trouble.LastError = "commit/12/1/w00: out of gas"
-	trouble.HotKey = &host.HotKey{Address: "cpc1hot", Known: true, Reason: "its grant for fees has ended; to grant anew: assay tx feegrant revoke cpc1a cpc1hot"}
+	trouble.HotKey = &host.HotKey{Address: "cpc1hot", Known: true, Reason: "its grant for fees has ended; to grant again: assay tx feegrant revoke cpc1a cpc1hot"}
 	trouble.Pool = &mpocv1.Status{Devices: 412, Live: 1, Accepted: 10_412, Late: 3, Rejected: 1, Failed: 2, VerifiedOps: 948_123_456_789_000}
 	trouble.Payment = &settle.Status{Account: "cpc1pay", Balance: amount("12500000000000000000"), Doing: "stopped", Reason: "the account has made 3 transactions that the ledger does not know", Next: 7, Height: 1180}
 	away := host.Status{

@@ -138,7 +138,7 @@ func (n Node) Block(ctx context.Context, account string, height int64) (list []T
 	return list, nil
 }
 
-// Read takes apart a transaction and tells whether an account signed it, if the chain
+// Read takes apart a transaction and reports whether an account signed it, if the chain
 // let it run.
 func (n Node) Read(account string, b submit.BlockTx) (tx Tx, mine bool) {
 	decoded, err := n.Encoding.TxConfig.TxDecoder()(b.Raw)

@@ -44,7 +44,7 @@ type Transfer struct {
 	Amount ledger.Amount
 }
 
-// ErrGone reports a block that the node does not have any more.
+// ErrGone reports a block that the node does not have any longer.
 var ErrGone = errors.New("settle: the node does not have that block")
 
 // Chain is what the settler needs of a node.
@@ -114,7 +114,7 @@ type Settler struct {
 
 // New returns a settler. What a crash left unfinished is taken up by the first step.
 func New(c Config) *Settler {
-	s := &Settler{c: c, log: c.Logger, status: Status{Account: c.Account, Doing: "waiting", Reason: "nothing was looked at yet"}}
+	s := &Settler{c: c, log: c.Logger, status: Status{Account: c.Account, Doing: "waiting", Reason: "nothing was checked yet"}}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
@@ -298,7 +298,7 @@ func (s *Settler) begin(ctx context.Context, books ledger.Books, number, sequenc
 	}
 	begun, err := s.c.Ledger.Begin(ledger.Settlement{Number: next, Payments: payments, Raw: raw, Hash: hash, Sequence: sequence, Timeout: timeout})
 	if errors.Is(err, ledger.ErrSettlement) {
-		return nil // something changed meanwhile; the next step looks anew
+		return nil // something changed meanwhile; the next step looks again
 	} else if err != nil {
 		return err
 	}

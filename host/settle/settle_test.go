@@ -339,7 +339,7 @@ func TestARestoredLedgerStopsAndIsBroughtInStep(t *testing.T) {
 }
 
 // A plan is entered in part when the disk fails. What was agreed to is not the plan of
-// the rest: that one is read, shown and agreed to anew, and nothing is passed over.
+// the rest: that one is read, shown and agreed to again, and nothing is passed over.
 func TestAPlanThatIsEnteredInPart(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "l")
 	l := openLedger(t, path, ledger.Amount{})
@@ -398,7 +398,7 @@ func TestAPlanThatIsEnteredInPart(t *testing.T) {
 	}
 }
 
-// One transfer by hand from the paying account stops payment until it is looked at,
+// One transfer by hand from the paying account stops payment until it is checked,
 // and costs nobody anything; also while a settlement waits for the same number.
 func TestTheAccountUsedByHand(t *testing.T) {
 	l := openLedger(t, filepath.Join(t.TempDir(), "l"), ledger.Amount{})
@@ -410,7 +410,7 @@ func TestTheAccountUsedByHand(t *testing.T) {
 	}
 	b.ByHand("")
 	b.ByHand(settle.Memo("another", 3, nil))
-	b.Height += settle.TimeoutBlocks // until no block can hold it any more
+	b.Height += settle.TimeoutBlocks // until no block can hold it any longer
 	p := stopped(t, s, b, "something else pays")
 	if len(p.Found) != 2 || p.Found[0].Number != 0 || !strings.Contains(p.Found[0].Note, "by hand") || !strings.Contains(p.Found[1].Note, "another ledger") {
 		t.Fatalf("%+v", p)

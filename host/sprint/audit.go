@@ -54,7 +54,7 @@ type logAudit struct {
 	again   bool // an earlier one failed, and that was told; belongs to the host's loop
 	done    chan struct{}
 	checked int
-	samples int // to be looked at, of a log that has as many
+	samples int // to be checked, of a log that has as many
 	wrong   []mismatch
 	err     error
 	// evidence is about wrong, and holds; hidden says why there is none.

@@ -13,7 +13,7 @@ import (
 
 // The layout of a bolt file, version 2 (go.etcd.io/bbolt, internal/common). Bolt
 // trusts its pages, and what it does with a bad one cannot be caught: it looks at
-// them in goroutines of its own. So they are looked at here first, without trust.
+// them in goroutines of its own. So they are checked here first, without trust.
 // Numbers are in the machine's order of bytes, as bolt writes them.
 const (
 	pageHeader  = 16 // id (8), flags (2), count (2), overflow (4)

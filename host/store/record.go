@@ -119,7 +119,7 @@ func (t *Tx) stored() (*totals, error) {
 	return now, nil
 }
 
-// Get decodes a record into v and tells whether there is one. Errors wrap ErrRecord.
+// Get decodes a record into v and reports whether there is one. Errors wrap ErrRecord.
 func (t *Tx) Get(bucket string, key []byte, v any) (found bool, err error) {
 	raw, found, err := t.Raw(bucket, key)
 	if err != nil || !found {
@@ -145,7 +145,7 @@ func (t *Tx) Raw(bucket string, key []byte) (value []byte, found bool, err error
 	return value, true, nil
 }
 
-// Has tells whether there is a record, without looking at it.
+// Has reports whether there is a record, without looking at it.
 func (t *Tx) Has(bucket string, key []byte) bool {
 	return t.tx.Bucket([]byte(bucket)).Get(key) != nil
 }

@@ -143,7 +143,7 @@ func TestFlipsAndTruncations(t *testing.T) {
 	})
 }
 
-// A bucket whose few records lie within a page is looked at like all others: bolt panics over the flags of
+// A bucket whose few records lie within a page is checked like all others: bolt panics over the flags of
 // such a page, once it is read.
 func TestAPageWithinAPage(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "f")

@@ -19,7 +19,7 @@ import (
 	"github.com/cosmos/cosmos-sdk/client/grpc/cmtservice"
 )
 
-// ErrGone reports a block that the node does not have any more: it was pruned, or
+// ErrGone reports a block that the node does not have any longer: it was pruned, or
 // the node began behind it.
 var ErrGone = errors.New("submit: the node does not have that block")
 
@@ -98,7 +98,7 @@ func (b *Blocks) At(ctx context.Context, height int64) ([]BlockTx, error) {
 	return list, nil
 }
 
-// Ran tells whether a transaction used its account's number. What was refused before
+// Ran reports whether a transaction used its account's number. What was refused before
 // its messages has no events, whatever else became of it.
 func Ran(r *abci.ExecTxResult) bool { return r.Code == 0 || len(r.Events) > 0 }
 
@@ -115,7 +115,7 @@ func gone(err error, height int64) error {
 }
 
 // Find looks for a transaction in the blocks behind one height up to another, both
-// committed. complete tells whether all of them were looked at; if not, some are
+// committed. complete reports whether all of them were checked; if not, some are
 // gone.
 func (b *Blocks) Find(ctx context.Context, hash string, behind, to int64) (tx BlockTx, height int64, found, complete bool, err error) {
 	complete = true

@@ -43,7 +43,7 @@ import (
 )
 
 const (
-	// timeoutBlocks is how long a transaction may wait for a block before it is given up and sent anew.
+	// timeoutBlocks is how long a transaction may wait for a block before it is given up and sent again.
 	timeoutBlocks = 6
 	// attempts is how often a wish that fails in a block is tried, and one that is
 	// refused and no duty.
@@ -88,7 +88,7 @@ type wish struct {
 	msgs     []sdk.Msg
 	until    int64 // last height at which it makes sense
 	hash     string
-	looked   int64 // the last block that was looked at
+	looked   int64 // the last block that was checked
 	expires  int64
 	attempts int   // refused or failed
 	wait     int64 // blocks, after the last refusal
@@ -143,7 +143,7 @@ func (q *Queue) Want(id string, until int64, msgs ...sdk.Msg) {
 	}
 }
 
-// Done tells whether the chain took what was wanted.
+// Done reports whether the chain took what was wanted.
 func (q *Queue) Done(id string) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -151,7 +151,7 @@ func (q *Queue) Done(id string) bool {
 	return w != nil && w.done
 }
 
-// Failed tells whether the chain refused what was wanted, or its time is over. It is forgotten after a while.
+// Failed reports whether the chain refused what was wanted, or its time is over. It is forgotten after a while.
 func (q *Queue) Failed(id string) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -212,7 +212,7 @@ func (q *Queue) Step(ctx context.Context, height int64) (failed error) {
 	return q.note(failed)
 }
 
-// unreachable tells whether an error is about the node and not about what it was asked.
+// unreachable reports whether an error is about the node and not about what it was asked.
 func unreachable(err error) bool {
 	switch status.Code(err) {
 	case codes.Unavailable, codes.DeadlineExceeded, codes.Canceled:
@@ -294,7 +294,7 @@ func (q *Queue) settle(ctx context.Context, w *wish, height int64) error {
 	return nil
 }
 
-// send signs and broadcasts one wish; again is true when the account's sequence has to be read anew.
+// send signs and broadcasts one wish; again is true when the account's sequence has to be read again.
 func (q *Queue) send(ctx context.Context, w *wish, height int64) (again bool, err error) {
 	if !q.known {
 		if err := q.resync(ctx); err != nil {
@@ -358,7 +358,7 @@ func (q *Queue) refused(w *wish, height int64, reason string) {
 	}
 }
 
-// is tells whether a response has a code.
+// is reports whether a response has a code.
 func is(r *sdk.TxResponse, codespace string, code uint32) bool {
 	return r.Codespace == codespace && r.Code == code
 }

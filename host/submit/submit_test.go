@@ -318,7 +318,7 @@ func TestASequenceUsedBySomebodyElseIsReadAnew(t *testing.T) {
 	n.mu.Unlock()
 	q.Want("second", 100, commitMsg(2))
 	step(t, q, 11) // refused
-	step(t, q, 12) // with the sequence read anew
+	step(t, q, 12) // with the sequence read again
 	n.block()
 	step(t, q, 13)
 	if !q.Done("first") || !q.Done("second") {

@@ -81,7 +81,7 @@ func (w *Voter) verdict(ctx context.Context, e sprintv1.Epoch, class transformer
 }
 
 // trust confirms one rerun after the other until ctx ends. Once a worker was caught, what was trusted before is
-// confirmed anew, unit by unit; faulty says that no worker is to be believed from the beginning.
+// confirmed again, unit by unit; faulty says that no worker is to be believed from the beginning.
 func (w *Voter) trust(ctx context.Context, order []*rerun, faulty bool) {
 	for at := 0; at < len(order); at++ {
 		r := order[at]

@@ -51,7 +51,7 @@ type Config struct {
 	Court              courtv1.QueryClient
 	Queue              Queue
 	Fleet              Fleet
-	// Alone tells whether there is no worker that may judge others: then all is computed here.
+	// Alone reports whether there is no worker that may judge others: then all is computed here.
 	Alone func() bool
 	// Judge is this host's own engine: what would accuse somebody is checked on it.
 	Judge  *work.Judge
@@ -89,7 +89,7 @@ type checks struct {
 	found   map[courtv1.LeafRef]transformer.Output
 	verdict *Verdict
 	unsaved bool            // it is in memory only
-	watched map[string]bool // voters whose opened middle digests were looked at
+	watched map[string]bool // voters whose opened middle digests were checked
 }
 
 type result struct {

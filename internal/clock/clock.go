@@ -14,7 +14,7 @@
 //     by it.
 //   - Who keeps deadlines calls [Clock.Tick] at least once a second while it works. A [Gap] says that
 //     the process stood still or that the wall clock was set. It is logged, and what is open is given
-//     time again, because others could not reach the process or have to connect anew.
+//     time again, because others could not reach the process or have to connect again.
 //
 // Linux stops the monotonic clock while the machine sleeps, Windows does not. In the first case sleep
 // looks like a clock that was set ahead, in the second like a process that stood still. Neither

@@ -2,7 +2,7 @@
 
 // Package disk tells how much room there is for files, and when to take no new work for want of it.
 //
-// A program that writes until the disk is full cannot do what it owes any more. So it keeps a reserve:
+// A program that writes until the disk is full cannot do what it owes any longer. So it keeps a reserve:
 // below the mark it refuses new work, and what is owed has the rest. The mark is 5 % of the disk or
 // 1 GiB, whichever is less. On a disk of a few hundred MB a GiB could never be free, and on one of
 // 10 TB 5 % would waste what suffices for a year of duties. New work is taken again at five quarters of

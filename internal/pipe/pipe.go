@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package pipe keeps a program alive whose log nobody reads any more.
+// Package pipe keeps a program alive whose log nobody reads any longer.
 package pipe
 
 import (

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package terminal shows a program's picture of itself on a terminal: text that is drawn anew twice a
+// Package terminal shows a program's picture of itself on a terminal: text that is drawn again twice a
 // second, a line of keys below it, and nothing of an earlier picture beside it.
 //
 // The picture has the terminal's second screen to itself, so it may grow and shrink, and the window

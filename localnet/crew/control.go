@@ -136,11 +136,11 @@ func dial(ctx context.Context, home string) (net.Conn, string, error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, "", fmt.Errorf("localnet: %w in %s: start it with assay localnet --home %s", ErrNotRunning, home, home)
 	} else if err != nil {
-		return nil, "", fmt.Errorf("localnet: %s: %w; stop the network and start it again, which writes it anew", filepath.Join(home, ControlFile), err)
+		return nil, "", fmt.Errorf("localnet: %s: %w; stop the network and start it again, which writes it again", filepath.Join(home, ControlFile), err)
 	}
 	conn, err := new(net.Dialer).DialContext(ctx, "tcp", c.Address)
 	if err != nil {
-		return nil, "", fmt.Errorf("localnet: %w in %s any more: go on with assay localnet --home %s", ErrNotRunning, home, home)
+		return nil, "", fmt.Errorf("localnet: %w in %s any longer: go on with assay localnet --home %s", ErrNotRunning, home, home)
 	}
 	return conn, c.Token, nil
 }

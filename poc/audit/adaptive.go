@@ -24,14 +24,14 @@ const Q32One = 1 << 32
 // key earned before is not in the formula: only what it can still lose.
 //
 // The rest of the rule, without which this is not enough: all other submissions
-// are looked at lightly, three tiles of each. So who sees that it would be
+// are checked lightly, three tiles of each. So who sees that it would be
 // caught and says nothing loses q(d) >= d of what it is paid, and no answer need
 // cost more than its submission. And wrong tiles within what faulty hardware has
 // (Sequential) take the share that they leave possible (Upper) off everything
 // locked, not off what was found: else forging one tile in two thousand pays.
 type Adaptive struct {
 	Kappa Rate // 2 by default
-	Floor Rate // 1/20 by default: nobody is so trusted as not to be looked at
+	Floor Rate // 1/20 by default: nobody is so trusted as not to be checked
 }
 
 // DefaultAdaptive is the rule with its published numbers.

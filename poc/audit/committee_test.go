@@ -35,7 +35,7 @@ func TestShuffleIsAPermutation(t *testing.T) {
 	})
 }
 
-// Whoever holds twice as much is drawn first twice as often, nobody twice, and who holds nothing never.
+// Anyone who holds twice as much is drawn first twice as often, nobody twice, and who holds nothing never.
 func TestLotteryFollowsWhatIsHeld(t *testing.T) {
 	held := []uint64{0, 100, 200, 0, 700}
 	first := make([]int, len(held))

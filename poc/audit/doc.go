@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package audit decides what is looked at, and what a look proves.
+// Package audit decides what is sampled, and what a sample proves.
 //
 // After a commitment is on record, randomness that did not exist before it
 // draws which leaves must be opened (Draw) and who re-runs each of them

@@ -47,7 +47,7 @@ func Draw(s seed.Seed, total uint64, n int) []uint64 {
 }
 
 // Stratified returns min(n, total) numbers below total in rising order, one from
-// each of as many equal parts of the range: every region is looked at, and
+// each of as many equal parts of the range: every region is checked, and
 // where in it is chance. Part j of n is [j*total/n, (j+1)*total/n), rounded
 // down; its number is uniform in it, drawn from the stream of Draw, parts in
 // order.

@@ -139,7 +139,7 @@ func (l *life) submit(choose func(l *life, full bool) float64) {
 		return
 	}
 	l.clean = 0
-	if l.silent { // costs this submission, and what is locked waits anew
+	if l.silent { // costs this submission, and what is locked waits again
 		for i := range l.ages {
 			l.ages[i] = 0
 		}

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package commit binds work before anyone knows which part will be looked at.
+// Package commit binds work before anyone knows which part will be checked.
 //
-// A node that computes artefacts puts each one, as a canonical binary Leaf
+// A node that computes records puts each one, as a canonical binary Leaf
 // whose body only its kind of work reads, into an append-only Merkle log in the form of RFC 6962. What it publishes is
 // a Statement: root and count, signed by its host. From then on it can open
 // any leaf but change none.

@@ -10,7 +10,7 @@ import (
 	"github.com/assaynet/assay/poc/record"
 )
 
-// A host commits to a node's artefacts and later opens some of them.
+// A host commits to a node's records and later opens some of them.
 func Example() {
 	var log commit.Log
 	var hashes []commit.Hash
@@ -33,7 +33,7 @@ func Example() {
 		return
 	}
 
-	// Whoever checks has the statement, the leaves and the opening.
+	// Anyone who checks has the statement, the leaves and the opening.
 	public := key.Public().(ed25519.PublicKey)
 	fmt.Println("signed:", statement.Verify(public, signature) == nil)
 	leaves := []commit.Hash{hashes[17], hashes[400], hashes[999]}

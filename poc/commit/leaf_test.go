@@ -184,7 +184,7 @@ func TestStatementSignature(t *testing.T) {
 		"count":               func(s *Statement) { s.Count++ },
 		"chain | participant": func(s *Statement) { s.Chain, s.Participant = s.Chain+"c", s.Participant[1:] },
 		"node | class":        func(s *Statement) { s.Node, s.Class = "gpu-0n", "ano" },
-		// Malformed ones are refused before their signature is looked at.
+		// Malformed ones are refused before their signature is checked.
 		"no chain":      func(s *Statement) { s.Chain = "" },
 		"segment 0":     func(s *Statement) { s.Segment = 0 },
 		"node id":       func(s *Statement) { s.Node = "GPU" },

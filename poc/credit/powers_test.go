@@ -292,7 +292,7 @@ func TestPropertyLevel(t *testing.T) {
 	})
 }
 
-// Whoever splits into many names has at most lambda times its share of the compute, as before the split.
+// Anyone who splits into many names has at most lambda times its share of the compute, as before the split.
 func TestPropertySplittingGainsNoMoreThanLambda(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		rules := DefaultRules()

@@ -24,7 +24,7 @@
 // five hashes a leaf.
 //
 // One wrong leaf is no fraud: memory flips bits. What convicts is how many are
-// wrong of those that were looked at, so these must not be chosen after the
+// wrong of those that were checked, so these must not be chosen after the
 // fact. An order carries a hash of the host's nonce, and of how many leaves it
 // looks at; the machine signs it with every batch. Which leaves follow from the
 // nonce, which the machine does not know, and the machine's last signature,

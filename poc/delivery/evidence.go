@@ -77,7 +77,7 @@ type Found struct {
 	Signature signed.Signature
 }
 
-// Questions are the leaves to look at, in rising order: samples of those that
+// Questions are the leaves to check, in rising order: samples of those that
 // end with the last signed batch. They follow from the host's nonce and the
 // machine's last signature.
 func Questions(o Order, nonce signed.Hash, samples uint32, last Signed) []uint64 {
@@ -86,7 +86,7 @@ func Questions(o Order, nonce signed.Hash, samples uint32, last Signed) []uint64
 }
 
 // Shows says what so many wrong leaves of those looked at amount to. A log with
-// fewer leaves than are to be looked at shows no fraud: one burst of errors can
+// fewer leaves than are to be checked shows no fraud: one burst of errors can
 // spoil all of it.
 func Shows(samples uint32, checked, wrong int) Claim {
 	if checked >= int(min(samples, audit.MaxSample)) && audit.Flaky().Decide(uint64(checked), uint64(wrong)) == audit.Fraud {
@@ -168,7 +168,7 @@ func (w Wrong) claimed(o Order, body int) ([]byte, error) {
 // Finding is what Verify found out.
 type Finding struct {
 	Claim   Claim // what is shown
-	Checked int   // leaves that were looked at
+	Checked int   // leaves that were checked
 	Wrong   int   // of those in the file
 	// Leaf is the first wrong one, Got what the machine signed and Want what the
 	// unit gives.
@@ -234,7 +234,7 @@ func (e Evidence) Verify(ctx context.Context, judge *work.Judge) (Finding, error
 	leaves, claims := make([]uint64, len(e.Wrong)), make([][]byte, len(e.Wrong))
 	for i, w := range e.Wrong {
 		if _, drawn := slices.BinarySearch(asked, w.Leaf); !drawn {
-			return Finding{}, fmt.Errorf("%w: leaf %d was not to be looked at", ErrFile, w.Leaf)
+			return Finding{}, fmt.Errorf("%w: leaf %d was not to be checked", ErrFile, w.Leaf)
 		}
 		if claims[i], err = w.claimed(e.Order, job.Spec.Body); err != nil {
 			return Finding{}, err
@@ -251,9 +251,9 @@ func (e Evidence) Verify(ctx context.Context, judge *work.Judge) (Finding, error
 		}
 	}
 	f := Finding{Claim: Faulty, Checked: len(asked), Wrong: len(leaves), Leaf: leaves[0], Got: claims[0], Want: out[0],
-		Reason: fmt.Sprintf("of %d leaves that were looked at, %d are wrong, as a faulty device has it", len(asked), len(leaves))}
+		Reason: fmt.Sprintf("of %d leaves that were checked, %d are wrong, as a faulty device has it", len(asked), len(leaves))}
 	if Shows(e.Samples, len(asked), len(leaves)) == Fraud {
-		f.Claim, f.Reason = Fraud, fmt.Sprintf("of %d leaves that were looked at, at least %d are wrong, which no faulty device explains", len(asked), len(leaves))
+		f.Claim, f.Reason = Fraud, fmt.Sprintf("of %d leaves that were checked, at least %d are wrong, which no faulty device explains", len(asked), len(leaves))
 	}
 	if f.Claim != e.Claim {
 		return f, fmt.Errorf("%w: claim %q, but %s", ErrClaim, e.Claim, f.Reason)

@@ -50,5 +50,5 @@ func Example() {
 	// Output:
 	// the receipt holds: true
 	// fraud <nil>
-	// of 10 leaves that were looked at, at least 3 are wrong, which no faulty device explains
+	// of 10 leaves that were checked, at least 3 are wrong, which no faulty device explains
 }

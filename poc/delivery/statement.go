@@ -100,7 +100,7 @@ func (o Order) valid() error {
 	return nil
 }
 
-// printable tells whether s has least to most bytes, all of printable ASCII.
+// printable reports whether s has least to most bytes, all of printable ASCII.
 func printable(s string, least, most int) bool {
 	for i := range len(s) {
 		if s[i] < ' ' || s[i] > '~' {

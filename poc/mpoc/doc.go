@@ -6,7 +6,7 @@
 //	host                                   device
 //	Terms (signed)              ->         computes loops 0, 1, 2, ... of the seed
 //	                            <-         Commit: loops, root (signed)
-//	Draw: the nonce (signed)    ->         what is looked at follows from it
+//	Draw: the nonce (signed)    ->         what is checked follows from it
 //	                            <-         Proof: openings (signed)
 //	Receipt (signed)            ->         countersigned
 //
@@ -14,18 +14,18 @@
 // challenge, the device's key and i, so a leaf is of use nowhere else, and the
 // log of all leaves is an RFC 6962 tree (package commit).
 //
-// Neither side chooses what is looked at. The host's signed terms carry a hash
+// Neither side chooses what is checked. The host's signed terms carry a hash
 // of its nonce, so the host cannot wait for the log; the device's signed commit
 // carries the root, so the device cannot wait for the nonce. Samples, picks,
 // whether the audit is full or light, and every later round all follow from
 // challenge, root, loops and nonce (package seed, MPoCDraw). Later rounds need
-// no new nonce: the log does not change any more.
+// no new nonce: the log does not change any longer.
 //
 //   - Samples are one loop of each of s equal parts of the log, opened down to
 //     the unit's digest. Some of them are recomputed whole.
 //   - Picks are (loop, tile) pairs, uniform over all tiles of the log. Each is
 //     opened down to the tile and recomputed, which costs one tile. They are
-//     what the stated detection rests on: samples alone are looked at only where
+//     what the stated detection rests on: samples alone are checked only where
 //     they are.
 //
 // Wrong tiles are met with more rounds until a sequential test (audit.Flaky)

@@ -151,7 +151,7 @@ func (r reference) Unit(ctx context.Context, challenge seed.Seed, shape matmul.S
 	if err := shape.Valid(); err != nil {
 		return [32]byte{}, err
 	}
-	tiles := make([][32]byte, shape.Tiles()) // by tiles, so that ctx is looked at
+	tiles := make([][32]byte, shape.Tiles()) // by tiles, so that ctx is checked
 	for i := range tiles {
 		var err error
 		if tiles[i], err = r.Tile(ctx, challenge, shape, unit, uint32(i)); err != nil {

@@ -269,7 +269,7 @@ func TestHostCheatsInReceipt(t *testing.T) {
 		}},
 		"failed with findings":       {"failed", func(r *Receipt) { r.WrongTiles = all["rejected"].WrongTiles }},
 		"proved before it committed": {"accepted", func(r *Receipt) { r.Proved = r.Committed - 1 }},
-		"a loop not to be looked at": {"rejected", func(r *Receipt) {
+		"a loop not to be checked": {"rejected", func(r *Receipt) {
 			d := newDevice(r.Terms, nil)
 			for i := range uint64(testLoops) {
 				s, err := d.log.OpenSample(&d.tree, i, matmul.Root(d.tiles[i]))
@@ -349,7 +349,7 @@ func TestWrongSampleStartsTheTest(t *testing.T) {
 	if _, decided := q.Outcome(0, 0, 0); decided {
 		t.Error("decided before looking")
 	}
-	// The whole log is looked at, and the test cannot tell: nobody is convicted.
+	// The whole log is checked, and the test cannot tell: nobody is convicted.
 	if o, decided := q.Outcome(9, 0, 5); !decided || o.Status != Faulty || o.Checked != 768 {
 		t.Errorf("%+v, %v", o, decided)
 	}

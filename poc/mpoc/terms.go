@@ -68,7 +68,7 @@ type Terms struct {
 	// PayPerTebiop is what 2^40 verified operations are paid.
 	PayPerTebiop Amount `json:"pay_per_tebiop"`
 	// The rules of this pay. It is locked until UnlockAfter clean submissions have
-	// followed, counted anew behind one that is not; then it is due whatever comes. A
+	// followed, counted again behind one that is not; then it is due whatever comes. A
 	// proven cheat in this submission forfeits Forfeits, and the key is banned if it
 	// has BanAfter of them.
 	UnlockAfter uint32 `json:"unlock_after"`
@@ -154,7 +154,7 @@ func (t Terms) Valid() error {
 	return nil
 }
 
-// printable tells whether s is ASCII that can be shown, of the given length.
+// printable reports whether s is ASCII that can be shown, of the given length.
 func printable(s string, least, most int) bool {
 	for i := range len(s) {
 		if s[i] < ' ' || s[i] > '~' {
@@ -248,8 +248,8 @@ const (
 //
 //	0x01 version | 0x02 kind | M K Q u32 | challenge id 32 | device key 32 | index u64 | unit digest 32
 //
-// little-endian. Whoever moves a leaf to another place, device or challenge has
-// to hash it anew, and then it is wrong.
+// little-endian. Anyone who moves a leaf to another place, device or challenge has
+// to hash it again, and then it is wrong.
 func (t Terms) AppendLeaf(dst []byte, index uint64, digest [32]byte) []byte {
 	dst = append(dst, leafVersion, kindLoop)
 	for _, side := range [...]int{t.Shape.M, t.Shape.K, t.Shape.Q} {
@@ -273,7 +273,7 @@ func Samples(loops uint64) int { return int(min(loops, max(10, (loops+99)/100)))
 
 // Draw is the host's answer to a commit: the nonce whose hash the terms hold,
 // how likely a full audit was, and until when the openings must be there. What
-// is looked at follows from it and is the same for both sides.
+// is checked follows from it and is the same for both sides.
 type Draw struct {
 	HostNonce signed.Hash `json:"host_nonce"`
 	AuditQ32  uint64      `json:"audit_q32"` // probability of a full audit, in units of 2^-32
@@ -308,7 +308,7 @@ func (d Draw) VerifySignature(l Log, sig signed.Signature) error {
 	return signed.Check("host", l.Terms.HostKey, d.SignBytes(l), sig)
 }
 
-// Questions is all that is looked at in a committed log.
+// Questions is all that is checked in a committed log.
 type Questions struct {
 	log  Log
 	draw Draw
@@ -320,7 +320,7 @@ func (d Draw) Questions(l Log) Questions {
 	return Questions{log: l, draw: d, seed: seed.MPoCDraw(seed.Seed(l.Terms.ChallengeID), l.Commit.MerkleRoot, l.Commit.Loops, seed.Seed(d.HostNonce))}
 }
 
-// Full tells whether the audit is a full one: the first 4 bytes of the audit
+// Full reports whether the audit is a full one: the first 4 bytes of the audit
 // seed, little-endian, are below AuditQ32. Nobody knew before the log was fixed.
 func (q Questions) Full() bool {
 	s := seed.MPoCAudit(q.seed)

@@ -152,7 +152,7 @@ func MPoCNonce(challenge, nonce Seed) Seed {
 	return derive("mpoc-nonce", challenge[:], nonce[:])
 }
 
-// MPoCDraw is where everything that is looked at in a committed log of loops
+// MPoCDraw is where everything that is checked in a committed log of loops
 // comes from. The host fixed its nonce before the log was made, and the device
 // its log before the nonce was shown: neither chooses.
 func MPoCDraw(challenge Seed, root [32]byte, loops uint64, nonce Seed) Seed {
@@ -184,7 +184,7 @@ func LeafAudit(nonce Seed, samples uint32) Seed {
 	return derive("leaf-audit", nonce[:], u64(uint64(samples)))
 }
 
-// LeafDraw draws the leaves that a host looks at. The host fixed its nonce before
+// LeafDraw draws the leaves that a host checks. The host fixed its nonce before
 // the log was made, and cannot make last, the device's signature of the log's
 // last batch; the device does not know the nonce.
 func LeafDraw(nonce Seed, last [64]byte) Seed {

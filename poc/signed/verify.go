@@ -30,7 +30,7 @@ func unhex(text string) []byte {
 }
 
 // Verify reports whether an Ed25519 key signed a message, as spec C-15 has it: RFC 8032 without the cofactor, S below the
-// group's order, R and the key in their one spelling, and no key of small order. Whoever has no secret can sign anything
+// group's order, R and the key in their one spelling, and no key of small order. Anyone who has no secret can sign anything
 // under a key of small order, so such a signature shows nothing. Any lengths are taken; wrong ones are false.
 func Verify(key, message, signature []byte) bool {
 	if len(key) != ed25519.PublicKeySize {

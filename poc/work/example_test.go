@@ -12,7 +12,7 @@ import (
 	"github.com/assaynet/assay/poc/work/matmul"
 )
 
-// Whoever starts an engine tests it first, and then does not care which it is.
+// Anyone who starts an engine tests it first, and then does not care which it is.
 func Example() {
 	ctx := context.Background()
 	engine := work.Reference()

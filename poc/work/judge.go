@@ -28,7 +28,7 @@ import (
 //
 // It keeps the models of the last seed and is for one goroutine at a time.
 type Judge struct {
-	// Failed is told why the fast engine is not asked any more for this seed.
+	// Failed is told why the fast engine is not asked any longer for this seed.
 	// Optional.
 	Failed func(error)
 	// Kinds are those that Bodies judges; NewJudge takes the network's.

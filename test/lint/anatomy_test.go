@@ -14,7 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// Whoever knows one module of the chain finds the same things in the same files of every other.
+// Anyone who knows one module of the chain finds the same things in the same files of every other.
 var anatomy = []struct {
 	file string
 	of   *regexp.Regexp // declarations that live there and nowhere else in a module; nil: the file is in every module

@@ -45,7 +45,7 @@ func TestDeadlinesAreNotDates(t *testing.T) {
 		t.Errorf("%s:%d: %s: take deadlines and ages from internal/clock, so that a clock that is set makes nobody late", f.File, f.Line, f.What)
 	}
 	for _, e := range unused {
-		t.Errorf("the exception of %s covers nothing any more", e.File)
+		t.Errorf("the exception of %s covers nothing any longer", e.File)
 	}
 }
 

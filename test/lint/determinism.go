@@ -111,7 +111,7 @@ func inspect(name string, fset *token.FileSet, file *ast.File, info *types.Info)
 	return found
 }
 
-// floats tells whether an expression's value is of a floating-point or complex
+// floats reports whether an expression's value is of a floating-point or complex
 // type. A constant such as 1e9 that becomes an integer is none.
 func floats(info *types.Info, e ast.Expr) bool {
 	tv, ok := info.Types[e]

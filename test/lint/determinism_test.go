@@ -114,7 +114,7 @@ func TestConsensusIsDeterministic(t *testing.T) {
 		t.Errorf("%s:%d: %s: %s", f.File, f.Line, f.Rule, f.What)
 	}
 	for _, e := range unused {
-		t.Errorf("the exception of %s for %s covers nothing any more", e.File, e.Rule)
+		t.Errorf("the exception of %s for %s covers nothing any longer", e.File, e.Rule)
 	}
 }
 

@@ -65,7 +65,7 @@ func TestFilesAreWrittenDurably(t *testing.T) {
 		t.Errorf("%s:%d: %s: use internal/durable, so that a crash leaves the old file or the new one", f.File, f.Line, f.What)
 	}
 	for _, e := range unused {
-		t.Errorf("the exception of %s covers nothing any more", e.File)
+		t.Errorf("the exception of %s covers nothing any longer", e.File)
 	}
 }
 

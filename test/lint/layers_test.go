@@ -141,7 +141,7 @@ func roomOf(folder string) (name string, r room, known bool) {
 	return name, r, known
 }
 
-// within tells whether a folder is another or lies below it; all lie below "".
+// within reports whether a folder is another or lies below it; all lie below "".
 func within(folder, outer string) bool {
 	return outer == "" || folder == outer || strings.HasPrefix(folder, outer+"/")
 }

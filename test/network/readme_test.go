@@ -162,7 +162,7 @@ func TestEveryCommandOfTheREADMEIsDecided(t *testing.T) {
 	}
 	for _, text := range slices.Sorted(maps.Keys(decided)) {
 		if !there[text] {
-			t.Errorf("README.md has no command %q any more", text)
+			t.Errorf("README.md has no command %q any longer", text)
 		}
 	}
 }

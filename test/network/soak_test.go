@@ -40,7 +40,7 @@ type disturbance struct {
 	down   int64          // blocks until it is started again
 }
 
-// due tells whether it is time.
+// due reports whether it is time.
 func (d disturbance) due(epoch uint64, now *sprintv1.QueryCurrentResponse) bool {
 	e := now.Epoch
 	switch {

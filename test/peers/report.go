@@ -77,7 +77,7 @@ type exact struct {
 	FullRange   bool `json:"full_range"` // it was given all of int8
 }
 
-// int8 tells whether nothing speaks against using it for products of int8.
+// int8 reports whether nothing speaks against using it for products of int8.
 func (e *exact) int8() bool { return e.FullRange && e.WrongRandom == 0 && e.WrongLarge == 0 }
 
 func median(v []float64) float64 {

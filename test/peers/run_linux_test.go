@@ -13,7 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// One short turn of everybody who is here. Whoever is given numbers that no kernel
+// One short turn of everybody who is here. Anyone who is given numbers that no kernel
 // can get wrong gets them right, which is what calls of C from Go can spoil.
 func TestEveryKernelIsGivenNumbersThatItCannotGetWrong(t *testing.T) {
 	var stdout, stderr bytes.Buffer

@@ -127,7 +127,7 @@ func clock(id int32) time.Duration {
 // threadTime is the CPU time of the calling thread.
 func threadTime() time.Duration { return clock(unix.CLOCK_THREAD_CPUTIME_ID) }
 
-// rest waits until no thread of this process computes any more.
+// rest waits until no thread of this process computes any longer.
 func rest() error {
 	const look = 2 * time.Millisecond
 	for range 2500 {

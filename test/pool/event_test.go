@@ -37,7 +37,7 @@ func (l *told) types() (types []string) {
 }
 
 // Each step of a challenge is told once and in order, over a restart too; the
-// counts go on where they were, while those of the start begin anew.
+// counts go on where they were, while those of the start begin again.
 func TestEventsAndCountsOverARestart(t *testing.T) {
 	n := newNetwork(t, nil)
 	home := t.TempDir()

@@ -43,7 +43,7 @@ func TestFirstAcceptedProof(t *testing.T) {
 	n.events.wait(t, "three accepted", func() bool { return w.Snapshot().Accepted >= 3 })
 	w.kill()
 	s := w.Snapshot()
-	if host := n.status(); host.Accepted < 3 || host.Rejected+host.Faulty+host.Failed+host.Late != 0 || host.VerifiedOps/1_000_000 < s.VerifiedMops {
+	if host := n.status(); host.Accepted < 3 || host.Rejected+host.Faulty+host.Failed+host.Late != 0 || host.VerifiedOps/1_000_000 < s.VerifiedOps {
 		t.Errorf("the host's view: %+v", host)
 	}
 	if s.Late+s.Rejected+s.Faulty+s.Failed+s.FailedSelfChecks+s.Abstained != 0 || s.Loops == 0 || s.SelfChecks == 0 {
@@ -65,7 +65,7 @@ func TestFirstAcceptedProof(t *testing.T) {
 		}
 		sum += r.Outcome.Ops
 	}
-	if diff := cmp.Diff(s.VerifiedMops, sum/1_000_000); diff != "" {
+	if diff := cmp.Diff(s.VerifiedOps, sum/1_000_000); diff != "" {
 		t.Error(diff)
 	}
 }

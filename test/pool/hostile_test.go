@@ -163,7 +163,7 @@ func TestHostileTerms(t *testing.T) {
 	}
 }
 
-// A host that offers the open challenge anew on worse terms is not worked for, and
+// A host that offers the open challenge again on worse terms is not worked for, and
 // the two offers show it.
 func TestWorseTerms(t *testing.T) {
 	host := keyOf(1)

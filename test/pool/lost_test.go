@@ -47,9 +47,9 @@ func TestALostAccountGoesOn(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	anew, err := l.Restore()
-	if err = errors.Join(err, l.Close()); err != nil || len(anew) != 1 {
-		t.Fatalf("%+v, %v", anew, err)
+	again, err := l.Restore()
+	if err = errors.Join(err, l.Close()); err != nil || len(again) != 1 {
+		t.Fatalf("%+v, %v", again, err)
 	}
 	n.start()
 	if have := n.standing(a.key); have.Payout != "" {

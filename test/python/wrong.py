@@ -150,7 +150,7 @@ WRONG = [
     ("draws above one", "mpoc", "and d[\"audit_q32\"] <= 2**32", ""),
     ("nine samples", "mpoc", "max(10, -(-c[\"loops\"] // 100))", "max(9, -(-c[\"loops\"] // 100))"),
     ("picks by loops", "mpoc", "sorted(divmod(n, self.tiles) for n in numbers[self.looks(first) :])", "sorted((n % c, n // c) for n in numbers[self.looks(first) :] for c in [self.all_tiles // self.tiles])"),
-    ("later rounds that begin anew", "mpoc", "numbers[self.looks(first) :]", "numbers[: self.looks(end) - self.looks(first)]"),
+    ("later rounds that begin again", "mpoc", "numbers[self.looks(first) :]", "numbers[: self.looks(end) - self.looks(first)]"),
     ("rejections without evidence", "mpoc_files", "holds(list(o.values()) == [status", "holds(True or list(o.values()) == [status"),
     ("openings that are right", "mpoc_files", "shown = is_wrong(t, last, full) == (claim == \"forged\")", "shown = True"),
     ("a bad share of another certainty", "mpoc_files", "upper(checked, (1, 1000), wrong)", "upper(checked, (1, 100), wrong)"),

@@ -133,7 +133,7 @@ func TestC19ASilentNewcomerCostsAQuarter(t *testing.T) {
 
 // C11. Each registration was copied into every epoch for ever: 2,000 idle identities took 281 ms of one block. What an
 // epoch's begin, its turns and its state take follows those who announced themselves. (Once in lapse_epochs a
-// registration is looked at, of at most 1,000 a turn; x/registry tests that.)
+// registration is checked, of at most 1,000 a turn; x/registry tests that.)
 func TestC11IdleIdentitiesCostNoEpoch(t *testing.T) {
 	idle := 2_000
 	if testing.Short() {

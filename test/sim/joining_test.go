@@ -129,7 +129,7 @@ func TestANodeAddedNowCountsFromTheNextEpoch(t *testing.T) {
 	}
 }
 
-// Whoever is away loses weight and vote, not its place: it comes back like a newcomer.
+// Anyone who is away loses weight and vote, not its place: it comes back like a newcomer.
 // Holds spec S-8.
 func TestAbsenceIsWeightZero(t *testing.T) {
 	n := start(t, 4)

@@ -72,7 +72,7 @@ func TestJudgingIsSpreadOverBlocks(t *testing.T) {
 	}
 }
 
-// Whoever names a leaf, and however often, it is recomputed once; claims on it cost nothing then.
+// Anyone who names a leaf, and however often, it is recomputed once; claims on it cost nothing then.
 func TestALeafIsJudgedOnceWhoeverNamesIt(t *testing.T) {
 	engine := &standIn{}
 	n := start(t, 5, withUnits(engine))

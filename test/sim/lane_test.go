@@ -12,7 +12,7 @@ import (
 	"github.com/assaynet/assay/chain/x/sprint"
 )
 
-// What was tried for free is state: an import knows it, and the next epoch starts anew.
+// What was tried for free is state: an import knows it, and the next epoch starts again.
 func TestAttemptsOutliveAnExport(t *testing.T) {
 	n := start(t, 4)
 	p1 := n.host("p1")

@@ -119,7 +119,7 @@ func TestOneBadVoterAmongFour(t *testing.T) {
 					}
 					continue
 				case epoch == 2:
-					// without weight it is no voter any more, so what it claims is judged like a newcomer's
+					// without weight it is no voter any longer, so what it claims is judged like a newcomer's
 					want = sprintv1.ResultCredited
 				}
 				o := out["p4"]

@@ -54,7 +54,7 @@ func TestDelivery(t *testing.T) {
 		change(&in)
 		return in
 	}
-	check(t, "delivery.json", "what a machine signs about a batch of leaves, what its host signs back, and which leaves the host looks at if this is the last batch", []given[deliveryIn]{
+	check(t, "delivery.json", "what a machine signs about a batch of leaves, what its host signs back, and which leaves the host checks if this is the last batch", []given[deliveryIn]{
 		{"three pages", good},
 		{"one leaf, late in a log", with(func(in *deliveryIn) { in.First, in.Records = 1<<40, records(1) })},
 		{"a full page", with(func(in *deliveryIn) { in.Records = records(32) })},

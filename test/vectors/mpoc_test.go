@@ -70,7 +70,7 @@ func TestMPoC(t *testing.T) {
 		change(&c)
 		return c
 	}
-	check(t, "mpoc.json", "what is signed about a challenge of loops, and what is looked at; hex with 0x where the interface has it", []given[challengeIn]{
+	check(t, "mpoc.json", "what is signed about a challenge of loops, and what is checked; hex with 0x where the interface has it", []given[challengeIn]{
 		{"a full audit", good},
 		{"a light audit", with(func(c *challengeIn) { c.Draw.AuditQ32 = 0 })},
 		{"one loop", with(func(c *challengeIn) { c.Commit.Loops, c.Index = 1, 0 })},

@@ -114,7 +114,7 @@ func TestReportsSayWhatADocumentOnLoopsShows(t *testing.T) {
 		host    bool
 		text    string
 	}{
-		"accepted":                {write(honest), "accepted", nil, "", false, "64 tiles were looked at, all right"},
+		"accepted":                {write(honest), "accepted", nil, "", false, "64 tiles were checked, all right"},
 		"rejected":                {write(forged), "rejected", nil, signed.KeyOf(deviceKey).String(), false, "no faulty device explains"},
 		"rejected without reason": {write(cheat), "rejected", mpoc.ErrHost, signed.KeyOf(hostKey).String(), true, "counts as accepted"},
 		"altered":                 {write(altered), "accepted", signed.ErrSignature, "", false, "not signed"},

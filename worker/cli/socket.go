@@ -27,7 +27,7 @@ const socketFile = "worker.sock"
 const socketTime = time.Second
 
 // answer serves a running worker's status on the socket of its home, which this process holds, until ctx
-// ends. A socket that cannot be made, that somebody removed, or that takes no connections any more is
+// ends. A socket that cannot be made, that somebody removed, or that takes no connections any longer is
 // made again. tell gets the reason, once while it stays the same, and nil when the socket is back.
 func answer(ctx context.Context, beside *errgroup.Group, home string, get func() worker.Status, pause func(bool), tell func(error)) {
 	s, err := listen(home) // before the first event is told, as its reader may ask at once

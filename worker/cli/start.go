@@ -250,7 +250,7 @@ func (c Command) begun(home string) error {
 // segment waits through is no news of this machine.
 type between bool
 
-// again tells whether an event says once more that there is no segment.
+// again reports whether an event says once more that there is no segment.
 func (b *between) again(e worker.Event) bool {
 	was := bool(*b)
 	switch {

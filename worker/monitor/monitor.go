@@ -197,7 +197,7 @@ func challenges(id string, p *pool.Status, gauge func(*prometheus.Desc, float64,
 		{p.InAll, loopsInAll, verifiedInAll, submissionsInAll, selfChecksInAll, selfFailedInAll},
 	} {
 		count(of.loops, float64(of.Loops), id)
-		count(of.verified, float64(of.VerifiedMops)*1e6, id)
+		count(of.verified, float64(of.VerifiedOps)*1e6, id)
 		count(of.selfChecks, float64(of.SelfChecks), id)
 		count(of.selfFailed, float64(of.FailedSelfChecks), id)
 		for _, s := range []struct {
@@ -215,7 +215,7 @@ func challenges(id string, p *pool.Status, gauge func(*prometheus.Desc, float64,
 		gauge(unpaid, float64(k.Receipts), id)
 		gauge(unpaidRoom, max(float64(k.Receipts)/float64(k.Most), float64(k.Bytes)/float64(k.MostBytes)), id)
 	}
-	gauge(speed, float64(p.VerifiedMOPS)*1e6, id)
+	gauge(speed, float64(p.VerifiedRate)*1e6, id)
 	for over, milli := range map[string]uint64{"1m": p.Loops1m, "15m": p.Loops15m, "epoch": p.LoopsEpoch} {
 		gauge(loopRate, float64(milli)/1000, id, over)
 	}

@@ -41,8 +41,8 @@ func TestBothDocumentsHoldTheNumbersOfOneStatus(t *testing.T) {
 		Devices: []worker.DeviceStatus{
 			{ID: "cuda:0", Name: "GPU", State: "computing", Computed: 1000, Rate1m: 12_500, SelfChecks: 4, FailedSelfChecks: 1, Gauges: worker.Gauges{TemperatureC: of(71), PowerMilliwatt: of(650_500), EnergyMillijoule: of(9_000)},
 				Pool: &pool.Status{
-					Counts: pool.Counts{Accepted: 4, Rejected: 1, Loops: 50, FailedSelfChecks: 2, VerifiedMops: 7}, InAll: pool.Counts{Accepted: 9, Loops: 500, VerifiedMops: 70},
-					Missing: 3, Proofs: &pool.Proofs{Receipts: 30, Pay: "1", Bytes: 100, Most: 100, MostBytes: 500}, Loops1m: 1_500, Loops15m: 1_250, LoopsEpoch: 1_125, VerifiedMOPS: 2_500,
+					Counts: pool.Counts{Accepted: 4, Rejected: 1, Loops: 50, FailedSelfChecks: 2, VerifiedOps: 7}, InAll: pool.Counts{Accepted: 9, Loops: 500, VerifiedOps: 70},
+					Missing: 3, Proofs: &pool.Proofs{Receipts: 30, Pay: "1", Bytes: 100, Most: 100, MostBytes: 500}, Loops1m: 1_500, Loops15m: 1_250, LoopsEpoch: 1_125, VerifiedRate: 2_500,
 					Challenge: &pool.Progress{ID: "0x1", Phase: pool.Computing, Loops: 40, Expected: 160, Deadline: "2026-12-01T12:00:17Z"},
 					Account:   &pool.Money{Estimated: "0", Pending: "750000000000000000", Locked: "500000000000000000", Settled: "2000000000000000000"},
 				}},

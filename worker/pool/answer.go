@@ -292,7 +292,7 @@ func (m *Machine) judged(c *challenge, r mpoc.Receipt, kind, path string) error 
 	status, why := r.Outcome.Status, r.Reason
 	mops := m.verified(r.Outcome.Ops)
 	if err := m.counting(func(n *Counts) {
-		n.VerifiedMops += mops
+		n.VerifiedOps += mops
 		switch status {
 		case mpoc.Accepted:
 			n.Accepted++

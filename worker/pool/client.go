@@ -155,7 +155,7 @@ func code(err error) string {
 }
 
 // post makes a request until it is answered, refused for good, or ctx ends.
-// body builds it anew for every try.
+// body builds it again for every try.
 func post[A any](ctx context.Context, m *Machine, path string, body func() any) (A, error) {
 	pause := pauseMin
 	for {

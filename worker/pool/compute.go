@@ -104,7 +104,7 @@ func (m *Machine) compute(ctx context.Context) error {
 	if m.client.now() >= t.Expiry {
 		return m.expired()
 	}
-	// Too few loops for the host to look at are not committed to while there is time
+	// Too few loops for the host to check are not committed to while there is time
 	// for more: a commit is signed once.
 	last, worth := t.Expiry-min(t.Expiry, reserveMS), m.worth(t)
 	goesOn := func() bool {

@@ -9,7 +9,7 @@
 //	register -> challenge -> computing -> committed -> drawn -> receipt
 //
 // The host is a stranger too. Its terms, its draw and its receipts are verified,
-// with what is looked at derived here; what does not hold is kept as a file that
+// with what is checked derived here; what does not hold is kept as a file that
 // anybody can verify, and Run ends: there is no point in working for a cheat.
 //
 // The device is not trusted either. One loop in SelfAudit is computed twice, and

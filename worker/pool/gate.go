@@ -33,7 +33,7 @@ func (g *Gate) set(closed bool, reason, until string) {
 	}
 }
 
-// state tells whether the gate is closed, why, and what ends that state.
+// state reports whether the gate is closed, why, and what ends that state.
 func (g *Gate) state() (closed bool, reason, until string, changed <-chan struct{}) {
 	g.mu.Lock()
 	defer g.mu.Unlock()

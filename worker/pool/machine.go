@@ -48,7 +48,7 @@ const (
 	// tries is how often a loop that is opened is computed until it is what was
 	// committed.
 	tries = 3
-	// accountTime is about how often the account is looked at; after a receipt it is
+	// accountTime is about how often the account is checked; after a receipt it is
 	// at once. accountWait is how long a device stands still for it at most.
 	accountTime = 30 * time.Second
 	accountWait = 5 * time.Second

@@ -51,7 +51,7 @@ type Status struct {
 	// before it.
 	Epoch         uint64 `json:"epoch,omitempty"`
 	LoopsEpoch    uint64 `json:"loops_per_s_epoch_milli"`
-	VerifiedMOPS  uint64 `json:"verified_gops_milli"` // a second, since the start
+	VerifiedRate  uint64 `json:"verified_gops_milli"` // a second, since the start
 	Account       *Money `json:"account,omitempty"`
 	LastReceipt   string `json:"last_receipt,omitempty"` // a file
 	EvidenceSaved string `json:"evidence,omitempty"`     // a file, against the host
@@ -71,9 +71,9 @@ type Counts struct {
 	Abstained        uint64 `json:"abstained"` // submissions, because of them
 
 	Loops uint64 `json:"loops"`
-	// VerifiedMops is in 10^6 operations: single ones of a fast device fill 64 bits
+	// VerifiedOps is in 10^6 operations: single ones of a fast device fill 64 bits
 	// within hours.
-	VerifiedMops uint64 `json:"verified_mops"`
+	VerifiedOps uint64 `json:"verified_mops"`
 }
 
 // Progress of the challenge at hand.
@@ -150,7 +150,7 @@ func money(a mpocv1.Account, unlockAfter uint32) *Money {
 	}
 }
 
-// Working tells whether the device computes loops, or is between two challenges.
+// Working reports whether the device computes loops, or is between two challenges.
 func (s Status) Working() bool {
 	return s.State == "computing" || s.State == "answering" || s.State == "asking"
 }
@@ -192,7 +192,7 @@ func (m *Machine) Snapshot() Status {
 	}
 	s.Loops1m, s.Loops15m = m.loops.milli(now, 60), m.loops.milli(now, 900)
 	if ms := uint64(now.Sub(m.started).Milliseconds()); !m.started.IsZero() && ms > 0 {
-		s.VerifiedMOPS = s.VerifiedMops * 1000 / ms
+		s.VerifiedRate = s.VerifiedOps * 1000 / ms
 	}
 	if ms := uint64(now.Sub(m.epochBegan).Milliseconds()); !m.epochBegan.IsZero() && ms > 0 {
 		s.LoopsEpoch = (s.Loops - m.epochLoops) * 1_000_000 / ms

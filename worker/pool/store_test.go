@@ -267,7 +267,7 @@ func TestMeter(t *testing.T) {
 // crash cut short, once.
 func TestCountsSurviveCrashes(t *testing.T) {
 	home := t.TempDir()
-	want := Counts{Accepted: 3, Late: 1, Loops: 100, VerifiedMops: 9}
+	want := Counts{Accepted: 3, Late: 1, Loops: 100, VerifiedOps: 9}
 	s, err := openStore(home, false)
 	if err != nil {
 		t.Fatal(err)

@@ -12,7 +12,7 @@ import (
 type heat struct {
 	hot      string // why it pauses
 	hotUntil string
-	// felt says that its temperature could be read, blind since when it cannot be any more, and
+	// felt says that its temperature could be read, blind since when it cannot be any longer, and
 	// unguarded why not.
 	felt      bool
 	blind     time.Time
@@ -20,7 +20,7 @@ type heat struct {
 	gauges    Gauges
 }
 
-// Sense reads the device's sensors, and tells whether it pauses or resumes for what they say. One
+// Sense reads the device's sensors, and reports whether it pauses or resumes for what they say. One
 // goroutine at a time calls it.
 func (r *Runner) Sense(now time.Time) (turned bool) {
 	if r.Device.Gauges == nil {
@@ -33,13 +33,13 @@ func (r *Runner) Sense(now time.Time) (turned bool) {
 	return r.feel(g, err, now)
 }
 
-// blindTime is how long a device computes on when its temperature cannot be read any more.
+// blindTime is how long a device computes on when its temperature cannot be read any longer.
 const blindTime = time.Minute
 
 // readable ends the pause of a device whose temperature cannot be read.
 const readable = "it can be read again"
 
-// feel takes a reading, or why there is none, and tells whether it pauses or resumes the device.
+// feel takes a reading, or why there is none, and reports whether it pauses or resumes the device.
 func (r *Runner) feel(g Gauges, why error, now time.Time) (turned bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

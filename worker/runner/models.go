@@ -32,7 +32,7 @@ type Progress struct {
 }
 
 // models builds models, one at a time, and keeps the latest. Who needs one
-// claims it and releases it; a build that nobody claims any more is stopped.
+// claims it and releases it; a build that nobody claims any longer is stopped.
 type models struct {
 	engine  work.Engine
 	changed func() // called when a build got on

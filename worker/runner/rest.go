@@ -20,7 +20,7 @@ const (
 	sameUnits = 16
 )
 
-// unstable has the device rest, and tells whether it may go on afterwards.
+// unstable has the device rest, and reports whether it may go on afterwards.
 func (r *Runner) unstable(err error) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -5,7 +5,7 @@
 // something is not computing, why, until when and what to do.
 //
 // [Render] makes text of a status and is all there is to test without a
-// terminal. [Run] shows it, anew every second and on every change, and listens
+// terminal. [Run] shows it, again every second and on every change, and listens
 // to a few keys: p pauses, r resumes, q quits.
 //
 // The width decides the form: below 100 columns a device takes two lines. Colour

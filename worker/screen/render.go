@@ -178,7 +178,7 @@ func (r *renderer) pool(p *pool.Status) {
 	if p.Epoch > 0 {
 		since = fmt.Sprintf("in epoch %d", p.Epoch)
 	}
-	r.wrap("  ", fmt.Sprintf("loops/s 1m %s, 15m %s, %s %s; verified %s GOPS", milli(p.Loops1m), milli(p.Loops15m), since, milli(p.LoopsEpoch), milli(p.VerifiedMOPS)))
+	r.wrap("  ", fmt.Sprintf("loops/s 1m %s, 15m %s, %s %s; verified %s GOPS", milli(p.Loops1m), milli(p.Loops15m), since, milli(p.LoopsEpoch), milli(p.VerifiedRate)))
 	r.wrap("  ", counts(p.Counts, true))
 	if p.InAll != p.Counts {
 		r.wrap("  ", "with earlier starts: "+counts(p.InAll, false))

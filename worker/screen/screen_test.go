@@ -37,7 +37,7 @@ func statuses() map[string]worker.Status {
 			Pool: &pool.Status{
 				State: "computing", Challenge: &pool.Progress{ID: "0x89ab01f2cd", Phase: "computing", Shape: "4096x4096x4096", Loops: 61_234, Expected: 100_000, Deadline: "2026-12-01T12:00:17Z"},
 				Counts: pool.Counts{Accepted: 412, Late: 1}, InAll: pool.Counts{Accepted: 10_412, Late: 3, Rejected: 1, Loops: 123_456_789},
-				Loops1m: 7_123_900, Loops15m: 7_001_000, Epoch: 12, LoopsEpoch: 6_900_123, VerifiedMOPS: 948_123_456,
+				Loops1m: 7_123_900, Loops15m: 7_001_000, Epoch: 12, LoopsEpoch: 6_900_123, VerifiedRate: 948_123_456,
 			},
 		}, {
 			ID: "cuda:1", Name: "NVIDIA H200", Engine: "cuda/sm_80", State: "paused", Reason: "88 °C, its limit is 85", Until: "it is below 75 °C",

@@ -14,7 +14,7 @@
 //   - a text with control characters, which would end up in an operator's
 //     terminal, and every length, count or enum outside its bound.
 //
-// Whoever receives an error from a decoder closes the connection with it.
+// Anyone who receives an error from a decoder closes the connection with it.
 //
 // The package depends on the protobuf runtime only, so that the worker's program
 // stays small; it never imports the chain's.

@@ -24,7 +24,7 @@ func (messages) Publish(ctx context.Context, _ *beaconv1.MsgPublish) (*beaconv1.
 	return &beaconv1.MsgPublishResponse{}, nil
 }
 
-// IsSlot tells whether ctx runs the first transaction of a decided block, the
+// IsSlot reports whether ctx runs the first transaction of a decided block, the
 // only place for a proof.
 func IsSlot(ctx sdk.Context) bool {
 	return ctx.ExecMode() == sdk.ExecModeFinalize && ctx.TxIndex() == 0 && len(ctx.TxBytes()) > 0

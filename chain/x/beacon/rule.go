@@ -47,7 +47,7 @@ func newRun(deadline int64) *run {
 	return &run{deadline: deadline, shares: make(map[string]uint64)}
 }
 
-// add takes the next output and tells whether the rule holds with it. A
+// add takes the next output and reports whether the rule holds with it. A
 // proposer counts once, with the smallest share it had in any of its blocks,
 // so power that moves within the run never counts twice.
 func (r *run) add(o beaconv1.Output) (bool, error) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package court settles by recomputing. Whatever modules quarrel about, one leaf at a time: the court runs the unit,
+// Package court settles by recomputing. Whatever modules dispute, one leaf at a time: the court runs the unit,
 // compares it with what its owner opened, and tells the module that brought the case. It knows nothing of epochs,
 // committees or votes beyond the interface Case.
 //

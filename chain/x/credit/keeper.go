@@ -138,7 +138,7 @@ func (k *Keeper) TallyWeight(ctx context.Context, participant string) (uint64, e
 }
 
 // TallyWhole is what governance votes are a part of: the sum, over all holders, of the greatest weight of the last
-// epochs and now. Whoever was away counts in it, so an absence makes the votes of those who stayed no larger.
+// epochs and now. Anyone who was away counts in it, so an absence makes the votes of those who stayed no larger.
 func (k *Keeper) TallyWhole(ctx context.Context) (sdkmath.Int, error) {
 	p, err := k.params.Get(ctx)
 	if err != nil {

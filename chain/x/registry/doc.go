@@ -25,7 +25,7 @@
 // A name costs a deposit (x/collateral) for as long as its record is kept, or
 // names would be free and a jail would mean nothing. The record ends in two ways:
 // its owner leaves (MsgLeave), or it lapses, having been in no roster for
-// lapse_epochs. Either way it stays until nothing can name it any more: no epoch
+// lapse_epochs. Either way it stays until nothing can name it any longer: no epoch
 // whose evidence is kept, no evidence of a double sign that CometBFT would still
 // take, no jail that has not ended. So a consensus address that signed evidence
 // always leads to its owner. Then keys and deposit are free again. Lapse does all
@@ -39,7 +39,7 @@
 // that an epoch's list is frozen without being copied (NodesAt).
 //
 // Hostile parts. Somebody who reads a MsgRegister before it is in a block can
-// copy no part of it, since every proof names the participant. Whoever reaches
+// copy no part of it, since every proof names the participant. Anyone who reaches
 // a node's Local service gets proofs for the one participant that the node's
 // configuration names, and for nobody else. Somebody with many deposits has many
 // names, pays for each, and delays the end of other idle records at most.

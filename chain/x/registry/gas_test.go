@@ -69,7 +69,7 @@ func TestC17NodesArePaidForBeforeTheyAreVerified(t *testing.T) {
 	bound := storetypes.NewGasMeter(100_000)
 	defer func() {
 		if recover() == nil {
-			t.Error("32 keys were looked at for 100,000 gas")
+			t.Error("32 keys were checked for 100,000 gas")
 		}
 	}()
 	_, _ = w.msg.SetNodes(w.ctx.WithGasMeter(bound), msg)

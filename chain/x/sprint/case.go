@@ -167,7 +167,7 @@ func (k *Keeper) provenFalse(ctx context.Context, epoch uint64, voter, why strin
 	return k.court.Punish(ctx, voter, courtv1.OffenceFalseVerdict, why)
 }
 
-// convict stores a member that was proven wrong for the first time. Nothing is expected of it any more, so no phase
+// convict stores a member that was proven wrong for the first time. Nothing is expected of it any longer, so no phase
 // waits for it.
 func (k *Keeper) convict(ctx context.Context, epoch uint64, m sprintv1.Member) error {
 	was, err := k.members.Get(ctx, memberKeyOf(epoch, m.Participant))

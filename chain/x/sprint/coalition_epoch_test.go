@@ -76,7 +76,7 @@ func (w *world) reach(phase sprintv1.Phase) sprintv1.Epoch {
 	}
 }
 
-// settle ends blocks until nothing changes in CometBFT's set any more, as long as the next epoch takes at least.
+// settle ends blocks until nothing changes in CometBFT's set any longer, as long as the next epoch takes at least.
 func (w *world) settle(watch sets) {
 	for range 120 {
 		w.ctx = w.ctx.WithBlockHeight(w.ctx.BlockHeight() + 1)

@@ -35,7 +35,7 @@ func (w *world) of(name string) float64 {
 	return float64(w.weight(name)) / float64(must(w.credit.TotalWeight(w.ctx)))
 }
 
-// Whoever holds nearly all of the compute beside judges that are too small for it is credited with it, and so are they.
+// Anyone who holds nearly all of the compute beside judges that are too small for it is credited with it, and so are they.
 func TestHonestGiantsAreCredited(t *testing.T) {
 	const epochs = 10
 	for _, percent := range []uint64{50, 90, 97} {

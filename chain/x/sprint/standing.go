@@ -42,7 +42,7 @@ func (s queryServer) Standing(ctx context.Context, req *sprintv1.QueryStandingRe
 	case m.Jailed:
 		res.Reason = jailText(p)
 	case p.LeftFrom > 0:
-		res.Reason = fmt.Sprintf("left: takes no part from epoch %d on; its record and its deposit are free when no evidence can name it any more", p.LeftFrom)
+		res.Reason = fmt.Sprintf("left: takes no part from epoch %d on; its record and its deposit are free when no evidence can name it any longer", p.LeftFrom)
 	case res.LastLeaves > 0 && res.LastLeaves < params.MinClaimLeaves:
 		res.Reason = fmt.Sprintf("too small for class %s: it was last credited with %d leaves, and a claim needs %d; join a pool, or add machines", class.Name, res.LastLeaves, params.MinClaimLeaves)
 	case m.Role == sprintv1.RoleHolder:

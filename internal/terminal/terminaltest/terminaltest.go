@@ -98,7 +98,7 @@ func (term *Terminal) Until(wrong func(shown string) string) {
 	term.t.Helper()
 	limit := time.After(20 * time.Second)
 	for {
-		term.mu.Lock() // before the screen is looked at, so that no change is missed
+		term.mu.Lock() // before the screen is checked, so that no change is missed
 		changed, over := term.changed, term.over
 		term.mu.Unlock()
 		shown := term.Text()

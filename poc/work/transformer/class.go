@@ -78,7 +78,7 @@ func ByID(id uint8) (Class, error) {
 	return Class{}, fmt.Errorf("%w: id %d", ErrClass, id)
 }
 
-// Valid tells whether c is exactly one of the published classes. Errors wrap
+// Valid reports whether c is exactly one of the published classes. Errors wrap
 // ErrClass.
 func (c Class) Valid() error {
 	if known, err := ByID(c.ID); err != nil || known != c {

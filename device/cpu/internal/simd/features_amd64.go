@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// AVX2 tells whether the processor has AVX2 and the operating system saves its
+// AVX2 reports whether the processor has AVX2 and the operating system saves its
 // registers.
 func AVX2() bool {
 	highest, _, _, _ := cpuid(0, 0)
@@ -24,7 +24,7 @@ func AVX2() bool {
 	return b&(1<<5) != 0
 }
 
-// VNNI tells whether the processor has AVX-512 with products of bytes (F, BW, VL
+// VNNI reports whether the processor has AVX-512 with products of bytes (F, BW, VL
 // and VNNI), and AVX2, and the operating system saves their registers.
 func VNNI() bool {
 	if !AVX2() {
@@ -39,7 +39,7 @@ func VNNI() bool {
 	return b&f != 0 && b&bw != 0 && b&vl != 0 && c&(1<<11) != 0
 }
 
-// SHA tells whether the processor has the SHA extensions, and SSSE3 and SSE4.1,
+// SHA reports whether the processor has the SHA extensions, and SSSE3 and SSE4.1,
 // which Hash2 uses too.
 func SHA() bool {
 	highest, _, _, _ := cpuid(0, 0)

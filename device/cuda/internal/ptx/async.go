@@ -6,7 +6,7 @@ import "math/bits"
 
 // copies are the cp.async of a warp that are in flight. Each lane counts its
 // own groups. A copy's bytes are noise from its issue until its lane waits for
-// its group, and whoever looks at them in between is told so.
+// its group, and whoever checks them in between is told so.
 type copies struct {
 	flying []flying
 	groups [32]uint32 // committed

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// raced tells whether a race was found. Where the reader came first and nobody
+// raced reports whether a race was found. Where the reader came first and nobody
 // had written yet, it shows as that.
 func raced(err error) bool { return errors.Is(err, ErrRace) || errors.Is(err, ErrUndefined) }
 

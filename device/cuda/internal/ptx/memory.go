@@ -77,7 +77,7 @@ func fill(b []byte, v byte) {
 	}
 }
 
-// defined tells whether all of n bytes were written.
+// defined reports whether all of n bytes were written.
 func (a area) defined(at, n int) bool {
 	u := a.undefined[at : at+n]
 	switch n {

@@ -25,7 +25,7 @@ func (a arrangement) manual() string {
 	return map[arrangement]string{b8: "8b", b16: "16b", h4: "4h", h8: "8h", s2: "2s", s4: "4s", d2: "2d"}[a]
 }
 
-// full tells whether all 16 bytes are used: the manual's Q.
+// full reports whether all 16 bytes are used: the manual's Q.
 func (a arrangement) full() uint32 {
 	if a == b8 || a == h4 || a == s2 {
 		return 0

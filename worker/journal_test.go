@@ -15,13 +15,13 @@ import (
 	"github.com/assaynet/assay/poc/signed"
 )
 
-// A power cut tears the last line of a book. It is cut off, what is whole stays, and what follows is
+// A power cut tears the last line of a journal. It is cut off, what is whole stays, and what follows is
 // not garbled by it.
 func TestTornBook(t *testing.T) {
 	home := t.TempDir()
-	open := func() *book {
+	open := func() *journal {
 		t.Helper()
-		b, err := openBook(home, "c", "p", "n", signed.Key{})
+		b, err := openJournal(home, "c", "p", "n", signed.Key{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -74,11 +74,11 @@ func TestTornBook(t *testing.T) {
 	}
 }
 
-// No flipped bit makes a machine sign leaves again: the damaged line is a gap, or the book is refused.
+// No flipped bit makes a machine sign leaves again: the damaged line is a gap, or the journal is refused.
 // Books from before there were checksums are read.
 func TestDamagedBook(t *testing.T) {
 	home := t.TempDir()
-	open := func() (*book, error) { return openBook(home, "c", "p", "n", signed.Key{}) }
+	open := func() (*journal, error) { return openJournal(home, "c", "p", "n", signed.Key{}) }
 	b, err := open()
 	if err != nil {
 		t.Fatal(err)
@@ -134,13 +134,13 @@ func TestDamagedBook(t *testing.T) {
 	write(old)
 	got, err := open()
 	if err != nil || got.end() != 50 {
-		t.Fatalf("an old book: %+v, %v", got, err)
+		t.Fatalf("an old journal: %+v, %v", got, err)
 	}
 	s := delivery.Statement{Order: order, Batch: delivery.Batch{First: 50, Count: 10}}
 	if err := got.write(s); err != nil {
 		t.Fatal(err)
 	}
 	if got, err = open(); err != nil || got.end() != 60 {
-		t.Fatalf("an old book, continued: %+v, %v", got, err)
+		t.Fatalf("an old journal, continued: %+v, %v", got, err)
 	}
 }

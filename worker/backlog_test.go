@@ -17,7 +17,7 @@ import (
 // the host does not want.
 func TestLedger(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		var l ledger
+		var l backlog
 		stops := rapid.Uint64Range(1, 20_000)
 		first := rapid.Uint64Range(0, 50).Draw(t, "first")
 		l.restart(first, first+stops.Draw(t, "stop"))

@@ -36,7 +36,7 @@ const keepBatches = 1 << 20
 // signed before.
 var errSigned = errors.New("this machine does not sign twice")
 
-// book is what this machine has signed as one node of one host: the latest order,
+// journal is what this machine has signed as one node of one host: the latest order,
 // and every batch of it. It never signs two statements that differ about one leaf,
 // nor for a segment before the latest one. So a host that has a leaf computed again
 // and again does not get to choose among what faults of the hardware make of it.
@@ -48,8 +48,8 @@ var errSigned = errors.New("this machine does not sign twice")
 // forgets nothing. A power cut can cost the batches that the system had not
 // written yet, some half a minute of them; those could be signed a second time.
 //
-// Only the session's writer changes a book, under machine.mu; the file is its alone.
-type book struct {
+// Only the session's writer changes a journal, under machine.mu; the file is its alone.
+type journal struct {
 	path  string
 	place string         // the text of order's line
 	order delivery.Order // zero while nothing was signed
@@ -59,10 +59,10 @@ type book struct {
 	torn    bool  // there may be more than size in it
 }
 
-// openBook reads what was signed for a node, which is nothing at first.
-func openBook(home, chain, participant, node string, host signed.Key) (*book, error) {
+// openJournal reads what was signed for a node, which is nothing at first.
+func openJournal(home, chain, participant, node string, host signed.Key) (*journal, error) {
 	name := sha256.Sum256(fmt.Appendf(nil, "%q %q %q %x", chain, participant, node, host))
-	b := &book{path: filepath.Join(home, SignedName, hex.EncodeToString(name[:16]))}
+	b := &journal{path: filepath.Join(home, SignedName, hex.EncodeToString(name[:16]))}
 	text, err := os.ReadFile(b.path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return b, nil
@@ -112,7 +112,7 @@ func openBook(home, chain, participant, node string, host signed.Key) (*book, er
 	return b, err
 }
 
-// orderPlace seals a book's first line; the others are sealed by the first one's text, so that no line
+// orderPlace seals a journal's first line; the others are sealed by the first one's text, so that no line
 // of another order passes.
 const orderPlace = "assay-worker-book/1"
 
@@ -137,7 +137,7 @@ func unended(place string, text []byte) []byte {
 }
 
 // end is the index behind the last leaf that was signed.
-func (b *book) end() uint64 {
+func (b *journal) end() uint64 {
 	if len(b.batches) == 0 {
 		return 0
 	}
@@ -145,16 +145,16 @@ func (b *book) end() uint64 {
 }
 
 // add notes a batch; behind a gap, what lies before is not to be signed again.
-func (b *book) add(batch delivery.Batch) {
+func (b *journal) add(batch delivery.Batch) {
 	if batch.First != b.end() {
 		b.batches = nil
 	}
 	b.batches = append(b.batches, batch)
 }
 
-// turn tells whether an order's leaves may be signed, and whether it is the latest
+// turn reports whether an order's leaves may be signed, and whether it is the latest
 // one. Errors wrap errSigned.
-func (b *book) turn(o delivery.Order) (latest bool, err error) {
+func (b *journal) turn(o delivery.Order) (latest bool, err error) {
 	switch was := b.order; {
 	case was == o:
 		return true, nil
@@ -163,17 +163,17 @@ func (b *book) turn(o delivery.Order) (latest bool, err error) {
 	case o.Epoch == was.Epoch && o.Segment == was.Segment:
 		return false, fmt.Errorf("%w: the host gave other seeds, or another audit, for epoch %d segment %d before", errSigned, o.Epoch, o.Segment)
 	default:
-		return false, fmt.Errorf("%w: the host orders epoch %d segment %d, after epoch %d segment %d; if its chain began anew, remove %s",
+		return false, fmt.Errorf("%w: the host orders epoch %d segment %d, after epoch %d segment %d; if its chain began again, remove %s",
 			errSigned, o.Epoch, o.Segment, was.Epoch, was.Segment, b.path)
 	}
 }
 
-// resumes tells whether an order may go on from a leaf: the beginning of a batch,
+// resumes reports whether an order may go on from a leaf: the beginning of a batch,
 // which is then signed as it was or not at all, or one at or behind the end of what
 // was signed. Behind it lie leaves that a power cut made this machine forget, or that
 // another one with its key has signed; going forward, a host gets none twice. Errors
 // wrap errSigned.
-func (b *book) resumes(o delivery.Order, first uint64) error {
+func (b *journal) resumes(o delivery.Order, first uint64) error {
 	latest, err := b.turn(o)
 	if err != nil || !latest || first >= b.end() {
 		return err
@@ -186,7 +186,7 @@ func (b *book) resumes(o delivery.Order, first uint64) error {
 }
 
 // at returns the batch of an order that was signed and begins at a leaf.
-func (b *book) at(o delivery.Order, first uint64) (delivery.Batch, bool) {
+func (b *journal) at(o delivery.Order, first uint64) (delivery.Batch, bool) {
 	if b.order != o {
 		return delivery.Batch{}, false
 	}
@@ -198,7 +198,7 @@ func (b *book) at(o delivery.Order, first uint64) (delivery.Batch, bool) {
 }
 
 // endingAt returns the batch of an order that was signed and ends before a leaf.
-func (b *book) endingAt(o delivery.Order, end uint64) (delivery.Batch, bool) {
+func (b *journal) endingAt(o delivery.Order, end uint64) (delivery.Batch, bool) {
 	if b.order != o {
 		return delivery.Batch{}, false
 	}
@@ -209,9 +209,9 @@ func (b *book) endingAt(o delivery.Order, end uint64) (delivery.Batch, bool) {
 	return b.batches[i], true
 }
 
-// check tells whether a statement may be signed, and whether it was before. Errors
+// check reports whether a statement may be signed, and whether it was before. Errors
 // wrap errSigned.
-func (b *book) check(s delivery.Statement) (again bool, err error) {
+func (b *journal) check(s delivery.Statement) (again bool, err error) {
 	latest, err := b.turn(s.Order)
 	if err != nil || !latest || s.First >= b.end() {
 		return false, err
@@ -224,7 +224,7 @@ func (b *book) check(s delivery.Statement) (again bool, err error) {
 }
 
 // write puts a new statement into the file, before it is signed.
-func (b *book) write(s delivery.Statement) error {
+func (b *journal) write(s delivery.Statement) error {
 	batch, err := json.Marshal(s.Batch)
 	if err != nil {
 		return err
@@ -263,7 +263,7 @@ func (b *book) write(s delivery.Statement) error {
 
 // append adds a line. What an earlier one left that the disk did not take, and of which not even the
 // piece could be cut off, goes first: a line behind it would be lost with it.
-func (b *book) append(line []byte) error {
+func (b *journal) append(line []byte) error {
 	if b.torn {
 		text, err := os.ReadFile(b.path)
 		if err != nil {
@@ -283,7 +283,7 @@ func (b *book) append(line []byte) error {
 }
 
 // wrote notes what write has put into the file.
-func (b *book) wrote(s delivery.Statement) {
+func (b *journal) wrote(s delivery.Statement) {
 	if s.Order != b.order {
 		b.order, b.batches = s.Order, nil
 	}

@@ -12,8 +12,8 @@ import (
 	"github.com/assaynet/assay/worker/runner"
 )
 
-// bench is a device's place: its runner, for which it is the desk, and its loops between sprints.
-type bench struct {
+// place is a device's place: its runner, for which it is the desk, and its loops between sprints.
+type place struct {
 	*runner.Runner
 	desk    *desk
 	session *session
@@ -23,7 +23,7 @@ type bench struct {
 }
 
 // Needs implements [runner.Desk].
-func (b *bench) Needs() (segment *runner.Need, samples []*runner.Need) {
+func (b *place) Needs() (segment *runner.Need, samples []*runner.Need) {
 	b.desk.mu.Lock()
 	defer b.desk.mu.Unlock()
 	for _, j := range b.desk.jobs {
@@ -33,7 +33,7 @@ func (b *bench) Needs() (segment *runner.Need, samples []*runner.Need) {
 }
 
 // Take implements [runner.Desk]. The gate is closed before a piece is computed.
-func (b *bench) Take(a runner.Ask) (p *runner.Piece) {
+func (b *place) Take(a runner.Ask) (p *runner.Piece) {
 	d := b.desk
 	d.mu.Lock()
 	if a.Halted == "" && d.paused.IsZero() {
@@ -46,7 +46,7 @@ func (b *bench) Take(a runner.Ask) (p *runner.Piece) {
 }
 
 // Building implements [runner.Desk].
-func (b *bench) Building(segment *runner.Need, state runner.Progress) {
+func (b *place) Building(segment *runner.Need, state runner.Progress) {
 	d := b.desk
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -63,7 +63,7 @@ func (b *bench) Building(segment *runner.Need, state runner.Progress) {
 }
 
 // Refuse implements [runner.Desk].
-func (b *bench) Refuse(sample *runner.Need, why error) {
+func (b *place) Refuse(sample *runner.Need, why error) {
 	d := b.desk
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -77,7 +77,7 @@ func (b *bench) Refuse(sample *runner.Need, why error) {
 
 // keeps says what keeps the device from loops, and until when; "" where nothing is more urgent. The
 // caller holds desk.mu.
-func (b *bench) keeps(a runner.Ask, busy bool) (reason, until string) {
+func (b *place) keeps(a runner.Ask, busy bool) (reason, until string) {
 	d := b.desk
 	switch o := d.order; {
 	case !d.paused.IsZero():
@@ -95,7 +95,7 @@ func (b *bench) keeps(a runner.Ask, busy bool) (reason, until string) {
 }
 
 // tend opens the gate for loops where nothing keeps the device.
-func (b *bench) tend(reason, until string) {
+func (b *place) tend(reason, until string) {
 	state := reason + "\n" + until
 	if state == b.tended {
 		return
@@ -108,7 +108,7 @@ func (b *bench) tend(reason, until string) {
 }
 
 // row is a device's figures. The caller holds desk.mu.
-func (b *bench) row(now time.Time) (DeviceStatus, runner.State) {
+func (b *place) row(now time.Time) (DeviceStatus, runner.State) {
 	s := b.State(now, &b.desk.order.Need)
 	d := DeviceStatus{
 		ID: b.ID, Name: b.Name, Computed: s.Units, Rate1m: s.Rate1m, SelfChecks: s.SelfChecks, FailedSelfChecks: s.FailedSelfChecks,
@@ -123,8 +123,8 @@ func (b *bench) row(now time.Time) (DeviceStatus, runner.State) {
 	return d, s
 }
 
-// place says what a device does below the worker's state. The caller holds desk.mu.
-func (b *bench) place(d *DeviceStatus, at runner.State, s Status) {
+// describe says what a device does below the worker's state. The caller holds desk.mu.
+func (b *place) describe(d *DeviceStatus, at runner.State, s Status) {
 	d.State = s.State
 	switch {
 	case b.out != "":
