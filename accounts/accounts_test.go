@@ -32,7 +32,8 @@ func makeKey(t *testing.T, home, stdin string) error {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, _, err = ring.NewMnemonic("hot", keyring.English, hd.CreateHDPath(118, 0, 0).String(), "", hd.Secp256k1)
+	_, _, err = ring.NewMnemonic("hot", keyring.English, hd.CreateHDPath(118, 0, 0).String(),
+		"", hd.Secp256k1)
 	return err
 }
 
@@ -61,7 +62,8 @@ func passphraseFile(t *testing.T, text string, mode os.FileMode) string {
 	return path
 }
 
-// The file opens the keyring that it made, without a terminal and whatever stands on standard input.
+// The file opens the keyring that it made, without a terminal and whatever stands on standard
+// input.
 func TestThePassphraseFile(t *testing.T) {
 	home := t.TempDir()
 	t.Setenv(Variable, passphraseFile(t, "correct horse\n", 0o600))
@@ -76,21 +78,24 @@ func TestThePassphraseFile(t *testing.T) {
 		t.Errorf("a line on standard input: %v", err)
 	}
 	for name, c := range map[string]struct{ file, stdin, want string }{
-		"another in the file":  {passphraseFile(t, "wrong horse\n", 0o600), "", "is another"},
-		"two lines":            {passphraseFile(t, "correct horse\nand more\n", 0o600), "", "no single line"},
+		"another in the file": {passphraseFile(t, "wrong horse\n", 0o600), "", "is another"},
+		"two lines": {passphraseFile(t, "correct horse\nand more\n", 0o600),
+			"", "no single line"},
 		"an empty file":        {passphraseFile(t, "\n", 0o600), "", "no single line"},
 		"no file":              {filepath.Join(t.TempDir(), "none"), "", Variable},
 		"another on the input": {"", "wrong horse\n", "is another"},
 		"nothing at all":       {"", "", "set " + Variable},
 	} {
 		t.Setenv(Variable, c.file)
-		if err := readKey(t, home, c.stdin); !errors.Is(err, ErrPassphrase) || !strings.Contains(err.Error(), c.want) {
+		if err := readKey(t, home, c.stdin); !errors.Is(err, ErrPassphrase) ||
+			!strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v; want it to name %q", name, err, c.want)
 		}
 	}
 	if runtime.GOOS != "windows" {
 		t.Setenv(Variable, passphraseFile(t, "correct horse\n", 0o640))
-		if err := readKey(t, home, ""); !errors.Is(err, ErrPassphrase) || !strings.Contains(err.Error(), "chmod 600") {
+		if err := readKey(t, home, ""); !errors.Is(err, ErrPassphrase) ||
+			!strings.Contains(err.Error(), "chmod 600") {
 			t.Errorf("a file that others may read: %v", err)
 		}
 	}
@@ -104,7 +109,8 @@ func TestANewPassphrase(t *testing.T) {
 		"none":      {"", "set " + Variable},
 	} {
 		home := t.TempDir()
-		if err := makeKey(t, home, c.stdin); !errors.Is(err, ErrPassphrase) || !strings.Contains(err.Error(), c.want) {
+		if err := makeKey(t, home, c.stdin); !errors.Is(err, ErrPassphrase) ||
+			!strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v; want it to name %q", name, err, c.want)
 		}
 		if own := Backend(home); own != "" {
@@ -145,7 +151,8 @@ func TestAPersonIsAsked(t *testing.T) {
 		return ring
 	}
 	ring := person("correct horse", "wrong horse", "correct horse", "correct horse")
-	if _, _, err := ring.NewMnemonic("hot", keyring.English, hd.CreateHDPath(118, 0, 0).String(), "", hd.Secp256k1); err != nil {
+	if _, _, err := ring.NewMnemonic("hot", keyring.English, hd.CreateHDPath(118, 0, 0).String(),
+		"", hd.Secp256k1); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := person("wrong horse", "correct horse").Key("hot"); err != nil {
@@ -169,7 +176,8 @@ func TestAHomeKeepsItsBackend(t *testing.T) {
 	choose := func(wish, want string) {
 		t.Helper()
 		got, err := Choose(home, wish)
-		if got != want || (err == nil) != (want != "") || err != nil && !errors.Is(err, ErrBackend) {
+		if got != want || (err == nil) != (want != "") || err != nil &&
+			!errors.Is(err, ErrBackend) {
 			t.Errorf("Choose(%q) = %q, %v; want %q", wish, got, err, want)
 		}
 	}
@@ -185,7 +193,8 @@ func TestAHomeKeepsItsBackend(t *testing.T) {
 	if err := os.MkdirAll(filepath.Join(home, "config"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(home, "config", "host.toml"), []byte("keyring_backend = \"os\"\n[pool]\nenabled = false\n"), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(home, "config", "host.toml"),
+		[]byte("keyring_backend = \"os\"\n[pool]\nenabled = false\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	choose("", "os")

@@ -26,8 +26,8 @@ const (
 	shortest = 8
 	// tries are how often a person is asked.
 	tries = 3
-	// hashName holds the passphrase's hash, by which a wrong one is told before it makes an account that the others'
-	// passphrase does not open.
+	// hashName holds the passphrase's hash, by which a wrong one is told before it makes an account
+	// that the others' passphrase does not open.
 	hashName = "keyhash"
 )
 
@@ -69,7 +69,8 @@ func (l *lock) find() (string, error) {
 	switch path := os.Getenv(Variable); {
 	case path != "":
 		if pass, err = fromFile(path); err == nil && hash != nil && !opens(hash, pass) {
-			err = fmt.Errorf("%w of %s: the one in %s (%s) is another%s", ErrPassphrase, l.home, path, Variable, l.unless())
+			err = fmt.Errorf("%w of %s: the one in %s (%s) is another%s", ErrPassphrase, l.home,
+				path, Variable, l.unless())
 		}
 	case l.terminal != nil:
 		pass, err = l.ask(hash)
@@ -87,7 +88,8 @@ func (l *lock) find() (string, error) {
 
 // unless is what else a passphrase that seems wrong may mean.
 func (l *lock) unless() string {
-	return fmt.Sprintf("; if you are sure of it, %s is damaged: put it back from a backup, or move it away, and it is written again", filepath.Join(l.dir, hashName))
+	return fmt.Sprintf("; if you are sure of it, %s is damaged: put it back from a backup, or "+
+		"move it away, and it is written again", filepath.Join(l.dir, hashName))
 }
 
 func opens(hash []byte, pass string) bool {
@@ -97,7 +99,8 @@ func opens(hash []byte, pass string) bool {
 // keep remembers a new passphrase's hash.
 func (l *lock) keep(pass string) error {
 	if len(pass) < shortest {
-		return fmt.Errorf("%w of %s: a new one has at least %d characters, this one %d", ErrPassphrase, l.home, shortest, len(pass))
+		return fmt.Errorf("%w of %s: a new one has at least %d characters, this one %d",
+			ErrPassphrase, l.home, shortest, len(pass))
 	}
 	hash, err := bcrypt.GenerateFromPassword([]byte(pass), bcrypt.DefaultCost)
 	if err != nil {
@@ -116,7 +119,8 @@ func fromFile(path string) (string, error) {
 		return "", fmt.Errorf("%w: %s: %w", ErrPassphrase, Variable, err)
 	}
 	if runtime.GOOS != "windows" && info.Mode().Perm()&0o077 != 0 {
-		return "", fmt.Errorf("%w: %s (%s) has mode %04o, so that others may read it: chmod 600 %s", ErrPassphrase, path, Variable, info.Mode().Perm(), path)
+		return "", fmt.Errorf("%w: %s (%s) has mode %04o, so that others may read it: chmod 600 %s",
+			ErrPassphrase, path, Variable, info.Mode().Perm(), path)
 	}
 	text, err := plain.Read(path)
 	if err != nil {
@@ -124,7 +128,8 @@ func fromFile(path string) (string, error) {
 	}
 	pass := strings.TrimRight(string(text), "\r\n")
 	if pass == "" || strings.ContainsAny(pass, "\r\n") {
-		return "", fmt.Errorf("%w: %s (%s) holds no single line: write the passphrase there and nothing else", ErrPassphrase, path, Variable)
+		return "", fmt.Errorf("%w: %s (%s) holds no single line: write the passphrase there and "+
+			"nothing else", ErrPassphrase, path, Variable)
 	}
 	return pass, nil
 }
@@ -154,7 +159,8 @@ func (l *lock) ask(hash []byte) (string, error) {
 			fmt.Fprintln(l.asked, "These two differ.")
 		}
 	}
-	return "", fmt.Errorf("%w of %s: not given in %d tries%s", ErrPassphrase, l.home, tries, l.unless())
+	return "", fmt.Errorf("%w of %s: not given in %d tries%s", ErrPassphrase,
+		l.home, tries, l.unless())
 }
 
 func (l *lock) hidden(prompt string) (string, error) {
@@ -167,17 +173,21 @@ func (l *lock) hidden(prompt string) (string, error) {
 	return string(text), nil
 }
 
-// line reads what a script pipes in: a line, and for a new passphrase the same line again, if there is another.
+// line reads what a script pipes in: a line, and for a new passphrase the same line again, if there
+// is another.
 func (l *lock) line(hash []byte) (string, error) {
 	pass := l.next()
 	switch {
 	case pass == "":
-		return "", fmt.Errorf("%w of %s: there is no terminal to ask for it; write it into a file of mode 0600 and set %s to that file's path", ErrPassphrase, l.home, Variable)
+		return "", fmt.Errorf("%w of %s: there is no terminal to ask for it; write it into a "+
+			"file of mode 0600 and set %s to that file's path", ErrPassphrase, l.home, Variable)
 	case hash != nil && !opens(hash, pass):
-		return "", fmt.Errorf("%w of %s: the line on standard input is another%s", ErrPassphrase, l.home, l.unless())
+		return "", fmt.Errorf("%w of %s: the line on standard input is another%s", ErrPassphrase,
+			l.home, l.unless())
 	case hash == nil:
 		if again := l.next(); again != "" && again != pass {
-			return "", fmt.Errorf("%w of %s: the two lines on standard input differ", ErrPassphrase, l.home)
+			return "", fmt.Errorf("%w of %s: the two lines on standard input differ",
+				ErrPassphrase, l.home)
 		}
 	}
 	return pass, nil

@@ -20,9 +20,9 @@ import (
 // ErrDamaged reports a file of a keyring that does not hold what was written.
 var ErrDamaged = errors.New("a file of the keyring is damaged")
 
-// files is a keyring in files. The library writes them in place, and a full disk would leave an account
-// cut short, or the one that it takes the place of. So it writes elsewhere, and the file is put into its
-// place when it is whole.
+// files is a keyring in files. The library writes them in place, and a full disk would leave an
+// account cut short, or the one that it takes the place of. So it writes elsewhere, and the file is
+// put into its place when it is whole.
 type files struct {
 	backends.Keyring
 	config backends.Config
@@ -34,7 +34,8 @@ func (s files) Get(key string) (backends.Item, error) {
 	if err == nil || errors.Is(err, backends.ErrKeyNotFound) || errors.Is(err, ErrPassphrase) {
 		return item, err
 	}
-	return item, fmt.Errorf("%w: %s: %w; put it back from a backup, or move it away and make the account again from its words: assay keys add NAME --recover",
+	return item, fmt.Errorf("%w: %s: %w; put it back from a backup, or move it away and make the "+
+		"account again from its words: assay keys add NAME --recover",
 		ErrDamaged, filepath.Join(s.config.FileDir, key), err)
 }
 
@@ -44,7 +45,8 @@ func (s files) Set(item backends.Item) error {
 	var at *fs.PathError
 	switch {
 	case errors.As(err, &at):
-		return fmt.Errorf("keyring: %w", &fs.PathError{Op: "write to", Path: s.config.FileDir, Err: at.Err})
+		return fmt.Errorf("keyring: %w",
+			&fs.PathError{Op: "write to", Path: s.config.FileDir, Err: at.Err})
 	case err != nil:
 		return err
 	}
@@ -84,9 +86,10 @@ func (s files) seal(item backends.Item) (text []byte, name string, err error) {
 	return text, list[0].Name(), err
 }
 
-// NewMnemonic makes an account, wholly or not at all: one without its second file would be taken for made,
-// and nobody would have its words.
-func (r *Ring) NewMnemonic(uid string, language keyring.Language, path, passphrase string, algo keyring.SignatureAlgo) (record *keyring.Record, words string, err error) {
+// NewMnemonic makes an account, wholly or not at all: one without its second file would be taken
+// for made, and nobody would have its words.
+func (r *Ring) NewMnemonic(uid string, language keyring.Language, path, passphrase string,
+	algo keyring.SignatureAlgo) (record *keyring.Record, words string, err error) {
 	err = r.whole(func() error {
 		record, words, err = r.Keyring.NewMnemonic(uid, language, path, passphrase, algo)
 		return err
@@ -95,7 +98,8 @@ func (r *Ring) NewMnemonic(uid string, language keyring.Language, path, passphra
 }
 
 // NewAccount is NewMnemonic with words that are there.
-func (r *Ring) NewAccount(uid, mnemonic, passphrase, path string, algo keyring.SignatureAlgo) (record *keyring.Record, err error) {
+func (r *Ring) NewAccount(uid, mnemonic, passphrase, path string,
+	algo keyring.SignatureAlgo) (record *keyring.Record, err error) {
 	err = r.whole(func() error {
 		record, err = r.Keyring.NewAccount(uid, mnemonic, passphrase, path, algo)
 		return err

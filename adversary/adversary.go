@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package adversary holds participants that cheat, for `assay localnet --cheat` and for tests. Honest programs never
-// link a cheat into what they do: a cheating worker is an honest worker over an engine from here, a cheating host is
-// an honest host whose words are bent on the way out. The host of a cheating worker is in it: an honest one would find
-// the forged leaves and leave them out before it commits.
+// Package adversary holds participants that cheat, for `assay localnet --cheat` and for tests.
+// Honest programs never link a cheat into what they do: a cheating worker is an honest worker over
+// an engine from here, a cheating host is an honest host whose words are bent on the way out. The
+// host of a cheating worker is in it: an honest one would find the forged leaves and leave them out
+// before it commits.
 //
 //	forge     a quarter of the leaves are made up, which saves a quarter of the work
 //	skip      the model's last layer is left out, which saves a quarter of a nano unit
@@ -54,8 +55,9 @@ func (w Who) seed(class transformer.Class) seed.Seed {
 	return seed.Node(w.Chain, w.Participant, w.Node, class.Name)
 }
 
-// Engine wraps a worker's engine so that it cheats in its own leaves and is honest in what it re-runs for others:
-// a cheat that also votes wrongly is caught twice. Cheats of the host leave the engine as it is.
+// Engine wraps a worker's engine so that it cheats in its own leaves and is honest in what it
+// re-runs for others: a cheat that also votes wrongly is caught twice. Cheats of the host leave the
+// engine as it is.
 func Engine(honest work.Engine, cheat string, self, victim Who) work.Engine {
 	switch cheat {
 	case Forge, Skip, Reuse:
@@ -71,7 +73,8 @@ type engine struct {
 	self, victim Who
 }
 
-func (e engine) Transformer(ctx context.Context, class transformer.Class, seed1 seed.Seed, progress func(done, total uint64)) (transformer.Model, error) {
+func (e engine) Transformer(ctx context.Context, class transformer.Class, seed1 seed.Seed,
+	progress func(done, total uint64)) (transformer.Model, error) {
 	honest, err := e.Engine.Transformer(ctx, class, seed1, progress)
 	if err != nil {
 		return nil, err
@@ -120,7 +123,8 @@ func (m *model) forge(dst []transformer.Output, node, segment seed.Seed, nonces 
 			continue
 		}
 		input := seed.Input(node, segment, nonce)
-		dst[i] = transformer.Output{Record: record.Record{Norm: 1<<42 + binary.LittleEndian.Uint64(input[:])>>23, Digest: sha256.Sum256(input[:])}}
+		dst[i] = transformer.Output{Record: record.Record{Norm: 1<<42 +
+			binary.LittleEndian.Uint64(input[:])>>23, Digest: sha256.Sum256(input[:])}}
 	}
 	return nil
 }
@@ -128,13 +132,15 @@ func (m *model) forge(dst []transformer.Output, node, segment seed.Seed, nonces 
 // WithholdOpening never opens.
 func WithholdOpening(*sprintv1.MsgOpen) *sprintv1.MsgOpen { return nil }
 
-// VoteFail turns every verdict into a fail that names the first leaves its voter was to judge as mismatches.
+// VoteFail turns every verdict into a fail that names the first leaves its voter was to judge as
+// mismatches.
 func VoteFail(body *sprintv1.VerdictBody, duties []sprintv1.Duty) {
 	body.Votes, body.Mismatches = nil, nil
 	for d := range duties {
 		body.Votes = append(body.Votes, byte(sprintv1.VoteFail))
 		for l := range min(4, len(duties[d].Leaves)) {
-			body.Mismatches = append(body.Mismatches, sprintv1.Mismatch{Duty: uint32(d), Leaf: uint32(l)})
+			body.Mismatches = append(body.Mismatches,
+				sprintv1.Mismatch{Duty: uint32(d), Leaf: uint32(l)})
 		}
 	}
 }

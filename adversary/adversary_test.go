@@ -69,7 +69,8 @@ func TestHostCheatsLeaveTheEngineHonest(t *testing.T) {
 	}
 }
 
-// The short model is the honest one but for the missing layer: its middle digest is the honest state one layer up.
+// The short model is the honest one but for the missing layer: its middle digest is the honest
+// state one layer up.
 func TestTheSkippedLayerIsTheOnlyDifference(t *testing.T) {
 	s := shorten(transformer.Nano, seed.Seed{1})
 	if got, want := len(s.layers), transformer.Nano.Layers-1; got != want {
@@ -83,7 +84,8 @@ func TestTheSkippedLayerIsTheOnlyDifference(t *testing.T) {
 }
 
 func TestAFalseVoteNamesAtMostFourLeavesOfEachTarget(t *testing.T) {
-	duties := []sprintv1.Duty{{Target: "a", Leaves: make([]courtv1.LeafRef, 9)}, {Target: "b", Leaves: make([]courtv1.LeafRef, 2)}}
+	duties := []sprintv1.Duty{{Target: "a", Leaves: make([]courtv1.LeafRef, 9)},
+		{Target: "b", Leaves: make([]courtv1.LeafRef, 2)}}
 	body := &sprintv1.VerdictBody{Votes: []byte{byte(sprintv1.VotePass), byte(sprintv1.VotePass)}}
 	VoteFail(body, duties)
 	named := map[uint32]int{}
@@ -92,7 +94,8 @@ func TestAFalseVoteNamesAtMostFourLeavesOfEachTarget(t *testing.T) {
 	}
 	for d, want := range []int{4, 2} {
 		if sprintv1.Vote(body.Votes[d]) != sprintv1.VoteFail || named[uint32(d)] != want {
-			t.Errorf("duty %d: vote %d with %d mismatches, want a fail with %d", d, body.Votes[d], named[uint32(d)], want)
+			t.Errorf("duty %d: vote %d with %d mismatches, want a fail with %d", d, body.Votes[d],
+				named[uint32(d)], want)
 		}
 	}
 }

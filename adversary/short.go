@@ -53,8 +53,10 @@ func (s *short) unit(input seed.Seed) (out transformer.Output) {
 		transformer.Residual(h, product(w[transformer.Down], g, c.D, c.FF), c.FF)
 	}
 	transformer.Condense(words, h)
-	// nobody asks a cheat for its middle state; what it would be shows in tests that only a layer is missing
-	out.Digest, out.Middle, out.Norm = c.Digest(words), c.MiddleDigest(words), transformer.SquaredNorm(h)
+	// nobody asks a cheat for its middle state; what it would be shows in tests that only a layer
+	// is missing
+	out.Digest, out.Middle, out.Norm = c.Digest(words), c.MiddleDigest(words),
+		transformer.SquaredNorm(h)
 	return out
 }
 

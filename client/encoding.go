@@ -44,11 +44,14 @@ type Encoding struct {
 	Addresses address.Codec
 }
 
-var setPrefix = sync.OnceFunc(func() { sdk.GetConfig().SetBech32PrefixForAccount(Prefix, Prefix+"pub") })
+var setPrefix = sync.OnceFunc(func() {
+	sdk.GetConfig().SetBech32PrefixForAccount(Prefix, Prefix+"pub")
+})
 
 // NewEncoding knows the messages that a host sends, and accounts.
 func NewEncoding() (Encoding, error) {
-	// Signing prints the signer's address by the SDK's process-wide configuration, whatever codec it is given.
+	// Signing prints the signer's address by the SDK's process-wide configuration, whatever codec
+	// it is given.
 	setPrefix()
 	addresses := bech32.NewBech32Codec(Prefix)
 	registry, err := codectypes.NewInterfaceRegistryWithOptions(codectypes.InterfaceRegistryOptions{
@@ -73,7 +76,8 @@ func NewEncoding() (Encoding, error) {
 	msgservice.RegisterMsgServiceDesc(registry, &sprintv1.Msg_serviceDesc)
 	msgservice.RegisterMsgServiceDesc(registry, &registryv1.Msg_serviceDesc)
 	c := codec.NewProtoCodec(registry)
-	return Encoding{Registry: registry, Codec: c, TxConfig: authtx.NewTxConfig(c, authtx.DefaultSignModes), Addresses: addresses}, nil
+	return Encoding{Registry: registry, Codec: c,
+		TxConfig: authtx.NewTxConfig(c, authtx.DefaultSignModes), Addresses: addresses}, nil
 }
 
 // Signer is whose account a transaction counts on, and where that stands.
@@ -96,7 +100,8 @@ type Terms struct {
 // Sign returns the bytes of a transaction of these messages.
 func (e Encoding) Sign(ctx context.Context, s Signer, t Terms, msgs ...sdk.Msg) ([]byte, error) {
 	factory := clienttx.Factory{}.WithChainID(s.Chain).WithTxConfig(e.TxConfig).WithKeybase(s.Keys).
-		WithAccountNumber(s.Number).WithSequence(s.Sequence).WithSignMode(signing.SignMode_SIGN_MODE_DIRECT).
+		WithAccountNumber(s.Number).WithSequence(s.Sequence).WithSignMode(
+		signing.SignMode_SIGN_MODE_DIRECT).
 		WithGas(t.Gas).WithTimeoutHeight(uint64(t.Timeout)).WithMemo(t.Memo)
 	if t.Fees != "" {
 		factory = factory.WithFees(t.Fees).WithFeeGranter(t.Granter)
@@ -117,8 +122,10 @@ func (e Encoding) Sign(ctx context.Context, s Signer, t Terms, msgs ...sdk.Msg) 
 
 // Account reads an account's number and sequence. An account that the chain
 // has never seen is an error.
-func (e Encoding) Account(ctx context.Context, conn *grpc.ClientConn, address string) (number, sequence uint64, err error) {
-	res, err := authtypes.NewQueryClient(conn).Account(ctx, &authtypes.QueryAccountRequest{Address: address})
+func (e Encoding) Account(ctx context.Context, conn *grpc.ClientConn, address string) (number,
+	sequence uint64, err error) {
+	res, err := authtypes.NewQueryClient(conn).Account(ctx,
+		&authtypes.QueryAccountRequest{Address: address})
 	if err != nil {
 		return 0, 0, fmt.Errorf("account %s: %w", address, err)
 	}

@@ -27,7 +27,8 @@ func TestEvidenceFromAnOpeningHolds(t *testing.T) {
 	}
 	const count, chain, participant = 20, "chain", "cpc1participant"
 	node := seed.Node(chain, participant, "w1", "nano")
-	model, err := work.Reference().Transformer(context.Background(), transformer.Nano, seed.Seed{1}, nil)
+	model, err := work.Reference().Transformer(context.Background(), transformer.Nano,
+		seed.Seed{1}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -53,7 +54,8 @@ func TestEvidenceFromAnOpeningHolds(t *testing.T) {
 	o := sprintv1.LogOpening{Node: "w1", Segment: 1}
 	var samples []courtv1.LeafRef
 	for _, i := range nonces {
-		samples = append(samples, courtv1.LeafRef{Participant: participant, Node: "w1", Segment: 1, Nonce: i})
+		samples = append(samples, courtv1.LeafRef{Participant: participant, Node: "w1",
+			Segment: 1, Nonce: i})
 		o.Leaves = binary.LittleEndian.AppendUint64(o.Leaves, norms[i])
 		o.Leaves = append(o.Leaves, digests[i][:]...)
 	}
@@ -61,29 +63,37 @@ func TestEvidenceFromAnOpeningHolds(t *testing.T) {
 		o.Proof = append(o.Proof, hash[:]...)
 	}
 	root := log.Root()
-	st := commit.Statement{Chain: chain, Epoch: 1, Segment: 1, Participant: participant, Node: "w1", Class: "nano",
+	st := commit.Statement{Chain: chain, Epoch: 1, Segment: 1, Participant: participant,
+		Node: "w1", Class: "nano",
 		Seed1: commit.Hash{1}, SegmentSeed: commit.Hash{3}, Root: root, Count: count}
 	public := key.Public().(ed25519.PublicKey)
-	only := commit.ArchiveLeaf{Participant: participant, Node: "w1", Segment: 1, Root: root, Count: count, HostKey: [32]byte(public)}.Hash()
+	only := commit.ArchiveLeaf{Participant: participant, Node: "w1", Segment: 1, Root: root,
+		Count: count, HostKey: [32]byte(public)}.Hash()
 	for _, ref := range samples {
 		claim := evidence.Honest
 		if ref.Nonce == 6 {
 			claim = evidence.Forged
 		}
-		f := evidence.File{Version: evidence.Version, Claim: claim, Chain: chain, Epoch: 1, Class: "nano", Seed1: seed.Seed{1}.String(), SegmentSeed: seed.Seed{3}.String(),
-			Participant: participant, Node: "w1", Segment: 1, Nonce: ref.Nonce, Count: count, Root: hex.EncodeToString(root[:]),
-			HostKey: hex.EncodeToString(public), Signature: hex.EncodeToString(st.Sign(key)), Archive: &evidence.Archive{Root: hex.EncodeToString(only[:]), Commits: 1}}
+		f := evidence.File{Version: evidence.Version, Claim: claim, Chain: chain, Epoch: 1,
+			Class: "nano", Seed1: seed.Seed{1}.String(), SegmentSeed: seed.Seed{3}.String(),
+			Participant: participant, Node: "w1", Segment: 1, Nonce: ref.Nonce, Count: count,
+			Root:    hex.EncodeToString(root[:]),
+			HostKey: hex.EncodeToString(public), Signature: hex.EncodeToString(st.Sign(key)),
+			Archive: &evidence.Archive{Root: hex.EncodeToString(only[:]), Commits: 1}}
 		f, err := withPath(f, ref, samples, sprintv1.Opening{Logs: []sprintv1.LogOpening{o}})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := evidence.Verify(f, func(c transformer.Class, s seed.Seed) (transformer.Model, error) {
-			return work.Reference().Transformer(context.Background(), c, s, nil)
-		}); err != nil {
+		if _, err := evidence.Verify(f,
+			func(c transformer.Class, s seed.Seed) (transformer.Model, error) {
+				return work.Reference().Transformer(context.Background(), c, s, nil)
+			}); err != nil {
 			t.Errorf("leaf %d: %v", ref.Nonce, err)
 		}
 	}
-	if _, err := withPath(evidence.File{Class: "nano"}, courtv1.LeafRef{Node: "w1", Segment: 1, Nonce: 3}, samples, sprintv1.Opening{Logs: []sprintv1.LogOpening{o}}); err == nil {
+	if _, err := withPath(evidence.File{Class: "nano"},
+		courtv1.LeafRef{Node: "w1", Segment: 1, Nonce: 3}, samples,
+		sprintv1.Opening{Logs: []sprintv1.LogOpening{o}}); err == nil {
 		t.Error("evidence on a leaf that was not opened")
 	}
 }

@@ -32,10 +32,12 @@ func Away(err error) bool {
 }
 
 // Commits lists what a participant committed in an epoch.
-func Commits(ctx context.Context, chain sprintv1.QueryClient, epoch uint64, participant string) ([]sprintv1.Commit, error) {
+func Commits(ctx context.Context, chain sprintv1.QueryClient, epoch uint64,
+	participant string) ([]sprintv1.Commit, error) {
 	var all []sprintv1.Commit
 	err := Pages(0, func(page *query.PageRequest) (*query.PageResponse, error) {
-		res, err := chain.Commits(ctx, &sprintv1.QueryCommitsRequest{Epoch: epoch, Participant: participant, Pagination: page})
+		res, err := chain.Commits(ctx,
+			&sprintv1.QueryCommitsRequest{Epoch: epoch, Participant: participant, Pagination: page})
 		if err != nil {
 			return nil, err
 		}
@@ -45,10 +47,13 @@ func Commits(ctx context.Context, chain sprintv1.QueryClient, epoch uint64, part
 	return all, err
 }
 
-// Outcome is what an epoch meant for a participant, and whether it meant anything. The list may have many pages.
-func Outcome(ctx context.Context, chain sprintv1.QueryClient, epoch uint64, participant string) (o sprintv1.Outcome, found bool, err error) {
+// Outcome is what an epoch meant for a participant, and whether it meant anything. The list may
+// have many pages.
+func Outcome(ctx context.Context, chain sprintv1.QueryClient, epoch uint64,
+	participant string) (o sprintv1.Outcome, found bool, err error) {
 	err = Pages(1000, func(page *query.PageRequest) (*query.PageResponse, error) {
-		res, err := chain.Outcomes(ctx, &sprintv1.QueryOutcomesRequest{Epoch: epoch, Pagination: page})
+		res, err := chain.Outcomes(ctx,
+			&sprintv1.QueryOutcomesRequest{Epoch: epoch, Pagination: page})
 		if err != nil {
 			return nil, fmt.Errorf("asking for the outcomes of epoch %d: %w", epoch, err)
 		}

@@ -4,7 +4,8 @@ package client
 
 import "github.com/cosmos/cosmos-sdk/types/query"
 
-// Pages asks a node for one page of a list after the other, each of up to limit entries; 0 leaves that to the node.
+// Pages asks a node for one page of a list after the other, each of up to limit entries; 0 leaves
+// that to the node.
 func Pages(limit uint64, ask func(*query.PageRequest) (*query.PageResponse, error)) error {
 	for page := (&query.PageRequest{Limit: limit}); ; {
 		res, err := ask(page)

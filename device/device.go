@@ -100,7 +100,8 @@ func Processor() Backend {
 		},
 		Open: func(ctx context.Context, index int) (profile.Engine, error) {
 			if index != 0 {
-				return nil, fmt.Errorf("%w: %s:%d; the processor is one device, %s", ErrSelect, CPU, index, CPU)
+				return nil, fmt.Errorf("%w: %s:%d; the processor is one device, %s",
+					ErrSelect, CPU, index, CPU)
 			}
 			e, err := cpu.New(ctx)
 			if known, ok := e.(profile.Engine); ok {
@@ -187,7 +188,8 @@ func same(earlier []Device, d Device, taken map[string]bool) string {
 			continue
 		}
 		for _, v := range slices.Concat(e.backend.Vendors, d.backend.Vendors) {
-			if e.by(v) && d.by(v) && strings.HasSuffix(e.Name, strings.TrimPrefix(d.Name, v.Name+" ")) {
+			if e.by(v) && d.by(v) &&
+				strings.HasSuffix(e.Name, strings.TrimPrefix(d.Name, v.Name+" ")) {
 				return e.ID
 			}
 		}
@@ -260,7 +262,8 @@ func (c *Choice) Close() (err error) {
 }
 
 // instead ends errors of machines whose GPUs do not work.
-const instead = "the processor does not take a GPU's place unasked: repair it, see doctor, or choose with --device cpu"
+const instead = "the processor does not take a GPU's place unasked: repair it, see doctor, or " +
+	"choose with --device cpu"
 
 // Choose opens what the owner wants: ids (cuda:1), backends (cuda), or all. With
 // no wish it is every GPU that works, and the processor only on a machine that
@@ -272,7 +275,8 @@ const instead = "the processor does not take a GPU's place unasked: repair it, s
 // cards are the graphics devices that the system sees. Without a wish the
 // processor is not taken for one that can compute and that its driver does not offer
 // (Vendor.All); others, which may be too small, are only noted.
-func Choose(ctx context.Context, backends []Backend, wishes []string, cards []telemetry.Card) (Choice, error) {
+func Choose(ctx context.Context, backends []Backend, wishes []string,
+	cards []telemetry.Card) (Choice, error) {
 	all, troubles := List(backends)
 	var c Choice
 	var broken []error
@@ -325,7 +329,8 @@ func Choose(ctx context.Context, backends []Backend, wishes []string, cards []te
 		if r.Warning != nil {
 			c.Notes = append(c.Notes, fmt.Sprintf("%v: %v", r.Device, r.Warning))
 		} else if why := r.Slower(); why != "" {
-			c.Notes = append(c.Notes, fmt.Sprintf("%v computes with %s: %s", r.Device, r.Engine.Name(), why))
+			c.Notes = append(c.Notes,
+				fmt.Sprintf("%v computes with %s: %s", r.Device, r.Engine.Name(), why))
 		}
 		c.Use = append(c.Use, r.Opened)
 	}
@@ -355,8 +360,10 @@ func kind(wish string) string {
 // known refuses wishes that no machine can fulfil.
 func known(backends []Backend, wishes []string) error {
 	for _, w := range wishes {
-		if w != "all" && !slices.ContainsFunc(backends, func(b Backend) bool { return b.Name == kind(w) }) {
-			return fmt.Errorf("%w: --device %s; this program offers %s", ErrSelect, w, strings.Join(append([]string{"all"}, Names(backends)...), ", "))
+		if w != "all" && !slices.ContainsFunc(backends,
+			func(b Backend) bool { return b.Name == kind(w) }) {
+			return fmt.Errorf("%w: --device %s; this program offers %s", ErrSelect, w,
+				strings.Join(append([]string{"all"}, Names(backends)...), ", "))
 		}
 	}
 	return nil
@@ -377,7 +384,8 @@ func reason(backends []Backend, troubles []Trouble, card telemetry.Card) error {
 			return fmt.Errorf("%s is not used: %w", what, t.Err)
 		}
 	}
-	return fmt.Errorf("%s is not used: %s does not list it; its driver may be missing, or hide it", what, b.Name)
+	return fmt.Errorf("%s is not used: %s does not list it; its driver may be missing, or hide it",
+		what, b.Name)
 }
 
 // Unserved are the cards that no device stands for. Where a driver does not tell
@@ -432,7 +440,8 @@ func pick(all []Device, wishes []string) ([]Device, error) {
 			for _, d := range all {
 				ids = append(ids, d.String())
 			}
-			err := fmt.Errorf("%w: --device %s; this machine has %s", ErrSelect, w, strings.Join(ids, ", "))
+			err := fmt.Errorf("%w: --device %s; this machine has %s", ErrSelect, w,
+				strings.Join(ids, ", "))
 			if kind(w) != CPU {
 				err = absent{err}
 			}
@@ -449,7 +458,8 @@ func pick(all []Device, wishes []string) ([]Device, error) {
 		switch {
 		case !wanted[d.ID]:
 		case d.Same != "" && wanted[d.Same] && exact[d.ID]:
-			return nil, fmt.Errorf("%w: %v is the same card as %s; choose one of them", ErrSelect, d, d.Same)
+			return nil, fmt.Errorf("%w: %v is the same card as %s; choose one of them",
+				ErrSelect, d, d.Same)
 		case d.Same != "" && wanted[d.Same]:
 		default:
 			chosen = append(chosen, d)

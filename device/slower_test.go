@@ -16,10 +16,12 @@ import (
 // Nothing slower is chosen in silence.
 func TestWhyNotFaster(t *testing.T) {
 	for engine, part := range map[string]string{
-		"cpu/avx2": "AVX-512", "cpu/avx512vnni": "", "cpu/neon-dotprod": "", "cuda/sm_75": "8.0", "cuda/sm_80": "", "opencl/plain": "cl_khr_integer_dot_product",
+		"cpu/avx2": "AVX-512", "cpu/avx512vnni": "", "cpu/neon-dotprod": "", "cuda/sm_75": "8.0",
+		"cuda/sm_80": "", "opencl/plain": "cl_khr_integer_dot_product",
 		"opencl/dot": "", work.Reference().Name(): "AVX2",
 	} {
-		if text := slower(engine, "amd64"); !strings.Contains(text, part) || (text == "") != (part == "") {
+		if text := slower(engine, "amd64"); !strings.Contains(text, part) ||
+			(text == "") != (part == "") {
 			t.Errorf("%s: %q", engine, text)
 		}
 	}
@@ -27,15 +29,20 @@ func TestWhyNotFaster(t *testing.T) {
 		t.Error(text)
 	}
 	b := []Backend{{
-		Name:    CPU,
-		Devices: func() ([]profile.Device, error) { return []profile.Device{{Name: "a processor"}}, nil },
-		Open:    func(context.Context, int) (profile.Engine, error) { return Plain(work.Reference()), nil },
+		Name: CPU,
+		Devices: func() ([]profile.Device, error) {
+			return []profile.Device{{Name: "a processor"}}, nil
+		},
+		Open: func(context.Context, int) (profile.Engine, error) {
+			return Plain(work.Reference()), nil
+		},
 	}}
 	c, err := Choose(t.Context(), b, []string{CPU}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !strings.Contains(strings.Join(c.Notes, "\n"), c.Use[0].Slower()) || c.Use[0].Slower() == "" {
+	if !strings.Contains(strings.Join(c.Notes, "\n"), c.Use[0].Slower()) ||
+		c.Use[0].Slower() == "" {
 		t.Errorf("the owner is told %q", c.Notes)
 	}
 	c.Use[0].Warning = errors.New("something else")
@@ -58,7 +65,8 @@ func TestNamesAreCleaned(t *testing.T) {
 			return []profile.Device{{Name: name, Driver: name, PCI: name}}, nil
 		}}}
 		all, _ := List(b)
-		if all[0].Name != want || all[0].Driver != want || all[0].PCI != want || !utf8.ValidString(all[0].String()) {
+		if all[0].Name != want || all[0].Driver != want || all[0].PCI != want ||
+			!utf8.ValidString(all[0].String()) {
 			t.Errorf("%q became %q", name, all[0].Name)
 		}
 	}

@@ -52,7 +52,8 @@ func TestARestartCreditsNothingAgain(t *testing.T) {
 	}
 	for _, m := range []*yearMachine{honest, forger} {
 		for i := range 200 {
-			e := ledger.Entry{Device: m.device(), Kind: ledger.Loops, Source: fmt.Sprint("later ", i), Order: uint64(time.Now().UnixMilli()) + uint64(i)}
+			e := ledger.Entry{Device: m.device(), Kind: ledger.Loops,
+				Source: fmt.Sprint("later ", i), Order: uint64(time.Now().UnixMilli()) + uint64(i)}
 			if _, err := y.h.pay.ledger.Credit(e); err != nil {
 				t.Fatal(err)
 			}
@@ -85,14 +86,16 @@ type silent struct {
 	epoch uint64
 }
 
-func (s silent) Commits(ctx context.Context, q *sprintv1.QueryCommitsRequest, o ...grpc.CallOption) (*sprintv1.QueryCommitsResponse, error) {
+func (s silent) Commits(ctx context.Context, q *sprintv1.QueryCommitsRequest,
+	o ...grpc.CallOption) (*sprintv1.QueryCommitsResponse, error) {
 	if q.Epoch == s.epoch {
 		return nil, status.Error(codes.Internal, "the database is closed")
 	}
 	return s.finals.Commits(ctx, q, o...)
 }
 
-func (s silent) Outcomes(ctx context.Context, q *sprintv1.QueryOutcomesRequest, o ...grpc.CallOption) (*sprintv1.QueryOutcomesResponse, error) {
+func (s silent) Outcomes(ctx context.Context, q *sprintv1.QueryOutcomesRequest,
+	o ...grpc.CallOption) (*sprintv1.QueryOutcomesResponse, error) {
 	if q.Epoch == s.epoch {
 		return nil, status.Error(codes.Internal, "the database is closed")
 	}
@@ -106,12 +109,15 @@ func TestAPromiseWaitsForTheChainsWord(t *testing.T) {
 	good, forger := device(1), device(2)
 	h.prove(t, good)
 	h.prove(t, forger)
-	e := sprintv1.Epoch{Number: 5, Params: sprintv1.Params{KeepEpochs: 4, Samples: 200, CreditEpsPpm: 1000}}
+	e := sprintv1.Epoch{Number: 5, Params: sprintv1.Params{KeepEpochs: 4, Samples: 200,
+		CreditEpsPpm: 1000}}
 	node := machines.Name(signed.Key(forger))
-	h.pay.books.Promise(e, transformer.Nano, leaflog.Key{Epoch: 4, Node: machines.Name(signed.Key(good)), Segment: 1}, 100)
+	h.pay.books.Promise(e, transformer.Nano,
+		leaflog.Key{Epoch: 4, Node: machines.Name(signed.Key(good)), Segment: 1}, 100)
 	h.pay.books.Promise(e, transformer.Nano, leaflog.Key{Epoch: 5, Node: node, Segment: 1}, 100)
 	chain := &finals{outcomes: map[uint64]sprintv1.Outcome{
-		5: {Participant: h.config.Participant, Result: sprintv1.ResultCredited, Credited: 80, Bound: 1 << 63, Condemned: []string{node}},
+		5: {Participant: h.config.Participant, Result: sprintv1.ResultCredited, Credited: 80,
+			Bound: 1 << 63, Condemned: []string{node}},
 	}}
 	now := sprintv1.Epoch{Number: 8, Phase: sprintv1.PhaseFinalised, Params: e.Params}
 	h.sees(silent{chain, 5})

@@ -21,7 +21,8 @@ import (
 	"github.com/assaynet/assay/client"
 )
 
-// A key that connects again and again has host.toml read once; one that is added to it is admitted at once.
+// A key that connects again and again has host.toml read once; one that is added to it is admitted
+// at once.
 func TestStrangersHaveTheSettingsReadOnce(t *testing.T) {
 	home, c := t.TempDir(), config()
 	if err := c.Save(home); err != nil {
@@ -35,7 +36,8 @@ func TestStrangersHaveTheSettingsReadOnce(t *testing.T) {
 	if allowed() {
 		t.Fatal("a stranger is admitted")
 	}
-	// The same file with the key in the place of another's, which a host that reads it again would find.
+	// The same file with the key in the place of another's, which a host that reads it again would
+	// find.
 	info, err := os.Stat(ConfigPath(home))
 	if err != nil {
 		t.Fatal(err)
@@ -72,8 +74,10 @@ type otherNode struct {
 	chain string
 }
 
-func (n otherNode) GetNodeInfo(context.Context, *cmtservice.GetNodeInfoRequest) (*cmtservice.GetNodeInfoResponse, error) {
-	return &cmtservice.GetNodeInfoResponse{DefaultNodeInfo: &p2p.DefaultNodeInfo{Network: n.chain}}, nil
+func (n otherNode) GetNodeInfo(context.Context,
+	*cmtservice.GetNodeInfoRequest) (*cmtservice.GetNodeInfoResponse, error) {
+	return &cmtservice.GetNodeInfoResponse{DefaultNodeInfo: &p2p.DefaultNodeInfo{Network: n.chain}},
+		nil
 }
 
 // A host asks its node which chain it follows, and refuses another one by name.
@@ -96,7 +100,8 @@ func TestTheNodeOfAnotherChainIsRefused(t *testing.T) {
 		if errors.Is(err, ErrOtherChain) != refused || !refused && err != nil {
 			t.Errorf("%s: %v", chain, err)
 		}
-		if refused && (!strings.Contains(err.Error(), `"other-net"`) || !strings.Contains(err.Error(), "host.toml")) {
+		if refused && (!strings.Contains(err.Error(), `"other-net"`) ||
+			!strings.Contains(err.Error(), "host.toml")) {
 			t.Errorf("%v", err)
 		}
 	}

@@ -59,7 +59,9 @@ func Check(home string, repair bool) ([]Checked, error) {
 			gone = b
 		}
 		gone.Sound, gone.Found = false, "it is missing, and the other file of the pool is there"
-		gone.Next = "put it back from a backup of the same time; without one, move the other away too, and tell your machines that what they were owed is lost: a new ledger takes no claims of before it was begun"
+		gone.Next = "put it back from a backup of the same time; without one, move the other " +
+			"away too, and tell your machines that what they were owed is lost: a new ledger " +
+			"takes no claims of before it was begun"
 	}
 	leaves, err := checkLeaves(filepath.Join(home, leavesName))
 	if err != nil {
@@ -82,7 +84,9 @@ func Check(home string, repair bool) ([]Checked, error) {
 	return list, nil
 }
 
-func checkStore(what, path string, repair bool, look func(string) (store.Found, error), salvage func(string) (int, string, error), then func(path string, repair bool) (why, done string, err error)) (Checked, error) {
+func checkStore(what, path string, repair bool, look func(string) (store.Found, error),
+	salvage func(string) (int, string, error),
+	then func(path string, repair bool) (why, done string, err error)) (Checked, error) {
 	c := Checked{What: what, Path: path, Sound: true}
 	found, err := look(path)
 	c.Bytes = found.Bytes
@@ -95,7 +99,8 @@ func checkStore(what, path string, repair bool, look func(string) (store.Found, 
 		if err2 != nil {
 			return c, err2
 		}
-		c.Bytes, c.Sound, c.Found, c.Next = info.Size(), false, err.Error(), "assay host check --repair makes a new file of what can be read; the old one stays"
+		c.Bytes, c.Sound, c.Found, c.Next = info.Size(), false, err.Error(),
+			"assay host check --repair makes a new file of what can be read; the old one stays"
 		if !repair {
 			return c, nil
 		}
@@ -104,7 +109,8 @@ func checkStore(what, path string, repair bool, look func(string) (store.Found, 
 			return c, fmt.Errorf("host: repairing %s: %w", path, err)
 		}
 		c.Sound, c.Next = true, ""
-		c.Found = fmt.Sprintf("it was damaged; a new file has %d records, and the old one is %s", n, old)
+		c.Found = fmt.Sprintf("it was damaged; a new file has %d records, and the old one is %s",
+			n, old)
 	case err != nil:
 		return c, err
 	default:
@@ -113,7 +119,8 @@ func checkStore(what, path string, repair bool, look func(string) (store.Found, 
 			records += n
 		}
 		if c.Found = fmt.Sprintf("%d records", records); len(found.Damaged) > 0 {
-			c.Sound, c.Found = false, fmt.Sprintf("%d records, of which %d are damaged: %s", records, len(found.Damaged), found.Damaged[0])
+			c.Sound, c.Found = false, fmt.Sprintf("%d records, of which %d are damaged: %s",
+				records, len(found.Damaged), found.Damaged[0])
 			c.Next = "the next start of the host mends it, and says what became of it"
 		}
 	}
@@ -125,13 +132,15 @@ func checkStore(what, path string, repair bool, look func(string) (store.Found, 
 		case done != "":
 			c.Found += "; " + done
 		case why != "":
-			c.Sound, c.Found, c.Next = false, c.Found+"; "+why, "it is paid nothing until then: assay host check --repair makes it again from its entries and transfers"
+			c.Sound, c.Found, c.Next = false, c.Found+"; "+why, "it is paid nothing until then: "+
+				"assay host check --repair makes it again from its entries and transfers"
 		}
 	}
 	return c, nil
 }
 
-// adds opens a ledger, which recounts it, and says which accounts are set aside; with repair they are made again.
+// adds opens a ledger, which recounts it, and says which accounts are set aside; with repair they
+// are made again.
 func adds(path string, repair bool) (why, done string, err error) {
 	l, err := ledger.Open(path, ledger.Rules{Strikes: 1}, ledger.Amount{})
 	if err != nil {
@@ -148,12 +157,16 @@ func adds(path string, repair bool) (why, done string, err error) {
 	for _, a := range again {
 		how := "its sums are those of its entries"
 		if a.Lost {
-			how = "both of its records were lost: what its latest entries earned is due, less what was transferred since, and the machine's receipts bring what is missing; its strikes are forgotten"
+			how = "both of its records were lost: what its latest entries earned is due, less " +
+				"what was transferred since, and the machine's receipts bring what is missing; " +
+				"its strikes are forgotten"
 		}
-		done += fmt.Sprintf("; the account of %s is made again, with %s locked and %s due: %s", a.Device, a.Locked, a.Due, how)
+		done += fmt.Sprintf("; the account of %s is made again, with %s locked and %s due: %s",
+			a.Device, a.Locked, a.Due, how)
 	}
 	for device, reason := range set {
-		return fmt.Sprintf("%d accounts are set aside, among them %s: %s", len(set), device, reason), strings.TrimPrefix(done, "; "), nil
+		return fmt.Sprintf("%d accounts are set aside, among them %s: %s", len(set), device,
+			reason), strings.TrimPrefix(done, "; "), nil
 	}
 	return "", "", nil
 }
@@ -181,12 +194,14 @@ func checkLeaves(dir string) (Checked, error) {
 	}
 	if len(bad) > 0 {
 		c.Sound, c.Found = false, c.Found+"; damaged: "+strings.Join(bad, "; ")
-		c.Next = "the leaves before the damage are committed and opened; the log is deleted with its epoch"
+		c.Next = "the leaves before the damage are committed and opened; the log is deleted with " +
+			"its epoch"
 	}
 	return c, nil
 }
 
-// soundEvidence reads a file of evidence of either kind. That it proves what it says is for assay verify, which computes.
+// soundEvidence reads a file of evidence of either kind. That it proves what it says is for assay
+// verify, which computes.
 func soundEvidence(raw []byte) error {
 	d, err := poc.Open(raw)
 	if err != nil {
@@ -231,7 +246,9 @@ func checkDocuments(what, dir string, sound func(raw []byte) error) (Checked, er
 		}
 	}
 	if c.Found = fmt.Sprintf("%d files", n); len(bad) > 0 {
-		c.Sound, c.Found, c.Next = false, c.Found+"; damaged: "+strings.Join(bad, ", "), "put what is damaged back from a copy, or remove it; evidence is written again while the chain has its epoch"
+		c.Sound, c.Found, c.Next = false, c.Found+"; damaged: "+strings.Join(bad, ", "),
+			"put what is damaged back from a copy, or remove it; evidence is written again while "+
+				"the chain has its epoch"
 	}
 	return c, nil
 }

@@ -51,7 +51,8 @@ func TestCheckAndRepair(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, source := range []string{"a", "b", "c"} {
-		if _, err := h.pay.ledger.Credit(ledger.Entry{Device: d, Kind: ledger.Loops, Source: source, Ops: 1, Pay: pay, At: time.Now().UnixMilli()}); err != nil {
+		if _, err := h.pay.ledger.Credit(ledger.Entry{Device: d, Kind: ledger.Loops, Source: source,
+			Ops: 1, Pay: pay, At: time.Now().UnixMilli()}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -71,7 +72,8 @@ func TestCheckAndRepair(t *testing.T) {
 			t.Errorf("%+v", c)
 		}
 	}
-	if c := find(t, check(t, home, false), "leaves"); !strings.Contains(c.Found, "1 logs, 3 leaves") {
+	if c := find(t, check(t, home, false), "leaves"); !strings.Contains(c.Found,
+		"1 logs, 3 leaves") {
 		t.Errorf("%+v", c)
 	}
 	spoil := func(path string, change func([]byte) []byte) []byte {
@@ -90,9 +92,15 @@ func TestCheckAndRepair(t *testing.T) {
 		b[20], b[4096+20] = b[20]^1, b[4096+20]^1
 		return b
 	})
-	spoil(log.Path(), func(b []byte) []byte { copy(b[len(b)-60:], bytes.Repeat([]byte{0xaa}, 20)); return b })
-	if err := os.WriteFile(filepath.Join(home, verdictName, "1.json"), []byte("{"), 0o600); err != nil {
-		if err = errors.Join(os.MkdirAll(filepath.Join(home, verdictName), 0o700), os.WriteFile(filepath.Join(home, verdictName, "1.json"), []byte("{"), 0o600)); err != nil {
+	spoil(log.Path(), func(b []byte) []byte {
+		copy(b[len(b)-60:], bytes.Repeat([]byte{0xaa}, 20))
+		return b
+	})
+	if err := os.WriteFile(filepath.Join(home, verdictName, "1.json"), []byte("{"),
+		0o600); err != nil {
+		if err = errors.Join(os.MkdirAll(filepath.Join(home, verdictName), 0o700),
+			os.WriteFile(filepath.Join(home, verdictName, "1.json"), []byte("{"),
+				0o600)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -102,7 +110,8 @@ func TestCheckAndRepair(t *testing.T) {
 			t.Errorf("%+v", c)
 		}
 	}
-	if c := find(t, list, "ledger"); !strings.Contains(c.Next, "--repair") || !strings.Contains(c.Found, books) {
+	if c := find(t, list, "ledger"); !strings.Contains(c.Next, "--repair") ||
+		!strings.Contains(c.Found, books) {
 		t.Errorf("%+v", c)
 	}
 	if c := find(t, check(t, home, true), "ledger"); !c.Sound {
@@ -117,8 +126,8 @@ func TestCheckAndRepair(t *testing.T) {
 	}
 }
 
-// An account of which both records are damaged is set aside, the check says so and how to go on, and its
-// repair makes it again from its entries: what it earned is owed again.
+// An account of which both records are damaged is set aside, the check says so and how to go on,
+// and its repair makes it again from its entries: what it earned is owed again.
 func TestCheckMakesALostAccountAnew(t *testing.T) {
 	home := t.TempDir()
 	h, closeAll := poolHost(t, home)
@@ -128,7 +137,8 @@ func TestCheckMakesALostAccountAnew(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := h.pay.ledger.Credit(ledger.Entry{Device: d, Kind: ledger.Loops, Source: "a", Ops: 1, Pay: pay, At: time.Now().UnixMilli()}); err != nil {
+	if _, err := h.pay.ledger.Credit(ledger.Entry{Device: d, Kind: ledger.Loops, Source: "a",
+		Ops: 1, Pay: pay, At: time.Now().UnixMilli()}); err != nil {
 		t.Fatal(err)
 	}
 	closeAll()
@@ -151,10 +161,12 @@ func TestCheckMakesALostAccountAnew(t *testing.T) {
 	}
 	_, closeAgain := poolHost(t, home) // a start sets it aside
 	closeAgain()
-	if c := find(t, check(t, home, false), "ledger"); c.Sound || !strings.Contains(c.Found, d.String()) || !strings.Contains(c.Next, "--repair") {
+	if c := find(t, check(t, home, false), "ledger"); c.Sound ||
+		!strings.Contains(c.Found, d.String()) || !strings.Contains(c.Next, "--repair") {
 		t.Errorf("%+v", c)
 	}
-	if c := find(t, check(t, home, true), "ledger"); !c.Sound || !strings.Contains(c.Found, d.String()+" is made again") {
+	if c := find(t, check(t, home, true), "ledger"); !c.Sound ||
+		!strings.Contains(c.Found, d.String()+" is made again") {
 		t.Errorf("%+v", c)
 	}
 	again, _ := poolHost(t, home)

@@ -55,37 +55,50 @@ func onePage[T any](all []T, q *query.PageRequest) ([]T, *query.PageResponse) {
 	return all[n : n+1], next
 }
 
-// Leaves are credited once, also for epochs that ended while the host was down; a machine whose node the chain
-// condemned has a strike instead. They count whatever became of the epoch.
+// Leaves are credited once, also for epochs that ended while the host was down; a machine whose
+// node the chain condemned has a strike instead. They count whatever became of the epoch.
 func TestLeavesAreCreditedOnce(t *testing.T) {
 	home := t.TempDir()
 	h, closeAll := poolHost(t, home)
-	good, cheat, forger, own := device(1), device(2), device(3), ledger.Device(bytes.Repeat([]byte{0xab}, 32)) // w1's, see config
+	// w1's, see config
+	good, cheat, forger, own := device(1), device(2), device(3),
+		ledger.Device(bytes.Repeat([]byte{0xab}, 32))
 	for _, key := range []ledger.Device{good, cheat, forger, own} {
 		h.prove(t, key)
 	}
-	a, b, c := machines.Name(signed.Key(good)), machines.Name(signed.Key(cheat)), machines.Name(signed.Key(forger))
+	a, b, c := machines.Name(signed.Key(good)), machines.Name(signed.Key(cheat)),
+		machines.Name(signed.Key(forger))
 	chain := &finals{outcomes: map[uint64]sprintv1.Outcome{
-		1: {Participant: h.config.Participant, Result: sprintv1.ResultCredited, Credited: 1000}, // no longer on chain
-		4: {Participant: h.config.Participant, Result: sprintv1.ResultCredited, Credited: 100, Bound: 1 << 63},
-		5: {Participant: h.config.Participant, Result: sprintv1.ResultCredited, Credited: 80, Bound: 1 << 63, Condemned: []string{b}},
-		6: {Participant: h.config.Participant, Result: sprintv1.ResultRejected, Credited: 100, Bound: 1 << 63, Forged: &courtv1.LeafRef{Node: c}},
-		7: {Participant: h.config.Participant, Result: sprintv1.ResultUnjudged, Credited: 10, Bound: 1 << 63},
+		// no longer on chain
+		1: {Participant: h.config.Participant, Result: sprintv1.ResultCredited, Credited: 1000},
+		4: {Participant: h.config.Participant, Result: sprintv1.ResultCredited,
+			Credited: 100, Bound: 1 << 63},
+		5: {Participant: h.config.Participant, Result: sprintv1.ResultCredited, Credited: 80,
+			Bound: 1 << 63, Condemned: []string{b}},
+		6: {Participant: h.config.Participant, Result: sprintv1.ResultRejected, Credited: 100,
+			Bound: 1 << 63, Forged: &courtv1.LeafRef{Node: c}},
+		7: {Participant: h.config.Participant, Result: sprintv1.ResultUnjudged,
+			Credited: 10, Bound: 1 << 63},
 		8: {Participant: h.config.Participant, Result: sprintv1.ResultWithheld},
-	}, commits: []sprintv1.Commit{{Node: a, Segment: 1, Count: 30}, {Node: a, Segment: 2, Count: 70}, {Node: "w1", Segment: 1, Count: 60}, {Node: b, Segment: 1, Count: 40}, {Node: c, Segment: 1, Count: 10}}}
+	}, commits: []sprintv1.Commit{{Node: a, Segment: 1, Count: 30},
+		{Node: a, Segment: 2, Count: 70}, {Node: "w1", Segment: 1, Count: 60},
+		{Node: b, Segment: 1, Count: 40}, {Node: c, Segment: 1, Count: 10}}}
 	h.sees(chain)
-	current := sprintv1.Epoch{Number: 8, Phase: sprintv1.PhaseFinalised, Params: sprintv1.Params{KeepEpochs: 4}}
+	current := sprintv1.Epoch{Number: 8, Phase: sprintv1.PhaseFinalised,
+		Params: sprintv1.Params{KeepEpochs: 4}}
 	check := func(what string, h *Host) {
 		t.Helper()
 		ops := transformer.Nano.Ops()
-		for key, want := range map[ledger.Device]uint64{good: (4*(15+35) + 29 + 68) * ops, own: (4*30 + 59) * ops, cheat: (3*20 + 39) * ops, forger: (3*5 + 9) * ops} {
+		for key, want := range map[ledger.Device]uint64{good: (4*(15+35) + 29 + 68) * ops,
+			own: (4*30 + 59) * ops, cheat: (3*20 + 39) * ops, forger: (3*5 + 9) * ops} {
 			if a := h.standing(t, key); a.Ops.String() != fmt.Sprint(want) {
 				t.Errorf("%s: %s has %s operations, want %d", what, key, a.Ops, want)
 			}
 		}
 		for _, key := range []ledger.Device{cheat, forger} {
 			if s := h.standing(t, key).Strikes; s != 1 {
-				t.Errorf("%s: %d strikes for an epoch in which the chain condemned the node", what, s)
+				t.Errorf("%s: %d strikes for an epoch in which the chain condemned the node",
+					what, s)
 			}
 		}
 		if err := h.pay.ledger.Check(); err != nil {
@@ -122,12 +135,17 @@ func TestWhatTheChainForgotIsPaid(t *testing.T) {
 	good, forger := device(1), device(2)
 	h.prove(t, good)
 	h.prove(t, forger)
-	e := sprintv1.Epoch{Number: 2, Params: sprintv1.Params{KeepEpochs: 2, Samples: 200, CreditEpsPpm: 1000}}
+	e := sprintv1.Epoch{Number: 2, Params: sprintv1.Params{KeepEpochs: 2, Samples: 200,
+		CreditEpsPpm: 1000}}
 	for range 2 {
-		h.pay.books.Promise(e, transformer.Nano, leaflog.Key{Epoch: 2, Node: machines.Name(signed.Key(good)), Segment: 1}, 100)
-		h.pay.books.Promise(e, transformer.Nano, leaflog.Key{Epoch: 3, Node: machines.Name(signed.Key(forger)), Segment: 1}, 100)
+		h.pay.books.Promise(e, transformer.Nano,
+			leaflog.Key{Epoch: 2, Node: machines.Name(signed.Key(good)), Segment: 1}, 100)
+		h.pay.books.Promise(e, transformer.Nano,
+			leaflog.Key{Epoch: 3, Node: machines.Name(signed.Key(forger)), Segment: 1}, 100)
 	}
-	h.pay.books.Promise(e, transformer.Nano, leaflog.Key{Epoch: 2, Node: "unknown", Segment: 1}, 100) // no account
+	// no account
+	h.pay.books.Promise(e, transformer.Nano, leaflog.Key{Epoch: 2, Node: "unknown", Segment: 1},
+		100)
 	closeAll()
 	h, _ = poolHost(t, home)
 	h.prove(t, good)
@@ -135,7 +153,9 @@ func TestWhatTheChainForgotIsPaid(t *testing.T) {
 	h.sees(&finals{})
 	h.pay.books.Condemn(3, machines.Name(signed.Key(forger)))
 	for range 2 {
-		if err := h.pay.books.Step(t.Context(), sprintv1.Epoch{Number: 20, Phase: sprintv1.PhaseFinalised, Params: e.Params}); err != nil {
+		if err := h.pay.books.Step(t.Context(),
+			sprintv1.Epoch{Number: 20, Phase: sprintv1.PhaseFinalised,
+				Params: e.Params}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -206,7 +226,8 @@ func TestThePayingKeyHasNoOtherRole(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	record, _, err := h.o.Keys.NewMnemonic("operator", keyring.English, hd.CreateHDPath(sdk.CoinType, 0, 0).String(), keyring.DefaultBIP39Passphrase, hd.Secp256k1)
+	record, _, err := h.o.Keys.NewMnemonic("operator", keyring.English,
+		hd.CreateHDPath(sdk.CoinType, 0, 0).String(), keyring.DefaultBIP39Passphrase, hd.Secp256k1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -219,11 +240,14 @@ func TestThePayingKeyHasNoOtherRole(t *testing.T) {
 	}
 	for _, key := range []string{"hot", "operator"} {
 		err := h.pay.openSettler(encoding, Pool{PayKey: key}, ledger.Amount{})
-		if err == nil || !strings.Contains(err.Error(), "no other role") || !strings.Contains(err.Error(), "assay keys add pay") {
+		if err == nil || !strings.Contains(err.Error(), "no other role") ||
+			!strings.Contains(err.Error(), "assay keys add pay") {
 			t.Errorf("%s: %v", key, err)
 		}
 	}
-	if _, _, err := h.o.Keys.NewMnemonic("pay", keyring.English, hd.CreateHDPath(sdk.CoinType, 0, 1).String(), keyring.DefaultBIP39Passphrase, hd.Secp256k1); err != nil {
+	if _, _, err := h.o.Keys.NewMnemonic("pay", keyring.English,
+		hd.CreateHDPath(sdk.CoinType, 0, 1).String(), keyring.DefaultBIP39Passphrase,
+		hd.Secp256k1); err != nil {
 		t.Fatal(err)
 	}
 	if err := h.pay.openSettler(encoding, Pool{PayKey: "pay"}, ledger.Amount{}); err != nil {
@@ -231,19 +255,23 @@ func TestThePayingKeyHasNoOtherRole(t *testing.T) {
 	}
 }
 
-func (f *finals) Epoch(_ context.Context, q *sprintv1.QueryEpochRequest, _ ...grpc.CallOption) (*sprintv1.QueryEpochResponse, error) {
+func (f *finals) Epoch(_ context.Context, q *sprintv1.QueryEpochRequest,
+	_ ...grpc.CallOption) (*sprintv1.QueryEpochResponse, error) {
 	f.asked = append(f.asked, q.Number)
-	return &sprintv1.QueryEpochResponse{Epoch: sprintv1.Epoch{Number: q.Number, Params: sprintv1.Params{Class: "nano", Samples: 200, CreditEpsPpm: 50_000}}}, nil
+	return &sprintv1.QueryEpochResponse{Epoch: sprintv1.Epoch{Number: q.Number,
+		Params: sprintv1.Params{Class: "nano", Samples: 200, CreditEpsPpm: 50_000}}}, nil
 }
 
 // Outcomes and Commits have pages of one entry.
-func (f *finals) Outcomes(_ context.Context, q *sprintv1.QueryOutcomesRequest, _ ...grpc.CallOption) (*sprintv1.QueryOutcomesResponse, error) {
+func (f *finals) Outcomes(_ context.Context, q *sprintv1.QueryOutcomesRequest,
+	_ ...grpc.CallOption) (*sprintv1.QueryOutcomesResponse, error) {
 	all := []sprintv1.Outcome{{Participant: "cpc1other", Credited: 7}, f.outcomes[q.Epoch]}
 	page, next := onePage(all, q.Pagination)
 	return &sprintv1.QueryOutcomesResponse{Outcomes: page, Pagination: next}, nil
 }
 
-func (f *finals) Commits(_ context.Context, q *sprintv1.QueryCommitsRequest, _ ...grpc.CallOption) (*sprintv1.QueryCommitsResponse, error) {
+func (f *finals) Commits(_ context.Context, q *sprintv1.QueryCommitsRequest,
+	_ ...grpc.CallOption) (*sprintv1.QueryCommitsResponse, error) {
 	all := f.commits
 	if f.commitsOf != nil {
 		all = f.commitsOf(q.Epoch)

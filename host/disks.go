@@ -24,7 +24,8 @@ func (ds *disks) look() {
 		low, changed, err := d.Look()
 		switch {
 		case err != nil:
-			ds.log.Warn("the free space is not known; new work is taken until a write fails", "err", err)
+			ds.log.Warn("the free space is not known; new work is taken until a write fails",
+				"err", err)
 		case changed && low:
 			ds.log.Error("no new work is taken; what is owed is done", "reason", d.Reason())
 		case changed:
@@ -34,7 +35,10 @@ func (ds *disks) look() {
 	if len(ds.list) == 0 {
 		return
 	}
-	least := slices.MinFunc(ds.list, func(a, b *disk.Watch) int { return cmp.Compare(a.Space().Free, b.Space().Free) }).Space()
+	least := slices.MinFunc(ds.list, func(a,
+		b *disk.Watch) int {
+		return cmp.Compare(a.Space().Free, b.Space().Free)
+	}).Space()
 	reason := ds.full()
 	ds.board.Set(func(s *Status) {
 		s.Disk = &Disk{Space: least, Mark: least.Mark(), Full: reason != "", Reason: reason}

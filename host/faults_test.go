@@ -43,14 +43,15 @@ import (
 
 var three = []string{"w1", "w2", "w3"}
 
-// delivered is a host whose three machines have delivered 20 leaves each, in batches of 8 and 12. It is closed, so that
-// a test may change its files.
+// delivered is a host whose three machines have delivered 20 leaves each, in batches of 8 and 12.
+// It is closed, so that a test may change its files.
 func delivered(t *testing.T) (home string, workers map[string]string) {
 	t.Helper()
 	home = t.TempDir()
 	h, closeAll := poolHost(t, home)
 	now := votertest.SegmentOver()
-	goal, model := sprint.Computing(now.Epoch, transformer.Nano, now.Epoch.Segments[0]), reference(t)
+	goal, model := sprint.Computing(now.Epoch, transformer.Nano, now.Epoch.Segments[0]),
+		reference(t)
 	workers = map[string]string{}
 	for i, node := range three {
 		machine := ed25519.NewKeyFromSeed(bytes.Repeat([]byte{byte(i + 1)}, 32))
@@ -63,10 +64,12 @@ func delivered(t *testing.T) (home string, workers map[string]string) {
 		for i := range nonces {
 			nonces[i] = uint64(i)
 		}
-		if err := model.Run(out, seed.Node(h.config.Chain, h.config.Participant, node, "nano"), seed.Seed{3}, nonces); err != nil {
+		if err := model.Run(out, seed.Node(h.config.Chain, h.config.Participant, node, "nano"),
+			seed.Seed{3}, nonces); err != nil {
 			t.Fatal(err)
 		}
-		order := goal.Order(h.o.HostKey, h.config.Chain, h.config.Participant, node, signed.KeyOf(machine))
+		order := goal.Order(h.o.HostKey, h.config.Chain, h.config.Participant, node,
+			signed.KeyOf(machine))
 		leaflogtest.Deliver(t, log, order, machine, out[:8])
 		leaflogtest.Deliver(t, log, order, machine, out[8:])
 	}
@@ -93,18 +96,25 @@ func edit(t *testing.T, path string, change func([]byte) []byte) {
 // secondBatch is the offset of a byte in the second batch of a log.
 const secondBatch = 64 + 16 + 8*40 + 64 + 4 + 100
 
-// spoiled are the ways in which a log goes bad, and how many of its 20 leaves can still be committed.
+// spoiled are the ways in which a log goes bad, and how many of its 20 leaves can still be
+// committed.
 var spoiled = map[string]struct {
 	change func(raw []byte) []byte // nil: a folder is in its place
 	left   int
 	says   string
 }{
-	"one bit has changed":       {func(raw []byte) []byte { raw[secondBatch] ^= 4; return raw }, 20, ""},
-	"its second half is broken": {func(raw []byte) []byte { raw[secondBatch] ^= 0xff; return raw }, 8, "damaged"},
-	"its begin is broken":       {func(raw []byte) []byte { raw[200] ^= 0xff; return raw }, 0, "damaged"},
-	"of another format":         {func(raw []byte) []byte { copy(raw, "ASAYLVS9"); return raw }, 0, "not a leaf log"},
-	"empty":                     {func([]byte) []byte { return nil }, 0, "no header"},
-	"not a file":                {nil, 0, "directory"},
+	"one bit has changed": {func(raw []byte) []byte { raw[secondBatch] ^= 4; return raw }, 20, ""},
+	"its second half is broken": {func(raw []byte) []byte {
+		raw[secondBatch] ^= 0xff
+		return raw
+	}, 8, "damaged"},
+	"its begin is broken": {func(raw []byte) []byte { raw[200] ^= 0xff; return raw }, 0, "damaged"},
+	"of another format": {func(raw []byte) []byte {
+		copy(raw, "ASAYLVS9")
+		return raw
+	}, 0, "not a leaf log"},
+	"empty":      {func([]byte) []byte { return nil }, 0, "no header"},
+	"not a file": {nil, 0, "directory"},
 }
 
 func spoil(t *testing.T, path string, change func([]byte) []byte) {
@@ -118,8 +128,8 @@ func spoil(t *testing.T, path string, change func([]byte) []byte) {
 	}
 }
 
-// Whatever is wrong with one machine's log, the leaves of the others are committed, and those of its own that can be
-// read; and the status names the file.
+// Whatever is wrong with one machine's log, the leaves of the others are committed, and those of
+// its own that can be read; and the status names the file.
 // Holds spec H-1.
 func TestOneLogKeepsNoOtherFromTheChain(t *testing.T) {
 	home, workers := delivered(t)
@@ -139,7 +149,8 @@ func TestOneLogKeepsNoOtherFromTheChain(t *testing.T) {
 				h.owns(workers)
 				g := new(errgroup.Group)
 				for range 2 {
-					if err := h.duties.Commits.Commit(t.Context(), g, votertest.SegmentOver(), transformer.Nano, three, 1000); err != nil {
+					if err := h.duties.Commits.Commit(t.Context(), g, votertest.SegmentOver(),
+						transformer.Nano, three, 1000); err != nil {
 						t.Fatal(err)
 					}
 					_ = g.Wait()
@@ -162,7 +173,9 @@ func TestOneLogKeepsNoOtherFromTheChain(t *testing.T) {
 					if len(faults) > 0 {
 						t.Errorf("faults: %+v", faults)
 					}
-				} else if len(faults) != 1 || faults[0].Node != sick || !strings.Contains(faults[0].Reason, leavesPath(here, sick)) || !strings.Contains(faults[0].Reason, c.says) {
+				} else if len(faults) != 1 || faults[0].Node != sick ||
+					!strings.Contains(faults[0].Reason, leavesPath(here, sick)) ||
+					!strings.Contains(faults[0].Reason, c.says) {
 					t.Errorf("the fault does not name node and file: %+v", faults)
 				}
 			})
@@ -170,8 +183,8 @@ func TestOneLogKeepsNoOtherFromTheChain(t *testing.T) {
 	}
 }
 
-// One changed bit keeps no opening back, and what else is lost is computed again: the opening follows, and fits what was
-// committed. Where that cannot be, each log is named with its file.
+// One changed bit keeps no opening back, and what else is lost is computed again: the opening
+// follows, and fits what was committed. Where that cannot be, each log is named with its file.
 func TestAnOpeningNamesTheLogsThatAreLost(t *testing.T) {
 	home, _ := delivered(t)
 	h, closeAll := poolHost(t, home)
@@ -215,7 +228,8 @@ func TestAnOpeningNamesTheLogsThatAreLost(t *testing.T) {
 				}
 				var names []string
 				for _, f := range faults {
-					if names = append(names, f.Node); !strings.Contains(f.Reason, leavesPath(here, f.Node)) {
+					if names = append(names, f.Node); !strings.Contains(f.Reason,
+						leavesPath(here, f.Node)) {
 						t.Errorf("the file is not named: %+v", f)
 					}
 				}
@@ -226,7 +240,8 @@ func TestAnOpeningNamesTheLogsThatAreLost(t *testing.T) {
 			_ = g.Wait()
 			msg, err = h.duties.Openings.Opening(t.Context(), g, e, drawn, commits)
 			if c.change == nil { // nothing is there to be read
-				if f := h.board.Get().Faults; err == nil || len(f) != 2 || !strings.Contains(f[0].Reason, "from a copy") {
+				if f := h.board.Get().Faults; err == nil || len(f) != 2 ||
+					!strings.Contains(f[0].Reason, "from a copy") {
 					t.Errorf("%v, %+v", err, f)
 				}
 				return
@@ -237,12 +252,14 @@ func TestAnOpeningNamesTheLogsThatAreLost(t *testing.T) {
 			for i, o := range msg.Logs {
 				hashes, proof := make([]commit.Hash, 2), make([]commit.Hash, len(o.Proof)/32)
 				for j, nonce := range []uint64{3, 11} {
-					hashes[j] = record.Leaf{Class: transformer.Nano.ID, Node: o.Node, Index: nonce, Record: record.At(o.Leaves, j)}.Hash()
+					hashes[j] = record.Leaf{Class: transformer.Nano.ID, Node: o.Node, Index: nonce,
+						Record: record.At(o.Leaves, j)}.Hash()
 				}
 				for j := range proof {
 					proof[j] = commit.Hash(o.Proof[32*j:])
 				}
-				if err := commit.VerifyMulti(commit.Hash(commits[i].Root), 20, []uint64{3, 11}, hashes, proof); err != nil {
+				if err := commit.VerifyMulti(commit.Hash(commits[i].Root), 20, []uint64{3, 11},
+					hashes, proof); err != nil {
 					t.Errorf("log of %s: %v", o.Node, err)
 				}
 			}
@@ -251,7 +268,8 @@ func TestAnOpeningNamesTheLogsThatAreLost(t *testing.T) {
 	t.Run("gone", func(t *testing.T) {
 		here := t.TempDir()
 		h, _ := poolHost(t, here)
-		if _, err := h.duties.Openings.Opening(t.Context(), new(errgroup.Group), e, drawn, commits); err == nil || len(h.board.Get().Faults) != 3 {
+		if _, err := h.duties.Openings.Opening(t.Context(), new(errgroup.Group), e, drawn,
+			commits); err == nil || len(h.board.Get().Faults) != 3 {
 			t.Errorf("logs that are gone: %v, %+v", err, h.board.Get().Faults)
 		}
 		if _, err := os.Stat(leavesPath(here, "w1")); !errors.Is(err, fs.ErrNotExist) {
@@ -265,21 +283,25 @@ type contested struct {
 	courtv1.QueryClient
 }
 
-func (contested) Judgements(context.Context, *courtv1.QueryJudgementsRequest, ...grpc.CallOption) (*courtv1.QueryJudgementsResponse, error) {
+func (contested) Judgements(context.Context, *courtv1.QueryJudgementsRequest,
+	...grpc.CallOption) (*courtv1.QueryJudgementsResponse, error) {
 	res := new(courtv1.QueryJudgementsResponse)
 	for _, target := range votertest.Targets {
-		res.Judgements = append(res.Judgements, courtv1.Judgement{Leaf: votertest.Leaves(target)[0], Mismatch: true})
+		res.Judgements = append(res.Judgements,
+			courtv1.Judgement{Leaf: votertest.Leaves(target)[0], Mismatch: true})
 	}
 	return res, nil
 }
 
-// Evidence on one leaf that cannot be made or written keeps none on another back, and is made once it can be.
+// Evidence on one leaf that cannot be made or written keeps none on another back, and is made once
+// it can be.
 // Holds spec H-1.
 func TestOneEvidenceKeepsNoOtherBack(t *testing.T) {
 	for _, bad := range votertest.Targets {
 		home := t.TempDir()
 		h, _ := poolHost(t, home)
-		conn, err := grpc.NewClient("127.0.0.1:1", grpc.WithTransportCredentials(insecure.NewCredentials()))
+		conn, err := grpc.NewClient("127.0.0.1:1",
+			grpc.WithTransportCredentials(insecure.NewCredentials()))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -289,7 +311,9 @@ func TestOneEvidenceKeepsNoOtherBack(t *testing.T) {
 		h.duties = h.newDuties()
 		e := votertest.SegmentOver().Epoch
 		name := func(target string) string {
-			return filepath.Join(home, EvidenceName, sprint.EvidenceFile(1, courtv1.Judgement{Leaf: votertest.Leaves(target)[0], Mismatch: true}))
+			return filepath.Join(home, EvidenceName,
+				sprint.EvidenceFile(1,
+					courtv1.Judgement{Leaf: votertest.Leaves(target)[0], Mismatch: true}))
 		}
 		blocked := votertest.Targets[(slices.Index(votertest.Targets, bad)+1)%3]
 		if err := os.MkdirAll(name(blocked), 0o700); err != nil { // a folder where a file belongs
@@ -300,8 +324,10 @@ func TestOneEvidenceKeepsNoOtherBack(t *testing.T) {
 		}
 		for _, target := range votertest.Targets {
 			info, err := os.Stat(name(target))
-			if written := err == nil && info.Mode().IsRegular(); written != (target != bad && target != blocked) {
-				t.Errorf("%s is bad and %s blocked; of %s written: %t", bad, blocked, target, written)
+			if written := err == nil && info.Mode().IsRegular(); written != (target != bad &&
+				target != blocked) {
+				t.Errorf("%s is bad and %s blocked; of %s written: %t", bad,
+					blocked, target, written)
 			}
 		}
 		if f := h.board.Get().Faults; len(f) != 2 || h.duties.Evidence.Done(1) {
@@ -311,21 +337,24 @@ func TestOneEvidenceKeepsNoOtherBack(t *testing.T) {
 		if err := os.Remove(name(blocked)); err != nil {
 			t.Fatal(err)
 		}
-		if err := h.duties.Evidence.Write(t.Context(), e); err != nil || !h.duties.Evidence.Done(1) || len(h.board.Get().Faults) != 0 {
+		if err := h.duties.Evidence.Write(t.Context(), e); err != nil ||
+			!h.duties.Evidence.Done(1) || len(h.board.Get().Faults) != 0 {
 			t.Errorf("after it was mended: %v, %+v", err, h.board.Get().Faults)
 		}
 	}
 }
 
 // Claimant leaves this member a budget.
-func (contested) Claimant(context.Context, *courtv1.QueryClaimantRequest, ...grpc.CallOption) (*courtv1.QueryClaimantResponse, error) {
+func (contested) Claimant(context.Context, *courtv1.QueryClaimantRequest,
+	...grpc.CallOption) (*courtv1.QueryClaimantResponse, error) {
 	return &courtv1.QueryClaimantResponse{Budget: 100}, nil
 }
 
 // proving adds the proofs of a tree of eight leaves to the openings.
 type proving struct{ votertest.Judging }
 
-func (p proving) Opening(ctx context.Context, q *sprintv1.QueryOpeningRequest, o ...grpc.CallOption) (*sprintv1.QueryOpeningResponse, error) {
+func (p proving) Opening(ctx context.Context, q *sprintv1.QueryOpeningRequest,
+	o ...grpc.CallOption) (*sprintv1.QueryOpeningResponse, error) {
 	res, err := p.Judging.Opening(ctx, q, o...)
 	if err == nil && len(res.Opening.Logs) > 0 {
 		res.Opening.Logs[0].Proof = make([]byte, 3*32)
@@ -333,28 +362,33 @@ func (p proving) Opening(ctx context.Context, q *sprintv1.QueryOpeningRequest, o
 	return res, err
 }
 
-// stepping is a chain that stands at a block of an epoch of which this host is no member, and whose node cannot say why.
+// stepping is a chain that stands at a block of an epoch of which this host is no member, and whose
+// node cannot say why.
 type stepping struct {
 	sprintv1.QueryClient
 	now    sprintv1.QueryCurrentResponse
 	member error
 }
 
-func (s stepping) Current(context.Context, *sprintv1.QueryCurrentRequest, ...grpc.CallOption) (*sprintv1.QueryCurrentResponse, error) {
+func (s stepping) Current(context.Context, *sprintv1.QueryCurrentRequest,
+	...grpc.CallOption) (*sprintv1.QueryCurrentResponse, error) {
 	now := s.now
 	return &now, nil
 }
 
-func (s stepping) Member(context.Context, *sprintv1.QueryMemberRequest, ...grpc.CallOption) (*sprintv1.QueryMemberResponse, error) {
+func (s stepping) Member(context.Context, *sprintv1.QueryMemberRequest,
+	...grpc.CallOption) (*sprintv1.QueryMemberResponse, error) {
 	return nil, s.member
 }
 
-// Where this host cannot do its part of a block, old leaves are deleted before, what is wanted already is sent after, and
-// the node is not blamed. One old file that cannot be deleted keeps no other.
+// Where this host cannot do its part of a block, old leaves are deleted before, what is wanted
+// already is sent after, and the node is not blamed. One old file that cannot be deleted keeps no
+// other.
 func TestAStepGoesOnBehindWhatFails(t *testing.T) {
 	home := t.TempDir()
 	h, _ := poolHost(t, home)
-	conn, err := grpc.NewClient("127.0.0.1:1", grpc.WithTransportCredentials(insecure.NewCredentials()))
+	conn, err := grpc.NewClient("127.0.0.1:1",
+		grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -363,18 +397,21 @@ func TestAStepGoesOnBehindWhatFails(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if h.queue, err = submit.New(submit.Config{Conn: conn, Encoding: encoding, Keys: h.o.Keys, Key: "hot", Participant: h.config.Participant, Chain: h.config.Chain}); err != nil {
+	if h.queue, err = submit.New(submit.Config{Conn: conn, Encoding: encoding, Keys: h.o.Keys,
+		Key: "hot", Participant: h.config.Participant, Chain: h.config.Chain}); err != nil {
 		t.Fatal(err)
 	}
 	for epoch := range uint64(9) {
-		if _, err := h.leaves.Log(leaflog.Key{Epoch: epoch + 1, Node: "w1", Segment: 1}, transformer.Nano.ID); err != nil {
+		if _, err := h.leaves.Log(leaflog.Key{Epoch: epoch + 1, Node: "w1", Segment: 1},
+			transformer.Nano.ID); err != nil {
 			t.Fatal(err)
 		}
 		if err := verdicts(h.o.Home).Save(&voter.Verdict{Epoch: epoch + 1}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := errors.Join(os.Remove(verdicts(h.o.Home).Path(1)), os.MkdirAll(filepath.Join(verdicts(h.o.Home).Path(1), "full"), 0o700)); err != nil {
+	if err := errors.Join(os.Remove(verdicts(h.o.Home).Path(1)),
+		os.MkdirAll(filepath.Join(verdicts(h.o.Home).Path(1), "full"), 0o700)); err != nil {
 		t.Fatal(err)
 	}
 	now := votertest.SegmentOver()
@@ -391,7 +428,8 @@ func TestAStepGoesOnBehindWhatFails(t *testing.T) {
 		}
 		return list
 	}
-	if diff := cmp.Diff([]string{"deleting verdicts of old epochs", "this block's part of the epoch"}, whats()); diff != "" {
+	if diff := cmp.Diff([]string{"deleting verdicts of old epochs",
+		"this block's part of the epoch"}, whats()); diff != "" {
 		t.Errorf("faults (-want +got):\n%s", diff)
 	}
 	for epoch := range uint64(9) {
@@ -425,19 +463,24 @@ func TestAStepGoesOnBehindWhatFails(t *testing.T) {
 	}
 }
 
-// Below the mark of free space no leaves are taken and old ones are deleted early; what is owed is done, and with room
-// the work goes on.
+// Below the mark of free space no leaves are taken and old ones are deleted early; what is owed is
+// done, and with room the work goes on.
 // Holds spec H-9.
 func TestDutiesGoOnWithoutRoom(t *testing.T) {
 	home, workers := delivered(t)
 	h, _ := poolHost(t, home)
 	h.owns(workers)
 	space := disk.Space{Free: 1, Total: 1 << 40}
-	h.disks.list = []*disk.Watch{disk.NewWatch(home, func(string) (disk.Space, error) { return space, nil })}
+	h.disks.list = []*disk.Watch{disk.NewWatch(home, func(string) (disk.Space,
+		error) {
+		return space, nil
+	})}
 	h.disks.look()
 	now := votertest.SegmentOver()
-	now.Epoch.Segments = append(now.Epoch.Segments, sprintv1.Segment{Index: 2, Start: 10, End: 20, CommitUntil: 30, Seed: bytes.Repeat([]byte{4}, 32)})
-	me := &sprintv1.Member{Participant: h.config.Participant, Role: sprintv1.RoleHolder, Nodes: three, Credited: 1 << 40}
+	now.Epoch.Segments = append(now.Epoch.Segments, sprintv1.Segment{Index: 2, Start: 10, End: 20,
+		CommitUntil: 30, Seed: bytes.Repeat([]byte{4}, 32)})
+	me := &sprintv1.Member{Participant: h.config.Participant, Role: sprintv1.RoleHolder,
+		Nodes: three, Credited: 1 << 40}
 	g := new(errgroup.Group)
 	for range 2 {
 		if err := h.duties.Compute(t.Context(), g, now, transformer.Nano, me); err != nil {
@@ -449,14 +492,17 @@ func TestDutiesGoOnWithoutRoom(t *testing.T) {
 		t.Errorf("committed without room: %v", got)
 	}
 	s := h.board.Get()
-	if s.Doing != "waiting" || !strings.Contains(s.Reason, home+" is nearly full") || s.Disk == nil || !s.Disk.Full || s.Disk.Free != 1 {
+	if s.Doing != "waiting" || !strings.Contains(s.Reason, home+" is nearly full") ||
+		s.Disk == nil || !s.Disk.Full || s.Disk.Free != 1 {
 		t.Errorf("%s: %s, %+v", s.Doing, s.Reason, s.Disk)
 	}
-	if why := h.disks.fullFor(); !strings.Contains(why, "goes on by itself") || strings.Contains(why, home) {
+	if why := h.disks.fullFor(); !strings.Contains(why, "goes on by itself") ||
+		strings.Contains(why, home) {
 		t.Errorf("machines are told %q", why)
 	}
 	for epoch := range uint64(7) {
-		if _, err := h.leaves.Log(leaflog.Key{Epoch: epoch + 1, Node: "old", Segment: 1}, transformer.Nano.ID); err != nil {
+		if _, err := h.leaves.Log(leaflog.Key{Epoch: epoch + 1, Node: "old", Segment: 1},
+			transformer.Nano.ID); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -474,8 +520,8 @@ func TestDutiesGoOnWithoutRoom(t *testing.T) {
 	}
 }
 
-// A node that is not there is told from one that answers something else: the first is not reachable, and of both the
-// status has the reason.
+// A node that is not there is told from one that answers something else: the first is not
+// reachable, and of both the status has the reason.
 func TestTheNodeIsBlamedForItsAbsenceOnly(t *testing.T) {
 	h, _ := poolHost(t, t.TempDir())
 	for _, c := range []struct {
@@ -483,10 +529,13 @@ func TestTheNodeIsBlamedForItsAbsenceOnly(t *testing.T) {
 		reachable bool
 		says      string
 	}{
-		{fmt.Errorf("asking: %w", status.Error(codes.Unavailable, `connection error: desc = "dial: refused"`)), false, "does not answer (dial: refused)"},
+		{fmt.Errorf("asking: %w",
+			status.Error(codes.Unavailable, `connection error: desc = "dial: refused"`)), false,
+			"does not answer (dial: refused)"},
 		{fmt.Errorf("asking: %w", status.Error(codes.DeadlineExceeded, "slow")), false, "slow"},
 		{fmt.Errorf("asking: %w", status.Error(codes.Internal, "broken")), true, "broken"},
-		{&fs.PathError{Op: "write", Path: "/a", Err: os.ErrPermission}, true, "write /a: permission denied"},
+		{&fs.PathError{Op: "write", Path: "/a", Err: os.ErrPermission}, true,
+			"write /a: permission denied"},
 	} {
 		h.still.noAnswer(c.err)
 		if s := h.board.Get(); s.Reachable != c.reachable || !strings.Contains(s.Reason, c.says) {

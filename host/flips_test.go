@@ -31,8 +31,9 @@ import (
 // keyName is where a host's key is, by host/cli, which imports this package.
 const keyName = "config/host.key"
 
-// convicted leaves what a host writes beside its stores: settings, key, a verdict, and two files on logs that it left out:
-// one with evidence, and one without, because that machine's signature does not hold.
+// convicted leaves what a host writes beside its stores: settings, key, a verdict, and two files on
+// logs that it left out: one with evidence, and one without, because that machine's signature does
+// not hold.
 func convicted(t *testing.T) (home string) {
 	t.Helper()
 	home = t.TempDir()
@@ -40,21 +41,27 @@ func convicted(t *testing.T) (home string) {
 	if _, err := link.LoadKey(filepath.Join(home, keyName)); err != nil {
 		t.Fatal(err)
 	}
-	if err := verdicts(h.o.Home).Save(&voter.Verdict{Epoch: 1, Salt: make([]byte, 32), Body: []byte{1, 2}, Middles: make([]byte, 16)}); err != nil {
+	if err := verdicts(h.o.Home).Save(&voter.Verdict{Epoch: 1, Salt: make([]byte, 32),
+		Body: []byte{1, 2}, Middles: make([]byte, 16)}); err != nil {
 		t.Fatal(err)
 	}
 	now := votertest.SegmentOver()
-	goal, model := sprint.Computing(now.Epoch, transformer.Nano, now.Epoch.Segments[0]), reference(t)
-	machine := func(n byte) ed25519.PrivateKey { return ed25519.NewKeyFromSeed(bytes.Repeat([]byte{n}, 32)) }
+	goal, model := sprint.Computing(now.Epoch, transformer.Nano, now.Epoch.Segments[0]),
+		reference(t)
+	machine := func(n byte) ed25519.PrivateKey {
+		return ed25519.NewKeyFromSeed(bytes.Repeat([]byte{n}, 32))
+	}
 	h.config.Workers = map[string]string{}
 	for node, signer := range map[string]byte{"w1": 1, "w2": 9} {
-		h.config.Workers[node] = hex.EncodeToString(machine(node[1] - '0').Public().(ed25519.PublicKey))
+		h.config.Workers[node] = hex.EncodeToString(
+			machine(node[1] - '0').Public().(ed25519.PublicKey))
 		h.forge(t, model, goal, node, machine(signer), 20)
 	}
 	h.owns(h.config.Workers)
 	g := new(errgroup.Group)
 	for range 2 {
-		if err := h.duties.Commits.Commit(t.Context(), g, now, transformer.Nano, []string{"w1", "w2"}, 1<<32); err != nil {
+		if err := h.duties.Commits.Commit(t.Context(), g, now, transformer.Nano,
+			[]string{"w1", "w2"}, 1<<32); err != nil {
 			t.Fatal(err)
 		}
 		_ = g.Wait()
@@ -73,7 +80,8 @@ func convicted(t *testing.T) (home string) {
 	if err := unlock(); err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{filepath.Join(leavesName, "1"), ledgerName, poolName} { // they have tests of their own
+	// they have tests of their own
+	for _, name := range []string{filepath.Join(leavesName, "1"), ledgerName, poolName} {
 		if err := os.RemoveAll(filepath.Join(home, name)); err != nil {
 			t.Fatal(err)
 		}
@@ -81,14 +89,15 @@ func convicted(t *testing.T) (home string) {
 	return home
 }
 
-// Whatever bit of a host's small files has flipped, and wherever one ends early: it goes by what it wrote, or names the
-// file. So no machine is punished for what no audit found, and no verdict is revealed that was not committed to. A digit
-// of host.toml that is another is what its owner might have written: that no program can see. The stores and the logs of
-// leaves have tests of their own.
+// Whatever bit of a host's small files has flipped, and wherever one ends early: it goes by what it
+// wrote, or names the file. So no machine is punished for what no audit found, and no verdict is
+// revealed that was not committed to. A digit of host.toml that is another is what its owner might
+// have written: that no program can see. The stores and the logs of leaves have tests of their own.
 func TestFlipsInAHome(t *testing.T) {
 	whole := convicted(t)
 	// of the files on logs, those whose names hold a text: to check evidence is to compute
-	read := func(home, named string, log *bytes.Buffer) (c Config, key ed25519.PrivateKey, v *voter.Verdict, files []delivery.LeftOutFile, err error) {
+	read := func(home, named string, log *bytes.Buffer) (c Config, key ed25519.PrivateKey,
+		v *voter.Verdict, files []delivery.LeftOutFile, err error) {
 		h := newHost(Config{}, Options{Home: home, Logger: slog.New(slog.NewTextHandler(log, nil))})
 		h.pay = h.newPayroll()
 		h.duties = h.newDuties()
@@ -129,14 +138,16 @@ func TestFlipsInAHome(t *testing.T) {
 	}
 	var log bytes.Buffer
 	_, wantKey, wantVerdict, wantFiles, err := read(whole, "", &log)
-	if err != nil || wantVerdict == nil || wantFiles[0].Evidence == nil || wantFiles[1].SHA256 == "" || log.Len() > 0 {
+	if err != nil || wantVerdict == nil || wantFiles[0].Evidence == nil ||
+		wantFiles[1].SHA256 == "" || log.Len() > 0 {
 		t.Fatalf("%+v, %+v, %v, %s", wantVerdict, wantFiles, err, log.String())
 	}
 	flips.Each(t, whole, 2000, 200, nil, func(home string, d flips.Damage) (flips.Outcome, error) {
 		log.Reset()
 		_, key, v, files, err := read(home, filepath.Base(d.Path), &log)
 		switch {
-		case err != nil && d.Explains(err, "restore it", "put back", "host.toml", "mount", "write them"):
+		case err != nil && d.Explains(err, "restore it", "put back", "host.toml",
+			"mount", "write them"):
 			return flips.Refused, nil
 		case err != nil:
 			return flips.Refused, err
@@ -157,7 +168,9 @@ func TestFlipsInAHome(t *testing.T) {
 			}
 			switch {
 			case f.Version == "" && !strings.Contains(log.String(), filepath.Base(d.Path)):
-				return outcome, fmt.Errorf("the log is audited again, and the file is not named: %s", log.String())
+				return outcome,
+					fmt.Errorf("the log is audited again, and the file is not named: %s",
+						log.String())
 			case f.Version == "":
 				outcome = flips.Mended
 			case cmp.Diff(want, f) != "":

@@ -42,8 +42,9 @@ import (
 	"github.com/assaynet/assay/poc/work"
 )
 
-// pollEvery is how often the chain is asked for news. A poll cannot miss an event and needs no recovery. While the node
-// does not answer it gets rarer, up to pollMost: a phase must not be over before the node is found again.
+// pollEvery is how often the chain is asked for news. A poll cannot miss an event and needs no
+// recovery. While the node does not answer it gets rarer, up to pollMost: a phase must not be over
+// before the node is found again.
 const (
 	pollEvery = 200 * time.Millisecond
 	pollMost  = 5 * time.Second
@@ -52,7 +53,8 @@ const (
 // payTime is how long a look at the payments may take.
 const payTime = 10 * time.Second
 
-// Tamper lets an adversary bend what a host says, for `localnet --cheat` and for tests; nil changes nothing.
+// Tamper lets an adversary bend what a host says, for `localnet --cheat` and for tests; nil changes
+// nothing.
 type Tamper = sprint.Tamper
 
 // Options are what a host needs beside its configuration.
@@ -63,11 +65,13 @@ type Options struct {
 	Keys   keyring.Keyring
 	Stdin  io.Reader
 	Logger *slog.Logger
-	// Started is called once workers can connect, with their URL and the address of the status server.
+	// Started is called once workers can connect, with their URL and the address of the status
+	// server.
 	Started func(url, status string)
 	// Live is called before Started, with what gives the status of any moment. Optional.
 	Live func(status func() Status)
-	// Engine double-checks what workers find; what it disputes, the reference decides. Nil is the reference alone.
+	// Engine double-checks what workers find; what it disputes, the reference decides. Nil is the
+	// reference alone.
 	Engine work.Engine
 	// Pool offers challenges also where host.toml does not.
 	Pool   bool
@@ -107,7 +111,8 @@ type Host struct {
 }
 
 // OpenKeyring opens the keyring below a host's home.
-func OpenKeyring(home, backend string, stdin io.Reader, encoding client.Encoding) (keyring.Keyring, error) {
+func OpenKeyring(home, backend string, stdin io.Reader, encoding client.Encoding) (keyring.Keyring,
+	error) {
 	keys, err := accounts.Open(home, backend, stdin, encoding.Codec)
 	if err != nil {
 		return nil, fmt.Errorf("host: %w", err)
@@ -157,7 +162,8 @@ func Run(ctx context.Context, c Config, o Options) error {
 func (h *Host) reach(encoding client.Encoding) (err error) {
 	c := h.config
 	if h.o.Keys == nil {
-		if h.o.Keys, err = OpenKeyring(h.o.Home, c.KeyringBackend, h.o.Stdin, encoding); err != nil {
+		if h.o.Keys, err = OpenKeyring(h.o.Home, c.KeyringBackend, h.o.Stdin,
+			encoding); err != nil {
 			return err
 		}
 	}
@@ -166,12 +172,14 @@ func (h *Host) reach(encoding client.Encoding) (err error) {
 	}
 	h.sprint, h.court = sprintv1.NewQueryClient(h.conn), courtv1.NewQueryClient(h.conn)
 	h.registry, h.local = registryv1.NewQueryClient(h.conn), registryv1.NewLocalClient(h.conn)
-	h.queue, err = submit.New(submit.Config{Conn: h.conn, Encoding: encoding, Keys: h.o.Keys, Key: c.Key, Participant: c.Participant,
+	h.queue, err = submit.New(submit.Config{Conn: h.conn, Encoding: encoding, Keys: h.o.Keys,
+		Key: c.Key, Participant: c.Participant,
 		Chain: c.Chain, Logger: h.log})
 	return err
 }
 
-// openStores opens what this host keeps below its home: leaves, and the pool's files where it has one.
+// openStores opens what this host keeps below its home: leaves, and the pool's files where it has
+// one.
 func (h *Host) openStores(encoding client.Encoding) (closeAll func(), err error) {
 	home := h.o.Home
 	if err := checkMarks(home); errors.Is(err, ErrLost) {
@@ -182,9 +190,12 @@ func (h *Host) openStores(encoding client.Encoding) (closeAll func(), err error)
 	if h.leaves, err = leaflog.Open(filepath.Join(home, leavesName)); err != nil {
 		return nil, err
 	}
-	for _, dir := range []string{EvidenceName, verdictName} { // this host's alone, as the leaves are
-		if err := durable.Sweep(filepath.Join(home, dir)); err != nil { // what is left disturbs nobody
-			h.log.Warn("unfinished files could not be removed", "path", filepath.Join(home, dir), "err", err)
+	// this host's alone, as the leaves are
+	for _, dir := range []string{EvidenceName, verdictName} {
+		// what is left disturbs nobody
+		if err := durable.Sweep(filepath.Join(home, dir)); err != nil {
+			h.log.Warn("unfinished files could not be removed", "path",
+				filepath.Join(home, dir), "err", err)
 		}
 	}
 	h.machines = h.newMachines()
@@ -203,13 +214,16 @@ func (h *Host) openStores(encoding client.Encoding) (closeAll func(), err error)
 // compose puts the parts together that work on what is open.
 func (h *Host) compose(encoding client.Encoding) (err error) {
 	c := h.config
-	if h.fleet, err = fleet.New(fleet.Config{Pool: h.pay.handler(), Trusted: func(node string) bool { return !h.machines.Stranger(node) },
-		HostKey: h.o.HostKey, Listen: c.Listen, Advertise: c.Advertise, Chain: c.Chain, Participant: c.Participant,
-		Allow: h.machines.Allow, Logs: h.leaves, Logger: h.log}); err != nil {
+	if h.fleet, err = fleet.New(fleet.Config{Pool: h.pay.handler(),
+		Trusted: func(node string) bool { return !h.machines.Stranger(node) },
+		HostKey: h.o.HostKey, Listen: c.Listen, Advertise: c.Advertise, Chain: c.Chain,
+		Participant: c.Participant,
+		Allow:       h.machines.Allow, Logs: h.leaves, Logger: h.log}); err != nil {
 		return err
 	}
 	h.still.local, h.duties = h.local, h.newDuties()
-	h.hot.conn, h.hot.encoding, h.hot.participant, h.hot.log = h.conn, encoding, c.Participant, h.log
+	h.hot.conn, h.hot.encoding, h.hot.participant, h.hot.log = h.conn, encoding,
+		c.Participant, h.log
 	if h.hot.address, err = settle.PayAccount(h.o.Keys, encoding, c.Key); err != nil {
 		return err
 	}
@@ -227,7 +241,9 @@ func (h *Host) run(ctx context.Context) error {
 	if h.config.Status != "" {
 		l, err := net.Listen("tcp", h.config.Status)
 		if err != nil {
-			return fmt.Errorf("host: status at %s: %w: choose another address in host.toml (status)", h.config.Status, err)
+			return fmt.Errorf(
+				"host: status at %s: %w: choose another address in host.toml (status)",
+				h.config.Status, err)
 		}
 		statusAt = l.Addr().String()
 		g.Go(func() error { return h.serveStatus(ctx, l) })
@@ -261,17 +277,22 @@ func newHost(c Config, o Options) *Host {
 	for _, folder := range []string{leavesName, dataName} {
 		h.disks.list = append(h.disks.list, disk.NewWatch(filepath.Join(o.Home, folder), o.Space))
 	}
-	h.still = (&still{clock: clock.New(nil), node: c.GRPC, home: o.Home, board: &h.board, log: h.log, full: h.disks.full, halt: h.halt}).begin()
+	h.still = (&still{clock: clock.New(nil), node: c.GRPC, home: o.Home, board: &h.board,
+		log: h.log, full: h.disks.full, halt: h.halt}).begin()
 	return h
 }
 
 // newPayroll is the pool's side, not yet open.
 func (h *Host) newPayroll() *payroll {
-	return &payroll{config: h.config, home: h.o.Home, hostKey: h.o.HostKey, keys: h.o.Keys, wanted: h.o.Pool, engine: h.o.Engine, clock: h.o.Clock, log: h.log,
-		conn: h.conn, sprint: h.sprint, machines: h.machines, recheck: func() { h.fleet.Recheck() }, fullFor: h.disks.fullFor, news: h.news.Load}
+	return &payroll{config: h.config, home: h.o.Home, hostKey: h.o.HostKey, keys: h.o.Keys,
+		wanted: h.o.Pool, engine: h.o.Engine, clock: h.o.Clock, log: h.log,
+		conn: h.conn, sprint: h.sprint, machines: h.machines, recheck: func() {
+			h.fleet.Recheck()
+		}, fullFor: h.disks.fullFor, news: h.news.Load}
 }
 
-// halt tells machines why there is no block: those of the Sprint and those of the pool, in the same words.
+// halt tells machines why there is no block: those of the Sprint and those of the pool, in the same
+// words.
 func (h *Host) halt(why string) {
 	h.fleet.Halt(why)
 	if h.pay.pool != nil {
@@ -282,7 +303,8 @@ func (h *Host) halt(why string) {
 func (h *Host) newJudge() *work.Judge {
 	j := work.NewJudge(h.o.Engine)
 	j.Failed = func(err error) {
-		h.log.Error("the engine cannot judge, plain Go does until the next epoch; run: assay-worker doctor", "err", err)
+		h.log.Error("the engine cannot judge, plain Go does until the next epoch; run: "+
+			"assay-worker doctor", "err", err)
 	}
 	return j
 }
@@ -291,8 +313,10 @@ func (h *Host) newJudge() *work.Judge {
 func verdicts(home string) voter.Folder { return voter.Folder(filepath.Join(home, verdictName)) }
 
 func (h *Host) newVoter() *voter.Voter {
-	c := voter.Config{Chain: h.config.Chain, Participant: h.config.Participant, Folder: verdicts(h.o.Home), Sprint: h.sprint, Court: h.court,
-		Queue: h.queue, Fleet: h.fleet, Judge: h.newJudge(), Board: &h.board, Logger: h.log, Alone: h.alone}
+	c := voter.Config{Chain: h.config.Chain, Participant: h.config.Participant,
+		Folder: verdicts(h.o.Home), Sprint: h.sprint, Court: h.court,
+		Queue: h.queue, Fleet: h.fleet, Judge: h.newJudge(), Board: &h.board,
+		Logger: h.log, Alone: h.alone}
 	if h.o.Tamper != nil {
 		c.Tamper = h.o.Tamper.Verdict
 	}
@@ -302,16 +326,22 @@ func (h *Host) newVoter() *voter.Voter {
 // newDuties puts together this participant's part in an epoch.
 func (h *Host) newDuties() *sprint.Sprint {
 	binder := machines.NewBinder(h.machines, h.fleet, h.queue, h.registry, h.config.Participant)
-	return sprint.New(sprint.Config{Chain: h.config.Chain, Participant: h.config.Participant, Node: h.config.GRPC, HostKey: h.o.HostKey,
+	return sprint.New(sprint.Config{Chain: h.config.Chain, Participant: h.config.Participant,
+		Node: h.config.GRPC, HostKey: h.o.HostKey,
 		Conn: h.conn, Sprint: h.sprint, Court: h.court, Registry: h.registry, Local: h.local,
-		Leaves: h.leaves, LeavesDir: filepath.Join(h.o.Home, leavesName), EvidenceDir: filepath.Join(h.o.Home, EvidenceName), Verdicts: verdicts(h.o.Home),
-		Fleet: h.fleet, Workers: h.fleet, Queue: h.queue, Books: h.pay.books, Machines: h.machines, Voter: h.newVoter(), Bind: binder.Step,
-		Judge: h.newJudge, Alone: h.alone, Full: h.disks.full, FullFor: h.disks.fullFor, Board: &h.board, Logger: h.log, Tamper: h.o.Tamper})
+		Leaves: h.leaves, LeavesDir: filepath.Join(h.o.Home, leavesName),
+		EvidenceDir: filepath.Join(h.o.Home, EvidenceName), Verdicts: verdicts(h.o.Home),
+		Fleet: h.fleet, Workers: h.fleet, Queue: h.queue, Books: h.pay.books, Machines: h.machines,
+		Voter: h.newVoter(), Bind: binder.Step,
+		Judge: h.newJudge, Alone: h.alone, Full: h.disks.full, FullFor: h.disks.fullFor,
+		Board: &h.board, Logger: h.log, Tamper: h.o.Tamper})
 }
 
-// alone reports whether machines of the pool are all this host has: they are given no leaves to judge others by.
+// alone reports whether machines of the pool are all this host has: they are given no leaves to
+// judge others by.
 func (h *Host) alone() bool {
-	return h.pay.pool != nil && !slices.ContainsFunc(h.fleet.Status(), func(w fleet.WorkerStatus) bool { return w.Connected && !h.machines.Stranger(w.Node) })
+	return h.pay.pool != nil && !slices.ContainsFunc(h.fleet.Status(),
+		func(w fleet.WorkerStatus) bool { return w.Connected && !h.machines.Stranger(w.Node) })
 }
 
 // Status is the document of this moment.
@@ -372,14 +402,17 @@ func (h *Host) loop(ctx context.Context, g *errgroup.Group) error {
 // ErrOtherChain reports a node that follows another chain than the host is set up for.
 var ErrOtherChain = errors.New("host: another chain")
 
-// compareChain asks the node which chain it follows: leaves computed for another one would all be refused.
+// compareChain asks the node which chain it follows: leaves computed for another one would all be
+// refused.
 func compareChain(ctx context.Context, conn *grpc.ClientConn, c Config) error {
 	res, err := cmtservice.NewServiceClient(conn).GetNodeInfo(ctx, &cmtservice.GetNodeInfoRequest{})
 	if err != nil {
 		return fmt.Errorf("asking the node at %s which chain it follows: %w", c.GRPC, err)
 	}
 	if chain := res.GetDefaultNodeInfo().GetNetwork(); chain != c.Chain {
-		return fmt.Errorf("%w: the node at %s follows chain %q, and this host is set up for %q: name that chain's node in host.toml (grpc), or run the host with that chain's --home", ErrOtherChain, c.GRPC, chain, c.Chain)
+		return fmt.Errorf("%w: the node at %s follows chain %q, and this host is set up for %q: "+
+			"name that chain's node in host.toml (grpc), or run the host with that chain's --home",
+			ErrOtherChain, c.GRPC, chain, c.Chain)
 	}
 	return nil
 }
@@ -403,16 +436,19 @@ func (h *Host) step(ctx context.Context, g *errgroup.Group) error {
 		h.pay.tidy(now.Epoch.Number != h.last.Epoch.Number, h.fleet.Status())
 	}
 	if now.Epoch.Number != h.last.Epoch.Number || now.Epoch.Phase != h.last.Epoch.Phase {
-		h.log.Info("phase", "epoch", now.Epoch.Number, "stage", now.Epoch.Phase.Word(), "height", now.Height, "reason", now.Reason)
+		h.log.Info("phase", "epoch", now.Epoch.Number, "stage", now.Epoch.Phase.Word(), "height",
+			now.Height, "reason", now.Reason)
 	}
 	h.duties.Forget(now.Epoch)
 	acted := h.duties.Act(ctx, g, *now)
 	sent := h.queue.Step(ctx, now.Height) // what is wanted already, whatever else fails
 	if !client.Away(acted) {
-		h.board.Attempt(Fault{Epoch: now.Epoch.Number, What: "this block's part of the epoch"}, func() error { return acted })
+		h.board.Attempt(Fault{Epoch: now.Epoch.Number, What: "this block's part of the epoch"},
+			func() error { return acted })
 	}
 	if !client.Away(sent) {
-		h.board.Attempt(Fault{Epoch: now.Epoch.Number, What: "sending messages"}, func() error { return sent })
+		h.board.Attempt(Fault{Epoch: now.Epoch.Number, What: "sending messages"},
+			func() error { return sent })
 	}
 	for _, err := range []error{acted, sent} {
 		if client.Away(err) {

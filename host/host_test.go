@@ -13,8 +13,10 @@ import (
 )
 
 func config() Config {
-	return Config{Chain: "chain", Participant: "cpc1participant", GRPC: "127.0.0.1:9090", Key: "hot", KeyringBackend: "test",
-		Listen: "127.0.0.1:0", Status: "127.0.0.1:0", Workers: map[string]string{"w1": strings.Repeat("ab", 32)}}
+	return Config{Chain: "chain", Participant: "cpc1participant", GRPC: "127.0.0.1:9090",
+		Key: "hot", KeyringBackend: "test",
+		Listen: "127.0.0.1:0", Status: "127.0.0.1:0",
+		Workers: map[string]string{"w1": strings.Repeat("ab", 32)}}
 }
 
 func TestConfigIsReadAsItWasWritten(t *testing.T) {
@@ -35,7 +37,8 @@ func TestConfigIsReadAsItWasWritten(t *testing.T) {
 	}
 }
 
-// The file that is written for a participant has every key with its meaning, also of what it does not use yet.
+// The file that is written for a participant has every key with its meaning, also of what it does
+// not use yet.
 func TestTheWrittenConfigNamesEverything(t *testing.T) {
 	home := t.TempDir()
 	if err := config().Save(home); err != nil {
@@ -45,7 +48,8 @@ func TestTheWrittenConfigNamesEverything(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, key := range []string{"advertise = ", "[pool]", "enabled = false", "pay_key = ", "max_nodes = ", "[workers]"} {
+	for _, key := range []string{"advertise = ", "[pool]", "enabled = false", "pay_key = ",
+		"max_nodes = ", "[workers]"} {
 		if !strings.Contains(string(raw), "\n"+key) {
 			t.Errorf("%q is not in\n%s", key, raw)
 		}
@@ -55,14 +59,16 @@ func TestTheWrittenConfigNamesEverything(t *testing.T) {
 	}
 }
 
-// Amounts are read in coins, and written so that a person can read them; the rest of the host sees the base unit.
+// Amounts are read in coins, and written so that a person can read them; the rest of the host sees
+// the base unit.
 func TestAmountsOfTheConfig(t *testing.T) {
 	home := t.TempDir()
 	if err := os.MkdirAll(filepath.Join(home, "config"), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	write := func(pay, least string) {
-		text := full("", "") + "[pool]\npay_per_tebiop = \"" + pay + "\"\nleast = \"" + least + "\"\n"
+		text := full("", "") + "[pool]\npay_per_tebiop = \"" + pay +
+			"\"\nleast = \"" + least + "\"\n"
 		if err := os.WriteFile(ConfigPath(home), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -81,7 +87,8 @@ func TestAmountsOfTheConfig(t *testing.T) {
 		}
 	}
 	raw, err := os.ReadFile(ConfigPath(home))
-	if err != nil || !strings.Contains(string(raw), "pay_per_tebiop = \"0.5cpc\"") || !strings.Contains(string(raw), "least = \"1000acpc\"") {
+	if err != nil || !strings.Contains(string(raw), "pay_per_tebiop = \"0.5cpc\"") ||
+		!strings.Contains(string(raw), "least = \"1000acpc\"") {
 		t.Errorf("written as %s, %v", raw, err)
 	}
 	write("5eth", "1")
@@ -98,7 +105,8 @@ func TestAHomeHasOneHost(t *testing.T) {
 		t.Fatal(err)
 	}
 	err = Run(t.Context(), config(), Options{Home: home})
-	if err == nil || !strings.Contains(err.Error(), home) || !strings.Contains(err.Error(), fmt.Sprintf("process %d", os.Getpid())) {
+	if err == nil || !strings.Contains(err.Error(), home) ||
+		!strings.Contains(err.Error(), fmt.Sprintf("process %d", os.Getpid())) {
 		t.Errorf("a second host: %v", err)
 	}
 	if err := unlock(); err != nil {
@@ -117,7 +125,8 @@ func TestPoolDefaults(t *testing.T) {
 	if err := os.MkdirAll(filepath.Join(home, "config"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(ConfigPath(home), []byte(full("", "")+"[pool]\nenabled = true\n"), 0o600); err != nil {
+	if err := os.WriteFile(ConfigPath(home), []byte(full("", "")+"[pool]\nenabled = true\n"),
+		0o600); err != nil {
 		t.Fatal(err)
 	}
 	got, err := Load(home)
@@ -137,12 +146,14 @@ func TestBadConfigIsRefusedWithTheReason(t *testing.T) {
 		"unknown key":     {"chian = \"x\"\n", "chian"},
 		"empty":           {"chain = \"c\"\n", "participant is empty"},
 		"foreign address": {full("participant", "cosmos1x"), "cpc1"},
-		"bad node id":     {full("", "") + "\n\"W 1\" = \"" + strings.Repeat("ab", 32) + "\"\n", "W 1"},
-		"bad device key":  {full("", "") + "\nw1 = \"abcd\"\n", "assay-worker id"},
-		"pool: pay":       {full("", "") + "[pool]\npay_per_tebiop = \"1.5\"\n", "1.5cpc"},
-		"pool: bans":      {full("", "") + "[pool]\nban_after = 0\n", "the least is 1"},
-		"pool: unknown":   {full("", "") + "[pool]\npay = \"1\"\n", "pay"},
-		"one key twice":   {full("", "") + "\nw1 = \"" + strings.Repeat("ab", 32) + "\"\nw2 = \"" + strings.Repeat("AB", 32) + "\"\n", "same device key"},
+		"bad node id": {full("", "") + "\n\"W 1\" = \"" + strings.Repeat("ab", 32) + "\"\n",
+			"W 1"},
+		"bad device key": {full("", "") + "\nw1 = \"abcd\"\n", "assay-worker id"},
+		"pool: pay":      {full("", "") + "[pool]\npay_per_tebiop = \"1.5\"\n", "1.5cpc"},
+		"pool: bans":     {full("", "") + "[pool]\nban_after = 0\n", "the least is 1"},
+		"pool: unknown":  {full("", "") + "[pool]\npay = \"1\"\n", "pay"},
+		"one key twice": {full("", "") + "\nw1 = \"" + strings.Repeat("ab",
+			32) + "\"\nw2 = \"" + strings.Repeat("AB", 32) + "\"\n", "same device key"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			home := t.TempDir()
@@ -163,7 +174,8 @@ func TestBadConfigIsRefusedWithTheReason(t *testing.T) {
 
 // full is a configuration with one key replaced and an open [workers] table.
 func full(key, value string) string {
-	fields := map[string]string{"chain": "c", "participant": "cpc1x", "grpc": "a:1", "key": "hot", "keyring_backend": "test", "listen": "a:2", "status": ""}
+	fields := map[string]string{"chain": "c", "participant": "cpc1x", "grpc": "a:1", "key": "hot",
+		"keyring_backend": "test", "listen": "a:2", "status": ""}
 	if key != "" {
 		fields[key] = value
 	}

@@ -29,7 +29,8 @@ import (
 )
 
 const (
-	// hotEvery is how often the node is asked for the hot key's means, and hotTime how long it may take.
+	// hotEvery is how often the node is asked for the hot key's means, and hotTime how long it may
+	// take.
 	hotEvery = time.Minute
 	hotTime  = 10 * time.Second
 	// lowPart of the first grant is little, and a grant that ends within soon is worth a word.
@@ -85,7 +86,8 @@ func (k *hotKey) ask(ctx context.Context) {
 	within, cancel := context.WithTimeout(ctx, hotTime)
 	defer cancel()
 	now := HotKey{Address: k.address, Known: true}
-	grant, err := feegrant.NewQueryClient(k.conn).Allowance(within, &feegrant.QueryAllowanceRequest{Granter: k.participant, Grantee: k.address})
+	grant, err := feegrant.NewQueryClient(k.conn).Allowance(within,
+		&feegrant.QueryAllowanceRequest{Granter: k.participant, Grantee: k.address})
 	var allowance feegrant.FeeAllowanceI
 	switch {
 	case noGrant(err):
@@ -95,7 +97,9 @@ func (k *hotKey) ask(ctx context.Context) {
 	}
 	if err == nil {
 		var res *banktypes.QueryBalanceResponse
-		if res, err = banktypes.NewQueryClient(k.conn).Balance(within, &banktypes.QueryBalanceRequest{Address: k.address, Denom: submit.Denom}); err == nil && res.Balance != nil {
+		if res, err = banktypes.NewQueryClient(k.conn).Balance(within,
+			&banktypes.QueryBalanceRequest{Address: k.address, Denom: submit.Denom}); err == nil &&
+			res.Balance != nil {
 			now.Balance, err = ledger.ParseAmount(res.Balance.Amount.String())
 		}
 	}
@@ -106,7 +110,8 @@ func (k *hotKey) ask(ctx context.Context) {
 		return
 	}
 	if err != nil {
-		now = HotKey{Address: k.address, Reason: "the node does not say what it may spend: " + status.Convert(err).Message()}
+		now = HotKey{Address: k.address,
+			Reason: "the node does not say what it may spend: " + status.Convert(err).Message()}
 	}
 	if k.set(now) && err == nil {
 		k.log.Warn("fees", "hot key", k.address, "reason", now.Reason)
@@ -116,14 +121,18 @@ func (k *hotKey) ask(ctx context.Context) {
 // noGrant reports an answer that there is no allowance.
 func noGrant(err error) bool {
 	code := status.Code(err)
-	return code == codes.NotFound || (code == codes.Internal || code == codes.Unknown) && strings.Contains(err.Error(), "not found")
+	return code == codes.NotFound || (code == codes.Internal || code == codes.Unknown) &&
+		strings.Contains(err.Error(), "not found")
 }
 
 // allowed enters an allowance, nil for none, and what is amiss with it.
 func allowed(k *HotKey, a feegrant.FeeAllowanceI, participant string, now time.Time) error {
-	renew := fmt.Sprintf("to grant again: assay tx feegrant revoke %s %s, then assay tx feegrant grant %s %s --spend-limit 10cpc", participant, k.Address, participant, k.Address)
+	renew := fmt.Sprintf("to grant again: assay tx feegrant revoke %s %s, then assay tx feegrant "+
+		"grant %s %s --spend-limit 10cpc", participant, k.Address, participant, k.Address)
 	if a == nil {
-		k.Reason = fmt.Sprintf("the participant pays no fees for it, so a message that was refused twice is not sent again; grant it: assay tx feegrant grant %s %s --spend-limit 10cpc", participant, k.Address)
+		k.Reason = fmt.Sprintf("the participant pays no fees for it, so a message that was "+
+			"refused twice is not sent again; grant it: assay tx feegrant grant %s %s "+
+			"--spend-limit 10cpc", participant, k.Address)
 		return nil
 	}
 	limit, expires, err := terms(a)
@@ -137,8 +146,10 @@ func allowed(k *HotKey, a feegrant.FeeAllowanceI, participant string, now time.T
 			return err
 		}
 		k.Left = &left
-		if few := registryv1.HotLimit(submit.Denom).AmountOf(submit.Denom).QuoRaw(lowPart); limit.AmountOf(submit.Denom).LT(few) {
-			k.Reason = fmt.Sprintf("it may spend less than %s on fees; %s", coin.Text(few.BigInt()), renew)
+		if few := registryv1.HotLimit(submit.Denom).AmountOf(submit.Denom).QuoRaw(
+			lowPart); limit.AmountOf(submit.Denom).LT(few) {
+			k.Reason = fmt.Sprintf("it may spend less than %s on fees; %s",
+				coin.Text(few.BigInt()), renew)
 		}
 	}
 	if expires != nil {
@@ -147,7 +158,8 @@ func allowed(k *HotKey, a feegrant.FeeAllowanceI, participant string, now time.T
 		case left <= 0:
 			k.Granted, k.Reason = false, "its grant for fees has ended; "+renew
 		case left < soon:
-			k.Reason = fmt.Sprintf("its grant for fees ends within %d days; %s", int(soon.Hours())/24, renew)
+			k.Reason = fmt.Sprintf("its grant for fees ends within %d days; %s",
+				int(soon.Hours())/24, renew)
 		}
 	}
 	return nil

@@ -36,17 +36,27 @@ func TestWhatTheHotKeyMaySpend(t *testing.T) {
 		granted bool
 		says    string
 	}{
-		"none":              {nil, "-", false, "grant it: assay tx feegrant grant cpc1op cpc1hot --spend-limit 10cpc"},
-		"of a registration": {&feegrant.BasicAllowance{SpendLimit: registryv1.HotLimit(submit.Denom)}, "10000000000000000000", true, ""},
-		"without a bound":   {&feegrant.BasicAllowance{}, "-", true, ""},
-		"little":            {&feegrant.BasicAllowance{SpendLimit: acpc(9e17)}, "900000000000000000", true, "less than 1cpc"},
-		"another coin":      {&feegrant.BasicAllowance{SpendLimit: sdk.NewCoins(sdk.NewInt64Coin("other", 5))}, "0", true, "less than 1cpc"},
-		"a year":            {&feegrant.BasicAllowance{SpendLimit: acpc(much), Expiration: in(year)}, "5000000000000000000", true, ""},
-		"ends soon":         {&feegrant.BasicAllowance{SpendLimit: acpc(much), Expiration: in(time.Hour)}, "5000000000000000000", true, "ends within 7 days"},
-		"ended":             {&feegrant.BasicAllowance{Expiration: in(-time.Hour)}, "-", false, "has ended; to grant again: assay tx feegrant revoke cpc1op cpc1hot"},
-		"by the day":        {&feegrant.PeriodicAllowance{Basic: feegrant.BasicAllowance{SpendLimit: acpc(much)}, PeriodCanSpend: acpc(2e18)}, "2000000000000000000", true, ""},
+		"none": {nil, "-", false, "grant it: assay tx feegrant grant cpc1op cpc1hot " +
+			"--spend-limit 10cpc"},
+		"of a registration": {&feegrant.BasicAllowance{
+			SpendLimit: registryv1.HotLimit(submit.Denom)}, "10000000000000000000", true, ""},
+		"without a bound": {&feegrant.BasicAllowance{}, "-", true, ""},
+		"little": {&feegrant.BasicAllowance{SpendLimit: acpc(9e17)}, "900000000000000000",
+			true, "less than 1cpc"},
+		"another coin": {&feegrant.BasicAllowance{
+			SpendLimit: sdk.NewCoins(sdk.NewInt64Coin("other", 5))}, "0", true, "less than 1cpc"},
+		"a year": {&feegrant.BasicAllowance{SpendLimit: acpc(much), Expiration: in(year)},
+			"5000000000000000000", true, ""},
+		"ends soon": {&feegrant.BasicAllowance{SpendLimit: acpc(much),
+			Expiration: in(time.Hour)}, "5000000000000000000", true, "ends within 7 days"},
+		"ended": {&feegrant.BasicAllowance{Expiration: in(-time.Hour)}, "-", false,
+			"has ended; to grant again: assay tx feegrant revoke cpc1op cpc1hot"},
+		"by the day": {&feegrant.PeriodicAllowance{
+			Basic: feegrant.BasicAllowance{SpendLimit: acpc(much)}, PeriodCanSpend: acpc(2e18)},
+			"2000000000000000000", true, ""},
 		"the day's is gone": {&feegrant.PeriodicAllowance{}, "0", true, "less than 1cpc"},
-		"for some messages": {filtered(&feegrant.BasicAllowance{SpendLimit: acpc(much)}), "5000000000000000000", true, ""},
+		"for some messages": {filtered(&feegrant.BasicAllowance{SpendLimit: acpc(much)}),
+			"5000000000000000000", true, ""},
 	} {
 		k := HotKey{Address: "cpc1hot"}
 		if err := allowed(&k, c.grant, "cpc1op", now); err != nil {
@@ -57,7 +67,8 @@ func TestWhatTheHotKeyMaySpend(t *testing.T) {
 		if k.Left != nil {
 			left = k.Left.String()
 		}
-		if left != c.left || k.Granted != c.granted || (k.Reason == "") != (c.says == "") || !strings.Contains(k.Reason, c.says) {
+		if left != c.left || k.Granted != c.granted || (k.Reason == "") != (c.says == "") ||
+			!strings.Contains(k.Reason, c.says) {
 			t.Errorf("%s: %s left, granted %t, %q", name, left, k.Granted, k.Reason)
 		}
 	}
@@ -69,8 +80,10 @@ func TestNoGrant(t *testing.T) {
 		err  error
 		want bool
 	}{
-		{nil, false}, {errors.New("x"), false}, {status.Error(codes.Unavailable, "not found: the name of the node"), false},
-		{status.Error(codes.Internal, "collections: not found: key 'a' of type feegrant"), true}, {status.Error(codes.NotFound, ""), true}, {status.Error(codes.Internal, "panic"), false},
+		{nil, false}, {errors.New("x"), false},
+		{status.Error(codes.Unavailable, "not found: the name of the node"), false},
+		{status.Error(codes.Internal, "collections: not found: key 'a' of type feegrant"), true},
+		{status.Error(codes.NotFound, ""), true}, {status.Error(codes.Internal, "panic"), false},
 	} {
 		if got := noGrant(c.err); got != c.want {
 			t.Errorf("%v: %t", c.err, got)

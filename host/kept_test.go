@@ -67,7 +67,9 @@ func TestOldEvidenceGoes(t *testing.T) {
 	for _, e := range list {
 		left[e.Name()] = true
 	}
-	if len(left) != sprint.KeepEvidence+1 || !left["notes.txt"] || left["left-out-epoch-5-m-1-segment-1.json"] || !left["left-out-epoch-9-m-1-segment-1.json"] {
+	if len(left) != sprint.KeepEvidence+1 || !left["notes.txt"] ||
+		left["left-out-epoch-5-m-1-segment-1.json"] ||
+		!left["left-out-epoch-9-m-1-segment-1.json"] {
 		t.Errorf("%d files are left: %s", len(left), cmp.Diff(true, left["notes.txt"]))
 	}
 }
@@ -106,13 +108,15 @@ ten minutes of an epoch writes 9.3 MB.
 `)
 	for _, t := range Kept() {
 		if t.Where != "" {
-			fmt.Fprintf(&b, "| %s | `%s` | %d of %d bytes, per %s | %s | %s |\n", t.What, t.Where, t.Most, t.Record, t.Per, t.Pruner, t.Sealed)
+			fmt.Fprintf(&b, "| %s | `%s` | %d of %d bytes, per %s | %s | %s |\n", t.What, t.Where,
+				t.Most, t.Record, t.Per, t.Pruner, t.Sealed)
 		}
 	}
 	b.WriteString("\nIn memory:\n\n| what | most | what prunes it |\n|---|---|---|\n")
 	for _, t := range Kept() {
 		if t.Memory != "" {
-			fmt.Fprintf(&b, "| %s | %d of %d bytes, per %s | %s |\n", t.What, t.Most, t.Record, t.Per, t.Pruner)
+			fmt.Fprintf(&b, "| %s | %d of %d bytes, per %s | %s |\n", t.What, t.Most,
+				t.Record, t.Per, t.Pruner)
 		}
 	}
 	return b.String()

@@ -27,7 +27,8 @@ const (
 // an empty one in its place would cost.
 var marked = []struct{ mark, holds, cost string }{
 	{dataMark, "what machines are owed, and verdicts", "machines would be owed nothing"},
-	{leavesMark, "the leaves of the epochs under way", "their commitments could not be opened, and the epoch would bring nothing"},
+	{leavesMark, "the leaves of the epochs under way", "their commitments could not be opened, " +
+		"and the epoch would bring nothing"},
 }
 
 // checkMarks compares the marks of a home's folders. The first start makes them, and
@@ -46,12 +47,15 @@ func checkMarks(home string) error {
 		case err != nil:
 			return err
 		case have == "" && started:
-			return fmt.Errorf("%w: %s is missing, so this is not the folder with %s that this host has used: mount it or move it back; if it is lost for good, remove %s and start again (%s)",
+			return fmt.Errorf("%w: %s is missing, so this is not the folder with %s that this "+
+				"host has used: mount it or move it back; if it is lost for good, remove %s and "+
+				"start again (%s)",
 				ErrLost, path, m.holds, filepath.Join(home, homeMark), m.cost)
 		case have == "":
 			missing = append(missing, path)
 		case id != "" && have != id:
-			return fmt.Errorf("%w: %s is another home's than %s: mount this host's own folder with %s; to go on with the ones that are there, remove all three .assay-id files",
+			return fmt.Errorf("%w: %s is another home's than %s: mount this host's own folder "+
+				"with %s; to go on with the ones that are there, remove all three .assay-id files",
 				ErrLost, path, filepath.Join(home, homeMark), m.holds)
 		default:
 			id = have
@@ -78,7 +82,8 @@ func checkMarks(home string) error {
 func markOf(path string) (string, error) {
 	id, err := marker.ID(filepath.Dir(path))
 	if errors.Is(err, marker.ErrStranger) {
-		return "", fmt.Errorf("%w: %s is damaged: it should hold the 32 hex digits that the other %s files of this home hold; write them into it", ErrLost, path, marker.Name)
+		return "", fmt.Errorf("%w: %s is damaged: it should hold the 32 hex digits that the "+
+			"other %s files of this home hold; write them into it", ErrLost, path, marker.Name)
 	} else if err != nil {
 		return "", fmt.Errorf("host: %w", err)
 	}

@@ -45,7 +45,8 @@ func TestAFolderThatVanishedIsNoFreshStart(t *testing.T) {
 			home := begun(t)
 			remove(t, home, c.lose)
 			err := checkMarks(home)
-			if !errors.Is(err, ErrLost) || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), "remove "+filepath.Join(home, homeMark)) {
+			if !errors.Is(err, ErrLost) || !strings.Contains(err.Error(), c.want) ||
+				!strings.Contains(err.Error(), "remove "+filepath.Join(home, homeMark)) {
 				t.Fatalf("got %v", err)
 			}
 			if _, err := os.Stat(filepath.Join(home, c.lose)); err == nil {
@@ -60,10 +61,12 @@ func TestAFolderThatVanishedIsNoFreshStart(t *testing.T) {
 	t.Run("another home's", func(t *testing.T) {
 		home, other := begun(t), begun(t)
 		remove(t, home, "data/leaves")
-		if err := os.Rename(filepath.Join(other, "data/leaves"), filepath.Join(home, "data/leaves")); err != nil {
+		if err := os.Rename(filepath.Join(other, "data/leaves"),
+			filepath.Join(home, "data/leaves")); err != nil {
 			t.Fatal(err)
 		}
-		if err := checkMarks(home); !errors.Is(err, ErrLost) || !strings.Contains(err.Error(), "another home's") {
+		if err := checkMarks(home); !errors.Is(err, ErrLost) ||
+			!strings.Contains(err.Error(), "another home's") {
 			t.Errorf("got %v", err)
 		}
 	})
@@ -80,7 +83,8 @@ func TestAFolderThatVanishedIsNoFreshStart(t *testing.T) {
 		if err := os.WriteFile(filepath.Join(home, dataMark), nil, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if err := checkMarks(home); !errors.Is(err, ErrLost) || !strings.Contains(err.Error(), "damaged") {
+		if err := checkMarks(home); !errors.Is(err, ErrLost) ||
+			!strings.Contains(err.Error(), "damaged") {
 			t.Errorf("got %v", err)
 		}
 	})

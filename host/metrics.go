@@ -28,9 +28,16 @@ func gauges() []gauge {
 		}
 		return 0, true
 	}
-	add("node_reachable", "Whether the node answers.", func(s Status) (float64, bool) { return one(s.Reachable) })
-	add("height", "Height of the chain as last seen.", func(s Status) (float64, bool) { return always(float64(s.Height)) })
-	add("chain_still", "Whether the chain makes no blocks; the status says why.", func(s Status) (float64, bool) { return one(s.Still != "") })
+	add("node_reachable", "Whether the node answers.", func(s Status) (float64,
+		bool) {
+		return one(s.Reachable)
+	})
+	add("height", "Height of the chain as last seen.", func(s Status) (float64,
+		bool) {
+		return always(float64(s.Height))
+	})
+	add("chain_still", "Whether the chain makes no blocks; the status says why.",
+		func(s Status) (float64, bool) { return one(s.Still != "") })
 	add("workers_connected", "Workers that are connected.", func(s Status) (float64, bool) {
 		n := 0
 		for _, w := range s.Workers {
@@ -40,19 +47,30 @@ func gauges() []gauge {
 		}
 		return always(float64(n))
 	})
-	add("queue", "Messages under way to the chain.", func(s Status) (float64, bool) { return always(float64(len(s.Queue))) })
-	add("logs_left_out", "Logs of this epoch that are not committed for a wrong leaf.", func(s Status) (float64, bool) { return always(float64(len(s.LeftOut))) })
-	add("logs_in_excess", "Logs of this epoch that are not committed as a whole, because the chain takes no more.", func(s Status) (float64, bool) { return always(float64(len(s.Excess))) })
-	add("faults", "Parts of this host that do not work; the status names them.", func(s Status) (float64, bool) { return always(float64(len(s.Faults))) })
+	add("queue", "Messages under way to the chain.", func(s Status) (float64,
+		bool) {
+		return always(float64(len(s.Queue)))
+	})
+	add("logs_left_out", "Logs of this epoch that are not committed for a wrong leaf.",
+		func(s Status) (float64, bool) { return always(float64(len(s.LeftOut))) })
+	add("logs_in_excess", "Logs of this epoch that are not committed as a whole, because the "+
+		"chain takes no more.", func(s Status) (float64, bool) {
+		return always(float64(len(s.Excess)))
+	})
+	add("faults", "Parts of this host that do not work; the status names them.",
+		func(s Status) (float64, bool) { return always(float64(len(s.Faults))) })
 	add("disk_free_bytes", "Free space where this host writes.", func(s Status) (float64, bool) {
 		if s.Disk == nil {
 			return 0, false
 		}
 		return always(float64(s.Disk.Free))
 	})
-	add("disk_full", "Whether new work is refused for want of space.", func(s Status) (float64, bool) { return one(s.Disk != nil && s.Disk.Full) })
-	add("node_disk_nearly_full", "Whether the node says that its disk is nearly full.", func(s Status) (float64, bool) { return one(s.NodeDisk != "") })
-	add("hot_key_allowance_acpc", "What the hot key may still spend on fees; 0 where nothing is granted.", func(s Status) (float64, bool) {
+	add("disk_full", "Whether new work is refused for want of space.",
+		func(s Status) (float64, bool) { return one(s.Disk != nil && s.Disk.Full) })
+	add("node_disk_nearly_full", "Whether the node says that its disk is nearly full.",
+		func(s Status) (float64, bool) { return one(s.NodeDisk != "") })
+	add("hot_key_allowance_acpc", "What the hot key may still spend on fees; 0 where nothing is "+
+		"granted.", func(s Status) (float64, bool) {
 		switch k := s.HotKey; {
 		case k == nil || !k.Known || k.Granted && k.Left == nil: // not known, or without a bound
 			return 0, false
@@ -70,16 +88,21 @@ func gauges() []gauge {
 			return float64(of(s)), true
 		}
 	}
-	add("pool_devices", "Machines that ever registered.", pool(func(s Status) uint64 { return s.Pool.Devices }))
-	add("pool_accepted", "Submissions that were accepted.", pool(func(s Status) uint64 { return s.Pool.Accepted }))
-	add("pool_rejected", "Submissions that were proven forged.", pool(func(s Status) uint64 { return s.Pool.Rejected }))
-	add("pool_failed", "Submissions whose questions nobody answered.", pool(func(s Status) uint64 { return s.Pool.Failed }))
-	add("payment_blocked", "Whether payment is blocked; the status says why.", func(s Status) (float64, bool) {
-		if s.Payment == nil {
-			return 0, false
-		}
-		return one(s.Payment.Doing == "blocked")
-	})
+	add("pool_devices", "Machines that ever registered.",
+		pool(func(s Status) uint64 { return s.Pool.Devices }))
+	add("pool_accepted", "Submissions that were accepted.",
+		pool(func(s Status) uint64 { return s.Pool.Accepted }))
+	add("pool_rejected", "Submissions that were proven forged.",
+		pool(func(s Status) uint64 { return s.Pool.Rejected }))
+	add("pool_failed", "Submissions whose questions nobody answered.",
+		pool(func(s Status) uint64 { return s.Pool.Failed }))
+	add("payment_blocked", "Whether payment is blocked; the status says why.",
+		func(s Status) (float64, bool) {
+			if s.Payment == nil {
+				return 0, false
+			}
+			return one(s.Payment.Doing == "blocked")
+		})
 	return all
 }
 

@@ -19,7 +19,8 @@ import (
 	"github.com/assaynet/assay/poc/record"
 )
 
-// A host's books, leaves, settings and evidence are written, read again, pruned and checked whatever its home is called.
+// A host's books, leaves, settings and evidence are written, read again, pruned and checked
+// whatever its home is called.
 func TestAnyHome(t *testing.T) {
 	oddhome.Each(t, func(t *testing.T, home string) {
 		if err := config().Save(home); err != nil {
@@ -30,7 +31,8 @@ func TestAnyHome(t *testing.T) {
 		}
 		h, closeAll := poolHost(t, home)
 		h.prove(t, device(1))
-		if _, err := h.pay.ledger.Credit(ledger.Entry{Device: device(1), Kind: ledger.Loops, Source: "a", Ops: 1, At: 1}); err != nil {
+		if _, err := h.pay.ledger.Credit(ledger.Entry{Device: device(1), Kind: ledger.Loops,
+			Source: "a", Ops: 1, At: 1}); err != nil {
 			t.Fatal(err)
 		}
 		for epoch := range uint64(3) {
@@ -46,7 +48,8 @@ func TestAnyHome(t *testing.T) {
 			t.Fatal(err)
 		}
 		name := func(epoch int) string {
-			return filepath.Join(home, EvidenceName, fmt.Sprintf("epoch-%d-cpc1x-w1-segment-1-leaf-7-forged.json", epoch))
+			return filepath.Join(home, EvidenceName,
+				fmt.Sprintf("epoch-%d-cpc1x-w1-segment-1-leaf-7-forged.json", epoch))
 		}
 		if err := durable.Replace(name(0), nil, 0o644); err != nil {
 			t.Fatal(err)
@@ -59,7 +62,8 @@ func TestAnyHome(t *testing.T) {
 		if err := h.duties.Evidence.Prune(); err != nil {
 			t.Fatal(err)
 		}
-		if list, err := os.ReadDir(filepath.Join(home, EvidenceName)); err != nil || len(list) != sprint.KeepEvidence {
+		if list, err := os.ReadDir(filepath.Join(home, EvidenceName)); err != nil ||
+			len(list) != sprint.KeepEvidence {
 			t.Errorf("%d files of evidence are left, %v", len(list), err)
 		}
 		closeAll()
@@ -72,7 +76,8 @@ func TestAnyHome(t *testing.T) {
 			}
 		}
 		h, _ = poolHost(t, home)
-		if diff := cmp.Diff([]leaflog.Key{{Epoch: 2, Node: "w1", Segment: 1}}, h.leaves.Keys()); diff != "" {
+		if diff := cmp.Diff([]leaflog.Key{{Epoch: 2, Node: "w1", Segment: 1}},
+			h.leaves.Keys()); diff != "" {
 			t.Error(diff)
 		}
 		if a, err := h.pay.ledger.Account(device(1)); err != nil || a.Payout != "cpc1payout" {

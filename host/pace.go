@@ -12,8 +12,8 @@ import (
 const (
 	// paceBlocks is over how many blocks the time of one is taken.
 	paceBlocks = 20
-	// paceLate is how many times as long as others a block takes before their time says nothing any longer, paceSlack
-	// how much longer it takes at least.
+	// paceLate is how many times as long as others a block takes before their time says nothing any
+	// longer, paceSlack how much longer it takes at least.
 	paceLate, paceSlack = 5, 5 * time.Second
 )
 

@@ -41,7 +41,9 @@ func openLedger(home string, rules ledger.Rules, least ledger.Amount) (*ledger.L
 	for _, pair := range [][2]string{{books, state}, {state, books}} {
 		here, gone := present(pair[0]), !present(pair[1])
 		if here && gone && !(pair[0] == books && neverUsed(books, rules, least)) {
-			return nil, fmt.Errorf("%w: %s is there and %s is not: put it back from a backup of the same time, or move the other one away too and owe nobody anything", errMissing, pair[0], pair[1])
+			return nil, fmt.Errorf("%w: %s is there and %s is not: put it back from a backup of "+
+				"the same time, or move the other one away too and owe nobody anything",
+				errMissing, pair[0], pair[1])
 		}
 	}
 	return ledger.Open(books, rules, least)
@@ -82,17 +84,21 @@ func (p *payroll) payable(encoding client.Encoding) func(address string) error {
 		if modules == nil && p.conn != nil {
 			ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 			defer cancel()
-			modules = moduleAccounts(ctx, p.conn, encoding) // the settler finds out where the node does not answer
+			// the settler finds out where the node does not answer
+			modules = moduleAccounts(ctx, p.conn, encoding)
 		}
 		if name := modules[address]; name != "" {
-			return fmt.Errorf("it is the account of the chain's module %s, which takes no transfers", name)
+			return fmt.Errorf(
+				"it is the account of the chain's module %s, which takes no transfers", name)
 		}
 		return nil
 	}
 }
 
-func moduleAccounts(ctx context.Context, conn *grpc.ClientConn, encoding client.Encoding) map[string]string {
-	res, err := authtypes.NewQueryClient(conn).ModuleAccounts(ctx, &authtypes.QueryModuleAccountsRequest{})
+func moduleAccounts(ctx context.Context, conn *grpc.ClientConn,
+	encoding client.Encoding) map[string]string {
+	res, err := authtypes.NewQueryClient(conn).ModuleAccounts(ctx,
+		&authtypes.QueryModuleAccountsRequest{})
 	if err != nil {
 		return nil
 	}
@@ -120,14 +126,21 @@ func (p *payroll) openSettler(encoding client.Encoding, c Pool, least ledger.Amo
 	if err != nil {
 		return err
 	}
-	for role, other := range map[string]string{"the participant's own account": p.config.Participant, "the account of the hot key": hot} {
+	for role, other := range map[string]string{
+		"the participant's own account": p.config.Participant, "the account of the hot key": hot} {
 		if address == other {
-			return fmt.Errorf("host: pay_key %q is %s, and the account that pays may have no other role: make a key for it with `assay keys add pay --home %s`, send it coins, and name it in host.toml, section [pool], pay_key",
+			return fmt.Errorf("host: pay_key %q is %s, and the account that pays may have no "+
+				"other role: make a key for it with `assay keys add pay --home %s`, send it "+
+				"coins, and name it in host.toml, section [pool], pay_key",
 				c.PayKey, role, p.home)
 		}
 	}
-	node := settle.Node{Conn: p.conn, Blocks: submit.NewBlocks(p.conn), Encoding: encoding, Keys: p.keys, Key: c.PayKey, Address: address, ID: p.config.Chain, GasPrice: max(1, c.GasPrice)} // what pays nothing is not taken
-	p.settler = settle.New(settle.Config{Ledger: p.ledger, Chain: node, Account: address, Least: least, Logger: p.log})
+	// what pays nothing is not taken
+	node := settle.Node{Conn: p.conn, Blocks: submit.NewBlocks(p.conn), Encoding: encoding,
+		Keys: p.keys, Key: c.PayKey, Address: address, ID: p.config.Chain,
+		GasPrice: max(1, c.GasPrice)}
+	p.settler = settle.New(settle.Config{Ledger: p.ledger, Chain: node, Account: address,
+		Least: least, Logger: p.log})
 	return nil
 }
 

@@ -71,10 +71,12 @@ func (p *payroll) open(encoding client.Encoding) (closeAll func(), err error) {
 	if err != nil {
 		return closeAll, err
 	}
-	if p.ledger, err = openLedger(p.home, rules, least); errors.Is(err, store.ErrDamaged) || errors.Is(err, store.ErrVersion) || errors.Is(err, errMissing) {
+	if p.ledger, err = openLedger(p.home, rules, least); errors.Is(err, store.ErrDamaged) ||
+		errors.Is(err, store.ErrVersion) || errors.Is(err, errMissing) {
 		// The Sprint does not need it; what is owed waits until it is mended.
 		p.failed = err.Error()
-		p.log.Error("the pool does not open; the host does all else", "err", err, "next", "stop the host and run: assay host check --home "+p.home)
+		p.log.Error("the pool does not open; the host does all else", "err", err, "next",
+			"stop the host and run: assay host check --home "+p.home)
 		return closeAll, nil
 	} else if err != nil {
 		return closeAll, err
@@ -83,8 +85,10 @@ func (p *payroll) open(encoding client.Encoding) (closeAll func(), err error) {
 		p.log.Warn("the ledger was damaged and is mended", "what", what)
 	}
 	config := pool.Config{
-		HostKey: p.hostKey, Chain: p.config.Chain, State: filepath.Join(p.home, poolName), Ledger: p.ledger, Rules: rules, Pay: rate,
-		Duration: time.Duration(c.DurationMS) * time.Millisecond, Logger: p.log, Full: p.fullFor, Clock: p.clock,
+		HostKey: p.hostKey, Chain: p.config.Chain, State: filepath.Join(p.home, poolName),
+		Ledger: p.ledger, Rules: rules, Pay: rate,
+		Duration: time.Duration(c.DurationMS) * time.Millisecond, Logger: p.log,
+		Full: p.fullFor, Clock: p.clock,
 		Payout:    p.payable(encoding),
 		Admitted:  func(key signed.Key, _ mpoc.Registration) { p.machines.Admit(key) },
 		Forgotten: p.machines.Dismiss,
@@ -104,12 +108,16 @@ func (p *payroll) open(encoding client.Encoding) (closeAll func(), err error) {
 		}
 	}
 	p.books = p.newBooks(rate)
-	if err := p.pool.Proven(func(key signed.Key, _ mpoc.Registration) { p.machines.Admit(key) }); err != nil {
+	if err := p.pool.Proven(func(key signed.Key,
+		_ mpoc.Registration) {
+		p.machines.Admit(key)
+	}); err != nil {
 		closeAll()
 		return func() {}, err
 	}
 	if c.PayKey == "" {
-		p.log.Warn("the pool owes what machines earn and pays nobody", "next", "name the key of an account with coins in host.toml, section [pool], pay_key")
+		p.log.Warn("the pool owes what machines earn and pays nobody", "next",
+			"name the key of an account with coins in host.toml, section [pool], pay_key")
 	} else {
 		if err := p.openSettler(encoding, c, least); err != nil {
 			closeAll()
@@ -129,7 +137,8 @@ func (p *payroll) handler() http.Handler {
 
 // newBooks opens the books over the ledger.
 func (p *payroll) newBooks(rate ledger.Amount) *books.Books {
-	return books.New(books.Config{Ledger: p.ledger, Machines: p.machines, Sprint: p.sprint, Participant: p.config.Participant, Rate: rate,
+	return books.New(books.Config{Ledger: p.ledger, Machines: p.machines, Sprint: p.sprint,
+		Participant: p.config.Participant, Rate: rate,
 		Verified: p.pool.Verified, Recheck: p.recheck, Logger: p.log})
 }
 
@@ -206,7 +215,8 @@ func (p *payroll) tidy(begin bool, workers []fleet.WorkerStatus) {
 		p.machines.Rank(func(node string) uint64 {
 			standing, err := p.pool.Recent(p.machines.Key(node))
 			if err != nil {
-				p.log.Error("the standing of a machine cannot be read; its place is ranked last", "node", node, "err", err)
+				p.log.Error("the standing of a machine cannot be read; its place is ranked last",
+					"node", node, "err", err)
 			}
 			return standing
 		})

@@ -53,10 +53,14 @@ func poolHostAs(t *testing.T, home string, edit func(*Host)) (h *Host, closeAll 
 		t.Fatal(err)
 	}
 	keys := keyring.NewInMemory(encoding.Codec)
-	if _, _, err := keys.NewMnemonic("hot", keyring.English, hd.CreateHDPath(sdk.CoinType, 0, 0).String(), keyring.DefaultBIP39Passphrase, hd.Secp256k1); err != nil {
+	if _, _, err := keys.NewMnemonic("hot", keyring.English,
+		hd.CreateHDPath(sdk.CoinType, 0, 0).String(), keyring.DefaultBIP39Passphrase,
+		hd.Secp256k1); err != nil {
 		t.Fatal(err)
 	}
-	h = newHost(config(), Options{Home: home, HostKey: ed25519.NewKeyFromSeed(bytes.Repeat([]byte{99}, 32)), Keys: keys, Logger: slog.New(slog.DiscardHandler)})
+	h = newHost(config(), Options{Home: home,
+		HostKey: ed25519.NewKeyFromSeed(bytes.Repeat([]byte{99}, 32)), Keys: keys,
+		Logger: slog.New(slog.DiscardHandler)})
 	p := DefaultPool()
 	p.Enabled, p.BanAfter, p.MaxNodes = true, 2, 2
 	h.config.Pool = &p
@@ -70,10 +74,13 @@ func poolHostAs(t *testing.T, home string, edit func(*Host)) (h *Host, closeAll 
 	if h.leaves, err = leaflog.Open(filepath.Join(home, leavesName)); err != nil {
 		t.Fatal(err)
 	}
-	if h.queue, err = submit.New(submit.Config{Encoding: encoding, Keys: keys, Key: "hot", Participant: h.config.Participant, Chain: h.config.Chain}); err != nil {
+	if h.queue, err = submit.New(submit.Config{Encoding: encoding, Keys: keys, Key: "hot",
+		Participant: h.config.Participant, Chain: h.config.Chain}); err != nil {
 		t.Fatal(err)
 	}
-	if h.fleet, err = fleet.New(fleet.Config{HostKey: h.o.HostKey, Listen: "127.0.0.1:0", Chain: h.config.Chain, Participant: h.config.Participant, Allow: h.machines.Allow, Logs: h.leaves}); err != nil {
+	if h.fleet, err = fleet.New(fleet.Config{HostKey: h.o.HostKey, Listen: "127.0.0.1:0",
+		Chain: h.config.Chain, Participant: h.config.Participant, Allow: h.machines.Allow,
+		Logs: h.leaves}); err != nil {
 		t.Fatal(err)
 	}
 	h.duties = h.newDuties()
@@ -102,7 +109,8 @@ func (h *Host) sees(chain sprintv1.QueryClient) {
 
 func reference(t *testing.T) transformer.Model {
 	t.Helper()
-	model, err := work.Reference().Transformer(context.Background(), transformer.Nano, seed.Seed{1}, nil)
+	model, err := work.Reference().Transformer(context.Background(), transformer.Nano,
+		seed.Seed{1}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -140,7 +148,8 @@ func device(begin ...byte) (d ledger.Device) {
 	return d
 }
 
-// Machines that proved themselves are nodes as far as there is room. Who was banned, or left, makes room for others.
+// Machines that proved themselves are nodes as far as there is room. Who was banned, or left, makes
+// room for others.
 func TestPlacesInTheSprint(t *testing.T) {
 	h, _ := poolHost(t, t.TempDir())
 	allow := func(key ledger.Device) string {
@@ -150,7 +159,8 @@ func TestPlacesInTheSprint(t *testing.T) {
 		}
 		return node
 	}
-	a, b, c, twin, named := device(1, 2, 3, 4, 5, 6, 7), device(9), device(10), device(1, 2, 3, 4, 5, 6, 8), device(0xaa, 0xaa, 0xaa, 0xaa, 0xaa, 0xaa)
+	a, b, c, twin, named := device(1, 2, 3, 4, 5, 6, 7), device(9), device(10),
+		device(1, 2, 3, 4, 5, 6, 8), device(0xaa, 0xaa, 0xaa, 0xaa, 0xaa, 0xaa)
 	if got := allow(a); got != "" {
 		t.Errorf("an unknown key is node %s", got)
 	}
@@ -185,7 +195,8 @@ func TestPlacesInTheSprint(t *testing.T) {
 	if got := allow(c); got != "m-0a0000000000" {
 		t.Errorf("the banned one's place: %q", got)
 	}
-	for node, want := range map[string]bool{"m-090000000000": true, "m-0a0000000000": false, "m-ffffffffffff": true, "m-aaaaaaaaaaaa": false, "w7": false} {
+	for node, want := range map[string]bool{"m-090000000000": true, "m-0a0000000000": false,
+		"m-ffffffffffff": true, "m-aaaaaaaaaaaa": false, "w7": false} {
 		if h.machines.Gone(node, false) != want {
 			t.Errorf("%s gone: %v", node, !want)
 		}
@@ -207,8 +218,8 @@ func TestPlacesInTheSprint(t *testing.T) {
 	}
 }
 
-// A machine that was bound in the middle of an epoch is not told to compute what the chain would not take of it. It is
-// told since when it takes part.
+// A machine that was bound in the middle of an epoch is not told to compute what the chain would
+// not take of it. It is told since when it takes part.
 func TestAMachineThatComesLateWaitsForTheNextEpoch(t *testing.T) {
 	h, _ := poolHost(t, t.TempDir())
 	machine := ed25519.NewKeyFromSeed(bytes.Repeat([]byte{7}, 32))
@@ -224,11 +235,13 @@ func TestAMachineThatComesLateWaitsForTheNextEpoch(t *testing.T) {
 		}
 	}()
 	e := sprintv1.Epoch{Number: 5, Phase: sprintv1.PhaseCompute, Seed1: bytes.Repeat([]byte{1}, 32),
-		Segments: []sprintv1.Segment{{Index: 1, Seed: bytes.Repeat([]byte{2}, 32), End: 20, CommitUntil: 30}}}
+		Segments: []sprintv1.Segment{{Index: 1, Seed: bytes.Repeat([]byte{2}, 32),
+			End: 20, CommitUntil: 30}}}
 	compute := func(nodes ...string) {
 		t.Helper()
 		me := &sprintv1.Member{Participant: h.config.Participant, Nodes: nodes}
-		if err := h.duties.Compute(ctx, &g, sprintv1.QueryCurrentResponse{Height: 10, Epoch: e}, transformer.Nano, me); err != nil {
+		if err := h.duties.Compute(ctx, &g, sprintv1.QueryCurrentResponse{Height: 10, Epoch: e},
+			transformer.Nano, me); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -237,13 +250,16 @@ func TestAMachineThatComesLateWaitsForTheNextEpoch(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	socket, err := link.Dial(ctx, address, workerv1.Path, machine, link.Limits{Message: workerv1.MaxMessage, Write: 5 * time.Second, Ping: time.Minute})
+	socket, err := link.Dial(ctx, address, workerv1.Path, machine,
+		link.Limits{Message: workerv1.MaxMessage, Write: 5 * time.Second, Ping: time.Minute})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer socket.Abort()
-	hello, err := workerv1.Encode(&workerv1.Envelope{Message: &workerv1.Envelope_Hello{Hello: &workerv1.Hello{
-		Protocol: workerv1.Protocol, Agent: "test", Engine: "none", SelfTestOk: true, Key: machine.Public().(ed25519.PublicKey)}}})
+	hello, err := workerv1.Encode(&workerv1.Envelope{
+		Message: &workerv1.Envelope_Hello{Hello: &workerv1.Hello{
+			Protocol: workerv1.Protocol, Agent: "test", Engine: "none", SelfTestOk: true,
+			Key: machine.Public().(ed25519.PublicKey)}}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -265,18 +281,21 @@ func TestAMachineThatComesLateWaitsForTheNextEpoch(t *testing.T) {
 	if w := hear().GetWelcome(); w.GetNode() != node || node == "" {
 		t.Fatalf("welcomed as %v, want %q", w, node)
 	}
-	if m := hear().GetIdle(); !strings.HasPrefix(m.GetReason(), "takes part from epoch 6 on") || m.GetUntil() != "epoch 6" {
+	if m := hear().GetIdle(); !strings.HasPrefix(m.GetReason(), "takes part from epoch 6 on") ||
+		m.GetUntil() != "epoch 6" {
 		t.Errorf("a machine that came too late is told %v", m)
 	}
 	compute(node)
-	if m := hear().GetCompute(); m.GetEpoch() != 5 || m.GetSegment() != 1 || m.GetStop() != 1<<18 { // of the 2^32 that are free
+	// of the 2^32 that are free
+	if m := hear().GetCompute(); m.GetEpoch() != 5 || m.GetSegment() != 1 || m.GetStop() != 1<<18 {
 		t.Errorf("a machine of the epoch is told %v", m)
 	}
 }
 
 // forge makes a log of 20 leaves that a machine signed, the first so many of them
 // forged. The goal is that of the epoch in TestAForgedLogStaysOut.
-func (h *Host) forge(t *testing.T, model transformer.Model, goal fleet.Goal, node string, machine ed25519.PrivateKey, forged int) {
+func (h *Host) forge(t *testing.T, model transformer.Model, goal fleet.Goal, node string,
+	machine ed25519.PrivateKey, forged int) {
 	t.Helper()
 	log, err := h.leaves.Log(leaflog.Key{Epoch: 1, Node: node, Segment: 1}, transformer.Nano.ID)
 	if err != nil {
@@ -286,18 +305,20 @@ func (h *Host) forge(t *testing.T, model transformer.Model, goal fleet.Goal, nod
 	for i := range nonces {
 		nonces[i] = uint64(i)
 	}
-	if err := model.Run(out, seed.Node(h.config.Chain, h.config.Participant, node, "nano"), seed.Seed{3}, nonces); err != nil {
+	if err := model.Run(out, seed.Node(h.config.Chain, h.config.Participant, node, "nano"),
+		seed.Seed{3}, nonces); err != nil {
 		t.Fatal(err)
 	}
 	for i := range forged {
 		out[i].Digest[0] ^= 1
 	}
-	leaflogtest.Deliver(t, log, goal.Order(h.o.HostKey, h.config.Chain, h.config.Participant, node, signed.KeyOf(machine)), machine, out)
+	leaflogtest.Deliver(t, log, goal.Order(h.o.HostKey, h.config.Chain, h.config.Participant, node,
+		signed.KeyOf(machine)), machine, out)
 }
 
-// A forging machine costs an honest host its leaves and nothing else: its log is not committed, the other's is. It is
-// put on file, and stays out after a restart. Who forged loses its locked pay, on evidence; a flipped bit is no fraud
-// and costs the log alone; what cannot be shown takes no pay.
+// A forging machine costs an honest host its leaves and nothing else: its log is not committed, the
+// other's is. It is put on file, and stays out after a restart. Who forged loses its locked pay, on
+// evidence; a flipped bit is no fraud and costs the log alone; what cannot be shown takes no pay.
 // Holds spec M-25.
 func TestAForgedLogStaysOut(t *testing.T) {
 	machine := ed25519.NewKeyFromSeed(bytes.Repeat([]byte{7}, 32))
@@ -323,12 +344,16 @@ func TestAForgedLogStaysOut(t *testing.T) {
 			}
 			cheat := ledger.Device(signed.KeyOf(machine))
 			h.prove(t, cheat)
-			if _, err := h.pay.ledger.Credit(ledger.Entry{Device: cheat, Kind: ledger.Loops, Source: "challenge", Ops: 1, Pay: pay, At: 1}); err != nil {
+			if _, err := h.pay.ledger.Credit(ledger.Entry{Device: cheat, Kind: ledger.Loops,
+				Source: "challenge", Ops: 1, Pay: pay, At: 1}); err != nil {
 				t.Fatal(err)
 			}
 			node := machines.Name(signed.Key(cheat))
-			now := sprintv1.QueryCurrentResponse{Height: 10, Epoch: sprintv1.Epoch{Number: 1, Seed1: make([]byte, 32), Params: sprintv1.Params{Samples: 20},
-				Segments: []sprintv1.Segment{{Index: 1, Start: 1, End: 10, CommitUntil: 20, Seed: make([]byte, 32)}}}}
+			now := sprintv1.QueryCurrentResponse{Height: 10,
+				Epoch: sprintv1.Epoch{Number: 1, Seed1: make([]byte, 32),
+					Params: sprintv1.Params{Samples: 20},
+					Segments: []sprintv1.Segment{{Index: 1, Start: 1, End: 10, CommitUntil: 20,
+						Seed: make([]byte, 32)}}}}
 			now.Epoch.Seed1[0], now.Epoch.Segments[0].Seed[0] = 1, 3
 			goal := sprint.Computing(now.Epoch, transformer.Nano, now.Epoch.Segments[0])
 			h.forge(t, model, goal, "w1", other, 0)
@@ -337,12 +362,14 @@ func TestAForgedLogStaysOut(t *testing.T) {
 			commit := func(h *Host) (waiting []string) {
 				g := new(errgroup.Group)
 				for range 2 { // the audits begin; they are over
-					if err := h.duties.Commits.Commit(t.Context(), g, now, transformer.Nano, nodes, 1<<32); err != nil {
+					if err := h.duties.Commits.Commit(t.Context(), g, now, transformer.Nano,
+						nodes, 1<<32); err != nil {
 						t.Fatal(err)
 					}
 					_ = g.Wait()
 				}
-				if err := h.duties.Commits.Commit(t.Context(), g, now, transformer.Nano, nodes, 1<<32); err != nil {
+				if err := h.duties.Commits.Commit(t.Context(), g, now, transformer.Nano,
+					nodes, 1<<32); err != nil {
 					t.Fatal(err)
 				}
 				waiting, _ = h.queue.Status()
@@ -351,7 +378,8 @@ func TestAForgedLogStaysOut(t *testing.T) {
 			punished := func(h *Host) {
 				t.Helper()
 				a := h.standing(t, cheat)
-				if a.Strikes != c.strikes || a.Forfeited.IsZero() == c.forfeited || a.Locked.IsZero() != c.forfeited {
+				if a.Strikes != c.strikes || a.Forfeited.IsZero() == c.forfeited ||
+					a.Locked.IsZero() != c.forfeited {
 					t.Errorf("the machine's account: %+v", a)
 				}
 			}
@@ -359,7 +387,8 @@ func TestAForgedLogStaysOut(t *testing.T) {
 				t.Errorf("to be committed (-want +got):\n%s", diff)
 			}
 			punished(h)
-			raw, err := os.ReadFile(filepath.Join(home, EvidenceName, sprint.LeftOutName(leaflog.Key{Epoch: 1, Node: node, Segment: 1})))
+			raw, err := os.ReadFile(filepath.Join(home, EvidenceName,
+				sprint.LeftOutName(leaflog.Key{Epoch: 1, Node: node, Segment: 1})))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -371,7 +400,8 @@ func TestAForgedLogStaysOut(t *testing.T) {
 			if f.Evidence != nil {
 				wrong = len(f.Evidence.Wrong)
 			}
-			if f.Version != delivery.LeftOutVersion || f.Got == f.Want || f.Wrong != wrong || (f.Evidence == nil) != (c.claim == "") || (f.Hidden == "") != (c.claim != "") {
+			if f.Version != delivery.LeftOutVersion || f.Got == f.Want || f.Wrong != wrong ||
+				(f.Evidence == nil) != (c.claim == "") || (f.Hidden == "") != (c.claim != "") {
 				t.Errorf("on file: %s", raw)
 			}
 			if c.claim != "" {
@@ -393,7 +423,8 @@ func TestAForgedLogStaysOut(t *testing.T) {
 			}
 			again, _ := poolHost(t, home)
 			again.prove(t, cheat)
-			if _, err := again.pay.ledger.Credit(ledger.Entry{Device: cheat, Kind: ledger.Loops, Source: "challenge", Ops: 1, Pay: pay, At: 1}); err != nil {
+			if _, err := again.pay.ledger.Credit(ledger.Entry{Device: cheat, Kind: ledger.Loops,
+				Source: "challenge", Ops: 1, Pay: pay, At: 1}); err != nil {
 				t.Fatal(err)
 			}
 			again.forge(t, model, goal, "w1", other, 0)
@@ -412,15 +443,18 @@ func TestAForgedLogStaysOut(t *testing.T) {
 	}
 }
 
-// Logs that hold more than the chain takes of a segment are committed by the names of their nodes as far as it reaches,
-// the last one up to a batch's end, and that much of it is audited. The status says what is left, once, and a restart
-// decides the same.
+// Logs that hold more than the chain takes of a segment are committed by the names of their nodes
+// as far as it reaches, the last one up to a batch's end, and that much of it is audited. The
+// status says what is left, once, and a restart decides the same.
 func TestCommitsFitTheBound(t *testing.T) {
 	home := t.TempDir()
 	h, closeAll := poolHost(t, home)
 	h.config.Workers = map[string]string{}
-	now := sprintv1.QueryCurrentResponse{Height: 10, Epoch: sprintv1.Epoch{Number: 1, Seed1: make([]byte, 32), Params: sprintv1.Params{Samples: 20},
-		Segments: []sprintv1.Segment{{Index: 1, Start: 1, End: 10, CommitUntil: 20, Seed: make([]byte, 32)}}}}
+	now := sprintv1.QueryCurrentResponse{Height: 10,
+		Epoch: sprintv1.Epoch{Number: 1, Seed1: make([]byte, 32),
+			Params: sprintv1.Params{Samples: 20},
+			Segments: []sprintv1.Segment{{Index: 1, Start: 1, End: 10, CommitUntil: 20,
+				Seed: make([]byte, 32)}}}}
 	now.Epoch.Seed1[0], now.Epoch.Segments[0].Seed[0] = 1, 3
 	goal := sprint.Computing(now.Epoch, transformer.Nano, now.Epoch.Segments[0])
 	nodes := []string{"w3", "w1", "w2", "w0"}
@@ -435,23 +469,27 @@ func TestCommitsFitTheBound(t *testing.T) {
 		for i := range nonces {
 			nonces[i] = uint64(i)
 		}
-		if err := reference(t).Run(out, seed.Node(h.config.Chain, h.config.Participant, node, "nano"), seed.Seed{3}, nonces); err != nil {
+		if err := reference(t).Run(out, seed.Node(h.config.Chain, h.config.Participant, node,
+			"nano"), seed.Seed{3}, nonces); err != nil {
 			t.Fatal(err)
 		}
 		out[15].Digest[0] ^= byte(i & 1) // w2 has a wrong leaf, behind those that are committed
-		order := goal.Order(h.o.HostKey, h.config.Chain, h.config.Participant, node, signed.KeyOf(machine))
+		order := goal.Order(h.o.HostKey, h.config.Chain, h.config.Participant, node,
+			signed.KeyOf(machine))
 		for _, part := range [][]transformer.Output{out[:8], out[8:14], out[14:]} {
 			leaflogtest.Deliver(t, log, order, machine, part)
 		}
 	}
 	h.owns(h.config.Workers)
 	reason := func(n int) string {
-		return fmt.Sprintf("%d of 20 leaves are committed: this participant may commit 30 in segment 1, all machines together", n)
+		return fmt.Sprintf("%d of 20 leaves are committed: this participant may commit 30 in "+
+			"segment 1, all machines together", n)
 	}
 	for range 2 {
 		g := new(errgroup.Group)
 		for range 3 { // audits begin, they are over, and nothing changes
-			if err := h.duties.Commits.Commit(t.Context(), g, now, transformer.Nano, nodes, 30); err != nil {
+			if err := h.duties.Commits.Commit(t.Context(), g, now, transformer.Nano,
+				nodes, 30); err != nil {
 				t.Fatal(err)
 			}
 			_ = g.Wait()
@@ -467,7 +505,8 @@ func TestCommitsFitTheBound(t *testing.T) {
 		if diff := cmp.Diff(want, h.board.Get().Excess); diff != "" {
 			t.Errorf("left (-want +got):\n%s", diff)
 		}
-		if n := h.duties.Audits.Checked(leaflog.Key{Epoch: 1, Node: "w2", Segment: 1}); n != 8 || len(h.board.Get().LeftOut) > 0 {
+		if n := h.duties.Audits.Checked(leaflog.Key{Epoch: 1, Node: "w2", Segment: 1}); n != 8 ||
+			len(h.board.Get().LeftOut) > 0 {
 			t.Errorf("%d leaves of w2 were audited, and %v is left out", n, h.board.Get().LeftOut)
 		}
 		workers := h.config.Workers
@@ -475,9 +514,12 @@ func TestCommitsFitTheBound(t *testing.T) {
 		h, closeAll = poolHost(t, home)
 		h.owns(workers)
 	}
-	for most, want := range map[uint64][]uint64{0: {0, 0, 0}, 7: {0, 0, 0}, 19: {14, 0, 0}, 20: {20, 0, 0}, 59: {20, 20, 14}, 60: {20, 20, 20}, 1 << 40: {20, 20, 20}} {
+	for most, want := range map[uint64][]uint64{0: {0, 0, 0}, 7: {0, 0, 0}, 19: {14, 0, 0},
+		20: {20, 0, 0}, 59: {20, 20, 14}, 60: {20, 20, 20}, 1 << 40: {20, 20, 20}} {
 		var got []uint64
-		for _, p := range h.duties.Logs.Portions(1, sprintv1.Segment{Index: 1}, 1, transformer.Nano, nodes, most) { // w0 has none
+		// w0 has none
+		for _, p := range h.duties.Logs.Portions(1, sprintv1.Segment{Index: 1}, 1,
+			transformer.Nano, nodes, most) {
 			got = append(got, p.Count)
 		}
 		if diff := cmp.Diff(want, got); diff != "" {
@@ -486,8 +528,8 @@ func TestCommitsFitTheBound(t *testing.T) {
 	}
 }
 
-// An audit that fails once is done again, and the log is committed after all: a stranger's too. Without an audit it
-// would be committed as the window ends if its machine is the owner's.
+// An audit that fails once is done again, and the log is committed after all: a stranger's too.
+// Without an audit it would be committed as the window ends if its machine is the owner's.
 func TestAnAuditThatFailsBeginsAgain(t *testing.T) {
 	h, _ := poolHost(t, t.TempDir())
 	var said bytes.Buffer
@@ -509,7 +551,8 @@ func TestAnAuditThatFailsBeginsAgain(t *testing.T) {
 			t.Fatal(err)
 		}
 		g := new(errgroup.Group)
-		ok := h.duties.Audits.Clean(t.Context(), g, sprintv1.QueryCurrentResponse{Height: height, Epoch: e}, transformer.Nano, log, s, size)
+		ok := h.duties.Audits.Clean(t.Context(), g, sprintv1.QueryCurrentResponse{Height: height,
+			Epoch: e}, transformer.Nano, log, s, size)
 		_ = g.Wait()
 		return ok
 	}

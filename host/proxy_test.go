@@ -23,9 +23,11 @@ import (
 // and a proxy is never asked for addresses of the loopback, so this is not one.
 func TestTheNodeIsNotBehindAProxy(t *testing.T) {
 	if os.Getenv("ASSAY_TEST_PROXY") == "" {
-		child := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestTheNodeIsNotBehindAProxy$", "-test.v")
+		child := exec.CommandContext(t.Context(), os.Args[0],
+			"-test.run=^TestTheNodeIsNotBehindAProxy$", "-test.v")
 		dead := "http://127.0.0.1:1"
-		child.Env = append(os.Environ(), "ASSAY_TEST_PROXY=1", "HTTPS_PROXY="+dead, "HTTP_PROXY="+dead, "https_proxy="+dead, "http_proxy="+dead, "NO_PROXY=", "no_proxy=")
+		child.Env = append(os.Environ(), "ASSAY_TEST_PROXY=1", "HTTPS_PROXY="+dead,
+			"HTTP_PROXY="+dead, "https_proxy="+dead, "http_proxy="+dead, "NO_PROXY=", "no_proxy=")
 		if out, err := child.CombinedOutput(); err != nil {
 			t.Fatalf("%v: %s", err, out)
 		}
@@ -46,7 +48,8 @@ func TestTheNodeIsNotBehindAProxy(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
 	// The node knows no such service, and says so: it was reached.
-	_, err = sprintv1.NewQueryClient(conn).Current(ctx, &sprintv1.QueryCurrentRequest{}, grpc.WaitForReady(false))
+	_, err = sprintv1.NewQueryClient(conn).Current(ctx, &sprintv1.QueryCurrentRequest{},
+		grpc.WaitForReady(false))
 	if status.Code(err) != codes.Unimplemented {
 		t.Fatalf("got %v", err)
 	}

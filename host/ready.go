@@ -23,17 +23,18 @@ import (
 	"github.com/assaynet/assay/poc/coin"
 )
 
-// waiting is what a registration waits for, in a sentence for a person. It is no failure: the same question may be answered
-// otherwise in a moment.
+// waiting is what a registration waits for, in a sentence for a person. It is no failure: the same
+// question may be answered otherwise in a moment.
 type waiting struct{ text string }
 
 func (w *waiting) Error() string { return w.text }
 
 func wait(format string, args ...any) error { return &waiting{fmt.Sprintf(format, args...)} }
 
-// await asks ready until it has nothing to wait for, and says what it waits for whenever that changes. It returns another
-// error of ready's at once, and what was waited for when ctx ends.
-func await(ctx context.Context, every time.Duration, say func(string), ready func(context.Context) error) error {
+// await asks ready until it has nothing to wait for, and says what it waits for whenever that
+// changes. It returns another error of ready's at once, and what was waited for when ctx ends.
+func await(ctx context.Context, every time.Duration, say func(string),
+	ready func(context.Context) error) error {
 	ticker := time.NewTicker(every)
 	defer ticker.Stop()
 	for last := ""; ; {
@@ -70,15 +71,18 @@ type candidate struct {
 	conn   *grpc.ClientConn
 }
 
-// ready returns nil once the participant can be registered: its node follows the chain and has all of it, and its account
-// holds what a registration takes. It returns a *waiting for what may come by itself.
+// ready returns nil once the participant can be registered: its node follows the chain and has all
+// of it, and its account holds what a registration takes. It returns a *waiting for what may come
+// by itself.
 func (c candidate) ready(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second) // a node that hangs is one that does not answer
+	// a node that hangs is one that does not answer
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	if err := compareChain(ctx, c.conn, c.config); errors.Is(err, ErrOtherChain) {
 		return err
 	} else if err != nil {
-		return wait("waiting for the node at %s, which does not answer; is it running? assay node --home %s", c.config.GRPC, c.home)
+		return wait("waiting for the node at %s, which does not answer; is it running? assay "+
+			"node --home %s", c.config.GRPC, c.home)
 	}
 	service := cmtservice.NewServiceClient(c.conn)
 	sync, err := service.GetSyncing(ctx, &cmtservice.GetSyncingRequest{})
@@ -87,33 +91,39 @@ func (c candidate) ready(ctx context.Context) error {
 	}
 	block, err := service.GetLatestBlock(ctx, &cmtservice.GetLatestBlockRequest{})
 	if err != nil {
-		return wait("waiting for the node's first block: the chain has not started, or no peer gives it blocks")
+		return wait("waiting for the node's first block: the chain has not started, or no peer " +
+			"gives it blocks")
 	}
 	if header := block.GetSdkBlock().GetHeader(); sync.Syncing {
-		return wait("waiting for the node to catch up with the chain: it has block %d, of %s", header.Height, header.Time.UTC().Format(time.RFC3339))
+		return wait("waiting for the node to catch up with the chain: it has block %d, of %s",
+			header.Height, header.Time.UTC().Format(time.RFC3339))
 	}
 	return c.funded(ctx)
 }
 
 // asked is about a question that a node did not answer.
 func (c candidate) asked(err error) error {
-	return wait("waiting for the node at %s: %s", c.config.GRPC, strings.TrimPrefix(err.Error(), "rpc error: "))
+	return wait("waiting for the node at %s: %s", c.config.GRPC,
+		strings.TrimPrefix(err.Error(), "rpc error: "))
 }
 
 // funded returns nil once the account can pay for the registration.
 func (c candidate) funded(ctx context.Context) error {
 	registry := registryv1.NewQueryClient(c.conn)
 	address := c.config.Participant
-	if _, err := registry.Participant(ctx, &registryv1.QueryParticipantRequest{Address: address}); err == nil {
+	if _, err := registry.Participant(ctx,
+		&registryv1.QueryParticipantRequest{Address: address}); err == nil {
 		return fmt.Errorf("host: %s is registered already; nothing to do", address)
-	} else if code := status.Code(err); code == codes.Unavailable || code == codes.DeadlineExceeded {
+	} else if code := status.Code(err); code == codes.Unavailable ||
+		code == codes.DeadlineExceeded {
 		return c.asked(err)
 	}
 	params, err := registry.Params(ctx, &registryv1.QueryParamsRequest{})
 	if err != nil {
 		return c.asked(err)
 	}
-	deposit, err := collateralv1.NewQueryClient(c.conn).Account(ctx, &collateralv1.QueryAccountRequest{Address: address})
+	deposit, err := collateralv1.NewQueryClient(c.conn).Account(ctx,
+		&collateralv1.QueryAccountRequest{Address: address})
 	if err != nil && status.Code(err) != codes.NotFound {
 		return c.asked(err)
 	}
@@ -121,7 +131,8 @@ func (c candidate) funded(ctx context.Context) error {
 	if deposit != nil && !deposit.Free.IsNil() {
 		need.Sub(need, deposit.Free.BigInt())
 	}
-	balance, err := banktypes.NewQueryClient(c.conn).Balance(ctx, &banktypes.QueryBalanceRequest{Address: address, Denom: submit.Denom})
+	balance, err := banktypes.NewQueryClient(c.conn).Balance(ctx,
+		&banktypes.QueryBalanceRequest{Address: address, Denom: submit.Denom})
 	if err != nil {
 		return c.asked(err)
 	}
@@ -132,7 +143,8 @@ func (c candidate) funded(ctx context.Context) error {
 	return enough(address, has, need)
 }
 
-// enough compares a balance with the deposit that is missing. A fee comes on top, so a balance has to be more.
+// enough compares a balance with the deposit that is missing. A fee comes on top, so a balance has
+// to be more.
 func enough(address string, has, need *big.Int) error {
 	if need.Sign() < 0 {
 		need = new(big.Int)
@@ -140,6 +152,7 @@ func enough(address string, has, need *big.Int) error {
 	if has.Cmp(need) > 0 {
 		return nil
 	}
-	return wait("waiting for coins: %s holds %s, and registering locks %s and costs a fee; send it more than %s: assay tx bank send FROM %s AMOUNT",
+	return wait("waiting for coins: %s holds %s, and registering locks %s and costs a fee; send "+
+		"it more than %s: assay tx bank send FROM %s AMOUNT",
 		address, coin.Text(has), coin.Text(need), coin.Text(new(big.Int).Sub(need, has)), address)
 }

@@ -34,18 +34,22 @@ type Registration struct {
 	Fees     string
 	Stdin    io.Reader
 	Logger   *slog.Logger
-	// Waiting is told what Register waits for, whenever that changes, and "" when it goes on; nil is allowed.
+	// Waiting is told what Register waits for, whenever that changes, and "" when it goes on; nil
+	// is allowed.
 	Waiting func(text string)
 }
 
-// allow lets a hot key, which holds nothing, pay fees from the balance of its operator, up to a bound.
+// allow lets a hot key, which holds nothing, pay fees from the balance of its operator, up to a
+// bound.
 func allow(operator, hot sdk.AccAddress) (*feegrant.MsgGrantAllowance, error) {
-	return feegrant.NewMsgGrantAllowance(&feegrant.BasicAllowance{SpendLimit: registryv1.HotLimit(submit.Denom)}, operator, hot)
+	return feegrant.NewMsgGrantAllowance(&feegrant.BasicAllowance{
+		SpendLimit: registryv1.HotLimit(submit.Denom)}, operator, hot)
 }
 
-// Register registers a participant with the keys of its own node and host and grants its hot key the protocol
-// messages and what it may spend on fees, in one transaction signed by the operator. The running node proves its keys. It
-// waits for the node to run and to have the whole chain, and for the account to hold what is needed, until ctx ends.
+// Register registers a participant with the keys of its own node and host and grants its hot key
+// the protocol messages and what it may spend on fees, in one transaction signed by the operator.
+// The running node proves its keys. It waits for the node to run and to have the whole chain, and
+// for the account to hold what is needed, until ctx ends.
 func Register(ctx context.Context, c Config, r Registration) error {
 	if r.Fees != "" {
 		fee, err := coin.Parse(r.Fees)
@@ -71,7 +75,8 @@ func Register(ctx context.Context, c Config, r Registration) error {
 	if say == nil {
 		say = func(string) {}
 	}
-	if err := await(ctx, time.Second, say, candidate{config: c, home: r.Home, conn: conn}.ready); err != nil {
+	if err := await(ctx, time.Second, say,
+		candidate{config: c, home: r.Home, conn: conn}.ready); err != nil {
 		return err
 	}
 	say("")
@@ -88,31 +93,41 @@ func Register(ctx context.Context, c Config, r Registration) error {
 		return fmt.Errorf("host: node at %s: %w", c.GRPC, err)
 	}
 	if r.Logger != nil {
-		r.Logger.Info(fmt.Sprintf("registering locks %s of the operator's coins until the registration ends", coin.Text(params.Params.RegistrationDeposit.BigInt())))
+		r.Logger.Info(fmt.Sprintf("registering locks %s of the operator's coins until the "+
+			"registration ends", coin.Text(params.Params.RegistrationDeposit.BigInt())))
 	}
-	queue, err := submit.New(submit.Config{Conn: conn, Encoding: encoding, Keys: keys, Key: r.Operator, Participant: c.Participant, Chain: c.Chain, Fees: r.Fees, Logger: r.Logger})
+	queue, err := submit.New(submit.Config{Conn: conn, Encoding: encoding, Keys: keys,
+		Key: r.Operator, Participant: c.Participant, Chain: c.Chain, Fees: r.Fees,
+		Logger: r.Logger})
 	if err != nil {
 		return err
 	}
-	return queue.Send(ctx, blocks(sprintv1.NewQueryClient(conn), c.GRPC), "registration", append([]sdk.Msg{register}, grants...)...)
+	return queue.Send(ctx, blocks(sprintv1.NewQueryClient(conn), c.GRPC), "registration",
+		append([]sdk.Msg{register}, grants...)...)
 }
 
 // registration is the message that registers the participant, with proofs of all its keys.
-func registration(ctx context.Context, c Config, r Registration, conn *grpc.ClientConn) (*registryv1.MsgRegister, error) {
-	possession, err := registryv1.NewLocalClient(conn).Possession(ctx, &registryv1.PossessionRequest{Participant: c.Participant})
+func registration(ctx context.Context, c Config, r Registration,
+	conn *grpc.ClientConn) (*registryv1.MsgRegister, error) {
+	possession, err := registryv1.NewLocalClient(conn).Possession(ctx,
+		&registryv1.PossessionRequest{Participant: c.Participant})
 	if err != nil {
-		return nil, fmt.Errorf("host: the node at %s does not prove its keys; is it running, and does it have its own priv_validator_key.json and vrf_key.json? %w", c.GRPC, err)
+		return nil, fmt.Errorf("host: the node at %s does not prove its keys; is it running, and "+
+			"does it have its own priv_validator_key.json and vrf_key.json? %w", c.GRPC, err)
 	}
 	hostKey := r.HostKey.Public().(ed25519.PublicKey)
 	statement := seed.Possession(c.Chain, "host", c.Participant, hostKey)
 	return &registryv1.MsgRegister{
-		Address: c.Participant, Moniker: r.Moniker, ConsensusKey: possession.ConsensusKey, VrfKey: possession.VrfKey, HostKey: hostKey,
-		Possession: registryv1.Possession{Consensus: possession.ConsensusProof, Vrf: possession.VrfProof, Host: ed25519.Sign(r.HostKey, statement[:])},
+		Address: c.Participant, Moniker: r.Moniker, ConsensusKey: possession.ConsensusKey,
+		VrfKey: possession.VrfKey, HostKey: hostKey,
+		Possession: registryv1.Possession{Consensus: possession.ConsensusProof,
+			Vrf: possession.VrfProof, Host: ed25519.Sign(r.HostKey, statement[:])},
 	}, nil
 }
 
 // hotGrants let the hot key do the participant's duties, and pay fees for it within bounds.
-func hotGrants(ctx context.Context, c Config, keys keyring.Keyring, conn *grpc.ClientConn, encoding client.Encoding) (msgs []sdk.Msg, err error) {
+func hotGrants(ctx context.Context, c Config, keys keyring.Keyring, conn *grpc.ClientConn,
+	encoding client.Encoding) (msgs []sdk.Msg, err error) {
 	hot, err := keys.Key(c.Key)
 	if err != nil {
 		return nil, fmt.Errorf("host: hot key %q: %w", c.Key, err)
@@ -137,7 +152,8 @@ func hotGrants(ctx context.Context, c Config, keys keyring.Keyring, conn *grpc.C
 		return nil, err
 	}
 	// An allowance cannot be granted twice; one of an earlier registration stays.
-	if _, err := feegrant.NewQueryClient(conn).Allowance(ctx, &feegrant.QueryAllowanceRequest{Granter: c.Participant, Grantee: hotAddress}); err == nil {
+	if _, err := feegrant.NewQueryClient(conn).Allowance(ctx,
+		&feegrant.QueryAllowanceRequest{Granter: c.Participant, Grantee: hotAddress}); err == nil {
 		return msgs, nil
 	}
 	allowance, err := allow(granter, grantee)

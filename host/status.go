@@ -27,8 +27,8 @@ type (
 	Progress = board.Progress
 )
 
-// serveStatus answers GET /status, /metrics, and /pool with the accounts of its machines, until ctx ends. The listener
-// stays on this machine: the documents are for its owner.
+// serveStatus answers GET /status, /metrics, and /pool with the accounts of its machines, until ctx
+// ends. The listener stays on this machine: the documents are for its owner.
 func (h *Host) serveStatus(ctx context.Context, l net.Listener) error {
 	mux := http.NewServeMux()
 	answer := func(w http.ResponseWriter, v any) {
@@ -39,7 +39,10 @@ func (h *Host) serveStatus(ctx context.Context, l net.Listener) error {
 			h.log.Debug("status not delivered", "err", err)
 		}
 	}
-	mux.HandleFunc("GET /status", func(w http.ResponseWriter, _ *http.Request) { answer(w, h.Status()) })
+	mux.HandleFunc("GET /status", func(w http.ResponseWriter,
+		_ *http.Request) {
+		answer(w, h.Status())
+	})
 	mux.HandleFunc("GET /pool", func(w http.ResponseWriter, r *http.Request) {
 		var after ledger.Device
 		if text := r.URL.Query().Get("after"); text != "" {
@@ -57,7 +60,8 @@ func (h *Host) serveStatus(ctx context.Context, l net.Listener) error {
 	})
 	h.pay.pages(mux)
 	mux.Handle("GET /metrics", metrics(h.Status))
-	server := &http.Server{Handler: local.Handler(mux), ReadHeaderTimeout: 5 * time.Second, WriteTimeout: 10 * time.Second}
+	server := &http.Server{Handler: local.Handler(mux), ReadHeaderTimeout: 5 * time.Second,
+		WriteTimeout: 10 * time.Second}
 	stop := context.AfterFunc(ctx, func() { _ = server.Close() })
 	defer stop()
 	if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
@@ -67,9 +71,11 @@ func (h *Host) serveStatus(ctx context.Context, l net.Listener) error {
 }
 
 // errNoPool answers a question about the pool of a host that has none.
-var errNoPool = errors.New("this host has no pool: start it with assay host --pool, or set enabled in host.toml, section [pool]")
+var errNoPool = errors.New("this host has no pool: start it with assay host --pool, or set " +
+	"enabled in host.toml, section [pool]")
 
-// refuse answers with an error's sentence: as a refusal where the host is not what was asked about, else as a failure.
+// refuse answers with an error's sentence: as a refusal where the host is not what was asked about,
+// else as a failure.
 func refuse(w http.ResponseWriter, err error) {
 	code := http.StatusInternalServerError
 	if errors.Is(err, errNoPool) {

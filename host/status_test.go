@@ -37,7 +37,8 @@ func asked(t *testing.T, h *Host) func(method, path, host, origin string) (code 
 	})
 	return func(method, path, host, origin string) (int, string) {
 		t.Helper()
-		r, err := http.NewRequestWithContext(t.Context(), method, "http://"+l.Addr().String()+path, nil)
+		r, err := http.NewRequestWithContext(t.Context(), method,
+			"http://"+l.Addr().String()+path, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -58,14 +59,17 @@ func asked(t *testing.T, h *Host) func(method, path, host, origin string) (code 
 	}
 }
 
-// A question about the pool of a host that has none is refused in a sentence with the next step; it is no failure.
+// A question about the pool of a host that has none is refused in a sentence with the next step; it
+// is no failure.
 func TestAHostWithoutAPoolSaysSo(t *testing.T) {
 	h := newHost(config(), Options{Logger: slog.New(slog.DiscardHandler)})
 	h.pay = h.newPayroll()
 	ask := asked(t, h)
-	for _, page := range []struct{ method, path string }{{"GET", "/payments"}, {"GET", "/pool"}, {"POST", "/payments/resolve?plan=x"}} {
+	for _, page := range []struct{ method, path string }{{"GET", "/payments"}, {"GET", "/pool"},
+		{"POST", "/payments/resolve?plan=x"}} {
 		code, said := ask(page.method, page.path, "", "")
-		if code != http.StatusConflict || strings.TrimSpace(said) != errNoPool.Error() || !strings.Contains(said, "assay host --pool") {
+		if code != http.StatusConflict || strings.TrimSpace(said) != errNoPool.Error() ||
+			!strings.Contains(said, "assay host --pool") {
 			t.Errorf("%s %s: %d %q", page.method, page.path, code, said)
 		}
 	}
@@ -78,16 +82,20 @@ func TestOnlyTheOwnerAsksTheHost(t *testing.T) {
 	if code, said := ask("GET", "/status", "", ""); code != http.StatusOK {
 		t.Fatalf("the owner: %d %s", code, said)
 	}
-	for _, page := range []struct{ method, path string }{{"GET", "/status"}, {"GET", "/pool"}, {"GET", "/payments"}, {"GET", "/metrics"}, {"POST", "/payments/resolve?plan=x"}} {
-		for _, from := range []struct{ host, origin string }{{"rebound.example:4711", ""}, {"", "http://page.example"}} {
-			if code, said := ask(page.method, page.path, from.host, from.origin); code != http.StatusForbidden {
+	for _, page := range []struct{ method, path string }{{"GET", "/status"}, {"GET", "/pool"},
+		{"GET", "/payments"}, {"GET", "/metrics"}, {"POST", "/payments/resolve?plan=x"}} {
+		for _, from := range []struct{ host, origin string }{{"rebound.example:4711", ""},
+			{"", "http://page.example"}} {
+			if code, said := ask(page.method, page.path, from.host,
+				from.origin); code != http.StatusForbidden {
 				t.Errorf("%s %s for %+v: %d %s", page.method, page.path, from, code, said)
 			}
 		}
 	}
 }
 
-// The status server lists accounts page by page, and gives Prometheus the figures of the status document.
+// The status server lists accounts page by page, and gives Prometheus the figures of the status
+// document.
 func TestTheOwnerSeesThePool(t *testing.T) {
 	h, _ := poolHost(t, t.TempDir())
 	const machines = PoolPage + 3
@@ -141,7 +149,8 @@ func TestTheOwnerSeesThePool(t *testing.T) {
 		t.Errorf("a malformed page: %d", code)
 	}
 	_, figures := get("/metrics")
-	for _, want := range []string{"assay_host_node_reachable 0", "assay_host_pool_accepted 0", "assay_host_payment_blocked 0", "assay_host_logs_left_out 0"} {
+	for _, want := range []string{"assay_host_node_reachable 0", "assay_host_pool_accepted 0",
+		"assay_host_payment_blocked 0", "assay_host_logs_left_out 0"} {
 		if !bytes.Contains(figures, []byte("\n"+want+"\n")) {
 			t.Errorf("no %q in:\n%s", want, figures)
 		}

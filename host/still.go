@@ -93,7 +93,8 @@ func (s *still) standsStill(ctx context.Context) {
 	case err == nil && p.Reason == "":
 		s.nodeDisk(p)
 	case status.Code(err) == codes.Unimplemented && s.waited() > patience:
-		s.stands(fmt.Sprintf("no block since %s, as this host sees it; the log of the node at %s may say why", clockTime(s.at), s.node))
+		s.stands(fmt.Sprintf("no block since %s, as this host sees it; the log of the node at %s "+
+			"may say why", clockTime(s.at), s.node))
 	case err == nil:
 		s.nodeDisk(p)
 		s.stands(p.Reason)
@@ -117,7 +118,8 @@ func (s *still) askNode(ctx context.Context) {
 	}
 }
 
-// nodeDisk notes what a node says of its disk. It stays while the node is away, since it may be why.
+// nodeDisk notes what a node says of its disk. It stays while the node is away, since it may be
+// why.
 func (s *still) nodeDisk(p *registryv1.ProgressResponse) {
 	if was := s.board.Get().NodeDisk; p.Disk != "" && was == "" {
 		s.log.Error("the node's disk is nearly full", "reason", p.Disk)
@@ -135,7 +137,9 @@ func (s *still) stands(reason string) {
 		s.log.Error("the chain stands still", "reason", reason)
 		s.halt(why)
 	}
-	s.board.Set(func(st *Status) { st.Still, st.Doing, st.Reason, st.Until = reason, standing, reason, 0 })
+	s.board.Set(func(st *Status) {
+		st.Still, st.Doing, st.Reason, st.Until = reason, standing, reason, 0
+	})
 }
 
 // What a host does that can do nothing.
@@ -144,7 +148,8 @@ const (
 	waitingForNode = "waiting for the node"
 )
 
-// noAnswer says that the node cannot be asked where the chain stands: it does not answer, or says something else.
+// noAnswer says that the node cannot be asked where the chain stands: it does not answer, or says
+// something else.
 func (s *still) noAnswer(err error) {
 	if client.Away(err) {
 		s.log.Warn("the node does not answer; trying again", "err", err)
@@ -164,14 +169,18 @@ func (s *still) nodeAway(cause error) {
 		text = strings.Trim(text[i+len(`desc = "`):], `"`)
 	}
 	since := clockTime(s.at)
-	reason := fmt.Sprintf("the node at %s does not answer (%s), and there is no block since %s; see whether it runs: assay node --home %s; if it ends, its last line says why", s.node, text, since, s.home)
+	reason := fmt.Sprintf("the node at %s does not answer (%s), and there is no block since %s; "+
+		"see whether it runs: assay node --home %s; if it ends, its last line says why",
+		s.node, text, since, s.home)
 	if full := s.full(); full != "" {
-		reason = fmt.Sprintf("the node at %s does not answer (%s), and there is no block since %s; %s", s.node, text, since, full)
+		reason = fmt.Sprintf("the node at %s does not answer (%s), and there is no block since "+
+			"%s; %s", s.node, text, since, full)
 	} else if last := s.board.Get().NodeDisk; last != "" {
 		reason += "; when it answered last, " + last
 	}
 	s.board.Set(func(st *Status) {
-		st.Reachable, st.Doing, st.Reason, st.Until, st.Still = false, waitingForNode, reason, 0, reason
+		st.Reachable, st.Doing, st.Reason, st.Until, st.Still = false, waitingForNode,
+			reason, 0, reason
 	})
 	if s.waited() > askStill {
 		s.why = "no block since " + since + ": the host's node does not answer"

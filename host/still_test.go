@@ -28,7 +28,8 @@ type watching struct {
 	says atomic.Pointer[registryv1.ProgressResponse]
 }
 
-func (w *watching) Progress(context.Context, *registryv1.ProgressRequest) (*registryv1.ProgressResponse, error) {
+func (w *watching) Progress(context.Context,
+	*registryv1.ProgressRequest) (*registryv1.ProgressResponse, error) {
 	if p := w.says.Load(); p != nil {
 		return p, nil
 	}
@@ -55,7 +56,8 @@ func watched(t *testing.T) (h *Host, node *watching, stop func()) {
 	t.Cleanup(func() { _ = conn.Close() })
 	h.local = registryv1.NewLocalClient(conn)
 	h.still.local = h.local
-	h.board.Say(sprintv1.QueryCurrentResponse{Height: 45, Until: 60, Epoch: sprintv1.Epoch{Number: 1}}, "computing", "segment 1 of 3")
+	h.board.Say(sprintv1.QueryCurrentResponse{Height: 45, Until: 60,
+		Epoch: sprintv1.Epoch{Number: 1}}, "computing", "segment 1 of 3")
 	return h, node, server.Stop
 }
 
@@ -68,7 +70,8 @@ func (h *Host) pass(ctx context.Context, d time.Duration) {
 	}
 }
 
-// A chain whose height does not change is not computed for until some block: the status has the node's reason.
+// A chain whose height does not change is not computed for until some block: the status has the
+// node's reason.
 func TestAChainThatStandsStillIsNotComputing(t *testing.T) {
 	h, node, _ := watched(t)
 	node.says.Store(&registryv1.ProgressResponse{Height: 45})
@@ -76,16 +79,20 @@ func TestAChainThatStandsStillIsNotComputing(t *testing.T) {
 	if s := h.board.Get(); s.Doing != "computing" || s.Still != "" || s.Until != 60 {
 		t.Errorf("while the node sees nothing wrong: %q, %q, until %d", s.Doing, s.Still, s.Until)
 	}
-	const why = "no block since 14:41:55 UTC, a third of the power or more is away: 2 of 4 validators are seen"
-	node.says.Store(&registryv1.ProgressResponse{Height: 45, Cause: "power", Reason: why + "; the chain goes on by itself"})
+	const why = "no block since 14:41:55 UTC, a third of the power or more is away: 2 of 4 " +
+		"validators are seen"
+	node.says.Store(&registryv1.ProgressResponse{Height: 45, Cause: "power",
+		Reason: why + "; the chain goes on by itself"})
 	h.pass(t.Context(), 3*time.Second)
-	if s := h.board.Get(); s.Doing != standing || s.Until != 0 || s.Reason != why+"; the chain goes on by itself" || s.Still != s.Reason {
+	if s := h.board.Get(); s.Doing != standing || s.Until != 0 ||
+		s.Reason != why+"; the chain goes on by itself" || s.Still != s.Reason {
 		t.Errorf("%q, %q, until %d", s.Doing, s.Reason, s.Until)
 	}
 	// told is what a machine of the pool reads in any answer.
 	told := func() string {
 		w := httptest.NewRecorder()
-		h.pay.pool.Handler().ServeHTTP(w, httptest.NewRequest(http.MethodGet, mpocv1.PathStatus, nil))
+		h.pay.pool.Handler().ServeHTTP(w,
+			httptest.NewRequest(http.MethodGet, mpocv1.PathStatus, nil))
 		return w.Header().Get(mpocv1.HeaderStill)
 	}
 	if h.still.why != why || told() != why {
@@ -97,10 +104,12 @@ func TestAChainThatStandsStillIsNotComputing(t *testing.T) {
 	}
 }
 
-// What a node says of its disk is in the status while it lasts, and stays when the node goes away: it may be why.
+// What a node says of its disk is in the status while it lasts, and stays when the node goes away:
+// it may be why.
 func TestTheNodesFullDiskIsNamed(t *testing.T) {
 	h, node, stop := watched(t)
-	const why = "the disk of /data is nearly full: 1.0 MiB of 24.0 MiB are free; free 0.5 MiB: a node whose disk is full ends"
+	const why = "the disk of /data is nearly full: 1.0 MiB of 24.0 MiB are free; free 0.5 MiB: a " +
+		"node whose disk is full ends"
 	h.still.askNode(t.Context())
 	node.says.Store(&registryv1.ProgressResponse{Height: 45, Disk: why})
 	h.still.askNode(t.Context())
@@ -123,7 +132,8 @@ func TestTheNodesFullDiskIsNamed(t *testing.T) {
 	stop()
 	_, err := h.local.Progress(t.Context(), &registryv1.ProgressRequest{})
 	h.still.noAnswer(err)
-	if s := h.board.Get(); !strings.Contains(s.Reason, "does not answer") || !strings.Contains(s.Reason, why) {
+	if s := h.board.Get(); !strings.Contains(s.Reason, "does not answer") ||
+		!strings.Contains(s.Reason, why) {
 		t.Errorf("the node is gone: %q", s.Reason)
 	}
 }
@@ -141,14 +151,16 @@ func TestAnOlderNodeDoesNotHideThatTheChainStandsStill(t *testing.T) {
 	}
 }
 
-// A node that is away is named with the cause, the next step and, where the disk may be why, the disk; machines learn it.
+// A node that is away is named with the cause, the next step and, where the disk may be why, the
+// disk; machines learn it.
 func TestMachinesLearnThatTheNodeIsAway(t *testing.T) {
 	h, _, stop := watched(t)
 	stop()
 	_, err := h.local.Progress(t.Context(), &registryv1.ProgressRequest{})
 	h.still.noAnswer(err)
 	s := h.board.Get()
-	for _, part := range []string{"does not answer", "connection refused", "no block since", "assay node --home"} {
+	for _, part := range []string{"does not answer", "connection refused", "no block since",
+		"assay node --home"} {
 		if !strings.Contains(s.Reason, part) {
 			t.Errorf("%q does not say %q", s.Reason, part)
 		}

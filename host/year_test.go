@@ -73,54 +73,6 @@ func (m *yearMachine) payout() string {
 	return text
 }
 
-// looker is an engine that keeps the tiles of its latest unit: machines and host
-// look at the same one. What it computes is the engine's.
-type looker struct {
-	work.Engine
-	mu    sync.Mutex
-	of    string
-	tiles [][32]byte
-}
-
-func (l *looker) all(ctx context.Context, challenge seed.Seed, shape matmul.Shape, unit uint64) ([][32]byte, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	of := fmt.Sprint(challenge, shape, unit)
-	if l.of != of {
-		l.of, l.tiles = "", make([][32]byte, shape.Tiles())
-		if err := l.Engine.Tiles(ctx, l.tiles, challenge, shape, unit); err != nil {
-			return nil, err
-		}
-		l.of = of
-	}
-	return l.tiles, nil
-}
-
-func (l *looker) Tiles(ctx context.Context, out [][32]byte, challenge seed.Seed, shape matmul.Shape, unit uint64) error {
-	all, err := l.all(ctx, challenge, shape, unit)
-	copy(out, all)
-	return err
-}
-
-func (l *looker) Tile(challenge seed.Seed, unit uint64, shape matmul.Shape, ti, tj int) ([32]byte, error) {
-	all, err := l.all(context.Background(), challenge, shape, unit)
-	if err != nil {
-		return [32]byte{}, err
-	}
-	return all[ti*max(shape.Columns(), 1)+tj], nil
-}
-
-func (l *looker) Matmul(ctx context.Context, out [][32]byte, challenge seed.Seed, shape matmul.Shape, units []uint64) error {
-	for i, unit := range units {
-		all, err := l.all(ctx, challenge, shape, unit)
-		if err != nil {
-			return err
-		}
-		out[i] = matmul.Root(all)
-	}
-	return nil
-}
-
 type year struct {
 	t        *testing.T
 	r        *rand.Rand
@@ -152,10 +104,12 @@ func newYear(t *testing.T, start uint64, machines int) *year {
 	if err != nil {
 		t.Fatal(err)
 	}
-	y := &year{t: t, r: rand.New(rand.NewPCG(start, 1)), home: t.TempDir(), engine: &looker{Engine: engine},
-		read: clock.Reading{Wall: time.UnixMilli(1_800_000_000_000)}, commits: map[uint64][]sprintv1.Commit{},
-		bank:  settletest.New("1000000000000000000000000000"),
-		chain: &finals{outcomes: map[uint64]sprintv1.Outcome{}}}
+	y := &year{t: t, r: rand.New(rand.NewPCG(start, 1)), home: t.TempDir(),
+		engine:  &looker{Engine: engine},
+		read:    clock.Reading{Wall: time.UnixMilli(1_800_000_000_000)},
+		commits: map[uint64][]sprintv1.Commit{},
+		bank:    settletest.New("1000000000000000000000000000"),
+		chain:   &finals{outcomes: map[uint64]sprintv1.Outcome{}}}
 	y.chain.commitsOf = func(epoch uint64) []sprintv1.Commit { return y.commits[epoch] }
 	for i := range machines {
 		s := make([]byte, ed25519.SeedSize)
@@ -175,13 +129,15 @@ func (y *year) open() {
 	})
 	y.h, y.closeAll = poolHostAs(y.t, y.home, func(h *Host) {
 		h.o.Clock, h.o.Engine = y.clock, y.engine
-		h.config.Pool.DurationMS, h.config.Pool.UnlockAfter, h.config.Pool.MaxNodes, h.config.Pool.Least = 1, 3, len(y.machines), "1"
+		h.config.Pool.DurationMS, h.config.Pool.UnlockAfter, h.config.Pool.MaxNodes,
+			h.config.Pool.Least = 1, 3, len(y.machines), "1"
 	})
 	if y.h.pay.ledger == nil {
 		y.t.Fatalf("day %d: the pool does not open: %s", y.epoch, y.h.pay.failed)
 	}
 	y.h.sees(y.chain)
-	y.h.pay.settler = settle.New(settle.Config{Ledger: y.h.pay.ledger, Chain: y.bank, Account: "cpc1payer", Logger: y.h.log})
+	y.h.pay.settler = settle.New(settle.Config{Ledger: y.h.pay.ledger, Chain: y.bank,
+		Account: "cpc1payer", Logger: y.h.log})
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	running.Go(func() { _ = y.h.pay.pool.Run(ctx) })
@@ -230,19 +186,23 @@ func (y *year) until(what string, do func() error) {
 
 func (y *year) asking(m *yearMachine, what string) (mpoc.Asking, signed.Signature) {
 	m.asked++
-	q := mpoc.Asking{HostKey: signed.KeyOf(y.h.o.HostKey), DeviceKey: signed.KeyOf(m.key), What: what, Time: uint64(y.clock.Wall().UnixMilli()), Count: m.asked}
+	q := mpoc.Asking{HostKey: signed.KeyOf(y.h.o.HostKey), DeviceKey: signed.KeyOf(m.key),
+		What: what, Time: uint64(y.clock.Wall().UnixMilli()), Count: m.asked}
 	return q, q.Sign(m.key)
 }
 
 func (y *year) register(m *yearMachine) {
 	y.until("register", func() error {
-		n, err := y.h.pay.pool.Nonce(y.t.Context(), mpocv1.NonceRequest{DeviceKey: signed.KeyOf(m.key)})
+		n, err := y.h.pay.pool.Nonce(y.t.Context(),
+			mpocv1.NonceRequest{DeviceKey: signed.KeyOf(m.key)})
 		if err != nil {
 			return err
 		}
-		r := mpoc.Registration{Chain: n.Chain, HostKey: n.HostKey, DeviceKey: signed.KeyOf(m.key), Nonce: n.Nonce, Agent: "year", Engine: "cpu", Payout: m.payout(),
+		r := mpoc.Registration{Chain: n.Chain, HostKey: n.HostKey, DeviceKey: signed.KeyOf(m.key),
+			Nonce: n.Nonce, Agent: "year", Engine: "cpu", Payout: m.payout(),
 			Devices: []mpoc.Claimed{{ID: "cpu-0", Engine: "cpu"}}, RateOps: 2_000_000_000}
-		_, err = y.h.pay.pool.Register(y.t.Context(), mpocv1.RegisterRequest{Registration: r, Signature: r.Sign(m.key)})
+		_, err = y.h.pay.pool.Register(y.t.Context(),
+			mpocv1.RegisterRequest{Registration: r, Signature: r.Sign(m.key)})
 		return err
 	})
 }
@@ -288,11 +248,13 @@ func (y *year) submit(m *yearMachine) {
 		var c mpocv1.Challenge
 		y.until("challenge", func() (err error) {
 			q, sig := y.asking(m, mpoc.AskChallenge)
-			c, err = y.h.pay.pool.Challenge(y.t.Context(), mpocv1.ChallengeRequest{Asking: q, Signature: sig})
+			c, err = y.h.pay.pool.Challenge(y.t.Context(),
+				mpocv1.ChallengeRequest{Asking: q, Signature: sig})
 			return err
 		})
 		tiles := make([][32]byte, c.Terms.Shape.Matmul().Tiles())
-		if err := y.engine.Tiles(y.t.Context(), tiles, seed.Seed(c.Terms.Seed), c.Terms.Shape.Matmul(), 0); err != nil {
+		if err := y.engine.Tiles(y.t.Context(), tiles, seed.Seed(c.Terms.Seed),
+			c.Terms.Shape.Matmul(), 0); err != nil {
 			y.t.Fatal(err)
 		}
 		y.mu.Lock() // or it would be the fastest machine in the world, and get the largest shape
@@ -300,10 +262,13 @@ func (y *year) submit(m *yearMachine) {
 		y.mu.Unlock()
 		var tree commit.Log
 		tree.Append(c.Terms.LeafHash(0, matmul.Root(tiles)))
-		log := mpoc.Log{Terms: c.Terms, Commit: mpoc.Commit{Loops: 1, ComputeTime: 1, MerkleRoot: tree.Root()}}
+		log := mpoc.Log{Terms: c.Terms, Commit: mpoc.Commit{Loops: 1, ComputeTime: 1,
+			MerkleRoot: tree.Root()}}
 		var draw mpoc.Draw
 		y.until("commit", func() error {
-			a, err := y.h.pay.pool.Commit(y.t.Context(), mpocv1.CommitRequest{ChallengeID: c.Terms.ChallengeID, Token: c.Token, Seed: c.Terms.Seed, Commit: log.Commit, DeviceSignature: log.Sign(m.key)})
+			a, err := y.h.pay.pool.Commit(y.t.Context(),
+				mpocv1.CommitRequest{ChallengeID: c.Terms.ChallengeID, Token: c.Token,
+					Seed: c.Terms.Seed, Commit: log.Commit, DeviceSignature: log.Sign(m.key)})
 			draw = a.Draw
 			return err
 		})
@@ -324,14 +289,18 @@ func (y *year) submit(m *yearMachine) {
 			proof.Tiles = append(proof.Tiles, o)
 		}
 		y.until("proof", func() error {
-			a, err := y.h.pay.pool.Proof(y.t.Context(), mpocv1.ProofRequest{ChallengeID: c.Terms.ChallengeID, Token: c.Token, Seed: c.Terms.Seed, Commit: log.Commit,
-				Samples: proof.Samples, Tiles: proof.Tiles, DeviceSignature: proof.Sign(log, draw, m.key)})
+			a, err := y.h.pay.pool.Proof(y.t.Context(),
+				mpocv1.ProofRequest{ChallengeID: c.Terms.ChallengeID, Token: c.Token,
+					Seed: c.Terms.Seed, Commit: log.Commit,
+					Samples: proof.Samples, Tiles: proof.Tiles,
+					DeviceSignature: proof.Sign(log, draw, m.key)})
 			receipt = a.Receipt
 			return err
 		})
 	}
 	if receipt.Outcome.Status != mpoc.Accepted {
-		y.t.Fatalf("day %d: an honest machine is judged: %s: %s", y.epoch, receipt.Outcome.Status, receipt.Reason)
+		y.t.Fatalf("day %d: an honest machine is judged: %s: %s", y.epoch, receipt.Outcome.Status,
+			receipt.Reason)
 	}
 	pay, err := ledger.ParseAmount(string(receipt.Outcome.Pay))
 	if err != nil {
@@ -343,7 +312,8 @@ func (y *year) submit(m *yearMachine) {
 // sprint is one epoch: some machines' leaves are stored, committed to, and the chain
 // credits the epoch.
 func (y *year) sprint() {
-	e := sprintv1.Epoch{Number: y.epoch, Params: sprintv1.Params{Class: "nano", Samples: 200, CreditEpsPpm: 50_000, KeepEpochs: 3}}
+	e := sprintv1.Epoch{Number: y.epoch, Params: sprintv1.Params{Class: "nano", Samples: 200,
+		CreditEpsPpm: 50_000, KeepEpochs: 3}}
 	bound := books.OwnBound(e)
 	rate, err := ledger.ParseAmount(y.h.config.pool().PayPerTebiop)
 	if err != nil {
@@ -363,16 +333,19 @@ func (y *year) sprint() {
 			return log.Append(0, make([]byte, count*record.Size), leaflog.Signature{})
 		})
 		y.h.pay.books.Promise(e, transformer.Nano, key, count)
-		y.commits[y.epoch] = append(y.commits[y.epoch], sprintv1.Commit{Node: key.Node, Segment: 1, Count: count})
+		y.commits[y.epoch] = append(y.commits[y.epoch],
+			sprintv1.Commit{Node: key.Node, Segment: 1, Count: count})
 		ops := credit.Credited(count, bound) * transformer.Nano.Ops()
 		m.earned = m.earned.Add(ledger.Pay(ops, rate))
 	}
-	y.chain.outcomes[y.epoch] = sprintv1.Outcome{Participant: y.h.config.Participant, Result: sprintv1.ResultCredited, Credited: 1}
+	y.chain.outcomes[y.epoch] = sprintv1.Outcome{Participant: y.h.config.Participant,
+		Result: sprintv1.ResultCredited, Credited: 1}
 }
 
 // credit is what the loop of payments does with epochs.
 func (y *year) credit() {
-	e := sprintv1.Epoch{Number: y.epoch, Phase: sprintv1.PhaseFinalised, Params: sprintv1.Params{KeepEpochs: 3}}
+	e := sprintv1.Epoch{Number: y.epoch, Phase: sprintv1.PhaseFinalised,
+		Params: sprintv1.Params{KeepEpochs: 3}}
 	y.until("credit", func() error { return y.h.pay.books.Step(y.t.Context(), e) })
 	y.until("prune", func() error {
 		if y.epoch > 4 {
@@ -386,7 +359,8 @@ func (y *year) credit() {
 func (y *year) pay(blocks int) {
 	for range blocks {
 		_ = y.h.pay.settler.Step(y.t.Context(), y.bank.Height) // the next one tries again
-		if st := y.h.pay.settler.Status(); st.Doing == "stopped" && st.Plan != nil && st.Plan.Ready {
+		if st := y.h.pay.settler.Status(); st.Doing == "stopped" &&
+			st.Plan != nil && st.Plan.Ready {
 			if st.Plan.Missing != "" {
 				y.t.Fatalf("day %d: %s", y.epoch, st.Plan.Missing)
 			}
@@ -480,11 +454,13 @@ func TestAYear(t *testing.T) {
 
 // version1 puts the files of an older version there, before the first start.
 func (y *year) version1() {
-	for name, from := range map[string]string{ledgerName: "ledger/testdata/version1.db", poolName: "pool/testdata/version1.db"} {
+	for name, from := range map[string]string{ledgerName: "ledger/testdata/version1.db",
+		poolName: "pool/testdata/version1.db"} {
 		raw, err := os.ReadFile(from)
 		if err == nil {
 			path := filepath.Join(y.home, name)
-			err = errors.Join(os.MkdirAll(filepath.Dir(path), 0o700), os.WriteFile(path, raw, 0o600))
+			err = errors.Join(os.MkdirAll(filepath.Dir(path), 0o700),
+				os.WriteFile(path, raw, 0o600))
 		}
 		if err != nil {
 			y.t.Fatal(err)
@@ -505,7 +481,8 @@ func (y *year) disk() func(string, bool) error {
 		mu.Unlock()
 		switch n {
 		case 0:
-			return &fs.PathError{Op: "write", Path: path, Err: fmt.Errorf("input/output error (after it was done: %v)", done)}
+			return &fs.PathError{Op: "write", Path: path, Err: fmt.Errorf("input/output error "+
+				"(after it was done: %v)", done)}
 		case 1:
 			time.Sleep(2 * time.Millisecond)
 		}
@@ -534,14 +511,15 @@ func (y *year) clockDay() {
 }
 
 func (y *year) size() (n int64) {
-	_ = filepath.WalkDir(filepath.Join(y.home, "data"), func(path string, d fs.DirEntry, err error) error {
-		if err == nil && !d.IsDir() {
-			if info, err := d.Info(); err == nil {
-				n += info.Size()
+	_ = filepath.WalkDir(filepath.Join(y.home, "data"),
+		func(path string, d fs.DirEntry, err error) error {
+			if err == nil && !d.IsDir() {
+				if info, err := d.Info(); err == nil {
+					n += info.Size()
+				}
 			}
-		}
-		return nil
-	})
+			return nil
+		})
 	return n
 }
 
@@ -567,7 +545,9 @@ func (y *year) end(machines, days int, most int64) {
 			t.Fatal(err)
 		}
 		if have.Cmp(m.earned) != 0 || !ahead.IsZero() || !a.Settling.IsZero() {
-			t.Errorf("machine %d earned %s; it was paid %s and is owed %s locked, %s due; ahead %s, settling %s", i, m.earned, y.bank.Paid[m.payout()], a.Locked, a.Due, ahead, a.Settling)
+			t.Errorf("machine %d earned %s; it was paid %s and is owed %s locked, %s due; ahead "+
+				"%s, settling %s", i, m.earned, y.bank.Paid[m.payout()], a.Locked,
+				a.Due, ahead, a.Settling)
 		}
 		if a.Strikes != 0 || !a.Forfeited.IsZero() {
 			t.Errorf("machine %d was judged: %+v", i, a)
@@ -586,8 +566,10 @@ func (y *year) end(machines, days int, most int64) {
 	if status.Failed+status.Rejected+status.Faulty > 0 {
 		t.Errorf("judged: %+v", status)
 	}
-	t.Logf("%d machines, %d days: %d restarts, %d restores, %d calls failed, %d receipts brought back, %d settlements; at most %.1f MB on disk",
-		machines, days, y.restarts, y.restores, y.failed, y.entered, y.bank.Sequence, float64(most)/1e6)
+	t.Logf("%d machines, %d days: %d restarts, %d restores, %d calls failed, %d receipts brought "+
+		"back, %d settlements; at most %.1f MB on disk",
+		machines, days, y.restarts, y.restores, y.failed, y.entered, y.bank.Sequence,
+		float64(most)/1e6)
 	if bound := int64(machines)*400_000 + 20_000_000; most > bound {
 		t.Errorf("%d bytes on disk, more than %d", most, bound)
 	}

@@ -37,7 +37,9 @@ type Address struct {
 	Fingerprint Fingerprint
 }
 
-func (a Address) String() string { return Scheme + "://" + a.HostPort + "#" + a.Fingerprint.String() }
+func (a Address) String() string {
+	return Scheme + "://" + a.HostPort + "#" + a.Fingerprint.String()
+}
 
 // ParseAddress reads assay://host:port#fingerprint.
 func ParseAddress(s string) (Address, error) {
@@ -57,7 +59,8 @@ func ParseAddress(s string) (Address, error) {
 	}
 	raw, err := hex.DecodeString(u.Fragment)
 	if err != nil || len(raw) != len(Fingerprint{}) {
-		return Address{}, fmt.Errorf("%w: %q needs the fingerprint after #, 32 hex digits; the host prints the whole line", ErrAddress, s)
+		return Address{}, fmt.Errorf("%w: %q needs the fingerprint after #, 32 hex digits; the "+
+			"host prints the whole line", ErrAddress, s)
 	}
 	return Address{HostPort: net.JoinHostPort(host, port), Fingerprint: Fingerprint(raw)}, nil
 }

@@ -46,7 +46,8 @@ func LoadKey(path string) (ed25519.PrivateKey, error) {
 	if err := durable.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("link: key directory: %w", err)
 	}
-	err = durable.Create(path, fmt.Appendf(nil, "%x\n%x\n", key.Seed(), key[ed25519.SeedSize:]), 0o600)
+	err = durable.Create(path, fmt.Appendf(nil, "%x\n%x\n", key.Seed(), key[ed25519.SeedSize:]),
+		0o600)
 	if errors.Is(err, fs.ErrExist) { // another process was faster, and may not have synced it yet
 		err = durable.SyncDir(dir)
 	}
@@ -65,10 +66,14 @@ func readKey(path string) (ed25519.PrivateKey, error) {
 		return nil, fmt.Errorf("%w: %w", ErrKeyFile, err)
 	}
 	if info.Mode().Perm()&0o077 != 0 && runtime.GOOS != "windows" {
-		return nil, fmt.Errorf("%w: %s can be read by others (mode %04o); if nobody did, run: chmod 600 %s (if that changes nothing, the file system keeps no modes: mount it with umask=077, or move the folder to another one)", ErrKeyFile, path, info.Mode().Perm(), path)
+		return nil, fmt.Errorf("%w: %s can be read by others (mode %04o); if nobody did, run: "+
+			"chmod 600 %s (if that changes nothing, the file system keeps no modes: mount it "+
+			"with umask=077, or move the folder to another one)", ErrKeyFile, path,
+			info.Mode().Perm(), path)
 	}
 	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("%w: %s is no regular file; move it away, or restore the key", ErrKeyFile, path)
+		return nil, fmt.Errorf("%w: %s is no regular file; move it away, or restore the key",
+			ErrKeyFile, path)
 	}
 	text, err := os.ReadFile(path)
 	if err != nil {
@@ -78,12 +83,15 @@ func readKey(path string) (ed25519.PrivateKey, error) {
 	first, second, _ := strings.Cut(strings.TrimSpace(string(text)), "\n")
 	seed, err := hex.DecodeString(strings.TrimSpace(first))
 	if err != nil || len(seed) != ed25519.SeedSize {
-		return nil, fmt.Errorf("%w: %s does not hold a key (64 hex digits); restore it, or move it away and a new key is made", ErrKeyFile, path)
+		return nil, fmt.Errorf("%w: %s does not hold a key (64 hex digits); restore it, or move "+
+			"it away and a new key is made", ErrKeyFile, path)
 	}
 	key := ed25519.NewKeyFromSeed(seed)
 	if second = strings.TrimSpace(second); second != "" {
-		if public, err := hex.DecodeString(second); err != nil || !bytes.Equal(public, key[ed25519.SeedSize:]) {
-			return nil, fmt.Errorf("%w: %s is damaged: its second line is not the public key of its first; restore it, or move it away and a new key is made", ErrKeyFile, path)
+		if public, err := hex.DecodeString(second); err != nil ||
+			!bytes.Equal(public, key[ed25519.SeedSize:]) {
+			return nil, fmt.Errorf("%w: %s is damaged: its second line is not the public key of "+
+				"its first; restore it, or move it away and a new key is made", ErrKeyFile, path)
 		}
 	}
 	return key, nil

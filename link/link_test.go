@@ -32,16 +32,20 @@ func keyOf(b byte) ed25519.PrivateKey {
 
 func TestParseAddress(t *testing.T) {
 	const fp = "00112233445566778899aabbccddeeff"
-	for _, good := range []string{"assay://host.example:7400#" + fp, "assay://127.0.0.1:1#" + fp, "assay://[::1]:65535#" + fp} {
+	for _, good := range []string{"assay://host.example:7400#" + fp, "assay://127.0.0.1:1#" + fp,
+		"assay://[::1]:65535#" + fp} {
 		a, err := ParseAddress(good)
 		if err != nil || a.String() != good {
 			t.Errorf("%s: %v, %v", good, a, err)
 		}
 	}
 	for _, bad := range []string{
-		"", "host:7400", "https://host:7400#" + fp, "assay://host#" + fp, "assay://:7400#" + fp, "assay://host:0#" + fp,
-		"assay://host:70000#" + fp, "assay://host:http#" + fp, "assay://host:7400", "assay://host:7400#" + fp[2:], "assay://host:7400#" + fp + "00",
-		"assay://host:7400#zz" + fp[2:], "assay://host:7400/path#" + fp, "assay://host:7400?q#" + fp, "assay://me@host:7400#" + fp, "assay://ho st:1#" + fp,
+		"", "host:7400", "https://host:7400#" + fp, "assay://host#" + fp, "assay://:7400#" + fp,
+		"assay://host:0#" + fp,
+		"assay://host:70000#" + fp, "assay://host:http#" + fp, "assay://host:7400",
+		"assay://host:7400#" + fp[2:], "assay://host:7400#" + fp + "00",
+		"assay://host:7400#zz" + fp[2:], "assay://host:7400/path#" + fp,
+		"assay://host:7400?q#" + fp, "assay://me@host:7400#" + fp, "assay://ho st:1#" + fp,
 	} {
 		if a, err := ParseAddress(bad); !errors.Is(err, ErrAddress) {
 			t.Errorf("%q was accepted as %v, %v", bad, a, err)
@@ -93,7 +97,8 @@ func TestLoadKey(t *testing.T) {
 	if err := os.Chmod(path, 0o640); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := LoadKey(path); !errors.Is(err, ErrKeyFile) || !strings.Contains(err.Error(), "chmod 600") {
+	if _, err := LoadKey(path); !errors.Is(err, ErrKeyFile) ||
+		!strings.Contains(err.Error(), "chmod 600") {
 		t.Errorf("a key that others can read: %v", err)
 	}
 	for _, text := range []string{"", "abc", strings.Repeat("0", 62), strings.Repeat("x", 64)} {
@@ -128,7 +133,8 @@ func server(t *testing.T, limits Limits, serve func(*Socket) error) (Address, <-
 	s.Config.ConnContext = ConnContext
 	s.StartTLS()
 	t.Cleanup(s.Close)
-	return Address{s.Listener.Addr().String(), FingerprintOf(keyOf(1).Public().(ed25519.PublicKey))}, ended
+	return Address{s.Listener.Addr().String(),
+		FingerprintOf(keyOf(1).Public().(ed25519.PublicKey))}, ended
 }
 
 var testLimits = Limits{Message: 1000, Write: 5 * time.Second, Ping: time.Minute}
@@ -175,7 +181,8 @@ func TestSocket(t *testing.T) {
 	if err := s.Send(t.Context(), []byte("bad")); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.Receive(t.Context()); !errors.Is(err, ErrClosed) || !strings.Contains(err.Error(), "do not say that") {
+	if _, err := s.Receive(t.Context()); !errors.Is(err, ErrClosed) ||
+		!strings.Contains(err.Error(), "do not say that") {
 		t.Fatalf("closed with %v", err)
 	}
 	if err := <-ended; err == nil || err.Error() != "do not say that" {
@@ -205,21 +212,24 @@ func TestSilentPeer(t *testing.T) {
 		limits Limits
 		write  func(s *Socket) func(context.Context) error
 	}{
-		"writes": {Limits{Message: 10, Write: 50 * time.Millisecond, Ping: time.Minute}, func(s *Socket) func(context.Context) error {
-			return func(ctx context.Context) error {
-				for {
-					if err := s.Send(ctx, make([]byte, 1<<20)); err != nil {
-						return err
+		"writes": {Limits{Message: 10, Write: 50 * time.Millisecond, Ping: time.Minute},
+			func(s *Socket) func(context.Context) error {
+				return func(ctx context.Context) error {
+					for {
+						if err := s.Send(ctx, make([]byte, 1<<20)); err != nil {
+							return err
+						}
 					}
 				}
-			}
-		}},
-		"pings": {Limits{Message: 10, Write: time.Minute, Ping: 50 * time.Millisecond}, func(*Socket) func(context.Context) error {
-			return func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }
-		}},
-		"closing": {Limits{Message: 10, Write: 50 * time.Millisecond, Ping: time.Minute}, func(*Socket) func(context.Context) error {
-			return func(context.Context) error { return errors.New("done") }
-		}},
+			}},
+		"pings": {Limits{Message: 10, Write: time.Minute, Ping: 50 * time.Millisecond},
+			func(*Socket) func(context.Context) error {
+				return func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }
+			}},
+		"closing": {Limits{Message: 10, Write: 50 * time.Millisecond, Ping: time.Minute},
+			func(*Socket) func(context.Context) error {
+				return func(context.Context) error { return errors.New("done") }
+			}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			to, ended := server(t, c.limits, func(s *Socket) error {
@@ -267,8 +277,8 @@ func TestSlowMessage(t *testing.T) {
 	}
 }
 
-// A digit of a key's file that is another makes no other key of it: the public key stands beside. Files of earlier
-// programs hold the seed alone.
+// A digit of a key's file that is another makes no other key of it: the public key stands beside.
+// Files of earlier programs hold the seed alone.
 func TestADamagedKeyIsNoOtherKey(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "key")
 	key, err := LoadKey(path)
@@ -289,7 +299,8 @@ func TestADamagedKeyIsNoOtherKey(t *testing.T) {
 		bad := bytes.Clone(text)
 		bad[at] ^= 1
 		write(bad)
-		if got, err := LoadKey(path); err == nil && !got.Equal(key) || err != nil && (!errors.Is(err, ErrKeyFile) || !strings.Contains(err.Error(), path)) {
+		if got, err := LoadKey(path); err == nil && !got.Equal(key) || err != nil &&
+			(!errors.Is(err, ErrKeyFile) || !strings.Contains(err.Error(), path)) {
 			t.Fatalf("byte %d: %v", at, err)
 		}
 	}
@@ -303,7 +314,8 @@ func TestOnlyTheRightKeys(t *testing.T) {
 	to, _ := server(t, testLimits, echo)
 	wrong := to
 	wrong.Fingerprint[15] ^= 1
-	if _, err := Dial(t.Context(), wrong, "/", keyOf(2), testLimits); !errors.Is(err, ErrFingerprint) {
+	if _, err := Dial(t.Context(), wrong, "/", keyOf(2), testLimits); !errors.Is(err,
+		ErrFingerprint) {
 		t.Errorf("wrong fingerprint: %v", err)
 	}
 
@@ -341,7 +353,9 @@ func TestOnlyTheRightKeys(t *testing.T) {
 		"an ECDSA key": func(c *tls.Config) {
 			c.Certificates = []tls.Certificate{{Certificate: [][]byte{ec}, PrivateKey: ecKey}}
 		},
-		"TLS 1.2": func(c *tls.Config) { c.MinVersion, c.MaxVersion = tls.VersionTLS12, tls.VersionTLS12 },
+		"TLS 1.2": func(c *tls.Config) {
+			c.MinVersion, c.MaxVersion = tls.VersionTLS12, tls.VersionTLS12
+		},
 	} {
 		if get(change) == nil {
 			t.Errorf("%s was accepted", name)

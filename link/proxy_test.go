@@ -56,7 +56,8 @@ func TestProxy(t *testing.T) {
 		t.Fatal(err)
 	}
 	limits := Limits{Message: 1 << 16, Write: 5 * time.Second, Ping: time.Minute}
-	host := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	host := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter,
+		r *http.Request) {
 		if r.URL.Path != "/socket" {
 			_, _ = io.WriteString(w, "hello")
 			return
@@ -86,9 +87,12 @@ func TestProxy(t *testing.T) {
 		{name: "by a private name", host: "localhost", answer: http.StatusForbidden},
 		{name: "by a public name", host: "assay.invalid", answer: http.StatusOK, through: true},
 		{name: "by a public address", host: "192.0.2.7", answer: http.StatusOK, through: true},
-		{name: "refused by the proxy", host: "192.0.2.7", answer: http.StatusForbidden, through: true, says: "403 Forbidden"},
-		{name: "a dead proxy", host: "192.0.2.7", answer: http.StatusOK, dead: true, says: "refused"},
-		{name: "named in NO_PROXY", host: "assay.invalid", answer: http.StatusOK, noProxy: "assay.invalid", says: "no machine is known"},
+		{name: "refused by the proxy", host: "192.0.2.7", answer: http.StatusForbidden,
+			through: true, says: "403 Forbidden"},
+		{name: "a dead proxy", host: "192.0.2.7", answer: http.StatusOK,
+			dead: true, says: "refused"},
+		{name: "named in NO_PROXY", host: "assay.invalid", answer: http.StatusOK,
+			noProxy: "assay.invalid", says: "no machine is known"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			proxy, asked := throughTo(t, at, c.answer)
@@ -99,7 +103,8 @@ func TestProxy(t *testing.T) {
 			if c.dead {
 				proxy.Close()
 			}
-			to := Address{HostPort: net.JoinHostPort(c.host, port), Fingerprint: FingerprintOf(key(1).Public().(ed25519.PublicKey))}
+			to := Address{HostPort: net.JoinHostPort(c.host, port),
+				Fingerprint: FingerprintOf(key(1).Public().(ed25519.PublicKey))}
 			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 			defer cancel()
 			s, err := Dial(ctx, to, "/socket", key(2), limits)
@@ -112,7 +117,8 @@ func TestProxy(t *testing.T) {
 			}
 			transport := Transport(mine)
 			defer transport.CloseIdleConnections()
-			request, rerr := http.NewRequestWithContext(ctx, http.MethodGet, "https://"+to.HostPort+"/", nil)
+			request, rerr := http.NewRequestWithContext(ctx, http.MethodGet,
+				"https://"+to.HostPort+"/", nil)
 			if rerr != nil {
 				t.Fatal(rerr)
 			}
@@ -131,7 +137,8 @@ func TestProxy(t *testing.T) {
 				if !strings.Contains(reason, c.says) {
 					t.Errorf("%s: %s", what, reason)
 				}
-				if named := strings.Contains(reason, "proxy "+proxy.URL) && strings.Contains(next, "NO_PROXY"); named == (c.noProxy != "") {
+				if named := strings.Contains(reason, "proxy "+proxy.URL) &&
+					strings.Contains(next, "NO_PROXY"); named == (c.noProxy != "") {
 					t.Errorf("%s: the proxy is named: %v, in %q", what, named, reason)
 				}
 			}

@@ -52,19 +52,24 @@ type Socket struct {
 func (s *Socket) Host() ed25519.PublicKey { return s.host }
 
 // Dial connects to a host as the holder of key.
-func Dial(ctx context.Context, to Address, path string, key ed25519.PrivateKey, limits Limits) (*Socket, error) {
+func Dial(ctx context.Context, to Address, path string, key ed25519.PrivateKey,
+	limits Limits) (*Socket, error) {
 	config, err := ClientTLS(key, to.Fingerprint)
 	if err != nil {
 		return nil, err
 	}
 	var raw net.Conn
 	transport := Transport(config)
-	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(got httptrace.GotConnInfo) { raw = got.Conn }})
+	ctx = httptrace.WithClientTrace(ctx,
+		&httptrace.ClientTrace{GotConn: func(got httptrace.GotConnInfo) { raw = got.Conn }})
 	client := &http.Client{
-		Transport:     transport,
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		Transport: transport,
+		CheckRedirect: func(*http.Request, []*http.Request) error {
+			return http.ErrUseLastResponse
+		},
 	}
-	conn, _, err := websocket.Dial(ctx, "wss://"+to.HostPort+path, &websocket.DialOptions{HTTPClient: client})
+	conn, _, err := websocket.Dial(ctx, "wss://"+to.HostPort+path,
+		&websocket.DialOptions{HTTPClient: client})
 	if err != nil {
 		transport.CloseIdleConnections()
 		return nil, fmt.Errorf("link: dial %s: %w", to.HostPort, err)
@@ -115,7 +120,8 @@ func (w slim) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	early, _ := server.Reader.Peek(server.Reader.Buffered()) // the peer's first frames, if it did not wait
+	// the peer's first frames, if it did not wait
+	early, _ := server.Reader.Peek(server.Reader.Buffered())
 	reader := bufio.NewReaderSize(bytes.NewReader(early), max(buffer, len(early)))
 	_, _ = reader.Peek(len(early)) // what is buffered is not lost when the reader is set on conn
 	return conn, bufio.NewReadWriter(reader, bufio.NewWriterSize(conn, buffer)), nil
@@ -183,7 +189,8 @@ func closeReason(err error) (string, bool) {
 //
 // A host has thousands of sockets on which nothing happens. One that waits costs
 // the caller's goroutine, which reads, and write's.
-func (s *Socket) Run(ctx context.Context, handle func(message []byte) error, write func(ctx context.Context) error) error {
+func (s *Socket) Run(ctx context.Context, handle func(message []byte) error,
+	write func(ctx context.Context) error) error {
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	var running sync.WaitGroup

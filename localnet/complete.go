@@ -11,10 +11,11 @@ import (
 	"github.com/assaynet/assay/localnet/crew"
 )
 
-// words completes what kill and heal take: a participant of the network that the command is about, or of all that run in
-// the temporary folder, then a kind of process. No files.
+// words completes what kill and heal take: a participant of the network that the command is about,
+// or of all that run in the temporary folder, then a kind of process. No files.
 func words(home *string) cobra.CompletionFunc {
-	return func(cmd *cobra.Command, args []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
+	return func(cmd *cobra.Command, args []string, _ string) ([]cobra.Completion,
+		cobra.ShellCompDirective) {
 		var list []cobra.Completion
 		switch len(args) {
 		case 0:

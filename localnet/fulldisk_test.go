@@ -12,8 +12,8 @@ import (
 	"github.com/assaynet/assay/internal/fulldisk"
 )
 
-// A network is made on a disk that is full from the k-th write on: the error names the disk, and with space the same
-// command makes it, whole.
+// A network is made on a disk that is full from the k-th write on: the error names the disk, and
+// with space the same command makes it, whole.
 func TestANetworksDiskFillsAtEachWrite(t *testing.T) {
 	make := func(t *testing.T, k int) int {
 		folder := filepath.Join(t.TempDir(), "net")
@@ -25,7 +25,8 @@ func TestANetworksDiskFillsAtEachWrite(t *testing.T) {
 		n, err := New(o)
 		writes := disk.Writes()
 		if k > 0 {
-			if !errors.Is(err, syscall.ENOSPC) || !strings.Contains(err.Error(), folder) || strings.Contains(err.Error(), ".unfinished-") {
+			if !errors.Is(err, syscall.ENOSPC) || !strings.Contains(err.Error(), folder) ||
+				strings.Contains(err.Error(), ".unfinished-") {
 				t.Errorf("%s: %v", disk.First(), err)
 			}
 			disk.Free()

@@ -61,8 +61,8 @@ type Options struct {
 	Params *sprintv1.Params
 	// BlockTime is the pause between blocks; 700 ms by default.
 	BlockTime time.Duration
-	// Asked names the options above that a person set by their flags: a network that exists must have been made with the
-	// same. Others do not matter for it.
+	// Asked names the options above that a person set by their flags: a network that exists must
+	// have been made with the same. Others do not matter for it.
 	Asked []string
 	// Stay leaves a process down that ended by itself; Run starts it again otherwise.
 	Stay bool
@@ -84,7 +84,8 @@ type Network struct {
 	Chain   string    `json:"chain"`
 	Faucet  string    `json:"faucet"`
 	Members []*Member `json:"members"`
-	// Genesis is the SHA-256 of every member's genesis file, in hexadecimal digits; empty for networks of earlier programs.
+	// Genesis is the SHA-256 of every member's genesis file, in hexadecimal digits; empty for
+	// networks of earlier programs.
 	Genesis string `json:"genesis,omitempty"`
 
 	blockTime time.Duration
@@ -113,7 +114,8 @@ type Member struct {
 	StatusAddress string `json:"status"`
 }
 
-// New makes a network in its folder, or finds the one that is there. The folder is the network's until Stop.
+// New makes a network in its folder, or finds the one that is there. The folder is the network's
+// until Stop.
 func New(o Options) (*Network, error) {
 	if o.Home == "" {
 		if err := new(Network).creatable(o); err != nil {
@@ -129,7 +131,8 @@ func New(o Options) (*Network, error) {
 	if err != nil {
 		return nil, err
 	}
-	n := &Network{Home: home, conns: map[int]*grpc.ClientConn{}, blockTime: o.BlockTime, pool: o.Pool}
+	n := &Network{Home: home, conns: map[int]*grpc.ClientConn{}, blockTime: o.BlockTime,
+		pool: o.Pool}
 	if n.blockTime == 0 {
 		n.blockTime = 700 * time.Millisecond
 	}
@@ -137,7 +140,8 @@ func New(o Options) (*Network, error) {
 	if err != nil {
 		return nil, err
 	}
-	n.crew = &crew.Crew{Program: exe, Stay: o.Stay, Heal: program() + " localnet heal --home " + home}
+	n.crew = &crew.Crew{Program: exe, Stay: o.Stay,
+		Heal: program() + " localnet heal --home " + home}
 	_, err = os.Stat(filepath.Join(home, stateFile))
 	made := err == nil
 	switch {
@@ -165,8 +169,8 @@ func New(o Options) (*Network, error) {
 	return n, nil
 }
 
-// clear removes what a network that could not be made has left in its folder, which was empty: the next attempt finds it
-// so.
+// clear removes what a network that could not be made has left in its folder, which was empty: the
+// next attempt finds it so.
 func (n *Network) clear() error {
 	entries, err := os.ReadDir(n.Home)
 	for _, e := range entries {
@@ -177,21 +181,24 @@ func (n *Network) clear() error {
 	return err
 }
 
-// lock keeps a second local network off the folder, which would give the first one's processes other ports.
+// lock keeps a second local network off the folder, which would give the first one's processes
+// other ports.
 func (n *Network) lock() (err error) {
 	if err := durable.MkdirAll(n.Home, 0o755); err != nil {
 		return fmt.Errorf("localnet: %w", err)
 	}
 	n.unlock, err = durable.Lock(filepath.Join(n.Home, lockFile))
 	if held, ok := errors.AsType[*durable.Held](err); ok {
-		return fmt.Errorf("localnet: %s runs the network in %s already: stop that one first, or name another --home", held.Holder(), n.Home)
+		return fmt.Errorf("localnet: %s runs the network in %s already: stop that one first, or "+
+			"name another --home", held.Holder(), n.Home)
 	} else if err != nil {
 		return fmt.Errorf("localnet: %w", err)
 	}
 	return nil
 }
 
-// agrees refuses flags that contradict the network that is in the folder: it keeps what it was made with.
+// agrees refuses flags that contradict the network that is in the folder: it keeps what it was made
+// with.
 func (n *Network) agrees(o Options) error {
 	cheat := n.Members[len(n.Members)-1].Cheat
 	pool, err := n.pools()
@@ -206,12 +213,16 @@ func (n *Network) agrees(o Options) error {
 		flag, asked, has string
 		same             bool
 	}{
-		{"participants", fmt.Sprintf("--participants %d", o.Participants), "with " + count(len(n.Members), "participant"), o.Participants == len(n.Members)},
-		{"cheat", "--cheat " + cmp.Or(o.Cheat, adversary.None), "with --cheat " + cheat, cmp.Or(o.Cheat, adversary.None) == cheat},
+		{"participants", fmt.Sprintf("--participants %d", o.Participants),
+			"with " + count(len(n.Members), "participant"), o.Participants == len(n.Members)},
+		{"cheat", "--cheat " + cmp.Or(o.Cheat, adversary.None), "with --cheat " + cheat,
+			cmp.Or(o.Cheat, adversary.None) == cheat},
 		{"pool", fmt.Sprintf("--pool=%t", o.Pool), with, o.Pool == pool},
 	} {
 		if slices.Contains(o.Asked, c.flag) && !c.same {
-			return fmt.Errorf("localnet: %s: the network in %s was made %s, and keeps it: leave the flag out to go on with that network, or name another --home for a new one", c.asked, n.Home, c.has)
+			return fmt.Errorf("localnet: %s: the network in %s was made %s, and keeps it: leave "+
+				"the flag out to go on with that network, or name another --home for a new one",
+				c.asked, n.Home, c.has)
 		}
 	}
 	return nil
@@ -226,7 +237,8 @@ func (n *Network) pools() (bool, error) {
 	return c.Pool != nil && c.Pool.Enabled, nil
 }
 
-// Start chooses free ports, writes them down and starts every process; it returns when all nodes answer.
+// Start chooses free ports, writes them down and starts every process; it returns when all nodes
+// answer.
 func (n *Network) Start(ctx context.Context) error { return n.start(ctx, Node, Host, Worker) }
 
 // StartNodes is Start for a chain without anybody who computes: no hosts, no workers.
@@ -236,7 +248,8 @@ func (n *Network) start(ctx context.Context, roles ...Role) error {
 	if err := n.launch(roles...); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, 2*time.Minute, errors.New("the nodes did not answer within two minutes"))
+	ctx, cancel := context.WithTimeoutCause(ctx, 2*time.Minute, errors.New("the nodes did not "+
+		"answer within two minutes"))
 	defer cancel()
 	for i, m := range n.Members {
 		q, err := n.Sprint(i)
@@ -332,12 +345,15 @@ func (n *Network) args(i int, role Role) ([]string, error) {
 			return nil, err
 		}
 		// Workers of a local network share a machine, and leave its GPUs to others.
-		args := []string{"localnet", "worker", "start", "--host", url, "--home", filepath.Join(m.Home, "worker"), "--device", "cpu",
+		args := []string{"localnet", "worker", "start", "--host", url, "--home",
+			filepath.Join(m.Home, "worker"), "--device", "cpu",
 			"--threads", fmt.Sprint(max(1, runtime.NumCPU()/len(n.Members))), "--nice", "19"}
 		switch m.Cheat {
 		case adversary.Forge, adversary.Skip, adversary.Reuse:
 			victim := n.Members[0]
-			args = append([]string{"localnet", "worker", "--cheat", strings.Join([]string{m.Cheat, n.Chain, m.Address, NodeID, victim.Address, NodeID}, ":")}, args[2:]...)
+			args = append([]string{"localnet", "worker", "--cheat",
+				strings.Join([]string{m.Cheat, n.Chain, m.Address, NodeID, victim.Address, NodeID},
+					":")}, args[2:]...)
 		}
 		return args, nil
 	}
@@ -429,7 +445,8 @@ func Until(ctx context.Context, what string, check func() (bool, error)) error {
 		last = err
 		select {
 		case <-ctx.Done():
-			return errors.Join(fmt.Errorf("localnet: waiting for %s: %w", what, context.Cause(ctx)), last)
+			return errors.Join(fmt.Errorf("localnet: waiting for %s: %w", what, context.Cause(ctx)),
+				last)
 		case <-ticker.C:
 		}
 	}

@@ -32,7 +32,8 @@ func TestAnyHome(t *testing.T) {
 		}
 		for _, m := range again.Members {
 			c, err := home.Load(m.Home)
-			if err != nil || c.Comet.GenesisFile() != filepath.Join(folder, m.Name, home.Genesis) || c.Comet.P2P.PersistentPeers == "" {
+			if err != nil || c.Comet.GenesisFile() != filepath.Join(folder, m.Name, home.Genesis) ||
+				c.Comet.P2P.PersistentPeers == "" {
 				t.Errorf("%s: its node's settings: %v", m.Name, err)
 			}
 			if c, err := host.Load(m.Home); err != nil || c.Chain != first.Chain {

@@ -17,8 +17,9 @@ import (
 	"github.com/assaynet/assay/poc/audit"
 )
 
-// account prints a network's life. Lines that stand are printed once. On a terminal the running phase is redrawn in place
-// below them; elsewhere it is printed at every heartbeat of a phase that takes long.
+// account prints a network's life. Lines that stand are printed once. On a terminal the running
+// phase is redrawn in place below them; elsewhere it is printed at every heartbeat of a phase that
+// takes long.
 type account struct {
 	w         io.Writer
 	live      bool
@@ -123,7 +124,8 @@ func bar(done, total int64) string {
 }
 
 // describe says where the running epoch stands, in one line.
-func describe(now sprintv1.QueryCurrentResponse, leaves uint64, committed, opened, verdicts int) string {
+func describe(now sprintv1.QueryCurrentResponse, leaves uint64, committed, opened,
+	verdicts int) string {
 	e := now.Epoch
 	part := func(from, to int64) string {
 		return fmt.Sprintf("%s block %d of %d", bar(now.Height-from, to-from), now.Height, to)
@@ -134,21 +136,28 @@ func describe(now sprintv1.QueryCurrentResponse, leaves uint64, committed, opene
 			return part(e.Seed1Height, e.PrepareUntil) + ", workers build the model"
 		}
 	case sprintv1.PhaseCompute:
-		return part(e.ComputeStart-1, e.ComputeEnd) + fmt.Sprintf(", %s leaves, %s committed", thousands(leaves), count(committed, "log"))
+		return part(e.ComputeStart-1, e.ComputeEnd) + fmt.Sprintf(", %s leaves, %s committed",
+			thousands(leaves), count(committed, "log"))
 	case sprintv1.PhaseWrapUp:
-		return part(e.ComputeEnd, e.WrapupUntil) + fmt.Sprintf(", %s leaves, %s committed", thousands(leaves), count(committed, "log"))
+		return part(e.ComputeEnd, e.WrapupUntil) + fmt.Sprintf(", %s leaves, %s committed",
+			thousands(leaves), count(committed, "log"))
 	case sprintv1.PhaseProof:
-		return part(e.ChallengeHeight, e.ProofUntil) + fmt.Sprintf(", %s opened %d drawn leaves each", count(opened, "participant"), e.Samples)
+		return part(e.ChallengeHeight, e.ProofUntil) + fmt.Sprintf(", %s opened %d drawn leaves "+
+			"each", count(opened, "participant"), e.Samples)
 	case sprintv1.PhaseValidate:
-		return part(e.Round.DrawHeight, e.Round.ValidateUntil) + fmt.Sprintf(", %d of %d members committed to a verdict", verdicts, e.Round.Members)
+		return part(e.Round.DrawHeight,
+			e.Round.ValidateUntil) + fmt.Sprintf(", %d of %d members committed to a verdict",
+			verdicts, e.Round.Members)
 	case sprintv1.PhaseReveal:
 		return part(e.Round.ValidateUntil, e.Round.RevealUntil) + ", members reveal their verdicts"
 	case sprintv1.PhaseCheck:
 		if len(e.Round.CheckMix) > 0 {
-			return part(e.Round.CheckHeight, e.Round.CheckUntil) + ", members open the middle digests that the beacon drew"
+			return part(e.Round.CheckHeight, e.Round.CheckUntil) + ", members open the middle " +
+				"digests that the beacon drew"
 		}
 	case sprintv1.PhaseDispute:
-		return part(e.Round.DisputeStart, e.Round.DisputeUntil) + ", the chain judges named leaves, and whom nobody judged"
+		return part(e.Round.DisputeStart, e.Round.DisputeUntil) + ", the chain judges named " +
+			"leaves, and whom nobody judged"
 	}
 	if now.Until > 0 {
 		return fmt.Sprintf("block %d, until %d: %s", now.Height, now.Until, now.Reason)
@@ -162,7 +171,8 @@ func ResultName(r sprintv1.Result) string {
 }
 
 // table prints what an epoch meant for everyone.
-func (a *account) table(e sprintv1.Epoch, outcomes []sprintv1.Outcome, label func(participant, moniker string) string) {
+func (a *account) table(e sprintv1.Epoch, outcomes []sprintv1.Outcome,
+	label func(participant, moniker string) string) {
 	credited := 0
 	for _, o := range outcomes {
 		if o.Result == sprintv1.ResultCredited {
@@ -173,7 +183,8 @@ func (a *account) table(e sprintv1.Epoch, outcomes []sprintv1.Outcome, label fun
 	if e.Void {
 		head = "void: " + e.VoidReason + "; weight that was shown stays, the rest is halved"
 	}
-	a.line("epoch %d finalised at block %d after %d blocks: %s", e.Number, e.FinalisedHeight, e.FinalisedHeight-e.Start, head)
+	a.line("epoch %d finalised at block %d after %d blocks: %s", e.Number, e.FinalisedHeight,
+		e.FinalisedHeight-e.Start, head)
 	left := a.rows(outcomes, label)
 	for _, o := range outcomes {
 		if o.Result != sprintv1.ResultCredited && o.Result != sprintv1.ResultVoid {
@@ -186,8 +197,8 @@ func (a *account) table(e sprintv1.Epoch, outcomes []sprintv1.Outcome, label fun
 	}
 }
 
-// column is one of a table. Of columns that do not fit the one with the highest rank is left out first; those of rank 0
-// stay.
+// column is one of a table. Of columns that do not fit the one with the highest rank is left out
+// first; those of rank 0 stay.
 type column struct {
 	head string
 	rank int
@@ -195,10 +206,13 @@ type column struct {
 }
 
 // rows prints outcomes in as many columns as fit, and returns the heads of the others.
-func (a *account) rows(outcomes []sprintv1.Outcome, label func(participant, moniker string) string) (left []string) {
+func (a *account) rows(outcomes []sprintv1.Outcome,
+	label func(participant, moniker string) string) (left []string) {
 	before, after := sum(outcomes, true), sum(outcomes, false)
 	columns := []column{
-		{"participant", 0, func(o sprintv1.Outcome) string { return label(o.Participant, o.Moniker) }},
+		{"participant", 0, func(o sprintv1.Outcome) string {
+			return label(o.Participant, o.Moniker)
+		}},
 		{"nonces", 0, func(o sprintv1.Outcome) string { return thousands(o.Count) }},
 		{"samples", 2, func(o sprintv1.Outcome) string { return thousands(o.Samples) }},
 		{"mismatches", 1, func(o sprintv1.Outcome) string { return thousands(o.Mismatches) }},
@@ -207,13 +221,18 @@ func (a *account) rows(outcomes []sprintv1.Outcome, label func(participant, moni
 		{"verdict", 0, func(o sprintv1.Outcome) string { return ResultName(o.Result) }},
 		{"weight before", 6, func(o sprintv1.Outcome) string { return thousands(o.WeightBefore) }},
 		{"weight", 0, func(o sprintv1.Outcome) string { return thousands(o.WeightAfter) }},
-		{"power before", 5, func(o sprintv1.Outcome) string { return percent(o.PowerBefore, before) }},
+		{"power before", 5, func(o sprintv1.Outcome) string {
+			return percent(o.PowerBefore, before)
+		}},
 		{"power", 0, func(o sprintv1.Outcome) string { return percent(o.PowerAfter, after) }},
 	}
 	for {
 		lines := align(cells(columns, outcomes))
-		if widest := slices.MaxFunc(columns, func(x, y column) int { return cmp.Compare(x.rank, y.rank) }); widest.rank > 0 && 2+longest(lines) > a.width() {
-			columns = slices.DeleteFunc(columns, func(c column) bool { return c.rank == widest.rank })
+		if widest := slices.MaxFunc(columns, func(x, y column) int {
+			return cmp.Compare(x.rank, y.rank)
+		}); widest.rank > 0 && 2+longest(lines) > a.width() {
+			columns = slices.DeleteFunc(columns,
+				func(c column) bool { return c.rank == widest.rank })
 			left = append(left, widest.head)
 			continue
 		}
@@ -221,7 +240,8 @@ func (a *account) rows(outcomes []sprintv1.Outcome, label func(participant, moni
 			switch {
 			case i == 0:
 				line = a.faint(line)
-			case outcomes[i-1].Result == sprintv1.ResultCredited, outcomes[i-1].Result == sprintv1.ResultVoid:
+			case outcomes[i-1].Result == sprintv1.ResultCredited,
+				outcomes[i-1].Result == sprintv1.ResultVoid:
 			default:
 				line = a.bad(line)
 			}

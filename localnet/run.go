@@ -55,23 +55,31 @@ others do without it, from another terminal: assay localnet kill p2 node, and as
 		},
 	}
 	f := cmd.Flags()
-	cmd.PersistentFlags().StringVar(&home, "home", "", "the network's folder; a new one below the temporary folder by default")
+	cmd.PersistentFlags().StringVar(&home, "home", "", "the network's folder; a new one below "+
+		"the temporary folder by default")
 	f.IntVar(&o.Participants, "participants", 4, "how many take part, 1 to 16")
-	f.StringVar(&o.Cheat, "cheat", adversary.Forge, "what the last participant does: "+strings.Join(adversary.Names(), ", ")+", or none")
-	f.BoolVar(&o.Pool, "pool", false, "the first participant's host offers challenges to any machine, and pays for them")
+	f.StringVar(&o.Cheat, "cheat", adversary.Forge,
+		"what the last participant does: "+strings.Join(adversary.Names(), ", ")+", or none")
+	f.BoolVar(&o.Pool, "pool", false, "the first participant's host offers challenges to any "+
+		"machine, and pays for them")
 	f.Uint64Var(&epochs, "epochs", 0, "end after this many finalised epochs; 0: go on until Ctrl-C")
-	f.StringVar(&restart, "restart", "yes", "start processes again that end by themselves: yes or no")
+	f.StringVar(&restart, "restart", "yes", "start processes again that end by themselves: yes "+
+		"or no")
 	cmd.AddCommand(
-		order(&home, "kill", "WHO [PROCESS]", "Kill a process of the running network, or all of a participant; it stays down until heal", 1),
-		order(&home, "heal", "[WHO [PROCESS]]", "Start what is down in the running network: all of it, or one participant or process", 0))
+		order(&home, "kill", "WHO [PROCESS]", "Kill a process of the running network, or all of "+
+			"a participant; it stays down until heal", 1),
+		order(&home, "heal", "[WHO [PROCESS]]", "Start what is down in the running network: all "+
+			"of it, or one participant or process", 0))
 	return cmd
 }
 
 // order is a command that has the network which runs do something.
 func order(home *string, do, args, short string, least int) *cobra.Command {
 	return &cobra.Command{
-		Use: do + " " + args, Short: short, Args: cobra.RangeArgs(least, 2), ValidArgsFunction: words(home),
-		Long: short + ".\n\nWHO is p1, p2, ...; PROCESS is node, host or worker. Without --home it is the network that runs in the temporary folder.",
+		Use: do + " " + args, Short: short, Args: cobra.RangeArgs(least, 2),
+		ValidArgsFunction: words(home),
+		Long: short + ".\n\nWHO is p1, p2, ...; PROCESS is node, host or worker. Without --home " +
+			"it is the network that runs in the temporary folder.",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			where, err := running(cmd.Context(), *home)
 			if err != nil {
@@ -94,14 +102,17 @@ func running(ctx context.Context, home string) (string, error) {
 	homes := crew.Running(ctx, os.TempDir(), tempPrefix)
 	switch len(homes) {
 	case 0:
-		return "", fmt.Errorf("localnet: %w in the temporary folder: name the network's folder with --home", crew.ErrNotRunning)
+		return "", fmt.Errorf("localnet: %w in the temporary folder: name the network's folder "+
+			"with --home", crew.ErrNotRunning)
 	case 1:
 		return homes[0], nil
 	}
-	return "", fmt.Errorf("localnet: %d networks run: name one's folder with --home: %s", len(homes), strings.Join(homes, ", "))
+	return "", fmt.Errorf("localnet: %d networks run: name one's folder with --home: %s",
+		len(homes), strings.Join(homes, ", "))
 }
 
-// Run starts a network and gives an account of it until ctx ends, epochs are finalised or no process is left.
+// Run starts a network and gives an account of it until ctx ends, epochs are finalised or no
+// process is left.
 func Run(ctx context.Context, o Options, epochs uint64, out io.Writer) (err error) {
 	a := newAccount(out)
 	begun := time.Now()
@@ -114,7 +125,8 @@ func Run(ctx context.Context, o Options, epochs uint64, out io.Writer) (err erro
 	defer n.Stop()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel() // no command starts anything while the network stops
-	a.line("%s", a.strong(fmt.Sprintf("assay localnet: %s on this machine%s", count(len(n.Members), "participant"), cheatText(n))))
+	a.line("%s", a.strong(fmt.Sprintf("assay localnet: %s on this machine%s",
+		count(len(n.Members), "participant"), cheatText(n))))
 	for _, note := range notes(len(n.Members), o) {
 		a.line("  note    %s", note)
 	}
@@ -129,7 +141,8 @@ func Run(ctx context.Context, o Options, epochs uint64, out io.Writer) (err erro
 	if err := n.account(ctx, a, epochs); err != nil {
 		return interrupted(ctx, a, n, err)
 	}
-	a.line("done: %s in %s; data in %s", count(int(epochs), "epoch"), time.Since(begun).Round(time.Second), n.Home)
+	a.line("done: %s in %s; data in %s", count(int(epochs), "epoch"),
+		time.Since(begun).Round(time.Second), n.Home)
 	return nil
 }
 
@@ -139,7 +152,8 @@ func (n *Network) introduce(a *account) error {
 	a.line("  chain   %s", n.Chain)
 	a.line("  reach   REST http://%s  RPC http://%s  gRPC %s", first.API, first.RPC, first.GRPC)
 	a.line("  faucet  %s, key %q in the keyring of %s", n.Faucet, FaucetKey, first.Home)
-	a.line("  join    %s init join --genesis %s --peers %s", program(), filepath.Join(first.Home, "config", "genesis.json"), first.Peer)
+	a.line("  join    %s init join --genesis %s --peers %s", program(),
+		filepath.Join(first.Home, "config", "genesis.json"), first.Peer)
 	if pool, err := n.pools(); err != nil {
 		return err
 	} else if pool { // a resumed network's too
@@ -147,10 +161,12 @@ func (n *Network) introduce(a *account) error {
 		if err != nil {
 			return err
 		}
-		a.line("  pool    %s start --host '%s' --payout %s --home FOLDER", workerProgram(), url, n.Faucet)
+		a.line("  pool    %s start --host '%s' --payout %s --home FOLDER",
+			workerProgram(), url, n.Faucet)
 	}
 	a.line("  status  %s host status --home %s", program(), first.Home)
-	a.line("  kill    %s localnet kill --home %s %s node; heal starts it again", program(), n.Home, n.Members[len(n.Members)-1].Name)
+	a.line("  kill    %s localnet kill --home %s %s node; heal starts it again", program(), n.Home,
+		n.Members[len(n.Members)-1].Name)
 	a.line("")
 	return nil
 }
@@ -159,9 +175,11 @@ func (n *Network) introduce(a *account) error {
 func notes(members int, o Options) (list []string) {
 	switch {
 	case members == 1 && slices.Contains(o.Asked, "cheat") && o.Cheat != adversary.None:
-		list = append(list, fmt.Sprintf("--cheat %s with 1 participant: the only one is honest; take 2 or more", o.Cheat))
+		list = append(list, fmt.Sprintf("--cheat %s with 1 participant: the only one is honest; "+
+			"take 2 or more", o.Cheat))
 	case members > 1 && members < spare:
-		list = append(list, fmt.Sprintf("with %d participants the chain may stand still while one node is down; with %d it goes on", members, spare))
+		list = append(list, fmt.Sprintf("with %d participants the chain may stand still while "+
+			"one node is down; with %d it goes on", members, spare))
 	}
 	return list
 }
@@ -186,7 +204,8 @@ func program() string {
 	return os.Args[0]
 }
 
-// workerProgram is what a person types to run a machine's worker: the one beside this program, where there is one.
+// workerProgram is what a person types to run a machine's worker: the one beside this program,
+// where there is one.
 func workerProgram() string {
 	if strings.HasPrefix(program(), "go run") {
 		return "go run ./cmd/assay-worker"
@@ -215,7 +234,8 @@ func cheatText(n *Network) string {
 }
 
 // counts gathers figures for the running phase; what cannot be had is left at zero.
-func (n *Network) counts(ctx context.Context, q sprintv1.QueryClient, now sprintv1.QueryCurrentResponse) (leaves uint64, committed, opened, verdicts int) {
+func (n *Network) counts(ctx context.Context, q sprintv1.QueryClient,
+	now sprintv1.QueryCurrentResponse) (leaves uint64, committed, opened, verdicts int) {
 	switch now.Epoch.Phase {
 	case sprintv1.PhaseCompute, sprintv1.PhaseWrapUp:
 		for _, m := range n.Members {
@@ -225,13 +245,15 @@ func (n *Network) counts(ctx context.Context, q sprintv1.QueryClient, now sprint
 				}
 			}
 		}
-		if res, err := q.Commits(ctx, &sprintv1.QueryCommitsRequest{Epoch: now.Epoch.Number}); err == nil {
+		if res, err := q.Commits(ctx,
+			&sprintv1.QueryCommitsRequest{Epoch: now.Epoch.Number}); err == nil {
 			committed = len(res.Commits)
 		}
 	case sprintv1.PhaseProof:
 		opened = n.opened(ctx, q, now.Epoch.Number)
 	case sprintv1.PhaseValidate:
-		if res, err := q.Verdicts(ctx, &sprintv1.QueryVerdictsRequest{Epoch: now.Epoch.Number}); err == nil {
+		if res, err := q.Verdicts(ctx,
+			&sprintv1.QueryVerdictsRequest{Epoch: now.Epoch.Number}); err == nil {
 			verdicts = hashed(res.Records)
 		}
 	}
@@ -241,7 +263,8 @@ func (n *Network) counts(ctx context.Context, q sprintv1.QueryClient, now sprint
 // opened counts the participants that opened their drawn leaves.
 func (n *Network) opened(ctx context.Context, q sprintv1.QueryClient, epoch uint64) (count int) {
 	for _, m := range n.Members {
-		if _, err := q.Opening(ctx, &sprintv1.QueryOpeningRequest{Epoch: epoch, Participant: m.Address}); err == nil {
+		if _, err := q.Opening(ctx,
+			&sprintv1.QueryOpeningRequest{Epoch: epoch, Participant: m.Address}); err == nil {
 			count++
 		}
 	}
@@ -258,7 +281,8 @@ func hashed(records []sprintv1.VerdictRecord) (count int) {
 	return count
 }
 
-// report prints an epoch's table and where the evidence lies, as member i's node has it. After an error nothing is printed.
+// report prints an epoch's table and where the evidence lies, as member i's node has it. After an
+// error nothing is printed.
 func (n *Network) report(ctx context.Context, a *account, i int, number uint64) error {
 	q, err := n.Sprint(i)
 	if err != nil {
@@ -276,11 +300,14 @@ func (n *Network) report(ctx context.Context, a *account, i int, number uint64) 
 	for i, m := range n.Members {
 		order[m.Address] = i
 	}
-	sort.SliceStable(res.Outcomes, func(i, j int) bool { return order[res.Outcomes[i].Participant] < order[res.Outcomes[j].Participant] })
+	sort.SliceStable(res.Outcomes, func(i, j int) bool {
+		return order[res.Outcomes[i].Participant] < order[res.Outcomes[j].Participant]
+	})
 	a.table(e.Epoch, res.Outcomes, n.label)
 	if number == 1 && !e.Epoch.Void {
 		drawn := int(e.Epoch.Samples)
-		a.line("  a share forged of 1 %% / 2 %% / 5 %% is rejected with %s / %s / %s", chance(drawn, 10), chance(drawn, 20), chance(drawn, 50))
+		a.line("  a share forged of 1 %% / 2 %% / 5 %% is rejected with %s / %s / %s",
+			chance(drawn, 10), chance(drawn, 20), chance(drawn, 50))
 		a.line("  (%d of many leaves drawn, 3 wrong ones reject)", drawn)
 	}
 	files, err := n.evidence(ctx, a, i, number)
@@ -318,8 +345,8 @@ func (n *Network) label(participant, moniker string) string {
 	return moniker
 }
 
-// evidence collects, once per epoch, one file for each participant that was proven wrong, or wrongly accused.
-// Hosts write theirs when the epoch is final; give them a moment.
+// evidence collects, once per epoch, one file for each participant that was proven wrong, or
+// wrongly accused. Hosts write theirs when the epoch is final; give them a moment.
 func (n *Network) evidence(ctx context.Context, a *account, i int, epoch uint64) ([]string, error) {
 	conn, err := n.Conn(i)
 	if err != nil {
@@ -343,7 +370,8 @@ func (n *Network) evidence(ctx context.Context, a *account, i int, epoch uint64)
 		if ctx.Err() != nil {
 			return nil, context.Cause(ctx)
 		} else if err != nil { // whose host is down
-			a.line("  %s is not written yet: look in the participants' folders for %s", name, host.EvidenceName)
+			a.line("  %s is not written yet: look in the participants' folders for %s",
+				name, host.EvidenceName)
 			continue
 		}
 		files = append(files, path)

@@ -47,8 +47,10 @@ func (n *Network) creatable(o Options) error {
 		return err
 	}
 	entries, err := os.ReadDir(n.Home)
-	if err == nil && slices.ContainsFunc(entries, func(e os.DirEntry) bool { return e.Name() != lockFile }) {
-		return fmt.Errorf("localnet: %s is neither empty nor a local network; choose another --home", n.Home)
+	if err == nil && slices.ContainsFunc(entries,
+		func(e os.DirEntry) bool { return e.Name() != lockFile }) {
+		return fmt.Errorf(
+			"localnet: %s is neither empty nor a local network; choose another --home", n.Home)
 	}
 	return nil
 }
@@ -87,7 +89,8 @@ func (n *Network) create(o Options) error {
 	if o.Params != nil {
 		preset.Sprint = *o.Params
 	}
-	g, err := genesis.Build(genesis.Options{Chain: n.Chain, Time: time.Now(), Preset: preset, Participants: participants, Balances: balances})
+	g, err := genesis.Build(genesis.Options{Chain: n.Chain, Time: time.Now(), Preset: preset,
+		Participants: participants, Balances: balances})
 	if err != nil {
 		return err
 	}
@@ -98,7 +101,8 @@ func (n *Network) create(o Options) error {
 	return n.join(raw)
 }
 
-// createMember makes a participant's folder: its own keys, its host's and its one worker's. Keys that exist are kept.
+// createMember makes a participant's folder: its own keys, its host's and its one worker's. Keys
+// that exist are kept.
 func (n *Network) createMember(i int) (home.Participant, error) {
 	m := n.Members[i]
 	hostKey, err := link.LoadKey(filepath.Join(m.Home, hostcli.HostKeyFile))
@@ -109,8 +113,10 @@ func (n *Network) createMember(i int) (home.Participant, error) {
 	if err != nil {
 		return home.Participant{}, err
 	}
-	o := home.Options{Dir: m.Home, Chain: n.Chain, Moniker: m.Name, HostKey: hostKey, KeyringBackend: keyring.BackendTest,
-		Settings: home.Settings{P2P: m.P2P, RPC: m.RPC, GRPC: m.GRPC, API: m.API, MinGasPrice: "0" + app.Denom, BlockTime: n.blockTime, Local: true}}
+	o := home.Options{Dir: m.Home, Chain: n.Chain, Moniker: m.Name, HostKey: hostKey,
+		KeyringBackend: keyring.BackendTest,
+		Settings: home.Settings{P2P: m.P2P, RPC: m.RPC, GRPC: m.GRPC, API: m.API,
+			MinGasPrice: "0" + app.Denom, BlockTime: n.blockTime, Local: true}}
 	made, err := home.Create(o)
 	if err != nil {
 		return home.Participant{}, err
@@ -128,12 +134,14 @@ func (n *Network) createMember(i int) (home.Participant, error) {
 func (n *Network) configureHost(m *Member, device ed25519.PrivateKey) error {
 	c, err := host.Load(m.Home)
 	if err != nil {
-		c = host.Config{Chain: n.Chain, Participant: m.Address, Key: home.Hot, KeyringBackend: keyring.BackendTest, Workers: map[string]string{}}
+		c = host.Config{Chain: n.Chain, Participant: m.Address, Key: home.Hot,
+			KeyringBackend: keyring.BackendTest, Workers: map[string]string{}}
 	}
 	c.GRPC, c.Listen, c.Status = m.GRPC, m.Workers, m.StatusAddress
 	if n.pool && m == n.Members[0] && c.Pool == nil {
 		p := host.DefaultPool()
-		p.Enabled, p.PayKey, p.GasPrice, p.Least, p.UnlockAfter, p.DurationMS = true, PayKey, 1, "1", 2, 5_000
+		p.Enabled, p.PayKey, p.GasPrice, p.Least, p.UnlockAfter, p.DurationMS = true,
+			PayKey, 1, "1", 2, 5_000
 		c.Pool = &p
 	}
 	c.Workers[NodeID] = hex.EncodeToString(device.Public().(ed25519.PublicKey))
@@ -157,7 +165,8 @@ func (n *Network) join(genesis []byte) error {
 	return n.save()
 }
 
-// refresh makes sure that the ports are free, and writes the settings again when one had to be changed.
+// refresh makes sure that the ports are free, and writes the settings again when one had to be
+// changed.
 func (n *Network) refresh() error {
 	before := n.ports()
 	if err := n.choosePorts(); err != nil || slices.Equal(before, n.ports()) {
@@ -189,8 +198,8 @@ func (n *Network) ports() (all []string) {
 	return all
 }
 
-// createAccounts puts funded accounts into the first participant's keyring: the faucet, and the one that pays its
-// pool's machines and does nothing else.
+// createAccounts puts funded accounts into the first participant's keyring: the faucet, and the one
+// that pays its pool's machines and does nothing else.
 func (n *Network) createAccounts() ([]genesis.Balance, error) {
 	keys, err := home.OpenKeyring(n.Members[0].Home, keyring.BackendTest, nil)
 	if err != nil {
@@ -201,7 +210,9 @@ func (n *Network) createAccounts() ([]genesis.Balance, error) {
 		key   string
 		coins int64
 	}{{FaucetKey, faucetCoins}, {PayKey, payCoins}} {
-		record, _, err := keys.NewMnemonic(a.key, keyring.English, hd.CreateHDPath(sdk.CoinType, 0, 0).String(), keyring.DefaultBIP39Passphrase, hd.Secp256k1)
+		record, _, err := keys.NewMnemonic(a.key, keyring.English,
+			hd.CreateHDPath(sdk.CoinType, 0, 0).String(), keyring.DefaultBIP39Passphrase,
+			hd.Secp256k1)
 		if err != nil {
 			return nil, fmt.Errorf("localnet: account %s: %w", a.key, err)
 		}
@@ -216,13 +227,16 @@ func (n *Network) createAccounts() ([]genesis.Balance, error) {
 		if a.key == FaucetKey {
 			n.Faucet = address
 		}
-		balances = append(balances, genesis.Balance{Address: address, Amount: math.NewInt(a.coins).Mul(math.NewIntWithDecimal(1, 18))})
+		balances = append(balances,
+			genesis.Balance{Address: address,
+				Amount: math.NewInt(a.coins).Mul(math.NewIntWithDecimal(1, 18))})
 	}
 	return balances, nil
 }
 
-// choosePorts keeps the addresses of the last start, so that a node that joined finds its peers again, unless
-// something else took one of them meanwhile. All are held while choosing, so that none is chosen twice.
+// choosePorts keeps the addresses of the last start, so that a node that joined finds its peers
+// again, unless something else took one of them meanwhile. All are held while choosing, so that
+// none is chosen twice.
 func (n *Network) choosePorts() error {
 	var held []net.Listener
 	defer func() {

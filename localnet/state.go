@@ -30,7 +30,8 @@ func (n *Network) read() error {
 		err = json.Unmarshal(raw, n)
 	}
 	if err != nil {
-		return fmt.Errorf("localnet: %s: %w; put it back from a copy, or begin a new network with another --home", path, err)
+		return fmt.Errorf("localnet: %s: %w; put it back from a copy, or begin a new network "+
+			"with another --home", path, err)
 	}
 	if len(n.Members) == 0 {
 		return fmt.Errorf("localnet: %s names no participants: name another --home", path)
@@ -55,7 +56,8 @@ func (n *Network) sameGenesis(m *Member) error {
 		return fmt.Errorf("localnet: %s: %w", m.Name, err)
 	}
 	if sumOf(raw) != n.Genesis {
-		return fmt.Errorf("localnet: %s is not what this network was made with: put it back from a copy, such as another participant's %s", path, home.Genesis)
+		return fmt.Errorf("localnet: %s is not what this network was made with: put it back from "+
+			"a copy, such as another participant's %s", path, home.Genesis)
 	}
 	return nil
 }

@@ -54,8 +54,9 @@ func spelled(t *testing.T, folder string) string {
 	return string(text)
 }
 
-// Whatever bit of a network's own files has flipped, and wherever one ends early: the network is resumed as it was, or the
-// file is named. Of a participant's public file, its name for people and where its node listens are not proven.
+// Whatever bit of a network's own files has flipped, and wherever one ends early: the network is
+// resumed as it was, or the file is named. Of a participant's public file, its name for people and
+// where its node listens are not proven.
 func TestFlipsInANetwork(t *testing.T) {
 	whole, want := made(t)
 	who, err := home.ReadParticipant(filepath.Join(whole, "p1", home.Public))
@@ -63,10 +64,12 @@ func TestFlipsInANetwork(t *testing.T) {
 		t.Fatal(err)
 	}
 	slim := t.TempDir() // of a folder with a hundred files, those that are damaged
-	for _, name := range []string{stateFile, lockFile, crew.ControlFile, "p1/" + home.Public, "p1/" + home.Genesis, "p2/" + home.Genesis} {
+	for _, name := range []string{stateFile, lockFile, crew.ControlFile, "p1/" + home.Public,
+		"p1/" + home.Genesis, "p2/" + home.Genesis} {
 		text, err := os.ReadFile(filepath.Join(whole, name))
 		to := filepath.Join(slim, name)
-		if err = errors.Join(err, os.MkdirAll(filepath.Dir(to), 0o700), os.WriteFile(to, text, 0o600)); err != nil {
+		if err = errors.Join(err, os.MkdirAll(filepath.Dir(to), 0o700),
+			os.WriteFile(to, text, 0o600)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -110,8 +113,8 @@ func TestFlipsInANetwork(t *testing.T) {
 	}).Covers(t, "localnet", Kept())
 }
 
-// Each kind of file in a network's folder has a bound and a pruner, and is damaged by a test or has a
-// reason why not.
+// Each kind of file in a network's folder has a bound and a pruner, and is damaged by a test or has
+// a reason why not.
 func TestKept(t *testing.T) {
 	if faults := kept.Faults(Kept()); len(faults) > 0 {
 		t.Errorf("%q", faults)
@@ -140,7 +143,8 @@ func TestAStateFileOfOldForm(t *testing.T) {
 		t.Fatal(err)
 	}
 	old := &Network{Home: folder}
-	if err := old.read(); err != nil || old.Chain != n.Chain || len(old.Members) != 2 || old.Members[1].Cheat != adversary.Forge {
+	if err := old.read(); err != nil || old.Chain != n.Chain || len(old.Members) != 2 ||
+		old.Members[1].Cheat != adversary.Forge {
 		t.Fatalf("%+v, %v", old, err)
 	}
 	genesis, err := os.ReadFile(filepath.Join(folder, "p1", home.Genesis))
@@ -150,7 +154,8 @@ func TestAStateFileOfOldForm(t *testing.T) {
 	if err := old.join(genesis); err != nil {
 		t.Fatal(err)
 	}
-	if now, err := os.ReadFile(path); err != nil || !strings.HasPrefix(string(now), `{"version":"`+stateVersion) || spelled(t, folder) != want {
+	if now, err := os.ReadFile(path); err != nil ||
+		!strings.HasPrefix(string(now), `{"version":"`+stateVersion) || spelled(t, folder) != want {
 		t.Errorf("it is now %.80s, %v", now, err)
 	}
 }
@@ -172,7 +177,8 @@ func TestKillAndHealComplete(t *testing.T) {
 		var out bytes.Buffer
 		root.SetOut(&out)
 		root.SetErr(io.Discard)
-		root.SetArgs(append([]string{cobra.ShellCompRequestCmd, "localnet"}, strings.Split(line, " ")...))
+		root.SetArgs(append([]string{cobra.ShellCompRequestCmd, "localnet"},
+			strings.Split(line, " ")...))
 		if err := root.ExecuteContext(t.Context()); err != nil || out.String() != want {
 			t.Errorf("%s: %v, %q; want %q", line, err, out.String(), want)
 		}

@@ -23,7 +23,8 @@ import (
 	"github.com/assaynet/assay/internal/terminal/terminaltest"
 )
 
-// TestMain is also the program that the test below starts: an account that says more at each byte of file 3.
+// TestMain is also the program that the test below starts: an account that says more at each byte
+// of file 3.
 func TestMain(m *testing.M) {
 	if os.Getenv("ACCOUNT_TEST") == "" {
 		flag.Parse()
@@ -53,11 +54,12 @@ func stands(n int) (lines []string) {
 
 // runs is the phase that runs in step n.
 func runs(n int) (phase, text string, now time.Time) {
-	return sprintv1.Phase(1 + n%6).Word(), fmt.Sprintf("step %d %s", n, strings.Repeat("█", n*7%100)), time.Now()
+	return sprintv1.Phase(1 + n%6).Word(),
+		fmt.Sprintf("step %d %s", n, strings.Repeat("█", n*7%100)), time.Now()
 }
 
-// What the account shows is lines that stand, in their order, and the phase that runs now, once, below them; however
-// heights and widths change. ASSAY_LONG=1 makes it ten minutes (make terminal).
+// What the account shows is lines that stand, in their order, and the phase that runs now, once,
+// below them; however heights and widths change. ASSAY_LONG=1 makes it ten minutes (make terminal).
 func TestNoGhostLines(t *testing.T) {
 	var next sync.Map // of what a terminal's program reads
 	of := func(term *terminaltest.Terminal) io.WriteCloser {
@@ -78,12 +80,15 @@ func TestNoGhostLines(t *testing.T) {
 			next.Store(term, w)
 			return term
 		},
-		Next: func(term *terminaltest.Terminal) { _, _ = of(term).Write([]byte("n")) }, Colour: "32m",
+		Next: func(term *terminaltest.Terminal) {
+			_, _ = of(term).Write([]byte("n"))
+		}, Colour: "32m",
 		Wrong: misses,
 		End: func(t *testing.T, term *terminaltest.Terminal, n int) {
 			_ = of(term).Close()
 			term.End()
-			if lines := filled(term.Text()); len(lines) == 0 || lines[len(lines)-1] != "the end" || strings.Contains(term.Text(), fmt.Sprintf("step %d █", n)) {
+			if lines := filled(term.Text()); len(lines) == 0 || lines[len(lines)-1] != "the end" ||
+				strings.Contains(term.Text(), fmt.Sprintf("step %d █", n)) {
 				t.Errorf("what stays is\n%s", term.Text())
 			}
 		},
@@ -109,7 +114,8 @@ func misses(shown string, n, columns, _ int) string {
 	phase, text, _ := runs(n)
 	running := fmt.Sprintf("  %-10s %s", phase, text)
 	last := strings.TrimSuffix(lines[len(lines)-1], "…")
-	if step := fmt.Sprintf("step %d", n); !strings.HasPrefix(running, last) || !strings.Contains(last, step) {
+	if step := fmt.Sprintf("step %d", n); !strings.HasPrefix(running, last) ||
+		!strings.Contains(last, step) {
 		return fmt.Sprintf("the last line is %q, want %q", last, clip(running, columns-1))
 	}
 	var all []string

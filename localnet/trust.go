@@ -15,8 +15,8 @@ import (
 	"github.com/assaynet/assay/verify/state"
 )
 
-// Trust returns what `assay verify` needs to check an evidence file against this network, also when it runs no more: the
-// hash that member i's node has of the block which the file's proof stands on.
+// Trust returns what `assay verify` needs to check an evidence file against this network, also when
+// it runs no more: the hash that member i's node has of the block which the file's proof stands on.
 func (n *Network) Trust(ctx context.Context, i int, path string) ([]string, error) {
 	raw, err := os.ReadFile(path)
 	if err != nil {
@@ -28,7 +28,8 @@ func (n *Network) Trust(ctx context.Context, i int, path string) ([]string, erro
 	}
 	e, ok := d.(*poc.Evidence)
 	if !ok {
-		return nil, fmt.Errorf("localnet: %s: a document of the kind %q is about no block", path, d.Kind())
+		return nil, fmt.Errorf("localnet: %s: a document of the kind %q is about no block",
+			path, d.Kind())
 	}
 	f := e.File
 	if f.State == nil { // its host could not get one
@@ -42,7 +43,8 @@ func (n *Network) Trust(ctx context.Context, i int, path string) ([]string, erro
 	if err != nil {
 		return nil, err
 	}
-	block, err := cmtservice.NewServiceClient(conn).GetBlockByHeight(ctx, &cmtservice.GetBlockByHeightRequest{Height: header.Height})
+	block, err := cmtservice.NewServiceClient(conn).GetBlockByHeight(ctx,
+		&cmtservice.GetBlockByHeightRequest{Height: header.Height})
 	if err != nil {
 		return nil, fmt.Errorf("localnet: block %d: %w", header.Height, err)
 	}

@@ -15,7 +15,8 @@ import (
 )
 
 const (
-	// lookEvery is how often a network is checked, and answerTime how long a node may take to answer.
+	// lookEvery is how often a network is checked, and answerTime how long a node may take to
+	// answer.
 	lookEvery  = 500 * time.Millisecond
 	answerTime = 2 * time.Second
 	// askStill is how long a height may stand before the nodes are asked why.
@@ -24,7 +25,8 @@ const (
 	askDisks = 10 * time.Second
 )
 
-// begin starts every process, and waits for the first node that answers: others may be down, and are in the account.
+// begin starts every process, and waits for the first node that answers: others may be down, and
+// are in the account.
 func (n *Network) begin(ctx context.Context, a *account) error {
 	a.progress("starting", "a node, a host and a worker for each participant", time.Now())
 	if err := n.crew.Serve(ctx, n.Home); err != nil {
@@ -41,7 +43,9 @@ func (n *Network) begin(ctx context.Context, a *account) error {
 		if i, _ := n.ask(ctx); i >= 0 {
 			return true, nil
 		}
-		a.progress("starting", fmt.Sprintf("%s since %s: nodes read their state, then dial each other", count(len(n.Members), "node"), time.Since(begun).Round(time.Second)), time.Now())
+		a.progress("starting", fmt.Sprintf("%s since %s: nodes read their state, then dial each "+
+			"other", count(len(n.Members), "node"), time.Since(begun).Round(time.Second)),
+			time.Now())
 		return false, nil
 	})
 }
@@ -52,13 +56,14 @@ func (n *Network) tend(a *account) error {
 		a.line("%s", a.warn(line))
 	}
 	if n.crew.Over() {
-		return fmt.Errorf("localnet: no process is left; go on with: %s localnet --home %s", program(), n.Home)
+		return fmt.Errorf("localnet: no process is left; go on with: %s localnet --home %s",
+			program(), n.Home)
 	}
 	return nil
 }
 
-// ask returns where the chain stands, as the node says that is ahead of the others, and which one that is; -1 if none
-// answers.
+// ask returns where the chain stands, as the node says that is ahead of the others, and which one
+// that is; -1 if none answers.
 func (n *Network) ask(ctx context.Context) (ahead int, now *sprintv1.QueryCurrentResponse) {
 	ctx, cancel := context.WithTimeout(ctx, answerTime)
 	defer cancel()
@@ -114,7 +119,8 @@ func (n *Network) nodeDisks(ctx context.Context) (all []string) {
 			if err != nil {
 				return
 			}
-			if p, err := registryv1.NewLocalClient(conn).Progress(ctx, &registryv1.ProgressRequest{}); err == nil && p.Disk != "" {
+			if p, err := registryv1.NewLocalClient(conn).Progress(ctx,
+				&registryv1.ProgressRequest{}); err == nil && p.Disk != "" {
 				says[i] = m.Name + " node: " + p.Disk
 			}
 		})
@@ -123,7 +129,8 @@ func (n *Network) nodeDisks(ctx context.Context) (all []string) {
 	return slices.DeleteFunc(says, func(s string) bool { return s == "" })
 }
 
-// disks says that nodes' disks are nearly full, once a minute at most, and that they have room again.
+// disks says that nodes' disks are nearly full, once a minute at most, and that they have room
+// again.
 func (w *watch) disks(ctx context.Context) {
 	now := time.Now()
 	if now.Sub(w.disksAsked) < askDisks {
@@ -200,7 +207,9 @@ func (w *watch) look(ctx context.Context) (over bool, err error) {
 	}
 	if now == nil {
 		w.disksAsked = time.Time{} // those that come back are asked at once
-		w.a.progress("waiting", fmt.Sprintf("no node answers; the last block was seen at %s; down: %s", w.moved.Format(time.TimeOnly), orNone(w.n.crew.Down(string(Node)))), time.Now())
+		w.a.progress("waiting", fmt.Sprintf("no node answers; the last block was seen at %s; "+
+			"down: %s", w.moved.Format(time.TimeOnly), orNone(w.n.crew.Down(string(Node)))),
+			time.Now())
 		return false, nil
 	}
 	w.disks(ctx)
@@ -227,7 +236,8 @@ func orNone(names []string) string {
 func (w *watch) stands(ctx context.Context, i int, now *sprintv1.QueryCurrentResponse) bool {
 	if now.Height > w.height {
 		if w.still != "" {
-			w.a.line("%s", w.a.good(fmt.Sprintf("the chain goes on with block %d, after %s", now.Height, time.Since(w.moved).Round(time.Second))))
+			w.a.line("%s", w.a.good(fmt.Sprintf("the chain goes on with block %d, after %s",
+				now.Height, time.Since(w.moved).Round(time.Second))))
 		}
 		w.height, w.moved, w.still = now.Height, time.Now(), ""
 		return false
@@ -243,19 +253,24 @@ func (w *watch) stands(ctx context.Context, i int, now *sprintv1.QueryCurrentRes
 		w.still = why
 		w.a.line("%s", w.a.warn(reason))
 	}
-	w.a.progress("halted", fmt.Sprintf("for %s at block %d; nodes down: %s", time.Since(w.moved).Round(time.Second), now.Height, orNone(w.n.crew.Down(string(Node)))), time.Now())
+	w.a.progress("halted", fmt.Sprintf("for %s at block %d; nodes down: %s",
+		time.Since(w.moved).Round(time.Second), now.Height, orNone(w.n.crew.Down(string(Node)))),
+		time.Now())
 	return true
 }
 
-// patientTries is how often the report of an epoch is tried: a node that comes back may lack it for a while.
+// patientTries is how often the report of an epoch is tried: a node that comes back may lack it for
+// a while.
 const patientTries = 20
 
 // epoch reports what is final, and whether that was enough.
-func (w *watch) epoch(ctx context.Context, i int, now *sprintv1.QueryCurrentResponse) (over bool, err error) {
+func (w *watch) epoch(ctx context.Context, i int, now *sprintv1.QueryCurrentResponse) (over bool,
+	err error) {
 	if !w.known { // a resumed network reports from here on
 		w.known, w.reported = true, now.Epoch.Number-min(now.Epoch.Number, 1)
 	}
-	for e := w.reported + 1; e < now.Epoch.Number || e == now.Epoch.Number && now.Epoch.Phase == sprintv1.PhaseFinalised; e++ {
+	for e := w.reported + 1; e < now.Epoch.Number || e == now.Epoch.Number &&
+		now.Epoch.Phase == sprintv1.PhaseFinalised; e++ {
 		w.close(ctx, i, now)
 		if err := w.n.report(ctx, w.a, i, e); ctx.Err() != nil {
 			return false, context.Cause(ctx)
@@ -263,7 +278,8 @@ func (w *watch) epoch(ctx context.Context, i int, now *sprintv1.QueryCurrentResp
 			if w.tries++; w.tries < patientTries {
 				return false, nil
 			}
-			w.a.line("%s", w.a.warn(fmt.Sprintf("epoch %d is final, and no node has its outcome: %v", e, err)))
+			w.a.line("%s",
+				w.a.warn(fmt.Sprintf("epoch %d is final, and no node has its outcome: %v", e, err)))
 		}
 		w.reported, w.tries = e, 0
 		w.finished++
@@ -297,11 +313,13 @@ func (w *watch) phase(ctx context.Context, i int, now *sprintv1.QueryCurrentResp
 // close ends a phase as a line: what was done, and how long it took.
 func (w *watch) close(ctx context.Context, i int, now *sprintv1.QueryCurrentResponse) {
 	p := w.part
-	if p.epoch == 0 || p.phase == sprintv1.PhaseFinalised || now.Epoch.Number == p.epoch && now.Epoch.Phase == p.phase {
+	if p.epoch == 0 || p.phase == sprintv1.PhaseFinalised || now.Epoch.Number == p.epoch &&
+		now.Epoch.Phase == p.phase {
 		return
 	}
 	w.part = part{}
-	text := fmt.Sprintf("%s, %s", count(int(now.Height-p.height), "block"), time.Since(p.begun).Round(100*time.Millisecond))
+	text := fmt.Sprintf("%s, %s", count(int(now.Height-p.height), "block"),
+		time.Since(p.begun).Round(100*time.Millisecond))
 	if done := w.n.done(ctx, i, p); done != "" {
 		text += ": " + done
 	}
@@ -326,7 +344,8 @@ func (n *Network) done(ctx context.Context, i int, p part) string {
 		for _, c := range res.Commits {
 			leaves += c.Count
 		}
-		return fmt.Sprintf("%s leaves in %s committed so far", thousands(leaves), count(len(res.Commits), "log"))
+		return fmt.Sprintf("%s leaves in %s committed so far", thousands(leaves),
+			count(len(res.Commits), "log"))
 	case sprintv1.PhaseProof:
 		return count(n.opened(ctx, q, p.epoch), "participant") + " opened the drawn leaves"
 	case sprintv1.PhaseValidate, sprintv1.PhaseReveal:

@@ -18,7 +18,8 @@ const root = "github.com/assaynet/assay/poc/"
 
 // layers says which packages of ours each package may import.
 var layers = map[string][]string{
-	".":                {"record", "signed", "seed", "document", "evidence", "delivery", "mpoc", "work", "work/transformer", "work/matmul"},
+	".": {"record", "signed", "seed", "document", "evidence", "delivery", "mpoc",
+		"work", "work/transformer", "work/matmul"},
 	"seed":             {},
 	"prf":              {},
 	"work/condense":    {},
@@ -41,7 +42,8 @@ var layers = map[string][]string{
 // standard is what may be imported of the standard library: nothing that
 // reaches a network, a file, a clock, the environment or randomness.
 var standard = []string{
-	"bytes", "cmp", "context", "crypto/ed25519", "crypto/sha256", "encoding/binary", "encoding/hex", "encoding/json",
+	"bytes", "cmp", "context", "crypto/ed25519", "crypto/sha256", "encoding/binary",
+	"encoding/hex", "encoding/json",
 	"errors", "fmt", "math", "math/big", "math/bits", "regexp", "slices", "strings", "unicode",
 }
 
@@ -87,7 +89,8 @@ func complaints(pkg string, f *ast.File) []string {
 func TestLayering(t *testing.T) {
 	seen := map[string]bool{}
 	err := filepath.WalkDir(".", func(path string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+		if err != nil || d.IsDir() || !strings.HasSuffix(path, ".go") ||
+			strings.HasSuffix(path, "_test.go") {
 			return err
 		}
 		f, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.SkipObjectResolution)

@@ -16,8 +16,10 @@ import (
 	"github.com/assaynet/assay/poc/work/transformer"
 )
 
-// AssumedState is what a report says of evidence with a proof of the chain's state, which this package does not read.
-const AssumedState = "that the file's own proof of the chain's state holds: package verify/state reads it"
+// AssumedState is what a report says of evidence with a proof of the chain's state, which this
+// package does not read.
+const AssumedState = "that the file's own proof of the chain's state holds: package verify/state " +
+	"reads it"
 
 // Evidence shows a committed leaf to be forged or honest: spec F-8 to F-10.
 type Evidence struct{ File evidence.File }
@@ -37,20 +39,23 @@ func (d *Evidence) Cost() Cost { return unitsOf(work.Kinds(), d.File.Class, 1, f
 func (d *Evidence) Verify(ctx context.Context, engine work.Engine, o Options) (Report, error) {
 	f := d.File
 	r := Report{Kind: d.Kind(), Claim: f.Claim}
-	found, err := evidence.Verify(f, func(class transformer.Class, seed1 seed.Seed) (transformer.Model, error) {
-		return or(engine).Transformer(ctx, class, seed1, nil)
-	})
+	found, err := evidence.Verify(f,
+		func(class transformer.Class, seed1 seed.Seed) (transformer.Model, error) {
+			return or(engine).Transformer(ctx, class, seed1, nil)
+		})
 	if err != nil {
 		if errors.Is(err, evidence.ErrClaim) {
 			r.Cost = d.Cost()
 		}
 		return r, err
 	}
-	r.Proves, r.Unbound, r.Cost, r.Checked, r.Leaf = found.Reason, found.Unbound, d.Cost(), 1, f.Nonce
+	r.Proves, r.Unbound, r.Cost, r.Checked, r.Leaf = found.Reason, found.Unbound,
+		d.Cost(), 1, f.Nonce
 	r.Got, r.Want = text(found.GotNorm, found.GotDigest), text(found.WantNorm, found.WantDigest)
 	switch {
 	case found.Unbound:
-		r.Assumed = []string{"Seed_1 of the epoch", "the segment's seed", "that the host key is the participant's"}
+		r.Assumed = []string{"Seed_1 of the epoch", "the segment's seed", "that the host key is " +
+			"the participant's"}
 	case o.Anchor != nil:
 		says, err := f.Anchor()
 		if err == nil {
@@ -61,7 +66,9 @@ func (d *Evidence) Verify(ctx context.Context, engine work.Engine, o Options) (R
 		}
 		r.Proven = true
 	default:
-		r.Assumed = []string{"that the host key " + f.HostKey + " is the participant's", "that the seeds, which that key signed, are the epoch's", "that the chain accepted the commitment"}
+		r.Assumed = []string{"that the host key " + f.HostKey + " is the participant's",
+			"that the seeds, which that key signed, are the epoch's", "that the chain accepted " +
+				"the commitment"}
 	}
 	if found.Forged {
 		r.Wrong = 1
@@ -94,7 +101,8 @@ func (o Options) ordered(order delivery.Order) error {
 		return nil
 	}
 	says := *o.Anchor // root and commits are of the epoch's archive, of which an order says nothing
-	says.Chain, says.Epoch, says.Class, says.Seed1, says.SegmentSeed = order.Chain, order.Epoch, order.Class, order.Seed1, order.SegmentSeed
+	says.Chain, says.Epoch, says.Class, says.Seed1, says.SegmentSeed = order.Chain, order.Epoch,
+		order.Class, order.Seed1, order.SegmentSeed
 	return o.at(says)
 }
 
@@ -121,7 +129,8 @@ func (d *LeafReceipt) Verify(_ context.Context, _ work.Engine, o Options) (Repor
 	if err := o.ordered(d.File.Order); err != nil {
 		return r, err
 	}
-	r.Proven, r.Proves, r.Assumed = true, fmt.Sprintf("the host has %d leaves of this machine", d.File.Batch.End()), assumedOf(o)
+	r.Proven, r.Proves, r.Assumed = true, fmt.Sprintf("the host has %d leaves of this machine",
+		d.File.Batch.End()), assumedOf(o)
 	return r, nil
 }
 
@@ -149,7 +158,8 @@ func (d *LeafEvidence) Verify(ctx context.Context, engine work.Engine, o Options
 	return r, err
 }
 
-func (d *LeafEvidence) verify(ctx context.Context, engine work.Engine, o Options) (Report, delivery.Finding, error) {
+func (d *LeafEvidence) verify(ctx context.Context, engine work.Engine, o Options) (Report,
+	delivery.Finding, error) {
 	e := d.File
 	r := Report{Kind: d.Kind(), Claim: string(e.Claim)}
 	judge := work.NewJudge(engine)
@@ -168,15 +178,16 @@ func (d *LeafEvidence) verify(ctx context.Context, engine work.Engine, o Options
 		return r, f, err
 	}
 	r.Proven, r.Proves, r.Assumed = true, f.Reason, assumedOf(o)
-	r.Checked, r.Wrong, r.Leaf, r.Got, r.Want = f.Checked, f.Wrong, f.Leaf, f.Got.String(), f.Want.String()
+	r.Checked, r.Wrong, r.Leaf, r.Got, r.Want = f.Checked, f.Wrong, f.Leaf,
+		f.Got.String(), f.Want.String()
 	if f.Claim == delivery.Fraud {
 		r.Accused = e.Order.DeviceKey.String()
 	}
 	return r, f, nil
 }
 
-// LeftOut is a host's file on a log that it did not commit to. With evidence it shows what that shows, and without it
-// nothing: spec F-16.
+// LeftOut is a host's file on a log that it did not commit to. With evidence it shows what that
+// shows, and without it nothing: spec F-16.
 type LeftOut struct{ File delivery.LeftOutFile }
 
 func openLeftOut(data []byte) (Document, error) {
@@ -198,11 +209,12 @@ func (d *LeftOut) Cost() Cost {
 	return (&LeafEvidence{*d.File.Evidence}).Cost()
 }
 
-// Verify implements Document. Errors wrap ErrNothing where there is no evidence, and delivery.ErrLeftOut where the file
-// says something else than it.
+// Verify implements Document. Errors wrap ErrNothing where there is no evidence, and
+// delivery.ErrLeftOut where the file says something else than it.
 func (d *LeftOut) Verify(ctx context.Context, engine work.Engine, o Options) (Report, error) {
 	if d.File.Evidence == nil {
-		return Report{Kind: d.Kind()}, fmt.Errorf("%w: that leaves are wrong is the host's word", ErrNothing)
+		return Report{Kind: d.Kind()},
+			fmt.Errorf("%w: that leaves are wrong is the host's word", ErrNothing)
 	}
 	r, found, err := (&LeafEvidence{*d.File.Evidence}).verify(ctx, engine, o)
 	if err == nil {

@@ -31,8 +31,8 @@ func (d *Receipt) Cost() Cost {
 	return productsOf(d.File.Terms.Shape.Matmul(), len(d.File.WrongTiles), len(d.File.WrongSamples))
 }
 
-// Verify implements Document. Where the error wraps mpoc.ErrHost the receipt is authentic and shows that its host
-// cheated: the report accuses it, and the submission counts as accepted.
+// Verify implements Document. Where the error wraps mpoc.ErrHost the receipt is authentic and shows
+// that its host cheated: the report accuses it, and the submission counts as accepted.
 func (d *Receipt) Verify(ctx context.Context, _ work.Engine, o Options) (Report, error) {
 	f, out := d.File, d.File.Outcome
 	r := Report{Kind: d.Kind(), Claim: string(out.Status)}
@@ -53,9 +53,11 @@ func (d *Receipt) Verify(ctx context.Context, _ work.Engine, o Options) (Report,
 		r.Proves = fmt.Sprintf("%d tiles were checked, all right", out.Checked)
 		r.Assumed = append(r.Assumed, "that the tiles which the host calls right are right")
 	case mpoc.Faulty:
-		r.Proves = fmt.Sprintf("of %d tiles, %d tiles and %d whole loops are wrong, as a faulty device has it", out.Checked, len(f.WrongTiles), len(f.WrongSamples))
+		r.Proves = fmt.Sprintf("of %d tiles, %d tiles and %d whole loops are wrong, as a faulty "+
+			"device has it", out.Checked, len(f.WrongTiles), len(f.WrongSamples))
 	case mpoc.Rejected:
-		r.Proves, r.Accused = fmt.Sprintf("of %d tiles, at least %d are wrong, which no faulty device explains", out.Checked, len(f.WrongTiles)), f.Terms.DeviceKey.String()
+		r.Proves, r.Accused = fmt.Sprintf("of %d tiles, at least %d are wrong, which no faulty "+
+			"device explains", out.Checked, len(f.WrongTiles)), f.Terms.DeviceKey.String()
 	case mpoc.Failed:
 		r.Proves = "the host says that it had no answer in time; nobody can check that"
 		r.Assumed = append(r.Assumed, "that the device did not answer in time")
@@ -147,6 +149,8 @@ func (d *Transfer) Verify(_ context.Context, _ work.Engine, o Options) (Report, 
 		return r, err
 	}
 	r.Proven, r.Assumed = true, []string{assumedKeys, "that the chain has the transaction"}
-	r.Proves = fmt.Sprintf("the host states that transaction %s of %s paid %s acpc to %s; if that chain does not have it, the host owes it and lied", t.TxHash, t.Chain, t.Amount, t.Payout)
+	r.Proves = fmt.Sprintf("the host states that transaction %s of %s paid %s acpc to %s; if "+
+		"that chain does not have it, the host owes it and lied", t.TxHash,
+		t.Chain, t.Amount, t.Payout)
 	return r, nil
 }

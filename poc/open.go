@@ -39,7 +39,8 @@ type format struct {
 	open    func(data []byte) (Document, error)
 }
 
-// formats are all that Open reads: spec F-7. There is no other list, and nothing else chooses by a version.
+// formats are all that Open reads: spec F-7. There is no other list, and nothing else chooses by a
+// version.
 var formats = []format{
 	{evidence.Version, KindEvidence, openEvidence},
 	{evidence.Version1, KindEvidence, openEvidence},
@@ -72,8 +73,8 @@ func (e *OpenError) Error() string { return e.Err.Error() }
 // Unwrap returns ErrDocument and the fault.
 func (e *OpenError) Unwrap() []error { return []error{ErrDocument, e.Err} }
 
-// Open reads a document of any kind and of every version that was ever written. It checks the spelling and the form, and
-// not one claim: that is Verify's. Errors are *OpenError.
+// Open reads a document of any kind and of every version that was ever written. It checks the
+// spelling and the form, and not one claim: that is Verify's. Errors are *OpenError.
 func Open(data []byte) (Document, error) {
 	var head struct {
 		Version string `json:"version"`
@@ -90,7 +91,9 @@ func Open(data []byte) (Document, error) {
 		return d, nil
 	}
 	if readable {
-		return nil, &OpenError{Err: fmt.Errorf("of no kind that proves something by itself (version %.40q): what a machine kept of its host's words is for people to read", head.Version)}
+		return nil, &OpenError{Err: fmt.Errorf("of no kind that proves something by itself "+
+			"(version %.40q): what a machine kept of its host's words is for people to read",
+			head.Version)}
 	}
 	_, err := evidence.Parse(data) // says what is wrong with the text
 	return nil, &OpenError{Err: err}

@@ -36,18 +36,21 @@ func dial(ctx context.Context, address string) (*chain, error) {
 	if err != nil {
 		return nil, err
 	}
-	info, err := cmtservice.NewServiceClient(conn).GetNodeInfo(ctx, &cmtservice.GetNodeInfoRequest{})
+	info, err := cmtservice.NewServiceClient(conn).GetNodeInfo(ctx,
+		&cmtservice.GetNodeInfoRequest{})
 	if err != nil {
 		conn.Close()
 		return nil, fmt.Errorf("asking %s which chain it is of: %w", address, err)
 	}
-	return &chain{address: address, conn: conn, sprint: sprintv1.NewQueryClient(conn), id: info.DefaultNodeInfo.GetNetwork()}, nil
+	return &chain{address: address, conn: conn, sprint: sprintv1.NewQueryClient(conn),
+		id: info.DefaultNodeInfo.GetNetwork()}, nil
 }
 
 func (c *chain) archive(ctx context.Context, epoch uint64) (sprintv1.Archive, error) {
 	res, err := c.sprint.Archive(ctx, &sprintv1.QueryArchiveRequest{Epoch: epoch})
 	if err != nil {
-		return sprintv1.Archive{}, fmt.Errorf("asking %s for the archive of epoch %d: %w", c.address, epoch, err)
+		return sprintv1.Archive{}, fmt.Errorf("asking %s for the archive of epoch %d: %w",
+			c.address, epoch, err)
 	}
 	return res.Archive, nil
 }
@@ -67,9 +70,10 @@ type chained struct {
 	withBlock, withNode bool        // it was compared
 }
 
-// Verify implements poc.Document: first the evidence by itself, then its proof of the chain's state, which spoils the file
-// if it does not hold, trusted or not, then what the reader trusts.
-func (c *chained) Verify(ctx context.Context, engine work.Engine, o poc.Options) (poc.Report, error) {
+// Verify implements poc.Document: first the evidence by itself, then its proof of the chain's
+// state, which spoils the file if it does not hold, trusted or not, then what the reader trusts.
+func (c *chained) Verify(ctx context.Context, engine work.Engine,
+	o poc.Options) (poc.Report, error) {
 	r, err := c.Evidence.Verify(ctx, engine, o)
 	if err != nil {
 		return r, err
@@ -78,9 +82,11 @@ func (c *chained) Verify(ctx context.Context, engine work.Engine, o poc.Options)
 		if c.block, err = state.Check(c.File); err != nil {
 			return r, err
 		}
-		r.Assumed = slices.DeleteFunc(r.Assumed, func(what string) bool { return what == poc.AssumedState })
+		r.Assumed = slices.DeleteFunc(r.Assumed,
+			func(what string) bool { return what == poc.AssumedState })
 		if c.by.block != "" && c.by.block != c.block.Hash {
-			return r, fmt.Errorf("%w: the file's proof stands on block %d with the hash %s, which is not the one that you trust", ErrChain, c.block.Height, c.block.Hash)
+			return r, fmt.Errorf("%w: the file's proof stands on block %d with the hash %s, "+
+				"which is not the one that you trust", ErrChain, c.block.Height, c.block.Hash)
 		}
 		c.withBlock = c.by.block != ""
 	}
@@ -113,7 +119,8 @@ func withChain(ctx context.Context, f evidence.File, node string) error {
 	return nil
 }
 
-// chainedLeaves is a document on leaves between a machine and its host that is held against what a node answers.
+// chainedLeaves is a document on leaves between a machine and its host that is held against what a
+// node answers.
 type chainedLeaves struct {
 	poc.Document
 	node  string
@@ -124,7 +131,8 @@ type chainedLeaves struct {
 }
 
 // Verify implements poc.Document.
-func (d *chainedLeaves) Verify(ctx context.Context, engine work.Engine, o poc.Options) (poc.Report, error) {
+func (d *chainedLeaves) Verify(ctx context.Context, engine work.Engine,
+	o poc.Options) (poc.Report, error) {
 	r, err := d.Document.Verify(ctx, engine, o)
 	if err == nil {
 		err = d.compare(ctx, &r)
@@ -132,8 +140,8 @@ func (d *chainedLeaves) Verify(ctx context.Context, engine work.Engine, o poc.Op
 	return r, err
 }
 
-// compare holds what a machine and its host signed against what a node answers: always the epoch's class and seeds; the
-// host's key and commitment for as long as the chain has them.
+// compare holds what a machine and its host signed against what a node answers: always the epoch's
+// class and seeds; the host's key and commitment for as long as the chain has them.
 func (d *chainedLeaves) compare(ctx context.Context, r *poc.Report) error {
 	node, o := d.node, d.order
 	c, err := dial(ctx, node)
@@ -149,11 +157,14 @@ func (d *chainedLeaves) compare(ctx context.Context, r *poc.Report) error {
 		return fmt.Errorf("%w: epoch %d has no segment %d", ErrChain, o.Epoch, o.Segment)
 	}
 	list := []compared{
-		{"chain", o.Chain, c.id}, {"class", o.Class, a.Class}, {"Seed_1", hex.EncodeToString(o.Seed1[:]), hex.EncodeToString(a.Seed1)},
-		{"segment seed", hex.EncodeToString(o.SegmentSeed[:]), hex.EncodeToString(a.SegmentSeeds[o.Segment-1])},
+		{"chain", o.Chain, c.id}, {"class", o.Class, a.Class},
+		{"Seed_1", hex.EncodeToString(o.Seed1[:]), hex.EncodeToString(a.Seed1)},
+		{"segment seed", hex.EncodeToString(o.SegmentSeed[:]),
+			hex.EncodeToString(a.SegmentSeeds[o.Segment-1])},
 	}
 	open := func(what string) { r.Proves += "; " + what }
-	commit, err := c.sprint.CommitPath(ctx, &sprintv1.QueryCommitPathRequest{Epoch: o.Epoch, Participant: o.Participant, Node: o.Node, Segment: o.Segment})
+	commit, err := c.sprint.CommitPath(ctx, &sprintv1.QueryCommitPathRequest{Epoch: o.Epoch,
+		Participant: o.Participant, Node: o.Node, Segment: o.Segment})
 	var hostKey []byte
 	switch status.Code(err) {
 	case codes.OK:
@@ -169,14 +180,17 @@ func (d *chainedLeaves) compare(ctx context.Context, r *poc.Report) error {
 		res, err := c.sprint.Epoch(ctx, &sprintv1.QueryEpochRequest{Number: o.Epoch})
 		switch status.Code(err) {
 		case codes.OK:
-			list = append(list, compared{"number of leaves looked at", fmt.Sprint(r.Checked), fmt.Sprint(res.Epoch.Params.Samples)})
+			list = append(list, compared{"number of leaves looked at", fmt.Sprint(r.Checked),
+				fmt.Sprint(res.Epoch.Params.Samples)})
 		case codes.NotFound:
-			open("the chain no longer has the epoch's record, so whether enough leaves were checked remains open")
+			open("the chain no longer has the epoch's record, so whether enough leaves were " +
+				"checked remains open")
 		default:
 			return fmt.Errorf("asking %s for epoch %d: %w", node, o.Epoch, err)
 		}
 	}
-	registered, err := registryv1.NewQueryClient(c.conn).Participant(ctx, &registryv1.QueryParticipantRequest{Address: o.Participant})
+	registered, err := registryv1.NewQueryClient(c.conn).Participant(ctx,
+		&registryv1.QueryParticipantRequest{Address: o.Participant})
 	if err != nil && status.Code(err) != codes.NotFound {
 		return fmt.Errorf("asking %s for participant %s: %w", node, o.Participant, err)
 	}
@@ -194,11 +208,13 @@ func (d *chainedLeaves) compare(ctx context.Context, r *poc.Report) error {
 	for _, k := range []struct {
 		what        string
 		file, chain []byte
-	}{{"key of the host", o.HostKey[:], hostKey}, {"key of node " + o.Node, o.DeviceKey[:], nodeKey}} {
+	}{{"key of the host", o.HostKey[:], hostKey},
+		{"key of node " + o.Node, o.DeviceKey[:], nodeKey}} {
 		if len(k.chain) == 0 {
 			open("the chain has no " + k.what + " now, so whose key it is remains open")
 		} else {
-			list = append(list, compared{k.what, hex.EncodeToString(k.file), hex.EncodeToString(k.chain)})
+			list = append(list, compared{k.what, hex.EncodeToString(k.file),
+				hex.EncodeToString(k.chain)})
 		}
 	}
 	d.compared = true
@@ -210,7 +226,8 @@ type compared struct{ what, file, chain string }
 func compare(list []compared) error {
 	for _, c := range list {
 		if c.file != c.chain {
-			return fmt.Errorf("%w: %s is %s in the file and %s on chain", ErrChain, c.what, c.file, c.chain)
+			return fmt.Errorf("%w: %s is %s in the file and %s on chain", ErrChain,
+				c.what, c.file, c.chain)
 		}
 	}
 	return nil

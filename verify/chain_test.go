@@ -55,14 +55,16 @@ type (
 
 var errNothing = status.Error(codes.NotFound, "nothing")
 
-func (f fakeSprint) Archive(context.Context, *sprintv1.QueryArchiveRequest) (*sprintv1.QueryArchiveResponse, error) {
+func (f fakeSprint) Archive(context.Context,
+	*sprintv1.QueryArchiveRequest) (*sprintv1.QueryArchiveResponse, error) {
 	if f.archive == nil {
 		return nil, errNothing
 	}
 	return &sprintv1.QueryArchiveResponse{Archive: *f.archive}, nil
 }
 
-func (f fakeSprint) CommitPath(context.Context, *sprintv1.QueryCommitPathRequest) (*sprintv1.QueryCommitPathResponse, error) {
+func (f fakeSprint) CommitPath(context.Context,
+	*sprintv1.QueryCommitPathRequest) (*sprintv1.QueryCommitPathResponse, error) {
 	switch {
 	case f.pruned:
 		return nil, status.Error(codes.FailedPrecondition, "pruned")
@@ -72,22 +74,26 @@ func (f fakeSprint) CommitPath(context.Context, *sprintv1.QueryCommitPathRequest
 	return f.commit, nil
 }
 
-func (f fakeSprint) Epoch(context.Context, *sprintv1.QueryEpochRequest) (*sprintv1.QueryEpochResponse, error) {
+func (f fakeSprint) Epoch(context.Context,
+	*sprintv1.QueryEpochRequest) (*sprintv1.QueryEpochResponse, error) {
 	if f.epoch == nil {
 		return nil, errNothing
 	}
 	return &sprintv1.QueryEpochResponse{Epoch: *f.epoch}, nil
 }
 
-func (f fakeRegistry) Participant(context.Context, *registryv1.QueryParticipantRequest) (*registryv1.QueryParticipantResponse, error) {
+func (f fakeRegistry) Participant(context.Context,
+	*registryv1.QueryParticipantRequest) (*registryv1.QueryParticipantResponse, error) {
 	if f.participant == nil {
 		return nil, errNothing
 	}
 	return &registryv1.QueryParticipantResponse{Participant: *f.participant}, nil
 }
 
-func (f fakeComet) GetNodeInfo(context.Context, *cmtservice.GetNodeInfoRequest) (*cmtservice.GetNodeInfoResponse, error) {
-	return &cmtservice.GetNodeInfoResponse{DefaultNodeInfo: &p2p.DefaultNodeInfo{Network: f.id}}, nil
+func (f fakeComet) GetNodeInfo(context.Context,
+	*cmtservice.GetNodeInfoRequest) (*cmtservice.GetNodeInfoResponse, error) {
+	return &cmtservice.GetNodeInfoResponse{DefaultNodeInfo: &p2p.DefaultNodeInfo{Network: f.id}},
+		nil
 }
 
 // serve answers for f until the test ends, and returns the address.
@@ -135,8 +141,8 @@ func unhex(t *testing.T, text string) []byte {
 	return raw
 }
 
-// C23. A node answers for an epoch of any age with its archive alone. What it holds otherwise refutes the file, and what
-// it cannot say leaves it unproven; a file of version 1 is never proven.
+// C23. A node answers for an epoch of any age with its archive alone. What it holds otherwise
+// refutes the file, and what it cannot say leaves it unproven; a file of version 1 is never proven.
 // Holds spec C-14, F-10.
 func TestC23AgainstANodeThatHasTheArchiveOnly(t *testing.T) {
 	files := published(t, "evidence.json")
@@ -150,21 +156,40 @@ func TestC23AgainstANodeThatHasTheArchiveOnly(t *testing.T) {
 		want   error // nil: proven
 		said   string
 	}{
-		"the archive":           {func(*fakeChain) {}, "forged digest", nil, "as the node answers"},
-		"another chain":         {func(c *fakeChain) { c.id = "assay-other" }, "forged digest", ErrChain, "the chain is assay-test in the file"},
-		"another Seed_1":        {func(c *fakeChain) { c.archive.Seed1 = make([]byte, 32) }, "forged digest", ErrChain, "Seed_1"},
-		"another segment seed":  {func(c *fakeChain) { c.archive.SegmentSeeds[0] = make([]byte, 32) }, "forged digest", ErrChain, "segment seed"},
-		"no such segment":       {func(c *fakeChain) { c.archive.SegmentSeeds = nil }, "forged digest", ErrChain, "0 segments"},
-		"another class":         {func(c *fakeChain) { c.archive.Class = "small" }, "forged digest", ErrChain, "class"},
-		"other commits":         {func(c *fakeChain) { c.archive.Root = make([]byte, 32) }, "forged digest", ErrChain, "root over all commits"},
-		"a commit more":         {func(c *fakeChain) { c.archive.Commits++ }, "forged digest", ErrChain, "number of commits"},
-		"no archive":            {func(c *fakeChain) { c.archive = nil }, "forged digest", errNothing, "asking"},
-		"version 1":             {func(*fakeChain) {}, "version 1", ErrTaken, "the signature binds no seeds"},
-		"version 1, a forgery":  {func(*fakeChain) {}, "version 1, edited into a conviction", ErrTaken, "It convicts nobody"},
-		"version 2, the same":   {func(*fakeChain) {}, "the same of version 2", errNothing, "the signature is not this key's"},
+		"the archive": {func(*fakeChain) {}, "forged digest", nil, "as the node answers"},
+		"another chain": {func(c *fakeChain) {
+			c.id = "assay-other"
+		}, "forged digest", ErrChain, "the chain is assay-test in the file"},
+		"another Seed_1": {func(c *fakeChain) {
+			c.archive.Seed1 = make([]byte, 32)
+		}, "forged digest", ErrChain, "Seed_1"},
+		"another segment seed": {func(c *fakeChain) {
+			c.archive.SegmentSeeds[0] = make([]byte, 32)
+		}, "forged digest", ErrChain, "segment seed"},
+		"no such segment": {func(c *fakeChain) {
+			c.archive.SegmentSeeds = nil
+		}, "forged digest", ErrChain, "0 segments"},
+		"another class": {func(c *fakeChain) {
+			c.archive.Class = "small"
+		}, "forged digest", ErrChain, "class"},
+		"other commits": {func(c *fakeChain) {
+			c.archive.Root = make([]byte, 32)
+		}, "forged digest", ErrChain, "root over all commits"},
+		"a commit more": {func(c *fakeChain) {
+			c.archive.Commits++
+		}, "forged digest", ErrChain, "number of commits"},
+		"no archive": {func(c *fakeChain) {
+			c.archive = nil
+		}, "forged digest", errNothing, "asking"},
+		"version 1": {func(*fakeChain) {}, "version 1", ErrTaken, "the signature binds no seeds"},
+		"version 1, a forgery": {func(*fakeChain) {}, "version 1, edited into a conviction",
+			ErrTaken, "It convicts nobody"},
+		"version 2, the same": {func(*fakeChain) {}, "the same of version 2", errNothing,
+			"the signature is not this key's"},
 		"an honest one as such": {func(*fakeChain) {}, "honest", ErrChain, "root over all commits"},
 	} {
-		chain := &fakeChain{id: "assay-test", archive: &sprintv1.Archive{Epoch: 7, Class: "nano", Seed1: unhex(t, f.Seed1), SegmentSeeds: [][]byte{unhex(t, f.SegmentSeed)},
+		chain := &fakeChain{id: "assay-test", archive: &sprintv1.Archive{Epoch: 7, Class: "nano",
+			Seed1: unhex(t, f.Seed1), SegmentSeeds: [][]byte{unhex(t, f.SegmentSeed)},
 			Commits: f.Archive.Commits, Root: unhex(t, f.Archive.Root)}}
 		c.change(chain)
 		address := serve(t, chain)
@@ -172,7 +197,9 @@ func TestC23AgainstANodeThatHasTheArchiveOnly(t *testing.T) {
 		if err != nil {
 			said += err.Error()
 		}
-		if (err == nil) != (c.want == nil) || c.want != nil && c.want != errNothing && !errors.Is(err, c.want) || c.want == errNothing && errors.Is(err, ErrTaken) || !strings.Contains(said, c.said) {
+		if (err == nil) != (c.want == nil) || c.want != nil && c.want != errNothing &&
+			!errors.Is(err, c.want) || c.want == errNothing && errors.Is(err, ErrTaken) ||
+			!strings.Contains(said, c.said) {
 			t.Errorf("%s: %v\n%s", name, err, said)
 		}
 	}
@@ -188,26 +215,33 @@ func TestC23AgainstATrustedBlock(t *testing.T) {
 		want        error
 		said        string
 	}{
-		"its block":          {sound.text, sound.block, nil, "as block 4 shows"},
-		"in capitals":        {sound.text, strings.ToUpper(sound.block), nil, "as block 4 shows"},
-		"another block":      {sound.text, strings.Repeat("0", 64), ErrChain, "not the one that you trust"},
-		"nothing in it":      {states["no proof"].text, sound.block, ErrTaken, "no proof of the chain's state"},
-		"trust in nothing":   {sound.text, "", ErrTaken, "if that block has the hash " + strings.ToUpper(sound.block)},
-		"half a hash":        {sound.text, sound.block[:32], errors.ErrUnsupported, "64 hex digits"},
-		"a receipt of loops": {published(t, "mpoc_files.json")["accepted"], sound.block, errors.ErrUnsupported, "nothing to compare"},
-		"one for leaves":     {published(t, "delivery_files.json")["a receipt"], sound.block, errors.ErrUnsupported, "nothing to compare"},
+		"its block":   {sound.text, sound.block, nil, "as block 4 shows"},
+		"in capitals": {sound.text, strings.ToUpper(sound.block), nil, "as block 4 shows"},
+		"another block": {sound.text, strings.Repeat("0", 64), ErrChain, "not the one that you " +
+			"trust"},
+		"nothing in it": {states["no proof"].text, sound.block, ErrTaken, "no proof of the " +
+			"chain's state"},
+		"trust in nothing": {sound.text, "", ErrTaken,
+			"if that block has the hash " + strings.ToUpper(sound.block)},
+		"half a hash": {sound.text, sound.block[:32], errors.ErrUnsupported, "64 hex digits"},
+		"a receipt of loops": {published(t, "mpoc_files.json")["accepted"], sound.block,
+			errors.ErrUnsupported, "nothing to compare"},
+		"one for leaves": {published(t, "delivery_files.json")["a receipt"], sound.block,
+			errors.ErrUnsupported, "nothing to compare"},
 	} {
 		said, err := verified(t, c.file, "--trust", c.trust)
 		if err != nil {
 			said += err.Error()
 		}
-		if (err == nil) != (c.want == nil) || c.want != nil && c.want != errors.ErrUnsupported && !errors.Is(err, c.want) || !strings.Contains(said, c.said) {
+		if (err == nil) != (c.want == nil) || c.want != nil && c.want != errors.ErrUnsupported &&
+			!errors.Is(err, c.want) || !strings.Contains(said, c.said) {
 			t.Errorf("%s: %v\n%s", name, err, said)
 		}
 	}
 }
 
-// What a machine and its host signed is compared with the archive always, and with what else the chain still has.
+// What a machine and its host signed is compared with the archive always, and with what else the
+// chain still has.
 func TestLeavesAgainstANode(t *testing.T) {
 	text := published(t, "delivery_files.json")["fraud"]
 	e, err := delivery.Parse([]byte(text))
@@ -220,25 +254,45 @@ func TestLeavesAgainstANode(t *testing.T) {
 		proven bool
 		said   string
 	}{
-		"all of it":          {func(*fakeChain) {}, true, "the host committed to 0 leaves"},
-		"another seed":       {func(c *fakeChain) { c.archive.Seed1 = make([]byte, 32) }, false, "Seed_1"},
-		"another chain":      {func(c *fakeChain) { c.id = "assay-other" }, false, "chain is"},
-		"no such segment":    {func(c *fakeChain) { c.archive.SegmentSeeds = nil }, false, "has no segment"},
-		"a commit":           {func(c *fakeChain) { c.commit = &sprintv1.QueryCommitPathResponse{Count: 9, HostKey: o.HostKey[:]} }, true, "committed to 9 leaves"},
-		"another's commit":   {func(c *fakeChain) { c.commit = &sprintv1.QueryCommitPathResponse{Count: 9, HostKey: make([]byte, 32)} }, false, "key of the host"},
-		"pruned":             {func(c *fakeChain) { c.pruned = true }, true, "class and seeds are those of the chain"},
-		"no epoch's record":  {func(c *fakeChain) { c.epoch = nil }, true, "whether enough leaves were checked remains open"},
-		"more to be looked":  {func(c *fakeChain) { c.epoch.Params.Samples = 200 }, false, "number of leaves looked at"},
-		"gone":               {func(c *fakeChain) { c.participant = nil }, true, "whose key it is remains open"},
-		"another machine":    {func(c *fakeChain) { c.participant.Nodes[0].Key = make([]byte, 32) }, false, "key of node"},
-		"the host has moved": {func(c *fakeChain) { c.participant.HostKey = make([]byte, 32) }, false, "key of the host"},
+		"all of it": {func(*fakeChain) {}, true, "the host committed to 0 leaves"},
+		"another seed": {func(c *fakeChain) {
+			c.archive.Seed1 = make([]byte, 32)
+		}, false, "Seed_1"},
+		"another chain": {func(c *fakeChain) { c.id = "assay-other" }, false, "chain is"},
+		"no such segment": {func(c *fakeChain) {
+			c.archive.SegmentSeeds = nil
+		}, false, "has no segment"},
+		"a commit": {func(c *fakeChain) {
+			c.commit = &sprintv1.QueryCommitPathResponse{Count: 9, HostKey: o.HostKey[:]}
+		}, true, "committed to 9 leaves"},
+		"another's commit": {func(c *fakeChain) {
+			c.commit = &sprintv1.QueryCommitPathResponse{Count: 9, HostKey: make([]byte, 32)}
+		}, false, "key of the host"},
+		"pruned": {func(c *fakeChain) {
+			c.pruned = true
+		}, true, "class and seeds are those of the chain"},
+		"no epoch's record": {func(c *fakeChain) {
+			c.epoch = nil
+		}, true, "whether enough leaves were checked remains open"},
+		"more to be looked": {func(c *fakeChain) {
+			c.epoch.Params.Samples = 200
+		}, false, "number of leaves looked at"},
+		"gone": {func(c *fakeChain) { c.participant = nil }, true, "whose key it is remains open"},
+		"another machine": {func(c *fakeChain) {
+			c.participant.Nodes[0].Key = make([]byte, 32)
+		}, false, "key of node"},
+		"the host has moved": {func(c *fakeChain) {
+			c.participant.HostKey = make([]byte, 32)
+		}, false, "key of the host"},
 	} {
 		a := &sprintv1.Archive{Epoch: o.Epoch, Class: o.Class, Seed1: o.Seed1[:]}
 		for range o.Segment {
 			a.SegmentSeeds = append(a.SegmentSeeds, o.SegmentSeed[:])
 		}
-		chain := &fakeChain{id: o.Chain, archive: a, epoch: &sprintv1.Epoch{Number: o.Epoch, Params: sprintv1.Params{Samples: e.Samples}},
-			participant: &registryv1.Participant{Address: o.Participant, HostKey: o.HostKey[:], Nodes: []registryv1.Node{{Id: o.Node, Key: o.DeviceKey[:]}}}}
+		chain := &fakeChain{id: o.Chain, archive: a,
+			epoch: &sprintv1.Epoch{Number: o.Epoch, Params: sprintv1.Params{Samples: e.Samples}},
+			participant: &registryv1.Participant{Address: o.Participant, HostKey: o.HostKey[:],
+				Nodes: []registryv1.Node{{Id: o.Node, Key: o.DeviceKey[:]}}}}
 		c.change(chain)
 		address := serve(t, chain)
 		said, err := verified(t, text, "--node", address)

@@ -15,8 +15,8 @@ import (
 	"github.com/assaynet/assay/poc/work/transformer"
 )
 
-// A file says itself how much there is to compute again, and may come from anybody: what takes longer than this, or more
-// memory, is done only when it is asked for (--full).
+// A file says itself how much there is to compute again, and may come from anybody: what takes
+// longer than this, or more memory, is done only when it is asked for (--full).
 const (
 	longest     = 10 * time.Second
 	mostWeights = 2 << 30 // bytes of a model
@@ -32,7 +32,8 @@ type TooLong struct {
 }
 
 func (e *TooLong) Error() string {
-	text := fmt.Sprintf("not checked: it computes %s, which takes about %s on this machine", e.What, roughly(e.Takes))
+	text := fmt.Sprintf("not checked: it computes %s, which takes about %s on this machine",
+		e.What, roughly(e.Takes))
 	if e.Weights > mostWeights {
 		text += fmt.Sprintf(" and %.1f GB of memory", float64(e.Weights)/1e9)
 	}
@@ -90,10 +91,12 @@ func tiles(ctx context.Context, shape matmul.Shape, single, whole int) error {
 	if takes <= longest {
 		return nil
 	}
-	return &TooLong{What: fmt.Sprintf("%s of %d x %d x %d by the plain definition", count(whole, "product"), shape.M, shape.K, shape.Q), Takes: takes}
+	return &TooLong{What: fmt.Sprintf("%s of %d x %d x %d by the plain definition",
+		count(whole, "product"), shape.M, shape.K, shape.Q), Takes: takes}
 }
 
-// units measures the smallest class: the time to build a model goes with its size, that of a unit with its operations.
+// units measures the smallest class: the time to build a model goes with its size, that of a unit
+// with its operations.
 func units(ctx context.Context, engine work.Engine, name string, n int) error {
 	class, err := transformer.ByName(name)
 	if err != nil || class.Ops()*uint64(n) <= unmeasured {
@@ -107,13 +110,16 @@ func units(ctx context.Context, engine work.Engine, name string, n int) error {
 	}
 	built := time.Since(began)
 	began = time.Now()
-	if err := model.Run(make([]transformer.Output, 1), seed.Seed{}, seed.Seed{}, []uint64{0}); err != nil {
+	if err := model.Run(make([]transformer.Output, 1), seed.Seed{}, seed.Seed{},
+		[]uint64{0}); err != nil {
 		return err
 	}
-	takes := time.Duration(float64(built)*float64(class.WeightBytes())/float64(probe.WeightBytes()) +
+	takes := time.Duration(float64(built)*float64(class.WeightBytes())/float64(
+		probe.WeightBytes()) +
 		float64(time.Since(began))*float64(class.Ops())/float64(probe.Ops())*float64(n))
 	if takes <= longest && class.WeightBytes() <= mostWeights {
 		return nil
 	}
-	return &TooLong{What: fmt.Sprintf("%s of class %s", count(n, "unit"), class.Name), Takes: takes, Weights: class.WeightBytes()}
+	return &TooLong{What: fmt.Sprintf("%s of class %s", count(n, "unit"), class.Name), Takes: takes,
+		Weights: class.WeightBytes()}
 }

@@ -20,8 +20,8 @@ import (
 	"github.com/assaynet/assay/verify/receipt"
 )
 
-// node is a piece of JSON that keeps the order of its keys: the files have one spelling, and edits that break it are no
-// test of what is in them.
+// node is a piece of JSON that keeps the order of its keys: the files have one spelling, and edits
+// that break it are no test of what is in them.
 type node struct {
 	keys     []string // of an object
 	children []*node  // of an object or a list
@@ -82,8 +82,10 @@ func (n *node) String() string {
 
 // words are what the files choose from.
 var words = []string{
-	evidence.Version, evidence.Version1, "assay-mpoc-receipt/1", "assay-mpoc-evidence/1", "assay-leaf-receipt/1", "assay-leaf-evidence/1", delivery.LeftOutVersion,
-	"forged", "honest", "two-commits", "two-terms", "bad-draw", "two-draws", "two-receipts", "fraud", "faulty",
+	evidence.Version, evidence.Version1, "assay-mpoc-receipt/1", "assay-mpoc-evidence/1",
+	"assay-leaf-receipt/1", "assay-leaf-evidence/1", delivery.LeftOutVersion,
+	"forged", "honest", "two-commits", "two-terms", "bad-draw", "two-draws", "two-receipts",
+	"fraud", "faulty",
 	"accepted", "rejected", "failed", "late", "locked", "nano", "small", "base", "large",
 }
 
@@ -174,7 +176,8 @@ func (n *node) edits(path string, optional map[string]string, yield func(where, 
 		for j := range i { // seeds, keys, counts, whatever has two places
 			swapped := slices.Clone(children)
 			swapped[i], swapped[j] = swapped[j], swapped[i]
-			if c.String() != children[j].String() && (c.scalar != "") == (children[j].scalar != "") && (n.list || c.scalar != "") {
+			if c.String() != children[j].String() &&
+				(c.scalar != "") == (children[j].scalar != "") && (n.list || c.scalar != "") {
 				set(at(i), "has changed places with "+at(j), keys, swapped)
 			}
 		}
@@ -221,17 +224,27 @@ func documents(t *testing.T) []file {
 	files := published(t, "evidence.json")
 	const noProof = "then what is taken from the file is said, and it is no proof (exit 2)"
 	all = append(all,
-		file{kind: "evidence with a trusted block", text: sound.text, by: against{block: strings.ToUpper(sound.block)}, free: withNote(map[string]string{
-			"state is gone": noProof})},
-		file{kind: "evidence with a block", text: sound.text, unproven: true, free: withNote(map[string]string{
-			"state is gone": noProof, "state.header is": "whoever edits the header has a block that nobody trusts"})},
-		file{kind: "evidence without a block", text: files["forged digest"], unproven: true, free: withNote(map[string]string{
-			"archive.commits is": "paths of RFC 6962 do not bind the size; --node and --trust compare it, and without them the file is no proof (exit 2)"})},
-		file{kind: "evidence of version 1", text: files["version 1, edited into a conviction"], unproven: true, free: withNote(map[string]string{
-			"seed1 is": "not signed in version 1, which is no proof whatever it says (exit 2)", "segment_seed is": "the same"})},
+		file{kind: "evidence with a trusted block", text: sound.text,
+			by: against{block: strings.ToUpper(sound.block)}, free: withNote(map[string]string{
+				"state is gone": noProof})},
+		file{kind: "evidence with a block", text: sound.text, unproven: true,
+			free: withNote(map[string]string{
+				"state is gone": noProof,
+				"state.header is": "whoever edits the header has a block " +
+					"that nobody trusts"})},
+		file{kind: "evidence without a block", text: files["forged digest"], unproven: true,
+			free: withNote(map[string]string{
+				"archive.commits is": "paths of RFC 6962 do not bind the size; --node and --trust " +
+					"compare it, and without them the file is no proof (exit 2)"})},
+		file{kind: "evidence of version 1", text: files["version 1, edited into a conviction"],
+			unproven: true, free: withNote(map[string]string{
+				"seed1 is": "not signed in version 1, which is no proof whatever it says " +
+					"(exit 2)",
+				"segment_seed is": "the same"})},
 	)
 	mpocFiles := published(t, "mpoc_files.json")
-	const countersigned = "the device's receipt for the receipt: without it the same is proven, of the same host"
+	const countersigned = "the device's receipt for the receipt: without it the same is proven, " +
+		"of the same host"
 	for _, name := range []string{"accepted", "rejected", "failed", "late"} {
 		free := map[string]string{}
 		if strings.Contains(mpocFiles[name], "device_signature") {
@@ -239,7 +252,8 @@ func documents(t *testing.T) []file {
 		}
 		all = append(all, file{kind: "mpoc receipt, " + name, text: mpocFiles[name], free: free})
 	}
-	for _, name := range []string{"honest", "forged", "two offers", "two offers with other rules", "two commits", "a bad draw", "two draws", "two receipts"} {
+	for _, name := range []string{"honest", "forged", "two offers", "two offers with other rules",
+		"two commits", "a bad draw", "two draws", "two receipts"} {
 		free := note
 		if strings.Contains(mpocFiles[name], "device_signature") {
 			free = withNote(map[string]string{"receipt.device_signature is gone": countersigned})
@@ -248,12 +262,18 @@ func documents(t *testing.T) []file {
 	}
 	deliveries := published(t, "delivery_files.json")
 	all = append(all, file{kind: "receipt for leaves", text: deliveries["a receipt"]},
-		file{kind: "evidence about leaves, fraud", text: deliveries["fraud"], free: withNote(map[string]string{
-			"wrong[2].leaf is 24": "the machine's signature covers the page, in which leaf 24 was drawn and is wrong too"})},
-		file{kind: "evidence about leaves, faulty", text: deliveries["a faulty device"], free: note},
-		file{kind: "log left out, fraud", text: leftOut(t, deliveries["fraud"]), free: map[string]string{
-			"evidence.note ": people, "evidence.wrong[2].leaf is 24": "as in the evidence alone"}},
-		file{kind: "log left out, faulty", text: leftOut(t, deliveries["a faulty device"]), free: map[string]string{"evidence.note ": people}})
+		file{kind: "evidence about leaves, fraud", text: deliveries["fraud"],
+			free: withNote(map[string]string{
+				"wrong[2].leaf is 24": "the machine's signature covers the page, in which leaf 24 " +
+					"was drawn and is wrong too"})},
+		file{kind: "evidence about leaves, faulty", text: deliveries["a faulty device"],
+			free: note},
+		file{kind: "log left out, fraud", text: leftOut(t, deliveries["fraud"]),
+			free: map[string]string{
+				"evidence.note ":               people,
+				"evidence.wrong[2].leaf is 24": "as in the evidence alone"}},
+		file{kind: "log left out, faulty", text: leftOut(t, deliveries["a faulty device"]),
+			free: map[string]string{"evidence.note ": people}})
 	return all
 }
 
@@ -288,20 +308,23 @@ func accuses(report any) bool {
 	return false
 }
 
-// C23. A document that is edited anywhere but in what is listed as free proves nothing and accuses nobody: every value
-// changed, every key removed, added, doubled, every two places swapped, in every kind of document. And what is free is
-// free: it is no test of nothing.
+// C23. A document that is edited anywhere but in what is listed as free proves nothing and accuses
+// nobody: every value changed, every key removed, added, doubled, every two places swapped, in
+// every kind of document. And what is free is free: it is no test of nothing.
 func TestC23ADocumentEditedAnywhereProvesNothing(t *testing.T) {
 	check := func(f file, text string) result {
 		return lookAt(t.Context(), work.Reference(), "file.json", []byte(text), f.by, true)
 	}
 	all := documents(t)
-	optional := map[string]string{"hidden": `"why"`, "voter": `"cpc1voter"`, "voter_digest": `"0011223344556677"`}
+	optional := map[string]string{"hidden": `"why"`, "voter": `"cpc1voter"`,
+		"voter_digest": `"0011223344556677"`}
 	for _, f := range all {
 		var collect func(n *node)
 		collect = func(n *node) {
 			for i, key := range n.keys {
-				if slices.Contains([]string{"device_signature", "draw", "wrong_samples", "wrong_tiles", "state", "archive", "sample", "tile", "other_terms", "other_commit", "other_draw", "note"}, key) {
+				if slices.Contains([]string{"device_signature", "draw", "wrong_samples",
+					"wrong_tiles", "state", "archive", "sample", "tile", "other_terms",
+					"other_commit", "other_draw", "note"}, key) {
 					optional[key] = n.children[i].String()
 				}
 			}
@@ -313,7 +336,8 @@ func TestC23ADocumentEditedAnywhereProvesNothing(t *testing.T) {
 	}
 	for _, f := range all {
 		t.Run(f.kind, func(t *testing.T) {
-			if r := check(f, f.text); f.unproven != errors.Is(r.err, ErrTaken) || !f.unproven && r.err != nil {
+			if r := check(f, f.text); f.unproven != errors.Is(r.err, ErrTaken) ||
+				!f.unproven && r.err != nil {
 				t.Fatalf("as it is: %v", r.err)
 			}
 			root := tree(t, f.text)

@@ -42,7 +42,8 @@ type Sum struct {
 
 // folder checks every file in a folder that ends in .json. Folders below it are
 // left alone.
-func folder(ctx context.Context, engine work.Engine, path string, by against, full, asJSON bool, out io.Writer) error {
+func folder(ctx context.Context, engine work.Engine, path string, by against, full, asJSON bool,
+	out io.Writer) error {
 	entries, err := os.ReadDir(path)
 	if err != nil {
 		return err
@@ -71,7 +72,8 @@ func folder(ctx context.Context, engine work.Engine, path string, by against, fu
 		if errors.Is(r.err, ErrTaken) {
 			s.Taken++
 			if !asJSON {
-				fmt.Fprintf(out, "NOT PROVEN  %s: holds, but key and seeds are taken from the file: add --node or --trust\n", name)
+				fmt.Fprintf(out, "NOT PROVEN  %s: holds, but key and seeds are taken from the "+
+					"file: add --node or --trust\n", name)
 			}
 			continue
 		}
@@ -121,14 +123,18 @@ func folder(ctx context.Context, engine work.Engine, path string, by against, fu
 		}
 		fmt.Fprintln(out)
 		if ops.Sign() > 0 {
-			fmt.Fprintf(out, "  receipts credit %s operations and %s acpc together (10^18 to a CPC)\n", s.Ops, s.Pay)
+			fmt.Fprintf(out, "  receipts credit %s operations and %s acpc together (10^18 to a "+
+				"CPC)\n", s.Ops, s.Pay)
 		}
 		if s.Skipped > 0 {
-			fmt.Fprintf(out, "  %d other files, which do not end in .json, were not looked at\n", s.Skipped)
+			fmt.Fprintf(out, "  %d other files, which do not end in .json, were not looked at\n",
+				s.Skipped)
 		}
 	}
 	if err == nil && s.Files == 0 {
-		return fmt.Errorf("%w: %s has no file that ends in .json; folders below it are checked by their own names (a worker's: receipts, devices/*/receipts, devices/*/evidence)", ErrFolder, path)
+		return fmt.Errorf("%w: %s has no file that ends in .json; folders below it are checked "+
+			"by their own names (a worker's: receipts, devices/*/receipts, devices/*/evidence)",
+			ErrFolder, path)
 	}
 	switch {
 	case err != nil || s.Proven == s.Files:
@@ -137,7 +143,8 @@ func folder(ctx context.Context, engine work.Engine, path string, by against, fu
 	case s.Proven+s.Taken == s.Files:
 		err = fmt.Errorf("%s: %d of %d files: %w", path, s.Taken, s.Files, ErrTaken)
 	default:
-		err = fmt.Errorf("%w: %d of %d files in %s prove their claim", ErrFolder, s.Proven, s.Files, path)
+		err = fmt.Errorf("%w: %d of %d files in %s prove their claim", ErrFolder,
+			s.Proven, s.Files, path)
 	}
 	return err
 }

@@ -51,7 +51,8 @@ func published(t *testing.T, file string) map[string]string {
 	return files
 }
 
-// stateFile is evidence with a proof of the chain's state, and the hash of the block that it holds under.
+// stateFile is evidence with a proof of the chain's state, and the hash of the block that it holds
+// under.
 type stateFile struct{ text, block string }
 
 // publishedStates are those of the test vectors, by name.
@@ -87,7 +88,8 @@ func execute(t *testing.T, args ...string) (string, error) {
 // A folder of receipts and evidence is summed up; one file that does not hold is
 // named, does not hide the others, and makes the answer no.
 func TestFolder(t *testing.T) {
-	receipts, evidence, deliveries := published(t, "mpoc_files.json"), published(t, "evidence.json"), published(t, "delivery_files.json")
+	receipts, evidence, deliveries := published(t, "mpoc_files.json"),
+		published(t, "evidence.json"), published(t, "delivery_files.json")
 	dir := t.TempDir()
 	write := func(name, text string) {
 		t.Helper()
@@ -103,7 +105,8 @@ func TestFolder(t *testing.T) {
 		out, err := execute(t, append(args, dir)...)
 		return strings.ReplaceAll(out, dir, "DIR"), err
 	}
-	if got, err := text(); err == nil || !strings.Contains(err.Error(), "has no file that ends in .json") {
+	if got, err := text(); err == nil ||
+		!strings.Contains(err.Error(), "has no file that ends in .json") {
 		t.Errorf("an empty folder: %v, %s", err, got)
 	}
 	write("a.json", receipts["accepted"])
@@ -140,11 +143,14 @@ func TestFolder(t *testing.T) {
 	}
 	// What holds, but for what is taken from it, is no proof, and no refutation.
 	write("c.json", evidence["honest"])
-	if got, err := text(); !errors.Is(err, ErrTaken) || !strings.Contains(got, "NOT PROVEN  DIR/c.json: holds, but") || !strings.Contains(got, "3 of 4 files prove") {
+	if got, err := text(); !errors.Is(err, ErrTaken) ||
+		!strings.Contains(got, "NOT PROVEN  DIR/c.json: holds, but") ||
+		!strings.Contains(got, "3 of 4 files prove") {
 		t.Errorf("a file that holds: %v\n%s", err, got)
 	}
 	write("said.json", `{"version":"something/1"}`)
-	if got, err := text(); err == nil || !strings.Contains(got, "of no kind that proves something by itself") {
+	if got, err := text(); err == nil ||
+		!strings.Contains(got, "of no kind that proves something by itself") {
 		t.Errorf("a file of no known kind: %v\n%s", err, got)
 	}
 	if err := os.Remove(filepath.Join(dir, "said.json")); err != nil {
@@ -152,7 +158,9 @@ func TestFolder(t *testing.T) {
 	}
 	write("b2.json", strings.Replace(receipts["accepted"], `"loops": `, `"loops": 1`, 1))
 	got, err = text()
-	if err == nil || !strings.Contains(err.Error(), "3 of 5 files") || !strings.Contains(got, "NOT PROVEN  DIR/b2.json: ") || !strings.Contains(got, "receipt: accepted 2") {
+	if err == nil || !strings.Contains(err.Error(), "3 of 5 files") ||
+		!strings.Contains(got, "NOT PROVEN  DIR/b2.json: ") ||
+		!strings.Contains(got, "receipt: accepted 2") {
 		t.Errorf("%v\n%s", err, got)
 	}
 }

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package verify is `assay verify`: it checks documents that prove something, of every kind that package poc opens.
-// What poc cannot do is done here: evidence is also held against what the chain keeps of its epoch for ever, as a node
-// answers (--node) or as the block of a trusted hash shows (--trust), and leaves between a machine and its host against
-// what a node answers. Packages receipt and leaves put the answers into words.
+// Package verify is `assay verify`: it checks documents that prove something, of every kind that
+// package poc opens. What poc cannot do is done here: evidence is also held against what the chain
+// keeps of its epoch for ever, as a node answers (--node) or as the block of a trusted hash shows
+// (--trust), and leaves between a machine and its host against what a node answers. Packages
+// receipt and leaves put the answers into words.
 //
 //	exit 0  the file, or every file of the folder, proves its claim
 //	exit 1  it does not: refuted, malformed, not what the chain holds, or a receipt by which its host cheated
@@ -33,8 +34,10 @@ import (
 var (
 	// ErrChain reports evidence that is sound in itself but is not about this chain's epoch.
 	ErrChain = errors.New("verify: the chain says otherwise")
-	// ErrTaken reports evidence that holds as far as it goes, and stands on something that was taken from the file.
-	ErrTaken error = taken("verify: holds, but is not proven: the file alone says whose key it is and which seeds the epoch had")
+	// ErrTaken reports evidence that holds as far as it goes, and stands on something that was
+	// taken from the file.
+	ErrTaken error = taken("verify: holds, but is not proven: the file alone says whose key it " +
+		"is and which seeds the epoch had")
 )
 
 // taken is an error with an exit code of its own.
@@ -49,7 +52,8 @@ func (taken) ExitCode() int { return 2 }
 type Report struct {
 	File   string `json:"file"`
 	Proven bool   `json:"proven"`
-	// Holds is set for what is sound by itself. Without Proven, what TakenFromFile lists is the file's word.
+	// Holds is set for what is sound by itself. Without Proven, what TakenFromFile lists is the
+	// file's word.
 	Holds         bool     `json:"holds"`
 	TakenFromFile []string `json:"taken_from_file,omitempty"`
 	Claim         string   `json:"claim"`
@@ -62,7 +66,8 @@ type Report struct {
 	Node          string   `json:"node,omitempty"`
 	Segment       uint32   `json:"segment,omitempty"`
 	Nonce         uint64   `json:"nonce"`
-	// BlockHash and BlockHeight are of the block that the file's proof of the chain's state stands on.
+	// BlockHash and BlockHeight are of the block that the file's proof of the chain's state stands
+	// on.
 	BlockHash   string `json:"block_hash,omitempty"`
 	BlockHeight int64  `json:"block_height,omitempty"`
 }
@@ -102,11 +107,14 @@ func New(engine work.Engine) *cobra.Command {
 	var by against
 	asJSON, full := false, false
 	cmd := &cobra.Command{
-		Use: "verify FILE|FOLDER...", Short: "Check evidence files and receipts offline; exit 0 when each proves its claim", Args: cobra.MinimumNArgs(1),
-		Long: long,
+		Use:   "verify FILE|FOLDER...",
+		Short: "Check evidence files and receipts offline; exit 0 when each proves its claim",
+		Args:  cobra.MinimumNArgs(1),
+		Long:  long,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			by.block = strings.ToUpper(by.block)
-			if raw, err := hex.DecodeString(by.block); by.block != "" && (err != nil || len(raw) != 32) {
+			if raw, err := hex.DecodeString(by.block); by.block != "" &&
+				(err != nil || len(raw) != 32) {
 				return errors.New("--trust wants the hash of a block, 64 hex digits")
 			}
 			var open error // of a file that is neither proven nor refuted
@@ -116,7 +124,8 @@ func New(engine work.Engine) *cobra.Command {
 					check = folder
 				}
 				var long *TooLong
-				switch err := check(cmd.Context(), engine, path, by, full, asJSON, cmd.OutOrStdout()); {
+				switch err := check(cmd.Context(), engine, path, by, full, asJSON,
+					cmd.OutOrStdout()); {
 				case errors.Is(err, ErrTaken) && !errors.As(open, &long), errors.As(err, &long):
 					open = err
 				case err != nil && !errors.Is(err, ErrTaken):
@@ -126,8 +135,10 @@ func New(engine work.Engine) *cobra.Command {
 			return open
 		},
 	}
-	cmd.Flags().StringVar(&by.node, "node", "", "gRPC address of a node, host:port, to compare with the chain")
-	cmd.Flags().StringVar(&by.block, "trust", "", "hash of a block that you trust, to compare with the chain without a node")
+	cmd.Flags().StringVar(&by.node, "node", "", "gRPC address of a node, host:port, to compare "+
+		"with the chain")
+	cmd.Flags().StringVar(&by.block, "trust", "", "hash of a block that you trust, to compare "+
+		"with the chain without a node")
 	cmd.Flags().BoolVar(&full, "full", false, "check also what takes longer than ten seconds")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print the answer as JSON")
 	return cmd
@@ -142,7 +153,8 @@ type result struct {
 	of     receipt.Report // zero but for those of Merkle proof of compute
 }
 
-func run(ctx context.Context, engine work.Engine, path string, by against, full, asJSON bool, out io.Writer) error {
+func run(ctx context.Context, engine work.Engine, path string, by against, full, asJSON bool,
+	out io.Writer) error {
 	r := look(ctx, engine, path, by, full)
 	if asJSON && r.report != nil {
 		return errors.Join(encode(out, r.report), r.err)
@@ -165,8 +177,10 @@ func look(ctx context.Context, engine work.Engine, path string, by against, full
 	return lookAt(ctx, engine, path, raw, by, full)
 }
 
-// lookAt opens a document, asks what checking it costs, and verifies it by itself and against the chain.
-func lookAt(ctx context.Context, engine work.Engine, path string, raw []byte, by against, full bool) result {
+// lookAt opens a document, asks what checking it costs, and verifies it by itself and against the
+// chain.
+func lookAt(ctx context.Context, engine work.Engine, path string, raw []byte, by against,
+	full bool) result {
 	d, err := poc.Open(raw)
 	if bad := (*poc.OpenError)(nil); errors.As(err, &bad) {
 		if err := by.fits(bad.Kind); err != nil {
@@ -200,9 +214,11 @@ func about(kind poc.Kind) (loops, handed bool) {
 func (by against) fits(kind poc.Kind) error {
 	switch loops, handed := about(kind); {
 	case loops && by != against{}:
-		return errors.New("--node and --trust have nothing to compare: a chain does not know challenges between a host and its machines")
+		return errors.New("--node and --trust have nothing to compare: a chain does not know " +
+			"challenges between a host and its machines")
 	case handed && by.block != "":
-		return errors.New("--trust has nothing to compare: what a machine and its host sign for each other carries no proof of the chain's state; use --node")
+		return errors.New("--trust has nothing to compare: what a machine and its host sign for " +
+			"each other carries no proof of the chain's state; use --node")
 	}
 	return nil
 }
@@ -220,7 +236,8 @@ func malformed(path string, kind poc.Kind, err error) result {
 }
 
 // answer is the result of a document of any kind.
-func answer(ctx context.Context, engine work.Engine, path string, d poc.Document, by against) result {
+func answer(ctx context.Context, engine work.Engine, path string, d poc.Document,
+	by against) result {
 	if e, ok := d.(*poc.Evidence); ok {
 		c := &chained{Evidence: e, by: by}
 		found, err := c.Verify(ctx, engine, poc.Options{})
@@ -244,9 +261,12 @@ func answer(ctx context.Context, engine work.Engine, path string, d poc.Document
 // result puts what became of evidence into words.
 func (c *chained) result(path string, found poc.Report, err error) result {
 	f := c.File
-	r := Report{File: path, Proven: err == nil && found.Proven, Holds: err == nil, Reason: found.Proves, TakenFromFile: found.Assumed,
-		Claim: f.Claim, WithChain: c.withNode, WithBlock: c.withBlock, Participant: f.Participant, HostKey: f.HostKey, Epoch: f.Epoch,
-		Node: f.Node, Segment: f.Segment, Nonce: f.Nonce, BlockHash: c.block.Hash, BlockHeight: c.block.Height}
+	r := Report{File: path, Proven: err == nil && found.Proven, Holds: err == nil,
+		Reason: found.Proves, TakenFromFile: found.Assumed,
+		Claim: f.Claim, WithChain: c.withNode, WithBlock: c.withBlock, Participant: f.Participant,
+		HostKey: f.HostKey, Epoch: f.Epoch,
+		Node: f.Node, Segment: f.Segment, Nonce: f.Nonce, BlockHash: c.block.Hash,
+		BlockHeight: c.block.Height}
 	switch {
 	case err != nil:
 		r.Reason, r.TakenFromFile = err.Error(), nil
@@ -262,21 +282,27 @@ func (r Report) print(out io.Writer, found poc.Report) {
 	if !r.Proven {
 		says = "not proven, because of what is taken from the file: "
 	}
-	fmt.Fprintf(out, "%sleaf %d of node %s, segment %d, epoch %d, of %s is %s\n", says, r.Nonce, r.Node, r.Segment, r.Epoch, r.Participant, r.Claim)
+	fmt.Fprintf(out, "%sleaf %d of node %s, segment %d, epoch %d, of %s is %s\n", says, r.Nonce,
+		r.Node, r.Segment, r.Epoch, r.Participant, r.Claim)
 	fmt.Fprintf(out, "  %s\n", found.Proves)
 	fmt.Fprintf(out, "  the leaf says  %s\n", found.Got)
 	fmt.Fprintf(out, "  the unit gives %s\n", found.Want)
 	switch {
 	case r.Proven && r.WithChain:
-		fmt.Fprintln(out, "  seeds, host key and commitment are those of the chain, as the node answers")
+		fmt.Fprintln(out, "  seeds, host key and commitment are those of the chain, as the node "+
+			"answers")
 	case r.Proven:
-		fmt.Fprintf(out, "  seeds, host key and commitment are those of the chain, as block %d shows\n", r.BlockHeight)
+		fmt.Fprintf(out, "  seeds, host key and commitment are those of the chain, as block %d "+
+			"shows\n", r.BlockHeight)
 	case found.Unbound:
-		fmt.Fprintln(out, "  the file is of version 1: the signature binds no seeds, so the file can be edited to show anything. It convicts nobody")
+		fmt.Fprintln(out, "  the file is of version 1: the signature binds no seeds, so the file "+
+			"can be edited to show anything. It convicts nobody")
 	case r.BlockHash != "":
-		fmt.Fprintf(out, "  the file shows the chain's state at block %d: if that block has the hash %s on your chain, add --trust and the hash\n", r.BlockHeight, r.BlockHash)
+		fmt.Fprintf(out, "  the file shows the chain's state at block %d: if that block has the "+
+			"hash %s on your chain, add --trust and the hash\n", r.BlockHeight, r.BlockHash)
 	default:
-		fmt.Fprintln(out, "  the file has no proof of the chain's state: compare it with a chain by --node")
+		fmt.Fprintln(out, "  the file has no proof of the chain's state: compare it with a chain "+
+			"by --node")
 	}
 	for _, what := range r.TakenFromFile {
 		fmt.Fprintf(out, "  taken from the file: %s\n", what)

@@ -22,7 +22,8 @@ type Refusal struct {
 // Admitted asks a host for a place in its Sprints, as a worker that starts does,
 // and leaves at once. node is the machine's name there, empty where it is refused.
 // A worker that runs with the same key would lose its connection.
-func Admitted(ctx context.Context, url string, key ed25519.PrivateKey) (node string, refusal Refusal, err error) {
+func Admitted(ctx context.Context, url string, key ed25519.PrivateKey) (node string,
+	refusal Refusal, err error) {
 	address, err := link.ParseAddress(url)
 	if err != nil {
 		return "", Refusal{}, err
@@ -31,7 +32,8 @@ func Admitted(ctx context.Context, url string, key ed25519.PrivateKey) (node str
 	defer cancel()
 	socket, err := link.Dial(ctx, address, workerv1.Path, key, limits)
 	// A Hello names an engine; this one every machine has.
-	s := newMachine(Config{Agent: "assay-worker doctor", Devices: []Device{{ID: "doctor", Engine: work.Reference()}}}, address, key, nil).session
+	s := newMachine(Config{Agent: "assay-worker doctor",
+		Devices: []Device{{ID: "doctor", Engine: work.Reference()}}}, address, key, nil).session
 	if err == nil {
 		defer socket.Abort()
 		var w *workerv1.Welcome

@@ -35,7 +35,8 @@ func TestLedger(t *testing.T) {
 				}
 				first, records := l.batch(workerv1.MaxBatch)
 				n := uint64(len(records) / record.Size)
-				if first != expect || n == 0 || n > workerv1.MaxBatch || first+n > l.end() || first+n > l.stop {
+				if first != expect || n == 0 || n > workerv1.MaxBatch || first+n > l.end() ||
+					first+n > l.stop {
 					t.Fatalf("batch of %d from %d before %d, expected %d", n, first, l.stop, expect)
 				}
 				for i := range n {

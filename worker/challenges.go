@@ -83,8 +83,8 @@ func (l *loops) folder() string {
 	return filepath.Join(l.config.Home, devicesName, name)
 }
 
-// run computes loops on a device until ctx ends. What stops it, a ban or a host that cheats, stops the
-// loops and nothing else; the device's row says so.
+// run computes loops on a device until ctx ends. What stops it, a ban or a host that cheats, stops
+// the loops and nothing else; the device's row says so.
 func (l *loops) run(ctx context.Context) {
 	key, err := l.awaitKey(ctx)
 	if err == nil && key != nil {
@@ -104,11 +104,13 @@ func (l *loops) awaitKey(ctx context.Context) (ed25519.PrivateKey, error) {
 	for pause := keyPause; ; pause = min(2*pause, time.Minute) {
 		key, err := l.key()
 		var file *fs.PathError
-		waits := errors.As(err, &file) && !errors.Is(err, ErrLost) && !errors.Is(err, link.ErrKeyFile)
+		waits := errors.As(err, &file) && !errors.Is(err, ErrLost) &&
+			!errors.Is(err, link.ErrKeyFile)
 		reason, next := "", ""
 		if waits {
 			reason, next = link.Explain(err, l.address.HostPort)
-			l.config.Logger.Error("no challenges are taken until the disk can be written", "device", l.device.ID, "err", err, "next", next)
+			l.config.Logger.Error("no challenges are taken until the disk can be written", "device",
+				l.device.ID, "err", err, "next", next)
 		}
 		l.mu.Lock()
 		l.waits, l.waitsNext = reason, next
@@ -131,8 +133,10 @@ func (l *loops) enrol(ctx context.Context, key ed25519.PrivateKey) error {
 	c, d := l.config, l.device
 	config := pool.Config{
 		Address: c.URL, Key: key, Home: l.folder(), Engine: d.Engine, Agent: c.Agent,
-		Device: mpoc.Claimed{ID: d.ID, Name: workerName(d.Name), Engine: d.Engine.Name(), RateOps: 1},
-		Payout: c.Payout, Node: c.Node, AcceptLoss: c.AcceptLoss, SelfAudit: c.SelfAudit, Gate: &l.gate, Logger: c.Logger,
+		Device: mpoc.Claimed{ID: d.ID, Name: workerName(d.Name), Engine: d.Engine.Name(),
+			RateOps: 1},
+		Payout: c.Payout, Node: c.Node, AcceptLoss: c.AcceptLoss, SelfAudit: c.SelfAudit,
+		Gate: &l.gate, Logger: c.Logger,
 		Event: func(e pool.Event) { l.tell(Event{Device: d.ID, Event: e}) },
 	}
 	p, err := pool.New(config) // to ask; its rate is not known yet
@@ -185,7 +189,8 @@ func (l *loops) begin(epoch uint64) {
 	}
 }
 
-// asked reports whether the host has a pool for the device, and none whether it said that it has none.
+// asked reports whether the host has a pool for the device, and none whether it said that it has
+// none.
 func (l *loops) asked() (pool, none bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -200,7 +205,8 @@ func (l *loops) status() *pool.Status {
 		if l.waits == "" {
 			return nil
 		}
-		return &pool.Status{Device: l.device.ID, Name: l.device.Name, Host: l.address.HostPort, State: "idle", Reason: l.waits, Until: "it can be written", Next: l.waitsNext}
+		return &pool.Status{Device: l.device.ID, Name: l.device.Name, Host: l.address.HostPort,
+			State: "idle", Reason: l.waits, Until: "it can be written", Next: l.waitsNext}
 	}
 	p := l.pool.Snapshot()
 	if l.ended != "" {

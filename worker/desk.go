@@ -19,19 +19,20 @@ import (
 )
 
 // desk is where session and devices meet: what the host and the owner want, and what is done of it.
-// Its lock is also over what the session says of itself, and is taken before a runner's and a pool's.
+// Its lock is also over what the session says of itself, and is taken before a runner's and a
+// pool's.
 type desk struct {
-	log     *slog.Logger
+	log    *slog.Logger
 	places []*place // one per device; never changes
 
 	sendWake   chan struct{} // capacity 1: something for the host
 	reportWake chan struct{} // capacity 1: the status may have changed
 
-	mu     sync.Mutex
-	order  *order
-	ends   string // until when order is, as the host said last
+	mu      sync.Mutex
+	order   *order
+	ends    string  // until when order is, as the host said last
 	backlog backlog // of order's segment
-	epoch  uint64 // the latest that an order named
+	epoch   uint64  // the latest that an order named
 
 	jobs    []*job                  // samples to run again, this session's, in order of arrival
 	results []*workerv1.RerunResult // for this session's host
@@ -44,7 +45,8 @@ type desk struct {
 	failed  []error
 }
 
-// job is samples to run again. All of it belongs to desk.mu but rerun and need, which do not change.
+// job is samples to run again. All of it belongs to desk.mu but rerun and need, which do not
+// change.
 type job struct {
 	rerun *workerv1.Rerun
 	need  runner.Need
@@ -106,7 +108,8 @@ func (d *desk) drop(b *place, err error) {
 	defer d.changed()
 	b.out = err.Error()
 	d.failed = append(d.failed, fmt.Errorf("device %s: %w", b.ID, err))
-	d.log.Error("a device is out of use", "device", b.ID, "err", err, "next", "assay-worker doctor tests it again")
+	d.log.Error("a device is out of use", "device", b.ID, "err", err, "next",
+		"assay-worker doctor tests it again")
 	for _, j := range slices.Clone(d.jobs) {
 		d.refuse(j)
 	}
@@ -182,8 +185,8 @@ func (d *desk) abstain(why error) {
 	d.changed()
 }
 
-// take gets the next slice of the most urgent work that a device has the model for, nil when there is
-// none. The caller holds mu.
+// take gets the next slice of the most urgent work that a device has the model for, nil when there
+// is none. The caller holds mu.
 func (d *desk) take(a runner.Ask) *runner.Piece {
 	for _, j := range d.jobs {
 		model := a.Models[&j.need]
@@ -196,8 +199,10 @@ func (d *desk) take(a runner.Ask) *runner.Piece {
 			continue
 		}
 		return &runner.Piece{
-			Model: model, Node: seed.Seed(r.NodeSeed), Segment: seed.Seed(r.SegmentSeed), Nonces: r.Nonces[s.first : s.first+s.n],
-			What: fmt.Sprintf("job %d", r.Job), Sample: true, Done: func(out []transformer.Output) bool { return d.again(j, s, out) },
+			Model: model, Node: seed.Seed(r.NodeSeed), Segment: seed.Seed(r.SegmentSeed),
+			Nonces: r.Nonces[s.first : s.first+s.n],
+			What:   fmt.Sprintf("job %d", r.Job), Sample: true,
+			Done: func(out []transformer.Output) bool { return d.again(j, s, out) },
 		}
 	}
 	o := d.order
@@ -211,7 +216,8 @@ func (d *desk) take(a runner.Ask) *runner.Piece {
 	}
 	p := &runner.Piece{
 		Model: model, Node: o.nodeSeed, Segment: o.segmentSeed, Nonces: make([]uint64, s.n),
-		What: fmt.Sprintf("epoch %d segment %d", o.Epoch, o.segment), Done: func(out []transformer.Output) bool { return d.put(o, s, out) },
+		What: fmt.Sprintf("epoch %d segment %d", o.Epoch, o.segment),
+		Done: func(out []transformer.Output) bool { return d.put(o, s, out) },
 	}
 	for i := range p.Nonces {
 		p.Nonces[i] = s.first + uint64(i)
@@ -219,7 +225,8 @@ func (d *desk) take(a runner.Ask) *runner.Piece {
 	return p
 }
 
-// put takes results of a segment, or gives their slice back; those of an order that is over are dropped.
+// put takes results of a segment, or gives their slice back; those of an order that is over are
+// dropped.
 func (d *desk) put(o *order, s *slice, out []transformer.Output) (counts bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -28,7 +28,8 @@ import (
 // in order, and no unit is handed to two devices at a time.
 func TestEveryUnitComesOnceAndInOrder(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		from, limit := rapid.Uint64Range(0, 10).Draw(t, "from"), rapid.Uint64Range(10, 200).Draw(t, "limit")
+		from, limit := rapid.Uint64Range(0, 10).Draw(t, "from"),
+			rapid.Uint64Range(10, 200).Draw(t, "limit")
 		s := share{end: from, next: from}
 		var busy []*slice
 		held := make(map[uint64]bool)
@@ -92,7 +93,8 @@ func TestEveryUnitComesOnceAndInOrder(t *testing.T) {
 		}
 		stranger := &slice{n: 1}
 		s.giveBack(stranger)
-		if ready := s.put(stranger, make([]transformer.Output, 1)); ready != nil || s.end != expect {
+		if ready := s.put(stranger, make([]transformer.Output, 1)); ready != nil ||
+			s.end != expect {
 			t.Fatal("a stranger's slice was taken")
 		}
 	})
@@ -109,9 +111,11 @@ type failing struct {
 
 var errFell = errors.New("the device has fallen off the bus")
 
-func (e *failing) Transformer(ctx context.Context, class transformer.Class, seed1 seed.Seed, progress func(done, total uint64)) (transformer.Model, error) {
+func (e *failing) Transformer(ctx context.Context, class transformer.Class, seed1 seed.Seed,
+	progress func(done, total uint64)) (transformer.Model, error) {
 	if e.rotten.Load() && seed1 == seedOf(1) {
-		return (&enginetest.Engine{}).Transformer(ctx, class, seedOf(99), nil) // another model's answers
+		// another model's answers
+		return (&enginetest.Engine{}).Transformer(ctx, class, seedOf(99), nil)
 	}
 	m, err := e.Engine.Transformer(ctx, class, seed1, progress)
 	if err != nil || seed1 == seedOf(1) { // the self-test's
@@ -127,7 +131,8 @@ type failingModel struct {
 
 func (m *failingModel) Close() error { return m.Model.(io.Closer).Close() }
 
-func (m *failingModel) Run(dst []transformer.Output, node, segment seed.Seed, nonces []uint64) error {
+func (m *failingModel) Run(dst []transformer.Output, node, segment seed.Seed,
+	nonces []uint64) error {
 	if m.engine.fail.Load() {
 		return errFell
 	}
@@ -142,7 +147,8 @@ func (m *failingModel) Run(dst []transformer.Output, node, segment seed.Seed, no
 
 // several runs a worker of h with devices. last waits until what it says of them
 // is so; nil is anything.
-func several(t *testing.T, h *fakeHost, devices ...Device) (last func(is func(Status) bool) Status, end <-chan error) {
+func several(t *testing.T, h *fakeHost, devices ...Device) (last func(is func(Status) bool) Status,
+	end <-chan error) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
@@ -183,7 +189,8 @@ func (s *socket) nextBatch(first uint64) uint64 {
 // it. No leaf is lost, the order is kept, the other goes on, and the owner is
 // told. With the last device the worker ends.
 func TestDevicesShareAndFail(t *testing.T) {
-	quick, slow := &failing{Engine: new(enginetest.Engine)}, &failing{Engine: new(enginetest.Engine), slow: true}
+	quick, slow := &failing{Engine: new(enginetest.Engine)},
+		&failing{Engine: new(enginetest.Engine), slow: true}
 	h := newFakeHost(t)
 	last, end := several(t, h,
 		Device{ID: "cuda:0", Name: "Quick", Engine: quick, Threads: 1},
@@ -208,13 +215,16 @@ func TestDevicesShareAndFail(t *testing.T) {
 	}
 	for {
 		d := last(nil).Devices
-		if len(d) == 3 && d[0].State == "disabled" && strings.Contains(d[0].Reason, "fallen off the bus") &&
-			d[1].State == "computing" && d[1].Computed > 0 && d[2].State == "disabled" && d[2].Reason == "it gave wrong answers" {
+		if len(d) == 3 && d[0].State == "disabled" &&
+			strings.Contains(d[0].Reason, "fallen off the bus") &&
+			d[1].State == "computing" && d[1].Computed > 0 && d[2].State == "disabled" &&
+			d[2].Reason == "it gave wrong answers" {
 			break
 		}
 		at = s.nextBatch(at)
 	}
-	if line := last(nil).Line(); !strings.Contains(line, "cuda:0 disabled (worker: compute epoch 100 segment 1") || !strings.Contains(line, "cuda:1 disabled (it gave wrong answers)") {
+	if line := last(nil).Line(); !strings.Contains(line, "cuda:0 disabled (worker: compute epoch "+
+		"100 segment 1") || !strings.Contains(line, "cuda:1 disabled (it gave wrong answers)") {
 		t.Errorf("line %s", line)
 	}
 
@@ -228,7 +238,8 @@ func TestDevicesShareAndFail(t *testing.T) {
 	if !errors.Is(err, ErrDevices) || !errors.Is(err, errFell) {
 		t.Fatalf("ended with %v", err)
 	}
-	for _, part := range []string{"device cuda:0", "device cpu", "device cuda:1: it gave wrong answers"} {
+	for _, part := range []string{"device cuda:0", "device cpu", "device cuda:1: it gave wrong " +
+		"answers"} {
 		if !strings.Contains(err.Error(), part) {
 			t.Errorf("%v does not tell of %s", err, part)
 		}
@@ -246,8 +257,10 @@ func TestDevicesShareAJob(t *testing.T) {
 	go func() { meet.Wait(); close(both) }()
 	h := newFakeHost(t)
 	_, _ = several(t, h,
-		Device{ID: "a", Engine: meeting{new(enginetest.Engine), sync.OnceFunc(meet.Done), both}, Threads: 1},
-		Device{ID: "b", Engine: meeting{new(enginetest.Engine), sync.OnceFunc(meet.Done), both}, Threads: 1})
+		Device{ID: "a", Engine: meeting{new(enginetest.Engine), sync.OnceFunc(meet.Done), both},
+			Threads: 1},
+		Device{ID: "b", Engine: meeting{new(enginetest.Engine), sync.OnceFunc(meet.Done), both},
+			Threads: 1})
 	s := h.accept()
 	nonces := []uint64{9, 8, 7, 6, 5, 4, 3, 2, 1, 0, 1 << 40}
 	s.say(rerun(3, 100, nonces...))
@@ -256,7 +269,8 @@ func TestDevicesShareAJob(t *testing.T) {
 		t.Fatalf("%v", r)
 	}
 	for i, nonce := range nonces {
-		if o := new(enginetest.Engine).Output(seedOf(100), seedOf(40), seedOf(41), nonce); o != transformer.OutputAt(r.Outputs, i) {
+		if o := new(enginetest.Engine).Output(seedOf(100), seedOf(40), seedOf(41),
+			nonce); o != transformer.OutputAt(r.Outputs, i) {
 			t.Fatalf("output %d is wrong", i)
 		}
 	}
@@ -269,7 +283,8 @@ type meeting struct {
 	both <-chan struct{}
 }
 
-func (e meeting) Transformer(ctx context.Context, class transformer.Class, seed1 seed.Seed, progress func(done, total uint64)) (transformer.Model, error) {
+func (e meeting) Transformer(ctx context.Context, class transformer.Class, seed1 seed.Seed,
+	progress func(done, total uint64)) (transformer.Model, error) {
 	m, err := e.Engine.Transformer(ctx, class, seed1, progress)
 	if seed1 == seedOf(1) {
 		return m, err
@@ -282,7 +297,8 @@ type meetingModel struct {
 	engine meeting
 }
 
-func (m meetingModel) Run(dst []transformer.Output, node, segment seed.Seed, nonces []uint64) error {
+func (m meetingModel) Run(dst []transformer.Output, node, segment seed.Seed,
+	nonces []uint64) error {
 	m.engine.came()
 	<-m.engine.both
 	return m.Model.Run(dst, node, segment, nonces)
@@ -291,7 +307,10 @@ func (m meetingModel) Run(dst []transformer.Output, node, segment seed.Seed, non
 // A device that cannot hold the model leaves it to the others; where none can,
 // the host is told of all reasons.
 func TestModelFitsOneDevice(t *testing.T) {
-	small := &enginetest.Engine{Build: func(context.Context, seed.Seed) error { return errors.New("out of device memory") }}
+	small := &enginetest.Engine{Build: func(context.Context,
+		seed.Seed) error {
+		return errors.New("out of device memory")
+	}}
 	large := &enginetest.Engine{Build: func(_ context.Context, s seed.Seed) error {
 		if s == seedOf(101) {
 			return errors.New("a power cut")
@@ -299,7 +318,8 @@ func TestModelFitsOneDevice(t *testing.T) {
 		return nil
 	}}
 	h := newFakeHost(t)
-	last, _ := several(t, h, Device{ID: "small", Engine: small, Threads: 1}, Device{ID: "large", Engine: large, Threads: 1})
+	last, _ := several(t, h, Device{ID: "small", Engine: small, Threads: 1},
+		Device{ID: "large", Engine: large, Threads: 1})
 	s := h.accept()
 	s.say(prepare(100))
 	if r := hear(s, (*workerv1.Envelope).GetModelReady); r.Epoch != 100 {
@@ -308,7 +328,8 @@ func TestModelFitsOneDevice(t *testing.T) {
 	s.say(compute(100, 1, 0))
 	at := s.nextBatch(0)
 	for {
-		if d := last(nil).Devices; len(d) == 2 && d[0].State == "faulted" && strings.Contains(d[0].Reason, "out of device memory") && d[1].State == "computing" {
+		if d := last(nil).Devices; len(d) == 2 && d[0].State == "faulted" &&
+			strings.Contains(d[0].Reason, "out of device memory") && d[1].State == "computing" {
 			break
 		}
 		at = s.nextBatch(at)
@@ -318,7 +339,8 @@ func TestModelFitsOneDevice(t *testing.T) {
 		t.Errorf("rerun: %v", r)
 	}
 	s.say(rerun(2, 101, 1))
-	if r := hear(s, (*workerv1.Envelope).GetRerunResult); !strings.Contains(r.Error, "out of device memory") || !strings.Contains(r.Error, "a power cut") {
+	if r := hear(s, (*workerv1.Envelope).GetRerunResult); !strings.Contains(r.Error,
+		"out of device memory") || !strings.Contains(r.Error, "a power cut") {
 		t.Errorf("rerun: %v", r)
 	}
 }
@@ -326,14 +348,17 @@ func TestModelFitsOneDevice(t *testing.T) {
 // Each device is proved again with every model: one whose answers have rotted is
 // dropped, loudly, and the others go on.
 func TestRottenDevice(t *testing.T) {
-	sound, rotten := &failing{Engine: new(enginetest.Engine)}, &failing{Engine: new(enginetest.Engine)}
+	sound, rotten := &failing{Engine: new(enginetest.Engine)},
+		&failing{Engine: new(enginetest.Engine)}
 	h := newFakeHost(t)
-	last, _ := several(t, h, Device{ID: "cuda:0", Engine: sound, Threads: 1}, Device{ID: "cuda:1", Engine: rotten, Threads: 1})
+	last, _ := several(t, h, Device{ID: "cuda:0", Engine: sound, Threads: 1},
+		Device{ID: "cuda:1", Engine: rotten, Threads: 1})
 	s := h.accept()
 	rotten.rotten.Store(true)
 	s.say(compute(100, 1, 0))
 	for at := uint64(0); ; at = s.nextBatch(at) {
-		if d := last(nil).Devices; len(d) == 2 && d[1].State == "disabled" && strings.Contains(d[1].Reason, "self-test") && d[0].State == "computing" {
+		if d := last(nil).Devices; len(d) == 2 && d[1].State == "disabled" &&
+			strings.Contains(d[1].Reason, "self-test") && d[0].State == "computing" {
 			break
 		}
 	}
@@ -345,11 +370,14 @@ func TestRottenDevice(t *testing.T) {
 // One of two engines is wrong from the start.
 func TestBrokenFromTheStart(t *testing.T) {
 	h := newFakeHost(t)
-	last, _ := several(t, h, Device{ID: "good", Engine: new(enginetest.Engine), Threads: 1}, Device{ID: "bad", Engine: brokenEngine{work.Reference()}, Threads: 1})
+	last, _ := several(t, h, Device{ID: "good", Engine: new(enginetest.Engine), Threads: 1},
+		Device{ID: "bad", Engine: brokenEngine{work.Reference()}, Threads: 1})
 	s := h.accept()
 	s.say(compute(100, 1, 0))
 	for at := uint64(0); ; at = s.nextBatch(at) {
-		if d := last(nil).Devices; len(d) == 2 && d[1].State == "disabled" && strings.Contains(d[1].Reason, "nothing is computed with it") && d[0].State == "computing" {
+		if d := last(nil).Devices; len(d) == 2 && d[1].State == "disabled" &&
+			strings.Contains(d[1].Reason, "nothing is computed with it") &&
+			d[0].State == "computing" {
 			break
 		}
 	}
@@ -363,17 +391,23 @@ func TestTemperature(t *testing.T) {
 	var celsius atomic.Int64
 	celsius.Store(85)
 	h := newFakeHost(t)
-	last, _ := several(t, h, Device{ID: "cuda:0", Engine: new(enginetest.Engine), Threads: 1, TempLimit: 85, TempResume: 75,
-		Gauges: func(time.Time) (Gauges, error) { return Gauges{TemperatureC: new(celsius.Load())}, nil }})
+	last, _ := several(t, h, Device{ID: "cuda:0", Engine: new(enginetest.Engine), Threads: 1,
+		TempLimit: 85, TempResume: 75,
+		Gauges: func(time.Time) (Gauges, error) {
+			return Gauges{TemperatureC: new(celsius.Load())}, nil
+		}})
 	s := h.accept()
 	s.say(compute(100, 1, 0))
 	hear(s, func(e *workerv1.Envelope) *workerv1.Status {
-		if st := e.GetStatus(); strings.Contains(st.GetReason(), "cuda:0 is too hot: it reached 85 °C, the limit is 85 °C") && st.Until == "it is below 75 °C" {
+		if st := e.GetStatus(); strings.Contains(st.GetReason(), "cuda:0 is too hot: it reached "+
+			"85 °C, the limit is 85 °C") && st.Until == "it is below 75 °C" {
 			return st
 		}
 		return nil
 	})
-	if s := last(func(s Status) bool { return s.State == "paused" }); s.Devices[0].State != "paused" || *s.Devices[0].TemperatureC != 85 {
+	if s := last(func(s Status) bool {
+		return s.State == "paused"
+	}); s.Devices[0].State != "paused" || *s.Devices[0].TemperatureC != 85 {
 		t.Errorf("status %+v", s)
 	}
 	celsius.Store(74)
@@ -383,16 +417,19 @@ func TestTemperature(t *testing.T) {
 // A limit that cannot act is in the status, and told once.
 func TestAWarningIsToldOnce(t *testing.T) {
 	m := newMachine(Config{Devices: []Device{
-		{ID: "none", Engine: work.Reference(), TempLimit: 85, TempResume: 75, NoGauges: "no driver"},
+		{ID: "none", Engine: work.Reference(), TempLimit: 85, TempResume: 75,
+			NoGauges: "no driver"},
 	}, Logger: slog.New(slog.DiscardHandler)}, link.Address{}, nil, nil)
 	row, _ := m.desk.places[0].row(time.Now())
 	if row.Warning == "" {
 		t.Error("the status does not say so")
 	}
-	j := &history{devices: map[string]string{}, pools: map[string]string{}, warned: map[string]string{}, still: map[string]string{}}
+	j := &history{devices: map[string]string{}, pools: map[string]string{},
+		warned: map[string]string{}, still: map[string]string{}}
 	s := Status{State: "computing", Devices: []DeviceStatus{row}}
 	events := j.device(s, s.Devices[0])
-	if len(events) != 1 || events[0].Type != "warning" || !strings.Contains(events[0].Text(), "none: warning: its limit") {
+	if len(events) != 1 || events[0].Type != "warning" ||
+		!strings.Contains(events[0].Text(), "none: warning: its limit") {
 		t.Errorf("%+v", events)
 	}
 	if again := j.device(s, s.Devices[0]); len(again) != 0 {
@@ -406,11 +443,14 @@ func TestDeviceErrors(t *testing.T) {
 		"no engine": {ID: "cpu"},
 		"limits":    {ID: "cpu", Engine: work.Reference(), TempLimit: 80, TempResume: 80},
 	} {
-		if err := Run(t.Context(), Config{URL: someURL, Home: t.TempDir(), Devices: []Device{d}}); !errors.Is(err, ErrConfig) {
+		if err := Run(t.Context(),
+			Config{URL: someURL, Home: t.TempDir(), Devices: []Device{d}}); !errors.Is(err,
+			ErrConfig) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	err := Run(t.Context(), Config{URL: someURL, Home: t.TempDir(), Devices: []Device{{ID: "cuda:0", Fault: "it burns"}}})
+	err := Run(t.Context(), Config{URL: someURL, Home: t.TempDir(),
+		Devices: []Device{{ID: "cuda:0", Fault: "it burns"}}})
 	if !errors.Is(err, ErrDevices) || !strings.Contains(err.Error(), "device cuda:0: it burns") {
 		t.Errorf("only broken devices: %v", err)
 	}

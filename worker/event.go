@@ -81,7 +81,8 @@ type history struct {
 func (j *history) follow(s Status) (events []Event) {
 	last := j.last
 	if !j.begun {
-		j.begun, j.devices, j.pools, j.warned, j.still = true, map[string]string{}, map[string]string{}, map[string]string{}, map[string]string{}
+		j.begun, j.devices, j.pools, j.warned, j.still = true, map[string]string{},
+			map[string]string{}, map[string]string{}, map[string]string{}
 	}
 	j.last = s
 	told := "" // a reason that need not be said again
@@ -127,7 +128,8 @@ func (j *history) entered(last, s Status) bool {
 	if s.State == "paused" { // whatever the Sprint is at meanwhile
 		return last.State != s.State || s.Reason != last.Reason
 	}
-	return s.State != last.State || s.Reason != last.Reason || s.Epoch != last.Epoch || s.Segment != last.Segment
+	return s.State != last.State || s.Reason != last.Reason || s.Epoch != last.Epoch ||
+		s.Segment != last.Segment
 }
 
 // device is what happened to one device alone.
@@ -194,7 +196,8 @@ func (s Status) left() string {
 	for _, d := range s.Devices {
 		if d.Pool != nil && d.Pool.Challenge != nil {
 			c := d.Pool.Challenge
-			parts = append(parts, fmt.Sprintf("challenge %.10s is kept and goes on at the next start before %s", c.ID, local(c.Deadline)))
+			parts = append(parts, fmt.Sprintf("challenge %.10s is kept and goes on at the next "+
+				"start before %s", c.ID, local(c.Deadline)))
 		}
 	}
 	if s.Earnings != nil {
@@ -221,11 +224,14 @@ func (e Event) Text() string {
 	case pool.Registered:
 		text += " with the host's pool"
 	case pool.Begun:
-		text += fmt.Sprintf(" %.10s, loops of %s, to be committed by %s", e.Challenge, e.Shape, local(e.Deadline))
+		text += fmt.Sprintf(" %.10s, loops of %s, to be committed by %s", e.Challenge,
+			e.Shape, local(e.Deadline))
 	case pool.WasAccepted:
-		text += fmt.Sprintf(" %.10s: %d loops, %d GOP verified, %s more pending", e.Challenge, e.Loops, e.Ops/1e9, pool.Coins(e.Pay.Big()))
+		text += fmt.Sprintf(" %.10s: %d loops, %d GOP verified, %s more pending", e.Challenge,
+			e.Loops, e.Ops/1e9, pool.Coins(e.Pay.Big()))
 	case pool.WasLate, pool.WasFaulty, pool.WasRejected, pool.NoAnswer, pool.WasDropped:
-		text = fmt.Sprintf("%s %.10s, %d loops%s", strings.ToUpper(text), e.Challenge, e.Loops, because)
+		text = fmt.Sprintf("%s %.10s, %d loops%s", strings.ToUpper(text),
+			e.Challenge, e.Loops, because)
 		if e.Receipt != "" {
 			text += "; assay verify " + e.Receipt
 		}
@@ -238,7 +244,8 @@ func (e Event) Text() string {
 	case pool.HasAbstained:
 		text = e.Reason
 	case pool.Paid:
-		text += " " + pool.Coins(e.Pay.Big()) + " in transaction " + e.TxHash + ": " + e.Account.Text()
+		text += " " + pool.Coins(e.Pay.Big()) + " in transaction " + e.TxHash +
+			": " + e.Account.Text()
 	case "building", "ready", "computing":
 		text += Status{Epoch: e.Epoch, Segment: e.Segment, Class: e.Class}.order() + because
 	case "proving":

@@ -65,7 +65,9 @@ func newFakeHost(t *testing.T) *fakeHost {
 			return
 		}
 		conn := &socket{t, c, make(chan struct{}), signed.Key(e.GetHello().Key)}
-		conn.say(&workerv1.Envelope{Message: &workerv1.Envelope_Welcome{Welcome: &workerv1.Welcome{Chain: "c", Participant: "p", Node: "alpha"}}})
+		conn.say(&workerv1.Envelope{
+			Message: &workerv1.Envelope_Welcome{Welcome: &workerv1.Welcome{Chain: "c",
+				Participant: "p", Node: "alpha"}}})
 		select {
 		case h.in <- conn:
 			select {
@@ -80,7 +82,8 @@ func newFakeHost(t *testing.T) *fakeHost {
 	s.StartTLS()
 	h.stop = sync.OnceFunc(func() { close(ended); s.Close() })
 	t.Cleanup(h.stop)
-	h.url = link.Address{HostPort: s.Listener.Addr().String(), Fingerprint: link.FingerprintOf(key.Public().(ed25519.PublicKey))}.String()
+	h.url = link.Address{HostPort: s.Listener.Addr().String(),
+		Fingerprint: link.FingerprintOf(key.Public().(ed25519.PublicKey))}.String()
 	return h
 }
 
@@ -163,24 +166,30 @@ func compute(seed1 byte, segment uint32, first uint64) *workerv1.Envelope {
 
 func computeTo(seed1 byte, segment uint32, first, stop uint64) *workerv1.Envelope {
 	return &workerv1.Envelope{Message: &workerv1.Envelope_Compute{Compute: &workerv1.Compute{
-		Epoch: uint64(seed1), Class: "nano", Seed1: seedOf(seed1).Bytes(), Segment: segment, First: first, Stop: stop,
-		NodeSeed: nodeSeed.Bytes(), SegmentSeed: seedOf(byte(30 + segment)).Bytes(), Audit: seedOf(50).Bytes(),
+		Epoch: uint64(seed1), Class: "nano", Seed1: seedOf(seed1).Bytes(), Segment: segment,
+		First: first, Stop: stop,
+		NodeSeed: nodeSeed.Bytes(), SegmentSeed: seedOf(byte(30 + segment)).Bytes(),
+		Audit: seedOf(50).Bytes(),
 	}}}
 }
 
 func idle() *workerv1.Envelope {
-	return &workerv1.Envelope{Message: &workerv1.Envelope_Idle{Idle: &workerv1.Idle{Reason: "enough", Until: "height 10"}}}
+	return &workerv1.Envelope{Message: &workerv1.Envelope_Idle{
+		Idle: &workerv1.Idle{Reason: "enough", Until: "height 10"}}}
 }
 
 func ack(seed1 byte, segment uint32, size uint64, sig signed.Signature) *workerv1.Envelope {
-	return &workerv1.Envelope{Message: &workerv1.Envelope_Ack{Ack: &workerv1.Ack{Epoch: uint64(seed1), Segment: segment, Size: size, Signature: sig[:]}}}
+	return &workerv1.Envelope{Message: &workerv1.Envelope_Ack{
+		Ack: &workerv1.Ack{Epoch: uint64(seed1), Segment: segment, Size: size, Signature: sig[:]}}}
 }
 
 // statement is what the worker has to sign about a batch.
 func (s *socket) statement(b *workerv1.Batch) delivery.Statement {
 	return delivery.Statement{Order: delivery.Order{
-		Chain: "c", HostKey: signed.KeyOf(fakeHostKey), DeviceKey: s.device, Participant: "p", Epoch: b.Epoch, Node: "alpha", Class: "nano",
-		Seed1: signed.Hash(seedOf(byte(b.Epoch))), Segment: b.Segment, SegmentSeed: signed.Hash(seedOf(byte(30 + b.Segment))), Audit: signed.Hash(seedOf(50)),
+		Chain: "c", HostKey: signed.KeyOf(fakeHostKey), DeviceKey: s.device, Participant: "p",
+		Epoch: b.Epoch, Node: "alpha", Class: "nano",
+		Seed1: signed.Hash(seedOf(byte(b.Epoch))), Segment: b.Segment,
+		SegmentSeed: signed.Hash(seedOf(byte(30 + b.Segment))), Audit: signed.Hash(seedOf(50)),
 	}, Batch: delivery.BatchOf(b.First, b.Records)}
 }
 
@@ -196,7 +205,8 @@ func (s *socket) ack(b *workerv1.Batch) {
 
 func rerun(job uint64, seed1 byte, nonces ...uint64) *workerv1.Envelope {
 	return &workerv1.Envelope{Message: &workerv1.Envelope_Rerun{Rerun: &workerv1.Rerun{
-		Job: job, Class: "nano", Seed1: seedOf(seed1).Bytes(), NodeSeed: seedOf(40).Bytes(), SegmentSeed: seedOf(41).Bytes(), Nonces: nonces,
+		Job: job, Class: "nano", Seed1: seedOf(seed1).Bytes(), NodeSeed: seedOf(40).Bytes(),
+		SegmentSeed: seedOf(41).Bytes(), Nonces: nonces,
 	}}}
 }
 
@@ -224,7 +234,8 @@ func checkBatch(t *testing.T, b *workerv1.Batch, first uint64) (next uint64) {
 	n := len(b.Records) / record.Size
 	for i := range n {
 		got := record.At(b.Records, i)
-		want := new(enginetest.Engine).Output(seedOf(byte(b.Epoch)), nodeSeed, seedOf(byte(30+b.Segment)), first+uint64(i))
+		want := new(enginetest.Engine).Output(seedOf(byte(b.Epoch)), nodeSeed,
+			seedOf(byte(30+b.Segment)), first+uint64(i))
 		if got != want.Record {
 			t.Fatalf("record %d is wrong", first+uint64(i))
 		}

@@ -23,15 +23,16 @@ import (
 	"github.com/assaynet/assay/worker/enginetest"
 )
 
-// served leaves in a home what a worker leaves that has signed and delivered two batches, and returns
-// what it signed.
+// served leaves in a home what a worker leaves that has signed and delivered two batches, and
+// returns what it signed.
 func served(t *testing.T, home string) delivery.Statement {
 	t.Helper()
 	h := newFakeHost(t)
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() {
-		ended <- Run(ctx, Config{URL: h.url, Home: home, Engine: new(enginetest.Engine), Threads: 1})
+		ended <- Run(ctx, Config{URL: h.url, Home: home, Engine: new(enginetest.Engine),
+			Threads: 1})
 	}()
 	s := h.accept()
 	s.say(compute(100, 1, 0))
@@ -39,12 +40,14 @@ func served(t *testing.T, home string) delivery.Statement {
 		s.ack(hear(s, (*workerv1.Envelope).GetBatch))
 	}
 	var found []string
-	for late := time.Now().Add(time.Minute); len(found) == 0; { // the acknowledgement is taken, and written within a second
+	// the acknowledgement is taken, and written within a second
+	for late := time.Now().Add(time.Minute); len(found) == 0; {
 		if time.Now().After(late) {
 			t.Fatal("no receipt is written")
 		}
 		time.Sleep(10 * time.Millisecond)
-		list, _ := os.ReadDir(filepath.Join(home, ReceiptsName)) // a home may have a name that is a pattern
+		// a home may have a name that is a pattern
+		list, _ := os.ReadDir(filepath.Join(home, ReceiptsName))
 		for _, e := range list {
 			if strings.HasPrefix(e.Name(), receivedName+"-") {
 				found = append(found, filepath.Join(home, ReceiptsName, e.Name()))
@@ -104,9 +107,9 @@ func readHome(dir string, s delivery.Statement) (r homeRead, err error) {
 	return r, nil
 }
 
-// Whatever bit of a home has flipped, and wherever a file ends early: the worker starts with what was
-// there, or names the file and the way out. It never signs again what it has signed, but where a journal
-// ends early as after a power cut. A receipt that was changed shows nothing.
+// Whatever bit of a home has flipped, and wherever a file ends early: the worker starts with what
+// was there, or names the file and the way out. It never signs again what it has signed, but where
+// a journal ends early as after a power cut. A receipt that was changed shows nothing.
 func TestFlipsInAHome(t *testing.T) {
 	whole := filepath.Join(t.TempDir(), "home")
 	signed := served(t, whole)
@@ -148,9 +151,11 @@ func TestFlipsInAHome(t *testing.T) {
 		}
 		journal := strings.HasPrefix(d.Path, SignedName+"/")
 		switch end := len(got.Batches); {
-		case journal && d.Cut && end <= len(want.Batches) && slices.Equal(got.Batches, want.Batches[:end]):
+		case journal && d.Cut && end <= len(want.Batches) &&
+			slices.Equal(got.Batches, want.Batches[:end]):
 			outcome, got.Batches, got.Order = flips.Mended, want.Batches, want.Order
-		case journal && end > 0 && got.Batches[end-1] == want.Batches[len(want.Batches)-1]: // behind a gap
+		case journal && end > 0 && got.Batches[end-1] == want.Batches[len(want.Batches)-1]:
+			// behind a gap
 			outcome, got.Batches = flips.Mended, want.Batches
 		}
 		if diff := cmp.Diff(want, got); diff != "" {

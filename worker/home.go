@@ -45,8 +45,8 @@ type home struct {
 	parts
 }
 
-// openHome checks that a home is whole, whose lock is held, and marks one that is new or of an earlier
-// program. A part that is missing is refused with ErrLost unless the loss is accepted.
+// openHome checks that a home is whole, whose lock is held, and marks one that is new or of an
+// earlier program. A part that is missing is refused with ErrLost unless the loss is accepted.
 func openHome(dir string, key ed25519.PrivateKey, accept bool) (*home, error) {
 	h := &home{dir: dir, accept: accept}
 	public := hex.EncodeToString(key.Public().(ed25519.PublicKey))
@@ -77,7 +77,8 @@ func Whole(dir string, key ed25519.PrivateKey) error {
 	return err
 }
 
-// read reads the parts of a home and checks that they are there; known is false where none were named.
+// read reads the parts of a home and checks that they are there; known is false where none were
+// named.
 func (h *home) read(public string) (known bool, err error) {
 	path := filepath.Join(h.dir, HomeFile)
 	text, err := os.ReadFile(path)
@@ -91,10 +92,13 @@ func (h *home) read(public string) (known bool, err error) {
 		if h.accept {
 			return false, nil
 		}
-		return false, fmt.Errorf("%w: %s, which names its parts, is %w; put it back, or start with --accept-loss to make it again", ErrLost, path, err)
+		return false, fmt.Errorf("%w: %s, which names its parts, is %w; put it back, or start "+
+			"with --accept-loss to make it again", ErrLost, path, err)
 	}
 	if h.Key != public && !h.accept {
-		return false, fmt.Errorf("%w: this home was the machine %.16s, and its %s is now that of %.16s; put the old one back, or start with --accept-loss to be the new one, to which what the old one has earned is not paid",
+		return false, fmt.Errorf("%w: this home was the machine %.16s, and its %s is now that of "+
+			"%.16s; put the old one back, or start with --accept-loss to be the new one, to "+
+			"which what the old one has earned is not paid",
 			ErrLost, h.Key, KeyFile, public)
 	}
 	for _, folder := range slices.Clone(h.Folders) {
@@ -115,7 +119,8 @@ func (h *home) check(folder string) error {
 		return fmt.Errorf("%w: %w", ErrConfig, err)
 	}
 	if !h.accept {
-		return fmt.Errorf("%w: %w, and with it %s; is a disk not mounted? Put it back, or start with --accept-loss to go on without", ErrLost, err, held(folder))
+		return fmt.Errorf("%w: %w, and with it %s; is a disk not mounted? Put it back, or start "+
+			"with --accept-loss to go on without", ErrLost, err, held(folder))
 	}
 	h.Folders = slices.DeleteFunc(h.Folders, func(f string) bool { return f == folder })
 	return nil
@@ -177,7 +182,9 @@ func lostKey(dir, name string, beside ...string) error {
 	}
 	for _, part := range beside {
 		if _, err := os.Stat(filepath.Join(dir, part)); err == nil {
-			return fmt.Errorf("%w: %s holds %s and no %s, the machine's key, to which what it has earned is paid; put the key back from a backup, or start with --accept-loss to be a new machine",
+			return fmt.Errorf("%w: %s holds %s and no %s, the machine's key, to which what it "+
+				"has earned is paid; put the key back from a backup, or start with --accept-loss "+
+				"to be a new machine",
 				ErrLost, dir, part, name)
 		}
 	}

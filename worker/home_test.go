@@ -13,10 +13,12 @@ import (
 	"github.com/assaynet/assay/internal/marker"
 )
 
-// A home of which a part is missing is no fresh start: it is refused with what was lost and how to go
-// on. Once the loss is accepted it is whole again.
+// A home of which a part is missing is no fresh start: it is refused with what was lost and how to
+// go on. Once the loss is accepted it is whole again.
 func TestLostHome(t *testing.T) {
-	in := func(dir string, path ...string) string { return filepath.Join(append([]string{dir}, path...)...) }
+	in := func(dir string, path ...string) string {
+		return filepath.Join(append([]string{dir}, path...)...)
+	}
 	for name, c := range map[string]struct {
 		lose func(dir string) error
 		says string
@@ -32,15 +34,28 @@ func TestLostHome(t *testing.T) {
 			}
 			return os.Rename(in(other, KeyFile), in(dir, KeyFile))
 		}, "was the machine"},
-		"no books": {func(dir string) error { return os.RemoveAll(in(dir, SignedName)) }, "sign the same leaf twice"},
+		"no books": {func(dir string) error {
+			return os.RemoveAll(in(dir, SignedName))
+		}, "sign the same leaf twice"},
 		"the books' disk is away": {func(dir string) error {
-			return errors.Join(os.RemoveAll(in(dir, SignedName)), os.Mkdir(in(dir, SignedName), 0o700))
+			return errors.Join(os.RemoveAll(in(dir, SignedName)),
+				os.Mkdir(in(dir, SignedName), 0o700))
 		}, "holds no .assay-id"},
-		"no receipts":              {func(dir string) error { return os.RemoveAll(in(dir, ReceiptsName)) }, "receipts for leaves"},
-		"no devices":               {func(dir string) error { return os.RemoveAll(in(dir, devicesName)) }, "keys and receipts of its devices"},
-		"a device is gone":         {func(dir string) error { return os.RemoveAll(in(dir, devicesName, "cuda-0")) }, "of device cuda-0"},
-		"a device of another home": {func(dir string) error { return marker.Set(in(dir, devicesName, "cuda-0"), marker.New()) }, "is another one's"},
-		"an empty list of parts":   {func(dir string) error { return os.Truncate(in(dir, HomeFile), 0) }, "home.json"},
+		"no receipts": {func(dir string) error {
+			return os.RemoveAll(in(dir, ReceiptsName))
+		}, "receipts for leaves"},
+		"no devices": {func(dir string) error {
+			return os.RemoveAll(in(dir, devicesName))
+		}, "keys and receipts of its devices"},
+		"a device is gone": {func(dir string) error {
+			return os.RemoveAll(in(dir, devicesName, "cuda-0"))
+		}, "of device cuda-0"},
+		"a device of another home": {func(dir string) error {
+			return marker.Set(in(dir, devicesName, "cuda-0"), marker.New())
+		}, "is another one's"},
+		"an empty list of parts": {func(dir string) error {
+			return os.Truncate(in(dir, HomeFile), 0)
+		}, "home.json"},
 	} {
 		dir := filepath.Join(t.TempDir(), "home")
 		open := func(accept bool) error {
@@ -62,7 +77,8 @@ func TestLostHome(t *testing.T) {
 		if err := c.lose(dir); err != nil {
 			t.Fatal(err)
 		}
-		if err := open(false); !errors.Is(err, ErrLost) || !strings.Contains(err.Error(), c.says) || !strings.Contains(err.Error(), "--accept-loss") {
+		if err := open(false); !errors.Is(err, ErrLost) || !strings.Contains(err.Error(), c.says) ||
+			!strings.Contains(err.Error(), "--accept-loss") {
 			t.Errorf("%s: %v", name, err)
 		}
 		for _, accept := range []bool{true, false} {

@@ -41,8 +41,8 @@ var errSigned = errors.New("this machine does not sign twice")
 // nor for a segment before the latest one. So a host that has a leaf computed again
 // and again does not get to choose among what faults of the hardware make of it.
 //
-// Each line carries a checksum. A damaged one in the middle is a gap, behind which nothing is signed
-// again; a damaged last one is refused.
+// Each line carries a checksum. A damaged one in the middle is a gap, behind which nothing is
+// signed again; a damaged last one is refused.
 //
 // A batch is in its file before it leaves the machine: a process that is killed
 // forgets nothing. A power cut can cost the batches that the system had not
@@ -71,7 +71,9 @@ func openJournal(home, chain, participant, node string, host signed.Key) (*journ
 		return nil, err
 	}
 	damaged := func(line int, err error) error {
-		return fmt.Errorf("%s, which holds what this machine has signed, is damaged in line %d (%w); put it back from a backup; without one this machine signs again once its owner has removed it", b.path, line, err)
+		return fmt.Errorf("%s, which holds what this machine has signed, is damaged in line %d "+
+			"(%w); put it back from a backup; without one this machine signs again once its "+
+			"owner has removed it", b.path, line, err)
 	}
 	line, rest, _ := bytes.Cut(text, []byte("\n"))
 	order, err := entry(orderPlace, line, &b.order)
@@ -112,8 +114,8 @@ func openJournal(home, chain, participant, node string, host signed.Key) (*journ
 	return b, err
 }
 
-// orderPlace seals a journal's first line; the others are sealed by the first one's text, so that no line
-// of another order passes.
+// orderPlace seals a journal's first line; the others are sealed by the first one's text, so that
+// no line of another order passes.
 const orderPlace = "assay-worker-book/1"
 
 // entry reads a line. Those of earlier programs carry no checksum.
@@ -125,8 +127,8 @@ func entry(place string, line []byte, v any) (record []byte, err error) {
 	return record, err
 }
 
-// unended returns the line of a text whose newline is missing or another byte: what it says was signed.
-// It returns nil where the text is no whole line.
+// unended returns the line of a text whose newline is missing or another byte: what it says was
+// signed. It returns nil where the text is no whole line.
 func unended(place string, text []byte) []byte {
 	for _, line := range [][]byte{text, text[:max(0, len(text)-1)]} {
 		if _, whole, err := sealed.Unline(place, line); whole && err == nil {
@@ -161,9 +163,11 @@ func (b *journal) turn(o delivery.Order) (latest bool, err error) {
 	case o.Epoch > was.Epoch || o.Epoch == was.Epoch && o.Segment > was.Segment:
 		return false, nil
 	case o.Epoch == was.Epoch && o.Segment == was.Segment:
-		return false, fmt.Errorf("%w: the host gave other seeds, or another audit, for epoch %d segment %d before", errSigned, o.Epoch, o.Segment)
+		return false, fmt.Errorf("%w: the host gave other seeds, or another audit, for epoch %d "+
+			"segment %d before", errSigned, o.Epoch, o.Segment)
 	default:
-		return false, fmt.Errorf("%w: the host orders epoch %d segment %d, after epoch %d segment %d; if its chain began again, remove %s",
+		return false, fmt.Errorf("%w: the host orders epoch %d segment %d, after epoch %d "+
+			"segment %d; if its chain began again, remove %s",
 			errSigned, o.Epoch, o.Segment, was.Epoch, was.Segment, b.path)
 	}
 }
@@ -179,7 +183,8 @@ func (b *journal) resumes(o delivery.Order, first uint64) error {
 		return err
 	}
 	if _, found := b.at(o, first); !found {
-		return fmt.Errorf("%w: the host goes on from leaf %d of epoch %d segment %d, where no batch of those signed begins; they end at %d",
+		return fmt.Errorf("%w: the host goes on from leaf %d of epoch %d segment %d, where no "+
+			"batch of those signed begins; they end at %d",
 			errSigned, first, o.Epoch, o.Segment, b.end())
 	}
 	return nil
@@ -217,7 +222,8 @@ func (b *journal) check(s delivery.Statement) (again bool, err error) {
 		return false, err
 	}
 	if was, _ := b.at(s.Order, s.First); was != s.Batch {
-		return false, fmt.Errorf("%w: leaves %d..%d of epoch %d segment %d came out differently before; test the machine with assay-worker doctor",
+		return false, fmt.Errorf("%w: leaves %d..%d of epoch %d segment %d came out differently "+
+			"before; test the machine with assay-worker doctor",
 			errSigned, s.First, s.End()-1, s.Epoch, s.Segment)
 	}
 	return true, nil
@@ -231,7 +237,8 @@ func (b *journal) write(s delivery.Statement) error {
 	}
 	if s.Order == b.order {
 		if len(b.batches) >= keepBatches {
-			return fmt.Errorf("%d batches of one segment are signed, which is all there is room for; the next segment goes on", len(b.batches))
+			return fmt.Errorf("%d batches of one segment are signed, which is all there is room "+
+				"for; the next segment goes on", len(b.batches))
 		}
 		return b.append(sealed.Line(b.place, batch))
 	}
@@ -248,9 +255,12 @@ func (b *journal) write(s delivery.Statement) error {
 		if err != nil {
 			return err
 		}
-		list = slices.DeleteFunc(list, func(e fs.DirEntry) bool { return strings.HasPrefix(e.Name(), ".") })
+		list = slices.DeleteFunc(list, func(e fs.DirEntry) bool {
+			return strings.HasPrefix(e.Name(), ".")
+		})
 		if len(list) >= keepBooks {
-			return fmt.Errorf("this home has signed for %d nodes; give this machine a --home, and with it a key, of its own", len(list))
+			return fmt.Errorf("this home has signed for %d nodes; give this machine a --home, "+
+				"and with it a key, of its own", len(list))
 		}
 	}
 	text := append(sealed.Line(orderPlace, order), sealed.Line(string(order), batch)...)
@@ -261,8 +271,8 @@ func (b *journal) write(s delivery.Statement) error {
 	return nil
 }
 
-// append adds a line. What an earlier one left that the disk did not take, and of which not even the
-// piece could be cut off, goes first: a line behind it would be lost with it.
+// append adds a line. What an earlier one left that the disk did not take, and of which not even
+// the piece could be cut off, goes first: a line behind it would be lost with it.
 func (b *journal) append(line []byte) error {
 	if b.torn {
 		text, err := os.ReadFile(b.path)

@@ -15,8 +15,8 @@ import (
 	"github.com/assaynet/assay/poc/signed"
 )
 
-// A power cut tears the last line of a journal. It is cut off, what is whole stays, and what follows is
-// not garbled by it.
+// A power cut tears the last line of a journal. It is cut off, what is whole stays, and what
+// follows is not garbled by it.
 func TestTornBook(t *testing.T) {
 	home := t.TempDir()
 	open := func() *journal {
@@ -30,7 +30,8 @@ func TestTornBook(t *testing.T) {
 	b := open()
 	sign := func(first uint64) {
 		t.Helper()
-		s := delivery.Statement{Order: delivery.Order{Epoch: 1, Segment: 1}, Batch: delivery.Batch{First: first, Count: 10}}
+		s := delivery.Statement{Order: delivery.Order{Epoch: 1, Segment: 1},
+			Batch: delivery.Batch{First: first, Count: 10}}
 		if err := b.write(s); err != nil {
 			t.Fatal(err)
 		}
@@ -74,8 +75,8 @@ func TestTornBook(t *testing.T) {
 	}
 }
 
-// No flipped bit makes a machine sign leaves again: the damaged line is a gap, or the journal is refused.
-// Books from before there were checksums are read.
+// No flipped bit makes a machine sign leaves again: the damaged line is a gap, or the journal is
+// refused. Books from before there were checksums are read.
 func TestDamagedBook(t *testing.T) {
 	home := t.TempDir()
 	open := func() (*journal, error) { return openJournal(home, "c", "p", "n", signed.Key{}) }
@@ -116,10 +117,13 @@ func TestDamagedBook(t *testing.T) {
 		got, err := open()
 		inLast, inEnd := line == 5, at == len(text)-1
 		switch {
-		case err != nil && (line == 0 || inLast || at == begins+len(lines[line])-1 && line == 4) && strings.Contains(err.Error(), b.path):
+		case err != nil && (line == 0 || inLast || at == begins+len(lines[line])-1 && line == 4) &&
+			strings.Contains(err.Error(), b.path):
 		case err == nil && inEnd && got.end() == 50: // all but the newline is there
-		case err == nil && line > 0 && !inLast && got.end() == 50: // the others stand, what is before the gap is not signed again
-			if _, err := got.check(delivery.Statement{Order: order, Batch: delivery.Batch{First: 0, Count: 5}}); err == nil {
+		case err == nil && line > 0 && !inLast && got.end() == 50:
+			// the others stand, what is before the gap is not signed again
+			if _, err := got.check(delivery.Statement{Order: order,
+				Batch: delivery.Batch{First: 0, Count: 5}}); err == nil {
 				t.Fatalf("bit %d of byte %d: other leaves are signed", at%7, at)
 			}
 		default:

@@ -24,7 +24,8 @@ func TestKept(t *testing.T) {
 	if err != nil || len(unlisted) > 0 {
 		t.Errorf("left and not in the table: %q, %v", unlisted, err)
 	}
-	for _, pattern := range []string{SignedName + "/*", ReceiptsName + "/leaves-*.json", KeyFile, HomeFile, LockFile} {
+	for _, pattern := range []string{SignedName + "/*", ReceiptsName + "/leaves-*.json", KeyFile,
+		HomeFile, LockFile} {
 		if found, _ := filepath.Glob(filepath.Join(home, pattern)); len(found) == 0 {
 			t.Errorf("%s: nothing was left, so this test sees nothing", pattern)
 		}

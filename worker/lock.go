@@ -22,7 +22,8 @@ const LockFile = "worker.lock"
 func lock(home string) (unlock func() error, err error) {
 	unlock, err = durable.Lock(filepath.Join(home, LockFile))
 	if held, ok := errors.AsType[*durable.Held](err); ok {
-		return nil, fmt.Errorf("%w: another worker (%s) works with %s; stop it, or give this one a --home of its own", ErrInUse, held.Holder(), home)
+		return nil, fmt.Errorf("%w: another worker (%s) works with %s; stop it, or give this one "+
+			"a --home of its own", ErrInUse, held.Holder(), home)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrConfig, err)

@@ -80,16 +80,19 @@ func TestFaultIsReported(t *testing.T) {
 	startWorker(t, h, e)
 	s := h.accept()
 	s.say(prepare(100))
-	if st := s.state(workerv1.State_STATE_FAULTED); !strings.Contains(st.Reason, "out of device memory") || !strings.Contains(st.Reason, "nano") {
+	if st := s.state(workerv1.State_STATE_FAULTED); !strings.Contains(st.Reason,
+		"out of device memory") || !strings.Contains(st.Reason, "nano") {
 		t.Errorf("fault: %v", st)
 	}
 	s.say(rerun(1, 100, 1))
-	if r := hear(s, (*workerv1.Envelope).GetRerunResult); r.Job != 1 || !strings.Contains(r.Error, "out of device memory") {
+	if r := hear(s, (*workerv1.Envelope).GetRerunResult); r.Job != 1 ||
+		!strings.Contains(r.Error, "out of device memory") {
 		t.Errorf("rerun: %v", r)
 	}
 	s.say(rerun(2, 100, 1))
 	s.say(&workerv1.Envelope{Message: &workerv1.Envelope_Rerun{Rerun: &workerv1.Rerun{
-		Job: 3, Class: "giant", Seed1: seedOf(100).Bytes(), NodeSeed: seedOf(1).Bytes(), SegmentSeed: seedOf(1).Bytes(), Nonces: []uint64{1},
+		Job: 3, Class: "giant", Seed1: seedOf(100).Bytes(), NodeSeed: seedOf(1).Bytes(),
+		SegmentSeed: seedOf(1).Bytes(), Nonces: []uint64{1},
 	}}})
 	for range 2 {
 		if r := hear(s, (*workerv1.Envelope).GetRerunResult); r.Error == "" {

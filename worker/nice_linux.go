@@ -21,7 +21,8 @@ func setNice(level int) error {
 		if err != nil {
 			continue
 		}
-		if err := syscall.Setpriority(syscall.PRIO_PROCESS, id, level); err != nil && err != syscall.ESRCH {
+		if err := syscall.Setpriority(syscall.PRIO_PROCESS, id, level); err != nil &&
+			err != syscall.ESRCH {
 			return fmt.Errorf("worker: nice %d: %w", level, err)
 		}
 	}

@@ -13,7 +13,8 @@ import (
 	"github.com/assaynet/assay/poc/delivery"
 )
 
-// A worker's keys, books and receipts are written, read again and pruned whatever its home is called.
+// A worker's keys, books and receipts are written, read again and pruned whatever its home is
+// called.
 func TestAnyHome(t *testing.T) {
 	oddhome.Each(t, func(t *testing.T, home string) {
 		s := served(t, home)
@@ -22,7 +23,8 @@ func TestAnyHome(t *testing.T) {
 			t.Fatalf("read again: %+v, %v", r, err)
 		}
 		k := newReceipts(home)
-		old := delivery.Receipt{Version: delivery.ReceiptVersion, Order: s.Order, Batch: delivery.Batch{Count: 1}}
+		old := delivery.Receipt{Version: delivery.ReceiptVersion, Order: s.Order,
+			Batch: delivery.Batch{Count: 1}}
 		at := time.Now().Add(-time.Hour)
 		for i := range keepReceipts {
 			old.Order.Epoch = 1<<30 + uint64(i)

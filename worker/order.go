@@ -37,20 +37,25 @@ func (o *order) sameSegment(p *order) bool {
 // computeOrder reads an order to compute. What a machine signs must be what it
 // computes: a host that says it is this node's work and gives another's seed would
 // have honest records that look forged.
-func computeOrder(c *workerv1.Compute, w *workerv1.Welcome, host, device signed.Key) (*order, error) {
+func computeOrder(c *workerv1.Compute, w *workerv1.Welcome, host,
+	device signed.Key) (*order, error) {
 	model, err := parseModel(c.Class, c.Seed1)
 	if err != nil {
 		return nil, err
 	}
 	nodeSeed := seed.Node(w.Chain, w.Participant, w.Node, c.Class)
 	if nodeSeed != seed.Seed(c.NodeSeed) {
-		return nil, fmt.Errorf("%w: the node seed is not that of node %s of %s on chain %s", errHost, w.Node, w.Participant, w.Chain)
+		return nil, fmt.Errorf("%w: the node seed is not that of node %s of %s on chain %s",
+			errHost, w.Node, w.Participant, w.Chain)
 	}
 	return &order{
-		Need: runner.Need{Model: model, Epoch: c.Epoch}, segment: c.Segment, until: c.Until, nodeSeed: nodeSeed, segmentSeed: seed.Seed(c.SegmentSeed),
+		Need: runner.Need{Model: model, Epoch: c.Epoch}, segment: c.Segment, until: c.Until,
+		nodeSeed: nodeSeed, segmentSeed: seed.Seed(c.SegmentSeed),
 		signed: delivery.Order{
-			Chain: w.Chain, HostKey: host, DeviceKey: device, Participant: w.Participant, Epoch: c.Epoch, Node: w.Node, Class: c.Class,
-			Seed1: signed.Hash(c.Seed1), Segment: c.Segment, SegmentSeed: signed.Hash(c.SegmentSeed), Audit: signed.Hash(c.Audit),
+			Chain: w.Chain, HostKey: host, DeviceKey: device, Participant: w.Participant,
+			Epoch: c.Epoch, Node: w.Node, Class: c.Class,
+			Seed1: signed.Hash(c.Seed1), Segment: c.Segment,
+			SegmentSeed: signed.Hash(c.SegmentSeed), Audit: signed.Hash(c.Audit),
 		},
 	}, nil
 }
@@ -59,7 +64,9 @@ func computeOrder(c *workerv1.Compute, w *workerv1.Welcome, host, device signed.
 func parseModel(class string, seed1 []byte) (runner.ModelKey, error) {
 	c, err := transformer.ByName(class)
 	if err != nil {
-		return runner.ModelKey{}, fmt.Errorf("this worker does not know class %q; run the host's version of assay-worker", class)
+		return runner.ModelKey{},
+			fmt.Errorf("this worker does not know class %q; run the host's version of assay-worker",
+				class)
 	}
 	return runner.ModelKey{Class: c, Seed1: seed.Seed(seed1)}, nil
 }

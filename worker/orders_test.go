@@ -95,7 +95,8 @@ func TestResume(t *testing.T) {
 	// refused waits for the worker's reason; on a new connection it says the old one first.
 	refused := func(reason string) {
 		hear(s, func(e *workerv1.Envelope) *workerv1.Status {
-			if st := e.GetStatus(); st.GetState() == workerv1.State_STATE_IDLE && strings.Contains(st.GetReason(), reason) {
+			if st := e.GetStatus(); st.GetState() == workerv1.State_STATE_IDLE &&
+				strings.Contains(st.GetReason(), reason) {
 				return st
 			}
 			return nil
@@ -164,8 +165,8 @@ func TestUnacknowledgedIsBounded(t *testing.T) {
 	}
 }
 
-// The worker computes what the host wants and nothing beyond, and says so. When the host wants more it goes on where
-// it was; what it had signed as one batch it never cuts.
+// The worker computes what the host wants and nothing beyond, and says so. When the host wants more
+// it goes on where it was; what it had signed as one batch it never cuts.
 func TestNothingBeyondStop(t *testing.T) {
 	h := newFakeHost(t)
 	startWorker(t, h, new(enginetest.Engine))
@@ -176,7 +177,8 @@ func TestNothingBeyondStop(t *testing.T) {
 			if e.GetBatch() != nil {
 				t.Fatalf("leaves from %d on are sent", e.GetBatch().First)
 			}
-			if st := e.GetStatus(); st.GetState() == workerv1.State_STATE_COMPUTING && strings.Contains(st.Reason, reason) {
+			if st := e.GetStatus(); st.GetState() == workerv1.State_STATE_COMPUTING &&
+				strings.Contains(st.Reason, reason) {
 				return st
 			}
 			return nil
@@ -190,7 +192,8 @@ func TestNothingBeyondStop(t *testing.T) {
 		for next < stop {
 			next = checkBatch(t, hear(s, (*workerv1.Envelope).GetBatch), next)
 		}
-		if st := waits(fmt.Sprintf("the %d units that it asked for", stop)); next != stop || st.Computed != stop {
+		if st := waits(fmt.Sprintf("the %d units that it asked for", stop)); next != stop ||
+			st.Computed != stop {
 			t.Fatalf("%d leaves were sent and %d computed of %d", next, st.Computed, stop)
 		}
 		s.say(rerun(stop, 100, 1)) // and while it does something else
@@ -209,7 +212,8 @@ func TestNothingBeyondStop(t *testing.T) {
 	s = h.accept()
 	end := s.statement(first).End()
 	s.say(computeTo(100, 1, 0, end-1)) // some of what it had was given to others
-	waits(fmt.Sprintf("units 0 to %d were signed as one batch, and it asked for none from %d on", end-1, end-1))
+	waits(fmt.Sprintf("units 0 to %d were signed as one batch, and it asked for none from %d on",
+		end-1, end-1))
 	s.say(computeTo(100, 1, 0, end))
 	if again := hear(s, (*workerv1.Envelope).GetBatch); s.statement(again) != s.statement(first) {
 		t.Errorf("leaves from 0 on were signed in two ways")
@@ -241,7 +245,8 @@ func TestRerunGoesFirst(t *testing.T) {
 			t.Fatalf("job %d with %d bytes, want job %d", r.Job, len(r.Outputs), want.job)
 		}
 		for i, nonce := range want.n {
-			if o := e.Output(seedOf(want.seed1), seedOf(40), seedOf(41), nonce); o != transformer.OutputAt(r.Outputs, i) {
+			if o := e.Output(seedOf(want.seed1), seedOf(40), seedOf(41),
+				nonce); o != transformer.OutputAt(r.Outputs, i) {
 				t.Fatalf("output %d of job %d is wrong", i, r.Job)
 			}
 		}
@@ -263,15 +268,29 @@ func TestFaultyHost(t *testing.T) {
 		say    []*workerv1.Envelope
 		reason string
 	}{
-		"worker's message":    {[]*workerv1.Envelope{{Message: &workerv1.Envelope_ModelReady{ModelReady: &workerv1.ModelReady{}}}}, "other direction"},
-		"second welcome":      {[]*workerv1.Envelope{{Message: &workerv1.Envelope_Welcome{Welcome: &workerv1.Welcome{Chain: "c", Participant: "p", Node: "n"}}}}, "a second"},
-		"too many jobs":       {[]*workerv1.Envelope{rerun(1, 150, 1), rerun(2, 150, 1), rerun(3, 150, 1)}, "jobs at once"},
-		"acknowledges unsent": {[]*workerv1.Envelope{compute(100, 9, 0), ack(100, 9, 1<<40, signed.Signature{})}, "leaves acknowledged"},
-		"another node's work": {[]*workerv1.Envelope{{Message: &workerv1.Envelope_Compute{Compute: &workerv1.Compute{
-			Epoch: 100, Class: "nano", Seed1: seedOf(100).Bytes(), Segment: 9, Stop: 1, NodeSeed: seedOf(20).Bytes(), SegmentSeed: seedOf(1).Bytes(), Audit: seedOf(50).Bytes(),
-		}}}}, "node seed is not that of node alpha"},
-		"short seed":           {[]*workerv1.Envelope{{Message: &workerv1.Envelope_Prepare{Prepare: &workerv1.Prepare{Class: "nano", Seed1: []byte{1}}}}}, "prepare.seed1"},
-		"class of another age": {[]*workerv1.Envelope{{Message: &workerv1.Envelope_Prepare{Prepare: &workerv1.Prepare{Class: "giant", Seed1: seedOf(100).Bytes()}}}}, "does not know class"},
+		"worker's message": {[]*workerv1.Envelope{
+			{Message: &workerv1.Envelope_ModelReady{ModelReady: &workerv1.ModelReady{}}}},
+			"other direction"},
+		"second welcome": {[]*workerv1.Envelope{
+			{Message: &workerv1.Envelope_Welcome{Welcome: &workerv1.Welcome{Chain: "c",
+				Participant: "p", Node: "n"}}}}, "a second"},
+		"too many jobs": {[]*workerv1.Envelope{rerun(1, 150, 1), rerun(2, 150, 1),
+			rerun(3, 150, 1)}, "jobs at once"},
+		"acknowledges unsent": {[]*workerv1.Envelope{compute(100, 9, 0),
+			ack(100, 9, 1<<40, signed.Signature{})}, "leaves acknowledged"},
+		"another node's work": {[]*workerv1.Envelope{
+			{Message: &workerv1.Envelope_Compute{Compute: &workerv1.Compute{
+				Epoch: 100, Class: "nano", Seed1: seedOf(100).Bytes(), Segment: 9, Stop: 1,
+				NodeSeed: seedOf(20).Bytes(), SegmentSeed: seedOf(1).Bytes(),
+				Audit: seedOf(50).Bytes(),
+			}}}}, "node seed is not that of node alpha"},
+		"short seed": {[]*workerv1.Envelope{
+			{Message: &workerv1.Envelope_Prepare{Prepare: &workerv1.Prepare{Class: "nano",
+				Seed1: []byte{1}}}}}, "prepare.seed1"},
+		"class of another age": {
+			[]*workerv1.Envelope{
+				{Message: &workerv1.Envelope_Prepare{Prepare: &workerv1.Prepare{Class: "giant",
+					Seed1: seedOf(100).Bytes()}}}}, "does not know class"},
 	} {
 		s := h.accept()
 		for _, e := range c.say {
@@ -292,7 +311,9 @@ func TestFaultyHost(t *testing.T) {
 // FuzzHandle feeds arbitrary messages to a machine that computes: it never
 // panics, and its backlog stays in order.
 func FuzzHandle(f *testing.F) {
-	for _, e := range []*workerv1.Envelope{prepare(100), compute(100, 1, 0), compute(100, 2, 50), idle(), ack(100, 1, 3, signed.Signature{}), ack(100, 1, 4, signed.Signature{}), rerun(1, 100, 2)} {
+	for _, e := range []*workerv1.Envelope{prepare(100), compute(100, 1, 0), compute(100, 2, 50),
+		idle(), ack(100, 1, 3, signed.Signature{}), ack(100, 1, 4, signed.Signature{}),
+		rerun(1, 100, 2)} {
 		b, err := workerv1.Encode(e)
 		if err != nil {
 			f.Fatal(err)
@@ -301,7 +322,8 @@ func FuzzHandle(f *testing.F) {
 	}
 	key := ed25519.NewKeyFromSeed(make([]byte, 32))
 	f.Fuzz(func(t *testing.T, message []byte) {
-		m := newMachine(Config{Engine: work.Reference(), Logger: slog.New(slog.DiscardHandler)}, link.Address{}, key, nil)
+		m := newMachine(Config{Engine: work.Reference(), Logger: slog.New(slog.DiscardHandler)},
+			link.Address{}, key, nil)
 		d, n := m.desk, m.session
 		n.welcome = &workerv1.Welcome{Chain: "c", Participant: "p", Node: "alpha"}
 		b, _ := workerv1.Encode(compute(100, 1, 2))
@@ -310,7 +332,8 @@ func FuzzHandle(f *testing.F) {
 		}
 		d.backlog.records = make([]byte, 3*record.Size)
 		d.backlog.sent = 4
-		n.journal.wrote(delivery.Statement{Order: d.order.signed, Batch: delivery.BatchOf(2, d.backlog.records[:2*record.Size])})
+		n.journal.wrote(delivery.Statement{Order: d.order.signed,
+			Batch: delivery.BatchOf(2, d.backlog.records[:2*record.Size])})
 		_ = n.handle(message)
 		if l := &d.backlog; l.base > l.sent || l.sent > l.end() {
 			t.Fatalf("base %d, sent %d, end %d", l.base, l.sent, l.end())

@@ -94,10 +94,12 @@ func (o *outbox) next(now time.Time) (*workerv1.Envelope, time.Duration) {
 	if o.session.prove {
 		o.session.prove = false
 		w := o.session.welcome
-		statement := seed.Possession(w.Chain, "node/"+w.Node, w.Participant, o.session.key.Public().(ed25519.PublicKey))
-		return &workerv1.Envelope{Message: &workerv1.Envelope_NodeProof{NodeProof: &workerv1.NodeProof{
-			Signature: ed25519.Sign(o.session.key, statement[:]),
-		}}}, 0
+		statement := seed.Possession(w.Chain, "node/"+w.Node, w.Participant,
+			o.session.key.Public().(ed25519.PublicKey))
+		return &workerv1.Envelope{
+			Message: &workerv1.Envelope_NodeProof{NodeProof: &workerv1.NodeProof{
+				Signature: ed25519.Sign(o.session.key, statement[:]),
+			}}}, 0
 	}
 	if r := d.ready; r != nil {
 		d.ready = nil
@@ -141,8 +143,10 @@ func (o *outbox) next(now time.Time) (*workerv1.Envelope, time.Duration) {
 // sameStatus reports whether b need not follow a: only counters moved, or the
 // build went on by less than a tenth.
 func sameStatus(a, b *workerv1.Status) bool {
-	return a != nil && b != nil && a.State == b.State && a.Reason == b.Reason && a.Until == b.Until &&
-		a.Epoch == b.Epoch && a.Segment == b.Segment && tenths(a.BuildDone, a.BuildTotal) == tenths(b.BuildDone, b.BuildTotal)
+	return a != nil && b != nil && a.State == b.State && a.Reason == b.Reason &&
+		a.Until == b.Until &&
+		a.Epoch == b.Epoch && a.Segment == b.Segment &&
+		tenths(a.BuildDone, a.BuildTotal) == tenths(b.BuildDone, b.BuildTotal)
 }
 
 func tenths(done, total uint64) uint64 {

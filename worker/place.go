@@ -111,8 +111,9 @@ func (b *place) tend(reason, until string) {
 func (b *place) row(now time.Time) (DeviceStatus, runner.State) {
 	s := b.State(now, &b.desk.order.Need)
 	d := DeviceStatus{
-		ID: b.ID, Name: b.Name, Computed: s.Units, Rate1m: s.Rate1m, SelfChecks: s.SelfChecks, FailedSelfChecks: s.FailedSelfChecks,
-		Gauges: s.Gauges, Warning: s.Warning, Pool: b.loops.status(),
+		ID: b.ID, Name: b.Name, Computed: s.Units, Rate1m: s.Rate1m, SelfChecks: s.SelfChecks,
+		FailedSelfChecks: s.FailedSelfChecks,
+		Gauges:           s.Gauges, Warning: s.Warning, Pool: b.loops.status(),
 	}
 	if b.Engine != nil {
 		d.Engine = b.Engine.Name()
@@ -135,7 +136,8 @@ func (b *place) describe(d *DeviceStatus, at runner.State, s Status) {
 		d.State, d.Reason = "faulted", at.Fault
 	case at.Rerunning:
 		d.State = "rerunning"
-	case (s.State == "computing" || s.State == "rerunning" || s.State == "ready") && s.Epoch != 0 && !at.Build.Built:
+	case (s.State == "computing" || s.State == "rerunning" || s.State == "ready") &&
+		s.Epoch != 0 && !at.Build.Built:
 		d.State, d.Reason = "building", "the epoch's model is being built"
 	case s.State == "rerunning" && s.Segment != 0:
 		d.State = "computing"
@@ -148,7 +150,8 @@ func (b *place) describe(d *DeviceStatus, at runner.State, s Status) {
 
 // differs tells of a unit with two results.
 func differs(device string, err error) Event {
-	e := event(pool.SelfCheckFailed, err.Error(), "", "lower the device's clocks and temperature and test its memory; it goes on by itself after a rest")
+	e := event(pool.SelfCheckFailed, err.Error(), "", "lower the device's clocks and temperature "+
+		"and test its memory; it goes on by itself after a rest")
 	e.Device = device
 	return e
 }

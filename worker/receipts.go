@@ -93,8 +93,8 @@ func (k *receipts) put(f document) {
 // keepWaiting is how many files wait for a disk that cannot be written.
 const keepWaiting = 100
 
-// again puts back a file that could not be written, unless a newer one has come. Of too many the oldest
-// go: a later receipt of a segment stands for the earlier ones.
+// again puts back a file that could not be written, unless a newer one has come. Of too many the
+// oldest go: a later receipt of a segment stands for the earlier ones.
 func (k *receipts) again(f document) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -126,7 +126,8 @@ func (k *receipts) keep(ctx context.Context, log *slog.Logger) {
 			}
 			if now := time.Now(); now.Sub(said) >= time.Minute || ctx.Err() != nil {
 				said = now
-				log.Error("what the host signed could not be kept; it is tried again", "path", f.name, "err", err)
+				log.Error("what the host signed could not be kept; it is tried again",
+					"path", f.name, "err", err)
 			}
 			k.again(f)
 		}
@@ -167,7 +168,8 @@ func (k *receipts) write(f document) error {
 	}
 	var list []string
 	for _, e := range entries {
-		if strings.HasPrefix(e.Name(), kind+"-") && strings.HasSuffix(e.Name(), f.name[strings.LastIndex(f.name, "-"):]) {
+		if strings.HasPrefix(e.Name(), kind+"-") &&
+			strings.HasSuffix(e.Name(), f.name[strings.LastIndex(f.name, "-"):]) {
 			list = append(list, filepath.Join(dir, e.Name()))
 		}
 	}
@@ -193,7 +195,9 @@ func (k *receipts) write(f document) error {
 	if len(list) <= keep {
 		return nil
 	}
-	slices.SortFunc(list, func(a, b string) int { return cmp.Or(written[a].Compare(written[b]), cmp.Compare(a, b)) })
+	slices.SortFunc(list, func(a, b string) int {
+		return cmp.Or(written[a].Compare(written[b]), cmp.Compare(a, b))
+	})
 	var errs []error
 	for _, path := range list[:len(list)-keep] {
 		errs = append(errs, os.Remove(path))

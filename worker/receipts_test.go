@@ -23,7 +23,9 @@ import (
 // A clock that is set back does not make the machine forget what it gets from then on.
 func TestReceiptsWhenTheClockGoesBack(t *testing.T) {
 	k := newReceipts(t.TempDir())
-	r := delivery.Receipt{Version: delivery.ReceiptVersion, Order: delivery.Order{Chain: "c", Participant: "p", Node: "n", Class: "nano", Segment: 1}, Batch: delivery.Batch{Count: 1}}
+	r := delivery.Receipt{Version: delivery.ReceiptVersion,
+		Order: delivery.Order{Chain: "c", Participant: "p", Node: "n", Class: "nano", Segment: 1},
+		Batch: delivery.Batch{Count: 1}}
 	path := func(epoch uint64) string {
 		r.Order.Epoch = epoch
 		return filepath.Join(k.home, ReceiptsName, name(receivedName, r.Order))
@@ -63,11 +65,17 @@ func TestReceiptsWaitForTheDisk(t *testing.T) {
 		t.Fatal(err)
 	}
 	failed := make(chan struct{}, 100)
-	log := slog.New(slog.NewTextHandler(writer(func(p []byte) (int, error) { failed <- struct{}{}; return len(p), nil }), nil))
+	log := slog.New(slog.NewTextHandler(writer(func(p []byte) (int,
+		error) {
+		failed <- struct{}{}
+		return len(p), nil
+	}), nil))
 	ctx, cancel := context.WithCancel(t.Context())
 	over := make(chan struct{})
 	go func() { defer close(over); k.keep(ctx, log) }()
-	r := delivery.Receipt{Version: delivery.ReceiptVersion, Order: delivery.Order{Chain: "c", Participant: "p", Node: "n", Class: "nano", Segment: 1, Epoch: 7}, Batch: delivery.Batch{Count: 1}}
+	r := delivery.Receipt{Version: delivery.ReceiptVersion,
+		Order: delivery.Order{Chain: "c", Participant: "p", Node: "n", Class: "nano", Segment: 1,
+			Epoch: 7}, Batch: delivery.Batch{Count: 1}}
 	k.received(r)
 	<-failed
 	if err := os.Remove(k.home); err != nil {
@@ -75,7 +83,8 @@ func TestReceiptsWaitForTheDisk(t *testing.T) {
 	}
 	cancel() // it tries once more
 	<-over
-	if _, err := os.Stat(filepath.Join(k.home, ReceiptsName, name(receivedName, r.Order))); err != nil {
+	if _, err := os.Stat(filepath.Join(k.home, ReceiptsName,
+		name(receivedName, r.Order))); err != nil {
 		t.Error(err)
 	}
 }
@@ -91,7 +100,10 @@ func TestReceipts(t *testing.T) {
 	home := t.TempDir()
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
-	go func() { ended <- Run(ctx, Config{URL: h.url, Home: home, Engine: new(enginetest.Engine), Threads: 1}) }()
+	go func() {
+		ended <- Run(ctx, Config{URL: h.url, Home: home, Engine: new(enginetest.Engine),
+			Threads: 1})
+	}()
 	stop := sync.OnceFunc(func() { cancel(); <-ended })
 	t.Cleanup(func() { h.stop(); stop() })
 
@@ -110,7 +122,9 @@ func TestReceipts(t *testing.T) {
 	}
 	s.ack(kept[2])
 	for name, forge := range map[string]func(*workerv1.Batch) signed.Signature{
-		"signed by the worker itself": func(b *workerv1.Batch) signed.Signature { return signed.Signature(b.Signature) },
+		"signed by the worker itself": func(b *workerv1.Batch) signed.Signature {
+			return signed.Signature(b.Signature)
+		},
 		"of other leaves": func(b *workerv1.Batch) signed.Signature {
 			st := s.statement(b)
 			st.First++
@@ -154,7 +168,9 @@ func TestReceipts(t *testing.T) {
 
 func TestReceiptsAreBounded(t *testing.T) {
 	k := newReceipts(filepath.Join(t.TempDir(), "rig[12] [a"))
-	r := delivery.Receipt{Version: delivery.ReceiptVersion, Order: delivery.Order{Chain: "c", Participant: "p", Node: "n", Class: "nano", Segment: 1}, Batch: delivery.Batch{Count: 1}}
+	r := delivery.Receipt{Version: delivery.ReceiptVersion,
+		Order: delivery.Order{Chain: "c", Participant: "p", Node: "n", Class: "nano", Segment: 1},
+		Batch: delivery.Batch{Count: 1}}
 	write := func(r delivery.Receipt) {
 		if err := k.write(document{name(receivedName, r.Order), r.Marshal}); err != nil {
 			t.Fatal(err)
@@ -170,15 +186,20 @@ func TestReceiptsAreBounded(t *testing.T) {
 			write(r)
 			continue
 		}
-		path, at := filepath.Join(k.home, ReceiptsName, name(receivedName, r.Order)), began.Add(time.Duration(i)*time.Second)
-		if err := errors.Join(os.WriteFile(path, nil, 0o600), os.Chtimes(path, at, at)); err != nil { // a thousand syncs take seconds
+		path, at := filepath.Join(k.home, ReceiptsName, name(receivedName, r.Order)),
+			began.Add(time.Duration(i)*time.Second)
+		// a thousand syncs take seconds
+		if err := errors.Join(os.WriteFile(path, nil, 0o600),
+			os.Chtimes(path, at, at)); err != nil {
 			t.Fatal(err)
 		}
 	}
 	r.Order.Epoch = 5 // the latest is kept, whatever its epoch
 	write(r)
 	list, err := os.ReadDir(filepath.Join(k.home, ReceiptsName))
-	if err != nil || len(list) != keepReceipts+1 || !strings.HasPrefix(list[0].Name(), "leaves-000000000000-") || !strings.HasPrefix(list[1].Name(), "leaves-000000000005-00001-n-") {
+	if err != nil || len(list) != keepReceipts+1 ||
+		!strings.HasPrefix(list[0].Name(), "leaves-000000000000-") ||
+		!strings.HasPrefix(list[1].Name(), "leaves-000000000005-00001-n-") {
 		t.Fatalf("%d files, %v", len(list), err)
 	}
 }
@@ -190,7 +211,10 @@ func TestLeftOut(t *testing.T) {
 	home := t.TempDir()
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
-	go func() { ended <- Run(ctx, Config{URL: h.url, Home: home, Engine: new(enginetest.Engine), Threads: 1}) }()
+	go func() {
+		ended <- Run(ctx, Config{URL: h.url, Home: home, Engine: new(enginetest.Engine),
+			Threads: 1})
+	}()
 	stop := sync.OnceFunc(func() { cancel(); <-ended })
 	t.Cleanup(func() { h.stop(); stop() })
 	s := h.accept()
@@ -209,9 +233,12 @@ func TestLeftOut(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return &workerv1.Envelope{Message: &workerv1.Envelope_LeftOut{LeftOut: &workerv1.LeftOut{Epoch: b.Epoch, Segment: b.Segment, Reason: "1 of 10 leaves is wrong", Evidence: raw}}}
+		return &workerv1.Envelope{
+			Message: &workerv1.Envelope_LeftOut{LeftOut: &workerv1.LeftOut{Epoch: b.Epoch,
+				Segment: b.Segment, Reason: "1 of 10 leaves is wrong", Evidence: raw}}}
 	}
-	s.say(&workerv1.Envelope{Message: &workerv1.Envelope_LeftOut{LeftOut: &workerv1.LeftOut{Epoch: 1, Segment: 1, Reason: "so it is"}}})
+	s.say(&workerv1.Envelope{Message: &workerv1.Envelope_LeftOut{
+		LeftOut: &workerv1.LeftOut{Epoch: 1, Segment: 1, Reason: "so it is"}}})
 	s.say(evidence(func(*delivery.Order) {}))
 	for name, change := range map[string]func(*delivery.Order){
 		"another machine":     func(o *delivery.Order) { o.DeviceKey[0] ^= 1 },

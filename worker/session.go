@@ -39,10 +39,11 @@ const (
 	takenOverPause = 5 * time.Second
 )
 
-var limits = link.Limits{Message: workerv1.MaxMessage, Write: 10 * time.Second, Ping: 15 * time.Second}
+var limits = link.Limits{Message: workerv1.MaxMessage, Write: 10 * time.Second,
+	Ping: 15 * time.Second}
 
-// session is this worker's connection to its host, one after another. What others look at belongs to
-// desk.mu.
+// session is this worker's connection to its host, one after another. What others look at belongs
+// to desk.mu.
 type session struct {
 	config   Config
 	address  link.Address
@@ -52,7 +53,8 @@ type session struct {
 	tell     func(Event)
 	status   func(time.Time) *workerv1.Status // its caller holds desk.mu
 
-	journal    *journal             // of what was signed for the node that the host's welcome named last
+	// of what was signed for the node that the host's welcome named last
+	journal *journal
 	welcome *workerv1.Welcome // nil while not connected
 	host    signed.Key        // the one that welcomed
 	prove   bool              // the host asked for the node's proof
@@ -81,7 +83,8 @@ func (s *session) why(err error) (reason, next string, stranger bool) {
 	var r *refused
 	switch {
 	case errors.As(err, &r):
-		return r.Error(), r.next, strings.Contains(r.reason, hex.EncodeToString(s.key.Public().(ed25519.PublicKey)))
+		return r.Error(), r.next,
+			strings.Contains(r.reason, hex.EncodeToString(s.key.Public().(ed25519.PublicKey)))
 	case errors.Is(err, link.ErrClosed) && strings.Contains(err.Error(), takenOver):
 		return "another machine works with this machine's key, and the host went over to it",
 			"stop one of them, or give each machine a --home, and with it a key, of its own", false
@@ -125,7 +128,8 @@ func (s *session) dial(ctx context.Context) error {
 		}
 		d.mu.Unlock()
 		d.changed()
-		s.config.Logger.Info("no connection", "host", s.address.HostPort, "reason", reason, "next", next)
+		s.config.Logger.Info("no connection", "host", s.address.HostPort, "reason",
+			reason, "next", next)
 
 		if s.answered != answered { // only this goroutine sets it
 			answered, tries = s.answered, 0
@@ -156,7 +160,8 @@ func worthSaying(tries int, pause time.Duration) bool {
 
 // again says why there is no connection, and that another try follows.
 func again(reason string, length time.Duration, tries int, since time.Time) string {
-	return fmt.Sprintf("%s; trying again in %v (%s time); since %s", reason, length.Round(time.Second), ordinal(tries+1), since.Format(time.TimeOnly))
+	return fmt.Sprintf("%s; trying again in %v (%s time); since %s", reason,
+		length.Round(time.Second), ordinal(tries+1), since.Format(time.TimeOnly))
 }
 
 // ordinal is 1st, 2nd, 3rd, 4th, 11th, 21st.
@@ -190,7 +195,8 @@ func (s *session) connect(ctx context.Context) (welcomed bool, err error) {
 		return false, err
 	}
 	host := signed.Key(socket.Host())
-	signed, err := openJournal(s.config.Home, welcome.Chain, welcome.Participant, welcome.Node, host)
+	signed, err := openJournal(s.config.Home, welcome.Chain, welcome.Participant,
+		welcome.Node, host)
 	if err != nil {
 		return false, fmt.Errorf("worker: %w", err)
 	}
@@ -198,12 +204,14 @@ func (s *session) connect(ctx context.Context) (welcomed bool, err error) {
 	if signed.path != s.journal.path { // or what is known is as good, and newer than a cut
 		s.journal = signed
 	}
-	s.welcome, s.host, s.trouble, s.next, s.answered, s.stranger = welcome, host, "", "", true, false
+	s.welcome, s.host, s.trouble, s.next, s.answered, s.stranger = welcome,
+		host, "", "", true, false
 	d.jobs, d.results, s.prove, d.ready, d.told = nil, nil, false, nil, false
 	d.backlog.open = false
 	d.mu.Unlock()
 	d.changed()
-	s.config.Logger.Info("connected", "host", s.address.HostPort, "node", welcome.Node, "chain", welcome.Chain)
+	s.config.Logger.Info("connected", "host", s.address.HostPort, "node", welcome.Node,
+		"chain", welcome.Chain)
 	return true, socket.Run(ctx, s.handle, (&outbox{session: s, socket: socket}).write)
 }
 
@@ -225,7 +233,8 @@ func (s *session) hello(ctx context.Context, socket *link.Socket) (*workerv1.Wel
 		SelfTestOk: true, // or the worker would not be here
 		Key:        s.key.Public().(ed25519.PublicKey),
 	}
-	if err := send(ctx, socket, &workerv1.Envelope{Message: &workerv1.Envelope_Hello{Hello: hello}}); err != nil {
+	if err := send(ctx, socket,
+		&workerv1.Envelope{Message: &workerv1.Envelope_Hello{Hello: hello}}); err != nil {
 		return nil, err
 	}
 	message, err := socket.Receive(ctx)
@@ -274,11 +283,13 @@ func (s *session) handle(message []byte) error {
 		if err != nil {
 			return err
 		}
-		if d.told && d.order.Epoch == h.Prepare.Epoch && d.order.Model == model && d.order.segment == 0 {
+		if d.told && d.order.Epoch == h.Prepare.Epoch && d.order.Model == model &&
+			d.order.segment == 0 {
 			d.ends = h.Prepare.Until // and nothing else changes
 			return nil
 		}
-		d.setOrder(&order{Need: runner.Need{Model: model, Epoch: h.Prepare.Epoch}, until: h.Prepare.Until}, 0, 0)
+		d.setOrder(&order{Need: runner.Need{Model: model, Epoch: h.Prepare.Epoch},
+			until: h.Prepare.Until}, 0, 0)
 	case *workerv1.Envelope_Compute:
 		o, err := computeOrder(h.Compute, s.welcome, s.host, signed.KeyOf(s.key))
 		if err != nil {
@@ -299,10 +310,13 @@ func (s *session) handle(message []byte) error {
 		}
 		model, err := parseModel(h.Rerun.Class, h.Rerun.Seed1)
 		if err != nil {
-			d.results = append(d.results, &workerv1.RerunResult{Job: h.Rerun.Job, Error: workerv1.Clip(err.Error(), workerv1.MaxText)})
+			d.results = append(d.results,
+				&workerv1.RerunResult{Job: h.Rerun.Job,
+					Error: workerv1.Clip(err.Error(), workerv1.MaxText)})
 			return nil
 		}
-		d.jobs = append(d.jobs, &job{rerun: h.Rerun, need: runner.Need{Model: model}, refused: make(map[*place]error)})
+		d.jobs = append(d.jobs, &job{rerun: h.Rerun, need: runner.Need{Model: model},
+			refused: make(map[*place]error)})
 	case *workerv1.Envelope_ProveNode:
 		s.prove = true
 	case *workerv1.Envelope_LeftOut:
@@ -329,11 +343,13 @@ func (s *session) acknowledged(a *workerv1.Ack) error {
 	case over:
 		return nil // of a segment that is over
 	case a.Size < base || a.Size > sent:
-		return fmt.Errorf("%w: %d leaves acknowledged, between %d and %d are possible", errHost, a.Size, base, sent)
+		return fmt.Errorf("%w: %d leaves acknowledged, between %d and %d are possible",
+			errHost, a.Size, base, sent)
 	case !found:
 		return fmt.Errorf("%w: %d leaves acknowledged, where no batch ends", errHost, a.Size)
 	}
-	r := delivery.Receipt{Version: delivery.ReceiptVersion, Order: o.signed, Batch: batch, HostSignature: signed.Signature(a.Signature)}
+	r := delivery.Receipt{Version: delivery.ReceiptVersion, Order: o.signed, Batch: batch,
+		HostSignature: signed.Signature(a.Signature)}
 	r.DeviceSignature = r.Statement().Sign(s.key) // the same one again
 	if err := r.VerifyHost(); err != nil {
 		return fmt.Errorf("%w: the receipt for %d leaves: %w", errHost, a.Size, err)
@@ -364,11 +380,13 @@ func (s *session) leftOut(l *workerv1.LeftOut) error {
 	if e.Order.DeviceKey != signed.KeyOf(s.key) {
 		return fmt.Errorf("%w: evidence about another machine", errHost)
 	}
-	if err := (delivery.Statement{Order: e.Order, Batch: e.Last.Batch}).Verify(e.Last.Signature); err != nil {
+	if err := (delivery.Statement{Order: e.Order,
+		Batch: e.Last.Batch}).Verify(e.Last.Signature); err != nil {
 		return fmt.Errorf("%w: evidence about a log that this machine never made: %w", errHost, err)
 	}
 	path := s.receipts.accused(e)
-	log.Error("the host left our leaves out, and shows wrong ones", "path", path, "next", "check it with assay verify, and the machine with assay-worker doctor")
+	log.Error("the host left our leaves out, and shows wrong ones", "path", path, "next",
+		"check it with assay verify, and the machine with assay-worker doctor")
 	return nil
 }
 
@@ -380,9 +398,11 @@ func (s *session) waits(reason string) string {
 	why := ""
 	switch {
 	case l.sent >= l.stop:
-		why = fmt.Sprintf("waits for the host: the %d units that it asked for so far are computed", l.stop)
+		why = fmt.Sprintf("waits for the host: the %d units that it asked for so far are computed",
+			l.stop)
 	case l.full() && signed && was.End() > l.stop:
-		why = fmt.Sprintf("waits for the host: units %d to %d were signed as one batch, and it asked for none from %d on", was.First, was.End()-1, l.stop)
+		why = fmt.Sprintf("waits for the host: units %d to %d were signed as one batch, and it "+
+			"asked for none from %d on", was.First, was.End()-1, l.stop)
 	default:
 		return reason
 	}

@@ -31,7 +31,8 @@ func (s *share) take(n, limit uint64) *slice {
 		if x.free && x.first < limit {
 			n := min(n, limit-x.first)
 			if n < x.n {
-				s.out = slices.Insert(s.out, i+1, &slice{first: x.first + n, n: x.n - n, free: true})
+				s.out = slices.Insert(s.out, i+1,
+					&slice{first: x.first + n, n: x.n - n, free: true})
 				x.n = n
 			}
 			x.free = false

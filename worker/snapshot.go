@@ -29,8 +29,9 @@ func (m *machine) snapshot(now time.Time) Status {
 	o := d.order
 	s := Status{
 		Until: d.ends, Next: n.next,
-		Host: n.address.HostPort, Connected: n.welcome != nil, Trouble: n.trouble, Payout: m.config.Payout,
-		Key: hex.EncodeToString(n.key.Public().(ed25519.PublicKey)), Engine: d.engines(),
+		Host: n.address.HostPort, Connected: n.welcome != nil, Trouble: n.trouble,
+		Payout: m.config.Payout,
+		Key:    hex.EncodeToString(n.key.Public().(ed25519.PublicKey)), Engine: d.engines(),
 		Epoch: o.Epoch, Segment: o.segment, Class: o.Model.Class.Name,
 		Computed: d.backlog.end(), Stored: d.backlog.base, Reruns: d.reruns,
 	}
@@ -58,7 +59,8 @@ func (m *machine) snapshot(now time.Time) Status {
 	build := fastest(live)
 	s.BuildDone, s.BuildTotal, s.LoadMS = build.Done, build.Total, uint64(build.Took.Milliseconds())
 	each := func(is func(runner.State) bool) bool {
-		return len(live) > 0 && !slices.ContainsFunc(live, func(at runner.State) bool { return !is(at) })
+		return len(live) > 0 && !slices.ContainsFunc(live,
+			func(at runner.State) bool { return !is(at) })
 	}
 	if n.stranger {
 		s.Trouble = m.untaken(s)
@@ -69,7 +71,8 @@ func (m *machine) snapshot(now time.Time) Status {
 	case len(live) == 0:
 		s.State, s.Reason = "faulted", "no device is left to compute with"
 	case !d.paused.IsZero():
-		s.State, s.Reason, s.Until, s.Next = "paused", d.ownerPaused(), ownerResumes, "assay-worker resume --home "+m.config.Home
+		s.State, s.Reason, s.Until, s.Next = "paused", d.ownerPaused(), ownerResumes,
+			"assay-worker resume --home "+m.config.Home
 	case each(func(at runner.State) bool { return at.Fault != "" }):
 		s.State, s.Reason = "faulted", live[0].Fault
 	case each(func(at runner.State) bool { return at.TooHot != "" }):
@@ -139,20 +142,25 @@ func (m *machine) away(s *Status) {
 	case !n.stranger:
 		s.State, s.Reason = "connecting", n.trouble
 	case m.config.NoPool:
-		s.State, s.Reason, s.Next = "registering", "the host does not know this machine's key", allow
+		s.State, s.Reason, s.Next = "registering", "the host does not know this machine's key",
+			allow
 	case s.proves():
 		s.State, s.Next = "proving", ""
-		s.Reason = "the host takes machines of its pool into its Sprints after their first accepted proof, while it has room"
+		s.Reason = "the host takes machines of its pool into its Sprints after their first " +
+			"accepted proof, while it has room"
 	case asked:
 		s.State, s.Reason, s.Next = "registering", "with the host's pool", ""
 	case poolless:
-		s.State, s.Reason, s.Next = "registering", "the host does not know this machine's key, and has no pool that takes any machine", allow
+		s.State, s.Reason, s.Next = "registering",
+			"the host does not know this machine's key, and has no pool that takes any machine",
+			allow
 	default:
 		s.State, s.Reason, s.Next = "registering", "asking the host whether it has a pool", ""
 	}
 }
 
-// asked reports whether the host has a pool for one of the devices, and whether it said that it has none.
+// asked reports whether the host has a pool for one of the devices, and whether it said that it has
+// none.
 func (m *machine) asked() (pool, none bool) {
 	for _, b := range m.desk.places {
 		p, no := b.loops.asked()
@@ -179,7 +187,8 @@ func (m *machine) wireStatus(now time.Time) *workerv1.Status {
 		state = int32(workerv1.State_STATE_IDLE)
 	}
 	return &workerv1.Status{
-		State: workerv1.State(state), Reason: workerv1.Clip(s.Reason, workerv1.MaxText), Until: s.Until,
+		State: workerv1.State(state), Reason: workerv1.Clip(s.Reason, workerv1.MaxText),
+		Until: s.Until,
 		Epoch: s.Epoch, Segment: s.Segment, Rate_1MMilli: s.Rate1m, Computed: s.Computed,
 		BuildDone: s.BuildDone, BuildTotal: s.BuildTotal,
 	}

@@ -57,7 +57,8 @@ type DeviceStatus struct {
 	ID     string `json:"id"`
 	Name   string `json:"name,omitempty"`
 	Engine string `json:"engine,omitempty"`
-	// State is the worker's, or what keeps this device from it: building, paused (too hot), faulted (cannot carry out this order), disabled (for good).
+	// State is the worker's, or what keeps this device from it: building, paused (too hot), faulted
+	// (cannot carry out this order), disabled (for good).
 	State  string `json:"state"`
 	Reason string `json:"reason,omitempty"`
 	Until  string `json:"until,omitempty"`
@@ -91,7 +92,8 @@ func (s Status) gist() string {
 	for i := range devices {
 		d := &devices[i]
 		if p := d.Pool; p != nil {
-			d.Reason += fmt.Sprintln(p.State, p.Reason, p.Connected, p.Accepted, p.Late, p.Faulty, p.Rejected, p.Failed, p.Dropped, p.Abstained, p.Account, p.Still)
+			d.Reason += fmt.Sprintln(p.State, p.Reason, p.Connected, p.Accepted, p.Late, p.Faulty,
+				p.Rejected, p.Failed, p.Dropped, p.Abstained, p.Account, p.Still)
 		}
 		d.Computed, d.Rate1m, d.SelfChecks, d.Gauges, d.Pool = 0, 0, 0, Gauges{}, nil
 	}
@@ -104,7 +106,8 @@ func (s Status) Line() string {
 	text := s.State + s.order()
 	switch s.State {
 	case "computing":
-		text += fmt.Sprintf(", %d units, %d stored by the host, %d.%d/s", s.Computed, s.Stored, s.Rate1m/1000, s.Rate1m%1000/100)
+		text += fmt.Sprintf(", %d units, %d stored by the host, %d.%d/s", s.Computed, s.Stored,
+			s.Rate1m/1000, s.Rate1m%1000/100)
 	case "building":
 		if s.BuildTotal > 0 {
 			text += fmt.Sprintf(", %d of %d MiB", s.BuildDone>>20, s.BuildTotal>>20)

@@ -70,7 +70,8 @@ const eventRoom = 1024
 // device waits for it, and what finds no room is counted. The caller holds mu.
 func (t *teller) hand(e Event) {
 	if t.missed > 0 {
-		lost := event("missed", fmt.Sprintf("%d events before this one were not taken in time", t.missed), "", "")
+		lost := event("missed", fmt.Sprintf("%d events before this one were not taken in time",
+			t.missed), "", "")
 		lost.Time = e.Time
 		select {
 		case t.events <- lost:

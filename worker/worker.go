@@ -54,8 +54,8 @@ type Config struct {
 	NoPool bool
 	// Payout is the account on the chain that loops are paid to; it may be empty.
 	Payout string
-	// Node is the URL of a node of the chain, which is asked whether the host's payments are there; it
-	// may be empty.
+	// Node is the URL of a node of the chain, which is asked whether the host's payments are there;
+	// it may be empty.
 	Node string
 	// AcceptLoss goes on although files of the home are missing or damaged, which are set aside.
 	AcceptLoss bool
@@ -79,8 +79,8 @@ type Config struct {
 	Event func(Event)
 }
 
-// Key returns the device key in home, making one where the home is new. A home that has lost its key
-// is refused with ErrLost.
+// Key returns the device key in home, making one where the home is new. A home that has lost its
+// key is refused with ErrLost.
 func Key(home string) (ed25519.PrivateKey, error) { return loadKey(home, false) }
 
 func loadKey(home string, acceptLoss bool) (ed25519.PrivateKey, error) {
@@ -88,7 +88,8 @@ func loadKey(home string, acceptLoss bool) (ed25519.PrivateKey, error) {
 		return nil, fmt.Errorf("%w: no home directory", ErrConfig)
 	}
 	if !acceptLoss {
-		if err := lostKey(home, KeyFile, HomeFile, SignedName, ReceiptsName, devicesName); err != nil {
+		if err := lostKey(home, KeyFile, HomeFile, SignedName, ReceiptsName,
+			devicesName); err != nil {
 			return nil, err
 		}
 	}
@@ -186,8 +187,10 @@ func (c *Config) prepare() error {
 	return nil
 }
 
-// work has every device work that is not out, until ctx ends. Without any left it cancels with the reason.
-func (m *machine) work(ctx context.Context, running *sync.WaitGroup, cancel context.CancelCauseFunc) {
+// work has every device work that is not out, until ctx ends. Without any left it cancels with the
+// reason.
+func (m *machine) work(ctx context.Context, running *sync.WaitGroup,
+	cancel context.CancelCauseFunc) {
 	for _, b := range m.desk.places {
 		if b.out != "" {
 			continue
@@ -221,13 +224,15 @@ func newMachine(c Config, address link.Address, key ed25519.PrivateKey, h *home)
 	m := &machine{config: c, desk: newDesk(c.Logger), receipts: newReceipts(c.Home)}
 	m.teller = newTeller(c.Event, m.status)
 	m.session = &session{
-		config: c, address: address, key: key, desk: m.desk, receipts: &m.receipts, tell: m.teller.tell, status: m.wireStatus, journal: new(journal),
+		config: c, address: address, key: key, desk: m.desk, receipts: &m.receipts,
+		tell: m.teller.tell, status: m.wireStatus, journal: new(journal),
 	}
 	for i, d := range c.Devices {
 		if d.Threads <= 0 {
 			d.Threads = runtime.GOMAXPROCS(0)
 		}
-		l := &loops{config: c, home: h, address: address, device: d, changed: m.desk.changed, tell: m.teller.tell}
+		l := &loops{config: c, home: h, address: address, device: d, changed: m.desk.changed,
+			tell: m.teller.tell}
 		if i == 0 {
 			l.worker = key
 		}
@@ -251,7 +256,8 @@ func (m *machine) test(ctx context.Context) {
 		}
 		running.Go(func() {
 			if err := work.SelfTest(ctx, b.Engine); err != nil && ctx.Err() == nil {
-				d.drop(b, fmt.Errorf("%w: %s: %w; nothing is computed with it", ErrSelfTest, b.Engine.Name(), err))
+				d.drop(b, fmt.Errorf("%w: %s: %w; nothing is computed with it", ErrSelfTest,
+					b.Engine.Name(), err))
 			}
 		})
 	}

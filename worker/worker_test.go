@@ -29,7 +29,8 @@ import (
 func TestSelfTestMismatchRefusesToRun(t *testing.T) {
 	broken := brokenEngine{work.Reference()}
 	err := Run(t.Context(), Config{URL: someURL, Home: t.TempDir(), Engine: broken})
-	if !errors.Is(err, ErrSelfTest) || !errors.Is(err, work.ErrSelfTest) || !strings.Contains(err.Error(), "nothing is computed with it") {
+	if !errors.Is(err, ErrSelfTest) || !errors.Is(err, work.ErrSelfTest) ||
+		!strings.Contains(err.Error(), "nothing is computed with it") {
 		t.Fatalf("ran with a broken engine: %v", err)
 	}
 }
@@ -38,7 +39,8 @@ const someURL = "assay://127.0.0.1:1#00112233445566778899aabbccddeeff"
 
 type brokenEngine struct{ work.Engine }
 
-func (e brokenEngine) Transformer(ctx context.Context, class transformer.Class, seed1 seed.Seed, progress func(done, total uint64)) (transformer.Model, error) {
+func (e brokenEngine) Transformer(ctx context.Context, class transformer.Class, seed1 seed.Seed,
+	progress func(done, total uint64)) (transformer.Model, error) {
 	m, err := e.Engine.Transformer(ctx, class, seed1, progress)
 	return brokenModel{m}, err
 }
@@ -58,9 +60,11 @@ func TestRegisteringIsNoTrouble(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := newMachine(Config{URL: someURL, Home: t.TempDir(), Devices: []Device{{ID: "cpu", Engine: work.Reference()}}}, address, fakeHostKey, nil)
+	m := newMachine(Config{URL: someURL, Home: t.TempDir(),
+		Devices: []Device{{ID: "cpu", Engine: work.Reference()}}}, address, fakeHostKey, nil)
 	n := m.session
-	m.desk.testing, n.stranger, n.answered, n.trouble = false, true, true, "refused by the host: this host does not know key 00"
+	m.desk.testing, n.stranger, n.answered, n.trouble = false, true, true,
+		"refused by the host: this host does not know key 00"
 	if s := m.snapshot(time.Now()); s.State != "registering" || s.Trouble != "" || s.Connected {
 		t.Errorf("asking for a pool: %+v", s)
 	}
@@ -72,14 +76,16 @@ func TestRegisteringIsNoTrouble(t *testing.T) {
 		t.Errorf("registering: %+v", s)
 	}
 	l.pool, l.poolless = nil, true
-	if s := m.snapshot(time.Now()); s.State != "registering" || s.Trouble != n.trouble || s.Connected {
+	if s := m.snapshot(time.Now()); s.State != "registering" || s.Trouble != n.trouble ||
+		s.Connected {
 		t.Errorf("no pool: %+v", s)
 	}
 }
 
 // poolOf is a device's work for a pool that is not reached yet.
 func poolOf(l *loops, key ed25519.PrivateKey) (*pool.Machine, error) {
-	return pool.New(pool.Config{Address: someURL, Key: key, Home: l.folder(), Engine: l.device.Engine, Device: mpoc.Claimed{ID: l.device.ID, Engine: "x", RateOps: 1}})
+	return pool.New(pool.Config{Address: someURL, Key: key, Home: l.folder(),
+		Engine: l.device.Engine, Device: mpoc.Claimed{ID: l.device.ID, Engine: "x", RateOps: 1}})
 }
 
 // A host that is away is no reason to say that its orders are waited for.
@@ -88,9 +94,12 @@ func TestAwayIsNotReady(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := newMachine(Config{URL: someURL, Home: t.TempDir(), Devices: []Device{{ID: "cpu", Engine: new(enginetest.Engine)}}}, address, fakeHostKey, nil)
+	m := newMachine(Config{URL: someURL, Home: t.TempDir(),
+		Devices: []Device{{ID: "cpu", Engine: new(enginetest.Engine)}}}, address, fakeHostKey, nil)
 	m.desk.testing, m.session.trouble = false, "nothing listens at 127.0.0.1:1"
-	m.desk.order, m.desk.ends = &order{Need: runner.Need{Model: runner.ModelKey{Class: transformer.Nano, Seed1: seedOf(9)}, Epoch: 17}}, "block 9"
+	m.desk.order,
+		m.desk.ends = &order{Need: runner.Need{Model: runner.ModelKey{Class: transformer.Nano,
+		Seed1: seedOf(9)}, Epoch: 17}}, "block 9"
 	b := m.desk.places[0]
 	ctx, cancel := context.WithCancel(t.Context())
 	var running sync.WaitGroup
@@ -102,12 +111,14 @@ func TestAwayIsNotReady(t *testing.T) {
 	running.Wait() // what follows has no other reader
 	b.Take(runner.Ask{})
 	away := m.snapshot(time.Now())
-	if away.State != "connecting" || away.Reason != m.session.trouble || away.Until != "" || !strings.HasPrefix(b.tended, "kept for the Sprint of epoch 17 while the host is away") {
+	if away.State != "connecting" || away.Reason != m.session.trouble || away.Until != "" ||
+		!strings.HasPrefix(b.tended, "kept for the Sprint of epoch 17 while the host is away") {
 		t.Errorf("away: %+v, %q", away, b.tended)
 	}
 	m.session.welcome = &workerv1.Welcome{}
 	b.Take(runner.Ask{})
-	if s := m.snapshot(time.Now()); s.State != "ready" || s.Until != "block 9" || !strings.HasPrefix(b.tended, "the Sprint of epoch 17 has it") {
+	if s := m.snapshot(time.Now()); s.State != "ready" || s.Until != "block 9" ||
+		!strings.HasPrefix(b.tended, "the Sprint of epoch 17 has it") {
 		t.Errorf("connected: %+v, %q", s, b.tended)
 	}
 }
@@ -151,7 +162,8 @@ func TestHomeIsLocked(t *testing.T) {
 		t.Fatal(err)
 	}
 	err = Run(t.Context(), Config{URL: someURL, Home: home, Engine: new(enginetest.Engine)})
-	if want := fmt.Sprintf("another worker (process %d) works with %s; stop it", os.Getpid(), home); !errors.Is(err, ErrInUse) || !strings.Contains(err.Error(), want) {
+	if want := fmt.Sprintf("another worker (process %d) works with %s; stop it", os.Getpid(),
+		home); !errors.Is(err, ErrInUse) || !strings.Contains(err.Error(), want) {
 		t.Errorf("%v, want %s", err, want)
 	}
 	if err := unlock(); err != nil {

@@ -16,9 +16,9 @@ import (
 	"github.com/assaynet/assay/chain/x/beacon"
 )
 
-// newAnteHandler checks a transaction before its messages run: in a mempool, in a proposal and in a decided block.
-// Signatures come before fees: what is owed is asked about the sender only once it is known to be the sender. A
-// transaction that fails here leaves no mark on the state.
+// newAnteHandler checks a transaction before its messages run: in a mempool, in a proposal and in a
+// decided block. Signatures come before fees: what is owed is asked about the sender only once it
+// is known to be the sender. A transaction that fails here leaves no mark on the state.
 func (app *App) newAnteHandler(l lane, p *pool) (sdk.AnteHandler, error) {
 	accounts := app.accounts
 	return sdk.ChainAnteDecorators(
@@ -40,11 +40,13 @@ func (app *App) newAnteHandler(l lane, p *pool) (sdk.AnteHandler, error) {
 	), nil
 }
 
-// ahead checks and simulates for the next block: the state of checks stands at the height of the last one, but what
-// is checked there can be in the next one at the earliest. Windows of duties are judged to the block.
+// ahead checks and simulates for the next block: the state of checks stands at the height of the
+// last one, but what is checked there can be in the next one at the earliest. Windows of duties are
+// judged to the block.
 type ahead struct{}
 
-func (ahead) AnteHandle(ctx sdk.Context, tx sdk.Tx, simulate bool, next sdk.AnteHandler) (sdk.Context, error) {
+func (ahead) AnteHandle(ctx sdk.Context, tx sdk.Tx, simulate bool,
+	next sdk.AnteHandler) (sdk.Context, error) {
 	if ctx.IsCheckTx() || simulate {
 		ctx = ctx.WithBlockHeight(ctx.BlockHeight() + 1)
 	}
@@ -56,12 +58,14 @@ func (ahead) AnteHandle(ctx sdk.Context, tx sdk.Tx, simulate bool, next sdk.Ante
 // began, byte for byte; what is left to do is to let it succeed at no cost.
 type slot struct{}
 
-func (slot) AnteHandle(ctx sdk.Context, tx sdk.Tx, simulate bool, next sdk.AnteHandler) (sdk.Context, error) {
+func (slot) AnteHandle(ctx sdk.Context, tx sdk.Tx, simulate bool,
+	next sdk.AnteHandler) (sdk.Context, error) {
 	if !carriesProof(tx.GetMsgs()) {
 		return next(ctx, tx, simulate)
 	}
 	if simulate || !beacon.IsSlot(ctx) {
-		return ctx, errorsmod.Wrap(ErrProofSubmitted, "the proposer of a block puts it there itself")
+		return ctx, errorsmod.Wrap(ErrProofSubmitted,
+			"the proposer of a block puts it there itself")
 	}
 	return ctx.WithGasMeter(storetypes.NewGasMeter(0)), nil
 }
@@ -80,17 +84,19 @@ func carriesProof(msgs []sdk.Msg) bool {
 	return false
 }
 
-// rightOfWay decides whether a transaction is free or pays, uses up the free attempts at the duties in it, and
-// refuses what the pool has no room for.
+// rightOfWay decides whether a transaction is free or pays, uses up the free attempts at the duties
+// in it, and refuses what the pool has no room for.
 type rightOfWay struct {
 	lane lane
 	pool *pool
 }
 
-func (d rightOfWay) AnteHandle(ctx sdk.Context, tx sdk.Tx, simulate bool, next sdk.AnteHandler) (sdk.Context, error) {
+func (d rightOfWay) AnteHandle(ctx sdk.Context, tx sdk.Tx, simulate bool,
+	next sdk.AnteHandler) (sdk.Context, error) {
 	feeTx, ok := tx.(sdk.FeeTx)
 	if !ok {
-		return ctx, errorsmod.Wrapf(sdkerrors.ErrTxDecode, "a transaction of type %T has no fee", tx)
+		return ctx, errorsmod.Wrapf(sdkerrors.ErrTxDecode,
+			"a transaction of type %T has no fee", tx)
 	}
 	if n := openings(tx); n > 0 {
 		limit, err := d.lane.openingLimit(ctx)
@@ -117,7 +123,8 @@ func (d rightOfWay) AnteHandle(ctx sdk.Context, tx sdk.Tx, simulate bool, next s
 	switch {
 	case ctx.IsReCheckTx():
 		if !d.pool.keep(tx, ctx.TxBytes(), p) {
-			return ctx, errorsmod.Wrap(sdkerrors.ErrMempoolIsFull, "it gave way to a more urgent one; send it again")
+			return ctx, errorsmod.Wrap(sdkerrors.ErrMempoolIsFull, "it gave way to a more urgent "+
+				"one; send it again")
 		}
 	case ctx.IsCheckTx():
 		if err := d.pool.room(tx, len(ctx.TxBytes()), p); err != nil {
@@ -130,11 +137,13 @@ func (d rightOfWay) AnteHandle(ctx sdk.Context, tx sdk.Tx, simulate bool, next s
 // placeKey holds a transaction's place in its context.
 type placeKey struct{}
 
-// fee is what a transaction pays: what it offers. Whether that is enough was decided when it got its place.
+// fee is what a transaction pays: what it offers. Whether that is enough was decided when it got
+// its place.
 func fee(_ sdk.Context, tx sdk.Tx) (sdk.Coins, int64, error) {
 	feeTx, ok := tx.(sdk.FeeTx)
 	if !ok {
-		return nil, 0, errorsmod.Wrapf(sdkerrors.ErrTxDecode, "a transaction of type %T has no fee", tx)
+		return nil, 0, errorsmod.Wrapf(sdkerrors.ErrTxDecode,
+			"a transaction of type %T has no fee", tx)
 	}
 	return feeTx.GetFee(), 0, nil
 }

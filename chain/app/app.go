@@ -83,11 +83,13 @@ var _ servertypes.Application = (*App)(nil)
 // New builds the app over a database and loads its last state. engine judges
 // leaves; a node that only answers queries or makes commands may pass nil.
 // Options come from the node's configuration; see server.DefaultBaseappOptions.
-func New(logger log.Logger, db dbm.DB, engine court.Engine, opts servertypes.AppOptions, options ...func(*baseapp.BaseApp)) (*App, error) {
+func New(logger log.Logger, db dbm.DB, engine court.Engine, opts servertypes.AppOptions,
+	options ...func(*baseapp.BaseApp)) (*App, error) {
 	return build(logger, db, engine, opts, released(), options...)
 }
 
-func build(logger log.Logger, db dbm.DB, engine court.Engine, opts servertypes.AppOptions, all changes, options ...func(*baseapp.BaseApp)) (*App, error) {
+func build(logger log.Logger, db dbm.DB, engine court.Engine, opts servertypes.AppOptions,
+	all changes, options ...func(*baseapp.BaseApp)) (*App, error) {
 	encoding, err := NewEncoding()
 	if err != nil {
 		return nil, err
@@ -95,7 +97,8 @@ func build(logger log.Logger, db dbm.DB, engine court.Engine, opts servertypes.A
 	app := &App{
 		BaseApp:  baseapp.NewBaseApp(Name, logger, db, encoding.TxConfig.TxDecoder(), options...),
 		encoding: encoding,
-		keys: storetypes.NewKVStoreKeys(authtypes.StoreKey, banktypes.StoreKey, authzkeeper.StoreKey, feegrant.StoreKey,
+		keys: storetypes.NewKVStoreKeys(authtypes.StoreKey, banktypes.StoreKey,
+			authzkeeper.StoreKey, feegrant.StoreKey,
 			govtypes.StoreKey, upgradetypes.StoreKey, consensustypes.StoreKey,
 			beacon.Name, collateral.Name, registry.Name, credit.Name, court.Name, sprint.Name),
 		upgrades: all,
@@ -119,7 +122,8 @@ func build(logger log.Logger, db dbm.DB, engine court.Engine, opts servertypes.A
 		return nil, err
 	}
 	if err := app.LoadLatestVersion(); err != nil {
-		return nil, fmt.Errorf("app: loading the state: %w; if a store is new, this release is for after an upgrade that has not run here: start the release before it", err)
+		return nil, fmt.Errorf("app: loading the state: %w; if a store is new, this release is "+
+			"for after an upgrade that has not run here: start the release before it", err)
 	}
 	if app.LastBlockHeight() > 0 {
 		if err := app.self.check(app.last(), app.Registry); err != nil {
@@ -132,7 +136,8 @@ func build(logger log.Logger, db dbm.DB, engine court.Engine, opts servertypes.A
 // last is the state after the last block, for reading it while no block runs.
 func (app *App) last() sdk.Context {
 	//lint:ignore SA1019 NewContext reads the state of checks, which waiting transactions have written to
-	return app.NewUncachedContext(true, cmtproto.Header{ChainID: app.ChainID(), Height: app.LastBlockHeight()})
+	return app.NewUncachedContext(true,
+		cmtproto.Header{ChainID: app.ChainID(), Height: app.LastBlockHeight()})
 }
 
 // NoOptions configure nothing; such an app has no home and no keys.
@@ -172,7 +177,8 @@ func (app *App) ValidateGenesis(state map[string]json.RawMessage) error {
 }
 
 // initChain takes the genesis state in.
-func (app *App) initChain(ctx sdk.Context, req *abci.RequestInitChain) (*abci.ResponseInitChain, error) {
+func (app *App) initChain(ctx sdk.Context, req *abci.RequestInitChain) (*abci.ResponseInitChain,
+	error) {
 	var state map[string]json.RawMessage
 	if err := json.Unmarshal(req.AppStateBytes, &state); err != nil {
 		return nil, fmt.Errorf("app: genesis: app_state: %w", err)
@@ -196,7 +202,8 @@ func (app *App) initChain(ctx sdk.Context, req *abci.RequestInitChain) (*abci.Re
 // preBlock runs before anything else of a decided block: upgrades, then the
 // beacon. A block without a valid proof was decided against the rules; there is
 // no state to go on with, so the node stops.
-func (app *App) preBlock(ctx sdk.Context, req *abci.RequestFinalizeBlock) (*sdk.ResponsePreBlock, error) {
+func (app *App) preBlock(ctx sdk.Context, req *abci.RequestFinalizeBlock) (*sdk.ResponsePreBlock,
+	error) {
 	response, err := app.modules.PreBlock(ctx)
 	if err != nil {
 		return nil, err
@@ -205,7 +212,8 @@ func (app *App) preBlock(ctx sdk.Context, req *abci.RequestFinalizeBlock) (*sdk.
 		return nil, fmt.Errorf("app: block %d was decided without a beacon proof", req.Height)
 	}
 	if err := app.Beacon.Publish(ctx, req.ProposerAddress, req.Txs[0]); err != nil {
-		return nil, fmt.Errorf("app: block %d was decided with an invalid beacon proof: %w", req.Height, err)
+		return nil, fmt.Errorf("app: block %d was decided with an invalid beacon proof: %w",
+			req.Height, err)
 	}
 	return response, nil
 }
@@ -230,7 +238,8 @@ func (app *App) RegisterTendermintService(c client.Context) {
 
 // RegisterNodeService adds the service about the node's configuration.
 func (app *App) RegisterNodeService(c client.Context, cfg config.Config) {
-	nodeservice.RegisterNodeService(c, app.GRPCQueryRouter(), cfg, func() int64 { return app.CommitMultiStore().EarliestVersion() })
+	nodeservice.RegisterNodeService(c, app.GRPCQueryRouter(), cfg,
+		func() int64 { return app.CommitMultiStore().EarliestVersion() })
 }
 
 // RegisterGRPCServerWithSkipCheckHeader adds all queries to the node's gRPC

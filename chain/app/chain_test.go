@@ -92,7 +92,8 @@ func participant(t testing.TB, name string) (dir string, p home.Participant) {
 	t.Helper()
 	dir = filepath.Join(folder(t), name)
 	o := home.Options{
-		Dir: dir, Chain: chainID, Moniker: name, HostKey: key(name + " host"), KeyringBackend: keyring.BackendTest,
+		Dir: dir, Chain: chainID, Moniker: name, HostKey: key(name + " host"),
+		KeyringBackend: keyring.BackendTest,
 		Settings: home.Settings{
 			P2P: freePort(t), RPC: freePort(t), GRPC: freePort(t), API: freePort(t),
 			MinGasPrice: "1000" + app.Denom, BlockTime: 50 * time.Millisecond, Local: true,
@@ -103,7 +104,8 @@ func participant(t testing.TB, name string) (dir string, p home.Participant) {
 		t.Fatal(err)
 	}
 	// A machine proves its key for an account, so it can only follow the account.
-	o.Nodes = []registryv1.Node{registry.ProveNode(chainID, made.Participant.Address, "gpu-0", key(name+" gpu-0"))}
+	o.Nodes = []registryv1.Node{registry.ProveNode(chainID, made.Participant.Address,
+		"gpu-0", key(name+" gpu-0"))}
 	if made, err = home.Create(o); err != nil {
 		t.Fatal(err)
 	}
@@ -117,7 +119,8 @@ func participant(t testing.TB, name string) (dir string, p home.Participant) {
 func join(t testing.TB, dirs []string, participants []home.Participant) {
 	t.Helper()
 	g, err := genesis.Build(genesis.Options{
-		Chain: chainID, Time: time.Now(), Preset: genesis.Presets()["localnet"], Participants: participants,
+		Chain: chainID, Time: time.Now(), Preset: genesis.Presets()["localnet"],
+		Participants: participants,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -154,13 +157,15 @@ func start(t testing.TB, dir string) (n *node.Node, stop func()) {
 	if !asks.Match(text) {
 		t.Fatal("no peer_query_maj23_sleep_duration in config.toml")
 	}
-	if err := os.WriteFile(path, asks.ReplaceAll(text, []byte(`peer_query_maj23_sleep_duration = "1h"`)), 0o600); err != nil {
+	if err := os.WriteFile(path, asks.ReplaceAll(text,
+		[]byte(`peer_query_maj23_sleep_duration = "1h"`)), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	started, ended := make(chan *node.Node, 1), make(chan error, 1)
 	go func() {
-		ended <- node.Run(ctx, node.Options{Home: dir, Logger: log.NewNopLogger(), Started: func(n *node.Node) { started <- n }})
+		ended <- node.Run(ctx, node.Options{Home: dir, Logger: log.NewNopLogger(),
+			Started: func(n *node.Node) { started <- n }})
 	}()
 	select {
 	case n = <-started:
@@ -186,7 +191,8 @@ func start(t testing.TB, dir string) (n *node.Node, stop func()) {
 // reach waits until a node has committed a height.
 func reach(t testing.TB, n *node.Node, height int64) {
 	t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); n.App.LastBlockHeight() < height; time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(30 * time.Second); n.App.LastBlockHeight() <
+		height; time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("height %d after 30 s, want %d", n.App.LastBlockHeight(), height)
 		}
@@ -198,7 +204,8 @@ func dial(t testing.TB, n *node.Node) *grpc.ClientConn {
 	t.Helper()
 	conn, err := grpc.NewClient(n.Config.App.GRPC.Address,
 		grpc.WithTransportCredentials(insecure.NewCredentials()),
-		grpc.WithDefaultCallOptions(grpc.ForceCodec(codec.NewProtoCodec(n.App.Encoding().Registry).GRPCCodec())))
+		grpc.WithDefaultCallOptions(
+			grpc.ForceCodec(codec.NewProtoCodec(n.App.Encoding().Registry).GRPCCodec())))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -223,7 +230,8 @@ func TestChainOfOne(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if len(block.Txs) != 1 || len(block.Txs[0].Body.Messages) != 1 || block.Txs[0].Body.Messages[0].TypeUrl != beacon.TypeURL {
+		if len(block.Txs) != 1 || len(block.Txs[0].Body.Messages) != 1 ||
+			block.Txs[0].Body.Messages[0].TypeUrl != beacon.TypeURL {
 			t.Fatalf("height %d: %v", height, block.Txs)
 		}
 		r, err := n.Client.BlockResults(ctx, &height)
@@ -237,7 +245,8 @@ func TestChainOfOne(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		value := seed.BeaconValue(chainID, uint64(height), previous, o.Output.Beta, registry.ConsensusAddress(p.ConsensusKey))
+		value := seed.BeaconValue(chainID, uint64(height), previous, o.Output.Beta,
+			registry.ConsensusAddress(p.ConsensusKey))
 		if height > 1 && !bytes.Equal(value[:], o.Output.Value) {
 			t.Fatalf("height %d: the value does not follow from the one before", height)
 		}
@@ -248,26 +257,33 @@ func TestChainOfOne(t *testing.T) {
 		t.Errorf("mix after 7: %v, %v, want it at 9", mix, err)
 	}
 
-	proof, err := beacon.EncodeTx(&beaconv1.MsgPublish{Proposer: p.Address, Proof: make([]byte, vrf.ProofSize)})
+	proof, err := beacon.EncodeTx(&beaconv1.MsgPublish{Proposer: p.Address,
+		Proof: make([]byte, vrf.ProofSize)})
 	if err != nil {
 		t.Fatal(err)
 	}
-	sent, err := blocks.BroadcastTx(ctx, &txtypes.BroadcastTxRequest{TxBytes: proof, Mode: txtypes.BroadcastMode_BROADCAST_MODE_SYNC})
+	sent, err := blocks.BroadcastTx(ctx,
+		&txtypes.BroadcastTxRequest{TxBytes: proof,
+			Mode: txtypes.BroadcastMode_BROADCAST_MODE_SYNC})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if r := sent.TxResponse; r.Codespace != app.ErrProofSubmitted.Codespace() || r.Code != app.ErrProofSubmitted.ABCICode() || !strings.Contains(r.RawLog, "cannot be submitted") {
+	if r := sent.TxResponse; r.Codespace != app.ErrProofSubmitted.Codespace() ||
+		r.Code != app.ErrProofSubmitted.ABCICode() ||
+		!strings.Contains(r.RawLog, "cannot be submitted") {
 		t.Errorf("broadcasting a proof: %s/%d: %s", r.Codespace, r.Code, r.RawLog)
 	}
 	if _, err := blocks.Simulate(ctx, &txtypes.SimulateRequest{TxBytes: proof}); err == nil {
 		t.Error("simulated a proof")
 	}
-	rest, err := http.Get("http://" + strings.TrimPrefix(n.Config.App.API.Address, "tcp://") + "/assay/beacon/v1/outputs/3")
+	rest, err := http.Get("http://" + strings.TrimPrefix(n.Config.App.API.Address,
+		"tcp://") + "/assay/beacon/v1/outputs/3")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer rest.Body.Close()
-	if text, err := io.ReadAll(rest.Body); err != nil || rest.StatusCode != http.StatusOK || !bytes.Contains(text, []byte(`"height":"3"`)) {
+	if text, err := io.ReadAll(rest.Body); err != nil || rest.StatusCode != http.StatusOK ||
+		!bytes.Contains(text, []byte(`"height":"3"`)) {
 		t.Errorf("REST: %s %s %v", rest.Status, text, err)
 	}
 }
@@ -283,36 +299,45 @@ func TestLocalService(t *testing.T) {
 	local := registryv1.NewLocalClient(conn)
 
 	known, possession := p.Registry()
-	beat, err := local.Heartbeat(ctx, &registryv1.HeartbeatRequest{Participant: p.Address, Epoch: 5})
+	beat, err := local.Heartbeat(ctx,
+		&registryv1.HeartbeatRequest{Participant: p.Address, Epoch: 5})
 	if err != nil {
 		t.Fatal(err)
 	}
-	o, err := beaconv1.NewQueryClient(conn).Output(ctx, &beaconv1.QueryOutputRequest{Height: beat.Height})
+	o, err := beaconv1.NewQueryClient(conn).Output(ctx,
+		&beaconv1.QueryOutputRequest{Height: beat.Height})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := registry.VerifyHeartbeat(known, chainID, 5, beat.Height, seed.Seed(o.Output.Value), beat.Signature); err != nil {
+	if err := registry.VerifyHeartbeat(known, chainID, 5, beat.Height, seed.Seed(o.Output.Value),
+		beat.Signature); err != nil {
 		t.Error(err)
 	}
 	proofs, err := local.Possession(ctx, &registryv1.PossessionRequest{Participant: p.Address})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !bytes.Equal(proofs.ConsensusProof, possession.Consensus) || !bytes.Equal(proofs.VrfProof, possession.Vrf) {
+	if !bytes.Equal(proofs.ConsensusProof, possession.Consensus) ||
+		!bytes.Equal(proofs.VrfProof, possession.Vrf) {
 		t.Error("proves its keys otherwise than its folder does")
 	}
 	mallory := "cpc1ukpphzhxt0r82kw4zczkk6hej0gkr72j4329ms"
-	if _, err := local.Possession(ctx, &registryv1.PossessionRequest{Participant: mallory}); status.Code(err) != codes.PermissionDenied {
+	if _, err := local.Possession(ctx,
+		&registryv1.PossessionRequest{Participant: mallory}); status.Code(err) !=
+		codes.PermissionDenied {
 		t.Errorf("possession for somebody else: %v", err)
 	}
-	if _, err := local.Heartbeat(ctx, &registryv1.HeartbeatRequest{Participant: mallory}); status.Code(err) != codes.PermissionDenied {
+	if _, err := local.Heartbeat(ctx,
+		&registryv1.HeartbeatRequest{Participant: mallory}); status.Code(err) !=
+		codes.PermissionDenied {
 		t.Errorf("heartbeat for somebody else: %v", err)
 	}
 	request, err := (&registryv1.PossessionRequest{Participant: p.Address}).Marshal()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if r, err := n.Client.ABCIQuery(ctx, "/assay.registry.v1.Local/Possession", request); err == nil && r.Response.Code == 0 {
+	if r, err := n.Client.ABCIQuery(ctx, "/assay.registry.v1.Local/Possession",
+		request); err == nil && r.Response.Code == 0 {
 		t.Error("the service answers on the chain's query path")
 	}
 }
@@ -336,8 +361,10 @@ func TestFollower(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	settings := home.Settings{P2P: freePort(t), RPC: freePort(t), GRPC: freePort(t), API: freePort(t), BlockTime: 50 * time.Millisecond, Local: true}
-	if err := home.Join(dir, text, []string{participants[0].Peer, participants[1].Peer}, settings, "follower"); err != nil {
+	settings := home.Settings{P2P: freePort(t), RPC: freePort(t), GRPC: freePort(t),
+		API: freePort(t), BlockTime: 50 * time.Millisecond, Local: true}
+	if err := home.Join(dir, text, []string{participants[0].Peer, participants[1].Peer}, settings,
+		"follower"); err != nil {
 		t.Fatal(err)
 	}
 	follower, stop := start(t, dir)
@@ -376,7 +403,8 @@ func TestExportAndRollbackOfAFolder(t *testing.T) {
 	join(t, []string{dir}, []home.Participant{p})
 	n, stop := start(t, dir)
 	reach(t, n, 3)
-	if _, err := node.Export(dir, log.NewNopLogger()); err == nil || !strings.Contains(err.Error(), "uses the node's folder") {
+	if _, err := node.Export(dir, log.NewNopLogger()); err == nil ||
+		!strings.Contains(err.Error(), "uses the node's folder") {
 		t.Errorf("exporting a running node: %v", err)
 	}
 	stop()
@@ -386,7 +414,8 @@ func TestExportAndRollbackOfAFolder(t *testing.T) {
 		t.Fatal(err)
 	}
 	if g.InitialHeight != last+1 || g.ChainID != chainID || g.Consensus.Params.Block.MaxGas == 0 {
-		t.Errorf("goes on at %d after %d on %q with %+v", g.InitialHeight, last, g.ChainID, g.Consensus.Params.Block)
+		t.Errorf("goes on at %d after %d on %q with %+v", g.InitialHeight, last, g.ChainID,
+			g.Consensus.Params.Block)
 	}
 	height, _, err := node.Rollback(dir, false, log.NewNopLogger())
 	if err != nil || height != last-1 {
@@ -400,7 +429,8 @@ func TestNodeExplainsWhatIsMissing(t *testing.T) {
 	run := func(dir string) error {
 		return node.Run(context.Background(), node.Options{Home: dir, Logger: log.NewNopLogger()})
 	}
-	if err := run(t.TempDir()); !errors.Is(err, home.ErrHome) || !strings.Contains(err.Error(), "assay init") {
+	if err := run(t.TempDir()); !errors.Is(err, home.ErrHome) ||
+		!strings.Contains(err.Error(), "assay init") {
 		t.Errorf("an empty folder: %v", err)
 	}
 	dir, _ := participant(t, "alice")

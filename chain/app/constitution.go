@@ -20,7 +20,8 @@ type Constitution struct {
 }
 
 // constitution is the sentence that stands in the genesis.
-const constitution = "A vote takes %s or longer, an expedited vote %s or longer, and an upgrade is decided %d blocks ahead or earlier."
+const constitution = "A vote takes %s or longer, an expedited vote %s or longer, and an upgrade " +
+	"is decided %d blocks ahead or earlier."
 
 // String writes the constitution as it stands in the genesis.
 func (c Constitution) String() string {
@@ -39,11 +40,14 @@ func ParseConstitution(text string) (c Constitution, err error) {
 	if err == nil && c.String() != text {
 		err = errors.New("it is not written in the one form that is read")
 	}
-	if err == nil && (c.MinExpedited <= 0 || c.MinVoting < c.MinExpedited || c.MinVoting > maxVoting || c.UpgradeNotice < 1 || c.UpgradeNotice > maxNotice) {
-		err = fmt.Errorf("the periods have to be positive, the expedited one the shorter, both at most %s; the notice 1 to %d blocks", maxVoting, maxNotice)
+	if err == nil && (c.MinExpedited <= 0 || c.MinVoting < c.MinExpedited ||
+		c.MinVoting > maxVoting || c.UpgradeNotice < 1 || c.UpgradeNotice > maxNotice) {
+		err = fmt.Errorf("the periods have to be positive, the expedited one the shorter, both "+
+			"at most %s; the notice 1 to %d blocks", maxVoting, maxNotice)
 	}
 	if err != nil {
-		return Constitution{}, fmt.Errorf("app: constitution %q: %w; an example is %q", text, err, Constitution{time.Minute, 30 * time.Second, 20})
+		return Constitution{}, fmt.Errorf("app: constitution %q: %w; an example is %q", text, err,
+			Constitution{time.Minute, 30 * time.Second, 20})
 	}
 	return c, nil
 }

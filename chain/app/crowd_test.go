@@ -111,9 +111,10 @@ func contains(txs [][]byte, want []byte) bool {
 	return slices.ContainsFunc(txs, func(tx []byte) bool { return bytes.Equal(tx, want) })
 }
 
-// C1, by the largest message of any: under the old rule one failing opening of a megabyte a block, by whoever weighs
-// most, kept all others out for as long as it went on. Now the state expects no opening, and of what it does expect
-// the heaviest sends one transaction before everybody else had a turn.
+// C1, by the largest message of any: under the old rule one failing opening of a megabyte a block,
+// by whoever weighs most, kept all others out for as long as it went on. Now the state expects no
+// opening, and of what it does expect the heaviest sends one transaction before everybody else had
+// a turn.
 // Holds spec R-10.
 func TestC1AHeavyMemberKeepsNobodyOut(t *testing.T) {
 	d := drive(t, "heavy", "bob", "carol", "dave", "erin", "frank", "grace")
@@ -125,8 +126,10 @@ func TestC1AHeavyMemberKeepsNobodyOut(t *testing.T) {
 	heavy, others := d.validators[0], d.validators[1:]
 	d.blocks(1)
 	d.await(heavy, ready(heavy))
-	garbage := &sprintv1.MsgOpen{Participant: heavy.Address, Epoch: 1, Logs: []sprintv1.LogOpening{{Node: "gpu-0", Leaves: make([]byte, 900<<10)}}}
-	if r := checked(t, heavy, d.owe(heavy, 0, garbage)); r.Code == 0 || !strings.Contains(r.Log, "epoch 1 is in prepare") {
+	garbage := &sprintv1.MsgOpen{Participant: heavy.Address, Epoch: 1,
+		Logs: []sprintv1.LogOpening{{Node: "gpu-0", Leaves: make([]byte, 900<<10)}}}
+	if r := checked(t, heavy, d.owe(heavy, 0, garbage)); r.Code == 0 ||
+		!strings.Contains(r.Log, "epoch 1 is in prepare") {
 		t.Errorf("an opening that nobody asked for: %d %s", r.Code, r.Log)
 	}
 	long := nodes(heavy, 1)
@@ -152,7 +155,8 @@ func TestC1AHeavyMemberKeepsNobodyOut(t *testing.T) {
 	txs := d.prepare(int64(size))
 	for _, tx := range wanted {
 		if !contains(txs, tx) {
-			t.Errorf("a transaction of %d bytes is not among the %d of the block", len(tx), len(txs)-1)
+			t.Errorf("a transaction of %d bytes is not among the %d of the block",
+				len(tx), len(txs)-1)
 		}
 	}
 	if !d.accepts(others[0], txs) {
@@ -160,7 +164,8 @@ func TestC1AHeavyMemberKeepsNobodyOut(t *testing.T) {
 	}
 }
 
-// C1: among equals the address decided, and addresses can be ground. Now each block draws the order.
+// C1: among equals the address decided, and addresses can be ground. Now each block draws the
+// order.
 // Holds spec R-10.
 func TestC1NoAddressGoesFirst(t *testing.T) {
 	names := []string{"alice", "bob", "carol", "dave"}
@@ -185,8 +190,8 @@ func TestC1NoAddressGoesFirst(t *testing.T) {
 	}
 }
 
-// C10: one identity without weight put 36 MiB of failed messages into ten blocks. Now it has two attempts at each thing
-// that it owes, of the size that is owed.
+// C10: one identity without weight put 36 MiB of failed messages into ten blocks. Now it has two
+// attempts at each thing that it owes, of the size that is owed.
 // Holds spec R-8.
 func TestC10AnIdentityStoresNoGarbage(t *testing.T) {
 	d := drive(t, "alice", "bob", "nobody")
@@ -201,8 +206,10 @@ func TestC10AnIdentityStoresNoGarbage(t *testing.T) {
 		taken := uint64(0)
 		for _, msg := range []sdk.Msg{
 			ready(nobody), longer, long, long,
-			&sprintv1.MsgDispute{Participant: nobody.Address, Epoch: 1, Voter: strings.Repeat("x", 1<<20)},
-			&sprintv1.MsgCommit{Participant: nobody.Address, Epoch: 1, Segment: 1, Root: make([]byte, 1<<20)},
+			&sprintv1.MsgDispute{Participant: nobody.Address, Epoch: 1,
+				Voter: strings.Repeat("x", 1<<20)},
+			&sprintv1.MsgCommit{Participant: nobody.Address, Epoch: 1, Segment: 1,
+				Root: make([]byte, 1<<20)},
 		} {
 			if tx := d.owe(nobody, taken, msg); d.send(tx) == nil {
 				taken++
@@ -225,7 +232,8 @@ func TestC19JailedMembersHaveNoLane(t *testing.T) {
 	d.blocks(1)
 	alice, jailed := d.validators[0], d.validators[3]
 	d.await(alice, ready(alice))
-	for _, tx := range [][]byte{d.owe(jailed, 0, ready(jailed)), d.owe(jailed, 0, nodes(jailed, 1))} {
+	for _, tx := range [][]byte{d.owe(jailed, 0, ready(jailed)),
+		d.owe(jailed, 0, nodes(jailed, 1))} {
 		if r := checked(t, alice, tx); r.Code == 0 {
 			t.Error("a jailed member's message is free")
 		}
@@ -235,8 +243,9 @@ func TestC19JailedMembersHaveNoLane(t *testing.T) {
 	}
 }
 
-// C2: a full pool refused by count, so that identities without weight kept out the duties of the heaviest and every
-// payment at any price. Now the least urgent gives way, and each participant has its own room.
+// C2: a full pool refused by count, so that identities without weight kept out the duties of the
+// heaviest and every payment at any price. Now the least urgent gives way, and each participant has
+// its own room.
 // Holds spec R-11.
 func TestC2AFullPoolLetsTheLeastUrgentGo(t *testing.T) {
 	names := []string{"alice", "bob"}
@@ -250,7 +259,8 @@ func TestC2AFullPoolLetsTheLeastUrgentGo(t *testing.T) {
 	d.blocks(1)
 	d.await(alice, ready(alice))
 	full := func(r *abci.ResponseCheckTx) bool {
-		return r.Codespace == sdkerrors.ErrMempoolIsFull.Codespace() && r.Code == sdkerrors.ErrMempoolIsFull.ABCICode()
+		return r.Codespace == sdkerrors.ErrMempoolIsFull.Codespace() &&
+			r.Code == sdkerrors.ErrMempoolIsFull.ABCICode()
 	}
 	taken := func(tx []byte) bool {
 		r := checked(t, alice, tx)
@@ -333,7 +343,8 @@ func TestC2PaymentsOutbidEachOther(t *testing.T) {
 		}
 	}
 	pay := func(name string, fee int64) bool {
-		return checked(t, alice, d.sign(alice, draft{from: name, gas: 1_000_000, fee: fee}, transferFrom(eve[name], bob))).Code == 0
+		return checked(t, alice, d.sign(alice, draft{from: name, gas: 1_000_000, fee: fee},
+			transferFrom(eve[name], bob))).Code == 0
 	}
 	if !pay("eve", 8000) || !pay("frank", 8000) {
 		t.Fatal("refused while there is room")

@@ -76,7 +76,8 @@ func drive(t testing.TB, names ...string) *driver {
 // driveFrom starts a chain whose genesis differs from the usual one.
 func driveFrom(t testing.TB, differ func(*genesis.Options), names ...string) *driver {
 	t.Helper()
-	d := &driver{t: t, now: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), interval: time.Second, denom: app.Denom}
+	d := &driver{t: t, now: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), interval: time.Second,
+		denom: app.Denom}
 	var participants []home.Participant
 	for _, name := range names {
 		dir, p := participant(t, name)
@@ -86,11 +87,13 @@ func driveFrom(t testing.TB, differ func(*genesis.Options), names ...string) *dr
 		}
 		participants = append(participants, p)
 		d.validators = append(d.validators, &validator{
-			App: open(t, dir), Participant: p, dir: dir, keys: keys, address: registry.ConsensusAddress(p.ConsensusKey),
+			App: open(t, dir), Participant: p, dir: dir, keys: keys,
+			address: registry.ConsensusAddress(p.ConsensusKey),
 		})
 	}
 	o := genesis.Options{
-		Chain: chainID, Time: d.now, Preset: genesis.Presets()["localnet"], Participants: participants,
+		Chain: chainID, Time: d.now, Preset: genesis.Presets()["localnet"],
+		Participants: participants,
 	}
 	differ(&o)
 	var err error
@@ -130,7 +133,8 @@ func initChain(a *app.App, g *genutiltypes.AppGenesis) (*abci.ResponseInitChain,
 		validators = append(validators, abci.Ed25519ValidatorUpdate(v.PubKey.Bytes(), v.Power))
 	}
 	return a.InitChain(&abci.RequestInitChain{
-		ChainId: g.ChainID, Time: g.GenesisTime, InitialHeight: g.InitialHeight, AppStateBytes: g.AppState, ConsensusParams: &params,
+		ChainId: g.ChainID, Time: g.GenesisTime, InitialHeight: g.InitialHeight,
+		AppStateBytes: g.AppState, ConsensusParams: &params,
 		Validators: validators,
 	})
 }
@@ -153,7 +157,8 @@ func (d *driver) prepare(size int64) [][]byte {
 	d.t.Helper()
 	p := d.proposer()
 	r, err := p.PrepareProposal(&abci.RequestPrepareProposal{
-		Height: d.height + 1, Time: d.now.Add(d.interval), ProposerAddress: p.address, MaxTxBytes: size,
+		Height: d.height + 1, Time: d.now.Add(d.interval), ProposerAddress: p.address,
+		MaxTxBytes: size,
 	})
 	if err != nil {
 		d.t.Fatal(err)
@@ -174,7 +179,8 @@ func (d *driver) prepareBy(v *validator, size int64) [][]byte {
 func (d *driver) accepts(v *validator, txs [][]byte) bool {
 	d.t.Helper()
 	r, err := v.ProcessProposal(&abci.RequestProcessProposal{
-		Height: d.height + 1, Time: d.now.Add(d.interval), ProposerAddress: d.proposer().address, Txs: txs,
+		Height: d.height + 1, Time: d.now.Add(d.interval), ProposerAddress: d.proposer().address,
+		Txs: txs,
 	})
 	if err != nil {
 		d.t.Fatal(err)
@@ -186,7 +192,8 @@ func (d *driver) accepts(v *validator, txs [][]byte) bool {
 func (d *driver) decide(txs [][]byte) {
 	d.t.Helper()
 	req := &abci.RequestFinalizeBlock{
-		Height: d.height + 1, Time: d.now.Add(d.interval), ProposerAddress: d.proposer().address, Txs: txs,
+		Height: d.height + 1, Time: d.now.Add(d.interval), ProposerAddress: d.proposer().address,
+		Txs: txs,
 	}
 	var first *abci.ResponseFinalizeBlock
 	for _, v := range d.validators {
@@ -217,7 +224,8 @@ func (d *driver) blocks(n int) {
 		txs := d.prepare(4 << 20)
 		for _, v := range d.validators {
 			if !d.accepts(v, txs) {
-				d.t.Fatalf("%s rejects the block of %s at height %d", v.Moniker, d.proposer().Moniker, d.height+1)
+				d.t.Fatalf("%s rejects the block of %s at height %d", v.Moniker,
+					d.proposer().Moniker, d.height+1)
 			}
 		}
 		d.decide(txs)
@@ -283,10 +291,13 @@ func (d *driver) sign(v *validator, from draft, msgs ...sdk.Msg) []byte {
 	}
 	builder.SetGasLimit(from.gas)
 	if from.fee > 0 {
-		builder.SetFeeAmount(sdk.NewCoins(sdk.NewCoin(d.denom, math.NewInt(from.fee).MulRaw(int64(from.gas)))))
+		builder.SetFeeAmount(sdk.NewCoins(sdk.NewCoin(d.denom,
+			math.NewInt(from.fee).MulRaw(int64(from.gas)))))
 	}
-	factory := clienttx.Factory{}.WithChainID(chainID).WithKeybase(v.keys).WithTxConfig(encoding.TxConfig).
-		WithSignMode(signing.SignMode_SIGN_MODE_DIRECT).WithAccountNumber(number).WithSequence(sequence + from.sequence)
+	factory := clienttx.Factory{}.WithChainID(chainID).WithKeybase(v.keys).WithTxConfig(
+		encoding.TxConfig).
+		WithSignMode(signing.SignMode_SIGN_MODE_DIRECT).WithAccountNumber(number).WithSequence(
+		sequence + from.sequence)
 	if err := clienttx.Sign(context.Background(), factory, from.from, builder, true); err != nil {
 		d.t.Fatal(err)
 	}
@@ -302,7 +313,8 @@ func (d *driver) account(address sdk.AccAddress) (number, sequence uint64) {
 	d.t.Helper()
 	v := d.validators[0]
 	var info authtypes.QueryAccountInfoResponse
-	v.query(d.t, "/cosmos.auth.v1beta1.Query/AccountInfo", &authtypes.QueryAccountInfoRequest{Address: address.String()}, &info)
+	v.query(d.t, "/cosmos.auth.v1beta1.Query/AccountInfo",
+		&authtypes.QueryAccountInfoRequest{Address: address.String()}, &info)
 	return info.Info.AccountNumber, info.Info.Sequence
 }
 
@@ -346,7 +358,8 @@ func (d *driver) funded(v *validator, name string) (address string) {
 		d.t.Fatal(err)
 	}
 	d.must(d.sign(v, paid, &banktypes.MsgSend{
-		FromAddress: v.Address, ToAddress: address, Amount: sdk.NewCoins(sdk.NewCoin(app.Denom, genesis.CPC(100))),
+		FromAddress: v.Address, ToAddress: address,
+		Amount: sdk.NewCoins(sdk.NewCoin(app.Denom, genesis.CPC(100))),
 	}))
 	return address
 }
@@ -363,7 +376,8 @@ func (d *driver) accounts(v *validator, names ...string) map[string]string {
 
 // transferFrom sends a little from an account.
 func transferFrom(address string, to *validator) sdk.Msg {
-	return &banktypes.MsgSend{FromAddress: address, ToAddress: to.Address, Amount: sdk.NewCoins(sdk.NewInt64Coin(app.Denom, 5))}
+	return &banktypes.MsgSend{FromAddress: address, ToAddress: to.Address,
+		Amount: sdk.NewCoins(sdk.NewInt64Coin(app.Denom, 5))}
 }
 
 // must takes a transaction through the next block and insists that it succeeds.
@@ -374,14 +388,17 @@ func (d *driver) must(tx []byte) {
 	}
 	d.blocks(1)
 	if len(d.results) != 2 || d.results[1].Code != 0 {
-		d.t.Fatalf("%d transactions in the block, the last one: %v", len(d.results), d.results[len(d.results)-1])
+		d.t.Fatalf("%d transactions in the block, the last one: %v", len(d.results),
+			d.results[len(d.results)-1])
 	}
 }
 
 // query asks a validator as a client would.
-func (v *validator) query(t testing.TB, path string, request interface{ Marshal() ([]byte, error) }, response interface{ Unmarshal([]byte) error }) {
+func (v *validator) query(t testing.TB, path string, request interface{ Marshal() ([]byte, error) },
+	response interface{ Unmarshal([]byte) error }) {
 	t.Helper()
-	r, err := v.Query(context.Background(), &abci.RequestQuery{Path: path, Data: mustMarshal(t, request)})
+	r, err := v.Query(context.Background(),
+		&abci.RequestQuery{Path: path, Data: mustMarshal(t, request)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -78,7 +78,8 @@ func NewEncoding() (Encoding, error) {
 	if err != nil {
 		return Encoding{}, fmt.Errorf("app: %w", err)
 	}
-	e := Encoding{Registry: registry, Codec: codec.NewProtoCodec(registry), Amino: codec.NewLegacyAmino()}
+	e := Encoding{Registry: registry, Codec: codec.NewProtoCodec(registry),
+		Amino: codec.NewLegacyAmino()}
 	std.RegisterInterfaces(registry)
 	std.RegisterLegacyAminoCodec(e.Amino)
 	e.TxConfig, err = authtx.NewTxConfigWithOptions(e.Codec, authtx.ConfigOptions{

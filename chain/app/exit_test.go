@@ -39,7 +39,8 @@ func runs(t testing.TB, dir string) *running {
 	ctx, cancel := context.WithCancel(context.Background())
 	started, r := make(chan *node.Node, 1), &running{ended: make(chan error, 1)}
 	go func() {
-		r.ended <- node.Run(ctx, node.Options{Home: dir, Logger: log.NewNopLogger(), Started: func(n *node.Node) { started <- n }})
+		r.ended <- node.Run(ctx, node.Options{Home: dir, Logger: log.NewNopLogger(),
+			Started: func(n *node.Node) { started <- n }})
 		close(r.ended)
 	}()
 	t.Cleanup(func() {
@@ -78,8 +79,10 @@ func (r *running) ends(t testing.TB, code node.Code, height int64, what string) 
 	if !errors.As(err, &exit) {
 		t.Fatalf("the node ends without a reason: %v", err)
 	}
-	if exit.Code != code || !strings.Contains(exit.Error(), what) || height > 0 && exit.Height != height {
-		t.Errorf("code %d at block %d: %v; want code %d at block %d: %s", exit.Code, exit.Height, exit, code, height, what)
+	if exit.Code != code || !strings.Contains(exit.Error(), what) || height > 0 &&
+		exit.Height != height {
+		t.Errorf("code %d at block %d: %v; want code %d at block %d: %s", exit.Code, exit.Height,
+			exit, code, height, what)
 	}
 	t.Log(exit)
 }
@@ -105,7 +108,8 @@ func alone(t testing.TB) (validator, follower string, p home.Participant) {
 	follower, _ = participant(t, "bob")
 	preset := genesis.Presets()["localnet"]
 	preset.Voting, preset.UpgradeNotice = 2*time.Second, 5
-	g, err := genesis.Build(genesis.Options{Chain: chainID, Time: time.Now(), Preset: preset, Participants: []home.Participant{p}})
+	g, err := genesis.Build(genesis.Options{Chain: chainID, Time: time.Now(), Preset: preset,
+		Participants: []home.Participant{p}})
 	must(t, err)
 	text, err := genesis.Encode(g)
 	must(t, err)
@@ -123,12 +127,15 @@ func schedule(t testing.TB, n *node.Node, dir string, p home.Participant) (heigh
 	d := &driver{t: t, denom: app.Denom, validators: []*validator{v}}
 	height = n.App.LastBlockHeight() + 70
 	submit, err := govv1.NewMsgSubmitProposal(
-		[]sdk.Msg{&upgradetypes.MsgSoftwareUpgrade{Authority: app.Authority(), Plan: upgradetypes.Plan{Name: "unheard-of", Height: height}}},
-		sdk.NewCoins(sdk.NewCoin(app.Denom, genesis.CPC(10))), p.Address, "", "an upgrade", "that nobody made", false)
+		[]sdk.Msg{&upgradetypes.MsgSoftwareUpgrade{Authority: app.Authority(),
+			Plan: upgradetypes.Plan{Name: "unheard-of", Height: height}}},
+		sdk.NewCoins(sdk.NewCoin(app.Denom, genesis.CPC(10))), p.Address, "", "an upgrade",
+		"that nobody made", false)
 	must(t, err)
 	vote := &govv1.MsgVote{ProposalId: 1, Voter: p.Address, Option: govv1.OptionYes}
 	for i, msg := range []sdk.Msg{submit, vote} {
-		res, err := n.Client.BroadcastTxSync(context.Background(), d.sign(v, lawgiver.then(uint64(i)), msg))
+		res, err := n.Client.BroadcastTxSync(context.Background(),
+			d.sign(v, lawgiver.then(uint64(i)), msg))
 		must(t, err)
 		if res.Code != 0 {
 			t.Fatal(res.Log)

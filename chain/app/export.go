@@ -36,7 +36,8 @@ func (app *App) Export(modules []string) (servertypes.ExportedApp, error) {
 			continue
 		}
 		key := cmted25519.PubKey(s.ConsensusKey)
-		validators = append(validators, cmttypes.GenesisValidator{Address: key.Address(), PubKey: key, Power: int64(s.Told), Name: s.Participant})
+		validators = append(validators, cmttypes.GenesisValidator{Address: key.Address(),
+			PubKey: key, Power: int64(s.Told), Name: s.Participant})
 	}
 	return servertypes.ExportedApp{
 		AppState:        text,

@@ -16,7 +16,8 @@ import (
 // Bounded lists the fields that the bounds of a module of the SDK decide on.
 func Bounded() map[string][]string {
 	return map[string][]string{
-		"auth": fields(authBounds), "bank": fields(bankBounds), "gov": fields(govBounds), "consensus": fields(consensusBounds),
+		"auth": fields(authBounds), "bank": fields(bankBounds), "gov": fields(govBounds),
+		"consensus": fields(consensusBounds),
 	}
 }
 
@@ -36,7 +37,9 @@ func Permitted() (urls []string) {
 }
 
 // NewWithUpgrade is a release that runs an upgrade, which adds stores.
-func NewWithUpgrade(logger log.Logger, db dbm.DB, opts servertypes.AppOptions, name string, stores []string, migrate func(context.Context, *App) error, options ...func(*baseapp.BaseApp)) (*App, error) {
+func NewWithUpgrade(logger log.Logger, db dbm.DB, opts servertypes.AppOptions, name string,
+	stores []string, migrate func(context.Context, *App) error,
+	options ...func(*baseapp.BaseApp)) (*App, error) {
 	all := changes{{name: name, stores: storetypes.StoreUpgrades{Added: stores}, migrate: migrate}}
 	return build(logger, db, nil, opts, all, options...)
 }

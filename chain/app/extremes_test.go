@@ -83,34 +83,52 @@ func both(ends ...end) end {
 func extremes() map[string]map[string]extreme {
 	const three = 21 * 24 * time.Hour
 	one, most := genesis.CPC(1), genesis.CPC(100_000)
-	expedited := func(n sdkmath.Int) end { return func(p *parameters) { p.gov.ExpeditedMinDeposit = amount(n) } }
-	deposit := func(n sdkmath.Int) end { return func(p *parameters) { p.gov.MinDeposit = amount(n) } }
+	expedited := func(n sdkmath.Int) end {
+		return func(p *parameters) { p.gov.ExpeditedMinDeposit = amount(n) }
+	}
+	deposit := func(n sdkmath.Int) end {
+		return func(p *parameters) { p.gov.MinDeposit = amount(n) }
+	}
 	return map[string]map[string]extreme{
 		"auth": {
-			"max_memo_characters":       number(64, 4096, func(p *parameters) *uint64 { return &p.auth.MaxMemoCharacters }),
-			"tx_sig_limit":              number(1, 32, func(p *parameters) *uint64 { return &p.auth.TxSigLimit }),
-			"tx_size_cost_per_byte":     number(1, 100, func(p *parameters) *uint64 { return &p.auth.TxSizeCostPerByte }),
-			"sig_verify_cost_ed25519":   number(1, 100_000, func(p *parameters) *uint64 { return &p.auth.SigVerifyCostED25519 }),
-			"sig_verify_cost_secp256k1": number(1, 100_000, func(p *parameters) *uint64 { return &p.auth.SigVerifyCostSecp256k1 }),
-			"sig_verify_cost_mldsa65":   number(1, 100_000, func(p *parameters) *uint64 { return &p.auth.SigVerifyCostMlDsa65 }),
+			"max_memo_characters": number(64, 4096,
+				func(p *parameters) *uint64 { return &p.auth.MaxMemoCharacters }),
+			"tx_sig_limit": number(1, 32,
+				func(p *parameters) *uint64 { return &p.auth.TxSigLimit }),
+			"tx_size_cost_per_byte": number(1, 100,
+				func(p *parameters) *uint64 { return &p.auth.TxSizeCostPerByte }),
+			"sig_verify_cost_ed25519": number(1, 100_000,
+				func(p *parameters) *uint64 { return &p.auth.SigVerifyCostED25519 }),
+			"sig_verify_cost_secp256k1": number(1, 100_000,
+				func(p *parameters) *uint64 { return &p.auth.SigVerifyCostSecp256k1 }),
+			"sig_verify_cost_mldsa65": number(1, 100_000,
+				func(p *parameters) *uint64 { return &p.auth.SigVerifyCostMlDsa65 }),
 		},
 		"bank": {
-			"send_enabled":         fixed(),
-			"default_send_enabled": flag(func(p *parameters) *bool { return &p.bank.DefaultSendEnabled }),
+			"send_enabled": fixed(),
+			"default_send_enabled": flag(func(p *parameters) *bool {
+				return &p.bank.DefaultSendEnabled
+			}),
 		},
 		"gov": {
 			"min_deposit": {
 				low: deposit(one), below: deposit(one.SubRaw(1)),
-				high: both(deposit(most.SubRaw(1)), expedited(most)), above: both(deposit(most.AddRaw(1)), expedited(most.AddRaw(2))),
+				high:  both(deposit(most.SubRaw(1)), expedited(most)),
+				above: both(deposit(most.AddRaw(1)), expedited(most.AddRaw(2))),
 			},
-			"max_deposit_period":        period(15*time.Second, three, func(p *parameters) **time.Duration { return &p.gov.MaxDepositPeriod }),
-			"voting_period":             voting(30*time.Second, three),
-			"quorum":                    share("0.2", "0.67", "0.671", func(p *parameters) *string { return &p.gov.Quorum }),
-			"threshold":                 threshold(),
-			"veto_threshold":            share("0.25", "0.5", "0.501", func(p *parameters) *string { return &p.gov.VetoThreshold }),
-			"min_initial_deposit_ratio": share("0.0", "1.0", "1.1", func(p *parameters) *string { return &p.gov.MinInitialDepositRatio }),
-			"proposal_cancel_ratio":     share("0.0", "1.0", "1.1", func(p *parameters) *string { return &p.gov.ProposalCancelRatio }),
-			"proposal_cancel_dest":      fixed(),
+			"max_deposit_period": period(15*time.Second, three,
+				func(p *parameters) **time.Duration { return &p.gov.MaxDepositPeriod }),
+			"voting_period": voting(30*time.Second, three),
+			"quorum": share("0.2", "0.67", "0.671",
+				func(p *parameters) *string { return &p.gov.Quorum }),
+			"threshold": threshold(),
+			"veto_threshold": share("0.25", "0.5", "0.501",
+				func(p *parameters) *string { return &p.gov.VetoThreshold }),
+			"min_initial_deposit_ratio": share("0.0", "1.0", "1.1",
+				func(p *parameters) *string { return &p.gov.MinInitialDepositRatio }),
+			"proposal_cancel_ratio": share("0.0", "1.0", "1.1",
+				func(p *parameters) *string { return &p.gov.ProposalCancelRatio }),
+			"proposal_cancel_dest": fixed(),
 			"expedited_voting_period": {
 				low:   expeditedVoting(15 * time.Second),
 				below: expeditedVoting(15*time.Second - 1),
@@ -118,26 +136,36 @@ func extremes() map[string]map[string]extreme {
 				above: both(voting(0, three).high, expeditedVoting(three)),
 			},
 			"expedited_threshold": {
-				low: both(threshold().low, expeditedThreshold("0.6")), below: both(threshold().low, expeditedThreshold("0.59")),
-				high: expeditedThreshold("0.9"), above: expeditedThreshold("0.91"),
+				low:   both(threshold().low, expeditedThreshold("0.6")),
+				below: both(threshold().low, expeditedThreshold("0.59")),
+				high:  expeditedThreshold("0.9"), above: expeditedThreshold("0.91"),
 			},
 			"expedited_min_deposit": {
-				low: both(deposit(one), expedited(one.AddRaw(1))), below: both(deposit(one), expedited(one)),
-				high: expedited(most), above: expedited(most.AddRaw(1)),
+				low:   both(deposit(one), expedited(one.AddRaw(1))),
+				below: both(deposit(one), expedited(one)),
+				high:  expedited(most), above: expedited(most.AddRaw(1)),
 			},
-			"burn_vote_quorum":              flag(func(p *parameters) *bool { return &p.gov.BurnVoteQuorum }),
-			"burn_proposal_deposit_prevote": flag(func(p *parameters) *bool { return &p.gov.BurnProposalDepositPrevote }),
-			"burn_vote_veto":                flag(func(p *parameters) *bool { return &p.gov.BurnVoteVeto }),
-			"min_deposit_ratio":             share("0.0", "1.0", "1.1", func(p *parameters) *string { return &p.gov.MinDepositRatio }),
+			"burn_vote_quorum": flag(func(p *parameters) *bool { return &p.gov.BurnVoteQuorum }),
+			"burn_proposal_deposit_prevote": flag(func(p *parameters) *bool {
+				return &p.gov.BurnProposalDepositPrevote
+			}),
+			"burn_vote_veto": flag(func(p *parameters) *bool { return &p.gov.BurnVoteVeto }),
+			"min_deposit_ratio": share("0.0", "1.0", "1.1",
+				func(p *parameters) *string { return &p.gov.MinDepositRatio }),
 		},
 		"consensus": {
-			"block.max_bytes":             number(4<<20, 21<<20, func(p *parameters) *int64 { return &p.consensus.Block.MaxBytes }),
-			"block.max_gas":               number(400_000_000, 10_000_000_000, func(p *parameters) *int64 { return &p.consensus.Block.MaxGas }),
-			"evidence.max_age_num_blocks": number(100, 1_000_000, func(p *parameters) *int64 { return &p.consensus.Evidence.MaxAgeNumBlocks }),
-			"evidence.max_age_duration": number(int64(time.Minute), int64(three), func(p *parameters) *int64 {
-				return (*int64)(&p.consensus.Evidence.MaxAgeDuration)
-			}),
-			"evidence.max_bytes":                 number(64<<10, 1<<20, func(p *parameters) *int64 { return &p.consensus.Evidence.MaxBytes }),
+			"block.max_bytes": number(4<<20, 21<<20,
+				func(p *parameters) *int64 { return &p.consensus.Block.MaxBytes }),
+			"block.max_gas": number(400_000_000, 10_000_000_000,
+				func(p *parameters) *int64 { return &p.consensus.Block.MaxGas }),
+			"evidence.max_age_num_blocks": number(100, 1_000_000,
+				func(p *parameters) *int64 { return &p.consensus.Evidence.MaxAgeNumBlocks }),
+			"evidence.max_age_duration": number(int64(time.Minute), int64(three),
+				func(p *parameters) *int64 {
+					return (*int64)(&p.consensus.Evidence.MaxAgeDuration)
+				}),
+			"evidence.max_bytes": number(64<<10, 1<<20,
+				func(p *parameters) *int64 { return &p.consensus.Evidence.MaxBytes }),
 			"validator.pub_key_types":            fixed(),
 			"abci.vote_extensions_enable_height": fixed(),
 			"auth.authority":                     fixed(),
@@ -149,7 +177,9 @@ func expeditedVoting(d time.Duration) end {
 	return func(p *parameters) { p.gov.ExpeditedVotingPeriod = &d }
 }
 
-func expeditedThreshold(s string) end { return func(p *parameters) { p.gov.ExpeditedThreshold = s } }
+func expeditedThreshold(s string) end {
+	return func(p *parameters) { p.gov.ExpeditedThreshold = s }
+}
 
 // voting keeps the expedited period the shorter one.
 func voting(low, high time.Duration) extreme {
@@ -161,7 +191,8 @@ func voting(low, high time.Duration) extreme {
 // threshold keeps the expedited one the higher one.
 func threshold() extreme {
 	e := share("0.5", "0.75", "0.751", func(p *parameters) *string { return &p.gov.Threshold })
-	e.high, e.above = both(e.high, expeditedThreshold("0.9")), both(e.above, expeditedThreshold("0.9"))
+	e.high, e.above = both(e.high, expeditedThreshold("0.9")),
+		both(e.above, expeditedThreshold("0.9"))
 	return e
 }
 
@@ -185,11 +216,13 @@ func (p *parameters) of(module string) sdk.Msg {
 func (d *driver) goesOn(blocks int) {
 	d.t.Helper()
 	alice := d.validators[0]
-	toSelf := &banktypes.MsgSend{FromAddress: alice.Address, ToAddress: alice.Hot, Amount: amount(sdkmath.OneInt())}
+	toSelf := &banktypes.MsgSend{FromAddress: alice.Address, ToAddress: alice.Hot,
+		Amount: amount(sdkmath.OneInt())}
 	for range blocks {
 		payment := paid
 		err := d.send(d.owe(alice, 0, nodes(alice, 0)))
-		if err != nil && strings.Contains(err.Error(), app.ErrSpent.Error()) { // one change an epoch is free
+		// one change an epoch is free
+		if err != nil && strings.Contains(err.Error(), app.ErrSpent.Error()) {
 			err, payment = d.send(d.sign(alice, paid, nodes(alice, 0))), paid.then(1)
 		}
 		if err == nil {
@@ -200,7 +233,8 @@ func (d *driver) goesOn(blocks int) {
 		}
 		d.blocks(1)
 		if len(d.results) != 3 {
-			d.t.Fatalf("%d transactions are in the block, want the beacon's, a duty and a payment", len(d.results))
+			d.t.Fatalf("%d transactions are in the block, want the beacon's, a duty and a payment",
+				len(d.results))
 		}
 		pays := d.inForce().bank.DefaultSendEnabled
 		for _, r := range d.results[1:] {
@@ -217,7 +251,8 @@ func (d *driver) goesOn(blocks int) {
 func TestEveryBoundAtItsExtremesTheChainGoesOn(t *testing.T) {
 	d := driveFrom(t, func(o *genesis.Options) {
 		// Somebody can pay the largest deposit many times.
-		o.Balances = append(o.Balances, genesis.Balance{Address: o.Participants[0].Address, Amount: genesis.CPC(100_000_000)})
+		o.Balances = append(o.Balances, genesis.Balance{Address: o.Participants[0].Address,
+			Amount: genesis.CPC(100_000_000)})
 	}, "alice")
 	d.patient() // without hosts every epoch is void, and who was not there has no vote
 	d.blocks(1)
@@ -231,7 +266,8 @@ func TestEveryBoundAtItsExtremesTheChainGoesOn(t *testing.T) {
 		}
 	}
 	if diff := cmp.Diff(app.Bounded(), fields); diff != "" {
-		t.Fatalf("fields with a bound (-) and fields that this test takes to their ends (+): %s", diff)
+		t.Fatalf("fields with a bound (-) and fields that this test takes to their ends (+): %s",
+			diff)
 	}
 	usual := d.inForce()
 	modules := []string{"auth", "bank", "gov", "consensus"}
@@ -246,7 +282,8 @@ func TestEveryBoundAtItsExtremesTheChainGoesOn(t *testing.T) {
 					}
 					beyond := d.inForce()
 					past(&beyond)
-					d.refused(d.sign(d.validators[0], lawgiver, d.propose(beyond.of(module))), app.ErrProposal.Error())
+					d.refused(d.sign(d.validators[0], lawgiver, d.propose(beyond.of(module))),
+						app.ErrProposal.Error())
 				}
 				for _, to := range []end{e.low, e.high} {
 					p := d.inForce()
@@ -263,7 +300,9 @@ func TestEveryBoundAtItsExtremesTheChainGoesOn(t *testing.T) {
 		}
 	}
 	d.t = t
-	for _, ends := range []func(extreme) end{func(e extreme) end { return e.low }, func(e extreme) end { return e.high }} {
+	for _, ends := range []func(extreme) end{func(e extreme) end {
+		return e.low
+	}, func(e extreme) end { return e.high }} {
 		p := d.inForce()
 		for _, module := range modules {
 			for _, field := range fields[module] {
@@ -280,18 +319,22 @@ func TestEveryBoundAtItsExtremesTheChainGoesOn(t *testing.T) {
 // ours are the parameters of this chain's own modules, with the check of each.
 func ours() map[string]tunable {
 	return map[string]tunable{
-		registry.Name: tune(registry.DefaultParams(), registry.ValidateParams, func(p registryv1.Params) sdk.Msg {
-			return &registryv1.MsgUpdateParams{Authority: app.Authority(), Params: p}
-		}),
-		credit.Name: tune(credit.DefaultParams(), credit.ValidateParams, func(p creditv1.Params) sdk.Msg {
-			return &creditv1.MsgUpdateParams{Authority: app.Authority(), Params: p}
-		}),
-		court.Name: tune(court.DefaultParams(), court.ValidateParams, func(p courtv1.Params) sdk.Msg {
-			return &courtv1.MsgUpdateParams{Authority: app.Authority(), Params: p}
-		}),
-		sprint.Name: tune(sprint.LocalnetParams(), sprint.ValidateParams, func(p sprintv1.Params) sdk.Msg {
-			return &sprintv1.MsgUpdateParams{Authority: app.Authority(), Params: p}
-		}),
+		registry.Name: tune(registry.DefaultParams(), registry.ValidateParams,
+			func(p registryv1.Params) sdk.Msg {
+				return &registryv1.MsgUpdateParams{Authority: app.Authority(), Params: p}
+			}),
+		credit.Name: tune(credit.DefaultParams(), credit.ValidateParams,
+			func(p creditv1.Params) sdk.Msg {
+				return &creditv1.MsgUpdateParams{Authority: app.Authority(), Params: p}
+			}),
+		court.Name: tune(court.DefaultParams(), court.ValidateParams,
+			func(p courtv1.Params) sdk.Msg {
+				return &courtv1.MsgUpdateParams{Authority: app.Authority(), Params: p}
+			}),
+		sprint.Name: tune(sprint.LocalnetParams(), sprint.ValidateParams,
+			func(p sprintv1.Params) sdk.Msg {
+				return &sprintv1.MsgUpdateParams{Authority: app.Authority(), Params: p}
+			}),
 	}
 }
 
@@ -393,7 +436,8 @@ func furthest[P any](p *P, field int, up bool, valid func(P) error) {
 func (d *driver) inGenesis(updates map[string]sdk.Msg) {
 	d.t.Helper()
 	for module, update := range updates {
-		raw, err := d.validators[0].Encoding().Codec.MarshalJSON(reflect.ValueOf(update).Elem().FieldByName("Params").Addr().Interface().(proto.Message))
+		raw, err := d.validators[0].Encoding().Codec.MarshalJSON(
+			reflect.ValueOf(update).Elem().FieldByName("Params").Addr().Interface().(proto.Message))
 		if err != nil {
 			d.t.Fatal(err)
 		}
@@ -408,9 +452,10 @@ func (d *driver) inGenesis(updates map[string]sdk.Msg) {
 	d.restart()
 }
 
-// The same for our own modules, whose ends are where their checks put them: a vote may take each parameter there, and
-// with all of a module's, and of all modules, at one end epoch after epoch begins and is void, because nobody works.
-// Only with the longest preparation does the first epoch still wait when the test ends.
+// The same for our own modules, whose ends are where their checks put them: a vote may take each
+// parameter there, and with all of a module's, and of all modules, at one end epoch after epoch
+// begins and is void, because nobody works. Only with the longest preparation does the first epoch
+// still wait when the test ends.
 func TestEveryBoundOfOurOwnAtItsExtremesTheChainGoesOn(t *testing.T) {
 	d := drive(t, "alice")
 	usual := d.genesis.AppState
@@ -427,7 +472,8 @@ func TestEveryBoundOfOurOwnAtItsExtremesTheChainGoesOn(t *testing.T) {
 			})
 		}
 		low[name], high[name] = module.low, module.high
-		starts[name+".low"], starts[name+".high"] = map[string]sdk.Msg{name: module.low}, map[string]sdk.Msg{name: module.high}
+		starts[name+".low"], starts[name+".high"] = map[string]sdk.Msg{name: module.low},
+			map[string]sdk.Msg{name: module.high}
 	}
 	for _, name := range slices.Sorted(maps.Keys(starts)) {
 		t.Run(name, func(t *testing.T) {

@@ -15,10 +15,11 @@ import (
 	sdkerrors "github.com/cosmos/cosmos-sdk/types/errors"
 )
 
-// filling is a block being made. It takes from the front of each sender's queue: what is owed by those with weight,
-// then what newcomers owe, both in rounds of one transaction per participant until the lane's share is used up; then
-// payments by price; then what is owed beyond the share. Whatever it verifies it also takes, because verifying leaves
-// its mark (sequence numbers, attempts) on the state that the next transaction is verified against.
+// filling is a block being made. It takes from the front of each sender's queue: what is owed by
+// those with weight, then what newcomers owe, both in rounds of one transaction per participant
+// until the lane's share is used up; then payments by price; then what is owed beyond the share.
+// Whatever it verifies it also takes, because verifying leaves its mark (sequence numbers,
+// attempts) on the state that the next transaction is verified against.
 type filling struct {
 	app  *App
 	free budget
@@ -49,7 +50,8 @@ type participant struct {
 	name   string
 }
 
-// next is the participant's next duty and its queue; nil if something else comes first in all of its queues.
+// next is the participant's next duty and its queue; nil if something else comes first in all of
+// its queues.
 func (p *participant) next() (*queue, *waiting) {
 	for _, q := range p.queues {
 		if w := q.head(); w != nil && w.place.free() && w.place.participant == p.name {
@@ -78,7 +80,8 @@ func (f *filling) fill(senders [][]*waiting, value []byte) {
 			}
 			p := byName[w.place.participant]
 			if p == nil {
-				p = &participant{name: w.place.participant, weight: w.place.weight, lot: draw(value, w.place.participant)}
+				p = &participant{name: w.place.participant, weight: w.place.weight,
+					lot: draw(value, w.place.participant)}
 				byName[p.name], all = p, append(all, p)
 			}
 			if !slices.Contains(p.queues, q) {
@@ -87,7 +90,8 @@ func (f *filling) fill(senders [][]*waiting, value []byte) {
 		}
 	}
 	slices.SortFunc(all, func(a, b *participant) int {
-		return cmp.Or(cmp.Compare(bits.Len64(b.weight), bits.Len64(a.weight)), bytes.Compare(a.lot[:], b.lot[:]))
+		return cmp.Or(cmp.Compare(bits.Len64(b.weight), bits.Len64(a.weight)),
+			bytes.Compare(a.lot[:], b.lot[:]))
 	})
 	newcomers := slices.IndexFunc(all, func(p *participant) bool { return p.weight == 0 })
 	if newcomers < 0 {
@@ -130,11 +134,12 @@ func (f *filling) payments(queues []*queue) {
 	}
 }
 
-// try takes the transaction at the front of a queue if the block takes it. One that is not valid closes the queue for
-// this block: what is behind it would not be valid either.
+// try takes the transaction at the front of a queue if the block takes it. One that is not valid
+// closes the queue for this block: what is behind it would not be valid either.
 func (f *filling) try(q *queue, takes func(budget, candidate) bool) bool {
 	w := q.head()
-	c := candidate{bytes: uint64(protoSize(w.size)), gas: w.gas, openings: openings(w.tx), protocol: w.place.free()}
+	c := candidate{bytes: uint64(protoSize(w.size)), gas: w.gas, openings: openings(w.tx),
+		protocol: w.place.free()}
 	if !takes(f.free, c) {
 		return false
 	}
@@ -158,7 +163,8 @@ type byPrice []*queue
 func (h byPrice) Len() int { return len(h) }
 func (h byPrice) Less(i, j int) bool {
 	a, b := h[i], h[j]
-	return cmp.Or(cmp.Compare(b.head().place.price, a.head().place.price), bytes.Compare(a.lot[:], b.lot[:])) < 0
+	return cmp.Or(cmp.Compare(b.head().place.price, a.head().place.price),
+		bytes.Compare(a.lot[:], b.lot[:])) < 0
 }
 func (h byPrice) Swap(i, j int) { h[i], h[j] = h[j], h[i] }
 func (h *byPrice) Push(x any)   { *h = append(*h, x.(*queue)) }

@@ -57,16 +57,38 @@ func permit[M sdk.Msg](like M, check func(standing, M) error) permission {
 // and are always welcome.
 func (app *App) permissions() []permission {
 	return []permission{
-		permit(&registryv1.MsgUpdateParams{}, func(_ standing, m *registryv1.MsgUpdateParams) error { return registry.ValidateParams(m.Params) }),
-		permit(&creditv1.MsgUpdateParams{}, func(_ standing, m *creditv1.MsgUpdateParams) error { return credit.ValidateParams(m.Params) }),
-		permit(&courtv1.MsgUpdateParams{}, func(_ standing, m *courtv1.MsgUpdateParams) error { return court.ValidateParams(m.Params) }),
-		permit(&sprintv1.MsgUpdateParams{}, func(_ standing, m *sprintv1.MsgUpdateParams) error { return sprint.ValidateParams(m.Params) }),
-		permit(&authtypes.MsgUpdateParams{}, func(s standing, m *authtypes.MsgUpdateParams) error { return checkAuth(s, m.Params) }),
-		permit(&banktypes.MsgUpdateParams{}, func(s standing, m *banktypes.MsgUpdateParams) error { return checkBank(s, m.Params) }),
-		permit(&govv1.MsgUpdateParams{}, func(s standing, m *govv1.MsgUpdateParams) error { return checkGov(s, m.Params) }),
+		permit(&registryv1.MsgUpdateParams{},
+			func(_ standing, m *registryv1.MsgUpdateParams) error {
+				return registry.ValidateParams(m.Params)
+			}),
+		permit(&creditv1.MsgUpdateParams{}, func(_ standing,
+			m *creditv1.MsgUpdateParams) error {
+			return credit.ValidateParams(m.Params)
+		}),
+		permit(&courtv1.MsgUpdateParams{}, func(_ standing,
+			m *courtv1.MsgUpdateParams) error {
+			return court.ValidateParams(m.Params)
+		}),
+		permit(&sprintv1.MsgUpdateParams{}, func(_ standing,
+			m *sprintv1.MsgUpdateParams) error {
+			return sprint.ValidateParams(m.Params)
+		}),
+		permit(&authtypes.MsgUpdateParams{}, func(s standing,
+			m *authtypes.MsgUpdateParams) error {
+			return checkAuth(s, m.Params)
+		}),
+		permit(&banktypes.MsgUpdateParams{}, func(s standing,
+			m *banktypes.MsgUpdateParams) error {
+			return checkBank(s, m.Params)
+		}),
+		permit(&govv1.MsgUpdateParams{}, func(s standing,
+			m *govv1.MsgUpdateParams) error {
+			return checkGov(s, m.Params)
+		}),
 		permit(&consensustypes.MsgUpdateParams{}, checkConsensus),
 		permit(&upgradetypes.MsgSoftwareUpgrade{}, checkUpgrade),
-		permit(&upgradetypes.MsgCancelUpgrade{}, func(standing, *upgradetypes.MsgCancelUpgrade) error { return nil }),
+		permit(&upgradetypes.MsgCancelUpgrade{},
+			func(standing, *upgradetypes.MsgCancelUpgrade) error { return nil }),
 	}
 }
 
@@ -109,7 +131,8 @@ func (r rules) check(ctx context.Context, msg sdk.Msg) error {
 		}
 		return nil
 	}
-	return ErrProposal.Wrapf("%s is not among the messages that governance may execute: parameters of the modules, an upgrade, or the end of an upgrade's plan", url)
+	return ErrProposal.Wrapf("%s is not among the messages that governance may execute: "+
+		"parameters of the modules, an upgrade, or the end of an upgrade's plan", url)
 }
 
 func (r rules) standing(ctx context.Context) (standing, error) {
@@ -142,7 +165,8 @@ func (r rules) AfterProposalSubmission(ctx context.Context, id uint64, _ sdk.Acc
 		return ErrProposal.Wrap(err.Error())
 	}
 	if len(msgs) > maxMessages {
-		return ErrProposal.Wrapf("%d messages, at most %d; submit several proposals", len(msgs), maxMessages)
+		return ErrProposal.Wrapf("%d messages, at most %d; submit several proposals",
+			len(msgs), maxMessages)
 	}
 	for _, msg := range msgs {
 		if err := r.check(ctx, msg); err != nil {

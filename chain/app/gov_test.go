@@ -78,14 +78,16 @@ func (p *parameters) govMsg() sdk.Msg {
 
 func (p *parameters) consensusMsg() *consensustypes.MsgUpdateParams {
 	return &consensustypes.MsgUpdateParams{
-		Authority: app.Authority(), Block: p.consensus.Block, Evidence: p.consensus.Evidence, Validator: p.consensus.Validator, Abci: p.consensus.Abci,
+		Authority: app.Authority(), Block: p.consensus.Block, Evidence: p.consensus.Evidence,
+		Validator: p.consensus.Validator, Abci: p.consensus.Abci,
 	}
 }
 
 // propose is the first participant's proposal, with the whole deposit.
 func (d *driver) propose(msgs ...sdk.Msg) sdk.Msg {
 	d.t.Helper()
-	m, err := govv1.NewMsgSubmitProposal(msgs, d.inForce().gov.MinDeposit, d.validators[0].Address, "", "a change", "for a test", false)
+	m, err := govv1.NewMsgSubmitProposal(msgs, d.inForce().gov.MinDeposit, d.validators[0].Address,
+		"", "a change", "for a test", false)
 	if err != nil {
 		d.t.Fatal(err)
 	}
@@ -115,10 +117,12 @@ func (d *driver) vote(msgs ...sdk.Msg) *govv1.Proposal {
 func (d *driver) decideLast() *govv1.Proposal {
 	d.t.Helper()
 	var all govv1.QueryProposalsResponse
-	d.validators[0].query(d.t, "/cosmos.gov.v1.Query/Proposals", &govv1.QueryProposalsRequest{}, &all)
+	d.validators[0].query(d.t, "/cosmos.gov.v1.Query/Proposals",
+		&govv1.QueryProposalsRequest{}, &all)
 	id := all.Proposals[len(all.Proposals)-1].Id
 	for _, v := range d.validators {
-		if err := d.send(d.sign(v, lawgiver, &govv1.MsgVote{ProposalId: id, Voter: v.Address, Option: govv1.OptionYes})); err != nil {
+		if err := d.send(d.sign(v, lawgiver, &govv1.MsgVote{ProposalId: id, Voter: v.Address,
+			Option: govv1.OptionYes})); err != nil {
 			d.t.Fatal(err)
 		}
 	}
@@ -128,7 +132,8 @@ func (d *driver) decideLast() *govv1.Proposal {
 	d.blocks(2)
 	d.interval = usual
 	var last govv1.QueryProposalResponse
-	d.validators[0].query(d.t, "/cosmos.gov.v1.Query/Proposal", &govv1.QueryProposalRequest{ProposalId: id}, &last)
+	d.validators[0].query(d.t, "/cosmos.gov.v1.Query/Proposal",
+		&govv1.QueryProposalRequest{ProposalId: id}, &last)
 	return last.Proposal
 }
 
@@ -153,54 +158,106 @@ func TestC13OneVoteCannotKillTheChain(t *testing.T) {
 		f(&p)
 		return msg(&p)
 	}
-	consensus := func(f change) sdk.Msg { return with(f, func(p *parameters) sdk.Msg { return p.consensusMsg() }) }
+	consensus := func(f change) sdk.Msg {
+		return with(f, func(p *parameters) sdk.Msg { return p.consensusMsg() })
+	}
 	auth := func(f change) sdk.Msg { return with(f, (*parameters).authMsg) }
 	gov := func(f change) sdk.Msg { return with(f, (*parameters).govMsg) }
 	sprintParams, creditParams := sprint.LocalnetParams(), credit.DefaultParams()
 	sprintParams.Samples, creditParams.MoveBps = 1, 10_000
-	text, err := govv1.NewLegacyContent(govv1beta1.NewTextProposal("a text", "of the old kind"), app.Authority())
+	text, err := govv1.NewLegacyContent(govv1beta1.NewTextProposal("a text", "of the old kind"),
+		app.Authority())
 	must(t, err)
 	week := 22 * 24 * time.Hour
 	plan := func(height int64) sdk.Msg {
-		return &upgradetypes.MsgSoftwareUpgrade{Authority: app.Authority(), Plan: upgradetypes.Plan{Name: "next", Height: height}}
+		return &upgradetypes.MsgSoftwareUpgrade{Authority: app.Authority(),
+			Plan: upgradetypes.Plan{Name: "next", Height: height}}
 	}
 	for name, c := range map[string]struct {
 		msg  sdk.Msg
 		want string
 	}{
-		"blocks of 200 bytes":       {consensus(func(p *parameters) { p.consensus.Block.MaxBytes = 200 }), "block.max_bytes 200 is outside 4194304..22020096"},
-		"blocks of a byte":          {consensus(func(p *parameters) { p.consensus.Block.MaxBytes = 1 }), "block.max_bytes 1 is outside"},
-		"blocks of any size":        {consensus(func(p *parameters) { p.consensus.Block.MaxBytes = -1 }), "block.max_bytes -1 is outside"},
-		"blocks without gas":        {consensus(func(p *parameters) { p.consensus.Block.MaxGas = 0 }), "block.max_gas 0 is outside"},
-		"unlimited gas":             {consensus(func(p *parameters) { p.consensus.Block.MaxGas = -1 }), "block.max_gas -1 is outside"},
-		"other keys":                {consensus(func(p *parameters) { p.consensus.Validator.PubKeyTypes = []string{"secp256k1"} }), "validator.pub_key_types"},
-		"more keys":                 {consensus(func(p *parameters) { p.consensus.Validator.PubKeyTypes = []string{"ed25519", "ml_dsa_65"} }), "validator.pub_key_types"},
-		"vote extensions":           {consensus(func(p *parameters) { p.consensus.Abci.VoteExtensionsEnableHeight = d.height + 100 }), "abci.vote_extensions_enable_height"},
-		"forgotten evidence":        {consensus(func(p *parameters) { p.consensus.Evidence.MaxAgeDuration = time.Nanosecond }), "evidence.max_age_duration 1ns is outside 1m0s..504h0m0s"},
-		"no block parameters":       {consensus(func(p *parameters) { p.consensus.Block = nil }), "all three"},
-		"another authority":         {&consensustypes.MsgUpdateParams{Authority: app.Authority(), Block: d.inForce().consensus.Block, Evidence: d.inForce().consensus.Evidence, Validator: d.inForce().consensus.Validator, Auth: &cmtproto.AuthorityParams{Authority: alice.Address}}, "auth.authority"},
-		"bytes that nobody can pay": {auth(func(p *parameters) { p.auth.TxSizeCostPerByte = math.MaxUint64 }), "tx_size_cost_per_byte 18446744073709551615 is outside 1..100"},
-		"signatures nobody can pay": {auth(func(p *parameters) { p.auth.SigVerifyCostSecp256k1 = 1 << 60 }), "sig_verify_cost_secp256k1"},
-		"no signatures":             {auth(func(p *parameters) { p.auth.TxSigLimit = 0 }), "tx_sig_limit 0 is outside 1..32"},
-		"a quorum of all":           {gov(func(p *parameters) { p.gov.Quorum = "1.0" }), "quorum 1.000000000000000000 is outside 0.2"},
-		"a vote of a year":          {gov(func(p *parameters) { p.gov.VotingPeriod = &week }), "voting_period 528h0m0s is outside 30s..504h0m0s"},
-		"deposits in another coin":  {gov(func(p *parameters) { p.gov.MinDeposit = sdk.NewCoins(sdk.NewInt64Coin("other", 1)) }), "min_deposit 1other is not one amount in acpc"},
+		"blocks of 200 bytes": {consensus(func(p *parameters) {
+			p.consensus.Block.MaxBytes = 200
+		}), "block.max_bytes 200 is outside 4194304..22020096"},
+		"blocks of a byte": {consensus(func(p *parameters) {
+			p.consensus.Block.MaxBytes = 1
+		}), "block.max_bytes 1 is outside"},
+		"blocks of any size": {consensus(func(p *parameters) {
+			p.consensus.Block.MaxBytes = -1
+		}), "block.max_bytes -1 is outside"},
+		"blocks without gas": {consensus(func(p *parameters) {
+			p.consensus.Block.MaxGas = 0
+		}), "block.max_gas 0 is outside"},
+		"unlimited gas": {consensus(func(p *parameters) {
+			p.consensus.Block.MaxGas = -1
+		}), "block.max_gas -1 is outside"},
+		"other keys": {consensus(func(p *parameters) {
+			p.consensus.Validator.PubKeyTypes = []string{"secp256k1"}
+		}), "validator.pub_key_types"},
+		"more keys": {consensus(func(p *parameters) {
+			p.consensus.Validator.PubKeyTypes = []string{"ed25519", "ml_dsa_65"}
+		}), "validator.pub_key_types"},
+		"vote extensions": {consensus(func(p *parameters) {
+			p.consensus.Abci.VoteExtensionsEnableHeight = d.height + 100
+		}), "abci.vote_extensions_enable_height"},
+		"forgotten evidence": {consensus(func(p *parameters) {
+			p.consensus.Evidence.MaxAgeDuration = time.Nanosecond
+		}), "evidence.max_age_duration 1ns is outside 1m0s..504h0m0s"},
+		"no block parameters": {consensus(func(p *parameters) {
+			p.consensus.Block = nil
+		}), "all three"},
+		"another authority": {&consensustypes.MsgUpdateParams{Authority: app.Authority(),
+			Block: d.inForce().consensus.Block, Evidence: d.inForce().consensus.Evidence,
+			Validator: d.inForce().consensus.Validator,
+			Auth:      &cmtproto.AuthorityParams{Authority: alice.Address}}, "auth.authority"},
+		"bytes that nobody can pay": {auth(func(p *parameters) {
+			p.auth.TxSizeCostPerByte = math.MaxUint64
+		}), "tx_size_cost_per_byte 18446744073709551615 is outside 1..100"},
+		"signatures nobody can pay": {auth(func(p *parameters) {
+			p.auth.SigVerifyCostSecp256k1 = 1 << 60
+		}), "sig_verify_cost_secp256k1"},
+		"no signatures": {auth(func(p *parameters) {
+			p.auth.TxSigLimit = 0
+		}), "tx_sig_limit 0 is outside 1..32"},
+		"a quorum of all": {gov(func(p *parameters) {
+			p.gov.Quorum = "1.0"
+		}), "quorum 1.000000000000000000 is outside 0.2"},
+		"a vote of a year": {gov(func(p *parameters) {
+			p.gov.VotingPeriod = &week
+		}), "voting_period 528h0m0s is outside 30s..504h0m0s"},
+		"deposits in another coin": {gov(func(p *parameters) {
+			p.gov.MinDeposit = sdk.NewCoins(sdk.NewInt64Coin("other", 1))
+		}), "min_deposit 1other is not one amount in acpc"},
 		"a deposit nobody has": {gov(func(p *parameters) {
 			p.gov.ExpeditedMinDeposit = sdk.NewCoins(sdk.NewCoin(app.Denom, genesis.CPC(100_001)))
 		}), "expedited_min_deposit"},
-		"a deposit ratio of words":    {gov(func(p *parameters) { p.gov.MinDepositRatio = "much" }), "min_deposit_ratio \"much\" is no decimal number"},
-		"income from deposits":        {gov(func(p *parameters) { p.gov.ProposalCancelDest = alice.Address }), "proposal_cancel_dest"},
-		"haste without agreement":     {gov(func(p *parameters) { p.gov.ExpeditedThreshold, p.gov.Threshold = "0.7", "0.75" }), "must be greater than the regular threshold"},
-		"one sample":                  {&sprintv1.MsgUpdateParams{Authority: app.Authority(), Params: sprintParams}, "samples 1 is outside"},
-		"all power in one epoch":      {&creditv1.MsgUpdateParams{Authority: app.Authority(), Params: creditParams}, "move_bps 10000"},
-		"no nodes":                    {&registryv1.MsgUpdateParams{Authority: app.Authority()}, "max_nodes 0"},
-		"a payment":                   {&banktypes.MsgSend{FromAddress: app.Authority(), ToAddress: alice.Address, Amount: sdk.NewCoins(sdk.NewInt64Coin(app.Denom, 1))}, "/cosmos.bank.v1beta1.MsgSend is not among"},
-		"no transfers of one coin":    {&banktypes.MsgSetSendEnabled{Authority: app.Authority(), SendEnabled: []*banktypes.SendEnabled{{Denom: app.Denom}}}, "MsgSetSendEnabled is not among"},
-		"an old text":                 {text, "MsgExecLegacyContent is not among"},
-		"a permitted message, hidden": {exec(t, app.Authority(), plan(d.height+1000)), "MsgExec is not among"},
-		"a grant of all powers":       {grant(t, alice.Address), "MsgGrant is not among"},
-		"an upgrade at once":          {plan(d.height + 2), "is decided at least 20 blocks ahead"},
-		"an upgrade in the past":      {plan(1), "plan.height 1 is below"},
+		"a deposit ratio of words": {gov(func(p *parameters) {
+			p.gov.MinDepositRatio = "much"
+		}), "min_deposit_ratio \"much\" is no decimal number"},
+		"income from deposits": {gov(func(p *parameters) {
+			p.gov.ProposalCancelDest = alice.Address
+		}), "proposal_cancel_dest"},
+		"haste without agreement": {gov(func(p *parameters) {
+			p.gov.ExpeditedThreshold, p.gov.Threshold = "0.7", "0.75"
+		}), "must be greater than the regular threshold"},
+		"one sample": {&sprintv1.MsgUpdateParams{Authority: app.Authority(), Params: sprintParams},
+			"samples 1 is outside"},
+		"all power in one epoch": {&creditv1.MsgUpdateParams{Authority: app.Authority(),
+			Params: creditParams}, "move_bps 10000"},
+		"no nodes": {&registryv1.MsgUpdateParams{Authority: app.Authority()}, "max_nodes 0"},
+		"a payment": {&banktypes.MsgSend{FromAddress: app.Authority(),
+			ToAddress: alice.Address, Amount: sdk.NewCoins(sdk.NewInt64Coin(app.Denom, 1))},
+			"/cosmos.bank.v1beta1.MsgSend is not among"},
+		"no transfers of one coin": {&banktypes.MsgSetSendEnabled{Authority: app.Authority(),
+			SendEnabled: []*banktypes.SendEnabled{{Denom: app.Denom}}}, "MsgSetSendEnabled is " +
+			"not among"},
+		"an old text": {text, "MsgExecLegacyContent is not among"},
+		"a permitted message, hidden": {exec(t, app.Authority(), plan(d.height+1000)),
+			"MsgExec is not among"},
+		"a grant of all powers":  {grant(t, alice.Address), "MsgGrant is not among"},
+		"an upgrade at once":     {plan(d.height + 2), "is decided at least 20 blocks ahead"},
+		"an upgrade in the past": {plan(1), "plan.height 1 is below"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			d.t = t
@@ -214,18 +271,21 @@ func TestC13OneVoteCannotKillTheChain(t *testing.T) {
 	}
 	d.t = t
 	same := d.inForce()
-	d.refused(d.sign(alice, lawgiver, d.propose(slices.Repeat(same.messages(), 5)...)), "20 messages, at most 16")
+	d.refused(d.sign(alice, lawgiver, d.propose(slices.Repeat(same.messages(), 5)...)),
+		"20 messages, at most 16")
 	var all govv1.QueryProposalsResponse
 	alice.query(t, "/cosmos.gov.v1.Query/Proposals", &govv1.QueryProposalsRequest{}, &all)
 	if len(all.Proposals) != 0 {
 		t.Errorf("%d proposals are left", len(all.Proposals))
 	}
 	// The older door leads to the same hook.
-	old, err := govv1beta1.NewMsgSubmitProposal(govv1beta1.NewTextProposal("a text", "of the old kind"), same.gov.MinDeposit, d.account0())
+	old, err := govv1beta1.NewMsgSubmitProposal(govv1beta1.NewTextProposal("a text",
+		"of the old kind"), same.gov.MinDeposit, d.account0())
 	must(t, err)
 	d.refused(d.sign(alice, lawgiver, old), "MsgExecLegacyContent is not among")
 	// A text without messages executes nothing.
-	note, err := govv1.NewMsgSubmitProposal(nil, same.gov.MinDeposit, alice.Address, "what we think", "a text", "of the new kind", false)
+	note, err := govv1.NewMsgSubmitProposal(nil, same.gov.MinDeposit, alice.Address,
+		"what we think", "a text", "of the new kind", false)
 	must(t, err)
 	d.must(d.sign(alice, lawgiver, note))
 	if p := d.decideLast(); p.Status != govv1.StatusPassed {
@@ -243,9 +303,11 @@ func (d *driver) account0() sdk.AccAddress {
 // grant gives governance's power over upgrades to somebody.
 func grant(t testing.TB, to string) sdk.Msg {
 	t.Helper()
-	packed, err := codectypes.NewAnyWithValue(authz.NewGenericAuthorization(sdk.MsgTypeURL(&upgradetypes.MsgSoftwareUpgrade{})))
+	packed, err := codectypes.NewAnyWithValue(
+		authz.NewGenericAuthorization(sdk.MsgTypeURL(&upgradetypes.MsgSoftwareUpgrade{})))
 	must(t, err)
-	return &authz.MsgGrant{Granter: app.Authority(), Grantee: to, Grant: authz.Grant{Authorization: packed}}
+	return &authz.MsgGrant{Granter: app.Authority(), Grantee: to,
+		Grant: authz.Grant{Authorization: packed}}
 }
 
 // Time passes between a submission and its execution. What is beyond its bounds by
@@ -254,8 +316,10 @@ func grant(t testing.TB, to string) sdk.Msg {
 func TestC13AProposalIsCheckedAgainWhenItRuns(t *testing.T) {
 	d := drive(t, "alice", "bob")
 	d.blocks(1)
-	upgrade := &upgradetypes.MsgSoftwareUpgrade{Authority: app.Authority(), Plan: upgradetypes.Plan{Name: "next", Height: d.height + 1 + 20}}
-	if p := d.vote(upgrade); p.Status != govv1.StatusFailed || !strings.Contains(p.FailedReason, "is decided at least 20 blocks ahead") {
+	upgrade := &upgradetypes.MsgSoftwareUpgrade{Authority: app.Authority(),
+		Plan: upgradetypes.Plan{Name: "next", Height: d.height + 1 + 20}}
+	if p := d.vote(upgrade); p.Status != govv1.StatusFailed ||
+		!strings.Contains(p.FailedReason, "is decided at least 20 blocks ahead") {
 		t.Errorf("%s %s", p.Status, p.FailedReason)
 	}
 	upgrade.Plan.Height = d.height + 30
@@ -308,11 +372,13 @@ func TestGovernanceKnowsEveryModulesParameters(t *testing.T) {
 	a := open(t, t.TempDir())
 	var updates []string
 	for _, url := range a.Encoding().Registry.ListImplementations(sdk.MsgInterfaceProtoName) {
-		if strings.HasSuffix(url, ".MsgUpdateParams") && a.MsgServiceRouter().HandlerByTypeURL(url) != nil {
+		if strings.HasSuffix(url, ".MsgUpdateParams") &&
+			a.MsgServiceRouter().HandlerByTypeURL(url) != nil {
 			updates = append(updates, url)
 		}
 	}
-	want := append(updates, sdk.MsgTypeURL(&upgradetypes.MsgSoftwareUpgrade{}), sdk.MsgTypeURL(&upgradetypes.MsgCancelUpgrade{}))
+	want := append(updates, sdk.MsgTypeURL(&upgradetypes.MsgSoftwareUpgrade{}),
+		sdk.MsgTypeURL(&upgradetypes.MsgCancelUpgrade{}))
 	got := app.Permitted()
 	slices.Sort(want)
 	slices.Sort(got)
@@ -328,20 +394,28 @@ func TestAGenesisBeyondTheBoundsIsRefused(t *testing.T) {
 		differ func(*genutiltypes.AppGenesis)
 		want   string
 	}{
-		"small blocks":              {func(g *genutiltypes.AppGenesis) { g.Consensus.Params.Block.MaxBytes = 1 << 20 }, "block.max_bytes"},
-		"endless gas":               {func(g *genutiltypes.AppGenesis) { g.Consensus.Params.Block.MaxGas = -1 }, "block.max_gas"},
-		"no constitution":           {replace("A vote takes 30s or longer", "Votes take their time"), "constitution"},
-		"another spelling":          {replace("takes 30s or", "takes 0m30s or"), "one form that is read"},
-		"no notice of upgrades":     {replace("decided 20 blocks", "decided 0 blocks"), "the notice 1 to 1000000"},
+		"small blocks": {func(g *genutiltypes.AppGenesis) {
+			g.Consensus.Params.Block.MaxBytes = 1 << 20
+		}, "block.max_bytes"},
+		"endless gas": {func(g *genutiltypes.AppGenesis) {
+			g.Consensus.Params.Block.MaxGas = -1
+		}, "block.max_gas"},
+		"no constitution": {replace("A vote takes 30s or longer", "Votes take their time"),
+			"constitution"},
+		"another spelling": {replace("takes 30s or", "takes 0m30s or"), "one form that is read"},
+		"no notice of upgrades": {replace("decided 20 blocks", "decided 0 blocks"),
+			"the notice 1 to 1000000"},
 		"an expedited vote, longer": {replace("vote 15s or", "vote 31s or"), "the shorter"},
-		"more behind it":            {replace("ahead or earlier.", "ahead or earlier. Or not."), "one form that is read"},
+		"more behind it": {replace("ahead or earlier.", "ahead or earlier. Or not."),
+			"one form that is read"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			g := *d.genesis
 			state, consensus, params := slices.Clone(g.AppState), *g.Consensus, *g.Consensus.Params
 			g.AppState, g.Consensus, consensus.Params = state, &consensus, &params
 			c.differ(&g)
-			if _, err := initChain(open(t, d.validators[0].dir), &g); err == nil || !strings.Contains(err.Error(), c.want) {
+			if _, err := initChain(open(t, d.validators[0].dir), &g); err == nil ||
+				!strings.Contains(err.Error(), c.want) {
 				t.Errorf("%v, want %q", err, c.want)
 			}
 		})
@@ -362,19 +436,25 @@ func replace(old, by string) func(*genutiltypes.AppGenesis) {
 // Holds spec P-13.
 func TestConstitution(t *testing.T) {
 	for name, want := range map[string]app.Constitution{
-		"main":     {MinVoting: 24 * time.Hour, MinExpedited: 12 * time.Hour, UpgradeNotice: 1000},
-		"localnet": {MinVoting: 30 * time.Second, MinExpedited: 15 * time.Second, UpgradeNotice: 20},
+		"main": {MinVoting: 24 * time.Hour, MinExpedited: 12 * time.Hour, UpgradeNotice: 1000},
+		"localnet": {MinVoting: 30 * time.Second, MinExpedited: 15 * time.Second,
+			UpgradeNotice: 20},
 	} {
-		d := driveFrom(t, func(o *genesis.Options) { o.Preset = genesis.Presets()[name]; o.Balances = nil }, "alice")
+		d := driveFrom(t, func(o *genesis.Options) {
+			o.Preset = genesis.Presets()[name]
+			o.Balances = nil
+		}, "alice")
 		d.blocks(1)
 		var res govv1.QueryConstitutionResponse
-		d.validators[0].query(t, "/cosmos.gov.v1.Query/Constitution", &govv1.QueryConstitutionRequest{}, &res)
+		d.validators[0].query(t, "/cosmos.gov.v1.Query/Constitution",
+			&govv1.QueryConstitutionRequest{}, &res)
 		got, err := app.ParseConstitution(res.Constitution)
 		if err != nil || got != want {
 			t.Errorf("%s: %v, %v", name, got, err)
 		}
 		// An export takes it along.
-		if g := exported(t, d.validators[0].App, d.genesis); !strings.Contains(string(g.AppState), want.String()) {
+		if g := exported(t, d.validators[0].App, d.genesis); !strings.Contains(string(g.AppState),
+			want.String()) {
 			t.Errorf("%s: the export has another constitution", name)
 		}
 	}

@@ -52,7 +52,8 @@ func loadIdentity(opts servertypes.AppOptions) (identity, error) {
 	if home == "" {
 		return identity{}, nil
 	}
-	own := identity{participant: cast.ToString(opts.Get(OptionParticipant)), vrfPath: filepath.Join(home, VRFKeyFile)}
+	own := identity{participant: cast.ToString(opts.Get(OptionParticipant)),
+		vrfPath: filepath.Join(home, VRFKeyFile)}
 	path := cast.ToString(opts.Get("priv_validator_key_file"))
 	if path == "" {
 		path = filepath.Join("config", "priv_validator_key.json")
@@ -83,27 +84,31 @@ func LoadConsensusKey(path string) (ed25519.PrivateKey, error) {
 	}
 	var key privval.FilePVKey
 	if err := cmtjson.Unmarshal(text, &key); err != nil {
-		return nil, fmt.Errorf("app: consensus key %s is damaged: %w; put it back from a backup", path, err)
+		return nil, fmt.Errorf("app: consensus key %s is damaged: %w; put it back from a backup",
+			path, err)
 	}
 	private, ok := key.PrivKey.(cmted25519.PrivKey)
 	switch {
 	case key.PrivKey == nil:
 		err = errors.New("it holds no key")
 	case !ok:
-		return nil, fmt.Errorf("app: consensus key %s is of type %s; the chain takes ed25519", path, key.PrivKey.Type())
+		return nil, fmt.Errorf("app: consensus key %s is of type %s; the chain takes ed25519",
+			path, key.PrivKey.Type())
 	case !Whole(ed25519.PrivateKey(private)):
 		err = errors.New("its two halves do not belong together")
-	case key.PubKey == nil || !bytes.Equal(key.PubKey.Bytes(), private.PubKey().Bytes()) || !bytes.Equal(key.Address, private.PubKey().Address()):
+	case key.PubKey == nil || !bytes.Equal(key.PubKey.Bytes(), private.PubKey().Bytes()) ||
+		!bytes.Equal(key.Address, private.PubKey().Address()):
 		err = errors.New("the public key or the address beside it is another one's")
 	}
 	if err != nil {
-		return nil, fmt.Errorf("app: consensus key %s is damaged: %w; put it back from a backup", path, err)
+		return nil, fmt.Errorf("app: consensus key %s is damaged: %w; put it back from a backup",
+			path, err)
 	}
 	return ed25519.PrivateKey(private), nil
 }
 
-// Whole reports whether a key's second half is the public key of its first. What a key of which a bit
-// has changed signs, nobody takes.
+// Whole reports whether a key's second half is the public key of its first. What a key of which a
+// bit has changed signs, nobody takes.
 func Whole(key ed25519.PrivateKey) bool {
 	return len(key) == ed25519.PrivateKeySize && ed25519.NewKeyFromSeed(key.Seed()).Equal(key)
 }
@@ -118,7 +123,8 @@ func (own identity) consensusAddress() []byte {
 
 // participants is what check needs of x/registry.
 type participants interface {
-	ByConsensusAddress(ctx context.Context, consensusAddress []byte) (registryv1.Participant, bool, error)
+	ByConsensusAddress(ctx context.Context, consensusAddress []byte) (registryv1.Participant,
+		bool, error)
 }
 
 // check refuses to run a node whose consensus key is registered while its VRF
@@ -137,7 +143,9 @@ func (own identity) check(ctx context.Context, r participants) error {
 	}
 	switch {
 	case own.vrf == nil:
-		return fmt.Errorf("%w: it validates for %s (%s), but there is no VRF key at %s; put the key registered with the consensus key there, or run without the consensus key to follow only",
+		return fmt.Errorf("%w: it validates for %s (%s), but there is no VRF key at %s; put the "+
+			"key registered with the consensus key there, or run without the consensus key to "+
+			"follow only",
 			ErrIdentity, p.Moniker, p.Address, own.vrfPath)
 	case !bytes.Equal(own.vrf[ed25519.SeedSize:], p.VrfKey):
 		return fmt.Errorf("%w: the VRF key at %s is %x, but %s (%s) registered %x",

@@ -21,19 +21,24 @@ import (
 // Refusals a client reacts to by code.
 var (
 	// ErrOpening: the transaction opens more bytes than a block may carry at all.
-	ErrOpening = errorsmod.Register(Name, sprintv1.CodeOpening, "opening is larger than a block takes")
+	ErrOpening = errorsmod.Register(Name, sprintv1.CodeOpening, "opening is larger than a block "+
+		"takes")
 	// ErrProofSubmitted: only a proposer puts a beacon proof into a block.
 	ErrProofSubmitted = errorsmod.Register(Name, 4, "a beacon proof cannot be submitted")
 	// ErrSpent: both free attempts at a duty are used up.
-	ErrSpent = errorsmod.Register(Name, sprintv1.CodeSpent, "no free attempt left; send it again with a fee")
+	ErrSpent = errorsmod.Register(Name, sprintv1.CodeSpent, "no free attempt left; send it again "+
+		"with a fee")
 	// ErrNotAlone: a second attempt shares its transaction with other messages.
-	ErrNotAlone = errorsmod.Register(Name, sprintv1.CodeNotAlone, "a second attempt is free only in a transaction of its own")
+	ErrNotAlone = errorsmod.Register(Name, sprintv1.CodeNotAlone, "a second attempt is free only "+
+		"in a transaction of its own")
 	// ErrNotFree: the messages are owed, but what is around them is more than they need.
-	ErrNotFree = errorsmod.Register(Name, sprintv1.CodeNotFree, "transaction is larger than the duties in it")
+	ErrNotFree = errorsmod.Register(Name, sprintv1.CodeNotFree, "transaction is larger than the "+
+		"duties in it")
 )
 
-// class ranks transactions in a full pool. Messages that are owed by those who compute come first, payments second:
-// free messages of identities without weight cost nothing, not even compute, and come last.
+// class ranks transactions in a full pool. Messages that are owed by those who compute come first,
+// payments second: free messages of identities without weight cost nothing, not even compute, and
+// come last.
 type class uint8
 
 const (
@@ -59,22 +64,25 @@ func (p place) free() bool { return p.class != payment }
 
 // compare orders places of the same round by urgency.
 func (p place) compare(q place) int {
-	return cmp.Or(cmp.Compare(p.class, q.class), cmp.Compare(p.weight, q.weight), cmp.Compare(p.price, q.price))
+	return cmp.Or(cmp.Compare(p.class, q.class), cmp.Compare(p.weight, q.weight),
+		cmp.Compare(p.price, q.price))
 }
 
 // lane tells what is owed from what pays.
 type lane struct{ app *App }
 
-// place decides whether a transaction is free. It is if each of its messages is a duty that the state says one and
-// the same participant still owes, sent by itself or by whoever it granted that very message, and if there is nothing
-// else to it. Whatever is not free pays a fee, in proposals and decided blocks as well; the least price is each node's
-// own setting, applied when a transaction enters its mempool.
+// place decides whether a transaction is free. It is if each of its messages is a duty that the
+// state says one and the same participant still owes, sent by itself or by whoever it granted that
+// very message, and if there is nothing else to it. Whatever is not free pays a fee, in proposals
+// and decided blocks as well; the least price is each node's own setting, applied when a
+// transaction enters its mempool.
 func (l lane) place(ctx sdk.Context, tx sdk.FeeTx) (place, error) {
 	duties, participant, err := l.duties(ctx, tx)
 	if err != nil {
 		return place{}, err
 	}
-	why := errorsmod.Wrapf(sdkerrors.ErrInsufficientFee, "only duties that are owed are free, and here is something else")
+	why := errorsmod.Wrapf(sdkerrors.ErrInsufficientFee, "only duties that are owed are free, "+
+		"and here is something else")
 	if len(duties) > 0 {
 		var p place
 		if p, why = l.owed(ctx, tx, participant, duties); why == nil {
@@ -84,9 +92,10 @@ func (l lane) place(ctx sdk.Context, tx sdk.FeeTx) (place, error) {
 	return l.paid(ctx, tx, why)
 }
 
-// duties returns the messages of a transaction that consists of one participant's duties and of nothing else; none
-// otherwise.
-func (l lane) duties(ctx context.Context, tx sdk.Tx) (duties []sdk.Msg, participant string, err error) {
+// duties returns the messages of a transaction that consists of one participant's duties and of
+// nothing else; none otherwise.
+func (l lane) duties(ctx context.Context, tx sdk.Tx) (duties []sdk.Msg,
+	participant string, err error) {
 	for _, msg := range tx.GetMsgs() {
 		inner, grantee := []sdk.Msg{msg}, ""
 		if exec, ok := msg.(*authz.MsgExec); ok {
@@ -130,8 +139,10 @@ func (l lane) granted(ctx context.Context, url, participant, grantee string) (bo
 	return grant != nil, nil
 }
 
-// owed asks the state about each duty of a transaction. An error says why the transaction is not free.
-func (l lane) owed(ctx sdk.Context, tx sdk.FeeTx, participant string, duties []sdk.Msg) (place, error) {
+// owed asks the state about each duty of a transaction. An error says why the transaction is not
+// free.
+func (l lane) owed(ctx sdk.Context, tx sdk.FeeTx, participant string,
+	duties []sdk.Msg) (place, error) {
 	p := place{class: owedWithoutWeight, participant: participant}
 	room := uint64(sprintv1.TxFrame)
 	tried := make(map[string]uint64)
@@ -158,7 +169,8 @@ func (l lane) owed(ctx sdk.Context, tx sdk.FeeTx, participant string, duties []s
 		return p, ErrNotFree.Wrapf("%d bytes, the duties in it need at most %d", size, room)
 	}
 	if gas, bound := tx.GetGas(), sprintv1.GasBound(duties...); gas > bound {
-		return p, ErrNotFree.Wrapf("it asks for %d gas, the duties in it need at most %d", gas, bound)
+		return p, ErrNotFree.Wrapf("it asks for %d gas, the duties in it need at most %d",
+			gas, bound)
 	}
 	return p, nil
 }
@@ -171,7 +183,8 @@ func (l lane) paid(ctx sdk.Context, tx sdk.FeeTx, why error) (place, error) {
 	fee, gas := tx.GetFee(), max(tx.GetGas(), 1)
 	for _, coin := range fee {
 		if coin.Denom != Denom {
-			return place{}, errorsmod.Wrapf(sdkerrors.ErrInsufficientFee, "fees are paid in %s, not in %s", Denom, coin.Denom)
+			return place{}, errorsmod.Wrapf(sdkerrors.ErrInsufficientFee, "fees are paid in %s, "+
+				"not in %s", Denom, coin.Denom)
 		}
 	}
 	if fee.IsZero() {
@@ -181,7 +194,8 @@ func (l lane) paid(ctx sdk.Context, tx sdk.FeeTx, why error) (place, error) {
 		for _, price := range ctx.MinGasPrices() {
 			need := price.Amount.MulInt(sdkmath.NewIntFromUint64(gas)).Ceil().RoundInt()
 			if fee.AmountOf(price.Denom).LT(need) {
-				return place{}, errorsmod.Wrapf(sdkerrors.ErrInsufficientFee, "fee %s for %d gas, at least %s%s", fee, gas, need, price.Denom)
+				return place{}, errorsmod.Wrapf(sdkerrors.ErrInsufficientFee,
+					"fee %s for %d gas, at least %s%s", fee, gas, need, price.Denom)
 			}
 		}
 	}

@@ -32,7 +32,8 @@ func (d *driver) owe(v *validator, n uint64, msgs ...sdk.Msg) []byte {
 
 // ready is a readiness that the chain owes to hear and that fails: its heartbeat is not signed.
 func ready(v *validator) *sprintv1.MsgReady {
-	return &sprintv1.MsgReady{Participant: v.Address, Epoch: 1, Height: 1, Signature: make([]byte, 64)}
+	return &sprintv1.MsgReady{Participant: v.Address, Epoch: 1, Height: 1,
+		Signature: make([]byte, 64)}
 }
 
 // nodes is a list of machines: this many, so that it fails unless there are none.
@@ -60,8 +61,8 @@ func prepared(t testing.TB, names ...string) *driver {
 	return d
 }
 
-// What is owed is free, whoever of the two keys sends it; whatever else is in the transaction, around it or in its
-// place pays. Under the old rule every message of a member was free (C1, C10).
+// What is owed is free, whoever of the two keys sends it; whatever else is in the transaction,
+// around it or in its place pays. Under the old rule every message of a member was free (C1, C10).
 // Holds spec R-8.
 func TestOnlyWhatIsOwedIsFree(t *testing.T) {
 	d := prepared(t, "alice", "bob")
@@ -76,30 +77,55 @@ func TestOnlyWhatIsOwedIsFree(t *testing.T) {
 		msgs []sdk.Msg
 		want string // part of the refusal; empty: accepted
 	}{
-		"a duty from the granted account": {alice, duty(ready(alice)), []sdk.Msg{exec(t, alice.Hot, ready(alice))}, ""},
-		"a duty from the operator":        {bob, free("operator", ready(bob)), []sdk.Msg{ready(bob)}, ""},
-		"two duties at once":              {bob, duty(ready(bob), nodes(bob, 1)), []sdk.Msg{exec(t, bob.Hot, ready(bob), nodes(bob, 1))}, ""},
-		"a list of nodes":                 {alice, duty(nodes(alice, 1)), []sdk.Msg{exec(t, alice.Hot, nodes(alice, 1))}, ""},
-		"a duty of another's":             {alice, duty(ready(bob)), []sdk.Msg{exec(t, alice.Hot, ready(bob))}, refused},
-		"duties of two":                   {alice, duty(ready(alice), ready(bob)), []sdk.Msg{exec(t, alice.Hot, ready(alice), ready(bob))}, refused},
-		"a payment":                       {alice, free("operator", ready(alice)), []sdk.Msg{transfer(alice, bob)}, refused},
-		"a payment beside a duty":         {alice, free("operator", ready(alice)), []sdk.Msg{ready(alice), transfer(alice, bob)}, refused},
-		"a payment within a grant":        {alice, free("operator", ready(alice)), []sdk.Msg{exec(t, alice.Address, transfer(alice, bob))}, refused},
-		"a duty within two wrappings":     {alice, duty(ready(alice)), []sdk.Msg{exec(t, alice.Hot, exec(t, alice.Hot, ready(alice)))}, refused},
-		"a stranger's duty":               {alice, free("mallory", ready(alice)), []sdk.Msg{&sprintv1.MsgReady{Participant: mallory, Epoch: 1}}, "not a member"},
-		"a stranger with another's duty":  {alice, free("mallory", ready(alice)), []sdk.Msg{exec(t, mallory, ready(alice))}, refused},
-		"a stranger's list of nodes":      {alice, free("mallory", nodes(alice, 0)), []sdk.Msg{&registryv1.MsgSetNodes{Address: mallory}}, "not registered"},
-		"parameters":                      {alice, free("operator", ready(alice)), []sdk.Msg{exec(t, alice.Address, &sprintv1.MsgUpdateParams{Authority: alice.Address})}, refused},
-		"a registration":                  {alice, free("mallory", ready(alice)), []sdk.Msg{&registryv1.MsgRegister{Address: mallory}}, refused},
-		"another epoch":                   {alice, duty(ready(alice)), []sdk.Msg{exec(t, alice.Hot, &sprintv1.MsgReady{Participant: alice.Address, Epoch: 2})}, "is for epoch 2"},
-		"another phase":                   {alice, duty(ready(alice)), []sdk.Msg{exec(t, alice.Hot, &sprintv1.MsgOpen{Participant: alice.Address, Epoch: 1})}, "not in this phase"},
-		"another phase, paid":             {alice, paid, []sdk.Msg{&sprintv1.MsgOpen{Participant: alice.Address, Epoch: 1}}, ""},
-		"more bytes than are owed":        {alice, duty(padded), []sdk.Msg{exec(t, alice.Hot, padded)}, "at most 512"},
-		"more gas than it needs":          {alice, draft{from: "hot", gas: 10_000_000}, []sdk.Msg{exec(t, alice.Hot, ready(alice))}, "larger than the duties"},
-		"a payment below the price":       {alice, draft{from: "operator", gas: 1_000_000, fee: 999}, []sdk.Msg{transfer(alice, bob)}, refused},
-		"a payment at the price":          {alice, paid, []sdk.Msg{transfer(alice, bob)}, ""},
-		"a duty without a gas limit":      {alice, draft{from: "hot"}, []sdk.Msg{exec(t, alice.Hot, ready(alice))}, "out of gas"},
-		"a duty signed by somebody else":  {bob, duty(ready(alice)), []sdk.Msg{exec(t, alice.Hot, ready(alice))}, "pubKey does not match signer"},
+		"a duty from the granted account": {alice, duty(ready(alice)),
+			[]sdk.Msg{exec(t, alice.Hot, ready(alice))}, ""},
+		"a duty from the operator": {bob, free("operator", ready(bob)), []sdk.Msg{ready(bob)}, ""},
+		"two duties at once": {bob, duty(ready(bob), nodes(bob, 1)),
+			[]sdk.Msg{exec(t, bob.Hot, ready(bob), nodes(bob, 1))}, ""},
+		"a list of nodes": {alice, duty(nodes(alice, 1)),
+			[]sdk.Msg{exec(t, alice.Hot, nodes(alice, 1))}, ""},
+		"a duty of another's": {alice, duty(ready(bob)), []sdk.Msg{exec(t, alice.Hot, ready(bob))},
+			refused},
+		"duties of two": {alice, duty(ready(alice), ready(bob)),
+			[]sdk.Msg{exec(t, alice.Hot, ready(alice), ready(bob))}, refused},
+		"a payment": {alice, free("operator", ready(alice)), []sdk.Msg{transfer(alice, bob)},
+			refused},
+		"a payment beside a duty": {alice, free("operator", ready(alice)),
+			[]sdk.Msg{ready(alice), transfer(alice, bob)}, refused},
+		"a payment within a grant": {alice, free("operator", ready(alice)),
+			[]sdk.Msg{exec(t, alice.Address, transfer(alice, bob))}, refused},
+		"a duty within two wrappings": {alice, duty(ready(alice)),
+			[]sdk.Msg{exec(t, alice.Hot, exec(t, alice.Hot, ready(alice)))}, refused},
+		"a stranger's duty": {alice, free("mallory", ready(alice)),
+			[]sdk.Msg{&sprintv1.MsgReady{Participant: mallory, Epoch: 1}}, "not a member"},
+		"a stranger with another's duty": {alice, free("mallory", ready(alice)),
+			[]sdk.Msg{exec(t, mallory, ready(alice))}, refused},
+		"a stranger's list of nodes": {alice, free("mallory", nodes(alice, 0)),
+			[]sdk.Msg{&registryv1.MsgSetNodes{Address: mallory}}, "not registered"},
+		"parameters": {alice, free("operator", ready(alice)),
+			[]sdk.Msg{exec(t, alice.Address, &sprintv1.MsgUpdateParams{Authority: alice.Address})},
+			refused},
+		"a registration": {alice, free("mallory", ready(alice)),
+			[]sdk.Msg{&registryv1.MsgRegister{Address: mallory}}, refused},
+		"another epoch": {alice, duty(ready(alice)),
+			[]sdk.Msg{exec(t, alice.Hot, &sprintv1.MsgReady{Participant: alice.Address, Epoch: 2})},
+			"is for epoch 2"},
+		"another phase": {alice, duty(ready(alice)),
+			[]sdk.Msg{exec(t, alice.Hot, &sprintv1.MsgOpen{Participant: alice.Address, Epoch: 1})},
+			"not in this phase"},
+		"another phase, paid": {alice, paid,
+			[]sdk.Msg{&sprintv1.MsgOpen{Participant: alice.Address, Epoch: 1}}, ""},
+		"more bytes than are owed": {alice, duty(padded), []sdk.Msg{exec(t, alice.Hot, padded)},
+			"at most 512"},
+		"more gas than it needs": {alice, draft{from: "hot", gas: 10_000_000},
+			[]sdk.Msg{exec(t, alice.Hot, ready(alice))}, "larger than the duties"},
+		"a payment below the price": {alice, draft{from: "operator", gas: 1_000_000, fee: 999},
+			[]sdk.Msg{transfer(alice, bob)}, refused},
+		"a payment at the price": {alice, paid, []sdk.Msg{transfer(alice, bob)}, ""},
+		"a duty without a gas limit": {alice, draft{from: "hot"},
+			[]sdk.Msg{exec(t, alice.Hot, ready(alice))}, "out of gas"},
+		"a duty signed by somebody else": {bob, duty(ready(alice)),
+			[]sdk.Msg{exec(t, alice.Hot, ready(alice))}, "pubKey does not match signer"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			tx := d.sign(c.by, c.from, c.msgs...)
@@ -112,7 +138,8 @@ func TestOnlyWhatIsOwedIsFree(t *testing.T) {
 			}
 			// Nor does a proposer get in for free what is not owed.
 			block := append(d.prepare(200)[:1:1], tx)
-			if !strings.Contains(name, "below the price") && d.accepts(bob, block) != (c.want == "") {
+			if !strings.Contains(name, "below the price") &&
+				d.accepts(bob, block) != (c.want == "") {
 				t.Errorf("bob's vote on a block with it is %v", c.want != "")
 			}
 			d.decide(d.prepare(200)) // forget what was checked; the next case finds the same state
@@ -120,8 +147,8 @@ func TestOnlyWhatIsOwedIsFree(t *testing.T) {
 	}
 }
 
-// Two attempts at a duty are free, and the second only alone. Failing uses them up all the same, and who has none left
-// pays. The state knows, so a restart or an import changes nothing.
+// Two attempts at a duty are free, and the second only alone. Failing uses them up all the same,
+// and who has none left pays. The state knows, so a restart or an import changes nothing.
 // Holds spec R-9.
 func TestTwoAttemptsAreFree(t *testing.T) {
 	d := prepared(t, "alice", "bob")
@@ -146,7 +173,8 @@ func TestTwoAttemptsAreFree(t *testing.T) {
 	}
 	failed()
 	third := d.owe(alice, 0, ready(alice))
-	if r := checked(t, alice, third); r.Codespace != sprintv1.LaneCodespace || r.Code != sprintv1.CodeSpent {
+	if r := checked(t, alice, third); r.Codespace != sprintv1.LaneCodespace ||
+		r.Code != sprintv1.CodeSpent {
 		t.Errorf("a third attempt: code %d, %s", r.Code, r.Log)
 	}
 	if d.accepts(bob, append(d.prepare(200)[:1:1], third)) {
@@ -198,7 +226,8 @@ func TestFeesAreInOurCoin(t *testing.T) {
 	d.blocks(1)
 	alice := d.validators[0]
 	d.denom = "other"
-	if err := d.send(d.sign(alice, paid, transfer(alice, d.validators[1]))); err == nil || !strings.Contains(err.Error(), "paid in acpc") {
+	if err := d.send(d.sign(alice, paid, transfer(alice, d.validators[1]))); err == nil ||
+		!strings.Contains(err.Error(), "paid in acpc") {
 		t.Errorf("%v", err)
 	}
 }
@@ -213,10 +242,12 @@ func TestOpeningBytesPerBlock(t *testing.T) {
 		from := paid
 		from.gas = 15_000_000
 		return d.sign(v, from, &sprintv1.MsgOpen{
-			Participant: v.Address, Logs: []sprintv1.LogOpening{{Node: "gpu-0", Leaves: make([]byte, size)}},
+			Participant: v.Address,
+			Logs:        []sprintv1.LogOpening{{Node: "gpu-0", Leaves: make([]byte, size)}},
 		})
 	}
-	if err := d.send(opening(d.validators[0], 1<<20)); err == nil || !strings.Contains(err.Error(), "larger than a block takes") {
+	if err := d.send(opening(d.validators[0], 1<<20)); err == nil ||
+		!strings.Contains(err.Error(), "larger than a block takes") {
 		t.Errorf("an opening beyond the limit: %v", err)
 	}
 	var all [][]byte
@@ -249,7 +280,9 @@ func TestGasPerBlock(t *testing.T) {
 	for _, v := range []*validator{alice, bob} {
 		for n := range uint64(3) {
 			from := draft{from: "operator", gas: 100_000_000, fee: 1000, sequence: n}
-			tx := d.sign(v, from, &banktypes.MsgSend{FromAddress: v.Address, ToAddress: alice.Address, Amount: sdk.NewCoins(sdk.NewCoin(app.Denom, math.OneInt()))})
+			tx := d.sign(v, from,
+				&banktypes.MsgSend{FromAddress: v.Address, ToAddress: alice.Address,
+					Amount: sdk.NewCoins(sdk.NewCoin(app.Denom, math.OneInt()))})
 			all = append(all, tx)
 			if err := d.send(tx); err != nil {
 				t.Fatal(err)
@@ -268,7 +301,8 @@ func TestGasPerBlock(t *testing.T) {
 	}
 }
 
-// The largest duty of each kind fits into the lane's share of the smallest block that may be voted for.
+// The largest duty of each kind fits into the lane's share of the smallest block that may be voted
+// for.
 func TestTheLargestDutyFitsIntoTheLane(t *testing.T) {
 	const bytes, gas = (4 << 20) / 4 * 3, 400_000_000 / 4 * 3
 	for _, kind := range sprintv1.DutyKinds() {
@@ -281,10 +315,12 @@ func TestTheLargestDutyFitsIntoTheLane(t *testing.T) {
 	}
 	p := sprint.DefaultParams()
 	for _, msg := range []sdk.Msg{
-		&sprintv1.MsgOpen{Logs: []sprintv1.LogOpening{{Leaves: make([]byte, p.OpeningBytesPerBlock)}}},
+		&sprintv1.MsgOpen{Logs: []sprintv1.LogOpening{{Leaves: make([]byte,
+			p.OpeningBytesPerBlock)}}},
 		&sprintv1.MsgRevealVerdict{Body: make([]byte, sprintv1.MaxVerdictBytes)},
 		&sprintv1.MsgOpenMiddles{Proof: make([]byte, sprintv1.MaxMiddlesBytes-512)},
-		&registryv1.MsgSetNodes{Nodes: slices.Repeat([]registryv1.Node{{Id: strings.Repeat("x", 32), Key: make([]byte, 32), Proof: make([]byte, 64)}}, sprintv1.MaxNodes)},
+		&registryv1.MsgSetNodes{Nodes: slices.Repeat([]registryv1.Node{{Id: strings.Repeat("x", 32),
+			Key: make([]byte, 32), Proof: make([]byte, 64)}}, sprintv1.MaxNodes)},
 	} {
 		if g := sprintv1.GasBound(msg); g > gas {
 			t.Errorf("%T may use %d gas, the lane has %d", msg, g, gas)
@@ -295,8 +331,9 @@ func TestTheLargestDutyFitsIntoTheLane(t *testing.T) {
 	}
 }
 
-// C17: a key was checked for half of what that takes, and a list of machines costs no fee. A free one that fails pays in
-// gas for all its keys and proofs, at their measured price, before the first is checked.
+// C17: a key was checked for half of what that takes, and a list of machines costs no fee. A free
+// one that fails pays in gas for all its keys and proofs, at their measured price, before the first
+// is checked.
 func TestC17AFreeListOfMachinesUsesItsGas(t *testing.T) {
 	d := drive(t, "alice")
 	d.blocks(1)
@@ -304,13 +341,15 @@ func TestC17AFreeListOfMachinesUsesItsGas(t *testing.T) {
 	list := nodes(alice, 16)
 	for i := range list.Nodes {
 		key := ed25519.NewKeyFromSeed(bytes.Repeat([]byte{byte(i + 1)}, ed25519.SeedSize))
-		list.Nodes[i] = registryv1.Node{Id: fmt.Sprintf("gpu-%d", i), Key: key.Public().(ed25519.PublicKey), Proof: make([]byte, ed25519.SignatureSize)}
+		list.Nodes[i] = registryv1.Node{Id: fmt.Sprintf("gpu-%d", i),
+			Key: key.Public().(ed25519.PublicKey), Proof: make([]byte, ed25519.SignatureSize)}
 	}
 	if err := d.send(d.owe(alice, 0, list)); err != nil {
 		t.Fatal(err)
 	}
 	d.blocks(1)
-	if r := d.results[len(d.results)-1]; r.Code == 0 || !strings.Contains(r.Log, "gpu-0") || r.GasUsed < 16*40_000 {
+	if r := d.results[len(d.results)-1]; r.Code == 0 || !strings.Contains(r.Log, "gpu-0") ||
+		r.GasUsed < 16*40_000 {
 		t.Errorf("code %d after %d gas: %s", r.Code, r.GasUsed, r.Log)
 	}
 }

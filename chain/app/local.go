@@ -32,7 +32,8 @@ func (app *App) registerLocal(s grpc.Server) { registryv1.RegisterLocalServer(s,
 func (app *App) ServeProgress(report func() registryv1.ProgressResponse) { app.progress = report }
 
 // Progress says whether the chain goes on. It tells nothing that peers do not know.
-func (l local) Progress(context.Context, *registryv1.ProgressRequest) (*registryv1.ProgressResponse, error) {
+func (l local) Progress(context.Context, *registryv1.ProgressRequest) (*registryv1.ProgressResponse,
+	error) {
 	if l.app.progress == nil {
 		return nil, status.Error(codes.Unimplemented, "this node does not watch its chain")
 	}
@@ -45,17 +46,21 @@ func (l local) speaksFor(participant string) error {
 	self := l.app.self
 	switch {
 	case self.consensus == nil:
-		return status.Error(codes.FailedPrecondition, "this node has no consensus key file; with a remote signer, ask the signer's operator for heartbeats")
+		return status.Error(codes.FailedPrecondition, "this node has no consensus key file; with "+
+			"a remote signer, ask the signer's operator for heartbeats")
 	case self.participant == "":
-		return status.Errorf(codes.FailedPrecondition, "this node speaks for nobody; set participant in [assay] of app.toml to %s and restart it", participant)
+		return status.Errorf(codes.FailedPrecondition, "this node speaks for nobody; set "+
+			"participant in [assay] of app.toml to %s and restart it", participant)
 	case participant != self.participant:
-		return status.Errorf(codes.PermissionDenied, "this node speaks for %s only, not for %q", self.participant, participant)
+		return status.Errorf(codes.PermissionDenied, "this node speaks for %s only, not for %q",
+			self.participant, participant)
 	}
 	return nil
 }
 
 // Heartbeat signs the beacon value of the last block this node has committed.
-func (l local) Heartbeat(_ context.Context, r *registryv1.HeartbeatRequest) (*registryv1.HeartbeatResponse, error) {
+func (l local) Heartbeat(_ context.Context,
+	r *registryv1.HeartbeatRequest) (*registryv1.HeartbeatResponse, error) {
 	if err := l.speaksFor(r.Participant); err != nil {
 		return nil, err
 	}
@@ -63,7 +68,8 @@ func (l local) Heartbeat(_ context.Context, r *registryv1.HeartbeatRequest) (*re
 	// lacks, does not matter.
 	ctx, err := l.app.CreateQueryContextWithCheckHeader(0, false, false)
 	if err != nil {
-		return nil, status.Errorf(codes.Unavailable, "no committed block to sign a heartbeat about yet: %v", err)
+		return nil, status.Errorf(codes.Unavailable, "no committed block to sign a heartbeat "+
+			"about yet: %v", err)
 	}
 	last, err := l.app.Beacon.Latest(ctx)
 	if err != nil {
@@ -73,7 +79,8 @@ func (l local) Heartbeat(_ context.Context, r *registryv1.HeartbeatRequest) (*re
 	if err != nil {
 		return nil, status.Error(codes.Internal, err.Error())
 	}
-	signature, err := registry.Beat(l.app.self.consensus, l.app.ChainID(), r.Participant, r.Epoch, last.Height, value)
+	signature, err := registry.Beat(l.app.self.consensus, l.app.ChainID(), r.Participant,
+		r.Epoch, last.Height, value)
 	if err != nil {
 		return nil, status.Error(codes.Unavailable, err.Error())
 	}
@@ -81,16 +88,19 @@ func (l local) Heartbeat(_ context.Context, r *registryv1.HeartbeatRequest) (*re
 }
 
 // Possession proves the keys that this node would validate with.
-func (l local) Possession(_ context.Context, r *registryv1.PossessionRequest) (*registryv1.PossessionResponse, error) {
+func (l local) Possession(_ context.Context,
+	r *registryv1.PossessionRequest) (*registryv1.PossessionResponse, error) {
 	if err := l.speaksFor(r.Participant); err != nil {
 		return nil, err
 	}
 	self := l.app.self
 	if self.vrf == nil {
-		return nil, status.Errorf(codes.FailedPrecondition, "this node has no VRF key at %s", self.vrfPath)
+		return nil, status.Errorf(codes.FailedPrecondition, "this node has no VRF key at %s",
+			self.vrfPath)
 	}
 	consensusKey, vrfKey := self.consensus[ed25519.SeedSize:], self.vrf[ed25519.SeedSize:]
-	forConsensus := seed.Possession(l.app.ChainID(), registry.RoleConsensus, r.Participant, consensusKey)
+	forConsensus := seed.Possession(l.app.ChainID(), registry.RoleConsensus,
+		r.Participant, consensusKey)
 	forVRF := seed.Possession(l.app.ChainID(), registry.RoleVRF, r.Participant, vrfKey)
 	return &registryv1.PossessionResponse{
 		ConsensusKey:   consensusKey,

@@ -20,20 +20,21 @@ import (
 )
 
 const (
-	// poolSize and poolBytes are how many transactions wait at most, unless configured otherwise, and how many bytes
-	// they have together.
+	// poolSize and poolBytes are how many transactions wait at most, unless configured otherwise,
+	// and how many bytes they have together.
 	poolSize  = 5_000
 	poolBytes = 256 << 20
-	// CometPoolSize and CometPoolBytes are what CometBFT's own list has to have room for: what waits here and what gave
-	// way since the last block, which CometBFT holds until it has it checked again. It says that a transaction was taken
-	// before it looks for room a second time, and drops it silently when it finds none; so this pool has to be the one
-	// that is full first.
+	// CometPoolSize and CometPoolBytes are what CometBFT's own list has to have room for: what
+	// waits here and what gave way since the last block, which CometBFT holds until it has it
+	// checked again. It says that a transaction was taken before it looks for room a second time,
+	// and drops it silently when it finds none; so this pool has to be the one that is full first.
 	CometPoolSize  = 3 * poolSize
 	CometPoolBytes = 3 * poolBytes
 	// laneRoom is how many transactions of one participant's duties wait at most.
 	laneRoom = 64
-	// outbid is by which part a payment has to be dearer than the one that gives way to it: an eighth. Else a flood of
-	// payments, each a little dearer than the last, would fill CometBFT's list between two blocks.
+	// outbid is by which part a payment has to be dearer than the one that gives way to it: an
+	// eighth. Else a flood of payments, each a little dearer than the last, would fill CometBFT's
+	// list between two blocks.
 	outbid = 8
 )
 
@@ -46,14 +47,15 @@ type waiting struct {
 	sender   string
 	sequence uint64
 	place    place
-	// floor is the least urgent place of this transaction and of those of its sender that have to go before it.
+	// floor is the least urgent place of this transaction and of those of its sender that have to
+	// go before it.
 	floor place
 }
 
-// pool holds the transactions that wait for a block: for each sender in the order of their sequence numbers. When it is
-// full, the least urgent gives way to a more urgent one. Urgent is first what is owed by those with weight, then what
-// pays, by price, then what is owed by newcomers. Of what is owed, one transaction of each participant comes before
-// anybody's second.
+// pool holds the transactions that wait for a block: for each sender in the order of their sequence
+// numbers. When it is full, the least urgent gives way to a more urgent one. Urgent is first what
+// is owed by those with weight, then what pays, by price, then what is owed by newcomers. Of what
+// is owed, one transaction of each participant comes before anybody's second.
 //
 // Every node has to use it, proposers or not: executing a block takes its
 // transactions out of the pool, and an error there would be part of the result.
@@ -70,8 +72,8 @@ type pool struct {
 	// gaveWay counts evictions since the last block for those without weight.
 	gaveWay int
 
-	// decided are the transactions of the block that was executed and is not committed yet. Executing and committing
-	// never overlap, so that no lock is needed.
+	// decided are the transactions of the block that was executed and is not committed yet.
+	// Executing and committing never overlap, so that no lock is needed.
 	decided []sdk.Tx
 }
 
@@ -82,7 +84,8 @@ func newPool(size int) *pool {
 	if size <= 0 {
 		size = poolSize
 	}
-	return &pool{size: size, bytes: poolBytes, chains: make(map[string][]*waiting), lanes: make(map[string]int)}
+	return &pool{size: size, bytes: poolBytes, chains: make(map[string][]*waiting),
+		lanes: make(map[string]int)}
 }
 
 // CountTx is how many transactions wait.
@@ -92,7 +95,8 @@ func (p *pool) CountTx() int {
 	return p.count
 }
 
-// Insert takes a transaction in that the ante handler gave a place, and lets others give way to it if it has to.
+// Insert takes a transaction in that the ante handler gave a place, and lets others give way to it
+// if it has to.
 func (p *pool) Insert(ctx context.Context, tx sdk.Tx, option mempool.InsertOption) error {
 	sender, sequence, err := firstSigner(tx)
 	if err != nil {
@@ -103,7 +107,8 @@ func (p *pool) Insert(ctx context.Context, tx sdk.Tx, option mempool.InsertOptio
 	if !ok {
 		return errors.New("app: a transaction without a place in the pool")
 	}
-	w := &waiting{tx: tx, hash: sha256.Sum256(c.TxBytes()), size: len(c.TxBytes()), gas: option.GasWanted,
+	w := &waiting{tx: tx, hash: sha256.Sum256(c.TxBytes()), size: len(c.TxBytes()),
+		gas:    option.GasWanted,
 		sender: sender, sequence: sequence, place: at}
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -139,16 +144,20 @@ func (p *pool) victims(sender string, size int, at place) (all []*waiting, err e
 	most := max(1, min(laneRoom, p.size/8))
 	switch {
 	case at.free() && p.lanes[at.participant] >= most:
-		return nil, errorsmod.Wrapf(sdkerrors.ErrMempoolIsFull, "%d transactions of %s wait, at most %d; put several messages into one", p.lanes[at.participant], at.participant, most)
+		return nil, errorsmod.Wrapf(sdkerrors.ErrMempoolIsFull, "%d transactions of %s wait, at "+
+			"most %d; put several messages into one", p.lanes[at.participant], at.participant, most)
 	case !at.free() && len(p.chains[sender]) >= max(1, p.size/4):
-		return nil, errorsmod.Wrapf(sdkerrors.ErrMempoolIsFull, "%d transactions of this sender wait; send it again in a moment", len(p.chains[sender]))
+		return nil, errorsmod.Wrapf(sdkerrors.ErrMempoolIsFull, "%d transactions of this sender "+
+			"wait; send it again in a moment", len(p.chains[sender]))
 	}
 	count, held := p.count+1, p.held+size
 	dropped := make(map[string]int)
 	for count > p.size || held > p.bytes {
 		v := p.least(sender, dropped)
-		if v == nil || !p.outranks(at, v, dropped) || at.class != owedWithWeight && p.gaveWay+len(all) >= p.size/2 {
-			return nil, errorsmod.Wrapf(sdkerrors.ErrMempoolIsFull, "%d transactions wait on this node and none is less urgent; send it again in a moment", p.count)
+		if v == nil || !p.outranks(at, v, dropped) || at.class != owedWithWeight &&
+			p.gaveWay+len(all) >= p.size/2 {
+			return nil, errorsmod.Wrapf(sdkerrors.ErrMempoolIsFull, "%d transactions wait on "+
+				"this node and none is less urgent; send it again in a moment", p.count)
 		}
 		all = append(all, v)
 		dropped[v.sender]++
@@ -168,8 +177,8 @@ func (p *pool) round(at place, dropped map[string]int) int {
 	return p.lanes[at.participant] - dropped[at.participant+lanePrefix]
 }
 
-// least finds the least urgent last transaction of any sender but one. Only a last one may go: those behind it could
-// not enter a block.
+// least finds the least urgent last transaction of any sender but one. Only a last one may go:
+// those behind it could not enter a block.
 func (p *pool) least(but string, dropped map[string]int) (least *waiting) {
 	for sender, chain := range p.chains {
 		n := len(chain) - dropped[sender]
@@ -183,7 +192,8 @@ func (p *pool) least(but string, dropped map[string]int) (least *waiting) {
 	return least
 }
 
-// compare orders two waiting transactions by urgency; equal ones by who came, to be the same on each walk of the map.
+// compare orders two waiting transactions by urgency; equal ones by who came, to be the same on
+// each walk of the map.
 func (p *pool) compare(a, b *waiting, dropped map[string]int) int {
 	return cmp.Or(
 		cmp.Compare(a.floor.class, b.floor.class),
@@ -207,7 +217,8 @@ func (p *pool) outranks(at place, v *waiting, dropped map[string]int) bool {
 
 // find returns where a sequence stands, or would stand, among its sender's transactions.
 func (p *pool) find(sender string, sequence uint64) (at int, found bool) {
-	return slices.BinarySearchFunc(p.chains[sender], sequence, func(w *waiting, sequence uint64) int { return cmp.Compare(w.sequence, sequence) })
+	return slices.BinarySearchFunc(p.chains[sender], sequence,
+		func(w *waiting, sequence uint64) int { return cmp.Compare(w.sequence, sequence) })
 }
 
 func (p *pool) add(w *waiting) {
@@ -307,8 +318,8 @@ func (p *pool) Remove(tx sdk.Tx) error {
 	return nil
 }
 
-// RemoveWithReason is Remove, and remembers what a block holds. What fails when it is checked again may have given way
-// to another before.
+// RemoveWithReason is Remove, and remembers what a block holds. What fails when it is checked again
+// may have given way to another before.
 func (p *pool) RemoveWithReason(_ context.Context, tx sdk.Tx, reason mempool.RemoveReason) error {
 	if reason.Caller == mempool.CallerRunTxRecheck {
 		if !errors.Is(reason.Error, sdkerrors.ErrMempoolIsFull) {
@@ -323,9 +334,10 @@ func (p *pool) RemoveWithReason(_ context.Context, tx sdk.Tx, reason mempool.Rem
 	return err
 }
 
-// committed takes the transactions of the block out once more. Until its commit, one of them that gossip brings late
-// is still valid against the state of checks and enters the pool; CometBFT drops it from its own list with the block
-// and never has it checked again. Here it would stay for good and hold back whatever its sender sends later.
+// committed takes the transactions of the block out once more. Until its commit, one of them that
+// gossip brings late is still valid against the state of checks and enters the pool; CometBFT drops
+// it from its own list with the block and never has it checked again. Here it would stay for good
+// and hold back whatever its sender sends later.
 func (p *pool) committed() {
 	for _, tx := range p.decided {
 		_ = p.Remove(tx) // not being there is the rule
@@ -367,8 +379,9 @@ func (i iterator) Next() mempool.Iterator {
 	return i[1:]
 }
 
-// firstSigner reads from a transaction's messages who signed it first, and that account's sequence number. The SDK's
-// own way goes by the public keys in it, which senders may leave out once the chain knows them.
+// firstSigner reads from a transaction's messages who signed it first, and that account's sequence
+// number. The SDK's own way goes by the public keys in it, which senders may leave out once the
+// chain knows them.
 func firstSigner(tx sdk.Tx) (sender string, sequence uint64, err error) {
 	signed, ok := tx.(signing.SigVerifiableTx)
 	if !ok {
@@ -383,7 +396,8 @@ func firstSigner(tx sdk.Tx) (sender string, sequence uint64, err error) {
 		return "", 0, fmt.Errorf("app: %w", err)
 	}
 	if len(signatures) != len(addresses) || len(addresses) == 0 {
-		return "", 0, fmt.Errorf("app: %d signatures of %d signers", len(signatures), len(addresses))
+		return "", 0, fmt.Errorf("app: %d signatures of %d signers",
+			len(signatures), len(addresses))
 	}
 	return string(addresses[0]), signatures[0].Sequence, nil
 }

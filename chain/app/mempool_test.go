@@ -13,9 +13,9 @@ import (
 	"github.com/assaynet/assay/chain/x/beacon"
 )
 
-// Gossip may bring a transaction to a node between the block that holds it and that block's commit. The node's state of
-// checks, which knows the sender's one before, welcomes it. It must not stay, or it holds back everything that its
-// sender sends later.
+// Gossip may bring a transaction to a node between the block that holds it and that block's commit.
+// The node's state of checks, which knows the sender's one before, welcomes it. It must not stay,
+// or it holds back everything that its sender sends later.
 func TestLateGossipHoldsNobodyBack(t *testing.T) {
 	d := drive(t, "alice", "bob")
 	d.blocks(1)
@@ -23,7 +23,8 @@ func TestLateGossipHoldsNobodyBack(t *testing.T) {
 	for d.proposer() != alice {
 		d.blocks(1)
 	}
-	early, late := d.sign(alice, paid, transfer(alice, bob)), d.sign(alice, paid.then(1), transfer(alice, bob))
+	early, late := d.sign(alice, paid, transfer(alice, bob)),
+		d.sign(alice, paid.then(1), transfer(alice, bob))
 	check(t, alice, early)
 	check(t, alice, late)
 	check(t, bob, early)
@@ -51,7 +52,8 @@ func TestLateGossipHoldsNobodyBack(t *testing.T) {
 	}
 }
 
-// A node without room says so before it does anything: the same transaction is welcome as soon as there is room.
+// A node without room says so before it does anything: the same transaction is welcome as soon as
+// there is room.
 func TestAFullPoolRefusesAndForgets(t *testing.T) {
 	d := drive(t, "alice", "bob")
 	alice, bob := d.validators[0], d.validators[1]
@@ -65,7 +67,8 @@ func TestAFullPoolRefusesAndForgets(t *testing.T) {
 	check(t, alice, all[1])
 	full := sdkerrors.ErrMempoolIsFull
 	for range 2 { // a refusal leaves no mark on the state of checks
-		if r := checked(t, alice, all[2]); r.Codespace != full.Codespace() || r.Code != full.ABCICode() {
+		if r := checked(t, alice, all[2]); r.Codespace != full.Codespace() ||
+			r.Code != full.ABCICode() {
 			t.Fatalf("code %d of %s (%s), want a full mempool", r.Code, r.Codespace, r.Log)
 		}
 	}
@@ -75,7 +78,8 @@ func TestAFullPoolRefusesAndForgets(t *testing.T) {
 	}
 	d.blocks(1) // bob has heard of none
 	for _, tx := range all[:2] {
-		if r, err := alice.CheckTx(&abci.RequestCheckTx{Tx: tx, Type: abci.CheckTxType_Recheck}); err != nil || r.Code != 0 {
+		if r, err := alice.CheckTx(&abci.RequestCheckTx{Tx: tx,
+			Type: abci.CheckTxType_Recheck}); err != nil || r.Code != 0 {
 			t.Fatal(r, err)
 		}
 	}

@@ -12,9 +12,10 @@ import (
 	"github.com/cosmos/cosmos-sdk/types/mempool"
 )
 
-// While others wait, the lane takes at most laneShare of shareUnit of a block's bytes and of its gas, so that
-// governance and payments go on while many duties are due. What one side leaves free, the other may use. The largest
-// duty fits into the lane's share of the smallest block that governance may choose.
+// While others wait, the lane takes at most laneShare of shareUnit of a block's bytes and of its
+// gas, so that governance and payments go on while many duties are due. What one side leaves free,
+// the other may use. The largest duty fits into the lane's share of the smallest block that
+// governance may choose.
 const (
 	laneShare = 3
 	shareUnit = 4
@@ -56,7 +57,8 @@ type candidate struct {
 	protocol bool
 }
 
-// fits reports whether the block still takes a candidate, within whether it takes it in the lane's share.
+// fits reports whether the block still takes a candidate, within whether it takes it in the lane's
+// share.
 func (b budget) fits(c candidate) bool {
 	return c.bytes <= b.bytes && c.openings <= b.openings && (!b.limited || c.gas <= b.gas)
 }
@@ -78,9 +80,11 @@ func (b *budget) take(c candidate) {
 }
 
 // prepare makes a block: the proof, then what waits.
-func (p proposals) prepare(ctx sdk.Context, req *abci.RequestPrepareProposal) (*abci.ResponsePrepareProposal, error) {
+func (p proposals) prepare(ctx sdk.Context,
+	req *abci.RequestPrepareProposal) (*abci.ResponsePrepareProposal, error) {
 	if p.app.self.vrf == nil {
-		return nil, fmt.Errorf("app: cannot propose block %d: there is no VRF key at %s", req.Height, p.app.self.vrfPath)
+		return nil, fmt.Errorf("app: cannot propose block %d: there is no VRF key at %s",
+			req.Height, p.app.self.vrfPath)
 	}
 	proof, err := p.app.Beacon.Prove(ctx, req.ProposerAddress, p.app.self.vrf)
 	if err != nil {
@@ -94,7 +98,8 @@ func (p proposals) prepare(ctx sdk.Context, req *abci.RequestPrepareProposal) (*
 	if err != nil {
 		return nil, err
 	}
-	f := filling{app: p.app, free: newBudget(ctx, req.MaxTxBytes-protoSize(len(proof)), openings), txs: [][]byte{proof}}
+	f := filling{app: p.app, free: newBudget(ctx, req.MaxTxBytes-protoSize(len(proof)), openings),
+		txs: [][]byte{proof}}
 	f.fill(p.pool.senders(), last.Value)
 	for _, tx := range f.invalid {
 		if err := p.pool.Remove(tx); err != nil && !errors.Is(err, mempool.ErrTxNotFound) {
@@ -112,9 +117,11 @@ func protoSize(n int) int64 {
 func uvarintSize(n uint64) int { return (bits.Len64(n|1) + 6) / 7 }
 
 // process judges a proposal. A rejected one costs its proposer the round.
-func (p proposals) process(ctx sdk.Context, req *abci.RequestProcessProposal) (*abci.ResponseProcessProposal, error) {
+func (p proposals) process(ctx sdk.Context,
+	req *abci.RequestProcessProposal) (*abci.ResponseProcessProposal, error) {
 	if err := p.judge(ctx, req); err != nil {
-		ctx.Logger().Error("rejected a proposal", "height", req.Height, "proposer", fmt.Sprintf("%X", req.ProposerAddress), "reason", err.Error())
+		ctx.Logger().Error("rejected a proposal", "height", req.Height, "proposer",
+			fmt.Sprintf("%X", req.ProposerAddress), "reason", err.Error())
 		return &abci.ResponseProcessProposal{Status: abci.ResponseProcessProposal_REJECT}, nil
 	}
 	return &abci.ResponseProcessProposal{Status: abci.ResponseProcessProposal_ACCEPT}, nil
@@ -140,7 +147,8 @@ func (p proposals) judge(ctx sdk.Context, req *abci.RequestProcessProposal) erro
 		}
 		c := candidate{gas: gas, openings: openings(tx)}
 		if !free.fits(c) {
-			return fmt.Errorf("app: transaction %d: the block's gas or its %d bytes of openings are used up", i+1, limit)
+			return fmt.Errorf("app: transaction %d: the block's gas or its %d bytes of openings "+
+				"are used up", i+1, limit)
 		}
 		free.take(c)
 	}

@@ -41,14 +41,16 @@ func TestEveryBlockCarriesAProof(t *testing.T) {
 			t.Fatalf("%d transactions in an idle block", len(d.results))
 		}
 		if r := d.results[0]; r.Code != 0 || r.GasUsed != 0 || r.GasWanted != 0 {
-			t.Fatalf("height %d: the proof has code %d (%s), gas %d of %d", d.height, r.Code, r.Log, r.GasUsed, r.GasWanted)
+			t.Fatalf("height %d: the proof has code %d (%s), gas %d of %d", d.height, r.Code, r.Log,
+				r.GasUsed, r.GasWanted)
 		}
 		o, err := v.Beacon.Output(v.ctx(t), d.height)
 		if err != nil {
 			t.Fatal(err)
 		}
 		value = seed.BeaconValue(chainID, uint64(d.height), value, o.Beta, p.address)
-		if !bytes.Equal(o.Proposer, p.address) || !bytes.Equal(o.Value, value[:]) || o.Share != 1<<31 {
+		if !bytes.Equal(o.Proposer, p.address) || !bytes.Equal(o.Value, value[:]) ||
+			o.Share != 1<<31 {
 			t.Fatalf("height %d: %v", d.height, o)
 		}
 	}
@@ -75,7 +77,8 @@ func TestProposalsWithoutTheProofAreRejected(t *testing.T) {
 			t.Fatal(err)
 		}
 		alpha := seed.BeaconAlpha(chainID, uint64(height), seed.Seed(last.Value))
-		return encode(t, &beaconv1.MsgPublish{Proposer: name, Proof: vrf.Prove(vrfKeyOf(t, v), alpha[:])})
+		return encode(t, &beaconv1.MsgPublish{Proposer: name,
+			Proof: vrf.Prove(vrfKeyOf(t, v), alpha[:])})
 	}
 	own := sdk.AccAddress(proposer.address).String()
 	if !bytes.Equal(proof(proposer, own, d.height+1), good) {
@@ -83,18 +86,21 @@ func TestProposalsWithoutTheProofAreRejected(t *testing.T) {
 	}
 	payment := d.sign(proposer, paid, transfer(proposer, other))
 	for name, txs := range map[string][][]byte{
-		"nothing":                     {},
-		"another's key":               {proof(other, own, d.height+1)},
-		"another's proof":             {proof(other, sdk.AccAddress(other.address).String(), d.height+1)},
+		"nothing":       {},
+		"another's key": {proof(other, own, d.height+1)},
+		"another's proof": {proof(other, sdk.AccAddress(other.address).String(),
+			d.height+1)},
 		"the proof of another height": {proof(proposer, own, d.height+2)},
 		"the proof twice":             {good, good},
 		"a payment first":             {payment, good},
 		"only a payment":              {payment},
 		"a fee with the proof":        {withGas(t, good)},
-		"a proof hidden in authz":     {good, d.sign(proposer, paid.then(0), exec(t, proposer.Address, &beaconv1.MsgPublish{Proposer: own}))},
-		"an unsigned payment":         {good, unsigned(t, transfer(proposer, other))},
-		"noise":                       {good, []byte("noise")},
-		"one payment twice":           {good, payment, payment},
+		"a proof hidden in authz": {good,
+			d.sign(proposer, paid.then(0),
+				exec(t, proposer.Address, &beaconv1.MsgPublish{Proposer: own}))},
+		"an unsigned payment": {good, unsigned(t, transfer(proposer, other))},
+		"noise":               {good, []byte("noise")},
+		"one payment twice":   {good, payment, payment},
 	} {
 		t.Run(name, func(t *testing.T) {
 			for _, v := range d.validators {
@@ -122,7 +128,8 @@ func TestDecidedBlockWithoutTheProofStopsTheNode(t *testing.T) {
 	damaged[len(damaged)-6] ^= 1 // within the proof or its frame, behind which an empty fee follows
 	for name, txs := range map[string][][]byte{"none": nil, "damaged": {damaged}} {
 		_, err := d.validators[0].FinalizeBlock(&abci.RequestFinalizeBlock{
-			Height: d.height + 1, Time: d.now.Add(d.interval), ProposerAddress: d.proposer().address, Txs: txs,
+			Height: d.height + 1, Time: d.now.Add(d.interval),
+			ProposerAddress: d.proposer().address, Txs: txs,
 		})
 		if err == nil {
 			t.Errorf("%s: executed", name)
@@ -139,12 +146,15 @@ func TestProofsFromClientsAreRefused(t *testing.T) {
 	proof := d.prepare(1 << 20)[0]
 	for name, tx := range map[string][]byte{
 		"the proposer's own": proof,
-		"signed":             d.sign(v, paid, &beaconv1.MsgPublish{Proposer: v.Address, Proof: make([]byte, vrf.ProofSize)}),
-		"within authz":       d.sign(v, paid, exec(t, v.Address, &beaconv1.MsgPublish{Proposer: v.Address})),
+		"signed": d.sign(v, paid,
+			&beaconv1.MsgPublish{Proposer: v.Address, Proof: make([]byte, vrf.ProofSize)}),
+		"within authz": d.sign(v, paid,
+			exec(t, v.Address, &beaconv1.MsgPublish{Proposer: v.Address})),
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := checked(t, v, tx)
-			if r.Codespace != app.ErrProofSubmitted.Codespace() || r.Code != app.ErrProofSubmitted.ABCICode() {
+			if r.Codespace != app.ErrProofSubmitted.Codespace() ||
+				r.Code != app.ErrProofSubmitted.ABCICode() {
 				t.Errorf("code %s/%d: %s", r.Codespace, r.Code, r.Log)
 			}
 			if !strings.Contains(r.Log, "cannot be submitted") {
@@ -157,10 +167,12 @@ func TestProofsFromClientsAreRefused(t *testing.T) {
 	}
 	// A block that somebody puts one into is rejected, so it never runs; if it
 	// ran, it would fail.
-	if d.accepts(v, [][]byte{proof, d.sign(v, paid, exec(t, v.Address, &beaconv1.MsgPublish{Proposer: v.Address}))}) {
+	if d.accepts(v, [][]byte{proof,
+		d.sign(v, paid, exec(t, v.Address, &beaconv1.MsgPublish{Proposer: v.Address}))}) {
 		t.Error("accepted within authz")
 	}
-	d.decide([][]byte{d.prepare(1 << 20)[0], d.sign(v, paid, exec(t, v.Address, &beaconv1.MsgPublish{Proposer: v.Address}))})
+	d.decide([][]byte{d.prepare(1 << 20)[0],
+		d.sign(v, paid, exec(t, v.Address, &beaconv1.MsgPublish{Proposer: v.Address}))})
 	if d.results[0].Code != 0 || d.results[1].Code == 0 {
 		t.Errorf("codes %d, %d; want 0 and an error", d.results[0].Code, d.results[1].Code)
 	}
@@ -208,8 +220,10 @@ func TestShareOfTheLane(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	// room for all four, three of them in the lane's share, and for a payment only where the fourth would be
-	size := cmttypes.ComputeProtoSizeForTxs(cmttypes.ToTxs([][]byte{d.prepare(1 << 20)[0], owed, owed, owed, owed})) + 100
+	// room for all four, three of them in the lane's share, and for a payment only where the fourth
+	// would be
+	size := cmttypes.ComputeProtoSizeForTxs(cmttypes.ToTxs([][]byte{d.prepare(1 << 20)[0], owed,
+		owed, owed, owed})) + 100
 	if n := len(d.prepare(size)) - 1; n != 4 {
 		t.Errorf("%d transactions of the lane in an otherwise empty block, want 4", n)
 	}

@@ -31,7 +31,8 @@ import (
 	"github.com/assaynet/assay/chain/x/collateral"
 )
 
-// newcomer is somebody outside the genesis whom an operator gave some coins, and the message that registers it.
+// newcomer is somebody outside the genesis whom an operator gave some coins, and the message that
+// registers it.
 func (d *driver) newcomer(name string, coins math.Int) (*validator, *registryv1.MsgRegister) {
 	d.t.Helper()
 	from := d.validators[0]
@@ -40,10 +41,12 @@ func (d *driver) newcomer(name string, coins math.Int) (*validator, *registryv1.
 	if err != nil {
 		d.t.Fatal(err)
 	}
-	d.must(d.sign(from, paid, &banktypes.MsgSend{FromAddress: from.Address, ToAddress: p.Address, Amount: sdk.NewCoins(sdk.NewCoin(app.Denom, coins))}))
+	d.must(d.sign(from, paid, &banktypes.MsgSend{FromAddress: from.Address, ToAddress: p.Address,
+		Amount: sdk.NewCoins(sdk.NewCoin(app.Denom, coins))}))
 	r, possession := p.Registry()
 	return &validator{App: from.App, Participant: p, dir: dir, keys: keys}, &registryv1.MsgRegister{
-		Address: p.Address, Moniker: p.Moniker, ConsensusKey: r.ConsensusKey, VrfKey: r.VrfKey, HostKey: r.HostKey, Possession: possession,
+		Address: p.Address, Moniker: p.Moniker, ConsensusKey: r.ConsensusKey, VrfKey: r.VrfKey,
+		HostKey: r.HostKey, Possession: possession,
 	}
 }
 
@@ -51,11 +54,13 @@ func (d *driver) newcomer(name string, coins math.Int) (*validator, *registryv1.
 func (d *driver) balance(address string) math.Int {
 	d.t.Helper()
 	var r banktypes.QueryBalanceResponse
-	d.validators[0].query(d.t, "/cosmos.bank.v1beta1.Query/Balance", &banktypes.QueryBalanceRequest{Address: address, Denom: app.Denom}, &r)
+	d.validators[0].query(d.t, "/cosmos.bank.v1beta1.Query/Balance",
+		&banktypes.QueryBalanceRequest{Address: address, Denom: app.Denom}, &r)
 	return r.Balance.Amount
 }
 
-// A deposit is locked with the registration, stays where it is while the record does, and nobody else's message reaches it.
+// A deposit is locked with the registration, stays where it is while the record does, and nobody
+// else's message reaches it.
 func TestRegistrationOnTheRealApplication(t *testing.T) {
 	d := drive(t, "alice")
 	d.blocks(1)
@@ -64,25 +69,30 @@ func TestRegistrationOnTheRealApplication(t *testing.T) {
 	d.must(d.sign(bob, paid, register))
 	account := func() collateralv1.QueryAccountResponse {
 		var a collateralv1.QueryAccountResponse
-		alice.query(t, "/assay.collateral.v1.Query/Account", &collateralv1.QueryAccountRequest{Address: bob.Address}, &a)
+		alice.query(t, "/assay.collateral.v1.Query/Account",
+			&collateralv1.QueryAccountRequest{Address: bob.Address}, &a)
 		return a
 	}
 	if a := account(); !a.Account.Deposit.Equal(genesis.CPC(1)) || !a.Free.IsZero() {
 		t.Errorf("after registering: %v", a)
 	}
-	d.must(d.sign(bob, paid, &collateralv1.MsgDeposit{Address: bob.Address, Amount: genesis.CPC(1)}))
+	d.must(d.sign(bob, paid, &collateralv1.MsgDeposit{Address: bob.Address,
+		Amount: genesis.CPC(1)}))
 	if a := account(); !a.Account.Deposit.Equal(genesis.CPC(2)) || !a.Free.Equal(genesis.CPC(1)) {
 		t.Errorf("after depositing: %v", a)
 	}
 	// withdrawing what is locked
-	d.refused(d.sign(bob, paid, &collateralv1.MsgWithdraw{Address: bob.Address, Amount: genesis.CPC(2)}), `locked for the purpose "registration"`)
+	d.refused(d.sign(bob, paid, &collateralv1.MsgWithdraw{Address: bob.Address,
+		Amount: genesis.CPC(2)}), `locked for the purpose "registration"`)
 	// paying the module's account
 	d.refused(d.sign(bob, paid, &banktypes.MsgSend{
-		FromAddress: bob.Address, ToAddress: authtypes.NewModuleAddress(collateral.Name).String(), Amount: sdk.NewCoins(sdk.NewInt64Coin(app.Denom, 1)),
+		FromAddress: bob.Address, ToAddress: authtypes.NewModuleAddress(collateral.Name).String(),
+		Amount: sdk.NewCoins(sdk.NewInt64Coin(app.Denom, 1)),
 	}), "not allowed to receive funds")
 	d.must(d.sign(bob, paid, &registryv1.MsgLeave{Address: bob.Address}))
 	d.blocks(1)
-	if left, err := alice.App.Registry.Get(alice.ctx(t), bob.Address); err != nil || left.LeftFrom == 0 {
+	if left, err := alice.App.Registry.Get(alice.ctx(t), bob.Address); err != nil ||
+		left.LeftFrom == 0 {
 		t.Errorf("after leaving: %v, %v", left, err)
 	}
 	if err := alice.Collateral.Check(alice.ctx(t)); err != nil {
@@ -100,7 +110,9 @@ func TestC14ANameWithoutADeposit(t *testing.T) {
 	}
 	d.blocks(1)
 	last := d.results[len(d.results)-1]
-	if last.Code != 10 || last.Codespace != "registry" || !strings.Contains(last.Log, "assay tx bank send") || !strings.Contains(last.Log, "acpc too little") {
+	if last.Code != 10 || last.Codespace != "registry" ||
+		!strings.Contains(last.Log, "assay tx bank send") ||
+		!strings.Contains(last.Log, "acpc too little") {
 		t.Errorf("%s %d: %s", last.Codespace, last.Code, last.Log)
 	}
 }
@@ -111,7 +123,8 @@ func TestAHotKeyPaysByAllowance(t *testing.T) {
 	d.blocks(1)
 	alice := d.validators[0]
 	var r feegrant.QueryAllowanceResponse
-	alice.query(t, "/cosmos.feegrant.v1beta1.Query/Allowance", &feegrant.QueryAllowanceRequest{Granter: alice.Address, Grantee: alice.Hot}, &r)
+	alice.query(t, "/cosmos.feegrant.v1beta1.Query/Allowance",
+		&feegrant.QueryAllowanceRequest{Granter: alice.Address, Grantee: alice.Hot}, &r)
 	if r.Allowance == nil || r.Allowance.Granter != alice.Address {
 		t.Fatalf("no allowance: %v", r)
 	}
@@ -120,14 +133,15 @@ func TestAHotKeyPaysByAllowance(t *testing.T) {
 	}
 }
 
-// C21: SECURITY.md left out that a stolen hot key replaces the list of machines. What the key may send is what is said
-// there.
+// C21: SECURITY.md left out that a stolen hot key replaces the list of machines. What the key may
+// send is what is said there.
 func TestC21WhatAHotKeyMaySend(t *testing.T) {
 	d := drive(t, "alice")
 	d.blocks(1)
 	alice := d.validators[0]
 	var r authz.QueryGrantsResponse
-	alice.query(t, "/cosmos.authz.v1beta1.Query/Grants", &authz.QueryGrantsRequest{Granter: alice.Address, Grantee: alice.Hot}, &r)
+	alice.query(t, "/cosmos.authz.v1beta1.Query/Grants",
+		&authz.QueryGrantsRequest{Granter: alice.Address, Grantee: alice.Hot}, &r)
 	if len(r.Grants) != len(sprintv1.DutyURLs()) {
 		t.Errorf("%d grants", len(r.Grants))
 	}
@@ -144,17 +158,21 @@ func TestC21WhatAHotKeyMaySend(t *testing.T) {
 			t.Fatal(err)
 		}
 		want := map[string]string{
-			sdk.MsgTypeURL(&sprintv1.MsgReady{}):         "send the participant's protocol messages",
-			sdk.MsgTypeURL(&sprintv1.MsgCommit{}):        "commit nonsense",
-			sdk.MsgTypeURL(&sprintv1.MsgOpen{}):          "send the participant's protocol messages",
+			sdk.MsgTypeURL(
+				&sprintv1.MsgReady{}): "send the participant's protocol messages",
+			sdk.MsgTypeURL(&sprintv1.MsgCommit{}): "commit nonsense",
+			sdk.MsgTypeURL(
+				&sprintv1.MsgOpen{}): "send the participant's protocol messages",
 			sdk.MsgTypeURL(&sprintv1.MsgCommitVerdict{}): "reveal nothing",
 			sdk.MsgTypeURL(&sprintv1.MsgRevealVerdict{}): "reveal nothing",
-			sdk.MsgTypeURL(&sprintv1.MsgOpenMiddles{}):   "send the participant's protocol messages",
-			sdk.MsgTypeURL(&sprintv1.MsgDispute{}):       "name honest leaves",
-			sdk.MsgTypeURL(&registryv1.MsgSetNodes{}):    "replace the list of machines",
+			sdk.MsgTypeURL(
+				&sprintv1.MsgOpenMiddles{}): "send the participant's protocol messages",
+			sdk.MsgTypeURL(&sprintv1.MsgDispute{}):    "name honest leaves",
+			sdk.MsgTypeURL(&registryv1.MsgSetNodes{}): "replace the list of machines",
 		}[granted.Msg]
 		if want == "" || !strings.Contains(said, want) {
-			t.Errorf("SECURITY.md does not say %q of a stolen hot key, which may send %s", want, granted.Msg)
+			t.Errorf("SECURITY.md does not say %q of a stolen hot key, which may send %s",
+				want, granted.Msg)
 		}
 	}
 }
@@ -165,13 +183,17 @@ func TestANewChainFromAnExport(t *testing.T) {
 	d := drive(t, "alice", "bob")
 	alice, bob := d.validators[0], d.validators[1]
 	d.blocks(3)
-	// What must come along: a registration with its deposit, a free deposit. What must not: a proposal, fees, an epoch.
+	// What must come along: a registration with its deposit, a free deposit. What must not: a
+	// proposal, fees, an epoch.
 	carol, register := d.newcomer("carol", genesis.CPC(5))
 	d.must(d.sign(carol, paid, register))
-	d.must(d.sign(bob, paid, &collateralv1.MsgDeposit{Address: bob.Address, Amount: genesis.CPC(7)}))
+	d.must(d.sign(bob, paid, &collateralv1.MsgDeposit{Address: bob.Address,
+		Amount: genesis.CPC(7)}))
 	proposed := d.balance(alice.Address)
-	proposal, err := govv1.NewMsgSubmitProposal([]sdk.Msg{&registryv1.MsgUpdateParams{Authority: app.Authority(), Params: d.registryParams()}},
-		sdk.NewCoins(sdk.NewCoin(app.Denom, genesis.CPC(20))), alice.Address, "", "a proposal", "that stays behind", false)
+	proposal, err := govv1.NewMsgSubmitProposal([]sdk.Msg{
+		&registryv1.MsgUpdateParams{Authority: app.Authority(), Params: d.registryParams()}},
+		sdk.NewCoins(sdk.NewCoin(app.Denom, genesis.CPC(20))), alice.Address, "", "a proposal",
+		"that stays behind", false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -181,7 +203,8 @@ func TestANewChainFromAnExport(t *testing.T) {
 	d.blocks(4)
 
 	old := exported(t, alice.App, d.genesis)
-	if _, err := genesis.FromExport(genesis.Restart{Chain: chainID, Time: d.now, Export: old}); err == nil || !strings.Contains(err.Error(), "replayed") {
+	if _, err := genesis.FromExport(genesis.Restart{Chain: chainID, Time: d.now,
+		Export: old}); err == nil || !strings.Contains(err.Error(), "replayed") {
 		t.Errorf("a new chain with the old one's id: %v", err)
 	}
 	g, err := genesis.FromExport(genesis.Restart{Chain: next, Time: d.now, Export: old})
@@ -191,10 +214,12 @@ func TestANewChainFromAnExport(t *testing.T) {
 	if g.InitialHeight != 1 || g.ChainID != next {
 		t.Fatalf("%s at %d", g.ChainID, g.InitialHeight)
 	}
-	if again, err := genesis.FromExport(genesis.Restart{Chain: next, Time: d.now, Export: old}); err != nil || string(again.AppState) != string(g.AppState) {
+	if again, err := genesis.FromExport(genesis.Restart{Chain: next, Time: d.now,
+		Export: old}); err != nil || string(again.AppState) != string(g.AppState) {
 		t.Errorf("twice gives two files, %v", err)
 	}
-	want := map[string]math.Int{bob.Address: d.balance(bob.Address), carol.Address: d.balance(carol.Address), alice.Address: proposed}
+	want := map[string]math.Int{bob.Address: d.balance(bob.Address),
+		carol.Address: d.balance(carol.Address), alice.Address: proposed}
 	weights, err := alice.Credit.Holdings(alice.ctx(t))
 	if err != nil {
 		t.Fatal(err)
@@ -204,7 +229,8 @@ func TestANewChainFromAnExport(t *testing.T) {
 	for _, v := range d.validators {
 		v := *v
 		var err error
-		v.App, err = app.New(log.NewNopLogger(), dbm.NewMemDB(), nil, options{"home": v.dir}, baseapp.SetChainID(next), baseapp.SetMinGasPrices("1000"+app.Denom))
+		v.App, err = app.New(log.NewNopLogger(), dbm.NewMemDB(), nil, options{"home": v.dir},
+			baseapp.SetChainID(next), baseapp.SetMinGasPrices("1000"+app.Denom))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -229,7 +255,8 @@ func TestANewChainFromAnExport(t *testing.T) {
 	if err := v.Collateral.Check(ctx); err != nil {
 		t.Error(err)
 	}
-	if locked, err := v.Collateral.Locked(ctx, carol.Address, collateral.Registration); err != nil || !locked.Equal(genesis.CPC(1)) {
+	if locked, err := v.Collateral.Locked(ctx, carol.Address,
+		collateral.Registration); err != nil || !locked.Equal(genesis.CPC(1)) {
 		t.Errorf("carol's registration holds %s, %v", locked, err)
 	}
 	if free, err := v.Collateral.Free(ctx, bob.Address); err != nil || !free.Equal(genesis.CPC(7)) {
@@ -239,7 +266,8 @@ func TestANewChainFromAnExport(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if is, err := v.App.Registry.Get(ctx, carol.Address); err != nil || is.JoinedEpoch != 0 || string(is.ConsensusKey) != string(was.ConsensusKey) {
+	if is, err := v.App.Registry.Get(ctx, carol.Address); err != nil || is.JoinedEpoch != 0 ||
+		string(is.ConsensusKey) != string(was.ConsensusKey) {
 		t.Errorf("carol came over as %v, %v", is, err)
 	}
 	if epoch, err := v.Sprint.CurrentEpoch(ctx); err != nil || epoch != 1 {
@@ -249,12 +277,14 @@ func TestANewChainFromAnExport(t *testing.T) {
 	if err := json.Unmarshal(exported(t, v.App, g).AppState, &state); err != nil {
 		t.Fatal(err)
 	}
-	for module, words := range map[string]string{"gov": "a proposal", "bank": authtypes.NewModuleAddress(authtypes.FeeCollectorName).String()} {
+	for module, words := range map[string]string{"gov": "a proposal",
+		"bank": authtypes.NewModuleAddress(authtypes.FeeCollectorName).String()} {
 		if strings.Contains(string(state[module]), words) {
 			t.Errorf("%s came along with %q", module, words)
 		}
 	}
-	if !strings.Contains(string(state[authz.ModuleName]), carol.Hot) && !strings.Contains(string(state[authz.ModuleName]), alice.Hot) {
+	if !strings.Contains(string(state[authz.ModuleName]), carol.Hot) &&
+		!strings.Contains(string(state[authz.ModuleName]), alice.Hot) {
 		t.Error("the grants of hot keys did not come along")
 	}
 }
@@ -268,7 +298,8 @@ func (d *driver) registryParams() registryv1.Params {
 	return p
 }
 
-// On a real network an operator starts with 100 CPC, which pay for deposits and fees, unless its founders choose otherwise.
+// On a real network an operator starts with 100 CPC, which pay for deposits and fees, unless its
+// founders choose otherwise.
 func TestAGenesisGivesEachOperatorAStipend(t *testing.T) {
 	_, p := participant(t, "alice")
 	for _, c := range []struct {
@@ -282,7 +313,8 @@ func TestAGenesisGivesEachOperatorAStipend(t *testing.T) {
 	} {
 		preset := genesis.Presets()["main"]
 		c.change(&preset)
-		g, err := genesis.Build(genesis.Options{Chain: chainID, Preset: preset, Participants: []home.Participant{p}})
+		g, err := genesis.Build(genesis.Options{Chain: chainID, Preset: preset,
+			Participants: []home.Participant{p}})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -84,7 +84,8 @@ func TestTheTablesOfParametersAreTheCodes(t *testing.T) {
 	held(t, "sprint.md", "S-30", sprint.DefaultParams, sprint.LocalnetParams, sprint.ValidateParams)
 	held(t, "court.md", "J-9", court.DefaultParams, court.LocalnetParams, court.ValidateParams)
 	held(t, "power.md", "P-14", credit.DefaultParams, credit.LocalnetParams, credit.ValidateParams)
-	held(t, "registry.md", "R-14", registry.DefaultParams, registry.LocalnetParams, registry.ValidateParams)
+	held(t, "registry.md", "R-14", registry.DefaultParams, registry.LocalnetParams,
+		registry.ValidateParams)
 }
 
 func held[P any](t *testing.T, page, rule string, main, local func() P, validate func(P) error) {
@@ -105,7 +106,8 @@ func held[P any](t *testing.T, page, rule string, main, local func() P, validate
 			t.Errorf("%s: %s begins with %s on main, %s in the table", page, name, got, cells[0])
 		}
 		if got := fmt.Sprint(onLocal[name].Interface()); got != cells[1] {
-			t.Errorf("%s: %s begins with %s on localnet, %s in the table", page, name, got, cells[1])
+			t.Errorf("%s: %s begins with %s on localnet, %s in the table",
+				page, name, got, cells[1])
 		}
 		low, high, numbers := strings.Cut(cells[2], "..")
 		if !numbers {
@@ -120,10 +122,12 @@ func held[P any](t *testing.T, page, rule string, main, local func() P, validate
 				t.Errorf("%s: %s: %q is no number", page, name, c.bound)
 				continue
 			}
-			// At the bound nothing is said about this field; what it is to others has rules of its own.
+			// At the bound nothing is said about this field; what it is to others has rules of its
+			// own.
 			p := main()
 			assign(fields(&p)[name], at)
-			if err := validate(p); err != nil && strings.Contains(err.Error(), name+" "+at.String()+" is outside") {
+			if err := validate(p); err != nil &&
+				strings.Contains(err.Error(), name+" "+at.String()+" is outside") {
 				t.Errorf("%s: %s may not be %s: %v", page, name, at, err)
 			}
 			beyond := new(big.Int).Add(at, big.NewInt(c.beyond))

@@ -40,7 +40,8 @@ func exported(t testing.TB, a *app.App, from *genutiltypes.AppGenesis) *genutilt
 	}
 	params := cmttypes.ConsensusParamsFromProto(e.ConsensusParams)
 	return &genutiltypes.AppGenesis{
-		ChainID: from.ChainID, GenesisTime: from.GenesisTime, InitialHeight: e.Height, AppState: e.AppState,
+		ChainID: from.ChainID, GenesisTime: from.GenesisTime, InitialHeight: e.Height,
+		AppState:  e.AppState,
 		Consensus: &genutiltypes.ConsensusGenesis{Params: &params, Validators: e.Validators},
 	}
 }
@@ -82,7 +83,8 @@ func TestExportThenImport(t *testing.T) {
 	payment := d.sign(bob, paid, transfer(bob, alice))
 	for range 5 {
 		txs := append(d.prepare(1<<20), payment)
-		if other.proposer().Moniker != d.proposer().Moniker || !other.accepts(other.validators[0], txs) {
+		if other.proposer().Moniker != d.proposer().Moniker ||
+			!other.accepts(other.validators[0], txs) {
 			t.Fatalf("the imported chain rejects a block of the other at height %d", d.height+1)
 		}
 		d.decide(txs)
@@ -109,7 +111,8 @@ func TestGenesis(t *testing.T) {
 	d := drive(t, "alice", "bob", "carol")
 	d.blocks(1)
 	v := d.validators[0]
-	if diff := cmp.Diff(d.genesis.Consensus.Params.ToProto(), v.GetConsensusParams(v.ctx(t))); diff != "" {
+	if diff := cmp.Diff(d.genesis.Consensus.Params.ToProto(),
+		v.GetConsensusParams(v.ctx(t))); diff != "" {
 		t.Error(diff)
 	}
 	var total uint64
@@ -147,15 +150,22 @@ func TestGenesisRefuses(t *testing.T) {
 		chain        string
 		participants []home.Participant
 	}{
-		"nobody":              {chainID, nil},
-		"another chain":       {"elsewhere", []home.Participant{alice, bob}},
-		"somebody twice":      {chainID, []home.Participant{alice, alice}},
-		"a shared key":        {chainID, []home.Participant{alice, func() home.Participant { p := bob; p.HostKey = alice.HostKey; return p }()}},
-		"a stolen possession": {chainID, []home.Participant{alice, func() home.Participant { p := bob; p.Possession = alice.Possession; return p }()}},
-		"no hot account":      {chainID, []home.Participant{func() home.Participant { p := alice; p.Hot = ""; return p }()}},
+		"nobody":         {chainID, nil},
+		"another chain":  {"elsewhere", []home.Participant{alice, bob}},
+		"somebody twice": {chainID, []home.Participant{alice, alice}},
+		"a shared key": {chainID, []home.Participant{alice,
+			func() home.Participant { p := bob; p.HostKey = alice.HostKey; return p }()}},
+		"a stolen possession": {chainID, []home.Participant{alice,
+			func() home.Participant { p := bob; p.Possession = alice.Possession; return p }()}},
+		"no hot account": {chainID, []home.Participant{func() home.Participant {
+			p := alice
+			p.Hot = ""
+			return p
+		}()}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := genesis.Build(genesis.Options{Chain: c.chain, Time: d.now, Preset: genesis.Presets()["localnet"], Participants: c.participants})
+			_, err := genesis.Build(genesis.Options{Chain: c.chain, Time: d.now,
+				Preset: genesis.Presets()["localnet"], Participants: c.participants})
 			if err == nil {
 				t.Error("made a genesis")
 			}
@@ -163,8 +173,8 @@ func TestGenesisRefuses(t *testing.T) {
 	}
 }
 
-// C20: a genesis was taken with one consensus key for two names, with power behind a key that nobody has registered, and
-// with records of lengths that stop a later block.
+// C20: a genesis was taken with one consensus key for two names, with power behind a key that
+// nobody has registered, and with records of lengths that stop a later block.
 func TestC20AGenesisThatStopsTheChainIsRefused(t *testing.T) {
 	d := drive(t, "alice", "bob")
 	d.blocks(12)
@@ -172,7 +182,9 @@ func TestC20AGenesisThatStopsTheChainIsRefused(t *testing.T) {
 	if _, err := initChain(open(t, d.validators[0].dir), g); err != nil {
 		t.Fatalf("as exported: %v", err)
 	}
-	first := func(state map[string]any, list string) map[string]any { return state[list].([]any)[0].(map[string]any) }
+	first := func(state map[string]any, list string) map[string]any {
+		return state[list].([]any)[0].(map[string]any)
+	}
 	short := base64.StdEncoding.EncodeToString(make([]byte, 31))
 	for name, c := range map[string]struct {
 		module string
@@ -180,7 +192,8 @@ func TestC20AGenesisThatStopsTheChainIsRefused(t *testing.T) {
 		want   string
 	}{
 		"one key for two": {"credit", func(state map[string]any) {
-			first(state, "holdings")["consensus_key"] = state["holdings"].([]any)[1].(map[string]any)["consensus_key"]
+			first(state, "holdings")["consensus_key"] =
+				state["holdings"].([]any)[1].(map[string]any)["consensus_key"]
 		}, "have one consensus key"},
 		"a key of nobody's": {"credit", func(state map[string]any) {
 			key := base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{9}, 32))
@@ -192,12 +205,17 @@ func TestC20AGenesisThatStopsTheChainIsRefused(t *testing.T) {
 			}
 			who["consensus_key"] = key
 		}, "is registered by"},
-		"a short seed":     {"sprint", func(state map[string]any) { first(state, "epochs")["seed1"] = short }, "seed1 has 31 bytes"},
-		"a short host key": {"sprint", func(state map[string]any) { first(first(state, "states"), "members")["host_key"] = short }, "keys of 31 and 32 bytes"},
+		"a short seed": {"sprint", func(state map[string]any) {
+			first(state, "epochs")["seed1"] = short
+		}, "seed1 has 31 bytes"},
+		"a short host key": {"sprint", func(state map[string]any) {
+			first(first(state, "states"), "members")["host_key"] = short
+		}, "keys of 31 and 32 bytes"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			bad, consensus := *g, *g.Consensus
-			consensus.Validators, bad.Consensus = nil, &consensus // else the set that was exported is compared first
+			// else the set that was exported is compared first
+			consensus.Validators, bad.Consensus = nil, &consensus
 			(&driver{t: t, genesis: &bad}).edit(c.module, c.change)
 			defer func() { // a module that cannot take its genesis panics
 				if why := fmt.Sprint(recover()); !strings.Contains(why, c.want) {
@@ -219,7 +237,8 @@ func TestIdentity(t *testing.T) {
 	alice, bob := d.validators[0], d.validators[1]
 	db := dbm.NewMemDB()
 	start := func(dir string) error {
-		a, err := app.New(log.NewNopLogger(), db, nil, options{"home": dir}, baseapp.SetChainID(chainID))
+		a, err := app.New(log.NewNopLogger(), db, nil, options{"home": dir},
+			baseapp.SetChainID(chainID))
 		if err != nil {
 			return err
 		}
@@ -244,13 +263,19 @@ func TestIdentity(t *testing.T) {
 		change func(t *testing.T, path string)
 		want   string
 	}{
-		"without a VRF key": {func(t *testing.T, path string) { must(t, os.Remove(path)) }, "there is no VRF key"},
+		"without a VRF key": {func(t *testing.T,
+			path string) {
+			must(t, os.Remove(path))
+		}, "there is no VRF key"},
 		"with another's VRF key": {func(t *testing.T, path string) {
 			text, err := os.ReadFile(filepath.Join(bob.dir, app.VRFKeyFile))
 			must(t, err)
 			must(t, os.WriteFile(path, text, 0o600))
 		}, "registered"},
-		"with a VRF key that others can read": {func(t *testing.T, path string) { must(t, os.Chmod(path, 0o644)) }, "others may read it"},
+		"with a VRF key that others can read": {func(t *testing.T,
+			path string) {
+			must(t, os.Chmod(path, 0o644))
+		}, "others may read it"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			db = dbm.NewMemDB()
@@ -274,14 +299,18 @@ func TestIdentity(t *testing.T) {
 	t.Run("on a chain that runs", func(t *testing.T) {
 		db = dbm.NewMemDB()
 		dir := swap(t, func(string) {})
-		a, err := app.New(log.NewNopLogger(), db, nil, options{"home": dir}, baseapp.SetChainID(chainID))
+		a, err := app.New(log.NewNopLogger(), db, nil, options{"home": dir},
+			baseapp.SetChainID(chainID))
 		must(t, err)
 		_, err = initChain(a, d.genesis)
 		must(t, err)
-		other := &driver{t: t, now: d.genesis.GenesisTime, interval: time.Second, validators: []*validator{{App: a, address: alice.address, Participant: alice.Participant}}}
+		other := &driver{t: t, now: d.genesis.GenesisTime, interval: time.Second,
+			validators: []*validator{{App: a, address: alice.address,
+				Participant: alice.Participant}}}
 		other.blocks(2)
 		must(t, os.Remove(filepath.Join(dir, app.VRFKeyFile)))
-		if _, err = app.New(log.NewNopLogger(), db, nil, options{"home": dir}, baseapp.SetChainID(chainID)); !errors.Is(err, app.ErrIdentity) {
+		if _, err = app.New(log.NewNopLogger(), db, nil, options{"home": dir},
+			baseapp.SetChainID(chainID)); !errors.Is(err, app.ErrIdentity) {
 			t.Errorf("%v, want %v", err, app.ErrIdentity)
 		}
 	})
@@ -305,11 +334,16 @@ func TestGovernanceCountsCompute(t *testing.T) {
 		yes    string
 		no     string
 	}{
-		"two of three":           {map[string]govv1.VoteOption{"alice": govv1.OptionYes, "bob": govv1.OptionYes, "carol": govv1.OptionNo}, true, "2048", "1024"},
-		"one of three":           {map[string]govv1.VoteOption{"alice": govv1.OptionYes, "bob": govv1.OptionNo, "carol": govv1.OptionNo}, false, "1024", "2048"},
-		"no more than a third":   {map[string]govv1.VoteOption{"alice": govv1.OptionYes, "bob": govv1.OptionAbstain, "carol": govv1.OptionAbstain}, false, "1024", "0"}, // C4
-		"one and a lot of coins": {map[string]govv1.VoteOption{"alice": govv1.OptionNo, "mallory": govv1.OptionYes}, false, "0", "1024"},
-		"only coins":             {map[string]govv1.VoteOption{"mallory": govv1.OptionYes}, false, "0", "0"},
+		"two of three": {map[string]govv1.VoteOption{"alice": govv1.OptionYes,
+			"bob": govv1.OptionYes, "carol": govv1.OptionNo}, true, "2048", "1024"},
+		"one of three": {map[string]govv1.VoteOption{"alice": govv1.OptionYes,
+			"bob": govv1.OptionNo, "carol": govv1.OptionNo}, false, "1024", "2048"},
+		// C4
+		"no more than a third": {map[string]govv1.VoteOption{"alice": govv1.OptionYes,
+			"bob": govv1.OptionAbstain, "carol": govv1.OptionAbstain}, false, "1024", "0"},
+		"one and a lot of coins": {map[string]govv1.VoteOption{"alice": govv1.OptionNo,
+			"mallory": govv1.OptionYes}, false, "0", "1024"},
+		"only coins": {map[string]govv1.VoteOption{"mallory": govv1.OptionYes}, false, "0", "0"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			d := drive(t, "alice", "bob", "carol")
@@ -320,34 +354,44 @@ func TestGovernanceCountsCompute(t *testing.T) {
 			eight.MaxNodes = 8
 			update, err := govv1.NewMsgSubmitProposal(
 				[]sdk.Msg{&registryv1.MsgUpdateParams{Authority: app.Authority(), Params: eight}},
-				sdk.NewCoins(sdk.NewCoin(app.Denom, genesis.CPC(10))), alice.Address, "", "eight nodes", "fewer nodes each", false)
+				sdk.NewCoins(sdk.NewCoin(app.Denom, genesis.CPC(10))), alice.Address, "",
+				"eight nodes", "fewer nodes each", false)
 			must(t, err)
 			d.must(d.sign(alice, paid, update))
 			for _, v := range d.validators {
 				if option, votes := c.votes[v.Moniker]; votes {
-					d.must(d.sign(v, paid, &govv1.MsgVote{ProposalId: 1, Voter: v.Address, Option: option}))
+					d.must(d.sign(v, paid,
+						&govv1.MsgVote{ProposalId: 1, Voter: v.Address, Option: option}))
 				}
 			}
 			if option, votes := c.votes["mallory"]; votes {
 				from := paid
 				from.from = "mallory"
-				d.must(d.sign(alice, from, &govv1.MsgVote{ProposalId: 1, Voter: mallory, Option: option}))
+				d.must(d.sign(alice, from,
+					&govv1.MsgVote{ProposalId: 1, Voter: mallory, Option: option}))
 			}
 			d.interval = time.Minute
 			d.blocks(2)
 			var proposal govv1.QueryProposalResponse
-			alice.query(t, "/cosmos.gov.v1.Query/Proposal", &govv1.QueryProposalRequest{ProposalId: 1}, &proposal)
+			alice.query(t, "/cosmos.gov.v1.Query/Proposal",
+				&govv1.QueryProposalRequest{ProposalId: 1}, &proposal)
 			tally := proposal.Proposal.FinalTallyResult
-			if passed := proposal.Proposal.Status == govv1.StatusPassed; passed != c.passes || tally.YesCount != c.yes || tally.NoCount != c.no {
-				t.Errorf("%s with %s yes and %s no", proposal.Proposal.Status, tally.YesCount, tally.NoCount)
+			if passed := proposal.Proposal.Status == govv1.StatusPassed; passed != c.passes ||
+				tally.YesCount != c.yes || tally.NoCount != c.no {
+				t.Errorf("%s with %s yes and %s no", proposal.Proposal.Status,
+					tally.YesCount, tally.NoCount)
 			}
 			var params registryv1.QueryParamsResponse
-			alice.query(t, "/assay.registry.v1.Query/Params", &registryv1.QueryParamsRequest{}, &params)
-			if waits := params.Pending != nil && params.Pending.MaxNodes == 8; waits != c.passes || params.Params.MaxNodes == 8 {
-				t.Errorf("max_nodes %d, from the next epoch on %v", params.Params.MaxNodes, params.Pending)
+			alice.query(t, "/assay.registry.v1.Query/Params", &registryv1.QueryParamsRequest{},
+				&params)
+			if waits := params.Pending != nil && params.Pending.MaxNodes == 8; waits != c.passes ||
+				params.Params.MaxNodes == 8 {
+				t.Errorf("max_nodes %d, from the next epoch on %v", params.Params.MaxNodes,
+					params.Pending)
 			}
 			var votes govv1.QueryVotesResponse
-			alice.query(t, "/cosmos.gov.v1.Query/Votes", &govv1.QueryVotesRequest{ProposalId: 1}, &votes)
+			alice.query(t, "/cosmos.gov.v1.Query/Votes", &govv1.QueryVotesRequest{ProposalId: 1},
+				&votes)
 			if len(votes.Votes) != 0 {
 				t.Errorf("%d votes are left", len(votes.Votes))
 			}
@@ -368,12 +412,18 @@ func TestParticipantFile(t *testing.T) {
 	text, err := os.ReadFile(path)
 	must(t, err)
 	for name, damage := range map[string]func(string) string{
-		"an unknown member": func(s string) string { return strings.Replace(s, `"chain"`, `"more": 1, "chain"`, 1) },
-		"another chain":     func(s string) string { return strings.Replace(s, chainID, "elsewhere", 1) },
-		"another account":   func(s string) string { return strings.Replace(s, p.Address, p.Hot, 1) },
-		"another node id":   func(s string) string { return strings.Replace(s, "gpu-0", "gpu-1", 1) },
-		"not hex":           func(s string) string { return strings.Replace(s, `"host_key": "`, `"host_key": "x`, 1) },
-		"cut short":         func(s string) string { return s[:len(s)/2] },
+		"an unknown member": func(s string) string {
+			return strings.Replace(s, `"chain"`, `"more": 1, "chain"`, 1)
+		},
+		"another chain": func(s string) string {
+			return strings.Replace(s, chainID, "elsewhere", 1)
+		},
+		"another account": func(s string) string { return strings.Replace(s, p.Address, p.Hot, 1) },
+		"another node id": func(s string) string { return strings.Replace(s, "gpu-0", "gpu-1", 1) },
+		"not hex": func(s string) string {
+			return strings.Replace(s, `"host_key": "`, `"host_key": "x`, 1)
+		},
+		"cut short": func(s string) string { return s[:len(s)/2] },
 	} {
 		damaged := damage(string(text))
 		if damaged == string(text) {

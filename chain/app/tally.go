@@ -28,19 +28,25 @@ type ballot struct {
 	results map[govv1.VoteOption]math.LegacyDec
 }
 
-// tally counts a proposal's votes by verified compute. A vote weighs the least weight of its voter over the last
-// epochs, so compute that is rented for a vote counts only as far as it was there before; who is no participant weighs
-// 0. The whole, of which the quorum is a part, is the sum of the greatest weights over the same epochs, so that who
-// drives others away for some epochs, or was there while they were, has no more of it than before. A vote that is
-// split over several options is split by weight.
+// tally counts a proposal's votes by verified compute. A vote weighs the least weight of its voter
+// over the last epochs, so compute that is rented for a vote counts only as far as it was there
+// before; who is no participant weighs
+//  0. The whole, of which the quorum is a part, is the sum of the greatest weights over the same
+//     epochs, so that who
 //
-// A proposal needs a third of the whole in yes. The SDK has no such rule, only a quorum of those who voted: where yes
-// falls short, it is told that nobody did, and the proposal fails for want of a quorum. The tally that it keeps and
-// shows stays what was voted.
+// drives others away for some epochs, or was there while they were, has no more of it than before.
+// A vote that is split over several options is split by weight.
+//
+// A proposal needs a third of the whole in yes. The SDK has no such rule, only a quorum of those
+// who voted: where yes falls short, it is told that nobody did, and the proposal fails for want of
+// a quorum. The tally that it keeps and shows stays what was voted.
 func tally(w weights) govkeeper.CalculateVoteResultsAndVotingPowerFn {
-	return func(ctx context.Context, k govkeeper.Keeper, proposal govv1.Proposal) (math.LegacyDec, math.Int, map[govv1.VoteOption]math.LegacyDec, error) {
-		fail := func(doing string, err error) (math.LegacyDec, math.Int, map[govv1.VoteOption]math.LegacyDec, error) {
-			return math.LegacyZeroDec(), math.ZeroInt(), nil, fmt.Errorf("app: tally of proposal %d: %s: %w", proposal.Id, doing, err)
+	return func(ctx context.Context, k govkeeper.Keeper, proposal govv1.Proposal) (math.LegacyDec,
+		math.Int, map[govv1.VoteOption]math.LegacyDec, error) {
+		fail := func(doing string, err error) (math.LegacyDec, math.Int,
+			map[govv1.VoteOption]math.LegacyDec, error) {
+			return math.LegacyZeroDec(), math.ZeroInt(), nil,
+				fmt.Errorf("app: tally of proposal %d: %s: %w", proposal.Id, doing, err)
 		}
 		whole, err := w.TallyWhole(ctx)
 		if err != nil {
@@ -59,7 +65,8 @@ func tally(w weights) govkeeper.CalculateVoteResultsAndVotingPowerFn {
 			return fail("reading the veto's threshold", err)
 		}
 		enough := b.results[govv1.OptionYes].MulInt64(3).GT(math.LegacyNewDecFromInt(whole))
-		vetoed := b.results[govv1.OptionNoWithVeto].GT(b.voted.Mul(veto)) // fails by itself, and may cost the deposit
+		// fails by itself, and may cost the deposit
+		vetoed := b.results[govv1.OptionNoWithVeto].GT(b.voted.Mul(veto))
 		if !enough && !vetoed {
 			b.voted = math.LegacyZeroDec()
 		}
@@ -75,7 +82,8 @@ func count(ctx context.Context, w weights, k govkeeper.Keeper, proposal uint64) 
 	}}
 	var counted []collections.Pair[uint64, sdk.AccAddress]
 	votes := collections.NewPrefixedPairRange[uint64, sdk.AccAddress](proposal)
-	err := k.Votes.Walk(ctx, votes, func(key collections.Pair[uint64, sdk.AccAddress], vote govv1.Vote) (bool, error) {
+	err := k.Votes.Walk(ctx, votes, func(key collections.Pair[uint64, sdk.AccAddress],
+		vote govv1.Vote) (bool, error) {
 		counted = append(counted, key)
 		weight, err := w.TallyWeight(ctx, vote.Voter)
 		if err != nil {

@@ -41,13 +41,16 @@ func released() changes { return nil }
 // Their names can then not be planned any longer; a plan with a name that this
 // release has a handler for would stop every node at once.
 func (all changes) begin(ctx sdk.Context, keeper *upgradekeeper.Keeper, height int64) error {
-	ctx = ctx.WithHeaderInfo(header.Info{Height: height}) // a genesis has none, and 0 stands for never
+	// a genesis has none, and 0 stands for never
+	ctx = ctx.WithHeaderInfo(header.Info{Height: height})
 	for _, u := range all {
-		handler := func(_ context.Context, _ upgradetypes.Plan, from module.VersionMap) (module.VersionMap, error) {
+		handler := func(_ context.Context, _ upgradetypes.Plan,
+			from module.VersionMap) (module.VersionMap, error) {
 			return from, nil
 		}
 		keeper.SetUpgradeHandler(u.name, handler)
-		if err := keeper.ApplyUpgrade(ctx, upgradetypes.Plan{Name: u.name, Height: height}); err != nil {
+		if err := keeper.ApplyUpgrade(ctx,
+			upgradetypes.Plan{Name: u.name, Height: height}); err != nil {
 			return fmt.Errorf("app: genesis: upgrade %s: %w", u.name, err)
 		}
 	}
@@ -58,7 +61,8 @@ func (all changes) begin(ctx sdk.Context, keeper *upgradekeeper.Keeper, height i
 // due with the next block, if the release before this one stopped for it.
 func (app *App) addUpgrades(opts servertypes.AppOptions) error {
 	for _, u := range app.upgrades {
-		app.upgrade.SetUpgradeHandler(u.name, func(ctx context.Context, _ upgradetypes.Plan, from module.VersionMap) (module.VersionMap, error) {
+		app.upgrade.SetUpgradeHandler(u.name, func(ctx context.Context, _ upgradetypes.Plan,
+			from module.VersionMap) (module.VersionMap, error) {
 			to, err := app.modules.RunMigrations(ctx, app.configurator, from)
 			if err != nil {
 				return nil, fmt.Errorf("app: upgrade %s: %w", u.name, err)
@@ -77,7 +81,8 @@ func (app *App) addUpgrades(opts servertypes.AppOptions) error {
 	info, err := app.upgrade.ReadUpgradeInfoFromDisk()
 	if err != nil {
 		path, _ := app.upgrade.GetUpgradeInfoPath()
-		return fmt.Errorf("app: %s: %w; it is written where a node stops for an upgrade; copy it from another node that did, or delete it if no upgrade is due", path, err)
+		return fmt.Errorf("app: %s: %w; it is written where a node stops for an upgrade; copy it "+
+			"from another node that did, or delete it if no upgrade is due", path, err)
 	}
 	for _, u := range app.upgrades {
 		if u.name == info.Name && !app.upgrade.IsSkipHeight(info.Height) {

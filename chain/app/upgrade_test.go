@@ -25,12 +25,15 @@ import (
 func newRelease(t testing.TB, dir string, db dbm.DB, name string) *app.App {
 	t.Helper()
 	key := storetypes.NewKVStoreKey("extra")
-	a, err := app.NewWithUpgrade(log.NewNopLogger(), db, options{"home": dir}, name, []string{key.Name()},
+	a, err := app.NewWithUpgrade(log.NewNopLogger(), db, options{"home": dir},
+		name, []string{key.Name()},
 		func(ctx context.Context, a *app.App) error {
 			sdk.UnwrapSDKContext(ctx).KVStore(key).Set([]byte("migrated"), []byte{1})
 			return nil
 		},
-		baseapp.SetChainID(chainID), func(b *baseapp.BaseApp) { b.MountStore(key, storetypes.StoreTypeIAVL) })
+		baseapp.SetChainID(chainID), func(b *baseapp.BaseApp) {
+			b.MountStore(key, storetypes.StoreTypeIAVL)
+		})
 	must(t, err)
 	return a
 }
@@ -46,13 +49,16 @@ func TestC25AnUpgradeIsRunByTheNextRelease(t *testing.T) {
 	d.blocks(1)
 	plan := upgradetypes.Plan{Name: "more", Height: d.height + 30, Info: "https://example.org/more"}
 	d.passes(&upgradetypes.MsgSoftwareUpgrade{Authority: app.Authority(), Plan: plan})
-	if trouble, err := alice.UpgradeTrouble(d.height + 1); err != nil || trouble != (app.Trouble{}) {
+	if trouble, err := alice.UpgradeTrouble(d.height + 1); err != nil ||
+		trouble != (app.Trouble{}) {
 		t.Errorf("ahead of it: %v, %v", trouble, err)
 	}
 	// A release that comes early waits for nothing, it stops.
-	early, err := app.NewWithUpgrade(log.NewNopLogger(), clone(t, db), options{"home": alice.dir}, "more", nil, nil, baseapp.SetChainID(chainID))
+	early, err := app.NewWithUpgrade(log.NewNopLogger(), clone(t, db), options{"home": alice.dir},
+		"more", nil, nil, baseapp.SetChainID(chainID))
 	must(t, err)
-	if trouble, err := early.UpgradeTrouble(d.height + 1); err != nil || trouble.Kind != app.TooEarly {
+	if trouble, err := early.UpgradeTrouble(d.height + 1); err != nil ||
+		trouble.Kind != app.TooEarly {
 		t.Errorf("the release comes early: %v, %v", trouble, err)
 	}
 	for d.height < plan.Height-1 {
@@ -60,7 +66,8 @@ func TestC25AnUpgradeIsRunByTheNextRelease(t *testing.T) {
 	}
 	before := d.balance(alice.Address)
 
-	next := &abci.RequestFinalizeBlock{Height: d.height + 1, Time: d.now.Add(d.interval), ProposerAddress: alice.address, Txs: d.prepare(4 << 20)}
+	next := &abci.RequestFinalizeBlock{Height: d.height + 1, Time: d.now.Add(d.interval),
+		ProposerAddress: alice.address, Txs: d.prepare(4 << 20)}
 	if _, err := alice.FinalizeBlock(next); err == nil || !strings.Contains(err.Error(), "NEEDED") {
 		t.Fatalf("the old release runs block %d: %v", next.Height, err)
 	}
@@ -78,12 +85,15 @@ func TestC25AnUpgradeIsRunByTheNextRelease(t *testing.T) {
 	if after := d.balance(alice.Address); !after.Equal(before) {
 		t.Errorf("%s coins before the upgrade, %s after it", before, after)
 	}
-	res, err := alice.Query(context.Background(), &abci.RequestQuery{Path: "/store/extra/key", Data: []byte("migrated")})
+	res, err := alice.Query(context.Background(),
+		&abci.RequestQuery{Path: "/store/extra/key", Data: []byte("migrated")})
 	if err != nil || !bytes.Equal(res.Value, []byte{1}) {
 		t.Errorf("the new store holds %v, %v %s", res.Value, err, res.Log)
 	}
 	d.goesOn(3)
-	d.refused(d.sign(alice, lawgiver, d.propose(&upgradetypes.MsgSoftwareUpgrade{Authority: app.Authority(), Plan: upgradetypes.Plan{Name: "more", Height: d.height + 50}})),
+	d.refused(d.sign(alice, lawgiver,
+		d.propose(&upgradetypes.MsgSoftwareUpgrade{Authority: app.Authority(),
+			Plan: upgradetypes.Plan{Name: "more", Height: d.height + 50}})),
 		"ran at height")
 
 	// The old release does not go on where the next one was.
@@ -94,7 +104,8 @@ func TestC25AnUpgradeIsRunByTheNextRelease(t *testing.T) {
 	}
 
 	// Validators may agree to leave an upgrade out.
-	skips := openOn(t, alice.dir, untouched, options{"unsafe-skip-upgrades": []int{int(plan.Height)}})
+	skips := openOn(t, alice.dir, untouched,
+		options{"unsafe-skip-upgrades": []int{int(plan.Height)}})
 	if _, err := skips.FinalizeBlock(next); err != nil {
 		t.Errorf("without the upgrade: %v", err)
 	}
@@ -108,10 +119,13 @@ func TestC13ANewChainHasRunTheUpgradesOfItsRelease(t *testing.T) {
 	alice.App = newRelease(t, alice.dir, dbm.NewMemDB(), "more")
 	d.init(d.genesis)
 	d.blocks(2)
-	d.refused(d.sign(alice, lawgiver, d.propose(&upgradetypes.MsgSoftwareUpgrade{Authority: app.Authority(), Plan: upgradetypes.Plan{Name: "more", Height: d.height + 50}})),
+	d.refused(d.sign(alice, lawgiver,
+		d.propose(&upgradetypes.MsgSoftwareUpgrade{Authority: app.Authority(),
+			Plan: upgradetypes.Plan{Name: "more", Height: d.height + 50}})),
 		"ran at height")
 	d.goesOn(2)
-	if trouble, err := alice.UpgradeTrouble(d.height + 1); err != nil || trouble != (app.Trouble{}) {
+	if trouble, err := alice.UpgradeTrouble(d.height + 1); err != nil ||
+		trouble != (app.Trouble{}) {
 		t.Errorf("%v, %v", trouble, err)
 	}
 	old := openOn(t, alice.dir, dbm.NewMemDB())

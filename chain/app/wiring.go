@@ -61,46 +61,60 @@ func Authority() string {
 	return authtypes.NewModuleAddress(govtypes.ModuleName).String()
 }
 
-func (app *App) addKeepers(logger log.Logger, engine court.Engine, opts servertypes.AppOptions) error {
+func (app *App) addKeepers(logger log.Logger, engine court.Engine,
+	opts servertypes.AppOptions) error {
 	cdc, authority := app.encoding.Codec, Authority()
-	store := func(name string) corestore.KVStoreService { return runtime.NewKVStoreService(app.keys[name]) }
+	store := func(name string) corestore.KVStoreService {
+		return runtime.NewKVStoreService(app.keys[name])
+	}
 
-	app.consensus = consensuskeeper.NewKeeper(cdc, store(consensustypes.StoreKey), authority, runtime.EventService{})
+	app.consensus = consensuskeeper.NewKeeper(cdc, store(consensustypes.StoreKey), authority,
+		runtime.EventService{})
 	app.SetParamStore(app.consensus.ParamsStore)
-	app.accounts = authkeeper.NewAccountKeeper(cdc, store(authtypes.StoreKey), authtypes.ProtoBaseAccount, permissions(), Addresses(), Prefix, authority)
-	// Nobody sends coins to a module by mistake; deposits go through messages of x/gov and x/collateral.
+	app.accounts = authkeeper.NewAccountKeeper(cdc, store(authtypes.StoreKey),
+		authtypes.ProtoBaseAccount, permissions(), Addresses(), Prefix, authority)
+	// Nobody sends coins to a module by mistake; deposits go through messages of x/gov and
+	// x/collateral.
 	blocked := map[string]bool{
 		authtypes.NewModuleAddress(authtypes.FeeCollectorName).String(): true,
 		authtypes.NewModuleAddress(collateral.Name).String():            true,
 		authority: true,
 	}
-	app.bank = bankkeeper.NewBaseKeeper(cdc, store(banktypes.StoreKey), app.accounts, blocked, authority, logger)
-	app.authz = authzkeeper.NewKeeper(store(authzkeeper.StoreKey), cdc, app.MsgServiceRouter(), app.accounts)
+	app.bank = bankkeeper.NewBaseKeeper(cdc, store(banktypes.StoreKey), app.accounts,
+		blocked, authority, logger)
+	app.authz = authzkeeper.NewKeeper(store(authzkeeper.StoreKey), cdc, app.MsgServiceRouter(),
+		app.accounts)
 	app.feegrant = feegrantkeeper.NewKeeper(cdc, store(feegrant.StoreKey), app.accounts)
 
 	skip := make(map[int64]bool)
 	for _, height := range cast.ToIntSlice(opts.Get(server.FlagUnsafeSkipUpgrades)) {
 		skip[int64(height)] = true
 	}
-	app.upgrade = upgradekeeper.NewKeeper(skip, store(upgradetypes.StoreKey), cdc, cast.ToString(opts.Get(flags.FlagHome)), app.BaseApp, authority)
+	app.upgrade = upgradekeeper.NewKeeper(skip, store(upgradetypes.StoreKey), cdc,
+		cast.ToString(opts.Get(flags.FlagHome)), app.BaseApp, authority)
 
 	var err error
 	// Registry, credit and beacon know of each other's state; each takes only
 	// what it needs, and what comes later is asked for at run time.
-	if app.Collateral, err = collateral.NewKeeper(cdc, store(collateral.Name), Addresses(), app.accounts, app.bank, Denom); err != nil {
+	if app.Collateral, err = collateral.NewKeeper(cdc, store(collateral.Name), Addresses(),
+		app.accounts, app.bank, Denom); err != nil {
 		return err
 	}
-	if app.Registry, err = registry.NewKeeper(cdc, store(registry.Name), Addresses(), authority, app.Collateral, network{app}); err != nil {
+	if app.Registry, err = registry.NewKeeper(cdc, store(registry.Name), Addresses(), authority,
+		app.Collateral, network{app}); err != nil {
 		return err
 	}
 	app.Credit = credit.NewKeeper(cdc, store(credit.Name), authority, app.Registry)
-	if app.Beacon, err = beacon.NewKeeper(cdc, store(beacon.Name), Addresses(), app.Credit, app.Registry); err != nil {
+	if app.Beacon, err = beacon.NewKeeper(cdc, store(beacon.Name), Addresses(), app.Credit,
+		app.Registry); err != nil {
 		return err
 	}
 	app.Credit.SetBeacon(app.Beacon)
-	app.Court = court.NewKeeper(cdc, store(court.Name), authority, engine, app.Registry, app.Credit, app.Collateral,
+	app.Court = court.NewKeeper(cdc, store(court.Name), authority, engine, app.Registry,
+		app.Credit, app.Collateral,
 		func(ctx context.Context) (uint64, error) { return app.Sprint.CurrentEpoch(ctx) })
-	app.Sprint = sprint.NewKeeper(cdc, store(sprint.Name), authority, app.Beacon, app.Registry, app.Credit, app.Court, app.Collateral)
+	app.Sprint = sprint.NewKeeper(cdc, store(sprint.Name), authority, app.Beacon, app.Registry,
+		app.Credit, app.Court, app.Collateral)
 	app.Court.SetCase(app.Sprint)
 
 	rules := rules{app, app.MsgServiceRouter()}
@@ -116,7 +130,9 @@ type network struct{ app *App }
 func (n network) CurrentEpoch(ctx context.Context) (uint64, error) {
 	return n.app.Sprint.CurrentEpoch(ctx)
 }
-func (n network) KeepEpochs(ctx context.Context) (uint64, error) { return n.app.Sprint.KeepEpochs(ctx) }
+func (n network) KeepEpochs(ctx context.Context) (uint64, error) {
+	return n.app.Sprint.KeepEpochs(ctx)
+}
 func (n network) Holds(ctx context.Context, participant string, consensusKey []byte) (bool, error) {
 	return n.app.Credit.Holds(ctx, participant, consensusKey)
 }
@@ -140,12 +156,14 @@ func (app *App) addModules() error {
 	)
 	app.modules.SetOrderPreBlockers(upgradetypes.ModuleName, authtypes.ModuleName)
 	app.modules.SetOrderBeginBlockers(court.Name, authz.ModuleName)
-	// bank first, as the SDK asks for; the court before the Sprint, which asks whether it is done; credit last, when all
-	// that changes powers has happened.
-	app.modules.SetOrderEndBlockers(banktypes.ModuleName, govtypes.ModuleName, feegrant.ModuleName, court.Name, sprint.Name, credit.Name)
+	// bank first, as the SDK asks for; the court before the Sprint, which asks whether it is done;
+	// credit last, when all that changes powers has happened.
+	app.modules.SetOrderEndBlockers(banktypes.ModuleName, govtypes.ModuleName, feegrant.ModuleName,
+		court.Name, sprint.Name, credit.Name)
 	// Accounts before coins, coins before deposits, deposits before the participants
 	// they are locked for, participants before the powers they get.
-	app.modules.SetOrderInitGenesis(authtypes.ModuleName, banktypes.ModuleName, authz.ModuleName, feegrant.ModuleName,
+	app.modules.SetOrderInitGenesis(authtypes.ModuleName, banktypes.ModuleName, authz.ModuleName,
+		feegrant.ModuleName,
 		beacon.Name, collateral.Name, registry.Name, credit.Name, court.Name, sprint.Name,
 		govtypes.ModuleName, upgradetypes.ModuleName, consensustypes.ModuleName)
 
@@ -177,7 +195,13 @@ func (app *App) addHandlers(opts servertypes.AppOptions) error {
 	app.SetPrepareCheckStater(func(sdk.Context) { pool.committed() })
 	app.SetInitChainer(app.initChain)
 	app.SetPreBlocker(app.preBlock)
-	app.SetBeginBlocker(func(ctx sdk.Context) (sdk.BeginBlock, error) { return app.modules.BeginBlock(ctx) })
-	app.SetEndBlocker(func(ctx sdk.Context) (sdk.EndBlock, error) { return app.modules.EndBlock(ctx) })
+	app.SetBeginBlocker(func(ctx sdk.Context) (sdk.BeginBlock,
+		error) {
+		return app.modules.BeginBlock(ctx)
+	})
+	app.SetEndBlocker(func(ctx sdk.Context) (sdk.EndBlock,
+		error) {
+		return app.modules.EndBlock(ctx)
+	})
 	return nil
 }

@@ -30,7 +30,8 @@ import (
 	"github.com/assaynet/assay/poc/work"
 )
 
-// Commands are the chain's commands. fast finds the engine that a node judges leaves with before it asks the definition.
+// Commands are the chain's commands. fast finds the engine that a node judges leaves with before it
+// asks the definition.
 func Commands(fast func(context.Context) work.Engine) []*cobra.Command {
 	all := []*cobra.Command{nodeCommand(fast), exportCommand(), rollbackCommand()}
 	for _, p := range plants() {
@@ -58,7 +59,8 @@ func AddHome(f *pflag.FlagSet, dir *string) {
 func nodeCommand(fast func(context.Context) work.Engine) *cobra.Command {
 	var dir, level, format string
 	cmd := &cobra.Command{
-		Use: "node", Short: "Run a node: a validator, or one that follows the chain", Args: cobra.NoArgs,
+		Use: "node", Short: "Run a node: a validator, or one that follows the chain",
+		Args: cobra.NoArgs,
 		Long: `Run a node of the chain from a home folder, as made by assay init participant and assay init join, until it is
 told to stop. It validates when its keys are registered and its participant has voting power, and follows otherwise.
 Ports, peers and everything else stand in config/config.toml and config/app.toml of the folder.
@@ -72,13 +74,15 @@ A node that cannot go on ends by itself and says why, and what to do. Its exit c
 			}
 			judge := work.NewJudge(fast(cmd.Context()))
 			judge.Failed = func(err error) {
-				logger.Error("the engine cannot judge, plain Go does until the next epoch; run: assay-worker doctor", "err", err)
+				logger.Error("the engine cannot judge, plain Go does until the next epoch; run: "+
+					"assay-worker doctor", "err", err)
 			}
 			return node.Run(cmd.Context(), node.Options{Home: dir, Engine: judge, Logger: logger})
 		},
 	}
 	AddHome(cmd.Flags(), &dir)
-	cmd.Flags().StringVar(&level, "log-level", "info", "log level: debug, info, warn, error or none")
+	cmd.Flags().StringVar(&level, "log-level", "info",
+		"log level: debug, info, warn, error or none")
 	cmd.Flags().StringVar(&format, "log-format", logs.Text, logs.Formats)
 	return cmd
 }
@@ -97,7 +101,8 @@ func newLogger(cmd *cobra.Command, level, format string) (log.Logger, error) {
 func exportCommand() *cobra.Command {
 	var dir, output string
 	cmd := &cobra.Command{
-		Use: "export", Short: "Write the state of a stopped node as a genesis that goes on at the next height", Args: cobra.NoArgs,
+		Use: "export", Short: "Write the state of a stopped node as a genesis that goes on at " +
+			"the next height", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			g, err := node.Export(dir, log.NewNopLogger())
 			if err != nil {
@@ -123,17 +128,20 @@ func rollbackCommand() *cobra.Command {
 	var dir string
 	var hard bool
 	cmd := &cobra.Command{
-		Use: "rollback", Short: "Take the state of a stopped node back by one block, so that it runs again", Args: cobra.NoArgs,
+		Use: "rollback", Short: "Take the state of a stopped node back by one block, so that it " +
+			"runs again", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			height, hash, err := node.Rollback(dir, hard, log.NewNopLogger())
 			if err != nil {
 				return err
 			}
-			fmt.Fprintf(cmd.OutOrStdout(), "the state stands at height %d with hash %X\n", height, hash)
+			fmt.Fprintf(cmd.OutOrStdout(), "the state stands at height %d with hash %X\n",
+				height, hash)
 			return nil
 		},
 	}
 	AddHome(cmd.Flags(), &dir)
-	cmd.Flags().BoolVar(&hard, "hard", false, "remove the block, too, and fetch it again from peers")
+	cmd.Flags().BoolVar(&hard, "hard", false,
+		"remove the block, too, and fetch it again from peers")
 	return cmd
 }

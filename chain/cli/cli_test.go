@@ -18,11 +18,14 @@ import (
 
 // The chain sees the base unit, whatever a person writes, and words stay words.
 func TestAmountsOfACommandLine(t *testing.T) {
-	got, err := amounts(strings.Fields("bank send a cpc1xyz 1.5cpc,2ACPC --fees 0.01CPC --fees=1cpc --gas-prices 0.5acpc --note 1cpc --title=2cpc --moniker 3cpc 10s 7eth"))
+	got, err := amounts(strings.Fields("bank send a cpc1xyz 1.5cpc,2ACPC --fees 0.01CPC " +
+		"--fees=1cpc --gas-prices 0.5acpc --note 1cpc --title=2cpc --moniker 3cpc 10s 7eth"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := strings.Fields("bank send a cpc1xyz 1500000000000000000acpc,2acpc --fees 10000000000000000acpc --fees=1000000000000000000acpc --gas-prices 0.5acpc --note 1cpc --title=2cpc --moniker 3cpc 10s 7eth")
+	want := strings.Fields("bank send a cpc1xyz 1500000000000000000acpc,2acpc --fees " +
+		"10000000000000000acpc --fees=1000000000000000000acpc --gas-prices 0.5acpc --note 1cpc " +
+		"--title=2cpc --moniker 3cpc 10s 7eth")
 	if d := cmp.Diff(want, got); d != "" {
 		t.Error(d)
 	}
@@ -82,8 +85,10 @@ pagination:
 // An error of the SDK's is one sentence of what is wrong.
 func TestClean(t *testing.T) {
 	for text, want := range map[string]string{
-		"rpc error: code = Unknown desc = spendable balance 0acpc is smaller than 10acpc: insufficient funds [cosmos/cosmos-sdk@v0.55.0/x/bank/keeper/send.go:300] with gas used: '1234': unknown request": "spendable balance 0acpc is smaller than 10acpc: insufficient funds",
-		"a.info: key not found [cosmos/cosmos-sdk@v0.55.0/crypto/keyring/keyring.go:549]":                                                                                                                  "a.info: key not found",
+		"rpc error: code = Unknown desc = spendable balance 0acpc is smaller than 10acpc: " +
+			"insufficient funds [cosmos/cosmos-sdk@v0.55.0/x/bank/keeper/send.go:300] with gas " +
+			"used: '1234': unknown request": "spendable balance 0acpc is smaller than 10acpc: insufficient funds",
+		"a.info: key not found [cosmos/cosmos-sdk@v0.55.0/crypto/keyring/keyring.go:549]": "a.info: key not found",
 		"two\nlines": "two lines",
 	} {
 		if got := clean(text); got != want {
@@ -102,10 +107,14 @@ func TestRefusal(t *testing.T) {
 	if err := refusal(&sdk.TxResponse{Height: 5}); err != nil {
 		t.Error(err)
 	}
-	if err := refusal(&sdk.TxResponse{Code: 13, Codespace: "sdk", RawLog: "insufficient fee"}); err == nil || err.Error() != "the node refuses the transaction: insufficient fee (sdk 13)" {
+	if err := refusal(&sdk.TxResponse{Code: 13, Codespace: "sdk",
+		RawLog: "insufficient fee"}); err == nil ||
+		err.Error() != "the node refuses the transaction: insufficient fee (sdk 13)" {
 		t.Error(err)
 	}
-	if err := refusal(&sdk.TxResponse{Height: 5, Code: 5, Codespace: "sdk", RawLog: "insufficient funds"}); err == nil || !strings.Contains(err.Error(), "failed in block 5") {
+	if err := refusal(&sdk.TxResponse{Height: 5, Code: 5, Codespace: "sdk",
+		RawLog: "insufficient funds"}); err == nil ||
+		!strings.Contains(err.Error(), "failed in block 5") {
 		t.Error(err)
 	}
 }
@@ -120,7 +129,8 @@ func TestTrees(t *testing.T) {
 	for _, tree := range trees {
 		commands.Walk(tree, func(c *cobra.Command) { paths[c.CommandPath()] = true })
 	}
-	for path, want := range map[string]bool{"assay tx bank send": true, "assay tx registry leave": true, "assay tx sprint": false, "assay tx credit": false,
+	for path, want := range map[string]bool{"assay tx bank send": true,
+		"assay tx registry leave": true, "assay tx sprint": false, "assay tx credit": false,
 		"assay query sprint epoch": true, "assay keys list": true, "assay comet status": true} {
 		if paths[path] != want {
 			t.Errorf("%s is there: %v", path, paths[path])

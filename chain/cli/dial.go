@@ -23,8 +23,8 @@ import (
 	"github.com/assaynet/assay/internal/webproxy"
 )
 
-// connect gives the SDK's commands their ways to the node, which the SDK would send through the web proxy of the
-// environment even within a private network; see webproxy.
+// connect gives the SDK's commands their ways to the node, which the SDK would send through the web
+// proxy of the environment even within a private network; see webproxy.
 func (s *session) connect(cmd *cobra.Command, c client.Context) (client.Context, error) {
 	f := cmd.Flags()
 	if f.Lookup(flags.FlagNode) != nil && s.node != "" {
@@ -68,7 +68,9 @@ func dialRPC(at string) (*cmthttp.HTTP, error) {
 }
 
 func dialGRPC(cmd *cobra.Command, at string, plain bool) (*grpc.ClientConn, error) {
-	options := []grpc.DialOption{grpc.WithTransportCredentials(credentials.NewTLS(&tls.Config{MinVersion: tls.VersionTLS12}))}
+	options := []grpc.DialOption{
+		grpc.WithTransportCredentials(
+			credentials.NewTLS(&tls.Config{MinVersion: tls.VersionTLS12}))}
 	if plain {
 		options[0] = grpc.WithTransportCredentials(insecure.NewCredentials())
 	}

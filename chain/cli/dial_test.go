@@ -33,8 +33,8 @@ func (l *counting) Accept() (net.Conn, error) {
 	return conn, err
 }
 
-// everywhere listens at all addresses of this machine: unlike the loopback, which no library sends through a proxy, its
-// address is one that only our rule keeps within.
+// everywhere listens at all addresses of this machine: unlike the loopback, which no library sends
+// through a proxy, its address is one that only our rule keeps within.
 func everywhere(t *testing.T) *counting {
 	t.Helper()
 	l, err := net.Listen("tcp4", "0.0.0.0:0")
@@ -44,14 +44,16 @@ func everywhere(t *testing.T) *counting {
 	return &counting{Listener: l}
 }
 
-// A node in a private network is asked directly, by RPC and by gRPC, whatever proxy the environment names; any other
-// through the proxy, which the error names when it is in the way. The environment is read once in a process by some
-// libraries, so this is another one.
+// A node in a private network is asked directly, by RPC and by gRPC, whatever proxy the environment
+// names; any other through the proxy, which the error names when it is in the way. The environment
+// is read once in a process by some libraries, so this is another one.
 func TestNodesAndProxies(t *testing.T) {
 	if os.Getenv("ASSAY_TEST_PROXY") == "" {
-		child := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestNodesAndProxies$", "-test.v")
+		child := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestNodesAndProxies$",
+			"-test.v")
 		dead := "http://127.0.0.1:1"
-		child.Env = append(os.Environ(), "ASSAY_TEST_PROXY=1", "HTTPS_PROXY="+dead, "HTTP_PROXY="+dead, "https_proxy="+dead, "http_proxy="+dead, "NO_PROXY=", "no_proxy=")
+		child.Env = append(os.Environ(), "ASSAY_TEST_PROXY=1", "HTTPS_PROXY="+dead,
+			"HTTP_PROXY="+dead, "https_proxy="+dead, "http_proxy="+dead, "NO_PROXY=", "no_proxy=")
 		if out, err := child.CombinedOutput(); err != nil {
 			t.Fatalf("%v: %s", err, out)
 		}
@@ -67,7 +69,8 @@ func TestNodesAndProxies(t *testing.T) {
 		var out bytes.Buffer
 		root.SetOut(&out)
 		root.SetErr(&out)
-		root.SetArgs(append([]string{"query", "bank", "balances", address, "--home", t.TempDir()}, args...))
+		root.SetArgs(append([]string{"query", "bank", "balances", address, "--home", t.TempDir()},
+			args...))
 		return root.ExecuteContext(t.Context())
 	}
 	rpc := everywhere(t)
@@ -81,17 +84,24 @@ func TestNodesAndProxies(t *testing.T) {
 	server := grpc.NewServer()
 	go func() { _ = server.Serve(services) }()
 	t.Cleanup(server.Stop)
-	if err := ask("--grpc-addr", services.Addr().String(), "--grpc-insecure"); err == nil || !strings.Contains(err.Error(), "unknown service") {
+	if err := ask("--grpc-addr", services.Addr().String(), "--grpc-insecure"); err == nil ||
+		!strings.Contains(err.Error(), "unknown service") {
 		t.Errorf("by gRPC: %d connections, %v", services.accepted.Load(), err)
 	}
-	if err := ask("--node", "tcp://192.0.2.7:26657"); err == nil || !strings.Contains(err.Error(), "proxy http://127.0.0.1:1") || !strings.Contains(err.Error(), "NO_PROXY") {
+	if err := ask("--node", "tcp://192.0.2.7:26657"); err == nil ||
+		!strings.Contains(err.Error(), "proxy http://127.0.0.1:1") ||
+		!strings.Contains(err.Error(), "NO_PROXY") {
 		t.Errorf("a public address behind a dead proxy: %v", err)
 	}
-	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(http.StatusTeapot) }))
+	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter,
+		r *http.Request) {
+		w.WriteHeader(http.StatusTeapot)
+	}))
 	t.Cleanup(proxy.Close)
 	t.Setenv("http_proxy", proxy.URL)
 	t.Setenv("HTTP_PROXY", proxy.URL)
-	if err := ask("--node", "tcp://192.0.2.7:26657"); err == nil || !strings.Contains(err.Error(), "418") {
+	if err := ask("--node", "tcp://192.0.2.7:26657"); err == nil ||
+		!strings.Contains(err.Error(), "418") {
 		t.Errorf("a public address behind a proxy: %v", err)
 	}
 }

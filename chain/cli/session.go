@@ -72,7 +72,8 @@ func (s *session) prepare(cmd *cobra.Command) error {
 	if err != nil {
 		return fmt.Errorf("environment: %w", err)
 	}
-	for _, choice := range []struct{ flag, value string }{{flags.FlagNode, nodeOf(s.home)}, {flags.FlagChainID, chainOf(s.home)}} {
+	for _, choice := range []struct{ flag, value string }{{flags.FlagNode, nodeOf(s.home)},
+		{flags.FlagChainID, chainOf(s.home)}} {
 		if f := cmd.Flags().Lookup(choice.flag); f != nil && !f.Changed && choice.value != "" {
 			if err := cmd.Flags().Set(choice.flag, choice.value); err != nil {
 				return fmt.Errorf("--%s %s: %w", choice.flag, choice.value, err)
@@ -86,7 +87,8 @@ func (s *session) prepare(cmd *cobra.Command) error {
 		return err
 	}
 	clientCtx := client.Context{}.
-		WithCodec(s.encoding.Codec).WithInterfaceRegistry(s.encoding.Registry).WithTxConfig(s.encoding.TxConfig).WithLegacyAmino(s.encoding.Amino).
+		WithCodec(s.encoding.Codec).WithInterfaceRegistry(s.encoding.Registry).WithTxConfig(
+		s.encoding.TxConfig).WithLegacyAmino(s.encoding.Amino).
 		WithAccountRetriever(authtypes.AccountRetriever{}).WithBroadcastMode(flags.BroadcastSync).
 		WithInput(cmd.InOrStdin()).WithOutput(cmd.OutOrStdout()).WithCmdContext(cmd.Context()).
 		WithHomeDir(s.home).WithKeyringDir(filepath.Join(s.home, home.Keyring)).WithViper(app.Name)
@@ -103,8 +105,8 @@ func (s *session) prepare(cmd *cobra.Command) error {
 	return client.SetCmdClientContextHandler(clientCtx, cmd)
 }
 
-// open opens the home's keyring for a command that has one. A query in a home without accounts gets an empty one; a folder
-// that --keyring-dir names is left to the SDK.
+// open opens the home's keyring for a command that has one. A query in a home without accounts gets
+// an empty one; a folder that --keyring-dir names is left to the SDK.
 func (s *session) open(cmd *cobra.Command) error {
 	f, dir := cmd.Flags().Lookup(flags.FlagKeyringBackend), cmd.Flags().Lookup(flags.FlagKeyringDir)
 	if f == nil || dir != nil && dir.Changed {
@@ -126,14 +128,16 @@ func (s *session) open(cmd *cobra.Command) error {
 	return err
 }
 
-// pay fills in gas and price of a transaction that says nothing about them: what a simulation uses, half as much again,
-// at the price that the home's own node takes. Only what a participant owes the chain is free.
+// pay fills in gas and price of a transaction that says nothing about them: what a simulation uses,
+// half as much again, at the price that the home's own node takes. Only what a participant owes the
+// chain is free.
 func pay(cmd *cobra.Command, dir string) error {
 	given := func(name string) bool {
 		f := cmd.Flags().Lookup(name)
 		return f == nil || f.Changed
 	}
-	if offline := cmd.Flags().Lookup(flags.FlagOffline); offline != nil && offline.Value.String() == "true" {
+	if offline := cmd.Flags().Lookup(flags.FlagOffline); offline != nil &&
+		offline.Value.String() == "true" {
 		return nil
 	}
 	if !given(flags.FlagGas) {
@@ -152,15 +156,16 @@ func pay(cmd *cobra.Command, dir string) error {
 	return cmd.Flags().Set(flags.FlagGasPrices, priceOf(dir))
 }
 
-// priceOf is the least gas price that a home's node takes from others; where that is nothing, 1 acpc, since what pays
-// nothing is not taken.
+// priceOf is the least gas price that a home's node takes from others; where that is nothing, 1
+// acpc, since what pays nothing is not taken.
 func priceOf(dir string) string {
 	least := "1" + app.Denom
 	config, err := home.Load(dir)
 	if err != nil {
 		return least
 	}
-	if prices, err := sdk.ParseDecCoins(config.App.MinGasPrices); err == nil && prices.AmountOf(app.Denom).IsPositive() {
+	if prices, err := sdk.ParseDecCoins(config.App.MinGasPrices); err == nil &&
+		prices.AmountOf(app.Denom).IsPositive() {
 		return config.App.MinGasPrices
 	}
 	return least

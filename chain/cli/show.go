@@ -27,7 +27,8 @@ import (
 	"github.com/assaynet/assay/poc/coin"
 )
 
-// sink is where the SDK's commands write. It keeps a text until it is whole, and what a node says of a transaction.
+// sink is where the SDK's commands write. It keeps a text until it is whole, and what a node says
+// of a transaction.
 type sink struct {
 	w        io.Writer
 	text     bool
@@ -46,7 +47,8 @@ func (s *sink) Write(p []byte) (int, error) {
 			Hash *string `json:"txhash"`
 		}
 		r := new(sdk.TxResponse)
-		if json.Unmarshal(p, &fields) == nil && fields.Hash != nil && s.codec.UnmarshalJSON(p, r) == nil {
+		if json.Unmarshal(p, &fields) == nil && fields.Hash != nil &&
+			s.codec.UnmarshalJSON(p, r) == nil {
 			s.response = r
 			return len(p), nil
 		}
@@ -62,13 +64,15 @@ func (s *sink) flush() error {
 	return err
 }
 
-// show decides how a command's answer is shown: a transaction's is awaited and told in lines, a query's text is made readable.
+// show decides how a command's answer is shown: a transaction's is awaited and told in lines, a
+// query's text is made readable.
 func (s *session) show(cmd *cobra.Command) error {
 	f := cmd.Flags().Lookup(flags.FlagOutput)
 	if f == nil {
 		return nil
 	}
-	if format := f.Value.String(); format != flags.OutputFormatText && format != flags.OutputFormatJSON {
+	if format := f.Value.String(); format != flags.OutputFormatText &&
+		format != flags.OutputFormatJSON {
 		return fmt.Errorf("--%s %q: choose text or json", flags.FlagOutput, format)
 	}
 	switch {
@@ -91,11 +95,12 @@ var (
 	thousandths = []string{"locked", "newcomers_locked"}
 )
 
-// readable makes an answer in YAML one for people: coins in cpc, fractions as decimal ones. Every digit is in --output json.
-// What is no YAML stays as it is.
+// readable makes an answer in YAML one for people: coins in cpc, fractions as decimal ones. Every
+// digit is in --output json. What is no YAML stays as it is.
 func readable(text []byte) []byte {
 	var doc yaml.Node
-	if err := yaml.Unmarshal(text, &doc); err != nil || len(doc.Content) == 0 || doc.Content[0].Kind == yaml.ScalarNode {
+	if err := yaml.Unmarshal(text, &doc); err != nil || len(doc.Content) == 0 ||
+		doc.Content[0].Kind == yaml.ScalarNode {
 		return text
 	}
 	mend(&doc)
@@ -145,7 +150,8 @@ func amountOf(n *yaml.Node) string {
 	if len(n.Content) != 4 {
 		return ""
 	}
-	fields := map[string]string{n.Content[0].Value: n.Content[1].Value, n.Content[2].Value: n.Content[3].Value}
+	fields := map[string]string{n.Content[0].Value: n.Content[1].Value,
+		n.Content[2].Value: n.Content[3].Value}
 	if fields["denom"] != coin.Base {
 		return ""
 	}
@@ -166,8 +172,9 @@ var (
 	grpcPrefix = regexp.MustCompile(`rpc error: code = \w+ desc = `)
 	source     = regexp.MustCompile(` ?\[[\w./@-]+\.go:\d+\]`)
 	gasUsed    = regexp.MustCompile(` with gas used: '\d+'`)
-	noKey      = regexp.MustCompile(`(\S+)(?:\.info: key not found| is not a valid name or address)`)
-	refusedAt  = regexp.MustCompile(`connection refused|no such host|connection reset|i/o timeout`)
+	noKey      = regexp.MustCompile(
+		`(\S+)(?:\.info: key not found| is not a valid name or address)`)
+	refusedAt = regexp.MustCompile(`connection refused|no such host|connection reset|i/o timeout`)
 )
 
 // clean takes off an error what is for the SDK's developers.
@@ -195,7 +202,8 @@ func (s *session) explain(ran *cobra.Command, err error) error {
 	}
 	text := clean(err.Error())
 	if m := noKey.FindStringSubmatch(text); m != nil {
-		return fmt.Errorf("no account %q in the keyring of %s; see assay keys list --home %s", m[1], s.home, s.home)
+		return fmt.Errorf("no account %q in the keyring of %s; see assay keys list --home %s",
+			m[1], s.home, s.home)
 	}
 	if through := webproxy.InTheWay(err, hostPort(s.node)); s.node != "" && through != nil {
 		reason, next := through.Blame(hostPort(s.node))
@@ -204,12 +212,14 @@ func (s *session) explain(ran *cobra.Command, err error) error {
 	if s.node != "" && refusedAt.MatchString(text) {
 		next := fmt.Sprintf("start it with assay node --home %s, or name another by --node", s.home)
 		if _, err := os.Stat(filepath.Join(s.home, "config")); err != nil {
-			next = fmt.Sprintf("%s is no node's folder: name one by --home, or a node by --node", s.home)
+			next = fmt.Sprintf("%s is no node's folder: name one by --home, or a node by --node",
+				s.home)
 		}
 		return fmt.Errorf("no node answers at %s; %s", s.node, next)
 	}
 	if text == "EOF" && s.tree == "tx" {
-		return errors.New("there is no terminal to confirm the transaction at; --yes sends it without")
+		return errors.New("there is no terminal to confirm the transaction at; --yes sends it " +
+			"without")
 	}
 	return errors.New(text)
 }

@@ -19,8 +19,8 @@ import (
 	"github.com/assaynet/assay/internal/commands"
 )
 
-// plant is a tree of the SDK's commands that is built when it is needed: it takes an app and a description of all services,
-// which no other command should have to wait for.
+// plant is a tree of the SDK's commands that is built when it is needed: it takes an app and a
+// description of all services, which no other command should have to wait for.
 type plant struct {
 	use, short string
 	aliases    []string
@@ -48,7 +48,8 @@ func Trees(root string) (all []*cobra.Command, err error) {
 	return all, nil
 }
 
-// grow builds the tree below a root of the name given, without which its help would not show the program's.
+// grow builds the tree below a root of the name given, without which its help would not show the
+// program's.
 func (p plant) grow(name string) (root *cobra.Command, s *session, err error) {
 	bare, err := app.Bare()
 	if err != nil {
@@ -75,7 +76,8 @@ func (p plant) grow(name string) (root *cobra.Command, s *session, err error) {
 func empty(c *cobra.Command) {
 	for _, sub := range c.Commands() {
 		empty(sub)
-		if sub.RunE != nil && !sub.HasSubCommands() && !sub.HasLocalFlags() && sub.Args == nil || sub.RunE == nil && sub.Run == nil && !sub.HasSubCommands() {
+		if sub.RunE != nil && !sub.HasSubCommands() && !sub.HasLocalFlags() && sub.Args == nil ||
+			sub.RunE == nil && sub.Run == nil && !sub.HasSubCommands() {
 			c.RemoveCommand(sub)
 		}
 	}
@@ -84,13 +86,17 @@ func empty(c *cobra.Command) {
 // describe puts what holds here in place of what the SDK says of its flags.
 func describe(tree *cobra.Command) {
 	texts := map[string]struct{ usage, value string }{
-		flags.FlagKeyringBackend: {"where accounts are kept: file, os, or test (unprotected); the home's own by default", ""},
-		flags.FlagNode:           {"the node to ask, its RPC address; the home's own by default", ""},
-		flags.FlagChainID:        {"the chain's id; that of the home's genesis by default", ""},
-		flags.FlagFees:           {"fee to pay, such as 0.01cpc; by default what the gas costs at the node's price", ""},
-		flags.FlagGasPrices:      {"price of a unit of gas, such as 1000000000acpc; by default the least that the home's node takes", ""},
-		flags.FlagGas:            {"gas limit, or auto: what a simulation uses, half as much again", flags.GasFlagAuto},
-		flags.FlagGasAdjustment:  {"what auto multiplies the simulation's gas by", adjustment},
+		flags.FlagKeyringBackend: {"where accounts are kept: file, os, or test (unprotected); " +
+			"the home's own by default", ""},
+		flags.FlagNode:    {"the node to ask, its RPC address; the home's own by default", ""},
+		flags.FlagChainID: {"the chain's id; that of the home's genesis by default", ""},
+		flags.FlagFees: {"fee to pay, such as 0.01cpc; by default what the gas costs at the " +
+			"node's price", ""},
+		flags.FlagGasPrices: {"price of a unit of gas, such as 1000000000acpc; by default " +
+			"the least that the home's node takes", ""},
+		flags.FlagGas: {"gas limit, or auto: what a simulation uses, half as much again",
+			flags.GasFlagAuto},
+		flags.FlagGasAdjustment: {"what auto multiplies the simulation's gas by", adjustment},
 	}
 	commands.Walk(tree, func(c *cobra.Command) {
 		for name, text := range texts {
@@ -115,7 +121,8 @@ func (p plant) command() *cobra.Command {
 			}
 			return s.run(root, cmd, args)
 		},
-		ValidArgsFunction: func(cmd *cobra.Command, args []string, start string) ([]string, cobra.ShellCompDirective) {
+		ValidArgsFunction: func(cmd *cobra.Command, args []string, start string) ([]string,
+			cobra.ShellCompDirective) {
 			root, _, err := p.grow(cmd.Root().Name())
 			if err != nil {
 				return nil, cobra.ShellCompDirectiveError
@@ -139,11 +146,13 @@ func cometCommand(*app.App) (*cobra.Command, error) {
 
 func txCommand(a *app.App) (*cobra.Command, error) {
 	cmd := &cobra.Command{Use: "tx"}
-	cmd.AddCommand(authcli.GetSignCommand(), authcli.GetSignBatchCommand(), authcli.GetMultiSignCommand(),
+	cmd.AddCommand(authcli.GetSignCommand(), authcli.GetSignBatchCommand(),
+		authcli.GetMultiSignCommand(),
 		authcli.GetValidateSignaturesCommand(), authcli.GetBroadcastCommand(),
 		authcli.GetEncodeCommand(), authcli.GetDecodeCommand(), authcli.GetSimulateCmd())
 	cmd.PersistentFlags().String(flags.FlagChainID, "", "")
-	cmd.PersistentFlags().Duration(flagWait, waitTime, "how long to wait for the block that the transaction is in; 0: not at all")
+	cmd.PersistentFlags().Duration(flagWait, waitTime, "how long to wait for the block that the "+
+		"transaction is in; 0: not at all")
 	return cmd, enhance(a, cmd)
 }
 
@@ -173,6 +182,7 @@ func enhance(a *app.App, cmd *cobra.Command) error {
 		AddressCodec:          app.Addresses(),
 		ValidatorAddressCodec: addresscodec.NewBech32Codec(app.Prefix + "valoper"),
 		ConsensusAddressCodec: addresscodec.NewBech32Codec(app.Prefix + "valcons"),
-		ClientCtx:             client.Context{}.WithCodec(encoding.Codec).WithInterfaceRegistry(encoding.Registry),
+		ClientCtx: client.Context{}.WithCodec(encoding.Codec).WithInterfaceRegistry(
+			encoding.Registry),
 	}.EnhanceRootCommand(root)
 }

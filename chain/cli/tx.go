@@ -29,7 +29,8 @@ const (
 )
 
 // texts are flags whose value is anybody's words, also where they look like an amount.
-var texts = []string{flags.FlagNote, flags.FlagFrom, "moniker", "title", "summary", "metadata", "details", "expiration"}
+var texts = []string{flags.FlagNote, flags.FlagFrom, "moniker", "title", "summary", "metadata",
+	"details", "expiration"}
 
 // amounts puts the base unit into every amount of a command line: the chain knows no other.
 func amounts(args []string) ([]string, error) {
@@ -52,7 +53,8 @@ func amounts(args []string) ([]string, error) {
 		for j, part := range parts {
 			switch {
 			case !coin.Is(part):
-			case strings.HasSuffix(strings.ToLower(part), coin.Base): // prices of gas may have fractions of it
+			case strings.HasSuffix(strings.ToLower(part), coin.Base):
+				// prices of gas may have fractions of it
 				parts[j] = strings.ToLower(part)
 			default:
 				n, err := coin.Parse(part)
@@ -70,8 +72,8 @@ func amounts(args []string) ([]string, error) {
 // broadcasts reports whether a command can send a transaction.
 func broadcasts(c *cobra.Command) bool { return c.Flags().Lookup(flags.FlagBroadcastMode) != nil }
 
-// finish ends a command that sent a transaction: it waits for the block, says what became of it, and fails if the chain
-// refused it.
+// finish ends a command that sent a transaction: it waits for the block, says what became of it,
+// and fails if the chain refused it.
 func (s *session) finish(ran *cobra.Command) error {
 	sent := s.out.response
 	if sent == nil {
@@ -89,7 +91,8 @@ func (s *session) finish(ran *cobra.Command) error {
 		within, cancel := context.WithTimeout(ran.Context(), wait)
 		defer cancel()
 		if missed = s.await(within, sent); missed != nil && ran.Context().Err() == nil {
-			missed = fmt.Errorf("transaction %s was sent, and is in no block after %s (%w); it may still come: assay query tx %s", sent.TxHash, wait, missed, sent.TxHash)
+			missed = fmt.Errorf("transaction %s was sent, and is in no block after %s (%w); it "+
+				"may still come: assay query tx %s", sent.TxHash, wait, missed, sent.TxHash)
 		}
 	}
 	return errors.Join(s.print(sent), missed, refusal(sent))
@@ -123,7 +126,8 @@ func (s *session) print(r *sdk.TxResponse) error {
 	}
 	lines := fmt.Sprintf("transaction %s\n", r.TxHash)
 	if r.Height > 0 {
-		lines += fmt.Sprintf("block       %d\ngas         %d of %d\n", r.Height, r.GasUsed, r.GasWanted)
+		lines += fmt.Sprintf("block       %d\ngas         %d of %d\n", r.Height,
+			r.GasUsed, r.GasWanted)
 	}
 	if s.out.fee != "" {
 		lines += fmt.Sprintf("fee         %s\n", s.out.fee)
@@ -139,8 +143,8 @@ type blocks interface {
 	BlockResults(ctx context.Context, height *int64) (*cmtrpc.ResultBlockResults, error)
 }
 
-// await reads blocks from the one that the node has on, until the transaction is in one, and fills in what became of it.
-// No index of transactions is asked: a node may have none.
+// await reads blocks from the one that the node has on, until the transaction is in one, and fills
+// in what became of it. No index of transactions is asked: a node may have none.
 func (s *session) await(ctx context.Context, sent *sdk.TxResponse) error {
 	node, err := dialRPC(s.node)
 	if err != nil {
@@ -149,7 +153,8 @@ func (s *session) await(ctx context.Context, sent *sdk.TxResponse) error {
 	return s.follow(ctx, node, sent)
 }
 
-// follow asks again what a node does not answer: it may have a block and not yet its results, or be started again.
+// follow asks again what a node does not answer: it may have a block and not yet its results, or be
+// started again.
 func (s *session) follow(ctx context.Context, node blocks, sent *sdk.TxResponse) error {
 	ticker := time.NewTicker(lookEvery)
 	defer ticker.Stop()
@@ -178,12 +183,14 @@ func (s *session) follow(ctx context.Context, node blocks, sent *sdk.TxResponse)
 }
 
 // lookIn looks for the transaction in one block.
-func (s *session) lookIn(ctx context.Context, node blocks, height int64, sent *sdk.TxResponse) (found bool, err error) {
+func (s *session) lookIn(ctx context.Context, node blocks, height int64,
+	sent *sdk.TxResponse) (found bool, err error) {
 	block, err := node.Block(ctx, &height)
 	if err != nil {
 		return false, err
 	}
-	at := slices.IndexFunc(block.Block.Txs, func(tx cmttypes.Tx) bool { return fmt.Sprintf("%X", tx.Hash()) == sent.TxHash })
+	at := slices.IndexFunc(block.Block.Txs,
+		func(tx cmttypes.Tx) bool { return fmt.Sprintf("%X", tx.Hash()) == sent.TxHash })
 	if at < 0 {
 		return false, nil
 	}
@@ -196,7 +203,8 @@ func (s *session) lookIn(ctx context.Context, node blocks, height int64, sent *s
 	}
 	r := results.TxsResults[at]
 	sent.Height, sent.Code, sent.Codespace, sent.RawLog = height, r.Code, r.Codespace, r.Log
-	sent.GasUsed, sent.GasWanted, sent.Events, sent.Timestamp = r.GasUsed, r.GasWanted, r.Events, block.Block.Time.UTC().Format(time.RFC3339)
+	sent.GasUsed, sent.GasWanted, sent.Events, sent.Timestamp = r.GasUsed, r.GasWanted, r.Events,
+		block.Block.Time.UTC().Format(time.RFC3339)
 	sent.Data = fmt.Sprintf("%X", r.Data)
 	if tx, err := s.encoding.TxConfig.TxDecoder()(block.Block.Txs[at]); err == nil {
 		if paid, ok := tx.(sdk.FeeTx); ok {

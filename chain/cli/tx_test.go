@@ -48,10 +48,12 @@ func (n *slow) Block(_ context.Context, height *int64) (*cmtrpc.ResultBlock, err
 }
 
 func (n *slow) BlockResults(_ context.Context, height *int64) (*cmtrpc.ResultBlockResults, error) {
-	return &cmtrpc.ResultBlockResults{Height: *height, TxsResults: []*abci.ExecTxResult{{Code: 7}}}, n.fails("results")
+	return &cmtrpc.ResultBlockResults{Height: *height, TxsResults: []*abci.ExecTxResult{{Code: 7}}},
+		n.fails("results")
 }
 
-// What a node does not answer is asked again until the wait is over: it has a block before that block's results.
+// What a node does not answer is asked again until the wait is over: it has a block before that
+// block's results.
 func TestAnAnswerThatANodeLacksIsAskedForAgain(t *testing.T) {
 	tx := cmttypes.Tx("a transaction")
 	hash := fmt.Sprintf("%X", tx.Hash())
@@ -73,7 +75,8 @@ func TestAnAnswerThatANodeLacksIsAskedForAgain(t *testing.T) {
 			err := s.follow(ctx, n, sent)
 			cancel()
 			if forever {
-				if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "no "+what+" yet") || sent.Height != 0 {
+				if !errors.Is(err, context.DeadlineExceeded) ||
+					!strings.Contains(err.Error(), "no "+what+" yet") || sent.Height != 0 {
 					t.Errorf("no %s ever: %v, %+v", what, err, sent)
 				}
 			} else if err != nil || sent.Height != 5 || sent.Code != 7 {

@@ -78,9 +78,11 @@ type Preset struct {
 // Presets by name.
 func Presets() map[string]Preset {
 	return map[string]Preset{
-		"main": {Sprint: sprint.DefaultParams(), Registry: registry.DefaultParams(), Credit: credit.DefaultParams(), Court: court.DefaultParams(),
+		"main": {Sprint: sprint.DefaultParams(), Registry: registry.DefaultParams(),
+			Credit: credit.DefaultParams(), Court: court.DefaultParams(),
 			Voting: 48 * time.Hour, Deposit: 1_000, UpgradeNotice: 1_000, Stipend: 100},
-		"localnet": {Sprint: sprint.LocalnetParams(), Registry: registry.LocalnetParams(), Credit: credit.LocalnetParams(), Court: court.LocalnetParams(),
+		"localnet": {Sprint: sprint.LocalnetParams(), Registry: registry.LocalnetParams(),
+			Credit: credit.LocalnetParams(), Court: court.LocalnetParams(),
 			Voting: time.Minute, Deposit: 10, UpgradeNotice: 20, Stipend: 1_000},
 	}
 }
@@ -113,7 +115,10 @@ func Build(o Options) (*genutiltypes.AppGenesis, error) {
 		return nil, err
 	}
 	parts := []part{
-		{authtypes.ModuleName, func() (proto.Message, error) { return accounts(participants, o.Balances) }},
+		{authtypes.ModuleName, func() (proto.Message,
+			error) {
+			return accounts(participants, o.Balances)
+		}},
 		{banktypes.ModuleName, func() (proto.Message, error) { return o.bank(participants) }},
 		{authz.ModuleName, func() (proto.Message, error) { return grants(participants) }},
 		{feegrant.ModuleName, func() (proto.Message, error) { return allowances(participants) }},
@@ -123,12 +128,16 @@ func Build(o Options) (*genutiltypes.AppGenesis, error) {
 			gs := &registryv1.GenesisState{Params: o.Preset.Registry}
 			for _, p := range participants {
 				participant, possession := p.Registry()
-				gs.Participants, gs.Possessions = append(gs.Participants, participant), append(gs.Possessions, possession)
+				gs.Participants, gs.Possessions = append(gs.Participants, participant),
+					append(gs.Possessions, possession)
 			}
 			return gs, nil
 		}},
 		{credit.Name, func() (proto.Message, error) { return o.holdings(participants), nil }},
-		{court.Name, func() (proto.Message, error) { return &courtv1.GenesisState{Params: o.Preset.Court}, nil }},
+		{court.Name, func() (proto.Message,
+			error) {
+			return &courtv1.GenesisState{Params: o.Preset.Court}, nil
+		}},
 		{sprint.Name, func() (proto.Message, error) {
 			return &sprintv1.GenesisState{Params: o.Preset.Sprint, NextParams: o.Preset.Sprint}, nil
 		}},
@@ -145,7 +154,8 @@ type part struct {
 }
 
 // assemble puts the modules' states together. Those without a part start empty.
-func assemble(bare *app.App, parts []part, chain string, at time.Time, consensus *cmttypes.ConsensusParams) (*genutiltypes.AppGenesis, error) {
+func assemble(bare *app.App, parts []part, chain string, at time.Time,
+	consensus *cmttypes.ConsensusParams) (*genutiltypes.AppGenesis, error) {
 	state := bare.DefaultGenesis()
 	for _, part := range parts {
 		message, err := part.state()
@@ -180,10 +190,13 @@ func (o Options) sorted() ([]home.Participant, error) {
 		return nil, fmt.Errorf("%w: a network needs at least one participant", ErrGenesis)
 	}
 	all := slices.Clone(o.Participants)
-	slices.SortFunc(all, func(a, b home.Participant) int { return cmp.Compare(a.Address, b.Address) })
+	slices.SortFunc(all, func(a, b home.Participant) int {
+		return cmp.Compare(a.Address, b.Address)
+	})
 	for _, p := range all {
 		if p.Chain != o.Chain {
-			return nil, fmt.Errorf("%w: %q made its proofs for chain %q, not %q; it has to run assay init participant with --chain-id %s",
+			return nil, fmt.Errorf("%w: %q made its proofs for chain %q, not %q; it has to run "+
+				"assay init participant with --chain-id %s",
 				ErrGenesis, p.Moniker, p.Chain, o.Chain, o.Chain)
 		}
 		if err := p.Valid(); err != nil {
@@ -194,7 +207,8 @@ func (o Options) sorted() ([]home.Participant, error) {
 }
 
 // accounts lets everybody who has to sign something exist.
-func accounts(participants []home.Participant, balances []Balance) (*authtypes.GenesisState, error) {
+func accounts(participants []home.Participant, balances []Balance) (*authtypes.GenesisState,
+	error) {
 	var all authtypes.GenesisAccounts
 	seen := make(map[string]bool)
 	add := func(address string) error {
@@ -220,7 +234,8 @@ func accounts(participants []home.Participant, balances []Balance) (*authtypes.G
 	}
 	params := authtypes.DefaultParams()
 	params.SigVerifyCostED25519 = sprintv1.GasSignature
-	params.SigVerifyCostSecp256k1, params.SigVerifyCostMlDsa65 = sprintv1.GasTxSignature, sprintv1.GasTxSignature
+	params.SigVerifyCostSecp256k1, params.SigVerifyCostMlDsa65 = sprintv1.GasTxSignature,
+		sprintv1.GasTxSignature
 	return authtypes.NewGenesisState(params, all), nil
 }
 
@@ -234,7 +249,8 @@ func (o Options) bank(participants []home.Participant) (*banktypes.GenesisState,
 	gs.DenomMetadata = []banktypes.Metadata{{
 		Description: "The coin that verified compute is paid in.",
 		Base:        app.Denom, Display: app.Display, Name: app.Display, Symbol: app.Display,
-		DenomUnits: []*banktypes.DenomUnit{{Denom: app.Denom}, {Denom: app.Display, Exponent: app.Decimals}},
+		DenomUnits: []*banktypes.DenomUnit{{Denom: app.Denom},
+			{Denom: app.Display, Exponent: app.Decimals}},
 	}}
 	amounts := slices.Clone(o.Balances)
 	if o.Preset.Stipend > 0 {
@@ -246,7 +262,8 @@ func (o Options) bank(participants []home.Participant) (*banktypes.GenesisState,
 	var order []string
 	for _, b := range amounts {
 		if !b.Amount.IsPositive() {
-			return nil, fmt.Errorf("%w: a balance of %s%s for %s", ErrGenesis, b.Amount, app.Denom, b.Address)
+			return nil, fmt.Errorf("%w: a balance of %s%s for %s", ErrGenesis, b.Amount,
+				app.Denom, b.Address)
 		}
 		sum, known := sums[b.Address]
 		if !known {
@@ -272,7 +289,8 @@ func grants(participants []home.Participant) (*authz.GenesisState, error) {
 			if err != nil {
 				return nil, fmt.Errorf("genesis: %w", err)
 			}
-			gs.Authorization = append(gs.Authorization, authz.GrantAuthorization{Granter: p.Address, Grantee: p.Hot, Authorization: packed})
+			gs.Authorization = append(gs.Authorization,
+				authz.GrantAuthorization{Granter: p.Address, Grantee: p.Hot, Authorization: packed})
 		}
 	}
 	return gs, nil
@@ -289,7 +307,8 @@ func allowances(participants []home.Participant) (*feegrant.GenesisState, error)
 		if err != nil {
 			return nil, fmt.Errorf("genesis: %w", err)
 		}
-		gs.Allowances = append(gs.Allowances, feegrant.Grant{Granter: p.Address, Grantee: p.Hot, Allowance: packed})
+		gs.Allowances = append(gs.Allowances,
+			feegrant.Grant{Granter: p.Address, Grantee: p.Hot, Allowance: packed})
 	}
 	return gs, nil
 }
@@ -297,12 +316,15 @@ func allowances(participants []home.Participant) (*feegrant.GenesisState, error)
 func (o Options) gov() *govv1.GenesisState {
 	deposit := func(n int64) sdk.Coins { return sdk.NewCoins(sdk.NewCoin(app.Denom, CPC(n))) }
 	params := govv1.DefaultParams()
-	params.MinDeposit, params.ExpeditedMinDeposit = deposit(o.Preset.Deposit), deposit(5*o.Preset.Deposit)
+	params.MinDeposit, params.ExpeditedMinDeposit = deposit(o.Preset.Deposit),
+		deposit(5*o.Preset.Deposit)
 	voting, expedited := o.Preset.Voting, o.Preset.Voting/2
-	params.VotingPeriod, params.ExpeditedVotingPeriod, params.MaxDepositPeriod = &voting, &expedited, &voting
+	params.VotingPeriod, params.ExpeditedVotingPeriod, params.MaxDepositPeriod = &voting,
+		&expedited, &voting
 	gs := govv1.NewGenesisState(govv1.DefaultStartingProposalID, params)
 	// Votes can make votes twice as fast as they are at first, not faster.
-	gs.Constitution = app.Constitution{MinVoting: voting / 2, MinExpedited: expedited / 2, UpgradeNotice: o.Preset.UpgradeNotice}.String()
+	gs.Constitution = app.Constitution{MinVoting: voting / 2, MinExpedited: expedited / 2,
+		UpgradeNotice: o.Preset.UpgradeNotice}.String()
 	return gs
 }
 
@@ -318,8 +340,8 @@ func (o Options) beacon(participants []home.Participant) (*beaconv1.GenesisState
 	return &beaconv1.GenesisState{Origin: seed.BeaconMix(o.Chain, 0, keys).Bytes()}, nil
 }
 
-// genesisWeight is what every participant weighs before anything was credited: equal, and enough to be halved by void
-// epochs a few times before it is gone.
+// genesisWeight is what every participant weighs before anything was credited: equal, and enough to
+// be halved by void epochs a few times before it is gone.
 const genesisWeight = 1 << 10
 
 // holdings gives every participant the same weight and an equal part of the
@@ -333,7 +355,8 @@ func (o Options) holdings(participants []home.Participant) *creditv1.GenesisStat
 			power++
 		}
 		gs.Holdings = append(gs.Holdings, creditv1.Holding{
-			Participant: p.Address, Weight: genesisWeight, Power: power, History: []uint64{genesisWeight}, ConsensusKey: p.ConsensusKey,
+			Participant: p.Address, Weight: genesisWeight, Power: power,
+			History: []uint64{genesisWeight}, ConsensusKey: p.ConsensusKey,
 		})
 	}
 	return gs

@@ -14,18 +14,21 @@ import (
 	"github.com/assaynet/assay/chain/app"
 )
 
-// Parse reads a genesis that somebody gave, and refuses what a node could not start from. Errors wrap ErrGenesis and say
-// what the text is instead, where that can be told.
+// Parse reads a genesis that somebody gave, and refuses what a node could not start from. Errors
+// wrap ErrGenesis and say what the text is instead, where that can be told.
 func Parse(text []byte) (*genutiltypes.AppGenesis, error) {
 	var shape map[string]json.RawMessage
 	if err := json.Unmarshal(text, &shape); err != nil {
-		return nil, fmt.Errorf("%w: no JSON object: %w; a genesis is what `assay init genesis` writes", ErrGenesis, err)
+		return nil, fmt.Errorf("%w: no JSON object: %w; a genesis is what `assay init genesis` "+
+			"writes", ErrGenesis, err)
 	}
 	if shape["possession"] != nil && shape["consensus_key"] != nil {
-		return nil, fmt.Errorf("%w: this is a participant's public file; a genesis is what `assay init genesis` makes of those of all participants", ErrGenesis)
+		return nil, fmt.Errorf("%w: this is a participant's public file; a genesis is what "+
+			"`assay init genesis` makes of those of all participants", ErrGenesis)
 	}
 	if shape["app_state"] == nil || shape["chain_id"] == nil {
-		return nil, fmt.Errorf("%w: no chain_id or no app_state; a genesis is what `assay init genesis` writes", ErrGenesis)
+		return nil, fmt.Errorf("%w: no chain_id or no app_state; a genesis is what `assay init "+
+			"genesis` writes", ErrGenesis)
 	}
 	var g genutiltypes.AppGenesis
 	if err := json.Unmarshal(text, &g); err != nil {
@@ -47,7 +50,8 @@ func Parse(text []byte) (*genutiltypes.AppGenesis, error) {
 	}
 	for _, module := range slices.Sorted(maps.Keys(bare.DefaultGenesis())) {
 		if state[module] == nil {
-			return nil, fmt.Errorf("%w: of chain %q: no state of module %s; it is another program's, or of another version", ErrGenesis, g.ChainID, module)
+			return nil, fmt.Errorf("%w: of chain %q: no state of module %s; it is another "+
+				"program's, or of another version", ErrGenesis, g.ChainID, module)
 		}
 	}
 	if err := bare.ValidateGenesis(state); err != nil {

@@ -64,7 +64,8 @@ func FromExport(r Restart) (*genutiltypes.AppGenesis, error) {
 		return nil, err
 	}
 	if r.Chain == r.Export.ChainID {
-		return nil, fmt.Errorf("%w: the new chain has the id of the old one, %q, so transactions and votes could be replayed on it; choose another --chain-id", ErrGenesis, r.Chain)
+		return nil, fmt.Errorf("%w: the new chain has the id of the old one, %q, so transactions "+
+			"and votes could be replayed on it; choose another --chain-id", ErrGenesis, r.Chain)
 	}
 	old, err := readExport(bare, r.Export)
 	if err != nil {
@@ -82,13 +83,15 @@ func FromExport(r Restart) (*genutiltypes.AppGenesis, error) {
 		{banktypes.ModuleName, is(coins)},
 		{authz.ModuleName, is(&old.authz)},
 		{feegrant.ModuleName, func() (proto.Message, error) { return old.allowances(r.Time) }},
-		{govtypes.ModuleName, is(&govv1.GenesisState{StartingProposalId: old.gov.StartingProposalId, Params: old.gov.Params, Constitution: old.gov.Constitution})},
+		{govtypes.ModuleName, is(&govv1.GenesisState{StartingProposalId: old.gov.StartingProposalId,
+			Params: old.gov.Params, Constitution: old.gov.Constitution})},
 		{beacon.Name, func() (proto.Message, error) { return old.origin(r.Chain) }},
 		{collateral.Name, is(old.deposits())},
 		{registry.Name, is(old.registrations())},
 		{credit.Name, is(old.weights())},
 		{court.Name, is(&courtv1.GenesisState{Params: old.court.Params})},
-		{sprint.Name, is(&sprintv1.GenesisState{Params: old.sprint.Params, NextParams: old.sprint.NextParams})},
+		{sprint.Name, is(&sprintv1.GenesisState{Params: old.sprint.Params,
+			NextParams: old.sprint.NextParams})},
 	}
 	return assemble(bare, parts, r.Chain, r.Time, r.Export.Consensus.Params)
 }
@@ -109,7 +112,8 @@ type export struct {
 
 func readExport(bare *app.App, g *genutiltypes.AppGenesis) (*export, error) {
 	if g.Consensus == nil || g.Consensus.Params == nil {
-		return nil, fmt.Errorf("%w: the export has no consensus parameters; make it with assay export", ErrGenesis)
+		return nil, fmt.Errorf("%w: the export has no consensus parameters; make it with assay "+
+			"export", ErrGenesis)
 	}
 	var state map[string]json.RawMessage
 	if err := json.Unmarshal(g.AppState, &state); err != nil {
@@ -120,12 +124,16 @@ func readExport(bare *app.App, g *genutiltypes.AppGenesis) (*export, error) {
 		name string
 		into proto.Message
 	}{
-		{authtypes.ModuleName, &e.auth}, {banktypes.ModuleName, &e.bank}, {authz.ModuleName, &e.authz}, {feegrant.ModuleName, &e.feegrant},
-		{govtypes.ModuleName, &e.gov}, {collateral.Name, &e.collateral}, {registry.Name, &e.registry}, {credit.Name, &e.credit}, {court.Name, &e.court}, {sprint.Name, &e.sprint},
+		{authtypes.ModuleName, &e.auth}, {banktypes.ModuleName, &e.bank},
+		{authz.ModuleName, &e.authz}, {feegrant.ModuleName, &e.feegrant},
+		{govtypes.ModuleName, &e.gov}, {collateral.Name, &e.collateral},
+		{registry.Name, &e.registry}, {credit.Name, &e.credit}, {court.Name, &e.court},
+		{sprint.Name, &e.sprint},
 	} {
 		raw, found := state[m.name]
 		if !found {
-			return nil, fmt.Errorf("%w: the export has no state of %s; make it of all modules", ErrGenesis, m.name)
+			return nil, fmt.Errorf("%w: the export has no state of %s; make it of all modules",
+				ErrGenesis, m.name)
 		}
 		if err := bare.Encoding().Codec.UnmarshalJSON(raw, m.into); err != nil {
 			return nil, fmt.Errorf("%w: export: %s: %w", ErrGenesis, m.name, err)
@@ -148,7 +156,8 @@ func (e *export) balances() (*banktypes.GenesisState, error) {
 		}
 		sums[address] = sums[address].Add(coins...)
 	}
-	left := []string{authtypes.NewModuleAddress(authtypes.FeeCollectorName).String(), authtypes.NewModuleAddress(govtypes.ModuleName).String()}
+	left := []string{authtypes.NewModuleAddress(authtypes.FeeCollectorName).String(),
+		authtypes.NewModuleAddress(govtypes.ModuleName).String()}
 	for _, b := range e.bank.Balances {
 		if !slices.Contains(left, b.Address) {
 			add(b.Address, b.Coins)
@@ -156,12 +165,14 @@ func (e *export) balances() (*banktypes.GenesisState, error) {
 	}
 	for _, d := range e.gov.Deposits {
 		if _, err := app.Addresses().StringToBytes(d.Depositor); err != nil {
-			return nil, fmt.Errorf("%w: export: a proposal's depositor %q: %w", ErrGenesis, d.Depositor, err)
+			return nil, fmt.Errorf("%w: export: a proposal's depositor %q: %w",
+				ErrGenesis, d.Depositor, err)
 		}
 		add(d.Depositor, sdk.NewCoins(d.Amount...))
 	}
 	slices.Sort(order)
-	gs := &banktypes.GenesisState{Params: e.bank.Params, DenomMetadata: e.bank.DenomMetadata, SendEnabled: e.bank.SendEnabled}
+	gs := &banktypes.GenesisState{Params: e.bank.Params, DenomMetadata: e.bank.DenomMetadata,
+		SendEnabled: e.bank.SendEnabled}
 	for _, address := range order {
 		gs.Balances = append(gs.Balances, banktypes.Balance{Address: address, Coins: sums[address]})
 		gs.Supply = gs.Supply.Add(sums[address]...)
@@ -175,11 +186,13 @@ func (e *export) allowances(at time.Time) (*feegrant.GenesisState, error) {
 	for _, g := range e.feegrant.Allowances {
 		allowance, err := g.GetGrant()
 		if err != nil {
-			return nil, fmt.Errorf("%w: export: allowance of %s to %s: %w", ErrGenesis, g.Granter, g.Grantee, err)
+			return nil, fmt.Errorf("%w: export: allowance of %s to %s: %w", ErrGenesis,
+				g.Granter, g.Grantee, err)
 		}
 		until, err := allowance.ExpiresAt()
 		if err != nil {
-			return nil, fmt.Errorf("%w: export: allowance of %s to %s: %w", ErrGenesis, g.Granter, g.Grantee, err)
+			return nil, fmt.Errorf("%w: export: allowance of %s to %s: %w", ErrGenesis,
+				g.Granter, g.Grantee, err)
 		}
 		if until == nil || until.After(at) {
 			gs.Allowances = append(gs.Allowances, g)
@@ -193,7 +206,8 @@ func (e *export) allowances(at time.Time) (*feegrant.GenesisState, error) {
 func (e *export) deposits() *collateralv1.GenesisState {
 	gs := &collateralv1.GenesisState{}
 	for _, a := range e.collateral.Accounts {
-		a.Locks = slices.DeleteFunc(slices.Clone(a.Locks), func(l collateralv1.Lock) bool { return l.Purpose != collateral.Registration })
+		a.Locks = slices.DeleteFunc(slices.Clone(a.Locks),
+			func(l collateralv1.Lock) bool { return l.Purpose != collateral.Registration })
 		gs.Accounts = append(gs.Accounts, a)
 	}
 	return gs
@@ -212,11 +226,14 @@ func (e *export) registrations() *registryv1.GenesisState {
 		}
 		return epoch - now
 	}
-	gs := &registryv1.GenesisState{Params: e.registry.Params, PendingParams: e.registry.PendingParams}
+	gs := &registryv1.GenesisState{Params: e.registry.Params,
+		PendingParams: e.registry.PendingParams}
 	for _, p := range e.registry.Participants {
 		q := registryv1.Participant{
-			Address: p.Address, Moniker: p.Moniker, ConsensusKey: p.ConsensusKey, VrfKey: p.VrfKey, HostKey: p.HostKey, Nodes: p.Nodes,
-			JailedUntil: ahead(p.JailedUntil), SilentEpochs: p.SilentEpochs, LotteryFrom: ahead(p.LotteryFrom), Deposit: p.Deposit,
+			Address: p.Address, Moniker: p.Moniker, ConsensusKey: p.ConsensusKey, VrfKey: p.VrfKey,
+			HostKey: p.HostKey, Nodes: p.Nodes,
+			JailedUntil: ahead(p.JailedUntil), SilentEpochs: p.SilentEpochs,
+			LotteryFrom: ahead(p.LotteryFrom), Deposit: p.Deposit,
 		}
 		if q.JailedUntil > 0 {
 			q.JailReason = p.JailReason
@@ -234,7 +251,8 @@ func (e *export) weights() *creditv1.GenesisState {
 	gs := &creditv1.GenesisState{Params: e.credit.Params}
 	for _, h := range e.credit.Holdings {
 		gs.Holdings = append(gs.Holdings, creditv1.Holding{
-			Participant: h.Participant, Weight: h.Weight, Credited: h.Credited, Power: h.Power, History: h.History, ConsensusKey: h.ConsensusKey,
+			Participant: h.Participant, Weight: h.Weight, Credited: h.Credited, Power: h.Power,
+			History: h.History, ConsensusKey: h.ConsensusKey,
 		})
 	}
 	return gs
@@ -246,7 +264,8 @@ func (e *export) origin(chain string) (*beaconv1.GenesisState, error) {
 	for _, p := range e.registry.Participants {
 		key, err := seed.FromBytes(p.VrfKey)
 		if err != nil {
-			return nil, errors.Join(ErrGenesis, fmt.Errorf("export: VRF key of %q: %w", p.Moniker, err))
+			return nil, errors.Join(ErrGenesis,
+				fmt.Errorf("export: VRF key of %q: %w", p.Moniker, err))
 		}
 		keys = append(keys, key)
 	}

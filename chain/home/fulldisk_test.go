@@ -17,9 +17,9 @@ import (
 	"github.com/assaynet/assay/internal/fulldisk"
 )
 
-// A participant's folder is made on a disk that is full from the k-th write on: the error names the disk, no
-// file is half written, and with space the same call goes on with the keys that were made. The words of every
-// account were given once.
+// A participant's folder is made on a disk that is full from the k-th write on: the error names the
+// disk, no file is half written, and with space the same call goes on with the keys that were made.
+// The words of every account were given once.
 func TestAHomeFillsAtEachWrite(t *testing.T) {
 	run := func(t *testing.T, k int) int {
 		dir := filepath.Join(t.TempDir(), "home")
@@ -27,7 +27,8 @@ func TestAHomeFillsAtEachWrite(t *testing.T) {
 		if k > 0 {
 			disk.Fill(k)
 		}
-		o := Options{Dir: dir, Chain: "assay-test", Moniker: "alice", HostKey: ed25519.NewKeyFromSeed(make([]byte, 32)), KeyringBackend: keyring.BackendTest}
+		o := Options{Dir: dir, Chain: "assay-test", Moniker: "alice",
+			HostKey: ed25519.NewKeyFromSeed(make([]byte, 32)), KeyringBackend: keyring.BackendTest}
 		words := map[string]int{}
 		make := func() (Participant, error) {
 			made, err := Create(o)
@@ -40,7 +41,8 @@ func TestAHomeFillsAtEachWrite(t *testing.T) {
 			return made.Participant, err
 		}
 		_, err := make()
-		if k > 0 && (!errors.Is(err, syscall.ENOSPC) || !strings.Contains(err.Error(), dir) || strings.Contains(err.Error(), ".unfinished-")) {
+		if k > 0 && (!errors.Is(err, syscall.ENOSPC) || !strings.Contains(err.Error(), dir) ||
+			strings.Contains(err.Error(), ".unfinished-")) {
 			t.Errorf("%s: %v", disk.First(), err)
 		}
 		kept := map[string]string{}
@@ -56,23 +58,28 @@ func TestAHomeFillsAtEachWrite(t *testing.T) {
 			t.Fatalf("with space again, after %s: %v", disk.First(), err)
 		}
 		for name, was := range kept {
-			if text, err := os.ReadFile(filepath.Join(dir, name)); err != nil || string(text) != was {
+			if text, err := os.ReadFile(filepath.Join(dir, name)); err != nil ||
+				string(text) != was {
 				t.Errorf("%s is another one: %v", name, err)
 			}
 		}
-		if stored, err := ReadParticipant(filepath.Join(dir, Public)); err != nil || stored.Address != p.Address || stored.Valid() != nil {
+		if stored, err := ReadParticipant(filepath.Join(dir, Public)); err != nil ||
+			stored.Address != p.Address || stored.Valid() != nil {
 			t.Errorf("%+v, %v", stored, err)
 		}
 		for _, name := range []string{Operator, Hot} {
 			if words[name] != 1 {
-				t.Errorf("the words of %s were given %d times, after %s", name, words[name], disk.First())
+				t.Errorf("the words of %s were given %d times, after %s", name,
+					words[name], disk.First())
 			}
 		}
 		c, err := Load(dir)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if key, err := ConsensusKey(c.Comet.PrivValidatorKeyFile(), c.Comet.PrivValidatorStateFile()); err != nil || string(public(key)) != string(p.ConsensusKey) {
+		if key, err := ConsensusKey(c.Comet.PrivValidatorKeyFile(),
+			c.Comet.PrivValidatorStateFile()); err != nil ||
+			string(public(key)) != string(p.ConsensusKey) {
 			t.Errorf("its consensus key: %v", err)
 		}
 		if _, err := os.Stat(c.Comet.PrivValidatorStateFile()); err != nil {

@@ -63,8 +63,8 @@ type Options struct {
 	HostKey ed25519.PrivateKey
 	// Nodes are the machines with their proofs of possession, if known by now.
 	Nodes []registryv1.Node
-	// KeyringBackend is test, file or os, and has to be the home's own; empty: that, or file for a new home. Stdin answers
-	// for a passphrase.
+	// KeyringBackend is test, file or os, and has to be the home's own; empty: that, or file for a
+	// new home. Stdin answers for a passphrase.
 	KeyringBackend string
 	Stdin          io.Reader
 	// Keys is the keyring where it is open already.
@@ -94,7 +94,8 @@ func Create(o Options) (Result, error) {
 	was, err := ReadParticipant(filepath.Join(o.Dir, Public))
 	exists := err == nil
 	if exists && was.Chain != o.Chain {
-		return Result{}, fmt.Errorf("%w: %s is participant %q of chain %s; for chain %s choose another --home", ErrHome, o.Dir, was.Moniker, was.Chain, o.Chain)
+		return Result{}, fmt.Errorf("%w: %s is participant %q of chain %s; for chain %s choose "+
+			"another --home", ErrHome, o.Dir, was.Moniker, was.Chain, o.Chain)
 	}
 	keys, err := o.keys()
 	if err != nil {
@@ -133,7 +134,8 @@ func Create(o Options) (Result, error) {
 	if err != nil {
 		return result, err
 	}
-	peer, err := peerAddress(own.node.ID(), config.Comet.P2P.ExternalAddress, config.Comet.P2P.ListenAddress)
+	peer, err := peerAddress(own.node.ID(), config.Comet.P2P.ExternalAddress,
+		config.Comet.P2P.ListenAddress)
 	if err != nil {
 		return result, err
 	}
@@ -142,10 +144,13 @@ func Create(o Options) (Result, error) {
 		ConsensusKey: public(own.consensus), VRFKey: public(own.vrf), HostKey: public(o.HostKey),
 		Peer: peer,
 	}
-	possession := registry.ProvePossession(o.Chain, addresses[Operator], own.consensus, own.vrf, o.HostKey)
-	result.Participant.Possession = Possession{Consensus: possession.Consensus, VRF: possession.Vrf, Host: possession.Host}
+	possession := registry.ProvePossession(o.Chain, addresses[Operator], own.consensus,
+		own.vrf, o.HostKey)
+	result.Participant.Possession = Possession{Consensus: possession.Consensus, VRF: possession.Vrf,
+		Host: possession.Host}
 	for _, n := range o.Nodes {
-		result.Participant.Nodes = append(result.Participant.Nodes, Node{ID: n.Id, Key: n.Key, Proof: n.Proof})
+		result.Participant.Nodes = append(result.Participant.Nodes,
+			Node{ID: n.Id, Key: n.Key, Proof: n.Proof})
 	}
 	if err := result.Participant.Valid(); err != nil {
 		return result, err
@@ -153,11 +158,13 @@ func Create(o Options) (Result, error) {
 	return result, result.Participant.Save(filepath.Join(o.Dir, Public))
 }
 
-// whole refuses a home that was made a participant and has lost a key since, or has another in its place. Keys are made
-// once, with the participant: the chain and its machines know them.
+// whole refuses a home that was made a participant and has lost a key since, or has another in its
+// place. Keys are made once, with the participant: the chain and its machines know them.
 func (o Options) whole(was Participant, keys keyring.Keyring) error {
 	lost := func(what string) error {
-		return fmt.Errorf("%w: %s is participant %q, and %s is gone or another one: put it back from a backup; for a new participant choose another --home", ErrHome, o.Dir, was.Moniker, what)
+		return fmt.Errorf("%w: %s is participant %q, and %s is gone or another one: put it back "+
+			"from a backup; for a new participant choose another --home", ErrHome,
+			o.Dir, was.Moniker, what)
 	}
 	for _, name := range []string{nodeKey, privKey, app.VRFKeyFile} {
 		if _, err := os.Stat(filepath.Join(o.Dir, name)); errors.Is(err, fs.ErrNotExist) {
@@ -167,7 +174,8 @@ func (o Options) whole(was Participant, keys keyring.Keyring) error {
 	if !bytes.Equal(public(o.HostKey), was.HostKey) {
 		return lost("the host's key")
 	}
-	for _, account := range []struct{ name, address string }{{Operator, was.Address}, {Hot, was.Hot}} {
+	for _, account := range []struct{ name, address string }{{Operator, was.Address},
+		{Hot, was.Hot}} {
 		record, err := keys.Key(account.name)
 		if errors.Is(err, sdkerrors.ErrKeyNotFound) {
 			return lost("account " + account.name + " in its keyring")
@@ -178,7 +186,8 @@ func (o Options) whole(was Participant, keys keyring.Keyring) error {
 		if err != nil {
 			return err
 		}
-		if address, err := app.Addresses().BytesToString(raw); err != nil || address != account.address {
+		if address, err := app.Addresses().BytesToString(raw); err != nil ||
+			address != account.address {
 			return lost("account " + account.name + " in its keyring")
 		}
 	}
@@ -216,7 +225,8 @@ func account(keys keyring.Keyring, name string) (address, mnemonic string, err e
 			return "", "", err // it may be there, and not open
 		}
 		path := hd.CreateHDPath(sdk.CoinType, 0, 0).String()
-		if record, mnemonic, err = keys.NewMnemonic(name, keyring.English, path, keyring.DefaultBIP39Passphrase, hd.Secp256k1); err != nil {
+		if record, mnemonic, err = keys.NewMnemonic(name, keyring.English, path,
+			keyring.DefaultBIP39Passphrase, hd.Secp256k1); err != nil {
 			return "", "", err
 		}
 	}
@@ -238,7 +248,8 @@ func (o Options) ownKeys() (own ownKeys, err error) {
 	if own.node, err = NodeKey(filepath.Join(o.Dir, nodeKey)); err != nil {
 		return own, err
 	}
-	if own.consensus, err = ConsensusKey(filepath.Join(o.Dir, privKey), filepath.Join(o.Dir, privState)); err != nil {
+	if own.consensus, err = ConsensusKey(filepath.Join(o.Dir, privKey),
+		filepath.Join(o.Dir, privState)); err != nil {
 		return own, err
 	}
 	path := filepath.Join(o.Dir, app.VRFKeyFile)

@@ -12,26 +12,36 @@ import (
 	"testing"
 )
 
-// A participant's folder that has lost a key, or has another's, gets none in its place: what it is stands in its public
-// file, which stays as it was. One that is whole is the same participant once more.
+// A participant's folder that has lost a key, or has another's, gets none in its place: what it is
+// stands in its public file, which stays as it was. One that is whole is the same participant once
+// more.
 func TestAParticipantsKeysAreMadeOnce(t *testing.T) {
 	options := func(dir string) Options {
-		return Options{Dir: dir, Chain: "c", Moniker: "m", HostKey: ed25519.NewKeyFromSeed(bytes.Repeat([]byte{1}, 32)), KeyringBackend: "test"}
+		return Options{Dir: dir, Chain: "c", Moniker: "m",
+			HostKey: ed25519.NewKeyFromSeed(bytes.Repeat([]byte{1}, 32)), KeyringBackend: "test"}
 	}
 	whole := t.TempDir()
 	made, err := Create(options(whole))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if again, err := Create(options(whole)); err != nil || again.Participant.Address != made.Participant.Address || len(again.Mnemonics) > 0 {
+	if again, err := Create(options(whole)); err != nil ||
+		again.Participant.Address != made.Participant.Address || len(again.Mnemonics) > 0 {
 		t.Fatalf("once more: %+v, %v", again, err)
 	}
 	for name, lose := range map[string]func(o *Options) error{
-		nodeKey:                           func(o *Options) error { return os.Remove(filepath.Join(o.Dir, nodeKey)) },
-		privKey:                           func(o *Options) error { return os.Remove(filepath.Join(o.Dir, privKey)) },
-		"vrf_key.json":                    func(o *Options) error { return os.Remove(filepath.Join(o.Dir, "config", "vrf_key.json")) },
-		"the host's key":                  func(o *Options) error { o.HostKey = ed25519.NewKeyFromSeed(make([]byte, 32)); return nil },
-		"account operator in its keyring": func(o *Options) error { return os.RemoveAll(filepath.Join(o.Dir, Keyring)) },
+		nodeKey: func(o *Options) error { return os.Remove(filepath.Join(o.Dir, nodeKey)) },
+		privKey: func(o *Options) error { return os.Remove(filepath.Join(o.Dir, privKey)) },
+		"vrf_key.json": func(o *Options) error {
+			return os.Remove(filepath.Join(o.Dir, "config", "vrf_key.json"))
+		},
+		"the host's key": func(o *Options) error {
+			o.HostKey = ed25519.NewKeyFromSeed(make([]byte, 32))
+			return nil
+		},
+		"account operator in its keyring": func(o *Options) error {
+			return os.RemoveAll(filepath.Join(o.Dir, Keyring))
+		},
 	} {
 		t.Run(strings.ReplaceAll(name, "/", " "), func(t *testing.T) {
 			o := options(t.TempDir())
@@ -51,10 +61,12 @@ func TestAParticipantsKeysAreMadeOnce(t *testing.T) {
 				t.Fatal(err)
 			}
 			_, err = Create(o)
-			if !errors.Is(err, ErrHome) || !strings.Contains(err.Error(), name) || !strings.Contains(err.Error(), "put it back from a backup") {
+			if !errors.Is(err, ErrHome) || !strings.Contains(err.Error(), name) ||
+				!strings.Contains(err.Error(), "put it back from a backup") {
 				t.Errorf("%v", err)
 			}
-			if now, err := os.ReadFile(filepath.Join(o.Dir, Public)); err != nil || !bytes.Equal(was, now) {
+			if now, err := os.ReadFile(filepath.Join(o.Dir, Public)); err != nil ||
+				!bytes.Equal(was, now) {
 				t.Errorf("the public file is another one, %v", err)
 			}
 			if _, err := os.Stat(filepath.Join(o.Dir, name)); err == nil {

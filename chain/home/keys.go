@@ -14,7 +14,8 @@ import (
 )
 
 // unlisted are keys of app.toml that the SDK reads and its structure of settings has not.
-var unlisted = []string{"unsafe-skip-upgrades", "trace", "inv-check-period", "cpu-profile", "with-comet", "transport", "address",
+var unlisted = []string{"unsafe-skip-upgrades", "trace", "inv-check-period", "cpu-profile",
+	"with-comet", "transport", "address",
 	"grpc.historical-grpc-address-block-range"}
 
 // open are sections with keys of somebody else's choice.
@@ -64,7 +65,8 @@ func onlyKnown(path string, text []byte, known map[string]bool) error {
 	}
 	var strange []string
 	for _, key := range v.AllKeys() {
-		if !known[key] && !slices.ContainsFunc(openSections, func(s string) bool { return strings.HasPrefix(key, s) }) {
+		if !known[key] && !slices.ContainsFunc(openSections,
+			func(s string) bool { return strings.HasPrefix(key, s) }) {
 			strange = append(strange, key)
 		}
 	}
@@ -76,7 +78,8 @@ func onlyKnown(path string, text []byte, known map[string]bool) error {
 	if near := nearest(strange[0], known); near != "" {
 		perhaps = fmt.Sprintf(" (perhaps %s)", near)
 	}
-	return fmt.Errorf("%w: %s has keys that do not exist: %s%s; correct or remove them", ErrHome, path, strings.Join(strange, ", "), perhaps)
+	return fmt.Errorf("%w: %s has keys that do not exist: %s%s; correct or remove them", ErrHome,
+		path, strings.Join(strange, ", "), perhaps)
 }
 
 // nearest is the known key that somebody may have meant: the same one of another

@@ -18,8 +18,9 @@ import (
 	"github.com/assaynet/assay/internal/plain"
 )
 
-// CometBFT makes a node's keys where they are missing. It writes the one in place, which a full disk
-// leaves cut short, and ends the process over the other. So they are made here, whole or not at all.
+// CometBFT makes a node's keys where they are missing. It writes the one in place, which a full
+// disk leaves cut short, and ends the process over the other. So they are made here, whole or not
+// at all.
 
 // NodeKey loads the key by which peers know a node, and makes it where there is none. Errors are
 // about the file system or the file's content, and name the file.
@@ -42,8 +43,8 @@ func NodeKey(path string) (*p2p.NodeKey, error) {
 	return key, nil
 }
 
-// ConsensusKey loads the key that signs a node's blocks. Where there is none it makes it, and before it
-// the record that it has signed nothing: a key without one is not used.
+// ConsensusKey loads the key that signs a node's blocks. Where there is none it makes it, and
+// before it the record that it has signed nothing: a key without one is not used.
 func ConsensusKey(path, state string) (ed25519.PrivateKey, error) {
 	key, err := app.LoadConsensusKey(path)
 	if err != nil || key != nil {

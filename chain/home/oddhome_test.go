@@ -16,7 +16,8 @@ import (
 // A participant's folder is made, joined to a network and read again whatever it is called.
 func TestAnyHome(t *testing.T) {
 	oddhome.Each(t, func(t *testing.T, dir string) {
-		o := Options{Dir: dir, Chain: "assay-test", Moniker: filepath.Base(dir), HostKey: ed25519.NewKeyFromSeed(make([]byte, 32)), KeyringBackend: keyring.BackendTest}
+		o := Options{Dir: dir, Chain: "assay-test", Moniker: filepath.Base(dir),
+			HostKey: ed25519.NewKeyFromSeed(make([]byte, 32)), KeyringBackend: keyring.BackendTest}
 		made, err := Create(o)
 		if err != nil {
 			t.Fatal(err)
@@ -31,13 +32,18 @@ func TestAnyHome(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if c.Comet.Moniker != o.Moniker || c.Comet.P2P.PersistentPeers != peer || c.Comet.GenesisFile() != filepath.Join(dir, Genesis) {
-			t.Errorf("read: moniker %q, peers %q, genesis %q", c.Comet.Moniker, c.Comet.P2P.PersistentPeers, c.Comet.GenesisFile())
+		if c.Comet.Moniker != o.Moniker || c.Comet.P2P.PersistentPeers != peer ||
+			c.Comet.GenesisFile() != filepath.Join(dir, Genesis) {
+			t.Errorf("read: moniker %q, peers %q, genesis %q", c.Comet.Moniker,
+				c.Comet.P2P.PersistentPeers, c.Comet.GenesisFile())
 		}
-		if key, err := ConsensusKey(c.Comet.PrivValidatorKeyFile(), c.Comet.PrivValidatorStateFile()); err != nil || string(public(key)) != string(made.Participant.ConsensusKey) {
+		if key, err := ConsensusKey(c.Comet.PrivValidatorKeyFile(),
+			c.Comet.PrivValidatorStateFile()); err != nil ||
+			string(public(key)) != string(made.Participant.ConsensusKey) {
 			t.Errorf("its consensus key: %v", err)
 		}
-		if again, err := Create(o); err != nil || again.Participant.Address != made.Participant.Address || len(again.Mnemonics) > 0 {
+		if again, err := Create(o); err != nil ||
+			again.Participant.Address != made.Participant.Address || len(again.Mnemonics) > 0 {
 			t.Errorf("it is another one: %+v, %v", again, err)
 		}
 	})

@@ -63,12 +63,14 @@ type Node struct {
 // Registry is the participant as x/registry stores it, and the proofs of its keys.
 func (p Participant) Registry() (registryv1.Participant, registryv1.Possession) {
 	r := registryv1.Participant{
-		Address: p.Address, Moniker: p.Moniker, ConsensusKey: p.ConsensusKey, VrfKey: p.VRFKey, HostKey: p.HostKey,
+		Address: p.Address, Moniker: p.Moniker, ConsensusKey: p.ConsensusKey, VrfKey: p.VRFKey,
+		HostKey: p.HostKey,
 	}
 	for _, n := range p.Nodes {
 		r.Nodes = append(r.Nodes, registryv1.Node{Id: n.ID, Key: n.Key, Proof: n.Proof})
 	}
-	return r, registryv1.Possession{Consensus: p.Possession.Consensus, Vrf: p.Possession.VRF, Host: p.Possession.Host}
+	return r, registryv1.Possession{Consensus: p.Possession.Consensus, Vrf: p.Possession.VRF,
+		Host: p.Possession.Host}
 }
 
 // Valid checks the file by the rules of a genesis with this participant alone.

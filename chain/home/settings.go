@@ -102,7 +102,8 @@ func (s Settings) write(dir, moniker, participant string) error {
 		return fmt.Errorf("home: app.toml: %w", err)
 	}
 	var text bytes.Buffer
-	if err := form.Execute(&text, appSettings{Config: s.app(), Assay: Assay{Participant: participant}}); err != nil {
+	if err := form.Execute(&text,
+		appSettings{Config: s.app(), Assay: Assay{Participant: participant}}); err != nil {
 		return fmt.Errorf("home: app.toml: %w", err)
 	}
 	if err := durable.WriteFile(path, text.Bytes(), 0o644); err != nil {
@@ -130,7 +131,8 @@ func (s Settings) comet() *cmtcfg.Config {
 	if s.Local { // a dead proposer costs a second, not three: there is no distance to bridge
 		c.Consensus.TimeoutPropose = time.Second
 	}
-	c.Mempool.Size, c.Mempool.MaxTxsBytes, c.Mempool.CacheSize = app.CometPoolSize, app.CometPoolBytes, 2*app.CometPoolSize
+	c.Mempool.Size, c.Mempool.MaxTxsBytes, c.Mempool.CacheSize = app.CometPoolSize,
+		app.CometPoolBytes, 2*app.CometPoolSize
 	// A transaction may open a whole block's share of openings.
 	c.Mempool.MaxTxBytes = 2 << 20
 	c.RPC.MaxBodyBytes = 4 << 20
@@ -183,11 +185,14 @@ func Load(dir string) (Config, error) {
 	v.SetEnvKeyReplacer(strings.NewReplacer(".", "_", "-", "_"))
 	v.AutomaticEnv()
 	v.SetConfigType("toml")
-	known := map[string]map[string]bool{cometConfig: keysOf(cmtcfg.Config{}), appConfig: keysOf(appSettings{}, unlisted...)}
+	known := map[string]map[string]bool{cometConfig: keysOf(cmtcfg.Config{}),
+		appConfig: keysOf(appSettings{}, unlisted...)}
 	for i, name := range []string{cometConfig, appConfig} {
 		text, err := plain.Read(filepath.Join(dir, name))
 		if errors.Is(err, fs.ErrNotExist) {
-			return Config{}, fmt.Errorf("%w: %s has no %s; make it with `assay init participant`, or with `assay init join` for a node that only follows", ErrHome, dir, name)
+			return Config{}, fmt.Errorf("%w: %s has no %s; make it with `assay init "+
+				"participant`, or with `assay init join` for a node that only follows",
+				ErrHome, dir, name)
 		} else if err != nil {
 			return Config{}, fmt.Errorf("%w: %w", ErrHome, err)
 		}
@@ -220,12 +225,16 @@ func Load(dir string) (Config, error) {
 	return c, nil
 }
 
-// Join puts a network's genesis into a folder and tells its node of peers, which replace those it knew. A folder without
-// settings gets them: that makes a node that only follows. Errors wrap ErrHome where the folder belongs to a network with
-// another genesis, which is never replaced, or a peer is none; nothing is written then.
+// Join puts a network's genesis into a folder and tells its node of peers, which replace those it
+// knew. A folder without settings gets them: that makes a node that only follows. Errors wrap
+// ErrHome where the folder belongs to a network with another genesis, which is never replaced, or a
+// peer is none; nothing is written then.
 func Join(dir string, genesis []byte, peers []string, settings Settings, moniker string) error {
-	if was, err := os.ReadFile(filepath.Join(dir, Genesis)); err == nil && !bytes.Equal(was, genesis) {
-		return fmt.Errorf("%w: %s has another genesis already, and a node may have run on it: choose another --home, or move config/genesis.json and data/ of this one away", ErrHome, dir)
+	if was, err := os.ReadFile(filepath.Join(dir, Genesis)); err == nil &&
+		!bytes.Equal(was, genesis) {
+		return fmt.Errorf("%w: %s has another genesis already, and a node may have run on it: "+
+			"choose another --home, or move config/genesis.json and data/ of this one away",
+			ErrHome, dir)
 	} else if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("home: %w", err)
 	}
@@ -262,8 +271,10 @@ func validPeer(peer string) error {
 	raw, err := hex.DecodeString(id)
 	host, port, err2 := net.SplitHostPort(at)
 	n, err3 := strconv.ParseUint(port, 10, 16)
-	if !found || err != nil || len(raw) != cmtcrypto.AddressSize || err2 != nil || host == "" || err3 != nil || n == 0 {
-		return fmt.Errorf("%w: peer %q: want id@host:port, the id of 40 hex digits, as the peer's participant.json has it", ErrHome, peer)
+	if !found || err != nil || len(raw) != cmtcrypto.AddressSize || err2 != nil || host == "" ||
+		err3 != nil || n == 0 {
+		return fmt.Errorf("%w: peer %q: want id@host:port, the id of 40 hex digits, as the "+
+			"peer's participant.json has it", ErrHome, peer)
 	}
 	return nil
 }

@@ -73,7 +73,8 @@ func Load(path string) (ed25519.PrivateKey, error) {
 		return nil, fmt.Errorf("keyfile: %w", err)
 	}
 	if mode := info.Mode().Perm(); mode&0o077 != 0 {
-		return nil, fmt.Errorf("%w: %s has mode %o, others may read it; run chmod 600 on it, and consider the key known if the machine is shared", ErrFile, path, mode)
+		return nil, fmt.Errorf("%w: %s has mode %o, others may read it; run chmod 600 on it, and "+
+			"consider the key known if the machine is shared", ErrFile, path, mode)
 	}
 	text, err := plain.Read(path)
 	if err != nil {
@@ -81,7 +82,8 @@ func Load(path string) (ed25519.PrivateKey, error) {
 	}
 	key, err := parse(text)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %s: %w; put it back from a backup: a key that was registered cannot be made again", ErrFile, path, err)
+		return nil, fmt.Errorf("%w: %s: %w; put it back from a backup: a key that was registered "+
+			"cannot be made again", ErrFile, path, err)
 	}
 	return key, nil
 }

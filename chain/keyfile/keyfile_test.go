@@ -41,7 +41,8 @@ func TestCreateThenLoad(t *testing.T) {
 func TestCreateKeepsWhatIsThere(t *testing.T) {
 	path := create(t)
 	before, _ := os.ReadFile(path)
-	if _, err := keyfile.Create(path, bytes.NewReader(make([]byte, 32))); !errors.Is(err, fs.ErrExist) {
+	if _, err := keyfile.Create(path, bytes.NewReader(make([]byte, 32))); !errors.Is(err,
+		fs.ErrExist) {
 		t.Errorf("%v, want %v", err, fs.ErrExist)
 	}
 	if after, _ := os.ReadFile(path); !bytes.Equal(before, after) {
@@ -51,11 +52,13 @@ func TestCreateKeepsWhatIsThere(t *testing.T) {
 
 func TestLoadRefuses(t *testing.T) {
 	for name, damage := range map[string]func(string) string{
-		"not JSON":       func(s string) string { return s[1:] },
-		"another type":   func(s string) string { return strings.Replace(s, "ed25519", "rsa", 1) },
-		"another seed":   func(s string) string { return strings.Replace(s, "0707", "0708", 1) },
-		"short seed":     func(s string) string { return strings.Replace(s, "0707", "", 1) },
-		"unknown member": func(s string) string { return strings.Replace(s, `"type"`, `"more": 1, "type"`, 1) },
+		"not JSON":     func(s string) string { return s[1:] },
+		"another type": func(s string) string { return strings.Replace(s, "ed25519", "rsa", 1) },
+		"another seed": func(s string) string { return strings.Replace(s, "0707", "0708", 1) },
+		"short seed":   func(s string) string { return strings.Replace(s, "0707", "", 1) },
+		"unknown member": func(s string) string {
+			return strings.Replace(s, `"type"`, `"more": 1, "type"`, 1)
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			path := create(t)

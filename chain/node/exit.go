@@ -84,9 +84,11 @@ func halted(config home.Config, height int64, seconds int64) *Exit {
 	c := config.App
 	switch {
 	case c.HaltHeight > 0 && uint64(height) >= c.HaltHeight:
-		return &Exit{Code: Halt, What: fmt.Sprintf("halt-height %d in app.toml is reached", c.HaltHeight), Next: "Set halt-height to 0 and start the node again to go on"}
+		return &Exit{Code: Halt, What: fmt.Sprintf("halt-height %d in app.toml is reached",
+			c.HaltHeight), Next: "Set halt-height to 0 and start the node again to go on"}
 	case c.HaltTime > 0 && seconds >= int64(c.HaltTime):
-		return &Exit{Code: Halt, What: fmt.Sprintf("halt-time %d in app.toml is reached", c.HaltTime), Next: "Set halt-time to 0 and start the node again to go on"}
+		return &Exit{Code: Halt, What: fmt.Sprintf("halt-time %d in app.toml is reached",
+			c.HaltTime), Next: "Set halt-time to 0 and start the node again to go on"}
 	}
 	return nil
 }
@@ -104,18 +106,24 @@ func misfit(a *app.App, height int64) *Exit {
 			what += fmt.Sprintf("; its plan says: %.300s", t.Info)
 		}
 		return &Exit{Code: Upgrade, What: what, Next: fmt.Sprintf(
-			"Install the release with this upgrade and start the node again; if the validators have agreed to go on without it, set unsafe-skip-upgrades = [%d] in app.toml", t.Height)}
+			"Install the release with this upgrade and start the node again; if the validators "+
+				"have agreed to go on without it, set unsafe-skip-upgrades = [%d] in app.toml",
+			t.Height)}
 	case app.TooEarly:
-		return &Exit{Code: Release, What: fmt.Sprintf("this release is for after upgrade %q, which runs at block %d", t.Name, t.Height),
-			Next: fmt.Sprintf("Start the release before it again, until it stops at block %d", t.Height)}
+		return &Exit{Code: Release, What: fmt.Sprintf("this release is for after upgrade %q, "+
+			"which runs at block %d", t.Name, t.Height),
+			Next: fmt.Sprintf("Start the release before it again, until it stops at block %d",
+				t.Height)}
 	case app.Outdated:
-		return &Exit{Code: Release, What: fmt.Sprintf("the chain ran upgrade %q at block %d, and this release is from before it", t.Name, t.Height),
+		return &Exit{Code: Release, What: fmt.Sprintf("the chain ran upgrade %q at block %d, and "+
+			"this release is from before it", t.Name, t.Height),
 			Next: "Install the release with this upgrade, or a later one, and start the node again"}
 	}
 	return nil
 }
 
-// ended is the exit of a node that a failure ended: its disk is the reason, or nothing else explains it.
+// ended is the exit of a node that a failure ended: its disk is the reason, or nothing else
+// explains it.
 func ended(dir string, cause error) *Exit {
 	if exit := full(dir, cause); exit != nil {
 		return exit
@@ -138,7 +146,8 @@ func full(dir string, cause error) *Exit {
 
 func unwritable(dir string, cause error) *Exit {
 	return &Exit{Code: Disk, What: dir + " cannot be written", Err: cause,
-		Next: "Free some space, or repair the disk, and start the node again; it completes what was cut short"}
+		Next: "Free some space, or repair the disk, and start the node again; it completes what " +
+			"was cut short"}
 }
 
 // writable tries to write and to flush a mebibyte.
@@ -157,5 +166,7 @@ func writable(dir string) error {
 // unable is the exit of a node that nothing else explains.
 func unable(cause error) *Exit {
 	return &Exit{Code: Consensus, What: "this node cannot go on with the chain", Err: cause,
-		Next: "Compare its release and its genesis with those of the other validators; `assay rollback` takes its state back by a block, which a start then runs again. Keep data/priv_validator_state.json in any case: without it the node may sign twice"}
+		Next: "Compare its release and its genesis with those of the other validators; `assay " +
+			"rollback` takes its state back by a block, which a start then runs again. Keep " +
+			"data/priv_validator_state.json in any case: without it the node may sign twice"}
 }

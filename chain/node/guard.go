@@ -41,7 +41,8 @@ type guard struct {
 }
 
 func newGuard(config home.Config, a *app.App, logger log.Logger) *guard {
-	return &guard{config: config, app: a, logger: logger, last: new(atomic.Pointer[string]), failed: make(chan struct{})}
+	return &guard{config: config, app: a, logger: logger, last: new(atomic.Pointer[string]),
+		failed: make(chan struct{})}
 }
 
 // reason is why the node has to end, nil if it has not.
@@ -84,7 +85,8 @@ func deciding(comet *cmtnode.Node) (consensus, error) {
 	}
 	r, ok := env.ConsensusState.(consensus)
 	if !ok {
-		return nil, fmt.Errorf("%w: this release of CometBFT does not tell how its consensus goes on, and when it fails (%T)", ErrNode, env.ConsensusState)
+		return nil, fmt.Errorf("%w: this release of CometBFT does not tell how its consensus "+
+			"goes on, and when it fails (%T)", ErrNode, env.ConsensusState)
 	}
 	return r, nil
 }
@@ -122,7 +124,8 @@ type witness struct {
 }
 
 // FinalizeBlock executes a block.
-func (w *witness) FinalizeBlock(ctx context.Context, req *abci.RequestFinalizeBlock) (res *abci.ResponseFinalizeBlock, err error) {
+func (w *witness) FinalizeBlock(ctx context.Context,
+	req *abci.RequestFinalizeBlock) (res *abci.ResponseFinalizeBlock, err error) {
 	w.height = req.Height
 	defer w.report(&err, func() *Exit {
 		if exit := halted(w.config, req.Height, req.Time.Unix()); exit != nil {
@@ -134,7 +137,8 @@ func (w *witness) FinalizeBlock(ctx context.Context, req *abci.RequestFinalizeBl
 }
 
 // Commit writes the state after it.
-func (w *witness) Commit(ctx context.Context, req *abci.RequestCommit) (res *abci.ResponseCommit, err error) {
+func (w *witness) Commit(ctx context.Context, req *abci.RequestCommit) (res *abci.ResponseCommit,
+	err error) {
 	defer w.report(&err, func() *Exit { return nil })
 	return w.Application.Commit(ctx, req)
 }
@@ -209,4 +213,6 @@ func (r recorder) Error(msg string, keyVals ...any) {
 }
 
 // With adds to what is logged.
-func (r recorder) With(keyVals ...any) log.Logger { return recorder{r.Logger.With(keyVals...), r.last} }
+func (r recorder) With(keyVals ...any) log.Logger {
+	return recorder{r.Logger.With(keyVals...), r.last}
+}

@@ -55,10 +55,12 @@ func TestEveryRefusedWriteEndsTheNode(t *testing.T) {
 				t.Fatalf("a disk with space: %v, %v", err, good.reason())
 			}
 			g := newGuard(config, bare, log.NewNopLogger())
-			if err := write(watchedDB{fullDB{cmtdb.NewMemDB()}, g}); !errors.Is(err, syscall.ENOSPC) {
+			if err := write(watchedDB{fullDB{cmtdb.NewMemDB()}, g}); !errors.Is(err,
+				syscall.ENOSPC) {
 				t.Errorf("the write: %v", err)
 			}
-			if exit := g.reason(); exit == nil || exit.Code != Disk || !errors.Is(exit, syscall.ENOSPC) {
+			if exit := g.reason(); exit == nil || exit.Code != Disk ||
+				!errors.Is(exit, syscall.ENOSPC) {
 				t.Errorf("the node: %v", exit)
 			}
 		})

@@ -26,7 +26,8 @@ import (
 	"github.com/assaynet/assay/poc/signed"
 )
 
-// ErrIdentity reports a home that has lost a key, or what its key signed last, or of which one is damaged.
+// ErrIdentity reports a home that has lost a key, or what its key signed last, or of which one is
+// damaged.
 var ErrIdentity = errors.New("node: a part of this node's identity is missing or damaged")
 
 // identity checks that a node has what it is known by. Only `assay init` makes keys: a
@@ -46,7 +47,8 @@ func identity(c home.Config) error {
 	}
 	backup := "put it back from a backup"
 	if participant {
-		backup += "; this home is a participant's, and `assay init participant` makes another one in another --home"
+		backup += "; this home is a participant's, and `assay init participant` makes another " +
+			"one in another --home"
 	} else {
 		backup += "; for a new node choose another --home"
 	}
@@ -65,11 +67,16 @@ func identity(c home.Config) error {
 		return fmt.Errorf("%w: %w", ErrIdentity, err)
 	}
 	if err := peerKey(comet.NodeKeyFile()); err != nil {
-		return fmt.Errorf("%w: %s, the key by which peers know it, is damaged: %w; %s", ErrIdentity, comet.NodeKeyFile(), err, backup)
+		return fmt.Errorf("%w: %s, the key by which peers know it, is damaged: %w; %s", ErrIdentity,
+			comet.NodeKeyFile(), err, backup)
 	}
 	if err := lastSigned(state, sign); err != nil {
-		return fmt.Errorf("%w: %s says what this validator signed last, and cannot be used (%w): without it the node could sign a height twice, for which the chain takes its power away. "+
-			"Put back the latest one of this key. If there is none, stop every other node with this key, and write {\"height\":\"H\",\"round\":0,\"step\":3} into it, H being a height that the chain has passed since",
+		return fmt.Errorf("%w: %s says what this validator signed last, and cannot be used (%w): "+
+			"without it the node could sign a height twice, for which the chain takes its power "+
+			"away. "+
+			"Put back the latest one of this key. If there is none, stop every other node with "+
+			"this key, and write {\"height\":\"H\",\"round\":0,\"step\":3} into it, H being a "+
+			"height that the chain has passed since",
 			ErrIdentity, state, err)
 	}
 	return nil
@@ -81,15 +88,16 @@ func peerKey(path string) error {
 	if err != nil {
 		return err
 	}
-	if private, ok := key.PrivKey.(cmted25519.PrivKey); !ok || !app.Whole(ed25519.PrivateKey(private)) {
+	if private, ok := key.PrivKey.(cmted25519.PrivKey); !ok ||
+		!app.Whole(ed25519.PrivateKey(private)) {
 		return errors.New("it holds no whole ed25519 key")
 	}
 	return nil
 }
 
-// lastSigned checks the record of what a key signed last. It carries the signature, and the text under
-// it: height, round and step have to be those that were signed, or a digit that has changed would let
-// the key sign them again.
+// lastSigned checks the record of what a key signed last. It carries the signature, and the text
+// under it: height, round and step have to be those that were signed, or a digit that has changed
+// would let the key sign them again.
 func lastSigned(path string, key ed25519.PrivateKey) error {
 	text, err := plain.Read(path)
 	switch {
@@ -120,22 +128,25 @@ func lastSigned(path string, key ed25519.PrivateKey) error {
 	}
 	if len(last.Signature) == 0 && len(last.SignBytes) == 0 {
 		if last.Height < 0 || last.Round < 0 || last.Step < 0 || last.Step > 3 {
-			return fmt.Errorf("height %d, round %d, step %d cannot be", last.Height, last.Round, last.Step)
+			return fmt.Errorf("height %d, round %d, step %d cannot be", last.Height,
+				last.Round, last.Step)
 		}
 		return nil // it signed nothing, or was written by hand
 	}
-	if key == nil || !signed.Verify(key.Public().(ed25519.PublicKey), last.SignBytes, last.Signature) {
+	if key == nil || !signed.Verify(key.Public().(ed25519.PublicKey), last.SignBytes,
+		last.Signature) {
 		return errors.New("the signature in it is not this key's, under the text in it")
 	}
 	height, round, step, err := whatWasSigned(last.SignBytes)
 	if err == nil && (height != last.Height || round != int64(last.Round) || step != last.Step) {
-		err = fmt.Errorf("it says height %d, round %d, step %d, and what was signed height %d, round %d, step %d", last.Height, last.Round, last.Step, height, round, step)
+		err = fmt.Errorf("it says height %d, round %d, step %d, and what was signed height %d, "+
+			"round %d, step %d", last.Height, last.Round, last.Step, height, round, step)
 	}
 	return err
 }
 
-// whatWasSigned reads what a signature of a validator is for. Step is as in the record: 1 is a proposal, 2 and
-// 3 are the two votes.
+// whatWasSigned reads what a signature of a validator is for. Step is as in the record: 1 is a
+// proposal, 2 and 3 are the two votes.
 func whatWasSigned(text []byte) (height, round int64, step int8, err error) {
 	var vote cmtproto.CanonicalVote
 	if err = protoio.UnmarshalDelimited(text, &vote); err == nil {
@@ -147,7 +158,8 @@ func whatWasSigned(text []byte) (height, round int64, step int8, err error) {
 		}
 	}
 	var proposal cmtproto.CanonicalProposal
-	if err = protoio.UnmarshalDelimited(text, &proposal); err == nil && proposal.Type != cmtproto.ProposalType {
+	if err = protoio.UnmarshalDelimited(text, &proposal); err == nil &&
+		proposal.Type != cmtproto.ProposalType {
 		err = errors.New("what was signed is neither a vote nor a proposal")
 	}
 	return proposal.Height, proposal.Round, 1, err

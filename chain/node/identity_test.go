@@ -18,7 +18,8 @@ import (
 func participant(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
-	_, err := home.Create(home.Options{Dir: dir, Chain: "c", Moniker: "m", HostKey: ed25519.NewKeyFromSeed(bytes.Repeat([]byte{1}, 32)), KeyringBackend: "test"})
+	_, err := home.Create(home.Options{Dir: dir, Chain: "c", Moniker: "m",
+		HostKey: ed25519.NewKeyFromSeed(bytes.Repeat([]byte{1}, 32)), KeyringBackend: "test"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -61,17 +62,20 @@ func TestNoIdentityIsMadeAtStart(t *testing.T) {
 				t.Fatal(err)
 			}
 			err = identity(config)
-			if !errors.Is(err, ErrIdentity) || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), path) {
+			if !errors.Is(err, ErrIdentity) || !strings.Contains(err.Error(), c.want) ||
+				!strings.Contains(err.Error(), path) {
 				t.Fatalf("got %v", err)
 			}
-			if after, err := os.ReadFile(path); !bytes.Equal(after, c.text) || c.text == nil && err == nil {
+			if after, err := os.ReadFile(path); !bytes.Equal(after, c.text) ||
+				c.text == nil && err == nil {
 				t.Errorf("the file is %q now", after)
 			}
 		})
 	}
 	// The way out of a lost record is one.
 	dir := participant(t)
-	if err := os.WriteFile(filepath.Join(dir, state), []byte(`{"height":"12","round":0,"step":3}`), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, state), []byte(`{"height":"12","round":0,"step":3}`),
+		0o600); err != nil {
 		t.Fatal(err)
 	}
 	config, err := home.Load(dir)
@@ -99,7 +103,8 @@ func TestAFollowersIdentityIsMadeOnce(t *testing.T) {
 	if err := os.MkdirAll(filepath.Join(dir, "data/blockstore.db"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if err := identity(config); !errors.Is(err, ErrIdentity) || !strings.Contains(err.Error(), "choose another --home") {
+	if err := identity(config); !errors.Is(err, ErrIdentity) ||
+		!strings.Contains(err.Error(), "choose another --home") {
 		t.Errorf("after it has run: %v", err)
 	}
 }

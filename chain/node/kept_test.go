@@ -28,14 +28,15 @@ import (
 	"github.com/assaynet/assay/internal/kept"
 )
 
-// Each kind of file that a node keeps has a bound and a pruner, and is damaged by a test or has a reason
-// why not.
+// Each kind of file that a node keeps has a bound and a pruner, and is damaged by a test or has a
+// reason why not.
 func TestKept(t *testing.T) {
 	if faults := kept.Faults(Kept()); len(faults) > 0 {
 		t.Errorf("%q", faults)
 	}
 	flips.Held(t, "../..", Kept())
-	if unlisted, err := kept.Unlisted(used(t), append(Kept(), kept.Thing{Where: "keyring/*/*"})); err != nil || len(unlisted) > 0 {
+	if unlisted, err := kept.Unlisted(used(t),
+		append(Kept(), kept.Thing{Where: "keyring/*/*"})); err != nil || len(unlisted) > 0 {
 		t.Errorf("not in the table: %q, %v", unlisted, err)
 	}
 }
@@ -48,7 +49,8 @@ func used(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	g, err := genesis.Build(genesis.Options{Chain: "c", Preset: genesis.Presets()["localnet"], Participants: []home.Participant{public}})
+	g, err := genesis.Build(genesis.Options{Chain: "c", Preset: genesis.Presets()["localnet"],
+		Participants: []home.Participant{public}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -63,15 +65,19 @@ func used(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	signs := privval.LoadFilePV(config.Comet.PrivValidatorKeyFile(), config.Comet.PrivValidatorStateFile())
-	vote := cmtproto.Vote{Type: cmtproto.PrecommitType, Height: 1234, Round: 1, BlockID: cmtproto.BlockID{Hash: bytes.Repeat([]byte{7}, 32), PartSetHeader: cmtproto.PartSetHeader{Total: 1, Hash: bytes.Repeat([]byte{8}, 32)}}}
+	signs := privval.LoadFilePV(config.Comet.PrivValidatorKeyFile(),
+		config.Comet.PrivValidatorStateFile())
+	vote := cmtproto.Vote{Type: cmtproto.PrecommitType, Height: 1234, Round: 1,
+		BlockID: cmtproto.BlockID{Hash: bytes.Repeat([]byte{7}, 32),
+			PartSetHeader: cmtproto.PartSetHeader{Total: 1, Hash: bytes.Repeat([]byte{8}, 32)}}}
 	if err := signs.SignVote("c", &vote); err != nil {
 		t.Fatal(err)
 	}
 	book := pex.NewAddrBook(config.Comet.P2P.AddrBookFile(), true)
 	book.SetLogger(cmtlog.NewNopLogger())
 	for i := range 5 {
-		at, err := p2p.NewNetAddressString(fmt.Sprintf("0123456789abcdef0123456789abcdef0123456%d@8.8.%d.8:26656", i, i))
+		at, err := p2p.NewNetAddressString(
+			fmt.Sprintf("0123456789abcdef0123456789abcdef0123456%d@8.8.%d.8:26656", i, i))
 		if err == nil {
 			err = book.AddAddress(at, at)
 		}
@@ -125,18 +131,22 @@ func start(dir string, logger log.Logger) (s started, err error) {
 	if err != nil {
 		return s, err
 	}
-	signs := privval.LoadFilePV(config.Comet.PrivValidatorKeyFile(), config.Comet.PrivValidatorStateFile())
+	signs := privval.LoadFilePV(config.Comet.PrivValidatorKeyFile(),
+		config.Comet.PrivValidatorStateFile())
 	last := signs.LastSignState
 	return started{
-		Chain: doc.ChainID, Genesis: fmt.Sprintf("%x", doc.AppHash) + string(doc.AppState), Signs: signs.Key.PrivKey.Bytes(), Feeds: feeds, Node: string(node.ID()),
-		Height: last.Height, Round: int(last.Round), Step: int(last.Step), Settings: strings.ReplaceAll(fmt.Sprint(config.Comet.BaseConfig, config.App), dir, ""),
+		Chain: doc.ChainID, Genesis: fmt.Sprintf("%x", doc.AppHash) + string(doc.AppState),
+		Signs: signs.Key.PrivKey.Bytes(), Feeds: feeds, Node: string(node.ID()),
+		Height: last.Height, Round: int(last.Round), Step: int(last.Step),
+		Settings: strings.ReplaceAll(fmt.Sprint(config.Comet.BaseConfig, config.App), dir, ""),
 	}, nil
 }
 
-// Whatever bit of a node's files has flipped, and wherever one ends early: the node starts as it was, or
-// names the file and the next step. Above all it never takes a key that is none, nor a record of what it
-// signed that says less. A digit of the settings, or of a genesis on which no node has begun, that is
-// another is what its owner might have written there: no program can see it.
+// Whatever bit of a node's files has flipped, and wherever one ends early: the node starts as it
+// was, or names the file and the next step. Above all it never takes a key that is none, nor a
+// record of what it signed that says less. A digit of the settings, or of a genesis on which no
+// node has begun, that is another is what its owner might have written there: no program can see
+// it.
 func TestFlipsInANode(t *testing.T) {
 	whole := used(t)
 	want, err := start(whole, log.NewNopLogger())
@@ -153,9 +163,11 @@ func TestFlipsInANode(t *testing.T) {
 		got, err := start(dir, log.NewLogger(&said))
 		named := strings.Contains(said.String(), filepath.Base(d.Path))
 		switch {
-		case err != nil && strings.HasSuffix(d.Path, ".toml"): // it may name another file, which it is told to read
+		case err != nil && strings.HasSuffix(d.Path, ".toml"):
+			// it may name another file, which it is told to read
 			return flips.Refused, nil
-		case err != nil && !d.Explains(err, "ut it back", "ut the network's", "ut back", "give it", "choose another"):
+		case err != nil && !d.Explains(err, "ut it back", "ut the network's", "ut back",
+			"give it", "choose another"):
 			return flips.Refused, err
 		case err != nil:
 			return flips.Refused, nil
@@ -183,8 +195,8 @@ func TestFlipsInANode(t *testing.T) {
 	}).Covers(t, "chain/node", Kept())
 }
 
-// A record of what was signed says what the signature in it says, and is refused where a digit of it is
-// another, whichever it is.
+// A record of what was signed says what the signature in it says, and is refused where a digit of
+// it is another, whichever it is.
 func TestARecordOfSignaturesIsHeldAgainstItsSignature(t *testing.T) {
 	dir := used(t)
 	path := filepath.Join(dir, "data", "priv_validator_state.json")
@@ -202,7 +214,9 @@ func TestARecordOfSignaturesIsHeldAgainstItsSignature(t *testing.T) {
 	if err := lastSigned(path, ed25519.NewKeyFromSeed(make([]byte, 32))); err == nil {
 		t.Error("another key's record is taken")
 	}
-	for from, to := range map[string]string{`"height": "1234"`: `"height": "1034"`, `"round": 1`: `"round": 0`, `"step": 3`: `"step": 2`, `"signature"`: `"signatura"`, `"signbytes"`: `"signbytez"`, `"height"`: `"Height"`} {
+	for from, to := range map[string]string{`"height": "1234"`: `"height": "1034"`,
+		`"round": 1`: `"round": 0`, `"step": 3`: `"step": 2`, `"signature"`: `"signatura"`,
+		`"signbytes"`: `"signbytez"`, `"height"`: `"Height"`} {
 		bad := bytes.Replace(text, []byte(from), []byte(to), 1)
 		if bytes.Equal(bad, text) {
 			t.Fatalf("no %s in %s", from, text)
@@ -214,7 +228,8 @@ func TestARecordOfSignaturesIsHeldAgainstItsSignature(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := identity(config); !errors.Is(err, ErrIdentity) || !strings.Contains(err.Error(), path) {
+		if err := identity(config); !errors.Is(err, ErrIdentity) ||
+			!strings.Contains(err.Error(), path) {
 			t.Errorf("%s: %v", to, err)
 		}
 	}

@@ -154,12 +154,15 @@ func Run(ctx context.Context, o Options) (err error) {
 
 	n := &Node{App: a, Client: local.New(comet), Config: config}
 	timing := config.Comet.Consensus
-	p := newProgress(g.eyes(comet, decides), stillAfter(timing.TimeoutCommit, timing.TimeoutPropose), clock.New(nil), o.Logger)
+	p := newProgress(g.eyes(comet, decides),
+		stillAfter(timing.TimeoutCommit, timing.TimeoutPropose), clock.New(nil), o.Logger)
 	return n.run(ctx, o, genesis.ChainID, g, p, room, comet.Quit())
 }
 
-// run answers questions and watches the node until ctx ends, the guard ends it, or CometBFT has quit.
-func (n *Node) run(ctx context.Context, o Options, chain string, g *guard, p *progress, room *room, quit <-chan struct{}) error {
+// run answers questions and watches the node until ctx ends, the guard ends it, or CometBFT has
+// quit.
+func (n *Node) run(ctx context.Context, o Options, chain string, g *guard, p *progress, room *room,
+	quit <-chan struct{}) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { p.run(ctx); return nil })
 	group.Go(func() error { room.run(ctx); return nil })
@@ -188,10 +191,12 @@ func (n *Node) run(ctx context.Context, o Options, chain string, g *guard, p *pr
 }
 
 // serve starts what others talk to: gRPC and, over it, REST.
-func (n *Node) serve(ctx context.Context, group *errgroup.Group, chain string, logger log.Logger) error {
+func (n *Node) serve(ctx context.Context, group *errgroup.Group, chain string,
+	logger log.Logger) error {
 	encoding, config := n.App.Encoding(), n.Config
 	clientCtx := client.Context{}.
-		WithCodec(encoding.Codec).WithInterfaceRegistry(encoding.Registry).WithTxConfig(encoding.TxConfig).
+		WithCodec(encoding.Codec).WithInterfaceRegistry(encoding.Registry).WithTxConfig(
+		encoding.TxConfig).
 		WithLegacyAmino(encoding.Amino).WithAccountRetriever(authtypes.AccountRetriever{}).
 		WithChainID(chain).WithHomeDir(config.Dir).WithClient(n.Client)
 	n.App.RegisterTxService(clientCtx)
@@ -220,40 +225,50 @@ func load(dir string) (home.Config, *cmttypes.GenesisDoc, error) {
 	path := config.Comet.GenesisFile()
 	text, err := plain.Read(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return config, nil, fmt.Errorf("%w: no genesis at %s; put the network's there with `assay init join`", ErrNode, path)
+		return config, nil, fmt.Errorf("%w: no genesis at %s; put the network's there with "+
+			"`assay init join`", ErrNode, path)
 	}
 	if err != nil {
 		return config, nil, fmt.Errorf("%w: %w", ErrNode, err)
 	}
 	state, err := genutiltypes.AppGenesisFromReader(bytes.NewReader(text))
 	if err != nil {
-		return config, nil, fmt.Errorf("%w: %s is no genesis: put the network's there (%s)", ErrNode, path, strings.ReplaceAll(err.Error(), "\n", ";"))
+		return config, nil, fmt.Errorf("%w: %s is no genesis: put the network's there (%s)",
+			ErrNode, path, strings.ReplaceAll(err.Error(), "\n", ";"))
 	}
 	genesis, err := state.ToGenesisDoc()
 	if err != nil {
 		return config, nil, fmt.Errorf("%w: %s: %w", ErrNode, path, err)
 	}
-	if own, err := home.ReadParticipant(filepath.Join(dir, home.Public)); err == nil && own.Chain != genesis.ChainID {
-		return config, nil, fmt.Errorf("%w: %s is of chain %s, and this folder's keys are participant %q's of chain %s: give it that chain's genesis", ErrNode, path, genesis.ChainID, own.Moniker, own.Chain)
+	if own, err := home.ReadParticipant(filepath.Join(dir, home.Public)); err == nil &&
+		own.Chain != genesis.ChainID {
+		return config, nil, fmt.Errorf("%w: %s is of chain %s, and this folder's keys are "+
+			"participant %q's of chain %s: give it that chain's genesis", ErrNode, path,
+			genesis.ChainID, own.Moniker, own.Chain)
 	}
 	return config, genesis, nil
 }
 
-// warnPublic says that the file which a participant gives to others is damaged. The node itself goes on
-// without it.
+// warnPublic says that the file which a participant gives to others is damaged. The node itself
+// goes on without it.
 func warnPublic(dir string, logger log.Logger) {
-	if _, err := home.ReadParticipant(filepath.Join(dir, home.Public)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		logger.Warn("the file that tells others of this participant is damaged; `assay init participant` writes it again and keeps the keys", "err", err)
+	if _, err := home.ReadParticipant(filepath.Join(dir, home.Public)); err != nil &&
+		!errors.Is(err, fs.ErrNotExist) {
+		logger.Warn("the file that tells others of this participant is damaged; `assay init "+
+			"participant` writes it again and keeps the keys", "err", err)
 	}
 }
 
 // open opens the app over the home's database.
 func open(config home.Config, engine court.Engine, logger log.Logger) (*app.App, error) {
-	db, err := dbm.NewDB("application", server.GetAppDBBackend(config.Options), config.Comet.DBDir())
+	db, err := dbm.NewDB("application", server.GetAppDBBackend(config.Options),
+		config.Comet.DBDir())
 	if err != nil {
-		return nil, fmt.Errorf("%w: database in %s (does another node run on it?): %w", ErrNode, config.Comet.DBDir(), err)
+		return nil, fmt.Errorf("%w: database in %s (does another node run on it?): %w", ErrNode,
+			config.Comet.DBDir(), err)
 	}
-	a, err := app.New(logger, db, engine, config.Options, server.DefaultBaseappOptions(config.Options)...)
+	a, err := app.New(logger, db, engine, config.Options,
+		server.DefaultBaseappOptions(config.Options)...)
 	if err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
@@ -288,7 +303,8 @@ func (d *databases) close() (err error) {
 
 // startComet runs the blocks that CometBFT has and the app has not, and starts it.
 // A state that does not follow from these blocks is a panic there.
-func startComet(ctx context.Context, config *cmtcfg.Config, dbs *databases, genesis *cmttypes.GenesisDoc, g *guard) (comet *cmtnode.Node, err error) {
+func startComet(ctx context.Context, config *cmtcfg.Config, dbs *databases,
+	genesis *cmttypes.GenesisDoc, g *guard) (comet *cmtnode.Node, err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			g.fail(g.app.LastBlockHeight()+1, unable(fmt.Errorf("CometBFT: %v", r)))
@@ -305,7 +321,8 @@ func startComet(ctx context.Context, config *cmtcfg.Config, dbs *databases, gene
 	comet, err = cmtnode.NewNodeWithContext(ctx, config,
 		privval.LoadOrGenFilePV(config.PrivValidatorKeyFile(), config.PrivValidatorStateFile()),
 		key,
-		proxy.NewLocalClientCreator(&witness{Application: server.NewCometABCIWrapper(g.app), guard: g}),
+		proxy.NewLocalClientCreator(&witness{Application: server.NewCometABCIWrapper(g.app),
+			guard: g}),
 		func() (*cmttypes.GenesisDoc, error) { return genesis, nil },
 		dbs.provide,
 		cmtnode.DefaultMetricsProvider(config.Instrumentation),

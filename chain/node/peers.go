@@ -42,9 +42,11 @@ func checkPeers(path string, logger log.Logger) error {
 	}
 	aside := path + ".damaged"
 	if err := durable.Rename(path, aside); err != nil {
-		return fmt.Errorf("%w: %s is damaged (%w) and cannot be moved away: %w", ErrNode, path, why, err)
+		return fmt.Errorf("%w: %s is damaged (%w) and cannot be moved away: %w",
+			ErrNode, path, why, err)
 	}
-	logger.Warn("the address book is damaged and put aside; peers are learned again", "path", aside, "err", why)
+	logger.Warn("the address book is damaged and put aside; peers are learned again",
+		"path", aside, "err", why)
 	return nil
 }
 
@@ -70,7 +72,8 @@ func damagedPeers(text []byte) error {
 		if a == nil || a.Addr == nil || a.Addr.IP == nil || a.Src == nil {
 			return fmt.Errorf("address %d is incomplete", i)
 		}
-		// Each is counted, and looked for in its buckets: one that is counted and in none is looked for without end.
+		// Each is counted, and looked for in its buckets: one that is counted and in none is looked
+		// for without end.
 		if len(a.Buckets) == 0 {
 			return fmt.Errorf("address %d is in no bucket", i)
 		}

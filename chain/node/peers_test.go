@@ -31,7 +31,8 @@ func TestADamagedAddressBookIsPutAside(t *testing.T) {
 		if err := book.Start(); err != nil { // panics over what is damaged
 			t.Fatal(err)
 		}
-		address, err := p2p.NewNetAddressString("0123456789abcdef0123456789abcdef01234567@8.8.8.8:26656")
+		address, err := p2p.NewNetAddressString(
+			"0123456789abcdef0123456789abcdef01234567@8.8.8.8:26656")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -55,9 +56,12 @@ func TestADamagedAddressBookIsPutAside(t *testing.T) {
 		t.Fatal("a book that CometBFT wrote is put aside")
 	}
 	for name, text := range map[string]string{
-		"empty": "", "cut": string(good[:len(good)/2]), "no JSON": "peers", "no address": `{"key":"a","addrs":[{"buckets":[1]}]}`,
-		"nothing": `{"addrs":[null]}`, "a bucket too far": `{"addrs":[{"addr":{"id":"a","ip":"1.2.3.4","port":1},"src":{"id":"a","ip":"1.2.3.4","port":1},"buckets":[256],"bucket_type":1}]}`,
-		"no bucket": `{"addrs":[` + someone(`[]`) + `]}`, "twice the same node": `{"addrs":[` + someone(`[1]`) + `,` + someone(`[2]`) + `]}`,
+		"empty": "", "cut": string(good[:len(good)/2]), "no JSON": "peers",
+		"no address":          `{"key":"a","addrs":[{"buckets":[1]}]}`,
+		"nothing":             `{"addrs":[null]}`,
+		"a bucket too far":    `{"addrs":[{"addr":{"id":"a","ip":"1.2.3.4","port":1},"src":{"id":"a","ip":"1.2.3.4","port":1},"buckets":[256],"bucket_type":1}]}`,
+		"no bucket":           `{"addrs":[` + someone(`[]`) + `]}`,
+		"twice the same node": `{"addrs":[` + someone(`[1]`) + `,` + someone(`[2]`) + `]}`,
 	} {
 		t.Run(name, func(t *testing.T) {
 			if err := os.WriteFile(path, []byte(text), 0o600); err != nil {

@@ -66,7 +66,8 @@ func stillAfter(commit, propose time.Duration) time.Duration {
 	return max(10*time.Second, 5*(commit+propose))
 }
 
-func newProgress(look func() sight, limit time.Duration, c *clock.Clock, logger log.Logger) *progress {
+func newProgress(look func() sight, limit time.Duration, c *clock.Clock,
+	logger log.Logger) *progress {
 	return &progress{look: look, limit: limit, clock: c, logger: logger, since: c.Lived()}
 }
 
@@ -95,7 +96,8 @@ func (p *progress) tick() {
 	if moved || gap.Any() { // who stood still has not waited
 		p.since = p.clock.Lived()
 	}
-	p.last = registryv1.ProgressResponse{Height: now.height, Peers: int32(now.peers), PowerSeen: now.seen, PowerTotal: now.total}
+	p.last = registryv1.ProgressResponse{Height: now.height, Peers: int32(now.peers),
+		PowerSeen: now.seen, PowerTotal: now.total}
 	if !now.at.IsZero() {
 		p.last.Time = now.at.Unix()
 	}
@@ -129,14 +131,19 @@ func (s sight) why() (cause, reason string) {
 	}
 	switch {
 	case s.peers == 0 && !s.enough():
-		return causePeers, since + ": this node has no peers; check persistent_peers in its config/config.toml, and that one of them runs and can be reached"
+		return causePeers, since + ": this node has no peers; check persistent_peers in its " +
+			"config/config.toml, and that one of them runs and can be reached"
 	case s.sync:
-		return causeSync, fmt.Sprintf("%s: this node is behind the chain, and its %d peers give it no blocks; it needs a peer that has them", since, s.peers)
+		return causeSync, fmt.Sprintf("%s: this node is behind the chain, and its %d peers give "+
+			"it no blocks; it needs a peer that has them", since, s.peers)
 	case !s.enough():
-		return causePower, fmt.Sprintf("%s, a third of the power or more is away: %d of %d validators are seen, with %s of the power%s; the chain goes on by itself once more than two thirds are there",
+		return causePower, fmt.Sprintf("%s, a third of the power or more is away: %d of %d "+
+			"validators are seen, with %s of the power%s; the chain goes on by itself once more "+
+			"than two thirds are there",
 			since, s.voted, s.validators, share(s.seen, s.total), s.missing())
 	}
-	return causeVotes, fmt.Sprintf("%s: validators with %s of the power are seen, and do not agree on block %d (round %d); compare their releases and their clocks",
+	return causeVotes, fmt.Sprintf("%s: validators with %s of the power are seen, and do not "+
+		"agree on block %d (round %d); compare their releases and their clocks",
 		since, share(s.seen, s.total), s.height+1, s.round)
 }
 

@@ -51,7 +51,8 @@ func (r *room) look(now time.Time) {
 	switch {
 	case err != nil && !r.blind:
 		r.blind = true
-		r.logger.Warn("the free space is not known; a full disk ends the node without a warning", "err", err)
+		r.logger.Warn("the free space is not known; a full disk ends the node without a warning",
+			"err", err)
 	case low && (r.said.IsZero() || now.Sub(r.said) >= roomSaid):
 		r.said = now
 		r.logger.Error("the disk is nearly full", "reason", r.reason())
@@ -63,5 +64,6 @@ func (r *room) look(now time.Time) {
 
 // reason is for people; it is empty while there is room.
 func (r *room) reason() string {
-	return r.disk.Warning("a node whose disk is full ends, and goes on when it is started with room")
+	return r.disk.Warning(
+		"a node whose disk is full ends, and goes on when it is started with room")
 }

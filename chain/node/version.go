@@ -25,7 +25,9 @@ type Description struct {
 
 // Describe describes it.
 func Describe() Description {
-	return Description{App: app.Name, Upgrade: cmp.Or(app.LastUpgrade(), "none"), SDK: build.Dependency("github.com/cosmos/cosmos-sdk"), CometBFT: build.Dependency("github.com/cometbft/cometbft")}
+	return Description{App: app.Name, Upgrade: cmp.Or(app.LastUpgrade(), "none"),
+		SDK:      build.Dependency("github.com/cosmos/cosmos-sdk"),
+		CometBFT: build.Dependency("github.com/cometbft/cometbft")}
 }
 
 // named guards the SDK's variables, which all nodes of a process share.
@@ -35,6 +37,7 @@ var named sync.Once
 func name() {
 	named.Do(func() {
 		from := build.Read()
-		version.Name, version.AppName, version.Version, version.Commit = app.Name, app.Name, from.Version, from.Commit
+		version.Name, version.AppName, version.Version, version.Commit = app.Name, app.Name,
+			from.Version, from.Commit
 	})
 }

@@ -11,7 +11,8 @@ import (
 )
 
 // Values lists the values of a range in the order of their keys.
-func Values[K, V any](ctx context.Context, m collections.Map[K, V], r collections.Ranger[K]) ([]V, error) {
+func Values[K, V any](ctx context.Context, m collections.Map[K, V],
+	r collections.Ranger[K]) ([]V, error) {
 	it, err := m.Iterate(ctx, r)
 	if err != nil {
 		return nil, err
@@ -43,9 +44,10 @@ func Adopt[V any](ctx context.Context, pending, inForce collections.Item[V]) err
 	return pending.Remove(ctx)
 }
 
-// DropBefore removes up to limit entries of epochs before one, oldest first, and says how many. The epoch leads the
-// key.
-func DropBefore[K, V any](ctx context.Context, m collections.Map[K, V], before uint64, limit int, epoch func(K) uint64) (int, error) {
+// DropBefore removes up to limit entries of epochs before one, oldest first, and says how many. The
+// epoch leads the key.
+func DropBefore[K, V any](ctx context.Context, m collections.Map[K, V], before uint64, limit int,
+	epoch func(K) uint64) (int, error) {
 	var keys []K
 	it, err := m.Iterate(ctx, nil)
 	if err != nil {

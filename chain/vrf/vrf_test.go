@@ -23,7 +23,8 @@ func public(k ed25519.PrivateKey) []byte { return k.Public().(ed25519.PublicKey)
 // The proof and output of RFC 9381, appendix B.4, example 19.
 // Holds spec B-2.
 func TestPublishedVector(t *testing.T) {
-	secret, _ := hex.DecodeString("9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60")
+	secret, _ := hex.DecodeString(
+		"9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60")
 	k := ed25519.NewKeyFromSeed(secret)
 	const (
 		proof = "7d9c633ffeee27349264cf5c667579fc583b4bda63ab71d001f89c10003ab46f14adf9a3cd8b8412d9038531e865c341cafa73589b023d14311c331a9ad15ff2fb37831e00f0acaa6d73bc9997b06501"

@@ -19,7 +19,8 @@ func TestLinksNoChain(t *testing.T) {
 		t.Fatalf("go list: %v", err)
 	}
 	for _, dep := range strings.Fields(string(out)) {
-		for _, bad := range []string{"cosmos", "cometbft", "assay/host", "assay/chain", "assay/dash", "google.golang.org/grpc"} {
+		for _, bad := range []string{"cosmos", "cometbft", "assay/host", "assay/chain",
+			"assay/dash", "google.golang.org/grpc"} {
 			if strings.Contains(dep, bad) {
 				t.Errorf("links %s", dep)
 			}

@@ -39,7 +39,8 @@ func TestALogReaderDies(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	url := link.Address{HostPort: "127.0.0.1:1", Fingerprint: link.FingerprintOf(make([]byte, 32))}.String()
+	url := link.Address{HostPort: "127.0.0.1:1",
+		Fingerprint: link.FingerprintOf(make([]byte, 32))}.String()
 	cmd := program("start", "--host", url, "--home", home, "--device", "cpu", "--plain")
 	cmd.Stdout, cmd.Stderr = write, write
 	if err := cmd.Start(); err != nil {
@@ -56,7 +57,8 @@ func TestALogReaderDies(t *testing.T) {
 	}
 	for late := time.After(time.Minute); ; {
 		out, err := program("status", "--home", home).CombinedOutput()
-		if err == nil && bytes.Contains(out, []byte("trying again")) || bytes.Contains(out, []byte("nothing listens")) {
+		if err == nil && bytes.Contains(out, []byte("trying again")) ||
+			bytes.Contains(out, []byte("nothing listens")) {
 			break // it has said so on its dead log as well
 		}
 		select {
@@ -79,7 +81,8 @@ func TestALogReaderDies(t *testing.T) {
 func TestALongHome(t *testing.T) {
 	home := filepath.Join(t.TempDir(), strings.Repeat("long", 30))
 	out, err := program("status", "--home", home).CombinedOutput()
-	if err == nil || !bytes.Contains(out, []byte("a socket's may have")) || !bytes.Contains(out, []byte("shorter --home")) {
+	if err == nil || !bytes.Contains(out, []byte("a socket's may have")) ||
+		!bytes.Contains(out, []byte("shorter --home")) {
 		t.Errorf("%v: %s", err, out)
 	}
 }

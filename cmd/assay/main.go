@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Command assay runs the network: a node, a host, a whole network on one machine, and the tools around them.
+// Command assay runs the network: a node, a host, a whole network on one machine, and the tools
+// around them.
 package main
 
 import (

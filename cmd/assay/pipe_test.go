@@ -19,7 +19,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// A program whose log is read by one that died is not ended by what it writes, be it a node or a host.
+// A program whose log is read by one that died is not ended by what it writes, be it a node or a
+// host.
 func TestALogReaderDies(t *testing.T) {
 	read, write, err := os.Pipe()
 	if err != nil {

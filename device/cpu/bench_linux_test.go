@@ -29,7 +29,8 @@ import (
 func threadTime() time.Duration {
 	const clockThreadCPUTime = 3
 	var ts syscall.Timespec
-	if _, _, errno := syscall.RawSyscall(syscall.SYS_CLOCK_GETTIME, clockThreadCPUTime, uintptr(unsafe.Pointer(&ts)), 0); errno != 0 {
+	if _, _, errno := syscall.RawSyscall(syscall.SYS_CLOCK_GETTIME, clockThreadCPUTime,
+		uintptr(unsafe.Pointer(&ts)), 0); errno != 0 {
 		panic(errno)
 	}
 	return time.Duration(ts.Nano())
@@ -104,7 +105,8 @@ func BenchmarkLoop(b *testing.B) {
 				turn := func() {
 					r.timePeak(s)
 					r.time("unit", func() {
-						if err := e.Matmul(b.Context(), unit, seed.Seed{1}, shape, []uint64{2}); err != nil {
+						if err := e.Matmul(b.Context(), unit, seed.Seed{1}, shape,
+							[]uint64{2}); err != nil {
 							b.Fatal(err)
 						}
 					})
@@ -134,7 +136,8 @@ func BenchmarkLoop(b *testing.B) {
 							add(&hash)
 						}
 					}
-					for name, t := range map[string]time.Duration{"expand": expand, "product": product, "condense": condense, "hash": hash} {
+					for name, t := range map[string]time.Duration{"expand": expand,
+						"product": product, "condense": condense, "hash": hash} {
 						r[name] = append(r[name], t)
 					}
 				}
@@ -144,7 +147,8 @@ func BenchmarkLoop(b *testing.B) {
 					turn()
 				}
 				ops := float64(shape.Ops())
-				pieces := r.seconds("expand") + r.seconds("product") + r.seconds("condense") + r.seconds("hash")
+				pieces := r.seconds("expand") + r.seconds("product") + r.seconds("condense") +
+					r.seconds("hash")
 				b.ReportMetric(r.peak(s)/1e9, "peak-GOPS")
 				b.ReportMetric(ops/r.seconds("product")/1e9, "product-GOPS")
 				b.ReportMetric(ops/r.seconds("unit")/1e9, "unit-GOPS")
@@ -175,7 +179,8 @@ func BenchmarkCores(b *testing.B) {
 					for procs, name := range []string{"one", "two"} {
 						runtime.GOMAXPROCS(procs + 1)
 						began := time.Now()
-						if err := e.Matmul(b.Context(), unit, seed.Seed{1}, shape, []uint64{2}); err != nil {
+						if err := e.Matmul(b.Context(), unit, seed.Seed{1}, shape,
+							[]uint64{2}); err != nil {
 							b.Fatal(err)
 						}
 						r[name] = append(r[name], time.Since(began))
@@ -197,7 +202,8 @@ func BenchmarkCores(b *testing.B) {
 // the same shapes, operands packed and nothing else done.
 func BenchmarkTransformer(b *testing.B) {
 	everySetOf(b, func(b *testing.B, s *set) {
-		for _, c := range []transformer.Class{transformer.Nano, transformer.Small, transformer.Base} {
+		for _, c := range []transformer.Class{transformer.Nano, transformer.Small,
+			transformer.Base} {
 			b.Run(c.Name, func(b *testing.B) {
 				oneCore(b)
 				m, err := newEngine(s).Transformer(b.Context(), c, seed.Seed{1}, nil)
@@ -205,8 +211,10 @@ func BenchmarkTransformer(b *testing.B) {
 					b.Fatal(err)
 				}
 				shapes := map[*bare]int{} // to how often a layer multiplies so
-				for _, p := range []struct{ n, k, times int }{{c.D, c.D, 4}, {c.FF, c.D, 2}, {c.D, c.FF, 1}} {
-					shapes[newBare(s, noise(strip*p.k, 1), noise(p.n*p.k, 2), strip, p.n, p.k)] = p.times
+				for _, p := range []struct{ n, k, times int }{{c.D, c.D, 4}, {c.FF, c.D, 2},
+					{c.D, c.FF, 1}} {
+					shapes[newBare(s, noise(strip*p.k, 1), noise(p.n*p.k, 2),
+						strip, p.n, p.k)] = p.times
 				}
 				out, nonces := make([]transformer.Output, batch), make([]uint64, batch)
 				for i := range nonces {
@@ -281,7 +289,8 @@ func BenchmarkLeaves(b *testing.B) {
 func BenchmarkTile(b *testing.B) {
 	everySetOf(b, func(b *testing.B, s *set) {
 		oneCore(b)
-		e, shape, part := newEngine(s), matmul.Shape{M: 4096, K: 4096, Q: 4096}, matmul.Shape{M: 512, K: 4096, Q: 512}
+		e, shape, part := newEngine(s), matmul.Shape{M: 4096, K: 4096, Q: 4096},
+			matmul.Shape{M: 512, K: 4096, Q: 512}
 		r, unit := rivals{}, make([][32]byte, 1)
 		check := func(err error) {
 			if err != nil {
@@ -299,7 +308,9 @@ func BenchmarkTile(b *testing.B) {
 				_, err := matmul.Tile(seed.Seed{1}, 2, shape, 3, 4)
 				check(err)
 			})
-			r.time("unit", func() { check(e.Matmul(b.Context(), unit, seed.Seed{1}, shape, []uint64{2})) })
+			r.time("unit", func() {
+				check(e.Matmul(b.Context(), unit, seed.Seed{1}, shape, []uint64{2}))
+			})
 			r.time("portable part", func() {
 				_, err := matmul.Unit(seed.Seed{1}, 2, part)
 				check(err)
@@ -313,6 +324,7 @@ func BenchmarkTile(b *testing.B) {
 		b.ReportMetric(1e3*r.seconds("tile"), "ms")
 		b.ReportMetric(1e3*r.seconds("portable tile"), "ms-portable")
 		b.ReportMetric(r.seconds("unit")/r.seconds("tile"), "tiles/unit")
-		b.ReportMetric(r.seconds("portable part")*64/r.seconds("portable tile"), "tiles/unit-portable")
+		b.ReportMetric(r.seconds("portable part")*64/r.seconds("portable tile"),
+			"tiles/unit-portable")
 	})
 }

@@ -36,9 +36,11 @@ func choose[E work.Engine](ctx context.Context, engines []E) (work.Engine, error
 		case err == nil:
 			return e, failed
 		case errors.Is(err, work.ErrSelfTest):
-			failed = errors.Join(failed, fmt.Errorf("cpu: %s is not used, what is used instead is slower; memory or the processor may be faulty: %w", e.Name(), err))
+			failed = errors.Join(failed, fmt.Errorf("cpu: %s is not used, what is used instead "+
+				"is slower; memory or the processor may be faulty: %w", e.Name(), err))
 		default:
-			return work.Reference(), errors.Join(failed, fmt.Errorf("cpu: %s could not be tested: %w", e.Name(), err))
+			return work.Reference(),
+				errors.Join(failed, fmt.Errorf("cpu: %s could not be tested: %w", e.Name(), err))
 		}
 	}
 	return work.Reference(), failed

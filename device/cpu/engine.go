@@ -41,7 +41,8 @@ func (e *engine) Name() string { return e.set.name }
 // Offer returns nothing: it has the two kinds that every engine has.
 func (e *engine) Offer(context.Context, work.Job) (work.Computer, error) { return nil, nil }
 
-func (e *engine) Transformer(ctx context.Context, class transformer.Class, seed1 seed.Seed, progress func(done, total uint64)) (transformer.Model, error) {
+func (e *engine) Transformer(ctx context.Context, class transformer.Class, seed1 seed.Seed,
+	progress func(done, total uint64)) (transformer.Model, error) {
 	m, err := e.buildModel(ctx, class, seed1, progress)
 	if err != nil { // a nil *model must not become a Model
 		return nil, err
@@ -49,7 +50,8 @@ func (e *engine) Transformer(ctx context.Context, class transformer.Class, seed1
 	return m, nil
 }
 
-func (e *engine) Matmul(ctx context.Context, dst [][32]byte, challenge seed.Seed, shape matmul.Shape, units []uint64) error {
+func (e *engine) Matmul(ctx context.Context, dst [][32]byte, challenge seed.Seed,
+	shape matmul.Shape, units []uint64) error {
 	if len(dst) != len(units) {
 		return fmt.Errorf("%w: %d digests for %d units", work.ErrCall, len(dst), len(units))
 	}
@@ -66,7 +68,8 @@ func (e *engine) Matmul(ctx context.Context, dst [][32]byte, challenge seed.Seed
 	return nil
 }
 
-func (e *engine) Tiles(ctx context.Context, dst [][32]byte, challenge seed.Seed, shape matmul.Shape, unit uint64) error {
+func (e *engine) Tiles(ctx context.Context, dst [][32]byte, challenge seed.Seed, shape matmul.Shape,
+	unit uint64) error {
 	if err := shape.Valid(); err != nil {
 		return err
 	}
@@ -76,7 +79,8 @@ func (e *engine) Tiles(ctx context.Context, dst [][32]byte, challenge seed.Seed,
 	return e.tiles(ctx, dst, challenge, shape, unit, nil)
 }
 
-func (e *engine) tiles(ctx context.Context, dst [][32]byte, challenge seed.Seed, shape matmul.Shape, unit uint64, m *meter) error {
+func (e *engine) tiles(ctx context.Context, dst [][32]byte, challenge seed.Seed, shape matmul.Shape,
+	unit uint64, m *meter) error {
 	o := e.operands.Get().(*operands)
 	defer e.operands.Put(o)
 	cols := blockCols(shape)
@@ -91,7 +95,8 @@ func (e *engine) tiles(ctx context.Context, dst [][32]byte, challenge seed.Seed,
 
 // Tile computes one tile of a unit on the caller's goroutine, like matmul.Tile:
 // what an audit does. Who holds a work.Engine asks it for the method.
-func (e *engine) Tile(challenge seed.Seed, unit uint64, shape matmul.Shape, ti, tj int) ([32]byte, error) {
+func (e *engine) Tile(challenge seed.Seed, unit uint64, shape matmul.Shape, ti,
+	tj int) ([32]byte, error) {
 	if err := shape.Valid(); err != nil {
 		return [32]byte{}, err
 	}
@@ -103,7 +108,8 @@ func (e *engine) Tile(challenge seed.Seed, unit uint64, shape matmul.Shape, ti, 
 	defer e.operands.Put(o)
 	w := e.workspaces.Get().(*workspace)
 	defer e.workspaces.Put(w)
-	o.reset(e.set, challenge, unit, shape.K, block{row: ti * side, rows: side, col: tj * side, cols: side}, 1)
+	o.reset(e.set, challenge, unit, shape.K,
+		block{row: ti * side, rows: side, col: tj * side, cols: side}, 1)
 	for i := range o.b.panels() {
 		o.expandColumns(i, w)
 	}

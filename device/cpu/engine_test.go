@@ -45,7 +45,8 @@ func TestNew(t *testing.T) {
 	}{
 		{"none", ctx, nil, "reference", nil},
 		{"a wrong one", ctx, []work.Engine{wrong}, "reference", work.ErrSelfTest},
-		{"a wrong one and a right one", ctx, []work.Engine{wrong, right}, "sound", work.ErrSelfTest},
+		{"a wrong one and a right one", ctx, []work.Engine{wrong, right},
+			"sound", work.ErrSelfTest},
 		{"a right one first", ctx, []work.Engine{right, wrong}, "sound", nil},
 		{"an ended context", cancelled, []work.Engine{right}, "reference", context.Canceled},
 	} {
@@ -73,7 +74,8 @@ type rotten struct{ work.Engine }
 
 func (rotten) Name() string { return "rotten" }
 
-func (r rotten) Matmul(ctx context.Context, dst [][32]byte, challenge seed.Seed, shape matmul.Shape, units []uint64) error {
+func (r rotten) Matmul(ctx context.Context, dst [][32]byte, challenge seed.Seed, shape matmul.Shape,
+	units []uint64) error {
 	err := r.Engine.Matmul(ctx, dst, challenge, shape, units)
 	dst[0][31] ^= 1
 	return err
@@ -88,7 +90,8 @@ func TestVectors(t *testing.T) {
 func TestUnitsOfMatmul(t *testing.T) {
 	everyEngine(t, func(t *testing.T, e *engine) {
 		for _, shape := range []matmul.Shape{
-			{M: 512, K: 256, Q: 512}, {M: 1024, K: 320, Q: 256}, {M: 256, K: 576, Q: 1024}, {M: 448, K: 1088, Q: 640}, {M: 832, K: 512, Q: 320},
+			{M: 512, K: 256, Q: 512}, {M: 1024, K: 320, Q: 256}, {M: 256, K: 576, Q: 1024},
+			{M: 448, K: 1088, Q: 640}, {M: 832, K: 512, Q: 320},
 		} {
 			enginetest.Units(t, e, shape, 2)
 		}
@@ -129,7 +132,8 @@ func TestBlocksOfMatmul(t *testing.T) {
 // Batches of every size around the boundaries: register tiles, groups, strips.
 func TestUnitsOfTransformer(t *testing.T) {
 	everyEngine(t, func(t *testing.T, e *engine) {
-		enginetest.Models(t, e, transformer.Nano, 480, 1, 2, 3, 5, 6, 7, 12, 24, 47, 48, 49, 97, 480, 0)
+		enginetest.Models(t, e, transformer.Nano, 480, 1, 2, 3, 5, 6, 7, 12, 24,
+			47, 48, 49, 97, 480, 0)
 		enginetest.Models(t, e, transformer.Small, 5, 5, 1)
 	})
 }
@@ -149,7 +153,8 @@ func TestManyCores(t *testing.T) {
 		}
 		for range 20 {
 			var got [1][32]byte
-			if err := e.Matmul(t.Context(), got[:], seed.Seed{6}, shape, []uint64{7}); err != nil || got[0] != want {
+			if err := e.Matmul(t.Context(), got[:], seed.Seed{6}, shape, []uint64{7}); err != nil ||
+				got[0] != want {
 				t.Fatalf("%x, %v, want %x", got[0], err, want)
 			}
 		}

@@ -19,7 +19,8 @@ func Example() {
 		fmt.Println(err) // and the engine is the reference
 	}
 	var digest [1][32]byte
-	if err := engine.Matmul(ctx, digest[:], seed.Seed{1}, matmul.Shape{M: 512, K: 256, Q: 512}, []uint64{0}); err != nil {
+	if err := engine.Matmul(ctx, digest[:], seed.Seed{1}, matmul.Shape{M: 512, K: 256, Q: 512},
+		[]uint64{0}); err != nil {
 		fmt.Println(err)
 		return
 	}

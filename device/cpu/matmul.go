@@ -56,7 +56,8 @@ type stripOfA struct {
 // times.
 func (o *operands) reset(s *set, challenge seed.Seed, unit uint64, k int, b block, users int) {
 	o.block, o.k = b, k
-	o.aKey, o.bKey = prf.Key(seed.Matrix(challenge, unit, 'A')), prf.Key(seed.Matrix(challenge, unit, 'B'))
+	o.aKey, o.bKey = prf.Key(seed.Matrix(challenge, unit, 'A')),
+		prf.Key(seed.Matrix(challenge, unit, 'B'))
 	o.b.reset(s, b.cols, k, s.per)
 	o.strips = make([]stripOfA, (b.rows+strip-1)/strip)
 	for i := range o.strips {
@@ -160,7 +161,8 @@ func (w *workspace) digests(tiles int) [][32]byte {
 
 // multiplyBlock writes the digests of a block's tiles to where they belong among
 // the unit's. All cores expand B, then all multiply, and expand A as they go.
-func (e *engine) multiplyBlock(ctx context.Context, dst [][32]byte, o *operands, challenge seed.Seed, unit uint64, shape matmul.Shape, b block, m *meter) error {
+func (e *engine) multiplyBlock(ctx context.Context, dst [][32]byte, o *operands,
+	challenge seed.Seed, unit uint64, shape matmul.Shape, b block, m *meter) error {
 	across := (b.cols + itemCols - 1) / itemCols
 	o.reset(e.set, challenge, unit, shape.K, b, across)
 	err := parallel(ctx, o.b.panels(), func(i int) {

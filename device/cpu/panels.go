@@ -48,13 +48,16 @@ func (p *leftPanels) row(row, from int) *uint32 {
 }
 
 // panelBytes is the size of one panel in the block at from.
-func (p *leftPanels) panelBytes(from int) int { return 4 * p.set.tileRows * p.deep(from) / p.set.per }
+func (p *leftPanels) panelBytes(from int) int {
+	return 4 * p.set.tileRows * p.deep(from) / p.set.per
+}
 
 // expand fills one group from its streams.
 func (p *leftPanels) expand(group int, streams, room []uint32) {
 	s := p.set
 	for from := 0; from < p.k; from += s.depth {
-		s.expandRows(p.row(group*s.groupRows, from), p.panelBytes(from), &streams[0], p.deep(from)/prf.BlockSize, room)
+		s.expandRows(p.row(group*s.groupRows, from), p.panelBytes(from), &streams[0],
+			p.deep(from)/prf.BlockSize, room)
 	}
 }
 
@@ -64,7 +67,8 @@ func (p *leftPanels) pack(x []int8, room []uint32) {
 	s := p.set
 	for row := 0; row < p.rows; row += s.groupRows {
 		for from := 0; from < p.k; from += s.depth {
-			s.packRows(p.row(row, from), p.panelBytes(from), &x[row*p.k+from], p.k, p.deep(from), room)
+			s.packRows(p.row(row, from), p.panelBytes(from), &x[row*p.k+from],
+				p.k, p.deep(from), room)
 		}
 	}
 }
@@ -79,7 +83,8 @@ func (p *leftPanels) product(c []int32, stride, first, rows, from int, b *uint32
 		add = 1
 	}
 	s := p.set
-	s.product((rows+s.tileRows-1)/s.tileRows, p.deep(from), p.row(first, from), b, &c[0], 4*stride, add)
+	s.product((rows+s.tileRows-1)/s.tileRows, p.deep(from), p.row(first, from),
+		b, &c[0], 4*stride, add)
 }
 
 // rightPanels is B packed for the product, or weights: blocks of depth, in them
@@ -115,7 +120,8 @@ func (p *rightPanels) panel(i, from int) []uint32 {
 // expand fills one panel of every block from the streams of its columns with
 // expandColumns or expandWeights. Columns that are not side by side share cache
 // lines, and so take turns within a block.
-func (p *rightPanels) expand(i int, streams []uint32, fill func(dst *uint32, pitch int, state *uint32, blocks int)) {
+func (p *rightPanels) expand(i int, streams []uint32,
+	fill func(dst *uint32, pitch int, state *uint32, blocks int)) {
 	s := p.set
 	for from := 0; from < p.k; from += s.depth {
 		panel := p.panel(i, from)

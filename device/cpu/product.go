@@ -21,14 +21,16 @@ func (e *engine) Product(ctx context.Context, c []int32, a, b []int8, shape matm
 		return err
 	}
 	if len(a) != shape.M*shape.K || len(b) != shape.K*shape.Q || len(c) != shape.M*shape.Q {
-		return fmt.Errorf("%w: %d and %d elements into %d for a product %v", work.ErrCall, len(a), len(b), len(c), shape)
+		return fmt.Errorf("%w: %d and %d elements into %d for a product %v", work.ErrCall, len(a),
+			len(b), len(c), shape)
 	}
 	f := e.factors.Get().(*factors)
 	defer e.factors.Put(f)
 	side := operandElements / shape.K / itemCols * itemCols
 	for row := 0; row < shape.M; row += side {
 		for col := 0; col < shape.Q; col += side {
-			at := block{row: row, rows: min(side, shape.M-row), col: col, cols: min(side, shape.Q-col)}
+			at := block{row: row, rows: min(side, shape.M-row), col: col,
+				cols: min(side, shape.Q-col)}
 			if err := e.productBlock(ctx, c, a, b, f, shape, at); err != nil {
 				return fmt.Errorf("cpu: product %v: %w", shape, err)
 			}
@@ -44,7 +46,8 @@ type factors struct {
 }
 
 // productBlock computes one block: all cores pack, then all multiply.
-func (e *engine) productBlock(ctx context.Context, c []int32, a, b []int8, f *factors, shape matmul.Shape, at block) error {
+func (e *engine) productBlock(ctx context.Context, c []int32, a, b []int8, f *factors,
+	shape matmul.Shape, at block) error {
 	s := e.set
 	f.a.reset(s, at.rows, shape.K)
 	f.b.reset(s, at.cols, shape.K, s.per)
@@ -69,7 +72,8 @@ func (e *engine) productBlock(ctx context.Context, c []int32, a, b []int8, f *fa
 		w := e.workspaces.Get().(*workspace)
 		for from := 0; from < shape.K; from += s.depth {
 			for j := 0; j < cols; j += s.tileCols {
-				f.a.product(w.c[j:], cStride, row, rows, from, &f.b.panel((col+j)/s.tileCols, from)[0])
+				f.a.product(w.c[j:], cStride, row, rows, from,
+					&f.b.panel((col+j)/s.tileCols, from)[0])
 			}
 		}
 		for r := range rows {
@@ -87,7 +91,8 @@ func (p *leftPanels) packGroup(group int, x []int8, room []uint32) {
 		x = append(make([]int8, 0, whole), x...)[:whole]
 	}
 	for from := 0; from < p.k; from += s.depth {
-		s.packRows(p.row(group*s.groupRows, from), p.panelBytes(from), &x[from], p.k, p.deep(from), room)
+		s.packRows(p.row(group*s.groupRows, from), p.panelBytes(from), &x[from],
+			p.k, p.deep(from), room)
 	}
 }
 

@@ -43,7 +43,8 @@ func newBare(s *set, a, b []int8, m, n, k int) *bare {
 			panel := quads.panel(i, from)
 			for row := from; row < min(k, from+s.depth); row++ {
 				for col := range min(n-i*s.tileCols, s.tileCols) {
-					*int8At(&panel[s.head+(row-from)/4*s.tileCols+col], row%4) = b[(i*s.tileCols+col)*k+row]
+					*int8At(&panel[s.head+(row-from)/4*s.tileCols+col],
+						row%4) = b[(i*s.tileCols+col)*k+row]
 				}
 			}
 			if s.correct != nil {
@@ -66,7 +67,8 @@ func (p *bare) multiply() {
 	for row := 0; row < p.m; row += strip {
 		for from := 0; from < p.b.k; from += p.set.depth {
 			for i := range p.b.panels() {
-				p.a.product(p.c[row*p.stride+i*p.set.tileCols:], p.stride, row, min(strip, p.m-row), from, &p.b.panel(i, from)[0])
+				p.a.product(p.c[row*p.stride+i*p.set.tileCols:], p.stride, row, min(strip, p.m-row),
+					from, &p.b.panel(i, from)[0])
 			}
 		}
 	}
@@ -100,8 +102,9 @@ func everySet(t *testing.T, test func(t *testing.T, s *set)) {
 
 func TestProductRandomShapes(t *testing.T) {
 	everySet(t, func(t *testing.T, s *set) {
-		enginetest.Products(t, enginetest.Random(t), s.multiply, 10_000, enginetest.Sizes{M: 40, N: 40, K: 150,
-			Edges: []int{1, 2, 5, 6, 7, 15, 16, 17, 31, 32, 33, 63, 64, 65}})
+		enginetest.Products(t, enginetest.Random(t), s.multiply, 10_000,
+			enginetest.Sizes{M: 40, N: 40, K: 150,
+				Edges: []int{1, 2, 5, 6, 7, 15, 16, 17, 31, 32, 33, 63, 64, 65}})
 	})
 }
 
@@ -109,7 +112,8 @@ func TestProductAcrossBlocks(t *testing.T) {
 	everySet(t, func(t *testing.T, s *set) {
 		r := enginetest.Random(t)
 		for _, c := range [][3]int{
-			{strip - 1, 17, s.depth}, {strip, 16, s.depth + 1}, {strip + 1, 65, 2*s.depth - 3}, {2*strip + 63, 33, 1000}, {64, 64, 4096},
+			{strip - 1, 17, s.depth}, {strip, 16, s.depth + 1}, {strip + 1, 65, 2*s.depth - 3},
+			{2*strip + 63, 33, 1000}, {64, 64, 4096},
 		} {
 			m, n, k := c[0], c[1], c[2]
 			enginetest.Product(t, s.multiply, bytesOf(r, m*k), bytesOf(r, n*k), m, n, k)

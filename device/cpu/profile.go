@@ -30,7 +30,8 @@ func Devices() ([]profile.Device, error) {
 	if len(names) == 0 {
 		return nil, nil
 	}
-	return []profile.Device{{Name: brand(), Driver: strings.Join(names, ", "), Units: runtime.NumCPU()}}, nil
+	return []profile.Device{{Name: brand(), Driver: strings.Join(names, ", "),
+		Units: runtime.NumCPU()}}, nil
 }
 
 // Open gives the fastest engine of device 0, not yet self-tested; see New.
@@ -74,7 +75,8 @@ func (m *meter) add(p part, start *time.Time) {
 
 // Parts measures one unit on all cores: what each of them spent on a part, on
 // average.
-func (e *engine) Parts(ctx context.Context, challenge seed.Seed, shape matmul.Shape, unit uint64) (profile.Parts, error) {
+func (e *engine) Parts(ctx context.Context, challenge seed.Seed, shape matmul.Shape,
+	unit uint64) (profile.Parts, error) {
 	if err := shape.Valid(); err != nil {
 		return profile.Parts{}, err
 	}
@@ -118,7 +120,8 @@ func (e *engine) Peak(ctx context.Context) (profile.Peak, error) {
 	if err := ctx.Err(); err != nil {
 		return profile.Peak{}, err
 	}
-	p := profile.Peak{How: fmt.Sprintf("measured just now: %s alone, on %d cores", e.set.issues, cores)}
+	p := profile.Peak{How: fmt.Sprintf("measured just now: %s alone, on %d cores",
+		e.set.issues, cores)}
 	for _, ops := range best {
 		p.Ops += ops
 	}

@@ -26,7 +26,8 @@ func TestDevices(t *testing.T) {
 		}
 		return
 	}
-	if len(devices) != 1 || devices[0].Name == "" || devices[0].Units != runtime.NumCPU() || !strings.HasPrefix(devices[0].Driver, engines[0].Name()) {
+	if len(devices) != 1 || devices[0].Name == "" || devices[0].Units != runtime.NumCPU() ||
+		!strings.HasPrefix(devices[0].Driver, engines[0].Name()) {
 		t.Errorf("devices %+v", devices)
 	}
 	if e, err := Open(t.Context(), 0); err != nil || e.Name() != engines[0].Name() {

@@ -24,8 +24,9 @@ type set struct {
 	tileCols  int // of a register tile, and of a panel of B; divides 64
 	groupRows int // packed at a time: a multiple of tileRows and of lanes that divides strip
 	lanes     int // prf streams side by side; divides tileCols
-	depth     int // of a block along K, a multiple of 64: a panel of B stays in the first-level cache
-	head      int // words before every panel of B, which correct fills
+	// of a block along K, a multiple of 64: a panel of B stays in the first-level cache
+	depth int
+	head  int // words before every panel of B, which correct fills
 
 	// expandRows makes blocks of 64 elements of a group of A out of its streams,
 	// groupRows/lanes states one after the other: panels that are panel bytes apart.
@@ -58,7 +59,8 @@ type set struct {
 	squares  func(src *int32, n int) uint64
 	scale    func(dst *int8, src *int32, n int, inv, round, bias, shift uint64)
 	scores   func(dst *[4][4]int32, q, k *int8, stride int)
-	mix      func(dst, v *int8, stride int, weights *int32, rows int, inv, round, bias, shift uint64)
+	mix      func(dst, v *int8, stride int, weights *int32, rows int, inv,
+		round, bias, shift uint64)
 
 	// peak issues what the product is made of without touching memory: peakOps
 	// operations a round, rounds being a multiple of 4.

@@ -43,14 +43,16 @@ func TestOperandsAreThePRF(t *testing.T) {
 				prf.Fill(want, &key, number, 0)
 				for i, w := range want {
 					if got := get(i); got != int8(w) {
-						t.Fatalf("%c, depth %d: element %d of %d is %d, want %d", name, k, i, number, got, int8(w))
+						t.Fatalf("%c, depth %d: element %d of %d is %d, want %d", name, k,
+							i, number, got, int8(w))
 					}
 				}
 			}
 			for row := range b.rows {
 				check('A', uint64(b.row+row), func(i int) int8 {
 					panel := a.row(row/s.tileRows*s.tileRows, i/s.depth*s.depth)
-					return element(panel, s.tileRows, s.per, row%s.tileRows, i%s.depth) - s.offsetOfA()
+					return element(panel, s.tileRows, s.per, row%s.tileRows,
+						i%s.depth) - s.offsetOfA()
 				})
 			}
 			for col := range b.cols {
@@ -91,7 +93,8 @@ func TestVectorsOfPRF(t *testing.T) {
 			lane := i % s.lanes
 			start := func() []uint32 {
 				streams := s.streams(s.lanes)
-				first := position{nonce: v.In.Nonce - 3*uint64(lane), block: v.In.Offset / prf.BlockSize}
+				first := position{nonce: v.In.Nonce - 3*uint64(lane),
+					block: v.In.Offset / prf.BlockSize}
 				s.start(streams, (*prf.Key)(&v.In.Key), first, position{nonce: 3})
 				return streams
 			}
@@ -103,7 +106,8 @@ func TestVectorsOfPRF(t *testing.T) {
 				if got := element(&out[0], s.lanes, s.per, lane, skip+j); got != int8(b) {
 					t.Fatalf("%s: byte %d is %d, want %d", v.Name, j, got, int8(b))
 				}
-				if got := element(&quads[0], s.lanes, 4, lane, skip+j); got != max(int8(b), -127) && !(int8(b) == -128 && got == 0) {
+				if got := element(&quads[0], s.lanes, 4, lane, skip+j); got != max(int8(b), -127) &&
+					!(int8(b) == -128 && got == 0) {
 					t.Fatalf("%s: weight %d is %d, from %d", v.Name, j, got, int8(b))
 				}
 			}
@@ -146,7 +150,8 @@ func TestWeightsAreThePRF(t *testing.T) {
 					panel := w.panel(row/s.tileCols, col/s.depth*s.depth)
 					got := element(&panel[s.head], s.tileCols, 4, row%s.tileCols, col%s.depth)
 					if got != v {
-						t.Fatalf("layer %d, matrix %d: weight (%d, %d) is %d, want %d", l, id, row, col, got, v)
+						t.Fatalf("layer %d, matrix %d: weight (%d, %d) is %d, want %d",
+							l, id, row, col, got, v)
 					}
 					if v == 0 {
 						zeros++
@@ -200,7 +205,8 @@ func TestTransformerSteps(t *testing.T) {
 				transformer.Requant(want, acc, k)
 				shift := transformer.Shift(k)
 				for j := range d / set.tileCols {
-					set.requant(&s.q[set.tileCols*j], d, panel(acc, d, j), rows, 1<<(shift-1), int(shift))
+					set.requant(&s.q[set.tileCols*j], d, panel(acc, d, j), rows,
+						1<<(shift-1), int(shift))
 				}
 				enginetest.Same(t, "Requant", s.q[:n], want)
 			}
@@ -211,7 +217,8 @@ func TestTransformerSteps(t *testing.T) {
 			copy(s.h, h)
 			shift := transformer.Shift(1024) - transformer.ResidualScale
 			for j := range d / set.tileCols {
-				set.residual(&s.h[set.tileCols*j], 4*d, panel(acc, d, j), rows, 1<<(shift-1), int(shift), transformer.MaxResidual)
+				set.residual(&s.h[set.tileCols*j], 4*d, panel(acc, d, j), rows, 1<<(shift-1),
+					int(shift), transformer.MaxResidual)
 			}
 			enginetest.Same(t, "Residual", s.h[:n], sum)
 
@@ -233,7 +240,8 @@ func TestNormsAndAttention(t *testing.T) {
 	everySet(t, func(t *testing.T, set *set) {
 		r := enginetest.Random(t)
 		for _, c := range transformer.Classes() {
-			m, s, n := &model{set: set, class: c, exp2: transformer.Exp2()}, newBatchSpace(set, c), transformer.Tokens*c.D
+			m, s, n := &model{set: set, class: c, exp2: transformer.Exp2()}, newBatchSpace(set, c),
+				transformer.Tokens*c.D
 			for range 40 * transformer.Nano.D / c.D {
 				enginetest.Norms(t, r, c, batch, func(h []int32) (x []int8, squares []uint64) {
 					copy(s.h, h)
@@ -259,7 +267,8 @@ func TestNormsAndAttention(t *testing.T) {
 
 func TestSquareRoot(t *testing.T) {
 	check := func(x uint64) {
-		if got, want := uint64(isqrt(x)), new(big.Int).Sqrt(new(big.Int).SetUint64(x)).Uint64(); got != want {
+		if got, want := uint64(isqrt(x)),
+			new(big.Int).Sqrt(new(big.Int).SetUint64(x)).Uint64(); got != want {
 			t.Fatalf("isqrt(%d) = %d, want %d", x, got, want)
 		}
 	}

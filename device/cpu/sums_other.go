@@ -4,4 +4,6 @@
 
 package cpu
 
-func sums(dst [][32]byte, msgs []byte, size int, prefix []byte) { plainSums(dst, msgs, size, prefix) }
+func sums(dst [][32]byte, msgs []byte, size int, prefix []byte) {
+	plainSums(dst, msgs, size, prefix)
+}

@@ -34,7 +34,8 @@ type model struct {
 }
 
 // buildModel expands the weights on all cores.
-func (e *engine) buildModel(ctx context.Context, class transformer.Class, seed1 seed.Seed, progress func(done, total uint64)) (*model, error) {
+func (e *engine) buildModel(ctx context.Context, class transformer.Class, seed1 seed.Seed,
+	progress func(done, total uint64)) (*model, error) {
 	if err := class.Valid(); err != nil {
 		return nil, err
 	}
@@ -57,7 +58,8 @@ func (e *engine) buildModel(ctx context.Context, class transformer.Class, seed1 
 				// Rows of the matrix, columns of B, follow each other in one stream.
 				s := e.workspaces.Get().(*workspace)
 				streams, row := s.streams[:16*e.set.tileCols], uint64(k/prf.BlockSize)
-				first := position{nonce: uint64(l)*8 + uint64(id), block: uint64(i*e.set.tileCols) * row}
+				first := position{nonce: uint64(l)*8 + uint64(id),
+					block: uint64(i*e.set.tileCols) * row}
 				e.set.start(streams, &key, first, position{block: row})
 				w.expand(i, streams, e.set.expandWeights)
 				e.workspaces.Put(s)
@@ -87,7 +89,8 @@ func (m *model) Run(dst []transformer.Output, node, segment seed.Seed, nonces []
 	for at := 0; at < len(nonces); at += batch {
 		n := min(batch, len(nonces)-at)
 		for i, nonce := range nonces[at : at+n] {
-			transformer.Embed(s.h[i*transformer.Tokens*m.class.D:][:transformer.Tokens*m.class.D], &m.embed, seed.Input(node, segment, nonce))
+			transformer.Embed(s.h[i*transformer.Tokens*m.class.D:][:transformer.Tokens*m.class.D],
+				&m.embed, seed.Input(node, segment, nonce))
 		}
 		m.batch(s, dst[at:at+n])
 	}
@@ -113,7 +116,8 @@ func newBatchSpace(set *set, class transformer.Class) *batchSpace {
 	narrow := func(n int) []int8 { return make([]int8, strip*n) }
 	return &batchSpace{
 		h: make([]int32, strip*class.D),
-		x: narrow(class.D), q: narrow(class.D), k: narrow(class.D), v: narrow(class.D), o: narrow(class.D),
+		x: narrow(class.D), q: narrow(class.D), k: narrow(class.D), v: narrow(class.D),
+		o: narrow(class.D),
 		g: narrow(class.FF), u: narrow(class.FF),
 		room:  set.room(),
 		b:     make([]uint32, set.depth*set.tileCols/set.per),
@@ -201,7 +205,8 @@ func (m *model) narrow(s *batchSpace, dst []int8, w *rightPanels, rows int) {
 func (m *model) residual(s *batchSpace, w *rightPanels, rows int) {
 	shift := transformer.Shift(w.k) - transformer.ResidualScale
 	m.multiply(s, w, rows, func(panel int, c *int32) {
-		m.set.residual(&s.h[m.set.tileCols*panel], 4*w.cols, c, rows, 1<<(shift-1), int(shift), transformer.MaxResidual)
+		m.set.residual(&s.h[m.set.tileCols*panel], 4*w.cols, c, rows, 1<<(shift-1), int(shift),
+			transformer.MaxResidual)
 	})
 }
 

@@ -18,7 +18,8 @@ func TestWholeProduct(t *testing.T) {
 	everyEngine(t, func(t *testing.T, e *engine) {
 		r := enginetest.Random(t)
 		for _, s := range []matmul.Shape{
-			{M: 512, K: 256, Q: 512}, {M: 512, K: 320, Q: 576}, {M: 832, K: 1088, Q: 320}, {M: 256, K: 512, Q: 1024},
+			{M: 512, K: 256, Q: 512}, {M: 512, K: 320, Q: 576}, {M: 832, K: 1088, Q: 320},
+			{M: 256, K: 512, Q: 1024},
 			{M: 1280, K: 65536, Q: 256}, {M: 256, K: 65536, Q: 1280}, // two blocks
 		} {
 			a, b := bytesOf(r, s.M*s.K), bytesOf(r, s.K*s.Q)
@@ -59,7 +60,8 @@ func TestWholeProductRefuses(t *testing.T) {
 				t.Errorf("%s: %v, want ErrCall", name, err)
 			}
 		}
-		if err := e.Product(t.Context(), c, a, b, matmul.Shape{M: 500, K: 256, Q: 512}); !errors.Is(err, matmul.ErrShape) {
+		if err := e.Product(t.Context(), c, a, b,
+			matmul.Shape{M: 500, K: 256, Q: 512}); !errors.Is(err, matmul.ErrShape) {
 			t.Errorf("a shape that matmul/1 does not have: %v, want ErrShape", err)
 		}
 	})

@@ -110,7 +110,8 @@ func BenchmarkTile(b *testing.B) {
 	for _, k := range []int{4096, 65536} {
 		b.Run(fmt.Sprint(k), func(b *testing.B) {
 			for b.Loop() {
-				if _, err := e.(*engine).Tile(seed.Seed{1}, 2, matmul.Shape{M: 512, K: k, Q: 512}, 3, 4); err != nil {
+				if _, err := e.(*engine).Tile(seed.Seed{1}, 2, matmul.Shape{M: 512, K: k, Q: 512},
+					3, 4); err != nil {
 					b.Fatal(err)
 				}
 			}

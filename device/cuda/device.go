@@ -188,7 +188,8 @@ func (d *device) alloc(bytes uint64, what string) (address, error) {
 	if merr != nil {
 		return 0, errors.Join(err, merr)
 	}
-	return 0, fmt.Errorf("%w: %s needs %d MiB, %d of %d MiB are free: end what else uses the device, or use a smaller class",
+	return 0, fmt.Errorf("%w: %s needs %d MiB, %d of %d MiB are free: end what else uses the "+
+		"device, or use a smaller class",
 		err, what, bytes>>20, free>>20, total>>20)
 }
 

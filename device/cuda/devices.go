@@ -60,7 +60,8 @@ func Open(ctx context.Context, index int) (profile.Engine, error) {
 		return nil, err
 	}
 	if index < 0 || index >= len(all) {
-		return nil, fmt.Errorf("%w: %d of %d; nvidia-smi lists what the driver has, and CUDA_VISIBLE_DEVICES may hide some", ErrNoDevice, index, len(all))
+		return nil, fmt.Errorf("%w: %d of %d; nvidia-smi lists what the driver has, and "+
+			"CUDA_VISIBLE_DEVICES may hide some", ErrNoDevice, index, len(all))
 	}
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("cuda: opening device %d: %w", index, err)
@@ -125,7 +126,9 @@ func (l *library) figures(ordinal int) (f figures, err error) {
 			return f, err
 		}
 	}
-	f.Name, f.Memory, f.Units, f.PCI = goString(name[:]), uint64(memory), int(units), strings.ToLower(goString(pci[:])) // as sysfs spells it
+	// as sysfs spells it
+	f.Name, f.Memory, f.Units, f.PCI = goString(name[:]), uint64(memory), int(units),
+		strings.ToLower(goString(pci[:]))
 	f.major, f.minor, f.clock = int(major), int(minor), int(clock)
 	return f, nil
 }

@@ -26,7 +26,8 @@ type engine struct {
 // limits bound what an engine takes at a time.
 type limits struct {
 	operand int // bytes of each factor of a block of matmul/1
-	units   int // of transformer/1 in a batch; halved until two batches fit in an eighth of the memory
+	// of transformer/1 in a batch; halved until two batches fit in an eighth of the memory
+	units int
 }
 
 var defaultLimits = limits{operand: 256 << 20, units: 2048}
@@ -75,7 +76,8 @@ func (e *engine) Close() error { return e.close() }
 // Offer returns nothing: it has the two kinds that every engine has.
 func (e *engine) Offer(context.Context, work.Job) (work.Computer, error) { return nil, nil }
 
-func (e *engine) Transformer(ctx context.Context, class transformer.Class, seed1 seed.Seed, progress func(done, total uint64)) (transformer.Model, error) {
+func (e *engine) Transformer(ctx context.Context, class transformer.Class, seed1 seed.Seed,
+	progress func(done, total uint64)) (transformer.Model, error) {
 	m, err := e.buildModel(ctx, class, seed1, progress)
 	if err != nil { // a nil *model must not become a Model
 		return nil, err
@@ -83,7 +85,8 @@ func (e *engine) Transformer(ctx context.Context, class transformer.Class, seed1
 	return m, nil
 }
 
-func (e *engine) Matmul(ctx context.Context, dst [][32]byte, challenge seed.Seed, shape matmul.Shape, numbers []uint64) error {
+func (e *engine) Matmul(ctx context.Context, dst [][32]byte, challenge seed.Seed,
+	shape matmul.Shape, numbers []uint64) error {
 	if len(dst) != len(numbers) {
 		return fmt.Errorf("%w: %d digests for %d units", work.ErrCall, len(dst), len(numbers))
 	}
@@ -109,7 +112,8 @@ func (e *engine) Matmul(ctx context.Context, dst [][32]byte, challenge seed.Seed
 	return failed
 }
 
-func (e *engine) Tiles(ctx context.Context, dst [][32]byte, challenge seed.Seed, shape matmul.Shape, number uint64) error {
+func (e *engine) Tiles(ctx context.Context, dst [][32]byte, challenge seed.Seed, shape matmul.Shape,
+	number uint64) error {
 	if err := shape.Valid(); err != nil {
 		return err
 	}
@@ -128,7 +132,8 @@ func (e *engine) Tiles(ctx context.Context, dst [][32]byte, challenge seed.Seed,
 
 // Tile computes one tile of a unit, like matmul.Tile: what an audit does. Who
 // holds a work.Engine asks it for the method.
-func (e *engine) Tile(challenge seed.Seed, number uint64, shape matmul.Shape, ti, tj int) ([32]byte, error) {
+func (e *engine) Tile(challenge seed.Seed, number uint64, shape matmul.Shape, ti,
+	tj int) ([32]byte, error) {
 	if err := shape.Valid(); err != nil {
 		return [32]byte{}, err
 	}

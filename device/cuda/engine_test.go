@@ -84,7 +84,10 @@ func TestSelfTest(t *testing.T) {
 }
 
 func TestVectors(t *testing.T) {
-	everywhere(t, func(t *testing.T, g target, open func() driver) { enginetest.Vectors(t, engineOn(t, g, open())) })
+	everywhere(t, func(t *testing.T, g target,
+		open func() driver) {
+		enginetest.Vectors(t, engineOn(t, g, open()))
+	})
 }
 
 // Whole units: shapes that end within a CTA, several units together, units cut into
@@ -115,14 +118,16 @@ func TestUnitsOfMatmul(t *testing.T) {
 
 // Trees of every kind: whole and ragged, of one level of fold, two and three.
 func TestRoots(t *testing.T) {
-	sides := [][2]int{{1, 1}, {1, 2}, {1, 3}, {5, 5}, {15, 17}, {16, 16}, {1, 257}, {3, 256}, {27, 53}}
+	sides := [][2]int{{1, 1}, {1, 2}, {1, 3}, {5, 5}, {15, 17}, {16, 16},
+		{1, 257}, {3, 256}, {27, 53}}
 	if long {
 		sides = append(sides, [2]int{256, 256}, [2]int{257, 256}, [2]int{1, 65537})
 	}
 	everywhere(t, func(t *testing.T, g target, open func() driver) {
 		e := engineOn(t, g, open())
 		for _, side := range sides {
-			u := units{engine: e, shape: matmul.Shape{M: 64 * side[0], K: 64, Q: 64 * side[1]}, numbers: make([]uint64, 2)}
+			u := units{engine: e, shape: matmul.Shape{M: 64 * side[0], K: 64, Q: 64 * side[1]},
+				numbers: make([]uint64, 2)}
 			n := u.shape.Tiles()
 			tiles := make([][32]byte, 2*n)
 			raw := make([]byte, 0, 32*len(tiles))
@@ -227,7 +232,8 @@ func TestClose(t *testing.T) {
 	if !d.closed {
 		t.Error("the driver was not closed")
 	}
-	if _, err := e.Tile(seed.Seed{}, 0, matmul.Shape{M: 512, K: 256, Q: 512}, 0, 0); !errors.Is(err, ErrClosed) {
+	if _, err := e.Tile(seed.Seed{}, 0, matmul.Shape{M: 512, K: 256, Q: 512}, 0,
+		0); !errors.Is(err, ErrClosed) {
 		t.Errorf("a closed engine computes: %v", err)
 	}
 }
@@ -237,12 +243,14 @@ func TestTooLittleMemory(t *testing.T) {
 	d.total = 24 << 20
 	e := engineOn(t, ampere, d)
 	_, err := e.Transformer(t.Context(), transformer.Small, seed.Seed{}, nil)
-	if !errors.Is(err, ErrMemory) || !strings.Contains(err.Error(), "class small needs 128 MiB, 23 of 24 MiB are free") {
+	if !errors.Is(err, ErrMemory) ||
+		!strings.Contains(err.Error(), "class small needs 128 MiB, 23 of 24 MiB are free") {
 		t.Errorf("the weights of small: %v", err)
 	}
 	shape := matmul.Shape{M: 4096, K: 4096, Q: 4096}
 	err = e.Tiles(t.Context(), make([][32]byte, shape.Tiles()), seed.Seed{}, shape, 0)
-	if !errors.Is(err, ErrMemory) || !strings.Contains(err.Error(), "shape 4096x4096x4096 needs 33 MiB") {
+	if !errors.Is(err, ErrMemory) ||
+		!strings.Contains(err.Error(), "shape 4096x4096x4096 needs 33 MiB") {
 		t.Errorf("a large unit: %v", err)
 	}
 	// What fits still runs, and batches are cut to an eighth of the memory.
@@ -250,7 +258,8 @@ func TestTooLittleMemory(t *testing.T) {
 	if err != nil || m.units != 128 {
 		t.Fatalf("nano: %v, batches of %d", err, m.units)
 	}
-	if err := m.Run(make([]transformer.Output, 1), seed.Seed{}, seed.Seed{}, []uint64{1}); err != nil {
+	if err := m.Run(make([]transformer.Output, 1), seed.Seed{}, seed.Seed{},
+		[]uint64{1}); err != nil {
 		t.Error(err)
 	}
 }
@@ -298,7 +307,8 @@ func TestParts(t *testing.T) {
 		e := engineOn(t, g, open())
 		e.limits.operand = 256 * 256 // several blocks
 		parts, err := e.Parts(t.Context(), seed.Seed{1}, matmul.Shape{M: 512, K: 256, Q: 512}, 1)
-		if err != nil || parts.Expand <= 0 || parts.Product <= 0 || parts.Hash <= 0 || parts.Condense < 0 {
+		if err != nil || parts.Expand <= 0 || parts.Product <= 0 || parts.Hash <= 0 ||
+			parts.Condense < 0 {
 			t.Errorf("%+v, %v", parts, err)
 		}
 	})

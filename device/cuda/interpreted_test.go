@@ -149,7 +149,8 @@ func (d *interpreted) launch(_, kernel handle, l launch) error {
 	}
 	k := d.kernels[kernel]
 	d.launches[k.Name]++
-	return d.machine.LaunchPacked(k, [3]int{int(l.ctas), 1, 1}, [3]int{int(l.threads), 1, 1}, int(l.shared), l.parameters)
+	return d.machine.LaunchPacked(k, [3]int{int(l.ctas), 1, 1}, [3]int{int(l.threads), 1, 1},
+		int(l.shared), l.parameters)
 }
 
 func (d *interpreted) upload(_ handle, dst address, src []byte) error {

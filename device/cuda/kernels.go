@@ -48,7 +48,8 @@ func targetFor(major, minor int) (target, error) {
 	case major == 7 && minor >= 5:
 		return turing, nil
 	}
-	return target{}, fmt.Errorf("%w: its compute capability is %d.%d, and exact int8 tensor cores begin at 7.5 (Turing)", ErrCapability, major, minor)
+	return target{}, fmt.Errorf("%w: its compute capability is %d.%d, and exact int8 tensor "+
+		"cores begin at 7.5 (Turing)", ErrCapability, major, minor)
 }
 
 // The shape of a product's CTA, as in kernels/product.h.
@@ -75,10 +76,12 @@ func loadKernels(d driver, t target) (*kernels, error) {
 		products  map[string]*handle
 	}{
 		{"matmul", t.matmul,
-			map[string]*handle{"expand": &k.expand, "tileDigests": &k.tileDigests, "leaves": &k.leaves, "fold": &k.fold},
+			map[string]*handle{"expand": &k.expand, "tileDigests": &k.tileDigests,
+				"leaves": &k.leaves, "fold": &k.fold},
 			map[string]*handle{"condensed": &k.condensed, "summed": &k.summed, "bare": &k.bare}},
 		{"transformer", t.transformer,
-			map[string]*handle{"expandWeights": &k.expandWeights, "embed": &k.embed, "norm": &k.norm, "attend": &k.attend,
+			map[string]*handle{"expandWeights": &k.expandWeights, "embed": &k.embed,
+				"norm": &k.norm, "attend": &k.attend,
 				"condense": &k.condense, "digests": &k.digests, "norms": &k.norms},
 			map[string]*handle{"narrow": &k.narrow, "gated": &k.gated, "residual": &k.residual}},
 	} {
@@ -113,7 +116,8 @@ const threads = 128
 
 // items launches a kernel with a thread for each of n, or more.
 func (l *list) items(kernel handle, n int, values ...any) {
-	l.launch(kernel, launch{ctas: uint32((n + threads - 1) / threads), threads: threads, parameters: parameters(values...)})
+	l.launch(kernel, launch{ctas: uint32((n + threads - 1) / threads), threads: threads,
+		parameters: parameters(values...)})
 }
 
 // warps launches a kernel with a warp for each of n, or more.
@@ -127,7 +131,8 @@ func (l *list) product(kernel handle, rows, cols int, values ...any) {
 // products launches it over those of several units.
 func (l *list) products(kernel handle, units, rows, cols int, values ...any) {
 	ctas := units * ((rows + ctaRows - 1) / ctaRows) * ((cols + ctaCols - 1) / ctaCols)
-	l.launch(kernel, launch{ctas: uint32(ctas), threads: ctaThreads, shared: l.shared, parameters: parameters(values...)})
+	l.launch(kernel, launch{ctas: uint32(ctas), threads: ctaThreads, shared: l.shared,
+		parameters: parameters(values...)})
 }
 
 func (l *list) launch(kernel handle, what launch) {

@@ -42,7 +42,8 @@ func TestGenerated(t *testing.T) {
 		}
 		got, err := os.ReadFile(filepath.Join(dir, filepath.Base(path)))
 		if err != nil || !bytes.Equal(got, want) {
-			t.Errorf("%s is not what the kernels compile to (%v): go generate ./device/cuda", path, err)
+			t.Errorf("%s is not what the kernels compile to (%v): go generate ./device/cuda",
+				path, err)
 		}
 	}
 }
@@ -96,7 +97,8 @@ func TestNothingUndefined(t *testing.T) {
 		d.machine = ptx.New(ptx.Options{Seed: 7})
 		e := engineOn(t, g, d)
 		units := make([][32]byte, 1)
-		if err := e.Matmul(t.Context(), units, seed.Seed{1}, matmul.Shape{M: 512, K: 256, Q: 512}, []uint64{1}); err != nil {
+		if err := e.Matmul(t.Context(), units, seed.Seed{1}, matmul.Shape{M: 512, K: 256, Q: 512},
+			[]uint64{1}); err != nil {
 			t.Error(err)
 		}
 		m, err := e.Transformer(t.Context(), transformer.Nano, seed.Seed{1}, nil)
@@ -104,7 +106,8 @@ func TestNothingUndefined(t *testing.T) {
 			t.Fatal(err)
 		}
 		const full = ctaRows / transformer.Tokens
-		if err := m.Run(make([]transformer.Output, full), seed.Seed{2}, seed.Seed{3}, make([]uint64, full)); err != nil {
+		if err := m.Run(make([]transformer.Output, full), seed.Seed{2}, seed.Seed{3},
+			make([]uint64, full)); err != nil {
 			t.Error(err)
 		}
 	}

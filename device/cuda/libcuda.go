@@ -42,18 +42,20 @@ type library struct {
 	cuMemFreeHost              func(memory unsafe.Pointer) result
 	cuMemcpyHtoDAsync          func(dst uint64, src unsafe.Pointer, bytes, stream uintptr) result
 	cuMemcpyDtoHAsync          func(dst unsafe.Pointer, src uint64, bytes, stream uintptr) result
-	cuModuleLoadDataEx         func(module *uintptr, image *byte, options uint32, option *jitOption, value *uintptr) result
-	cuModuleUnload             func(module uintptr) result
-	cuModuleGetFunction        func(function *uintptr, module uintptr, name *byte) result
-	cuFuncSetAttribute         func(function uintptr, attribute int32, value int32) result
-	cuLaunchKernel             func(function uintptr, gridX, gridY, gridZ, blockX, blockY, blockZ, shared uint32, stream uintptr, parameters, extra *uintptr) result
-	cuStreamCreate             func(stream *uintptr, flags uint32) result
-	cuStreamSynchronize        func(stream uintptr) result
-	cuStreamDestroy            func(stream uintptr) result
-	cuEventCreate              func(event *uintptr, flags uint32) result
-	cuEventRecord              func(event, stream uintptr) result
-	cuEventElapsedTime         func(milliseconds *float32, from, to uintptr) result
-	cuEventDestroy             func(event uintptr) result
+	cuModuleLoadDataEx         func(module *uintptr, image *byte, options uint32, option *jitOption,
+		value *uintptr) result
+	cuModuleUnload      func(module uintptr) result
+	cuModuleGetFunction func(function *uintptr, module uintptr, name *byte) result
+	cuFuncSetAttribute  func(function uintptr, attribute int32, value int32) result
+	cuLaunchKernel      func(function uintptr, gridX, gridY, gridZ, blockX, blockY, blockZ,
+		shared uint32, stream uintptr, parameters, extra *uintptr) result
+	cuStreamCreate      func(stream *uintptr, flags uint32) result
+	cuStreamSynchronize func(stream uintptr) result
+	cuStreamDestroy     func(stream uintptr) result
+	cuEventCreate       func(event *uintptr, flags uint32) result
+	cuEventRecord       func(event, stream uintptr) result
+	cuEventElapsedTime  func(milliseconds *float32, from, to uintptr) result
+	cuEventDestroy      func(event uintptr) result
 }
 
 type (
@@ -84,7 +86,8 @@ const (
 // oldest is the driver interface that the kernels need: PTX 7.0 came with 11.0.
 const oldest = 11000
 
-// load binds the driver's library and initialises it, once it can: the driver may come after the program.
+// load binds the driver's library and initialises it, once it can: the driver may come after the
+// program.
 var load = dynlib.Once(func() (*library, error) { return loadLibrary(libraryName(runtime.GOOS)) })
 
 // errEmpty reports a driver that has no device.
@@ -105,8 +108,10 @@ func loadLibrary(names ...string) (*library, error) {
 	case errors.Is(err, dynlib.ErrUnsupported):
 		return nil, err
 	case err != nil:
-		return nil, fmt.Errorf("%w is not installed (version 450 or newer; on Debian and Ubuntu the package nvidia-driver, "+
-			"in a container the NVIDIA container toolkit and --gpus all; nvidia-smi must list the device): %w", ErrDriver, err)
+		return nil, fmt.Errorf("%w is not installed (version 450 or newer; on Debian and Ubuntu "+
+			"the package nvidia-driver, "+
+			"in a container the NVIDIA container toolkit and --gpus all; nvidia-smi must list "+
+			"the device): %w", ErrDriver, err)
 	}
 	l, err := begin(loaded)
 	if err != nil { // it would not look for devices again
@@ -117,7 +122,8 @@ func loadLibrary(names ...string) (*library, error) {
 		return nil, err
 	}
 	if version < oldest {
-		return nil, fmt.Errorf("%w is too old: it speaks CUDA %s, install version 450 or newer", ErrDriver, versionText(version))
+		return nil, fmt.Errorf("%w is too old: it speaks CUDA %s, install version 450 or newer",
+			ErrDriver, versionText(version))
 	}
 	return l, nil
 }
@@ -126,18 +132,27 @@ func loadLibrary(names ...string) (*library, error) {
 func begin(loaded dynlib.Library) (*library, error) {
 	l := new(library)
 	err := loaded.Bind(map[string]any{
-		"cuInit": &l.cuInit, "cuDriverGetVersion": &l.cuDriverGetVersion, "cuGetErrorName": &l.cuGetErrorName,
-		"cuDeviceGetCount": &l.cuDeviceGetCount, "cuDeviceGet": &l.cuDeviceGet, "cuDeviceGetName": &l.cuDeviceGetName,
-		"cuDeviceGetAttribute": &l.cuDeviceGetAttribute, "cuDeviceTotalMem_v2": &l.cuDeviceTotalMem, "cuDeviceGetPCIBusId": &l.cuDeviceGetPCIBusId,
-		"cuDevicePrimaryCtxSetFlags_v2": &l.cuDevicePrimaryCtxSetFlags, "cuDevicePrimaryCtxRetain": &l.cuDevicePrimaryCtxRetain,
-		"cuDevicePrimaryCtxRelease_v2": &l.cuDevicePrimaryCtxRelease, "cuCtxSetCurrent": &l.cuCtxSetCurrent,
-		"cuMemGetInfo_v2": &l.cuMemGetInfo, "cuMemAlloc_v2": &l.cuMemAlloc, "cuMemFree_v2": &l.cuMemFree,
+		"cuInit": &l.cuInit, "cuDriverGetVersion": &l.cuDriverGetVersion,
+		"cuGetErrorName":   &l.cuGetErrorName,
+		"cuDeviceGetCount": &l.cuDeviceGetCount, "cuDeviceGet": &l.cuDeviceGet,
+		"cuDeviceGetName":      &l.cuDeviceGetName,
+		"cuDeviceGetAttribute": &l.cuDeviceGetAttribute, "cuDeviceTotalMem_v2": &l.cuDeviceTotalMem,
+		"cuDeviceGetPCIBusId":           &l.cuDeviceGetPCIBusId,
+		"cuDevicePrimaryCtxSetFlags_v2": &l.cuDevicePrimaryCtxSetFlags,
+		"cuDevicePrimaryCtxRetain":      &l.cuDevicePrimaryCtxRetain,
+		"cuDevicePrimaryCtxRelease_v2":  &l.cuDevicePrimaryCtxRelease,
+		"cuCtxSetCurrent":               &l.cuCtxSetCurrent,
+		"cuMemGetInfo_v2":               &l.cuMemGetInfo, "cuMemAlloc_v2": &l.cuMemAlloc,
+		"cuMemFree_v2":      &l.cuMemFree,
 		"cuMemAllocHost_v2": &l.cuMemAllocHost, "cuMemFreeHost": &l.cuMemFreeHost,
 		"cuMemcpyHtoDAsync_v2": &l.cuMemcpyHtoDAsync, "cuMemcpyDtoHAsync_v2": &l.cuMemcpyDtoHAsync,
-		"cuModuleLoadDataEx": &l.cuModuleLoadDataEx, "cuModuleUnload": &l.cuModuleUnload, "cuModuleGetFunction": &l.cuModuleGetFunction,
-		"cuFuncSetAttribute": &l.cuFuncSetAttribute, "cuLaunchKernel": &l.cuLaunchKernel,
-		"cuStreamCreate": &l.cuStreamCreate, "cuStreamSynchronize": &l.cuStreamSynchronize, "cuStreamDestroy_v2": &l.cuStreamDestroy,
-		"cuEventCreate": &l.cuEventCreate, "cuEventRecord": &l.cuEventRecord, "cuEventElapsedTime": &l.cuEventElapsedTime, "cuEventDestroy_v2": &l.cuEventDestroy,
+		"cuModuleLoadDataEx": &l.cuModuleLoadDataEx, "cuModuleUnload": &l.cuModuleUnload,
+		"cuModuleGetFunction": &l.cuModuleGetFunction,
+		"cuFuncSetAttribute":  &l.cuFuncSetAttribute, "cuLaunchKernel": &l.cuLaunchKernel,
+		"cuStreamCreate": &l.cuStreamCreate, "cuStreamSynchronize": &l.cuStreamSynchronize,
+		"cuStreamDestroy_v2": &l.cuStreamDestroy,
+		"cuEventCreate":      &l.cuEventCreate, "cuEventRecord": &l.cuEventRecord,
+		"cuEventElapsedTime": &l.cuEventElapsedTime, "cuEventDestroy_v2": &l.cuEventDestroy,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("%w is too old, install version 450 or newer: %w", ErrDriver, err)
@@ -165,19 +180,26 @@ const (
 
 // advice is what the owner of a machine can do about a result.
 var advice = map[result]string{
-	4:   "the driver is shutting down; start this program again",
-	34:  "the library found is the toolkit's stub; take it out of the library path and install the driver",
-	35:  "update the driver to version 450 or newer",
-	46:  "another process has the device for itself; end it, or set the compute mode to Default with nvidia-smi -c 0",
-	214: "the device's memory has an error that ECC cannot correct; reset it with nvidia-smi -r, and replace it if that returns",
+	4: "the driver is shutting down; start this program again",
+	34: "the library found is the toolkit's stub; take it out of the library path and install " +
+		"the driver",
+	35: "update the driver to version 450 or newer",
+	46: "another process has the device for itself; end it, or set the compute mode to Default " +
+		"with nvidia-smi -c 0",
+	214: "the device's memory has an error that ECC cannot correct; reset it with nvidia-smi -r, " +
+		"and replace it if that returns",
 	218: "this driver cannot compile the kernels; update it",
 	222: "this driver does not know the kernels' PTX version; update it to version 450 or newer",
-	700: "a kernel left its memory; start this program again, and report it with the driver's version if it returns",
-	702: "the display's watchdog ended a kernel; use a device without a display, or raise the time limit",
+	700: "a kernel left its memory; start this program again, and report it with the driver's " +
+		"version if it returns",
+	702: "the display's watchdog ended a kernel; use a device without a display, or raise the " +
+		"time limit",
 	719: "a kernel failed; start this program again, and look for Xid messages in the system's log",
 	802: "the system is not ready; if it has NVSwitch, start nvidia-fabricmanager",
-	803: "the kernel module and the library have different versions; reboot, or install the driver again",
-	804: "the compatibility library does not support this device; use the library of the installed driver",
+	803: "the kernel module and the library have different versions; reboot, or install the " +
+		"driver again",
+	804: "the compatibility library does not support this device; use the library of the " +
+		"installed driver",
 	999: "the kernel module may not be loaded; run nvidia-smi, or modprobe nvidia-uvm, as root",
 }
 
@@ -236,12 +258,14 @@ type card struct {
 
 func (l *library) open(ordinal int) (*card, error) {
 	c := &card{library: l, allocated: map[uint64]bool{}, pins: map[*byte]bool{}}
-	if err := l.check(l.cuDeviceGet(&c.device, int32(ordinal)), fmt.Sprintf("finding device %d", ordinal)); err != nil {
+	if err := l.check(l.cuDeviceGet(&c.device, int32(ordinal)),
+		fmt.Sprintf("finding device %d", ordinal)); err != nil {
 		return nil, err
 	}
 	// Only a wish: without it threads that wait keep a core busy.
 	_ = l.cuDevicePrimaryCtxSetFlags(c.device, scheduleBlocking)
-	if err := l.check(l.cuDevicePrimaryCtxRetain(&c.context, c.device), fmt.Sprintf("opening device %d", ordinal)); err != nil {
+	if err := l.check(l.cuDevicePrimaryCtxRetain(&c.context, c.device),
+		fmt.Sprintf("opening device %d", ordinal)); err != nil {
 		return nil, err
 	}
 	return c, nil
@@ -259,7 +283,8 @@ func (c *card) memory() (free, total uint64, err error) {
 
 func (c *card) alloc(bytes uint64) (address, error) {
 	var at uint64
-	if err := c.check(c.cuMemAlloc(&at, uintptr(bytes)), fmt.Sprintf("allocating %d bytes", bytes)); err != nil {
+	if err := c.check(c.cuMemAlloc(&at, uintptr(bytes)),
+		fmt.Sprintf("allocating %d bytes", bytes)); err != nil {
 		return 0, err
 	}
 	c.mu.Lock()
@@ -277,7 +302,8 @@ func (c *card) free(at address) error {
 
 func (c *card) pin(bytes int) ([]byte, error) {
 	var memory unsafe.Pointer
-	if err := c.check(c.cuMemAllocHost(&memory, uintptr(bytes)), fmt.Sprintf("pinning %d bytes of the host's memory", bytes)); err != nil {
+	if err := c.check(c.cuMemAllocHost(&memory, uintptr(bytes)),
+		fmt.Sprintf("pinning %d bytes of the host's memory", bytes)); err != nil {
 		return nil, err
 	}
 	c.mu.Lock()
@@ -301,7 +327,8 @@ func (c *card) load(name, ptx string) (handle, error) {
 	defer pinner.Unpin()
 	pinner.Pin(&info)
 	pinner.Pin(&failure)
-	values := [...]uintptr{uintptr(unsafe.Pointer(&info)), logBytes, uintptr(unsafe.Pointer(&failure)), logBytes}
+	values := [...]uintptr{uintptr(unsafe.Pointer(&info)), logBytes,
+		uintptr(unsafe.Pointer(&failure)), logBytes}
 	var module uintptr
 	r := c.cuModuleLoadDataEx(&module, image, uint32(len(options)), &options[0], &values[0])
 	if r != success {
@@ -319,12 +346,14 @@ func (c *card) load(name, ptx string) (handle, error) {
 
 func (c *card) kernel(module handle, name string, shared uint32) (handle, error) {
 	var function uintptr
-	if err := c.check(c.cuModuleGetFunction(&function, uintptr(module), cString(name)), "finding the kernel "+name); err != nil {
+	if err := c.check(c.cuModuleGetFunction(&function, uintptr(module), cString(name)),
+		"finding the kernel "+name); err != nil {
 		return 0, err
 	}
 	if shared > 0 {
 		if err := c.check(c.cuFuncSetAttribute(function, functionShared, int32(shared)),
-			fmt.Sprintf("giving the kernel %s %d bytes of shared memory", name, shared)); err != nil {
+			fmt.Sprintf("giving the kernel %s %d bytes of shared memory", name,
+				shared)); err != nil {
 			return 0, err
 		}
 	}
@@ -348,16 +377,20 @@ func (c *card) launch(stream, kernel handle, l launch) error {
 	defer pinner.Unpin()
 	pinner.Pin(&l.parameters[0])
 	pinner.Pin(&size)
-	extra := [...]uintptr{launchBuffer, uintptr(unsafe.Pointer(&l.parameters[0])), launchBufferSize, uintptr(unsafe.Pointer(&size)), launchEnd}
-	return c.check(c.cuLaunchKernel(uintptr(kernel), l.ctas, 1, 1, l.threads, 1, 1, l.shared, uintptr(stream), nil, &extra[0]), "launching a kernel")
+	extra := [...]uintptr{launchBuffer, uintptr(unsafe.Pointer(&l.parameters[0])), launchBufferSize,
+		uintptr(unsafe.Pointer(&size)), launchEnd}
+	return c.check(c.cuLaunchKernel(uintptr(kernel), l.ctas, 1, 1, l.threads, 1, 1, l.shared,
+		uintptr(stream), nil, &extra[0]), "launching a kernel")
 }
 
 func (c *card) upload(stream handle, dst address, src []byte) error {
-	return c.check(c.cuMemcpyHtoDAsync(uint64(dst), unsafe.Pointer(&src[0]), uintptr(len(src)), uintptr(stream)), "copying to the device")
+	return c.check(c.cuMemcpyHtoDAsync(uint64(dst), unsafe.Pointer(&src[0]), uintptr(len(src)),
+		uintptr(stream)), "copying to the device")
 }
 
 func (c *card) download(stream handle, dst []byte, src address) error {
-	return c.check(c.cuMemcpyDtoHAsync(unsafe.Pointer(&dst[0]), uint64(src), uintptr(len(dst)), uintptr(stream)), "copying from the device")
+	return c.check(c.cuMemcpyDtoHAsync(unsafe.Pointer(&dst[0]), uint64(src), uintptr(len(dst)),
+		uintptr(stream)), "copying from the device")
 }
 
 func (c *card) wait(stream handle) error {
@@ -377,7 +410,8 @@ func (c *card) mark(stream handle) (handle, error) {
 
 func (c *card) elapsed(from, to handle) (float64, error) {
 	var ms float32
-	err := c.check(c.cuEventElapsedTime(&ms, uintptr(from), uintptr(to)), "reading the time between two events")
+	err := c.check(c.cuEventElapsedTime(&ms, uintptr(from), uintptr(to)), "reading the time "+
+		"between two events")
 	return float64(ms) / 1000, err
 }
 

@@ -28,7 +28,8 @@ func TestDevices(t *testing.T) {
 			t.Errorf("without a loader: %v", err)
 		}
 	case missing != nil:
-		if !errors.Is(err, ErrDriver) || !errors.Is(err, dynlib.ErrNotFound) || !strings.Contains(err.Error(), "nvidia-driver") {
+		if !errors.Is(err, ErrDriver) || !errors.Is(err, dynlib.ErrNotFound) ||
+			!strings.Contains(err.Error(), "nvidia-driver") {
 			t.Errorf("without a driver: %v", err)
 		}
 	case err != nil && !errors.Is(err, ErrDriver):
@@ -39,7 +40,8 @@ func TestDevices(t *testing.T) {
 		t.Errorf("a device beyond the last: %v, %v", e, operr)
 	}
 	for _, d := range all {
-		if d.Name == "" || !strings.HasPrefix(d.Driver, "CUDA 1") || d.Memory == 0 || d.Units == 0 || !strings.Contains(d.PCI, ":") {
+		if d.Name == "" || !strings.HasPrefix(d.Driver, "CUDA 1") || d.Memory == 0 ||
+			d.Units == 0 || !strings.Contains(d.PCI, ":") {
 			t.Errorf("%+v", d)
 		}
 	}
@@ -50,7 +52,8 @@ func TestLibraryOfAnotherKind(t *testing.T) {
 		t.Skipf("no C library: %v", err)
 	}
 	_, err := loadLibrary("libc.so.6")
-	if !errors.Is(err, ErrDriver) || !errors.Is(err, dynlib.ErrSymbol) || !strings.Contains(err.Error(), "450") {
+	if !errors.Is(err, ErrDriver) || !errors.Is(err, dynlib.ErrSymbol) ||
+		!strings.Contains(err.Error(), "450") {
 		t.Errorf("%v", err)
 	}
 }
@@ -63,7 +66,8 @@ func compiled(t *testing.T, options ...string) (path string) {
 		t.Skip("no clang-19 here")
 	}
 	path = filepath.Join(t.TempDir(), "libpaper.so")
-	options = append(options, "-shared", "-fPIC", "-Wall", "-Werror", "-O1", "-o", path, "testdata/driver.c")
+	options = append(options, "-shared", "-fPIC", "-Wall", "-Werror", "-O1", "-o",
+		path, "testdata/driver.c")
 	if out, err := exec.Command(compiler, options...).CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
@@ -73,7 +77,8 @@ func compiled(t *testing.T, options ...string) (path string) {
 // A driver that is installed, or finds its devices, after the program's start is used from then on.
 func TestADriverThatComesLate(t *testing.T) {
 	devices := filepath.Join(t.TempDir(), "devices")
-	driver, path := compiled(t, "-DDEVICES=\""+devices+"\""), filepath.Join(t.TempDir(), "libcome-late.so")
+	driver, path := compiled(t, "-DDEVICES=\""+devices+"\""),
+		filepath.Join(t.TempDir(), "libcome-late.so")
 	load := dynlib.Once(func() (*library, error) { return loadLibrary(path) })
 	if _, err := load(); !errors.Is(err, ErrDriver) || !errors.Is(err, dynlib.ErrNotFound) {
 		t.Fatalf("before it is installed: %v", err)
@@ -127,16 +132,21 @@ func TestBinding(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []figures{
-		{profile.Device{Name: "Paper 40", Driver: "CUDA 12.4", Memory: 40 << 30, Units: 100, PCI: "0000:a8:00.0"}, 8, 0, 1500000},
-		{profile.Device{Name: "Paper 41", Driver: "CUDA 12.4", Memory: 41 << 30, Units: 100, PCI: "0000:a9:00.0"}, 7, 0, 1500000},
+		{profile.Device{Name: "Paper 40", Driver: "CUDA 12.4", Memory: 40 << 30, Units: 100,
+			PCI: "0000:a8:00.0"}, 8, 0, 1500000},
+		{profile.Device{Name: "Paper 41", Driver: "CUDA 12.4", Memory: 41 << 30, Units: 100,
+			PCI: "0000:a9:00.0"}, 7, 0, 1500000},
 	}
 	if d := cmp.Diff(want, all, cmp.AllowUnexported(figures{})); d != "" {
 		t.Error(d)
 	}
-	if _, err := l.open(2); !errors.Is(err, ErrDriver) || !strings.Contains(err.Error(), "finding device 2: error 1") {
+	if _, err := l.open(2); !errors.Is(err, ErrDriver) ||
+		!strings.Contains(err.Error(), "finding device 2: error 1") {
 		t.Errorf("a device that is not there: %v", err)
 	}
-	if err := l.failed(999, "starting"); !errors.Is(err, ErrDriver) || !strings.Contains(err.Error(), "failed starting: error 999: the kernel module may not be loaded") {
+	if err := l.failed(999, "starting"); !errors.Is(err, ErrDriver) ||
+		!strings.Contains(err.Error(), "failed starting: error 999: the kernel module may not be "+
+			"loaded") {
 		t.Errorf("advice: %v", err)
 	}
 
@@ -157,11 +167,13 @@ func TestBinding(t *testing.T) {
 	if err != nil || free != 5<<30 || total != 6<<30 {
 		t.Errorf("memory: %d of %d, %v", free, total, err)
 	}
-	if _, err := c.alloc(5<<30 + 1); !errors.Is(err, ErrMemory) || !errors.Is(err, ErrDriver) || !strings.Contains(err.Error(), "CUDA_ERROR_OUT_OF_MEMORY (2)") {
+	if _, err := c.alloc(5<<30 + 1); !errors.Is(err, ErrMemory) || !errors.Is(err, ErrDriver) ||
+		!strings.Contains(err.Error(), "CUDA_ERROR_OUT_OF_MEMORY (2)") {
 		t.Errorf("more than there is: %v", err)
 	}
 	if _, err := c.load("a", "bad text"); !errors.Is(err, ErrDriver) ||
-		!strings.Contains(err.Error(), "compiling the kernels a: CUDA_ERROR_NO_BINARY_FOR_GPU (209); its compiler said: line 1: it is bad, and the log has 8192 bytes") {
+		!strings.Contains(err.Error(), "compiling the kernels a: CUDA_ERROR_NO_BINARY_FOR_GPU "+
+			"(209); its compiler said: line 1: it is bad, and the log has 8192 bytes") {
 		t.Errorf("a module that does not compile: %v", err)
 	}
 	module, err := c.load("b", "here is norm")
@@ -183,7 +195,8 @@ func TestBinding(t *testing.T) {
 	must(err)
 	from, err := c.mark(stream)
 	must(err)
-	must(c.launch(stream, kernel, launch{ctas: 70000, threads: 256, shared: 98304, parameters: parameters(at, uint32(0xa1), []uint32{1, 2}, uint64(0xb2), uint32(0xc3))}))
+	must(c.launch(stream, kernel, launch{ctas: 70000, threads: 256, shared: 98304,
+		parameters: parameters(at, uint32(0xa1), []uint32{1, 2}, uint64(0xb2), uint32(0xc3))}))
 	to, err := c.mark(stream)
 	must(err)
 	must(c.download(stream, host, at))
@@ -215,7 +228,8 @@ func TestTargets(t *testing.T) {
 	for _, c := range []struct {
 		major, minor int
 		want         string
-	}{{7, 5, "sm_75"}, {8, 0, "sm_80"}, {8, 6, "sm_80"}, {8, 9, "sm_80"}, {9, 0, "sm_80"}, {10, 0, "sm_80"}, {12, 1, "sm_80"}} {
+	}{{7, 5, "sm_75"}, {8, 0, "sm_80"}, {8, 6, "sm_80"}, {8, 9, "sm_80"}, {9, 0, "sm_80"},
+		{10, 0, "sm_80"}, {12, 1, "sm_80"}} {
 		if g, err := targetFor(c.major, c.minor); err != nil || g.name != c.want {
 			t.Errorf("%d.%d: %s, %v", c.major, c.minor, g.name, err)
 		}
@@ -234,12 +248,15 @@ func TestPeak(t *testing.T) {
 		major, minor, units, clock int
 		tops                       float64
 	}{
-		{"RTX 2080 Ti", 7, 5, 68, 1545000, 215}, {"A100", 8, 0, 108, 1410000, 624}, {"RTX 3090", 8, 6, 82, 1695000, 284},
-		{"RTX 4090", 8, 9, 128, 2520000, 660}, {"H100 SXM", 9, 0, 132, 1830000, 1979}, {"RTX 5090", 12, 0, 170, 2407000, 838},
+		{"RTX 2080 Ti", 7, 5, 68, 1545000, 215}, {"A100", 8, 0, 108, 1410000, 624},
+		{"RTX 3090", 8, 6, 82, 1695000, 284},
+		{"RTX 4090", 8, 9, 128, 2520000, 660}, {"H100 SXM", 9, 0, 132, 1830000, 1979},
+		{"RTX 5090", 12, 0, 170, 2407000, 838},
 	} {
 		f := figures{profile.Device{Units: c.units}, c.major, c.minor, c.clock}
 		p, err := f.peak()
-		if err != nil || p.Ops < c.tops*0.99e12 || p.Ops > c.tops*1.01e12 || !strings.Contains(p.How, "datasheet") {
+		if err != nil || p.Ops < c.tops*0.99e12 || p.Ops > c.tops*1.01e12 ||
+			!strings.Contains(p.How, "datasheet") {
 			t.Errorf("%s: %+v, %v, want %g TOPS", c.name, p, err, c.tops)
 		}
 	}

@@ -39,7 +39,8 @@ type block struct{ row, rows, col, cols int }
 // fits the bound on factors, in whole CTAs.
 func (u *units) blockSides() (rows, cols int) {
 	most := u.limits.operand / u.shape.K
-	return min(u.shape.M, max(most/ctaRows, 1)*ctaRows), min(u.shape.Q, max(most/ctaCols, 1)*ctaCols)
+	return min(u.shape.M, max(most/ctaRows, 1)*ctaRows),
+		min(u.shape.Q, max(most/ctaCols, 1)*ctaCols)
 }
 
 // space is a slot's memory as units use it.
@@ -53,13 +54,15 @@ func (u *units) reserve(s *slot, rows, cols, tiles int) (space, error) {
 	aKeys, bKeys := l.take(n*seed.Size), l.take(n*seed.Size)
 	a, b := l.take(n*roundUp(rows, ctaRows)*u.shape.K), l.take(n*roundUp(cols, ctaCols)*u.shape.K)
 	words := l.take(n * (rows / side) * (cols / side) * side * 4)
-	digests, nodes, roots := l.take(32*n*tiles), l.take(32*n*tiles), l.take(32*n*(roundUp(tiles, foldWidth)/foldWidth))
+	digests, nodes, roots := l.take(32*n*tiles), l.take(32*n*tiles),
+		l.take(32*n*(roundUp(tiles, foldWidth)/foldWidth))
 	at, err := s.room(l.size, fmt.Sprintf("matmul/1 of shape %v", u.shape))
 	if err != nil {
 		return space{}, err
 	}
 	on := func(offset uint64) address { return at + address(offset) }
-	return space{on(aKeys), on(bKeys), on(a), on(b), on(words), on(digests), on(nodes), on(roots)}, nil
+	return space{on(aKeys), on(bKeys), on(a), on(b), on(words), on(digests), on(nodes), on(roots)},
+		nil
 }
 
 // list begins one with the units' keys.
@@ -86,16 +89,22 @@ func (u *units) list(s *slot, m space) (*list, error) {
 func (u *units) expand(l *list, to, keys address, first, n, room int) {
 	blocks := u.shape.K / prf.BlockSize
 	count := len(u.numbers) * n * blocks
-	l.items(l.kernels.expand, count, to, keys, uint32(first), uint32(n), uint32(roundUp(n, room)), uint32(blocks), uint32(count))
+	l.items(l.kernels.expand, count, to, keys, uint32(first), uint32(n), uint32(roundUp(n, room)),
+		uint32(blocks), uint32(count))
 }
 
-func (u *units) expandA(l *list, m space, b block) { u.expand(l, m.a, m.aKeys, b.row, b.rows, ctaRows) }
+func (u *units) expandA(l *list, m space, b block) {
+	u.expand(l, m.a, m.aKeys, b.row, b.rows, ctaRows)
+}
 
-func (u *units) expandB(l *list, m space, b block) { u.expand(l, m.b, m.bKeys, b.col, b.cols, ctaCols) }
+func (u *units) expandB(l *list, m space, b block) {
+	u.expand(l, m.b, m.bKeys, b.col, b.cols, ctaCols)
+}
 
 // multiply makes the words of a block's tiles; kernel is condensed or summed.
 func (u *units) multiply(l *list, m space, kernel handle, b block) {
-	l.products(kernel, len(u.numbers), b.rows, b.cols, m.a, m.b, uint32(u.shape.K), uint32(b.rows/side), uint32(b.cols/side), m.words)
+	l.products(kernel, len(u.numbers), b.rows, b.cols, m.a, m.b, uint32(u.shape.K),
+		uint32(b.rows/side), uint32(b.cols/side), m.words)
 }
 
 // hash makes the digests of a block's tiles, among those of a result that has
@@ -177,7 +186,8 @@ func (u *units) fold(l *list, m space) address {
 	from, to := m.nodes, m.roots
 	for {
 		ctas := (n + foldWidth - 1) / foldWidth
-		l.launch(l.kernels.fold, launch{ctas: uint32(len(u.numbers) * ctas), threads: foldWidth / 2, parameters: parameters(to, from, uint32(n))})
+		l.launch(l.kernels.fold, launch{ctas: uint32(len(u.numbers) * ctas), threads: foldWidth / 2,
+			parameters: parameters(to, from, uint32(n))})
 		if n = ctas; n == 1 {
 			return to
 		}

@@ -20,7 +20,8 @@ func bare(t *testing.T, e *engine, a, b []int8, m, n, k int) []int32 {
 	t.Helper()
 	deep := roundUp(max(k, 1), 64)
 	var l layout
-	atA, atB, atC := l.take(roundUp(m, ctaRows)*deep), l.take(roundUp(n, ctaCols)*deep), l.take(4*m*n)
+	atA, atB, atC := l.take(roundUp(m, ctaRows)*deep), l.take(roundUp(n, ctaCols)*deep),
+		l.take(4*m*n)
 	c := make([]int32, m*n)
 	err := <-e.begin(func(s *slot) error {
 		at, err := s.room(l.size, "a test")
@@ -45,7 +46,8 @@ func bare(t *testing.T, e *engine, a, b []int8, m, n, k int) []int32 {
 		to := &list{kernels: e.kernels, slot: s}
 		to.upload(at+address(atA), host[:m*deep])
 		to.upload(at+address(atB), host[m*deep:(m+n)*deep])
-		to.product(to.bare, m, n, at+address(atA), at+address(atB), uint32(deep), uint32(m), uint32(n), at+address(atC))
+		to.product(to.bare, m, n, at+address(atA), at+address(atB), uint32(deep), uint32(m),
+			uint32(n), at+address(atC))
 		to.download(host[(m+n)*deep:(m+n)*deep+4*m*n], at+address(atC))
 		return to.err
 	}, func(s *slot) error {
@@ -69,11 +71,14 @@ func TestBareProducts(t *testing.T) {
 	everywhere(t, func(t *testing.T, g target, open func() driver) {
 		r, multiply := enginetest.Random(t), bareOf(t, engineOn(t, g, open()))
 		edges := []int{1, 2, 7, 8, 9, 63, 64, 65, 127, 128, 129}
-		enginetest.Products(t, r, multiply, cases*10/12, enginetest.Sizes{M: 140, N: 270, K: 300, Edges: edges})
-		enginetest.Products(t, r, multiply, cases/12, enginetest.Sizes{M: 140, N: 270, K: 1500, Edges: edges})
+		enginetest.Products(t, r, multiply, cases*10/12,
+			enginetest.Sizes{M: 140, N: 270, K: 300, Edges: edges})
+		enginetest.Products(t, r, multiply, cases/12,
+			enginetest.Sizes{M: 140, N: 270, K: 1500, Edges: edges})
 		for range cases / 12 { // more rows of CTAs than are walked together
 			m, n, k := 1000+r.IntN(400), 1+r.IntN(16), 1+r.IntN(64)
-			enginetest.Product(t, multiply, enginetest.Fill(r, m*k, r.IntN(6)), enginetest.Fill(r, n*k, r.IntN(6)), m, n, k)
+			enginetest.Product(t, multiply, enginetest.Fill(r, m*k, r.IntN(6)),
+				enginetest.Fill(r, n*k, r.IntN(6)), m, n, k)
 		}
 	})
 }
@@ -104,7 +109,8 @@ func TestDeepProducts(t *testing.T) {
 
 // No instruction of the kernels may saturate, and none may be a float's.
 func TestInstructions(t *testing.T) {
-	for name, source := range map[string]string{"matmul75": matmul75, "matmul80": matmul80, "transformer75": transformer75, "transformer80": transformer80} {
+	for name, source := range map[string]string{"matmul75": matmul75, "matmul80": matmul80,
+		"transformer75": transformer75, "transformer80": transformer80} {
 		for _, word := range []string{".sat", ".f16", ".f32", ".f64", ".local", "call"} {
 			if strings.Contains(source, word) {
 				t.Errorf("%s has %s", name, word)

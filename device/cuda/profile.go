@@ -20,7 +20,8 @@ var ErrPeak = errors.New("cuda: peak not known")
 // do in a clock, dense, by compute capability: the datasheet's rate over
 // multiprocessors and boost clock (2080 Ti, A100, 3090, 4090, H100, B200, 5090).
 var opsPerClock = map[[2]int]float64{
-	{7, 5}: 2048, {8, 0}: 4096, {8, 6}: 2048, {8, 9}: 2048, {9, 0}: 8192, {10, 0}: 16384, {12, 0}: 2048,
+	{7, 5}: 2048, {8, 0}: 4096, {8, 6}: 2048, {8, 9}: 2048, {9, 0}: 8192,
+	{10, 0}: 16384, {12, 0}: 2048,
 }
 
 // Peak is the datasheet's, at the clock that the driver gives as the highest,
@@ -31,21 +32,23 @@ func (e *engine) Peak(context.Context) (profile.Peak, error) { return e.figures.
 func (f figures) peak() (profile.Peak, error) {
 	rate, ok := opsPerClock[[2]int{f.major, f.minor}]
 	if !ok {
-		return profile.Peak{}, fmt.Errorf("%w: of compute capability %d.%d", ErrPeak, f.major, f.minor)
+		return profile.Peak{}, fmt.Errorf("%w: of compute capability %d.%d",
+			ErrPeak, f.major, f.minor)
 	}
 	return profile.Peak{
 		Ops: rate * float64(f.Units) * float64(f.clock) * 1000,
-		How: fmt.Sprintf("datasheet, dense int8: %d multiprocessors x %g operations per clock (compute capability %d.%d) x %d MHz, the driver's highest clock",
+		How: fmt.Sprintf("datasheet, dense int8: %d multiprocessors x %g operations per clock "+
+			"(compute capability %d.%d) x %d MHz, the driver's highest clock",
 			f.Units, rate, f.major, f.minor, f.clock/1000),
 	}, nil
 }
 
-// Parts measures the kernels of a unit, of as many as are computed together and
-// divided by their number, one after the other on the device's clock,
-// after they have run once; what else the device does meanwhile is in the times. The product is measured without its condensing, by a
-// kernel that adds the results up as they are; what the shipped kernel takes
-// longer is condensing.
-func (e *engine) Parts(ctx context.Context, challenge seed.Seed, shape matmul.Shape, number uint64) (profile.Parts, error) {
+// Parts measures the kernels of a unit, of as many as are computed together and divided by their
+// number, one after the other on the device's clock, after they have run once; what else the device
+// does meanwhile is in the times. The product is measured without its condensing, by a kernel that
+// adds the results up as they are; what the shipped kernel takes longer is condensing.
+func (e *engine) Parts(ctx context.Context, challenge seed.Seed, shape matmul.Shape,
+	number uint64) (profile.Parts, error) {
 	if err := shape.Valid(); err != nil {
 		return profile.Parts{}, err
 	}
@@ -68,7 +71,8 @@ func (e *engine) Parts(ctx context.Context, challenge seed.Seed, shape matmul.Sh
 		return profile.Parts{}, fmt.Errorf("cuda: parts of unit %d: %w", number, err)
 	}
 	parts.Condense = max(0, parts.Condense-parts.Product)
-	for _, part := range []*time.Duration{&parts.Expand, &parts.Product, &parts.Condense, &parts.Hash} {
+	for _, part := range []*time.Duration{&parts.Expand, &parts.Product,
+		&parts.Condense, &parts.Hash} {
 		*part /= time.Duration(len(u.numbers))
 	}
 	return parts, nil

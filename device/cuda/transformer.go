@@ -50,14 +50,16 @@ func parts(c transformer.Class) []matrixPart {
 }
 
 // buildModel expands the weights on the device.
-func (e *engine) buildModel(ctx context.Context, class transformer.Class, seed1 seed.Seed, progress func(done, total uint64)) (*model, error) {
+func (e *engine) buildModel(ctx context.Context, class transformer.Class, seed1 seed.Seed,
+	progress func(done, total uint64)) (*model, error) {
 	if err := class.Valid(); err != nil {
 		return nil, err
 	}
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("cuda: building %s: %w", class.Name, err)
 	}
-	m := &model{engine: e, class: class, embed: prf.Key(seed.Embed(seed1, class.Name)), units: e.limits.units}
+	m := &model{engine: e, class: class, embed: prf.Key(seed.Embed(seed1, class.Name)),
+		units: e.limits.units}
 	for m.units > 1 && slots*m.scratch(m.units).size > e.memory/8 {
 		m.units /= 2
 	}
@@ -103,7 +105,8 @@ func (m *model) expandLayer(s *slot, key prf.Key, layer int) error {
 		if p.paired {
 			paired = 1
 		}
-		l.items(l.expandWeights, p.rows*blocks, at, words(key), uint64(layer)*8+uint64(p.id), uint32(blocks), paired, uint32(p.rows*blocks))
+		l.items(l.expandWeights, p.rows*blocks, at, words(key), uint64(layer)*8+uint64(p.id),
+			uint32(blocks), paired, uint32(p.rows*blocks))
 		at += address(p.rows * p.cols)
 	}
 	return l.err
@@ -213,23 +216,28 @@ func (m *model) batch(s *slot, inputs []byte) error {
 
 	l.upload(at+address(places.inputs), host[:len(inputs)])
 	blocks := c.D / prf.BlockSize
-	l.items(l.kernels.embed, rows*blocks, h, words(m.embed), at+address(places.inputs), uint32(blocks), uint32(rows*blocks))
+	l.items(l.kernels.embed, rows*blocks, h, words(m.embed), at+address(places.inputs),
+		uint32(blocks), uint32(rows*blocks))
 	for layer := range c.Layers {
 		if layer == c.Layers-1 {
 			m.digest(l, h, at+address(places.words), outputs, units, middleAt, "assay/1/xf/middle")
 		}
 		w := m.layer(layer)
 		l.warps(l.norm, rows, narrow, h, d, uint32(bits.TrailingZeros(uint(c.D))), uint32(rows))
-		l.product(l.narrow, rows, 3*c.D, wide, narrow, w, d, 3*d, uint32(transformer.Shift(c.D)), uint32(rows))
+		l.product(l.narrow, rows, 3*c.D, wide, narrow, w, d, 3*d, uint32(transformer.Shift(c.D)),
+			uint32(rows))
 		w += address(3 * c.D * c.D)
 		l.items(l.attend, units*c.Heads*16, narrow, wide, m.exp2, d, uint32(units*c.Heads))
-		l.product(l.residual, rows, c.D, h, narrow, w, d, d, uint32(transformer.Shift(c.D)-transformer.ResidualScale), uint32(rows))
+		l.product(l.residual, rows, c.D, h, narrow, w, d, d,
+			uint32(transformer.Shift(c.D)-transformer.ResidualScale), uint32(rows))
 		w += address(c.D * c.D)
 
 		l.warps(l.norm, rows, narrow, h, d, uint32(bits.TrailingZeros(uint(c.D))), uint32(rows))
-		l.product(l.gated, rows, 2*c.FF, wide, narrow, w, d, uint32(c.FF), uint32(transformer.Shift(c.D)), uint32(c.GateShift()), uint32(rows))
+		l.product(l.gated, rows, 2*c.FF, wide, narrow, w, d, uint32(c.FF),
+			uint32(transformer.Shift(c.D)), uint32(c.GateShift()), uint32(rows))
 		w += address(2 * c.FF * c.D)
-		l.product(l.residual, rows, c.D, h, wide, w, uint32(c.FF), d, uint32(transformer.Shift(c.FF)-transformer.ResidualScale), uint32(rows))
+		l.product(l.residual, rows, c.D, h, wide, w, uint32(c.FF), d,
+			uint32(transformer.Shift(c.FF)-transformer.ResidualScale), uint32(rows))
 	}
 	m.digest(l, h, at+address(places.words), outputs, units, digestAt, "assay/1/xf/digest")
 	l.warps(l.norms, units, outputs, h, d, uint32(units))

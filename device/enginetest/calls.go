@@ -36,7 +36,8 @@ func Concurrent(t testing.TB, e work.Engine, callers, rounds int) {
 		go func() {
 			for round := range rounds {
 				n := (caller+1)/2 + round
-				s, out, digests := question(n), make([]transformer.Output, len(nonces)), make([][32]byte, len(units))
+				s, out, digests := question(n), make([]transformer.Output, len(nonces)),
+					make([][32]byte, len(units))
 				err := m.Run(out, s.node, s.segment, nonces)
 				err = errors.Join(err, e.Matmul(t.Context(), digests, s.node, small, units))
 				answers <- answer{caller, n, fmt.Sprint(out, digests, err)}
@@ -74,18 +75,24 @@ func Refuses(t testing.TB, e work.Engine) {
 	}{
 		"an unpublished class": {ctx, odd, nil, transformer.ErrClass},
 		"cancelled":            {done, transformer.Nano, nil, context.Canceled},
-		"cancelled halfway":    {halfway, transformer.Nano, func(_, _ uint64) { stop() }, context.Canceled},
+		"cancelled halfway": {halfway, transformer.Nano, func(_,
+			_ uint64) {
+			stop()
+		}, context.Canceled},
 	} {
-		if m, err := e.Transformer(c.ctx, c.class, seed.Seed{}, c.progress); m != nil || !errors.Is(err, c.want) {
+		if m, err := e.Transformer(c.ctx, c.class, seed.Seed{}, c.progress); m != nil ||
+			!errors.Is(err, c.want) {
 			t.Errorf("%s: model, %s: %v, %v, want %v", e.Name(), name, m, err, c.want)
 		}
 	}
 	m := segment{class: transformer.Nano}.model(t, e, nil)
-	digests, tiles, four := make([][32]byte, 4), make([][32]byte, small.Tiles()), []uint64{1, 2, 3, 4}
+	digests, tiles, four := make([][32]byte, 4), make([][32]byte, small.Tiles()),
+		[]uint64{1, 2, 3, 4}
 	calls := map[string][2]error{
-		"run":              {m.Run(nil, seed.Seed{}, seed.Seed{}, []uint64{1}), transformer.ErrRun},
-		"units":            {e.Matmul(ctx, digests[:1], seed.Seed{}, small, nil), work.ErrCall},
-		"units' shape":     {e.Matmul(ctx, digests[:1], seed.Seed{}, matmul.Shape{}, []uint64{1}), matmul.ErrShape},
+		"run":   {m.Run(nil, seed.Seed{}, seed.Seed{}, []uint64{1}), transformer.ErrRun},
+		"units": {e.Matmul(ctx, digests[:1], seed.Seed{}, small, nil), work.ErrCall},
+		"units' shape": {e.Matmul(ctx, digests[:1], seed.Seed{}, matmul.Shape{}, []uint64{1}),
+			matmul.ErrShape},
 		"units, cancelled": {e.Matmul(done, digests, seed.Seed{}, small, four), context.Canceled},
 		"tiles":            {e.Tiles(ctx, tiles[1:], seed.Seed{}, small, 1), work.ErrCall},
 		"tiles' shape":     {e.Tiles(ctx, nil, seed.Seed{}, matmul.Shape{}, 1), matmul.ErrShape},

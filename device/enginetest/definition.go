@@ -96,7 +96,8 @@ func (s segment) run(t testing.TB, m transformer.Model, nonces []uint64) []trans
 }
 
 // model has an engine build the model, and gives its memory back when the test ends.
-func (s segment) model(t testing.TB, e work.Engine, progress func(done, total uint64)) transformer.Model {
+func (s segment) model(t testing.TB, e work.Engine,
+	progress func(done, total uint64)) transformer.Model {
 	t.Helper()
 	m, err := e.Transformer(t.Context(), s.class, s.seed1, progress)
 	if err != nil {

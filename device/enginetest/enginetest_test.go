@@ -49,7 +49,8 @@ type faulty struct {
 	first seed.Seed // that it was asked for
 }
 
-func (f *faulty) Transformer(ctx context.Context, class transformer.Class, seed1 seed.Seed, progress func(done, total uint64)) (transformer.Model, error) {
+func (f *faulty) Transformer(ctx context.Context, class transformer.Class, seed1 seed.Seed,
+	progress func(done, total uint64)) (transformer.Model, error) {
 	if progress != nil && f.fault == "progress" {
 		progress(0, 0)
 	}
@@ -69,7 +70,8 @@ func (f *faulty) Transformer(ctx context.Context, class transformer.Class, seed1
 // mistake spoils what a call with many answers gives last.
 func (f *faulty) mistake(fault string, n int) bool { return f.fault == fault && n > 0 }
 
-func (f *faulty) Matmul(ctx context.Context, dst [][32]byte, challenge seed.Seed, shape matmul.Shape, units []uint64) error {
+func (f *faulty) Matmul(ctx context.Context, dst [][32]byte, challenge seed.Seed,
+	shape matmul.Shape, units []uint64) error {
 	if f.fault == "mixed up" {
 		challenge = f.only(challenge)
 	}
@@ -96,7 +98,8 @@ func (f *faulty) only(s seed.Seed) seed.Seed {
 	return f.first
 }
 
-func (f *faulty) Tiles(ctx context.Context, dst [][32]byte, challenge seed.Seed, shape matmul.Shape, unit uint64) error {
+func (f *faulty) Tiles(ctx context.Context, dst [][32]byte, challenge seed.Seed, shape matmul.Shape,
+	unit uint64) error {
 	err := f.Engine.Tiles(ctx, dst, challenge, shape, unit)
 	if f.mistake("tile", len(dst)) {
 		dst[len(dst)-1][0] ^= 0x80
@@ -109,7 +112,8 @@ type faultyModel struct {
 	of *faulty
 }
 
-func (m *faultyModel) Run(dst []transformer.Output, node, segment seed.Seed, nonces []uint64) error {
+func (m *faultyModel) Run(dst []transformer.Output, node, segment seed.Seed,
+	nonces []uint64) error {
 	if m.of.fault == "sizes" && len(dst) != len(nonces) {
 		return nil
 	}
@@ -122,7 +126,8 @@ func (m *faultyModel) Run(dst []transformer.Output, node, segment seed.Seed, non
 	return err
 }
 
-func (f *faulty) Parts(ctx context.Context, challenge seed.Seed, shape matmul.Shape, unit uint64) (profile.Parts, error) {
+func (f *faulty) Parts(ctx context.Context, challenge seed.Seed, shape matmul.Shape,
+	unit uint64) (profile.Parts, error) {
 	if f.fault == "parts" {
 		shape = matmul.Shape{M: 512, K: 256, Q: 512}
 	}
@@ -132,7 +137,8 @@ func (f *faulty) Parts(ctx context.Context, challenge seed.Seed, shape matmul.Sh
 // alone has Tile too.
 type alone struct{ *faulty }
 
-func (a alone) Tile(challenge seed.Seed, unit uint64, shape matmul.Shape, ti, tj int) ([32]byte, error) {
+func (a alone) Tile(challenge seed.Seed, unit uint64, shape matmul.Shape, ti,
+	tj int) ([32]byte, error) {
 	digest, err := a.Engine.(interface {
 		Tile(seed.Seed, uint64, matmul.Shape, int, int) ([32]byte, error)
 	}).Tile(challenge, unit, shape, ti, tj)
@@ -152,13 +158,23 @@ var checks = map[string]struct {
 	check  func(t testing.TB, e work.Engine)
 	faults []string
 }{
-	"vectors":       {enginetest.Vectors, []string{"unit", "tile", "norm"}},
-	"units":         {func(t testing.TB, e work.Engine) { enginetest.Units(t, e, shape, 3) }, []string{"unit", "tile"}},
-	"models":        {func(t testing.TB, e work.Engine) { enginetest.Models(t, e, transformer.Nano, 5, 0, 1, 3, 5) }, []string{"norm", "batch of 3", "progress"}},
-	"random units":  {func(t testing.TB, e work.Engine) { enginetest.RandomUnits(t, enginetest.Random(t), 1, e) }, []string{"tile"}},
-	"random models": {func(t testing.TB, e work.Engine) { enginetest.RandomModels(t, enginetest.Random(t), 1, e) }, []string{"norm"}},
-	"concurrent":    {func(t testing.TB, e work.Engine) { enginetest.Concurrent(t, e, 3, 2) }, []string{"mixed up", "unit", "norm"}},
-	"refuses":       {enginetest.Refuses, []string{"sizes", "class", "nil", "deaf", "parts"}},
+	"vectors": {enginetest.Vectors, []string{"unit", "tile", "norm"}},
+	"units": {func(t testing.TB, e work.Engine) {
+		enginetest.Units(t, e, shape, 3)
+	}, []string{"unit", "tile"}},
+	"models": {func(t testing.TB, e work.Engine) {
+		enginetest.Models(t, e, transformer.Nano, 5, 0, 1, 3, 5)
+	}, []string{"norm", "batch of 3", "progress"}},
+	"random units": {func(t testing.TB, e work.Engine) {
+		enginetest.RandomUnits(t, enginetest.Random(t), 1, e)
+	}, []string{"tile"}},
+	"random models": {func(t testing.TB, e work.Engine) {
+		enginetest.RandomModels(t, enginetest.Random(t), 1, e)
+	}, []string{"norm"}},
+	"concurrent": {func(t testing.TB, e work.Engine) {
+		enginetest.Concurrent(t, e, 3, 2)
+	}, []string{"mixed up", "unit", "norm"}},
+	"refuses": {enginetest.Refuses, []string{"sizes", "class", "nil", "deaf", "parts"}},
 }
 
 // Each check is silent about an engine that is right, and finds each fault that
@@ -170,14 +186,20 @@ func TestPlantedFaults(t *testing.T) {
 	}
 	for name, c := range checks {
 		for _, fault := range append(c.faults, "none") {
-			if found := finds(t, func(t testing.TB) { c.check(t, &faulty{Engine: engines[0], fault: fault}) }); found != (fault != "none") {
+			if found := finds(t, func(t testing.TB) {
+				c.check(t, &faulty{Engine: engines[0], fault: fault})
+			}); found != (fault != "none") {
 				t.Errorf("%s finds something: %t, where the fault is: %s", name, found, fault)
 			}
 		}
 	}
-	for fault, check := range map[string]string{"tile alone": "units", "edges": "vectors", "none": "vectors"} {
-		if found := finds(t, func(t testing.TB) { checks[check].check(t, alone{&faulty{Engine: engines[0], fault: fault}}) }); found != (fault != "none") {
-			t.Errorf("%s, of single tiles too, finds something: %t, where the fault is: %s", check, found, fault)
+	for fault, check := range map[string]string{"tile alone": "units", "edges": "vectors",
+		"none": "vectors"} {
+		if found := finds(t, func(t testing.TB) {
+			checks[check].check(t, alone{&faulty{Engine: engines[0], fault: fault}})
+		}); found != (fault != "none") {
+			t.Errorf("%s, of single tiles too, finds something: %t, where the fault is: %s",
+				check, found, fault)
 		}
 	}
 }
@@ -205,8 +227,11 @@ func TestPlantedFaultsOfProducts(t *testing.T) {
 		multiply enginetest.Multiply
 		found    bool
 	}{
-		"none":           {product(right), false},
-		"signs mistaken": {product(func(x, y int8) int32 { return int32(uint8(x)) * int32(y) }), true},
+		"none": {product(right), false},
+		"signs mistaken": {product(func(x,
+			y int8) int32 {
+			return int32(uint8(x)) * int32(y)
+		}), true},
 		"the rarest pair": {product(func(x, y int8) int32 {
 			if x == -128 && y == -128 {
 				return 1<<14 - 1
@@ -221,7 +246,8 @@ func TestPlantedFaultsOfProducts(t *testing.T) {
 	} {
 		for _, check := range []func(testing.TB){
 			func(t testing.TB) {
-				enginetest.Products(t, enginetest.Random(t), c.multiply, 40, enginetest.Sizes{M: 9, N: 9, K: 40, Edges: []int{1, 8}})
+				enginetest.Products(t, enginetest.Random(t), c.multiply, 40,
+					enginetest.Sizes{M: 9, N: 9, K: 40, Edges: []int{1, 8}})
 			},
 			func(t testing.TB) { enginetest.Limits(t, c.multiply, 2, 3, 100) },
 		} {
@@ -273,7 +299,8 @@ func TestPlantedFaultsOfSteps(t *testing.T) {
 				return o
 			})
 		})
-		if ofNorms != slices.Contains([]string{"row", "squares"}, name) || ofAttention != (name == "values") {
+		if ofNorms != slices.Contains([]string{"row", "squares"}, name) ||
+			ofAttention != (name == "values") {
 			t.Errorf("%s: norms %t, attention %t", name, ofNorms, ofAttention)
 		}
 	}

@@ -25,7 +25,8 @@ func Product(t testing.TB, multiply Multiply, a, b []int8, m, n, k int) {
 				want += int32(v) * int32(y[i])
 			}
 			if got[row*n+col] != want {
-				t.Fatalf("%d x %d x %d: element (%d, %d) is %d, want %d", m, k, n, row, col, got[row*n+col], want)
+				t.Fatalf("%d x %d x %d: element (%d, %d) is %d, want %d", m, k, n, row,
+					col, got[row*n+col], want)
 			}
 		}
 	}

@@ -50,7 +50,8 @@ func Streams(r *rand.Rand, units, d int) []int32 {
 
 // Norms compares the normalised rows of residual streams, four to a unit, and
 // each unit's squared norm.
-func Norms(t testing.TB, r *rand.Rand, c transformer.Class, units int, norm func(h []int32) (x []int8, squares []uint64)) {
+func Norms(t testing.TB, r *rand.Rand, c transformer.Class, units int,
+	norm func(h []int32) (x []int8, squares []uint64)) {
 	t.Helper()
 	h, n := Streams(r, units, c.D), transformer.Tokens*c.D
 	want, squares := make([]int8, len(h)), make([]uint64, units)
@@ -65,7 +66,8 @@ func Norms(t testing.TB, r *rand.Rand, c transformer.Class, units int, norm func
 
 // Attention compares the attention of units, whose query, key and value have four
 // rows each: of small, of extreme and of any values, and to one position alone.
-func Attention(t testing.TB, r *rand.Rand, c transformer.Class, units int, attend func(q, k, v []int8) []int8) {
+func Attention(t testing.TB, r *rand.Rand, c transformer.Class, units int,
+	attend func(q, k, v []int8) []int8) {
 	t.Helper()
 	n := transformer.Tokens * c.D
 	var parts [3][]int8

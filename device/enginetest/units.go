@@ -37,7 +37,8 @@ func Units(t testing.TB, e work.Engine, shape matmul.Shape, n int) {
 		ti, tj := shape.Rows()-1, shape.Columns()-1
 		tile, err := alone.Tile(challenge, first.number, shape, ti, tj)
 		if all := first.tiles(t); err != nil || tile != all[len(all)-1] {
-			t.Errorf("%s: the last tile of %v alone: %x, %v, want %x", e.Name(), shape, tile, err, all[len(all)-1])
+			t.Errorf("%s: the last tile of %v alone: %x, %v, want %x", e.Name(), shape,
+				tile, err, all[len(all)-1])
 		}
 	}
 }
@@ -49,14 +50,16 @@ func (u unit) check(t testing.TB, e work.Engine) {
 	if err := e.Tiles(t.Context(), got, u.challenge, u.shape, u.number); err != nil {
 		t.Fatal(err)
 	}
-	Same(t, fmt.Sprintf("%s: tiles of unit %d of %v, %v", e.Name(), u.number, u.challenge, u.shape), got, u.tiles(t))
+	Same(t, fmt.Sprintf("%s: tiles of unit %d of %v, %v", e.Name(), u.number, u.challenge, u.shape),
+		got, u.tiles(t))
 }
 
 // RandomUnits has engines compute all tiles of n random units of random shapes.
 func RandomUnits[E work.Engine](t testing.TB, r *rand.Rand, n int, engines ...E) {
 	t.Helper()
 	for range n {
-		shape := matmul.Shape{M: 64 * (8 + r.IntN(5)), K: 64 * (4 + r.IntN(16)), Q: 64 * (8 + r.IntN(5))}
+		shape := matmul.Shape{M: 64 * (8 + r.IntN(5)), K: 64 * (4 + r.IntN(16)),
+			Q: 64 * (8 + r.IntN(5))}
 		u := unit{Digest(r), r.Uint64(), shape}
 		for _, e := range engines {
 			u.check(t, e)
@@ -86,7 +89,8 @@ func Models(t testing.TB, e work.Engine, class transformer.Class, units int, siz
 	want := s.outputs(t, nonces)
 	for _, n := range sizes {
 		got := s.run(t, m, nonces[units-n:])
-		Same(t, fmt.Sprintf("%s: %d units of class %s", e.Name(), n, class.Name), got, want[units-n:])
+		Same(t, fmt.Sprintf("%s: %d units of class %s", e.Name(), n, class.Name),
+			got, want[units-n:])
 	}
 }
 
@@ -103,7 +107,8 @@ func RandomModels[E work.Engine](t testing.TB, r *rand.Rand, n int, engines ...E
 		want := s.outputs(t, nonces)
 		for _, e := range engines {
 			got := s.run(t, s.model(t, e, nil), nonces)
-			Same(t, fmt.Sprintf("%s: %d units of model %v", e.Name(), len(nonces), s.seed1), got, want)
+			Same(t, fmt.Sprintf("%s: %d units of model %v", e.Name(), len(nonces), s.seed1),
+				got, want)
 		}
 	}
 }

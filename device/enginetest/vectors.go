@@ -45,7 +45,8 @@ func Cases[In, Out any](t testing.TB, name string) []Case[In, Out] {
 // Vectors holds an engine to all published vectors of both kinds of work.
 func Vectors(t testing.TB, e work.Engine) {
 	t.Helper()
-	t.Logf("%d published vectors", vectorsOfTransformer(t, e)+vectorsOfMatmul(t, e)) // test/gpukit adds them up
+	// test/gpukit adds them up
+	t.Logf("%d published vectors", vectorsOfTransformer(t, e)+vectorsOfMatmul(t, e))
 }
 
 // vectorsOfTransformer computes the cases of one segment together, and counts them.
@@ -89,8 +90,10 @@ func vectorsOfTransformer(t testing.TB, e work.Engine) (n int) {
 		for i, got := range s.run(t, m, nonces) {
 			n++
 			o := cases[i].Out
-			if want := (transformer.Output{Record: record.Record{Norm: o.Norm, Digest: o.Digest}, Middle: o.Middle}); got != want {
-				t.Errorf("%s: transformer.json: %s: %+v, want %+v", e.Name(), cases[i].Name, got, want)
+			if want := (transformer.Output{Record: record.Record{Norm: o.Norm, Digest: o.Digest},
+				Middle: o.Middle}); got != want {
+				t.Errorf("%s: transformer.json: %s: %+v, want %+v", e.Name(),
+					cases[i].Name, got, want)
 			}
 		}
 	}
@@ -148,7 +151,8 @@ func vectorsOfMatmul(t testing.TB, e work.Engine) (n int) {
 			continue
 		}
 		if err != nil || got != v.Out.Digest {
-			t.Errorf("%s: matmul.json: %s: %x, %v, want %s", e.Name(), v.Name, got, err, v.Out.Digest)
+			t.Errorf("%s: matmul.json: %s: %x, %v, want %s", e.Name(), v.Name,
+				got, err, v.Out.Digest)
 		}
 	}
 	return n

@@ -19,36 +19,47 @@ type handle = uintptr
 // all of them events to wait for are none, so their number is 0 and their list 0.
 type api struct {
 	getPlatformIDs  func(n uint32, platforms *handle, count *uint32) code
-	getPlatformInfo func(platform handle, what uint32, size uintptr, value *byte, needs *uintptr) code
-	getDeviceIDs    func(platform handle, kind uint64, n uint32, devices *handle, count *uint32) code
-	getDeviceInfo   func(device handle, what uint32, size uintptr, value *byte, needs *uintptr) code
+	getPlatformInfo func(platform handle, what uint32, size uintptr, value *byte,
+		needs *uintptr) code
+	getDeviceIDs  func(platform handle, kind uint64, n uint32, devices *handle, count *uint32) code
+	getDeviceInfo func(device handle, what uint32, size uintptr, value *byte, needs *uintptr) code
 
-	createContext  func(properties *uintptr, n uint32, devices *handle, notify, data uintptr, err *code) handle
+	createContext func(properties *uintptr, n uint32, devices *handle, notify,
+		data uintptr, err *code) handle
 	releaseContext func(handle) code
 	createQueue    func(context, device handle, properties uint64, err *code) handle
 	releaseQueue   func(handle) code
 	flush          func(queue handle) code
 	finish         func(queue handle) code
 
-	createProgram    func(context handle, n uint32, sources **byte, sizes *uintptr, err *code) handle
-	buildProgram     func(program handle, n uint32, devices *handle, options *byte, notify, data uintptr) code
-	getBuildInfo     func(program, device handle, what uint32, size uintptr, value *byte, needs *uintptr) code
+	createProgram func(context handle, n uint32, sources **byte, sizes *uintptr, err *code) handle
+	buildProgram  func(program handle, n uint32, devices *handle, options *byte,
+		notify, data uintptr) code
+	getBuildInfo func(program, device handle, what uint32, size uintptr, value *byte,
+		needs *uintptr) code
 	releaseProgram   func(handle) code
 	createKernel     func(program handle, name *byte, err *code) handle
-	getWorkGroupInfo func(kernel, device handle, what uint32, size uintptr, value *byte, needs *uintptr) code
-	setArg           func(kernel handle, i uint32, size uintptr, value unsafe.Pointer) code
-	releaseKernel    func(handle) code
+	getWorkGroupInfo func(kernel, device handle, what uint32, size uintptr, value *byte,
+		needs *uintptr) code
+	setArg        func(kernel handle, i uint32, size uintptr, value unsafe.Pointer) code
+	releaseKernel func(handle) code
 
-	createBuffer  func(context handle, flags uint64, size uintptr, host unsafe.Pointer, err *code) handle
+	createBuffer func(context handle, flags uint64, size uintptr, host unsafe.Pointer,
+		err *code) handle
 	releaseBuffer func(handle) code
-	fillBuffer    func(queue, buffer handle, pattern unsafe.Pointer, patternSize, at, size uintptr, waits uint32, list uintptr, event *handle) code
-	readBuffer    func(queue, buffer handle, blocking uint32, at, size uintptr, host unsafe.Pointer, waits uint32, list uintptr, event *handle) code
-	writeBuffer   func(queue, buffer handle, blocking uint32, at, size uintptr, host unsafe.Pointer, waits uint32, list uintptr, event *handle) code
-	run           func(queue, kernel handle, dimensions uint32, from, global, local *uintptr, waits uint32, list uintptr, event *handle) code
+	fillBuffer    func(queue, buffer handle, pattern unsafe.Pointer, patternSize, at, size uintptr,
+		waits uint32, list uintptr, event *handle) code
+	readBuffer func(queue, buffer handle, blocking uint32, at, size uintptr, host unsafe.Pointer,
+		waits uint32, list uintptr, event *handle) code
+	writeBuffer func(queue, buffer handle, blocking uint32, at, size uintptr, host unsafe.Pointer,
+		waits uint32, list uintptr, event *handle) code
+	run func(queue, kernel handle, dimensions uint32, from, global, local *uintptr, waits uint32,
+		list uintptr, event *handle) code
 
 	waitForEvents    func(n uint32, events *handle) code
-	getProfilingInfo func(event handle, what uint32, size uintptr, value *uint64, needs *uintptr) code
-	releaseEvent     func(handle) code
+	getProfilingInfo func(event handle, what uint32, size uintptr, value *uint64,
+		needs *uintptr) code
+	releaseEvent func(handle) code
 }
 
 // The constants of CL/cl.h and its extensions that are used.
@@ -99,8 +110,10 @@ var (
 )
 
 // install is what to do where there is no runtime.
-const install = "install what the maker of the device offers: the ROCm or Adrenalin driver for AMD, the compute runtime for Intel graphics, " +
-	"NVIDIA's driver; on Linux also the OpenCL loader, on Debian the package ocl-icd-libopencl1; Apple's is part of macOS"
+const install = "install what the maker of the device offers: the ROCm or Adrenalin driver for " +
+	"AMD, the compute runtime for Intel graphics, " +
+	"NVIDIA's driver; on Linux also the OpenCL loader, on Debian the package ocl-icd-libopencl1; " +
+	"Apple's is part of macOS"
 
 // code is a status of OpenCL, an error where it is not 0.
 type code int32
@@ -119,22 +132,31 @@ var codeNames = map[code]string{
 	-1: "CL_DEVICE_NOT_FOUND", -2: "CL_DEVICE_NOT_AVAILABLE", -3: "CL_COMPILER_NOT_AVAILABLE",
 	-4: "CL_MEM_OBJECT_ALLOCATION_FAILURE", -5: "CL_OUT_OF_RESOURCES", -6: "CL_OUT_OF_HOST_MEMORY",
 	-7: "CL_PROFILING_INFO_NOT_AVAILABLE", -11: "CL_BUILD_PROGRAM_FAILURE", -12: "CL_MAP_FAILURE",
-	-14: "CL_EXEC_STATUS_ERROR_FOR_EVENTS_IN_WAIT_LIST", -30: "CL_INVALID_VALUE", -33: "CL_INVALID_DEVICE",
-	-34: "CL_INVALID_CONTEXT", -36: "CL_INVALID_COMMAND_QUEUE", -38: "CL_INVALID_MEM_OBJECT", -43: "CL_INVALID_BUILD_OPTIONS",
-	-44: "CL_INVALID_PROGRAM", -45: "CL_INVALID_PROGRAM_EXECUTABLE", -46: "CL_INVALID_KERNEL_NAME", -48: "CL_INVALID_KERNEL",
-	-49: "CL_INVALID_ARG_INDEX", -50: "CL_INVALID_ARG_VALUE", -51: "CL_INVALID_ARG_SIZE", -52: "CL_INVALID_KERNEL_ARGS",
-	-54: "CL_INVALID_WORK_GROUP_SIZE", -55: "CL_INVALID_WORK_ITEM_SIZE", -58: "CL_INVALID_EVENT", -59: "CL_INVALID_OPERATION",
-	-61: "CL_INVALID_BUFFER_SIZE", -63: "CL_INVALID_GLOBAL_WORK_SIZE", -1001: "CL_PLATFORM_NOT_FOUND_KHR",
+	-14: "CL_EXEC_STATUS_ERROR_FOR_EVENTS_IN_WAIT_LIST", -30: "CL_INVALID_VALUE",
+	-33: "CL_INVALID_DEVICE",
+	-34: "CL_INVALID_CONTEXT", -36: "CL_INVALID_COMMAND_QUEUE", -38: "CL_INVALID_MEM_OBJECT",
+	-43: "CL_INVALID_BUILD_OPTIONS",
+	-44: "CL_INVALID_PROGRAM", -45: "CL_INVALID_PROGRAM_EXECUTABLE", -46: "CL_INVALID_KERNEL_NAME",
+	-48: "CL_INVALID_KERNEL",
+	-49: "CL_INVALID_ARG_INDEX", -50: "CL_INVALID_ARG_VALUE", -51: "CL_INVALID_ARG_SIZE",
+	-52: "CL_INVALID_KERNEL_ARGS",
+	-54: "CL_INVALID_WORK_GROUP_SIZE", -55: "CL_INVALID_WORK_ITEM_SIZE", -58: "CL_INVALID_EVENT",
+	-59: "CL_INVALID_OPERATION",
+	-61: "CL_INVALID_BUFFER_SIZE", -63: "CL_INVALID_GLOBAL_WORK_SIZE",
+	-1001: "CL_PLATFORM_NOT_FOUND_KHR",
 }
 
 // codeHints says what an operator can do about some of them.
 var codeHints = map[code]string{
-	-2:    "the driver has taken the device away; see whether the system's log knows why, and start the worker again",
-	-3:    "the driver comes without its compiler; install the full driver",
-	-4:    "the device's memory is full; close what else uses it or choose a smaller class",
-	-5:    "the device gave up: its memory is full, or the driver's watchdog stopped a kernel; close what else uses it",
-	-6:    "this machine's memory is full",
-	-14:   "a kernel failed on the device; see whether the system's log knows why, and start the worker again",
+	-2: "the driver has taken the device away; see whether the system's log knows why, and " +
+		"start the worker again",
+	-3: "the driver comes without its compiler; install the full driver",
+	-4: "the device's memory is full; close what else uses it or choose a smaller class",
+	-5: "the device gave up: its memory is full, or the driver's watchdog stopped a kernel; " +
+		"close what else uses it",
+	-6: "this machine's memory is full",
+	-14: "a kernel failed on the device; see whether the system's log knows why, and start the " +
+		"worker again",
 	-36:   "the driver has lost the device; start the worker again",
 	-1001: "the OpenCL loader is there, but no vendor's driver has registered with it; " + install,
 }
@@ -164,8 +186,8 @@ func failed(call string, c code) error {
 	return fmt.Errorf("opencl: %s: %w", call, c)
 }
 
-// load finds the machine's OpenCL loader and a vendor's driver, once they are there: they may come after
-// the program.
+// load finds the machine's OpenCL loader and a vendor's driver, once they are there: they may come
+// after the program.
 var load = dynlib.Once(func() (*api, error) {
 	return loadFrom(libraryName(runtime.GOOS))
 })
@@ -232,7 +254,8 @@ func bind(library dynlib.Library) (*api, error) {
 		"clReleaseEvent":            &a.releaseEvent,
 	})
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w; %s is older than OpenCL 1.2 or broken; %s", ErrRuntime, err, library.Name, install)
+		return nil, fmt.Errorf("%w: %w; %s is older than OpenCL 1.2 or broken; %s", ErrRuntime,
+			err, library.Name, install)
 	}
 	return a, nil
 }

@@ -52,7 +52,8 @@ func BenchmarkLoop(b *testing.B) {
 			turn := func() {
 				peak = append(peak, peakOf(b, e))
 				began := time.Now()
-				if err := e.Matmul(b.Context(), units, seed.Seed{1}, shape, []uint64{2, 3}); err != nil {
+				if err := e.Matmul(b.Context(), units, seed.Seed{1}, shape,
+					[]uint64{2, 3}); err != nil {
 					b.Fatal(err)
 				}
 				unit = append(unit, time.Since(began).Seconds()/2)
@@ -60,9 +61,12 @@ func BenchmarkLoop(b *testing.B) {
 				if err != nil {
 					b.Fatal(err)
 				}
-				share := func(d time.Duration) float64 { return 100 * d.Seconds() / p.Total().Seconds() }
+				share := func(d time.Duration) float64 {
+					return 100 * d.Seconds() / p.Total().Seconds()
+				}
 				product = append(product, p.Product.Seconds())
-				expand, condense, hash = append(expand, share(p.Expand)), append(condense, share(p.Condense)), append(hash, share(p.Hash))
+				expand, condense, hash = append(expand, share(p.Expand)),
+					append(condense, share(p.Condense)), append(hash, share(p.Hash))
 			}
 			turn() // the first one pays for memory and compiles
 			peak, unit, product, expand, condense, hash = nil, nil, nil, nil, nil, nil

@@ -29,8 +29,10 @@ func TestCompiledForAMD(t *testing.T) {
 	if err := os.WriteFile(file, append(stand, source()...), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for gpu, multiplies := range map[string]string{"gfx900": "v_mul_i32_i24", "gfx906": "v_dot4_i32_i8", "gfx1100": "v_dot4_i32_iu8"} {
-		args := append(strings.Fields(variant{geometry: wide}.options()), "-x", "cl", "-Xclang", "-finclude-default-header", "-target", "amdgcn-amd-amdhsa",
+	for gpu, multiplies := range map[string]string{"gfx900": "v_mul_i32_i24",
+		"gfx906": "v_dot4_i32_i8", "gfx1100": "v_dot4_i32_iu8"} {
+		args := append(strings.Fields(variant{geometry: wide}.options()), "-x", "cl", "-Xclang",
+			"-finclude-default-header", "-target", "amdgcn-amd-amdhsa",
 			"-mcpu="+gpu, "-nogpulib", "-O3", "-w", "-S", file, "-o", "-")
 		text, err := exec.CommandContext(t.Context(), clang, args...).Output()
 		if err != nil {
@@ -40,7 +42,8 @@ func TestCompiledForAMD(t *testing.T) {
 			}
 			t.Fatalf("%s: %v\n%s", gpu, err, why)
 		}
-		for _, what := range []string{".private_segment_fixed_size", ".vgpr_spill_count", ".sgpr_spill_count"} {
+		for _, what := range []string{".private_segment_fixed_size", ".vgpr_spill_count",
+			".sgpr_spill_count"} {
 			found := regexp.MustCompile(regexp.QuoteMeta(what)+`: +(\d+)`).FindAllSubmatch(text, -1)
 			if len(found) != 16 {
 				t.Errorf("%s: %s of %d kernels", gpu, what, len(found))

@@ -180,7 +180,8 @@ func (a *api) describe(id handle) device {
 	case d.has("cl_khr_pci_bus_info"):
 		d.PCI = pciKHR(ask(devicePCIKHR))
 	case d.has("cl_nv_device_attribute_query"):
-		d.PCI = pciNV(number(ask(deviceDomainNV)), number(ask(deviceBusNV)), number(ask(deviceSlotNV)))
+		d.PCI = pciNV(number(ask(deviceDomainNV)), number(ask(deviceBusNV)),
+			number(ask(deviceSlotNV)))
 	case d.has("cl_amd_device_attribute_query"):
 		d.PCI = pciAMD(ask(deviceTopologyAMD))
 	}
@@ -191,7 +192,8 @@ func (a *api) describe(id handle) device {
 		d.unusable = "its driver comes without a compiler; install the full driver"
 	case number(ask(deviceLittleEndian)) == 0:
 		d.unusable = "it is big-endian"
-	case strings.HasPrefix(text(ask(deviceVersion)), "OpenCL 1.0"), strings.HasPrefix(text(ask(deviceVersion)), "OpenCL 1.1"):
+	case strings.HasPrefix(text(ask(deviceVersion)), "OpenCL 1.0"),
+		strings.HasPrefix(text(ask(deviceVersion)), "OpenCL 1.1"):
 		d.unusable = "its driver is older than OpenCL 1.2; update it"
 	}
 	return d

@@ -66,7 +66,8 @@ func newEngine(ctx context.Context, a *api, d *device) (*engine, error) {
 	}
 	variants := d.variants()
 	if len(variants) == 0 {
-		return nil, fmt.Errorf("%w: %s (%s) has groups of %d work-items with %d bytes of local memory, fewer than %d with %d", ErrDevice,
+		return nil, fmt.Errorf("%w: %s (%s) has groups of %d work-items with %d bytes of local "+
+			"memory, fewer than %d with %d", ErrDevice,
 			d.Name, d.Driver, d.maxGroup, d.localMemory, narrow.items(), narrow.local())
 	}
 	return firstOf(ctx, a, d, variants)
@@ -87,12 +88,14 @@ func firstOf(ctx context.Context, a *api, d *device, variants []variant) (*engin
 		if err == nil {
 			return e, nil
 		}
-		if ctx.Err() != nil || !errors.Is(err, ErrBuild) && !errors.Is(err, errGroup) && !errors.Is(err, work.ErrSelfTest) {
+		if ctx.Err() != nil || !errors.Is(err, ErrBuild) && !errors.Is(err, errGroup) &&
+			!errors.Is(err, work.ErrSelfTest) {
 			return nil, err
 		}
 		refused = errors.Join(refused, err)
 		if i+1 < len(variants) {
-			slog.Warn("kernels of an OpenCL device are not used; slower ones are tried. Updating its driver may help", "device", d.Name, "kernels", v.String(), "err", err)
+			slog.Warn("kernels of an OpenCL device are not used; slower ones are tried. Updating "+
+				"its driver may help", "device", d.Name, "kernels", v.String(), "err", err)
 		}
 	}
 	return nil, refused
@@ -159,13 +162,17 @@ func (e *engine) Close() error {
 // alloc makes a buffer, zeroed. e.mu is held.
 func (e *engine) alloc(size uint64) (buffer, error) {
 	if size > e.device.maxAlloc {
-		return buffer{}, fmt.Errorf("%w: %s (%s) has buffers of at most %s, %s are needed", ErrMemory, e.device.Name, e.device.Driver, bytesText(e.device.maxAlloc), bytesText(size))
+		return buffer{}, fmt.Errorf("%w: %s (%s) has buffers of at most %s, %s are needed",
+			ErrMemory, e.device.Name, e.device.Driver, bytesText(e.device.maxAlloc),
+			bytesText(size))
 	}
 	var c code
-	b := buffer{handle: e.api.createBuffer(e.context, bufferReadWrite, uintptr(size), nil, &c), size: size}
+	b := buffer{handle: e.api.createBuffer(e.context, bufferReadWrite, uintptr(size), nil, &c),
+		size: size}
 	if c == 0 {
 		zero := new(uint32)
-		if c = e.api.fillBuffer(e.queue.handle, b.handle, ptr(zero), 4, 0, uintptr(size), 0, 0, nil); c != 0 {
+		if c = e.api.fillBuffer(e.queue.handle, b.handle, ptr(zero), 4, 0, uintptr(size),
+			0, 0, nil); c != 0 {
 			e.api.releaseBuffer(b.handle)
 		}
 	}
@@ -207,7 +214,8 @@ func (e *engine) explain(err error) error {
 	if !errors.As(err, &c) || !c.memory() {
 		return err
 	}
-	return fmt.Errorf("%w: %s has %s, of which this engine holds %s: %w", ErrMemory, e.device.Name, bytesText(e.device.Memory), bytesText(e.held), err)
+	return fmt.Errorf("%w: %s has %s, of which this engine holds %s: %w", ErrMemory, e.device.Name,
+		bytesText(e.device.Memory), bytesText(e.held), err)
 }
 
 // bytesText is a size for people.
@@ -244,8 +252,10 @@ func (e *engine) product(kern *kernel, a, b factor, k, down, across int, rest ..
 	piece := int(min(max(most, 1), uint64(down)))
 	for first := 0; first < down; first += piece {
 		n := min(piece, down-first)
-		args := append([]any{a.buffer, uint32(a.pitch), b.buffer, uint32(b.pitch), uint32(k / 4), uint32(first), uint32(n), uint32(across)}, rest...)
-		if err := e.queue.run(kern, [2]int{n * across * g.items(), 1}, g.items(), args...); err != nil {
+		args := append([]any{a.buffer, uint32(a.pitch), b.buffer, uint32(b.pitch), uint32(k / 4),
+			uint32(first), uint32(n), uint32(across)}, rest...)
+		if err := e.queue.run(kern, [2]int{n * across * g.items(), 1}, g.items(),
+			args...); err != nil {
 			return err
 		}
 	}
@@ -261,7 +271,8 @@ const sumGroup = 64
 // Offer returns nothing: it has the two kinds that every engine has.
 func (e *engine) Offer(context.Context, work.Job) (work.Computer, error) { return nil, nil }
 
-func (e *engine) Transformer(ctx context.Context, class transformer.Class, seed1 seed.Seed, progress func(done, total uint64)) (transformer.Model, error) {
+func (e *engine) Transformer(ctx context.Context, class transformer.Class, seed1 seed.Seed,
+	progress func(done, total uint64)) (transformer.Model, error) {
 	m, err := e.buildModel(ctx, class, seed1, progress)
 	if err != nil { // a nil *model must not become a Model
 		return nil, err
@@ -269,7 +280,8 @@ func (e *engine) Transformer(ctx context.Context, class transformer.Class, seed1
 	return m, nil
 }
 
-func (e *engine) Matmul(ctx context.Context, dst [][32]byte, challenge seed.Seed, shape matmul.Shape, units []uint64) error {
+func (e *engine) Matmul(ctx context.Context, dst [][32]byte, challenge seed.Seed,
+	shape matmul.Shape, units []uint64) error {
 	if len(dst) != len(units) {
 		return fmt.Errorf("%w: %d digests for %d units", work.ErrCall, len(dst), len(units))
 	}
@@ -285,12 +297,14 @@ func (e *engine) Matmul(ctx context.Context, dst [][32]byte, challenge seed.Seed
 		func(i int) { dst[i] = cpu.Root(tiles[i%2]) })
 }
 
-func (e *engine) Tiles(ctx context.Context, dst [][32]byte, challenge seed.Seed, shape matmul.Shape, unit uint64) error {
+func (e *engine) Tiles(ctx context.Context, dst [][32]byte, challenge seed.Seed, shape matmul.Shape,
+	unit uint64) error {
 	if err := shape.Valid(); err != nil {
 		return err
 	}
 	if len(dst) != shape.Tiles() {
 		return fmt.Errorf("%w: %d digests for %d tiles", work.ErrCall, len(dst), shape.Tiles())
 	}
-	return e.units(ctx, challenge, shape, []uint64{unit}, func(int) [][32]byte { return dst }, func(int) {})
+	return e.units(ctx, challenge, shape, []uint64{unit},
+		func(int) [][32]byte { return dst }, func(int) {})
 }

@@ -35,9 +35,11 @@ func TestUnitsOfMatmul(t *testing.T) {
 	for _, g := range []geometry{wide, narrow} {
 		e := openAs(t, variant{geometry: g})
 		for _, shape := range []matmul.Shape{
-			{M: 512, K: 256, Q: 512}, {M: 1024, K: 320, Q: 256}, {M: 256, K: 576, Q: 1024}, {M: 448, K: 384, Q: 640}, {M: 832, K: 256, Q: 320},
+			{M: 512, K: 256, Q: 512}, {M: 1024, K: 320, Q: 256}, {M: 256, K: 576, Q: 1024},
+			{M: 448, K: 384, Q: 640}, {M: 832, K: 256, Q: 320},
 		} {
-			for limit, blocks := range map[uint64]int{1 << 30: 1, uint64(256 * shape.K): (shape.M + 255) / 256 * ((shape.Q + 255) / 256)} {
+			for limit, blocks := range map[uint64]int{1 << 30: 1,
+				uint64(256 * shape.K): (shape.M + 255) / 256 * ((shape.Q + 255) / 256)} {
 				e.limits.operand = limit
 				if n := len(e.blocks(shape)); n != blocks {
 					t.Errorf("%v: %d blocks, want %d", shape, n, blocks)
@@ -53,7 +55,8 @@ func TestBlocksBoundMemory(t *testing.T) {
 	e := openWide(t)
 	for _, operand := range []uint64{1, 8 << 20, 100 << 20, 512 << 20} {
 		e.limits.operand = operand
-		for _, shape := range append(matmul.Published(), matmul.Shape{M: 32768, K: 65536, Q: 32768}, matmul.Shape{M: 256, K: 65536, Q: 1024}) {
+		for _, shape := range append(matmul.Published(), matmul.Shape{M: 32768, K: 65536, Q: 32768},
+			matmul.Shape{M: 256, K: 65536, Q: 1024}) {
 			covered, most := 0, max(operand, uint64(128*shape.K))
 			for _, b := range e.blocks(shape) {
 				covered += b.rows * b.cols
@@ -116,7 +119,8 @@ func TestCloseWhileComputing(t *testing.T) {
 				var unit [1][32]byte
 				var err error
 				if i == 0 {
-					err = m.Run(make([]transformer.Output, 1), seed.Seed{}, seed.Seed{}, []uint64{1})
+					err = m.Run(make([]transformer.Output, 1), seed.Seed{},
+						seed.Seed{}, []uint64{1})
 					unit[0] = want
 				} else {
 					err = e.Matmul(ctx, unit[:], seed.Seed{}, shape, []uint64{1})
@@ -183,9 +187,11 @@ func TestMemoryThatDoesNotSuffice(t *testing.T) {
 		return err
 	}
 	device.Memory = 100 << 20
-	refused("more than the device has", build(transformer.Small), "class small needs 128 MiB", "has 100 MiB")
+	refused("more than the device has", build(transformer.Small), "class small needs 128 MiB",
+		"has 100 MiB")
 	device.Memory, device.maxAlloc = 1<<40, 700<<10
-	refused("more than a buffer holds", build(transformer.Small), "class small", "at most 700 KiB", "3072 KiB are needed")
+	refused("more than a buffer holds", build(transformer.Small), "class small", "at most 700 KiB",
+		"3072 KiB are needed")
 	device.maxAlloc = 1 << 62
 	_, err := e.alloc(1 << 55)
 	refused("more than the driver gives", err, "CL_", device.Name)
@@ -207,7 +213,9 @@ func TestPartsAndPeak(t *testing.T) {
 	}
 	// What it left in the operands is not taken for something else.
 	got, want := make([][32]byte, 1), make([][32]byte, 1)
-	if err := errors.Join(e.Matmul(ctx, got, seed.Seed{1}, shape, []uint64{2}), work.Reference().Matmul(ctx, want, seed.Seed{1}, shape, []uint64{2})); err != nil || got[0] != want[0] {
+	if err := errors.Join(e.Matmul(ctx, got, seed.Seed{1}, shape, []uint64{2}),
+		work.Reference().Matmul(ctx, want, seed.Seed{1}, shape, []uint64{2})); err != nil ||
+		got[0] != want[0] {
 		t.Errorf("afterwards: %x, %v, want %x", got, err, want)
 	}
 	peak, err := e.Peak(ctx)

@@ -37,7 +37,8 @@ func (e *engine) blocks(s matmul.Shape) []block {
 	var all []block
 	for row := 0; row < s.M; row += rows {
 		for col := 0; col < s.Q; col += cols {
-			all = append(all, block{row: row, rows: min(rows, s.M-row), col: col, cols: min(cols, s.Q-col)})
+			all = append(all, block{row: row, rows: min(rows, s.M-row), col: col,
+				cols: min(cols, s.Q-col)})
 		}
 	}
 	return all
@@ -46,7 +47,8 @@ func (e *engine) blocks(s matmul.Shape) []block {
 // units computes units one after the other, block by block, with the next block
 // queued before the last one is waited for. A unit's digests are written to
 // tiles(i); then done(i) is called.
-func (e *engine) units(ctx context.Context, challenge seed.Seed, shape matmul.Shape, units []uint64, tiles func(i int) [][32]byte, done func(i int)) error {
+func (e *engine) units(ctx context.Context, challenge seed.Seed, shape matmul.Shape, units []uint64,
+	tiles func(i int) [][32]byte, done func(i int)) error {
 	type pending struct {
 		i       int
 		block   block
@@ -59,7 +61,8 @@ func (e *engine) units(ctx context.Context, challenge seed.Seed, shape matmul.Sh
 			return nil
 		}
 		if err := p.moved.wait(); err != nil {
-			return e.explain(fmt.Errorf("opencl: %s: matmul/1 unit %d of %v: %w", e.device.Name, units[p.i], shape, err))
+			return e.explain(fmt.Errorf("opencl: %s: matmul/1 unit %d of %v: %w", e.device.Name,
+				units[p.i], shape, err))
 		}
 		const side = matmul.TileSide
 		dst, across := tiles(p.i), p.block.cols/side
@@ -84,9 +87,11 @@ func (e *engine) units(ctx context.Context, challenge seed.Seed, shape matmul.Sh
 			}
 			if err != nil {
 				if before != nil {
-					before.moved.wait() // its memory is being written to; the first error is the one to tell
+					// its memory is being written to; the first error is the one to tell
+					before.moved.wait()
 				}
-				return fmt.Errorf("opencl: %s: matmul/1 unit %d of %v: %w", e.device.Name, unit, shape, err)
+				return fmt.Errorf("opencl: %s: matmul/1 unit %d of %v: %w",
+					e.device.Name, unit, shape, err)
 			}
 			if err := finish(before); err != nil {
 				p.moved.wait()
@@ -99,7 +104,8 @@ func (e *engine) units(ctx context.Context, challenge seed.Seed, shape matmul.Sh
 }
 
 // startBlock queues a block and the reading of its digests.
-func (e *engine) startBlock(dst [][32]byte, challenge seed.Seed, unit uint64, shape matmul.Shape, b block) (*transfer, error) {
+func (e *engine) startBlock(dst [][32]byte, challenge seed.Seed, unit uint64, shape matmul.Shape,
+	b block) (*transfer, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.closed {
@@ -121,11 +127,13 @@ func (e *engine) startBlock(dst [][32]byte, challenge seed.Seed, unit uint64, sh
 func (e *engine) queueBlock(challenge seed.Seed, unit uint64, shape matmul.Shape, b block) error {
 	const side = matmul.TileSide
 	g := e.program.variant.geometry
-	a, err := e.fill(&e.a, stretch{keyOf(seed.Matrix(challenge, unit, 'A')), b.row, roundUp(b.rows, g.down()), shape.K})
+	a, err := e.fill(&e.a, stretch{keyOf(seed.Matrix(challenge, unit, 'A')), b.row,
+		roundUp(b.rows, g.down()), shape.K})
 	if err != nil {
 		return err
 	}
-	cols, err := e.fill(&e.b, stretch{keyOf(seed.Matrix(challenge, unit, 'B')), b.col, roundUp(b.cols, g.right()), shape.K})
+	cols, err := e.fill(&e.b, stretch{keyOf(seed.Matrix(challenge, unit, 'B')), b.col,
+		roundUp(b.cols, g.right()), shape.K})
 	if err != nil {
 		return err
 	}
@@ -137,10 +145,12 @@ func (e *engine) queueBlock(challenge seed.Seed, unit uint64, shape matmul.Shape
 		return err
 	}
 	p := e.program
-	if err := e.product(p.condense, a, cols, shape.K, a.pitch/g.down(), cols.pitch/g.right(), e.words, uint32(b.rows), uint32(b.cols/side)); err != nil {
+	if err := e.product(p.condense, a, cols, shape.K, a.pitch/g.down(), cols.pitch/g.right(),
+		e.words, uint32(b.rows), uint32(b.cols/side)); err != nil {
 		return err
 	}
-	return e.queue.run(p.hashTiles, [2]int{roundUp(tiles, sumGroup), 1}, sumGroup, e.words, e.digests, uint32(tiles))
+	return e.queue.run(p.hashTiles, [2]int{roundUp(tiles, sumGroup), 1}, sumGroup, e.words,
+		e.digests, uint32(tiles))
 }
 
 // fill expands an operand, if it does not hold the stretch already.
@@ -151,7 +161,8 @@ func (e *engine) fill(o *operand, s stretch) (factor, error) {
 		if err := e.grow(&o.buffer, uint64(s.rows)*uint64(s.k)); err != nil {
 			return factor{}, err
 		}
-		if err := e.queue.run(e.program.expand, [2]int{s.rows, s.k / 64}, 0, o.buffer, uint32(s.rows), s.key, uint64(s.first)); err != nil {
+		if err := e.queue.run(e.program.expand, [2]int{s.rows, s.k / 64}, 0, o.buffer,
+			uint32(s.rows), s.key, uint64(s.first)); err != nil {
 			return factor{}, err
 		}
 		o.holds = s

@@ -17,13 +17,15 @@ import (
 // Condensing is done in the product's registers: its time is what the product
 // takes less without it. The unit's root is made on the host, by whose clock it
 // is measured; Matmul makes it while the device computes the next unit.
-func (e *engine) Parts(ctx context.Context, challenge seed.Seed, shape matmul.Shape, unit uint64) (profile.Parts, error) {
+func (e *engine) Parts(ctx context.Context, challenge seed.Seed, shape matmul.Shape,
+	unit uint64) (profile.Parts, error) {
 	if err := shape.Valid(); err != nil {
 		return profile.Parts{}, err
 	}
 	parts, err := e.parts(ctx, challenge, shape, unit)
 	if err != nil {
-		return profile.Parts{}, fmt.Errorf("opencl: %s: measuring a unit of %v: %w", e.device.Name, shape, err)
+		return profile.Parts{}, fmt.Errorf("opencl: %s: measuring a unit of %v: %w",
+			e.device.Name, shape, err)
 	}
 	tiles := make([][32]byte, shape.Tiles())
 	began := time.Now()
@@ -32,7 +34,8 @@ func (e *engine) Parts(ctx context.Context, challenge seed.Seed, shape matmul.Sh
 	return parts, nil
 }
 
-func (e *engine) parts(ctx context.Context, challenge seed.Seed, shape matmul.Shape, unit uint64) (profile.Parts, error) {
+func (e *engine) parts(ctx context.Context, challenge seed.Seed, shape matmul.Shape,
+	unit uint64) (profile.Parts, error) {
 	var parts profile.Parts
 	err := e.timed(func() error {
 		var sink buffer
@@ -47,11 +50,13 @@ func (e *engine) parts(ctx context.Context, challenge seed.Seed, shape matmul.Sh
 				return err
 			}
 			down, across := roundUp(b.rows, g.down()), roundUp(b.cols, g.right())
-			if err := e.grow(&sink, 4*uint64(down/g.down()*(across/g.right())*g.items())); err != nil {
+			if err := e.grow(&sink,
+				4*uint64(down/g.down()*(across/g.right())*g.items())); err != nil {
 				return err
 			}
 			a, cols := factor{e.a.buffer, down}, factor{e.b.buffer, across}
-			if err := e.product(e.program.idle, a, cols, shape.K, down/g.down(), across/g.right(), sink); err != nil {
+			if err := e.product(e.program.idle, a, cols, shape.K, down/g.down(), across/g.right(),
+				sink); err != nil {
 				return err
 			}
 			times, err := e.queue.times()
@@ -115,7 +120,8 @@ func (e *engine) Peak(ctx context.Context) (profile.Peak, error) {
 			if err := ctx.Err(); err != nil {
 				return err
 			}
-			if err := e.queue.run(e.program.peak, [2]int{items, 1}, v.items(), sink, uint32(0x01030507), rounds); err != nil {
+			if err := e.queue.run(e.program.peak, [2]int{items, 1}, v.items(), sink,
+				uint32(0x01030507), rounds); err != nil {
 				return err
 			}
 			times, err := e.queue.times()
@@ -132,7 +138,8 @@ func (e *engine) Peak(ctx context.Context) (profile.Peak, error) {
 		return profile.Peak{}, fmt.Errorf("opencl: %s: measuring the limit: %w", e.device.Name, err)
 	}
 	how := fmt.Sprintf("measured just now on %s: %s from registers, nothing else; "+
-		"what its matrix units could do, if it has any, is not known here", e.device.Name, v.instruction())
+		"what its matrix units could do, if it has any, is not known here",
+		e.device.Name, v.instruction())
 	return profile.Peak{Ops: ops, How: how}, nil
 }
 

@@ -50,7 +50,8 @@ func deviceOr(t testing.TB) (*api, *device) {
 			return a, &all[0]
 		}
 	}
-	const what = "no OpenCL device; on Debian the packages pocl-opencl-icd and ocl-icd-libopencl1 make one of the processor"
+	const what = "no OpenCL device; on Debian the packages pocl-opencl-icd and " +
+		"ocl-icd-libopencl1 make one of the processor"
 	if os.Getenv("ASSAY_NEED_OPENCL") == "1" {
 		t.Fatal(what, err)
 	}
@@ -166,7 +167,8 @@ func TestFallsBack(t *testing.T) {
 func TestBuildErrorsShowTheLog(t *testing.T) {
 	a, d := deviceOr(t)
 	_, err := openVariant(a, d, variant{narrow, packed, "-Ddot_4x8packed_ss_int=no_such_function"})
-	if !errors.Is(err, ErrBuild) || !strings.Contains(err.Error(), "no_such_function") || !strings.Contains(err.Error(), "CL_BUILD_PROGRAM_FAILURE") {
+	if !errors.Is(err, ErrBuild) || !strings.Contains(err.Error(), "no_such_function") ||
+		!strings.Contains(err.Error(), "CL_BUILD_PROGRAM_FAILURE") {
 		t.Errorf("%v", err)
 	}
 }
@@ -189,14 +191,17 @@ func TestVariants(t *testing.T) {
 		want   []string
 	}{
 		{device{maxGroup: 1024, localMemory: 1 << 16}, []string{"plain 256", "plain 64"}},
-		{device{maxGroup: 256, localMemory: 1 << 15, extensions: []string{"cl_khr_integer_dot_product"}}, []string{"dot 256", "plain 256", "dot 64", "plain 64"}},
+		{device{maxGroup: 256, localMemory: 1 << 15,
+			extensions: []string{"cl_khr_integer_dot_product"}},
+			[]string{"dot 256", "plain 256", "dot 64", "plain 64"}},
 		{device{maxGroup: 255, localMemory: 1 << 15}, []string{"plain 64"}},
 		{device{maxGroup: 256, localMemory: 1 << 14}, []string{"plain 256", "plain 64"}},
 		{device{maxGroup: 256, localMemory: 1<<14 - 1}, []string{"plain 64"}},
 	} {
 		var got []string
 		for _, v := range c.device.variants() {
-			got = append(got, strings.TrimSpace(v.arithmetic.String()+" "+map[int]string{64: "64", 256: "256"}[v.items()]))
+			got = append(got, strings.TrimSpace(v.arithmetic.String()+" "+map[int]string{64: "64",
+				256: "256"}[v.items()]))
 		}
 		if d := cmp.Diff(c.want, got); d != "" {
 			t.Errorf("%+v: %s", c.device, d)
@@ -222,7 +227,8 @@ func TestADriverThatComesLate(t *testing.T) {
 				t.Fatalf("before it is installed: %v", err)
 			}
 		}
-		if err := os.Rename(filepath.Join(folder, "late"), filepath.Join(folder, "late.icd")); err != nil {
+		if err := os.Rename(filepath.Join(folder, "late"),
+			filepath.Join(folder, "late.icd")); err != nil {
 			t.Fatal(err)
 		}
 		all, err := Processors()
@@ -292,11 +298,15 @@ func counted(a *api) (*api, *atomic.Int64) {
 	c.createContext = func(p *uintptr, k uint32, d *handle, x, y uintptr, err *code) handle {
 		return add(a.createContext(p, k, d, x, y, err))
 	}
-	c.createQueue = func(x, d handle, p uint64, err *code) handle { return add(a.createQueue(x, d, p, err)) }
+	c.createQueue = func(x, d handle, p uint64, err *code) handle {
+		return add(a.createQueue(x, d, p, err))
+	}
 	c.createProgram = func(x handle, k uint32, s **byte, l *uintptr, err *code) handle {
 		return add(a.createProgram(x, k, s, l, err))
 	}
-	c.createKernel = func(p handle, name *byte, err *code) handle { return add(a.createKernel(p, name, err)) }
+	c.createKernel = func(p handle, name *byte, err *code) handle {
+		return add(a.createKernel(p, name, err))
+	}
 	c.createBuffer = func(x handle, f uint64, s uintptr, h unsafe.Pointer, err *code) handle {
 		return add(a.createBuffer(x, f, s, h, err))
 	}
@@ -306,13 +316,16 @@ func counted(a *api) (*api, *atomic.Int64) {
 		}
 		return c
 	}
-	c.run = func(q, k handle, d uint32, from, g, l *uintptr, w uint32, list uintptr, e *handle) code {
+	c.run = func(q, k handle, d uint32, from, g, l *uintptr, w uint32,
+		list uintptr, e *handle) code {
 		return event(e, a.run(q, k, d, from, g, l, w, list, e))
 	}
-	c.readBuffer = func(q, b handle, block uint32, at, s uintptr, h unsafe.Pointer, w uint32, list uintptr, e *handle) code {
+	c.readBuffer = func(q, b handle, block uint32, at, s uintptr, h unsafe.Pointer, w uint32,
+		list uintptr, e *handle) code {
 		return event(e, a.readBuffer(q, b, block, at, s, h, w, list, e))
 	}
-	for _, f := range []*func(handle) code{&c.releaseContext, &c.releaseQueue, &c.releaseProgram, &c.releaseKernel, &c.releaseBuffer, &c.releaseEvent} {
+	for _, f := range []*func(handle) code{&c.releaseContext, &c.releaseQueue, &c.releaseProgram,
+		&c.releaseKernel, &c.releaseBuffer, &c.releaseEvent} {
 		*f = release(*f)
 	}
 	return &c, n
@@ -333,7 +346,8 @@ func TestCloseFrees(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := m.Run(make([]transformer.Output, 3), seed.Seed{}, seed.Seed{}, []uint64{1, 2, 3}); err != nil {
+		if err := m.Run(make([]transformer.Output, 3), seed.Seed{}, seed.Seed{},
+			[]uint64{1, 2, 3}); err != nil {
 			t.Fatal(err)
 		}
 		models = append(models, m)
@@ -344,7 +358,8 @@ func TestCloseFrees(t *testing.T) {
 		t.Error(err)
 	}
 	if live.Load() >= before || e.held > held-transformer.Nano.WeightBytes() {
-		t.Errorf("closing a model leaves %d of %d objects and %d of %d bytes", live.Load(), before, e.held, held)
+		t.Errorf("closing a model leaves %d of %d objects and %d of %d bytes", live.Load(),
+			before, e.held, held)
 	}
 	if err := e.Matmul(ctx, make([][32]byte, 2), seed.Seed{}, shape, []uint64{1, 2}); err != nil {
 		t.Error(err)

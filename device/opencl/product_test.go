@@ -42,7 +42,8 @@ func bare(t testing.TB, e *engine, a, b []int8, m, n, k int) []int32 {
 	left, right := quads(a, m, down), quads(b, n, across)
 	out, err := e.alloc(4 * uint64(m*n))
 	check(err)
-	check(e.product(e.program.bare, left, right, deep, down/g.down(), across/g.right(), out, uint32(m), uint32(n)))
+	check(e.product(e.program.bare, left, right, deep, down/g.down(), across/g.right(),
+		out, uint32(m), uint32(n)))
 	c := make([]int32, m*n)
 	check(read(moved, c, out))
 	if err := moved.wait(); err != nil {
@@ -60,13 +61,16 @@ func TestProductRandomShapes(t *testing.T) {
 		cases = 2000
 	}
 	everyVariant(t, func(t *testing.T, e *engine) {
-		enginetest.Products(t, enginetest.Random(t), bareOf(t, e), cases, enginetest.Sizes{M: 150, N: 150, K: 300,
-			Edges: []int{1, 2, 3, 4, 5, 63, 64, 65, 127, 128, 129, 200}})
+		enginetest.Products(t, enginetest.Random(t), bareOf(t, e), cases,
+			enginetest.Sizes{M: 150, N: 150, K: 300,
+				Edges: []int{1, 2, 3, 4, 5, 63, 64, 65, 127, 128, 129, 200}})
 	})
 }
 
 func TestProductAtItsLimits(t *testing.T) {
-	everyVariant(t, func(t *testing.T, e *engine) { enginetest.Limits(t, bareOf(t, e), 7, 17, 65536) })
+	everyVariant(t, func(t *testing.T, e *engine) {
+		enginetest.Limits(t, bareOf(t, e), 7, 17, 65536)
+	})
 }
 
 // Products in several launches and more than a band of eight rows of blocks.

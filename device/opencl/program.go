@@ -70,7 +70,8 @@ func (v variant) options() string {
 		}
 		return 0
 	}
-	return fmt.Sprintf("-cl-std=CL1.2 -DWX=%d -DWY=%d -DMG=%d -DNG=%d -DKW=%d -DDOT=%d -DUNROLL=2 %s",
+	return fmt.Sprintf("-cl-std=CL1.2 -DWX=%d -DWY=%d -DMG=%d -DNG=%d -DKW=%d -DDOT=%d "+
+		"-DUNROLL=2 %s",
 		v.wx, v.wy, v.mg, v.ng, v.kw, flag(v.arithmetic == packed), v.define)
 }
 
@@ -122,29 +123,35 @@ func build(a *api, context handle, d *device, v variant) (*program, error) {
 		})
 		p.close()
 		said, _, _ := strings.Cut(string(log), "\x00")
-		return nil, fmt.Errorf("%w on %s (%s), options %s: %w\n%s", ErrBuild, d.Name, d.Driver, v.options(), c, strings.TrimSpace(said))
+		return nil, fmt.Errorf("%w on %s (%s), options %s: %w\n%s", ErrBuild, d.Name, d.Driver,
+			v.options(), c, strings.TrimSpace(said))
 	}
 	for name, to := range map[string]**kernel{
 		"expand": &p.expand, "expandWeights": &p.expandWeights, "embed": &p.embed,
 		"hashTiles": &p.hashTiles, "hashStates": &p.hashStates,
-		"bare": &p.bare, "idle": &p.idle, "condense": &p.condense, "requant": &p.requant, "gate": &p.gate, "residual": &p.residual,
-		"norm": &p.norm, "lastNorm": &p.lastNorm, "attend": &p.attend, "condenseStates": &p.condenseStates, "peak": &p.peak,
+		"bare": &p.bare, "idle": &p.idle, "condense": &p.condense, "requant": &p.requant,
+		"gate": &p.gate, "residual": &p.residual,
+		"norm": &p.norm, "lastNorm": &p.lastNorm, "attend": &p.attend,
+		"condenseStates": &p.condenseStates, "peak": &p.peak,
 	} {
 		k := &kernel{name: name, handle: a.createKernel(p.handle, cstring(name), &c)}
 		if c != 0 {
 			p.close()
-			return nil, fmt.Errorf("%w on %s (%s): kernel %s: %w", ErrBuild, d.Name, d.Driver, name, c)
+			return nil, fmt.Errorf("%w on %s (%s): kernel %s: %w", ErrBuild,
+				d.Name, d.Driver, name, c)
 		}
 		*to = k
 		p.all = append(p.all, k)
 	}
-	for _, k := range []*kernel{p.bare, p.idle, p.condense, p.requant, p.gate, p.residual, p.norm, p.lastNorm, p.peak} {
+	for _, k := range []*kernel{p.bare, p.idle, p.condense, p.requant, p.gate, p.residual, p.norm,
+		p.lastNorm, p.peak} {
 		most, err := info(func(size uintptr, value *byte, needs *uintptr) code {
 			return a.getWorkGroupInfo(k.handle, d.id, kernelMaxGroup, size, value, needs)
 		})
 		if err == nil && number(most) < uint64(v.items()) {
 			p.close()
-			return nil, fmt.Errorf("%w: %s on %s allows %d work-items of %d", errGroup, k.name, d.Name, number(most), v.items())
+			return nil, fmt.Errorf("%w: %s on %s allows %d work-items of %d", errGroup, k.name,
+				d.Name, number(most), v.items())
 		}
 	}
 	return p, nil

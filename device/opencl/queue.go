@@ -77,7 +77,8 @@ func (q *queue) run(k *kernel, global [2]int, local int, args ...any) error {
 	if global[1] == 1 {
 		dimensions = 1
 	}
-	if c := q.api.run(q.handle, k.handle, dimensions, nil, &sizes[0], localSize, 0, 0, event); c != 0 {
+	if c := q.api.run(q.handle, k.handle, dimensions, nil, &sizes[0], localSize,
+		0, 0, event); c != 0 {
 		return failed("starting "+k.name, c)
 	}
 	if q.timed {
@@ -99,7 +100,8 @@ type transfer struct {
 func write[T any](t *transfer, to buffer, src []T) error {
 	t.pins.Pin(&src[0])
 	size := uintptr(len(src)) * unsafe.Sizeof(src[0])
-	return failed("writing inputs", t.queue.api.writeBuffer(t.queue.handle, to.handle, 0, 0, size, unsafe.Pointer(&src[0]), 0, 0, nil))
+	return failed("writing inputs", t.queue.api.writeBuffer(t.queue.handle, to.handle, 0, 0, size,
+		unsafe.Pointer(&src[0]), 0, 0, nil))
 }
 
 // read queues the copying of a buffer's start to dst, the last command of a
@@ -107,7 +109,8 @@ func write[T any](t *transfer, to buffer, src []T) error {
 func read[T any](t *transfer, dst []T, from buffer) error {
 	t.pins.Pin(&dst[0])
 	size := uintptr(len(dst)) * unsafe.Sizeof(dst[0])
-	if c := t.queue.api.readBuffer(t.queue.handle, from.handle, 0, 0, size, unsafe.Pointer(&dst[0]), 0, 0, &t.event); c != 0 {
+	if c := t.queue.api.readBuffer(t.queue.handle, from.handle, 0, 0, size, unsafe.Pointer(&dst[0]),
+		0, 0, &t.event); c != 0 {
 		return failed("reading results", c)
 	}
 	return failed("starting the queue", t.queue.api.flush(t.queue.handle))

@@ -82,11 +82,14 @@ func TestNorms(t *testing.T) {
 			stream := put(o, h, 4)
 			x := put(o, make([]uint32, rows*c.D/4), 4)
 			results := put(o, make([]uint32, units*resultWords), 4)
-			o.run(p.norm, [2]int{units * g.items(), 1}, g.items(), stream, uint32(c.D), uint32(bits.TrailingZeros(uint(c.D))), x, uint32(rows))
-			o.run(p.lastNorm, [2]int{units * g.items(), 1}, g.items(), stream, uint32(c.D), results, uint32(resultNorm), uint32(resultWords))
+			o.run(p.norm, [2]int{units * g.items(), 1}, g.items(), stream, uint32(c.D),
+				uint32(bits.TrailingZeros(uint(c.D))), x, uint32(rows))
+			o.run(p.lastNorm, [2]int{units * g.items(), 1}, g.items(), stream, uint32(c.D), results,
+				uint32(resultNorm), uint32(resultWords))
 			words, squares := get[uint32](o, units*resultWords, results), make([]uint64, units)
 			for i := range squares {
-				squares[i] = uint64(words[i*resultWords+resultNorm]) | uint64(words[i*resultWords+resultNorm+1])<<32
+				squares[i] = uint64(words[i*resultWords+resultNorm]) | uint64(words[i*resultWords+
+					resultNorm+1])<<32
 			}
 			return unquad(get[uint32](o, rows*c.D/4, x), rows, c.D), squares
 		})
@@ -102,19 +105,24 @@ func TestDigestsOfStates(t *testing.T) {
 		h := enginetest.Streams(r, units, c.D)
 		stream, words := put(o, h, 4), put(o, make([]uint32, units*c.Words()), 4)
 		results := put(o, make([]uint32, units*resultWords), 4)
-		o.run(p.condenseStates, [2]int{c.D / 64, units * transformer.Tokens}, 0, stream, uint32(c.D), words)
-		for tag, at := range map[string]int{"assay/1/xf/digest": 0, "assay/1/xf/middle": resultMiddle} {
+		o.run(p.condenseStates, [2]int{c.D / 64, units * transformer.Tokens}, 0,
+			stream, uint32(c.D), words)
+		for tag, at := range map[string]int{"assay/1/xf/digest": 0,
+			"assay/1/xf/middle": resultMiddle} {
 			prefix, last := prefixOf(tag, c)
-			o.run(p.hashStates, [2]int{sumGroup, 1}, sumGroup, words, uint32(c.Words()), prefix, last, results, uint32(at), uint32(resultWords), uint32(units))
+			o.run(p.hashStates, [2]int{sumGroup, 1}, sumGroup, words, uint32(c.Words()), prefix,
+				last, results, uint32(at), uint32(resultWords), uint32(units))
 		}
 		got := get[uint32](o, units*resultWords, results)
 		want := make([]uint32, c.Words())
 		for i := range units {
 			transformer.Condense(want, h[i*transformer.Tokens*c.D:][:transformer.Tokens*c.D])
-			for at, sum := range map[int][32]byte{0: c.Digest(want), resultMiddle: c.MiddleDigest(want)} {
+			for at, sum := range map[int][32]byte{0: c.Digest(want),
+				resultMiddle: c.MiddleDigest(want)} {
 				for w := range 8 {
 					if got[i*resultWords+at+w] != binary.LittleEndian.Uint32(sum[4*w:]) {
-						t.Fatalf("%s, unit %d: word %d of the digest at %d is wrong", c.Name, i, w, at)
+						t.Fatalf("%s, unit %d: word %d of the digest at %d is wrong",
+							c.Name, i, w, at)
 					}
 				}
 			}
@@ -131,7 +139,8 @@ func TestAttend(t *testing.T) {
 	enginetest.Attention(t, r, c, units, func(q, k, v []int8) []int8 {
 		qkv := slices.Concat(quad(q, rows, c.D), quad(k, rows, c.D), quad(v, rows, c.D))
 		out := put(o, make([]uint32, c.D/4*rows), 4)
-		o.run(p.attend, [2]int{rows, c.Heads}, 0, put(o, qkv, 4), uint32(rows), out, put(o, exp2[:], 2))
+		o.run(p.attend, [2]int{rows, c.Heads}, 0, put(o, qkv, 4), uint32(rows),
+			out, put(o, exp2[:], 2))
 		return unquad(get[uint32](o, c.D/4*rows, out), rows, c.D)
 	})
 }

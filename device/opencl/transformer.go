@@ -53,16 +53,20 @@ func rowBytes(c transformer.Class) uint64 {
 
 // buildModel expands the weights on the device. Errors wrap
 // transformer.ErrClass, ErrMemory or ErrClosed, or are the context's.
-func (e *engine) buildModel(ctx context.Context, class transformer.Class, seed1 seed.Seed, progress func(done, total uint64)) (*model, error) {
+func (e *engine) buildModel(ctx context.Context, class transformer.Class, seed1 seed.Seed,
+	progress func(done, total uint64)) (*model, error) {
 	if err := class.Valid(); err != nil {
 		return nil, err
 	}
 	needs := class.WeightBytes() + uint64(e.program.variant.down())*rowBytes(class)
 	if needs > e.device.Memory {
-		return nil, fmt.Errorf("%w: class %s needs %s, %s (%s) has %s; choose a smaller class", ErrMemory,
-			class.Name, bytesText(needs), e.device.Name, e.device.Driver, bytesText(e.device.Memory))
+		return nil, fmt.Errorf("%w: class %s needs %s, %s (%s) has %s; choose a smaller class",
+			ErrMemory,
+			class.Name, bytesText(needs), e.device.Name, e.device.Driver,
+			bytesText(e.device.Memory))
 	}
-	m := &model{engine: e, class: class, embed: keyOf(seed.Embed(seed1, class.Name)), layers: make([]layer, class.Layers)}
+	m := &model{engine: e, class: class, embed: keyOf(seed.Embed(seed1, class.Name)),
+		layers: make([]layer, class.Layers)}
 	key := keyOf(seed.Weights(seed1, class.Name))
 	done := uint64(0)
 	for l := range m.layers {
@@ -72,7 +76,8 @@ func (e *engine) buildModel(ctx context.Context, class transformer.Class, seed1 
 		}
 		if err != nil {
 			m.Close()
-			return nil, fmt.Errorf("opencl: %s: building class %s, which needs %s: %w", e.device.Name, class.Name, bytesText(needs), err)
+			return nil, fmt.Errorf("opencl: %s: building class %s, which needs %s: %w",
+				e.device.Name, class.Name, bytesText(needs), err)
 		}
 		done += class.WeightBytes() / uint64(class.Layers)
 		if progress != nil {
@@ -116,7 +121,8 @@ func (m *model) expand(l int, key [8]uint32) error {
 		if err := e.grow(&f.to.buffer, uint64(f.pitch)*uint64(cols)); err != nil {
 			return err
 		}
-		err := e.queue.run(e.program.expandWeights, [2]int{rows, cols / 64}, 0, f.to.buffer, uint32(f.pitch),
+		err := e.queue.run(e.program.expandWeights, [2]int{rows, cols / 64}, 0,
+			f.to.buffer, uint32(f.pitch),
 			key, uint64(l)*8+uint64(f.id), uint32(f.width), uint32(f.stride), uint32(f.offset))
 		if err != nil {
 			return e.explain(err)
@@ -168,7 +174,8 @@ func (m *model) free() {
 
 func (m *model) freeSpace() {
 	s := &m.space
-	for _, b := range []*buffer{&s.tokens, &s.h, &s.x.buffer, &s.qkv.buffer, &s.o.buffer, &s.z.buffer, &s.words, &s.results} {
+	for _, b := range []*buffer{&s.tokens, &s.h, &s.x.buffer, &s.qkv.buffer, &s.o.buffer,
+		&s.z.buffer, &s.words, &s.results} {
 		m.engine.release(b)
 	}
 	s.rows = 0
@@ -184,7 +191,8 @@ func (m *model) makeSpace(units int) error {
 	m.freeSpace()
 	n := uint64(rows)
 	for b, size := range map[*buffer]uint64{
-		&s.tokens: 8 * n, &s.h: 4 * n * d, &s.x.buffer: n * d, &s.qkv.buffer: 3 * n * d, &s.o.buffer: n * d, &s.z.buffer: 4 * n * d,
+		&s.tokens: 8 * n, &s.h: 4 * n * d, &s.x.buffer: n * d, &s.qkv.buffer: 3 * n * d,
+		&s.o.buffer: n * d, &s.z.buffer: 4 * n * d,
 		&s.words: 4 * n * d / condense.Width, &s.results: 4 * n / transformer.Tokens * resultWords,
 	} {
 		var err error
@@ -217,7 +225,8 @@ func (m *model) Run(dst []transformer.Output, node, segment seed.Seed, nonces []
 		moved   *transfer
 	}
 	fail := func(err error) error {
-		return fmt.Errorf("opencl: %s: running class %s: %w", m.engine.device.Name, m.class.Name, err)
+		return fmt.Errorf("opencl: %s: running class %s: %w", m.engine.device.Name,
+			m.class.Name, err)
 	}
 	finish := func(p *pending) error {
 		if p == nil {
@@ -251,7 +260,8 @@ func (m *model) Run(dst []transformer.Output, node, segment seed.Seed, nonces []
 		var err error
 		if p.moved, err = m.start(p.results, tokens); err != nil {
 			if before != nil {
-				before.moved.wait() // its memory is being written to; the first error is the one to tell
+				// its memory is being written to; the first error is the one to tell
+				before.moved.wait()
 			}
 			return fail(err)
 		}
@@ -308,14 +318,18 @@ func (m *model) queueBatch(units int) error {
 		}
 	}
 	norm := func() {
-		run(p.norm, [2]int{units * g.items(), 1}, g.items(), s.h, uint32(c.D), uint32(bits.TrailingZeros(uint(c.D))), s.x.buffer, uint32(s.x.pitch))
+		run(p.norm, [2]int{units * g.items(), 1}, g.items(), s.h, uint32(c.D),
+			uint32(bits.TrailingZeros(uint(c.D))), s.x.buffer, uint32(s.x.pitch))
 	}
 	digest := func(tag string, at int) {
 		run(p.condenseStates, [2]int{c.D / condense.Width, rows}, 0, s.h, uint32(c.D), s.words)
 		prefix, last := prefixOf(tag, c)
-		run(p.hashStates, [2]int{roundUp(units, sumGroup), 1}, sumGroup, s.words, uint32(c.Words()), prefix, last, s.results, uint32(at), uint32(resultWords), uint32(units))
+		run(p.hashStates, [2]int{roundUp(units, sumGroup), 1}, sumGroup, s.words, uint32(c.Words()),
+			prefix, last, s.results, uint32(at), uint32(resultWords), uint32(units))
 	}
-	narrow, residual := uint32(transformer.Shift(c.D)), func(k int) uint32 { return uint32(transformer.Shift(k) - transformer.ResidualScale) }
+	narrow, residual := uint32(transformer.Shift(c.D)), func(k int) uint32 {
+		return uint32(transformer.Shift(k) - transformer.ResidualScale)
+	}
 
 	run(p.embed, [2]int{rows, c.D / 64}, 0, s.h, m.embed, s.tokens)
 	for l := range m.layers {
@@ -325,15 +339,20 @@ func (m *model) queueBatch(units int) error {
 		}
 		norm()
 		product(p.requant, s.x, w.qkv, c.D, s.qkv.buffer, uint32(s.qkv.pitch), narrow)
-		run(p.attend, [2]int{rows, c.Heads}, 0, s.qkv.buffer, uint32(s.qkv.pitch), s.o.buffer, m.exp2)
-		product(p.residual, s.o, w.out, c.D, s.h, uint32(c.D), residual(c.D), int32(transformer.MaxResidual))
+		run(p.attend, [2]int{rows, c.Heads}, 0, s.qkv.buffer, uint32(s.qkv.pitch),
+			s.o.buffer, m.exp2)
+		product(p.residual, s.o, w.out, c.D, s.h, uint32(c.D), residual(c.D),
+			int32(transformer.MaxResidual))
 
 		norm()
-		product(p.gate, s.x, w.gu, c.D, s.z.buffer, uint32(s.z.pitch), narrow, uint32(c.GateShift()))
-		product(p.residual, s.z, w.down, c.FF, s.h, uint32(c.D), residual(c.FF), int32(transformer.MaxResidual))
+		product(p.gate, s.x, w.gu, c.D, s.z.buffer, uint32(s.z.pitch), narrow,
+			uint32(c.GateShift()))
+		product(p.residual, s.z, w.down, c.FF, s.h, uint32(c.D), residual(c.FF),
+			int32(transformer.MaxResidual))
 	}
 	digest("assay/1/xf/digest", 0)
-	run(p.lastNorm, [2]int{units * g.items(), 1}, g.items(), s.h, uint32(c.D), s.results, uint32(resultNorm), uint32(resultWords))
+	run(p.lastNorm, [2]int{units * g.items(), 1}, g.items(), s.h, uint32(c.D), s.results,
+		uint32(resultNorm), uint32(resultWords))
 	return err
 }
 

@@ -56,7 +56,9 @@ var throttleReasons = []struct {
 }
 
 // nvml loads NVIDIA's library, once it can: the driver may come after the program.
-var nvml = dynlib.Once(func() (*library, error) { return loadNVML("libnvidia-ml.so.1", "nvml.dll") })
+var nvml = dynlib.Once(func() (*library, error) {
+	return loadNVML("libnvidia-ml.so.1", "nvml.dll")
+})
 
 func loadNVML(names ...string) (*library, error) {
 	loaded, err := dynlib.Open(names...)
@@ -104,13 +106,15 @@ func (l *library) failed(code int32, doing string) error {
 		}
 		reason = string(unsafe.Slice(text, n))
 	}
-	return fmt.Errorf("%w: NVIDIA's library, %s: %s (%d)", ErrUnknown, doing, strings.ToLower(reason), code)
+	return fmt.Errorf("%w: NVIDIA's library, %s: %s (%d)", ErrUnknown, doing,
+		strings.ToLower(reason), code)
 }
 
 // nvidia finds a device by its place on the PCI bus.
 func (s *Sensors) nvidia(pci string) (*Reader, error) {
 	if pci == "" {
-		return nil, fmt.Errorf("%w: its driver does not tell the device's place on the PCI bus", ErrUnknown)
+		return nil, fmt.Errorf("%w: its driver does not tell the device's place on the PCI bus",
+			ErrUnknown)
 	}
 	l, err := s.nvml()
 	if err != nil {

@@ -14,7 +14,8 @@ func TestHottestSensorCounts(t *testing.T) {
 	s := tree(t, "reported")
 	for pci, want := range map[string]Sample{
 		"0000:03:00.0": {TemperatureC: new(int64(110)), Hottest: "junction"},
-		"0000:04:00.0": {TemperatureC: new(int64(97)), Hottest: "pkg", EnergyMillijoule: new(int64(9000))},
+		"0000:04:00.0": {TemperatureC: new(int64(97)), Hottest: "pkg",
+			EnergyMillijoule: new(int64(9000))},
 	} {
 		r, err := s.GPU(pci)
 		if err != nil {

@@ -46,7 +46,8 @@ func (s *Sensors) Cards() (cards []Card) {
 	folders, _ := filepath.Glob(filepath.Join(s.sys, "bus/pci/devices/*"))
 	for _, folder := range folders {
 		class, ok := hex(filepath.Join(folder, "class"))
-		if !ok || class>>16 != 0x03 { // display controllers; accelerators without a display are among them
+		// display controllers; accelerators without a display are among them
+		if !ok || class>>16 != 0x03 {
 			continue
 		}
 		v := vendorOf(folder)
@@ -75,7 +76,8 @@ func (s *Sensors) card(pci string) string {
 	folders, _ := filepath.Glob(filepath.Join(s.sys, "class/drm/card*/device"))
 	for _, folder := range folders {
 		for line := range strings.Lines(text(filepath.Join(folder, "uevent"))) {
-			if name, ok := strings.CutPrefix(strings.TrimSpace(line), "PCI_SLOT_NAME="); ok && strings.EqualFold(name, pci) {
+			if name, ok := strings.CutPrefix(strings.TrimSpace(line), "PCI_SLOT_NAME="); ok &&
+				strings.EqualFold(name, pci) {
 				return folder
 			}
 		}
@@ -115,8 +117,9 @@ func readCard(s *Sample, card string) error {
 	return nil
 }
 
-// hottest takes the temperature of whichever of a card's sensors is the hottest, by its label: edge,
-// junction and mem of amdgpu, pkg and vram of xe, which has no first one. The limit is for all of them.
+// hottest takes the temperature of whichever of a card's sensors is the hottest, by its label:
+// edge, junction and mem of amdgpu, pkg and vram of xe, which has no first one. The limit is for
+// all of them.
 func (s *Sample) hottest(monitor string) {
 	inputs, _ := filepath.Glob(filepath.Join(monitor, "temp*_input"))
 	for _, input := range inputs {
@@ -132,7 +135,8 @@ func (s *Sample) hottest(monitor string) {
 
 func (s *Sample) empty() bool {
 	for _, f := range []*int64{
-		s.TemperatureC, s.PowerMilliwatt, s.PowerLimit, s.EnergyMillijoule, s.UtilisationPercent, s.MemoryUsed,
+		s.TemperatureC, s.PowerMilliwatt, s.PowerLimit, s.EnergyMillijoule,
+		s.UtilisationPercent, s.MemoryUsed,
 		s.MemoryTotal, s.ClockMHz, s.MemoryClockMHz, s.FanPercent, s.FanRPM,
 	} {
 		if f != nil {
@@ -166,8 +170,9 @@ func activeClock(table string) *int64 {
 // and Threadrippers steer their fans, is up to 27 degrees above Tdie.
 var (
 	processorMonitors = []string{"k10temp", "zenpower", "coretemp", "cpu_thermal"}
-	processorZones    = []string{"x86_pkg_temp", "cpu-thermal", "cpu_thermal", "cpu0-thermal", "soc-thermal", "soc_thermal"}
-	packageLabels     = []string{"Tdie", "Package id", "Tctl"}
+	processorZones    = []string{"x86_pkg_temp", "cpu-thermal", "cpu_thermal", "cpu0-thermal",
+		"soc-thermal", "soc_thermal"}
+	packageLabels = []string{"Tdie", "Package id", "Tctl"}
 )
 
 // CPU is the processor's sensors, with all sockets taken together. Errors wrap
@@ -245,7 +250,8 @@ func (c *processor) joules() *int64 {
 		if strings.Count(filepath.Base(z), ":") != 1 {
 			continue // a part of a package
 		}
-		if name := text(filepath.Join(z, "name")); name != "" && !strings.HasPrefix(name, "package") {
+		if name := text(filepath.Join(z, "name")); name != "" &&
+			!strings.HasPrefix(name, "package") {
 			continue // psys holds the packages and the rest of the board
 		}
 		now := number(filepath.Join(z, "energy_uj"), 1)
@@ -269,7 +275,8 @@ func (c *processor) joules() *int64 {
 
 // clock is the average of all cores.
 func (c *processor) clock() *int64 {
-	cores, _ := filepath.Glob(filepath.Join(c.sys, "devices/system/cpu/cpu*/cpufreq/scaling_cur_freq"))
+	cores, _ := filepath.Glob(filepath.Join(c.sys,
+		"devices/system/cpu/cpu*/cpufreq/scaling_cur_freq"))
 	sum, n := int64(0), int64(0)
 	for _, core := range cores {
 		if mhz := number(core, 1000); mhz != nil {

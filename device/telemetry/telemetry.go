@@ -25,11 +25,13 @@ var ErrUnknown = errors.New("telemetry: no sensors")
 
 // Sample is one reading. A nil field is not known.
 type Sample struct {
-	TemperatureC       *int64   `json:"temperature_c,omitempty"`  // of the hottest sensor
-	Hottest            string   `json:"hottest_sensor,omitempty"` // its label, where there are several
-	PowerMilliwatt     *int64   `json:"power_mw,omitempty"`
-	PowerLimit         *int64   `json:"power_limit_mw,omitempty"` // mW
-	EnergyMillijoule   *int64   `json:"energy_mj,omitempty"`      // a counter: only differences mean something
+	TemperatureC *int64 `json:"temperature_c,omitempty"` // of the hottest sensor
+	// its label, where there are several
+	Hottest        string `json:"hottest_sensor,omitempty"`
+	PowerMilliwatt *int64 `json:"power_mw,omitempty"`
+	PowerLimit     *int64 `json:"power_limit_mw,omitempty"` // mW
+	// a counter: only differences mean something
+	EnergyMillijoule   *int64   `json:"energy_mj,omitempty"`
 	UtilisationPercent *int64   `json:"utilisation_percent,omitempty"`
 	MemoryUsed         *int64   `json:"memory_used,omitempty"`  // bytes
 	MemoryTotal        *int64   `json:"memory_total,omitempty"` // bytes
@@ -68,7 +70,8 @@ func (r *Reader) Read(now time.Time) (Sample, error) {
 		return Sample{}, err
 	}
 	if e := s.EnergyMillijoule; e != nil {
-		if seconds := now.Sub(r.lastAt).Seconds(); s.PowerMilliwatt == nil && r.last != nil && *e >= *r.last && seconds > 0 {
+		if seconds := now.Sub(r.lastAt).Seconds(); s.PowerMilliwatt == nil && r.last != nil &&
+			*e >= *r.last && seconds > 0 {
 			s.PowerMilliwatt = new(int64(float64(*e-*r.last) / seconds))
 		}
 		r.last, r.lastAt = e, now

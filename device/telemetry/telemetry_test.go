@@ -62,10 +62,14 @@ func TestCards(t *testing.T) {
 		want         Sample
 	}{
 		{"desktop", "0000:03:00.0", Sample{
-			TemperatureC: new(int64(83)), PowerMilliwatt: new(int64(321000)), PowerLimit: new(int64(339000)), UtilisationPercent: new(int64(97)),
-			MemoryUsed: new(int64(3 << 30)), MemoryTotal: new(int64(25753026560)), ClockMHz: new(int64(2371)), MemoryClockMHz: new(int64(1249)), FanRPM: new(int64(1843)),
+			TemperatureC: new(int64(83)), PowerMilliwatt: new(int64(321000)),
+			PowerLimit: new(int64(339000)), UtilisationPercent: new(int64(97)),
+			MemoryUsed: new(int64(3 << 30)), MemoryTotal: new(int64(25753026560)),
+			ClockMHz: new(int64(2371)), MemoryClockMHz: new(int64(1249)), FanRPM: new(int64(1843)),
 		}},
-		{"server", "0000:17:00.0", Sample{TemperatureC: new(int64(-2)), PowerMilliwatt: new(int64(140500)), UtilisationPercent: new(int64(0))}},
+		{"server", "0000:17:00.0",
+			Sample{TemperatureC: new(int64(-2)), PowerMilliwatt: new(int64(140500)),
+				UtilisationPercent: new(int64(0))}},
 		{"server", "0000:4D:00.0", Sample{EnergyMillijoule: new(int64(5000))}},
 	} {
 		r, err := tree(t, c.machine).GPU(c.pci)
@@ -78,7 +82,8 @@ func TestCards(t *testing.T) {
 			t.Errorf("%s, %s: %v\n%s", c.machine, c.pci, err, diff)
 		}
 	}
-	for _, c := range []struct{ machine, pci string }{{"desktop", "0000:09:00.0"}, {"desktop", ""}, {"board", "0000:03:00.0"}} {
+	for _, c := range []struct{ machine, pci string }{{"desktop", "0000:09:00.0"}, {"desktop", ""},
+		{"board", "0000:03:00.0"}} {
 		if _, err := tree(t, c.machine).GPU(c.pci); !errors.Is(err, ErrUnknown) {
 			t.Errorf("%s, %q: %v", c.machine, c.pci, err)
 		}
@@ -124,7 +129,8 @@ func TestProcessors(t *testing.T) {
 		machine string
 		want    Sample
 	}{
-		{"desktop", Sample{TemperatureC: new(int64(71)), EnergyMillijoule: new(int64(0)), ClockMHz: new(int64(4000))}},
+		{"desktop", Sample{TemperatureC: new(int64(71)), EnergyMillijoule: new(int64(0)),
+			ClockMHz: new(int64(4000))}},
 		{"server", Sample{TemperatureC: new(int64(64))}},
 		{"board", Sample{TemperatureC: new(int64(48))}},
 	} {
@@ -164,7 +170,8 @@ func TestEnergyWraps(t *testing.T) {
 
 func TestCardsOfTheMachine(t *testing.T) {
 	s := tree(t, "desktop")
-	if err := os.Symlink("../../../bus/pci/drivers/amdgpu", filepath.Join(s.sys, "bus/pci/devices/0000:03:00.0/driver")); err != nil {
+	if err := os.Symlink("../../../bus/pci/drivers/amdgpu",
+		filepath.Join(s.sys, "bus/pci/devices/0000:03:00.0/driver")); err != nil {
 		t.Fatal(err)
 	}
 	want := []Card{{"0000:03:00.0", "AMD", "amdgpu"}, {"0000:09:00.0", "NVIDIA", ""}}
@@ -183,7 +190,8 @@ func TestNVML(t *testing.T) {
 		t.Skip("no clang-19 here")
 	}
 	path := filepath.Join(t.TempDir(), "libnvml.so")
-	if out, err := exec.Command(compiler, "-shared", "-fPIC", "-Wall", "-Werror", "-o", path, "testdata/nvml.c").CombinedOutput(); err != nil {
+	if out, err := exec.Command(compiler, "-shared", "-fPIC", "-Wall", "-Werror", "-o", path,
+		"testdata/nvml.c").CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
 	l, err := loadNVML("libno-such-thing.so.1", path)
@@ -194,14 +202,19 @@ func TestNVML(t *testing.T) {
 	s.nvml = func() (*library, error) { return l, err }
 	for pci, want := range map[string]Sample{
 		"0000:17:00.0": {
-			TemperatureC: new(int64(71)), PowerMilliwatt: new(int64(689123)), PowerLimit: new(int64(700000)), EnergyMillijoule: new(int64(5e12)),
-			UtilisationPercent: new(int64(99)), MemoryUsed: new(int64(10 << 30)), MemoryTotal: new(int64(80 << 30)),
-			ClockMHz: new(int64(1755)), MemoryClockMHz: new(int64(2619)), FanPercent: new(int64(54)), Throttle: []string{"power limit", "temperature"},
+			TemperatureC: new(int64(71)), PowerMilliwatt: new(int64(689123)),
+			PowerLimit: new(int64(700000)), EnergyMillijoule: new(int64(5e12)),
+			UtilisationPercent: new(int64(99)), MemoryUsed: new(int64(10 << 30)),
+			MemoryTotal: new(int64(80 << 30)),
+			ClockMHz:    new(int64(1755)), MemoryClockMHz: new(int64(2619)),
+			FanPercent: new(int64(54)), Throttle: []string{"power limit", "temperature"},
 		},
 		"0000:65:00.0": {
-			TemperatureC: new(int64(71)), PowerMilliwatt: new(int64(689123)), PowerLimit: new(int64(700000)),
-			UtilisationPercent: new(int64(99)), MemoryUsed: new(int64(10 << 30)), MemoryTotal: new(int64(80 << 30)),
-			ClockMHz: new(int64(1755)), MemoryClockMHz: new(int64(2619)),
+			TemperatureC: new(int64(71)), PowerMilliwatt: new(int64(689123)),
+			PowerLimit:         new(int64(700000)),
+			UtilisationPercent: new(int64(99)), MemoryUsed: new(int64(10 << 30)),
+			MemoryTotal: new(int64(80 << 30)),
+			ClockMHz:    new(int64(1755)), MemoryClockMHz: new(int64(2619)),
 		},
 	} {
 		r, err := s.GPU(pci)
@@ -218,10 +231,12 @@ func TestNVML(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, err := r.Read(start); !errors.Is(err, ErrUnknown) || !strings.Contains(err.Error(), "gpu is lost (15)") {
+	if got, err := r.Read(start); !errors.Is(err, ErrUnknown) ||
+		!strings.Contains(err.Error(), "gpu is lost (15)") {
 		t.Errorf("a lost device: %+v, %v", got, err)
 	}
-	if _, err := s.GPU("0000:77:00.0"); !errors.Is(err, ErrUnknown) || !strings.Contains(err.Error(), "0000:77:00.0") {
+	if _, err := s.GPU("0000:77:00.0"); !errors.Is(err, ErrUnknown) ||
+		!strings.Contains(err.Error(), "0000:77:00.0") {
 		t.Errorf("no such device: %v", err)
 	}
 }

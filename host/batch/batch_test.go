@@ -23,7 +23,10 @@ func open(t *testing.T) *bolt.DB {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { db.Close() })
-	if err := db.Update(func(tx *bolt.Tx) error { _, err := tx.CreateBucket(counter); return err }); err != nil {
+	if err := db.Update(func(tx *bolt.Tx) error {
+		_, err := tx.CreateBucket(counter)
+		return err
+	}); err != nil {
 		t.Fatal(err)
 	}
 	return db
@@ -43,7 +46,10 @@ func add(fail error) func(*bolt.Tx) error {
 
 func count(t *testing.T, db *bolt.DB) (n uint64) {
 	t.Helper()
-	if err := db.View(func(tx *bolt.Tx) error { n = binary.BigEndian.Uint64(tx.Bucket(counter).Get(counter)); return nil }); err != nil {
+	if err := db.View(func(tx *bolt.Tx) error {
+		n = binary.BigEndian.Uint64(tx.Bucket(counter).Get(counter))
+		return nil
+	}); err != nil {
 		t.Fatal(err)
 	}
 	return n
@@ -68,7 +74,9 @@ func TestEachOnce(t *testing.T) {
 		})
 	}
 	running.Go(func() {
-		if err := w.Do(func(*bolt.Tx) error { panic("at the wheel") }); err == nil || !strings.Contains(err.Error(), "at the wheel") {
+		if err := w.Do(func(*bolt.Tx) error {
+			panic("at the wheel")
+		}); err == nil || !strings.Contains(err.Error(), "at the wheel") {
 			t.Errorf("a change that panics: %v", err)
 		}
 	})

@@ -18,7 +18,8 @@ import (
 	"github.com/assaynet/assay/poc/delivery"
 )
 
-// Status says what a host does, why not, and until when. It is the same on the terminal, over HTTP and in --json.
+// Status says what a host does, why not, and until when. It is the same on the terminal, over HTTP
+// and in --json.
 type Status struct {
 	Participant string `json:"participant"`
 	Chain       string `json:"chain"`
@@ -28,7 +29,8 @@ type Status struct {
 	Reachable bool   `json:"reachable"`
 	Epoch     uint64 `json:"epoch"`
 	Phase     string `json:"phase"`
-	// Doing is this host's part in the phase; Reason says why it is not more; Until is a block, 0 if unknown.
+	// Doing is this host's part in the phase; Reason says why it is not more; Until is a block, 0
+	// if unknown.
 	Doing  string `json:"doing"`
 	Reason string `json:"reason,omitempty"`
 	Until  int64  `json:"until,omitempty"`
@@ -44,13 +46,15 @@ type Status struct {
 	Workers   []fleet.WorkerStatus `json:"workers"`
 	// LeftOut are logs of this epoch that this host does not commit to.
 	LeftOut []delivery.LeftOut `json:"left_out,omitempty"`
-	// Excess are logs of this epoch that are not committed as a whole, because the chain takes no more of a segment.
+	// Excess are logs of this epoch that are not committed as a whole, because the chain takes no
+	// more of a segment.
 	Excess []Excess `json:"excess,omitempty"`
 	// Faults are parts of this host that do not work; the rest does.
 	Faults []Fault `json:"faults,omitempty"`
 	// Disk is the room where this host writes.
 	Disk *Disk `json:"disk,omitempty"`
-	// NodeDisk says that the disk of this host's node is nearly full, and what helps, as the node told last.
+	// NodeDisk says that the disk of this host's node is nearly full, and what helps, as the node
+	// told last.
 	NodeDisk string `json:"node_disk,omitempty"`
 	// HotKey is what the key that signs for this host may spend, as of the last minute.
 	HotKey *HotKey `json:"hot_key,omitempty"`
@@ -98,7 +102,8 @@ type HotKey struct {
 	Known bool `json:"known"`
 	// Balance is what it holds itself, in acpc.
 	Balance ledger.Amount `json:"balance"`
-	// Granted says that the participant pays fees for it; Left is up to how much in acpc, nil without a bound.
+	// Granted says that the participant pays fees for it; Left is up to how much in acpc, nil
+	// without a bound.
 	Granted bool           `json:"granted"`
 	Left    *ledger.Amount `json:"left,omitempty"`
 	// Expires is when the grant ends (RFC 3339), empty for never.
@@ -109,17 +114,17 @@ type HotKey struct {
 
 // Progress is how far a phase is, in blocks.
 type Progress struct {
-	// From is the block before the first one of the phase, and To its last one at the latest; both are 0 where only
-	// the beacon decides.
+	// From is the block before the first one of the phase, and To its last one at the latest; both
+	// are 0 where only the beacon decides.
 	From int64 `json:"from,omitempty"`
 	To   int64 `json:"to,omitempty"`
-	// BlockMS is the time of a block in milliseconds, as this host saw the latest; 0 while it is not known, or no
-	// block comes.
+	// BlockMS is the time of a block in milliseconds, as this host saw the latest; 0 while it is
+	// not known, or no block comes.
 	BlockMS int64 `json:"block_ms,omitempty"`
 }
 
-// Board holds the status for those who ask while the host works. Safe for concurrent use; the zero value is
-// empty.
+// Board holds the status for those who ask while the host works. Safe for concurrent use; the zero
+// value is empty.
 type Board struct {
 	Logger *slog.Logger // optional
 
@@ -153,9 +158,11 @@ func (b *Board) Say(now sprintv1.QueryCurrentResponse, doing, reason string) {
 	b.Set(func(s *Status) {
 		if s.Epoch != now.Epoch.Number {
 			s.Leaves, s.Excess = nil, nil
-			s.Faults = slices.DeleteFunc(slices.Clone(s.Faults), func(f Fault) bool { return f.Epoch < now.Epoch.Number })
+			s.Faults = slices.DeleteFunc(slices.Clone(s.Faults),
+				func(f Fault) bool { return f.Epoch < now.Epoch.Number })
 		}
-		s.Epoch, s.Phase, s.Doing, s.Reason, s.Until = now.Epoch.Number, now.Epoch.Phase.Word(), doing, reason, now.Until
+		s.Epoch, s.Phase, s.Doing, s.Reason, s.Until = now.Epoch.Number, now.Epoch.Phase.Word(),
+			doing, reason, now.Until
 	})
 }
 
@@ -185,7 +192,8 @@ func (f Fault) same(g Fault) bool {
 
 // Fault names what does not work, in the log and the status.
 func (b *Board) Fault(f Fault) {
-	b.log().Error("part of this host's work failed; the rest goes on", "epoch", f.Epoch, "what", f.What, "node", f.Node, "segment", f.Segment, "err", f.Reason)
+	b.log().Error("part of this host's work failed; the rest goes on", "epoch", f.Epoch, "what",
+		f.What, "node", f.Node, "segment", f.Segment, "err", f.Reason)
 	b.Set(func(s *Status) {
 		list := slices.DeleteFunc(slices.Clone(s.Faults), f.same)
 		list = append(list, f)
@@ -196,7 +204,8 @@ func (b *Board) Fault(f Fault) {
 // Works takes a fault off the status.
 func (b *Board) Works(f Fault) {
 	if slices.ContainsFunc(b.Get().Faults, f.same) {
-		b.log().Info("works again", "epoch", f.Epoch, "what", f.What, "node", f.Node, "segment", f.Segment)
+		b.log().Info("works again", "epoch", f.Epoch, "what", f.What, "node", f.Node,
+			"segment", f.Segment)
 		b.Set(func(s *Status) { s.Faults = slices.DeleteFunc(slices.Clone(s.Faults), f.same) })
 	}
 }

@@ -145,7 +145,8 @@ func (b *Books) fulfil(epoch uint64) error {
 			ops = 0
 		}
 		if err := b.c.Ledger.Fulfil(p, ops, time.Now()); err != nil {
-			b.c.Logger.Error("leaves could not be credited", "node", p.Node, "epoch", p.Epoch, "err", err)
+			b.c.Logger.Error("leaves could not be credited", "node", p.Node, "epoch",
+				p.Epoch, "err", err)
 		}
 	}
 	return nil
@@ -168,15 +169,18 @@ func (b *Books) Promise(e sprintv1.Epoch, class transformer.Class, key leaflog.K
 	if !ok {
 		return
 	}
-	err := b.c.Ledger.Promise(ledger.Promise{Device: d, Source: source(key), Epoch: key.Epoch, Node: key.Node, Count: count, Ops: class.Ops(), Rate: b.c.Rate, Bound: uint64(OwnBound(e))})
+	err := b.c.Ledger.Promise(ledger.Promise{Device: d, Source: source(key), Epoch: key.Epoch,
+		Node: key.Node, Count: count, Ops: class.Ops(), Rate: b.c.Rate, Bound: uint64(OwnBound(e))})
 	if err != nil {
-		b.c.Logger.Error("what a machine is owed could not be written down; it is credited when the epoch is over", "node", key.Node, "epoch", key.Epoch, "err", err)
+		b.c.Logger.Error("what a machine is owed could not be written down; it is credited when "+
+			"the epoch is over", "node", key.Node, "epoch", key.Epoch, "err", err)
 	}
 }
 
 // OwnBound is the share of leaves that this host's own audit allows for.
 func OwnBound(e sprintv1.Epoch) audit.Q64 {
-	return audit.Upper(0, uint64(e.Params.Samples), audit.Rate{Num: uint64(e.Params.CreditEpsPpm), Den: 1_000_000})
+	return audit.Upper(0, uint64(e.Params.Samples),
+		audit.Rate{Num: uint64(e.Params.CreditEpsPpm), Den: 1_000_000})
 }
 
 // creditLeaves enters the leaves of the pool's machines that this host committed
@@ -185,13 +189,15 @@ func OwnBound(e sprintv1.Epoch) audit.Q64 {
 // node's to be forged.
 func (b *Books) creditLeaves(ctx context.Context, e sprintv1.Epoch, o sprintv1.Outcome) error {
 	forged := slices.Clone(o.Condemned)
-	if o.Forged != nil && (o.Result == sprintv1.ResultFraud || o.Result == sprintv1.ResultRejected) && !slices.Contains(forged, o.Forged.Node) {
+	if o.Forged != nil && (o.Result == sprintv1.ResultFraud ||
+		o.Result == sprintv1.ResultRejected) && !slices.Contains(forged, o.Forged.Node) {
 		forged = append(forged, o.Forged.Node)
 	}
 	for _, node := range forged {
 		b.Condemn(e.Number, node)
 		if !e.Void { // this host's own audit did not see it
-			b.Strike(leaflog.Key{Epoch: e.Number, Node: node}, fmt.Sprintf("the chain proved leaves of node %s in epoch %d to be forged", node, e.Number), false)
+			b.Strike(leaflog.Key{Epoch: e.Number, Node: node}, fmt.Sprintf("the chain proved "+
+				"leaves of node %s in epoch %d to be forged", node, e.Number), false)
 		}
 	}
 	bound := audit.Q64(o.Bound)
@@ -207,7 +213,8 @@ func (b *Books) creditLeaves(ctx context.Context, e sprintv1.Epoch, o sprintv1.O
 		return fmt.Errorf("asking for the commitments of epoch %d: %w", e.Number, err)
 	}
 	if o.Result != sprintv1.ResultCredited && len(commits) > 0 {
-		b.c.Logger.Warn("an epoch was not credited; its machines are paid for it", "epoch", e.Number, "reason", o.Reason)
+		b.c.Logger.Warn("an epoch was not credited; its machines are paid for it", "epoch",
+			e.Number, "reason", o.Reason)
 	}
 	var failed error
 	verified := map[string]uint64{}
@@ -217,12 +224,14 @@ func (b *Books) creditLeaves(ctx context.Context, e sprintv1.Epoch, o sprintv1.O
 			continue
 		}
 		ops := credit.Credited(c.Count, bound) * class.Ops()
-		_, err := b.c.Ledger.Credit(ledger.Entry{Device: d, Kind: ledger.Leaves, Order: e.Number, Ops: ops, Pay: ledger.Pay(ops, b.c.Rate), At: time.Now().UnixMilli(),
+		_, err := b.c.Ledger.Credit(ledger.Entry{Device: d, Kind: ledger.Leaves, Order: e.Number,
+			Ops: ops, Pay: ledger.Pay(ops, b.c.Rate), At: time.Now().UnixMilli(),
 			Source: source(leaflog.Key{Epoch: e.Number, Node: c.Node, Segment: c.Segment})})
 		switch {
 		case errors.Is(err, ledger.ErrBanned):
 		case errors.Is(err, ledger.ErrCorrupt): // that account is set aside; its promise stays
-			b.c.Logger.Error("leaves could not be credited", "node", c.Node, "epoch", e.Number, "err", err)
+			b.c.Logger.Error("leaves could not be credited", "node", c.Node, "epoch",
+				e.Number, "err", err)
 		default:
 			failed = errors.Join(failed, err) // the other machines do not wait for it
 		}
@@ -233,7 +242,8 @@ func (b *Books) creditLeaves(ctx context.Context, e sprintv1.Epoch, o sprintv1.O
 	}
 	for node, ops := range verified { // work in the Sprint keeps a place there
 		if err := b.c.Verified(b.c.Machines.Key(node), ops); err != nil {
-			b.c.Logger.Error("work in the Sprint could not be added to a machine's standing", "node", node, "err", err)
+			b.c.Logger.Error("work in the Sprint could not be added to a machine's standing",
+				"node", node, "err", err)
 		}
 	}
 	return nil
@@ -266,7 +276,8 @@ func (b *Books) Strike(key leaflog.Key, reason string, shown bool) {
 	if shown {
 		enter = b.c.Ledger.Forfeit
 	}
-	if _, err := enter(d, ledger.Leaves, fmt.Sprintf("epoch/%d", key.Epoch), reason, time.Now()); err != nil {
+	if _, err := enter(d, ledger.Leaves, fmt.Sprintf("epoch/%d", key.Epoch), reason,
+		time.Now()); err != nil {
 		b.c.Logger.Error("a strike could not be written down", "node", key.Node, "err", err)
 		return
 	}

@@ -16,7 +16,8 @@ import (
 func checkCommand(home *string) *cobra.Command {
 	repair, asJSON := false, false
 	cmd := &cobra.Command{
-		Use: "check", Short: "Look at all files of a host that does not run, and repair what does not open", Args: cobra.NoArgs,
+		Use: "check", Short: "Look at all files of a host that does not run, and repair what " +
+			"does not open", Args: cobra.NoArgs,
 		Long: `Look at all files of a host that does not run: checksums, counts, and whether the accounts of the ledger add up.
 --repair makes a new file of what can be read of one that does not open; the old one stays beside it. An account that is
 set aside, because its records are damaged or its sums do not add up, is made again from its entries and transfers.`,
@@ -47,7 +48,8 @@ set aside, because its records are damaged or its sums do not add up, is made ag
 					if !c.Sound {
 						state = "DAMAGED"
 					}
-					fmt.Fprintf(out, "%-9s %-8s %s (%d bytes): %s\n", c.What, state, c.Path, c.Bytes, c.Found)
+					fmt.Fprintf(out, "%-9s %-8s %s (%d bytes): %s\n", c.What, state,
+						c.Path, c.Bytes, c.Found)
 					if c.Next != "" {
 						fmt.Fprintf(out, "%-18s %s\n", "", c.Next)
 					}

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package cli is `assay host`: run the daemon, look at it, allow a machine, register the participant.
+// Package cli is `assay host`: run the daemon, look at it, allow a machine, register the
+// participant.
 package cli
 
 import (
@@ -35,22 +36,26 @@ import (
 // HostKeyFile is where a participant's host key lies below its home.
 const HostKeyFile = "config/host.key"
 
-// New returns the command. fast finds the engine that double-checks what workers find before the definition is asked;
-// tamper is nil but for adversaries, which a local
-// network asks for by name.
-func New(fast func(context.Context) work.Engine, tamper func(cheat string) (*host.Tamper, error)) *cobra.Command {
+// New returns the command. fast finds the engine that double-checks what workers find before the
+// definition is asked; tamper is nil but for adversaries, which a local network asks for by name.
+func New(fast func(context.Context) work.Engine,
+	tamper func(cheat string) (*host.Tamper, error)) *cobra.Command {
 	home, json := "", false
 	cmd := &cobra.Command{
 		Use:   "host",
 		Short: "Run a participant's host: workers, commitments, openings, verdicts",
 		Args:  cobra.NoArgs,
 	}
-	cmd.PersistentFlags().StringVar(&home, "home", defaultHome(), "the participant's `folder`, as made by: assay init participant")
-	cmd.Flags().BoolVar(&json, "json", false, "log as JSON, one document per line; the same as --log-format json")
+	cmd.PersistentFlags().StringVar(&home, "home", defaultHome(), "the participant's `folder`, "+
+		"as made by: assay init participant")
+	cmd.Flags().BoolVar(&json, "json", false, "log as JSON, one document per line; the same as "+
+		"--log-format json")
 	level := cmd.Flags().String("log", "info", "log level: debug, info, warn or error")
 	format := cmd.Flags().String("log-format", logs.Text, logs.Formats)
-	plain := cmd.Flags().Bool("plain", false, "print log lines on a terminal too, not the screen; elsewhere they are printed anyway")
-	offer := cmd.Flags().Bool("pool", false, "offer challenges to the machines of strangers, for pay; section [pool] of host.toml has the terms")
+	plain := cmd.Flags().Bool("plain", false, "print log lines on a terminal too, not the "+
+		"screen; elsewhere they are printed anyway")
+	offer := cmd.Flags().Bool("pool", false, "offer challenges to the machines of strangers, for "+
+		"pay; section [pool] of host.toml has the terms")
 	cheat := cmd.Flags().String("cheat", "none", "be an adversary (local networks and tests only)")
 	_ = cmd.Flags().MarkHidden("cheat")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
@@ -71,7 +76,8 @@ func New(fast func(context.Context) work.Engine, tamper func(cheat string) (*hos
 			return err
 		}
 		fleet.Threads()
-		o := host.Options{Home: home, HostKey: key, Stdin: cmd.InOrStdin(), Logger: logger, Engine: fast(cmd.Context()), Pool: *offer, Tamper: bend}
+		o := host.Options{Home: home, HostKey: key, Stdin: cmd.InOrStdin(), Logger: logger,
+			Engine: fast(cmd.Context()), Pool: *offer, Tamper: bend}
 		if d, ok := displayOf(cmd); ok && !*plain && !json {
 			return d.onScreen(cmd.Context(), c, o, cmd.ErrOrStderr(), to)
 		}
@@ -80,7 +86,8 @@ func New(fast func(context.Context) work.Engine, tamper func(cheat string) (*hos
 		}
 		return host.Run(cmd.Context(), c, o)
 	}
-	cmd.AddCommand(statusCommand(&home), allowCommand(&home), registerCommand(&home), urlCommand(&home), poolCommand(&home), paymentsCommand(&home), checkCommand(&home))
+	cmd.AddCommand(statusCommand(&home), allowCommand(&home), registerCommand(&home),
+		urlCommand(&home), poolCommand(&home), paymentsCommand(&home), checkCommand(&home))
 	return cmd
 }
 
@@ -103,13 +110,14 @@ func load(home string) (host.Config, ed25519.PrivateKey, error) {
 	return c, key, err
 }
 
-// Key reads the key of the host in a home, which `assay init participant` made: machines know the host by it, and the
-// chain has it. One that is gone is not made again.
+// Key reads the key of the host in a home, which `assay init participant` made: machines know the
+// host by it, and the chain has it. One that is gone is not made again.
 func Key(home string) (ed25519.PrivateKey, error) {
 	path := filepath.Join(home, HostKeyFile)
 	key, err := link.ReadKey(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("host: %s is missing, by which the chain and the machines know this host: put it back from a backup", path)
+		return nil, fmt.Errorf("host: %s is missing, by which the chain and the machines know "+
+			"this host: put it back from a backup", path)
 	}
 	return key, err
 }
@@ -117,7 +125,8 @@ func Key(home string) (ed25519.PrivateKey, error) {
 func statusCommand(home *string) *cobra.Command {
 	asJSON := false
 	cmd := &cobra.Command{
-		Use: "status", Short: "What the running host does, why not, and until when", Args: cobra.NoArgs,
+		Use: "status", Short: "What the running host does, why not, and until when",
+		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			at, err := statusAddress(*home)
 			if err != nil {
@@ -128,7 +137,8 @@ func statusCommand(home *string) *cobra.Command {
 				return err
 			}
 			if !asJSON {
-				_, err := fmt.Fprintln(cmd.OutOrStdout(), screen.Text(s, width(cmd.OutOrStdout()), time.Now()))
+				_, err := fmt.Fprintln(cmd.OutOrStdout(),
+					screen.Text(s, width(cmd.OutOrStdout()), time.Now()))
 				return err
 			}
 			return printJSON(cmd.OutOrStdout(), s)
@@ -152,7 +162,8 @@ func width(w io.Writer) int {
 func statusAddress(home string) (string, error) {
 	c, err := host.Load(home)
 	if err == nil && c.Status == "" {
-		err = fmt.Errorf("this host serves no status: set status in %s, for example status = \"127.0.0.1:4711\"", host.ConfigPath(home))
+		err = fmt.Errorf("this host serves no status: set status in %s, for example status = "+
+			"\"127.0.0.1:4711\"", host.ConfigPath(home))
 	}
 	return c.Status, err
 }
@@ -162,7 +173,8 @@ func Fetch(ctx context.Context, address string) (host.Status, error) {
 	return fetch[host.Status](ctx, address, "/status")
 }
 
-// private asks a host of this machine, or of its owner's network: a proxy for the web is not for it.
+// private asks a host of this machine, or of its owner's network: a proxy for the web is not for
+// it.
 var private = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 
 func fetch[T any](ctx context.Context, address, path string) (v T, err error) {
@@ -176,7 +188,8 @@ func fetch[T any](ctx context.Context, address, path string) (v T, err error) {
 	return v, nil
 }
 
-// send asks a running host, and returns its answer. What the host refuses it says in a sentence, which is the error.
+// send asks a running host, and returns its answer. What the host refuses it says in a sentence,
+// which is the error.
 func send(ctx context.Context, method, address, path string) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
@@ -192,7 +205,8 @@ func send(ctx context.Context, method, address, path string) ([]byte, error) {
 	defer res.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(res.Body, 4<<20))
 	if err != nil {
-		return nil, fmt.Errorf("the answer of the host at %s broke off: %w; ask again", address, err)
+		return nil, fmt.Errorf("the answer of the host at %s broke off: %w; ask again",
+			address, err)
 	}
 	said := string(bytes.TrimSpace(body[:min(len(body), 1<<10)]))
 	switch res.StatusCode {
@@ -203,7 +217,8 @@ func send(ctx context.Context, method, address, path string) ([]byte, error) {
 	case http.StatusInternalServerError:
 		return nil, fmt.Errorf("the host at %s failed at it: %s; see its log", address, said)
 	}
-	return nil, fmt.Errorf("what answers at %s is not this program's host (it says %s): check status in host.toml", address, res.Status)
+	return nil, fmt.Errorf("what answers at %s is not this program's host (it says %s): check "+
+		"status in host.toml", address, res.Status)
 }
 
 // printJSON prints a document for programs.
@@ -215,7 +230,8 @@ func printJSON(out io.Writer, v any) error {
 
 func allowCommand(home *string) *cobra.Command {
 	return &cobra.Command{
-		Use: "allow KEY [NODE]", Short: "Let a machine work for this host; it acts at once", Args: cobra.RangeArgs(1, 2),
+		Use: "allow KEY [NODE]", Short: "Let a machine work for this host; it acts at once",
+		Args: cobra.RangeArgs(1, 2),
 		Long: `Let a machine work for this host. KEY is what "assay-worker id" prints on that machine; NODE is the id its leaves
 carry, w1, w2, ... by default. A new node is registered on chain when its machine connects and counts from the next
 epoch on.`,
@@ -231,7 +247,9 @@ epoch on.`,
 			if len(args) == 2 {
 				node = args[1]
 				if old, taken := c.Workers[node]; taken && old != args[0] {
-					return fmt.Errorf("node %s belongs to the machine with key %s; choose another id, or remove that line from %s", node, old, host.ConfigPath(*home))
+					return fmt.Errorf("node %s belongs to the machine with key %s; choose "+
+						"another id, or remove that line from %s", node, old,
+						host.ConfigPath(*home))
 				}
 			}
 			for i := 1; node == ""; i++ {
@@ -268,17 +286,20 @@ func URL(c host.Config, key ed25519.PrivateKey) string {
 	at := c.Advertise
 	if at == "" {
 		at = c.Listen
-		if name, port, err := net.SplitHostPort(at); err == nil && (name == "" || net.ParseIP(name).IsUnspecified()) {
+		if name, port, err := net.SplitHostPort(at); err == nil &&
+			(name == "" || net.ParseIP(name).IsUnspecified()) {
 			at = net.JoinHostPort("127.0.0.1", port)
 		}
 	}
-	return link.Address{HostPort: at, Fingerprint: link.FingerprintOf(key.Public().(ed25519.PublicKey))}.String()
+	return link.Address{HostPort: at,
+		Fingerprint: link.FingerprintOf(key.Public().(ed25519.PublicKey))}.String()
 }
 
 func poolCommand(home *string) *cobra.Command {
 	asJSON := false
 	cmd := &cobra.Command{
-		Use: "pool", Short: "What the running host owes the machines of its pool, and what it has paid", Args: cobra.NoArgs,
+		Use: "pool", Short: "What the running host owes the machines of its pool, and what it " +
+			"has paid", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			at, err := statusAddress(*home)
 			if err != nil {
@@ -310,7 +331,8 @@ func poolCommand(home *string) *cobra.Command {
 // earned and not paid yet, and locked the part of it that fraud would lose.
 func poolTable(out io.Writer, list []host.PoolAccount) {
 	t := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "node\tpaid to\tcredits\testimated\tpending\tof it locked\tsettled\tforfeited\tstrikes\tkey")
+	fmt.Fprintln(t, "node\tpaid to\tcredits\testimated\tpending\tof it "+
+		"locked\tsettled\tforfeited\tstrikes\tkey")
 	unpaid := false
 	for _, a := range list {
 		strikes := fmt.Sprint(a.Strikes)
@@ -318,8 +340,11 @@ func poolTable(out io.Writer, list []host.PoolAccount) {
 			strikes += ", banned"
 		}
 		unpaid = unpaid || a.Payout == ""
-		fmt.Fprintf(t, "%s\t%s\t%d\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", a.Node, cmp.Or(a.Payout, "-"), a.Entries,
-			screen.Coins(string(a.Estimated)), screen.Coins(a.Pending.String()), screen.Coins(a.Locked.String()), screen.Coins(a.Settled.String()), screen.Coins(a.Forfeited.String()), strikes, a.Device)
+		fmt.Fprintf(t, "%s\t%s\t%d\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", a.Node,
+			cmp.Or(a.Payout, "-"), a.Entries,
+			screen.Coins(string(a.Estimated)), screen.Coins(a.Pending.String()),
+			screen.Coins(a.Locked.String()), screen.Coins(a.Settled.String()),
+			screen.Coins(a.Forfeited.String()), strikes, a.Device)
 	}
 	_ = t.Flush()
 	for _, a := range list {
@@ -331,7 +356,8 @@ func poolTable(out io.Writer, list []host.PoolAccount) {
 		fmt.Fprintln(out, "no machine has registered yet")
 	}
 	if unpaid {
-		fmt.Fprintln(out, "-: the machine names no account; its owner starts it with --payout cpc1... and is paid what is pending")
+		fmt.Fprintln(out, "-: the machine names no account; its owner starts it with --payout "+
+			"cpc1... and is paid what is pending")
 	}
 	fmt.Fprintln(out, "--json has every digit")
 }

@@ -27,8 +27,11 @@ func amount(t *testing.T, s string) ledger.Amount {
 // The words are those of a machine's own screen, and no amount looks like nothing.
 func TestPoolTable(t *testing.T) {
 	list := []host.PoolAccount{
-		{Node: "m-1", Estimated: "7", Pending: amount(t, "5164874553679"), Account: ledger.Account{Payout: "cpc1q", Entries: 3, Locked: amount(t, "4164874553678"), Settled: amount(t, "1000000000000000000")}},
-		{Node: "m-2", Estimated: "0", Account: ledger.Account{Strikes: 3, Banned: true, Reason: "forged", Forfeited: amount(t, "1999")}},
+		{Node: "m-1", Estimated: "7", Pending: amount(t, "5164874553679"),
+			Account: ledger.Account{Payout: "cpc1q", Entries: 3, Locked: amount(t, "4164874553678"),
+				Settled: amount(t, "1000000000000000000")}},
+		{Node: "m-2", Estimated: "0", Account: ledger.Account{Strikes: 3, Banned: true,
+			Reason: "forged", Forfeited: amount(t, "1999")}},
 	}
 	var out bytes.Buffer
 	poolTable(&out, list)
@@ -54,7 +57,8 @@ func TestHelp(t *testing.T) {
 	if err := cmd.Execute(); err != nil {
 		t.Fatal(err)
 	}
-	if help := out.String(); !strings.Contains(help, "--home folder") || !strings.Contains(help, "as made by: assay init participant") {
+	if help := out.String(); !strings.Contains(help, "--home folder") ||
+		!strings.Contains(help, "as made by: assay init participant") {
 		t.Error(help)
 	}
 }
@@ -62,7 +66,9 @@ func TestHelp(t *testing.T) {
 // A host whose key is gone makes no other one: it names the file, and how to go on.
 func TestAHostKeyThatVanishedIsNotMadeAgain(t *testing.T) {
 	home := t.TempDir()
-	if _, err := Key(home); err == nil || !strings.Contains(err.Error(), filepath.Join(home, HostKeyFile)) || !strings.Contains(err.Error(), "put it back from a backup") {
+	if _, err := Key(home); err == nil ||
+		!strings.Contains(err.Error(), filepath.Join(home, HostKeyFile)) ||
+		!strings.Contains(err.Error(), "put it back from a backup") {
 		t.Errorf("%v", err)
 	}
 	if _, err := os.Stat(filepath.Join(home, HostKeyFile)); err == nil {

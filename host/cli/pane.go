@@ -63,7 +63,8 @@ func (k *keeper) Enabled(ctx context.Context, level slog.Level) bool {
 // Handle is of [slog.Handler].
 func (k *keeper) Handle(ctx context.Context, r slog.Record) error {
 	if r.Level >= slog.LevelWarn {
-		text := fmt.Sprintf("%s %s %s%s", r.Time.UTC().Format("15:04:05 UTC"), r.Level, r.Message, k.attrs)
+		text := fmt.Sprintf("%s %s %s%s", r.Time.UTC().Format("15:04:05 UTC"),
+			r.Level, r.Message, k.attrs)
 		r.Attrs(func(a slog.Attr) bool {
 			text += attr(a)
 			return true

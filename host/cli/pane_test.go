@@ -15,11 +15,14 @@ import (
 	"github.com/assaynet/assay/internal/logfile"
 )
 
-// The screen has the last warnings and errors whatever the log's level is, and the log has what its level asks for.
+// The screen has the last warnings and errors whatever the log's level is, and the log has what its
+// level asks for.
 func TestPane(t *testing.T) {
-	for level, inLog := range map[slog.Level]int{slog.LevelDebug: 20, slog.LevelInfo: 19, slog.LevelError: 9} {
+	for level, inLog := range map[slog.Level]int{slog.LevelDebug: 20, slog.LevelInfo: 19,
+		slog.LevelError: 9} {
 		p, log := new(pane), new(bytes.Buffer)
-		l := slog.New(p.handler(slog.NewTextHandler(log, &slog.HandlerOptions{Level: level}))).With("node", "w1")
+		l := slog.New(p.handler(slog.NewTextHandler(log,
+			&slog.HandlerOptions{Level: level}))).With("node", "w1")
 		l.Debug("a detail")
 		l.Info("news")
 		for i := range 9 {
@@ -27,7 +30,9 @@ func TestPane(t *testing.T) {
 			l.Error("it failed", "number", i)
 		}
 		lines := p.lines()
-		if len(lines) != paneLines || !strings.HasSuffix(lines[paneLines-1], " ERROR it failed; node w1; number 8") || !strings.HasSuffix(lines[paneLines-2], " WARN it waits; node w1; reason 8") {
+		if len(lines) != paneLines ||
+			!strings.HasSuffix(lines[paneLines-1], " ERROR it failed; node w1; number 8") ||
+			!strings.HasSuffix(lines[paneLines-2], " WARN it waits; node w1; reason 8") {
 			t.Errorf("%q", lines)
 		}
 		if n := strings.Count(log.String(), "\n"); n != inLog {
@@ -49,7 +54,8 @@ func TestALogThatFailsIsSaid(t *testing.T) {
 		t.Fatal(err)
 	}
 	l.Info("lost")
-	if lines := p.lines(); len(lines) != 1 || !strings.Contains(lines[0], "the log is not written") || !strings.Contains(lines[0], path) {
+	if lines := p.lines(); len(lines) != 1 ||
+		!strings.Contains(lines[0], "the log is not written") || !strings.Contains(lines[0], path) {
 		t.Errorf("%q", lines)
 	}
 	if err := os.Remove(path); err != nil {

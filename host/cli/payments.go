@@ -24,7 +24,8 @@ import (
 func paymentsCommand(home *string) *cobra.Command {
 	asJSON := false
 	cmd := &cobra.Command{
-		Use: "payments", Short: "What the running host has paid, what is next, and what stops it", Args: cobra.NoArgs,
+		Use: "payments", Short: "What the running host has paid, what is next, and what stops it",
+		Args: cobra.NoArgs,
 		Long: `What the running host has paid, what is next, and what stops it. The chain is the truth about what was paid: where
 the ledger does not know of a transaction of the paying account, because it was put back from a backup or because
 something else used that account, nothing more is paid, and this shows what the blocks hold. "resolve" enters it.`,
@@ -56,7 +57,8 @@ func payments(ctx context.Context, home string) (p host.Payments, at string, err
 func resolveCommand(home *string) *cobra.Command {
 	yes, paid, unpaid := false, false, false
 	cmd := &cobra.Command{
-		Use: "resolve", Short: "Bring a ledger that is stopped in step with the chain", Args: cobra.NoArgs,
+		Use: "resolve", Short: "Bring a ledger that is stopped in step with the chain",
+		Args: cobra.NoArgs,
 		Long: `Bring a ledger that is stopped in step with the chain. Settlements of this ledger that the blocks hold count as paid,
 also for what its machines are credited later; other transactions of the account are passed over. Of a settlement that waits for blocks which no node has any longer, --paid
 or --unpaid says what became of its transaction: paid counts, unpaid is due again.`,
@@ -68,9 +70,11 @@ or --unpaid says what became of its transaction: paid counts, unpaid is due agai
 			plan := p.Status.Plan
 			switch {
 			case plan == nil:
-				return fmt.Errorf("there is nothing to resolve: payment is %s; %s", p.Status.Doing, cmp.Or(p.Status.Reason, "ledger and chain agree"))
+				return fmt.Errorf("there is nothing to resolve: payment is %s; %s", p.Status.Doing,
+					cmp.Or(p.Status.Reason, "ledger and chain agree"))
 			case !plan.Ready:
-				return fmt.Errorf("the blocks are still being read, up to %d of %d; ask again in a moment", plan.Read, plan.To)
+				return fmt.Errorf("the blocks are still being read, up to %d of %d; ask again in "+
+					"a moment", plan.Read, plan.To)
 			}
 			planTable(cmd.OutOrStdout(), plan)
 			became := ""
@@ -80,21 +84,27 @@ or --unpaid says what became of its transaction: paid counts, unpaid is due agai
 			case unpaid:
 				became = settle.Unpaid
 			case plan.Open != 0:
-				return fmt.Errorf("nothing is changed; say --%s or --%s", settle.Paid, settle.Unpaid)
+				return fmt.Errorf("nothing is changed; say --%s or --%s",
+					settle.Paid, settle.Unpaid)
 			}
 			if !yes && !confirmed(cmd.InOrStdin(), cmd.OutOrStdout()) {
 				return errors.New("nothing is changed; say yes, or give --yes")
 			}
-			if _, err := send(cmd.Context(), http.MethodPost, at, "/payments/resolve?plan="+url.QueryEscape(plan.Digest)+"&became="+became); err != nil {
+			if _, err := send(cmd.Context(), http.MethodPost, at,
+				"/payments/resolve?plan="+url.QueryEscape(plan.Digest)+"&became="+
+					became); err != nil {
 				return err
 			}
-			fmt.Fprintln(cmd.OutOrStdout(), "agreed; the next block brings the ledger in step, and payment goes on")
+			fmt.Fprintln(cmd.OutOrStdout(), "agreed; the next block brings the ledger in step, "+
+				"and payment goes on")
 			return nil
 		},
 	}
 	cmd.Flags().BoolVar(&yes, "yes", false, "do not ask")
-	cmd.Flags().BoolVar(&paid, settle.Paid, false, "the open settlement's transaction is in a block, and paid")
-	cmd.Flags().BoolVar(&unpaid, settle.Unpaid, false, "the open settlement's transaction is in no block, or failed there")
+	cmd.Flags().BoolVar(&paid, settle.Paid, false, "the open settlement's transaction is in a "+
+		"block, and paid")
+	cmd.Flags().BoolVar(&unpaid, settle.Unpaid, false, "the open settlement's transaction is in "+
+		"no block, or failed there")
 	cmd.MarkFlagsMutuallyExclusive(settle.Paid, settle.Unpaid)
 	return cmd
 }
@@ -122,7 +132,8 @@ func paymentsTable(out io.Writer, p host.Payments) {
 		fmt.Fprintf(out, "\nnext to be paid (%d at most are shown)\n", len(p.Waiting))
 		t := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 		for _, w := range p.Waiting {
-			fmt.Fprintf(t, "  %s\t%s\t%.12s...\n", screen.Coins(w.Amount.String()), w.Payout, w.Device)
+			fmt.Fprintf(t, "  %s\t%s\t%.12s...\n", screen.Coins(w.Amount.String()),
+				w.Payout, w.Device)
 		}
 		_ = t.Flush()
 	}
@@ -137,12 +148,14 @@ func paymentsTable(out io.Writer, p host.Payments) {
 			case s.Height > 0:
 				state = fmt.Sprintf("block %d", s.Height)
 			}
-			fmt.Fprintf(t, "  %d\t%d machines\t%s\t%.16s...\n", s.Number, len(s.Payments), state, s.Hash)
+			fmt.Fprintf(t, "  %d\t%d machines\t%s\t%.16s...\n", s.Number,
+				len(s.Payments), state, s.Hash)
 		}
 		_ = t.Flush()
 	}
 	for key, why := range p.Aside {
-		fmt.Fprintf(out, "\nset aside: %s: %s; stop the host and run: assay host check --repair\n", key, why)
+		fmt.Fprintf(out, "\nset aside: %s: %s; stop the host and run: assay host check --repair\n",
+			key, why)
 	}
 	if st.Plan != nil {
 		fmt.Fprintln(out)
@@ -152,10 +165,14 @@ func paymentsTable(out io.Writer, p host.Payments) {
 
 func planTable(out io.Writer, p *settle.Plan) {
 	if p.Open != 0 {
-		fmt.Fprintf(out, "%s.\nElse look transaction %s up where those blocks are still known, and say what became of it:\n  assay host payments resolve --%s     it is in a block: its machines are paid\n  assay host payments resolve --%s   it is in none, or failed: they are due again\n", p.Why, p.Hash, settle.Paid, settle.Unpaid)
+		fmt.Fprintf(out, "%s.\nElse look transaction %s up where those blocks are still known, "+
+			"and say what became of it:\n  assay host payments resolve --%s     it is in a "+
+			"block: its machines are paid\n  assay host payments resolve --%s   it is in none, "+
+			"or failed: they are due again\n", p.Why, p.Hash, settle.Paid, settle.Unpaid)
 		return
 	}
-	fmt.Fprintf(out, "%s.\nThe ledger wants transaction %d of the account next, the chain %d.\n", p.Why, p.Expected, p.Sequence)
+	fmt.Fprintf(out, "%s.\nThe ledger wants transaction %d of the account next, the chain %d.\n",
+		p.Why, p.Expected, p.Sequence)
 	if !p.Ready {
 		fmt.Fprintf(out, "Blocks are being read: %d of %d.\n", p.Read-p.From+1, p.To-p.From+1)
 		return
@@ -164,13 +181,15 @@ func planTable(out io.Writer, p *settle.Plan) {
 	for _, f := range p.Found {
 		what := f.Note
 		if f.Number > 0 {
-			what = fmt.Sprintf("settlement %d of this ledger: %d machines are paid by it", f.Number, len(f.To))
+			what = fmt.Sprintf("settlement %d of this ledger: %d machines are paid by it",
+				f.Number, len(f.To))
 		}
 		fmt.Fprintf(t, "  transaction %d\tblock %d\t%s\n", f.Sequence, f.Height, what)
 	}
 	_ = t.Flush()
 	if p.Missing != "" {
-		fmt.Fprintf(out, "Not all is known: %s. What is not found is passed over, and what it paid may be paid again.\n", p.Missing)
+		fmt.Fprintf(out, "Not all is known: %s. What is not found is passed over, and what it "+
+			"paid may be paid again.\n", p.Missing)
 	}
 	fmt.Fprintln(out, "To enter this and go on paying: assay host payments resolve")
 }

@@ -20,7 +20,8 @@ func registerCommand(home *string) *cobra.Command {
 	r := host.Registration{}
 	var limit time.Duration
 	cmd := &cobra.Command{
-		Use: "register", Short: "Register the participant on chain and grant its hot key the protocol messages", Args: cobra.NoArgs,
+		Use: "register", Short: "Register the participant on chain and grant its hot key the " +
+			"protocol messages", Args: cobra.NoArgs,
 		Long: `Register the participant on chain, with the keys of its own running node and of this host, and grant the hot
 key the protocol messages. The operator's account needs a balance for the fee and for the
 deposit that a registration locks; see assay query registry params.
@@ -34,7 +35,8 @@ It waits, and says for what, until the node runs and has the whole chain, and th
 			ctx := cmd.Context()
 			if limit > 0 {
 				var cancel context.CancelFunc
-				ctx, cancel = context.WithTimeoutCause(ctx, limit, fmt.Errorf("--timeout %s is over", limit))
+				ctx, cancel = context.WithTimeoutCause(ctx, limit,
+					fmt.Errorf("--timeout %s is over", limit))
 				defer cancel()
 			}
 			line := newLine(cmd.ErrOrStderr())
@@ -46,19 +48,24 @@ It waits, and says for what, until the node runs and has the whole chain, and th
 			err = host.Register(ctx, c, r)
 			line.end()
 			if cmd.Context().Err() != nil {
-				return fmt.Errorf("stopped: %s is not registered, and nothing is lost; the same command goes on", c.Participant)
+				return fmt.Errorf("stopped: %s is not registered, and nothing is lost; the same "+
+					"command goes on", c.Participant)
 			}
 			if err != nil {
 				return err
 			}
-			fmt.Fprintf(cmd.OutOrStdout(), "%s is registered and takes part from the next epoch on; its deposit comes back after assay tx registry leave\n", c.Participant)
+			fmt.Fprintf(cmd.OutOrStdout(), "%s is registered and takes part from the next epoch "+
+				"on; its deposit comes back after assay tx registry leave\n", c.Participant)
 			return nil
 		},
 	}
-	cmd.Flags().StringVar(&r.Operator, "from", "operator", "the participant's own key in the keyring")
+	cmd.Flags().StringVar(&r.Operator, "from", "operator", "the participant's own key in the "+
+		"keyring")
 	cmd.Flags().StringVar(&r.Moniker, "moniker", "", "a name for people")
-	cmd.Flags().StringVar(&r.Fees, "fees", "", "fee of the transaction, such as 0.01cpc; by default at the node's price")
-	cmd.Flags().DurationVar(&limit, "timeout", 0, "give up waiting after this time, such as 10m; 0: never")
+	cmd.Flags().StringVar(&r.Fees, "fees", "", "fee of the transaction, such as 0.01cpc; by "+
+		"default at the node's price")
+	cmd.Flags().DurationVar(&limit, "timeout", 0, "give up waiting after this time, such as 10m; "+
+		"0: never")
 	_ = cmd.MarkFlagRequired("moniker")
 	return cmd
 }
@@ -85,7 +92,8 @@ func (l *line) show(text string) {
 		return
 	}
 	if f, ok := l.w.(*os.File); ok { // a line that wraps is not written over
-		if width, _, err := term.GetSize(int(f.Fd())); err == nil && len(text) >= width && width > 2 {
+		if width, _, err := term.GetSize(int(f.Fd())); err == nil &&
+			len(text) >= width && width > 2 {
 			text = text[:width-2] + "…"
 		}
 	}

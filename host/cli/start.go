@@ -45,9 +45,10 @@ func displayOf(cmd *cobra.Command) (d display, ok bool) {
 	return d, reads && shows
 }
 
-// onScreen runs a host with its picture on the terminal, until it ends or the operator stops it. Its log goes to a
-// file of the home, unless standard error leads elsewhere already.
-func (d display) onScreen(ctx context.Context, c host.Config, o host.Options, stderr io.Writer, logger func(io.Writer) (*slog.Logger, error)) error {
+// onScreen runs a host with its picture on the terminal, until it ends or the operator stops it.
+// Its log goes to a file of the home, unless standard error leads elsewhere already.
+func (d display) onScreen(ctx context.Context, c host.Config, o host.Options, stderr io.Writer,
+	logger func(io.Writer) (*slog.Logger, error)) error {
 	p := new(pane)
 	to := stderr
 	if d.log {
@@ -83,5 +84,7 @@ func (d display) onScreen(ctx context.Context, c host.Config, o host.Options, st
 
 // kept says what a host that has stopped leaves, and how it goes on.
 func kept(home string) string {
-	return fmt.Sprintf("leaves, accounts, verdicts and evidence are kept in %s, and assay host --home %s goes on with them; until then its duties are not done, and machines wait", home, home)
+	return fmt.Sprintf("leaves, accounts, verdicts and evidence are kept in %s, and assay host "+
+		"--home %s goes on with them; until then its duties are not done, and machines wait",
+		home, home)
 }

@@ -18,8 +18,11 @@ import (
 
 // `assay host status` is text of 80 columns for people, and with --json all of it for programs.
 func TestStatus(t *testing.T) {
-	want := host.Status{Participant: "cpc1participant", Chain: "chain", WorkersURL: "assay://192.0.2.7:1#00", Height: 12, Reachable: true, Phase: "compute", Doing: "computing",
-		Reason: strings.Repeat("a long reason ", 20), Queue: []string{"ready/1"}, Workers: []fleet.WorkerStatus{{Node: "w1", State: "away", Reason: "not connected"}}}
+	want := host.Status{Participant: "cpc1participant", Chain: "chain",
+		WorkersURL: "assay://192.0.2.7:1#00", Height: 12, Reachable: true, Phase: "compute",
+		Doing:  "computing",
+		Reason: strings.Repeat("a long reason ", 20), Queue: []string{"ready/1"},
+		Workers: []fleet.WorkerStatus{{Node: "w1", State: "away", Reason: "not connected"}}}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path != "/status" {
 			http.NotFound(w, r)
@@ -29,7 +32,9 @@ func TestStatus(t *testing.T) {
 	}))
 	defer server.Close()
 	home := t.TempDir()
-	c := host.Config{Chain: "chain", Participant: "cpc1participant", GRPC: "127.0.0.1:9090", Key: "hot", KeyringBackend: "test", Listen: "127.0.0.1:0", Status: strings.TrimPrefix(server.URL, "http://")}
+	c := host.Config{Chain: "chain", Participant: "cpc1participant", GRPC: "127.0.0.1:9090",
+		Key: "hot", KeyringBackend: "test", Listen: "127.0.0.1:0",
+		Status: strings.TrimPrefix(server.URL, "http://")}
 	if err := c.Save(home); err != nil {
 		t.Fatal(err)
 	}
@@ -45,7 +50,8 @@ func TestStatus(t *testing.T) {
 		return out.String()
 	}
 	text := run()
-	for _, has := range []string{"computing: a long reason", "ready/1", "w1", "not connected", "0 of 1 connected"} {
+	for _, has := range []string{"computing: a long reason", "ready/1", "w1", "not connected",
+		"0 of 1 connected"} {
 		if !strings.Contains(text, has) {
 			t.Errorf("%q is missing in\n%s", has, text)
 		}
@@ -64,16 +70,20 @@ func TestStatus(t *testing.T) {
 	}
 }
 
-// What a host refuses is said in its own sentence; what is no refusal names who failed, and where to look.
+// What a host refuses is said in its own sentence; what is no refusal names who failed, and where
+// to look.
 func TestARefusalIsASentence(t *testing.T) {
 	answers := map[string]struct {
 		code int
 		body string
 		want string
 	}{
-		"refused":     {http.StatusConflict, "this host has no pool: start it with assay host --pool\n", "this host has no pool: start it with assay host --pool"},
-		"failed":      {http.StatusInternalServerError, "ledger: disk full\n", "failed at it: ledger: disk full; see its log"},
-		"another":     {http.StatusNotFound, "<html>", "is not this program's host (it says 404 Not Found): check status in host.toml"},
+		"refused": {http.StatusConflict, "this host has no pool: start it with assay host " +
+			"--pool\n", "this host has no pool: start it with assay host --pool"},
+		"failed": {http.StatusInternalServerError, "ledger: disk full\n", "failed at it: ledger: " +
+			"disk full; see its log"},
+		"another": {http.StatusNotFound, "<html>", "is not this program's host (it says 404 " +
+			"Not Found): check status in host.toml"},
 		"no document": {http.StatusOK, "<html>", "status of the host at"},
 	}
 	server := httptest.NewServer(nil)
@@ -84,15 +94,19 @@ func TestARefusalIsASentence(t *testing.T) {
 			_, _ = w.Write([]byte(a.body))
 		})
 		home := t.TempDir()
-		c := host.Config{Chain: "chain", Participant: "cpc1participant", GRPC: "127.0.0.1:9090", Key: "hot", KeyringBackend: "test", Listen: "127.0.0.1:0", Status: strings.TrimPrefix(server.URL, "http://")}
+		c := host.Config{Chain: "chain", Participant: "cpc1participant", GRPC: "127.0.0.1:9090",
+			Key: "hot", KeyringBackend: "test", Listen: "127.0.0.1:0",
+			Status: strings.TrimPrefix(server.URL, "http://")}
 		if err := c.Save(home); err != nil {
 			t.Fatal(err)
 		}
-		for _, args := range [][]string{{"payments"}, {"payments", "resolve"}, {"pool"}, {"status"}} {
+		for _, args := range [][]string{{"payments"}, {"payments", "resolve"},
+			{"pool"}, {"status"}} {
 			cmd := New(nil, nil)
 			cmd.SetArgs(append(args, "--home", home))
 			cmd.SilenceErrors, cmd.SilenceUsage = true, true
-			if err := cmd.Execute(); err == nil || !strings.Contains(err.Error(), a.want) || strings.Contains(err.Error(), "\n") {
+			if err := cmd.Execute(); err == nil || !strings.Contains(err.Error(), a.want) ||
+				strings.Contains(err.Error(), "\n") {
 				t.Errorf("%s, %v: %v; want %q", name, args, err, a.want)
 			}
 		}

@@ -15,10 +15,13 @@ import (
 // Holds spec H-3.
 func TestPropertyGrantsSumUpToTheBound(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		most, unit := rapid.Uint64Range(1, 1<<20).Draw(t, "most"), rapid.SampledFrom([]uint64{32, 1024, 1 << 19}).Draw(t, "unit")
+		most, unit := rapid.Uint64Range(1, 1<<20).Draw(t, "most"),
+			rapid.SampledFrom([]uint64{32, 1024, 1 << 19}).Draw(t, "unit")
 		a := newAllowance(most, unit)
 		logs := map[string]uint64{} // what is on disk
-		node := rapid.Custom(func(t *rapid.T) string { return fmt.Sprint("n", rapid.IntRange(0, 4).Draw(t, "node")) })
+		node := rapid.Custom(func(t *rapid.T) string {
+			return fmt.Sprint("n", rapid.IntRange(0, 4).Draw(t, "node"))
+		})
 		ceiling := most
 		check := func() {
 			t.Helper()
@@ -32,10 +35,12 @@ func TestPropertyGrantsSumUpToTheBound(t *testing.T) {
 				}
 			}
 			if sum != a.given || sum > ceiling || here != a.here {
-				t.Fatalf("%d granted, %d counted, of %d, to %d nodes, of which %d are counted", sum, a.given, ceiling, here, a.here)
+				t.Fatalf("%d granted, %d counted, of %d, to %d nodes, of which %d are counted", sum,
+					a.given, ceiling, here, a.here)
 			}
 			for name, g := range a.nodes { // nobody starves
-				if g.here && g.stop == g.stored && a.given < most && a.grow(name, g.stored) == g.stored {
+				if g.here && g.stop == g.stored && a.given < most &&
+					a.grow(name, g.stored) == g.stored {
 					t.Fatalf("%s gets nothing of the %d that are left", name, most-a.given)
 				}
 			}
@@ -51,7 +56,8 @@ func TestPropertyGrantsSumUpToTheBound(t *testing.T) {
 		for range rapid.IntRange(1, 80).Draw(t, "steps") {
 			name := node.Draw(t, "of")
 			g := a.nodes[name]
-			switch rapid.SampledFrom([]string{"come", "store", "store", "store", "go", "restart"}).Draw(t, "step") {
+			switch rapid.SampledFrom([]string{"come", "store", "store", "store", "go",
+				"restart"}).Draw(t, "step") {
 			case "come":
 				a.arrive(name, logs[name])
 			case "store":

@@ -47,8 +47,9 @@ type conn struct {
 	key    ed25519.PublicKey
 	socket *link.Socket
 	hello  *workerv1.Hello
-	wake   chan struct{}   // capacity 1
-	before <-chan struct{} // closed when the connection before this one stores no more; nil where none did
+	wake   chan struct{} // capacity 1
+	// closed when the connection before this one stores no more; nil where none did
+	before <-chan struct{}
 	ended  context.Context
 	stop   context.CancelCauseFunc // of ended
 
@@ -88,7 +89,8 @@ type ack struct {
 	statement signed.Hash
 }
 
-func newConn(f *Fleet, node string, key ed25519.PublicKey, socket *link.Socket, hello *workerv1.Hello) *conn {
+func newConn(f *Fleet, node string, key ed25519.PublicKey, socket *link.Socket,
+	hello *workerv1.Hello) *conn {
 	c := &conn{
 		fleet: f, node: node, key: key, socket: socket, hello: hello,
 		wake: make(chan struct{}, 1), proved: make(chan struct{}),
@@ -195,7 +197,8 @@ func (c *conn) tryAgain() {
 func (c *conn) refill() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if o := c.order; o != nil && o.log != nil && !c.closed && o.grant(o.allowance.grow(c.node, o.log.Size())) {
+	if o := c.order; o != nil && o.log != nil && !c.closed &&
+		o.grant(o.allowance.grow(c.node, o.log.Size())) {
 		c.poke()
 	}
 }
@@ -265,7 +268,8 @@ func (c *conn) next() (*workerv1.Envelope, *ack) {
 	switch {
 	case c.proveAsked && !c.proveSent:
 		c.proveSent = true
-		return &workerv1.Envelope{Message: &workerv1.Envelope_ProveNode{ProveNode: &workerv1.ProveNode{}}}, nil
+		return &workerv1.Envelope{
+			Message: &workerv1.Envelope_ProveNode{ProveNode: &workerv1.ProveNode{}}}, nil
 	case c.news != nil:
 		news := c.news
 		c.news = nil
@@ -346,7 +350,8 @@ func (c *conn) batch(b *workerv1.Batch) error {
 	// nobody. Others do not wait for the arithmetic.
 	statement := delivery.Statement{Order: o.signed, Batch: delivery.BatchOf(b.First, b.Records)}
 	if err := statement.Verify(signed.Signature(b.Signature)); err != nil {
-		return fmt.Errorf("%w: leaves %d..%d of epoch %d segment %d: %w", errProtocol, b.First, statement.End()-1, b.Epoch, b.Segment, err)
+		return fmt.Errorf("%w: leaves %d..%d of epoch %d segment %d: %w", errProtocol, b.First,
+			statement.End()-1, b.Epoch, b.Segment, err)
 	}
 	owed := &ack{segment{b.Epoch, b.Segment}, statement.End(), statement.Digest()}
 
@@ -412,10 +417,12 @@ func (c *conn) belongs(b *workerv1.Batch, leaves int) (*order, error) {
 				return nil, nil
 			}
 		}
-		return nil, fmt.Errorf("%w: leaves of epoch %d segment %d, which this worker was not told to compute", errProtocol, b.Epoch, b.Segment)
+		return nil, fmt.Errorf("%w: leaves of epoch %d segment %d, which this worker was not "+
+			"told to compute", errProtocol, b.Epoch, b.Segment)
 	}
 	if end := b.First + uint64(leaves); end > o.stop { // it knows its stop
-		return nil, fmt.Errorf("%w: leaves %d..%d of epoch %d segment %d, beyond its stop at %d", errProtocol, b.First, end-1, b.Epoch, b.Segment, o.stop)
+		return nil, fmt.Errorf("%w: leaves %d..%d of epoch %d segment %d, beyond its stop at %d",
+			errProtocol, b.First, end-1, b.Epoch, b.Segment, o.stop)
 	}
 	return o, nil
 }
@@ -443,7 +450,8 @@ func (c *conn) takeProof(signature []byte) error {
 	if !c.proveSent || c.proof != nil {
 		return fmt.Errorf("%w: a node proof that nobody asked for", errProtocol)
 	}
-	statement := seed.Possession(c.fleet.config.Chain, "node/"+c.node, c.fleet.config.Participant, c.key)
+	statement := seed.Possession(c.fleet.config.Chain, "node/"+c.node,
+		c.fleet.config.Participant, c.key)
 	if !signed.Verify(c.key, statement[:], signature) {
 		return fmt.Errorf("%w: the node proof does not verify", errProtocol)
 	}

@@ -104,10 +104,13 @@ func TestALogThatFailsStopsNoOtherNode(t *testing.T) {
 					t.Fatal(err)
 				}
 			}},
-		"is damaged":           {sick: "beta", spoil: write(strings.Repeat("\xff", 200)), says: "damaged"},
-		"is of another format": {sick: "gamma", spoil: write("ASAYLVS9" + strings.Repeat("\x00", 100)), says: "not a leaf log"},
-		"is on a full disk":    {sick: "beta", fail: syscall.ENOSPC, mended: func(*testing.T, string) {}, says: "no space left"},
-		"is on a broken disk":  {sick: "gamma", fail: syscall.EIO, mended: func(*testing.T, string) {}, says: "input/output error"},
+		"is damaged": {sick: "beta", spoil: write(strings.Repeat("\xff", 200)), says: "damaged"},
+		"is of another format": {sick: "gamma",
+			spoil: write("ASAYLVS9" + strings.Repeat("\x00", 100)), says: "not a leaf log"},
+		"is on a full disk": {sick: "beta", fail: syscall.ENOSPC,
+			mended: func(*testing.T, string) {}, says: "no space left"},
+		"is on a broken disk": {sick: "gamma", fail: syscall.EIO,
+			mended: func(*testing.T, string) {}, says: "input/output error"},
 	} {
 		sick := c.sick
 		t.Run(name, func(t *testing.T) {
@@ -132,11 +135,13 @@ func TestALogThatFailsStopsNoOtherNode(t *testing.T) {
 			}
 			until(t, "the fault is named", func() bool {
 				s := h.of(sick)
-				return s.Connected && strings.Contains(s.Fault, path) && strings.Contains(s.Fault, c.says)
+				return s.Connected && strings.Contains(s.Fault, path) &&
+					strings.Contains(s.Fault, c.says)
 			})
 			for _, node := range nodes {
 				if node != sick {
-					until(t, "leaves of "+node, func() bool { return h.of(node).Size > 0 && h.of(node).Fault == "" })
+					until(t, "leaves of "+node,
+						func() bool { return h.of(node).Size > 0 && h.of(node).Fault == "" })
 				}
 			}
 			if c.mended == nil {
@@ -145,7 +150,9 @@ func TestALogThatFailsStopsNoOtherNode(t *testing.T) {
 				d.set("", nil, nil)
 				c.mended(t, path)
 			}
-			until(t, "the node goes on", func() bool { return h.of(sick).Size > 0 && h.of(sick).Fault == "" })
+			until(t, "the node goes on", func() bool {
+				return h.of(sick).Size > 0 && h.of(sick).Fault == ""
+			})
 		})
 	}
 }
@@ -187,7 +194,8 @@ func TestADiskThatHangsHoldsUpOneNode(t *testing.T) {
 		t.Fatal("a new goal waits for a disk that hangs")
 	}
 	for _, node := range []string{"alpha", "gamma"} {
-		until(t, node+" begins the next segment", func() bool { return h.of(node).Segment == 2 && h.of(node).Size > 0 })
+		until(t, node+" begins the next segment",
+			func() bool { return h.of(node).Segment == 2 && h.of(node).Size > 0 })
 	}
 	if got := stuck.Size(); got != at["beta"] {
 		t.Errorf("beta has %d leaves of segment 1, and had %d", got, at["beta"])

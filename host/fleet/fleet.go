@@ -33,7 +33,8 @@ const (
 	diskTime = 2 * time.Second
 )
 
-var limits = link.Limits{Message: workerv1.MaxMessage, Write: 10 * time.Second, Ping: 15 * time.Second}
+var limits = link.Limits{Message: workerv1.MaxMessage, Write: 10 * time.Second,
+	Ping: 15 * time.Second}
 
 var (
 	// ErrConfig reports a fleet that cannot be made.
@@ -139,10 +140,12 @@ func New(c Config) (*Fleet, error) {
 		}
 		at = addr.String()
 		if addr.IP.IsLoopback() {
-			c.Logger.Warn("the address for workers is one of this machine only: for machines elsewhere set listen, or advertise, in host.toml", "address", at)
+			c.Logger.Warn("the address for workers is one of this machine only: for machines "+
+				"elsewhere set listen, or advertise, in host.toml", "address", at)
 		}
 	}
-	address := link.Address{HostPort: at, Fingerprint: link.FingerprintOf(c.HostKey.Public().(ed25519.PublicKey))}
+	address := link.Address{HostPort: at,
+		Fingerprint: link.FingerprintOf(c.HostKey.Public().(ed25519.PublicKey))}
 	return &Fleet{
 		config:   c,
 		log:      c.Logger,
@@ -156,10 +159,11 @@ func New(c Config) (*Fleet, error) {
 	}, nil
 }
 
-// outward is the address of this machine from which it would reach others: that of the interface with the route out. It
-// is the loopback's where there is none. Nothing is sent.
+// outward is the address of this machine from which it would reach others: that of the interface
+// with the route out. It is the loopback's where there is none. Nothing is sent.
 func outward() net.IP {
-	for _, elsewhere := range []string{"192.0.2.1:9", "[2001:db8::1]:9"} { // addresses of nobody, RFC 5737 and RFC 3849
+	// addresses of nobody, RFC 5737 and RFC 3849
+	for _, elsewhere := range []string{"192.0.2.1:9", "[2001:db8::1]:9"} {
 		c, err := net.Dial("udp", elsewhere)
 		if err != nil {
 			continue

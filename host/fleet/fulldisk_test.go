@@ -19,8 +19,8 @@ import (
 	"github.com/assaynet/assay/worker"
 )
 
-// working is a worker whose disk may be full from the beginning: one that ends says why, and is started
-// again by work.
+// working is a worker whose disk may be full from the beginning: one that ends says why, and is
+// started again by work.
 type working struct {
 	t       *testing.T
 	home    string
@@ -43,16 +43,17 @@ func (w *working) work() error {
 	ctx, cancel := context.WithCancel(context.Background())
 	w.ended, w.stop = make(chan error, 1), cancel
 	go func() {
-		w.ended <- worker.Run(ctx, worker.Config{URL: w.h.URL(), Home: w.home, Engine: quick, Threads: 1, Agent: "test", Status: func(s worker.Status) {
-			w.mu.Lock()
-			defer w.mu.Unlock()
-			w.reasons = append(w.reasons, s.Reason+" "+s.Trouble+" "+s.Next)
-			for _, d := range s.Devices {
-				if d.Pool != nil {
-					w.reasons = append(w.reasons, d.Pool.Reason+" "+d.Pool.Next)
+		w.ended <- worker.Run(ctx, worker.Config{URL: w.h.URL(), Home: w.home, Engine: quick,
+			Threads: 1, Agent: "test", Status: func(s worker.Status) {
+				w.mu.Lock()
+				defer w.mu.Unlock()
+				w.reasons = append(w.reasons, s.Reason+" "+s.Trouble+" "+s.Next)
+				for _, d := range s.Devices {
+					if d.Pool != nil {
+						w.reasons = append(w.reasons, d.Pool.Reason+" "+d.Pool.Next)
+					}
 				}
-			}
-		}})
+			}})
 	}()
 	return nil
 }
@@ -62,7 +63,8 @@ func (w *working) says() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, r := range w.reasons {
-		if strings.Contains(r, "this machine's disk is full") && strings.Contains(r, w.home) && strings.Contains(r, "free some space") {
+		if strings.Contains(r, "this machine's disk is full") && strings.Contains(r, w.home) &&
+			strings.Contains(r, "free some space") {
 			return true
 		}
 	}
@@ -72,7 +74,8 @@ func (w *working) says() bool {
 // explains checks the error with which the program ends.
 func (w *working) explains(err error) {
 	w.t.Helper()
-	if !errors.Is(err, syscall.ENOSPC) || !strings.Contains(err.Error(), w.home) || strings.Contains(err.Error(), ".unfinished-") {
+	if !errors.Is(err, syscall.ENOSPC) || !strings.Contains(err.Error(), w.home) ||
+		strings.Contains(err.Error(), ".unfinished-") {
 		w.t.Errorf("the worker ends with %v", err)
 	}
 }
@@ -95,8 +98,9 @@ func (w *working) receipt(segment uint32) (r delivery.Receipt, found bool) {
 	return r, false
 }
 
-// A worker's disk is full from its k-th write on, its key the first: it ends with a reason, or lives, says
-// so, and goes on by itself once there is space. Its key stays the same, and what it signed is what it computed.
+// A worker's disk is full from its k-th write on, its key the first: it ends with a reason, or
+// lives, says so, and goes on by itself once there is space. Its key stays the same, and what it
+// signed is what it computed.
 func TestAWorkersDiskFillsAtEachWrite(t *testing.T) {
 	run := func(t *testing.T, k int) int {
 		h := newHost(t, t.TempDir(), "127.0.0.1:0")
@@ -115,14 +119,16 @@ func TestAWorkersDiskFillsAtEachWrite(t *testing.T) {
 				default:
 				}
 				_, kept := w.receipt(1)
-				return k > 0 && w.says() || kept && h.log("alpha", 1).Size() > 1000 || disk.First() != "" && h.log("alpha", 1).Size() > 20_000
+				return k > 0 && w.says() || kept && h.log("alpha", 1).Size() > 1000 ||
+					disk.First() != "" && h.log("alpha", 1).Size() > 20_000
 			})
 		}
 		writes, key := disk.Writes(), w.key
 		disk.Free()
 		if err != nil {
 			w.explains(err)
-			if list, _ := filepath.Glob(filepath.Join(w.home, "*.key")); key != nil && len(list) != 1 {
+			if list, _ := filepath.Glob(filepath.Join(w.home, "*.key")); key != nil &&
+				len(list) != 1 {
 				t.Errorf("keys: %v", list)
 			}
 			if err := w.work(); err != nil {
@@ -132,7 +138,8 @@ func TestAWorkersDiskFillsAtEachWrite(t *testing.T) {
 		if key != nil && !key.Equal(w.key) {
 			t.Error("it has another key")
 		}
-		until(t, "it goes on in the same segment, after "+disk.First(), func() bool { return h.log("alpha", 1).Size() > 0 })
+		until(t, "it goes on in the same segment, after "+disk.First(),
+			func() bool { return h.log("alpha", 1).Size() > 0 })
 		h.aim(goal(2))
 		until(t, "it goes on in the next segment, after "+disk.First(), func() bool {
 			_, kept := w.receipt(2)
@@ -141,15 +148,18 @@ func TestAWorkersDiskFillsAtEachWrite(t *testing.T) {
 		h.aim(fleet.Goal{Kind: fleet.Idle, Reason: "the window is over"})
 		for segment := uint32(1); segment <= 2; segment++ {
 			checkLog(t, h.log("alpha", segment), quick)
-			if r, kept := w.receipt(segment); kept && r.Batch.End() > h.log("alpha", segment).Size() {
-				t.Errorf("segment %d: a receipt for leaf %d, and the host has %d", segment, r.Batch.End(), h.log("alpha", segment).Size())
+			if r, kept := w.receipt(segment); kept &&
+				r.Batch.End() > h.log("alpha", segment).Size() {
+				t.Errorf("segment %d: a receipt for leaf %d, and the host has %d", segment,
+					r.Batch.End(), h.log("alpha", segment).Size())
 			}
 		}
 		w.stop()
 		if err := <-w.ended; err != nil {
 			t.Errorf("the worker: %v", err)
 		}
-		if private, err := worker.Key(w.home); err != nil || !private.Public().(ed25519.PublicKey).Equal(w.key) {
+		if private, err := worker.Key(w.home); err != nil ||
+			!private.Public().(ed25519.PublicKey).Equal(w.key) {
 			t.Errorf("its key: %v", err)
 		}
 		return writes

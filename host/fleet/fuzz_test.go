@@ -26,10 +26,13 @@ func FuzzHandle(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Cleanup(func() { logs.Close() })
-	host, device := ed25519.NewKeyFromSeed(bytes.Repeat([]byte{1}, ed25519.SeedSize)), ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize))
-	fleet := &Fleet{config: Config{HostKey: host, Chain: "c", Participant: "p", Logs: logs}, log: slog.New(slog.NewTextHandler(io.Discard, nil)), desk: newDesk()}
+	host, device := ed25519.NewKeyFromSeed(bytes.Repeat([]byte{1}, ed25519.SeedSize)),
+		ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize))
+	fleet := &Fleet{config: Config{HostKey: host, Chain: "c", Participant: "p", Logs: logs},
+		log: slog.New(slog.NewTextHandler(io.Discard, nil)), desk: newDesk()}
 	key := device.Public().(ed25519.PublicKey)
-	signed := Goal{Kind: Compute, Epoch: 1, Class: transformer.Nano, Segment: 1}.Order(host, "c", "p", "alpha", signed.Key(key))
+	signed := Goal{Kind: Compute, Epoch: 1, Class: transformer.Nano, Segment: 1}.Order(host, "c",
+		"p", "alpha", signed.Key(key))
 	epoch := uint64(0)
 	seed := func(e *workerv1.Envelope) {
 		b, err := workerv1.Encode(e)
@@ -38,14 +41,22 @@ func FuzzHandle(f *testing.F) {
 		}
 		f.Add(b)
 	}
-	sig := delivery.Statement{Order: signed, Batch: delivery.BatchOf(0, make([]byte, 80))}.Sign(device)
-	seed(&workerv1.Envelope{Message: &workerv1.Envelope_Batch{Batch: &workerv1.Batch{Epoch: 1, Segment: 1, Records: make([]byte, 80), Signature: sig[:]}}})
-	seed(&workerv1.Envelope{Message: &workerv1.Envelope_RerunResult{RerunResult: &workerv1.RerunResult{Job: 1, Outputs: make([]byte, 72)}}})
-	seed(&workerv1.Envelope{Message: &workerv1.Envelope_RerunResult{RerunResult: &workerv1.RerunResult{Job: 1, Error: "no"}}})
-	seed(&workerv1.Envelope{Message: &workerv1.Envelope_ModelReady{ModelReady: &workerv1.ModelReady{Epoch: 1}}})
-	seed(&workerv1.Envelope{Message: &workerv1.Envelope_Status{Status: &workerv1.Status{State: 3, Reason: "r"}}})
-	seed(&workerv1.Envelope{Message: &workerv1.Envelope_NodeProof{NodeProof: &workerv1.NodeProof{Signature: make([]byte, 64)}}})
-	seed(&workerv1.Envelope{Message: &workerv1.Envelope_Hello{Hello: &workerv1.Hello{Engine: "e", Key: key}}})
+	sig := delivery.Statement{Order: signed,
+		Batch: delivery.BatchOf(0, make([]byte, 80))}.Sign(device)
+	seed(&workerv1.Envelope{Message: &workerv1.Envelope_Batch{Batch: &workerv1.Batch{Epoch: 1,
+		Segment: 1, Records: make([]byte, 80), Signature: sig[:]}}})
+	seed(&workerv1.Envelope{Message: &workerv1.Envelope_RerunResult{
+		RerunResult: &workerv1.RerunResult{Job: 1, Outputs: make([]byte, 72)}}})
+	seed(&workerv1.Envelope{Message: &workerv1.Envelope_RerunResult{
+		RerunResult: &workerv1.RerunResult{Job: 1, Error: "no"}}})
+	seed(&workerv1.Envelope{Message: &workerv1.Envelope_ModelReady{
+		ModelReady: &workerv1.ModelReady{Epoch: 1}}})
+	seed(&workerv1.Envelope{Message: &workerv1.Envelope_Status{Status: &workerv1.Status{State: 3,
+		Reason: "r"}}})
+	seed(&workerv1.Envelope{Message: &workerv1.Envelope_NodeProof{
+		NodeProof: &workerv1.NodeProof{Signature: make([]byte, 64)}}})
+	seed(&workerv1.Envelope{Message: &workerv1.Envelope_Hello{Hello: &workerv1.Hello{Engine: "e",
+		Key: key}}})
 	f.Fuzz(func(t *testing.T, message []byte) {
 		if epoch++; epoch%64 == 0 { // one log per run; old ones make room
 			if err := logs.Prune(epoch); err != nil {
@@ -58,7 +69,8 @@ func FuzzHandle(f *testing.F) {
 		call := fleet.desk.begin([]Unit{{Class: transformer.Nano}})
 		defer fleet.desk.cancel(call, ErrRerun)
 		// Batches of epoch 1 are the ones the corpus is about.
-		c.aim(Goal{Kind: Compute, Epoch: 1, Class: transformer.Nano, Segment: uint32(epoch)}, newAllowance(1000, 32))
+		c.aim(Goal{Kind: Compute, Epoch: 1, Class: transformer.Nano, Segment: uint32(epoch)},
+			newAllowance(1000, 32))
 		for e, _ := c.next(); e != nil; e, _ = c.next() {
 		}
 		c.order.goal.Segment, c.order.signed = 1, signed

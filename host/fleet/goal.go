@@ -99,9 +99,11 @@ type segment struct {
 }
 
 // Order is a goal to compute as a node's machine signs it with its leaves.
-func (g Goal) Order(host ed25519.PrivateKey, chain, participant, node string, device signed.Key) delivery.Order {
+func (g Goal) Order(host ed25519.PrivateKey, chain, participant, node string,
+	device signed.Key) delivery.Order {
 	return delivery.Announce(host, delivery.Order{
-		Chain: chain, DeviceKey: device, Participant: participant, Epoch: g.Epoch, Node: node, Class: g.Class.Name,
+		Chain: chain, DeviceKey: device, Participant: participant, Epoch: g.Epoch, Node: node,
+		Class: g.Class.Name,
 		Seed1: signed.Hash(g.Seed1), Segment: g.Segment, SegmentSeed: signed.Hash(g.SegmentSeed),
 	}, g.Samples)
 }
@@ -125,7 +127,8 @@ func (f *Fleet) draft(g Goal, a *allowance, node string, key ed25519.PublicKey) 
 	if g.Kind != Compute {
 		return &order{goal: g}
 	}
-	log, err := f.config.Logs.Log(leaflog.Key{Epoch: g.Epoch, Node: node, Segment: g.Segment}, g.Class.ID)
+	log, err := f.config.Logs.Log(leaflog.Key{Epoch: g.Epoch, Node: node, Segment: g.Segment},
+		g.Class.ID)
 	if err == nil {
 		err = log.Ready()
 	}
@@ -133,7 +136,8 @@ func (f *Fleet) draft(g Goal, a *allowance, node string, key ed25519.PublicKey) 
 		return f.blocked(g, node, err)
 	}
 	if n := log.Mended(); n > 0 {
-		f.log.Warn("a bit of a log has changed on disk and is read as it was; check the disk", "node", node, "path", log.Path(), "batches", n)
+		f.log.Warn("a bit of a log has changed on disk and is read as it was; check the disk",
+			"node", node, "path", log.Path(), "batches", n)
 	}
 	signed := g.Order(f.config.HostKey, f.config.Chain, f.config.Participant, node, signed.Key(key))
 	return &order{goal: g, log: log, signed: signed, allowance: a}
@@ -143,14 +147,17 @@ func (f *Fleet) draft(g Goal, a *allowance, node string, key ed25519.PublicKey) 
 // and is drafted again, unless its log is damaged, which is for the whole segment.
 // Others do not notice.
 func (f *Fleet) blocked(g Goal, node string, err error) *order {
-	idle := Goal{Kind: Idle, Reason: "the host's disk takes no leaves of this machine now; it tries again by itself", Until: g.Until}
+	idle := Goal{Kind: Idle, Reason: "the host's disk takes no leaves of this machine now; it " +
+		"tries again by itself", Until: g.Until}
 	switch {
 	case lasting(err):
-		idle.Reason = fmt.Sprintf("the log of this machine on the host's disk is damaged; it goes on after segment %d", g.Segment)
+		idle.Reason = fmt.Sprintf("the log of this machine on the host's disk is damaged; it "+
+			"goes on after segment %d", g.Segment)
 	case disk.Full(err):
 		idle.Reason = "the host's disk is full; it tries again by itself"
 	}
-	f.log.Error("leaves of a node cannot be stored; other nodes go on", "node", node, "epoch", g.Epoch, "segment", g.Segment, "err", err)
+	f.log.Error("leaves of a node cannot be stored; other nodes go on", "node", node, "epoch",
+		g.Epoch, "segment", g.Segment, "err", err)
 	return &order{goal: idle, fault: err}
 }
 
@@ -217,7 +224,8 @@ func idle(reason, until string) *workerv1.Envelope {
 	if reason == "" {
 		reason = "the host has nothing to do"
 	}
-	return &workerv1.Envelope{Message: &workerv1.Envelope_Idle{Idle: &workerv1.Idle{Reason: workerv1.Clip(reason, workerv1.MaxText), Until: until}}}
+	return &workerv1.Envelope{Message: &workerv1.Envelope_Idle{
+		Idle: &workerv1.Idle{Reason: workerv1.Clip(reason, workerv1.MaxText), Until: until}}}
 }
 
 // SetGoal puts every worker, present and future, on a goal. When it returns, no
@@ -258,7 +266,8 @@ func (f *Fleet) setGoals(chosen map[string]bool, g, others Goal) error {
 }
 
 // aimAll puts the nodes on their goals, and returns what is being written.
-func (f *Fleet) aimAll(chosen map[string]bool, g, others Goal, share *allowance) map[string]<-chan struct{} {
+func (f *Fleet) aimAll(chosen map[string]bool, g, others Goal,
+	share *allowance) map[string]<-chan struct{} {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.goal, f.others, f.chosen, f.share = g, others, chosen, share
@@ -293,12 +302,14 @@ func (f *Fleet) shareOf(chosen map[string]bool, g Goal) *allowance {
 		return share
 	}
 	for _, key := range f.config.Logs.Keys() {
-		if key.Epoch != g.Epoch || key.Segment != g.Segment || known[key.Node] || chosen != nil && !chosen[key.Node] {
+		if key.Epoch != g.Epoch || key.Segment != g.Segment || known[key.Node] || chosen != nil &&
+			!chosen[key.Node] {
 			continue
 		}
 		log, err := f.config.Logs.Log(key, g.Class.ID)
 		if err != nil {
-			f.log.Error("a log cannot be read, and is not counted", "node", key.Node, "epoch", key.Epoch, "segment", key.Segment, "err", err)
+			f.log.Error("a log cannot be read, and is not counted", "node", key.Node, "epoch",
+				key.Epoch, "segment", key.Segment, "err", err)
 			continue
 		}
 		share.know(key.Node, log.Size())

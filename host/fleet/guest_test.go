@@ -17,7 +17,8 @@ import (
 	"github.com/assaynet/assay/link"
 )
 
-// A stranger reaches the pool's handler on the workers' address, and on the workers' path the refusal as ever.
+// A stranger reaches the pool's handler on the workers' address, and on the workers' path the
+// refusal as ever.
 func TestStrangersAreGuestsAndNoWorkers(t *testing.T) {
 	h := newHostWith(t, t.TempDir(), "127.0.0.1:0", func(c *fleet.Config) {
 		c.Pool = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -33,7 +34,8 @@ func TestStrangersAreGuestsAndNoWorkers(t *testing.T) {
 	conn := guest(t, h, stranger)
 	answers := bufio.NewReader(conn)
 	for _, body := range []string{"", "one", "and another on the same connection"} {
-		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "https://host/mpoc/v1/status", strings.NewReader(body))
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost,
+			"https://host/mpoc/v1/status", strings.NewReader(body))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -89,7 +91,8 @@ func TestRunWaitsForThePool(t *testing.T) {
 			close(over)
 		})
 	})
-	if _, err := io.WriteString(guest(t, h, keyOf(7)), "GET /mpoc/v1/status HTTP/1.1\r\nHost: h\r\n\r\n"); err != nil {
+	if _, err := io.WriteString(guest(t, h, keyOf(7)), "GET /mpoc/v1/status HTTP/1.1\r\nHost: "+
+		"h\r\n\r\n"); err != nil {
 		t.Fatal(err)
 	}
 	<-asked

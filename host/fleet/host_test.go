@@ -48,7 +48,8 @@ func seedOf(b byte) (s seed.Seed) {
 func goal(segment uint32) fleet.Goal {
 	return fleet.Goal{
 		Kind: fleet.Compute, Epoch: 3, Class: transformer.Nano, Seed1: epochSeed,
-		Segment: segment, SegmentSeed: seedOf(10 + byte(segment)), Until: "height 120", Most: workerv1.MaxCount - 1,
+		Segment: segment, SegmentSeed: seedOf(10 + byte(segment)), Until: "height 120",
+		Most: workerv1.MaxCount - 1,
 	}
 }
 
@@ -168,11 +169,12 @@ func startWorker(t testing.TB, url, home string, engine work.Engine) *machine {
 	m := &machine{end: make(chan error, 1)}
 	ctx, cancel := context.WithCancel(context.Background())
 	go func() {
-		m.end <- worker.Run(ctx, worker.Config{URL: url, Home: home, Engine: engine, Threads: 2, Agent: "test", Status: func(s worker.Status) {
-			m.mu.Lock()
-			defer m.mu.Unlock()
-			m.seen = append(m.seen, s)
-		}})
+		m.end <- worker.Run(ctx, worker.Config{URL: url, Home: home, Engine: engine, Threads: 2,
+			Agent: "test", Status: func(s worker.Status) {
+				m.mu.Lock()
+				defer m.mu.Unlock()
+				m.seen = append(m.seen, s)
+			}})
 	}()
 	m.stop = sync.OnceFunc(func() {
 		cancel()
@@ -218,7 +220,8 @@ func checkLog(t *testing.T, l *leaflog.Log, engine work.Engine) {
 	}
 	var f commit.Frontier
 	for i, o := range out {
-		f.Append(record.Leaf{Class: transformer.Nano.ID, Node: l.Key().Node, Index: uint64(i), Record: o.Record}.Hash())
+		f.Append(record.Leaf{Class: transformer.Nano.ID, Node: l.Key().Node, Index: uint64(i),
+			Record: o.Record}.Hash())
 	}
 	root, err := l.Root(size)
 	if err != nil || root != f.Root() {

@@ -43,7 +43,9 @@ func TestViolationsCloseTheConnection(t *testing.T) {
 	unsigned.GetBatch().Signature = nil
 	short := batch(3, 1, 0, 1)
 	short.GetBatch().Records = short.GetBatch().Records[:39]
-	status := &workerv1.Envelope{Message: &workerv1.Envelope_Status{Status: &workerv1.Status{State: workerv1.State_STATE_IDLE, Reason: "\x1b[2J"}}}
+	status := &workerv1.Envelope{
+		Message: &workerv1.Envelope_Status{
+			Status: &workerv1.Status{State: workerv1.State_STATE_IDLE, Reason: "\x1b[2J"}}}
 	cases := []struct {
 		name    string
 		message []byte
@@ -51,8 +53,11 @@ func TestViolationsCloseTheConnection(t *testing.T) {
 	}{
 		{"garbage", []byte{0xff, 1, 2}, "not protobuf"},
 		{"empty", nil, "empty envelope"},
-		{"unknown field", protowire.AppendVarint(protowire.AppendTag(encode(batch(3, 1, 0, 1)), 99, protowire.VarintType), 1), "unknown"},
-		{"host's message", encode(&workerv1.Envelope{Message: &workerv1.Envelope_Idle{Idle: &workerv1.Idle{}}}), "other direction"},
+		{"unknown field", protowire.AppendVarint(protowire.AppendTag(encode(batch(3, 1, 0, 1)), 99,
+			protowire.VarintType), 1), "unknown"},
+		{"host's message",
+			encode(&workerv1.Envelope{Message: &workerv1.Envelope_Idle{Idle: &workerv1.Idle{}}}),
+			"other direction"},
 		{"second hello", encode((&puppet{key: keyOf(2)}).hello()), "after the first message"},
 		{"terminal codes", encode(status), "do not print"},
 		{"half a record", encode(short), "39 bytes"},
@@ -62,12 +67,23 @@ func TestViolationsCloseTheConnection(t *testing.T) {
 		{"a gap", encode(batch(3, 1, 1, 1)), "begins at leaf 1"},
 		{"beyond its stop", encode(batch(3, 1, 1<<18, 1)), "beyond its stop at 262144"},
 		{"not signed", encode(unsigned), "batch.signature"},
-		{"signed by another key", resigned(keyOf(3), statement(3, 1, 0, records)), "not signed by this key"},
-		{"signed for another segment", resigned(keyOf(2), statement(3, 2, 0, records)), "leaves 0..0 of epoch 3 segment 1: not signed by this key"},
-		{"signed for other leaves", resigned(keyOf(2), statement(3, 1, 0, append(records[:39:39], 9))), "not signed by this key"},
+		{"signed by another key", resigned(keyOf(3), statement(3, 1, 0, records)),
+			"not signed by this key"},
+		{"signed for another segment", resigned(keyOf(2), statement(3, 2, 0, records)),
+			"leaves 0..0 of epoch 3 segment 1: not signed by this key"},
+		{"signed for other leaves",
+			resigned(keyOf(2), statement(3, 1, 0, append(records[:39:39], 9))),
+			"not signed by this key"},
 		{"too large", make([]byte, workerv1.MaxMessage+1), ""},
-		{"unasked proof", encode(&workerv1.Envelope{Message: &workerv1.Envelope_NodeProof{NodeProof: &workerv1.NodeProof{Signature: make([]byte, 64)}}}), "nobody asked for"},
-		{"unknown job", encode(&workerv1.Envelope{Message: &workerv1.Envelope_RerunResult{RerunResult: &workerv1.RerunResult{Job: 7, Error: "no"}}}), "job 7"},
+		{"unasked proof",
+			encode(&workerv1.Envelope{
+				Message: &workerv1.Envelope_NodeProof{
+					NodeProof: &workerv1.NodeProof{Signature: make([]byte, 64)}}}),
+			"nobody asked for"},
+		{"unknown job",
+			encode(&workerv1.Envelope{
+				Message: &workerv1.Envelope_RerunResult{RerunResult: &workerv1.RerunResult{Job: 7,
+					Error: "no"}}}), "job 7"},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
@@ -97,7 +113,9 @@ func TestLeavesBeyondTheGrantCloseTheConnection(t *testing.T) {
 			if o := hearUntil(p, (*workerv1.Envelope).GetCompute); o.First != 0 || o.Stop != 10 {
 				t.Fatalf("order: %v", o)
 			}
-		} else if i := hearUntil(p, (*workerv1.Envelope).GetIdle); i.Reason != "all leaves are computed" || i.Until != "height 120" {
+		} else if i := hearUntil(p,
+			(*workerv1.Envelope).GetIdle); i.Reason != "all leaves are computed" ||
+			i.Until != "height 120" {
 			t.Fatalf("with nothing left: %v", i)
 		}
 		p.say(batch(3, 1, c.first, c.leaves))
@@ -127,7 +145,8 @@ func bounded(most uint64) fleet.Goal {
 	return g
 }
 
-// What a machine was granted and has not stored goes to the others as it leaves; what it has stored it keeps.
+// What a machine was granted and has not stored goes to the others as it leaves; what it has stored
+// it keeps.
 func TestAnUnusedGrantReturns(t *testing.T) {
 	h := newHost(t, t.TempDir(), "127.0.0.1:0")
 	h.aim(bounded(100))
@@ -158,11 +177,25 @@ func TestFirstWords(t *testing.T) {
 		change func(*workerv1.Hello) *workerv1.Envelope
 		reason string
 	}{
-		"not hello":        {func(*workerv1.Hello) *workerv1.Envelope { return batch(3, 1, 0, 1) }, "must be Hello"},
-		"other protocol":   {func(h *workerv1.Hello) *workerv1.Envelope { h.Protocol = 1; return nil }, "protocol"},
-		"somebody's key":   {func(h *workerv1.Hello) *workerv1.Envelope { h.Key = make([]byte, 32); return nil }, "not the connection's"},
-		"failed self-test": {func(h *workerv1.Hello) *workerv1.Envelope { h.SelfTestOk = false; return nil }, "self-test"},
-		"no engine":        {func(h *workerv1.Hello) *workerv1.Envelope { h.Engine = ""; return nil }, "hello.engine"},
+		"not hello": {func(*workerv1.Hello) *workerv1.Envelope {
+			return batch(3, 1, 0, 1)
+		}, "must be Hello"},
+		"other protocol": {func(h *workerv1.Hello) *workerv1.Envelope {
+			h.Protocol = 1
+			return nil
+		}, "protocol"},
+		"somebody's key": {func(h *workerv1.Hello) *workerv1.Envelope {
+			h.Key = make([]byte, 32)
+			return nil
+		}, "not the connection's"},
+		"failed self-test": {func(h *workerv1.Hello) *workerv1.Envelope {
+			h.SelfTestOk = false
+			return nil
+		}, "self-test"},
+		"no engine": {func(h *workerv1.Hello) *workerv1.Envelope {
+			h.Engine = ""
+			return nil
+		}, "hello.engine"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := dial(t, h, keyOf(2))
@@ -190,11 +223,13 @@ func TestLeftOutIsTold(t *testing.T) {
 			p.Abort()
 			until(t, "the end of the connection", func() bool { return !h.Status()[0].Connected })
 		}
-		h.LeftOut("alpha", &workerv1.LeftOut{Epoch: 3, Segment: uint32(i) + 1, Reason: reason, Evidence: []byte("evidence")})
+		h.LeftOut("alpha", &workerv1.LeftOut{Epoch: 3, Segment: uint32(i) + 1, Reason: reason,
+			Evidence: []byte("evidence")})
 		if i == 1 {
 			p = join(t, h, 2, "alpha")
 		}
-		if l := hearUntil(p, (*workerv1.Envelope).GetLeftOut); l.Epoch != 3 || l.Segment != uint32(i)+1 || l.Reason != reason || string(l.Evidence) != "evidence" {
+		if l := hearUntil(p, (*workerv1.Envelope).GetLeftOut); l.Epoch != 3 ||
+			l.Segment != uint32(i)+1 || l.Reason != reason || string(l.Evidence) != "evidence" {
 			t.Errorf("told %v, want %q", l, reason)
 		}
 	}
@@ -207,7 +242,8 @@ func TestLateAndRepeatedBatches(t *testing.T) {
 	h := newHost(t, t.TempDir(), "127.0.0.1:0")
 	h.aim(goal(1))
 	p := join(t, h, 2, "alpha")
-	if c := hearUntil(p, (*workerv1.Envelope).GetCompute); c.First != 0 || c.Segment != 1 || c.Until != "height 120" {
+	if c := hearUntil(p, (*workerv1.Envelope).GetCompute); c.First != 0 || c.Segment != 1 ||
+		c.Until != "height 120" {
 		t.Fatalf("order: %v", c)
 	}
 	p.say(batch(3, 1, 0, 5))
@@ -218,7 +254,9 @@ func TestLateAndRepeatedBatches(t *testing.T) {
 			t.Fatalf("acknowledged %v, want size %d", a, size)
 		}
 		b := batch(3, segment, 0, int(size)).GetBatch()
-		r := delivery.Receipt{Version: delivery.ReceiptVersion, DeviceSignature: signed.Signature(b.Signature), HostSignature: signed.Signature(a.Signature)}
+		r := delivery.Receipt{Version: delivery.ReceiptVersion,
+			DeviceSignature: signed.Signature(b.Signature),
+			HostSignature:   signed.Signature(a.Signature)}
 		s := statement(3, segment, 0, b.Records)
 		r.Order, r.Batch = s.Order, s.Batch
 		if err := r.Verify(); err != nil {
@@ -270,8 +308,11 @@ func TestForgedNodeProof(t *testing.T) {
 	}()
 	for _, node := range []string{"beta", "alpha"} {
 		hearUntil(p, (*workerv1.Envelope).GetProveNode)
-		statement := seed.Possession(chain, "node/"+node, participant, p.key.Public().(ed25519.PublicKey))
-		p.say(&workerv1.Envelope{Message: &workerv1.Envelope_NodeProof{NodeProof: &workerv1.NodeProof{Signature: ed25519.Sign(p.key, statement[:])}}})
+		statement := seed.Possession(chain, "node/"+node, participant,
+			p.key.Public().(ed25519.PublicKey))
+		p.say(&workerv1.Envelope{
+			Message: &workerv1.Envelope_NodeProof{
+				NodeProof: &workerv1.NodeProof{Signature: ed25519.Sign(p.key, statement[:])}}})
 		if node == "beta" {
 			if reason := p.closed(); !strings.Contains(reason, "does not verify") {
 				t.Fatalf("closed with %q", reason)
@@ -336,7 +377,8 @@ func TestRecheck(t *testing.T) {
 	})
 }
 
-// A host that listens everywhere names an address that others reach, where the machine has one (N4).
+// A host that listens everywhere names an address that others reach, where the machine has one
+// (N4).
 func TestTheURLIsForOthers(t *testing.T) {
 	h := newHost(t, t.TempDir(), "0.0.0.0:0")
 	out, err := net.Dial("udp", "192.0.2.1:9")

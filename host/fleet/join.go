@@ -50,19 +50,22 @@ func (f *Fleet) serve(ctx context.Context, w http.ResponseWriter, r *http.Reques
 }
 
 // attend is the life of one connection. node is empty for a stranger's.
-func (f *Fleet) attend(ctx context.Context, socket *link.Socket, key ed25519.PublicKey, node, from string) {
+func (f *Fleet) attend(ctx context.Context, socket *link.Socket, key ed25519.PublicKey,
+	node, from string) {
 	defer socket.Abort()
 	known := node != ""
 	log := f.log.With("key", hex.EncodeToString(key), "addr", from)
 	hello, refusal := f.hear(ctx, socket, key)
 	if hello != nil && !known {
 		next := "ask the host's owner to run: assay host allow " + hex.EncodeToString(key)
-		refusal = &workerv1.Refuse{Reason: "this host does not know key " + hex.EncodeToString(key), NextStep: next}
+		refusal = &workerv1.Refuse{Reason: "this host does not know key " + hex.EncodeToString(key),
+			NextStep: next}
 		f.noteUnknown(key, next)
 	}
 	if refusal != nil {
 		log.Debug("worker refused", "reason", refusal.Reason)
-		_ = f.send(ctx, socket, &workerv1.Envelope{Message: &workerv1.Envelope_Refuse{Refuse: refusal}})
+		_ = f.send(ctx, socket,
+			&workerv1.Envelope{Message: &workerv1.Envelope_Refuse{Refuse: refusal}})
 		socket.Close(refusal.Reason)
 		return
 	}
@@ -70,8 +73,10 @@ func (f *Fleet) attend(ctx context.Context, socket *link.Socket, key ed25519.Pub
 		return // it broke
 	}
 	c := newConn(f, node, key, socket, hello)
-	welcome := &workerv1.Welcome{Chain: f.config.Chain, Participant: f.config.Participant, Node: node}
-	if f.send(ctx, socket, &workerv1.Envelope{Message: &workerv1.Envelope_Welcome{Welcome: welcome}}) != nil {
+	welcome := &workerv1.Welcome{Chain: f.config.Chain, Participant: f.config.Participant,
+		Node: node}
+	if f.send(ctx, socket,
+		&workerv1.Envelope{Message: &workerv1.Envelope_Welcome{Welcome: welcome}}) != nil {
 		return
 	}
 	f.join(c)
@@ -84,7 +89,8 @@ func (f *Fleet) attend(ctx context.Context, socket *link.Socket, key ed25519.Pub
 
 // hear waits for the Hello and returns it, or why it is refused, or neither when
 // the connection broke.
-func (f *Fleet) hear(ctx context.Context, socket *link.Socket, key ed25519.PublicKey) (*workerv1.Hello, *workerv1.Refuse) {
+func (f *Fleet) hear(ctx context.Context, socket *link.Socket,
+	key ed25519.PublicKey) (*workerv1.Hello, *workerv1.Refuse) {
 	first, cancel := context.WithTimeout(ctx, helloTime)
 	defer cancel()
 	message, err := socket.Receive(first)
@@ -101,7 +107,8 @@ func (f *Fleet) hear(ctx context.Context, socket *link.Socket, key ed25519.Publi
 		return nil, &workerv1.Refuse{Reason: "the first message must be Hello"}
 	case hello.Protocol != workerv1.Protocol:
 		return nil, &workerv1.Refuse{
-			Reason:   fmt.Sprintf("this host speaks worker protocol %d, the worker %d", workerv1.Protocol, hello.Protocol),
+			Reason: fmt.Sprintf("this host speaks worker protocol %d, the worker %d",
+				workerv1.Protocol, hello.Protocol),
 			NextStep: "run the same version of assay on both machines",
 		}
 	case !key.Equal(ed25519.PublicKey(hello.Key)):
@@ -125,7 +132,8 @@ func (f *Fleet) noteUnknown(key ed25519.PublicKey, next string) {
 		if f.config.Pool != nil { // it may be registering
 			warn = f.log.Debug
 		}
-		warn("a worker with an unknown key asks to join", "key", hex.EncodeToString(key), "next", next)
+		warn("a worker with an unknown key asks to join", "key", hex.EncodeToString(key),
+			"next", next)
 	}
 }
 
@@ -169,6 +177,7 @@ func (f *Fleet) leave(c *conn, why error) {
 		}
 		n.last = c.status()
 		n.last.Connected, n.last.Granted = false, n.last.Size
-		n.last.State, n.last.Reason, n.last.Until = "away", workerv1.Clip("not connected: "+why.Error(), workerv1.MaxText), ""
+		n.last.State, n.last.Reason, n.last.Until = "away",
+			workerv1.Clip("not connected: "+why.Error(), workerv1.MaxText), ""
 	}
 }

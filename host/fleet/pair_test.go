@@ -33,7 +33,8 @@ func TestSprintOfOneWorker(t *testing.T) {
 	h.aim(fleet.Goal{Kind: fleet.Idle, Reason: "the Sprint starts later", Until: "height 100"})
 	until(t, "the worker says why it is idle", func() bool {
 		return m.saw(func(s worker.Status) bool {
-			return s.State == "idle" && s.Reason == "the Sprint starts later" && s.Until == "height 100" && s.Node == "alpha"
+			return s.State == "idle" && s.Reason == "the Sprint starts later" &&
+				s.Until == "height 100" && s.Node == "alpha"
 		})
 	})
 	prepare := goal(1)
@@ -51,7 +52,8 @@ func TestSprintOfOneWorker(t *testing.T) {
 	until(t, "leaves arrive", func() bool { return h.log("alpha", 1).Size() >= 3 })
 	h.aim(goal(2))
 	first := h.log("alpha", 1).Size()
-	until(t, "leaves of the next segment arrive", func() bool { return h.log("alpha", 2).Size() >= 3 })
+	until(t, "leaves of the next segment arrive",
+		func() bool { return h.log("alpha", 2).Size() >= 3 })
 	h.aim(fleet.Goal{Kind: fleet.Idle, Reason: "the window is over"})
 	second := h.log("alpha", 2).Size()
 	until(t, "the worker stops", func() bool {
@@ -99,7 +101,9 @@ func TestAGoalForSomeNodes(t *testing.T) {
 	aim("alpha")
 	until(t, "leaves of the one and the other's idleness", func() bool {
 		aim("alpha") // as with every block
-		return h.log("alpha", 1).Size() >= 3 && m.saw(func(s worker.Status) bool { return s.Reason == late.Reason && s.Until == late.Until })
+		return h.log("alpha", 1).Size() >= 3 && m.saw(func(s worker.Status) bool {
+			return s.Reason == late.Reason && s.Until == late.Until
+		})
 	})
 	if n := h.log("beta", 1).Size(); n != 0 {
 		t.Errorf("%d leaves of a node that was told to compute nothing", n)
@@ -132,7 +136,8 @@ func TestWorkerReplacedMidSegment(t *testing.T) {
 	h.aim(fleet.Goal{Kind: fleet.Idle})
 	checkLog(t, log, quick)
 	if s := h.Status()[0]; s.Accepted != log.Size()-before {
-		t.Errorf("%d leaves accepted on the second connection, want %d", s.Accepted, log.Size()-before)
+		t.Errorf("%d leaves accepted on the second connection, want %d",
+			s.Accepted, log.Size()-before)
 	}
 }
 
@@ -190,7 +195,9 @@ func TestHostRestartMidSegment(t *testing.T) {
 	h.stop()
 	acked := log.Size()
 	until(t, "the worker says that its host is away", func() bool {
-		return m.saw(func(s worker.Status) bool { return s.State == "computing" && strings.Contains(s.Reason, "away") })
+		return m.saw(func(s worker.Status) bool {
+			return s.State == "computing" && strings.Contains(s.Reason, "away")
+		})
 	})
 
 	h = newHost(t, dir, address.HostPort)
@@ -204,8 +211,9 @@ func TestHostRestartMidSegment(t *testing.T) {
 	checkLog(t, h.log("alpha", 1), quick)
 }
 
-// Two machines, of which one is ten times as fast as the other, fill a bound to the last leaf and then say why they are idle. More
-// of it has them go on, and a host that restarts grants nothing twice.
+// Two machines, of which one is ten times as fast as the other, fill a bound to the last leaf and
+// then say why they are idle. More of it has them go on, and a host that restarts grants nothing
+// twice.
 func TestMachinesShareABound(t *testing.T) {
 	dir := t.TempDir()
 	h := newHost(t, dir, "127.0.0.1:0")
@@ -214,7 +222,8 @@ func TestMachinesShareABound(t *testing.T) {
 		t.Fatal(err)
 	}
 	keys, machines := map[string]ed25519.PublicKey{}, map[string]*machine{}
-	engines := map[string]work.Engine{"fast": &enginetest.Engine{Rounds: 100}, "slow": &enginetest.Engine{Rounds: 1000}}
+	engines := map[string]work.Engine{"fast": &enginetest.Engine{Rounds: 100},
+		"slow": &enginetest.Engine{Rounds: 1000}}
 	for node, engine := range engines {
 		home, key := newKey(t)
 		keys[node] = key
@@ -229,7 +238,8 @@ func TestMachinesShareABound(t *testing.T) {
 		until(t, fmt.Sprintf("%d leaves, and both are idle", most), func() bool {
 			stored := uint64(0)
 			for _, s := range h.Status() {
-				if stored += s.Size; s.State != "idle" || s.Reason != g.Spent || s.Until != g.Until || s.Size != s.Granted {
+				if stored += s.Size; s.State != "idle" || s.Reason != g.Spent ||
+					s.Until != g.Until || s.Size != s.Granted {
 					return false
 				}
 			}
@@ -240,7 +250,9 @@ func TestMachinesShareABound(t *testing.T) {
 		}
 		for node, m := range machines {
 			until(t, "the worker's own word", func() bool {
-				return m.saw(func(s worker.Status) bool { return s.State == "idle" && s.Reason == g.Spent && s.Until == g.Until })
+				return m.saw(func(s worker.Status) bool {
+					return s.State == "idle" && s.Reason == g.Spent && s.Until == g.Until
+				})
 			})
 			checkLog(t, h.log(node, 1), engines[node])
 		}
@@ -267,7 +279,8 @@ func TestWrongFingerprint(t *testing.T) {
 	}
 	address.Fingerprint[0]++
 	err = worker.Run(t.Context(), worker.Config{URL: address.String(), Home: home, Engine: quick})
-	if !errors.Is(err, link.ErrFingerprint) || !strings.Contains(err.Error(), "copy the worker URL from the host again") {
+	if !errors.Is(err, link.ErrFingerprint) ||
+		!strings.Contains(err.Error(), "copy the worker URL from the host again") {
 		t.Fatalf("wrong fingerprint: %v", err)
 	}
 	if s := h.Status(); len(s) != 0 {
@@ -281,7 +294,9 @@ func TestUnknownKey(t *testing.T) {
 	m := startWorker(t, h.URL(), home, quick)
 	until(t, "the worker says what to do", func() bool {
 		return m.saw(func(s worker.Status) bool {
-			return s.State == "registering" && strings.Contains(s.Reason, "does not know this machine's key") && strings.Contains(s.Next, "assay host allow ")
+			return s.State == "registering" &&
+				strings.Contains(s.Reason, "does not know this machine's key") &&
+				strings.Contains(s.Next, "assay host allow ")
 		})
 	})
 	h.allow(key, "alpha") // and from then on it is welcome, without a restart
@@ -294,17 +309,19 @@ func TestUnknownKey(t *testing.T) {
 func TestAdmitted(t *testing.T) {
 	h := newHost(t, t.TempDir(), "127.0.0.1:0")
 	key := keyOf(90)
-	if node, refusal, err := worker.Admitted(t.Context(), h.URL(), key); err != nil || node != "" || !refusal.Stranger {
+	if node, refusal, err := worker.Admitted(t.Context(), h.URL(), key); err != nil || node != "" ||
+		!refusal.Stranger {
 		t.Errorf("a stranger: %q, %+v, %v", node, refusal, err)
 	}
 	h.allow(key.Public().(ed25519.PublicKey), "w7")
-	if node, refusal, err := worker.Admitted(t.Context(), h.URL(), key); err != nil || node != "w7" {
+	if node, refusal, err := worker.Admitted(t.Context(), h.URL(), key); err != nil ||
+		node != "w7" {
 		t.Errorf("a node: %q, %+v, %v", node, refusal, err)
 	}
 }
 
-// While the chain stands still every machine learns why, those that compute too, and loses nothing by it; afterwards the
-// goal's end is a block again.
+// While the chain stands still every machine learns why, those that compute too, and loses nothing
+// by it; afterwards the goal's end is a block again.
 func TestMachinesLearnThatTheChainStandsStill(t *testing.T) {
 	h := newHost(t, t.TempDir(), "127.0.0.1:0")
 	home, key := newKey(t)
@@ -316,7 +333,9 @@ func TestMachinesLearnThatTheChainStandsStill(t *testing.T) {
 	g.Until = "block 46"
 	aim := func() {
 		t.Helper()
-		if err := h.SetGoals([]string{"alpha"}, g, fleet.Goal{Kind: fleet.Idle, Reason: "takes part later", Until: "epoch 4"}); err != nil {
+		if err := h.SetGoals([]string{"alpha"}, g,
+			fleet.Goal{Kind: fleet.Idle, Reason: "takes part later",
+				Until: "epoch 4"}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -325,7 +344,9 @@ func TestMachinesLearnThatTheChainStandsStill(t *testing.T) {
 	const why = "no block since 14:41:55 UTC"
 	h.Halt(why)
 	said := func(state string) func(worker.Status) bool {
-		return func(s worker.Status) bool { return s.State == state && strings.Contains(s.Until+s.Reason, why) }
+		return func(s worker.Status) bool {
+			return s.State == state && strings.Contains(s.Until+s.Reason, why)
+		}
 	}
 	until(t, "both machines to learn it", func() bool {
 		aim() // stating the goals again takes nothing back
@@ -340,6 +361,7 @@ func TestMachinesLearnThatTheChainStandsStill(t *testing.T) {
 		return m.seen[len(m.seen)-1]
 	}
 	until(t, "the goal's end to be a block again", func() bool {
-		return last(computing).Until == "block 46" && last(idle).Until == "epoch 4" && last(idle).Reason == "takes part later"
+		return last(computing).Until == "block 46" && last(idle).Until == "epoch 4" &&
+			last(idle).Reason == "takes part later"
 	})
 }

@@ -29,7 +29,8 @@ func dial(t testing.TB, h *host, key ed25519.PrivateKey) *puppet {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := link.Dial(t.Context(), address, workerv1.Path, key, link.Limits{Message: workerv1.MaxMessage, Write: 5 * time.Second, Ping: time.Minute})
+	s, err := link.Dial(t.Context(), address, workerv1.Path, key,
+		link.Limits{Message: workerv1.MaxMessage, Write: 5 * time.Second, Ping: time.Minute})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -44,7 +45,8 @@ func join(t testing.TB, h *host, key byte, node string) *puppet {
 	h.allow(private.Public().(ed25519.PublicKey), node)
 	p := dial(t, h, private)
 	p.say(p.hello())
-	if w := p.hear().GetWelcome(); w.GetNode() != node || w.GetChain() != chain || w.GetParticipant() != participant {
+	if w := p.hear().GetWelcome(); w.GetNode() != node || w.GetChain() != chain ||
+		w.GetParticipant() != participant {
 		t.Fatalf("welcome: %v", w)
 	}
 	return p
@@ -52,7 +54,8 @@ func join(t testing.TB, h *host, key byte, node string) *puppet {
 
 func (p *puppet) hello() *workerv1.Envelope {
 	return &workerv1.Envelope{Message: &workerv1.Envelope_Hello{Hello: &workerv1.Hello{
-		Protocol: workerv1.Protocol, Agent: "puppet", Engine: "none", SelfTestOk: true, Key: p.key.Public().(ed25519.PublicKey),
+		Protocol: workerv1.Protocol, Agent: "puppet", Engine: "none", SelfTestOk: true,
+		Key: p.key.Public().(ed25519.PublicKey),
 	}}}
 }
 
@@ -121,12 +124,14 @@ func batch(epoch uint64, segment uint32, first uint64, n int) *workerv1.Envelope
 		records = record.Record{Norm: first + uint64(i), Digest: digest}.Append(records)
 	}
 	sig := statement(epoch, segment, first, records).Sign(alphaKey)
-	return &workerv1.Envelope{Message: &workerv1.Envelope_Batch{Batch: &workerv1.Batch{Epoch: epoch, Segment: segment, First: first, Records: records, Signature: sig[:]}}}
+	return &workerv1.Envelope{Message: &workerv1.Envelope_Batch{Batch: &workerv1.Batch{Epoch: epoch,
+		Segment: segment, First: first, Records: records, Signature: sig[:]}}}
 }
 
 // statement is what alpha has to sign about a batch.
 func statement(epoch uint64, segment uint32, first uint64, records []byte) delivery.Statement {
 	g := goal(segment)
 	g.Epoch = epoch
-	return delivery.Statement{Order: g.Order(hostKey, chain, participant, "alpha", signed.KeyOf(alphaKey)), Batch: delivery.BatchOf(first, records)}
+	return delivery.Statement{Order: g.Order(hostKey, chain, participant, "alpha",
+		signed.KeyOf(alphaKey)), Batch: delivery.BatchOf(first, records)}
 }

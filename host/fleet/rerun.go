@@ -170,7 +170,8 @@ func (d *desk) take(c *conn) *workerv1.Rerun {
 	k.holders++
 	return &workerv1.Rerun{
 		Job: d.last, Epoch: k.unit.Epoch, Class: k.unit.Class.Name, Seed1: k.unit.Seed1.Bytes(),
-		NodeSeed: k.unit.NodeSeed.Bytes(), SegmentSeed: k.unit.SegmentSeed.Bytes(), Nonces: k.nonces,
+		NodeSeed: k.unit.NodeSeed.Bytes(), SegmentSeed: k.unit.SegmentSeed.Bytes(),
+		Nonces: k.nonces,
 	}
 }
 
@@ -199,10 +200,12 @@ func (d *desk) result(c *conn, r *workerv1.RerunResult) (n int, err error) {
 	defer d.mu.Unlock()
 	k, ok := d.seats[c][r.Job]
 	if !ok {
-		return 0, fmt.Errorf("%w: result of job %d, which this worker does not have", errProtocol, r.Job)
+		return 0, fmt.Errorf("%w: result of job %d, which this worker does not have",
+			errProtocol, r.Job)
 	}
 	if r.Error == "" && len(r.Outputs) != len(k.nonces)*transformer.OutputSize {
-		return 0, fmt.Errorf("%w: %d bytes of outputs for %d units of job %d", errProtocol, len(r.Outputs), len(k.nonces), r.Job)
+		return 0, fmt.Errorf("%w: %d bytes of outputs for %d units of job %d", errProtocol,
+			len(r.Outputs), len(k.nonces), r.Job)
 	}
 	delete(d.seats[c], r.Job)
 	defer d.pokeAll()
@@ -242,7 +245,8 @@ func (d *desk) refused(k *chunk, node, why string) {
 	}
 	switch {
 	case k.errors >= chunkErrors:
-		d.fail(k.call, fmt.Errorf("%w: %d workers failed on the same units, the last one (%s) says: %s", ErrRerun, k.errors, node, why))
+		d.fail(k.call, fmt.Errorf("%w: %d workers failed on the same units, the last one (%s) "+
+			"says: %s", ErrRerun, k.errors, node, why))
 	case !able && k.holders == 0:
 		k.failed = nil // let the same ones try again rather than wait for others
 	}

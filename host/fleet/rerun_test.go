@@ -35,13 +35,15 @@ func answer(t *testing.T, r *workerv1.Rerun) *workerv1.Envelope {
 }
 
 func failure(r *workerv1.Rerun) *workerv1.Envelope {
-	return &workerv1.Envelope{Message: &workerv1.Envelope_RerunResult{RerunResult: &workerv1.RerunResult{Job: r.Job, Error: "out of memory"}}}
+	return &workerv1.Envelope{Message: &workerv1.Envelope_RerunResult{
+		RerunResult: &workerv1.RerunResult{Job: r.Job, Error: "out of memory"}}}
 }
 
 func sampleUnits(n int) []fleet.Unit {
 	units := make([]fleet.Unit, n)
 	for i := range units {
-		units[i] = fleet.Unit{Epoch: 3, Class: transformer.Nano, Seed1: epochSeed, NodeSeed: seedOf(5), SegmentSeed: seedOf(6), Nonce: uint64(n - i)}
+		units[i] = fleet.Unit{Epoch: 3, Class: transformer.Nano, Seed1: epochSeed,
+			NodeSeed: seedOf(5), SegmentSeed: seedOf(6), Nonce: uint64(n - i)}
 	}
 	return units
 }
@@ -137,7 +139,8 @@ func TestRerunGivesUpWhenNobodyCan(t *testing.T) {
 	for range 3 {
 		p.say(failure(hearUntil(p, (*workerv1.Envelope).GetRerun)))
 	}
-	if r := <-done; !errors.Is(r.err, fleet.ErrRerun) || !strings.Contains(r.err.Error(), "out of memory") {
+	if r := <-done; !errors.Is(r.err, fleet.ErrRerun) ||
+		!strings.Contains(r.err.Error(), "out of memory") {
 		t.Fatalf("rerun: %v", r.err)
 	}
 	// A wrong number of outputs is not an answer.
@@ -196,7 +199,8 @@ func TestRerun(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := h.Rerun(ctx, units); !errors.Is(err, context.Canceled) || !errors.Is(err, fleet.ErrRerun) {
+	if _, err := h.Rerun(ctx, units); !errors.Is(err, context.Canceled) ||
+		!errors.Is(err, fleet.ErrRerun) {
 		t.Fatalf("cancelled: %v", err)
 	}
 }
@@ -211,7 +215,8 @@ func TestRerunDuringCompute(t *testing.T) {
 	log := h.log("alpha", 1)
 	until(t, "leaves arrive", func() bool { return log.Size() > 0 })
 	out, err := h.Rerun(t.Context(), []fleet.Unit{{
-		Epoch: 3, Class: transformer.Nano, Seed1: epochSeed, NodeSeed: seed.Node(chain, participant, "alpha", "nano"), SegmentSeed: seedOf(11),
+		Epoch: 3, Class: transformer.Nano, Seed1: epochSeed,
+		NodeSeed: seed.Node(chain, participant, "alpha", "nano"), SegmentSeed: seedOf(11),
 	}})
 	if err != nil {
 		t.Fatal(err)

@@ -26,7 +26,8 @@ func TestAddress(t *testing.T) {
 			t.Errorf("%s is %s and %s is %s", same[0], a, same[1], b)
 		}
 	}
-	if Address("10.0.0.1:1") == Address("10.0.0.2:1") || Address("[2001:db8:1:2::]:1") == Address("[2001:db8:1:102::]:1") {
+	if Address("10.0.0.1:1") == Address("10.0.0.2:1") ||
+		Address("[2001:db8:1:2::]:1") == Address("[2001:db8:1:102::]:1") {
 		t.Error("two addresses are one")
 	}
 	if a := Address("nonsense"); a.IsValid() {
@@ -87,7 +88,8 @@ func listens(t *testing.T) {
 	dial := func(last byte, n int) {
 		for range n {
 			here, _ := net.Pipe()
-			s.conns = append(s.conns, pair{here, &net.TCPAddr{IP: net.IPv4(10, 0, 0, last), Port: 1}})
+			s.conns = append(s.conns,
+				pair{here, &net.TCPAddr{IP: net.IPv4(10, 0, 0, last), Port: 1}})
 		}
 	}
 	accepted := func() (list []net.Conn) {
@@ -126,8 +128,11 @@ func TestReadSizes(t *testing.T) {
 		whole[i] = byte(i ^ i>>8 ^ i>>16)
 	}
 	room := NewRoom(1 << 20)
-	for _, size := range []int{0, 1, 511, 512, 513, small, small + 1, step - 1, step, step + 1, 2 * step, 2*step + 1, len(whole)} {
-		for name, from := range map[string]io.Reader{"at once": bytes.NewReader(whole[:size]), "in halves": iotest.HalfReader(bytes.NewReader(whole[:size])), "with its end": iotest.DataErrReader(bytes.NewReader(whole[:size]))} {
+	for _, size := range []int{0, 1, 511, 512, 513, small, small + 1, step - 1, step, step + 1,
+		2 * step, 2*step + 1, len(whole)} {
+		for name, from := range map[string]io.Reader{"at once": bytes.NewReader(whole[:size]),
+			"in halves":    iotest.HalfReader(bytes.NewReader(whole[:size])),
+			"with its end": iotest.DataErrReader(bytes.NewReader(whole[:size]))} {
 			body, free, err := Read(from, func() *Room { return room }, func() {})
 			if err != nil || !bytes.Equal(body, whole[:size]) {
 				t.Errorf("%d bytes %s: %d, %v", size, name, len(body), err)
@@ -222,9 +227,12 @@ func TestTheSlowestIsCutWhereRoomRunsOut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		room := NewRoom(1 << 20)
 		choose := func() *Room { return room }
-		read := func(s *source) ([]byte, func(), error) { return Read(s, choose, func() { close(s.abort) }) }
+		read := func(s *source) ([]byte, func(), error) {
+			return Read(s, choose, func() { close(s.abort) })
+		}
 
-		body, free, err := Read(strings.NewReader("small"), func() *Room { t.Error("a small message asks for room"); return room }, func() {})
+		body, free, err := Read(strings.NewReader("small"),
+			func() *Room { t.Error("a small message asks for room"); return room }, func() {})
 		if err != nil || string(body) != "small" {
 			t.Fatalf("%q, %v", body, err)
 		}
@@ -239,7 +247,8 @@ func TestTheSlowestIsCutWhereRoomRunsOut(t *testing.T) {
 		go func() { _, _, err := read(younger); errs <- err }()
 		<-younger.reach
 		whole := bytes.Repeat([]byte{7}, 250<<10)
-		body, free, err = Read(bytes.NewReader(whole), choose, func() { t.Error("the third is cut") })
+		body, free, err = Read(bytes.NewReader(whole), choose,
+			func() { t.Error("the third is cut") })
 		if err != nil || !bytes.Equal(body, whole) {
 			t.Fatalf("%d bytes, %v", len(body), err)
 		}
@@ -256,13 +265,15 @@ func TestTheSlowestIsCutWhereRoomRunsOut(t *testing.T) {
 			t.Errorf("a message that stalled: %v", err)
 		}
 		// What is being answered cannot be cut: another that is too large is refused.
-		if _, _, err := read(&source{n: 900 << 10, end: true, abort: make(chan struct{})}); !errors.Is(err, ErrFull) {
+		if _, _, err := read(&source{n: 900 << 10, end: true,
+			abort: make(chan struct{})}); !errors.Is(err, ErrFull) {
 			t.Errorf("no room: %v", err)
 		}
 		free()
 		free() // once more frees nothing more
 		if room.left != 1<<20 || len(room.arriving) != 0 {
-			t.Errorf("at the end %d bytes are left and %d are arriving", room.left, len(room.arriving))
+			t.Errorf("at the end %d bytes are left and %d are arriving", room.left,
+				len(room.arriving))
 		}
 	})
 }

@@ -28,7 +28,8 @@ const (
 func Listen(l net.Listener) net.Listener { return listen(l, Total) }
 
 func listen(l net.Listener, most int) *listener {
-	return &listener{Listener: l, most: most, rates: NewRates(opened, openedBurst), held: map[netip.Prefix][]*conn{}}
+	return &listener{Listener: l, most: most, rates: NewRates(opened, openedBurst),
+		held: map[netip.Prefix][]*conn{}}
 }
 
 type listener struct {

@@ -14,8 +14,9 @@ import (
 // addresses bounds what is remembered of them.
 const addresses = 1 << 14
 
-// Address is who is counted as one: an IPv4 address or an IPv6 network of 56
-// bits, which is the least that a subscriber should be given (RIPE-690). Of a remote host:port that is neither it is the zero prefix.
+// Address is who is counted as one: an IPv4 address or an IPv6 network of 56 bits, which is the
+// least that a subscriber should be given (RIPE-690). Of a remote host:port that is neither it is
+// the zero prefix.
 func Address(remote string) netip.Prefix {
 	at, err := netip.ParseAddrPort(remote)
 	if err != nil {
@@ -45,7 +46,8 @@ type Rates struct {
 // run.
 func NewRates(perSecond float64, burst int) *Rates {
 	l := rate.Limit(perSecond)
-	return &Rates{perSecond: l, burst: burst, by: map[netip.Prefix]*rate.Limiter{}, others: rate.NewLimiter(l, burst)}
+	return &Rates{perSecond: l, burst: burst, by: map[netip.Prefix]*rate.Limiter{},
+		others: rate.NewLimiter(l, burst)}
 }
 
 // Take takes n tokens of a remote host:port's address, at most a whole burst, or
@@ -73,7 +75,10 @@ func (r *Rates) Take(remote string, n int) (wait time.Duration) {
 func (r *Rates) enter(address netip.Prefix, now time.Time) *rate.Limiter {
 	if len(r.by) >= addresses && now.Sub(r.swept) >= time.Second {
 		r.swept = now
-		maps.DeleteFunc(r.by, func(_ netip.Prefix, l *rate.Limiter) bool { return l.TokensAt(now) >= float64(r.burst) })
+		maps.DeleteFunc(r.by, func(_ netip.Prefix,
+			l *rate.Limiter) bool {
+			return l.TokensAt(now) >= float64(r.burst)
+		})
 	}
 	if len(r.by) >= addresses {
 		return r.others

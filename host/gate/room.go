@@ -146,7 +146,10 @@ func (r *Room) take(m *message, bytes int64) error {
 		return ErrSlow
 	}
 	if m.bytes == 0 {
-		at, _ := slices.BinarySearchFunc(r.arriving, m, func(a, b *message) int { return a.began.Compare(b.began) })
+		at, _ := slices.BinarySearchFunc(r.arriving, m, func(a,
+			b *message) int {
+			return a.began.Compare(b.began)
+		})
 		r.arriving = slices.Insert(r.arriving, at, m)
 	}
 	for need := bytes - m.bytes; r.left < need; {

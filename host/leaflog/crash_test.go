@@ -101,17 +101,18 @@ func FuzzFile(f *testing.F) {
 		}
 		again := appendHeader(nil, key, form)
 		frame, first := framesOf(file), uint64(0)
-		end, err := frame.scan(bytes.NewReader(file), int64(len(file)), func(off int64, packed []byte, mended bool) {
-			if mended {
-				t.Skip() // it would write the bit as it was
-			}
-			if off != int64(len(again)) {
-				t.Fatalf("frame at %d, expected at %d", off, len(again))
-			}
-			_, sig, _ := frame.parse(file[off:], first)
-			again = frame.append(again, first, packed, &sig)
-			first += uint64(frame.count(packed))
-		})
+		end, err := frame.scan(bytes.NewReader(file), int64(len(file)),
+			func(off int64, packed []byte, mended bool) {
+				if mended {
+					t.Skip() // it would write the bit as it was
+				}
+				if off != int64(len(again)) {
+					t.Fatalf("frame at %d, expected at %d", off, len(again))
+				}
+				_, sig, _ := frame.parse(file[off:], first)
+				again = frame.append(again, first, packed, &sig)
+				first += uint64(frame.count(packed))
+			})
 		if err == nil && !bytes.Equal(again, file[:end]) {
 			t.Fatal("accepted what it would not write")
 		}

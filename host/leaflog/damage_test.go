@@ -82,7 +82,8 @@ func TestChangeEveryByte(t *testing.T) {
 	file, dir, frames, sizes := damageCase(t)
 	for at := int64(0); at < frames[3]; at++ {
 		for bit := range 8 {
-			if at >= headerSize+frameHead && int64(bit) != at%8 { // the heads whole, of the rest a sample
+			// the heads whole, of the rest a sample
+			if at >= headerSize+frameHead && int64(bit) != at%8 {
 				continue
 			}
 			bad := append([]byte(nil), file...)
@@ -114,9 +115,11 @@ func TestChangeEveryByte(t *testing.T) {
 			}
 		}
 		if err != nil || !errors.Is(l.Damage(), ErrDamaged) || l.Size() != want {
-			t.Fatalf("byte %d: %v, damage %v, %d leaves, want %d", at, err, l.Damage(), l.Size(), want)
+			t.Fatalf("byte %d: %v, damage %v, %d leaves, want %d", at, err,
+				l.Damage(), l.Size(), want)
 		}
-		if text := l.Damage().Error(); !strings.Contains(text, logPath(dir)) || !strings.Contains(text, fmt.Sprintf("offset %d ", begin)) {
+		if text := l.Damage().Error(); !strings.Contains(text, logPath(dir)) ||
+			!strings.Contains(text, fmt.Sprintf("offset %d ", begin)) {
 			t.Fatalf("byte %d: the reason does not say where: %v", at, text)
 		}
 		checkContents(t, l, want)
@@ -155,7 +158,8 @@ func TestLostSectors(t *testing.T) {
 		s.Close()
 
 		// The same with a frame behind it is damage: that one was acknowledged.
-		bad = append(bad, framesOf(file).append(nil, sizes[2], records(sizes[2], 2), new(Signature))...)
+		bad = append(bad, framesOf(file).append(nil, sizes[2], records(sizes[2], 2),
+			new(Signature))...)
 		s, l, err = reopen(t, dir, bad)
 		if err != nil || !errors.Is(l.Damage(), ErrDamaged) {
 			t.Fatalf("lost sectors %b before an intact frame: %v, damage %v", lost, err, l.Damage())
@@ -179,7 +183,8 @@ func TestFrameOfAnotherLogIsRefused(t *testing.T) {
 	if err := os.WriteFile(path, file, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if l, err := s.Log(Key{7, "node-1", 3}, testClass); err != nil || !errors.Is(l.Damage(), ErrDamaged) || l.Size() != 0 {
+	if l, err := s.Log(Key{7, "node-1", 3}, testClass); err != nil ||
+		!errors.Is(l.Damage(), ErrDamaged) || l.Size() != 0 {
 		t.Fatalf("frames were moved to another log: %v", err)
 	}
 }

@@ -63,7 +63,8 @@ func TestDiskFailure(t *testing.T) {
 				return nil
 			}}
 			for range 3 {
-				if err := l.Append(1310, records(1310, 50), Signature{}); !errors.Is(err, syscall.ENOSPC) || !strings.Contains(err.Error(), logPath(dir)) {
+				if err := l.Append(1310, records(1310, 50), Signature{}); !errors.Is(err,
+					syscall.ENOSPC) || !strings.Contains(err.Error(), logPath(dir)) {
 					t.Fatalf("append to a full disk: %v", err)
 				}
 				if err := l.Ready(); err == nil {
@@ -117,7 +118,8 @@ func TestOneFolderStopsNoOther(t *testing.T) {
 			t.Errorf("epoch %s is left: %v", name, err)
 		}
 	}
-	if _, err := s.Log(Key{2, "a", 1}, testClass); err == nil || !strings.Contains(err.Error(), odd) {
+	if _, err := s.Log(Key{2, "a", 1}, testClass); err == nil ||
+		!strings.Contains(err.Error(), odd) {
 		t.Errorf("a log below a folder that is none: %v", err)
 	}
 	if _, err := s.Log(Key{4, "a", 1}, testClass); err != nil {
@@ -192,14 +194,16 @@ func TestRestore(t *testing.T) {
 					t.Fatalf("%v, damage %v", err, l.Damage())
 				}
 				asked := uint64(0)
-				if err := s.Restore(testKey, Transformer(testClass), commit.Hash{1}, sizes[2], again(&asked)); !errors.Is(err, ErrDamaged) {
+				if err := s.Restore(testKey, Transformer(testClass), commit.Hash{1}, sizes[2],
+					again(&asked)); !errors.Is(err, ErrDamaged) {
 					t.Fatalf("another root: %v", err)
 				}
 				if now, err := os.ReadFile(logPath(dir)); err != nil || !bytes.Equal(now, bad) {
 					t.Fatal("the file has changed although it could not be restored")
 				}
 				asked = 0
-				if err := s.Restore(testKey, Transformer(testClass), root, sizes[2], again(&asked)); err != nil {
+				if err := s.Restore(testKey, Transformer(testClass), root, sizes[2],
+					again(&asked)); err != nil {
 					t.Fatal(err)
 				}
 				if want := sizes[i] - append([]uint64{0}, sizes...)[i]; asked != want {
@@ -210,7 +214,8 @@ func TestRestore(t *testing.T) {
 					t.Error(l.Damage())
 				}
 				checkContents(t, l, sizes[2])
-				if kept, err := os.ReadFile(logPath(dir) + DamagedSuffix); err != nil || !bytes.Equal(kept, bad) {
+				if kept, err := os.ReadFile(logPath(dir) + DamagedSuffix); err != nil ||
+					!bytes.Equal(kept, bad) {
 					t.Errorf("the damaged file is not kept: %v", err)
 				}
 			})

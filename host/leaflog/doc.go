@@ -23,13 +23,13 @@
 // What is stored is read as before, and the log goes on once the disk does: it cuts
 // the file back to the last durable frame, writes that page again and syncs it.
 //
-// Damage is anything else that is not as it was written. One bit that changed is
-// found by the checksum and read as it was (mend.go). More of them cost their batch
-// and those behind it: the log ends before them ([Log.Damage] says where and why),
-// is read up to there, takes nothing more, and the file stays for whoever can
-// restore it. A log that was committed to is made whole from the batches that are
-// intact and what the caller computes again between them ([Store.Restore]). A file whose header is unreadable, or of another version, is refused
-// by itself; the other logs do not notice.
+// Damage is anything else that is not as it was written. One bit that changed is found by the
+// checksum and read as it was (mend.go). More of them cost their batch and those behind it: the log
+// ends before them ([Log.Damage] says where and why), is read up to there, takes nothing more, and
+// the file stays for whoever can restore it. A log that was committed to is made whole from the
+// batches that are intact and what the caller computes again between them ([Store.Restore]). A file
+// whose header is unreadable, or of another version, is refused by itself; the other logs do not
+// notice.
 //
 // A log answers for its Merkle tree ([commit.Subtrees]) without holding it:
 // in memory are the roots of the complete blocks of 1,024 leaves and where each

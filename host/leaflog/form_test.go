@@ -15,17 +15,20 @@ import (
 // A log keeps the bodies of any kind of work, of one length a log, and looks into none.
 // Holds spec C-17.
 func TestALogKeepsBodiesOfAnyKindOfWork(t *testing.T) {
-	for _, form := range []Form{{Kind: 3, Spec: 1, Body: 8}, {Kind: 200, Spec: 255, Body: commit.MaxBody}, {Kind: 3, Spec: 1, Body: 1}, Transformer(2)} {
+	for _, form := range []Form{{Kind: 3, Spec: 1, Body: 8},
+		{Kind: 200, Spec: 255, Body: commit.MaxBody}, {Kind: 3, Spec: 1, Body: 1}, Transformer(2)} {
 		dir := t.TempDir()
 		body := func(i uint64) []byte {
-			return append(binary.LittleEndian.AppendUint64(nil, i), make([]byte, commit.MaxBody)...)[:form.Body]
+			return append(binary.LittleEndian.AppendUint64(nil, i),
+				make([]byte, commit.MaxBody)...)[:form.Body]
 		}
 		var model commit.Log
 		var packed []byte
 		const leaves = 2*blockSize + 7
 		for i := range uint64(leaves) {
 			packed = append(packed, body(i)...)
-			model.Append(commit.Leaf{Kind: form.Kind, Spec: form.Spec, Node: testKey.Node, Index: i, Body: body(i)}.Hash())
+			model.Append(commit.Leaf{Kind: form.Kind, Spec: form.Spec, Node: testKey.Node, Index: i,
+				Body: body(i)}.Hash())
 		}
 		s := openStore(t, dir)
 		l, err := s.LogOf(testKey, form)
@@ -33,7 +36,9 @@ func TestALogKeepsBodiesOfAnyKindOfWork(t *testing.T) {
 			t.Fatalf("%+v: %v", form, err)
 		}
 		for first := 0; first < leaves; first += 900 {
-			if err := l.Append(uint64(first), packed[first*form.Body:min(first+900, leaves)*form.Body], signature(uint64(first))); err != nil {
+			if err := l.Append(uint64(first),
+				packed[first*form.Body:min(first+900, leaves)*form.Body],
+				signature(uint64(first))); err != nil {
 				t.Fatalf("%+v: %v", form, err)
 			}
 		}
@@ -58,13 +63,16 @@ func TestALogKeepsBodiesOfAnyKindOfWork(t *testing.T) {
 			if got, err := l.Body(i); err != nil || !bytes.Equal(got, body(i)) {
 				t.Errorf("%+v: leaf %d is %x, %v", form, i, got, err)
 			}
-			if err != nil || !bytes.Equal(b.Records[int(i-b.First)*form.Body:][:form.Body], body(i)) {
+			if err != nil || !bytes.Equal(b.Records[int(i-b.First)*form.Body:][:form.Body],
+				body(i)) {
 				t.Errorf("%+v: the batch of leaf %d: %v", form, i, err)
 			}
 		}
 	}
 	s := openStore(t, t.TempDir())
-	for _, bad := range []Form{{}, {Kind: 1, Spec: 1, Body: 39}, {Kind: 2, Spec: 1, Body: 32}, {Kind: 3, Body: 8}, {Kind: 3, Spec: 1}, {Kind: 3, Spec: 1, Body: 65}, {Kind: 3, Spec: 1, Body: -1}} {
+	for _, bad := range []Form{{}, {Kind: 1, Spec: 1, Body: 39}, {Kind: 2, Spec: 1, Body: 32},
+		{Kind: 3, Body: 8}, {Kind: 3, Spec: 1}, {Kind: 3, Spec: 1, Body: 65},
+		{Kind: 3, Spec: 1, Body: -1}} {
 		if _, err := s.LogOf(testKey, bad); err == nil {
 			t.Errorf("a log of %+v", bad)
 		}

@@ -45,7 +45,8 @@ const transformerBody = 40
 func (f Form) valid() error {
 	l := commit.Leaf{Kind: f.Kind, Spec: f.Spec, Node: "n", Body: make([]byte, max(f.Body, 0))}
 	if err := l.Valid(); err != nil {
-		return fmt.Errorf("leaflog: kind %d, spec %d, bodies of %d bytes: %w", f.Kind, f.Spec, f.Body, err)
+		return fmt.Errorf("leaflog: kind %d, spec %d, bodies of %d bytes: %w",
+			f.Kind, f.Spec, f.Body, err)
 	}
 	return nil
 }
@@ -88,7 +89,8 @@ func parseHeader(b []byte) (key Key, form Form, err error) {
 		Node:    string(b[headerNodes : headerNodes+n]),
 	}
 	form = formOf(b)
-	if commit.ValidNode(key.Node) != nil || form.valid() != nil || !bytes.Equal(appendHeader(nil, key, form), b[:headerSize]) {
+	if commit.ValidNode(key.Node) != nil || form.valid() != nil ||
+		!bytes.Equal(appendHeader(nil, key, form), b[:headerSize]) {
 		return Key{}, Form{}, fmt.Errorf("%w: header", ErrDamaged)
 	}
 	return key, form, nil
@@ -138,7 +140,8 @@ func appendFrameHead(dst []byte, first uint64, records int) []byte {
 // parseFrameHead returns the number of records a frame announces; ok is false
 // where b does not begin a frame whose first leaf is `first`.
 func parseFrameHead(b []byte, first uint64) (records int, ok bool) {
-	if len(b) < frameHead || binary.LittleEndian.Uint32(b) != frameMagic || binary.LittleEndian.Uint64(b[8:]) != first {
+	if len(b) < frameHead || binary.LittleEndian.Uint32(b) != frameMagic ||
+		binary.LittleEndian.Uint64(b[8:]) != first {
 		return 0, false
 	}
 	n := binary.LittleEndian.Uint32(b[4:])

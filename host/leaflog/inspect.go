@@ -71,7 +71,8 @@ func inspect(path string, key Key) (found Inspected) {
 		found.Err = err
 		return found
 	case have != key:
-		found.Err = fmt.Errorf("%w: it holds epoch %d, node %s, segment %d", ErrDamaged, have.Epoch, have.Node, have.Segment)
+		found.Err = fmt.Errorf("%w: it holds epoch %d, node %s, segment %d", ErrDamaged, have.Epoch,
+			have.Node, have.Segment)
 		return found
 	}
 	f := framesOf(header)

@@ -123,10 +123,14 @@ func TestAppendAndReopen(t *testing.T) {
 			t.Fatalf("record %d: %v %v", i, got, err)
 		}
 	}
-	for leaf, want := range map[uint64][2]uint64{0: {0, 1}, 1: {1, 999}, 999: {1, 999}, 1000: {1000, 1000}, 1999: {1000, 1000}, 2000: {2000, 24}, 2047: {2024, 24}, 2048: {2048, 1000}, 3047: {2048, 1000}, 3048: {3048, 1}, 3053: {3049, 5}} {
+	for leaf, want := range map[uint64][2]uint64{0: {0, 1}, 1: {1, 999}, 999: {1, 999},
+		1000: {1000, 1000}, 1999: {1000, 1000}, 2000: {2000, 24}, 2047: {2024, 24},
+		2048: {2048, 1000}, 3047: {2048, 1000}, 3048: {3048, 1}, 3053: {3049, 5}} {
 		b, err := l.Batch(leaf)
-		if err != nil || b.First != want[0] || len(b.Records) != int(want[1])*record.Size || b.Signature != signature(want[0]) {
-			t.Fatalf("batch with leaf %d: first %d, %d bytes, %v; want %v", leaf, b.First, len(b.Records), err, want)
+		if err != nil || b.First != want[0] || len(b.Records) != int(want[1])*record.Size ||
+			b.Signature != signature(want[0]) {
+			t.Fatalf("batch with leaf %d: first %d, %d bytes, %v; want %v", leaf, b.First,
+				len(b.Records), err, want)
 		}
 		if r := record.At(b.Records, int(leaf-b.First)); r != made(leaf) {
 			t.Fatalf("leaf %d in its batch is %v", leaf, r)
@@ -199,7 +203,9 @@ func TestStoreKeysAndPrune(t *testing.T) {
 	if err := pruned.Append(3, records(3, 1), Signature{}); !errors.Is(err, ErrClosed) {
 		t.Errorf("append to a pruned log: %v", err)
 	}
-	if _, err := Open(dir); !errors.Is(err, ErrInUse) || !strings.Contains(err.Error(), fmt.Sprintf("(process %d) works with %s", os.Getpid(), dir)) {
+	if _, err := Open(dir); !errors.Is(err, ErrInUse) ||
+		!strings.Contains(err.Error(),
+			fmt.Sprintf("(process %d) works with %s", os.Getpid(), dir)) {
 		t.Errorf("the store is opened twice: %v", err)
 	}
 	s.Close()
@@ -220,7 +226,8 @@ func TestTreeEqualsModel(t *testing.T) {
 		s := openStore(t, dir)
 		l := openTestLog(t, s)
 		for range rapid.IntRange(1, 6).Draw(r, "batches") {
-			appendAll(t, l, rapid.SampledFrom([]int{1, 2, 23, 24, 25, 500, 999, 1000}).Draw(r, "records"))
+			appendAll(t, l, rapid.SampledFrom([]int{1, 2, 23, 24, 25, 500, 999, 1000}).Draw(r,
+				"records"))
 		}
 		size := l.Size()
 		want := model(size)
@@ -233,7 +240,8 @@ func TestTreeEqualsModel(t *testing.T) {
 					r.Fatalf("root of %d: %x, want %x, %v", n, a, b, err)
 				}
 			}
-			indices := rapid.SliceOfNDistinct(rapid.Uint64Range(0, size-1), 1, 5, rapid.ID[uint64]).Draw(r, "indices")
+			indices := rapid.SliceOfNDistinct(rapid.Uint64Range(0, size-1), 1, 5,
+				rapid.ID[uint64]).Draw(r, "indices")
 			sortU64(indices)
 			a, err := commit.Multi(l, size, indices)
 			b, _ := commit.Multi(want, size, indices)

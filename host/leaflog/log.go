@@ -128,8 +128,10 @@ func (l *Log) load() error {
 		return err
 	}
 	if key != l.key || form != l.form {
-		return fmt.Errorf("%w: holds epoch %d node %s segment %d %+v, asked for %+v of epoch %d node %s segment %d",
-			ErrOrder, key.Epoch, key.Node, key.Segment, form, l.form, l.key.Epoch, l.key.Node, l.key.Segment)
+		return fmt.Errorf("%w: holds epoch %d node %s segment %d %+v, asked for %+v of epoch %d "+
+			"node %s segment %d",
+			ErrOrder, key.Epoch, key.Node, key.Segment, form, l.form, l.key.Epoch,
+			l.key.Node, l.key.Segment)
 	}
 	l.end, err = l.frame.scan(l.file, info.Size(), func(off int64, packed []byte, mended bool) {
 		l.grow(off, packed)
@@ -213,7 +215,8 @@ func (l *Log) Size() uint64 {
 func (l *Log) Append(first uint64, packed []byte, sig Signature) error {
 	n := l.frame.count(packed)
 	if n == 0 || n > MaxBatch || len(packed) != n*l.form.Body {
-		return fmt.Errorf("%w: %d bytes, want 1..%d bodies of %d", ErrOrder, len(packed), MaxBatch, l.form.Body)
+		return fmt.Errorf("%w: %d bytes, want 1..%d bodies of %d", ErrOrder, len(packed),
+			MaxBatch, l.form.Body)
 	}
 	l.writing.Lock()
 	defer l.writing.Unlock()
@@ -298,7 +301,8 @@ func (l *Log) Path() string { return l.path }
 // repeated accepts a batch that lies in the log word for word.
 func (l *Log) repeated(first uint64, packed []byte, size uint64) error {
 	if n := uint64(l.frame.count(packed)); first+n > size {
-		return fmt.Errorf("%w: leaves %d..%d overlap the log's end at %d", ErrOrder, first, first+n-1, size)
+		return fmt.Errorf("%w: leaves %d..%d overlap the log's end at %d", ErrOrder,
+			first, first+n-1, size)
 	}
 	for body := range slices.Chunk(packed, l.form.Body) {
 		stored, err := l.Body(first)

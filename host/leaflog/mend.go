@@ -16,7 +16,8 @@ import (
 // two or three. What has more bits wrong passes for one of a single bit with a
 // probability of 1 in 13,000; then one leaf is wrong, which the audit of a log
 // counts as a fault of hardware.
-func (f frames) read(b []byte, first uint64) (packed []byte, sig Signature, size int, mended, ok bool) {
+func (f frames) read(b []byte, first uint64) (packed []byte, sig Signature,
+	size int, mended, ok bool) {
 	packed, sig, ok = f.parse(b, first)
 	if !ok {
 		if b, mended = f.mend(b, first); !mended {
@@ -49,7 +50,8 @@ func (f frames) mend(b []byte, first uint64) (frame []byte, ok bool) {
 		}
 		frame := append(head, b[frameHead:f.len(int(n))]...)
 		end := len(frame) - 4
-		diff := crc32.Update(f.sum, castagnoli, frame[:end]) ^ binary.LittleEndian.Uint32(frame[end:])
+		diff := crc32.Update(f.sum, castagnoli,
+			frame[:end]) ^ binary.LittleEndian.Uint32(frame[end:])
 		switch at, bit, found := flipped(diff, end-frameHead); {
 		case diff == 0 && wrong == 1:
 			return frame, true

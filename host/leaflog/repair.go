@@ -19,7 +19,8 @@ const sector = 512
 // changed. It returns the offset behind the last frame that can be read: less than
 // size where a crash interrupted a write. Damage that no crash explains is an
 // ErrDamaged, with the offset where it begins.
-func (f frames) scan(file io.ReaderAt, size int64, found func(off int64, packed []byte, mended bool)) (end int64, err error) {
+func (f frames) scan(file io.ReaderAt, size int64,
+	found func(off int64, packed []byte, mended bool)) (end int64, err error) {
 	in := bufio.NewReaderSize(io.NewSectionReader(file, headerSize, size-headerSize), 2*f.max())
 	first := uint64(0)
 	for end = headerSize; end < size; {
@@ -87,7 +88,8 @@ func (f frames) whole(rest []byte, first uint64) bool {
 	}
 	end := len(rest) - 4
 	crc := crc32.Update(f.sum, castagnoli, appendFrameHead(nil, first, n))
-	return crc32.Update(crc, castagnoli, rest[frameHead:end]) == binary.LittleEndian.Uint32(rest[end:])
+	return crc32.Update(crc, castagnoli,
+		rest[frameHead:end]) == binary.LittleEndian.Uint32(rest[end:])
 }
 
 // inside reports whether an intact frame lies somewhere behind the start.

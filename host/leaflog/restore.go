@@ -23,19 +23,21 @@ const DamagedSuffix = ".damaged"
 // where a sector on their border is gone.
 const mostLost = 2 * MaxBatch
 
-// Restore makes a damaged file whole again up to a count of leaves that was committed
-// to: what is lost between its intact batches is asked of leaves, which computes it
-// again and returns their packed bodies. The committed root decides whether that is what was there. The damaged file
-// is kept under another name, and the log is read again when it is asked for next.
-// What is filled in has no signature of its machine.
+// Restore makes a damaged file whole again up to a count of leaves that was committed to: what is
+// lost between its intact batches is asked of leaves, which computes it again and returns their
+// packed bodies. The committed root decides whether that is what was there. The damaged file is
+// kept under another name, and the log is read again when it is asked for next. What is filled in
+// has no signature of its machine.
 //
 // On an error nothing has changed.
-func (s *Store) Restore(key Key, form Form, root commit.Hash, count uint64, leaves func(first uint64, n int) ([]byte, error)) error {
+func (s *Store) Restore(key Key, form Form, root commit.Hash, count uint64,
+	leaves func(first uint64, n int) ([]byte, error)) error {
 	s.mu.Lock()
 	e := s.logs[key]
 	s.mu.Unlock()
 	if e == nil {
-		return fmt.Errorf("%w: no log of epoch %d, node %s, segment %d", ErrRange, key.Epoch, key.Node, key.Segment)
+		return fmt.Errorf("%w: no log of epoch %d, node %s, segment %d", ErrRange, key.Epoch,
+			key.Node, key.Segment)
 	}
 	path := filepath.Join(s.dir, epochName(key.Epoch), fileName(key))
 	raw, err := os.ReadFile(path)
@@ -62,7 +64,8 @@ func (s *Store) Restore(key Key, form Form, root commit.Hash, count uint64, leav
 }
 
 // restored is the file that raw was.
-func restored(raw []byte, key Key, form Form, root commit.Hash, count uint64, leaves func(first uint64, n int) ([]byte, error)) ([]byte, error) {
+func restored(raw []byte, key Key, form Form, root commit.Hash, count uint64,
+	leaves func(first uint64, n int) ([]byte, error)) ([]byte, error) {
 	whole := appendHeader(nil, key, form)
 	f, tree := framesOf(whole), commit.Frontier{}
 	first := uint64(0)
@@ -87,7 +90,8 @@ func restored(raw []byte, key Key, form Form, root commit.Hash, count uint64, le
 			skip, next = len(rest), count
 		}
 		if lost := next - first; lost > mostLost {
-			return nil, fmt.Errorf("%w: %d leaves from leaf %d on are lost", ErrDamaged, lost, first)
+			return nil, fmt.Errorf("%w: %d leaves from leaf %d on are lost",
+				ErrDamaged, lost, first)
 		}
 		at += skip
 		for first < next {
@@ -97,13 +101,15 @@ func restored(raw []byte, key Key, form Form, root commit.Hash, count uint64, le
 				err = errors.New("leaflog: not as many as were asked for")
 			}
 			if err != nil {
-				return nil, fmt.Errorf("computing leaf %d and those behind it again: %w", first, err)
+				return nil, fmt.Errorf("computing leaf %d and those behind it again: %w",
+					first, err)
 			}
 			add(packed, new(Signature))
 		}
 	}
 	if tree.Root() != root {
-		return nil, fmt.Errorf("%w: with what was computed again it does not give the root that was committed", ErrDamaged)
+		return nil, fmt.Errorf("%w: with what was computed again it does not give the root that "+
+			"was committed", ErrDamaged)
 	}
 	return whole, nil
 }

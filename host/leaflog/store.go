@@ -51,12 +51,14 @@ func Open(dir string) (*Store, error) {
 	}
 	unlock, err := durable.Lock(filepath.Join(dir, "lock"))
 	if held, ok := errors.AsType[*durable.Held](err); ok {
-		return nil, fmt.Errorf("%w: another host (%s) works with %s; stop it first", ErrInUse, held.Holder(), dir)
+		return nil, fmt.Errorf("%w: another host (%s) works with %s; stop it first",
+			ErrInUse, held.Holder(), dir)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("leaflog: %w", err)
 	}
-	s := &Store{dir: dir, unlock: unlock, logs: map[Key]*entry{}, through: func(_ string, f File) File { return f }}
+	s := &Store{dir: dir, unlock: unlock, logs: map[Key]*entry{},
+		through: func(_ string, f File) File { return f }}
 	if err := s.list(); err != nil {
 		return nil, fmt.Errorf("leaflog: %w", errors.Join(err, unlock()))
 	}
@@ -120,7 +122,8 @@ func (s *Store) LogOf(key Key, form Form) (*Log, error) {
 	defer e.mu.Unlock()
 	if e.log != nil {
 		if e.log.form != form {
-			return nil, fmt.Errorf("%w: the log of epoch %d node %s segment %d has %+v, not %+v", ErrOrder, key.Epoch, key.Node, key.Segment, e.log.form, form)
+			return nil, fmt.Errorf("%w: the log of epoch %d node %s segment %d has %+v, not %+v",
+				ErrOrder, key.Epoch, key.Node, key.Segment, e.log.form, form)
 		}
 		return e.log, nil
 	}
@@ -152,7 +155,8 @@ func (s *Store) Keys() []Key {
 		keys = append(keys, k)
 	}
 	slices.SortFunc(keys, func(a, b Key) int {
-		return cmp.Or(cmp.Compare(a.Epoch, b.Epoch), cmp.Compare(a.Node, b.Node), cmp.Compare(a.Segment, b.Segment))
+		return cmp.Or(cmp.Compare(a.Epoch, b.Epoch), cmp.Compare(a.Node, b.Node),
+			cmp.Compare(a.Segment, b.Segment))
 	})
 	return keys
 }
@@ -165,7 +169,8 @@ func (s *Store) Prune(before uint64) error {
 	var errs []error
 	for key, e := range s.logs {
 		if key.Epoch < before {
-			errs = append(errs, e.close(fmt.Errorf("%w: epoch %d was pruned", ErrClosed, key.Epoch)))
+			errs = append(errs, e.close(fmt.Errorf("%w: epoch %d was pruned",
+				ErrClosed, key.Epoch)))
 			delete(s.logs, key)
 		}
 	}

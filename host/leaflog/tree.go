@@ -82,7 +82,8 @@ func (l *Log) Subtree(level uint, index uint64) (commit.Hash, error) {
 	size, blocks := l.size, l.blocks // blocks only ever grows
 	l.state.RUnlock()
 	if level >= 48 || index >= size>>level {
-		return commit.Hash{}, fmt.Errorf("%w: no complete subtree (%d, %d) in %d leaves", ErrRange, level, index, size)
+		return commit.Hash{}, fmt.Errorf("%w: no complete subtree (%d, %d) in %d leaves",
+			ErrRange, level, index, size)
 	}
 	if level >= blockLevel {
 		var f commit.Frontier
@@ -149,5 +150,6 @@ func (l *Log) block(index, least uint64) (*block, error) {
 }
 
 func (l *Log) damaged(off int64) error {
-	return fmt.Errorf("%s: %w: at offset %d, where it was whole when the log was opened", l.path, ErrDamaged, off)
+	return fmt.Errorf("%s: %w: at offset %d, where it was whole when the log was opened",
+		l.path, ErrDamaged, off)
 }

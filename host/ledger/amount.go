@@ -18,8 +18,10 @@ type Amount struct{ n *big.Int }
 
 // ParseAmount reads decimal digits, without a sign and without leading zeros.
 func ParseAmount(s string) (Amount, error) {
-	if s == "" || len(s) > maxDigits || strings.Trim(s, "0123456789") != "" || len(s) > 1 && s[0] == '0' {
-		return Amount{}, fmt.Errorf("ledger: %q is not an amount: want up to %d decimal digits", s, maxDigits)
+	if s == "" || len(s) > maxDigits || strings.Trim(s, "0123456789") != "" ||
+		len(s) > 1 && s[0] == '0' {
+		return Amount{}, fmt.Errorf("ledger: %q is not an amount: want up to %d decimal digits",
+			s, maxDigits)
 	}
 	n, _ := new(big.Int).SetString(s, 10)
 	return Amount{n}, nil

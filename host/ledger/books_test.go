@@ -29,7 +29,8 @@ func settle(t testing.TB, l *Ledger, n int) (Settlement, int) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := l.Begin(Settlement{Payments: pays, Raw: []byte("tx"), Hash: fmt.Sprint("tx", b.Sequence), Sequence: b.Sequence, Timeout: 9})
+	s, err := l.Begin(Settlement{Payments: pays, Raw: []byte("tx"),
+		Hash: fmt.Sprint("tx", b.Sequence), Sequence: b.Sequence, Timeout: 9})
 	if err == nil {
 		err = l.Finish(s.Number, int64(b.Sequence)+10, noon)
 	}
@@ -153,7 +154,8 @@ func TestOldEntriesBecomeSums(t *testing.T) {
 	register(t, l, d)
 	base := uint64(noon.UnixMilli())
 	enter := func(i uint64, claim bool) error {
-		e := Entry{Device: d, Kind: Loops, Source: fmt.Sprint(i), Order: base + i, Ops: 1 << 63, Pay: coins(1)}
+		e := Entry{Device: d, Kind: Loops, Source: fmt.Sprint(i), Order: base + i,
+			Ops: 1 << 63, Pay: coins(1)}
 		_, err := l.Credit(e)
 		if claim {
 			_, err = l.Reclaim(e)
@@ -166,7 +168,8 @@ func TestOldEntriesBecomeSums(t *testing.T) {
 		}
 	}
 	a := standing(t, l, d)
-	if a.Entries != 1000 || a.Locked.String() != "2" || a.Due.String() != "998" || a.Past != keepPast || a.Floor[Loops] != base+1000-2-keepPast {
+	if a.Entries != 1000 || a.Locked.String() != "2" || a.Due.String() != "998" ||
+		a.Past != keepPast || a.Floor[Loops] != base+1000-2-keepPast {
 		t.Fatalf("%+v", a)
 	}
 	if want := "9223372036854775808000"; a.Ops.String() != want {
@@ -181,14 +184,16 @@ func TestOldEntriesBecomeSums(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if _, err := l.Reclaim(Entry{Device: d, Kind: Loops, Source: "700", Order: base + 700, Pay: coins(1)}); !errors.Is(err, ErrOld) {
+	if _, err := l.Reclaim(Entry{Device: d, Kind: Loops, Source: "700", Order: base + 700,
+		Pay: coins(1)}); !errors.Is(err, ErrOld) {
 		t.Errorf("claimed again: %v", err)
 	}
 	if a := standing(t, l, d); a.Entries != 1000 {
 		t.Errorf("%d entries", a.Entries)
 	}
 	// What was earned before this ledger was begun, another one has paid, or lost.
-	before := Entry{Device: d, Kind: Loops, Source: "before", Order: 1_700_000_000_000, Pay: coins(1)}
+	before := Entry{Device: d, Kind: Loops, Source: "before", Order: 1_700_000_000_000,
+		Pay: coins(1)}
 	if _, err := l.Reclaim(before); !errors.Is(err, ErrOld) {
 		t.Errorf("of before: %v", err)
 	}
@@ -224,12 +229,14 @@ func TestARestoredLedgerIsPaidOnce(t *testing.T) {
 		if n == 0 {
 			return
 		}
-		p := Paid{Sequence: s.Sequence, Hash: s.Hash, Height: int64(s.Sequence) + 10, Number: s.Number}
+		p := Paid{Sequence: s.Sequence, Hash: s.Hash, Height: int64(s.Sequence) + 10,
+			Number: s.Number}
 		for _, x := range s.Payments {
 			n := 0
 			fmt.Sscan(x.Amount.String(), &n)
 			paid[x.Device] += n
-			p.To = append(p.To, PaidTo{Prefix: x.Device.Prefix(), Payout: x.Payout, Amount: x.Amount})
+			p.To = append(p.To, PaidTo{Prefix: x.Device.Prefix(), Payout: x.Payout,
+				Amount: x.Amount})
 		}
 		onChain = append(onChain, p)
 	}
@@ -264,7 +271,8 @@ func TestARestoredLedgerIsPaidOnce(t *testing.T) {
 	register(t, l, later)
 	claim := func(d Device, source string, n int) {
 		for range 2 {
-			if _, err := l.Reclaim(Entry{Device: d, Kind: Loops, Source: source, Order: uint64(noon.UnixMilli()) + uint64(n), Pay: coins(n)}); err != nil {
+			if _, err := l.Reclaim(Entry{Device: d, Kind: Loops, Source: source,
+				Order: uint64(noon.UnixMilli()) + uint64(n), Pay: coins(n)}); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -300,7 +308,8 @@ func TestKeysThatBeginAlikeGainNothing(t *testing.T) {
 		}
 	}
 	credit(t, l, worked, "before", 40)
-	paid := Paid{Sequence: 0, Hash: "h", Height: 5, Number: 1, To: []PaidTo{{Prefix: worked.Prefix(), Payout: "cpc1owner", Amount: coins(100)}}}
+	paid := Paid{Sequence: 0, Hash: "h", Height: 5, Number: 1,
+		To: []PaidTo{{Prefix: worked.Prefix(), Payout: "cpc1owner", Amount: coins(100)}}}
 	if err := l.Book(paid, noon); err != nil {
 		t.Fatal(err)
 	}
@@ -324,7 +333,8 @@ func TestPromises(t *testing.T) {
 	register(t, l, d)
 	for epoch := uint64(1); epoch <= 3; epoch++ {
 		for range 2 {
-			if err := l.Promise(Promise{Device: d, Source: fmt.Sprint("epoch/", epoch), Epoch: epoch, Count: 10, Ops: 1 << 40, Rate: coins(2)}); err != nil {
+			if err := l.Promise(Promise{Device: d, Source: fmt.Sprint("epoch/", epoch),
+				Epoch: epoch, Count: 10, Ops: 1 << 40, Rate: coins(2)}); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -372,14 +382,17 @@ func TestVersion1IsBroughtOver(t *testing.T) {
 		t.Fatal(err)
 	}
 	l := reopen(t, path, Rules{Unlock: 2, Strikes: 2}, Amount{})
-	for i, want := range []string{"6 111 0 100 300 0", "5 83 70 0 140 0", "2 48 0 0 0 9", "2 0 0 0 0 1000"} {
+	for i, want := range []string{"6 111 0 100 300 0", "5 83 70 0 140 0", "2 48 0 0 0 9",
+		"2 0 0 0 0 1000"} {
 		a := standing(t, l, Device{byte(i + 1)})
-		if have := fmt.Sprint(a.Entries, a.Locked, a.Due, a.Settling, a.Settled, a.Forfeited); have != want {
+		if have := fmt.Sprint(a.Entries, a.Locked, a.Due, a.Settling, a.Settled,
+			a.Forfeited); have != want {
 			t.Errorf("account %d: %s, want %s", i+1, have, want)
 		}
 	}
 	open, found, err := l.Unfinished()
-	if err != nil || !found || open.Number != 2 || open.Sequence != 7 || string(open.Raw) != "raw BB" {
+	if err != nil || !found || open.Number != 2 || open.Sequence != 7 ||
+		string(open.Raw) != "raw BB" {
 		t.Fatalf("the open settlement: %+v, %v, %v", open, found, err)
 	}
 	if b, err := l.Books(); err != nil || b.Sequence != 7 || b.Height != 107 || b.Account != "" {
@@ -388,10 +401,12 @@ func TestVersion1IsBroughtOver(t *testing.T) {
 	if err := l.Finish(2, 110, noon); err != nil {
 		t.Fatal(err)
 	}
-	if e, err := l.Credit(Entry{Device: Device{1}, Kind: Loops, Source: "challenge-3", Pay: coins(9)}); err != nil || e.Pay.String() != "100" {
+	if e, err := l.Credit(Entry{Device: Device{1}, Kind: Loops, Source: "challenge-3",
+		Pay: coins(9)}); err != nil || e.Pay.String() != "100" {
 		t.Errorf("a source that was credited: %+v, %v", e, err)
 	}
-	if list, err := l.Transfers(Device{1}, 9); err != nil || len(list) != 2 || list[1].Hash != "AA" {
+	if list, err := l.Transfers(Device{1}, 9); err != nil || len(list) != 2 ||
+		list[1].Hash != "AA" {
 		t.Errorf("transfers: %+v, %v", list, err)
 	}
 	if e := credit(t, l, Device{2}, "next", 1); e.Number <= 15 {
@@ -405,8 +420,8 @@ func TestVersion1IsBroughtOver(t *testing.T) {
 	}
 }
 
-// A file of version 1 has no checksums, but says twice what is owed. Whichever bit of it changes, nobody is
-// owed another sum: the account is set aside, or the file refused.
+// A file of version 1 has no checksums, but says twice what is owed. Whichever bit of it changes,
+// nobody is owed another sum: the account is set aside, or the file refused.
 func TestFlipsInVersion1(t *testing.T) {
 	raw, err := os.ReadFile("testdata/version1.db")
 	if err != nil {
@@ -422,7 +437,8 @@ func TestFlipsInVersion1(t *testing.T) {
 		path := filepath.Join(dir, "ledger.db")
 		l, err := open(path, Rules{Unlock: 2, Strikes: 2}, Amount{}, o)
 		switch {
-		case err != nil && (!strings.Contains(err.Error(), path) || !errors.Is(err, store.ErrDamaged) && !strings.Contains(err.Error(), "as it was")):
+		case err != nil && (!strings.Contains(err.Error(), path) ||
+			!errors.Is(err, store.ErrDamaged) && !strings.Contains(err.Error(), "as it was")):
 			return flips.Refused, err
 		case err != nil:
 			return flips.Refused, nil
@@ -438,7 +454,8 @@ func TestFlipsInVersion1(t *testing.T) {
 				continue
 			}
 			a, err := l.Account(d)
-			// together: the page that told of the last change, the settlement's beginning, may be gone
+			// together: the page that told of the last change, the settlement's beginning, may be
+			// gone
 			if have := fmt.Sprint(a.Locked, a.Due.Add(a.Settling)); err != nil || have != want {
 				return outcome, fmt.Errorf("account %d: %s, want %s, %w", i+1, have, want, err)
 			}
@@ -476,48 +493,50 @@ func TestFlipsPayNobodyTwice(t *testing.T) {
 	}
 	o := options
 	o.NoSync = true
-	flips.Each(t, filepath.Dir(path), 1500, 150, nil, func(dir string, d flips.Damage) (outcome flips.Outcome, err error) {
-		path := filepath.Join(dir, "ledger.db")
-		l, err := open(path, Rules{Unlock: 3, Strikes: 1}, Amount{}, o)
-		if errors.Is(err, store.ErrDamaged) {
-			if outcome = flips.Refused; d.Cut {
-				return outcome, nil
+	flips.Each(t, filepath.Dir(path), 1500, 150, nil,
+		func(dir string, d flips.Damage) (outcome flips.Outcome, err error) {
+			path := filepath.Join(dir, "ledger.db")
+			l, err := open(path, Rules{Unlock: 3, Strikes: 1}, Amount{}, o)
+			if errors.Is(err, store.ErrDamaged) {
+				if outcome = flips.Refused; d.Cut {
+					return outcome, nil
+				}
+				if !strings.Contains(err.Error(), path) {
+					return outcome, fmt.Errorf("the file is not named: %w", err)
+				}
+				if _, _, err := Salvage(path); err != nil {
+					return outcome, err
+				}
+				l, err = open(path, Rules{Unlock: 3, Strikes: 1}, Amount{}, o)
 			}
-			if !strings.Contains(err.Error(), path) {
-				return outcome, fmt.Errorf("the file is not named: %w", err)
-			}
-			if _, _, err := Salvage(path); err != nil {
-				return outcome, err
-			}
-			l, err = open(path, Rules{Unlock: 3, Strikes: 1}, Amount{}, o)
-		}
-		if err != nil {
-			return outcome, err
-		}
-		set, err := l.Aside(100)
-		if err != nil {
-			return outcome, err
-		}
-		if len(l.Mended)+len(set) > 0 && outcome == flips.Unchanged {
-			outcome = flips.Mended
-		}
-		if len(set) > 1 {
-			return outcome, fmt.Errorf("one record stops many: %v", set)
-		}
-		for _, d := range all {
-			if set[d] != "" {
-				continue
-			}
-			a, err := l.Account(d)
 			if err != nil {
 				return outcome, err
 			}
-			n := 0
-			fmt.Sscan(a.Due.Add(a.Locked).Add(a.Settling).String(), &n)
-			if n != owed[d] && (n != owed[d]-200 || outcome == flips.Unchanged) { // the page that told of the last change is gone, which was said
-				return outcome, fmt.Errorf("%s is owed %d, not %d; %v", d, n, owed[d], l.Mended)
+			set, err := l.Aside(100)
+			if err != nil {
+				return outcome, err
 			}
-		}
-		return outcome, errors.Join(l.Check(), l.Close())
-	}).Saw(t, "ledger.db")
+			if len(l.Mended)+len(set) > 0 && outcome == flips.Unchanged {
+				outcome = flips.Mended
+			}
+			if len(set) > 1 {
+				return outcome, fmt.Errorf("one record stops many: %v", set)
+			}
+			for _, d := range all {
+				if set[d] != "" {
+					continue
+				}
+				a, err := l.Account(d)
+				if err != nil {
+					return outcome, err
+				}
+				n := 0
+				fmt.Sscan(a.Due.Add(a.Locked).Add(a.Settling).String(), &n)
+				// the page that told of the last change is gone, which was said
+				if n != owed[d] && (n != owed[d]-200 || outcome == flips.Unchanged) {
+					return outcome, fmt.Errorf("%s is owed %d, not %d; %v", d, n, owed[d], l.Mended)
+				}
+			}
+			return outcome, errors.Join(l.Check(), l.Close())
+		}).Saw(t, "ledger.db")
 }

@@ -32,16 +32,20 @@ func (l *Ledger) mend(damaged []store.Damage) error {
 		hurt[d.Bucket] = append(hurt[d.Bucket], d.Key)
 	}
 	return l.file.Update(func(tx *store.Tx) error {
-		say := func(format string, a ...any) { l.Mended = append(l.Mended, fmt.Sprintf(format, a...)) }
+		say := func(format string, a ...any) {
+			l.Mended = append(l.Mended, fmt.Sprintf(format, a...))
+		}
 		for _, d := range damaged {
 			if d.State() {
-				say("%s; what the chain has of it is read from its blocks, and machines bring receipts", d)
+				say("%s; what the chain has of it is read from its blocks, and machines bring "+
+					"receipts", d)
 			}
 		}
 		for bucket, keys := range hurt {
 			for _, key := range keys {
 				if bucket == aside {
-					if err := tx.PutRaw(aside, key, []byte("the record of why is damaged")); err != nil {
+					if err := tx.PutRaw(aside, key,
+						[]byte("the record of why is damaged")); err != nil {
 						return err
 					}
 					continue
@@ -60,7 +64,8 @@ func (l *Ledger) mend(damaged []store.Damage) error {
 			}
 		}
 		if len(hurt[settlements]) > 0 {
-			say("a settlement was damaged; if it was open, what it was to pay is due again, and the chain is asked first")
+			say("a settlement was damaged; if it was open, what it was to pay is due again, and " +
+				"the chain is asked first")
 			if err := l.mendSettling(tx); err != nil {
 				return err
 			}
@@ -189,12 +194,14 @@ func ofKey(key []byte) (e Entry, ok bool) {
 		return e, false
 	}
 	kind, source, ok := bytes.Cut(key[len(e.Device):], []byte{0})
-	e = Entry{Device: Device(key[:len(e.Device)]), Kind: Kind(kind), Source: string(source), State: Due}
+	e = Entry{Device: Device(key[:len(e.Device)]), Kind: Kind(kind),
+		Source: string(source), State: Due}
 	return e, ok && bytes.Equal(e.key(), key)
 }
 
 // sumEntries adds up what is locked, and finds the highest order of every kind.
-func sumEntries(tx *store.Tx) (sums map[Device]Amount, orders map[Device]map[Kind]uint64, err error) {
+func sumEntries(tx *store.Tx) (sums map[Device]Amount, orders map[Device]map[Kind]uint64,
+	err error) {
 	sums, orders = map[Device]Amount{}, map[Device]map[Kind]uint64{}
 	err = tx.Each(entries, nil, func(r store.Record) (bool, error) {
 		var e Entry
@@ -302,7 +309,8 @@ func (l *Ledger) recount() error {
 			return err
 		}
 		for device, why := range wrong {
-			l.Mended = append(l.Mended, fmt.Sprintf("the account of %s is set aside: %s", device, why))
+			l.Mended = append(l.Mended,
+				fmt.Sprintf("the account of %s is set aside: %s", device, why))
 			if err := tx.PutRaw(aside, device[:], []byte(why)); err != nil {
 				return err
 			}
@@ -338,7 +346,8 @@ func (l *Ledger) compare(tx *store.Tx) (wrong map[Device]string, again bool, err
 			has, wants Amount
 		}{{"locked", a.Locked, sums[a.Device]}, {"in settlement", a.Settling, settling[a.Device]}} {
 			if c.has.Cmp(c.wants) != 0 {
-				wrong[a.Device] = fmt.Sprintf("it has %s %s, and its entries %s", c.has, c.what, c.wants)
+				wrong[a.Device] = fmt.Sprintf("it has %s %s, and its entries %s",
+					c.has, c.what, c.wants)
 			}
 		}
 		return l.places(&a, func(bucket string, key []byte) error {
@@ -349,7 +358,11 @@ func (l *Ledger) compare(tx *store.Tx) (wrong map[Device]string, again bool, err
 	})
 	for _, bucket := range []string{queue, refused} {
 		n := 0
-		err = errors.Join(err, tx.Each(bucket, nil, func(store.Record) (bool, error) { n++; return n <= math.MaxInt32, nil }))
+		err = errors.Join(err, tx.Each(bucket, nil, func(store.Record) (bool,
+			error) {
+			n++
+			return n <= math.MaxInt32, nil
+		}))
 		again = again || n != places[bucket]
 	}
 	return wrong, again, err
@@ -378,7 +391,8 @@ func (l *Ledger) Check() error {
 				return true, nil
 			})
 			if err == nil && n != a.Past {
-				err = fmt.Errorf("%w: the account of %s keeps %d sources, there are %d", ErrCorrupt, a.Device, a.Past, n)
+				err = fmt.Errorf("%w: the account of %s keeps %d sources, there are %d", ErrCorrupt,
+					a.Device, a.Past, n)
 			}
 			return err
 		})
@@ -400,7 +414,8 @@ func Salvage(path string) (records int, old string, err error) {
 		}
 		return true
 	}, func(tx *store.Tx) error {
-		return joined(latest(tx), l.orphans(tx), buried(tx), withdrawn(tx), l.reindex(tx), numbers(tx))
+		return joined(latest(tx), l.orphans(tx), buried(tx), withdrawn(tx),
+			l.reindex(tx), numbers(tx))
 	})
 }
 
@@ -408,7 +423,11 @@ func Salvage(path string) (records int, old string, err error) {
 // paid ahead or where the account stands the higher one.
 func latest(tx *store.Tx) error {
 	var keys [][]byte
-	err := tx.Each(copies, nil, func(r store.Record) (bool, error) { keys = append(keys, bytes.Clone(r.Key)); return true, nil })
+	err := tx.Each(copies, nil, func(r store.Record) (bool,
+		error) {
+		keys = append(keys, bytes.Clone(r.Key))
+		return true, nil
+	})
 	if err != nil {
 		return err
 	}
@@ -470,7 +489,8 @@ func buried(tx *store.Tx) error {
 	err = errors.Join(err, tx.Each(entries, nil, func(r store.Record) (bool, error) {
 		var e Entry
 		err := r.Decode(&e)
-		if err == nil && e.State == Locked && drop[e.Device] && e.Order <= floors[e.Device][e.Kind] {
+		if err == nil && e.State == Locked && drop[e.Device] &&
+			e.Order <= floors[e.Device][e.Kind] {
 			keys = append(keys, bytes.Clone(r.Key))
 		}
 		return err == nil, err

@@ -38,7 +38,8 @@ func (l *Ledger) CreditFaulty(e Entry, bad uint64, reason string) (Entry, error)
 // before what the ledger remembers.
 func (l *Ledger) Reclaim(e Entry) (Entry, error) { return l.credit(e, nil, "", true) }
 
-func (l *Ledger) credit(e Entry, bad *big.Int, reason string, again bool) (entered Entry, err error) {
+func (l *Ledger) credit(e Entry, bad *big.Int, reason string, again bool) (entered Entry,
+	err error) {
 	err = l.file.Do(func(tx *store.Tx) error {
 		entered = Entry{}
 		key := sourceKey(e.Device, e.Kind, e.Source)
@@ -80,7 +81,8 @@ func (l *Ledger) credit(e Entry, bad *big.Int, reason string, again bool) (enter
 			a.Again = n
 		}
 		a.Locked = a.Locked.Add(e.Pay)
-		err = errors.Join(tx.Put(entries, key, &entered), lock(tx, entered), unlock(tx, &a), l.put(tx, &a))
+		err = errors.Join(tx.Put(entries, key, &entered), lock(tx, entered),
+			unlock(tx, &a), l.put(tx, &a))
 		if err != nil {
 			return err
 		}
@@ -156,7 +158,8 @@ func (e Entry) key() []byte { return sourceKey(e.Device, e.Kind, e.Source) }
 
 // lock notes when a locked entry is due.
 func lock(tx *store.Tx, e Entry) error {
-	return tx.PutRaw(locked, within(e.Device, e.Number), append(store.Number(e.Clean+e.Rules.Unlock), e.key()...))
+	return tx.PutRaw(locked, within(e.Device, e.Number),
+		append(store.Number(e.Clean+e.Rules.Unlock), e.key()...))
 }
 
 // collect reads a device's locked entries, in order, of which want, given the count
@@ -175,7 +178,8 @@ func collect(tx *store.Tx, device Device, want func(at uint64) bool) (list []Ent
 		}
 		var e Entry
 		if found, err := tx.Get(entries, raw[8:], &e); err != nil || !found {
-			return false, fmt.Errorf("%w: entry %x of %s is locked, and cannot be read: %w", ErrCorrupt, r.Key[len(device):], device, err)
+			return false, fmt.Errorf("%w: entry %x of %s is locked, and cannot be read: %w",
+				ErrCorrupt, r.Key[len(device):], device, err)
 		}
 		list = append(list, e)
 		return true, nil
@@ -215,7 +219,8 @@ func release(tx *store.Tx, a *Account, e Entry, to State) (err error) {
 // remember keeps an entry for its source, and forgets the oldest of too many.
 func remember(tx *store.Tx, a *Account, e Entry) error {
 	a.Past++
-	if err := errors.Join(tx.Put(entries, e.key(), &e), tx.PutRaw(past, within(e.Device, e.Number), e.key())); err != nil {
+	if err := errors.Join(tx.Put(entries, e.key(), &e),
+		tx.PutRaw(past, within(e.Device, e.Number), e.key())); err != nil {
 		return err
 	}
 	for a.Past > keepPast {
@@ -228,17 +233,18 @@ func remember(tx *store.Tx, a *Account, e Entry) error {
 		}
 		a.Floor[old.Kind] = max(a.Floor[old.Kind], old.Order)
 		a.Past--
-		if err := errors.Join(tx.Delete(past, within(old.Device, old.Number)), tx.Delete(entries, old.key())); err != nil {
+		if err := errors.Join(tx.Delete(past, within(old.Device, old.Number)),
+			tx.Delete(entries, old.key())); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// oldest is which past entry to forget for e: the first that was entered; among any that were reclaimed, of
-// the first one's kind the one with the lowest Order. So what is reclaimed, and what is credited meanwhile,
-// does not lift the floor past receipts that are still to come, which lie between what a backup held and
-// what was done since.
+// oldest is which past entry to forget for e: the first that was entered; among any that were
+// reclaimed, of the first one's kind the one with the lowest Order. So what is reclaimed, and what
+// is credited meanwhile, does not lift the floor past receipts that are still to come, which lie
+// between what a backup held and what was done since.
 func oldest(tx *store.Tx, a *Account, e Entry) (old Entry, err error) {
 	found := false
 	err = tx.Each(past, a.Device[:], func(r store.Record) (bool, error) {
@@ -259,7 +265,8 @@ func oldest(tx *store.Tx, a *Account, e Entry) (old Entry, err error) {
 		return !found || old.Number <= a.Again, nil
 	})
 	if err != nil || !found {
-		return old, fmt.Errorf("%w: %d entries of %s should be kept: %w", ErrCorrupt, a.Past, a.Device, err)
+		return old, fmt.Errorf("%w: %d entries of %s should be kept: %w", ErrCorrupt,
+			a.Past, a.Device, err)
 	}
 	return old, nil
 }
@@ -268,26 +275,30 @@ func oldest(tx *store.Tx, a *Account, e Entry) (old Entry, err error) {
 // device is banned. The same source again changes nothing: source names the
 // submission, and must not have been credited. It returns the entry, without
 // pay, that keeps the reason.
-func (l *Ledger) Forfeit(device Device, kind Kind, source, reason string, now time.Time) (Entry, error) {
-	return l.blank(device, kind, source, reason, now, func(tx *store.Tx, a *Account, all []Entry) error {
-		for _, e := range all {
-			e.Reason = reason
-			if err := release(tx, a, e, Forfeited); err != nil {
-				return err
+func (l *Ledger) Forfeit(device Device, kind Kind, source, reason string,
+	now time.Time) (Entry, error) {
+	return l.blank(device, kind, source, reason, now,
+		func(tx *store.Tx, a *Account, all []Entry) error {
+			for _, e := range all {
+				e.Reason = reason
+				if err := release(tx, a, e, Forfeited); err != nil {
+					return err
+				}
 			}
-		}
-		a.strike(l.rules)
-		return nil
-	})
+			a.strike(l.rules)
+			return nil
+		})
 }
 
 // Strike is Forfeit that takes nothing: for a cheat that the host saw and cannot
 // show to others.
-func (l *Ledger) Strike(device Device, kind Kind, source, reason string, now time.Time) (Entry, error) {
-	return l.blank(device, kind, source, reason, now, func(_ *store.Tx, a *Account, _ []Entry) error {
-		a.strike(l.rules)
-		return nil
-	})
+func (l *Ledger) Strike(device Device, kind Kind, source, reason string,
+	now time.Time) (Entry, error) {
+	return l.blank(device, kind, source, reason, now,
+		func(_ *store.Tx, a *Account, _ []Entry) error {
+			a.strike(l.rules)
+			return nil
+		})
 }
 
 func (a *Account) strike(rules Rules) {
@@ -299,20 +310,26 @@ func (a *Account) strike(rules Rules) {
 // what is locked waits again for as many clean ones as its rules want. It takes nothing:
 // nobody can show that there was no answer, so a host must not gain by saying
 // so. Otherwise it is like Forfeit.
-func (l *Ledger) Silence(device Device, kind Kind, source, reason string, now time.Time) (Entry, error) {
-	return l.blank(device, kind, source, reason, now, func(*store.Tx, *Account, []Entry) error { return nil })
+func (l *Ledger) Silence(device Device, kind Kind, source, reason string,
+	now time.Time) (Entry, error) {
+	return l.blank(device, kind, source, reason, now, func(*store.Tx, *Account,
+		[]Entry) error {
+		return nil
+	})
 }
 
 // blank makes an entry without pay and begins the count of clean submissions
 // again; then does something to what is locked.
-func (l *Ledger) blank(device Device, kind Kind, source, reason string, now time.Time, then func(*store.Tx, *Account, []Entry) error) (entered Entry, err error) {
+func (l *Ledger) blank(device Device, kind Kind, source, reason string, now time.Time,
+	then func(*store.Tx, *Account, []Entry) error) (entered Entry, err error) {
 	err = l.file.Do(func(tx *store.Tx) error {
 		entered = Entry{}
 		var a Account
 		if err := account(tx, device, &a); err != nil {
 			return err
 		}
-		if known, err := tx.Get(entries, sourceKey(device, kind, source), &entered); known || err != nil {
+		if known, err := tx.Get(entries, sourceKey(device, kind, source), &entered); known ||
+			err != nil {
 			return err
 		}
 		all, err := collect(tx, device, func(uint64) bool { return true })
@@ -321,7 +338,8 @@ func (l *Ledger) blank(device Device, kind Kind, source, reason string, now time
 		}
 		for i := range all {
 			all[i].Clean = 0 // it stays locked for as many clean ones from here on
-			if err := errors.Join(tx.Put(entries, all[i].key(), &all[i]), lock(tx, all[i])); err != nil {
+			if err := errors.Join(tx.Put(entries, all[i].key(), &all[i]),
+				lock(tx, all[i])); err != nil {
 				return err
 			}
 		}
@@ -335,7 +353,8 @@ func (l *Ledger) blank(device Device, kind Kind, source, reason string, now time
 		a.Clean = 0
 		a.Entries++
 		a.Reason = reason
-		entered = Entry{Number: n, Device: device, Kind: kind, Source: source, State: Forfeited, At: now.UnixMilli(), Rules: l.rules, Reason: reason}
+		entered = Entry{Number: n, Device: device, Kind: kind, Source: source, State: Forfeited,
+			At: now.UnixMilli(), Rules: l.rules, Reason: reason}
 		return errors.Join(remember(tx, &a, entered), l.put(tx, &a))
 	})
 	return entered, err
@@ -375,8 +394,8 @@ func (l *Ledger) Promise(p Promise) error {
 	})
 }
 
-// Promises lists up to n promises of epochs up to one, the oldest first. Those of accounts that are set
-// aside wait, and hold up nobody.
+// Promises lists up to n promises of epochs up to one, the oldest first. Those of accounts that are
+// set aside wait, and hold up nobody.
 func (l *Ledger) Promises(epoch uint64, n int) (list []Promise, err error) {
 	err = l.file.View(func(tx *store.Tx) error {
 		return tx.Each(promises, nil, func(r store.Record) (bool, error) {
@@ -398,7 +417,8 @@ func (l *Ledger) Promises(epoch uint64, n int) (list []Promise, err error) {
 // banned device's earns nothing. A device whose account is lost gets one.
 func (l *Ledger) Fulfil(p Promise, ops uint64, now time.Time) error {
 	if ops > 0 {
-		e := Entry{Device: p.Device, Kind: Leaves, Source: p.Source, Order: p.Epoch, Ops: ops, Pay: Pay(ops, p.Rate), At: now.UnixMilli()}
+		e := Entry{Device: p.Device, Kind: Leaves, Source: p.Source, Order: p.Epoch, Ops: ops,
+			Pay: Pay(ops, p.Rate), At: now.UnixMilli()}
 		_, err := l.Credit(e)
 		if errors.Is(err, ErrUnknown) {
 			if _, err = l.Register(p.Device, "", now); err == nil {

@@ -31,12 +31,11 @@
 // credited since the backup comes back by the receipts that machines hold
 // ([Ledger.Reclaim]), and what the chain paid of it is not paid again: it is ahead.
 //
-// All of it lies in one file (package store), every change is one transaction of
-// it, flushed to disk before the call returns; concurrent calls share a flush.
-// Accounts are written twice, so that one damaged record costs nothing. One whose
-// sums do not add up is set aside: it earns and is paid nothing until it is
-// made again by [Ledger.Restore], and the others go on. Amounts are integers of the chain's base unit.
-// For every account
+// All of it lies in one file (package store), every change is one transaction of it, flushed to
+// disk before the call returns; concurrent calls share a flush. Accounts are written twice, so that
+// one damaged record costs nothing. One whose sums do not add up is set aside: it earns and is paid
+// nothing until it is made again by [Ledger.Restore], and the others go on. Amounts are integers of
+// the chain's base unit. For every account
 //
 //	credited = locked + due + settling + settled + forfeited
 package ledger

@@ -38,7 +38,8 @@ func (d Device) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
 
 // UnmarshalText reads hex.
 func (d *Device) UnmarshalText(text []byte) error {
-	if n, err := hex.Decode(d[:], text[:min(len(text), 64)]); err != nil || n != len(d) || len(text) != 64 {
+	if n, err := hex.Decode(d[:], text[:min(len(text), 64)]); err != nil ||
+		n != len(d) || len(text) != 64 {
 		return fmt.Errorf("ledger: %q is not a device key: want 64 hex digits", text)
 	}
 	return nil
@@ -48,7 +49,8 @@ func (d *Device) UnmarshalText(text []byte) error {
 type Kind string
 
 const (
-	Loops  Kind = "loops"  // of an M-PoC submission; Source is the challenge, Order its time of issue
+	// of an M-PoC submission; Source is the challenge, Order its time of issue
+	Loops  Kind = "loops"
 	Leaves Kind = "leaves" // of a Sprint's log; Source is epoch and segment, Order the epoch
 	Stream Kind = "stream" // continuous leaves; Source is the commit
 )
@@ -99,12 +101,14 @@ type Account struct {
 	Settled   Amount `json:"settled"`
 	Forfeited Amount `json:"forfeited"`
 
-	Queue  uint64          `json:"queue,omitempty"`  // its place among those that are paid, the lowest first; 0: none
-	Past   uint64          `json:"past,omitempty"`   // entries that are kept for their source only
-	Floor  map[Kind]uint64 `json:"floor,omitempty"`  // the highest Order that is forgotten
-	Again  uint64          `json:"again,omitempty"`  // the latest entry that was reclaimed
-	Refuse int64           `json:"refuse,omitempty"` // the height until which it is not paid, since the chain refused it
-	Why    string          `json:"why,omitempty"`    // it did
+	// its place among those that are paid, the lowest first; 0: none
+	Queue uint64          `json:"queue,omitempty"`
+	Past  uint64          `json:"past,omitempty"`  // entries that are kept for their source only
+	Floor map[Kind]uint64 `json:"floor,omitempty"` // the highest Order that is forgotten
+	Again uint64          `json:"again,omitempty"` // the latest entry that was reclaimed
+	// the height until which it is not paid, since the chain refused it
+	Refuse int64  `json:"refuse,omitempty"`
+	Why    string `json:"why,omitempty"` // it did
 
 	Version uint64 `json:"version"` // rises with every change: of two records the later one counts
 }
@@ -118,10 +122,11 @@ type Rules struct {
 }
 
 const (
-	accounts    = "accounts"    // device -> Account
-	copies      = "copies"      // likewise
-	entries     = "entries"     // device, kind, source -> Entry
-	locked      = "locked"      // device, number -> at which count of clean ones an entry is due, key in entries
+	accounts = "accounts" // device -> Account
+	copies   = "copies"   // likewise
+	entries  = "entries"  // device, kind, source -> Entry
+	// device, number -> at which count of clean ones an entry is due, key in entries
+	locked      = "locked"
 	past        = "past"        // device, number -> key in entries, of those that are not locked
 	queue       = "queue"       // Account.Queue, device: those that can be paid
 	refused     = "refused"     // Account.Refuse, device
@@ -129,13 +134,15 @@ const (
 	transfers   = "transfers"   // device, number -> Transfer
 	books       = "books"       // one Books
 	promises    = "promises"    // epoch, device, source -> Promise
-	ahead       = "ahead"       // first bytes of device keys -> Amount that the chain paid before it was credited
-	aside       = "aside"       // device -> why its account is set aside
+	// first bytes of device keys -> Amount that the chain paid before it was credited
+	ahead = "ahead"
+	aside = "aside" // device -> why its account is set aside
 )
 
 // options of the file. New buckets come last.
 var options = store.Options{Kind: "ledger", Version: 2, Migrate: migrate,
-	Buckets: []string{accounts, copies, entries, locked, past, queue, refused, settlements, transfers, books, promises, ahead, aside}}
+	Buckets: []string{accounts, copies, entries, locked, past, queue, refused, settlements,
+		transfers, books, promises, ahead, aside}}
 
 // Ledger is safe for concurrent use.
 type Ledger struct {
@@ -257,14 +264,16 @@ func (l *Ledger) Aside(n int) (list map[Device]string, err error) {
 // account reads one; a damaged record has a copy.
 func account(tx *store.Tx, device Device, a *Account) error {
 	if why, found, err := tx.Raw(aside, device[:]); err != nil || found {
-		return fmt.Errorf("%w: the account of %s is set aside: %s; stop the host and run assay host check --repair", ErrCorrupt, device, why)
+		return fmt.Errorf("%w: the account of %s is set aside: %s; stop the host and run assay "+
+			"host check --repair", ErrCorrupt, device, why)
 	}
 	found, err := tx.Get(accounts, device[:], a)
 	if err != nil || !found {
 		*a = Account{}
 		other, again := tx.Get(copies, device[:], a)
 		if again != nil || err != nil && !other {
-			return fmt.Errorf("%w: both records of the account of %s are damaged: %w", ErrCorrupt, device, errors.Join(err, again))
+			return fmt.Errorf("%w: both records of the account of %s are damaged: %w", ErrCorrupt,
+				device, errors.Join(err, again))
 		}
 		found = other
 	}

@@ -66,7 +66,8 @@ func follow(t testing.TB, l *Ledger) {
 
 func credit(t testing.TB, l *Ledger, d Device, source string, pay int) Entry {
 	t.Helper()
-	e, err := l.Credit(Entry{Device: d, Kind: Loops, Source: source, Ops: 7, Pay: coins(pay), At: noon.UnixMilli()})
+	e, err := l.Credit(Entry{Device: d, Kind: Loops, Source: source, Ops: 7, Pay: coins(pay),
+		At: noon.UnixMilli()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -89,7 +90,8 @@ func TestAmounts(t *testing.T) {
 		}
 	}
 	rate := amount(t, "1000000000000000000")
-	for ops, want := range map[uint64]string{0: "0", 1: "909494", 1 << 40: "1000000000000000000", 1<<64 - 1: "16777215999999999999090505"} {
+	for ops, want := range map[uint64]string{0: "0", 1: "909494", 1 << 40: "1000000000000000000",
+		1<<64 - 1: "16777215999999999999090505"} {
 		if got := Pay(ops, rate).String(); got != want {
 			t.Errorf("Pay(%d) = %s, want %s", ops, got, want)
 		}
@@ -112,30 +114,35 @@ func TestTheWayOfPay(t *testing.T) {
 		credit(t, l, d, s, 10*(i+1))
 	}
 	credit(t, l, other, "a", 5)
-	if a := standing(t, l, d); a.Due.String() != "10" || a.Locked.String() != "50" || a.Clean != 3 || a.Ops.String() != "21" {
+	if a := standing(t, l, d); a.Due.String() != "10" || a.Locked.String() != "50" ||
+		a.Clean != 3 || a.Ops.String() != "21" {
 		t.Fatalf("after three: %+v", a)
 	}
 	pays, err := l.Payable(10)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if d := cmp.Diff([]Payment{{Device: d, Payout: "cpc101000000", Amount: coins(10)}}, pays, cmp.Comparer(func(a, b Amount) bool { return a.Cmp(b) == 0 })); d != "" {
+	if d := cmp.Diff([]Payment{{Device: d, Payout: "cpc101000000", Amount: coins(10)}}, pays,
+		cmp.Comparer(func(a, b Amount) bool { return a.Cmp(b) == 0 })); d != "" {
 		t.Fatal(d)
 	}
-	if _, err := l.Begin(Settlement{Payments: pays, Raw: []byte("tx"), Hash: "AB", Timeout: 9, Sequence: 1}); !errors.Is(err, ErrSettlement) {
+	if _, err := l.Begin(Settlement{Payments: pays, Raw: []byte("tx"), Hash: "AB", Timeout: 9,
+		Sequence: 1}); !errors.Is(err, ErrSettlement) {
 		t.Errorf("another sequence than the books': %v", err)
 	}
 	s, err := l.Begin(Settlement{Payments: pays, Raw: []byte("tx"), Hash: "AB", Timeout: 9})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := l.Begin(Settlement{Payments: pays, Raw: []byte("tx2"), Hash: "CD", Timeout: 9}); !errors.Is(err, ErrSettlement) {
+	if _, err := l.Begin(Settlement{Payments: pays, Raw: []byte("tx2"), Hash: "CD",
+		Timeout: 9}); !errors.Is(err, ErrSettlement) {
 		t.Errorf("two at a time: %v", err)
 	}
 	if _, err := l.Forfeit(d, Loops, "d", "leaf 7 is forged", noon); err != nil {
 		t.Fatal(err)
 	}
-	if a := standing(t, l, d); a.Forfeited.String() != "50" || !a.Locked.IsZero() || a.Settling.String() != "10" || a.Strikes != 1 || a.Banned {
+	if a := standing(t, l, d); a.Forfeited.String() != "50" || !a.Locked.IsZero() ||
+		a.Settling.String() != "10" || a.Strikes != 1 || a.Banned {
 		t.Fatalf("a strike: %+v", a)
 	}
 	if err := l.Finish(s.Number, 8, noon); err != nil {
@@ -147,7 +154,8 @@ func TestTheWayOfPay(t *testing.T) {
 	if a := standing(t, l, d); a.Settled.String() != "10" || !a.Settling.IsZero() {
 		t.Errorf("settled: %+v", a)
 	}
-	if list, err := l.Transfers(d, 5); err != nil || len(list) != 1 || list[0].Hash != "AB" || list[0].Amount.String() != "10" {
+	if list, err := l.Transfers(d, 5); err != nil || len(list) != 1 || list[0].Hash != "AB" ||
+		list[0].Amount.String() != "10" {
 		t.Errorf("its transfers: %+v, %v", list, err)
 	}
 	if list, err := l.Transfers(other, 5); err != nil || len(list) != 0 {
@@ -170,7 +178,8 @@ func TestASourceIsTakenOnce(t *testing.T) {
 	d := Device{1}
 	register(t, l, d)
 	first := credit(t, l, d, "a", 10)
-	if again := credit(t, l, d, "a", 99); again.Number != first.Number || again.Pay.String() != "10" {
+	if again := credit(t, l, d, "a", 99); again.Number != first.Number ||
+		again.Pay.String() != "10" {
 		t.Errorf("again: %+v", again)
 	}
 	if a := standing(t, l, d); a.Due.String() != "10" || a.Entries != 1 {
@@ -196,7 +205,8 @@ func TestASourceIsTakenOnce(t *testing.T) {
 	if a := standing(t, l, d); !a.Banned {
 		t.Fatalf("the last strike: %+v", a)
 	}
-	if _, err := l.Credit(Entry{Device: d, Kind: Loops, Source: "d"}); !errors.Is(err, ErrBanned) || !strings.Contains(err.Error(), "forged again") {
+	if _, err := l.Credit(Entry{Device: d, Kind: Loops, Source: "d"}); !errors.Is(err, ErrBanned) ||
+		!strings.Contains(err.Error(), "forged again") {
 		t.Errorf("credit of a banned device: %v", err)
 	}
 	if _, err := l.Register(d, "cpc1x", noon); !errors.Is(err, ErrBanned) {
@@ -219,7 +229,8 @@ func TestSilenceCostsTheSubmission(t *testing.T) {
 		t.Fatal(err)
 	}
 	credit(t, l, d, "d", 5)
-	if a := standing(t, l, d); a.Locked.String() != "35" || !a.Due.IsZero() || !a.Forfeited.IsZero() || a.Strikes != 0 {
+	if a := standing(t, l, d); a.Locked.String() != "35" || !a.Due.IsZero() ||
+		!a.Forfeited.IsZero() || a.Strikes != 0 {
 		t.Errorf("after silence and one clean submission: %+v", a)
 	}
 	credit(t, l, d, "e", 5)
@@ -243,14 +254,17 @@ func TestAFaultCostsItsShare(t *testing.T) {
 	register(t, l, d)
 	credit(t, l, d, "a", 100)
 	credit(t, l, d, "b", 101)
-	e, err := l.CreditFaulty(Entry{Device: d, Kind: Loops, Source: "c", Pay: coins(50)}, 1<<63, "2 of 90 tiles are wrong")
+	e, err := l.CreditFaulty(Entry{Device: d, Kind: Loops, Source: "c", Pay: coins(50)}, 1<<63,
+		"2 of 90 tiles are wrong")
 	if err != nil || e.Pay.String() != "50" {
 		t.Fatalf("%+v, %v", e, err)
 	}
-	if a := standing(t, l, d); a.Due.String() != "150" || a.Locked.String() != "50" || a.Forfeited.String() != "51" || a.Strikes != 0 {
+	if a := standing(t, l, d); a.Due.String() != "150" || a.Locked.String() != "50" ||
+		a.Forfeited.String() != "51" || a.Strikes != 0 {
 		t.Errorf("%+v", a)
 	}
-	if e, _, _ := l.Entry(d, Loops, "b"); e.Pay.String() != "50" || e.Taken.String() != "51" || e.Reason == "" {
+	if e, _, _ := l.Entry(d, Loops, "b"); e.Pay.String() != "50" || e.Taken.String() != "51" ||
+		e.Reason == "" {
 		t.Errorf("%+v", e)
 	}
 	if err := l.Check(); err != nil {
@@ -260,7 +274,8 @@ func TestAFaultCostsItsShare(t *testing.T) {
 
 func TestOneProgramAtATime(t *testing.T) {
 	_, path := create(t, Rules{Strikes: 1})
-	if _, err := Open(path, Rules{Strikes: 1}, Amount{}); err == nil || !strings.Contains(err.Error(), "another host") {
+	if _, err := Open(path, Rules{Strikes: 1}, Amount{}); err == nil ||
+		!strings.Contains(err.Error(), "another host") {
 		t.Errorf("opened twice: %v", err)
 	}
 }
@@ -282,7 +297,8 @@ func TestEntriesKeepTheirRules(t *testing.T) {
 	defer l.Close()
 	slow := credit(t, l, d, "b", 10) // due at the 102nd
 	quick := credit(t, l.Under(Rules{Unlock: 0, Strikes: 3}), d, "c", 100)
-	if first.Rules != (Rules{2, 3}) || slow.Rules != (Rules{100, 1}) || quick.Rules != (Rules{0, 3}) || quick.State != Due {
+	if first.Rules != (Rules{2, 3}) || slow.Rules != (Rules{100, 1}) ||
+		quick.Rules != (Rules{0, 3}) || quick.State != Due {
 		t.Errorf("made under %+v, %+v, %+v", first.Rules, slow.Rules, quick.Rules)
 	}
 	if a := standing(t, l, d); a.Due.String() != "101" || a.Locked.String() != "10" {
@@ -294,10 +310,12 @@ func TestEntriesKeepTheirRules(t *testing.T) {
 		t.Fatal(err)
 	}
 	credit(t, l, d, "f", 0)
-	if e, _, err := l.Entry(d, Loops, "d"); err != nil || e.State != Due || e.Number != again.Number {
+	if e, _, err := l.Entry(d, Loops, "d"); err != nil || e.State != Due ||
+		e.Number != again.Number {
 		t.Errorf("%+v, %v", e, err)
 	}
-	if _, err := l.Under(Rules{Unlock: 2, Strikes: 3}).Forfeit(d, Loops, "g", "forged", noon); err != nil {
+	if _, err := l.Under(Rules{Unlock: 2, Strikes: 3}).Forfeit(d, Loops, "g",
+		"forged", noon); err != nil {
 		t.Fatal(err)
 	}
 	if a := standing(t, l, d); a.Banned || a.Strikes != 1 || a.Forfeited.String() != "10" {
@@ -363,7 +381,8 @@ func TestConservation(t *testing.T) {
 					t.Fatal(err)
 				}
 				under := Rules{Unlock: rapid.Uint64Range(0, 3).Draw(t, "under"), Strikes: 2}
-				e, err := l.Under(under).Credit(Entry{Device: d, Kind: Loops, Source: source, Pay: coins(pay)})
+				e, err := l.Under(under).Credit(Entry{Device: d, Kind: Loops, Source: source,
+					Pay: coins(pay)})
 				if errors.Is(err, ErrBanned) {
 					return
 				} else if err != nil {
@@ -383,7 +402,8 @@ func TestConservation(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				_, err = l.CreditFaulty(Entry{Device: d, Kind: Loops, Source: source, Pay: coins(3)}, rapid.Uint64().Draw(t, "bad"), "flaky")
+				_, err = l.CreditFaulty(Entry{Device: d, Kind: Loops, Source: source,
+					Pay: coins(3)}, rapid.Uint64().Draw(t, "bad"), "flaky")
 				if err != nil && !errors.Is(err, ErrBanned) {
 					t.Fatal(err)
 				}
@@ -393,8 +413,10 @@ func TestConservation(t *testing.T) {
 			},
 			"forfeit": func(t *rapid.T) {
 				d := rapid.SampledFrom(devices).Draw(t, "device")
-				enter := rapid.SampledFrom([]func(Device, Kind, string, string, time.Time) (Entry, error){l.Forfeit, l.Silence, l.Strike}).Draw(t, "kind")
-				if _, err := enter(d, Loops, rapid.StringMatching("x[a-f]{2}").Draw(t, "source"), "forged", noon); err != nil {
+				enter := rapid.SampledFrom([]func(Device, Kind, string, string, time.Time) (Entry,
+					error){l.Forfeit, l.Silence, l.Strike}).Draw(t, "kind")
+				if _, err := enter(d, Loops, rapid.StringMatching("x[a-f]{2}").Draw(t, "source"),
+					"forged", noon); err != nil {
 					t.Fatal(err)
 				}
 			},
@@ -418,14 +440,16 @@ func TestConservation(t *testing.T) {
 							fmt.Sscan(pays[0].Amount.String(), &n)
 							pays[0].Amount = coins(rapid.IntRange(1, n).Draw(t, "part"))
 						}
-						if _, err := l.Begin(Settlement{Payments: pays, Raw: []byte{1}, Hash: "h", Timeout: 1, Sequence: b.Sequence}); err != nil {
+						if _, err := l.Begin(Settlement{Payments: pays, Raw: []byte{1}, Hash: "h",
+							Timeout: 1, Sequence: b.Sequence}); err != nil {
 							t.Fatal(err)
 						}
 					}
 				case rapid.Bool().Draw(t, "in a block"):
 					finish(s)
 				default:
-					if err := l.GiveUp(s.Number, rapid.Int64Range(0, 1).Draw(t, "failed"), "timeout"); err != nil {
+					if err := l.GiveUp(s.Number, rapid.Int64Range(0, 1).Draw(t, "failed"),
+						"timeout"); err != nil {
 						t.Fatal(err)
 					}
 				}
@@ -448,7 +472,8 @@ func TestConservation(t *testing.T) {
 					if err != nil {
 						t.Fatal(err)
 					}
-					all = all.Add(a.Locked).Add(a.Due).Add(a.Settling).Add(a.Settled).Add(a.Forfeited)
+					all = all.Add(a.Locked).Add(a.Due).Add(a.Settling).Add(
+						a.Settled).Add(a.Forfeited)
 					settled = settled.Add(a.Settled)
 				}
 				if all.String() != fmt.Sprint(total) || settled.String() != fmt.Sprint(onChain) {
@@ -468,14 +493,16 @@ func TestConcurrentCredits(t *testing.T) {
 	for g := range 20 {
 		running.Go(func() {
 			for i := range 10 {
-				if _, err := l.Credit(Entry{Device: d, Kind: Leaves, Source: fmt.Sprint(g, "/", i), Pay: coins(1)}); err != nil {
+				if _, err := l.Credit(Entry{Device: d, Kind: Leaves, Source: fmt.Sprint(g, "/", i),
+					Pay: coins(1)}); err != nil {
 					t.Error(err)
 				}
 			}
 		})
 	}
 	running.Wait()
-	if a := standing(t, l, d); a.Locked.String() != "5" || a.Due.String() != "195" || a.Clean != 200 {
+	if a := standing(t, l, d); a.Locked.String() != "5" || a.Due.String() != "195" ||
+		a.Clean != 200 {
 		t.Errorf("%+v", a)
 	}
 	if err := l.Check(); err != nil {
@@ -499,7 +526,8 @@ func BenchmarkCredit(b *testing.B) {
 			next++
 			source := fmt.Sprint(next)
 			n.Unlock()
-			if _, err := l.Credit(Entry{Device: d, Kind: Loops, Source: source, Pay: coins(1)}); err != nil {
+			if _, err := l.Credit(Entry{Device: d, Kind: Loops, Source: source,
+				Pay: coins(1)}); err != nil {
 				b.Error(err)
 			}
 		}

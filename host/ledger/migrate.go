@@ -84,7 +84,8 @@ func migrate(old *bolt.Tx, to *store.Tx) error {
 		}
 		if why != "" {
 			// which of the two is right cannot be told: the entries are, once its owner says so
-			if err := joined(to.PutRaw(aside, device[:], []byte(why)), to.Delete(accounts, device[:]), to.Delete(copies, device[:])); err != nil {
+			if err := joined(to.PutRaw(aside, device[:], []byte(why)),
+				to.Delete(accounts, device[:]), to.Delete(copies, device[:])); err != nil {
 				return err
 			}
 		}
@@ -92,15 +93,17 @@ func migrate(old *bolt.Tx, to *store.Tx) error {
 	return joined(to.Skip(entries, last), to.Skip(settlements, open), putBooks(to, b))
 }
 
-// differs says which sum of an account of version 1 is not that of its entries, which then told how far
-// each had come. Such files have no checksums, and a digit that is another would be paid.
+// differs says which sum of an account of version 1 is not that of its entries, which then told how
+// far each had come. Such files have no checksums, and a digit that is another would be paid.
 func differs(a Account, sums map[State]Amount) string {
 	for _, c := range []struct {
 		state State
 		has   Amount
-	}{{Locked, a.Locked}, {Due, a.Due}, {"settling", a.Settling}, {"settled", a.Settled}, {Forfeited, a.Forfeited}} {
+	}{{Locked, a.Locked}, {Due, a.Due}, {"settling", a.Settling}, {"settled", a.Settled},
+		{Forfeited, a.Forfeited}} {
 		if c.has.Cmp(sums[c.state]) != 0 {
-			return fmt.Sprintf("in the file of version 1 it has %s %s, and its entries %s", c.has, c.state, sums[c.state])
+			return fmt.Sprintf("in the file of version 1 it has %s %s, and its entries %s", c.has,
+				c.state, sums[c.state])
 		}
 	}
 	return ""
@@ -117,7 +120,8 @@ func joined(errs ...error) error {
 
 // migrateSettlements takes over the settlements, and from them where the paying
 // account stands. It returns the last number.
-func migrateSettlements(read func(string, func([]byte) error) error, to *store.Tx, b *Books) (last uint64, err error) {
+func migrateSettlements(read func(string, func([]byte) error) error, to *store.Tx,
+	b *Books) (last uint64, err error) {
 	err = read(settlements, func(raw []byte) error {
 		var s Settlement
 		if err := json.Unmarshal(raw, &s); err != nil {

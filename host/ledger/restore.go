@@ -19,12 +19,13 @@ type Restored struct {
 	Due    Amount `json:"due"`
 }
 
-// Restore takes back accounts that were set aside, all of them. What is locked is what their entries say,
-// and what is in settlement what the open one pays. What else an account holds stays, where a record of
-// it is left. Of one that is lost, due is the pay of those sources that are remembered, less every
-// transfer since the first of them was credited: rather too little than paid twice. Where nothing was
-// forgotten, or nothing ever paid, the machine's receipts bring what is older ([Ledger.Reclaim]); else
-// what is older counts as paid. Its address comes with its next request, and its strikes are forgotten.
+// Restore takes back accounts that were set aside, all of them. What is locked is what their
+// entries say, and what is in settlement what the open one pays. What else an account holds stays,
+// where a record of it is left. Of one that is lost, due is the pay of those sources that are
+// remembered, less every transfer since the first of them was credited: rather too little than paid
+// twice. Where nothing was forgotten, or nothing ever paid, the machine's receipts bring what is
+// older ([Ledger.Reclaim]); else what is older counts as paid. Its address comes with its next
+// request, and its strikes are forgotten.
 func (l *Ledger) Restore() (list []Restored, err error) {
 	err = l.file.Update(func(tx *store.Tx) error {
 		list = nil
@@ -149,7 +150,8 @@ func remembered(tx *store.Tx, d Device) (k known, err error) {
 
 // account is one whose records are lost.
 func (k known) account(tx *store.Tx, d Device, settling Amount) (Account, error) {
-	a := Account{Device: d, Since: k.first, Clean: k.clean, Entries: k.entries, Ops: k.ops, Floor: map[Kind]uint64{}}
+	a := Account{Device: d, Since: k.first, Clean: k.clean, Entries: k.entries, Ops: k.ops,
+		Floor: map[Kind]uint64{}}
 	paid, ever := settling, !settling.IsZero()
 	err := tx.Each(transfers, d[:], func(r store.Record) (bool, error) {
 		var t Transfer

@@ -37,9 +37,9 @@ func spoilAccount(t *testing.T, path string, d Device, buckets ...string) {
 	}
 }
 
-// An account of which both records are damaged is set aside: its promises wait and hold up nobody else's.
-// Made again, it is owed what its entries say, less what was transferred; its promise is kept, it is paid
-// once, and what its entries have is not claimed again.
+// An account of which both records are damaged is set aside: its promises wait and hold up nobody
+// else's. Made again, it is owed what its entries say, less what was transferred; its promise is
+// kept, it is paid once, and what its entries have is not claimed again.
 func TestALostAccountIsMadeAnew(t *testing.T) {
 	rules := Rules{Unlock: 2, Strikes: 1}
 	l, path := quick(t, rules, Amount{})
@@ -48,7 +48,8 @@ func TestALostAccountIsMadeAnew(t *testing.T) {
 	earn := func(from, to int) {
 		t.Helper()
 		for i := from; i < to; i++ {
-			if _, err := l.Credit(Entry{Device: d, Kind: Loops, Source: fmt.Sprint(i), Order: uint64(i), Pay: coins(10), At: int64(i)}); err != nil {
+			if _, err := l.Credit(Entry{Device: d, Kind: Loops, Source: fmt.Sprint(i),
+				Order: uint64(i), Pay: coins(10), At: int64(i)}); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -58,7 +59,9 @@ func TestALostAccountIsMadeAnew(t *testing.T) {
 		t.Fatalf("%+v", s)
 	}
 	earn(6, 9) // three more are due
-	for _, p := range []Promise{{Device: d, Source: "1-w1-1", Epoch: 1, Node: "w1", Count: 8, Ops: 1 << 40, Rate: coins(1)}, {Device: other, Source: "1-w2-1", Epoch: 1, Node: "w2", Count: 8, Ops: 1 << 40, Rate: coins(1)}} {
+	for _, p := range []Promise{{Device: d, Source: "1-w1-1", Epoch: 1, Node: "w1", Count: 8,
+		Ops: 1 << 40, Rate: coins(1)}, {Device: other, Source: "1-w2-1", Epoch: 1, Node: "w2",
+		Count: 8, Ops: 1 << 40, Rate: coins(1)}} {
 		if err := l.Promise(p); err != nil {
 			t.Fatal(err)
 		}
@@ -84,11 +87,14 @@ func TestALostAccountIsMadeAnew(t *testing.T) {
 	if err != nil || len(again) != 1 || again[0].Device != d || !again[0].Lost {
 		t.Fatalf("%+v, %v", again, err)
 	}
-	// The transfer paid three sources of before it; by the times of the entries it may have paid later ones too.
-	if a := standing(t, l, d); a.Locked.String() != "20" || a.Due.String() != "30" || a.Entries != 8 || a.Payout != "" {
+	// The transfer paid three sources of before it; by the times of the entries it may have paid
+	// later ones too.
+	if a := standing(t, l, d); a.Locked.String() != "20" || a.Due.String() != "30" ||
+		a.Entries != 8 || a.Payout != "" {
 		t.Errorf("%+v", a)
 	}
-	if list, err := l.Lacks([]Entry{{Device: d, Kind: Loops, Source: "3", Order: 3}}); err != nil || len(list) != 0 {
+	if list, err := l.Lacks([]Entry{{Device: d, Kind: Loops, Source: "3", Order: 3}}); err != nil ||
+		len(list) != 0 {
 		t.Errorf("what was paid is claimed again: %+v, %v", list, err)
 	}
 	if list, err = l.Promises(9, 9); err != nil || len(list) != 2 {
@@ -118,8 +124,8 @@ func TestALostAccountIsMadeAnew(t *testing.T) {
 	}
 }
 
-// Of a lost account of which sources were forgotten, what is older than those that are left counts as
-// paid; where nothing was ever paid, receipts bring it.
+// Of a lost account of which sources were forgotten, what is older than those that are left counts
+// as paid; where nothing was ever paid, receipts bring it.
 func TestALostAccountForgetsNoPayment(t *testing.T) {
 	for name, c := range map[string]struct {
 		paid    bool
@@ -136,7 +142,8 @@ func TestALostAccountForgetsNoPayment(t *testing.T) {
 			}
 			first := b.Since + 1
 			for i := range uint64(keepPast + 5) {
-				if _, err := l.Credit(Entry{Device: d, Kind: Loops, Source: fmt.Sprint(i), Order: first + i, Pay: coins(1), At: int64(first + i)}); err != nil {
+				if _, err := l.Credit(Entry{Device: d, Kind: Loops, Source: fmt.Sprint(i),
+					Order: first + i, Pay: coins(1), At: int64(first + i)}); err != nil {
 					t.Fatal(err)
 				}
 				if i == 3 && c.paid {
@@ -151,7 +158,8 @@ func TestALostAccountForgetsNoPayment(t *testing.T) {
 			if _, err := l.Restore(); err != nil {
 				t.Fatal(err)
 			}
-			if list, err := l.Lacks([]Entry{{Device: d, Kind: Loops, Source: "1", Order: first + 1}}); err != nil || len(list) != c.lacking {
+			if list, err := l.Lacks([]Entry{{Device: d, Kind: Loops, Source: "1",
+				Order: first + 1}}); err != nil || len(list) != c.lacking {
 				t.Errorf("%+v, %v", list, err)
 			}
 			if err := errors.Join(l.Check(), l.Close()); err != nil {
@@ -178,9 +186,12 @@ func TestSalvageMakesLostAccountsAnew(t *testing.T) {
 	}
 	hurt := filepath.Join(t.TempDir(), "ledger.db")
 	all := 0
-	for at := range raw { // every version of both records: the key, and behind it the mark of a record of theirs
+	// every version of both records: the key, and behind it the mark of a record of theirs
+	for at := range raw {
 		for bucket := range byte(2) {
-			if at >= len(d) && at+5 <= len(raw) && string(raw[at:at+5]) == "\xa5\x5a\xc3\x01"+string(bucket+1) && string(raw[at-len(d):at]) == string(d[:]) {
+			if at >= len(d) && at+5 <= len(raw) &&
+				string(raw[at:at+5]) == "\xa5\x5a\xc3\x01"+string(bucket+1) &&
+				string(raw[at-len(d):at]) == string(d[:]) {
 				raw[at] ^= 1
 				all++
 			}
@@ -204,8 +215,8 @@ func TestSalvageMakesLostAccountsAnew(t *testing.T) {
 	}
 }
 
-// An account whose sums in a file of version 1 are not those of its entries is set aside, and made again by
-// these.
+// An account whose sums in a file of version 1 are not those of its entries is set aside, and made
+// again by these.
 func TestAnAccountOfVersion1IsMadeAnew(t *testing.T) {
 	raw, err := os.ReadFile("testdata/version1.db")
 	if err != nil {

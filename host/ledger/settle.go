@@ -250,7 +250,10 @@ func closedBooks(tx *store.Tx) (Books, error) {
 
 // unfinished is the settlement that is not over: the last one, or none.
 func unfinished(tx *store.Tx) (s Settlement, found bool, err error) {
-	err = tx.Back(settlements, store.Number(^uint64(0)), func(r store.Record) (bool, error) { return false, r.Decode(&s) })
+	err = tx.Back(settlements, store.Number(^uint64(0)), func(r store.Record) (bool,
+		error) {
+		return false, r.Decode(&s)
+	})
 	if err != nil || s.Number == 0 || s.over() {
 		return s, false, err
 	}
@@ -269,10 +272,12 @@ func (l *Ledger) Begin(s Settlement) (begun Settlement, err error) {
 			return err
 		}
 		if len(s.Payments) == 0 || len(s.Raw) == 0 || s.Hash == "" || s.Timeout <= 0 {
-			return fmt.Errorf("%w: payments, transaction, hash and timeout are needed", ErrSettlement)
+			return fmt.Errorf("%w: payments, transaction, hash and timeout are needed",
+				ErrSettlement)
 		}
 		if b.Account == "" || b.Sequence != s.Sequence {
-			return fmt.Errorf("%w: transaction %d of the paying account, where %d is next", ErrSettlement, s.Sequence, b.Sequence)
+			return fmt.Errorf("%w: transaction %d of the paying account, where %d is next",
+				ErrSettlement, s.Sequence, b.Sequence)
 		}
 		n, err := tx.Next(settlements)
 		if err != nil {
@@ -290,7 +295,8 @@ func (l *Ledger) Begin(s Settlement) (begun Settlement, err error) {
 				return err
 			}
 			if p.Amount.IsZero() || a.Due.Cmp(p.Amount) < 0 || p.Payout != a.Payout {
-				return fmt.Errorf("%w: %s to %s, where %s is due to %s", ErrSettlement, p.Amount, p.Payout, a.Due, a.Payout)
+				return fmt.Errorf("%w: %s to %s, where %s is due to %s", ErrSettlement, p.Amount,
+					p.Payout, a.Due, a.Payout)
 			}
 			if a.Due, err = a.Due.sub(p.Amount); err != nil {
 				return err
@@ -391,7 +397,8 @@ func (l *Ledger) end(n uint64, paid bool, change func(*Settlement, *Books)) erro
 			switch err := account(tx, p.Device, &a); {
 			case errors.Is(err, ErrCorrupt):
 				continue // it is set aside, and the chain is the truth about it too
-			case errors.Is(err, ErrUnknown): // its records are lost; it may come back with its receipts
+			case errors.Is(err, ErrUnknown):
+				// its records are lost; it may come back with its receipts
 				if paid {
 					if err := addAhead(tx, p.Device.Prefix(), p.Amount); err != nil {
 						return err
@@ -439,7 +446,9 @@ func forget(tx *store.Tx, last uint64) error {
 
 // transfer notes what a device was paid, and forgets the oldest of too many.
 func transfer(tx *store.Tx, p Payment, s Settlement) error {
-	err := tx.Put(transfers, within(p.Device, s.Number), Transfer{Settlement: s.Number, Hash: s.Hash, Height: s.Height, At: s.At, Payout: p.Payout, Amount: p.Amount})
+	err := tx.Put(transfers, within(p.Device, s.Number),
+		Transfer{Settlement: s.Number, Hash: s.Hash, Height: s.Height, At: s.At, Payout: p.Payout,
+			Amount: p.Amount})
 	if err != nil {
 		return err
 	}
@@ -487,13 +496,15 @@ func (l *Ledger) Book(p Paid, now time.Time) error {
 			return err
 		}
 		if b.Sequence != p.Sequence {
-			return fmt.Errorf("%w: transaction %d of the paying account, where %d is next", ErrSettlement, p.Sequence, b.Sequence)
+			return fmt.Errorf("%w: transaction %d of the paying account, where %d is next",
+				ErrSettlement, p.Sequence, b.Sequence)
 		}
 		b.Sequence, b.Height = p.Sequence+1, max(b.Height, p.Height)
 		if err := putBooks(tx, b); err != nil || p.Number == 0 {
 			return err
 		}
-		s := Settlement{Number: p.Number, Hash: p.Hash, Sequence: p.Sequence, Height: p.Height, At: now.UnixMilli()}
+		s := Settlement{Number: p.Number, Hash: p.Hash, Sequence: p.Sequence, Height: p.Height,
+			At: now.UnixMilli()}
 		for _, to := range p.To {
 			if err := addAhead(tx, to.Prefix, to.Amount); err != nil {
 				return err
@@ -515,10 +526,12 @@ func (l *Ledger) Book(p Paid, now time.Time) error {
 				return err
 			}
 		}
-		if tx.Has(settlements, store.Number(p.Number)) { // a number of before the restore, given up there
+		// a number of before the restore, given up there
+		if tx.Has(settlements, store.Number(p.Number)) {
 			return nil
 		}
-		return errors.Join(tx.Skip(settlements, p.Number), tx.Put(settlements, store.Number(p.Number), &s))
+		return errors.Join(tx.Skip(settlements, p.Number),
+			tx.Put(settlements, store.Number(p.Number), &s))
 	})
 }
 

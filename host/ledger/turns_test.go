@@ -36,7 +36,8 @@ func TestWhoIsPaidGoesBehindTheOthers(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		s, err := l.Begin(Settlement{Payments: pays, Raw: []byte("tx"), Hash: "tx", Sequence: b.Sequence, Timeout: 9})
+		s, err := l.Begin(Settlement{Payments: pays, Raw: []byte("tx"), Hash: "tx",
+			Sequence: b.Sequence, Timeout: 9})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -65,7 +66,8 @@ func TestWhoIsPaidGoesBehindTheOthers(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		s, err := l.Begin(Settlement{Payments: []Payment{{Device: front, Payout: pays[0].Payout, Amount: coins(1)}}, Raw: []byte("tx"), Hash: "tx", Sequence: b.Sequence, Timeout: 9})
+		s, err := l.Begin(Settlement{Payments: []Payment{{Device: front, Payout: pays[0].Payout,
+			Amount: coins(1)}}, Raw: []byte("tx"), Hash: "tx", Sequence: b.Sequence, Timeout: 9})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -133,13 +135,19 @@ func TestASettlementFitsTheBooks(t *testing.T) {
 	}
 	fit := Settlement{Payments: pays, Raw: []byte("tx"), Hash: "tx", Timeout: 9}
 	for what, edit := range map[string]func(*Settlement){
-		"more than is due":   func(s *Settlement) { s.Payments = []Payment{{Device: d, Payout: pays[0].Payout, Amount: coins(6)}} },
-		"nothing":            func(s *Settlement) { s.Payments = []Payment{{Device: d, Payout: pays[0].Payout}} },
-		"to another account": func(s *Settlement) { s.Payments = []Payment{{Device: d, Payout: "cpc1old", Amount: coins(5)}} },
-		"another sequence":   func(s *Settlement) { s.Sequence = 1 },
-		"another number":     func(s *Settlement) { s.Number = 7 },
-		"no bytes":           func(s *Settlement) { s.Raw = nil },
-		"no timeout":         func(s *Settlement) { s.Timeout = 0 },
+		"more than is due": func(s *Settlement) {
+			s.Payments = []Payment{{Device: d, Payout: pays[0].Payout, Amount: coins(6)}}
+		},
+		"nothing": func(s *Settlement) {
+			s.Payments = []Payment{{Device: d, Payout: pays[0].Payout}}
+		},
+		"to another account": func(s *Settlement) {
+			s.Payments = []Payment{{Device: d, Payout: "cpc1old", Amount: coins(5)}}
+		},
+		"another sequence": func(s *Settlement) { s.Sequence = 1 },
+		"another number":   func(s *Settlement) { s.Number = 7 },
+		"no bytes":         func(s *Settlement) { s.Raw = nil },
+		"no timeout":       func(s *Settlement) { s.Timeout = 0 },
 	} {
 		s := fit
 		edit(&s)
@@ -178,7 +186,8 @@ func TestTheFloorOfClaims(t *testing.T) {
 	}
 	enter := func(i, order uint64) {
 		t.Helper()
-		if _, err := l.Credit(Entry{Device: d, Kind: Loops, Source: fmt.Sprint(i), Order: b.Since + order, Pay: coins(1)}); err != nil {
+		if _, err := l.Credit(Entry{Device: d, Kind: Loops, Source: fmt.Sprint(i),
+			Order: b.Since + order, Pay: coins(1)}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -190,8 +199,10 @@ func TestTheFloorOfClaims(t *testing.T) {
 		device Device
 		order  uint64
 		old    bool
-	}{{d, b.Since + 899, true}, {d, b.Since + 900, true}, {d, b.Since + 901, false}, {fresh, b.Since, true}, {fresh, b.Since + 1, false}} {
-		e := Entry{Device: c.device, Kind: Loops, Source: fmt.Sprint("claim ", c.order), Order: c.order, Pay: coins(1)}
+	}{{d, b.Since + 899, true}, {d, b.Since + 900, true}, {d, b.Since + 901, false},
+		{fresh, b.Since, true}, {fresh, b.Since + 1, false}} {
+		e := Entry{Device: c.device, Kind: Loops, Source: fmt.Sprint("claim ", c.order),
+			Order: c.order, Pay: coins(1)}
 		lacks, err := l.Lacks([]Entry{e})
 		if err != nil || (len(lacks) == 0) != c.old {
 			t.Errorf("%d: %d are lacking, %v", c.order-b.Since, len(lacks), err)
@@ -202,8 +213,8 @@ func TestTheFloorOfClaims(t *testing.T) {
 	}
 }
 
-// A ledger is put back from a backup and credits new work before the machine brings what lies between.
-// All of that is entered, however much it is, in the order in which it was issued.
+// A ledger is put back from a backup and credits new work before the machine brings what lies
+// between. All of that is entered, however much it is, in the order in which it was issued.
 func TestAllThatABackupLacksIsReclaimed(t *testing.T) {
 	l, _ := quick(t, Rules{Unlock: 2, Strikes: 1}, Amount{})
 	d := Device{1}
@@ -213,7 +224,8 @@ func TestAllThatABackupLacksIsReclaimed(t *testing.T) {
 		t.Fatal(err)
 	}
 	loops := func(order uint64) Entry {
-		return Entry{Device: d, Kind: Loops, Source: fmt.Sprint(order), Order: b.Since + order, Pay: coins(1)}
+		return Entry{Device: d, Kind: Loops, Source: fmt.Sprint(order), Order: b.Since + order,
+			Pay: coins(1)}
 	}
 	for order := uint64(1); order <= 600; order++ {
 		if order > 150 && order <= 560 {

@@ -27,7 +27,8 @@ type Queue interface {
 	Failed(id string) bool
 }
 
-// Binder keeps the list of nodes on chain in step with the machines that work. It belongs to one goroutine.
+// Binder keeps the list of nodes on chain in step with the machines that work. It belongs to one
+// goroutine.
 type Binder struct {
 	machines    *Machines
 	fleet       Fleet
@@ -40,13 +41,15 @@ type Binder struct {
 }
 
 // NewBinder binds the machines of a participant.
-func NewBinder(m *Machines, f Fleet, q Queue, registry registryv1.QueryClient, participant string) *Binder {
-	return &Binder{machines: m, fleet: f, queue: q, registry: registry, participant: participant, bound: map[string]registryv1.Node{}}
+func NewBinder(m *Machines, f Fleet, q Queue, registry registryv1.QueryClient,
+	participant string) *Binder {
+	return &Binder{machines: m, fleet: f, queue: q, registry: registry, participant: participant,
+		bound: map[string]registryv1.Node{}}
 }
 
-// Step registers machines that are connected but not on chain yet: its owner's together, and each stranger by
-// itself, because the chain refuses the whole list for one key that another participant has. One wish is under way at
-// a time, since each replaces the list. Nobody's proof is waited for.
+// Step registers machines that are connected but not on chain yet: its owner's together, and each
+// stranger by itself, because the chain refuses the whole list for one key that another participant
+// has. One wish is under way at a time, since each replaces the list. Nobody's proof is waited for.
 func (b *Binder) Step(ctx context.Context, height int64) error {
 	if b.wish != "" && !b.queue.Done(b.wish) && !b.queue.Failed(b.wish) {
 		return nil
@@ -69,7 +72,8 @@ func (b *Binder) Step(ctx context.Context, height int64) error {
 	if len(missing) == 0 {
 		return nil
 	}
-	res, err := b.registry.Participant(ctx, &registryv1.QueryParticipantRequest{Address: b.participant})
+	res, err := b.registry.Participant(ctx,
+		&registryv1.QueryParticipantRequest{Address: b.participant})
 	if err != nil {
 		return nil // not registered: the status says so, and `assay host register` mends it
 	}
@@ -100,8 +104,11 @@ func (b *Binder) Step(ctx context.Context, height int64) error {
 	// Machines of the pool come and go, and the chain has room for so many.
 	nodes := res.Participant.Nodes
 	full := len(nodes)+len(fresh) > b.machines.Room()
-	nodes = slices.DeleteFunc(nodes, func(n registryv1.Node) bool { return b.machines.Gone(n.Id, full) })
+	nodes = slices.DeleteFunc(nodes, func(n registryv1.Node) bool {
+		return b.machines.Gone(n.Id, full)
+	})
 	b.wish = id
-	b.queue.Want(id, height+50, &registryv1.MsgSetNodes{Address: b.participant, Nodes: append(nodes, fresh...)})
+	b.queue.Want(id, height+50, &registryv1.MsgSetNodes{Address: b.participant,
+		Nodes: append(nodes, fresh...)})
 	return nil
 }

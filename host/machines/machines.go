@@ -34,10 +34,11 @@ type Config struct {
 type Machines struct {
 	c Config
 
-	mu       sync.Mutex        // guards c.Workers and what follows
-	admitted map[string]string // machines of the pool that may be nodes: node id -> device key in hex
-	places   map[string]bool   // nodes of those that have a place now, at most c.Places
-	waiting  map[string]bool   // nodes of those that found none in this epoch
+	mu sync.Mutex // guards c.Workers and what follows
+	// machines of the pool that may be nodes: node id -> device key in hex
+	admitted map[string]string
+	places   map[string]bool // nodes of those that have a place now, at most c.Places
+	waiting  map[string]bool // nodes of those that found none in this epoch
 }
 
 // New makes the list.
@@ -49,7 +50,8 @@ func New(c Config) *Machines {
 	if c.Workers == nil {
 		c.Workers = map[string]string{}
 	}
-	return &Machines{c: c, admitted: map[string]string{}, places: map[string]bool{}, waiting: map[string]bool{}}
+	return &Machines{c: c, admitted: map[string]string{}, places: map[string]bool{},
+		waiting: map[string]bool{}}
 }
 
 // Name is the node id of a machine of the pool.

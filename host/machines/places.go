@@ -78,7 +78,8 @@ func (m *Machines) Rank(standing func(node string) uint64) {
 		if len(holders) == 0 || c.standing/margin <= holders[0].standing {
 			return // nor does any that follows
 		}
-		m.c.Logger.Info("a machine takes the place of one that has worked less", "node", c.node, "instead_of", holders[0].node)
+		m.c.Logger.Info("a machine takes the place of one that has worked less", "node", c.node,
+			"instead_of", holders[0].node)
 		delete(m.places, holders[0].node)
 		m.places[c.node], holders = true, holders[1:]
 	}

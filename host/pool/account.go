@@ -20,7 +20,8 @@ func (p *Pool) Standing(key signed.Key) (ledger.Account, error) {
 		return a, err
 	}
 	d, _, err := p.state.device(key)
-	a = ledger.Account{Device: ledger.Device(key), Payout: d.Registration.Payout, Strikes: int(d.Rejected), Banned: int(d.Rejected) >= p.c.Rules.Strikes}
+	a = ledger.Account{Device: ledger.Device(key), Payout: d.Registration.Payout,
+		Strikes: int(d.Rejected), Banned: int(d.Rejected) >= p.c.Rules.Strikes}
 	if d.Rejected > 0 {
 		a.Reason = d.Reason
 	}
@@ -44,7 +45,8 @@ func (p *Pool) Account(_ context.Context, q mpocv1.AccountRequest) (mpocv1.Accou
 		return none, err
 	}
 	if !known {
-		return none, refuse(mpocv1.CodeUnknownDevice, "register first: "+mpocv1.PathNonce, "this host does not know key %s", key)
+		return none, refuse(mpocv1.CodeUnknownDevice, "register first: "+mpocv1.PathNonce,
+			"this host does not know key %s", key)
 	}
 	a, err := p.Standing(key)
 	if err != nil {
@@ -65,8 +67,9 @@ func (p *Pool) Account(_ context.Context, q mpocv1.AccountRequest) (mpocv1.Accou
 	out := mpocv1.Account{
 		DeviceKey: key, Payout: a.Payout,
 		Estimated: estimate(r), Locked: mpoc.Amount(a.Locked.String()),
-		Pending: mpoc.Amount(a.Due.Add(a.Settling).String()), Settled: mpoc.Amount(a.Settled.String()),
-		Clean: a.Clean, Strikes: uint32(a.Strikes), Banned: a.Banned,
+		Pending: mpoc.Amount(a.Due.Add(a.Settling).String()),
+		Settled: mpoc.Amount(a.Settled.String()),
+		Clean:   a.Clean, Strikes: uint32(a.Strikes), Banned: a.Banned,
 		Receipts: receipts, Next: next, Settlements: []mpocv1.Settlement{},
 	}
 	if out.Receipts == nil {
@@ -75,10 +78,13 @@ func (p *Pool) Account(_ context.Context, q mpocv1.AccountRequest) (mpocv1.Accou
 	for _, s := range settlements {
 		t := mpoc.Transfer{
 			Version: mpoc.TransferVersion, Chain: p.c.Chain, HostKey: p.key, DeviceKey: key,
-			Payout: s.Payout, Amount: mpoc.Amount(s.Amount.String()), TxHash: s.Hash, Time: uint64(s.At),
+			Payout: s.Payout, Amount: mpoc.Amount(s.Amount.String()), TxHash: s.Hash,
+			Time: uint64(s.At),
 		}
 		t.Sign(p.c.HostKey)
-		out.Settlements = append(out.Settlements, mpocv1.Settlement{TxHash: t.TxHash, Payout: t.Payout, Amount: t.Amount, Time: t.Time, HostSignature: t.HostSignature})
+		out.Settlements = append(out.Settlements,
+			mpocv1.Settlement{TxHash: t.TxHash, Payout: t.Payout, Amount: t.Amount, Time: t.Time,
+				HostSignature: t.HostSignature})
 	}
 	return out, nil
 }

@@ -51,7 +51,8 @@ func (p *Pool) Challenge(_ context.Context, q mpocv1.ChallengeRequest) (mpocv1.C
 			return mpocv1.Challenge{}, err
 		}
 	}
-	return mpocv1.Challenge{Terms: r.Terms, Token: p.token(r.Terms), HostSignature: r.Signature}, nil
+	return mpocv1.Challenge{Terms: r.Terms, Token: p.token(r.Terms), HostSignature: r.Signature},
+		nil
 }
 
 // offer makes a challenge that suits a device.
@@ -79,8 +80,10 @@ func (p *Pool) offer(d *device) record {
 		PayPerTebiop: mpoc.Amount(p.c.Pay.String()),
 		UnlockAfter:  uint32(p.c.Rules.Unlock), BanAfter: uint32(p.c.Rules.Strikes),
 	}, fresh, nonce)
-	return record{Phase: offered, Terms: terms, Signature: terms.Sign(p.c.HostKey), Nonce: signed.Hash(nonce),
-		Least: least(rate, plan.Shape, terms.DurationMS, terms.MaxLoops), Offered: lived, Until: lived + terms.Expiry - terms.Issued}
+	return record{Phase: offered, Terms: terms, Signature: terms.Sign(p.c.HostKey),
+		Nonce: signed.Hash(nonce),
+		Least: least(rate, plan.Shape, terms.DurationMS, terms.MaxLoops), Offered: lived,
+		Until: lived + terms.Expiry - terms.Issued}
 }
 
 // roomForNew refuses new work while the host has no room for it. What is under way
@@ -90,7 +93,8 @@ func (p *Pool) roomForNew() error {
 	if why == "" {
 		return nil
 	}
-	e := refuse(mpocv1.CodeBusy, "send the same again in a minute", "the host takes no new work: %s", why)
+	e := refuse(mpocv1.CodeBusy, "send the same again in a minute",
+		"the host takes no new work: %s", why)
 	e.RetryAfterMS = 60_000
 	return e
 }

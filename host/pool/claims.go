@@ -40,7 +40,8 @@ func (p *Pool) Claim(ctx context.Context, q mpocv1.ClaimRequest) (mpocv1.ClaimAn
 		}
 	}
 	if answer.Entered > 0 {
-		p.log.Warn("a machine brought receipts that the ledger lacked: it is older than they are", "key", key.String(), "receipts", answer.Entered)
+		p.log.Warn("a machine brought receipts that the ledger lacked: it is older than they are",
+			"key", key.String(), "receipts", answer.Entered)
 		if err := p.state.save(key, &d, nil); err != nil {
 			return none, err
 		}
@@ -48,7 +49,8 @@ func (p *Pool) Claim(ctx context.Context, q mpocv1.ClaimRequest) (mpocv1.ClaimAn
 	list := make([]ledger.Entry, len(q.Held))
 	held := map[string]mpocv1.Held{}
 	for i, h := range q.Held {
-		list[i] = ledger.Entry{Device: ledger.Device(key), Kind: ledger.Loops, Source: h.ChallengeID.String(), Order: h.Issued}
+		list[i] = ledger.Entry{Device: ledger.Device(key), Kind: ledger.Loops,
+			Source: h.ChallengeID.String(), Order: h.Issued}
 		held[list[i].Source] = h
 	}
 	lacking, err := p.c.Ledger.Lacks(list)
@@ -71,20 +73,25 @@ func (p *Pool) reclaim(d *device, r mpoc.Receipt) (entered bool, err error) {
 	o := r.Outcome
 	switch {
 	case r.Terms.HostKey != p.key || r.Terms.Chain != p.c.Chain || r.Terms.DeviceKey != key:
-		return false, refuse(mpocv1.CodeBadSignature, "send receipts that this host gave to this key", "a receipt of another host or key")
+		return false, refuse(mpocv1.CodeBadSignature,
+			"send receipts that this host gave to this key", "a receipt of another host or key")
 	case o.Status != mpoc.Accepted && o.Status != mpoc.Faulty:
-		return false, refuse(mpocv1.CodeOutOfBounds, "send receipts of accepted work", "nothing is owed by a receipt that says %s", o.Status)
+		return false, refuse(mpocv1.CodeOutOfBounds, "send receipts of accepted work",
+			"nothing is owed by a receipt that says %s", o.Status)
 	}
 	pay, err := ledger.ParseAmount(string(o.Pay))
 	if err != nil {
 		return false, err
 	}
-	e := ledger.Entry{Device: ledger.Device(key), Kind: ledger.Loops, Source: r.Terms.ChallengeID.String(), Order: r.Terms.Issued, Ops: o.Ops, Pay: pay, At: p.clock.Wall().UnixMilli()}
+	e := ledger.Entry{Device: ledger.Device(key), Kind: ledger.Loops,
+		Source: r.Terms.ChallengeID.String(), Order: r.Terms.Issued, Ops: o.Ops, Pay: pay,
+		At: p.clock.Wall().UnixMilli()}
 	lacking, err := p.c.Ledger.Lacks([]ledger.Entry{e})
 	if err != nil || len(lacking) == 0 {
 		return false, err
 	}
-	books := p.c.Ledger.Under(ledger.Rules{Unlock: uint64(r.Terms.UnlockAfter), Strikes: int(r.Terms.BanAfter)})
+	books := p.c.Ledger.Under(ledger.Rules{Unlock: uint64(r.Terms.UnlockAfter),
+		Strikes: int(r.Terms.BanAfter)})
 	if _, err := books.Account(e.Device); errors.Is(err, ledger.ErrUnknown) {
 		if _, err := books.Register(e.Device, d.Registration.Payout, p.clock.Wall()); err != nil {
 			return false, err

@@ -43,7 +43,8 @@ func (h *times) open() {
 	h.t.Helper()
 	rules := ledger.Rules{Unlock: 2, Strikes: 3}
 	var err error
-	if h.books, err = ledger.Open(filepath.Join(h.dir, "ledger"), rules, ledger.Amount{}); err != nil {
+	if h.books, err = ledger.Open(filepath.Join(h.dir, "ledger"), rules,
+		ledger.Amount{}); err != nil {
 		h.t.Fatal(err)
 	}
 	source := func() clock.Reading {
@@ -51,7 +52,8 @@ func (h *times) open() {
 		defer h.mu.Unlock()
 		return h.read
 	}
-	h.Pool, err = New(Config{HostKey: ed25519.NewKeyFromSeed(bytes.Repeat([]byte{1}, 32)), Chain: "c", State: filepath.Join(h.dir, "pool"), Ledger: h.books, Rules: rules,
+	h.Pool, err = New(Config{HostKey: ed25519.NewKeyFromSeed(bytes.Repeat([]byte{1}, 32)),
+		Chain: "c", State: filepath.Join(h.dir, "pool"), Ledger: h.books, Rules: rules,
 		Clock: clock.New(source), Logger: slog.New(slog.NewTextHandler(&h.log, nil))})
 	if err != nil {
 		h.t.Fatal(err)
@@ -110,8 +112,11 @@ func (h *times) commits() {
 		g := &giver{t: h.t, s: h.state, key: key, d: device{Accepted: 1, Since: h.lived()}}
 		g.give(h.lived())
 		g.d.Registration.DeviceKey = key
-		terms := mpoc.Terms{ChallengeID: signed.Hash{9, i}, DeviceKey: key, Shape: mpoc.Shape(mpoc.Shapes()[0]), PayPerTebiop: "1", Issued: h.now(), Expiry: h.now() + 1000, UnlockAfter: 2, BanAfter: 3}
-		r := record{Phase: committed, Terms: terms, Commit: mpoc.Commit{Loops: 1}, Committed: h.now(), Until: h.lived() + uint64(answerTime.Milliseconds())}
+		terms := mpoc.Terms{ChallengeID: signed.Hash{9, i}, DeviceKey: key,
+			Shape: mpoc.Shape(mpoc.Shapes()[0]), PayPerTebiop: "1", Issued: h.now(),
+			Expiry: h.now() + 1000, UnlockAfter: 2, BanAfter: 3}
+		r := record{Phase: committed, Terms: terms, Commit: mpoc.Commit{Loops: 1},
+			Committed: h.now(), Until: h.lived() + uint64(answerTime.Milliseconds())}
 		id := terms.ChallengeID
 		g.d.Live = &id
 		if err := h.state.save(key, &g.d, &r); err != nil {
@@ -148,15 +153,29 @@ func TestTimeThatDidNotPassJudgesNobody(t *testing.T) {
 		happens func(*times)
 		says    string
 	}{
-		"set back by a day":             {func(h *times) { h.set(-day) }, "set back by 24h"},
-		"set ahead by 31 days":          {func(h *times) { h.set(31 * day) }, "set ahead by 744h"},
-		"set ahead and back":            {func(h *times) { h.set(31 * day); h.sweepOnce(); h.set(-31 * day) }, "set back by 744h"},
-		"a pause of 100 s":              {func(h *times) { h.pass(100 * time.Second) }, "stood still for 1m40s"},
-		"sleep for 31 days":             {func(h *times) { h.set(31 * day) }, "slept"},
-		"31 days away":                  {func(h *times) { h.close(); h.pass(31 * day); h.open() }, ""},
-		"a restart during a jump":       {func(h *times) { h.set(31 * day); h.close(); h.open() }, ""},
-		"a restart during a jump back":  {func(h *times) { h.set(-day); h.close(); h.open(); h.set(day) }, "set ahead by 24h"},
-		"a request first after a pause": {func(h *times) { h.pass(100 * time.Second); _ = h.lived() }, "stood still"},
+		"set back by a day":    {func(h *times) { h.set(-day) }, "set back by 24h"},
+		"set ahead by 31 days": {func(h *times) { h.set(31 * day) }, "set ahead by 744h"},
+		"set ahead and back": {func(h *times) {
+			h.set(31 * day)
+			h.sweepOnce()
+			h.set(-31 * day)
+		}, "set back by 744h"},
+		"a pause of 100 s": {func(h *times) {
+			h.pass(100 * time.Second)
+		}, "stood still for 1m40s"},
+		"sleep for 31 days":       {func(h *times) { h.set(31 * day) }, "slept"},
+		"31 days away":            {func(h *times) { h.close(); h.pass(31 * day); h.open() }, ""},
+		"a restart during a jump": {func(h *times) { h.set(31 * day); h.close(); h.open() }, ""},
+		"a restart during a jump back": {func(h *times) {
+			h.set(-day)
+			h.close()
+			h.open()
+			h.set(day)
+		}, "set ahead by 24h"},
+		"a request first after a pause": {func(h *times) {
+			h.pass(100 * time.Second)
+			_ = h.lived()
+		}, "stood still"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := newTimes(t)
@@ -245,7 +264,8 @@ func TestADamagedRecordStopsNoOther(t *testing.T) {
 				if n := h.silent(); n != honest-1 {
 					t.Errorf("record %d: %d judged, want the %d others (%v)", i, n, honest-1, err)
 				}
-				if text := h.log.String(); !strings.Contains(text, "damaged") || !strings.Contains(text, h.c.State) {
+				if text := h.log.String(); !strings.Contains(text, "damaged") ||
+					!strings.Contains(text, h.c.State) {
 					t.Errorf("the log does not name it:\n%s", text)
 				}
 				h.clock.Pass(keepJudged + time.Hour)
@@ -309,7 +329,8 @@ func TestNoNewWorkWithoutRoom(t *testing.T) {
 	count := uint64(0)
 	ask := func() (signed.Hash, error) {
 		count++
-		a := mpoc.Asking{What: mpoc.AskChallenge, HostKey: h.key, DeviceKey: key, Time: h.now(), Count: count}
+		a := mpoc.Asking{What: mpoc.AskChallenge, HostKey: h.key, DeviceKey: key,
+			Time: h.now(), Count: count}
 		c, err := h.Challenge(t.Context(), challengeRequest(a, a.Sign(machine)))
 		return c.Terms.ChallengeID, err
 	}
@@ -336,7 +357,8 @@ func challengeRequest(a mpoc.Asking, sig signed.Signature) mpocv1.ChallengeReque
 // A file from before there was lived time is taken over: its dates were the wall
 // clock's, and one that is wrong now makes nobody late and nothing old.
 func TestAFileWithoutLivedTime(t *testing.T) {
-	for name, wrong := range map[string]time.Duration{"right": 0, "ahead": 31 * 24 * time.Hour, "back": -24 * time.Hour} {
+	for name, wrong := range map[string]time.Duration{"right": 0, "ahead": 31 * 24 * time.Hour,
+		"back": -24 * time.Hour} {
 		t.Run(name, func(t *testing.T) {
 			h := newTimes(t)
 			h.commits()

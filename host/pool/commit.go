@@ -23,10 +23,12 @@ func (p *Pool) find(id, token signed.Hash) (record, error) {
 		return r, err
 	}
 	if !known {
-		return r, refuse(mpocv1.CodeNoChallenge, "ask for a new challenge", "there is no challenge %s, or its time is over", id)
+		return r, refuse(mpocv1.CodeNoChallenge, "ask for a new challenge",
+			"there is no challenge %s, or its time is over", id)
 	}
 	if want := p.token(r.Terms); !hmac.Equal(want[:], token[:]) {
-		return r, refuse(mpocv1.CodeBadToken, "send the token that came with the challenge", "the token is not this challenge's")
+		return r, refuse(mpocv1.CodeBadToken, "send the token that came with the challenge",
+			"the token is not this challenge's")
 	}
 	return r, nil
 }
@@ -51,7 +53,8 @@ func (p *Pool) Commit(_ context.Context, q mpocv1.CommitRequest) (mpocv1.CommitA
 	}
 	l := mpoc.Log{Terms: r.Terms, Commit: q.Commit}
 	if q.Seed != r.Terms.Seed {
-		return none, refuse(mpocv1.CodeOutOfBounds, "send the challenge's seed", "the seed is not this challenge's")
+		return none, refuse(mpocv1.CodeOutOfBounds, "send the challenge's seed",
+			"the seed is not this challenge's")
 	}
 	if err := l.Verify(q.DeviceSignature); err != nil {
 		return none, err
@@ -62,10 +65,13 @@ func (p *Pool) Commit(_ context.Context, q mpocv1.CommitRequest) (mpocv1.CommitA
 	}
 	if r.Phase != offered {
 		if q.Commit != r.Commit {
-			return none, p.twoFaces(&d, &r, mpoc.SignedCommit{Commit: q.Commit, Signature: q.DeviceSignature})
+			return none, p.twoFaces(&d, &r,
+				mpoc.SignedCommit{Commit: q.Commit, Signature: q.DeviceSignature})
 		}
 		if r.Phase == judged {
-			return none, refuse(mpocv1.CodeReplayed, "fetch its receipt, "+mpocv1.PathFind+", and ask for a new challenge", "this challenge is judged: %s", r.Receipt.Outcome.Status)
+			return none, refuse(mpocv1.CodeReplayed,
+				"fetch its receipt, "+mpocv1.PathFind+", and ask for a new challenge",
+				"this challenge is judged: %s", r.Receipt.Outcome.Status)
 		}
 		return drawn(&r), nil
 	}
@@ -76,14 +82,18 @@ func (p *Pool) Commit(_ context.Context, q mpocv1.CommitRequest) (mpocv1.CommitA
 	r.Commit, r.CommitSig, r.Committed = q.Commit, q.DeviceSignature, arrived(r.Terms, now, late)
 	r.Elapsed = elapsed(&r, now, lived)
 	if late {
-		if _, err := p.judge(&d, &r, mpoc.TooLate(), "the commit came after the challenge had expired"); err != nil {
+		if _, err := p.judge(&d, &r, mpoc.TooLate(), "the commit came after the challenge had "+
+			"expired"); err != nil {
 			return none, err
 		}
-		return none, refuse(mpocv1.CodeLate, "fetch its receipt, "+mpocv1.PathFind+", and ask for a new challenge", "the challenge expired %d ms ago", lived-r.Until)
+		return none, refuse(mpocv1.CodeLate,
+			"fetch its receipt, "+mpocv1.PathFind+", and ask for a new challenge",
+			"the challenge expired %d ms ago", lived-r.Until)
 	}
 	r.Phase = committed
 	r.Until = lived + uint64(answerTime.Milliseconds())
-	r.Draw = mpoc.Draw{HostNonce: r.Nonce, AuditQ32: p.probability(&d, account, l, r.Elapsed), Deadline: max(now, r.Committed) + uint64(answerTime.Milliseconds())}
+	r.Draw = mpoc.Draw{HostNonce: r.Nonce, AuditQ32: p.probability(&d, account, l, r.Elapsed),
+		Deadline: max(now, r.Committed) + uint64(answerTime.Milliseconds())}
 	r.DrawSig = r.Draw.Sign(l, p.c.HostKey)
 	d.Seen = now
 	if err := p.state.save(key, &d, &r); err != nil {
@@ -94,7 +104,8 @@ func (p *Pool) Commit(_ context.Context, q mpocv1.CommitRequest) (mpocv1.CommitA
 
 func drawn(r *record) mpocv1.CommitAnswer {
 	q := r.Draw.Questions(r.log())
-	return mpocv1.CommitAnswer{Draw: r.Draw, Indices: q.Samples(), Picks: q.Picks(0), HostSignature: r.DrawSig}
+	return mpocv1.CommitAnswer{Draw: r.Draw, Indices: q.Samples(), Picks: q.Picks(0),
+		HostSignature: r.DrawSig}
 }
 
 // twoFaces keeps a second commit as evidence. The first one stands, so it gains
@@ -106,9 +117,12 @@ func (p *Pool) twoFaces(d *device, r *record, second mpoc.SignedCommit) error {
 		if err := p.state.save(r.Terms.DeviceKey, d, r); err != nil {
 			return err
 		}
-		p.log.Warn("a machine committed twice", "key", r.Terms.DeviceKey.String(), "challenge", r.Terms.ChallengeID.String())
+		p.log.Warn("a machine committed twice", "key", r.Terms.DeviceKey.String(), "challenge",
+			r.Terms.ChallengeID.String())
 	}
-	return refuse(mpocv1.CodeTwoFaces, "the first commit stands; answer its questions", "another commit for this challenge was taken: root %s, %d loops", r.Commit.MerkleRoot, r.Commit.Loops)
+	return refuse(mpocv1.CodeTwoFaces, "the first commit stands; answer its questions",
+		"another commit for this challenge was taken: root %s, %d loops", r.Commit.MerkleRoot,
+		r.Commit.Loops)
 }
 
 // probability is how likely a submission is audited in full.
@@ -119,7 +133,8 @@ func (p *Pool) probability(d *device, account ledger.Account, l mpoc.Log, elapse
 	if d.Rate > 0 && p.rate(l, elapsed) > d.Rate+d.Rate/2 {
 		flags++ // much faster than ever before
 	}
-	if claimed := uint64(l.Commit.ComputeTime); claimed > elapsed || 4*claimed < elapsed && elapsed > l.Terms.DurationMS*2 {
+	if claimed := uint64(l.Commit.ComputeTime); claimed > elapsed || 4*claimed < elapsed &&
+		elapsed > l.Terms.DurationMS*2 {
 		flags++ // a time that cannot be, or that does not explain the loops
 	}
 	if d.Wary > 0 {

@@ -24,7 +24,8 @@ func unpacked(h http.Header, body io.Reader, longest int64) (io.Reader, error) {
 	case "gzip":
 		return &inflater{from: body, left: longest, longest: longest}, nil
 	default:
-		return nil, refuse(mpocv1.CodeEncoding, "send the body as it is, or with Content-Encoding: gzip", "bodies in the encoding %.40q are not read", encoding)
+		return nil, refuse(mpocv1.CodeEncoding, "send the body as it is, or with "+
+			"Content-Encoding: gzip", "bodies in the encoding %.40q are not read", encoding)
 	}
 }
 
@@ -59,7 +60,8 @@ func (i *inflater) Read(p []byte) (int, error) {
 
 func spoilt(err error) error {
 	var corrupt flate.CorruptInputError
-	if errors.Is(err, gzip.ErrHeader) || errors.Is(err, gzip.ErrChecksum) || errors.Is(err, io.ErrUnexpectedEOF) || errors.As(err, &corrupt) {
+	if errors.Is(err, gzip.ErrHeader) || errors.Is(err, gzip.ErrChecksum) ||
+		errors.Is(err, io.ErrUnexpectedEOF) || errors.As(err, &corrupt) {
 		return fmt.Errorf("%w: gzip: %w", mpocv1.ErrBody, err)
 	}
 	return err

@@ -51,14 +51,16 @@ func TestBomb(t *testing.T) {
 
 // Whatever comes in: no more comes out than may, and what does is what gzip says.
 func FuzzUnpacked(f *testing.F) {
-	for _, data := range [][]byte{nil, []byte("{}"), make([]byte, 1001), bytes.Repeat([]byte("0123456789abcdef"), 100)} {
+	for _, data := range [][]byte{nil, []byte("{}"), make([]byte, 1001),
+		bytes.Repeat([]byte("0123456789abcdef"), 100)} {
 		f.Add(packed(f, gzip.DefaultCompression, data))
 		f.Add(append(packed(f, gzip.BestSpeed, data), packed(f, gzip.NoCompression, data)...))
 		f.Add(data)
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		const longest = 1000
-		body, err := unpacked(http.Header{"Content-Encoding": {"GZIP"}}, bytes.NewReader(data), longest)
+		body, err := unpacked(http.Header{"Content-Encoding": {"GZIP"}},
+			bytes.NewReader(data), longest)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -86,9 +88,11 @@ func FuzzUnpacked(f *testing.F) {
 
 func TestOtherEncodings(t *testing.T) {
 	for _, encoding := range []string{"br", "deflate", "zstd", "gzip, gzip", "gzip, br", "x"} {
-		_, err := unpacked(http.Header{"Content-Encoding": strings.Split(encoding, ", ")}, strings.NewReader("{}"), 10)
+		_, err := unpacked(http.Header{"Content-Encoding": strings.Split(encoding, ", ")},
+			strings.NewReader("{}"), 10)
 		var e *mpocv1.Error
-		if !errors.As(err, &e) || status(e.Code) != http.StatusUnsupportedMediaType || !strings.Contains(e.NextStep, "gzip") {
+		if !errors.As(err, &e) || status(e.Code) != http.StatusUnsupportedMediaType ||
+			!strings.Contains(e.NextStep, "gzip") {
 			t.Errorf("%s: %v", encoding, err)
 		}
 	}

@@ -18,7 +18,8 @@ func On(e work.Engine) mpoc.Recompute { return recomputer{e} }
 
 type recomputer struct{ engine work.Engine }
 
-func (r recomputer) Tile(ctx context.Context, challenge seed.Seed, shape matmul.Shape, unit uint64, tile uint32) ([32]byte, error) {
+func (r recomputer) Tile(ctx context.Context, challenge seed.Seed, shape matmul.Shape, unit uint64,
+	tile uint32) ([32]byte, error) {
 	if t, ok := r.engine.(interface {
 		Tile(challenge seed.Seed, unit uint64, shape matmul.Shape, ti, tj int) ([32]byte, error)
 	}); ok {
@@ -32,7 +33,8 @@ func (r recomputer) Tile(ctx context.Context, challenge seed.Seed, shape matmul.
 	return tiles[tile], nil
 }
 
-func (r recomputer) Unit(ctx context.Context, challenge seed.Seed, shape matmul.Shape, unit uint64) ([32]byte, error) {
+func (r recomputer) Unit(ctx context.Context, challenge seed.Seed, shape matmul.Shape,
+	unit uint64) ([32]byte, error) {
 	var out [1][32]byte
 	err := r.engine.Matmul(ctx, out[:], challenge, shape, []uint64{unit})
 	return out[0], err
@@ -41,7 +43,8 @@ func (r recomputer) Unit(ctx context.Context, challenge seed.Seed, shape matmul.
 // look recomputes on the pool's engine, and what that finds wrong by the
 // definition too: nobody is convicted by an engine, and nobody goes unpaid because
 // one fails. before counts the tiles found wrong in earlier rounds.
-func (p *Pool) look(ctx context.Context, q mpoc.Questions, proof mpoc.Proof, before int) (mpoc.Wrong, error) {
+func (p *Pool) look(ctx context.Context, q mpoc.Questions, proof mpoc.Proof,
+	before int) (mpoc.Wrong, error) {
 	half, cancel := ctx, context.CancelFunc(func() {})
 	if end, ok := ctx.Deadline(); ok { // the rest is the definition's
 		half, cancel = context.WithTimeout(ctx, time.Until(end)/2)
@@ -60,10 +63,12 @@ func (p *Pool) look(ctx context.Context, q mpoc.Questions, proof mpoc.Proof, bef
 		again.Samples = proof.Samples
 	}
 	sure, err := q.Recompute(ctx, mpoc.Reference(), again, before)
-	if err != nil || len(sure.Tiles) == len(wrong.Tiles) && len(sure.Samples) == len(wrong.Samples) {
+	if err != nil || len(sure.Tiles) == len(wrong.Tiles) &&
+		len(sure.Samples) == len(wrong.Samples) {
 		return sure, err
 	}
 	// The engine is broken, and what it did not look at any longer is unknown.
-	p.log.Error("the engine computes wrong results; run: assay-worker doctor", "wrong", len(wrong.Samples)+len(wrong.Tiles), "confirmed", len(sure.Samples)+len(sure.Tiles))
+	p.log.Error("the engine computes wrong results; run: assay-worker doctor", "wrong",
+		len(wrong.Samples)+len(wrong.Tiles), "confirmed", len(sure.Samples)+len(sure.Tiles))
 	return q.Recompute(ctx, mpoc.Reference(), proof, before)
 }

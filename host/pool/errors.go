@@ -59,18 +59,22 @@ func (p *Pool) answer(err error) *mpocv1.Error {
 		e.RetryAfterMS = 2000
 		return e
 	case errors.Is(err, ledger.ErrBanned):
-		return refuse(mpocv1.CodeBanned, "this host takes no more work of this key; its receipts say why: "+mpocv1.PathAccount, "%v", err)
+		return refuse(mpocv1.CodeBanned, "this host takes no more work of this key; its receipts "+
+			"say why: "+mpocv1.PathAccount, "%v", err)
 	case errors.Is(err, mpocv1.ErrBody):
 		return refuse(mpocv1.CodeMalformed, "compare the body with "+mpocv1.PathOpenAPI, "%v", err)
 	case errors.Is(err, signed.ErrSignature):
-		return refuse(mpocv1.CodeBadSignature, "sign with the device's key over the bytes of package mpoc", "%v", err)
+		return refuse(mpocv1.CodeBadSignature, "sign with the device's key over the bytes of "+
+			"package mpoc", "%v", err)
 	case errors.Is(err, mpoc.ErrOpening):
-		return refuse(mpocv1.CodeBadOpening, "send exactly what was asked before the deadline", "%v", err)
+		return refuse(mpocv1.CodeBadOpening, "send exactly what was asked before the deadline",
+			"%v", err)
 	case errors.Is(err, mpoc.ErrCommit), errors.Is(err, mpoc.ErrRegistration):
 		return refuse(mpocv1.CodeOutOfBounds, "keep to the terms and bounds", "%v", err)
 	}
 	p.log.Error("a request failed", "err", err)
-	e = refuse(mpocv1.CodeInternal, "try again; the host's log has the reason", "the host could not do that now")
+	e = refuse(mpocv1.CodeInternal, "try again; the host's log has the reason",
+		"the host could not do that now")
 	e.RetryAfterMS = 2000
 	return e
 }

@@ -47,7 +47,8 @@ func (p *Pool) room(r *http.Request) func() *gate.Room {
 	return func() *gate.Room {
 		if r.TLS != nil {
 			if key, err := link.PeerKey(*r.TLS); err == nil {
-				if d, known, err := p.state.device(signed.Key(key)); err == nil && known && p.standing(&d) > 0 {
+				if d, known, err := p.state.device(signed.Key(key)); err == nil && known &&
+					p.standing(&d) > 0 {
 					return p.proven
 				}
 			}
@@ -65,14 +66,15 @@ type step struct {
 // on decodes a body for a method of Pool, calls read, and has it answered. So a
 // body's room is free before the answer waits for something.
 func on[Q, A any](f func(context.Context, Q) (A, error)) step {
-	return step{mpocv1.Longest[Q](), func(ctx context.Context, body []byte, read func()) (any, error) {
-		q, err := mpocv1.Decode[Q](body)
-		read()
-		if err != nil {
-			return nil, err
-		}
-		return f(ctx, q)
-	}}
+	return step{mpocv1.Longest[Q](),
+		func(ctx context.Context, body []byte, read func()) (any, error) {
+			q, err := mpocv1.Decode[Q](body)
+			read()
+			if err != nil {
+				return nil, err
+			}
+			return f(ctx, q)
+		}}
 }
 
 func (p *Pool) steps() map[string]step {
@@ -97,7 +99,10 @@ func (p *Pool) Handler() http.Handler {
 	mux := http.NewServeMux()
 	steps := p.steps()
 	post := func(path, kind string) {
-		mux.HandleFunc("POST "+path, func(w http.ResponseWriter, r *http.Request) { p.post(w, r, kind, steps[kind]) })
+		mux.HandleFunc("POST "+path, func(w http.ResponseWriter,
+			r *http.Request) {
+			p.post(w, r, kind, steps[kind])
+		})
 	}
 	post(mpocv1.PathNonce, mpocv1.TypeNonce)
 	post(mpocv1.PathDevices, mpocv1.TypeRegister)
@@ -116,9 +121,13 @@ func (p *Pool) Handler() http.Handler {
 		w.Header().Set("Content-Type", "application/yaml")
 		_, _ = w.Write(mpocv1.OpenAPI)
 	})
-	mux.HandleFunc("GET "+mpocv1.PathSocket, func(w http.ResponseWriter, r *http.Request) { p.socket(steps, w, r) })
+	mux.HandleFunc("GET "+mpocv1.PathSocket, func(w http.ResponseWriter,
+		r *http.Request) {
+		p.socket(steps, w, r)
+	})
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		p.reply(w, nil, refuse(mpocv1.CodeNotFound, "the paths are in "+mpocv1.PathOpenAPI, "no %s %.80q here", r.Method, r.URL.Path))
+		p.reply(w, nil, refuse(mpocv1.CodeNotFound, "the paths are in "+mpocv1.PathOpenAPI,
+			"no %s %.80q here", r.Method, r.URL.Path))
 	})
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if wait := p.gate.Take(r.RemoteAddr, 1); wait > 0 {
@@ -147,12 +156,14 @@ func (p *Pool) post(w http.ResponseWriter, r *http.Request, kind string, f step)
 		p.reply(w, nil, err)
 		return
 	}
-	body, free, err := gate.Read(from, p.room(r), func() { _ = connection.SetReadDeadline(time.Now()) })
+	body, free, err := gate.Read(from, p.room(r),
+		func() { _ = connection.SetReadDeadline(time.Now()) })
 	if err != nil {
 		var long *http.MaxBytesError
 		switch {
 		case errors.As(err, &long):
-			err = refuse(mpocv1.CodeTooLarge, "keep to the bounds of "+mpocv1.PathOpenAPI, "the body is longer than %d bytes", long.Limit)
+			err = refuse(mpocv1.CodeTooLarge, "keep to the bounds of "+mpocv1.PathOpenAPI,
+				"the body is longer than %d bytes", long.Limit)
 		case errors.Is(err, gate.ErrFull), errors.Is(err, gate.ErrSlow):
 			err = full(err)
 		case errors.Is(err, mpocv1.ErrBody):
@@ -180,13 +191,15 @@ func (p *Pool) post(w http.ResponseWriter, r *http.Request, kind string, f step)
 }
 
 func limited(wait time.Duration) *mpocv1.Error {
-	e := refuse(mpocv1.CodeRateLimited, "wait, then send the same again", "too many requests from this address")
+	e := refuse(mpocv1.CodeRateLimited, "wait, then send the same again", "too many requests "+
+		"from this address")
 	e.RetryAfterMS = uint64(wait.Milliseconds()) + 1
 	return e
 }
 
 func full(err error) *mpocv1.Error {
-	e := refuse(mpocv1.CodeBusy, "send the same again, over a faster connection if that is why", "%v", err)
+	e := refuse(mpocv1.CodeBusy, "send the same again, over a faster connection if that is why",
+		"%v", err)
 	e.RetryAfterMS = 1000
 	return e
 }
@@ -253,7 +266,8 @@ func (p *Pool) frames(steps map[string]step, s *link.Socket, remote string, hand
 			case wait > 0:
 				err = limited(wait)
 			case !known:
-				err = refuse(mpocv1.CodeUnknownType, "the types are in "+mpocv1.PathOpenAPI, "no request %q", frame.Type)
+				err = refuse(mpocv1.CodeUnknownType, "the types are in "+mpocv1.PathOpenAPI,
+					"no request %q", frame.Type)
 			default:
 				within, cancel := context.WithTimeout(ctx, requestTime)
 				answer, err = f.run(within, frame.Body, handled)

@@ -46,7 +46,8 @@ func planned(d *device) uint64 {
 // that time, and one at least.
 func least(rate uint64, shape matmul.Shape, durationMS, most uint64) uint64 {
 	hi, lo := bits.Mul64(rate, durationMS)
-	expected, _ := bits.Div64(hi, lo, shape.Ops()*1000) // hi is far below a shape's operations: see mpoc.ChooseShape
+	// hi is far below a shape's operations: see mpoc.ChooseShape
+	expected, _ := bits.Div64(hi, lo, shape.Ops()*1000)
 	return max(1, min(expected, most)/leastShare)
 }
 
@@ -65,8 +66,11 @@ func (p *Pool) tooShort(d *device, r *record, loops uint64) error {
 		if err := p.state.save(r.Terms.DeviceKey, d, r); err != nil {
 			return err
 		}
-		p.log.Info("a commit was too short; the next challenge is smaller", "key", r.Terms.DeviceKey.String(), "loops", loops, "least", r.Least)
+		p.log.Info("a commit was too short; the next challenge is smaller", "key",
+			r.Terms.DeviceKey.String(), "loops", loops, "least", r.Least)
 	}
-	next := fmt.Sprintf("commit to %d loops or more before it expires, or ask for a new challenge, which will be smaller", r.Least)
-	return refuse(mpocv1.CodeOutOfBounds, next, "%d loops are too few to be worth an audit: this challenge takes %d or more", loops, r.Least)
+	next := fmt.Sprintf("commit to %d loops or more before it expires, or ask for a new "+
+		"challenge, which will be smaller", r.Least)
+	return refuse(mpocv1.CodeOutOfBounds, next, "%d loops are too few to be worth an audit: this "+
+		"challenge takes %d or more", loops, r.Least)
 }

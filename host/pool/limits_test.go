@@ -32,7 +32,8 @@ func served(t *testing.T) (*pool.Pool, link.Address) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { books.Close() })
-	p, err := pool.New(pool.Config{HostKey: key, Chain: "assay-test", State: filepath.Join(t.TempDir(), "pool"), Ledger: books, Rules: rules})
+	p, err := pool.New(pool.Config{HostKey: key, Chain: "assay-test",
+		State: filepath.Join(t.TempDir(), "pool"), Ledger: books, Rules: rules})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -43,7 +44,8 @@ func served(t *testing.T) (*pool.Pool, link.Address) {
 	s.Config.ConnContext = link.ConnContext
 	s.StartTLS()
 	t.Cleanup(s.Close)
-	return p, link.Address{HostPort: s.Listener.Addr().String(), Fingerprint: link.FingerprintOf(key.Public().(ed25519.PublicKey))}
+	return p, link.Address{HostPort: s.Listener.Addr().String(),
+		Fingerprint: link.FingerprintOf(key.Public().(ed25519.PublicKey))}
 }
 
 var device = ed25519.NewKeyFromSeed(bytes.Repeat([]byte{2}, ed25519.SeedSize))
@@ -64,7 +66,8 @@ func dial(t *testing.T, to link.Address) *http.Client {
 // use its file.
 func TestCloseEndsSockets(t *testing.T) {
 	p, to := served(t)
-	s, err := link.Dial(t.Context(), to, mpocv1.PathSocket, device, link.Limits{Message: 1 << 20, Write: time.Minute, Ping: time.Minute})
+	s, err := link.Dial(t.Context(), to, mpocv1.PathSocket, device,
+		link.Limits{Message: 1 << 20, Write: time.Minute, Ping: time.Minute})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -73,18 +76,21 @@ func TestCloseEndsSockets(t *testing.T) {
 	if err := s.Send(t.Context(), ask); err != nil {
 		t.Fatal(err)
 	}
-	if answer, err := s.Receive(t.Context()); err != nil || !strings.Contains(string(answer), `"id":7`) {
+	if answer, err := s.Receive(t.Context()); err != nil ||
+		!strings.Contains(string(answer), `"id":7`) {
 		t.Fatalf("answered %s, %v", answer, err)
 	}
 	closed := make(chan error, 1)
 	go func() { closed <- p.Close() }()
-	if _, err := s.Receive(t.Context()); !errors.Is(err, link.ErrClosed) || !strings.Contains(err.Error(), "the host is stopping") {
+	if _, err := s.Receive(t.Context()); !errors.Is(err, link.ErrClosed) ||
+		!strings.Contains(err.Error(), "the host is stopping") {
 		t.Errorf("closed with %v", err)
 	}
 	if err := <-closed; err != nil {
 		t.Error(err)
 	}
-	if late, err := link.Dial(t.Context(), to, mpocv1.PathSocket, device, link.Limits{}); err == nil {
+	if late, err := link.Dial(t.Context(), to, mpocv1.PathSocket, device,
+		link.Limits{}); err == nil {
 		late.Abort()
 		t.Error("a closed pool takes sockets")
 	}
@@ -92,13 +98,17 @@ func TestCloseEndsSockets(t *testing.T) {
 
 // Rules that no machine would take are refused at the start.
 func TestRulesInBounds(t *testing.T) {
-	books, err := ledger.Open(filepath.Join(t.TempDir(), "ledger"), ledger.Rules{Strikes: 1}, ledger.Amount{})
+	books, err := ledger.Open(filepath.Join(t.TempDir(), "ledger"), ledger.Rules{Strikes: 1},
+		ledger.Amount{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer books.Close()
-	for _, rules := range []ledger.Rules{{}, {Unlock: 10_001, Strikes: 3}, {Unlock: 20, Strikes: 1001}} {
-		if p, err := pool.New(pool.Config{HostKey: device, Chain: "assay-test", State: filepath.Join(t.TempDir(), "pool"), Ledger: books, Rules: rules}); !errors.Is(err, pool.ErrConfig) {
+	for _, rules := range []ledger.Rules{{}, {Unlock: 10_001, Strikes: 3},
+		{Unlock: 20, Strikes: 1001}} {
+		if p, err := pool.New(pool.Config{HostKey: device, Chain: "assay-test",
+			State: filepath.Join(t.TempDir(), "pool"), Ledger: books,
+			Rules: rules}); !errors.Is(err, pool.ErrConfig) {
 			t.Errorf("%+v: %v, %v", rules, p, err)
 		}
 	}
@@ -119,7 +129,8 @@ func TestBodiesByKind(t *testing.T) {
 		{mpocv1.PathProofs, 1 << 20, http.StatusBadRequest},
 		{mpocv1.PathProofs, 4<<20 + 1, http.StatusRequestEntityTooLarge},
 	} {
-		answer, err := client.Post("https://"+to.HostPort+c.path, "application/json", strings.NewReader(strings.Repeat(" ", c.size)))
+		answer, err := client.Post("https://"+to.HostPort+c.path, "application/json",
+			strings.NewReader(strings.Repeat(" ", c.size)))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -165,16 +176,18 @@ func TestPackedBodies(t *testing.T) {
 		"a byte more":     {mpocv1.PathNonce, "gzip", zip(6, 16<<10+1, ask), 413},
 		"a bomb":          {mpocv1.PathProofs, "gzip", zip(6, 64<<20, ask), 413},
 		"long as sent":    {mpocv1.PathNonce, "gzip", zip(0, 16<<10, ask), 413},
-		"twice":           {mpocv1.PathNonce, "gzip", append(bytes.Clone(good), good...), 400}, // two bodies
-		"half":            {mpocv1.PathNonce, "gzip", good[:len(good)-9], 400},
-		"damaged":         {mpocv1.PathNonce, "gzip", flipped, 400},
-		"nothing":         {mpocv1.PathNonce, "gzip", nil, 400},
-		"none of it":      {mpocv1.PathNonce, "gzip", []byte(ask), 400},
-		"not said":        {mpocv1.PathNonce, "", good, 400},
-		"another":         {mpocv1.PathNonce, "br", good, 415},
-		"two":             {mpocv1.PathNonce, "gzip, gzip", good, 415},
+		// two bodies
+		"twice":      {mpocv1.PathNonce, "gzip", append(bytes.Clone(good), good...), 400},
+		"half":       {mpocv1.PathNonce, "gzip", good[:len(good)-9], 400},
+		"damaged":    {mpocv1.PathNonce, "gzip", flipped, 400},
+		"nothing":    {mpocv1.PathNonce, "gzip", nil, 400},
+		"none of it": {mpocv1.PathNonce, "gzip", []byte(ask), 400},
+		"not said":   {mpocv1.PathNonce, "", good, 400},
+		"another":    {mpocv1.PathNonce, "br", good, 415},
+		"two":        {mpocv1.PathNonce, "gzip, gzip", good, 415},
 	} {
-		r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "https://"+to.HostPort+c.path, bytes.NewReader(c.body))
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodPost,
+			"https://"+to.HostPort+c.path, bytes.NewReader(c.body))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -190,10 +203,12 @@ func TestPackedBodies(t *testing.T) {
 		if err != nil || answer.StatusCode != c.want {
 			t.Errorf("%s: %s, want %d: %s, %v", name, answer.Status, c.want, text, err)
 		}
-		if c.want == 415 && (answer.Header.Get("Accept-Encoding") != "gzip" || !strings.Contains(string(text), "Content-Encoding: gzip")) {
+		if c.want == 415 && (answer.Header.Get("Accept-Encoding") != "gzip" ||
+			!strings.Contains(string(text), "Content-Encoding: gzip")) {
 			t.Errorf("%s: says nothing of gzip: %s", name, text)
 		}
-		if e, err := mpocv1.Decode[mpocv1.Error](text); c.want != 200 && (err != nil || e.NextStep == "") {
+		if e, err := mpocv1.Decode[mpocv1.Error](text); c.want != 200 &&
+			(err != nil || e.NextStep == "") {
 			t.Errorf("%s: %s, %v", name, text, err)
 		}
 	}
@@ -205,7 +220,8 @@ func TestRegistrationsHaveARate(t *testing.T) {
 	defer p.Close()
 	client := dial(t, to)
 	post := func(path string) int {
-		answer, err := client.Post("https://"+to.HostPort+path, "application/json", strings.NewReader("{}"))
+		answer, err := client.Post("https://"+to.HostPort+path, "application/json",
+			strings.NewReader("{}"))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -18,7 +18,8 @@ func reason(o mpoc.Outcome, samples, tiles int) string {
 	case mpoc.Accepted:
 		return fmt.Sprintf("all %d tiles looked at are right", o.Checked)
 	case mpoc.Faulty:
-		return fmt.Sprintf("%d of %d tiles and %d loops are wrong: a faulty device; test it", tiles, o.Checked, samples)
+		return fmt.Sprintf("%d of %d tiles and %d loops are wrong: a faulty device; test it",
+			tiles, o.Checked, samples)
 	}
 	return fmt.Sprintf("of %d tiles drawn at least %d are wrong: forged", o.Checked, tiles)
 }
@@ -27,7 +28,8 @@ func reason(o mpoc.Outcome, samples, tiles int) string {
 func (p *Pool) unanswered(d *device, r *record) error {
 	why := fmt.Sprintf("no answer to round %d that holds before the deadline", r.Round)
 	if r.Held {
-		why = fmt.Sprintf("the host could not check the answer to round %d, and it did not come again within %v", r.Round, heldTime)
+		why = fmt.Sprintf("the host could not check the answer to round %d, and it did not come "+
+			"again within %v", r.Round, heldTime)
 	}
 	_, err := p.judge(d, r, mpoc.NoAnswer(), why)
 	return err
@@ -45,9 +47,11 @@ func (p *Pool) judge(d *device, r *record, o mpoc.Outcome, why string) (*mpoc.Re
 	}
 	now := p.clock.Wall()
 	source := r.Terms.ChallengeID.String()
-	entry := ledger.Entry{Device: ledger.Device(key), Kind: ledger.Loops, Source: source, Order: r.Terms.Issued, Ops: o.Ops, At: now.UnixMilli()}
+	entry := ledger.Entry{Device: ledger.Device(key), Kind: ledger.Loops, Source: source,
+		Order: r.Terms.Issued, Ops: o.Ops, At: now.UnixMilli()}
 	// By the rules that the machine worked under, whatever they are today.
-	books := p.c.Ledger.Under(ledger.Rules{Unlock: uint64(r.Terms.UnlockAfter), Strikes: int(r.Terms.BanAfter)})
+	books := p.c.Ledger.Under(ledger.Rules{Unlock: uint64(r.Terms.UnlockAfter),
+		Strikes: int(r.Terms.BanAfter)})
 	var entered ledger.Entry
 	var err error
 	if entry.Pay, err = ledger.ParseAmount(string(o.Pay)); err != nil {
@@ -108,7 +112,8 @@ func (p *Pool) judge(d *device, r *record, o mpoc.Outcome, why string) (*mpoc.Re
 	if o.Status == mpoc.Rejected || o.Status == mpoc.Faulty {
 		log = p.log.Warn
 	}
-	log("submission judged", "key", key.String(), "status", string(o.Status), "loops", r.Commit.Loops, "pay", string(o.Pay), "reason", why)
+	log("submission judged", "key", key.String(), "status", string(o.Status), "loops",
+		r.Commit.Loops, "pay", string(o.Pay), "reason", why)
 	return &receipt, nil
 }
 
@@ -177,7 +182,8 @@ func (p *Pool) count(f func(*totals)) {
 }
 
 // Countersign takes a device's signature under its receipt.
-func (p *Pool) Countersign(_ context.Context, q mpocv1.ReceiptRequest) (mpocv1.ReceiptAnswer, error) {
+func (p *Pool) Countersign(_ context.Context, q mpocv1.ReceiptRequest) (mpocv1.ReceiptAnswer,
+	error) {
 	none := mpocv1.ReceiptAnswer{}
 	r, err := p.receipt(q)
 	if err != nil {
@@ -207,7 +213,8 @@ func (p *Pool) receipt(q mpocv1.ReceiptRequest) (record, error) {
 		return r, err
 	}
 	if !known || r.Receipt == nil || r.Receipt.Digest() != q.Receipt {
-		return r, refuse(mpocv1.CodeNoChallenge, "fetch the receipt again: "+mpocv1.PathFind, "this host gave no such receipt")
+		return r, refuse(mpocv1.CodeNoChallenge, "fetch the receipt again: "+mpocv1.PathFind,
+			"this host gave no such receipt")
 	}
 	return r, r.Receipt.VerifyCountersign(q.DeviceSignature)
 }
@@ -230,7 +237,9 @@ func (p *Pool) Find(_ context.Context, q mpocv1.FindRequest) (mpocv1.FindAnswer,
 		return none, err
 	}
 	if !known || r.Terms.DeviceKey != key {
-		return none, refuse(mpocv1.CodeNoChallenge, "ask for a new challenge", "this key has no challenge %s: nothing was committed in time, or it is more than %d days old", id, keepJudged/(24*time.Hour))
+		return none, refuse(mpocv1.CodeNoChallenge, "ask for a new challenge",
+			"this key has no challenge %s: nothing was committed in time, or it is more than %d "+
+				"days old", id, keepJudged/(24*time.Hour))
 	}
 	if r.Phase == committed { // its time may be over
 		d, _, err := p.state.device(key)
@@ -248,7 +257,10 @@ func (p *Pool) Find(_ context.Context, q mpocv1.FindRequest) (mpocv1.FindAnswer,
 	case judged:
 		return mpocv1.FindAnswer{Receipt: *r.Receipt}, nil
 	case committed:
-		return none, refuse(mpocv1.CodeNotJudged, "answer its questions: "+mpocv1.PathProofs, "round %d waits for an answer for another %d ms", r.Round, ends(&r)-min(ends(&r), p.lived()))
+		return none, refuse(mpocv1.CodeNotJudged, "answer its questions: "+mpocv1.PathProofs,
+			"round %d waits for an answer for another %d ms", r.Round,
+			ends(&r)-min(ends(&r), p.lived()))
 	}
-	return none, refuse(mpocv1.CodeNotJudged, "commit: "+mpocv1.PathCommits, "nothing was committed for this challenge")
+	return none, refuse(mpocv1.CodeNotJudged, "commit: "+mpocv1.PathCommits,
+		"nothing was committed for this challenge")
 }

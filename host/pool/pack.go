@@ -70,7 +70,8 @@ func unpack(raw []byte, r *record) error {
 	if r.Receipt == nil {
 		return errors.New("a judged challenge without a receipt")
 	}
-	r.Terms, r.Signature, r.Commit, r.CommitSig = r.Receipt.Terms, r.Receipt.TermsSignature, r.Receipt.Commit, r.Receipt.CommitSignature
+	r.Terms, r.Signature, r.Commit, r.CommitSig = r.Receipt.Terms, r.Receipt.TermsSignature,
+		r.Receipt.Commit, r.Receipt.CommitSignature
 	if r.Receipt.Draw != nil {
 		r.Draw = *r.Receipt.Draw
 	}
@@ -120,7 +121,8 @@ func mend(tx *store.Tx, hurt []store.Damage) (named []error, err error) {
 		return nil, nil
 	}
 	for _, d := range hurt {
-		if d.Bucket == bucketDevices || d.Bucket == bucketChallenges || d.Bucket == bucketMeta || d.State() {
+		if d.Bucket == bucketDevices || d.Bucket == bucketChallenges ||
+			d.Bucket == bucketMeta || d.State() {
 			named = append(named, fmt.Errorf("%w: %s", errDamaged, d))
 		}
 	}
@@ -129,7 +131,8 @@ func mend(tx *store.Tx, hurt []store.Damage) (named []error, err error) {
 
 // reindex makes the indexes again, of the challenges and devices that can be read.
 func reindex(tx *store.Tx) error {
-	for _, bucket := range []string{bucketOpen, bucketReceipts, bucketEnds, bucketUnproven, bucketFading} {
+	for _, bucket := range []string{bucketOpen, bucketReceipts, bucketEnds,
+		bucketUnproven, bucketFading} {
 		if err := tx.Clear(bucket); err != nil {
 			return err
 		}

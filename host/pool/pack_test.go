@@ -74,7 +74,8 @@ func TestVersion1IsBroughtOver(t *testing.T) {
 			t.Error(err)
 		}
 		kept, known, err := s.challenge(r.Terms.ChallengeID)
-		if err != nil || !known || kept.Phase != judged || !cmp.Equal(kept.Terms, r.Terms) || kept.Signature != r.TermsSignature || kept.Commit != r.Commit || kept.Draw != *r.Draw {
+		if err != nil || !known || kept.Phase != judged || !cmp.Equal(kept.Terms, r.Terms) ||
+			kept.Signature != r.TermsSignature || kept.Commit != r.Commit || kept.Draw != *r.Draw {
 			t.Errorf("%+v, %v, %v", kept, known, err)
 		}
 		raw, err := pack(&kept)
@@ -104,43 +105,45 @@ func TestFlipsLoseOneRecord(t *testing.T) {
 	fast := options
 	fast.NoSync = true
 	skip := func(name string) bool { return name != "pool.db" } // the old file beside it
-	flips.Each(t, filepath.Dir(path), 2000, 200, skip, func(dir string, d flips.Damage) (outcome flips.Outcome, err error) {
-		path := filepath.Join(dir, "pool.db")
-		s, _, damaged, err := openStateAs(path, func([]byte) {}, fast)
-		if errors.Is(err, store.ErrDamaged) {
-			if outcome = flips.Refused; d.Cut {
-				return outcome, nil
+	flips.Each(t, filepath.Dir(path), 2000, 200, skip,
+		func(dir string, d flips.Damage) (outcome flips.Outcome, err error) {
+			path := filepath.Join(dir, "pool.db")
+			s, _, damaged, err := openStateAs(path, func([]byte) {}, fast)
+			if errors.Is(err, store.ErrDamaged) {
+				if outcome = flips.Refused; d.Cut {
+					return outcome, nil
+				}
+				if !strings.Contains(err.Error(), path) {
+					return outcome, fmt.Errorf("the file is not named: %w", err)
+				}
+				if _, _, err := Salvage(path); err != nil {
+					return outcome, err
+				}
+				s, _, damaged, err = openStateAs(path, func([]byte) {}, fast)
 			}
-			if !strings.Contains(err.Error(), path) {
-				return outcome, fmt.Errorf("the file is not named: %w", err)
-			}
-			if _, _, err := Salvage(path); err != nil {
+			if err != nil {
 				return outcome, err
 			}
-			s, _, damaged, err = openStateAs(path, func([]byte) {}, fast)
-		}
-		if err != nil {
-			return outcome, err
-		}
-		if len(damaged) > 0 && outcome == flips.Unchanged {
-			outcome = flips.Mended
-		}
-		have := 0
-		for _, r := range s.all(t) {
-			if want[r.Terms.ChallengeID] != r.Digest() {
-				return outcome, errors.New("another receipt")
+			if len(damaged) > 0 && outcome == flips.Unchanged {
+				outcome = flips.Mended
 			}
-			have++
-		}
-		if have < len(want)-1 && outcome == flips.Unchanged && len(d.Is) > 0 {
-			return outcome, fmt.Errorf("%d of %d receipts, in silence", have, len(want)) // a device's own record is said
-		}
-		return outcome, s.file.Close()
-	}).Saw(t, "pool.db")
+			have := 0
+			for _, r := range s.all(t) {
+				if want[r.Terms.ChallengeID] != r.Digest() {
+					return outcome, errors.New("another receipt")
+				}
+				have++
+			}
+			if have < len(want)-1 && outcome == flips.Unchanged && len(d.Is) > 0 {
+				// a device's own record is said
+				return outcome, fmt.Errorf("%d of %d receipts, in silence", have, len(want))
+			}
+			return outcome, s.file.Close()
+		}).Saw(t, "pool.db")
 }
 
-// A file of version 1 has no checksums, and its receipts are signed: one that is brought over holds, or the
-// file is refused.
+// A file of version 1 has no checksums, and its receipts are signed: one that is brought over
+// holds, or the file is refused.
 func TestFlipsInVersion1(t *testing.T) {
 	raw, err := os.ReadFile("testdata/version1.db")
 	if err != nil {
@@ -216,11 +219,14 @@ func BenchmarkDisk(b *testing.B) {
 				d.Accepted, d.Judged = 1, d.Judged+1
 				one, receipt := model, *model.Receipt
 				key := signed.Key{byte(m), 1}
-				for _, p := range [][]byte{receipt.Terms.ChallengeID[:], receipt.TermsSignature[:], receipt.CommitSignature[:], receipt.HostSignature[:], receipt.Terms.Seed[:], receipt.Commit.MerkleRoot[:]} {
+				for _, p := range [][]byte{receipt.Terms.ChallengeID[:], receipt.TermsSignature[:],
+					receipt.CommitSignature[:], receipt.HostSignature[:], receipt.Terms.Seed[:],
+					receipt.Commit.MerkleRoot[:]} {
 					random(p)
 				}
 				receipt.Terms.DeviceKey = key
-				one.Receipt, one.Terms, one.Number, one.Ended = &receipt, receipt.Terms, d.Judged, uint64(n)
+				one.Receipt, one.Terms, one.Number, one.Ended = &receipt, receipt.Terms,
+					d.Judged, uint64(n)
 				if err := s.save(key, d, &one); err != nil {
 					b.Fatal(err)
 				}

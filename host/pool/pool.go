@@ -156,7 +156,9 @@ func New(c Config) (*Pool, error) {
 		return nil, fmt.Errorf("%w: chain, state and ledger are needed", ErrConfig)
 	}
 	if c.Rules.Unlock > mpoc.MaxUnlock || c.Rules.Strikes < 1 || c.Rules.Strikes > mpoc.MaxBan {
-		return nil, fmt.Errorf("%w: pay is due after %d submissions, at most %d; a ban comes after %d cheats, 1 to %d", ErrConfig, c.Rules.Unlock, mpoc.MaxUnlock, c.Rules.Strikes, mpoc.MaxBan)
+		return nil, fmt.Errorf("%w: pay is due after %d submissions, at most %d; a ban comes "+
+			"after %d cheats, 1 to %d", ErrConfig, c.Rules.Unlock, mpoc.MaxUnlock,
+			c.Rules.Strikes, mpoc.MaxBan)
 	}
 	if err := mpoc.Amount(c.Pay.String()).Valid(); err != nil {
 		return nil, fmt.Errorf("%w: pay: %w", ErrConfig, err)
@@ -176,12 +178,14 @@ func New(c Config) (*Pool, error) {
 	if c.Full == nil {
 		c.Full = func() string { return "" }
 	}
-	st, secret, hurt, err := openState(c.State, func(b []byte) { _, _ = rand.Read(b) }) // rand.Read never fails
+	// rand.Read never fails
+	st, secret, hurt, err := openState(c.State, func(b []byte) { _, _ = rand.Read(b) })
 	if err != nil {
 		return nil, err
 	}
 	p := &Pool{
-		c: c, key: signed.KeyOf(c.HostKey), secret: secret, state: st, log: c.Logger, clock: c.Clock, run: rand.Text(),
+		c: c, key: signed.KeyOf(c.HostKey), secret: secret, state: st, log: c.Logger,
+		clock: c.Clock, run: rand.Text(),
 		asked: map[signed.Key]mpoc.Asking{}, locks: map[signed.Key]*keyLock{},
 	}
 	p.damaged(hurt)
@@ -242,7 +246,8 @@ func (p *Pool) Proven(f func(signed.Key, mpoc.Registration)) error {
 	return err
 }
 
-// Halt tells every machine, from the next answer on, why the chain makes no block; an empty reason ends it.
+// Halt tells every machine, from the next answer on, why the chain makes no block; an empty reason
+// ends it.
 func (p *Pool) Halt(reason string) {
 	reason = strings.Map(func(r rune) rune {
 		if r < ' ' || r > '~' {
@@ -313,7 +318,8 @@ func (p *Pool) turn(key signed.Key) (unlock func(), err error) {
 	full := p.locks[key] != nil && p.locks[key].users >= waiters
 	p.mu.Unlock()
 	if full {
-		e := refuse(mpocv1.CodeBusy, "wait for the answer to what was sent before", "%d requests of this key are under way", waiters)
+		e := refuse(mpocv1.CodeBusy, "wait for the answer to what was sent before",
+			"%d requests of this key are under way", waiters)
 		e.RetryAfterMS = 1000
 		return nil, e
 	}
@@ -494,7 +500,8 @@ func (p *Pool) Status() (mpocv1.Status, error) {
 	return mpocv1.Status{
 		Chain: p.c.Chain, HostKey: p.key, Now: p.now(),
 		Devices: t.devices, Live: t.open,
-		Accepted: t.accepted, Faulty: t.faulty, Rejected: t.rejected, Failed: t.failed, Late: t.late,
+		Accepted: t.accepted, Faulty: t.faulty, Rejected: t.rejected,
+		Failed: t.failed, Late: t.late,
 		VerifiedOps: t.ops, Pay: mpoc.Amount(p.c.Pay.String()),
 		Policy: mpocv1.Policy{
 			Picks: mpoc.DefaultPicks, Light: mpoc.DefaultLight, Whole: 3,

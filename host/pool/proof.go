@@ -29,9 +29,11 @@ func (p *Pool) Proof(ctx context.Context, q mpocv1.ProofRequest) (mpocv1.ProofAn
 	}
 	switch {
 	case r.Phase == offered:
-		return none, refuse(mpocv1.CodeNoChallenge, "commit first: "+mpocv1.PathCommits, "nothing was committed for this challenge")
+		return none, refuse(mpocv1.CodeNoChallenge, "commit first: "+mpocv1.PathCommits,
+			"nothing was committed for this challenge")
 	case q.Seed != r.Terms.Seed || q.Commit != r.Commit:
-		return none, refuse(mpocv1.CodeBadOpening, "send the commit that was taken", "not the commit that was taken: root %s, %d loops", r.Commit.MerkleRoot, r.Commit.Loops)
+		return none, refuse(mpocv1.CodeBadOpening, "send the commit that was taken",
+			"not the commit that was taken: root %s, %d loops", r.Commit.MerkleRoot, r.Commit.Loops)
 	}
 	proof := q.Proof()
 	if err := proof.VerifySignature(r.log(), r.Draw, q.DeviceSignature); err != nil {
@@ -54,7 +56,8 @@ func (p *Pool) Proof(ctx context.Context, q mpocv1.ProofRequest) (mpocv1.ProofAn
 	case proof.Round < r.Round: // an answer that was lost on its way
 		return mpocv1.ProofAnswer{More: p.more(&r)}, nil
 	case proof.Round > r.Round:
-		return none, refuse(mpocv1.CodeBadOpening, "answer the questions in turn", "round %d is asked, not %d", r.Round, proof.Round)
+		return none, refuse(mpocv1.CodeBadOpening, "answer the questions in turn",
+			"round %d is asked, not %d", r.Round, proof.Round)
 	}
 	questions := r.Draw.Questions(r.log())
 	if err := questions.Verify(proof); err != nil {
@@ -93,7 +96,8 @@ func (p *Pool) Proof(ctx context.Context, q mpocv1.ProofRequest) (mpocv1.ProofAn
 }
 
 func (p *Pool) more(r *record) *mpocv1.More {
-	return &mpocv1.More{Round: r.Round, Picks: r.Draw.Questions(r.log()).Picks(r.Round), Deadline: p.until(r.Until)}
+	return &mpocv1.More{Round: r.Round, Picks: r.Draw.Questions(r.log()).Picks(r.Round),
+		Deadline: p.until(r.Until)}
 }
 
 // recompute waits for a core and looks. A key without accepted work, or with a
@@ -101,9 +105,11 @@ func (p *Pool) more(r *record) *mpocv1.More {
 // work is checked gets the verdict all the same, and does not make the host look
 // twice. Errors are of the kind *mpocv1.Error: the host could not look; or
 // context.Canceled: nobody waited any longer.
-func (p *Pool) recompute(ctx context.Context, q mpoc.Questions, proof mpoc.Proof, before int, newcomer bool) (mpoc.Wrong, error) {
+func (p *Pool) recompute(ctx context.Context, q mpoc.Questions, proof mpoc.Proof, before int,
+	newcomer bool) (mpoc.Wrong, error) {
 	busy := func() error {
-		e := refuse(mpocv1.CodeBusy, "send the same again", "no core was free for the audit in time")
+		e := refuse(mpocv1.CodeBusy, "send the same again",
+			"no core was free for the audit in time")
 		e.RetryAfterMS = 1000
 		return e
 	}
@@ -139,7 +145,8 @@ func (p *Pool) recompute(ctx context.Context, q mpoc.Questions, proof mpoc.Proof
 	wrong, err := p.look(audit, q, proof, before)
 	if err != nil {
 		p.log.Error("a submission could not be audited; it stays open", "err", err)
-		e := refuse(mpocv1.CodeBusy, "send the same again", "the host could not check it now; it stays open until it can")
+		e := refuse(mpocv1.CodeBusy, "send the same again", "the host could not check it now; it "+
+			"stays open until it can")
 		e.RetryAfterMS = 2000
 		return mpoc.Wrong{}, e
 	}

@@ -25,7 +25,8 @@ func (g *giver) id(n uint64) signed.Hash { return signed.Hash{byte(n), byte(n >>
 func (g *giver) give(at uint64) {
 	g.t.Helper()
 	g.d.Judged++
-	r := record{Phase: judged, Number: g.d.Judged, Terms: mpoc.Terms{ChallengeID: g.id(g.d.Judged), DeviceKey: g.key, Shape: mpoc.Shape(mpoc.Shapes()[0])}}
+	r := record{Phase: judged, Number: g.d.Judged, Terms: mpoc.Terms{ChallengeID: g.id(g.d.Judged),
+		DeviceKey: g.key, Shape: mpoc.Shape(mpoc.Shapes()[0])}}
 	r.Receipt = &mpoc.Receipt{Terms: r.Terms, Committed: at}
 	if err := g.s.save(g.key, &g.d, &r); err != nil {
 		g.t.Fatal(err)
@@ -78,7 +79,8 @@ func TestReceiptsAreKept(t *testing.T) {
 		}
 		return n
 	}
-	proven, stranger := &giver{t: t, s: s, key: signed.Key{1}, d: device{Accepted: 1}}, &giver{t: t, s: s, key: signed.Key{2}}
+	proven, stranger := &giver{t: t, s: s, key: signed.Key{1}, d: device{Accepted: 1}},
+		&giver{t: t, s: s, key: signed.Key{2}}
 	if _, err := s.register(stranger.key, &stranger.d, 0); err != nil {
 		t.Fatal(err)
 	}
@@ -99,7 +101,8 @@ func TestReceiptsAreKept(t *testing.T) {
 	}
 
 	old := uint64(keepJudged.Milliseconds())
-	if _, more, err := s.prune(old + 9); err != nil || more { // and with them the stranger, who was here first
+	// and with them the stranger, who was here first
+	if _, more, err := s.prune(old + 9); err != nil || more {
 		t.Fatal(more, err)
 	}
 	proven.want(10, keepReceipts+5)

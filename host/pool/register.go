@@ -18,8 +18,9 @@ import (
 func (p *Pool) Nonce(_ context.Context, q mpocv1.NonceRequest) (mpocv1.NonceAnswer, error) {
 	window := p.window()
 	return mpocv1.NonceAnswer{
-		Nonce: p.registrationNonce(q.DeviceKey, window), Expiry: p.until((window + 1) * uint64(nonceTime.Milliseconds())),
-		Chain: p.c.Chain, HostKey: p.key,
+		Nonce:  p.registrationNonce(q.DeviceKey, window),
+		Expiry: p.until((window + 1) * uint64(nonceTime.Milliseconds())),
+		Chain:  p.c.Chain, HostKey: p.key,
 	}, nil
 }
 
@@ -28,17 +29,22 @@ func (p *Pool) Nonce(_ context.Context, q mpocv1.NonceRequest) (mpocv1.NonceAnsw
 func (p *Pool) window() uint64 { return p.lived() / uint64(nonceTime.Milliseconds()) }
 
 // Register makes a key known, or renews what is known of it.
-func (p *Pool) Register(_ context.Context, q mpocv1.RegisterRequest) (mpocv1.RegisterAnswer, error) {
+func (p *Pool) Register(_ context.Context, q mpocv1.RegisterRequest) (mpocv1.RegisterAnswer,
+	error) {
 	r := q.Registration
 	if err := r.Verify(q.Signature); err != nil {
 		return mpocv1.RegisterAnswer{}, err
 	}
 	if r.HostKey != p.key || r.Chain != p.c.Chain {
-		return mpocv1.RegisterAnswer{}, refuse(mpocv1.CodeBadSignature, "ask this host for a nonce and sign what it answers", "signed for another host or chain")
+		return mpocv1.RegisterAnswer{},
+			refuse(mpocv1.CodeBadSignature, "ask this host for a nonce and sign what it answers",
+				"signed for another host or chain")
 	}
 	if p.c.Payout != nil && r.Payout != "" {
 		if err := p.c.Payout(r.Payout); err != nil {
-			return mpocv1.RegisterAnswer{}, refuse(mpocv1.CodeOutOfBounds, "give an account of this chain, cpc1..., or none", "nothing can be paid to %.90q: %v", r.Payout, err)
+			return mpocv1.RegisterAnswer{},
+				refuse(mpocv1.CodeOutOfBounds, "give an account of this chain, cpc1..., or none",
+					"nothing can be paid to %.90q: %v", r.Payout, err)
 		}
 	}
 	window := p.window()
@@ -48,7 +54,8 @@ func (p *Pool) Register(_ context.Context, q mpocv1.RegisterRequest) (mpocv1.Reg
 		fresh = fresh || hmac.Equal(want[:], r.Nonce[:])
 	}
 	if !fresh {
-		return mpocv1.RegisterAnswer{}, refuse(mpocv1.CodeReplayed, "ask for a new nonce", "the nonce is old, or was not given to this key")
+		return mpocv1.RegisterAnswer{}, refuse(mpocv1.CodeReplayed, "ask for a new nonce",
+			"the nonce is old, or was not given to this key")
 	}
 	unlock, err := p.turn(r.DeviceKey)
 	if err != nil {
@@ -86,16 +93,19 @@ func (p *Pool) Register(_ context.Context, q mpocv1.RegisterRequest) (mpocv1.Reg
 		}
 	}
 	if errors.Is(err, errCrowded) {
-		e := refuse(mpocv1.CodeBusy, "send the same again", "very many machines that have shown no work are being looked at")
+		e := refuse(mpocv1.CodeBusy, "send the same again", "very many machines that have shown "+
+			"no work are being looked at")
 		e.RetryAfterMS = 10_000
 		return mpocv1.RegisterAnswer{}, e
 	} else if err != nil {
 		return mpocv1.RegisterAnswer{}, err
 	}
 	if !known {
-		p.log.Info("a machine registered", "key", r.DeviceKey.String(), "engine", r.Engine, "agent", r.Agent)
+		p.log.Info("a machine registered", "key", r.DeviceKey.String(), "engine",
+			r.Engine, "agent", r.Agent)
 	}
-	return mpocv1.RegisterAnswer{DeviceKey: r.DeviceKey, Now: now, Strikes: uint32(account.Strikes)}, nil
+	return mpocv1.RegisterAnswer{DeviceKey: r.DeviceKey, Now: now,
+		Strikes: uint32(account.Strikes)}, nil
 }
 
 // asking checks that a key asks for itself, now, and not again.
@@ -108,7 +118,8 @@ func (p *Pool) asking(a mpoc.Asking, sig signed.Signature) error {
 	}
 	now := p.now()
 	if d := max(a.Time, now) - min(a.Time, now); d > uint64(skew.Milliseconds()) {
-		e := refuse(mpocv1.CodeClockSkew, "use the host's clock, which "+mpocv1.PathStatus+" shows", "the asking's time is %d s off", d/1000)
+		e := refuse(mpocv1.CodeClockSkew, "use the host's clock, which "+mpocv1.PathStatus+" shows",
+			"the asking's time is %d s off", d/1000)
 		e.RetryAfterMS = 1
 		return e
 	}
@@ -116,7 +127,8 @@ func (p *Pool) asking(a mpoc.Asking, sig signed.Signature) error {
 	if _, known, err := p.state.device(a.DeviceKey); err != nil {
 		return err
 	} else if !known {
-		return refuse(mpocv1.CodeUnknownDevice, "register first: "+mpocv1.PathNonce, "this host does not know key %s", a.DeviceKey)
+		return refuse(mpocv1.CodeUnknownDevice, "register first: "+mpocv1.PathNonce,
+			"this host does not know key %s", a.DeviceKey)
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -125,7 +137,8 @@ func (p *Pool) asking(a mpoc.Asking, sig signed.Signature) error {
 		known = false // the host's clock was set back since: such an asking would be refused now
 	}
 	if known && (a.Time < last.Time || a.Time == last.Time && a.Count <= last.Count) {
-		return refuse(mpocv1.CodeReplayed, "use a later time, or a higher count", "this was asked before")
+		return refuse(mpocv1.CodeReplayed, "use a later time, or a higher count",
+			"this was asked before")
 	}
 	if len(p.asked) > 1<<16 { // what is older than the skew is refused anyway
 		for key, old := range p.asked {
@@ -145,14 +158,18 @@ func (p *Pool) known(key signed.Key) (device, ledger.Account, error) {
 		return d, ledger.Account{}, err
 	}
 	if !known {
-		return d, ledger.Account{}, refuse(mpocv1.CodeUnknownDevice, "register first: "+mpocv1.PathNonce, "this host does not know key %s", key)
+		return d, ledger.Account{},
+			refuse(mpocv1.CodeUnknownDevice, "register first: "+mpocv1.PathNonce,
+				"this host does not know key %s", key)
 	}
 	account, err := p.Standing(key)
 	switch {
 	case err == nil && account.Banned:
 		err = fmt.Errorf("%w: %s", ledger.ErrBanned, account.Reason)
-	case err == nil && account.Payout == "" && d.Registration.Payout != "" && account.Entries > 0: // it was lost, and made again
-		account, err = p.c.Ledger.Register(ledger.Device(key), d.Registration.Payout, p.clock.Wall())
+	case err == nil && account.Payout == "" && d.Registration.Payout != "" && account.Entries > 0:
+		// it was lost, and made again
+		account, err = p.c.Ledger.Register(ledger.Device(key), d.Registration.Payout,
+			p.clock.Wall())
 	}
 	return d, account, err
 }

@@ -44,10 +44,14 @@ func TestRegistrationsAreForgotten(t *testing.T) {
 		}
 	}
 	// 0 has proven itself, 1 has committed, 2 was offered a challenge.
-	for i, d := range []device{{Since: 100, Accepted: 1}, {Since: 101, Live: id(1)}, {Since: 102, Live: id(2)}} {
+	for i, d := range []device{{Since: 100, Accepted: 1}, {Since: 101, Live: id(1)},
+		{Since: 102, Live: id(2)}} {
 		var r *record
 		if d.Live != nil {
-			r = &record{Phase: []phase{offered, committed, offered}[i], Terms: mpoc.Terms{ChallengeID: *d.Live, DeviceKey: key(i), Shape: mpoc.Shape(mpoc.Shapes()[0]), PayPerTebiop: "1", Expiry: 500}, Until: 500}
+			r = &record{Phase: []phase{offered, committed, offered}[i],
+				Terms: mpoc.Terms{ChallengeID: *d.Live, DeviceKey: key(i),
+					Shape: mpoc.Shape(mpoc.Shapes()[0]), PayPerTebiop: "1", Expiry: 500},
+				Until: 500}
 		}
 		if err := s.save(key(i), &d, r); err != nil {
 			t.Fatal(err)

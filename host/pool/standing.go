@@ -157,7 +157,8 @@ func place(tx *store.Tx, key signed.Key, d *device) error {
 // fade forgets devices whose standing ended before a time, unless something is owed to
 // them, and as many as are excess whatever is owed, since that is the ledger's: the
 // weakest first, so many at most; not one that has committed.
-func (s *state) fade(before uint64, excess, most int, owes func(signed.Key) bool) (forgot []signed.Key, err error) {
+func (s *state) fade(before uint64, excess, most int,
+	owes func(signed.Key) bool) (forgot []signed.Key, err error) {
 	err = s.file.Update(func(tx *store.Tx) error {
 		forgot = nil
 		var weakest [][]byte
@@ -188,7 +189,8 @@ func (s *state) fade(before uint64, excess, most int, owes func(signed.Key) bool
 				}
 				continue
 			case !crowded && owes(key): // looked at again after as long
-				d.Fades, d.Placed = before+uint64(keepJudged.Milliseconds()), binary.BigEndian.Uint64(at)
+				d.Fades, d.Placed = before+uint64(keepJudged.Milliseconds()),
+					binary.BigEndian.Uint64(at)
 				if err := keep(tx, key, &d); err != nil {
 					return err
 				}
@@ -216,13 +218,15 @@ func (p *Pool) fade() error {
 	var proven int
 	p.count(func(t *totals) { proven = int(t.devices) - t.unproven })
 	lived := p.lived()
-	forgot, err := p.state.fade(lived-min(lived, uint64(keepJudged.Milliseconds())), max(0, proven-maxProven), pruned, p.owes)
+	forgot, err := p.state.fade(lived-min(lived, uint64(keepJudged.Milliseconds())),
+		max(0, proven-maxProven), pruned, p.owes)
 	if err != nil || len(forgot) == 0 {
 		return err
 	}
 	p.count(func(t *totals) { t.devices -= min(t.devices, uint64(len(forgot))) })
 	for _, key := range forgot {
-		p.log.Info("a machine that has not worked for long is forgotten; what it earned stays in the ledger", "key", key.String())
+		p.log.Info("a machine that has not worked for long is forgotten; what it earned stays in "+
+			"the ledger", "key", key.String())
 		if p.c.Forgotten != nil {
 			p.c.Forgotten(key)
 		}

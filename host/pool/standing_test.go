@@ -39,7 +39,8 @@ func TestLeast(t *testing.T) {
 	if got := least(1<<53-1, small, 60_000, mpoc.MaxLoops); got != mpoc.MaxLoops/leastShare {
 		t.Errorf("where the log is full: %d, want a fifth of it", got)
 	}
-	for _, d := range []device{{Registration: mpoc.Registration{RateOps: 1}}, {Rate: 1}, {Slower: 1}} {
+	for _, d := range []device{{Registration: mpoc.Registration{RateOps: 1}},
+		{Rate: 1}, {Slower: 1}} {
 		if planned(&d) != floorRate {
 			t.Errorf("%+v is planned with %d", d, planned(&d))
 		}
@@ -70,8 +71,10 @@ func TestStandingFades(t *testing.T) {
 				continue
 			}
 			end := lasts(standing, nothing)
-			if before := end - min(end, half/100); decayed(standing, before) < nothing || decayed(standing, end+half/100) > nothing {
-				t.Errorf("%d is %d and %d around the time when it should be below %d", standing, decayed(standing, before), decayed(standing, end+half/100), nothing)
+			if before := end - min(end, half/100); decayed(standing, before) < nothing ||
+				decayed(standing, end+half/100) > nothing {
+				t.Errorf("%d is %d and %d around the time when it should be below %d", standing,
+					decayed(standing, before), decayed(standing, end+half/100), nothing)
 			}
 		}
 	}
@@ -83,7 +86,8 @@ func TestStandingFades(t *testing.T) {
 func TestStandingFollowsWork(t *testing.T) {
 	h := newTimes(t)
 	once := &device{Accepted: 1}
-	if !h.raise(once, least(floorRate, mpoc.Shapes()[0], 60_000, mpoc.MaxLoops)*mpoc.Shapes()[0].Ops()) || h.standing(once) == 0 {
+	if !h.raise(once, least(floorRate, mpoc.Shapes()[0], 60_000,
+		mpoc.MaxLoops)*mpoc.Shapes()[0].Ops()) || h.standing(once) == 0 {
 		t.Fatal("the least submission gives no standing")
 	}
 	busy, hard := *once, device{Accepted: 1}
@@ -93,7 +97,8 @@ func TestStandingFollowsWork(t *testing.T) {
 		h.raise(&busy, 1<<36)
 	}
 	if h.standing(once) != 0 || h.standing(&busy) == 0 {
-		t.Errorf("after 13 hours the one that stopped has %d, the other %d", h.standing(once), h.standing(&busy))
+		t.Errorf("after 13 hours the one that stopped has %d, the other %d", h.standing(once),
+			h.standing(&busy))
 	}
 	if now := h.standing(&hard); now == 0 || now > 1<<62>>unitBits/4 {
 		t.Errorf("after 13 hours a key that worked hard once has %d", now)
@@ -113,7 +118,9 @@ func TestKeysThatStoppedAreForgotten(t *testing.T) {
 	h.c.Forgotten = func(key signed.Key) { gone = append(gone, key) }
 	add := func(b byte, ops uint64, owed bool) signed.Key {
 		key := signed.Key{b}
-		g := &giver{t: t, s: h.state, key: key, d: device{Accepted: 1, Since: h.lived(), Registration: mpoc.Registration{DeviceKey: key}}}
+		g := &giver{t: t, s: h.state, key: key,
+			d: device{Accepted: 1, Since: h.lived(),
+				Registration: mpoc.Registration{DeviceKey: key}}}
 		h.raise(&g.d, ops)
 		g.give(h.lived())
 		h.count(func(n *totals) { n.devices++ })
@@ -123,7 +130,8 @@ func TestKeysThatStoppedAreForgotten(t *testing.T) {
 		if _, err := h.books.Register(ledger.Device(key), "", h.clock.Wall()); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := h.books.Credit(ledger.Entry{Device: ledger.Device(key), Kind: ledger.Loops, Source: "a", Order: 1, Ops: 1, Pay: ledger.Pay(1<<50, h.amount(1<<40))}); err != nil {
+		if _, err := h.books.Credit(ledger.Entry{Device: ledger.Device(key), Kind: ledger.Loops,
+			Source: "a", Order: 1, Ops: 1, Pay: ledger.Pay(1<<50, h.amount(1<<40))}); err != nil {
 			t.Fatal(err)
 		}
 		return key
@@ -139,8 +147,10 @@ func TestKeysThatStoppedAreForgotten(t *testing.T) {
 	if days(30); !known(free) || !known(owed) || !known(strong) {
 		t.Fatal("a key is forgotten before its receipts are")
 	}
-	if days(2); known(free) || !known(owed) || !known(strong) || !slices.Equal(gone, []signed.Key{free}) {
-		t.Fatalf("after 32 days %d keys were forgotten; want the one that nothing is owed to", len(gone))
+	if days(2); known(free) || !known(owed) || !known(strong) ||
+		!slices.Equal(gone, []signed.Key{free}) {
+		t.Fatalf("after 32 days %d keys were forgotten; want the one that nothing is owed to",
+			len(gone))
 	}
 	if days(20); known(strong) {
 		t.Error("a key that worked hard once is never forgotten")

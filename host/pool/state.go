@@ -50,8 +50,9 @@ type record struct {
 	Least uint64 `json:"least,omitempty"`
 	Short bool   `json:"short,omitempty"`
 
-	Round   uint32             `json:"round"`          // of the questions that are open
-	Held    bool               `json:"held,omitempty"` // an answer came that holds, and could not be checked
+	Round uint32 `json:"round"` // of the questions that are open
+	// an answer came that holds, and could not be checked
+	Held    bool               `json:"held,omitempty"`
 	Wrong   []mpoc.TileOpening `json:"wrong,omitempty"`
 	Samples []mpoc.Sample      `json:"wrong_samples,omitempty"`
 	// Verdict is written before the ledger is told, so that a crash between the
@@ -99,11 +100,13 @@ const (
 	bucketMeta       = "meta"
 	bucketDevices    = "devices"    // key -> device
 	bucketChallenges = "challenges" // id -> record
-	bucketOpen       = "open"       // id of every challenge that is not judged -> lived ms when it is over
-	bucketReceipts   = "judged"     // key, number of the receipt -> challenge id
-	bucketEnds       = "ends"       // lived ms, id: judged ones by age
-	bucketUnproven   = "unproven"   // lived ms of registration, key: devices without accepted work
-	bucketFading     = "fading"     // lived ms of the end of its standing, key: devices with accepted work
+	// id of every challenge that is not judged -> lived ms when it is over
+	bucketOpen     = "open"
+	bucketReceipts = "judged"   // key, number of the receipt -> challenge id
+	bucketEnds     = "ends"     // lived ms, id: judged ones by age
+	bucketUnproven = "unproven" // lived ms of registration, key: devices without accepted work
+	// lived ms of the end of its standing, key: devices with accepted work
+	bucketFading = "fading"
 )
 
 var (
@@ -112,9 +115,9 @@ var (
 )
 
 const (
-	// A judged challenge and its receipt stay for keepJudged, and of a key the
-	// latest keepReceipts: a machine that lost an answer asks before it goes on. A key without accepted work
-	// has keepUnprovenReceipts, for as long as it is known itself.
+	// A judged challenge and its receipt stay for keepJudged, and of a key the latest keepReceipts:
+	// a machine that lost an answer asks before it goes on. A key without accepted work has
+	// keepUnprovenReceipts, for as long as it is known itself.
 	keepJudged           = 30 * 24 * time.Hour
 	keepReceipts         = 128
 	keepUnprovenReceipts = 16
@@ -126,7 +129,8 @@ const (
 
 // options of the file. New buckets come last.
 var (
-	buckets = []string{bucketMeta, bucketDevices, bucketChallenges, bucketOpen, bucketReceipts, bucketEnds, bucketUnproven, bucketFading}
+	buckets = []string{bucketMeta, bucketDevices, bucketChallenges, bucketOpen, bucketReceipts,
+		bucketEnds, bucketUnproven, bucketFading}
 	options = store.Options{Kind: "pool", Version: 2, Migrate: migrate, Buckets: buckets}
 )
 
@@ -137,11 +141,13 @@ type state struct {
 
 // openState opens the file, and names what was damaged in it. Errors are those of
 // [store.Open].
-func openState(path string, fresh func([]byte)) (s *state, secret []byte, damaged []error, err error) {
+func openState(path string, fresh func([]byte)) (s *state, secret []byte,
+	damaged []error, err error) {
 	return openStateAs(path, fresh, options)
 }
 
-func openStateAs(path string, fresh func([]byte), o store.Options) (s *state, secret []byte, damaged []error, err error) {
+func openStateAs(path string, fresh func([]byte), o store.Options) (s *state, secret []byte,
+	damaged []error, err error) {
 	file, hurt, err := store.Open(path, o)
 	if err != nil {
 		return nil, nil, nil, err
@@ -160,7 +166,8 @@ func openStateAs(path string, fresh func([]byte), o store.Options) (s *state, se
 		return tx.PutRaw(bucketMeta, keySecret, secret)
 	})
 	if err != nil {
-		return nil, nil, nil, errors.Join(fmt.Errorf("pool: prepare %s: %w", path, err), file.Close())
+		return nil, nil, nil, errors.Join(fmt.Errorf("pool: prepare %s: %w", path, err),
+			file.Close())
 	}
 	return &state{file}, secret, damaged, nil
 }
@@ -352,7 +359,8 @@ func discard(tx *store.Tx, key []byte, d *device) (bool, error) {
 	}
 	err := tx.Delete(bucketDevices, key)
 	if r.Phase == offered {
-		err = errors.Join(err, tx.Delete(bucketChallenges, d.Live[:]), tx.Delete(bucketOpen, d.Live[:]))
+		err = errors.Join(err, tx.Delete(bucketChallenges, d.Live[:]),
+			tx.Delete(bucketOpen, d.Live[:]))
 	}
 	var ids [][]byte
 	err = errors.Join(err, tx.Each(bucketReceipts, key, func(r store.Record) (bool, error) {
@@ -403,7 +411,8 @@ func (s *state) extend(now, least uint64) (damaged []error, err error) {
 		})
 		for _, r := range late {
 			id := r.Terms.ChallengeID
-			err = errors.Join(err, write(tx, bucketChallenges, id[:], &r), tx.PutRaw(bucketOpen, id[:], store.Number(ends(&r))))
+			err = errors.Join(err, write(tx, bucketChallenges, id[:], &r),
+				tx.PutRaw(bucketOpen, id[:], store.Number(ends(&r))))
 		}
 		return err
 	})
@@ -421,12 +430,13 @@ func (s *state) timeKept(wall uint64) (lived uint64, err error) {
 		}
 		var latest uint64
 		for _, bucket := range []string{bucketEnds, bucketUnproven} {
-			if err := tx.Back(bucket, bytes.Repeat([]byte{0xff}, 41), func(r store.Record) (bool, error) {
-				if len(r.Key) == 40 {
-					latest = max(latest, binary.BigEndian.Uint64(r.Key))
-				}
-				return false, nil
-			}); err != nil {
+			if err := tx.Back(bucket, bytes.Repeat([]byte{0xff}, 41),
+				func(r store.Record) (bool, error) {
+					if len(r.Key) == 40 {
+						latest = max(latest, binary.BigEndian.Uint64(r.Key))
+					}
+					return false, nil
+				}); err != nil {
 				return err
 			}
 		}
@@ -440,7 +450,9 @@ func (s *state) timeKept(wall uint64) (lived uint64, err error) {
 
 // keepTime writes the lived time down.
 func (s *state) keepTime(lived uint64) error {
-	return s.file.Do(func(tx *store.Tx) error { return tx.PutRaw(bucketMeta, keyLived, store.Number(lived)) })
+	return s.file.Do(func(tx *store.Tx) error {
+		return tx.PutRaw(bucketMeta, keyLived, store.Number(lived))
+	})
 }
 
 // overdue returns the devices whose challenges are over at a time, how many
@@ -451,7 +463,8 @@ func (s *state) overdue(now uint64) (keys []signed.Key, open uint64, damaged []e
 	err = s.file.View(func(tx *store.Tx) error {
 		return tx.Each(bucketOpen, nil, func(o store.Record) (bool, error) {
 			open++
-			if at, err := o.Raw(); err == nil && len(at) == 8 && binary.BigEndian.Uint64(at) >= now {
+			if at, err := o.Raw(); err == nil && len(at) == 8 &&
+				binary.BigEndian.Uint64(at) >= now {
 				return true, nil
 			}
 			var r record
@@ -482,7 +495,8 @@ func (s *state) overdue(now uint64) (keys []signed.Key, open uint64, damaged []e
 
 // receipts returns up to n of a key's receipts from a number on, and the number
 // to go on from.
-func (s *state) receipts(key signed.Key, from uint64, n int) (list []mpoc.Receipt, next uint64, err error) {
+func (s *state) receipts(key signed.Key, from uint64, n int) (list []mpoc.Receipt,
+	next uint64, err error) {
 	err = s.file.View(func(tx *store.Tx) error {
 		return tx.Each(bucketReceipts, receiptKey(key, from), func(at store.Record) (bool, error) {
 			if len(at.Key) != 40 || signed.Key(at.Key[:32]) != key {
@@ -519,7 +533,8 @@ const pruned = 1000
 func (s *state) prune(now uint64) (forgot int, more bool, err error) {
 	old := now - min(now, uint64(keepJudged.Milliseconds()))
 	err = s.file.Update(func(tx *store.Tx) (err error) {
-		if forgot, err = forget(tx, 0, now-min(now, uint64(keepUnproven.Milliseconds())), pruned); err != nil {
+		if forgot, err = forget(tx, 0, now-min(now, uint64(keepUnproven.Milliseconds())),
+			pruned); err != nil {
 			return err
 		}
 		var keys [][]byte

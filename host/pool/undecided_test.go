@@ -20,7 +20,8 @@ type broken struct {
 	err error // nil: it hangs
 }
 
-func (b broken) Tile(ctx context.Context, _ seed.Seed, _ matmul.Shape, _ uint64, _ uint32) ([32]byte, error) {
+func (b broken) Tile(ctx context.Context, _ seed.Seed, _ matmul.Shape, _ uint64,
+	_ uint32) ([32]byte, error) {
 	if b.err == nil {
 		<-ctx.Done()
 		return [32]byte{}, ctx.Err()
@@ -28,7 +29,8 @@ func (b broken) Tile(ctx context.Context, _ seed.Seed, _ matmul.Shape, _ uint64,
 	return [32]byte{}, b.err
 }
 
-func (b broken) Unit(ctx context.Context, challenge seed.Seed, shape matmul.Shape, unit uint64) ([32]byte, error) {
+func (b broken) Unit(ctx context.Context, challenge seed.Seed, shape matmul.Shape,
+	unit uint64) ([32]byte, error) {
 	return b.Tile(ctx, challenge, shape, unit, 0)
 }
 
@@ -36,7 +38,8 @@ func (b broken) Unit(ctx context.Context, challenge seed.Seed, shape matmul.Shap
 // undecided because of it, and a forger gains nothing by it.
 func TestEngineThatFails(t *testing.T) {
 	for _, forged := range []bool{false, true} {
-		terms := mpoc.Terms{Shape: mpoc.Shape(mpoc.Shapes()[0]), Picks: 90, Light: 3, MaxLoops: 1000}
+		terms := mpoc.Terms{Shape: mpoc.Shape(mpoc.Shapes()[0]), Picks: 90,
+			Light: 3, MaxLoops: 1000}
 		tiles, err := matmul.AppendTiles(nil, seed.Seed(terms.Seed), 0, terms.Shape.Matmul())
 		if err != nil {
 			t.Fatal(err)
@@ -65,13 +68,15 @@ func TestEngineThatFails(t *testing.T) {
 		if err := q.Verify(proof); err != nil || len(proof.Tiles) != 3 {
 			t.Fatal(err)
 		}
-		for name, e := range map[string]broken{"fails": {errors.New("no such device")}, "hangs": {}} {
+		for name, e := range map[string]broken{"fails": {errors.New("no such device")},
+			"hangs": {}} {
 			p := &Pool{c: Config{Engine: e}, log: slog.New(slog.DiscardHandler)}
 			ctx, cancel := context.WithTimeout(t.Context(), 4*time.Second)
 			wrong, err := p.look(ctx, q, proof, 0)
 			cancel()
 			if err != nil || len(wrong.Tiles) != map[bool]int{true: 3}[forged] {
-				t.Errorf("an engine that %s, forged %t: %d tiles wrong, %v", name, forged, len(wrong.Tiles), err)
+				t.Errorf("an engine that %s, forged %t: %d tiles wrong, %v", name, forged,
+					len(wrong.Tiles), err)
 			}
 		}
 	}

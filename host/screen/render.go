@@ -32,12 +32,14 @@ const (
 	Keys = "q stop the host"
 )
 
-// Render writes a status in lines for a terminal of the given width in columns, 20 or more, and height in
-// lines. No line is longer than width; lists are cut until the picture has at most height lines, but none
-// below two entries. Warnings are the last lines of the log that a person should see, oldest first.
+// Render writes a status in lines for a terminal of the given width in columns, 20 or more, and
+// height in lines. No line is longer than width; lists are cut until the picture has at most height
+// lines, but none below two entries. Warnings are the last lines of the log that a person should
+// see, oldest first.
 func Render(s host.Status, warnings []string, width, height int, now time.Time) (lines []string) {
 	lines = picture(s, warnings, width, shortest, now)
-	for fits, tooMany := shortest, longest+1; fits+1 < tooMany; { // more entries make no fewer lines
+	// more entries make no fewer lines
+	for fits, tooMany := shortest, longest+1; fits+1 < tooMany; {
 		most := (fits + tooMany) / 2
 		if more := picture(s, warnings, width, most, now); len(more) > height {
 			tooMany = most
@@ -62,7 +64,8 @@ func picture(s host.Status, warnings []string, width, most int, now time.Time) [
 	r.trouble(s)
 	r.work(s)
 	r.money(s)
-	r.list("warnings", len(warnings), "", func(i int) string { return warnings[len(warnings)-r.shown(len(warnings))+i] })
+	r.list("warnings", len(warnings), "",
+		func(i int) string { return warnings[len(warnings)-r.shown(len(warnings))+i] })
 	return r.lines
 }
 
@@ -80,7 +83,8 @@ func (r *renderer) add(line string) {
 	r.lines = append(r.lines, line)
 }
 
-// wrap writes a text over as many lines as it takes: the first behind one text, the others behind spaces as wide.
+// wrap writes a text over as many lines as it takes: the first behind one text, the others behind
+// spaces as wide.
 func (r *renderer) wrap(before, text string) {
 	indent := strings.Repeat(" ", lipgloss.Width(before))
 	room := r.width - len(indent)
@@ -115,7 +119,8 @@ func (r *renderer) more(text string) { r.wrap(strings.Repeat(" ", label), text) 
 // shown is how many of n entries are shown.
 func (r *renderer) shown(n int) int { return min(n, r.most) }
 
-// list writes the entries of a list, cut, below its name. What says what they are, empty for nothing.
+// list writes the entries of a list, cut, below its name. What says what they are, empty for
+// nothing.
 func (r *renderer) list(name string, n int, what string, entry func(i int) string) {
 	if n == 0 {
 		return
@@ -176,7 +181,8 @@ func (r *renderer) phase(s host.Status) {
 		return
 	}
 	all, done := p.To-p.From, min(max(s.Height-p.From, 0), p.To-p.From)
-	text := fmt.Sprintf("%s %s %s of %s blocks", s.Phase, bar(done, all, min(24, max(4, r.width-label-42))), group(done), group(all))
+	text := fmt.Sprintf("%s %s %s of %s blocks", s.Phase,
+		bar(done, all, min(24, max(4, r.width-label-42))), group(done), group(all))
 	if left := all - done; left > 0 && p.BlockMS > 0 {
 		text += fmt.Sprintf(", %s left", r.about(left, p.BlockMS))
 	}
@@ -202,38 +208,48 @@ func (r *renderer) because(s host.Status) string {
 
 // about is the time that blocks take, to the second.
 func (r *renderer) about(blocks, each int64) string {
-	return "about " + max(time.Second, (time.Duration(blocks*each)*time.Millisecond).Round(time.Second)).String()
+	return "about " + max(time.Second,
+		(time.Duration(blocks*each)*time.Millisecond).Round(time.Second)).String()
 }
 
 // trouble is what needs the operator.
 func (r *renderer) trouble(s host.Status) {
-	r.list("faults", len(s.Faults), "of this host's parts do not work; the rest does", func(i int) string {
-		f := s.Faults[i]
-		where := f.What
-		if f.Node != "" {
-			where += " of " + f.Node
-		}
-		if f.Segment > 0 {
-			where += fmt.Sprintf(", segment %d", f.Segment)
-		}
-		return fmt.Sprintf("%s in epoch %d: %s", bad.Render(where), f.Epoch, f.Reason)
-	})
-	r.list("left out", len(s.LeftOut), plural(len(s.LeftOut), "log has wrong leaves and is", "logs have wrong leaves and are")+" not committed", func(i int) string {
+	r.list("faults", len(s.Faults), "of this host's parts do not work; the rest does",
+		func(i int) string {
+			f := s.Faults[i]
+			where := f.What
+			if f.Node != "" {
+				where += " of " + f.Node
+			}
+			if f.Segment > 0 {
+				where += fmt.Sprintf(", segment %d", f.Segment)
+			}
+			return fmt.Sprintf("%s in epoch %d: %s", bad.Render(where), f.Epoch, f.Reason)
+		})
+	r.list("left out", len(s.LeftOut), plural(len(s.LeftOut), "log has wrong leaves and is",
+		"logs have wrong leaves and are")+" not committed", func(i int) string {
 		l := s.LeftOut[i]
-		return fmt.Sprintf("%s, segment %d of epoch %d: %d of %d checked leaves are wrong, the first is %s; %s", bad.Render(l.Node), l.Segment, l.Epoch, l.Wrong, l.Checked, group(l.Leaf), l.Reason)
+		return fmt.Sprintf("%s, segment %d of epoch %d: %d of %d checked leaves are wrong, the "+
+			"first is %s; %s", bad.Render(l.Node), l.Segment, l.Epoch, l.Wrong, l.Checked,
+			group(l.Leaf), l.Reason)
 	})
-	r.list("excess", len(s.Excess), plural(len(s.Excess), "log is", "logs are")+" not committed as a whole", func(i int) string {
-		x := s.Excess[i]
-		return fmt.Sprintf("%s, segment %d of epoch %d: %s of %s leaves; %s", x.Node, x.Segment, x.Epoch, group(x.Committed), group(x.Stored), x.Reason)
-	})
+	r.list("excess", len(s.Excess),
+		plural(len(s.Excess), "log is", "logs are")+" not committed as a whole",
+		func(i int) string {
+			x := s.Excess[i]
+			return fmt.Sprintf("%s, segment %d of epoch %d: %s of %s leaves; %s", x.Node, x.Segment,
+				x.Epoch, group(x.Committed), group(x.Stored), x.Reason)
+		})
 }
 
 // paint colours what a host or a machine does by its meaning.
 func paint(state string) string {
 	switch {
-	case slices.Contains([]string{"computing", "rerunning", "ready", "building", "preparing", "proving", "validating", "opening", "paying", "reporting ready"}, state):
+	case slices.Contains([]string{"computing", "rerunning", "ready", "building", "preparing",
+		"proving", "validating", "opening", "paying", "reporting ready"}, state):
 		return good.Render(state)
-	case slices.Contains([]string{"faulted", "jailed", "blocked", "stopped", "waiting for the node", "waiting: the chain stands still"}, state):
+	case slices.Contains([]string{"faulted", "jailed", "blocked", "stopped", "waiting for the node",
+		"waiting: the chain stands still"}, state):
 		return bad.Render(state)
 	}
 	return waits.Render(state)

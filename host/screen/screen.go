@@ -31,8 +31,9 @@ type View struct {
 	Kept string
 }
 
-// Run shows a view, twice a second, until ctx ends, which is no error. The last picture stays on the terminal, with
-// what is kept. Input is read for keys, output written to, both a terminal; environ is the program's.
+// Run shows a view, twice a second, until ctx ends, which is no error. The last picture stays on
+// the terminal, with what is kept. Input is read for keys, output written to, both a terminal;
+// environ is the program's.
 func Run(ctx context.Context, v View, in io.Reader, out io.Writer, environ []string) error {
 	stopping := false // keys and drawing are one goroutine's
 	stop := func() { stopping = true; v.Stop() }
@@ -64,7 +65,8 @@ func Last(s host.Status, warnings []string, kept string, width int, now time.Tim
 	}
 	if s.Payment != nil && s.Payment.Doing == "paying" {
 		p := *s.Payment
-		p.Doing, p.Reason = "waiting", "the settlement under way is looked for on the chain at the next start"
+		p.Doing, p.Reason = "waiting",
+			"the settlement under way is looked for on the chain at the next start"
 		s.Payment = &p
 	}
 	r := &renderer{width: max(width, 20), lines: picture(s, warnings, width, lastMost, now)}

@@ -40,7 +40,8 @@ func amount(text string) ledger.Amount {
 
 func machines(n int) (list []fleet.WorkerStatus) {
 	for i := range n {
-		list = append(list, fleet.WorkerStatus{Node: fmt.Sprintf("w%02d", i), Connected: true, State: "computing", Engine: "cuda/sm_90", Rate1m: 116_000_400})
+		list = append(list, fleet.WorkerStatus{Node: fmt.Sprintf("w%02d", i), Connected: true,
+			State: "computing", Engine: "cuda/sm_90", Rate1m: 116_000_400})
 	}
 	return list
 }
@@ -49,50 +50,83 @@ func machines(n int) (list []fleet.WorkerStatus) {
 func statuses() map[string]host.Status {
 	left := amount("9700000000000000000")
 	busy := host.Status{
-		Participant: "cpc1qn6ysxc3rzdk57fq94y9p8ramg6k9m0kxlvx3s", Chain: "assay-1", WorkersURL: url, Height: 1204, Reachable: true, Epoch: 12,
-		Phase: "compute", Doing: "computing", Reason: "segment 2 of 3", Until: 1240, Progress: &host.Progress{From: 1180, To: 1270, BlockMS: 1013},
-		Leaves: map[string]uint64{"w00": 1_234_567, "w01": 1_199_999}, Queue: []string{"commit/12/1/w00"},
-		Workers: machines(2), Disk: &host.Disk{Space: disk.Space{Free: 212 << 30, Total: 1000 << 30}, Mark: 1 << 30},
-		HotKey:  &host.HotKey{Address: "cpc1hot", Known: true, Granted: true, Left: &left, Balance: amount("0")},
-		Outcome: &host.Outcome{Epoch: 11, Result: "RESULT_CREDITED", Reason: "credited; judged by its committee", Weight: 3_553_312, Power: 314_159},
+		Participant: "cpc1qn6ysxc3rzdk57fq94y9p8ramg6k9m0kxlvx3s", Chain: "assay-1",
+		WorkersURL: url, Height: 1204, Reachable: true, Epoch: 12,
+		Phase: "compute", Doing: "computing", Reason: "segment 2 of 3", Until: 1240,
+		Progress: &host.Progress{From: 1180, To: 1270, BlockMS: 1013},
+		Leaves:   map[string]uint64{"w00": 1_234_567, "w01": 1_199_999},
+		Queue:    []string{"commit/12/1/w00"},
+		Workers:  machines(2), Disk: &host.Disk{Space: disk.Space{Free: 212 << 30,
+			Total: 1000 << 30}, Mark: 1 << 30},
+		HotKey: &host.HotKey{Address: "cpc1hot", Known: true, Granted: true, Left: &left,
+			Balance: amount("0")},
+		Outcome: &host.Outcome{Epoch: 11, Result: "RESULT_CREDITED",
+			Reason: "credited; judged by its committee", Weight: 3_553_312, Power: 314_159},
 	}
 	trouble := busy
 	trouble.Doing, trouble.Reason = "computing", "segment 2 of 3"
 	trouble.Workers = append(machines(120),
-		fleet.WorkerStatus{Node: "rig", State: "away", Reason: "not connected: the connection broke off"},
-		fleet.WorkerStatus{Node: "m-0123456789ab", State: "away", Reason: "not connected: the machine ended the connection"},
-		fleet.WorkerStatus{Node: "w200", Connected: true, State: "computing", Fault: "data/leaves/12-2-w200.log: no space left on device", Rate1m: 100},
-		fleet.WorkerStatus{Node: "w201", Connected: true, State: "faulted", Reason: "two results for unit 88,203: unstable at this clock", Until: "it is started again"},
-		fleet.WorkerStatus{Node: "w202", Connected: true, State: "idle", Reason: "takes part from epoch 13 on: epoch 12 began before the chain knew this machine", Until: "epoch 13"},
-		fleet.WorkerStatus{Node: "w203", Connected: true, State: "idle", Reason: "takes part from epoch 13 on: epoch 12 began before the chain knew this machine", Until: "epoch 13"})
+		fleet.WorkerStatus{Node: "rig", State: "away", Reason: "not connected: the connection " +
+			"broke off"},
+		fleet.WorkerStatus{Node: "m-0123456789ab", State: "away", Reason: "not connected: the " +
+			"machine ended the connection"},
+		fleet.WorkerStatus{Node: "w200", Connected: true, State: "computing",
+			Fault: "data/leaves/12-2-w200.log: no space left on device", Rate1m: 100},
+		fleet.WorkerStatus{Node: "w201", Connected: true, State: "faulted",
+			Reason: "two results for unit 88,203: unstable at this clock",
+			Until:  "it is started again"},
+		fleet.WorkerStatus{Node: "w202", Connected: true, State: "idle",
+			Reason: "takes part from epoch 13 on: epoch 12 began before the chain knew this machine", Until: "epoch 13"},
+		fleet.WorkerStatus{Node: "w203", Connected: true, State: "idle",
+			Reason: "takes part from epoch 13 on: epoch 12 began before the chain knew this machine", Until: "epoch 13"})
 	for i := range 30 {
 		trouble.Queue = append(trouble.Queue, fmt.Sprintf("commit/12/1/w%d", i))
-		trouble.Faults = append(trouble.Faults, host.Fault{Epoch: 12, What: "leaves", Node: fmt.Sprintf("w%d", i), Segment: 1, Reason: "the record at byte 4096 is damaged; the 102 leaves before it count"})
+		trouble.Faults = append(trouble.Faults,
+			host.Fault{Epoch: 12, What: "leaves", Node: fmt.Sprintf("w%d", i), Segment: 1,
+				Reason: "the record at byte 4096 is damaged; the 102 leaves before it count"})
 	}
-	trouble.LeftOut = []delivery.LeftOut{{Epoch: 12, Node: "w17", Segment: 1, Leaf: 4112, Wrong: 3, Checked: 200, Reason: "3 of 200 leaves are wrong"}}
-	trouble.Excess = []host.Excess{{Epoch: 12, Node: "w18", Segment: 1, Stored: 10_000, Committed: 9_000, Reason: "the chain takes no more of this segment"}}
-	trouble.Disk = &host.Disk{Space: disk.Space{Free: 1 << 29, Total: 20 << 30}, Mark: 1 << 30, Full: true, Reason: "the disk of /data is nearly full: 512.0 MiB of 20.0 GiB are free"}
+	trouble.LeftOut = []delivery.LeftOut{{Epoch: 12, Node: "w17", Segment: 1, Leaf: 4112, Wrong: 3,
+		Checked: 200, Reason: "3 of 200 leaves are wrong"}}
+	trouble.Excess = []host.Excess{{Epoch: 12, Node: "w18", Segment: 1, Stored: 10_000,
+		Committed: 9_000, Reason: "the chain takes no more of this segment"}}
+	trouble.Disk = &host.Disk{Space: disk.Space{Free: 1 << 29, Total: 20 << 30}, Mark: 1 << 30,
+		Full: true, Reason: "the disk of /data is nearly full: 512.0 MiB of 20.0 GiB are free"}
 	trouble.LastError = "commit/12/1/w00: out of gas"
-	trouble.HotKey = &host.HotKey{Address: "cpc1hot", Known: true, Reason: "its grant for fees has ended; to grant again: assay tx feegrant revoke cpc1a cpc1hot"}
-	trouble.Pool = &mpocv1.Status{Devices: 412, Live: 1, Accepted: 10_412, Late: 3, Rejected: 1, Failed: 2, VerifiedOps: 948_123_456_789_000}
-	trouble.Payment = &settle.Status{Account: "cpc1pay", Balance: amount("12500000000000000000"), Doing: "stopped", Reason: "the account has made 3 transactions that the ledger does not know", Next: 7, Height: 1180}
+	trouble.HotKey = &host.HotKey{Address: "cpc1hot", Known: true, Reason: "its grant for fees " +
+		"has ended; to grant again: assay tx feegrant revoke cpc1a cpc1hot"}
+	trouble.Pool = &mpocv1.Status{Devices: 412, Live: 1, Accepted: 10_412, Late: 3, Rejected: 1,
+		Failed: 2, VerifiedOps: 948_123_456_789_000}
+	trouble.Payment = &settle.Status{Account: "cpc1pay", Balance: amount("12500000000000000000"),
+		Doing: "stopped", Reason: "the account has made 3 transactions that the ledger does not " +
+			"know", Next: 7, Height: 1180}
 	away := host.Status{
-		Participant: busy.Participant, Chain: "assay-1", WorkersURL: url, Doing: "waiting for the node",
+		Participant: busy.Participant, Chain: "assay-1", WorkersURL: url,
+		Doing:  "waiting for the node",
 		Reason: "asking the node at 127.0.0.1:9090 which chain it follows: nothing listens there",
-		HotKey: &host.HotKey{Address: "cpc1hot", Reason: "the node does not say what it may spend: nothing listens at 127.0.0.1:9090"},
+		HotKey: &host.HotKey{Address: "cpc1hot", Reason: "the node does not say what it may " +
+			"spend: nothing listens at 127.0.0.1:9090"},
 	}
-	begin := host.Status{Participant: busy.Participant, Chain: "assay-1", WorkersURL: url, Doing: "starting", Reason: "asking the node where the chain stands", HotKey: &host.HotKey{Address: "cpc1hot"}}
+	begin := host.Status{Participant: busy.Participant, Chain: "assay-1", WorkersURL: url,
+		Doing: "starting", Reason: "asking the node where the chain stands",
+		HotKey: &host.HotKey{Address: "cpc1hot"}}
 	pool := busy
-	pool.Phase, pool.Doing, pool.Reason, pool.Until, pool.Progress = "challenge", "waiting", "waiting for the beacon that draws the leaves to open", 0, &host.Progress{BlockMS: 1013}
-	pool.Pool, pool.Payment = trouble.Pool, &settle.Status{Account: "cpc1pay", Balance: amount("12500000000000000000"), Doing: "paying", Reason: "settlement 7 waits for a block", Next: 8, Settlement: 7, Height: 1180}
+	pool.Phase, pool.Doing, pool.Reason, pool.Until, pool.Progress = "challenge", "waiting",
+		"waiting for the beacon that draws the leaves to open", 0, &host.Progress{BlockMS: 1013}
+	pool.Pool, pool.Payment = trouble.Pool,
+		&settle.Status{Account: "cpc1pay", Balance: amount("12500000000000000000"), Doing: "paying",
+			Reason: "settlement 7 waits for a block", Next: 8, Settlement: 7, Height: 1180}
 	pool.Workers = machines(2)
 	pool.Workers[1].State, pool.Workers[1].Reason = "idle", "epoch 12, challenge: "+pool.Reason
-	pool.Outcome = &host.Outcome{Epoch: 11, Result: "RESULT_FALSE_VERDICT", Reason: "its verdict names an honest leaf", Power: 1_000}
-	return map[string]host.Status{"busy": busy, "trouble": trouble, "away": away, "begin": begin, "pool": pool}
+	pool.Outcome = &host.Outcome{Epoch: 11, Result: "RESULT_FALSE_VERDICT",
+		Reason: "its verdict names an honest leaf", Power: 1_000}
+	return map[string]host.Status{"busy": busy, "trouble": trouble, "away": away,
+		"begin": begin, "pool": pool}
 }
 
 func warnings() []string {
-	return []string{"11:59:01 UTC WARN the node does not answer; trying again", "11:59:31 UTC ERROR part of this host's work failed; the rest goes on; epoch 12; what leaves; node w3"}
+	return []string{"11:59:01 UTC WARN the node does not answer; trying again",
+		"11:59:31 UTC ERROR part of this host's work failed; the rest goes on; epoch 12; what " +
+			"leaves; node w3"}
 }
 
 var sizes = [][2]int{{100, 40}, {80, 24}, {60, 20}}
@@ -161,11 +195,13 @@ func TestCutListsCount(t *testing.T) {
 	for _, height := range []int{20, 40, 60, 100} {
 		text := ansi.Strip(strings.Join(Render(s, nil, 100, height, noon), "\n"))
 		shown := strings.Count(text, "cuda/sm_90")
-		for _, node := range []string{"  rig ", "  m-0123456789ab ", "  w200 ", "  w201 ", "  w202 ", "  w203 "} {
+		for _, node := range []string{"  rig ", "  m-0123456789ab ", "  w200 ", "  w201 ",
+			"  w202 ", "  w203 "} {
 			shown += strings.Count(text, node)
 		}
 		if rest := fmt.Sprintf("and %d more", len(s.Workers)-shown); !strings.Contains(text, rest) {
-			t.Errorf("%d of %d machines are shown in %d lines, and %q is missing:\n%s", shown, len(s.Workers), height, rest, text)
+			t.Errorf("%d of %d machines are shown in %d lines, and %q is missing:\n%s", shown,
+				len(s.Workers), height, rest, text)
 		}
 		if !strings.Contains(text, "w200 ") {
 			t.Errorf("the broken machine is not among those shown in %d lines:\n%s", height, text)
@@ -192,7 +228,8 @@ func TestText(t *testing.T) {
 func TestLast(t *testing.T) {
 	s := statuses()["pool"]
 	text := ansi.Strip(strings.Join(Last(s, nil, "leaves are kept in /home/a", 80, noon), "\n"))
-	for _, want := range []string{"stopped", "leaves are kept in /home/a", "0 of 2 connected, 0.0 units/s", "looked for on the chain"} {
+	for _, want := range []string{"stopped", "leaves are kept in /home/a", "0 of 2 connected, " +
+		"0.0 units/s", "looked for on the chain"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("%q is missing in\n%s", want, text)
 		}
@@ -208,7 +245,9 @@ func TestLast(t *testing.T) {
 }
 
 func TestCoins(t *testing.T) {
-	for acpc, want := range map[string]string{"0": "0", "7": "7 acpc", "1999": "1.999 fCPC", "5164874553679": "5.164 µCPC", "1000000000000000000": "1.000000 CPC", "81123456789012345678": "81.123456 CPC"} {
+	for acpc, want := range map[string]string{"0": "0", "7": "7 acpc", "1999": "1.999 fCPC",
+		"5164874553679": "5.164 µCPC", "1000000000000000000": "1.000000 CPC",
+		"81123456789012345678": "81.123456 CPC"} {
 		if got := Coins(acpc); got != want {
 			t.Errorf("%s: %s, want %s", acpc, got, want)
 		}

@@ -18,7 +18,8 @@ import (
 func (r *renderer) work(s host.Status) {
 	if n := len(s.Queue); n > 0 {
 		shown := s.Queue[:min(n, 2*r.most)]
-		text := fmt.Sprintf("%d %s under way to the chain: %s", n, plural(n, "message", "messages"), strings.Join(shown, ", "))
+		text := fmt.Sprintf("%d %s under way to the chain: %s", n, plural(n, "message", "messages"),
+			strings.Join(shown, ", "))
 		if rest := n - len(shown); rest > 0 {
 			text += fmt.Sprintf(" and %d more", rest)
 		}
@@ -30,7 +31,8 @@ func (r *renderer) work(s host.Status) {
 		r.more(waits.Render("last error:") + " " + s.LastError)
 	}
 	if d := s.Disk; d != nil {
-		r.row("disk", fmt.Sprintf("%s of %s free; new work is refused below %s", disk.Size(d.Free), disk.Size(d.Total), disk.Size(d.Mark)))
+		r.row("disk", fmt.Sprintf("%s of %s free; new work is refused below %s", disk.Size(d.Free),
+			disk.Size(d.Total), disk.Size(d.Mark)))
 		if d.Full {
 			r.more(bad.Render("full:") + " " + d.Reason)
 		}
@@ -56,9 +58,11 @@ func (r *renderer) machines(s host.Status) {
 	if len(s.Workers) == 0 {
 		r.row("machines", "none has connected")
 	} else {
-		r.row("machines", fmt.Sprintf("%d of %d connected, %s units/s, %s leaves this epoch", connected, len(s.Workers), milli(rate), group(leaves)))
+		r.row("machines", fmt.Sprintf("%d of %d connected, %s units/s, %s leaves this epoch",
+			connected, len(s.Workers), milli(rate), group(leaves)))
 	}
-	r.more(r.fits("assay-worker start --host '"+s.WorkersURL+"'", "at "+s.WorkersURL, "assay host url prints where they connect"))
+	r.more(r.fits("assay-worker start --host '"+s.WorkersURL+"'", "at "+s.WorkersURL,
+		"assay host url prints where they connect"))
 	if len(s.Workers) == 0 {
 		return
 	}
@@ -70,11 +74,13 @@ func (r *renderer) machines(s host.Status) {
 		}
 		return "  " + name
 	}
-	r.add(faint.Render(fmt.Sprintf("  %-16s %-10s %12s %12s%s", "NODE", "STATE", "UNITS/S 1m", "LEAVES", engine("ENGINE"))))
+	r.add(faint.Render(fmt.Sprintf("  %-16s %-10s %12s %12s%s", "NODE", "STATE", "UNITS/S 1m",
+		"LEAVES", engine("ENGINE"))))
 	shown, reason := r.shown(len(all)), ""
 	for _, w := range all[:shown] {
 		state := paint(w.State) + strings.Repeat(" ", max(0, 10-len(w.State)))
-		r.add(fmt.Sprintf("  %-16s %s %12s %12s%s", clip(w.Node, 16), state, milli(w.Rate1m), group(s.Leaves[w.Node]), engine(w.Engine)))
+		r.add(fmt.Sprintf("  %-16s %s %12s %12s%s", clip(w.Node, 16), state, milli(w.Rate1m),
+			group(s.Leaves[w.Node]), engine(w.Engine)))
 		why := whyNot(w)
 		if s.Reason != "" && strings.Contains(why, s.Reason) { // the host waits for the same
 			why = ""
@@ -97,16 +103,19 @@ func (r *renderer) fits(texts ...string) string {
 	return texts[len(texts)-1]
 }
 
-// worse orders machines: what is broken, what does nothing, what is away, what works; guests that left are last.
+// worse orders machines: what is broken, what does nothing, what is away, what works; guests that
+// left are last.
 func worse(a, b fleet.WorkerStatus) int {
-	return cmp.Or(cmp.Compare(rank(a), rank(b)), cmp.Compare(whyNot(a), whyNot(b)), cmp.Compare(a.Node, b.Node))
+	return cmp.Or(cmp.Compare(rank(a), rank(b)), cmp.Compare(whyNot(a), whyNot(b)),
+		cmp.Compare(a.Node, b.Node))
 }
 
 func rank(w fleet.WorkerStatus) int {
 	switch {
 	case w.Fault != "" || w.State == "faulted":
 		return 0
-	case !w.Connected && strings.HasPrefix(w.Node, "m-"): // a pool's machine, which owes nobody its presence
+	case !w.Connected && strings.HasPrefix(w.Node, "m-"):
+		// a pool's machine, which owes nobody its presence
 		return 4
 	case !w.Connected:
 		return 1
@@ -136,19 +145,24 @@ func whyNot(w fleet.WorkerStatus) string {
 // money is the pool, its payments, the hot key, and the last epoch's outcome.
 func (r *renderer) money(s host.Status) {
 	if p := s.Pool; p != nil {
-		r.row("pool", fmt.Sprintf("%s %s registered, %s %s open, %s GOP verified", group(p.Devices), plural(int(p.Devices), "device", "devices"),
-			group(p.Live), plural(int(p.Live), "challenge", "challenges"), group(p.VerifiedOps/1_000_000_000)))
-		r.more(fmt.Sprintf("accepted %s, late %s, faulty %s, rejected %s, no answer %s", group(p.Accepted), group(p.Late), group(p.Faulty), group(p.Rejected), group(p.Failed)))
+		r.row("pool", fmt.Sprintf("%s %s registered, %s %s open, %s GOP verified", group(p.Devices),
+			plural(int(p.Devices), "device", "devices"),
+			group(p.Live), plural(int(p.Live), "challenge", "challenges"),
+			group(p.VerifiedOps/1_000_000_000)))
+		r.more(fmt.Sprintf("accepted %s, late %s, faulty %s, rejected %s, no answer %s",
+			group(p.Accepted), group(p.Late), group(p.Faulty), group(p.Rejected), group(p.Failed)))
 	}
 	r.payment(s)
 	r.hotKey(s)
 	if o := s.Outcome; o != nil {
-		result := strings.ToLower(strings.ReplaceAll(strings.TrimPrefix(o.Result, "RESULT_"), "_", " "))
+		result := strings.ToLower(strings.ReplaceAll(strings.TrimPrefix(o.Result, "RESULT_"),
+			"_", " "))
 		what := o.Reason // which begins with the result, as a rule
 		if !strings.HasPrefix(what, result) {
 			what = strings.TrimSuffix(result+": "+what, ": ")
 		}
-		text := fmt.Sprintf("epoch %d: weight %s, power %d.%d %%; %s", o.Epoch, group(o.Weight), o.Power/10_000, o.Power%10_000/1000, what)
+		text := fmt.Sprintf("epoch %d: weight %s, power %d.%d %%; %s", o.Epoch, group(o.Weight),
+			o.Power/10_000, o.Power%10_000/1000, what)
 		r.row("outcome", text)
 	} else {
 		r.row("outcome", "none yet: no epoch was finalised since this host started")
@@ -176,7 +190,8 @@ func (r *renderer) payment(s host.Status) {
 		r.more(text)
 	}
 	if p.Doing == "stopped" {
-		r.more("next: assay host payments shows what differs, and assay host payments resolve settles it")
+		r.more("next: assay host payments shows what differs, and assay host payments resolve " +
+			"settles it")
 	}
 }
 
@@ -217,7 +232,8 @@ func Coins(acpc string) string {
 	for _, u := range []struct {
 		name                 string
 		from, unit, decimals int // digits
-	}{{"CPC", 15, 18, 6}, {"µCPC", 12, 12, 3}, {"nCPC", 9, 9, 3}, {"pCPC", 6, 6, 3}, {"fCPC", 3, 3, 3}} {
+	}{{"CPC", 15, 18, 6}, {"µCPC", 12, 12, 3}, {"nCPC", 9, 9, 3}, {"pCPC", 6, 6, 3},
+		{"fCPC", 3, 3, 3}} {
 		if len(acpc) <= u.from {
 			continue
 		}

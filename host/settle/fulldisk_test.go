@@ -15,8 +15,9 @@ import (
 	"github.com/assaynet/assay/internal/fulldisk"
 )
 
-// The ledger's disk is full from the k-th change of a day of payments on, for as long as three blocks: credits are
-// refused with the path, nothing is paid that is not written down, and with space the rest is paid, each credit once.
+// The ledger's disk is full from the k-th change of a day of payments on, for as long as three
+// blocks: credits are refused with the path, nothing is paid that is not written down, and with
+// space the rest is paid, each credit once.
 func TestPaymentsDiskFillsAtEachWrite(t *testing.T) {
 	payouts := []string{"cpc1a", "cpc1b", "cpc1c"}
 	pay := func(t *testing.T, k int) int {
@@ -34,7 +35,8 @@ func TestPaymentsDiskFillsAtEachWrite(t *testing.T) {
 		}
 		named := func(err error) {
 			t.Helper()
-			if err != nil && (!errors.Is(err, syscall.ENOSPC) || !strings.Contains(err.Error(), dir)) {
+			if err != nil && (!errors.Is(err, syscall.ENOSPC) ||
+				!strings.Contains(err.Error(), dir)) {
 				t.Errorf("%s: %v", disk.First(), err)
 			}
 		}
@@ -44,7 +46,8 @@ func TestPaymentsDiskFillsAtEachWrite(t *testing.T) {
 				d := ledger.Device{byte(i + 1)}
 				_, err := l.Register(d, payout, t0)
 				if err == nil {
-					_, err = l.Credit(ledger.Entry{Device: d, Kind: ledger.Loops, Source: source, Pay: ten})
+					_, err = l.Credit(ledger.Entry{Device: d, Kind: ledger.Loops,
+						Source: source, Pay: ten})
 				}
 				named(err)
 			}
@@ -57,7 +60,8 @@ func TestPaymentsDiskFillsAtEachWrite(t *testing.T) {
 		day("tuesday")
 		writes := disk.Writes()
 		disk.Free()
-		for _, source := range []string{"monday", "tuesday", "wednesday"} { // a credit that was refused comes again; one that was entered counts once
+		// a credit that was refused comes again; one that was entered counts once
+		for _, source := range []string{"monday", "tuesday", "wednesday"} {
 			day(source)
 		}
 		run(t, s, b)

@@ -48,7 +48,8 @@ type Node struct {
 func PayAccount(keys keyring.Keyring, encoding client.Encoding, key string) (string, error) {
 	record, err := keys.Key(key)
 	if err != nil {
-		return "", fmt.Errorf("settle: the paying key %q is not in the keyring; make one with `assay keys add %s --home FOLDER`, and send it coins: %w", key, key, err)
+		return "", fmt.Errorf("settle: the paying key %q is not in the keyring; make one with "+
+			"`assay keys add %s --home FOLDER`, and send it coins: %w", key, key, err)
 	}
 	raw, err := record.GetAddress()
 	if err != nil {
@@ -59,7 +60,8 @@ func PayAccount(keys keyring.Keyring, encoding client.Encoding, key string) (str
 
 // Balance asks the bank.
 func (n Node) Balance(ctx context.Context) (ledger.Amount, error) {
-	res, err := banktypes.NewQueryClient(n.Conn).Balance(ctx, &banktypes.QueryBalanceRequest{Address: n.Address, Denom: submit.Denom})
+	res, err := banktypes.NewQueryClient(n.Conn).Balance(ctx,
+		&banktypes.QueryBalanceRequest{Address: n.Address, Denom: submit.Denom})
 	if err != nil {
 		return ledger.Amount{}, fmt.Errorf("balance of %s: %w", n.Address, err)
 	}
@@ -87,20 +89,24 @@ func (n Node) Fee(transfers int) ledger.Amount {
 }
 
 // Sign makes one transaction of bank transfers.
-func (n Node) Sign(ctx context.Context, memo string, payments []ledger.Payment, number, sequence uint64, timeout int64) (raw []byte, hash string, err error) {
+func (n Node) Sign(ctx context.Context, memo string, payments []ledger.Payment, number,
+	sequence uint64, timeout int64) (raw []byte, hash string, err error) {
 	msgs := make([]sdk.Msg, len(payments))
 	for i, p := range payments {
 		amount, ok := math.NewIntFromString(p.Amount.String())
 		if !ok {
-			return nil, "", fmt.Errorf("amount %s of %s is more than the chain can hold", p.Amount, p.Device)
+			return nil, "", fmt.Errorf("amount %s of %s is more than the chain can hold",
+				p.Amount, p.Device)
 		}
-		msgs[i] = &banktypes.MsgSend{FromAddress: n.Address, ToAddress: p.Payout, Amount: sdk.NewCoins(sdk.NewCoin(submit.Denom, amount))}
+		msgs[i] = &banktypes.MsgSend{FromAddress: n.Address, ToAddress: p.Payout,
+			Amount: sdk.NewCoins(sdk.NewCoin(submit.Denom, amount))}
 	}
 	terms := client.Terms{Gas: gas(len(payments)), Timeout: timeout, Memo: memo}
 	if fee := n.Fee(len(payments)); !fee.IsZero() {
 		terms.Fees = fee.String() + submit.Denom
 	}
-	raw, err = n.Encoding.Sign(ctx, client.Signer{Keys: n.Keys, Key: n.Key, Chain: n.ID, Number: number, Sequence: sequence}, terms, msgs...)
+	raw, err = n.Encoding.Sign(ctx, client.Signer{Keys: n.Keys, Key: n.Key, Chain: n.ID,
+		Number: number, Sequence: sequence}, terms, msgs...)
 	if err != nil {
 		return nil, "", fmt.Errorf("payment of %d machines: %w", len(payments), err)
 	}
@@ -109,12 +115,14 @@ func (n Node) Sign(ctx context.Context, memo string, payments []ledger.Payment, 
 
 // Send offers the transaction to the node's mempool.
 func (n Node) Send(ctx context.Context, raw []byte) error {
-	res, err := txtypes.NewServiceClient(n.Conn).BroadcastTx(ctx, &txtypes.BroadcastTxRequest{TxBytes: raw, Mode: txtypes.BroadcastMode_BROADCAST_MODE_SYNC})
+	res, err := txtypes.NewServiceClient(n.Conn).BroadcastTx(ctx,
+		&txtypes.BroadcastTxRequest{TxBytes: raw, Mode: txtypes.BroadcastMode_BROADCAST_MODE_SYNC})
 	if err != nil {
 		return fmt.Errorf("sending a payment: %w", err)
 	}
 	r := res.TxResponse
-	known := r.Codespace == sdkerrors.RootCodespace && r.Code == sdkerrors.ErrTxInMempoolCache.ABCICode()
+	known := r.Codespace == sdkerrors.RootCodespace &&
+		r.Code == sdkerrors.ErrTxInMempoolCache.ABCICode()
 	if r.Code != 0 && !known {
 		return fmt.Errorf("the node refuses a payment: %s", r.RawLog)
 	}

@@ -35,7 +35,8 @@ type blocks struct {
 	results []*abci.ExecTxResult
 }
 
-func (b *blocks) GetBlockByHeight(_ context.Context, q *cmtservice.GetBlockByHeightRequest) (*cmtservice.GetBlockByHeightResponse, error) {
+func (b *blocks) GetBlockByHeight(_ context.Context,
+	q *cmtservice.GetBlockByHeightRequest) (*cmtservice.GetBlockByHeightResponse, error) {
 	if q.Height < 7 {
 		return nil, fmt.Errorf("height %d is not available, lowest height is 7", q.Height)
 	}
@@ -44,7 +45,8 @@ func (b *blocks) GetBlockByHeight(_ context.Context, q *cmtservice.GetBlockByHei
 	return &cmtservice.GetBlockByHeightResponse{SdkBlock: block}, nil
 }
 
-func (b *blocks) GetBlockResults(context.Context, *cmtservice.GetBlockResultsRequest) (*cmtservice.GetBlockResultsResponse, error) {
+func (b *blocks) GetBlockResults(context.Context,
+	*cmtservice.GetBlockResultsRequest) (*cmtservice.GetBlockResultsResponse, error) {
 	return &cmtservice.GetBlockResultsResponse{TxsResults: b.results}, nil
 }
 
@@ -60,7 +62,9 @@ func TestOnlyTheAccountsOwnWordCounts(t *testing.T) {
 	keys := keyring.NewInMemory(encoding.Codec)
 	address := map[string]string{}
 	for _, name := range []string{"pay", "other"} {
-		if _, _, err := keys.NewMnemonic(name, keyring.English, hd.CreateHDPath(sdk.CoinType, 0, 0).String(), keyring.DefaultBIP39Passphrase, hd.Secp256k1); err != nil {
+		if _, _, err := keys.NewMnemonic(name, keyring.English,
+			hd.CreateHDPath(sdk.CoinType, 0, 0).String(), keyring.DefaultBIP39Passphrase,
+			hd.Secp256k1); err != nil {
 			t.Fatal(err)
 		}
 		if address[name], err = settle.PayAccount(keys, encoding, name); err != nil {
@@ -73,32 +77,43 @@ func TestOnlyTheAccountsOwnWordCounts(t *testing.T) {
 	}
 	payments := []ledger.Payment{{Device: ledger.Device{1}, Payout: address["other"], Amount: five}}
 	memo := settle.Memo("00112233445566ff", 3, payments)
-	node := settle.Node{Encoding: encoding, Keys: keys, Key: "pay", Address: address["pay"], ID: "assay-test", GasPrice: 1}
+	node := settle.Node{Encoding: encoding, Keys: keys, Key: "pay", Address: address["pay"],
+		ID: "assay-test", GasPrice: 1}
 	ours, hash, err := node.Sign(t.Context(), memo, payments, 4, 9, 20)
 	if err != nil {
 		t.Fatal(err)
 	}
 	forge := func(msgs ...sdk.Msg) []byte {
 		t.Helper()
-		raw, err := encoding.Sign(t.Context(), client.Signer{Keys: keys, Key: "other", Chain: "assay-test", Sequence: 9}, client.Terms{Gas: 1, Memo: memo}, msgs...)
+		raw, err := encoding.Sign(t.Context(),
+			client.Signer{Keys: keys, Key: "other", Chain: "assay-test", Sequence: 9},
+			client.Terms{Gas: 1, Memo: memo}, msgs...)
 		if err != nil {
 			t.Fatal(err)
 		}
 		return raw
 	}
-	send := &banktypes.MsgSend{FromAddress: address["other"], ToAddress: address["other"], Amount: sdk.NewCoins(sdk.NewCoin(submit.Denom, math.NewInt(5)))}
-	back := &banktypes.MsgSend{FromAddress: address["other"], ToAddress: address["pay"], Amount: send.Amount}
+	send := &banktypes.MsgSend{FromAddress: address["other"], ToAddress: address["other"],
+		Amount: sdk.NewCoins(sdk.NewCoin(submit.Denom, math.NewInt(5)))}
+	back := &banktypes.MsgSend{FromAddress: address["other"], ToAddress: address["pay"],
+		Amount: send.Amount}
 	ran := []abci.Event{{Type: "tx"}}
 	s := &blocks{
-		txs:     [][]byte{forge(send), ours, []byte("no transaction"), forge(back), ours, ours},
-		results: []*abci.ExecTxResult{{Events: ran}, {Code: 5, Log: "insufficient funds"}, {Code: 2}, {Events: ran}, {Code: 11, Log: "out of gas", Events: ran}, {Code: 32, Log: "account sequence mismatch"}},
+		txs: [][]byte{forge(send), ours, []byte("no transaction"), forge(back), ours, ours},
+		results: []*abci.ExecTxResult{{Events: ran}, {Code: 5, Log: "insufficient funds"},
+			{Code: 2}, {Events: ran}, {Code: 11, Log: "out of gas", Events: ran},
+			{Code: 32, Log: "account sequence mismatch"}},
 	}
 	l := bufconn.Listen(1 << 20)
 	server := grpc.NewServer()
 	cmtservice.RegisterServiceServer(server, s)
 	go func() { _ = server.Serve(l) }()
 	t.Cleanup(server.Stop)
-	conn, err := grpc.NewClient("passthrough:node", grpc.WithContextDialer(func(context.Context, string) (net.Conn, error) { return l.Dial() }), grpc.WithTransportCredentials(insecure.NewCredentials()))
+	conn, err := grpc.NewClient("passthrough:node",
+		grpc.WithContextDialer(func(context.Context, string) (net.Conn,
+			error) {
+			return l.Dial()
+		}), grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -108,7 +123,8 @@ func TestOnlyTheAccountsOwnWordCounts(t *testing.T) {
 	if err != nil || len(list) != 1 {
 		t.Fatalf("%d transactions: %+v, %v", len(list), list, err)
 	}
-	if tx := list[0]; tx.Hash != hash || tx.Sequence != 9 || tx.Memo != memo || tx.Height != 8 || tx.Code != 11 ||
+	if tx := list[0]; tx.Hash != hash || tx.Sequence != 9 || tx.Memo != memo || tx.Height != 8 ||
+		tx.Code != 11 ||
 		len(tx.To) != 1 || tx.To[0].Payout != address["other"] || tx.To[0].Amount.Cmp(five) != 0 {
 		t.Errorf("%+v", tx)
 	}

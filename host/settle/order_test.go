@@ -100,12 +100,14 @@ func TestAnotherPayingKeyWhileOneIsOpen(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			if err := s.Resolve(stopped(t, s, b, "a key of account cpc1new").Digest, ""); err != nil {
+			if err := s.Resolve(stopped(t, s, b, "a key of account cpc1new").Digest,
+				""); err != nil {
 				t.Fatal(err)
 			}
 			run(t, s, b)
 			if b.Got("cpc1a") != "100" {
-				t.Errorf("it entered: %v, the new account had made %d: %s is paid, want 100", enters, before, b.Got("cpc1a"))
+				t.Errorf("it entered: %v, the new account had made %d: %s is paid, want 100",
+					enters, before, b.Got("cpc1a"))
 			}
 		}
 	}
@@ -147,8 +149,10 @@ func TestNoOrderPaysTwice(t *testing.T) {
 		}
 		b := settletest.New("1099511627776")
 		chain := &stale{Bank: b, sequences: map[int64]uint64{}}
-		puzzled := false // a node has answered for two heights at once; the blocks may not show all then
-		names := []string{filepath.Join(dir, fmt.Sprint(runs, "a")), filepath.Join(dir, fmt.Sprint(runs, "b"))}
+		// a node has answered for two heights at once; the blocks may not show all then
+		puzzled := false
+		names := []string{filepath.Join(dir, fmt.Sprint(runs, "a")),
+			filepath.Join(dir, fmt.Sprint(runs, "b"))}
 		var l [2]*ledger.Ledger
 		var s [2]*settle.Settler
 		devices := []ledger.Device{{1}, {2}}
@@ -193,7 +197,8 @@ func TestNoOrderPaysTwice(t *testing.T) {
 			if l[i] == nil {
 				return
 			}
-			if err := s[i].Step(t.Context(), chain.seen()); err != nil && !errors.Is(err, settletest.ErrDown) && !strings.Contains(err.Error(), "refuses") {
+			if err := s[i].Step(t.Context(), chain.seen()); err != nil &&
+				!errors.Is(err, settletest.ErrDown) && !strings.Contains(err.Error(), "refuses") {
 				t.Fatal(err)
 			}
 			if p := s[i].Status().Plan; p != nil && p.Ready && p.Missing == "" {
@@ -211,7 +216,8 @@ func TestNoOrderPaysTwice(t *testing.T) {
 			"earn": func(t *rapid.T) {
 				d := rapid.SampledFrom(devices).Draw(t, "device")
 				pay, _ := ledger.ParseAmount(fmt.Sprint(rapid.IntRange(1, 9).Draw(t, "pay")))
-				e := ledger.Entry{Device: d, Kind: ledger.Loops, Source: fmt.Sprint(len(receipts)), Order: 1<<50 + uint64(len(receipts)), Pay: pay}
+				e := ledger.Entry{Device: d, Kind: ledger.Loops, Source: fmt.Sprint(len(receipts)),
+					Order: 1<<50 + uint64(len(receipts)), Pay: pay}
 				receipts = append(receipts, e)
 				earned[d] = earned[d].Add(pay)
 				_, err := l[0].Credit(e)
@@ -269,7 +275,8 @@ func TestNoOrderPaysTwice(t *testing.T) {
 		}
 		for _, d := range devices {
 			if !puzzled && b.Paid[payout(d)].Cmp(earned[d]) != 0 {
-				t.Fatalf("%s got %s, and earned %s: %+v", payout(d), b.Got(payout(d)), earned[d], s[0].Status())
+				t.Fatalf("%s got %s, and earned %s: %+v", payout(d), b.Got(payout(d)),
+					earned[d], s[0].Status())
 			}
 		}
 		must(l[0].Check())

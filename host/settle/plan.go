@@ -29,8 +29,8 @@ type Plan struct {
 	Found []ledger.Paid `json:"found"`
 	// Missing says that some were not found, and why.
 	Missing string `json:"missing,omitempty"`
-	// Open is the settlement that waits for a block which the node does not have, and Hash its transaction;
-	// 0 for none. A person says then what became of it, [Paid] or [Unpaid].
+	// Open is the settlement that waits for a block which the node does not have, and Hash its
+	// transaction; 0 for none. A person says then what became of it, [Paid] or [Unpaid].
 	Open uint64 `json:"open,omitempty"`
 	Hash string `json:"hash,omitempty"`
 	// Why says in a sentence what is the matter.
@@ -51,15 +51,15 @@ func (p *Plan) clone() *Plan {
 // ErrPlan reports a plan that cannot be entered.
 var ErrPlan = errors.New("settle: plan")
 
-// What a person says of an open settlement whose blocks are gone: that its transaction paid, or that it
-// paid nothing and is due again.
+// What a person says of an open settlement whose blocks are gone: that its transaction paid, or
+// that it paid nothing and is due again.
 const (
 	Paid   = "paid"
 	Unpaid = "unpaid"
 )
 
-// Resolve agrees to the plan of a digest: the next step enters it. became is what is said of the plan's open
-// settlement, and empty where it has none. Errors wrap ErrPlan.
+// Resolve agrees to the plan of a digest: the next step enters it. became is what is said of the
+// plan's open settlement, and empty where it has none. Errors wrap ErrPlan.
 func (s *Settler) Resolve(digest, became string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -67,13 +67,15 @@ func (s *Settler) Resolve(digest, became string) error {
 	case s.plan == nil:
 		return fmt.Errorf("%w: ledger and chain agree; there is nothing to resolve", ErrPlan)
 	case !s.plan.Ready:
-		return fmt.Errorf("%w: the blocks are still being read, up to %d of %d", ErrPlan, s.plan.Read, s.plan.To)
+		return fmt.Errorf("%w: the blocks are still being read, up to %d of %d", ErrPlan,
+			s.plan.Read, s.plan.To)
 	case s.plan.Digest != digest:
 		return fmt.Errorf("%w: it has changed meanwhile; look at it again", ErrPlan)
 	case s.plan.Open == 0 && became != "":
 		return fmt.Errorf("%w: no settlement is open; leave --%s out", ErrPlan, became)
 	case s.plan.Open != 0 && became != Paid && became != Unpaid:
-		return fmt.Errorf("%w: look transaction %s up at a node that has those blocks, and say --%s or --%s", ErrPlan, s.plan.Hash, Paid, Unpaid)
+		return fmt.Errorf("%w: look transaction %s up at a node that has those blocks, and say "+
+			"--%s or --%s", ErrPlan, s.plan.Hash, Paid, Unpaid)
 	}
 	s.agreed, s.became = digest, became
 	return nil
@@ -105,10 +107,12 @@ func (s *Settler) differ(ctx context.Context, b ledger.Books, sequence uint64, h
 	if p == nil || p.Open != 0 || p.Expected != b.Sequence || p.Sequence != sequence {
 		agreed = false             // that was to another plan, of which a part may be entered
 		read := max(b.Height-1, 0) // the block in which they agreed may hold more
-		p = &Plan{Expected: b.Sequence, Sequence: sequence, From: read + 1, Read: read, To: height, Why: s.why(b, sequence), until: height + timeoutBlocks}
+		p = &Plan{Expected: b.Sequence, Sequence: sequence, From: read + 1, Read: read, To: height,
+			Why: s.why(b, sequence), until: height + timeoutBlocks}
 		if b.Account != s.c.Account { // nothing says where to begin
 			p.From, p.Read = height+1, height
-			p.Missing = "this ledger has never been held against that account; what the account paid before is not looked for"
+			p.Missing = "this ledger has never been held against that account; what the account " +
+				"paid before is not looked for"
 		}
 		s.log.Error("payment is stopped", "err", p.Why, "next", "assay host payments")
 	}
@@ -120,7 +124,8 @@ func (s *Settler) differ(ctx context.Context, b ledger.Books, sequence uint64, h
 		return err
 	}
 	found, wanted := uint64(len(p.Found)), p.Sequence-min(p.Sequence, p.Expected)
-	if p.Missing == "" && found < wanted && p.To < p.until { // the account may be newer than the height
+	// the account may be newer than the height
+	if p.Missing == "" && found < wanted && p.To < p.until {
 		p.To = max(p.To, min(height, p.until))
 	}
 	if p.Read >= p.To && !p.Ready && (found >= wanted || p.Missing != "" || p.To >= p.until) {
@@ -152,15 +157,16 @@ func (p *Plan) ready() error {
 	return nil
 }
 
-// unknown is an open settlement of which the node does not have block gone, which may hold it. A node that
-// has it may be named at any time; else a person says what became of it.
+// unknown is an open settlement of which the node does not have block gone, which may hold it. A
+// node that has it may be named at any time; else a person says what became of it.
 func (s *Settler) unknown(open ledger.Settlement, sequence uint64, height, gone int64) error {
 	if p, agreed := s.current(); agreed && p.Open == open.Number {
 		s.mu.Lock()
 		became := s.became
 		s.mu.Unlock()
 		s.stop(nil)
-		s.log.Warn("what became of a settlement was said by its owner", "settlement", open.Number, "tx", open.Hash, "became", became)
+		s.log.Warn("what became of a settlement was said by its owner", "settlement", open.Number,
+			"tx", open.Hash, "became", became)
 		if became == Paid {
 			return s.c.Ledger.Finish(open.Number, open.Timeout, time.Now())
 		}
@@ -168,8 +174,10 @@ func (s *Settler) unknown(open ledger.Settlement, sequence uint64, height, gone 
 	}
 	from := open.Timeout - timeoutBlocks
 	p := &Plan{
-		Expected: open.Sequence, Sequence: sequence, From: from, Read: from - 1, To: open.Timeout, Open: open.Number, Hash: open.Hash,
-		Why: fmt.Sprintf("settlement %d is in a block from %d to %d or never will be, and the node does not have block %d; name a node in host.toml (grpc) that does",
+		Expected: open.Sequence, Sequence: sequence, From: from, Read: from - 1, To: open.Timeout,
+		Open: open.Number, Hash: open.Hash,
+		Why: fmt.Sprintf("settlement %d is in a block from %d to %d or never will be, and the "+
+			"node does not have block %d; name a node in host.toml (grpc) that does",
 			open.Number, from, open.Timeout, gone),
 	}
 	if err := p.ready(); err != nil {
@@ -183,11 +191,15 @@ func (s *Settler) unknown(open ledger.Settlement, sequence uint64, height, gone 
 func (s *Settler) why(b ledger.Books, sequence uint64) string {
 	switch {
 	case b.Account == "":
-		return fmt.Sprintf("the paying account %s has made %d transactions, and this ledger has paid nothing yet", s.c.Account, sequence)
+		return fmt.Sprintf("the paying account %s has made %d transactions, and this ledger has "+
+			"paid nothing yet", s.c.Account, sequence)
 	case b.Account != s.c.Account:
-		return fmt.Sprintf("this ledger has paid from account %s, and host.toml names a key of account %s", b.Account, s.c.Account)
+		return fmt.Sprintf("this ledger has paid from account %s, and host.toml names a key of "+
+			"account %s", b.Account, s.c.Account)
 	}
-	return fmt.Sprintf("the paying account %s has made %d transactions that this ledger does not know: the ledger is an older copy, or something else pays from that account", s.c.Account, sequence-b.Sequence)
+	return fmt.Sprintf("the paying account %s has made %d transactions that this ledger does not "+
+		"know: the ledger is an older copy, or something else pays from that account", s.c.Account,
+		sequence-b.Sequence)
 }
 
 // read looks through some blocks.
@@ -198,7 +210,8 @@ func (s *Settler) read(ctx context.Context, p *Plan, b ledger.Books) error {
 		}
 		list, err := s.c.Chain.Block(ctx, s.c.Account, p.Read+1)
 		if errors.Is(err, ErrGone) {
-			p.Missing = fmt.Sprintf("the node does not have block %d; name one in host.toml (grpc) that has all of them", p.Read+1)
+			p.Missing = fmt.Sprintf("the node does not have block %d; name one in host.toml "+
+				"(grpc) that has all of them", p.Read+1)
 			p.Read++
 			continue
 		} else if err != nil {
@@ -224,11 +237,13 @@ func paid(tx Tx, b ledger.Books) ledger.Paid {
 	case !ok || len(devices) != len(tx.To):
 		p.Note = "no settlement: the account was used by hand, or by another program"
 	case id != b.ID:
-		p.Note = "a settlement of another ledger, " + id + ": two hosts pay from this account, or this ledger is a new one"
+		p.Note = "a settlement of another ledger, " + id + ": two hosts pay from this account, " +
+			"or this ledger is a new one"
 	default:
 		p.Number = number
 		for i, to := range tx.To {
-			p.To = append(p.To, ledger.PaidTo{Prefix: devices[i], Payout: to.Payout, Amount: to.Amount})
+			p.To = append(p.To, ledger.PaidTo{Prefix: devices[i], Payout: to.Payout,
+				Amount: to.Amount})
 		}
 	}
 	return p
@@ -253,7 +268,8 @@ func (s *Settler) enter(p *Plan, height int64) error {
 	if err := s.c.Ledger.Follow(s.c.Account, p.Sequence, height); err != nil {
 		return err
 	}
-	s.log.Warn("payment goes on: the ledger was brought in step with the chain", "transactions", len(p.Found), "plan", p.Digest)
+	s.log.Warn("payment goes on: the ledger was brought in step with the chain", "transactions",
+		len(p.Found), "plan", p.Digest)
 	s.stop(nil)
 	s.say("waiting", "the ledger was brought in step with the chain", nil)
 	return nil

@@ -57,7 +57,8 @@ type Chain interface {
 	// Fee is what a transaction of so many transfers costs.
 	Fee(transfers int) ledger.Amount
 	// Sign returns a transaction and its hash.
-	Sign(ctx context.Context, memo string, payments []ledger.Payment, number, sequence uint64, timeout int64) (raw []byte, hash string, err error)
+	Sign(ctx context.Context, memo string, payments []ledger.Payment, number, sequence uint64,
+		timeout int64) (raw []byte, hash string, err error)
 	// Send offers it to the node's mempool.
 	Send(ctx context.Context, raw []byte) error
 	// Block lists what an account signed in a committed block and used a number of it
@@ -114,7 +115,8 @@ type Settler struct {
 
 // New returns a settler. What a crash left unfinished is taken up by the first step.
 func New(c Config) *Settler {
-	s := &Settler{c: c, log: c.Logger, status: Status{Account: c.Account, Doing: "waiting", Reason: "nothing was checked yet"}}
+	s := &Settler{c: c, log: c.Logger, status: Status{Account: c.Account, Doing: "waiting",
+		Reason: "nothing was checked yet"}}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
@@ -177,16 +179,20 @@ func (s *Settler) step(ctx context.Context, height int64) error {
 }
 
 // compare holds the ledger against the chain; where they differ it reads on.
-func (s *Settler) compare(ctx context.Context, b ledger.Books, sequence uint64, height int64) (agrees bool, err error) {
+func (s *Settler) compare(ctx context.Context, b ledger.Books, sequence uint64,
+	height int64) (agrees bool, err error) {
 	switch {
 	case b.Account == s.c.Account && b.Sequence == sequence:
 	case b.Account == "" && b.Height == 0 && sequence == 0: // neither has paid anything
 		return true, s.c.Ledger.Follow(s.c.Account, 0, height)
-	case b.Account == "" && b.Height > 0 && b.Sequence == sequence: // a ledger of before accounts were named
+	case b.Account == "" && b.Height > 0 && b.Sequence == sequence:
+		// a ledger of before accounts were named
 		return true, s.c.Ledger.Follow(s.c.Account, sequence, height)
 	case b.Account == s.c.Account && b.Sequence > sequence:
 		s.stop(nil)
-		s.say("blocked", fmt.Sprintf("account %s has made %d transactions on the chain that the node shows, and the ledger knows of %d: the node is behind, or follows another chain of that name; nothing is paid", s.c.Account, sequence, b.Sequence), nil)
+		s.say("blocked", fmt.Sprintf("account %s has made %d transactions on the chain that the "+
+			"node shows, and the ledger knows of %d: the node is behind, or follows another "+
+			"chain of that name; nothing is paid", s.c.Account, sequence, b.Sequence), nil)
 		return false, nil
 	default:
 		return false, s.differ(ctx, b, sequence, height)
@@ -200,13 +206,16 @@ func (s *Settler) compare(ctx context.Context, b ledger.Books, sequence uint64, 
 
 // follow looks where a settlement's transaction stands, by an account's number and the
 // blocks; by these alone where the account is no longer the one that the host pays from.
-func (s *Settler) follow(ctx context.Context, open ledger.Settlement, account string, sequence uint64, height int64) error {
+func (s *Settler) follow(ctx context.Context, open ledger.Settlement, account string,
+	sequence uint64, height int64) error {
 	former := account != s.c.Account
 	if !former && sequence <= open.Sequence {
 		if height >= open.Timeout { // the next block is above it
-			return s.giveUp(open, height, 0, fmt.Sprintf("it entered no block up to height %d", open.Timeout))
+			return s.giveUp(open, height, 0,
+				fmt.Sprintf("it entered no block up to height %d", open.Timeout))
 		}
-		s.say("paying", fmt.Sprintf("settlement %d waits for a block", open.Number), func(st *Status) { st.Settlement = open.Number })
+		s.say("paying", fmt.Sprintf("settlement %d waits for a block", open.Number),
+			func(st *Status) { st.Settlement = open.Number })
 		return s.c.Chain.Send(ctx, open.Raw)
 	}
 	for h := max(1, open.Timeout-timeoutBlocks); h <= min(open.Timeout, height); h++ {
@@ -221,18 +230,24 @@ func (s *Settler) follow(ctx context.Context, open ledger.Settlement, account st
 				continue
 			}
 			if tx.Code != 0 {
-				return s.giveUp(open, height, h, fmt.Sprintf("it failed at height %d: %s", h, tx.Log))
+				return s.giveUp(open, height, h,
+					fmt.Sprintf("it failed at height %d: %s", h, tx.Log))
 			}
 			if err := s.c.Ledger.Finish(open.Number, h, time.Now()); err != nil {
 				return err
 			}
-			s.log.Info("paid", "settlement", open.Number, "tx", open.Hash, "height", h, "accounts", len(open.Payments))
-			s.say("waiting", "", func(st *Status) { st.Settlement, st.Last, st.Height = 0, open.Hash, h })
+			s.log.Info("paid", "settlement", open.Number, "tx", open.Hash, "height", h, "accounts",
+				len(open.Payments))
+			s.say("waiting", "", func(st *Status) {
+				st.Settlement, st.Last, st.Height = 0, open.Hash, h
+			})
 			return nil
 		}
 	}
-	if height < open.Timeout { // the account may be newer than the height, and the block after it hold it
-		s.say("paying", fmt.Sprintf("settlement %d is looked for in blocks up to %d", open.Number, open.Timeout), func(st *Status) { st.Settlement = open.Number })
+	// the account may be newer than the height, and the block after it hold it
+	if height < open.Timeout {
+		s.say("paying", fmt.Sprintf("settlement %d is looked for in blocks up to %d", open.Number,
+			open.Timeout), func(st *Status) { st.Settlement = open.Number })
 		if former {
 			return s.c.Chain.Send(ctx, open.Raw)
 		}
@@ -240,14 +255,17 @@ func (s *Settler) follow(ctx context.Context, open ledger.Settlement, account st
 	}
 	// Its number is used by another transaction. What that was is found out before
 	// anything else is paid.
-	return s.giveUp(open, height, 0, fmt.Sprintf("no block up to height %d holds it, or transaction %d of account %s is another one", open.Timeout, open.Sequence, account))
+	return s.giveUp(open, height, 0, fmt.Sprintf("no block up to height %d holds it, or "+
+		"transaction %d of account %s is another one", open.Timeout, open.Sequence, account))
 }
 
 // giveUp makes due again what can no longer be paid by a transaction. Only a
 // failure in a block says something about whom it paid; a full mempool does not.
 func (s *Settler) giveUp(open ledger.Settlement, height, failed int64, reason string) error {
-	s.log.Warn("a settlement is given up; its payments are due again", "settlement", open.Number, "tx", open.Hash, "reason", reason)
-	s.say("waiting", fmt.Sprintf("settlement %d is given up: %s", open.Number, reason), func(st *Status) { st.Settlement = 0 })
+	s.log.Warn("a settlement is given up; its payments are due again", "settlement", open.Number,
+		"tx", open.Hash, "reason", reason)
+	s.say("waiting", fmt.Sprintf("settlement %d is given up: %s", open.Number, reason),
+		func(st *Status) { st.Settlement = 0 })
 	if err := s.c.Ledger.GiveUp(open.Number, failed, reason); err != nil || failed == 0 {
 		return err
 	}
@@ -256,12 +274,14 @@ func (s *Settler) giveUp(open ledger.Settlement, height, failed int64, reason st
 		return nil
 	}
 	p := open.Payments[0]
-	s.log.Warn("a payment is put off", "key", p.Device.String(), "payout", p.Payout, "until", height+asideBlocks, "reason", reason)
+	s.log.Warn("a payment is put off", "key", p.Device.String(), "payout", p.Payout, "until",
+		height+asideBlocks, "reason", reason)
 	return s.c.Ledger.Refuse(p.Device, height+asideBlocks, reason)
 }
 
 // begin pays what is due, as far as the account reaches, who waits longest first.
-func (s *Settler) begin(ctx context.Context, books ledger.Books, number, sequence uint64, height int64) error {
+func (s *Settler) begin(ctx context.Context, books ledger.Books, number, sequence uint64,
+	height int64) error {
 	if err := s.c.Ledger.Retry(height); err != nil {
 		return err
 	}
@@ -288,21 +308,25 @@ func (s *Settler) begin(ctx context.Context, books ledger.Books, number, sequenc
 	}
 	payments := s.afford(due, balance)
 	if len(payments) == 0 {
-		s.say("blocked", fmt.Sprintf("account %s holds %sacpc, too little for what is due to %d machines; send it coins", s.c.Account, balance, len(due)), about)
+		s.say("blocked", fmt.Sprintf("account %s holds %sacpc, too little for what is due to %d "+
+			"machines; send it coins", s.c.Account, balance, len(due)), about)
 		return nil
 	}
 	timeout := height + timeoutBlocks
-	raw, hash, err := s.c.Chain.Sign(ctx, memo(books.ID, next, payments), payments, number, sequence, timeout)
+	raw, hash, err := s.c.Chain.Sign(ctx, memo(books.ID, next, payments), payments,
+		number, sequence, timeout)
 	if err != nil {
 		return err
 	}
-	begun, err := s.c.Ledger.Begin(ledger.Settlement{Number: next, Payments: payments, Raw: raw, Hash: hash, Sequence: sequence, Timeout: timeout})
+	begun, err := s.c.Ledger.Begin(ledger.Settlement{Number: next, Payments: payments, Raw: raw,
+		Hash: hash, Sequence: sequence, Timeout: timeout})
 	if errors.Is(err, ledger.ErrSettlement) {
 		return nil // something changed meanwhile; the next step looks again
 	} else if err != nil {
 		return err
 	}
-	s.say("paying", fmt.Sprintf("settlement %d is sent", begun.Number), func(st *Status) { about(st); st.Settlement = begun.Number })
+	s.say("paying", fmt.Sprintf("settlement %d is sent", begun.Number),
+		func(st *Status) { about(st); st.Settlement = begun.Number })
 	return s.c.Chain.Send(ctx, begun.Raw)
 }
 

@@ -31,9 +31,9 @@ func openLedger(t testing.TB, path string, least ledger.Amount) *ledger.Ledger {
 	return l
 }
 
-// Whatever the node does (loses transactions, fails them, is away) and wherever the host is killed, each credit is paid once: what the
-// chain paid is what the ledger calls settled or settling, and in the end
-// everything is paid.
+// Whatever the node does (loses transactions, fails them, is away) and wherever the host is killed,
+// each credit is paid once: what the chain paid is what the ledger calls settled or settling, and
+// in the end everything is paid.
 // Holds spec H-15.
 func TestPaidExactlyOnce(t *testing.T) {
 	dir, run := t.TempDir(), 0
@@ -80,7 +80,8 @@ func TestPaidExactlyOnce(t *testing.T) {
 				pay := rapid.Int64Range(1, 9).Draw(t, "pay")
 				a, _ := ledger.ParseAmount(fmt.Sprint(pay))
 				sources++
-				if _, err := l.Credit(ledger.Entry{Device: d, Kind: ledger.Loops, Source: fmt.Sprint(sources), Pay: a}); err != nil {
+				if _, err := l.Credit(ledger.Entry{Device: d, Kind: ledger.Loops,
+					Source: fmt.Sprint(sources), Pay: a}); err != nil {
 					t.Fatal(err)
 				}
 				credited += pay
@@ -117,7 +118,8 @@ func TestPaidExactlyOnce(t *testing.T) {
 				a, _ := ledger.ParseAmount(settled)
 				o, _ := ledger.ParseAmount(open)
 				if total != settled && total != a.Add(o).String() {
-					t.Fatalf("the chain paid %s; the ledger has %s settled, %s settling", total, settled, open)
+					t.Fatalf("the chain paid %s; the ledger has %s settled, %s settling",
+						total, settled, open)
 				}
 			},
 		}
@@ -154,7 +156,8 @@ func earn(t testing.TB, l *ledger.Ledger, d ledger.Device, payout, source, pay s
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := l.Credit(ledger.Entry{Device: d, Kind: ledger.Loops, Source: source, Pay: a}); err != nil {
+	if _, err := l.Credit(ledger.Entry{Device: d, Kind: ledger.Loops, Source: source,
+		Pay: a}); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -241,7 +244,8 @@ func TestARefusedPayoutIsPutOff(t *testing.T) {
 	if b.Got("cpc1a") != "5" || b.Got("cpc1b") != "5" || b.Got("cpc1blocked") != "0" {
 		t.Errorf("paid: %v", b.Paid)
 	}
-	if a, err := l.Account(ledger.Device{0}); err != nil || a.Due.String() != "5" || a.Refuse == 0 || a.Why == "" {
+	if a, err := l.Account(ledger.Device{0}); err != nil || a.Due.String() != "5" ||
+		a.Refuse == 0 || a.Why == "" {
 		t.Errorf("what was refused: %+v, %v", a, err)
 	}
 }
@@ -275,7 +279,8 @@ func stopped(t testing.TB, s *settle.Settler, b *settletest.Bank, why string) *s
 		b.Make(true)
 	}
 	st := s.Status()
-	if st.Doing != "stopped" || st.Plan == nil || !st.Plan.Ready || !strings.Contains(st.Plan.Why, why) {
+	if st.Doing != "stopped" || st.Plan == nil || !st.Plan.Ready ||
+		!strings.Contains(st.Plan.Why, why) {
 		t.Fatalf("%+v %+v, want %q", st, st.Plan, why)
 	}
 	return st.Plan
@@ -412,7 +417,9 @@ func TestTheAccountUsedByHand(t *testing.T) {
 	b.ByHand(settle.Memo("another", 3, nil))
 	b.Height += settle.TimeoutBlocks // until no block can hold it any longer
 	p := stopped(t, s, b, "something else pays")
-	if len(p.Found) != 2 || p.Found[0].Number != 0 || !strings.Contains(p.Found[0].Note, "by hand") || !strings.Contains(p.Found[1].Note, "another ledger") {
+	if len(p.Found) != 2 || p.Found[0].Number != 0 ||
+		!strings.Contains(p.Found[0].Note, "by hand") ||
+		!strings.Contains(p.Found[1].Note, "another ledger") {
 		t.Fatalf("%+v", p)
 	}
 	if err := s.Resolve(p.Digest, ""); err != nil {
@@ -445,7 +452,8 @@ func TestAnEmptyLedgerAsks(t *testing.T) {
 	}
 	b.ByHand("")
 	b.Pruned = b.Height
-	if p := stopped(t, s, b, "something else"); !strings.Contains(p.Missing, "does not have block") {
+	if p := stopped(t, s, b, "something else"); !strings.Contains(p.Missing,
+		"does not have block") {
 		t.Errorf("%+v", p)
 	}
 	s = settle.New(settle.Config{Ledger: l, Chain: b, Account: "cpc1new"})
@@ -462,7 +470,8 @@ func TestMemos(t *testing.T) {
 		t.Errorf("%d characters", len(m))
 	}
 	id, n, devices, ok := settle.ParseMemo(m)
-	if !ok || id != "0123456789abcdef" || n != 1<<60 || len(devices) != settle.Most || devices[49] != payments[49].Device.Prefix() {
+	if !ok || id != "0123456789abcdef" || n != 1<<60 || len(devices) != settle.Most ||
+		devices[49] != payments[49].Device.Prefix() {
 		t.Errorf("%v %d %v %v", id, n, devices, ok)
 	}
 	// Ledgers of other versions of the program read it for ever.
@@ -470,7 +479,9 @@ func TestMemos(t *testing.T) {
 	if m := settle.Memo("00112233445566ff", 7, payments[:2]); m != old {
 		t.Errorf("the memo is %q, and was %q", m, old)
 	}
-	for _, bad := range []string{"", "hello", settle.MemoTag + "a/0/", settle.MemoTag + "a/1", settle.MemoTag + "a/1/=", settle.MemoTag + "a/1/AA", settle.MemoTag + strings.Repeat("a", 300) + "/1/"} {
+	for _, bad := range []string{"", "hello", settle.MemoTag + "a/0/", settle.MemoTag + "a/1",
+		settle.MemoTag + "a/1/=", settle.MemoTag + "a/1/AA",
+		settle.MemoTag + strings.Repeat("a", 300) + "/1/"} {
 		if _, _, _, ok := settle.ParseMemo(bad); ok {
 			t.Errorf("%q is taken", bad)
 		}

@@ -13,8 +13,9 @@ import (
 	"github.com/assaynet/assay/host/settle/settletest"
 )
 
-// No node has the blocks that may hold an open settlement. A person says what became of it, once and in so
-// many words, and each machine is paid once. A node that has the blocks after all makes that unnecessary.
+// No node has the blocks that may hold an open settlement. A person says what became of it, once
+// and in so many words, and each machine is paid once. A node that has the blocks after all makes
+// that unnecessary.
 func TestAnOpenSettlementWhoseBlocksAreGone(t *testing.T) {
 	for _, c := range []struct {
 		became string // empty: the blocks are there again
@@ -39,7 +40,8 @@ func TestAnOpenSettlementWhoseBlocksAreGone(t *testing.T) {
 		before := b.Pruned
 		b.Pruned = b.Height
 		p := stopped(t, s, b, "does not have block")
-		if p.Open != 1 || len(p.Hash) == 0 || !strings.Contains(s.Status().Reason, "assay host payments") {
+		if p.Open != 1 || len(p.Hash) == 0 ||
+			!strings.Contains(s.Status().Reason, "assay host payments") {
 			t.Fatalf("%+v: %+v", c, p)
 		}
 		switch c.became {
@@ -47,7 +49,8 @@ func TestAnOpenSettlementWhoseBlocksAreGone(t *testing.T) {
 			b.Pruned = before
 		default:
 			for _, wrong := range []string{"", "perhaps"} {
-				if err := s.Resolve(p.Digest, wrong); !errors.Is(err, settle.ErrPlan) || !strings.Contains(err.Error(), p.Hash) {
+				if err := s.Resolve(p.Digest, wrong); !errors.Is(err, settle.ErrPlan) ||
+					!strings.Contains(err.Error(), p.Hash) {
 					t.Errorf("%q: %v", wrong, err)
 				}
 			}
@@ -58,7 +61,8 @@ func TestAnOpenSettlementWhoseBlocksAreGone(t *testing.T) {
 		}
 		if !c.paid { // the other use of the account is a plan of its own
 			p := stopped(t, s, b, "something else")
-			if err := s.Resolve(p.Digest, settle.Paid); p.Open != 0 || !errors.Is(err, settle.ErrPlan) {
+			if err := s.Resolve(p.Digest, settle.Paid); p.Open != 0 ||
+				!errors.Is(err, settle.ErrPlan) {
 				t.Errorf("%+v: %v", p, err)
 			}
 			if err := s.Resolve(p.Digest, ""); err != nil {

@@ -76,7 +76,8 @@ const lastBlocks = 2
 // wrong. One that fails begins again at every block. Where none is over as the
 // window ends, a machine of the owner's is trusted and a stranger's is not: one
 // unseen forged log can cost the host all its credit.
-func (au *Audits) Clean(ctx context.Context, g *errgroup.Group, now sprintv1.QueryCurrentResponse, class transformer.Class, log *leaflog.Log, s sprintv1.Segment, size uint64) bool {
+func (au *Audits) Clean(ctx context.Context, g *errgroup.Group, now sprintv1.QueryCurrentResponse,
+	class transformer.Class, log *leaflog.Log, s sprintv1.Segment, size uint64) bool {
 	if au.c.Tamper != nil && au.c.Tamper.Blind {
 		return true
 	}
@@ -85,10 +86,13 @@ func (au *Audits) Clean(ctx context.Context, g *errgroup.Group, now sprintv1.Que
 	a := au.logs[key]
 	if a == nil {
 		if f, found := au.OnFile(ctx, key); found { // from before a restart: it stays out
-			a = &logAudit{done: make(chan struct{}), err: fmt.Errorf("%w: %s", errLeftOut, f.Reason)}
+			a = &logAudit{done: make(chan struct{}),
+				err: fmt.Errorf("%w: %s", errLeftOut, f.Reason)}
 			close(a.done)
 			au.logs[key] = a
-			au.c.Board.Set(func(s *board.Status) { s.LeftOut = append(slices.Clone(s.LeftOut), f.LeftOut) })
+			au.c.Board.Set(func(s *board.Status) {
+				s.LeftOut = append(slices.Clone(s.LeftOut), f.LeftOut)
+			})
 			au.tell(key, f) // again, if a crash came between
 			au.punish(key, f)
 			return false
@@ -112,7 +116,8 @@ func (au *Audits) Clean(ctx context.Context, g *errgroup.Group, now sprintv1.Que
 			return false
 		}
 		if !a.again { // said once
-			au.c.Logger.Error("a log could not be audited; trying again at every block", "node", key.Node, "epoch", key.Epoch, "segment", key.Segment, "err", a.err)
+			au.c.Logger.Error("a log could not be audited; trying again at every block", "node",
+				key.Node, "epoch", key.Epoch, "segment", key.Segment, "err", a.err)
 		}
 		au.audit(ctx, g, e, class, log, s, size).again = true
 	default:
@@ -120,12 +125,14 @@ func (au *Audits) Clean(ctx context.Context, g *errgroup.Group, now sprintv1.Que
 	if stranger || now.Height < s.CommitUntil-lastBlocks {
 		return false
 	}
-	au.c.Logger.Warn("a log is committed before its audit is over, because its window ends", "node", key.Node, "segment", key.Segment)
+	au.c.Logger.Warn("a log is committed before its audit is over, because its window ends", "node",
+		key.Node, "segment", key.Segment)
 	return true
 }
 
 // audit begins a log's audit.
-func (au *Audits) audit(ctx context.Context, g *errgroup.Group, e sprintv1.Epoch, class transformer.Class, log *leaflog.Log, s sprintv1.Segment, size uint64) *logAudit {
+func (au *Audits) audit(ctx context.Context, g *errgroup.Group, e sprintv1.Epoch,
+	class transformer.Class, log *leaflog.Log, s sprintv1.Segment, size uint64) *logAudit {
 	key := log.Key()
 	a := &logAudit{done: make(chan struct{})}
 	au.logs[key] = a
@@ -133,7 +140,8 @@ func (au *Audits) audit(ctx context.Context, g *errgroup.Group, e sprintv1.Epoch
 	if au.c.Machines.Stranger(key.Node) {
 		by = au.strangers // the owner's machines do not wait for theirs
 	}
-	order := Computing(e, class, s).Order(au.c.HostKey, au.c.Chain, au.c.Participant, key.Node, au.c.Machines.Key(key.Node))
+	order := Computing(e, class, s).Order(au.c.HostKey, au.c.Chain, au.c.Participant, key.Node,
+		au.c.Machines.Key(key.Node))
 	nonce := delivery.Nonce(au.c.HostKey, order)
 	g.Go(func() error {
 		a.run(ctx, by, class, order, nonce, log, size, e.Params.Samples)
@@ -149,7 +157,8 @@ type auditor struct {
 }
 
 // run audits the first size leaves of a log, as order has announced.
-func (a *logAudit) run(ctx context.Context, by *auditor, class transformer.Class, o delivery.Order, nonce signed.Hash, log *leaflog.Log, size uint64, samples uint32) {
+func (a *logAudit) run(ctx context.Context, by *auditor, class transformer.Class, o delivery.Order,
+	nonce signed.Hash, log *leaflog.Log, size uint64, samples uint32) {
 	defer close(a.done)
 	by.turn.Lock()
 	defer by.turn.Unlock()
@@ -158,7 +167,8 @@ func (a *logAudit) run(ctx context.Context, by *auditor, class transformer.Class
 		a.err = err
 		return
 	}
-	end := delivery.Signed{Batch: delivery.BatchOf(last.First, last.Records), Signature: last.Signature}
+	end := delivery.Signed{Batch: delivery.BatchOf(last.First, last.Records),
+		Signature: last.Signature}
 	leaves := delivery.Questions(o, nonce, samples, end)
 	claimed := make([]record.Record, len(leaves))
 	for i, leaf := range leaves {
@@ -170,7 +180,8 @@ func (a *logAudit) run(ctx context.Context, by *auditor, class transformer.Class
 		claimed[i] = record.At(body, 0)
 	}
 	node := seed.Node(o.Chain, o.Participant, o.Node, class.Name)
-	out, err := by.judge.Units(ctx, class, seed.Seed(o.Seed1), node, seed.Seed(o.SegmentSeed), leaves, claimed)
+	out, err := by.judge.Units(ctx, class, seed.Seed(o.Seed1), node, seed.Seed(o.SegmentSeed),
+		leaves, claimed)
 	if err != nil {
 		a.err = err
 		return
@@ -188,14 +199,16 @@ func (a *logAudit) run(ctx context.Context, by *auditor, class transformer.Class
 
 // show makes evidence of what is wrong, and checks it as anyone would. A log that a
 // machine had under another key gives none.
-func (a *logAudit) show(ctx context.Context, by *auditor, o delivery.Order, nonce signed.Hash, samples uint32, end delivery.Signed, log *leaflog.Log) error {
+func (a *logAudit) show(ctx context.Context, by *auditor, o delivery.Order, nonce signed.Hash,
+	samples uint32, end delivery.Signed, log *leaflog.Log) error {
 	var found []delivery.Found
 	for _, w := range a.wrong {
 		b, err := log.Batch(w.leaf)
 		if err != nil {
 			return err
 		}
-		found = append(found, delivery.Found{Leaf: w.leaf, First: b.First, Records: b.Records, Signature: b.Signature})
+		found = append(found, delivery.Found{Leaf: w.leaf, First: b.First, Records: b.Records,
+			Signature: b.Signature})
 	}
 	e, err := delivery.Accuse(o, nonce, samples, end, found, "left out before the host committed")
 	if err == nil {
@@ -223,7 +236,8 @@ func (au *Audits) leaveOut(key leaflog.Key, a *logAudit) {
 		Wrong: len(a.wrong), Checked: a.checked, Samples: a.samples,
 	}
 	l.Reason = l.Explain()
-	au.c.Logger.Error("a machine's leaves are wrong", "node", key.Node, "epoch", key.Epoch, "segment", key.Segment, "leaf", l.Leaf, "reason", l.Reason)
+	au.c.Logger.Error("a machine's leaves are wrong", "node", key.Node, "epoch", key.Epoch,
+		"segment", key.Segment, "leaf", l.Leaf, "reason", l.Reason)
 	au.c.Board.Set(func(s *board.Status) { s.LeftOut = append(slices.Clone(s.LeftOut), l) })
 	f := au.file(key, l, a)
 	au.tell(key, f)
@@ -232,7 +246,8 @@ func (au *Audits) leaveOut(key leaflog.Key, a *logAudit) {
 
 // tell sends the machine what is held against it.
 func (au *Audits) tell(key leaflog.Key, f delivery.LeftOutFile) {
-	m := &workerv1.LeftOut{Epoch: key.Epoch, Segment: key.Segment, Reason: workerv1.Clip(f.Reason, workerv1.MaxText)}
+	m := &workerv1.LeftOut{Epoch: key.Epoch, Segment: key.Segment,
+		Reason: workerv1.Clip(f.Reason, workerv1.MaxText)}
 	if f.Evidence != nil {
 		var err error
 		if m.Evidence, err = f.Evidence.Marshal(); err != nil {

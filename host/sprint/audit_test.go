@@ -37,8 +37,10 @@ func TestLogAudit(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	host, machine := ed25519.NewKeyFromSeed(bytes.Repeat([]byte{1}, 32)), ed25519.NewKeyFromSeed(bytes.Repeat([]byte{2}, 32))
-	goal := fleet.Goal{Kind: fleet.Compute, Epoch: 3, Class: transformer.Nano, Seed1: seed.Seed{1}, Segment: 2, SegmentSeed: seed.Seed{3}, Samples: 200}
+	host, machine := ed25519.NewKeyFromSeed(bytes.Repeat([]byte{1}, 32)),
+		ed25519.NewKeyFromSeed(bytes.Repeat([]byte{2}, 32))
+	goal := fleet.Goal{Kind: fleet.Compute, Epoch: 3, Class: transformer.Nano, Seed1: seed.Seed{1},
+		Segment: 2, SegmentSeed: seed.Seed{3}, Samples: 200}
 	order := goal.Order(host, "assay-test", "cpc1test", "m-1", signed.KeyOf(machine))
 	node, segment := seed.Node("assay-test", "cpc1test", "m-1", "nano"), seed.Seed{3}
 	const n = 40
@@ -61,9 +63,11 @@ func TestLogAudit(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, engine := range map[string]work.Engine{"reference": nil, "fast": fast, "broken": broken{work.Reference()}} {
+	for name, engine := range map[string]work.Engine{"reference": nil, "fast": fast,
+		"broken": broken{work.Reference()}} {
 		a := &logAudit{done: make(chan struct{})}
-		a.run(t.Context(), &auditor{judge: work.NewJudge(engine)}, transformer.Nano, order, delivery.Nonce(host, order), log, n, 200)
+		a.run(t.Context(), &auditor{judge: work.NewJudge(engine)}, transformer.Nano, order,
+			delivery.Nonce(host, order), log, n, 200)
 		<-a.done
 		var leaves []uint64
 		for _, w := range a.wrong {
@@ -72,23 +76,27 @@ func TestLogAudit(t *testing.T) {
 		if d := cmp.Diff([]uint64{7, 31}, leaves); d != "" || a.err != nil || a.checked != n {
 			t.Errorf("%s: %s, %v, %d checked", name, d, a.err, a.checked)
 		}
-		if a.evidence == nil || a.evidence.Claim != delivery.Faulty || len(a.evidence.Wrong) != 2 || a.hidden != nil {
+		if a.evidence == nil || a.evidence.Claim != delivery.Faulty || len(a.evidence.Wrong) != 2 ||
+			a.hidden != nil {
 			t.Errorf("%s: evidence %+v, %v", name, a.evidence, a.hidden)
 		}
 	}
 	// What another key signed is found wrong, and is no evidence.
 	other := goal.Order(host, "assay-test", "cpc1test", "m-1", signed.KeyOf(host))
 	a := &logAudit{done: make(chan struct{})}
-	a.run(t.Context(), &auditor{judge: work.NewJudge(nil)}, transformer.Nano, other, delivery.Nonce(host, other), log, n, 200)
+	a.run(t.Context(), &auditor{judge: work.NewJudge(nil)}, transformer.Nano, other,
+		delivery.Nonce(host, other), log, n, 200)
 	if len(a.wrong) != 2 || a.evidence != nil || !errors.Is(a.hidden, signed.ErrSignature) {
-		t.Errorf("leaves of another key: %d wrong, evidence %v, %v", len(a.wrong), a.evidence, a.hidden)
+		t.Errorf("leaves of another key: %d wrong, evidence %v, %v", len(a.wrong),
+			a.evidence, a.hidden)
 	}
 }
 
 // broken is an engine that is wrong about every second unit.
 type broken struct{ work.Engine }
 
-func (b broken) Transformer(ctx context.Context, class transformer.Class, seed1 seed.Seed, progress func(done, total uint64)) (transformer.Model, error) {
+func (b broken) Transformer(ctx context.Context, class transformer.Class, seed1 seed.Seed,
+	progress func(done, total uint64)) (transformer.Model, error) {
 	m, err := b.Engine.Transformer(ctx, class, seed1, progress)
 	return brokenModel{m}, err
 }
@@ -103,10 +111,12 @@ func (m brokenModel) Run(dst []transformer.Output, node, segment seed.Seed, nonc
 	return err
 }
 
-// A stranger may take its time to no end: this host is ready without it, unless it has no other machines.
+// A stranger may take its time to no end: this host is ready without it, unless it has no other
+// machines.
 func TestStrangersDoNotHoldUpReadiness(t *testing.T) {
 	stranger := func(node string) bool { return node[0] == 'm' }
-	all := []fleet.WorkerStatus{{Node: "m-1", Connected: true}, {Node: "w1"}, {Node: "w2", Connected: true}, {Node: "m-2"}, {Node: "m-3", Connected: true}}
+	all := []fleet.WorkerStatus{{Node: "m-1", Connected: true}, {Node: "w1"},
+		{Node: "w2", Connected: true}, {Node: "m-2"}, {Node: "m-3", Connected: true}}
 	members := []string{"m-1", "m-2", "w1"} // m-3 and w2 came later
 	nodes := func(all []fleet.WorkerStatus) (list []string) {
 		for node := range counted(all, preparing(all, members, stranger), stranger) {

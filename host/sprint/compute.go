@@ -15,7 +15,8 @@ import (
 )
 
 // Compute keeps the workers on the running segment and commits each one that is over.
-func (sp *Sprint) Compute(ctx context.Context, g *errgroup.Group, now sprintv1.QueryCurrentResponse, class transformer.Class, me *sprintv1.Member) error {
+func (sp *Sprint) Compute(ctx context.Context, g *errgroup.Group, now sprintv1.QueryCurrentResponse,
+	class transformer.Class, me *sprintv1.Member) error {
 	e := now.Epoch
 	var running *sprintv1.Segment
 	for i := range e.Segments {
@@ -44,8 +45,11 @@ func (sp *Sprint) Compute(ctx context.Context, g *errgroup.Group, now sprintv1.Q
 		sp.c.Board.Say(now, "waiting", now.Reason)
 	} else {
 		g := Computing(e, class, *running)
-		g.Reason, g.Until = fmt.Sprintf("segment %d of %d", running.Index, len(e.Segments)), fmt.Sprintf("block %d", running.End)
-		g.Most, g.Spent = most, fmt.Sprintf("all %d leaves that this participant may commit in segment %d are computed or under way; the bound grows to %d times what was credited last", most, running.Index, sprintv1.Growth)
+		g.Reason, g.Until = fmt.Sprintf("segment %d of %d", running.Index, len(e.Segments)),
+			fmt.Sprintf("block %d", running.End)
+		g.Most, g.Spent = most, fmt.Sprintf("all %d leaves that this participant may commit in "+
+			"segment %d are computed or under way; the bound grows to %d times what was credited "+
+			"last", most, running.Index, sprintv1.Growth)
 		if err := sp.c.Fleet.SetGoals(me.Nodes, g, late(e.Number)); err != nil {
 			return err
 		}
@@ -54,9 +58,11 @@ func (sp *Sprint) Compute(ctx context.Context, g *errgroup.Group, now sprintv1.Q
 			stored += p.Log.Size()
 		}
 		if stored >= most {
-			sp.c.Board.Say(now, "waiting", fmt.Sprintf("segment %d of %d: %s; until block %d", running.Index, len(e.Segments), g.Spent, running.End))
+			sp.c.Board.Say(now, "waiting", fmt.Sprintf("segment %d of %d: %s; until block %d",
+				running.Index, len(e.Segments), g.Spent, running.End))
 		} else {
-			sp.c.Board.Say(now, "computing", fmt.Sprintf("segment %d of %d", running.Index, len(e.Segments)))
+			sp.c.Board.Say(now, "computing",
+				fmt.Sprintf("segment %d of %d", running.Index, len(e.Segments)))
 		}
 	}
 	return sp.Commits.Commit(ctx, g, now, class, me.Nodes, most)
@@ -64,5 +70,6 @@ func (sp *Sprint) Compute(ctx context.Context, g *errgroup.Group, now sprintv1.Q
 
 // Computing is the goal of a segment.
 func Computing(e sprintv1.Epoch, class transformer.Class, s sprintv1.Segment) fleet.Goal {
-	return fleet.Goal{Kind: fleet.Compute, Epoch: e.Number, Class: class, Seed1: seed.From(e.Seed1), Segment: s.Index, SegmentSeed: seed.From(s.Seed), Samples: e.Params.Samples}
+	return fleet.Goal{Kind: fleet.Compute, Epoch: e.Number, Class: class, Seed1: seed.From(e.Seed1),
+		Segment: s.Index, SegmentSeed: seed.From(s.Seed), Samples: e.Params.Samples}
 }

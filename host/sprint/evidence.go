@@ -45,8 +45,8 @@ func (ev *Evidence) forget(before uint64) {
 	}
 }
 
-// Write stores, for every contested leaf that the chain judged in an epoch, a file that proves the judgement
-// offline.
+// Write stores, for every contested leaf that the chain judged in an epoch, a file that proves the
+// judgement offline.
 func (ev *Evidence) Write(ctx context.Context, e sprintv1.Epoch) error {
 	if ev.done[e.Number] {
 		return nil
@@ -57,8 +57,10 @@ func (ev *Evidence) Write(ctx context.Context, e sprintv1.Epoch) error {
 	}
 	var state *evidence.State
 	if len(contested) > 0 {
-		if state, err = client.StateProof(ctx, ev.c.Conn, e.Number); err != nil { // the files hold without it, against a node
-			ev.c.Logger.Warn("evidence is written without a proof of the chain's state: assay verify will need --node", "epoch", e.Number, "err", err)
+		// the files hold without it, against a node
+		if state, err = client.StateProof(ctx, ev.c.Conn, e.Number); err != nil {
+			ev.c.Logger.Warn("evidence is written without a proof of the chain's state: assay "+
+				"verify will need --node", "epoch", e.Number, "err", err)
 		}
 	}
 	if len(ev.written) > 0 && ev.of != e.Number {
@@ -71,7 +73,8 @@ func (ev *Evidence) Write(ctx context.Context, e sprintv1.Epoch) error {
 		if ev.written[path] {
 			continue
 		}
-		what := board.Fault{Epoch: e.Number, What: "evidence on a leaf of " + j.Leaf.Participant, Node: j.Leaf.Node, Segment: j.Leaf.Segment}
+		what := board.Fault{Epoch: e.Number, What: "evidence on a leaf of " + j.Leaf.Participant,
+			Node: j.Leaf.Node, Segment: j.Leaf.Segment}
 		if !ev.c.Board.Attempt(what, func() error { return ev.one(ctx, e, j, state, path) }) {
 			all = false // again at the next block
 			continue
@@ -83,10 +86,12 @@ func (ev *Evidence) Write(ctx context.Context, e sprintv1.Epoch) error {
 }
 
 // one stores the evidence of one judgement.
-func (ev *Evidence) one(ctx context.Context, e sprintv1.Epoch, j courtv1.Judgement, state *evidence.State, path string) error {
+func (ev *Evidence) one(ctx context.Context, e sprintv1.Epoch, j courtv1.Judgement,
+	state *evidence.State, path string) error {
 	f, err := client.Evidence(ctx, ev.c.Sprint, ev.c.Chain, e, j)
 	if err != nil {
-		return fmt.Errorf("evidence on leaf %d of node %s of %s: %w", j.Leaf.Nonce, j.Leaf.Node, j.Leaf.Participant, err)
+		return fmt.Errorf("evidence on leaf %d of node %s of %s: %w", j.Leaf.Nonce, j.Leaf.Node,
+			j.Leaf.Participant, err)
 	}
 	f.State = state
 	raw, err := f.Marshal()
@@ -96,7 +101,8 @@ func (ev *Evidence) one(ctx context.Context, e sprintv1.Epoch, j courtv1.Judgeme
 	if err := durable.Replace(path, raw, 0o644); err != nil {
 		return err
 	}
-	ev.c.Logger.Info("evidence written", "epoch", e.Number, "participant", j.Leaf.Participant, "leaf", j.Leaf.Nonce, "path", path)
+	ev.c.Logger.Info("evidence written", "epoch", e.Number, "participant", j.Leaf.Participant,
+		"leaf", j.Leaf.Nonce, "path", path)
 	return nil
 }
 
@@ -106,7 +112,8 @@ func EvidenceFile(epoch uint64, j courtv1.Judgement) string {
 	if j.Mismatch {
 		claim = evidence.Forged
 	}
-	return fmt.Sprintf("epoch-%d-%s-%s-segment-%d-leaf-%d-%s.json", epoch, j.Leaf.Participant, j.Leaf.Node, j.Leaf.Segment, j.Leaf.Nonce, claim)
+	return fmt.Sprintf("epoch-%d-%s-%s-segment-%d-leaf-%d-%s.json", epoch, j.Leaf.Participant,
+		j.Leaf.Node, j.Leaf.Segment, j.Leaf.Nonce, claim)
 }
 
 var epochInName = regexp.MustCompile(`epoch-(\d+)-`)

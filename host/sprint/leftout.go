@@ -42,27 +42,32 @@ func LeftOutName(key leaflog.Key) string {
 	return fmt.Sprintf("left-out-epoch-%d-%s-segment-%d.json", key.Epoch, key.Node, key.Segment)
 }
 
-// file keeps what is known of a log that is left out. The host goes on without the file where it cannot be written, and
-// then it has no evidence either.
+// file keeps what is known of a log that is left out. The host goes on without the file where it
+// cannot be written, and then it has no evidence either.
 func (au *Audits) file(key leaflog.Key, l delivery.LeftOut, a *logAudit) delivery.LeftOutFile {
-	f := delivery.LeftOutFile{Version: delivery.LeftOutVersion, Shows: delivery.LeftOutHides, LeftOut: l}
+	f := delivery.LeftOutFile{Version: delivery.LeftOutVersion, Shows: delivery.LeftOutHides,
+		LeftOut: l}
 	if a.evidence != nil {
 		f = delivery.FileOf(*a.evidence, a.found)
 	} else {
 		f.Hidden = a.hidden.Error()
 		var err error
 		if f.SHA256, err = f.Sum(); err != nil {
-			au.c.Logger.Error("a file of evidence has no checksum", "node", key.Node, "epoch", key.Epoch, "segment", key.Segment, "err", err)
+			au.c.Logger.Error("a file of evidence has no checksum", "node", key.Node, "epoch",
+				key.Epoch, "segment", key.Segment, "err", err)
 		}
-		au.c.Logger.Error("there is no evidence on a machine's leaves", "node", key.Node, "epoch", key.Epoch, "segment", key.Segment, "err", a.hidden)
+		au.c.Logger.Error("there is no evidence on a machine's leaves", "node", key.Node, "epoch",
+			key.Epoch, "segment", key.Segment, "err", a.hidden)
 	}
 	path := filepath.Join(au.c.EvidenceDir, LeftOutName(key))
 	if err := saveLeftOut(f, path); err != nil {
-		au.c.Logger.Error("the evidence could not be written", "node", key.Node, "epoch", key.Epoch, "segment", key.Segment, "err", err)
+		au.c.Logger.Error("the evidence could not be written", "node", key.Node, "epoch", key.Epoch,
+			"segment", key.Segment, "err", err)
 		f.Evidence = nil
 		return f
 	}
-	au.c.Logger.Info("evidence written", "node", key.Node, "epoch", key.Epoch, "segment", key.Segment, "path", path)
+	au.c.Logger.Info("evidence written", "node", key.Node, "epoch", key.Epoch, "segment",
+		key.Segment, "path", path)
 	return f
 }
 
@@ -74,9 +79,10 @@ func saveLeftOut(f delivery.LeftOutFile, path string) error {
 	return durable.Replace(path, raw, 0o644)
 }
 
-// OnFile finds what was written about a log. So one that is out stays out. What cannot be read is not believed: the log
-// is audited again.
-func (au *Audits) OnFile(ctx context.Context, key leaflog.Key) (f delivery.LeftOutFile, found bool) {
+// OnFile finds what was written about a log. So one that is out stays out. What cannot be read is
+// not believed: the log is audited again.
+func (au *Audits) OnFile(ctx context.Context, key leaflog.Key) (f delivery.LeftOutFile,
+	found bool) {
 	path := filepath.Join(au.c.EvidenceDir, LeftOutName(key))
 	raw, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -90,13 +96,15 @@ func (au *Audits) OnFile(ctx context.Context, key leaflog.Key) (f delivery.LeftO
 		}
 	}
 	if err == nil && (f.Epoch != key.Epoch || f.Node != key.Node || f.Segment != key.Segment) {
-		err = fmt.Errorf("it is %q of epoch %d, node %s, segment %d", f.Version, f.Epoch, f.Node, f.Segment)
+		err = fmt.Errorf("it is %q of epoch %d, node %s, segment %d", f.Version,
+			f.Epoch, f.Node, f.Segment)
 	}
 	if err == nil {
 		err = Whole(ctx, f, au.c.Judge())
 	}
 	if err != nil {
-		au.c.Logger.Error("a file of evidence is damaged; its log is audited again", "path", path, "err", err)
+		au.c.Logger.Error("a file of evidence is damaged; its log is audited again",
+			"path", path, "err", err)
 		return f, false
 	}
 	return f, true

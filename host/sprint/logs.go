@@ -34,12 +34,14 @@ type Portion struct {
 	Size, Count uint64
 }
 
-// Portions divides what may be committed of a segment, all nodes together, among its logs, by the names of their nodes.
-// The fleet grants no more than that. Where logs hold more anyway, because the list of nodes or the host's version
-// changed, the first that does not fit is cut where one of its machine's batches ends, as every log ends, and those
-// behind it are left out. It depends on nothing but what is stored, so it is the same one after a restart. A log that
-// cannot be read is left out by itself.
-func (l *Logs) Portions(epoch uint64, s sprintv1.Segment, height int64, class transformer.Class, nodes []string, most uint64) []Portion {
+// Portions divides what may be committed of a segment, all nodes together, among its logs, by the
+// names of their nodes. The fleet grants no more than that. Where logs hold more anyway, because
+// the list of nodes or the host's version changed, the first that does not fit is cut where one of
+// its machine's batches ends, as every log ends, and those behind it are left out. It depends on
+// nothing but what is stored, so it is the same one after a restart. A log that cannot be read is
+// left out by itself.
+func (l *Logs) Portions(epoch uint64, s sprintv1.Segment, height int64, class transformer.Class,
+	nodes []string, most uint64) []Portion {
 	var all []Portion
 	for _, node := range slices.Sorted(slices.Values(nodes)) {
 		key := leaflog.Key{Epoch: epoch, Node: node, Segment: s.Index}
@@ -70,8 +72,8 @@ func (l *Logs) Portions(epoch uint64, s sprintv1.Segment, height int64, class tr
 	return all
 }
 
-// pin is the size of a log whose segment is over, as it was first seen then: a batch for which the disk took too long
-// must not change what is audited and committed.
+// pin is the size of a log whose segment is over, as it was first seen then: a batch for which the
+// disk took too long must not change what is audited and committed.
 func (l *Logs) pin(key leaflog.Key, size uint64) uint64 {
 	if pinned, ok := l.pinned[key]; ok {
 		return pinned
@@ -93,7 +95,8 @@ func (l *Logs) open(key leaflog.Key, class uint8) (log *leaflog.Log, ok bool) {
 			return err
 		}
 		if err := log.Damage(); err != nil {
-			return fmt.Errorf("%w; the %d leaves before it count, and those behind it are lost unless the file is restored and the host started again", err, log.Size())
+			return fmt.Errorf("%w; the %d leaves before it count, and those behind it are lost "+
+				"unless the file is restored and the host started again", err, log.Size())
 		}
 		return nil
 	})

@@ -19,14 +19,16 @@ import (
 )
 
 // open posts every drawn leaf of this participant.
-func (sp *Sprint) open(ctx context.Context, g *errgroup.Group, now sprintv1.QueryCurrentResponse) error {
+func (sp *Sprint) open(ctx context.Context, g *errgroup.Group,
+	now sprintv1.QueryCurrentResponse) error {
 	e := now.Epoch
 	id := fmt.Sprintf("open/%d", e.Number)
 	if sp.c.Queue.Done(id) {
 		sp.c.Board.Say(now, "waiting", "opened; others still open their leaves")
 		return nil
 	}
-	samples, err := sp.c.Sprint.Samples(ctx, &sprintv1.QuerySamplesRequest{Epoch: e.Number, Participant: sp.c.Participant})
+	samples, err := sp.c.Sprint.Samples(ctx, &sprintv1.QuerySamplesRequest{Epoch: e.Number,
+		Participant: sp.c.Participant})
 	if err != nil {
 		return fmt.Errorf("asking for the drawn leaves: %w", err)
 	}
@@ -60,10 +62,12 @@ type Openings struct {
 	restores map[leaflog.Key]*restoring
 }
 
-// Opening reads the drawn leaves from the logs, one multiproof per log. The chain takes the opening of all logs or none,
-// so a log that cannot be opened withholds the others too. What is lost of it is computed again meanwhile; where that is
-// too much its file is named, for whoever can restore it.
-func (op *Openings) Opening(ctx context.Context, g *errgroup.Group, e sprintv1.Epoch, leaves []courtv1.LeafRef, commits []sprintv1.Commit) (*sprintv1.MsgOpen, error) {
+// Opening reads the drawn leaves from the logs, one multiproof per log. The chain takes the opening
+// of all logs or none, so a log that cannot be opened withholds the others too. What is lost of it
+// is computed again meanwhile; where that is too much its file is named, for whoever can restore
+// it.
+func (op *Openings) Opening(ctx context.Context, g *errgroup.Group, e sprintv1.Epoch,
+	leaves []courtv1.LeafRef, commits []sprintv1.Commit) (*sprintv1.MsgOpen, error) {
 	class, err := transformer.ByName(e.Params.Class)
 	if err != nil {
 		return nil, err
@@ -81,7 +85,8 @@ func (op *Openings) Opening(ctx context.Context, g *errgroup.Group, e sprintv1.E
 			continue
 		}
 		var o sprintv1.LogOpening
-		if !op.c.Board.Attempt(board.Fault{Epoch: e.Number, What: "opening leaves", Node: c.Node, Segment: c.Segment}, func() (err error) {
+		if !op.c.Board.Attempt(board.Fault{Epoch: e.Number, What: "opening leaves", Node: c.Node,
+			Segment: c.Segment}, func() (err error) {
 			if o, err = op.of(e.Number, class, c, nonces); err != nil {
 				err = fmt.Errorf("%w; %s", err, op.restore(ctx, g, e, class, c))
 			}
@@ -92,16 +97,19 @@ func (op *Openings) Opening(ctx context.Context, g *errgroup.Group, e sprintv1.E
 		msg.Logs = append(msg.Logs, o)
 	}
 	if lost > 0 {
-		return nil, fmt.Errorf("%d of %d logs cannot be opened, and the chain takes all or none: see the faults for their files", lost, len(msg.Logs))
+		return nil, fmt.Errorf("%d of %d logs cannot be opened, and the chain takes all or none: "+
+			"see the faults for their files", lost, len(msg.Logs))
 	}
 	return msg, nil
 }
 
 // of opens the drawn leaves of one log. What would not fit the commitment is not sent.
-func (op *Openings) of(epoch uint64, class transformer.Class, c sprintv1.Commit, nonces []uint64) (o sprintv1.LogOpening, err error) {
+func (op *Openings) of(epoch uint64, class transformer.Class, c sprintv1.Commit,
+	nonces []uint64) (o sprintv1.LogOpening, err error) {
 	key := leaflog.Key{Epoch: epoch, Node: c.Node, Segment: c.Segment}
 	if !op.c.Leaves.Has(key) {
-		return o, fmt.Errorf("the log of node %s, segment %d, is not below %s, and %d leaves of it were committed", c.Node, c.Segment, op.c.LeavesDir, c.Count)
+		return o, fmt.Errorf("the log of node %s, segment %d, is not below %s, and %d leaves of "+
+			"it were committed", c.Node, c.Segment, op.c.LeavesDir, c.Count)
 	}
 	log, err := op.c.Leaves.Log(key, class.ID)
 	if err != nil {
@@ -111,7 +119,8 @@ func (op *Openings) of(epoch uint64, class transformer.Class, c sprintv1.Commit,
 		return o, damage
 	}
 	if log.Size() < c.Count {
-		return o, fmt.Errorf("%s holds %d leaves but %d were committed", log.Path(), log.Size(), c.Count)
+		return o, fmt.Errorf("%s holds %d leaves but %d were committed", log.Path(),
+			log.Size(), c.Count)
 	}
 	root, err := log.Root(c.Count)
 	if err != nil {

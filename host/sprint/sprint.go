@@ -65,7 +65,8 @@ type Machines interface {
 
 // Voter judges others.
 type Voter interface {
-	Validate(ctx context.Context, g *errgroup.Group, now sprintv1.QueryCurrentResponse, class transformer.Class) error
+	Validate(ctx context.Context, g *errgroup.Group, now sprintv1.QueryCurrentResponse,
+		class transformer.Class) error
 	Reveal(now sprintv1.QueryCurrentResponse) error
 	OpenMiddles(ctx context.Context, now sprintv1.QueryCurrentResponse) error
 	Dispute(ctx context.Context, now sprintv1.QueryCurrentResponse) error
@@ -109,9 +110,11 @@ type Config struct {
 
 	// Judge makes one.
 	Judge func() *work.Judge
-	// Alone reports whether no worker of the owner's is connected, so that nobody's word is trusted.
+	// Alone reports whether no worker of the owner's is connected, so that nobody's word is
+	// trusted.
 	Alone func() bool
-	// Full says why no new work is taken, empty while there is room; FullFor is the same for machines.
+	// Full says why no new work is taken, empty while there is room; FullFor is the same for
+	// machines.
 	Full, FullFor func() string
 
 	Board  *board.Board
@@ -136,7 +139,8 @@ type Sprint struct {
 func New(c Config) *Sprint {
 	sp := &Sprint{c: c}
 	sp.Logs = &Logs{c: &sp.c, pinned: map[leaflog.Key]uint64{}}
-	sp.Audits = &Audits{c: &sp.c, logs: map[leaflog.Key]*logAudit{}, own: &auditor{judge: c.Judge()}, strangers: &auditor{judge: c.Judge()}}
+	sp.Audits = &Audits{c: &sp.c, logs: map[leaflog.Key]*logAudit{},
+		own: &auditor{judge: c.Judge()}, strangers: &auditor{judge: c.Judge()}}
 	sp.Commits = &Commits{c: &sp.c, logs: sp.Logs, audits: sp.Audits}
 	sp.Openings = &Openings{c: &sp.c, own: sp.Audits.own, restores: map[leaflog.Key]*restoring{}}
 	sp.Evidence = &Evidence{c: &sp.c, done: map[uint64]bool{}, written: map[string]bool{}}
@@ -144,7 +148,8 @@ func New(c Config) *Sprint {
 }
 
 // Act does this participant's part of the phase that the chain is in.
-func (sp *Sprint) Act(ctx context.Context, g *errgroup.Group, now sprintv1.QueryCurrentResponse) error {
+func (sp *Sprint) Act(ctx context.Context, g *errgroup.Group,
+	now sprintv1.QueryCurrentResponse) error {
 	e := now.Epoch
 	if e.Number == 0 {
 		sp.c.Board.Say(now, "waiting", now.Reason)
@@ -164,12 +169,14 @@ func (sp *Sprint) Act(ctx context.Context, g *errgroup.Group, now sprintv1.Query
 		}
 	}
 	if me == nil {
-		sp.c.Board.Say(now, "waiting", "takes no part in epoch "+fmt.Sprint(e.Number)+": "+sp.whyNot(ctx))
+		sp.c.Board.Say(now, "waiting",
+			"takes no part in epoch "+fmt.Sprint(e.Number)+": "+sp.whyNot(ctx))
 		return sp.idle(now)
 	}
 	class, err := transformer.ByName(e.Params.Class)
 	if err != nil {
-		return fmt.Errorf("the chain runs model class %q, which this version does not know: %w", e.Params.Class, err)
+		return fmt.Errorf("the chain runs model class %q, which this version does not know: %w",
+			e.Params.Class, err)
 	}
 	switch e.Phase {
 	case sprintv1.PhasePrepare:
@@ -202,7 +209,8 @@ func (sp *Sprint) Act(ctx context.Context, g *errgroup.Group, now sprintv1.Query
 
 // member returns this participant's place in an epoch, nil if it has none.
 func (sp *Sprint) member(ctx context.Context, epoch uint64) (*sprintv1.Member, error) {
-	res, err := sp.c.Sprint.Member(ctx, &sprintv1.QueryMemberRequest{Epoch: epoch, Participant: sp.c.Participant})
+	res, err := sp.c.Sprint.Member(ctx,
+		&sprintv1.QueryMemberRequest{Epoch: epoch, Participant: sp.c.Participant})
 	if status.Code(err) == codes.NotFound {
 		return nil, nil
 	} else if err != nil {
@@ -211,10 +219,11 @@ func (sp *Sprint) member(ctx context.Context, epoch uint64) (*sprintv1.Member, e
 	return &res.Member, nil
 }
 
-// candidate is the member that a registered participant without weight becomes once it reports ready; nil where it
-// cannot.
+// candidate is the member that a registered participant without weight becomes once it reports
+// ready; nil where it cannot.
 func (sp *Sprint) candidate(ctx context.Context, e sprintv1.Epoch) (*sprintv1.Member, error) {
-	res, err := sp.c.Registry.Participant(ctx, &registryv1.QueryParticipantRequest{Address: sp.c.Participant})
+	res, err := sp.c.Registry.Participant(ctx,
+		&registryv1.QueryParticipantRequest{Address: sp.c.Participant})
 	if status.Code(err) == codes.NotFound {
 		return nil, nil
 	} else if err != nil {
@@ -233,7 +242,8 @@ func (sp *Sprint) candidate(ctx context.Context, e sprintv1.Epoch) (*sprintv1.Me
 
 // whyNot says in a sentence what the chain makes of this participant.
 func (sp *Sprint) whyNot(ctx context.Context) string {
-	res, err := sp.c.Sprint.Standing(ctx, &sprintv1.QueryStandingRequest{Participant: sp.c.Participant})
+	res, err := sp.c.Sprint.Standing(ctx,
+		&sprintv1.QueryStandingRequest{Participant: sp.c.Participant})
 	if err != nil {
 		return status.Convert(err).Message()
 	}
@@ -241,7 +251,8 @@ func (sp *Sprint) whyNot(ctx context.Context) string {
 }
 
 func (sp *Sprint) idle(now sprintv1.QueryCurrentResponse) error {
-	return sp.idleFor(now, fmt.Sprintf("epoch %d, %s: %s", now.Epoch.Number, now.Epoch.Phase.Word(), now.Reason))
+	return sp.idleFor(now, fmt.Sprintf("epoch %d, %s: %s", now.Epoch.Number,
+		now.Epoch.Phase.Word(), now.Reason))
 }
 
 // idleFor has the workers idle for a reason of this host's.
@@ -264,10 +275,12 @@ func (sp *Sprint) finalised(ctx context.Context, now sprintv1.QueryCurrentRespon
 		return err
 	}
 	if found {
-		sp.c.Logger.Info("epoch finalised", "epoch", e.Number, "reason", o.Reason, "weight", o.WeightAfter)
+		sp.c.Logger.Info("epoch finalised", "epoch", e.Number, "reason", o.Reason,
+			"weight", o.WeightAfter)
 		sp.c.Board.Set(func(s *board.Status) {
 			s.LeftOut = nil
-			s.Outcome = &board.Outcome{Epoch: e.Number, Result: o.Result.String(), Reason: o.Reason, Weight: o.WeightAfter, Power: o.PowerAfter}
+			s.Outcome = &board.Outcome{Epoch: e.Number, Result: o.Result.String(), Reason: o.Reason,
+				Weight: o.WeightAfter, Power: o.PowerAfter}
 		})
 	}
 	sp.c.Board.Say(now, "waiting", now.Reason)
@@ -285,9 +298,12 @@ func (sp *Sprint) Forget(e sprintv1.Epoch) {
 	if before <= sp.forgotten {
 		return
 	}
-	ok := sp.c.Board.Attempt(board.Fault{Epoch: e.Number, What: "deleting leaves of old epochs"}, func() error { return sp.c.Leaves.Prune(before) })
-	ok = sp.c.Board.Attempt(board.Fault{Epoch: e.Number, What: "deleting verdicts of old epochs"}, func() error { return sp.c.Verdicts.Prune(before) }) && ok
-	ok = sp.c.Board.Attempt(board.Fault{Epoch: e.Number, What: "deleting old evidence"}, sp.Evidence.Prune) && ok
+	ok := sp.c.Board.Attempt(board.Fault{Epoch: e.Number, What: "deleting leaves of old epochs"},
+		func() error { return sp.c.Leaves.Prune(before) })
+	ok = sp.c.Board.Attempt(board.Fault{Epoch: e.Number, What: "deleting verdicts of old epochs"},
+		func() error { return sp.c.Verdicts.Prune(before) }) && ok
+	ok = sp.c.Board.Attempt(board.Fault{Epoch: e.Number, What: "deleting old evidence"},
+		sp.Evidence.Prune) && ok
 	sp.Evidence.forget(before)
 	sp.Logs.forget(before)
 	if ok { // otherwise again at the next block

@@ -28,10 +28,14 @@ func TestANewFileFillsAtEachWrite(t *testing.T) {
 			}
 			// What changes nothing needs no disk.
 			disk.Fill(1)
-			if err := f.Update(func(tx *Tx) error { return tx.Delete("a", []byte("none")) }); err != nil {
+			if err := f.Update(func(tx *Tx) error {
+				return tx.Delete("a", []byte("none"))
+			}); err != nil {
 				t.Error(err)
 			}
-			if err := f.Update(func(tx *Tx) error { return tx.PutRaw("a", []byte("one"), nil) }); !errors.Is(err, syscall.ENOSPC) {
+			if err := f.Update(func(tx *Tx) error {
+				return tx.PutRaw("a", []byte("one"), nil)
+			}); !errors.Is(err, syscall.ENOSPC) {
 				t.Error(err)
 			}
 			if err := f.Close(); err != nil {
@@ -44,7 +48,9 @@ func TestANewFileFillsAtEachWrite(t *testing.T) {
 			if n, err := f.Records("a"); err != nil || n != 0 {
 				t.Errorf("%d records, %v", n, err)
 			}
-			if err := errors.Join(f.Update(func(tx *Tx) error { return tx.PutRaw("a", []byte("one"), nil) }), f.Close()); err != nil {
+			if err := errors.Join(f.Update(func(tx *Tx) error {
+				return tx.PutRaw("a", []byte("one"), nil)
+			}), f.Close()); err != nil {
 				t.Error(err)
 			}
 			return
@@ -52,7 +58,8 @@ func TestANewFileFillsAtEachWrite(t *testing.T) {
 		if !errors.Is(err, syscall.ENOSPC) || !strings.Contains(err.Error(), path) {
 			t.Fatalf("%s: %v", disk.First(), err)
 		}
-		if list, err := os.ReadDir(dir); err != nil || len(list) > 0 && !strings.HasPrefix(disk.First(), "sync folder") {
+		if list, err := os.ReadDir(dir); err != nil || len(list) > 0 &&
+			!strings.HasPrefix(disk.First(), "sync folder") {
 			t.Fatalf("%s leaves %v, %v", disk.First(), list, err)
 		}
 		if err := os.RemoveAll(path); err != nil {

@@ -21,14 +21,15 @@ type Damage struct {
 	Key    []byte
 }
 
-// State reports damage to one of the two pages that tell the state of the file. The other one may be
-// older: then what was changed last is missing.
+// State reports damage to one of the two pages that tell the state of the file. The other one may
+// be older: then what was changed last is missing.
 func (d Damage) State() bool { return d.Bucket == metaBucket }
 
 // String names the record.
 func (d Damage) String() string {
 	if d.State() {
-		return "one of the two pages that tell the state of the file is damaged: what was changed last may be missing"
+		return "one of the two pages that tell the state of the file is damaged: what was " +
+			"changed last may be missing"
 	}
 	return fmt.Sprintf("%s %x", d.Bucket, d.Key)
 }
@@ -76,7 +77,8 @@ func look(path string, o Options) (Found, error) {
 	if err == nil {
 		return found, nil
 	}
-	if lock, held := openBolt(path, true, false); errors.Is(held, ErrInUse) { // and is being written to
+	// and is being written to
+	if lock, held := openBolt(path, true, false); errors.Is(held, ErrInUse) {
 		return found, held
 	} else if held == nil {
 		err = errors.Join(err, lock.Close())
@@ -132,7 +134,9 @@ func (found *Found) read(file *os.File, size int64, o Options) error {
 		return nil
 	}
 	if have != (format{o.Kind, o.Version}) {
-		return fmt.Errorf("%w: it is a %s of version %d, and this program reads a %s of version %d: use the program that wrote it, or a newer one", ErrVersion, have.Kind, have.Version, o.Kind, o.Version)
+		return fmt.Errorf("%w: it is a %s of version %d, and this program reads a %s of version "+
+			"%d: use the program that wrote it, or a newer one", ErrVersion, have.Kind,
+			have.Version, o.Kind, o.Version)
 	}
 	for name := range names {
 		if _, known := buckets[name]; !known {
@@ -141,7 +145,8 @@ func (found *Found) read(file *os.File, size int64, o Options) error {
 	}
 	for name := range buckets {
 		if want.Records[name] != found.Records[name] {
-			return fmt.Errorf("it counts %d records of %s, and there are %d", want.Records[name], name, found.Records[name])
+			return fmt.Errorf("it counts %d records of %s, and there are %d", want.Records[name],
+				name, found.Records[name])
 		}
 		if want.Sets[name] != found.sets[name] && !hurt[name] {
 			return fmt.Errorf("records of %s are missing, or older than they were", name)
@@ -180,7 +185,8 @@ func rewrite(path string, o Options, found Found) error {
 // replace makes a new file and gives it the path.
 func replace(path string, o Options, fill func(*Tx) error) error {
 	fresh := path + ".fresh"
-	if err := os.Remove(fresh); err != nil && !errors.Is(err, fs.ErrNotExist) { // of an attempt that was cut short
+	// of an attempt that was cut short
+	if err := os.Remove(fresh); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	f, err := begin(fresh, o, Found{empty: true})
@@ -202,7 +208,8 @@ func replace(path string, o Options, fill func(*Tx) error) error {
 // may look at the others of the file to decide. mend, if there is one, puts in order
 // what it holds then, before it takes the old one's place. That keeps its bytes under
 // another name, which Salvage returns. Nothing may have the file open.
-func Salvage(path string, o Options, keep func(bucket string, key, value []byte) bool, mend func(*Tx) error) (records int, old string, err error) {
+func Salvage(path string, o Options, keep func(bucket string, key, value []byte) bool,
+	mend func(*Tx) error) (records int, old string, err error) {
 	raw, old, err := setAside(path)
 	if err != nil {
 		return 0, old, err
@@ -293,5 +300,6 @@ func setAside(path string) (raw []byte, name string, err error) {
 			return raw, name, err
 		}
 	}
-	return nil, "", fmt.Errorf("store: there are a thousand damaged files beside %s: look at them and remove them", path)
+	return nil, "", fmt.Errorf("store: there are a thousand damaged files beside %s: look at "+
+		"them and remove them", path)
 }

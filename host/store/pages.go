@@ -24,8 +24,10 @@ const (
 	bucketBytes = 16   // root (8), sequence (8); then a page, where root is 0
 	boltMagic   = 0xED0CDAED
 	boltVersion = 2
-	metaBytes   = 64 // magic, version, page size, flags (4 each), root, sequence, freelist, pages, change, checksum (8 each)
-	maxDepth    = 32
+	// magic, version, page size, flags (4 each), root, sequence, freelist, pages, change, checksum
+	// (8 each)
+	metaBytes = 64
+	maxDepth  = 32
 )
 
 var native = binary.NativeEndian
@@ -39,7 +41,8 @@ type pages struct {
 	root uint64
 	seen map[uint64]bool
 	torn bool // one of the two pages that tell the state is damaged: it may have been the later one
-	bent bool // a page begins with another key than the one that leads to it: bolt must not write there
+	// a page begins with another key than the one that leads to it: bolt must not write there
+	bent bool
 }
 
 // readMeta finds the file's latest state.
@@ -54,10 +57,12 @@ func readMeta(file io.ReaderAt, size int64) (*pages, error) {
 		m := raw[pageHeader:]
 		sum := fnv.New64a()
 		_, _ = sum.Write(m[:metaBytes-8])
-		if native.Uint32(m) != boltMagic || native.Uint32(m[4:]) != boltVersion || native.Uint64(m[56:]) != sum.Sum64() {
+		if native.Uint32(m) != boltMagic || native.Uint32(m[4:]) != boltVersion ||
+			native.Uint64(m[56:]) != sum.Sum64() {
 			return 0
 		}
-		p := &pages{file: file, size: size, page: int64(native.Uint32(m[8:])), root: native.Uint64(m[16:]), high: native.Uint64(m[40:])}
+		p := &pages{file: file, size: size, page: int64(native.Uint32(m[8:])),
+			root: native.Uint64(m[16:]), high: native.Uint64(m[40:])}
 		if p.page < 512 || p.page > 1<<20 || p.page&(p.page-1) != 0 {
 			return 0
 		}
@@ -80,8 +85,10 @@ func readMeta(file io.ReaderAt, size int64) (*pages, error) {
 	if best == nil {
 		return nil, errors.New("no page tells the state of the file")
 	}
-	if best.high > uint64(size)/uint64(best.page) { // an older state may fit; bolt would not take that one
-		return nil, fmt.Errorf("it ends after %d bytes, and has %d pages of %d", size, best.high, best.page)
+	// an older state may fit; bolt would not take that one
+	if best.high > uint64(size)/uint64(best.page) {
+		return nil, fmt.Errorf("it ends after %d bytes, and has %d pages of %d",
+			size, best.high, best.page)
 	}
 	best.torn = torn
 	best.seen = map[uint64]bool{0: true, 1: true}
@@ -126,7 +133,8 @@ func (p *pages) read(id uint64) ([]byte, error) {
 	}
 	over := uint64(native.Uint32(head[12:]))
 	if native.Uint64(head) != id || over >= p.high-id {
-		return nil, fmt.Errorf("page %d calls itself page %d, with %d more", id, native.Uint64(head), over)
+		return nil, fmt.Errorf("page %d calls itself page %d, with %d more", id,
+			native.Uint64(head), over)
 	}
 	for i := id; i <= id+over; i++ {
 		if p.seen[i] {
@@ -142,7 +150,8 @@ func (p *pages) read(id uint64) ([]byte, error) {
 }
 
 // tree walks a tree of pages, whose keys are from a first one on and below a last.
-func (p *pages) tree(id uint64, from, below []byte, depth int, do func(flags uint32, key, value []byte) error) error {
+func (p *pages) tree(id uint64, from, below []byte, depth int,
+	do func(flags uint32, key, value []byte) error) error {
 	raw, err := p.read(id)
 	if err != nil {
 		return err
@@ -173,7 +182,8 @@ func (p *pages) tree(id uint64, from, below []byte, depth int, do func(flags uin
 		}
 		children[i] = native.Uint64(e[8:])
 		p.bent = p.bent || i == 0 && from != nil && !bytes.Equal(keys[i], from)
-		if i > 0 && bytes.Compare(keys[i-1], keys[i]) >= 0 || i == 0 && bytes.Compare(keys[i], from) < 0 || below != nil && bytes.Compare(keys[i], below) >= 0 {
+		if i > 0 && bytes.Compare(keys[i-1], keys[i]) >= 0 || i == 0 &&
+			bytes.Compare(keys[i], from) < 0 || below != nil && bytes.Compare(keys[i], below) >= 0 {
 			return fmt.Errorf("page %d is out of order", id)
 		}
 	}
@@ -189,12 +199,14 @@ func (p *pages) tree(id uint64, from, below []byte, depth int, do func(flags uin
 	return nil
 }
 
-func (p *pages) leaf(raw, from, below []byte, do func(flags uint32, key, value []byte) error) error {
+func (p *pages) leaf(raw, from, below []byte,
+	do func(flags uint32, key, value []byte) error) error {
 	if len(raw) < pageHeader {
 		return errors.New("a bucket within a page is cut short")
 	}
 	n := int(native.Uint16(raw[10:]))
-	if flags := native.Uint16(raw[8:]); flags != pageLeaf { // of a bucket within a page too: bolt takes no other
+	// of a bucket within a page too: bolt takes no other
+	if flags := native.Uint16(raw[8:]); flags != pageLeaf {
 		return fmt.Errorf("a page of records has flags %x", flags)
 	}
 	if pageHeader+n*element > len(raw) {
@@ -214,7 +226,8 @@ func (p *pages) leaf(raw, from, below []byte, do func(flags uint32, key, value [
 		if start+uint64(vsize) > uint64(len(raw)) {
 			return fmt.Errorf("a value of %d bytes leaves its page", vsize)
 		}
-		if i > 0 && bytes.Compare(last, key) >= 0 || i == 0 && bytes.Compare(key, from) < 0 || below != nil && bytes.Compare(key, below) >= 0 {
+		if i > 0 && bytes.Compare(last, key) >= 0 || i == 0 && bytes.Compare(key, from) < 0 ||
+			below != nil && bytes.Compare(key, below) >= 0 {
 			return errors.New("a page's records are out of order")
 		}
 		p.bent = p.bent || i == 0 && from != nil && !bytes.Equal(key, from)

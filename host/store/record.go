@@ -39,13 +39,15 @@ func seal(bucket byte, key, value []byte, change uint64) []byte {
 }
 
 func sum(head, key, value []byte) uint32 {
-	return crc32.Update(crc32.Update(crc32.Checksum(head, castagnoli), castagnoli, key), castagnoli, value)
+	return crc32.Update(crc32.Update(crc32.Checksum(head, castagnoli), castagnoli, key),
+		castagnoli, value)
 }
 
 // unseal returns a record's value, which is good as long as the record's bytes.
 func unseal(bucket byte, key, r []byte) (value []byte, change uint64, err error) {
 	if len(r) < header || !bytes.Equal(r[:4], magic) || r[4] != bucket ||
-		int(binary.LittleEndian.Uint16(r[5:])) != len(key) || uint64(binary.LittleEndian.Uint32(r[7:])) != uint64(len(r)-header) ||
+		int(binary.LittleEndian.Uint16(r[5:])) != len(key) ||
+		uint64(binary.LittleEndian.Uint32(r[7:])) != uint64(len(r)-header) ||
 		binary.LittleEndian.Uint32(r[19:]) != sum(r[4:19], key, r[header:]) {
 		return nil, 0, ErrRecord
 	}
@@ -77,7 +79,8 @@ func mark(r []byte) uint64 {
 	if len(r) < header {
 		return uint64(len(r)) + 1
 	}
-	return uint64(binary.LittleEndian.Uint32(r[19:]))*0x9e3779b97f4a7c15 ^ binary.LittleEndian.Uint64(r[11:])
+	return uint64(binary.LittleEndian.Uint32(
+		r[19:]))*0x9e3779b97f4a7c15 ^ binary.LittleEndian.Uint64(r[11:])
 }
 
 // change counts a record in or out.
@@ -190,7 +193,11 @@ func (t *Tx) Delete(bucket string, key []byte) error {
 // Clear removes all records of a bucket.
 func (t *Tx) Clear(bucket string) error {
 	var keys [][]byte
-	err := t.Each(bucket, nil, func(r Record) (bool, error) { keys = append(keys, bytes.Clone(r.Key)); return true, nil })
+	err := t.Each(bucket, nil, func(r Record) (bool,
+		error) {
+		keys = append(keys, bytes.Clone(r.Key))
+		return true, nil
+	})
 	for _, k := range keys {
 		err = errors.Join(err, t.Delete(bucket, k))
 	}

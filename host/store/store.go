@@ -122,9 +122,12 @@ func numbers(o Options) map[string]byte {
 // made from the file each time: one that is stored could name pages that are in use.
 func openBolt(path string, read, fast bool) (db *bolt.DB, err error) {
 	err = safely(path, func() (err error) {
-		db, err = bolt.Open(path, 0o600, &bolt.Options{Timeout: lockTime, ReadOnly: read, NoSync: fast, NoGrowSync: fast, NoFreelistSync: true, FreelistType: bolt.FreelistMapType})
+		db, err = bolt.Open(path, 0o600, &bolt.Options{Timeout: lockTime, ReadOnly: read,
+			NoSync: fast, NoGrowSync: fast, NoFreelistSync: true,
+			FreelistType: bolt.FreelistMapType})
 		if err == nil {
-			db.AllocSize = 1 << 20 // bytes by which it grows; bolt's own 16 MB is more than most of these files hold
+			// bytes by which it grows; bolt's own 16 MB is more than most of these files hold
+			db.AllocSize = 1 << 20
 		}
 		return err
 	})
@@ -159,7 +162,8 @@ func Old(path string) string { return path + ".version1" }
 // migrate makes a new file of one of version 1 and puts it in its place.
 func (f *File) migrate() error {
 	if f.o.Migrate == nil {
-		return fmt.Errorf("%w: %s is of version 1, and this program reads version %d", ErrVersion, f.path, f.o.Version)
+		return fmt.Errorf("%w: %s is of version 1, and this program reads version %d", ErrVersion,
+			f.path, f.o.Version)
 	}
 	if _, err := keepAs(f.path, Old(f.path)); err != nil {
 		return err
@@ -176,7 +180,8 @@ func (f *File) migrate() error {
 	}), old.Close())
 	if err != nil {
 		f.db = nil
-		return fmt.Errorf("store: %s of version 1 cannot be brought to version %d; it is as it was: %w", f.path, f.o.Version, err)
+		return fmt.Errorf("store: %s of version 1 cannot be brought to version %d; it is as it "+
+			"was: %w", f.path, f.o.Version, err)
 	}
 	f.db, err = openBolt(f.path, false, f.o.NoSync)
 	return err

@@ -117,14 +117,17 @@ func TestFlipsAndTruncations(t *testing.T) {
 			outcome = flips.Mended
 			damaged = slices.DeleteFunc(slices.Clone(damaged), Damage.State)
 			if len(have) != len(last)-len(damaged) && len(have) != len(before)-len(damaged) {
-				return outcome, fmt.Errorf("%d records and %d damaged of %d", len(have), len(damaged), len(last))
+				return outcome, fmt.Errorf("%d records and %d damaged of %d", len(have),
+					len(damaged), len(last))
 			}
 			for k, v := range have {
 				if last[k] != v && before[k] != v {
 					return outcome, fmt.Errorf("%s is %q", k, v)
 				}
 			}
-			if err := f.Update(func(tx *Tx) error { return tx.PutRaw("a", []byte("new"), []byte("x")) }); err != nil {
+			if err := f.Update(func(tx *Tx) error {
+				return tx.PutRaw("a", []byte("new"), []byte("x"))
+			}); err != nil {
 				return outcome, err
 			}
 		case maps.Equal(have, last):
@@ -143,12 +146,14 @@ func TestFlipsAndTruncations(t *testing.T) {
 	})
 }
 
-// A bucket whose few records lie within a page is checked like all others: bolt panics over the flags of
-// such a page, once it is read.
+// A bucket whose few records lie within a page is checked like all others: bolt panics over the
+// flags of such a page, once it is read.
 func TestAPageWithinAPage(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "f")
 	f, _ := open(t, path)
-	if err := errors.Join(f.Update(func(tx *Tx) error { return tx.PutRaw("a", []byte("key"), []byte("value")) }), f.Close()); err != nil {
+	if err := errors.Join(f.Update(func(tx *Tx) error {
+		return tx.PutRaw("a", []byte("key"), []byte("value"))
+	}), f.Close()); err != nil {
 		t.Fatal(err)
 	}
 	whole, err := os.ReadFile(path)
@@ -181,7 +186,11 @@ func TestAPageWithinAPage(t *testing.T) {
 // salvaged: of the records at most one is lost or older than it was.
 func salvaged(t *testing.T, path string, last, before map[string]string) {
 	t.Helper()
-	_, old, err := Salvage(path, options, func(bucket string, key, _ []byte) bool { _, ok := last[bucket+string(key)]; return ok }, nil)
+	_, old, err := Salvage(path, options, func(bucket string, key,
+		_ []byte) bool {
+		_, ok := last[bucket+string(key)]
+		return ok
+	}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -193,7 +202,8 @@ func salvaged(t *testing.T, path string, last, before map[string]string) {
 		}
 	}
 	if off > 1 || len(damaged) > 0 {
-		t.Fatalf("after Salvage %d of %d records are missing or older, damaged: %v", off, len(last), damaged)
+		t.Fatalf("after Salvage %d of %d records are missing or older, damaged: %v",
+			off, len(last), damaged)
 	}
 	if err := errors.Join(f.Close(), os.Remove(old)); err != nil {
 		t.Fatal(err)
@@ -209,7 +219,8 @@ func TestKindsAndVersions(t *testing.T) {
 	if err := f.Close(); err != nil {
 		t.Fatal(err)
 	}
-	for _, o := range []Options{{Kind: "other", Version: 2, Buckets: options.Buckets}, {Kind: "test", Version: 3, Buckets: options.Buckets}} {
+	for _, o := range []Options{{Kind: "other", Version: 2, Buckets: options.Buckets},
+		{Kind: "test", Version: 3, Buckets: options.Buckets}} {
 		if _, _, err := Open(path, o); !errors.Is(err, ErrVersion) {
 			t.Errorf("%+v: %v", o, err)
 		}
@@ -273,7 +284,9 @@ func TestNumbers(t *testing.T) {
 	if next(nil) != 1 || next(failed) != 2 || next(nil) != 2 {
 		t.Error("a number of a change that failed is used up")
 	}
-	if err := errors.Join(f.Update(func(tx *Tx) error { return tx.Skip("a", 10) }), f.Close()); err != nil {
+	if err := errors.Join(f.Update(func(tx *Tx) error {
+		return tx.Skip("a", 10)
+	}), f.Close()); err != nil {
 		t.Fatal(err)
 	}
 	f, _ = open(t, path)

@@ -75,16 +75,19 @@ func (b *Blocks) At(ctx context.Context, height int64) ([]BlockTx, error) {
 	raws := block.GetSdkBlock().GetData().Txs
 	list = make([]BlockTx, len(raws))
 	if len(raws) > 0 {
-		results, err := client.GetBlockResults(ctx, &cmtservice.GetBlockResultsRequest{Height: height})
+		results, err := client.GetBlockResults(ctx,
+			&cmtservice.GetBlockResultsRequest{Height: height})
 		if err != nil {
 			return nil, gone(err, height)
 		}
 		if len(results.TxsResults) != len(raws) {
-			return nil, fmt.Errorf("submit: block %d has %d transactions and %d results", height, len(raws), len(results.TxsResults))
+			return nil, fmt.Errorf("submit: block %d has %d transactions and %d results", height,
+				len(raws), len(results.TxsResults))
 		}
 		for i, raw := range raws {
 			r := results.TxsResults[i]
-			list[i] = BlockTx{Raw: raw, Hash: Hash(raw), Code: r.Code, Codespace: r.Codespace, Log: r.Log, Ran: Ran(r)}
+			list[i] = BlockTx{Raw: raw, Hash: Hash(raw), Code: r.Code, Codespace: r.Codespace,
+				Log: r.Log, Ran: Ran(r)}
 		}
 	}
 	b.mu.Lock()
@@ -106,9 +109,12 @@ func Ran(r *abci.ExecTxResult) bool { return r.Code == 0 || len(r.Events) > 0 }
 func gone(err error, height int64) error {
 	text := err.Error()
 	switch {
-	case strings.Contains(text, "bigger than the chain length"): // not committed yet, as this node sees it
-	case strings.Contains(text, "lowest height is"), strings.Contains(text, "nil Block"), strings.Contains(text, "could not find results"),
-		strings.Contains(text, "not available"), strings.Contains(text, "not persisting"), status.Code(err) == codes.NotFound:
+	case strings.Contains(text, "bigger than the chain length"):
+		// not committed yet, as this node sees it
+	case strings.Contains(text, "lowest height is"), strings.Contains(text, "nil Block"),
+		strings.Contains(text, "could not find results"),
+		strings.Contains(text, "not available"), strings.Contains(text, "not persisting"),
+		status.Code(err) == codes.NotFound:
 		return fmt.Errorf("%w: %d", ErrGone, height)
 	}
 	return fmt.Errorf("submit: block %d: %w", height, err)
@@ -117,7 +123,8 @@ func gone(err error, height int64) error {
 // Find looks for a transaction in the blocks behind one height up to another, both
 // committed. complete reports whether all of them were checked; if not, some are
 // gone.
-func (b *Blocks) Find(ctx context.Context, hash string, behind, to int64) (tx BlockTx, height int64, found, complete bool, err error) {
+func (b *Blocks) Find(ctx context.Context, hash string, behind, to int64) (tx BlockTx, height int64,
+	found, complete bool, err error) {
 	complete = true
 	for h := behind + 1; h <= to; h++ {
 		list, err := b.At(ctx, h)

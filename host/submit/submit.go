@@ -2,19 +2,19 @@
 
 // Package submit is a participant's one transaction queue.
 //
-// The host does not hand over transactions and forget them; every block it says what it still wants on chain
-// (Want), and Step brings that about. A wish is named, so saying it again does nothing, and it is dropped once the
-// chain took it. That is why the queue survives anything: a node that was restarted, a transaction lost from a
-// mempool, a sequence number used by somebody else. Nothing has to be kept on disk, because the wish is derived
-// from the chain's own state each time.
+// The host does not hand over transactions and forget them; every block it says what it still wants
+// on chain (Want), and Step brings that about. A wish is named, so saying it again does nothing,
+// and it is dropped once the chain took it. That is why the queue survives anything: a node that
+// was restarted, a transaction lost from a mempool, a sequence number used by somebody else.
+// Nothing has to be kept on disk, because the wish is derived from the chain's own state each time.
 //
-// Messages are signed by the hot key, which holds nothing but grants for these messages (x/authz) and sends nothing
-// else; the participant's own key stays cold. Every transaction carries a timeout height, so one that is given up can
-// never act later.
+// Messages are signed by the hot key, which holds nothing but grants for these messages (x/authz)
+// and sends nothing else; the participant's own key stays cold. Every transaction carries a timeout
+// height, so one that is given up can never act later.
 //
-// Two attempts at a duty are free, and one that fails in a block has used its attempt. So the second is simulated
-// before it is sent, and sent only when the node expects it to succeed; later ones pay, out of what the participant
-// allows its hot key to spend (x/feegrant).
+// Two attempts at a duty are free, and one that fails in a block has used its attempt. So the
+// second is simulated before it is sent, and sent only when the node expects it to succeed; later
+// ones pay, out of what the participant allows its hot key to spend (x/feegrant).
 package submit
 
 import (
@@ -43,7 +43,8 @@ import (
 )
 
 const (
-	// timeoutBlocks is how long a transaction may wait for a block before it is given up and sent again.
+	// timeoutBlocks is how long a transaction may wait for a block before it is given up and sent
+	// again.
 	timeoutBlocks = 6
 	// attempts is how often a wish that fails in a block is tried, and one that is
 	// refused and no duty.
@@ -116,7 +117,8 @@ type Config struct {
 func New(c Config) (*Queue, error) {
 	record, err := c.Keys.Key(c.Key)
 	if err != nil {
-		return nil, fmt.Errorf("submit: key %q is not in the keyring: create the participant with `assay init participant`, or name another key: %w", c.Key, err)
+		return nil, fmt.Errorf("submit: key %q is not in the keyring: create the participant "+
+			"with `assay init participant`, or name another key: %w", c.Key, err)
 	}
 	address, err := record.GetAddress()
 	if err != nil {
@@ -130,11 +132,14 @@ func New(c Config) (*Queue, error) {
 	if logger == nil {
 		logger = slog.New(slog.DiscardHandler)
 	}
-	return &Queue{conn: c.Conn, blocks: NewBlocks(c.Conn), encoding: c.Encoding, keys: c.Keys, keyName: c.Key, signer: signer,
-		participant: c.Participant, chain: c.Chain, fees: c.Fees, logger: logger, wishes: map[string]*wish{}}, nil
+	return &Queue{conn: c.Conn, blocks: NewBlocks(c.Conn), encoding: c.Encoding, keys: c.Keys,
+		keyName: c.Key, signer: signer,
+		participant: c.Participant, chain: c.Chain, fees: c.Fees, logger: logger,
+		wishes: map[string]*wish{}}, nil
 }
 
-// Want asks for messages to be on chain by height until. The same id again changes nothing while it is under way or done.
+// Want asks for messages to be on chain by height until. The same id again changes nothing while it
+// is under way or done.
 func (q *Queue) Want(id string, until int64, msgs ...sdk.Msg) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -151,7 +156,8 @@ func (q *Queue) Done(id string) bool {
 	return w != nil && w.done
 }
 
-// Failed reports whether the chain refused what was wanted, or its time is over. It is forgotten after a while.
+// Failed reports whether the chain refused what was wanted, or its time is over. It is forgotten
+// after a while.
 func (q *Queue) Failed(id string) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -172,9 +178,9 @@ func (q *Queue) Status() (waiting []string, lastError string) {
 	return waiting, q.last
 }
 
-// Step settles what was sent and sends what is due at this height. An error means that the node could not be
-// reached, which ends the step, or that it could not say something about a wish, which holds up no other; the wishes
-// stay.
+// Step settles what was sent and sends what is due at this height. An error means that the node
+// could not be reached, which ends the step, or that it could not say something about a wish, which
+// holds up no other; the wishes stay.
 func (q *Queue) Step(ctx context.Context, height int64) (failed error) {
 	for _, w := range q.open() {
 		if w.hash == "" {
@@ -204,7 +210,8 @@ func (q *Queue) Step(ctx context.Context, height int64) (failed error) {
 				}
 			}
 			if again {
-				return q.note(failed) // the sequence was wrong; everything behind it waits for the next step
+				// the sequence was wrong; everything behind it waits for the next step
+				return q.note(failed)
 			}
 		}
 	}
@@ -278,7 +285,8 @@ func (q *Queue) settle(ctx context.Context, w *wish, height int64) error {
 	}
 	w.looked = to
 	switch {
-	case found && (tx.Code == 0 || tx.Codespace == sprintv1.Codespace && tx.Code == sprintv1.CodeDone):
+	case found && (tx.Code == 0 || tx.Codespace == sprintv1.Codespace &&
+		tx.Code == sprintv1.CodeDone):
 		q.finish(w, true, "")
 	case found:
 		w.reason = tx.Log
@@ -294,7 +302,8 @@ func (q *Queue) settle(ctx context.Context, w *wish, height int64) error {
 	return nil
 }
 
-// send signs and broadcasts one wish; again is true when the account's sequence has to be read again.
+// send signs and broadcasts one wish; again is true when the account's sequence has to be read
+// again.
 func (q *Queue) send(ctx context.Context, w *wish, height int64) (again bool, err error) {
 	if !q.known {
 		if err := q.resync(ctx); err != nil {
@@ -314,7 +323,8 @@ func (q *Queue) send(ctx context.Context, w *wish, height int64) (again bool, er
 			return false, nil
 		}
 	}
-	res, err := txtypes.NewServiceClient(q.conn).BroadcastTx(ctx, &txtypes.BroadcastTxRequest{TxBytes: raw, Mode: txtypes.BroadcastMode_BROADCAST_MODE_SYNC})
+	res, err := txtypes.NewServiceClient(q.conn).BroadcastTx(ctx,
+		&txtypes.BroadcastTxRequest{TxBytes: raw, Mode: txtypes.BroadcastMode_BROADCAST_MODE_SYNC})
 	if err != nil {
 		q.known = false // it may have been taken
 		return false, fmt.Errorf("submit: sending %s: %w", w.id, err)
@@ -332,7 +342,8 @@ func (q *Queue) send(ctx context.Context, w *wish, height int64) (again bool, er
 	case is(r, sprintv1.Codespace, sprintv1.CodeDone):
 		q.finish(w, true, "")
 		return false, nil
-	case !w.pays && (is(r, sprintv1.LaneCodespace, sprintv1.CodeSpent) || is(r, sprintv1.LaneCodespace, sprintv1.CodeNotAlone) ||
+	case !w.pays && (is(r, sprintv1.LaneCodespace, sprintv1.CodeSpent) ||
+		is(r, sprintv1.LaneCodespace, sprintv1.CodeNotAlone) ||
 		is(r, sprintv1.Codespace, sprintv1.CodeInvalid)):
 		w.pays = true // attempts of an earlier run of this host, or more bytes than are free
 		return false, nil
@@ -342,8 +353,8 @@ func (q *Queue) send(ctx context.Context, w *wish, height int64) (again bool, er
 	}
 }
 
-// refused makes a wish wait: 1, 2, 4 blocks and so on, up to a minute, but not through the end of its window. A duty
-// is owed until then, whatever else is given up.
+// refused makes a wish wait: 1, 2, 4 blocks and so on, up to a minute, but not through the end of
+// its window. A duty is owed until then, whatever else is given up.
 func (q *Queue) refused(w *wish, height int64, reason string) {
 	w.attempts++
 	w.reason = reason
@@ -363,8 +374,8 @@ func is(r *sdk.TxResponse, codespace string, code uint32) bool {
 	return r.Codespace == codespace && r.Code == code
 }
 
-// simulate runs a transaction on the node's state. An error is the chain's refusal; a node that cannot simulate has
-// no objection.
+// simulate runs a transaction on the node's state. An error is the chain's refusal; a node that
+// cannot simulate has no objection.
 func (q *Queue) simulate(ctx context.Context, raw []byte) error {
 	_, err := txtypes.NewServiceClient(q.conn).Simulate(ctx, &txtypes.SimulateRequest{TxBytes: raw})
 	if status.Code(err) == codes.Unknown { // what handlers return
@@ -400,7 +411,8 @@ func (q *Queue) sign(ctx context.Context, w *wish, timeout int64) ([]byte, error
 			return nil, fmt.Errorf("submit: %s: %w", w.id, err)
 		}
 	}
-	raw, err := q.encoding.Sign(ctx, client.Signer{Keys: q.keys, Key: q.keyName, Chain: q.chain, Number: q.number, Sequence: q.sequence}, terms, msgs...)
+	raw, err := q.encoding.Sign(ctx, client.Signer{Keys: q.keys, Key: q.keyName, Chain: q.chain,
+		Number: q.number, Sequence: q.sequence}, terms, msgs...)
 	if err != nil {
 		return nil, fmt.Errorf("submit: %s: %w", w.id, err)
 	}
@@ -431,7 +443,8 @@ func (q *Queue) pay(ctx context.Context, t *client.Terms) error {
 			fees = append(fees, "1"+Denom)
 		}
 		for _, price := range prices {
-			fees = append(fees, price.Amount.MulInt64(int64(t.Gas)).Ceil().TruncateInt().String()+price.Denom)
+			fees = append(fees, price.Amount.MulInt64(int64(t.Gas)).Ceil().TruncateInt().String()+
+				price.Denom)
 		}
 		t.Fees = strings.Join(fees, ",")
 	}
@@ -443,9 +456,10 @@ func (q *Queue) pay(ctx context.Context, t *client.Terms) error {
 	return err
 }
 
-// Send brings messages on chain and returns once a block holds them: for a person at a terminal. next waits for
-// the next block and returns its height.
-func (q *Queue) Send(ctx context.Context, next func(context.Context) (height int64, err error), id string, msgs ...sdk.Msg) error {
+// Send brings messages on chain and returns once a block holds them: for a person at a terminal.
+// next waits for the next block and returns its height.
+func (q *Queue) Send(ctx context.Context, next func(context.Context) (height int64, err error),
+	id string, msgs ...sdk.Msg) error {
 	height, err := next(ctx)
 	if err != nil {
 		return err

@@ -35,7 +35,8 @@ import (
 	"github.com/assaynet/assay/client"
 )
 
-// node is a scripted node: it checks signatures' sequences like a chain, and can be told to lose, refuse or fail what it gets.
+// node is a scripted node: it checks signatures' sequences like a chain, and can be told to lose,
+// refuse or fail what it gets.
 type node struct {
 	txtypes.UnimplementedServiceServer
 	authtypes.UnimplementedQueryServer
@@ -44,10 +45,11 @@ type node struct {
 	mu       sync.Mutex
 	sequence uint64 // of the one account, as the mempool sees it
 	mempool  [][]byte
-	made     [][]BlockTx         // blocks that nobody has asked for yet
-	blocks   map[int64][]BlockTx // by height: the next one that was made, when it is first asked for
-	pruned   int64               // the last height that is gone
-	msgs     []sdk.Msg           // of every transaction taken, in order
+	made     [][]BlockTx // blocks that nobody has asked for yet
+	// by height: the next one that was made, when it is first asked for
+	blocks   map[int64][]BlockTx
+	pruned   int64     // the last height that is gone
+	msgs     []sdk.Msg // of every transaction taken, in order
 	timeouts []uint64
 	lose     int // so many transactions vanish after they were taken
 	fail     []sdk.TxResponse
@@ -60,14 +62,17 @@ type node struct {
 	silent    int   // so often the price is not told
 }
 
-func (n *node) Account(_ context.Context, req *authtypes.QueryAccountRequest) (*authtypes.QueryAccountResponse, error) {
+func (n *node) Account(_ context.Context,
+	req *authtypes.QueryAccountRequest) (*authtypes.QueryAccountResponse, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	any, err := codectypes.NewAnyWithValue(&authtypes.BaseAccount{Address: req.Address, AccountNumber: 7, Sequence: n.sequence})
+	any, err := codectypes.NewAnyWithValue(&authtypes.BaseAccount{Address: req.Address,
+		AccountNumber: 7, Sequence: n.sequence})
 	return &authtypes.QueryAccountResponse{Account: any}, err
 }
 
-func (n *node) BroadcastTx(_ context.Context, req *txtypes.BroadcastTxRequest) (*txtypes.BroadcastTxResponse, error) {
+func (n *node) BroadcastTx(_ context.Context,
+	req *txtypes.BroadcastTxRequest) (*txtypes.BroadcastTxResponse, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	decoded, err := n.encoding.TxConfig.TxDecoder()(req.TxBytes)
@@ -83,8 +88,10 @@ func (n *node) BroadcastTx(_ context.Context, req *txtypes.BroadcastTxRequest) (
 		return nil, err
 	}
 	if got := auth.SignerInfos[0].Sequence; got != n.sequence {
-		return &txtypes.BroadcastTxResponse{TxResponse: &sdk.TxResponse{Codespace: sdkerrors.RootCodespace, Code: sdkerrors.ErrWrongSequence.ABCICode(),
-			RawLog: fmt.Sprintf("expected %d, got %d", n.sequence, got)}}, nil
+		return &txtypes.BroadcastTxResponse{
+			TxResponse: &sdk.TxResponse{Codespace: sdkerrors.RootCodespace,
+				Code:   sdkerrors.ErrWrongSequence.ABCICode(),
+				RawLog: fmt.Sprintf("expected %d, got %d", n.sequence, got)}}, nil
 	}
 	if len(n.refuse) > 0 {
 		var r sdk.TxResponse
@@ -115,7 +122,8 @@ func (n *node) BroadcastTx(_ context.Context, req *txtypes.BroadcastTxRequest) (
 // at is a block. The caller holds n.mu.
 func (n *node) at(height int64) ([]BlockTx, error) {
 	if height <= n.pruned {
-		return nil, status.Errorf(codes.Unknown, "height %d is not available, lowest height is %d", height, n.pruned+1)
+		return nil, status.Errorf(codes.Unknown, "height %d is not available, lowest height is %d",
+			height, n.pruned+1)
 	}
 	if height == n.broken {
 		return nil, status.Error(codes.Internal, "the block is damaged")
@@ -134,7 +142,8 @@ type blockService struct {
 	node *node
 }
 
-func (s *blockService) GetBlockByHeight(_ context.Context, req *cmtservice.GetBlockByHeightRequest) (*cmtservice.GetBlockByHeightResponse, error) {
+func (s *blockService) GetBlockByHeight(_ context.Context,
+	req *cmtservice.GetBlockByHeightRequest) (*cmtservice.GetBlockByHeightResponse, error) {
 	s.node.mu.Lock()
 	defer s.node.mu.Unlock()
 	list, err := s.node.at(req.Height)
@@ -145,19 +154,22 @@ func (s *blockService) GetBlockByHeight(_ context.Context, req *cmtservice.GetBl
 	return &cmtservice.GetBlockByHeightResponse{SdkBlock: block}, err
 }
 
-func (s *blockService) GetBlockResults(_ context.Context, req *cmtservice.GetBlockResultsRequest) (*cmtservice.GetBlockResultsResponse, error) {
+func (s *blockService) GetBlockResults(_ context.Context,
+	req *cmtservice.GetBlockResultsRequest) (*cmtservice.GetBlockResultsResponse, error) {
 	s.node.mu.Lock()
 	defer s.node.mu.Unlock()
 	list, err := s.node.at(req.Height)
 	r := &cmtservice.GetBlockResultsResponse{}
 	for _, tx := range list {
-		r.TxsResults = append(r.TxsResults, &abci.ExecTxResult{Code: tx.Code, Codespace: tx.Codespace, Log: tx.Log})
+		r.TxsResults = append(r.TxsResults,
+			&abci.ExecTxResult{Code: tx.Code, Codespace: tx.Codespace, Log: tx.Log})
 	}
 	return r, err
 }
 
 // Simulate tells what the next block would say.
-func (n *node) Simulate(context.Context, *txtypes.SimulateRequest) (*txtypes.SimulateResponse, error) {
+func (n *node) Simulate(context.Context, *txtypes.SimulateRequest) (*txtypes.SimulateResponse,
+	error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.simulated++
@@ -174,7 +186,8 @@ type prices struct {
 	node *node
 }
 
-func (p *prices) Config(context.Context, *nodeservice.ConfigRequest) (*nodeservice.ConfigResponse, error) {
+func (p *prices) Config(context.Context, *nodeservice.ConfigRequest) (*nodeservice.ConfigResponse,
+	error) {
 	p.node.mu.Lock()
 	defer p.node.mu.Unlock()
 	if p.node.silent > 0 {
@@ -194,7 +207,8 @@ func (n *node) block() {
 		if len(n.fail) > 0 {
 			r, n.fail = n.fail[0], n.fail[1:]
 		}
-		block = append(block, BlockTx{Raw: raw, Code: r.Code, Codespace: r.Codespace, Log: r.RawLog})
+		block = append(block, BlockTx{Raw: raw, Code: r.Code, Codespace: r.Codespace,
+			Log: r.RawLog})
 	}
 	if n.mempool = nil; block != nil {
 		n.made = append(n.made, block)
@@ -212,7 +226,8 @@ func setup(t *testing.T) (*Queue, *node, *grpc.Server) {
 		t.Fatal(err)
 	}
 	keys := keyring.NewInMemory(encoding.Codec)
-	if _, _, err := keys.NewMnemonic("hot", keyring.English, sdk.FullFundraiserPath, "", hd.Secp256k1); err != nil {
+	if _, _, err := keys.NewMnemonic("hot", keyring.English, sdk.FullFundraiserPath, "",
+		hd.Secp256k1); err != nil {
 		t.Fatal(err)
 	}
 	n := &node{encoding: encoding, blocks: map[int64][]BlockTx{}, sequence: 3}
@@ -229,12 +244,15 @@ func setup(t *testing.T) (*Queue, *node, *grpc.Server) {
 	done := make(chan struct{})
 	go func() { defer close(done); _ = server.Serve(l) }()
 	t.Cleanup(func() { server.Stop(); <-done })
-	conn, err := grpc.NewClient(l.Addr().String(), grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithDefaultCallOptions(grpc.ForceCodec(grpcCodec)))
+	conn, err := grpc.NewClient(l.Addr().String(),
+		grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithDefaultCallOptions(grpc.ForceCodec(grpcCodec)))
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { conn.Close() })
-	q, err := New(Config{Conn: conn, Encoding: encoding, Keys: keys, Key: "hot", Participant: participant, Chain: "chain"})
+	q, err := New(Config{Conn: conn, Encoding: encoding, Keys: keys, Key: "hot",
+		Participant: participant, Chain: "chain"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -242,7 +260,8 @@ func setup(t *testing.T) (*Queue, *node, *grpc.Server) {
 }
 
 func commitMsg(segment uint32) sdk.Msg {
-	return &sprintv1.MsgCommit{Participant: participant, Epoch: 1, Segment: segment, Node: "w1", Count: 1, Root: make([]byte, 32), Signature: make([]byte, 64)}
+	return &sprintv1.MsgCommit{Participant: participant, Epoch: 1, Segment: segment, Node: "w1",
+		Count: 1, Root: make([]byte, 32), Signature: make([]byte, 64)}
 }
 
 func step(t *testing.T, q *Queue, height int64) {
@@ -327,7 +346,8 @@ func TestASequenceUsedBySomebodyElseIsReadAnew(t *testing.T) {
 }
 
 func TestFailuresInABlock(t *testing.T) {
-	done := sdk.TxResponse{Codespace: sprintv1.Codespace, Code: sprintv1.CodeDone, RawLog: "already"}
+	done := sdk.TxResponse{Codespace: sprintv1.Codespace, Code: sprintv1.CodeDone,
+		RawLog: "already"}
 	bad := sdk.TxResponse{Codespace: sprintv1.Codespace, Code: 5, RawLog: "invalid"}
 	for name, c := range map[string]struct {
 		results []sdk.TxResponse
@@ -355,12 +375,13 @@ func TestFailuresInABlock(t *testing.T) {
 	}
 }
 
-// Two attempts are free; the second is sent only when it is expected to succeed, and the third pays, from what the
-// participant granted.
+// Two attempts are free; the second is sent only when it is expected to succeed, and the third
+// pays, from what the participant granted.
 // Holds spec H-5.
 func TestTheThirdAttemptPays(t *testing.T) {
 	q, n, _ := setup(t)
-	bad := sdk.TxResponse{Codespace: sprintv1.Codespace, Code: sprintv1.CodeInvalid, RawLog: "invalid"}
+	bad := sdk.TxResponse{Codespace: sprintv1.Codespace, Code: sprintv1.CodeInvalid,
+		RawLog: "invalid"}
 	n.fail, n.expects = []sdk.TxResponse{bad, bad}, 2
 	q.Want("commit", 100, commitMsg(1))
 	for h := int64(10); h < 20; h++ {
@@ -370,7 +391,8 @@ func TestTheThirdAttemptPays(t *testing.T) {
 	if !q.Done("commit") {
 		t.Fatal("given up")
 	}
-	fee := sdk.NewInt64Coin("acpc", 1_000_000_000).Amount.MulRaw(int64(sprintv1.GasBound(commitMsg(1)))).String()
+	fee := sdk.NewInt64Coin("acpc",
+		1_000_000_000).Amount.MulRaw(int64(sprintv1.GasBound(commitMsg(1)))).String()
 	if diff := cmp.Diff([]string{"", "", fee + "acpc of " + participant}, n.fees); diff != "" {
 		t.Error(diff)
 	}
@@ -379,10 +401,12 @@ func TestTheThirdAttemptPays(t *testing.T) {
 	}
 }
 
-// A host that forgot its attempts, because it was restarted, learns from the chain that the next one pays.
+// A host that forgot its attempts, because it was restarted, learns from the chain that the next
+// one pays.
 func TestTheChainRemembersAttempts(t *testing.T) {
 	q, n, _ := setup(t)
-	n.refuse = []sdk.TxResponse{{Codespace: sprintv1.LaneCodespace, Code: sprintv1.CodeSpent, RawLog: "spent"}}
+	n.refuse = []sdk.TxResponse{{Codespace: sprintv1.LaneCodespace, Code: sprintv1.CodeSpent,
+		RawLog: "spent"}}
 	q.Want("commit", 100, commitMsg(1))
 	for h := int64(10); h < 13; h++ {
 		step(t, q, h)
@@ -393,11 +417,14 @@ func TestTheChainRemembersAttempts(t *testing.T) {
 	}
 }
 
-// Once the chain wants a fee it goes on wanting one, also after a paid attempt that failed in its block.
+// Once the chain wants a fee it goes on wanting one, also after a paid attempt that failed in its
+// block.
 func TestAPaidAttemptThatFailsIsPaidAgain(t *testing.T) {
 	q, n, _ := setup(t)
-	n.refuse = []sdk.TxResponse{{Codespace: sprintv1.LaneCodespace, Code: sprintv1.CodeSpent, RawLog: "spent"}}
-	n.fail = []sdk.TxResponse{{Codespace: sprintv1.Codespace, Code: sprintv1.CodePhase, RawLog: "too early"}}
+	n.refuse = []sdk.TxResponse{{Codespace: sprintv1.LaneCodespace, Code: sprintv1.CodeSpent,
+		RawLog: "spent"}}
+	n.fail = []sdk.TxResponse{{Codespace: sprintv1.Codespace, Code: sprintv1.CodePhase,
+		RawLog: "too early"}}
 	q.Want("commit", 100, commitMsg(1))
 	for h := int64(10); h < 16; h++ {
 		step(t, q, h)
@@ -478,7 +505,8 @@ func TestAWishThatCannotBeSettledHoldsUpNoOther(t *testing.T) {
 	n.mu.Unlock()
 	q.Want("b", 100, commitMsg(2))
 	for height := int64(11); height < 13; height++ {
-		if err := q.Step(context.Background(), height); err == nil || !strings.Contains(err.Error(), "the block is damaged") {
+		if err := q.Step(context.Background(), height); err == nil ||
+			!strings.Contains(err.Error(), "the block is damaged") {
 			t.Fatalf("height %d: %v", height, err)
 		}
 	}
@@ -502,7 +530,8 @@ func TestRefusalsBackOff(t *testing.T) {
 	q, n, _ := setup(t)
 	q.Want("a refused one", 60, commitMsg(1))
 	for range 100 {
-		n.refuse = append(n.refuse, sdk.TxResponse{Codespace: sdkerrors.RootCodespace, Code: sdkerrors.ErrMempoolIsFull.ABCICode(), RawLog: "the pool is full"})
+		n.refuse = append(n.refuse, sdk.TxResponse{Codespace: sdkerrors.RootCodespace,
+			Code: sdkerrors.ErrMempoolIsFull.ABCICode(), RawLog: "the pool is full"})
 	}
 	var tried []int64
 	for height := int64(10); height < 61; height++ {
@@ -517,7 +546,8 @@ func TestRefusalsBackOff(t *testing.T) {
 	if diff := cmp.Diff([]int64{10, 11, 13, 17, 25, 40, 55, 57, 58, 59}, tried); diff != "" {
 		t.Error(diff)
 	}
-	if _, last := q.Status(); !strings.Contains(last, "block 60") || !strings.Contains(last, "the pool is full") {
+	if _, last := q.Status(); !strings.Contains(last, "block 60") ||
+		!strings.Contains(last, "the pool is full") {
 		t.Errorf("the last error does not say why: %s", last)
 	}
 	n.refuse = n.refuse[:1]
@@ -532,11 +562,13 @@ func TestRefusalsBackOff(t *testing.T) {
 // A node that does not tell its price yet ends no wish.
 func TestAPriceThatIsNotToldEndsNoWish(t *testing.T) {
 	q, n, _ := setup(t)
-	n.refuse = []sdk.TxResponse{{Codespace: sprintv1.LaneCodespace, Code: sprintv1.CodeSpent, RawLog: "spent"}}
+	n.refuse = []sdk.TxResponse{{Codespace: sprintv1.LaneCodespace, Code: sprintv1.CodeSpent,
+		RawLog: "spent"}}
 	n.silent = 1
 	q.Want("commit", 100, commitMsg(1))
 	step(t, q, 10)
-	if err := q.Step(context.Background(), 11); err == nil || !strings.Contains(err.Error(), "gas price") {
+	if err := q.Step(context.Background(), 11); err == nil ||
+		!strings.Contains(err.Error(), "gas price") {
 		t.Fatalf("got %v", err)
 	}
 	for h := int64(12); h < 15; h++ {

@@ -19,8 +19,8 @@ import (
 // Folder is where verdicts are kept until they are revealed.
 type Folder string
 
-// Verdict is what must survive a kill: without its salt a commitment cannot be revealed, and without its middle digests
-// those that the beacon draws cannot be opened.
+// Verdict is what must survive a kill: without its salt a commitment cannot be revealed, and
+// without its middle digests those that the beacon draws cannot be opened.
 type Verdict struct {
 	Epoch   uint64 `json:"epoch"`
 	Salt    []byte `json:"salt"`
@@ -62,12 +62,14 @@ func (f Folder) Load(epoch uint64) (*Verdict, error) {
 		err = fmt.Errorf("it is of epoch %d", v.Epoch)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w; this host abstains in epoch %d unless the file is put back from a copy", path, err, epoch)
+		return nil, fmt.Errorf("%s: %w; this host abstains in epoch %d unless the file is put "+
+			"back from a copy", path, err, epoch)
 	}
 	return v, nil
 }
 
-// Read reads a verdict's file, or one from before there were checksums, which has a body of its own.
+// Read reads a verdict's file, or one from before there were checksums, which has a body of its
+// own.
 func Read(raw []byte) (*Verdict, error) {
 	v := &Verdict{}
 	var form struct{ Version, SHA256 *string }

@@ -16,7 +16,8 @@ func TestAVerdictSurvivesTheProcess(t *testing.T) {
 	if v, err := f.Load(3); err != nil || v != nil {
 		t.Fatalf("got %v, %v before any was stored", v, err)
 	}
-	want := &Verdict{Epoch: 3, Salt: []byte("salt"), Body: []byte{1, 0, 255}, Middles: make([]byte, 16)}
+	want := &Verdict{Epoch: 3, Salt: []byte("salt"), Body: []byte{1, 0, 255},
+		Middles: make([]byte, 16)}
 	if err := f.Save(want); err != nil {
 		t.Fatal(err)
 	}
@@ -35,7 +36,8 @@ func TestAVerdictSurvivesTheProcess(t *testing.T) {
 	}
 }
 
-// A verdict from before there were checksums is read; one of another epoch, or of a later form, is not.
+// A verdict from before there were checksums is read; one of another epoch, or of a later form, is
+// not.
 func TestVerdictsOfOldForm(t *testing.T) {
 	f := Folder(t.TempDir())
 	if err := f.Save(&Verdict{Epoch: 4}); err != nil {
@@ -48,10 +50,12 @@ func TestVerdictsOfOldForm(t *testing.T) {
 		}
 	}
 	write(`{"epoch":4,"salt":"AQ==","body":"Ag==","middles":null}`)
-	if v, err := f.Load(4); err != nil || !bytes.Equal(v.Salt, []byte{1}) || !bytes.Equal(v.Body, []byte{2}) {
+	if v, err := f.Load(4); err != nil || !bytes.Equal(v.Salt, []byte{1}) ||
+		!bytes.Equal(v.Body, []byte{2}) {
 		t.Errorf("%+v, %v", v, err)
 	}
-	for _, text := range []string{`{"epoch":5,"salt":"AQ=="}`, `{"epoch":4,"salt":`, `{"version":"assay-host-verdict/2","sha256":"","body":{}}`} {
+	for _, text := range []string{`{"epoch":5,"salt":"AQ=="}`, `{"epoch":4,"salt":`,
+		`{"version":"assay-host-verdict/2","sha256":"","body":{}}`} {
 		write(text)
 		if v, err := f.Load(4); err == nil || !strings.Contains(err.Error(), f.Path(4)) {
 			t.Errorf("%s is read: %+v, %v", text, v, err)

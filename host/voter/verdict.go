@@ -32,11 +32,13 @@ type rerun struct {
 	trusted, whole bool
 }
 
-// verdict re-runs the leaves of one participant after the other and makes the verdict: those with most weight first,
-// because anybody can register and have leaves drawn, and a crowd of such claims must not take the time for those
-// that count. It abstains on what is not done when ctx ends. What would accuse somebody, and a few more, is checked
-// on the host's own engine: a worker with a faulty device must not make its host lie.
-func (w *Voter) verdict(ctx context.Context, e sprintv1.Epoch, class transformer.Class, duties []duty, names int) (finding, error) {
+// verdict re-runs the leaves of one participant after the other and makes the verdict: those with
+// most weight first, because anybody can register and have leaves drawn, and a crowd of such claims
+// must not take the time for those that count. It abstains on what is not done when ctx ends. What
+// would accuse somebody, and a few more, is checked on the host's own engine: a worker with a
+// faulty device must not make its host lie.
+func (w *Voter) verdict(ctx context.Context, e sprintv1.Epoch, class transformer.Class,
+	duties []duty, names int) (finding, error) {
 	all := make([]*rerun, len(duties))
 	for i, d := range duties {
 		all[i] = &rerun{duty: d, done: make(chan struct{})}
@@ -80,15 +82,17 @@ func (w *Voter) verdict(ctx context.Context, e sprintv1.Epoch, class transformer
 	return w.verdictOn(e, all, order, names), nil
 }
 
-// trust confirms one rerun after the other until ctx ends. Once a worker was caught, what was trusted before is
-// confirmed again, unit by unit; faulty says that no worker is to be believed from the beginning.
+// trust confirms one rerun after the other until ctx ends. Once a worker was caught, what was
+// trusted before is confirmed again, unit by unit; faulty says that no worker is to be believed
+// from the beginning.
 func (w *Voter) trust(ctx context.Context, order []*rerun, faulty bool) {
 	for at := 0; at < len(order); at++ {
 		r := order[at]
 		<-r.done
 		if r.err != nil {
 			if ctx.Err() == nil {
-				w.c.Logger.Error("re-running the leaves of a participant failed; abstaining on it", "participant", r.target, "err", r.err)
+				w.c.Logger.Error("re-running the leaves of a participant failed; abstaining on it",
+					"participant", r.target, "err", r.err)
 			}
 			continue
 		}
@@ -102,7 +106,8 @@ func (w *Voter) trust(ctx context.Context, order []*rerun, faulty bool) {
 		err := r.confirm(ctx, w.c.Judge, spots, faulty)
 		r.trusted = err == nil
 		if errors.Is(err, errFaultyWorker) {
-			w.c.Logger.Error("a worker of this host returned a wrong result; every leaf is re-run on the host itself. Run `assay-worker doctor` on each machine")
+			w.c.Logger.Error("a worker of this host returned a wrong result; every leaf is " +
+				"re-run on the host itself. Run `assay-worker doctor` on each machine")
 			faulty = true
 			for _, before := range order[:at] {
 				before.trusted = false
@@ -112,9 +117,9 @@ func (w *Voter) trust(ctx context.Context, order []*rerun, faulty bool) {
 	}
 }
 
-// names lists which leaves a verdict names, by position: four of the first node that has as many wrong, or six of all,
-// because that is fraud and nothing of its owner counts then; otherwise every wrong one, because the chain leaves out a
-// node for what was named of it.
+// names lists which leaves a verdict names, by position: four of the first node that has as many
+// wrong, or six of all, because that is fraud and nothing of its owner counts then; otherwise every
+// wrong one, because the chain leaves out a node for what was named of it.
 func (r *rerun) names() []int {
 	var all []int
 	perNode := map[string][]int{}
@@ -131,9 +136,10 @@ func (r *rerun) names() []int {
 	return all[:min(len(all), sprintv1.FraudOfAll)]
 }
 
-// confirm re-runs on the host itself what a verdict would name of a rerun, and as many units more as spots says; or
-// every unit, and then repairs what a worker got wrong. It returns errFaultyWorker at the first wrong one, unless
-// whole is asked for, and the context's error when that ends first.
+// confirm re-runs on the host itself what a verdict would name of a rerun, and as many units more
+// as spots says; or every unit, and then repairs what a worker got wrong. It returns
+// errFaultyWorker at the first wrong one, unless whole is asked for, and the context's error when
+// that ends first.
 func (r *rerun) confirm(ctx context.Context, judge *work.Judge, spots int, whole bool) error {
 	step := len(r.units) + 1
 	if spots > 0 {
@@ -148,7 +154,8 @@ func (r *rerun) confirm(ctx context.Context, judge *work.Judge, spots int, whole
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		out, err := judge.Unit(ctx, u.Class, u.Seed1, u.NodeSeed, u.SegmentSeed, u.Nonce, r.leaves[i].Record)
+		out, err := judge.Unit(ctx, u.Class, u.Seed1, u.NodeSeed, u.SegmentSeed,
+			u.Nonce, r.leaves[i].Record)
 		if err != nil {
 			return err
 		}
@@ -161,8 +168,9 @@ func (r *rerun) confirm(ctx context.Context, judge *work.Judge, spots int, whole
 	return nil
 }
 
-// verdictOn puts trusted reruns into words, in the order of duties, and leaves out the rest. What may be named goes to
-// those with most weight first; where nothing is left to name with, a participant with wrong leaves is left out.
+// verdictOn puts trusted reruns into words, in the order of duties, and leaves out the rest. What
+// may be named goes to those with most weight first; where nothing is left to name with, a
+// participant with wrong leaves is left out.
 func (w *Voter) verdictOn(e sprintv1.Epoch, all, order []*rerun, names int) finding {
 	f := finding{body: &sprintv1.VerdictBody{}, found: map[courtv1.LeafRef]transformer.Output{}}
 	judged := map[*rerun][]int{} // what is named of those that are judged
@@ -185,14 +193,16 @@ func (w *Voter) verdictOn(e sprintv1.Epoch, all, order []*rerun, names int) find
 		wrong := map[string]uint64{}
 		for _, i := range named {
 			wrong[r.leaves[i].ref.Node]++
-			f.body.Mismatches = append(f.body.Mismatches, sprintv1.Mismatch{Duty: uint32(d), Leaf: uint32(i)})
+			f.body.Mismatches = append(f.body.Mismatches,
+				sprintv1.Mismatch{Duty: uint32(d), Leaf: uint32(i)})
 		}
 		for len(f.body.Votes) < d {
 			f.body.Votes = append(f.body.Votes, byte(sprintv1.VoteUnspecified))
 		}
 		f.body.Votes = append(f.body.Votes, byte(voteOf(e.Params, r.perNode, wrong)))
 		for i, l := range r.leaves {
-			middle := seed.Middle(w.c.Chain, e.Number, w.c.Participant, l.ref.Participant, l.ref.Node, l.ref.Segment, l.ref.Nonce, r.outputs[i].Middle)
+			middle := seed.Middle(w.c.Chain, e.Number, w.c.Participant, l.ref.Participant,
+				l.ref.Node, l.ref.Segment, l.ref.Nonce, r.outputs[i].Middle)
 			f.middles = append(f.middles, middle[:]...)
 		}
 	}

@@ -54,9 +54,10 @@ type Config struct {
 	// Alone reports whether there is no worker that may judge others: then all is computed here.
 	Alone func() bool
 	// Judge is this host's own engine: what would accuse somebody is checked on it.
-	Judge  *work.Judge
-	Board  *board.Board
-	Tamper func(body *sprintv1.VerdictBody, duties []sprintv1.Duty) // bends a verdict, for cheats and tests; optional
+	Judge *work.Judge
+	Board *board.Board
+	// bends a verdict, for cheats and tests; optional
+	Tamper func(body *sprintv1.VerdictBody, duties []sprintv1.Duty)
 	Logger *slog.Logger
 }
 
@@ -74,7 +75,8 @@ const (
 	mostNames = 400
 	// spotChecks is how many of a member's own re-runs are held against the engine in the host.
 	spotChecks = 4
-	// MarginBlocks before a deadline a host does without what is not done: here a member abstains on what it has not finished.
+	// MarginBlocks before a deadline a host does without what is not done: here a member abstains
+	// on what it has not finished.
 	MarginBlocks = 2
 	// rerunsAhead is how many participants' leaves are with the workers at a time.
 	rerunsAhead = 4
@@ -122,8 +124,10 @@ type duty struct {
 	err error
 }
 
-// Validate re-runs the drawn leaves on this host's workers, beside the loop, and commits to the verdict.
-func (w *Voter) Validate(ctx context.Context, g *errgroup.Group, now sprintv1.QueryCurrentResponse, class transformer.Class) error {
+// Validate re-runs the drawn leaves on this host's workers, beside the loop, and commits to the
+// verdict.
+func (w *Voter) Validate(ctx context.Context, g *errgroup.Group, now sprintv1.QueryCurrentResponse,
+	class transformer.Class) error {
 	e := now.Epoch
 	c := &w.checks
 	if c.epoch != e.Number {
@@ -168,7 +172,8 @@ func (w *Voter) Validate(ctx context.Context, g *errgroup.Group, now sprintv1.Qu
 	default:
 	}
 	if now.Height >= e.Round.ValidateUntil-MarginBlocks {
-		w.c.Logger.Error("the re-runs are not done in time; abstaining on what is left", "epoch", e.Number)
+		w.c.Logger.Error("the re-runs are not done in time; abstaining on what is left",
+			"epoch", e.Number)
 		c.cancel()
 		return w.conclude(now, <-c.done)
 	}
@@ -179,8 +184,10 @@ func (w *Voter) Validate(ctx context.Context, g *errgroup.Group, now sprintv1.Qu
 // conclude makes a verdict of what the re-runs found.
 func (w *Voter) conclude(now sprintv1.QueryCurrentResponse, res result) error {
 	if res.err != nil {
-		w.c.Logger.Error("re-running the drawn leaves failed; abstaining", "epoch", now.Epoch.Number, "err", res.err)
-		res.finding = finding{body: &sprintv1.VerdictBody{}} // every duty is left out: never a "no" for want of ability
+		w.c.Logger.Error("re-running the drawn leaves failed; abstaining", "epoch",
+			now.Epoch.Number, "err", res.err)
+		// every duty is left out: never a "no" for want of ability
+		res.finding = finding{body: &sprintv1.VerdictBody{}}
 	}
 	w.checks.found = res.found
 	if w.c.Tamper != nil {
@@ -198,7 +205,8 @@ func (w *Voter) conclude(now sprintv1.QueryCurrentResponse, res result) error {
 
 // namesLeft is how many leaves this host may still name in the epoch.
 func (w *Voter) namesLeft(ctx context.Context, e sprintv1.Epoch) (int, error) {
-	res, err := w.c.Court.Claimant(ctx, &courtv1.QueryClaimantRequest{Epoch: e.Number, Participant: w.c.Participant})
+	res, err := w.c.Court.Claimant(ctx, &courtv1.QueryClaimantRequest{Epoch: e.Number,
+		Participant: w.c.Participant})
 	if err != nil {
 		return 0, fmt.Errorf("asking for this member's budget of claims: %w", err)
 	}
@@ -212,7 +220,8 @@ func (w *Voter) namesLeft(ctx context.Context, e sprintv1.Epoch) (int, error) {
 func (w *Voter) duties(ctx context.Context, e sprintv1.Epoch) ([]duty, error) {
 	var duties []duty
 	err := client.Pages(0, func(page *query.PageRequest) (*query.PageResponse, error) {
-		res, err := w.c.Sprint.Duties(ctx, &sprintv1.QueryDutiesRequest{Epoch: e.Number, Voter: w.c.Participant, Pagination: page})
+		res, err := w.c.Sprint.Duties(ctx, &sprintv1.QueryDutiesRequest{Epoch: e.Number,
+			Voter: w.c.Participant, Pagination: page})
 		if err != nil {
 			return nil, fmt.Errorf("asking for this member's duties: %w", err)
 		}
@@ -223,7 +232,8 @@ func (w *Voter) duties(ctx context.Context, e sprintv1.Epoch) ([]duty, error) {
 			}
 			out := duty{target: d.Target, weight: d.Weight, perNode: map[string]uint64{}, err: err}
 			if err != nil { // one whose opening cannot be read keeps nobody from being judged
-				w.c.Board.Fault(board.Fault{Epoch: e.Number, What: "judging " + d.Target, Reason: err.Error() + ": this host abstains on it"})
+				w.c.Board.Fault(board.Fault{Epoch: e.Number, What: "judging " + d.Target,
+					Reason: err.Error() + ": this host abstains on it"})
 				duties = append(duties, out)
 				continue
 			}
@@ -241,19 +251,23 @@ func (w *Voter) duties(ctx context.Context, e sprintv1.Epoch) ([]duty, error) {
 }
 
 // openedLeaves pairs a participant's drawn leaves with what it opened for them; both are in order.
-func (w *Voter) openedLeaves(ctx context.Context, epoch uint64, target string) (map[courtv1.LeafRef]opened, error) {
-	samples, err := w.c.Sprint.Samples(ctx, &sprintv1.QuerySamplesRequest{Epoch: epoch, Participant: target})
+func (w *Voter) openedLeaves(ctx context.Context, epoch uint64,
+	target string) (map[courtv1.LeafRef]opened, error) {
+	samples, err := w.c.Sprint.Samples(ctx,
+		&sprintv1.QuerySamplesRequest{Epoch: epoch, Participant: target})
 	if err != nil {
 		return nil, fmt.Errorf("asking for the drawn leaves of %s: %w", target, err)
 	}
-	opening, err := w.c.Sprint.Opening(ctx, &sprintv1.QueryOpeningRequest{Epoch: epoch, Participant: target})
+	opening, err := w.c.Sprint.Opening(ctx,
+		&sprintv1.QueryOpeningRequest{Epoch: epoch, Participant: target})
 	if err != nil {
 		return nil, fmt.Errorf("asking for the opening of %s: %w", target, err)
 	}
 	all := make(map[courtv1.LeafRef]opened, len(samples.Leaves))
 	i := 0
 	for _, o := range opening.Opening.Logs {
-		for b := o.Leaves; len(b) >= record.Size && i < len(samples.Leaves); b, i = b[record.Size:], i+1 {
+		for b := o.Leaves; len(b) >= record.Size && i < len(samples.Leaves); b,
+			i = b[record.Size:], i+1 {
 			all[samples.Leaves[i]] = opened{samples.Leaves[i], record.At(b, 0)}
 		}
 	}
@@ -263,7 +277,8 @@ func (w *Voter) openedLeaves(ctx context.Context, epoch uint64, target string) (
 	return all, nil
 }
 
-// voteOf leaves out nodes beyond the fault bound and judges what remains, as the chain will, by what is named.
+// voteOf leaves out nodes beyond the fault bound and judges what remains, as the chain will, by
+// what is named.
 func voteOf(p sprintv1.Params, drawn, named map[string]uint64) sprintv1.Vote {
 	var nodes []audit.Node
 	for _, id := range slices.Sorted(maps.Keys(drawn)) {
@@ -297,28 +312,32 @@ func (w *Voter) decide(now sprintv1.QueryCurrentResponse, f finding) error {
 	return nil
 }
 
-// keepVerdict puts the verdict of the running round on disk. Where the disk does not take it, this host votes all the
-// same, tries again at every block, and cannot reveal only if it is killed before.
+// keepVerdict puts the verdict of the running round on disk. Where the disk does not take it, this
+// host votes all the same, tries again at every block, and cannot reveal only if it is killed
+// before.
 func (w *Voter) keepVerdict() {
 	c := &w.checks
 	if c.verdict == nil || !c.unsaved {
 		return
 	}
-	c.unsaved = !w.c.Board.Attempt(board.Fault{Epoch: c.verdict.Epoch, What: "storing the verdict"}, func() error { return w.c.Folder.Save(c.verdict) })
+	c.unsaved = !w.c.Board.Attempt(board.Fault{Epoch: c.verdict.Epoch, What: "storing the verdict"},
+		func() error { return w.c.Folder.Save(c.verdict) })
 }
 
-// verdictOf is this host's verdict of the running round, nil where there is none. Where its file cannot be read, which is
-// said, ok is false and this host abstains: what was committed to cannot be made again.
+// verdictOf is this host's verdict of the running round, nil where there is none. Where its file
+// cannot be read, which is said, ok is false and this host abstains: what was committed to cannot
+// be made again.
 func (w *Voter) verdictOf(now sprintv1.QueryCurrentResponse) (v *Verdict, ok bool) {
 	c, epoch := &w.checks, now.Epoch.Number
 	if c.verdict != nil && c.verdict.Epoch == epoch {
 		w.keepVerdict()
 		return c.verdict, true
 	}
-	ok = w.c.Board.Attempt(board.Fault{Epoch: epoch, What: "reading the verdict"}, func() (err error) {
-		v, err = w.c.Folder.Load(epoch)
-		return err
-	})
+	ok = w.c.Board.Attempt(board.Fault{Epoch: epoch, What: "reading the verdict"},
+		func() (err error) {
+			v, err = w.c.Folder.Load(epoch)
+			return err
+		})
 	if !ok {
 		w.c.Board.Say(now, "abstaining", "this host's verdict cannot be read: see the faults")
 	}
@@ -348,7 +367,8 @@ func (w *Voter) Reveal(now sprintv1.QueryCurrentResponse) error {
 	}
 	w.c.Board.Say(now, "revealing", "")
 	w.c.Queue.Want(fmt.Sprintf("reveal/%d", e.Number), e.Round.RevealUntil,
-		&sprintv1.MsgRevealVerdict{Participant: w.c.Participant, Epoch: e.Number, Salt: v.Salt, Body: v.Body})
+		&sprintv1.MsgRevealVerdict{Participant: w.c.Participant, Epoch: e.Number,
+			Salt: v.Salt, Body: v.Body})
 	return nil
 }
 
@@ -368,12 +388,14 @@ func (w *Voter) OpenMiddles(ctx context.Context, now sprintv1.QueryCurrentRespon
 		w.c.Board.Say(now, "waiting", "no verdict of this host is checked")
 		return nil
 	}
-	res, err := w.c.Sprint.Checks(ctx, &sprintv1.QueryChecksRequest{Epoch: e.Number, Voter: w.c.Participant})
+	res, err := w.c.Sprint.Checks(ctx, &sprintv1.QueryChecksRequest{Epoch: e.Number,
+		Voter: w.c.Participant})
 	if err != nil {
 		return fmt.Errorf("asking for the drawn middle digests: %w", err)
 	}
 	if len(res.Positions) == 0 {
-		w.c.Board.Say(now, "waiting", "this host's verdict was not revealed in time, so nothing of it is checked")
+		w.c.Board.Say(now, "waiting", "this host's verdict was not revealed in time, so nothing "+
+			"of it is checked")
 		return nil
 	}
 	msg := &sprintv1.MsgOpenMiddles{Participant: w.c.Participant, Epoch: e.Number}
@@ -392,7 +414,8 @@ func (w *Voter) OpenMiddles(ctx context.Context, now sprintv1.QueryCurrentRespon
 	for _, hash := range proof {
 		msg.Proof = append(msg.Proof, hash[:]...)
 	}
-	w.c.Board.Say(now, "opening middle digests", fmt.Sprintf("%d that the beacon drew", len(positions)))
+	w.c.Board.Say(now, "opening middle digests",
+		fmt.Sprintf("%d that the beacon drew", len(positions)))
 	w.c.Queue.Want(id, e.Round.CheckUntil, msg)
 	return nil
 }
@@ -417,7 +440,8 @@ func (w *Voter) Dispute(ctx context.Context, now sprintv1.QueryCurrentResponse) 
 	}
 	var failed []error // one voter's keeps nobody from the others
 	err := client.Pages(0, func(page *query.PageRequest) (*query.PageResponse, error) {
-		res, err := w.c.Sprint.Verdicts(ctx, &sprintv1.QueryVerdictsRequest{Epoch: e.Number, Pagination: page})
+		res, err := w.c.Sprint.Verdicts(ctx,
+			&sprintv1.QueryVerdictsRequest{Epoch: e.Number, Pagination: page})
 		if err != nil {
 			return nil, fmt.Errorf("asking for the verdicts of epoch %d: %w", e.Number, err)
 		}
@@ -433,10 +457,12 @@ func (w *Voter) Dispute(ctx context.Context, now sprintv1.QueryCurrentResponse) 
 
 // watch disputes every middle digest of a voter that differs from this host's own.
 func (w *Voter) watch(ctx context.Context, e sprintv1.Epoch, record sprintv1.VerdictRecord) error {
-	if ctx.Err() != nil || record.Voter == w.c.Participant || record.OpenHeight == 0 || w.checks.watched[record.Voter] {
+	if ctx.Err() != nil || record.Voter == w.c.Participant || record.OpenHeight == 0 ||
+		w.checks.watched[record.Voter] {
 		return nil
 	}
-	res, err := w.c.Sprint.Checks(ctx, &sprintv1.QueryChecksRequest{Epoch: e.Number, Voter: record.Voter})
+	res, err := w.c.Sprint.Checks(ctx,
+		&sprintv1.QueryChecksRequest{Epoch: e.Number, Voter: record.Voter})
 	if err != nil {
 		return fmt.Errorf("asking for the checks of %s: %w", record.Voter, err)
 	}
@@ -446,11 +472,15 @@ func (w *Voter) watch(ctx context.Context, e sprintv1.Epoch, record sprintv1.Ver
 		if !known || len(record.Opened) < 8*(i+1) {
 			continue
 		}
-		want := seed.Middle(w.c.Chain, e.Number, record.Voter, ref.Participant, ref.Node, ref.Segment, ref.Nonce, out.Middle)
+		want := seed.Middle(w.c.Chain, e.Number, record.Voter, ref.Participant, ref.Node,
+			ref.Segment, ref.Nonce, out.Middle)
 		if [8]byte(record.Opened[8*i:8*i+8]) != want {
-			w.c.Logger.Warn("a voter opened a middle digest that its leaf does not give", "participant", record.Voter, "leaf", ref.Nonce, "node", ref.Node)
-			w.c.Queue.Want(fmt.Sprintf("dispute/%d/%s/%d", e.Number, record.Voter, i), max(e.Round.DisputeUntil, e.Round.CheckUntil+2),
-				&sprintv1.MsgDispute{Participant: w.c.Participant, Epoch: e.Number, Leaf: ref, Voter: record.Voter})
+			w.c.Logger.Warn("a voter opened a middle digest that its leaf does not give",
+				"participant", record.Voter, "leaf", ref.Nonce, "node", ref.Node)
+			w.c.Queue.Want(fmt.Sprintf("dispute/%d/%s/%d", e.Number, record.Voter, i),
+				max(e.Round.DisputeUntil, e.Round.CheckUntil+2),
+				&sprintv1.MsgDispute{Participant: w.c.Participant, Epoch: e.Number, Leaf: ref,
+					Voter: record.Voter})
 		}
 	}
 	return nil

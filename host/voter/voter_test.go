@@ -20,8 +20,8 @@ import (
 	"github.com/assaynet/assay/poc/work/transformer"
 )
 
-// A participant whose opening cannot be read is abstained on, and the others are judged. Where the node does not answer,
-// nobody is.
+// A participant whose opening cannot be read is abstained on, and the others are judged. Where the
+// node does not answer, nobody is.
 // Holds spec H-1.
 func TestOneOpeningKeepsNobodyFromBeingJudged(t *testing.T) {
 	for _, bad := range votertest.Targets {
@@ -32,15 +32,18 @@ func TestOneOpeningKeepsNobodyFromBeingJudged(t *testing.T) {
 			t.Fatal(err)
 		}
 		for i, d := range duties {
-			if d.target != votertest.Targets[i] || (d.err != nil) != (d.target == bad) || (len(d.leaves) == 0) != (d.target == bad) {
-				t.Errorf("%s is bad: duty %d on %s has %d leaves, %v", bad, i, d.target, len(d.leaves), d.err)
+			if d.target != votertest.Targets[i] || (d.err != nil) != (d.target == bad) ||
+				(len(d.leaves) == 0) != (d.target == bad) {
+				t.Errorf("%s is bad: duty %d on %s has %d leaves, %v", bad, i, d.target,
+					len(d.leaves), d.err)
 			}
 		}
 		if f := w.c.Board.Get().Faults; len(f) != 1 || !strings.Contains(f[0].Reason, bad) {
 			t.Errorf("%s is not named: %+v", bad, f)
 		}
 		// The verdict has the others in their places, and leaves this one out.
-		f, err := w.verdict(t.Context(), votertest.SegmentOver().Epoch, transformer.Nano, slices.DeleteFunc(duties, func(d duty) bool { return d.err == nil }), 10)
+		f, err := w.verdict(t.Context(), votertest.SegmentOver().Epoch, transformer.Nano,
+			slices.DeleteFunc(duties, func(d duty) bool { return d.err == nil }), 10)
 		if err != nil || len(f.body.Votes) != 0 {
 			t.Errorf("%s is bad: votes %v, %v", bad, f.body.Votes, err)
 		}
@@ -55,8 +58,10 @@ func TestOneOpeningKeepsNobodyFromBeingJudged(t *testing.T) {
 func TestOneVoterKeepsNobodyFromBeingWatched(t *testing.T) {
 	for _, bad := range votertest.Targets {
 		w := voting(t.TempDir())
-		w.c.Sprint = votertest.Judging{Bad: bad, Failed: status.Error(codes.Internal, "broken record")}
-		w.checks = checks{epoch: 1, watched: map[string]bool{}, found: map[courtv1.LeafRef]transformer.Output{votertest.Leaves("cpc1a")[0]: {}}}
+		w.c.Sprint = votertest.Judging{Bad: bad,
+			Failed: status.Error(codes.Internal, "broken record")}
+		w.checks = checks{epoch: 1, watched: map[string]bool{},
+			found: map[courtv1.LeafRef]transformer.Output{votertest.Leaves("cpc1a")[0]: {}}}
 		if err := w.Dispute(t.Context(), votertest.SegmentOver()); err == nil || client.Away(err) {
 			t.Errorf("%s: %v", bad, err)
 		}
@@ -73,7 +78,8 @@ func TestOneVoterKeepsNobodyFromBeingWatched(t *testing.T) {
 	}
 }
 
-// A verdict that the disk does not take is committed to and revealed all the same, and stored once it can be.
+// A verdict that the disk does not take is committed to and revealed all the same, and stored once
+// it can be.
 func TestAVerdictWithoutADiskIsGiven(t *testing.T) {
 	home := t.TempDir()
 	inTheWay := filepath.Join(home, "verdicts")
@@ -119,7 +125,8 @@ func TestADamagedVerdictIsAbstainedOn(t *testing.T) {
 	if err := w.Reveal(votertest.SegmentOver()); err != nil {
 		t.Error(err)
 	}
-	if s := w.c.Board.Get(); s.Doing != "abstaining" || len(s.Faults) != 1 || !strings.Contains(s.Faults[0].Reason, w.c.Folder.Path(1)) {
+	if s := w.c.Board.Get(); s.Doing != "abstaining" || len(s.Faults) != 1 ||
+		!strings.Contains(s.Faults[0].Reason, w.c.Folder.Path(1)) {
 		t.Errorf("%s, faults %+v", s.Doing, s.Faults)
 	}
 }

@@ -11,7 +11,8 @@ import (
 
 // Info is a program's origin. What the build did not record is "unknown".
 type Info struct {
-	// Version is the module's, such as v1.2.0; (devel) where it was built from a folder without version control.
+	// Version is the module's, such as v1.2.0; (devel) where it was built from a folder without
+	// version control.
 	Version string `json:"version"`
 	// Commit is the revision in hex, with "+changes" where the folder held more than that.
 	Commit string `json:"commit"`
@@ -30,7 +31,8 @@ func Read() Info {
 }
 
 func read(from *debug.BuildInfo) Info {
-	i := Info{Version: from.Main.Version, Commit: "unknown", Go: runtime.Version(), System: runtime.GOOS + "/" + runtime.GOARCH}
+	i := Info{Version: from.Main.Version, Commit: "unknown", Go: runtime.Version(),
+		System: runtime.GOOS + "/" + runtime.GOARCH}
 	if i.Version == "" {
 		i.Version = "unknown"
 	}
@@ -53,7 +55,8 @@ func (i Info) String() string {
 	return fmt.Sprintf("%s, commit %s, %s, %s", i.Version, i.Commit, i.Go, i.System)
 }
 
-// Dependency is the version of a module that the program was built with, "unknown" where the build did not record it.
+// Dependency is the version of a module that the program was built with, "unknown" where the build
+// did not record it.
 func Dependency(path string) string {
 	if info, ok := debug.ReadBuildInfo(); ok {
 		for _, d := range info.Deps {

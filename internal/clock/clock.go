@@ -4,21 +4,22 @@
 //
 // A machine's wall clock is set: by a person, by NTP after a start without a battery, by a snapshot
 // that was put back. A process stands still: stopped, swapped out, in front of a disk that does not
-// answer, on a machine that sleeps. A deadline taken from the wall clock is then over although nobody
-// had the time that it promised, or is never over. So one rule holds for all deadlines and ages:
+// answer, on a machine that sleeps. A deadline taken from the wall clock is then over although
+// nobody had the time that it promised, or is never over. So one rule holds for all deadlines and
+// ages:
 //
 //   - They are counted in lived time ([Clock.Lived]). It passes only while the process works, never
 //     goes back, and goes on after a restart from where it was written down. Time in which the
 //     process was not there, or stood still, does not count.
 //   - The wall clock ([Clock.Wall]) gives dates that others are told. Nothing is judged or deleted
 //     by it.
-//   - Who keeps deadlines calls [Clock.Tick] at least once a second while it works. A [Gap] says that
-//     the process stood still or that the wall clock was set. It is logged, and what is open is given
-//     time again, because others could not reach the process or have to connect again.
+//   - Who keeps deadlines calls [Clock.Tick] at least once a second while it works. A [Gap] says
+//     that the process stood still or that the wall clock was set. It is logged, and what is open
+//     is given time again, because others could not reach the process or have to connect again.
 //
-// Linux stops the monotonic clock while the machine sleeps, Windows does not. In the first case sleep
-// looks like a clock that was set ahead, in the second like a process that stood still. Neither
-// counts as lived.
+// Linux stops the monotonic clock while the machine sleeps, Windows does not. In the first case
+// sleep looks like a clock that was set ahead, in the second like a process that stood still.
+// Neither counts as lived.
 package clock
 
 import (
@@ -31,8 +32,8 @@ import (
 const (
 	// Pause is the longest time between two ticks of a process that works.
 	Pause = 10 * time.Second
-	// slack is how far the wall clock may run beside the monotonic one between two ticks. NTP slews by
-	// less, and steps where it would take longer.
+	// slack is how far the wall clock may run beside the monotonic one between two ticks. NTP slews
+	// by less, and steps where it would take longer.
 	slack = 2 * time.Second
 )
 
@@ -67,13 +68,16 @@ func (g Gap) Any() bool { return g != Gap{} }
 func (g Gap) String() string {
 	var parts []string
 	if g.Stood > 0 {
-		parts = append(parts, fmt.Sprintf("this process stood still for %v", g.Stood.Round(time.Second)))
+		parts = append(parts, fmt.Sprintf("this process stood still for %v",
+			g.Stood.Round(time.Second)))
 	}
 	switch {
 	case g.Set > 0:
-		parts = append(parts, fmt.Sprintf("the clock was set ahead by %v, or the machine slept", g.Set.Round(time.Second)))
+		parts = append(parts, fmt.Sprintf("the clock was set ahead by %v, or the machine slept",
+			g.Set.Round(time.Second)))
 	case g.Set < 0:
-		parts = append(parts, fmt.Sprintf("the clock was set back by %v", -g.Set.Round(time.Second)))
+		parts = append(parts, fmt.Sprintf("the clock was set back by %v",
+			-g.Set.Round(time.Second)))
 	}
 	return strings.Join(parts, " and ")
 }

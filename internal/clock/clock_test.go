@@ -25,14 +25,30 @@ func TestLivedTime(t *testing.T) {
 		lived   time.Duration
 		says    string
 	}{
-		"a second of work":        {func(h *hand) { h.pass(time.Second) }, time.Second, ""},
-		"NTP slews":               {func(h *hand) { h.pass(time.Second); h.Wall = h.Wall.Add(time.Millisecond) }, time.Second, ""},
-		"set back by a year":      {func(h *hand) { h.pass(time.Second); h.Wall = h.Wall.Add(-365 * day) }, time.Second, "set back by 8760h"},
-		"set ahead by 31 days":    {func(h *hand) { h.pass(time.Second); h.Wall = h.Wall.Add(31 * day) }, time.Second, "set ahead by 744h"},
-		"a pause of 100 s":        {func(h *hand) { h.pass(100 * time.Second) }, Pause, "stood still for 1m40s"},
-		"sleep, as on Linux":      {func(h *hand) { h.Wall = h.Wall.Add(8 * time.Hour) }, 0, "slept"},
-		"sleep, as on Windows":    {func(h *hand) { h.pass(8 * time.Hour) }, Pause, "stood still for 8h"},
-		"a pause, and set back":   {func(h *hand) { h.pass(time.Minute); h.Wall = h.Wall.Add(-day) }, Pause, "1m0s and the clock was set back by 24h"},
+		"a second of work": {func(h *hand) { h.pass(time.Second) }, time.Second, ""},
+		"NTP slews": {func(h *hand) {
+			h.pass(time.Second)
+			h.Wall = h.Wall.Add(time.Millisecond)
+		}, time.Second, ""},
+		"set back by a year": {func(h *hand) {
+			h.pass(time.Second)
+			h.Wall = h.Wall.Add(-365 * day)
+		}, time.Second, "set back by 8760h"},
+		"set ahead by 31 days": {func(h *hand) {
+			h.pass(time.Second)
+			h.Wall = h.Wall.Add(31 * day)
+		}, time.Second, "set ahead by 744h"},
+		"a pause of 100 s": {func(h *hand) {
+			h.pass(100 * time.Second)
+		}, Pause, "stood still for 1m40s"},
+		"sleep, as on Linux": {func(h *hand) { h.Wall = h.Wall.Add(8 * time.Hour) }, 0, "slept"},
+		"sleep, as on Windows": {func(h *hand) {
+			h.pass(8 * time.Hour)
+		}, Pause, "stood still for 8h"},
+		"a pause, and set back": {func(h *hand) {
+			h.pass(time.Minute)
+			h.Wall = h.Wall.Add(-day)
+		}, Pause, "1m0s and the clock was set back by 24h"},
 		"the longest honest tick": {func(h *hand) { h.pass(Pause) }, Pause, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -45,8 +61,10 @@ func TestLivedTime(t *testing.T) {
 			}
 			before := clock.Lived()
 			g := clock.Tick()
-			if after := clock.Lived(); after < before || after != 5_000+uint64(c.lived.Milliseconds()) {
-				t.Errorf("%d ms lived, %d before the tick; want %v more than 5 s", after, before, c.lived)
+			if after := clock.Lived(); after < before ||
+				after != 5_000+uint64(c.lived.Milliseconds()) {
+				t.Errorf("%d ms lived, %d before the tick; want %v more than 5 s",
+					after, before, c.lived)
 			}
 			if g.Any() != (c.says != "") || !strings.Contains(g.String(), c.says) {
 				t.Errorf("says %q, want %q", g, c.says)

@@ -16,22 +16,27 @@ import (
 func tree() *cobra.Command {
 	root := &cobra.Command{Use: "prog", Short: "a program"}
 	group := &cobra.Command{Use: "group", Short: "things", Args: cobra.NoArgs}
-	list := &cobra.Command{Use: "list [number]", Short: "list one", Args: cobra.ExactArgs(1), RunE: func(c *cobra.Command, args []string) error {
-		if args[0] == "x" { // as a tree says it that parses arguments as flags
-			return errors.New(`invalid argument "x" for "--0" flag: strconv.ParseUint: parsing "x": invalid syntax`)
-		}
-		return nil
-	}}
+	list := &cobra.Command{Use: "list [number]", Short: "list one", Args: cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			if args[0] == "x" { // as a tree says it that parses arguments as flags
+				return errors.New(
+					`invalid argument "x" for "--0" flag: strconv.ParseUint: parsing "x": invalid syntax`)
+			}
+			return nil
+		}}
 	list.Flags().Int("count", 1, "how many")
 	list.Flags().String("kind", "", "which `sort`")
 	list.Flags().String("name", "", "a name")
 	list.Flags().Bool("all", false, "all of them")
 	group.AddCommand(list)
-	serve := &cobra.Command{Use: "serve", Short: "serve\n.TH is no command here", Args: cobra.NoArgs, RunE: func(*cobra.Command, []string) error { return nil }}
+	serve := &cobra.Command{Use: "serve", Short: "serve\n.TH is no command here",
+		Args: cobra.NoArgs, RunE: func(*cobra.Command, []string) error { return nil }}
 	serve.Flags().String("home", "", "folder")
 	_ = serve.MarkFlagRequired("home")
-	serve.AddCommand(&cobra.Command{Use: "status", Short: "its status", Args: cobra.NoArgs, Run: func(*cobra.Command, []string) {}})
-	root.AddCommand(group, serve, &cobra.Command{Use: "secret", Hidden: true, Run: func(*cobra.Command, []string) {}})
+	serve.AddCommand(&cobra.Command{Use: "status", Short: "its status", Args: cobra.NoArgs,
+		Run: func(*cobra.Command, []string) {}})
+	root.AddCommand(group, serve,
+		&cobra.Command{Use: "secret", Hidden: true, Run: func(*cobra.Command, []string) {}})
 	return root
 }
 
@@ -79,7 +84,8 @@ func TestAMistypedCommandLine(t *testing.T) {
 	}
 }
 
-// Every flag with a value has a completion, and a string of which nobody said what it is gets reported.
+// Every flag with a value has a completion, and a string of which nobody said what it is gets
+// reported.
 func TestEveryFlagCompletes(t *testing.T) {
 	root := tree()
 	unnamed := Complete(root, map[string]Values{"kind": One("big", "small"), "home": Folders()})
@@ -104,7 +110,8 @@ func TestEveryFlagCompletes(t *testing.T) {
 // The manual has a page per command, and nothing that a help says is taken for a command of roff.
 func TestManual(t *testing.T) {
 	pages := Manual(tree())
-	for _, name := range []string{"prog.1", "prog-group.1", "prog-group-list.1", "prog-serve.1", "prog-serve-status.1"} {
+	for _, name := range []string{"prog.1", "prog-group.1", "prog-group-list.1", "prog-serve.1",
+		"prog-serve-status.1"} {
 		if pages[name] == "" {
 			t.Errorf("no %s", name)
 		}
@@ -112,7 +119,8 @@ func TestManual(t *testing.T) {
 	if len(pages) != 5 {
 		t.Errorf("%d pages; hidden commands have none", len(pages))
 	}
-	for _, want := range []string{".TH \"PROG-GROUP-LIST\" 1\n", "prog\\-group\\-list \\- list one\n", ".B \\-\\-kind sort\nwhich sort\n", ".SH SEE ALSO\nprog\\-group(1)\n"} {
+	for _, want := range []string{".TH \"PROG-GROUP-LIST\" 1\n", "prog\\-group\\-list \\- list " +
+		"one\n", ".B \\-\\-kind sort\nwhich sort\n", ".SH SEE ALSO\nprog\\-group(1)\n"} {
 		if !strings.Contains(pages["prog-group-list.1"], want) {
 			t.Errorf("%q is not in\n%s", want, pages["prog-group-list.1"])
 		}

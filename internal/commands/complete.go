@@ -32,9 +32,9 @@ func Files(extensions ...string) Values {
 // Folders completes to folders.
 func Folders() Values { return Values{nil, cobra.ShellCompDirectiveFilterDirs} }
 
-// Complete gives every flag of the tree that takes a value its completion, by the flag's name. Of those not named, numbers
-// and the like complete to nothing rather than to files; it returns the names of the strings among them, of which nobody has
-// said what they are.
+// Complete gives every flag of the tree that takes a value its completion, by the flag's name. Of
+// those not named, numbers and the like complete to nothing rather than to files; it returns the
+// names of the strings among them, of which nobody has said what they are.
 func Complete(root *cobra.Command, values map[string]Values) (unnamed []string) {
 	seen := map[*pflag.Flag]bool{}
 	Walk(root, func(c *cobra.Command) {
@@ -51,15 +51,17 @@ func Complete(root *cobra.Command, values map[string]Values) (unnamed []string) 
 				}
 			}
 			// It fails only for a flag that has a completion, which then stays.
-			_ = c.RegisterFlagCompletionFunc(f.Name, func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
-				return v.list, v.directive
-			})
+			_ = c.RegisterFlagCompletionFunc(f.Name,
+				func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+					return v.list, v.directive
+				})
 		})
 	})
 	return unnamed
 }
 
-// Ask completes a command line of a tree that is built on demand, for the program's own completion to hand on.
+// Ask completes a command line of a tree that is built on demand, for the program's own completion
+// to hand on.
 func Ask(root *cobra.Command, args []string) ([]string, cobra.ShellCompDirective) {
 	var out strings.Builder
 	root.SetOut(&out)

@@ -12,7 +12,8 @@ import (
 	"github.com/assaynet/assay/internal/usage"
 )
 
-// Manual is the manual's section 1 for a tree: a page per command that people call, by file name, in roff.
+// Manual is the manual's section 1 for a tree: a page per command that people call, by file name,
+// in roff.
 func Manual(root *cobra.Command) map[string]string {
 	pages := map[string]string{}
 	Walk(root, func(c *cobra.Command) {

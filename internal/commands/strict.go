@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package commands is what command lines have in common, whatever they do: a mistyped one is answered by a sentence and where
-// to look (Strict, Explain), every flag completes (Complete), and the same tree gives the manual (Manual).
+// Package commands is what command lines have in common, whatever they do: a mistyped one is
+// answered by a sentence and where to look (Strict, Explain), every flag completes (Complete), and
+// the same tree gives the manual (Manual).
 package commands
 
 import (
@@ -16,11 +17,15 @@ import (
 	"github.com/assaynet/assay/internal/usage"
 )
 
-// Strict makes every command below root, and root itself, refuse what it does not know. A command that only groups others
-// prints its help when called alone. Call it once the tree is complete; errors of its execution go through Explain.
+// Strict makes every command below root, and root itself, refuse what it does not know. A command
+// that only groups others prints its help when called alone. Call it once the tree is complete;
+// errors of its execution go through Explain.
 func Strict(root *cobra.Command) {
 	root.SilenceErrors, root.SilenceUsage = true, true
-	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return misuse(c, flagSentence(c, err)) })
+	root.SetFlagErrorFunc(func(c *cobra.Command,
+		err error) error {
+		return misuse(c, flagSentence(c, err))
+	})
 	Walk(root, func(c *cobra.Command) {
 		c.SilenceUsage = true
 		own := c.Args
@@ -79,14 +84,17 @@ func unknown(c *cobra.Command, name string) error {
 }
 
 var (
-	badValue    = regexp.MustCompile(`^invalid argument "(.*)" for "(?:-\w, )?--([\w-]+)" flag: (.*)$`)
+	badValue = regexp.MustCompile(
+		`^invalid argument "(.*)" for "(?:-\w, )?--([\w-]+)" flag: (.*)$`)
 	position    = regexp.MustCompile(`^\d+$`)
 	placeholder = regexp.MustCompile(`[\[<]([^\]>]+)[\]>]`)
 	strconvText = regexp.MustCompile(`^strconv\.\w+: parsing .*: (.*)$`)
 	required    = regexp.MustCompile(`^required flag\(s\) (.*) not set$`)
-	oneOf       = regexp.MustCompile(`^at least one of the flags in the group \[(.*)\] is required$`)
-	notBoth     = regexp.MustCompile(`^if any flags in the group \[(.*)\] are set none of the others can be`)
-	allOf       = regexp.MustCompile(`^if any flags in the group \[(.*)\] are set they must all be set`)
+	oneOf       = regexp.MustCompile(
+		`^at least one of the flags in the group \[(.*)\] is required$`)
+	notBoth = regexp.MustCompile(
+		`^if any flags in the group \[(.*)\] are set none of the others can be`)
+	allOf = regexp.MustCompile(`^if any flags in the group \[(.*)\] are set they must all be set`)
 )
 
 // flagSentence says what is wrong with a flag.
@@ -108,8 +116,8 @@ func flagSentence(c *cobra.Command, err error) string {
 	return valueSentence(c, text)
 }
 
-// valueSentence says what is wrong with a value, of a flag or of an argument, which some trees parse as a flag named by its
-// place.
+// valueSentence says what is wrong with a value, of a flag or of an argument, which some trees
+// parse as a flag named by its place.
 func valueSentence(c *cobra.Command, text string) string {
 	m := badValue.FindStringSubmatch(text)
 	if m == nil {
@@ -149,14 +157,15 @@ func argsSentence(c *cobra.Command, args []string, err error) string {
 	return fmt.Sprintf("%d arguments given, and the form is %s", len(args), form)
 }
 
-// Explain says in a sentence what cobra says of a command line, and what helps where the disk is full, and leaves every
-// other error as it is.
+// Explain says in a sentence what cobra says of a command line, and what helps where the disk is
+// full, and leaves every other error as it is.
 func Explain(c *cobra.Command, err error) error {
 	text := err.Error()
 	for _, known := range []struct {
 		form *regexp.Regexp
 		says string
-	}{{required, "%s is missing"}, {oneOf, "one of %s is missing"}, {notBoth, "%s exclude each other"}, {allOf, "%s go together"}} {
+	}{{required, "%s is missing"}, {oneOf, "one of %s is missing"},
+		{notBoth, "%s exclude each other"}, {allOf, "%s go together"}} {
 		if m := known.form.FindStringSubmatch(text); m != nil {
 			names := strings.Fields(strings.NewReplacer(`"`, "", ",", " ").Replace(m[1]))
 			for i, name := range names {

@@ -2,11 +2,12 @@
 
 // Package disk tells how much room there is for files, and when to take no new work for want of it.
 //
-// A program that writes until the disk is full cannot do what it owes any longer. So it keeps a reserve:
-// below the mark it refuses new work, and what is owed has the rest. The mark is 5 % of the disk or
-// 1 GiB, whichever is less. On a disk of a few hundred MB a GiB could never be free, and on one of
-// 10 TB 5 % would waste what suffices for a year of duties. New work is taken again at five quarters of
-// the mark, so that a program at the edge does not change its mind with every file.
+// A program that writes until the disk is full cannot do what it owes any longer. So it keeps a
+// reserve: below the mark it refuses new work, and what is owed has the rest. The mark is 5 % of
+// the disk or 1 GiB, whichever is less. On a disk of a few hundred MB a GiB could never be free,
+// and on one of 10 TB 5 % would waste what suffices for a year of duties. New work is taken again
+// at five quarters of the mark, so that a program at the edge does not change its mind with every
+// file.
 package disk
 
 import (
@@ -106,7 +107,8 @@ func (w *Watch) Reason() string {
 	if !w.low {
 		return ""
 	}
-	return fmt.Sprintf("%s, and %s are kept for what is owed; free %s, and it goes on by itself", w.nearly(), Size(w.now.Mark()), Size(w.now.lacks()))
+	return fmt.Sprintf("%s, and %s are kept for what is owed; free %s, and it goes on by itself",
+		w.nearly(), Size(w.now.Mark()), Size(w.now.lacks()))
 }
 
 // Warning is Reason for a program that goes on until the disk is full, and says what comes then.
@@ -121,7 +123,8 @@ func (w *Watch) Warning(then string) string {
 
 // nearly names the disk and its room. The caller holds mu.
 func (w *Watch) nearly() string {
-	return fmt.Sprintf("the disk of %s is nearly full: %s of %s are free", w.folder, Size(w.now.Free), Size(w.now.Total))
+	return fmt.Sprintf("the disk of %s is nearly full: %s of %s are free", w.folder,
+		Size(w.now.Free), Size(w.now.Total))
 }
 
 // lacks is how much has to be freed before there is room again.

@@ -13,8 +13,8 @@ func Full(err error) bool {
 	return slices.ContainsFunc(noRoom, func(cause error) bool { return errors.Is(err, cause) })
 }
 
-// Explain is the error with which a program ends: one of a full disk says what helps, unless it does
-// already. Others are left as they are, nil too.
+// Explain is the error with which a program ends: one of a full disk says what helps, unless it
+// does already. Others are left as they are, nil too.
 func Explain(err error) error {
 	if !Full(err) || strings.Contains(strings.ToLower(err.Error()), "free some space") {
 		return err

@@ -4,7 +4,8 @@ package disk
 
 import "golang.org/x/sys/windows"
 
-var noRoom = []error{windows.ERROR_DISK_FULL, windows.ERROR_HANDLE_DISK_FULL, windows.ERROR_DISK_QUOTA_EXCEEDED}
+var noRoom = []error{windows.ERROR_DISK_FULL, windows.ERROR_HANDLE_DISK_FULL,
+	windows.ERROR_DISK_QUOTA_EXCEEDED}
 
 func of(folder string) (s Space, err error) {
 	name, err := windows.UTF16PtrFromString(folder)

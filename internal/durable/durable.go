@@ -46,8 +46,9 @@ var system = disk{
 		}
 		return &File{f}, nil
 	},
-	rename: before(OpRename, rename), link: before(OpRename, os.Link), moveNew: before(OpRename, moveNew),
-	remove: os.Remove,
+	rename: before(OpRename, rename), link: before(OpRename, os.Link),
+	moveNew: before(OpRename, moveNew),
+	remove:  os.Remove,
 	mkdir: func(path string, mode fs.FileMode) error {
 		if err := Fault(OpMkdir, path); err != nil {
 			return err
@@ -71,7 +72,8 @@ func WriteFile(path string, data []byte, mode fs.FileMode) error {
 	return system.writeFile(path, data, mode)
 }
 
-// Replace is WriteFile that makes the file's folder where it is missing, for those who may read the file.
+// Replace is WriteFile that makes the file's folder where it is missing, for those who may read the
+// file.
 func Replace(path string, data []byte, mode fs.FileMode) error {
 	if err := MkdirAll(filepath.Dir(path), mode|mode&0o444>>2); err != nil {
 		return err
@@ -241,8 +243,8 @@ func (d disk) name(unfinished, path string) error {
 	if err == nil || errors.Is(err, fs.ErrExist) {
 		return errors.Join(cause(err), d.discard(unfinished))
 	}
-	// Systems report the lack of hard links in many ways. If something else is wrong, such as a full
-	// disk, moving the file fails of it too.
+	// Systems report the lack of hard links in many ways. If something else is wrong, such as a
+	// full disk, moving the file fails of it too.
 	if err := d.moveNew(unfinished, path); err != nil {
 		return errors.Join(cause(err), d.discard(unfinished))
 	}
@@ -267,7 +269,8 @@ func (d disk) mkdirAll(path string, mode fs.FileMode) error {
 		}
 	}
 	if err := d.mkdir(path, mode); err != nil {
-		if info, other := os.Stat(path); other == nil && info.IsDir() && errors.Is(err, fs.ErrExist) {
+		if info, other := os.Stat(path); other == nil && info.IsDir() &&
+			errors.Is(err, fs.ErrExist) {
 			return nil // another process was faster, and syncs it
 		}
 		return &fs.PathError{Op: "mkdir", Path: path, Err: cause(err)}

@@ -167,7 +167,8 @@ func TestEveryStepFails(t *testing.T) {
 				}}
 				err := f.disk().writeFile(path, newText, 0o600)
 				named, ok := errors.AsType[*fs.PathError](err)
-				if !errors.Is(err, test.err) || !ok || named.Path != path || strings.Contains(err.Error(), prefix) {
+				if !errors.Is(err, test.err) || !ok || named.Path != path ||
+					strings.Contains(err.Error(), prefix) {
 					t.Errorf("error %v; want %v and the path", err, test.err)
 				}
 				text, litter := look(t, dir)
@@ -195,50 +196,54 @@ func TestEveryStepOfCreateFails(t *testing.T) {
 		{step{"", nil}, false, true},
 		{step{"", nil}, true, true},
 	} {
-		t.Run(fmt.Sprintf("%s/%v/links=%v", test.name, test.err, !test.noLinks), func(t *testing.T) {
-			dir := t.TempDir()
-			path := filepath.Join(dir, "file")
-			f := &faults{fail: func(call string) error {
-				switch {
-				case call == test.name:
-					return test.err
-				case call == "link" && test.noLinks:
-					return syscall.EPERM // says exFAT
+		t.Run(fmt.Sprintf("%s/%v/links=%v", test.name, test.err, !test.noLinks),
+			func(t *testing.T) {
+				dir := t.TempDir()
+				path := filepath.Join(dir, "file")
+				f := &faults{fail: func(call string) error {
+					switch {
+					case call == test.name:
+						return test.err
+					case call == "link" && test.noLinks:
+						return syscall.EPERM // says exFAT
+					}
+					return nil
+				}}
+				err := f.disk().createFile(path, newText, 0o600)
+				if !errors.Is(err, test.err) ||
+					(err != nil && !strings.Contains(err.Error(), path)) ||
+					strings.Contains(fmt.Sprint(err), prefix) {
+					t.Errorf("error %v; want %v and the path", err, test.err)
 				}
-				return nil
-			}}
-			err := f.disk().createFile(path, newText, 0o600)
-			if !errors.Is(err, test.err) || (err != nil && !strings.Contains(err.Error(), path)) || strings.Contains(fmt.Sprint(err), prefix) {
-				t.Errorf("error %v; want %v and the path", err, test.err)
-			}
-			text, litter := look(t, dir)
-			if want := newText; test.changed != bytes.Equal(text, want) || !test.changed && text != nil || litter != nil {
-				t.Errorf("%d bytes; besides: %v", len(text), litter)
-			}
-			if !test.changed {
-				return
-			}
-			f.fail = func(call string) error {
-				if call == "link" && test.noLinks {
-					return syscall.EPERM
+				text, litter := look(t, dir)
+				if want := newText; test.changed != bytes.Equal(text, want) || !test.changed &&
+					text != nil || litter != nil {
+					t.Errorf("%d bytes; besides: %v", len(text), litter)
 				}
-				return nil
-			}
-			if err := f.disk().createFile(path, oldText, 0o600); !errors.Is(err, fs.ErrExist) {
-				t.Errorf("created again: %v", err)
-			}
-			// Neither does one who finds the name free and is too late.
-			unfinished, err := f.disk().write(path, oldText, 0o600)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := f.disk().name(unfinished, path); !errors.Is(err, fs.ErrExist) {
-				t.Errorf("replaced: %v", err)
-			}
-			if text, litter := look(t, dir); !bytes.Equal(text, newText) || litter != nil {
-				t.Errorf("%d bytes; besides: %v", len(text), litter)
-			}
-		})
+				if !test.changed {
+					return
+				}
+				f.fail = func(call string) error {
+					if call == "link" && test.noLinks {
+						return syscall.EPERM
+					}
+					return nil
+				}
+				if err := f.disk().createFile(path, oldText, 0o600); !errors.Is(err, fs.ErrExist) {
+					t.Errorf("created again: %v", err)
+				}
+				// Neither does one who finds the name free and is too late.
+				unfinished, err := f.disk().write(path, oldText, 0o600)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if err := f.disk().name(unfinished, path); !errors.Is(err, fs.ErrExist) {
+					t.Errorf("replaced: %v", err)
+				}
+				if text, litter := look(t, dir); !bytes.Equal(text, newText) || litter != nil {
+					t.Errorf("%d bytes; besides: %v", len(text), litter)
+				}
+			})
 	}
 }
 
@@ -255,10 +260,20 @@ func TestKilledBetweenSteps(t *testing.T) {
 		write  write
 		calls  int // at least
 	}{
-		"replace":              {oldText, func(d disk, path string) error { return d.writeFile(path, newText, 0o600) }, 6},
-		"write":                {nil, func(d disk, path string) error { return d.writeFile(path, newText, 0o600) }, 6},
-		"create":               {nil, func(d disk, path string) error { return d.createFile(path, newText, 0o600) }, 7},
-		"create without links": {nil, func(d disk, path string) error { return noLinks(d).createFile(path, newText, 0o600) }, 6},
+		"replace": {oldText, func(d disk,
+			path string) error {
+			return d.writeFile(path, newText, 0o600)
+		}, 6},
+		"write": {nil, func(d disk, path string) error {
+			return d.writeFile(path, newText, 0o600)
+		}, 6},
+		"create": {nil, func(d disk, path string) error {
+			return d.createFile(path, newText, 0o600)
+		}, 7},
+		"create without links": {nil, func(d disk,
+			path string) error {
+			return noLinks(d).createFile(path, newText, 0o600)
+		}, 6},
 	} {
 		t.Run(name, func(t *testing.T) {
 			for last := 0; ; last++ {
@@ -335,7 +350,8 @@ func TestModesLinksAndDevices(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if text, err := os.ReadFile(at); err != nil || !bytes.Equal(text, newText) || info.Mode() != 0o600 {
+		if text, err := os.ReadFile(at); err != nil || !bytes.Equal(text, newText) ||
+			info.Mode() != 0o600 {
 			t.Errorf("%s: mode %v, %d bytes, %v", at, info.Mode(), len(text), err)
 		}
 	}
@@ -437,7 +453,8 @@ func TestMkdirAll(t *testing.T) {
 			}
 			return nil
 		}
-		if err := f.disk().mkdirAll(filepath.Join(dir, call), 0o700); !errors.Is(err, syscall.ENOSPC) || !strings.Contains(err.Error(), dir) {
+		if err := f.disk().mkdirAll(filepath.Join(dir, call), 0o700); !errors.Is(err,
+			syscall.ENOSPC) || !strings.Contains(err.Error(), dir) {
 			t.Errorf("%s: %v", call, err)
 		}
 	}
@@ -457,7 +474,8 @@ func TestRename(t *testing.T) {
 	if text, err := os.ReadFile(to); err != nil || !bytes.Equal(text, newText) {
 		t.Errorf("%d bytes, %v", len(text), err)
 	}
-	if err := Rename(from, to); !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), from) {
+	if err := Rename(from, to); !errors.Is(err, fs.ErrNotExist) ||
+		!strings.Contains(err.Error(), from) {
 		t.Errorf("renamed what is gone: %v", err)
 	}
 }

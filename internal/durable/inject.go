@@ -8,8 +8,8 @@ import (
 	"sync/atomic"
 )
 
-// The changes that a disk can refuse, as [Inject] names them. Deleting a file is none of them: it is
-// how room is made.
+// The changes that a disk can refuse, as [Inject] names them. Deleting a file is none of them: it
+// is how room is made.
 const (
 	OpCreate   = "create"
 	OpWrite    = "write"

@@ -12,8 +12,8 @@ import (
 	"testing"
 )
 
-// childEnv with a role behind it makes the test's own program a child that works in the folder named:
-// writer writes without end, locker holds a lock until its standard input ends.
+// childEnv with a role behind it makes the test's own program a child that works in the folder
+// named: writer writes without end, locker holds a lock until its standard input ends.
 const (
 	childEnv = "ASSAY_DURABLE_CHILD"
 	writer   = "_WRITE"
@@ -71,7 +71,8 @@ func child(t *testing.T, role, dir string, lines int) *exec.Cmd {
 	return cmd
 }
 
-// A process that is killed while it writes, wherever it is by then, leaves one of the contents, whole.
+// A process that is killed while it writes, wherever it is by then, leaves one of the contents,
+// whole.
 func TestKilledWhileWriting(t *testing.T) {
 	unfinished := 0
 	for i := range 20 {

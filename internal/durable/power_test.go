@@ -196,9 +196,10 @@ func cutPower(t *rapid.T, weaken func(disk) disk) (wrong string) {
 	} else {
 		err = stopAfter(d, calls).writeFile(path, newText, 0o600)
 	}
-	r.powerCut(rapid.IntRange(0, len(r.pending)).Draw(t, "changes on disk"), true, func(most int) int {
-		return rapid.IntRange(0, most).Draw(t, "bytes on disk")
-	})
+	r.powerCut(rapid.IntRange(0, len(r.pending)).Draw(t, "changes on disk"),
+		true, func(most int) int {
+			return rapid.IntRange(0, most).Draw(t, "bytes on disk")
+		})
 	f := r.now[path]
 	switch {
 	case f == nil:
@@ -241,7 +242,9 @@ func TestPowerCutFindsMissingSync(t *testing.T) {
 		found := errors.New("found")
 		fail := func() (err error) {
 			for seed := range 200 {
-				wrong := rapid.Custom(func(t *rapid.T) string { return cutPower(t, weaken) }).Example(seed)
+				wrong := rapid.Custom(func(t *rapid.T) string {
+					return cutPower(t, weaken)
+				}).Example(seed)
 				if wrong != "" {
 					return found
 				}

@@ -29,7 +29,8 @@ func move(from, to string, flags uint32) error {
 	}
 	for wait := time.Millisecond; ; wait *= 2 {
 		err := windows.MoveFileEx(old, name, flags|windows.MOVEFILE_WRITE_THROUGH)
-		inUse := errors.Is(err, windows.ERROR_SHARING_VIOLATION) || errors.Is(err, windows.ERROR_ACCESS_DENIED)
+		inUse := errors.Is(err, windows.ERROR_SHARING_VIOLATION) ||
+			errors.Is(err, windows.ERROR_ACCESS_DENIED)
 		if !inUse || wait > 512*time.Millisecond {
 			return err
 		}
@@ -47,7 +48,8 @@ func lockFile(path string) (f *os.File, held bool, err error) {
 	if err != nil {
 		return nil, false, err
 	}
-	handle, err := windows.CreateFile(name, windows.GENERIC_READ|windows.GENERIC_WRITE, windows.FILE_SHARE_READ, nil, windows.OPEN_ALWAYS, windows.FILE_ATTRIBUTE_NORMAL, 0)
+	handle, err := windows.CreateFile(name, windows.GENERIC_READ|windows.GENERIC_WRITE,
+		windows.FILE_SHARE_READ, nil, windows.OPEN_ALWAYS, windows.FILE_ATTRIBUTE_NORMAL, 0)
 	if err != nil {
 		return nil, errors.Is(err, windows.ERROR_SHARING_VIOLATION), err
 	}

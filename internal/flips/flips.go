@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package flips damages files as disks and memory do, for tests: one bit is another, or a file ends
-// early. What a program makes of such a folder must be what it made of the whole one, or an error that
-// names the file and the next step; it must not panic, nor take what is wrong for what was there.
+// early. What a program makes of such a folder must be what it made of the whole one, or an error
+// that names the file and the next step; it must not panic, nor take what is wrong for what was
+// there.
 package flips
 
 import (
@@ -39,7 +40,8 @@ func (d Damage) String() string {
 	if d.Cut {
 		return fmt.Sprintf("%s cut to %d of %d bytes", d.Path, d.At, len(d.Was))
 	}
-	return fmt.Sprintf("%s, bit %d of byte %d: %q is %q", d.Path, d.At%8, d.At/8, d.Was[d.At/8], d.Is[d.At/8])
+	return fmt.Sprintf("%s, bit %d of byte %d: %q is %q", d.Path, d.At%8, d.At/8,
+		d.Was[d.At/8], d.Is[d.At/8])
 }
 
 // Space reports that the file differs in white space at most.
@@ -50,7 +52,8 @@ func (d Damage) Space() bool {
 // Explains reports an error that names the damaged file and says what to do.
 func (d Damage) Explains(err error, next ...string) bool {
 	text := err.Error()
-	return strings.Contains(text, filepath.Base(filepath.FromSlash(d.Path))) && slices.ContainsFunc(next, func(n string) bool { return strings.Contains(text, n) })
+	return strings.Contains(text, filepath.Base(filepath.FromSlash(d.Path))) &&
+		slices.ContainsFunc(next, func(n string) bool { return strings.Contains(text, n) })
 }
 
 // Outcome is what a program made of a damaged folder.
@@ -73,8 +76,8 @@ type Tally struct {
 	paths       map[string]bool
 }
 
-// Covers fails a test that has left alone a kind of file which a table says it damages. Package is the
-// test's, below the module.
+// Covers fails a test that has left alone a kind of file which a table says it damages. Package is
+// the test's, below the module.
 func (y Tally) Covers(t *testing.T, pkg string, table []kept.Thing) {
 	t.Helper()
 	mine := 0
@@ -92,8 +95,8 @@ func (y Tally) Covers(t *testing.T, pkg string, table []kept.Thing) {
 	}
 }
 
-// Saw is Covers for a test that cannot see the table: it names the files by patterns, as the table does
-// below a folder.
+// Saw is Covers for a test that cannot see the table: it names the files by patterns, as the table
+// does below a folder.
 func (y Tally) Saw(t *testing.T, patterns ...string) {
 	t.Helper()
 	for _, pattern := range patterns {
@@ -112,11 +115,12 @@ func (y Tally) saw(pattern string) bool {
 	return false
 }
 
-// Each calls check once for each of so many flips and cuts, every time with a copy of the folder in which
-// one file is damaged; all files take turns. It does a few only, and all with ASSAY_LONG=1. Files that
-// skip names are left alone. What check returns as an error fails the test, and so does a panic in it,
-// and damage that is never noticed.
-func Each(t *testing.T, folder string, flips, cuts int, skip func(path string) bool, check func(copied string, d Damage) (Outcome, error)) (y Tally) {
+// Each calls check once for each of so many flips and cuts, every time with a copy of the folder in
+// which one file is damaged; all files take turns. It does a few only, and all with ASSAY_LONG=1.
+// Files that skip names are left alone. What check returns as an error fails the test, and so does
+// a panic in it, and damage that is never noticed.
+func Each(t *testing.T, folder string, flips, cuts int, skip func(path string) bool,
+	check func(copied string, d Damage) (Outcome, error)) (y Tally) {
 	t.Helper()
 	if os.Getenv("ASSAY_LONG") == "" {
 		flips, cuts = min(flips, few), min(cuts, few/10)
@@ -169,8 +173,10 @@ func Each(t *testing.T, folder string, flips, cuts int, skip func(path string) b
 			t.Fatal(err)
 		}
 	}
-	t.Logf("%d flips and %d cuts of %d files: %d changed nothing, %d were refused, %d were mended (seed %d)",
-		y.flips, y.cuts, len(names), y.outcomes[Unchanged], y.outcomes[Refused], y.outcomes[Mended], seed)
+	t.Logf("%d flips and %d cuts of %d files: %d changed nothing, %d were refused, %d were "+
+		"mended (seed %d)",
+		y.flips, y.cuts, len(names), y.outcomes[Unchanged], y.outcomes[Refused],
+		y.outcomes[Mended], seed)
 	if y.outcomes[Refused]+y.outcomes[Mended] == 0 {
 		t.Error("no damage was noticed, so this test sees nothing")
 	}
@@ -209,7 +215,8 @@ func copyInto(folder, into string, d Damage) error {
 }
 
 // one turns a panic of check into an error.
-func one(copied string, d Damage, check func(copied string, d Damage) (Outcome, error)) (outcome Outcome, err error) {
+func one(copied string, d Damage, check func(copied string, d Damage) (Outcome,
+	error)) (outcome Outcome, err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			err = fmt.Errorf("panic: %v\n%s", r, debug.Stack())

@@ -14,8 +14,8 @@ import (
 	"github.com/assaynet/assay/internal/kept"
 )
 
-// Held fails a test where a kind of file in a table is damaged by no test: each thing names one that
-// calls [Each] on such files, or says why none is needed. Root is the module's folder.
+// Held fails a test where a kind of file in a table is damaged by no test: each thing names one
+// that calls [Each] on such files, or says why none is needed. Root is the module's folder.
 func Held(t *testing.T, root string, table []kept.Thing) {
 	t.Helper()
 	for _, thing := range table {
@@ -58,7 +58,8 @@ func unheld(root string, thing kept.Thing) string {
 			return ""
 		}
 	}
-	return fmt.Sprintf("%s in %s neither calls Covers, nor Saw with %s", test, pkg, path.Base(thing.Where))
+	return fmt.Sprintf("%s in %s neither calls Covers, nor Saw with %s", test, pkg,
+		path.Base(thing.Where))
 }
 
 // source is the text of a test's function, empty where a folder has none of that name.

@@ -11,8 +11,8 @@ import (
 	"github.com/assaynet/assay/internal/kept"
 )
 
-// A kind of file counts as damaged by a test only where that test is there, damages, and sees that it was
-// this kind.
+// A kind of file counts as damaged by a test only where that test is there, damages, and sees that
+// it was this kind.
 func TestAKindCountsOnlyWhereItsTestDamagesIt(t *testing.T) {
 	root := t.TempDir()
 	text := `package a
@@ -32,7 +32,8 @@ func TestNothing(t *testing.T) {
 	if err := os.MkdirAll(filepath.Join(root, "a", "b"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(root, "a", "b", "x_test.go"), []byte(text), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(root, "a", "b", "x_test.go"), []byte(text),
+		0o600); err != nil {
 		t.Fatal(err)
 	}
 	for damaged, want := range map[string]string{
@@ -45,11 +46,13 @@ func TestNothing(t *testing.T) {
 		None:                            "the reason is missing",
 		None + "for people; never read": "",
 	} {
-		if got := unheld(root, kept.Thing{Where: "data/db", Damaged: damaged}); want == "" && got != "" || !strings.Contains(got, want) {
+		if got := unheld(root, kept.Thing{Where: "data/db", Damaged: damaged}); want == "" &&
+			got != "" || !strings.Contains(got, want) {
 			t.Errorf("%q: %q, want %q", damaged, got, want)
 		}
 	}
-	if got := unheld(root, kept.Thing{Where: "data/other", Damaged: "a/b.TestSaw"}); !strings.Contains(got, "nor Saw with other") {
+	if got := unheld(root, kept.Thing{Where: "data/other",
+		Damaged: "a/b.TestSaw"}); !strings.Contains(got, "nor Saw with other") {
 		t.Errorf("another file: %q", got)
 	}
 	y := Tally{paths: map[string]bool{"data/7/x": true}}

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package fulldisk makes a disk full at a chosen write, for tests, and empty again. What a program
-// makes of it must be an error that names the path and what helps, or it goes on with what it can; and
-// once there is space everything goes on, with nothing lost that was acknowledged.
+// makes of it must be an error that names the path and what helps, or it goes on with what it can;
+// and once there is space everything goes on, with nothing lost that was acknowledged.
 package fulldisk
 
 import (
@@ -46,7 +46,8 @@ func Below(t testing.TB, folders ...string) *Disk {
 	t.Cleanup(func() {
 		disks.Lock()
 		defer disks.Unlock()
-		if disks.all = slices.DeleteFunc(disks.all, func(e *Disk) bool { return e == d }); len(disks.all) == 0 {
+		if disks.all = slices.DeleteFunc(disks.all,
+			func(e *Disk) bool { return e == d }); len(disks.all) == 0 {
 			disks.stop()
 		}
 	})
@@ -67,7 +68,8 @@ func write(op, path string) error {
 func (d *Disk) write(op, path string) error {
 	within := false
 	for _, folder := range d.below {
-		within = within || path == folder || strings.HasPrefix(path, folder+string(os.PathSeparator))
+		within = within || path == folder ||
+			strings.HasPrefix(path, folder+string(os.PathSeparator))
 	}
 	if !within {
 		return nil
@@ -113,8 +115,8 @@ func (d *Disk) First() string {
 	return d.failed[0]
 }
 
-// Each runs a subtest, beside others, for the writes 1 to n in turn: all of them with ASSAY_LONG=1 (make full-disk),
-// else about as many as quick says, the first and the last among them.
+// Each runs a subtest, beside others, for the writes 1 to n in turn: all of them with ASSAY_LONG=1
+// (make full-disk), else about as many as quick says, the first and the last among them.
 func Each(t *testing.T, n, quick int, test func(t *testing.T, k int)) {
 	step := 1
 	if os.Getenv("ASSAY_LONG") == "" {

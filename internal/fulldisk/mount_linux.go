@@ -15,9 +15,9 @@ import (
 // inside says, to a test's second run, that it may mount.
 const inside = "ASSAY_MAY_MOUNT"
 
-// Alone reports whether the test may mount disks. Without the right to, the test runs once more in name
-// spaces of its own, in which it has it; that run's result is this one's, and Alone reports false. Where
-// the system forbids that, too, the test is skipped.
+// Alone reports whether the test may mount disks. Without the right to, the test runs once more in
+// name spaces of its own, in which it has it; that run's result is this one's, and Alone reports
+// false. Where the system forbids that, too, the test is skipped.
 func Alone(t *testing.T) bool {
 	t.Helper()
 	if os.Geteuid() == 0 || os.Getenv(inside) != "" {
@@ -37,7 +37,8 @@ func Alone(t *testing.T) bool {
 	out, err := cmd.CombinedOutput()
 	switch ran := new(exec.ExitError); {
 	case err != nil && !errors.As(err, &ran):
-		t.Skipf("a small disk needs the right to mount one, and this system allows no user name spaces: %v", err)
+		t.Skipf("a small disk needs the right to mount one, and this system allows no user name "+
+			"spaces: %v", err)
 	case err != nil:
 		t.Fatalf("in name spaces of its own: %v\n%s", err, out)
 	case strings.Contains(string(out), "--- SKIP"):
@@ -47,7 +48,8 @@ func Alone(t *testing.T) bool {
 	return false
 }
 
-// Mount puts a disk of so many bytes in a folder's place until the test ends, with what is in the folder.
+// Mount puts a disk of so many bytes in a folder's place until the test ends, with what is in the
+// folder.
 func Mount(t testing.TB, folder, size string) {
 	t.Helper()
 	if err := os.MkdirAll(folder, 0o700); err != nil {

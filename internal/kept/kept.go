@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package kept is the form of a program's account of all that it keeps: each kind of file and each map
-// that lives as long as the program, how fast it grows, up to what, and what prunes it. Tests hold the
-// account against the files that a program really leaves.
+// Package kept is the form of a program's account of all that it keeps: each kind of file and each
+// map that lives as long as the program, how fast it grows, up to what, and what prunes it. Tests
+// hold the account against the files that a program really leaves.
 package kept
 
 import (
@@ -29,8 +29,8 @@ type Thing struct {
 	Pruner string
 	// Sealed is how damage is noticed: checksum, signature; empty where it decides nothing.
 	Sealed string
-	// Damaged is the test that damages such files bit by bit, "package.Test" with the package's path
-	// below the module; or "none: " and why there is none. Empty for what is in memory only.
+	// Damaged is the test that damages such files bit by bit, "package.Test" with the package's
+	// path below the module; or "none: " and why there is none. Empty for what is in memory only.
 	Damaged string
 }
 
@@ -59,14 +59,16 @@ func Unlisted(home string, table []Thing) (unlisted []string, err error) {
 // Faults returns what a table leaves open: a thing without a place, a bound or a pruner.
 func Faults(table []Thing) (faults []string) {
 	for _, t := range table {
-		if _, err := path.Match(t.Where, "x"); err != nil || t.What == "" || (t.Where == "") == (t.Memory == "") {
+		if _, err := path.Match(t.Where, "x"); err != nil || t.What == "" ||
+			(t.Where == "") == (t.Memory == "") {
 			faults = append(faults, t.What+": no place, or a bad one")
 		}
 		if t.Most <= 0 || t.Record <= 0 || t.Per == "" || t.Pruner == "" {
 			faults = append(faults, t.What+": no bound, size or pruner")
 		}
 		if (t.Where == "") != (t.Damaged == "") {
-			faults = append(faults, t.What+": no test damages it, and no reason is given; or it is no file")
+			faults = append(faults, t.What+": no test damages it, and no reason is given; or it "+
+				"is no file")
 		}
 	}
 	return faults

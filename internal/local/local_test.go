@@ -47,7 +47,8 @@ func TestOnlyTheOwnerAsks(t *testing.T) {
 		w := httptest.NewRecorder()
 		Handler(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})).ServeHTTP(w, r)
 		if w.Code != c.want {
-			t.Errorf("host %q, origin %q: %d, want %d: %s", c.host, c.origin, w.Code, c.want, w.Body)
+			t.Errorf("host %q, origin %q: %d, want %d: %s", c.host, c.origin,
+				w.Code, c.want, w.Body)
 		}
 	}
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package logfile is a log in a file of bounded size: when it is full it becomes the older one of two, and a new
-// one begins.
+// Package logfile is a log in a file of bounded size: when it is full it becomes the older one of
+// two, and a new one begins.
 package logfile
 
 import (
@@ -18,7 +18,8 @@ import (
 // Older is added to a log's name for the one before it.
 const Older = ".1"
 
-// File is an io.Writer of whole lines. It is safe for concurrent use. Two processes must not write to one.
+// File is an io.Writer of whole lines. It is safe for concurrent use. Two processes must not write
+// to one.
 type File struct {
 	path string
 	most int64
@@ -28,8 +29,8 @@ type File struct {
 	failed error
 }
 
-// Open goes on with the log at path, which has at most so many bytes, and the older one as many again. It makes the
-// file, and its folder, where there is none.
+// Open goes on with the log at path, which has at most so many bytes, and the older one as many
+// again. It makes the file, and its folder, where there is none.
 func Open(path string, most int64) (*File, error) {
 	if err := durable.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, fmt.Errorf("log: %w", err)
@@ -73,7 +74,8 @@ func (f *File) Write(line []byte) (int, error) {
 
 func (f *File) write(line []byte) error {
 	if f.size > 0 && f.size+int64(len(line)) > f.most {
-		if err := durable.Rename(f.path, f.path+Older); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := durable.Rename(f.path, f.path+Older); err != nil &&
+			!errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
 		f.size = 0

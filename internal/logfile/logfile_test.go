@@ -19,7 +19,8 @@ func read(t *testing.T, path string) string {
 	return string(raw)
 }
 
-// However much is written, two files of the bound hold the latest lines, in order and whole, also over restarts.
+// However much is written, two files of the bound hold the latest lines, in order and whole, also
+// over restarts.
 func TestBounded(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "data", "host.log")
 	const most, lines = 100, 57
@@ -76,7 +77,8 @@ func TestGoesOn(t *testing.T) {
 	if err := os.Mkdir(path, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := f.Write([]byte("lost\n")); err == nil || f.Err() == nil || !strings.Contains(err.Error(), path) {
+	if _, err := f.Write([]byte("lost\n")); err == nil || f.Err() == nil ||
+		!strings.Contains(err.Error(), path) {
 		t.Errorf("into a folder: %v, %v", err, f.Err())
 	}
 	if _, err := Open(path, 1000); err == nil || !strings.Contains(err.Error(), "move it away") {

@@ -4,8 +4,8 @@
 //
 //	2026-11-29T01:05:53Z INFO  the chain goes on  height=46
 //
-// the time with its zone, the level, what happened, and keys with their values. As json each line is a document with
-// time, level, msg and the keys.
+// the time with its zone, the level, what happened, and keys with their values. As json each line
+// is a document with time, level, msg and the keys.
 package logs
 
 import (
@@ -30,7 +30,8 @@ const (
 // Formats lists them for a flag's help.
 const Formats = "log format: " + Text + " or " + JSON
 
-// New returns a logger that writes to w what has a level (debug, info, warn or error) or a higher one.
+// New returns a logger that writes to w what has a level (debug, info, warn or error) or a higher
+// one.
 func New(w io.Writer, level, format string) (*slog.Logger, error) {
 	var least slog.Level
 	if err := least.UnmarshalText([]byte(level)); err != nil {
@@ -68,16 +69,18 @@ type output struct {
 
 func newHandler(w io.Writer, least slog.Level) handler {
 	out := &output{w: w}
-	return handler{out: out, keys: slog.NewTextHandler(&out.keys, &slog.HandlerOptions{Level: least, ReplaceAttr: withoutHead})}
+	return handler{out: out, keys: slog.NewTextHandler(&out.keys,
+		&slog.HandlerOptions{Level: least, ReplaceAttr: withoutHead})}
 }
 
-// withoutHead drops level and message, which stand before the keys; the time is left out of the record. Keys of those
-// names stay.
+// withoutHead drops level and message, which stand before the keys; the time is left out of the
+// record. Keys of those names stay.
 func withoutHead(groups []string, a slog.Attr) slog.Attr {
 	if len(groups) > 0 {
 		return a
 	}
-	if _, level := a.Value.Any().(slog.Level); level && a.Key == slog.LevelKey || a.Key == slog.MessageKey && a.Value.String() == "" {
+	if _, level := a.Value.Any().(slog.Level); level && a.Key == slog.LevelKey ||
+		a.Key == slog.MessageKey && a.Value.String() == "" {
 		return slog.Attr{}
 	}
 	return a
@@ -112,4 +115,6 @@ func (h handler) WithAttrs(attrs []slog.Attr) slog.Handler {
 }
 
 // WithGroup is of [slog.Handler].
-func (h handler) WithGroup(name string) slog.Handler { return handler{h.keys.WithGroup(name), h.out} }
+func (h handler) WithGroup(name string) slog.Handler {
+	return handler{h.keys.WithGroup(name), h.out}
+}

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package marker lets the folders of one store know each other. Each holds a small file with the
-// store's id. A folder without it, or with another's, is not the one that was there: a disk that is not
-// mounted, a folder that was moved away, a backup that was put back in part. That must not be taken for
-// a fresh start.
+// store's id. A folder without it, or with another's, is not the one that was there: a disk that is
+// not mounted, a folder that was moved away, a backup that was put back in part. That must not be
+// taken for a fresh start.
 package marker
 
 import (

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package oddhome gives tests homes whose names have a meaning for patterns, shells, settings files or
-// printf, and are ordinary names for a file system.
+// Package oddhome gives tests homes whose names have a meaning for patterns, shells, settings files
+// or printf, and are ordinary names for a file system.
 package oddhome
 
 import (

@@ -9,7 +9,7 @@ import (
 	"syscall"
 )
 
-// Survive lets writes to a standard output or error whose reader is gone fail with EPIPE. Without it
-// Go ends the program at the first of them: a log reader that died took a node or a worker with it.
-// Programs that this one starts are not concerned.
+// Survive lets writes to a standard output or error whose reader is gone fail with EPIPE. Without
+// it Go ends the program at the first of them: a log reader that died took a node or a worker with
+// it. Programs that this one starts are not concerned.
 func Survive() { signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) }

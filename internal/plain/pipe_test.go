@@ -18,7 +18,8 @@ func TestReadOfAPipe(t *testing.T) {
 	if err := syscall.Mkfifo(path, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Read(path); !errors.Is(err, ErrKind) || !strings.Contains(err.Error(), "is a pipe") {
+	if _, err := Read(path); !errors.Is(err, ErrKind) ||
+		!strings.Contains(err.Error(), "is a pipe") {
 		t.Errorf("got %v", err)
 	}
 }

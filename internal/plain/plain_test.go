@@ -33,7 +33,8 @@ func TestRead(t *testing.T) {
 	if _, err := Read(filepath.Join(dir, "none")); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("a file that is not there: %v", err)
 	}
-	if _, err := Read(dir); !errors.Is(err, ErrKind) || !strings.Contains(err.Error(), dir+" is a folder") {
+	if _, err := Read(dir); !errors.Is(err, ErrKind) ||
+		!strings.Contains(err.Error(), dir+" is a folder") {
 		t.Errorf("a folder: %v", err)
 	}
 	socket := filepath.Join(dir, "s")

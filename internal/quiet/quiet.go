@@ -3,8 +3,9 @@
 // Package quiet keeps a log readable while something fails again and again: a line that was written
 // within the last minute is not written again, and the next one says how many were left out.
 //
-// Two lines are the same if level, message and attributes are. What changes from one time to the next
-// without a meaning does not count: durations, times, the numbers in an error's text, and a peer's port.
+// Two lines are the same if level, message and attributes are. What changes from one time to the
+// next without a meaning does not count: durations, times, the numbers in an error's text, and a
+// peer's port.
 package quiet
 
 import (

@@ -16,12 +16,13 @@ import (
 // record is a logger and what it wrote.
 func record() (*slog.Logger, func() []string) {
 	var b bytes.Buffer
-	log := slog.New(New(slog.NewTextHandler(&b, &slog.HandlerOptions{ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
-		if a.Key == slog.TimeKey {
-			return slog.Attr{}
-		}
-		return a
-	}})))
+	log := slog.New(New(slog.NewTextHandler(&b,
+		&slog.HandlerOptions{ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+			if a.Key == slog.TimeKey {
+				return slog.Attr{}
+			}
+			return a
+		}})))
 	return log, func() []string {
 		lines := strings.Split(strings.TrimSpace(b.String()), "\n")
 		b.Reset()
@@ -39,7 +40,9 @@ func TestARepeatedLine(t *testing.T) {
 		}
 		log.Error("the disk is full", "path", "/a", "err", errors.New("after 23 bytes"))
 		got := lines()
-		if len(got) != 2 || strings.Contains(got[0], "repeated") || !strings.Contains(got[1], "repeated=299") || !strings.Contains(got[1], "after 23 bytes") {
+		if len(got) != 2 || strings.Contains(got[0], "repeated") ||
+			!strings.Contains(got[1], "repeated=299") ||
+			!strings.Contains(got[1], "after 23 bytes") {
 			t.Errorf("%q", got)
 		}
 		time.Sleep(time.Hour)

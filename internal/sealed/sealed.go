@@ -4,9 +4,10 @@
 //
 //	{"version":"assay-worker-state/1","sha256":"…","body":{…}}
 //
-// A flipped bit in a file that decides over money must not decide, and a file of another version must
-// not be misread. The checksum covers version and body as they are spelled, so the file may not be
-// edited by hand. [Line] and [Unline] do the same for the lines of a file that is appended to.
+// A flipped bit in a file that decides over money must not decide, and a file of another version
+// must not be misread. The checksum covers version and body as they are spelled, so the file may
+// not be edited by hand. [Line] and [Unline] do the same for the lines of a file that is appended
+// to.
 package sealed
 
 import (
@@ -76,15 +77,15 @@ func Unmarshal(data []byte, version string, v any) error {
 const lineSum = 8
 
 // Line seals one record of a file that is appended to: the record, a tab, sixteen digits and a
-// newline. Place says where in its file the record stands, so that lines cannot be exchanged or left
-// out. The record holds neither tab nor newline.
+// newline. Place says where in its file the record stands, so that lines cannot be exchanged or
+// left out. The record holds neither tab nor newline.
 func Line(place string, record []byte) []byte {
 	h := sha256.Sum256(fmt.Appendf(nil, "%d:%s%s", len(place), place, record))
 	return fmt.Appendf(bytes.Clone(record), "\t%x\n", h[:lineSum])
 }
 
-// Unline returns the record of a line, which comes without its newline. Sealed says that it carries a
-// checksum. The error is ErrDamaged.
+// Unline returns the record of a line, which comes without its newline. Sealed says that it carries
+// a checksum. The error is ErrDamaged.
 func Unline(place string, line []byte) (record []byte, sealed bool, err error) {
 	at := bytes.LastIndexByte(line, '\t')
 	if at < 0 {

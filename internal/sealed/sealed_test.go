@@ -49,13 +49,15 @@ func TestEveryBitCounts(t *testing.T) {
 func TestLines(t *testing.T) {
 	record := []byte(`{"n":1}`)
 	line := bytes.TrimSuffix(Line("book 3", record), []byte("\n"))
-	if got, sealed, err := Unline("book 3", line); !bytes.Equal(got, record) || !sealed || err != nil {
+	if got, sealed, err := Unline("book 3", line); !bytes.Equal(got, record) ||
+		!sealed || err != nil {
 		t.Fatalf("%s, %v, %v", got, sealed, err)
 	}
 	if _, _, err := Unline("book 4", line); !errors.Is(err, ErrDamaged) {
 		t.Errorf("at another place: %v", err)
 	}
-	if got, sealed, err := Unline("book 3", record); !bytes.Equal(got, record) || sealed || err != nil {
+	if got, sealed, err := Unline("book 3", record); !bytes.Equal(got, record) ||
+		sealed || err != nil {
 		t.Errorf("an old line: %s, %v, %v", got, sealed, err)
 	}
 	for at := range line {

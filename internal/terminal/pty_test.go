@@ -23,8 +23,8 @@ import (
 	"github.com/assaynet/assay/internal/terminal/terminaltest"
 )
 
-// What is shown in the tests: picture n, which has its number in each line, so that a line of another
-// one gives itself away. Heights jump up and down.
+// What is shown in the tests: picture n, which has its number in each line, so that a line of
+// another one gives itself away. Heights jump up and down.
 func picture(n int) (lines []string) {
 	red := lipgloss.NewStyle().Foreground(lipgloss.Red)
 	rng := rand.New(rand.NewPCG(1, uint64(n)))
@@ -43,8 +43,8 @@ func picture(n int) (lines []string) {
 
 const footer = "n next  q quit"
 
-// TestMain is also the program that the tests start: it shows the next picture at each n, and from d on it is deaf to
-// signals that the window has changed.
+// TestMain is also the program that the tests start: it shows the next picture at each n, and from
+// d on it is deaf to signals that the window has changed.
 func TestMain(m *testing.M) {
 	flag.Parse()
 	if os.Getenv("TERMINAL_TEST_CHILD") == "" {
@@ -53,8 +53,12 @@ func TestMain(m *testing.M) {
 	ctx, stop := context.WithCancel(context.Background())
 	n := 0
 	err := terminal.Run(ctx, terminal.Screen{
-		Draw: func(int, int) []string { return picture(n) }, Last: func(int) []string { return []string{fmt.Sprintf("the last was %d", n)} },
-		Footer: footer, Keys: map[string]func(){"n": func() { n++ }, "d": func() { signal.Reset(syscall.SIGWINCH); n++ }, "q": stop},
+		Draw: func(int, int) []string {
+			return picture(n)
+		}, Last: func(int) []string { return []string{fmt.Sprintf("the last was %d", n)} },
+		Footer: footer, Keys: map[string]func(){"n": func() {
+			n++
+		}, "d": func() { signal.Reset(syscall.SIGWINCH); n++ }, "q": stop},
 	}, os.Stdin, os.Stdout, os.Environ())
 	if err != nil {
 		fmt.Println(err)
@@ -66,7 +70,8 @@ func TestMain(m *testing.M) {
 func program(t *testing.T, columns, rows int, environ ...string) *terminaltest.Terminal {
 	t.Helper()
 	cmd := exec.Command(os.Args[0])
-	cmd.Env = append([]string{"TERMINAL_TEST_CHILD=1", "TERM=xterm-256color", "PATH=" + os.Getenv("PATH")}, environ...)
+	cmd.Env = append([]string{"TERMINAL_TEST_CHILD=1", "TERM=xterm-256color",
+		"PATH=" + os.Getenv("PATH")}, environ...)
 	return terminaltest.Open(t, cmd, columns, rows)
 }
 
@@ -86,7 +91,8 @@ func TestNoGhostLines(t *testing.T) {
 		End: func(t *testing.T, term *terminaltest.Terminal, n int) {
 			term.Type("q")
 			term.End()
-			if text := term.Text(); !strings.Contains(text, fmt.Sprintf("the last was %d", n)) || strings.Contains(text, "picture") {
+			if text := term.Text(); !strings.Contains(text, fmt.Sprintf("the last was %d", n)) ||
+				strings.Contains(text, "picture") {
 				t.Errorf("what stays is\n%s", text)
 			}
 		},
@@ -119,7 +125,8 @@ func TestAWindowThatChangesUnheard(t *testing.T) {
 	term.End()
 }
 
-// What another program writes over the picture is gone soon, also where the picture itself does not change.
+// What another program writes over the picture is gone soon, also where the picture itself does not
+// change.
 func TestASmearedPictureIsWrittenAgain(t *testing.T) {
 	t.Parallel()
 	term := program(t, 80, 24)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package terminal shows a program's picture of itself on a terminal: text that is drawn again twice a
-// second, a line of keys below it, and nothing of an earlier picture beside it.
+// Package terminal shows a program's picture of itself on a terminal: text that is drawn again
+// twice a second, a line of keys below it, and nothing of an earlier picture beside it.
 //
 // The picture has the terminal's second screen to itself, so it may grow and shrink, and the window
 // with it, and what was on the terminal before is there again at the end. What does not fit is
@@ -27,12 +27,13 @@ import (
 
 // Screen is what is shown, and what keys do. All functions are called by one goroutine.
 type Screen struct {
-	// Draw returns the lines of the picture for a width in columns, 20 or more, and a height in lines, 1 or more.
-	// Longer lines are cut, and what is below the height is reached by scrolling.
+	// Draw returns the lines of the picture for a width in columns, 20 or more, and a height in
+	// lines, 1 or more. Longer lines are cut, and what is below the height is reached by scrolling.
 	Draw func(width, height int) []string
 	// Footer is the last line of the window: the keys.
 	Footer string
-	// Last returns the picture that stays, once the program has ended. Optional: Draw, with a height of a page.
+	// Last returns the picture that stays, once the program has ended. Optional: Draw, with a
+	// height of a page.
 	Last func(width int) []string
 	// Keys by name: "p", "ctrl+c". The arrows and page keys scroll.
 	Keys map[string]func()
@@ -63,7 +64,8 @@ func Run(ctx context.Context, s Screen, in io.Reader, out io.Writer, environ []s
 			return width, height
 		}
 	}
-	p := tea.NewProgram(m, tea.WithInput(in), tea.WithOutput(out), tea.WithEnvironment(environ), tea.WithoutSignalHandler(), tea.WithFPS(10))
+	p := tea.NewProgram(m, tea.WithInput(in), tea.WithOutput(out), tea.WithEnvironment(environ),
+		tea.WithoutSignalHandler(), tea.WithFPS(10))
 	defer context.AfterFunc(ctx, func() { p.Send(over{}) })()
 	_, err := p.Run()
 	last := s.Last
@@ -85,8 +87,9 @@ const (
 	least = 20
 	// page is the height of what stays on a terminal, which scrolls by itself.
 	page = 40
-	// every is how often the picture is drawn, and repaint after how many drawings all of it is written again: what
-	// another program wrote over it, or the terminal lost, is gone within five seconds.
+	// every is how often the picture is drawn, and repaint after how many drawings all of it is
+	// written again: what another program wrote over it, or the terminal lost, is gone within five
+	// seconds.
 	every   = time.Second / 2
 	repaint = 10
 )
@@ -116,10 +119,13 @@ func (m *model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 			m.width, m.height = msg.Width, msg.Height
 		}
 	case tick:
-		// A window that changes between the first picture and bubbletea's listening for it, or whose signal is lost on the
-		// way, would be drawn on in its old size for ever.
-		if width, height := m.size(); width > 0 && height > 0 && (width != m.width || height != m.height) {
-			return m, tea.Batch(next(), func() tea.Msg { return tea.WindowSizeMsg{Width: width, Height: height} })
+		// A window that changes between the first picture and bubbletea's listening for it, or
+		// whose signal is lost on the way, would be drawn on in its old size for ever.
+		if width, height := m.size(); width > 0 && height > 0 &&
+			(width != m.width || height != m.height) {
+			return m, tea.Batch(next(), func() tea.Msg {
+				return tea.WindowSizeMsg{Width: width, Height: height}
+			})
 		}
 		if m.drawn++; m.drawn%repaint == 0 {
 			return m, tea.Batch(next(), tea.ClearScreen)
@@ -160,12 +166,13 @@ func (m *model) View() tea.View {
 	return v
 }
 
-// Window is the part of a picture that a window of height lines shows from line top on, with the footer
-// as its last line. Where lines are left out the footer says so.
+// Window is the part of a picture that a window of height lines shows from line top on, with the
+// footer as its last line. Where lines are left out the footer says so.
 func Window(lines []string, footer string, width, height, top int) []string {
 	room := max(0, height-1)
 	if left := len(lines) - room; left > 0 {
-		footer = fmt.Sprintf("lines %d-%d of %d, arrows scroll  %s", top+1, top+room, len(lines), footer)
+		footer = fmt.Sprintf("lines %d-%d of %d, arrows scroll  %s", top+1,
+			top+room, len(lines), footer)
 		lines = lines[top : top+room]
 	}
 	shown := make([]string, 0, height)

@@ -31,8 +31,12 @@ func TestWindow(t *testing.T) {
 
 // However often keys are pressed, what is shown is a part of the picture.
 func TestScroll(t *testing.T) {
-	m := &model{Screen: Screen{Draw: func(int, int) []string { return strings.Split(strings.Repeat("x", 9), "") }}, width: 40, height: 5}
-	for _, key := range []string{"up", "down", "down", "pgdown", "pgdown", "pgdown", "down", "pgup", "home", "up"} {
+	m := &model{Screen: Screen{Draw: func(int,
+		int) []string {
+		return strings.Split(strings.Repeat("x", 9), "")
+	}}, width: 40, height: 5}
+	for _, key := range []string{"up", "down", "down", "pgdown", "pgdown", "pgdown", "down",
+		"pgup", "home", "up"} {
 		m.key(key)
 		m.View()
 		if m.top < 0 || m.top > 5 {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package usage is what the command lines of both programs have in common: finding what a mistyped word was meant to be, and
-// the form of a manual page.
+// Package usage is what the command lines of both programs have in common: finding what a mistyped
+// word was meant to be, and the form of a manual page.
 package usage
 
 import (

@@ -9,7 +9,8 @@ import (
 
 func TestNear(t *testing.T) {
 	words := []string{"home", "host", "log-level", "o"}
-	for typed, want := range map[string]string{"hom": "home", "hots": "host", "log": "log-level", "zzz": "", "": "", "x": "", "home": "home"} {
+	for typed, want := range map[string]string{"hom": "home", "hots": "host", "log": "log-level",
+		"zzz": "", "": "", "x": "", "home": "home"} {
 		if got := Near(typed, words); got != want {
 			t.Errorf("Near(%q) = %q, want %q", typed, got, want)
 		}
@@ -21,7 +22,8 @@ func TestRoff(t *testing.T) {
 	p.Head("assay-x", "do x")
 	p.Text(".TH no command\n'nor this\n\\fB")
 	p.Term("--flag", "a flag")
-	want := ".TH \"ASSAY-X\" 1\n.SH NAME\nassay\\-x \\- do x\n.nf\n\\&.TH no command\n\\&'nor this\n\\efB\n.fi\n.TP\n.B \\-\\-flag\na flag\n"
+	want := ".TH \"ASSAY-X\" 1\n.SH NAME\nassay\\-x \\- do x\n.nf\n\\&.TH no command\n\\&'nor " +
+		"this\n\\efB\n.fi\n.TP\n.B \\-\\-flag\na flag\n"
 	if got := p.String(); got != want {
 		t.Errorf("got %s", strings.ReplaceAll(got, "\n", "|"))
 	}

@@ -2,9 +2,10 @@
 
 // Package webproxy decides which connections go through the web proxy that the environment names.
 //
-// The rule is one for every program: a connection within a private network (the loopback, private, link-local and shared
-// carrier addresses, and names that are for them) goes straight there, since a proxy for the web knows no way into it. Any
-// other follows HTTPS_PROXY, HTTP_PROXY and NO_PROXY, as other programs do. Where the proxy is in the way, it is named.
+// The rule is one for every program: a connection within a private network (the loopback, private,
+// link-local and shared carrier addresses, and names that are for them) goes straight there, since
+// a proxy for the web knows no way into it. Any other follows HTTPS_PROXY, HTTP_PROXY and NO_PROXY,
+// as other programs do. Where the proxy is in the way, it is named.
 package webproxy
 
 import (
@@ -30,8 +31,8 @@ type Error struct {
 func (e *Error) Error() string { return fmt.Sprintf("proxy %s: %v", e.Proxy, e.Err) }
 func (e *Error) Unwrap() error { return e.Err }
 
-// For is the proxy of the environment for a request, nil where there is none or the host is in a private network. It is
-// for http.Transport's Proxy.
+// For is the proxy of the environment for a request, nil where there is none or the host is in a
+// private network. It is for http.Transport's Proxy.
 func For(r *http.Request) (*url.URL, error) {
 	through, err := httpproxy.FromEnvironment().ProxyFunc()(r.URL)
 	if err != nil {
@@ -57,8 +58,8 @@ var carrier = netip.MustParsePrefix("100.64.0.0/10")
 // lookupTime bounds the look at a name: behind a proxy there may be no name service.
 const lookupTime = 2 * time.Second
 
-// Private reports whether a host, without a port, is in this machine's own networks: by its address, by a name that is for
-// them, or by the addresses of its name.
+// Private reports whether a host, without a port, is in this machine's own networks: by its
+// address, by a name that is for them, or by the addresses of its name.
 func Private(ctx context.Context, host string) bool {
 	if at, err := netip.ParseAddr(host); err == nil {
 		return privateAddress(at)
@@ -88,10 +89,12 @@ func Private(ctx context.Context, host string) bool {
 // privateAddress also holds for the unspecified address, which leads to this machine.
 func privateAddress(at netip.Addr) bool {
 	at = at.Unmap().WithZone("")
-	return at.IsPrivate() || at.IsLoopback() || at.IsLinkLocalUnicast() || at.IsUnspecified() || carrier.Contains(at)
+	return at.IsPrivate() || at.IsLoopback() || at.IsLinkLocalUnicast() || at.IsUnspecified() ||
+		carrier.Contains(at)
 }
 
-// InTheWay finds the proxy that the error of a connection to a host:port is about; nil where none is.
+// InTheWay finds the proxy that the error of a connection to a host:port is about; nil where none
+// is.
 func InTheWay(err error, at string) *Error {
 	if e, ok := errors.AsType[*Error](err); ok {
 		return e
@@ -111,6 +114,7 @@ func InTheWay(err error, at string) *Error {
 
 // Blame says in words that a proxy is in the way to a host:port, and what to do about it.
 func (e *Error) Blame(at string) (reason, next string) {
-	return fmt.Sprintf("the way to %s goes through proxy %s (HTTPS_PROXY), and not on from there: %v", at, e.Proxy, e.Err),
+	return fmt.Sprintf("the way to %s goes through proxy %s (HTTPS_PROXY), and not on from "+
+			"there: %v", at, e.Proxy, e.Err),
 		"check the proxy, or name the host in NO_PROXY to go without it"
 }

@@ -22,8 +22,8 @@ import (
 	"github.com/assaynet/assay/internal/sealed"
 )
 
-// ControlFile says where the network of a folder takes commands, and the word that shows that one may read the folder:
-// any program of this machine can reach the port.
+// ControlFile says where the network of a folder takes commands, and the word that shows that one
+// may read the folder: any program of this machine can reach the port.
 const ControlFile = "localnet.control"
 
 // controlVersion is that of ControlFile.
@@ -105,7 +105,8 @@ func (c *Crew) attend(conn net.Conn, token string) {
 // ErrNotRunning reports a folder whose network does not run.
 var ErrNotRunning = errors.New("no local network runs")
 
-// Ask has the network that runs in a folder kill or heal. Errors wrap ErrNotRunning where none does.
+// Ask has the network that runs in a folder kill or heal. Errors wrap ErrNotRunning where none
+// does.
 func Ask(ctx context.Context, home, do string, words []string) (lines []string, err error) {
 	conn, token, err := dial(ctx, home)
 	if err != nil {
@@ -134,13 +135,16 @@ func dial(ctx context.Context, home string) (net.Conn, string, error) {
 		err = sealed.Unmarshal(raw, controlVersion, &c)
 	}
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, "", fmt.Errorf("localnet: %w in %s: start it with assay localnet --home %s", ErrNotRunning, home, home)
+		return nil, "", fmt.Errorf("localnet: %w in %s: start it with assay localnet --home %s",
+			ErrNotRunning, home, home)
 	} else if err != nil {
-		return nil, "", fmt.Errorf("localnet: %s: %w; stop the network and start it again, which writes it again", filepath.Join(home, ControlFile), err)
+		return nil, "", fmt.Errorf("localnet: %s: %w; stop the network and start it again, which "+
+			"writes it again", filepath.Join(home, ControlFile), err)
 	}
 	conn, err := new(net.Dialer).DialContext(ctx, "tcp", c.Address)
 	if err != nil {
-		return nil, "", fmt.Errorf("localnet: %w in %s any longer: go on with assay localnet --home %s", ErrNotRunning, home, home)
+		return nil, "", fmt.Errorf("localnet: %w in %s any longer: go on with assay localnet "+
+			"--home %s", ErrNotRunning, home, home)
 	}
 	return conn, c.Token, nil
 }

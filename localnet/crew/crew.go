@@ -2,10 +2,11 @@
 
 // Package crew keeps the processes of a local network running.
 //
-// A process that ends by itself, whatever ended it, is one line of the account and is started again after five seconds;
-// one that ends again and again, after a minute at most. The network itself ends when its owner ends it, or when nothing
-// is left. What is killed with `assay localnet kill` stays down until `heal`, so that one can watch what others do without
-// it. Both speak with the running network over the loopback; see Serve.
+// A process that ends by itself, whatever ended it, is one line of the account and is started again
+// after five seconds; one that ends again and again, after a minute at most. The network itself
+// ends when its owner ends it, or when nothing is left. What is killed with `assay localnet kill`
+// stays down until `heal`, so that one can watch what others do without it. Both speak with the
+// running network over the loopback; see Serve.
 package crew
 
 import (
@@ -20,7 +21,8 @@ import (
 )
 
 const (
-	// againFirst is how long a process stays down that ended by itself; twice as long each time, up to againMost.
+	// againFirst is how long a process stays down that ended by itself; twice as long each time, up
+	// to againMost.
 	againFirst = 5 * time.Second
 	againMost  = time.Minute
 	// steady is how long it has to run until an end counts as the first one again.
@@ -30,7 +32,8 @@ const (
 // ErrNone reports words that name no process.
 var ErrNone = errors.New("no such process")
 
-// Crew is the processes of a network, in the order in which they start. Set its exported fields before it is used.
+// Crew is the processes of a network, in the order in which they start. Set its exported fields
+// before it is used.
 type Crew struct {
 	// Program is the executable of all.
 	Program string
@@ -79,7 +82,8 @@ func (c *Crew) Check() error {
 	return nil
 }
 
-// Tend notices who ended, starts whom it is time for, and returns what has happened since the last call, a line each.
+// Tend notices who ended, starts whom it is time for, and returns what has happened since the last
+// call, a line each.
 func (c *Crew) Tend(now time.Time) []string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -182,7 +186,9 @@ func (c *Crew) start(p *Process, now time.Time) {
 	c.say("%s is started again", p.Name())
 }
 
-func (c *Crew) say(format string, args ...any) { c.said = append(c.said, fmt.Sprintf(format, args...)) }
+func (c *Crew) say(format string, args ...any) {
+	c.said = append(c.said, fmt.Sprintf(format, args...))
+}
 
 // Kill ends processes at once, as a power cut would, and leaves them down. Errors wrap ErrNone.
 func (c *Crew) Kill(words []string) (done []string, err error) {
@@ -197,7 +203,8 @@ func (c *Crew) Kill(words []string) (done []string, err error) {
 		p.Signal(syscall.SIGKILL)
 		a := c.absent(p)
 		a.killed, a.told, a.again, a.tries = true, true, time.Time{}, 0
-		line := fmt.Sprintf("%s was killed, as you asked; %s; it stays down until: %s %s", p.Name(), c.remain(p.Role), c.Heal, p.Name())
+		line := fmt.Sprintf("%s was killed, as you asked; %s; it stays down until: %s %s", p.Name(),
+			c.remain(p.Role), c.Heal, p.Name())
 		c.say("%s", line)
 		return line
 	})
@@ -231,17 +238,20 @@ func (c *Crew) heal(p *Process, now time.Time) string {
 }
 
 // each does something with the processes that words name: "p2 node", or "p2" for all three of it.
-func (c *Crew) each(words []string, do func(*Process, time.Time) string) (done []string, err error) {
+func (c *Crew) each(words []string, do func(*Process, time.Time) string) (done []string,
+	err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	var chosen []*Process
 	for _, p := range c.all {
-		if len(words) == 1 && p.Who == words[0] || len(words) == 2 && p.Who == words[0] && p.Role == words[1] {
+		if len(words) == 1 && p.Who == words[0] || len(words) == 2 && p.Who == words[0] &&
+			p.Role == words[1] {
 			chosen = append(chosen, p)
 		}
 	}
 	if len(chosen) == 0 {
-		return nil, fmt.Errorf("localnet: %w as %q: choose one of %s", ErrNone, strings.Join(words, " "), c.names())
+		return nil, fmt.Errorf("localnet: %w as %q: choose one of %s", ErrNone,
+			strings.Join(words, " "), c.names())
 	}
 	for _, p := range chosen {
 		done = append(done, do(p, time.Now()))

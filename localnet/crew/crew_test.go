@@ -46,7 +46,8 @@ func crewOf(t *testing.T) *Crew {
 // await calls Tend until it says something.
 func await(t *testing.T, c *Crew, now time.Time) string {
 	t.Helper()
-	for late := time.Now().Add(30 * time.Second); time.Now().Before(late); time.Sleep(2 * time.Millisecond) {
+	for late := time.Now().Add(30 * time.Second); time.Now().Before(late); time.Sleep(
+		2 * time.Millisecond) {
 		if said := c.Tend(now); len(said) > 0 {
 			return strings.Join(said, "\n")
 		}
@@ -72,35 +73,42 @@ func TestAKilledProcessIsSaidAndStartedAgain(t *testing.T) {
 	c, now := crewOf(t), time.Now()
 	p := c.Of("p2", "node")
 	outside(t, p)
-	if said, want := await(t, c, now), "p2 node was killed; 1 of 2 nodes remain; it is started again in 5s"; said != want {
+	if said, want := await(t, c, now),
+		"p2 node was killed; 1 of 2 nodes remain; it is started again in 5s"; said != want {
 		t.Errorf("said %q, want %q", said, want)
 	}
 	if said := c.Tend(now.Add(4 * time.Second)); len(said) > 0 || p.PID() != 0 {
 		t.Errorf("after 4 s: %q", said)
 	}
-	if said := c.Tend(now.Add(5 * time.Second)); len(said) != 1 || said[0] != "p2 node is started again" || p.PID() == 0 {
+	if said := c.Tend(now.Add(5 * time.Second)); len(said) != 1 ||
+		said[0] != "p2 node is started again" || p.PID() == 0 {
 		t.Errorf("after 5 s: %q", said)
 	}
 }
 
-// One that ends again and again is tried less and less often, up to once a minute, and its last words are said.
+// One that ends again and again is tried less and less often, up to once a minute, and its last
+// words are said.
 func TestACrashIsTriedLessAndLessOften(t *testing.T) {
 	c, now := crewOf(t), time.Now()
 	p := c.Of("p2", "node")
 	p.Args = []string{"fail"}
 	outside(t, p)
 	await(t, c, now)
-	for i, wait := range []time.Duration{10 * time.Second, 20 * time.Second, 40 * time.Second, time.Minute, time.Minute} {
+	for i, wait := range []time.Duration{10 * time.Second, 20 * time.Second, 40 * time.Second,
+		time.Minute, time.Minute} {
 		now = now.Add(time.Minute)
 		c.Tend(now) // starts it
-		want := fmt.Sprintf("p2 node ended (exit status 4), saying: assay: the disk is full. Free some space, %d times in a row; 1 of 2 nodes remain; it is started again in %s", i+2, wait)
+		want := fmt.Sprintf("p2 node ended (exit status 4), saying: assay: the disk is full. "+
+			"Free some space, %d times in a row; 1 of 2 nodes remain; it is started again in %s",
+			i+2, wait)
 		if said := await(t, c, now); said != want {
 			t.Errorf("said %q, want %q", said, want)
 		}
 	}
 }
 
-// What stays down is said with the command that starts it, and the network is over when nothing is left.
+// What stays down is said with the command that starts it, and the network is over when nothing is
+// left.
 func TestRestartNoLeavesDownWhatEnds(t *testing.T) {
 	c, now := crewOf(t), time.Now()
 	c.Stay = true
@@ -110,7 +118,8 @@ func TestRestartNoLeavesDownWhatEnds(t *testing.T) {
 		}
 		who, role, _ := strings.Cut(name, " ")
 		outside(t, c.Of(who, role))
-		if said := await(t, c, now); !strings.HasSuffix(said, "it stays down, until: assay localnet heal --home H "+name) {
+		if said := await(t, c, now); !strings.HasSuffix(said, "it stays down, until: assay "+
+			"localnet heal --home H "+name) {
 			t.Error(said)
 		}
 	}
@@ -119,7 +128,8 @@ func TestRestartNoLeavesDownWhatEnds(t *testing.T) {
 	}
 }
 
-// Killed by command it stays down until heal, whoever else comes back; both act on a network that runs, and on no other.
+// Killed by command it stays down until heal, whoever else comes back; both act on a network that
+// runs, and on no other.
 func TestKillAndHeal(t *testing.T) {
 	c, home := crewOf(t), t.TempDir()
 	ask := func(do string, words ...string) (string, error) {
@@ -132,16 +142,19 @@ func TestKillAndHeal(t *testing.T) {
 	if err := c.Serve(t.Context(), home); err != nil {
 		t.Fatal(err)
 	}
-	if found := Running(t.Context(), filepath.Dir(home), filepath.Base(home)); len(found) != 1 || found[0] != home {
+	if found := Running(t.Context(), filepath.Dir(home), filepath.Base(home)); len(found) != 1 ||
+		found[0] != home {
 		t.Errorf("%v run", found)
 	}
 	for _, words := range [][]string{nil, {"p3"}, {"p2", "host"}, {"p2", "node", "now"}} {
-		if _, err := ask("kill", words...); err == nil || !strings.Contains(err.Error(), "p1 to p2, alone or with node, host") {
+		if _, err := ask("kill", words...); err == nil ||
+			!strings.Contains(err.Error(), "p1 to p2, alone or with node, host") {
 			t.Errorf("kill %v: %v", words, err)
 		}
 	}
 	said, err := ask("kill", "p2", "node")
-	if want := "p2 node was killed, as you asked; 1 of 2 nodes remain; it stays down until: assay localnet heal --home H p2 node"; said != want || err != nil {
+	if want := "p2 node was killed, as you asked; 1 of 2 nodes remain; it stays down until: " +
+		"assay localnet heal --home H p2 node"; said != want || err != nil {
 		t.Errorf("kill said %q, %v", said, err)
 	}
 	p := c.Of("p2", "node")
@@ -178,7 +191,8 @@ func TestCommandsAreForWhoMayReadTheFolder(t *testing.T) {
 	if err := os.WriteFile(path, other, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if lines, err := Ask(t.Context(), home, "kill", []string{"p2"}); err == nil || c.Of("p2", "node").PID() == 0 {
+	if lines, err := Ask(t.Context(), home, "kill", []string{"p2"}); err == nil ||
+		c.Of("p2", "node").PID() == 0 {
 		t.Errorf("killed by a stranger: %q", lines)
 	}
 }

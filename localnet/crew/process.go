@@ -65,7 +65,8 @@ func (p *Process) Start(program string) error {
 	return nil
 }
 
-// Signal sends a signal to the running process and waits for its end; a process that does not end is killed.
+// Signal sends a signal to the running process and waits for its end; a process that does not end
+// is killed.
 func (p *Process) Signal(s syscall.Signal) {
 	p.mu.Lock()
 	cmd, exited := p.cmd, p.exited
@@ -93,7 +94,8 @@ func (p *Process) PID() int {
 	return p.cmd.Process.Pid
 }
 
-// ended reports that the process was started and ended without being asked to, how, and how long it ran.
+// ended reports that the process was started and ended without being asked to, how, and how long it
+// ran.
 func (p *Process) ended() (ran time.Duration, yes bool, how error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -106,7 +108,8 @@ func (p *Process) ended() (ran time.Duration, yes bool, how error) {
 // Died is an error with the last lines of the log if the process ended without being asked to.
 func (p *Process) Died() error {
 	if _, yes, how := p.ended(); yes {
-		return fmt.Errorf("localnet: %s ended by itself (%s); the end of %s:\n%s", p.Name(), ending(how), p.Log, Tail(p.Log, 12))
+		return fmt.Errorf("localnet: %s ended by itself (%s); the end of %s:\n%s", p.Name(),
+			ending(how), p.Log, Tail(p.Log, 12))
 	}
 	return nil
 }

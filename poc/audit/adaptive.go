@@ -43,7 +43,8 @@ func DefaultAdaptive() Adaptive { return Adaptive{Kappa: Rate{2, 1}, Floor: Rate
 // Q32One, an audit for certain, for amounts below zero and rates without a
 // denominator.
 func (a Adaptive) Probability(gain, locked *big.Int, flags int) uint64 {
-	if gain.Sign() < 0 || locked.Sign() < 0 || a.Kappa.Den == 0 || a.Floor.Den == 0 || a.Kappa.Num == 0 {
+	if gain.Sign() < 0 || locked.Sign() < 0 || a.Kappa.Den == 0 || a.Floor.Den == 0 ||
+		a.Kappa.Num == 0 {
 		return Q32One
 	}
 	p := ceilQ32(new(big.Int).SetUint64(a.Floor.Num), new(big.Int).SetUint64(a.Floor.Den))

@@ -9,8 +9,8 @@ import (
 	"github.com/assaynet/assay/poc/seed"
 )
 
-// Picks returns n uniform numbers below total, each independent of the others, read as Draw reads them. It is nil for
-// total 0 and n below 1.
+// Picks returns n uniform numbers below total, each independent of the others, read as Draw reads
+// them. It is nil for total 0 and n below 1.
 func Picks(s seed.Seed, total uint64, n int) []uint64 {
 	if n <= 0 || total == 0 {
 		return nil
@@ -23,8 +23,8 @@ func Picks(s seed.Seed, total uint64, n int) []uint64 {
 	return out
 }
 
-// Shuffle returns the numbers below n in an order drawn from s, each order with the same probability (Fisher, Yates;
-// from the last place down). It is nil for n below 1.
+// Shuffle returns the numbers below n in an order drawn from s, each order with the same
+// probability (Fisher, Yates; from the last place down). It is nil for n below 1.
 func Shuffle(s seed.Seed, n int) []int {
 	if n <= 0 {
 		return nil
@@ -41,9 +41,10 @@ func Shuffle(s seed.Seed, n int) []int {
 	return out
 }
 
-// Lottery draws n of the tickets without replacement, each time in proportion to what the remaining ones hold, and
-// returns their positions in the order of the draw. Tickets that hold nothing are never drawn, so that there may be
-// fewer than n; a sum beyond 64 bits draws nothing. Time is O(tickets + n log tickets).
+// Lottery draws n of the tickets without replacement, each time in proportion to what the remaining
+// ones hold, and returns their positions in the order of the draw. Tickets that hold nothing are
+// never drawn, so that there may be fewer than n; a sum beyond 64 bits draws nothing. Time is
+// O(tickets + n log tickets).
 func Lottery(s seed.Seed, held []uint64, n int) []int {
 	// tree[i] is the sum of the lowbit(i) tickets that end with ticket i (Fenwick).
 	tree := make([]uint64, len(held)+1)
@@ -82,8 +83,9 @@ func Lottery(s seed.Seed, held []uint64, n int) []int {
 	return out
 }
 
-// Works reports whether a slot of a committee re-runs the sample at index: sample j falls to the r slots from j*r on,
-// around the circle. Who owns a slot is drawn, so which slots share a sample need not be.
+// Works reports whether a slot of a committee re-runs the sample at index: sample j falls to the r
+// slots from j*r on, around the circle. Who owns a slot is drawn, so which slots share a sample
+// need not be.
 func Works(slots, r, slot, index int) bool {
 	if slots <= 0 || slot < 0 || slot >= slots || index < 0 {
 		return false

@@ -35,7 +35,8 @@ func TestShuffleIsAPermutation(t *testing.T) {
 	})
 }
 
-// Anyone who holds twice as much is drawn first twice as often, nobody twice, and who holds nothing never.
+// Anyone who holds twice as much is drawn first twice as often, nobody twice, and who holds nothing
+// never.
 func TestLotteryFollowsWhatIsHeld(t *testing.T) {
 	held := []uint64{0, 100, 200, 0, 700}
 	first := make([]int, len(held))
@@ -92,7 +93,8 @@ func TestLotteryAgainstTheDefinition(t *testing.T) {
 	})
 }
 
-// Every sample falls to exactly r slots, and over a round of samples every slot works equally often.
+// Every sample falls to exactly r slots, and over a round of samples every slot works equally
+// often.
 // Holds spec A-6.
 func TestWorksSharesEvenly(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {

@@ -19,7 +19,7 @@
 //   - What would a cheat have met? Detection is the probability that forging
 //     so many leaves is caught, and is printed next to the parameters.
 //
-// The rules are spec. All of it is consensus code: exact integers of package math/big, no floats,
-// one rounding at the end in the direction that harms no honest participant
-// and overstates nothing. Results are Q64, fractions of 2^64.
+// The rules are spec. All of it is consensus code: exact integers of package math/big,
+// no floats, one rounding at the end in the direction that harms no honest participant and
+// overstates nothing. Results are Q64, fractions of 2^64.
 package audit

@@ -141,7 +141,8 @@ func TestForgingIsDetected(t *testing.T) {
 		}
 		sigma := math.Sqrt(runs * exact * (1 - exact))
 		if math.Abs(float64(caught)-runs*exact) > 5*sigma+1 {
-			t.Errorf("%d forged: caught %d of %d runs, theory %.1f +- %.1f", c.forged, caught, runs, runs*exact, sigma)
+			t.Errorf("%d forged: caught %d of %d runs, theory %.1f +- %.1f", c.forged, caught,
+				runs, runs*exact, sigma)
 		}
 	}
 }

@@ -2,17 +2,18 @@
 
 package audit
 
-// Rule says how many wrong leaves of a sample faulty hardware explains. The chain, a host that audits its own machines
-// and a voter apply the same one.
+// Rule says how many wrong leaves of a sample faulty hardware explains. The chain, a host that
+// audits its own machines and a voter apply the same one.
 type Rule struct {
 	Fault Rate // how often healthy hardware errs
 	Fail  Rate // a finding less likely than this is no accident
 }
 
-// NewRule reads a rule from a chain's parameters: the fault rate in millionths, and one in how many findings is no
-// accident.
+// NewRule reads a rule from a chain's parameters: the fault rate in millionths, and one in how many
+// findings is no accident.
 func NewRule(faultPpm uint32, failInverse uint64) Rule {
-	return Rule{Fault: Rate{Num: uint64(faultPpm), Den: 1_000_000}, Fail: Rate{Num: 1, Den: failInverse}}
+	return Rule{Fault: Rate{Num: uint64(faultPpm), Den: 1_000_000},
+		Fail: Rate{Num: 1, Den: failInverse}}
 }
 
 // Beyond reports whether x wrong leaves of n are more than faulty hardware explains.
@@ -24,8 +25,9 @@ type Node struct {
 	Drawn, Wrong uint64
 }
 
-// Judge leaves out nodes beyond the rule, and judges what remains together. condemned lists those left out, in the
-// order given; drawn and wrong count the others. It passes what has a leaf left and is within the rule.
+// Judge leaves out nodes beyond the rule, and judges what remains together. condemned lists those
+// left out, in the order given; drawn and wrong count the others. It passes what has a leaf left
+// and is within the rule.
 func (r Rule) Judge(nodes []Node) (condemned []string, drawn, wrong uint64, pass bool) {
 	for _, n := range nodes {
 		if r.Beyond(n.Drawn, n.Wrong) {

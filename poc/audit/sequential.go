@@ -50,7 +50,8 @@ type Sequential struct{ P0, P1, Alpha, Beta Rate }
 // tiles to decide for the machine if all are right, some 122 more for each that is not, and three
 // early mismatches to decide against it.
 func Flaky() Sequential {
-	return Sequential{P0: Rate{1, 10_000}, P1: Rate{1, 20}, Alpha: Rate{1, 1_000_000}, Beta: Rate{1, 1_000_000}}
+	return Sequential{P0: Rate{1, 10_000}, P1: Rate{1, 20}, Alpha: Rate{1, 1_000_000},
+		Beta: Rate{1, 1_000_000}}
 }
 
 // Decide says where the test stands after x mismatches among n. It says

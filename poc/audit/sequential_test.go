@@ -30,15 +30,18 @@ func TestSequentialNumbers(t *testing.T) {
 	for _, c := range []struct {
 		n, x uint64
 		want Decision
-	}{{0, 0, Continue}, {1, 1, Continue}, {2, 2, Continue}, {3, 3, Fraud}, {90, 2, Continue}, {90, 3, Fraud}, {100, 3, Continue}, {4096, 4096, Fraud}, {4096, 0, Faulty}} {
+	}{{0, 0, Continue}, {1, 1, Continue}, {2, 2, Continue}, {3, 3, Fraud}, {90, 2, Continue},
+		{90, 3, Fraud}, {100, 3, Continue}, {4096, 4096, Fraud}, {4096, 0, Faulty}} {
 		if got := s.Decide(c.n, c.x); got != c.want {
 			t.Errorf("%d of %d: %v, want %v", c.x, c.n, got, c.want)
 		}
 	}
 	// What makes no test convicts nobody.
 	for name, bad := range map[string]Sequential{
-		"none": {}, "equal": {Rate{1, 9}, Rate{1, 9}, s.Alpha, s.Beta}, "swapped": {s.P1, s.P0, s.Alpha, s.Beta},
-		"certain": {s.P0, Rate{1, 1}, s.Alpha, s.Beta}, "alpha": {s.P0, s.P1, Rate{1, 2}, Rate{1, 2}},
+		"none": {}, "equal": {Rate{1, 9}, Rate{1, 9}, s.Alpha, s.Beta},
+		"swapped": {s.P1, s.P0, s.Alpha, s.Beta},
+		"certain": {s.P0, Rate{1, 1}, s.Alpha, s.Beta},
+		"alpha":   {s.P0, s.P1, Rate{1, 2}, Rate{1, 2}},
 	} {
 		if got := bad.Decide(100, 100); got != Continue {
 			t.Errorf("%s: %v", name, got)
@@ -99,20 +102,24 @@ func TestSequentialErrors(t *testing.T) {
 		limit := runs*c.most + 4.5*math.Sqrt(runs*c.most)
 		t.Logf("rate %g: %d of %d called %v, at most %.0f", c.rate, mistakes, runs, c.wrong, limit)
 		if float64(mistakes) > limit || mistakes == 0 {
-			t.Errorf("rate %g: %d of %d called %v, at most %.0f and not none", c.rate, mistakes, runs, c.wrong, limit)
+			t.Errorf("rate %g: %d of %d called %v, at most %.0f and not none", c.rate, mistakes,
+				runs, c.wrong, limit)
 		}
 	}
 }
 
 // Holds spec A-15.
 func TestKFor(t *testing.T) {
-	for f, want := range map[Rate]uint64{{1, 100}: 459, {5, 100}: 90, {1, 10}: 44, {1, 5}: 21, {1, 2}: 7, {1, 1}: 1} {
+	for f, want := range map[Rate]uint64{{1, 100}: 459, {5, 100}: 90, {1, 10}: 44, {1, 5}: 21,
+		{1, 2}: 7, {1, 1}: 1} {
 		k, ok := KFor(Rate{99, 100}, f)
 		if !ok || k != want {
 			t.Errorf("f = %v: k = %d, %v; want %d", f, k, ok, want)
 		}
 	}
-	for name, c := range map[string][2]Rate{"beyond the sample": {{99, 100}, {1, 10_000}}, "certainty": {{1, 1}, {1, 2}}, "no share": {{1, 2}, {2, 1}}, "no target": {{2, 1}, {1, 2}}, "none forged": {{1, 2}, {0, 1}}, "nothing": {}} {
+	for name, c := range map[string][2]Rate{"beyond the sample": {{99, 100}, {1, 10_000}},
+		"certainty": {{1, 1}, {1, 2}}, "no share": {{1, 2}, {2, 1}}, "no target": {{2, 1}, {1, 2}},
+		"none forged": {{1, 2}, {0, 1}}, "nothing": {}} {
 		if k, ok := KFor(c[0], c[1]); ok {
 			t.Errorf("%s: k = %d", name, k)
 		}
@@ -127,16 +134,20 @@ func TestKFor(t *testing.T) {
 		if !ok {
 			t.Fatal("not found")
 		}
-		reach := quotient(new(big.Int).SetUint64(target.Num), new(big.Int).SetUint64(target.Den), false)
+		reach := quotient(new(big.Int).SetUint64(target.Num),
+			new(big.Int).SetUint64(target.Den), false)
 		if Caught(f, k) < reach || k > 0 && Caught(f, k-1) >= reach+1 {
-			t.Fatalf("k = %d is not the least: %v and %v for %v", k, Caught(f, k), Caught(f, k-1), target)
+			t.Fatalf("k = %d is not the least: %v and %v for %v", k, Caught(f, k),
+				Caught(f, k-1), target)
 		}
 		// Without replacement is never worse.
 		if d := Detection(100_000, 1000*f.Num, int(k), 1); d < Caught(f, k) && d != One {
 			t.Fatalf("without replacement %v, with %v", d, Caught(f, k))
 		}
 	})
-	if Caught(Rate{1, 0}, 3) != 0 || Caught(Rate{2, 1}, 3) != 0 || Caught(Rate{1, 2}, MaxSample+1) != 0 || Caught(Rate{1, 2}, 0) != 0 || Caught(Rate{1, 1}, 1) != One {
+	if Caught(Rate{1, 0}, 3) != 0 || Caught(Rate{2, 1}, 3) != 0 ||
+		Caught(Rate{1, 2}, MaxSample+1) != 0 || Caught(Rate{1, 2}, 0) != 0 ||
+		Caught(Rate{1, 1}, 1) != One {
 		t.Error("limits of Caught")
 	}
 }
@@ -144,7 +155,8 @@ func TestKFor(t *testing.T) {
 // The formula of samples alone, with true numbers: X of s = 10 samples forged,
 // m = 3 of them looked at.
 func TestSamplesFormula(t *testing.T) {
-	for x, want := range map[uint64]string{0: "0", 1: "0.3", 2: "0.533333", 3: "0.708333", 4: "0.833333", 5: "0.916667", 6: "0.966667", 7: "0.991667", 8: "1", 10: "1"} {
+	for x, want := range map[uint64]string{0: "0", 1: "0.3", 2: "0.533333", 3: "0.708333",
+		4: "0.833333", 5: "0.916667", 6: "0.966667", 7: "0.991667", 8: "1", 10: "1"} {
 		if got := Detection(10, x, 3, 1).String(); got != want {
 			t.Errorf("X = %d: %s, want %s", x, got, want)
 		}
@@ -154,7 +166,8 @@ func TestSamplesFormula(t *testing.T) {
 // Holds spec A-3.
 func TestStratified(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		total := rapid.Uint64Range(0, 1<<48).Draw(t, "total") >> rapid.IntRange(0, 47).Draw(t, "shift")
+		total := rapid.Uint64Range(0, 1<<48).Draw(t, "total") >> rapid.IntRange(0,
+			47).Draw(t, "shift")
 		n := rapid.IntRange(-1, 300).Draw(t, "n")
 		got := Stratified(seed.Seed{byte(n)}, total, n)
 		count := min(uint64(max(n, 0)), total)
@@ -199,7 +212,8 @@ func TestDistinct(t *testing.T) {
 		}
 		sorted := slices.Clone(got)
 		slices.Sort(sorted)
-		if len(slices.Compact(sorted)) != len(got) || len(got) > 0 && sorted[len(sorted)-1] >= total {
+		if len(slices.Compact(sorted)) != len(got) || len(got) > 0 &&
+			sorted[len(sorted)-1] >= total {
 			t.Fatal("repeated or out of range")
 		}
 	})
@@ -217,18 +231,19 @@ func TestAdaptive(t *testing.T) {
 		flags        int
 		want         uint64
 	}{
-		"a new key":              {i(10), i(0), 0, Q32One},
-		"as much locked":         {i(10), i(10), 0, Q32One},
-		"three times":            {i(10), i(30), 0, Q32One / 2},
-		"twenty times":           {i(10), i(200), 0, 409044505}, // 2/21 rounded up
-		"flagged":                {i(10), i(200), 1, 1636178018},
-		"flagged twice":          {i(10), i(200), 2, Q32One},
-		"the floor":              {i(1), i(1 << 40), 0, 214748365}, // 1/20 rounded up
-		"nothing to gain":        {i(0), i(5), 0, 214748365},
-		"flags below none":       {i(10), i(30), -5, Q32One / 2},
-		"a debt":                 {i(10), i(-1), 0, Q32One},
-		"below nothing":          {i(-1), i(10), 0, Q32One},
-		"amounts above 64 bits":  {new(big.Int).Lsh(i(10), 100), new(big.Int).Lsh(i(30), 100), 0, Q32One / 2},
+		"a new key":        {i(10), i(0), 0, Q32One},
+		"as much locked":   {i(10), i(10), 0, Q32One},
+		"three times":      {i(10), i(30), 0, Q32One / 2},
+		"twenty times":     {i(10), i(200), 0, 409044505}, // 2/21 rounded up
+		"flagged":          {i(10), i(200), 1, 1636178018},
+		"flagged twice":    {i(10), i(200), 2, Q32One},
+		"the floor":        {i(1), i(1 << 40), 0, 214748365}, // 1/20 rounded up
+		"nothing to gain":  {i(0), i(5), 0, 214748365},
+		"flags below none": {i(10), i(30), -5, Q32One / 2},
+		"a debt":           {i(10), i(-1), 0, Q32One},
+		"below nothing":    {i(-1), i(10), 0, Q32One},
+		"amounts above 64 bits": {new(big.Int).Lsh(i(10), 100), new(big.Int).Lsh(i(30), 100),
+			0, Q32One / 2},
 		"flags without end":      {i(1), i(1 << 60), 1 << 30, 8}, // 2^32 times, no more
 		"more flags than counts": {i(1), i(1 << 20), 100, Q32One},
 	} {
@@ -239,19 +254,23 @@ func TestAdaptive(t *testing.T) {
 			t.Errorf("%s: %d, want %d", name, got, c.want)
 		}
 	}
-	for name, bad := range map[string]Adaptive{"kappa": {Rate{1, 0}, rule.Floor}, "no kappa": {Rate{0, 1}, rule.Floor}, "floor": {rule.Kappa, Rate{1, 0}}} {
+	for name, bad := range map[string]Adaptive{"kappa": {Rate{1, 0}, rule.Floor},
+		"no kappa": {Rate{0, 1}, rule.Floor}, "floor": {rule.Kappa, Rate{1, 0}}} {
 		if got := bad.Probability(i(1), i(1000), 0); got != Q32One {
 			t.Errorf("%s: %d", name, got)
 		}
 	}
 	rapid.Check(t, func(t *rapid.T) {
-		gain, locked := rapid.Int64Range(0, 1<<40).Draw(t, "gain"), rapid.Int64Range(0, 1<<40).Draw(t, "locked")
+		gain, locked := rapid.Int64Range(0, 1<<40).Draw(t, "gain"),
+			rapid.Int64Range(0, 1<<40).Draw(t, "locked")
 		flags := rapid.IntRange(0, 3).Draw(t, "flags")
 		a := rule.Probability(i(gain), i(locked), flags)
 		if a > Q32One || a < Q32One/20 {
 			t.Fatalf("%d is no probability above the floor", a)
 		}
-		if rule.Probability(i(gain), i(locked), flags+1) < a || rule.Probability(i(gain+1), i(locked), flags) < a || rule.Probability(i(gain), i(locked+1), flags) > a {
+		if rule.Probability(i(gain), i(locked), flags+1) < a ||
+			rule.Probability(i(gain+1), i(locked), flags) < a ||
+			rule.Probability(i(gain), i(locked+1), flags) > a {
 			t.Fatal("a flag or more to gain lowers the probability, or more to lose raises it")
 		}
 		// The condition: a*(S+g) >= Kappa*g, or certainty.

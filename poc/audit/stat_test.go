@@ -16,7 +16,8 @@ func rat(q Q64) *big.Rat {
 	if q == One {
 		return big.NewRat(1, 1)
 	}
-	return new(big.Rat).SetFrac(new(big.Int).SetUint64(uint64(q)), new(big.Int).Lsh(big.NewInt(1), 64))
+	return new(big.Rat).SetFrac(new(big.Int).SetUint64(uint64(q)),
+		new(big.Int).Lsh(big.NewInt(1), 64))
 }
 
 func float(q Q64) float64 {
@@ -170,8 +171,10 @@ func TestUpperTable(t *testing.T) {
 		t.Errorf("the design's bound prints as %s", got)
 	}
 	for name, q := range map[string]Q64{
-		"all bad": Upper(5, 5, Rate{1, 20}), "no sample": Upper(0, 0, Rate{1, 20}), "more than all": Upper(6, 5, Rate{1, 20}),
-		"eps 0": Upper(0, 200, Rate{0, 1}), "eps 1": Upper(0, 200, Rate{1, 1}), "not a rate": Upper(0, 200, Rate{1, 0}),
+		"all bad": Upper(5, 5, Rate{1, 20}), "no sample": Upper(0, 0, Rate{1, 20}),
+		"more than all": Upper(6, 5, Rate{1, 20}),
+		"eps 0":         Upper(0, 200, Rate{0, 1}), "eps 1": Upper(0, 200, Rate{1, 1}),
+		"not a rate":                Upper(0, 200, Rate{1, 0}),
 		"beyond the largest sample": Upper(0, MaxSample+1, Rate{1, 20}),
 	} {
 		if q != One {
@@ -239,7 +242,8 @@ func TestDetectionTable(t *testing.T) {
 		t.Errorf("7 of 10, 3 drawn: %g", got)
 	}
 	// The chain's: N = 200, three and more, of a large log.
-	for forged, want := range map[uint64]float64{10_000: 0.32332103250179406, 20_000: 0.7648810241651842, 50_000: 0.997665306327205} {
+	for forged, want := range map[uint64]float64{10_000: 0.32332103250179406,
+		20_000: 0.7648810241651842, 50_000: 0.997665306327205} {
 		if got := float(Detection(1_000_000, forged, 200, 3)); math.Abs(got-want) > 1e-12 {
 			t.Errorf("%d of a million: %.5f, want %.5f", forged, got, want)
 		}
@@ -280,7 +284,8 @@ func TestQ64String(t *testing.T) {
 		t.Errorf("as JSON: %s, %v", b, err)
 	}
 	rapid.Check(t, func(t *rapid.T) {
-		q := Q64(rapid.Uint64Range(1, math.MaxUint64-1).Draw(t, "q") >> rapid.IntRange(0, 60).Draw(t, "shift"))
+		q := Q64(rapid.Uint64Range(1, math.MaxUint64-1).Draw(t, "q") >> rapid.IntRange(0,
+			60).Draw(t, "shift"))
 		text := q.String()
 		back, ok := new(big.Rat).SetString(text)
 		if !ok {
@@ -297,7 +302,8 @@ func TestQ64String(t *testing.T) {
 }
 
 func TestVerdictString(t *testing.T) {
-	for v, want := range map[Verdict]string{Unspecified: "unspecified", Pass: "pass", Fail: "fail", Abstain: "abstain", 9: "verdict(9)"} {
+	for v, want := range map[Verdict]string{Unspecified: "unspecified", Pass: "pass", Fail: "fail",
+		Abstain: "abstain", 9: "verdict(9)"} {
 		if v.String() != want {
 			t.Errorf("%d: %s", uint8(v), v)
 		}

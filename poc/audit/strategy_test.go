@@ -10,11 +10,11 @@ import (
 	"testing"
 )
 
-// The host of these simulations keeps the published rule: a full audit of 90
-// tiles with the adaptive probability, a light one of 3 otherwise, the
-// sequential test in rounds of 90, pay unlocked after 20 clean submissions,
-// faults taken off everything locked, no answer costs the submission. A submission pays 1,000 and costs 900 to
-// compute, so honest work earns 100 each and forging all of it saves 900.
+// The host of these simulations keeps the published rule: a full audit of 90 tiles with the
+// adaptive probability, a light one of 3 otherwise, the sequential test in rounds of 90, pay
+// unlocked after 20 clean submissions, faults taken off everything locked, no answer costs the
+// submission. A submission pays 1,000 and costs 900 to compute, so honest work earns 100 each and
+// forging all of it saves 900.
 const (
 	simPay    = 1000.0
 	simCost   = 900.0
@@ -172,7 +172,8 @@ func (l *life) submit(choose func(l *life, full bool) float64) {
 
 // gains lives many lives and returns what they earn above an honest one's, a
 // submission, in parts of its pay, and the deviation of that mean.
-func gains(r rules, runs int, stream uint64, choose func(l *life, full bool) float64) (mean, dev float64) {
+func gains(r rules, runs int, stream uint64, choose func(l *life, full bool) float64) (mean,
+	dev float64) {
 	memo := map[[2]uint64]verdict{}
 	var sum, squares float64
 	for run := range runs {
@@ -266,14 +267,21 @@ func strategies() map[string]func(l *life, full bool) float64 {
 func TestNoStrategyGains(t *testing.T) {
 	const stream, runs = 20261129, 150
 	t.Logf("seed %d, %d lives of %d submissions each", stream, runs, simLength)
-	if mean, dev := gains(published(), 10, stream, func(*life, bool) float64 { return 0 }); math.Abs(mean) > 1e-9 || dev > 1e-9 {
+	if mean, dev := gains(published(), 10, stream, func(*life,
+		bool) float64 {
+		return 0
+	}); math.Abs(mean) > 1e-9 || dev > 1e-9 {
 		t.Errorf("honest work earns %g more than itself", mean)
 	}
 	for name, choose := range strategies() {
 		// Each in two ways: it answers, or sees what is asked and rather says
 		// nothing where the answer would show a forged tile.
 		for _, silent := range []bool{false, true} {
-			mean, dev := gains(published(), runs, stream, func(l *life, full bool) float64 { l.silent = silent; return choose(l, full) })
+			mean, dev := gains(published(), runs, stream, func(l *life,
+				full bool) float64 {
+				l.silent = silent
+				return choose(l, full)
+			})
 			t.Logf("%-40s silent %-5v %+.4f of a submission's pay +- %.4f", name, silent, mean, dev)
 			if mean+4*dev >= 0 {
 				t.Errorf("%s, silent %v: %+.5f +- %.5f above honest work", name, silent, mean, dev)
@@ -304,9 +312,13 @@ func TestWorseRulesAreGamed(t *testing.T) {
 		share  float64
 		rarely bool // it forges where an audit is rare, and is silent when caught
 	}{
-		"pay at once, an audit in twenty, else nothing":              {func(r *rules) { r.unlock, r.light = 0, 0 }, 1, false},
-		"faults cost only what was found":                            {func(r *rules) { r.foundOnly = true }, 0.0005, false},
-		"silence costs the submission, light audits look at nothing": {func(r *rules) { r.light = 0 }, 1, true},
+		"pay at once, an audit in twenty, else nothing": {func(r *rules) {
+			r.unlock, r.light = 0, 0
+		}, 1, false},
+		"faults cost only what was found": {func(r *rules) { r.foundOnly = true }, 0.0005, false},
+		"silence costs the submission, light audits look at nothing": {func(r *rules) {
+			r.light = 0
+		}, 1, true},
 	} {
 		r := published()
 		c.bend(&r)
@@ -333,7 +345,8 @@ func TestWorseRulesAreGamed(t *testing.T) {
 // Holds spec M-19.
 func TestSilenceLosesForEveryShare(t *testing.T) {
 	for d := uint64(1); d < 1000; d++ {
-		if light := Caught(Rate{d, 1000}, simLight); light <= quotient(new(big.Int).SetUint64(d), big.NewInt(1000), true) {
+		if light := Caught(Rate{d, 1000}, simLight); light <= quotient(new(big.Int).SetUint64(d),
+			big.NewInt(1000), true) {
 			t.Errorf("d = %d/1000: a light audit takes %v", d, light)
 		}
 	}
@@ -363,7 +376,8 @@ func (l *life) expectedLoss(d float64) float64 {
 	row := make([]float64, simPicks+1) // P[Bin(90, d) = x]
 	for x := range row {
 		lg := func(v int) float64 { g, _ := math.Lgamma(float64(v + 1)); return g }
-		row[x] = math.Exp(lg(simPicks) - lg(x) - lg(simPicks-x) + float64(x)*math.Log(d) + float64(simPicks-x)*math.Log1p(-d))
+		row[x] = math.Exp(lg(simPicks) - lg(x) - lg(simPicks-x) + float64(x)*math.Log(d) +
+			float64(simPicks-x)*math.Log1p(-d))
 	}
 	open := map[uint64]float64{}
 	loss := 0.0

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package coin reads and writes amounts as people do: 1.5cpc, or 1500000000000000000acpc, which is the same. The base unit,
-// acpc, is the only one on chain, in JSON and in files that programs write.
+// Package coin reads and writes amounts as people do: 1.5cpc, or 1500000000000000000acpc, which is
+// the same. The base unit, acpc, is the only one on chain, in JSON and in files that programs
+// write.
 package coin
 
 import (
@@ -29,17 +30,20 @@ var ErrAmount = errors.New("no amount")
 
 var form = regexp.MustCompile(`^(\d+)(?:\.(\d+))?\s?([A-Za-z]+)$`)
 
-// Parse reads a number followed by cpc or acpc, in any case, and returns it in acpc. Errors wrap ErrAmount and name the form.
+// Parse reads a number followed by cpc or acpc, in any case, and returns it in acpc. Errors wrap
+// ErrAmount and name the form.
 func Parse(text string) (*big.Int, error) {
 	m := form.FindStringSubmatch(strings.TrimSpace(text))
 	if m == nil || len(text) > longest {
-		return nil, fmt.Errorf("%w: %q; want a number followed by cpc or acpc, such as 1.5cpc", ErrAmount, text)
+		return nil, fmt.Errorf("%w: %q; want a number followed by cpc or acpc, such as 1.5cpc",
+			ErrAmount, text)
 	}
 	whole, part := m[1], m[2]
 	switch strings.ToLower(m[3]) {
 	case Display:
 		if len(part) > Decimals {
-			return nil, fmt.Errorf("%w: %q is finer than the smallest unit, 10^-%d cpc", ErrAmount, text, Decimals)
+			return nil, fmt.Errorf("%w: %q is finer than the smallest unit, 10^-%d cpc",
+				ErrAmount, text, Decimals)
 		}
 		part += strings.Repeat("0", Decimals-len(part))
 	case Base:
@@ -47,13 +51,15 @@ func Parse(text string) (*big.Int, error) {
 			return nil, fmt.Errorf("%w: %q; acpc are whole", ErrAmount, text)
 		}
 	default:
-		return nil, fmt.Errorf("%w: %q; the units are cpc and acpc, such as 1.5cpc", ErrAmount, text)
+		return nil, fmt.Errorf("%w: %q; the units are cpc and acpc, such as 1.5cpc",
+			ErrAmount, text)
 	}
 	n, _ := new(big.Int).SetString(whole+part, 10)
 	return n, nil
 }
 
-// Is reports whether a text has the form of an amount in one of the two units, whatever it is worth.
+// Is reports whether a text has the form of an amount in one of the two units, whatever it is
+// worth.
 func Is(text string) bool {
 	m := form.FindStringSubmatch(text)
 	return m != nil && (strings.EqualFold(m[3], Display) || strings.EqualFold(m[3], Base))
@@ -76,7 +82,8 @@ func Text(acpc *big.Int) string {
 	return text + Display
 }
 
-// Short is Text for amounts of up to six decimals, and in acpc for those that it would not make shorter.
+// Short is Text for amounts of up to six decimals, and in acpc for those that it would not make
+// shorter.
 func Short(acpc *big.Int) string {
 	million := new(big.Int).Exp(big.NewInt(10), big.NewInt(Decimals-6), nil)
 	if new(big.Int).Rem(acpc, million).Sign() == 0 {

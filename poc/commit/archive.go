@@ -38,7 +38,8 @@ type ArchiveLeaf struct {
 func (l ArchiveLeaf) Valid() error {
 	switch {
 	case l.Participant == "" || len(l.Participant) > maxName:
-		return fmt.Errorf("%w: participant of %d characters, want 1 to %d", ErrArchive, len(l.Participant), maxName)
+		return fmt.Errorf("%w: participant of %d characters, want 1 to %d", ErrArchive,
+			len(l.Participant), maxName)
 	case l.Segment == 0:
 		return fmt.Errorf("%w: segments count from 1", ErrArchive)
 	case l.Count == 0 || l.Count > MaxSize:

@@ -13,15 +13,20 @@ import (
 )
 
 func exampleArchiveLeaf() ArchiveLeaf {
-	return ArchiveLeaf{Participant: "cpc1example", Node: "gpu-0", Segment: 2, Root: Hash{1}, Count: 0x0102, HostKey: [32]byte{9, 31: 8}}
+	return ArchiveLeaf{Participant: "cpc1example", Node: "gpu-0", Segment: 2, Root: Hash{1},
+		Count: 0x0102, HostKey: [32]byte{9, 31: 8}}
 }
 
 // Holds spec C-13.
 func TestArchiveLeafLayout(t *testing.T) {
-	part := func(hexes string) string { return hex.EncodeToString([]byte{byte(len(hexes) / 2), 0, 0, 0}) + hexes }
+	part := func(hexes string) string {
+		return hex.EncodeToString([]byte{byte(len(hexes) / 2), 0, 0, 0}) + hexes
+	}
 	text := func(s string) string { return part(hex.EncodeToString([]byte(s))) }
-	want := text("assay/1/archive-leaf") + text("cpc1example") + text("gpu-0") + part("0200000000000000") +
-		part("01"+strings.Repeat("00", 31)) + part("0201000000000000") + part("09"+strings.Repeat("00", 30)+"08")
+	want := text("assay/1/archive-leaf") + text("cpc1example") + text("gpu-0") +
+		part("0200000000000000") +
+		part("01"+strings.Repeat("00", 31)) + part("0201000000000000") +
+		part("09"+strings.Repeat("00", 30)+"08")
 	if got := hex.EncodeToString(exampleArchiveLeaf().Append(nil)); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
@@ -31,12 +36,15 @@ func TestArchiveLeafLayout(t *testing.T) {
 }
 
 func drawArchiveLeaf(t *rapid.T) ArchiveLeaf {
-	bytes32 := func(what string) [32]byte { return [32]byte(rapid.SliceOfN(rapid.Byte(), 32, 32).Draw(t, what)) }
+	bytes32 := func(what string) [32]byte {
+		return [32]byte(rapid.SliceOfN(rapid.Byte(), 32, 32).Draw(t, what))
+	}
 	return ArchiveLeaf{
 		Participant: rapid.StringMatching(`[a-z0-9]{1,90}`).Draw(t, "participant"),
 		Node:        rapid.StringMatching(`[a-z0-9-]{1,32}`).Draw(t, "node"),
 		Segment:     rapid.Uint32Min(1).Draw(t, "segment"),
-		Root:        bytes32("root"), Count: rapid.Uint64Range(1, MaxSize).Draw(t, "count"), HostKey: bytes32("host key"),
+		Root:        bytes32("root"), Count: rapid.Uint64Range(1, MaxSize).Draw(t, "count"),
+		HostKey: bytes32("host key"),
 	}
 }
 
@@ -84,7 +92,9 @@ func TestPropertyArchivePath(t *testing.T) {
 			"archive":     func(_ *ArchiveLeaf, p *ArchivePath) { p.Root[31] ^= 1 },
 			"index":       func(_ *ArchiveLeaf, p *ArchivePath) { p.Index++ },
 			"no commits":  func(_ *ArchiveLeaf, p *ArchivePath) { p.Commits = 0 },
-			"a hash more": func(_ *ArchiveLeaf, p *ArchivePath) { p.Path = append(slices.Clone(p.Path), Hash{}) },
+			"a hash more": func(_ *ArchiveLeaf, p *ArchivePath) {
+				p.Path = append(slices.Clone(p.Path), Hash{})
+			},
 		} {
 			l, q := leaf, p
 			if change(&l, &q); q.Verify(l) == nil {

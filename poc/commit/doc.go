@@ -2,10 +2,9 @@
 
 // Package commit binds work before anyone knows which part will be checked.
 //
-// A node that computes records puts each one, as a canonical binary Leaf
-// whose body only its kind of work reads, into an append-only Merkle log in the form of RFC 6962. What it publishes is
-// a Statement: root and count, signed by its host. From then on it can open
-// any leaf but change none.
+// A node that computes records puts each one, as a canonical binary Leaf whose body only its kind
+// of work reads, into an append-only Merkle log in the form of RFC 6962. What it publishes is a
+// Statement: root and count, signed by its host. From then on it can open any leaf but change none.
 //
 //	leaves  ->  Log or Frontier  ->  (root, count)  ->  signed Statement
 //	                 |
@@ -24,6 +23,6 @@
 // depth of 48, and has one answer. Proofs that are too long, too short, out of
 // order or out of range are refused, so a proof has one form.
 //
-// The rules are spec C-1 to C-17. A multiproof opens many leaves of one log and lists each hash once: 200
-// openings of a million leaves take about 2,450 hashes instead of 4,000.
+// The rules are spec C-1 to C-17. A multiproof opens many leaves of one log and lists each hash
+// once: 200 openings of a million leaves take about 2,450 hashes instead of 4,000.
 package commit

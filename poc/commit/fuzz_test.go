@@ -95,7 +95,8 @@ func FuzzMulti(f *testing.F) {
 	const size = 13
 	l := testLog(size)
 	root := l.Root()
-	for _, indices := range [][]uint64{{0}, {2, 5, 12}, {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12}} {
+	for _, indices := range [][]uint64{{0}, {2, 5, 12},
+		{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12}} {
 		path, err := Multi(l, size, indices)
 		if err != nil {
 			f.Fatal(err)

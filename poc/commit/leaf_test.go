@@ -37,18 +37,22 @@ func TestLeafLayout(t *testing.T) {
 	}
 }
 
-// A kind of work that is not the first keeps any body of up to 64 bytes, under the second version of the leaf.
+// A kind of work that is not the first keeps any body of up to 64 bytes, under the second version
+// of the leaf.
 // Holds spec C-17.
 func TestLeafOfAnyKind(t *testing.T) {
 	leaf := Leaf{Kind: 3, Spec: 7, Node: "gpu-0", Index: 0x0102, Body: []byte("any")}
-	want := "02" + "03" + "07" + "05" + hex.EncodeToString([]byte("gpu-0")) + "0201000000000000" + hex.EncodeToString([]byte("any"))
+	want := "02" + "03" + "07" + "05" + hex.EncodeToString([]byte("gpu-0")) + "0201000000000000" +
+		hex.EncodeToString([]byte("any"))
 	if got := hex.EncodeToString(leaf.Append(nil)); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
-	for n, valid := range map[int]bool{0: false, 1: true, 40: true, MaxBody: true, MaxBody + 1: false} {
+	for n, valid := range map[int]bool{0: false, 1: true, 40: true, MaxBody: true,
+		MaxBody + 1: false} {
 		leaf.Body = make([]byte, n)
 		back, err := ParseLeaf(leaf.Append(nil))
-		if (err == nil) != valid || (leaf.Valid() == nil) != valid || valid && !cmp.Equal(back, leaf) {
+		if (err == nil) != valid || (leaf.Valid() == nil) != valid || valid &&
+			!cmp.Equal(back, leaf) {
 			t.Errorf("a body of %d bytes: %+v, %v", n, back, err)
 		}
 	}
@@ -147,7 +151,8 @@ func TestValidNode(t *testing.T) {
 			t.Errorf("%q: %v", id, err)
 		}
 	}
-	for _, id := range []string{"", "A", "gpu_0", "gpu 0", "gpu/0", "é", strings.Repeat("z", 33), "a\x00"} {
+	for _, id := range []string{"", "A", "gpu_0", "gpu 0", "gpu/0", "é",
+		strings.Repeat("z", 33), "a\x00"} {
 		if err := ValidNode(id); !errors.Is(err, ErrLeaf) {
 			t.Errorf("%q: %v", id, err)
 		}
@@ -171,19 +176,23 @@ func TestStatementSignature(t *testing.T) {
 		t.Fatal(err)
 	}
 	changed := map[string]func(*Statement){
-		"chain":               func(s *Statement) { s.Chain = "assay-tesu" },
-		"epoch":               func(s *Statement) { s.Epoch++ },
-		"segment":             func(s *Statement) { s.Segment++ },
-		"participant":         func(s *Statement) { s.Participant += "x" },
-		"node":                func(s *Statement) { s.Node = "gpu-1" },
-		"class":               func(s *Statement) { s.Class = "small" },
-		"seed 1":              func(s *Statement) { s.Seed1[31]++ },
-		"segment seed":        func(s *Statement) { s.SegmentSeed[31]++ },
-		"seeds swapped":       func(s *Statement) { s.Seed1, s.SegmentSeed = s.SegmentSeed, s.Seed1 },
-		"root":                func(s *Statement) { s.Root[31]++ },
-		"count":               func(s *Statement) { s.Count++ },
-		"chain | participant": func(s *Statement) { s.Chain, s.Participant = s.Chain+"c", s.Participant[1:] },
-		"node | class":        func(s *Statement) { s.Node, s.Class = "gpu-0n", "ano" },
+		"chain":        func(s *Statement) { s.Chain = "assay-tesu" },
+		"epoch":        func(s *Statement) { s.Epoch++ },
+		"segment":      func(s *Statement) { s.Segment++ },
+		"participant":  func(s *Statement) { s.Participant += "x" },
+		"node":         func(s *Statement) { s.Node = "gpu-1" },
+		"class":        func(s *Statement) { s.Class = "small" },
+		"seed 1":       func(s *Statement) { s.Seed1[31]++ },
+		"segment seed": func(s *Statement) { s.SegmentSeed[31]++ },
+		"seeds swapped": func(s *Statement) {
+			s.Seed1, s.SegmentSeed = s.SegmentSeed, s.Seed1
+		},
+		"root":  func(s *Statement) { s.Root[31]++ },
+		"count": func(s *Statement) { s.Count++ },
+		"chain | participant": func(s *Statement) {
+			s.Chain, s.Participant = s.Chain+"c", s.Participant[1:]
+		},
+		"node | class": func(s *Statement) { s.Node, s.Class = "gpu-0n", "ano" },
 		// Malformed ones are refused before their signature is checked.
 		"no chain":      func(s *Statement) { s.Chain = "" },
 		"segment 0":     func(s *Statement) { s.Segment = 0 },
@@ -219,7 +228,8 @@ func TestStatementSignature(t *testing.T) {
 	}
 }
 
-// C23. What version 1 signed says nothing of the seeds: it is not taken for version 2, nor the other way round.
+// C23. What version 1 signed says nothing of the seeds: it is not taken for version 2, nor the
+// other way round.
 // Holds spec C-12.
 func TestC23VersionsOfTheStatementAreApart(t *testing.T) {
 	key := ed25519.NewKeyFromSeed(make([]byte, 32))
@@ -235,9 +245,11 @@ func TestC23VersionsOfTheStatementAreApart(t *testing.T) {
 		t.Errorf("version 1 binds seeds: %v", err)
 	}
 	for name, err := range map[string]error{
-		"version 1 for 2":              s.Verify(public, first),
-		"version 2 for 1":              s.Verify1(public, s.Sign(key)),
-		"version 1 of another root":    Statement{Chain: s.Chain, Epoch: s.Epoch, Segment: 1, Participant: s.Participant, Node: s.Node, Class: s.Class, Count: s.Count}.Verify1(public, first),
+		"version 1 for 2": s.Verify(public, first),
+		"version 2 for 1": s.Verify1(public, s.Sign(key)),
+		"version 1 of another root": Statement{Chain: s.Chain, Epoch: s.Epoch, Segment: 1,
+			Participant: s.Participant, Node: s.Node, Class: s.Class,
+			Count: s.Count}.Verify1(public, first),
 		"version 1, malformed":         Statement{}.Verify1(public, first),
 		"version 1, another signature": s.Verify1(public, s.Sign(key)[:63]),
 	} {

@@ -65,7 +65,8 @@ func checkIndices(size uint64, indices []uint64) error {
 			return fmt.Errorf("%w: leaf %d of %d", ErrSize, index, size)
 		}
 		if i > 0 && index <= indices[i-1] {
-			return fmt.Errorf("%w: index %d after %d: not strictly increasing", ErrSize, index, indices[i-1])
+			return fmt.Errorf("%w: index %d after %d: not strictly increasing",
+				ErrSize, index, indices[i-1])
 		}
 	}
 	return nil
@@ -96,7 +97,8 @@ func VerifyMulti(root Hash, size uint64, indices []uint64, leaves []Hash, proof 
 // ExtractInclusion returns the inclusion path of leaf indices[which] out of a
 // multiproof. It checks the multiproof's shape but not its root, which it is
 // not given: whoever uses the path verifies it.
-func ExtractInclusion(size uint64, indices []uint64, leaves []Hash, proof []Hash, which int) ([]Hash, error) {
+func ExtractInclusion(size uint64, indices []uint64, leaves []Hash, proof []Hash,
+	which int) ([]Hash, error) {
 	w, err := newWalk(size, indices, leaves, proof)
 	if err != nil {
 		return nil, err
@@ -132,7 +134,8 @@ func newWalk(size uint64, indices []uint64, leaves, proof []Hash) (*walk, error)
 		return nil, fmt.Errorf("%w: %d leaves for %d indices", ErrProof, len(leaves), len(indices))
 	}
 	if most := MultiSize(size, len(indices)); len(proof) > most {
-		return nil, fmt.Errorf("%w: multiproof of %d hashes, at most %d", ErrProof, len(proof), most)
+		return nil, fmt.Errorf("%w: multiproof of %d hashes, at most %d",
+			ErrProof, len(proof), most)
 	}
 	return &walk{indices: indices, leaves: leaves, proof: proof, which: -1}, nil
 }

@@ -123,7 +123,8 @@ func VerifyConsistency(oldRoot, root Hash, old, size uint64, proof []Hash) error
 	}
 	if old == 0 || old == size {
 		if len(proof) != 0 {
-			return fmt.Errorf("%w: consistency of %d with %d leaves needs no hashes, got %d", ErrProof, old, size, len(proof))
+			return fmt.Errorf("%w: consistency of %d with %d leaves needs no hashes, got %d",
+				ErrProof, old, size, len(proof))
 		}
 		if old == 0 && oldRoot != EmptyRoot {
 			return fmt.Errorf("%w: the root of no leaves is not the empty root", ErrProof)

@@ -55,14 +55,17 @@ func (s Statement) Valid() error {
 // its length as LE32, integers as 8 bytes little-endian. No two statements
 // share it.
 func (s Statement) SignBytes() []byte {
-	return *signed.Say("assay/2/commit-statement").Text(s.Chain).Number(s.Epoch).Number(uint64(s.Segment)).Text(s.Participant).
-		Text(s.Node).Text(s.Class).Part(s.Seed1[:]).Part(s.SegmentSeed[:]).Part(s.Root[:]).Number(s.Count)
+	return *signed.Say("assay/2/commit-statement").Text(s.Chain).Number(s.Epoch).Number(
+		uint64(s.Segment)).Text(s.Participant).
+		Text(s.Node).Text(s.Class).Part(s.Seed1[:]).Part(s.SegmentSeed[:]).Part(
+		s.Root[:]).Number(s.Count)
 }
 
 // SignBytes1 returns the message of version 1 of the statement, which left out
 // the seeds. Chains refuse its signatures; it is here to read old evidence.
 func (s Statement) SignBytes1() []byte {
-	return *signed.Say("assay/1/commit-statement").Text(s.Chain).Number(s.Epoch).Number(uint64(s.Segment)).Text(s.Participant).
+	return *signed.Say("assay/1/commit-statement").Text(s.Chain).Number(s.Epoch).Number(
+		uint64(s.Segment)).Text(s.Participant).
 		Text(s.Node).Text(s.Class).Part(s.Root[:]).Number(s.Count)
 }
 

@@ -48,7 +48,8 @@ func mth(leaves []Hash) Hash {
 // share: eight leaves, all its prefixes.
 // Holds spec C-1.
 func TestPublishedRoots(t *testing.T) {
-	leaves := []string{"", "00", "10", "2021", "3031", "40414243", "5051525354555657", "606162636465666768696a6b6c6d6e6f"}
+	leaves := []string{"", "00", "10", "2021", "3031", "40414243", "5051525354555657",
+		"606162636465666768696a6b6c6d6e6f"}
 	roots := []string{
 		"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
 		"6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d",
@@ -101,7 +102,8 @@ func TestRootsEqualDefinitionAndCompactRange(t *testing.T) {
 			}
 		}
 		if l.Root() != want || f.Root() != want || l.Size() != n || f.Size() != n {
-			t.Fatalf("%d leaves: log %x of %d, frontier %x of %d, want %x", n, l.Root(), l.Size(), f.Root(), f.Size(), want)
+			t.Fatalf("%d leaves: log %x of %d, frontier %x of %d, want %x", n, l.Root(), l.Size(),
+				f.Root(), f.Size(), want)
 		}
 	}
 }
@@ -134,7 +136,8 @@ func TestProofsAgreeWithTransparencyDev(t *testing.T) {
 			if err := VerifyInclusion(root, size, index, leaf, path); err != nil {
 				t.Errorf("leaf %d of %d: %v", index, size, err)
 			}
-			if err := proof.VerifyInclusion(h, index, size, leaf[:], slicesOf(path), root[:]); err != nil {
+			if err := proof.VerifyInclusion(h, index, size, leaf[:], slicesOf(path),
+				root[:]); err != nil {
 				t.Errorf("leaf %d of %d, theirs: %v", index, size, err)
 			}
 			if index+1 < size && VerifyInclusion(root, size, index+1, leaf, path) == nil {
@@ -153,7 +156,8 @@ func TestProofsAgreeWithTransparencyDev(t *testing.T) {
 			if err := VerifyConsistency(oldRoot, root, old, size, path); err != nil {
 				t.Errorf("%d to %d: %v", old, size, err)
 			}
-			if err := proof.VerifyConsistency(h, old, size, slicesOf(path), oldRoot[:], root[:]); err != nil {
+			if err := proof.VerifyConsistency(h, old, size, slicesOf(path), oldRoot[:],
+				root[:]); err != nil {
 				t.Errorf("%d to %d, theirs: %v", old, size, err)
 			}
 		}
@@ -192,7 +196,8 @@ func TestPropertyInclusion(t *testing.T) {
 		}
 		bad("leaf bit", VerifyInclusion(root, size, index, flip(leaf, bit), path))
 		bad("root bit", VerifyInclusion(flip(root, bit), size, index, leaf, path))
-		bad("too long", VerifyInclusion(root, size, index, leaf, append(slices.Clone(path), Hash{})))
+		bad("too long", VerifyInclusion(root, size, index, leaf,
+			append(slices.Clone(path), Hash{})))
 		if len(path) > 0 {
 			at := rapid.IntRange(0, len(path)-1).Draw(t, "at")
 			broken := slices.Clone(path)
@@ -231,7 +236,8 @@ func TestPropertyConsistency(t *testing.T) {
 			}
 		}
 		bad("old root bit", VerifyConsistency(flip(oldRoot, bit), root, old, size, path))
-		bad("too long", VerifyConsistency(oldRoot, root, old, size, append(slices.Clone(path), Hash{})))
+		bad("too long", VerifyConsistency(oldRoot, root, old, size,
+			append(slices.Clone(path), Hash{})))
 		if old > 0 {
 			bad("root bit", VerifyConsistency(oldRoot, flip(root, bit), old, size, path))
 		}
@@ -247,7 +253,8 @@ func TestPropertyConsistency(t *testing.T) {
 }
 
 func drawIndices(t *rapid.T, size uint64) ([]uint64, []Hash) {
-	indices := rapid.SliceOfNDistinct(rapid.Uint64Range(0, size-1), 1, int(min(size, 40)), rapid.ID[uint64]).Draw(t, "indices")
+	indices := rapid.SliceOfNDistinct(rapid.Uint64Range(0, size-1), 1, int(min(size, 40)),
+		rapid.ID[uint64]).Draw(t, "indices")
 	slices.Sort(indices)
 	leaves := make([]Hash, len(indices))
 	for i, index := range indices {
@@ -295,7 +302,8 @@ func TestPropertyMulti(t *testing.T) {
 		broken[at] = flip(broken[at], bit)
 		bad("leaf bit", VerifyMulti(root, size, indices, broken, path))
 		bad("root bit", VerifyMulti(flip(root, bit), size, indices, leaves, path))
-		bad("too long", VerifyMulti(root, size, indices, leaves, append(slices.Clone(path), Hash{})))
+		bad("too long", VerifyMulti(root, size, indices, leaves,
+			append(slices.Clone(path), Hash{})))
 		bad("a leaf too few", VerifyMulti(root, size, indices, leaves[1:], path))
 		if len(path) > 0 {
 			at := rapid.IntRange(0, len(path)-1).Draw(t, "at")
@@ -357,7 +365,8 @@ func TestMultiSizeIsTight(t *testing.T) {
 		size uint64
 		k    int
 		want int
-	}{{0, 5, 0}, {5, 0, 0}, {5, -1, 0}, {1, 1, 0}, {3, 99, 0}, {MaxSize + 1, 1, 0}, {MaxSize, 1, 48}} {
+	}{{0, 5, 0}, {5, 0, 0}, {5, -1, 0}, {1, 1, 0}, {3, 99, 0}, {MaxSize + 1, 1, 0},
+		{MaxSize, 1, 48}} {
 		if got := MultiSize(c.size, c.k); got != c.want {
 			t.Errorf("MultiSize(%d, %d) = %d, want %d", c.size, c.k, got, c.want)
 		}
@@ -375,16 +384,18 @@ func TestRefusals(t *testing.T) {
 	}
 	one := []Hash{leaf}
 	for name, err := range map[string]error{
-		"inclusion, size 0":          VerifyInclusion(EmptyRoot, 0, 0, leaf, nil),
-		"inclusion, index = size":    VerifyInclusion(root, 8, 8, leaf, path),
-		"inclusion, huge size":       VerifyInclusion(root, 1<<48, 3, leaf, path),
-		"consistency, shrinking":     VerifyConsistency(root, root, 9, 8, nil),
-		"consistency, huge size":     VerifyConsistency(root, root, 8, 1<<48, nil),
-		"multi, size 0":              VerifyMulti(EmptyRoot, 0, []uint64{0}, one, nil),
-		"multi, no index":            VerifyMulti(root, 8, nil, nil, []Hash{root}),
-		"multi, index = size":        VerifyMulti(root, 8, []uint64{8}, one, path),
-		"multi, unsorted":            VerifyMulti(root, 8, []uint64{4, 3}, []Hash{leaf, leaf}, path),
-		"multi, repeated":            VerifyMulti(root, 8, []uint64{3, 3}, []Hash{leaf, leaf}, path),
+		"inclusion, size 0":       VerifyInclusion(EmptyRoot, 0, 0, leaf, nil),
+		"inclusion, index = size": VerifyInclusion(root, 8, 8, leaf, path),
+		"inclusion, huge size":    VerifyInclusion(root, 1<<48, 3, leaf, path),
+		"consistency, shrinking":  VerifyConsistency(root, root, 9, 8, nil),
+		"consistency, huge size":  VerifyConsistency(root, root, 8, 1<<48, nil),
+		"multi, size 0":           VerifyMulti(EmptyRoot, 0, []uint64{0}, one, nil),
+		"multi, no index":         VerifyMulti(root, 8, nil, nil, []Hash{root}),
+		"multi, index = size":     VerifyMulti(root, 8, []uint64{8}, one, path),
+		"multi, unsorted": VerifyMulti(root, 8, []uint64{4, 3},
+			[]Hash{leaf, leaf}, path),
+		"multi, repeated": VerifyMulti(root, 8, []uint64{3, 3},
+			[]Hash{leaf, leaf}, path),
 		"multi, huge size":           VerifyMulti(root, 1<<48, []uint64{3}, one, path),
 		"prove, index = size":        second(Inclusion(l, 8, 8)),
 		"prove, more than there is":  second(Inclusion(l, 3, 9)),
@@ -405,11 +416,12 @@ func TestRefusals(t *testing.T) {
 		}
 	}
 	for name, err := range map[string]error{
-		"no leaves but a root":          VerifyConsistency(root, root, 0, 8, nil),
-		"same size, hashes":             VerifyConsistency(root, root, 8, 8, path),
-		"same size, another root":       VerifyConsistency(EmptyRoot, root, 8, 8, nil),
-		"empty proof":                   VerifyConsistency(root, root, 3, 8, nil),
-		"multi, far too long":           VerifyMulti(root, 8, []uint64{3}, one, make([]Hash, 1<<16)),
+		"no leaves but a root":    VerifyConsistency(root, root, 0, 8, nil),
+		"same size, hashes":       VerifyConsistency(root, root, 8, 8, path),
+		"same size, another root": VerifyConsistency(EmptyRoot, root, 8, 8, nil),
+		"empty proof":             VerifyConsistency(root, root, 3, 8, nil),
+		"multi, far too long": VerifyMulti(root, 8, []uint64{3},
+			one, make([]Hash, 1<<16)),
 		"multi, a proof for all opened": VerifyMulti(leaf, 1, []uint64{0}, one, []Hash{root}),
 		"a hash passed for leaf data":   VerifyInclusion(root, 8, 3, LeafHash(leaf[:]), path),
 	} {

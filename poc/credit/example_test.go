@@ -11,7 +11,8 @@ import (
 // A newcomer with most of the weight gets no more than a tenth of the power in one epoch.
 func ExamplePowers() {
 	powers := []credit.Share{{ID: "anna", Weight: 500_000}, {ID: "bela", Weight: 500_000}}
-	weights := []credit.Share{{ID: "anna", Weight: 10}, {ID: "bela", Weight: 10}, {ID: "carl", Weight: 980}}
+	weights := []credit.Share{{ID: "anna", Weight: 10}, {ID: "bela", Weight: 10},
+		{ID: "carl", Weight: 980}}
 	for range 3 {
 		powers = credit.Powers(powers, weights, credit.DefaultRules())
 		fmt.Println(powers)
@@ -22,9 +23,11 @@ func ExamplePowers() {
 	// [{anna 350000} {bela 350000} {carl 300000}]
 }
 
-// Four names with next to no compute beside a large one: none has more than 6/5 of what it computed.
+// Four names with next to no compute beside a large one: none has more than 6/5 of what it
+// computed.
 func ExampleCapped() {
-	weights := []credit.Share{{ID: "large", Weight: 1_000}, {ID: "a", Weight: 1}, {ID: "b", Weight: 1}, {ID: "c", Weight: 1}, {ID: "d", Weight: 1}}
+	weights := []credit.Share{{ID: "large", Weight: 1_000}, {ID: "a", Weight: 1},
+		{ID: "b", Weight: 1}, {ID: "c", Weight: 1}, {ID: "d", Weight: 1}}
 	fmt.Println(credit.Capped(weights, credit.DefaultRules()))
 	// Output:
 	// [{large 995219} {a 1196} {b 1195} {c 1195} {d 1195}]

@@ -20,8 +20,10 @@ type Share struct {
 
 // Rules are the rails of Powers.
 type Rules struct {
-	CapBps    uint64 // most of the power that one name holds, in basis points, where LambdaBps allows it
-	LambdaBps uint64 // most of the power of a name in basis points of its share of the weight, from 10,000 on
+	// most of the power that one name holds, in basis points, where LambdaBps allows it
+	CapBps uint64
+	// most of the power of a name in basis points of its share of the weight, from 10,000 on
+	LambdaBps uint64
 	MoveBps   uint64 // most of the power that may move, in basis points
 	// During an outage the move limit is MoveBps * Live / Base: as much of the
 	// power moves as there is weight left to vouch for it. Base 0 is no outage.
@@ -74,7 +76,10 @@ func Capped(weights []Share, rules Rules) []Share {
 	}
 	capped := round(names(goal), level(goal, rules), rules.TotalPower)
 	for i := range out {
-		at, ok := slices.BinarySearchFunc(capped, out[i].ID, func(s Share, id string) int { return strings.Compare(s.ID, id) })
+		at, ok := slices.BinarySearchFunc(capped, out[i].ID, func(s Share,
+			id string) int {
+			return strings.Compare(s.ID, id)
+		})
 		if ok {
 			out[i].Weight = capped[at].Weight
 		}
@@ -157,7 +162,8 @@ func level(goal []Share, rules Rules) parts {
 		if product(all.whole, rest).Cmp(product(tail, max(rules.LambdaBps, bps))) > 0 {
 			break // s is above lambda
 		}
-		return raise(all, heaviest, k, product(tail, rules.CapBps), number(rest), product(tail, bps))
+		return raise(all, heaviest, k, product(tail, rules.CapBps), number(rest),
+			product(tail, bps))
 	}
 
 	lambda := max(rules.LambdaBps, bps)
@@ -169,7 +175,8 @@ func level(goal []Share, rules Rules) parts {
 		if top.Sign() <= 0 || k < len(goal) && product(at(k), uint64(k)*lambda).Cmp(top) > 0 {
 			continue // never at the last k: then tail is 0 and nobody comes after
 		}
-		return raise(all, heaviest, k, top, product(number(uint64(k)), lambda), product(all.whole, uint64(k)*bps))
+		return raise(all, heaviest, k, top, product(number(uint64(k)), lambda),
+			product(all.whole, uint64(k)*bps))
 	}
 }
 

@@ -45,43 +45,56 @@ func TestLevelOfTheTable(t *testing.T) {
 		weights []uint64
 		want    []uint64
 	}{
-		{"ten equal", []uint64{7, 7, 7, 7, 7, 7, 7, 7, 7, 7}, []uint64{1e5, 1e5, 1e5, 1e5, 1e5, 1e5, 1e5, 1e5, 1e5, 1e5}},
-		{"24/22/20/18/16", []uint64{24, 22, 20, 18, 16}, []uint64{240_000, 220_000, 200_000, 180_000, 160_000}},
+		{"ten equal", []uint64{7, 7, 7, 7, 7, 7, 7, 7, 7, 7},
+			[]uint64{1e5, 1e5, 1e5, 1e5, 1e5, 1e5, 1e5, 1e5, 1e5, 1e5}},
+		{"24/22/20/18/16", []uint64{24, 22, 20, 18, 16},
+			[]uint64{240_000, 220_000, 200_000, 180_000, 160_000}},
 		{"60/40", []uint64{60, 40}, []uint64{520_000, 480_000}},
 		{"60/20/20", []uint64{60, 20, 20}, []uint64{520_000, 240_000, 240_000}},
 		{"one large, four dust", []uint64{1_000_000, 1, 1, 1, 1}, []uint64{999_996, 1, 1, 1, 1}},
 		{"alone", []uint64{5}, []uint64{1_000_000}},
-		{"four equal are at the cap", []uint64{9, 9, 9, 9}, []uint64{250_000, 250_000, 250_000, 250_000}},
-		{"the cap where the others are lifted by less than lambda", []uint64{28, 18, 18, 18, 18}, []uint64{250_000, 187_500, 187_500, 187_500, 187_500}},
-		{"s is lambda exactly", []uint64{375, 125, 125, 125, 125, 125}, []uint64{250_000, 150_000, 150_000, 150_000, 150_000, 150_000}},
-		{"and a little above", []uint64{400, 120, 120, 120, 120, 120}, []uint64{280_000, 144_000, 144_000, 144_000, 144_000, 144_000}},
-		{"the cap spills over to the next", []uint64{30, 24, 16, 15, 15}, []uint64{250_000, 250_000, 173_913, 163_044, 163_043}},
+		{"four equal are at the cap", []uint64{9, 9, 9, 9},
+			[]uint64{250_000, 250_000, 250_000, 250_000}},
+		{"the cap where the others are lifted by less than lambda", []uint64{28, 18, 18, 18, 18},
+			[]uint64{250_000, 187_500, 187_500, 187_500, 187_500}},
+		{"s is lambda exactly", []uint64{375, 125, 125, 125, 125, 125},
+			[]uint64{250_000, 150_000, 150_000, 150_000, 150_000, 150_000}},
+		{"and a little above", []uint64{400, 120, 120, 120, 120, 120},
+			[]uint64{280_000, 144_000, 144_000, 144_000, 144_000, 144_000}},
+		{"the cap spills over to the next", []uint64{30, 24, 16, 15, 15},
+			[]uint64{250_000, 250_000, 173_913, 163_044, 163_043}},
 		{"two share the level", []uint64{45, 45, 10}, []uint64{440_000, 440_000, 120_000}},
-		{"weights that do not fit a sum", []uint64{math.MaxUint64, math.MaxUint64, math.MaxUint64, math.MaxUint64}, []uint64{250_000, 250_000, 250_000, 250_000}},
+		{"weights that do not fit a sum", []uint64{math.MaxUint64, math.MaxUint64, math.MaxUint64,
+			math.MaxUint64}, []uint64{250_000, 250_000, 250_000, 250_000}},
 		{"no weight", []uint64{0, 5, 0}, []uint64{0, 1_000_000, 0}},
 		{"nothing", []uint64{0, 0}, []uint64{0, 0}},
 	} {
-		if diff := cmp.Diff(list(c.want...), Capped(list(c.weights...), DefaultRules())); diff != "" {
+		if diff := cmp.Diff(list(c.want...),
+			Capped(list(c.weights...), DefaultRules())); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", c.name, diff)
 		}
 	}
 }
 
-// C6: four names with 27.4 % of the compute beside two honest holders had half of the power, as with a lambda of 2,
-// and four dust names beside one large holder three quarters.
+// C6: four names with 27.4 % of the compute beside two honest holders had half of the power, as
+// with a lambda of 2, and four dust names beside one large holder three quarters.
 // Holds spec P-3.
 func TestTheCapFeedsNeitherDustNorCoalitions(t *testing.T) {
-	weights := append(list(91_560, 53_740), Share{"w", 13_675}, Share{"x", 13_675}, Share{"y", 13_675}, Share{"z", 13_675})
+	weights := append(list(91_560, 53_740), Share{"w", 13_675}, Share{"x", 13_675},
+		Share{"y", 13_675}, Share{"z", 13_675})
 	for _, c := range []struct {
 		lambda             uint64
 		coalition, largest string
-	}{{11_000, "30.1", "40.4"}, {12_000, "32.8", "34.9"}, {12_500, "34.2", "32.9"}, {20_000, "50.0", "25.0"}} {
+	}{{11_000, "30.1", "40.4"}, {12_000, "32.8", "34.9"}, {12_500, "34.2", "32.9"},
+		{20_000, "50.0", "25.0"}} {
 		rules := DefaultRules()
 		rules.LambdaBps = c.lambda
 		got := Capped(weights, rules)
 		coalition := fmt.Sprintf("%.1f", float64(sum(got[2:]))/1e4)
-		if largest := fmt.Sprintf("%.1f", float64(got[0].Weight)/1e4); coalition != c.coalition || largest != c.largest {
-			t.Errorf("lambda %d: coalition %s, largest %s; want %s and %s", c.lambda, coalition, largest, c.coalition, c.largest)
+		if largest := fmt.Sprintf("%.1f", float64(got[0].Weight)/1e4); coalition != c.coalition ||
+			largest != c.largest {
+			t.Errorf("lambda %d: coalition %s, largest %s; want %s and %s", c.lambda, coalition,
+				largest, c.coalition, c.largest)
 		}
 	}
 	dust := append(list(1<<40), Share{"w", 1}, Share{"x", 1}, Share{"y", 1}, Share{"z", 1})
@@ -105,51 +118,64 @@ func TestPowersTable(t *testing.T) {
 		want        map[string]uint64
 	}{
 		{
-			name: "thirds round to the total, the first by name gets the unit", target: []Share{{"c", 7}, {"a", 7}, {"b", 7}},
-			rules: third, want: map[string]uint64{"a": 333_334, "b": 333_333, "c": 333_333},
+			name:   "thirds round to the total, the first by name gets the unit",
+			target: []Share{{"c", 7}, {"a", 7}, {"b", 7}},
+			rules:  third, want: map[string]uint64{"a": 333_334, "b": 333_333, "c": 333_333},
 		},
 		{
-			name: "a third moves", rules: third, old: list(500_000, 500_000), target: []Share{{"c", 1}, {"d", 1}},
-			want: map[string]uint64{"a": 333_350, "b": 333_350, "c": 166_650, "d": 166_650},
+			name: "a third moves", rules: third, old: list(500_000, 500_000),
+			target: []Share{{"c", 1}, {"d", 1}},
+			want:   map[string]uint64{"a": 333_350, "b": 333_350, "c": 166_650, "d": 166_650},
 		},
 		{
-			name: "a tenth moves", rules: DefaultRules(), old: list(500_000, 500_000), target: []Share{{"c", 1}, {"d", 1}},
-			want: map[string]uint64{"a": 450_000, "b": 450_000, "c": 50_000, "d": 50_000},
+			name: "a tenth moves", rules: DefaultRules(), old: list(500_000, 500_000),
+			target: []Share{{"c", 1}, {"d", 1}},
+			want:   map[string]uint64{"a": 450_000, "b": 450_000, "c": 50_000, "d": 50_000},
 		},
 		{
-			name: "half of it with half of the weight away", rules: outage, old: list(500_000, 500_000), target: []Share{{"c", 1}, {"d", 1}},
+			name: "half of it with half of the weight away", rules: outage,
+			old: list(500_000, 500_000), target: []Share{{"c", 1}, {"d", 1}},
 			want: map[string]uint64{"a": 475_000, "b": 475_000, "c": 25_000, "d": 25_000},
 		},
 		{
-			name: "less than that moves at once", rules: DefaultRules(), old: list(240_000, 220_000, 200_000, 180_000, 160_000), target: list(22, 24, 20, 16, 18),
-			want: map[string]uint64{"a": 220_000, "b": 240_000, "c": 200_000, "d": 160_000, "e": 180_000},
+			name: "less than that moves at once", rules: DefaultRules(),
+			old:    list(240_000, 220_000, 200_000, 180_000, 160_000),
+			target: list(22, 24, 20, 16, 18),
+			want: map[string]uint64{"a": 220_000, "b": 240_000, "c": 200_000,
+				"d": 160_000, "e": 180_000},
 		},
 		{
-			name: "without a move limit", rules: free, old: list(1_000_000), target: []Share{{"b", 1}},
-			want: map[string]uint64{"b": 1_000_000},
+			name: "without a move limit", rules: free, old: list(1_000_000),
+			target: []Share{{"b", 1}},
+			want:   map[string]uint64{"b": 1_000_000},
 		},
 		{
-			name: "old powers of another total", rules: DefaultRules(), old: list(1, 1), target: list(9, 9),
-			want: map[string]uint64{"a": 500_000, "b": 500_000},
+			name: "old powers of another total", rules: DefaultRules(), old: list(1, 1),
+			target: list(9, 9),
+			want:   map[string]uint64{"a": 500_000, "b": 500_000},
 		},
 		{
-			name: "an identity in two entries is one", rules: DefaultRules(), target: []Share{{"a", 5}, {"b", 10}, {"a", 5}},
-			want: map[string]uint64{"a": 500_000, "b": 500_000},
+			name: "an identity in two entries is one", rules: DefaultRules(),
+			target: []Share{{"a", 5}, {"b", 10}, {"a", 5}},
+			want:   map[string]uint64{"a": 500_000, "b": 500_000},
 		},
 		{
-			name: "a dust weight has no power", rules: DefaultRules(), target: list(1<<40, 1<<40, 1),
-			want: map[string]uint64{"a": 500_000, "b": 500_000},
+			name: "a dust weight has no power", rules: DefaultRules(),
+			target: list(1<<40, 1<<40, 1),
+			want:   map[string]uint64{"a": 500_000, "b": 500_000},
 		},
 		{
-			name: "no target: as before", rules: DefaultRules(), old: []Share{{"b", 2}, {"a", 1}}, target: list(0),
-			want: map[string]uint64{"a": 1, "b": 2},
+			name: "no target: as before", rules: DefaultRules(), old: []Share{{"b", 2}, {"a", 1}},
+			target: list(0),
+			want:   map[string]uint64{"a": 1, "b": 2},
 		},
 	} {
 		if diff := cmp.Diff(c.want, byID(Powers(c.old, c.target, c.rules))); diff != "" {
 			t.Errorf("%s:\n%s", c.name, diff)
 		}
 	}
-	if got := Powers([]Share{{"b", 2}, {"a", 1}}, nil, DefaultRules()); !slices.Equal(got, []Share{{"b", 2}, {"a", 1}}) {
+	if got := Powers([]Share{{"b", 2}, {"a", 1}}, nil, DefaultRules()); !slices.Equal(got,
+		[]Share{{"b", 2}, {"a", 1}}) {
 		t.Errorf("without a target old is not returned as it is: %v", got)
 	}
 }
@@ -169,8 +195,10 @@ func drawRules(t *rapid.T) Rules {
 func drawShares(t *rapid.T, label string, most int) []Share {
 	var out []Share
 	for i := range rapid.IntRange(0, most).Draw(t, label) {
-		w := rapid.OneOf(rapid.Uint64Max(20), rapid.Uint64Max(1<<50), rapid.Uint64()).Draw(t, label+" weight")
-		out = append(out, Share{fmt.Sprintf("p%02d", rapid.IntRange(0, 30).Draw(t, fmt.Sprint(label, i))), w})
+		w := rapid.OneOf(rapid.Uint64Max(20), rapid.Uint64Max(1<<50), rapid.Uint64()).Draw(t,
+			label+" weight")
+		out = append(out, Share{fmt.Sprintf("p%02d",
+			rapid.IntRange(0, 30).Draw(t, fmt.Sprint(label, i))), w})
 	}
 	return out
 }
@@ -205,8 +233,10 @@ func TestPropertyPowers(t *testing.T) {
 				t.Fatalf("%v: not sorted, or an entry of 0", got)
 			}
 			lift := float64(weights[s.ID]) / whole * float64(rules.LambdaBps) * 100
-			if float64(s.Weight) > max(lift, float64(before[s.ID]))*(1+1e-9)+1 { // rounding adds less than one unit to each
-				t.Fatalf("%s has %d, had %d, and lambda times its own is %.1f", s.ID, s.Weight, before[s.ID], lift)
+			// rounding adds less than one unit to each
+			if float64(s.Weight) > max(lift, float64(before[s.ID]))*(1+1e-9)+1 {
+				t.Fatalf("%s has %d, had %d, and lambda times its own is %.1f", s.ID,
+					s.Weight, before[s.ID], lift)
 			}
 		}
 		moved, limit := 0.0, float64(rules.MoveBps)*100
@@ -235,8 +265,8 @@ func TestPropertyPowers(t *testing.T) {
 	})
 }
 
-// The level against its own definition: shares are min(L, s*own), s is 1 or more and at most lambda, and L is the cap
-// unless s is lambda.
+// The level against its own definition: shares are min(L, s*own), s is 1 or more and at most
+// lambda, and L is the cap unless s is lambda.
 func TestPropertyLevel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		rules := drawRules(t)
@@ -264,7 +294,9 @@ func TestPropertyLevel(t *testing.T) {
 				s = max(s, share(i)*whole/float64(goal[i].Weight))
 			}
 		}
-		near := func(a, b float64) bool { return math.Abs(a-b) <= 1e-9*max(math.Abs(a), math.Abs(b)) }
+		near := func(a, b float64) bool {
+			return math.Abs(a-b) <= 1e-9*max(math.Abs(a), math.Abs(b))
+		}
 		lambda, most := float64(rules.LambdaBps)/bps, float64(rules.CapBps)/bps
 		if s == 0 { // all at the level
 			for i := range goal {
@@ -287,12 +319,14 @@ func TestPropertyLevel(t *testing.T) {
 			under += min(most, lambda*float64(g.Weight)/whole)
 		}
 		if top > most*(1+1e-9) && under > 1+1e-9 {
-			t.Fatalf("%v: level %g is above the cap %g, which lambda %g would have allowed", goal, top, most, lambda)
+			t.Fatalf("%v: level %g is above the cap %g, which lambda %g would have allowed",
+				goal, top, most, lambda)
 		}
 	})
 }
 
-// Anyone who splits into many names has at most lambda times its share of the compute, as before the split.
+// Anyone who splits into many names has at most lambda times its share of the compute, as before
+// the split.
 func TestPropertySplittingGainsNoMoreThanLambda(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		rules := DefaultRules()
@@ -345,8 +379,8 @@ func TestPowersConverge(t *testing.T) {
 	}
 }
 
-// The security budget: a coalition with less than (1/3 - move/4) / lambda of the compute present stays
-// below a third of the power in every set, a quarter of the move included.
+// The security budget: a coalition with less than (1/3 - move/4) / lambda of the compute present
+// stays below a third of the power in every set, a quarter of the move included.
 // Holds spec P-12.
 func TestSecurityBudgetHolds(t *testing.T) {
 	budget := (1.0/3 - 0.1/4) / 1.2
@@ -390,14 +424,16 @@ func TestSecurityBudgetHolds(t *testing.T) {
 			}
 		}
 		if got > 1_000_000/3-25_000+200 {
-			t.Fatalf("the coalition has %d millionths; with a quarter of the move that is over a third", got)
+			t.Fatalf("the coalition has %d millionths; with a quarter of the move that is over a "+
+				"third", got)
 		}
 	}
 	for weight, over := range map[uint64]bool{4_444: false, 4_446: true} { // of 10,000
 		rest := 10_000 - weight
 		got := Capped(list(weight, rest/4, rest/4, rest/4, rest/4), DefaultRules())
 		if (got[0].Weight > 333_333) != over {
-			t.Errorf("one name with %d of 10,000 of the compute has %d millionths of the power", weight, got[0].Weight)
+			t.Errorf("one name with %d of 10,000 of the compute has %d millionths of the power",
+				weight, got[0].Weight)
 		}
 	}
 }
@@ -407,7 +443,8 @@ func BenchmarkPowers(b *testing.B) {
 	for _, n := range []int{300, 10_000} {
 		weights := func() (out []Share) {
 			for i := range n {
-				out = append(out, Share{fmt.Sprintf("cpc1participant%05d", i), 1 + r.Uint64N(1<<40)})
+				out = append(out,
+					Share{fmt.Sprintf("cpc1participant%05d", i), 1 + r.Uint64N(1<<40)})
 			}
 			return out
 		}

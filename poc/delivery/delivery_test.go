@@ -34,13 +34,15 @@ const (
 )
 
 func testOrder() Order {
-	return Announce(hostKey, Order{Chain: "assay-test", DeviceKey: signed.KeyOf(deviceKey), Participant: "cpc1test", Epoch: 3, Node: "m-1", Class: "nano",
+	return Announce(hostKey, Order{Chain: "assay-test", DeviceKey: signed.KeyOf(deviceKey),
+		Participant: "cpc1test", Epoch: 3, Node: "m-1", Class: "nano",
 		Seed1: signed.Hash{1}, Segment: 2, SegmentSeed: signed.Hash{3}}, testSamples)
 }
 
 // honest are the right records of the first testLeaves leaves, computed once.
 var honest = sync.OnceValue(func() []byte {
-	m, err := work.Reference().Transformer(context.Background(), transformer.Nano, seed.Seed{1}, nil)
+	m, err := work.Reference().Transformer(context.Background(), transformer.Nano,
+		seed.Seed{1}, nil)
 	if err != nil {
 		panic(err)
 	}
@@ -48,7 +50,8 @@ var honest = sync.OnceValue(func() []byte {
 	for i := range nonces {
 		nonces[i] = uint64(i)
 	}
-	if err := m.Run(out, seed.Node("assay-test", "cpc1test", "m-1", "nano"), seed.Seed{3}, nonces); err != nil {
+	if err := m.Run(out, seed.Node("assay-test", "cpc1test", "m-1", "nano"), seed.Seed{3},
+		nonces); err != nil {
 		panic(err)
 	}
 	return recordsOf(out)
@@ -70,7 +73,8 @@ func history(o Order, bad ...uint64) (batches []Found) {
 	for first := 0; first < testLeaves; first += 17 {
 		part := records[first*record.Size : min(first+17, testLeaves)*record.Size]
 		s := Statement{o, BatchOf(uint64(first), part)}
-		batches = append(batches, Found{First: uint64(first), Records: part, Signature: s.Sign(deviceKey)})
+		batches = append(batches,
+			Found{First: uint64(first), Records: part, Signature: s.Sign(deviceKey)})
 	}
 	return batches
 }
@@ -103,7 +107,8 @@ func drawn(t testing.TB, o Order) (looked []uint64, passed uint64) {
 	// The draw hangs on the last signature, and that on the last batch: the leaves
 	// that the test changes lie before it.
 	last := history(o)[2]
-	looked = Questions(o, Nonce(hostKey, o), testSamples, Signed{BatchOf(last.First, last.Records), last.Signature})
+	looked = Questions(o, Nonce(hostKey, o), testSamples,
+		Signed{BatchOf(last.First, last.Records), last.Signature})
 	for slices.Contains(looked, passed) {
 		passed++
 	}
@@ -142,7 +147,8 @@ func TestEvidence(t *testing.T) {
 			t.Fatalf("%s: %s", name, diff)
 		}
 		f, err := read.Verify(t.Context(), judge())
-		if err != nil || f.Claim != c.want || f.Leaf != c.bad[0] || f.Checked != testSamples || f.Got.Digest() == f.Want.Digest() {
+		if err != nil || f.Claim != c.want || f.Leaf != c.bad[0] || f.Checked != testSamples ||
+			f.Got.Digest() == f.Want.Digest() {
 			t.Errorf("%s: %+v, %v", name, f, err)
 		}
 		if len(raw) > 16<<10 {
@@ -169,7 +175,8 @@ func TestEvidenceThatShowsNothing(t *testing.T) {
 		"another nonce":   {func(e *Evidence) { e.Nonce[0] ^= 1 }, ErrFile},
 		"fewer looked at": {func(e *Evidence) { e.Samples = 3 }, ErrFile},
 		"a leaf it did not look at": {func(e *Evidence) {
-			w, err := open(Found{Leaf: passed, First: 0, Records: history(o, bad...)[0].Records, Signature: history(o, bad...)[0].Signature})
+			w, err := open(Found{Leaf: passed, First: 0, Records: history(o, bad...)[0].Records,
+				Signature: history(o, bad...)[0].Signature})
 			if err != nil || passed >= 17 {
 				t.Fatal(passed, err)
 			}
@@ -211,12 +218,18 @@ func TestEvidenceThatShowsNothing(t *testing.T) {
 			}
 			e.Wrong[0] = w
 		}, ErrFile},
-		"seeds held against it later": {func(e *Evidence) { e.Order.SegmentSeed[0] ^= 1 }, signed.ErrSignature},
-		"another log's end":           {func(e *Evidence) { e.Last.Batch.First++ }, signed.ErrSignature},
-		"another node":                {func(e *Evidence) { e.Order.Node = "m-2" }, signed.ErrSignature},
-		"short page":                  {func(e *Evidence) { e.Wrong[0].Page = e.Wrong[0].Page[2*record.Size:] }, ErrFile},
-		"page in capitals":            {func(e *Evidence) { e.Wrong[0].Page = "A" + e.Wrong[0].Page[1:] }, ErrFile},
-		"unknown class":               {func(e *Evidence) { e.Order.Class = "huge" }, signed.ErrSignature},
+		"seeds held against it later": {func(e *Evidence) {
+			e.Order.SegmentSeed[0] ^= 1
+		}, signed.ErrSignature},
+		"another log's end": {func(e *Evidence) { e.Last.Batch.First++ }, signed.ErrSignature},
+		"another node":      {func(e *Evidence) { e.Order.Node = "m-2" }, signed.ErrSignature},
+		"short page": {func(e *Evidence) {
+			e.Wrong[0].Page = e.Wrong[0].Page[2*record.Size:]
+		}, ErrFile},
+		"page in capitals": {func(e *Evidence) {
+			e.Wrong[0].Page = "A" + e.Wrong[0].Page[1:]
+		}, ErrFile},
+		"unknown class": {func(e *Evidence) { e.Order.Class = "huge" }, signed.ErrSignature},
 	} {
 		e := audited(t, o, bad...)
 		c.change(&e)
@@ -244,14 +257,16 @@ func TestEvidenceOnABrokenEngine(t *testing.T) {
 		t.Fatal(err)
 	}
 	e.Wrong = []Wrong{w}
-	if _, err := e.Verify(t.Context(), work.NewJudge(broken{work.Reference()})); !errors.Is(err, ErrClaim) {
+	if _, err := e.Verify(t.Context(), work.NewJudge(broken{work.Reference()})); !errors.Is(err,
+		ErrClaim) {
 		t.Errorf("a right leaf on a broken engine: %v", err)
 	}
 }
 
 type broken struct{ work.Engine }
 
-func (b broken) Transformer(ctx context.Context, class transformer.Class, seed1 seed.Seed, progress func(done, total uint64)) (transformer.Model, error) {
+func (b broken) Transformer(ctx context.Context, class transformer.Class, seed1 seed.Seed,
+	progress func(done, total uint64)) (transformer.Model, error) {
 	m, err := b.Engine.Transformer(ctx, class, seed1, progress)
 	return brokenModel{m}, err
 }
@@ -283,7 +298,8 @@ func TestShortLog(t *testing.T) {
 func TestReceipt(t *testing.T) {
 	o := testOrder()
 	b := history(o)[1]
-	r := Receipt{Version: ReceiptVersion, Order: o, Batch: BatchOf(b.First, b.Records), DeviceSignature: b.Signature}
+	r := Receipt{Version: ReceiptVersion, Order: o, Batch: BatchOf(b.First, b.Records),
+		DeviceSignature: b.Signature}
 	r.HostSignature = Acknowledge(r.Statement().Digest(), hostKey)
 	raw, err := r.Marshal()
 	if err != nil {
@@ -323,7 +339,8 @@ func TestReceipt(t *testing.T) {
 func TestOpenAnyLeaf(t *testing.T) {
 	o := testOrder()
 	rapid.Check(t, func(t *rapid.T) {
-		n := rapid.OneOf(rapid.IntRange(1, MaxRecords), rapid.SampledFrom([]int{1, 31, 32, 33, 64, 999, 1000})).Draw(t, "n")
+		n := rapid.OneOf(rapid.IntRange(1, MaxRecords),
+			rapid.SampledFrom([]int{1, 31, 32, 33, 64, 999, 1000})).Draw(t, "n")
 		records := make([]byte, n*record.Size)
 		for i := range records {
 			records[i] = byte(i*7 + i>>8) // no two pages alike
@@ -354,7 +371,8 @@ func FuzzParse(f *testing.F) {
 	o := testOrder()
 	records := make([]byte, 40*record.Size)
 	b := BatchOf(0, records)
-	e, err := Accuse(o, signed.Hash{}, testSamples, Signed{Batch: b}, []Found{{Leaf: 35, Records: records}}, "")
+	e, err := Accuse(o, signed.Hash{}, testSamples, Signed{Batch: b},
+		[]Found{{Leaf: 35, Records: records}}, "")
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -371,7 +389,8 @@ func FuzzParse(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte) {
 		same := func(again []byte, err error) {
 			var want, given bytes.Buffer
-			if err = errors.Join(err, json.Compact(&want, again), json.Compact(&given, data)); err != nil || want.String() != given.String() {
+			if err = errors.Join(err, json.Compact(&want, again),
+				json.Compact(&given, data)); err != nil || want.String() != given.String() {
 				t.Fatalf("accepted what it would not write: %v", err)
 			}
 		}

@@ -36,7 +36,7 @@
 // in a million at the tolerated rate of faults, by the number of batches, a
 // thousand or so. A log shorter than the sample shows no fraud.
 //
-// The rules are spec M-21 to M-25. Everything signed has one encoding: a tag and the fields, each behind its
-// length, as package mpoc has it. JSON is strict: what Marshal writes is what
-// parses, apart from white space.
+// The rules are spec M-21 to M-25. Everything signed has one encoding: a tag and the fields, each
+// behind its length, as package mpoc has it. JSON is strict: what Marshal writes is what parses,
+// apart from white space.
 package delivery

@@ -46,11 +46,12 @@ type Evidence struct {
 	Version string      `json:"version"` // EvidenceVersion
 	Claim   Claim       `json:"claim"`
 	Order   Order       `json:"order"`
-	Samples uint32      `json:"samples"`        // leaves looked at; all, where there are fewer
-	Nonce   signed.Hash `json:"nonce"`          // what Order.Audit is the hash of, with Samples
-	Last    Signed      `json:"last"`           // batch of the log: it says how many leaves there are
-	Wrong   []Wrong     `json:"wrong"`          // by rising index; as many as decide, for fraud
-	Note    string      `json:"note,omitempty"` // for people, proves nothing
+	Samples uint32      `json:"samples"` // leaves looked at; all, where there are fewer
+	Nonce   signed.Hash `json:"nonce"`   // what Order.Audit is the hash of, with Samples
+	// batch of the log: it says how many leaves there are
+	Last  Signed  `json:"last"`
+	Wrong []Wrong `json:"wrong"`          // by rising index; as many as decide, for fraud
+	Note  string  `json:"note,omitempty"` // for people, proves nothing
 }
 
 // Signed is a batch with the machine's signature of its statement.
@@ -89,7 +90,8 @@ func Questions(o Order, nonce signed.Hash, samples uint32, last Signed) []uint64
 // fewer leaves than are to be checked shows no fraud: one burst of errors can
 // spoil all of it.
 func Shows(samples uint32, checked, wrong int) Claim {
-	if checked >= int(min(samples, audit.MaxSample)) && audit.Flaky().Decide(uint64(checked), uint64(wrong)) == audit.Fraud {
+	if checked >= int(min(samples, audit.MaxSample)) &&
+		audit.Flaky().Decide(uint64(checked), uint64(wrong)) == audit.Fraud {
 		return Fraud
 	}
 	return Faulty
@@ -98,8 +100,10 @@ func Shows(samples uint32, checked, wrong int) Claim {
 // Accuse makes evidence of leaves that a host found wrong among Questions: of
 // fraud where they are too many for faulty hardware, and then of as many as
 // decide. It does not check them; Verify does.
-func Accuse(o Order, nonce signed.Hash, samples uint32, last Signed, found []Found, note string) (Evidence, error) {
-	e := Evidence{Version: EvidenceVersion, Claim: Faulty, Order: o, Samples: samples, Nonce: nonce, Last: last, Note: note}
+func Accuse(o Order, nonce signed.Hash, samples uint32, last Signed, found []Found,
+	note string) (Evidence, error) {
+	e := Evidence{Version: EvidenceVersion, Claim: Faulty, Order: o, Samples: samples, Nonce: nonce,
+		Last: last, Note: note}
 	n := len(Questions(o, nonce, samples, last))
 	for i, f := range found[:min(len(found), MaxWrong)] {
 		w, err := open(f)
@@ -118,7 +122,8 @@ func Accuse(o Order, nonce signed.Hash, samples uint32, last Signed, found []Fou
 // open cuts a leaf's page out of its batch.
 func open(f Found) (Wrong, error) {
 	body := cmp.Or(f.Body, record.Size)
-	w := Wrong{Leaf: f.Leaf, In: Signed{BatchOfBodies(f.First, body, f.Records), f.Signature}, Path: []signed.Hash{}}
+	w := Wrong{Leaf: f.Leaf, In: Signed{BatchOfBodies(f.First, body, f.Records), f.Signature},
+		Path: []signed.Hash{}}
 	if f.Leaf < f.First || f.Leaf >= w.In.Batch.End() {
 		return w, fmt.Errorf("%w: leaf %d is not in its batch", ErrFile, f.Leaf)
 	}
@@ -159,8 +164,10 @@ func (w Wrong) claimed(o Order, body int) ([]byte, error) {
 	for i, hash := range w.Path {
 		path[i] = commit.Hash(hash)
 	}
-	if err := commit.VerifyInclusion(commit.Hash(b.Root), b.pages(), at, commit.LeafHash(page), path); err != nil {
-		return nil, fmt.Errorf("delivery: leaf %d is not in the batch that was signed: %w", w.Leaf, err)
+	if err := commit.VerifyInclusion(commit.Hash(b.Root), b.pages(), at, commit.LeafHash(page),
+		path); err != nil {
+		return nil, fmt.Errorf("delivery: leaf %d is not in the batch that was signed: %w",
+			w.Leaf, err)
 	}
 	return page[int((w.Leaf-b.First)%PageRecords)*body:][:body], nil
 }
@@ -205,7 +212,8 @@ func (o Order) Job(kinds work.Table) (work.Job, error) {
 		return work.Job{}, err
 	}
 	node := seed.Node(o.Chain, o.Participant, o.Node, o.Class)
-	job := work.Job{Kind: kind, Spec: spec, Seeds: []seed.Seed{seed.Seed(o.Seed1), node, seed.Seed(o.SegmentSeed)}}
+	job := work.Job{Kind: kind, Spec: spec,
+		Seeds: []seed.Seed{seed.Seed(o.Seed1), node, seed.Seed(o.SegmentSeed)}}
 	if spec.ID == 0 || job.Fits() != nil {
 		return work.Job{}, fmt.Errorf("%w: %s is no work of a log", work.ErrSpec, spec.Text)
 	}
@@ -221,7 +229,8 @@ func (e Evidence) Verify(ctx context.Context, judge *work.Judge) (Finding, error
 		return Finding{}, err
 	}
 	if signed.Hash(seed.LeafAudit(seed.Seed(e.Nonce), e.Samples)) != e.Order.Audit {
-		return Finding{}, fmt.Errorf("%w: the nonce is not the one that the order announced", ErrFile)
+		return Finding{}, fmt.Errorf("%w: the nonce is not the one that the order announced",
+			ErrFile)
 	}
 	if err := (Statement{e.Order, e.Last.Batch}).Verify(e.Last.Signature); err != nil {
 		return Finding{}, err
@@ -247,13 +256,18 @@ func (e Evidence) Verify(ctx context.Context, judge *work.Judge) (Finding, error
 	}
 	for i, body := range out {
 		if bytes.Equal(body, claims[i]) {
-			return Finding{}, fmt.Errorf("%w: leaf %d is called wrong and is right", ErrClaim, leaves[i])
+			return Finding{}, fmt.Errorf("%w: leaf %d is called wrong and is right",
+				ErrClaim, leaves[i])
 		}
 	}
-	f := Finding{Claim: Faulty, Checked: len(asked), Wrong: len(leaves), Leaf: leaves[0], Got: claims[0], Want: out[0],
-		Reason: fmt.Sprintf("of %d leaves that were checked, %d are wrong, as a faulty device has it", len(asked), len(leaves))}
+	f := Finding{Claim: Faulty, Checked: len(asked), Wrong: len(leaves), Leaf: leaves[0],
+		Got: claims[0], Want: out[0],
+		Reason: fmt.Sprintf("of %d leaves that were checked, %d are wrong, as a faulty device "+
+			"has it", len(asked), len(leaves))}
 	if Shows(e.Samples, len(asked), len(leaves)) == Fraud {
-		f.Claim, f.Reason = Fraud, fmt.Sprintf("of %d leaves that were checked, at least %d are wrong, which no faulty device explains", len(asked), len(leaves))
+		f.Claim, f.Reason = Fraud,
+			fmt.Sprintf("of %d leaves that were checked, at least %d are wrong, which no faulty "+
+				"device explains", len(asked), len(leaves))
 	}
 	if f.Claim != e.Claim {
 		return f, fmt.Errorf("%w: claim %q, but %s", ErrClaim, e.Claim, f.Reason)
@@ -317,7 +331,8 @@ func (e Evidence) Marshal() ([]byte, error) {
 // Nonce is the host's secret for a node's log of a segment: from its key, so
 // that it is the same one after a restart.
 func Nonce(host ed25519.PrivateKey, o Order) signed.Hash {
-	return signed.Hash(seed.LeafNonce(host.Seed(), o.Chain, o.Participant, o.DeviceKey[:], o.Node, o.Epoch, o.Segment))
+	return signed.Hash(seed.LeafNonce(host.Seed(), o.Chain, o.Participant, o.DeviceKey[:],
+		o.Node, o.Epoch, o.Segment))
 }
 
 // Announce completes an order with what the host will look at.

@@ -48,7 +48,8 @@ func (r Receipt) Verify() error {
 // VerifyHost checks the host's signature alone: for the machine, which made the
 // other. Errors wrap signed.ErrSignature.
 func (r Receipt) VerifyHost() error {
-	return signed.Check("host", r.Order.HostKey, acknowledgement(r.Statement().Digest()), r.HostSignature)
+	return signed.Check("host", r.Order.HostKey, acknowledgement(r.Statement().Digest()),
+		r.HostSignature)
 }
 
 func (r Receipt) valid() error {

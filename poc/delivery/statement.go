@@ -60,13 +60,16 @@ type Statement struct {
 
 // BatchOf describes records of transformer/1, record.Size bytes each, the first of
 // which is leaf first.
-func BatchOf(first uint64, records []byte) Batch { return BatchOfBodies(first, record.Size, records) }
+func BatchOf(first uint64, records []byte) Batch {
+	return BatchOfBodies(first, record.Size, records)
+}
 
 // BatchOfBodies describes bodies of leaves of any kind of work, so many bytes each,
 // 1 to commit.MaxBody, the first of which is leaf first.
 func BatchOfBodies(first uint64, body int, packed []byte) Batch {
 	var tree commit.Frontier
-	var leaf [1 + maxPage]byte // commit.LeafHash without its copy: this is done a thousand times a second
+	// commit.LeafHash without its copy: this is done a thousand times a second
+	var leaf [1 + maxPage]byte
 	for page := range slices.Chunk(packed, PageRecords*body) {
 		tree.Append(sha256.Sum256(leaf[:1+copy(leaf[1:], page)]))
 	}
@@ -80,7 +83,8 @@ func (b Batch) End() uint64 { return b.First + b.Count }
 func (b Batch) pages() uint64 { return (b.Count + PageRecords - 1) / PageRecords }
 
 func (b Batch) valid() error {
-	if b.Count < 1 || b.Count > MaxRecords || b.First >= commit.MaxSize || b.End() > commit.MaxSize {
+	if b.Count < 1 || b.Count > MaxRecords || b.First >= commit.MaxSize ||
+		b.End() > commit.MaxSize {
 		return fmt.Errorf("%w: %d leaves from %d", ErrStatement, b.Count, b.First)
 	}
 	return nil
@@ -89,7 +93,8 @@ func (b Batch) valid() error {
 // valid checks the form. Errors wrap ErrStatement.
 func (o Order) valid() error {
 	switch {
-	case !printable(o.Chain, 1, 64) || !printable(o.Participant, 1, 128) || !printable(o.Class, 1, 64):
+	case !printable(o.Chain, 1, 64) || !printable(o.Participant, 1, 128) ||
+		!printable(o.Class, 1, 64):
 		return fmt.Errorf("%w: chain, participant or class", ErrStatement)
 	case o.Segment == 0:
 		return fmt.Errorf("%w: segments count from 1", ErrStatement)
@@ -112,8 +117,10 @@ func printable(s string, least, most int) bool {
 
 // SignBytes returns the message that the machine signs.
 func (s Statement) SignBytes() []byte {
-	return *signed.Say("assay/1/leaf-batch").Text(s.Chain).Part(s.HostKey[:]).Part(s.DeviceKey[:]).Text(s.Participant).Number(s.Epoch).
-		Text(s.Node).Text(s.Class).Part(s.Seed1[:]).Number(uint64(s.Segment)).Part(s.SegmentSeed[:]).Part(s.Audit[:]).
+	return *signed.Say("assay/1/leaf-batch").Text(s.Chain).Part(s.HostKey[:]).Part(
+		s.DeviceKey[:]).Text(s.Participant).Number(s.Epoch).
+		Text(s.Node).Text(s.Class).Part(s.Seed1[:]).Number(uint64(s.Segment)).Part(
+		s.SegmentSeed[:]).Part(s.Audit[:]).
 		Number(s.First).Number(s.Count).Part(s.Root[:])
 }
 

@@ -12,7 +12,8 @@ import (
 	"fmt"
 )
 
-var errSpelling = errors.New("keys unknown, missing, repeated or out of order, or values spelt unusually")
+var errSpelling = errors.New("keys unknown, missing, repeated or out of order, or values spelt " +
+	"unusually")
 
 // Parse reads at most so many bytes into v (spec F-1 to F-5), and demands the spelling that Write
 // gives v: unknown, missing, repeated and reordered keys are refused.

@@ -31,7 +31,8 @@ func (f File) decode() (c content, err error) {
 	case f.Version != Version && f.Version != Version1:
 		return c, fmt.Errorf("%w: version %.40q, want %q", ErrFile, f.Version, Version)
 	case (f.Version == Version) != (f.Archive != nil):
-		return c, fmt.Errorf("%w: version 2 has the path to the epoch's archive, version 1 has not", ErrFile)
+		return c, fmt.Errorf("%w: version 2 has the path to the epoch's archive, version 1 has not",
+			ErrFile)
 	case f.Version == Version1 && f.State != nil:
 		return c, fmt.Errorf("%w: version 1 with a proof of the chain's state", ErrFile)
 	case f.Claim != Forged && f.Claim != Honest:
@@ -40,9 +41,11 @@ func (f File) decode() (c content, err error) {
 	if c.class, err = transformer.ByName(f.Class); err != nil {
 		return bad("class", err)
 	}
-	c.statement = commit.Statement{Chain: f.Chain, Epoch: f.Epoch, Segment: f.Segment, Participant: f.Participant,
-		Node: f.Node, Class: f.Class, Count: f.Count}
-	c.leaf = record.Leaf{Class: c.class.ID, Node: f.Node, Index: f.Nonce, Record: record.Record{Norm: f.Norm}}
+	c.statement = commit.Statement{Chain: f.Chain, Epoch: f.Epoch, Segment: f.Segment,
+		Participant: f.Participant,
+		Node:        f.Node, Class: f.Class, Count: f.Count}
+	c.leaf = record.Leaf{Class: c.class.ID, Node: f.Node, Index: f.Nonce,
+		Record: record.Record{Norm: f.Norm}}
 	for _, field := range []struct {
 		what string
 		text string
@@ -77,7 +80,8 @@ func (f File) decode() (c content, err error) {
 		if err != nil {
 			return bad("archive root", err)
 		}
-		c.archive = commit.ArchivePath{Root: commit.Hash(root), Commits: f.Archive.Commits, Index: f.Archive.Index}
+		c.archive = commit.ArchivePath{Root: commit.Hash(root), Commits: f.Archive.Commits,
+			Index: f.Archive.Index}
 		if c.archive.Path, err = hashes(f.Archive.Path); err != nil {
 			return bad("archive path", err)
 		}

@@ -62,8 +62,10 @@ func evidence(t testing.TB, claim string, forge func(*record.Leaf)) File {
 	}
 	root := log.Root()
 	s := commit.Statement{
-		Chain: "assay-test", Epoch: 7, Segment: 1, Participant: "cpc1host", Node: "gpu-0", Class: "nano",
-		Seed1: commit.Hash(testSeed1), SegmentSeed: commit.Hash(testSegment), Root: root, Count: log.Size(),
+		Chain: "assay-test", Epoch: 7, Segment: 1, Participant: "cpc1host",
+		Node: "gpu-0", Class: "nano",
+		Seed1: commit.Hash(testSeed1), SegmentSeed: commit.Hash(testSegment),
+		Root: root, Count: log.Size(),
 	}
 	path, err := commit.Inclusion(&log, 3, 5)
 	if err != nil {
@@ -72,7 +74,8 @@ func evidence(t testing.TB, claim string, forge func(*record.Leaf)) File {
 	key := hostKey.Public().(ed25519.PublicKey)
 	var archive commit.Log
 	for _, participant := range []string{"cpc1ghost", "cpc1host", "cpc1most"} {
-		archive.Append(commit.ArchiveLeaf{Participant: participant, Node: s.Node, Segment: 1, Root: root, Count: 5, HostKey: [32]byte(key)}.Hash())
+		archive.Append(commit.ArchiveLeaf{Participant: participant, Node: s.Node, Segment: 1,
+			Root: root, Count: 5, HostKey: [32]byte(key)}.Hash())
 	}
 	archived := archive.Root()
 	up, err := commit.Inclusion(&archive, 1, 3)
@@ -85,8 +88,10 @@ func evidence(t testing.TB, claim string, forge func(*record.Leaf)) File {
 		Participant: s.Participant, Node: s.Node, Segment: s.Segment, Nonce: 3,
 		Norm: leaves[3].Norm, Digest: hex.EncodeToString(leaves[3].Digest[:]),
 		Count: s.Count, Root: hex.EncodeToString(root[:]),
-		HostKey: hex.EncodeToString(key), Signature: hex.EncodeToString(s.Sign(hostKey)), Path: texts(path),
-		Archive: &Archive{Root: hex.EncodeToString(archived[:]), Commits: 3, Index: 1, Path: texts(up)},
+		HostKey: hex.EncodeToString(key), Signature: hex.EncodeToString(s.Sign(hostKey)),
+		Path: texts(path),
+		Archive: &Archive{Root: hex.EncodeToString(archived[:]), Commits: 3,
+			Index: 1, Path: texts(up)},
 	}
 }
 
@@ -120,9 +125,16 @@ func TestVerify(t *testing.T) {
 		reason string
 	}{
 		{"honest", Honest, nil, false, "the leaf is what the unit gives"},
-		{"a digest bit", Forged, func(l *record.Leaf) { l.Digest[7] ^= 1 }, true, "the leaf's digest is not the unit's"},
-		{"the norm alone", Forged, func(l *record.Leaf) { l.Norm++ }, true, "the leaf's norm is not the unit's"},
-		{"both", Forged, func(l *record.Leaf) { l.Norm++; l.Digest[0]++ }, true, "the leaf's norm and digest are not the unit's"},
+		{"a digest bit", Forged, func(l *record.Leaf) {
+			l.Digest[7] ^= 1
+		}, true, "the leaf's digest is not the unit's"},
+		{"the norm alone", Forged, func(l *record.Leaf) {
+			l.Norm++
+		}, true, "the leaf's norm is not the unit's"},
+		{"both", Forged, func(l *record.Leaf) {
+			l.Norm++
+			l.Digest[0]++
+		}, true, "the leaf's norm and digest are not the unit's"},
 	} {
 		f := evidence(t, c.claim, c.forge)
 		data, err := f.Marshal()
@@ -137,10 +149,12 @@ func TestVerify(t *testing.T) {
 			t.Errorf("%s: through a file:\n%s", c.name, diff)
 		}
 		finding, err := Verify(read, build)
-		if err != nil || finding.Forged != c.forged || finding.Reason != c.reason || finding.Unbound {
+		if err != nil || finding.Forged != c.forged || finding.Reason != c.reason ||
+			finding.Unbound {
 			t.Errorf("%s: %+v, %v", c.name, finding, err)
 		}
-		if got := finding.GotNorm == finding.WantNorm && finding.GotDigest == finding.WantDigest; got == c.forged {
+		if got := finding.GotNorm == finding.WantNorm &&
+			finding.GotDigest == finding.WantDigest; got == c.forged {
 			t.Errorf("%s: got and want agree: %v", c.name, got)
 		}
 
@@ -163,19 +177,23 @@ func TestC23AnEditedSeedConvictsNobody(t *testing.T) {
 	for name, edit := range map[string]func(*File){
 		"a digit of Seed_1":       func(f *File) { f.Seed1 = digit(f.Seed1) },
 		"a digit of segment seed": func(f *File) { f.SegmentSeed = digit(f.SegmentSeed) },
-		"seeds swapped":           func(f *File) { f.Seed1, f.SegmentSeed = f.SegmentSeed, f.Seed1 },
+		"seeds swapped": func(f *File) {
+			f.Seed1, f.SegmentSeed = f.SegmentSeed, f.Seed1
+		},
 	} {
 		f := honest
 		f.Claim = Forged
 		edit(&f)
-		if finding, err := Verify(f, build); !errors.Is(err, commit.ErrStatement) || finding != (Finding{}) {
+		if finding, err := Verify(f, build); !errors.Is(err, commit.ErrStatement) ||
+			finding != (Finding{}) {
 			t.Errorf("%s: %+v, %v", name, finding, err)
 		}
 		old := first
 		old.Claim = Forged
 		edit(&old)
 		if finding, err := Verify(old, build); err != nil || !finding.Forged || !finding.Unbound {
-			t.Errorf("%s in version 1, which this package has to call unbound: %+v, %v", name, finding, err)
+			t.Errorf("%s in version 1, which this package has to call unbound: %+v, %v",
+				name, finding, err)
 		}
 	}
 	if finding, err := Verify(first, build); err != nil || finding.Forged || !finding.Unbound {
@@ -205,7 +223,8 @@ func TestAnchor(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := Anchor{Chain: "assay-test", Epoch: 7, Class: "nano", Seed1: commit.Hash(testSeed1), SegmentSeed: commit.Hash(testSegment), Root: commit.Hash(root), Commits: 3}
+	want := Anchor{Chain: "assay-test", Epoch: 7, Class: "nano", Seed1: commit.Hash(testSeed1),
+		SegmentSeed: commit.Hash(testSegment), Root: commit.Hash(root), Commits: 3}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
@@ -234,17 +253,29 @@ func TestVerifyBindsEveryField(t *testing.T) {
 		"norm":         {func(f *File) { f.Norm++ }, commit.ErrProof},
 		"digest":       {func(f *File) { f.Digest = f.Root }, commit.ErrProof},
 		"path":         {func(f *File) { f.Path = f.Path[1:] }, commit.ErrProof},
-		"path longer":  {func(f *File) { f.Path = append([]string{f.Root}, f.Path...) }, commit.ErrProof},
+		"path longer": {func(f *File) {
+			f.Path = append([]string{f.Root}, f.Path...)
+		}, commit.ErrProof},
 		"seed 1":       {func(f *File) { f.Seed1 = f.Root }, commit.ErrStatement},
 		"segment seed": {func(f *File) { f.SegmentSeed = f.Root }, commit.ErrStatement},
-		"archive":      {func(f *File) { f.Archive = &Archive{f.Root, 3, 1, f.Archive.Path} }, commit.ErrProof},
-		"index in it":  {func(f *File) { f.Archive = &Archive{f.Archive.Root, 3, 0, f.Archive.Path} }, commit.ErrProof},
-		"its size":     {func(f *File) { f.Archive = &Archive{f.Archive.Root, 1, 0, f.Archive.Path} }, commit.ErrProof},
-		"its path":     {func(f *File) { f.Archive = &Archive{f.Archive.Root, 3, 1, f.Path} }, commit.ErrProof},
-		"no archive":   {func(f *File) { f.Archive = nil }, ErrFile},
-		"claim":        {func(f *File) { f.Claim = Forged }, ErrClaim},
-		"version 1":    {func(f *File) { f.Version, f.Archive = Version1, nil }, commit.ErrStatement},
-		"version":      {func(f *File) { f.Version = "assay-evidence/3" }, ErrFile},
+		"archive": {func(f *File) {
+			f.Archive = &Archive{f.Root, 3, 1, f.Archive.Path}
+		}, commit.ErrProof},
+		"index in it": {func(f *File) {
+			f.Archive = &Archive{f.Archive.Root, 3, 0, f.Archive.Path}
+		}, commit.ErrProof},
+		"its size": {func(f *File) {
+			f.Archive = &Archive{f.Archive.Root, 1, 0, f.Archive.Path}
+		}, commit.ErrProof},
+		"its path": {func(f *File) {
+			f.Archive = &Archive{f.Archive.Root, 3, 1, f.Path}
+		}, commit.ErrProof},
+		"no archive": {func(f *File) { f.Archive = nil }, ErrFile},
+		"claim":      {func(f *File) { f.Claim = Forged }, ErrClaim},
+		"version 1": {func(f *File) {
+			f.Version, f.Archive = Version1, nil
+		}, commit.ErrStatement},
+		"version": {func(f *File) { f.Version = "assay-evidence/3" }, ErrFile},
 	} {
 		f := good
 		c.change(&f)
@@ -256,7 +287,8 @@ func TestVerifyBindsEveryField(t *testing.T) {
 
 func TestVerifyReportsTheEngine(t *testing.T) {
 	lost := errors.New("device lost")
-	_, err := Verify(evidence(t, Honest, nil), func(transformer.Class, seed.Seed) (transformer.Model, error) { return nil, lost })
+	_, err := Verify(evidence(t, Honest, nil),
+		func(transformer.Class, seed.Seed) (transformer.Model, error) { return nil, lost })
 	if !errors.Is(err, lost) {
 		t.Error(err)
 	}
@@ -271,18 +303,19 @@ func TestParseRefuses(t *testing.T) {
 	}
 	good := string(data)
 	for name, text := range map[string]string{
-		"nothing":          "",
-		"not JSON":         "evidence",
-		"null":             "null",
-		"a list":           "[]",
-		"empty":            "{}",
-		"two files":        good + good,
-		"bytes after":      good + "x",
-		"unknown key":      strings.Replace(good, "{", `{"extra": 1,`, 1),
-		"missing key":      strings.Replace(good, `"epoch": 7,`, "", 1),
-		"repeated key":     strings.Replace(good, `"epoch": 7,`, `"epoch": 7, "epoch": 7,`, 1),
-		"key in capitals":  strings.Replace(good, `"epoch"`, `"Epoch"`, 1),
-		"other order":      strings.Replace(strings.Replace(good, `"epoch": 7,`, "", 1), `"version"`, `"epoch": 7, "version"`, 1),
+		"nothing":         "",
+		"not JSON":        "evidence",
+		"null":            "null",
+		"a list":          "[]",
+		"empty":           "{}",
+		"two files":       good + good,
+		"bytes after":     good + "x",
+		"unknown key":     strings.Replace(good, "{", `{"extra": 1,`, 1),
+		"missing key":     strings.Replace(good, `"epoch": 7,`, "", 1),
+		"repeated key":    strings.Replace(good, `"epoch": 7,`, `"epoch": 7, "epoch": 7,`, 1),
+		"key in capitals": strings.Replace(good, `"epoch"`, `"Epoch"`, 1),
+		"other order": strings.Replace(strings.Replace(good, `"epoch": 7,`, "", 1),
+			`"version"`, `"epoch": 7, "version"`, 1),
 		"version":          strings.Replace(good, "evidence/2", "evidence/3", 1),
 		"claim":            strings.Replace(good, `"honest"`, `"maybe"`, 1),
 		"class":            strings.Replace(good, `"nano"`, `"tiny"`, 1),
@@ -301,10 +334,13 @@ func TestParseRefuses(t *testing.T) {
 		"version 1, path":  strings.Replace(good, "evidence/2", "evidence/1", 1),
 		"archive's root":   strings.Replace(good, f.Archive.Root, f.Archive.Root[2:], 1),
 		"archive's path":   strings.Replace(good, f.Archive.Path[0], f.Archive.Path[0][2:], 1),
-		"empty state":      strings.Replace(good, "\n}", `, "state": {"header": "", "app": "00", "store": "00"}}`, 1),
-		"state too long":   strings.Replace(good, "\n}", `, "state": {"header": "00", "app": "`+strings.Repeat("00", maxState+1)+`", "store": "00"}}`, 1),
-		"escaped letters":  strings.Replace(good, `"honest"`, `"h\u006fnest"`, 1),
-		"far too long":     good + strings.Repeat(" ", MaxFileSize),
+		"empty state": strings.Replace(good, "\n}",
+			`, "state": {"header": "", "app": "00", "store": "00"}}`, 1),
+		"state too long": strings.Replace(good, "\n}",
+			`, "state": {"header": "00", "app": "`+strings.Repeat("00",
+				maxState+1)+`", "store": "00"}}`, 1),
+		"escaped letters": strings.Replace(good, `"honest"`, `"h\u006fnest"`, 1),
+		"far too long":    good + strings.Repeat(" ", MaxFileSize),
 	} {
 		if text == good {
 			t.Fatalf("%s: nothing was changed", name)
@@ -316,7 +352,8 @@ func TestParseRefuses(t *testing.T) {
 	if _, err := Parse([]byte(strings.ReplaceAll(good, "\n", "\r\n\t"))); err != nil {
 		t.Errorf("white space: %v", err)
 	}
-	if _, err := Parse([]byte(strings.Replace(good, "\n}", `, "state": {"header": "00", "app": "00", "store": "00"}}`, 1))); err != nil {
+	if _, err := Parse([]byte(strings.Replace(good, "\n}",
+		`, "state": {"header": "00", "app": "00", "store": "00"}}`, 1))); err != nil {
 		t.Errorf("bytes of state: %v", err)
 	}
 	first := version1(t, f)
@@ -333,7 +370,8 @@ func TestParseRefuses(t *testing.T) {
 	for n := range 2 {
 		parts := strings.SplitAfter(string(empty), `"path": []`)
 		parts[n] = strings.Replace(parts[n], `[]`, `null`, 1)
-		if _, err := Parse([]byte(strings.Join(parts, ""))); len(parts) != 3 || !errors.Is(err, ErrFile) {
+		if _, err := Parse([]byte(strings.Join(parts, ""))); len(parts) != 3 ||
+			!errors.Is(err, ErrFile) {
 			t.Errorf("path null, number %d of %d: %v", n, len(parts)-1, err)
 		}
 	}

@@ -24,9 +24,10 @@ func Example() {
 		fmt.Println(err)
 		return
 	}
-	finding, err := evidence.Verify(file, func(class transformer.Class, seed1 seed.Seed) (transformer.Model, error) {
-		return transformer.Build(context.Background(), class, seed1, nil)
-	})
+	finding, err := evidence.Verify(file,
+		func(class transformer.Class, seed1 seed.Seed) (transformer.Model, error) {
+			return transformer.Build(context.Background(), class, seed1, nil)
+		})
 	fmt.Println(finding.Forged, err)
 	fmt.Println(file.Participant, "leaf", file.Nonce, "of", file.Node+":", finding.Reason)
 	// Output:

@@ -44,9 +44,11 @@ func Verify(f File, build Build) (Finding, error) {
 		check = c.statement.Verify1
 	}
 	if err := check(c.hostKey[:], c.signature); err != nil {
-		return Finding{}, fmt.Errorf("proof: log of node %s, segment %d: %w", f.Node, f.Segment, err)
+		return Finding{}, fmt.Errorf("proof: log of node %s, segment %d: %w",
+			f.Node, f.Segment, err)
 	}
-	if err := commit.VerifyInclusion(c.statement.Root, f.Count, f.Nonce, c.leaf.Hash(), c.path); err != nil {
+	if err := commit.VerifyInclusion(c.statement.Root, f.Count, f.Nonce, c.leaf.Hash(),
+		c.path); err != nil {
 		return Finding{}, fmt.Errorf("proof: leaf %d of node %s: %w", f.Nonce, f.Node, err)
 	}
 	if f.Version == Version {
@@ -60,7 +62,8 @@ func Verify(f File, build Build) (Finding, error) {
 	}
 	var out [1]transformer.Output
 	node := seed.Node(f.Chain, f.Participant, f.Node, f.Class)
-	if err := model.Run(out[:], node, seed.Seed(c.statement.SegmentSeed), []uint64{f.Nonce}); err != nil {
+	if err := model.Run(out[:], node, seed.Seed(c.statement.SegmentSeed),
+		[]uint64{f.Nonce}); err != nil {
 		return Finding{}, fmt.Errorf("proof: recomputing unit %d: %w", f.Nonce, err)
 	}
 	finding := Finding{
@@ -86,7 +89,8 @@ func Verify(f File, build Build) (Finding, error) {
 
 func (c content) archiveLeaf() commit.ArchiveLeaf {
 	s := c.statement
-	return commit.ArchiveLeaf{Participant: s.Participant, Node: s.Node, Segment: s.Segment, Root: s.Root, Count: s.Count, HostKey: c.hostKey}
+	return commit.ArchiveLeaf{Participant: s.Participant, Node: s.Node, Segment: s.Segment,
+		Root: s.Root, Count: s.Count, HostKey: c.hostKey}
 }
 
 // Anchor is what a chain keeps of an epoch for ever, as far as one file is about
@@ -101,16 +105,21 @@ type Anchor struct {
 	Commits     uint64
 }
 
-// Difference names the first thing in which what a file says differs from what a chain holds; "" is none.
+// Difference names the first thing in which what a file says differs from what a chain holds; "" is
+// none.
 func (a Anchor) Difference(chain Anchor) string {
 	hash := func(h commit.Hash) string { return hex.EncodeToString(h[:]) }
 	for _, c := range []struct{ what, file, chain string }{
-		{"chain", a.Chain, chain.Chain}, {"epoch", fmt.Sprint(a.Epoch), fmt.Sprint(chain.Epoch)}, {"class", a.Class, chain.Class},
-		{"Seed_1", hash(a.Seed1), hash(chain.Seed1)}, {"segment seed", hash(a.SegmentSeed), hash(chain.SegmentSeed)},
-		{"number of commits", fmt.Sprint(a.Commits), fmt.Sprint(chain.Commits)}, {"root over all commits", hash(a.Root), hash(chain.Root)},
+		{"chain", a.Chain, chain.Chain}, {"epoch", fmt.Sprint(a.Epoch), fmt.Sprint(chain.Epoch)},
+		{"class", a.Class, chain.Class},
+		{"Seed_1", hash(a.Seed1), hash(chain.Seed1)},
+		{"segment seed", hash(a.SegmentSeed), hash(chain.SegmentSeed)},
+		{"number of commits", fmt.Sprint(a.Commits), fmt.Sprint(chain.Commits)},
+		{"root over all commits", hash(a.Root), hash(chain.Root)},
 	} {
 		if c.file != c.chain {
-			return fmt.Sprintf("the %s is %.80s in the file and %.80s on chain", c.what, c.file, c.chain)
+			return fmt.Sprintf("the %s is %.80s in the file and %.80s on chain",
+				c.what, c.file, c.chain)
 		}
 	}
 	return ""
@@ -126,6 +135,7 @@ func (f File) Anchor() (Anchor, error) {
 	if err != nil {
 		return Anchor{}, err
 	}
-	return Anchor{Chain: f.Chain, Epoch: f.Epoch, Class: f.Class, Seed1: c.statement.Seed1, SegmentSeed: c.statement.SegmentSeed,
-		Root: c.archive.Root, Commits: c.archive.Commits}, nil
+	return Anchor{Chain: f.Chain, Epoch: f.Epoch, Class: f.Class, Seed1: c.statement.Seed1,
+		SegmentSeed: c.statement.SegmentSeed,
+		Root:        c.archive.Root, Commits: c.archive.Commits}, nil
 }

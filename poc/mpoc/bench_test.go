@@ -16,7 +16,8 @@ func BenchmarkAudit(b *testing.B) {
 			by, at := Reference(), uint32(0)
 			for b.Loop() {
 				for range DefaultPicks {
-					if _, err := by.Tile(b.Context(), seed.Seed{1}, shape, uint64(at), at%uint32(shape.Tiles())); err != nil {
+					if _, err := by.Tile(b.Context(), seed.Seed{1}, shape, uint64(at),
+						at%uint32(shape.Tiles())); err != nil {
 						b.Fatal(err)
 					}
 					at++

@@ -61,7 +61,8 @@ func TestDetection(t *testing.T) {
 		}
 		atOnce := audit.Detection(total, forged*percent, DefaultPicks, 1)
 		within(t, "caught", percent, caught, atOnce)
-		within(t, "caught thrice", percent, thrice, audit.Detection(total, forged*percent, DefaultPicks, 3))
+		within(t, "caught thrice", percent, thrice,
+			audit.Detection(total, forged*percent, DefaultPicks, 3))
 		if percent == 5 && atOnce.String() < "0.99" {
 			t.Errorf("5 %% is caught with %v", atOnce)
 		}
@@ -76,7 +77,8 @@ func within(t *testing.T, what string, percent uint64, count int, q audit.Q64) {
 	mean, dev := submissions*p, math.Sqrt(submissions*p*(1-p))
 	t.Logf("f = %2d %%: %-13s %4d of %d, theory %.1f", percent, what, count, submissions, mean)
 	if math.Abs(float64(count)-mean) > 4.5*dev+1 {
-		t.Errorf("f = %d %%: %s %d of %d, theory %.1f +- %.1f", percent, what, count, submissions, mean, dev)
+		t.Errorf("f = %d %%: %s %d of %d, theory %.1f +- %.1f", percent, what, count,
+			submissions, mean, dev)
 	}
 }
 
@@ -127,7 +129,8 @@ func TestDetectionByOpenings(t *testing.T) {
 		mean, dev := float64(n)*q, math.Sqrt(float64(n)*q*(1-q))
 		t.Logf("f = %2d %%: caught %d of %d, theory %.1f", percent, caught, n, mean)
 		if math.Abs(float64(caught)-mean) > 4.5*dev+0.01 {
-			t.Errorf("f = %d %%: caught %d of %d, theory %.1f +- %.1f", percent, caught, n, mean, dev)
+			t.Errorf("f = %d %%: caught %d of %d, theory %.1f +- %.1f", percent,
+				caught, n, mean, dev)
 		}
 	}
 }

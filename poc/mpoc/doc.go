@@ -38,7 +38,7 @@
 // forfeits, how many of them ban the key. A host changes them for what it offers
 // next. Two offers of one challenge are evidence, so an open one keeps its rules.
 //
-// The rules are spec M-1 to M-20. Everything signed has one encoding: a tag and the fields, each behind its
-// length. JSON is strict: Parse of a receipt or of evidence accepts what Marshal
-// writes, apart from white space.
+// The rules are spec M-1 to M-20. Everything signed has one encoding: a tag and the fields, each
+// behind its length. JSON is strict: Parse of a receipt or of evidence accepts what Marshal writes,
+// apart from white space.
 package mpoc

@@ -36,25 +36,31 @@ type Registration struct {
 	Engine    string      `json:"engine"`
 	Devices   []Claimed   `json:"devices"`
 	RateOps   uint64      `json:"rate_ops"` // of all devices together
-	Payout    string      `json:"payout"`   // account on the chain, or empty: nothing is paid out yet
+	// account on the chain, or empty: nothing is paid out yet
+	Payout string `json:"payout"`
 }
 
 // Valid checks the bounds. Errors wrap ErrRegistration.
 func (r Registration) Valid() error {
-	ok := printable(r.Chain, 1, maxChain) && printable(r.Agent, 1, 80) && printable(r.Engine, 1, 80) && printable(r.Payout, 0, 90)
-	ok = ok && len(r.Devices) > 0 && len(r.Devices) <= MaxDevices && r.RateOps > 0 && r.RateOps <= maxTime
+	ok := printable(r.Chain, 1, maxChain) && printable(r.Agent, 1, 80) &&
+		printable(r.Engine, 1, 80) && printable(r.Payout, 0, 90)
+	ok = ok && len(r.Devices) > 0 && len(r.Devices) <= MaxDevices && r.RateOps > 0 &&
+		r.RateOps <= maxTime
 	for _, d := range r.Devices {
-		ok = ok && printable(d.ID, 1, 32) && printable(d.Name, 0, 80) && printable(d.Engine, 1, 80) && d.RateOps <= maxTime
+		ok = ok && printable(d.ID, 1, 32) && printable(d.Name, 0, 80) &&
+			printable(d.Engine, 1, 80) && d.RateOps <= maxTime
 	}
 	if !ok {
-		return fmt.Errorf("%w: 1 to %d devices, a rate above 0, and short printable names", ErrRegistration, MaxDevices)
+		return fmt.Errorf("%w: 1 to %d devices, a rate above 0, and short printable names",
+			ErrRegistration, MaxDevices)
 	}
 	return nil
 }
 
 // SignBytes returns the message that the device signs.
 func (r Registration) SignBytes() []byte {
-	m := signed.Say("assay/1/mpoc-registration").Text(r.Chain).Part(r.HostKey[:]).Part(r.DeviceKey[:]).Hash(r.Nonce).
+	m := signed.Say("assay/1/mpoc-registration").Text(r.Chain).Part(r.HostKey[:]).Part(
+		r.DeviceKey[:]).Hash(r.Nonce).
 		Text(r.Agent).Text(r.Engine).Number(r.RateOps).Text(r.Payout).Number(uint64(len(r.Devices)))
 	for _, d := range r.Devices {
 		m.Text(d.ID).Text(d.Name).Text(d.Engine).Number(d.RateOps)
@@ -99,7 +105,8 @@ const (
 
 // SignBytes returns the message that the device signs.
 func (a Asking) SignBytes() []byte {
-	m := signed.Say("assay/1/mpoc-asking").Part(a.HostKey[:]).Part(a.DeviceKey[:]).Text(a.What).Number(a.Time).Number(a.Count)
+	m := signed.Say("assay/1/mpoc-asking").Part(a.HostKey[:]).Part(a.DeviceKey[:]).Text(
+		a.What).Number(a.Time).Number(a.Count)
 	if a.ChallengeID != nil {
 		m.Hash(*a.ChallengeID)
 	}
@@ -107,7 +114,9 @@ func (a Asking) SignBytes() []byte {
 }
 
 // Sign signs with the device's key.
-func (a Asking) Sign(key ed25519.PrivateKey) signed.Signature { return signed.Sign(key, a.SignBytes()) }
+func (a Asking) Sign(key ed25519.PrivateKey) signed.Signature {
+	return signed.Sign(key, a.SignBytes())
+}
 
 // Verify checks the signature. Errors wrap signed.ErrSignature.
 func (a Asking) Verify(sig signed.Signature) error {

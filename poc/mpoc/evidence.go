@@ -18,12 +18,13 @@ type Claim string
 
 // The claims: what each needs, and whom it accuses.
 const (
-	Forged      Claim = "forged"       // commit, sample or tile: the device committed a wrong one
-	Honest      Claim = "honest"       // the same: nobody; it refutes Forged
-	TwoCommits  Claim = "two-commits"  // commit, other_commit: the device committed twice
-	TwoTerms    Claim = "two-terms"    // other_terms: the host offered one challenge twice
-	BadDraw     Claim = "bad-draw"     // commit, draw: the host drew by another nonce than announced
-	TwoDraws    Claim = "two-draws"    // commit, draw, other_draw: the host answered one commit twice
+	Forged     Claim = "forged"      // commit, sample or tile: the device committed a wrong one
+	Honest     Claim = "honest"      // the same: nobody; it refutes Forged
+	TwoCommits Claim = "two-commits" // commit, other_commit: the device committed twice
+	TwoTerms   Claim = "two-terms"   // other_terms: the host offered one challenge twice
+	BadDraw    Claim = "bad-draw"    // commit, draw: the host drew by another nonce than announced
+	// commit, draw, other_draw: the host answered one commit twice
+	TwoDraws    Claim = "two-draws"
 	TwoReceipts Claim = "two-receipts" // receipt, other_receipt: the host judged one commit twice
 )
 
@@ -81,9 +82,13 @@ func (e Evidence) valid() error {
 	if !printable(e.Note, 0, 200) {
 		return fmt.Errorf("%w: note", ErrFile)
 	}
-	type has struct{ terms, otherTerms, commit, otherCommit, draw, otherDraw, opening, receipts bool }
+	type has struct {
+		terms, otherTerms, commit, otherCommit, draw, otherDraw,
+		opening, receipts bool
+	}
 	got := has{
-		e.Terms != nil, e.OtherTerms != nil, e.Commit != nil, e.OtherCommit != nil, e.Draw != nil, e.OtherDraw != nil,
+		e.Terms != nil, e.OtherTerms != nil, e.Commit != nil, e.OtherCommit != nil, e.Draw != nil,
+		e.OtherDraw != nil,
 		e.Sample != nil || e.Tile != nil, e.Receipt != nil || e.OtherReceipt != nil,
 	}
 	want, known := map[Claim]has{
@@ -98,7 +103,8 @@ func (e Evidence) valid() error {
 	switch {
 	case !known:
 		return fmt.Errorf("%w: claim %.20q", ErrFile, e.Claim)
-	case got != want, e.Sample != nil && e.Tile != nil, (e.Receipt == nil) != (e.OtherReceipt == nil):
+	case got != want, e.Sample != nil && e.Tile != nil,
+		(e.Receipt == nil) != (e.OtherReceipt == nil):
 		return fmt.Errorf("%w: not the fields of the claim %q", ErrFile, e.Claim)
 	}
 	if e.Receipt != nil {
@@ -150,8 +156,10 @@ func (e Evidence) Verify(ctx context.Context, by Recompute) (Finding, error) {
 		if err := other.Verify(e.OtherTerms.Signature); err != nil {
 			return Finding{}, err
 		}
-		return shows(host, other.ChallengeID == terms.ChallengeID && other.Digest() != terms.Digest(),
-			"the host signed two different offers of one challenge", "the two offers are of two challenges, or the same")
+		return shows(host, other.ChallengeID == terms.ChallengeID &&
+			other.Digest() != terms.Digest(),
+			"the host signed two different offers of one challenge", "the two offers are of two "+
+				"challenges, or the same")
 	}
 	l := Log{Terms: terms, Commit: e.Commit.Commit}
 	if err := l.Verify(e.Commit.Signature); err != nil {
@@ -163,20 +171,23 @@ func (e Evidence) Verify(ctx context.Context, by Recompute) (Finding, error) {
 		if err := other.Verify(e.OtherCommit.Signature); err != nil {
 			return Finding{}, err
 		}
-		return shows(device, other.Digest() != l.Digest(), "the device committed to two different logs of one challenge", "the two commits are the same")
+		return shows(device, other.Digest() != l.Digest(), "the device committed to two "+
+			"different logs of one challenge", "the two commits are the same")
 	case BadDraw:
 		if err := e.Draw.Draw.VerifySignature(l, e.Draw.Signature); err != nil {
 			return Finding{}, err
 		}
 		err := e.Draw.Draw.Verify(l)
-		return shows(host, err != nil, "the host drew by something else than the nonce it had announced", "the draw follows from the terms")
+		return shows(host, err != nil, "the host drew by something else than the nonce it had "+
+			"announced", "the draw follows from the terms")
 	case TwoDraws:
 		for _, d := range []*SignedDraw{e.Draw, e.OtherDraw} {
 			if err := d.Draw.VerifySignature(l, d.Signature); err != nil {
 				return Finding{}, err
 			}
 		}
-		return shows(host, e.Draw.Draw != e.OtherDraw.Draw, "the host answered one commit with two different draws", "the two draws are the same")
+		return shows(host, e.Draw.Draw != e.OtherDraw.Draw, "the host answered one commit with "+
+			"two different draws", "the two draws are the same")
 	}
 	return e.opening(ctx, by, l, device)
 }
@@ -199,10 +210,12 @@ func (e Evidence) twoReceipts() (Finding, error) {
 	a, b := e.Receipt, e.OtherReceipt
 	one := a.Log().Digest() == b.Log().Digest()
 	return shows(Finding{Accused: a.Terms.HostKey, Host: true}, one && a.Digest() != b.Digest(),
-		"the host signed two different receipts for one commit", "the two receipts are for two commits, or the same")
+		"the host signed two different receipts for one commit", "the two receipts are for two "+
+			"commits, or the same")
 }
 
-func (e Evidence) opening(ctx context.Context, by Recompute, l Log, device Finding) (Finding, error) {
+func (e Evidence) opening(ctx context.Context, by Recompute, l Log,
+	device Finding) (Finding, error) {
 	var f Finding
 	var what string
 	var err error
@@ -210,7 +223,8 @@ func (e Evidence) opening(ctx context.Context, by Recompute, l Log, device Findi
 		if err = l.VerifyTile(*e.Tile); err != nil {
 			return Finding{}, err
 		}
-		f.Got, what = e.Tile.TileDigest, fmt.Sprintf("tile %d of loop %d", e.Tile.Tile, e.Tile.Index)
+		f.Got, what = e.Tile.TileDigest,
+			fmt.Sprintf("tile %d of loop %d", e.Tile.Tile, e.Tile.Index)
 		f.Want, err = l.recomputeTile(ctx, by, *e.Tile)
 	} else {
 		if err = l.VerifySample(*e.Sample); err != nil {

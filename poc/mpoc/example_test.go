@@ -26,8 +26,10 @@ func Example() {
 	plan := mpoc.ChooseShape(2_000_000_000)
 	terms := mpoc.Offer(mpoc.Terms{
 		Chain: "assay-test", HostKey: signed.KeyOf(host), DeviceKey: signed.KeyOf(device),
-		Shape: mpoc.Shape(plan.Shape), DurationMS: plan.DurationMS, Issued: 1_800_000_000_000, Expiry: 1_800_000_090_000,
-		Whole: mpoc.DefaultWhole(plan.Shape), Picks: mpoc.DefaultPicks, Light: mpoc.DefaultLight, MaxLoops: 1000, PayPerTebiop: "1000",
+		Shape: mpoc.Shape(plan.Shape), DurationMS: plan.DurationMS, Issued: 1_800_000_000_000,
+		Expiry: 1_800_000_090_000,
+		Whole:  mpoc.DefaultWhole(plan.Shape), Picks: mpoc.DefaultPicks, Light: mpoc.DefaultLight,
+		MaxLoops: 1000, PayPerTebiop: "1000",
 		UnlockAfter: 20, BanAfter: 3,
 	}, seed.Seed{4}, nonce)
 	offered := terms.Sign(host)
@@ -49,7 +51,8 @@ func Example() {
 		units = append(units, tiles)
 		log.Append(terms.LeafHash(i, matmul.Root(tiles)))
 	}
-	l := mpoc.Log{Terms: terms, Commit: mpoc.Commit{Loops: 2, ComputeTime: 60_000, MerkleRoot: log.Root()}}
+	l := mpoc.Log{Terms: terms, Commit: mpoc.Commit{Loops: 2, ComputeTime: 60_000,
+		MerkleRoot: log.Root()}}
 	committed := l.Sign(device)
 
 	// The host shows its nonce; what is asked follows, and the device opens it.
@@ -86,12 +89,14 @@ func Example() {
 	}
 	outcome, _ := q.Outcome(1, len(wrong.Samples), len(wrong.Tiles))
 	receipt := mpoc.Receipt{
-		Version: mpoc.ReceiptVersion, Terms: terms, TermsSignature: offered, Commit: l.Commit, CommitSignature: committed, Draw: &draw,
+		Version: mpoc.ReceiptVersion, Terms: terms, TermsSignature: offered, Commit: l.Commit,
+		CommitSignature: committed, Draw: &draw,
 		Outcome: outcome, Committed: 1_800_000_070_000, Proved: 1_800_000_071_000, Entry: 1,
 	}
 	receipt.SetWrong(wrong)
 	receipt.Sign(host)
-	fmt.Println(outcome.Status, "after", outcome.Checked, "tiles;", len(receipt.WrongTiles), "wrong ones decide")
+	fmt.Println(outcome.Status, "after", outcome.Checked, "tiles;", len(receipt.WrongTiles),
+		"wrong ones decide")
 	fmt.Println("the receipt holds:", receipt.Verify(ctx, mpoc.Reference()) == nil)
 
 	// Had the host made it up, the receipt would say so.
@@ -99,9 +104,8 @@ func Example() {
 	receipt.Sign(host)
 	fmt.Println(receipt.Verify(ctx, mpoc.Reference()))
 	// Output:
-	// rejected after 90 tiles; 3 wrong ones decide
-	// the receipt holds: true
-	// mpoc: the host broke its own terms: judged after 1 rounds with 0 samples and 1 tiles wrong, which decides nothing
+	// rejected after 90 tiles; 3 wrong ones decide the receipt holds: true mpoc: the host broke its
+	// own terms: judged after 1 rounds with 0 samples and 1 tiles wrong, which decides nothing
 }
 
 func ExampleChooseShape() {

@@ -31,8 +31,9 @@ const testLoops = 12
 func testTerms(nonce seed.Seed) Terms {
 	return Offer(Terms{
 		Chain: "assay-test", HostKey: signed.KeyOf(hostKey), DeviceKey: signed.KeyOf(deviceKey),
-		Shape: Shape(Shapes()[0]), DurationMS: 10_000, Issued: 1_800_000_000_000, Expiry: 1_800_000_060_000,
-		Whole: 3, Picks: DefaultPicks, Light: DefaultLight, MaxLoops: 1000,
+		Shape: Shape(Shapes()[0]), DurationMS: 10_000, Issued: 1_800_000_000_000,
+		Expiry: 1_800_000_060_000,
+		Whole:  3, Picks: DefaultPicks, Light: DefaultLight, MaxLoops: 1000,
 		PayPerTebiop: AmountOf(big.NewInt(1_000_000_000_000_000_000)),
 		UnlockAfter:  20, BanAfter: 3,
 	}, testFresh, nonce)
@@ -45,7 +46,8 @@ var tiles = sync.OnceValue(func() [][][32]byte {
 	out := make([][][32]byte, testLoops)
 	for i := range out {
 		var err error
-		if out[i], err = matmul.AppendTiles(nil, seed.Seed(t.Seed), uint64(i), t.Shape.Matmul()); err != nil {
+		if out[i], err = matmul.AppendTiles(nil, seed.Seed(t.Seed), uint64(i),
+			t.Shape.Matmul()); err != nil {
 			panic(err)
 		}
 	}
@@ -55,14 +57,16 @@ var tiles = sync.OnceValue(func() [][][32]byte {
 // cached recomputes by looking up what tiles computed.
 type cached struct{ t *testing.T }
 
-func (c cached) Tile(_ context.Context, challenge seed.Seed, shape matmul.Shape, unit uint64, tile uint32) ([32]byte, error) {
+func (c cached) Tile(_ context.Context, challenge seed.Seed, shape matmul.Shape, unit uint64,
+	tile uint32) ([32]byte, error) {
 	if challenge != seed.Seed(testTerms(testNonce).Seed) || shape != Shapes()[0] {
 		c.t.Fatalf("recomputing another challenge: %v, %v", challenge, shape)
 	}
 	return tiles()[unit][tile], nil
 }
 
-func (c cached) Unit(ctx context.Context, challenge seed.Seed, shape matmul.Shape, unit uint64) ([32]byte, error) {
+func (c cached) Unit(ctx context.Context, challenge seed.Seed, shape matmul.Shape,
+	unit uint64) ([32]byte, error) {
 	if _, err := c.Tile(ctx, challenge, shape, unit, 0); err != nil {
 		return [32]byte{}, err
 	}
@@ -89,7 +93,8 @@ func newDevice(terms Terms, forge func(unit, tile int) bool) *device {
 		d.tiles = append(d.tiles, unit)
 		d.tree.Append(terms.LeafHash(uint64(i), matmul.Root(unit)))
 	}
-	d.log = Log{Terms: terms, Commit: Commit{Loops: testLoops, ComputeTime: 14_210, MerkleRoot: d.tree.Root()}}
+	d.log = Log{Terms: terms, Commit: Commit{Loops: testLoops, ComputeTime: 14_210,
+		MerkleRoot: d.tree.Root()}}
 	return d
 }
 
@@ -150,7 +155,8 @@ func receipt(t testing.TB, d *device, draw Draw, by Recompute) Receipt {
 	r := Receipt{
 		Version: ReceiptVersion, Terms: d.log.Terms, TermsSignature: d.log.Terms.Sign(hostKey),
 		Commit: d.log.Commit, CommitSignature: d.log.Sign(deviceKey), Draw: &draw, Outcome: o,
-		Reason: "audited", Committed: d.log.Terms.Issued + 15_000, Proved: d.log.Terms.Issued + 16_000, Entry: 7,
+		Reason: "audited", Committed: d.log.Terms.Issued + 15_000,
+		Proved: d.log.Terms.Issued + 16_000, Entry: 7,
 	}
 	r.SetWrong(wrong)
 	r.Sign(hostKey)

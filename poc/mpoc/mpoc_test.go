@@ -32,7 +32,8 @@ func TestShapes(t *testing.T) {
 			t.Errorf("%v: %d operations, want %d", s, s.Ops(), want)
 		}
 		var back Shape
-		if text, err := Shape(s).MarshalText(); err != nil || back.UnmarshalText(text) != nil || back != Shape(s) {
+		if text, err := Shape(s).MarshalText(); err != nil || back.UnmarshalText(text) != nil ||
+			back != Shape(s) {
 			t.Errorf("%v through text is %v", s, back)
 		}
 	}
@@ -54,12 +55,14 @@ func TestShapes(t *testing.T) {
 func TestChooseShape(t *testing.T) {
 	smallest := Shapes()[0].Ops()
 	rapid.Check(t, func(t *rapid.T) {
-		rate := rapid.Uint64Range(1, 1<<56).Draw(t, "rate") >> rapid.IntRange(0, 55).Draw(t, "shift")
+		rate := rapid.Uint64Range(1, 1<<56).Draw(t, "rate") >> rapid.IntRange(0,
+			55).Draw(t, "shift")
 		p := ChooseShape(rate)
 		if p.DurationMS < 10_000 || p.DurationMS > 60_000 || p.Loops > MaxLoops {
 			t.Fatalf("%d op/s: %+v", rate, p)
 		}
-		if got := new(big.Int).Mul(big.NewInt(int64(p.DurationMS)), new(big.Int).SetUint64(rate)); p.Loops < MaxLoops {
+		if got := new(big.Int).Mul(big.NewInt(int64(p.DurationMS)),
+			new(big.Int).SetUint64(rate)); p.Loops < MaxLoops {
 			got.Div(got, new(big.Int).SetUint64(1000*p.Shape.Ops()))
 			if got.Uint64() != p.Loops {
 				t.Fatalf("%d op/s: %+v, the rate gives %v loops", rate, p, got)
@@ -131,7 +134,9 @@ func TestTermsRefused(t *testing.T) {
 		"never banned":       func(t *Terms) { t.BanAfter = MaxBan + 1 },
 		"forfeits all":       func(t *Terms) { t.Forfeits = "all" },
 		"forfeits nothing":   func(t *Terms) { t.Forfeits = "" },
-		"pay without end":    func(t *Terms) { t.PayPerTebiop = Amount("1" + strings.Repeat("0", 33)) },
+		"pay without end": func(t *Terms) {
+			t.PayPerTebiop = Amount("1" + strings.Repeat("0", 33))
+		},
 	} {
 		bad := good
 		change(&bad)
@@ -141,9 +146,17 @@ func TestTermsRefused(t *testing.T) {
 	}
 	// What form does not refuse, the signature does.
 	for name, change := range map[string]func(*Terms){
-		"shape": func(t *Terms) { t.Shape = Shape(Shapes()[1]) }, "duration": func(t *Terms) { t.DurationMS-- },
-		"issued": func(t *Terms) { t.Issued++ }, "expiry": func(t *Terms) { t.Expiry++ }, "nonce hash": func(t *Terms) { t.HostNonceHash[0]++ },
-		"whole": func(t *Terms) { t.Whole-- }, "picks": func(t *Terms) { t.Picks-- }, "light": func(t *Terms) { t.Light++ },
+		"shape": func(t *Terms) {
+			t.Shape = Shape(Shapes()[1])
+		}, "duration": func(t *Terms) { t.DurationMS-- },
+		"issued": func(t *Terms) {
+			t.Issued++
+		}, "expiry": func(t *Terms) {
+			t.Expiry++
+		}, "nonce hash": func(t *Terms) { t.HostNonceHash[0]++ },
+		"whole": func(t *Terms) {
+			t.Whole--
+		}, "picks": func(t *Terms) { t.Picks-- }, "light": func(t *Terms) { t.Light++ },
 		"loops": func(t *Terms) { t.MaxLoops-- }, "pay": func(t *Terms) { t.PayPerTebiop = "1" },
 		"unlock": func(t *Terms) { t.UnlockAfter++ }, "ban": func(t *Terms) { t.BanAfter-- },
 	} {
@@ -227,7 +240,8 @@ func TestFullIsAsOftenAsSaid(t *testing.T) {
 	for i := range n {
 		draw := Draw{HostNonce: signed.Hash{byte(i), byte(i >> 8), 1}, AuditQ32: share}
 		q := draw.Questions(d.log)
-		if want := int(d.log.Terms.Light); !q.Full() && (len(q.Picks(0)) != want || q.Whole() != nil) {
+		if want := int(d.log.Terms.Light); !q.Full() &&
+			(len(q.Picks(0)) != want || q.Whole() != nil) {
 			t.Fatalf("a light audit of %d tiles and %d units", len(q.Picks(0)), len(q.Whole()))
 		}
 		if q.Full() {
@@ -249,15 +263,20 @@ func TestQuestions(t *testing.T) {
 		terms := testTerms(testNonce)
 		terms.Picks = uint32(rapid.IntRange(64, MaxPicks).Draw(t, "picks"))
 		terms.Light = min(terms.Picks, 3)
-		l := Log{Terms: terms, Commit: Commit{Loops: rapid.Uint64Range(1, MaxLoops).Draw(t, "loops"), MerkleRoot: signed.Hash{1}}}
-		q := Draw{HostNonce: signed.Hash{byte(rapid.IntRange(0, 255).Draw(t, "nonce"))}, AuditQ32: rapid.SampledFrom([]uint64{0, 1 << 31, 1 << 32}).Draw(t, "audit")}.Questions(l)
+		l := Log{Terms: terms, Commit: Commit{Loops: rapid.Uint64Range(1, MaxLoops).Draw(t,
+			"loops"), MerkleRoot: signed.Hash{1}}}
+		q := Draw{HostNonce: signed.Hash{byte(rapid.IntRange(0, 255).Draw(t, "nonce"))},
+			AuditQ32: rapid.SampledFrom([]uint64{0, 1 << 31, 1 << 32}).Draw(t,
+				"audit")}.Questions(l)
 		samples := q.Samples()
-		if want := int(min(l.Commit.Loops, max(10, (l.Commit.Loops+99)/100))); len(samples) != want {
+		if want := int(min(l.Commit.Loops,
+			max(10, (l.Commit.Loops+99)/100))); len(samples) != want {
 			t.Fatalf("%d samples, want %d", len(samples), want)
 		}
 		for j, s := range samples {
 			n := uint64(len(samples))
-			if from, to := uint64(j)*l.Commit.Loops/n, uint64(j+1)*l.Commit.Loops/n; s < from || s >= to {
+			if from, to := uint64(j)*l.Commit.Loops/n, uint64(j+1)*l.Commit.Loops/n; s < from ||
+				s >= to {
 				t.Fatalf("sample %d is loop %d, not in [%d, %d)", j, s, from, to)
 			}
 		}
@@ -289,11 +308,23 @@ func TestLeafIsBound(t *testing.T) {
 	terms := testTerms(testNonce)
 	base := terms.LeafHash(3, [32]byte{7})
 	for name, h := range map[string]commit.Hash{
-		"index":     terms.LeafHash(4, [32]byte{7}),
-		"digest":    terms.LeafHash(3, [32]byte{8}),
-		"challenge": func() commit.Hash { o := terms; o.ChallengeID[0]++; return o.LeafHash(3, [32]byte{7}) }(),
-		"device":    func() commit.Hash { o := terms; o.DeviceKey[0]++; return o.LeafHash(3, [32]byte{7}) }(),
-		"shape":     func() commit.Hash { o := terms; o.Shape.K *= 2; return o.LeafHash(3, [32]byte{7}) }(),
+		"index":  terms.LeafHash(4, [32]byte{7}),
+		"digest": terms.LeafHash(3, [32]byte{8}),
+		"challenge": func() commit.Hash {
+			o := terms
+			o.ChallengeID[0]++
+			return o.LeafHash(3, [32]byte{7})
+		}(),
+		"device": func() commit.Hash {
+			o := terms
+			o.DeviceKey[0]++
+			return o.LeafHash(3, [32]byte{7})
+		}(),
+		"shape": func() commit.Hash {
+			o := terms
+			o.Shape.K *= 2
+			return o.LeafHash(3, [32]byte{7})
+		}(),
 	} {
 		if h == base {
 			t.Errorf("another %s, the same leaf", name)
@@ -310,7 +341,8 @@ func TestLeafIsBound(t *testing.T) {
 
 // Holds spec F-6.
 func TestText(t *testing.T) {
-	for text, want := range map[string]Seconds{"0": 0, "14.21": 14210, "14": 14000, "14.0": 14000, "0.001": 1, "999999.999": 999999999} {
+	for text, want := range map[string]Seconds{"0": 0, "14.21": 14210, "14": 14000, "14.0": 14000,
+		"0.001": 1, "999999.999": 999999999} {
 		var got Seconds
 		if err := json.Unmarshal([]byte(text), &got); err != nil || got != want {
 			t.Errorf("%s: %d, %v", text, got, err)
@@ -320,7 +352,8 @@ func TestText(t *testing.T) {
 			t.Errorf("%s is written %s, %v", text, short, err)
 		}
 	}
-	for _, text := range []string{"-1", "1e3", "1.", ".5", "1.2345", "01", "1000000", `"1"`, "null", "+1"} {
+	for _, text := range []string{"-1", "1e3", "1.", ".5", "1.2345", "01", "1000000",
+		`"1"`, "null", "+1"} {
 		if err := json.Unmarshal([]byte(text), new(Seconds)); err == nil {
 			t.Errorf("%s is taken for seconds", text)
 		}
@@ -330,12 +363,15 @@ func TestText(t *testing.T) {
 			t.Errorf("%s: %v", a, err)
 		}
 	}
-	for _, a := range []Amount{"", "00", "01", "-1", "+1", "1.5", " 1", "0x1", "340282366920938463463374607431768211456", Amount(strings.Repeat("9", 100))} {
+	for _, a := range []Amount{"", "00", "01", "-1", "+1", "1.5", " 1", "0x1",
+		"340282366920938463463374607431768211456", Amount(strings.Repeat("9", 100))} {
 		if err := a.Valid(); !errors.Is(err, ErrForm) {
 			t.Errorf("%q: %v", a, err)
 		}
 	}
-	for _, text := range []string{"", "0x", strings.Repeat("0", 66), "0X" + strings.Repeat("0", 64), "0x" + strings.Repeat("A", 64), "0x" + strings.Repeat("g", 64), "0x" + strings.Repeat("0", 66)} {
+	for _, text := range []string{"", "0x", strings.Repeat("0", 66), "0X" + strings.Repeat("0", 64),
+		"0x" + strings.Repeat("A", 64), "0x" + strings.Repeat("g", 64),
+		"0x" + strings.Repeat("0", 66)} {
 		if err := new(signed.Hash).UnmarshalText([]byte(text)); !errors.Is(err, signed.ErrForm) {
 			t.Errorf("%q: %v", text, err)
 		}
@@ -344,7 +380,8 @@ func TestText(t *testing.T) {
 
 func TestPay(t *testing.T) {
 	terms := testTerms(testNonce)
-	for ops, want := range map[uint64]Amount{0: "0", 1 << 40: "1000000000000000000", 1<<40 - 1: "999999999999090505", 1: "909494", 1 << 57: "131072000000000000000000"} {
+	for ops, want := range map[uint64]Amount{0: "0", 1 << 40: "1000000000000000000",
+		1<<40 - 1: "999999999999090505", 1: "909494", 1 << 57: "131072000000000000000000"} {
 		if got := terms.Pay(ops); got != want {
 			t.Errorf("%d operations: %s, want %s", ops, got, want)
 		}
@@ -354,8 +391,10 @@ func TestPay(t *testing.T) {
 // Holds spec M-1.
 func TestRegistration(t *testing.T) {
 	good := Registration{
-		Chain: "assay-test", HostKey: signed.KeyOf(hostKey), DeviceKey: signed.KeyOf(deviceKey), Nonce: signed.Hash{1}, Agent: "assay-worker/1", Engine: "cpu/avx2",
-		Devices: []Claimed{{ID: "cpu-0", Name: "a processor", Engine: "cpu/avx2", RateOps: 1}}, RateOps: 40_000_000_000,
+		Chain: "assay-test", HostKey: signed.KeyOf(hostKey), DeviceKey: signed.KeyOf(deviceKey),
+		Nonce: signed.Hash{1}, Agent: "assay-worker/1", Engine: "cpu/avx2",
+		Devices: []Claimed{{ID: "cpu-0", Name: "a processor", Engine: "cpu/avx2", RateOps: 1}},
+		RateOps: 40_000_000_000,
 	}
 	sig := good.Sign(deviceKey)
 	if err := good.Verify(sig); err != nil {
@@ -365,16 +404,23 @@ func TestRegistration(t *testing.T) {
 		change func(*Registration)
 		want   error
 	}{
-		"another host":  {func(r *Registration) { r.HostKey = signed.KeyOf(otherKey) }, signed.ErrSignature},
+		"another host": {func(r *Registration) {
+			r.HostKey = signed.KeyOf(otherKey)
+		}, signed.ErrSignature},
 		"another nonce": {func(r *Registration) { r.Nonce[0]++ }, signed.ErrSignature},
 		"another chain": {func(r *Registration) { r.Chain = "x" }, signed.ErrSignature},
-		"wrong key":     {func(r *Registration) { r.DeviceKey = signed.KeyOf(otherKey) }, signed.ErrSignature},
-		"payout":        {func(r *Registration) { r.Payout = "cpc1thief" }, signed.ErrSignature},
-		"device": {func(r *Registration) {
-			r.Devices = []Claimed{{ID: "cpu-0", Name: "a processor", Engine: "cpu/avx2", RateOps: 2}}
+		"wrong key": {func(r *Registration) {
+			r.DeviceKey = signed.KeyOf(otherKey)
 		}, signed.ErrSignature},
-		"no devices":   {func(r *Registration) { r.Devices = nil }, ErrRegistration},
-		"65 devices":   {func(r *Registration) { r.Devices = slices.Repeat(good.Devices, 65) }, ErrRegistration},
+		"payout": {func(r *Registration) { r.Payout = "cpc1thief" }, signed.ErrSignature},
+		"device": {func(r *Registration) {
+			r.Devices = []Claimed{{ID: "cpu-0", Name: "a processor",
+				Engine: "cpu/avx2", RateOps: 2}}
+		}, signed.ErrSignature},
+		"no devices": {func(r *Registration) { r.Devices = nil }, ErrRegistration},
+		"65 devices": {func(r *Registration) {
+			r.Devices = slices.Repeat(good.Devices, 65)
+		}, ErrRegistration},
 		"no rate":      {func(r *Registration) { r.RateOps = 0 }, ErrRegistration},
 		"escape codes": {func(r *Registration) { r.Agent = "\x1b[2J" }, ErrRegistration},
 	} {
@@ -384,7 +430,8 @@ func TestRegistration(t *testing.T) {
 			t.Errorf("%s: %v, want %v", name, err, c.want)
 		}
 	}
-	a := Asking{HostKey: signed.KeyOf(hostKey), DeviceKey: signed.KeyOf(deviceKey), What: AskReceipt, Time: 1, Count: 2, ChallengeID: &signed.Hash{1}}
+	a := Asking{HostKey: signed.KeyOf(hostKey), DeviceKey: signed.KeyOf(deviceKey),
+		What: AskReceipt, Time: 1, Count: 2, ChallengeID: &signed.Hash{1}}
 	asked := a.Sign(deviceKey)
 	if err := a.Verify(asked); err != nil {
 		t.Fatal(err)

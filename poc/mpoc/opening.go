@@ -61,7 +61,8 @@ func (l Log) OpenSample(s commit.Subtrees, index uint64, digest [32]byte) (Sampl
 	if err != nil {
 		return Sample{}, fmt.Errorf("mpoc: open loop %d: %w", index, err)
 	}
-	return Sample{Index: index, Leaf: l.Terms.LeafHash(index, digest), Digest: digest, Proof: wire(path)}, nil
+	return Sample{Index: index, Leaf: l.Terms.LeafHash(index, digest), Digest: digest,
+		Proof: wire(path)}, nil
 }
 
 // OpenTile makes the opening of a tile from the log's subtrees and the digests
@@ -73,7 +74,8 @@ func (l Log) OpenTile(s commit.Subtrees, pick Pick, tiles [][32]byte) (TileOpeni
 	}
 	path, err := commit.Inclusion(&unit, uint64(pick.Tile), unit.Size())
 	if err != nil {
-		return TileOpening{}, fmt.Errorf("mpoc: open tile %d of loop %d: %w", pick.Tile, pick.Index, err)
+		return TileOpening{}, fmt.Errorf("mpoc: open tile %d of loop %d: %w",
+			pick.Tile, pick.Index, err)
 	}
 	o, err := l.OpenSample(s, pick.Index, unit.Root())
 	if err != nil {
@@ -108,7 +110,8 @@ func (l Log) VerifySample(s Sample) error {
 	if want := signed.Hash(l.Terms.LeafHash(s.Index, s.Digest)); s.Leaf != want {
 		return fmt.Errorf("%w: the leaf of loop %d is not that of its digest", ErrOpening, s.Index)
 	}
-	if err := commit.VerifyInclusion(l.Commit.MerkleRoot, l.Commit.Loops, s.Index, s.Leaf, plain(s.Proof)); err != nil {
+	if err := commit.VerifyInclusion(l.Commit.MerkleRoot, l.Commit.Loops, s.Index, s.Leaf,
+		plain(s.Proof)); err != nil {
 		return fmt.Errorf("%w: loop %d: %w", ErrOpening, s.Index, err)
 	}
 	return nil
@@ -121,7 +124,8 @@ func (l Log) VerifyTile(o TileOpening) error {
 		return err
 	}
 	tiles := uint64(l.Terms.Shape.Matmul().Tiles())
-	if err := commit.VerifyInclusion(o.Digest, tiles, uint64(o.Tile), commit.LeafHash(o.TileDigest[:]), plain(o.TileProof)); err != nil {
+	if err := commit.VerifyInclusion(o.Digest, tiles, uint64(o.Tile),
+		commit.LeafHash(o.TileDigest[:]), plain(o.TileProof)); err != nil {
 		return fmt.Errorf("%w: tile %d of loop %d: %w", ErrOpening, o.Tile, o.Index, err)
 	}
 	return nil
@@ -130,8 +134,10 @@ func (l Log) VerifyTile(o TileOpening) error {
 // Recompute is what checking needs of an engine: the digest of one tile, and of
 // a whole unit, of a challenge. Tiles are numbered row-major.
 type Recompute interface {
-	Tile(ctx context.Context, challenge seed.Seed, shape matmul.Shape, unit uint64, tile uint32) ([32]byte, error)
-	Unit(ctx context.Context, challenge seed.Seed, shape matmul.Shape, unit uint64) ([32]byte, error)
+	Tile(ctx context.Context, challenge seed.Seed, shape matmul.Shape, unit uint64,
+		tile uint32) ([32]byte, error)
+	Unit(ctx context.Context, challenge seed.Seed, shape matmul.Shape,
+		unit uint64) ([32]byte, error)
 }
 
 // Reference recomputes by the definition, on the caller's goroutine.
@@ -139,7 +145,8 @@ func Reference() Recompute { return reference{} }
 
 type reference struct{}
 
-func (reference) Tile(ctx context.Context, challenge seed.Seed, shape matmul.Shape, unit uint64, tile uint32) ([32]byte, error) {
+func (reference) Tile(ctx context.Context, challenge seed.Seed, shape matmul.Shape, unit uint64,
+	tile uint32) ([32]byte, error) {
 	if err := ctx.Err(); err != nil {
 		return [32]byte{}, err
 	}
@@ -147,7 +154,8 @@ func (reference) Tile(ctx context.Context, challenge seed.Seed, shape matmul.Sha
 	return matmul.Tile(challenge, unit, shape, int(tile/columns), int(tile%columns))
 }
 
-func (r reference) Unit(ctx context.Context, challenge seed.Seed, shape matmul.Shape, unit uint64) ([32]byte, error) {
+func (r reference) Unit(ctx context.Context, challenge seed.Seed, shape matmul.Shape,
+	unit uint64) ([32]byte, error) {
 	if err := shape.Valid(); err != nil {
 		return [32]byte{}, err
 	}
@@ -174,7 +182,8 @@ func (l Log) recomputeSample(ctx context.Context, by Recompute, s Sample) (signe
 func (l Log) recomputeTile(ctx context.Context, by Recompute, o TileOpening) (signed.Hash, error) {
 	want, err := by.Tile(ctx, seed.Seed(l.Terms.Seed), l.Terms.Shape.Matmul(), o.Index, o.Tile)
 	if err != nil {
-		return signed.Hash{}, fmt.Errorf("mpoc: recomputing tile %d of loop %d: %w", o.Tile, o.Index, err)
+		return signed.Hash{}, fmt.Errorf("mpoc: recomputing tile %d of loop %d: %w",
+			o.Tile, o.Index, err)
 	}
 	return want, nil
 }
@@ -189,7 +198,8 @@ type Proof struct {
 
 // SignBytes returns the message that the device signs.
 func (p Proof) SignBytes(l Log, d Draw) []byte {
-	body := signed.Say("assay/1/mpoc-openings").Number(uint64(len(p.Samples))).Number(uint64(len(p.Tiles)))
+	body := signed.Say("assay/1/mpoc-openings").Number(uint64(len(p.Samples))).Number(
+		uint64(len(p.Tiles)))
 	sample := func(s Sample) {
 		body.Number(s.Index).Hash(s.Leaf).Hash(s.Digest).Number(uint64(len(s.Proof)))
 		for _, h := range s.Proof {
@@ -206,7 +216,8 @@ func (p Proof) SignBytes(l Log, d Draw) []byte {
 			body.Hash(h)
 		}
 	}
-	return *signed.Say("assay/1/mpoc-proof").Hash(l.Digest()).Hash(d.HostNonce).Number(uint64(p.Round)).Hash(sha256.Sum256(*body))
+	return *signed.Say("assay/1/mpoc-proof").Hash(l.Digest()).Hash(d.HostNonce).Number(
+		uint64(p.Round)).Hash(sha256.Sum256(*body))
 }
 
 // Sign signs with the device's key.
@@ -233,11 +244,13 @@ func (q Questions) Verify(p Proof) error {
 	}
 	picks := q.Picks(p.Round)
 	if len(p.Samples) != len(samples) || len(p.Tiles) != len(picks) {
-		return fmt.Errorf("%w: %d samples and %d tiles, want %d and %d", ErrOpening, len(p.Samples), len(p.Tiles), len(samples), len(picks))
+		return fmt.Errorf("%w: %d samples and %d tiles, want %d and %d", ErrOpening, len(p.Samples),
+			len(p.Tiles), len(samples), len(picks))
 	}
 	for i, s := range p.Samples {
 		if s.Index != samples[i] {
-			return fmt.Errorf("%w: sample %d is loop %d, want %d", ErrOpening, i, s.Index, samples[i])
+			return fmt.Errorf("%w: sample %d is loop %d, want %d", ErrOpening,
+				i, s.Index, samples[i])
 		}
 		if err := q.log.VerifySample(s); err != nil {
 			return err
@@ -245,7 +258,8 @@ func (q Questions) Verify(p Proof) error {
 	}
 	for i, o := range p.Tiles {
 		if o.Pick() != picks[i] {
-			return fmt.Errorf("%w: opening %d is tile %d of loop %d, want %d of %d", ErrOpening, i, o.Tile, o.Index, picks[i].Tile, picks[i].Index)
+			return fmt.Errorf("%w: opening %d is tile %d of loop %d, want %d of %d", ErrOpening, i,
+				o.Tile, o.Index, picks[i].Tile, picks[i].Index)
 		}
 		if err := q.log.VerifyTile(o); err != nil {
 			return err
@@ -264,7 +278,8 @@ type Wrong struct {
 // the samples of Whole. before counts the tiles found wrong in earlier rounds. It
 // stops at the wrong tile that decides, since a forger must not cost more than an
 // honest machine does: what is left counts as right. Errors are by's.
-func (q Questions) Recompute(ctx context.Context, by Recompute, p Proof, before int) (Wrong, error) {
+func (q Questions) Recompute(ctx context.Context, by Recompute, p Proof,
+	before int) (Wrong, error) {
 	var wrong Wrong
 	checked := q.Checked(p.Round + 1)
 	for _, o := range p.Tiles {

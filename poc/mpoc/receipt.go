@@ -128,7 +128,8 @@ type Receipt struct {
 	Reason          string           `json:"reason"`    // for people
 	Committed       uint64           `json:"committed"` // unix milliseconds of the host's clock
 	Proved          uint64           `json:"proved"`    // last answer, 0 if none
-	Entry           uint64           `json:"entry"`     // number in the host's ledger, 0 if nothing was entered
+	// number in the host's ledger, 0 if nothing was entered
+	Entry uint64 `json:"entry"`
 	// WrongSamples and WrongTiles are the openings that were found wrong: all
 	// of them, or for a rejection enough to decide it.
 	WrongSamples    []Sample          `json:"wrong_samples,omitempty"`
@@ -157,14 +158,17 @@ func (r *Receipt) SetWrong(w Wrong) {
 // SignBytes returns the message that the host signs.
 func (r Receipt) SignBytes() []byte {
 	o := r.Outcome
-	m := signed.Say("assay/1/mpoc-receipt").Text(r.Version).Hash(r.Log().Digest()).Part(r.TermsSignature[:]).Part(r.CommitSignature[:])
+	m := signed.Say("assay/1/mpoc-receipt").Text(r.Version).Hash(r.Log().Digest()).Part(
+		r.TermsSignature[:]).Part(r.CommitSignature[:])
 	if r.Draw == nil {
 		m.Part(nil)
 	} else {
 		m.Part(r.Draw.SignBytes(r.Log()))
 	}
-	m.Text(string(o.Status)).Number(uint64(o.Rounds)).Number(o.Checked).Number(o.BadShare).Number(o.CreditedLoops).Number(o.Ops).
-		Text(string(o.Pay)).Text(o.Detection).Text(r.Reason).Number(r.Committed).Number(r.Proved).Number(r.Entry)
+	m.Text(string(o.Status)).Number(uint64(o.Rounds)).Number(o.Checked).Number(o.BadShare).Number(
+		o.CreditedLoops).Number(o.Ops).
+		Text(string(o.Pay)).Text(o.Detection).Text(r.Reason).Number(r.Committed).Number(
+		r.Proved).Number(r.Entry)
 	openings := Proof{Samples: r.WrongSamples, Tiles: r.WrongTiles}
 	return *m.Part(openings.SignBytes(r.Log(), Draw{}))
 }
@@ -186,7 +190,9 @@ func (r Receipt) VerifyCountersign(sig signed.Signature) error {
 	return signed.Check("device", r.Terms.DeviceKey, countersigned(r), sig)
 }
 
-func countersigned(r Receipt) []byte { return *signed.Say("assay/1/mpoc-countersign").Hash(r.Digest()) }
+func countersigned(r Receipt) []byte {
+	return *signed.Say("assay/1/mpoc-countersign").Hash(r.Digest())
+}
 
 // Verify checks a receipt and recomputes what it calls wrong. Errors that wrap
 // ErrTerms, ErrCommit or signed.ErrSignature say that it is not authentic and shows
@@ -234,10 +240,12 @@ func (r Receipt) Verify(ctx context.Context, by Recompute) error {
 	q := r.Draw.Questions(l)
 	want, decided := q.Outcome(o.Rounds, len(r.WrongSamples), len(r.WrongTiles))
 	if !decided || o.Rounds > r.Terms.MaxRounds() {
-		return host("judged after %d rounds with %d samples and %d tiles wrong, which decides nothing", o.Rounds, len(r.WrongSamples), len(r.WrongTiles))
+		return host("judged after %d rounds with %d samples and %d tiles wrong, which decides "+
+			"nothing", o.Rounds, len(r.WrongSamples), len(r.WrongTiles))
 	}
 	if o != want {
-		return host("the outcome does not follow from what was found: %s, %d loops, pay %s; it has to be %s, %d loops, pay %s",
+		return host("the outcome does not follow from what was found: %s, %d loops, pay %s; it "+
+			"has to be %s, %d loops, pay %s",
 			o.Status, o.CreditedLoops, o.Pay, want.Status, want.CreditedLoops, want.Pay)
 	}
 	return r.verifyWrong(ctx, by, q, host)
@@ -266,7 +274,8 @@ func (r Receipt) Authentic() error {
 
 // verifyWrong checks that everything called wrong was asked, is in the log and
 // is wrong.
-func (r Receipt) verifyWrong(ctx context.Context, by Recompute, q Questions, host func(string, ...any) error) error {
+func (r Receipt) verifyWrong(ctx context.Context, by Recompute, q Questions,
+	host func(string, ...any) error) error {
 	whole := q.Whole()
 	for i, s := range r.WrongSamples {
 		if !slices.Contains(whole, s.Index) || i > 0 && s.Index <= r.WrongSamples[i-1].Index {
@@ -335,7 +344,8 @@ func (r Receipt) valid() error {
 	case r.Committed > maxTime || r.Proved > maxTime || r.Entry > maxTime:
 		return fmt.Errorf("%w: a number above 2^53", ErrFile)
 	case len(r.WrongSamples) > MaxWhole || len(r.WrongTiles) > MaxWrong:
-		return fmt.Errorf("%w: %d samples and %d tiles", ErrFile, len(r.WrongSamples), len(r.WrongTiles))
+		return fmt.Errorf("%w: %d samples and %d tiles", ErrFile, len(r.WrongSamples),
+			len(r.WrongTiles))
 	}
 	return r.Outcome.Pay.Valid()
 }

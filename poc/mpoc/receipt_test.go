@@ -30,22 +30,27 @@ func TestProofRefused(t *testing.T) {
 	}
 	for name, change := range map[string]func(*Proof){
 		"chosen sample": func(p *Proof) {
-			s, err := d.log.OpenSample(&d.tree, (p.Samples[0].Index+1)%testLoops, matmul.Root(d.tiles[(p.Samples[0].Index+1)%testLoops]))
+			s, err := d.log.OpenSample(&d.tree, (p.Samples[0].Index+1)%testLoops,
+				matmul.Root(d.tiles[(p.Samples[0].Index+1)%testLoops]))
 			if err != nil {
 				t.Fatal(err)
 			}
 			p.Samples[0] = s
 		},
-		"one sample less":       func(p *Proof) { p.Samples = p.Samples[1:] },
-		"one tile less":         func(p *Proof) { p.Tiles = p.Tiles[1:] },
-		"a sample twice":        func(p *Proof) { p.Samples[1] = p.Samples[0] },
-		"a tile twice":          func(p *Proof) { p.Tiles[1] = p.Tiles[0] },
-		"other order":           func(p *Proof) { p.Tiles[0], p.Tiles[1] = p.Tiles[1], p.Tiles[0] },
-		"swapped index":         func(p *Proof) { p.Samples[0].Index, p.Samples[1].Index = p.Samples[1].Index, p.Samples[0].Index },
-		"swapped digest":        func(p *Proof) { p.Samples[0].Digest = p.Samples[1].Digest },
-		"leaf of another":       func(p *Proof) { p.Samples[0].Leaf = p.Samples[1].Leaf },
-		"truncated path":        func(p *Proof) { p.Samples[0].Proof = p.Samples[0].Proof[1:] },
-		"longer path":           func(p *Proof) { p.Samples[0].Proof = append(Path{{}}, p.Samples[0].Proof...) },
+		"one sample less": func(p *Proof) { p.Samples = p.Samples[1:] },
+		"one tile less":   func(p *Proof) { p.Tiles = p.Tiles[1:] },
+		"a sample twice":  func(p *Proof) { p.Samples[1] = p.Samples[0] },
+		"a tile twice":    func(p *Proof) { p.Tiles[1] = p.Tiles[0] },
+		"other order":     func(p *Proof) { p.Tiles[0], p.Tiles[1] = p.Tiles[1], p.Tiles[0] },
+		"swapped index": func(p *Proof) {
+			p.Samples[0].Index, p.Samples[1].Index = p.Samples[1].Index, p.Samples[0].Index
+		},
+		"swapped digest":  func(p *Proof) { p.Samples[0].Digest = p.Samples[1].Digest },
+		"leaf of another": func(p *Proof) { p.Samples[0].Leaf = p.Samples[1].Leaf },
+		"truncated path":  func(p *Proof) { p.Samples[0].Proof = p.Samples[0].Proof[1:] },
+		"longer path": func(p *Proof) {
+			p.Samples[0].Proof = append(Path{{}}, p.Samples[0].Proof...)
+		},
 		"truncated tile path":   func(p *Proof) { p.Tiles[5].TileProof = p.Tiles[5].TileProof[:3] },
 		"no tile path":          func(p *Proof) { p.Tiles[5].TileProof = nil },
 		"tile of another":       func(p *Proof) { p.Tiles[5].TileDigest = p.Tiles[6].TileDigest },
@@ -83,8 +88,16 @@ func TestProofRefused(t *testing.T) {
 		t.Errorf("a copied submission: %v", err)
 	}
 	for name, change := range map[string]func(*Proof){
-		"round": func(p *Proof) { p.Round = 1 }, "sample": func(p *Proof) { p.Samples[0].Digest[0]++ }, "path": func(p *Proof) { p.Samples[0].Proof[0][0]++ },
-		"tile": func(p *Proof) { p.Tiles[0].TileDigest[0]++ }, "tile path": func(p *Proof) { p.Tiles[0].TileProof[0][0]++ }, "number": func(p *Proof) { p.Tiles[0].Tile++ },
+		"round": func(p *Proof) {
+			p.Round = 1
+		}, "sample": func(p *Proof) {
+			p.Samples[0].Digest[0]++
+		}, "path": func(p *Proof) { p.Samples[0].Proof[0][0]++ },
+		"tile": func(p *Proof) {
+			p.Tiles[0].TileDigest[0]++
+		}, "tile path": func(p *Proof) {
+			p.Tiles[0].TileProof[0][0]++
+		}, "number": func(p *Proof) { p.Tiles[0].Tile++ },
 	} {
 		p := d.answer(t, q, 0)
 		change(&p)
@@ -105,13 +118,16 @@ func TestReferenceRecomputes(t *testing.T) {
 	done, cancel := context.WithCancel(t.Context())
 	cancel()
 	q := full(terms, testNonce).Questions(d.log)
-	if _, err := q.Recompute(done, Reference(), d.answer(t, q, 0), 0); !errors.Is(err, context.Canceled) {
+	if _, err := q.Recompute(done, Reference(), d.answer(t, q, 0), 0); !errors.Is(err,
+		context.Canceled) {
 		t.Errorf("cancelled: %v", err)
 	}
-	if _, err := Reference().Tile(t.Context(), seed.Seed{}, matmul.Shape{}, 0, 0); !errors.Is(err, matmul.ErrShape) {
+	if _, err := Reference().Tile(t.Context(), seed.Seed{}, matmul.Shape{}, 0, 0); !errors.Is(err,
+		matmul.ErrShape) {
 		t.Error(err)
 	}
-	if _, err := Reference().Tile(t.Context(), seed.Seed{}, Shapes()[0], 0, 64); !errors.Is(err, matmul.ErrTile) {
+	if _, err := Reference().Tile(t.Context(), seed.Seed{}, Shapes()[0], 0, 64); !errors.Is(err,
+		matmul.ErrTile) {
 		t.Error(err)
 	}
 }
@@ -122,12 +138,14 @@ type counted struct {
 	tiles, units int
 }
 
-func (c *counted) Tile(ctx context.Context, challenge seed.Seed, shape matmul.Shape, unit uint64, tile uint32) ([32]byte, error) {
+func (c *counted) Tile(ctx context.Context, challenge seed.Seed, shape matmul.Shape, unit uint64,
+	tile uint32) ([32]byte, error) {
 	c.tiles++
 	return c.Recompute.Tile(ctx, challenge, shape, unit, tile)
 }
 
-func (c *counted) Unit(ctx context.Context, challenge seed.Seed, shape matmul.Shape, unit uint64) ([32]byte, error) {
+func (c *counted) Unit(ctx context.Context, challenge seed.Seed, shape matmul.Shape,
+	unit uint64) ([32]byte, error) {
 	c.units++
 	return c.Recompute.Unit(ctx, challenge, shape, unit)
 }
@@ -152,7 +170,8 @@ func TestForgerCostsLittle(t *testing.T) {
 			t.Fatal(err)
 		}
 		if by.tiles != c.tiles || by.units != c.units {
-			t.Errorf("%s: %d tiles and %d units recomputed, want %d and %d", c.name, by.tiles, by.units, c.tiles, c.units)
+			t.Errorf("%s: %d tiles and %d units recomputed, want %d and %d", c.name, by.tiles,
+				by.units, c.tiles, c.units)
 		}
 	}
 }
@@ -164,13 +183,18 @@ func cases(t *testing.T) map[string]Receipt {
 	honest := newDevice(terms, nil)
 	out := map[string]Receipt{
 		"accepted": receipt(t, honest, draw, cached{t}),
-		"light":    receipt(t, honest, Draw{HostNonce: draw.HostNonce, AuditQ32: 0, Deadline: draw.Deadline}, cached{t}),
-		"rejected": receipt(t, newDevice(terms, func(u, _ int) bool { return u >= 6 }), draw, cached{t}),
+		"light": receipt(t, honest, Draw{HostNonce: draw.HostNonce, AuditQ32: 0,
+			Deadline: draw.Deadline}, cached{t}),
+		"rejected": receipt(t, newDevice(terms, func(u,
+			_ int) bool {
+			return u >= 6
+		}), draw, cached{t}),
 	}
 	// Changing a leaf changes the root and so the picks: forge until one is met.
 	for i := range testLoops * 64 {
 		d := newDevice(terms, func(u, j int) bool { return u*64+j == i })
-		if r := receipt(t, d, draw, cached{t}); r.Outcome.Status == Faulty && len(r.WrongTiles) == 1 && r.WrongSamples == nil {
+		if r := receipt(t, d, draw, cached{t}); r.Outcome.Status == Faulty &&
+			len(r.WrongTiles) == 1 && r.WrongSamples == nil {
 			out["faulty"] = r
 			break
 		}
@@ -190,12 +214,15 @@ func cases(t *testing.T) map[string]Receipt {
 func TestReceipt(t *testing.T) {
 	all := cases(t)
 	for name, want := range map[string]Outcome{
-		"accepted": {Status: Accepted, Rounds: 1, Checked: 90, CreditedLoops: 12, Ops: 12 << 27, Pay: "1464843750000000"},
-		"light":    {Status: Accepted, Rounds: 1, Checked: 3, CreditedLoops: 12, Ops: 12 << 27, Pay: "1464843750000000"},
+		"accepted": {Status: Accepted, Rounds: 1, Checked: 90, CreditedLoops: 12, Ops: 12 << 27,
+			Pay: "1464843750000000"},
+		"light": {Status: Accepted, Rounds: 1, Checked: 3, CreditedLoops: 12, Ops: 12 << 27,
+			Pay: "1464843750000000"},
 		"rejected": {Status: Rejected, Rounds: 1, Checked: 90, Pay: "0"},
-		"faulty":   {Status: Faulty, Rounds: 5, Checked: 450, CreditedLoops: 11, Ops: 11 << 27, Pay: "1342773437500000"},
-		"failed":   {Status: Failed, Pay: "0"},
-		"late":     {Status: Late, Pay: "0"},
+		"faulty": {Status: Faulty, Rounds: 5, Checked: 450, CreditedLoops: 11, Ops: 11 << 27,
+			Pay: "1342773437500000"},
+		"failed": {Status: Failed, Pay: "0"},
+		"late":   {Status: Late, Pay: "0"},
 	} {
 		r := all[name]
 		got := r.Outcome
@@ -242,32 +269,42 @@ func TestHostCheatsInReceipt(t *testing.T) {
 		of     string
 		change func(*Receipt)
 	}{
-		"rejects without evidence":   {"accepted", func(r *Receipt) { r.Outcome = all["rejected"].Outcome }},
-		"rejects what is right":      {"rejected", func(r *Receipt) { r.WrongTiles[1] = right(all["accepted"]) }},
-		"rejects by two":             {"rejected", func(r *Receipt) { r.WrongTiles = r.WrongTiles[:2] }},
-		"counts one tile thrice":     {"rejected", func(r *Receipt) { r.WrongTiles[1], r.WrongTiles[2] = r.WrongTiles[0], r.WrongTiles[0] }},
-		"calls faulty fraud":         {"faulty", func(r *Receipt) { r.Outcome = all["rejected"].Outcome }},
+		"rejects without evidence": {"accepted",
+			func(r *Receipt) { r.Outcome = all["rejected"].Outcome }},
+		"rejects what is right": {"rejected",
+			func(r *Receipt) { r.WrongTiles[1] = right(all["accepted"]) }},
+		"rejects by two": {"rejected", func(r *Receipt) { r.WrongTiles = r.WrongTiles[:2] }},
+		"counts one tile thrice": {"rejected", func(r *Receipt) {
+			r.WrongTiles[1], r.WrongTiles[2] = r.WrongTiles[0], r.WrongTiles[0]
+		}},
+		"calls faulty fraud": {"faulty",
+			func(r *Receipt) { r.Outcome = all["rejected"].Outcome }},
 		"faulty without wrong tiles": {"faulty", func(r *Receipt) { r.WrongTiles = nil }},
-		"asks on after deciding":     {"faulty", func(r *Receipt) { r.Outcome = r.outcomeAfter(6) }},
-		"stops before deciding":      {"faulty", func(r *Receipt) { r.Outcome.Rounds = 2 }},
-		"pays less":                  {"accepted", func(r *Receipt) { r.Outcome.Pay = "1" }},
-		"credits less":               {"accepted", func(r *Receipt) { r.Outcome.CreditedLoops-- }},
-		"checked more than it did":   {"light", func(r *Receipt) { r.Outcome.Checked = 90 }},
-		"prints more detection":      {"light", func(r *Receipt) { r.Outcome.Detection = "0.999" }},
-		"a bound on the honest":      {"accepted", func(r *Receipt) { r.Outcome.BadShare = 1 }},
-		"another nonce":              {"accepted", func(r *Receipt) { d := *r.Draw; d.HostNonce[0]++; r.Draw = &d }},
-		"late before the expiry":     {"late", func(r *Receipt) { r.Committed = r.Terms.Expiry }},
-		"late and pays":              {"late", func(r *Receipt) { r.Outcome.Pay = "1" }},
-		"accepted without a draw":    {"accepted", func(r *Receipt) { r.Draw = nil }},
-		"draws for a late one":       {"accepted", func(r *Receipt) { r.Committed = r.Terms.Expiry + 1 }},
-		"committed before the terms": {"accepted", func(r *Receipt) { r.Committed = r.Terms.Issued - 1 }},
+		"asks on after deciding": {"faulty",
+			func(r *Receipt) { r.Outcome = r.outcomeAfter(6) }},
+		"stops before deciding":    {"faulty", func(r *Receipt) { r.Outcome.Rounds = 2 }},
+		"pays less":                {"accepted", func(r *Receipt) { r.Outcome.Pay = "1" }},
+		"credits less":             {"accepted", func(r *Receipt) { r.Outcome.CreditedLoops-- }},
+		"checked more than it did": {"light", func(r *Receipt) { r.Outcome.Checked = 90 }},
+		"prints more detection":    {"light", func(r *Receipt) { r.Outcome.Detection = "0.999" }},
+		"a bound on the honest":    {"accepted", func(r *Receipt) { r.Outcome.BadShare = 1 }},
+		"another nonce": {"accepted",
+			func(r *Receipt) { d := *r.Draw; d.HostNonce[0]++; r.Draw = &d }},
+		"late before the expiry":  {"late", func(r *Receipt) { r.Committed = r.Terms.Expiry }},
+		"late and pays":           {"late", func(r *Receipt) { r.Outcome.Pay = "1" }},
+		"accepted without a draw": {"accepted", func(r *Receipt) { r.Draw = nil }},
+		"draws for a late one": {"accepted",
+			func(r *Receipt) { r.Committed = r.Terms.Expiry + 1 }},
+		"committed before the terms": {"accepted",
+			func(r *Receipt) { r.Committed = r.Terms.Issued - 1 }},
 		"no time to answer": {"failed", func(r *Receipt) {
 			r.Committed = r.Draw.Deadline + 1 - 40_000
 			d := *r.Draw
 			d.Deadline = r.Committed - 1
 			r.Draw = &d
 		}},
-		"failed with findings":       {"failed", func(r *Receipt) { r.WrongTiles = all["rejected"].WrongTiles }},
+		"failed with findings": {"failed",
+			func(r *Receipt) { r.WrongTiles = all["rejected"].WrongTiles }},
 		"proved before it committed": {"accepted", func(r *Receipt) { r.Proved = r.Committed - 1 }},
 		"a loop not to be checked": {"rejected", func(r *Receipt) {
 			d := newDevice(r.Terms, nil)
@@ -297,25 +334,32 @@ func TestHostCheatsInReceipt(t *testing.T) {
 		change func(*Receipt)
 		want   error
 	}{
-		"terms' signature":  {func(r *Receipt) { r.TermsSignature[0]++ }, signed.ErrSignature},
-		"commit":            {func(r *Receipt) { r.Commit.Loops-- }, signed.ErrSignature},
-		"commit by another": {func(r *Receipt) { r.CommitSignature = r.Log().Sign(otherKey) }, signed.ErrSignature},
-		"countersignature":  {func(r *Receipt) { s := r.Countersign(otherKey); r.DeviceSignature = &s }, signed.ErrSignature},
-		"seed":              {func(r *Receipt) { r.Terms.Seed[0]++ }, ErrTerms},
-		"loops":             {func(r *Receipt) { r.Commit.Loops = 0 }, ErrCommit},
-		"version":           {func(r *Receipt) { r.Version = "2" }, ErrFile},
-		"status":            {func(r *Receipt) { r.Outcome.Status = "fine" }, ErrFile},
-		"reason":            {func(r *Receipt) { r.Reason = "\x1b[31m" }, ErrFile},
+		"terms' signature": {func(r *Receipt) { r.TermsSignature[0]++ }, signed.ErrSignature},
+		"commit":           {func(r *Receipt) { r.Commit.Loops-- }, signed.ErrSignature},
+		"commit by another": {func(r *Receipt) {
+			r.CommitSignature = r.Log().Sign(otherKey)
+		}, signed.ErrSignature},
+		"countersignature": {func(r *Receipt) {
+			s := r.Countersign(otherKey)
+			r.DeviceSignature = &s
+		}, signed.ErrSignature},
+		"seed":    {func(r *Receipt) { r.Terms.Seed[0]++ }, ErrTerms},
+		"loops":   {func(r *Receipt) { r.Commit.Loops = 0 }, ErrCommit},
+		"version": {func(r *Receipt) { r.Version = "2" }, ErrFile},
+		"status":  {func(r *Receipt) { r.Outcome.Status = "fine" }, ErrFile},
+		"reason":  {func(r *Receipt) { r.Reason = "\x1b[31m" }, ErrFile},
 	} {
 		bad := r
 		c.change(&bad)
 		bad.HostSignature = signed.Sign(hostKey, bad.SignBytes())
-		if err := bad.Verify(t.Context(), cached{t}); !errors.Is(err, c.want) || errors.Is(err, ErrHost) {
+		if err := bad.Verify(t.Context(), cached{t}); !errors.Is(err, c.want) ||
+			errors.Is(err, ErrHost) {
 			t.Errorf("another %s: %v, want %v", name, err, c.want)
 		}
 	}
 	lost := errors.New("device lost")
-	if err := all["rejected"].Verify(t.Context(), broken{lost}); !errors.Is(err, lost) || errors.Is(err, ErrHost) {
+	if err := all["rejected"].Verify(t.Context(), broken{lost}); !errors.Is(err, lost) ||
+		errors.Is(err, ErrHost) {
 		t.Errorf("an engine that fails: %v", err)
 	}
 }
@@ -355,97 +399,6 @@ func TestWrongSampleStartsTheTest(t *testing.T) {
 	}
 }
 
-// Holds spec F-18.
-func TestEvidence(t *testing.T) {
-	terms := testTerms(testNonce)
-	draw := full(terms, testNonce)
-	honest, forger := newDevice(terms, nil), newDevice(terms, func(u, _ int) bool { return u == 3 })
-	commitOf := func(d *device) *SignedCommit { return &SignedCommit{d.log.Commit, d.log.Sign(deviceKey)} }
-	offer := &SignedTerms{terms, terms.Sign(hostKey)}
-	tile := func(d *device) *TileOpening {
-		o, err := d.log.OpenTile(&d.tree, Pick{3, 5}, d.tiles[3])
-		if err != nil {
-			t.Fatal(err)
-		}
-		return &o
-	}
-	sample := func(d *device) *Sample {
-		o, err := d.log.OpenSample(&d.tree, 3, matmul.Root(d.tiles[3]))
-		if err != nil {
-			t.Fatal(err)
-		}
-		return &o
-	}
-	other := terms
-	other.PayPerTebiop = "1"
-	bad := full(terms, seed.Seed{9})
-	longer := draw
-	longer.Deadline++
-	a := receipt(t, honest, draw, cached{t})
-	b := a
-	b.Outcome, b.Proved, b.DeviceSignature = NoAnswer(), 0, nil
-	b.Sign(hostKey)
-	draws := func(d *device, w Draw) *SignedDraw { return &SignedDraw{w, w.Sign(d.log, hostKey)} }
-
-	for name, c := range map[string]struct {
-		e       Evidence
-		accused signed.Key
-		want    error
-	}{
-		"forged tile":     {Evidence{Claim: Forged, Terms: offer, Commit: commitOf(forger), Tile: tile(forger)}, signed.KeyOf(deviceKey), nil},
-		"forged unit":     {Evidence{Claim: Forged, Terms: offer, Commit: commitOf(forger), Sample: sample(forger)}, signed.KeyOf(deviceKey), nil},
-		"honest tile":     {Evidence{Claim: Honest, Terms: offer, Commit: commitOf(honest), Tile: tile(honest)}, signed.Key{}, nil},
-		"slander":         {Evidence{Claim: Forged, Terms: offer, Commit: commitOf(honest), Tile: tile(honest)}, signed.Key{}, ErrClaim},
-		"whitewash":       {Evidence{Claim: Honest, Terms: offer, Commit: commitOf(forger), Sample: sample(forger)}, signed.KeyOf(deviceKey), ErrClaim},
-		"not in the log":  {Evidence{Claim: Forged, Terms: offer, Commit: commitOf(honest), Tile: tile(forger)}, signed.Key{}, ErrOpening},
-		"two commits":     {Evidence{Claim: TwoCommits, Terms: offer, Commit: commitOf(honest), OtherCommit: commitOf(forger)}, signed.KeyOf(deviceKey), nil},
-		"one commit":      {Evidence{Claim: TwoCommits, Terms: offer, Commit: commitOf(honest), OtherCommit: commitOf(honest)}, signed.Key{}, ErrClaim},
-		"not committed":   {Evidence{Claim: TwoCommits, Terms: offer, Commit: commitOf(honest), OtherCommit: &SignedCommit{forger.log.Commit, forger.log.Sign(otherKey)}}, signed.Key{}, signed.ErrSignature},
-		"two offers":      {Evidence{Claim: TwoTerms, Terms: offer, OtherTerms: &SignedTerms{other, other.Sign(hostKey)}}, signed.KeyOf(hostKey), nil},
-		"one offer":       {Evidence{Claim: TwoTerms, Terms: offer, OtherTerms: offer}, signed.Key{}, ErrClaim},
-		"not offered":     {Evidence{Claim: TwoTerms, Terms: offer, OtherTerms: &SignedTerms{other, other.Sign(otherKey)}}, signed.Key{}, signed.ErrSignature},
-		"another's offer": {Evidence{Claim: TwoTerms, Terms: &SignedTerms{terms, terms.Sign(otherKey)}, OtherTerms: offer}, signed.Key{}, signed.ErrSignature},
-		"bad draw":        {Evidence{Claim: BadDraw, Terms: offer, Commit: commitOf(honest), Draw: draws(honest, bad)}, signed.KeyOf(hostKey), nil},
-		"good draw":       {Evidence{Claim: BadDraw, Terms: offer, Commit: commitOf(honest), Draw: draws(honest, draw)}, signed.Key{}, ErrClaim},
-		"not drawn":       {Evidence{Claim: BadDraw, Terms: offer, Commit: commitOf(honest), Draw: draws(forger, bad)}, signed.Key{}, signed.ErrSignature},
-		"two draws":       {Evidence{Claim: TwoDraws, Terms: offer, Commit: commitOf(honest), Draw: draws(honest, draw), OtherDraw: draws(honest, longer)}, signed.KeyOf(hostKey), nil},
-		"one draw":        {Evidence{Claim: TwoDraws, Terms: offer, Commit: commitOf(honest), Draw: draws(honest, draw), OtherDraw: draws(honest, draw)}, signed.Key{}, ErrClaim},
-		"two receipts":    {Evidence{Claim: TwoReceipts, Receipt: &a, OtherReceipt: &b}, signed.KeyOf(hostKey), nil},
-		"one receipt":     {Evidence{Claim: TwoReceipts, Receipt: &a, OtherReceipt: &a}, signed.Key{}, ErrClaim},
-		"no claim":        {Evidence{Claim: "guilty", Terms: offer}, signed.Key{}, ErrFile},
-		"too little":      {Evidence{Claim: Forged, Terms: offer, Commit: commitOf(forger)}, signed.Key{}, ErrFile},
-		"too much":        {Evidence{Claim: Forged, Terms: offer, Commit: commitOf(forger), Tile: tile(forger), Sample: sample(forger)}, signed.Key{}, ErrFile},
-		"draw to spare":   {Evidence{Claim: Forged, Terms: offer, Commit: commitOf(forger), Tile: tile(forger), Draw: draws(forger, draw)}, signed.Key{}, ErrFile},
-		"half a pair":     {Evidence{Claim: TwoReceipts, Receipt: &a}, signed.Key{}, ErrFile},
-	} {
-		c.e.Version = EvidenceVersion
-		f, err := c.e.Verify(t.Context(), cached{t})
-		if !errors.Is(err, c.want) || f.Accused != c.accused {
-			t.Errorf("%s: %+v, %v; want %v accused, %v", name, f, err, c.accused, c.want)
-		}
-		if f.Host != (f.Accused == signed.KeyOf(hostKey)) || err == nil && f.Reason == "" {
-			t.Errorf("%s: %+v", name, f)
-		}
-		data, err := c.e.Marshal()
-		if errors.Is(c.want, ErrFile) {
-			if !errors.Is(err, ErrFile) {
-				t.Errorf("%s: written: %v", name, err)
-			}
-			continue
-		}
-		if err != nil {
-			t.Fatalf("%s: %v", name, err)
-		}
-		back, err := Parse(data)
-		if err != nil {
-			t.Fatalf("%s: %v", name, err)
-		}
-		if diff := cmp.Diff(c.e, back); diff != "" {
-			t.Errorf("%s through a file:\n%s", name, diff)
-		}
-	}
-}
-
 func TestParseRefuses(t *testing.T) {
 	terms := testTerms(testNonce)
 	data, err := receipt(t, newDevice(terms, nil), full(terms, testNonce), cached{t}).Marshal()
@@ -454,21 +407,25 @@ func TestParseRefuses(t *testing.T) {
 	}
 	good := string(data)
 	for name, text := range map[string]string{
-		"nothing": "", "null": "null", "a list": "[]", "empty": "{}", "two": good + good, "bytes after": good + "x",
+		"nothing": "", "null": "null", "a list": "[]", "empty": "{}", "two": good + good,
+		"bytes after":     good + "x",
 		"unknown key":     strings.Replace(good, "{", `{"extra": 1,`, 1),
 		"missing key":     strings.Replace(good, `"entry": 7,`, "", 1),
 		"repeated key":    strings.Replace(good, `"entry": 7,`, `"entry": 7, "entry": 7,`, 1),
 		"key in capitals": strings.Replace(good, `"entry"`, `"Entry"`, 1),
-		"other order":     strings.Replace(strings.Replace(good, `"entry": 7,`, "", 1), `"version"`, `"entry": 7, "version"`, 1),
-		"empty list":      strings.Replace(good, `"host_signature"`, `"wrong_tiles": [], "host_signature"`, 1),
-		"null list":       strings.Replace(good, `"host_signature"`, `"wrong_tiles": null, "host_signature"`, 1),
-		"capital hex":     strings.Replace(good, "0x", "0X", 1),
-		"ops a number":    strings.Replace(good, `"ops": "1610612736"`, `"ops": 1610612736`, 1),
-		"seconds":         strings.Replace(good, "14.21", "14.210", 1),
-		"shape":           strings.Replace(good, "512x256x512", "256x256x1024", 1),
-		"time":            strings.Replace(good, `"entry": 7`, `"entry": 9007199254740992`, 1),
-		"status":          strings.Replace(good, `"accepted"`, `"excepted"`, 1),
-		"far too long":    good + strings.Repeat(" ", MaxFileSize),
+		"other order": strings.Replace(strings.Replace(good, `"entry": 7,`, "", 1), `"version"`,
+			`"entry": 7, "version"`, 1),
+		"empty list": strings.Replace(good, `"host_signature"`,
+			`"wrong_tiles": [], "host_signature"`, 1),
+		"null list": strings.Replace(good, `"host_signature"`,
+			`"wrong_tiles": null, "host_signature"`, 1),
+		"capital hex":  strings.Replace(good, "0x", "0X", 1),
+		"ops a number": strings.Replace(good, `"ops": "1610612736"`, `"ops": 1610612736`, 1),
+		"seconds":      strings.Replace(good, "14.21", "14.210", 1),
+		"shape":        strings.Replace(good, "512x256x512", "256x256x1024", 1),
+		"time":         strings.Replace(good, `"entry": 7`, `"entry": 9007199254740992`, 1),
+		"status":       strings.Replace(good, `"accepted"`, `"excepted"`, 1),
+		"far too long": good + strings.Repeat(" ", MaxFileSize),
 	} {
 		if text == good {
 			t.Fatalf("%s: nothing was changed", name)
@@ -496,19 +453,24 @@ func TestPathOfOneLeaf(t *testing.T) {
 	if err != nil || l.VerifySample(s) != nil {
 		t.Fatalf("%+v, %v", s, err)
 	}
-	e := Evidence{Version: EvidenceVersion, Claim: Honest, Terms: &SignedTerms{Terms: terms}, Commit: &SignedCommit{Commit: l.Commit}, Sample: &s}
+	e := Evidence{Version: EvidenceVersion, Claim: Honest, Terms: &SignedTerms{Terms: terms},
+		Commit: &SignedCommit{Commit: l.Commit}, Sample: &s}
 	data, err := e.Marshal()
 	if err != nil || !bytes.Contains(data, []byte(`"proof": []`)) {
 		t.Fatalf("%s, %v", data, err)
 	}
-	if _, err := Parse(bytes.Replace(data, []byte(`"proof": []`), []byte(`"proof": null`), 1)); !errors.Is(err, ErrFile) {
+	if _, err := Parse(bytes.Replace(data, []byte(`"proof": []`), []byte(`"proof": null`),
+		1)); !errors.Is(err, ErrFile) {
 		t.Errorf("null for a path: %v", err)
 	}
 }
 
 func FuzzParseReceipt(f *testing.F) {
 	terms := testTerms(testNonce)
-	data, err := receipt(f, newDevice(terms, func(u, _ int) bool { return u > 5 }), full(terms, testNonce), cached{}).Marshal()
+	data, err := receipt(f, newDevice(terms, func(u,
+		_ int) bool {
+		return u > 5
+	}), full(terms, testNonce), cached{}).Marshal()
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -575,7 +537,8 @@ func FuzzText(f *testing.F) {
 		var s Seconds
 		if s.UnmarshalJSON([]byte(seconds)) == nil {
 			var again Seconds
-			if text, err := s.MarshalJSON(); err != nil || again.UnmarshalJSON(text) != nil || again != s {
+			if text, err := s.MarshalJSON(); err != nil || again.UnmarshalJSON(text) != nil ||
+				again != s {
 				t.Errorf("%q is %d and then %d", seconds, s, again)
 			}
 		}

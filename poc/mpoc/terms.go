@@ -31,7 +31,8 @@ const (
 	MaxUnlock   = 10_000
 	MaxBan      = 1000
 	maxChain    = 64
-	maxPayBits  = 104 // MaxLoops of the largest shape are 2^57 operations: what they are paid is an Amount
+	// MaxLoops of the largest shape are 2^57 operations: what they are paid is an Amount
+	maxPayBits = 104
 	// maxTime is the largest unix time in milliseconds, which a double still
 	// holds exactly.
 	maxTime = 1<<53 - 1
@@ -130,16 +131,20 @@ func (t Terms) Valid() error {
 		return bad("shape %v is not a published one", t.Shape)
 	case t.DurationMS == 0 || t.DurationMS > maxTermsMS:
 		return bad("duration of %d ms", t.DurationMS)
-	case t.Issued > maxTime || t.Expiry > maxTime || t.Expiry <= t.Issued || t.Expiry-t.Issued > maxExpiryMS:
+	case t.Issued > maxTime || t.Expiry > maxTime || t.Expiry <= t.Issued ||
+		t.Expiry-t.Issued > maxExpiryMS:
 		return bad("issued at %d and expires at %d", t.Issued, t.Expiry)
 	case t.Expiry-t.Issued < t.DurationMS:
 		return bad("expires before its duration is over")
-	case t.Whole > MaxWhole || t.Picks == 0 || t.Picks > MaxPicks || t.Light == 0 || t.Light > t.Picks:
+	case t.Whole > MaxWhole || t.Picks == 0 || t.Picks > MaxPicks || t.Light == 0 ||
+		t.Light > t.Picks:
 		return bad("%d samples whole, %d picks, %d in a light audit", t.Whole, t.Picks, t.Light)
 	case t.MaxLoops == 0 || t.MaxLoops > MaxLoops:
 		return bad("at most %d loops", t.MaxLoops)
-	case t.UnlockAfter > MaxUnlock || t.BanAfter == 0 || t.BanAfter > MaxBan || t.Forfeits != ForfeitsLocked:
-		return bad("pay is due after %d submissions, a ban comes after %d cheats, and a cheat forfeits %.20q", t.UnlockAfter, t.BanAfter, t.Forfeits)
+	case t.UnlockAfter > MaxUnlock || t.BanAfter == 0 || t.BanAfter > MaxBan ||
+		t.Forfeits != ForfeitsLocked:
+		return bad("pay is due after %d submissions, a ban comes after %d cheats, and a cheat "+
+			"forfeits %.20q", t.UnlockAfter, t.BanAfter, t.Forfeits)
 	case t.ChallengeID != signed.Hash(t.challenge()):
 		return bad("the challenge id does not follow from chain, keys and fresh bytes")
 	case t.Seed != signed.Hash(t.seed()):
@@ -167,9 +172,12 @@ func printable(s string, least, most int) bool {
 // SignBytes returns the message that the host signs.
 func (t Terms) SignBytes() []byte {
 	s := t.Shape
-	return *signed.Say("assay/1/mpoc-terms").Text(t.Chain).Part(t.HostKey[:]).Part(t.DeviceKey[:]).Hash(t.ChallengeID).Hash(t.Seed).Hash(t.Fresh).
-		Text(t.Kernel).Number(uint64(s.M)).Number(uint64(s.K)).Number(uint64(s.Q)).Number(t.DurationMS).Number(t.Issued).Number(t.Expiry).
-		Hash(t.HostNonceHash).Number(uint64(t.Whole)).Number(uint64(t.Picks)).Number(uint64(t.Light)).Number(t.MaxLoops).Text(string(t.PayPerTebiop)).
+	return *signed.Say("assay/1/mpoc-terms").Text(t.Chain).Part(t.HostKey[:]).Part(
+		t.DeviceKey[:]).Hash(t.ChallengeID).Hash(t.Seed).Hash(t.Fresh).
+		Text(t.Kernel).Number(uint64(s.M)).Number(uint64(s.K)).Number(uint64(s.Q)).Number(
+		t.DurationMS).Number(t.Issued).Number(t.Expiry).
+		Hash(t.HostNonceHash).Number(uint64(t.Whole)).Number(uint64(t.Picks)).Number(
+		uint64(t.Light)).Number(t.MaxLoops).Text(string(t.PayPerTebiop)).
 		Number(uint64(t.UnlockAfter)).Number(uint64(t.BanAfter)).Text(t.Forfeits)
 }
 
@@ -177,7 +185,9 @@ func (t Terms) SignBytes() []byte {
 func (t Terms) Digest() signed.Hash { return sha256.Sum256(t.SignBytes()) }
 
 // Sign signs with the host's key.
-func (t Terms) Sign(key ed25519.PrivateKey) signed.Signature { return signed.Sign(key, t.SignBytes()) }
+func (t Terms) Sign(key ed25519.PrivateKey) signed.Signature {
+	return signed.Sign(key, t.SignBytes())
+}
 
 // Verify checks form and signature. Errors wrap ErrTerms or signed.ErrSignature.
 func (t Terms) Verify(sig signed.Signature) error {
@@ -215,14 +225,17 @@ func (l Log) Valid() error {
 
 // SignBytes returns the message that the device signs to commit.
 func (l Log) SignBytes() []byte {
-	return *signed.Say("assay/1/mpoc-commit").Hash(l.Terms.Digest()).Number(l.Commit.Loops).Number(uint64(l.Commit.ComputeTime)).Hash(l.Commit.MerkleRoot)
+	return *signed.Say("assay/1/mpoc-commit").Hash(l.Terms.Digest()).Number(l.Commit.Loops).Number(
+		uint64(l.Commit.ComputeTime)).Hash(l.Commit.MerkleRoot)
 }
 
 // Digest names the committed log in what is said later.
 func (l Log) Digest() signed.Hash { return sha256.Sum256(l.SignBytes()) }
 
 // Sign signs the commit with the device's key.
-func (l Log) Sign(key ed25519.PrivateKey) signed.Signature { return signed.Sign(key, l.SignBytes()) }
+func (l Log) Sign(key ed25519.PrivateKey) signed.Signature {
+	return signed.Sign(key, l.SignBytes())
+}
 
 // Verify checks the commit's form and signature; the terms have a Verify of
 // their own. Errors wrap ErrCommit or signed.ErrSignature.
@@ -284,9 +297,11 @@ type Draw struct {
 // ErrDraw.
 func (d Draw) Verify(l Log) error {
 	if d.AuditQ32 > audit.Q32One || d.Deadline > maxTime || d.Deadline < l.Terms.Issued {
-		return fmt.Errorf("%w: probability %d of 2^32, deadline %d", ErrDraw, d.AuditQ32, d.Deadline)
+		return fmt.Errorf("%w: probability %d of 2^32, deadline %d", ErrDraw,
+			d.AuditQ32, d.Deadline)
 	}
-	if signed.Hash(seed.MPoCNonce(seed.Seed(l.Terms.ChallengeID), seed.Seed(d.HostNonce))) != l.Terms.HostNonceHash {
+	if signed.Hash(seed.MPoCNonce(seed.Seed(l.Terms.ChallengeID), seed.Seed(d.HostNonce))) !=
+		l.Terms.HostNonceHash {
 		return fmt.Errorf("%w: the nonce is not the one whose hash the terms hold", ErrDraw)
 	}
 	return nil
@@ -294,7 +309,8 @@ func (d Draw) Verify(l Log) error {
 
 // SignBytes returns the message that the host signs.
 func (d Draw) SignBytes(l Log) []byte {
-	return *signed.Say("assay/1/mpoc-draw").Hash(l.Digest()).Hash(d.HostNonce).Number(d.AuditQ32).Number(d.Deadline)
+	return *signed.Say("assay/1/mpoc-draw").Hash(l.Digest()).Hash(d.HostNonce).Number(
+		d.AuditQ32).Number(d.Deadline)
 }
 
 // Sign signs with the host's key.
@@ -317,7 +333,8 @@ type Questions struct {
 
 // Questions returns what a draw asks about a log.
 func (d Draw) Questions(l Log) Questions {
-	return Questions{log: l, draw: d, seed: seed.MPoCDraw(seed.Seed(l.Terms.ChallengeID), l.Commit.MerkleRoot, l.Commit.Loops, seed.Seed(d.HostNonce))}
+	return Questions{log: l, draw: d, seed: seed.MPoCDraw(seed.Seed(l.Terms.ChallengeID),
+		l.Commit.MerkleRoot, l.Commit.Loops, seed.Seed(d.HostNonce))}
 }
 
 // Full reports whether the audit is a full one: the first 4 bytes of the audit
@@ -329,7 +346,8 @@ func (q Questions) Full() bool {
 
 // Samples returns the sampled loops, rising, one of each stratum.
 func (q Questions) Samples() []uint64 {
-	return audit.Stratified(seed.MPoCSamples(q.seed), q.log.Commit.Loops, Samples(q.log.Commit.Loops))
+	return audit.Stratified(seed.MPoCSamples(q.seed), q.log.Commit.Loops,
+		Samples(q.log.Commit.Loops))
 }
 
 // Whole returns the sampled loops that are recomputed whole, rising; none in a

@@ -26,7 +26,8 @@ func AmountOf(v *big.Int) Amount { return Amount(v.String()) }
 
 // Valid checks the spelling. Errors wrap ErrForm.
 func (a Amount) Valid() error {
-	if len(a) == 0 || len(a) > 39 || strings.Trim(string(a), "0123456789") != "" || a[0] == '0' && len(a) > 1 {
+	if len(a) == 0 || len(a) > 39 || strings.Trim(string(a), "0123456789") != "" ||
+		a[0] == '0' && len(a) > 1 {
 		return fmt.Errorf("%w: an amount is a decimal number without leading zeros", ErrForm)
 	}
 	if a.Big().BitLen() > maxAmountBits {
@@ -58,7 +59,8 @@ func (s Seconds) MarshalJSON() ([]byte, error) {
 // there are any. No signs, no exponents. Errors wrap ErrForm.
 func (s *Seconds) UnmarshalJSON(text []byte) error {
 	whole, part, point := strings.Cut(string(text), ".")
-	bad := len(whole) == 0 || len(whole) > 6 || whole[0] == '0' && len(whole) > 1 || point && (len(part) == 0 || len(part) > 3)
+	bad := len(whole) == 0 || len(whole) > 6 || whole[0] == '0' && len(whole) > 1 || point &&
+		(len(part) == 0 || len(part) > 3)
 	if bad || strings.Trim(whole+part, "0123456789") != "" {
 		return fmt.Errorf("%w: want seconds with at most three decimals", ErrForm)
 	}

@@ -35,12 +35,15 @@ var txHash = regexp.MustCompile(`^[0-9A-F]{64}$`)
 
 // SignBytes returns the message that the host signs.
 func (t Transfer) SignBytes() []byte {
-	return *signed.Say("assay/1/mpoc-transfer").Text(t.Version).Text(t.Chain).Part(t.HostKey[:]).Part(t.DeviceKey[:]).
+	return *signed.Say("assay/1/mpoc-transfer").Text(t.Version).Text(t.Chain).Part(
+		t.HostKey[:]).Part(t.DeviceKey[:]).
 		Text(t.Payout).Text(string(t.Amount)).Text(t.TxHash).Number(t.Time)
 }
 
 // Sign sets the host's signature.
-func (t *Transfer) Sign(key ed25519.PrivateKey) { t.HostSignature = signed.Sign(key, t.SignBytes()) }
+func (t *Transfer) Sign(key ed25519.PrivateKey) {
+	t.HostSignature = signed.Sign(key, t.SignBytes())
+}
 
 // Verify checks form and signature. It does not read the chain. Errors wrap ErrFile or
 // signed.ErrSignature.

@@ -17,7 +17,8 @@ import (
 func TestTransfer(t *testing.T) {
 	host := ed25519.NewKeyFromSeed(bytes.Repeat([]byte{1}, 32))
 	said := Transfer{
-		Version: TransferVersion, Chain: "assay-test", HostKey: signed.KeyOf(host), DeviceKey: signed.Key{2}, Payout: "cpc1example",
+		Version: TransferVersion, Chain: "assay-test", HostKey: signed.KeyOf(host),
+		DeviceKey: signed.Key{2}, Payout: "cpc1example",
 		Amount: "30000", TxHash: strings.Repeat("AB", 32), Time: 1_800_000_000_000,
 	}
 	said.Sign(host)
@@ -39,7 +40,8 @@ func TestTransfer(t *testing.T) {
 	} {
 		edited := said
 		edit(&edited)
-		if err := edited.Verify(); !errors.Is(err, signed.ErrSignature) && name != "host" || err == nil {
+		if err := edited.Verify(); !errors.Is(err, signed.ErrSignature) &&
+			name != "host" || err == nil {
 			t.Errorf("another %s: %v", name, err)
 		}
 	}

@@ -38,7 +38,8 @@ func TestBlockOfRFC8439(t *testing.T) {
 		key[i] = byte(i)
 	}
 	n := unhex(t, "000000090000004a00000000")
-	in := state(&key, uint64(binary.LittleEndian.Uint32(n[4:]))|uint64(binary.LittleEndian.Uint32(n[8:]))<<32)
+	in := state(&key,
+		uint64(binary.LittleEndian.Uint32(n[4:]))|uint64(binary.LittleEndian.Uint32(n[8:]))<<32)
 	var got [BlockSize]byte
 	block(&got, &in, 1|uint64(binary.LittleEndian.Uint32(n))<<32, 20)
 	want := unhex(t, "10f1e7e4d13b5915500fdd1fa32071c4c7d1f4c733c068030422aa9ac3d46c4e"+

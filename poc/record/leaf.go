@@ -22,7 +22,8 @@ type Leaf struct {
 
 // in is the leaf as a log has it, with its body in buf.
 func (l Leaf) in(buf *[Size]byte) commit.Leaf {
-	return commit.Leaf{Kind: Kind, Spec: l.Class, Node: l.Node, Index: l.Index, Body: l.Record.Append(buf[:0])}
+	return commit.Leaf{Kind: Kind, Spec: l.Class, Node: l.Node, Index: l.Index,
+		Body: l.Record.Append(buf[:0])}
 }
 
 // Valid reports whether the leaf has a canonical form. Errors wrap commit.ErrLeaf.

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package record has the 40 bytes that a log keeps of a unit of transformer/1, the body of its leaf. They are the same in a
-// machine's batch, in a host's log, in an opening on chain and in an evidence file.
+// Package record has the 40 bytes that a log keeps of a unit of transformer/1, the body of its
+// leaf. They are the same in a machine's batch, in a host's log, in an opening on chain and in an
+// evidence file.
 package record
 
 import "encoding/binary"
@@ -9,7 +10,8 @@ import "encoding/binary"
 // Size is a record's length in bytes.
 const Size = 8 + 32
 
-// Record is what a unit gave, or what somebody says that it gave. Its bytes are the norm, little-endian, and the digest.
+// Record is what a unit gave, or what somebody says that it gave. Its bytes are the norm,
+// little-endian, and the digest.
 type Record struct {
 	Norm   uint64   // squared L2 norm of the last position's final vector
 	Digest [32]byte // over all four final vectors; what binds
@@ -29,7 +31,8 @@ func Pack(records ...Record) []byte {
 	return packed
 }
 
-// At reads the i-th of records that follow each other. There must be so many: it panics like an index out of range.
+// At reads the i-th of records that follow each other. There must be so many: it panics like an
+// index out of range.
 func At(packed []byte, i int) Record {
 	b := packed[i*Size:][:Size]
 	return Record{Norm: binary.LittleEndian.Uint64(b), Digest: [32]byte(b[8:])}

@@ -10,7 +10,8 @@ import (
 )
 
 func TestRecordsFollowEachOtherAndAreReadBack(t *testing.T) {
-	first, second := record.Record{Norm: 0x0102, Digest: [32]byte{0xaa, 31: 0xbb}}, record.Record{Norm: 1<<64 - 1, Digest: [32]byte{1}}
+	first, second := record.Record{Norm: 0x0102, Digest: [32]byte{0xaa, 31: 0xbb}},
+		record.Record{Norm: 1<<64 - 1, Digest: [32]byte{1}}
 	packed := second.Append(first.Append(nil))
 	if len(packed) != 2*record.Size || record.Count(packed) != 2 || record.Count(packed[1:]) != 1 {
 		t.Fatalf("%d bytes hold %d records", len(packed), record.Count(packed))

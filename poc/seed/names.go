@@ -79,7 +79,8 @@ func Samples(chain string, epoch uint64, participant string, mix Seed) Seed {
 
 // Committee draws who checks target in a round of validation.
 func Committee(chain string, epoch uint64, round uint32, target string, mix Seed) Seed {
-	return derive("committee", []byte(chain), u64(epoch), u64(uint64(round)), []byte(target), mix[:])
+	return derive("committee", []byte(chain), u64(epoch), u64(uint64(round)),
+		[]byte(target), mix[:])
 }
 
 // Share is one of the seeds that grow out of a seed, by number.
@@ -109,14 +110,17 @@ func Recheck(chain string, epoch uint64, participant string, mix Seed) Seed {
 
 // VerdictCommit hides a verdict until its reveal. The salt keeps the body,
 // which is easy to guess, from being tried out.
-func VerdictCommit(chain string, epoch uint64, round uint32, voter string, salt Seed, body []byte) Seed {
-	return derive("verdict", []byte(chain), u64(epoch), u64(uint64(round)), []byte(voter), salt[:], body)
+func VerdictCommit(chain string, epoch uint64, round uint32, voter string, salt Seed,
+	body []byte) Seed {
+	return derive("verdict", []byte(chain), u64(epoch), u64(uint64(round)),
+		[]byte(voter), salt[:], body)
 }
 
 // Middle is what a verdict shows per index to prove that its voter ran the unit:
 // the first 8 bytes of the state before the last layer, keyed to the voter.
 // middle is transformer.Output.Middle.
-func Middle(chain string, epoch uint64, voter, target string, node string, segment uint32, nonce uint64, middle [32]byte) [8]byte {
+func Middle(chain string, epoch uint64, voter, target string, node string, segment uint32,
+	nonce uint64, middle [32]byte) [8]byte {
 	s := derive("middle", []byte(chain), u64(epoch), []byte(voter), []byte(target), []byte(node),
 		u64(uint64(segment)), u64(nonce), middle[:])
 	return [8]byte(s[:8])
@@ -125,7 +129,8 @@ func Middle(chain string, epoch uint64, voter, target string, node string, segme
 // Heartbeat is what a consensus key signs to show that it is alive; value is
 // the beacon value at height, so it cannot be signed ahead.
 func Heartbeat(chain string, participant string, epoch uint64, height uint64, value Seed) Seed {
-	return derive("heartbeat", []byte(chain), []byte(participant), u64(epoch), u64(height), value[:])
+	return derive("heartbeat", []byte(chain), []byte(participant), u64(epoch),
+		u64(height), value[:])
 }
 
 // Possession is what a key signs (or the VRF input it evaluates) to show that
@@ -174,8 +179,10 @@ func MPoCPicks(draw Seed) Seed { return derive("mpoc-picks", draw[:]) }
 // LeafNonce is a host's secret about one device's log of a segment, from the
 // secret half of its key: the one seed here that is not to be shown, until the
 // log is over.
-func LeafNonce(secret []byte, chain, participant string, device []byte, node string, epoch uint64, segment uint32) Seed {
-	return derive("leaf-nonce", secret, []byte(chain), []byte(participant), device, []byte(node), u64(epoch), u64(uint64(segment)))
+func LeafNonce(secret []byte, chain, participant string, device []byte, node string, epoch uint64,
+	segment uint32) Seed {
+	return derive("leaf-nonce", secret, []byte(chain), []byte(participant), device, []byte(node),
+		u64(epoch), u64(uint64(segment)))
 }
 
 // LeafAudit is what a host shows of its nonce before the log is made, and of how

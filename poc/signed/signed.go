@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package signed builds the bytes that are signed. A message is a tag and every field, each behind its length as LE32,
-// integers as 8 bytes little-endian, as package seed has it before its hash. No two lists of fields share their bytes.
+// Package signed builds the bytes that are signed. A message is a tag and every field, each behind
+// its length as LE32, integers as 8 bytes little-endian, as package seed has it before its hash. No
+// two lists of fields share their bytes.
 package signed
 
 import "encoding/binary"
@@ -26,7 +27,9 @@ func (m *Message) Part(p []byte) *Message {
 func (m *Message) Text(s string) *Message { return m.Part([]byte(s)) }
 
 // Number appends an integer.
-func (m *Message) Number(v uint64) *Message { return m.Part(binary.LittleEndian.AppendUint64(nil, v)) }
+func (m *Message) Number(v uint64) *Message {
+	return m.Part(binary.LittleEndian.AppendUint64(nil, v))
+}
 
 // Hash appends a hash or a key.
 func (m *Message) Hash(h [32]byte) *Message { return m.Part(h[:]) }

@@ -15,7 +15,8 @@ import (
 // spec C-10
 func TestMessageLayout(t *testing.T) {
 	got := *signed.Say("tag").Text("ab").Number(258).Part(nil).Hash([32]byte{31: 7})
-	want := "03000000746167" + "020000006162" + "080000000201000000000000" + "00000000" + "20000000" +
+	want := "03000000746167" + "020000006162" + "080000000201000000000000" +
+		"00000000" + "20000000" +
 		"0000000000000000000000000000000000000000000000000000000000000007"
 	if hex.EncodeToString(got) != want {
 		t.Errorf("got %x, want %s", got, want)
@@ -26,7 +27,9 @@ func TestMessageLayout(t *testing.T) {
 }
 
 // order of the group, RFC 8032.
-var order, _ = new(big.Int).SetString("7237005577332262213973186563042994240857116359379907606001950938285454250989", 10)
+var order,
+	_ = new(big.Int).SetString(
+	"7237005577332262213973186563042994240857116359379907606001950938285454250989", 10)
 
 // Keys under which anyone can sign, and second spellings of keys and signatures: spec C-15.
 func TestVerifyTakesOneSpelling(t *testing.T) {
@@ -37,10 +40,14 @@ func TestVerifyTakesOneSpelling(t *testing.T) {
 		t.Fatal("a signature of the key is refused")
 	}
 	for name, edit := range map[string]func(key, sig []byte) ([]byte, []byte){
-		"another message's": func(k, s []byte) ([]byte, []byte) { return k, ed25519.Sign(key, []byte("other")) },
-		"a short key":       func(k, s []byte) ([]byte, []byte) { return k[:31], s },
-		"a long signature":  func(k, s []byte) ([]byte, []byte) { return k, append(s, 0) },
-		"S plus the order":  func(k, s []byte) ([]byte, []byte) { return k, append(s[:32:32], littleEndian(order, s[32:])...) },
+		"another message's": func(k, s []byte) ([]byte, []byte) {
+			return k, ed25519.Sign(key, []byte("other"))
+		},
+		"a short key":      func(k, s []byte) ([]byte, []byte) { return k[:31], s },
+		"a long signature": func(k, s []byte) ([]byte, []byte) { return k, append(s, 0) },
+		"S plus the order": func(k, s []byte) ([]byte, []byte) {
+			return k, append(s[:32:32], littleEndian(order, s[32:])...)
+		},
 	} {
 		k, s := edit(bytes.Clone(public), bytes.Clone(good))
 		if signed.Verify(k, message, s) {
@@ -75,9 +82,10 @@ func TestVerifyTakesOneSpelling(t *testing.T) {
 	}
 }
 
-// forged is R = [1]B, S = 1: what crypto/ed25519 accepts under a key A of small order for each message whose challenge is
-// a multiple of A's order. It takes no secret.
-var forged = append(unhex("5866666666666666666666666666666666666666666666666666666666666666"), append([]byte{1}, make([]byte, 31)...)...)
+// forged is R = [1]B, S = 1: what crypto/ed25519 accepts under a key A of small order for each
+// message whose challenge is a multiple of A's order. It takes no secret.
+var forged = append(unhex("5866666666666666666666666666666666666666666666666666666666666666"),
+	append([]byte{1}, make([]byte, 31)...)...)
 
 // forge finds such a message by trying.
 func forge(key []byte) (bool, []byte) {

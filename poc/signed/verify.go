@@ -11,8 +11,8 @@ import (
 // prime is 2^255-19, the modulus of a key's y coordinate, low byte first.
 var prime = unhex("edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f")
 
-// small are the y coordinates of the points of order 1, 2, 4 and 8, low byte first. Each but the first two belongs to two
-// points, which differ in the sign of x alone.
+// small are the y coordinates of the points of order 1, 2, 4 and 8, low byte first. Each but the
+// first two belongs to two points, which differ in the sign of x alone.
 var small = [][]byte{
 	unhex("0100000000000000000000000000000000000000000000000000000000000000"), // 1: order 1
 	unhex("ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f"), // -1: order 2
@@ -29,9 +29,10 @@ func unhex(text string) []byte {
 	return b
 }
 
-// Verify reports whether an Ed25519 key signed a message, as spec C-15 has it: RFC 8032 without the cofactor, S below the
-// group's order, R and the key in their one spelling, and no key of small order. Anyone who has no secret can sign anything
-// under a key of small order, so such a signature shows nothing. Any lengths are taken; wrong ones are false.
+// Verify reports whether an Ed25519 key signed a message, as spec C-15 has it: RFC 8032 without the
+// cofactor, S below the group's order, R and the key in their one spelling, and no key of small
+// order. Anyone who has no secret can sign anything under a key of small order, so such a signature
+// shows nothing. Any lengths are taken; wrong ones are false.
 func Verify(key, message, signature []byte) bool {
 	if len(key) != ed25519.PublicKeySize {
 		return false

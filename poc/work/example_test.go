@@ -30,7 +30,8 @@ func Example() {
 	// Output: reference: c28ad280..., b8819f7c...
 }
 
-// A kind of work is a value: its sizes by name, what a unit counts, and what computes it on an engine.
+// A kind of work is a value: its sizes by name, what a unit counts, and what computes it on an
+// engine.
 func ExampleOn() {
 	ctx := context.Background()
 	kind, spec, err := work.Kinds().Find("nano")
@@ -39,7 +40,8 @@ func ExampleOn() {
 		return
 	}
 	fmt.Println(kind.Name(), spec.Text, kind.Price(spec).Ops, "operations a unit")
-	job := work.Job{Kind: kind, Spec: spec, Seeds: []seed.Seed{{1}, {2}, {3}}} // Sprint_Seed_1, the node's, the segment's
+	// Sprint_Seed_1, the node's, the segment's
+	job := work.Job{Kind: kind, Spec: spec, Seeds: []seed.Seed{{1}, {2}, {3}}}
 	computer, err := work.On(ctx, work.Reference(), job)
 	if err != nil {
 		fmt.Println(err)
@@ -51,7 +53,8 @@ func ExampleOn() {
 		return
 	}
 	want, err := kind.Check(ctx, computer, 1, bodies[spec.Body:])
-	fmt.Println(spec.Body, "bytes each; unit 1 is right:", bytes.Equal(want, bodies[spec.Body:]), err)
+	fmt.Println(spec.Body, "bytes each; unit 1 is right:",
+		bytes.Equal(want, bodies[spec.Body:]), err)
 	// Output:
 	// transformer/1 nano 33554432 operations a unit
 	// 40 bytes each; unit 1 is right: true <nil>

@@ -53,7 +53,8 @@ func NewJudge(fast Engine) *Judge {
 }
 
 // Unit returns what a unit gives. Errors are the context's or the definition's.
-func (j *Judge) Unit(ctx context.Context, class transformer.Class, seed1, node, segment seed.Seed, nonce uint64, claimed record.Record) (transformer.Output, error) {
+func (j *Judge) Unit(ctx context.Context, class transformer.Class, seed1, node, segment seed.Seed,
+	nonce uint64, claimed record.Record) (transformer.Output, error) {
 	out, err := j.Units(ctx, class, seed1, node, segment, []uint64{nonce}, []record.Record{claimed})
 	if err != nil {
 		return transformer.Output{}, err
@@ -63,7 +64,8 @@ func (j *Judge) Unit(ctx context.Context, class transformer.Class, seed1, node, 
 
 // Units is Unit for many nonces of one node and segment: the fast engine computes
 // them together, at its full speed.
-func (j *Judge) Units(ctx context.Context, class transformer.Class, seed1, node, segment seed.Seed, nonces []uint64, claimed []record.Record) ([]transformer.Output, error) {
+func (j *Judge) Units(ctx context.Context, class transformer.Class, seed1, node, segment seed.Seed,
+	nonces []uint64, claimed []record.Record) ([]transformer.Output, error) {
 	if len(nonces) != len(claimed) {
 		return nil, fmt.Errorf("%w: %d claims for %d nonces", ErrCall, len(claimed), len(nonces))
 	}
@@ -96,7 +98,8 @@ func (j *Judge) Units(ctx context.Context, class transformer.Class, seed1, node,
 
 // Bodies is Units for work of any kind: it returns the bodies that units of a job
 // have, beside those that are claimed. Errors are the context's or the definition's.
-func (j *Judge) Bodies(ctx context.Context, job Job, units []uint64, claimed [][]byte) ([][]byte, error) {
+func (j *Judge) Bodies(ctx context.Context, job Job, units []uint64,
+	claimed [][]byte) ([][]byte, error) {
 	if len(units) != len(claimed) {
 		return nil, fmt.Errorf("%w: %d claims for %d units", ErrCall, len(claimed), len(units))
 	}
@@ -146,7 +149,8 @@ func (j *Judge) offered(ctx context.Context, job Job, dst []byte, units []uint64
 }
 
 // records is Bodies for transformer/1.
-func (j *Judge) records(ctx context.Context, job Job, units []uint64, claimed [][]byte) ([][]byte, error) {
+func (j *Judge) records(ctx context.Context, job Job, units []uint64,
+	claimed [][]byte) ([][]byte, error) {
 	class, err := transformer.ByName(job.Spec.Text)
 	if err = errors.Join(err, job.Fits()); err != nil {
 		return nil, err
@@ -175,12 +179,14 @@ func (j *Judge) of(class transformer.Class, seed1 seed.Seed) {
 	}
 }
 
-func (j *Judge) run(ctx context.Context, e Engine, out []transformer.Output, node, segment seed.Seed, nonces []uint64) error {
+func (j *Judge) run(ctx context.Context, e Engine, out []transformer.Output, node,
+	segment seed.Seed, nonces []uint64) error {
 	model := j.built[e]
 	if model == nil {
 		var err error
 		if model, err = e.Transformer(ctx, j.class, j.seed1, nil); err != nil {
-			return fmt.Errorf("work: judging: model of class %s on %s: %w", j.class.Name, e.Name(), err)
+			return fmt.Errorf("work: judging: model of class %s on %s: %w",
+				j.class.Name, e.Name(), err)
 		}
 		j.built[e] = model
 	}

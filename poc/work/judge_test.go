@@ -19,7 +19,8 @@ type counted struct {
 	units int
 }
 
-func (c *counted) Transformer(ctx context.Context, class transformer.Class, seed1 seed.Seed, progress func(done, total uint64)) (transformer.Model, error) {
+func (c *counted) Transformer(ctx context.Context, class transformer.Class, seed1 seed.Seed,
+	progress func(done, total uint64)) (transformer.Model, error) {
 	m, err := c.broken.Transformer(ctx, class, seed1, progress)
 	return &countedModel{m, c}, err
 }
@@ -29,7 +30,8 @@ type countedModel struct {
 	c *counted
 }
 
-func (m *countedModel) Run(dst []transformer.Output, node, segment seed.Seed, nonces []uint64) error {
+func (m *countedModel) Run(dst []transformer.Output, node, segment seed.Seed,
+	nonces []uint64) error {
 	m.c.units += len(nonces)
 	return m.Model.Run(dst, node, segment, nonces)
 }
@@ -39,7 +41,8 @@ func (m *countedModel) Run(dst []transformer.Output, node, segment seed.Seed, no
 // Holds spec W-2.
 func TestJudge(t *testing.T) {
 	ctx, node, segment := t.Context(), seed.Seed{2}, seed.Seed{3}
-	want, err := NewJudge(nil).Unit(ctx, transformer.Nano, seed.Seed{1}, node, segment, 7, record.Record{})
+	want, err := NewJudge(nil).Unit(ctx, transformer.Nano, seed.Seed{1}, node,
+		segment, 7, record.Record{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -47,7 +50,8 @@ func TestJudge(t *testing.T) {
 	forged := honest
 	forged.Digest[9] ^= 1
 	for _, fault := range []string{"", "norm", "digest"} {
-		fast, slow := &counted{broken: broken{Engine: Reference(), fault: fault}}, &counted{broken: broken{Engine: Reference()}}
+		fast, slow := &counted{broken: broken{Engine: Reference(), fault: fault}},
+			&counted{broken: broken{Engine: Reference()}}
 		j := NewJudge(fast)
 		j.definition = slow
 		for _, claim := range []record.Record{honest, forged} {
@@ -61,14 +65,18 @@ func TestJudge(t *testing.T) {
 			definition = 2
 		}
 		if fast.units != 2 || slow.units != definition {
-			t.Errorf("fault %q: %d units on the fast engine, %d on the definition", fault, fast.units, slow.units)
+			t.Errorf("fault %q: %d units on the fast engine, %d on the definition", fault,
+				fast.units, slow.units)
 		}
 	}
-	many, err := NewJudge(&counted{broken: broken{Engine: Reference(), fault: "digest"}}).Units(ctx, transformer.Nano, seed.Seed{1}, node, segment, []uint64{6, 7, 8}, []record.Record{{}, honest, {}})
+	many, err := NewJudge(&counted{broken: broken{Engine: Reference(), fault: "digest"}}).Units(ctx,
+		transformer.Nano, seed.Seed{1}, node, segment, []uint64{6, 7, 8},
+		[]record.Record{{}, honest, {}})
 	if err != nil || many[1] != want || many[0] == want || many[0] == many[2] {
 		t.Errorf("many: %v, %v", many, err)
 	}
-	if _, err := NewJudge(nil).Units(ctx, transformer.Nano, seed.Seed{1}, node, segment, []uint64{1}, nil); !errors.Is(err, ErrCall) {
+	if _, err := NewJudge(nil).Units(ctx, transformer.Nano, seed.Seed{1}, node, segment,
+		[]uint64{1}, nil); !errors.Is(err, ErrCall) {
 		t.Errorf("claims that are missing: %v", err)
 	}
 	if NewJudge(Reference()).fast != nil {
@@ -80,7 +88,8 @@ func TestJudge(t *testing.T) {
 func TestJudgeWithoutItsEngine(t *testing.T) {
 	node, segment := seed.Seed{2}, seed.Seed{3}
 	judge := func(ctx context.Context, j *Judge, seed1 byte) ([]transformer.Output, error) {
-		return j.Units(ctx, transformer.Nano, seed.Seed{seed1}, node, segment, []uint64{6, 7}, []record.Record{{}, {}})
+		return j.Units(ctx, transformer.Nano, seed.Seed{seed1}, node, segment, []uint64{6, 7},
+			[]record.Record{{}, {}})
 	}
 	want, err := judge(t.Context(), NewJudge(nil), 1)
 	if err != nil {
@@ -106,7 +115,8 @@ func TestJudgeWithoutItsEngine(t *testing.T) {
 	}
 	fast.fault = ""
 	if _, err := judge(t.Context(), j, 1); err != nil || failed != 2 || fast.units != 6 {
-		t.Errorf("the engine is sound again: %v, told %d times, %d units on it", err, failed, fast.units)
+		t.Errorf("the engine is sound again: %v, told %d times, %d units on it",
+			err, failed, fast.units)
 	}
 	// Who ends the work gets no answer, and the engine is not to blame.
 	ctx, cancel := context.WithCancel(t.Context())

@@ -65,7 +65,8 @@ type Job struct {
 // ErrCall.
 func (j Job) Fits() error {
 	if len(j.Seeds) != j.Spec.Seeds {
-		return fmt.Errorf("%w: %d seeds for %s, which has %d", ErrCall, len(j.Seeds), j.Spec.Text, j.Spec.Seeds)
+		return fmt.Errorf("%w: %d seeds for %s, which has %d", ErrCall, len(j.Seeds),
+			j.Spec.Text, j.Spec.Seeds)
 	}
 	return nil
 }

@@ -29,7 +29,8 @@ func jobOf(t *testing.T, k Kind, text string) Job {
 	return job
 }
 
-// Every kind keeps what the others count on: names and numbers of its own, one spelling of a size, bodies that fit.
+// Every kind keeps what the others count on: names and numbers of its own, one spelling of a size,
+// bodies that fit.
 func TestEveryKindOfTheTableIsWellFormed(t *testing.T) {
 	var names, texts []string
 	var numbers []uint8
@@ -39,10 +40,12 @@ func TestEveryKindOfTheTableIsWellFormed(t *testing.T) {
 			t.Fatalf("%s: %v", k.Name(), err)
 		}
 		again, err := k.Spec(s.Text)
-		if err != nil || again != s || s.Text == "" || s.Body < 1 || s.Body > 64 || s.Seeds < 1 || k.Price(s).Ops == 0 {
+		if err != nil || again != s || s.Text == "" || s.Body < 1 || s.Body > 64 || s.Seeds < 1 ||
+			k.Price(s).Ops == 0 {
 			t.Errorf("%s: %+v, %+v, %v", k.Name(), s, again, err)
 		}
-		names, texts, numbers = append(names, k.Name()), append(texts, s.Text), append(numbers, s.Kind)
+		names, texts, numbers = append(names, k.Name()), append(texts, s.Text),
+			append(numbers, s.Kind)
 		for _, text := range []string{" " + s.Text, s.Text + " ", "0" + s.Text, "unknown"} {
 			if _, err := k.Spec(text); !errors.Is(err, ErrSpec) {
 				t.Errorf("%s takes %q: %v", k.Name(), text, err)
@@ -57,10 +60,12 @@ func TestEveryKindOfTheTableIsWellFormed(t *testing.T) {
 		if err := c.Units(t.Context(), body, []uint64{3, 1 << 40}); err != nil {
 			t.Fatal(err)
 		}
-		if want, err := k.Check(t.Context(), c, 3, body[:s.Body]); err != nil || !bytes.Equal(want, body[:s.Body]) {
+		if want, err := k.Check(t.Context(), c, 3, body[:s.Body]); err != nil ||
+			!bytes.Equal(want, body[:s.Body]) {
 			t.Errorf("%s: a right body is checked to %x, %v", k.Name(), want, err)
 		}
-		if want, err := k.Check(t.Context(), c, 3, make([]byte, s.Body)); err != nil || !bytes.Equal(want, body[:s.Body]) {
+		if want, err := k.Check(t.Context(), c, 3, make([]byte, s.Body)); err != nil ||
+			!bytes.Equal(want, body[:s.Body]) {
 			t.Errorf("%s: a wrong body is checked to %x, %v", k.Name(), want, err)
 		}
 		if err := c.Units(t.Context(), body, []uint64{3}); !errors.Is(err, ErrCall) {
@@ -110,10 +115,12 @@ func TestKindsAsValuesAreTheTypedOnes(t *testing.T) {
 	if err := m.Run(out, job.Seeds[1], job.Seeds[2], []uint64{5, 9}); err != nil {
 		t.Fatal(err)
 	}
-	if !bytes.Equal(got, record.Pack(out[0].Record, out[1].Record)) || job.Spec != (Spec{"nano", record.Kind, 1, record.Size, 3}) {
+	if !bytes.Equal(got, record.Pack(out[0].Record, out[1].Record)) ||
+		job.Spec != (Spec{"nano", record.Kind, 1, record.Size, 3}) {
 		t.Errorf("%x of %+v", got, job.Spec)
 	}
-	if p := Transformer.Price(job.Spec); p != (Price{transformer.Nano.Ops(), transformer.Nano.WeightBytes()}) {
+	if p := Transformer.Price(job.Spec); p != (Price{transformer.Nano.Ops(),
+		transformer.Nano.WeightBytes()}) {
 		t.Errorf("a unit of nano counts %+v", p)
 	}
 
@@ -123,10 +130,12 @@ func TestKindsAsValuesAreTheTypedOnes(t *testing.T) {
 		t.Fatal(err)
 	}
 	digests := make([][32]byte, 2)
-	if err := errors.Join(c.Units(ctx, got[:64], []uint64{5, 9}), e.Matmul(ctx, digests, job.Seeds[0], shape, []uint64{5, 9})); err != nil {
+	if err := errors.Join(c.Units(ctx, got[:64], []uint64{5, 9}),
+		e.Matmul(ctx, digests, job.Seeds[0], shape, []uint64{5, 9})); err != nil {
 		t.Fatal(err)
 	}
-	if !bytes.Equal(got[:64], append(digests[0][:], digests[1][:]...)) || Matmul.Price(job.Spec).Ops != shape.Ops() {
+	if !bytes.Equal(got[:64], append(digests[0][:], digests[1][:]...)) ||
+		Matmul.Price(job.Spec).Ops != shape.Ops() {
 		t.Errorf("%x", got[:64])
 	}
 	// An engine that bends its typed methods is not passed by.
@@ -139,7 +148,8 @@ func TestKindsAsValuesAreTheTypedOnes(t *testing.T) {
 	}
 }
 
-// parity is a kind for these tests: its body is whether the unit is even, and the first byte of its seed.
+// parity is a kind for these tests: its body is whether the unit is even, and the first byte of its
+// seed.
 type parity struct{ made *int }
 
 func (parity) Name() string { return "parity/1" }
@@ -183,8 +193,8 @@ type offering struct {
 
 func (o offering) Offer(_ context.Context, job Job) (Computer, error) { return o.offer(job) }
 
-// Whatever a fast engine offers, has not, or gets wrong, bodies of any kind are judged as the definition has them, and
-// what is honest needs the definition only where the engine is wrong.
+// Whatever a fast engine offers, has not, or gets wrong, bodies of any kind are judged as the
+// definition has them, and what is honest needs the definition only where the engine is wrong.
 // Holds spec W-2.
 func TestJudgeOfAnyKind(t *testing.T) {
 	made := 0
@@ -196,9 +206,14 @@ func TestJudgeOfAnyKind(t *testing.T) {
 		definition bool // is needed for honest claims
 		failed     bool
 	}{
-		"sound":      {func(j Job) (Computer, error) { return parities{job: j}, nil }, false, false},
-		"wrong":      {func(j Job) (Computer, error) { return parities{job: j, bend: 1}, nil }, true, false},
-		"failing":    {func(j Job) (Computer, error) { return parities{job: j, err: lost}, nil }, true, true},
+		"sound": {func(j Job) (Computer, error) { return parities{job: j}, nil }, false, false},
+		"wrong": {func(j Job) (Computer, error) {
+			return parities{job: j, bend: 1}, nil
+		}, true, false},
+		"failing": {func(j Job) (Computer,
+			error) {
+			return parities{job: j, err: lost}, nil
+		}, true, true},
 		"not opened": {func(Job) (Computer, error) { return nil, lost }, true, true},
 		"none":       {func(Job) (Computer, error) { return nil, nil }, true, false},
 	} {
@@ -206,21 +221,25 @@ func TestJudgeOfAnyKind(t *testing.T) {
 		j.Failed = func(error) { failed++ }
 		made = 0
 		got, err := j.Bodies(t.Context(), job, []uint64{1, 2, 3}, right)
-		if err != nil || !slices.EqualFunc(got, right, bytes.Equal) || (made > 0) != c.definition || (failed > 0) != c.failed {
-			t.Errorf("%s: %x, %v, the definition was made %d times, failed %d times", name, got, err, made, failed)
+		if err != nil || !slices.EqualFunc(got, right, bytes.Equal) || (made > 0) != c.definition ||
+			(failed > 0) != c.failed {
+			t.Errorf("%s: %x, %v, the definition was made %d times, failed %d times", name,
+				got, err, made, failed)
 		}
 		got, err = j.Bodies(t.Context(), job, []uint64{1, 2, 3}, [][]byte{{7, 1}, nil, {1, 1, 1}})
 		if err != nil || !slices.EqualFunc(got, right, bytes.Equal) {
 			t.Errorf("%s, of wrong claims: %x, %v", name, got, err)
 		}
 	}
-	if _, err := NewJudge(nil).Bodies(t.Context(), job, []uint64{1}, nil); !errors.Is(err, ErrCall) {
+	if _, err := NewJudge(nil).Bodies(t.Context(), job, []uint64{1},
+		nil); !errors.Is(err, ErrCall) {
 		t.Errorf("claims that are missing: %v", err)
 	}
 	// transformer/1 goes the way with kept models.
 	node := jobOf(t, Transformer, "nano")
 	j := NewJudge(nil)
-	out, err := j.Unit(t.Context(), transformer.Nano, node.Seeds[0], node.Seeds[1], node.Seeds[2], 7, record.Record{})
+	out, err := j.Unit(t.Context(), transformer.Nano, node.Seeds[0], node.Seeds[1], node.Seeds[2],
+		7, record.Record{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -230,7 +249,8 @@ func TestJudgeOfAnyKind(t *testing.T) {
 	}
 }
 
-// An offer is tested like what every engine has, at the smallest size, and engines without one pass.
+// An offer is tested like what every engine has, at the smallest size, and engines without one
+// pass.
 func TestSelfTestHoldsOffersAgainstTheDefinition(t *testing.T) {
 	made := 0
 	kinds := append(Kinds(), parity{&made})
@@ -238,11 +258,16 @@ func TestSelfTestHoldsOffersAgainstTheDefinition(t *testing.T) {
 		offer func(Job) (Computer, error)
 		want  error
 	}{
-		"sound":   {func(j Job) (Computer, error) { return parities{job: j}, nil }, nil},
-		"wrong":   {func(j Job) (Computer, error) { return parities{job: j, bend: 1}, nil }, ErrSelfTest},
-		"failing": {func(j Job) (Computer, error) { return parities{job: j, err: errFault}, nil }, errFault},
-		"broken":  {func(Job) (Computer, error) { return nil, errFault }, errFault},
-		"none":    {func(Job) (Computer, error) { return nil, nil }, nil},
+		"sound": {func(j Job) (Computer, error) { return parities{job: j}, nil }, nil},
+		"wrong": {func(j Job) (Computer, error) {
+			return parities{job: j, bend: 1}, nil
+		}, ErrSelfTest},
+		"failing": {func(j Job) (Computer,
+			error) {
+			return parities{job: j, err: errFault}, nil
+		}, errFault},
+		"broken": {func(Job) (Computer, error) { return nil, errFault }, errFault},
+		"none":   {func(Job) (Computer, error) { return nil, nil }, nil},
 	} {
 		if err := kinds.SelfTest(t.Context(), offering{Reference(), func(j Job) (Computer, error) {
 			if j.Kind.Name() != "parity/1" {

@@ -40,7 +40,8 @@ func (k transformerKind) Reference(ctx context.Context, job Job) (Computer, erro
 	return k.on(ctx, Reference(), job)
 }
 
-func (transformerKind) Check(ctx context.Context, by Computer, unit uint64, claimed []byte) ([]byte, error) {
+func (transformerKind) Check(ctx context.Context, by Computer, unit uint64,
+	claimed []byte) ([]byte, error) {
 	return Recompute(ctx, by, unit, claimed)
 }
 
@@ -116,7 +117,8 @@ func (k matmulKind) Reference(ctx context.Context, job Job) (Computer, error) {
 	return k.on(ctx, Reference(), job)
 }
 
-func (matmulKind) Check(ctx context.Context, by Computer, unit uint64, claimed []byte) ([]byte, error) {
+func (matmulKind) Check(ctx context.Context, by Computer, unit uint64,
+	claimed []byte) ([]byte, error) {
 	return Recompute(ctx, by, unit, claimed)
 }
 

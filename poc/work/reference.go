@@ -30,7 +30,8 @@ func (reference) Name() string { return "reference" }
 // Offer returns nothing: the definition is the kind's own.
 func (reference) Offer(context.Context, Job) (Computer, error) { return nil, nil }
 
-func (reference) Transformer(ctx context.Context, class transformer.Class, seed1 seed.Seed, progress func(done, total uint64)) (transformer.Model, error) {
+func (reference) Transformer(ctx context.Context, class transformer.Class, seed1 seed.Seed,
+	progress func(done, total uint64)) (transformer.Model, error) {
 	m, err := transformer.Build(ctx, class, seed1, progress)
 	if err != nil { // a nil *ReferenceModel must not become a Model
 		return nil, err
@@ -38,7 +39,8 @@ func (reference) Transformer(ctx context.Context, class transformer.Class, seed1
 	return m, nil
 }
 
-func (reference) Matmul(ctx context.Context, dst [][32]byte, challenge seed.Seed, shape matmul.Shape, units []uint64) error {
+func (reference) Matmul(ctx context.Context, dst [][32]byte, challenge seed.Seed,
+	shape matmul.Shape, units []uint64) error {
 	if len(dst) != len(units) {
 		return fmt.Errorf("%w: %d digests for %d units", ErrCall, len(dst), len(units))
 	}
@@ -55,7 +57,8 @@ func (reference) Matmul(ctx context.Context, dst [][32]byte, challenge seed.Seed
 	return nil
 }
 
-func (reference) Tiles(ctx context.Context, dst [][32]byte, challenge seed.Seed, shape matmul.Shape, unit uint64) error {
+func (reference) Tiles(ctx context.Context, dst [][32]byte, challenge seed.Seed, shape matmul.Shape,
+	unit uint64) error {
 	if err := shape.Valid(); err != nil {
 		return err
 	}

@@ -76,11 +76,13 @@ func selfTestOffer(ctx context.Context, e Engine, k Kind) (err error) {
 	}
 	defer func() { err = errors.Join(err, release(definition)) }()
 	got, want := make([]byte, len(knownUnits)*s.Body), make([]byte, len(knownUnits)*s.Body)
-	if err := errors.Join(offered.Units(ctx, got, knownUnits), definition.Units(ctx, want, knownUnits)); err != nil {
+	if err := errors.Join(offered.Units(ctx, got, knownUnits),
+		definition.Units(ctx, want, knownUnits)); err != nil {
 		return err
 	}
 	if !bytes.Equal(got, want) {
-		return fmt.Errorf("%w: %d units of %s: %x, want %x", ErrSelfTest, len(knownUnits), s.Text, got, want)
+		return fmt.Errorf("%w: %d units of %s: %x, want %x", ErrSelfTest, len(knownUnits),
+			s.Text, got, want)
 	}
 	return nil
 }
@@ -114,7 +116,8 @@ func selfTestTransformer(ctx context.Context, e Engine) (err error) {
 			continue
 		}
 		o := out[i]
-		if o.Norm != knownNorm || hex.EncodeToString(o.Digest[:]) != knownDigest || hex.EncodeToString(o.Middle[:]) != knownMiddle {
+		if o.Norm != knownNorm || hex.EncodeToString(o.Digest[:]) != knownDigest ||
+			hex.EncodeToString(o.Middle[:]) != knownMiddle {
 			return fmt.Errorf("%w: unit %d in a batch of %d: norm %d, digest %x, middle %x",
 				ErrSelfTest, i, len(nonces), o.Norm, o.Digest, o.Middle)
 		}

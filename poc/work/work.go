@@ -45,16 +45,19 @@ type Engine interface {
 	// Transformer expands an epoch's model. progress, if not nil, is called
 	// now and then with bytes of weights; done never falls. A model that
 	// holds a device's memory is also an io.Closer.
-	Transformer(ctx context.Context, class transformer.Class, seed1 seed.Seed, progress func(done, total uint64)) (transformer.Model, error)
+	Transformer(ctx context.Context, class transformer.Class, seed1 seed.Seed,
+		progress func(done, total uint64)) (transformer.Model, error)
 
 	// Matmul writes the digest of unit units[i] of a challenge to dst[i];
 	// len(dst) == len(units).
-	Matmul(ctx context.Context, dst [][32]byte, challenge seed.Seed, shape matmul.Shape, units []uint64) error
+	Matmul(ctx context.Context, dst [][32]byte, challenge seed.Seed, shape matmul.Shape,
+		units []uint64) error
 
 	// Tiles writes the digests of all tiles of one unit to dst in row-major
 	// order, len(dst) == shape.Tiles(). A unit's digest is matmul.Root of
 	// them, and its openings are made from them.
-	Tiles(ctx context.Context, dst [][32]byte, challenge seed.Seed, shape matmul.Shape, unit uint64) error
+	Tiles(ctx context.Context, dst [][32]byte, challenge seed.Seed, shape matmul.Shape,
+		unit uint64) error
 
 	// Offer returns what the engine has for a job of another kind, and nil where it
 	// has nothing. Callers go by On.

@@ -26,7 +26,8 @@ type broken struct {
 	closed int
 }
 
-func (b *broken) Transformer(ctx context.Context, class transformer.Class, seed1 seed.Seed, progress func(done, total uint64)) (transformer.Model, error) {
+func (b *broken) Transformer(ctx context.Context, class transformer.Class, seed1 seed.Seed,
+	progress func(done, total uint64)) (transformer.Model, error) {
 	m, err := b.Engine.Transformer(ctx, class, seed1, progress)
 	return &brokenModel{m, b}, err
 }
@@ -46,7 +47,8 @@ func (m *brokenModel) Close() error {
 
 var errFault = errors.New("device lost")
 
-func (m *brokenModel) Run(dst []transformer.Output, node, segment seed.Seed, nonces []uint64) error {
+func (m *brokenModel) Run(dst []transformer.Output, node, segment seed.Seed,
+	nonces []uint64) error {
 	if err := m.Model.Run(dst, node, segment, nonces); err != nil {
 		return err
 	}
@@ -66,7 +68,8 @@ func (m *brokenModel) Run(dst []transformer.Output, node, segment seed.Seed, non
 	return nil
 }
 
-func (b *broken) Matmul(ctx context.Context, dst [][32]byte, challenge seed.Seed, shape matmul.Shape, units []uint64) error {
+func (b *broken) Matmul(ctx context.Context, dst [][32]byte, challenge seed.Seed,
+	shape matmul.Shape, units []uint64) error {
 	err := b.Engine.Matmul(ctx, dst, challenge, shape, units)
 	switch b.fault {
 	case "matmul":
@@ -77,7 +80,8 @@ func (b *broken) Matmul(ctx context.Context, dst [][32]byte, challenge seed.Seed
 	return err
 }
 
-func (b *broken) Tiles(ctx context.Context, dst [][32]byte, challenge seed.Seed, shape matmul.Shape, unit uint64) error {
+func (b *broken) Tiles(ctx context.Context, dst [][32]byte, challenge seed.Seed, shape matmul.Shape,
+	unit uint64) error {
 	err := b.Engine.Tiles(ctx, dst, challenge, shape, unit)
 	switch b.fault {
 	case "no tiles":
@@ -91,8 +95,9 @@ func (b *broken) Tiles(ctx context.Context, dst [][32]byte, challenge seed.Seed,
 // Holds spec W-2.
 func TestSelfTestFindsFaults(t *testing.T) {
 	for fault, want := range map[string]error{
-		"": nil, "norm": ErrSelfTest, "digest": ErrSelfTest, "middle": ErrSelfTest, "batch": ErrSelfTest,
-		"unit": ErrSelfTest, "tiles": ErrSelfTest,
+		"": nil, "norm": ErrSelfTest, "digest": ErrSelfTest, "middle": ErrSelfTest,
+		"batch": ErrSelfTest,
+		"unit":  ErrSelfTest, "tiles": ErrSelfTest,
 		"run": errFault, "close": errFault, "matmul": errFault, "no tiles": errFault,
 	} {
 		e := &broken{Engine: Reference(), fault: fault}
@@ -117,12 +122,15 @@ func TestReferenceRefuses(t *testing.T) {
 		t.Errorf("an unpublished class: %v, %v", m, err)
 	}
 	for name, pair := range map[string][2]error{
-		"units":            {e.Matmul(ctx, make([][32]byte, 1), seed.Seed{}, shape, nil), ErrCall},
-		"shape":            {e.Matmul(ctx, make([][32]byte, 1), seed.Seed{}, matmul.Shape{}, []uint64{1}), matmul.ErrShape},
-		"cancelled":        {e.Matmul(done, make([][32]byte, 1), seed.Seed{}, shape, []uint64{1}), context.Canceled},
-		"tiles":            {e.Tiles(ctx, make([][32]byte, 63), seed.Seed{}, shape, 1), ErrCall},
-		"tiles' shape":     {e.Tiles(ctx, nil, seed.Seed{}, matmul.Shape{}, 1), matmul.ErrShape},
-		"tiles, cancelled": {e.Tiles(done, make([][32]byte, 64), seed.Seed{}, shape, 1), context.Canceled},
+		"units": {e.Matmul(ctx, make([][32]byte, 1), seed.Seed{}, shape, nil), ErrCall},
+		"shape": {e.Matmul(ctx, make([][32]byte, 1), seed.Seed{}, matmul.Shape{},
+			[]uint64{1}), matmul.ErrShape},
+		"cancelled": {e.Matmul(done, make([][32]byte, 1), seed.Seed{}, shape, []uint64{1}),
+			context.Canceled},
+		"tiles":        {e.Tiles(ctx, make([][32]byte, 63), seed.Seed{}, shape, 1), ErrCall},
+		"tiles' shape": {e.Tiles(ctx, nil, seed.Seed{}, matmul.Shape{}, 1), matmul.ErrShape},
+		"tiles, cancelled": {e.Tiles(done, make([][32]byte, 64), seed.Seed{}, shape, 1),
+			context.Canceled},
 	} {
 		if !errors.Is(pair[0], pair[1]) {
 			t.Errorf("%s: %v, want %v", name, pair[0], pair[1])

@@ -84,7 +84,9 @@ func (d *diary) answer(to port) error {
 			return err
 		}
 		var w window
-		d.note(func(now *window) { w, *now = *now, window{Took: map[string][]float64{}, Acts: map[string]int{}} })
+		d.note(func(now *window) {
+			w, *now = *now, window{Took: map[string][]float64{}, Acts: map[string]int{}}
+		})
 		if err := to.out.Encode(w); err != nil {
 			return err
 		}
@@ -102,7 +104,8 @@ type machine struct {
 var kinds = map[string]byte{"idle": 10, "batches": 11, "miners": 12, "hostile": 13}
 
 func machineOf(kind string, i int) machine {
-	return machine{fmt.Sprintf("%s-%d", kind, i), keyOf(kind, i), net.IPv4(127, kinds[kind], byte(i>>8), byte(i))}
+	return machine{fmt.Sprintf("%s-%d", kind, i), keyOf(kind, i),
+		net.IPv4(127, kinds[kind], byte(i>>8), byte(i))}
 }
 
 // connect opens a TLS connection.
@@ -122,13 +125,16 @@ func (m machine) dialer() *net.Dialer {
 // client speaks HTTP over connections of the machine.
 func (m machine) client() *http.Client {
 	return &http.Client{Transport: &http.Transport{
-		DialTLSContext: func(ctx context.Context, _, to string) (net.Conn, error) { return m.connect(ctx, to) },
+		DialTLSContext: func(ctx context.Context, _, to string) (net.Conn, error) {
+			return m.connect(ctx, to)
+		},
 	}}
 }
 
 // socket opens a WebSocket.
 func (m machine) socket(ctx context.Context, to, path string) (*websocket.Conn, error) {
-	c, _, err := websocket.Dial(ctx, "wss://"+to+path, &websocket.DialOptions{HTTPClient: m.client()})
+	c, _, err := websocket.Dial(ctx, "wss://"+to+path,
+		&websocket.DialOptions{HTTPClient: m.client()})
 	if err == nil {
 		c.SetReadLimit(1 << 20)
 	}
@@ -163,19 +169,24 @@ func (m *member) hear(ctx context.Context) (*workerv1.Envelope, error) {
 }
 
 // hand signs records and sends them, as the order's from leaf first on.
-func (m *member) hand(ctx context.Context, c *workerv1.Compute, first uint64, records []byte) error {
+func (m *member) hand(ctx context.Context, c *workerv1.Compute, first uint64,
+	records []byte) error {
 	s := delivery.Statement{Order: delivery.Order{
-		Chain: m.welcome.Chain, HostKey: signed.KeyOf(hostKey), DeviceKey: signed.KeyOf(m.key), Participant: m.welcome.Participant, Epoch: c.Epoch, Node: m.welcome.Node,
-		Class: c.Class, Seed1: signed.Hash(c.Seed1), Segment: c.Segment, SegmentSeed: signed.Hash(c.SegmentSeed), Audit: signed.Hash(c.Audit),
+		Chain: m.welcome.Chain, HostKey: signed.KeyOf(hostKey), DeviceKey: signed.KeyOf(m.key),
+		Participant: m.welcome.Participant, Epoch: c.Epoch, Node: m.welcome.Node,
+		Class: c.Class, Seed1: signed.Hash(c.Seed1), Segment: c.Segment,
+		SegmentSeed: signed.Hash(c.SegmentSeed), Audit: signed.Hash(c.Audit),
 	}, Batch: delivery.BatchOf(first, records)}
 	sig := s.Sign(m.key)
-	return say(ctx, m.conn, &workerv1.Envelope{Message: &workerv1.Envelope_Batch{Batch: &workerv1.Batch{
-		Epoch: c.Epoch, Segment: c.Segment, First: first, Records: records, Signature: sig[:],
-	}}})
+	return say(ctx, m.conn,
+		&workerv1.Envelope{Message: &workerv1.Envelope_Batch{Batch: &workerv1.Batch{
+			Epoch: c.Epoch, Segment: c.Segment, First: first, Records: records, Signature: sig[:],
+		}}})
 }
 
 // until hears what the host says, until it is what is waited for.
-func (m *member) until(ctx context.Context, awaited func(*workerv1.Envelope) bool) (*workerv1.Envelope, error) {
+func (m *member) until(ctx context.Context,
+	awaited func(*workerv1.Envelope) bool) (*workerv1.Envelope, error) {
 	for {
 		e, err := m.hear(ctx)
 		if err != nil || awaited(e) {
@@ -193,8 +204,10 @@ func (m machine) join(ctx context.Context, to string) (*member, error) {
 	if err != nil {
 		return nil, err
 	}
-	hello := &workerv1.Hello{Protocol: workerv1.Protocol, Agent: "crowd", Engine: "none", SelfTestOk: true, Key: m.key.Public().(ed25519.PublicKey)}
-	return &member{machine: m, conn: c}, say(ctx, c, &workerv1.Envelope{Message: &workerv1.Envelope_Hello{Hello: hello}})
+	hello := &workerv1.Hello{Protocol: workerv1.Protocol, Agent: "crowd", Engine: "none",
+		SelfTestOk: true, Key: m.key.Public().(ed25519.PublicKey)}
+	return &member{machine: m, conn: c},
+		say(ctx, c, &workerv1.Envelope{Message: &workerv1.Envelope_Hello{Hello: hello}})
 }
 
 // idle connects machines and lets them wait for work.
@@ -244,14 +257,17 @@ func (m machine) idle(ctx context.Context, plan crowdPlan) (wait func() error, e
 	if err != nil {
 		return nil, err
 	}
-	if _, err := w.until(ctx, func(e *workerv1.Envelope) bool { return e.GetIdle() != nil }); err != nil {
+	if _, err := w.until(ctx, func(e *workerv1.Envelope) bool {
+		return e.GetIdle() != nil
+	}); err != nil {
 		return nil, err
 	}
 	return func() error { _, err := w.until(ctx, never); return err }, nil
 }
 
 // hired joins, waits for the host's first order to compute, and goes on with it.
-func (m machine) hired(ctx context.Context, plan crowdPlan, run func(*member, *workerv1.Compute) error) error {
+func (m machine) hired(ctx context.Context, plan crowdPlan,
+	run func(*member, *workerv1.Compute) error) error {
 	w, err := m.join(ctx, plan.Host.Fleet)
 	if err != nil {
 		return err
@@ -266,7 +282,8 @@ func (m machine) hired(ctx context.Context, plan crowdPlan, run func(*member, *w
 
 // sendBatches plays honest members of the fleet.
 func sendBatches(ctx context.Context, to port) error {
-	return play(ctx, to, func(ctx context.Context, plan crowdPlan, m machine, d *diary, ready func()) error {
+	return play(ctx, to, func(ctx context.Context, plan crowdPlan, m machine, d *diary,
+		ready func()) error {
 		return m.hired(ctx, plan, func(w *member, order *workerv1.Compute) error {
 			ready()
 			const records = 100
@@ -281,7 +298,9 @@ func sendBatches(ctx context.Context, to port) error {
 					return err
 				}
 				size += records
-				if _, err := w.until(ctx, func(e *workerv1.Envelope) bool { return e.GetAck().GetSize() == size }); err != nil {
+				if _, err := w.until(ctx, func(e *workerv1.Envelope) bool {
+					return e.GetAck().GetSize() == size
+				}); err != nil {
 					return err
 				}
 				d.took("batch", begin)
@@ -294,7 +313,8 @@ func sendBatches(ctx context.Context, to port) error {
 
 // play runs honest machines until the test has no more questions. What one of
 // them returns, or has to wait for after that, is a failure.
-func play(ctx context.Context, to port, run func(context.Context, crowdPlan, machine, *diary, func()) error) error {
+func play(ctx context.Context, to port, run func(context.Context, crowdPlan, machine, *diary,
+	func()) error) error {
 	var plan crowdPlan
 	if err := to.in.Decode(&plan); err != nil {
 		return err
@@ -399,17 +419,22 @@ func (m *miner) register(ctx context.Context) error {
 		return err
 	}
 	r := mpoc.Registration{
-		Chain: n.Chain, HostKey: n.HostKey, DeviceKey: key, Nonce: n.Nonce, Agent: "crowd", Engine: "cpu",
-		Devices: []mpoc.Claimed{{ID: "cpu-0", Engine: "cpu", RateOps: 1e9}}, RateOps: 1e9, // the smallest shape
+		Chain: n.Chain, HostKey: n.HostKey, DeviceKey: key, Nonce: n.Nonce,
+		Agent: "crowd", Engine: "cpu",
+		// the smallest shape
+		Devices: []mpoc.Claimed{{ID: "cpu-0", Engine: "cpu", RateOps: 1e9}}, RateOps: 1e9,
 	}
-	_, err = ask[mpocv1.RegisterAnswer](ctx, m, mpocv1.TypeRegister, mpocv1.RegisterRequest{Registration: r, Signature: r.Sign(m.key)})
+	_, err = ask[mpocv1.RegisterAnswer](ctx, m, mpocv1.TypeRegister,
+		mpocv1.RegisterRequest{Registration: r, Signature: r.Sign(m.key)})
 	return err
 }
 
 func (m *miner) challenge(ctx context.Context) (mpocv1.Challenge, error) {
 	m.count++
-	a := mpoc.Asking{HostKey: signed.KeyOf(hostKey), DeviceKey: signed.KeyOf(m.key), What: mpoc.AskChallenge, Time: uint64(time.Now().UnixMilli()), Count: m.count}
-	c, err := ask[mpocv1.Challenge](ctx, m, mpocv1.TypeChallenge, mpocv1.ChallengeRequest{Asking: a, Signature: a.Sign(m.key)})
+	a := mpoc.Asking{HostKey: signed.KeyOf(hostKey), DeviceKey: signed.KeyOf(m.key),
+		What: mpoc.AskChallenge, Time: uint64(time.Now().UnixMilli()), Count: m.count}
+	c, err := ask[mpocv1.Challenge](ctx, m, mpocv1.TypeChallenge,
+		mpocv1.ChallengeRequest{Asking: a, Signature: a.Sign(m.key)})
 	if err == nil {
 		err = c.Terms.Verify(c.HostSignature)
 	}
@@ -425,19 +450,22 @@ type computed struct {
 
 // compute makes the log of a challenge with an engine. A nil engine is a
 // forger's: it makes up every digest.
-func compute(ctx context.Context, engine work.Engine, terms mpoc.Terms, loops uint64) (*computed, error) {
+func compute(ctx context.Context, engine work.Engine, terms mpoc.Terms,
+	loops uint64) (*computed, error) {
 	shape := terms.Shape.Matmul()
 	c := &computed{Log: mpoc.Log{Terms: terms}, tiles: make([][][32]byte, loops)}
 	for i := range c.tiles {
 		c.tiles[i] = make([][32]byte, shape.Tiles())
 		if engine == nil {
 			c.tiles[i][0] = [32]byte{byte(i), byte(i >> 8), 1}
-		} else if err := engine.Tiles(ctx, c.tiles[i], seed.Seed(terms.Seed), shape, uint64(i)); err != nil {
+		} else if err := engine.Tiles(ctx, c.tiles[i], seed.Seed(terms.Seed), shape,
+			uint64(i)); err != nil {
 			return nil, err
 		}
 		c.tree.Append(terms.LeafHash(uint64(i), matmul.Root(c.tiles[i])))
 	}
-	c.Commit = mpoc.Commit{Loops: loops, ComputeTime: mpoc.Seconds(terms.DurationMS), MerkleRoot: c.tree.Root()}
+	c.Commit = mpoc.Commit{Loops: loops, ComputeTime: mpoc.Seconds(terms.DurationMS),
+		MerkleRoot: c.tree.Root()}
 	return c, nil
 }
 
@@ -467,7 +495,8 @@ func (c *computed) open(d mpoc.Draw, round uint32) (p mpoc.Proof, err error) {
 // submit is one whole submission. It commits after pace at the earliest: a
 // machine that looks fast is given larger loops, which take this machine's
 // processors from the host.
-func (m *miner) submit(ctx context.Context, engine work.Engine, loops uint64, pace time.Duration, d *diary) (mpoc.Outcome, error) {
+func (m *miner) submit(ctx context.Context, engine work.Engine, loops uint64, pace time.Duration,
+	d *diary) (mpoc.Outcome, error) {
 	none := mpoc.Outcome{}
 	begin := time.Now()
 	terms, err := m.challenge(ctx)
@@ -514,7 +543,8 @@ func (m *miner) submit(ctx context.Context, engine work.Engine, loops uint64, pa
 		receipt := *judged.Receipt
 		begin = time.Now()
 		_, err = ask[mpocv1.ReceiptAnswer](ctx, m, mpocv1.TypeReceipt, mpocv1.ReceiptRequest{
-			ChallengeID: terms.ChallengeID, Receipt: receipt.Digest(), DeviceSignature: receipt.Countersign(m.key),
+			ChallengeID: terms.ChallengeID, Receipt: receipt.Digest(),
+			DeviceSignature: receipt.Countersign(m.key),
 		})
 		if err != nil {
 			return none, err
@@ -524,15 +554,19 @@ func (m *miner) submit(ctx context.Context, engine work.Engine, loops uint64, pa
 	}
 }
 
-func (m *miner) commit(ctx context.Context, t mpocv1.Challenge, c *computed) (mpocv1.CommitAnswer, error) {
+func (m *miner) commit(ctx context.Context, t mpocv1.Challenge, c *computed) (mpocv1.CommitAnswer,
+	error) {
 	return ask[mpocv1.CommitAnswer](ctx, m, mpocv1.TypeCommit, mpocv1.CommitRequest{
-		ChallengeID: t.ChallengeID, Token: t.Token, Seed: t.Seed, Commit: c.Commit, DeviceSignature: c.Sign(m.key),
+		ChallengeID: t.ChallengeID, Token: t.Token, Seed: t.Seed, Commit: c.Commit,
+		DeviceSignature: c.Sign(m.key),
 	})
 }
 
-func (m *miner) prove(ctx context.Context, t mpocv1.Challenge, c *computed, d mpoc.Draw, p mpoc.Proof) (mpocv1.ProofAnswer, error) {
+func (m *miner) prove(ctx context.Context, t mpocv1.Challenge, c *computed, d mpoc.Draw,
+	p mpoc.Proof) (mpocv1.ProofAnswer, error) {
 	return ask[mpocv1.ProofAnswer](ctx, m, mpocv1.TypeProof, mpocv1.ProofRequest{
 		ChallengeID: t.ChallengeID, Token: t.Token, Seed: t.Seed, Commit: c.Commit,
-		Round: p.Round, Samples: p.Samples, Tiles: p.Tiles, DeviceSignature: p.Sign(c.Log, d, m.key),
+		Round: p.Round, Samples: p.Samples, Tiles: p.Tiles,
+		DeviceSignature: p.Sign(c.Log, d, m.key),
 	})
 }

@@ -21,7 +21,8 @@ func mine(ctx context.Context, to port) error {
 	if err != nil {
 		return err
 	}
-	return play(ctx, to, func(ctx context.Context, plan crowdPlan, m machine, d *diary, ready func()) error {
+	return play(ctx, to, func(ctx context.Context, plan crowdPlan, m machine, d *diary,
+		ready func()) error {
 		x, err := m.miner(ctx, plan.Host.Pool)
 		if err != nil {
 			return err
@@ -111,14 +112,17 @@ func TestIdle(t *testing.T) {
 	}
 	for _, at := range []string{"fleet", "pool"} {
 		t.Run(at, func(t *testing.T) {
-			host := start(t, "host", hostPlan{Dir: t.TempDir(), Members: map[string]int{"idle": n}, Engine: "reference"})
+			host := start(t, "host", hostPlan{Dir: t.TempDir(), Members: map[string]int{"idle": n},
+				Engine: "reference"})
 			to := hear[address](host)
 			empty := host.figures(question{Collect: true})
 			buffers, slab := kernelMemory()
 			begin := time.Now()
 			var clients []*child
 			for i := range processes {
-				clients = append(clients, start(t, "idle", crowdPlan{Host: to, Kind: "idle", From: i * n / processes, N: n / processes, Pool: at == "pool"}))
+				clients = append(clients,
+					start(t, "idle", crowdPlan{Host: to, Kind: "idle", From: i * n / processes,
+						N: n / processes, Pool: at == "pool"}))
 			}
 			for _, c := range clients {
 				hear[bool](c)
@@ -148,13 +152,24 @@ func TestIdle(t *testing.T) {
 			if at == "fleet" && after.Connected != n {
 				t.Errorf("the host has %d of %d workers", after.Connected, n)
 			}
-			each := func(now, then uint64) float64 { return (float64(now) - float64(then)) / float64(n) / 1024 }
-			t.Logf("%s: %d workers in %.1f s, %.2f ms of the host's CPU each; connecting p50 %.0f ms p99 %.0f ms; load %s",
-				at, n, elapsed.Seconds(), (busy.CPU-empty.CPU).Seconds()*1000/float64(n), quantile(connect, .5), quantile(connect, .99), load())
-			t.Logf("%s: KiB per worker: resident %.1f when all have come, %.1f after a collection (heap %.1f, stacks %.1f); %.1f goroutines; kernel buffers %.1f, structures %.1f (both ends)",
-				at, each(busy.RSS, empty.RSS), each(rest.RSS, empty.RSS), each(rest.Heap, empty.Heap), each(rest.Stacks, empty.Stacks), float64(rest.Goroutines-empty.Goroutines)/float64(n), each(buffers1, buffers), each(slab1, slab))
+			each := func(now, then uint64) float64 {
+				return (float64(now) - float64(then)) / float64(n) / 1024
+			}
+			t.Logf("%s: %d workers in %.1f s, %.2f ms of the host's CPU each; connecting p50 "+
+				"%.0f ms p99 %.0f ms; load %s",
+				at, n, elapsed.Seconds(), (busy.CPU-empty.CPU).Seconds()*1000/float64(n),
+				quantile(connect, .5), quantile(connect, .99), load())
+			t.Logf("%s: KiB per worker: resident %.1f when all have come, %.1f after a "+
+				"collection (heap %.1f, stacks %.1f); %.1f goroutines; kernel buffers %.1f, "+
+				"structures %.1f (both ends)",
+				at, each(busy.RSS, empty.RSS), each(rest.RSS, empty.RSS),
+				each(rest.Heap, empty.Heap), each(rest.Stacks, empty.Stacks),
+				float64(rest.Goroutines-empty.Goroutines)/float64(n), each(buffers1, buffers),
+				each(slab1, slab))
 			if watch > 0 {
-				t.Logf("%s: %.2f %% of a core while all idle; resident afterwards %.1f KiB per worker; load %s", at, 100*(after.CPU-before.CPU).Seconds()/watch.Seconds(), each(after.RSS, empty.RSS), load())
+				t.Logf("%s: %.2f %% of a core while all idle; resident afterwards %.1f KiB per "+
+					"worker; load %s", at, 100*(after.CPU-before.CPU).Seconds()/watch.Seconds(),
+					each(after.RSS, empty.RSS), load())
 			}
 			for _, c := range append(clients, host) {
 				c.stop()
@@ -184,9 +199,11 @@ func wait(t *testing.T, d time.Duration) {
 
 func steps(w window) string {
 	var b strings.Builder
-	for _, step := range []string{"register", "challenge", "(computing)", "commit", "proof", "receipt", "batch"} {
+	for _, step := range []string{"register", "challenge", "(computing)", "commit", "proof",
+		"receipt", "batch"} {
 		if took := w.Took[step]; len(took) > 0 {
-			fmt.Fprintf(&b, "\n    %-12s %6d  p50 %8.1f ms  p99 %8.1f ms", step, len(took), quantile(took, .5), quantile(took, .99))
+			fmt.Fprintf(&b, "\n    %-12s %6d  p50 %8.1f ms  p99 %8.1f ms", step, len(took),
+				quantile(took, .5), quantile(took, .99))
 		}
 	}
 	return b.String()
@@ -227,11 +244,15 @@ func TestSubmissions(t *testing.T) {
 			elapsed := time.Since(begin)
 			miners.stop()
 			if after.Refused > 0 || after.Accepted < uint64(done) {
-				t.Errorf("%d were accepted and %d not; the machines know of %d accepted", after.Accepted, after.Refused, done)
+				t.Errorf("%d were accepted and %d not; the machines know of %d accepted",
+					after.Accepted, after.Refused, done)
 			}
-			cost := (after.CPU - before.CPU).Seconds() * 1000 / float64(after.Accepted-before.Accepted)
-			t.Logf("%s: %d machines, %d loops each: %.1f submissions a second; %.2f ms of the host's CPU each, %.2f times 3 loops recomputed whole, and %.0f bytes; load %s%s",
-				engine, n, loops, float64(after.Accepted-before.Accepted)/elapsed.Seconds(), cost, cost/(3*unit.Seconds()*1000), float64(w.Sent)/float64(done), load(), steps(w))
+			cost := (after.CPU - before.CPU).Seconds() * 1000 / float64(
+				after.Accepted-before.Accepted)
+			t.Logf("%s: %d machines, %d loops each: %.1f submissions a second; %.2f ms of the "+
+				"host's CPU each, %.2f times 3 loops recomputed whole, and %.0f bytes; load %s%s",
+				engine, n, loops, float64(after.Accepted-before.Accepted)/elapsed.Seconds(), cost,
+				cost/(3*unit.Seconds()*1000), float64(w.Sent)/float64(done), load(), steps(w))
 			if long {
 				large(t, host, to, unit)
 			}
@@ -245,7 +266,8 @@ func TestSubmissions(t *testing.T) {
 func large(t *testing.T, host *child, to address, unit time.Duration) {
 	t.Helper()
 	const loops, whole = 1000, 3
-	miner := start(t, "miners", crowdPlan{Host: to, Kind: "miners", From: 1 << 14, N: 1, Loops: loops, Every: time.Second})
+	miner := start(t, "miners", crowdPlan{Host: to, Kind: "miners", From: 1 << 14, N: 1,
+		Loops: loops, Every: time.Second})
 	hear[bool](miner)
 	var w window
 	until := func(done int) {
@@ -262,8 +284,11 @@ func large(t *testing.T, host *child, to address, unit time.Duration) {
 	miner.stop()
 	cost := (after.CPU - before.CPU) / time.Duration(max(1, after.Accepted-before.Accepted))
 	leaves := float64(loops * len(`"0x",`+strings.Repeat("0", 64)))
-	t.Logf("%d loops: %.2f ms of the host's CPU, %.2f times %d loops recomputed whole, %.4f times all; %.0f bytes, %.2f of all leaves; load %s",
-		loops, cost.Seconds()*1000, float64(cost)/float64(whole*unit), whole, float64(cost)/float64(loops*unit), float64(w.Sent)/float64(w.Done), float64(w.Sent)/float64(w.Done)/leaves, load())
+	t.Logf("%d loops: %.2f ms of the host's CPU, %.2f times %d loops recomputed whole, %.4f "+
+		"times all; %.0f bytes, %.2f of all leaves; load %s",
+		loops, cost.Seconds()*1000, float64(cost)/float64(whole*unit), whole,
+		float64(cost)/float64(loops*unit), float64(w.Sent)/float64(w.Done),
+		float64(w.Sent)/float64(w.Done)/leaves, load())
 }
 
 // group is a host with its honest machines.
@@ -290,11 +315,15 @@ func TestHonestBesideHostile(t *testing.T) {
 		batches, submits = batchEvery, submitEvery
 	}
 	begin := func(from, n int) (g group) {
-		g.host = start(t, "host", hostPlan{Dir: t.TempDir(), Members: map[string]int{"batches": from + n, "hostile": hostile}, Compute: true})
+		g.host = start(t, "host",
+			hostPlan{Dir: t.TempDir(), Members: map[string]int{"batches": from + n,
+				"hostile": hostile}, Compute: true})
 		g.at = hear[address](g.host)
-		g.members = start(t, "batches", crowdPlan{Host: g.at, Kind: "batches", From: from, N: n, Every: batches})
+		g.members = start(t, "batches", crowdPlan{Host: g.at, Kind: "batches", From: from,
+			N: n, Every: batches})
 		hear[bool](g.members)
-		g.miners = start(t, "miners", crowdPlan{Host: g.at, Kind: "miners", From: from, N: n, Every: submits, Pace: pace, Loops: 12})
+		g.miners = start(t, "miners", crowdPlan{Host: g.at, Kind: "miners", From: from, N: n,
+			Every: submits, Pace: pace, Loops: 12})
 		hear[bool](g.miners)
 		return g
 	}
@@ -312,7 +341,8 @@ func TestHonestBesideHostile(t *testing.T) {
 			from[name], all[name] = g.host.figures(question{}), window{Took: map[string][]float64{}}
 		}
 		begin := time.Now()
-		for mine := all["host"].Took; time.Since(begin) < length || len(mine["batch"]) < 5*honest || len(mine["receipt"]) < 2*honest; {
+		for mine := all["host"].Took; time.Since(begin) < length || len(mine["batch"]) < 5*honest ||
+			len(mine["receipt"]) < 2*honest; {
 			wait(t, 100*time.Millisecond)
 			for name, g := range groups {
 				for _, c := range []*child{g.members, g.miners} {
@@ -327,13 +357,17 @@ func TestHonestBesideHostile(t *testing.T) {
 		}
 		for _, name := range names {
 			from, to := from[name], groups[name].host.figures(question{})
-			t.Logf("%s, %s: %.0f %% of a core, %.0f MiB resident, %d sockets; judged %d accepted, %d not; load %s%s", when, name,
-				100*(to.CPU-from.CPU).Seconds()/time.Since(begin).Seconds(), float64(to.RSS)/(1<<20), to.Sockets, to.Accepted-from.Accepted, to.Refused-from.Refused, load(), steps(all[name]))
+			t.Logf("%s, %s: %.0f %% of a core, %.0f MiB resident, %d sockets; judged %d "+
+				"accepted, %d not; load %s%s", when, name,
+				100*(to.CPU-from.CPU).Seconds()/time.Since(begin).Seconds(),
+				float64(to.RSS)/(1<<20), to.Sockets, to.Accepted-from.Accepted,
+				to.Refused-from.Refused, load(), steps(all[name]))
 		}
 		return all
 	}
 	alone := watch("alone")
-	foes := start(t, "hostile", crowdPlan{Host: groups["host"].at, Kind: "hostile", N: hostile, Every: mean})
+	foes := start(t, "hostile", crowdPlan{Host: groups["host"].at, Kind: "hostile",
+		N: hostile, Every: mean})
 	hear[bool](foes)
 	if long {
 		wait(t, 10*time.Second) // until all are at it
@@ -348,10 +382,13 @@ func TestHonestBesideHostile(t *testing.T) {
 	t.Logf("hostile acts: %s", strings.Join(did, ", "))
 	for _, name := range names {
 		grew := func(step string, share float64) float64 {
-			return quantile(beside[name].Took[step], share) / quantile(alone[name].Took[step], share)
+			return quantile(beside[name].Took[step], share) / quantile(alone[name].Took[step],
+				share)
 		}
-		t.Logf("%s: batches grow by %.2f at p50 and %.2f at p99; commits by %.2f and %.2f; plain computing by %.2f and %.2f", name,
-			grew("batch", .5), grew("batch", .99), grew("commit", .5), grew("commit", .99), grew("(computing)", .5), grew("(computing)", .99))
+		t.Logf("%s: batches grow by %.2f at p50 and %.2f at p99; commits by %.2f and %.2f; plain "+
+			"computing by %.2f and %.2f", name,
+			grew("batch", .5), grew("batch", .99), grew("commit", .5), grew("commit", .99),
+			grew("(computing)", .5), grew("(computing)", .99))
 	}
 	foes.stop()
 	for _, g := range groups {

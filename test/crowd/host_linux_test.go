@@ -87,7 +87,8 @@ func serve(ctx context.Context, to port) error {
 	nodes := map[string]string{}
 	for kind, n := range plan.Members {
 		for i := range n {
-			nodes[string(keyOf(kind, i).Public().(ed25519.PublicKey))] = fmt.Sprintf("%s-%d", kind, i)
+			nodes[string(keyOf(kind, i).Public().(ed25519.PublicKey))] = fmt.Sprintf("%s-%d",
+				kind, i)
 		}
 	}
 	logs, err := leaflog.Open(filepath.Join(plan.Dir, "leaves"))
@@ -97,13 +98,18 @@ func serve(ctx context.Context, to port) error {
 	defer logs.Close()
 	f, err := fleet.New(fleet.Config{
 		HostKey: hostKey, Listen: "127.0.0.1:0", Chain: chain, Participant: "cpc1crowd", Logs: logs,
-		Allow: func(key ed25519.PublicKey) (string, bool) { node, ok := nodes[string(key)]; return node, ok },
+		Allow: func(key ed25519.PublicKey) (string, bool) {
+			node, ok := nodes[string(key)]
+			return node, ok
+		},
 	})
 	if err != nil {
 		return err
 	}
 	if plan.Compute {
-		if err := f.SetGoal(fleet.Goal{Kind: fleet.Compute, Epoch: 1, Class: transformer.Nano, Seed1: seed.Seed{1}, Segment: 1, SegmentSeed: seed.Seed{2}, Most: 1 << 40}); err != nil {
+		if err := f.SetGoal(fleet.Goal{Kind: fleet.Compute, Epoch: 1, Class: transformer.Nano,
+			Seed1: seed.Seed{1}, Segment: 1, SegmentSeed: seed.Seed{2},
+			Most: 1 << 40}); err != nil {
 			return err
 		}
 	}
@@ -122,7 +128,8 @@ func serve(ctx context.Context, to port) error {
 		return err
 	}
 	p, err := pool.New(pool.Config{
-		HostKey: hostKey, Chain: chain, State: filepath.Join(plan.Dir, "pool"), Ledger: books, Rules: rules, Pay: pay,
+		HostKey: hostKey, Chain: chain, State: filepath.Join(plan.Dir, "pool"), Ledger: books,
+		Rules: rules, Pay: pay,
 		Engine: engine, Duration: 100 * time.Millisecond,
 	})
 	if err != nil {
@@ -207,7 +214,8 @@ func measure(q question) (figures, error) {
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
 	rss, err := residentBytes()
-	return figures{RSS: rss, Heap: m.HeapAlloc, Stacks: m.StackInuse, Goroutines: runtime.NumGoroutine(), CPU: cpuTime(), Sockets: openSockets()}, err
+	return figures{RSS: rss, Heap: m.HeapAlloc, Stacks: m.StackInuse,
+		Goroutines: runtime.NumGoroutine(), CPU: cpuTime(), Sockets: openSockets()}, err
 }
 
 // unitTime is what a loop costs an engine, after one to get going.
@@ -250,7 +258,8 @@ func cpuTime() time.Duration {
 func openSockets() (n int) {
 	list, _ := os.ReadDir("/proc/self/fd") // counted for a report only
 	for _, f := range list {
-		if to, err := os.Readlink("/proc/self/fd/" + f.Name()); err == nil && len(to) > 7 && to[:7] == "socket:" {
+		if to, err := os.Readlink("/proc/self/fd/" + f.Name()); err == nil && len(to) > 7 &&
+			to[:7] == "socket:" {
 			n++
 		}
 	}
@@ -283,7 +292,8 @@ type fast struct {
 	tiler
 }
 
-func (f fast) Tile(ctx context.Context, challenge seed.Seed, shape matmul.Shape, unit uint64, tile uint32) ([32]byte, error) {
+func (f fast) Tile(ctx context.Context, challenge seed.Seed, shape matmul.Shape, unit uint64,
+	tile uint32) ([32]byte, error) {
 	if err := ctx.Err(); err != nil {
 		return [32]byte{}, err
 	}
@@ -291,7 +301,8 @@ func (f fast) Tile(ctx context.Context, challenge seed.Seed, shape matmul.Shape,
 	return f.tiler.Tile(challenge, unit, shape, int(tile/columns), int(tile%columns))
 }
 
-func (f fast) Unit(ctx context.Context, challenge seed.Seed, shape matmul.Shape, unit uint64) ([32]byte, error) {
+func (f fast) Unit(ctx context.Context, challenge seed.Seed, shape matmul.Shape,
+	unit uint64) ([32]byte, error) {
 	var digest [1][32]byte
 	err := f.Matmul(ctx, digest[:], challenge, shape, []uint64{unit})
 	return digest[0], err

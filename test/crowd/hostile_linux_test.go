@@ -137,7 +137,8 @@ func drip(ctx context.Context, c net.Conn) error {
 // slowBody begins the largest body there is, and does not end it.
 func slowBody(ctx context.Context, m machine, plan crowdPlan) error {
 	return m.dialled(ctx, plan.Host.Pool, func(c net.Conn) error {
-		if _, err := fmt.Fprintf(c, "POST %s HTTP/1.1\r\nHost: host\r\nContent-Length: %d\r\n\r\n", mpocv1.PathProofs, 4<<20); err != nil {
+		if _, err := fmt.Fprintf(c, "POST %s HTTP/1.1\r\nHost: host\r\nContent-Length: %d\r\n\r\n",
+			mpocv1.PathProofs, 4<<20); err != nil {
 			return err
 		}
 		if _, err := c.Write(make([]byte, 2<<20)); err != nil {
@@ -150,7 +151,9 @@ func slowBody(ctx context.Context, m machine, plan crowdPlan) error {
 // slowMessage is slowBody on the socket.
 func slowMessage(ctx context.Context, m machine, plan crowdPlan) error {
 	return m.dialled(ctx, plan.Host.Pool, func(c net.Conn) error {
-		if _, err := fmt.Fprintf(c, "GET %s HTTP/1.1\r\nHost: host\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n", mpocv1.PathSocket); err != nil {
+		if _, err := fmt.Fprintf(c, "GET %s HTTP/1.1\r\nHost: host\r\nConnection: "+
+			"Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: "+
+			"AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n", mpocv1.PathSocket); err != nil {
 			return err
 		}
 		response, err := http.ReadResponse(bufio.NewReader(c), nil)
@@ -233,7 +236,8 @@ func post(ctx context.Context, m machine, plan crowdPlan, path string, body io.R
 
 // badSignature asks in somebody else's name.
 func badSignature(ctx context.Context, m machine, plan crowdPlan) error {
-	a := mpoc.Asking{HostKey: signed.KeyOf(hostKey), DeviceKey: signed.KeyOf(keyOf("miners", 0)), What: mpoc.AskChallenge, Time: uint64(time.Now().UnixMilli()) + 1000}
+	a := mpoc.Asking{HostKey: signed.KeyOf(hostKey), DeviceKey: signed.KeyOf(keyOf("miners", 0)),
+		What: mpoc.AskChallenge, Time: uint64(time.Now().UnixMilli()) + 1000}
 	body, err := json.Marshal(mpocv1.ChallengeRequest{Asking: a, Signature: a.Sign(m.key)})
 	if err != nil {
 		return err

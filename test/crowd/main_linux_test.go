@@ -24,14 +24,16 @@ var long = os.Getenv("ASSAY_LONG") != ""
 const roleVar = "ASSAY_CROWD_ROLE"
 
 func TestMain(m *testing.M) {
-	roles := map[string]func(context.Context, port) error{"host": serve, "idle": idle, "batches": sendBatches, "miners": mine, "hostile": harass}
+	roles := map[string]func(context.Context, port) error{"host": serve, "idle": idle,
+		"batches": sendBatches, "miners": mine, "hostile": harass}
 	role := os.Getenv(roleVar)
 	if role == "" {
 		os.Exit(m.Run())
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
-	if err := roles[role](ctx, port{json.NewDecoder(os.Stdin), json.NewEncoder(os.Stdout)}); err != nil && !errors.Is(err, io.EOF) {
+	if err := roles[role](ctx, port{json.NewDecoder(os.Stdin), json.NewEncoder(os.Stdout)}); err !=
+		nil && !errors.Is(err, io.EOF) {
 		fmt.Fprintf(os.Stderr, "%s: %v\n", role, err)
 		os.Exit(1)
 	}
@@ -57,7 +59,8 @@ type child struct {
 func start(t testing.TB, role string, plan any) *child {
 	t.Helper()
 	cmd := exec.Command(os.Args[0])
-	if role == "hostile" { // in life they use processors of their own; here the last one, and that last
+	// in life they use processors of their own; here the last one, and that last
+	if role == "hostile" {
 		args := []string{"nice", "-n", "19", os.Args[0]}
 		if last := runtime.NumCPU() - 1; last > 0 {
 			args = append([]string{"taskset", "-c", strconv.Itoa(last)}, args...)

@@ -12,7 +12,7 @@
 //     the device's datasheet where this program knows it, and nonces a second by class;
 //   - torch: torch._int_mm on the same machine, where python3 has torch.
 //
-// Nothing is left out silently. A device that is not there, or a step for which no time was left, is
-// in the file with its reason. Exit code 0: a GPU is exact and was measured. 1: something computed
-// wrongly, or failed. 3: there is no GPU; the processor alone was proven and measured.
+// Nothing is left out silently. A device that is not there, or a step for which no time was left,
+// is in the file with its reason. Exit code 0: a GPU is exact and was measured. 1: something
+// computed wrongly, or failed. 3: there is no GPU; the processor alone was proven and measured.
 package main

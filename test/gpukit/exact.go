@@ -17,18 +17,22 @@ import (
 // suite is an engine's compiled tests, and which of them are about the device.
 type suite struct {
 	engine string
-	folder string        // of the kit; the tests find the vectors from it
-	tests  string        // for -test.run
-	device string        // the part of a test's name that is there only on a device; "" where all tests are
+	folder string // of the kit; the tests find the vectors from it
+	tests  string // for -test.run
+	// the part of a test's name that is there only on a device; "" where all tests are
+	device string
 	limit  time.Duration // at most
 }
 
 // suites are in order of what matters: the GPU's own engines, then the processor's. Of CUDA's tests
 // those in the interpreter are left out; CI runs them.
 var suites = []suite{
-	{"cuda", "device/cuda", "^(TestSelfTest|TestVectors|TestUnitsOfMatmul|TestRoots|TestUnitsOfTransformer|TestBareProducts|TestDeepProducts|TestParts)$/^device_0$", "/device_0", 110 * time.Second},
-	{"opencl", "device/opencl", "^(TestSelfTest|TestVectors|TestUnitsOfMatmul|TestUnitsOfTransformer|TestUnitOfSmall|TestProductRandomShapes|TestProductAtItsLimits|TestNorms|TestAttend)$", "", 180 * time.Second},
-	{"cpu", "device/cpu", "^(TestEveryEngineTestsItself|TestVectors|TestVectorsOfPRF|TestVectorsOfCondense|TestProductRandomShapes|TestProductAtItsLimits|TestTransformerSteps)$", "", 45 * time.Second},
+	{"cuda", "device/cuda",
+		"^(TestSelfTest|TestVectors|TestUnitsOfMatmul|TestRoots|TestUnitsOfTransformer|TestBareProducts|TestDeepProducts|TestParts)$/^device_0$", "/device_0", 110 * time.Second},
+	{"opencl", "device/opencl",
+		"^(TestSelfTest|TestVectors|TestUnitsOfMatmul|TestUnitsOfTransformer|TestUnitOfSmall|TestProductRandomShapes|TestProductAtItsLimits|TestNorms|TestAttend)$", "", 180 * time.Second},
+	{"cpu", "device/cpu",
+		"^(TestEveryEngineTestsItself|TestVectors|TestVectorsOfPRF|TestVectorsOfCondense|TestProductRandomShapes|TestProductAtItsLimits|TestTransformerSteps)$", "", 45 * time.Second},
 }
 
 // proof is what an engine's tests said.
@@ -59,7 +63,8 @@ func (k kit) prove(ctx context.Context, s suite) proof {
 	ctx, cancel := context.WithTimeout(ctx, s.limit)
 	defer cancel()
 	began := time.Now()
-	cmd := exec.CommandContext(ctx, filepath.Join(k.folder, s.folder, s.engine+".test"), "-test.v", "-test.run", s.tests)
+	cmd := exec.CommandContext(ctx, filepath.Join(k.folder, s.folder, s.engine+".test"), "-test.v",
+		"-test.run", s.tests)
 	cmd.Dir = filepath.Join(k.folder, s.folder)
 	cmd.Env = append(os.Environ(), "ASSAY_LONG=1")
 	out, err := cmd.CombinedOutput()

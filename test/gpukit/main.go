@@ -91,7 +91,8 @@ func (k kit) run(ctx context.Context, stdout io.Writer) report {
 	began := time.Now()
 	r := report{
 		Version: "assay-gpu-kit/1", Commit: commit, Began: began.UTC().Format(time.RFC3339),
-		System: runtime.GOOS + "/" + runtime.GOARCH, CPU: processor(), Cores: runtime.NumCPU(), Load: load(),
+		System: runtime.GOOS + "/" + runtime.GOARCH, CPU: processor(), Cores: runtime.NumCPU(),
+		Load:  load(),
 		Exact: []proof{}, Speed: []speed{},
 	}
 	for i, s := range suites {
@@ -146,7 +147,8 @@ func (p proof) String() string {
 	if !p.Exact {
 		return "not shown: " + p.Why
 	}
-	return fmt.Sprintf("exact: %d tests, %d published vectors, %d random products (%.0f s) %s", len(p.Tests), p.Vectors, p.Products, p.Seconds, p.Device)
+	return fmt.Sprintf("exact: %d tests, %d published vectors, %d random products (%.0f s) %s",
+		len(p.Tests), p.Vectors, p.Products, p.Seconds, p.Device)
 }
 
 func (s speed) String() string {
@@ -159,10 +161,12 @@ func (s speed) String() string {
 		fmt.Fprintf(&b, ", datasheet %g TOPS", *s.Datasheet)
 	}
 	for _, l := range s.Loops {
-		fmt.Fprintf(&b, "\nmatmul/1 %s: whole loop %.4g TOPS, bare product %.4g%s", l.Shape, l.Whole, l.Product, percent(l.WholeShare))
+		fmt.Fprintf(&b, "\nmatmul/1 %s: whole loop %.4g TOPS, bare product %.4g%s", l.Shape,
+			l.Whole, l.Product, percent(l.WholeShare))
 	}
 	for _, n := range s.Nonces {
-		fmt.Fprintf(&b, "\nclass %s: %.4g nonces a second, %.4g TOPS%s", n.Class, n.PerSec, n.TOPS, percent(n.Share))
+		fmt.Fprintf(&b, "\nclass %s: %.4g nonces a second, %.4g TOPS%s", n.Class, n.PerSec,
+			n.TOPS, percent(n.Share))
 	}
 	for _, line := range []string{s.Why, s.Busy} {
 		if line != "" {

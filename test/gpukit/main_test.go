@@ -27,7 +27,8 @@ PASS
 // A test that passes without a device shows nothing: the engine's name alone is no proof.
 func TestOnlyTestsOnADeviceProve(t *testing.T) {
 	cuda := suites[0]
-	if p := cuda.read(ranOnDevice); !p.Exact || p.Products != 2200 || p.Vectors != 19 || p.Device != "NVIDIA H200" || len(p.Tests) != 5 || p.Tests[0].Seconds != 1.5 {
+	if p := cuda.read(ranOnDevice); !p.Exact || p.Products != 2200 || p.Vectors != 19 ||
+		p.Device != "NVIDIA H200" || len(p.Tests) != 5 || p.Tests[0].Seconds != 1.5 {
 		t.Errorf("%+v", p)
 	}
 	for out, why := range map[string]string{
@@ -46,7 +47,8 @@ func TestOnlyTestsOnADeviceProve(t *testing.T) {
 func TestPeaksAreOfWholeNames(t *testing.T) {
 	for name, want := range map[string]float64{
 		"NVIDIA H200": 1979, "NVIDIA  H200 ": 1979, "NVIDIA GeForce RTX 4090": 660.6,
-		"NVIDIA GeForce RTX 4090 Laptop GPU": 0, "NVIDIA A100-SXM4-40GB MIG 1g.5gb": 0, "NVIDIA GeForce RTX 4090 D": 0, "": 0,
+		"NVIDIA GeForce RTX 4090 Laptop GPU": 0, "NVIDIA A100-SXM4-40GB MIG 1g.5gb": 0,
+		"NVIDIA GeForce RTX 4090 D": 0, "": 0,
 	} {
 		got := datasheet(name)
 		if (got == nil) != (want == 0) || got != nil && *got != want {
@@ -62,21 +64,25 @@ const bench = `{"version":"x","complete":true,"devices":[{"id":"cuda:0","name":"
 
 func TestFiguresStandBesideTheDatasheet(t *testing.T) {
 	s := wishes[0].read([]byte(bench))
-	if !s.Measured || *s.Datasheet != 1979 || *s.PeakTOPS != 2000 || s.Why != "transformer/1 large: needs 8192 MiB" {
+	if !s.Measured || *s.Datasheet != 1979 || *s.PeakTOPS != 2000 ||
+		s.Why != "transformer/1 large: needs 8192 MiB" {
 		t.Errorf("%+v", s)
 	}
 	if len(s.Loops) != 1 || len(s.Nonces) != 1 {
 		t.Fatalf("%+v", s)
 	}
-	if l := s.Loops[0]; l.Whole != 989.5 || *l.WholeShare != 0.5 || l.Product != 1500 || l.ExpandShare != 0.1 || l.HashShare != 0.3 {
+	if l := s.Loops[0]; l.Whole != 989.5 || *l.WholeShare != 0.5 || l.Product != 1500 ||
+		l.ExpandShare != 0.1 || l.HashShare != 0.3 {
 		t.Errorf("%+v", l)
 	}
-	if n := s.Nonces[0]; n.PerSec != 100 || n.BuildMS != 5 || *n.Share < 0.00099 || *n.Share > 0.00101 {
+	if n := s.Nonces[0]; n.PerSec != 100 || n.BuildMS != 5 || *n.Share < 0.00099 ||
+		*n.Share > 0.00101 {
 		t.Errorf("%+v", n)
 	}
 	unknown := wishes[0].read([]byte(strings.ReplaceAll(bench, "NVIDIA H200", "A new card")))
 	raw, err := json.Marshal(unknown)
-	if err != nil || !strings.Contains(string(raw), `"datasheet_tops":null`) || !strings.Contains(string(raw), `"whole_loop_of_datasheet":null`) {
+	if err != nil || !strings.Contains(string(raw), `"datasheet_tops":null`) ||
+		!strings.Contains(string(raw), `"whole_loop_of_datasheet":null`) {
 		t.Errorf("%s, %v", raw, err)
 	}
 }
@@ -85,8 +91,10 @@ func TestFiguresStandBesideTheDatasheet(t *testing.T) {
 func TestExitCodes(t *testing.T) {
 	code := func(change func(*report)) int {
 		r := report{Complete: true,
-			Exact: []proof{{Engine: "cuda", Exact: true}, {Engine: "opencl", Why: noDevice}, {Engine: "cpu", Exact: true}},
-			Speed: []speed{{Device: "cuda:0", Measured: true}, {Device: "opencl:0"}, {Device: "cpu", Measured: true}}}
+			Exact: []proof{{Engine: "cuda", Exact: true}, {Engine: "opencl", Why: noDevice},
+				{Engine: "cpu", Exact: true}},
+			Speed: []speed{{Device: "cuda:0", Measured: true}, {Device: "opencl:0"},
+				{Device: "cpu", Measured: true}}}
 		change(&r)
 		r.GPU = r.gpu()
 		return r.code()
@@ -96,13 +104,21 @@ func TestExitCodes(t *testing.T) {
 		change func(*report)
 		want   int
 	}{
-		"a GPU":                       {func(*report) {}, exitExact},
-		"no GPU":                      {func(r *report) { r.Exact[0], r.Speed[0].Measured = proof{Why: noDevice}, false }, exitNoGPU},
-		"exact, not measured":         {func(r *report) { r.Speed[0].Measured = false }, exitWrong},
-		"a wrong bit":                 {func(r *report) { r.Exact[0] = proof{Tests: failed, Why: "TestVectors failed"} }, exitWrong},
-		"a wrong bit on the CPU":      {func(r *report) { r.Exact[2] = proof{Tests: failed, Why: "TestVectors failed"} }, exitWrong},
-		"too little memory for large": {func(r *report) { r.Speed[0].Why = "needs 8192 MiB" }, exitExact},
-		"no time":                     {func(r *report) { r.Complete = false }, exitWrong},
+		"a GPU": {func(*report) {}, exitExact},
+		"no GPU": {func(r *report) {
+			r.Exact[0], r.Speed[0].Measured = proof{Why: noDevice}, false
+		}, exitNoGPU},
+		"exact, not measured": {func(r *report) { r.Speed[0].Measured = false }, exitWrong},
+		"a wrong bit": {func(r *report) {
+			r.Exact[0] = proof{Tests: failed, Why: "TestVectors failed"}
+		}, exitWrong},
+		"a wrong bit on the CPU": {func(r *report) {
+			r.Exact[2] = proof{Tests: failed, Why: "TestVectors failed"}
+		}, exitWrong},
+		"too little memory for large": {func(r *report) {
+			r.Speed[0].Why = "needs 8192 MiB"
+		}, exitExact},
+		"no time": {func(r *report) { r.Complete = false }, exitWrong},
 	} {
 		if got := code(c.change); got != c.want {
 			t.Errorf("%s: %d, want %d", name, got, c.want)
@@ -114,7 +130,8 @@ func TestExitCodes(t *testing.T) {
 func TestAnEmptyKitSaysWhatIsMissing(t *testing.T) {
 	var said, wrong bytes.Buffer
 	file := filepath.Join(t.TempDir(), "out.json")
-	if code := run(t.Context(), []string{"-kit", t.TempDir(), "-output", file}, &said, &wrong); code != exitWrong {
+	if code := run(t.Context(), []string{"-kit", t.TempDir(), "-output", file}, &said,
+		&wrong); code != exitWrong {
 		t.Errorf("code %d, %s", code, &wrong)
 	}
 	raw, err := os.ReadFile(file)
@@ -122,7 +139,8 @@ func TestAnEmptyKitSaysWhatIsMissing(t *testing.T) {
 		t.Fatal(err)
 	}
 	var r report
-	if err := json.Unmarshal(raw, &r); err != nil || len(r.Exact) != len(suites) || len(r.Speed) != len(wishes) || r.GPU {
+	if err := json.Unmarshal(raw, &r); err != nil || len(r.Exact) != len(suites) ||
+		len(r.Speed) != len(wishes) || r.GPU {
 		t.Fatalf("%+v, %v", r, err)
 	}
 	for _, p := range r.Exact {

@@ -5,8 +5,8 @@ package main
 import "strings"
 
 // peaks are dense int8 TOPS of the makers' datasheets and architecture papers, without sparsity, by
-// the name that a driver gives. Names are compared whole: a laptop's chip, a slice of a device (MIG)
-// or another edition has another peak.
+// the name that a driver gives. Names are compared whole: a laptop's chip, a slice of a device
+// (MIG) or another edition has another peak.
 var peaks = map[string]float64{
 	"Tesla T4":                          130,
 	"NVIDIA GeForce RTX 2080 Ti":        215.2,

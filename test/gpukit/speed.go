@@ -95,12 +95,16 @@ func (k kit) measure(ctx context.Context, w wish) speed {
 	ctx, cancel := context.WithTimeout(ctx, w.limit)
 	defer cancel()
 	began := time.Now()
-	cmd := exec.CommandContext(ctx, filepath.Join(k.folder, "assay-worker"), "bench", "--json", "--device", w.device,
-		"--class", w.classes, "--shape", w.shapes, "--seconds", "4", "--home", filepath.Join(k.folder, "no-home"))
+	cmd := exec.CommandContext(ctx, filepath.Join(k.folder, "assay-worker"), "bench", "--json",
+		"--device", w.device,
+		"--class", w.classes, "--shape", w.shapes, "--seconds", "4", "--home",
+		filepath.Join(k.folder, "no-home"))
 	var said strings.Builder
 	cmd.Stderr = &said
 	// An interrupted bench prints what it has measured until then.
-	cmd.Cancel, cmd.WaitDelay = func() error { return cmd.Process.Signal(os.Interrupt) }, 10*time.Second
+	cmd.Cancel, cmd.WaitDelay = func() error {
+		return cmd.Process.Signal(os.Interrupt)
+	}, 10*time.Second
 	out, err := cmd.Output()
 	s := w.read(out)
 	s.Seconds = time.Since(began).Seconds()
@@ -151,7 +155,8 @@ func (w wish) read(out []byte) speed {
 			failed = errors.Join(failed, fmt.Errorf("%s %s: %s", m.Work, m.Of, m.Failed))
 		case m.Work == "matmul/1":
 			product := m.ProductOpsPerSec / 1e12
-			s.Loops = append(s.Loops, loop{m.Of, tops, product, share(tops), share(product), m.OpsPerJoule, m.Expand, m.Condense, m.Hash})
+			s.Loops = append(s.Loops, loop{m.Of, tops, product, share(tops), share(product),
+				m.OpsPerJoule, m.Expand, m.Condense, m.Hash})
 		default:
 			s.Nonces = append(s.Nonces, nonces{m.Of, m.UnitsPerSec, tops, share(tops), m.BuildMS})
 		}

@@ -11,8 +11,9 @@ import (
 	"github.com/assaynet/assay/poc/work"
 )
 
-// collatz is a kind of work that the network does not have: how many steps a number takes to 1, by halving it or by
-// three times it and one. The number follows from the seeds and the unit. This file is all that there is of it.
+// collatz is a kind of work that the network does not have: how many steps a number takes to 1, by
+// halving it or by three times it and one. The number follows from the seeds and the unit. This
+// file is all that there is of it.
 type collatz struct{}
 
 func (collatz) Name() string { return "collatz/1" }
@@ -32,7 +33,8 @@ func (collatz) Reference(_ context.Context, job work.Job) (work.Computer, error)
 	return steps{job: job}, job.Fits()
 }
 
-func (collatz) Check(ctx context.Context, by work.Computer, unit uint64, claimed []byte) ([]byte, error) {
+func (collatz) Check(ctx context.Context, by work.Computer, unit uint64,
+	claimed []byte) ([]byte, error) {
 	return work.Recompute(ctx, by, unit, claimed)
 }
 

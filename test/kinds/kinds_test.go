@@ -49,8 +49,8 @@ var (
 
 const leaves = 100
 
-// An engine's offer goes through wrappers that know nothing of the kind, is tested by itself, and engines without one
-// leave the work to the definition.
+// An engine's offer goes through wrappers that know nothing of the kind, is tested by itself, and
+// engines without one leave the work to the definition.
 func TestEnginesOfferANewKindThroughWrappersThatDoNotKnowIt(t *testing.T) {
 	ctx := t.Context()
 	sound := &maker{Engine: work.Reference()}
@@ -58,7 +58,9 @@ func TestEnginesOfferANewKindThroughWrappersThatDoNotKnowIt(t *testing.T) {
 	if err := table.SelfTest(ctx, wrapped); err != nil || sound.asked != 1 {
 		t.Errorf("%v, asked %d times", err, sound.asked)
 	}
-	if err := table.SelfTest(ctx, device.Plain(&maker{Engine: work.Reference(), off: 1})); !errors.Is(err, work.ErrSelfTest) || !strings.Contains(err.Error(), "collatz/1") {
+	if err := table.SelfTest(ctx,
+		device.Plain(&maker{Engine: work.Reference(), off: 1})); !errors.Is(err,
+		work.ErrSelfTest) || !strings.Contains(err.Error(), "collatz/1") {
 		t.Errorf("an engine that is wrong: %v", err)
 	}
 	kind, spec, err := table.Find("collatz-32")
@@ -102,37 +104,45 @@ func computed(t *testing.T, job work.Job, forged int) []byte {
 	return packed
 }
 
-// From a machine's signature over batches to the host's log, its root, an audit, and a document that opens by the front
-// door: nothing on the way knows what is in a body.
+// From a machine's signature over batches to the host's log, its root, an audit, and a document
+// that opens by the front door: nothing on the way knows what is in a body.
 // Holds spec C-17.
 func TestANewKindIsHandedOverKeptCommittedAndJudged(t *testing.T) {
 	ctx := t.Context()
-	order := delivery.Announce(hostKey, delivery.Order{Chain: "assay-test", DeviceKey: signed.KeyOf(machineKey), Participant: "cpc1test", Epoch: 3, Node: "m-1",
-		Class: "collatz-16", Seed1: signed.Hash{1}, Segment: 2, SegmentSeed: signed.Hash{3}}, leaves)
+	order := delivery.Announce(hostKey,
+		delivery.Order{Chain: "assay-test", DeviceKey: signed.KeyOf(machineKey),
+			Participant: "cpc1test", Epoch: 3, Node: "m-1",
+			Class: "collatz-16", Seed1: signed.Hash{1}, Segment: 2, SegmentSeed: signed.Hash{3}},
+		leaves)
 	job, err := order.Job(table)
 	if err != nil {
 		t.Fatal(err)
 	}
 	size := job.Spec.Body
-	for forged, want := range map[int]delivery.Claim{0: "", 1: delivery.Faulty, leaves: delivery.Fraud} {
+	for forged, want := range map[int]delivery.Claim{0: "", 1: delivery.Faulty,
+		leaves: delivery.Fraud} {
 		packed := computed(t, job, forged)
 
 		// The machine signs, the host keeps, and has a receipt for it.
-		statement := delivery.Statement{Order: order, Batch: delivery.BatchOfBodies(0, size, packed)}
+		statement := delivery.Statement{Order: order,
+			Batch: delivery.BatchOfBodies(0, size, packed)}
 		signature := statement.Sign(machineKey)
 		store, err := leaflog.Open(t.TempDir())
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer store.Close()
-		log, err := store.LogOf(leaflog.Key{Epoch: 3, Node: "m-1", Segment: 2}, leaflog.Form{Kind: job.Spec.Kind, Spec: job.Spec.ID, Body: size})
+		log, err := store.LogOf(leaflog.Key{Epoch: 3, Node: "m-1", Segment: 2},
+			leaflog.Form{Kind: job.Spec.Kind, Spec: job.Spec.ID, Body: size})
 		if err == nil {
 			err = log.Append(0, packed, leaflog.Signature(signature))
 		}
 		if err != nil {
 			t.Fatal(err)
 		}
-		receipt := delivery.Receipt{Version: delivery.ReceiptVersion, Order: order, Batch: statement.Batch, DeviceSignature: signature, HostSignature: delivery.Acknowledge(statement.Digest(), hostKey)}
+		receipt := delivery.Receipt{Version: delivery.ReceiptVersion, Order: order,
+			Batch: statement.Batch, DeviceSignature: signature,
+			HostSignature: delivery.Acknowledge(statement.Digest(), hostKey)}
 		if r, err := opened(t, ctx, receipt, poc.Options{Kinds: table}); err != nil || !r.Proven {
 			t.Errorf("the receipt: %+v, %v", r, err)
 		}
@@ -144,16 +154,19 @@ func TestANewKindIsHandedOverKeptCommittedAndJudged(t *testing.T) {
 		}
 		leaf, err := log.Leaf(42)
 		path, also := commit.Inclusion(log, 42, leaves)
-		if err = errors.Join(err, also); err != nil || commit.VerifyInclusion(root, leaves, 42, leaf.Hash(), path) != nil {
+		if err = errors.Join(err, also); err != nil ||
+			commit.VerifyInclusion(root, leaves, 42, leaf.Hash(), path) != nil {
 			t.Errorf("leaf 42 is not in the log: %v", err)
 		}
-		if back, err := commit.ParseLeaf(leaf.Append(nil)); err != nil || !bytes.Equal(back.Body, packed[42*size:][:size]) || back.Kind != 3 || back.Spec != 16 {
+		if back, err := commit.ParseLeaf(leaf.Append(nil)); err != nil ||
+			!bytes.Equal(back.Body, packed[42*size:][:size]) || back.Kind != 3 || back.Spec != 16 {
 			t.Errorf("leaf 42 is read as %+v, %v", back, err)
 		}
 
 		// The host audits, and shows what it found.
 		judge := work.NewJudge(&maker{Engine: work.Reference()})
-		last, nonce := delivery.Signed{Batch: statement.Batch, Signature: signature}, delivery.Nonce(hostKey, order)
+		last, nonce := delivery.Signed{Batch: statement.Batch, Signature: signature},
+			delivery.Nonce(hostKey, order)
 		asked := delivery.Questions(order, nonce, leaves, last)
 		claims := make([][]byte, len(asked))
 		for i, unit := range asked {
@@ -168,14 +181,16 @@ func TestANewKindIsHandedOverKeptCommittedAndJudged(t *testing.T) {
 		var found []delivery.Found
 		for i, unit := range asked {
 			if !bytes.Equal(bodies[i], claims[i]) {
-				found = append(found, delivery.Found{Leaf: unit, Records: packed, Body: size, Signature: signature})
+				found = append(found, delivery.Found{Leaf: unit, Records: packed, Body: size,
+					Signature: signature})
 			}
 		}
 		if len(found) != forged {
 			t.Errorf("%d leaves are found wrong, %d were made up", len(found), forged)
 		}
 		if want == "" { // a host that lies
-			found = append(found, delivery.Found{Leaf: 7, Records: packed, Body: size, Signature: signature})
+			found = append(found, delivery.Found{Leaf: 7, Records: packed, Body: size,
+				Signature: signature})
 		}
 		e, err := delivery.Accuse(order, nonce, leaves, last, found, "")
 		if err != nil {
@@ -188,10 +203,13 @@ func TestANewKindIsHandedOverKeptCommittedAndJudged(t *testing.T) {
 			}
 			continue
 		}
-		if err != nil || !r.Proven || r.Claim != string(want) || (r.Accused != "") != (want == delivery.Fraud) || r.Got == r.Want || len(r.Got) != 2*size {
+		if err != nil || !r.Proven || r.Claim != string(want) ||
+			(r.Accused != "") != (want == delivery.Fraud) || r.Got == r.Want ||
+			len(r.Got) != 2*size {
 			t.Errorf("%d made up: %+v, %v", forged, r, err)
 		}
-		if n := len(e.Wrong); r.Cost.Work != "collatz/1" || r.Cost.Units != n || r.Cost.Ops != uint64(160*n) {
+		if n := len(e.Wrong); r.Cost.Work != "collatz/1" || r.Cost.Units != n ||
+			r.Cost.Ops != uint64(160*n) {
 			t.Errorf("it cost %+v", r.Cost)
 		}
 		if _, err := opened(t, ctx, e, poc.Options{}); !errors.Is(err, work.ErrSpec) {
@@ -202,7 +220,8 @@ func TestANewKindIsHandedOverKeptCommittedAndJudged(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if r, err := opened(t, ctx, delivery.FileOf(e, finding), poc.Options{Kinds: table}); err != nil || r.Kind != poc.KindLeftOut || !r.Proven {
+		if r, err := opened(t, ctx, delivery.FileOf(e, finding),
+			poc.Options{Kinds: table}); err != nil || r.Kind != poc.KindLeftOut || !r.Proven {
 			t.Errorf("as a log that was left out: %+v, %v", r, err)
 		}
 	}

@@ -17,7 +17,8 @@ import (
 // Anyone who knows one module of the chain finds the same things in the same files of every other.
 var anatomy = []struct {
 	file string
-	of   *regexp.Regexp // declarations that live there and nowhere else in a module; nil: the file is in every module
+	// declarations that live there and nowhere else in a module; nil: the file is in every module
+	of *regexp.Regexp
 }{
 	{"doc.go", regexp.MustCompile(`(?m)^// Package \w`)},
 	{"module.go", regexp.MustCompile(`ConsensusVersion\(\)`)},
@@ -26,7 +27,8 @@ var anatomy = []struct {
 	{"keys.go", regexp.MustCompile(`(?m)^\s*(const Name = |prefix\w+ += collections\.NewPrefix)`)},
 	{"errors.go", regexp.MustCompile(`errorsmod\.Register\(`)},
 	{"msgs.go", regexp.MustCompile(`(?m)^var _ \w+\.MsgServer =|^type msgServer `)},
-	{"queries.go", regexp.MustCompile(`(?m)^var _ \w+\.QueryServer =|^type (queryServer|queries) `)},
+	{"queries.go",
+		regexp.MustCompile(`(?m)^var _ \w+\.QueryServer =|^type (queryServer|queries) `)},
 	{"params.go", regexp.MustCompile(`(?m)^func DefaultParams\(`)},
 }
 
@@ -35,7 +37,8 @@ func misplaced(module string, files map[string]string) (found []string) {
 	for name, text := range files {
 		for _, part := range anatomy {
 			if name != part.file && part.of.MatchString(text) {
-				found = append(found, fmt.Sprintf("%s/%s has what belongs into %s", module, name, part.file))
+				found = append(found, fmt.Sprintf("%s/%s has what belongs into %s",
+					module, name, part.file))
 			}
 		}
 	}
@@ -74,8 +77,10 @@ func TestModulesHaveOneAnatomy(t *testing.T) {
 			t.Error(wrong)
 		}
 	}
-	planted := map[string]string{"keeper.go": "type Keeper struct {}\nvar ErrX = errorsmod.Register(Name, 2, \"x\")", "keys.go": "const Name = \"x\"\n"}
-	if diff := cmp.Diff([]string{"x/keeper.go has what belongs into errors.go"}, misplaced("x", planted)); diff != "" {
+	planted := map[string]string{"keeper.go": "type Keeper struct {}\nvar ErrX = " +
+		"errorsmod.Register(Name, 2, \"x\")", "keys.go": "const Name = \"x\"\n"}
+	if diff := cmp.Diff([]string{"x/keeper.go has what belongs into errors.go"},
+		misplaced("x", planted)); diff != "" {
 		t.Error(diff)
 	}
 }

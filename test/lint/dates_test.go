@@ -16,7 +16,8 @@ var timed = []string{"host/pool", "host/fleet", "host/gate", "host/leaflog", "ho
 
 // dated are the files that need a date as a number, and why that is right.
 var dated = []exception{
-	{"host/pool/clock.go", ruleDate, "the one place that reads the wall clock, for what others are shown"},
+	{"host/pool/clock.go", ruleDate, "the one place that reads the wall clock, for what others " +
+		"are shown"},
 	{"host/pool/claims.go", ruleDate, "the date of an entry, which decides nothing"},
 	{"host/pool/outcome.go", ruleDate, "the dates of entries and receipts, which decide nothing"},
 }
@@ -42,7 +43,8 @@ func TestDeadlinesAreNotDates(t *testing.T) {
 	}
 	left, unused := except(found, dated)
 	for _, f := range left {
-		t.Errorf("%s:%d: %s: take deadlines and ages from internal/clock, so that a clock that is set makes nobody late", f.File, f.Line, f.What)
+		t.Errorf("%s:%d: %s: take deadlines and ages from internal/clock, so that a clock that "+
+			"is set makes nobody late", f.File, f.Line, f.What)
 	}
 	for _, e := range unused {
 		t.Errorf("the exception of %s covers nothing any longer", e.File)
@@ -51,11 +53,14 @@ func TestDeadlinesAreNotDates(t *testing.T) {
 
 func TestDatesFindsPlantedViolations(t *testing.T) {
 	fset := token.NewFileSet()
-	file, err := parser.ParseFile(fset, "planted.go", "package planted\n\nimport \"time\"\n\nfunc late(deadline int64) bool { return time.Now().UnixMilli() > deadline }\n\nfunc at(n int64) time.Time { return time.Unix(n, 0) }\n", 0)
+	file, err := parser.ParseFile(fset, "planted.go", "package planted\n\nimport "+
+		"\"time\"\n\nfunc late(deadline int64) bool { return time.Now().UnixMilli() > deadline "+
+		"}\n\nfunc at(n int64) time.Time { return time.Unix(n, 0) }\n", 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if found := numbered("planted.go", fset, file); len(found) != 2 || found[0].Line != 5 || found[1].Line != 7 {
+	if found := numbered("planted.go", fset, file); len(found) != 2 || found[0].Line != 5 ||
+		found[1].Line != 7 {
 		t.Errorf("found %+v", found)
 	}
 }

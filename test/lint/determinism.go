@@ -35,13 +35,16 @@ const (
 
 // forbidden packages, whose use of any kind breaks a rule.
 var forbidden = map[string]string{
-	"os": ruleOS, "os/exec": ruleOS, "os/user": ruleOS, "runtime": ruleOS, "net": ruleOS, "syscall": ruleOS, "io/fs": ruleOS,
-	"math/rand": ruleRandom, "math/rand/v2": ruleRandom, "crypto/rand": ruleRandom, "hash/maphash": ruleRandom,
-	"math/cmplx": ruleFloat,
+	"os": ruleOS, "os/exec": ruleOS, "os/user": ruleOS, "runtime": ruleOS, "net": ruleOS,
+	"syscall": ruleOS, "io/fs": ruleOS,
+	"math/rand": ruleRandom, "math/rand/v2": ruleRandom, "crypto/rand": ruleRandom,
+	"hash/maphash": ruleRandom,
+	"math/cmplx":   ruleFloat,
 }
 
 // clocks are what of package time depends on when it is called.
-var clocks = []string{"Now", "Since", "Until", "Sleep", "After", "AfterFunc", "Tick", "NewTimer", "NewTicker"}
+var clocks = []string{"Now", "Since", "Until", "Sleep", "After", "AfterFunc", "Tick",
+	"NewTimer", "NewTicker"}
 
 // iterators of package maps give a map's entries in its own order; wrapped at
 // once in a sorting function of package slices they are harmless.
@@ -57,7 +60,8 @@ var jsonTypes = []string{"RawMessage"}
 // findings call the file.
 func inspect(name string, fset *token.FileSet, file *ast.File, info *types.Info) (found []Finding) {
 	report := func(at ast.Node, rule, format string, args ...any) {
-		found = append(found, Finding{File: name, Line: fset.Position(at.Pos()).Line, Rule: rule, What: fmt.Sprintf(format, args...)})
+		found = append(found, Finding{File: name, Line: fset.Position(at.Pos()).Line, Rule: rule,
+			What: fmt.Sprintf(format, args...)})
 	}
 	sorted := make(map[ast.Node]bool) // calls whose order a sorting function takes away
 	ast.Inspect(file, func(n ast.Node) bool {
@@ -86,12 +90,14 @@ func inspect(name string, fset *token.FileSet, file *ast.File, info *types.Info)
 				report(n, ruleGoroutine, "receive from a channel")
 			}
 		case *ast.CallExpr:
-			if pkg, fn := callee(info, n); pkg == "slices" && slices.Contains(sorters, fn) && len(n.Args) > 0 {
+			if pkg, fn := callee(info, n); pkg == "slices" && slices.Contains(sorters, fn) &&
+				len(n.Args) > 0 {
 				if inner, ok := n.Args[0].(*ast.CallExpr); ok {
 					sorted[inner] = true
 				}
 			}
-			if pkg, fn := callee(info, n); pkg == "maps" && slices.Contains(iterators, fn) && !sorted[n] {
+			if pkg, fn := callee(info, n); pkg == "maps" && slices.Contains(iterators, fn) &&
+				!sorted[n] {
 				report(n, ruleMap, "maps.%s without sorting", fn)
 			}
 		case *ast.Ident:
@@ -122,7 +128,8 @@ func floats(info *types.Info, e ast.Expr) bool {
 	if !ok || basic.Info()&(types.IsFloat|types.IsComplex) == 0 {
 		return false
 	}
-	return !(basic.Info()&types.IsUntyped != 0 && tv.Value != nil && constant.ToInt(tv.Value).Kind() == constant.Int)
+	return !(basic.Info()&types.IsUntyped != 0 && tv.Value != nil &&
+		constant.ToInt(tv.Value).Kind() == constant.Int)
 }
 
 // origin is the package and name of a package-level object that an identifier uses.

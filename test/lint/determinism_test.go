@@ -22,17 +22,23 @@ import (
 
 // consensus is the code whose results every node has to agree on. The rest of
 // chain/ makes folders, runs processes and reads command lines.
-var consensus = []string{"./chain/x/...", "./chain/app", "./chain/paging", "./chain/table", "./chain/vrf", "./poc/..."}
+var consensus = []string{"./chain/x/...", "./chain/app", "./chain/paging", "./chain/table",
+	"./chain/vrf", "./poc/..."}
 
 // exceptions, each with the reason why it cannot reach the state.
 var exceptions = []exception{
 	{"chain/app/identity.go", ruleOS, "reads the node's own keys when it starts"},
 	{"chain/app/app.go", ruleMap, "makes a map of modules for the command line"},
-	{"chain/app/app.go", ruleJSON, "reads the genesis into parts by module, which are read by the SDK's codec in a fixed order"},
-	{"chain/app/mempool.go", ruleMap, "what waits on a node is no state, and equals are ordered by sender"},
-	{"poc/mpoc/*", ruleJSON, "receipts and evidence between a host and its machines are JSON; the chain reads none"},
-	{"poc/open.go", ruleJSON, "says what a document is, which is a JSON file; the chain opens none"},
-	{"poc/document/*", ruleJSON, "evidence and receipts are JSON files for people and other languages; the chain reads none"},
+	{"chain/app/app.go", ruleJSON, "reads the genesis into parts by module, which are read by " +
+		"the SDK's codec in a fixed order"},
+	{"chain/app/mempool.go", ruleMap, "what waits on a node is no state, and equals are ordered " +
+		"by sender"},
+	{"poc/mpoc/*", ruleJSON, "receipts and evidence between a host and its machines are JSON; " +
+		"the chain reads none"},
+	{"poc/open.go", ruleJSON,
+		"says what a document is, which is a JSON file; the chain opens none"},
+	{"poc/document/*", ruleJSON, "evidence and receipts are JSON files for people and other " +
+		"languages; the chain reads none"},
 	{"chain/app/export.go", ruleJSON, "writes a genesis file from a stopped node"},
 }
 
@@ -47,7 +53,8 @@ type listed struct {
 // taken from the compiler's export data.
 func load(t *testing.T, patterns ...string) (found []Finding) {
 	t.Helper()
-	cmd := exec.Command("go", append([]string{"list", "-export", "-deps", "-json=ImportPath,Dir,Export,GoFiles,DepOnly"}, patterns...)...)
+	cmd := exec.Command("go", append([]string{"list", "-export", "-deps",
+		"-json=ImportPath,Dir,Export,GoFiles,DepOnly"}, patterns...)...)
 	cmd.Dir = "../.."
 	cmd.Stderr = os.Stderr
 	out, err := cmd.Output()
@@ -74,7 +81,10 @@ func load(t *testing.T, patterns ...string) (found []Finding) {
 		t.Fatalf("go list shows %d packages only", len(packages))
 	}
 	fset := token.NewFileSet()
-	from := importer.ForCompiler(fset, "gc", func(path string) (io.ReadCloser, error) { return os.Open(exports[path]) })
+	from := importer.ForCompiler(fset, "gc", func(path string) (io.ReadCloser,
+		error) {
+		return os.Open(exports[path])
+	})
 	for _, p := range packages {
 		var files []*ast.File
 		var names []string
@@ -95,9 +105,11 @@ func load(t *testing.T, patterns ...string) (found []Finding) {
 	return found
 }
 
-func check(t *testing.T, path string, fset *token.FileSet, from types.Importer, files []*ast.File, names []string) (found []Finding) {
+func check(t *testing.T, path string, fset *token.FileSet, from types.Importer, files []*ast.File,
+	names []string) (found []Finding) {
 	t.Helper()
-	info := &types.Info{Types: make(map[ast.Expr]types.TypeAndValue), Uses: make(map[*ast.Ident]types.Object), Defs: make(map[*ast.Ident]types.Object)}
+	info := &types.Info{Types: make(map[ast.Expr]types.TypeAndValue),
+		Uses: make(map[*ast.Ident]types.Object), Defs: make(map[*ast.Ident]types.Object)}
 	config := types.Config{Importer: from}
 	if _, err := config.Check(path, fset, files, info); err != nil {
 		t.Fatal(err)
@@ -182,14 +194,16 @@ func TestDeterminismFindsPlantedViolations(t *testing.T) {
 	}
 	var want, got []string
 	for i, line := range strings.Split(planted, "\n") {
-		for _, rule := range []string{ruleFloat, ruleMap, ruleClock, ruleGoroutine, ruleOS, ruleRandom, ruleJSON} {
+		for _, rule := range []string{ruleFloat, ruleMap, ruleClock, ruleGoroutine, ruleOS,
+			ruleRandom, ruleJSON} {
 			if strings.HasSuffix(line, "// "+rule) {
 				want = append(want, fmt.Sprintf("%d %s", i+1, rule))
 			}
 		}
 	}
 	seen := make(map[string]bool)
-	for _, found := range check(t, "planted", fset, importer.ForCompiler(fset, "source", nil), []*ast.File{f}, []string{"planted.go"}) {
+	for _, found := range check(t, "planted", fset, importer.ForCompiler(fset, "source", nil),
+		[]*ast.File{f}, []string{"planted.go"}) {
 		line := fmt.Sprintf("%d %s", found.Line, found.Rule)
 		if !seen[line] {
 			seen[line] = true
@@ -202,7 +216,8 @@ func TestDeterminismFindsPlantedViolations(t *testing.T) {
 }
 
 func TestExceptionsCoverWhatTheyName(t *testing.T) {
-	found := []Finding{{File: "a/b.go", Rule: ruleOS}, {File: "a/c.go", Rule: ruleOS}, {File: "a/b.go", Rule: ruleMap}}
+	found := []Finding{{File: "a/b.go", Rule: ruleOS}, {File: "a/c.go", Rule: ruleOS},
+		{File: "a/b.go", Rule: ruleMap}}
 	left, unused := except(found, []exception{{"a/b.go", ruleOS, ""}, {"a/*", ruleClock, ""}})
 	if diff := cmp.Diff(found[1:], left); diff != "" {
 		t.Error(diff)

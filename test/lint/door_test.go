@@ -39,7 +39,8 @@ func doors(fset *token.FileSet, file *ast.File) (lines []int) {
 			return false
 		}
 		pkg, ok := s.X.(*ast.Ident)
-		return ok && slices.Contains(versioned, pkg.Name) && strings.HasSuffix(strings.TrimRight(s.Sel.Name, "0123456789"), "Version")
+		return ok && slices.Contains(versioned, pkg.Name) &&
+			strings.HasSuffix(strings.TrimRight(s.Sel.Name, "0123456789"), "Version")
 	}
 	ast.Inspect(file, func(n ast.Node) bool {
 		switch n := n.(type) {
@@ -62,7 +63,8 @@ func doors(fset *token.FileSet, file *ast.File) (lines []int) {
 func TestOneFrontDoorChoosesByVersion(t *testing.T) {
 	files := 0
 	err := filepath.WalkDir("../..", func(path string, d os.DirEntry, err error) error {
-		if err != nil || d.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+		if err != nil || d.IsDir() || !strings.HasSuffix(path, ".go") ||
+			strings.HasSuffix(path, "_test.go") {
 			return err
 		}
 		fset := token.NewFileSet()
@@ -72,7 +74,8 @@ func TestOneFrontDoorChoosesByVersion(t *testing.T) {
 		}
 		files++
 		for _, line := range doors(fset, file) {
-			t.Errorf("%s:%d chooses by a document's version: open it with poc.Open, and choose by its type", path, line)
+			t.Errorf("%s:%d chooses by a document's version: open it with poc.Open, and choose "+
+				"by its type", path, line)
 		}
 		return nil
 	})

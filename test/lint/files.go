@@ -13,25 +13,30 @@ import (
 
 const ruleFile = "file"
 
-// writers are the functions that make, change, replace or miss a file, by the package's import path.
-// For OpenFile the flags decide.
+// writers are the functions that make, change, replace or miss a file, by the package's import
+// path. For OpenFile the flags decide.
 var writers = map[string][]string{
-	"os": {"WriteFile", "Create", "CreateTemp", "OpenFile", "Rename", "Link", "Truncate", "Mkdir", "MkdirAll", "CopyFS",
+	"os": {"WriteFile", "Create", "CreateTemp", "OpenFile", "Rename", "Link", "Truncate", "Mkdir",
+		"MkdirAll", "CopyFS",
 		"OpenRoot", "OpenInRoot"}, // an os.Root has methods for all of it
-	"io/ioutil":                {"WriteFile", "TempFile"},
-	"io/fs":                    {"Glob"},
-	"path/filepath":            {"Glob"}, // writes nothing, and finds nothing below a folder named rig[12]: os.ReadDir
-	"syscall":                  {"Open", "Creat", "Rename", "Link", "Truncate", "Flock", "CreateFile", "MoveFile"},
-	"golang.org/x/sys/unix":    {"Open", "Openat", "Creat", "Rename", "Renameat", "Renameat2", "Link", "Linkat", "Truncate", "Flock"},
+	"io/ioutil": {"WriteFile", "TempFile"},
+	"io/fs":     {"Glob"},
+	// writes nothing, and finds nothing below a folder named rig[12]: os.ReadDir
+	"path/filepath": {"Glob"},
+	"syscall": {"Open", "Creat", "Rename", "Link", "Truncate", "Flock",
+		"CreateFile", "MoveFile"},
+	"golang.org/x/sys/unix": {"Open", "Openat", "Creat", "Rename", "Renameat", "Renameat2",
+		"Link", "Linkat", "Truncate", "Flock"},
 	"golang.org/x/sys/windows": {"CreateFile", "MoveFile", "MoveFileEx"},
 }
 
-// writes finds where a file's code writes to the disk other than through internal/durable. It goes by
-// the text alone, so that files for other systems are read too. name is what the findings call the
-// file.
+// writes finds where a file's code writes to the disk other than through internal/durable. It goes
+// by the text alone, so that files for other systems are read too. name is what the findings call
+// the file.
 func writes(name string, fset *token.FileSet, file *ast.File) (found []Finding) {
 	report := func(at ast.Node, what string) {
-		found = append(found, Finding{File: name, Line: fset.Position(at.Pos()).Line, Rule: ruleFile, What: what})
+		found = append(found, Finding{File: name, Line: fset.Position(at.Pos()).Line,
+			Rule: ruleFile, What: what})
 	}
 	packages := make(map[string]string) // import paths by the name in this file
 	for _, i := range file.Imports {
@@ -52,7 +57,8 @@ func writes(name string, fset *token.FileSet, file *ast.File) (found []Finding) 
 	ast.Inspect(file, func(n ast.Node) bool {
 		switch n := n.(type) {
 		case *ast.CallExpr:
-			if f, ok := n.Fun.(*ast.SelectorExpr); ok && f.Sel.Name == "OpenFile" && len(n.Args) == 3 {
+			if f, ok := n.Fun.(*ast.SelectorExpr); ok && f.Sel.Name == "OpenFile" &&
+				len(n.Args) == 3 {
 				flag, ok := n.Args[1].(*ast.SelectorExpr)
 				reading[f] = ok && flag.Sel.Name == "O_RDONLY"
 			}

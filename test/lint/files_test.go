@@ -18,7 +18,8 @@ import (
 var inPlace = []exception{
 	{"internal/durable/*", ruleFile, "the place for it"},
 	{"device/cpu/internal/simd/_asm/*", ruleFile, "a generator writes source into the tree"},
-	{"worker/cli/doctor.go", ruleFile, "a probe: can this user open the device, does the disk take a file; nothing is kept"},
+	{"worker/cli/doctor.go", ruleFile, "a probe: can this user open the device, does the disk " +
+		"take a file; nothing is kept"},
 	{"device/telemetry/sysfs.go", ruleFile, "patterns below /sys, whose folders nobody names"},
 	{"chain/node/exit.go", ruleFile, "a probe: does the disk take a file; nothing is kept"},
 	{"internal/flips/flips.go", ruleFile, "damages files, for tests"},
@@ -37,7 +38,8 @@ func TestFilesAreWrittenDurably(t *testing.T) {
 		switch {
 		case err != nil:
 			return err
-		case e.IsDir() && path != root && (strings.HasPrefix(e.Name(), ".") || e.Name() == "testdata"):
+		case e.IsDir() && path != root &&
+			(strings.HasPrefix(e.Name(), ".") || e.Name() == "testdata"):
 			return filepath.SkipDir
 		case e.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go"):
 			return nil
@@ -62,7 +64,8 @@ func TestFilesAreWrittenDurably(t *testing.T) {
 	}
 	left, unused := except(found, inPlace)
 	for _, f := range left {
-		t.Errorf("%s:%d: %s: use internal/durable, so that a crash leaves the old file or the new one", f.File, f.Line, f.What)
+		t.Errorf("%s:%d: %s: use internal/durable, so that a crash leaves the old file or the "+
+			"new one", f.File, f.Line, f.What)
 	}
 	for _, e := range unused {
 		t.Errorf("the exception of %s covers nothing any longer", e.File)
@@ -121,7 +124,8 @@ func TestFilesFindsPlantedViolations(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
-	file, err = parser.ParseFile(fset, "dot.go", "package planted\nimport . \"os\"\nvar _ = WriteFile\n", 0)
+	file, err = parser.ParseFile(fset, "dot.go", "package planted\nimport . \"os\"\nvar _ = "+
+		"WriteFile\n", 0)
 	if err != nil {
 		t.Fatal(err)
 	}

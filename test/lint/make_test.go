@@ -9,10 +9,12 @@ import (
 	"testing"
 )
 
-// helpMost is how many targets `make help` lists at most: one reads them all before the first is tried.
+// helpMost is how many targets `make help` lists at most: one reads them all before the first is
+// tried.
 const helpMost = 15
 
-// target is a line of the Makefile with a target, and its sign: ## is for make help, ### for make long.
+// target is a line of the Makefile with a target, and its sign: ## is for make help, ### for make
+// long.
 var target = regexp.MustCompile(`(?m)^([a-z0-9-]+):[^#\n]*(#+) (.+)$`)
 
 // `make help` stays short: long tests are listed by `make long`, each with the time it takes.
@@ -36,7 +38,8 @@ func TestMakeHelpIsShort(t *testing.T) {
 		}
 	}
 	if len(short) < 5 || len(short) > helpMost {
-		t.Errorf("make help lists %d targets, and at most %d are right: %v", len(short), helpMost, short)
+		t.Errorf("make help lists %d targets, and at most %d are right: %v",
+			len(short), helpMost, short)
 	}
 	if len(long) < 5 {
 		t.Errorf("make long lists %v", long)

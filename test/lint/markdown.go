@@ -25,8 +25,8 @@ var (
 	noMark  = regexp.MustCompile("[^a-z0-9 _-]")
 )
 
-// tooWide lists the lines of a Markdown text that are wider than prose may be. Tables, code, and a line
-// that is one word or one link cannot be broken.
+// tooWide lists the lines of a Markdown text that are wider than prose may be. Tables, code, and a
+// line that is one word or one link cannot be broken.
 func tooWide(text string) (lines []int) {
 	inCode := false
 	for i, line := range strings.Split(text, "\n") {
@@ -34,15 +34,16 @@ func tooWide(text string) (lines []int) {
 		case fence.MatchString(line):
 			inCode = !inCode
 		case inCode, strings.HasPrefix(line, "    "), strings.HasPrefix(line, "|"):
-		case utf8.RuneCountInString(line) > widest && strings.ContainsAny(linkTo.ReplaceAllString(strings.TrimLeft(line, " -*"), ""), " "):
+		case utf8.RuneCountInString(line) > widest &&
+			strings.ContainsAny(linkTo.ReplaceAllString(strings.TrimLeft(line, " -*"), ""), " "):
 			lines = append(lines, i+1)
 		}
 	}
 	return lines
 }
 
-// dead lists the links of a page that lead nowhere: to a file that is not there, to a heading that a
-// page does not have, or to a name that a Go file does not declare. page is its path below root.
+// dead lists the links of a page that lead nowhere: to a file that is not there, to a heading that
+// a page does not have, or to a name that a Go file does not declare. page is its path below root.
 func dead(root, page, text string) (found []string) {
 	for i, line := range strings.Split(text, "\n") {
 		for _, m := range linkTo.FindAllStringSubmatch(line, -1) {

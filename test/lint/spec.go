@@ -11,7 +11,8 @@ import (
 	"strings"
 )
 
-// The pages of docs/spec number their rules; everything else cites them: "spec S-12", "spec C-2, C-3 and C-4".
+// The pages of docs/spec number their rules; everything else cites them: "spec S-12", "spec C-2,
+// C-3 and C-4".
 var (
 	ruleBegins = regexp.MustCompile(`^\*\*([A-Z])-([1-9][0-9]*)\. \S`)
 	cited      = regexp.MustCompile(`\bspec ([A-Z]-[0-9]+(?:(?:,| and|, and) [A-Z]-[0-9]+)*)`)
@@ -48,13 +49,15 @@ func (l *law) page(name, text string) {
 		}
 		rule := m[1] + "-" + m[2]
 		if title == nil || title[1] != m[1] {
-			l.fault("%s:%d: rule %s is on a page whose title does not end with (%s)", name, i+1, rule, m[1])
+			l.fault("%s:%d: rule %s is on a page whose title does not end with (%s)",
+				name, i+1, rule, m[1])
 		}
 		if other, twice := l.rules[rule]; twice {
 			l.fault("%s:%d: rule %s is defined in %s already", name, i+1, rule, other)
 		}
 		if n, _ := strconv.Atoi(m[2]); n != l.count[m[1]]+1 {
-			l.fault("%s:%d: rule %s follows %s-%d: numbers are never left out or used again", name, i+1, rule, m[1], l.count[m[1]])
+			l.fault("%s:%d: rule %s follows %s-%d: numbers are never left out or used again", name,
+				i+1, rule, m[1], l.count[m[1]])
 		} else {
 			l.count[m[1]] = n
 		}

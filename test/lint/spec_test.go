@@ -48,12 +48,14 @@ func TestSpec(t *testing.T) {
 	}
 	for _, rule := range l.untested() {
 		if notHeld[rule] == "" {
-			t.Errorf("no test cites rule %s of docs/spec/%s: cite it as \"spec %s\" above the test that fails when it is broken", rule, l.rules[rule], rule)
+			t.Errorf("no test cites rule %s of docs/spec/%s: cite it as \"spec %s\" above the "+
+				"test that fails when it is broken", rule, l.rules[rule], rule)
 		}
 	}
 	for rule := range notHeld {
 		if l.tested[rule] || l.rules[rule] == "" {
-			t.Errorf("rule %s is listed as not held, and a test cites it, or it does not exist", rule)
+			t.Errorf("rule %s is listed as not held, and a test cites it, or it does not exist",
+				rule)
 		}
 	}
 }
@@ -64,7 +66,8 @@ func TestNothingPointsOutside(t *testing.T) {
 		for i, line := range strings.Split(text, "\n") {
 			for _, word := range []string{"DES" + "IGN", "see" + "d 00", "not" + "es/"} {
 				if strings.Contains(line, word) {
-					t.Errorf("%s:%d: %q is not in this tree; cite a rule of docs/spec", name, i+1, word)
+					t.Errorf("%s:%d: %q is not in this tree; cite a rule of docs/spec",
+						name, i+1, word)
 				}
 			}
 		}
@@ -74,12 +77,14 @@ func TestNothingPointsOutside(t *testing.T) {
 // crypto/ed25519 takes keys under which anyone can sign; poc/signed does not: spec C-15.
 func TestSignaturesHaveOneAnswer(t *testing.T) {
 	tree(t, func(name, text string) {
-		if strings.HasSuffix(name, "_test.go") || filepath.Ext(name) != ".go" || name == "poc/signed/verify.go" {
+		if strings.HasSuffix(name, "_test.go") || filepath.Ext(name) != ".go" ||
+			name == "poc/signed/verify.go" {
 			return
 		}
 		for i, line := range strings.Split(text, "\n") {
 			if strings.Contains(line, "ed25519.Verify") {
-				t.Errorf("%s:%d: check signatures with poc/signed, which takes one spelling and no key of small order", name, i+1)
+				t.Errorf("%s:%d: check signatures with poc/signed, which takes one spelling and "+
+					"no key of small order", name, i+1)
 			}
 		}
 	})
@@ -99,7 +104,8 @@ func tree(t *testing.T, visit func(name, text string)) {
 		}
 		name = filepath.ToSlash(name)
 		if d.IsDir() {
-			if strings.HasPrefix(d.Name(), ".") && name != "." || name == "docs/spec" || d.Name() == "node_modules" {
+			if strings.HasPrefix(d.Name(), ".") && name != "." || name == "docs/spec" ||
+				d.Name() == "node_modules" {
 				return filepath.SkipDir
 			}
 			return nil
@@ -125,12 +131,14 @@ func newLaw() *law {
 
 func TestSpecFindsPlantedViolations(t *testing.T) {
 	l := newLaw()
-	l.page("a.md", "# A page (Q)\n\n**Q-1. One.** See Q-9 and SHA-256.\n**Q-2. Two.**\n**Q-4. Four.**\n**R-1. Of another page.**\n**Q-1. Again.**\n")
+	l.page("a.md", "# A page (Q)\n\n**Q-1. One.** See Q-9 and SHA-256.\n**Q-2. Two.**\n**Q-4. "+
+		"Four.**\n**R-1. Of another page.**\n**Q-1. Again.**\n")
 	l.within("a.md", "See Q-9 and SHA-256, Z-1.")
 	l.cites("b.go", "// sp"+"ec Q-1, Q-2\n// the sp"+"ec Q-7")
 	l.cites("b_test.go", "// sp"+"ec Q-2 and Q-1 hold")
 	want := []string{
-		"a.md:5: rule Q-4 follows Q-2", "a.md:6: rule R-1 is on a page", "a.md:7: rule Q-1 is defined in a.md already", "a.md:7: rule Q-1 follows Q-2",
+		"a.md:5: rule Q-4 follows Q-2", "a.md:6: rule R-1 is on a page",
+		"a.md:7: rule Q-1 is defined in a.md already", "a.md:7: rule Q-1 follows Q-2",
 		"a.md:1: there is no rule Q-9", "b.go:2: there is no rule Q-7",
 	}
 	if len(l.faults) != len(want) {

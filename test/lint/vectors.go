@@ -19,10 +19,13 @@ var (
 // published are the names of the cases in each file of vectors.
 type published map[string][]string
 
-// vectors reads the list of rules in test/vectors/README.md and says what is wrong with it: every rule of the law stands in
-// it once, with files and cases that there are, or with the kind of rule that has none; every file shows a rule.
+// vectors reads the list of rules in test/vectors/README.md and says what is wrong with it: every
+// rule of the law stands in it once, with files and cases that there are, or with the kind of rule
+// that has none; every file shows a rule.
 func (l *law) vectors(readme string, files published) (faults []string) {
-	fault := func(format string, args ...any) { faults = append(faults, fmt.Sprintf(format, args...)) }
+	fault := func(format string, args ...any) {
+		faults = append(faults, fmt.Sprintf(format, args...))
+	}
 	listed, named := map[string]bool{}, map[string]bool{}
 	for i, line := range strings.Split(readme, "\n") {
 		row := byRule.FindStringSubmatch(line)
@@ -60,7 +63,8 @@ func (l *law) vectors(readme string, files published) (faults []string) {
 	}
 	for rule, page := range l.rules {
 		if !listed[rule] {
-			fault("rule %s of docs/spec/%s is not in the list: name the vectors that show it, or why there are none", rule, page)
+			fault("rule %s of docs/spec/%s is not in the list: name the vectors that show it, or "+
+				"why there are none", rule, page)
 		}
 	}
 	for file := range files {

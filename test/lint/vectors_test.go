@@ -11,7 +11,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// Every rule of docs/spec has vectors, or a reason why none are needed, in the list of test/vectors/README.md.
+// Every rule of docs/spec has vectors, or a reason why none are needed, in the list of
+// test/vectors/README.md.
 func TestEveryRuleHasVectors(t *testing.T) {
 	l := newLaw()
 	pages, err := filepath.Glob("../../docs/spec/*.md")
@@ -54,7 +55,8 @@ func TestEveryRuleHasVectors(t *testing.T) {
 
 func TestTheListOfVectorsIsRead(t *testing.T) {
 	l := newLaw()
-	l.rules = map[string]string{"Q-1": "q.md", "Q-2": "q.md", "Q-3": "q.md", "Q-4": "q.md", "Q-5": "q.md"}
+	l.rules = map[string]string{"Q-1": "q.md", "Q-2": "q.md", "Q-3": "q.md",
+		"Q-4": "q.md", "Q-5": "q.md"}
 	files := published{"a.json": {"one", "two, or three"}, "b.json": {"one"}, "c.json": {"one"}}
 	got := l.vectors("| rules | vectors |\n"+
 		"| Q-1, Q-2 | `a.json` \"one\", \"two, or three\", \"four\"; `d.json` |\n"+
@@ -69,7 +71,8 @@ func TestTheListOfVectorsIsRead(t *testing.T) {
 		"line 3: rule Q-2 is listed twice",
 		"line 4: \"none: it is dull\" names no file, and not why there is none",
 		"line 6: there is no rule Q-6",
-		"rule Q-5 of docs/spec/q.md is not in the list: name the vectors that show it, or why there are none",
+		"rule Q-5 of docs/spec/q.md is not in the list: name the vectors that show it, or why " +
+			"there are none",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)

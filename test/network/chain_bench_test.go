@@ -37,7 +37,8 @@ import (
 	"github.com/assaynet/assay/localnet"
 )
 
-// A burst: every account has a hundred messages waiting at once, more than CometBFT's mempool holds.
+// A burst: every account has a hundred messages waiting at once, more than CometBFT's mempool
+// holds.
 const (
 	burstAccounts = 100
 	burstMessages = 100 // of each account
@@ -46,16 +47,19 @@ const (
 	transferGas   = 200_000
 )
 
-// BenchmarkChain measures a chain of the localnet preset, all nodes on this machine and nobody computing: the time
-// between blocks when nothing happens, then a burst of signed transfers until the last one is in a block.
+// BenchmarkChain measures a chain of the localnet preset, all nodes on this machine and nobody
+// computing: the time between blocks when nothing happens, then a burst of signed transfers until
+// the last one is in a block.
 //
-// A message is lost when its sender was told that it was taken and it never gets into a block. None may be.
+// A message is lost when its sender was told that it was taken and it never gets into a block. None
+// may be.
 func BenchmarkChain(b *testing.B) {
 	for _, nodes := range []int{1, 4} {
 		b.Run(fmt.Sprintf("nodes=%d", nodes), func(b *testing.B) {
 			params := sprint.LocalnetParams()
 			params.PrepareBlocks = 10_000 // the first epoch waits for hosts that never come
-			n := launch(b, localnet.Options{Participants: nodes, Cheat: adversary.None, Params: &params, BlockTime: 700 * time.Millisecond},
+			n := launch(b, localnet.Options{Participants: nodes, Cheat: adversary.None,
+				Params: &params, BlockTime: 700 * time.Millisecond},
 				10*time.Minute, (*localnet.Network).StartNodes)
 			c := newChain(b, n)
 			first := c.height()
@@ -74,7 +78,8 @@ func BenchmarkChain(b *testing.B) {
 				c.settled(accounts)
 				b.StartTimer()
 			}
-			b.ReportMetric(idle, "idle-ms/block") // the loop's start clears what was reported before
+			// the loop's start clears what was reported before
+			b.ReportMetric(idle, "idle-ms/block")
 			b.ReportMetric(float64(all.included)/all.took.Seconds(), "msgs/s")
 			b.ReportMetric(c.blockTime(all.from, all.to), "load-ms/block")
 			b.ReportMetric(float64(all.full), "refused-full")
@@ -182,7 +187,8 @@ func (c *chain) blockTime(from, to int64) float64 {
 // read returns an account as the state of a node has it.
 func (c *chain) read(node int, address string) sdk.AccountI {
 	c.b.Helper()
-	res, err := authtypes.NewQueryClient(c.conns[node]).Account(c.n.ctx, &authtypes.QueryAccountRequest{Address: address})
+	res, err := authtypes.NewQueryClient(c.conns[node]).Account(c.n.ctx,
+		&authtypes.QueryAccountRequest{Address: address})
 	if err != nil {
 		c.b.Fatal(err)
 	}
@@ -195,7 +201,8 @@ func (c *chain) read(node int, address string) sdk.AccountI {
 
 func (c *chain) balance(address string) math.Int {
 	c.b.Helper()
-	res, err := banktypes.NewQueryClient(c.conns[0]).Balance(c.n.ctx, &banktypes.QueryBalanceRequest{Address: address, Denom: app.Denom})
+	res, err := banktypes.NewQueryClient(c.conns[0]).Balance(c.n.ctx,
+		&banktypes.QueryBalanceRequest{Address: address, Denom: app.Denom})
 	if err != nil {
 		c.b.Fatal(err)
 	}
@@ -213,14 +220,16 @@ func (c *chain) fund(count int) []*account {
 	for range count {
 		a := newAccount(c.b)
 		a.funds = funds
-		accounts, outputs = append(accounts, a), append(outputs, banktypes.Output{Address: a.address, Coins: coins(funds)})
+		accounts, outputs = append(accounts, a),
+			append(outputs, banktypes.Output{Address: a.address, Coins: coins(funds)})
 	}
 	keys, err := home.OpenKeyring(c.n.Members[0].Home, keyring.BackendTest, nil)
 	if err != nil {
 		c.b.Fatal(err)
 	}
 	faucet := c.read(0, c.n.Faucet)
-	factory := clienttx.Factory{}.WithChainID(c.n.Chain).WithTxConfig(c.encoding.TxConfig).WithKeybase(keys).
+	factory := clienttx.Factory{}.WithChainID(c.n.Chain).WithTxConfig(
+		c.encoding.TxConfig).WithKeybase(keys).
 		WithAccountNumber(faucet.GetAccountNumber()).WithSequence(faucet.GetSequence()).
 		WithSignMode(signing.SignMode_SIGN_MODE_DIRECT).WithGas(50_000_000)
 	builder, err := factory.BuildUnsignedTx(&banktypes.MsgMultiSend{
@@ -270,18 +279,22 @@ func (c *chain) sign(a *account, count int) {
 
 func (c *chain) transfer(a *account, sequence uint64) ([]byte, error) {
 	builder := c.encoding.TxConfig.NewTxBuilder()
-	if err := builder.SetMsgs(&banktypes.MsgSend{FromAddress: a.address, ToAddress: c.sink, Amount: coins(1)}); err != nil {
+	if err := builder.SetMsgs(&banktypes.MsgSend{FromAddress: a.address, ToAddress: c.sink,
+		Amount: coins(1)}); err != nil {
 		return nil, err
 	}
 	builder.SetGasLimit(transferGas)
 	var public cryptotypes.PubKey = a.key.PubKey()
 	// the sign bytes cover who signs and with what sequence, so that is set first
-	empty := signing.SignatureV2{PubKey: public, Sequence: sequence, Data: &signing.SingleSignatureData{SignMode: signing.SignMode_SIGN_MODE_DIRECT}}
+	empty := signing.SignatureV2{PubKey: public, Sequence: sequence,
+		Data: &signing.SingleSignatureData{SignMode: signing.SignMode_SIGN_MODE_DIRECT}}
 	if err := builder.SetSignatures(empty); err != nil {
 		return nil, err
 	}
-	signer := authsigning.SignerData{Address: a.address, ChainID: c.n.Chain, AccountNumber: a.number, Sequence: sequence, PubKey: public}
-	signature, err := clienttx.SignWithPrivKey(c.n.ctx, signing.SignMode_SIGN_MODE_DIRECT, signer, builder, a.key, c.encoding.TxConfig, sequence)
+	signer := authsigning.SignerData{Address: a.address, ChainID: c.n.Chain,
+		AccountNumber: a.number, Sequence: sequence, PubKey: public}
+	signature, err := clienttx.SignWithPrivKey(c.n.ctx, signing.SignMode_SIGN_MODE_DIRECT, signer,
+		builder, a.key, c.encoding.TxConfig, sequence)
 	if err != nil {
 		return nil, err
 	}
@@ -313,7 +326,8 @@ func (c *chain) send(accounts []*account) burst {
 		group.Go(func() {
 			for i := range burstMessages {
 				for k := s; k < len(accounts); k += burstSenders {
-					if err := c.deliver(ctx, k%len(c.conns), accounts[k].signed[i], &full); err != nil {
+					if err := c.deliver(ctx, k%len(c.conns), accounts[k].signed[i],
+						&full); err != nil {
 						cancel(err)
 						return
 					}
@@ -338,8 +352,9 @@ func (c *chain) send(accounts []*account) burst {
 	return result
 }
 
-// deliver sends a message until the node takes it; refused for lack of room, it waits for some. Any other refusal is an
-// error, that of a sequence number above all: the node would have dropped a message that it had taken before.
+// deliver sends a message until the node takes it; refused for lack of room, it waits for some. Any
+// other refusal is an error, that of a sequence number above all: the node would have dropped a
+// message that it had taken before.
 func (c *chain) deliver(ctx context.Context, node int, raw []byte, full *atomic.Int64) error {
 	pause := time.NewTicker(50 * time.Millisecond)
 	defer pause.Stop()
@@ -350,8 +365,10 @@ func (c *chain) deliver(ctx context.Context, node int, raw []byte, full *atomic.
 			return err
 		case res.Code == 0:
 			return nil
-		case res.Codespace != sdkerrors.RootCodespace || res.Code != sdkerrors.ErrMempoolIsFull.ABCICode():
-			return fmt.Errorf("node %d refuses a message: code %d of %s: %s", node+1, res.Code, res.Codespace, res.RawLog)
+		case res.Codespace != sdkerrors.RootCodespace ||
+			res.Code != sdkerrors.ErrMempoolIsFull.ABCICode():
+			return fmt.Errorf("node %d refuses a message: code %d of %s: %s", node+1, res.Code,
+				res.Codespace, res.RawLog)
 		}
 		full.Add(1)
 		select {
@@ -362,15 +379,17 @@ func (c *chain) deliver(ctx context.Context, node int, raw []byte, full *atomic.
 	}
 }
 
-// await counts messages in blocks until all are there. What is missing after so many blocks without any is lost.
+// await counts messages in blocks until all are there. What is missing after so many blocks without
+// any is lost.
 func (c *chain) await(ctx context.Context, want int, result *burst) error {
 	const patience = 20
 	for next, empty := result.from+1, 0; result.included < want; next++ {
 		var res *coretypes.ResultBlockResults
-		if err := localnet.Until(ctx, fmt.Sprintf("the results of block %d", next), func() (ok bool, err error) {
-			res, err = c.rpc[0].BlockResults(ctx, &next)
-			return err == nil, err
-		}); err != nil {
+		if err := localnet.Until(ctx, fmt.Sprintf("the results of block %d", next),
+			func() (ok bool, err error) {
+				res, err = c.rpc[0].BlockResults(ctx, &next)
+				return err == nil, err
+			}); err != nil {
 			return err
 		}
 		messages := res.TxsResults[1:] // the first is the beacon's
@@ -385,13 +404,16 @@ func (c *chain) await(ctx context.Context, want int, result *burst) error {
 			empty = 0
 		}
 		if empty == patience {
-			return fmt.Errorf("%d of %d messages are in blocks, and none came in the last %d blocks", result.included, want, patience)
+			return fmt.Errorf(
+				"%d of %d messages are in blocks, and none came in the last %d blocks",
+				result.included, want, patience)
 		}
 	}
 	return nil
 }
 
-// settled demands that every account's sequence and every balance is what the messages make it, on every node.
+// settled demands that every account's sequence and every balance is what the messages make it, on
+// every node.
 func (c *chain) settled(accounts []*account) {
 	c.b.Helper()
 	var wrong []string

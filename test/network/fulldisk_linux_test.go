@@ -26,7 +26,8 @@ func (n *net) status(i int, what string, is func(host.Status) bool) {
 	})
 	if err != nil {
 		s, _ := n.Members[i].Status(context.Background())
-		n.t.Fatalf("%v; it says %s: %s; disk %+v; node's disk %s", err, s.Doing, s.Reason, s.Disk, s.NodeDisk)
+		n.t.Fatalf("%v; it says %s: %s; disk %+v; node's disk %s", err, s.Doing,
+			s.Reason, s.Disk, s.NodeDisk)
 	}
 }
 
@@ -60,9 +61,9 @@ func (n *net) next() uint64 {
 	}).Epoch.Number
 }
 
-// In a network whose second node, third host and fourth worker have disks of a few megabytes each of these is
-// full for a while. Host and worker live, say so and go on when there is space; the node says it before, ends with
-// the folder's name, and goes on when it is started.
+// In a network whose second node, third host and fourth worker have disks of a few megabytes each
+// of these is full for a while. Host and worker live, say so and go on when there is space; the
+// node says it before, ends with the folder's name, and goes on when it is started.
 func TestFullDisksOfANodeAHostAndAWorker(t *testing.T) {
 	if os.Getenv("ASSAY_LONG") == "" {
 		t.Skip("ASSAY_LONG=1 runs a local network for some epochs (two minutes): make full-disk")
@@ -71,13 +72,16 @@ func TestFullDisksOfANodeAHostAndAWorker(t *testing.T) {
 		return
 	}
 	var data, leaves, worker string
-	n := launch(t, localnet.Options{Cheat: adversary.None}, 8*time.Minute, func(n *localnet.Network, ctx context.Context) error {
-		data, leaves, worker = filepath.Join(n.Members[1].Home, "data"), filepath.Join(n.Members[2].Home, "data", "leaves"), filepath.Join(n.Members[3].Home, "worker")
-		fulldisk.Mount(t, data, "96m")
-		fulldisk.Mount(t, leaves, "16m")
-		fulldisk.Mount(t, worker, "4m")
-		return n.Start(ctx)
-	})
+	n := launch(t, localnet.Options{Cheat: adversary.None}, 8*time.Minute,
+		func(n *localnet.Network, ctx context.Context) error {
+			data, leaves, worker = filepath.Join(n.Members[1].Home, "data"),
+				filepath.Join(n.Members[2].Home, "data", "leaves"),
+				filepath.Join(n.Members[3].Home, "worker")
+			fulldisk.Mount(t, data, "96m")
+			fulldisk.Mount(t, leaves, "16m")
+			fulldisk.Mount(t, worker, "4m")
+			return n.Start(ctx)
+		})
 	for i := range 4 {
 		n.credited(1, i)
 	}
@@ -86,11 +90,15 @@ func TestFullDisksOfANodeAHostAndAWorker(t *testing.T) {
 	n.next()
 	free := fulldisk.Stuff(t, leaves, 0)
 	n.status(2, "the host to say that its disk is full", func(s host.Status) bool {
-		return s.Disk != nil && s.Disk.Full && strings.Contains(s.Disk.Reason, "the disk of "+leaves+" is nearly full")
+		return s.Disk != nil && s.Disk.Full &&
+			strings.Contains(s.Disk.Reason, "the disk of "+leaves+" is nearly full")
 	})
-	n.status(2, "the host to take part all the same", func(s host.Status) bool { return s.Reachable && s.Phase == "validate" })
+	n.status(2, "the host to take part all the same",
+		func(s host.Status) bool { return s.Reachable && s.Phase == "validate" })
 	free()
-	n.status(2, "the host to have room", func(s host.Status) bool { return s.Disk != nil && !s.Disk.Full })
+	n.status(2, "the host to have room", func(s host.Status) bool {
+		return s.Disk != nil && !s.Disk.Full
+	})
 	n.credited(n.next(), 2)
 
 	// The worker's: it signs nothing that it could forget.
@@ -113,20 +121,27 @@ func TestFullDisksOfANodeAHostAndAWorker(t *testing.T) {
 	free()
 	free = fulldisk.Stuff(t, data, 0)
 	n.logged(1, localnet.Node, data+" cannot be written", "Free some space")
-	err := localnet.Until(n.ctx, "the node to end", func() (bool, error) { return n.Check() != nil, nil })
+	err := localnet.Until(n.ctx, "the node to end", func() (bool,
+		error) {
+		return n.Check() != nil, nil
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := n.Check(); !strings.Contains(err.Error(), "p2 node") || !strings.Contains(err.Error(), "exit status 4") {
+	if err := n.Check(); !strings.Contains(err.Error(), "p2 node") ||
+		!strings.Contains(err.Error(), "exit status 4") {
 		t.Errorf("%v", err)
 	}
 	n.status(1, "the host to say that its node is away, and why", func(s host.Status) bool {
-		return !s.Reachable && strings.Contains(s.Reason, "does not answer") && strings.Contains(s.Reason, "is nearly full")
+		return !s.Reachable && strings.Contains(s.Reason, "does not answer") &&
+			strings.Contains(s.Reason, "is nearly full")
 	})
 	free()
 	n.restart(1, localnet.Node)
 	n.until(1, "the node to go on", heightPassed(n, 5))
-	n.status(1, "the host to see that", func(s host.Status) bool { return s.Reachable && s.NodeDisk == "" })
+	n.status(1, "the host to see that", func(s host.Status) bool {
+		return s.Reachable && s.NodeDisk == ""
+	})
 	n.next()
 	n.credited(n.next(), 1)
 }

@@ -26,22 +26,25 @@ func (n *net) said(args ...string) (code int, stdout, stderr string) {
 	return code, out.String(), errs.String()
 }
 
-// What a person does with a running network, by hand: money in coins, transactions whose fate is told, numbers that can be
-// read, and folders that are taken.
+// What a person does with a running network, by hand: money in coins, transactions whose fate is
+// told, numbers that can be read, and folders that are taken.
 func TestCommandsOnARunningNetwork(t *testing.T) {
-	n := launch(t, localnet.Options{Cheat: adversary.None, Participants: 1}, 4*time.Minute, (*localnet.Network).StartNodes)
+	n := launch(t, localnet.Options{Cheat: adversary.None, Participants: 1}, 4*time.Minute,
+		(*localnet.Network).StartNodes)
 	p1 := n.Members[0]
 
 	t.Run("transactions", func(t *testing.T) {
 		send := func(amount string, flags ...string) (int, string, string) {
-			return n.said(append([]string{"tx", "bank", "send", "faucet", p1.Address, amount, "--home", p1.Home, "--yes"}, flags...)...)
+			return n.said(append([]string{"tx", "bank", "send", "faucet", p1.Address, amount,
+				"--home", p1.Home, "--yes"}, flags...)...)
 		}
 		balance := func() string {
 			return n.assay("query", "bank", "balance", n.Faucet, "acpc", "--home", p1.Home)
 		}
 		for _, amount := range []string{"1.5cpc", "1CPC", "3ACPC"} {
 			code, out, errs := send(amount)
-			if code != 0 || !strings.Contains(out, "block ") || !strings.Contains(out, "fee ") || !strings.Contains(out, "cpc\n") {
+			if code != 0 || !strings.Contains(out, "block ") || !strings.Contains(out, "fee ") ||
+				!strings.Contains(out, "cpc\n") {
 				t.Errorf("%s: exit %d, %s%s", amount, code, out, errs)
 			}
 		}
@@ -51,13 +54,16 @@ func TestCommandsOnARunningNetwork(t *testing.T) {
 			Height string `json:"height"`
 			Code   int    `json:"code"`
 		}
-		if err := json.Unmarshal([]byte(out), &sent); code != 0 || err != nil || sent.Hash == "" || sent.Height == "0" || sent.Code != 0 {
+		if err := json.Unmarshal([]byte(out), &sent); code != 0 || err != nil || sent.Hash == "" ||
+			sent.Height == "0" || sent.Code != 0 {
 			t.Errorf("as JSON: exit %d, %v, %s%s", code, err, out, errs)
 		}
-		if text := balance(); !strings.Contains(text, "balance: 99999") || !strings.HasSuffix(text, "cpc") {
+		if text := balance(); !strings.Contains(text, "balance: 99999") ||
+			!strings.HasSuffix(text, "cpc") {
 			t.Errorf("a balance is shown as %q", text)
 		}
-		if text := n.assay("query", "bank", "balance", n.Faucet, "acpc", "--home", p1.Home, "--output", "json"); !strings.Contains(text, `"denom": "acpc"`) {
+		if text := n.assay("query", "bank", "balance", n.Faucet, "acpc", "--home", p1.Home,
+			"--output", "json"); !strings.Contains(text, `"denom": "acpc"`) {
 			t.Errorf("a balance in JSON is %q", text)
 		}
 		for _, c := range []struct {
@@ -69,9 +75,11 @@ func TestCommandsOnARunningNetwork(t *testing.T) {
 			// no simulation finds it, the block does
 			{"failed in block", []string{"99000000cpc", "--gas", "200000"}},
 			// nor a block: the node refuses it
-			{"the node refuses the transaction", []string{"1cpc", "--gas", "1000", "--fees", "1acpc"}},
+			{"the node refuses the transaction",
+				[]string{"1cpc", "--gas", "1000", "--fees", "1acpc"}},
 		} {
-			if code, out, errs := send(c.args[0], c.args[1:]...); code != 1 || !strings.Contains(errs, c.want) || strings.Count(errs, "\n") > 1 {
+			if code, out, errs := send(c.args[0], c.args[1:]...); code != 1 ||
+				!strings.Contains(errs, c.want) || strings.Count(errs, "\n") > 1 {
 				t.Errorf("%v: exit %d, says %q %q; want %q", c.args, code, out, errs, c.want)
 			}
 		}
@@ -82,11 +90,13 @@ func TestCommandsOnARunningNetwork(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		info, err := cmtservice.NewServiceClient(conn).GetNodeInfo(n.ctx, &cmtservice.GetNodeInfoRequest{})
+		info, err := cmtservice.NewServiceClient(conn).GetNodeInfo(n.ctx,
+			&cmtservice.GetNodeInfoRequest{})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if v := info.ApplicationVersion; v.Name != "assay" || v.AppName != "assay" || v.Version == "" || v.GitCommit == "" {
+		if v := info.ApplicationVersion; v.Name != "assay" || v.AppName != "assay" ||
+			v.Version == "" || v.GitCommit == "" {
 			t.Errorf("the node is %q %q %q %q", v.Name, v.AppName, v.Version, v.GitCommit)
 		}
 	})
@@ -94,7 +104,8 @@ func TestCommandsOnARunningNetwork(t *testing.T) {
 	t.Run("a host of another chain", func(t *testing.T) {
 		settings := filepath.Join(p1.Home, "config", "host.toml")
 		edit(t, settings, map[string]string{n.Chain: "another-net"})
-		if code, out, errs := n.said("host", "--home", p1.Home); code == 0 || !strings.Contains(errs, `follows chain "`+n.Chain) {
+		if code, out, errs := n.said("host", "--home", p1.Home); code == 0 ||
+			!strings.Contains(errs, `follows chain "`+n.Chain) {
 			t.Errorf("exit %d, says %q %q", code, out, errs)
 		}
 		edit(t, settings, map[string]string{"another-net": n.Chain})
@@ -112,14 +123,16 @@ func TestCommandsOnARunningNetwork(t *testing.T) {
 			"an export":        {"export", "--home", p1.Home},
 		} {
 			code, out, errs := n.said(args...)
-			if code == 0 || !strings.Contains(errs, "process ") || !strings.Contains(errs, n.Home) || strings.Count(errs, "\n") > 1 {
+			if code == 0 || !strings.Contains(errs, "process ") ||
+				!strings.Contains(errs, n.Home) || strings.Count(errs, "\n") > 1 {
 				t.Errorf("%s: exit %d, says %q %q", name, code, out, errs)
 			}
 		}
 		if is, err := os.ReadFile(state); err != nil || !bytes.Equal(was, is) {
 			t.Errorf("the second network changed the first's %s: %v", state, err)
 		}
-		if code, _, errs := n.said("localnet", "--home", n.Home); code == 0 || !strings.Contains(errs, fmt.Sprint(os.Getpid())) {
+		if code, _, errs := n.said("localnet", "--home", n.Home); code == 0 ||
+			!strings.Contains(errs, fmt.Sprint(os.Getpid())) {
 			t.Errorf("the holder is not named: %s", errs)
 		}
 	})

@@ -21,8 +21,8 @@ func exists(path string) bool {
 	return err == nil
 }
 
-// acknowledged is what a member's host has on disk for a segment, as its status says: every leaf of it was acknowledged
-// to the worker, or is about to be.
+// acknowledged is what a member's host has on disk for a segment, as its status says: every leaf of
+// it was acknowledged to the worker, or is about to be.
 func (n *net) acknowledged(i int, epoch uint64) uint64 {
 	n.t.Helper()
 	s, err := n.Members[i].Status(n.ctx)
@@ -51,7 +51,8 @@ func (n *net) committed(i int, epoch uint64) map[uint32]uint64 {
 	if err != nil {
 		n.t.Fatal(err)
 	}
-	res, err := q.Commits(n.ctx, &sprintv1.QueryCommitsRequest{Epoch: epoch, Participant: n.Members[i].Address})
+	res, err := q.Commits(n.ctx, &sprintv1.QueryCommitsRequest{Epoch: epoch,
+		Participant: n.Members[i].Address})
 	if err != nil {
 		n.t.Fatal(err)
 	}
@@ -66,14 +67,20 @@ func (n *net) committed(i int, epoch uint64) map[uint32]uint64 {
 func TestKilledProcessesComeBack(t *testing.T) {
 	n := start(t, localnet.Options{Cheat: adversary.None})
 	segment := func(epoch uint64, s uint32) {
-		n.until(0, fmt.Sprintf("segment %d of epoch %d", s, epoch), func(now *sprintv1.QueryCurrentResponse) bool {
-			return now.Epoch.Number > epoch || now.Epoch.Number == epoch && len(now.Epoch.Segments) >= int(s) && now.Height >= now.Epoch.Segments[s-1].Start+2
-		})
+		n.until(0, fmt.Sprintf("segment %d of epoch %d", s, epoch),
+			func(now *sprintv1.QueryCurrentResponse) bool {
+				return now.Epoch.Number > epoch || now.Epoch.Number == epoch &&
+					len(now.Epoch.Segments) >= int(s) &&
+					now.Height >= now.Epoch.Segments[s-1].Start+2
+			})
 	}
 
 	// epoch 1: a host within a segment, a worker within the next
 	segment(1, 1)
-	if err := localnet.Until(n.ctx, "acknowledged leaves", func() (bool, error) { return n.acknowledged(1, 1) > 0, nil }); err != nil {
+	if err := localnet.Until(n.ctx, "acknowledged leaves", func() (bool,
+		error) {
+		return n.acknowledged(1, 1) > 0, nil
+	}); err != nil {
 		t.Fatal(err)
 	}
 	before := n.acknowledged(1, 1)
@@ -86,14 +93,16 @@ func TestKilledProcessesComeBack(t *testing.T) {
 		n.credited(1, i)
 	}
 	if got := n.committed(1, 1)[1]; got < before {
-		t.Errorf("%d leaves were acknowledged before the host was killed, %d were committed after its return", before, got)
+		t.Errorf("%d leaves were acknowledged before the host was killed, %d were committed "+
+			"after its return", before, got)
 	}
 	if got := n.committed(2, 1)[2]; got == 0 {
 		t.Error("the replaced worker's segment was not committed")
 	}
 
-	// epoch 2: a validator for the rest of an epoch; three of four go on, it catches up. On a busy machine one of them may
-	// have computed so much more that it holds a third of the power, without which no chain goes on: not that one.
+	// epoch 2: a validator for the rest of an epoch; three of four go on, it catches up. On a busy
+	// machine one of them may have computed so much more that it holds a third of the power,
+	// without which no chain goes on: not that one.
 	weakest, powers := 1, n.outcomes(1)
 	for i := 2; i < 4; i++ { // the first is asked what happens
 		if powers[n.Members[i].Address].PowerAfter < powers[n.Members[weakest].Address].PowerAfter {
@@ -104,16 +113,21 @@ func TestKilledProcessesComeBack(t *testing.T) {
 	n.kill(weakest, localnet.Node)
 	down := n.until(0, "six blocks without the validator", heightPassed(n, 6))
 	n.restart(weakest, localnet.Node)
-	n.until(weakest, "the validator to catch up", func(now *sprintv1.QueryCurrentResponse) bool { return now.Height >= down.Height+2 })
+	n.until(weakest, "the validator to catch up",
+		func(now *sprintv1.QueryCurrentResponse) bool { return now.Height >= down.Height+2 })
 	for i := range 4 {
 		if i != weakest {
 			n.credited(2, i)
 		}
 	}
 
-	// epoch 3: a host across the end of a segment: nothing on disk is lost, and that segment counts nothing
+	// epoch 3: a host across the end of a segment: nothing on disk is lost, and that segment counts
+	// nothing
 	segment(3, 1)
-	if err := localnet.Until(n.ctx, "acknowledged leaves", func() (bool, error) { return n.acknowledged(1, 3) > 0, nil }); err != nil {
+	if err := localnet.Until(n.ctx, "acknowledged leaves", func() (bool,
+		error) {
+		return n.acknowledged(1, 3) > 0, nil
+	}); err != nil {
 		t.Fatal(err)
 	}
 	onDisk := n.acknowledged(1, 3)
@@ -164,16 +178,21 @@ func TestAStoppedNetworkResumes(t *testing.T) {
 	if len(n.Members) != 1 {
 		t.Fatalf("%d members after the resumption, want 1", len(n.Members))
 	}
-	n.until(0, "more blocks", func(now *sprintv1.QueryCurrentResponse) bool { return now.Height > first.Height+2 })
+	n.until(0, "more blocks", func(now *sprintv1.QueryCurrentResponse) bool {
+		return now.Height > first.Height+2
+	})
 	conn, err := n.Conn(0)
 	if err != nil {
 		t.Fatal(err)
 	}
 	// blocks decode for every client, the beacon's transaction included
-	if _, err := cmtservice.NewServiceClient(conn).GetLatestBlock(n.ctx, &cmtservice.GetLatestBlockRequest{}); err != nil {
+	if _, err := cmtservice.NewServiceClient(conn).GetLatestBlock(n.ctx,
+		&cmtservice.GetLatestBlockRequest{}); err != nil {
 		t.Error(err)
 	}
-	if o := n.outcomes(1)[n.Members[0].Address]; o.Result != sprintv1.ResultCredited || o.ChainSamples == 0 {
-		t.Errorf("a lone participant is judged by the chain, and credited; got %v (%s)", o.Result, o.Reason)
+	if o := n.outcomes(1)[n.Members[0].Address]; o.Result != sprintv1.ResultCredited ||
+		o.ChainSamples == 0 {
+		t.Errorf("a lone participant is judged by the chain, and credited; got %v (%s)",
+			o.Result, o.Reason)
 	}
 }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package network tests whole networks: every node, host and worker is a process of its own, and a kill is SIGKILL.
-// The test binary is also the executable of the children, and both programs where it is run by their names, so one link
-// serves all.
+// Package network tests whole networks: every node, host and worker is a process of its own, and a
+// kill is SIGKILL. The test binary is also the executable of the children, and both programs where
+// it is run by their names, so one link serves all.
 package network
 
 import (
@@ -45,7 +45,8 @@ func TestMain(m *testing.M) {
 func quick() *sprintv1.Params {
 	p := sprint.LocalnetParams()
 	p.Samples, p.Segments, p.SegmentBlocks = 32, 2, 10
-	p.PrepareBlocks, p.ProofBlocks, p.ValidateBlocks, p.RevealBlocks, p.DisputeBlocks = 20, 20, 60, 20, 3
+	p.PrepareBlocks, p.ProofBlocks, p.ValidateBlocks, p.RevealBlocks,
+		p.DisputeBlocks = 20, 20, 60, 20, 3
 	return &p
 }
 
@@ -62,8 +63,10 @@ func start(t testing.TB, o localnet.Options) *net {
 	return launch(t, o, 4*time.Minute, (*localnet.Network).Start)
 }
 
-// launch runs a network until the test ends, which it has to within the limit; its logs are printed if it fails.
-func launch(t testing.TB, o localnet.Options, limit time.Duration, run func(*localnet.Network, context.Context) error) *net {
+// launch runs a network until the test ends, which it has to within the limit; its logs are printed
+// if it fails.
+func launch(t testing.TB, o localnet.Options, limit time.Duration,
+	run func(*localnet.Network, context.Context) error) *net {
 	t.Helper()
 	if o.Home == "" {
 		o.Home = filepath.Join(t.TempDir(), "net")
@@ -77,7 +80,8 @@ func launch(t testing.TB, o localnet.Options, limit time.Duration, run func(*loc
 	if o.BlockTime == 0 {
 		o.BlockTime = 250 * time.Millisecond
 	}
-	ctx, cancel := context.WithTimeoutCause(context.Background(), limit, fmt.Errorf("%s took more than %s", t.Name(), limit))
+	ctx, cancel := context.WithTimeoutCause(context.Background(), limit,
+		fmt.Errorf("%s took more than %s", t.Name(), limit))
 	t.Cleanup(cancel)
 	n, err := localnet.New(o)
 	if err != nil {
@@ -99,7 +103,8 @@ func launch(t testing.TB, o localnet.Options, limit time.Duration, run func(*loc
 }
 
 // until waits for a condition on the chain as member i sees it.
-func (n *net) until(i int, what string, check func(now *sprintv1.QueryCurrentResponse) bool) *sprintv1.QueryCurrentResponse {
+func (n *net) until(i int, what string,
+	check func(now *sprintv1.QueryCurrentResponse) bool) *sprintv1.QueryCurrentResponse {
 	n.t.Helper()
 	q, err := n.Sprint(i)
 	if err != nil {
@@ -126,9 +131,11 @@ func (n *net) until(i int, what string, check func(now *sprintv1.QueryCurrentRes
 // outcomes waits for an epoch to be final and returns its outcomes by address.
 func (n *net) outcomes(epoch uint64) map[string]sprintv1.Outcome {
 	n.t.Helper()
-	n.until(0, fmt.Sprintf("the end of epoch %d", epoch), func(now *sprintv1.QueryCurrentResponse) bool {
-		return now.Epoch.Number > epoch || now.Epoch.Number == epoch && now.Epoch.FinalisedHeight > 0
-	})
+	n.until(0, fmt.Sprintf("the end of epoch %d", epoch),
+		func(now *sprintv1.QueryCurrentResponse) bool {
+			return now.Epoch.Number > epoch || now.Epoch.Number == epoch &&
+				now.Epoch.FinalisedHeight > 0
+		})
 	q, err := n.Sprint(0)
 	if err != nil {
 		n.t.Fatal(err)
@@ -149,7 +156,8 @@ func (n *net) credited(epoch uint64, i int) sprintv1.Outcome {
 	n.t.Helper()
 	o := n.outcomes(epoch)[n.Members[i].Address]
 	if o.Result != sprintv1.ResultCredited || o.Credited == 0 {
-		n.t.Errorf("epoch %d, %s: %v (%s), %d of %d units credited", epoch, n.Members[i].Name, o.Result, o.Reason, o.Credited, o.Count)
+		n.t.Errorf("epoch %d, %s: %v (%s), %d of %d units credited", epoch, n.Members[i].Name,
+			o.Result, o.Reason, o.Credited, o.Count)
 	}
 	return o
 }

@@ -19,7 +19,8 @@ func (n *net) assay(args ...string) string {
 	n.t.Helper()
 	var out, errs bytes.Buffer
 	if code := cli.Run(n.ctx, args, strings.NewReader(""), &out, &errs); code != 0 {
-		n.t.Fatalf("assay %s: exit %d\n%s%s", strings.Join(args, " "), code, out.String(), errs.String())
+		n.t.Fatalf("assay %s: exit %d\n%s%s", strings.Join(args, " "), code,
+			out.String(), errs.String())
 	}
 	return strings.TrimSpace(out.String())
 }

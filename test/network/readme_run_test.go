@@ -29,7 +29,8 @@ import (
 
 var workersURL = regexp.MustCompile(`assay://[^\s"]+`)
 
-// participant is a reader with a node, a host and a machine, whose ports differ from those of others on this machine.
+// participant is a reader with a node, a host and a machine, whose ports differ from those of
+// others on this machine.
 type participant struct {
 	*reader
 	name      string
@@ -39,32 +40,41 @@ type participant struct {
 	published home.Participant
 }
 
-func newParticipant(t *testing.T, ctx context.Context, bin, name string, left map[string]bool, at []string, shared []substitution) *participant {
+func newParticipant(t *testing.T, ctx context.Context, bin, name string, left map[string]bool,
+	at []string, shared []substitution) *participant {
 	own := []substitution{
 		{"--moniker alice", "--moniker " + name, "the other participant's name"},
-		{"init participant ", fmt.Sprintf("init participant --p2p %s --rpc %s --grpc %s --api %s ", at[0], at[1], at[2], at[3]), "participants share this machine"},
+		{"init participant ", fmt.Sprintf("init participant --p2p %s --rpc %s --grpc %s --api %s ",
+			at[0], at[1], at[2], at[3]), "participants share this machine"},
 	}
-	return &participant{reader: newReader(t, ctx, bin, left, append(own, shared...)), name: name, at: at}
+	return &participant{reader: newReader(t, ctx, bin, left, append(own, shared...)),
+		name: name, at: at}
 }
 
 // configure writes what differs on a machine that all share into the settings.
 func (p *participant) configure() {
 	config := func(name string) string { return filepath.Join(p.home, "assay", "config", name) }
-	edit(p.t, config("host.toml"), map[string]string{"0.0.0.0:4710": p.at[4], "127.0.0.1:4711": p.at[5]})
-	edit(p.t, config("config.toml"), map[string]string{`timeout_commit = "4s"`: `timeout_commit = "500ms"`})
+	edit(p.t, config("host.toml"),
+		map[string]string{"0.0.0.0:4710": p.at[4], "127.0.0.1:4711": p.at[5]})
+	edit(p.t, config("config.toml"),
+		map[string]string{`timeout_commit = "4s"`: `timeout_commit = "500ms"`})
 }
 
-// serve opens the host, by a command of the README, and reads from its terminal where workers connect.
+// serve opens the host, by a command of the README, and reads from its terminal where workers
+// connect.
 func (p *participant) serve(command string) {
 	p.host = p.open("host", "exec "+p.text(command)) // so that it has ended where the terminal has
-	p.url = substitution{"'assay://…#…'", "'" + p.host.said(workersURL)[0] + "'", "what the host printed"}
+	p.url = substitution{"'assay://…#…'", "'" + p.host.said(workersURL)[0] + "'",
+		"what the host printed"}
 }
 
-// The README's network by hand, and its pool: two participants, each with an empty folder, make a chain that credits both;
-// then one of them runs a pool, and a machine that nobody has allowed is paid on chain.
+// The README's network by hand, and its pool: two participants, each with an empty folder, make a
+// chain that credits both; then one of them runs a pool, and a machine that nobody has allowed is
+// paid on chain.
 func TestTheREADMEByHand(t *testing.T) {
 	const limit = 5 * time.Minute
-	ctx, cancel := context.WithTimeoutCause(t.Context(), limit, fmt.Errorf("it took more than %s", limit))
+	ctx, cancel := context.WithTimeoutCause(t.Context(), limit,
+		fmt.Errorf("it took more than %s", limit))
 	t.Cleanup(cancel)
 	left, bin, shared, at := toRun(t, byHand), programsFolder(t), common(), ports(t, 12)
 	alice := newParticipant(t, ctx, bin, "alice", left, at[:6], shared)
@@ -73,28 +83,34 @@ func TestTheREADMEByHand(t *testing.T) {
 
 	for _, p := range both {
 		passphrase := filepath.Join(p.home, "passphrase")
-		if err := os.WriteFile(passphrase, []byte("correct horse of "+p.name+"\n"), 0o600); err != nil {
+		if err := os.WriteFile(passphrase, []byte("correct horse of "+p.name+"\n"),
+			0o600); err != nil {
 			t.Fatal(err)
 		}
-		p.prelude = p.text("export ASSAY_KEYRING_PASSPHRASE_FILE=FILE", substitution{"FILE", passphrase, "its name"}) + "\n"
+		p.prelude = p.text("export ASSAY_KEYRING_PASSPHRASE_FILE=FILE",
+			substitution{"FILE", passphrase, "its name"}) + "\n"
 		p.run("assay init participant --home ~/assay --chain-id my-net --moniker alice")
 		var err error
-		if p.published, err = home.ReadParticipant(filepath.Join(p.home, "assay", home.Public)); err != nil {
+		if p.published, err = home.ReadParticipant(filepath.Join(p.home, "assay",
+			home.Public)); err != nil {
 			t.Fatal(err)
 		}
 		for _, other := range both { // handed to the others
-			copyFile(t, filepath.Join(p.home, "assay", home.Public), filepath.Join(other.home, p.name+".json"))
+			copyFile(t, filepath.Join(p.home, "assay", home.Public),
+				filepath.Join(other.home, p.name+".json"))
 		}
 	}
 	var genesis [][]byte
 	for _, p := range both {
-		p.run("assay init genesis --chain-id my-net --time 2026-12-01T12:00:00Z --participants alice.json,bob.json --output genesis.json")
+		p.run("assay init genesis --chain-id my-net --time 2026-12-01T12:00:00Z --participants " +
+			"alice.json,bob.json --output genesis.json")
 		text, err := os.ReadFile(filepath.Join(p.home, "genesis.json"))
 		if err != nil {
 			t.Fatal(err)
 		}
 		genesis = append(genesis, text)
-		p.run("assay init join --home ~/assay --genesis genesis.json --participants alice.json,bob.json")
+		p.run("assay init join --home ~/assay --genesis genesis.json --participants " +
+			"alice.json,bob.json")
 		p.configure()
 	}
 	if !bytes.Equal(genesis[0], genesis[1]) {
@@ -116,9 +132,11 @@ func TestTheREADMEByHand(t *testing.T) {
 	if alice.run("assay host status") == "" {
 		t.Error("assay host status says nothing")
 	}
-	to := substitution{"cpc1…", bob.must("assay keys add gift --home ~/assay >made 2>&1; assay keys show gift -a --home ~/assay"), "whoever gets the coins"}
+	to := substitution{"cpc1…", bob.must("assay keys add gift --home ~/assay >made 2>&1; assay " +
+		"keys show gift -a --home ~/assay"), "whoever gets the coins"}
 	alice.run("assay tx bank send operator cpc1… 1.5cpc --home ~/assay", to)
-	if said := bob.run("assay query bank balances cpc1… --home ~/assay", to); !strings.Contains(said, "1.5cpc") {
+	if said := bob.run("assay query bank balances cpc1… --home ~/assay",
+		to); !strings.Contains(said, "1.5cpc") {
 		t.Errorf("1.5cpc were sent, and the balance is %s", said)
 	}
 	for _, program := range []string{"assay", "assay-worker"} {
@@ -170,23 +188,27 @@ func bothCredited(t *testing.T, ctx context.Context, both []*participant) {
 	}
 }
 
-// aPoolPays is the section for machine owners: a participant's host, started again as a pool, and a stranger's machine.
+// aPoolPays is the section for machine owners: a participant's host, started again as a pool, and a
+// stranger's machine.
 func aPoolPays(t *testing.T, p *participant, owner *reader) {
 	p.host.close(syscall.SIGTERM)
 	p.run("assay host check")
 	p.run(`assay keys add pay --home ~/assay`)
 	p.run(`assay tx bank send operator "$(assay keys show pay -a --home ~/assay)" 20cpc --home ~/assay`)
 	edit(t, filepath.Join(p.home, "assay", "config", "host.toml"), map[string]string{
-		`pay_key = ""`:      `pay_key = "pay"`,                   // as the README says
-		`least = "0.1cpc"`:  `least = "1acpc"`,                   // the first transfer within a minute, where it would be an hour
+		`pay_key = ""`: `pay_key = "pay"`, // as the README says
+		// the first transfer within a minute, where it would be an hour
+		`least = "0.1cpc"`:  `least = "1acpc"`,
 		"unlock_after = 20": "unlock_after = 1",                  // the same
 		"ban_after = 3":     "ban_after = 3\nduration_ms = 5000", // the same
 	})
 	p.serve("assay host --pool --home ~/assay")
-	payout := p.must("assay keys add owner --home ~/assay >made 2>&1; assay keys show owner -a --home ~/assay")
+	payout := p.must("assay keys add owner --home ~/assay >made 2>&1; assay keys show owner -a " +
+		"--home ~/assay")
 	url := substitution{"URL", p.url.to, "what the host printed"}
 	owner.run("assay-worker doctor --host URL", url)
-	worker := owner.open("worker", owner.text("assay-worker start --host 'assay://…#…' --payout cpc1…", p.url, substitution{"cpc1…", payout, "the owner's address"}))
+	worker := owner.open("worker", owner.text("assay-worker start --host 'assay://…#…' --payout "+
+		"cpc1…", p.url, substitution{"cpc1…", payout, "the owner's address"}))
 	conn, err := client.DialNode(p.at[2])
 	if err != nil {
 		t.Fatal(err)
@@ -195,23 +217,27 @@ func aPoolPays(t *testing.T, p *participant, owner *reader) {
 	if err := localnet.Until(p.ctx, "a payment on chain", func() (bool, error) {
 		p.host.running()
 		worker.running()
-		res, err := banktypes.NewQueryClient(conn).Balance(p.ctx, &banktypes.QueryBalanceRequest{Address: payout, Denom: "acpc"})
+		res, err := banktypes.NewQueryClient(conn).Balance(p.ctx,
+			&banktypes.QueryBalanceRequest{Address: payout, Denom: "acpc"})
 		return err == nil && res.Balance != nil && res.Balance.Amount.IsPositive(), err
 	}); err != nil {
 		t.Fatal(err)
 	}
 	inBlock, said := regexp.MustCompile(`machines +block \d`), ""
-	if err := localnet.Until(p.ctx, "the host to find its payment in a block", func() (bool, error) {
-		said = p.run("assay host payments")
-		return inBlock.MatchString(said), nil
-	}); err != nil {
+	if err := localnet.Until(p.ctx, "the host to find its payment in a block",
+		func() (bool, error) {
+			said = p.run("assay host payments")
+			return inBlock.MatchString(said), nil
+		}); err != nil {
 		t.Errorf("%v\n%s", err, said)
 	}
-	if said := owner.run("assay-worker status"); !strings.Contains(said, "CPC") && !strings.Contains(said, "cpc") {
+	if said := owner.run("assay-worker status"); !strings.Contains(said, "CPC") &&
+		!strings.Contains(said, "cpc") {
 		t.Errorf("status of a machine that was paid: %s", said)
 	}
 	receipts := filepath.Join(owner.home, ".assay-worker", "devices", "cpu", "receipts")
-	if said := owner.run("assay verify FILE|FOLDER", substitution{"FILE|FOLDER", receipts, "the folder it names"}); said == "" {
+	if said := owner.run("assay verify FILE|FOLDER",
+		substitution{"FILE|FOLDER", receipts, "the folder it names"}); said == "" {
 		t.Error("assay verify says nothing of the receipts")
 	}
 }
@@ -227,15 +253,20 @@ func copyFile(t *testing.T, from, to string) {
 	}
 }
 
-// The README's section on joining, as one script: from empty folders to voting power in a running local network.
+// The README's section on joining, as one script: from empty folders to voting power in a running
+// local network.
 func TestTheREADMEJoining(t *testing.T) {
 	n := start(t, localnet.Options{Cheat: adversary.None, Participants: 3})
 	p1, at := n.Members[0], ports(t, 6)
 	left := toRun(t, joining)
 	r := newReader(t, n.ctx, programsFolder(t), left, append(common(),
-		substitution{"init participant ", fmt.Sprintf("init participant --p2p %s --rpc %s --grpc %s --api %s ", at[0], at[1], at[2], at[3]), "all nodes share this machine"},
-		substitution{"./assay init join ", fmt.Sprintf("sed -i.old 's/0.0.0.0:4710/%s/; s/127.0.0.1:4711/%s/' ~/p5/config/host.toml\n./assay init join ", at[4], at[5]), "so do all hosts"}))
-	r.prelude = fmt.Sprintf("NET=%s CHAIN=%s PEER=%s\n", n.Home, n.Chain, p1.Peer) // what localnet prints
+		substitution{"init participant ", fmt.Sprintf("init participant --p2p %s --rpc %s --grpc "+
+			"%s --api %s ", at[0], at[1], at[2], at[3]), "all nodes share this machine"},
+		substitution{"./assay init join ", fmt.Sprintf("sed -i.old 's/0.0.0.0:4710/%s/; "+
+			"s/127.0.0.1:4711/%s/' ~/p5/config/host.toml\n./assay init join ", at[4], at[5]),
+			"so do all hosts"}))
+	// what localnet prints
+	r.prelude = fmt.Sprintf("NET=%s CHAIN=%s PEER=%s\n", n.Home, n.Chain, p1.Peer)
 	r.run("go build -o . ./cmd/...")
 	var script []string
 	for _, c := range commandsOfTheREADME(t) {
@@ -256,12 +287,15 @@ func TestTheREADMEJoining(t *testing.T) {
 		if p5, err = home.ReadParticipant(filepath.Join(r.home, "p5", home.Public)); err != nil {
 			return false, err
 		}
-		res, err := registry.Participant(n.ctx, &registryv1.QueryParticipantRequest{Address: p5.Address})
+		res, err := registry.Participant(n.ctx,
+			&registryv1.QueryParticipantRequest{Address: p5.Address})
 		return err == nil && len(res.Participant.Nodes) == 1, err
 	}); err != nil {
 		t.Fatal(err)
 	}
-	joined := n.until(0, "the chain", func(*sprintv1.QueryCurrentResponse) bool { return true }).Epoch.Number + 1
+	joined := n.until(0, "the chain", func(*sprintv1.QueryCurrentResponse) bool {
+		return true
+	}).Epoch.Number + 1
 	o, ok := n.outcomes(joined)[p5.Address]
 	if !ok { // its node was bound as that epoch began
 		joined++
@@ -271,9 +305,11 @@ func TestTheREADMEJoining(t *testing.T) {
 		t.Fatalf("epoch %d: the newcomer is %v (%s)", joined, o.Result, o.Reason)
 	}
 	if o.PowerBefore != 0 || o.PowerAfter == 0 {
-		t.Errorf("epoch %d: power %d before and %d after its first finalised epoch", joined, o.PowerBefore, o.PowerAfter)
+		t.Errorf("epoch %d: power %d before and %d after its first finalised epoch", joined,
+			o.PowerBefore, o.PowerAfter)
 	}
-	res, err := creditv1.NewQueryClient(conn).Holding(n.ctx, &creditv1.QueryHoldingRequest{Participant: p5.Address})
+	res, err := creditv1.NewQueryClient(conn).Holding(n.ctx,
+		&creditv1.QueryHoldingRequest{Participant: p5.Address})
 	if err != nil || res.Holding.Power != o.PowerAfter {
 		t.Errorf("holding %+v, %v; want power %d", res, err, o.PowerAfter)
 	}
@@ -283,23 +319,26 @@ func TestTheREADMEJoining(t *testing.T) {
 	}
 }
 
-// The README's first command, with ASSAY_LONG=1: the cheat is caught, the printed evidence proves it, before and after
-// the network was stopped, and the printed command goes on.
+// The README's first command, with ASSAY_LONG=1: the cheat is caught, the printed evidence proves
+// it, before and after the network was stopped, and the printed command goes on.
 func TestTheREADMELocalnet(t *testing.T) {
 	if os.Getenv("ASSAY_LONG") == "" {
 		t.Skip("ASSAY_LONG=1 runs a whole local network of ordinary length (5 minutes)")
 	}
 	const limit = 20 * time.Minute
-	ctx, cancel := context.WithTimeoutCause(t.Context(), limit, fmt.Errorf("it took more than %s", limit))
+	ctx, cancel := context.WithTimeoutCause(t.Context(), limit,
+		fmt.Errorf("it took more than %s", limit))
 	t.Cleanup(cancel)
 	r := newReader(t, ctx, programsFolder(t), toRun(t, onHost), common())
 	network := r.open("localnet", "exec "+r.text("go run ./cmd/assay localnet"))
 	// A program in the temporary folder takes itself for one of go run, and prints commands of it.
 	printed := func(line string) string {
-		return strings.Replace(network.said(regexp.MustCompile(line))[1], "go run ./cmd/assay", "assay", 1)
+		return strings.Replace(network.said(regexp.MustCompile(line))[1],
+			"go run ./cmd/assay", "assay", 1)
 	}
 	resume := printed(`resume +(.*)`)
-	for _, want := range []string{`chain +assay-localnet-\w+`, `join +.*--genesis \S+ --peers \S+@\S+`, `epoch 1 finalised`, `\(forge\).*fraud`} {
+	for _, want := range []string{`chain +assay-localnet-\w+`,
+		`join +.*--genesis \S+ --peers \S+@\S+`, `epoch 1 finalised`, `\(forge\).*fraud`} {
 		network.said(regexp.MustCompile(want))
 	}
 	evidence := printed(`evidence: +(.*)`)

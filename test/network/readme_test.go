@@ -20,8 +20,9 @@ const (
 	onHost  = "TestTheREADMELocalnet" // with ASSAY_LONG=1
 )
 
-// decided says of every command of the README which test runs it, or why none does. A command that is not in it fails
-// TestEveryCommandOfTheREADMEIsDecided, and so does one that has gone from the README.
+// decided says of every command of the README which test runs it, or why none does. A command that
+// is not in it fails TestEveryCommandOfTheREADMEIsDecided, and so does one that has gone from the
+// README.
 var decided = map[string]string{
 	"go run ./cmd/assay localnet": onHost,
 	"go test ./...":               "not run: it runs this test",
@@ -34,7 +35,8 @@ var decided = map[string]string{
 	`assay-worker doctor --host URL`:                         byHand,
 	`assay verify FILE|FOLDER`:                               byHand,
 	`assay audit explain`:                                    byHand,
-	`assay localnet --pool`:                                  "not run: TestStrangersAtAPool runs such a network",
+	`assay localnet --pool`: "not run: TestStrangersAtAPool " +
+		"runs such a network",
 
 	`assay init participant --home ~/assay --chain-id my-net --moniker alice`:                                                   byHand,
 	`assay init genesis --chain-id my-net --time 2026-12-01T12:00:00Z --participants alice.json,bob.json --output genesis.json`: byHand,
@@ -54,7 +56,8 @@ var decided = map[string]string{
 	`assay query bank balances cpc1… --home ~/assay`:          byHand,
 	`assay completion SHELL`:                                  byHand,
 	`assay-worker completion SHELL`:                           byHand,
-	`make man`:                                                "not run: the tests of internal/commands write the pages",
+	`make man`: "not run: the tests of " +
+		"internal/commands write the pages",
 
 	`go build -o . ./cmd/...`: joining,
 	`./assay init participant --home ~/p5 --chain-id $CHAIN --moniker p5 --keyring-backend test --min-gas-price 0cpc`: joining,
@@ -65,9 +68,10 @@ var decided = map[string]string{
 	`./assay host --home ~/p5 &`:                                                     joining,
 	`./assay host register --home ~/p5 --moniker p5`:                                 joining,
 	`./assay-worker start --host $(./assay host url --home ~/p5) --home ~/p5/worker`: joining,
-	`assay tx registry leave`:                                                        "not run: it takes the participant out; chain/x/registry tests what follows",
-	`make help`:                                                                      "not run: it prints the targets",
-	`make long`:                                                                      "not run: it prints targets too",
+	`assay tx registry leave`: "not run: " +
+		"it takes the participant out; chain/x/registry tests what follows",
+	`make help`: "not run: it prints the targets",
+	`make long`: "not run: it prints targets too",
 }
 
 // measured are sections whose commands print figures, and take hours.
@@ -77,7 +81,8 @@ var measured = []string{"Figures", "Status"}
 var shown = []string{"epoch"}
 
 // programs are the first words of a command.
-var programs = regexp.MustCompile(`^(\./)?(assay|assay-worker|go|make|export|\./test/\S+|test/\S+) \S`)
+var programs = regexp.MustCompile(
+	`^(\./)?(assay|assay-worker|go|make|export|\./test/\S+|test/\S+) \S`)
 
 // inline finds what stands between backquotes.
 var inline = regexp.MustCompile("`([^`]+)`")
@@ -155,7 +160,8 @@ func TestEveryCommandOfTheREADMEIsDecided(t *testing.T) {
 		there[c.text] = true
 		switch by := decided[c.text]; {
 		case by == "":
-			t.Errorf("README.md, %s: %q is run by no test: run it, or give the reason in decided", c.section, c.text)
+			t.Errorf("README.md, %s: %q is run by no test: run it, or give the reason in decided",
+				c.section, c.text)
 		case by != byHand && by != joining && by != onHost && !strings.HasPrefix(by, "not run: "):
 			t.Errorf("%q: %q is neither a test nor a reason", c.text, by)
 		}
@@ -169,8 +175,11 @@ func TestEveryCommandOfTheREADMEIsDecided(t *testing.T) {
 
 // What readme finds, and what it stumbles over.
 func TestCommandsOfAText(t *testing.T) {
-	all, strange := readme("# A\n\nDo `assay keys\nlist`, not `keys`.\n\n    assay node --home ~/x   # it runs\n    rm -r /\n\nsee:\n\n    epoch 1 finalised\n    assay is shown\n\n## Figures\n\n    make bench\n")
-	want := []command{{"A", "assay keys list", 0}, {"A", "assay node --home ~/x", 1}, {"A", "rm -r /", 1}}
+	all, strange := readme("# A\n\nDo `assay keys\nlist`, not `keys`.\n\n    assay node --home " +
+		"~/x   # it runs\n    rm -r /\n\nsee:\n\n    epoch 1 finalised\n    assay is shown\n\n## " +
+		"Figures\n\n    make bench\n")
+	want := []command{{"A", "assay keys list", 0}, {"A", "assay node --home ~/x", 1},
+		{"A", "rm -r /", 1}}
 	if !slices.Equal(all, want) || !slices.Equal(strange, []string{"rm -r /"}) {
 		t.Errorf("%v, strange %q", all, strange)
 	}

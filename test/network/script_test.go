@@ -22,8 +22,9 @@ import (
 	"github.com/assaynet/assay/localnet"
 )
 
-// reader is somebody who follows the README on a machine of their own: an empty folder, no terminal, nothing on the
-// standard input, and no variable beside PATH, HOME and those that the README sets.
+// reader is somebody who follows the README on a machine of their own: an empty folder, no
+// terminal, nothing on the standard input, and no variable beside PATH, HOME and those that the
+// README sets.
 type reader struct {
 	t    *testing.T
 	ctx  context.Context
@@ -42,10 +43,13 @@ type substitution struct{ from, to, why string }
 func common() []substitution {
 	return []substitution{
 		{"go run ./cmd/assay", "assay", "the program is built already"},
-		{"go build -o . ./cmd/...", `ln -s "$(command -v assay)" "$(command -v assay-worker)" .`, "the same"},
+		{"go build -o . ./cmd/...", `ln -s "$(command -v assay)" "$(command -v assay-worker)" .`,
+			"the same"},
 		{"2026-12-01T12:00:00Z", time.Now().UTC().Format(time.RFC3339), "the chain starts now"},
-		{"init genesis ", "init genesis --preset localnet ", "an epoch of a minute, where it would be half an hour"},
-		{"assay-worker start ", "assay-worker start --device cpu --threads 1 --nice 19 ", "all machines share two cores"},
+		{"init genesis ", "init genesis --preset localnet ", "an epoch of a minute, where it " +
+			"would be half an hour"},
+		{"assay-worker start ", "assay-worker start --device cpu --threads 1 --nice 19 ",
+			"all machines share two cores"},
 		{"1.5cpc --home", "1.5cpc --yes --home", "nobody is there to be asked"},
 		{"20cpc --home", "20cpc --yes --home", "the same"},
 	}
@@ -67,7 +71,8 @@ func programsFolder(t *testing.T) string {
 	return dir
 }
 
-// toRun are the commands of the README that a test runs, none of them run yet. When the test ends, all have been.
+// toRun are the commands of the README that a test runs, none of them run yet. When the test ends,
+// all have been.
 func toRun(t *testing.T, test string) map[string]bool {
 	left := map[string]bool{}
 	for _, c := range commandsOfTheREADME(t) {
@@ -85,10 +90,12 @@ func toRun(t *testing.T, test string) map[string]bool {
 	return left
 }
 
-func newReader(t *testing.T, ctx context.Context, bin string, left map[string]bool, own []substitution) *reader {
+func newReader(t *testing.T, ctx context.Context, bin string, left map[string]bool,
+	own []substitution) *reader {
 	home := t.TempDir()
 	return &reader{t: t, ctx: ctx, home: home, left: left, substitutions: own,
-		env: []string{"PATH=" + bin + ":" + os.Getenv("PATH"), "HOME=" + home, "TMPDIR=" + t.TempDir()}}
+		env: []string{"PATH=" + bin + ":" + os.Getenv("PATH"), "HOME=" + home,
+			"TMPDIR=" + t.TempDir()}}
 }
 
 // text is a command of the README as this reader types it.
@@ -174,7 +181,8 @@ type terminal struct {
 // open runs a script until it is closed or the test ends.
 func (r *reader) open(name, script string) *terminal {
 	r.t.Helper()
-	w := &terminal{r: r, script: script, log: filepath.Join(r.home, name+".log"), ended: make(chan struct{})}
+	w := &terminal{r: r, script: script, log: filepath.Join(r.home, name+".log"),
+		ended: make(chan struct{})}
 	f, err := os.Create(w.log)
 	if err != nil {
 		r.t.Fatal(err)
@@ -208,19 +216,20 @@ func (w *terminal) close(how syscall.Signal) {
 // said waits until the terminal shows a text, and returns all that it shows.
 func (w *terminal) said(want *regexp.Regexp) (found []string) {
 	w.r.t.Helper()
-	if err := localnet.Until(w.r.ctx, fmt.Sprintf("%s to say %s", w.script, want), func() (bool, error) {
-		f, err := os.Open(w.log)
-		if err != nil {
-			return false, err
-		}
-		defer f.Close()
-		text, err := io.ReadAll(f)
-		if found = want.FindStringSubmatch(string(text)); found != nil || err != nil {
-			return found != nil, err
-		}
-		w.running()
-		return false, nil
-	}); err != nil {
+	if err := localnet.Until(w.r.ctx, fmt.Sprintf("%s to say %s", w.script, want),
+		func() (bool, error) {
+			f, err := os.Open(w.log)
+			if err != nil {
+				return false, err
+			}
+			defer f.Close()
+			text, err := io.ReadAll(f)
+			if found = want.FindStringSubmatch(string(text)); found != nil || err != nil {
+				return found != nil, err
+			}
+			w.running()
+			return false, nil
+		}); err != nil {
 		w.r.t.Fatal(err)
 	}
 	return found

@@ -11,9 +11,9 @@ import (
 	"github.com/assaynet/assay/poc/work/transformer"
 )
 
-// The largest class that the chain judges itself: the same epoch, 134 MB of weights in every process that computes.
-// All of the cheat's leaves are wrong, so that no draw misses it: of a quarter that is forged, 16 samples hit at most
-// one, which is tolerated, every 16th time.
+// The largest class that the chain judges itself: the same epoch, 134 MB of weights in every
+// process that computes. All of the cheat's leaves are wrong, so that no draw misses it: of a
+// quarter that is forged, 16 samples hit at most one, which is tolerated, every 16th time.
 func TestACheatOfClassSmallIsCaught(t *testing.T) {
 	p := quick()
 	p.Class, p.Samples = transformer.Small.Name, 16
@@ -22,7 +22,8 @@ func TestACheatOfClassSmallIsCaught(t *testing.T) {
 	for i := range 2 {
 		n.credited(1, i)
 	}
-	if o := n.outcomes(1)[n.Members[2].Address]; o.Result == sprintv1.ResultCredited || o.Mismatches < 2 {
+	if o := n.outcomes(1)[n.Members[2].Address]; o.Result == sprintv1.ResultCredited ||
+		o.Mismatches < 2 {
 		t.Errorf("the cheat: %v (%s), %d mismatches", o.Result, o.Reason, o.Mismatches)
 	}
 }

@@ -53,28 +53,33 @@ func (d disturbance) due(epoch uint64, now *sprintv1.QueryCurrentResponse) bool 
 	}
 }
 
-// An honest network at the lengths that `assay localnet` uses, for many epochs in a row. In every second one a worker,
-// a host or a validator is killed at some moment and comes back some blocks later. Nobody is ever rejected, nobody but
-// the victim misses anything, and no epoch hangs.
+// An honest network at the lengths that `assay localnet` uses, for many epochs in a row. In every
+// second one a worker, a host or a validator is killed at some moment and comes back some blocks
+// later. Nobody is ever rejected, nobody but the victim misses anything, and no epoch hangs.
 func TestSoak(t *testing.T) {
 	if os.Getenv("ASSAY_SOAK") != "1" {
-		t.Skip("20 epochs at full length take twenty minutes: `make soak`, or ASSAY_SOAK=1 with ASSAY_SOAK_EPOCHS and ASSAY_SOAK_SEED")
+		t.Skip("20 epochs at full length take twenty minutes: `make soak`, or ASSAY_SOAK=1 with " +
+			"ASSAY_SOAK_EPOCHS and ASSAY_SOAK_SEED")
 	}
 	epochs := fromEnv(t, "ASSAY_SOAK_EPOCHS", 20)
 	seed := fromEnv(t, "ASSAY_SOAK_SEED", uint64(time.Now().UnixNano()))
 	random := rand.New(rand.NewPCG(seed, 0))
 	params := sprint.LocalnetParams()
-	n := launch(t, localnet.Options{Cheat: adversary.None, Params: &params, BlockTime: 700 * time.Millisecond},
+	n := launch(t, localnet.Options{Cheat: adversary.None, Params: &params,
+		BlockTime: 700 * time.Millisecond},
 		time.Duration(epochs+1)*8*time.Minute, (*localnet.Network).Start)
 	t.Logf("%d epochs with seed %d; the same kills again: ASSAY_SOAK_SEED=%d", epochs, seed, seed)
 
-	// Every window once, and as much again for the beacon's waits and for nodes that are away when it is their turn.
-	windows := params.PrepareBlocks + params.Segments*params.SegmentBlocks + params.CommitBlocks + params.ProofBlocks +
+	// Every window once, and as much again for the beacon's waits and for nodes that are away when
+	// it is their turn.
+	windows := params.PrepareBlocks + params.Segments*params.SegmentBlocks + params.CommitBlocks +
+		params.ProofBlocks +
 		params.ValidateBlocks + params.RevealBlocks + params.DisputeBlocks
 	bound := 2 * int64(windows)
 
 	roles := []localnet.Role{localnet.Worker, localnet.Host, localnet.Node}
-	phases := []sprintv1.Phase{sprintv1.PhaseCompute, sprintv1.PhaseCompute, sprintv1.PhaseProof, sprintv1.PhaseValidate}
+	phases := []sprintv1.Phase{sprintv1.PhaseCompute, sprintv1.PhaseCompute, sprintv1.PhaseProof,
+		sprintv1.PhaseValidate}
 	begun, blocks, units := time.Now(), int64(0), uint64(0)
 	for epoch := uint64(1); epoch <= epochs; epoch++ {
 		start, victim, what := time.Now(), -1, "nobody disturbed"
@@ -97,18 +102,21 @@ func TestSoak(t *testing.T) {
 			line = append(line, fmt.Sprintf("%s %s %d", m.Name, result, o.Credited))
 			switch o.Result {
 			case sprintv1.ResultCredited:
-			case sprintv1.ResultRejected, sprintv1.ResultFraud, sprintv1.ResultFalseVerdict, sprintv1.ResultJailed:
+			case sprintv1.ResultRejected, sprintv1.ResultFraud, sprintv1.ResultFalseVerdict,
+				sprintv1.ResultJailed:
 				t.Errorf("epoch %d: %s is honest, yet %s: %s", epoch, m.Name, result, o.Reason)
 			default:
 				if i != victim {
-					t.Errorf("epoch %d: %s was left alone, yet it is %s: %s", epoch, m.Name, result, o.Reason)
+					t.Errorf("epoch %d: %s was left alone, yet it is %s: %s", epoch,
+						m.Name, result, o.Reason)
 				}
 			}
 			if o.Mismatches != 0 {
 				t.Errorf("epoch %d: %d mismatches proven against %s", epoch, o.Mismatches, m.Name)
 			}
 			if counts := n.committed(i, epoch); i != victim && len(counts) != int(params.Segments) {
-				t.Errorf("epoch %d: %s committed %d of %d segments", epoch, m.Name, len(counts), params.Segments)
+				t.Errorf("epoch %d: %s committed %d of %d segments", epoch, m.Name,
+					len(counts), params.Segments)
 			}
 		}
 		took := n.blocksOf(epoch)
@@ -116,22 +124,26 @@ func TestSoak(t *testing.T) {
 			t.Errorf("epoch %d took %d blocks, its windows are %d together", epoch, took, windows)
 		}
 		blocks += took
-		t.Logf("epoch %d: %d blocks, %s, %s: %s", epoch, took, time.Since(start).Round(time.Second), what, strings.Join(line, ", "))
+		t.Logf("epoch %d: %d blocks, %s, %s: %s", epoch, took, time.Since(start).Round(time.Second),
+			what, strings.Join(line, ", "))
 		if t.Failed() {
 			return
 		}
 	}
-	t.Logf("%d epochs in %s: %d blocks, %d units credited, nobody rejected, none stuck", epochs, time.Since(begun).Round(time.Second), blocks, units)
+	t.Logf("%d epochs in %s: %d blocks, %d units credited, nobody rejected, none stuck", epochs,
+		time.Since(begun).Round(time.Second), blocks, units)
 }
 
 // disturb kills a process when its time in an epoch has come and starts it again some blocks later.
 func (n *net) disturb(epoch uint64, d disturbance) string {
 	n.t.Helper()
-	at := n.until(0, fmt.Sprintf("the moment of a kill in epoch %d", epoch), func(now *sprintv1.QueryCurrentResponse) bool { return d.due(epoch, now) })
+	at := n.until(0, fmt.Sprintf("the moment of a kill in epoch %d", epoch),
+		func(now *sprintv1.QueryCurrentResponse) bool { return d.due(epoch, now) })
 	n.kill(d.member, d.role)
 	n.until(0, fmt.Sprintf("%d blocks without it", d.down), heightPassed(n, d.down))
 	n.restart(d.member, d.role)
-	return fmt.Sprintf("%s's %s killed at block %d (%s) for %d blocks", n.Members[d.member].Name, d.role, at.Height,
+	return fmt.Sprintf("%s's %s killed at block %d (%s) for %d blocks", n.Members[d.member].Name,
+		d.role, at.Height,
 		at.Epoch.Phase.Word(), d.down)
 }
 

@@ -31,7 +31,8 @@ func main() {
 	if kept, dropped := withoutSettings(os.Environ()); len(dropped) > 0 {
 		kept = append(kept, droppedVar+"="+strings.Join(dropped, " "))
 		err := syscall.Exec("/proc/self/exe", os.Args, kept)
-		fmt.Fprintf(os.Stderr, "peers: starting again without %s: %v\n", strings.Join(dropped, ", "), err)
+		fmt.Fprintf(os.Stderr, "peers: starting again without %s: %v\n",
+			strings.Join(dropped, ", "), err)
 		os.Exit(1)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -46,7 +47,8 @@ func withoutSettings(environ []string) (kept, dropped []string) {
 next:
 	for _, pair := range environ {
 		name, _, _ := strings.Cut(pair, "=")
-		for _, prefix := range []string{"OPENBLAS_", "GOTO_", "OMP_", "GOMP_", "KMP_", "MKL_", "DNNL_", "ONEDNN_"} {
+		for _, prefix := range []string{"OPENBLAS_", "GOTO_", "OMP_", "GOMP_", "KMP_", "MKL_",
+			"DNNL_", "ONEDNN_"} {
 			if strings.HasPrefix(name, prefix) {
 				dropped = append(dropped, name)
 				continue next
@@ -68,7 +70,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	flags.Var(&counts, "threads", "how many threads; several with commas between them")
 	turns := flags.Int("turns", 9, "how often everybody is measured")
 	asJSON := flags.Bool("json", false, "print JSON, with the time of every turn")
-	install := flags.Bool("install", false, "ask apt-get for the libraries that are missing (needs root)")
+	install := flags.Bool("install", false, "ask apt-get for the libraries that are missing "+
+		"(needs root)")
 	if err := flags.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
 			return 0
@@ -121,8 +124,10 @@ func (v *numbers) Set(s string) error {
 }
 
 // compare gathers who is there and lets them take turns at every size.
-func compare(ctx context.Context, sizes, counts []int, turns int, install bool, progress io.Writer) (*report, error) {
-	r := &report{Machine: processor(), Cores: runtime.NumCPU(), Go: runtime.Version(), LoadBefore: load(), Dropped: strings.Fields(os.Getenv(droppedVar))}
+func compare(ctx context.Context, sizes, counts []int, turns int, install bool,
+	progress io.Writer) (*report, error) {
+	r := &report{Machine: processor(), Cores: runtime.NumCPU(), Go: runtime.Version(),
+		LoadBefore: load(), Dropped: strings.Fields(os.Getenv(droppedVar))}
 	engine, err := cpu.New(ctx)
 	if err != nil {
 		return nil, err
@@ -176,7 +181,8 @@ type missing struct {
 }
 
 func (m *missing) Error() string {
-	return fmt.Sprintf("%s; on Debian: apt-get install the package that apt-cache search --names-only '%s' shows (%v)", m.name, m.debian, m.err)
+	return fmt.Sprintf("%s; on Debian: apt-get install the package that apt-cache search "+
+		"--names-only '%s' shows (%v)", m.name, m.debian, m.err)
 }
 
 func (m *missing) Unwrap() error { return m.err }
@@ -187,7 +193,8 @@ func aptInstall(ctx context.Context, pattern string, progress io.Writer) error {
 		return errors.New("-install needs root, for apt-get")
 	}
 	search := func() string {
-		found, err := exec.CommandContext(ctx, "apt-cache", "search", "--names-only", pattern).Output()
+		found, err := exec.CommandContext(ctx, "apt-cache", "search", "--names-only",
+			pattern).Output()
 		if err != nil {
 			return ""
 		}

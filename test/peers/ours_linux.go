@@ -32,8 +32,10 @@ func ours(ctx context.Context, engine work.Engine) []contestant {
 	if e, ok := engine.(multiplier); ok {
 		found = append(found, contestant{
 			name: productName, given: givenInt8, use: use,
-			multiply: here(func(m *matrices) error { return e.Product(ctx, m.c, m.a, m.bColumns, square(m)) }),
-			row:      intRow,
+			multiply: here(func(m *matrices) error {
+				return e.Product(ctx, m.c, m.a, m.bColumns, square(m))
+			}),
+			row: intRow,
 		})
 	}
 	return found

@@ -97,7 +97,8 @@ func spread(v []float64) float64 {
 
 // newTiming is the timing of products of n x n by n x n.
 func newTiming(n, threads int, clock string, seconds []float64) timing {
-	return timing{Threads: threads, Clock: clock, Seconds: seconds, GOPS: 2 * float64(n) * float64(n) * float64(n) / median(seconds) / 1e9}
+	return timing{Threads: threads, Clock: clock, Seconds: seconds,
+		GOPS: 2 * float64(n) * float64(n) * float64(n) / median(seconds) / 1e9}
 }
 
 // gops is what a contestant reached; false where it was not there.
@@ -125,7 +126,8 @@ func (r *report) sizes() (sizes []int) {
 }
 
 func (r *report) print(w io.Writer) {
-	fmt.Fprintf(w, "machine  %s, %d cores\nGo       %s\nengine   %s\n", r.Machine, r.Cores, r.Go, r.Engine)
+	fmt.Fprintf(w, "machine  %s, %d cores\nGo       %s\nengine   %s\n", r.Machine,
+		r.Cores, r.Go, r.Engine)
 	for _, l := range r.Libraries {
 		fmt.Fprintf(w, "peer     %s %s, kernel %s\n", l.Name, l.Version, l.Kernel)
 	}
@@ -149,7 +151,8 @@ func (r *report) printSize(w io.Writer, n int) {
 	fmt.Fprintf(w, "\nn = %d\n", n)
 	worst := map[int]float64{} // spread, by threads
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	for at, x := range slices.DeleteFunc(slices.Clone(r.Results), func(x result) bool { return x.N != n }) {
+	for at, x := range slices.DeleteFunc(slices.Clone(r.Results),
+		func(x result) bool { return x.N != n }) {
 		if at == 0 {
 			fmt.Fprint(t, "  GOPS\tgiven\t")
 			for _, timing := range x.Timings {
@@ -171,11 +174,13 @@ func (r *report) printSize(w io.Writer, n int) {
 			fmt.Fprint(t, "-\t-\tyes, by its self-test\n")
 			continue
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\n", share(x.Exact.WrongRandom, x.Exact.Elements), share(x.Exact.WrongLarge, x.Exact.Elements), verdict(x.Exact, n))
+		fmt.Fprintf(t, "%s\t%s\t%s\n", share(x.Exact.WrongRandom, x.Exact.Elements),
+			share(x.Exact.WrongLarge, x.Exact.Elements), verdict(x.Exact, n))
 	}
 	t.Flush()
 	for _, count := range slices.Sorted(maps.Keys(worst)) {
-		fmt.Fprintf(w, "  %s: the middle half of somebody's turns lies up to %.0f %% apart\n", threads(count), 100*worst[count])
+		fmt.Fprintf(w, "  %s: the middle half of somebody's turns lies up to %.0f %% apart\n",
+			threads(count), 100*worst[count])
 	}
 }
 
@@ -215,7 +220,8 @@ func verdict(e *exact, n int) string {
 // printRatios prints the comparison that counts, and those with the best of the
 // peers: of all, and of the exact ones.
 func (r *report) printRatios(w io.Writer) {
-	fmt.Fprintf(w, "\nwhole loop / bare product of %s (target %.1f, aim %.1f)\n", openBLASName, target, aim)
+	fmt.Fprintf(w, "\nwhole loop / bare product of %s (target %.1f, aim %.1f)\n",
+		openBLASName, target, aim)
 	for _, n := range r.sizes() {
 		for _, timing := range r.Results[0].Timings {
 			loop, there := r.gops(n, timing.Threads, loopName)
@@ -236,8 +242,10 @@ func (r *report) printRatios(w io.Writer) {
 	}
 	for _, x := range r.Results {
 		// Every sum of such bytes fits a float's 24 bits: whatever is wrong here is broken.
-		if x.Exact != nil && x.Given == givenFloat && x.N <= 1024 && x.Exact.WrongRandom+x.Exact.WrongLarge > 0 {
-			fmt.Fprintf(w, "  %s computes wrong floats on this processor at n = %d: its figures there measure nothing\n", x.Name, x.N)
+		if x.Exact != nil && x.Given == givenFloat && x.N <= 1024 &&
+			x.Exact.WrongRandom+x.Exact.WrongLarge > 0 {
+			fmt.Fprintf(w, "  %s computes wrong floats on this processor at n = %d: its figures "+
+				"there measure nothing\n", x.Name, x.N)
 		}
 	}
 }

@@ -17,7 +17,8 @@ import (
 // can get wrong gets them right, which is what calls of C from Go can spoil.
 func TestEveryKernelIsGivenNumbersThatItCannotGetWrong(t *testing.T) {
 	var stdout, stderr bytes.Buffer
-	if code := run(t.Context(), []string{"-n", "512", "-turns", "1", "-threads", "1,2", "-json"}, &stdout, &stderr); code != 0 {
+	if code := run(t.Context(), []string{"-n", "512", "-turns", "1", "-threads", "1,2", "-json"},
+		&stdout, &stderr); code != 0 {
 		t.Fatalf("exit %d: %s", code, stderr.String())
 	}
 	var r report
@@ -45,8 +46,10 @@ func TestEveryKernelIsGivenNumbersThatItCannotGetWrong(t *testing.T) {
 		case x.Exact == nil:
 		case x.Exact.Elements != checkedRows*512:
 			t.Errorf("%s: %d elements were compared", x.Name, x.Exact.Elements)
-		case (x.Name == productName || x.Given == givenFloat || x.Given == given7Bits) && x.Exact.WrongRandom+x.Exact.WrongLarge > 0:
-			t.Errorf("%s of %s: %d and %d elements are wrong", x.Name, x.Given, x.Exact.WrongRandom, x.Exact.WrongLarge)
+		case (x.Name == productName || x.Given == givenFloat || x.Given == given7Bits) &&
+			x.Exact.WrongRandom+x.Exact.WrongLarge > 0:
+			t.Errorf("%s of %s: %d and %d elements are wrong", x.Name, x.Given, x.Exact.WrongRandom,
+				x.Exact.WrongLarge)
 		}
 	}
 }
@@ -60,14 +63,16 @@ func TestRunRefuses(t *testing.T) {
 		"more":         "no arguments",
 	} {
 		var stdout, stderr bytes.Buffer
-		if code := run(t.Context(), strings.Fields(args), &stdout, &stderr); code != 2 || !strings.Contains(stderr.String(), want) {
+		if code := run(t.Context(), strings.Fields(args), &stdout, &stderr); code != 2 ||
+			!strings.Contains(stderr.String(), want) {
 			t.Errorf("%s: exit %d, %s", args, code, stderr.String())
 		}
 	}
 }
 
 func TestWithoutSettings(t *testing.T) {
-	kept, dropped := withoutSettings([]string{"PATH=/bin", "OPENBLAS_CORETYPE=Haswell", "OMP_NUM_THREADS=7", "COMPANY=x", "GOMAXPROCS=1"})
+	kept, dropped := withoutSettings([]string{"PATH=/bin", "OPENBLAS_CORETYPE=Haswell",
+		"OMP_NUM_THREADS=7", "COMPANY=x", "GOMAXPROCS=1"})
 	if diff := cmp.Diff([]string{"PATH=/bin", "COMPANY=x", "GOMAXPROCS=1"}, kept); diff != "" {
 		t.Error(diff)
 	}
@@ -78,7 +83,8 @@ func TestWithoutSettings(t *testing.T) {
 
 func TestLibraryThatIsMissing(t *testing.T) {
 	err := bind("Some library", "^libsome1$", []string{"libno-such-thing.so.7"}, nil)
-	if m, ok := err.(*missing); !ok || m.debian != "^libsome1$" || !strings.Contains(err.Error(), "apt-get install") {
+	if m, ok := err.(*missing); !ok || m.debian != "^libsome1$" ||
+		!strings.Contains(err.Error(), "apt-get install") {
 		t.Errorf("%v", err)
 	}
 }

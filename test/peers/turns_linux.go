@@ -141,7 +141,8 @@ func rest() error {
 }
 
 // measure asks everybody for the product of one size, right and fast.
-func measure(ctx context.Context, all []contestant, n int, counts []int, turns int, progress io.Writer) ([]result, error) {
+func measure(ctx context.Context, all []contestant, n int, counts []int, turns int,
+	progress io.Writer) ([]result, error) {
 	m := newMatrices(n)
 	results := make([]result, len(all))
 	for i, c := range all {
@@ -162,7 +163,8 @@ func measure(ctx context.Context, all []contestant, n int, counts []int, turns i
 		fmt.Fprintf(progress, "n = %d: who is exact, on %s bytes\n", n, kind.name)
 		m.fill(kind.value)
 		for i, c := range all {
-			if err := check(ctx, c, m, counts[len(counts)-1], results[i].Exact, kind.wrong); err != nil {
+			if err := check(ctx, c, m, counts[len(counts)-1], results[i].Exact,
+				kind.wrong); err != nil {
 				return nil, fmt.Errorf("%s at n = %d: %w", c.name, n, err)
 			}
 		}
@@ -192,7 +194,8 @@ func measure(ctx context.Context, all []contestant, n int, counts []int, turns i
 			}
 		}
 		for i := range all {
-			results[i].Timings = append(results[i].Timings, newTiming(n, threads, clockName(threads), seconds[i]))
+			results[i].Timings = append(results[i].Timings,
+				newTiming(n, threads, clockName(threads), seconds[i]))
 		}
 	}
 	return results, nil
@@ -203,7 +206,8 @@ const checkedRows = 32
 
 // check counts the elements that are wrong; e is nil for who gives none. It is
 // also the first turn, which pays for memory and threads.
-func check(ctx context.Context, c contestant, m *matrices, threads int, e *exact, wrong func(*exact) *int) error {
+func check(ctx context.Context, c contestant, m *matrices, threads int, e *exact,
+	wrong func(*exact) *int) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}

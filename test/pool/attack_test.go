@@ -28,7 +28,8 @@ var attacks = []struct {
 	try  func(t *testing.T, n *network, h *hand)
 }{
 	{"H1 the receipt prints the true detection", func(t *testing.T, _ *network, h *hand) {
-		if r := h.judged(h.compute(12, nil)); r.Outcome.Checked != mpoc.DefaultPicks || r.Outcome.Detection < "0.99" {
+		if r := h.judged(h.compute(12, nil)); r.Outcome.Checked != mpoc.DefaultPicks ||
+			r.Outcome.Detection < "0.99" {
 			t.Errorf("detection %s by %d tiles", r.Outcome.Detection, r.Outcome.Checked)
 		}
 	}},
@@ -40,7 +41,8 @@ var attacks = []struct {
 		p := h.opened(s, 0)
 		for at, mine := range p.Samples { // the first loop that was not asked
 			if mine.Index != uint64(at) {
-				p.Samples[at] = must[mpoc.Sample](h)(s.OpenSample(&s.tree, uint64(at), p.Samples[at].Digest))
+				p.Samples[at] = must[mpoc.Sample](h)(s.OpenSample(&s.tree, uint64(at),
+					p.Samples[at].Digest))
 				break
 			}
 		}
@@ -71,7 +73,9 @@ var attacks = []struct {
 		}
 		for _, cut := range []func(p *mpoc.Proof){
 			func(p *mpoc.Proof) { p.Samples[3].Proof = p.Samples[3].Proof[1:] },
-			func(p *mpoc.Proof) { p.Samples[3].Proof = append(slices.Clone(p.Samples[3].Proof), signed.Hash{}) },
+			func(p *mpoc.Proof) {
+				p.Samples[3].Proof = append(slices.Clone(p.Samples[3].Proof), signed.Hash{})
+			},
 			func(p *mpoc.Proof) { p.Tiles[3].TileProof = p.Tiles[3].TileProof[:5] },
 			func(p *mpoc.Proof) { p.Tiles[3].Proof = nil },
 			func(p *mpoc.Proof) { p.Samples = p.Samples[:len(p.Samples)-1] },
@@ -90,7 +94,8 @@ var attacks = []struct {
 		}
 		p := h.opened(s, 0)
 		a, b := &p.Samples[0], &p.Samples[1]
-		a.Leaf, b.Leaf, a.Digest, b.Digest, a.Proof, b.Proof = b.Leaf, a.Leaf, b.Digest, a.Digest, b.Proof, a.Proof
+		a.Leaf, b.Leaf, a.Digest, b.Digest, a.Proof, b.Proof = b.Leaf, a.Leaf, b.Digest,
+			a.Digest, b.Proof, a.Proof
 		_, err := h.send(s, p)
 		refused(t, mpocv1.CodeBadOpening, err)
 	}},
@@ -176,14 +181,17 @@ var attacks = []struct {
 		_, err := post[mpocv1.Challenge](h, mpocv1.PathChallenge, body)
 		refused(t, mpocv1.CodeReplayed, err)
 		q.Time -= 10 * 60_000
-		_, err = post[mpocv1.Challenge](h, mpocv1.PathChallenge, mpocv1.ChallengeRequest{Asking: q, Signature: q.Sign(h.key)})
+		_, err = post[mpocv1.Challenge](h, mpocv1.PathChallenge,
+			mpocv1.ChallengeRequest{Asking: q, Signature: q.Sign(h.key)})
 		refused(t, mpocv1.CodeClockSkew, err)
 	}},
 	{"H8 stale challenge", func(t *testing.T, n *network, h *hand) {
 		s := h.compute(12, nil)
 		n.clock.Pass(time.Duration(s.Terms.Expiry-s.Terms.Issued+5) * time.Millisecond)
 		err := h.commit(s)
-		if e, ok := err.(*mpocv1.Error); !ok || e.Code != mpocv1.CodeLate && e.Code != mpocv1.CodeNoChallenge { // swept already
+		// swept already
+		if e, ok := err.(*mpocv1.Error); !ok || e.Code != mpocv1.CodeLate &&
+			e.Code != mpocv1.CodeNoChallenge {
 			t.Fatalf("a commit after the expiry: %v", err)
 		}
 		if fresh := must[mpocv1.Challenge](h)(h.ask()); fresh.ChallengeID == s.Terms.ChallengeID {
@@ -216,7 +224,8 @@ var attacks = []struct {
 		refused(t, mpocv1.CodeNoChallenge, err)
 		_, unknown := thief.find(signed.Hash{1})
 		refused(t, mpocv1.CodeNoChallenge, unknown)
-		if text := strings.ReplaceAll(err.Error(), r.Terms.ChallengeID.String(), (signed.Hash{1}).String()); text != unknown.Error() {
+		if text := strings.ReplaceAll(err.Error(), r.Terms.ChallengeID.String(),
+			(signed.Hash{1}).String()); text != unknown.Error() {
 			t.Errorf("another's is told from an unknown one: %v, %v", err, unknown)
 		}
 		asked := h.finding(r.Terms.ChallengeID)
@@ -263,13 +272,16 @@ var attacks = []struct {
 		s = h.compute(12, nil)
 		s.Commit.ComputeTime = 999_000_000
 		slow := h.judged(s)
-		if fast.Outcome.Pay != fast.Terms.Pay(fast.Outcome.Ops) || slow.Outcome.Pay != slow.Terms.Pay(slow.Outcome.Ops) || fast.Outcome.Status != mpoc.Accepted || slow.Outcome.Status != mpoc.Accepted {
+		if fast.Outcome.Pay != fast.Terms.Pay(fast.Outcome.Ops) ||
+			slow.Outcome.Pay != slow.Terms.Pay(slow.Outcome.Ops) ||
+			fast.Outcome.Status != mpoc.Accepted || slow.Outcome.Status != mpoc.Accepted {
 			t.Errorf("claimed fast %+v, slow %+v", fast.Outcome, slow.Outcome)
 		}
 	}},
 	{"H16 three strikes", func(t *testing.T, n *network, h *hand) {
 		for range n.config.Rules.Strikes {
-			if r := h.judged(h.compute(12, spoil)); r.Outcome.Status != mpoc.Rejected || r.Outcome.Pay != "0" {
+			if r := h.judged(h.compute(12, spoil)); r.Outcome.Status != mpoc.Rejected ||
+				r.Outcome.Pay != "0" {
 				t.Fatalf("forged: %+v", r.Outcome)
 			}
 		}
@@ -356,7 +368,10 @@ var attacks = []struct {
 		s := h.compute(12, nil)
 		h.judged(s)
 		thief := n.hand(keyOf(7)).register()
-		if r := thief.judged(thief.compute(12, func(loop int, tiles [][32]byte) { copy(tiles, s.tiles[loop]) })); r.Outcome.Status != mpoc.Rejected {
+		if r := thief.judged(thief.compute(12, func(loop int,
+			tiles [][32]byte) {
+			copy(tiles, s.tiles[loop])
+		})); r.Outcome.Status != mpoc.Rejected {
 			t.Errorf("another's digests: %+v", r.Outcome)
 		}
 	}},

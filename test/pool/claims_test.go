@@ -21,7 +21,8 @@ func (h *hand) claim(held, bring []mpoc.Receipt) (mpocv1.ClaimAnswer, error) {
 		q.Receipts = []mpoc.Receipt{}
 	}
 	for _, r := range held {
-		q.Held = append(q.Held, mpocv1.Held{ChallengeID: r.Terms.ChallengeID, Issued: r.Terms.Issued})
+		q.Held = append(q.Held, mpocv1.Held{ChallengeID: r.Terms.ChallengeID,
+			Issued: r.Terms.Issued})
 	}
 	q.Asking, q.Signature = h.asking(mpoc.AskAccount)
 	return post[mpocv1.ClaimAnswer](h, mpocv1.PathClaims, q)
@@ -62,7 +63,8 @@ func TestReceiptsBringBackWhatABackupLacks(t *testing.T) {
 	}
 	n.start()
 	answer, err := a.claim(kept, nil)
-	if err != nil || len(answer.Lacking) != 2 || answer.Lacking[0].ChallengeID != kept[1].Terms.ChallengeID {
+	if err != nil || len(answer.Lacking) != 2 ||
+		answer.Lacking[0].ChallengeID != kept[1].Terms.ChallengeID {
 		t.Fatalf("%+v, %v", answer, err)
 	}
 	if _, err := a.claim(nil, []mpoc.Receipt{others}); err == nil {
@@ -79,13 +81,17 @@ func TestReceiptsBringBackWhatABackupLacks(t *testing.T) {
 			t.Fatalf("claim %d: %+v, %v", i, answer, err)
 		}
 	}
-	if have := n.standing(a.key); have.Entries != want.Entries || have.Ops.Cmp(want.Ops) != 0 || have.Locked.Add(have.Due).Cmp(want.Locked.Add(want.Due)) != 0 {
+	if have := n.standing(a.key); have.Entries != want.Entries || have.Ops.Cmp(want.Ops) != 0 ||
+		have.Locked.Add(have.Due).Cmp(want.Locked.Add(want.Due)) != 0 {
 		t.Errorf("the account is %+v, and was %+v", have, want)
 	}
-	if answer, err := b.claim(nil, []mpoc.Receipt{others}); err != nil || answer.Entered != 1 { // it has no account there yet
+	// it has no account there yet
+	if answer, err := b.claim(nil, []mpoc.Receipt{others}); err != nil || answer.Entered != 1 {
 		t.Errorf("%+v, %v", answer, err)
 	}
-	if e, found, err := n.ledger.Entry(ledger.Device(signed.KeyOf(b.key)), ledger.Loops, others.Terms.ChallengeID.String()); err != nil || !found || e.Pay.String() != string(others.Outcome.Pay) {
+	if e, found, err := n.ledger.Entry(ledger.Device(signed.KeyOf(b.key)), ledger.Loops,
+		others.Terms.ChallengeID.String()); err != nil || !found ||
+		e.Pay.String() != string(others.Outcome.Pay) {
 		t.Errorf("%+v, %v, %v", e, found, err)
 	}
 }

@@ -43,14 +43,17 @@ func TestCopiedKey(t *testing.T) {
 	var l told
 	w = n.work(keyOf(2), home, func(c *workerpool.Config) { c.Event = l.take })
 	n.events.wait(t, "it rests", func() bool {
-		return strings.Contains(w.Snapshot().Reason, "another machine works with this machine's key")
+		return strings.Contains(w.Snapshot().Reason,
+			"another machine works with this machine's key")
 	})
 	s := w.Snapshot()
-	if s.State != "idle" || !strings.Contains(s.Next, "--home") || s.Until == "" || s.Dropped != 1 || s.EvidenceSaved != "" || len(receipts(t, home)) != 0 {
+	if s.State != "idle" || !strings.Contains(s.Next, "--home") || s.Until == "" ||
+		s.Dropped != 1 || s.EvidenceSaved != "" || len(receipts(t, home)) != 0 {
 		t.Errorf("%+v", s)
 	}
 	types := l.types()
-	if !slices.Contains(types, workerpool.WasDropped) || slices.Contains(types, workerpool.HostCheats) {
+	if !slices.Contains(types, workerpool.WasDropped) ||
+		slices.Contains(types, workerpool.HostCheats) {
 		t.Errorf("told %+v", l.all)
 	}
 }

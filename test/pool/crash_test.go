@@ -33,7 +33,8 @@ func TestMain(m *testing.M) {
 }
 
 var steps = []string{
-	mpocv1.PathNonce, mpocv1.PathDevices, mpocv1.PathChallenge, mpocv1.PathCommits, mpocv1.PathProofs, mpocv1.PathReceipts,
+	mpocv1.PathNonce, mpocv1.PathDevices, mpocv1.PathChallenge, mpocv1.PathCommits,
+	mpocv1.PathProofs, mpocv1.PathReceipts,
 }
 
 // cut drops one request to a path, before the host has it or the answer after,
@@ -62,7 +63,9 @@ func TestMachineKilledAtEveryStep(t *testing.T) {
 		for _, after := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s answered=%t", filepath.Base(path), after), func(t *testing.T) {
 				dead := make(chan struct{})
-				n := newNetwork(t, func(n *network) { n.bend = cut(path, after, func() { close(dead) }) })
+				n := newNetwork(t, func(n *network) {
+					n.bend = cut(path, after, func() { close(dead) })
+				})
 				home := t.TempDir()
 				w := n.work(keyOf(2), home, nil)
 				<-dead
@@ -76,9 +79,12 @@ func TestMachineKilledAtEveryStep(t *testing.T) {
 // lives waits for two accepted submissions and checks that nothing else was.
 func lives(t *testing.T, n *network, w *machine) {
 	t.Helper()
-	n.events.wait(t, "two accepted", func() bool { return n.status().Accepted >= 2 && w.Snapshot().Accepted >= 1 })
+	n.events.wait(t, "two accepted", func() bool {
+		return n.status().Accepted >= 2 && w.Snapshot().Accepted >= 1
+	})
 	w.kill()
-	if s, m := n.status(), w.Snapshot(); s.Failed+s.Late+s.Rejected+s.Faulty != 0 || m.Failed+m.Late+m.Dropped+m.Abstained != 0 {
+	if s, m := n.status(), w.Snapshot(); s.Failed+s.Late+s.Rejected+s.Faulty != 0 ||
+		m.Failed+m.Late+m.Dropped+m.Abstained != 0 {
 		t.Errorf("host %+v, machine %+v", s, m)
 	}
 	if a := n.standing(keyOf(2)); a.Entries != n.status().Accepted || a.Strikes != 0 {
@@ -93,7 +99,9 @@ func TestHostKilledAtEveryStep(t *testing.T) {
 		for _, after := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s answered=%t", filepath.Base(path), after), func(t *testing.T) {
 				dead := make(chan struct{})
-				n := newNetwork(t, func(n *network) { n.bend = cut(path, after, func() { close(dead) }) })
+				n := newNetwork(t, func(n *network) {
+					n.bend = cut(path, after, func() { close(dead) })
+				})
 				w := n.work(keyOf(2), t.TempDir(), nil)
 				<-dead
 				n.restart()
@@ -112,7 +120,8 @@ type counted struct {
 	wrong func(unit uint64) bool
 }
 
-func (c *counted) Matmul(ctx context.Context, dst [][32]byte, challenge seed.Seed, shape matmul.Shape, units []uint64) error {
+func (c *counted) Matmul(ctx context.Context, dst [][32]byte, challenge seed.Seed,
+	shape matmul.Shape, units []uint64) error {
 	if c.before != nil {
 		c.before(c.calls.Add(1))
 	}
@@ -149,7 +158,8 @@ func TestMachineKilledComputing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := f.Write(append([]byte{1, 0, 0, 0, 9, 0, 0, 0}, make([]byte, 48)...)); err != nil { // its sum is wrong
+	// its sum is wrong
+	if _, err := f.Write(append([]byte{1, 0, 0, 0, 9, 0, 0, 0}, make([]byte, 48)...)); err != nil {
 		t.Fatal(err)
 	}
 	if err := f.Close(); err != nil {
@@ -177,7 +187,10 @@ func TestExpiredIsDropped(t *testing.T) {
 	w.kill()
 	n.clock.Pass(10 * time.Minute)
 	w = n.work(keyOf(2), home, nil)
-	n.events.wait(t, "it is dropped, and why", func() bool { s := w.Snapshot(); return s.Dropped == 1 && strings.Contains(s.LastReason, "expired at ") })
+	n.events.wait(t, "it is dropped, and why", func() bool {
+		s := w.Snapshot()
+		return s.Dropped == 1 && strings.Contains(s.LastReason, "expired at ")
+	})
 }
 
 // machineAlone is a machine in a process of its own.

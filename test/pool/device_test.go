@@ -19,7 +19,8 @@ import (
 // forger is an engine that makes everything up, the same each time.
 type forger struct{ work.Engine }
 
-func (forger) Tiles(_ context.Context, dst [][32]byte, challenge seed.Seed, _ matmul.Shape, unit uint64) error {
+func (forger) Tiles(_ context.Context, dst [][32]byte, challenge seed.Seed, _ matmul.Shape,
+	unit uint64) error {
 	for i := range dst {
 		dst[i] = challenge
 		dst[i][0], dst[i][1] = byte(unit), byte(i)
@@ -27,7 +28,8 @@ func (forger) Tiles(_ context.Context, dst [][32]byte, challenge seed.Seed, _ ma
 	return nil
 }
 
-func (f forger) Matmul(ctx context.Context, dst [][32]byte, challenge seed.Seed, shape matmul.Shape, units []uint64) error {
+func (f forger) Matmul(ctx context.Context, dst [][32]byte, challenge seed.Seed, shape matmul.Shape,
+	units []uint64) error {
 	tiles := make([][32]byte, shape.Tiles())
 	for i, unit := range units {
 		_ = f.Tiles(ctx, tiles, challenge, shape, unit) // never fails
@@ -67,12 +69,15 @@ func TestSelfAudit(t *testing.T) {
 	n := newNetwork(t, func(n *network) { n.config.Duration = 5 * time.Second })
 	var done atomic.Uint64
 	var gone atomic.Bool
-	e := &counted{Engine: engine(), wrong: func(uint64) bool { return done.Add(1)%200 == 0 && gone.CompareAndSwap(false, true) }}
+	e := &counted{Engine: engine(), wrong: func(uint64) bool {
+		return done.Add(1)%200 == 0 && gone.CompareAndSwap(false, true)
+	}}
 	w := n.work(keyOf(2), t.TempDir(), func(c *workerpool.Config) { c.Engine, c.SelfAudit = e, 1 })
 	n.events.wait(t, "it is found", func() bool { return w.Snapshot().State == "unstable" })
 	w.kill()
 	s := w.Snapshot()
-	if s.FailedSelfChecks != 1 || s.Abstained != 1 || !strings.Contains(s.LastReason, "cpu-0 (a processor) gave two results for loop") {
+	if s.FailedSelfChecks != 1 || s.Abstained != 1 ||
+		!strings.Contains(s.LastReason, "cpu-0 (a processor) gave two results for loop") {
 		t.Errorf("%+v", s)
 	}
 	if h := n.status(); h.Accepted+h.Faulty+h.Rejected != 0 {
@@ -85,10 +90,13 @@ func TestSelfAudit(t *testing.T) {
 func TestSelfCheckBeforeOpening(t *testing.T) {
 	n := newNetwork(t, nil)
 	e := &counted{Engine: engine(), wrong: func(unit uint64) bool { return unit < 32 }}
-	w := n.work(keyOf(2), t.TempDir(), func(c *workerpool.Config) { c.Engine, c.SelfAudit = e, 1<<40 })
+	w := n.work(keyOf(2), t.TempDir(), func(c *workerpool.Config) {
+		c.Engine, c.SelfAudit = e, 1<<40
+	})
 	n.events.wait(t, "it is found", func() bool { return w.Snapshot().State == "unstable" })
 	w.kill()
-	if s, h := w.Snapshot(), n.status(); s.Abstained != 1 || s.FailedSelfChecks != 3 || h.Rejected+h.Faulty+h.Accepted != 0 {
+	if s, h := w.Snapshot(), n.status(); s.Abstained != 1 || s.FailedSelfChecks != 3 ||
+		h.Rejected+h.Faulty+h.Accepted != 0 {
 		t.Errorf("machine %+v, host %+v", s, h)
 	}
 }
@@ -105,9 +113,14 @@ func TestGateClosesInTheMiddle(t *testing.T) {
 			gate.Close("a Sprint", "12:00")
 		}
 	}}
-	w := n.work(keyOf(2), t.TempDir(), func(c *workerpool.Config) { c.Engine, c.Gate, c.SelfAudit = e, gate, 1<<40 })
-	n.events.wait(t, "an accepted one", func() bool { return w.Snapshot().Accepted == 1 && w.Snapshot().State == "paused" })
-	if s := w.Snapshot(); s.Reason != "a Sprint" || s.Until != "12:00" || calls.Load() != 3 || s.Loops == 0 {
+	w := n.work(keyOf(2), t.TempDir(), func(c *workerpool.Config) {
+		c.Engine, c.Gate, c.SelfAudit = e, gate, 1<<40
+	})
+	n.events.wait(t, "an accepted one", func() bool {
+		return w.Snapshot().Accepted == 1 && w.Snapshot().State == "paused"
+	})
+	if s := w.Snapshot(); s.Reason != "a Sprint" || s.Until != "12:00" ||
+		calls.Load() != 3 || s.Loops == 0 {
 		t.Errorf("%d calls, %+v", calls.Load(), s)
 	}
 	gate.Open()
@@ -117,13 +130,15 @@ func TestGateClosesInTheMiddle(t *testing.T) {
 // weak is an engine with one wrong tile in every loop, the same each time.
 type weak struct{ work.Engine }
 
-func (w weak) Tiles(ctx context.Context, dst [][32]byte, challenge seed.Seed, shape matmul.Shape, unit uint64) error {
+func (w weak) Tiles(ctx context.Context, dst [][32]byte, challenge seed.Seed, shape matmul.Shape,
+	unit uint64) error {
 	err := w.Engine.Tiles(ctx, dst, challenge, shape, unit)
 	dst[unit%uint64(len(dst))][0] ^= 1
 	return err
 }
 
-func (w weak) Matmul(ctx context.Context, dst [][32]byte, challenge seed.Seed, shape matmul.Shape, units []uint64) error {
+func (w weak) Matmul(ctx context.Context, dst [][32]byte, challenge seed.Seed, shape matmul.Shape,
+	units []uint64) error {
 	tiles := make([][32]byte, shape.Tiles())
 	for i, unit := range units {
 		if err := w.Tiles(ctx, tiles, challenge, shape, unit); err != nil {
@@ -139,11 +154,14 @@ func (w weak) Matmul(ctx context.Context, dst [][32]byte, challenge seed.Seed, s
 func TestMoreRounds(t *testing.T) {
 	n := newNetwork(t, nil)
 	for i := range byte(10) { // one in six is judged in the first round
-		w := n.work(keyOf(20+i), t.TempDir(), func(c *workerpool.Config) { c.Engine = weak{engine()} })
-		n.events.wait(t, "the machine rests", func() bool { return w.Snapshot().State == "unstable" })
+		w := n.work(keyOf(20+i), t.TempDir(),
+			func(c *workerpool.Config) { c.Engine = weak{engine()} })
+		n.events.wait(t, "the machine rests",
+			func() bool { return w.Snapshot().State == "unstable" })
 		w.kill()
 		r := receipts(t, w.home)[0]
-		if err := r.Verify(t.Context(), mpoc.Reference()); err != nil || r.Outcome.Status == mpoc.Accepted {
+		if err := r.Verify(t.Context(), mpoc.Reference()); err != nil ||
+			r.Outcome.Status == mpoc.Accepted {
 			t.Fatalf("%s: %v", r.Outcome.Status, err)
 		}
 		if r.Outcome.Rounds > 1 {

@@ -27,7 +27,8 @@ func TestTheMachinesDiskFails(t *testing.T) {
 			return s.State == "idle" && strings.Contains(s.Reason, "this machine's disk")
 		})
 		s := w.Snapshot()
-		if strings.Contains(s.Next, "host runs") || !strings.Contains(s.Next, "disk") || s.Until == "" {
+		if strings.Contains(s.Next, "host runs") || !strings.Contains(s.Next, "disk") ||
+			s.Until == "" {
 			t.Errorf("%s: it blames %q, until %q", folder, s.Next, s.Until)
 		}
 		if err := os.Rename(away, filepath.Join(w.home, folder)); err != nil {

@@ -17,8 +17,8 @@ import (
 	"github.com/assaynet/assay/poc/signed"
 )
 
-// agree checks that a machine's receipts and the host's account say the same: what was acknowledged is
-// there once, and nobody was judged.
+// agree checks that a machine's receipts and the host's account say the same: what was acknowledged
+// is there once, and nobody was judged.
 func (n *network) agree(w *machine) {
 	n.t.Helper()
 	accepted, pay := uint64(0), new(big.Int)
@@ -40,16 +40,19 @@ func (n *network) agree(w *machine) {
 	// The latest may be on its way.
 	open, _ := new(big.Int).SetString(owed.String(), 10)
 	open.Sub(open, pay)
-	if a.Clean < accepted || a.Clean > accepted+1 || open.Sign() < 0 || a.Clean == accepted && open.Sign() != 0 || a.Strikes != 0 || a.Banned {
-		n.t.Errorf("the machine holds %d receipts over %s; the host counts %d and owes %s, with %d strikes", accepted, pay, a.Clean, owed, a.Strikes)
+	if a.Clean < accepted || a.Clean > accepted+1 || open.Sign() < 0 || a.Clean == accepted &&
+		open.Sign() != 0 || a.Strikes != 0 || a.Banned {
+		n.t.Errorf("the machine holds %d receipts over %s; the host counts %d and owes %s, with "+
+			"%d strikes", accepted, pay, a.Clean, owed, a.Strikes)
 	}
-	if s := w.Snapshot(); s.InAll.Accepted > accepted || s.InAll.Accepted+1 < accepted || s.Rejected+s.Faulty+s.Failed != 0 {
+	if s := w.Snapshot(); s.InAll.Accepted > accepted || s.InAll.Accepted+1 < accepted ||
+		s.Rejected+s.Faulty+s.Failed != 0 {
 		n.t.Errorf("%d receipts, and it counts %+v", accepted, s.InAll)
 	}
 }
 
-// A machine's disk is full from its k-th write on: it says so, names the path, sends nothing that it
-// would forget, and goes on by itself once there is space.
+// A machine's disk is full from its k-th write on: it says so, names the path, sends nothing that
+// it would forget, and goes on by itself once there is space.
 func TestAMachinesDiskFillsAtEachWrite(t *testing.T) {
 	run := func(t *testing.T, k int) int {
 		n := newNetwork(t, nil)
@@ -61,11 +64,13 @@ func TestAMachinesDiskFillsAtEachWrite(t *testing.T) {
 		w := n.work(keyOf(2), home, nil)
 		n.events.wait(t, "it says what its disk does, or works", func() bool {
 			s := w.Snapshot()
-			return s.Accepted >= 3 || strings.Contains(s.Reason, "this machine's disk is full") && strings.Contains(s.Reason, home) && strings.Contains(s.Next, "free some space")
+			return s.Accepted >= 3 || strings.Contains(s.Reason, "this machine's disk is full") &&
+				strings.Contains(s.Reason, home) && strings.Contains(s.Next, "free some space")
 		})
 		writes, before := disk.Writes(), w.Snapshot().Accepted
 		disk.Free()
-		n.events.wait(t, "it goes on, after "+disk.First(), func() bool { return w.Snapshot().Accepted >= before+2 })
+		n.events.wait(t, "it goes on, after "+disk.First(),
+			func() bool { return w.Snapshot().Accepted >= before+2 })
 		w.kill()
 		n.agree(w)
 		return writes
@@ -90,11 +95,13 @@ func TestAPoolsDiskFillsAtEachWrite(t *testing.T) {
 		w := n.work(keyOf(2), t.TempDir(), nil)
 		n.events.wait(t, "it is refused, or works", func() bool {
 			s := w.Snapshot()
-			return s.Accepted >= 3 || disk.First() != "" && (s.State == "idle" || s.State == "asking" || s.Missing > 0 || s.Next != "")
+			return s.Accepted >= 3 || disk.First() != "" &&
+				(s.State == "idle" || s.State == "asking" || s.Missing > 0 || s.Next != "")
 		})
 		writes, before := disk.Writes(), w.Snapshot().Accepted
 		disk.Free()
-		n.events.wait(t, "it goes on, after "+disk.First(), func() bool { return w.Snapshot().Accepted >= before+2 })
+		n.events.wait(t, "it goes on, after "+disk.First(),
+			func() bool { return w.Snapshot().Accepted >= before+2 })
 		w.kill()
 		n.agree(w)
 		return writes
@@ -113,11 +120,14 @@ func TestAPoolStartsOnAFullDisk(t *testing.T) {
 	dir := t.TempDir()
 	disk := fulldisk.Below(t, dir)
 	open := func() error {
-		l, err := ledger.Open(filepath.Join(dir, "ledger.db"), ledger.Rules{Unlock: 2, Strikes: 3}, ledger.Amount{})
+		l, err := ledger.Open(filepath.Join(dir, "ledger.db"), ledger.Rules{Unlock: 2, Strikes: 3},
+			ledger.Amount{})
 		if err != nil {
 			return err
 		}
-		p, err := pool.New(pool.Config{HostKey: keyOf(1), Chain: chain, State: filepath.Join(dir, "pool.db"), Ledger: l, Rules: ledger.Rules{Unlock: 2, Strikes: 3}, Engine: new(looker)})
+		p, err := pool.New(pool.Config{HostKey: keyOf(1), Chain: chain,
+			State: filepath.Join(dir, "pool.db"), Ledger: l,
+			Rules: ledger.Rules{Unlock: 2, Strikes: 3}, Engine: new(looker)})
 		if err == nil {
 			_ = p.Close() // which would note the time
 		}

@@ -93,9 +93,11 @@ func must[A any](h *hand) func(A, error) A {
 
 func (h *hand) registration() mpocv1.RegisterRequest {
 	h.t.Helper()
-	n := must[mpocv1.NonceAnswer](h)(post[mpocv1.NonceAnswer](h, mpocv1.PathNonce, mpocv1.NonceRequest{DeviceKey: signed.KeyOf(h.key)}))
+	n := must[mpocv1.NonceAnswer](h)(post[mpocv1.NonceAnswer](h, mpocv1.PathNonce,
+		mpocv1.NonceRequest{DeviceKey: signed.KeyOf(h.key)}))
 	r := mpoc.Registration{
-		Chain: n.Chain, HostKey: n.HostKey, DeviceKey: signed.KeyOf(h.key), Nonce: n.Nonce, Agent: "hand", Engine: "hand",
+		Chain: n.Chain, HostKey: n.HostKey, DeviceKey: signed.KeyOf(h.key), Nonce: n.Nonce,
+		Agent: "hand", Engine: "hand",
 		Devices: []mpoc.Claimed{{ID: "hand-0", Engine: "hand"}}, RateOps: 2_000_000_000,
 	}
 	return mpocv1.RegisterRequest{Registration: r, Signature: r.Sign(h.key)}
@@ -103,7 +105,8 @@ func (h *hand) registration() mpocv1.RegisterRequest {
 
 func (h *hand) register() *hand {
 	h.t.Helper()
-	must[mpocv1.RegisterAnswer](h)(post[mpocv1.RegisterAnswer](h, mpocv1.PathDevices, h.registration()))
+	must[mpocv1.RegisterAnswer](h)(post[mpocv1.RegisterAnswer](h, mpocv1.PathDevices,
+		h.registration()))
 	return h
 }
 
@@ -119,7 +122,8 @@ func (h *hand) asking(what string) (mpoc.Asking, signed.Signature) {
 func (h *hand) ask() (mpocv1.Challenge, error) {
 	h.t.Helper()
 	q, sig := h.asking(mpoc.AskChallenge)
-	return post[mpocv1.Challenge](h, mpocv1.PathChallenge, mpocv1.ChallengeRequest{Asking: q, Signature: sig})
+	return post[mpocv1.Challenge](h, mpocv1.PathChallenge,
+		mpocv1.ChallengeRequest{Asking: q, Signature: sig})
 }
 
 // submission is a log, forged or not, and the challenge it is for.
@@ -139,7 +143,8 @@ func (h *hand) compute(loops int, forge func(loop int, tiles [][32]byte)) *submi
 	s := &submission{Log: mpoc.Log{Terms: c.Terms}, token: c.Token}
 	for i := range loops {
 		tiles := make([][32]byte, c.Shape.Matmul().Tiles())
-		if err := engine().Tiles(h.t.Context(), tiles, seed.Seed(c.Seed), c.Shape.Matmul(), uint64(i)); err != nil {
+		if err := engine().Tiles(h.t.Context(), tiles, seed.Seed(c.Seed), c.Shape.Matmul(),
+			uint64(i)); err != nil {
 			h.t.Fatal(err)
 		}
 		if forge != nil {
@@ -162,7 +167,8 @@ func treeOf(terms mpoc.Terms, tiles [][][32]byte) (tree commit.Log) {
 
 func (h *hand) committing(s *submission) mpocv1.CommitRequest {
 	return mpocv1.CommitRequest{
-		ChallengeID: s.Terms.ChallengeID, Token: s.token, Seed: s.Terms.Seed, Commit: s.Commit, DeviceSignature: s.Sign(h.key),
+		ChallengeID: s.Terms.ChallengeID, Token: s.token, Seed: s.Terms.Seed, Commit: s.Commit,
+		DeviceSignature: s.Sign(h.key),
 	}
 }
 
@@ -180,11 +186,13 @@ func (h *hand) opened(s *submission, round uint32) mpoc.Proof {
 	p := mpoc.Proof{Round: round, Samples: []mpoc.Sample{}, Tiles: []mpoc.TileOpening{}}
 	if round == 0 {
 		for _, i := range q.Samples() {
-			p.Samples = append(p.Samples, must[mpoc.Sample](h)(s.OpenSample(&s.tree, i, matmul.Root(s.tiles[i]))))
+			p.Samples = append(p.Samples,
+				must[mpoc.Sample](h)(s.OpenSample(&s.tree, i, matmul.Root(s.tiles[i]))))
 		}
 	}
 	for _, pick := range q.Picks(round) {
-		p.Tiles = append(p.Tiles, must[mpoc.TileOpening](h)(s.OpenTile(&s.tree, pick, s.tiles[pick.Index])))
+		p.Tiles = append(p.Tiles,
+			must[mpoc.TileOpening](h)(s.OpenTile(&s.tree, pick, s.tiles[pick.Index])))
 	}
 	return p
 }
@@ -192,7 +200,8 @@ func (h *hand) opened(s *submission, round uint32) mpoc.Proof {
 func (h *hand) proving(s *submission, p mpoc.Proof) mpocv1.ProofRequest {
 	return mpocv1.ProofRequest{
 		ChallengeID: s.Terms.ChallengeID, Token: s.token, Seed: s.Terms.Seed, Commit: s.Commit,
-		Round: p.Round, Samples: p.Samples, Tiles: p.Tiles, DeviceSignature: p.Sign(s.Log, s.draw, h.key),
+		Round: p.Round, Samples: p.Samples, Tiles: p.Tiles,
+		DeviceSignature: p.Sign(s.Log, s.draw, h.key),
 	}
 }
 

@@ -43,24 +43,30 @@ func TestFirstAcceptedProof(t *testing.T) {
 	n.events.wait(t, "three accepted", func() bool { return w.Snapshot().Accepted >= 3 })
 	w.kill()
 	s := w.Snapshot()
-	if host := n.status(); host.Accepted < 3 || host.Rejected+host.Faulty+host.Failed+host.Late != 0 || host.VerifiedOps/1_000_000 < s.VerifiedOps {
+	if host := n.status(); host.Accepted < 3 ||
+		host.Rejected+host.Faulty+host.Failed+host.Late != 0 ||
+		host.VerifiedOps/1_000_000 < s.VerifiedOps {
 		t.Errorf("the host's view: %+v", host)
 	}
-	if s.Late+s.Rejected+s.Faulty+s.Failed+s.FailedSelfChecks+s.Abstained != 0 || s.Loops == 0 || s.SelfChecks == 0 {
+	if s.Late+s.Rejected+s.Faulty+s.Failed+s.FailedSelfChecks+s.Abstained != 0 || s.Loops == 0 ||
+		s.SelfChecks == 0 {
 		t.Errorf("the machine's view: %+v", s)
 	}
 	a := n.standing(keyOf(2))
 	list := receipts(t, w.home)
-	if uint64(len(list)) < s.Accepted || a.Entries < s.Accepted || a.Due.IsZero() || a.Locked.IsZero() || a.Payout != "cpc1test" {
+	if uint64(len(list)) < s.Accepted || a.Entries < s.Accepted || a.Due.IsZero() ||
+		a.Locked.IsZero() || a.Payout != "cpc1test" {
 		t.Errorf("%d receipts, account %+v", len(list), a)
 	}
 	sum := uint64(0)
 	for _, r := range list {
-		if err := r.Verify(context.Background(), mpoc.Reference()); err != nil || r.DeviceSignature == nil {
+		if err := r.Verify(context.Background(), mpoc.Reference()); err != nil ||
+			r.DeviceSignature == nil {
 			t.Errorf("entry %d: %v", r.Entry, err)
 		}
 		e, found, err := n.ledger.Entry(a.Device, "loops", r.Terms.ChallengeID.String())
-		if err != nil || !found || e.Number != r.Entry || e.Pay.String() != string(r.Outcome.Pay) || e.Ops != r.Outcome.Ops {
+		if err != nil || !found || e.Number != r.Entry || e.Pay.String() != string(r.Outcome.Pay) ||
+			e.Ops != r.Outcome.Ops {
 			t.Errorf("entry %d is %+v in the ledger, %v", r.Entry, e, err)
 		}
 		sum += r.Outcome.Ops

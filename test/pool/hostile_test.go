@@ -38,7 +38,8 @@ func bent[A any](path string, bend func(request []byte, a *A)) func(http.Handler
 			r.Body = io.NopCloser(bytes.NewReader(request))
 			answer := httptest.NewRecorder()
 			honest.ServeHTTP(answer, r)
-			if a := *new(A); answer.Code == http.StatusOK && json.Unmarshal(answer.Body.Bytes(), &a) == nil {
+			if a := *new(A); answer.Code == http.StatusOK &&
+				json.Unmarshal(answer.Body.Bytes(), &a) == nil {
 				bend(request, &a)
 				_ = json.NewEncoder(w).Encode(a)
 				return
@@ -62,7 +63,10 @@ func TestHostileHosts(t *testing.T) {
 	remember := bent(mpocv1.PathChallenge, func(_ []byte, a *mpocv1.Challenge) { terms = a.Terms })
 	commit := func(bend func(l mpoc.Log, a *mpocv1.CommitAnswer)) func(http.Handler) http.Handler {
 		return func(h http.Handler) http.Handler {
-			return remember(bent(mpocv1.PathCommits, func(q []byte, a *mpocv1.CommitAnswer) { bend(logOf(terms, q), a) })(h))
+			return remember(bent(mpocv1.PathCommits, func(q []byte,
+				a *mpocv1.CommitAnswer) {
+				bend(logOf(terms, q), a)
+			})(h))
 		}
 	}
 	receipt := func(bend func(r *mpoc.Receipt)) func(http.Handler) http.Handler {
@@ -78,8 +82,14 @@ func TestHostileHosts(t *testing.T) {
 		// check, if set, is how anybody verifies it.
 		check func(t *testing.T, text []byte)
 	}{
-		{"changed picks", commit(func(_ mpoc.Log, a *mpocv1.CommitAnswer) { a.Picks[0].Tile ^= 1 }), "questions", nil},
-		{"changed samples", commit(func(_ mpoc.Log, a *mpocv1.CommitAnswer) { a.Indices = a.Indices[1:] }), "questions", nil},
+		{"changed picks", commit(func(_ mpoc.Log,
+			a *mpocv1.CommitAnswer) {
+			a.Picks[0].Tile ^= 1
+		}), "questions", nil},
+		{"changed samples", commit(func(_ mpoc.Log,
+			a *mpocv1.CommitAnswer) {
+			a.Indices = a.Indices[1:]
+		}), "questions", nil},
 		{"a nonce that was not announced", commit(func(l mpoc.Log, a *mpocv1.CommitAnswer) {
 			a.HostNonce[0] ^= 1
 			a.HostSignature = a.Draw.Sign(l, host)
@@ -93,22 +103,37 @@ func TestHostileHosts(t *testing.T) {
 				t.Errorf("%+v, %v", f, err)
 			}
 		}},
-		{"an unsigned draw", commit(func(_ mpoc.Log, a *mpocv1.CommitAnswer) { a.Deadline++ }), "draw", nil},
+		{"an unsigned draw", commit(func(_ mpoc.Log,
+			a *mpocv1.CommitAnswer) {
+			a.Deadline++
+		}), "draw", nil},
 		{"a rejection without evidence", receipt(func(r *mpoc.Receipt) {
-			r.Outcome.Status, r.Outcome.CreditedLoops, r.Outcome.Ops, r.Outcome.Pay = mpoc.Rejected, 0, 0, "0"
+			r.Outcome.Status, r.Outcome.CreditedLoops, r.Outcome.Ops,
+				r.Outcome.Pay = mpoc.Rejected, 0, 0, "0"
 		}), "receipt", broken},
-		{"less pay than the terms say", receipt(func(r *mpoc.Receipt) { r.Outcome.Pay = "1" }), "receipt", broken},
-		{"another draw in the receipt", receipt(func(r *mpoc.Receipt) { r.Draw.AuditQ32-- }), "receipt", nil},
-		{"a receipt for another submission", receipt(func(r *mpoc.Receipt) { r.Commit.Loops-- }), "receipt", nil},
-		{"an unsigned receipt", bent(mpocv1.PathProofs, func(_ []byte, a *mpocv1.ProofAnswer) { a.Receipt.Entry++ }), "receipt", nil},
-		{"more questions than follow", bent(mpocv1.PathProofs, func(_ []byte, a *mpocv1.ProofAnswer) {
-			*a = mpocv1.ProofAnswer{More: &mpocv1.More{Round: 1, Picks: []mpoc.Pick{{}}, Deadline: a.Receipt.Draw.Deadline}}
-		}), "questions", nil},
+		{"less pay than the terms say", receipt(func(r *mpoc.Receipt) {
+			r.Outcome.Pay = "1"
+		}), "receipt", broken},
+		{"another draw in the receipt", receipt(func(r *mpoc.Receipt) {
+			r.Draw.AuditQ32--
+		}), "receipt", nil},
+		{"a receipt for another submission",
+			receipt(func(r *mpoc.Receipt) { r.Commit.Loops-- }), "receipt", nil},
+		{"an unsigned receipt", bent(mpocv1.PathProofs, func(_ []byte,
+			a *mpocv1.ProofAnswer) {
+			a.Receipt.Entry++
+		}), "receipt", nil},
+		{"more questions than follow",
+			bent(mpocv1.PathProofs, func(_ []byte, a *mpocv1.ProofAnswer) {
+				*a = mpocv1.ProofAnswer{More: &mpocv1.More{Round: 1, Picks: []mpoc.Pick{{}},
+					Deadline: a.Receipt.Draw.Deadline}}
+			}), "questions", nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			n := newNetwork(t, func(n *network) { n.bend = c.bend })
 			w := n.work(keyOf(2), t.TempDir(), nil)
-			if err := n.over(w); !errors.Is(err, mpoc.ErrHost) || !strings.Contains(err.Error(), "kept as ") {
+			if err := n.over(w); !errors.Is(err, mpoc.ErrHost) ||
+				!strings.Contains(err.Error(), "kept as ") {
 				t.Fatalf("the machine ended with %v", err)
 			}
 			s := w.Snapshot()
@@ -116,7 +141,8 @@ func TestHostileHosts(t *testing.T) {
 				t.Errorf("%+v", s)
 			}
 			files, _ := filepath.Glob(filepath.Join(w.home, "evidence", "*.json"))
-			if len(files) != 1 || files[0] != s.EvidenceSaved || !strings.HasSuffix(files[0], "-"+c.file+".json") {
+			if len(files) != 1 || files[0] != s.EvidenceSaved ||
+				!strings.HasSuffix(files[0], "-"+c.file+".json") {
 				t.Fatalf("evidence %q, shown %q", files, s.EvidenceSaved)
 			}
 			text, err := os.ReadFile(files[0])
@@ -145,11 +171,23 @@ func broken(t *testing.T, text []byte) {
 func TestHostileTerms(t *testing.T) {
 	host := keyOf(1)
 	for name, bend := range map[string]func(a *mpocv1.Challenge){
-		"unsigned":        func(a *mpocv1.Challenge) { a.DurationMS++ },
-		"another chain":   func(a *mpocv1.Challenge) { a.Chain = "elsewhere"; a.HostSignature = a.Terms.Sign(host) },
-		"a chosen seed":   func(a *mpocv1.Challenge) { a.Seed[0] ^= 1; a.HostSignature = a.Terms.Sign(host) },
-		"another machine": func(a *mpocv1.Challenge) { a.DeviceKey = signed.KeyOf(keyOf(5)); a.HostSignature = a.Terms.Sign(host) },
-		"without end":     func(a *mpocv1.Challenge) { a.DurationMS = 1 << 40; a.HostSignature = a.Terms.Sign(host) },
+		"unsigned": func(a *mpocv1.Challenge) { a.DurationMS++ },
+		"another chain": func(a *mpocv1.Challenge) {
+			a.Chain = "elsewhere"
+			a.HostSignature = a.Terms.Sign(host)
+		},
+		"a chosen seed": func(a *mpocv1.Challenge) {
+			a.Seed[0] ^= 1
+			a.HostSignature = a.Terms.Sign(host)
+		},
+		"another machine": func(a *mpocv1.Challenge) {
+			a.DeviceKey = signed.KeyOf(keyOf(5))
+			a.HostSignature = a.Terms.Sign(host)
+		},
+		"without end": func(a *mpocv1.Challenge) {
+			a.DurationMS = 1 << 40
+			a.HostSignature = a.Terms.Sign(host)
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			n := newNetwork(t, func(n *network) {
@@ -183,9 +221,11 @@ func TestWorseTerms(t *testing.T) {
 						}
 					})(h)
 					return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-						if r.URL.Path == mpocv1.PathCommits { // so the machine asks again while it is open
+						// so the machine asks again while it is open
+						if r.URL.Path == mpocv1.PathCommits {
 							w.WriteHeader(http.StatusUnprocessableEntity)
-							_ = json.NewEncoder(w).Encode(mpocv1.Error{Code: mpocv1.CodeOutOfBounds, NextStep: "none"})
+							_ = json.NewEncoder(w).Encode(mpocv1.Error{Code: mpocv1.CodeOutOfBounds,
+								NextStep: "none"})
 							return
 						}
 						again.ServeHTTP(w, r)
@@ -227,8 +267,11 @@ func TestRulesChange(t *testing.T) {
 		unlock, ban uint32
 		state       ledger.State
 	}{{first, 2, 3, ledger.Due}, {second, 2, 3, ledger.Locked}, {next, 50, 1, ledger.Locked}} {
-		e, found, err := n.ledger.Entry(ledger.Device(signed.KeyOf(h.key)), ledger.Loops, c.r.Terms.ChallengeID.String())
-		if err != nil || !found || e.State != c.state || e.Rules != (ledger.Rules{Unlock: uint64(c.unlock), Strikes: int(c.ban)}) || c.r.Terms.UnlockAfter != c.unlock || c.r.Terms.BanAfter != c.ban {
+		e, found, err := n.ledger.Entry(ledger.Device(signed.KeyOf(h.key)), ledger.Loops,
+			c.r.Terms.ChallengeID.String())
+		if err != nil || !found || e.State != c.state ||
+			e.Rules != (ledger.Rules{Unlock: uint64(c.unlock), Strikes: int(c.ban)}) ||
+			c.r.Terms.UnlockAfter != c.unlock || c.r.Terms.BanAfter != c.ban {
 			t.Errorf("submission %d: %+v, %v", i, e, err)
 		}
 	}
@@ -255,7 +298,9 @@ func TestRulesAreShown(t *testing.T) {
 	w := n.work(keyOf(2), t.TempDir(), func(c *workerpool.Config) { c.Engine = e })
 	n.events.wait(t, "a challenge", func() bool { return w.Snapshot().Challenge != nil })
 	r := w.Snapshot().Challenge.Rules
-	if r.UnlockAfter != 2 || r.BanAfter != 3 || r.Forfeits != mpoc.ForfeitsLocked || r.PayPerTebiop != "1000000000000" || !strings.Contains(r.String(), "due after 2 more clean submissions") {
+	if r.UnlockAfter != 2 || r.BanAfter != 3 || r.Forfeits != mpoc.ForfeitsLocked ||
+		r.PayPerTebiop != "1000000000000" ||
+		!strings.Contains(r.String(), "due after 2 more clean submissions") {
 		t.Errorf("%+v: %s", r, r)
 	}
 }

@@ -38,7 +38,8 @@ func TestSubmissionsHaveALeastSize(t *testing.T) {
 				break
 			}
 			refused(t, mpocv1.CodeOutOfBounds, err)
-			if e := err.(*mpocv1.Error); !strings.Contains(e.NextStep, "loops or more") || !strings.Contains(e.Message, "too few") {
+			if e := err.(*mpocv1.Error); !strings.Contains(e.NextStep, "loops or more") ||
+				!strings.Contains(e.Message, "too few") {
 				t.Fatalf("it does not say what is missing: %s; %s", e.Message, e.NextStep)
 			}
 			again++
@@ -53,10 +54,12 @@ func TestSubmissionsHaveALeastSize(t *testing.T) {
 	if s := n.status(); s.Accepted != 0 {
 		t.Errorf("a submission that is too short is accepted: %+v", s)
 	}
-	s := h.compute(1, nil) // the floor is 16.6 loops in a second, so three are enough and one is not
+	// the floor is 16.6 loops in a second, so three are enough and one is not
+	s := h.compute(1, nil)
 	refused(t, mpocv1.CodeOutOfBounds, h.commit(s))
 	more := h.more(s, 4)
-	if r := h.judged(more); r.Outcome.Status != mpoc.Accepted || r.Terms.Digest() != s.Terms.Digest() {
+	if r := h.judged(more); r.Outcome.Status != mpoc.Accepted ||
+		r.Terms.Digest() != s.Terms.Digest() {
 		t.Errorf("the same challenge with enough loops ends as %s", r.Outcome.Status)
 	}
 }
@@ -67,7 +70,8 @@ func (h *hand) more(s *submission, loops int) *submission {
 	out := &submission{Log: mpoc.Log{Terms: s.Terms}, token: s.token}
 	for i := range loops {
 		tiles := make([][32]byte, s.Terms.Shape.Matmul().Tiles())
-		if err := engine().Tiles(h.t.Context(), tiles, seed.Seed(s.Terms.Seed), s.Terms.Shape.Matmul(), uint64(i)); err != nil {
+		if err := engine().Tiles(h.t.Context(), tiles, seed.Seed(s.Terms.Seed),
+			s.Terms.Shape.Matmul(), uint64(i)); err != nil {
 			h.t.Fatal(err)
 		}
 		out.tiles = append(out.tiles, tiles)
@@ -80,7 +84,8 @@ func (h *hand) more(s *submission, loops int) *submission {
 // slow is an engine that makes a gigaop a second.
 type slow struct{ work.Engine }
 
-func (s slow) Matmul(ctx context.Context, dst [][32]byte, challenge seed.Seed, shape matmul.Shape, units []uint64) error {
+func (s slow) Matmul(ctx context.Context, dst [][32]byte, challenge seed.Seed, shape matmul.Shape,
+	units []uint64) error {
 	select {
 	case <-time.After(time.Duration(uint64(len(units)) * shape.Ops())):
 	case <-ctx.Done():
@@ -107,7 +112,8 @@ func TestASlowerMachineIsNotLockedOut(t *testing.T) {
 	}
 	var why string
 	m := n.work(key, t.TempDir(), func(c *workerpool.Config) {
-		c.Engine, c.Device.RateOps = slow{engine()}, 1_000_000 // it thinks that little is expected of it
+		// it thinks that little is expected of it
+		c.Engine, c.Device.RateOps = slow{engine()}, 1_000_000
 		c.Event = func(e workerpool.Event) {
 			if e.Type == workerpool.WasDropped && why == "" {
 				why = e.Reason
@@ -115,9 +121,11 @@ func TestASlowerMachineIsNotLockedOut(t *testing.T) {
 			n.events.poke()
 		}
 	})
-	n.events.wait(t, "an accepted submission", func() bool { return m.Snapshot().InAll.Accepted >= 1 })
+	n.events.wait(t, "an accepted submission",
+		func() bool { return m.Snapshot().InAll.Accepted >= 1 })
 	if s := m.Snapshot(); s.InAll.Dropped > 6 || s.InAll.Dropped == 0 || s.Missing != 0 {
-		t.Errorf("dropped %d challenges before one suited it, %d receipts are missing", s.InAll.Dropped, s.Missing)
+		t.Errorf("dropped %d challenges before one suited it, %d receipts are missing",
+			s.InAll.Dropped, s.Missing)
 	}
 	m.kill()
 	if !strings.Contains(why, "too few to be worth an audit") {
@@ -133,7 +141,8 @@ func TestASlowMachineComputesOn(t *testing.T) {
 		c.Engine, c.Device.RateOps = slow{engine()}, 13_000_000_000
 		c.Event = func(workerpool.Event) { n.events.poke() }
 	})
-	n.events.wait(t, "an accepted submission", func() bool { return m.Snapshot().InAll.Accepted >= 1 })
+	n.events.wait(t, "an accepted submission",
+		func() bool { return m.Snapshot().InAll.Accepted >= 1 })
 	if s := m.Snapshot(); s.InAll.Dropped != 0 {
 		t.Errorf("%d challenges were dropped", s.InAll.Dropped)
 	}

@@ -15,8 +15,8 @@ import (
 	"github.com/assaynet/assay/poc/signed"
 )
 
-// Both records of a machine's account are damaged. Once its host has repaired the ledger, the machine has
-// its entries, gets its address back by its next request, and claims nothing twice.
+// Both records of a machine's account are damaged. Once its host has repaired the ledger, the
+// machine has its entries, gets its address back by its next request, and claims nothing twice.
 func TestALostAccountGoesOn(t *testing.T) {
 	n := newNetwork(t, nil)
 	a := n.hand(keyOf(2)).register()
@@ -55,10 +55,12 @@ func TestALostAccountGoesOn(t *testing.T) {
 	if have := n.standing(a.key); have.Payout != "" {
 		t.Errorf("nobody has said where it is paid, and it is %q", have.Payout)
 	}
-	if answer, err := a.claim(kept, kept); err != nil || answer.Entered != 0 || len(answer.Lacking) != 0 {
+	if answer, err := a.claim(kept, kept); err != nil || answer.Entered != 0 ||
+		len(answer.Lacking) != 0 {
 		t.Errorf("%+v, %v", answer, err)
 	}
-	if have := n.standing(a.key); have.Payout != want.Payout || have.Entries != want.Entries || have.Locked.Add(have.Due).Cmp(want.Locked.Add(want.Due)) != 0 {
+	if have := n.standing(a.key); have.Payout != want.Payout || have.Entries != want.Entries ||
+		have.Locked.Add(have.Due).Cmp(want.Locked.Add(want.Due)) != 0 {
 		t.Errorf("the account is %+v, and was %+v", have, want)
 	}
 }

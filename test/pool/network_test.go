@@ -78,7 +78,8 @@ func (l *looker) tiles(ctx context.Context, at loop) ([][32]byte, error) {
 	return u.all, u.err
 }
 
-func (l *looker) Tile(ctx context.Context, challenge seed.Seed, shape matmul.Shape, unit uint64, tile uint32) ([32]byte, error) {
+func (l *looker) Tile(ctx context.Context, challenge seed.Seed, shape matmul.Shape, unit uint64,
+	tile uint32) ([32]byte, error) {
 	all, err := l.tiles(ctx, loop{challenge, shape, unit})
 	if err != nil {
 		return [32]byte{}, err
@@ -86,7 +87,8 @@ func (l *looker) Tile(ctx context.Context, challenge seed.Seed, shape matmul.Sha
 	return all[tile], nil
 }
 
-func (l *looker) Unit(ctx context.Context, challenge seed.Seed, shape matmul.Shape, unit uint64) ([32]byte, error) {
+func (l *looker) Unit(ctx context.Context, challenge seed.Seed, shape matmul.Shape,
+	unit uint64) ([32]byte, error) {
 	all, err := l.tiles(ctx, loop{challenge, shape, unit})
 	if err != nil {
 		return [32]byte{}, err
@@ -155,15 +157,17 @@ type network struct {
 // newNetwork starts a host; edit may change its configuration.
 func newNetwork(t testing.TB, edit func(*network)) *network {
 	t.Helper()
-	n := &network{t: t, dir: t.TempDir(), at: "127.0.0.1:0", events: make(events, 1), clock: clock.New(nil)}
+	n := &network{t: t, dir: t.TempDir(), at: "127.0.0.1:0", events: make(events, 1),
+		clock: clock.New(nil)}
 	pay, err := ledger.ParseAmount("1000000000000")
 	if err != nil {
 		t.Fatal(err)
 	}
 	n.config = pool.Config{
 		HostKey: keyOf(1), Chain: chain, State: filepath.Join(n.dir, "pool.db"),
-		Rules: ledger.Rules{Unlock: 2, Strikes: 3}, Pay: pay, Engine: new(looker), Duration: 20 * time.Millisecond,
-		Clock: n.clock,
+		Rules: ledger.Rules{Unlock: 2, Strikes: 3}, Pay: pay, Engine: new(looker),
+		Duration: 20 * time.Millisecond,
+		Clock:    n.clock,
 	}
 	if edit != nil {
 		edit(n)
@@ -177,7 +181,8 @@ func (n *network) start() {
 	t := n.t
 	t.Helper()
 	var err error
-	if n.ledger, err = ledger.Open(filepath.Join(n.dir, "ledger.db"), n.config.Rules, ledger.Amount{}); err != nil {
+	if n.ledger, err = ledger.Open(filepath.Join(n.dir, "ledger.db"), n.config.Rules,
+		ledger.Amount{}); err != nil {
 		t.Fatal(err)
 	}
 	c := n.config
@@ -206,7 +211,8 @@ func (n *network) start() {
 		defer n.events.poke()
 		handler.ServeHTTP(w, r)
 	})
-	server := &http.Server{Handler: told, TLSConfig: config, ConnContext: link.ConnContext, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, 0)}
+	server := &http.Server{Handler: told, TLSConfig: config, ConnContext: link.ConnContext,
+		ErrorLog: slog.NewLogLogger(slog.DiscardHandler, 0)}
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	running.Go(func() { _ = p.Run(ctx) })
@@ -234,7 +240,8 @@ func (n *network) restart() {
 }
 
 func (n *network) address() string {
-	return link.Address{HostPort: n.at, Fingerprint: link.FingerprintOf(n.config.HostKey.Public().(ed25519.PublicKey))}.String()
+	return link.Address{HostPort: n.at,
+		Fingerprint: link.FingerprintOf(n.config.HostKey.Public().(ed25519.PublicKey))}.String()
 }
 
 func (n *network) status() mpocv1.Status {
@@ -267,13 +274,15 @@ type machine struct {
 func machineConfig(address string, key ed25519.PrivateKey, home string) workerpool.Config {
 	return workerpool.Config{
 		Address: address, Key: key, Home: home, Engine: engine(),
-		Device: mpoc.Claimed{ID: "cpu-0", Name: "a processor", Engine: "cpu", RateOps: 2_000_000_000},
+		Device: mpoc.Claimed{ID: "cpu-0", Name: "a processor", Engine: "cpu",
+			RateOps: 2_000_000_000},
 		Payout: "cpc1test", Agent: "test/1",
 	}
 }
 
 // work starts a machine on a home; edit may change its configuration.
-func (n *network) work(key ed25519.PrivateKey, home string, edit func(*workerpool.Config)) *machine {
+func (n *network) work(key ed25519.PrivateKey, home string,
+	edit func(*workerpool.Config)) *machine {
 	t := n.t
 	t.Helper()
 	c := machineConfig(n.address(), key, home)

@@ -26,7 +26,8 @@ import (
 func (h *hand) account(from uint64) mpocv1.Account {
 	h.t.Helper()
 	q, sig := h.asking(mpoc.AskAccount)
-	return must[mpocv1.Account](h)(post[mpocv1.Account](h, mpocv1.PathAccount, mpocv1.AccountRequest{Asking: q, From: from, Signature: sig}))
+	return must[mpocv1.Account](h)(post[mpocv1.Account](h, mpocv1.PathAccount,
+		mpocv1.AccountRequest{Asking: q, From: from, Signature: sig}))
 }
 
 // late commits after the expiry.
@@ -65,7 +66,8 @@ func TestEveryReceiptIsListed(t *testing.T) {
 	for range 6 {
 		h.late()
 	}
-	want = append(want, mpoc.Accepted, mpoc.Rejected, mpoc.Late, mpoc.Late, mpoc.Late, mpoc.Late, mpoc.Late, mpoc.Late)
+	want = append(want, mpoc.Accepted, mpoc.Rejected, mpoc.Late, mpoc.Late, mpoc.Late, mpoc.Late,
+		mpoc.Late, mpoc.Late)
 	n.restart()
 	var got []mpoc.Status
 	zero := 0
@@ -142,7 +144,8 @@ func TestFindReceipt(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	socket, err := link.Dial(t.Context(), to, mpocv1.PathSocket, h.key, link.Limits{Message: 1 << 20, Write: time.Minute, Ping: time.Minute})
+	socket, err := link.Dial(t.Context(), to, mpocv1.PathSocket, h.key,
+		link.Limits{Message: 1 << 20, Write: time.Minute, Ping: time.Minute})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -166,7 +169,8 @@ func TestFindReceipt(t *testing.T) {
 	if err != nil || f.Type != mpocv1.TypeFind || f.ID != 7 {
 		t.Fatalf("%s, %v", message, err)
 	}
-	if a, err := mpocv1.Decode[mpocv1.FindAnswer](f.Body); err != nil || a.Receipt.Digest() != accepted.Digest() {
+	if a, err := mpocv1.Decode[mpocv1.FindAnswer](f.Body); err != nil ||
+		a.Receipt.Digest() != accepted.Digest() {
 		t.Errorf("%+v, %v", a, err)
 	}
 }
@@ -182,7 +186,8 @@ func swallow(path string, on *atomic.Bool) func(http.Handler) http.Handler {
 			}
 			honest.ServeHTTP(httptest.NewRecorder(), r)
 			w.WriteHeader(http.StatusInternalServerError)
-			_ = json.NewEncoder(w).Encode(mpocv1.Error{Code: mpocv1.CodeInternal, Message: "a gateway broke", NextStep: "none"})
+			_ = json.NewEncoder(w).Encode(mpocv1.Error{Code: mpocv1.CodeInternal,
+				Message: "a gateway broke", NextStep: "none"})
 		})
 	}
 }
@@ -201,7 +206,8 @@ func TestLostAnswersAreFetched(t *testing.T) {
 	})
 	home := t.TempDir()
 	w := n.work(keyOf(2), home, nil)
-	n.events.wait(t, "two are accepted and not heard of", func() bool { return n.status().Accepted >= 2 && w.Snapshot().Missing >= 2 })
+	n.events.wait(t, "two are accepted and not heard of",
+		func() bool { return n.status().Accepted >= 2 && w.Snapshot().Missing >= 2 })
 	w.kill()
 	if s := w.Snapshot(); s.Accepted+s.Failed != 0 || len(receipts(t, home)) != 0 {
 		t.Errorf("%+v", s)
@@ -209,13 +215,15 @@ func TestLostAnswersAreFetched(t *testing.T) {
 	proofs.Store(false)
 	finds.Store(false)
 	w = n.work(keyOf(2), home, nil)
-	n.events.wait(t, "all receipts are here", func() bool { return w.Snapshot().Accepted >= 3 && w.Snapshot().Missing == 0 })
+	n.events.wait(t, "all receipts are here",
+		func() bool { return w.Snapshot().Accepted >= 3 && w.Snapshot().Missing == 0 })
 	w.kill()
 	s := n.status()
 	if m := w.Snapshot(); s.Failed+s.Late+s.Rejected+m.Failed+m.Late+m.Rejected+m.Dropped != 0 {
 		t.Errorf("host %+v, machine %+v", s, m)
 	}
-	if have := len(receipts(t, home)); uint64(have) < s.Accepted-1 { // the last one's answer may be under way
+	// the last one's answer may be under way
+	if have := len(receipts(t, home)); uint64(have) < s.Accepted-1 {
 		t.Errorf("%d receipts of %d accepted", have, s.Accepted)
 	}
 }
@@ -224,7 +232,9 @@ func TestLostAnswersAreFetched(t *testing.T) {
 // more, and signs the receipt back.
 func TestReceiptWithoutDigests(t *testing.T) {
 	dead := make(chan struct{})
-	n := newNetwork(t, func(n *network) { n.bend = cut(mpocv1.PathProofs, true, func() { close(dead) }) })
+	n := newNetwork(t, func(n *network) {
+		n.bend = cut(mpocv1.PathProofs, true, func() { close(dead) })
+	})
 	home := t.TempDir()
 	w := n.work(keyOf(2), home, nil)
 	<-dead
@@ -233,15 +243,19 @@ func TestReceiptWithoutDigests(t *testing.T) {
 		t.Fatal(err)
 	}
 	w = n.work(keyOf(2), home, nil)
-	n.events.wait(t, "the receipt, and another", func() bool { return len(receipts(t, home)) >= 2 }) // so the first is signed back
+	// so the first is signed back
+	n.events.wait(t, "the receipt, and another", func() bool { return len(receipts(t, home)) >= 2 })
 	w.kill()
 	r := receipts(t, home)[0]
-	if err := r.Verify(t.Context(), mpoc.Reference()); err != nil || r.Outcome.Status != mpoc.Accepted || r.DeviceSignature == nil {
+	if err := r.Verify(t.Context(), mpoc.Reference()); err != nil ||
+		r.Outcome.Status != mpoc.Accepted || r.DeviceSignature == nil {
 		t.Errorf("%+v, %v", r.Outcome, err)
 	}
 	h := n.hand(keyOf(2))
 	h.count = 1 << 20 // behind the machine's askings
-	if found := must[mpocv1.FindAnswer](h)(h.find(r.Terms.ChallengeID)).Receipt; found.DeviceSignature == nil || found.Digest() != r.Digest() {
+	if found := must[mpocv1.FindAnswer](h)(
+		h.find(r.Terms.ChallengeID)).Receipt; found.DeviceSignature == nil ||
+		found.Digest() != r.Digest() {
 		t.Errorf("the host has %+v", found)
 	}
 }
@@ -256,13 +270,24 @@ func TestHostileReceipts(t *testing.T) {
 		file string
 	}{
 		{"another entry", func(r *mpoc.Receipt) { r.Entry++; r.Sign(host) }, "two-receipts"},
-		{"not accepted after all", func(r *mpoc.Receipt) { r.Outcome, r.Proved = mpoc.NoAnswer(), 0; r.Sign(host) }, "two-receipts"},
+		{"not accepted after all", func(r *mpoc.Receipt) {
+			r.Outcome, r.Proved = mpoc.NoAnswer(), 0
+			r.Sign(host)
+		}, "two-receipts"},
 		{"rejected without evidence", func(r *mpoc.Receipt) {
-			r.Outcome.Status, r.Outcome.CreditedLoops, r.Outcome.Ops, r.Outcome.Pay = mpoc.Rejected, 0, 0, "0"
+			r.Outcome.Status, r.Outcome.CreditedLoops, r.Outcome.Ops,
+				r.Outcome.Pay = mpoc.Rejected, 0, 0, "0"
 			r.Sign(host)
 		}, "receipt"},
-		{"of another submission", func(r *mpoc.Receipt) { r.Commit.Loops--; r.Sign(host) }, "receipt"},
-		{"under other terms", func(r *mpoc.Receipt) { r.Terms.PayPerTebiop = "1"; r.TermsSignature = r.Terms.Sign(host); r.Sign(host) }, "receipt"},
+		{"of another submission", func(r *mpoc.Receipt) {
+			r.Commit.Loops--
+			r.Sign(host)
+		}, "receipt"},
+		{"under other terms", func(r *mpoc.Receipt) {
+			r.Terms.PayPerTebiop = "1"
+			r.TermsSignature = r.Terms.Sign(host)
+			r.Sign(host)
+		}, "receipt"},
 		{"by another draw", func(r *mpoc.Receipt) { r.Draw.Deadline++; r.Sign(host) }, "receipt"},
 		{"unsigned", func(r *mpoc.Receipt) { r.Entry++ }, "receipt"},
 	} {
@@ -271,7 +296,11 @@ func TestHostileReceipts(t *testing.T) {
 			n := newNetwork(t, func(n *network) {
 				n.bend = func(h http.Handler) http.Handler {
 					// The receipt is on the machine's disk, and not signed back yet.
-					return cut(mpocv1.PathReceipts, false, func() { close(dead) })(bent(mpocv1.PathFind, func(_ []byte, a *mpocv1.FindAnswer) { c.bend(&a.Receipt) })(h))
+					return cut(mpocv1.PathReceipts, false, func() {
+						close(dead)
+					})(bent(mpocv1.PathFind, func(_ []byte, a *mpocv1.FindAnswer) {
+						c.bend(&a.Receipt)
+					})(h))
 				}
 			})
 			home := t.TempDir()
@@ -297,7 +326,8 @@ func TestHostileReceipts(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if f, err := e.Verify(t.Context(), mpoc.Reference()); err != nil || !f.Host || f.Accused != signed.KeyOf(host) {
+			if f, err := e.Verify(t.Context(), mpoc.Reference()); err != nil || !f.Host ||
+				f.Accused != signed.KeyOf(host) {
 				t.Errorf("%+v, %v", f, err)
 			}
 		})

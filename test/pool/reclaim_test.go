@@ -47,10 +47,12 @@ func TestMachinesBringBackWhatABackupLacks(t *testing.T) {
 	}
 	gate.Close("nothing new is computed", "")
 	w := n.work(keyOf(2), home, func(c *workerpool.Config) { c.Gate = gate })
-	n.events.wait(t, "the entries are back", func() bool { return n.standing(keyOf(2)).Entries >= want.Entries })
+	n.events.wait(t, "the entries are back",
+		func() bool { return n.standing(keyOf(2)).Entries >= want.Entries })
 	w.kill()
 	have := n.standing(keyOf(2))
-	if have.Entries != want.Entries || have.Ops.Cmp(want.Ops) != 0 || have.Locked.Add(have.Due).Cmp(want.Locked.Add(want.Due)) != 0 {
+	if have.Entries != want.Entries || have.Ops.Cmp(want.Ops) != 0 ||
+		have.Locked.Add(have.Due).Cmp(want.Locked.Add(want.Due)) != 0 {
 		t.Errorf("the account is %+v, and was %+v", have, want)
 	}
 }

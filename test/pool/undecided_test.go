@@ -38,7 +38,8 @@ func (dead) Unit(context.Context, seed.Seed, matmul.Shape, uint64) ([32]byte, er
 func TestHostWithoutEngine(t *testing.T) {
 	n := newNetwork(t, func(n *network) { n.config.Engine = dead{} })
 	h := n.hand(keyOf(2)).register()
-	if r := h.judged(h.compute(12, nil)); r.Outcome.Status != mpoc.Accepted || r.Outcome.Pay != r.Terms.Pay(r.Outcome.Ops) {
+	if r := h.judged(h.compute(12, nil)); r.Outcome.Status != mpoc.Accepted ||
+		r.Outcome.Pay != r.Terms.Pay(r.Outcome.Ops) {
 		t.Errorf("honest: %+v", r.Outcome)
 	}
 	if r := h.judged(h.compute(12, spoil)); r.Outcome.Status != mpoc.Rejected {
@@ -57,7 +58,8 @@ func newStuck() *stuck {
 	return &stuck{began: make(chan struct{}, 1024), free: make(chan struct{})}
 }
 
-func (s *stuck) Tile(ctx context.Context, challenge seed.Seed, shape matmul.Shape, unit uint64, tile uint32) ([32]byte, error) {
+func (s *stuck) Tile(ctx context.Context, challenge seed.Seed, shape matmul.Shape, unit uint64,
+	tile uint32) ([32]byte, error) {
 	s.calls.Add(1)
 	select {
 	case s.began <- struct{}{}:
@@ -83,7 +85,8 @@ func (h *hand) hangUp(s *submission, under <-chan struct{}) {
 	}
 	ctx, cancel := context.WithCancel(h.t.Context())
 	defer cancel()
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, "https://"+h.n.at+mpocv1.PathProofs, bytes.NewReader(text))
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, "https://"+h.n.at+mpocv1.PathProofs,
+		bytes.NewReader(text))
 	if err != nil {
 		h.t.Fatal(err)
 	}
@@ -144,8 +147,10 @@ func TestNoCoreIsNoSilence(t *testing.T) {
 		_, err := n.pool.Proof(waited, h.proving(s, h.opened(s, 0)))
 		refused(t, mpocv1.CodeBusy, err)
 	}
-	honest, forger, lost, mute := n.hand(keyOf(2)).register(), n.hand(keyOf(3)).register(), n.hand(keyOf(4)).register(), n.hand(keyOf(5)).register()
-	a, b, c, d := honest.compute(12, nil), forger.compute(12, spoil), lost.compute(12, nil), mute.compute(12, spoil)
+	honest, forger, lost, mute := n.hand(keyOf(2)).register(), n.hand(keyOf(3)).register(),
+		n.hand(keyOf(4)).register(), n.hand(keyOf(5)).register()
+	a, b, c, d := honest.compute(12, nil), forger.compute(12, spoil), lost.compute(12, nil),
+		mute.compute(12, spoil)
 	wait(honest, a)
 	wait(forger, b)
 	wait(lost, c)
@@ -154,12 +159,14 @@ func TestNoCoreIsNoSilence(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 3 {
-		if _, err := n.pool.Proof(gone, mute.proving(d, mute.opened(d, 0))); !errors.Is(err, context.Canceled) {
+		if _, err := n.pool.Proof(gone, mute.proving(d, mute.opened(d, 0))); !errors.Is(err,
+			context.Canceled) {
 			t.Errorf("hanging up: %v", err)
 		}
 	}
 	n.clock.Pass(10 * time.Minute)
-	if _, err := n.pool.Proof(waited, forger.proving(b, forger.opened(b, 0))); err == nil { // nor does waiting again give more
+	// nor does waiting again give more
+	if _, err := n.pool.Proof(waited, forger.proving(b, forger.opened(b, 0))); err == nil {
 		t.Error("an answer was judged without a core")
 	}
 	close(e.free)

@@ -9,8 +9,9 @@ import (
 	workerpool "github.com/assaynet/assay/worker/pool"
 )
 
-// A machine shows that its host owes and does not pay, in its account and where it asks for the terms, and takes it back
-// once the host pays. Machines of before the header see bodies as they were.
+// A machine shows that its host owes and does not pay, in its account and where it asks for the
+// terms, and takes it back once the host pays. Machines of before the header see bodies as they
+// were.
 func TestAMachineIsToldThatNobodyPays(t *testing.T) {
 	n := newNetwork(t, func(n *network) { n.config.Unpaid = "no paying account" })
 	key, home := keyOf(2), t.TempDir()
@@ -22,7 +23,8 @@ func TestAMachineIsToldThatNobodyPays(t *testing.T) {
 		w := n.work(key, home, nil)
 		n.events.wait(t, "the account is shown", func() bool {
 			a := w.Snapshot().Account
-			return a != nil && a.Unpaid == unpaid && strings.Contains(a.Text(), workerpool.Unpaid) == unpaid
+			return a != nil && a.Unpaid == unpaid &&
+				strings.Contains(a.Text(), workerpool.Unpaid) == unpaid
 		})
 		w.kill()
 		n.config.Unpaid = ""

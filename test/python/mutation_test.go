@@ -17,28 +17,37 @@ import (
 	"time"
 )
 
-// onlyOut are files of whose inputs a digit may change without the answer: a count within the same decision, a rate
-// that another function would read, an element that is rounded or at a limit. Their expected values alone are changed.
-var onlyOut = []string{"statistics.json", "mpoc_audit.json", "powers.json", "transformer_steps.json"}
+// onlyOut are files of whose inputs a digit may change without the answer: a count within the same
+// decision, a rate that another function would read, an element that is rounded or at a limit.
+// Their expected values alone are changed.
+var onlyOut = []string{"statistics.json", "mpoc_audit.json", "powers.json",
+	"transformer_steps.json"}
 
 // free are places whose digits decide nothing in their case.
 var free = regexp.MustCompile(strings.Join([]string{
-	`^seed\.json/segment 1 is sprint-2/in/seeds/1$`,      // segment 1 takes no beacon value: spec W-5
+	// segment 1 takes no beacon value: spec W-5
+	`^seed\.json/segment 1 is sprint-2/in/seeds/1$`,
 	`^draw\.json/(all|none asked for|nothing there)/in/`, // no word is read: spec A-2
 	`^draw\.json/.*slots/in/`,                            // slots need no seed: spec A-6
-	`^draw\.json/(picks of nothing|no picks|an order of (1|none)|empty tickets|no tickets|tickets of 2.64)/in/`, // no word is read
-	`^draw\.json/(an order|.*tickets).*/in/total$`,                                                              // neither has a total: spec A-5
-	`^draw\.json/(more than there are tickets|4 of 6 tickets|tickets).*/in/(n|held)`,                            // a chance that no draw met
-	`^(inclusion|consistency|multi)\.json/.*/in/(size|old)$`,                                                    // a path does not quite bind the size: spec C-14
-	`^archive\.json/.*/in/commits$`,                                                                             // the same
-	`^consistency\.json/0 to .*/in/root$`,                                                                       // a log of nothing begins every other: spec C-3
-	`^evidence_state\.json/.*/in/file/(nonce|norm|count|index|commits)`,                                         // the vectors are about the state alone
-	`^evidence_state\.json/.*/in/file/(64|128) digits$`,                                                         // the same
-	`^evidence\.json/.*/in/commits$`,                                                                            // spec C-14
-	`^delivery\.json/.*/in/order/(host_key|device_key|audit)$`,                                                  // filled in from the secrets
-	`^mpoc_transfer\.json/.*/in/transfer/host_signature$`,                                                       // made from the secret
-	`^mpoc_transfer\.json/as a file/in/host_ed25519_seed$`,                                                      // the file is signed already
-	`^signature\.json/.*/out/`,                                                                                  // true or false, no digits
+	// no word is read
+	`^draw\.json/(picks of nothing|no picks|an order of (1|none)|empty tickets|no tickets|tickets of 2.64)/in/`,
+	`^draw\.json/(an order|.*tickets).*/in/total$`, // neither has a total: spec A-5
+	// a chance that no draw met
+	`^draw\.json/(more than there are tickets|4 of 6 tickets|tickets).*/in/(n|held)`,
+	// a path does not quite bind the size: spec C-14
+	`^(inclusion|consistency|multi)\.json/.*/in/(size|old)$`,
+	`^archive\.json/.*/in/commits$`, // the same
+	// a log of nothing begins every other: spec C-3
+	`^consistency\.json/0 to .*/in/root$`,
+	// the vectors are about the state alone
+	`^evidence_state\.json/.*/in/file/(nonce|norm|count|index|commits)`,
+	`^evidence_state\.json/.*/in/file/(64|128) digits$`, // the same
+	`^evidence\.json/.*/in/commits$`,                    // spec C-14
+	// filled in from the secrets
+	`^delivery\.json/.*/in/order/(host_key|device_key|audit)$`,
+	`^mpoc_transfer\.json/.*/in/transfer/host_signature$`,  // made from the secret
+	`^mpoc_transfer\.json/as a file/in/host_ed25519_seed$`, // the file is signed already
+	`^signature\.json/.*/out/`,                             // true or false, no digits
 }, "|"))
 
 // place is a run of digits in a case: where it is, and whether it is hex.
@@ -67,7 +76,8 @@ func places(t *testing.T, file string, raw []byte) []place {
 	add := func(path string, start, end int, hex bool) {
 		top := strings.SplitN(path, "/", 3)[1]
 		full := file + "/" + c.Name + path
-		if (top == "in" && !slices.Contains(onlyOut, file) || top == "out") && !free.MatchString(full) {
+		if (top == "in" && !slices.Contains(onlyOut, file) || top == "out") &&
+			!free.MatchString(full) {
 			out = append(out, place{full, start, end, hex})
 		}
 	}
@@ -79,7 +89,8 @@ func places(t *testing.T, file string, raw []byte) []place {
 			t.Fatal(err)
 		}
 		end := int(d.InputOffset())
-		start := before + bytes.IndexFunc(raw[before:end], func(r rune) bool { return !strings.ContainsRune(" \n\t,:", r) })
+		start := before + bytes.IndexFunc(raw[before:end],
+			func(r rune) bool { return !strings.ContainsRune(" \n\t,:", r) })
 		switch tok := tok.(type) {
 		case json.Delim:
 			for i := 0; d.More(); i++ {
@@ -130,15 +141,17 @@ func mutate(r *rand.Rand, raw []byte, p place) []byte {
 		at := p.start + r.IntN(p.end-p.start)
 		to := digits[r.IntN(len(digits))]
 		leading := !p.hex && to == '0' && (at == p.start || raw[at-1] == '-')
-		if strings.IndexByte(digits, raw[at]) >= 0 && to != raw[at] && (!leading || p.end-p.start == 1) {
+		if strings.IndexByte(digits, raw[at]) >= 0 && to != raw[at] &&
+			(!leading || p.end-p.start == 1) {
 			out[at] = to
 			return out
 		}
 	}
 }
 
-// A digit that is changed in an accepted case, in what is given or in what is expected, makes it fail. The changed
-// cases are checked as files of one case each, in one run. With ASSAY_LONG=1 there are 200 instead of 20.
+// A digit that is changed in an accepted case, in what is given or in what is expected, makes it
+// fail. The changed cases are checked as files of one case each, in one run. With ASSAY_LONG=1
+// there are 200 instead of 20.
 func TestChangedVectorsFail(t *testing.T) {
 	t.Parallel()
 	count := 20
@@ -164,8 +177,10 @@ func TestChangedVectorsFail(t *testing.T) {
 		if err := os.Mkdir(sub, 0o700); err != nil {
 			t.Fatal(err)
 		}
-		args = append(args, write(t, sub, file, fmt.Sprintf(`{"about": "", "cases": [%s]}`, changed)))
-		what = append(what, fmt.Sprintf("%s: %s instead of %s", p.path, changed[p.start:p.end], raw[p.start:p.end]))
+		args = append(args, write(t, sub, file,
+			fmt.Sprintf(`{"about": "", "cases": [%s]}`, changed)))
+		what = append(what, fmt.Sprintf("%s: %s instead of %s", p.path, changed[p.start:p.end],
+			raw[p.start:p.end]))
 	}
 	out, code := python(t, args...)
 	if code != 1 {
@@ -178,8 +193,8 @@ func TestChangedVectorsFail(t *testing.T) {
 	}
 }
 
-// accepted are the cases of each file that are accepted and have digits that count, but for those that take long.
-// Spelling has none: another digit in a document may be spelt as well.
+// accepted are the cases of each file that are accepted and have digits that count, but for those
+// that take long. Spelling has none: another digit in a document may be spelt as well.
 func accepted(t *testing.T) map[string][]json.RawMessage {
 	t.Helper()
 	all := map[string][]json.RawMessage{}
@@ -195,7 +210,8 @@ func accepted(t *testing.T) map[string][]json.RawMessage {
 				Error string
 				Valid *bool
 			}
-			if json.Unmarshal(c.Out, &out) == nil && (out.Error != "" || out.Valid != nil && !*out.Valid) {
+			if json.Unmarshal(c.Out, &out) == nil &&
+				(out.Error != "" || out.Valid != nil && !*out.Valid) {
 				continue
 			}
 			if name != "spelling.json" && takeLong[name] == "" && len(places(t, name, raw)) > 0 {

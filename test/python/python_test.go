@@ -52,7 +52,8 @@ var interpreter = sync.OnceValues(func() (name, why string) {
 	return name, ""
 })
 
-// python runs a script and returns what it printed and its exit code. Without a python3 that can run it the test is skipped.
+// python runs a script and returns what it printed and its exit code. Without a python3 that can
+// run it the test is skipped.
 func python(t *testing.T, args ...string) (string, int) {
 	t.Helper()
 	name, why := interpreter()
@@ -75,8 +76,8 @@ func python(t *testing.T, args ...string) (string, int) {
 	return string(out), 0
 }
 
-// notOfAVerifier are files of vectors that the second implementation does not read, and why: it takes the pages W, A, C, F
-// and M (docs/spec/README.md).
+// notOfAVerifier are files of vectors that the second implementation does not read, and why: it
+// takes the pages W, A, C, F and M (docs/spec/README.md).
 var notOfAVerifier = map[string]string{
 	"vrf.json":           "proofs of proposers are checked by chains alone",
 	"verdict.json":       "verdicts are in blocks and in no document",
@@ -113,8 +114,8 @@ func vectors(t *testing.T) map[string]file {
 	return all
 }
 
-// An implementation that was written from docs/spec alone gives what the Go code gives, file by file and case by case:
-// spec W-1, C-1, F-1.
+// An implementation that was written from docs/spec alone gives what the Go code gives, file by
+// file and case by case: spec W-1, C-1, F-1.
 func TestItPassesEveryVector(t *testing.T) {
 	t.Parallel()
 	args := []string{program, "vectors", folder}
@@ -129,7 +130,8 @@ func TestItPassesEveryVector(t *testing.T) {
 		if takeLong[name] != "" && !long {
 			continue
 		}
-		said := regexp.MustCompile(regexp.QuoteMeta(name) + `: (\d+) ok, 0 failed`).FindStringSubmatch(out)
+		said := regexp.MustCompile(regexp.QuoteMeta(name) +
+			`: (\d+) ok, 0 failed`).FindStringSubmatch(out)
 		if said == nil {
 			t.Errorf("%s was not checked", name)
 		} else if want := len(f.Cases); said[1] != strconv.Itoa(want) {
@@ -149,7 +151,8 @@ func samples(t *testing.T) []sample {
 	t.Helper()
 	var out []sample
 	all := vectors(t)
-	for _, name := range []string{"evidence", "evidence_state", "delivery_files", "left_out", "mpoc_files", "mpoc_transfer"} {
+	for _, name := range []string{"evidence", "evidence_state", "delivery_files", "left_out",
+		"mpoc_files", "mpoc_transfer"} {
 		for _, raw := range all[name+".json"].Cases {
 			var c struct {
 				Name string
@@ -161,7 +164,8 @@ func samples(t *testing.T) []sample {
 			}
 			s := sample{name: name + ": " + c.Name, text: c.Out.File}
 			var in struct{ File string }
-			if err := json.Unmarshal(c.In, &s.text); err != nil && json.Unmarshal(c.In, &in) == nil && in.File != "" {
+			if err := json.Unmarshal(c.In, &s.text); err != nil &&
+				json.Unmarshal(c.In, &in) == nil && in.File != "" {
 				s.text = in.File
 			}
 			switch {
@@ -180,7 +184,8 @@ func samples(t *testing.T) []sample {
 	return out
 }
 
-// Every document is judged offline as the vectors say, with the exit codes of assay verify: spec F-7, F-9, F-10.
+// Every document is judged offline as the vectors say, with the exit codes of assay verify: spec
+// F-7, F-9, F-10.
 func TestItJudgesEveryDocument(t *testing.T) {
 	t.Parallel()
 	dir, all := t.TempDir(), samples(t)
@@ -203,7 +208,8 @@ func TestItJudgesEveryDocument(t *testing.T) {
 	}
 }
 
-// One file: the exit code of each kind of answer, and --trust with the right block and with another: spec F-10, F-11.
+// One file: the exit code of each kind of answer, and --trust with the right block and with
+// another: spec F-10, F-11.
 func TestExitCodes(t *testing.T) {
 	t.Parallel()
 	var state struct {
@@ -216,7 +222,8 @@ func TestExitCodes(t *testing.T) {
 	dir := t.TempDir()
 	shown := write(t, dir, "state.json", state.In.File)
 	marked := write(t, dir, "marked.json", "\ufeff"+state.In.File)
-	wrong := write(t, dir, "wrong.json", strings.Replace(state.In.File, `"epoch": 7`, `"epoch": 8`, 1))
+	wrong := write(t, dir, "wrong.json",
+		strings.Replace(state.In.File, `"epoch": 7`, `"epoch": 8`, 1))
 	receipt, bare := "", ""
 	for _, s := range samples(t) {
 		switch s.name {
@@ -258,14 +265,20 @@ func largeUnit(t *testing.T) string {
 	leaf := record.Leaf{Class: class.ID, Node: "gpu-0"}
 	var log commit.Log
 	log.Append(leaf.Hash())
-	s := commit.Statement{Chain: "assay-test", Epoch: 7, Segment: 1, Participant: "cpc1host", Node: "gpu-0", Class: class.Name,
-		Seed1: commit.Hash(bytes.Repeat([]byte{10}, 32)), SegmentSeed: commit.Hash(bytes.Repeat([]byte{10}, 32)), Root: log.Root(), Count: 1}
-	kept := commit.ArchiveLeaf{Participant: s.Participant, Node: s.Node, Segment: 1, Root: s.Root, Count: 1, HostKey: [32]byte(key.Public().(ed25519.PublicKey))}
+	s := commit.Statement{Chain: "assay-test", Epoch: 7, Segment: 1, Participant: "cpc1host",
+		Node: "gpu-0", Class: class.Name,
+		Seed1:       commit.Hash(bytes.Repeat([]byte{10}, 32)),
+		SegmentSeed: commit.Hash(bytes.Repeat([]byte{10}, 32)), Root: log.Root(), Count: 1}
+	kept := commit.ArchiveLeaf{Participant: s.Participant, Node: s.Node, Segment: 1, Root: s.Root,
+		Count: 1, HostKey: [32]byte(key.Public().(ed25519.PublicKey))}
 	archive := kept.Hash()
-	f := evidence.File{Version: evidence.Version, Claim: evidence.Honest, Chain: s.Chain, Epoch: s.Epoch, Class: s.Class, Seed1: text,
-		SegmentSeed: text, Participant: s.Participant, Node: s.Node, Segment: 1, Digest: strings.Repeat("00", 32), Count: 1,
-		Root: hex.EncodeToString(s.Root[:]), HostKey: hex.EncodeToString(kept.HostKey[:]), Signature: hex.EncodeToString(s.Sign(key)),
-		Archive: &evidence.Archive{Root: hex.EncodeToString(archive[:]), Commits: 1}}
+	f := evidence.File{Version: evidence.Version, Claim: evidence.Honest, Chain: s.Chain,
+		Epoch: s.Epoch, Class: s.Class, Seed1: text,
+		SegmentSeed: text, Participant: s.Participant, Node: s.Node, Segment: 1,
+		Digest: strings.Repeat("00", 32), Count: 1,
+		Root: hex.EncodeToString(s.Root[:]), HostKey: hex.EncodeToString(kept.HostKey[:]),
+		Signature: hex.EncodeToString(s.Sign(key)),
+		Archive:   &evidence.Archive{Root: hex.EncodeToString(archive[:]), Commits: 1}}
 	data, err := f.Marshal()
 	if err != nil {
 		t.Fatal(err)
@@ -273,8 +286,8 @@ func largeUnit(t *testing.T) string {
 	return string(data)
 }
 
-// A file that asks for hours of work is not checked unasked, and says so; what is wrong without the unit is found all the
-// same. Of several files the gravest code counts: spec F-10, F-20.
+// A file that asks for hours of work is not checked unasked, and says so; what is wrong without the
+// unit is found all the same. Of several files the gravest code counts: spec F-10, F-20.
 func TestWhatTakesLongIsNotChecked(t *testing.T) {
 	t.Parallel()
 	dir, text := t.TempDir(), largeUnit(t)
@@ -298,7 +311,8 @@ func TestWhatTakesLongIsNotChecked(t *testing.T) {
 		{1, []string{large, wrong}},
 	} {
 		out, code := python(t, append([]string{program, "verify"}, c.files...)...)
-		if code != c.code || !strings.Contains(out, large+": not checked: recomputing takes about") || !strings.Contains(out, "--full") {
+		if code != c.code || !strings.Contains(out,
+			large+": not checked: recomputing takes about") || !strings.Contains(out, "--full") {
 			t.Errorf("%v: exit code %d, want %d:\n%s", c.files, code, c.code, out)
 		}
 	}

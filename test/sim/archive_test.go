@@ -53,7 +53,8 @@ type comet struct {
 	header cmtproto.Header
 }
 
-func (c comet) Invoke(ctx context.Context, method string, args, reply any, _ ...grpc.CallOption) error {
+func (c comet) Invoke(ctx context.Context, method string, args, reply any,
+	_ ...grpc.CallOption) error {
 	switch reply := reply.(type) {
 	case *cmtservice.GetLatestBlockResponse:
 		//lint:ignore SA1019 as client.StateProof asks for it
@@ -61,7 +62,8 @@ func (c comet) Invoke(ctx context.Context, method string, args, reply any, _ ...
 		return nil
 	case *cmtservice.ABCIQueryResponse:
 		req := args.(*cmtservice.ABCIQueryRequest)
-		res, err := c.n.app.Query(ctx, &abci.RequestQuery{Path: req.Path, Data: req.Data, Height: req.Height, Prove: req.Prove})
+		res, err := c.n.app.Query(ctx, &abci.RequestQuery{Path: req.Path, Data: req.Data,
+			Height: req.Height, Prove: req.Prove})
 		if err == nil {
 			*reply = *cmtservice.FromABCIResponseQuery(res)
 		}
@@ -70,17 +72,21 @@ func (c comet) Invoke(ctx context.Context, method string, args, reply any, _ ...
 	return fmt.Errorf("no %s here", method)
 }
 
-func (comet) NewStream(context.Context, *grpc.StreamDesc, string, ...grpc.CallOption) (grpc.ClientStream, error) {
+func (comet) NewStream(context.Context, *grpc.StreamDesc, string,
+	...grpc.CallOption) (grpc.ClientStream, error) {
 	return nil, errors.New("no streams")
 }
 
-// headed makes a block and returns its header as CometBFT would have: its app hash is that of the state before it.
+// headed makes a block and returns its header as CometBFT would have: its app hash is that of the
+// state before it.
 func (n *network) headed() cmtproto.Header {
 	n.t.Helper()
 	before := n.app.LastCommitID().Hash
 	n.step()
-	h := cmttypes.Header{Version: version.Consensus{Block: 11}, ChainID: chainID, Height: n.height, Time: blockTime(n.height), AppHash: before, ValidatorsHash: n.sets[0].Hash(), NextValidatorsHash: n.sets[1].Hash(),
-		ProposerAddress: n.sets[0].Proposer.Address}
+	h := cmttypes.Header{Version: version.Consensus{Block: 11}, ChainID: chainID, Height: n.height,
+		Time: blockTime(n.height), AppHash: before, ValidatorsHash: n.sets[0].Hash(),
+		NextValidatorsHash: n.sets[1].Hash(),
+		ProposerAddress:    n.sets[0].Proposer.Address}
 	return *h.ToProto()
 }
 
@@ -88,7 +94,8 @@ func (n *network) headed() cmtproto.Header {
 func (n *network) archives(epochs ...uint64) (all []sprintv1.Archive) {
 	n.t.Helper()
 	for _, epoch := range epochs {
-		res, err := n.query().Archive(context.Background(), &sprintv1.QueryArchiveRequest{Epoch: epoch})
+		res, err := n.query().Archive(context.Background(),
+			&sprintv1.QueryArchiveRequest{Epoch: epoch})
 		if err != nil {
 			n.t.Fatal(err)
 		}
@@ -97,8 +104,9 @@ func (n *network) archives(epochs ...uint64) (all []sprintv1.Archive) {
 	return all
 }
 
-// C23. Evidence of any epoch is proven for ever: by what the chain answers after it pruned the epoch's commits, and
-// without a node by the hash of a block, whose app hash is that of the state before it.
+// C23. Evidence of any epoch is proven for ever: by what the chain answers after it pruned the
+// epoch's commits, and without a node by the hash of a block, whose app hash is that of the state
+// before it.
 // Holds spec S-28.
 func TestC23EvidenceOfAPrunedEpochIsStillProven(t *testing.T) {
 	ctx := t.Context()
@@ -125,12 +133,15 @@ func TestC23EvidenceOfAPrunedEpochIsStillProven(t *testing.T) {
 		t.Fatal(err)
 	}
 	record := n.archives(1)[0]
-	t.Logf("a file of %d bytes; an archive of %d bytes for ever, key included, %d segments, %d commits",
-		len(raw), record.Size()+len(sprintv1.ArchiveKey(1)), len(record.SegmentSeeds), record.Commits)
+	t.Logf("a file of %d bytes; an archive of %d bytes for ever, key included, %d segments, %d "+
+		"commits",
+		len(raw), record.Size()+len(sprintv1.ArchiveKey(1)), len(record.SegmentSeeds),
+		record.Commits)
 
 	last := uint64(1) + uint64(e.Params.KeepEpochs) + 2
 	n.phase(last, sprintv1.PhaseCompute) // commits are pruned block by block
-	path := &sprintv1.QueryCommitPathRequest{Epoch: 1, Participant: f.Participant, Node: f.Node, Segment: f.Segment}
+	path := &sprintv1.QueryCommitPathRequest{Epoch: 1, Participant: f.Participant, Node: f.Node,
+		Segment: f.Segment}
 	if _, err := n.query().CommitPath(ctx, path); status.Code(err) != codes.FailedPrecondition {
 		t.Fatalf("the commits of epoch 1 are still there in epoch %d: %v", last, err)
 	}
@@ -156,7 +167,8 @@ func TestC23EvidenceOfAPrunedEpochIsStillProven(t *testing.T) {
 			t.Fatal(err)
 		}
 		block, err := state.Check(f)
-		if err != nil || block != (state.Block{Hash: header.Hash().String(), Height: header.Height}) {
+		if err != nil || block != (state.Block{Hash: header.Hash().String(),
+			Height: header.Height}) {
 			t.Errorf("by block %d: %+v, %v", header.Height, block, err)
 		}
 	}
@@ -172,23 +184,27 @@ func TestC23EvidenceOfAPrunedEpochIsStillProven(t *testing.T) {
 	}
 }
 
-// C23. The archive is over all commits of the epoch by participant, node and segment, and every one has a path.
+// C23. The archive is over all commits of the epoch by participant, node and segment, and every one
+// has a path.
 // Holds spec S-14.
 func TestC23EveryCommitHasAPathInTheArchive(t *testing.T) {
 	ctx := t.Context()
 	n := start(t, 3, withNodes("p2", "a", "b-1", "b"))
 	n.phase(1, sprintv1.PhaseWrapUp)
-	if _, err := n.query().Archive(ctx, &sprintv1.QueryArchiveRequest{Epoch: 1}); status.Code(err) != codes.NotFound {
+	if _, err := n.query().Archive(ctx,
+		&sprintv1.QueryArchiveRequest{Epoch: 1}); status.Code(err) != codes.NotFound {
 		t.Errorf("archived while commits are taken: %v", err)
 	}
 	e := n.phase(1, sprintv1.PhaseProof)
 	a := n.archives(1)[0]
-	if a.Epoch != 1 || a.Class != e.Params.Class || string(a.Seed1) != string(e.Seed1) || len(a.SegmentSeeds) != len(e.Segments) {
+	if a.Epoch != 1 || a.Class != e.Params.Class || string(a.Seed1) != string(e.Seed1) ||
+		len(a.SegmentSeeds) != len(e.Segments) {
 		t.Errorf("archive %+v of epoch %+v", a, e)
 	}
 	for i, s := range e.Segments {
 		if string(a.SegmentSeeds[i]) != string(s.Seed) {
-			t.Errorf("segment %d: seed %x in the archive, %x in the epoch", s.Index, a.SegmentSeeds[i], s.Seed)
+			t.Errorf("segment %d: seed %x in the archive, %x in the epoch", s.Index,
+				a.SegmentSeeds[i], s.Seed)
 		}
 	}
 	commits, err := n.query().Commits(ctx, &sprintv1.QueryCommitsRequest{Epoch: 1})
@@ -196,10 +212,13 @@ func TestC23EveryCommitHasAPathInTheArchive(t *testing.T) {
 		t.Fatal(err)
 	}
 	if a.Commits != 10 || len(commits.Commits) != 10 {
-		t.Errorf("%d commits in the archive, %d in state, want 10: five machines in two segments", a.Commits, len(commits.Commits))
+		t.Errorf("%d commits in the archive, %d in state, want 10: five machines in two segments",
+			a.Commits, len(commits.Commits))
 	}
 	for i, c := range commits.Commits {
-		p, err := n.query().CommitPath(ctx, &sprintv1.QueryCommitPathRequest{Epoch: 1, Participant: c.Participant, Node: c.Node, Segment: c.Segment})
+		p, err := n.query().CommitPath(ctx,
+			&sprintv1.QueryCommitPathRequest{Epoch: 1, Participant: c.Participant, Node: c.Node,
+				Segment: c.Segment})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -208,12 +227,16 @@ func TestC23EveryCommitHasAPathInTheArchive(t *testing.T) {
 			up.Path = append(up.Path, commit.Hash(hash))
 		}
 		key := n.byAddr[c.Participant].key.Public().(ed25519.PublicKey)
-		leaf := commit.ArchiveLeaf{Participant: c.Participant, Node: c.Node, Segment: c.Segment, Root: commit.Hash(c.Root), Count: c.Count, HostKey: [32]byte(key)}
-		if err := up.Verify(leaf); err != nil || p.Index != uint64(i) || string(p.Signature) != string(c.Signature) {
+		leaf := commit.ArchiveLeaf{Participant: c.Participant, Node: c.Node, Segment: c.Segment,
+			Root: commit.Hash(c.Root), Count: c.Count, HostKey: [32]byte(key)}
+		if err := up.Verify(leaf); err != nil || p.Index != uint64(i) ||
+			string(p.Signature) != string(c.Signature) {
 			t.Errorf("commit %d: %+v, %v", i, p, err)
 		}
 	}
-	if _, err := n.query().CommitPath(ctx, &sprintv1.QueryCommitPathRequest{Epoch: 1, Participant: n.host("p2").addr, Node: "c", Segment: 1}); status.Code(err) != codes.NotFound {
+	if _, err := n.query().CommitPath(ctx,
+		&sprintv1.QueryCommitPathRequest{Epoch: 1, Participant: n.host("p2").addr, Node: "c",
+			Segment: 1}); status.Code(err) != codes.NotFound {
 		t.Errorf("a path of nothing: %v", err)
 	}
 }

@@ -14,9 +14,10 @@ import (
 	"github.com/assaynet/assay/poc/work/transformer"
 )
 
-// drawnIn runs the same network honestly up to the challenge and returns what is drawn from a participant. Samples
-// depend on the beacon and on counts, never on what is in the logs: that is what makes this possible here, for one
-// who runs all validators, and what makes grinding a log pointless for everybody else.
+// drawnIn runs the same network honestly up to the challenge and returns what is drawn from a
+// participant. Samples depend on the beacon and on counts, never on what is in the logs: that is
+// what makes this possible here, for one who runs all validators, and what makes grinding a log
+// pointless for everybody else.
 func drawnIn(t *testing.T, name string, make func() *network) []courtv1.LeafRef {
 	t.Helper()
 	n := make()
@@ -25,7 +26,8 @@ func drawnIn(t *testing.T, name string, make func() *network) []courtv1.LeafRef 
 }
 
 // flip makes exactly these leaves wrong.
-func flip(refs []courtv1.LeafRef) func(sprintv1.Epoch, courtv1.LeafRef, transformer.Output) transformer.Output {
+func flip(refs []courtv1.LeafRef) func(sprintv1.Epoch, courtv1.LeafRef,
+	transformer.Output) transformer.Output {
 	return func(e sprintv1.Epoch, ref courtv1.LeafRef, out transformer.Output) transformer.Output {
 		if slices.Contains(refs, ref) {
 			out.Digest[7] ^= 4
@@ -34,7 +36,8 @@ func flip(refs []courtv1.LeafRef) func(sprintv1.Epoch, courtv1.LeafRef, transfor
 	}
 }
 
-// One wrong leaf in ten thousand costs at most what the Clopper-Pearson bound rises by, and nobody is punished.
+// One wrong leaf in ten thousand costs at most what the Clopper-Pearson bound rises by, and nobody
+// is punished.
 // Holds spec S-25.
 func TestOneFlippedLeafInTenThousandCostsTheBoundOnly(t *testing.T) {
 	const perSegment = 5000
@@ -46,7 +49,8 @@ func TestOneFlippedLeafInTenThousandCostsTheBoundOnly(t *testing.T) {
 	drawn := drawnIn(t, "p1", fresh)
 	var notDrawn courtv1.LeafRef
 	for nonce := uint64(0); ; nonce++ {
-		notDrawn = courtv1.LeafRef{Participant: drawn[0].Participant, Node: "gpu-1", Segment: 1, Nonce: nonce}
+		notDrawn = courtv1.LeafRef{Participant: drawn[0].Participant, Node: "gpu-1",
+			Segment: 1, Nonce: nonce}
 		if !slices.Contains(drawn, notDrawn) {
 			break
 		}
@@ -68,13 +72,15 @@ func TestOneFlippedLeafInTenThousandCostsTheBoundOnly(t *testing.T) {
 		o := out["p1"]
 		bound := audit.Upper(c.x, 32, audit.Rate{Num: 5, Den: 100})
 		want := uint64(float64(2*perSegment) * (1 - float64(bound)/(1<<64)))
-		if o.Result != sprintv1.ResultCredited || o.Mismatches != c.x || o.Bound != uint64(bound) || o.Credited != want {
+		if o.Result != sprintv1.ResultCredited || o.Mismatches != c.x || o.Bound != uint64(bound) ||
+			o.Credited != want {
 			t.Errorf("%s: %v; want %d units credited after %d mismatches", c.name, o, want, c.x)
 		}
 		if c.flips == nil {
 			clean = o.Credited
 		}
-		most := uint64(float64(2*perSegment)*(float64(bound)-float64(audit.Upper(0, 32, audit.Rate{Num: 5, Den: 100})))/(1<<64)) + 1
+		most := uint64(float64(2*perSegment)*(float64(bound)-float64(audit.Upper(0, 32,
+			audit.Rate{Num: 5, Den: 100})))/(1<<64)) + 1
 		if lost := clean - o.Credited; lost > most {
 			t.Errorf("%s cost %d of %d units; the bound allows %d", c.name, lost, clean, most)
 		}
@@ -87,7 +93,8 @@ func TestOneFlippedLeafInTenThousandCostsTheBoundOnly(t *testing.T) {
 	}
 }
 
-// A node beyond the fault bound counts nothing and its samples leave n; the other node is credited as if alone.
+// A node beyond the fault bound counts nothing and its samples leave n; the other node is credited
+// as if alone.
 // Holds spec A-9, S-25.
 func TestABadNodeIsLeftOutAndTheOtherIsCredited(t *testing.T) {
 	fresh := func() *network { return start(t, 4, withNodes("p1", "gpu-1", "gpu-2")) }
@@ -118,7 +125,8 @@ func TestABadNodeIsLeftOutAndTheOtherIsCredited(t *testing.T) {
 	}
 }
 
-// With its only node beyond the bound a claim is rejected, and the reason names a leaf. It is not fraud yet.
+// With its only node beyond the bound a claim is rejected, and the reason names a leaf. It is not
+// fraud yet.
 // Holds spec A-9, S-25.
 func TestThreeWrongLeavesRejectButDoNotJail(t *testing.T) {
 	fresh := func() *network { return start(t, 4) }
@@ -128,7 +136,8 @@ func TestThreeWrongLeavesRejectButDoNotJail(t *testing.T) {
 	_, out := n.finish(1)
 	credited(t, out, "p2", "p3", "p4")
 	o := out["p1"]
-	if o.Result != sprintv1.ResultRejected || o.WeightAfter != 0 || o.Mismatches != 3 || o.Forged == nil || *o.Forged != bad[0] {
+	if o.Result != sprintv1.ResultRejected || o.WeightAfter != 0 || o.Mismatches != 3 ||
+		o.Forged == nil || *o.Forged != bad[0] {
 		t.Errorf("p1: %v; want it rejected for %v", o, bad[0])
 	}
 	if o.P == 0 || o.P >= 1<<63 {

@@ -25,12 +25,14 @@ func (n *network) powerOf(names []string) (sum int64) {
 	return sum
 }
 
-// C3. 27.4 % of the compute in four names that judge nobody took half of the power after one epoch and all after four:
-// an honest target needed more than half of all others' weight. Now silence decides nothing: the honest are credited in
-// full, who abstains is not, and in no set does the coalition hold a third.
+// C3. 27.4 % of the compute in four names that judge nobody took half of the power after one epoch
+// and all after four: an honest target needed more than half of all others' weight. Now silence
+// decides nothing: the honest are credited in full, who abstains is not, and in no set does the
+// coalition hold a third.
 // Holds spec S-23.
 func TestC3AbstainingDecidesNothing(t *testing.T) {
-	besides := [][]int{{4_578, 2_687}, {3_630, 3_630}, {2_420, 2_420, 2_420}, slices.Repeat([]int{1_452}, 5)}
+	besides := [][]int{{4_578, 2_687}, {3_630, 3_630}, {2_420, 2_420, 2_420},
+		slices.Repeat([]int{1_452}, 5)}
 	if long {
 		besides = append(besides, slices.Repeat([]int{363}, 20))
 	}
@@ -47,7 +49,8 @@ func TestC3AbstainingDecidesNothing(t *testing.T) {
 				bad = append(bad, fmt.Sprintf("mute-%d", i+1))
 				size[bad[i]] = each
 			}
-			n := startNamed(t, append(append([]string{}, good...), bad...), func(name string) uint64 { return uint64(size[name]) })
+			n := startNamed(t, append(append([]string{}, good...), bad...),
+				func(name string) uint64 { return uint64(size[name]) })
 			for name, count := range size {
 				n.sized(name, count)
 			}
@@ -57,7 +60,8 @@ func TestC3AbstainingDecidesNothing(t *testing.T) {
 			for epoch := uint64(1); epoch <= 4; epoch++ {
 				n.until("end of the epoch", func(e sprintv1.Epoch) bool {
 					if p := n.powerOf(bad); 3*p >= credit.TotalPower {
-						t.Fatalf("after block %d, in epoch %d, the coalition holds %d of %d", n.height, epoch, p, credit.TotalPower)
+						t.Fatalf("after block %d, in epoch %d, the coalition holds %d of %d",
+							n.height, epoch, p, credit.TotalPower)
 					}
 					return e.Number == epoch && e.Phase == sprintv1.PhaseFinalised
 				})
@@ -72,9 +76,12 @@ func TestC3AbstainingDecidesNothing(t *testing.T) {
 					}
 				}
 				for _, name := range bad {
-					// a mute owes something in every epoch in which it has a vote, and then earns nothing
-					if o := out[name]; o.Owed > 0 && o.WeightAfter != 0 || o.Owed == 0 && o.WeightBefore > 0 {
-						t.Errorf("epoch %d: %s judged %d of %d and was left %d: %s", epoch, name, o.Judged, o.Owed, o.WeightAfter, o.Reason)
+					// a mute owes something in every epoch in which it has a vote, and then earns
+					// nothing
+					if o := out[name]; o.Owed > 0 && o.WeightAfter != 0 || o.Owed == 0 &&
+						o.WeightBefore > 0 {
+						t.Errorf("epoch %d: %s judged %d of %d and was left %d: %s", epoch, name,
+							o.Judged, o.Owed, o.WeightAfter, o.Reason)
 					}
 				}
 			}
@@ -82,14 +89,15 @@ func TestC3AbstainingDecidesNothing(t *testing.T) {
 	}
 }
 
-// C4. 51.4 % of the compute, rented for one epoch and gone afterwards, voided every later epoch and kept its power and
-// its votes. Now weight that is not shown is halved by each void epoch, so that credit flows again after two at most;
-// then the rented weight is gone. Nobody else loses anything.
+// C4. 51.4 % of the compute, rented for one epoch and gone afterwards, voided every later epoch and
+// kept its power and its votes. Now weight that is not shown is halved by each void epoch, so that
+// credit flows again after two at most; then the rented weight is gone. Nobody else loses anything.
 func TestC4ARentedEpochFreezesNothing(t *testing.T) {
 	for _, least := range []uint32{5_000, 6_666} {
 		t.Run(fmt.Sprint(least), func(t *testing.T) {
 			honest := []string{"p1", "p2", "p3", "p4"}
-			n := startNamed(t, append([]string{"rented"}, honest...), func(string) uint64 { return 1_000 },
+			n := startNamed(t, append([]string{"rented"}, honest...),
+				func(string) uint64 { return 1_000 },
 				withParams(func(p *sprintv1.Params) { p.MinLiveBps = least }))
 			n.sized("rented", 4_230) // of 8,230
 			rented := n.host("rented")
@@ -118,19 +126,24 @@ func TestC4ARentedEpochFreezesNothing(t *testing.T) {
 					t.Errorf("epoch %d is void after one that was not: %s", epoch, e.VoidReason)
 				}
 				if w := n.holding("rented").Weight; w != held/2 {
-					t.Errorf("epoch %d is void: the rented weight went from %d to %d; want half", epoch, held, w)
+					t.Errorf("epoch %d is void: the rented weight went from %d to %d; want half",
+						epoch, held, w)
 				}
 				if w, err := n.app.Credit.TallyWeight(n.ctx(), rented.addr); err != nil || w != 0 {
 					t.Errorf("epoch %d is void: the absent vote with weight %d, %v", epoch, w, err)
 				}
-				if whole, err := n.app.Credit.TallyWhole(n.ctx()); err != nil || voids == 1 && whole.Uint64() < all {
-					t.Errorf("epoch %d is void: votes are counted as a part of %s, %v; want %d", epoch, whole, err, all)
+				if whole, err := n.app.Credit.TallyWhole(n.ctx()); err != nil || voids == 1 &&
+					whole.Uint64() < all {
+					t.Errorf("epoch %d is void: votes are counted as a part of %s, %v; want %d",
+						epoch, whole, err, all)
 				}
 				held /= 2
 				for _, name := range honest {
 					// it keeps the smaller of what it had and what it computed now
-					if w := n.holding(name).Weight; w > before[name] || w < before[name]-before[name]/20 || n.told[name] != power[name] {
-						t.Errorf("epoch %d is void: %s went from weight %d, power %d to %d, %d", epoch, name, before[name], power[name], w, n.told[name])
+					if w := n.holding(name).Weight; w > before[name] ||
+						w < before[name]-before[name]/20 || n.told[name] != power[name] {
+						t.Errorf("epoch %d is void: %s went from weight %d, power %d to %d, %d",
+							epoch, name, before[name], power[name], w, n.told[name])
 					}
 				}
 			}
@@ -148,7 +161,8 @@ func TestC4ARentedEpochFreezesNothing(t *testing.T) {
 	}
 }
 
-// C4. Of exactly four voters one leaves for good: before, every later epoch was void for want of voters.
+// C4. Of exactly four voters one leaves for good: before, every later epoch was void for want of
+// voters.
 func TestC4LosingOneOfFourVoidsNothing(t *testing.T) {
 	n := start(t, 4, withParams(func(p *sprintv1.Params) { p.MinLiveBps = 6_666 }))
 	n.host("p4").cheat.absent = func(epoch uint64) bool { return epoch > 1 }
@@ -164,8 +178,9 @@ func TestC4LosingOneOfFourVoidsNothing(t *testing.T) {
 	}
 }
 
-// C5. One claim of a leaf per name, by hundreds of names, filled every honest verdict. Names without weight now enter a
-// lottery of few places, and claims below the least are no targets, so a verdict speaks of those worth judging only.
+// C5. One claim of a leaf per name, by hundreds of names, filled every honest verdict. Names
+// without weight now enter a lottery of few places, and claims below the least are no targets, so a
+// verdict speaks of those worth judging only.
 // Holds spec S-10.
 func TestC5DustIsNoTarget(t *testing.T) {
 	const holders, strangers = 120, 120
@@ -199,7 +214,8 @@ func TestC5DustIsNoTarget(t *testing.T) {
 		}
 	}
 	e := n.phase(1, sprintv1.PhaseCompute)
-	if e.Newcomers != strangers || e.Taken != 2 { // holders fill all 16 places, and an eighth is for newcomers even so
+	// holders fill all 16 places, and an eighth is for newcomers even so
+	if e.Newcomers != strangers || e.Taken != 2 {
 		t.Errorf("%d newcomers announced themselves and %d were taken", e.Newcomers, e.Taken)
 	}
 	e, out := n.finish(1)
@@ -216,7 +232,8 @@ func TestC5DustIsNoTarget(t *testing.T) {
 		switch {
 		case name[0] == 'p':
 			continue
-		case o.Result == sprintv1.ResultTooSmall && strings.Contains(o.Reason, "a claim needs 16 to be worth judging"):
+		case o.Result == sprintv1.ResultTooSmall &&
+			strings.Contains(o.Reason, "a claim needs 16 to be worth judging"):
 			small++
 		case o.Result == sprintv1.ResultNotTaken && strings.Contains(o.Reason, "the lottery took"):
 			left, outside = left+1, n.host(name)
@@ -234,16 +251,18 @@ func TestC5DustIsNoTarget(t *testing.T) {
 		return
 	}
 	s := n.standing(outside)
-	if s.Role != sprintv1.RoleNewcomer || s.ChanceBps == 0 || s.ChanceBps == 10_000 || s.ExpectedEpochs < 2 || !strings.Contains(s.Reason, "places for 120 newcomers") {
+	if s.Role != sprintv1.RoleNewcomer || s.ChanceBps == 0 || s.ChanceBps == 10_000 ||
+		s.ExpectedEpochs < 2 || !strings.Contains(s.Reason, "places for 120 newcomers") {
 		t.Errorf("one left out is told: %+v", s)
 	}
 }
 
-// C6. A cap alone gives what it takes from the large to whoever else is there: four dust names beside one large holder
-// had three quarters of the power, four names with 27.4 % of the compute beside two honest ones half. Nobody is lifted
-// above 6/5 of its share of the compute.
+// C6. A cap alone gives what it takes from the large to whoever else is there: four dust names
+// beside one large holder had three quarters of the power, four names with 27.4 % of the compute
+// beside two honest ones half. Nobody is lifted above 6/5 of its share of the compute.
 func TestC6TheCapLiftsNeitherDustNorCoalitions(t *testing.T) {
-	for name, sizes := range map[string][]int{"dust": {2_000, 8, 8, 8, 8}, "a coalition": {4_578, 2_687, 685, 685, 685, 685}} {
+	for name, sizes := range map[string][]int{"dust": {2_000, 8, 8, 8, 8},
+		"a coalition": {4_578, 2_687, 685, 685, 685, 685}} {
 		t.Run(name, func(t *testing.T) {
 			var all []string
 			size := map[string]int{}
@@ -271,15 +290,16 @@ func TestC6TheCapLiftsNeitherDustNorCoalitions(t *testing.T) {
 			}
 			power, most := n.powerOf(small), int64(weight*credit.TotalPower*6/5/whole)
 			if power > most+int64(len(all)) || 3*power >= credit.TotalPower {
-				t.Errorf("the four smallest have %d of %d power; with %d of %d weight they may have %d, and no third", power, credit.TotalPower, weight, whole, most)
+				t.Errorf("the four smallest have %d of %d power; with %d of %d weight they may "+
+					"have %d, and no third", power, credit.TotalPower, weight, whole, most)
 			}
 		})
 	}
 }
 
-// C7. Between two sets incumbents shrank at once while newcomers entered one a block: of four holders with a quarter
-// each two leave, and the two that stay had 36 % each until the last of twelve newcomers was in. Every set handed to
-// CometBFT obeys the cap.
+// C7. Between two sets incumbents shrank at once while newcomers entered one a block: of four
+// holders with a quarter each two leave, and the two that stay had 36 % each until the last of
+// twelve newcomers was in. Every set handed to CometBFT obeys the cap.
 func TestC7EverySetObeysTheCap(t *testing.T) {
 	all := []string{"p1", "p2", "gone-1", "gone-2"}
 	for i := range 12 {
@@ -306,7 +326,8 @@ func TestC7EverySetObeysTheCap(t *testing.T) {
 		for _, name := range all {
 			most = max(most, n.told[name])
 			if p := n.told[name]; 100*p > 26*sum {
-				t.Fatalf("after block %d, in epoch %d, %s holds %d of %d", n.height, e.Number, name, p, sum)
+				t.Fatalf("after block %d, in epoch %d, %s holds %d of %d", n.height,
+					e.Number, name, p, sum)
 			}
 		}
 		return e.Number == 2 && e.Phase == sprintv1.PhaseFinalised

@@ -12,8 +12,8 @@ import (
 	"github.com/assaynet/assay/chain/x/sprint"
 )
 
-// restart exports the state and starts from it in a fresh app, with the validators that were in force. It returns the
-// state by module.
+// restart exports the state and starts from it in a fresh app, with the validators that were in
+// force. It returns the state by module.
 func (n *network) restart() map[string]json.RawMessage {
 	n.t.Helper()
 	exported, err := n.app.Export(nil)
@@ -65,8 +65,10 @@ func TestExportedEpochEndsAsItWouldHave(t *testing.T) {
 	n.finish(1)
 	wantEpoch, want := n.finish(2)
 	wantArchives := n.archives(1, 2)
-	for _, phase := range []sprintv1.Phase{sprintv1.PhasePrepare, sprintv1.PhaseCompute, sprintv1.PhaseWrapUp, sprintv1.PhaseChallenge, sprintv1.PhaseProof,
-		sprintv1.PhaseDraw, sprintv1.PhaseValidate, sprintv1.PhaseReveal, sprintv1.PhaseCheck, sprintv1.PhaseDispute, sprintv1.PhaseFinalised} {
+	for _, phase := range []sprintv1.Phase{sprintv1.PhasePrepare, sprintv1.PhaseCompute,
+		sprintv1.PhaseWrapUp, sprintv1.PhaseChallenge, sprintv1.PhaseProof,
+		sprintv1.PhaseDraw, sprintv1.PhaseValidate, sprintv1.PhaseReveal, sprintv1.PhaseCheck,
+		sprintv1.PhaseDispute, sprintv1.PhaseFinalised} {
 		for epoch := uint64(1); epoch <= 2; epoch++ {
 			if epoch == 2 && phase != sprintv1.PhaseCompute {
 				continue // one phase shows that an epoch before it is no hindrance

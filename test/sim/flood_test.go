@@ -28,8 +28,8 @@ import (
 // long runs take minutes; they are asked for.
 var long = os.Getenv("ASSAY_LONG") != ""
 
-// gossip stands in for CometBFT: it keeps what the app's pool took, lets the app fill the blocks, and has what is left
-// checked again.
+// gossip stands in for CometBFT: it keeps what the app's pool took, lets the app fill the blocks,
+// and has what is left checked again.
 type gossip struct {
 	*network
 	list []sent
@@ -49,7 +49,8 @@ func pooled(t testing.TB, members []string, weight func(string) uint64, options 
 	if _, err := keyfile.Create(filepath.Join(home, app.VRFKeyFile), rand.Reader); err != nil {
 		t.Fatal(err)
 	}
-	return &gossip{network: startNamed(t, members, weight, append(options, func(n *network) { n.home, n.maxGas = home, 400_000_000 })...)}
+	return &gossip{network: startNamed(t, members, weight, append(options,
+		func(n *network) { n.home, n.maxGas = home, 400_000_000 })...)}
 }
 
 // offer shows the app a transaction; it says whether the pool takes it.
@@ -68,8 +69,10 @@ func (g *gossip) offer(who *host, kind string, raw []byte) *abci.ResponseCheckTx
 // fill makes the next block of what waits, and returns what landed in it and what was dropped.
 func (g *gossip) fill() (landed, dropped []sent) {
 	g.t.Helper()
-	prepared, err := g.app.PrepareProposal(&abci.RequestPrepareProposal{Height: g.height + 1, Time: blockTime(g.height + 1),
-		ProposerAddress: registry.ConsensusAddress(g.proposer().consensusKey()), MaxTxBytes: 4 << 20})
+	prepared, err := g.app.PrepareProposal(&abci.RequestPrepareProposal{Height: g.height + 1,
+		Time:            blockTime(g.height + 1),
+		ProposerAddress: registry.ConsensusAddress(g.proposer().consensusKey()),
+		MaxTxBytes:      4 << 20})
 	if err != nil {
 		g.t.Fatal(err)
 	}
@@ -102,7 +105,9 @@ func (g *gossip) fill() (landed, dropped []sent) {
 func (g *gossip) resync(h *host) {
 	g.t.Helper()
 	var r authtypes.QueryAccountInfoResponse
-	if err := (conn{g.app, g.ctx()}).Invoke(context.Background(), "/cosmos.auth.v1beta1.Query/AccountInfo", &authtypes.QueryAccountInfoRequest{Address: h.addr}, &r); err != nil {
+	if err := (conn{g.app, g.ctx()}).Invoke(context.Background(),
+		"/cosmos.auth.v1beta1.Query/AccountInfo",
+		&authtypes.QueryAccountInfoRequest{Address: h.addr}, &r); err != nil {
 		g.t.Fatal(err)
 	}
 	h.sequence = r.Info.Sequence
@@ -117,31 +122,42 @@ func spam(h *host, e sprintv1.Epoch, i int64) sdk.Msg {
 	}
 	switch i % 8 {
 	case 0:
-		return &sprintv1.MsgReady{Participant: h.addr, Epoch: e.Number, Height: 1, Signature: make([]byte, 64)}
+		return &sprintv1.MsgReady{Participant: h.addr, Epoch: e.Number, Height: 1,
+			Signature: make([]byte, 64)}
 	case 1, 2:
-		return &sprintv1.MsgCommit{Participant: h.addr, Epoch: e.Number, Node: h.nodes[int(i)/8%len(h.nodes)], Segment: 1 + uint32(i/8)%segment, Count: 1, Root: make([]byte, 32), Signature: make([]byte, 64)}
+		return &sprintv1.MsgCommit{Participant: h.addr, Epoch: e.Number,
+			Node: h.nodes[int(i)/8%len(h.nodes)], Segment: 1 + uint32(i/8)%segment, Count: 1,
+			Root: make([]byte, 32), Signature: make([]byte, 64)}
 	case 3:
-		return &sprintv1.MsgOpen{Participant: h.addr, Epoch: e.Number, Logs: []sprintv1.LogOpening{{Node: "gpu-1", Leaves: make([]byte, 1_000)}}}
+		return &sprintv1.MsgOpen{Participant: h.addr, Epoch: e.Number,
+			Logs: []sprintv1.LogOpening{{Node: "gpu-1", Leaves: make([]byte, 1_000)}}}
 	case 4:
-		return &sprintv1.MsgOpen{Participant: h.addr, Epoch: e.Number, Logs: []sprintv1.LogOpening{{Node: "gpu-1", Leaves: make([]byte, large)}}}
+		return &sprintv1.MsgOpen{Participant: h.addr, Epoch: e.Number,
+			Logs: []sprintv1.LogOpening{{Node: "gpu-1", Leaves: make([]byte, large)}}}
 	case 5:
 		proof := 2_500 // as much as is owed
 		if h == h.net.host("heavy") {
 			proof = 15_000
 		}
-		return &registryv1.MsgSetNodes{Address: h.addr, Nodes: []registryv1.Node{{Id: "gpu-1", Key: make([]byte, 32), Proof: make([]byte, proof)}}}
+		return &registryv1.MsgSetNodes{Address: h.addr,
+			Nodes: []registryv1.Node{{Id: "gpu-1", Key: make([]byte, 32),
+				Proof: make([]byte, proof)}}}
 	case 6:
 		if e.Phase == sprintv1.PhaseValidate {
-			return &sprintv1.MsgCommitVerdict{Participant: h.addr, Epoch: e.Number, Hash: make([]byte, 32)}
+			return &sprintv1.MsgCommitVerdict{Participant: h.addr, Epoch: e.Number,
+				Hash: make([]byte, 32)}
 		}
-		return &sprintv1.MsgRevealVerdict{Participant: h.addr, Epoch: e.Number, Salt: make([]byte, 32), Body: make([]byte, min(large/2, 60_000))}
+		return &sprintv1.MsgRevealVerdict{Participant: h.addr, Epoch: e.Number,
+			Salt: make([]byte, 32), Body: make([]byte, min(large/2, 60_000))}
 	default:
-		return &sprintv1.MsgDispute{Participant: h.addr, Epoch: e.Number, Leaf: courtv1.LeafRef{Participant: h.addr, Node: "gpu-1", Segment: 1, Nonce: uint64(i)}}
+		return &sprintv1.MsgDispute{Participant: h.addr, Epoch: e.Number,
+			Leaf: courtv1.LeafRef{Participant: h.addr, Node: "gpu-1", Segment: 1, Nonce: uint64(i)}}
 	}
 }
 
-// C1, C2, C10 together: a heavy member and many identities without weight send all they may for free, in each block.
-// Every duty of the honest lands in its window, so that they are credited, and payments go on.
+// C1, C2, C10 together: a heavy member and many identities without weight send all they may for
+// free, in each block. Every duty of the honest lands in its window, so that they are credited, and
+// payments go on.
 func TestAFloodedNetworkGoesOn(t *testing.T) {
 	identities, blocks := 60, int64(60)
 	if long {
@@ -191,7 +207,8 @@ func TestAFloodedNetworkGoesOn(t *testing.T) {
 					msg := spam(h, now.Epoch, g.height*tries+try+int64(i))
 					if r := g.offer(h, "spam", h.tx(msg)); r.Code == 0 {
 						free++
-					} else if h.sequence--; r.Code == 32 { // wrong sequence: an earlier one was dropped
+					} else if h.sequence--; r.Code == 32 {
+						// wrong sequence: an earlier one was dropped
 						g.resync(h)
 					}
 				}
@@ -209,14 +226,18 @@ func TestAFloodedNetworkGoesOn(t *testing.T) {
 			}
 			for _, name := range payers {
 				h := g.host(name)
-				if r := g.offer(h, "payment", h.tx(&banktypes.MsgSend{FromAddress: h.addr, ToAddress: heavy.addr, Amount: sdk.NewCoins(sdk.NewInt64Coin(app.Denom, 1))})); r.Code != 0 {
-					t.Fatalf("block %d: the pool refuses a payment of %s: %s", g.height, name, r.Log)
+				if r := g.offer(h, "payment",
+					h.tx(&banktypes.MsgSend{FromAddress: h.addr, ToAddress: heavy.addr,
+						Amount: sdk.NewCoins(sdk.NewInt64Coin(app.Denom, 1))})); r.Code != 0 {
+					t.Fatalf("block %d: the pool refuses a payment of %s: %s",
+						g.height, name, r.Log)
 				}
 			}
 		}
 		landed, dropped := g.fill()
 		if long && g.height%10 == 0 {
-			t.Logf("block %d, epoch %d in %s", g.height, g.now().Epoch.Number, g.now().Epoch.Phase.Word())
+			t.Logf("block %d, epoch %d in %s", g.height, g.now().Epoch.Number,
+				g.now().Epoch.Phase.Word())
 		}
 		var size int64
 		for _, s := range landed {
@@ -241,13 +262,18 @@ func TestAFloodedNetworkGoesOn(t *testing.T) {
 	}
 	slices.Sort(delays)
 	slices.Sort(pays)
-	t.Logf("%d identities, %d blocks: %d messages of spam offered, %d taken, %d (%d KiB) in blocks, the fullest %d KiB; %d duties after %d blocks at the median and %d at most; %d payments after %d and %d; %d in the pool",
-		identities, blocks, offered, free, fit, freeBytes>>10, fullest>>10, len(delays), delays[len(delays)/2], delays[len(delays)-1], len(pays), pays[len(pays)/2], pays[len(pays)-1], len(g.list))
+	t.Logf("%d identities, %d blocks: %d messages of spam offered, %d taken, %d (%d KiB) in "+
+		"blocks, the fullest %d KiB; %d duties after %d blocks at the median and %d at most; %d "+
+		"payments after %d and %d; %d in the pool",
+		identities, blocks, offered, free, fit, freeBytes>>10, fullest>>10, len(delays),
+		delays[len(delays)/2], delays[len(delays)-1], len(pays), pays[len(pays)/2],
+		pays[len(pays)-1], len(g.list))
 	if m := pays[len(pays)/2]; m > 3 {
 		t.Errorf("the median payment enters after %d blocks", m)
 	}
 	running := g.now().Epoch.Number
-	if most := (identities + 1) * int(running) * 12 << 10; freeBytes > most { // two attempts at what each owes in an epoch
+	// two attempts at what each owes in an epoch
+	if most := (identities + 1) * int(running) * 12 << 10; freeBytes > most {
 		t.Errorf("%d KiB of spam are stored for free, want at most %d", freeBytes>>10, most>>10)
 	}
 	if running < 2 {

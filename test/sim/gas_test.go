@@ -22,9 +22,9 @@ func machines(n int) []string {
 // viaGrant is more gas than it takes to send a message with a hot key.
 const viaGrant = 100_000
 
-// What a host allows for gas is enough for every duty of an epoch, whatever others do to make duties dear: commit
-// hundreds of logs, open all of them wrong on many machines. Were it not, a verdict could not be revealed, and its
-// voter would lose the epoch for silence.
+// What a host allows for gas is enough for every duty of an epoch, whatever others do to make
+// duties dear: commit hundreds of logs, open all of them wrong on many machines. Were it not, a
+// verdict could not be revealed, and its voter would lose the epoch for silence.
 func TestNobodyCanMakeADutyTooDear(t *testing.T) {
 	n := start(t, 5, withNodes("p4", machines(64)...), withNodes("p5", machines(20)...),
 		withParams(func(p *sprintv1.Params) { p.Segments, p.Samples = 4, 200 }))
@@ -43,7 +43,8 @@ func TestNobodyCanMakeADutyTooDear(t *testing.T) {
 			}
 			kind := sdk.MsgTypeURL(msgs[0])
 			if dearest[kind] = max(dearest[kind], used); used > may {
-				t.Errorf("%d %s of %s used %d gas; a host allows %d", len(msgs), kind, w.from[i].name, used, may)
+				t.Errorf("%d %s of %s used %d gas; a host allows %d", len(msgs), kind,
+					w.from[i].name, used, may)
 			}
 		}
 	}
@@ -61,7 +62,8 @@ func TestNobodyCanMakeADutyTooDear(t *testing.T) {
 
 // Every machine of a large participant can commit in one block, as far as gas goes.
 func TestCommitsOfManyMachinesFitIntoABlock(t *testing.T) {
-	n := start(t, 2, withNodes("p1", machines(64)...), withParams(func(p *sprintv1.Params) { p.Segments = 64 }))
+	n := start(t, 2, withNodes("p1", machines(64)...),
+		withParams(func(p *sprintv1.Params) { p.Segments = 64 }))
 	n.phase(1, sprintv1.PhaseCompute)
 	h := n.host("p1")
 	for {
@@ -74,8 +76,10 @@ func TestCommitsOfManyMachinesFitIntoABlock(t *testing.T) {
 				h.sequence-- // listen has signed all of them in one, which is not sent
 				n.block(h.tx(c))
 				r := n.results[0]
-				if may := sprintv1.GasBound(c); r.Code != 0 || uint64(r.GasUsed)+viaGrant > may || 32*may > 60_000_000 {
-					t.Errorf("a commitment used %d gas, a host allows %d: %s", r.GasUsed, may, r.Log)
+				if may := sprintv1.GasBound(c); r.Code != 0 || uint64(r.GasUsed)+viaGrant > may ||
+					32*may > 60_000_000 {
+					t.Errorf("a commitment used %d gas, a host allows %d: %s",
+						r.GasUsed, may, r.Log)
 				}
 				t.Logf("a commitment uses %d gas", r.GasUsed)
 				return

@@ -32,8 +32,8 @@ func (n *network) voted(msg sdk.Msg) {
 	}
 }
 
-// history makes random blocks: people join and leave, machines change, hosts are away, silent, lazy or forge,
-// deposits come and go, and votes change the parameters of every module.
+// history makes random blocks: people join and leave, machines change, hosts are away, silent, lazy
+// or forge, deposits come and go, and votes change the parameters of every module.
 func history(t *testing.T, r *rand.Rand, blocks int64) *network {
 	var strangers []string
 	for i := range 6 {
@@ -137,11 +137,11 @@ func (n *network) stores() map[string]map[string]string {
 	return all
 }
 
-// C15, C16. While newcomers joined, an import had other validators than the export, and after some votes an export could
-// not be imported at all. Whatever happened, an exported state imports, holds in every store what it held, and goes on
-// alike; and two imports have one app hash. That of the export is another by nature: a store's tree hashes the
-// height at which each entry was written. x/upgrade is left out: it has no genesis, and a new chain starts with all
-// upgrades done.
+// C15, C16. While newcomers joined, an import had other validators than the export, and after some
+// votes an export could not be imported at all. Whatever happened, an exported state imports, holds
+// in every store what it held, and goes on alike; and two imports have one app hash. That of the
+// export is another by nature: a store's tree hashes the height at which each entry was written.
+// x/upgrade is left out: it has no genesis, and a new chain starts with all upgrades done.
 func TestC15AnyReachableStateIsExportedAndImported(t *testing.T) {
 	seeds := uint64(6)
 	if long {
@@ -161,12 +161,13 @@ func TestC15AnyReachableStateIsExportedAndImported(t *testing.T) {
 
 // C15. While newcomers joined, an import had all of them as validators at once.
 func TestC15AnExportWhileNewcomersJoin(t *testing.T) {
-	n := startNamed(t, []string{"p1", "p2", "p3", "n1", "n2", "n3", "n4", "n5", "n6"}, func(name string) uint64 {
-		if name[0] == 'n' {
-			return 0
-		}
-		return 1_000
-	})
+	n := startNamed(t, []string{"p1", "p2", "p3", "n1", "n2", "n3", "n4", "n5", "n6"},
+		func(name string) uint64 {
+			if name[0] == 'n' {
+				return 0
+			}
+			return 1_000
+		})
 	n.finish(1)
 	n.step()
 	if in := len(n.told); in <= 3 || in >= 9 {
@@ -175,12 +176,14 @@ func TestC15AnExportWhileNewcomersJoin(t *testing.T) {
 	goesOnAlike(t, n)
 }
 
-// goesOnAlike imports what a network exports now, twice, and holds the three against each other across a turn or two.
+// goesOnAlike imports what a network exports now, twice, and holds the three against each other
+// across a turn or two.
 func goesOnAlike(t *testing.T, n *network) {
 	t.Helper()
 	a, b := imported(t, n), imported(t, n)
 	e := n.now().Epoch
-	t.Logf("block %d, epoch %d in %s, %d members, %d validators", n.height, e.Number, e.Phase.Word(), len(n.members(e.Number)), len(n.told))
+	t.Logf("block %d, epoch %d in %s, %d members, %d validators", n.height, e.Number,
+		e.Phase.Word(), len(n.members(e.Number)), len(n.told))
 	n.queue, a.queue, b.queue = nil, nil, nil
 	last := ""
 	for i := range 25 { // across a turn or two

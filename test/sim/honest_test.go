@@ -23,8 +23,8 @@ import (
 	"github.com/assaynet/assay/poc/work/transformer"
 )
 
-// creditOf is what clean samples of a claim are worth, by the closed form of the Clopper-Pearson bound:
-// after n clean samples the forged share is below 1 - eps^(1/n).
+// creditOf is what clean samples of a claim are worth, by the closed form of the Clopper-Pearson
+// bound: after n clean samples the forged share is below 1 - eps^(1/n).
 func creditOf(count, samples uint64) uint64 {
 	return uint64(math.Floor(float64(count) * math.Pow(0.05, 1/float64(min(samples, count)))))
 }
@@ -34,13 +34,17 @@ func credited(t *testing.T, out map[string]sprintv1.Outcome, names ...string) {
 	t.Helper()
 	for _, name := range names {
 		o := out[name]
-		if want := creditOf(o.Count, stdcmp.Or(o.ChainSamples, o.Samples)); o.Result != sprintv1.ResultCredited || o.Credited != want || o.WeightAfter != want*transformer.Nano.MiOps() {
-			t.Errorf("%s: %s with %d units and weight %d (%s); want %d units of %d claimed", name, o.Result, o.Credited, o.WeightAfter, o.Reason, want, o.Count)
+		if want := creditOf(o.Count,
+			stdcmp.Or(o.ChainSamples, o.Samples)); o.Result != sprintv1.ResultCredited ||
+			o.Credited != want || o.WeightAfter != want*transformer.Nano.MiOps() {
+			t.Errorf("%s: %s with %d units and weight %d (%s); want %d units of %d claimed", name,
+				o.Result, o.Credited, o.WeightAfter, o.Reason, want, o.Count)
 		}
 	}
 }
 
-// isMember: whoever has no weight is a member of an epoch only if it announced itself, and in jail it cannot.
+// isMember: whoever has no weight is a member of an epoch only if it announced itself, and in jail
+// it cannot.
 func isMember(out map[string]sprintv1.Outcome, name string) bool {
 	_, ok := out[name]
 	return ok
@@ -55,7 +59,8 @@ func names(out map[string]sprintv1.Outcome) []string {
 	return all
 }
 
-// rails checks powers before and after a finalised epoch against the rules themselves, not against the code.
+// rails checks powers before and after a finalised epoch against the rules themselves, not against
+// the code.
 func rails(t *testing.T, before, after map[string]int64, weights map[string]uint64) {
 	t.Helper()
 	const total, lambda = float64(credit.TotalPower), 1.2
@@ -77,7 +82,8 @@ func rails(t *testing.T, before, after map[string]int64, weights map[string]uint
 		a, b := float64(before[name])/was, float64(after[name])/total
 		sum += b
 		moved += math.Abs(a-b) / 2
-		if most := lambda * float64(weights[name]) / whole; b > most+2e-6 && b > a+2e-6 { // above that one may only sink
+		// above that one may only sink
+		if most := lambda * float64(weights[name]) / whole; b > most+2e-6 && b > a+2e-6 {
 			t.Errorf("%s rose to %.4f of the power; 6/5 of what it computed is %.4f", name, b, most)
 		}
 	}
@@ -107,16 +113,21 @@ func TestHonestEpochsAreCreditedWithWhatTheAuditBounds(t *testing.T) {
 		var old []poccredit.Share
 		for _, name := range names(out) {
 			o := out[name]
-			// After an epoch that credited little, little is drawn, and a member owes less than everybody.
+			// After an epoch that credited little, little is drawn, and a member owes less than
+			// everybody.
 			samples := map[uint64]uint64{1: 32, 2: 16}[epoch]
 			if o.Count != uint64(2*counts[name]) || o.Samples != min(samples, o.Count) {
-				t.Errorf("%s claimed %d leaves and %d were drawn, it made %d", name, o.Count, o.Samples, 2*counts[name])
+				t.Errorf("%s claimed %d leaves and %d were drawn, it made %d", name, o.Count,
+					o.Samples, 2*counts[name])
 			}
-			if epoch == 1 && o.PassWeight != o.CommitteeWeight || o.CommitteeWeight == 0 || o.FailWeight > 0 {
-				t.Errorf("%s: passed by %d and failed by %d of %d, everyone is honest", name, o.PassWeight, o.FailWeight, o.CommitteeWeight)
+			if epoch == 1 && o.PassWeight != o.CommitteeWeight || o.CommitteeWeight == 0 ||
+				o.FailWeight > 0 {
+				t.Errorf("%s: passed by %d and failed by %d of %d, everyone is honest", name,
+					o.PassWeight, o.FailWeight, o.CommitteeWeight)
 			}
 			if passed := 3*o.PassWeight > o.CommitteeWeight; passed != (o.ChainSamples == 0) {
-				t.Errorf("%s: passed by %d of %d, and the chain judged %d leaves", name, o.PassWeight, o.CommitteeWeight, o.ChainSamples)
+				t.Errorf("%s: passed by %d of %d, and the chain judged %d leaves", name,
+					o.PassWeight, o.CommitteeWeight, o.ChainSamples)
 			}
 			weights = append(weights, poccredit.Share{ID: o.Participant, Weight: o.WeightAfter})
 			old = append(old, poccredit.Share{ID: o.Participant, Weight: uint64(before[name])})
@@ -126,7 +137,8 @@ func TestHonestEpochsAreCreditedWithWhatTheAuditBounds(t *testing.T) {
 		rails(t, before, after, weighs(out))
 		for _, p := range poccredit.Powers(old, weights, rules) {
 			if name := n.byAddr[p.ID].name; after[name] != int64(p.Weight) {
-				t.Errorf("epoch %d: CometBFT was told power %d of %s, its weight gives %d", epoch, after[name], name, p.Weight)
+				t.Errorf("epoch %d: CometBFT was told power %d of %s, its weight gives %d", epoch,
+					after[name], name, p.Weight)
 			}
 		}
 	}
@@ -155,7 +167,9 @@ func TestEveryMessageMayComeFromTheHotKey(t *testing.T) {
 	for _, h := range n.hosts {
 		var grants []sdk.Msg
 		for _, url := range sprintv1.DutyURLs() {
-			grant, err := authz.NewMsgGrant(h.account32(), sdk.AccAddress(h.hot.key.PubKey().Address()), authz.NewGenericAuthorization(url), &expires)
+			grant, err := authz.NewMsgGrant(h.account32(),
+				sdk.AccAddress(h.hot.key.PubKey().Address()), authz.NewGenericAuthorization(url),
+				&expires)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -166,7 +180,9 @@ func TestEveryMessageMayComeFromTheHotKey(t *testing.T) {
 		}
 	}
 	refusals := map[string]bool{}
-	n.host("p4").cheat.refused = func(msg sdk.Msg, reason string) { refusals[sdk.MsgTypeURL(msg)+": "+reason] = true }
+	n.host("p4").cheat.refused = func(msg sdk.Msg, reason string) {
+		refusals[sdk.MsgTypeURL(msg)+": "+reason] = true
+	}
 	_, out := n.finish(1)
 	credited(t, out, "p1", "p2", "p3")
 	if out["p4"].Result != sprintv1.ResultAbsent {
@@ -182,7 +198,8 @@ func TestEveryMessageMayComeFromTheHotKey(t *testing.T) {
 	}
 }
 
-// N1: networks of one, two and three credit everybody, epoch after epoch. Whom nobody else can judge the chain judges.
+// N1: networks of one, two and three credit everybody, epoch after epoch. Whom nobody else can
+// judge the chain judges.
 // Holds spec S-23.
 func TestSmallNetworksCreditEverybody(t *testing.T) {
 	for members := 1; members <= 3; members++ {
@@ -194,7 +211,8 @@ func TestSmallNetworksCreditEverybody(t *testing.T) {
 			}
 			credited(t, out, names(out)...)
 			if o := out["p1"]; (o.ChainSamples > 0) != (members == 1) {
-				t.Errorf("%d members, epoch %d: the chain judged %d leaves of p1 (%s)", members, epoch, o.ChainSamples, o.Reason)
+				t.Errorf("%d members, epoch %d: the chain judged %d leaves of p1 (%s)", members,
+					epoch, o.ChainSamples, o.Reason)
 			}
 		}
 	}
@@ -216,10 +234,13 @@ func TestPhasesCloseEarlyOnceEveryoneHasSpoken(t *testing.T) {
 		{"validate", r.DrawHeight, r.ValidateUntil, p.ValidateBlocks, 1, 1},
 		{"reveal", r.ValidateUntil, r.RevealUntil, p.RevealBlocks, 1, 1},
 		{"check", r.CheckHeight, r.CheckUntil, p.RevealBlocks, 1, 1},
-		{"dispute", r.DisputeStart, r.DisputeUntil, p.DisputeBlocks, int64(p.DisputeBlocks), int64(p.DisputeBlocks)}, // for anyone, so never early
+		// for anyone, so never early
+		{"dispute", r.DisputeStart, r.DisputeUntil, p.DisputeBlocks, int64(p.DisputeBlocks),
+			int64(p.DisputeBlocks)},
 	} {
 		if took := phase.closed - phase.opened; took < phase.least || took > phase.tookMost {
-			t.Errorf("%s took %d blocks of %d; want %d to %d", phase.name, took, phase.window, phase.least, phase.tookMost)
+			t.Errorf("%s took %d blocks of %d; want %d to %d", phase.name, took, phase.window,
+				phase.least, phase.tookMost)
 		}
 	}
 
@@ -240,7 +261,8 @@ func TestPhasesCloseEarlyOnceEveryoneHasSpoken(t *testing.T) {
 	n.host("p2").cheat.reveal = never
 	e, _ = n.finish(1)
 	r = e.Round
-	got := []int64{e.ProofUntil - e.ChallengeHeight, r.ValidateUntil - r.DrawHeight, r.RevealUntil - r.ValidateUntil}
+	got := []int64{e.ProofUntil - e.ChallengeHeight, r.ValidateUntil - r.DrawHeight,
+		r.RevealUntil - r.ValidateUntil}
 	want := []int64{int64(p.ProofBlocks), int64(p.ValidateBlocks), int64(p.RevealBlocks)}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Errorf("windows while somebody is silent (-want +got):\n%s", d)
@@ -266,10 +288,20 @@ func TestTheFourQuestionsAreAnsweredOnceAnEpoch(t *testing.T) {
 		stage func(*sprintv1.QueryStageResponse) bool
 		at    func(sprintv1.Epoch) int64
 	}{
-		{"IsStartOfPoCStage", sprint.IsStartOfPoCStage, (*sprintv1.QueryStageResponse).GetStartOfPoc, func(e sprintv1.Epoch) int64 { return e.ComputeStart }},
-		{"IsEndOfPoCStage", sprint.IsEndOfPoCStage, (*sprintv1.QueryStageResponse).GetEndOfPoc, func(e sprintv1.Epoch) int64 { return e.ComputeEnd }},
-		{"IsStartOfPoCValidationStage", sprint.IsStartOfPoCValidationStage, (*sprintv1.QueryStageResponse).GetStartOfPocValidation, func(e sprintv1.Epoch) int64 { return e.ChallengeHeight }},
-		{"IsEndOfPoCValidationStage", sprint.IsEndOfPoCValidationStage, (*sprintv1.QueryStageResponse).GetEndOfPocValidation, func(e sprintv1.Epoch) int64 { return e.FinalisedHeight }},
+		{"IsStartOfPoCStage", sprint.IsStartOfPoCStage,
+			(*sprintv1.QueryStageResponse).GetStartOfPoc, func(e sprintv1.Epoch) int64 {
+				return e.ComputeStart
+			}},
+		{"IsEndOfPoCStage", sprint.IsEndOfPoCStage, (*sprintv1.QueryStageResponse).GetEndOfPoc,
+			func(e sprintv1.Epoch) int64 { return e.ComputeEnd }},
+		{"IsStartOfPoCValidationStage", sprint.IsStartOfPoCValidationStage,
+			(*sprintv1.QueryStageResponse).GetStartOfPocValidation, func(e sprintv1.Epoch) int64 {
+				return e.ChallengeHeight
+			}},
+		{"IsEndOfPoCValidationStage", sprint.IsEndOfPoCValidationStage,
+			(*sprintv1.QueryStageResponse).GetEndOfPocValidation, func(e sprintv1.Epoch) int64 {
+				return e.FinalisedHeight
+			}},
 	}
 	n.finish(3)
 	times := map[string]map[uint64]int{}
@@ -278,16 +310,19 @@ func TestTheFourQuestionsAreAnsweredOnceAnEpoch(t *testing.T) {
 		if err != nil {
 			t.Fatalf("stage of block %d: %v", h, err)
 		}
-		rec, err := n.query().Epoch(context.Background(), &sprintv1.QueryEpochRequest{Number: res.Epoch})
+		rec, err := n.query().Epoch(context.Background(),
+			&sprintv1.QueryEpochRequest{Number: res.Epoch})
 		if err != nil {
 			t.Fatal(err)
 		}
 		if e := rec.Epoch; h < e.Start || h > e.FinalisedHeight {
-			t.Errorf("block %d is said to be of epoch %d, which is %d to %d", h, e.Number, e.Start, e.FinalisedHeight)
+			t.Errorf("block %d is said to be of epoch %d, which is %d to %d", h, e.Number,
+				e.Start, e.FinalisedHeight)
 		}
 		for _, q := range ask {
 			if q.pure(h, rec.Epoch) != q.stage(res) {
-				t.Errorf("%s(%d) is %v in the record and %v in the query", q.name, h, q.pure(h, rec.Epoch), q.stage(res))
+				t.Errorf("%s(%d) is %v in the record and %v in the query", q.name, h,
+					q.pure(h, rec.Epoch), q.stage(res))
 			}
 			if q.stage(res) {
 				if times[q.name] == nil {
@@ -305,7 +340,8 @@ func TestTheFourQuestionsAreAnsweredOnceAnEpoch(t *testing.T) {
 			t.Errorf("%s, times true by epoch (-want +got):\n%s", q.name, d)
 		}
 	}
-	if sprint.IsStartOfPoCStage(0, sprintv1.Epoch{}) || sprint.IsEndOfPoCValidationStage(0, sprintv1.Epoch{}) {
+	if sprint.IsStartOfPoCStage(0, sprintv1.Epoch{}) ||
+		sprint.IsEndOfPoCValidationStage(0, sprintv1.Epoch{}) {
 		t.Error("a boundary that is not fixed yet answers true")
 	}
 	// every boundary of a finished epoch is fixed and in order
@@ -315,7 +351,9 @@ func TestTheFourQuestionsAreAnsweredOnceAnEpoch(t *testing.T) {
 	}
 	e := rec.Epoch
 	r := e.Round
-	order := []int64{0, e.Start, e.Seed1Height, e.ReadyHeight, e.ComputeStart, e.ComputeEnd, e.WrapupUntil, e.ChallengeHeight, e.ProofUntil, r.DrawHeight, r.ValidateUntil, r.RevealUntil, r.CheckHeight, r.CheckUntil, r.DisputeUntil}
+	order := []int64{0, e.Start, e.Seed1Height, e.ReadyHeight, e.ComputeStart, e.ComputeEnd,
+		e.WrapupUntil, e.ChallengeHeight, e.ProofUntil, r.DrawHeight, r.ValidateUntil,
+		r.RevealUntil, r.CheckHeight, r.CheckUntil, r.DisputeUntil}
 	for i := 1; i < len(order); i++ {
 		if order[i] <= order[i-1] {
 			t.Errorf("boundary %d stands at %d, the one before at %d", i, order[i], order[i-1])

@@ -27,8 +27,9 @@ import (
 	"github.com/assaynet/assay/poc/work/transformer"
 )
 
-// Leaves of an honest node in a segment. hashedLeaves are so many that a fifth of a member's credit pays for judging
-// everybody; realLeaves are fewer, because each is computed, and more in two segments than the 32 drawn.
+// Leaves of an honest node in a segment. hashedLeaves are so many that a fifth of a member's credit
+// pays for judging everybody; realLeaves are fewer, because each is computed, and more in two
+// segments than the 32 drawn.
 const (
 	hashedLeaves = 1_000
 	realLeaves   = 24
@@ -121,9 +122,11 @@ func secret(role, name string) []byte {
 }
 
 func newHost(name string, nodes ...string) *host {
-	h := &host{name: name, nodes: nodes, operator: &secp256k1.PrivKey{Key: secret("operator", name)},
-		consensus: ed25519.NewKeyFromSeed(secret("consensus", name)), vrf: ed25519.NewKeyFromSeed(secret("vrf", name)),
-		key: ed25519.NewKeyFromSeed(secret("host", name))}
+	h := &host{name: name, nodes: nodes,
+		operator:  &secp256k1.PrivKey{Key: secret("operator", name)},
+		consensus: ed25519.NewKeyFromSeed(secret("consensus", name)),
+		vrf:       ed25519.NewKeyFromSeed(secret("vrf", name)),
+		key:       ed25519.NewKeyFromSeed(secret("host", name))}
 	h.addr = h.account32().String()
 	return h
 }
@@ -133,10 +136,14 @@ func (h *host) consensusKey() []byte      { return h.consensus[ed25519.SeedSize:
 
 // registration is what makes it a participant.
 func (h *host) registration() *registryv1.MsgRegister {
-	msg := &registryv1.MsgRegister{Address: h.addr, Moniker: h.name, ConsensusKey: h.consensusKey(), VrfKey: h.vrf[ed25519.SeedSize:],
-		HostKey: h.key[ed25519.SeedSize:], Possession: registry.ProvePossession(chainID, h.addr, h.consensus, h.vrf, h.key)}
+	msg := &registryv1.MsgRegister{Address: h.addr, Moniker: h.name, ConsensusKey: h.consensusKey(),
+		VrfKey:  h.vrf[ed25519.SeedSize:],
+		HostKey: h.key[ed25519.SeedSize:], Possession: registry.ProvePossession(chainID, h.addr,
+			h.consensus, h.vrf, h.key)}
 	for _, node := range h.nodes {
-		msg.Nodes = append(msg.Nodes, registry.ProveNode(chainID, h.addr, node, ed25519.NewKeyFromSeed(secret("device/"+node, h.name))))
+		msg.Nodes = append(msg.Nodes,
+			registry.ProveNode(chainID, h.addr, node,
+				ed25519.NewKeyFromSeed(secret("device/"+node, h.name))))
 	}
 	return msg
 }
@@ -155,7 +162,8 @@ func (h *host) tx(msgs ...sdk.Msg) []byte {
 	return h.sign(h.operator, h.account, &h.sequence, msgs...)
 }
 
-func (h *host) sign(key *secp256k1.PrivKey, account uint64, sequence *uint64, msgs ...sdk.Msg) []byte {
+func (h *host) sign(key *secp256k1.PrivKey, account uint64, sequence *uint64,
+	msgs ...sdk.Msg) []byte {
 	t, config := h.net.t, h.net.app.Encoding().TxConfig
 	b := config.NewTxBuilder()
 	if err := b.SetMsgs(msgs...); err != nil {
@@ -174,8 +182,10 @@ func (h *host) sign(key *secp256k1.PrivKey, account uint64, sequence *uint64, ms
 	if err := b.SetSignatures(sig); err != nil {
 		t.Fatal(err)
 	}
-	signer := authsigning.SignerData{Address: sdk.AccAddress(key.PubKey().Address()).String(), ChainID: chainID, AccountNumber: account, Sequence: *sequence, PubKey: key.PubKey()}
-	raw, err := authsigning.GetSignBytesAdapter(context.Background(), config.SignModeHandler(), signing.SignMode_SIGN_MODE_DIRECT, signer, b.GetTx())
+	signer := authsigning.SignerData{Address: sdk.AccAddress(key.PubKey().Address()).String(),
+		ChainID: chainID, AccountNumber: account, Sequence: *sequence, PubKey: key.PubKey()}
+	raw, err := authsigning.GetSignBytesAdapter(context.Background(), config.SignModeHandler(),
+		signing.SignMode_SIGN_MODE_DIRECT, signer, b.GetTx())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -235,7 +245,8 @@ func (h *host) act(now sprintv1.QueryCurrentResponse) []sdk.Msg {
 	}
 	switch e.Phase {
 	case sprintv1.PhasePrepare:
-		if len(e.Seed1) > 0 && !me.Live && !me.Jailed && (member || h.registered(e)) && h.once("ready") {
+		if len(e.Seed1) > 0 && !me.Live && !me.Jailed && (member || h.registered(e)) &&
+			h.once("ready") {
 			return []sdk.Msg{h.ready(now)}
 		}
 	case sprintv1.PhaseCompute, sprintv1.PhaseWrapUp:
@@ -263,7 +274,8 @@ func (h *host) act(now sprintv1.QueryCurrentResponse) []sdk.Msg {
 // registered: may announce itself although it is no member yet.
 func (h *host) registered(e sprintv1.Epoch) bool {
 	p, err := h.net.app.Registry.Get(h.net.ctx(), h.addr)
-	return err == nil && p.TakesPart(e.Number) && p.JailedUntil <= e.Number && p.LotteryFrom <= e.Number
+	return err == nil && p.TakesPart(e.Number) && p.JailedUntil <= e.Number &&
+		p.LotteryFrom <= e.Number
 }
 
 func (h *host) once(what string) bool {
@@ -285,11 +297,13 @@ func (h *host) member(epoch uint64) *sprintv1.Member {
 }
 
 func (h *host) ready(now sprintv1.QueryCurrentResponse) *sprintv1.MsgReady {
-	signature, err := registry.Beat(h.consensus, chainID, h.addr, now.Epoch.Number, now.Height, h.net.value)
+	signature, err := registry.Beat(h.consensus, chainID, h.addr, now.Epoch.Number,
+		now.Height, h.net.value)
 	if err != nil {
 		h.net.t.Fatal(err)
 	}
-	return &sprintv1.MsgReady{Participant: h.addr, Epoch: now.Epoch.Number, LoadMs: 7, Height: now.Height, Signature: signature}
+	return &sprintv1.MsgReady{Participant: h.addr, Epoch: now.Epoch.Number, LoadMs: 7,
+		Height: now.Height, Signature: signature}
 }
 
 // log computes a log when it is first needed.
@@ -311,7 +325,8 @@ func (h *host) log(e sprintv1.Epoch, node string, segment uint32) *leafLog {
 			out = h.cheat.leaf(e, ref, out)
 		}
 		l.outputs = append(l.outputs, out)
-		l.tree.Append(record.Leaf{Class: class.ID, Node: node, Index: uint64(i), Record: out.Record}.Hash())
+		l.tree.Append(record.Leaf{Class: class.ID, Node: node, Index: uint64(i),
+			Record: out.Record}.Hash())
 	}
 	h.logs[id] = l
 	return l
@@ -337,7 +352,8 @@ func (n *network) unit(e sprintv1.Epoch, ref courtv1.LeafRef) transformer.Output
 	var out transformer.Output
 	if _, ok := n.engine.(*standIn); ok { // what hosts compute is not what the chain asks for
 		out = hashed(n.class(e), seed.Seed(e.Seed1), node, segment, ref.Nonce)
-	} else if out, err = n.engine.Unit(context.Background(), n.class(e), seed.Seed(e.Seed1), node, segment, ref.Nonce, record.Record{}); err != nil {
+	} else if out, err = n.engine.Unit(context.Background(), n.class(e), seed.Seed(e.Seed1), node,
+		segment, ref.Nonce, record.Record{}); err != nil {
 		n.t.Fatal(err)
 	}
 	return out
@@ -352,7 +368,8 @@ func (h *host) commits(now sprintv1.QueryCurrentResponse, me *sprintv1.Member) [
 			continue
 		}
 		for _, node := range me.Nodes {
-			if l := h.log(e, node, s.Index); l.tree.Size() > 0 && h.once(fmt.Sprintf("commit/%s/%d", node, s.Index)) {
+			if l := h.log(e, node, s.Index); l.tree.Size() > 0 &&
+				h.once(fmt.Sprintf("commit/%s/%d", node, s.Index)) {
 				if msg := bend(h.cheat.commit, h.commitMsg(e, node, s.Index)); msg != nil {
 					msgs = append(msgs, msg)
 				}
@@ -365,12 +382,14 @@ func (h *host) commits(now sprintv1.QueryCurrentResponse, me *sprintv1.Member) [
 func (h *host) commitMsg(e sprintv1.Epoch, node string, segment uint32) *sprintv1.MsgCommit {
 	l := h.log(e, node, segment)
 	root := l.tree.Root()
-	return h.signCommit(e, &sprintv1.MsgCommit{Participant: h.addr, Epoch: e.Number, Segment: segment, Node: node, Count: l.tree.Size(), Root: root[:]})
+	return h.signCommit(e, &sprintv1.MsgCommit{Participant: h.addr, Epoch: e.Number,
+		Segment: segment, Node: node, Count: l.tree.Size(), Root: root[:]})
 }
 
 // signCommit signs a commit as it stands, with the host's key.
 func (h *host) signCommit(e sprintv1.Epoch, msg *sprintv1.MsgCommit) *sprintv1.MsgCommit {
-	st := commit.Statement{Chain: chainID, Epoch: msg.Epoch, Segment: msg.Segment, Participant: msg.Participant, Node: msg.Node, Class: e.Params.Class, Count: msg.Count}
+	st := commit.Statement{Chain: chainID, Epoch: msg.Epoch, Segment: msg.Segment,
+		Participant: msg.Participant, Node: msg.Node, Class: e.Params.Class, Count: msg.Count}
 	copy(st.Seed1[:], e.Seed1)
 	if msg.Segment >= 1 && int(msg.Segment) <= len(e.Segments) {
 		copy(st.SegmentSeed[:], e.Segments[msg.Segment-1].Seed)
@@ -401,7 +420,8 @@ func (h *host) open(e sprintv1.Epoch) []sdk.Msg {
 // samples are the leaves drawn from a participant.
 func (n *network) samples(epoch uint64, participant string) []courtv1.LeafRef {
 	n.t.Helper()
-	res, err := n.query().Samples(context.Background(), &sprintv1.QuerySamplesRequest{Epoch: epoch, Participant: participant})
+	res, err := n.query().Samples(context.Background(),
+		&sprintv1.QuerySamplesRequest{Epoch: epoch, Participant: participant})
 	if err != nil {
 		n.t.Fatal(err)
 	}
@@ -423,7 +443,8 @@ func (h *host) opening(e sprintv1.Epoch) *sprintv1.MsgOpen {
 		for ; i < len(drawn) && drawn[i].Node == node && drawn[i].Segment == segment; i++ {
 			nonces = append(nonces, drawn[i].Nonce)
 			out := l.outputs[drawn[i].Nonce]
-			o.Leaves = append(binary.LittleEndian.AppendUint64(o.Leaves, out.Norm), out.Digest[:]...)
+			o.Leaves = append(binary.LittleEndian.AppendUint64(o.Leaves, out.Norm),
+				out.Digest[:]...)
 		}
 		proof, err := commit.Multi(&l.tree, l.tree.Size(), nonces)
 		if err != nil {

@@ -26,16 +26,19 @@ func invented(h *host, count uint64) cheat {
 			return nil, false
 		}
 		m := h.member(e.Number)
-		if m == nil || len(e.Segments) == 0 || m.Role == sprintv1.RoleNewcomer && !m.Taken || done == e.Number || now.Height < e.Segments[0].End || now.Height >= e.Segments[0].CommitUntil {
+		if m == nil || len(e.Segments) == 0 || m.Role == sprintv1.RoleNewcomer && !m.Taken ||
+			done == e.Number || now.Height < e.Segments[0].End ||
+			now.Height >= e.Segments[0].CommitUntil {
 			return nil, true
 		}
 		done = e.Number
-		return []sdk.Msg{h.signCommit(e, &sprintv1.MsgCommit{Participant: h.addr, Epoch: e.Number, Segment: 1, Node: h.nodes[0], Count: count, Root: bytes.Repeat([]byte{9}, 32)})}, true
+		return []sdk.Msg{h.signCommit(e, &sprintv1.MsgCommit{Participant: h.addr, Epoch: e.Number,
+			Segment: 1, Node: h.nodes[0], Count: count, Root: bytes.Repeat([]byte{9}, 32)})}, true
 	}}
 }
 
-// C9. A participant commits at most 2^57 operations a segment before it was credited with as many, all nodes together;
-// before, 2^48-1 leaves behind an invented root were taken from anybody.
+// C9. A participant commits at most 2^57 operations a segment before it was credited with as many,
+// all nodes together; before, 2^48-1 leaves behind an invented root were taken from anybody.
 // Holds spec S-9.
 func TestC9CountsAreBounded(t *testing.T) {
 	n := start(t, 3, withNodes("p1", "gpu-1", "gpu-2"))
@@ -44,7 +47,8 @@ func TestC9CountsAreBounded(t *testing.T) {
 	n.step()
 	e, p1 := n.now().Epoch, n.host("p1")
 	commit := func(node string, count uint64) *sprintv1.MsgCommit {
-		return p1.signCommit(e, &sprintv1.MsgCommit{Participant: p1.addr, Epoch: 1, Segment: 1, Node: node, Count: count, Root: make([]byte, 32)})
+		return p1.signCommit(e, &sprintv1.MsgCommit{Participant: p1.addr, Epoch: 1, Segment: 1,
+			Node: node, Count: count, Root: make([]byte, 32)})
 	}
 	text := fmt.Sprintf("may commit %d", most)
 	n.refuses(t,
@@ -58,14 +62,16 @@ func TestC9CountsAreBounded(t *testing.T) {
 	if err := n.handle(ctx, commit("gpu-1", most-10)); err != nil {
 		t.Fatalf("the set-up: %v", err)
 	}
-	n.refusesIn(t, ctx, refusal{"the rest and one leaf on another node", commit("gpu-2", 11), sprint.ErrInvalid, text})
+	n.refusesIn(t, ctx, refusal{"the rest and one leaf on another node", commit("gpu-2", 11),
+		sprint.ErrInvalid, text})
 	if err := n.handle(ctx, commit("gpu-2", 10)); err != nil {
 		t.Errorf("the rest on another node: %v", err)
 	}
 }
 
-// C9. Invented counts, never opened, sized everybody's proof window: 60 identities turned 24 blocks into 46. The window
-// is the same whatever is claimed, and nobody waits longer than a quarter of it for those without weight.
+// C9. Invented counts, never opened, sized everybody's proof window: 60 identities turned 24 blocks
+// into 46. The window is the same whatever is claimed, and nobody waits longer than a quarter of it
+// for those without weight.
 // Holds spec S-13.
 func TestC9WindowsDoNotGrowWithClaims(t *testing.T) {
 	window := func(count uint64) (offered, took int64) {
@@ -94,15 +100,16 @@ func TestC9WindowsDoNotGrowWithClaims(t *testing.T) {
 	few, fewTook := window(32)
 	many, manyTook := window(uint64(1<<57) / transformer.Nano.Ops())
 	if few != many || fewTook != manyTook {
-		t.Errorf("the proof window has %d blocks with small counts and %d with the largest; it took %d and %d", few, many, fewTook, manyTook)
+		t.Errorf("the proof window has %d blocks with small counts and %d with the largest; it "+
+			"took %d and %d", few, many, fewTook, manyTook)
 	}
 	if want := max(3, many/4); many < 8 || manyTook > want {
 		t.Errorf("of %d blocks the proofs took %d; want at most %d", many, manyTook, want)
 	}
 }
 
-// C19. One silent newcomer stretched every epoch to its full proof window. It is waited for during a quarter of it; a
-// silent holder, whose weight was proven, for all of it.
+// C19. One silent newcomer stretched every epoch to its full proof window. It is waited for during
+// a quarter of it; a silent holder, whose weight was proven, for all of it.
 // Holds spec S-13.
 func TestC19ASilentNewcomerCostsAQuarter(t *testing.T) {
 	for _, c := range []struct {
@@ -124,16 +131,18 @@ func TestC19ASilentNewcomerCostsAQuarter(t *testing.T) {
 			t.Errorf("with %s silent, proofs took %d blocks of 40; want %d", c.name, took, c.took)
 		}
 		for name, o := range out {
-			if want := map[bool]sprintv1.Result{true: sprintv1.ResultWithheld, false: sprintv1.ResultCredited}[name == c.silent]; o.Result != want {
+			if want := map[bool]sprintv1.Result{true: sprintv1.ResultWithheld,
+				false: sprintv1.ResultCredited}[name == c.silent]; o.Result != want {
 				t.Errorf("with %s silent, %s: %s (%s)", c.name, name, o.Result, o.Reason)
 			}
 		}
 	}
 }
 
-// C11. Each registration was copied into every epoch for ever: 2,000 idle identities took 281 ms of one block. What an
-// epoch's begin, its turns and its state take follows those who announced themselves. (Once in lapse_epochs a
-// registration is checked, of at most 1,000 a turn; x/registry tests that.)
+// C11. Each registration was copied into every epoch for ever: 2,000 idle identities took 281 ms of
+// one block. What an epoch's begin, its turns and its state take follows those who announced
+// themselves. (Once in lapse_epochs a registration is checked, of at most 1,000 a turn; x/registry
+// tests that.)
 func TestC11IdleIdentitiesCostNoEpoch(t *testing.T) {
 	idle := 2_000
 	if testing.Short() {
@@ -153,7 +162,8 @@ func TestC11IdleIdentitiesCostNoEpoch(t *testing.T) {
 		n.hosts = n.hosts[:4] // the others never say a word
 		n.step()
 		n.until("epoch 2 in Compute", func(e sprintv1.Epoch) bool {
-			ctx, _ := n.ctx().CacheContext() // the block that was, over the state it left: its beacon is known
+			// the block that was, over the state it left: its beacon is known
+			ctx, _ := n.ctx().CacheContext()
 			ctx = ctx.WithGasMeter(storetypes.NewInfiniteGasMeter())
 			if err := n.app.Sprint.EndBlock(ctx); err != nil {
 				t.Fatal(err)
@@ -170,7 +180,8 @@ func TestC11IdleIdentitiesCostNoEpoch(t *testing.T) {
 	few, fewMembers, fewState := run(0)
 	many, manyMembers, manyState := run(idle)
 	if fewMembers != 4 || manyMembers != 4 {
-		t.Errorf("%d members of epoch 2, and %d beside %d idle identities; want 4", fewMembers, manyMembers, idle)
+		t.Errorf("%d members of epoch 2, and %d beside %d idle identities; want 4",
+			fewMembers, manyMembers, idle)
 	}
 	if len(few) != len(many) || len(few) == 0 {
 		t.Fatalf("%d and %d blocks", len(few), len(many))
@@ -179,13 +190,15 @@ func TestC11IdleIdentitiesCostNoEpoch(t *testing.T) {
 	for i := range few {
 		dearest = max(dearest, few[i])
 		if many[i] > few[i]+few[i]/10 {
-			t.Errorf("block %d: the end of the block uses %d gas, and %d beside %d idle identities", i+1, few[i], many[i], idle)
+			t.Errorf("block %d: the end of the block uses %d gas, and %d beside %d idle identities",
+				i+1, few[i], many[i], idle)
 		}
 	}
 	if dearest < 10_000 {
 		t.Errorf("the dearest end of a block uses %d gas: nothing was measured", dearest)
 	}
 	if manyState != fewState {
-		t.Errorf("x/sprint holds %d bytes, and %d beside %d idle identities", fewState, manyState, idle)
+		t.Errorf("x/sprint holds %d bytes, and %d beside %d idle identities",
+			fewState, manyState, idle)
 	}
 }

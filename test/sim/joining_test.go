@@ -41,8 +41,8 @@ func (n *network) register(hosts ...*host) {
 	}
 }
 
-// A newcomer takes part from the next epoch on, votes only after one that credited it, and gets power then. Several
-// enter the validator set one per block.
+// A newcomer takes part from the next epoch on, votes only after one that credited it, and gets
+// power then. Several enter the validator set one per block.
 // Holds spec S-3.
 func TestNewcomers(t *testing.T) {
 	n := start(t, 4, withAccounts("n1", "n2", "n3"))
@@ -52,7 +52,10 @@ func TestNewcomers(t *testing.T) {
 	if h := n.host("n1"); h.member(1) != nil {
 		t.Error("n1 registered in epoch 1 and is in it")
 	}
-	n.refuses(t, refusal{"in the epoch of its registration", n.host("n1").signCommit(n.now().Epoch, &sprintv1.MsgCommit{Participant: n.host("n1").addr, Epoch: 1, Segment: 1, Node: "gpu-1", Count: 1, Root: bytes.Repeat([]byte{1}, 32)}), sprint.ErrNotMember, "did not report ready in time"})
+	n.refuses(t, refusal{"in the epoch of its registration",
+		n.host("n1").signCommit(n.now().Epoch, &sprintv1.MsgCommit{Participant: n.host("n1").addr,
+			Epoch: 1, Segment: 1, Node: "gpu-1", Count: 1, Root: bytes.Repeat([]byte{1}, 32)}),
+		sprint.ErrNotMember, "did not report ready in time"})
 	_, out := n.finish(1)
 	credited(t, out, "p1", "p2", "p3", "p4")
 	if len(out) != 4 {
@@ -68,28 +71,38 @@ func TestNewcomers(t *testing.T) {
 		}
 		return e.Number == 3
 	}
-	n.until("validation of epoch 2", func(e sprintv1.Epoch) bool { return e.Number == 2 && e.Phase == sprintv1.PhaseValidate })
+	n.until("validation of epoch 2", func(e sprintv1.Epoch) bool {
+		return e.Number == 2 && e.Phase == sprintv1.PhaseValidate
+	})
 	e := n.now().Epoch
 	if e.Eligible != 4 || e.Round.Members != 4 {
-		t.Errorf("epoch 2 has %d voters and %d members; newcomers have no vote", e.Eligible, e.Round.Members)
+		t.Errorf("epoch 2 has %d voters and %d members; newcomers have no vote",
+			e.Eligible, e.Round.Members)
 	}
 	for _, name := range fresh {
 		if d := n.duties(e, n.host(name).addr); len(d) != 0 {
 			t.Errorf("%s judges before anyone has judged it", name)
 		}
 		if h := n.holding(name); h.Power != 0 || h.Weight != 0 {
-			t.Errorf("%s holds weight %d and power %d before its first finalised epoch", name, h.Weight, h.Power)
+			t.Errorf("%s holds weight %d and power %d before its first finalised epoch",
+				name, h.Weight, h.Power)
 		}
 	}
 	if len(entered) != 0 {
 		t.Errorf("validators before their first finalised epoch: %v", entered)
 	}
-	n.until("end of epoch 2", func(e sprintv1.Epoch) bool { watch(e); return e.Phase == sprintv1.PhaseFinalised })
+	n.until("end of epoch 2", func(e sprintv1.Epoch) bool {
+		watch(e)
+		return e.Phase == sprintv1.PhaseFinalised
+	})
 	finalised := n.height
 	watch(n.now().Epoch)
 	_, out = n.finish(2)
 	credited(t, out, names(out)...)
-	n.until("epoch 3", func(sprintv1.Epoch) bool { watch(n.now().Epoch); return n.height == finalised+4 })
+	n.until("epoch 3", func(sprintv1.Epoch) bool {
+		watch(n.now().Epoch)
+		return n.height == finalised+4
+	})
 	blocks := map[int64]string{}
 	for _, name := range fresh {
 		h := n.holding(name)
@@ -98,7 +111,8 @@ func TestNewcomers(t *testing.T) {
 		}
 		at, ok := entered[name]
 		if !ok || at < finalised || at >= finalised+3 || blocks[at] != "" {
-			t.Errorf("%s entered the validator set at block %d, %q did too; want one per block from %d on", name, at, blocks[at], finalised)
+			t.Errorf("%s entered the validator set at block %d, %q did too; want one per block "+
+				"from %d on", name, at, blocks[at], finalised)
 		}
 		blocks[at] = name
 		if n.told[name] != int64(h.Power) {
@@ -124,7 +138,8 @@ func TestANodeAddedNowCountsFromTheNextEpoch(t *testing.T) {
 	if o := out["p1"]; o.Count != 2*hashedLeaves {
 		t.Errorf("epoch 1 counts %d leaves of p1; its second machine came later", o.Count)
 	}
-	if _, out = n.finish(2); out["p1"].Count != 4*hashedLeaves || out["p1"].Result != sprintv1.ResultCredited {
+	if _, out = n.finish(2); out["p1"].Count != 4*hashedLeaves ||
+		out["p1"].Result != sprintv1.ResultCredited {
 		t.Errorf("epoch 2: %v; want the leaves of two machines", out["p1"])
 	}
 }
@@ -135,7 +150,8 @@ func TestAbsenceIsWeightZero(t *testing.T) {
 	n := start(t, 4)
 	n.host("p4").cheat.absent = func(epoch uint64) bool { return epoch == 1 }
 	_, out := n.finish(1)
-	if o := out["p4"]; o.Result != sprintv1.ResultAbsent || o.WeightAfter != 0 || n.holding("p4").Weight != 0 {
+	if o := out["p4"]; o.Result != sprintv1.ResultAbsent || o.WeightAfter != 0 ||
+		n.holding("p4").Weight != 0 {
 		t.Errorf("epoch 1: %v", o)
 	}
 	e, out := n.finish(2)
@@ -147,8 +163,8 @@ func TestAbsenceIsWeightZero(t *testing.T) {
 	}
 }
 
-// With too little of the previous weight live the epoch is void: it pays nothing and moves no power. Weight that was not
-// shown is halved.
+// With too little of the previous weight live the epoch is void: it pays nothing and moves no
+// power. Weight that was not shown is halved.
 // Holds spec S-7.
 func TestTooLittleLiveWeightIsVoid(t *testing.T) {
 	n := start(t, 5)
@@ -158,7 +174,8 @@ func TestTooLittleLiveWeightIsVoid(t *testing.T) {
 	}
 	before := told(n)
 	e, out := n.finish(1)
-	if want := "2000 of 5000 of the previous weight is live, at least 50.00 % is needed"; !e.Void || e.VoidReason != want {
+	if want := "2000 of 5000 of the previous weight is live, at least 50.00 % is needed"; !e.Void ||
+		e.VoidReason != want {
 		t.Errorf("void %v: %q; want %q", e.Void, e.VoidReason, want)
 	}
 	for name, o := range out {
@@ -166,7 +183,8 @@ func TestTooLittleLiveWeightIsVoid(t *testing.T) {
 		if gone[name] {
 			want = 500
 		}
-		if o.WeightAfter != want || o.Result != sprintv1.ResultVoid || n.told[name] != before[name] {
+		if o.WeightAfter != want || o.Result != sprintv1.ResultVoid ||
+			n.told[name] != before[name] {
 			t.Errorf("%s: %v, power %d was %d", name, o, n.told[name], before[name])
 		}
 	}
@@ -177,8 +195,8 @@ func TestTooLittleLiveWeightIsVoid(t *testing.T) {
 	credited(t, out, names(out)...)
 }
 
-// When nobody is credited there would be no validator: the epoch is void and the set stays. Weight that was not credited
-// is halved.
+// When nobody is credited there would be no validator: the epoch is void and the set stays. Weight
+// that was not credited is halved.
 // Holds spec S-7.
 func TestNobodyCreditedIsVoid(t *testing.T) {
 	n := start(t, 3)
@@ -197,7 +215,8 @@ func TestNobodyCreditedIsVoid(t *testing.T) {
 		t.Errorf("void %v: %q", e.Void, e.VoidReason)
 	}
 	for name, o := range out {
-		if o.WeightAfter != 500 || int64(o.PowerAfter) != before[name] || o.Result != sprintv1.ResultVoid {
+		if o.WeightAfter != 500 || int64(o.PowerAfter) != before[name] ||
+			o.Result != sprintv1.ResultVoid {
 			t.Errorf("%s: %v", name, o)
 		}
 	}
@@ -208,10 +227,12 @@ func TestNobodyCreditedIsVoid(t *testing.T) {
 	credited(t, out, "p1", "p2", "p3")
 }
 
-// Random fleets, some away, some cheating: powers keep to cap and move limit, and the set is never empty.
+// Random fleets, some away, some cheating: powers keep to cap and move limit, and the set is never
+// empty.
 func TestPowersKeepToTheRails(t *testing.T) {
 	for seed := range uint64(12) {
-		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) { randomFleet(t, rand.New(rand.NewPCG(seed, 5))) })
+		t.Run(fmt.Sprintf("seed %d", seed),
+			func(t *testing.T) { randomFleet(t, rand.New(rand.NewPCG(seed, 5))) })
 	}
 }
 
@@ -262,8 +283,8 @@ func randomFleet(t *testing.T, r *rand.Rand) {
 	}
 }
 
-// C26. Two signatures of one height: without weight, vote and power in the next block, in jail for good, and not credited
-// for the epoch that runs. Between the others nothing changes.
+// C26. Two signatures of one height: without weight, vote and power in the next block, in jail for
+// good, and not credited for the epoch that runs. Between the others nothing changes.
 // Holds spec J-6.
 func TestC26DoubleSignIsCutAtOnceAndJailedForGood(t *testing.T) {
 	n := start(t, 4)
@@ -272,7 +293,8 @@ func TestC26DoubleSignIsCutAtOnceAndJailedForGood(t *testing.T) {
 	p4.cheat.refused = func(sdk.Msg, string) {} // what it says in the block that jails it
 	n.doubleSigns(p4, n.height-3)
 	n.step()
-	if diff := cmp.Diff(map[string]int64{"p1": 333_333, "p2": 333_333, "p3": 333_333}, n.told, within(1)); diff != "" {
+	if diff := cmp.Diff(map[string]int64{"p1": 333_333, "p2": 333_333, "p3": 333_333}, n.told,
+		within(1)); diff != "" {
 		t.Errorf("validators after the block with the evidence (-want +got):\n%s", diff)
 	}
 	sum := int64(0)
@@ -288,12 +310,14 @@ func TestC26DoubleSignIsCutAtOnceAndJailedForGood(t *testing.T) {
 	if w, err := n.app.Credit.TallyWeight(n.ctx(), p4.addr); w != 0 || err != nil {
 		t.Errorf("p4 votes with %d, %v", w, err)
 	}
-	if p := n.participant("p4"); p.JailedUntil != court.Forever || !strings.Contains(p.JailReason, "double sign at height") {
+	if p := n.participant("p4"); p.JailedUntil != court.Forever ||
+		!strings.Contains(p.JailReason, "double sign at height") {
 		t.Errorf("jailed until %d: %q", p.JailedUntil, p.JailReason)
 	}
 	_, out := n.finish(1)
 	credited(t, out, "p1", "p2", "p3")
-	if o := out["p4"]; o.Result != sprintv1.ResultJailed || o.WeightAfter != 0 || !strings.Contains(o.Reason, "double sign") {
+	if o := out["p4"]; o.Result != sprintv1.ResultJailed || o.WeightAfter != 0 ||
+		!strings.Contains(o.Reason, "double sign") {
 		t.Errorf("p4: %v", o)
 	}
 	for epoch := uint64(2); epoch <= 7; epoch++ {
@@ -305,8 +329,10 @@ func TestC26DoubleSignIsCutAtOnceAndJailedForGood(t *testing.T) {
 
 // doubleSigns puts evidence of two votes by a host at a height into the next block.
 func (n *network) doubleSigns(h *host, height int64) {
-	n.misbehaviour = []abci.Misbehavior{{Type: abci.MisbehaviorType_DUPLICATE_VOTE, Height: height, Time: blockTime(height),
-		Validator: abci.Validator{Address: registry.ConsensusAddress(h.consensusKey()), Power: n.told[h.name]}, TotalVotingPower: credit.TotalPower}}
+	n.misbehaviour = []abci.Misbehavior{{Type: abci.MisbehaviorType_DUPLICATE_VOTE, Height: height,
+		Time: blockTime(height),
+		Validator: abci.Validator{Address: registry.ConsensusAddress(h.consensusKey()),
+			Power: n.told[h.name]}, TotalVotingPower: credit.TotalPower}}
 }
 
 // within allows for rounding, in units of power.
@@ -314,15 +340,16 @@ func within(units int64) cmp.Option {
 	return cmp.Comparer(func(a, b int64) bool { return a-b <= units && b-a <= units })
 }
 
-// The last validator keeps its power whatever it did: without a set there is no chain to punish it on. Once somebody
-// else has power it is cut.
+// The last validator keeps its power whatever it did: without a set there is no chain to punish it
+// on. Once somebody else has power it is cut.
 func TestTheLastValidatorIsNeverCut(t *testing.T) {
 	n := start(t, 1)
 	n.step()
 	n.doubleSigns(n.host("p1"), 1)
 	n.step()
 	if n.holding("p1").Weight != 0 || n.participant("p1").JailedUntil != court.Forever {
-		t.Errorf("weight %d, jailed until %d", n.holding("p1").Weight, n.participant("p1").JailedUntil)
+		t.Errorf("weight %d, jailed until %d", n.holding("p1").Weight,
+			n.participant("p1").JailedUntil)
 	}
 	for epoch := uint64(1); epoch <= 2; epoch++ {
 		if e, _ := n.finish(epoch); !e.Void || n.sets[1].Size() != 1 || n.told["p1"] == 0 {
@@ -333,7 +360,8 @@ func TestTheLastValidatorIsNeverCut(t *testing.T) {
 
 func (n *network) standing(h *host) *sprintv1.QueryStandingResponse {
 	n.t.Helper()
-	res, err := n.query().Standing(context.Background(), &sprintv1.QueryStandingRequest{Participant: h.addr})
+	res, err := n.query().Standing(context.Background(),
+		&sprintv1.QueryStandingRequest{Participant: h.addr})
 	if err != nil {
 		n.t.Fatal(err)
 	}

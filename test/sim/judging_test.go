@@ -15,7 +15,8 @@ import (
 
 func (n *network) judgements(epoch uint64) []courtv1.Judgement {
 	n.t.Helper()
-	res, err := n.courtQuery().Judgements(context.Background(), &courtv1.QueryJudgementsRequest{Epoch: epoch, Pagination: &query.PageRequest{Limit: 1000}})
+	res, err := n.courtQuery().Judgements(context.Background(),
+		&courtv1.QueryJudgementsRequest{Epoch: epoch, Pagination: &query.PageRequest{Limit: 1000}})
 	if err != nil {
 		n.t.Fatal(err)
 	}
@@ -27,8 +28,10 @@ func (n *network) judgements(epoch uint64) []courtv1.Judgement {
 func TestJudgingIsSpreadOverBlocks(t *testing.T) {
 	const perBlock = 32 // the least that 2^30 operations allow
 	engine := &standIn{}
-	n := start(t, 5, withUnits(engine), withJudging(perBlock), withParams(func(p *sprintv1.Params) { p.Samples = 200 }))
-	n.host("p5").cheat.opinion = pushover // names honest leaves of each of the four others, and loses them with the first
+	n := start(t, 5, withUnits(engine), withJudging(perBlock),
+		withParams(func(p *sprintv1.Params) { p.Samples = 200 }))
+	// names honest leaves of each of the four others, and loses them with the first
+	n.host("p5").cheat.opinion = pushover
 	p1, p4 := n.host("p1"), n.host("p4")
 	p4.cheat.leaf = forgeEvery(1)
 	n.phase(1, sprintv1.PhaseCheck)
@@ -54,15 +57,19 @@ func TestJudgingIsSpreadOverBlocks(t *testing.T) {
 		t.Errorf("a block recomputed %d units; the budget is %d", most, perBlock)
 	}
 	if engine.asked != len(judged) {
-		t.Errorf("%d units recomputed for %d judged leaves: one was judged twice", engine.asked, len(judged))
+		t.Errorf("%d units recomputed for %d judged leaves: one was judged twice",
+			engine.asked, len(judged))
 	}
 	r := e.Round
-	if least := int64(len(judged)/perBlock) - 1; r.DisputeUntil-r.RevealUntil < least || least <= int64(e.Params.DisputeBlocks) {
-		t.Errorf("%d leaves at %d per block took a window of %d blocks", len(judged), perBlock, r.DisputeUntil-r.RevealUntil)
+	if least := int64(len(judged)/perBlock) - 1; r.DisputeUntil-r.RevealUntil < least ||
+		least <= int64(e.Params.DisputeBlocks) {
+		t.Errorf("%d leaves at %d per block took a window of %d blocks", len(judged), perBlock,
+			r.DisputeUntil-r.RevealUntil)
 	}
 	for _, j := range judged {
 		if j.Height > r.DisputeUntil {
-			t.Errorf("leaf %v was judged at %d, after the end at %d", j.Leaf, j.Height, r.DisputeUntil)
+			t.Errorf("leaf %v was judged at %d, after the end at %d", j.Leaf,
+				j.Height, r.DisputeUntil)
 		}
 	}
 	_, out := n.finish(1)
@@ -72,7 +79,8 @@ func TestJudgingIsSpreadOverBlocks(t *testing.T) {
 	}
 }
 
-// Anyone who names a leaf, and however often, it is recomputed once; claims on it cost nothing then.
+// Anyone who names a leaf, and however often, it is recomputed once; claims on it cost nothing
+// then.
 func TestALeafIsJudgedOnceWhoeverNamesIt(t *testing.T) {
 	engine := &standIn{}
 	n := start(t, 5, withUnits(engine))
@@ -102,8 +110,8 @@ func TestALeafIsJudgedOnceWhoeverNamesIt(t *testing.T) {
 	}
 }
 
-// A dispute convicts where every voter kept silent about a forged leaf, and a refuted one ends the accuser's claims of
-// the epoch and costs it nothing else.
+// A dispute convicts where every voter kept silent about a forged leaf, and a refuted one ends the
+// accuser's claims of the epoch and costs it nothing else.
 // Holds spec J-8.
 func TestDisputesByMembers(t *testing.T) {
 	n := start(t, 4)
@@ -119,7 +127,8 @@ func TestDisputesByMembers(t *testing.T) {
 			msgs = append(msgs, &sprintv1.MsgDispute{Participant: p3.addr, Epoch: 1, Leaf: ref})
 		}
 	}
-	wrong := &sprintv1.MsgDispute{Participant: p1.addr, Epoch: 1, Leaf: n.samples(1, n.host("p2").addr)[0]}
+	wrong := &sprintv1.MsgDispute{Participant: p1.addr, Epoch: 1,
+		Leaf: n.samples(1, n.host("p2").addr)[0]}
 	n.queue = append(n.queue, p3.tx(msgs...), p1.tx(wrong))
 	n.step()
 	for _, r := range n.results {
@@ -127,13 +136,17 @@ func TestDisputesByMembers(t *testing.T) {
 			t.Fatalf("dispute: %s", r.Log)
 		}
 	}
-	for name, want := range map[string]courtv1.Claimant{"p1": {Spent: 1, Refuted: true}, "p3": {Spent: 4}} {
-		res, err := n.courtQuery().Claimant(context.Background(), &courtv1.QueryClaimantRequest{Epoch: 1, Participant: n.host(name).addr})
+	for name, want := range map[string]courtv1.Claimant{"p1": {Spent: 1, Refuted: true},
+		"p3": {Spent: 4}} {
+		res, err := n.courtQuery().Claimant(context.Background(),
+			&courtv1.QueryClaimantRequest{Epoch: 1, Participant: n.host(name).addr})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if c := res.Claimant; c.Spent != want.Spent || c.Refuted != want.Refuted || res.Budget != 4+500 {
-			t.Errorf("%s has spent %d of %d claims, refuted %v; want %v", name, c.Spent, res.Budget, c.Refuted, want)
+		if c := res.Claimant; c.Spent != want.Spent || c.Refuted != want.Refuted ||
+			res.Budget != 4+500 {
+			t.Errorf("%s has spent %d of %d claims, refuted %v; want %v", name, c.Spent,
+				res.Budget, c.Refuted, want)
 		}
 	}
 	_, out := n.finish(1)

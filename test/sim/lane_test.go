@@ -18,7 +18,8 @@ func TestAttemptsOutliveAnExport(t *testing.T) {
 	p1 := n.host("p1")
 	p1.cheat.absent = func(uint64) bool { return true }
 	bad := func() *sprintv1.MsgReady {
-		return &sprintv1.MsgReady{Participant: p1.addr, Epoch: n.now().Epoch.Number, Height: n.height, Signature: make([]byte, 64)}
+		return &sprintv1.MsgReady{Participant: p1.addr, Epoch: n.now().Epoch.Number,
+			Height: n.height, Signature: make([]byte, 64)}
 	}
 	used := func() uint64 {
 		t.Helper()
@@ -35,7 +36,8 @@ func TestAttemptsOutliveAnExport(t *testing.T) {
 	n.queue = append(n.queue, p1.tx(bad()))
 	n.step()
 	if n.results[0].Code == 0 || used() != 1 {
-		t.Fatalf("code %d, %d attempts used; want a failure that has used one", n.results[0].Code, used())
+		t.Fatalf("code %d, %d attempts used; want a failure that has used one",
+			n.results[0].Code, used())
 	}
 	n.reborn()
 	if u := used(); u != 1 {
@@ -53,8 +55,12 @@ func TestC19TheConvictedHaveNoLane(t *testing.T) {
 	n := start(t, 5)
 	p5 := n.host("p5")
 	p5.cheat.leaf = forgeEvery(1)
-	n.until("conviction", func(e sprintv1.Epoch) bool { return e.Number == 1 && n.members(1)["p5"].Fraud })
-	if _, err := n.app.Sprint.Owed(n.ctx(), &sprintv1.MsgDispute{Participant: p5.addr, Epoch: 1}); !errors.Is(err, sprint.ErrNotMember) {
+	n.until("conviction", func(e sprintv1.Epoch) bool {
+		return e.Number == 1 && n.members(1)["p5"].Fraud
+	})
+	if _, err := n.app.Sprint.Owed(n.ctx(),
+		&sprintv1.MsgDispute{Participant: p5.addr, Epoch: 1}); !errors.Is(err,
+		sprint.ErrNotMember) {
 		t.Errorf("a dispute of the convicted: %v", err)
 	}
 	if _, err := n.app.Sprint.Owed(n.ctx(), p5.setNodes()); !errors.Is(err, sprint.ErrNotMember) {
@@ -62,7 +68,8 @@ func TestC19TheConvictedHaveNoLane(t *testing.T) {
 	}
 	p5.pays = false
 	n.unjudged = true // the block would be rejected
-	n.block(p5.sign(p5.operator, p5.account, &p5.sequence, []sdk.Msg{&sprintv1.MsgDispute{Participant: p5.addr, Epoch: 1}}...))
+	n.block(p5.sign(p5.operator, p5.account, &p5.sequence,
+		[]sdk.Msg{&sprintv1.MsgDispute{Participant: p5.addr, Epoch: 1}}...))
 	if n.results[0].Code == 0 {
 		t.Error("a free message of the convicted is executed")
 	}

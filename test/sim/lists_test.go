@@ -19,8 +19,9 @@ import (
 	"github.com/assaynet/assay/chain/paging"
 )
 
-// C18. Lists were answered whole, and questions about the running epoch cost nothing. Every list comes in pages of a
-// hundred that follow each other to the end, and a query pays for what it reads.
+// C18. Lists were answered whole, and questions about the running epoch cost nothing. Every list
+// comes in pages of a hundred that follow each other to the end, and a query pays for what it
+// reads.
 // Holds spec R-13.
 func TestC18ListsComeInPages(t *testing.T) {
 	const holders, usual = 110, 100
@@ -39,19 +40,23 @@ func TestC18ListsComeInPages(t *testing.T) {
 		want int
 	}{
 		"members": {func(p *query.PageRequest) (int, *query.PageResponse, error) {
-			res, err := n.query().Members(ctx, &sprintv1.QueryMembersRequest{Epoch: 1, Pagination: p})
+			res, err := n.query().Members(ctx,
+				&sprintv1.QueryMembersRequest{Epoch: 1, Pagination: p})
 			return len(res.GetMembers()), res.GetPagination(), err
 		}, holders},
 		"commits": {func(p *query.PageRequest) (int, *query.PageResponse, error) {
-			res, err := n.query().Commits(ctx, &sprintv1.QueryCommitsRequest{Epoch: 1, Pagination: p})
+			res, err := n.query().Commits(ctx,
+				&sprintv1.QueryCommitsRequest{Epoch: 1, Pagination: p})
 			return len(res.GetCommits()), res.GetPagination(), err
 		}, holders * len(e.Segments)},
 		"verdicts": {func(p *query.PageRequest) (int, *query.PageResponse, error) {
-			res, err := n.query().Verdicts(ctx, &sprintv1.QueryVerdictsRequest{Epoch: 1, Pagination: p})
+			res, err := n.query().Verdicts(ctx,
+				&sprintv1.QueryVerdictsRequest{Epoch: 1, Pagination: p})
 			return len(res.GetRecords()), res.GetPagination(), err
 		}, int(e.Round.Members)},
 		"outcomes": {func(p *query.PageRequest) (int, *query.PageResponse, error) {
-			res, err := n.query().Outcomes(ctx, &sprintv1.QueryOutcomesRequest{Epoch: 1, Pagination: p})
+			res, err := n.query().Outcomes(ctx,
+				&sprintv1.QueryOutcomesRequest{Epoch: 1, Pagination: p})
 			return len(res.GetOutcomes()), res.GetPagination(), err
 		}, holders},
 		"holdings": {func(p *query.PageRequest) (int, *query.PageResponse, error) {
@@ -79,25 +84,30 @@ func TestC18ListsComeInPages(t *testing.T) {
 			if sum != l.want || l.want <= usual || pages != (l.want+usual-1)/usual {
 				t.Errorf("%d of %d in %d pages", sum, l.want, pages)
 			}
-			for _, page := range []*query.PageRequest{{Limit: paging.Most + 1}, {CountTotal: true}, {Offset: 1}} {
+			for _, page := range []*query.PageRequest{{Limit: paging.Most + 1},
+				{CountTotal: true}, {Offset: 1}} {
 				if _, _, err := l.list(page); status.Code(err) != codes.InvalidArgument {
-					t.Errorf("a page of %d from %d on, counting %v: %v", page.Limit, page.Offset, page.CountTotal, err)
+					t.Errorf("a page of %d from %d on, counting %v: %v", page.Limit, page.Offset,
+						page.CountTotal, err)
 				}
 			}
 		})
 	}
 	voter := n.host("p0").addr
-	first, err := n.query().Duties(ctx, &sprintv1.QueryDutiesRequest{Epoch: 1, Voter: voter, Pagination: &query.PageRequest{Limit: 1}})
+	first, err := n.query().Duties(ctx, &sprintv1.QueryDutiesRequest{Epoch: 1, Voter: voter,
+		Pagination: &query.PageRequest{Limit: 1}})
 	if err != nil || len(first.Duties) != 1 || len(first.Pagination.NextKey) == 0 {
 		t.Errorf("the first duty: %v, %v", first, err)
 	}
 	meter := storetypes.NewInfiniteGasMeter()
 	read := conn{n.app, n.ctx().WithGasMeter(meter)}
-	res, err := sprintv1.NewQueryClient(read).Duties(ctx, &sprintv1.QueryDutiesRequest{Epoch: 1, Voter: voter})
+	res, err := sprintv1.NewQueryClient(read).Duties(ctx,
+		&sprintv1.QueryDutiesRequest{Epoch: 1, Voter: voter})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if least := uint64(len(res.Duties)) * 1_000; meter.GasConsumed() < least {
-		t.Errorf("%d duties of the running epoch are listed for %d gas, want %d", len(res.Duties), meter.GasConsumed(), least)
+		t.Errorf("%d duties of the running epoch are listed for %d gas, want %d", len(res.Duties),
+			meter.GasConsumed(), least)
 	}
 }

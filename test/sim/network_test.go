@@ -56,7 +56,8 @@ const maxBlocks = 400
 func simParams() sprintv1.Params {
 	p := sprint.LocalnetParams()
 	p.Samples, p.Segments, p.SegmentBlocks, p.CommitBlocks = 32, 2, 2, 2
-	p.PrepareBlocks, p.ProofBlocks, p.ValidateBlocks, p.RevealBlocks, p.DisputeBlocks = 4, 3, 3, 3, 2
+	p.PrepareBlocks, p.ProofBlocks, p.ValidateBlocks, p.RevealBlocks,
+		p.DisputeBlocks = 4, 3, 3, 3, 2
 	p.Slots, p.Replicas, p.SilenceEpochs, p.MinClaimLeaves = 16, 4, 2, 16
 	return p
 }
@@ -148,9 +149,12 @@ func start(t testing.TB, members int, options ...option) *network {
 }
 
 // startNamed makes a network of named members with weights of their own.
-func startNamed(t testing.TB, names []string, weight func(name string) uint64, options ...option) *network {
+func startNamed(t testing.TB, names []string, weight func(name string) uint64,
+	options ...option) *network {
 	t.Helper()
-	n := &network{t: t, params: simParams(), court: court.LocalnetParams(), engine: &standIn{}, byAddr: map[string]*host{}, nodes: map[string][]string{}, jailed: map[string]uint64{}, told: map[string]int64{}}
+	n := &network{t: t, params: simParams(), court: court.LocalnetParams(), engine: &standIn{},
+		byAddr: map[string]*host{}, nodes: map[string][]string{}, jailed: map[string]uint64{},
+		told: map[string]int64{}}
 	for _, o := range options {
 		o(n)
 	}
@@ -180,7 +184,8 @@ func (o appOptions) Get(key string) any { return o[key] }
 
 func (n *network) newApp() {
 	n.t.Helper()
-	a, err := app.New(log.NewTestLoggerError(n.t), dbm.NewMemDB(), n.engine, appOptions{"home": n.home}, baseapp.SetChainID(chainID))
+	a, err := app.New(log.NewTestLoggerError(n.t), dbm.NewMemDB(), n.engine,
+		appOptions{"home": n.home}, baseapp.SetChainID(chainID))
 	if err != nil {
 		n.t.Fatalf("app: %v", err)
 	}
@@ -195,7 +200,8 @@ func (n *network) addHost(h *host) {
 }
 
 // genesis is a state whose members are registered, equal in power as far as their weights are.
-func (n *network) genesis(members []*host, weight func(name string) uint64) map[string]json.RawMessage {
+func (n *network) genesis(members []*host,
+	weight func(name string) uint64) map[string]json.RawMessage {
 	n.t.Helper()
 	cdc := n.app.Encoding().Codec
 	state := n.app.DefaultGenesis()
@@ -205,7 +211,8 @@ func (n *network) genesis(members []*host, weight func(name string) uint64) map[
 	open := func(address sdk.AccAddress, number uint64) {
 		accounts = append(accounts, authtypes.NewBaseAccount(address, nil, number, 0))
 		coins := sdk.NewCoins(sdk.NewCoin(app.Denom, cpc(1_000)))
-		purse.Balances = append(purse.Balances, banktypes.Balance{Address: address.String(), Coins: coins})
+		purse.Balances = append(purse.Balances,
+			banktypes.Balance{Address: address.String(), Coins: coins})
 		purse.Supply = purse.Supply.Add(coins...)
 	}
 	for _, h := range n.hosts {
@@ -215,7 +222,8 @@ func (n *network) genesis(members []*host, weight func(name string) uint64) map[
 		}
 	}
 	state[banktypes.ModuleName] = cdc.MustMarshalJSON(purse)
-	state[authtypes.ModuleName] = cdc.MustMarshalJSON(authtypes.NewGenesisState(authtypes.DefaultParams(), accounts))
+	state[authtypes.ModuleName] =
+		cdc.MustMarshalJSON(authtypes.NewGenesisState(authtypes.DefaultParams(), accounts))
 
 	slices.SortFunc(members, func(a, b *host) int { return strings.Compare(a.addr, b.addr) })
 	reg := registryv1.GenesisState{Params: registry.LocalnetParams()}
@@ -230,9 +238,12 @@ func (n *network) genesis(members []*host, weight func(name string) uint64) map[
 	}
 	for _, h := range members {
 		msg := h.registration()
-		reg.Participants = append(reg.Participants, registryv1.Participant{Address: h.addr, Moniker: h.name,
-			ConsensusKey: msg.ConsensusKey, VrfKey: msg.VrfKey, HostKey: msg.HostKey, Nodes: msg.Nodes, JailedUntil: n.jailed[h.name],
-			ReviewEpoch: 1 + reg.Params.LapseEpochs}) // as if it had registered before the first epoch
+		reg.Participants = append(reg.Participants,
+			registryv1.Participant{Address: h.addr, Moniker: h.name,
+				ConsensusKey: msg.ConsensusKey, VrfKey: msg.VrfKey, HostKey: msg.HostKey,
+				Nodes: msg.Nodes, JailedUntil: n.jailed[h.name],
+				// as if it had registered before the first epoch
+				ReviewEpoch: 1 + reg.Params.LapseEpochs})
 		reg.Possessions = append(reg.Possessions, msg.Possession)
 		if w := weight(h.name); w > 0 {
 			holding := creditv1.Holding{Participant: h.addr, Weight: w}
@@ -247,7 +258,8 @@ func (n *network) genesis(members []*host, weight func(name string) uint64) map[
 	state[credit.Name] = cdc.MustMarshalJSON(&cred)
 	state[beacon.Name] = cdc.MustMarshalJSON(beacon.DefaultGenesis())
 	state[court.Name] = cdc.MustMarshalJSON(&courtv1.GenesisState{Params: n.court})
-	state[sprint.Name] = cdc.MustMarshalJSON(&sprintv1.GenesisState{Params: n.params, NextParams: n.params})
+	state[sprint.Name] = cdc.MustMarshalJSON(&sprintv1.GenesisState{Params: n.params,
+		NextParams: n.params})
 	return state
 }
 
@@ -259,7 +271,8 @@ func governance() *govv1.GenesisState {
 	p.ExpeditedMinDeposit = sdk.NewCoins(sdk.NewCoin(app.Denom, cpc(5)))
 	p.VotingPeriod, p.ExpeditedVotingPeriod, p.MaxDepositPeriod = &voting, &expedited, &voting
 	g := govv1.NewGenesisState(govv1.DefaultStartingProposalID, p)
-	g.Constitution = app.Constitution{MinVoting: voting / 2, MinExpedited: expedited / 2, UpgradeNotice: 20}.String()
+	g.Constitution = app.Constitution{MinVoting: voting / 2, MinExpedited: expedited / 2,
+		UpgradeNotice: 20}.String()
 	return g
 }
 
@@ -274,14 +287,17 @@ func (n *network) initChain(state map[string]json.RawMessage, initial int64) {
 		n.t.Fatal(err)
 	}
 	params := cmttypes.DefaultConsensusParams().ToProto()
-	params.Block.MaxBytes, params.Block.MaxGas = 21<<20, cmp.Or(n.maxGas, 10_000_000_000) // the largest that governance may choose
-	res, err := n.app.InitChain(&abci.RequestInitChain{ChainId: chainID, Time: blockTime(initial), InitialHeight: initial, AppStateBytes: raw, ConsensusParams: &params})
+	// the largest that governance may choose
+	params.Block.MaxBytes, params.Block.MaxGas = 21<<20, cmp.Or(n.maxGas, 10_000_000_000)
+	res, err := n.app.InitChain(&abci.RequestInitChain{ChainId: chainID, Time: blockTime(initial),
+		InitialHeight: initial, AppStateBytes: raw, ConsensusParams: &params})
 	if err != nil {
 		n.t.Fatalf("InitChain: %v", err)
 	}
 	var vals []*cmttypes.Validator
 	for _, u := range res.Validators {
-		vals = append(vals, cmttypes.NewValidator(cmted25519.PubKey(u.PubKey.GetEd25519()), u.Power))
+		vals = append(vals, cmttypes.NewValidator(cmted25519.PubKey(u.PubKey.GetEd25519()),
+			u.Power))
 		n.told[n.owner(u)] = u.Power
 	}
 	set := cmttypes.NewValidatorSet(vals)
@@ -304,10 +320,12 @@ func blockTime(height int64) time.Time { return time.Unix(1_700_000_000+height, 
 // ctx reads (and, in a scratch copy, writes) the committed state as of the next block.
 func (n *network) ctx() sdk.Context {
 	//lint:ignore SA1019 the others give contexts of a block, and this is between two
-	return n.app.NewUncachedContext(false, cmtproto.Header{ChainID: chainID, Height: n.height, Time: blockTime(n.height)})
+	return n.app.NewUncachedContext(false, cmtproto.Header{ChainID: chainID, Height: n.height,
+		Time: blockTime(n.height)})
 }
 
-// scratch is a copy of the state as the messages of the next block find it; nothing written there is kept.
+// scratch is a copy of the state as the messages of the next block find it; nothing written there
+// is kept.
 func (n *network) scratch() sdk.Context {
 	ctx, _ := n.ctx().WithBlockHeight(n.height + 1).CacheContext()
 	return ctx
@@ -382,13 +400,16 @@ func (n *network) block(txs ...[]byte) {
 	if err != nil {
 		n.t.Fatal(err)
 	}
-	proof, err := beacon.EncodeTx(&beaconv1.MsgPublish{Proposer: name, Proof: vrf.Prove(p.vrf, alpha[:])})
+	proof, err := beacon.EncodeTx(&beaconv1.MsgPublish{Proposer: name,
+		Proof: vrf.Prove(p.vrf, alpha[:])})
 	if err != nil {
 		n.t.Fatal(err)
 	}
 	all := append([][]byte{proof}, txs...)
 	if !n.unjudged {
-		judged, err := n.app.ProcessProposal(&abci.RequestProcessProposal{Height: height, Time: blockTime(height), Txs: all, ProposerAddress: address, Misbehavior: n.misbehaviour})
+		judged, err := n.app.ProcessProposal(&abci.RequestProcessProposal{Height: height,
+			Time: blockTime(height), Txs: all, ProposerAddress: address,
+			Misbehavior: n.misbehaviour})
 		if err != nil {
 			n.t.Fatalf("ProcessProposal %d: %v", height, err)
 		}
@@ -397,7 +418,8 @@ func (n *network) block(txs ...[]byte) {
 		}
 	}
 	began := time.Now()
-	res, err := n.app.FinalizeBlock(&abci.RequestFinalizeBlock{Height: height, Time: blockTime(height), Txs: all, ProposerAddress: address, Misbehavior: n.misbehaviour})
+	res, err := n.app.FinalizeBlock(&abci.RequestFinalizeBlock{Height: height,
+		Time: blockTime(height), Txs: all, ProposerAddress: address, Misbehavior: n.misbehaviour})
 	n.took = time.Since(began)
 	if err != nil {
 		n.t.Fatalf("FinalizeBlock %d: %v", height, err)
@@ -415,12 +437,14 @@ func (n *network) block(txs ...[]byte) {
 	n.rotate()
 }
 
-// rotate applies what the last block said about validators to the block after the next, as CometBFT does.
+// rotate applies what the last block said about validators to the block after the next, as CometBFT
+// does.
 func (n *network) rotate() {
 	n.t.Helper()
 	var changes []*cmttypes.Validator
 	for _, u := range n.updates {
-		changes = append(changes, cmttypes.NewValidator(cmted25519.PubKey(u.PubKey.GetEd25519()), u.Power))
+		changes = append(changes,
+			cmttypes.NewValidator(cmted25519.PubKey(u.PubKey.GetEd25519()), u.Power))
 		if n.told[n.owner(u)] = u.Power; u.Power == 0 {
 			delete(n.told, n.owner(u))
 		}
@@ -430,7 +454,8 @@ func (n *network) rotate() {
 		sum += p
 	}
 	if sum != credit.TotalPower {
-		n.t.Fatalf("after block %d the validators have %d of power in all, want %d in every set", n.height, sum, credit.TotalPower)
+		n.t.Fatalf("after block %d the validators have %d of power in all, want %d in every set",
+			n.height, sum, credit.TotalPower)
 	}
 	next := n.sets[1].Copy()
 	if len(changes) > 0 {
@@ -464,7 +489,8 @@ func (n *network) listen() (w words) {
 		if len(msgs) == 0 {
 			continue
 		}
-		w.txs, w.from, w.msgs = append(w.txs, h.tx(msgs...)), append(w.from, h), append(w.msgs, msgs)
+		w.txs, w.from, w.msgs = append(w.txs, h.tx(msgs...)), append(w.from, h),
+			append(w.msgs, msgs)
 	}
 	return w
 }
@@ -477,7 +503,8 @@ func (n *network) deliver(w words) {
 	n.block(append(queue, w.txs...)...)
 	for i, h := range w.from {
 		if r := n.results[len(queue)+i]; r.Code != 0 && h.cheat.refused == nil {
-			n.t.Fatalf("block %d refused %s of %s: %s", n.height, sdk.MsgTypeURL(w.msgs[i][0]), h.name, r.Log)
+			n.t.Fatalf("block %d refused %s of %s: %s", n.height, sdk.MsgTypeURL(w.msgs[i][0]),
+				h.name, r.Log)
 		} else if r.Code != 0 {
 			h.cheat.refused(w.msgs[i][0], r.Log)
 		}
@@ -494,7 +521,8 @@ func (n *network) until(what string, wanted func(e sprintv1.Epoch) bool) sprintv
 		n.step()
 	}
 	now := n.now()
-	n.t.Fatalf("after %d blocks there is no %s: epoch %d is in %s, %s", maxBlocks, what, now.Epoch.Number, now.Epoch.Phase, now.Reason)
+	n.t.Fatalf("after %d blocks there is no %s: epoch %d is in %s, %s", maxBlocks, what,
+		now.Epoch.Number, now.Epoch.Phase, now.Reason)
 	return sprintv1.Epoch{}
 }
 
@@ -509,7 +537,8 @@ func (n *network) phase(epoch uint64, p sprintv1.Phase) sprintv1.Epoch {
 	})
 }
 
-// finish makes blocks until an epoch is finalised and returns its record and what it meant, by name.
+// finish makes blocks until an epoch is finalised and returns its record and what it meant, by
+// name.
 func (n *network) finish(epoch uint64) (sprintv1.Epoch, map[string]sprintv1.Outcome) {
 	n.t.Helper()
 	e := n.phase(epoch, sprintv1.PhaseFinalised)
@@ -526,4 +555,6 @@ func (n *network) now() sprintv1.QueryCurrentResponse {
 }
 
 // query asks the committed state through the routes that gRPC uses.
-func (n *network) query() sprintv1.QueryClient { return sprintv1.NewQueryClient(conn{n.app, n.ctx()}) }
+func (n *network) query() sprintv1.QueryClient {
+	return sprintv1.NewQueryClient(conn{n.app, n.ctx()})
+}

@@ -47,7 +47,8 @@ func (b *realBank) Balance(context.Context) (ledger.Amount, error) {
 }
 
 func (b *realBank) Account(ctx context.Context) (number, sequence uint64, err error) {
-	res, err := authtypes.NewQueryClient(conn{b.n.app, b.n.ctx()}).Account(ctx, &authtypes.QueryAccountRequest{Address: b.address().String()})
+	res, err := authtypes.NewQueryClient(conn{b.n.app, b.n.ctx()}).Account(ctx,
+		&authtypes.QueryAccountRequest{Address: b.address().String()})
 	if err != nil {
 		return 0, 0, err
 	}
@@ -61,7 +62,8 @@ func (b *realBank) Account(ctx context.Context) (number, sequence uint64, err er
 // holds is what an address has.
 func (n *network) holds(address string) ledger.Amount {
 	n.t.Helper()
-	res, err := banktypes.NewQueryClient(conn{n.app, n.ctx()}).Balance(n.t.Context(), &banktypes.QueryBalanceRequest{Address: address, Denom: app.Denom})
+	res, err := banktypes.NewQueryClient(conn{n.app, n.ctx()}).Balance(n.t.Context(),
+		&banktypes.QueryBalanceRequest{Address: address, Denom: app.Denom})
 	if err != nil {
 		n.t.Fatal(err)
 	}
@@ -74,20 +76,23 @@ func (n *network) holds(address string) ledger.Amount {
 
 func (b *realBank) Fee(int) ledger.Amount { a, _ := ledger.ParseAmount("1"); return a }
 
-func (b *realBank) Sign(_ context.Context, memo string, payments []ledger.Payment, number, sequence uint64, timeout int64) ([]byte, string, error) {
+func (b *realBank) Sign(_ context.Context, memo string, payments []ledger.Payment, number,
+	sequence uint64, timeout int64) ([]byte, string, error) {
 	var msgs []sdk.Msg
 	for _, p := range payments {
 		amount, ok := math.NewIntFromString(p.Amount.String())
 		if !ok {
 			return nil, "", errors.New("amount")
 		}
-		msgs = append(msgs, &banktypes.MsgSend{FromAddress: b.address().String(), ToAddress: p.Payout, Amount: sdk.NewCoins(sdk.NewCoin(app.Denom, amount))})
+		msgs = append(msgs, &banktypes.MsgSend{FromAddress: b.address().String(),
+			ToAddress: p.Payout, Amount: sdk.NewCoins(sdk.NewCoin(app.Denom, amount))})
 	}
 	raw, err := b.sign(memo, msgs, number, sequence, timeout)
 	return raw, submit.Hash(raw), err
 }
 
-func (b *realBank) sign(memo string, msgs []sdk.Msg, number, sequence uint64, timeout int64) ([]byte, error) {
+func (b *realBank) sign(memo string, msgs []sdk.Msg, number, sequence uint64,
+	timeout int64) ([]byte, error) {
 	config := b.n.app.Encoding().TxConfig
 	t := config.NewTxBuilder()
 	if err := t.SetMsgs(msgs...); err != nil {
@@ -102,8 +107,10 @@ func (b *realBank) sign(memo string, msgs []sdk.Msg, number, sequence uint64, ti
 	if err := t.SetSignatures(sig); err != nil {
 		return nil, err
 	}
-	signer := authsigning.SignerData{Address: b.address().String(), ChainID: chainID, AccountNumber: number, Sequence: sequence, PubKey: b.key.PubKey()}
-	say, err := authsigning.GetSignBytesAdapter(context.Background(), config.SignModeHandler(), signing.SignMode_SIGN_MODE_DIRECT, signer, t.GetTx())
+	signer := authsigning.SignerData{Address: b.address().String(), ChainID: chainID,
+		AccountNumber: number, Sequence: sequence, PubKey: b.key.PubKey()}
+	say, err := authsigning.GetSignBytesAdapter(context.Background(), config.SignModeHandler(),
+		signing.SignMode_SIGN_MODE_DIRECT, signer, t.GetTx())
 	if err != nil {
 		return nil, err
 	}
@@ -152,7 +159,9 @@ func (b *realBank) make(full bool) {
 	}
 	node := settle.Node{Encoding: encoding, Address: b.address().String()}
 	for i, raw := range txs {
-		block := submit.BlockTx{Raw: raw, Hash: submit.Hash(raw), Code: b.n.results[i].Code, Codespace: b.n.results[i].Codespace, Log: b.n.results[i].Log, Ran: submit.Ran(b.n.results[i])}
+		block := submit.BlockTx{Raw: raw, Hash: submit.Hash(raw), Code: b.n.results[i].Code,
+			Codespace: b.n.results[i].Codespace, Log: b.n.results[i].Log,
+			Ran: submit.Ran(b.n.results[i])}
 		tx, mine := node.Read(b.address().String(), block)
 		if !mine {
 			b.n.t.Fatal("a transaction of the account is not taken for one")
@@ -172,7 +181,8 @@ func (b *realBank) byHand() {
 	if err != nil {
 		b.n.t.Fatal(err)
 	}
-	msg := &banktypes.MsgSend{FromAddress: b.address().String(), ToAddress: b.address().String(), Amount: sdk.NewCoins(sdk.NewInt64Coin(app.Denom, 1))}
+	msg := &banktypes.MsgSend{FromAddress: b.address().String(), ToAddress: b.address().String(),
+		Amount: sdk.NewCoins(sdk.NewInt64Coin(app.Denom, 1))}
 	raw, err := b.sign("", []sdk.Msg{msg}, number, sequence, 1<<40)
 	if err != nil {
 		b.n.t.Fatal(err)
@@ -215,9 +225,13 @@ func TestPaymentsOnARealChain(t *testing.T) {
 	fake.Sequence, fake.Height = sequence, n.height
 	fake.Refused[module] = "it takes no transfers"
 	days := map[string]payday{
-		"application": {Chain: real, height: func() int64 { return n.height }, make: real.make, lose: func() { real.pool = nil }, byHand: real.byHand,
+		"application": {Chain: real, height: func() int64 {
+			return n.height
+		}, make: real.make, lose: func() { real.pool = nil }, byHand: real.byHand,
 			got: func(a string) string { return n.holds(a).String() }},
-		"fake": {Chain: fake, height: func() int64 { return fake.Height }, make: fake.Make, lose: fake.Lose, byHand: func() { fake.ByHand("") }, got: fake.Got},
+		"fake": {Chain: fake, height: func() int64 {
+			return fake.Height
+		}, make: fake.Make, lose: fake.Lose, byHand: func() { fake.ByHand("") }, got: fake.Got},
 	}
 	traces := map[string][]string{}
 	for name, day := range days {
@@ -231,7 +245,9 @@ func TestPaymentsOnARealChain(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	again, err := real.sign("", []sdk.Msg{&banktypes.MsgSend{FromAddress: real.address().String(), ToAddress: addresses[0], Amount: sdk.NewCoins(sdk.NewInt64Coin(app.Denom, 1))}}, number, sequence-1, 1<<40)
+	again, err := real.sign("", []sdk.Msg{&banktypes.MsgSend{FromAddress: real.address().String(),
+		ToAddress: addresses[0], Amount: sdk.NewCoins(sdk.NewInt64Coin(app.Denom, 1))}},
+		number, sequence-1, 1<<40)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -270,7 +286,8 @@ func lead(t *testing.T, day payday, payer, module string, addresses []string) (t
 		if err != nil {
 			t.Fatal(err)
 		}
-		trace = append(trace, fmt.Sprintf("%s: %s, sequence %d, books %d, open %t %d, failed %t", what, s.Status().Doing, sequence, b.Sequence, found, open.Number, serr != nil))
+		trace = append(trace, fmt.Sprintf("%s: %s, sequence %d, books %d, open %t %d, failed %t",
+			what, s.Status().Doing, sequence, b.Sequence, found, open.Number, serr != nil))
 	}
 	earn := func(d byte, payout, source string, pay string) {
 		t.Helper()
@@ -279,7 +296,8 @@ func lead(t *testing.T, day payday, payer, module string, addresses []string) (t
 			_, err = l.Register(ledger.Device{d}, payout, time.UnixMilli(1))
 		}
 		if err == nil {
-			_, err = l.Credit(ledger.Entry{Device: ledger.Device{d}, Kind: ledger.Loops, Source: source, Pay: a})
+			_, err = l.Credit(ledger.Entry{Device: ledger.Device{d}, Kind: ledger.Loops,
+				Source: source, Pay: a})
 		}
 		if err != nil {
 			t.Fatal(err)
@@ -290,7 +308,8 @@ func lead(t *testing.T, day payday, payer, module string, addresses []string) (t
 		for range 3 {
 			step("looks")
 			if p := s.Status().Plan; p != nil && p.Ready {
-				trace = append(trace, fmt.Sprintf("plan: %d found, missing %q", len(p.Found), p.Missing))
+				trace = append(trace,
+					fmt.Sprintf("plan: %d found, missing %q", len(p.Found), p.Missing))
 				if err := s.Resolve(p.Digest, ""); err != nil {
 					t.Fatal(err)
 				}
@@ -358,5 +377,6 @@ func lead(t *testing.T, day payday, payer, module string, addresses []string) (t
 		step("pays")
 		day.make(true)
 	}
-	return append(trace, fmt.Sprintf("paid %s %s %s", day.got(addresses[0]), day.got(addresses[1]), day.got(addresses[2])))
+	return append(trace, fmt.Sprintf("paid %s %s %s", day.got(addresses[0]), day.got(addresses[1]),
+		day.got(addresses[2])))
 }

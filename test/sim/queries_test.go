@@ -26,7 +26,8 @@ func (n *network) outcomes(epoch uint64) map[string]sprintv1.Outcome {
 	n.t.Helper()
 	out := map[string]sprintv1.Outcome{}
 	for page := (*query.PageRequest)(nil); ; {
-		res, err := n.query().Outcomes(context.Background(), &sprintv1.QueryOutcomesRequest{Epoch: epoch, Pagination: page})
+		res, err := n.query().Outcomes(context.Background(),
+			&sprintv1.QueryOutcomesRequest{Epoch: epoch, Pagination: page})
 		if err != nil {
 			n.t.Fatal(err)
 		}
@@ -48,7 +49,8 @@ func (n *network) members(epoch uint64) map[string]sprintv1.Member {
 	}
 	n.membersAt, n.membersOf, n.roster = n.height, epoch, map[string]sprintv1.Member{}
 	for page := (*query.PageRequest)(nil); ; {
-		res, err := n.query().Members(context.Background(), &sprintv1.QueryMembersRequest{Epoch: epoch, Pagination: page})
+		res, err := n.query().Members(context.Background(),
+			&sprintv1.QueryMembersRequest{Epoch: epoch, Pagination: page})
 		if err != nil {
 			n.t.Fatal(err)
 		}
@@ -101,7 +103,8 @@ type conn struct {
 	ctx sdk.Context
 }
 
-func (c conn) Invoke(_ context.Context, method string, args, reply any, _ ...grpc.CallOption) error {
+func (c conn) Invoke(_ context.Context, method string, args, reply any,
+	_ ...grpc.CallOption) error {
 	handler := c.app.GRPCQueryRouter().Route(method)
 	if handler == nil {
 		return fmt.Errorf("no query %s", method)
@@ -120,6 +123,7 @@ func (c conn) Invoke(_ context.Context, method string, args, reply any, _ ...grp
 	return codectypes.UnpackInterfaces(reply, c.app.Encoding().Registry)
 }
 
-func (conn) NewStream(context.Context, *grpc.StreamDesc, string, ...grpc.CallOption) (grpc.ClientStream, error) {
+func (conn) NewStream(context.Context, *grpc.StreamDesc, string,
+	...grpc.CallOption) (grpc.ClientStream, error) {
 	return nil, fmt.Errorf("no streams")
 }

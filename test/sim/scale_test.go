@@ -19,11 +19,12 @@ import (
 	"github.com/assaynet/assay/chain/x/sprint"
 )
 
-// BenchmarkEpoch runs one honest epoch with the parameters of a real network, short windows apart, and the next ones,
-// in which nobody says anything, until the first is pruned. It reports what a participant puts on the chain, what each
-// message takes for its gas, and what blocks take: those at whose end a phase turns, with the last message of a phase
-// alone in its block, and ordinary ones without a message; their EndBlock, and in brackets the whole of FinalizeBlock,
-// with the writing of the state.
+// BenchmarkEpoch runs one honest epoch with the parameters of a real network, short windows apart,
+// and the next ones, in which nobody says anything, until the first is pruned. It reports what a
+// participant puts on the chain, what each message takes for its gas, and what blocks take: those
+// at whose end a phase turns, with the last message of a phase alone in its block, and ordinary
+// ones without a message; their EndBlock, and in brackets the whole of FinalizeBlock, with the
+// writing of the state.
 //
 //	go test ./test/sim -run xxx -bench Epoch/1000$ -benchtime 1x
 //	go test ./test/sim -run xxx -bench Epoch/10000 -benchtime 1x -timeout 2h
@@ -67,15 +68,17 @@ func (w words) part(from, to int) words {
 func scale(b *testing.B, members int) {
 	n := start(b, members, withParams(func(p *sprintv1.Params) {
 		d := sprint.DefaultParams()
-		p.Samples, p.Segments, p.Slots, p.Replicas, p.FullCommittee = d.Samples, d.Segments, d.Slots, d.Replicas, d.FullCommittee
+		p.Samples, p.Segments, p.Slots, p.Replicas, p.FullCommittee = d.Samples, d.Segments,
+			d.Slots, d.Replicas, d.FullCommittee
 		p.OpeningBytesPerBlock = 16 << 20
 		p.KeepEpochs = 1
 	}), func(n *network) {
 		n.unjudged = true
 	})
 	for _, h := range n.hosts {
-		h.cheat.count = func(string, uint32) int { return min(400, 1_000_000/members) } // what all of them keep fits into memory
-		h.cheat.blind = true                                                            // everyone asking about everyone is the hosts' time, not the chain's
+		// what all of them keep fits into memory
+		h.cheat.count = func(string, uint32) int { return min(400, 1_000_000/members) }
+		h.cheat.blind = true // everyone asking about everyone is the hosts' time, not the chain's
 		h.cheat.absent = func(epoch uint64) bool { return epoch > 1 }
 	}
 	kinds := map[string]*said{}
@@ -97,7 +100,8 @@ func scale(b *testing.B, members int) {
 			if turns[name][0] == 0 {
 				order = append(order, name)
 			}
-			turns[name] = [2]time.Duration{max(turns[name][0], end.took), max(turns[name][1], n.took)}
+			turns[name] = [2]time.Duration{max(turns[name][0], end.took),
+				max(turns[name][1], n.took)}
 		} else if len(w.txs) == 0 {
 			ordinary, whole = append(ordinary, end.took), append(whole, n.took)
 		}
@@ -143,22 +147,29 @@ func scale(b *testing.B, members int) {
 	bodies, verdicts := 0, 0
 	for _, name := range names {
 		k := kinds[name]
-		if bodies += k.bodies; strings.Contains(name, "Verdict") || strings.Contains(name, "Middles") {
+		if bodies += k.bodies; strings.Contains(name, "Verdict") ||
+			strings.Contains(name, "Middles") {
 			verdicts += k.bodies
 		}
-		fmt.Printf("%-34s %6d messages of %6d bytes, at most %6d, %6d with the transaction; %6v and %8d gas each, %5.2f ns a gas\n",
-			strings.TrimPrefix(name, "/assay."), k.count, k.bodies/k.count, k.largest, k.bytes/k.count,
-			(k.took / time.Duration(k.count)).Round(time.Microsecond), int(k.gas)/k.count, float64(k.took)/float64(k.gas))
+		fmt.Printf("%-34s %6d messages of %6d bytes, at most %6d, %6d with the transaction; %6v "+
+			"and %8d gas each, %5.2f ns a gas\n",
+			strings.TrimPrefix(name, "/assay."), k.count, k.bodies/k.count,
+			k.largest, k.bytes/k.count,
+			(k.took / time.Duration(k.count)).Round(time.Microsecond), int(k.gas)/k.count,
+			float64(k.took)/float64(k.gas))
 	}
 	for _, name := range order {
-		fmt.Printf("%-40s %9v (%9v)\n", name, turns[name][0].Round(10*time.Microsecond), turns[name][1].Round(10*time.Microsecond))
+		fmt.Printf("%-40s %9v (%9v)\n", name, turns[name][0].Round(10*time.Microsecond),
+			turns[name][1].Round(10*time.Microsecond))
 	}
 	slices.Sort(ordinary)
 	slices.Sort(whole)
 	at := func(part int) string {
-		return fmt.Sprintf("%v (%v)", ordinary[len(ordinary)*part/100].Round(10*time.Microsecond), whole[len(whole)*part/100].Round(10*time.Microsecond))
+		return fmt.Sprintf("%v (%v)", ordinary[len(ordinary)*part/100].Round(10*time.Microsecond),
+			whole[len(whole)*part/100].Round(10*time.Microsecond))
 	}
-	fmt.Printf("%d ordinary blocks: median %s, the slowest in a hundred %s, the slowest %v\n", len(ordinary), at(50), at(99), ordinary[len(ordinary)-1].Round(10*time.Microsecond))
+	fmt.Printf("%d ordinary blocks: median %s, the slowest in a hundred %s, the slowest %v\n",
+		len(ordinary), at(50), at(99), ordinary[len(ordinary)-1].Round(10*time.Microsecond))
 	b.ReportMetric(float64(bodies)/float64(members), "bytes/participant")
 	b.ReportMetric(float64(verdicts)/float64(members), "verdict-bytes/participant")
 }

@@ -16,18 +16,21 @@ import (
 
 // units computes one unit; hosts and the chain of a network share it.
 type units interface {
-	Unit(ctx context.Context, class transformer.Class, seed1, node, segment seed.Seed, nonce uint64, _ record.Record) (transformer.Output, error)
+	Unit(ctx context.Context, class transformer.Class, seed1, node, segment seed.Seed, nonce uint64,
+		_ record.Record) (transformer.Output, error)
 }
 
 // standIn gives a hash for a unit. It counts what the chain asks for.
 type standIn struct{ asked int }
 
-func (s *standIn) Unit(_ context.Context, class transformer.Class, seed1, node, segment seed.Seed, nonce uint64, _ record.Record) (transformer.Output, error) {
+func (s *standIn) Unit(_ context.Context, class transformer.Class, seed1, node, segment seed.Seed,
+	nonce uint64, _ record.Record) (transformer.Output, error) {
 	s.asked++
 	return hashed(class, seed1, node, segment, nonce), nil
 }
 
-func hashed(class transformer.Class, seed1, node, segment seed.Seed, nonce uint64) (out transformer.Output) {
+func hashed(class transformer.Class, seed1, node, segment seed.Seed,
+	nonce uint64) (out transformer.Output) {
 	b := append(append(append([]byte{class.ID}, seed1[:]...), node[:]...), segment[:]...)
 	b = binary.LittleEndian.AppendUint64(b, nonce)
 	out.Digest = sha256.Sum256(b)
@@ -46,9 +49,11 @@ type remembered struct {
 }
 
 // reference is the one memory of real units: networks that start alike share their first epoch.
-var reference = &remembered{engine: work.Reference(), models: map[seed.Seed]transformer.Model{}, known: map[[4]seed.Seed]transformer.Output{}}
+var reference = &remembered{engine: work.Reference(), models: map[seed.Seed]transformer.Model{},
+	known: map[[4]seed.Seed]transformer.Output{}}
 
-func (r *remembered) model(ctx context.Context, class transformer.Class, seed1 seed.Seed) (transformer.Model, error) {
+func (r *remembered) model(ctx context.Context, class transformer.Class,
+	seed1 seed.Seed) (transformer.Model, error) {
 	if m, ok := r.models[seed1]; ok {
 		return m, nil
 	}
@@ -59,7 +64,8 @@ func (r *remembered) model(ctx context.Context, class transformer.Class, seed1 s
 	return m, err
 }
 
-func (r *remembered) Unit(ctx context.Context, class transformer.Class, seed1, node, segment seed.Seed, nonce uint64, _ record.Record) (transformer.Output, error) {
+func (r *remembered) Unit(ctx context.Context, class transformer.Class, seed1, node,
+	segment seed.Seed, nonce uint64, _ record.Record) (transformer.Output, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	key := [4]seed.Seed{seed1, node, segment}

@@ -22,7 +22,8 @@ func (n *network) duties(e sprintv1.Epoch, voter string) []sprintv1.Duty {
 	n.t.Helper()
 	var all []sprintv1.Duty
 	for page := (*query.PageRequest)(nil); ; {
-		res, err := n.query().Duties(context.Background(), &sprintv1.QueryDutiesRequest{Epoch: e.Number, Voter: voter, Pagination: page})
+		res, err := n.query().Duties(context.Background(),
+			&sprintv1.QueryDutiesRequest{Epoch: e.Number, Voter: voter, Pagination: page})
 		if err != nil {
 			n.t.Fatal(err)
 		}
@@ -58,7 +59,8 @@ func (h *host) judge(e sprintv1.Epoch) []sdk.Msg {
 	}
 	h.said = h.compose(e, said)
 	hash := seed.VerdictCommit(chainID, e.Number, 1, h.addr, h.said.salt, h.said.body)
-	if msg := bend(h.cheat.commitVerdict, &sprintv1.MsgCommitVerdict{Participant: h.addr, Epoch: e.Number, Hash: hash[:]}); msg != nil {
+	if msg := bend(h.cheat.commitVerdict, &sprintv1.MsgCommitVerdict{Participant: h.addr,
+		Epoch: e.Number, Hash: hash[:]}); msg != nil {
 		return []sdk.Msg{msg}
 	}
 	h.said = nil
@@ -67,7 +69,8 @@ func (h *host) judge(e sprintv1.Epoch) []sdk.Msg {
 
 // compose puts opinions into a verdict.
 func (h *host) compose(e sprintv1.Epoch, said []opinion) *verdict {
-	v, body := &verdict{salt: seed.Seed(secret(fmt.Sprintf("salt/%d", e.Number), h.name))}, &sprintv1.VerdictBody{}
+	v, body := &verdict{salt: seed.Seed(secret(fmt.Sprintf("salt/%d", e.Number), h.name))},
+		&sprintv1.VerdictBody{}
 	for d, o := range said {
 		if o.vote == sprintv1.VoteUnspecified {
 			continue
@@ -77,7 +80,8 @@ func (h *host) compose(e sprintv1.Epoch, said []opinion) *verdict {
 		}
 		body.Votes = append(body.Votes, byte(o.vote))
 		for _, leaf := range o.named {
-			body.Mismatches = append(body.Mismatches, sprintv1.Mismatch{Duty: uint32(d), Leaf: uint32(leaf)})
+			body.Mismatches = append(body.Mismatches,
+				sprintv1.Mismatch{Duty: uint32(d), Leaf: uint32(leaf)})
 		}
 		if o.vote != sprintv1.VoteAbstain {
 			v.middles = append(v.middles, o.middles...)
@@ -114,7 +118,8 @@ func (h *host) opinions(e sprintv1.Epoch, duties []sprintv1.Duty) []opinion {
 			if !h.cheat.blind {
 				h.found[ref] = out
 			}
-			middle := seed.Middle(chainID, e.Number, h.addr, ref.Participant, ref.Node, ref.Segment, ref.Nonce, out.Middle)
+			middle := seed.Middle(chainID, e.Number, h.addr, ref.Participant, ref.Node, ref.Segment,
+				ref.Nonce, out.Middle)
 			o.middles = append(o.middles, middle[:]...)
 			if was := shown[ref]; was.Norm == out.Norm && was.Digest == out.Digest {
 				continue
@@ -136,7 +141,8 @@ func vote(p sprintv1.Params, drawn, wrong map[string]uint64) sprintv1.Vote {
 	for id, k := range drawn {
 		nodes = append(nodes, audit.Node{ID: id, Drawn: k, Wrong: wrong[id]})
 	}
-	rule := audit.Rule{Fault: audit.Rate{Num: uint64(p.FaultRatePpm), Den: 1_000_000}, Fail: audit.Rate{Num: 1, Den: p.FailPInverse}}
+	rule := audit.Rule{Fault: audit.Rate{Num: uint64(p.FaultRatePpm), Den: 1_000_000},
+		Fail: audit.Rate{Num: 1, Den: p.FailPInverse}}
 	if _, _, _, pass := rule.Judge(nodes); pass {
 		return sprintv1.VotePass
 	}
@@ -149,8 +155,10 @@ type shown struct {
 	drawn  map[string]uint64 // by node
 }
 
-// openedLeaves pairs a participant's drawn leaves with what it opened for them, and counts them by node.
-func (n *network) openedLeaves(epoch uint64, target string) (map[courtv1.LeafRef]transformer.Output, map[string]uint64) {
+// openedLeaves pairs a participant's drawn leaves with what it opened for them, and counts them by
+// node.
+func (n *network) openedLeaves(epoch uint64, target string) (map[courtv1.LeafRef]transformer.Output,
+	map[string]uint64) {
 	n.t.Helper()
 	if n.shownIn != epoch {
 		n.shownIn, n.shown = epoch, map[string]shown{}
@@ -159,7 +167,8 @@ func (n *network) openedLeaves(epoch uint64, target string) (map[courtv1.LeafRef
 		return s.leaves, s.drawn
 	}
 	refs := n.samples(epoch, target)
-	res, err := n.query().Opening(context.Background(), &sprintv1.QueryOpeningRequest{Epoch: epoch, Participant: target})
+	res, err := n.query().Opening(context.Background(),
+		&sprintv1.QueryOpeningRequest{Epoch: epoch, Participant: target})
 	if err != nil {
 		n.t.Fatal(err)
 	}
@@ -179,7 +188,8 @@ func (h *host) reveal(e sprintv1.Epoch) []sdk.Msg {
 	if h.said == nil || !h.once("reveal") {
 		return nil
 	}
-	msg := bend(h.cheat.reveal, &sprintv1.MsgRevealVerdict{Participant: h.addr, Epoch: e.Number, Salt: h.said.salt.Bytes(), Body: h.said.body})
+	msg := bend(h.cheat.reveal, &sprintv1.MsgRevealVerdict{Participant: h.addr, Epoch: e.Number,
+		Salt: h.said.salt.Bytes(), Body: h.said.body})
 	if msg == nil {
 		return nil
 	}
@@ -228,7 +238,8 @@ func (h *host) drawnMiddles(e sprintv1.Epoch) *sprintv1.MsgOpenMiddles {
 
 func (n *network) checks(e sprintv1.Epoch, voter string) *sprintv1.QueryChecksResponse {
 	n.t.Helper()
-	res, err := n.query().Checks(context.Background(), &sprintv1.QueryChecksRequest{Epoch: e.Number, Voter: voter})
+	res, err := n.query().Checks(context.Background(),
+		&sprintv1.QueryChecksRequest{Epoch: e.Number, Voter: voter})
 	if err != nil {
 		n.t.Fatal(err)
 	}
@@ -250,9 +261,11 @@ func (h *host) dispute(e sprintv1.Epoch) []sdk.Msg {
 			if !known {
 				continue
 			}
-			want := seed.Middle(chainID, e.Number, record.Voter, ref.Participant, ref.Node, ref.Segment, ref.Nonce, out.Middle)
+			want := seed.Middle(chainID, e.Number, record.Voter, ref.Participant, ref.Node,
+				ref.Segment, ref.Nonce, out.Middle)
 			if [8]byte(record.Opened[8*i:8*i+8]) != want {
-				msgs = append(msgs, &sprintv1.MsgDispute{Participant: h.addr, Epoch: e.Number, Leaf: ref, Voter: record.Voter})
+				msgs = append(msgs, &sprintv1.MsgDispute{Participant: h.addr, Epoch: e.Number,
+					Leaf: ref, Voter: record.Voter})
 			}
 		}
 	}
@@ -263,7 +276,8 @@ func (n *network) verdictsOf(epoch uint64) []sprintv1.VerdictRecord {
 	n.t.Helper()
 	var all []sprintv1.VerdictRecord
 	for page := (*query.PageRequest)(nil); ; {
-		res, err := n.query().Verdicts(context.Background(), &sprintv1.QueryVerdictsRequest{Epoch: epoch, Pagination: page})
+		res, err := n.query().Verdicts(context.Background(),
+			&sprintv1.QueryVerdictsRequest{Epoch: epoch, Pagination: page})
 		if err != nil {
 			n.t.Fatal(err)
 		}

@@ -13,7 +13,8 @@ import (
 	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
 )
 
-// pushover fails everybody and names the first leaves that it was to judge, as package adversary does.
+// pushover fails everybody and names the first leaves that it was to judge, as package adversary
+// does.
 func pushover(said []opinion) {
 	for i := range said {
 		said[i].vote, said[i].named = sprintv1.VoteFail, nil
@@ -65,9 +66,11 @@ func copycat(h *host, of string) cheat {
 				switch {
 				case e.Phase == sprintv1.PhaseValidate && len(record.Hash) > 0 && !copied:
 					copied = true
-					return []sdk.Msg{&sprintv1.MsgCommitVerdict{Participant: h.addr, Epoch: e.Number, Hash: record.Hash}}, true
+					return []sdk.Msg{&sprintv1.MsgCommitVerdict{Participant: h.addr,
+						Epoch: e.Number, Hash: record.Hash}}, true
 				case e.Phase == sprintv1.PhaseReveal && record.Body != nil:
-					return []sdk.Msg{&sprintv1.MsgRevealVerdict{Participant: h.addr, Epoch: e.Number, Salt: victim.salt.Bytes(), Body: victim.body}}, true
+					return []sdk.Msg{&sprintv1.MsgRevealVerdict{Participant: h.addr,
+						Epoch: e.Number, Salt: victim.salt.Bytes(), Body: victim.body}}, true
 				}
 			}
 			return nil, true
@@ -75,8 +78,8 @@ func copycat(h *host, of string) cheat {
 	}
 }
 
-// One bad voter among four changes no honest outcome, pays as the table says (spec J-6, S-22), and the network goes on with the
-// three that are left, epoch after epoch.
+// One bad voter among four changes no honest outcome, pays as the table says (spec J-6, S-22), and
+// the network goes on with the three that are left, epoch after epoch.
 func TestOneBadVoterAmongFour(t *testing.T) {
 	const jailed, silent, fine, unopened = "jailed", "silent", "fine", "unopened"
 	for _, c := range []struct {
@@ -86,19 +89,26 @@ func TestOneBadVoterAmongFour(t *testing.T) {
 		reason string
 		costs  string
 	}{
-		{"always fails, naming honest leaves", func(*host) cheat { return cheat{opinion: pushover} },
+		{"always fails, naming honest leaves",
+			func(*host) cheat { return cheat{opinion: pushover} },
 			sprintv1.ResultFalseVerdict, "named the honest leaf", jailed},
-		{"always passes with made-up middle digests", func(*host) cheat { return cheat{opinion: lazy} },
+		{"always passes with made-up middle digests",
+			func(*host) cheat { return cheat{opinion: lazy} },
 			sprintv1.ResultFalseVerdict, "it was not re-run", jailed},
 		{"copies another's commitment and reveal", func(h *host) cheat { return copycat(h, "p1") },
 			sprintv1.ResultSilent, "had participants to judge and revealed no verdict", silent},
-		{"commits and never reveals", func(*host) cheat { return cheat{reveal: never[sprintv1.MsgRevealVerdict]} },
+		{"commits and never reveals", func(*host) cheat {
+			return cheat{reveal: never[sprintv1.MsgRevealVerdict]}
+		},
 			sprintv1.ResultSilent, "had participants to judge and revealed no verdict", silent},
-		{"never commits", func(*host) cheat { return cheat{commitVerdict: never[sprintv1.MsgCommitVerdict]} },
+		{"never commits", func(*host) cheat {
+			return cheat{commitVerdict: never[sprintv1.MsgCommitVerdict]}
+		},
 			sprintv1.ResultSilent, "had participants to judge and revealed no verdict", silent},
 		{"abstains from everything", func(*host) cheat { return cheat{opinion: abstain} },
 			sprintv1.ResultSilent, "cut to what it judged of what it owed: 0 of", fine},
-		{"commits, reveals, and opens no middle digests", func(*host) cheat { return cheat{middles: never[sprintv1.MsgOpenMiddles]} },
+		{"commits, reveals, and opens no middle digests",
+			func(*host) cheat { return cheat{middles: never[sprintv1.MsgOpenMiddles]} },
 			sprintv1.ResultUnopened, "did not open the middle digests", unopened},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -119,26 +129,31 @@ func TestOneBadVoterAmongFour(t *testing.T) {
 					}
 					continue
 				case epoch == 2:
-					// without weight it is no voter any longer, so what it claims is judged like a newcomer's
+					// without weight it is no voter any longer, so what it claims is judged like a
+					// newcomer's
 					want = sprintv1.ResultCredited
 				}
 				o := out["p4"]
-				if o.Result != want || o.Result == c.result && !strings.Contains(o.Reason, c.reason) {
-					t.Errorf("epoch %d: p4 is %s (%s); want %s (%s)", epoch, o.Result, o.Reason, want, c.reason)
+				if o.Result != want || o.Result == c.result &&
+					!strings.Contains(o.Reason, c.reason) {
+					t.Errorf("epoch %d: p4 is %s (%s); want %s (%s)", epoch, o.Result,
+						o.Reason, want, c.reason)
 				}
 				if (o.WeightAfter == 0) != (o.Result != sprintv1.ResultCredited) {
 					t.Errorf("epoch %d: %s with weight %d", epoch, o.Result, o.WeightAfter)
 				}
 			}
 			p := n.participant("p4")
-			if got, want := p.JailedUntil, map[string]uint64{jailed: 1 + 1 + 4, unopened: 3 + 1 + 4}[c.costs]; got != want {
+			if got, want := p.JailedUntil,
+				map[string]uint64{jailed: 1 + 1 + 4, unopened: 3 + 1 + 4}[c.costs]; got != want {
 				t.Errorf("jailed until %d (%s); want %d", got, p.JailReason, want)
 			}
 		})
 	}
 }
 
-// A liar that comes back lies again and is caught again; between, it is credited like anybody who computes.
+// A liar that comes back lies again and is caught again; between, it is credited like anybody who
+// computes.
 func TestALiarComesBackAfterFourEpochs(t *testing.T) {
 	n := start(t, 4)
 	n.host("p4").cheat.opinion = pushover
@@ -154,16 +169,18 @@ func TestALiarComesBackAfterFourEpochs(t *testing.T) {
 	}
 }
 
-// Whom one of two voters passes and the other does not judge is passed: abstention decides nothing, and costs who
-// abstains its own credit.
+// Whom one of two voters passes and the other does not judge is passed: abstention decides nothing,
+// and costs who abstains its own credit.
 func TestAbstentionDecidesNothing(t *testing.T) {
 	n := start(t, 3)
 	n.host("p3").cheat.opinion = abstain
 	_, out := n.finish(1)
 	credited(t, out, "p1", "p2")
 	for _, name := range []string{"p1", "p2"} {
-		if o := out[name]; o.CommitteeWeight == 0 || o.CommitteeWeight-2*o.PassWeight+1 > 2 || o.ChainSamples != 0 {
-			t.Errorf("%s passed by %d of %d, %d leaves judged by the chain", name, o.PassWeight, o.CommitteeWeight, o.ChainSamples)
+		if o := out[name]; o.CommitteeWeight == 0 || o.CommitteeWeight-2*o.PassWeight+1 > 2 ||
+			o.ChainSamples != 0 {
+			t.Errorf("%s passed by %d of %d, %d leaves judged by the chain", name, o.PassWeight,
+				o.CommitteeWeight, o.ChainSamples)
 		}
 	}
 	if o := out["p3"]; o.WeightAfter != 0 || o.Judged != 0 || o.Owed == 0 {

@@ -27,7 +27,8 @@ type leafOut struct {
 
 // Holds spec C-8.
 func TestLeaf(t *testing.T) {
-	leaf := record.Leaf{Class: 1, Node: "gpu-0", Index: 258, Record: record.Record{Norm: 1 << 40, Digest: counted(1)}}
+	leaf := record.Leaf{Class: 1, Node: "gpu-0", Index: 258,
+		Record: record.Record{Norm: 1 << 40, Digest: counted(1)}}
 	good := leaf.Append(nil)
 	with := func(change func(*record.Leaf)) raw {
 		l := leaf
@@ -42,7 +43,8 @@ func TestLeaf(t *testing.T) {
 	check(t, "leaf.json", "canonical leaves: bytes to fields and leaf hash", []given[raw]{
 		{"a leaf", good},
 		{"limits", with(func(l *record.Leaf) {
-			l.Class, l.Node, l.Index, l.Norm = 255, strings.Repeat("z", 32), commit.MaxSize-1, 1<<64-1
+			l.Class, l.Node, l.Index, l.Norm = 255, strings.Repeat("z", 32),
+				commit.MaxSize-1, 1<<64-1
 		})},
 		{"shortest node", with(func(l *record.Leaf) { l.Node = "-" })},
 		{"empty", raw{}},
@@ -62,7 +64,8 @@ func TestLeaf(t *testing.T) {
 		if err != nil {
 			return leafOut{Error: fault(t, err)}
 		}
-		return leafOut{Class: l.Class, Node: l.Node, Index: l.Index, Norm: l.Norm, Digest: l.Digest, Hash: hash(l.Hash())}
+		return leafOut{Class: l.Class, Node: l.Node, Index: l.Index, Norm: l.Norm, Digest: l.Digest,
+			Hash: hash(l.Hash())}
 	})
 }
 
@@ -92,7 +95,8 @@ type statementOut struct {
 
 // Holds spec C-11, C-12.
 func TestStatement(t *testing.T) {
-	good := statementIn{counted(5), "assay-test", 7, 1, "cpc1example", "gpu-0", "nano", counted(13), counted(17), hash(counted(9)), 12345}
+	good := statementIn{counted(5), "assay-test", 7, 1, "cpc1example", "gpu-0", "nano", counted(13),
+		counted(17), hash(counted(9)), 12345}
 	with := func(change func(*statementIn)) statementIn {
 		s := good
 		change(&s)
@@ -100,8 +104,12 @@ func TestStatement(t *testing.T) {
 	}
 	check(t, "statement.json", "what a host's key signs about a log", []given[statementIn]{
 		{"a statement", good},
-		{"seeds swapped", with(func(s *statementIn) { s.Seed1, s.SegmentSeed = s.SegmentSeed, s.Seed1 })},
-		{"an empty log", with(func(s *statementIn) { s.Root, s.Count = hash(commit.EmptyRoot), 0 })},
+		{"seeds swapped", with(func(s *statementIn) {
+			s.Seed1, s.SegmentSeed = s.SegmentSeed, s.Seed1
+		})},
+		{"an empty log", with(func(s *statementIn) {
+			s.Root, s.Count = hash(commit.EmptyRoot), 0
+		})},
 		{"the largest log", with(func(s *statementIn) { s.Count = commit.MaxSize })},
 		{"count 2^48", with(func(s *statementIn) { s.Count = commit.MaxSize + 1 })},
 		{"an empty log with a root", with(func(s *statementIn) { s.Count = 0 })},
@@ -111,7 +119,8 @@ func TestStatement(t *testing.T) {
 	}, func(t testing.TB, in statementIn) statementOut {
 		s := commit.Statement{
 			Chain: in.Chain, Epoch: in.Epoch, Segment: in.Segment, Participant: in.Participant,
-			Node: in.Node, Class: in.Class, Seed1: commit.Hash(in.Seed1), SegmentSeed: commit.Hash(in.SegmentSeed), Root: commit.Hash(in.Root), Count: in.Count,
+			Node: in.Node, Class: in.Class, Seed1: commit.Hash(in.Seed1),
+			SegmentSeed: commit.Hash(in.SegmentSeed), Root: commit.Hash(in.Root), Count: in.Count,
 		}
 		key := ed25519.NewKeyFromSeed(in.Key[:])
 		public := key.Public().(ed25519.PublicKey)
@@ -122,7 +131,8 @@ func TestStatement(t *testing.T) {
 		if err := s.Verify1(public, first); err != nil {
 			t.Error(err)
 		}
-		return statementOut{Message: s.SignBytes(), Key: raw(public), Signature: s.Sign(key), Message1: s.SignBytes1(), Signature1: first}
+		return statementOut{Message: s.SignBytes(), Key: raw(public), Signature: s.Sign(key),
+			Message1: s.SignBytes1(), Signature1: first}
 	})
 }
 
@@ -150,13 +160,15 @@ type archiveOut struct {
 // Holds spec C-13, C-14.
 func TestArchive(t *testing.T) {
 	leaf := func(in archiveIn) commit.ArchiveLeaf {
-		return commit.ArchiveLeaf{Participant: in.Participant, Node: in.Node, Segment: in.Segment, Root: commit.Hash(in.Root), Count: in.Count, HostKey: in.HostKey}
+		return commit.ArchiveLeaf{Participant: in.Participant, Node: in.Node, Segment: in.Segment,
+			Root: commit.Hash(in.Root), Count: in.Count, HostKey: in.HostKey}
 	}
 	sound := func(index, commits uint64) archiveIn {
 		var log commit.Log
 		var out archiveIn
 		for i := range commits {
-			in := archiveIn{Participant: "cpc1example", Node: fmt.Sprintf("gpu-%d", i), Segment: 2, Root: hash(counted(9)), Count: 12345, HostKey: counted(5)}
+			in := archiveIn{Participant: "cpc1example", Node: fmt.Sprintf("gpu-%d", i), Segment: 2,
+				Root: hash(counted(9)), Count: 12345, HostKey: counted(5)}
 			if i == index {
 				out = in
 			}
@@ -166,7 +178,8 @@ func TestArchive(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		out.Archive, out.Commits, out.Index, out.Path = hash(log.Root()), commits, index, hashes(path)
+		out.Archive, out.Commits, out.Index, out.Path = hash(log.Root()),
+			commits, index, hashes(path)
 		return out
 	}
 	with := func(change func(*archiveIn)) archiveIn {
@@ -174,7 +187,8 @@ func TestArchive(t *testing.T) {
 		change(&in)
 		return in
 	}
-	check(t, "archive.json", "commits in the archive of their epoch: canonical leaves and paths to its root", []given[archiveIn]{
+	check(t, "archive.json", "commits in the archive of their epoch: canonical leaves and paths "+
+		"to its root", []given[archiveIn]{
 		{"the only commit", sound(0, 1)},
 		{"third of 5", sound(2, 5)},
 		{"last of 5", sound(4, 5)},
@@ -192,7 +206,8 @@ func TestArchive(t *testing.T) {
 		{"index = commits", with(func(in *archiveIn) { in.Index = 5 })},
 	}, func(t testing.TB, in archiveIn) archiveOut {
 		l := leaf(in)
-		p := commit.ArchivePath{Root: commit.Hash(in.Archive), Commits: in.Commits, Index: in.Index, Path: plain(in.Path)}
+		p := commit.ArchivePath{Root: commit.Hash(in.Archive), Commits: in.Commits, Index: in.Index,
+			Path: plain(in.Path)}
 		if err := p.Verify(l); err != nil {
 			return archiveOut{Error: fault(t, err)}
 		}
@@ -247,7 +262,8 @@ func TestInclusion(t *testing.T) {
 		change(&in)
 		return in
 	}
-	check(t, "inclusion.json", "inclusion proofs; leaf i of these logs is the leaf hash of i as LE64", []given[inclusionIn]{
+	check(t, "inclusion.json", "inclusion proofs; leaf i of these logs is the leaf hash of i as "+
+		"LE64", []given[inclusionIn]{
 		{"one leaf", sound(0, 1)},
 		{"first of 7", sound(0, 7)},
 		{"fifth of 7", sound(4, 7)},
@@ -265,7 +281,8 @@ func TestInclusion(t *testing.T) {
 		{"size 0", inclusionIn{Root: hash(commit.EmptyRoot)}},
 		{"size 2^48", with(func(in *inclusionIn) { in.Size = 1 << 48 })},
 	}, func(t testing.TB, in inclusionIn) accepted {
-		return accepted{fault(t, commit.VerifyInclusion(commit.Hash(in.Root), in.Size, in.Index, commit.Hash(in.Leaf), plain(in.Proof)))}
+		return accepted{fault(t, commit.VerifyInclusion(commit.Hash(in.Root), in.Size, in.Index,
+			commit.Hash(in.Leaf), plain(in.Proof)))}
 	})
 }
 
@@ -291,26 +308,30 @@ func TestConsistency(t *testing.T) {
 		change(&in)
 		return in
 	}
-	check(t, "consistency.json", "consistency proofs between the logs of inclusion.json", []given[consistencyIn]{
-		{"0 to 7", sound(0, 7)},
-		{"7 to 7", sound(7, 7)},
-		{"1 to 7", sound(1, 7)},
-		{"4 to 7", sound(4, 7)},
-		{"5 to 7", sound(5, 7)},
-		{"8 to 9", sound(8, 9)},
-		{"300 to 1000", sound(300, 1000)},
-		{"another old root", with(func(in *consistencyIn) { in.OldRoot = rootOf(4) })},
-		{"another root", with(func(in *consistencyIn) { in.Root = rootOf(8) })},
-		{"another old size", with(func(in *consistencyIn) { in.Old = 6 })},
-		{"a bit of the path", with(func(in *consistencyIn) { in.Proof = flipped(in.Proof, 0) })},
-		{"too short", with(func(in *consistencyIn) { in.Proof = in.Proof[1:] })},
-		{"too long", with(func(in *consistencyIn) { in.Proof = append(in.Proof, hash{}) })},
-		{"shrinking", with(func(in *consistencyIn) { in.Old = 8 })},
-		{"same size, two roots", consistencyIn{rootOf(6), rootOf(7), 7, 7, nil}},
-		{"nothing, but a root", consistencyIn{rootOf(7), rootOf(7), 0, 7, nil}},
-	}, func(t testing.TB, in consistencyIn) accepted {
-		return accepted{fault(t, commit.VerifyConsistency(commit.Hash(in.OldRoot), commit.Hash(in.Root), in.Old, in.Size, plain(in.Proof)))}
-	})
+	check(t, "consistency.json", "consistency proofs between the logs of inclusion.json",
+		[]given[consistencyIn]{
+			{"0 to 7", sound(0, 7)},
+			{"7 to 7", sound(7, 7)},
+			{"1 to 7", sound(1, 7)},
+			{"4 to 7", sound(4, 7)},
+			{"5 to 7", sound(5, 7)},
+			{"8 to 9", sound(8, 9)},
+			{"300 to 1000", sound(300, 1000)},
+			{"another old root", with(func(in *consistencyIn) { in.OldRoot = rootOf(4) })},
+			{"another root", with(func(in *consistencyIn) { in.Root = rootOf(8) })},
+			{"another old size", with(func(in *consistencyIn) { in.Old = 6 })},
+			{"a bit of the path", with(func(in *consistencyIn) {
+				in.Proof = flipped(in.Proof, 0)
+			})},
+			{"too short", with(func(in *consistencyIn) { in.Proof = in.Proof[1:] })},
+			{"too long", with(func(in *consistencyIn) { in.Proof = append(in.Proof, hash{}) })},
+			{"shrinking", with(func(in *consistencyIn) { in.Old = 8 })},
+			{"same size, two roots", consistencyIn{rootOf(6), rootOf(7), 7, 7, nil}},
+			{"nothing, but a root", consistencyIn{rootOf(7), rootOf(7), 0, 7, nil}},
+		}, func(t testing.TB, in consistencyIn) accepted {
+			return accepted{fault(t, commit.VerifyConsistency(commit.Hash(in.OldRoot),
+				commit.Hash(in.Root), in.Old, in.Size, plain(in.Proof)))}
+		})
 }
 
 type multiIn struct {
@@ -339,7 +360,8 @@ func TestMulti(t *testing.T) {
 		change(&in)
 		return in
 	}
-	check(t, "multi.json", "multiproofs over the logs of inclusion.json: depth first, left to right, maximal subtrees without an opened leaf", []given[multiIn]{
+	check(t, "multi.json", "multiproofs over the logs of inclusion.json: depth first, left to "+
+		"right, maximal subtrees without an opened leaf", []given[multiIn]{
 		{"the only leaf", sound(1, 0)},
 		{"two of 7", sound(7, 2, 5)},
 		{"all of 5", sound(5, 0, 1, 2, 3, 4)},
@@ -352,7 +374,10 @@ func TestMulti(t *testing.T) {
 		{"too short", with(func(in *multiIn) { in.Proof = in.Proof[:3] })},
 		{"too long", with(func(in *multiIn) { in.Proof = append(in.Proof, hash{}) })},
 		{"a leaf missing", with(func(in *multiIn) { in.Leaves = in.Leaves[:1] })},
-		{"not increasing", with(func(in *multiIn) { slices.Reverse(in.Indices); slices.Reverse(in.Leaves) })},
+		{"not increasing", with(func(in *multiIn) {
+			slices.Reverse(in.Indices)
+			slices.Reverse(in.Leaves)
+		})},
 		{"repeated", with(func(in *multiIn) { in.Indices = []uint64{2, 2} })},
 		{"index = size", with(func(in *multiIn) { in.Indices = []uint64{2, 7} })},
 		{"none", multiIn{Root: rootOf(7), Size: 7, Proof: []hash{rootOf(7)}}},
@@ -363,6 +388,7 @@ func TestMulti(t *testing.T) {
 			return in
 		}()},
 	}, func(t testing.TB, in multiIn) accepted {
-		return accepted{fault(t, commit.VerifyMulti(commit.Hash(in.Root), in.Size, in.Indices, plain(in.Leaves), plain(in.Proof)))}
+		return accepted{fault(t, commit.VerifyMulti(commit.Hash(in.Root), in.Size, in.Indices,
+			plain(in.Leaves), plain(in.Proof)))}
 	})
 }

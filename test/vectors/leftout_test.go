@@ -55,9 +55,12 @@ func TestLeftOutFiles(t *testing.T) {
 		t.Fatalf("no case %q", name)
 		return deliveryFile{}
 	}
-	with := func(change func(*delivery.LeftOutFile)) deliveryFile { return about("a faulty device", change) }
+	with := func(change func(*delivery.LeftOutFile)) deliveryFile {
+		return about("a faulty device", change)
+	}
 	same := func(*delivery.LeftOutFile) {}
-	check(t, "left_out.json", "files on logs that a host left out, and what the evidence in them shows", []given[deliveryFile]{
+	check(t, "left_out.json", "files on logs that a host left out, and what the evidence in them "+
+		"shows", []given[deliveryFile]{
 		{"fraud", about("fraud", same)},
 		{"a faulty device", with(same)},
 		{"the host's word", with(func(f *delivery.LeftOutFile) {
@@ -77,14 +80,23 @@ func TestLeftOutFiles(t *testing.T) {
 		{"other samples", with(func(f *delivery.LeftOutFile) { f.Samples++ })},
 		{"other digests", with(func(f *delivery.LeftOutFile) { f.Got, f.Want = f.Want, f.Got })},
 		{"another reason", with(func(f *delivery.LeftOutFile) { f.Reason += "." })},
-		{"another sentence", with(func(f *delivery.LeftOutFile) { f.Shows = delivery.LeftOutHides })},
-		{"evidence, and something hidden", with(func(f *delivery.LeftOutFile) { f.Hidden = "more" })},
-		{"evidence, and a sum", with(func(f *delivery.LeftOutFile) { f.SHA256 = hex.EncodeToString(make([]byte, 32)) })},
-		{"evidence that the machine did not sign", with(func(f *delivery.LeftOutFile) { f.Evidence.Order.Node, f.Node = "gpu-1", "gpu-1" })},
-		{"version 2", deliveryFile{strings.Replace(with(same).File, "left-out/3", "left-out/2", 1)}},
+		{"another sentence", with(func(f *delivery.LeftOutFile) {
+			f.Shows = delivery.LeftOutHides
+		})},
+		{"evidence, and something hidden",
+			with(func(f *delivery.LeftOutFile) { f.Hidden = "more" })},
+		{"evidence, and a sum", with(func(f *delivery.LeftOutFile) {
+			f.SHA256 = hex.EncodeToString(make([]byte, 32))
+		})},
+		{"evidence that the machine did not sign", with(func(f *delivery.LeftOutFile) {
+			f.Evidence.Order.Node, f.Node = "gpu-1", "gpu-1"
+		})},
+		{"version 2", deliveryFile{strings.Replace(with(same).File, "left-out/3",
+			"left-out/2", 1)}},
 	}, func(t testing.TB, in deliveryFile) leftOut {
 		var f delivery.LeftOutFile
-		if err := files.Parse([]byte(in.File), &f, 2*delivery.MaxFileSize); err != nil || f.Version != delivery.LeftOutVersion {
+		if err := files.Parse([]byte(in.File), &f, 2*delivery.MaxFileSize); err != nil ||
+			f.Version != delivery.LeftOutVersion {
 			return leftOut{Error: "file"}
 		}
 		if f.Evidence == nil {

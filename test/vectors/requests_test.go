@@ -27,19 +27,25 @@ type requestOut struct {
 func TestRequests(t *testing.T) {
 	host, device := signed.KeyOf(privateKey(mpocHost)), signed.KeyOf(privateKey(mpocDevice))
 	registered := func(change func(*mpoc.Registration)) requestIn {
-		r := mpoc.Registration{Chain: "assay-test", HostKey: host, DeviceKey: device, Nonce: signed.Hash(counted(0x33)), Agent: "assay-worker/1",
+		r := mpoc.Registration{Chain: "assay-test", HostKey: host, DeviceKey: device,
+			Nonce: signed.Hash(counted(0x33)), Agent: "assay-worker/1",
 			Engine: "cuda", RateOps: 1 << 50, Payout: "cpc1qyqszqgpqyqszqgpqyqszqgpqyqszqgp8apuk5",
-			Devices: []mpoc.Claimed{{ID: "gpu-0", Name: "a GPU", Engine: "cuda", RateOps: 1 << 49}, {ID: "cpu", Engine: "cpu"}}}
+			Devices: []mpoc.Claimed{{ID: "gpu-0", Name: "a GPU", Engine: "cuda", RateOps: 1 << 49},
+				{ID: "cpu", Engine: "cpu"}}}
 		change(&r)
 		return requestIn{Device: mpocDevice, Registration: &r}
 	}
 	asked := func(what string, id *signed.Hash) requestIn {
-		return requestIn{Device: mpocDevice, Asking: &mpoc.Asking{HostKey: host, DeviceKey: device, What: what, Time: 1_800_000_000_000, Count: 3, ChallengeID: id}}
+		return requestIn{Device: mpocDevice, Asking: &mpoc.Asking{HostKey: host, DeviceKey: device,
+			What: what, Time: 1_800_000_000_000, Count: 3, ChallengeID: id}}
 	}
 	id := signed.Hash(counted(0x44))
-	check(t, "mpoc_requests.json", "what a device signs to register with a host, and to ask it for a challenge, its account or a receipt", []given[requestIn]{
+	check(t, "mpoc_requests.json", "what a device signs to register with a host, and to ask it "+
+		"for a challenge, its account or a receipt", []given[requestIn]{
 		{"two devices", registered(func(*mpoc.Registration) {})},
-		{"without a payout", registered(func(r *mpoc.Registration) { r.Payout, r.Devices = "", r.Devices[:1] })},
+		{"without a payout", registered(func(r *mpoc.Registration) {
+			r.Payout, r.Devices = "", r.Devices[:1]
+		})},
 		{"no device", registered(func(r *mpoc.Registration) { r.Devices = []mpoc.Claimed{} })},
 		{"65 devices", registered(func(r *mpoc.Registration) {
 			r.Devices = nil
@@ -49,9 +55,13 @@ func TestRequests(t *testing.T) {
 		})},
 		{"a rate of 0", registered(func(r *mpoc.Registration) { r.RateOps = 0 })},
 		{"a rate of 2^53", registered(func(r *mpoc.Registration) { r.RateOps = 1 << 53 })},
-		{"an agent of 81 characters", registered(func(r *mpoc.Registration) { r.Agent = strings.Repeat("a", 81) })},
+		{"an agent of 81 characters", registered(func(r *mpoc.Registration) {
+			r.Agent = strings.Repeat("a", 81)
+		})},
 		{"no engine", registered(func(r *mpoc.Registration) { r.Engine = "" })},
-		{"an id of 33 characters", registered(func(r *mpoc.Registration) { r.Devices[0].ID = strings.Repeat("a", 33) })},
+		{"an id of 33 characters", registered(func(r *mpoc.Registration) {
+			r.Devices[0].ID = strings.Repeat("a", 33)
+		})},
 		{"a name beyond ASCII", registered(func(r *mpoc.Registration) { r.Devices[0].Name = "é" })},
 		{"a challenge", asked(mpoc.AskChallenge, nil)},
 		{"an account", asked(mpoc.AskAccount, nil)},

@@ -43,13 +43,15 @@ func TestSpelling(t *testing.T) {
 		return spelling{File: []byte(strings.Replace(good, old, new, 1))}
 	}
 	note := func(literal string) spelling {
-		return spelling{File: []byte(strings.Replace(string(noted("?").File), `"note": "?"`, `"note": `+literal, 1))}
+		return spelling{File: []byte(strings.Replace(string(noted("?").File), `"note": "?"`,
+			`"note": `+literal, 1))}
 	}
 	var dense bytes.Buffer
 	for _, line := range strings.Split(good, "\n") {
 		dense.WriteString(strings.Replace(strings.TrimSpace(line), `": `, `":`, 1))
 	}
-	check(t, "spelling.json", "evidence files, as hex, by their spelling alone: what they prove is not checked", []given[spelling]{
+	check(t, "spelling.json", "evidence files, as hex, by their spelling alone: what they prove "+
+		"is not checked", []given[spelling]{
 		{"as written", spelling{File: []byte(good)}},
 		{"without white space", spelling{File: dense.Bytes()}},
 		{"with other white space", replaced(`"epoch": `, "\r\n\t\"epoch\" \t: ")},
@@ -57,7 +59,8 @@ func TestSpelling(t *testing.T) {
 		{"a note of controls", noted("\x00\x01\b\t\n\v\f\r\x1f\x7f")},
 		{"a note beyond ASCII", noted("é ß 漢 😀 \u0085 \u2028 \u2029 \ufeff \ufffd")},
 		{"65,536 bytes", spelling{File: []byte(good), Spaces: evidence.MaxFileSize - len(good)}},
-		{"65,537 bytes", spelling{File: []byte(good), Spaces: evidence.MaxFileSize + 1 - len(good)}},
+		{"65,537 bytes", spelling{File: []byte(good),
+			Spaces: evidence.MaxFileSize + 1 - len(good)}},
 		{"an escape that need not be", note(`"\u0041"`)},
 		{"an escaped slash", note(`"\/"`)},
 		{"an escape in capitals", note(`"\u001F"`)},
@@ -102,8 +105,10 @@ func TestSpelling(t *testing.T) {
 // sampleFile is a file of one leaf in its form, which proves nothing.
 func sampleFile(t testing.TB) evidence.File {
 	h := strings.Repeat("0a", 32)
-	f := evidence.File{Version: evidence.Version, Claim: evidence.Forged, Chain: "assay-test", Epoch: 7, Class: "nano", Seed1: h, SegmentSeed: h,
-		Participant: "cpc1example", Node: "gpu-0", Segment: 1, Norm: 1, Digest: h, Count: 1, Root: h, HostKey: h,
+	f := evidence.File{Version: evidence.Version, Claim: evidence.Forged, Chain: "assay-test",
+		Epoch: 7, Class: "nano", Seed1: h, SegmentSeed: h,
+		Participant: "cpc1example", Node: "gpu-0", Segment: 1, Norm: 1, Digest: h, Count: 1,
+		Root: h, HostKey: h,
 		Signature: h + h, Archive: &evidence.Archive{Root: h, Commits: 1}}
 	if _, err := f.Marshal(); err != nil {
 		t.Fatal(err)

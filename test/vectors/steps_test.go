@@ -10,7 +10,8 @@ import (
 	"github.com/assaynet/assay/poc/work/transformer"
 )
 
-// stepIn is one step of transformer/1 by itself, on the four positions one after another; each step reads its own.
+// stepIn is one step of transformer/1 by itself, on the four positions one after another; each step
+// reads its own.
 type stepIn struct {
 	Step  string  `json:"step"`
 	Class string  `json:"class,omitempty"` // of a gate
@@ -24,8 +25,9 @@ type stepIn struct {
 	U     []int8  `json:"u,omitempty"`
 }
 
-// limits are rows whose root mean square is at the edges: nothing, less than 1, the power of two at which the reciprocal
-// is cut off (with odd elements, which then lie half way between two results), and the largest.
+// limits are rows whose root mean square is at the edges: nothing, less than 1, the power of two at
+// which the reciprocal is cut off (with odd elements, which then lie half way between two results),
+// and the largest.
 func limits() []int32 {
 	h := make([]int32, 4*64)
 	h[64] = 7
@@ -37,8 +39,9 @@ func limits() []int32 {
 	return h
 }
 
-// extremes are one head of 64 columns whose logits are far below the sink, far above it, small, and near each other with
-// the sink beyond the table; the values are such that an exponent without its limit shows in a result.
+// extremes are one head of 64 columns whose logits are far below the sink, far above it, small, and
+// near each other with the sink beyond the table; the values are such that an exponent without its
+// limit shows in a result.
 func extremes() (q, k, v []int8) {
 	q, k, v = make([]int8, 256), make([]int8, 256), make([]int8, 256)
 	transformer.Weights(v, &prf.Key{8}, 0, 0, 0)
@@ -51,23 +54,31 @@ func extremes() (q, k, v []int8) {
 	return q, k, v
 }
 
-// Each step at its limits, which units of chance inputs do not reach, and the gate of every class, whose units take too
-// long. Holds spec W-9, W-13, W-14, W-15, W-16.
+// Each step at its limits, which units of chance inputs do not reach, and the gate of every class,
+// whose units take too long. Holds spec W-9, W-13, W-14, W-15, W-16.
 func TestTransformerSteps(t *testing.T) {
 	const edge = 1<<23 - 1
 	inputs := []given[stepIn]{
 		{"norm, at the edges", stepIn{Step: "norm", H: limits()}},
-		{"requant, d = 256", stepIn{Step: "requant", K: 256, A: []int32{0, 511, 512, -512, -513, 1 << 17, -1 << 17, 127<<10 + 511, 127<<10 + 512, -127<<10 - 513}}},
-		{"requant, 4d = 16384", stepIn{Step: "requant", K: 16384, A: []int32{4095, 4096, -4096, -4097, 1 << 28, -1 << 28}}},
-		{"residual", stepIn{Step: "residual", K: 1024, H: []int32{0, edge, -edge, edge - 1, -edge + 1, 5}, A: []int32{2, 2, -3, 1 << 20, -1 << 20, -2}}},
+		{"requant, d = 256", stepIn{Step: "requant", K: 256,
+			A: []int32{0, 511, 512, -512, -513, 1 << 17, -1 << 17, 127<<10 + 511, 127<<10 + 512,
+				-127<<10 - 513}}},
+		{"requant, 4d = 16384", stepIn{Step: "requant", K: 16384,
+			A: []int32{4095, 4096, -4096, -4097, 1 << 28, -1 << 28}}},
+		{"residual", stepIn{Step: "residual", K: 1024,
+			H: []int32{0, edge, -edge, edge - 1, -edge + 1, 5},
+			A: []int32{2, 2, -3, 1 << 20, -1 << 20, -2}}},
 	}
 	q, k, v := extremes()
-	inputs = append(inputs, given[stepIn]{"attend, far from the sink and beyond the table", stepIn{Step: "attend", Q: q, Key: k, V: v}})
+	inputs = append(inputs, given[stepIn]{"attend, far from the sink and beyond the table",
+		stepIn{Step: "attend", Q: q, Key: k, V: v}})
 	for _, c := range transformer.Classes() {
 		inputs = append(inputs, given[stepIn]{"gate, " + c.Name, stepIn{Step: "gate", Class: c.Name,
-			G: []int8{0, 1, -1, 16, 127, 127, -127, -127, 31, 33, 8, -64}, U: []int8{127, 32, 64, -2, 127, -127, 127, -127, 32, 1, 3, 97}}})
+			G: []int8{0, 1, -1, 16, 127, 127, -127, -127, 31, 33, 8, -64},
+			U: []int8{127, 32, 64, -2, 127, -127, 127, -127, 32, 1, 3, 97}}})
 	}
-	check(t, "transformer_steps.json", "steps of transformer/1 at their limits; elements of all positions, one after another", inputs, func(t testing.TB, in stepIn) []int32 {
+	check(t, "transformer_steps.json", "steps of transformer/1 at their limits; elements of all "+
+		"positions, one after another", inputs, func(t testing.TB, in stepIn) []int32 {
 		wide := func(x []int8) (out []int32) {
 			for _, v := range x {
 				out = append(out, int32(v))

@@ -31,8 +31,10 @@ type transferOut struct {
 // tag and every field, each behind its length in four bytes.
 func spoken(t mpoc.Transfer) (message []byte) {
 	for _, part := range [][]byte{
-		[]byte("assay/1/mpoc-transfer"), []byte("assay-mpoc-transfer/1"), []byte(t.Chain), t.HostKey[:], t.DeviceKey[:],
-		[]byte(t.Payout), []byte(t.Amount), []byte(t.TxHash), binary.LittleEndian.AppendUint64(nil, t.Time),
+		[]byte("assay/1/mpoc-transfer"), []byte("assay-mpoc-transfer/1"), []byte(t.Chain),
+		t.HostKey[:], t.DeviceKey[:],
+		[]byte(t.Payout), []byte(t.Amount), []byte(t.TxHash),
+		binary.LittleEndian.AppendUint64(nil, t.Time),
 	} {
 		message = append(binary.LittleEndian.AppendUint32(message, uint32(len(part))), part...)
 	}
@@ -43,8 +45,10 @@ func spoken(t mpoc.Transfer) (message []byte) {
 func TestTransfers(t *testing.T) {
 	host := privateKey(mpocHost)
 	said := mpoc.Transfer{
-		Version: mpoc.TransferVersion, Chain: "assay-test", HostKey: signed.KeyOf(host), DeviceKey: signed.KeyOf(privateKey(mpocDevice)),
-		Payout: "cpc1qyqszqgpqyqszqgpqyqszqgpqyqszqgp8apuk5", Amount: "30000000000000000000", TxHash: strings.Repeat("0123456789ABCDEF", 4), Time: 1_800_000_000_000,
+		Version: mpoc.TransferVersion, Chain: "assay-test", HostKey: signed.KeyOf(host),
+		DeviceKey: signed.KeyOf(privateKey(mpocDevice)),
+		Payout:    "cpc1qyqszqgpqyqszqgpqyqszqgpqyqszqgp8apuk5", Amount: "30000000000000000000",
+		TxHash: strings.Repeat("0123456789ABCDEF", 4), Time: 1_800_000_000_000,
 	}
 	with := func(change func(*mpoc.Transfer)) transferIn {
 		c := said
@@ -60,14 +64,17 @@ func TestTransfers(t *testing.T) {
 	file := func(old, new string) transferIn {
 		return transferIn{Host: mpocHost, File: text(strings.Replace(string(written), old, new, 1))}
 	}
-	check(t, "mpoc_transfer.json", "a host's signed statements that a transaction paid a machine: the signed bytes, and files that are refused", []given[transferIn]{
+	check(t, "mpoc_transfer.json", "a host's signed statements that a transaction paid a "+
+		"machine: the signed bytes, and files that are refused", []given[transferIn]{
 		{"a payment", with(func(*mpoc.Transfer) {})},
 		{"nothing", with(func(f *mpoc.Transfer) { f.Amount = "0" })},
 		{"another time", with(func(f *mpoc.Transfer) { f.Time++ })},
 		{"another version", with(func(f *mpoc.Transfer) { f.Version = "assay-mpoc-transfer/2" })},
 		{"to nobody", with(func(f *mpoc.Transfer) { f.Payout = "" })},
-		{"a transaction in small letters", with(func(f *mpoc.Transfer) { f.TxHash = strings.ToLower(f.TxHash) })},
-		{"an amount with a leading zero", with(func(f *mpoc.Transfer) { f.Amount = "0" + f.Amount })},
+		{"a transaction in small letters",
+			with(func(f *mpoc.Transfer) { f.TxHash = strings.ToLower(f.TxHash) })},
+		{"an amount with a leading zero",
+			with(func(f *mpoc.Transfer) { f.Amount = "0" + f.Amount })},
 		{"a time above 2^53", with(func(f *mpoc.Transfer) { f.Time = 1<<53 + 1 })},
 		{"another host's key", with(func(f *mpoc.Transfer) { f.HostKey[0]++ })},
 		{"as a file", file("", "")},

@@ -48,7 +48,8 @@ type given[I any] struct {
 
 // check computes every case of a file from what the file says, and demands that
 // the file has exactly the given inputs. With -update it writes the file.
-func check[I, O any](t *testing.T, file, about string, inputs []given[I], compute func(testing.TB, I) O) {
+func check[I, O any](t *testing.T, file, about string, inputs []given[I],
+	compute func(testing.TB, I) O) {
 	t.Helper()
 	if *update {
 		doc := document[I, O]{About: about}
@@ -77,7 +78,8 @@ func check[I, O any](t *testing.T, file, about string, inputs []given[I], comput
 		t.Fatalf("%s: %v", file, err)
 	}
 	if doc.About != about || len(doc.Cases) != len(inputs) {
-		t.Errorf("%s: %d cases about %q, want %d about %q", file, len(doc.Cases), doc.About, len(inputs), about)
+		t.Errorf("%s: %d cases about %q, want %d about %q", file, len(doc.Cases),
+			doc.About, len(inputs), about)
 	}
 	names := map[string]bool{}
 	for i, c := range doc.Cases {
@@ -86,8 +88,10 @@ func check[I, O any](t *testing.T, file, about string, inputs []given[I], comput
 		}
 		names[c.Name] = true
 		if i < len(inputs) {
-			if diff := cmp.Diff(inputs[i].in, c.In, cmpopts.EquateEmpty()); diff != "" || inputs[i].name != c.Name {
-				t.Errorf("%s: %s: the file's input is another one than %s:\n%s", file, c.Name, inputs[i].name, diff)
+			if diff := cmp.Diff(inputs[i].in, c.In, cmpopts.EquateEmpty()); diff != "" ||
+				inputs[i].name != c.Name {
+				t.Errorf("%s: %s: the file's input is another one than %s:\n%s", file, c.Name,
+					inputs[i].name, diff)
 			}
 		}
 		if diff := cmp.Diff(c.Out, compute(t, c.In), cmpopts.EquateEmpty()); diff != "" {
@@ -107,10 +111,13 @@ func fault(t testing.TB, err error) string {
 		name string
 	}{
 		{evidence.ErrFile, "file"}, {evidence.ErrClaim, "claim"},
-		{mpoc.ErrHost, "host"}, {mpoc.ErrRegistration, "registration"}, {mpoc.ErrFile, "file"}, {mpoc.ErrClaim, "claim"}, {mpoc.ErrTerms, "terms"}, {mpoc.ErrCommit, "commit"},
+		{mpoc.ErrHost, "host"}, {mpoc.ErrRegistration, "registration"}, {mpoc.ErrFile, "file"},
+		{mpoc.ErrClaim, "claim"}, {mpoc.ErrTerms, "terms"}, {mpoc.ErrCommit, "commit"},
 		{mpoc.ErrDraw, "draw"}, {signed.ErrSignature, "signature"}, {mpoc.ErrOpening, "opening"},
-		{delivery.ErrFile, "file"}, {delivery.ErrClaim, "claim"}, {delivery.ErrStatement, "statement"}, {signed.ErrSignature, "signature"},
-		{commit.ErrStatement, "statement"}, {commit.ErrArchive, "archive"}, {commit.ErrLeaf, "leaf"}, {commit.ErrSize, "size"}, {commit.ErrProof, "proof"},
+		{delivery.ErrFile, "file"}, {delivery.ErrClaim, "claim"},
+		{delivery.ErrStatement, "statement"}, {signed.ErrSignature, "signature"},
+		{commit.ErrStatement, "statement"}, {commit.ErrArchive, "archive"},
+		{commit.ErrLeaf, "leaf"}, {commit.ErrSize, "size"}, {commit.ErrProof, "proof"},
 		{matmul.ErrShape, "shape"}, {matmul.ErrTile, "tile"}, {seed.ErrSeed, "seed"},
 		{vrf.ErrKey, "key"}, {vrf.ErrProof, "proof"},
 	} {

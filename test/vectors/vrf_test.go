@@ -39,9 +39,11 @@ func TestVRF(t *testing.T) {
 		return b
 	}
 	small := append(raw{1}, make(raw, 31)...)
-	check(t, "vrf.json", "ECVRF-EDWARDS25519-SHA512-ELL2 (RFC 9381): proofs and outputs, proofs and keys that are refused", []given[vrfIn]{
+	check(t, "vrf.json", "ECVRF-EDWARDS25519-SHA512-ELL2 (RFC 9381): proofs and outputs, proofs "+
+		"and keys that are refused", []given[vrfIn]{
 		{"of a height", vrfIn{Secret: secret, Alpha: alpha}},
-		{"of the next height", vrfIn{Secret: secret, Alpha: seed.BeaconAlpha("assay-test", 1<<40+1, counted(1)).Bytes()}},
+		{"of the next height", vrfIn{Secret: secret,
+			Alpha: seed.BeaconAlpha("assay-test", 1<<40+1, counted(1)).Bytes()}},
 		{"of another key", vrfIn{Secret: counted(8).Bytes(), Alpha: alpha}},
 		{"of nothing", vrfIn{Secret: secret, Alpha: nil}},
 		{"checked", vrfIn{Key: public, Alpha: alpha, Proof: proof}},
@@ -53,7 +55,8 @@ func TestVRF(t *testing.T) {
 		{"81 bytes", vrfIn{Key: public, Alpha: alpha, Proof: append(bytes.Clone(proof), 0)}},
 		{"the neutral point as key", vrfIn{Key: small, Alpha: alpha, Proof: proof}},
 		{"a key with a torsion component", vrfIn{Key: negated(public), Alpha: alpha, Proof: proof}},
-		{"a key that is not on the curve", vrfIn{Key: append(make(raw, 31), 2), Alpha: alpha, Proof: proof}},
+		{"a key that is not on the curve",
+			vrfIn{Key: append(make(raw, 31), 2), Alpha: alpha, Proof: proof}},
 		{"a key of 31 bytes", vrfIn{Key: public[:31], Alpha: alpha, Proof: proof}},
 	}, func(t testing.TB, in vrfIn) vrfOut {
 		if len(in.Secret) > 0 {

@@ -75,7 +75,8 @@ func computeSeed(t testing.TB, in seedIn) raw {
 	case "verdict":
 		s = seed.VerdictCommit(in.Chain, in.Epoch, in.Round, in.Voter, at(0), in.Bytes[0])
 	case "middle":
-		m := seed.Middle(in.Chain, in.Epoch, in.Voter, in.Participant, in.Node, in.Segment, in.Number, at(0))
+		m := seed.Middle(in.Chain, in.Epoch, in.Voter, in.Participant, in.Node,
+			in.Segment, in.Number, at(0))
 		return m[:]
 	case "heartbeat":
 		s = seed.Heartbeat(in.Chain, in.Participant, in.Epoch, in.Height, at(0))
@@ -98,7 +99,8 @@ func computeSeed(t testing.TB, in seedIn) raw {
 	case "mpoc-picks":
 		s = seed.MPoCPicks(at(0))
 	case "leaf-nonce":
-		s = seed.LeafNonce(in.Bytes[0], in.Chain, in.Participant, in.Bytes[1], in.Node, in.Epoch, in.Segment)
+		s = seed.LeafNonce(in.Bytes[0], in.Chain, in.Participant, in.Bytes[1], in.Node,
+			in.Epoch, in.Segment)
 	case "leaf-audit":
 		s = seed.LeafAudit(at(0), uint32(in.Number))
 	case "leaf-draw":
@@ -117,44 +119,63 @@ func TestSeed(t *testing.T) {
 		inputs = append(inputs, given[seedIn]{name, in})
 	}
 	const chain, who = "assay-test", "cpc1example"
-	add("beacon-alpha", seedIn{Function: "beacon-alpha", Chain: chain, Height: 1 << 40, Seeds: []seed.Seed{a}})
-	add("beacon-value", seedIn{Function: "beacon-value", Chain: chain, Height: 12, Seeds: []seed.Seed{a}, Bytes: []raw{{1, 2, 3}, {4, 5}}})
+	add("beacon-alpha", seedIn{Function: "beacon-alpha", Chain: chain, Height: 1 << 40,
+		Seeds: []seed.Seed{a}})
+	add("beacon-value", seedIn{Function: "beacon-value", Chain: chain, Height: 12,
+		Seeds: []seed.Seed{a}, Bytes: []raw{{1, 2, 3}, {4, 5}}})
 	add("beacon-mix of none", seedIn{Function: "beacon-mix", Chain: chain, Height: 12})
-	add("beacon-mix of three", seedIn{Function: "beacon-mix", Chain: chain, Height: 12, Seeds: []seed.Seed{a, b, c}})
+	add("beacon-mix of three", seedIn{Function: "beacon-mix", Chain: chain, Height: 12,
+		Seeds: []seed.Seed{a, b, c}})
 	add("sprint-1", seedIn{Function: "sprint-1", Chain: chain, Epoch: 7, Seeds: []seed.Seed{a}})
 	add("sprint-2", seedIn{Function: "sprint-2", Chain: chain, Epoch: 7, Seeds: []seed.Seed{a}})
 	add("segment 1 is sprint-2", seedIn{Function: "segment", Segment: 1, Seeds: []seed.Seed{a, b}})
 	add("segment 2", seedIn{Function: "segment", Segment: 2, Seeds: []seed.Seed{a, b}})
-	add("node", seedIn{Function: "node", Chain: chain, Participant: who, Node: "gpu-0", Class: "nano"})
-	add("node, no string joins", seedIn{Function: "node", Chain: chain, Participant: who + "g", Node: "pu-0", Class: "nano"})
+	add("node", seedIn{Function: "node", Chain: chain, Participant: who,
+		Node: "gpu-0", Class: "nano"})
+	add("node, no string joins", seedIn{Function: "node", Chain: chain, Participant: who + "g",
+		Node: "pu-0", Class: "nano"})
 	add("input", seedIn{Function: "input", Number: 1<<48 - 2, Seeds: []seed.Seed{a, b}})
 	add("weights", seedIn{Function: "xf/weights", Class: "nano", Seeds: []seed.Seed{a}})
 	add("embed", seedIn{Function: "xf/embed", Class: "nano", Seeds: []seed.Seed{a}})
 	add("matrix A", seedIn{Function: "matmul", Number: 3, Matrix: "A", Seeds: []seed.Seed{a}})
 	add("matrix B", seedIn{Function: "matmul", Number: 3, Matrix: "B", Seeds: []seed.Seed{a}})
-	add("samples", seedIn{Function: "samples", Chain: chain, Epoch: 7, Participant: who, Seeds: []seed.Seed{a}})
-	add("committee", seedIn{Function: "committee", Chain: chain, Epoch: 7, Round: 2, Participant: who, Seeds: []seed.Seed{a}})
+	add("samples", seedIn{Function: "samples", Chain: chain, Epoch: 7, Participant: who,
+		Seeds: []seed.Seed{a}})
+	add("committee", seedIn{Function: "committee", Chain: chain, Epoch: 7, Round: 2,
+		Participant: who, Seeds: []seed.Seed{a}})
 	add("share", seedIn{Function: "share", Number: 99, Seeds: []seed.Seed{a}})
 	add("lottery", seedIn{Function: "lottery", Chain: chain, Epoch: 7, Seeds: []seed.Seed{a}})
-	add("owed", seedIn{Function: "owed", Chain: chain, Epoch: 7, Voter: "cpc1voter", Seeds: []seed.Seed{a}})
-	add("check", seedIn{Function: "check", Chain: chain, Epoch: 7, Voter: "cpc1voter", Seeds: []seed.Seed{a}})
-	add("recheck", seedIn{Function: "recheck", Chain: chain, Epoch: 7, Participant: who, Seeds: []seed.Seed{a}})
-	add("verdict", seedIn{Function: "verdict", Chain: chain, Epoch: 7, Round: 1, Voter: "cpc1voter", Seeds: []seed.Seed{a}, Bytes: []raw{{9, 9}}})
-	add("middle", seedIn{Function: "middle", Chain: chain, Epoch: 7, Voter: "cpc1voter", Participant: who, Node: "gpu-0", Segment: 1, Number: 5, Seeds: []seed.Seed{a}})
-	add("heartbeat", seedIn{Function: "heartbeat", Chain: chain, Participant: who, Epoch: 7, Height: 1000, Seeds: []seed.Seed{a}})
-	add("possession", seedIn{Function: "possession", Chain: chain, Role: "vrf", Participant: who, Bytes: []raw{{1, 2, 3, 4}}})
-	add("mpoc challenge", seedIn{Function: "mpoc-challenge", Chain: chain, Seeds: []seed.Seed{a}, Bytes: []raw{b[:], c[:]}})
-	add("mpoc", seedIn{Function: "mpoc", Chain: chain, Seeds: []seed.Seed{a, b}, Bytes: []raw{b[:], c[:]}})
+	add("owed", seedIn{Function: "owed", Chain: chain, Epoch: 7, Voter: "cpc1voter",
+		Seeds: []seed.Seed{a}})
+	add("check", seedIn{Function: "check", Chain: chain, Epoch: 7, Voter: "cpc1voter",
+		Seeds: []seed.Seed{a}})
+	add("recheck", seedIn{Function: "recheck", Chain: chain, Epoch: 7, Participant: who,
+		Seeds: []seed.Seed{a}})
+	add("verdict", seedIn{Function: "verdict", Chain: chain, Epoch: 7, Round: 1, Voter: "cpc1voter",
+		Seeds: []seed.Seed{a}, Bytes: []raw{{9, 9}}})
+	add("middle", seedIn{Function: "middle", Chain: chain, Epoch: 7, Voter: "cpc1voter",
+		Participant: who, Node: "gpu-0", Segment: 1, Number: 5, Seeds: []seed.Seed{a}})
+	add("heartbeat", seedIn{Function: "heartbeat", Chain: chain, Participant: who, Epoch: 7,
+		Height: 1000, Seeds: []seed.Seed{a}})
+	add("possession", seedIn{Function: "possession", Chain: chain, Role: "vrf", Participant: who,
+		Bytes: []raw{{1, 2, 3, 4}}})
+	add("mpoc challenge", seedIn{Function: "mpoc-challenge", Chain: chain, Seeds: []seed.Seed{a},
+		Bytes: []raw{b[:], c[:]}})
+	add("mpoc", seedIn{Function: "mpoc", Chain: chain, Seeds: []seed.Seed{a, b},
+		Bytes: []raw{b[:], c[:]}})
 	add("mpoc nonce", seedIn{Function: "mpoc-nonce", Seeds: []seed.Seed{a, b}})
 	add("mpoc draw", seedIn{Function: "mpoc-draw", Number: 1000, Seeds: []seed.Seed{a, b, c}})
 	add("mpoc samples", seedIn{Function: "mpoc-samples", Seeds: []seed.Seed{a}})
 	add("mpoc whole", seedIn{Function: "mpoc-whole", Seeds: []seed.Seed{a}})
 	add("mpoc audit", seedIn{Function: "mpoc-audit", Seeds: []seed.Seed{a}})
 	add("mpoc picks", seedIn{Function: "mpoc-picks", Seeds: []seed.Seed{a}})
-	add("leaf nonce", seedIn{Function: "leaf-nonce", Chain: chain, Participant: who, Node: "gpu-0", Epoch: 7, Segment: 2, Bytes: []raw{a[:], b[:]}})
+	add("leaf nonce", seedIn{Function: "leaf-nonce", Chain: chain, Participant: who, Node: "gpu-0",
+		Epoch: 7, Segment: 2, Bytes: []raw{a[:], b[:]}})
 	add("leaf audit", seedIn{Function: "leaf-audit", Number: 200, Seeds: []seed.Seed{a}})
-	add("leaf draw", seedIn{Function: "leaf-draw", Seeds: []seed.Seed{a}, Bytes: []raw{append(b.Bytes(), c[:]...)}})
-	check(t, "seed.json", "SHA-256 over LE32-length-prefixed tag and parts; function is the tag without assay/1/", inputs, computeSeed)
+	add("leaf draw", seedIn{Function: "leaf-draw", Seeds: []seed.Seed{a},
+		Bytes: []raw{append(b.Bytes(), c[:]...)}})
+	check(t, "seed.json", "SHA-256 over LE32-length-prefixed tag and parts; function is the tag "+
+		"without assay/1/", inputs, computeSeed)
 }
 
 type prfIn struct {
@@ -166,7 +187,8 @@ type prfIn struct {
 
 // Holds spec W-6.
 func TestPRF(t *testing.T) {
-	check(t, "prf.json", "bytes of ChaCha8 streams: 64-bit block counter in words 12-13, 64-bit nonce in words 14-15", []given[prfIn]{
+	check(t, "prf.json", "bytes of ChaCha8 streams: 64-bit block counter in words 12-13, 64-bit "+
+		"nonce in words 14-15", []given[prfIn]{
 		{"zero key (published ChaCha8 test vector)", prfIn{Length: 64}},
 		{"start of a stream", prfIn{counted(0), 1, 0, 128}},
 		{"high halves", prfIn{counted(0), 0x0102030405060708, 0x1122334455667740, 64}},
@@ -195,8 +217,10 @@ func TestCondense(t *testing.T) {
 		}
 	}
 	ramp.Position, limits.Position = 192, 0xffffffe0
-	check(t, "condense.json", "wrapping sum of fmix32(c + p*0x9E3779B9), p = position, position+1, ...", []given[condenseIn]{
-		{"zeros", condenseIn{}}, {"ramp at position 192", ramp}, {"limits, positions that wrap", limits},
+	check(t, "condense.json", "wrapping sum of fmix32(c + p*0x9E3779B9), p = position, "+
+		"position+1, ...", []given[condenseIn]{
+		{"zeros", condenseIn{}}, {"ramp at position 192", ramp},
+		{"limits, positions that wrap", limits},
 	}, func(_ testing.TB, in condenseIn) uint32 { return condense.Word(&in.Elements, in.Position) })
 }
 
@@ -223,7 +247,8 @@ func TestTransformer(t *testing.T) {
 		}
 		return s
 	}
-	check(t, "transformer.json", "transformer/1: squared norm, digest, and middle digest of single units", []given[unitIn]{
+	check(t, "transformer.json", "transformer/1: squared norm, digest, and middle digest of "+
+		"single units", []given[unitIn]{
 		{"nonce 0", unitIn{"nano", counted(1), counted(2), counted(3), 0}},
 		{"nonce 1", unitIn{"nano", counted(1), counted(2), counted(3), 1}},
 		{"largest index", unitIn{"nano", counted(1), counted(2), counted(3), 1<<48 - 2}},
@@ -266,7 +291,8 @@ type matmulOut struct {
 
 // Holds spec W-19, W-20.
 func TestMatmul(t *testing.T) {
-	check(t, "matmul.json", "matmul/1: digests of tiles, and of units (RFC 6962 root over their tiles)", []given[matmulIn]{
+	check(t, "matmul.json", "matmul/1: digests of tiles, and of units (RFC 6962 root over their "+
+		"tiles)", []given[matmulIn]{
 		{"unit", matmulIn{counted(1), 0, 512, 256, 512, nil}},
 		{"its first tile", matmulIn{counted(1), 0, 512, 256, 512, &[2]int{0, 0}}},
 		{"its last tile", matmulIn{counted(1), 0, 512, 256, 512, &[2]int{7, 7}}},

@@ -17,21 +17,23 @@ import (
 // minLiveBps is main's least part of the weight that has to be live.
 const minLiveBps = 6_666
 
-// Budget is how much of the compute an attacker may bring before it can stop or take the chain. Percentages are
-// rounded down: never in the network's favour where they bound an attacker.
+// Budget is how much of the compute an attacker may bring before it can stop or take the chain.
+// Percentages are rounded down: never in the network's favour where they bound an attacker.
 type Budget struct {
 	MoveBps    uint64   `json:"move_bps"`
 	LambdaBps  uint64   `json:"lambda_bps"`
 	MinLiveBps uint64   `json:"min_live_bps"`
 	Budget     string   `json:"budget_percent"`     // of the compute present
 	Absent     []Absent `json:"with_honest_absent"` // of all compute
-	OneThird   string   `json:"one_name_over_1_3"`  // of the compute from which one name has over a third of the power
-	SplitThird string   `json:"split_over_1_3"`     // the same for any number of names
-	OneMost    string   `json:"one_name_over_2_3"`  // and for two thirds
-	SplitMost  string   `json:"split_over_2_3"`     //
-	CapYields  string   `json:"one_name_over_cap"`  // of the compute from which the cap yields to one name
-	Network    *Network `json:"network,omitempty"`  // with --node
-	Outage     *Outage  `json:"outage,omitempty"`   // with --node, while there is one
+	// of the compute from which one name has over a third of the power
+	OneThird   string `json:"one_name_over_1_3"`
+	SplitThird string `json:"split_over_1_3"`    // the same for any number of names
+	OneMost    string `json:"one_name_over_2_3"` // and for two thirds
+	SplitMost  string `json:"split_over_2_3"`    //
+	// of the compute from which the cap yields to one name
+	CapYields string   `json:"one_name_over_cap"`
+	Network   *Network `json:"network,omitempty"` // with --node
+	Outage    *Outage  `json:"outage,omitempty"`  // with --node, while there is one
 }
 
 // Absent is what the budget is with a part of the honest compute away.
@@ -83,26 +85,28 @@ func hundredths(r *big.Rat) string {
 	return fmt.Sprintf("%d.%02d", n/100, n%100)
 }
 
-// share is the part of the compute present that keeps a coalition below a third of the power in every set:
+// share is the part of the compute present that keeps a coalition below a third of the power in
+// every set:
 //
 //	lambda * share + move/4 = 1/3
 //
-// A settled set gives no group more than lambda times its compute, and no set on the way from one to the next more than
-// a quarter of the move above that.
+// A settled set gives no group more than lambda times its compute, and no set on the way from one
+// to the next more than a quarter of the move above that.
 func share(rules credit.Rules) *big.Rat {
 	b := new(big.Rat).Sub(ratio(1, 3), ratio(rules.MoveBps, 40_000))
 	return b.Quo(b, ratio(rules.LambdaBps, 10_000))
 }
 
-// away is the budget b as a part of all compute when a part a of the honest one is absent. A coalition of c has
-// c / (c + (1-c)(1-a)) of what is present. At b that is c = b(1-a) / (1 - ab).
+// away is the budget b as a part of all compute when a part a of the honest one is absent. A
+// coalition of c has c / (c + (1-c)(1-a)) of what is present. At b that is c = b(1-a) / (1 - ab).
 func away(b, a *big.Rat) *big.Rat {
 	one := ratio(1, 1)
 	c := new(big.Rat).Mul(b, new(big.Rat).Sub(one, a))
 	return c.Quo(c, new(big.Rat).Sub(one, new(big.Rat).Mul(a, b)))
 }
 
-// voids reports whether an epoch is void when a part a of the honest is absent beside a coalition of c.
+// voids reports whether an epoch is void when a part a of the honest is absent beside a coalition
+// of c.
 func voids(c, a *big.Rat, minLive uint64) bool {
 	gone := new(big.Rat).Sub(ratio(1, 1), c)
 	gone.Mul(gone, a)
@@ -112,18 +116,22 @@ func voids(c, a *big.Rat, minLive uint64) bool {
 // budget computes the formula for these rails.
 func budget(rules credit.Rules, minLive uint64) Budget {
 	b, one, lambda := share(rules), ratio(1, 1), ratio(rules.LambdaBps, 10_000)
-	// of the others, lifted by lambda, one name leaves 1 - power: power = 1 - lambda * (1 - compute)
+	// of the others, lifted by lambda, one name leaves 1 - power: power = 1 - lambda * (1 -
+	// compute)
 	alone := func(power *big.Rat) string {
 		rest := new(big.Rat).Sub(one, power)
 		return hundredths(new(big.Rat).Sub(one, rest.Quo(rest, lambda)))
 	}
 	split := func(power *big.Rat) string { return hundredths(new(big.Rat).Quo(power, lambda)) }
 	out := Budget{
-		MoveBps: rules.MoveBps, LambdaBps: rules.LambdaBps, MinLiveBps: minLive, Budget: hundredths(b),
-		OneThird: alone(ratio(1, 3)), SplitThird: split(ratio(1, 3)), OneMost: alone(ratio(2, 3)), SplitMost: split(ratio(2, 3)),
+		MoveBps: rules.MoveBps, LambdaBps: rules.LambdaBps, MinLiveBps: minLive,
+		Budget:   hundredths(b),
+		OneThird: alone(ratio(1, 3)), SplitThird: split(ratio(1, 3)), OneMost: alone(ratio(2, 3)),
+		SplitMost: split(ratio(2, 3)),
 		CapYields: alone(ratio(rules.CapBps, 10_000)),
 	}
-	for _, a := range []*big.Rat{ratio(0, 1), ratio(1, 10), ratio(1, 5), ratio(1, 4), ratio(1, 3), ratio(2, 5), ratio(1, 2)} {
+	for _, a := range []*big.Rat{ratio(0, 1), ratio(1, 10), ratio(1, 5), ratio(1, 4), ratio(1, 3),
+		ratio(2, 5), ratio(1, 2)} {
 		if c := away(b, a); !voids(c, a, minLive) {
 			out.Absent = append(out.Absent, Absent{hundredths(a), hundredths(c)})
 		}
@@ -131,7 +139,8 @@ func budget(rules credit.Rules, minLive uint64) Budget {
 	return out
 }
 
-// measure adds what the holders of a network make of the formula. Only so many of them can have power.
+// measure adds what the holders of a network make of the formula. Only so many of them can have
+// power.
 func (b *Budget) measure(rules credit.Rules, validators uint64, all []held, base uint64) {
 	slices.SortStableFunc(all, func(a, b held) int { return cmp.Compare(b.weight, a.weight) })
 	n, sum, covered := &Network{}, new(big.Int), new(big.Int)
@@ -165,7 +174,9 @@ func (b *Budget) measure(rules credit.Rules, validators uint64, all []held, base
 			if one := ratio(1, 1); most.Cmp(one) > 0 {
 				most = one
 			}
-			n.Largest = append(n.Largest, Holder{h.participant, hundredths(own), hundredths(ratio(h.power, rules.TotalPower)), hundredths(most)})
+			n.Largest = append(n.Largest,
+				Holder{h.participant, hundredths(own), hundredths(ratio(h.power, rules.TotalPower)),
+					hundredths(most)})
 		}
 	}
 	b.Network = n
@@ -177,22 +188,30 @@ func (b *Budget) measure(rules credit.Rules, validators uint64, all []held, base
 
 // Text prints the budget for people.
 func (b Budget) Text(out io.Writer) {
-	fmt.Fprintf(out, "Security budget of the chain: (1/3 - move/4) / lambda = %s %% of the compute present, at a move of %s %% an epoch\n"+
-		"and a lambda of %s. Below it nobody, in any number of names, holds a third of the voting power in any validator set, so\n"+
-		"nobody can stop the chain or decide for it.\n\n", b.Budget, hundredths(ratio(b.MoveBps, 10_000)), hundredths(ratio(b.LambdaBps, 1_000_000)))
+	fmt.Fprintf(out, "Security budget of the chain: (1/3 - move/4) / lambda = %s %% of the "+
+		"compute present, at a move of %s %% an epoch\n"+
+		"and a lambda of %s. Below it nobody, in any number of names, holds a third of the "+
+		"voting power in any validator set, so\n"+
+		"nobody can stop the chain or decide for it.\n\n", b.Budget,
+		hundredths(ratio(b.MoveBps, 10_000)), hundredths(ratio(b.LambdaBps, 1_000_000)))
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(w, "  honest compute absent\tbudget, of all compute\n")
 	for _, a := range b.Absent {
 		fmt.Fprintf(w, "  %s %%\t%s %%\n", a.Honest, a.Budget)
 	}
 	w.Flush()
-	fmt.Fprintf(out, "  With over %s %% of the weight absent the epoch is void and no power moves.\n\n", hundredths(ratio(10_000-b.MinLiveBps, 10_000)))
+	fmt.Fprintf(out, "  With over %s %% of the weight absent the epoch is void and no power "+
+		"moves.\n\n", hundredths(ratio(10_000-b.MinLiveBps, 10_000)))
 	fmt.Fprintf(out, "What a holder can reach in a settled set, beside others who are small:\n"+
-		"  in one name   a quarter of the power at most up to %s %% of the compute, over 1/3 from %s %%, over 2/3 from %s %%\n"+
-		"  split         over 1/3 from %s %%, over 2/3 from %s %%\n", b.CapYields, b.OneThird, b.OneMost, b.SplitThird, b.SplitMost)
+		"  in one name   a quarter of the power at most up to %s %% of the compute, over 1/3 "+
+		"from %s %%, over 2/3 from %s %%\n"+
+		"  split         over 1/3 from %s %%, over 2/3 from %s %%\n", b.CapYields, b.OneThird,
+		b.OneMost, b.SplitThird, b.SplitMost)
 	if n := b.Network; n != nil {
-		fmt.Fprintf(out, "\nThis network: %d holders with %d MiOP an epoch. Those who can have power did %s %% of it, so the budget is %s %%.\n"+
-			"It takes the %d largest together to reach that.\n", n.Holders, n.Weight, n.Covered, n.Budget, n.Coalition)
+		fmt.Fprintf(out, "\nThis network: %d holders with %d MiOP an epoch. Those who can have "+
+			"power did %s %% of it, so the budget is %s %%.\n"+
+			"It takes the %d largest together to reach that.\n", n.Holders, n.Weight, n.Covered,
+			n.Budget, n.Coalition)
 		w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 		fmt.Fprintf(w, "  largest holders\tof the compute\tof the power\tat most, if it splits\n")
 		for _, h := range n.Largest {
@@ -201,6 +220,7 @@ func (b Budget) Text(out io.Writer) {
 		w.Flush()
 	}
 	if o := b.Outage; o != nil {
-		fmt.Fprintf(out, "\nAn outage goes on: of the %d MiOP before it less than two thirds are back, and at most %s %% of the power moves an epoch.\n", o.Base, o.Move)
+		fmt.Fprintf(out, "\nAn outage goes on: of the %d MiOP before it less than two thirds are "+
+			"back, and at most %s %% of the power moves an epoch.\n", o.Base, o.Move)
 	}
 }

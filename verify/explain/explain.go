@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package explain is `assay audit explain`: what an audit of a log of loops can see, and how much of the compute the
-// chain withstands, in numbers that are computed exactly and never rounded in its favour.
+// Package explain is `assay audit explain`: what an audit of a log of loops can see, and how much
+// of the compute the chain withstands, in numbers that are computed exactly and never rounded in
+// its favour.
 package explain
 
 import (
@@ -33,8 +34,8 @@ type Question struct {
 	Target  string `json:"target_percent"`
 }
 
-// Answer is what follows, as --json prints it. Detection is in percent and rounded down; the formula of
-// samples alone has three decimals.
+// Answer is what follows, as --json prints it. Detection is in percent and rounded down; the
+// formula of samples alone has three decimals.
 type Answer struct {
 	Question
 	Tiles    uint64 `json:"tiles"`         // of the log
@@ -61,13 +62,15 @@ type Row struct {
 }
 
 // rule is what package audit, Adaptive, does.
-const rule = "a = max(1/20, 2 * 4^flags * g/(g+S)), at most 1; g = what the submission pays, S = what its key has locked"
+const rule = "a = max(1/20, 2 * 4^flags * g/(g+S)), at most 1; g = what the submission pays, S = " +
+	"what its key has locked"
 
 // New returns the command group `audit`.
 func New() *cobra.Command {
 	q, node, asJSON := Question{}, "", false
 	explain := &cobra.Command{
-		Use: "explain", Short: "Print what an audit detects and what the chain withstands, exactly", Args: cobra.NoArgs,
+		Use: "explain", Short: "Print what an audit detects and what the chain withstands, exactly",
+		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			a, err := q.Answer()
 			if err != nil {
@@ -89,20 +92,25 @@ func New() *cobra.Command {
 	}
 	f := explain.Flags()
 	f.Uint64Var(&q.Loops, "loops", 3000, "loops of a submission, at most 100,000")
-	f.StringVar(&q.Shape, "shape", mpoc.Shapes()[0].String(), "shape of a loop, from the published list")
+	f.StringVar(&q.Shape, "shape", mpoc.Shapes()[0].String(), "shape of a loop, from the "+
+		"published list")
 	f.Uint64Var(&q.Samples, "samples", 10, "s of the formula of samples alone: how many there are")
-	f.Uint64Var(&q.Audited, "audited", 3, "m of the formula of samples alone: how many of them are recomputed")
-	f.Uint64Var(&q.Picks, "picks", mpoc.DefaultPicks, "k, tiles that the host picks over the whole log")
+	f.Uint64Var(&q.Audited, "audited", 3, "m of the formula of samples alone: how many of them "+
+		"are recomputed")
+	f.Uint64Var(&q.Picks, "picks", mpoc.DefaultPicks, "k, tiles that the host picks over the "+
+		"whole log")
 	f.StringVar(&q.Share, "share", "5", "forged share of all tiles, in percent")
 	f.StringVar(&q.Target, "target", "99", "detection to reach, in percent")
-	f.StringVar(&node, "node", "", "gRPC address of a node, host:port, whose network's security budget is printed")
+	f.StringVar(&node, "node", "", "gRPC address of a node, host:port, whose network's security "+
+		"budget is printed")
 	f.BoolVar(&asJSON, "json", false, "print the answer as JSON")
 	cmd := &cobra.Command{Use: "audit", Short: "What audits can and cannot see"}
 	cmd.AddCommand(explain)
 	return cmd
 }
 
-// percent reads a decimal percentage with at most six decimals, above 0 and at most 100, as an exact rate.
+// percent reads a decimal percentage with at most six decimals, above 0 and at most 100, as an
+// exact rate.
 func percent(text string) (audit.Rate, error) {
 	whole, part, point := strings.Cut(text, ".")
 	r := audit.Rate{Den: 100}
@@ -115,7 +123,8 @@ func percent(text string) (audit.Rate, error) {
 		r.Den *= 10
 	}
 	if !ok || r.Num == 0 || r.Num > r.Den {
-		return audit.Rate{}, fmt.Errorf("%w: %.20q is not a percentage above 0 and up to 100 with at most six decimals", ErrFlag, text)
+		return audit.Rate{}, fmt.Errorf("%w: %.20q is not a percentage above 0 and up to 100 "+
+			"with at most six decimals", ErrFlag, text)
 	}
 	return r, nil
 }
@@ -129,7 +138,8 @@ func show(q audit.Q64) string {
 	v := new(big.Int).SetUint64(uint64(q) + 1)
 	v.Rsh(v.Mul(v, big.NewInt(1_000_000)), 64)
 	n := v.Uint64()
-	text := strings.TrimRight(strings.TrimRight(fmt.Sprintf("%d.%04d", n/10_000, n%10_000), "0"), ".")
+	text := strings.TrimRight(strings.TrimRight(fmt.Sprintf("%d.%04d", n/10_000, n%10_000), "0"),
+		".")
 	return text + " %"
 }
 
@@ -149,13 +159,15 @@ func (q Question) Answer() (Answer, error) {
 		for _, s := range mpoc.Shapes() {
 			list = append(list, s.String())
 		}
-		return Answer{}, fmt.Errorf("%w: --shape %.20q: choose one of %s", ErrFlag, q.Shape, strings.Join(list, ", "))
+		return Answer{}, fmt.Errorf("%w: --shape %.20q: choose one of %s", ErrFlag, q.Shape,
+			strings.Join(list, ", "))
 	}
 	switch {
 	case q.Loops == 0 || q.Loops > mpoc.MaxLoops:
 		return Answer{}, fmt.Errorf("%w: --loops is 1 to %d", ErrFlag, mpoc.MaxLoops)
 	case q.Samples == 0 || q.Samples > audit.MaxSample || q.Audited == 0 || q.Audited > q.Samples:
-		return Answer{}, fmt.Errorf("%w: --samples is 1 to %d and --audited 1 to --samples", ErrFlag, audit.MaxSample)
+		return Answer{}, fmt.Errorf("%w: --samples is 1 to %d and --audited 1 to --samples",
+			ErrFlag, audit.MaxSample)
 	case q.Picks == 0 || q.Picks > audit.MaxSample:
 		return Answer{}, fmt.Errorf("%w: --picks is 1 to %d", ErrFlag, audit.MaxSample)
 	}
@@ -167,7 +179,8 @@ func (q Question) Answer() (Answer, error) {
 	if err != nil {
 		return Answer{}, fmt.Errorf("--target: %w", err)
 	}
-	a := Answer{Question: q, Tiles: q.Loops * uint64(shape.Matmul().Tiles()), RuleS: mpoc.Samples(q.Loops), Chosen: "0 %", Adaptive: rule,
+	a := Answer{Question: q, Tiles: q.Loops * uint64(shape.Matmul().Tiles()),
+		RuleS: mpoc.Samples(q.Loops), Chosen: "0 %", Adaptive: rule,
 		Security: budget(credit.DefaultRules(), minLiveBps)}
 	forged := new(big.Int).Mul(new(big.Int).SetUint64(a.Tiles), new(big.Int).SetUint64(share.Num))
 	forged.Add(forged, new(big.Int).SetUint64(share.Den-1))
@@ -182,15 +195,18 @@ func (q Question) Answer() (Answer, error) {
 		a.KFor = append(a.KFor, K{f, k})
 	}
 	for x := uint64(1); x <= min(q.Samples, 10); x++ {
-		a.Formula = append(a.Formula, Row{x, three(audit.Detection(q.Samples, x, int(q.Audited), 1))})
+		a.Formula = append(a.Formula,
+			Row{x, three(audit.Detection(q.Samples, x, int(q.Audited), 1))})
 	}
 	return a, nil
 }
 
 // Text prints the answer for people.
 func (a Answer) Text(out io.Writer) {
-	fmt.Fprintf(out, "A log of %d loops of %s has %d tiles. %s %% of them forged are %d.\n\n", a.Loops, a.Shape, a.Tiles, a.Share, a.Forged)
-	fmt.Fprintf(out, "The host picks %d tiles over the whole log, after the root is committed:\n  forging %s %% is detected with %s\n\n", a.Picks, a.Share, a.Detected)
+	fmt.Fprintf(out, "A log of %d loops of %s has %d tiles. %s %% of them forged are %d.\n\n",
+		a.Loops, a.Shape, a.Tiles, a.Share, a.Forged)
+	fmt.Fprintf(out, "The host picks %d tiles over the whole log, after the root is committed:\n "+
+		" forging %s %% is detected with %s\n\n", a.Picks, a.Share, a.Detected)
 	fmt.Fprintf(out, "Picks for a detection of %s %%, 1-(1-f)^k:\n", a.Target)
 	for _, k := range a.KFor {
 		if k.K == 0 {
@@ -199,7 +215,8 @@ func (a Answer) Text(out io.Writer) {
 		}
 		fmt.Fprintf(out, "  f = %2s %%   k = %d\n", k.Share, k.K)
 	}
-	fmt.Fprintf(out, "\nThe formula of the M-PoC document, 1 - C(s-X,m)/C(s,m), with s = %d samples and m = %d of them audited:\n", a.Samples, a.Audited)
+	fmt.Fprintf(out, "\nThe formula of the M-PoC document, 1 - C(s-X,m)/C(s,m), with s = %d "+
+		"samples and m = %d of them audited:\n", a.Samples, a.Audited)
 	for _, r := range a.Formula {
 		fmt.Fprintf(out, "  X = %2d forged samples   %s\n", r.Forged, r.Detected)
 	}

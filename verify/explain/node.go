@@ -24,7 +24,8 @@ func atNode(ctx context.Context, node string) (Budget, error) {
 	defer conn.Close()
 	b, err := read(ctx, conn)
 	if err != nil {
-		return b, fmt.Errorf("audit explain: asking %s: %w; check that the node runs and serves gRPC there", node, err)
+		return b, fmt.Errorf("audit explain: asking %s: %w; check that the node runs and serves "+
+			"gRPC there", node, err)
 	}
 	return b, nil
 }

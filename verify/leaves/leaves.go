@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package leaves is the part of `assay verify` that shows people what documents on the leaves of a machine prove: its
-// receipts, its host's evidence, and files on logs that were left out, which package poc opens and verifies.
+// Package leaves is the part of `assay verify` that shows people what documents on the leaves of a
+// machine prove: its receipts, its host's evidence, and files on logs that were left out, which
+// package poc opens and verifies.
 package leaves
 
 import (
@@ -28,7 +29,8 @@ type Report struct {
 
 	// Of a receipt: how many leaves the host has.
 	Leaves uint64 `json:"leaves,omitempty"`
-	// WithChain is set when class, seeds and what keys the chain has were compared with a node's answer.
+	// WithChain is set when class, seeds and what keys the chain has were compared with a node's
+	// answer.
 	WithChain bool `json:"checked_with_chain"`
 	// Committed is how many of them the host has committed to on chain; with --node.
 	Committed *uint64 `json:"committed,omitempty"`
@@ -42,10 +44,11 @@ type Report struct {
 	Want    string  `json:"want,omitempty"` // the unit's
 }
 
-// Of returns the answer about a document on leaves between a machine and its host, as it was found on verifying it;
-// another document is none of this package's. The error is Verify's.
+// Of returns the answer about a document on leaves between a machine and its host, as it was found
+// on verifying it; another document is none of this package's. The error is Verify's.
 func Of(path string, d poc.Document, found poc.Report, err error) (Report, bool) {
-	r := Report{File: path, Kind: Kind(d.Kind()), Proven: err == nil, Claim: found.Claim, Reason: found.Proves, Accused: found.Accused}
+	r := Report{File: path, Kind: Kind(d.Kind()), Proven: err == nil, Claim: found.Claim,
+		Reason: found.Proves, Accused: found.Accused}
 	switch d := d.(type) {
 	case *poc.LeafReceipt:
 		r.Leaves = d.File.Batch.End()
@@ -54,11 +57,13 @@ func Of(path string, d poc.Document, found poc.Report, err error) (Report, bool)
 		return Report{}, false
 	}
 	if o, ok := Order(d); ok {
-		r.HostKey, r.DeviceKey, r.Participant = o.HostKey.String(), o.DeviceKey.String(), o.Participant
+		r.HostKey, r.DeviceKey, r.Participant = o.HostKey.String(),
+			o.DeviceKey.String(), o.Participant
 		r.Epoch, r.Node, r.Segment = o.Epoch, o.Node, o.Segment
 	}
 	if found.Checked > 0 {
-		r.Checked, r.Wrong, r.Leaf, r.Got, r.Want = found.Checked, found.Wrong, &found.Leaf, found.Got, found.Want
+		r.Checked, r.Wrong, r.Leaf, r.Got, r.Want = found.Checked, found.Wrong, &found.Leaf,
+			found.Got, found.Want
 	}
 	if err != nil {
 		r.Reason = err.Error()
@@ -66,7 +71,8 @@ func Of(path string, d poc.Document, found poc.Report, err error) (Report, bool)
 	return r, true
 }
 
-// Kind is a report's word for a kind of document: a file on a log that was left out is the evidence in it.
+// Kind is a report's word for a kind of document: a file on a log that was left out is the evidence
+// in it.
 func Kind(k poc.Kind) string {
 	if k == poc.KindLeftOut {
 		k = poc.KindLeafEvidence
@@ -91,10 +97,12 @@ func Order(d poc.Document) (o delivery.Order, ok bool) {
 
 // Text prints a report that proves its claim, for people.
 func (r Report) Text(out io.Writer) {
-	where := fmt.Sprintf("node %s, epoch %d, segment %d, of %s", r.Node, r.Epoch, r.Segment, r.Participant)
+	where := fmt.Sprintf("node %s, epoch %d, segment %d, of %s", r.Node, r.Epoch,
+		r.Segment, r.Participant)
 	if r.Leaf != nil {
 		fmt.Fprintf(out, "proven: %s\n  %s\n  %s\n", r.Claim, where, r.Reason)
-		fmt.Fprintf(out, "  the machine signed, as leaf %d, %s\n  the unit gives %s\n", *r.Leaf, r.Got, r.Want)
+		fmt.Fprintf(out, "  the machine signed, as leaf %d, %s\n  the unit gives %s\n",
+			*r.Leaf, r.Got, r.Want)
 	} else {
 		fmt.Fprintf(out, "proven: %s\n  %s\n", r.Reason, where)
 	}
@@ -103,9 +111,11 @@ func (r Report) Text(out io.Writer) {
 		fmt.Fprintln(out, "  class and seeds are those of the chain")
 	case r.Committed == nil:
 	case r.Leaf != nil:
-		fmt.Fprintf(out, "  seeds and host key are those of the chain; the host committed to %d leaves\n", *r.Committed)
+		fmt.Fprintf(out, "  seeds and host key are those of the chain; the host committed to %d "+
+			"leaves\n", *r.Committed)
 	case *r.Committed < r.Leaves:
-		fmt.Fprintf(out, "  on chain the host has committed to %d of them: ask it for evidence on the others\n", min(*r.Committed, r.Leaves))
+		fmt.Fprintf(out, "  on chain the host has committed to %d of them: ask it for evidence "+
+			"on the others\n", min(*r.Committed, r.Leaves))
 	default:
 		fmt.Fprintf(out, "  on chain the host has committed to all of them\n")
 	}
@@ -114,6 +124,7 @@ func (r Report) Text(out io.Writer) {
 		fmt.Fprintf(out, "  shown to have cheated: %s\n", r.Accused)
 	}
 	if !r.WithChain {
-		fmt.Fprintln(out, "  keys and seeds are taken from the file; compare them with those you know, or with a chain by --node")
+		fmt.Fprintln(out, "  keys and seeds are taken from the file; compare them with those you "+
+			"know, or with a chain by --node")
 	}
 }

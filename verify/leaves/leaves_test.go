@@ -28,8 +28,10 @@ var (
 // an honest host makes of it.
 func handed(t *testing.T, wrong int) (delivery.Receipt, delivery.Evidence) {
 	t.Helper()
-	o := delivery.Announce(hostKey, delivery.Order{Chain: "assay-test", DeviceKey: signed.KeyOf(deviceKey), Participant: "cpc1test", Epoch: 3, Node: "m-1", Class: "nano",
-		Seed1: signed.Hash{1}, Segment: 2, SegmentSeed: signed.Hash{3}}, 12)
+	o := delivery.Announce(hostKey,
+		delivery.Order{Chain: "assay-test", DeviceKey: signed.KeyOf(deviceKey),
+			Participant: "cpc1test", Epoch: 3, Node: "m-1", Class: "nano",
+			Seed1: signed.Hash{1}, Segment: 2, SegmentSeed: signed.Hash{3}}, 12)
 	m, err := work.Reference().Transformer(t.Context(), transformer.Nano, seed.Seed{1}, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -38,7 +40,8 @@ func handed(t *testing.T, wrong int) (delivery.Receipt, delivery.Evidence) {
 	for i := range nonces {
 		nonces[i] = uint64(i)
 	}
-	if err := m.Run(out, seed.Node("assay-test", "cpc1test", "m-1", "nano"), seed.Seed{3}, nonces); err != nil {
+	if err := m.Run(out, seed.Node("assay-test", "cpc1test", "m-1", "nano"), seed.Seed{3},
+		nonces); err != nil {
 		t.Fatal(err)
 	}
 	var records []byte
@@ -50,12 +53,16 @@ func handed(t *testing.T, wrong int) (delivery.Receipt, delivery.Evidence) {
 		records = append(records, out[i].Digest[:]...)
 	}
 	s := delivery.Statement{Order: o, Batch: delivery.BatchOf(0, records)}
-	r := delivery.Receipt{Version: delivery.ReceiptVersion, Order: o, Batch: s.Batch, DeviceSignature: s.Sign(deviceKey), HostSignature: delivery.Acknowledge(s.Digest(), hostKey)}
+	r := delivery.Receipt{Version: delivery.ReceiptVersion, Order: o, Batch: s.Batch,
+		DeviceSignature: s.Sign(deviceKey),
+		HostSignature:   delivery.Acknowledge(s.Digest(), hostKey)}
 	var found []delivery.Found
 	for i := range max(wrong, 1) { // of an honest log, a host that lies
-		found = append(found, delivery.Found{Leaf: uint64(i), Records: records, Signature: r.DeviceSignature})
+		found = append(found, delivery.Found{Leaf: uint64(i), Records: records,
+			Signature: r.DeviceSignature})
 	}
-	e, err := delivery.Accuse(o, delivery.Nonce(hostKey, o), 12, delivery.Signed{Batch: s.Batch, Signature: r.DeviceSignature}, found, "")
+	e, err := delivery.Accuse(o, delivery.Nonce(hostKey, o), 12,
+		delivery.Signed{Batch: s.Batch, Signature: r.DeviceSignature}, found, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -93,7 +100,9 @@ func TestReportsSayWhatADocumentOnLeavesShows(t *testing.T) {
 				return file(delivery.FileOf(*e, found))
 			}
 		}
-		return file(delivery.LeftOutFile{Version: delivery.LeftOutVersion, Shows: "something", LeftOut: delivery.LeftOut{Wrong: 9, Checked: 9, Reason: "the host says so"}, Evidence: e})
+		return file(delivery.LeftOutFile{Version: delivery.LeftOutVersion, Shows: "something",
+			LeftOut:  delivery.LeftOut{Wrong: 9, Checked: 9, Reason: "the host says so"},
+			Evidence: e})
 	}
 	r, honest := handed(t, 0)
 	_, flipped := handed(t, 1)
@@ -117,19 +126,30 @@ func TestReportsSayWhatADocumentOnLeavesShows(t *testing.T) {
 		claim string
 		text  string // part of it, or of the error
 	}{
-		"a receipt":                {file(r), nil, "received", "the host has 12 leaves"},
-		"without the host's name":  {file(unsigned), signed.ErrSignature, "received", "host key"},
-		"a forger's log":           {leftOut(&forged), nil, "fraud", "shown to have cheated: " + r.Order.DeviceKey.String()},
-		"its evidence alone":       {file(forged), nil, "fraud", "the machine signed, as leaf 0"},
-		"a flipped bit":            {leftOut(&flipped), nil, "faulty", "as a faulty device has it"},
-		"an honest log called so":  {leftOut(&honest), delivery.ErrClaim, "faulty", "called wrong and is right"},
-		"of another node":          {leftOut(&bent), signed.ErrSignature, "fraud", "device key"},
-		"of another epoch":         {another(func(f *delivery.LeftOutFile) { f.Epoch++ }), delivery.ErrLeftOut, "fraud", "says something else"},
-		"of more wrong leaves":     {another(func(f *delivery.LeftOutFile) { f.Wrong++ }), delivery.ErrLeftOut, "fraud", "says something else"},
-		"for another reason":       {another(func(f *delivery.LeftOutFile) { f.Reason += "!" }), delivery.ErrLeftOut, "fraud", "says something else"},
-		"something hidden":         {another(func(f *delivery.LeftOutFile) { f.Hidden = "why" }), delivery.ErrLeftOut, "fraud", "says something else"},
-		"the host's word":          {leftOut(nil), poc.ErrNothing, "", "host's word"},
-		"evidence with a key more": {bytes.Replace(leftOut(&forged), []byte(`"claim"`), []byte(`"x": 1, "claim"`), 1), delivery.ErrFile, "", "keys unknown"},
+		"a receipt":               {file(r), nil, "received", "the host has 12 leaves"},
+		"without the host's name": {file(unsigned), signed.ErrSignature, "received", "host key"},
+		"a forger's log": {leftOut(&forged), nil, "fraud",
+			"shown to have cheated: " + r.Order.DeviceKey.String()},
+		"its evidence alone": {file(forged), nil, "fraud", "the machine signed, as leaf 0"},
+		"a flipped bit":      {leftOut(&flipped), nil, "faulty", "as a faulty device has it"},
+		"an honest log called so": {leftOut(&honest), delivery.ErrClaim, "faulty",
+			"called wrong and is right"},
+		"of another node": {leftOut(&bent), signed.ErrSignature, "fraud", "device key"},
+		"of another epoch": {another(func(f *delivery.LeftOutFile) {
+			f.Epoch++
+		}), delivery.ErrLeftOut, "fraud", "says something else"},
+		"of more wrong leaves": {another(func(f *delivery.LeftOutFile) {
+			f.Wrong++
+		}), delivery.ErrLeftOut, "fraud", "says something else"},
+		"for another reason": {another(func(f *delivery.LeftOutFile) {
+			f.Reason += "!"
+		}), delivery.ErrLeftOut, "fraud", "says something else"},
+		"something hidden": {another(func(f *delivery.LeftOutFile) {
+			f.Hidden = "why"
+		}), delivery.ErrLeftOut, "fraud", "says something else"},
+		"the host's word": {leftOut(nil), poc.ErrNothing, "", "host's word"},
+		"evidence with a key more": {bytes.Replace(leftOut(&forged), []byte(`"claim"`),
+			[]byte(`"x": 1, "claim"`), 1), delivery.ErrFile, "", "keys unknown"},
 	} {
 		got, o, err := checked(t, c.raw)
 		var out strings.Builder
@@ -138,7 +158,8 @@ func TestReportsSayWhatADocumentOnLeavesShows(t *testing.T) {
 		if err != nil {
 			said = err.Error()
 		}
-		if !errors.Is(err, c.want) || got.Proven != (c.want == nil) || got.Claim != c.claim || !strings.Contains(said, c.text) {
+		if !errors.Is(err, c.want) || got.Proven != (c.want == nil) || got.Claim != c.claim ||
+			!strings.Contains(said, c.text) {
 			t.Errorf("%s: %v, %+v\n%s", name, err, got, said)
 		}
 		if fraud := got.Accused != ""; fraud != (err == nil && c.claim == "fraud") {
@@ -149,7 +170,8 @@ func TestReportsSayWhatADocumentOnLeavesShows(t *testing.T) {
 		}
 	}
 	got, _, _ := checked(t, file(r))
-	for committed, want := range map[uint64]string{0: "committed to 0 of them", 11: "committed to 11 of them", 12: "committed to all of them"} {
+	for committed, want := range map[uint64]string{0: "committed to 0 of them",
+		11: "committed to 11 of them", 12: "committed to all of them"} {
 		got.Committed, got.WithChain = &committed, true
 		var out strings.Builder
 		if got.Text(&out); !strings.Contains(out.String(), want) {

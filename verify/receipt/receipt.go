@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package receipt is the part of `assay verify` that shows people what documents on loops prove: receipts, evidence and
-// transfers, which package poc opens and verifies.
+// Package receipt is the part of `assay verify` that shows people what documents on loops prove:
+// receipts, evidence and transfers, which package poc opens and verifies.
 package receipt
 
 import (
@@ -42,10 +42,11 @@ type Rules struct {
 	Forfeits    string `json:"forfeits"`
 }
 
-// Of returns the answer about a document on loops, as it was found on verifying it; another document is none of this
-// package's. The error is Verify's.
+// Of returns the answer about a document on loops, as it was found on verifying it; another
+// document is none of this package's. The error is Verify's.
 func Of(path string, d poc.Document, found poc.Report, err error) (Report, bool) {
-	r := Report{File: path, Kind: string(d.Kind()), Claim: found.Claim, Proven: err == nil, Reason: found.Proves, HostCheated: found.Host, Accused: found.Accused}
+	r := Report{File: path, Kind: string(d.Kind()), Claim: found.Claim, Proven: err == nil,
+		Reason: found.Proves, HostCheated: found.Host, Accused: found.Accused}
 	if err != nil {
 		r.Reason = err.Error()
 	}
@@ -53,7 +54,8 @@ func Of(path string, d poc.Document, found poc.Report, err error) (Report, bool)
 	case *poc.Receipt:
 		f, o := d.File, d.File.Outcome
 		r.parties(f.Terms)
-		r.Loops, r.CreditedLoops, r.Ops, r.Pay, r.Detection = f.Commit.Loops, o.CreditedLoops, o.Ops, string(o.Pay), o.Detection
+		r.Loops, r.CreditedLoops, r.Ops, r.Pay, r.Detection = f.Commit.Loops, o.CreditedLoops,
+			o.Ops, string(o.Pay), o.Detection
 		if err == nil {
 			r.Countersigned = f.DeviceSignature != nil
 			r.Rules = &Rules{f.Terms.UnlockAfter, f.Terms.BanAfter, f.Terms.Forfeits}
@@ -69,7 +71,8 @@ func Of(path string, d poc.Document, found poc.Report, err error) (Report, bool)
 }
 
 func (r *Report) parties(t mpoc.Terms) {
-	r.HostKey, r.DeviceKey, r.ChallengeID = t.HostKey.String(), t.DeviceKey.String(), t.ChallengeID.String()
+	r.HostKey, r.DeviceKey, r.ChallengeID = t.HostKey.String(), t.DeviceKey.String(),
+		t.ChallengeID.String()
 }
 
 // Text prints a report that proves its claim, for people.
@@ -83,9 +86,13 @@ func (r Report) Text(out io.Writer) {
 	}
 	fmt.Fprintf(out, "  %s\n", r.Reason)
 	if r.Kind == "receipt" {
-		fmt.Fprintf(out, "  %d of %d loops credited, %d operations, %s acpc\n", r.CreditedLoops, r.Loops, r.Ops, r.Pay)
-		fmt.Fprintf(out, "  pay is due after %d more clean submissions; a proven cheat forfeits what is %s, %d of them ban the key\n", r.Rules.UnlockAfter, r.Rules.Forfeits, r.Rules.BanAfter)
-		fmt.Fprintf(out, "  forging 5 %% of the tiles would have been met with probability %s\n", r.Detection)
+		fmt.Fprintf(out, "  %d of %d loops credited, %d operations, %s acpc\n", r.CreditedLoops,
+			r.Loops, r.Ops, r.Pay)
+		fmt.Fprintf(out, "  pay is due after %d more clean submissions; a proven cheat forfeits "+
+			"what is %s, %d of them ban the key\n", r.Rules.UnlockAfter, r.Rules.Forfeits,
+			r.Rules.BanAfter)
+		fmt.Fprintf(out, "  forging 5 %% of the tiles would have been met with probability %s\n",
+			r.Detection)
 		if !r.Countersigned {
 			fmt.Fprintln(out, "  the device has not signed it back")
 		}

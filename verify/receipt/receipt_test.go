@@ -27,8 +27,10 @@ func submission(t *testing.T, forge bool) (mpoc.Receipt, mpoc.Evidence) {
 	t.Helper()
 	nonce := seed.Seed{3}
 	terms := mpoc.Offer(mpoc.Terms{
-		Chain: "assay-test", HostKey: signed.KeyOf(hostKey), DeviceKey: signed.KeyOf(deviceKey), Shape: mpoc.Shape(mpoc.Shapes()[0]),
-		DurationMS: 10_000, Issued: 1_800_000_000_000, Expiry: 1_800_000_060_000, Whole: 1, Picks: 90, Light: 3, MaxLoops: 10, PayPerTebiop: "1000000",
+		Chain: "assay-test", HostKey: signed.KeyOf(hostKey), DeviceKey: signed.KeyOf(deviceKey),
+		Shape:      mpoc.Shape(mpoc.Shapes()[0]),
+		DurationMS: 10_000, Issued: 1_800_000_000_000, Expiry: 1_800_000_060_000, Whole: 1,
+		Picks: 90, Light: 3, MaxLoops: 10, PayPerTebiop: "1000000",
 		UnlockAfter: 20, BanAfter: 3,
 	}, seed.Seed{4}, nonce)
 	tiles, err := matmul.AppendTiles(nil, seed.Seed(terms.Seed), 0, terms.Shape.Matmul())
@@ -42,7 +44,8 @@ func submission(t *testing.T, forge bool) (mpoc.Receipt, mpoc.Evidence) {
 	}
 	var tree commit.Log
 	tree.Append(terms.LeafHash(0, matmul.Root(tiles)))
-	l := mpoc.Log{Terms: terms, Commit: mpoc.Commit{Loops: 1, ComputeTime: 10_000, MerkleRoot: tree.Root()}}
+	l := mpoc.Log{Terms: terms, Commit: mpoc.Commit{Loops: 1, ComputeTime: 10_000,
+		MerkleRoot: tree.Root()}}
 	draw := mpoc.Draw{HostNonce: signed.Hash(nonce), AuditQ32: 1 << 32, Deadline: 1_800_000_090_000}
 	q := draw.Questions(l)
 	var p mpoc.Proof
@@ -64,14 +67,17 @@ func submission(t *testing.T, forge bool) (mpoc.Receipt, mpoc.Evidence) {
 	}
 	o, _ := q.Outcome(1, len(wrong.Samples), len(wrong.Tiles))
 	r := mpoc.Receipt{
-		Version: mpoc.ReceiptVersion, Terms: terms, TermsSignature: terms.Sign(hostKey), Commit: l.Commit, CommitSignature: l.Sign(deviceKey),
+		Version: mpoc.ReceiptVersion, Terms: terms, TermsSignature: terms.Sign(hostKey),
+		Commit: l.Commit, CommitSignature: l.Sign(deviceKey),
 		Draw: &draw, Outcome: o, Committed: terms.Issued + 1, Proved: terms.Issued + 2, Entry: 1,
 	}
 	r.SetWrong(wrong)
 	r.Sign(hostKey)
 	return r, mpoc.Evidence{
-		Version: mpoc.EvidenceVersion, Claim: mpoc.Forged, Terms: &mpoc.SignedTerms{Terms: terms, Signature: r.TermsSignature},
-		Commit: &mpoc.SignedCommit{Commit: l.Commit, Signature: r.CommitSignature}, Tile: &p.Tiles[0],
+		Version: mpoc.EvidenceVersion, Claim: mpoc.Forged,
+		Terms:  &mpoc.SignedTerms{Terms: terms, Signature: r.TermsSignature},
+		Commit: &mpoc.SignedCommit{Commit: l.Commit, Signature: r.CommitSignature},
+		Tile:   &p.Tiles[0],
 	}
 }
 
@@ -114,15 +120,19 @@ func TestReportsSayWhatADocumentOnLoopsShows(t *testing.T) {
 		host    bool
 		text    string
 	}{
-		"accepted":                {write(honest), "accepted", nil, "", false, "64 tiles were checked, all right"},
-		"rejected":                {write(forged), "rejected", nil, signed.KeyOf(deviceKey).String(), false, "no faulty device explains"},
-		"rejected without reason": {write(cheat), "rejected", mpoc.ErrHost, signed.KeyOf(hostKey).String(), true, "counts as accepted"},
-		"altered":                 {write(altered), "accepted", signed.ErrSignature, "", false, "not signed"},
-		"forged":                  {write(evidence), "forged", nil, signed.KeyOf(deviceKey).String(), false, "is not what the work gives"},
-		"slander":                 {write(slander), "forged", mpoc.ErrClaim, "", false, "is what the work gives"},
+		"accepted": {write(honest), "accepted", nil, "", false, "64 tiles were checked, all right"},
+		"rejected": {write(forged), "rejected", nil, signed.KeyOf(deviceKey).String(), false,
+			"no faulty device explains"},
+		"rejected without reason": {write(cheat), "rejected", mpoc.ErrHost,
+			signed.KeyOf(hostKey).String(), true, "counts as accepted"},
+		"altered": {write(altered), "accepted", signed.ErrSignature, "", false, "not signed"},
+		"forged": {write(evidence), "forged", nil, signed.KeyOf(deviceKey).String(), false,
+			"is not what the work gives"},
+		"slander": {write(slander), "forged", mpoc.ErrClaim, "", false, "is what the work gives"},
 	} {
 		r, err := checked(t, c.raw)
-		if !errors.Is(err, c.want) || r.Proven != (c.want == nil) || r.Claim != c.claim || r.Accused != c.accused || r.HostCheated != c.host {
+		if !errors.Is(err, c.want) || r.Proven != (c.want == nil) || r.Claim != c.claim ||
+			r.Accused != c.accused || r.HostCheated != c.host {
 			t.Errorf("%s: %+v, %v", name, r, err)
 		}
 		if !strings.Contains(r.Reason, c.text) {
@@ -131,7 +141,10 @@ func TestReportsSayWhatADocumentOnLoopsShows(t *testing.T) {
 		if err == nil {
 			var out bytes.Buffer
 			r.Text(&out)
-			if s := out.String(); !strings.HasPrefix(s, "proven: ") || !strings.Contains(s, r.Reason) || !strings.Contains(s, r.DeviceKey) || r.Kind == "receipt" && !strings.Contains(s, "due after 20 more clean submissions; a proven cheat forfeits what is locked, 3 of them ban") {
+			if s := out.String(); !strings.HasPrefix(s, "proven: ") ||
+				!strings.Contains(s, r.Reason) || !strings.Contains(s, r.DeviceKey) ||
+				r.Kind == "receipt" && !strings.Contains(s, "due after 20 more clean "+
+					"submissions; a proven cheat forfeits what is locked, 3 of them ban") {
 				t.Errorf("%s:\n%s", name, s)
 			}
 		}

@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package state reads the part of an evidence file that leads from a block's hash to what the chain keeps of an epoch.
+// Package state reads the part of an evidence file that leads from a block's hash to what the chain
+// keeps of an epoch.
 //
 //	block hash <-- header (chain, height, app hash)
 //	app hash   <-- root of x/sprint's store        ICS-23, Merkle tree of the stores
 //	root       <-- archive of the epoch            ICS-23, IAVL
 //
-// A header's app hash is that of the state after the block BEFORE it: what block H wrote is under the hash of block H+1.
-// So one hash that a person trusts, whose height is above the block in which the epoch's commits became final, is enough
-// to check a file without a node, for ever.
+// A header's app hash is that of the state after the block BEFORE it: what block H wrote is under
+// the hash of block H+1. So one hash that a person trusts, whose height is above the block in which
+// the epoch's commits became final, is enough to check a file without a node, for ever.
 package state
 
 import (
@@ -38,15 +39,17 @@ type Block struct {
 	Height int64
 }
 
-// Check follows a file's proof of the state from the archive of its epoch up to the hash of a block. Whether that block
-// is one of the chain, the caller knows or not. Errors wrap ErrState, ErrOther or evidence.ErrFile.
+// Check follows a file's proof of the state from the archive of its epoch up to the hash of a
+// block. Whether that block is one of the chain, the caller knows or not. Errors wrap ErrState,
+// ErrOther or evidence.ErrFile.
 func Check(f evidence.File) (Block, error) {
 	header, err := Header(f)
 	if err != nil {
 		return Block{}, err
 	}
 	if header.ChainID != f.Chain {
-		return Block{}, fmt.Errorf("%w: the block is of chain %.64q, the file is about %.64q", ErrState, header.ChainID, f.Chain)
+		return Block{}, fmt.Errorf("%w: the block is of chain %.64q, the file is about %.64q",
+			ErrState, header.ChainID, f.Chain)
 	}
 	app, err := existence("app", f.State.App)
 	if err != nil {
@@ -58,16 +61,21 @@ func Check(f evidence.File) (Block, error) {
 	}
 	for _, step := range app.GetExist().Path { // ics23 takes any length up to 33: spec F-13
 		if n := len(step.Prefix); n != 1 && n != 33 || step.Prefix[0] != 1 {
-			return Block{}, fmt.Errorf("%w: a step of the app proof is none of the tree of stores", ErrState)
+			return Block{}, fmt.Errorf("%w: a step of the app proof is none of the tree of stores",
+				ErrState)
 		}
 	}
 	root := app.GetExist().Value
-	if !ics23.VerifyMembership(ics23.TendermintSpec, ics23.CommitmentRoot(header.AppHash), app, []byte(sprintv1.StoreName), root) {
-		return Block{}, fmt.Errorf("%w: the store %s is not under the app hash of block %d", ErrState, sprintv1.StoreName, header.Height)
+	if !ics23.VerifyMembership(ics23.TendermintSpec, ics23.CommitmentRoot(header.AppHash), app,
+		[]byte(sprintv1.StoreName), root) {
+		return Block{}, fmt.Errorf("%w: the store %s is not under the app hash of block %d",
+			ErrState, sprintv1.StoreName, header.Height)
 	}
 	record := store.GetExist().Value
-	if !ics23.VerifyMembership(ics23.IavlSpec, ics23.CommitmentRoot(root), store, sprintv1.ArchiveKey(f.Epoch), record) {
-		return Block{}, fmt.Errorf("%w: the archive of epoch %d is not in the store", ErrState, f.Epoch)
+	if !ics23.VerifyMembership(ics23.IavlSpec, ics23.CommitmentRoot(root), store,
+		sprintv1.ArchiveKey(f.Epoch), record) {
+		return Block{}, fmt.Errorf("%w: the archive of epoch %d is not in the store",
+			ErrState, f.Epoch)
 	}
 	var a sprintv1.Archive
 	if err := canonical(fmt.Sprintf("the archive of epoch %d", f.Epoch), record, &a); err != nil {
@@ -92,13 +100,18 @@ func Header(f evidence.File) (cmttypes.Header, error) {
 	if err := canonical("header", raw, &wire); err != nil {
 		return cmttypes.Header{}, err
 	}
-	// As HeaderFromProto has it, which also refuses headers of older and newer versions of CometBFT: these are for ever.
+	// As HeaderFromProto has it, which also refuses headers of older and newer versions of
+	// CometBFT: these are for ever.
 	last := wire.LastBlockId
 	header := cmttypes.Header{
 		Version: wire.Version, ChainID: wire.ChainID, Height: wire.Height, Time: wire.Time,
-		LastBlockID:    cmttypes.BlockID{Hash: last.Hash, PartSetHeader: cmttypes.PartSetHeader{Total: last.PartSetHeader.Total, Hash: last.PartSetHeader.Hash}},
-		LastCommitHash: wire.LastCommitHash, DataHash: wire.DataHash, ValidatorsHash: wire.ValidatorsHash, NextValidatorsHash: wire.NextValidatorsHash,
-		ConsensusHash: wire.ConsensusHash, AppHash: wire.AppHash, LastResultsHash: wire.LastResultsHash, EvidenceHash: wire.EvidenceHash,
+		LastBlockID: cmttypes.BlockID{Hash: last.Hash,
+			PartSetHeader: cmttypes.PartSetHeader{Total: last.PartSetHeader.Total,
+				Hash: last.PartSetHeader.Hash}},
+		LastCommitHash: wire.LastCommitHash, DataHash: wire.DataHash,
+		ValidatorsHash: wire.ValidatorsHash, NextValidatorsHash: wire.NextValidatorsHash,
+		ConsensusHash: wire.ConsensusHash, AppHash: wire.AppHash,
+		LastResultsHash: wire.LastResultsHash, EvidenceHash: wire.EvidenceHash,
 		ProposerAddress: wire.ProposerAddress,
 	}
 	if len(header.Hash()) == 0 {
@@ -137,15 +150,17 @@ func canonical(what string, raw []byte, into interface {
 	return nil
 }
 
-// Compare holds a file against the archive that a chain keeps of its epoch: after it, nothing in a file that evidence.Verify
-// accepts is taken from the file alone. Errors wrap ErrOther or evidence.ErrFile.
+// Compare holds a file against the archive that a chain keeps of its epoch: after it, nothing in a
+// file that evidence.Verify accepts is taken from the file alone. Errors wrap ErrOther or
+// evidence.ErrFile.
 func Compare(f evidence.File, chain string, a sprintv1.Archive) error {
 	want, err := f.Anchor()
 	if err != nil {
 		return err
 	}
 	if int(f.Segment) > len(a.SegmentSeeds) {
-		return fmt.Errorf("%w: epoch %d has %d segments, the file is about segment %d", ErrOther, a.Epoch, len(a.SegmentSeeds), f.Segment)
+		return fmt.Errorf("%w: epoch %d has %d segments, the file is about segment %d", ErrOther,
+			a.Epoch, len(a.SegmentSeeds), f.Segment)
 	}
 	has := evidence.Anchor{Chain: chain, Epoch: a.Epoch, Class: a.Class, Commits: a.Commits}
 	copy(has.Seed1[:], a.Seed1)

@@ -57,7 +57,8 @@ func newWorld(t testing.TB) *world {
 		t.Fatal(err)
 	}
 	out := make([]transformer.Output, 3)
-	if err := model.Run(out, seed.Node(testChain, "cpc1host", "gpu-0", "nano"), segment, []uint64{0, 1, 2}); err != nil {
+	if err := model.Run(out, seed.Node(testChain, "cpc1host", "gpu-0", "nano"), segment,
+		[]uint64{0, 1, 2}); err != nil {
 		t.Fatal(err)
 	}
 	out[1].Digest[0] ^= 1
@@ -65,21 +66,30 @@ func newWorld(t testing.TB) *world {
 	for i, o := range out {
 		log.Append(record.Leaf{Class: 1, Node: "gpu-0", Index: uint64(i), Record: o.Record}.Hash())
 	}
-	st := commit.Statement{Chain: testChain, Epoch: testEpoch, Segment: 2, Participant: "cpc1host", Node: "gpu-0", Class: "nano",
+	st := commit.Statement{Chain: testChain, Epoch: testEpoch, Segment: 2, Participant: "cpc1host",
+		Node: "gpu-0", Class: "nano",
 		Seed1: commit.Hash(seed1), SegmentSeed: commit.Hash(segment), Root: log.Root(), Count: 3}
-	f := evidence.File{Version: evidence.Version, Claim: evidence.Forged, Chain: testChain, Epoch: testEpoch, Class: "nano", Seed1: seed1.String(), SegmentSeed: segment.String(),
-		Participant: "cpc1host", Node: "gpu-0", Segment: 2, Nonce: 1, Norm: out[1].Norm, Digest: hex.EncodeToString(out[1].Digest[:]), Count: 3,
-		Root: hexOf(st.Root), HostKey: hex.EncodeToString(key[32:]), Signature: hex.EncodeToString(st.Sign(key)), Path: pathOf(t, &log, 1), Note: "a vector"}
+	f := evidence.File{Version: evidence.Version, Claim: evidence.Forged, Chain: testChain,
+		Epoch: testEpoch, Class: "nano", Seed1: seed1.String(), SegmentSeed: segment.String(),
+		Participant: "cpc1host", Node: "gpu-0", Segment: 2, Nonce: 1, Norm: out[1].Norm,
+		Digest: hex.EncodeToString(out[1].Digest[:]), Count: 3,
+		Root: hexOf(st.Root), HostKey: hex.EncodeToString(key[32:]),
+		Signature: hex.EncodeToString(st.Sign(key)), Path: pathOf(t, &log, 1), Note: "a vector"}
 
 	var archive commit.Log
 	for _, p := range []string{"cpc1a", "cpc1b", "cpc1host", "cpc1i"} {
-		archive.Append(commit.ArchiveLeaf{Participant: p, Node: "gpu-0", Segment: 2, Root: st.Root, Count: 3, HostKey: [32]byte(key[32:])}.Hash())
+		archive.Append(commit.ArchiveLeaf{Participant: p, Node: "gpu-0", Segment: 2, Root: st.Root,
+			Count: 3, HostKey: [32]byte(key[32:])}.Hash())
 	}
 	root := archive.Root()
-	f.Archive = &evidence.Archive{Root: hexOf(root), Commits: 4, Index: 2, Path: pathOf(t, &archive, 2)}
-	w := &world{file: f, stores: rootmulti.NewStore(dbm.NewMemDB(), nopLogger()), keys: map[string]*storetypes.KVStoreKey{},
-		record: sprintv1.Archive{Epoch: testEpoch, Class: "nano", Seed1: seed1[:], SegmentSeeds: [][]byte{seed1[:], segment[:]}, Commits: 4, Root: root[:]}}
-	for _, name := range []string{"acc", "bank", "beacon", "credit", "gov", "registry", sprintv1.StoreName, "upgrade"} {
+	f.Archive = &evidence.Archive{Root: hexOf(root), Commits: 4, Index: 2,
+		Path: pathOf(t, &archive, 2)}
+	w := &world{file: f, stores: rootmulti.NewStore(dbm.NewMemDB(), nopLogger()),
+		keys: map[string]*storetypes.KVStoreKey{},
+		record: sprintv1.Archive{Epoch: testEpoch, Class: "nano", Seed1: seed1[:],
+			SegmentSeeds: [][]byte{seed1[:], segment[:]}, Commits: 4, Root: root[:]}}
+	for _, name := range []string{"acc", "bank", "beacon", "credit", "gov", "registry",
+		sprintv1.StoreName, "upgrade"} {
 		w.keys[name] = storetypes.NewKVStoreKey(name)
 		w.stores.MountStoreWithDB(w.keys[name], storetypes.StoreTypeIAVL, nil)
 	}
@@ -125,10 +135,14 @@ func pathOf(t testing.TB, l *commit.Log, index uint64) []string {
 // header is that of the block after the state.
 func (w *world) header() cmttypes.Header {
 	hash := func(b byte) []byte { return bytes.Repeat([]byte{b}, 32) }
-	h := cmttypes.Header{ChainID: testChain, Height: w.stores.LastCommitID().Version + 1, Time: time.Unix(1_800_000_000, 5).UTC(),
-		LastBlockID:    cmttypes.BlockID{Hash: hash(1), PartSetHeader: cmttypes.PartSetHeader{Total: 1, Hash: hash(2)}},
-		LastCommitHash: hash(3), DataHash: hash(4), ValidatorsHash: hash(5), NextValidatorsHash: hash(6), ConsensusHash: hash(7),
-		AppHash: w.stores.LastCommitID().Hash, LastResultsHash: hash(8), EvidenceHash: hash(9), ProposerAddress: hash(10)[:20]}
+	h := cmttypes.Header{ChainID: testChain, Height: w.stores.LastCommitID().Version + 1,
+		Time: time.Unix(1_800_000_000, 5).UTC(),
+		LastBlockID: cmttypes.BlockID{Hash: hash(1),
+			PartSetHeader: cmttypes.PartSetHeader{Total: 1, Hash: hash(2)}},
+		LastCommitHash: hash(3), DataHash: hash(4), ValidatorsHash: hash(5),
+		NextValidatorsHash: hash(6), ConsensusHash: hash(7),
+		AppHash: w.stores.LastCommitID().Hash, LastResultsHash: hash(8), EvidenceHash: hash(9),
+		ProposerAddress: hash(10)[:20]}
 	h.Version.Block, h.Version.App = 11, 2
 	return h
 }
@@ -136,7 +150,8 @@ func (w *world) header() cmttypes.Header {
 // state proves a key of a store, under a header.
 func (w *world) state(t testing.TB, store string, key []byte, h cmttypes.Header) *evidence.State {
 	t.Helper()
-	res, err := w.stores.Query(&storetypes.RequestQuery{Path: "/" + store + "/key", Data: key, Height: w.stores.LastCommitID().Version, Prove: true})
+	res, err := w.stores.Query(&storetypes.RequestQuery{Path: "/" + store + "/key", Data: key,
+		Height: w.stores.LastCommitID().Version, Prove: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -144,7 +159,9 @@ func (w *world) state(t testing.TB, store string, key []byte, h cmttypes.Header)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &evidence.State{Header: hex.EncodeToString(raw), App: hex.EncodeToString(res.ProofOps.Ops[1].Data), Store: hex.EncodeToString(res.ProofOps.Ops[0].Data)}
+	return &evidence.State{Header: hex.EncodeToString(raw),
+		App:   hex.EncodeToString(res.ProofOps.Ops[1].Data),
+		Store: hex.EncodeToString(res.ProofOps.Ops[0].Data)}
 }
 
 type stateCase struct {
@@ -155,12 +172,13 @@ type stateCase struct {
 	Out struct {
 		Block  string `json:"block"` // the hash that shows it
 		Height int64  `json:"height"`
-		Error  string `json:"error,omitempty"` // "state": not proven; "other": proven, of something else
+		// "state": not proven; "other": proven, of something else
+		Error string `json:"error,omitempty"`
 	} `json:"out"`
 }
 
-// C23. What leads from a block's hash to the archive: every step is checked, and no other thing that is in the state
-// passes for the epoch's archive. The cases are published as vectors.
+// C23. What leads from a block's hash to the archive: every step is checked, and no other thing
+// that is in the state passes for the epoch's archive. The cases are published as vectors.
 // Holds spec F-11.
 func TestC23CheckFollowsEveryStep(t *testing.T) {
 	w := newWorld(t)
@@ -191,8 +209,10 @@ func TestC23CheckFollowsEveryStep(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		raw, err := (&ics23.CommitmentProof{Proof: &ics23.CommitmentProof_Batch{Batch: &ics23.BatchProof{Entries: []*ics23.BatchEntry{
-			{Proof: &ics23.BatchEntry_Exist{Exist: p.GetExist()}}}}}}).Marshal()
+		raw, err := (&ics23.CommitmentProof{
+			Proof: &ics23.CommitmentProof_Batch{
+				Batch: &ics23.BatchProof{Entries: []*ics23.BatchEntry{
+					{Proof: &ics23.BatchEntry_Exist{Exist: p.GetExist()}}}}}}).Marshal()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -237,33 +257,66 @@ func TestC23CheckFollowsEveryStep(t *testing.T) {
 	}{
 		{"the archive under its block", sound, nil, nil},
 		{"no proof", nil, nil, ErrState},
-		{"the header of the block that wrote the state", headed(func(h *cmttypes.Header) { h.AppHash = bytes.Repeat([]byte{9}, 32) }), nil, ErrState},
-		{"a block of another chain", headed(func(h *cmttypes.Header) { h.ChainID = "assay-tesu" }), nil, ErrState},
-		{"a header without validators", headed(func(h *cmttypes.Header) { h.ValidatorsHash = nil }), nil, ErrState},
-		{"a byte after the header", with(func(s *evidence.State) { s.Header += "00" }), nil, ErrState},
-		{"a field after the header", with(func(s *evidence.State) { s.Header += "980101" }), nil, ErrState},
-		{"a bit of the app proof", with(func(s *evidence.State) { s.App = bent(s.App, -1) }), nil, ErrState},
-		{"a bit of the store proof", with(func(s *evidence.State) { s.Store = bent(s.Store, -1) }), nil, ErrState},
-		{"the two proofs swapped", with(func(s *evidence.State) { s.App, s.Store = s.Store, s.App }), nil, ErrState},
+		{"the header of the block that wrote the state", headed(func(h *cmttypes.Header) {
+			h.AppHash = bytes.Repeat([]byte{9}, 32)
+		}), nil, ErrState},
+		{"a block of another chain", headed(func(h *cmttypes.Header) {
+			h.ChainID = "assay-tesu"
+		}), nil, ErrState},
+		{"a header without validators", headed(func(h *cmttypes.Header) {
+			h.ValidatorsHash = nil
+		}), nil, ErrState},
+		{"a byte after the header", with(func(s *evidence.State) {
+			s.Header += "00"
+		}), nil, ErrState},
+		{"a field after the header", with(func(s *evidence.State) {
+			s.Header += "980101"
+		}), nil, ErrState},
+		{"a bit of the app proof", with(func(s *evidence.State) {
+			s.App = bent(s.App, -1)
+		}), nil, ErrState},
+		{"a bit of the store proof", with(func(s *evidence.State) {
+			s.Store = bent(s.Store, -1)
+		}), nil, ErrState},
+		{"the two proofs swapped", with(func(s *evidence.State) {
+			s.App, s.Store = s.Store, s.App
+		}), nil, ErrState},
 		{"the same record in another store", bank, nil, ErrState},
-		{"another store's record under this one's root", with(func(s *evidence.State) { s.Store = bank.Store }), nil, ErrState},
-		{"the record of another epoch", w.state(t, sprintv1.StoreName, sprintv1.ArchiveKey(8), good), nil, ErrState},
-		{"something else in the store", w.state(t, sprintv1.StoreName, []byte("something"), good), nil, ErrState},
+		{"another store's record under this one's root",
+			with(func(s *evidence.State) { s.Store = bank.Store }), nil, ErrState},
+		{"the record of another epoch", w.state(t, sprintv1.StoreName, sprintv1.ArchiveKey(8),
+			good), nil, ErrState},
+		{"something else in the store", w.state(t, sprintv1.StoreName, []byte("something"), good),
+			nil, ErrState},
 		{"a proof that nothing is there", absent, nil, ErrState},
 		{"a batch of one", with(func(s *evidence.State) { s.Store = batch }), nil, ErrState},
 		{"a proof of nothing", with(func(s *evidence.State) { s.Store = "00" }), nil, ErrState},
-		{"a file of another chain", sound, func(f *evidence.File) { f.Chain = "assay-tesu" }, ErrState},
+		{"a file of another chain", sound,
+			func(f *evidence.File) { f.Chain = "assay-tesu" }, ErrState},
 		{"a file of another epoch", sound, func(f *evidence.File) { f.Epoch++ }, ErrState},
-		{"a file with another Seed_1", sound, func(f *evidence.File) { f.Seed1 = f.SegmentSeed }, ErrOther},
-		{"a file with another segment seed", sound, func(f *evidence.File) { f.SegmentSeed = f.Seed1 }, ErrOther},
+		{"a file with another Seed_1", sound,
+			func(f *evidence.File) { f.Seed1 = f.SegmentSeed }, ErrOther},
+		{"a file with another segment seed", sound,
+			func(f *evidence.File) { f.SegmentSeed = f.Seed1 }, ErrOther},
 		{"a file about another segment", sound, func(f *evidence.File) { f.Segment = 1 }, ErrOther},
-		{"a file about a segment that was not", sound, func(f *evidence.File) { f.Segment = 3 }, ErrOther},
+		{"a file about a segment that was not", sound,
+			func(f *evidence.File) { f.Segment = 3 }, ErrOther},
 		{"a file of another class", sound, func(f *evidence.File) { f.Class = "small" }, ErrOther},
-		{"a file with another number of commits", sound, func(f *evidence.File) { f.Archive.Commits = 3 }, ErrOther},
-		{"a file with another archive", sound, func(f *evidence.File) { f.Archive.Root = f.Root }, ErrOther},
-		{"a step of another length", crafted(func(app, _ *ics23.ExistenceProof) { app.Path[0].Prefix = append([]byte{1}, make([]byte, 5)...) }), nil, ErrState},
-		{"a step that stands lower than it is", crafted(func(_, store *ics23.ExistenceProof) { store.Path[1].Prefix[0] = 2 }), nil, ErrState},
-		{"the same record at another key", crafted(func(_, store *ics23.ExistenceProof) { store.Key = sprintv1.ArchiveKey(8) }), nil, ErrState},
+		{"a file with another number of commits", sound,
+			func(f *evidence.File) { f.Archive.Commits = 3 }, ErrOther},
+		{"a file with another archive", sound,
+			func(f *evidence.File) { f.Archive.Root = f.Root }, ErrOther},
+		{"a step of another length", crafted(func(app, _ *ics23.ExistenceProof) {
+			app.Path[0].Prefix = append([]byte{1}, make([]byte, 5)...)
+		}), nil, ErrState},
+		{"a step that stands lower than it is", crafted(func(_,
+			store *ics23.ExistenceProof) {
+			store.Path[1].Prefix[0] = 2
+		}), nil, ErrState},
+		{"the same record at another key", crafted(func(_,
+			store *ics23.ExistenceProof) {
+			store.Key = sprintv1.ArchiveKey(8)
+		}), nil, ErrState},
 	} {
 		f := w.file
 		archive := *f.Archive
@@ -275,7 +328,8 @@ func TestC23CheckFollowsEveryStep(t *testing.T) {
 		if !errors.Is(err, c.want) {
 			t.Errorf("%s: %v, want %v", c.name, err, c.want)
 		}
-		if want := (Block{Hash: good.Hash().String(), Height: good.Height}); err == nil && block != want {
+		if want := (Block{Hash: good.Hash().String(), Height: good.Height}); err == nil &&
+			block != want {
 			t.Errorf("%s: block %+v, want %+v", c.name, block, want)
 		}
 		raw, err := f.Marshal()
@@ -283,7 +337,8 @@ func TestC23CheckFollowsEveryStep(t *testing.T) {
 			t.Fatal(err)
 		}
 		published := stateCase{Name: c.name}
-		published.In.File, published.Out.Block, published.Out.Height = string(raw), strings.ToLower(block.Hash), block.Height
+		published.In.File, published.Out.Block, published.Out.Height = string(raw),
+			strings.ToLower(block.Hash), block.Height
 		published.Out.Error = map[error]string{ErrState: "state", ErrOther: "other"}[c.want]
 		cases = append(cases, published)
 	}
@@ -298,7 +353,8 @@ func vectors(t *testing.T, cases []stateCase) {
 		About string      `json:"about"`
 		Cases []stateCase `json:"cases"`
 	}
-	want := document{"evidence files that show the chain's state, and the hash of the block that they show it by", cases}
+	want := document{"evidence files that show the chain's state, and the hash of the block that " +
+		"they show it by", cases}
 	if *update {
 		var out bytes.Buffer
 		e := json.NewEncoder(&out)
@@ -331,7 +387,8 @@ func TestC23EveryByteOfTheStateIsBound(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for part, text := range map[string]*string{"header": &f.State.Header, "app": &f.State.App, "store": &f.State.Store} {
+	for part, text := range map[string]*string{"header": &f.State.Header, "app": &f.State.App,
+		"store": &f.State.Store} {
 		whole := *text
 		raw, err := hex.DecodeString(whole)
 		if err != nil {
@@ -365,9 +422,11 @@ func FuzzCheck(f *testing.F) {
 	f.Add([]byte{}, []byte{0x0a, 0x00}, []byte{0x0a, 0x00})
 	f.Fuzz(func(t *testing.T, header, app, store []byte) {
 		file := w.file
-		file.State = &evidence.State{Header: hex.EncodeToString(header), App: hex.EncodeToString(app), Store: hex.EncodeToString(store)}
+		file.State = &evidence.State{Header: hex.EncodeToString(header),
+			App: hex.EncodeToString(app), Store: hex.EncodeToString(store)}
 		h := w.header()
-		if block, err := Check(file); err == nil && block.Hash == h.Hash().String() && *file.State != *s {
+		if block, err := Check(file); err == nil && block.Hash == h.Hash().String() &&
+			*file.State != *s {
 			t.Errorf("another proof under the same block: %+v", file.State)
 		}
 	})

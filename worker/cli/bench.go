@@ -74,8 +74,10 @@ type measurement struct {
 func (c Command) bench(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	f := c.flags("bench", stderr)
 	chosen := c.deviceFlag(f)
-	classNames := f.String("class", "nano,small", "model classes of transformer/1, with commas; empty for none")
-	shapeNames := f.String("shape", "1024,4096", "shapes of matmul/1, N or MxKxQ, with commas; empty for none")
+	classNames := f.String("class", "nano,small", "model classes of transformer/1, with commas; "+
+		"empty for none")
+	shapeNames := f.String("shape", "1024,4096", "shapes of matmul/1, N or MxKxQ, with commas; "+
+		"empty for none")
 	seconds := f.Float64("seconds", 3, "time of each measurement")
 	home := homeFlag(f)
 	asJSON := f.Bool("json", false, "print JSON")
@@ -106,9 +108,11 @@ func (c Command) bench(ctx context.Context, args []string, stdout, stderr io.Wri
 	for _, note := range choice.Notes {
 		fmt.Fprintf(stderr, "%s: %s\n", c.Name, note)
 	}
-	t := figures{Version: version(), Busy: busy, System: fmt.Sprintf("%s/%s, %d cores", runtime.GOOS, runtime.GOARCH, runtime.NumCPU())}
+	t := figures{Version: version(), Busy: busy,
+		System: fmt.Sprintf("%s/%s, %d cores", runtime.GOOS, runtime.GOARCH, runtime.NumCPU())}
 	for _, o := range choice.Use {
-		b := &deviceBench{Opened: o, length: time.Duration(*seconds * float64(time.Second)), progress: stderr}
+		b := &deviceBench{Opened: o, length: time.Duration(*seconds * float64(time.Second)),
+			progress: stderr}
 		if r, err := reader(sensors, o.Device); err == nil {
 			b.sensors = r
 		}
@@ -144,7 +148,8 @@ func busy(loadavg string, cores int) string {
 	return ""
 }
 
-func parseWork(classNames, shapeNames string) (classes []transformer.Class, shapes []matmul.Shape, err error) {
+func parseWork(classNames, shapeNames string) (classes []transformer.Class,
+	shapes []matmul.Shape, err error) {
 	for name := range strings.FieldsFuncSeq(classNames, func(r rune) bool { return r == ',' }) {
 		class, err := transformer.ByName(name)
 		if err != nil {
@@ -190,7 +195,8 @@ func (b *deviceBench) say(format string, args ...any) {
 }
 
 // measure measures all there is to, until ctx ends.
-func (b *deviceBench) measure(ctx context.Context, classes []transformer.Class, shapes []matmul.Shape) deviceFigures {
+func (b *deviceBench) measure(ctx context.Context, classes []transformer.Class,
+	shapes []matmul.Shape) deviceFigures {
 	d := deviceFigures{ID: b.ID, Name: b.Name, Driver: b.Driver, Engine: b.Engine.Name()}
 	b.say("its peak ...")
 	if peak, err := b.Engine.Peak(ctx); err != nil {
@@ -230,7 +236,8 @@ func (b *deviceBench) measure(ctx context.Context, classes []transformer.Class, 
 
 // timed calls do, which computes n units, until the time is over. Each call gets
 // twice the units while it takes less than a tenth of the time, at most limit.
-func (b *deviceBench) timed(ctx context.Context, m *measurement, first, limit int, do func(from uint64, n int) error) error {
+func (b *deviceBench) timed(ctx context.Context, m *measurement, first, limit int,
+	do func(from uint64, n int) error) error {
 	n := first
 	from := uint64(0)
 	once := func() (time.Duration, error) {
@@ -279,7 +286,8 @@ func (b *deviceBench) energy() *int64 {
 var benchSeed = seed.Seed{'b', 'e', 'n', 'c', 'h'}
 
 // transformer measures a class as the worker computes it.
-func (b *deviceBench) transformer(ctx context.Context, class transformer.Class) (measurement, error) {
+func (b *deviceBench) transformer(ctx context.Context, class transformer.Class) (measurement,
+	error) {
 	m := measurement{Work: "transformer/1", Of: class.Name}
 	if ctx.Err() != nil {
 		return m, ctx.Err()
@@ -305,7 +313,9 @@ func (b *deviceBench) transformer(ctx context.Context, class transformer.Class) 
 		var running sync.WaitGroup
 		for lane := range lanes {
 			a, z := n*lane/lanes, n*(lane+1)/lanes
-			running.Go(func() { errs[lane] = model.Run(out[a:z], benchSeed, benchSeed, nonces[a:z]) })
+			running.Go(func() {
+				errs[lane] = model.Run(out[a:z], benchSeed, benchSeed, nonces[a:z])
+			})
 		}
 		running.Wait()
 		return errors.Join(errs...)
@@ -335,13 +345,15 @@ func (b *deviceBench) matmul(ctx context.Context, shape matmul.Shape) (measureme
 		if p.Product > 0 {
 			m.ProductOpsPerSec = float64(shape.Ops()) / p.Product.Seconds()
 		}
-		m.Expand, m.Product, m.Condense, m.Hash = float64(p.Expand)/whole, float64(p.Product)/whole, float64(p.Condense)/whole, float64(p.Hash)/whole
+		m.Expand, m.Product, m.Condense, m.Hash = float64(p.Expand)/whole, float64(p.Product)/whole,
+			float64(p.Condense)/whole, float64(p.Hash)/whole
 	}
 	return m, nil
 }
 
 // parts is the fastest of three measurements: what disturbs one only slows it.
-func (b *deviceBench) parts(ctx context.Context, shape matmul.Shape) (best profile.Parts, err error) {
+func (b *deviceBench) parts(ctx context.Context, shape matmul.Shape) (best profile.Parts,
+	err error) {
 	for i := range uint64(3) {
 		p, err := b.Engine.Parts(ctx, benchSeed, shape, i)
 		if err != nil {
@@ -372,18 +384,22 @@ func (t figures) String() string {
 			fmt.Fprintf(&b, "peak %s\n", d.PeakHow)
 		}
 		w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
-		fmt.Fprintln(w, "  work\tof\tunits/s\tverified op/s\tof peak\texpand\tproduct\tcondense\thash\tenergy")
+		fmt.Fprintln(w, "  work\tof\tunits/s\tverified op/s\tof "+
+			"peak\texpand\tproduct\tcondense\thash\tenergy")
 		for _, m := range d.Work {
 			if m.Failed != "" {
-				fmt.Fprintf(w, "  %s\t%s\tfailed: %s\n", m.Work, m.Of, strings.ReplaceAll(m.Failed, "\n", "; "))
+				fmt.Fprintf(w, "  %s\t%s\tfailed: %s\n", m.Work, m.Of,
+					strings.ReplaceAll(m.Failed, "\n", "; "))
 				continue
 			}
 			energy := "-"
 			if m.OpsPerJoule > 0 {
 				energy = rate(m.OpsPerJoule, "op/J")
 			}
-			fmt.Fprintf(w, "  %s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", m.Work, m.Of, rate(m.UnitsPerSec, ""), rate(m.OpsPerSec, "op/s"),
-				share(m.OfPeak), share(m.Expand), share(m.Product), share(m.Condense), share(m.Hash), energy)
+			fmt.Fprintf(w, "  %s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", m.Work, m.Of,
+				rate(m.UnitsPerSec, ""), rate(m.OpsPerSec, "op/s"),
+				share(m.OfPeak), share(m.Expand), share(m.Product), share(m.Condense),
+				share(m.Hash), energy)
 		}
 		_ = w.Flush() // to memory
 	}

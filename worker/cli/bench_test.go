@@ -19,10 +19,12 @@ import (
 )
 
 func TestBench(t *testing.T) {
-	args := strings.Fields("bench --class nano --shape 512x256x512 --seconds 0.02 --device cpu,cuda:0")
+	args := strings.Fields("bench --class nano --shape 512x256x512 --seconds 0.02 --device " +
+		"cpu,cuda:0")
 	c := rig(new(enginetest.Engine), nil)
 	code, stdout, stderr := run(c, args...)
-	for _, part := range []string{"cuda:0  Good Card, engine test, driver CUDA 12.4", "transformer/1  nano", "matmul/1       512x256x512", "peak not known"} {
+	for _, part := range []string{"cuda:0  Good Card, engine test, driver CUDA 12.4",
+		"transformer/1  nano", "matmul/1       512x256x512", "peak not known"} {
 		if code != 0 || !strings.Contains(stdout, part) {
 			t.Errorf("code %d, %q is not in\n%s", code, part, stdout)
 		}
@@ -32,7 +34,8 @@ func TestBench(t *testing.T) {
 	}
 	code, stdout, _ = run(c, append(args, "--json")...)
 	var f figures
-	if err := json.Unmarshal([]byte(stdout), &f); code != 0 || err != nil || !f.Complete || len(f.Devices) != 2 {
+	if err := json.Unmarshal([]byte(stdout), &f); code != 0 || err != nil || !f.Complete ||
+		len(f.Devices) != 2 {
 		t.Fatalf("code %d, %v, %s", code, err, stdout)
 	}
 	for _, d := range f.Devices {
@@ -40,13 +43,16 @@ func TestBench(t *testing.T) {
 			t.Errorf("%+v", d)
 		}
 		for _, m := range d.Work {
-			if m.Units == 0 || m.UnitsPerSec <= 0 || m.OpsPerSec < m.UnitsPerSec*1e6 || m.Failed != "" {
+			if m.Units == 0 || m.UnitsPerSec <= 0 || m.OpsPerSec < m.UnitsPerSec*1e6 ||
+				m.Failed != "" {
 				t.Errorf("%s: %+v", d.ID, m)
 			}
 		}
 	}
 	if d := f.Devices[0]; d.PeakOps > 0 {
-		if m := d.Work[1]; m.OfPeak <= 0 || m.OfPeak > 1.5 || m.ProductOpsPerSec <= 0 || m.Expand+m.Product+m.Condense+m.Hash < 0.999 || m.Expand+m.Product+m.Condense+m.Hash > 1.001 {
+		if m := d.Work[1]; m.OfPeak <= 0 || m.OfPeak > 1.5 || m.ProductOpsPerSec <= 0 ||
+			m.Expand+m.Product+m.Condense+m.Hash < 0.999 ||
+			m.Expand+m.Product+m.Condense+m.Hash > 1.001 {
 			t.Errorf("%+v", m)
 		}
 	}
@@ -62,7 +68,8 @@ func TestBenchOnABusyMachine(t *testing.T) {
 			t.Errorf("%q: %q, want %q", load, got, want)
 		}
 	}
-	if text := (figures{Busy: "load 8 on 2 cores"}).String(); !strings.Contains(text, "figures are too low: load 8 on 2 cores\n") {
+	if text := (figures{Busy: "load 8 on 2 cores"}).String(); !strings.Contains(text,
+		"figures are too low: load 8 on 2 cores\n") {
 		t.Error(text)
 	}
 }
@@ -79,9 +86,11 @@ func TestBenchInterrupted(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	var stdout bytes.Buffer
 	stderr := &interrupted{at: "matmul/1 512x256x512: computing", cancel: cancel}
-	code := rig(new(enginetest.Engine), nil).Run(ctx, strings.Fields("bench --json --device cpu,cuda --class nano --shape 512x256x512,4096 --seconds 0.01"), nil, &stdout, stderr)
+	code := rig(new(enginetest.Engine), nil).Run(ctx, strings.Fields("bench --json --device "+
+		"cpu,cuda --class nano --shape 512x256x512,4096 --seconds 0.01"), nil, &stdout, stderr)
 	var f figures
-	if err := json.Unmarshal(stdout.Bytes(), &f); code != 1 || err != nil || f.Complete || !strings.Contains(stderr.String(), "interrupted") {
+	if err := json.Unmarshal(stdout.Bytes(), &f); code != 1 || err != nil || f.Complete ||
+		!strings.Contains(stderr.String(), "interrupted") {
 		t.Fatalf("code %d, %v, %s, %s", code, err, &stdout, stderr)
 	}
 	if w := f.Devices[0].Work; len(w) != 1 || w[0].Of != "nano" || w[0].Units == 0 {
@@ -99,8 +108,10 @@ type hungry struct {
 
 func TestBenchEnergy(t *testing.T) {
 	root := sys(t, map[string]string{counter: "0"})
-	c := Command{Name: "w", Sys: root, Engine: hungry{new(enginetest.Engine), filepath.Join(root, counter), new(int)}}
-	code, stdout, _ := run(c, strings.Fields("bench --json --class , --shape 512x256x512 --seconds 0.01")...)
+	c := Command{Name: "w", Sys: root,
+		Engine: hungry{new(enginetest.Engine), filepath.Join(root, counter), new(int)}}
+	code, stdout, _ := run(c, strings.Fields("bench --json --class , --shape 512x256x512 "+
+		"--seconds 0.01")...)
 	var f figures
 	if err := json.Unmarshal([]byte(stdout), &f); code != 0 || err != nil {
 		t.Fatalf("code %d, %v, %s", code, err, stdout)
@@ -117,7 +128,8 @@ func (w *interrupted) Write(b []byte) (int, error) {
 	return w.Buffer.Write(b)
 }
 
-func (e hungry) Matmul(ctx context.Context, dst [][32]byte, challenge seed.Seed, shape matmul.Shape, units []uint64) error {
+func (e hungry) Matmul(ctx context.Context, dst [][32]byte, challenge seed.Seed, shape matmul.Shape,
+	units []uint64) error {
 	*e.units += len(units)
 	if err := os.WriteFile(e.counter, fmt.Append(nil, 1_000_000*(*e.units)), 0o600); err != nil {
 		return err

@@ -102,7 +102,8 @@ type Command struct {
 // Run executes one command line, without the program's name, and returns the
 // exit code: 0, 1 when it failed, 2 when it was misused. Standard input is read
 // for keys only, by start on a terminal.
-func (c Command) Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+func (c Command) Run(ctx context.Context, args []string, stdin io.Reader, stdout,
+	stderr io.Writer) int {
 	err := c.dispatch(ctx, args, stdin, stdout, stderr)
 	switch {
 	case err == nil || errors.Is(err, flag.ErrHelp):
@@ -116,7 +117,8 @@ func (c Command) Run(ctx context.Context, args []string, stdin io.Reader, stdout
 	return failed
 }
 
-func (c Command) dispatch(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) error {
+func (c Command) dispatch(ctx context.Context, args []string, stdin io.Reader, stdout,
+	stderr io.Writer) error {
 	name := ""
 	if len(args) > 0 {
 		name, args = args[0], args[1:]
@@ -176,11 +178,14 @@ func unquoted(s string) string { return strings.Trim(s, " \t\r\n'\"`‘’“”
 // does says what the commands do, each in a sentence.
 var does = map[string]string{
 	"status": "prints what the worker that runs does, why not, and what it has earned",
-	"pause":  "stops the computing of the worker that runs until resume, or until it is started again",
+	"pause": "stops the computing of the worker that runs until resume, or until it is started " +
+		"again",
 	"resume": "lets a paused worker go on",
-	"id":     "prints this machine's key, for the host's owner to allow, and makes one where there is none",
-	"bench":  "measures how fast each device is, and where its time goes",
-	"doctor": "looks at devices, home and the way to the host, and says what is wrong and what to do about it",
+	"id": "prints this machine's key, for the host's owner to allow, and makes one where " +
+		"there is none",
+	"bench": "measures how fast each device is, and where its time goes",
+	"doctor": "looks at devices, home and the way to the host, and says what is wrong and what " +
+		"to do about it",
 }
 
 // flags makes the flag set of a command.
@@ -201,7 +206,8 @@ func homeFlag(f *flag.FlagSet) *string {
 			home = filepath.Join(user, ".assay-worker")
 		}
 	}
-	return f.String("home", home, "directory of this machine's key, receipts and counts; default from ASSAY_WORKER_HOME")
+	return f.String("home", home, "directory of this machine's key, receipts and counts; default "+
+		"from ASSAY_WORKER_HOME")
 }
 
 func (c Command) id(args []string, stdout, stderr io.Writer) error {
@@ -221,7 +227,8 @@ func (c Command) id(args []string, stdout, stderr io.Writer) error {
 			"key": hex.EncodeToString(key), "fingerprint": link.FingerprintOf(key).String(),
 		})
 	}
-	_, err = fmt.Fprintf(stdout, "key          %x\nfingerprint  %s\nallow it     assay host allow %x\n", []byte(key), link.FingerprintOf(key), []byte(key))
+	_, err = fmt.Fprintf(stdout, "key          %x\nfingerprint  %s\nallow it     assay host "+
+		"allow %x\n", []byte(key), link.FingerprintOf(key), []byte(key))
 	return err
 }
 

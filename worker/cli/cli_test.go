@@ -56,7 +56,8 @@ func TestCommandLine(t *testing.T) {
 		{"completion tcsh", 2, "", "bash, fish, zsh"},
 		{"start now", 2, "", `takes no argument, and "now" is one`},
 		{"id --home " + home, 0, "assay host allow ", ""},
-		{"start --temp-limit 60 --host " + nobody, 2, "", "--temp-resume 75 is not below --temp-limit 60"},
+		{"start --temp-limit 60 --host " + nobody, 2, "", "--temp-resume 75 is not below " +
+			"--temp-limit 60"},
 		{"start --threads -3 --host " + nobody, 2, "", "--threads must be 0 (all cores) or more"},
 		{"start --listen 99999 --host " + nobody, 2, "", "such as 127.0.0.1:4780"},
 		{"status -h", 0, "", "prints what the worker that runs does"},
@@ -67,13 +68,15 @@ func TestCommandLine(t *testing.T) {
 		{"doctor --help", 0, "", "says what is wrong"},
 		{"--version", 0, "assay-worker ", ""},
 		{"start -h", 0, "", "self_check_failed"},
-		{"start --payout alice --host " + nobody, 1, "", `--payout "alice" is no account on the chain: it does not begin with cpc1`},
+		{"start --payout alice --host " + nobody, 1, "",
+			`--payout "alice" is no account on the chain: it does not begin with cpc1`},
 		{"start --host '" + nobody + "' --payout x", 1, "", "--payout"}, // the quotes are no matter
 		{"status --home " + home, 1, "", "no worker runs on " + home},
 		{"pause --home " + home, 1, "", "no worker runs on " + home},
 		{"start --device banana --host " + nobody, 1, "", "--device banana"},
 		{"start --device , --host " + nobody, 2, "", "an empty device name"},
-		{"start --device cuda:7 --home " + home + " --host " + nobody, 1, "", "--device cuda:7; this program offers all, cpu"},
+		{"start --device cuda:7 --home " + home + " --host " + nobody, 1, "",
+			"--device cuda:7; this program offers all, cpu"},
 		{"bench --class giant", 2, "", "unknown class"},
 		{"bench --shape 100", 2, "", "--shape"},
 		{"bench --shape 512x512", 2, "", "want N or MxKxQ"},
@@ -83,8 +86,10 @@ func TestCommandLine(t *testing.T) {
 		{"bench --device cpu:7", 1, "", "--device cpu:7; this machine has cpu (test)"},
 		{"doctor --warp", 2, "", "no flag --warp"},
 	} {
-		code, stdout, stderr := run(Command{Name: "assay-worker", Engine: new(enginetest.Engine)}, strings.Fields(c.args)...)
-		if code != c.code || !strings.Contains(stdout, c.stdout) || !strings.Contains(stderr, c.stderr) || c.stderr == "" && stderr != "" {
+		code, stdout, stderr := run(Command{Name: "assay-worker", Engine: new(enginetest.Engine)},
+			strings.Fields(c.args)...)
+		if code != c.code || !strings.Contains(stdout, c.stdout) ||
+			!strings.Contains(stderr, c.stderr) || c.stderr == "" && stderr != "" {
 			t.Errorf("%q: code %d\nstdout: %s\nstderr: %s", c.args, code, stdout, stderr)
 		}
 		if code != ok && strings.Count(stderr, "\n") > 2 && c.args != "" && c.args != "help" {
@@ -103,21 +108,26 @@ func TestID(t *testing.T) {
 			t.Fatalf("code %d, %s, %v", code, stdout, err)
 		}
 	}
-	if ids[0]["key"] != ids[1]["key"] || len(ids[0]["key"]) != 64 || len(ids[0]["fingerprint"]) != 32 {
+	if ids[0]["key"] != ids[1]["key"] || len(ids[0]["key"]) != 64 ||
+		len(ids[0]["fingerprint"]) != 32 {
 		t.Errorf("identities %v", ids)
 	}
 }
 
 type broken struct{ work.Engine }
 
-func (broken) Transformer(context.Context, transformer.Class, seed.Seed, func(done, total uint64)) (transformer.Model, error) {
-	return new(enginetest.Engine).Transformer(context.Background(), transformer.Nano, seed.Seed{}, nil)
+func (broken) Transformer(context.Context, transformer.Class, seed.Seed,
+	func(done, total uint64)) (transformer.Model, error) {
+	return new(enginetest.Engine).Transformer(context.Background(), transformer.Nano,
+		seed.Seed{}, nil)
 }
 
 func TestBrokenEngine(t *testing.T) {
 	c := Command{Name: "w", Engine: broken{new(enginetest.Engine)}}
-	for _, args := range [][]string{{"bench"}, {"start", "--home", filepath.Join(t.TempDir(), "home"), "--host", nobody}} {
-		if code, _, stderr := run(c, args...); code != 1 || !strings.Contains(stderr, "cpu (test) gives wrong answers") {
+	for _, args := range [][]string{{"bench"},
+		{"start", "--home", filepath.Join(t.TempDir(), "home"), "--host", nobody}} {
+		if code, _, stderr := run(c, args...); code != 1 ||
+			!strings.Contains(stderr, "cpu (test) gives wrong answers") {
 			t.Errorf("%s: code %d, %s", args[0], code, stderr)
 		}
 	}
@@ -135,7 +145,8 @@ func TestStartJSON(t *testing.T) {
 	if _, err := worker.Key(home); err != nil {
 		t.Fatal(err)
 	}
-	killed, err := net.Listen("unix", filepath.Join(home, socketFile)) // an earlier worker left its socket
+	// an earlier worker left its socket
+	killed, err := net.Listen("unix", filepath.Join(home, socketFile))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -143,7 +154,8 @@ func TestStartJSON(t *testing.T) {
 	killed.Close()
 	go func() {
 		c := Command{Name: "w", Engine: new(enginetest.Engine)}
-		done <- c.Run(ctx, []string{"start", "--json", "--home", home, "--host", nobody}, nil, in, io.Discard)
+		done <- c.Run(ctx, []string{"start", "--json", "--home", home, "--host", nobody},
+			nil, in, io.Discard)
 		in.Close()
 	}()
 	lines := json.NewDecoder(out)
@@ -157,22 +169,31 @@ func TestStartJSON(t *testing.T) {
 		}
 		return e
 	}
-	if e := next(); e.Type != "snapshot" || e.Status.State == "" || e.Status.Reason == "" || len(e.Status.Devices) != 1 {
+	if e := next(); e.Type != "snapshot" || e.Status.State == "" || e.Status.Reason == "" ||
+		len(e.Status.Devices) != 1 {
 		t.Errorf("%+v", e)
 	}
-	for e := next(); e.Type != "connecting" || !strings.Contains(e.Next, "check that the host runs"); e = next() {
+	for e := next(); e.Type != "connecting" ||
+		!strings.Contains(e.Next, "check that the host runs"); e = next() {
 		if e.Type != "connecting" && e.Type != "testing" {
 			t.Errorf("%+v", e)
 		}
 	}
 	w := Command{Name: "w", Engine: new(enginetest.Engine)}
-	if code, text, _ := run(w, "status", "--home", home); code != 0 || !strings.Contains(text, "nothing listens at 127.0.0.1:1") || strings.Contains(text, "\x1b") || strings.Contains(text, "q quit") {
+	if code, text, _ := run(w, "status", "--home", home); code != 0 ||
+		!strings.Contains(text, "nothing listens at 127.0.0.1:1") ||
+		strings.Contains(text, "\x1b") || strings.Contains(text, "q quit") {
 		t.Errorf("status: code %d\n%s", code, text)
 	}
-	if code, _, stderr := run(w, "start", "--home", home, "--host", nobody); code != 1 || !strings.Contains(stderr, fmt.Sprintf("another worker (process %d) works with %s", os.Getpid(), home)) {
+	if code, _, stderr := run(w, "start", "--home", home, "--host", nobody); code != 1 ||
+		!strings.Contains(stderr, fmt.Sprintf("another worker (process %d) works with %s",
+			os.Getpid(), home)) {
 		t.Errorf("a second worker: code %d, %s", code, stderr)
 	}
-	for _, c := range []struct{ command, event, again string }{{"pause", "paused", "paused already, at "}, {"resume", "resumed", "it was not paused"}} {
+	for _, c := range []struct {
+		command, event,
+		again string
+	}{{"pause", "paused", "paused already, at "}, {"resume", "resumed", "it was not paused"}} {
 		said := make(chan string, 1)
 		go func() {
 			_, stdout, stderr := run(w, c.command, "--home", home)
@@ -182,10 +203,13 @@ func TestStartJSON(t *testing.T) {
 		for e.Type != c.event {
 			e = next()
 		}
-		if c.event == "paused" && (!strings.HasPrefix(e.Reason, "by its owner at ") || !strings.HasSuffix(e.Next, " resume --home "+home)) {
+		if c.event == "paused" && (!strings.HasPrefix(e.Reason, "by its owner at ") ||
+			!strings.HasSuffix(e.Next, " resume --home "+home)) {
 			t.Errorf("%+v", e)
 		}
-		if text := <-said; !strings.HasPrefix(text, c.event+" at ") || (c.command == "pause") != strings.HasSuffix(text, "; w resume --home "+home+" goes on\n") {
+		if text := <-said; !strings.HasPrefix(text, c.event+" at ") ||
+			(c.command == "pause") != strings.HasSuffix(text,
+				"; w resume --home "+home+" goes on\n") {
 			t.Errorf("%s: %s", c.command, text)
 		}
 		if _, text, _ := run(w, c.command, "--home", home); !strings.HasPrefix(text, c.again) {
@@ -204,7 +228,8 @@ func TestStartJSON(t *testing.T) {
 	if code := <-done; code != 0 || last != "stopped" {
 		t.Errorf("stopped with code %d, last event %q", code, last)
 	}
-	if code, _, stderr := run(w, "status", "--home", home); code != 1 || !strings.Contains(stderr, "no worker runs on") {
+	if code, _, stderr := run(w, "status", "--home", home); code != 1 ||
+		!strings.Contains(stderr, "no worker runs on") {
 		t.Errorf("after it: code %d, %s", code, stderr)
 	}
 }
@@ -217,17 +242,20 @@ func TestStartPlain(t *testing.T) {
 	done := make(chan int, 1)
 	go func() {
 		c := Command{Name: "w", Engine: new(enginetest.Engine)}
-		done <- c.Run(ctx, []string{"start", "--home", filepath.Join(t.TempDir(), "home"), "--host", "'" + nobody + "'"}, nil, in, io.Discard)
+		done <- c.Run(ctx, []string{"start", "--home", filepath.Join(t.TempDir(), "home"), "--host",
+			"'" + nobody + "'"}, nil, in, io.Discard)
 		in.Close()
 	}()
 	seen := map[string]bool{}
 	for lines := bufio.NewScanner(out); lines.Scan(); {
 		at, text, found := strings.Cut(lines.Text(), "  ")
-		if _, err := time.Parse("2006-01-02T15:04:05Z07:00 INFO", at); err != nil || !found || seen[text] {
+		if _, err := time.Parse("2006-01-02T15:04:05Z07:00 INFO", at); err != nil ||
+			!found || seen[text] {
 			t.Errorf("%q, seen before: %v", lines.Text(), seen[text])
 		}
 		seen[text] = true
-		if strings.Contains(text, "connecting: nothing listens at 127.0.0.1:1; check that the host runs") {
+		if strings.Contains(text, "connecting: nothing listens at 127.0.0.1:1; check that the "+
+			"host runs") {
 			cancel()
 		}
 	}
@@ -240,13 +268,15 @@ func TestStartPlain(t *testing.T) {
 func TestPhasesAreQuiet(t *testing.T) {
 	var b between
 	var told []string
-	for _, kind := range strings.Fields("connected idle proving idle accepted proving computing proving proving") {
+	for _, kind := range strings.Fields("connected idle proving idle accepted proving computing " +
+		"proving proving") {
 		var e worker.Event
 		if e.Type = kind; !b.again(e) {
 			told = append(told, kind)
 		}
 	}
-	if got, want := strings.Join(told, " "), "connected idle accepted computing proving"; got != want {
+	if got, want := strings.Join(told, " "),
+		"connected idle accepted computing proving"; got != want {
 		t.Errorf("told %s, want %s", got, want)
 	}
 }
@@ -269,7 +299,8 @@ func TestStartInAnEmptyFolder(t *testing.T) {
 	home := t.TempDir()
 	c := Command{Name: "w", Engine: new(enginetest.Engine)}
 	code, _, stderr := run(c, "start", "--home", home, "--host", nobody)
-	if code != 1 || !strings.Contains(stderr, "not mounted") || !strings.Contains(stderr, "w id --home "+home) {
+	if code != 1 || !strings.Contains(stderr, "not mounted") ||
+		!strings.Contains(stderr, "w id --home "+home) {
 		t.Errorf("code %d: %s", code, stderr)
 	}
 	if left, err := os.ReadDir(home); err != nil || len(left) != 0 {

@@ -15,7 +15,8 @@ import (
 	"github.com/assaynet/assay/internal/usage"
 )
 
-// completeName is the command that the scripts call, with the words typed so far; it prints a candidate a line.
+// completeName is the command that the scripts call, with the words typed so far; it prints a
+// candidate a line.
 const completeName = "__complete"
 
 // folders is what it prints instead where a folder is wanted.
@@ -23,9 +24,12 @@ const folders = ":folders"
 
 // takes says what the flags with a value take: examples where that is any number or address.
 var takes = map[string][]string{
-	"host": {"assay://"}, "node": {"http://127.0.0.1:26657"}, "home": {folders}, "device": {"cpu", "cuda", "opencl", "all"}, "payout": {"cpc1"},
-	"threads": {"0", "1"}, "nice": {"0", "10", "19"}, "temp-limit": {"0", "85"}, "temp-resume": {"75"}, "self-audit": {"256"},
-	"listen": {"127.0.0.1:4780"}, "log-format": {"text", "json"}, "class": {"nano", "small", "base", "large"}, "shape": {"1024", "4096"}, "seconds": {"2", "10"},
+	"host": {"assay://"}, "node": {"http://127.0.0.1:26657"}, "home": {folders},
+	"device": {"cpu", "cuda", "opencl", "all"}, "payout": {"cpc1"},
+	"threads": {"0", "1"}, "nice": {"0", "10", "19"}, "temp-limit": {"0", "85"},
+	"temp-resume": {"75"}, "self-audit": {"256"},
+	"listen": {"127.0.0.1:4780"}, "log-format": {"text", "json"},
+	"class": {"nano", "small", "base", "large"}, "shape": {"1024", "4096"}, "seconds": {"2", "10"},
 }
 
 var scripts = map[string]string{

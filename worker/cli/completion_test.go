@@ -25,7 +25,8 @@ func TestEveryFlagCompletes(t *testing.T) {
 		}
 		f.VisitAll(func(g *flag.Flag) {
 			flags++
-			if list := c.candidates([]string{name, "--" + g.Name, ""}); !isBool(g) && len(list) == 0 {
+			if list := c.candidates([]string{name, "--" + g.Name, ""}); !isBool(g) &&
+				len(list) == 0 {
 				t.Errorf("%s --%s completes to nothing", name, g.Name)
 			}
 			if !slices.Contains(c.candidates([]string{name, "--"}), "--"+g.Name) {
@@ -68,7 +69,8 @@ func TestTheBashScript(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, c := range []struct{ program, words, want string }{
-		{`printf 'cpu\ncuda\n'; echo "$@" >&3`, "assay-worker start --device c", "cpu cuda|__complete start --device c"},
+		{`printf 'cpu\ncuda\n'; echo "$@" >&3`, "assay-worker start --device c",
+			"cpu cuda|__complete start --device c"},
 		{`echo :folders`, "assay-worker start --home " + dir[:len(dir)-2], dir + "|"},
 	} {
 		cmd := exec.Command(bash, "-c", script+`
@@ -88,14 +90,16 @@ _assay_worker; echo -n "${COMPREPLY[@]}|"`)
 // The manual has every command with its flags.
 func TestManual(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "man")
-	if code, _, stderr := run(Command{Name: "assay-worker", Engine: new(enginetest.Engine)}, "manual", dir); code != ok {
+	if code, _, stderr := run(Command{Name: "assay-worker", Engine: new(enginetest.Engine)},
+		"manual", dir); code != ok {
 		t.Fatal(code, stderr)
 	}
 	page, err := os.ReadFile(filepath.Join(dir, "assay-worker.1"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{".TH \"ASSAY-WORKER\" 1\n", "OPTIONS OF START\n", ".B \\-\\-temp\\-limit int\n", "OPTIONS OF DOCTOR\n"} {
+	for _, want := range []string{".TH \"ASSAY-WORKER\" 1\n", "OPTIONS OF START\n",
+		".B \\-\\-temp\\-limit int\n", "OPTIONS OF DOCTOR\n"} {
 		if !strings.Contains(string(page), want) {
 			t.Errorf("no %q in the page", want)
 		}

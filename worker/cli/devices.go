@@ -38,7 +38,9 @@ func (l *deviceList) Set(s string) error {
 
 func (c Command) deviceFlag(f *flag.FlagSet) *deviceList {
 	l := new(deviceList)
-	f.Var(l, "device", "device to use, repeated or with commas: "+strings.Join(device.Names(c.backends()), ", ")+", all; default every GPU that passes its self-test, the cpu where there is none")
+	f.Var(l, "device", "device to use, repeated or with commas: "+
+		strings.Join(device.Names(c.backends()), ", ")+", all; default every GPU that passes its "+
+		"self-test, the cpu where there is none")
 	return l
 }
 
@@ -62,17 +64,19 @@ func (c Command) backends() []device.Backend {
 }
 
 // choose opens the devices that are wanted.
-func (c Command) choose(ctx context.Context, wishes []string, sensors *telemetry.Sensors) (device.Choice, error) {
+func (c Command) choose(ctx context.Context, wishes []string,
+	sensors *telemetry.Sensors) (device.Choice, error) {
 	return device.Choose(ctx, c.backends(), wishes, sensors.Cards())
 }
 
 // lookTime is how often devices that are not there are looked for.
 const lookTime = 5 * time.Second
 
-// await is choose for a worker, which may be started before the driver of its devices is: it looks for
-// devices that are not there until they are, or ctx ends. tell gets the reason, once while it stays the
-// same.
-func (c Command) await(ctx context.Context, wishes []string, sensors *telemetry.Sensors, tell func(error)) (device.Choice, error) {
+// await is choose for a worker, which may be started before the driver of its devices is: it looks
+// for devices that are not there until they are, or ctx ends. tell gets the reason, once while it
+// stays the same.
+func (c Command) await(ctx context.Context, wishes []string, sensors *telemetry.Sensors,
+	tell func(error)) (device.Choice, error) {
 	for told := ""; ; {
 		choice, err := c.choose(ctx, wishes, sensors)
 		if !errors.Is(err, device.ErrAbsent) || ctx.Err() != nil {
@@ -117,7 +121,8 @@ type limits struct {
 }
 
 // devices makes the worker's of what was chosen.
-func devices(choice device.Choice, sensors *telemetry.Sensors, slices int, hot limits) (all []worker.Device) {
+func devices(choice device.Choice, sensors *telemetry.Sensors, slices int,
+	hot limits) (all []worker.Device) {
 	for _, o := range choice.Use {
 		d := worker.Device{ID: o.ID, Name: o.Name, Engine: o.Engine, Threads: threads(o.Device)}
 		if slices > 0 && !o.GPU() {

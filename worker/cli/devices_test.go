@@ -36,13 +36,16 @@ import (
 // rig is a machine whose processor is this one's, with a card that computes and
 // one that does not.
 func rig(good, bad work.Engine) Command {
-	cards := []profile.Device{{Name: "Good Card", Driver: "CUDA 12.4", Memory: 24 << 30}, {Name: "Bad Card", Driver: "CUDA 12.4"}}
+	cards := []profile.Device{{Name: "Good Card", Driver: "CUDA 12.4", Memory: 24 << 30},
+		{Name: "Bad Card", Driver: "CUDA 12.4"}}
 	if bad == nil {
 		cards = cards[:1]
 	}
 	return Command{Name: "w", Sys: os.DevNull, Backends: []device.Backend{
 		device.Processor(),
-		{Name: "cuda", Devices: func() ([]profile.Device, error) { return cards, nil }, Open: func(_ context.Context, i int) (profile.Engine, error) {
+		{Name: "cuda", Devices: func() ([]profile.Device, error) {
+			return cards, nil
+		}, Open: func(_ context.Context, i int) (profile.Engine, error) {
 			return device.Plain([]work.Engine{good, bad}[i]), nil
 		}},
 		{Name: "opencl", Devices: func() ([]profile.Device, error) {
@@ -56,7 +59,9 @@ func TestDoctor(t *testing.T) {
 	sound := new(enginetest.Engine)
 	c := rig(sound, nil)
 	code, stdout, _ := run(c, "doctor", "--home", home)
-	for _, part := range []string{"cuda:0    ok      Good Card", "driver CUDA 12.4; engine test; known answers given in", "24576 MiB", "cpu ", "opencl       note    device: no driver; install a runtime", "there is no key yet", "all well"} {
+	for _, part := range []string{"cuda:0    ok      Good Card", "driver CUDA 12.4; engine test; " +
+		"known answers given in", "24576 MiB", "cpu ", "opencl       note    device: no driver; " +
+		"install a runtime", "there is no key yet", "all well"} {
 		if code != 0 || !strings.Contains(stdout, part) {
 			t.Errorf("code %d, %q is not in\n%s", code, part, stdout)
 		}
@@ -66,12 +71,15 @@ func TestDoctor(t *testing.T) {
 	}
 
 	c = rig(sound, broken{sound})
-	if code, stdout, _ := run(c, "doctor", "--home", filepath.Join(home, "none")); code != 1 || !strings.Contains(stdout, "cuda:1    FAILED  Bad Card") || !strings.Contains(stdout, "wrong answers") {
+	if code, stdout, _ := run(c, "doctor", "--home", filepath.Join(home, "none")); code != 1 ||
+		!strings.Contains(stdout, "cuda:1    FAILED  Bad Card") ||
+		!strings.Contains(stdout, "wrong answers") {
 		t.Errorf("code %d, %s", code, stdout)
 	}
 	code, stdout, _ = run(c, "doctor", "--json", "--home", home)
 	var r report
-	if err := json.Unmarshal([]byte(stdout), &r); code != 1 || err != nil || r.OK || len(r.Devices) != 3 || r.Devices[1].Result != good || r.Devices[2].Result != bad {
+	if err := json.Unmarshal([]byte(stdout), &r); code != 1 || err != nil || r.OK ||
+		len(r.Devices) != 3 || r.Devices[1].Result != good || r.Devices[2].Result != bad {
 		t.Errorf("code %d, %v, %s", code, err, stdout)
 	}
 }
@@ -97,7 +105,8 @@ func TestDoctorsHome(t *testing.T) {
 	if _, _, stderr := run(Command{Name: "w"}, "id", "--home", home); stderr != "" {
 		t.Fatal(stderr)
 	}
-	if k := examine(home); k["home"].Result != good || k["key"].Result != good || len(k["key"].Text) != 64 {
+	if k := examine(home); k["home"].Result != good || k["key"].Result != good ||
+		len(k["key"].Text) != 64 {
 		t.Errorf("a good one: %v", k)
 	}
 	if list, err := os.ReadDir(home); err != nil || len(list) != 1 {
@@ -106,7 +115,8 @@ func TestDoctorsHome(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(home, worker.HomeFile), []byte("{}"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if k := examine(home); k["parts"].Result != bad || !strings.Contains(k["parts"].Text, "home.json") {
+	if k := examine(home); k["parts"].Result != bad ||
+		!strings.Contains(k["parts"].Text, "home.json") {
 		t.Errorf("a lost part: %v", k)
 	}
 	if err := os.Remove(filepath.Join(home, worker.HomeFile)); err != nil {
@@ -122,7 +132,8 @@ func TestDoctorsHome(t *testing.T) {
 	if err := os.WriteFile(key, []byte("rubbish"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if k := examine(home); k["key"].Result != bad || !strings.Contains(k["key"].Text, "does not hold a key") {
+	if k := examine(home); k["key"].Result != bad ||
+		!strings.Contains(k["key"].Text, "does not hold a key") {
 		t.Errorf("a broken key: %v", k)
 	}
 	if k := examine(""); k["home"].Result != bad || k["home"].Next == "" {
@@ -141,14 +152,20 @@ func TestDoctorsHost(t *testing.T) {
 		peer, _ := link.PeerKey(*r.TLS)
 		switch {
 		case r.URL.Path == mpocv1.PathStatus && pool.Load():
-			json.NewEncoder(w).Encode(mpocv1.Status{Chain: "c", Pay: "2000000000000", Policy: mpocv1.Policy{UnlockAfter: 8}})
+			json.NewEncoder(w).Encode(mpocv1.Status{Chain: "c", Pay: "2000000000000",
+				Policy: mpocv1.Policy{UnlockAfter: 8}})
 		case r.URL.Path == workerv1.Path:
-			answer := &workerv1.Envelope{Message: &workerv1.Envelope_Refuse{Refuse: &workerv1.Refuse{
-				Reason: fmt.Sprintf("this host does not know key %x", []byte(peer)), NextStep: "ask for: assay host allow KEY"}}}
+			answer := &workerv1.Envelope{
+				Message: &workerv1.Envelope_Refuse{Refuse: &workerv1.Refuse{
+					Reason:   fmt.Sprintf("this host does not know key %x", []byte(peer)),
+					NextStep: "ask for: assay host allow KEY"}}}
 			if known.Load() {
-				answer = &workerv1.Envelope{Message: &workerv1.Envelope_Welcome{Welcome: &workerv1.Welcome{Chain: "c", Participant: "p", Node: "w7"}}}
+				answer = &workerv1.Envelope{
+					Message: &workerv1.Envelope_Welcome{Welcome: &workerv1.Welcome{Chain: "c",
+						Participant: "p", Node: "w7"}}}
 			}
-			c, err := link.Accept(w, r, link.Limits{Message: 1 << 16, Write: time.Minute, Ping: time.Minute})
+			c, err := link.Accept(w, r,
+				link.Limits{Message: 1 << 16, Write: time.Minute, Ping: time.Minute})
 			if err != nil {
 				return
 			}
@@ -166,10 +183,12 @@ func TestDoctorsHost(t *testing.T) {
 		}
 	}
 	s := httptest.NewUnstartedServer(http.HandlerFunc(handler))
-	s.TLS, s.Config.ErrorLog, s.Config.ConnContext = config, slog.NewLogLogger(slog.DiscardHandler, slog.LevelError), link.ConnContext
+	s.TLS, s.Config.ErrorLog, s.Config.ConnContext = config,
+		slog.NewLogLogger(slog.DiscardHandler, slog.LevelError), link.ConnContext
 	s.StartTLS()
 	defer s.Close()
-	address := link.Address{HostPort: s.Listener.Addr().String(), Fingerprint: link.FingerprintOf(key.Public().(ed25519.PublicKey))}
+	address := link.Address{HostPort: s.Listener.Addr().String(),
+		Fingerprint: link.FingerprintOf(key.Public().(ed25519.PublicKey))}
 	home := t.TempDir()
 	examine := func(url string, ahead time.Duration) map[string]check {
 		var r report
@@ -179,7 +198,8 @@ func TestDoctorsHost(t *testing.T) {
 	if k := examine(address.String(), 0); k["host"].Result != good || k["clock"].Result != good {
 		t.Errorf("a good one: %v", k)
 	}
-	if k := examine(address.String(), 0); k["pool"].Result != note || k["admission"].Result != note || !strings.Contains(k["admission"].Text, "no key yet") {
+	if k := examine(address.String(), 0); k["pool"].Result != note ||
+		k["admission"].Result != note || !strings.Contains(k["admission"].Text, "no key yet") {
 		t.Errorf("nothing known: %v", k)
 	}
 	if files, err := os.ReadDir(home); err != nil || len(files) > 0 {
@@ -188,46 +208,63 @@ func TestDoctorsHost(t *testing.T) {
 	if _, err := worker.Key(home); err != nil {
 		t.Fatal(err)
 	}
-	if k := examine(address.String(), 0); k["admission"].Result != bad || !strings.Contains(k["admission"].Next, "assay host allow") {
+	if k := examine(address.String(), 0); k["admission"].Result != bad ||
+		!strings.Contains(k["admission"].Next, "assay host allow") {
 		t.Errorf("a stranger, no pool: %v", k)
 	}
 	pool.Store(true)
-	if k := examine(address.String(), 0); k["pool"].Result != good || !strings.Contains(k["pool"].Text, "2.000 µCPC for 2^40") || k["admission"].Result != note || !strings.Contains(k["admission"].Text, "first accepted proof") {
+	if k := examine(address.String(), 0); k["pool"].Result != good ||
+		!strings.Contains(k["pool"].Text, "2.000 µCPC for 2^40") || k["admission"].Result != note ||
+		!strings.Contains(k["admission"].Text, "first accepted proof") {
 		t.Errorf("a stranger and a pool: %v", k)
 	}
 	known.Store(true)
-	if k := examine(address.String(), 0); k["admission"].Result != good || !strings.Contains(k["admission"].Text, "node w7") {
+	if k := examine(address.String(), 0); k["admission"].Result != good ||
+		!strings.Contains(k["admission"].Text, "node w7") {
 		t.Errorf("known: %v", k)
 	}
-	if k := examine(address.String(), -90*time.Minute); k["host"].Result != good || k["clock"].Result != bad || !strings.Contains(k["clock"].Text, "are 1h") || k["clock"].Next == "" {
+	if k := examine(address.String(), -90*time.Minute); k["host"].Result != good ||
+		k["clock"].Result != bad || !strings.Contains(k["clock"].Text, "are 1h") ||
+		k["clock"].Next == "" {
 		t.Errorf("late: %v", k)
 	}
 	wrong := address
 	wrong.Fingerprint[3]++
-	if k := examine(wrong.String(), 0); k["host"].Result != bad || !strings.Contains(k["host"].Next, "assay host url") {
+	if k := examine(wrong.String(), 0); k["host"].Result != bad ||
+		!strings.Contains(k["host"].Next, "assay host url") {
 		t.Errorf("another key: %v", k)
 	}
-	code, stdout, stderr := run(rig(new(enginetest.Engine), nil), "start", "--home", filepath.Join(t.TempDir(), "home"), "--host", wrong.String())
-	want := "w: whoever answers at " + address.HostPort + " does not hold the key that the URL names; copy the worker URL"
-	if at := strings.Index(stderr, want); code != 1 || at < 0 || strings.Contains(stderr+stdout, "tls:") || strings.Contains(stdout, "whoever") || !strings.HasSuffix(stdout, "  stopped\n") {
+	code, stdout, stderr := run(rig(new(enginetest.Engine), nil), "start", "--home",
+		filepath.Join(t.TempDir(), "home"), "--host", wrong.String())
+	want := "w: whoever answers at " + address.HostPort + " does not hold the key that the URL " +
+		"names; copy the worker URL"
+	if at := strings.Index(stderr, want); code != 1 || at < 0 ||
+		strings.Contains(stderr+stdout, "tls:") || strings.Contains(stdout, "whoever") ||
+		!strings.HasSuffix(stdout, "  stopped\n") {
 		t.Errorf("start: code %d, %s, %s", code, stdout, stderr)
 	}
 	s.Close()
-	if k := examine(address.String(), 0); k["host"].Result != bad || !strings.Contains(k["host"].Next, "check that the host runs") {
+	if k := examine(address.String(), 0); k["host"].Result != bad ||
+		!strings.Contains(k["host"].Next, "check that the host runs") {
 		t.Errorf("nobody: %v", k)
 	}
 	if k := examine("http://x", 0); k["host"].Result != bad {
 		t.Errorf("no address: %v", k)
 	}
-	if code, stdout, _ := run(rig(new(enginetest.Engine), nil), "doctor", "--home", filepath.Join(t.TempDir(), "home"), "--host", nobody); code != 1 || !strings.Contains(stdout, "something is wrong") {
+	if code, stdout, _ := run(rig(new(enginetest.Engine), nil), "doctor", "--home",
+		filepath.Join(t.TempDir(), "home"), "--host", nobody); code != 1 ||
+		!strings.Contains(stdout, "something is wrong") {
 		t.Errorf("code %d, %s", code, stdout)
 	}
 }
 
 // The report fits the terminal, words that do not fit left alone.
 func TestDoctorsWidth(t *testing.T) {
-	r := report{Version: "v1", System: "linux/amd64", Devices: []deviceFile{{ID: "cuda:0", Name: "Card", Result: good, Driver: "CUDA 12.4", Engine: "cuda/sm_80", MS: 12, Memory: 24 << 30}}}
-	r.add("cuda", note, "NVIDIA's driver is not installed (version 450 or newer; nvidia-smi must list the device)", "install it, and look again with the doctor")
+	r := report{Version: "v1", System: "linux/amd64",
+		Devices: []deviceFile{{ID: "cuda:0", Name: "Card", Result: good, Driver: "CUDA 12.4",
+			Engine: "cuda/sm_80", MS: 12, Memory: 24 << 30}}}
+	r.add("cuda", note, "NVIDIA's driver is not installed (version 450 or newer; nvidia-smi must "+
+		"list the device)", "install it, and look again with the doctor")
 	r.add("key", good, strings.Repeat("ab", 32), "")
 	want := `assay-worker v1, linux/amd64
 
@@ -257,7 +294,8 @@ func TestForbiddenFiles(t *testing.T) {
 	}
 	dev := t.TempDir()
 	for _, name := range []string{"nvidia0", "kfd", "null"} {
-		if err := os.WriteFile(filepath.Join(dev, name), nil, map[string]os.FileMode{"nvidia0": 0o600}[name]); err != nil {
+		if err := os.WriteFile(filepath.Join(dev, name), nil,
+			map[string]os.FileMode{"nvidia0": 0o600}[name]); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -270,8 +308,10 @@ func TestForbiddenFiles(t *testing.T) {
 func TestStartNamesBrokenDevices(t *testing.T) {
 	sound := new(enginetest.Engine)
 	c := rig(broken{sound}, nil)
-	code, _, stderr := run(c, "start", "--home", filepath.Join(t.TempDir(), "home"), "--host", nobody)
-	if code != 1 || !strings.Contains(stderr, "cuda:0 (Good Card) gives wrong answers") || !strings.Contains(stderr, "--device cpu") {
+	code, _, stderr := run(c, "start", "--home", filepath.Join(t.TempDir(), "home"),
+		"--host", nobody)
+	if code != 1 || !strings.Contains(stderr, "cuda:0 (Good Card) gives wrong answers") ||
+		!strings.Contains(stderr, "--device cpu") {
 		t.Errorf("code %d, %s", code, stderr)
 	}
 
@@ -281,7 +321,9 @@ func TestStartNamesBrokenDevices(t *testing.T) {
 	var stderrs bytes.Buffer
 	done := make(chan int, 1)
 	go func() {
-		done <- rig(sound, broken{sound}).Run(ctx, []string{"start", "--json", "--home", filepath.Join(t.TempDir(), "home"), "--host", nobody}, nil, in, &stderrs)
+		done <- rig(sound, broken{sound}).Run(ctx,
+			[]string{"start", "--json", "--home", filepath.Join(t.TempDir(), "home"), "--host",
+				nobody}, nil, in, &stderrs)
 		in.Close()
 	}()
 	var e worker.Event
@@ -296,12 +338,14 @@ func TestStartNamesBrokenDevices(t *testing.T) {
 	}
 	cancel()
 	go io.Copy(io.Discard, out)
-	if code := <-done; code != 0 || !strings.Contains(stderrs.String(), "NOT USED: cuda:1 (Bad Card)") {
+	if code := <-done; code != 0 ||
+		!strings.Contains(stderrs.String(), "NOT USED: cuda:1 (Bad Card)") {
 		t.Errorf("code %d, %s", code, stderrs.String())
 	}
 }
 
-// A worker that is started before its card's driver is waits for it, says why, and computes with it.
+// A worker that is started before its card's driver is waits for it, says why, and computes with
+// it.
 func TestADriverThatComesLate(t *testing.T) {
 	for _, wish := range []string{"cuda", "cuda:0,cpu", ""} {
 		t.Run(wish, func(t *testing.T) {
@@ -315,7 +359,8 @@ func TestADriverThatComesLate(t *testing.T) {
 				}
 				return nil, errors.New("the kernel module may not be loaded")
 			}
-			args := []string{"start", "--plain", "--home", filepath.Join(t.TempDir(), "home"), "--host", nobody}
+			args := []string{"start", "--plain", "--home", filepath.Join(t.TempDir(), "home"),
+				"--host", nobody}
 			if wish != "" {
 				args = append(args, "--device", wish)
 			}
@@ -325,10 +370,12 @@ func TestADriverThatComesLate(t *testing.T) {
 			done := make(chan int, 1)
 			go func() { done <- c.Run(ctx, args, nil, &stdout, &stderr) }()
 			until(t, "it says what it waits for", func() bool {
-				return stderr.count("w: waiting for a device, which is looked for every 5s: ") == 1 && stderr.count("the kernel module may not be loaded") == 1
+				return stderr.count("w: waiting for a device, which is looked for every 5s: ") ==
+					1 && stderr.count("the kernel module may not be loaded") == 1
 			})
 			loaded.Store(true)
-			until(t, "it works with the card", func() bool { return stdout.count("connecting: nothing listens") == 1 })
+			until(t, "it works with the card",
+				func() bool { return stdout.count("connecting: nothing listens") == 1 })
 			cancel()
 			if code := <-done; code != 0 || stderr.count("waiting for a device") != 1 {
 				t.Errorf("code %d, %s", code, stderr.text.String())
@@ -339,7 +386,9 @@ func TestADriverThatComesLate(t *testing.T) {
 	c.Backends[1].Devices = func() ([]profile.Device, error) { return nil, device.ErrMissing }
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel() // a worker that waits can be stopped
-	if code := c.Run(ctx, []string{"start", "--device", "cuda", "--home", filepath.Join(t.TempDir(), "home"), "--host", nobody}, nil, io.Discard, io.Discard); code != 0 {
+	if code := c.Run(ctx, []string{"start", "--device", "cuda", "--home",
+		filepath.Join(t.TempDir(), "home"), "--host", nobody}, nil, io.Discard,
+		io.Discard); code != 0 {
 		t.Errorf("code %d", code)
 	}
 }
@@ -381,15 +430,19 @@ func without(t *testing.T, list func() ([]profile.Device, error)) []device.Backe
 // What is wrong with this machine's GPUs is told without any of them.
 func TestDoctorsGraphics(t *testing.T) {
 	root := sys(t, map[string]string{
-		"bus/pci/devices/0000:17:00.0/class": "0x030200", "bus/pci/devices/0000:17:00.0/vendor": "0x10de",
-		"bus/pci/devices/0000:03:00.0/class": "0x030000", "bus/pci/devices/0000:03:00.0/vendor": "0x1002",
+		"bus/pci/devices/0000:17:00.0/class":  "0x030200",
+		"bus/pci/devices/0000:17:00.0/vendor": "0x10de",
+		"bus/pci/devices/0000:03:00.0/class":  "0x030000",
+		"bus/pci/devices/0000:03:00.0/vendor": "0x1002",
 	})
 	nothing := func() ([]profile.Device, error) { return nil, device.ErrMissing }
 	c := Command{Name: "w", Sys: root, Backends: without(t, nothing)}
 	code, stdout, _ := run(c, "doctor", "--home", t.TempDir())
 	for _, part := range []string{
-		"graphics     FAILED  a graphics device by NVIDIA at 0000:17:00.0", "-> install NVIDIA's driver",
-		"graphics     note    a graphics device by AMD at 0000:03:00.0", "-> install ROCm's OpenCL runtime",
+		"graphics     FAILED  a graphics device by NVIDIA at 0000:17:00.0",
+		"-> install NVIDIA's driver",
+		"graphics     note    a graphics device by AMD at 0000:03:00.0",
+		"-> install ROCm's OpenCL runtime",
 	} {
 		if code != 1 || !strings.Contains(stdout, part) {
 			t.Errorf("code %d, %q is not in\n%s", code, part, stdout)
@@ -400,15 +453,18 @@ func TestDoctorsGraphics(t *testing.T) {
 	var stderr said
 	done := make(chan int, 1)
 	go func() {
-		done <- c.Run(ctx, []string{"start", "--home", filepath.Join(t.TempDir(), "home"), "--host", nobody}, nil, io.Discard, &stderr)
+		done <- c.Run(ctx, []string{"start", "--home", filepath.Join(t.TempDir(), "home"), "--host",
+			nobody}, nil, io.Discard, &stderr)
 	}()
-	until(t, "start waits for the driver of a card that the system sees", func() bool { return stderr.count("NVIDIA at 0000:17:00.0 is not used") == 1 })
+	until(t, "start waits for the driver of a card that the system sees",
+		func() bool { return stderr.count("NVIDIA at 0000:17:00.0 is not used") == 1 })
 	cancel()
 	if code := <-done; code != 0 {
 		t.Errorf("code %d, %s", code, stderr.text.String())
 	}
 	c.Backends = c.Backends[:1] // built with the tag nogpu
-	if code, stdout, _ := run(c, "doctor", "--home", t.TempDir()); code != 0 || !strings.Contains(stdout, "this program was built for") {
+	if code, stdout, _ := run(c, "doctor", "--home", t.TempDir()); code != 0 ||
+		!strings.Contains(stdout, "this program was built for") {
 		t.Errorf("code %d, %s", code, stdout)
 	}
 }
@@ -423,7 +479,9 @@ func TestDoctorWithoutGraphics(t *testing.T) {
 	c := Command{Name: "w", Sys: t.TempDir(), Backends: without(t, missing)}
 	home := t.TempDir()
 	code, stdout, _ := run(c, "doctor", "--home", home)
-	for _, part := range []string{"graphics     note    no GPU is found, and no driver for one (cuda, opencl)", "payout       note    no account is named", "all well; go on with:\n  w start --host URL --home " + home + " --payout cpc1...\n"} {
+	for _, part := range []string{"graphics     note    no GPU is found, and no driver for one " +
+		"(cuda, opencl)", "payout       note    no account is named", "all well; go on with:\n  " +
+		"w start --host URL --home " + home + " --payout cpc1...\n"} {
 		if code != 0 || !strings.Contains(stdout, part) {
 			t.Errorf("code %d, %q is not in\n%s", code, part, stdout)
 		}
@@ -461,7 +519,9 @@ func TestTemperatureLimit(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		home, done := filepath.Join(t.TempDir(), "h"), make(chan int, 1)
 		go func() {
-			done <- command.Run(ctx, append([]string{"start", "--json", "--home", home, "--host", nobody}, strings.Fields(c.args)...), nil, io.Discard, io.Discard)
+			done <- command.Run(ctx,
+				append([]string{"start", "--json", "--home", home, "--host", nobody},
+					strings.Fields(c.args)...), nil, io.Discard, io.Discard)
 		}()
 		s := shown(t, home, func(s worker.Status) bool {
 			return s.State != "testing" && s.Devices[0].TemperatureC != nil

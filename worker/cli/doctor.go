@@ -75,7 +75,8 @@ func (r *report) add(name, result, text, next string) {
 
 func (c Command) doctor(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	f := c.flags("doctor", stderr)
-	host := f.String("host", os.Getenv("ASSAY_HOST"), "also check the way to this host, assay://host:port#fingerprint; default from ASSAY_HOST")
+	host := f.String("host", os.Getenv("ASSAY_HOST"), "also check the way to this host, "+
+		"assay://host:port#fingerprint; default from ASSAY_HOST")
 	home := homeFlag(f)
 	asJSON := f.Bool("json", false, "print JSON")
 	if err := parse(f, args); err != nil {
@@ -105,7 +106,8 @@ func (c Command) doctor(ctx context.Context, args []string, stdout, stderr io.Wr
 		r.Start = fmt.Sprintf("%s start --host %s --home %s", c.Name, url, *home)
 		if os.Getenv("ASSAY_PAYOUT") == "" {
 			r.Start += " --payout cpc1..."
-			r.add("payout", note, "no account is named: a pool owes what this machine earns, and pays once there is one", "")
+			r.add("payout", note, "no account is named: a pool owes what this machine earns, and "+
+				"pays once there is one", "")
 		}
 	}
 	var err error
@@ -136,19 +138,23 @@ func (c Command) examine(ctx context.Context, r *report) {
 			file.Sensors = &sample
 		}
 		if d.GPU() && (err != nil || sample.TemperatureC == nil) {
-			r.add("sensors", note, fmt.Sprintf("the temperature of %s is not known, so --temp-limit has no effect on it: %v", d.ID, errOr(err, "it has no such sensor")), "")
+			r.add("sensors", note, fmt.Sprintf("the temperature of %s is not known, so "+
+				"--temp-limit has no effect on it: %v", d.ID, errOr(err, "it has no such sensor")),
+				"")
 		}
 		r.Devices = append(r.Devices, file)
 	}
 	c.drivers(r, all, troubles, sensors.Cards())
 	for _, path := range forbidden("/dev") {
-		r.add("device files", bad, path+" cannot be opened by this user", "add the user to the groups video and render (sudo usermod -aG video,render $USER), and log in again")
+		r.add("device files", bad, path+" cannot be opened by this user", "add the user to the "+
+			"groups video and render (sudo usermod -aG video,render $USER), and log in again")
 	}
 }
 
 // tried opens a device, and says how it went.
 func tried(ctx context.Context, d device.Device) deviceFile {
-	file := deviceFile{ID: d.ID, Name: d.Name, Driver: d.Driver, Memory: d.Memory, PCI: d.PCI, Result: good}
+	file := deviceFile{ID: d.ID, Name: d.Name, Driver: d.Driver, Memory: d.Memory,
+		PCI: d.PCI, Result: good}
 	began := time.Now()
 	o, err := d.Open(ctx)
 	file.MS = time.Since(began).Milliseconds()
@@ -171,32 +177,40 @@ func tried(ctx context.Context, d device.Device) deviceFile {
 	return file
 }
 
-// drivers says of each kind of device whether it can compute here, and of each graphics card that no driver offers.
-func (c Command) drivers(r *report, all []device.Device, troubles []device.Trouble, cards []telemetry.Card) {
+// drivers says of each kind of device whether it can compute here, and of each graphics card that
+// no driver offers.
+func (c Command) drivers(r *report, all []device.Device, troubles []device.Trouble,
+	cards []telemetry.Card) {
 	unserved := device.Unserved(all, cards)
 	if len(troubles) > 0 && len(unserved) == 0 && !slices.ContainsFunc(all, device.Device.GPU) &&
-		!slices.ContainsFunc(troubles, func(t device.Trouble) bool { return !errors.Is(t.Err, device.ErrMissing) }) {
+		!slices.ContainsFunc(troubles, func(t device.Trouble) bool {
+			return !errors.Is(t.Err, device.ErrMissing)
+		}) {
 		var names []string
 		for _, t := range troubles {
 			names = append(names, t.Backend)
 		}
-		r.add("graphics", note, "no GPU is found, and no driver for one ("+strings.Join(names, ", ")+"): the processor computes", "")
+		r.add("graphics", note, "no GPU is found, and no driver for one ("+strings.Join(names,
+			", ")+"): the processor computes", "")
 		troubles = nil
 	}
 	for _, b := range c.backends() {
 		i := slices.IndexFunc(troubles, func(t device.Trouble) bool { return t.Backend == b.Name })
 		switch {
 		case i >= 0 && errors.Is(troubles[i].Err, device.ErrMissing):
-			r.add(b.Name, note, strings.TrimPrefix(troubles[i].Err.Error(), device.ErrMissing.Error()+": "), "")
+			r.add(b.Name, note, strings.TrimPrefix(troubles[i].Err.Error(),
+				device.ErrMissing.Error()+": "), "")
 		case i >= 0:
 			r.add(b.Name, bad, troubles[i].Err.Error(), "")
 		case slices.ContainsFunc(r.Checks, func(k check) bool { return k.Name == "graphics" }):
-		case b.Name != device.CPU && !slices.ContainsFunc(all, func(d device.Device) bool { return strings.HasPrefix(d.ID, b.Name+":") }):
+		case b.Name != device.CPU && !slices.ContainsFunc(all,
+			func(d device.Device) bool { return strings.HasPrefix(d.ID, b.Name+":") }):
 			r.add(b.Name, note, "its driver is there, and offers no device", "")
 		}
 	}
 	for _, card := range unserved {
-		text := fmt.Sprintf("a graphics device by %s at %s is offered by no driver for computing", card.Vendor, card.PCI)
+		text := fmt.Sprintf("a graphics device by %s at %s is offered by no driver for computing",
+			card.Vendor, card.PCI)
 		if len(c.backends()) == 1 {
 			r.add("graphics", note, text+" that this program was built for", "")
 			continue
@@ -223,7 +237,8 @@ func errOr(err error, text string) any {
 // forbidden are device files of GPUs that are there and that this user may not
 // open.
 func forbidden(dev string) (paths []string) {
-	for _, pattern := range []string{"kfd", "dri/renderD*", "nvidia[0-9]*", "nvidiactl", "nvidia-uvm"} {
+	for _, pattern := range []string{"kfd", "dri/renderD*", "nvidia[0-9]*",
+		"nvidiactl", "nvidia-uvm"} {
 		found, _ := filepath.Glob(filepath.Join(dev, pattern))
 		for _, path := range found {
 			file, err := os.OpenFile(path, os.O_RDWR, 0)
@@ -252,7 +267,8 @@ func (r *report) home(home string) {
 		r.add("home", note, home+" does not exist yet; start and id make it", "")
 		return
 	case err != nil || !info.IsDir():
-		r.add("home", bad, fmt.Sprintf("%s is no directory: %v", home, errOr(err, "it is a file")), "name another with --home")
+		r.add("home", bad, fmt.Sprintf("%s is no directory: %v", home, errOr(err, "it is a file")),
+			"name another with --home")
 		return
 	}
 	if err := write(home); err != nil {
@@ -275,8 +291,8 @@ func (r *report) home(home string) {
 	}
 }
 
-// write does in a directory what start does: it makes a file that must not be there, reads its mode,
-// replaces it, and takes a lock.
+// write does in a directory what start does: it makes a file that must not be there, reads its
+// mode, replaces it, and takes a lock.
 func write(dir string) (err error) {
 	name := filepath.Join(dir, fmt.Sprintf(".doctor-%d", os.Getpid()))
 	defer func() {
@@ -294,7 +310,9 @@ func write(dir string) (err error) {
 		return err
 	}
 	if info.Mode().Perm()&0o077 != 0 && runtime.GOOS != "windows" {
-		return fmt.Errorf("the file system of %s keeps no modes, so a key in it could be read by others (mode %04o); mount it with umask=077, or name a --home on another one", dir, info.Mode().Perm())
+		return fmt.Errorf("the file system of %s keeps no modes, so a key in it could be read by "+
+			"others (mode %04o); mount it with umask=077, or name a --home on another one",
+			dir, info.Mode().Perm())
 	}
 	if err := durable.WriteFile(name, nil, 0o600); err != nil {
 		return err
@@ -339,7 +357,8 @@ func (r *report) host(ctx context.Context, url, home string, now func() time.Tim
 	transport := link.Transport(config)
 	transport.DisableKeepAlives = true
 	client := &http.Client{Timeout: 20 * time.Second, Transport: transport}
-	request, err := http.NewRequestWithContext(ctx, http.MethodHead, "https://"+address.HostPort+"/", nil)
+	request, err := http.NewRequestWithContext(ctx, http.MethodHead,
+		"https://"+address.HostPort+"/", nil)
 	if err != nil {
 		r.add("host", bad, err.Error(), "")
 		return
@@ -353,7 +372,8 @@ func (r *report) host(ctx context.Context, url, home string, now func() time.Tim
 	}
 	_ = response.Body.Close()
 	took := now().Sub(began)
-	r.add("host", good, fmt.Sprintf("%s answers in %d ms and holds the key of the URL", address.HostPort, took.Milliseconds()), "")
+	r.add("host", good, fmt.Sprintf("%s answers in %d ms and holds the key of the URL",
+		address.HostPort, took.Milliseconds()), "")
 	r.clock(response.Header.Get("Date"), began.Add(took/2))
 	r.admission(ctx, url, home, key, own)
 }
@@ -366,14 +386,17 @@ func (r *report) clock(date string, ours time.Time) {
 		return
 	}
 	if off := ours.Sub(theirs); off.Abs() > skew {
-		r.add("clock", bad, fmt.Sprintf("this machine's clock and the host's are %v apart", off.Abs().Round(time.Second)), "let both follow a time server (timedatectl set-ntp true)")
+		r.add("clock", bad, fmt.Sprintf("this machine's clock and the host's are %v apart",
+			off.Abs().Round(time.Second)), "let both follow a time server (timedatectl set-ntp "+
+			"true)")
 		return
 	}
 	r.add("clock", good, "it agrees with the host's", "")
 }
 
 // admission asks whether the host has a pool, and whether it knows this machine.
-func (r *report) admission(ctx context.Context, url, home string, key ed25519.PrivateKey, own bool) {
+func (r *report) admission(ctx context.Context, url, home string,
+	key ed25519.PrivateKey, own bool) {
 	offers, terms, err := pool.Ask(ctx, url, key)
 	switch {
 	case err != nil:
@@ -388,7 +411,8 @@ func (r *report) admission(ctx context.Context, url, home string, key ed25519.Pr
 		return
 	}
 	if _, err := call(ctx, home, http.MethodGet, "/status", ""); !errors.Is(err, errNotRunning) {
-		r.add("admission", note, "a worker runs on "+home+", and is not disturbed: its status says whether the host knows it", "")
+		r.add("admission", note, "a worker runs on "+home+", and is not disturbed: its status "+
+			"says whether the host knows it", "")
 		return
 	}
 	switch node, refusal, err := worker.Admitted(ctx, url, key); {
@@ -397,7 +421,8 @@ func (r *report) admission(ctx context.Context, url, home string, key ed25519.Pr
 	case node != "":
 		r.add("admission", good, "the host knows this machine, as node "+node, "")
 	case offers && refusal.Stranger:
-		r.add("admission", note, "the host does not know this machine yet: its pool will, from the first accepted proof on", "")
+		r.add("admission", note, "the host does not know this machine yet: its pool will, from "+
+			"the first accepted proof on", "")
 	default:
 		r.add("admission", bad, refusal.Reason, refusal.Next)
 	}
@@ -412,7 +437,8 @@ func (r *report) text(width int) string {
 		fmt.Fprintf(&b, "  %-9s %-7s %s\n", d.ID, d.Result, d.Name)
 		facts := []string{"driver " + d.Driver}
 		if d.Engine != "" {
-			facts = append(facts, "engine "+d.Engine, fmt.Sprintf("known answers given in %d ms", d.MS))
+			facts = append(facts, "engine "+d.Engine,
+				fmt.Sprintf("known answers given in %d ms", d.MS))
 		}
 		if d.Memory > 0 {
 			facts = append(facts, fmt.Sprintf("%d MiB", d.Memory>>20))
@@ -430,7 +456,8 @@ func (r *report) text(width int) string {
 	b.WriteString("\nchecks\n")
 	for _, k := range r.Checks {
 		indent := strings.Repeat(" ", 23)
-		wrap(&b, fmt.Sprintf("  %-12s %-7s ", k.Name, k.Result), indent, strings.ReplaceAll(k.Text, "\n", "; "), width)
+		wrap(&b, fmt.Sprintf("  %-12s %-7s ", k.Name, k.Result), indent,
+			strings.ReplaceAll(k.Text, "\n", "; "), width)
 		wrap(&b, indent+"-> ", indent+"   ", k.Next, width)
 	}
 	if r.OK {

@@ -16,9 +16,11 @@ import (
 )
 
 // names are the commands that people call.
-var names = []string{"start", "status", "pause", "resume", "bench", "doctor", "id", "version", "completion", "help"}
+var names = []string{"start", "status", "pause", "resume", "bench", "doctor", "id", "version",
+	"completion", "help"}
 
-// listFlags is an argument nobody types: a command that gets it returns its flags instead of running.
+// listFlags is an argument nobody types: a command that gets it returns its flags instead of
+// running.
 const listFlags = "\x00flags"
 
 // declared carries them.
@@ -28,7 +30,8 @@ func (declared) Error() string { return "flags" }
 
 // flagsOf returns the flags of a command, nil if it has none.
 func (c Command) flagsOf(name string) *flag.FlagSet {
-	err := c.dispatch(context.Background(), []string{name, listFlags}, strings.NewReader(""), io.Discard, io.Discard)
+	err := c.dispatch(context.Background(), []string{name, listFlags}, strings.NewReader(""),
+		io.Discard, io.Discard)
 	if d, ok := errors.AsType[declared](err); ok {
 		return d.FlagSet
 	}
@@ -61,7 +64,8 @@ func parse(f *flag.FlagSet, args []string) error {
 	return errUsage
 }
 
-var badValue = regexp.MustCompile(`^invalid (?:boolean )?value "(.*)" for (?:flag )?-([\w-]+): (.*)$`)
+var badValue = regexp.MustCompile(
+	`^invalid (?:boolean )?value "(.*)" for (?:flag )?-([\w-]+): (.*)$`)
 
 // flagSentence says what is wrong with a flag.
 func flagSentence(f *flag.FlagSet, text string) string {
@@ -107,5 +111,6 @@ func isBool(f *flag.Flag) bool {
 
 // withPrefix returns those of a list that begin so.
 func withPrefix(list []string, prefix string) []string {
-	return slices.DeleteFunc(slices.Clone(list), func(s string) bool { return !strings.HasPrefix(s, prefix) })
+	return slices.DeleteFunc(slices.Clone(list),
+		func(s string) bool { return !strings.HasPrefix(s, prefix) })
 }

@@ -19,7 +19,8 @@ const (
 // it would be found out by the host at best, and by nobody at worst.
 func checkPayout(s string) error {
 	wrong := func(format string, args ...any) error {
-		return fmt.Errorf("--payout %q is no account on the chain: %s", s, fmt.Sprintf(format, args...))
+		return fmt.Errorf("--payout %q is no account on the chain: %s", s,
+			fmt.Sprintf(format, args...))
 	}
 	lower := strings.ToLower(s)
 	prefix, data, found := strings.Cut(lower, "1")
@@ -29,19 +30,22 @@ func checkPayout(s string) error {
 	case !found:
 		return wrong("it does not begin with %s1", payoutPrefix)
 	case prefix != payoutPrefix:
-		return wrong("it begins with %s1, not with %s1; that is another chain's, or a validator's", prefix, payoutPrefix)
+		return wrong("it begins with %s1, not with %s1; that is another chain's, or a validator's",
+			prefix, payoutPrefix)
 	}
 	values := expand(prefix)
 	for i, c := range data {
 		v := strings.IndexRune(alphabet, c)
 		if v < 0 {
-			return wrong("character %d, %q, does not occur in addresses; copy it again", len(prefix)+2+i, c)
+			return wrong("character %d, %q, does not occur in addresses; copy it again",
+				len(prefix)+2+i, c)
 		}
 		values = append(values, byte(v))
 	}
 	switch {
 	case len(s) != payoutLength:
-		return wrong("it has %d characters, not %d; copy it again, to its end", len(s), payoutLength)
+		return wrong("it has %d characters, not %d; copy it again, to its end",
+			len(s), payoutLength)
 	case checksum(values) != 1:
 		return wrong("its checksum is wrong, so a character is; copy it again")
 	}

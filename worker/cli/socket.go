@@ -26,10 +26,12 @@ const socketFile = "worker.sock"
 // socketTime is how often the socket is checked, and made again where it is gone.
 const socketTime = time.Second
 
-// answer serves a running worker's status on the socket of its home, which this process holds, until ctx
-// ends. A socket that cannot be made, that somebody removed, or that takes no connections any longer is
-// made again. tell gets the reason, once while it stays the same, and nil when the socket is back.
-func answer(ctx context.Context, beside *errgroup.Group, home string, get func() worker.Status, pause func(bool), tell func(error)) {
+// answer serves a running worker's status on the socket of its home, which this process holds,
+// until ctx ends. A socket that cannot be made, that somebody removed, or that takes no connections
+// any longer is made again. tell gets the reason, once while it stays the same, and nil when the
+// socket is back.
+func answer(ctx context.Context, beside *errgroup.Group, home string, get func() worker.Status,
+	pause func(bool), tell func(error)) {
 	s, err := listen(home) // before the first event is told, as its reader may ask at once
 	beside.Go(func() error {
 		tick := time.NewTicker(socketTime)
@@ -90,7 +92,8 @@ func listen(home string) (s socket, err error) {
 var errGone = errors.New("its socket was removed; it is made again")
 
 // serve answers until ctx ends or the socket is not the one that was made.
-func (s socket) serve(ctx context.Context, tick <-chan time.Time, get func() worker.Status, pause func(bool)) error {
+func (s socket) serve(ctx context.Context, tick <-chan time.Time, get func() worker.Status,
+	pause func(bool)) error {
 	serving, stop := context.WithCancel(ctx)
 	defer stop()
 	ended := make(chan error, 1)
@@ -121,7 +124,8 @@ func longest() int {
 // short refuses the path of a socket that no system takes.
 func short(path string) error {
 	if most := longest(); len(path) > most {
-		return fmt.Errorf("the path of its socket, %s, has %d bytes, and a socket's may have %d: use a shorter --home, or a link to this one (ln -s)", path, len(path), most)
+		return fmt.Errorf("the path of its socket, %s, has %d bytes, and a socket's may have %d: "+
+			"use a shorter --home, or a link to this one (ln -s)", path, len(path), most)
 	}
 	return nil
 }

@@ -44,15 +44,16 @@ func until(t *testing.T, what string, true func() bool) {
 	}
 }
 
-// A socket that cannot be made when the worker starts, or that is removed later, is made when it can be,
-// and each is said once.
+// A socket that cannot be made when the worker starts, or that is removed later, is made when it
+// can be, and each is said once.
 func TestTheSocketIsMadeAgain(t *testing.T) {
 	home := t.TempDir()
 	if _, err := worker.Key(home); err != nil {
 		t.Fatal(err)
 	}
 	path := filepath.Join(home, socketFile)
-	if err := os.MkdirAll(filepath.Join(path, "full"), 0o700); err != nil { // stands in its place, and stays
+	// stands in its place, and stays
+	if err := os.MkdirAll(filepath.Join(path, "full"), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
@@ -61,14 +62,16 @@ func TestTheSocketIsMadeAgain(t *testing.T) {
 	done := make(chan int, 1)
 	w := Command{Name: "w", Engine: new(enginetest.Engine)}
 	go func() {
-		done <- w.Run(ctx, []string{"start", "--plain", "--home", home, "--host", nobody}, nil, io.Discard, &stderr)
+		done <- w.Run(ctx, []string{"start", "--plain", "--home", home, "--host", nobody},
+			nil, io.Discard, &stderr)
 	}()
 	status := func() bool {
 		code, text, _ := run(w, "status", "--home", home)
 		return code == 0 && strings.Contains(text, "nothing listens at 127.0.0.1:1")
 	}
 	until(t, "what stands in the way is named", func() bool {
-		return stderr.count("w status cannot reach this worker, which tries again") == 1 && stderr.count(path) == 1
+		return stderr.count("w status cannot reach this worker, which tries again") == 1 &&
+			stderr.count(path) == 1
 	})
 	if status() {
 		t.Error("it is reached through a folder")

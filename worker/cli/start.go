@@ -42,22 +42,31 @@ type order struct {
 // order reads the flags of start. What cannot be is said on stderr, and is an errUsage.
 func (c Command) order(args []string, stderr io.Writer) (o order, err error) {
 	f := c.flags("start", stderr)
-	f.StringVar(&o.host, "host", os.Getenv("ASSAY_HOST"), "the host's URL, assay://host:port#fingerprint; default from ASSAY_HOST")
+	f.StringVar(&o.host, "host", os.Getenv("ASSAY_HOST"), "the host's URL, "+
+		"assay://host:port#fingerprint; default from ASSAY_HOST")
 	home, devices := homeFlag(f), c.deviceFlag(f)
 	f.IntVar(&o.threads, "threads", 0, "cores that the cpu device uses; 0 is all")
-	f.Int64Var(&o.heat.limit, "temp-limit", 85, "pause a device at this temperature in °C; 0 is no limit. The cpu, which slows itself down, only if this is given")
+	f.Int64Var(&o.heat.limit, "temp-limit", 85, "pause a device at this temperature in °C; 0 is "+
+		"no limit. The cpu, which slows itself down, only if this is given")
 	f.Int64Var(&o.heat.resume, "temp-resume", 75, "and go on when it is below this one")
-	f.StringVar(&o.payout, "payout", os.Getenv("ASSAY_PAYOUT"), "the account on the chain, cpc1..., that a pool pays to; default from ASSAY_PAYOUT")
-	f.StringVar(&o.node, "node", os.Getenv("ASSAY_NODE"), "a node of the chain, such as http://192.0.2.7:26657, that is asked whether the host's payments are there; default from ASSAY_NODE. Without one the host's signed word lets paid receipts go")
-	f.BoolVar(&o.acceptLoss, "accept-loss", false, "go on although files of the home are missing or damaged; they are set aside")
+	f.StringVar(&o.payout, "payout", os.Getenv("ASSAY_PAYOUT"), "the account on the chain, "+
+		"cpc1..., that a pool pays to; default from ASSAY_PAYOUT")
+	f.StringVar(&o.node, "node", os.Getenv("ASSAY_NODE"), "a node of the chain, such as "+
+		"http://192.0.2.7:26657, that is asked whether the host's payments are there; default "+
+		"from ASSAY_NODE. Without one the host's signed word lets paid receipts go")
+	f.BoolVar(&o.acceptLoss, "accept-loss", false, "go on although files of the home are missing "+
+		"or damaged; they are set aside")
 	f.BoolVar(&o.noPool, "no-pool", false, "take no challenges between sprints")
-	f.Uint64Var(&o.selfAudit, "self-audit", 0, "recompute one unit in so many, and stop a device whose results differ; 0 is 256")
+	f.Uint64Var(&o.selfAudit, "self-audit", 0, "recompute one unit in so many, and stop a device "+
+		"whose results differ; 0 is 256")
 	f.StringVar(&o.listen, "listen", "", "serve /status and /metrics here, such as 127.0.0.1:4780")
 	f.BoolVar(&o.plain, "plain", false, "print log lines on a terminal too")
 	f.IntVar(&o.nice, "nice", 0, "lower this process's priority by 0..19")
-	f.BoolVar(&o.asJSON, "json", false, "print events, one JSON object a line; the same as --log-format json")
+	f.BoolVar(&o.asJSON, "json", false, "print events, one JSON object a line; the same as "+
+		"--log-format json")
 	f.StringVar(&o.format, "log-format", logs.Text, logs.Formats)
-	f.BoolVar(&o.verbose, "v", false, "also print the Sprint's phase between segments, and log connections to standard error")
+	f.BoolVar(&o.verbose, "v", false, "also print the Sprint's phase between segments, and log "+
+		"connections to standard error")
 	f.Usage = func() {
 		fmt.Fprintf(f.Output(), "%s works for a host until it is stopped.\n\n", f.Name())
 		f.PrintDefaults()
@@ -89,13 +98,15 @@ func (o order) wrong() string {
 	case o.host == "":
 		return "--host is missing; the host prints its URL when it starts, and on: assay host url"
 	case o.heat.limit != 0 && o.heat.resume >= o.heat.limit:
-		return fmt.Sprintf("--temp-resume %d is not below --temp-limit %d", o.heat.resume, o.heat.limit)
+		return fmt.Sprintf("--temp-resume %d is not below --temp-limit %d",
+			o.heat.resume, o.heat.limit)
 	case o.threads < 0:
 		return fmt.Sprintf("--threads must be 0 (all cores) or more, not %d", o.threads)
 	}
 	if o.listen != "" {
 		if _, _, err := net.SplitHostPort(o.listen); err != nil {
-			return fmt.Sprintf("--listen %q is not a host:port address; say one such as 127.0.0.1:4780", o.listen)
+			return fmt.Sprintf("--listen %q is not a host:port address; say one such as "+
+				"127.0.0.1:4780", o.listen)
 		}
 	}
 	if _, err := logs.New(io.Discard, "info", o.format); err != nil {
@@ -153,7 +164,8 @@ func (o order) terminal(stdout io.Writer) *os.File {
 	return out
 }
 
-func (c Command) start(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) error {
+func (c Command) start(ctx context.Context, args []string, stdin io.Reader, stdout,
+	stderr io.Writer) error {
 	o, err := c.order(args, stderr)
 	if err != nil {
 		return err
@@ -167,7 +179,8 @@ func (c Command) start(ctx context.Context, args []string, stdin io.Reader, stdo
 	}
 	sensors := c.sensors()
 	choice, err := c.await(ctx, o.devices, sensors, func(err error) {
-		fmt.Fprintf(stderr, "%s: waiting for a device, which is looked for every %v: %v\n", c.Name, lookTime, err)
+		fmt.Fprintf(stderr, "%s: waiting for a device, which is looked for every %v: %v\n",
+			c.Name, lookTime, err)
 	})
 	if ctx.Err() != nil {
 		return nil
@@ -179,7 +192,8 @@ func (c Command) start(ctx context.Context, args []string, stdin io.Reader, stdo
 		fmt.Fprintf(stderr, "%s: %s\n", c.Name, note)
 	}
 	if o.payout == "" && !o.noPool {
-		fmt.Fprintf(stderr, "%s: no --payout: a pool owes what this machine earns, and pays once an account (cpc1...) is named\n", c.Name)
+		fmt.Fprintf(stderr, "%s: no --payout: a pool owes what this machine earns, and pays once "+
+			"an account (cpc1...) is named\n", c.Name)
 	}
 	ctx, quit := context.WithCancel(ctx)
 	defer quit()
@@ -192,9 +206,11 @@ func (c Command) start(ctx context.Context, args []string, stdin io.Reader, stdo
 		}
 	}
 	config := worker.Config{
-		URL: o.host, Home: o.home, Devices: devices(choice, sensors, o.threads, o.heat), Nice: o.nice,
-		NoPool: o.noPool, Payout: o.payout, Node: o.node, AcceptLoss: o.acceptLoss, SelfAudit: o.selfAudit,
-		Agent: "assay-worker/" + version(), Logger: log, Event: o.shows(stdout), Pause: pause,
+		URL: o.host, Home: o.home, Devices: devices(choice, sensors, o.threads, o.heat),
+		Nice:   o.nice,
+		NoPool: o.noPool, Payout: o.payout, Node: o.node, AcceptLoss: o.acceptLoss,
+		SelfAudit: o.selfAudit,
+		Agent:     "assay-worker/" + version(), Logger: log, Event: o.shows(stdout), Pause: pause,
 	}
 	var beside errgroup.Group
 	if o.listen != "" {
@@ -206,11 +222,14 @@ func (c Command) start(ctx context.Context, args []string, stdin io.Reader, stdo
 	}
 	config.Live = func(get func() worker.Status) {
 		live.set(get)
-		answer(ctx, &beside, o.home, live.status, say, func(err error) { fmt.Fprintln(stderr, c.reached(err)) })
+		answer(ctx, &beside, o.home, live.status, say,
+			func(err error) { fmt.Fprintln(stderr, c.reached(err)) })
 	}
 	if out := o.terminal(stdout); out != nil {
 		config.Event = nil
-		keys := screen.Control{Pause: func() { say(true) }, Resume: func() { say(false) }, Quit: quit}
+		keys := screen.Control{Pause: func() {
+			say(true)
+		}, Resume: func() { say(false) }, Quit: quit}
 		beside.Go(func() error {
 			defer quit() // a terminal that is gone ends the worker
 			return screen.Run(ctx, live.status, keys, stdin, out, os.Environ())
@@ -230,20 +249,24 @@ func (c Command) reached(err error) string {
 	if disk.Full(err) {
 		next = "; free some space on its disk"
 	}
-	return fmt.Sprintf("%s: %s status cannot reach this worker, which tries again (--listen is another way): %v%s", c.Name, c.Name, err, next)
+	return fmt.Sprintf("%s: %s status cannot reach this worker, which tries again (--listen is "+
+		"another way): %v%s", c.Name, c.Name, err, next)
 }
 
-// begun refuses a folder that is there and holds no key: it may be the empty place of a disk that is not
-// mounted, and a new key would make another machine of this one. A home that does not exist is made.
+// begun refuses a folder that is there and holds no key: it may be the empty place of a disk that
+// is not mounted, and a new key would make another machine of this one. A home that does not exist
+// is made.
 func (c Command) begun(home string) error {
 	if _, err := os.Stat(filepath.Join(home, worker.KeyFile)); !errors.Is(err, fs.ErrNotExist) {
 		return nil // there, or reading it says why not
 	}
 	list, err := os.ReadDir(home)
-	if err != nil || len(list) > 0 && slices.ContainsFunc(list, func(e fs.DirEntry) bool { return e.Name() == worker.HomeFile }) {
+	if err != nil || len(list) > 0 && slices.ContainsFunc(list,
+		func(e fs.DirEntry) bool { return e.Name() == worker.HomeFile }) {
 		return nil // not there, or the worker says what is lost
 	}
-	return fmt.Errorf("%s holds no key: if it is on a disk that is not mounted, mount it; to make this machine a new worker in it, run %s id --home %s first", home, c.Name, home)
+	return fmt.Errorf("%s holds no key: if it is on a disk that is not mounted, mount it; to "+
+		"make this machine a new worker in it, run %s id --home %s first", home, c.Name, home)
 }
 
 // between finds what only the network is at: which of its phases a worker without a
@@ -259,7 +282,8 @@ func (b *between) again(e worker.Event) bool {
 	case e.Type == "idle" || e.Type == "proving":
 		*b = true
 		return was
-	case slices.Contains([]string{"connecting", "registering", "disconnected", "building", "ready", "computing", "rerunning", "paused", "faulted"}, e.Type):
+	case slices.Contains([]string{"connecting", "registering", "disconnected", "building", "ready",
+		"computing", "rerunning", "paused", "faulted"}, e.Type):
 		*b = false
 	}
 	return false

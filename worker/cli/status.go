@@ -75,7 +75,8 @@ func (c Command) status(ctx context.Context, args []string, stdout, stderr io.Wr
 }
 
 // pause is the owner's word for the worker that runs.
-func (c Command) pause(ctx context.Context, name string, args []string, stdout, stderr io.Writer) error {
+func (c Command) pause(ctx context.Context, name string, args []string, stdout,
+	stderr io.Writer) error {
 	f := c.flags(name, stderr)
 	home := homeFlag(f)
 	if err := parse(f, args); err != nil {
@@ -85,7 +86,8 @@ func (c Command) pause(ctx context.Context, name string, args []string, stdout, 
 	if err != nil {
 		return err
 	}
-	if _, err := call(ctx, *home, http.MethodPut, "/paused", fmt.Sprint(name == "pause")); err != nil {
+	if _, err := call(ctx, *home, http.MethodPut, "/paused",
+		fmt.Sprint(name == "pause")); err != nil {
 		return err
 	}
 	now := time.Now().Format(time.TimeOnly)
@@ -99,15 +101,18 @@ func (c Command) pause(ctx context.Context, name string, args []string, stdout, 
 	case name == "resume":
 		_, err = fmt.Fprintf(stdout, "resumed at %s; it was paused at %s\n", now, since)
 	case since != "":
-		_, err = fmt.Fprintf(stdout, "paused already, at %s; %s resume --home %s goes on\n", since, c.Name, *home)
+		_, err = fmt.Fprintf(stdout, "paused already, at %s; %s resume --home %s goes on\n",
+			since, c.Name, *home)
 	default:
-		_, err = fmt.Fprintf(stdout, "paused at %s; %s resume --home %s goes on\n", now, c.Name, *home)
+		_, err = fmt.Fprintf(stdout, "paused at %s; %s resume --home %s goes on\n",
+			now, c.Name, *home)
 	}
 	return err
 }
 
 // running is the status of the worker of a home, and its text as JSON.
-func (c Command) running(ctx context.Context, home string) (s worker.Status, text []byte, err error) {
+func (c Command) running(ctx context.Context, home string) (s worker.Status,
+	text []byte, err error) {
 	text, err = call(ctx, home, http.MethodGet, "/status", "")
 	if err != nil {
 		return s, nil, err

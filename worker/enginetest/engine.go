@@ -68,7 +68,8 @@ func (e *Engine) Offer(context.Context, work.Job) (work.Computer, error) { retur
 
 // Transformer opens a model that hashes, or the definition's for the self-test's
 // Sprint_Seed_1.
-func (e *Engine) Transformer(ctx context.Context, class transformer.Class, seed1 seed.Seed, progress func(done, total uint64)) (transformer.Model, error) {
+func (e *Engine) Transformer(ctx context.Context, class transformer.Class, seed1 seed.Seed,
+	progress func(done, total uint64)) (transformer.Model, error) {
 	if seed1 == selfTestSeed {
 		return known()
 	}
@@ -85,7 +86,8 @@ func (e *Engine) Transformer(ctx context.Context, class transformer.Class, seed1
 }
 
 // Matmul answers the self-test.
-func (e *Engine) Matmul(_ context.Context, dst [][32]byte, challenge seed.Seed, shape matmul.Shape, units []uint64) error {
+func (e *Engine) Matmul(_ context.Context, dst [][32]byte, challenge seed.Seed, shape matmul.Shape,
+	units []uint64) error {
 	for i, unit := range units {
 		tiles := make([][32]byte, shape.Tiles())
 		if err := knownTiles(tiles, challenge, shape, unit); err != nil {
@@ -97,7 +99,8 @@ func (e *Engine) Matmul(_ context.Context, dst [][32]byte, challenge seed.Seed, 
 }
 
 // Tiles answers the self-test.
-func (e *Engine) Tiles(_ context.Context, dst [][32]byte, challenge seed.Seed, shape matmul.Shape, unit uint64) error {
+func (e *Engine) Tiles(_ context.Context, dst [][32]byte, challenge seed.Seed, shape matmul.Shape,
+	unit uint64) error {
 	return knownTiles(dst, challenge, shape, unit)
 }
 
@@ -128,7 +131,8 @@ func (e *Engine) Output(seed1, node, segment seed.Seed, nonce uint64) transforme
 	for range e.Rounds {
 		h = sha256.Sum256(h[:])
 	}
-	return transformer.Output{Record: record.Record{Norm: nonce, Digest: h}, Middle: sha256.Sum256(h[:])}
+	return transformer.Output{Record: record.Record{Norm: nonce, Digest: h},
+		Middle: sha256.Sum256(h[:])}
 }
 
 // What follows remembers the definition's answers to the self-test.
@@ -137,7 +141,8 @@ var (
 	selfTestSeed = seed.Seed(bytes.Repeat([]byte{1}, seed.Size))
 
 	known = sync.OnceValues(func() (transformer.Model, error) {
-		m, err := work.Reference().Transformer(context.Background(), transformer.Nano, selfTestSeed, nil)
+		m, err := work.Reference().Transformer(context.Background(), transformer.Nano,
+			selfTestSeed, nil)
 		return knownModel{m}, err
 	})
 	answers sync.Map // by question
@@ -171,7 +176,8 @@ func knownTiles(dst [][32]byte, challenge seed.Seed, shape matmul.Shape, unit ui
 	answer, ok := answers.Load(question)
 	if !ok {
 		tiles := make([][32]byte, shape.Tiles())
-		if err := work.Reference().Tiles(context.Background(), tiles, challenge, shape, unit); err != nil {
+		if err := work.Reference().Tiles(context.Background(), tiles, challenge,
+			shape, unit); err != nil {
 			return err
 		}
 		answer, _ = answers.LoadOrStore(question, tiles)

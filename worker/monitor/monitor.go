@@ -38,8 +38,8 @@ PUT /paused   true pauses all computing, false goes on:
               curl -X PUT -d true http://%s/paused
 `
 
-// Handler serves what get returns. PUT /paused takes true or false, the owner's word. Nothing of it is for a web page of
-// elsewhere (package local).
+// Handler serves what get returns. PUT /paused takes true or false, the owner's word. Nothing of it
+// is for a web page of elsewhere (package local).
 func Handler(get func() worker.Status, pause func(bool)) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) {
@@ -69,7 +69,8 @@ func Handler(get func() worker.Status, pause func(bool)) http.Handler {
 
 // Serve serves on a listener until ctx ends, which is no error.
 func Serve(ctx context.Context, l net.Listener, get func() worker.Status, pause func(bool)) error {
-	server := &http.Server{Handler: Handler(get, pause), ReadHeaderTimeout: 5 * time.Second, WriteTimeout: 10 * time.Second}
+	server := &http.Server{Handler: Handler(get, pause), ReadHeaderTimeout: 5 * time.Second,
+		WriteTimeout: 10 * time.Second}
 	defer context.AfterFunc(ctx, func() { _ = server.Close() })()
 	if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("monitor: %w", err)
@@ -78,7 +79,8 @@ func Serve(ctx context.Context, l net.Listener, get func() worker.Status, pause 
 }
 
 // States that a worker or a device can be in; each is a series that is 1 or 0.
-var states = []string{"testing", "connecting", "registering", "idle", "building", "ready", "computing", "rerunning", "proving", "paused", "faulted", "disabled"}
+var states = []string{"testing", "connecting", "registering", "idle", "building", "ready",
+	"computing", "rerunning", "proving", "paused", "faulted", "disabled"}
 
 func metric(name, help string, labels ...string) *prometheus.Desc {
 	return prometheus.NewDesc("assay_worker_"+name, help, labels, nil)
@@ -87,42 +89,64 @@ func metric(name, help string, labels ...string) *prometheus.Desc {
 var (
 	connected = metric("connected", "1 while the host is connected.")
 	state     = metric("state", "1 for the state the worker is in.", "state")
-	stored    = metric("segment_units_stored", "Units of the running segment that the host has stored.")
-	reruns    = metric("reruns_total", "Units run again for the host's verdicts.")
+	stored    = metric("segment_units_stored", "Units of the running segment that the host has "+
+		"stored.")
+	reruns = metric("reruns_total", "Units run again for the host's verdicts.")
 
-	deviceState = metric("device_state", "1 for the state the device is in.", "device", "name", "state")
+	deviceState = metric("device_state", "1 for the state the device is in.",
+		"device", "name", "state")
 	units       = metric("units_total", "Units of segments computed.", "device")
 	unitChecks  = metric("unit_self_checks_total", "Units of segments computed twice.", "device")
-	unitsFailed = metric("unit_self_checks_failed_total", "Units of segments that came out differently the second time.", "device")
-	rate        = metric("units_per_second", "Units of segments computed, over the last minute.", "device")
-	unguarded   = metric("device_unguarded", "1 while the device's temperature limit cannot act: there is no working sensor.", "device")
+	unitsFailed = metric("unit_self_checks_failed_total", "Units of segments that came out "+
+		"differently the second time.", "device")
+	rate = metric("units_per_second", "Units of segments computed, over the last minute.",
+		"device")
+	unguarded = metric("device_unguarded", "1 while the device's temperature limit cannot act: "+
+		"there is no working sensor.", "device")
 	temperature = metric("temperature_celsius", "Temperature.", "device")
 	power       = metric("power_watts", "Electrical power.", "device")
 	energy      = metric("energy_joules_total", "Energy since the driver was loaded.", "device")
-	utilisation = metric("utilisation_ratio", "Share of time in which the device computed.", "device")
-	memoryUsed  = metric("memory_used_bytes", "Device memory in use.", "device")
-	clock       = metric("clock_hertz", "Clock.", "device")
+	utilisation = metric("utilisation_ratio", "Share of time in which the device computed.",
+		"device")
+	memoryUsed = metric("memory_used_bytes", "Device memory in use.", "device")
+	clock      = metric("clock_hertz", "Clock.", "device")
 
-	loops       = metric("loops_total", "Loops of challenges computed since the start.", "device")
-	loopRate    = metric("loops_per_second", "Loops of challenges computed, over the last minute, 15 minutes, and since the epoch began.", "device", "over")
-	verified    = metric("verified_operations_total", "Operations that the host verified since the start.", "device")
-	speed       = metric("verified_operations_per_second", "Operations that the host verified, since the start.", "device")
-	submissions = metric("submissions_total", "Submissions since the start by what became of them.", "device", "status")
-	selfChecks  = metric("self_checks_total", "Loops computed twice since the start.", "device")
-	selfFailed  = metric("self_checks_failed_total", "Loops that came out differently the second time, since the start.", "device")
-	missing     = metric("receipts_missing", "Submissions whose receipt is asked for again.", "device")
-	unpaid      = metric("receipts_unpaid", "Receipts with pay that the host has not paid.", "device")
-	unpaidRoom  = metric("receipts_unpaid_room_ratio", "How much of the room for them is taken; at 1 nothing more is computed for the host.", "device")
-	progress    = metric("challenge_progress_ratio", "Loops of the running challenge over those expected at its end.", "device")
-	deadline    = metric("challenge_deadline_seconds", "When the running challenge's next step is due, unix time by the host's clock.", "device")
-	earnings    = metric("earnings_cpc", "What the host owes or paid, in coins: estimated, pending, of that pending_locked, settled.", "device", "kind")
+	loops    = metric("loops_total", "Loops of challenges computed since the start.", "device")
+	loopRate = metric("loops_per_second", "Loops of challenges computed, over the last "+
+		"minute, 15 minutes, and since the epoch began.", "device", "over")
+	verified = metric("verified_operations_total", "Operations that the host verified since the "+
+		"start.", "device")
+	speed = metric("verified_operations_per_second", "Operations that the host verified, "+
+		"since the start.", "device")
+	submissions = metric("submissions_total", "Submissions since the start by what became of them.",
+		"device", "status")
+	selfChecks = metric("self_checks_total", "Loops computed twice since the start.", "device")
+	selfFailed = metric("self_checks_failed_total", "Loops that came out differently the second "+
+		"time, since the start.", "device")
+	missing = metric("receipts_missing", "Submissions whose receipt is asked for again.",
+		"device")
+	unpaid = metric("receipts_unpaid", "Receipts with pay that the host has not paid.",
+		"device")
+	unpaidRoom = metric("receipts_unpaid_room_ratio", "How much of the room for them is taken; "+
+		"at 1 nothing more is computed for the host.", "device")
+	progress = metric("challenge_progress_ratio", "Loops of the running challenge over those "+
+		"expected at its end.", "device")
+	deadline = metric("challenge_deadline_seconds", "When the running challenge's next step is "+
+		"due, unix time by the host's clock.", "device")
+	earnings = metric("earnings_cpc", "What the host owes or paid, in coins: estimated, pending, "+
+		"of that pending_locked, settled.", "device", "kind")
 
 	// Of this worker's home, earlier starts included.
-	loopsInAll       = metric("loops_in_all", "Loops of challenges computed, earlier starts included.", "device")
-	verifiedInAll    = metric("verified_operations_in_all", "Operations that the host verified, earlier starts included.", "device")
-	submissionsInAll = metric("submissions_in_all", "Submissions by what became of them, earlier starts included.", "device", "status")
-	selfChecksInAll  = metric("self_checks_in_all", "Loops computed twice, earlier starts included.", "device")
-	selfFailedInAll  = metric("self_checks_failed_in_all", "Loops that came out differently the second time, earlier starts included.", "device")
+	loopsInAll = metric("loops_in_all", "Loops of challenges computed, earlier starts included.",
+		"device")
+	verifiedInAll = metric("verified_operations_in_all", "Operations that the host verified, "+
+		"earlier starts included.", "device")
+	submissionsInAll = metric("submissions_in_all", "Submissions by what became of them, earlier "+
+		"starts included.", "device", "status")
+	selfChecksInAll = metric("self_checks_in_all", "Loops computed twice, earlier starts included.",
+		"device")
+	selfFailedInAll = metric("self_checks_failed_in_all", "Loops that came out differently the "+
+		"second time, earlier starts included.", "device")
 )
 
 type collector struct{ get func() worker.Status }
@@ -172,7 +196,8 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 			v    *int64
 			unit float64
 		}{
-			{temperature, d.TemperatureC, 1}, {power, d.PowerMilliwatt, 1000}, {utilisation, d.UtilisationPercent, 100},
+			{temperature, d.TemperatureC, 1}, {power, d.PowerMilliwatt, 1000},
+			{utilisation, d.UtilisationPercent, 100},
 			{memoryUsed, d.MemoryUsed, 1}, {clock, d.ClockMHz, 1e-6},
 		} {
 			if g.v != nil {
@@ -180,7 +205,8 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 			}
 		}
 		if d.EnergyMillijoule != nil {
-			out <- prometheus.MustNewConstMetric(energy, prometheus.CounterValue, float64(*d.EnergyMillijoule)/1000, d.ID)
+			out <- prometheus.MustNewConstMetric(energy, prometheus.CounterValue,
+				float64(*d.EnergyMillijoule)/1000, d.ID)
 		}
 		if d.Pool != nil {
 			challenges(d.ID, d.Pool, gauge, count)
@@ -188,7 +214,8 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 	}
 }
 
-func challenges(id string, p *pool.Status, gauge func(*prometheus.Desc, float64, ...string), count func(*prometheus.Desc, float64, ...string)) {
+func challenges(id string, p *pool.Status, gauge func(*prometheus.Desc, float64, ...string),
+	count func(*prometheus.Desc, float64, ...string)) {
 	for _, of := range []struct {
 		pool.Counts
 		loops, verified, submissions, selfChecks, selfFailed *prometheus.Desc
@@ -204,7 +231,8 @@ func challenges(id string, p *pool.Status, gauge func(*prometheus.Desc, float64,
 			status string
 			n      uint64
 		}{
-			{"accepted", of.Accepted}, {"late", of.Late}, {"faulty", of.Faulty}, {"rejected", of.Rejected}, {"failed", of.Failed},
+			{"accepted", of.Accepted}, {"late", of.Late}, {"faulty", of.Faulty},
+			{"rejected", of.Rejected}, {"failed", of.Failed},
 			{"abstained", of.Abstained}, {"dropped", of.Dropped},
 		} {
 			count(of.submissions, float64(s.n), id, s.status)
@@ -213,10 +241,12 @@ func challenges(id string, p *pool.Status, gauge func(*prometheus.Desc, float64,
 	gauge(missing, float64(p.Missing), id)
 	if k := p.Proofs; k != nil && k.Most > 0 && k.MostBytes > 0 {
 		gauge(unpaid, float64(k.Receipts), id)
-		gauge(unpaidRoom, max(float64(k.Receipts)/float64(k.Most), float64(k.Bytes)/float64(k.MostBytes)), id)
+		gauge(unpaidRoom, max(float64(k.Receipts)/float64(k.Most),
+			float64(k.Bytes)/float64(k.MostBytes)), id)
 	}
 	gauge(speed, float64(p.VerifiedRate)*1e6, id)
-	for over, milli := range map[string]uint64{"1m": p.Loops1m, "15m": p.Loops15m, "epoch": p.LoopsEpoch} {
+	for over, milli := range map[string]uint64{"1m": p.Loops1m, "15m": p.Loops15m,
+		"epoch": p.LoopsEpoch} {
 		gauge(loopRate, float64(milli)/1000, id, over)
 	}
 	if c := p.Challenge; c != nil {
@@ -227,7 +257,8 @@ func challenges(id string, p *pool.Status, gauge func(*prometheus.Desc, float64,
 	}
 	if a := p.Account; a != nil {
 		for kind, v := range map[string]float64{
-			"estimated": coins(a.Estimated), "pending": coins(a.Pending), "pending_locked": coins(a.Locked), "settled": coins(a.Settled),
+			"estimated": coins(a.Estimated), "pending": coins(a.Pending),
+			"pending_locked": coins(a.Locked), "settled": coins(a.Settled),
 		} {
 			gauge(earnings, v, id, kind)
 		}

@@ -39,12 +39,21 @@ func TestBothDocumentsHoldTheNumbersOfOneStatus(t *testing.T) {
 	s := worker.Status{
 		State: "computing", Connected: true, Stored: 900, Reruns: 7, Host: "h:1",
 		Devices: []worker.DeviceStatus{
-			{ID: "cuda:0", Name: "GPU", State: "computing", Computed: 1000, Rate1m: 12_500, SelfChecks: 4, FailedSelfChecks: 1, Gauges: worker.Gauges{TemperatureC: of(71), PowerMilliwatt: of(650_500), EnergyMillijoule: of(9_000)},
+			{ID: "cuda:0", Name: "GPU", State: "computing", Computed: 1000, Rate1m: 12_500,
+				SelfChecks: 4, FailedSelfChecks: 1,
+				Gauges: worker.Gauges{TemperatureC: of(71), PowerMilliwatt: of(650_500),
+					EnergyMillijoule: of(9_000)},
 				Pool: &pool.Status{
-					Counts: pool.Counts{Accepted: 4, Rejected: 1, Loops: 50, FailedSelfChecks: 2, VerifiedOps: 7}, InAll: pool.Counts{Accepted: 9, Loops: 500, VerifiedOps: 70},
-					Missing: 3, Proofs: &pool.Proofs{Receipts: 30, Pay: "1", Bytes: 100, Most: 100, MostBytes: 500}, Loops1m: 1_500, Loops15m: 1_250, LoopsEpoch: 1_125, VerifiedRate: 2_500,
-					Challenge: &pool.Progress{ID: "0x1", Phase: pool.Computing, Loops: 40, Expected: 160, Deadline: "2026-12-01T12:00:17Z"},
-					Account:   &pool.Money{Estimated: "0", Pending: "750000000000000000", Locked: "500000000000000000", Settled: "2000000000000000000"},
+					Counts: pool.Counts{Accepted: 4, Rejected: 1, Loops: 50, FailedSelfChecks: 2,
+						VerifiedOps: 7},
+					InAll:   pool.Counts{Accepted: 9, Loops: 500, VerifiedOps: 70},
+					Missing: 3, Proofs: &pool.Proofs{Receipts: 30, Pay: "1", Bytes: 100, Most: 100,
+						MostBytes: 500}, Loops1m: 1_500, Loops15m: 1_250, LoopsEpoch: 1_125,
+					VerifiedRate: 2_500,
+					Challenge: &pool.Progress{ID: "0x1", Phase: pool.Computing, Loops: 40,
+						Expected: 160, Deadline: "2026-12-01T12:00:17Z"},
+					Account: &pool.Money{Estimated: "0", Pending: "750000000000000000",
+						Locked: "500000000000000000", Settled: "2000000000000000000"},
 				}},
 			{ID: "cpu", State: "disabled", Warning: "its limit of 85 °C cannot act"},
 		},
@@ -57,7 +66,9 @@ func TestBothDocumentsHoldTheNumbersOfOneStatus(t *testing.T) {
 	served := make(chan error, 1)
 	var paused []bool
 	go func() {
-		served <- Serve(ctx, l, func() worker.Status { return s }, func(p bool) { paused = append(paused, p) })
+		served <- Serve(ctx, l, func() worker.Status {
+			return s
+		}, func(p bool) { paused = append(paused, p) })
 	}()
 	base := "http://" + l.Addr().String()
 
@@ -112,15 +123,18 @@ func TestBothDocumentsHoldTheNumbersOfOneStatus(t *testing.T) {
 	if strings.Contains(metrics, `temperature_celsius{device="cpu"}`) {
 		t.Error("a temperature that nobody reads")
 	}
-	if page := fetch(t, base+"/"); !strings.Contains(page, "/status") || !strings.Contains(page, "/metrics") || !strings.Contains(page, "PUT /paused") {
+	if page := fetch(t, base+"/"); !strings.Contains(page, "/status") ||
+		!strings.Contains(page, "/metrics") || !strings.Contains(page, "PUT /paused") {
 		t.Errorf("the first page: %s", page)
 	}
-	if res, err := http.Get(base + "/nowhere"); err != nil || res.StatusCode != http.StatusNotFound {
+	if res, err := http.Get(base + "/nowhere"); err != nil ||
+		res.StatusCode != http.StatusNotFound {
 		t.Errorf("/nowhere: %v, %v", res, err)
 	} else {
 		res.Body.Close()
 	}
-	for body, want := range map[string]int{"true": http.StatusNoContent, "maybe": http.StatusBadRequest} {
+	for body, want := range map[string]int{"true": http.StatusNoContent,
+		"maybe": http.StatusBadRequest} {
 		q, err := http.NewRequest(http.MethodPut, base+"/paused", strings.NewReader(body))
 		if err != nil {
 			t.Fatal(err)
@@ -146,7 +160,8 @@ func TestBothDocumentsHoldTheNumbersOfOneStatus(t *testing.T) {
 // A name that is no text does not take the page with it.
 func TestMetricsOfABadName(t *testing.T) {
 	h := Handler(func() worker.Status {
-		return worker.Status{State: "idle", Devices: []worker.DeviceStatus{{ID: "cuda:0", Name: "bad \xff name", State: "idle"}}}
+		return worker.Status{State: "idle",
+			Devices: []worker.DeviceStatus{{ID: "cuda:0", Name: "bad \xff name", State: "idle"}}}
 	}, nil)
 	r := httptest.NewRequest(http.MethodGet, "http://localhost/metrics", nil)
 	w := httptest.NewRecorder()
@@ -159,7 +174,9 @@ func TestMetricsOfABadName(t *testing.T) {
 // A page of elsewhere in the owner's browser reads nothing of a worker, and pauses nothing.
 func TestOnlyTheOwnerAsks(t *testing.T) {
 	paused := 0
-	h := Handler(func() worker.Status { return worker.Status{State: "idle"} }, func(bool) { paused++ })
+	h := Handler(func() worker.Status {
+		return worker.Status{State: "idle"}
+	}, func(bool) { paused++ })
 	ask := func(method, path, host, origin string) int {
 		r := httptest.NewRequest(method, "http://127.0.0.1:4780"+path, strings.NewReader("true"))
 		if host != "" {
@@ -172,11 +189,13 @@ func TestOnlyTheOwnerAsks(t *testing.T) {
 		h.ServeHTTP(w, r)
 		return w.Code
 	}
-	for _, page := range [][2]string{{"GET", "/"}, {"GET", "/status"}, {"GET", "/metrics"}, {"PUT", "/paused"}} {
+	for _, page := range [][2]string{{"GET", "/"}, {"GET", "/status"}, {"GET", "/metrics"},
+		{"PUT", "/paused"}} {
 		if code := ask(page[0], page[1], "", ""); code/100 != 2 {
 			t.Errorf("%v: the owner is answered %d", page, code)
 		}
-		for _, from := range [][2]string{{"rebound.example:4780", ""}, {"", "http://page.example"}} {
+		for _, from := range [][2]string{{"rebound.example:4780", ""},
+			{"", "http://page.example"}} {
 			if code := ask(page[0], page[1], from[0], from[1]); code != http.StatusForbidden {
 				t.Errorf("%v for %v: %d", page, from, code)
 			}

@@ -37,12 +37,14 @@ func (m *Machine) account(ctx context.Context) {
 	if time.Now().Before(m.look) {
 		return
 	}
-	m.look = time.Now().Add(accountTime/2 + rand.N(accountTime)) // many machines must not ask at once
+	// many machines must not ask at once
+	m.look = time.Now().Add(accountTime/2 + rand.N(accountTime))
 	ctx, cancel := context.WithTimeout(ctx, accountWait)
 	defer cancel()
 	q, sig := m.ask(mpoc.AskAccount, nil)
 	// From behind the last one: the receipts are here already.
-	a, err := once[mpocv1.Account](ctx, m.client, http.MethodPost, mpocv1.PathAccount, mpocv1.AccountRequest{Asking: q, From: 1<<53 - 1, Signature: sig})
+	a, err := once[mpocv1.Account](ctx, m.client, http.MethodPost, mpocv1.PathAccount,
+		mpocv1.AccountRequest{Asking: q, From: 1<<53 - 1, Signature: sig})
 	if err != nil {
 		m.log.Info("the account is not shown", "err", err)
 		return
@@ -62,8 +64,10 @@ func (m *Machine) cover(ctx context.Context, a mpocv1.Account) {
 	trouble := ""
 	for _, s := range slices.Backward(a.Settlements) {
 		t := mpoc.Transfer{
-			Version: mpoc.TransferVersion, Chain: m.chain, HostKey: m.host, DeviceKey: signed.KeyOf(m.c.Key),
-			Payout: s.Payout, Amount: s.Amount, TxHash: s.TxHash, Time: s.Time, HostSignature: s.HostSignature,
+			Version: mpoc.TransferVersion, Chain: m.chain, HostKey: m.host,
+			DeviceKey: signed.KeyOf(m.c.Key),
+			Payout:    s.Payout, Amount: s.Amount, TxHash: s.TxHash, Time: s.Time,
+			HostSignature: s.HostSignature,
 		}
 		if m.counted(t) {
 			continue
@@ -72,7 +76,8 @@ func (m *Machine) cover(ctx context.Context, a mpocv1.Account) {
 		if err == nil {
 			continue
 		}
-		trouble = fmt.Sprintf("transfer %.16s of %s does not count: %v", t.TxHash, Coins(t.Amount.Big()), err)
+		trouble = fmt.Sprintf("transfer %.16s of %s does not count: %v", t.TxHash,
+			Coins(t.Amount.Big()), err)
 		if disputed[t.TxHash] = true; !m.disputed[t.TxHash] {
 			m.log.Warn("a payment does not count", "tx", t.TxHash, "reason", err)
 		}
@@ -93,7 +98,8 @@ func (m *Machine) take(ctx context.Context, t mpoc.Transfer, a mpocv1.Account) e
 		return err
 	}
 	if t.Payout != m.c.Payout {
-		return fmt.Errorf("it went to %q, and not to the account that this machine names, %q", t.Payout, m.c.Payout)
+		return fmt.Errorf("it went to %q, and not to the account that this machine names, %q",
+			t.Payout, m.c.Payout)
 	}
 	if m.c.Node != "" {
 		if err := m.onChain(ctx, t); err != nil {

@@ -27,7 +27,8 @@ func (m *Machine) commit(ctx context.Context) error {
 	defer cancel()
 	a, err := post[mpocv1.CommitAnswer](within, m, mpocv1.PathCommits, func() any {
 		return mpocv1.CommitRequest{
-			ChallengeID: c.Terms.ChallengeID, Token: c.Token, Seed: c.Terms.Seed, Commit: c.Commit, DeviceSignature: l.Sign(m.c.Key),
+			ChallengeID: c.Terms.ChallengeID, Token: c.Token, Seed: c.Terms.Seed, Commit: c.Commit,
+			DeviceSignature: l.Sign(m.c.Key),
 		}
 	})
 	if code(err) == mpocv1.CodeOutOfBounds && ctx.Err() == nil {
@@ -51,8 +52,10 @@ func (m *Machine) commit(ctx context.Context) error {
 		text, merr := e.Marshal()
 		return m.cheated(c, "bad-draw", text, merr, fmt.Errorf("%w: %w", mpoc.ErrHost, err))
 	}
-	if q := a.Draw.Questions(l); !slices.Equal(a.Indices, q.Samples()) || !slices.Equal(a.Picks, q.Picks(0)) {
-		return m.show(c, "questions", a, fmt.Errorf("%w: it asks other loops or tiles than follow from its nonce", mpoc.ErrHost))
+	if q := a.Draw.Questions(l); !slices.Equal(a.Indices, q.Samples()) ||
+		!slices.Equal(a.Picks, q.Picks(0)) {
+		return m.show(c, "questions", a, fmt.Errorf("%w: it asks other loops or tiles than "+
+			"follow from its nonce", mpoc.ErrHost))
 	}
 	c.Draw, c.DrawSignature, c.Phase = a.Draw, a.HostSignature, Drawn
 	if err := m.save(); err != nil {
@@ -125,7 +128,8 @@ func (m *Machine) collect(ctx context.Context) error {
 			m.tell(&c, Event{Type: NoAnswer, Reason: reason(err)})
 			err = m.settled(&c)
 		case errors.Is(err, errUnheard):
-			m.log.Info("the receipt is still missing", "challenge", c.Terms.ChallengeID.String(), "reason", err)
+			m.log.Info("the receipt is still missing", "challenge", c.Terms.ChallengeID.String(),
+				"reason", err)
 			continue
 		}
 		if err != nil {
@@ -140,7 +144,8 @@ func (m *Machine) prove(ctx context.Context) error {
 	c := m.current
 	l, tree := c.log(), m.tree()
 	if uint64(len(m.digests)) != c.Commit.Loops || tree.Root() != c.Commit.MerkleRoot {
-		return m.over(ReceiptMissing, nothing, "the file of its digests was damaged after the commit")
+		return m.over(ReceiptMissing, nothing, "the file of its digests was damaged after the "+
+			"commit")
 	}
 	q := c.Draw.Questions(l)
 	deadline := c.Draw.Deadline
@@ -152,15 +157,18 @@ func (m *Machine) prove(ctx context.Context) error {
 		}
 		a, err := m.send(ctx, mpocv1.ProofRequest{
 			ChallengeID: c.Terms.ChallengeID, Token: c.Token, Seed: c.Terms.Seed, Commit: c.Commit,
-			Round: p.Round, Samples: p.Samples, Tiles: p.Tiles, DeviceSignature: p.Sign(l, c.Draw, m.c.Key),
+			Round: p.Round, Samples: p.Samples, Tiles: p.Tiles,
+			DeviceSignature: p.Sign(l, c.Draw, m.c.Key),
 		}, deadline)
 		switch {
 		case err != nil:
 			return m.lost(ctx, err)
 		case a.Receipt != nil:
 			return m.receive(ctx, c, *a.Receipt)
-		case a.More.Round <= round || a.More.Round >= c.Terms.MaxRounds() || !slices.Equal(a.More.Picks, q.Picks(a.More.Round)):
-			return m.show(c, "questions", a, fmt.Errorf("%w: round %d after round %d asks other tiles than follow from its nonce", mpoc.ErrHost, a.More.Round, round))
+		case a.More.Round <= round || a.More.Round >= c.Terms.MaxRounds() ||
+			!slices.Equal(a.More.Picks, q.Picks(a.More.Round)):
+			return m.show(c, "questions", a, fmt.Errorf("%w: round %d after round %d asks other "+
+				"tiles than follow from its nonce", mpoc.ErrHost, a.More.Round, round))
 		}
 		round, deadline = a.More.Round, a.More.Deadline
 	}
@@ -169,7 +177,8 @@ func (m *Machine) prove(ctx context.Context) error {
 // send sends the answer to a round until it is taken: for some time after the
 // deadline, since the host may be rounds ahead of what was known before a restart,
 // and for as long as the host says that the wait is its own.
-func (m *Machine) send(ctx context.Context, q mpocv1.ProofRequest, deadline uint64) (mpocv1.ProofAnswer, error) {
+func (m *Machine) send(ctx context.Context, q mpocv1.ProofRequest,
+	deadline uint64) (mpocv1.ProofAnswer, error) {
 	for {
 		within, cancel := m.client.until(ctx, max(deadline, m.client.now())+60_000)
 		a, err := post[mpocv1.ProofAnswer](within, m, mpocv1.PathProofs, func() any { return q })
@@ -182,7 +191,8 @@ func (m *Machine) send(ctx context.Context, q mpocv1.ProofRequest, deadline uint
 
 // open makes the openings of a round. Loops of which tiles are opened are
 // computed again. It does not wait for the gate.
-func (m *Machine) open(ctx context.Context, q mpoc.Questions, tree *commit.Log, round uint32) (mpoc.Proof, error) {
+func (m *Machine) open(ctx context.Context, q mpoc.Questions, tree *commit.Log,
+	round uint32) (mpoc.Proof, error) {
 	t, l := m.current.Terms, m.current.log()
 	// Lists, also where they are empty: null is no list.
 	p := mpoc.Proof{Round: round, Samples: []mpoc.Sample{}, Tiles: []mpoc.TileOpening{}}
@@ -217,7 +227,8 @@ func (m *Machine) again(ctx context.Context, tiles [][32]byte, unit uint64) erro
 	t := m.current.Terms
 	var err error
 	for range tries {
-		if err = m.c.Engine.Tiles(ctx, tiles, seed.Seed(t.Seed), t.Shape.Matmul(), unit); ctx.Err() != nil {
+		if err = m.c.Engine.Tiles(ctx, tiles, seed.Seed(t.Seed), t.Shape.Matmul(),
+			unit); ctx.Err() != nil {
 			return ctx.Err()
 		}
 		if err == nil {
@@ -225,7 +236,8 @@ func (m *Machine) again(ctx context.Context, tiles [][32]byte, unit uint64) erro
 				return nil
 			}
 		} else {
-			err = fmt.Errorf("%w: %s: computing the tiles of loop %d: %w", ErrUnstable, m.c.Device.ID, unit, err)
+			err = fmt.Errorf("%w: %s: computing the tiles of loop %d: %w", ErrUnstable,
+				m.c.Device.ID, unit, err)
 		}
 	}
 	return m.unstable(err)
@@ -237,13 +249,16 @@ func (m *Machine) receive(ctx context.Context, c *challenge, r mpoc.Receipt) err
 		if r.Terms.Digest() == c.Terms.Digest() && r.Log().Verify(r.CommitSignature) == nil {
 			return m.copied(c) // the host did as it has to: the first commit stands
 		}
-		return m.show(c, "receipt", r, fmt.Errorf("%w: the receipt is about another submission", mpoc.ErrHost))
+		return m.show(c, "receipt", r,
+			fmt.Errorf("%w: the receipt is about another submission", mpoc.ErrHost))
 	}
 	if r.Draw != nil && c.DrawSignature != (signed.Signature{}) && *r.Draw != c.Draw {
 		return m.show(c, "receipt", struct {
 			Draw    mpoc.SignedDraw `json:"draw"`
 			Receipt mpoc.Receipt    `json:"receipt"`
-		}{mpoc.SignedDraw{Draw: c.Draw, Signature: c.DrawSignature}, r}, fmt.Errorf("%w: the receipt has another draw than the host answered with", mpoc.ErrHost))
+		}{mpoc.SignedDraw{Draw: c.Draw, Signature: c.DrawSignature}, r},
+			fmt.Errorf("%w: the receipt has another draw than the host answered with",
+				mpoc.ErrHost))
 	}
 	switch err := r.Verify(ctx, mpoc.Reference()); {
 	case ctx.Err() != nil:
@@ -258,9 +273,11 @@ func (m *Machine) receive(ctx context.Context, c *challenge, r mpoc.Receipt) err
 	case err != nil:
 		return err
 	case first != nil && first.Digest() != r.Digest():
-		e := mpoc.Evidence{Version: mpoc.EvidenceVersion, Claim: mpoc.TwoReceipts, Receipt: first, OtherReceipt: &r}
+		e := mpoc.Evidence{Version: mpoc.EvidenceVersion, Claim: mpoc.TwoReceipts, Receipt: first,
+			OtherReceipt: &r}
 		text, merr := e.Marshal()
-		return m.cheated(c, "two-receipts", text, merr, fmt.Errorf("%w: two receipts for one submission", mpoc.ErrHost))
+		return m.cheated(c, "two-receipts", text, merr, fmt.Errorf("%w: two receipts for one "+
+			"submission", mpoc.ErrHost))
 	}
 	sig := r.Countersign(m.c.Key)
 	r.DeviceSignature = &sig
@@ -269,13 +286,16 @@ func (m *Machine) receive(ctx context.Context, c *challenge, r mpoc.Receipt) err
 		return err
 	}
 	status, why := r.Outcome.Status, r.Reason
-	kind := map[mpoc.Status]string{mpoc.Accepted: WasAccepted, mpoc.Late: WasLate, mpoc.Faulty: WasFaulty, mpoc.Rejected: WasRejected}[status]
+	kind := map[mpoc.Status]string{mpoc.Accepted: WasAccepted, mpoc.Late: WasLate,
+		mpoc.Faulty: WasFaulty, mpoc.Rejected: WasRejected}[status]
 	if kind == "" {
 		kind = NoAnswer
 	}
-	m.log.Info("receipt", "status", string(status), "loops", c.Commit.Loops, "pay", string(r.Outcome.Pay), "reason", why)
+	m.log.Info("receipt", "status", string(status), "loops", c.Commit.Loops, "pay",
+		string(r.Outcome.Pay), "reason", why)
 	_, err = post[mpocv1.ReceiptAnswer](ctx, m, mpocv1.PathReceipts, func() any {
-		return mpocv1.ReceiptRequest{ChallengeID: c.Terms.ChallengeID, Receipt: r.Digest(), DeviceSignature: sig}
+		return mpocv1.ReceiptRequest{ChallengeID: c.Terms.ChallengeID, Receipt: r.Digest(),
+			DeviceSignature: sig}
 	})
 	switch {
 	case ctx.Err() != nil: // it is sent after a restart
@@ -286,8 +306,8 @@ func (m *Machine) receive(ctx context.Context, c *challenge, r mpoc.Receipt) err
 	return m.judged(c, r, kind, path)
 }
 
-// judged ends a challenge whose receipt is kept. It is counted with the state in which the challenge is over, so never
-// twice.
+// judged ends a challenge whose receipt is kept. It is counted with the state in which the
+// challenge is over, so never twice.
 func (m *Machine) judged(c *challenge, r mpoc.Receipt, kind, path string) error {
 	status, why := r.Outcome.Status, r.Reason
 	mops := m.verified(r.Outcome.Ops)
@@ -330,5 +350,6 @@ func (m *Machine) copied(c *challenge) error {
 	}
 	m.change(func(s *Status) { s.LastReason = ErrCopied.Error() })
 	m.tell(c, Event{Type: WasDropped, Reason: ErrCopied.Error(), Next: next(ErrCopied)})
-	return fmt.Errorf("%w; challenge %.10s has its commit and not this one's", ErrCopied, c.Terms.ChallengeID.String())
+	return fmt.Errorf("%w; challenge %.10s has its commit and not this one's", ErrCopied,
+		c.Terms.ChallengeID.String())
 }

@@ -23,8 +23,8 @@ import (
 	"github.com/assaynet/assay/poc/mpoc"
 )
 
-// A node that the owner names is asked over CometBFT's RPC. It is believed about what is in a block;
-// what the transaction says is read from its bytes, which its hash names.
+// A node that the owner names is asked over CometBFT's RPC. It is believed about what is in a
+// block; what the transaction says is read from its bytes, which its hash names.
 
 // errNotYet says that a node does not confirm a transfer now, and may later.
 var errNotYet = errors.New("mpoc: not confirmed yet")
@@ -36,7 +36,8 @@ const (
 )
 
 // nodes asks nodes.
-var nodes = http.Client{Transport: &http.Transport{Proxy: webproxy.For, IdleConnTimeout: time.Minute}}
+var nodes = http.Client{Transport: &http.Transport{Proxy: webproxy.For,
+	IdleConnTimeout: time.Minute}}
 
 // parseNode checks a node's URL; an empty one is none.
 func parseNode(s string) (*url.URL, error) {
@@ -45,7 +46,8 @@ func parseNode(s string) (*url.URL, error) {
 	}
 	u, err := url.Parse(s)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
-		return nil, fmt.Errorf("%q is not the URL of a node's RPC; it looks like http://192.0.2.7:26657", s)
+		return nil, fmt.Errorf("%q is not the URL of a node's RPC; it looks like "+
+			"http://192.0.2.7:26657", s)
 	}
 	return u, nil
 }
@@ -62,7 +64,8 @@ func (m *Machine) onChain(ctx context.Context, t mpoc.Transfer) error {
 		return err
 	}
 	if status.NodeInfo.Network != t.Chain {
-		return fmt.Errorf("%w: node %s is of chain %q, and the host pays on %q", errNotYet, m.c.Node, status.NodeInfo.Network, t.Chain)
+		return fmt.Errorf("%w: node %s is of chain %q, and the host pays on %q", errNotYet,
+			m.c.Node, status.NodeInfo.Network, t.Chain)
 	}
 	var answer struct {
 		TxResult struct {
@@ -95,7 +98,8 @@ func (m *Machine) onChain(ctx context.Context, t mpoc.Transfer) error {
 func (m *Machine) node(ctx context.Context, path string, result any) error {
 	ctx, cancel := context.WithTimeout(ctx, nodeWait)
 	defer cancel()
-	q, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimSuffix(m.c.Node, "/")+path, nil)
+	q, err := http.NewRequestWithContext(ctx, http.MethodGet,
+		strings.TrimSuffix(m.c.Node, "/")+path, nil)
 	if err != nil {
 		return err
 	}
@@ -117,9 +121,11 @@ func (m *Machine) node(ctx context.Context, path string, result any) error {
 	}
 	switch err := json.Unmarshal(text, &body); {
 	case err != nil:
-		return fmt.Errorf("%w: node %s answers %s, which is not a node's answer", errNotYet, m.c.Node, a.Status)
+		return fmt.Errorf("%w: node %s answers %s, which is not a node's answer",
+			errNotYet, m.c.Node, a.Status)
 	case body.Error != nil:
-		return fmt.Errorf("%w: node %s answers: %s %s", errNotYet, m.c.Node, body.Error.Message, body.Error.Data)
+		return fmt.Errorf("%w: node %s answers: %s %s", errNotYet, m.c.Node, body.Error.Message,
+			body.Error.Data)
 	}
 	if err := json.Unmarshal(body.Result, result); err != nil {
 		return fmt.Errorf("%w: node %s: %w", errNotYet, m.c.Node, err)
@@ -127,7 +133,8 @@ func (m *Machine) node(ctx context.Context, path string, result any) error {
 	return nil
 }
 
-// paidTo lists what a transaction's bank messages send to an account, one amount a message, in acpc.
+// paidTo lists what a transaction's bank messages send to an account, one amount a message, in
+// acpc.
 func paidTo(tx []byte, account string) (amounts []*big.Int, err error) {
 	body, err := field(tx, 1)
 	if err != nil || len(body) != 1 {
@@ -140,7 +147,8 @@ func paidTo(tx []byte, account string) (amounts []*big.Int, err error) {
 	for _, any := range messages {
 		kind, err1 := field(any, 1)
 		value, err2 := field(any, 2)
-		if err1 != nil || err2 != nil || len(kind) != 1 || len(value) != 1 || string(kind[0]) != "/cosmos.bank.v1beta1.MsgSend" {
+		if err1 != nil || err2 != nil || len(kind) != 1 || len(value) != 1 ||
+			string(kind[0]) != "/cosmos.bank.v1beta1.MsgSend" {
 			continue
 		}
 		to, err1 := field(value[0], 2)
@@ -151,7 +159,8 @@ func paidTo(tx []byte, account string) (amounts []*big.Int, err error) {
 		for _, coin := range coins {
 			name, err1 := field(coin, 1)
 			amount, err2 := field(coin, 2)
-			if err1 != nil || err2 != nil || len(name) != 1 || len(amount) != 1 || !bytes.Equal(name[0], []byte(denom)) {
+			if err1 != nil || err2 != nil || len(name) != 1 || len(amount) != 1 ||
+				!bytes.Equal(name[0], []byte(denom)) {
 				continue
 			}
 			if n, ok := new(big.Int).SetString(string(amount[0]), 10); ok {

@@ -28,12 +28,15 @@ func sends(kind, to, denom string, amounts ...string) []byte {
 	var messages [][]byte
 	for _, amount := range amounts {
 		coin := append(bytesField(1, []byte(denom)), bytesField(2, []byte(amount))...)
-		send := append(append(bytesField(1, []byte("cpc1host")), bytesField(2, []byte(to))...), bytesField(3, coin)...)
+		send := append(append(bytesField(1, []byte("cpc1host")), bytesField(2, []byte(to))...),
+			bytesField(3, coin)...)
 		messages = append(messages, append(bytesField(1, []byte(kind)), bytesField(2, send)...))
 	}
 	body := append(bytesField(1, messages...), bytesField(2, []byte("memo"))...)
-	body = protowire.AppendVarint(protowire.AppendTag(body, 3, protowire.VarintType), 77) // timeout_height
-	return append(append(bytesField(1, body), bytesField(2, []byte("auth"))...), bytesField(3, make([]byte, 64))...)
+	// timeout_height
+	body = protowire.AppendVarint(protowire.AppendTag(body, 3, protowire.VarintType), 77)
+	return append(append(bytesField(1, body), bytesField(2, []byte("auth"))...),
+		bytesField(3, make([]byte, 64))...)
 }
 
 // A transfer counts only when the node has the very transaction, it succeeded, and it pays the
@@ -50,17 +53,20 @@ func TestTransfersOnChain(t *testing.T) {
 		ok      bool
 		later   bool
 	}{
-		"paid":                  {tx: sends(send, "cpc1test", denom, "7", "10"), ok: true},
-		"failed":                {tx: sends(send, "cpc1test", denom, "10"), code: 5},
-		"another account":       {tx: sends(send, "cpc1other", denom, "10")},
-		"less":                  {tx: sends(send, "cpc1test", denom, "9")},
-		"split in two":          {tx: sends(send, "cpc1test", denom, "5", "5")},
-		"other coins":           {tx: sends(send, "cpc1test", "dust", "10")},
-		"another message":       {tx: sends("/cosmos.bank.v1beta1.MsgBurn", "cpc1test", denom, "10")},
-		"garbage":               {tx: []byte("garbage")},
-		"not there":             {tx: sends(send, "cpc1test", denom, "10"), missing: true, later: true},
-		"another chain":         {tx: sends(send, "cpc1test", denom, "10"), network: "assay-other", later: true},
-		"another transaction":   {tx: sends(send, "cpc1test", denom, "10"), other: true, later: true},
+		"paid":            {tx: sends(send, "cpc1test", denom, "7", "10"), ok: true},
+		"failed":          {tx: sends(send, "cpc1test", denom, "10"), code: 5},
+		"another account": {tx: sends(send, "cpc1other", denom, "10")},
+		"less":            {tx: sends(send, "cpc1test", denom, "9")},
+		"split in two":    {tx: sends(send, "cpc1test", denom, "5", "5")},
+		"other coins":     {tx: sends(send, "cpc1test", "dust", "10")},
+		"another message": {tx: sends("/cosmos.bank.v1beta1.MsgBurn",
+			"cpc1test", denom, "10")},
+		"garbage":   {tx: []byte("garbage")},
+		"not there": {tx: sends(send, "cpc1test", denom, "10"), missing: true, later: true},
+		"another chain": {tx: sends(send, "cpc1test", denom, "10"), network: "assay-other",
+			later: true},
+		"another transaction": {tx: sends(send, "cpc1test", denom, "10"),
+			other: true, later: true},
 		"a transaction of none": {tx: nil},
 	} {
 		node := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -74,16 +80,21 @@ func TestTransfersOnChain(t *testing.T) {
 			}
 			switch {
 			case r.URL.Path == "/status":
-				_ = json.NewEncoder(w).Encode(map[string]any{"result": map[string]any{"node_info": map[string]string{"network": network}}})
+				_ = json.NewEncoder(w).Encode(map[string]any{
+					"result": map[string]any{"node_info": map[string]string{"network": network}}})
 			case c.missing || r.URL.Query().Get("hash") != "0x"+hash(c.tx):
 				w.WriteHeader(http.StatusInternalServerError)
-				fmt.Fprint(w, `{"jsonrpc":"2.0","id":-1,"error":{"code":-32603,"message":"Internal error","data":"tx not found"}}`)
+				fmt.Fprint(w,
+					`{"jsonrpc":"2.0","id":-1,"error":{"code":-32603,"message":"Internal error","data":"tx not found"}}`)
 			default:
-				_ = json.NewEncoder(w).Encode(map[string]any{"result": map[string]any{"height": "12", "tx_result": map[string]int{"code": c.code}, "tx": tx}})
+				_ = json.NewEncoder(w).Encode(map[string]any{
+					"result": map[string]any{"height": "12",
+						"tx_result": map[string]int{"code": c.code}, "tx": tx}})
 			}
 		}))
 		m := &Machine{c: Config{Node: node.URL + "/"}}
-		err := m.onChain(t.Context(), mpoc.Transfer{Chain: "assay-test", Payout: "cpc1test", Amount: "10", TxHash: hash(c.tx)})
+		err := m.onChain(t.Context(), mpoc.Transfer{Chain: "assay-test", Payout: "cpc1test",
+			Amount: "10", TxHash: hash(c.tx)})
 		if (err == nil) != c.ok || errors.Is(err, errNotYet) != c.later {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -100,7 +111,9 @@ func FuzzPaidTo(f *testing.F) {
 }
 
 func TestNodeURL(t *testing.T) {
-	for s, ok := range map[string]bool{"": true, "http://127.0.0.1:26657": true, "https://node.example": true, "127.0.0.1:26657": false, "tcp://127.0.0.1:26657": false, "http://": false} {
+	for s, ok := range map[string]bool{"": true, "http://127.0.0.1:26657": true,
+		"https://node.example": true, "127.0.0.1:26657": false, "tcp://127.0.0.1:26657": false,
+		"http://": false} {
 		if _, err := parseNode(s); (err == nil) != ok {
 			t.Errorf("%q: %v", s, err)
 		}

@@ -15,21 +15,23 @@ import (
 	"github.com/assaynet/assay/poc/mpoc"
 )
 
-// claimTime is about how often a host is asked whether it still knows what it owes, besides at every
-// registration and when its program was started again: it may have been put back from a backup.
+// claimTime is about how often a host is asked whether it still knows what it owes, besides at
+// every registration and when its program was started again: it may have been put back from a
+// backup.
 const claimTime = time.Hour
 
-// bring is how many receipts one claim brings, and probe how many of those that are paid are named where
-// the host lacks none of them.
+// bring is how many receipts one claim brings, and probe how many of those that are paid are named
+// where the host lacks none of them.
 const (
 	bring = 10
 	probe = 100
 )
 
-// reclaim names to the host the receipts that it has not paid, and the latest of those that it has, and
-// brings those that it lacks, the oldest first: a ledger takes nothing that is older than what it has
-// forgotten. One of before a payment lacks what the payment was for, and takes it for pay in advance.
-// What the host does not answer now waits for the next time; older hosts do not answer at all.
+// reclaim names to the host the receipts that it has not paid, and the latest of those that it has,
+// and brings those that it lacks, the oldest first: a ledger takes nothing that is older than what
+// it has forgotten. One of before a payment lacks what the payment was for, and takes it for pay in
+// advance. What the host does not answer now waits for the next time; older hosts do not answer at
+// all.
 func (m *Machine) reclaim(ctx context.Context) error {
 	if time.Now().Before(m.claims) && m.run == m.client.run {
 		return nil
@@ -69,8 +71,8 @@ func (m *Machine) reclaim(ctx context.Context) error {
 	return nil
 }
 
-// lacking are the receipts that the host lacks, the oldest first: of all that it has not paid, and of
-// those that it has, as far back as it lacks any.
+// lacking are the receipts that the host lacks, the oldest first: of all that it has not paid, and
+// of those that it has, as far back as it lacks any.
 func (m *Machine) lacking(ctx context.Context) (list []mpocv1.Held, err error) {
 	d := m.of(hostName(m.host))
 	for from, size := len(d.paid), probe; from > 0; size = mpocv1.MaxHeld {
@@ -112,9 +114,11 @@ func (m *Machine) lackingOf(ctx context.Context, files []proof) ([]mpocv1.Held, 
 }
 
 // claim makes one request, once.
-func (m *Machine) claim(ctx context.Context, held []mpocv1.Held, receipts []mpoc.Receipt) (lacking []mpocv1.Held, entered uint32, err error) {
+func (m *Machine) claim(ctx context.Context, held []mpocv1.Held,
+	receipts []mpoc.Receipt) (lacking []mpocv1.Held, entered uint32, err error) {
 	q, sig := m.ask(mpoc.AskAccount, nil)
-	r := mpocv1.ClaimRequest{Asking: q, Held: []mpocv1.Held{}, Receipts: []mpoc.Receipt{}, Signature: sig}
+	r := mpocv1.ClaimRequest{Asking: q, Held: []mpocv1.Held{}, Receipts: []mpoc.Receipt{},
+		Signature: sig}
 	r.Held, r.Receipts = append(r.Held, held...), append(r.Receipts, receipts...)
 	a, err := once[mpocv1.ClaimAnswer](ctx, m.client, http.MethodPost, mpocv1.PathClaims, r)
 	return a.Lacking, a.Entered, err

@@ -56,9 +56,11 @@ func newClient(c Config, address link.Address) (*client, error) {
 	return &client{
 		base: "https://" + address.HostPort,
 		http: &http.Client{
-			Timeout:       requestTime,
-			Transport:     transport,
-			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+			Timeout:   requestTime,
+			Transport: transport,
+			CheckRedirect: func(*http.Request, []*http.Request) error {
+				return http.ErrUseLastResponse
+			},
 		},
 		at: time.Now(),
 	}, nil
@@ -138,7 +140,8 @@ func (c *client) heads(h http.Header) {
 	}
 }
 
-// standsStill is why the host's chain makes no block, as the latest answer says; empty while it does.
+// standsStill is why the host's chain makes no block, as the latest answer says; empty while it
+// does.
 func (c *client) standsStill() string {
 	if still := c.still.Load(); still != nil {
 		return *still
@@ -175,7 +178,8 @@ func post[A any](ctx context.Context, m *Machine, path string, body func() any) 
 		case errors.Is(err, mpoc.ErrTerms):
 			return a, fmt.Errorf("%w: %w", mpoc.ErrHost, err)
 		case errors.As(err, &e) && e.Code == mpocv1.CodeClockSkew:
-			if s, serr := once[mpocv1.Status](ctx, m.client, http.MethodGet, mpocv1.PathStatus, nil); serr == nil {
+			if s, serr := once[mpocv1.Status](ctx, m.client, http.MethodGet, mpocv1.PathStatus,
+				nil); serr == nil {
 				m.client.set(s.Now)
 				m.asked = mpoc.Asking{}
 			}
@@ -209,12 +213,14 @@ func sleep(ctx context.Context, wait time.Duration) error {
 func (m *Machine) register(ctx context.Context) error {
 	key := signed.KeyOf(m.c.Key)
 	for tries := 0; ; tries++ {
-		n, err := post[mpocv1.NonceAnswer](ctx, m, mpocv1.PathNonce, func() any { return mpocv1.NonceRequest{DeviceKey: key} })
+		n, err := post[mpocv1.NonceAnswer](ctx, m, mpocv1.PathNonce,
+			func() any { return mpocv1.NonceRequest{DeviceKey: key} })
 		if err != nil {
 			return err
 		}
 		if link.FingerprintOf(n.HostKey[:]) != m.address.Fingerprint {
-			return fmt.Errorf("%w: the host calls itself %s, which is not the key of its address", mpoc.ErrHost, n.HostKey)
+			return fmt.Errorf("%w: the host calls itself %s, which is not the key of its address",
+				mpoc.ErrHost, n.HostKey)
 		}
 		r := mpoc.Registration{
 			Chain: n.Chain, HostKey: n.HostKey, DeviceKey: key, Nonce: n.Nonce,
@@ -243,7 +249,8 @@ func (m *Machine) register(ctx context.Context) error {
 // ask signs a question that the host takes once, in rising order; one for a
 // receipt is about a challenge.
 func (m *Machine) ask(what string, about *signed.Hash) (mpoc.Asking, signed.Signature) {
-	m.asked.HostKey, m.asked.DeviceKey, m.asked.What, m.asked.ChallengeID = m.host, signed.KeyOf(m.c.Key), what, about
+	m.asked.HostKey, m.asked.DeviceKey, m.asked.What, m.asked.ChallengeID = m.host,
+		signed.KeyOf(m.c.Key), what, about
 	m.asked.Time = max(m.asked.Time, m.client.now())
 	m.asked.Count++
 	return m.asked, m.asked.Sign(m.c.Key)

@@ -20,7 +20,8 @@ func Coins(acpc *big.Int) string {
 	for _, u := range []struct {
 		name                    string
 		from, exponent, decimal int64 // powers of ten
-	}{{"CPC", 15, 18, 6}, {"µCPC", 12, 12, 3}, {"nCPC", 9, 9, 3}, {"pCPC", 6, 6, 3}, {"fCPC", 3, 3, 3}} {
+	}{{"CPC", 15, 18, 6}, {"µCPC", 12, 12, 3}, {"nCPC", 9, 9, 3}, {"pCPC", 6, 6, 3},
+		{"fCPC", 3, 3, 3}} {
 		if acpc.CmpAbs(power(u.from)) < 0 {
 			continue
 		}

@@ -33,17 +33,22 @@ func TestCoins(t *testing.T) {
 }
 
 func TestMoney(t *testing.T) {
-	a := money(mpocv1.Account{Payout: "cpc1q", Estimated: "0", Locked: "2000000000000000000", Pending: "340000000000000000", Settled: "5"}, 8)
+	a := money(mpocv1.Account{Payout: "cpc1q", Estimated: "0", Locked: "2000000000000000000",
+		Pending: "340000000000000000", Settled: "5"}, 8)
 	b := money(mpocv1.Account{Estimated: "1", Locked: "0", Pending: "0", Settled: "0"}, 8)
 	for _, c := range []struct {
 		m    *Money
 		want string
 	}{
-		{a, "estimated 0 CPC, pending 2.340000 CPC (of it 2.000000 CPC locked until 8 more submissions are clean), settled 5 acpc"},
+		{a, "estimated 0 CPC, pending 2.340000 CPC (of it 2.000000 CPC locked until 8 more " +
+			"submissions are clean), settled 5 acpc"},
 		{b, "estimated 1 acpc, pending 0 CPC, settled 0 CPC"},
-		{b.Plus(a), "estimated 1 acpc, pending 2.340000 CPC (of it 2.000000 CPC locked until 8 more submissions are clean), settled 5 acpc"},
+		{b.Plus(a), "estimated 1 acpc, pending 2.340000 CPC (of it 2.000000 CPC locked until 8 " +
+			"more submissions are clean), settled 5 acpc"},
 		{(*Money)(nil).Plus(b), "estimated 1 acpc, pending 0 CPC, settled 0 CPC"},
-		{b.Plus(&Money{Estimated: "0", Pending: "0", Locked: "0", Settled: "0", Unpaid: true}), "estimated 1 acpc, pending 0 CPC, settled 0 CPC; the host owes and does not pay: no paying account"},
+		{b.Plus(&Money{Estimated: "0", Pending: "0", Locked: "0", Settled: "0", Unpaid: true}),
+			"estimated 1 acpc, pending 0 CPC, settled 0 CPC; the host owes and does not pay: no " +
+				"paying account"},
 		{nil, "the host has not shown the account yet"},
 	} {
 		if d := cmp.Diff(c.want, c.m.Text()); d != "" {

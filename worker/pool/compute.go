@@ -45,21 +45,27 @@ func (m *Machine) challenge(ctx context.Context) error {
 				OtherTerms: &mpoc.SignedTerms{Terms: t, Signature: a.HostSignature},
 			}
 			text, merr := e.Marshal()
-			return m.cheated(last, "two-terms", text, merr, fmt.Errorf("%w: two offers of one challenge", mpoc.ErrHost))
+			return m.cheated(last, "two-terms", text, merr, fmt.Errorf("%w: two offers of one "+
+				"challenge", mpoc.ErrHost))
 		}
-		return fmt.Errorf("%w: the host still has the one that ended here, until %s at the latest", errWait, clock(max(t.Expiry, last.Draw.Deadline)))
+		return fmt.Errorf("%w: the host still has the one that ended here, until %s at the latest",
+			errWait, clock(max(t.Expiry, last.Draw.Deadline)))
 	}
 	if now+early < t.Issued || now >= t.Expiry {
-		return fmt.Errorf("%w: offered %s, expired %s, and it is %s", errWait, clock(t.Issued), clock(t.Expiry), clock(now))
+		return fmt.Errorf("%w: offered %s, expired %s, and it is %s", errWait, clock(t.Issued),
+			clock(t.Expiry), clock(now))
 	}
 	// An open challenge keeps its rules, and so does the pay of earlier ones. What a
 	// host offers next it may change, and the owner is told.
-	if last := m.current; last == nil || last.Terms.HostKey != t.HostKey || rulesOf(last.Terms) != rulesOf(t) {
+	if last := m.current; last == nil || last.Terms.HostKey != t.HostKey ||
+		rulesOf(last.Terms) != rulesOf(t) {
 		m.log.Info("the host's rules", "rules", rulesOf(t).String())
 		m.tell(nil, Event{Type: TheRules, Reason: rulesOf(t).String()})
 	}
-	m.log.Info("challenge", "id", t.ChallengeID.String(), "shape", t.Shape.String(), "duration_ms", t.DurationMS)
-	if err := m.begin(challenge{Phase: Computing, Terms: t, Signature: a.HostSignature, Token: a.Token}); err != nil {
+	m.log.Info("challenge", "id", t.ChallengeID.String(), "shape", t.Shape.String(),
+		"duration_ms", t.DurationMS)
+	if err := m.begin(challenge{Phase: Computing, Terms: t, Signature: a.HostSignature,
+		Token: a.Token}); err != nil {
 		return err
 	}
 	m.shown = time.Now()
@@ -143,7 +149,8 @@ func (m *Machine) compute(ctx context.Context) error {
 			continue
 		}
 		left := time.Duration(max(stop, m.client.now())-m.client.now()) * time.Millisecond
-		count = max(1, int(min(float64(2*n), float64(n)*float64(min(sliceTime, left))/float64(max(took, 1)))))
+		count = max(1, int(min(float64(2*n),
+			float64(n)*float64(min(sliceTime, left))/float64(max(took, 1)))))
 	}
 	if len(m.digests) == 0 {
 		return m.expired()
@@ -151,14 +158,16 @@ func (m *Machine) compute(ctx context.Context) error {
 	if err := m.selfAudit(ctx, &suspects); err != nil {
 		return err
 	}
-	m.current.Commit = mpoc.Commit{Loops: uint64(len(m.digests)), ComputeTime: mpoc.Seconds(m.tookMS), MerkleRoot: m.tree().Root()}
+	m.current.Commit = mpoc.Commit{Loops: uint64(len(m.digests)),
+		ComputeTime: mpoc.Seconds(m.tookMS), MerkleRoot: m.tree().Root()}
 	m.current.Phase = Committed
 	return m.save()
 }
 
-// slice computes the next n loops, and audits what was chosen in earlier ones; lost says that the device's time was
-// over first. suspects are the units that the device computes twice.
-func (m *Machine) slice(ctx context.Context, n int, suspects *[]uint64) (took time.Duration, lost bool, err error) {
+// slice computes the next n loops, and audits what was chosen in earlier ones; lost says that the
+// device's time was over first. suspects are the units that the device computes twice.
+func (m *Machine) slice(ctx context.Context, n int, suspects *[]uint64) (took time.Duration,
+	lost bool, err error) {
 	units := make([]uint64, n)
 	for i := range units {
 		units[i] = uint64(len(m.digests) + i)
@@ -175,7 +184,8 @@ func (m *Machine) slice(ctx context.Context, n int, suspects *[]uint64) (took ti
 	case err != nil && closed:
 		return 0, true, nil
 	case err != nil:
-		return 0, false, m.unstable(fmt.Errorf("%w: %s: computing loop %d: %w", ErrUnstable, m.c.Device.ID, units[0], err))
+		return 0, false, m.unstable(fmt.Errorf("%w: %s: computing loop %d: %w", ErrUnstable,
+			m.c.Device.ID, units[0], err))
 	}
 	took = time.Since(began)
 	if err := m.add(digests, took); err != nil {
@@ -212,7 +222,8 @@ func (m *Machine) worth(t mpoc.Terms) uint64 {
 }
 
 func (m *Machine) expired() error {
-	return m.over(WasDropped, dropped, fmt.Sprintf("it expired at %s with %d loops computed and nothing committed", clock(m.current.Terms.Expiry), len(m.digests)))
+	return m.over(WasDropped, dropped, fmt.Sprintf("it expired at %s with %d loops computed and "+
+		"nothing committed", clock(m.current.Terms.Expiry), len(m.digests)))
 }
 
 // matmul computes units in as many parts as the engine likes.
@@ -247,7 +258,8 @@ func (m *Machine) selfAudit(ctx context.Context, suspects *[]uint64) error {
 		case err != nil && closed:
 			continue // the device is not ours now; others follow
 		case err != nil:
-			return m.unstable(fmt.Errorf("%w: %s: computing loop %d: %w", ErrUnstable, m.c.Device.ID, unit, err))
+			return m.unstable(fmt.Errorf("%w: %s: computing loop %d: %w", ErrUnstable,
+				m.c.Device.ID, unit, err))
 		}
 		if err := m.check(unit, again[0]); err != nil {
 			return m.unstable(err)
@@ -267,9 +279,12 @@ func (m *Machine) check(unit uint64, again [32]byte) error {
 		}
 	})
 	if wrong {
-		m.log.Error("failed self-check", "loop", unit, "challenge", m.current.Terms.ChallengeID.String())
-		err := fmt.Errorf("%w: %s (%s) gave two results for loop %d", ErrUnstable, m.c.Device.ID, m.c.Device.Name, unit)
-		m.tell(m.current, Event{Type: SelfCheckFailed, Loops: unit, Reason: err.Error(), Next: next(err)})
+		m.log.Error("failed self-check", "loop", unit, "challenge",
+			m.current.Terms.ChallengeID.String())
+		err := fmt.Errorf("%w: %s (%s) gave two results for loop %d", ErrUnstable, m.c.Device.ID,
+			m.c.Device.Name, unit)
+		m.tell(m.current, Event{Type: SelfCheckFailed, Loops: unit, Reason: err.Error(),
+			Next: next(err)})
 		return err
 	}
 	return nil

@@ -32,10 +32,11 @@
 // none. One that was kept before it was signed back must come again as it was: two
 // receipts for one commit are evidence.
 //
-// A receipt with pay is the machine's until it is paid: numbered by the machine, with room of its own
-// for each host, and let go by nothing but a transfer that the host signed, to the account that the
-// machine names, and that the chain has where the owner names a node to ask. A host that does not pay
-// gets no more work once its room is full. What is missing or damaged in the folder is refused.
+// A receipt with pay is the machine's until it is paid: numbered by the machine, with room of its
+// own for each host, and let go by nothing but a transfer that the host signed, to the account that
+// the machine names, and that the chain has where the owner names a node to ask. A host that does
+// not pay gets no more work once its room is full. What is missing or damaged in the folder is
+// refused.
 //
 // One Machine is one device with one key and one Home. A computer with several
 // devices runs several: so every device has its own challenge, figures and

@@ -39,9 +39,10 @@ type Event struct {
 
 	Challenge string `json:"challenge,omitempty"` // its id
 	Shape     string `json:"shape,omitempty"`
-	Loops     uint64 `json:"loops,omitempty"` // computed, or in self_check_failed the one that differs
-	Expected  uint64 `json:"expected,omitempty"`
-	Deadline  string `json:"deadline,omitempty"`
+	// computed, or in self_check_failed the one that differs
+	Loops    uint64 `json:"loops,omitempty"`
+	Expected uint64 `json:"expected,omitempty"`
+	Deadline string `json:"deadline,omitempty"`
 	// Ops were verified, Pay was earned by it, or was paid.
 	Ops      uint64      `json:"verified_ops,omitempty"`
 	Pay      mpoc.Amount `json:"pay,omitempty"` // acpc, decimal

@@ -14,8 +14,11 @@ import (
 // there at the first look are not.
 func TestTransfersAreToldOnce(t *testing.T) {
 	var told []string
-	m := &Machine{c: Config{Event: func(e Event) { told = append(told, e.Type+" "+string(e.Pay)+" "+e.TxHash) }}}
-	one, two, three := mpocv1.Settlement{TxHash: "A1", Amount: "1"}, mpocv1.Settlement{TxHash: "B2", Amount: "2"}, mpocv1.Settlement{TxHash: "C3", Amount: "3"}
+	m := &Machine{c: Config{Event: func(e Event) {
+		told = append(told, e.Type+" "+string(e.Pay)+" "+e.TxHash)
+	}}}
+	one, two, three := mpocv1.Settlement{TxHash: "A1", Amount: "1"},
+		mpocv1.Settlement{TxHash: "B2", Amount: "2"}, mpocv1.Settlement{TxHash: "C3", Amount: "3"}
 	m.paid(true, []mpocv1.Settlement{one}, new(Money))
 	m.paid(false, []mpocv1.Settlement{three, two, one}, new(Money))
 	m.paid(false, []mpocv1.Settlement{three, two}, new(Money))

@@ -35,7 +35,8 @@ func readStore(home string) (r read, s *store, err error) {
 	if s, err = openStore(home, false); err != nil {
 		return r, nil, err
 	}
-	r = read{ID: s.id, Current: *s.current, Counts: s.saved, Missing: s.missing, Digests: s.digests, TookMS: s.tookMS, Accounts: map[string]account{}}
+	r = read{ID: s.id, Current: *s.current, Counts: s.saved, Missing: s.missing, Digests: s.digests,
+		TookMS: s.tookMS, Accounts: map[string]account{}}
 	r.Names = slices.Sorted(maps.Values(s.names))
 	for host, d := range s.hosts {
 		r.Accounts[host] = d.account
@@ -43,9 +44,10 @@ func readStore(home string) (r read, s *store, err error) {
 	return r, s, s.close()
 }
 
-// Whatever bit of a device's files has flipped, and wherever one ends early: the machine goes on from what was there, or
-// names the file and the way out; of the loops under way it computes again those behind the damage. A receipt that was
-// changed shows nothing, and accuses no host of having given two.
+// Whatever bit of a device's files has flipped, and wherever one ends early: the machine goes on
+// from what was there, or names the file and the way out; of the loops under way it computes again
+// those behind the damage. A receipt that was changed shows nothing, and accuses no host of having
+// given two.
 func TestFlipsInADevice(t *testing.T) {
 	whole := filepath.Join(t.TempDir(), "device")
 	s, err := openStore(whole, false)
@@ -92,7 +94,8 @@ func TestFlipsInADevice(t *testing.T) {
 		case err != nil:
 			return flips.Refused, err
 		}
-		if n := len(got.Digests); d.Path == "mpoc/units" && n < 5 && slices.Equal(got.Digests, want.Digests[:n]) && (n == 0 || n == 3) {
+		if n := len(got.Digests); d.Path == "mpoc/units" && n < 5 &&
+			slices.Equal(got.Digests, want.Digests[:n]) && (n == 0 || n == 3) {
 			outcome, got.Digests, got.TookMS = flips.Mended, want.Digests, want.TookMS
 		}
 		if diff := cmp.Diff(want, got); diff != "" {

@@ -33,7 +33,8 @@ var (
 
 	// ErrCopied says that another machine works with this machine's key, or that the
 	// home is an older copy of what it was.
-	ErrCopied = errors.New("another machine works with this machine's key, or this home is an older copy of itself")
+	ErrCopied = errors.New("another machine works with this machine's key, or this home is an " +
+		"older copy of itself")
 
 	// errOver ends a challenge without a judgement, which was told.
 	errOver = errors.New("mpoc: the challenge is over")
@@ -64,8 +65,10 @@ const (
 
 // Engine is what the machine needs of a work.Engine.
 type Engine interface {
-	Matmul(ctx context.Context, dst [][32]byte, challenge seed.Seed, shape matmul.Shape, units []uint64) error
-	Tiles(ctx context.Context, dst [][32]byte, challenge seed.Seed, shape matmul.Shape, unit uint64) error
+	Matmul(ctx context.Context, dst [][32]byte, challenge seed.Seed, shape matmul.Shape,
+		units []uint64) error
+	Tiles(ctx context.Context, dst [][32]byte, challenge seed.Seed, shape matmul.Shape,
+		unit uint64) error
 }
 
 // Config says for whom a device works, and how.
@@ -76,8 +79,8 @@ type Config struct {
 	Engine  Engine             // has passed its self-test
 	Device  mpoc.Claimed       // RateOps is its measured rate
 	Payout  string             // account on the chain; may be empty
-	// Node is the URL of a node of the chain that is asked whether what the host says it paid was paid,
-	// such as http://192.0.2.7:26657; may be empty.
+	// Node is the URL of a node of the chain that is asked whether what the host says it paid was
+	// paid, such as http://192.0.2.7:26657; may be empty.
 	Node  string
 	Agent string // program and version
 	// Threads is how many parts of a slice are computed at a time; 0 is 1, right
@@ -104,8 +107,8 @@ type Machine struct {
 	host  signed.Key
 	asked mpoc.Asking // the latest
 	look  time.Time   // when to look at the account again
-	// claims is when to ask again whether the host knows what it owes, and run its program's when it was
-	// asked last.
+	// claims is when to ask again whether the host knows what it owes, and run its program's when
+	// it was asked last.
 	claims time.Time
 	run    string
 	// The hashes of the transfers that the account showed then.
@@ -137,7 +140,8 @@ func New(c Config) (*Machine, error) {
 	case len(c.Key) != ed25519.PrivateKeySize || c.Home == "" || c.Engine == nil:
 		return nil, fmt.Errorf("%w: key, home and engine are needed", ErrConfig)
 	case c.Device.RateOps == 0:
-		return nil, fmt.Errorf("%w: device %q has no measured rate; run its benchmark", ErrConfig, c.Device.ID)
+		return nil, fmt.Errorf("%w: device %q has no measured rate; run its benchmark",
+			ErrConfig, c.Device.ID)
 	}
 	if c.Agent == "" {
 		c.Agent = "assay-worker"
@@ -160,7 +164,8 @@ func New(c Config) (*Machine, error) {
 		return nil, fmt.Errorf("%w: %w", ErrConfig, err)
 	}
 	m.status = Status{
-		Device: c.Device.ID, Name: c.Device.Name, Key: signed.KeyOf(c.Key).String(), Host: address.HostPort,
+		Device: c.Device.ID, Name: c.Device.Name, Key: signed.KeyOf(c.Key).String(),
+		Host:  address.HostPort,
 		State: "connecting", Reason: "not started yet",
 	}
 	return m, nil
@@ -207,7 +212,8 @@ func (m *Machine) Run(ctx context.Context) (err error) {
 		case errors.Is(err, ErrUnstable):
 			wait = max(restMin, m.resting)
 			m.resting = min(2*wait, restMax)
-			m.is("unstable", err.Error(), time.Now().Add(wait).UTC().Format(time.RFC3339), next(err))
+			m.is("unstable", err.Error(), time.Now().Add(wait).UTC().Format(time.RFC3339),
+				next(err))
 		case errors.Is(err, ErrOwed):
 			wait = restMin // it may pay
 			m.is("idle", err.Error(), "it pays", next(err))
@@ -249,7 +255,8 @@ func (m *Machine) openStore(ctx context.Context) (*store, error) {
 		s, err := openStore(m.c.Home, m.c.AcceptLoss)
 		if err == nil {
 			s.damaged = func(path string, err error) {
-				m.log.Error("a receipt is damaged and shows nothing; put it back from a copy", "path", path, "err", err)
+				m.log.Error("a receipt is damaged and shows nothing; put it back from a copy",
+					"path", path, "err", err)
 			}
 		}
 		var file *fs.PathError
@@ -268,16 +275,19 @@ func (m *Machine) openStore(ctx context.Context) (*store, error) {
 func (m *Machine) warn(err error, wait time.Duration) {
 	if now := time.Now(); err.Error() != m.warned || now.Sub(m.warnedAt) >= time.Minute {
 		m.warned, m.warnedAt = err.Error(), now
-		m.log.Warn("not computing", "reason", err, "next", next(err), "for", wait.Round(time.Millisecond))
+		m.log.Warn("not computing", "reason", err, "next", next(err), "for",
+			wait.Round(time.Millisecond))
 	}
 }
 
 // diskReason says that it is this machine's disk that fails, and nobody else.
 func (m *Machine) diskReason(err error) string {
 	if disk.Full(err) {
-		return fmt.Sprintf("this machine's disk is full, so nothing is computed for the pool: %v", err)
+		return fmt.Sprintf("this machine's disk is full, so nothing is computed for the pool: %v",
+			err)
 	}
-	return fmt.Sprintf("this machine's disk does not take what has to be kept, so nothing is computed for the pool: %v", err)
+	return fmt.Sprintf("this machine's disk does not take what has to be kept, so nothing is "+
+		"computed for the pool: %v", err)
 }
 
 // next is what the owner can do about an error.
@@ -294,9 +304,12 @@ func next(err error) string {
 	case errors.Is(err, ErrLost):
 		return ""
 	case errors.Is(err, ErrUnstable):
-		return "lower the device's clocks and temperature and test its memory; it goes on by itself after a rest"
+		return "lower the device's clocks and temperature and test its memory; it goes on by " +
+			"itself after a rest"
 	case errors.Is(err, ErrOwed):
-		return "name the account to be paid with --payout if none is, ask the host's owner, or work for another host; who keeps the receipts elsewhere moves them there, and it goes on"
+		return "name the account to be paid with --payout if none is, ask the host's owner, or " +
+			"work for another host; who keeps the receipts elsewhere moves them there, and it " +
+			"goes on"
 	case errors.Is(err, ErrCopied):
 		return "stop one of the machines, or give each a --home, and with it a key, of its own"
 	case errors.Is(err, mpoc.ErrHost):
@@ -313,8 +326,11 @@ func (m *Machine) turn(ctx context.Context) error {
 		if err := m.register(ctx); err != nil {
 			return err
 		}
-		if c := m.current; c != nil && c.Phase != Over && (c.Terms.HostKey != m.host || c.Terms.Chain != m.chain || c.Terms.DeviceKey != signed.KeyOf(m.c.Key)) {
-			if err := m.over(WasDropped, dropped, "it was another host's, chain's or key's"); !errors.Is(err, errOver) {
+		if c := m.current; c != nil && c.Phase != Over &&
+			(c.Terms.HostKey != m.host || c.Terms.Chain != m.chain ||
+				c.Terms.DeviceKey != signed.KeyOf(m.c.Key)) {
+			if err := m.over(WasDropped, dropped,
+				"it was another host's, chain's or key's"); !errors.Is(err, errOver) {
 				return err
 			}
 		}
@@ -370,8 +386,10 @@ func (m *Machine) progress() {
 		Loops: uint64(len(m.digests)), Deadline: clock(c.Terms.Expiry), Rules: rulesOf(c.Terms),
 	}
 	if p.Expected = p.Loops; c.Phase == Computing {
-		left := c.Terms.Issued + c.Terms.DurationMS - min(m.client.now(), c.Terms.Issued+c.Terms.DurationMS)
-		rate := m.c.Device.RateOps * 1000 / c.Terms.Shape.Matmul().Ops() // loops in 1,000 s, before there are any
+		left := c.Terms.Issued + c.Terms.DurationMS - min(m.client.now(),
+			c.Terms.Issued+c.Terms.DurationMS)
+		// loops in 1,000 s, before there are any
+		rate := m.c.Device.RateOps * 1000 / c.Terms.Shape.Matmul().Ops()
 		if m.tookMS > 0 {
 			rate = p.Loops * 1_000_000 / m.tookMS
 		}
@@ -386,7 +404,8 @@ func (m *Machine) progress() {
 	m.change(func(s *Status) { s.Challenge = p })
 	if c.Phase == Computing && time.Since(m.shown) >= progressTime {
 		m.shown = time.Now()
-		m.tell(m.current, Event{Type: InProgress, Loops: p.Loops, Expected: p.Expected, Deadline: p.Deadline})
+		m.tell(m.current, Event{Type: InProgress, Loops: p.Loops, Expected: p.Expected,
+			Deadline: p.Deadline})
 	}
 }
 
@@ -472,7 +491,8 @@ func (m *Machine) cheated(c *challenge, what string, text []byte, merr, err erro
 		return serr
 	}
 	m.change(func(s *Status) { s.LastReason = err.Error() })
-	m.tell(c, Event{Type: HostCheats, Reason: err.Error() + "; kept as " + path, Evidence: path, Next: next(err)})
+	m.tell(c, Event{Type: HostCheats, Reason: err.Error() + "; kept as " + path, Evidence: path,
+		Next: next(err)})
 	return fmt.Errorf("%w; kept as %s", err, path)
 }
 
@@ -498,6 +518,7 @@ func (m *Machine) show(c *challenge, what string, answer any, err error) error {
 		Terms  mpoc.SignedTerms  `json:"terms"`
 		Commit mpoc.SignedCommit `json:"commit"`
 		Answer any               `json:"answer"`
-	}{err.Error(), mpoc.SignedTerms{Terms: c.Terms, Signature: c.Signature}, mpoc.SignedCommit{Commit: c.Commit, Signature: c.log().Sign(m.c.Key)}, answer}, "", "  ")
+	}{err.Error(), mpoc.SignedTerms{Terms: c.Terms, Signature: c.Signature},
+		mpoc.SignedCommit{Commit: c.Commit, Signature: c.log().Sign(m.c.Key)}, answer}, "", "  ")
 	return m.cheated(c, what, text, merr, err)
 }

@@ -10,7 +10,8 @@ import (
 	"github.com/assaynet/assay/poc/mpoc"
 )
 
-// A device's challenge, receipts and transfers are written, read again and pruned whatever its home is called.
+// A device's challenge, receipts and transfers are written, read again and pruned whatever its home
+// is called.
 func TestAnyHome(t *testing.T) {
 	oddhome.Each(t, func(t *testing.T, home string) {
 		s, err := openStore(home, false)
@@ -50,7 +51,8 @@ func TestAnyHome(t *testing.T) {
 		}
 		for n, kept := range []string{"pruned", "paid", "owed"} {
 			r, err := again.proofs.kept(list[n].Terms.ChallengeID)
-			if err != nil || (r == nil) != (kept == "pruned") || again.proofs.has(list[n]) != (kept == "owed") {
+			if err != nil || (r == nil) != (kept == "pruned") ||
+				again.proofs.has(list[n]) != (kept == "owed") {
 				t.Errorf("receipt %d is not %s: %v, %v", n, kept, r != nil, err)
 			}
 		}

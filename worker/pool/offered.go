@@ -20,7 +20,8 @@ func (m *Machine) Offered(ctx context.Context) (bool, error) {
 }
 
 // Ask asks a host whether it has a pool, and for its terms in a sentence.
-func Ask(ctx context.Context, address string, key ed25519.PrivateKey) (pool bool, terms string, err error) {
+func Ask(ctx context.Context, address string, key ed25519.PrivateKey) (pool bool,
+	terms string, err error) {
 	to, err := link.ParseAddress(address)
 	if err != nil {
 		return false, "", err
@@ -34,7 +35,8 @@ func Ask(ctx context.Context, address string, key ed25519.PrivateKey) (pool bool
 	if err != nil || s == nil {
 		return false, "", err
 	}
-	terms = fmt.Sprintf("the host has one and takes any machine: %s for 2^40 verified operations, pay unlocked after %d more clean submissions, %d machines so far",
+	terms = fmt.Sprintf("the host has one and takes any machine: %s for 2^40 verified "+
+		"operations, pay unlocked after %d more clean submissions, %d machines so far",
 		Coins(s.Pay.Big()), s.Policy.UnlockAfter, s.Devices)
 	if c.unpaid.Load() {
 		terms += "; " + Unpaid

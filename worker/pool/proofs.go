@@ -22,25 +22,26 @@ import (
 	"github.com/assaynet/assay/poc/signed"
 )
 
-// A receipt with pay is a proof of debt. It is the machine's until the debt is paid: only a transfer
-// that the host signed, and that the chain has where a node can be asked, lets the oldest ones go. So
-// the host has no say in what is forgotten: receipts are numbered by the machine in the order in
-// which it got them, and each host has room of its own. The latest that were paid stay too: to a ledger
-// that was put back from before a payment, they say what the payment was for.
+// A receipt with pay is a proof of debt. It is the machine's until the debt is paid: only a
+// transfer that the host signed, and that the chain has where a node can be asked, lets the oldest
+// ones go. So the host has no say in what is forgotten: receipts are numbered by the machine in the
+// order in which it got them, and each host has room of its own. The latest that were paid stay
+// too: to a ledger that was put back from before a payment, they say what the payment was for.
 const (
-	// MaxOwed and MaxOwedBytes bound the receipts with pay of one host. Some 2.2 KB each, one or two a
-	// minute: about two months of a host that never pays. At the bound nothing more is computed for it.
+	// MaxOwed and MaxOwedBytes bound the receipts with pay of one host. Some 2.2 KB each, one or
+	// two a minute: about two months of a host that never pays. At the bound nothing more is
+	// computed for it.
 	MaxOwed      = 100_000
 	MaxOwedBytes = 512 << 20
-	// keepPaid is how many receipts that were paid are kept of one host, the latest: a week of one a
-	// minute, which is how old a backup of the host's may be.
+	// keepPaid is how many receipts that were paid are kept of one host, the latest: a week of one
+	// a minute, which is how old a backup of the host's may be.
 	keepPaid = 10_000
 	// keepUnpaid is how many receipts without pay are kept of one host, the latest.
 	keepUnpaid = 1000
 	// MaxTransfers bounds the transfers of one host, 600 bytes each: one an hour for five years.
 	MaxTransfers = 50_000
-	// keepNamed is how many transfers are remembered by hash when their files are gone. A host names
-	// ten at a time.
+	// keepNamed is how many transfers are remembered by hash when their files are gone. A host
+	// names ten at a time.
 	keepNamed = 64
 
 	paidVersion  = "assay-worker-paid/1"
@@ -108,8 +109,9 @@ type proof struct {
 // openProofs reads the names in the folders. Receipts that an earlier program named by the host's
 // clock get numbers in the order in which they were written.
 func openProofs(home string, read reader) (*proofs, error) {
-	p := &proofs{home: home, read: read, next: 1, hosts: map[string]*debtor{}, names: map[signed.Hash]string{},
-		most: MaxOwed, mostBytes: MaxOwedBytes, mostTransfers: MaxTransfers, mostPaid: keepPaid}
+	p := &proofs{home: home, read: read, next: 1, hosts: map[string]*debtor{},
+		names: map[signed.Hash]string{},
+		most:  MaxOwed, mostBytes: MaxOwedBytes, mostTransfers: MaxTransfers, mostPaid: keepPaid}
 	if err := p.openPaid(); err != nil {
 		return nil, err
 	}
@@ -130,7 +132,8 @@ func (p *proofs) paidPath() string { return filepath.Join(p.home, "mpoc", "paid.
 
 func (p *proofs) openPaid() error {
 	var file paidFile
-	found, err := p.read(p.paidPath(), paidVersion, "which transfers were counted: those that hosts name again would count again", &file)
+	found, err := p.read(p.paidPath(), paidVersion, "which transfers were counted: those that "+
+		"hosts name again would count again", &file)
 	if err != nil {
 		return err
 	}
@@ -187,7 +190,8 @@ func hostName(k signed.Key) string { return k.String()[2:34] }
 
 // receiptName is number, host, pay in acpc and challenge; one that was paid ends in paidSuffix.
 func receiptName(number uint64, r mpoc.Receipt) string {
-	return fmt.Sprintf("%012d-%s-%s-%s.json", number, hostName(r.Terms.HostKey), r.Outcome.Pay.Big(), r.Terms.ChallengeID.String()[2:])
+	return fmt.Sprintf("%012d-%s-%s-%s.json", number, hostName(r.Terms.HostKey),
+		r.Outcome.Pay.Big(), r.Terms.ChallengeID.String()[2:])
 }
 
 // readName is receiptName's other way; ok is false for other files.
@@ -247,7 +251,8 @@ func (p *proofs) openTransfers() error {
 	dir := filepath.Join(p.home, transfersDir)
 	list, err := os.ReadDir(dir)
 	for _, e := range list {
-		if host, rest, ok := strings.Cut(e.Name(), "-"); ok && len(host) == 32 && len(rest) == len("0123456789abcdef.json") {
+		if host, rest, ok := strings.Cut(e.Name(), "-"); ok && len(host) == 32 &&
+			len(rest) == len("0123456789abcdef.json") {
 			p.of(host).signed++
 		}
 	}
@@ -267,7 +272,8 @@ func (p *proofs) renumber() error {
 	}
 	var old []aged
 	for _, e := range list {
-		if parts := strings.Split(e.Name(), "-"); len(parts) != 2 || len(parts[0]) != 15 || !e.Type().IsRegular() {
+		if parts := strings.Split(e.Name(), "-"); len(parts) != 2 || len(parts[0]) != 15 ||
+			!e.Type().IsRegular() {
 			continue
 		}
 		info, err := e.Info()
@@ -290,7 +296,8 @@ func (p *proofs) renumber() error {
 		if err := durable.Rename(filepath.Join(dir, f.name), filepath.Join(dir, name)); err != nil {
 			return err
 		}
-		p.note(hostName(r.Terms.HostKey), r.Terms.ChallengeID, proof{number: p.next, pay: r.Outcome.Pay.Big(), name: name, bytes: len(text)})
+		p.note(hostName(r.Terms.HostKey), r.Terms.ChallengeID,
+			proof{number: p.next, pay: r.Outcome.Pay.Big(), name: name, bytes: len(text)})
 	}
 	return nil
 }
@@ -326,7 +333,8 @@ func (p *proofs) receipt(r mpoc.Receipt) (string, error) {
 }
 
 func (p *proofs) remove(f proof) error {
-	if err := os.Remove(filepath.Join(p.home, receiptsDir, f.name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := os.Remove(filepath.Join(p.home, receiptsDir, f.name)); err != nil &&
+		!errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("mpoc: receipts: %w", err)
 	}
 	if _, _, id, ok := readName(f.name); ok {
@@ -335,8 +343,8 @@ func (p *proofs) remove(f proof) error {
 	return nil
 }
 
-// kept returns the receipt of a challenge that is here already, nil if none is. One that its host did not
-// sign as it stands is none: a bit that has flipped is no other word of the host's.
+// kept returns the receipt of a challenge that is here already, nil if none is. One that its host
+// did not sign as it stands is none: a bit that has flipped is no other word of the host's.
 func (p *proofs) kept(id signed.Hash) (*mpoc.Receipt, error) {
 	name, found := p.names[id]
 	if !found {
@@ -370,8 +378,8 @@ func (p *proofs) counted(t mpoc.Transfer) bool {
 	return slices.Contains(p.of(hostName(t.HostKey)).account.Named, t.TxHash)
 }
 
-// transfer keeps a host's signed transfer, which is not counted yet, and marks the oldest receipts that
-// it covers. What stays covers all that the host says it still owes: a transfer can also pay
+// transfer keeps a host's signed transfer, which is not counted yet, and marks the oldest receipts
+// that it covers. What stays covers all that the host says it still owes: a transfer can also pay
 // for leaves, of which there are no receipts with pay. The file is written first, then the account,
 // then the receipts are marked; a crash in between loses none.
 func (p *proofs) transfer(t mpoc.Transfer, owes *big.Int) (paid int, err error) {
@@ -382,7 +390,8 @@ func (p *proofs) transfer(t mpoc.Transfer, owes *big.Int) (paid int, err error) 
 	host := hostName(t.HostKey)
 	d := p.of(host)
 	if d.signed >= p.mostTransfers {
-		return 0, fmt.Errorf("%w: %d transfers are kept in %s, which is all there is room for; move the older ones elsewhere", ErrOwed, d.signed, filepath.Join(p.home, transfersDir))
+		return 0, fmt.Errorf("%w: %d transfers are kept in %s, which is all there is room for; "+
+			"move the older ones elsewhere", ErrOwed, d.signed, filepath.Join(p.home, transfersDir))
 	}
 	path := filepath.Join(p.home, transfersDir, host+"-"+strings.ToLower(t.TxHash[:16])+".json")
 	switch _, err := os.Lstat(path); {
@@ -462,8 +471,8 @@ func (p *proofs) mark(f proof) (proof, error) {
 	return f, nil
 }
 
-// full is an error that wraps ErrOwed where there is no room for more receipts of a host. The folders
-// are read again first: their owner may have moved files elsewhere.
+// full is an error that wraps ErrOwed where there is no room for more receipts of a host. The
+// folders are read again first: their owner may have moved files elsewhere.
 func (p *proofs) full(host signed.Key) error {
 	room := func() bool {
 		d := p.of(hostName(host))
@@ -481,7 +490,8 @@ func (p *proofs) full(host signed.Key) error {
 		return nil
 	}
 	d := p.of(hostName(host))
-	return fmt.Errorf("%w: %d receipts over %s are kept in %s and no payment covers them; nothing more is computed for this host",
+	return fmt.Errorf("%w: %d receipts over %s are kept in %s and no payment covers them; "+
+		"nothing more is computed for this host",
 		ErrOwed, len(d.owed), Coins(&d.sum), filepath.Join(p.home, receiptsDir))
 }
 
@@ -506,7 +516,9 @@ func (p *Proofs) Text() string {
 	case p == nil:
 		return ""
 	case p.Filling():
-		text := fmt.Sprintf("the host has not paid %d receipts over %s; at %d receipts or %d MiB nothing more is computed for it", p.Receipts, Coins(p.Pay.Big()), p.Most, p.MostBytes>>20)
+		text := fmt.Sprintf("the host has not paid %d receipts over %s; at %d receipts or %d MiB "+
+			"nothing more is computed for it", p.Receipts, Coins(p.Pay.Big()),
+			p.Most, p.MostBytes>>20)
 		if p.Trouble != "" {
 			text += "; " + p.Trouble
 		}
@@ -520,5 +532,6 @@ func (p Proofs) Filling() bool { return p.Receipts >= p.Most/5*4 || p.Bytes >= p
 
 func (p *proofs) summary(host signed.Key) *Proofs {
 	d := p.of(hostName(host))
-	return &Proofs{len(d.owed), mpoc.Amount(d.sum.String()), d.bytes, p.most, p.mostBytes, d.signed, ""}
+	return &Proofs{len(d.owed), mpoc.Amount(d.sum.String()), d.bytes, p.most,
+		p.mostBytes, d.signed, ""}
 }

@@ -24,13 +24,18 @@ import (
 
 // judged is a receipt of a host, with pay if it is due; committed is the host's clock.
 func judged(host, n byte, pay string, committed uint64) mpoc.Receipt {
-	key, device := ed25519.NewKeyFromSeed(bytes.Repeat([]byte{host}, 32)), ed25519.NewKeyFromSeed(bytes.Repeat([]byte{2}, 32))
+	key, device := ed25519.NewKeyFromSeed(bytes.Repeat([]byte{host}, 32)),
+		ed25519.NewKeyFromSeed(bytes.Repeat([]byte{2}, 32))
 	t := mpoc.Offer(mpoc.Terms{
-		Chain: "assay-test", HostKey: signed.KeyOf(key), DeviceKey: signed.KeyOf(device), Shape: mpoc.Shape(mpoc.Shapes()[0]),
-		DurationMS: 1000, Issued: 1_800_000_000_000, Expiry: 1_800_000_060_000, Picks: 90, Light: 3, MaxLoops: 1000,
+		Chain: "assay-test", HostKey: signed.KeyOf(key), DeviceKey: signed.KeyOf(device),
+		Shape:      mpoc.Shape(mpoc.Shapes()[0]),
+		DurationMS: 1000, Issued: 1_800_000_000_000, Expiry: 1_800_000_060_000, Picks: 90,
+		Light: 3, MaxLoops: 1000,
 		PayPerTebiop: "1", BanAfter: 1, Forfeits: "locked",
 	}, seed.Seed{host, n}, seed.Seed{3})
-	r := mpoc.Receipt{Version: mpoc.ReceiptVersion, Terms: t, TermsSignature: t.Sign(key), Commit: mpoc.Commit{Loops: 1}, Outcome: mpoc.Outcome{Status: mpoc.Accepted, Pay: mpoc.Amount(pay), Detection: "0"}, Committed: committed}
+	r := mpoc.Receipt{Version: mpoc.ReceiptVersion, Terms: t, TermsSignature: t.Sign(key),
+		Commit: mpoc.Commit{Loops: 1}, Outcome: mpoc.Outcome{Status: mpoc.Accepted,
+			Pay: mpoc.Amount(pay), Detection: "0"}, Committed: committed}
 	r.CommitSignature = r.Log().Sign(device)
 	r.Sign(key)
 	return r
@@ -39,7 +44,8 @@ func judged(host, n byte, pay string, committed uint64) mpoc.Receipt {
 func paid(host, n byte, amount string) mpoc.Transfer {
 	key := ed25519.NewKeyFromSeed(bytes.Repeat([]byte{host}, 32))
 	t := mpoc.Transfer{
-		Version: mpoc.TransferVersion, Chain: "assay-test", HostKey: signed.KeyOf(key), Payout: "cpc1test", Amount: mpoc.Amount(amount),
+		Version: mpoc.TransferVersion, Chain: "assay-test", HostKey: signed.KeyOf(key),
+		Payout: "cpc1test", Amount: mpoc.Amount(amount),
 		TxHash: strings.ToUpper(strings.Repeat(fmt.Sprintf("%02x", n), 32)), Time: 1,
 	}
 	t.Sign(key)
@@ -108,7 +114,8 @@ func TestAHostCannotCrowdOutProofs(t *testing.T) {
 	keep(first)
 	d := p.of(hostName(first.Terms.HostKey))
 	for n := range keepUnpaid { // as if they had come, dated 2096
-		d.unpaid = append(d.unpaid, proof{number: uint64(n) + 2, pay: new(big.Int), name: fmt.Sprintf("none-%d", n), bytes: 1})
+		d.unpaid = append(d.unpaid, proof{number: uint64(n) + 2, pay: new(big.Int),
+			name: fmt.Sprintf("none-%d", n), bytes: 1})
 	}
 	p.next += keepUnpaid
 	for n := range byte(5) {
@@ -119,12 +126,13 @@ func TestAHostCannotCrowdOutProofs(t *testing.T) {
 		t.Fatalf("the first receipt is there: %v; without pay: %d", p.has(first), len(d.unpaid))
 	}
 	if again := proofsOf(t, home); !again.has(first) || again.next != p.next {
-		t.Errorf("after a restart it is there: %v; next %d, want %d", again.has(first), again.next, p.next)
+		t.Errorf("after a restart it is there: %v; next %d, want %d", again.has(first),
+			again.next, p.next)
 	}
 }
 
-// The oldest receipts go, as far as what was transferred covers them whole and what stays covers what
-// the host says it owes. Other hosts' stay, and a transfer counts once, also after a restart.
+// The oldest receipts go, as far as what was transferred covers them whole and what stays covers
+// what the host says it owes. Other hosts' stay, and a transfer counts once, also after a restart.
 // Holds spec H-17.
 func TestTransfersLetReceiptsGo(t *testing.T) {
 	home := t.TempDir()
@@ -145,7 +153,8 @@ func TestTransfersLetReceiptsGo(t *testing.T) {
 		t.Helper()
 		for i, r := range list {
 			if p.has(r) != (i >= gone) {
-				t.Errorf("%s: receipt %d is there: %v, want the first %d gone", what, i, p.has(r), gone)
+				t.Errorf("%s: receipt %d is there: %v, want the first %d gone",
+					what, i, p.has(r), gone)
 			}
 		}
 		if !p.has(other) {
@@ -184,8 +193,8 @@ func TestTransfersLetReceiptsGo(t *testing.T) {
 	}
 }
 
-// Of receipts that were paid the latest are kept, as many as there is room for, also when more are paid at
-// once, and after a restart.
+// Of receipts that were paid the latest are kept, as many as there is room for, also when more are
+// paid at once, and after a restart.
 func TestTheLatestPaidReceiptsAreKept(t *testing.T) {
 	home := t.TempDir()
 	p := proofsOf(t, home)
@@ -195,7 +204,8 @@ func TestTheLatestPaidReceiptsAreKept(t *testing.T) {
 		receipts byte
 		amount   string
 		kept     []byte // by number
-	}{{2, "20", []byte{0, 1}}, {2, "20", []byte{1, 2, 3}}, {5, "50", []byte{6, 7, 8}}, {1, "5", []byte{6, 7, 8}}} {
+	}{{2, "20", []byte{0, 1}}, {2, "20", []byte{1, 2, 3}}, {5, "50", []byte{6, 7, 8}},
+		{1, "5", []byte{6, 7, 8}}} {
 		for range turn.receipts {
 			r := judged(1, byte(len(list)), "10", 1)
 			list = append(list, r)
@@ -209,14 +219,20 @@ func TestTheLatestPaidReceiptsAreKept(t *testing.T) {
 		for _, p := range []*proofs{p, proofsOf(t, home)} {
 			var kept []byte
 			for _, f := range p.of(hostName(list[0].Terms.HostKey)).paid {
-				r, err := p.kept(func() signed.Hash { _, _, id, _ := readName(f.name); return id }())
+				r, err := p.kept(func() signed.Hash {
+					_, _, id, _ := readName(f.name)
+					return id
+				}())
 				if err != nil || r == nil {
 					t.Fatalf("%s: %v, %v", f.name, r, err)
 				}
-				kept = append(kept, byte(slices.IndexFunc(list, func(one mpoc.Receipt) bool { return one.Terms.ChallengeID == r.Terms.ChallengeID })))
+				kept = append(kept, byte(slices.IndexFunc(list, func(one mpoc.Receipt) bool {
+					return one.Terms.ChallengeID == r.Terms.ChallengeID
+				})))
 			}
 			if !slices.Equal(kept, turn.kept) {
-				t.Errorf("after %d receipts these are kept: %d, want %d", len(list), kept, turn.kept)
+				t.Errorf("after %d receipts these are kept: %d, want %d",
+					len(list), kept, turn.kept)
 			}
 		}
 	}
@@ -225,12 +241,14 @@ func TestTheLatestPaidReceiptsAreKept(t *testing.T) {
 	if _, err := p.receipt(list[8]); err != nil {
 		t.Fatal(err)
 	}
-	if after := p.summary(list[0].Terms.HostKey); after.Receipts != before.Receipts || before.Receipts != 1 {
+	if after := p.summary(list[0].Terms.HostKey); after.Receipts != before.Receipts ||
+		before.Receipts != 1 {
 		t.Errorf("%d owed, then %d", before.Receipts, after.Receipts)
 	}
 }
 
-// A crash between the account and the files forgets nothing that is owed, and lets go what was paid.
+// A crash between the account and the files forgets nothing that is owed, and lets go what was
+// paid.
 func TestACrashWhilePaid(t *testing.T) {
 	home := t.TempDir()
 	p := proofsOf(t, home)
@@ -285,17 +303,21 @@ func TestAHostThatDoesNotPay(t *testing.T) {
 	}
 	host, other := judged(1, 0, "1", 0).Terms.HostKey, judged(2, 0, "1", 0).Terms.HostKey
 	err := p.full(host)
-	if !errors.Is(err, ErrOwed) || !strings.Contains(err.Error(), "3 receipts over 3.000000 CPC") || !strings.Contains(next(err), "--payout") {
+	if !errors.Is(err, ErrOwed) || !strings.Contains(err.Error(), "3 receipts over 3.000000 CPC") ||
+		!strings.Contains(next(err), "--payout") {
 		t.Errorf("%v; next: %s", err, next(err))
 	}
 	if err := p.full(other); err != nil {
 		t.Error(err)
 	}
-	if !p.summary(host).Filling() || !strings.Contains(p.summary(host).Text(), "has not paid 3 receipts") {
+	if !p.summary(host).Filling() ||
+		!strings.Contains(p.summary(host).Text(), "has not paid 3 receipts") {
 		t.Errorf("%+v", p.summary(host))
 	}
 	// Its owner moves one elsewhere.
-	if err := os.Rename(filepath.Join(home, receiptsDir, names(t, filepath.Join(home, receiptsDir))[0]), filepath.Join(t.TempDir(), "kept")); err != nil {
+	if err := os.Rename(filepath.Join(home, receiptsDir,
+		names(t, filepath.Join(home, receiptsDir))[0]),
+		filepath.Join(t.TempDir(), "kept")); err != nil {
 		t.Fatal(err)
 	}
 	if err := p.full(host); err != nil {
@@ -303,7 +325,8 @@ func TestAHostThatDoesNotPay(t *testing.T) {
 	}
 }
 
-// Receipts that were named by the host's clock are numbered in the order in which they were written.
+// Receipts that were named by the host's clock are numbered in the order in which they were
+// written.
 func TestReceiptsOfOldNames(t *testing.T) {
 	home := t.TempDir()
 	dir := filepath.Join(home, receiptsDir)
@@ -318,7 +341,8 @@ func TestReceiptsOfOldNames(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		path := filepath.Join(dir, fmt.Sprintf("%015d-%s.json", r.Committed, r.Terms.ChallengeID.String()[2:]))
+		path := filepath.Join(dir,
+			fmt.Sprintf("%015d-%s.json", r.Committed, r.Terms.ChallengeID.String()[2:]))
 		if err := os.WriteFile(path, text, 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -331,11 +355,13 @@ func TestReceiptsOfOldNames(t *testing.T) {
 	p := proofsOf(t, home)
 	for i, name := range names(t, dir) {
 		f, _, id, ok := readName(name)
-		if !ok || f.number != uint64(i)+1 || f.pay.Int64() != 10 || f.paid || id != list[i].Terms.ChallengeID {
+		if !ok || f.number != uint64(i)+1 || f.pay.Int64() != 10 || f.paid ||
+			id != list[i].Terms.ChallengeID {
 			t.Errorf("file %d is %s", i, name)
 		}
 	}
-	if _, err := p.transfer(paid(1, 1, "10"), new(big.Int)); err != nil || p.has(list[0]) || !p.has(list[1]) {
+	if _, err := p.transfer(paid(1, 1, "10"), new(big.Int)); err != nil || p.has(list[0]) ||
+		!p.has(list[1]) {
 		t.Errorf("%v", err)
 	}
 }
@@ -361,7 +387,9 @@ func TestDamagedPaid(t *testing.T) {
 		if err := os.WriteFile(p.paidPath(), bad, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := openStore(home, false); !errors.Is(err, ErrLost) || !strings.Contains(err.Error(), "paid.json") || !strings.Contains(err.Error(), "--accept-loss") {
+		if _, err := openStore(home, false); !errors.Is(err, ErrLost) ||
+			!strings.Contains(err.Error(), "paid.json") ||
+			!strings.Contains(err.Error(), "--accept-loss") {
 			t.Fatalf("byte %d: %v", at, err)
 		}
 	}

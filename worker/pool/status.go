@@ -39,8 +39,8 @@ type Status struct {
 	Missing uint64 `json:"missing_receipts"`
 	// Proofs are the receipts that the host has not paid yet; nil before it was met.
 	Proofs *Proofs `json:"proofs,omitempty"`
-	// Still is why the host's chain makes no block, as its latest answer says; empty while it does. Work goes on, and
-	// pay waits.
+	// Still is why the host's chain makes no block, as its latest answer says; empty while it does.
+	// Work goes on, and pay waits.
 	Still string `json:"still,omitempty"`
 	// LastReason is about the last submission that was not accepted.
 	LastReason string `json:"last_reason,omitempty"`
@@ -101,13 +101,16 @@ func rulesOf(t mpoc.Terms) Rules {
 
 // String says the rules in words.
 func (r Rules) String() string {
-	return fmt.Sprintf("%s for 2^40 operations, due after %d more clean submissions; a proven cheat forfeits what is %s, %d of them ban the key", Coins(r.PayPerTebiop.Big()), r.UnlockAfter, r.Forfeits, r.BanAfter)
+	return fmt.Sprintf("%s for 2^40 operations, due after %d more clean submissions; a proven "+
+		"cheat forfeits what is %s, %d of them ban the key", Coins(r.PayPerTebiop.Big()),
+		r.UnlockAfter, r.Forfeits, r.BanAfter)
 }
 
 // Again is until when one waits for a chain that stands still.
 const Again = "the chain makes blocks again"
 
-// PayWaits says what it means for a machine that the chain makes no block, and why; empty without a reason.
+// PayWaits says what it means for a machine that the chain makes no block, and why; empty without a
+// reason.
 func PayWaits(still string) string {
 	if still == "" {
 		return ""
@@ -145,7 +148,8 @@ type Money struct {
 func money(a mpocv1.Account, unlockAfter uint32) *Money {
 	pending := new(big.Int).Add(a.Locked.Big(), a.Pending.Big())
 	return &Money{
-		Payout: a.Payout, Estimated: a.Estimated, Pending: mpoc.Amount(pending.String()), Locked: a.Locked, UnlockAfter: unlockAfter,
+		Payout: a.Payout, Estimated: a.Estimated, Pending: mpoc.Amount(pending.String()),
+		Locked: a.Locked, UnlockAfter: unlockAfter,
 		Settled: a.Settled, Strikes: a.Strikes, Banned: a.Banned,
 	}
 }
@@ -168,7 +172,9 @@ func (s Status) Line() string {
 	for _, n := range []struct {
 		what string
 		n    uint64
-	}{{"late", s.Late}, {"faulty", s.Faulty}, {"rejected", s.Rejected}, {"no answer", s.Failed}, {"never committed", s.Dropped}, {"failed self-check", s.FailedSelfChecks}, {"abstained", s.Abstained}, {"receipts missing", s.Missing}} {
+	}{{"late", s.Late}, {"faulty", s.Faulty}, {"rejected", s.Rejected}, {"no answer", s.Failed},
+		{"never committed", s.Dropped}, {"failed self-check", s.FailedSelfChecks},
+		{"abstained", s.Abstained}, {"receipts missing", s.Missing}} {
 		if n.n > 0 {
 			text += fmt.Sprintf(", %s %d", n.what, n.n)
 		}

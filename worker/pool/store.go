@@ -122,17 +122,20 @@ func openStore(home string, acceptLoss bool) (*store, error) {
 		}
 	}
 	var old state
-	switch found, err := s.read(s.path(), stateVersion, "the challenge under way and the counts", &old); {
+	switch found, err := s.read(s.path(), stateVersion, "the challenge under way and the counts",
+		&old); {
 	case err != nil:
 		return nil, err
 	case found && old.Terms.Verify(old.Signature) == nil:
 		s.current, s.written, s.saved = &old.challenge, old.challenge, old.Counts
 	case found:
-		if err := s.lost(s.path(), "the challenge under way and the counts", errors.New("no host signed its challenge")); err != nil {
+		if err := s.lost(s.path(), "the challenge under way and the counts",
+			errors.New("no host signed its challenge")); err != nil {
 			return nil, err
 		}
 	}
-	if _, err := s.read(s.missingPath(), missingVersion, "which receipts were still to be asked for", &s.missing); err != nil {
+	if _, err := s.read(s.missingPath(), missingVersion,
+		"which receipts were still to be asked for", &s.missing); err != nil {
 		return nil, err
 	}
 	var err error
@@ -167,16 +170,19 @@ func (s *store) whole() error {
 		return nil
 	}
 	var paid paidFile
-	found, err := s.read(filepath.Join(s.home, "mpoc", "paid.json"), paidVersion, "which transfers were counted", &paid)
+	found, err := s.read(filepath.Join(s.home, "mpoc", "paid.json"), paidVersion,
+		"which transfers were counted", &paid)
 	if err != nil {
 		return err
 	}
 	refuse := func(what string, err error) error {
-		return fmt.Errorf("%w: %w, and with it %s; is a disk not mounted? Put it back, or start with --accept-loss to go on without", ErrLost, err, what)
+		return fmt.Errorf("%w: %w, and with it %s; is a disk not mounted? Put it back, or start "+
+			"with --accept-loss to go on without", ErrLost, err, what)
 	}
 	if found {
 		for _, dir := range folders {
-			if err := marker.Check(filepath.Join(s.home, dir), paid.ID); errors.Is(err, marker.ErrStranger) {
+			if err := marker.Check(filepath.Join(s.home, dir), paid.ID); errors.Is(err,
+				marker.ErrStranger) {
 				return refuse("what it held of receipts, transfers or evidence", err)
 			} else if err != nil {
 				return fmt.Errorf("mpoc: home: %w", err)
@@ -194,15 +200,18 @@ func (s *store) whole() error {
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("mpoc: home: %w", err)
 		}
-		if slices.ContainsFunc(list, func(e fs.DirEntry) bool { return !strings.HasPrefix(e.Name(), ".") }) {
-			return refuse(part.what, fmt.Errorf("%s is missing, although %s holds files", part.missing, part.beside))
+		if slices.ContainsFunc(list, func(e fs.DirEntry) bool {
+			return !strings.HasPrefix(e.Name(), ".")
+		}) {
+			return refuse(part.what, fmt.Errorf("%s is missing, although %s holds files",
+				part.missing, part.beside))
 		}
 	}
 	return nil
 }
 
-// read reads a sealed file into v, or one from before there were seals; found is false where there is
-// none, or a damaged one whose loss is accepted.
+// read reads a sealed file into v, or one from before there were seals; found is false where there
+// is none, or a damaged one whose loss is accepted.
 func (s *store) read(path, version, what string, v any) (found bool, err error) {
 	info, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -222,7 +231,8 @@ func (s *store) read(path, version, what string, v any) (found bool, err error) 
 		}
 	}
 	if errors.Is(err, sealed.ErrVersion) && !s.acceptLoss {
-		return false, fmt.Errorf("%w: %s was %w; run that version, or start with --accept-loss to set it aside, and with it %s", ErrLost, path, err, what)
+		return false, fmt.Errorf("%w: %s was %w; run that version, or start with --accept-loss "+
+			"to set it aside, and with it %s", ErrLost, path, err, what)
 	}
 	if err != nil {
 		return false, s.lost(path, what, err)
@@ -233,7 +243,8 @@ func (s *store) read(path, version, what string, v any) (found bool, err error) 
 // lost refuses a file, or sets it aside where the loss is accepted.
 func (s *store) lost(path, what string, why error) error {
 	if !s.acceptLoss {
-		return fmt.Errorf("%w: %s is damaged (%w), and with it %s; put it back from a backup, or start with --accept-loss to set it aside", ErrLost, path, why, what)
+		return fmt.Errorf("%w: %s is damaged (%w), and with it %s; put it back from a backup, or "+
+			"start with --accept-loss to set it aside", ErrLost, path, why, what)
 	}
 	for n := range keepAside {
 		aside := path + ".aside"
@@ -248,7 +259,8 @@ func (s *store) lost(path, what string, why error) error {
 		}
 		return nil
 	}
-	return fmt.Errorf("%w: %d files were set aside beside %s already; move them elsewhere", ErrLost, keepAside, path)
+	return fmt.Errorf("%w: %d files were set aside beside %s already; move them elsewhere",
+		ErrLost, keepAside, path)
 }
 
 // keepAside is how many losses of one file can be accepted before its owner looks.
@@ -328,7 +340,8 @@ func (s *store) begin(c challenge, counts Counts) error {
 	return s.cut(0)
 }
 
-// cut makes the units' file as long as what is whole in it. Where that fails, the next one tries again.
+// cut makes the units' file as long as what is whole in it. Where that fails, the next one tries
+// again.
 func (s *store) cut(size int64) error {
 	s.size, s.torn = size, true
 	err := s.units.Truncate(size)
@@ -391,7 +404,8 @@ func (s *store) load() error {
 		}
 		n := int(binary.LittleEndian.Uint32(rest))
 		size := recordHead + 32*n
-		if n == 0 || n > mpoc.MaxLoops || len(rest) < size+recordSum || !bytes.Equal(rest[size:size+recordSum], s.sum(len(s.digests), rest[:size])) {
+		if n == 0 || n > mpoc.MaxLoops || len(rest) < size+recordSum ||
+			!bytes.Equal(rest[size:size+recordSum], s.sum(len(s.digests), rest[:size])) {
 			break
 		}
 		for d := range slices.Chunk(rest[recordHead:size], 32) {
@@ -405,8 +419,8 @@ func (s *store) load() error {
 
 const (
 	evidenceDir = "evidence"
-	// keepHostEvidence is how many files show what hosts did, at most a megabyte each. Each ends the
-	// work for its host, and more of them show nothing new.
+	// keepHostEvidence is how many files show what hosts did, at most a megabyte each. Each ends
+	// the work for its host, and more of them show nothing new.
 	keepHostEvidence = 1000
 )
 
@@ -416,7 +430,8 @@ func (s *store) evidence(id signed.Hash, what string, text []byte) (string, erro
 	path := filepath.Join(dir, id.String()[2:18]+"-"+what+".json")
 	list, err := os.ReadDir(dir)
 	if err == nil && len(list) >= keepHostEvidence {
-		return "", fmt.Errorf("mpoc: evidence: %s holds %d files; move them elsewhere", dir, len(list))
+		return "", fmt.Errorf("mpoc: evidence: %s holds %d files; move them elsewhere",
+			dir, len(list))
 	}
 	if err == nil {
 		err = durable.WriteFile(path, text, 0o600)

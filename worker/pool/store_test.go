@@ -27,8 +27,9 @@ func offer(fresh byte) challenge {
 	device := ed25519.NewKeyFromSeed(bytes.Repeat([]byte{2}, 32))
 	t := mpoc.Offer(mpoc.Terms{
 		Chain: "assay-test", HostKey: signed.KeyOf(host), DeviceKey: signed.KeyOf(device),
-		Shape: mpoc.Shape(mpoc.Shapes()[0]), DurationMS: 1000, Issued: 1_800_000_000_000, Expiry: 1_800_000_060_000,
-		Picks: 90, Light: 3, MaxLoops: 1000, PayPerTebiop: "1", BanAfter: 1,
+		Shape: mpoc.Shape(mpoc.Shapes()[0]), DurationMS: 1000, Issued: 1_800_000_000_000,
+		Expiry: 1_800_000_060_000,
+		Picks:  90, Light: 3, MaxLoops: 1000, PayPerTebiop: "1", BanAfter: 1,
 	}, seed.Seed{fresh}, seed.Seed{3})
 	return challenge{Phase: Computing, Terms: t, Signature: t.Sign(host)}
 }
@@ -79,7 +80,8 @@ func TestDigestsSurviveCrashes(t *testing.T) {
 		defer s.close()
 		loops := records * (records + 1) / 2
 		if len(s.digests) != loops || s.tookMS != uint64(7*records) {
-			t.Fatalf("%s: %d loops in %d ms, want %d of %d records", what, len(s.digests), s.tookMS, loops, records)
+			t.Fatalf("%s: %d loops in %d ms, want %d of %d records", what, len(s.digests),
+				s.tookMS, loops, records)
 		}
 		for i := range s.digests {
 			if s.digests[i] != want[i] {
@@ -90,7 +92,8 @@ func TestDigestsSurviveCrashes(t *testing.T) {
 		if err := s.add([][32]byte{{1}}, 0); err != nil {
 			t.Fatal(err)
 		}
-		if info, err := s.units.Stat(); err != nil || info.Size() != ends[records]+recordHead+32+recordSum {
+		if info, err := s.units.Stat(); err != nil ||
+			info.Size() != ends[records]+recordHead+32+recordSum {
 			t.Fatalf("%s: %d bytes then, %v", what, info.Size(), err)
 		}
 	}
@@ -136,7 +139,8 @@ func TestDigestsBelongToTheirChallenge(t *testing.T) {
 	if err := s.close(); err != nil {
 		t.Fatal(err)
 	}
-	if s, err = openStore(home, false); err != nil || s.current.Terms.Digest() != c.Terms.Digest() || len(s.digests) != 0 {
+	if s, err = openStore(home, false); err != nil ||
+		s.current.Terms.Digest() != c.Terms.Digest() || len(s.digests) != 0 {
 		t.Fatalf("%d digests, %v", len(s.digests), err)
 	}
 	if err := s.close(); err != nil {
@@ -144,26 +148,44 @@ func TestDigestsBelongToTheirChallenge(t *testing.T) {
 	}
 }
 
-// What is damaged or missing is no fresh start: it is refused with what was lost and how to go on, and
-// set aside once its owner accepts the loss.
+// What is damaged or missing is no fresh start: it is refused with what was lost and how to go on,
+// and set aside once its owner accepts the loss.
 func TestLostFiles(t *testing.T) {
 	for name, c := range map[string]struct {
 		lose func(home string) error
 		says string
 	}{
 		"a state that no host signed": {func(home string) error {
-			return os.WriteFile(filepath.Join(home, "mpoc", "state.json"), []byte(`{"phase":"drawn"}`), 0o600)
+			return os.WriteFile(filepath.Join(home, "mpoc", "state.json"),
+				[]byte(`{"phase":"drawn"}`), 0o600)
 		}, "no host signed"},
-		"an empty state":     {func(home string) error { return os.Truncate(filepath.Join(home, "mpoc", "state.json"), 0) }, "damaged"},
-		"a state cut short":  {func(home string) error { return os.Truncate(filepath.Join(home, "mpoc", "state.json"), 100) }, "damaged"},
-		"no state":           {func(home string) error { return os.Remove(filepath.Join(home, "mpoc", "state.json")) }, "state.json is missing"},
-		"an empty list":      {func(home string) error { return os.Truncate(filepath.Join(home, "mpoc", "missing.json"), 0) }, "still to be asked for"},
-		"no account":         {func(home string) error { return os.Remove(filepath.Join(home, "mpoc", "paid.json")) }, "which transfers were counted"},
-		"an empty account":   {func(home string) error { return os.Truncate(filepath.Join(home, "mpoc", "paid.json"), 0) }, "which transfers were counted"},
-		"no receipts":        {func(home string) error { return os.RemoveAll(filepath.Join(home, "receipts")) }, "receipts is missing"},
-		"another's evidence": {func(home string) error { return marker.Set(filepath.Join(home, "evidence"), marker.New()) }, "is another one's"},
+		"an empty state": {func(home string) error {
+			return os.Truncate(filepath.Join(home, "mpoc", "state.json"), 0)
+		}, "damaged"},
+		"a state cut short": {func(home string) error {
+			return os.Truncate(filepath.Join(home, "mpoc", "state.json"), 100)
+		}, "damaged"},
+		"no state": {func(home string) error {
+			return os.Remove(filepath.Join(home, "mpoc", "state.json"))
+		}, "state.json is missing"},
+		"an empty list": {func(home string) error {
+			return os.Truncate(filepath.Join(home, "mpoc", "missing.json"), 0)
+		}, "still to be asked for"},
+		"no account": {func(home string) error {
+			return os.Remove(filepath.Join(home, "mpoc", "paid.json"))
+		}, "which transfers were counted"},
+		"an empty account": {func(home string) error {
+			return os.Truncate(filepath.Join(home, "mpoc", "paid.json"), 0)
+		}, "which transfers were counted"},
+		"no receipts": {func(home string) error {
+			return os.RemoveAll(filepath.Join(home, "receipts"))
+		}, "receipts is missing"},
+		"another's evidence": {func(home string) error {
+			return marker.Set(filepath.Join(home, "evidence"), marker.New())
+		}, "is another one's"},
 		"the folder not mounted": {func(home string) error {
-			return errors.Join(os.RemoveAll(filepath.Join(home, "mpoc")), os.Mkdir(filepath.Join(home, "mpoc"), 0o700))
+			return errors.Join(os.RemoveAll(filepath.Join(home, "mpoc")),
+				os.Mkdir(filepath.Join(home, "mpoc"), 0o700))
 		}, "is missing"},
 	} {
 		home := t.TempDir()
@@ -181,7 +203,9 @@ func TestLostFiles(t *testing.T) {
 		if err := c.lose(home); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := openStore(home, false); !errors.Is(err, ErrLost) || !strings.Contains(err.Error(), c.says) || !strings.Contains(err.Error(), "--accept-loss") {
+		if _, err := openStore(home, false); !errors.Is(err, ErrLost) ||
+			!strings.Contains(err.Error(), c.says) ||
+			!strings.Contains(err.Error(), "--accept-loss") {
 			t.Errorf("%s: %v", name, err)
 		}
 		for _, accept := range []bool{true, false} { // and then it is whole again
@@ -206,7 +230,8 @@ func TestFilesOfOldForm(t *testing.T) {
 	if err := os.MkdirAll(filepath.Join(home, "mpoc"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	for name, v := range map[string]any{"state.json": state{offer(1), Counts{Accepted: 3}}, "missing.json": []challenge{offer(2)}} {
+	for name, v := range map[string]any{"state.json": state{offer(1), Counts{Accepted: 3}},
+		"missing.json": []challenge{offer(2)}} {
 		text, err := json.MarshalIndent(v, "", "  ")
 		if err != nil {
 			t.Fatal(err)
@@ -240,7 +265,8 @@ func TestFilesOfOldForm(t *testing.T) {
 	if err := os.WriteFile(s.path(), text, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := openStore(home, false); !errors.Is(err, ErrLost) || !strings.Contains(err.Error(), "assay-worker-challenge/2") {
+	if _, err := openStore(home, false); !errors.Is(err, ErrLost) ||
+		!strings.Contains(err.Error(), "assay-worker-challenge/2") {
 		t.Errorf("a later version: %v", err)
 	}
 	if got, err := os.ReadFile(s.path()); err != nil || !bytes.Equal(got, text) {

@@ -30,8 +30,9 @@ type Piece struct {
 	Nonces        []uint64
 	What          string // for errors
 	Sample        bool   // to run again; else of the segment
-	// Done takes the results, nil where there are none and others may have the slice. It tells of the
-	// segment's whether they count, and of samples whether they were the last. It is called once.
+	// Done takes the results, nil where there are none and others may have the slice. It tells of
+	// the segment's whether they count, and of samples whether they were the last. It is called
+	// once.
 	Done func(out []transformer.Output) (counts bool)
 }
 

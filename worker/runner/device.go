@@ -32,11 +32,13 @@ type Device struct {
 
 // Gauges is one reading of a device's sensors. A nil field is not known.
 type Gauges struct {
-	TemperatureC       *int64   `json:"temperature_c,omitempty"`  // of the hottest sensor
-	Hottest            string   `json:"hottest_sensor,omitempty"` // its label, where there are several
-	PowerMilliwatt     *int64   `json:"power_mw,omitempty"`
-	PowerLimit         *int64   `json:"power_limit_mw,omitempty"` // mW
-	EnergyMillijoule   *int64   `json:"energy_mj,omitempty"`      // a counter: only differences mean something
+	TemperatureC *int64 `json:"temperature_c,omitempty"` // of the hottest sensor
+	// its label, where there are several
+	Hottest        string `json:"hottest_sensor,omitempty"`
+	PowerMilliwatt *int64 `json:"power_mw,omitempty"`
+	PowerLimit     *int64 `json:"power_limit_mw,omitempty"` // mW
+	// a counter: only differences mean something
+	EnergyMillijoule   *int64   `json:"energy_mj,omitempty"`
 	UtilisationPercent *int64   `json:"utilisation_percent,omitempty"`
 	MemoryUsed         *int64   `json:"memory_used,omitempty"`  // bytes
 	MemoryTotal        *int64   `json:"memory_total,omitempty"` // bytes
@@ -55,7 +57,8 @@ func (d Device) Valid() error {
 	case d.Engine == nil && d.Fault == "":
 		return fmt.Errorf("device %s has no engine", d.ID)
 	case d.TempLimit != 0 && d.TempResume >= d.TempLimit:
-		return fmt.Errorf("device %s would pause at %d °C and resume below %d °C; the limit must be the higher one", d.ID, d.TempLimit, d.TempResume)
+		return fmt.Errorf("device %s would pause at %d °C and resume below %d °C; the limit must "+
+			"be the higher one", d.ID, d.TempLimit, d.TempResume)
 	}
 	return nil
 }

@@ -54,14 +54,17 @@ func (r *Runner) feel(g Gauges, why error, now time.Time) (turned bool) {
 		r.unguarded = cmp.Or(reasonOf(why), "its sensors do not show a temperature")
 	case t == nil && r.blind.IsZero():
 		r.blind = now
-		r.unguarded = fmt.Sprintf("its temperature cannot be read since %s%s", now.Format(time.TimeOnly), inBrackets(why))
-		r.logger.Warn("temperature", "device", r.ID, "lost", true, "reason", r.unguarded, "pauses in", blindTime)
+		r.unguarded = fmt.Sprintf("its temperature cannot be read since %s%s",
+			now.Format(time.TimeOnly), inBrackets(why))
+		r.logger.Warn("temperature", "device", r.ID, "lost", true, "reason", r.unguarded,
+			"pauses in", blindTime)
 	case t == nil && now.Sub(r.blind) >= blindTime && hot == "":
 		hot, until = r.unguarded+", so its limit could not act", readable
 	case t == nil:
 		until = r.hotUntil
 	case *t >= r.TempLimit:
-		hot = fmt.Sprintf("%s reached %d °C, the limit is %d °C", cmp.Or(g.Hottest, "it"), *t, r.TempLimit)
+		hot = fmt.Sprintf("%s reached %d °C, the limit is %d °C", cmp.Or(g.Hottest, "it"),
+			*t, r.TempLimit)
 	case *t < r.TempResume || r.hotUntil == readable:
 		hot = ""
 	}
@@ -98,8 +101,8 @@ func inBrackets(err error) string {
 	return " (" + err.Error() + ")"
 }
 
-// warning is what protects a device less than its owner may think; empty is nothing. The caller holds
-// mu.
+// warning is what protects a device less than its owner may think; empty is nothing. The caller
+// holds mu.
 func (r *Runner) warning() string {
 	if r.TempLimit == 0 || r.Engine == nil {
 		return ""

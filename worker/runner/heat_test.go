@@ -25,10 +25,13 @@ func TestFeel(t *testing.T) {
 		hot  bool
 		turn bool
 	}{
-		{new(int64(84)), false, false}, {new(int64(85)), true, true}, {new(int64(90)), true, false}, {nil, true, false},
-		{new(int64(75)), true, false}, {new(int64(74)), false, true}, {nil, false, false}, {new(int64(84)), false, false},
+		{new(int64(84)), false, false}, {new(int64(85)), true, true}, {new(int64(90)), true, false},
+		{nil, true, false},
+		{new(int64(75)), true, false}, {new(int64(74)), false, true}, {nil, false, false},
+		{new(int64(84)), false, false},
 	} {
-		if turn := r.feel(Gauges{TemperatureC: c.t}, nil, now); turn != c.turn || (r.hot != "") != c.hot {
+		if turn := r.feel(Gauges{TemperatureC: c.t}, nil, now); turn != c.turn ||
+			(r.hot != "") != c.hot {
 			t.Errorf("reading %d: turned %v, hot %q", i, turn, r.hot)
 		}
 	}
@@ -41,9 +44,12 @@ func TestFeel(t *testing.T) {
 // is lost. Then the device pauses after a minute, until it can be read again.
 func TestALimitWithoutASensor(t *testing.T) {
 	sensors := func(time.Time) (Gauges, error) { return Gauges{}, nil }
-	lost := quiet(Device{ID: "lost", Engine: work.Reference(), TempLimit: 85, TempResume: 75, Gauges: sensors})
-	none := quiet(Device{ID: "none", Engine: work.Reference(), TempLimit: 85, TempResume: 75, NoGauges: "no driver"})
-	dark := quiet(Device{ID: "dark", Engine: work.Reference(), TempLimit: 85, TempResume: 75, Gauges: sensors})
+	lost := quiet(Device{ID: "lost", Engine: work.Reference(), TempLimit: 85, TempResume: 75,
+		Gauges: sensors})
+	none := quiet(Device{ID: "none", Engine: work.Reference(), TempLimit: 85, TempResume: 75,
+		NoGauges: "no driver"})
+	dark := quiet(Device{ID: "dark", Engine: work.Reference(), TempLimit: 85, TempResume: 75,
+		Gauges: sensors})
 	free := quiet(Device{ID: "free", Engine: work.Reference(), NoGauges: "no driver"})
 	began := time.Now()
 	broken := errors.New("the card fell off the bus")
@@ -69,8 +75,10 @@ func TestALimitWithoutASensor(t *testing.T) {
 			why = broken
 		}
 		lost.feel(Gauges{TemperatureC: c.t, Hottest: "junction"}, why, began.Add(c.after))
-		if (c.hot == "") != (lost.hot == "") || !strings.Contains(lost.hot, c.hot) || (lost.warning() != "") != c.warns {
-			t.Errorf("step %d: hot %q, until %q, warning %q", i, lost.hot, lost.hotUntil, lost.warning())
+		if (c.hot == "") != (lost.hot == "") || !strings.Contains(lost.hot, c.hot) ||
+			(lost.warning() != "") != c.warns {
+			t.Errorf("step %d: hot %q, until %q, warning %q", i, lost.hot,
+				lost.hotUntil, lost.warning())
 		}
 		if c.warns && !strings.Contains(lost.warning(), "its limit of 85 °C cannot act") {
 			t.Errorf("step %d: %q", i, lost.warning())

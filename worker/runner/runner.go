@@ -35,8 +35,8 @@ type Config struct {
 	// SelfAudit is N: one unit in N is computed twice. 0 is 256.
 	SelfAudit uint64
 	Desk      Desk
-	// Changed is called where State gives something else that its owner would notice. It must not wait,
-	// nor call back.
+	// Changed is called where State gives something else that its owner would notice. It must not
+	// wait, nor call back.
 	Changed func()
 	// Differs is called with what a unit's second result says about the device.
 	Differs func(error)
@@ -79,8 +79,9 @@ func New(c Config) *Runner {
 		c.SelfAudit = selfAudit
 	}
 	r := &Runner{
-		Device: c.Device, desk: c.Desk, changed: c.Changed, differs: c.Differs, logger: c.Logger, selfAudit: c.SelfAudit,
-		wake: make(chan struct{}, 1), claims: make(map[*Need]*claim), slice: c.Threads,
+		Device: c.Device, desk: c.Desk, changed: c.Changed, differs: c.Differs, logger: c.Logger,
+		selfAudit: c.SelfAudit,
+		wake:      make(chan struct{}, 1), claims: make(map[*Need]*claim), slice: c.Threads,
 	}
 	r.models = newModels(c.Engine, r.Wake)
 	return r
@@ -102,7 +103,8 @@ type State struct {
 	Fault                 string // why it cannot do what the segment needs
 	Build                 Progress
 	Rerunning             bool
-	Units, Rate1m         uint64 // of segments, since the start, and per 1,000 seconds over the last minute
+	// of segments, since the start, and per 1,000 seconds over the last minute
+	Units, Rate1m uint64
 	// Units computed twice, and those of them that came out differently.
 	SelfChecks, FailedSelfChecks uint64
 	Gauges                       Gauges
@@ -115,7 +117,8 @@ func (r *Runner) State(now time.Time, segment *Need) State {
 	defer r.mu.Unlock()
 	s := State{
 		Rerunning: r.rerunning, Units: r.units, Rate1m: r.rate.milli(now),
-		SelfChecks: r.selfChecks, FailedSelfChecks: r.failedSelfChecks, Gauges: r.gauges, Warning: r.warning(),
+		SelfChecks: r.selfChecks, FailedSelfChecks: r.failedSelfChecks, Gauges: r.gauges,
+		Warning: r.warning(),
 	}
 	s.Halted, s.Until = r.halted()
 	if r.hot != "" {
@@ -216,7 +219,8 @@ func (r *Runner) audit(p *Piece, out []transformer.Output) error {
 	for i, o := range again {
 		if o != out[at[i]] {
 			wrong++
-			err = fmt.Errorf("%w: %s gave two results for unit %d", pool.ErrUnstable, r.Describe(), nonces[i])
+			err = fmt.Errorf("%w: %s gave two results for unit %d", pool.ErrUnstable,
+				r.Describe(), nonces[i])
 		}
 	}
 	r.mu.Lock()
@@ -286,7 +290,8 @@ func (r *Runner) follow(ctx context.Context) error {
 	}
 	fault := ""
 	if err != nil {
-		fault = fmt.Sprintf("the model of epoch %d (class %s) could not be built: %v", segment.Epoch, segment.Model.Class.Name, err)
+		fault = fmt.Sprintf("the model of epoch %d (class %s) could not be built: %v",
+			segment.Epoch, segment.Model.Class.Name, err)
 	}
 	r.builds(segment, state, fault)
 	r.desk.Building(segment, state)
@@ -322,7 +327,8 @@ func (r *Runner) take() *Piece {
 }
 
 // compute runs units, split over the device's threads.
-func (r *Runner) compute(model transformer.Model, out []transformer.Output, node, segment seed.Seed, nonces []uint64) error {
+func (r *Runner) compute(model transformer.Model, out []transformer.Output, node, segment seed.Seed,
+	nonces []uint64) error {
 	threads := min(r.Threads, len(nonces))
 	errs := make([]error, threads)
 	var running sync.WaitGroup

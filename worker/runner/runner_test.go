@@ -14,8 +14,8 @@ import (
 	"github.com/assaynet/assay/worker/enginetest"
 )
 
-// one is a desk with one sample, which it hands out once, and holds the given lock in all it does, as
-// the worker's does.
+// one is a desk with one sample, which it hands out once, and holds the given lock in all it does,
+// as the worker's does.
 type one struct {
 	mu     sync.Mutex
 	runner *Runner
@@ -39,25 +39,27 @@ func (d *one) Take(a Ask) *Piece {
 	if d.sample == nil || model == nil {
 		return nil
 	}
-	return &Piece{Model: model, Segment: seed.Seed{1}, Nonces: []uint64{7}, Sample: true, Done: func([]transformer.Output) bool {
-		d.mu.Lock()
-		defer d.mu.Unlock()
-		d.sample, d.states = nil, append(d.states, d.runner.State(time.Now(), nil))
-		d.runner.Wake()
-		return true
-	}}
+	return &Piece{Model: model, Segment: seed.Seed{1}, Nonces: []uint64{7}, Sample: true,
+		Done: func([]transformer.Output) bool {
+			d.mu.Lock()
+			defer d.mu.Unlock()
+			d.sample, d.states = nil, append(d.states, d.runner.State(time.Now(), nil))
+			d.runner.Wake()
+			return true
+		}}
 }
 
 func (*one) Building(*Need, Progress) {}
 func (*one) Refuse(*Need, error)      {}
 
-// A sample shows while it is run again, until the last is handed in; then who looks is told, and not
-// sooner. The desk may ask with its own lock held.
+// A sample shows while it is run again, until the last is handed in; then who looks is told, and
+// not sooner. The desk may ask with its own lock held.
 func TestTheLastSampleIsTold(t *testing.T) {
 	d := &one{sample: &Need{Model: ModelKey{Class: transformer.Nano, Seed1: seed.Seed{9}}}}
 	told := make(chan bool, 10)
 	d.runner = New(Config{
-		Device: Device{ID: "cpu", Engine: new(enginetest.Engine), Threads: 1}, Desk: d, Logger: slog.New(slog.DiscardHandler),
+		Device: Device{ID: "cpu", Engine: new(enginetest.Engine), Threads: 1}, Desk: d,
+		Logger:  slog.New(slog.DiscardHandler),
 		Changed: func() { told <- true },
 	})
 	ctx, cancel := context.WithCancel(t.Context())

@@ -29,7 +29,9 @@ var (
 
 // Render writes a status in lines for a terminal of the given width in columns, 20
 // or more. No line is longer.
-func Render(s worker.Status, width int, now time.Time) []string { return rendered(s, width, now).lines }
+func Render(s worker.Status, width int, now time.Time) []string {
+	return rendered(s, width, now).lines
+}
 
 // Keys is what the keys do, in a line.
 const Keys = "p pause  r resume  q quit"
@@ -89,7 +91,8 @@ func (r *renderer) head(s worker.Status) {
 	}
 	r.add("%s  %s  %s", strong.Render("assay worker"), s.Host, link)
 	var where []string
-	for _, part := range []struct{ name, value string }{{"chain", s.Chain}, {"node", s.Node}, {"class", s.Class}} {
+	for _, part := range []struct{ name, value string }{{"chain", s.Chain}, {"node", s.Node},
+		{"class", s.Class}} {
 		if part.value != "" {
 			where = append(where, part.name+" "+part.value)
 		}
@@ -112,10 +115,12 @@ func (r *renderer) state(s worker.Status) {
 	line := paint(s.State)
 	switch s.State {
 	case "computing", "rerunning":
-		line += fmt.Sprintf("  %s units in this segment, %s stored by the host", group(s.Computed), group(s.Stored))
+		line += fmt.Sprintf("  %s units in this segment, %s stored by the host", group(s.Computed),
+			group(s.Stored))
 	case "building":
 		if s.BuildTotal > 0 {
-			line += fmt.Sprintf("  %s %d of %d MiB", bar(s.BuildDone, s.BuildTotal, 20), s.BuildDone>>20, s.BuildTotal>>20)
+			line += fmt.Sprintf("  %s %d of %d MiB", bar(s.BuildDone, s.BuildTotal, 20),
+				s.BuildDone>>20, s.BuildTotal>>20)
 		}
 	}
 	r.add("%s", line)
@@ -137,17 +142,21 @@ func (r *renderer) why(indent, reason, until, next string) {
 
 func (r *renderer) devices(s worker.Status) {
 	if r.width >= wide {
-		r.add("%s", faint.Render(fmt.Sprintf("%-10s %-24s %-10s %5s %5s %7s %10s %12s %9s", "DEVICE", "NAME", "STATE", "UTIL", "TEMP", "POWER", "CLOCK", "UNITS/S 1m", "UNITS")))
+		r.add("%s", faint.Render(fmt.Sprintf("%-10s %-24s %-10s %5s %5s %7s %10s %12s %9s",
+			"DEVICE", "NAME", "STATE", "UTIL", "TEMP", "POWER", "CLOCK", "UNITS/S 1m", "UNITS")))
 	}
 	for _, d := range s.Devices {
-		util, temp, power, clock := gauge(d.UtilisationPercent, 1, "%"), gauge(d.TemperatureC, 1, "°C"), gauge(d.PowerMilliwatt, 1000, " W"), gauge(d.ClockMHz, 1, " MHz")
+		util, temp, power, clock := gauge(d.UtilisationPercent, 1, "%"),
+			gauge(d.TemperatureC, 1, "°C"), gauge(d.PowerMilliwatt, 1000, " W"),
+			gauge(d.ClockMHz, 1, " MHz")
 		name := d.Name
 		if name == "" {
 			name = d.Engine
 		}
 		state := paint(d.State) + strings.Repeat(" ", max(0, 10-len(d.State)))
 		if r.width >= wide {
-			r.add("%-10s %-24s %s %5s %5s %7s %10s %12s %9s", clip(d.ID, 10), clip(name, 24), state, util, temp, power, clock, milli(d.Rate1m), group(d.Computed))
+			r.add("%-10s %-24s %s %5s %5s %7s %10s %12s %9s", clip(d.ID, 10), clip(name, 24), state,
+				util, temp, power, clock, milli(d.Rate1m), group(d.Computed))
 		} else {
 			r.add("%-10s %s %s/s", clip(d.ID, 10), state, milli(d.Rate1m))
 			r.add("  %s", clip(strings.Join(nonempty(name, util, temp, power), "  "), r.width-2))
@@ -165,7 +174,9 @@ func (r *renderer) pool(p *pool.Status) {
 		return
 	}
 	if c := p.Challenge; c != nil {
-		r.wrap("  ", fmt.Sprintf("challenge %s %s %s %s of about %s loops, due %s", clip(c.ID, 10), c.Shape, bar(c.Loops, c.Expected, 16), group(c.Loops), group(c.Expected), r.left(c.Deadline)))
+		r.wrap("  ", fmt.Sprintf("challenge %s %s %s %s of about %s loops, due %s", clip(c.ID, 10),
+			c.Shape, bar(c.Loops, c.Expected, 16), group(c.Loops), group(c.Expected),
+			r.left(c.Deadline)))
 	} else if p.State == "asking" {
 		r.add("  %s", paint("asking for a challenge"))
 	} else {
@@ -178,7 +189,8 @@ func (r *renderer) pool(p *pool.Status) {
 	if p.Epoch > 0 {
 		since = fmt.Sprintf("in epoch %d", p.Epoch)
 	}
-	r.wrap("  ", fmt.Sprintf("loops/s 1m %s, 15m %s, %s %s; verified %s GOPS", milli(p.Loops1m), milli(p.Loops15m), since, milli(p.LoopsEpoch), milli(p.VerifiedRate)))
+	r.wrap("  ", fmt.Sprintf("loops/s 1m %s, 15m %s, %s %s; verified %s GOPS", milli(p.Loops1m),
+		milli(p.Loops15m), since, milli(p.LoopsEpoch), milli(p.VerifiedRate)))
 	r.wrap("  ", counts(p.Counts, true))
 	if p.InAll != p.Counts {
 		r.wrap("  ", "with earlier starts: "+counts(p.InAll, false))
@@ -207,8 +219,10 @@ func counts(c pool.Counts, zero bool) string {
 		what string
 		n    uint64
 	}{
-		{"accepted", c.Accepted}, {"late", c.Late}, {"rejected", c.Rejected}, {"faulty", c.Faulty}, {"no answer", c.Failed},
-		{"never committed", c.Dropped}, {"failed self-check", c.FailedSelfChecks}, {"abstained", c.Abstained},
+		{"accepted", c.Accepted}, {"late", c.Late}, {"rejected", c.Rejected}, {"faulty", c.Faulty},
+		{"no answer", c.Failed},
+		{"never committed", c.Dropped}, {"failed self-check", c.FailedSelfChecks},
+		{"abstained", c.Abstained},
 	} {
 		if n.n > 0 || zero {
 			parts = append(parts, n.what+" "+group(n.n))
@@ -248,14 +262,16 @@ func (r *renderer) earnings(s worker.Status) {
 	case s.Payout != "":
 		r.wrap("", "paid to: "+s.Payout)
 	default:
-		r.wrap("", "paid to: -; nothing is transferred until an account is named: start with --payout cpc1...")
+		r.wrap("", "paid to: -; nothing is transferred until an account is named: start with "+
+			"--payout cpc1...")
 	}
 }
 
 // paint colours a state by its meaning.
 func paint(state string) string {
 	switch state {
-	case "computing", "rerunning", "ready", "building", "testing", "proving", "asking for a challenge":
+	case "computing", "rerunning", "ready", "building", "testing", "proving",
+		"asking for a challenge":
 		return good.Render(state)
 	case "faulted", "disabled":
 		return bad.Render(state)

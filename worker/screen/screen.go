@@ -21,12 +21,15 @@ type Control struct {
 // Run shows what get gives, twice a second, until ctx ends, which is no error.
 // The last one stays on the terminal. Input is read for keys, output written to,
 // both a terminal; environ is the program's, which says what the terminal can.
-func Run(ctx context.Context, get func() worker.Status, control Control, in io.Reader, out io.Writer, environ []string) error {
+func Run(ctx context.Context, get func() worker.Status, control Control, in io.Reader,
+	out io.Writer, environ []string) error {
 	return terminal.Run(ctx, terminal.Screen{
-		Draw:   func(width, _ int) []string { return Render(get(), width, time.Now()) },
-		Last:   func(width int) []string { return Render(stopped(get()), width, time.Now()) }, // nothing computes below it
+		Draw: func(width, _ int) []string { return Render(get(), width, time.Now()) },
+		// nothing computes below it
+		Last:   func(width int) []string { return Render(stopped(get()), width, time.Now()) },
 		Footer: faint.Render(Keys),
-		Keys:   map[string]func(){"p": control.Pause, "r": control.Resume, "q": control.Quit, "ctrl+c": control.Quit},
+		Keys: map[string]func(){"p": control.Pause, "r": control.Resume, "q": control.Quit,
+			"ctrl+c": control.Quit},
 	}, in, out, environ)
 }
 

@@ -40,7 +40,10 @@ func child(name string) int {
 	said := func(state string) func() {
 		return func() { s.State, s.Reason = state, "asked to be "+state }
 	}
-	err := Run(ctx, func() worker.Status { return s }, Control{Pause: said("paused"), Resume: said("computing"), Quit: stop}, os.Stdin, os.Stdout, os.Environ())
+	err := Run(ctx, func() worker.Status {
+		return s
+	}, Control{Pause: said("paused"), Resume: said("computing"), Quit: stop}, os.Stdin,
+		os.Stdout, os.Environ())
 	if err != nil {
 		fmt.Println(err)
 		return 1
@@ -52,7 +55,8 @@ func child(name string) int {
 func start(t *testing.T, name string, columns, rows int, environ ...string) *terminaltest.Terminal {
 	t.Helper()
 	cmd := exec.Command(os.Args[0])
-	cmd.Env = append([]string{"SCREEN_TEST_STATUS=" + name, "TERM=xterm-256color", "PATH=" + os.Getenv("PATH")}, environ...)
+	cmd.Env = append([]string{"SCREEN_TEST_STATUS=" + name, "TERM=xterm-256color",
+		"PATH=" + os.Getenv("PATH")}, environ...)
 	return terminaltest.Open(t, cmd, columns, rows)
 }
 
@@ -86,7 +90,9 @@ func TestWithoutColour(t *testing.T) {
 		term.Wait("q quit", "disabled")
 		term.Type("q")
 		term.End()
-		if raw := term.Raw(); strings.Contains(raw, "\x1b[31m") || strings.Contains(raw, "\x1b[32m") || strings.Contains(raw, "\x1b[1;31m") || strings.Contains(raw, "\x1b[33m") {
+		if raw := term.Raw(); strings.Contains(raw, "\x1b[31m") ||
+			strings.Contains(raw, "\x1b[32m") || strings.Contains(raw, "\x1b[1;31m") ||
+			strings.Contains(raw, "\x1b[33m") {
 			t.Errorf("%s: colours in %q", environ, raw)
 		}
 	}
@@ -111,9 +117,11 @@ func TestKeysAreInTheLastLine(t *testing.T) {
 					lines := strings.Split(strings.TrimRight(shown, "\n"), "\n")
 					switch {
 					case strings.Count(shown, "q quit") != 1:
-						return fmt.Sprintf("the keys are shown %d times", strings.Count(shown, "q quit"))
+						return fmt.Sprintf("the keys are shown %d times",
+							strings.Count(shown, "q quit"))
 					case len(lines) != high || !strings.Contains(lines[high-1], "q quit"):
-						return fmt.Sprintf("of %d lines the last is %q", len(lines), lines[len(lines)-1])
+						return fmt.Sprintf("of %d lines the last is %q", len(lines),
+							lines[len(lines)-1])
 					case !strings.HasPrefix(lines[0], "assay worker"):
 						return fmt.Sprintf("the first line is %q", lines[0])
 					}
@@ -154,7 +162,8 @@ func slides() int {
 	return 0
 }
 
-// No line of an earlier picture remains, whatever a worker does. ASSAY_LONG=1 makes it ten minutes (make terminal).
+// No line of an earlier picture remains, whatever a worker does. ASSAY_LONG=1 makes it ten minutes
+// (make terminal).
 func TestNoGhostLines(t *testing.T) {
 	terminaltest.NoGhostLines(t, terminaltest.Show{
 		Start: func(t *testing.T, columns, rows int, environ string) *terminaltest.Terminal {
@@ -162,7 +171,8 @@ func TestNoGhostLines(t *testing.T) {
 		},
 		Next: func(term *terminaltest.Terminal) { term.Type("n") }, Colour: "32m",
 		Wrong: func(shown string, n, columns, rows int) string {
-			return terminaltest.Differs(shown, terminal.Window(slide(n, max(columns, 20)), Keys, columns, rows, 0))
+			return terminaltest.Differs(shown,
+				terminal.Window(slide(n, max(columns, 20)), Keys, columns, rows, 0))
 		},
 		End: func(t *testing.T, term *terminaltest.Terminal, _ int) {
 			term.Type("q")

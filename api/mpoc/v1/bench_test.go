@@ -24,7 +24,8 @@ func BenchmarkProofRequest(b *testing.B) {
 	for _, c := range []struct {
 		loops uint64
 		shape matmul.Shape
-	}{{1000, mpoc.Shapes()[0]}, {3000, mpoc.Shapes()[4]}, {12345, mpoc.Shapes()[0]}, {100_000, mpoc.Shapes()[2]}} {
+	}{{1000, mpoc.Shapes()[0]}, {3000, mpoc.Shapes()[4]}, {12345, mpoc.Shapes()[0]},
+		{100_000, mpoc.Shapes()[2]}} {
 		name := fmt.Sprintf("%d loops of %v", c.loops, c.shape)
 		r, q, leaves := proof(b, c.loops, c.shape)
 		body, err := json.Marshal(r)
@@ -82,12 +83,15 @@ func zip(b *testing.B, text []byte) []byte {
 
 // proof answers the questions about a log of digests of nothing, but other ones
 // everywhere.
-func proof(b *testing.B, loops uint64, shape matmul.Shape) (ProofRequest, mpoc.Questions, []signed.Hash) {
-	terms := mpoc.Offer(mpoc.Terms{Shape: mpoc.Shape(shape), Picks: mpoc.DefaultPicks, Light: 3, MaxLoops: mpoc.MaxLoops}, [32]byte{1}, [32]byte{2})
+func proof(b *testing.B, loops uint64, shape matmul.Shape) (ProofRequest,
+	mpoc.Questions, []signed.Hash) {
+	terms := mpoc.Offer(mpoc.Terms{Shape: mpoc.Shape(shape), Picks: mpoc.DefaultPicks, Light: 3,
+		MaxLoops: mpoc.MaxLoops}, [32]byte{1}, [32]byte{2})
 	unit := func(index uint64) [][32]byte {
 		tiles := make([][32]byte, shape.Tiles())
 		for i := range tiles {
-			tiles[i] = commit.LeafHash([]byte{byte(index), byte(index >> 8), byte(index >> 16), byte(i), byte(i >> 8)})
+			tiles[i] = commit.LeafHash([]byte{byte(index), byte(index >> 8), byte(index >> 16),
+				byte(i), byte(i >> 8)})
 		}
 		return tiles
 	}

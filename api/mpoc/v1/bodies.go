@@ -33,16 +33,19 @@ const (
 	PathOpenAPI   = "/mpoc/v1/openapi.yaml"
 )
 
-// HeaderUnpaid is set on every answer of a host that owes what machines earn and transfers nothing, with the reason as its
-// value. It is a header because bodies are strict: a machine of before it would refuse them.
+// HeaderUnpaid is set on every answer of a host that owes what machines earn and transfers nothing,
+// with the reason as its value. It is a header because bodies are strict: a machine of before it
+// would refuse them.
 const HeaderUnpaid = "Assay-Unpaid"
 
-// HeaderStill is set on every answer of a host while its chain makes no block, with the reason as its value, in printable
-// ASCII of at most MaxStill bytes. What is computed counts; pay waits for a block. It is a header for the same reason.
+// HeaderStill is set on every answer of a host while its chain makes no block, with the reason as
+// its value, in printable ASCII of at most MaxStill bytes. What is computed counts; pay waits for a
+// block. It is a header for the same reason.
 const HeaderStill = "Assay-Still"
 
-// HeaderRun is set on every answer of a host and names the run of its program: another value says that it was started again,
-// with files that may have been put back from a backup, so that machines ask at once what it lacks (PathClaims).
+// HeaderRun is set on every answer of a host and names the run of its program: another value says
+// that it was started again, with files that may have been put back from a backup, so that machines
+// ask at once what it lacks (PathClaims).
 const HeaderRun = "Assay-Run"
 
 // MaxStill bounds the value of HeaderStill, in bytes.
@@ -101,7 +104,8 @@ type ChallengeRequest struct {
 func (r ChallengeRequest) Valid() error { return validAsking(r.Asking, mpoc.AskChallenge) }
 
 func validAsking(a mpoc.Asking, what string) error {
-	if a.What != what || a.Time > maxTime || a.Count > maxTime || (a.ChallengeID != nil) != (what == mpoc.AskReceipt) {
+	if a.What != what || a.Time > maxTime || a.Count > maxTime ||
+		(a.ChallengeID != nil) != (what == mpoc.AskReceipt) {
 		return fmt.Errorf("%w: asking", ErrBody)
 	}
 	return nil
@@ -146,7 +150,8 @@ type CommitAnswer struct {
 
 // Valid checks bounds.
 func (a CommitAnswer) Valid() error {
-	if len(a.Indices) > maxSamples || len(a.Picks) > maxPicks || a.AuditQ32 > audit.Q32One || a.Deadline > maxTime {
+	if len(a.Indices) > maxSamples || len(a.Picks) > maxPicks || a.AuditQ32 > audit.Q32One ||
+		a.Deadline > maxTime {
 		return fmt.Errorf("%w: more indices, picks or certainty than there are", ErrBody)
 	}
 	return nil
@@ -257,7 +262,8 @@ type Held struct {
 // Valid checks bounds.
 func (r ClaimRequest) Valid() error {
 	if len(r.Held) > MaxHeld || len(r.Receipts) > maxPage {
-		return fmt.Errorf("%w: %d held and %d receipts, at most %d and %d", ErrBody, len(r.Held), len(r.Receipts), MaxHeld, maxPage)
+		return fmt.Errorf("%w: %d held and %d receipts, at most %d and %d", ErrBody, len(r.Held),
+			len(r.Receipts), MaxHeld, maxPage)
 	}
 	for _, h := range r.Held {
 		if h.Issued > maxTime {
@@ -320,7 +326,8 @@ type Account struct {
 // Valid checks bounds.
 func (a Account) Valid() error {
 	if len(a.Receipts) > maxPage || len(a.Settlements) > maxPage {
-		return fmt.Errorf("%w: %d receipts and %d settlements, at most %d", ErrBody, len(a.Receipts), len(a.Settlements), maxPage)
+		return fmt.Errorf("%w: %d receipts and %d settlements, at most %d", ErrBody,
+			len(a.Receipts), len(a.Settlements), maxPage)
 	}
 	for _, v := range []mpoc.Amount{a.Estimated, a.Locked, a.Pending, a.Settled} {
 		if err := v.Valid(); err != nil {
@@ -400,13 +407,14 @@ const (
 	CodeTooLarge      = "too_large"      // 413
 	CodeEncoding      = "encoding"       // 415: a Content-Encoding other than gzip
 	CodeOutOfBounds   = "out_of_bounds"  // 422: loops or times that cannot be
-	CodeBadOpening    = "bad_opening"    // 422: not what was asked, or not under the root; may be sent again in time
-	CodeRateLimited   = "rate_limited"   // 429
-	CodeInternal      = "internal"       // 500
-	CodeBusy          = "busy"           // 503
-	CodeNoWork        = "no_work"        // 503: no challenges are issued now
-	CodeUnknownType   = "unknown_type"   // of a frame
-	CodeClockSkew     = "clock_skew"     // 401: the asking's time is not the host's
+	// 422: not what was asked, or not under the root; may be sent again in time
+	CodeBadOpening  = "bad_opening"
+	CodeRateLimited = "rate_limited" // 429
+	CodeInternal    = "internal"     // 500
+	CodeBusy        = "busy"         // 503
+	CodeNoWork      = "no_work"      // 503: no challenges are issued now
+	CodeUnknownType = "unknown_type" // of a frame
+	CodeClockSkew   = "clock_skew"   // 401: the asking's time is not the host's
 )
 
 // Frame is a message on the WebSocket. A request has a type and a number; its

@@ -166,7 +166,8 @@ func walkObject(d *json.Decoder, t reflect.Type, at *place) error {
 		key := token.(string) // More said that there is one
 		f, known := keys[key]
 		if !known || seen[key] {
-			return fmt.Errorf("%w: %s has the key %.40q, which is unknown or repeated", ErrBody, at, key)
+			return fmt.Errorf("%w: %s has the key %.40q, which is unknown or repeated",
+				ErrBody, at, key)
 		}
 		seen[key] = true
 		value.key = key

@@ -23,17 +23,20 @@ func TestDecodeRefuses(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, text := range map[string]string{
-		"nothing": "", "null": "null", "a list": "[]", "a string": `"x"`, "empty": "{}", "half": good[:len(good)-1],
-		"two bodies":           good + good,
-		"bytes behind":         good + "x",
-		"unknown key":          strings.Replace(good, "{", `{"extra":1,`, 1),
-		"missing key":          strings.Replace(good, `"loops":1,`, "", 1),
-		"repeated key":         strings.Replace(good, `"loops":1,`, `"loops":1,"loops":1,`, 1),
-		"other case":           strings.Replace(good, `"loops"`, `"Loops"`, 1),
-		"null for a number":    strings.Replace(good, `"loops":1,`, `"loops":null,`, 1),
-		"null for a list":      strings.Replace(good, `"proof":[]`, `"proof":null`, 1),
-		"null for a hash":      strings.Replace(good, `"token":"`+zeros[:len(zeros)-1]+`6"`, `"token":null`, 1),
-		"object for a hash":    strings.Replace(good, `"token":"`+zeros[:len(zeros)-1]+`6"`, `"token":{}`, 1),
+		"nothing": "", "null": "null", "a list": "[]", "a string": `"x"`, "empty": "{}",
+		"half":              good[:len(good)-1],
+		"two bodies":        good + good,
+		"bytes behind":      good + "x",
+		"unknown key":       strings.Replace(good, "{", `{"extra":1,`, 1),
+		"missing key":       strings.Replace(good, `"loops":1,`, "", 1),
+		"repeated key":      strings.Replace(good, `"loops":1,`, `"loops":1,"loops":1,`, 1),
+		"other case":        strings.Replace(good, `"loops"`, `"Loops"`, 1),
+		"null for a number": strings.Replace(good, `"loops":1,`, `"loops":null,`, 1),
+		"null for a list":   strings.Replace(good, `"proof":[]`, `"proof":null`, 1),
+		"null for a hash": strings.Replace(good, `"token":"`+zeros[:len(zeros)-1]+`6"`,
+			`"token":null`, 1),
+		"object for a hash": strings.Replace(good, `"token":"`+zeros[:len(zeros)-1]+`6"`,
+			`"token":{}`, 1),
 		"number for a list":    strings.Replace(good, `"proof":[]`, `"proof":0`, 1),
 		"list for a number":    strings.Replace(good, `"loops":1`, `"loops":[1]`, 1),
 		"key in an element":    strings.Replace(good, `"index":0,`, `"index":0,"x":0,`, 1),
@@ -49,8 +52,9 @@ func TestDecodeRefuses(t *testing.T) {
 		"capital hex":          strings.Replace(good, "0000a\"", "0000A\"", 1),
 		"round beyond 32 bits": strings.Replace(good, `"round":0`, `"round":4294967296`, 1),
 		"not UTF-8":            strings.Replace(good, `"loops"`, "\"loops\xff\"", 1),
-		"long path":            strings.Replace(good, `"proof":[]`, `"proof":["`+zeros+strings.Repeat(`","`+zeros, 17)+`"]`, 1),
-		"too long":             good + strings.Repeat(" ", maxProof),
+		"long path": strings.Replace(good, `"proof":[]`,
+			`"proof":["`+zeros+strings.Repeat(`","`+zeros, 17)+`"]`, 1),
+		"too long": good + strings.Repeat(" ", maxProof),
 	} {
 		if text == good {
 			t.Fatalf("%s: nothing was changed", name)
@@ -60,7 +64,8 @@ func TestDecodeRefuses(t *testing.T) {
 		}
 	}
 	// Order and white space are free.
-	if _, err := Decode[NonceAnswer]([]byte(" { \"host_key\":\"" + zeros + "\", \"chain\":\"c\",\"expiry\":1,\n\"nonce\":\"" + zeros + "\"}\n")); err != nil {
+	if _, err := Decode[NonceAnswer]([]byte(" { \"host_key\":\"" + zeros +
+		"\", \"chain\":\"c\",\"expiry\":1,\n\"nonce\":\"" + zeros + "\"}\n")); err != nil {
 		t.Error(err)
 	}
 }
@@ -72,19 +77,23 @@ func TestBounds(t *testing.T) {
 		"asking for the account": {"ChallengeRequest", `"challenge"`, `"account"`},
 		"asking for a challenge": {"AccountRequest", `"account"`, `"challenge"`},
 		"asking for a receipt":   {"FindRequest", `"receipt"`, `"account"`},
-		"of no challenge":        {"FindRequest", `"challenge_id":"0xb4377b4646415319a6207307c09256a9cc7c83a5e1769b77756efe05c0d94243",`, ``},
-		"account of a challenge": {"AccountRequest", `"count":2`, `"count":2,"challenge_id":"` + zeros + `"`},
-		"asking in the future":   {"AccountRequest", `1800000000000`, `9007199254740992`},
-		"no devices":             {"RegisterRequest", `"devices":[{"engine":"cpu/avx2","id":"cpu-0","name":"A processor","rate_ops":40000000000}]`, `"devices":[]`},
-		"escape codes":           {"RegisterRequest", `assay-worker/1`, `\u001b[2J`},
-		"another seed":           {"Challenge", `"picks":90`, `"picks":0`},
-		"a shape of no list":     {"Challenge", `512x512x512`, `256x256x1024`},
-		"beyond certainty":       {"CommitAnswer", `4294967296`, `4294967297`},
-		"neither":                {"ProofAnswer", string(ex["ProofAnswer"]), `{}`},
-		"amount":                 {"Account", `"1500"`, `"01500"`},
-		"settlement":             {"Account", `"30000","host_signature"`, `"-1","host_signature"`},
-		"no type":                {"Frame", `"status"`, `""`},
-		"body null":              {"Frame", `{}`, `null`},
+		"of no challenge": {"FindRequest",
+			`"challenge_id":"0xb4377b4646415319a6207307c09256a9cc7c83a5e1769b77756efe05c0d94243",`,
+			``},
+		"account of a challenge": {"AccountRequest", `"count":2`,
+			`"count":2,"challenge_id":"` + zeros + `"`},
+		"asking in the future": {"AccountRequest", `1800000000000`, `9007199254740992`},
+		"no devices": {"RegisterRequest",
+			`"devices":[{"engine":"cpu/avx2","id":"cpu-0","name":"A processor","rate_ops":40000000000}]`, `"devices":[]`},
+		"escape codes":       {"RegisterRequest", `assay-worker/1`, `\u001b[2J`},
+		"another seed":       {"Challenge", `"picks":90`, `"picks":0`},
+		"a shape of no list": {"Challenge", `512x512x512`, `256x256x1024`},
+		"beyond certainty":   {"CommitAnswer", `4294967296`, `4294967297`},
+		"neither":            {"ProofAnswer", string(ex["ProofAnswer"]), `{}`},
+		"amount":             {"Account", `"1500"`, `"01500"`},
+		"settlement":         {"Account", `"30000","host_signature"`, `"-1","host_signature"`},
+		"no type":            {"Frame", `"status"`, `""`},
+		"body null":          {"Frame", `{}`, `null`},
 	} {
 		bad := strings.Replace(string(ex[c.body]), c.from, c.to, 1)
 		if bad == string(ex[c.body]) {
@@ -94,7 +103,8 @@ func TestBounds(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if _, err := Decode[NonceRequest](bytes.Repeat([]byte(" "), maxSmall+1)); !errors.Is(err, ErrBody) {
+	if _, err := Decode[NonceRequest](bytes.Repeat([]byte(" "), maxSmall+1)); !errors.Is(err,
+		ErrBody) {
 		t.Error(err)
 	}
 }
@@ -137,14 +147,17 @@ func TestFrame(t *testing.T) {
 		t.Error(err)
 	}
 	deep := strings.Repeat(`[`, 100_000)
-	if _, err := Decode[Frame]([]byte(`{"id":3,"type":"nonce","body":` + deep + `}`)); !errors.Is(err, ErrBody) {
+	if _, err := Decode[Frame]([]byte(`{"id":3,"type":"nonce","body":` + deep +
+		`}`)); !errors.Is(err, ErrBody) {
 		t.Error(err)
 	}
 }
 
 // What is accepted has one meaning: written again and read again it is the same.
 func FuzzDecode(f *testing.F) {
-	names := []string{"NonceRequest", "RegisterRequest", "ChallengeRequest", "Challenge", "CommitRequest", "CommitAnswer", "ProofRequest", "ProofAnswer", "ReceiptRequest", "AccountRequest", "Account", "Status", "Error", "Frame"}
+	names := []string{"NonceRequest", "RegisterRequest", "ChallengeRequest", "Challenge",
+		"CommitRequest", "CommitAnswer", "ProofRequest", "ProofAnswer", "ReceiptRequest",
+		"AccountRequest", "Account", "Status", "Error", "Frame"}
 	all := examples(f)
 	for i, name := range names {
 		f.Add(byte(i), all[name])

@@ -60,7 +60,8 @@ func objects() map[string]reflect.Type {
 	out := map[string]reflect.Type{}
 	var add func(reflect.Type)
 	add = func(of reflect.Type) {
-		for of.Kind() == reflect.Pointer || of.Kind() == reflect.Slice && of != reflect.TypeFor[json.RawMessage]() {
+		for of.Kind() == reflect.Pointer || of.Kind() == reflect.Slice &&
+			of != reflect.TypeFor[json.RawMessage]() {
 			of = of.Elem()
 		}
 		p := reflect.PointerTo(of)
@@ -73,8 +74,11 @@ func objects() map[string]reflect.Type {
 		}
 	}
 	for _, v := range []any{
-		NonceRequest{}, NonceAnswer{}, RegisterRequest{}, RegisterAnswer{}, ChallengeRequest{}, Challenge{}, CommitRequest{}, CommitAnswer{},
-		ProofRequest{}, ProofAnswer{}, ReceiptRequest{}, ReceiptAnswer{}, FindRequest{}, FindAnswer{}, ClaimRequest{}, ClaimAnswer{}, AccountRequest{}, Account{}, Status{}, Error{}, Frame{},
+		NonceRequest{}, NonceAnswer{}, RegisterRequest{}, RegisterAnswer{}, ChallengeRequest{},
+		Challenge{}, CommitRequest{}, CommitAnswer{},
+		ProofRequest{}, ProofAnswer{}, ReceiptRequest{}, ReceiptAnswer{}, FindRequest{},
+		FindAnswer{}, ClaimRequest{}, ClaimAnswer{}, AccountRequest{}, Account{},
+		Status{}, Error{}, Frame{},
 	} {
 		add(reflect.TypeOf(v))
 	}
@@ -91,7 +95,8 @@ func kind(of reflect.Type) string {
 		return "object"
 	case of == reflect.TypeFor[mpoc.Claim]() || of == reflect.TypeFor[mpoc.Status]():
 		return "string"
-	case of.Kind() == reflect.Struct, slices.Contains([]string{"Hash", "Key", "Signature", "Amount", "Seconds", "Path"}, name):
+	case of.Kind() == reflect.Struct,
+		slices.Contains([]string{"Hash", "Key", "Signature", "Amount", "Seconds", "Path"}, name):
 		return name
 	case of.Kind() == reflect.Slice:
 		return "list of " + kind(of.Elem())
@@ -167,12 +172,18 @@ func TestOpenAPIHasAllFields(t *testing.T) {
 
 // decoders decode a body by name.
 var decoders = map[string]func([]byte) (any, error){
-	"NonceRequest": decoder[NonceRequest], "NonceAnswer": decoder[NonceAnswer], "RegisterRequest": decoder[RegisterRequest],
-	"RegisterAnswer": decoder[RegisterAnswer], "ChallengeRequest": decoder[ChallengeRequest], "Challenge": decoder[Challenge],
-	"CommitRequest": decoder[CommitRequest], "CommitAnswer": decoder[CommitAnswer], "ProofRequest": decoder[ProofRequest],
-	"ProofAnswer": decoder[ProofAnswer], "ReceiptRequest": decoder[ReceiptRequest], "ReceiptAnswer": decoder[ReceiptAnswer],
-	"FindRequest": decoder[FindRequest], "FindAnswer": decoder[FindAnswer], "ClaimRequest": decoder[ClaimRequest], "ClaimAnswer": decoder[ClaimAnswer],
-	"AccountRequest": decoder[AccountRequest], "Account": decoder[Account], "Status": decoder[Status], "Error": decoder[Error], "Frame": decoder[Frame],
+	"NonceRequest": decoder[NonceRequest], "NonceAnswer": decoder[NonceAnswer],
+	"RegisterRequest": decoder[RegisterRequest],
+	"RegisterAnswer":  decoder[RegisterAnswer], "ChallengeRequest": decoder[ChallengeRequest],
+	"Challenge":     decoder[Challenge],
+	"CommitRequest": decoder[CommitRequest], "CommitAnswer": decoder[CommitAnswer],
+	"ProofRequest": decoder[ProofRequest],
+	"ProofAnswer":  decoder[ProofAnswer], "ReceiptRequest": decoder[ReceiptRequest],
+	"ReceiptAnswer": decoder[ReceiptAnswer],
+	"FindRequest":   decoder[FindRequest], "FindAnswer": decoder[FindAnswer],
+	"ClaimRequest": decoder[ClaimRequest], "ClaimAnswer": decoder[ClaimAnswer],
+	"AccountRequest": decoder[AccountRequest], "Account": decoder[Account],
+	"Status": decoder[Status], "Error": decoder[Error], "Frame": decoder[Frame],
 	"Pick": decoder[mpoc.Pick], "Sample": decoder[mpoc.Sample],
 }
 
@@ -196,7 +207,8 @@ func examples(t testing.TB) map[string][]byte {
 
 func TestExamplesDecode(t *testing.T) {
 	all := examples(t)
-	if diff := cmp.Diff(slices.Sorted(maps.Keys(decoders)), slices.Sorted(maps.Keys(all))); diff != "" {
+	if diff := cmp.Diff(slices.Sorted(maps.Keys(decoders)),
+		slices.Sorted(maps.Keys(all))); diff != "" {
 		t.Errorf("bodies and examples (-bodies +examples):\n%s", diff)
 	}
 	for name, data := range all {
@@ -221,13 +233,17 @@ func TestExamplesDecode(t *testing.T) {
 func TestOpenAPIHasAllPaths(t *testing.T) {
 	d := openAPI(t)
 	want := map[string][3]string{
-		PathNonce: {TypeNonce, "NonceRequest", "NonceAnswer"}, PathDevices: {TypeRegister, "RegisterRequest", "RegisterAnswer"},
-		PathChallenge: {TypeChallenge, "ChallengeRequest", "Challenge"}, PathCommits: {TypeCommit, "CommitRequest", "CommitAnswer"},
-		PathProofs: {TypeProof, "ProofRequest", "ProofAnswer"}, PathReceipts: {TypeReceipt, "ReceiptRequest", "ReceiptAnswer"},
-		PathFind:    {TypeFind, "FindRequest", "FindAnswer"},
-		PathClaims:  {TypeClaim, "ClaimRequest", "ClaimAnswer"},
-		PathAccount: {TypeAccount, "AccountRequest", "Account"}, PathStatus: {TypeStatus, "", "Status"},
-		PathSocket: {"socket", "", ""}, PathOpenAPI: {"openapi", "", "string"},
+		PathNonce:     {TypeNonce, "NonceRequest", "NonceAnswer"},
+		PathDevices:   {TypeRegister, "RegisterRequest", "RegisterAnswer"},
+		PathChallenge: {TypeChallenge, "ChallengeRequest", "Challenge"},
+		PathCommits:   {TypeCommit, "CommitRequest", "CommitAnswer"},
+		PathProofs:    {TypeProof, "ProofRequest", "ProofAnswer"},
+		PathReceipts:  {TypeReceipt, "ReceiptRequest", "ReceiptAnswer"},
+		PathFind:      {TypeFind, "FindRequest", "FindAnswer"},
+		PathClaims:    {TypeClaim, "ClaimRequest", "ClaimAnswer"},
+		PathAccount:   {TypeAccount, "AccountRequest", "Account"},
+		PathStatus:    {TypeStatus, "", "Status"},
+		PathSocket:    {"socket", "", ""}, PathOpenAPI: {"openapi", "", "string"},
 	}
 	got := map[string][3]string{}
 	for path, methods := range d.Paths {
@@ -248,13 +264,16 @@ func TestOpenAPIHasAllPaths(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("paths (-code +document):\n%s", diff)
 	}
-	frames := []string{TypeNonce, TypeRegister, TypeChallenge, TypeCommit, TypeProof, TypeReceipt, TypeFind, TypeClaim, TypeAccount, TypeStatus, TypeError}
+	frames := []string{TypeNonce, TypeRegister, TypeChallenge, TypeCommit, TypeProof, TypeReceipt,
+		TypeFind, TypeClaim, TypeAccount, TypeStatus, TypeError}
 	if diff := cmp.Diff(frames, d.Components.Schemas["Frame"].Properties["type"].Enum); diff != "" {
 		t.Error(diff)
 	}
 	codes := []string{
-		CodeMalformed, CodeBadSignature, CodeUnknownDevice, CodeClockSkew, CodeBanned, CodeBadToken, CodeNotFound, CodeNoChallenge, CodeTwoFaces,
-		CodeReplayed, CodeNotJudged, CodeLate, CodeTooLarge, CodeEncoding, CodeOutOfBounds, CodeBadOpening, CodeRateLimited, CodeInternal, CodeBusy, CodeNoWork, CodeUnknownType,
+		CodeMalformed, CodeBadSignature, CodeUnknownDevice, CodeClockSkew, CodeBanned, CodeBadToken,
+		CodeNotFound, CodeNoChallenge, CodeTwoFaces,
+		CodeReplayed, CodeNotJudged, CodeLate, CodeTooLarge, CodeEncoding, CodeOutOfBounds,
+		CodeBadOpening, CodeRateLimited, CodeInternal, CodeBusy, CodeNoWork, CodeUnknownType,
 	}
 	if diff := cmp.Diff(codes, d.Components.Schemas["Error"].Properties["error"].Enum); diff != "" {
 		t.Error(diff)

@@ -8,13 +8,15 @@ import (
 	registryv1 "github.com/assaynet/assay/api/registry/v1"
 )
 
-// Gas that the chain charges for work, before it is done. One unit is priced at GasSignature for one Ed25519
-// verification; BenchmarkGasPrices measures the others against it.
+// Gas that the chain charges for work, before it is done. One unit is priced at GasSignature for
+// one Ed25519 verification; BenchmarkGasPrices measures the others against it.
 const (
-	// GasSignature pays for one Ed25519 signature, GasTxSignature for the secp256k1 signature of a transaction.
+	// GasSignature pays for one Ed25519 signature, GasTxSignature for the secp256k1 signature of a
+	// transaction.
 	GasSignature   = 20_000
 	GasTxSignature = 75_000
-	// GasKey pays for the check that a key is a point of the prime-order group, GasVRF for a VRF proof.
+	// GasKey pays for the check that a key is a point of the prime-order group, GasVRF for a VRF
+	// proof.
 	GasKey = 22_000
 	GasVRF = 75_000
 	// GasOpenedLeaf and GasProofHash pay for hashing an opening up to its root.
@@ -31,10 +33,11 @@ const (
 	GasOwed = 10_000
 )
 
-// What is fraud, whatever the parameters are. Chain and voters have to agree: a voter need not name more.
+// What is fraud, whatever the parameters are. Chain and voters have to agree: a voter need not name
+// more.
 const (
-	// NamesPerNode is how many mismatches a verdict may name per node, and how many proven ones of one node are
-	// fraud: one flipped bit on an honest machine is not.
+	// NamesPerNode is how many mismatches a verdict may name per node, and how many proven ones of
+	// one node are fraud: one flipped bit on an honest machine is not.
 	NamesPerNode = 4
 	// FraudOfAll is how many proven ones of a participant are fraud, whatever nodes they are of.
 	FraudOfAll = 6
@@ -42,8 +45,8 @@ const (
 
 // Hard bounds on sizes, whatever the parameters are.
 const (
-	// MaxSamples and MaxLeafBytes bound an opening: an opened leaf takes the most where it is alone in its log, with its
-	// path in a tree of up to 2^48 leaves and the log's name around it.
+	// MaxSamples and MaxLeafBytes bound an opening: an opened leaf takes the most where it is alone
+	// in its log, with its path in a tree of up to 2^48 leaves and the log's name around it.
 	MaxSamples      = 1_000
 	MaxLeafBytes    = 40 + 48*32 + 64
 	MaxOpeningBytes = MaxSamples*MaxLeafBytes + 512
@@ -54,32 +57,37 @@ const (
 	// MaxNodes bounds the machines of one participant, nodeBytes an entry of their list.
 	MaxNodes  = 256
 	nodeBytes = 32 + 32 + 64 + 16
-	// TxFrame bounds what a duty's transaction has around its messages: the wrapping for a hot key, signature and fee.
+	// TxFrame bounds what a duty's transaction has around its messages: the wrapping for a hot key,
+	// signature and fee.
 	TxFrame = 1_024
 	// MaxDuties is how many messages a free transaction may carry: a commit for every machine.
 	MaxDuties = MaxNodes
 )
 
-// How much an epoch counts of one participant. A unit's operations are given in MiOps: units of 2^20 operations.
+// How much an epoch counts of one participant. A unit's operations are given in MiOps: units of
+// 2^20 operations.
 const (
-	// FreeMiOps is what a participant may commit in a segment without having been credited before: 2^57 operations.
+	// FreeMiOps is what a participant may commit in a segment without having been credited before:
+	// 2^57 operations.
 	FreeMiOps = 1 << 37
 	// Growth is how many times its last credit a participant may commit, spread over the segments.
 	Growth = 4
-	// MaxWeight is far above what anybody computes in an epoch, in MiOps. It keeps sums of weights within 64 bits even
-	// where a committee passes whatever count was claimed: a draw by weights that wrapped around would stop the chain.
+	// MaxWeight is far above what anybody computes in an epoch, in MiOps. It keeps sums of weights
+	// within 64 bits even where a committee passes whatever count was claimed: a draw by weights
+	// that wrapped around would stop the chain.
 	MaxWeight = 1 << 50
 )
 
-// MayCommit is how many leaves a participant, all its nodes together, may commit in a segment: the chain refuses a
-// commit beyond it, and hosts grant no more to their machines. credited is Member.Credited, segments Params.Segments,
-// unitMiOps the operations of one unit of the epoch's class, at least 1.
+// MayCommit is how many leaves a participant, all its nodes together, may commit in a segment: the
+// chain refuses a commit beyond it, and hosts grant no more to their machines. credited is
+// Member.Credited, segments Params.Segments, unitMiOps the operations of one unit of the epoch's
+// class, at least 1.
 func MayCommit(credited uint64, segments uint32, unitMiOps uint64) uint64 {
 	return max(FreeMiOps, Growth*min(credited, MaxWeight)/uint64(max(1, segments))) / unitMiOps
 }
 
-// Bounds from above on the gas that a transaction of duties may use; test/sim holds them against what is used. The
-// lane takes no transaction that asks for more.
+// Bounds from above on the gas that a transaction of duties may use; test/sim holds them against
+// what is used. The lane takes no transaction that asks for more.
 const (
 	gasTx       = 150_000
 	gasPerDuty  = 150_000

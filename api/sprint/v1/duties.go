@@ -10,8 +10,9 @@ import (
 	registryv1 "github.com/assaynet/assay/api/registry/v1"
 )
 
-// DutyKind is one kind of message that a participant may owe the chain. The kinds are the protocol lane: such a
-// message is free while the state says that its sender still owes it, and hot keys are granted these and no others.
+// DutyKind is one kind of message that a participant may owe the chain. The kinds are the protocol
+// lane: such a message is free while the state says that its sender still owes it, and hot keys are
+// granted these and no others.
 type DutyKind struct {
 	// URL names the message type.
 	URL string
@@ -24,12 +25,13 @@ type DutyKind struct {
 	bearer  func(sdk.Msg) (participant string, ok bool)
 }
 
-// FreeAttempts is how often one owed message may be tried for free. The second attempt has to be alone in its
-// transaction, so that no other message can make it fail.
+// FreeAttempts is how often one owed message may be tried for free. The second attempt has to be
+// alone in its transaction, so that no other message can make it fail.
 const FreeAttempts = 2
 
 // kind builds a row of the table.
-func kind[M sdk.Msg](message func() M, bearer func(M) string, when, often string, bytes uint64) DutyKind {
+func kind[M sdk.Msg](message func() M, bearer func(M) string, when, often string,
+	bytes uint64) DutyKind {
 	return DutyKind{
 		URL: sdk.MsgTypeURL(message()), When: when, Often: often, Bytes: bytes,
 		message: func() sdk.Msg { return message() },
@@ -42,25 +44,39 @@ func kind[M sdk.Msg](message func() M, bearer func(M) string, when, often string
 	}
 }
 
-// DutyKinds is the table of all duties, in the order in which an epoch asks for them. It is not to be changed. It is
-// built when it is first asked for: message types have their names only once the program has started.
+// DutyKinds is the table of all duties, in the order in which an epoch asks for them. It is not to
+// be changed. It is built when it is first asked for: message types have their names only once the
+// program has started.
 var DutyKinds = sync.OnceValue(func() []DutyKind {
 	return []DutyKind{
 		kind(func() *MsgReady { return new(MsgReady) }, (*MsgReady).GetParticipant,
 			"in prepare, once Seed_1 is known", "once an epoch", 512),
 		kind(func() *MsgCommit { return new(MsgCommit) }, (*MsgCommit).GetParticipant,
-			"from a segment's second block to commit_blocks after its end", "once for each node and segment", 512),
+			"from a segment's second block to commit_blocks after its end",
+			"once for each node and segment", 512),
 		kind(func() *MsgOpen { return new(MsgOpen) }, (*MsgOpen).GetParticipant,
-			"in proof, by everyone of whom leaves were drawn", "once an epoch, of the drawn size", MaxOpeningBytes),
-		kind(func() *MsgCommitVerdict { return new(MsgCommitVerdict) }, (*MsgCommitVerdict).GetParticipant,
+			"in proof, by everyone of whom leaves were drawn", "once an epoch, of the drawn size",
+			MaxOpeningBytes),
+		kind(func() *MsgCommitVerdict {
+			return new(MsgCommitVerdict)
+		}, (*MsgCommitVerdict).GetParticipant,
 			"in validate, by members to whom something fell", "once an epoch", 512),
-		kind(func() *MsgRevealVerdict { return new(MsgRevealVerdict) }, (*MsgRevealVerdict).GetParticipant,
-			"in reveal, by members that committed to a verdict", "once an epoch", MaxVerdictBytes+512),
-		kind(func() *MsgOpenMiddles { return new(MsgOpenMiddles) }, (*MsgOpenMiddles).GetParticipant,
-			"in check, once the digests of a revealed verdict are drawn", "once an epoch", MaxMiddlesBytes),
+		kind(func() *MsgRevealVerdict {
+			return new(MsgRevealVerdict)
+		}, (*MsgRevealVerdict).GetParticipant,
+			"in reveal, by members that committed to a verdict", "once an epoch",
+			MaxVerdictBytes+512),
+		kind(func() *MsgOpenMiddles {
+			return new(MsgOpenMiddles)
+		}, (*MsgOpenMiddles).GetParticipant,
+			"in check, once the digests of a revealed verdict are drawn", "once an epoch",
+			MaxMiddlesBytes),
 		kind(func() *MsgDispute { return new(MsgDispute) }, (*MsgDispute).GetParticipant,
-			"in check and dispute, by members with weight", "as often as the member's budget of claims allows", 1024),
-		kind(func() *registryv1.MsgSetNodes { return new(registryv1.MsgSetNodes) }, (*registryv1.MsgSetNodes).GetAddress,
+			"in check and dispute, by members with weight", "as often as the member's budget of "+
+				"claims allows", 1024),
+		kind(func() *registryv1.MsgSetNodes {
+			return new(registryv1.MsgSetNodes)
+		}, (*registryv1.MsgSetNodes).GetAddress,
 			"at any time, by registered participants", "once an epoch", NodesBytes(MaxNodes)),
 	}
 })
@@ -83,7 +99,8 @@ func DutyMsgs() []sdk.Msg {
 	return msgs
 }
 
-// DutyOf returns the kind of a message and the participant whose duty it is; false if the message is not a duty.
+// DutyOf returns the kind of a message and the participant whose duty it is; false if the message
+// is not a duty.
 func DutyOf(msg sdk.Msg) (kind DutyKind, participant string, ok bool) {
 	for _, k := range DutyKinds() {
 		if participant, ok := k.bearer(msg); ok {

@@ -2,7 +2,8 @@
 
 package sprintv1
 
-// Codespaces and codes of refusals that hosts react to. The modules register their errors by these numbers.
+// Codespaces and codes of refusals that hosts react to. The modules register their errors by these
+// numbers.
 const (
 	// Codespace of x/sprint.
 	Codespace = "sprint"

@@ -97,22 +97,29 @@ func decode(b []byte, fromWorker bool) (*Envelope, error) {
 		case *Envelope_Welcome:
 			err = m.Welcome.check()
 		case *Envelope_Refuse:
-			err = errors.Join(text("refuse.reason", m.Refuse.Reason, 0, MaxText), text("refuse.next_step", m.Refuse.NextStep, 0, MaxText))
+			err = errors.Join(text("refuse.reason", m.Refuse.Reason, 0, MaxText),
+				text("refuse.next_step", m.Refuse.NextStep, 0, MaxText))
 		case *Envelope_Prepare:
-			err = errors.Join(text("prepare.class", m.Prepare.Class, 1, maxName), size("prepare.seed1", m.Prepare.Seed1, 32), text("prepare.until", m.Prepare.Until, 0, MaxUntil))
+			err = errors.Join(text("prepare.class", m.Prepare.Class, 1, maxName),
+				size("prepare.seed1", m.Prepare.Seed1, 32),
+				text("prepare.until", m.Prepare.Until, 0, MaxUntil))
 		case *Envelope_Compute:
 			err = m.Compute.check()
 		case *Envelope_Ack:
-			err = errors.Join(segment("ack", m.Ack.Segment), below("ack.size", m.Ack.Size), size("ack.signature", m.Ack.Signature, 64))
+			err = errors.Join(segment("ack", m.Ack.Segment), below("ack.size", m.Ack.Size),
+				size("ack.signature", m.Ack.Signature, 64))
 		case *Envelope_Idle:
-			err = errors.Join(text("idle.reason", m.Idle.Reason, 0, MaxText), text("idle.until", m.Idle.Until, 0, MaxUntil))
+			err = errors.Join(text("idle.reason", m.Idle.Reason, 0, MaxText),
+				text("idle.until", m.Idle.Until, 0, MaxUntil))
 		case *Envelope_Rerun:
 			err = m.Rerun.check()
 		case *Envelope_ProveNode:
 		case *Envelope_LeftOut:
-			err = errors.Join(segment("left_out", m.LeftOut.Segment), text("left_out.reason", m.LeftOut.Reason, 1, MaxText))
+			err = errors.Join(segment("left_out", m.LeftOut.Segment),
+				text("left_out.reason", m.LeftOut.Reason, 1, MaxText))
 			if n := len(m.LeftOut.Evidence); n > MaxEvidence {
-				err = errors.Join(err, refuse("left_out.evidence: %d bytes, the limit is %d", n, MaxEvidence))
+				err = errors.Join(err,
+					refuse("left_out.evidence: %d bytes, the limit is %d", n, MaxEvidence))
 			}
 		default:
 			return nil, refuse("empty envelope")
@@ -171,9 +178,11 @@ func (m *Status) check() error {
 func (m *Batch) check() error {
 	n := len(m.Records) / record.Size
 	if n < 1 || n > MaxBatch || len(m.Records)%record.Size != 0 {
-		return refuse("batch.records: %d bytes, want 1..%d records of %d", len(m.Records), MaxBatch, record.Size)
+		return refuse("batch.records: %d bytes, want 1..%d records of %d", len(m.Records),
+			MaxBatch, record.Size)
 	}
-	return errors.Join(segment("batch", m.Segment), below("batch.first", m.First), size("batch.signature", m.Signature, 64))
+	return errors.Join(segment("batch", m.Segment), below("batch.first", m.First),
+		size("batch.signature", m.Signature, 64))
 }
 
 func (m *RerunResult) check() error {
@@ -185,7 +194,8 @@ func (m *RerunResult) check() error {
 	}
 	n := len(m.Outputs) / transformer.OutputSize
 	if n < 1 || n > MaxBatch || len(m.Outputs)%transformer.OutputSize != 0 {
-		return refuse("rerun_result.outputs: %d bytes, want 1..%d outputs of %d", len(m.Outputs), MaxBatch, transformer.OutputSize)
+		return refuse("rerun_result.outputs: %d bytes, want 1..%d outputs of %d", len(m.Outputs),
+			MaxBatch, transformer.OutputSize)
 	}
 	return nil
 }
@@ -214,7 +224,8 @@ func (m *Compute) check() error {
 // bounds refuses an order that wants nothing.
 func (m *Compute) bounds() error {
 	if m.Stop <= m.First {
-		return refuse("compute.stop: %d, want more than compute.first, which is %d", m.Stop, m.First)
+		return refuse("compute.stop: %d, want more than compute.first, which is %d",
+			m.Stop, m.First)
 	}
 	return below("compute.stop", m.Stop)
 }

@@ -60,11 +60,14 @@ func good() (worker, host []proto.Message) {
 		devices[i] = strings.Repeat("d", MaxDevice)
 	}
 	worker = []proto.Message{
-		&Hello{Protocol: 1, Agent: strings.Repeat("a", 64), Engine: strings.Repeat("e", 64), Devices: devices, SelfTestOk: true, Key: seed32},
+		&Hello{Protocol: 1, Agent: strings.Repeat("a", 64), Engine: strings.Repeat("e", 64),
+			Devices: devices, SelfTestOk: true, Key: seed32},
 		&NodeProof{Signature: make([]byte, 64)},
-		&Status{State: State_STATE_FAULTED, Reason: strings.Repeat("é", 128), Until: strings.Repeat("u", 128)},
+		&Status{State: State_STATE_FAULTED, Reason: strings.Repeat("é", 128),
+			Until: strings.Repeat("u", 128)},
 		&ModelReady{},
-		&Batch{Epoch: 1, Segment: 1, First: MaxCount, Records: make([]byte, MaxBatch*record.Size), Signature: sig64},
+		&Batch{Epoch: 1, Segment: 1, First: MaxCount, Records: make([]byte, MaxBatch*record.Size),
+			Signature: sig64},
 		&Batch{Segment: 1, Records: make([]byte, record.Size), Signature: sig64},
 		&RerunResult{Outputs: make([]byte, MaxBatch*transformer.OutputSize)},
 		&RerunResult{Error: strings.Repeat("e", 256)},
@@ -73,10 +76,12 @@ func good() (worker, host []proto.Message) {
 		&Welcome{Chain: "c", Participant: "p", Node: strings.Repeat("n", 32)},
 		&Refuse{Reason: "r", NextStep: strings.Repeat("n", 256)},
 		&Prepare{Class: "nano", Seed1: seed32},
-		&Compute{Class: "nano", Seed1: seed32, Segment: 1, NodeSeed: seed32, SegmentSeed: seed32, Audit: seed32, First: MaxCount - 1, Stop: MaxCount},
+		&Compute{Class: "nano", Seed1: seed32, Segment: 1, NodeSeed: seed32, SegmentSeed: seed32,
+			Audit: seed32, First: MaxCount - 1, Stop: MaxCount},
 		&Ack{Segment: 1, Size: MaxCount, Signature: sig64},
 		&Idle{},
-		&Rerun{Class: "nano", Seed1: seed32, NodeSeed: seed32, SegmentSeed: seed32, Nonces: make([]uint64, MaxBatch)},
+		&Rerun{Class: "nano", Seed1: seed32, NodeSeed: seed32, SegmentSeed: seed32,
+			Nonces: make([]uint64, MaxBatch)},
 		&ProveNode{},
 		&LeftOut{Segment: 1, Reason: strings.Repeat("r", 256), Evidence: make([]byte, MaxEvidence)},
 	}
@@ -94,7 +99,8 @@ func TestBoundsAdmit(t *testing.T) {
 		if _, err := decode(b, fromWorker); err != nil {
 			t.Errorf("%T: %v", m, err)
 		}
-		if _, err := decode(b, !fromWorker); !errors.Is(err, ErrMessage) || !strings.Contains(err.Error(), "other direction") {
+		if _, err := decode(b, !fromWorker); !errors.Is(err, ErrMessage) ||
+			!strings.Contains(err.Error(), "other direction") {
 			t.Errorf("%T in the other direction: %v", m, err)
 		}
 	}
@@ -104,27 +110,44 @@ func TestBoundsRefuse(t *testing.T) {
 	long := strings.Repeat("x", 257)
 	for _, m := range []proto.Message{
 		&Hello{Engine: "e"}, &Hello{Key: seed32}, &Hello{Engine: "e", Key: make([]byte, 33)},
-		&Hello{Engine: "e", Key: seed32, Agent: long}, &Hello{Engine: "e", Key: seed32, Devices: []string{""}},
-		&Hello{Engine: "e", Key: seed32, Devices: make([]string, 65)}, &Hello{Engine: "e\n", Key: seed32},
+		&Hello{Engine: "e", Key: seed32, Agent: long},
+		&Hello{Engine: "e", Key: seed32, Devices: []string{""}},
+		&Hello{Engine: "e", Key: seed32, Devices: make([]string, 65)},
+		&Hello{Engine: "e\n", Key: seed32},
 		&NodeProof{Signature: make([]byte, 63)},
-		&Status{}, &Status{State: 7}, &Status{State: -1}, &Status{State: 1, Reason: long}, &Status{State: 1, Reason: "\u202e"}, &Status{State: 1, Until: long},
-		&Batch{Segment: 1, Signature: sig64}, &Batch{Records: make([]byte, 40), Signature: sig64}, &Batch{Segment: 1, Records: make([]byte, 41), Signature: sig64},
-		&Batch{Segment: 1, Records: make([]byte, 1001*40), Signature: sig64}, &Batch{Segment: 1, First: MaxCount + 1, Records: make([]byte, 40), Signature: sig64},
-		&Batch{Segment: 1, Records: make([]byte, 40)}, &Batch{Segment: 1, Records: make([]byte, 40), Signature: make([]byte, 65)},
-		&RerunResult{}, &RerunResult{Outputs: make([]byte, 71)}, &RerunResult{Outputs: make([]byte, 72), Error: "e"}, &RerunResult{Error: long},
+		&Status{}, &Status{State: 7}, &Status{State: -1}, &Status{State: 1, Reason: long},
+		&Status{State: 1, Reason: "\u202e"}, &Status{State: 1, Until: long},
+		&Batch{Segment: 1, Signature: sig64}, &Batch{Records: make([]byte, 40), Signature: sig64},
+		&Batch{Segment: 1, Records: make([]byte, 41), Signature: sig64},
+		&Batch{Segment: 1, Records: make([]byte, 1001*40), Signature: sig64},
+		&Batch{Segment: 1, First: MaxCount + 1, Records: make([]byte, 40), Signature: sig64},
+		&Batch{Segment: 1, Records: make([]byte, 40)}, &Batch{Segment: 1, Records: make([]byte, 40),
+			Signature: make([]byte, 65)},
+		&RerunResult{}, &RerunResult{Outputs: make([]byte, 71)},
+		&RerunResult{Outputs: make([]byte, 72), Error: "e"}, &RerunResult{Error: long},
 		&RerunResult{Outputs: make([]byte, 1001*72)},
 		&Welcome{}, &Welcome{Chain: "c", Participant: "p", Node: strings.Repeat("n", 33)},
-		&Refuse{Reason: long}, &Prepare{Class: "nano"}, &Prepare{Seed1: seed32}, &Prepare{Class: "nano", Seed1: seed32, Until: long},
-		&Compute{Class: "nano", Seed1: seed32, NodeSeed: seed32, SegmentSeed: seed32, Audit: seed32, Stop: 1},
-		&Compute{Class: "nano", Seed1: seed32, Segment: 1, NodeSeed: seed32, Audit: seed32, Stop: 1},
-		&Compute{Class: "nano", Seed1: seed32, Segment: 1, NodeSeed: seed32, SegmentSeed: seed32, Stop: 1},
-		&Compute{Class: "nano", Seed1: seed32, Segment: 1, NodeSeed: seed32, SegmentSeed: seed32, Audit: seed32},
-		&Compute{Class: "nano", Seed1: seed32, Segment: 1, NodeSeed: seed32, SegmentSeed: seed32, Audit: seed32, First: 7, Stop: 7},
-		&Compute{Class: "nano", Seed1: seed32, Segment: 1, NodeSeed: seed32, SegmentSeed: seed32, Audit: seed32, First: 7, Stop: MaxCount + 1},
-		&Ack{Signature: sig64}, &Ack{Segment: 1, Size: MaxCount + 1, Signature: sig64}, &Ack{Segment: 1}, &Idle{Until: long}, &Idle{Reason: "a\x1bb"},
-		&LeftOut{Reason: "r"}, &LeftOut{Segment: 1}, &LeftOut{Segment: 1, Reason: long}, &LeftOut{Segment: 1, Reason: "r", Evidence: make([]byte, MaxEvidence+1)},
+		&Refuse{Reason: long}, &Prepare{Class: "nano"}, &Prepare{Seed1: seed32},
+		&Prepare{Class: "nano", Seed1: seed32, Until: long},
+		&Compute{Class: "nano", Seed1: seed32, NodeSeed: seed32, SegmentSeed: seed32,
+			Audit: seed32, Stop: 1},
+		&Compute{Class: "nano", Seed1: seed32, Segment: 1, NodeSeed: seed32,
+			Audit: seed32, Stop: 1},
+		&Compute{Class: "nano", Seed1: seed32, Segment: 1, NodeSeed: seed32,
+			SegmentSeed: seed32, Stop: 1},
+		&Compute{Class: "nano", Seed1: seed32, Segment: 1, NodeSeed: seed32, SegmentSeed: seed32,
+			Audit: seed32},
+		&Compute{Class: "nano", Seed1: seed32, Segment: 1, NodeSeed: seed32, SegmentSeed: seed32,
+			Audit: seed32, First: 7, Stop: 7},
+		&Compute{Class: "nano", Seed1: seed32, Segment: 1, NodeSeed: seed32, SegmentSeed: seed32,
+			Audit: seed32, First: 7, Stop: MaxCount + 1},
+		&Ack{Signature: sig64}, &Ack{Segment: 1, Size: MaxCount + 1, Signature: sig64},
+		&Ack{Segment: 1}, &Idle{Until: long}, &Idle{Reason: "a\x1bb"},
+		&LeftOut{Reason: "r"}, &LeftOut{Segment: 1}, &LeftOut{Segment: 1, Reason: long},
+		&LeftOut{Segment: 1, Reason: "r", Evidence: make([]byte, MaxEvidence+1)},
 		&Rerun{Class: "nano", Seed1: seed32, NodeSeed: seed32, SegmentSeed: seed32},
-		&Rerun{Class: "nano", Seed1: seed32, NodeSeed: seed32, SegmentSeed: seed32, Nonces: make([]uint64, 1001)},
+		&Rerun{Class: "nano", Seed1: seed32, NodeSeed: seed32, SegmentSeed: seed32,
+			Nonces: make([]uint64, 1001)},
 	} {
 		b, err := Encode(wrap(m))
 		if err != nil {
@@ -150,8 +173,10 @@ func TestUnknownFieldsAtBothLevels(t *testing.T) {
 	if _, err := FromHost(idle(inner)); err != nil {
 		t.Fatalf("without extras: %v", err)
 	}
-	for name, b := range map[string][]byte{"envelope": append(idle(inner), extra...), "message": idle(append(inner, extra...))} {
-		if _, err := FromHost(b); !errors.Is(err, ErrMessage) || !strings.Contains(err.Error(), "unknown") {
+	for name, b := range map[string][]byte{"envelope": append(idle(inner), extra...),
+		"message": idle(append(inner, extra...))} {
+		if _, err := FromHost(b); !errors.Is(err, ErrMessage) ||
+			!strings.Contains(err.Error(), "unknown") {
 			t.Errorf("unknown field in the %s: %v", name, err)
 		}
 	}

@@ -56,10 +56,12 @@ func (s set) Power(_ context.Context, address []byte) (power, total uint64, err 
 	return power, total, nil
 }
 
-func (s set) ByConsensusAddress(_ context.Context, address []byte) (registryv1.Participant, bool, error) {
+func (s set) ByConsensusAddress(_ context.Context, address []byte) (registryv1.Participant,
+	bool, error) {
 	for _, v := range s {
 		if bytes.Equal(v.address, address) {
-			return registryv1.Participant{Address: string(v.address[:1]), VrfKey: v.key[32:]}, true, nil
+			return registryv1.Participant{Address: string(v.address[:1]), VrfKey: v.key[32:]},
+				true, nil
 		}
 	}
 	return registryv1.Participant{}, false, nil
@@ -70,9 +72,11 @@ var addresses = addresscodec.NewBech32Codec("cpc")
 func newKeeper(t *testing.T, validators set) (*beacon.Keeper, sdk.Context) {
 	t.Helper()
 	key := storetypes.NewKVStoreKey(beacon.Name)
-	ctx := testutil.DefaultContext(key, storetypes.NewTransientStoreKey("transient")).WithChainID(chain).WithBlockHeight(1)
+	ctx := testutil.DefaultContext(key,
+		storetypes.NewTransientStoreKey("transient")).WithChainID(chain).WithBlockHeight(1)
 	cdc := codec.NewProtoCodec(codectypes.NewInterfaceRegistry())
-	k, err := beacon.NewKeeper(cdc, runtime.NewKVStoreService(key), addresses, validators, validators)
+	k, err := beacon.NewKeeper(cdc, runtime.NewKVStoreService(key), addresses,
+		validators, validators)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -117,7 +121,8 @@ func TestChainOfOutputs(t *testing.T) {
 			t.Fatal(err)
 		}
 		previous = seed.BeaconValue(chain, uint64(h), previous, beta, v.address)
-		want := beaconv1.Output{Height: h, Proposer: v.address, Beta: beta, Value: previous.Bytes(), Share: whole * v.power / 4}
+		want := beaconv1.Output{Height: h, Proposer: v.address, Beta: beta, Value: previous.Bytes(),
+			Share: whole * v.power / 4}
 		if diff := cmp.Diff(want, o); diff != "" {
 			t.Fatalf("height %d: %s", h, diff)
 		}
@@ -175,21 +180,32 @@ func TestVerifyRefuses(t *testing.T) {
 		proposer, tx []byte
 		want         error
 	}{
-		"nothing":                         {a.address, nil, beacon.ErrTx},
-		"noise":                           {a.address, []byte("noise"), beacon.ErrTx},
-		"a byte more":                     {a.address, append(bytes.Clone(good), 0x1a, 0), beacon.ErrTx},
-		"long":                            {a.address, bytes.Repeat([]byte{0x0a, 0}, beacon.MaxTxSize), beacon.ErrTx},
-		"of another proposer":             {b.address, good, beacon.ErrProof},
-		"claims to be another's":          {b.address, prove(ctx, b.address, a.key), beacon.ErrProof},
-		"with the wrong key":              {a.address, prove(ctx, a.address, b.key), beacon.ErrProof},
-		"of the block before":             {a.address, prove(ctx.WithBlockHeight(1), a.address, a.key), beacon.ErrProof},
-		"of the block after":              {a.address, prove(ctx.WithBlockHeight(3), a.address, a.key), beacon.ErrProof},
-		"of another chain":                {a.address, prove(ctx.WithChainID("elsewhere"), a.address, a.key), beacon.ErrProof},
-		"proposer nobody registered":      {stranger.address, prove(ctx, stranger.address, stranger.key), beacon.ErrProof},
-		"proof cut short":                 {a.address, message(func(m *beaconv1.MsgPublish) { m.Proof = m.Proof[:79] }), beacon.ErrProof},
-		"proof changed":                   {a.address, message(func(m *beaconv1.MsgPublish) { m.Proof[50] ^= 1 }), beacon.ErrProof},
-		"no proof":                        {a.address, message(func(m *beaconv1.MsgPublish) { m.Proof = nil }), beacon.ErrProof},
-		"names somebody else as proposer": {a.address, message(func(m *beaconv1.MsgPublish) { m.Proposer = "cpc1" }), beacon.ErrProof},
+		"nothing":     {a.address, nil, beacon.ErrTx},
+		"noise":       {a.address, []byte("noise"), beacon.ErrTx},
+		"a byte more": {a.address, append(bytes.Clone(good), 0x1a, 0), beacon.ErrTx},
+		"long": {a.address,
+			bytes.Repeat([]byte{0x0a, 0}, beacon.MaxTxSize), beacon.ErrTx},
+		"of another proposer":    {b.address, good, beacon.ErrProof},
+		"claims to be another's": {b.address, prove(ctx, b.address, a.key), beacon.ErrProof},
+		"with the wrong key":     {a.address, prove(ctx, a.address, b.key), beacon.ErrProof},
+		"of the block before": {a.address, prove(ctx.WithBlockHeight(1), a.address, a.key),
+			beacon.ErrProof},
+		"of the block after": {a.address, prove(ctx.WithBlockHeight(3), a.address, a.key),
+			beacon.ErrProof},
+		"of another chain": {a.address, prove(ctx.WithChainID("elsewhere"), a.address, a.key),
+			beacon.ErrProof},
+		"proposer nobody registered": {stranger.address, prove(ctx, stranger.address, stranger.key),
+			beacon.ErrProof},
+		"proof cut short": {a.address,
+			message(func(m *beaconv1.MsgPublish) { m.Proof = m.Proof[:79] }), beacon.ErrProof},
+		"proof changed": {a.address, message(func(m *beaconv1.MsgPublish) {
+			m.Proof[50] ^= 1
+		}), beacon.ErrProof},
+		"no proof": {a.address, message(func(m *beaconv1.MsgPublish) {
+			m.Proof = nil
+		}), beacon.ErrProof},
+		"names somebody else as proposer": {a.address,
+			message(func(m *beaconv1.MsgPublish) { m.Proposer = "cpc1" }), beacon.ErrProof},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if _, err := k.Verify(ctx, c.proposer, c.tx); !errors.Is(err, c.want) {
@@ -203,7 +219,8 @@ func TestVerifyRefuses(t *testing.T) {
 }
 
 func FuzzDecodeTx(f *testing.F) {
-	tx, err := beacon.EncodeTx(&beaconv1.MsgPublish{Proposer: "cpc1", Proof: make([]byte, vrf.ProofSize)})
+	tx, err := beacon.EncodeTx(&beaconv1.MsgPublish{Proposer: "cpc1",
+		Proof: make([]byte, vrf.ProofSize)})
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -228,7 +245,8 @@ func TestPruning(t *testing.T) {
 	// A state with three outputs too many, as an import could bring it.
 	gs := beacon.DefaultGenesis()
 	for h := int64(1); h <= beacon.Keep+3; h++ {
-		gs.Outputs = append(gs.Outputs, beaconv1.Output{Height: h, Proposer: make([]byte, 20), Beta: make([]byte, 64), Value: make([]byte, 32)})
+		gs.Outputs = append(gs.Outputs, beaconv1.Output{Height: h, Proposer: make([]byte, 20),
+			Beta: make([]byte, 64), Value: make([]byte, 32)})
 	}
 	next := int64(beacon.Keep + 4)
 	if err := k.InitGenesis(ctx.WithBlockHeight(next), gs); err != nil {
@@ -275,7 +293,8 @@ func TestGenesisRoundTrip(t *testing.T) {
 
 func TestGenesisRefuses(t *testing.T) {
 	output := func(h int64) beaconv1.Output {
-		return beaconv1.Output{Height: h, Proposer: make([]byte, 20), Beta: make([]byte, 64), Value: make([]byte, 32)}
+		return beaconv1.Output{Height: h, Proposer: make([]byte, 20), Beta: make([]byte, 64),
+			Value: make([]byte, 32)}
 	}
 	for name, damage := range map[string]func(*beaconv1.GenesisState){
 		"no origin":  func(gs *beaconv1.GenesisState) { gs.Origin = nil },

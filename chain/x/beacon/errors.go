@@ -12,7 +12,8 @@ var (
 	// ErrMissing reports a height whose output is not in state.
 	ErrMissing = errorsmod.Register(Name, 4, "output not in state")
 	// ErrClient reports a proof that a client tried to submit.
-	ErrClient = errorsmod.Register(Name, 5, "a proof is put into its block by the proposer; it cannot be submitted")
+	ErrClient = errorsmod.Register(Name, 5, "a proof is put into its block by the proposer; it "+
+		"cannot be submitted")
 	// ErrGenesis reports a genesis state that cannot be used.
 	ErrGenesis = errorsmod.Register(Name, 6, "invalid genesis state")
 )

@@ -27,10 +27,13 @@ func ValidateGenesis(gs *beaconv1.GenesisState) error {
 	}
 	for i, o := range gs.Outputs {
 		if o.Height < 1 || i > 0 && o.Height != gs.Outputs[i-1].Height+1 {
-			return fmt.Errorf("%w: output %d has height %d; heights start at 1 and follow each other", ErrGenesis, i, o.Height)
+			return fmt.Errorf("%w: output %d has height %d; heights start at 1 and follow each "+
+				"other", ErrGenesis, i, o.Height)
 		}
-		if len(o.Proposer) != 20 || len(o.Beta) != vrf.OutputSize || len(o.Value) != seed.Size || o.Share > whole {
-			return fmt.Errorf("%w: output at height %d has a field of the wrong size", ErrGenesis, o.Height)
+		if len(o.Proposer) != 20 || len(o.Beta) != vrf.OutputSize || len(o.Value) != seed.Size ||
+			o.Share > whole {
+			return fmt.Errorf("%w: output at height %d has a field of the wrong size",
+				ErrGenesis, o.Height)
 		}
 	}
 	return nil
@@ -43,7 +46,8 @@ func (k *Keeper) InitGenesis(ctx sdk.Context, gs *beaconv1.GenesisState) error {
 		return err
 	}
 	if n := len(gs.Outputs); n > 0 && gs.Outputs[n-1].Height+1 != ctx.BlockHeight() {
-		return fmt.Errorf("%w: the last output has height %d, so initial_height has to be %d, not %d",
+		return fmt.Errorf("%w: the last output has height %d, so initial_height has to be %d, "+
+			"not %d",
 			ErrGenesis, gs.Outputs[n-1].Height, gs.Outputs[n-1].Height+1, ctx.BlockHeight())
 	}
 	if err := k.origin.Set(ctx, gs.Origin); err != nil {
@@ -64,10 +68,11 @@ func (k *Keeper) ExportGenesis(ctx sdk.Context) (*beaconv1.GenesisState, error) 
 		return nil, fmt.Errorf("beacon: reading the origin: %w", err)
 	}
 	gs := &beaconv1.GenesisState{Origin: origin}
-	err = k.outputs.Walk(ctx, new(collections.Range[uint64]), func(_ uint64, o beaconv1.Output) (bool, error) {
-		gs.Outputs = append(gs.Outputs, o)
-		return false, nil
-	})
+	err = k.outputs.Walk(ctx, new(collections.Range[uint64]),
+		func(_ uint64, o beaconv1.Output) (bool, error) {
+			gs.Outputs = append(gs.Outputs, o)
+			return false, nil
+		})
 	if err != nil {
 		return nil, fmt.Errorf("beacon: %w", err)
 	}

@@ -39,7 +39,8 @@ type Powers interface {
 
 // Participants knows whose consensus address it is. x/registry implements it.
 type Participants interface {
-	ByConsensusAddress(ctx context.Context, consensusAddress []byte) (registryv1.Participant, bool, error)
+	ByConsensusAddress(ctx context.Context, consensusAddress []byte) (registryv1.Participant,
+		bool, error)
 }
 
 // Keeper holds the outputs and knows the rule.
@@ -56,14 +57,16 @@ type Keeper struct {
 }
 
 // NewKeeper builds the keeper. The chain id is that of the context of each call.
-func NewKeeper(cdc codec.BinaryCodec, store corestore.KVStoreService, addresses address.Codec, powers Powers, participants Participants) (*Keeper, error) {
+func NewKeeper(cdc codec.BinaryCodec, store corestore.KVStoreService, addresses address.Codec,
+	powers Powers, participants Participants) (*Keeper, error) {
 	sb := collections.NewSchemaBuilder(store)
 	k := &Keeper{
 		addresses:    addresses,
 		powers:       powers,
 		participants: participants,
 		origin:       collections.NewItem(sb, prefixOrigin, "origin", collections.BytesValue),
-		outputs:      collections.NewMap(sb, prefixOutputs, "outputs", collections.Uint64Key, codec.CollValue[beaconv1.Output](cdc)),
+		outputs: collections.NewMap(sb, prefixOutputs, "outputs", collections.Uint64Key,
+			codec.CollValue[beaconv1.Output](cdc)),
 	}
 	var err error
 	if k.schema, err = sb.Build(); err != nil {
@@ -112,11 +115,13 @@ func (k *Keeper) Value(ctx context.Context, height int64) (seed.Seed, error) {
 // Mix is the beacon rule for a deadline, the last block that still accepted
 // the messages in question. ok is false while the rule does not hold yet.
 // Errors wrap ErrMissing when the outputs it needs are pruned.
-func (k *Keeper) Mix(ctx context.Context, deadline int64) (mix seed.Seed, height int64, ok bool, err error) {
+func (k *Keeper) Mix(ctx context.Context, deadline int64) (mix seed.Seed, height int64,
+	ok bool, err error) {
 	if deadline < 0 {
 		return seed.Seed{}, 0, false, fmt.Errorf("%w: deadline %d", ErrMissing, deadline)
 	}
-	it, err := k.outputs.Iterate(ctx, new(collections.Range[uint64]).StartExclusive(uint64(deadline)))
+	it, err := k.outputs.Iterate(ctx,
+		new(collections.Range[uint64]).StartExclusive(uint64(deadline)))
 	if err != nil {
 		return seed.Seed{}, 0, false, fmt.Errorf("beacon: %w", err)
 	}
@@ -132,7 +137,8 @@ func (k *Keeper) Mix(ctx context.Context, deadline int64) (mix seed.Seed, height
 			return seed.Seed{}, 0, false, err
 		}
 		if done {
-			return seed.BeaconMix(sdk.UnwrapSDKContext(ctx).ChainID(), uint64(deadline), r.values), o.Height, true, nil
+			return seed.BeaconMix(sdk.UnwrapSDKContext(ctx).ChainID(), uint64(deadline), r.values),
+				o.Height, true, nil
 		}
 	}
 	return seed.Seed{}, 0, false, nil
@@ -152,7 +158,8 @@ func (k *Keeper) alpha(ctx sdk.Context) (alpha, previous seed.Seed, err error) {
 
 // Prove makes the first transaction of the block that ctx prepares, for the
 // validator with this consensus address and VRF key.
-func (k *Keeper) Prove(ctx sdk.Context, consensusAddress []byte, key ed25519.PrivateKey) ([]byte, error) {
+func (k *Keeper) Prove(ctx sdk.Context, consensusAddress []byte, key ed25519.PrivateKey) ([]byte,
+	error) {
 	alpha, _, err := k.alpha(ctx)
 	if err != nil {
 		return nil, err
@@ -177,14 +184,16 @@ func (k *Keeper) Verify(ctx sdk.Context, consensusAddress, tx []byte) (beaconv1.
 		return beaconv1.Output{}, fmt.Errorf("%w: proposer: %w", ErrProof, err)
 	}
 	if msg.Proposer != name {
-		return beaconv1.Output{}, fmt.Errorf("%w: names %s, the block's proposer is %s", ErrProof, msg.Proposer, name)
+		return beaconv1.Output{}, fmt.Errorf("%w: names %s, the block's proposer is %s",
+			ErrProof, msg.Proposer, name)
 	}
 	p, found, err := k.participants.ByConsensusAddress(ctx, consensusAddress)
 	if err != nil {
 		return beaconv1.Output{}, err
 	}
 	if !found {
-		return beaconv1.Output{}, fmt.Errorf("%w: no participant has the consensus address %X", ErrProof, consensusAddress)
+		return beaconv1.Output{}, fmt.Errorf("%w: no participant has the consensus address %X",
+			ErrProof, consensusAddress)
 	}
 	alpha, previous, err := k.alpha(ctx)
 	if err != nil {
@@ -192,13 +201,15 @@ func (k *Keeper) Verify(ctx sdk.Context, consensusAddress, tx []byte) (beaconv1.
 	}
 	beta, err := vrf.Verify(p.VrfKey, msg.Proof, alpha[:])
 	if err != nil {
-		return beaconv1.Output{}, fmt.Errorf("%w: of %s at height %d: %w", ErrProof, p.Address, ctx.BlockHeight(), err)
+		return beaconv1.Output{}, fmt.Errorf("%w: of %s at height %d: %w", ErrProof, p.Address,
+			ctx.BlockHeight(), err)
 	}
 	power, total, err := k.powers.Power(ctx, consensusAddress)
 	if err != nil {
 		return beaconv1.Output{}, err
 	}
-	value := seed.BeaconValue(ctx.ChainID(), uint64(ctx.BlockHeight()), previous, beta, consensusAddress)
+	value := seed.BeaconValue(ctx.ChainID(), uint64(ctx.BlockHeight()), previous,
+		beta, consensusAddress)
 	return beaconv1.Output{
 		Height:   ctx.BlockHeight(),
 		Proposer: consensusAddress,
@@ -223,7 +234,8 @@ func (k *Keeper) Publish(ctx sdk.Context, consensusAddress, tx []byte) error {
 	if err != nil {
 		return err
 	}
-	ctx.EventManager().EmitEvent(sdk.NewEvent("beacon_output", sdk.NewAttribute("value", value.String())))
+	ctx.EventManager().EmitEvent(sdk.NewEvent("beacon_output",
+		sdk.NewAttribute("value", value.String())))
 	return k.prune(ctx, o.Height-Keep)
 }
 

@@ -66,7 +66,8 @@ func (m AppModule) RegisterServices(r grpc.ServiceRegistrar) error {
 
 // RegisterGRPCGatewayRoutes adds the module's REST paths.
 func (AppModule) RegisterGRPCGatewayRoutes(c client.Context, mux *gwruntime.ServeMux) {
-	if err := beaconv1.RegisterQueryHandlerClient(context.Background(), mux, beaconv1.NewQueryClient(c)); err != nil {
+	if err := beaconv1.RegisterQueryHandlerClient(context.Background(), mux,
+		beaconv1.NewQueryClient(c)); err != nil {
 		panic(err)
 	}
 }
@@ -77,7 +78,8 @@ func (AppModule) DefaultGenesis(cdc codec.JSONCodec) json.RawMessage {
 }
 
 // ValidateGenesis checks the module's part of a genesis file.
-func (AppModule) ValidateGenesis(cdc codec.JSONCodec, _ client.TxEncodingConfig, raw json.RawMessage) error {
+func (AppModule) ValidateGenesis(cdc codec.JSONCodec, _ client.TxEncodingConfig,
+	raw json.RawMessage) error {
 	var gs beaconv1.GenesisState
 	if err := cdc.UnmarshalJSON(raw, &gs); err != nil {
 		return fmt.Errorf("%w: %w", ErrGenesis, err)
@@ -111,11 +113,13 @@ func (AppModule) AutoCLIOptions() *autocliv1.ModuleOptions {
 			RpcCommandOptions: []*autocliv1.RpcCommandOptions{
 				{RpcMethod: "Latest", Use: "latest", Short: "Show the last block's output"},
 				{
-					RpcMethod: "Output", Use: "output [height]", Short: "Show what a block added to the beacon",
+					RpcMethod: "Output", Use: "output [height]",
+					Short:          "Show what a block added to the beacon",
 					PositionalArgs: []*autocliv1.PositionalArgDescriptor{{ProtoField: "height"}},
 				},
 				{
-					RpcMethod: "Mix", Use: "mix [deadline]", Short: "Resolve the beacon rule for a deadline",
+					RpcMethod: "Mix", Use: "mix [deadline]",
+					Short:          "Resolve the beacon rule for a deadline",
 					PositionalArgs: []*autocliv1.PositionalArgDescriptor{{ProtoField: "deadline"}},
 				},
 			},

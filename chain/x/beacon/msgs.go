@@ -17,7 +17,8 @@ type messages struct{}
 
 var _ beaconv1.MsgServer = messages{}
 
-func (messages) Publish(ctx context.Context, _ *beaconv1.MsgPublish) (*beaconv1.MsgPublishResponse, error) {
+func (messages) Publish(ctx context.Context, _ *beaconv1.MsgPublish) (*beaconv1.MsgPublishResponse,
+	error) {
 	if !IsSlot(sdk.UnwrapSDKContext(ctx)) {
 		return nil, ErrClient
 	}

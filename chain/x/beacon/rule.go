@@ -21,7 +21,8 @@ const (
 // height order from deadline+1 on without a gap. It returns the values to mix
 // and the height at which the rule first held; ok is false while it does not.
 // Outputs beyond that height do not matter. Errors wrap ErrMissing.
-func Resolve(outputs []beaconv1.Output, deadline int64) (values []seed.Seed, height int64, ok bool, err error) {
+func Resolve(outputs []beaconv1.Output, deadline int64) (values []seed.Seed, height int64,
+	ok bool, err error) {
 	r := newRun(deadline)
 	for _, o := range outputs {
 		if ok, err = r.add(o); err != nil {

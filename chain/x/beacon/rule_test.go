@@ -73,19 +73,26 @@ func TestResolve(t *testing.T) {
 		"just above a third":              {[]string{"a", "b", "c", "d"}, equal(9), 4},
 		"a run of 30 sybils below 1/3":    {sybils(30), minority, 0},
 		"the run, then an outsider":       {append(sybils(30), "outsider"), minority, 31},
-		"an outsider within the run":      {append(append(sybils(5), "outsider"), sybils(30)...), minority, 22}, // 16 of them and 17 %
-		"the run goes round twice":        {append(sybils(30), sybils(30)...), minority, 0},
-		"a large outsider at once":        {[]string{"out", "sybil A"}, func(p string) uint64 { return map[string]uint64{"out": whole / 2, "sybil A": 1}[p] }, 2},
-		"a proposer without power":        {repeat("gone", 40), func(string) uint64 { return 0 }, 0},
+		// 16 of them and 17 %
+		"an outsider within the run": {append(append(sybils(5), "outsider"), sybils(30)...),
+			minority, 22},
+		"the run goes round twice": {append(sybils(30), sybils(30)...), minority, 0},
+		"a large outsider at once": {[]string{"out", "sybil A"}, func(p string) uint64 {
+			return map[string]uint64{"out": whole / 2, "sybil A": 1}[p]
+		}, 2},
+		"a proposer without power": {repeat("gone", 40), func(string) uint64 { return 0 }, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			const deadline = 100
-			values, height, ok, err := beacon.Resolve(outputs(deadline, c.proposers, c.share), deadline)
+			values, height, ok, err := beacon.Resolve(outputs(deadline, c.proposers, c.share),
+				deadline)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if ok != (c.want > 0) || ok && (height != deadline+c.want || int64(len(values)) != c.want) {
-				t.Errorf("resolved %v at +%d with %d values, want +%d", ok, height-deadline, len(values), c.want)
+			if ok != (c.want > 0) || ok &&
+				(height != deadline+c.want || int64(len(values)) != c.want) {
+				t.Errorf("resolved %v at +%d with %d values, want +%d", ok, height-deadline,
+					len(values), c.want)
 			}
 		})
 	}

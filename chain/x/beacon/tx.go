@@ -68,7 +68,8 @@ func DecodeTx(tx []byte) (*beaconv1.MsgPublish, error) {
 		return nil, err
 	}
 	if !bytes.Equal(again, tx) {
-		return nil, fmt.Errorf("%w: it carries more than the proof, or is not in canonical form", ErrTx)
+		return nil, fmt.Errorf("%w: it carries more than the proof, or is not in canonical form",
+			ErrTx)
 	}
 	return &msg, nil
 }

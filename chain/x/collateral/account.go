@@ -37,7 +37,10 @@ func free(a collateralv1.Account) math.Int { return a.Deposit.Sub(lockedTotal(a)
 
 // set makes a purpose hold an amount. A purpose that holds nothing is not listed.
 func set(a *collateralv1.Account, purpose string, amount math.Int) {
-	at, found := slices.BinarySearchFunc(a.Locks, purpose, func(l collateralv1.Lock, p string) int { return cmp.Compare(l.Purpose, p) })
+	at, found := slices.BinarySearchFunc(a.Locks, purpose, func(l collateralv1.Lock,
+		p string) int {
+		return cmp.Compare(l.Purpose, p)
+	})
 	switch {
 	case found && amount.IsZero():
 		a.Locks = slices.Delete(a.Locks, at, at+1)
@@ -55,7 +58,8 @@ func (k *Keeper) describe(a collateralv1.Account) string {
 	}
 	var parts []string
 	for _, l := range a.Locks {
-		parts = append(parts, fmt.Sprintf("%s%s are locked for the purpose %q", l.Amount, k.denom, l.Purpose))
+		parts = append(parts, fmt.Sprintf("%s%s are locked for the purpose %q", l.Amount,
+			k.denom, l.Purpose))
 	}
 	return strings.Join(parts, " and ")
 }
@@ -63,7 +67,8 @@ func (k *Keeper) describe(a collateralv1.Account) string {
 // validAmount refuses what is no number of coins; a message may leave it out.
 func validAmount(amount math.Int) error {
 	if amount.IsNil() || amount.IsNegative() {
-		return ErrInvalid.Wrapf("amount %s; want a whole number of the base unit that is not negative", amount)
+		return ErrInvalid.Wrapf("amount %s; want a whole number of the base unit that is not "+
+			"negative", amount)
 	}
 	return nil
 }
@@ -76,7 +81,8 @@ func validAccount(a collateralv1.Account) error {
 	for i, l := range a.Locks {
 		switch {
 		case !slices.Contains(purposes, l.Purpose):
-			return ErrInvariant.Wrapf("%s has a lock for %q, which is no purpose", a.Address, l.Purpose)
+			return ErrInvariant.Wrapf("%s has a lock for %q, which is no purpose",
+				a.Address, l.Purpose)
 		case i > 0 && l.Purpose <= a.Locks[i-1].Purpose:
 			return ErrInvariant.Wrapf("%s has its locks out of order at %q", a.Address, l.Purpose)
 		case l.Amount.IsNil() || !l.Amount.IsPositive():
@@ -84,7 +90,8 @@ func validAccount(a collateralv1.Account) error {
 		}
 	}
 	if free(a).IsNegative() {
-		return ErrInvariant.Wrapf("%s has locked %s of a deposit of %s", a.Address, lockedTotal(a), a.Deposit)
+		return ErrInvariant.Wrapf("%s has locked %s of a deposit of %s", a.Address,
+			lockedTotal(a), a.Deposit)
 	}
 	return nil
 }

@@ -60,15 +60,20 @@ func (s services) RegisterService(_ *grpc.ServiceDesc, impl any) {
 func newWorld(t testing.TB) *world {
 	t.Helper()
 	keys := storetypes.NewKVStoreKeys(authtypes.StoreKey, banktypes.StoreKey, collateral.Name)
-	ctx := testutil.DefaultContextWithKeys(keys, map[string]*storetypes.TransientStoreKey{}, map[string]*storetypes.MemoryStoreKey{})
+	ctx := testutil.DefaultContextWithKeys(keys, map[string]*storetypes.TransientStoreKey{},
+		map[string]*storetypes.MemoryStoreKey{})
 	types := codectypes.NewInterfaceRegistry()
 	authtypes.RegisterInterfaces(types)
 	cdc := codec.NewProtoCodec(types)
-	accounts := authkeeper.NewAccountKeeper(cdc, runtime.NewKVStoreService(keys[authtypes.StoreKey]), authtypes.ProtoBaseAccount,
-		map[string][]string{collateral.Name: {authtypes.Burner}, minter: {authtypes.Minter}}, addresses, "cpc", "authority")
+	accounts := authkeeper.NewAccountKeeper(cdc,
+		runtime.NewKVStoreService(keys[authtypes.StoreKey]), authtypes.ProtoBaseAccount,
+		map[string][]string{collateral.Name: {authtypes.Burner}, minter: {authtypes.Minter}},
+		addresses, "cpc", "authority")
 	blocked := map[string]bool{authtypes.NewModuleAddress(collateral.Name).String(): true}
-	bank := bankkeeper.NewBaseKeeper(cdc, runtime.NewKVStoreService(keys[banktypes.StoreKey]), accounts, blocked, account("authority"), log.NewNopLogger())
-	k, err := collateral.NewKeeper(cdc, runtime.NewKVStoreService(keys[collateral.Name]), addresses, accounts, bank, denom)
+	bank := bankkeeper.NewBaseKeeper(cdc, runtime.NewKVStoreService(keys[banktypes.StoreKey]),
+		accounts, blocked, account("authority"), log.NewNopLogger())
+	k, err := collateral.NewKeeper(cdc, runtime.NewKVStoreService(keys[collateral.Name]), addresses,
+		accounts, bank, denom)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -99,7 +104,8 @@ func coins(n int64) sdk.Coins { return sdk.NewCoins(sdk.NewInt64Coin(denom, n)) 
 // mint gives an account coins.
 func (w *world) mint(t testing.TB, name string, n int64) {
 	t.Helper()
-	if err := errors.Join(w.bank.MintCoins(w.ctx, minter, coins(n)), w.bank.SendCoinsFromModuleToAccount(w.ctx, minter, raw(name), coins(n))); err != nil {
+	if err := errors.Join(w.bank.MintCoins(w.ctx, minter, coins(n)),
+		w.bank.SendCoinsFromModuleToAccount(w.ctx, minter, raw(name), coins(n))); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -131,8 +137,10 @@ func (w *world) state(t testing.TB, name string) state {
 	}
 	locked := func(purpose string) int64 { return get(w.Locked(w.ctx, account(name), purpose)) }
 	return state{
-		Balance: w.balance(name), Deposit: get(w.Deposit(w.ctx, account(name))), Free: get(w.Free(w.ctx, account(name))),
-		Registration: locked(collateral.Registration), Lottery: locked(collateral.Lottery), Claim: locked(collateral.Claim),
+		Balance: w.balance(name), Deposit: get(w.Deposit(w.ctx, account(name))),
+		Free:         get(w.Free(w.ctx, account(name))),
+		Registration: locked(collateral.Registration), Lottery: locked(collateral.Lottery),
+		Claim: locked(collateral.Claim),
 	}
 }
 
@@ -147,21 +155,26 @@ func TestLocksHoldADeposit(t *testing.T) {
 	w.must(t, err,
 		w.Lock(w.ctx, alice, collateral.Registration, n(10)),
 		w.Lock(w.ctx, alice, collateral.Claim, n(5)), w.Lock(w.ctx, alice, collateral.Claim, n(5)))
-	if diff := cmp.Diff(state{Balance: 40, Deposit: 60, Registration: 10, Claim: 10, Free: 40}, w.state(t, "alice")); diff != "" {
+	if diff := cmp.Diff(state{Balance: 40, Deposit: 60, Registration: 10, Claim: 10, Free: 40},
+		w.state(t, "alice")); diff != "" {
 		t.Error(diff)
 	}
 	w.must(t, w.LotteryLock(w.ctx, alice))
-	if diff := cmp.Diff(state{Balance: 40, Deposit: 60, Registration: 10, Claim: 10, Lottery: 40}, w.state(t, "alice")); diff != "" {
+	if diff := cmp.Diff(state{Balance: 40, Deposit: 60, Registration: 10, Claim: 10, Lottery: 40},
+		w.state(t, "alice")); diff != "" {
 		t.Error(diff)
 	}
 	_, err = w.msg.Withdraw(w.ctx, &collateralv1.MsgWithdraw{Address: alice, Amount: n(1)})
-	if !errors.Is(err, collateral.ErrNotFree) || !strings.Contains(err.Error(), `40acpc are locked for the purpose "lottery"`) {
+	if !errors.Is(err, collateral.ErrNotFree) ||
+		!strings.Contains(err.Error(), `40acpc are locked for the purpose "lottery"`) {
 		t.Errorf("withdrawing what is locked: %v", err)
 	}
-	w.must(t, w.UnlockAll(w.ctx, alice, collateral.Lottery), w.UnlockAll(w.ctx, alice, collateral.Lottery))
+	w.must(t, w.UnlockAll(w.ctx, alice, collateral.Lottery),
+		w.UnlockAll(w.ctx, alice, collateral.Lottery))
 	_, err = w.msg.Withdraw(w.ctx, &collateralv1.MsgWithdraw{Address: alice, Amount: n(40)})
 	w.must(t, err, w.Refund(w.ctx, alice, collateral.Registration, n(10)))
-	if diff := cmp.Diff(state{Balance: 90, Deposit: 10, Claim: 10}, w.state(t, "alice")); diff != "" {
+	if diff := cmp.Diff(state{Balance: 90, Deposit: 10, Claim: 10},
+		w.state(t, "alice")); diff != "" {
 		t.Error(diff)
 	}
 }
@@ -190,7 +203,8 @@ func TestForfeit(t *testing.T) {
 			alice := account("alice")
 			w.must(t, w.TopUp(w.ctx, alice, n(20)), w.Lock(w.ctx, alice, collateral.Claim, n(8)))
 			w.must(t, w.Forfeit(w.ctx, alice, collateral.Claim, n(5), c.to, c.bps))
-			if diff := cmp.Diff(state{Balance: 80, Deposit: 15, Claim: 3, Free: 12}, w.state(t, "alice")); diff != "" {
+			if diff := cmp.Diff(state{Balance: 80, Deposit: 15, Claim: 3, Free: 12},
+				w.state(t, "alice")); diff != "" {
 				t.Error(diff)
 			}
 			if got := w.balance("bob"); got != c.bob {
@@ -226,21 +240,31 @@ func TestRefuses(t *testing.T) {
 		{"depositing less than nothing", deposit(alice, n(-5)), collateral.ErrInvalid},
 		{"depositing without an amount", deposit(alice, math.Int{}), collateral.ErrInvalid},
 		{"depositing more than there is", deposit(alice, n(51)), nil},
-		{"another spelling of the address", deposit(strings.ToUpper(alice), n(1)), collateral.ErrInvalid},
+		{"another spelling of the address", deposit(strings.ToUpper(alice), n(1)),
+			collateral.ErrInvalid},
 		{"withdrawing less than nothing", withdraw(alice, n(-5)), collateral.ErrInvalid},
 		{"withdrawing without an amount", withdraw(alice, math.Int{}), collateral.ErrInvalid},
 		{"withdrawing what is locked", withdraw(alice, n(31)), collateral.ErrNotFree},
 		{"withdrawing of nothing", withdraw(account("bob"), n(1)), collateral.ErrNotFree},
-		{"locking too much", w.Lock(w.ctx, alice, collateral.Registration, n(31)), collateral.ErrNotFree},
+		{"locking too much", w.Lock(w.ctx, alice, collateral.Registration, n(31)),
+			collateral.ErrNotFree},
 		{"locking for no purpose", w.Lock(w.ctx, alice, "fun", n(1)), collateral.ErrInvalid},
-		{"locking less than nothing", w.Lock(w.ctx, alice, collateral.Claim, n(-1)), collateral.ErrInvalid},
-		{"unlocking too much", w.Unlock(w.ctx, alice, collateral.Claim, n(21)), collateral.ErrNotLocked},
-		{"unlocking another purpose", w.Unlock(w.ctx, alice, collateral.Lottery, n(1)), collateral.ErrNotLocked},
-		{"refunding too much", w.Refund(w.ctx, alice, collateral.Claim, n(21)), collateral.ErrNotLocked},
-		{"forfeiting too much", w.Forfeit(w.ctx, alice, collateral.Claim, n(21), "", 0), collateral.ErrNotLocked},
-		{"forfeiting a negative amount", w.Forfeit(w.ctx, alice, collateral.Claim, n(-1), "", 0), collateral.ErrInvalid},
-		{"forfeiting more than all of it", w.Forfeit(w.ctx, alice, collateral.Claim, n(1), account("bob"), 10_001), collateral.ErrInvalid},
-		{"forfeiting to no address", w.Forfeit(w.ctx, alice, collateral.Claim, n(1), "bob", 1), collateral.ErrInvalid},
+		{"locking less than nothing", w.Lock(w.ctx, alice, collateral.Claim, n(-1)),
+			collateral.ErrInvalid},
+		{"unlocking too much", w.Unlock(w.ctx, alice, collateral.Claim, n(21)),
+			collateral.ErrNotLocked},
+		{"unlocking another purpose", w.Unlock(w.ctx, alice, collateral.Lottery, n(1)),
+			collateral.ErrNotLocked},
+		{"refunding too much", w.Refund(w.ctx, alice, collateral.Claim, n(21)),
+			collateral.ErrNotLocked},
+		{"forfeiting too much", w.Forfeit(w.ctx, alice, collateral.Claim, n(21), "", 0),
+			collateral.ErrNotLocked},
+		{"forfeiting a negative amount", w.Forfeit(w.ctx, alice, collateral.Claim, n(-1), "", 0),
+			collateral.ErrInvalid},
+		{"forfeiting more than all of it", w.Forfeit(w.ctx, alice, collateral.Claim, n(1),
+			account("bob"), 10_001), collateral.ErrInvalid},
+		{"forfeiting to no address", w.Forfeit(w.ctx, alice, collateral.Claim, n(1), "bob", 1),
+			collateral.ErrInvalid},
 	} {
 		if c.err == nil || c.want != nil && !errors.Is(c.err, c.want) {
 			t.Errorf("%s: %v, want %v", c.name, c.err, c.want)
@@ -252,8 +276,8 @@ func TestRefuses(t *testing.T) {
 	}
 }
 
-// Whatever the modules and the accounts do, in any order: coins and records add up, nothing is locked that is not
-// there, and no coin comes out of nothing.
+// Whatever the modules and the accounts do, in any order: coins and records add up, nothing is
+// locked that is not there, and no coin comes out of nothing.
 // Holds spec R-7.
 func TestConservation(t *testing.T) {
 	names := []string{"alice", "bob", "carol"}
@@ -264,9 +288,13 @@ func TestConservation(t *testing.T) {
 			w.mint(t, name, 1_000)
 		}
 		supply := int64(3_000)
-		who := rapid.Custom(func(r *rapid.T) string { return account(rapid.SampledFrom(names).Draw(r, "who")) })
+		who := rapid.Custom(func(r *rapid.T) string {
+			return account(rapid.SampledFrom(names).Draw(r, "who"))
+		})
 		purpose := rapid.SampledFrom(purposes)
-		amount := rapid.Custom(func(r *rapid.T) math.Int { return n(rapid.Int64Range(-10, 1_200).Draw(r, "amount")) })
+		amount := rapid.Custom(func(r *rapid.T) math.Int {
+			return n(rapid.Int64Range(-10, 1_200).Draw(r, "amount"))
+		})
 		// Each act runs on a branch that is kept only when it succeeds, as a transaction does.
 		act := func(do func(sdk.Context) error) error {
 			branch, keep := w.ctx.CacheContext()
@@ -278,12 +306,17 @@ func TestConservation(t *testing.T) {
 		}
 		r.Repeat(map[string]func(*rapid.T){
 			"deposit": func(r *rapid.T) {
-				m := &collateralv1.MsgDeposit{Address: who.Draw(r, "account"), Amount: amount.Draw(r, "of")}
+				m := &collateralv1.MsgDeposit{Address: who.Draw(r, "account"),
+					Amount: amount.Draw(r, "of")}
 				_ = act(func(ctx sdk.Context) error { _, err := w.msg.Deposit(ctx, m); return err })
 			},
 			"withdraw": func(r *rapid.T) {
-				m := &collateralv1.MsgWithdraw{Address: who.Draw(r, "account"), Amount: amount.Draw(r, "of")}
-				_ = act(func(ctx sdk.Context) error { _, err := w.msg.Withdraw(ctx, m); return err })
+				m := &collateralv1.MsgWithdraw{Address: who.Draw(r, "account"),
+					Amount: amount.Draw(r, "of")}
+				_ = act(func(ctx sdk.Context) error {
+					_, err := w.msg.Withdraw(ctx, m)
+					return err
+				})
 			},
 			"lock": func(r *rapid.T) {
 				a, p, x := who.Draw(r, "account"), purpose.Draw(r, "purpose"), amount.Draw(r, "of")
@@ -307,8 +340,11 @@ func TestConservation(t *testing.T) {
 			},
 			"forfeit": func(r *rapid.T) {
 				a, p, x := who.Draw(r, "account"), purpose.Draw(r, "purpose"), amount.Draw(r, "of")
-				to, bps := rapid.SampledFrom([]string{"", account("alice"), account("carol")}).Draw(r, "to"), rapid.Uint64Range(0, 10_000).Draw(r, "bps")
-				if act(func(ctx sdk.Context) error { return w.Forfeit(ctx, a, p, x, to, bps) }) == nil {
+				to, bps := rapid.SampledFrom([]string{"", account("alice"),
+					account("carol")}).Draw(r, "to"), rapid.Uint64Range(0, 10_000).Draw(r, "bps")
+				if act(func(ctx sdk.Context) error {
+					return w.Forfeit(ctx, a, p, x, to, bps)
+				}) == nil {
 					share := x.Int64() * int64(bps) / 10_000
 					if to == "" {
 						share = 0
@@ -340,7 +376,8 @@ func TestGenesis(t *testing.T) {
 	w.mint(t, "alice", 100)
 	w.mint(t, "bob", 100)
 	w.must(t, w.TopUp(w.ctx, account("alice"), n(30)), w.TopUp(w.ctx, account("bob"), n(7)),
-		w.Lock(w.ctx, account("alice"), collateral.Registration, n(10)), w.LotteryLock(w.ctx, account("alice")))
+		w.Lock(w.ctx, account("alice"), collateral.Registration, n(10)),
+		w.LotteryLock(w.ctx, account("alice")))
 	exported, err := w.ExportGenesis(w.ctx)
 	w.must(t, err)
 	if len(exported.Accounts) != 2 {
@@ -349,7 +386,8 @@ func TestGenesis(t *testing.T) {
 	// The bank brings the coins of the module's account; here they are minted there.
 	again := newWorld(t)
 	again.mint(t, "source", 37)
-	w.must(t, again.bank.SendCoinsFromAccountToModule(again.ctx, raw("source"), collateral.Name, coins(37)),
+	w.must(t, again.bank.SendCoinsFromAccountToModule(again.ctx, raw("source"),
+		collateral.Name, coins(37)),
 		again.InitGenesis(again.ctx, exported))
 	back, err := again.ExportGenesis(again.ctx)
 	again.must(t, err)
@@ -364,13 +402,25 @@ func TestGenesis(t *testing.T) {
 
 func TestGenesisRefuses(t *testing.T) {
 	for name, damage := range map[string]func(*collateralv1.GenesisState){
-		"order":             func(gs *collateralv1.GenesisState) { gs.Accounts[0], gs.Accounts[1] = gs.Accounts[1], gs.Accounts[0] },
-		"an account twice":  func(gs *collateralv1.GenesisState) { gs.Accounts[1] = gs.Accounts[0] },
+		"order": func(gs *collateralv1.GenesisState) {
+			gs.Accounts[0], gs.Accounts[1] = gs.Accounts[1], gs.Accounts[0]
+		},
+		"an account twice": func(gs *collateralv1.GenesisState) {
+			gs.Accounts[1] = gs.Accounts[0]
+		},
 		"nothing deposited": func(gs *collateralv1.GenesisState) { gs.Accounts[1].Deposit = n(0) },
-		"a negative lock":   func(gs *collateralv1.GenesisState) { gs.Accounts[0].Locks[0].Amount = n(-1) },
-		"an empty lock":     func(gs *collateralv1.GenesisState) { gs.Accounts[0].Locks[0].Amount = n(0) },
-		"no deposit field":  func(gs *collateralv1.GenesisState) { gs.Accounts[0].Deposit = math.Int{} },
-		"too much locked":   func(gs *collateralv1.GenesisState) { gs.Accounts[0].Locks[0].Amount = n(11) },
+		"a negative lock": func(gs *collateralv1.GenesisState) {
+			gs.Accounts[0].Locks[0].Amount = n(-1)
+		},
+		"an empty lock": func(gs *collateralv1.GenesisState) {
+			gs.Accounts[0].Locks[0].Amount = n(0)
+		},
+		"no deposit field": func(gs *collateralv1.GenesisState) {
+			gs.Accounts[0].Deposit = math.Int{}
+		},
+		"too much locked": func(gs *collateralv1.GenesisState) {
+			gs.Accounts[0].Locks[0].Amount = n(11)
+		},
 		"an unknown purpose": func(gs *collateralv1.GenesisState) {
 			gs.Accounts[0].Locks[0].Purpose = "fun"
 		},
@@ -380,7 +430,9 @@ func TestGenesisRefuses(t *testing.T) {
 		},
 	} {
 		gs := &collateralv1.GenesisState{Accounts: []collateralv1.Account{
-			{Address: "cpc1a", Deposit: n(10), Locks: []collateralv1.Lock{{Purpose: collateral.Claim, Amount: n(1)}, {Purpose: collateral.Registration, Amount: n(5)}}},
+			{Address: "cpc1a", Deposit: n(10),
+				Locks: []collateralv1.Lock{{Purpose: collateral.Claim, Amount: n(1)},
+					{Purpose: collateral.Registration, Amount: n(5)}}},
 			{Address: "cpc1b", Deposit: n(3)},
 		}}
 		if err := collateral.ValidateGenesis(gs); err != nil {
@@ -405,10 +457,13 @@ func TestQueries(t *testing.T) {
 	if r.Account.Deposit.Int64() != 10 || r.Free.Int64() != 6 || len(r.Account.Locks) != 1 {
 		t.Errorf("%v", r)
 	}
-	if r, err := w.qry.Account(w.ctx, &collateralv1.QueryAccountRequest{Address: account("dave")}); err != nil || !r.Free.IsZero() {
+	if r, err := w.qry.Account(w.ctx,
+		&collateralv1.QueryAccountRequest{Address: account("dave")}); err != nil ||
+		!r.Free.IsZero() {
 		t.Errorf("an account without a deposit: %v, %v", r, err)
 	}
-	if _, err := w.qry.Account(w.ctx, &collateralv1.QueryAccountRequest{Address: "dave"}); err == nil {
+	if _, err := w.qry.Account(w.ctx,
+		&collateralv1.QueryAccountRequest{Address: "dave"}); err == nil {
 		t.Error("found an account that cannot be")
 	}
 	var seen int
@@ -425,17 +480,22 @@ func TestQueries(t *testing.T) {
 	if seen != 3 {
 		t.Errorf("%d accounts on all pages", seen)
 	}
-	if _, err := w.qry.Accounts(w.ctx, &collateralv1.QueryAccountsRequest{Pagination: &query.PageRequest{Limit: 1 << 20}}); err == nil {
+	if _, err := w.qry.Accounts(w.ctx,
+		&collateralv1.QueryAccountsRequest{Pagination: &query.PageRequest{Limit: 1 << 20}}); err ==
+		nil {
 		t.Error("gave a page without bounds")
 	}
 }
 
-// Nobody pays the module's account by mistake: coins there that no record names would break conservation.
+// Nobody pays the module's account by mistake: coins there that no record names would break
+// conservation.
 func TestTheModulesAccountTakesNoPayments(t *testing.T) {
 	w := newWorld(t)
 	w.mint(t, "alice", 5)
 	to := authtypes.NewModuleAddress(collateral.Name)
-	_, err := bankkeeper.NewMsgServerImpl(w.bank).Send(w.ctx, &banktypes.MsgSend{FromAddress: raw("alice").String(), ToAddress: to.String(), Amount: coins(1)})
+	_, err := bankkeeper.NewMsgServerImpl(w.bank).Send(w.ctx,
+		&banktypes.MsgSend{FromAddress: raw("alice").String(), ToAddress: to.String(),
+			Amount: coins(1)})
 	if err == nil {
 		t.Error("the bank paid it")
 	}

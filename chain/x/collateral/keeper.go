@@ -22,8 +22,10 @@ import (
 // Bank is what the module needs of the coins' keeper.
 type Bank interface {
 	GetBalance(ctx context.Context, addr sdk.AccAddress, denom string) sdk.Coin
-	SendCoinsFromAccountToModule(ctx context.Context, from sdk.AccAddress, module string, coins sdk.Coins) error
-	SendCoinsFromModuleToAccount(ctx context.Context, module string, to sdk.AccAddress, coins sdk.Coins) error
+	SendCoinsFromAccountToModule(ctx context.Context, from sdk.AccAddress, module string,
+		coins sdk.Coins) error
+	SendCoinsFromModuleToAccount(ctx context.Context, module string, to sdk.AccAddress,
+		coins sdk.Coins) error
 	BurnCoins(ctx context.Context, module string, coins sdk.Coins) error
 	BlockedAddr(addr sdk.AccAddress) bool
 }
@@ -45,14 +47,16 @@ type Keeper struct {
 }
 
 // NewKeeper makes the keeper. All amounts are of one denomination.
-func NewKeeper(cdc codec.BinaryCodec, store corestore.KVStoreService, addresses address.Codec, accounts Accounts, bank Bank, denom string) (*Keeper, error) {
+func NewKeeper(cdc codec.BinaryCodec, store corestore.KVStoreService, addresses address.Codec,
+	accounts Accounts, bank Bank, denom string) (*Keeper, error) {
 	if accounts.GetModuleAddress(Name) == nil {
 		return nil, fmt.Errorf("collateral: the app gives the module no account")
 	}
 	sb := collections.NewSchemaBuilder(store)
 	k := &Keeper{
 		addresses: addresses, bank: bank, accounts: accounts, denom: denom,
-		deposits: collections.NewMap(sb, prefixAccounts, "accounts", collections.StringKey, codec.CollValue[collateralv1.Account](cdc)),
+		deposits: collections.NewMap(sb, prefixAccounts, "accounts", collections.StringKey,
+			codec.CollValue[collateralv1.Account](cdc)),
 	}
 	if _, err := sb.Build(); err != nil {
 		return nil, fmt.Errorf("collateral: %w", err)
@@ -188,7 +192,8 @@ func (k *Keeper) Withdraw(ctx context.Context, addr string, amount math.Int) err
 		return err
 	}
 	if have := free(a); have.LT(amount) {
-		return ErrNotFree.Wrapf("%s can withdraw %s%s now: of its deposit of %s%s, %s", addr, have, k.denom, a.Deposit, k.denom, k.describe(a))
+		return ErrNotFree.Wrapf("%s can withdraw %s%s now: of its deposit of %s%s, %s", addr, have,
+			k.denom, a.Deposit, k.denom, k.describe(a))
 	}
 	return k.pay(ctx, &a, raw, amount)
 }
@@ -211,7 +216,8 @@ func (k *Keeper) Refund(ctx context.Context, addr, purpose string, amount math.I
 // toShareBps basis points, rounded down, go to the balance of an account (to;
 // empty: nobody), and the rest is burnt. An account that the bank pays nothing to
 // gets nothing, and all is burnt.
-func (k *Keeper) Forfeit(ctx context.Context, addr, purpose string, amount math.Int, to string, toShareBps uint64) error {
+func (k *Keeper) Forfeit(ctx context.Context, addr, purpose string, amount math.Int, to string,
+	toShareBps uint64) error {
 	if toShareBps > 10_000 {
 		return ErrInvalid.Wrapf("a share of %d basis points", toShareBps)
 	}
@@ -233,7 +239,8 @@ func (k *Keeper) Forfeit(ctx context.Context, addr, purpose string, amount math.
 		share = amount.MulRaw(int64(toShareBps)).QuoRaw(10_000)
 	}
 	if share.IsPositive() {
-		if err := k.bank.SendCoinsFromModuleToAccount(ctx, Name, payee, k.coins(share)); err != nil {
+		if err := k.bank.SendCoinsFromModuleToAccount(ctx, Name, payee,
+			k.coins(share)); err != nil {
 			return err
 		}
 	}
@@ -243,7 +250,8 @@ func (k *Keeper) Forfeit(ctx context.Context, addr, purpose string, amount math.
 			return err
 		}
 	}
-	emit(ctx, "collateral_forfeited", "account", addr, "purpose", purpose, "amount", amount.String(), "to", to, "share", share.String(), "burnt", burnt.String())
+	emit(ctx, "collateral_forfeited", "account", addr, "purpose", purpose, "amount",
+		amount.String(), "to", to, "share", share.String(), "burnt", burnt.String())
 	return nil
 }
 
@@ -261,14 +269,17 @@ func (k *Keeper) Check(ctx context.Context) error {
 	}); err != nil {
 		return err
 	}
-	if have := k.bank.GetBalance(ctx, k.accounts.GetModuleAddress(Name), k.denom).Amount; !have.Equal(sum) {
-		return ErrInvariant.Wrapf("deposits add up to %s%s, the module's account holds %s%s", sum, k.denom, have, k.denom)
+	if have := k.bank.GetBalance(ctx, k.accounts.GetModuleAddress(Name),
+		k.denom).Amount; !have.Equal(sum) {
+		return ErrInvariant.Wrapf("deposits add up to %s%s, the module's account holds %s%s", sum,
+			k.denom, have, k.denom)
 	}
 	return nil
 }
 
 // change checks the arguments, applies a change to an account's record and stores it.
-func (k *Keeper) change(ctx context.Context, addr, purpose string, amount math.Int, apply func(*collateralv1.Account) error) error {
+func (k *Keeper) change(ctx context.Context, addr, purpose string, amount math.Int,
+	apply func(*collateralv1.Account) error) error {
 	if !slices.Contains(purposes, purpose) {
 		return ErrInvalid.Wrapf("purpose %q is none of %v", purpose, purposes)
 	}
@@ -289,14 +300,16 @@ func (k *Keeper) change(ctx context.Context, addr, purpose string, amount math.I
 func (k *Keeper) release(a *collateralv1.Account, purpose string, amount math.Int) error {
 	held := lockedFor(*a, purpose)
 	if held.LT(amount) {
-		return ErrNotLocked.Wrapf("%s has %s%s locked for the purpose %q, not %s%s", a.Address, held, k.denom, purpose, amount, k.denom)
+		return ErrNotLocked.Wrapf("%s has %s%s locked for the purpose %q, not %s%s", a.Address,
+			held, k.denom, purpose, amount, k.denom)
 	}
 	set(a, purpose, held.Sub(amount))
 	return nil
 }
 
 // pay moves coins that were found free out of a deposit.
-func (k *Keeper) pay(ctx context.Context, a *collateralv1.Account, to sdk.AccAddress, amount math.Int) error {
+func (k *Keeper) pay(ctx context.Context, a *collateralv1.Account, to sdk.AccAddress,
+	amount math.Int) error {
 	a.Deposit = a.Deposit.Sub(amount)
 	if err := k.store(ctx, *a); err != nil {
 		return err
@@ -325,7 +338,9 @@ func (k *Keeper) account(addr string) (sdk.AccAddress, error) {
 	return raw, nil
 }
 
-func (k *Keeper) coins(amount math.Int) sdk.Coins { return sdk.NewCoins(sdk.NewCoin(k.denom, amount)) }
+func (k *Keeper) coins(amount math.Int) sdk.Coins {
+	return sdk.NewCoins(sdk.NewCoin(k.denom, amount))
+}
 
 func emit(ctx context.Context, kind string, attributes ...string) {
 	var all []sdk.Attribute

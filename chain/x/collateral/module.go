@@ -52,7 +52,8 @@ func (AppModule) RegisterLegacyAminoCodec(*codec.LegacyAmino) {}
 
 // RegisterInterfaces makes the module's messages known to the codec.
 func (AppModule) RegisterInterfaces(r codectypes.InterfaceRegistry) {
-	r.RegisterImplementations((*sdk.Msg)(nil), &collateralv1.MsgDeposit{}, &collateralv1.MsgWithdraw{})
+	r.RegisterImplementations((*sdk.Msg)(nil), &collateralv1.MsgDeposit{},
+		&collateralv1.MsgWithdraw{})
 	msgservice.RegisterMsgServiceDesc(r, &collateralv1.Msg_serviceDesc)
 }
 
@@ -65,7 +66,8 @@ func (m AppModule) RegisterServices(r grpc.ServiceRegistrar) error {
 
 // RegisterGRPCGatewayRoutes adds the module's REST paths.
 func (AppModule) RegisterGRPCGatewayRoutes(c client.Context, mux *gwruntime.ServeMux) {
-	if err := collateralv1.RegisterQueryHandlerClient(context.Background(), mux, collateralv1.NewQueryClient(c)); err != nil {
+	if err := collateralv1.RegisterQueryHandlerClient(context.Background(), mux,
+		collateralv1.NewQueryClient(c)); err != nil {
 		panic(err)
 	}
 }
@@ -76,7 +78,8 @@ func (AppModule) DefaultGenesis(cdc codec.JSONCodec) json.RawMessage {
 }
 
 // ValidateGenesis checks the module's part of a genesis file.
-func (AppModule) ValidateGenesis(cdc codec.JSONCodec, _ client.TxEncodingConfig, raw json.RawMessage) error {
+func (AppModule) ValidateGenesis(cdc codec.JSONCodec, _ client.TxEncodingConfig,
+	raw json.RawMessage) error {
 	var gs collateralv1.GenesisState
 	if err := cdc.UnmarshalJSON(raw, &gs); err != nil {
 		return fmt.Errorf("collateral: genesis: %w", err)
@@ -110,7 +113,8 @@ func (AppModule) AutoCLIOptions() *autocliv1.ModuleOptions {
 			Service: "assay.collateral.v1.Query",
 			RpcCommandOptions: []*autocliv1.RpcCommandOptions{
 				{
-					RpcMethod: "Account", Use: "account [address]", Short: "Show an account's deposit, what holds it, and what is free",
+					RpcMethod: "Account", Use: "account [address]",
+					Short:          "Show an account's deposit, what holds it, and what is free",
 					PositionalArgs: []*autocliv1.PositionalArgDescriptor{{ProtoField: "address"}},
 				},
 				{RpcMethod: "Accounts", Use: "accounts", Short: "List the accounts with a deposit"},
@@ -119,8 +123,10 @@ func (AppModule) AutoCLIOptions() *autocliv1.ModuleOptions {
 		Tx: &autocliv1.ServiceCommandDescriptor{
 			Service: "assay.collateral.v1.Msg",
 			RpcCommandOptions: []*autocliv1.RpcCommandOptions{
-				{RpcMethod: "Deposit", Use: "deposit [amount]", Short: "Move acpc from your balance into your deposit", PositionalArgs: amount},
-				{RpcMethod: "Withdraw", Use: "withdraw [amount]", Short: "Move acpc that nothing holds from your deposit to your balance", PositionalArgs: amount},
+				{RpcMethod: "Deposit", Use: "deposit [amount]", Short: "Move acpc from your " +
+					"balance into your deposit", PositionalArgs: amount},
+				{RpcMethod: "Withdraw", Use: "withdraw [amount]", Short: "Move acpc that nothing " +
+					"holds from your deposit to your balance", PositionalArgs: amount},
 			},
 		},
 	}

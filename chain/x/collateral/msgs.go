@@ -15,7 +15,8 @@ type messages struct{ keeper *Keeper }
 var _ collateralv1.MsgServer = messages{}
 
 // Deposit moves coins from the sender's balance into its deposit.
-func (m messages) Deposit(ctx context.Context, msg *collateralv1.MsgDeposit) (*collateralv1.MsgDepositResponse, error) {
+func (m messages) Deposit(ctx context.Context,
+	msg *collateralv1.MsgDeposit) (*collateralv1.MsgDepositResponse, error) {
 	if err := positive(msg.Amount); err != nil {
 		return nil, err
 	}
@@ -27,7 +28,8 @@ func (m messages) Deposit(ctx context.Context, msg *collateralv1.MsgDeposit) (*c
 }
 
 // Withdraw moves coins that no purpose holds back to the sender's balance.
-func (m messages) Withdraw(ctx context.Context, msg *collateralv1.MsgWithdraw) (*collateralv1.MsgWithdrawResponse, error) {
+func (m messages) Withdraw(ctx context.Context,
+	msg *collateralv1.MsgWithdraw) (*collateralv1.MsgWithdrawResponse, error) {
 	if err := positive(msg.Amount); err != nil {
 		return nil, err
 	}

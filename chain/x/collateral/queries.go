@@ -18,7 +18,8 @@ type queries struct{ keeper *Keeper }
 
 var _ collateralv1.QueryServer = queries{}
 
-func (q queries) Account(ctx context.Context, r *collateralv1.QueryAccountRequest) (*collateralv1.QueryAccountResponse, error) {
+func (q queries) Account(ctx context.Context,
+	r *collateralv1.QueryAccountRequest) (*collateralv1.QueryAccountResponse, error) {
 	if _, err := q.keeper.account(r.Address); err != nil {
 		return nil, status.Error(codes.InvalidArgument, err.Error())
 	}
@@ -29,7 +30,8 @@ func (q queries) Account(ctx context.Context, r *collateralv1.QueryAccountReques
 	return &collateralv1.QueryAccountResponse{Account: a, Free: free(a)}, nil
 }
 
-func (q queries) Accounts(ctx context.Context, r *collateralv1.QueryAccountsRequest) (*collateralv1.QueryAccountsResponse, error) {
+func (q queries) Accounts(ctx context.Context,
+	r *collateralv1.QueryAccountsRequest) (*collateralv1.QueryAccountsResponse, error) {
 	bounded, err := paging.Bound(r.Pagination)
 	if err != nil {
 		return nil, err

@@ -26,7 +26,8 @@ import (
 	"github.com/assaynet/assay/poc/work/transformer"
 )
 
-// total is the weight of all in every epoch here: "ann" has a hundredth of it, "bob" the rest, everybody else none.
+// total is the weight of all in every epoch here: "ann" has a hundredth of it, "bob" the rest,
+// everybody else none.
 const total = 10_000
 
 // chain is x/court alone, with stand-ins for the modules around it.
@@ -51,10 +52,14 @@ type chain struct {
 
 func begin(t testing.TB) *chain {
 	t.Helper()
-	c := &chain{t: t, store: storetypes.NewKVStoreKey(court.Name), class: transformer.Nano, epoch: 7,
-		forged: map[courtv1.LeafRef]bool{}, unknown: map[courtv1.LeafRef]bool{}, deposits: map[string]int64{}, owners: map[string]registryv1.Participant{}}
-	c.ctx = testutil.DefaultContext(c.store, storetypes.NewTransientStoreKey("transient")).WithBlockHeight(100)
-	c.Keeper = court.NewKeeper(codec.NewProtoCodec(codectypes.NewInterfaceRegistry()), runtime.NewKVStoreService(c.store), "gov", c, c, c, purse{c},
+	c := &chain{t: t, store: storetypes.NewKVStoreKey(court.Name),
+		class: transformer.Nano, epoch: 7,
+		forged: map[courtv1.LeafRef]bool{}, unknown: map[courtv1.LeafRef]bool{},
+		deposits: map[string]int64{}, owners: map[string]registryv1.Participant{}}
+	c.ctx = testutil.DefaultContext(c.store,
+		storetypes.NewTransientStoreKey("transient")).WithBlockHeight(100)
+	c.Keeper = court.NewKeeper(codec.NewProtoCodec(codectypes.NewInterfaceRegistry()),
+		runtime.NewKVStoreService(c.store), "gov", c, c, c, purse{c},
 		func(context.Context) (uint64, error) { return c.epoch, nil })
 	c.SetCase(c)
 	if err := c.InitGenesis(c.ctx, *court.DefaultGenesis()); err != nil {
@@ -64,12 +69,14 @@ func begin(t testing.TB) *chain {
 }
 
 // Unit runs nothing: the nonce is the norm.
-func (c *chain) Unit(_ context.Context, _ transformer.Class, _, _, _ seed.Seed, nonce uint64, _ record.Record) (transformer.Output, error) {
+func (c *chain) Unit(_ context.Context, _ transformer.Class, _, _, _ seed.Seed, nonce uint64,
+	_ record.Record) (transformer.Output, error) {
 	c.runs = append(c.runs, nonce)
 	return transformer.Output{Record: record.Record{Norm: nonce}}, nil
 }
 
-func (c *chain) Exhibit(_ context.Context, _ uint64, leaf courtv1.LeafRef) (court.Exhibit, bool, error) {
+func (c *chain) Exhibit(_ context.Context, _ uint64, leaf courtv1.LeafRef) (court.Exhibit,
+	bool, error) {
 	x := court.Exhibit{Class: c.class, Opened: record.Record{Norm: leaf.Nonce}}
 	if c.forged[leaf] {
 		x.Opened.Digest[0] = 1
@@ -87,12 +94,14 @@ func (c *chain) Proven(_ context.Context, j courtv1.Judgement) error {
 }
 
 // Judged: a claim is right when the leaf is forged; the accused is the leaf's owner.
-func (c *chain) Judged(_ context.Context, claim courtv1.Claim, j courtv1.Judgement) (bool, string, error) {
+func (c *chain) Judged(_ context.Context, claim courtv1.Claim, j courtv1.Judgement) (bool,
+	string, error) {
 	c.judged = append(c.judged, claim)
 	return j.Mismatch, claim.Leaf.Participant, nil
 }
 
-func (c *chain) ByConsensusAddress(_ context.Context, address []byte) (registryv1.Participant, bool, error) {
+func (c *chain) ByConsensusAddress(_ context.Context, address []byte) (registryv1.Participant,
+	bool, error) {
 	p, ok := c.owners[string(address)]
 	return p, ok, nil
 }
@@ -110,7 +119,9 @@ func (c *chain) Jail(_ context.Context, who string, until uint64, reason string)
 
 func (c *chain) Cut(_ context.Context, who string) error { c.note("cut %s", who); return nil }
 
-func (c *chain) note(format string, args ...any) { c.log = append(c.log, fmt.Sprintf(format, args...)) }
+func (c *chain) note(format string, args ...any) {
+	c.log = append(c.log, fmt.Sprintf(format, args...))
+}
 
 // purse stands in for x/collateral.
 type purse struct{ c *chain }
@@ -132,7 +143,8 @@ func (p purse) Unlock(_ context.Context, who, purpose string, amount math.Int) e
 	return nil
 }
 
-func (p purse) Forfeit(_ context.Context, who, purpose string, amount math.Int, to string, bps uint64) error {
+func (p purse) Forfeit(_ context.Context, who, purpose string, amount math.Int,
+	to string, bps uint64) error {
 	p.c.note("forfeit %d of %s for %s, %d bps to %s", cpc(amount), who, purpose, bps, to)
 	return nil
 }

@@ -15,7 +15,9 @@ import (
 )
 
 // DefaultGenesis is a court that was asked nothing.
-func DefaultGenesis() *courtv1.GenesisState { return &courtv1.GenesisState{Params: DefaultParams()} }
+func DefaultGenesis() *courtv1.GenesisState {
+	return &courtv1.GenesisState{Params: DefaultParams()}
+}
 
 // ValidateGenesis checks a genesis state on its own.
 func ValidateGenesis(g courtv1.GenesisState) error {
@@ -29,7 +31,8 @@ func ValidateGenesis(g courtv1.GenesisState) error {
 	}
 	for i, q := range g.Claims {
 		if i > 0 && q.Number <= g.Claims[i-1].Number || q.Number >= g.Next {
-			return fmt.Errorf("court: claim %d is out of order, or not below the next number %d", q.Number, g.Next)
+			return fmt.Errorf("court: claim %d is out of order, or not below the next number %d",
+				q.Number, g.Next)
 		}
 		if err := validClaim(q.Claim); err != nil {
 			return fmt.Errorf("court: claim %d: %w", q.Number, err)
@@ -37,15 +40,18 @@ func ValidateGenesis(g courtv1.GenesisState) error {
 	}
 	for i, j := range g.Judgements {
 		if len(j.Digest) != 32 || len(j.Middle) != 32 {
-			return fmt.Errorf("court: judgement on leaf %s: digest of %d and middle of %d bytes; want 32 each", Text(j.Leaf), len(j.Digest), len(j.Middle))
+			return fmt.Errorf("court: judgement on leaf %s: digest of %d and middle of %d bytes; "+
+				"want 32 each", Text(j.Leaf), len(j.Digest), len(j.Middle))
 		}
 		if i > 0 && compareLeaves(g.Judgements[i-1], j) >= 0 {
-			return fmt.Errorf("court: judgement on leaf %s of epoch %d is out of order, or stands twice", Text(j.Leaf), j.Epoch)
+			return fmt.Errorf("court: judgement on leaf %s of epoch %d is out of order, or "+
+				"stands twice", Text(j.Leaf), j.Epoch)
 		}
 	}
 	for i, c := range g.Claimants {
 		if c.Participant == "" || i > 0 && compareClaimants(g.Claimants[i-1], c) >= 0 {
-			return fmt.Errorf("court: claimant %q of epoch %d is empty, out of order, or stands twice", c.Participant, c.Epoch)
+			return fmt.Errorf("court: claimant %q of epoch %d is empty, out of order, or stands "+
+				"twice", c.Participant, c.Epoch)
 		}
 	}
 	return nil
@@ -53,10 +59,12 @@ func ValidateGenesis(g courtv1.GenesisState) error {
 
 // validClaim: the chain asks under no name, and only a dispute locks a bond.
 func validClaim(c courtv1.Claim) error {
-	if c.Source < courtv1.SourceVerdict || c.Source > courtv1.SourceChain || (c.Claimant == "") != (c.Source == courtv1.SourceChain) {
+	if c.Source < courtv1.SourceVerdict || c.Source > courtv1.SourceChain ||
+		(c.Claimant == "") != (c.Source == courtv1.SourceChain) {
 		return fmt.Errorf("claimant %q with source %s", c.Claimant, c.Source)
 	}
-	if bond := bondOf(c.Bond); c.Bond != "" && (c.Source != courtv1.SourceDispute || !bond.IsPositive() || bond.String() != c.Bond) {
+	if bond := bondOf(c.Bond); c.Bond != "" &&
+		(c.Source != courtv1.SourceDispute || !bond.IsPositive() || bond.String() != c.Bond) {
 		return fmt.Errorf("bond %q with source %s", c.Bond, c.Source)
 	}
 	return nil
@@ -65,7 +73,8 @@ func validClaim(c courtv1.Claim) error {
 // compareLeaves orders judgements as their keys do.
 func compareLeaves(a, b courtv1.Judgement) int {
 	x, y := leafKeyOf(a.Epoch, a.Leaf), leafKeyOf(b.Epoch, b.Leaf)
-	return cmp.Or(cmp.Compare(x.K1(), y.K1()), cmp.Compare(x.K2(), y.K2()), bytes.Compare(x.K3(), y.K3()))
+	return cmp.Or(cmp.Compare(x.K1(), y.K1()), cmp.Compare(x.K2(), y.K2()),
+		bytes.Compare(x.K3(), y.K3()))
 }
 
 func compareClaimants(a, b courtv1.Claimant) int {

@@ -38,11 +38,14 @@ func TestGenesisIsExact(t *testing.T) {
 					r.Fatal(err)
 				}
 			default:
-				l := leaf(rapid.SampledFrom([]string{"ann", "bob", "eve"}).Draw(r, "owner"), rapid.Uint64Max(3).Draw(r, "nonce"))
+				l := leaf(rapid.SampledFrom([]string{"ann", "bob", "eve"}).Draw(r, "owner"),
+					rapid.Uint64Max(3).Draw(r, "nonce"))
 				c.forged[l] = l.Nonce%2 == 0
-				claim := courtv1.Claim{Epoch: rapid.Uint64Range(7, 8).Draw(r, "epoch"), Leaf: l, Source: courtv1.Source(rapid.Int32Range(1, 3).Draw(r, "source"))}
+				claim := courtv1.Claim{Epoch: rapid.Uint64Range(7, 8).Draw(r, "epoch"), Leaf: l,
+					Source: courtv1.Source(rapid.Int32Range(1, 3).Draw(r, "source"))}
 				if claim.Source != courtv1.SourceChain {
-					claim.Claimant = rapid.SampledFrom([]string{"ann", "bob", "eve"}).Draw(r, "claimant")
+					claim.Claimant = rapid.SampledFrom([]string{"ann", "bob", "eve"}).Draw(r,
+						"claimant")
 				}
 				_ = c.File(c.ctx, claim) // may be refused
 			}
@@ -78,13 +81,17 @@ func TestGenesisRefuses(t *testing.T) {
 		g := *court.DefaultGenesis()
 		g.Next = 5
 		g.Claims = []courtv1.Queued{
-			{Number: 2, Claim: courtv1.Claim{Epoch: 7, Leaf: leaf("bob", 1), Source: courtv1.SourceChain}},
-			{Number: 4, Claim: courtv1.Claim{Epoch: 7, Leaf: leaf("bob", 2), Claimant: "eve", Source: courtv1.SourceDispute, Bond: bond}},
+			{Number: 2, Claim: courtv1.Claim{Epoch: 7, Leaf: leaf("bob", 1),
+				Source: courtv1.SourceChain}},
+			{Number: 4, Claim: courtv1.Claim{Epoch: 7, Leaf: leaf("bob", 2), Claimant: "eve",
+				Source: courtv1.SourceDispute, Bond: bond}},
 		}
 		for i := range uint64(2) {
-			g.Judgements = append(g.Judgements, courtv1.Judgement{Epoch: 7, Leaf: leaf("bob", i), Digest: make([]byte, 32), Middle: make([]byte, 32)})
+			g.Judgements = append(g.Judgements, courtv1.Judgement{Epoch: 7, Leaf: leaf("bob", i),
+				Digest: make([]byte, 32), Middle: make([]byte, 32)})
 		}
-		g.Claimants = []courtv1.Claimant{{Epoch: 7, Participant: "ann"}, {Epoch: 7, Participant: "bob"}}
+		g.Claimants = []courtv1.Claimant{{Epoch: 7, Participant: "ann"},
+			{Epoch: 7, Participant: "bob"}}
 		return g
 	}
 	if err := court.ValidateGenesis(good()); err != nil {
@@ -94,26 +101,64 @@ func TestGenesisRefuses(t *testing.T) {
 		change func(*courtv1.GenesisState)
 		want   string
 	}{
-		"no budget":                  {func(g *courtv1.GenesisState) { g.Params.JudgeMiopsPerBlock = 0 }, "judge_miops_per_block"},
-		"pending without a term":     {func(g *courtv1.GenesisState) { p := g.Params; p.JailEpochs = 0; g.PendingParams = &p }, "pending_params"},
-		"a number twice":             {func(g *courtv1.GenesisState) { g.Claims[1].Number = 2 }, "out of order"},
-		"a number to come":           {func(g *courtv1.GenesisState) { g.Next = 4 }, "out of order"},
-		"a claim of nobody":          {func(g *courtv1.GenesisState) { g.Claims[1].Claim.Claimant = "" }, "claimant"},
-		"the chain under a name":     {func(g *courtv1.GenesisState) { g.Claims[0].Claim.Claimant = "eve" }, "claimant"},
-		"no source":                  {func(g *courtv1.GenesisState) { g.Claims[1].Claim.Source = 0 }, "source"},
-		"an unknown source":          {func(g *courtv1.GenesisState) { g.Claims[1].Claim.Source = 9 }, "source"},
-		"a bond of a verdict":        {func(g *courtv1.GenesisState) { g.Claims[1].Claim.Source = courtv1.SourceVerdict }, "bond"},
-		"a bond of the chain":        {func(g *courtv1.GenesisState) { g.Claims[0].Claim.Bond = bond }, "bond"},
-		"a bond that is no number":   {func(g *courtv1.GenesisState) { g.Claims[1].Claim.Bond = "ten" }, "bond"},
-		"a bond below nothing":       {func(g *courtv1.GenesisState) { g.Claims[1].Claim.Bond = "-10" }, "bond"},
-		"a bond with a leading zero": {func(g *courtv1.GenesisState) { g.Claims[1].Claim.Bond = "010" }, "bond"},
-		"a short digest":             {func(g *courtv1.GenesisState) { g.Judgements[0].Digest = make([]byte, 31) }, "31"},
-		"no middle":                  {func(g *courtv1.GenesisState) { g.Judgements[1].Middle = nil }, "middle of 0"},
-		"a leaf judged twice":        {func(g *courtv1.GenesisState) { g.Judgements[1].Leaf = g.Judgements[0].Leaf }, "out of order"},
-		"judgements out of order":    {func(g *courtv1.GenesisState) { g.Judgements[1].Epoch = 6 }, "out of order"},
-		"a claimant twice":           {func(g *courtv1.GenesisState) { g.Claimants[1].Participant = "ann" }, "out of order"},
-		"claimants out of order":     {func(g *courtv1.GenesisState) { g.Claimants[1].Epoch = 6 }, "out of order"},
-		"a claimant without a name":  {func(g *courtv1.GenesisState) { g.Claimants[0].Participant = "" }, "out of order"},
+		"no budget": {func(g *courtv1.GenesisState) {
+			g.Params.JudgeMiopsPerBlock = 0
+		}, "judge_miops_per_block"},
+		"pending without a term": {func(g *courtv1.GenesisState) {
+			p := g.Params
+			p.JailEpochs = 0
+			g.PendingParams = &p
+		}, "pending_params"},
+		"a number twice": {func(g *courtv1.GenesisState) {
+			g.Claims[1].Number = 2
+		}, "out of order"},
+		"a number to come": {func(g *courtv1.GenesisState) { g.Next = 4 }, "out of order"},
+		"a claim of nobody": {func(g *courtv1.GenesisState) {
+			g.Claims[1].Claim.Claimant = ""
+		}, "claimant"},
+		"the chain under a name": {func(g *courtv1.GenesisState) {
+			g.Claims[0].Claim.Claimant = "eve"
+		}, "claimant"},
+		"no source": {func(g *courtv1.GenesisState) { g.Claims[1].Claim.Source = 0 }, "source"},
+		"an unknown source": {func(g *courtv1.GenesisState) {
+			g.Claims[1].Claim.Source = 9
+		}, "source"},
+		"a bond of a verdict": {func(g *courtv1.GenesisState) {
+			g.Claims[1].Claim.Source = courtv1.SourceVerdict
+		}, "bond"},
+		"a bond of the chain": {func(g *courtv1.GenesisState) {
+			g.Claims[0].Claim.Bond = bond
+		}, "bond"},
+		"a bond that is no number": {func(g *courtv1.GenesisState) {
+			g.Claims[1].Claim.Bond = "ten"
+		}, "bond"},
+		"a bond below nothing": {func(g *courtv1.GenesisState) {
+			g.Claims[1].Claim.Bond = "-10"
+		}, "bond"},
+		"a bond with a leading zero": {func(g *courtv1.GenesisState) {
+			g.Claims[1].Claim.Bond = "010"
+		}, "bond"},
+		"a short digest": {func(g *courtv1.GenesisState) {
+			g.Judgements[0].Digest = make([]byte, 31)
+		}, "31"},
+		"no middle": {func(g *courtv1.GenesisState) {
+			g.Judgements[1].Middle = nil
+		}, "middle of 0"},
+		"a leaf judged twice": {func(g *courtv1.GenesisState) {
+			g.Judgements[1].Leaf = g.Judgements[0].Leaf
+		}, "out of order"},
+		"judgements out of order": {func(g *courtv1.GenesisState) {
+			g.Judgements[1].Epoch = 6
+		}, "out of order"},
+		"a claimant twice": {func(g *courtv1.GenesisState) {
+			g.Claimants[1].Participant = "ann"
+		}, "out of order"},
+		"claimants out of order": {func(g *courtv1.GenesisState) {
+			g.Claimants[1].Epoch = 6
+		}, "out of order"},
+		"a claimant without a name": {func(g *courtv1.GenesisState) {
+			g.Claimants[0].Participant = ""
+		}, "out of order"},
 	} {
 		g := good()
 		c.change(&g)
@@ -143,7 +188,9 @@ func TestParamsAreBounded(t *testing.T) {
 		{"100,000 CPC", func(p *courtv1.Params) { p.ClaimBond = "100000000000000000000000" }, true},
 		{"more", func(p *courtv1.Params) { p.ClaimBond = "100000000000000000000001" }, false},
 		{"no bond", func(p *courtv1.Params) { p.ClaimBond = "" }, false},
-		{"another spelling", func(p *courtv1.Params) { p.ClaimBond = "+100000000000000000" }, false},
+		{"another spelling", func(p *courtv1.Params) {
+			p.ClaimBond = "+100000000000000000"
+		}, false},
 	} {
 		p := court.DefaultParams()
 		c.change(&p)

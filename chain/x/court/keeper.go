@@ -21,10 +21,11 @@ import (
 	"github.com/assaynet/assay/poc/work/transformer"
 )
 
-// Engine recomputes one unit, and is told what was claimed of it: a work.Judge. What it returns must be the
-// definition's to the bit, since it becomes state.
+// Engine recomputes one unit, and is told what was claimed of it: a work.Judge. What it returns
+// must be the definition's to the bit, since it becomes state.
 type Engine interface {
-	Unit(ctx context.Context, class transformer.Class, seed1, node, segment seed.Seed, nonce uint64, claimed record.Record) (transformer.Output, error)
+	Unit(ctx context.Context, class transformer.Class, seed1, node, segment seed.Seed, nonce uint64,
+		claimed record.Record) (transformer.Output, error)
 }
 
 // Exhibit is what it takes to recompute a leaf, and what its owner opened for it.
@@ -38,13 +39,16 @@ type Exhibit struct {
 type Case interface {
 	// Exhibit finds a leaf; ok is false where it was never opened, and then its claims are dropped.
 	Exhibit(ctx context.Context, epoch uint64, leaf courtv1.LeafRef) (e Exhibit, ok bool, err error)
-	// Standing is somebody's weight in an epoch, and that of all: what budgets of claims are made of.
-	Standing(ctx context.Context, epoch uint64, participant string) (weight, total uint64, err error)
+	// Standing is somebody's weight in an epoch, and that of all: what budgets of claims are made
+	// of.
+	Standing(ctx context.Context, epoch uint64, participant string) (weight,
+		total uint64, err error)
 	// Proven is told, once a leaf, that it was forged.
 	Proven(ctx context.Context, j courtv1.Judgement) error
-	// Judged applies a judgement to the claim that asked for it. upheld: the claimant was right, or nobody was wrong;
-	// accused is whom a refuted claim was raised against.
-	Judged(ctx context.Context, c courtv1.Claim, j courtv1.Judgement) (upheld bool, accused string, err error)
+	// Judged applies a judgement to the claim that asked for it. upheld: the claimant was right, or
+	// nobody was wrong; accused is whom a refuted claim was raised against.
+	Judged(ctx context.Context, c courtv1.Claim, j courtv1.Judgement) (upheld bool,
+		accused string, err error)
 }
 
 // Registry is what the court needs of x/registry.
@@ -62,15 +66,17 @@ type Credit interface {
 type Collateral interface {
 	Lock(ctx context.Context, participant, purpose string, amount math.Int) error
 	Unlock(ctx context.Context, participant, purpose string, amount math.Int) error
-	Forfeit(ctx context.Context, participant, purpose string, amount math.Int, to string, toShareBps uint64) error
+	Forfeit(ctx context.Context, participant, purpose string, amount math.Int, to string,
+		toShareBps uint64) error
 }
 
 // Keeper owns the queue, the judgements and the table of offences.
 type Keeper struct {
-	cdc        codec.BinaryCodec
-	authority  string
-	engine     Engine
-	judging    sync.Mutex // held for one unit of engine: blocks may be executed ahead of their commit
+	cdc       codec.BinaryCodec
+	authority string
+	engine    Engine
+	// held for one unit of engine: blocks may be executed ahead of their commit
+	judging    sync.Mutex
 	registry   Registry
 	credit     Credit
 	collateral Collateral
@@ -84,19 +90,28 @@ type Keeper struct {
 	claimants       collections.Map[claimantKey, courtv1.Claimant]
 }
 
-// NewKeeper makes the keeper; authority is the account that may change parameters (x/gov), epoch the number of the
-// epoch that runs.
-func NewKeeper(cdc codec.BinaryCodec, store corestore.KVStoreService, authority string, engine Engine, registry Registry, credit Credit, collateral Collateral,
+// NewKeeper makes the keeper; authority is the account that may change parameters (x/gov), epoch
+// the number of the epoch that runs.
+func NewKeeper(cdc codec.BinaryCodec, store corestore.KVStoreService, authority string,
+	engine Engine, registry Registry, credit Credit, collateral Collateral,
 	epoch func(context.Context) (uint64, error)) *Keeper {
 	sb := collections.NewSchemaBuilder(store)
 	k := &Keeper{
-		cdc: cdc, authority: authority, engine: engine, registry: registry, credit: credit, collateral: collateral, epoch: epoch,
-		params:     collections.NewItem(sb, prefixParams, "params", codec.CollValue[courtv1.Params](cdc)),
-		pending:    collections.NewItem(sb, prefixPending, "pending", codec.CollValue[courtv1.Params](cdc)),
-		claims:     collections.NewMap(sb, prefixClaims, "claims", collections.Uint64Key, codec.CollValue[courtv1.Claim](cdc)),
-		next:       collections.NewSequence(sb, prefixNext, "next"),
-		judgements: collections.NewMap(sb, prefixJudgements, "judgements", collections.TripleKeyCodec(collections.Uint64Key, collections.StringKey, collections.BytesKey), codec.CollValue[courtv1.Judgement](cdc)),
-		claimants:  collections.NewMap(sb, prefixClaimants, "claimants", collections.PairKeyCodec(collections.Uint64Key, collections.StringKey), codec.CollValue[courtv1.Claimant](cdc)),
+		cdc: cdc, authority: authority, engine: engine, registry: registry, credit: credit,
+		collateral: collateral, epoch: epoch,
+		params: collections.NewItem(sb, prefixParams, "params",
+			codec.CollValue[courtv1.Params](cdc)),
+		pending: collections.NewItem(sb, prefixPending, "pending",
+			codec.CollValue[courtv1.Params](cdc)),
+		claims: collections.NewMap(sb, prefixClaims, "claims", collections.Uint64Key,
+			codec.CollValue[courtv1.Claim](cdc)),
+		next: collections.NewSequence(sb, prefixNext, "next"),
+		judgements: collections.NewMap(sb, prefixJudgements, "judgements",
+			collections.TripleKeyCodec(collections.Uint64Key, collections.StringKey,
+				collections.BytesKey), codec.CollValue[courtv1.Judgement](cdc)),
+		claimants: collections.NewMap(sb, prefixClaimants, "claimants",
+			collections.PairKeyCodec(collections.Uint64Key, collections.StringKey),
+			codec.CollValue[courtv1.Claimant](cdc)),
 	}
 	if _, err := sb.Build(); err != nil {
 		panic(fmt.Errorf("court: schema: %w", err)) // a programming error, before any block

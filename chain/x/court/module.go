@@ -48,7 +48,8 @@ func (AppModule) RegisterInterfaces(r codectypes.InterfaceRegistry) {
 }
 
 func (AppModule) RegisterGRPCGatewayRoutes(c client.Context, mux *gwruntime.ServeMux) {
-	if err := courtv1.RegisterQueryHandlerClient(context.Background(), mux, courtv1.NewQueryClient(c)); err != nil {
+	if err := courtv1.RegisterQueryHandlerClient(context.Background(), mux,
+		courtv1.NewQueryClient(c)); err != nil {
 		panic(err)
 	}
 }
@@ -62,7 +63,8 @@ func (AppModule) DefaultGenesis(cdc codec.JSONCodec) json.RawMessage {
 	return cdc.MustMarshalJSON(DefaultGenesis())
 }
 
-func (AppModule) ValidateGenesis(cdc codec.JSONCodec, _ client.TxEncodingConfig, raw json.RawMessage) error {
+func (AppModule) ValidateGenesis(cdc codec.JSONCodec, _ client.TxEncodingConfig,
+	raw json.RawMessage) error {
 	var g courtv1.GenesisState
 	if err := cdc.UnmarshalJSON(raw, &g); err != nil {
 		return fmt.Errorf("court: genesis: %w", err)
@@ -102,10 +104,16 @@ func (AppModule) AutoCLIOptions() *autocliv1.ModuleOptions {
 		Query: &autocliv1.ServiceCommandDescriptor{
 			Service: "assay.court.v1.Query",
 			RpcCommandOptions: []*autocliv1.RpcCommandOptions{
-				{RpcMethod: "Params", Use: "params", Short: "Show the parameters in force and those voted for the next epoch"},
-				{RpcMethod: "Claims", Use: "claims", Short: "List the claims that wait to be judged"},
-				{RpcMethod: "Judgements", Use: "judgements [epoch]", Short: "List the leaves that the chain recomputed", PositionalArgs: arg("epoch")},
-				{RpcMethod: "Claimant", Use: "claimant [epoch] [participant]", Short: "Show what a participant may still claim in an epoch", PositionalArgs: arg("epoch", "participant")},
+				{RpcMethod: "Params", Use: "params", Short: "Show the parameters in force and " +
+					"those voted for the next epoch"},
+				{RpcMethod: "Claims", Use: "claims",
+					Short: "List the claims that wait to be judged"},
+				{RpcMethod: "Judgements", Use: "judgements [epoch]",
+					Short:          "List the leaves that the chain recomputed",
+					PositionalArgs: arg("epoch")},
+				{RpcMethod: "Claimant", Use: "claimant [epoch] [participant]",
+					Short:          "Show what a participant may still claim in an epoch",
+					PositionalArgs: arg("epoch", "participant")},
 			},
 		},
 	}

@@ -13,9 +13,11 @@ import (
 type msgServer struct{ *Keeper }
 
 // UpdateParams changes the parameters from the next epoch on; only governance may.
-func (s msgServer) UpdateParams(ctx context.Context, m *courtv1.MsgUpdateParams) (*courtv1.MsgUpdateParamsResponse, error) {
+func (s msgServer) UpdateParams(ctx context.Context,
+	m *courtv1.MsgUpdateParams) (*courtv1.MsgUpdateParamsResponse, error) {
 	if m.Authority != s.authority {
-		return nil, sdkerrors.ErrUnauthorized.Wrapf("only governance (%s) changes parameters", s.authority)
+		return nil, sdkerrors.ErrUnauthorized.Wrapf("only governance (%s) changes parameters",
+			s.authority)
 	}
 	if err := ValidateParams(m.Params); err != nil {
 		return nil, ErrInvalid.Wrap(err.Error())

@@ -13,7 +13,8 @@ import (
 // acpc is 10^n base units of the coin.
 func acpc(n int) math.Int { return math.NewIntWithDecimal(1, n) }
 
-// DefaultParams are those of a real network: 8 x 2^30 operations a block take some seconds of plain Go at most.
+// DefaultParams are those of a real network: 8 x 2^30 operations a block take some seconds of plain
+// Go at most.
 func DefaultParams() courtv1.Params {
 	return courtv1.Params{JudgeMiopsPerBlock: 8 << 10, JailEpochs: 4, ClaimBond: acpc(19).String()}
 }
@@ -26,15 +27,18 @@ func LocalnetParams() courtv1.Params {
 // ValidateParams holds governance within bounds that no vote passes.
 func ValidateParams(p courtv1.Params) error {
 	if p.JudgeMiopsPerBlock < 1<<10 || p.JudgeMiopsPerBlock > 32<<10 {
-		return fmt.Errorf("court: judge_miops_per_block %d is outside %d..%d: less does not judge a unit of class small in a block, more takes plain Go longer than a block should",
+		return fmt.Errorf("court: judge_miops_per_block %d is outside %d..%d: less does not "+
+			"judge a unit of class small in a block, more takes plain Go longer than a block should",
 			p.JudgeMiopsPerBlock, 1<<10, 32<<10)
 	}
 	if p.JailEpochs < 1 || p.JailEpochs > 10_000 {
-		return fmt.Errorf("court: jail_epochs %d is outside 1..10,000: a lie must cost, and a term must end", p.JailEpochs)
+		return fmt.Errorf("court: jail_epochs %d is outside 1..10,000: a lie must cost, and a "+
+			"term must end", p.JailEpochs)
 	}
 	bond, ok := math.NewIntFromString(p.ClaimBond)
 	if !ok || bond.String() != p.ClaimBond || bond.LT(acpc(17)) || bond.GT(acpc(23)) {
-		return fmt.Errorf("court: claim_bond %q is outside 10^17..10^23 acpc (0.1..100,000 CPC): a claim without one is free to repeat, one that is too dear silences", p.ClaimBond)
+		return fmt.Errorf("court: claim_bond %q is outside 10^17..10^23 acpc (0.1..100,000 CPC): "+
+			"a claim without one is free to repeat, one that is too dear silences", p.ClaimBond)
 	}
 	return nil
 }

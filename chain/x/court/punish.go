@@ -13,7 +13,8 @@ import (
 	courtv1 "github.com/assaynet/assay/api/court/v1"
 )
 
-// Forever as a jail term: a consensus key that signed two blocks of one height is never trusted again.
+// Forever as a jail term: a consensus key that signed two blocks of one height is never trusted
+// again.
 const Forever = math.MaxUint64
 
 // sentence is what an offence costs beyond the epoch's credit, which x/sprint withholds.
@@ -35,7 +36,8 @@ var sentences = map[courtv1.Offence]sentence{
 }
 
 // Punish is the only door to jail and to cuts. why goes into the participant's record.
-func (k *Keeper) Punish(ctx context.Context, who string, offence courtv1.Offence, why string) error {
+func (k *Keeper) Punish(ctx context.Context, who string, offence courtv1.Offence,
+	why string) error {
 	s, ok := sentences[offence]
 	if !ok {
 		return fmt.Errorf("court: no sentence for %s", offence)
@@ -85,7 +87,8 @@ func (k *Keeper) BeginBlock(ctx context.Context) error {
 		if !ok || p.JailedUntil == Forever {
 			continue
 		}
-		if err := k.Punish(ctx, p.Address, courtv1.OffenceDoubleSign, fmt.Sprintf("double sign at height %d", e.Height())); err != nil {
+		if err := k.Punish(ctx, p.Address, courtv1.OffenceDoubleSign,
+			fmt.Sprintf("double sign at height %d", e.Height())); err != nil {
 			return err
 		}
 	}

@@ -18,10 +18,13 @@ import (
 	"github.com/assaynet/assay/chain/x/court"
 )
 
-// Every offence has a sentence, and this is all of them: only what is proven takes power, silence jails and no more.
+// Every offence has a sentence, and this is all of them: only what is proven takes power, silence
+// jails and no more.
 // Holds spec J-6.
 func TestEveryOffenceHasItsSentence(t *testing.T) {
-	const jail, forever, cut = "jail eve until 12: why", "jail eve until 18446744073709551615: why", "cut eve" // 7 + 1 + jail_epochs 4
+	// 7 + 1 + jail_epochs 4
+	const jail, forever, cut = "jail eve until 12: why", "jail eve until 18446744073709551615: why",
+		"cut eve"
 	want := map[courtv1.Offence][]string{
 		courtv1.OffenceFraud:        {jail, cut},
 		courtv1.OffenceDoubleSign:   {forever, cut},
@@ -44,7 +47,8 @@ func TestEveryOffenceHasItsSentence(t *testing.T) {
 			t.Errorf("%s: %v", offence, err)
 		}
 		c.wants(lines...)
-		if !slices.ContainsFunc(c.ctx.EventManager().Events().ToABCIEvents(), func(e abci.Event) bool { return e.Type == "court_punished" }) {
+		if !slices.ContainsFunc(c.ctx.EventManager().Events().ToABCIEvents(),
+			func(e abci.Event) bool { return e.Type == "court_punished" }) {
 			t.Errorf("%s: no event says so", offence)
 		}
 	}
@@ -80,11 +84,14 @@ func (reported) GetValidatorsHash() []byte         { return nil }
 func (reported) GetProposerAddress() []byte        { return nil }
 func (reported) GetLastCommit() comet.CommitInfo   { return nil }
 
-// A double sign takes everything, for good, and once: CometBFT may report both votes of a round, and again later.
+// A double sign takes everything, for good, and once: CometBFT may report both votes of a round,
+// and again later.
 func TestADoubleSignIsPunishedOnce(t *testing.T) {
 	c := begin(t)
-	c.owners["eve's key"] = registryv1.Participant{Address: "eve", JailedUntil: 9} // jailed for less already
-	twice := reported{{comet.DuplicateVote, "eve's key"}, {comet.LightClientAttack, "eve's key"}, {comet.DuplicateVote, "nobody's key"}, {comet.Unknown, "bob's key"}}
+	// jailed for less already
+	c.owners["eve's key"] = registryv1.Participant{Address: "eve", JailedUntil: 9}
+	twice := reported{{comet.DuplicateVote, "eve's key"}, {comet.LightClientAttack, "eve's key"},
+		{comet.DuplicateVote, "nobody's key"}, {comet.Unknown, "bob's key"}}
 	c.owners["bob's key"] = registryv1.Participant{Address: "bob"}
 	for range 2 {
 		if err := c.BeginBlock(c.ctx.WithCometInfo(twice)); err != nil {

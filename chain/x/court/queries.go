@@ -15,7 +15,8 @@ import (
 
 type queryServer struct{ *Keeper }
 
-func (s queryServer) Params(ctx context.Context, _ *courtv1.QueryParamsRequest) (*courtv1.QueryParamsResponse, error) {
+func (s queryServer) Params(ctx context.Context,
+	_ *courtv1.QueryParamsRequest) (*courtv1.QueryParamsResponse, error) {
 	p, err := s.Keeper.Params(ctx)
 	if err != nil {
 		return nil, err
@@ -24,14 +25,17 @@ func (s queryServer) Params(ctx context.Context, _ *courtv1.QueryParamsRequest) 
 	return &courtv1.QueryParamsResponse{Params: p, Pending: pending}, err
 }
 
-func (s queryServer) Claims(ctx context.Context, req *courtv1.QueryClaimsRequest) (*courtv1.QueryClaimsResponse, error) {
-	all, page, err := paging.List(ctx, s.claims, req.Pagination, func(n uint64, c courtv1.Claim) (courtv1.Queued, error) {
-		return courtv1.Queued{Number: n, Claim: c}, nil
-	})
+func (s queryServer) Claims(ctx context.Context,
+	req *courtv1.QueryClaimsRequest) (*courtv1.QueryClaimsResponse, error) {
+	all, page, err := paging.List(ctx, s.claims, req.Pagination,
+		func(n uint64, c courtv1.Claim) (courtv1.Queued, error) {
+			return courtv1.Queued{Number: n, Claim: c}, nil
+		})
 	return &courtv1.QueryClaimsResponse{Claims: all, Pagination: page}, err
 }
 
-func (s queryServer) Judgements(ctx context.Context, req *courtv1.QueryJudgementsRequest) (*courtv1.QueryJudgementsResponse, error) {
+func (s queryServer) Judgements(ctx context.Context,
+	req *courtv1.QueryJudgementsRequest) (*courtv1.QueryJudgementsResponse, error) {
 	all, page, err := paging.List(ctx, s.judgements, req.Pagination,
 		func(_ leafKey, j courtv1.Judgement) (courtv1.Judgement, error) { return j, nil },
 		func(o *query.CollectionsPaginateOptions[leafKey]) {
@@ -41,7 +45,8 @@ func (s queryServer) Judgements(ctx context.Context, req *courtv1.QueryJudgement
 	return &courtv1.QueryJudgementsResponse{Judgements: all, Pagination: page}, err
 }
 
-func (s queryServer) Claimant(ctx context.Context, req *courtv1.QueryClaimantRequest) (*courtv1.QueryClaimantResponse, error) {
+func (s queryServer) Claimant(ctx context.Context,
+	req *courtv1.QueryClaimantRequest) (*courtv1.QueryClaimantResponse, error) {
 	c, err := s.Keeper.Claimant(ctx, req.Epoch, req.Participant)
 	if err != nil {
 		return nil, err

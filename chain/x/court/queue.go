@@ -23,17 +23,20 @@ const claimsPerBlock = 1024
 // bountyBps is the accused's part of a bond that was lost; the rest is burnt.
 const bountyBps = 5_000
 
-// Budget is how many claims one may raise in an epoch without a bond: with weight 4, and 2 more per thousandth of all.
+// Budget is how many claims one may raise in an epoch without a bond: with weight 4, and 2 more per
+// thousandth of all.
 func Budget(weight, total uint64) uint32 {
 	if weight == 0 || total == 0 {
 		return 0
 	}
-	part := math.NewIntFromUint64(min(weight, total)).MulRaw(2_000).Quo(math.NewIntFromUint64(total))
+	part := math.NewIntFromUint64(min(weight,
+		total)).MulRaw(2_000).Quo(math.NewIntFromUint64(total))
 	return 4 + uint32(part.Uint64())
 }
 
-// File puts a claim behind those that wait. Claims of the chain cost nothing; those of a verdict come out of its
-// voter's budget, and those of a dispute too, or they lock a bond where there is none. Errors are ErrSpent and ErrBond.
+// File puts a claim behind those that wait. Claims of the chain cost nothing; those of a verdict
+// come out of its voter's budget, and those of a dispute too, or they lock a bond where there is
+// none. Errors are ErrSpent and ErrBond.
 func (k *Keeper) File(ctx context.Context, c courtv1.Claim) error {
 	if c.Source != courtv1.SourceChain {
 		if err := k.charge(ctx, &c); err != nil {
@@ -72,7 +75,8 @@ func (k *Keeper) charge(ctx context.Context, c *courtv1.Claim) error {
 		return err
 	}
 	if err := k.collateral.Lock(ctx, c.Claimant, PurposeClaim, bondOf(p.ClaimBond)); err != nil {
-		return ErrBond.Wrapf("%s has raised %d of %d claims of epoch %d; each further one locks %s acpc of its deposit (assay tx collateral deposit): %v",
+		return ErrBond.Wrapf("%s has raised %d of %d claims of epoch %d; each further one locks "+
+			"%s acpc of its deposit (assay tx collateral deposit): %v",
 			c.Claimant, who.Spent, budget, c.Epoch, p.ClaimBond, err)
 	}
 	c.Bond = p.ClaimBond
@@ -80,7 +84,8 @@ func (k *Keeper) charge(ctx context.Context, c *courtv1.Claim) error {
 }
 
 // Claimant returns what somebody asked of the court in an epoch.
-func (k *Keeper) Claimant(ctx context.Context, epoch uint64, participant string) (courtv1.Claimant, error) {
+func (k *Keeper) Claimant(ctx context.Context, epoch uint64, participant string) (courtv1.Claimant,
+	error) {
 	c, err := k.claimants.Get(ctx, collections.Join(epoch, participant))
 	if errors.Is(err, collections.ErrNotFound) {
 		return courtv1.Claimant{Epoch: epoch, Participant: participant}, nil
@@ -91,7 +96,11 @@ func (k *Keeper) Claimant(ctx context.Context, epoch uint64, participant string)
 // Pending reports whether a claim waits.
 func (k *Keeper) Pending(ctx context.Context) (bool, error) {
 	waits := false
-	err := k.claims.Walk(ctx, nil, func(uint64, courtv1.Claim) (bool, error) { waits = true; return true, nil })
+	err := k.claims.Walk(ctx, nil, func(uint64, courtv1.Claim) (bool,
+		error) {
+		waits = true
+		return true, nil
+	})
 	return waits, err
 }
 
@@ -189,8 +198,10 @@ func (k *Keeper) settle(ctx context.Context, c courtv1.Claim, left *uint64) (ove
 	return false, k.refute(ctx, c, accused)
 }
 
-// recompute runs the unit of a leaf and holds it against what was opened. Both norm and digest count.
-func (k *Keeper) recompute(ctx context.Context, c courtv1.Claim, e Exhibit) (courtv1.Judgement, error) {
+// recompute runs the unit of a leaf and holds it against what was opened. Both norm and digest
+// count.
+func (k *Keeper) recompute(ctx context.Context, c courtv1.Claim,
+	e Exhibit) (courtv1.Judgement, error) {
 	k.judging.Lock()
 	out, err := k.engine.Unit(ctx, e.Class, e.Seed1, e.Node, e.Segment, c.Leaf.Nonce, e.Opened)
 	k.judging.Unlock()
@@ -229,7 +240,8 @@ func (k *Keeper) release(ctx context.Context, c courtv1.Claim) error {
 }
 
 // Judgement returns what the court found of a leaf; ok is false while it has not judged it.
-func (k *Keeper) Judgement(ctx context.Context, epoch uint64, leaf courtv1.LeafRef) (j courtv1.Judgement, ok bool, err error) {
+func (k *Keeper) Judgement(ctx context.Context, epoch uint64,
+	leaf courtv1.LeafRef) (j courtv1.Judgement, ok bool, err error) {
 	j, err = k.judgements.Get(ctx, leafKeyOf(epoch, leaf))
 	if errors.Is(err, collections.ErrNotFound) {
 		return j, false, nil
@@ -238,8 +250,10 @@ func (k *Keeper) Judgement(ctx context.Context, epoch uint64, leaf courtv1.LeafR
 }
 
 // Judgements lists those on a participant's leaves, by (node, segment, nonce).
-func (k *Keeper) Judgements(ctx context.Context, epoch uint64, participant string) ([]courtv1.Judgement, error) {
-	return table.Values(ctx, k.judgements, collections.NewSuperPrefixedTripleRange[uint64, string, []byte](epoch, participant))
+func (k *Keeper) Judgements(ctx context.Context, epoch uint64,
+	participant string) ([]courtv1.Judgement, error) {
+	return table.Values(ctx, k.judgements, collections.NewSuperPrefixedTripleRange[uint64, string,
+		[]byte](epoch, participant))
 }
 
 // DropChain forgets what the chain itself still wanted to judge; the time for it is over.
@@ -273,5 +287,6 @@ func (k *Keeper) Prune(ctx context.Context, before uint64, limit int) (int, erro
 
 // Text names a leaf in a sentence.
 func Text(l courtv1.LeafRef) string {
-	return fmt.Sprintf("%d of node %s, segment %d, of %s", l.Nonce, l.Node, l.Segment, l.Participant)
+	return fmt.Sprintf("%d of node %s, segment %d, of %s", l.Nonce, l.Node,
+		l.Segment, l.Participant)
 }

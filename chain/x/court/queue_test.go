@@ -23,7 +23,8 @@ func TestBudget(t *testing.T) {
 		want          uint32
 	}{
 		{0, 1000, 0}, {0, 0, 0}, {1, 0, 0},
-		{1, 1_000_000, 4}, {499, 1_000_000, 4}, {500, 1_000_000, 5}, {1000, 1_000_000, 6}, {10, 1000, 24}, {270, 1000, 544}, {1000, 1000, 2004}, {2000, 1000, 2004},
+		{1, 1_000_000, 4}, {499, 1_000_000, 4}, {500, 1_000_000, 5}, {1000, 1_000_000, 6},
+		{10, 1000, 24}, {270, 1000, 544}, {1000, 1000, 2004}, {2000, 1000, 2004},
 		{math.MaxUint64, math.MaxUint64, 2004}, {1, math.MaxUint64, 4},
 	} {
 		if got := court.Budget(c.weight, c.total); got != c.want {
@@ -42,15 +43,18 @@ func TestBudget(t *testing.T) {
 	})
 }
 
-// C8: a member's claims come out of its budget; those of a verdict end there, a dispute beyond it locks a bond.
+// C8: a member's claims come out of its budget; those of a verdict end there, a dispute beyond it
+// locks a bond.
 // Holds spec J-4.
 func TestClaimsComeOutOfABudget(t *testing.T) {
 	c := begin(t)
 	const budget = 24 // of a hundredth
 	for i := range uint64(budget) {
-		c.file(courtv1.Claim{Epoch: 7, Leaf: leaf("bob", i), Claimant: "ann", Source: courtv1.SourceVerdict})
+		c.file(courtv1.Claim{Epoch: 7, Leaf: leaf("bob", i), Claimant: "ann",
+			Source: courtv1.SourceVerdict})
 	}
-	verdict := courtv1.Claim{Epoch: 7, Leaf: leaf("bob", 99), Claimant: "ann", Source: courtv1.SourceVerdict}
+	verdict := courtv1.Claim{Epoch: 7, Leaf: leaf("bob", 99), Claimant: "ann",
+		Source: courtv1.SourceVerdict}
 	if err := c.File(c.ctx, verdict); !errors.Is(err, court.ErrSpent) {
 		t.Errorf("one claim more of a verdict: %v", err)
 	}
@@ -68,8 +72,9 @@ func TestClaimsComeOutOfABudget(t *testing.T) {
 	c.file(verdict) // another epoch
 }
 
-// C8: who has no weight locks a bond; it comes back when the claim is right, or about nothing, and is lost when it is
-// refuted: half to the accused, half burnt. C24: the chain's own claims cost nobody anything.
+// C8: who has no weight locks a bond; it comes back when the claim is right, or about nothing, and
+// is lost when it is refuted: half to the accused, half burnt. C24: the chain's own claims cost
+// nobody anything.
 // Holds spec J-4, J-5.
 func TestABondIsLockedLostOrReleased(t *testing.T) {
 	c := begin(t)
@@ -102,8 +107,8 @@ func TestABondIsLockedLostOrReleased(t *testing.T) {
 	c.wants()
 }
 
-// C8: a lie buys one recomputation. What the liar has waiting is dropped unjudged, its bonds come back, and others'
-// claims are judged as if nothing had been.
+// C8: a lie buys one recomputation. What the liar has waiting is dropped unjudged, its bonds come
+// back, and others' claims are judged as if nothing had been.
 // Holds spec J-5.
 func TestTheFirstRefutationDiscardsTheRest(t *testing.T) {
 	c := begin(t)
@@ -121,7 +126,8 @@ func TestTheFirstRefutationDiscardsTheRest(t *testing.T) {
 	if c.waits() {
 		t.Error("a claim still waits")
 	}
-	if diff := cmp.Diff([]courtv1.LeafRef{leaf("bob", 0), leaf("ann", 1)}, []courtv1.LeafRef{c.judged[0].Leaf, c.judged[1].Leaf}); diff != "" || len(c.judged) != 2 {
+	if diff := cmp.Diff([]courtv1.LeafRef{leaf("bob", 0), leaf("ann", 1)},
+		[]courtv1.LeafRef{c.judged[0].Leaf, c.judged[1].Leaf}); diff != "" || len(c.judged) != 2 {
 		t.Errorf("judged: %v", c.judged)
 	}
 	if c.deposits["eve"] != 990 {
@@ -135,18 +141,20 @@ func TestTheFirstRefutationDiscardsTheRest(t *testing.T) {
 	c.file(next)
 }
 
-// A leaf is judged once, whoever names it and however often; whoever asks gets the same answer, and the case is told
-// of a forged leaf once.
+// A leaf is judged once, whoever names it and however often; whoever asks gets the same answer, and
+// the case is told of a forged leaf once.
 // Holds spec J-2.
 func TestALeafIsJudgedOnce(t *testing.T) {
 	c := begin(t)
 	c.forged[leaf("bob", 5)] = true
-	c.file(dispute("ann", leaf("bob", 5)), dispute("ann", leaf("bob", 5)), courtv1.Claim{Epoch: 7, Leaf: leaf("bob", 5), Source: courtv1.SourceChain})
+	c.file(dispute("ann", leaf("bob", 5)), dispute("ann", leaf("bob", 5)),
+		courtv1.Claim{Epoch: 7, Leaf: leaf("bob", 5), Source: courtv1.SourceChain})
 	c.block()
 	c.file(dispute("ann", leaf("bob", 5)))
 	c.block()
 	if len(c.runs) != 1 || len(c.proven) != 1 || len(c.judged) != 4 {
-		t.Errorf("%d units run, %d times proven, %d claims judged; want 1, 1, 4", len(c.runs), len(c.proven), len(c.judged))
+		t.Errorf("%d units run, %d times proven, %d claims judged; want 1, 1, 4", len(c.runs),
+			len(c.proven), len(c.judged))
 	}
 	j, ok, err := c.Judgement(c.ctx, 7, leaf("bob", 5))
 	if err != nil || !ok || !j.Mismatch || j.NamedBy != "ann" || j.Height != 100 || j.Norm != 5 {
@@ -155,7 +163,8 @@ func TestALeafIsJudgedOnce(t *testing.T) {
 	if _, ok, err := c.Judgement(c.ctx, 8, leaf("bob", 5)); ok || err != nil {
 		t.Errorf("a judgement of another epoch: %v, %v", ok, err)
 	}
-	c.file(courtv1.Claim{Epoch: 7, Leaf: leaf("bob", 2), Source: courtv1.SourceChain}, courtv1.Claim{Epoch: 7, Leaf: leaf("bobby", 2), Source: courtv1.SourceChain})
+	c.file(courtv1.Claim{Epoch: 7, Leaf: leaf("bob", 2), Source: courtv1.SourceChain},
+		courtv1.Claim{Epoch: 7, Leaf: leaf("bobby", 2), Source: courtv1.SourceChain})
 	c.block()
 	all, err := c.Judgements(c.ctx, 7, "bob")
 	if err != nil || len(all) != 2 || all[0].Leaf.Nonce != 2 || all[1].Leaf.Nonce != 5 {
@@ -163,8 +172,8 @@ func TestALeafIsJudgedOnce(t *testing.T) {
 	}
 }
 
-// A block costs the same whatever the class: 8 x 2^30 operations are 8 units of small or 256 of nano. What is known
-// already, and what is dropped, costs nothing of it.
+// A block costs the same whatever the class: 8 x 2^30 operations are 8 units of small or 256 of
+// nano. What is known already, and what is dropped, costs nothing of it.
 // Holds spec J-3.
 func TestTheBudgetOfABlockCountsOperations(t *testing.T) {
 	for _, k := range []struct {
@@ -236,9 +245,11 @@ func TestPruneIsBounded(t *testing.T) {
 	for epoch := uint64(1); epoch <= 3; epoch++ {
 		for i := range uint64(4) {
 			c.forged[leaf("bob", i)] = true
-			c.file(courtv1.Claim{Epoch: epoch, Leaf: leaf("bob", i), Claimant: "ann", Source: courtv1.SourceDispute})
+			c.file(courtv1.Claim{Epoch: epoch, Leaf: leaf("bob", i), Claimant: "ann",
+				Source: courtv1.SourceDispute})
 		}
-		c.file(courtv1.Claim{Epoch: epoch, Leaf: leaf("bob", 0), Claimant: "bob", Source: courtv1.SourceDispute})
+		c.file(courtv1.Claim{Epoch: epoch, Leaf: leaf("bob", 0), Claimant: "bob",
+			Source: courtv1.SourceDispute})
 		c.block()
 	}
 	var dropped []int
@@ -253,7 +264,8 @@ func TestPruneIsBounded(t *testing.T) {
 		t.Errorf("dropped at a time (-want +got):\n%s", diff)
 	}
 	g, err := c.ExportGenesis(c.ctx)
-	if err != nil || len(g.Judgements) != 4 || len(g.Claimants) != 2 || g.Judgements[0].Epoch != 3 || g.Claimants[0].Epoch != 3 {
+	if err != nil || len(g.Judgements) != 4 || len(g.Claimants) != 2 ||
+		g.Judgements[0].Epoch != 3 || g.Claimants[0].Epoch != 3 {
 		t.Errorf("left: %v, %v", g, err)
 	}
 }

@@ -33,7 +33,8 @@ type chain struct {
 	owners map[string]string // by consensus address
 }
 
-func (c *chain) ByConsensusAddress(_ context.Context, address []byte) (registryv1.Participant, bool, error) {
+func (c *chain) ByConsensusAddress(_ context.Context, address []byte) (registryv1.Participant,
+	bool, error) {
 	name, ok := c.owners[string(address)]
 	return registryv1.Participant{Address: name}, ok, nil
 }
@@ -56,7 +57,8 @@ func (c *chain) known(name string) {
 func empty() *chain {
 	c := &chain{store: storetypes.NewKVStoreKey(credit.Name), owners: map[string]string{}}
 	c.ctx = testutil.DefaultContext(c.store, storetypes.NewTransientStoreKey("transient"))
-	c.Keeper = credit.NewKeeper(codec.NewProtoCodec(codectypes.NewInterfaceRegistry()), runtime.NewKVStoreService(c.store), "gov", c)
+	c.Keeper = credit.NewKeeper(codec.NewProtoCodec(codectypes.NewInterfaceRegistry()),
+		runtime.NewKVStoreService(c.store), "gov", c)
 	c.SetBeacon(c)
 	return c
 }
@@ -107,7 +109,8 @@ func (c *chain) settle(t testing.TB, live uint64, weights map[string]uint64, nam
 	var list []credit.Settlement
 	for _, name := range names {
 		c.known(name)
-		list = append(list, credit.Settlement{Participant: name, ConsensusKey: consensusKey(name), Weight: weights[name], Powerable: true})
+		list = append(list, credit.Settlement{Participant: name, ConsensusKey: consensusKey(name),
+			Weight: weights[name], Powerable: true})
 	}
 	if err := c.Finalise(c.ctx, list, live); err != nil {
 		t.Fatal(err)
@@ -165,7 +168,8 @@ func (c *chain) vote(t testing.TB, name string) (weight, whole uint64) {
 	return weight, all.Uint64()
 }
 
-// Compute that came an epoch ago, under a name that is as old, decides no vote: before it came it weighed nothing.
+// Compute that came an epoch ago, under a name that is as old, decides no vote: before it came it
+// weighed nothing.
 func TestANewNameHasNoVoteUntilItHasAHistory(t *testing.T) {
 	c := begin(t, credit.DefaultParams(), map[string]uint64{"old": 100}, "old")
 	var old, fresh []uint64
@@ -183,14 +187,15 @@ func TestANewNameHasNoVoteUntilItHasAHistory(t *testing.T) {
 	}
 }
 
-// C4: 51.4 % rented for the first epoch kept its weight for ever by staying away, and eight void epochs later a
-// newcomer that had computed once held 53.8 % of all votes.
+// C4: 51.4 % rented for the first epoch kept its weight for ever by staying away, and eight void
+// epochs later a newcomer that had computed once held 53.8 % of all votes.
 // Holds spec P-11.
 func TestOneRentedEpochFreezesNothingAndWinsNoVote(t *testing.T) {
 	weights := map[string]uint64{"a": 162, "b": 162, "c": 162, "rented": 514, "n": 600}
 	honest := []string{"a", "b", "c"}
 	c := begin(t, credit.DefaultParams(), weights, honest...)
-	c.finalise(t, 486, weights, "a", "b", "c", "rented") // it computes once, and a newcomer once in the second
+	// it computes once, and a newcomer once in the second
+	c.finalise(t, 486, weights, "a", "b", "c", "rented")
 	settled := []int{}
 	for epoch := range 8 {
 		whole, err := c.TotalWeight(c.ctx)
@@ -248,7 +253,8 @@ func TestAVoidEpoch(t *testing.T) {
 		got[name] = row{h.Weight, h.Credited, h.History}
 	}
 	if diff := cmp.Diff(map[string]row{
-		"kept": {101, 101, []uint64{101, 101}}, "away": {50, 101, []uint64{101, 0}}, "wrong": {0, 0, []uint64{101, 0}}, "one": {0, 1, []uint64{1, 0}},
+		"kept": {101, 101, []uint64{101, 101}}, "away": {50, 101, []uint64{101, 0}},
+		"wrong": {0, 0, []uint64{101, 0}}, "one": {0, 1, []uint64{1, 0}},
 	}, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
@@ -257,8 +263,8 @@ func TestAVoidEpoch(t *testing.T) {
 	}
 }
 
-// C4: during an outage power moves only as far as what is live vouches for it, until two thirds of the base are back,
-// and the votes of those who stayed are no larger a part of the whole.
+// C4: during an outage power moves only as far as what is live vouches for it, until two thirds of
+// the base are back, and the votes of those who stayed are no larger a part of the whole.
 // Holds spec P-10.
 func TestAnOutageOfTheHonestHandsNothingToWhoStayed(t *testing.T) {
 	p := credit.DefaultParams()
@@ -334,12 +340,14 @@ func TestCreditedAndCut(t *testing.T) {
 	}
 }
 
-// Names that never weighed anything, or nothing for as long as votes look back, leave no record that blocks read.
+// Names that never weighed anything, or nothing for as long as votes look back, leave no record
+// that blocks read.
 func TestWeightlessNamesLeaveNoRecord(t *testing.T) {
 	c := begin(t, credit.LocalnetParams(), map[string]uint64{"old": 100}, "old")
 	finalise := func(weight uint64) {
 		t.Helper()
-		c.finalise(t, 100, map[string]uint64{"old": 100, "passing": weight}, "nobody", "old", "passing")
+		c.finalise(t, 100, map[string]uint64{"old": 100, "passing": weight},
+			"nobody", "old", "passing")
 	}
 	names := func() (all []string) {
 		t.Helper()
@@ -364,7 +372,8 @@ func TestWeightlessNamesLeaveNoRecord(t *testing.T) {
 	}
 }
 
-// One move after the other: a settlement that comes while newcomers of the last one enter changes weights only.
+// One move after the other: a settlement that comes while newcomers of the last one enter changes
+// weights only.
 // Holds spec P-6.
 func TestASettlementWaitsForTheLastOnesNewcomers(t *testing.T) {
 	weights := map[string]uint64{"a": 100, "b": 100, "n1": 100, "n2": 100, "n3": 100}
@@ -379,7 +388,8 @@ func TestASettlementWaitsForTheLastOnesNewcomers(t *testing.T) {
 	c.settle(t, 500, map[string]uint64{"a": 1}, "a")
 	for _, name := range all {
 		if h := c.holding(t, name); h.Power != goal[name] {
-			t.Errorf("%s is to have %d instead of %d before the newcomers are in", name, h.Power, goal[name])
+			t.Errorf("%s is to have %d instead of %d before the newcomers are in",
+				name, h.Power, goal[name])
 		}
 	}
 	if h := c.holding(t, "b"); h.Weight != 0 {
@@ -424,7 +434,8 @@ func TestParametersArePendingUntilAnEpochBegins(t *testing.T) {
 		t.Fatal(err)
 	}
 	g, err := c.ExportGenesis(c.ctx)
-	if err != nil || g.Params != credit.DefaultParams() || g.PendingParams == nil || *g.PendingParams != changed {
+	if err != nil || g.Params != credit.DefaultParams() || g.PendingParams == nil ||
+		*g.PendingParams != changed {
 		t.Errorf("before the epoch: %v, %v", g, err)
 	}
 	for range 2 {
@@ -432,7 +443,8 @@ func TestParametersArePendingUntilAnEpochBegins(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if g, err = c.ExportGenesis(c.ctx); err != nil || g.Params != changed || g.PendingParams != nil {
+	if g, err = c.ExportGenesis(c.ctx); err != nil || g.Params != changed ||
+		g.PendingParams != nil {
 		t.Errorf("after it: %v, %v", g, err)
 	}
 	changed.LambdaBps = 9_999

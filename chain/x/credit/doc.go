@@ -3,27 +3,28 @@
 // Package credit turns verified compute into voting power.
 //
 // The Sprint ends an epoch by handing over, for each participant, the operations that were verified
-// (Finalise). Credit keeps that as the participant's weight, derives voting power under the rails of
-// poc/credit, and gives CometBFT the changes at the end of the block. Four things make it safe to let
-// compute rule the chain:
+// (Finalise). Credit keeps that as the participant's weight, derives voting power under the rails
+// of poc/credit, and gives CometBFT the changes at the end of the block. Four things make it safe
+// to let compute rule the chain:
 //
-//   - the level: nobody gets more than lambda (6/5) of its share of the weight, nor more than a quarter of
-//     the power where lambda leaves that room;
-//   - the move limit: at most move_bps of the power moves in one epoch, so those who were honest yesterday
-//     still hold most of it while today's claims settle;
-//   - joining: newcomers enter the validator set one per block in an order that the beacon draws, because
-//     CometBFT lets those who join together propose in one run and the beacon rule counts on distinct
-//     proposers. Until they enter, the power they will get stays with those who lose it (advance), so every
-//     set on the way obeys the rails, not just the last one;
-//   - cuts are not moves: a double sign or proven fraud takes the whole power in the block that proves it (Cut).
+//   - the level: nobody gets more than lambda (6/5) of its share of the weight, nor more than a
+//     quarter of the power where lambda leaves that room;
+//   - the move limit: at most move_bps of the power moves in one epoch, so those who were honest
+//     yesterday still hold most of it while today's claims settle;
+//   - joining: newcomers enter the validator set one per block in an order that the beacon draws,
+//     because CometBFT lets those who join together propose in one run and the beacon rule counts
+//     on distinct proposers. Until they enter, the power they will get stays with those who lose it
+//     (advance), so every set on the way obeys the rails, not just the last one;
+//   - cuts are not moves: a double sign or proven fraud takes the whole power in the block that
+//     proves it (Cut).
 //
-// A void epoch pays nothing and moves no power (Void). Weight that it did not show is halved, so that nobody
-// keeps weight by staying away, and the tally history records 0, so that it cannot vote with it either. Until
-// two thirds of the weight before the outage are back, the move limit shrinks with what is live: an outage
-// of the honest hands nothing to those who stayed.
+// A void epoch pays nothing and moves no power (Void). Weight that it did not show is halved, so
+// that nobody keeps weight by staying away, and the tally history records 0, so that it cannot vote
+// with it either. Until two thirds of the weight before the outage are back, the move limit shrinks
+// with what is live: an outage of the honest hands nothing to those who stayed.
 //
 // The set is never empty: whatever would remove the last validator leaves the set as it is.
 //
-// State: a Holding per participant that weighs something or did lately, and a Seat per consensus key that
-// has power or is about to. Every block reads the seats and nothing else.
+// State: a Holding per participant that weighs something or did lately, and a Seat per consensus
+// key that has power or is about to. Every block reads the seats and nothing else.
 package credit

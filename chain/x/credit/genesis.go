@@ -15,8 +15,9 @@ import (
 	"github.com/assaynet/assay/chain/x/registry"
 )
 
-// ValidateGenesis checks a genesis state on its own. It takes whatever a chain may export: a set on its way between
-// two settlements, histories longer than votes now look back, a seat that was cut and is the last.
+// ValidateGenesis checks a genesis state on its own. It takes whatever a chain may export: a set on
+// its way between two settlements, histories longer than votes now look back, a seat that was cut
+// and is the last.
 func ValidateGenesis(g creditv1.GenesisState) error {
 	if err := ValidateParams(g.Params); err != nil {
 		return err
@@ -36,7 +37,8 @@ func ValidateGenesis(g creditv1.GenesisState) error {
 			return fmt.Errorf("credit: %s holds twice", h.Participant)
 		}
 		if other, taken := keys[string(h.ConsensusKey)]; taken && len(h.ConsensusKey) > 0 {
-			return fmt.Errorf("credit: %s and %s have one consensus key; it could sign two blocks of a height", other, h.Participant)
+			return fmt.Errorf("credit: %s and %s have one consensus key; it could sign two "+
+				"blocks of a height", other, h.Participant)
 		}
 		seen[h.Participant], keys[string(h.ConsensusKey)] = true, h.Participant
 		if total += h.Power; total > TotalPower {
@@ -47,7 +49,8 @@ func ValidateGenesis(g creditv1.GenesisState) error {
 		return validateSeats(g.Seats, g.Holdings)
 	}
 	if total == 0 {
-		return errors.New("credit: nobody has voting power; give at least one participant weight in genesis")
+		return errors.New("credit: nobody has voting power; give at least one participant weight " +
+			"in genesis")
 	}
 	return nil
 }
@@ -57,17 +60,22 @@ func validateHolding(h creditv1.Holding) error {
 	case h.Participant == "":
 		return errors.New("credit: a holding has no participant")
 	case len(h.ConsensusKey) != ed25519.PublicKeySize && (h.Power > 0 || len(h.ConsensusKey) > 0):
-		return fmt.Errorf("credit: %s has power %d and a consensus key of %d bytes; want %d", h.Participant, h.Power, len(h.ConsensusKey), ed25519.PublicKeySize)
+		return fmt.Errorf("credit: %s has power %d and a consensus key of %d bytes; want %d",
+			h.Participant, h.Power, len(h.ConsensusKey), ed25519.PublicKeySize)
 	case h.Power > TotalPower:
 		return fmt.Errorf("credit: %s has power %d of %d", h.Participant, h.Power, TotalPower)
 	case h.Weight > MaxWeight || h.Credited > MaxWeight:
-		return fmt.Errorf("credit: %s weighs %d and was credited %d; at most %d is possible", h.Participant, h.Weight, h.Credited, uint64(MaxWeight))
+		return fmt.Errorf("credit: %s weighs %d and was credited %d; at most %d is possible",
+			h.Participant, h.Weight, h.Credited, uint64(MaxWeight))
 	case len(h.History) > maxTallyEpochs:
-		return fmt.Errorf("credit: %s has a history of %d epochs; at most %d are kept", h.Participant, len(h.History), maxTallyEpochs)
+		return fmt.Errorf("credit: %s has a history of %d epochs; at most %d are kept",
+			h.Participant, len(h.History), maxTallyEpochs)
 	}
 	for _, w := range h.History {
 		if w > MaxWeight {
-			return fmt.Errorf("credit: the history of %s has a weight of %d; at most %d is possible", h.Participant, w, uint64(MaxWeight))
+			return fmt.Errorf(
+				"credit: the history of %s has a weight of %d; at most %d is possible",
+				h.Participant, w, uint64(MaxWeight))
 		}
 	}
 	return nil
@@ -83,15 +91,19 @@ func validateSeats(seats []creditv1.Seat, holdings []creditv1.Holding) error {
 		case s.Participant == "":
 			return errors.New("credit: a seat has no participant")
 		case len(s.ConsensusKey) != ed25519.PublicKeySize:
-			return fmt.Errorf("credit: the seat of %s has a consensus key of %d bytes; want %d", s.Participant, len(s.ConsensusKey), ed25519.PublicKeySize)
+			return fmt.Errorf("credit: the seat of %s has a consensus key of %d bytes; want %d",
+				s.Participant, len(s.ConsensusKey), ed25519.PublicKeySize)
 		case keys[string(s.ConsensusKey)]:
 			return fmt.Errorf("credit: two seats have the consensus key of %s", s.Participant)
 		case s.Power == 0 && s.Told == 0:
-			return fmt.Errorf("credit: the seat of %s has no power and is to have none", s.Participant)
+			return fmt.Errorf("credit: the seat of %s has no power and is to have none",
+				s.Participant)
 		case s.Cut && s.Power > 0:
-			return fmt.Errorf("credit: the seat of %s was cut and is to have power %d", s.Participant, s.Power)
+			return fmt.Errorf("credit: the seat of %s was cut and is to have power %d",
+				s.Participant, s.Power)
 		case s.Told > TotalPower:
-			return fmt.Errorf("credit: the seat of %s has power %d of %d", s.Participant, s.Told, TotalPower)
+			return fmt.Errorf("credit: the seat of %s has power %d of %d", s.Participant,
+				s.Told, TotalPower)
 		}
 		keys[string(s.ConsensusKey)] = true
 		if s.Power > 0 {
@@ -107,7 +119,8 @@ func validateSeats(seats []creditv1.Seat, holdings []creditv1.Holding) error {
 	for _, h := range holdings {
 		at := h.Participant + string(h.ConsensusKey)
 		if moves[at] != h.Power {
-			return fmt.Errorf("credit: %s has power %d and a seat that moves to %d", h.Participant, h.Power, moves[at])
+			return fmt.Errorf("credit: %s has power %d and a seat that moves to %d", h.Participant,
+				h.Power, moves[at])
 		}
 		delete(moves, at)
 	}
@@ -118,7 +131,8 @@ func validateSeats(seats []creditv1.Seat, holdings []creditv1.Holding) error {
 }
 
 // InitGenesis stores the state and returns the validator set in force.
-func (k *Keeper) InitGenesis(ctx context.Context, g creditv1.GenesisState) ([]abci.ValidatorUpdate, error) {
+func (k *Keeper) InitGenesis(ctx context.Context, g creditv1.GenesisState) ([]abci.ValidatorUpdate,
+	error) {
 	if err := ValidateGenesis(g); err != nil {
 		return nil, err
 	}
@@ -140,7 +154,8 @@ func (k *Keeper) InitGenesis(ctx context.Context, g creditv1.GenesisState) ([]ab
 			return nil, err
 		}
 		if h.Power > 0 && len(g.Seats) == 0 {
-			seat := creditv1.Seat{Participant: h.Participant, ConsensusKey: h.ConsensusKey, Power: h.Power, Told: h.Power}
+			seat := creditv1.Seat{Participant: h.Participant, ConsensusKey: h.ConsensusKey,
+				Power: h.Power, Told: h.Power}
 			if err := k.setSeat(ctx, seat); err != nil {
 				return nil, err
 			}
@@ -154,8 +169,8 @@ func (k *Keeper) InitGenesis(ctx context.Context, g creditv1.GenesisState) ([]ab
 	return k.inForce(ctx)
 }
 
-// inForce returns the validator set. Each of its keys has to be registered, by the one whose power it carries: a
-// proposer without a registered key can prove no beacon.
+// inForce returns the validator set. Each of its keys has to be registered, by the one whose power
+// it carries: a proposer without a registered key can prove no beacon.
 func (k *Keeper) inForce(ctx context.Context) ([]abci.ValidatorUpdate, error) {
 	seats, err := k.Seats(ctx)
 	if err != nil {
@@ -166,12 +181,14 @@ func (k *Keeper) inForce(ctx context.Context) ([]abci.ValidatorUpdate, error) {
 		if s.Told == 0 {
 			continue
 		}
-		owner, ok, err := k.registry.ByConsensusAddress(ctx, registry.ConsensusAddress(s.ConsensusKey))
+		owner, ok, err := k.registry.ByConsensusAddress(ctx,
+			registry.ConsensusAddress(s.ConsensusKey))
 		if err != nil {
 			return nil, fmt.Errorf("credit: owner of a consensus key: %w", err)
 		}
 		if !ok || owner.Address != s.Participant {
-			return nil, fmt.Errorf("credit: the consensus key %X has power for %s and is registered by %q", s.ConsensusKey, s.Participant, owner.Address)
+			return nil, fmt.Errorf("credit: the consensus key %X has power for %s and is "+
+				"registered by %q", s.ConsensusKey, s.Participant, owner.Address)
 		}
 		updates = append(updates, abci.Ed25519ValidatorUpdate(s.ConsensusKey, int64(s.Told)))
 	}

@@ -70,8 +70,9 @@ func (c *chain) again(t testing.TB) *chain {
 	return next
 }
 
-// C15, C16: an export of any state imports, stores the same and goes on the same way: in the middle of a joining (2
-// validators in force were 11 after), with votes that look back less than the histories, in an outage, after cuts.
+// C15, C16: an export of any state imports, stores the same and goes on the same way: in the middle
+// of a joining (2 validators in force were 11 after), with votes that look back less than the
+// histories, in an outage, after cuts.
 func TestPropertyAnExportGoesOnTheSameWay(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		var names []string
@@ -107,7 +108,8 @@ func TestPropertyAnExportGoesOnTheSameWay(t *testing.T) {
 			return nil
 		}
 		for range rapid.IntRange(1, 30).Draw(rt, "acts") {
-			what, who, live := rapid.IntRange(0, 8).Draw(rt, "act"), some("who"), rapid.Uint64Max(1_000).Draw(rt, "live")
+			what, who, live := rapid.IntRange(0, 8).Draw(rt, "act"), some("who"),
+				rapid.Uint64Max(1_000).Draw(rt, "live")
 			p := credit.LocalnetParams()
 			p.TallyEpochs = rapid.Uint64Range(1, 6).Draw(rt, "tally")
 			p.MaxValidators = rapid.Uint64Range(4, 6).Draw(rt, "validators")
@@ -163,43 +165,74 @@ func TestALoweredTallyCountsLess(t *testing.T) {
 
 func TestGenesisRefusesWhatDoesNotFit(t *testing.T) {
 	holding := func(name string, power uint64) creditv1.Holding {
-		return creditv1.Holding{Participant: name, Weight: 1, Power: power, ConsensusKey: consensusKey(name), History: []uint64{1}}
+		return creditv1.Holding{Participant: name, Weight: 1, Power: power,
+			ConsensusKey: consensusKey(name), History: []uint64{1}}
 	}
 	seat := func(name string, power, told uint64) creditv1.Seat {
-		return creditv1.Seat{Participant: name, ConsensusKey: consensusKey(name), Power: power, Told: told}
+		return creditv1.Seat{Participant: name, ConsensusKey: consensusKey(name),
+			Power: power, Told: told}
 	}
 	valid := func() creditv1.GenesisState {
 		return creditv1.GenesisState{Params: credit.DefaultParams(),
-			Holdings: []creditv1.Holding{holding("a", 600_000), holding("b", 400_000), holding("c", 0)},
-			Seats:    []creditv1.Seat{seat("a", 600_000, 1_000_000), seat("b", 400_000, 0)}}
+			Holdings: []creditv1.Holding{holding("a", 600_000), holding("b", 400_000),
+				holding("c", 0)},
+			Seats: []creditv1.Seat{seat("a", 600_000, 1_000_000), seat("b", 400_000, 0)}}
 	}
 	if err := credit.ValidateGenesis(valid()); err != nil {
 		t.Fatal(err)
 	}
 	for want, edit := range map[string]func(*creditv1.GenesisState){
-		"move_bps 0 is below 100":            func(g *creditv1.GenesisState) { g.Params.MoveBps = 0 },
-		"pending: credit: lambda_bps 0":      func(g *creditv1.GenesisState) { g.PendingParams = &creditv1.Params{CapBps: 2_500} },
-		"has no participant":                 func(g *creditv1.GenesisState) { g.Holdings[0].Participant = "" },
-		"holds twice":                        func(g *creditv1.GenesisState) { g.Holdings[2].Participant = "a" },
-		"have one consensus key":             func(g *creditv1.GenesisState) { g.Holdings[2].ConsensusKey = consensusKey("a") },
-		"consensus key of 31 bytes":          func(g *creditv1.GenesisState) { g.Holdings[0].ConsensusKey = consensusKey("a")[:31] },
-		"consensus key of 0 bytes":           func(g *creditv1.GenesisState) { g.Holdings[0].ConsensusKey = nil },
-		"has power 18446744073709551615":     func(g *creditv1.GenesisState) { g.Holdings[0].Power = 1<<64 - 1 },
-		"add up to over 1000000":             func(g *creditv1.GenesisState) { g.Holdings[2].Power = 1 },
-		"weighs 9007199254740993":            func(g *creditv1.GenesisState) { g.Holdings[0].Weight = credit.MaxWeight + 1 },
-		"history of 101 epochs":              func(g *creditv1.GenesisState) { g.Holdings[0].History = make([]uint64, 101) },
-		"history of a has a weight":          func(g *creditv1.GenesisState) { g.Holdings[0].History[0] = 1 << 60 },
-		"nobody has voting power":            func(g *creditv1.GenesisState) { g.Seats, g.Holdings[0].Power, g.Holdings[1].Power = nil, 0, 0 },
-		"a seat has no participant":          func(g *creditv1.GenesisState) { g.Seats[0].Participant = "" },
-		"seat of a has a consensus key of":   func(g *creditv1.GenesisState) { g.Seats[0].ConsensusKey = nil },
-		"two seats have the consensus key":   func(g *creditv1.GenesisState) { g.Seats[1].ConsensusKey = consensusKey("a") },
-		"is to have none":                    func(g *creditv1.GenesisState) { g.Seats = append(g.Seats, seat("c", 0, 0)) },
-		"was cut and is to have power":       func(g *creditv1.GenesisState) { g.Seats[0].Cut = true },
-		"the seat of a has power 1000001":    func(g *creditv1.GenesisState) { g.Seats[0].Told++ },
-		"in force add up to over":            func(g *creditv1.GenesisState) { g.Seats[1].Told++ },
-		"power is in force":                  func(g *creditv1.GenesisState) { g.Seats[0].Told = 0 },
-		"b has power 400000 and a seat that": func(g *creditv1.GenesisState) { g.Seats = g.Seats[:1] },
-		"a power that no holding has":        func(g *creditv1.GenesisState) { g.Seats = append(g.Seats, seat("d", 5, 0)) },
+		"move_bps 0 is below 100": func(g *creditv1.GenesisState) { g.Params.MoveBps = 0 },
+		"pending: credit: lambda_bps 0": func(g *creditv1.GenesisState) {
+			g.PendingParams = &creditv1.Params{CapBps: 2_500}
+		},
+		"has no participant": func(g *creditv1.GenesisState) { g.Holdings[0].Participant = "" },
+		"holds twice":        func(g *creditv1.GenesisState) { g.Holdings[2].Participant = "a" },
+		"have one consensus key": func(g *creditv1.GenesisState) {
+			g.Holdings[2].ConsensusKey = consensusKey("a")
+		},
+		"consensus key of 31 bytes": func(g *creditv1.GenesisState) {
+			g.Holdings[0].ConsensusKey = consensusKey("a")[:31]
+		},
+		"consensus key of 0 bytes": func(g *creditv1.GenesisState) {
+			g.Holdings[0].ConsensusKey = nil
+		},
+		"has power 18446744073709551615": func(g *creditv1.GenesisState) {
+			g.Holdings[0].Power = 1<<64 - 1
+		},
+		"add up to over 1000000": func(g *creditv1.GenesisState) { g.Holdings[2].Power = 1 },
+		"weighs 9007199254740993": func(g *creditv1.GenesisState) {
+			g.Holdings[0].Weight = credit.MaxWeight + 1
+		},
+		"history of 101 epochs": func(g *creditv1.GenesisState) {
+			g.Holdings[0].History = make([]uint64, 101)
+		},
+		"history of a has a weight": func(g *creditv1.GenesisState) {
+			g.Holdings[0].History[0] = 1 << 60
+		},
+		"nobody has voting power": func(g *creditv1.GenesisState) {
+			g.Seats, g.Holdings[0].Power, g.Holdings[1].Power = nil, 0, 0
+		},
+		"a seat has no participant": func(g *creditv1.GenesisState) { g.Seats[0].Participant = "" },
+		"seat of a has a consensus key of": func(g *creditv1.GenesisState) {
+			g.Seats[0].ConsensusKey = nil
+		},
+		"two seats have the consensus key": func(g *creditv1.GenesisState) {
+			g.Seats[1].ConsensusKey = consensusKey("a")
+		},
+		"is to have none": func(g *creditv1.GenesisState) {
+			g.Seats = append(g.Seats, seat("c", 0, 0))
+		},
+		"was cut and is to have power":    func(g *creditv1.GenesisState) { g.Seats[0].Cut = true },
+		"the seat of a has power 1000001": func(g *creditv1.GenesisState) { g.Seats[0].Told++ },
+		"in force add up to over":         func(g *creditv1.GenesisState) { g.Seats[1].Told++ },
+		"power is in force":               func(g *creditv1.GenesisState) { g.Seats[0].Told = 0 },
+		"b has power 400000 and a seat that": func(g *creditv1.GenesisState) {
+			g.Seats = g.Seats[:1]
+		},
+		"a power that no holding has": func(g *creditv1.GenesisState) {
+			g.Seats = append(g.Seats, seat("d", 5, 0))
+		},
 	} {
 		g := valid()
 		edit(&g)
@@ -216,7 +249,8 @@ func TestGenesisRefusesWhatDoesNotFit(t *testing.T) {
 				c.owners[address] = owner
 			}
 		}
-		if _, err := c.InitGenesis(c.ctx, valid()); err == nil || !strings.Contains(err.Error(), "is registered by") {
+		if _, err := c.InitGenesis(c.ctx, valid()); err == nil ||
+			!strings.Contains(err.Error(), "is registered by") {
 			t.Errorf("a key registered by %q: %v", owner, err)
 		}
 	}
@@ -235,7 +269,8 @@ func TestListsArePaginated(t *testing.T) {
 	var got []string
 	seats, pages := 0, 0
 	for key := []byte(nil); pages == 0 || key != nil; pages++ {
-		res, err := router.query.Holdings(c.ctx, &creditv1.QueryHoldingsRequest{Pagination: &query.PageRequest{Key: key}})
+		res, err := router.query.Holdings(c.ctx,
+			&creditv1.QueryHoldingsRequest{Pagination: &query.PageRequest{Key: key}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -248,7 +283,8 @@ func TestListsArePaginated(t *testing.T) {
 		t.Errorf("%d pages:\n%s", pages, diff)
 	}
 	for key, first := []byte(nil), true; first || key != nil; first = false {
-		res, err := router.query.Seats(c.ctx, &creditv1.QuerySeatsRequest{Pagination: &query.PageRequest{Key: key, Limit: 60}})
+		res, err := router.query.Seats(c.ctx,
+			&creditv1.QuerySeatsRequest{Pagination: &query.PageRequest{Key: key, Limit: 60}})
 		if err != nil || len(res.Seats) > 60 {
 			t.Fatalf("%d seats, %v", len(res.Seats), err)
 		}
@@ -258,7 +294,8 @@ func TestListsArePaginated(t *testing.T) {
 		t.Errorf("%d of %d seats are listed", seats, len(names))
 	}
 	for _, p := range []*query.PageRequest{{Limit: 1_001}, {CountTotal: true}, {Offset: 1}} {
-		if _, err := router.query.Holdings(c.ctx, &creditv1.QueryHoldingsRequest{Pagination: p}); err == nil {
+		if _, err := router.query.Holdings(c.ctx,
+			&creditv1.QueryHoldingsRequest{Pagination: p}); err == nil {
 			t.Errorf("%v was answered", p)
 		}
 	}

@@ -19,12 +19,12 @@ import (
 	"github.com/assaynet/assay/poc/seed"
 )
 
-// TotalPower is what the voting powers of a settled set add up to. Powers are shares, so they never come
-// near CometBFT's limit of MaxInt64/8, however much the network computes.
+// TotalPower is what the voting powers of a settled set add up to. Powers are shares, so they never
+// come near CometBFT's limit of MaxInt64/8, however much the network computes.
 const TotalPower = 1_000_000
 
-// MaxWeight is far above what anybody computes in an epoch. Weights are held below it so that no sum over members
-// comes near 64 bits.
+// MaxWeight is far above what anybody computes in an epoch. Weights are held below it so that no
+// sum over members comes near 64 bits.
 const MaxWeight = 1 << 53
 
 // Registry is what credit needs of x/registry.
@@ -55,15 +55,20 @@ type Keeper struct {
 }
 
 // NewKeeper makes the keeper; authority is the account that may change parameters (x/gov).
-func NewKeeper(cdc codec.BinaryCodec, store corestore.KVStoreService, authority string, registry Registry) *Keeper {
+func NewKeeper(cdc codec.BinaryCodec, store corestore.KVStoreService, authority string,
+	registry Registry) *Keeper {
 	sb := collections.NewSchemaBuilder(store)
 	k := &Keeper{
 		cdc: cdc, authority: authority, registry: registry,
-		params:   collections.NewItem(sb, prefixParams, "params", codec.CollValue[creditv1.Params](cdc)),
-		holdings: collections.NewMap(sb, prefixHoldings, "holdings", collections.StringKey, codec.CollValue[creditv1.Holding](cdc)),
-		seats:    collections.NewMap(sb, prefixSeats, "seats", collections.BytesKey, codec.CollValue[creditv1.Seat](cdc)),
-		pending:  collections.NewItem(sb, prefixPending, "pending", codec.CollValue[creditv1.Params](cdc)),
-		base:     collections.NewItem(sb, prefixBase, "base", collections.Uint64Value),
+		params: collections.NewItem(sb, prefixParams, "params",
+			codec.CollValue[creditv1.Params](cdc)),
+		holdings: collections.NewMap(sb, prefixHoldings, "holdings", collections.StringKey,
+			codec.CollValue[creditv1.Holding](cdc)),
+		seats: collections.NewMap(sb, prefixSeats, "seats", collections.BytesKey,
+			codec.CollValue[creditv1.Seat](cdc)),
+		pending: collections.NewItem(sb, prefixPending, "pending",
+			codec.CollValue[creditv1.Params](cdc)),
+		base: collections.NewItem(sb, prefixBase, "base", collections.Uint64Value),
 	}
 	if _, err := sb.Build(); err != nil {
 		panic(fmt.Errorf("credit: schema: %w", err)) // a programming error, before any block
@@ -84,8 +89,12 @@ func (k *Keeper) Holding(ctx context.Context, participant string) (creditv1.Hold
 }
 
 // Walk visits all holdings by participant until stop.
-func (k *Keeper) Walk(ctx context.Context, visit func(creditv1.Holding) (stop bool, err error)) error {
-	return k.holdings.Walk(ctx, nil, func(_ string, h creditv1.Holding) (bool, error) { return visit(h) })
+func (k *Keeper) Walk(ctx context.Context,
+	visit func(creditv1.Holding) (stop bool, err error)) error {
+	return k.holdings.Walk(ctx, nil, func(_ string, h creditv1.Holding) (bool,
+		error) {
+		return visit(h)
+	})
 }
 
 // Holdings returns all holdings by participant.
@@ -107,8 +116,10 @@ func (k *Keeper) TotalWeight(ctx context.Context) (sum uint64, err error) {
 	return sum, err
 }
 
-// Power returns the voting power of a consensus address and of the whole set, as CometBFT was last told.
-func (k *Keeper) Power(ctx context.Context, consensusAddress []byte) (power, total uint64, err error) {
+// Power returns the voting power of a consensus address and of the whole set, as CometBFT was last
+// told.
+func (k *Keeper) Power(ctx context.Context, consensusAddress []byte) (power,
+	total uint64, err error) {
 	seat, err := k.seats.Get(ctx, consensusAddress)
 	if err != nil && !errors.Is(err, collections.ErrNotFound) {
 		return 0, 0, err
@@ -120,7 +131,8 @@ func (k *Keeper) Power(ctx context.Context, consensusAddress []byte) (power, tot
 	return seat.Told, total, err
 }
 
-// TallyWeight is what a participant's governance vote weighs: the least weight of the last epochs and now.
+// TallyWeight is what a participant's governance vote weighs: the least weight of the last epochs
+// and now.
 func (k *Keeper) TallyWeight(ctx context.Context, participant string) (uint64, error) {
 	p, err := k.params.Get(ctx)
 	if err != nil {
@@ -137,8 +149,9 @@ func (k *Keeper) TallyWeight(ctx context.Context, participant string) (uint64, e
 	return w, nil
 }
 
-// TallyWhole is what governance votes are a part of: the sum, over all holders, of the greatest weight of the last
-// epochs and now. Anyone who was away counts in it, so an absence makes the votes of those who stayed no larger.
+// TallyWhole is what governance votes are a part of: the sum, over all holders, of the greatest
+// weight of the last epochs and now. Anyone who was away counts in it, so an absence makes the
+// votes of those who stayed no larger.
 func (k *Keeper) TallyWhole(ctx context.Context) (sdkmath.Int, error) {
 	p, err := k.params.Get(ctx)
 	if err != nil {
@@ -156,7 +169,8 @@ func (k *Keeper) TallyWhole(ctx context.Context) (sdkmath.Int, error) {
 	return whole, err
 }
 
-// last returns the last epochs of a history. It may be longer when votes have just been made to look back less.
+// last returns the last epochs of a history. It may be longer when votes have just been made to
+// look back less.
 func last(history []uint64, epochs uint64) []uint64 {
 	if n := uint64(len(history)); n > epochs {
 		return history[n-epochs:]

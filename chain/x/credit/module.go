@@ -47,7 +47,8 @@ func (AppModule) RegisterInterfaces(r codectypes.InterfaceRegistry) {
 }
 
 func (AppModule) RegisterGRPCGatewayRoutes(c client.Context, mux *gwruntime.ServeMux) {
-	if err := creditv1.RegisterQueryHandlerClient(context.Background(), mux, creditv1.NewQueryClient(c)); err != nil {
+	if err := creditv1.RegisterQueryHandlerClient(context.Background(), mux,
+		creditv1.NewQueryClient(c)); err != nil {
 		panic(err)
 	}
 }
@@ -61,7 +62,8 @@ func (AppModule) DefaultGenesis(cdc codec.JSONCodec) json.RawMessage {
 	return cdc.MustMarshalJSON(&creditv1.GenesisState{Params: DefaultParams()})
 }
 
-func (AppModule) ValidateGenesis(cdc codec.JSONCodec, _ client.TxEncodingConfig, raw json.RawMessage) error {
+func (AppModule) ValidateGenesis(cdc codec.JSONCodec, _ client.TxEncodingConfig,
+	raw json.RawMessage) error {
 	var g creditv1.GenesisState
 	if err := cdc.UnmarshalJSON(raw, &g); err != nil {
 		return fmt.Errorf("credit: genesis: %w", err)
@@ -69,7 +71,8 @@ func (AppModule) ValidateGenesis(cdc codec.JSONCodec, _ client.TxEncodingConfig,
 	return ValidateGenesis(g)
 }
 
-func (m AppModule) InitGenesis(ctx sdk.Context, cdc codec.JSONCodec, raw json.RawMessage) []abci.ValidatorUpdate {
+func (m AppModule) InitGenesis(ctx sdk.Context, cdc codec.JSONCodec,
+	raw json.RawMessage) []abci.ValidatorUpdate {
 	var g creditv1.GenesisState
 	cdc.MustUnmarshalJSON(raw, &g)
 	updates, err := m.keeper.InitGenesis(ctx, g)
@@ -98,15 +101,20 @@ func (AppModule) AutoCLIOptions() *autocliv1.ModuleOptions {
 			Service: "assay.credit.v1.Query",
 			RpcCommandOptions: []*autocliv1.RpcCommandOptions{
 				{RpcMethod: "Params", Use: "params", Short: "Show the rails on voting power"},
-				{RpcMethod: "Holdings", Use: "holdings", Short: "List weight and voting power of every holder"},
-				{RpcMethod: "Holding", Use: "holding [participant]", Short: "Show weight and voting power of one participant",
-					PositionalArgs: []*autocliv1.PositionalArgDescriptor{{ProtoField: "participant"}}},
-				{RpcMethod: "Seats", Use: "seats", Short: "List the validator set and who waits to enter it"},
+				{RpcMethod: "Holdings", Use: "holdings", Short: "List weight and voting power of " +
+					"every holder"},
+				{RpcMethod: "Holding", Use: "holding [participant]",
+					Short: "Show weight and voting power of one participant",
+					PositionalArgs: []*autocliv1.PositionalArgDescriptor{
+						{ProtoField: "participant"}}},
+				{RpcMethod: "Seats", Use: "seats", Short: "List the validator set and who waits " +
+					"to enter it"},
 			},
 		},
 		Tx: &autocliv1.ServiceCommandDescriptor{
-			Service:           "assay.credit.v1.Msg",
-			RpcCommandOptions: []*autocliv1.RpcCommandOptions{{RpcMethod: "UpdateParams", Skip: true}},
+			Service: "assay.credit.v1.Msg",
+			RpcCommandOptions: []*autocliv1.RpcCommandOptions{{RpcMethod: "UpdateParams",
+				Skip: true}},
 		},
 	}
 }

@@ -13,9 +13,11 @@ import (
 type msgServer struct{ *Keeper }
 
 // UpdateParams changes the rails within their bounds from the next epoch on; only governance may.
-func (s msgServer) UpdateParams(ctx context.Context, m *creditv1.MsgUpdateParams) (*creditv1.MsgUpdateParamsResponse, error) {
+func (s msgServer) UpdateParams(ctx context.Context,
+	m *creditv1.MsgUpdateParams) (*creditv1.MsgUpdateParamsResponse, error) {
 	if m.Authority != s.authority {
-		return nil, sdkerrors.ErrUnauthorized.Wrapf("only governance (%s) changes parameters", s.authority)
+		return nil, sdkerrors.ErrUnauthorized.Wrapf("only governance (%s) changes parameters",
+			s.authority)
 	}
 	if err := ValidateParams(m.Params); err != nil {
 		return nil, sdkerrors.ErrInvalidRequest.Wrap(err.Error())

@@ -16,9 +16,10 @@ import (
 // minLive is main's least part of the previous weight that has to be live.
 const minLive = 6_666
 
-// epoch settles an epoch in which these names compute their weights, or makes it void as x/sprint does. watch sees
-// every validator set.
-func (c *chain) epoch(t testing.TB, weights map[string]uint64, present []string, watch func(powers map[string]uint64)) (void bool) {
+// epoch settles an epoch in which these names compute their weights, or makes it void as x/sprint
+// does. watch sees every validator set.
+func (c *chain) epoch(t testing.TB, weights map[string]uint64, present []string,
+	watch func(powers map[string]uint64)) (void bool) {
 	t.Helper()
 	whole, err := c.TotalWeight(c.ctx)
 	if err != nil {
@@ -49,10 +50,11 @@ func coalition(powers map[string]uint64) (sum uint64) {
 	return sum
 }
 
-// With 60 % of the honest away for five epochs a coalition of 1 % has at most 2 % of the power at any time and one of
-// 27 % at most 40 %, and both fall back to what they compute.
+// With 60 % of the honest away for five epochs a coalition of 1 % has at most 2 % of the power at
+// any time and one of 27 % at most 40 %, and both fall back to what they compute.
 func TestAnOutageOfFiveEpochs(t *testing.T) {
-	for _, x := range []struct{ percent, most, after uint64 }{{1, 20_000, 12_000}, {27, 400_000, 324_000}} {
+	for _, x := range []struct{ percent, most, after uint64 }{{1, 20_000, 12_000},
+		{27, 400_000, 324_000}} {
 		weights := map[string]uint64{}
 		var all, stay []string
 		for i := range 4 {
@@ -83,16 +85,19 @@ func TestAnOutageOfFiveEpochs(t *testing.T) {
 			t.Errorf("a coalition of %d %% had %d millionths of the power", x.percent, peak)
 		}
 		if now := coalition(c.powers(t)); now > x.after || voids == 0 {
-			t.Errorf("a coalition of %d %% has %d millionths long after %d void epochs", x.percent, now, voids)
+			t.Errorf("a coalition of %d %% has %d millionths long after %d void epochs",
+				x.percent, now, voids)
 		}
 		t.Logf("coalition of %d %%: peak %d millionths, %d epochs void", x.percent, peak, voids)
 	}
 }
 
-// However often somebody comes and goes, an absent epoch leaves it at most half of its weight and no vote.
+// However often somebody comes and goes, an absent epoch leaves it at most half of its weight and
+// no vote.
 func TestPropertyNoPatternOfPresenceKeepsWeight(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
-		weights := map[string]uint64{"h": 1_000, "rented": rapid.Uint64Range(1, 20_000).Draw(rt, "rented")}
+		weights := map[string]uint64{"h": 1_000,
+			"rented": rapid.Uint64Range(1, 20_000).Draw(rt, "rented")}
 		c := begin(t, credit.DefaultParams(), weights, "h")
 		for range 20 {
 			present := []string{"h"}

@@ -15,7 +15,8 @@ import (
 
 type queryServer struct{ *Keeper }
 
-func (s queryServer) Params(ctx context.Context, _ *creditv1.QueryParamsRequest) (*creditv1.QueryParamsResponse, error) {
+func (s queryServer) Params(ctx context.Context,
+	_ *creditv1.QueryParamsRequest) (*creditv1.QueryParamsResponse, error) {
 	res := &creditv1.QueryParamsResponse{}
 	var err error
 	if res.Params, err = s.params.Get(ctx); err != nil {
@@ -28,12 +29,15 @@ func (s queryServer) Params(ctx context.Context, _ *creditv1.QueryParamsRequest)
 	return res, err
 }
 
-func (s queryServer) Holdings(ctx context.Context, req *creditv1.QueryHoldingsRequest) (*creditv1.QueryHoldingsResponse, error) {
-	list, next, err := paging.List(ctx, s.holdings, req.GetPagination(), func(_ string, h creditv1.Holding) (creditv1.Holding, error) { return h, nil })
+func (s queryServer) Holdings(ctx context.Context,
+	req *creditv1.QueryHoldingsRequest) (*creditv1.QueryHoldingsResponse, error) {
+	list, next, err := paging.List(ctx, s.holdings, req.GetPagination(),
+		func(_ string, h creditv1.Holding) (creditv1.Holding, error) { return h, nil })
 	return &creditv1.QueryHoldingsResponse{Holdings: list, Pagination: next}, err
 }
 
-func (s queryServer) Holding(ctx context.Context, req *creditv1.QueryHoldingRequest) (*creditv1.QueryHoldingResponse, error) {
+func (s queryServer) Holding(ctx context.Context,
+	req *creditv1.QueryHoldingRequest) (*creditv1.QueryHoldingResponse, error) {
 	if req == nil || req.Participant == "" {
 		return nil, status.Error(codes.InvalidArgument, "name a participant's address")
 	}
@@ -41,7 +45,9 @@ func (s queryServer) Holding(ctx context.Context, req *creditv1.QueryHoldingRequ
 	return &creditv1.QueryHoldingResponse{Holding: h}, err
 }
 
-func (s queryServer) Seats(ctx context.Context, req *creditv1.QuerySeatsRequest) (*creditv1.QuerySeatsResponse, error) {
-	list, next, err := paging.List(ctx, s.seats, req.GetPagination(), func(_ []byte, seat creditv1.Seat) (creditv1.Seat, error) { return seat, nil })
+func (s queryServer) Seats(ctx context.Context,
+	req *creditv1.QuerySeatsRequest) (*creditv1.QuerySeatsResponse, error) {
+	list, next, err := paging.List(ctx, s.seats, req.GetPagination(),
+		func(_ []byte, seat creditv1.Seat) (creditv1.Seat, error) { return seat, nil })
 	return &creditv1.QuerySeatsResponse{Seats: list, Pagination: next}, err
 }

@@ -15,7 +15,8 @@ import (
 	creditv1 "github.com/assaynet/assay/api/credit/v1"
 )
 
-// EndBlock moves the validator set one block towards what the holdings say and tells CometBFT what changed.
+// EndBlock moves the validator set one block towards what the holdings say and tells CometBFT what
+// changed.
 func (k *Keeper) EndBlock(ctx context.Context) ([]abci.ValidatorUpdate, error) {
 	seats, err := k.Seats(ctx)
 	if err != nil {
@@ -50,8 +51,8 @@ func (k *Keeper) EndBlock(ctx context.Context) ([]abci.ValidatorUpdate, error) {
 	return updates, nil
 }
 
-// next is the newcomer that enters the set in this block, -1 for none. The beacon of the block draws it: the least
-// hash of its value and the key.
+// next is the newcomer that enters the set in this block, -1 for none. The beacon of the block
+// draws it: the least hash of its value and the key.
 func (k *Keeper) next(ctx context.Context, seats []creditv1.Seat) (int, error) {
 	first := slices.IndexFunc(seats, waits)
 	if first < 0 || !slices.ContainsFunc(seats[first+1:], waits) {
@@ -67,33 +68,38 @@ func (k *Keeper) next(ctx context.Context, seats []creditv1.Seat) (int, error) {
 		if !waits(s) {
 			continue
 		}
-		if h := sha256.Sum256(append(value.Bytes(), s.ConsensusKey...)); best < 0 || bytes.Compare(h[:], least[:]) < 0 {
+		if h := sha256.Sum256(append(value.Bytes(), s.ConsensusKey...)); best < 0 ||
+			bytes.Compare(h[:], least[:]) < 0 {
 			best, least = i, h
 		}
 	}
 	return best, nil
 }
 
-// advance (spec P-6) returns the seats after one more block, in the same order: who is in the set and gains gets all of it, one
-// newcomer enters, and whoever loses gives up as much of its loss as the others have taken of their gains. With R the
-// gains that are outstanding before the block and R' those after it, a loss of x that is outstanding becomes
-// x * R' / R.
+// advance (spec P-6) returns the seats after one more block, in the same order: who is in the set
+// and gains gets all of it, one newcomer enters, and whoever loses gives up as much of its loss as
+// the others have taken of their gains. With R the gains that are outstanding before the block and
+// R' those after it, a loss of x that is outstanding becomes x * R' / R.
 //
-// Let M be what moves between two settlements. For every set on the way holds, to a unit of rounding a name and block:
+// Let M be what moves between two settlements. For every set on the way holds, to a unit of
+// rounding a name and block:
 //
 //   - The powers add up to TotalPower: outstanding losses are R before and R' after the block.
-//   - A name is between what the two settlements give it: a gain is taken whole or not at all, a loss only shrinks.
-//   - A group of names is at most M/4 above the larger of what the two give it. Let its members gain g and lose l in
-//     all, as parts of M. When they have taken x <= g, outstanding in all is at most 1-x of the gains and so of every
-//     loss: the group has given up x*l at least and is at most x - x*l = x(1-l) above its start. At the end it is g-l
-//     above. If l <= g, then x(1-l) - (g-l) <= g(1-l) - g + l = l(1-g) <= l(1-l). If l > g, then x(1-l) <= g(1-g).
-//     Both are at most 1/4.
+//   - A name is between what the two settlements give it: a gain is taken whole or not at all, a
+//     loss only shrinks.
+//   - A group of names is at most M/4 above the larger of what the two give it. Let its members
+//     gain g and lose l in all, as parts of M. When they have taken x <= g, outstanding in all is
+//     at most 1-x of the gains and so of every loss: the group has given up x*l at least and is at
+//     most x - x*l = x(1-l) above its start. At the end it is g-l above. If l <= g, then x(1-l) -
+//     (g-l) <= g(1-l) - g + l = l(1-g) <= l(1-l). If l > g, then x(1-l) <= g(1-g). Both are at most
+//     1/4.
 //
-// A cut is no move: its seat leaves at once, and those who stay keep their proportions, in the set as in what they
-// move to. Each share grows by what was cut and the three hold from there.
+// A cut is no move: its seat leaves at once, and those who stay keep their proportions, in the set
+// as in what they move to. Each share grows by what was cut and the three hold from there.
 //
-// The set is never empty. Powers add up to TotalPower, so somebody in it keeps some, or a newcomer enters. If all who
-// were to have power were cut, those in the set keep what they have; if they were, too, the set stays.
+// The set is never empty. Powers add up to TotalPower, so somebody in it keeps some, or a newcomer
+// enters. If all who were to have power were cut, those in the set keep what they have; if they
+// were, too, the set stays.
 func advance(seats []creditv1.Seat, enters int) []creditv1.Seat {
 	out := slices.Clone(seats)
 	if !scale(out, power) {
@@ -150,7 +156,8 @@ func expel(seats []creditv1.Seat) {
 func power(s *creditv1.Seat) *uint64 { return &s.Power }
 func told(s *creditv1.Seat) *uint64  { return &s.Told }
 
-// scale makes the powers of seats add up to TotalPower, in proportion; it reports false if they have none.
+// scale makes the powers of seats add up to TotalPower, in proportion; it reports false if they
+// have none.
 func scale(seats []creditv1.Seat, of func(*creditv1.Seat) *uint64) bool {
 	sum := uint64(0)
 	for i := range seats {

@@ -16,7 +16,8 @@ import (
 func seatOf(i int, power, told uint64) creditv1.Seat {
 	key := make([]byte, 32)
 	key[0], key[1] = byte(i>>8), byte(i)
-	return creditv1.Seat{Participant: fmt.Sprintf("p%03d", i), ConsensusKey: key, Power: power, Told: told}
+	return creditv1.Seat{Participant: fmt.Sprintf("p%03d", i), ConsensusKey: key,
+		Power: power, Told: told}
 }
 
 // total is what the set adds up to, and size how many are in it.
@@ -30,11 +31,12 @@ func total(seats []creditv1.Seat) (sum uint64, size int) {
 	return sum, size
 }
 
-// C7: incumbents shrank at once and newcomers entered one a block, so a holder at the cap of 25 % had 37 % of the set
-// for 23 blocks, and two of them over two thirds.
+// C7: incumbents shrank at once and newcomers entered one a block, so a holder at the cap of 25 %
+// had 37 % of the set for 23 blocks, and two of them over two thirds.
 // Holds spec P-6.
 func TestNobodyIsAboveTheRailsBetweenTwoSets(t *testing.T) {
-	old := []credit.Share{{ID: "p000", Weight: 250_000}, {ID: "p001", Weight: 250_000}, {ID: "p002", Weight: 250_000}, {ID: "p003", Weight: 250_000}}
+	old := []credit.Share{{ID: "p000", Weight: 250_000}, {ID: "p001", Weight: 250_000},
+		{ID: "p002", Weight: 250_000}, {ID: "p003", Weight: 250_000}}
 	target := []credit.Share{{ID: "p000", Weight: 2_500}, {ID: "p001", Weight: 2_500}}
 	for i := range 24 {
 		target = append(target, credit.Share{ID: fmt.Sprintf("p%03d", i+4), Weight: 208})
@@ -48,7 +50,9 @@ func TestNobodyIsAboveTheRailsBetweenTwoSets(t *testing.T) {
 		seats[i].Told = 250_000
 	}
 	for _, s := range credit.Powers(old, target, rules) {
-		i := slices.IndexFunc(seats, func(seat creditv1.Seat) bool { return seat.Participant == s.ID })
+		i := slices.IndexFunc(seats, func(seat creditv1.Seat) bool {
+			return seat.Participant == s.ID
+		})
 		seats[i].Power = s.Weight
 	}
 	blocks := 0
@@ -60,7 +64,8 @@ func TestNobodyIsAboveTheRailsBetweenTwoSets(t *testing.T) {
 		}
 		for _, s := range seats {
 			if s.Told*TotalPower > (250_000+1)*sum {
-				t.Errorf("block %d: %s holds %d of %d, neither settlement gives it over a quarter", blocks, s.Participant, s.Told, sum)
+				t.Errorf("block %d: %s holds %d of %d, neither settlement gives it over a quarter",
+					blocks, s.Participant, s.Told, sum)
 			}
 		}
 	}
@@ -92,7 +97,8 @@ func (r *road) moves() (m uint64) {
 	return m
 }
 
-// check holds the set in force against advance's three promises. Rounding is a unit a name and block.
+// check holds the set in force against advance's three promises. Rounding is a unit a name and
+// block.
 func (r *road) check(t *rapid.T) {
 	sum, size := total(r.seats)
 	if sum != TotalPower || size == 0 {
@@ -101,7 +107,8 @@ func (r *road) check(t *rapid.T) {
 	var taken, losers []int
 	for i, s := range r.seats {
 		if s.Told > max(r.from[i], r.goal[i]) || s.Told < min(r.from[i], r.goal[i]) {
-			t.Fatalf("%s has %d in force; it is to go from %d to %d", s.Participant, s.Told, r.from[i], r.goal[i])
+			t.Fatalf("%s has %d in force; it is to go from %d to %d", s.Participant, s.Told,
+				r.from[i], r.goal[i])
 		}
 		switch {
 		case s.Told > r.from[i]:
@@ -110,15 +117,16 @@ func (r *road) check(t *rapid.T) {
 			losers = append(losers, i)
 		}
 	}
-	// The worst group has all who took their gain and as many of the losers as balance them: each loser adds to what
-	// it is above the goal and takes from what it is above the start.
+	// The worst group has all who took their gain and as many of the losers as balance them: each
+	// loser adds to what it is above the goal and takes from what it is above the start.
 	limit := int64(r.moves()/4) + int64(len(r.seats))*int64(r.blocks)/2 + 1
 	aboveFrom, aboveGoal := int64(0), int64(0)
 	for _, i := range slices.Concat(taken, losers) {
 		aboveFrom += int64(r.seats[i].Told) - int64(r.from[i])
 		aboveGoal += int64(r.seats[i].Told) - int64(r.goal[i])
 		if above := min(aboveFrom, aboveGoal); above > limit {
-			t.Fatalf("a group is %d above what either settlement gives it; %d moves, the limit is %d", above, r.moves(), limit)
+			t.Fatalf("a group is %d above what either settlement gives it; %d moves, the limit "+
+				"is %d", above, r.moves(), limit)
 		}
 	}
 }
@@ -147,7 +155,8 @@ func TestPropertyEverySetObeysTheRails(t *testing.T) {
 			for i := range r.seats {
 				s := &r.seats[i]
 				s.Power, s.Cut = 0, s.Cut && s.Told > 0
-				if at := slices.IndexFunc(powers, func(p credit.Share) bool { return p.ID == s.Participant }); at >= 0 {
+				if at := slices.IndexFunc(powers,
+					func(p credit.Share) bool { return p.ID == s.Participant }); at >= 0 {
 					s.Power, s.Cut = powers[at].Weight, false
 				}
 			}
@@ -189,7 +198,8 @@ func TestPropertyEverySetObeysTheRails(t *testing.T) {
 				r.seats = advance(r.seats, enters)
 				r.blocks++
 				entered := 0
-				others := slices.ContainsFunc(r.seats, func(s creditv1.Seat) bool { return s.Told > 0 && !s.Cut })
+				others := slices.ContainsFunc(r.seats,
+					func(s creditv1.Seat) bool { return s.Told > 0 && !s.Cut })
 				for i, s := range r.seats {
 					if before[i].Told == 0 && s.Told > 0 {
 						entered++
@@ -214,7 +224,8 @@ func TestPropertyEverySetObeysTheRails(t *testing.T) {
 			}
 			for _, s := range r.seats {
 				if s.Told != s.Power && !s.Cut {
-					t.Fatalf("%s has %d in force and is to have %d, and nobody waits", s.Participant, s.Told, s.Power)
+					t.Fatalf("%s has %d in force and is to have %d, and nobody waits",
+						s.Participant, s.Told, s.Power)
 				}
 			}
 		}
@@ -224,12 +235,14 @@ func TestPropertyEverySetObeysTheRails(t *testing.T) {
 // A cut changes nothing between those who stay.
 // Holds spec P-7.
 func TestACutKeepsProportions(t *testing.T) {
-	seats := []creditv1.Seat{seatOf(0, 500_000, 500_000), seatOf(1, 300_000, 300_000), seatOf(2, 200_000, 200_000)}
+	seats := []creditv1.Seat{seatOf(0, 500_000, 500_000), seatOf(1, 300_000, 300_000),
+		seatOf(2, 200_000, 200_000)}
 	seats[0].Power, seats[0].Cut = 0, true
 	got := advance(seats, -1)
 	for i, want := range []uint64{0, 600_000, 400_000} {
 		if got[i].Told != want || got[i].Power != want {
-			t.Errorf("%s has %d in force and %d to come, want %d", got[i].Participant, got[i].Told, got[i].Power, want)
+			t.Errorf("%s has %d in force and %d to come, want %d", got[i].Participant, got[i].Told,
+				got[i].Power, want)
 		}
 	}
 }
@@ -247,10 +260,15 @@ func TestTheSetIsNeverEmpty(t *testing.T) {
 		enters int
 		want   []uint64
 	}{
-		{"the last validator", []creditv1.Seat{cut(seatOf(0, 0, TotalPower))}, -1, []uint64{TotalPower}},
-		{"all at once", []creditv1.Seat{cut(seatOf(0, 0, 600_000)), cut(seatOf(1, 0, 400_000))}, -1, []uint64{600_000, 400_000}},
-		{"the last validator, while somebody waits", []creditv1.Seat{cut(seatOf(0, 0, TotalPower)), seatOf(1, 300_000, 0)}, 1, []uint64{0, TotalPower}},
-		{"everybody who was to have power", []creditv1.Seat{seatOf(0, 0, 700_000), cut(seatOf(1, 0, 300_000))}, -1, []uint64{TotalPower, 0}},
+		{"the last validator", []creditv1.Seat{cut(seatOf(0, 0, TotalPower))},
+			-1, []uint64{TotalPower}},
+		{"all at once", []creditv1.Seat{cut(seatOf(0, 0, 600_000)), cut(seatOf(1, 0, 400_000))}, -1,
+			[]uint64{600_000, 400_000}},
+		{"the last validator, while somebody waits", []creditv1.Seat{cut(seatOf(0, 0, TotalPower)),
+			seatOf(1, 300_000, 0)}, 1, []uint64{0, TotalPower}},
+		{"everybody who was to have power",
+			[]creditv1.Seat{seatOf(0, 0, 700_000), cut(seatOf(1, 0, 300_000))}, -1,
+			[]uint64{TotalPower, 0}},
 	} {
 		got := advance(c.seats, c.enters)
 		for i, want := range c.want {

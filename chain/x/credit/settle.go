@@ -28,12 +28,14 @@ type Settlement struct {
 	Powerable bool
 }
 
-// Finalise replaces all weights by those of a finalised epoch and moves the powers towards them. A participant
-// that is not listed has weight 0: absence is never last epoch's weight. live is the weight that members who were
-// live in the epoch had before it; during an outage the move limit shrinks with it.
+// Finalise replaces all weights by those of a finalised epoch and moves the powers towards them. A
+// participant that is not listed has weight 0: absence is never last epoch's weight. live is the
+// weight that members who were live in the epoch had before it; during an outage the move limit
+// shrinks with it.
 //
-// While newcomers of the settlement before are still entering, no power moves: one move after the other, each between
-// two sets that obey the rails. That takes more newcomers than an epoch has blocks, and the next settlement moves.
+// While newcomers of the settlement before are still entering, no power moves: one move after the
+// other, each between two sets that obey the rails. That takes more newcomers than an epoch has
+// blocks, and the next settlement moves.
 func (k *Keeper) Finalise(ctx context.Context, settlements []Settlement, live uint64) error {
 	params, err := k.params.Get(ctx)
 	if err != nil {
@@ -49,13 +51,16 @@ func (k *Keeper) Finalise(ctx context.Context, settlements []Settlement, live ui
 	var target []credit.Share
 	known := len(holdings)
 	for _, s := range settlements {
-		i, ok := slices.BinarySearchFunc(holdings[:known], s.Participant, func(h creditv1.Holding, name string) int {
-			return strings.Compare(h.Participant, name)
-		})
+		i, ok := slices.BinarySearchFunc(holdings[:known], s.Participant,
+			func(h creditv1.Holding, name string) int {
+				return strings.Compare(h.Participant, name)
+			})
 		if !ok {
 			i = len(holdings)
 			// before it came it weighed nothing, and that counts when it votes
-			holdings = append(holdings, creditv1.Holding{Participant: s.Participant, History: make([]uint64, params.TallyEpochs)})
+			holdings = append(holdings,
+				creditv1.Holding{Participant: s.Participant,
+					History: make([]uint64, params.TallyEpochs)})
 		}
 		h := &holdings[i]
 		h.Weight = min(s.Weight, MaxWeight)
@@ -84,9 +89,10 @@ func (k *Keeper) Finalise(ctx context.Context, settlements []Settlement, live ui
 	return k.seat(ctx, seats, holdings)
 }
 
-// rails are the rules of a settlement. After void epochs the move limit is move_bps * live / base until two thirds of
-// the base are back. The base loses a hundredth with every epoch that settles, so that an outage that lasts, or one
-// that was only rented weight, does not hold the powers for ever; void epochs, which move nothing, take nothing off.
+// rails are the rules of a settlement. After void epochs the move limit is move_bps * live / base
+// until two thirds of the base are back. The base loses a hundredth with every epoch that settles,
+// so that an outage that lasts, or one that was only rented weight, does not hold the powers for
+// ever; void epochs, which move nothing, take nothing off.
 func (k *Keeper) rails(ctx context.Context, p creditv1.Params, live uint64) (credit.Rules, error) {
 	rules := Rules(p)
 	base, err := k.outage(ctx)
@@ -124,9 +130,11 @@ func back(live, base uint64) bool {
 	return lh > bh || lh == bh && ll >= bl
 }
 
-// move sets the powers that follow from the weights. At most MaxValidators names get power and at most twice as many
-// hold some: those who leave do so within the move limit, and while there are many of them the lightest newcomers wait.
-func move(holdings []creditv1.Holding, target []credit.Share, p creditv1.Params, rules credit.Rules) {
+// move sets the powers that follow from the weights. At most MaxValidators names get power and at
+// most twice as many hold some: those who leave do so within the move limit, and while there are
+// many of them the lightest newcomers wait.
+func move(holdings []creditv1.Holding, target []credit.Share, p creditv1.Params,
+	rules credit.Rules) {
 	slices.SortFunc(target, func(a, b credit.Share) int {
 		return cmp.Or(cmp.Compare(b.Weight, a.Weight), strings.Compare(a.ID, b.ID))
 	})
@@ -134,7 +142,8 @@ func move(holdings []creditv1.Holding, target []credit.Share, p creditv1.Params,
 	old, holds := make([]credit.Share, 0, len(holdings)), map[string]bool{}
 	for _, h := range holdings {
 		if h.Power > 0 {
-			old, holds[h.Participant] = append(old, credit.Share{ID: h.Participant, Weight: h.Power}), true
+			old, holds[h.Participant] = append(old,
+				credit.Share{ID: h.Participant, Weight: h.Power}), true
 		}
 	}
 	room := max(0, 2*int(p.MaxValidators)-len(old))
@@ -147,7 +156,8 @@ func move(holdings []creditv1.Holding, target []credit.Share, p creditv1.Params,
 	})
 	powers := credit.Powers(old, target, rules)
 	for i := range holdings {
-		at, ok := slices.BinarySearchFunc(powers, holdings[i].Participant, func(s credit.Share, id string) int { return strings.Compare(s.ID, id) })
+		at, ok := slices.BinarySearchFunc(powers, holdings[i].Participant,
+			func(s credit.Share, id string) int { return strings.Compare(s.ID, id) })
 		holdings[i].Power = 0
 		if ok {
 			holdings[i].Power = powers[at].Weight
@@ -155,9 +165,10 @@ func move(holdings []creditv1.Holding, target []credit.Share, p creditv1.Params,
 	}
 }
 
-// seat gives every holding with power its place and tells the other seats that theirs is gone. Consensus keys of one
-// participant follow each other as a newcomer follows one who leaves.
-func (k *Keeper) seat(ctx context.Context, seats []creditv1.Seat, holdings []creditv1.Holding) error {
+// seat gives every holding with power its place and tells the other seats that theirs is gone.
+// Consensus keys of one participant follow each other as a newcomer follows one who leaves.
+func (k *Keeper) seat(ctx context.Context, seats []creditv1.Seat,
+	holdings []creditv1.Holding) error {
 	known, kept := make(map[string]creditv1.Seat, len(seats)), map[string]bool{}
 	for _, s := range seats {
 		known[string(s.ConsensusKey)] = s
@@ -172,7 +183,8 @@ func (k *Keeper) seat(ctx context.Context, seats []creditv1.Seat, holdings []cre
 		if s.Participant == h.Participant && s.Power == h.Power {
 			continue
 		}
-		s.Participant, s.ConsensusKey, s.Power, s.Cut = h.Participant, h.ConsensusKey, h.Power, false
+		s.Participant, s.ConsensusKey, s.Power, s.Cut = h.Participant,
+			h.ConsensusKey, h.Power, false
 		known[key] = s
 		if err := k.setSeat(ctx, s); err != nil {
 			return err
@@ -211,8 +223,9 @@ type Shown struct {
 	Weight      uint64
 }
 
-// Void records a void epoch. What somebody showed of its weight stays, and counts when it votes. Of the rest half goes
-// at most: no weight falls below half of what it was. Those in wrong were proven wrong and weigh 0. No power moves.
+// Void records a void epoch. What somebody showed of its weight stays, and counts when it votes. Of
+// the rest half goes at most: no weight falls below half of what it was. Those in wrong were proven
+// wrong and weigh 0. No power moves.
 func (k *Keeper) Void(ctx context.Context, shown []Shown, wrong []string) error {
 	params, err := k.params.Get(ctx)
 	if err != nil {
@@ -252,8 +265,8 @@ func set(names []string) map[string]bool {
 	return in
 }
 
-// Cut takes a participant's weight, power and vote at once. CometBFT hears of it at the end of the block; if nobody
-// else is left there, once somebody is: an empty set is a dead chain.
+// Cut takes a participant's weight, power and vote at once. CometBFT hears of it at the end of the
+// block; if nobody else is left there, once somebody is: an empty set is a dead chain.
 func (k *Keeper) Cut(ctx context.Context, participant string) error {
 	h, err := k.holdings.Get(ctx, participant)
 	if errors.Is(err, collections.ErrNotFound) {
@@ -283,10 +296,12 @@ func (k *Keeper) Cut(ctx context.Context, participant string) error {
 	return nil
 }
 
-// store keeps a holding, or drops it if it is as if it had never come: work and state follow those who compute.
+// store keeps a holding, or drops it if it is as if it had never come: work and state follow those
+// who compute.
 func (k *Keeper) store(ctx context.Context, h creditv1.Holding) error {
 	var err error
-	if h.Weight == 0 && h.Power == 0 && !slices.ContainsFunc(h.History, func(w uint64) bool { return w > 0 }) {
+	if h.Weight == 0 && h.Power == 0 && !slices.ContainsFunc(h.History,
+		func(w uint64) bool { return w > 0 }) {
 		err = k.holdings.Remove(ctx, h.Participant)
 	} else {
 		err = k.holdings.Set(ctx, h.Participant, h)

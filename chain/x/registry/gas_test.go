@@ -15,8 +15,8 @@ import (
 	"github.com/assaynet/assay/poc/seed"
 )
 
-// BenchmarkChecks measures what a registration and a list of nodes make every node of the network compute; msgs.go
-// prices them by it. A refused key or proof costs no more than a good one.
+// BenchmarkChecks measures what a registration and a list of nodes make every node of the network
+// compute; msgs.go prices them by it. A refused key or proof costs no more than a good one.
 func BenchmarkChecks(b *testing.B) {
 	secret := key("alice host")
 	public := ed25519.PublicKey(secret[32:])
@@ -42,9 +42,9 @@ func BenchmarkChecks(b *testing.B) {
 	}
 }
 
-// C17: verifying is paid for before it is done, also when the list is refused in the end, and at its measured price: a
-// list of nodes costs no fee, and in a block nobody may have all nodes of the network verify for seconds. The old price
-// of a key was half of what it took.
+// C17: verifying is paid for before it is done, also when the list is refused in the end, and at
+// its measured price: a list of nodes costs no fee, and in a block nobody may have all nodes of the
+// network verify for seconds. The old price of a key was half of what it took.
 // Holds spec R-13.
 func TestC17NodesArePaidForBeforeTheyAreVerified(t *testing.T) {
 	w := newWorld(t)

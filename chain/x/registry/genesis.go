@@ -33,7 +33,8 @@ func ValidateGenesis(chain string, gs *registryv1.GenesisState) error {
 	}
 	fresh := len(gs.Possessions) > 0
 	if fresh && len(gs.Possessions) != len(gs.Participants) {
-		return fmt.Errorf("%w: %d possessions for %d participants", ErrGenesis, len(gs.Possessions), len(gs.Participants))
+		return fmt.Errorf("%w: %d possessions for %d participants", ErrGenesis, len(gs.Possessions),
+			len(gs.Participants))
 	}
 	// A list that was legal when it was set stays so when max_nodes is lowered.
 	maxNodes := uint32(MaxNodes)
@@ -43,14 +44,16 @@ func ValidateGenesis(chain string, gs *registryv1.GenesisState) error {
 	owners := make(map[string]string)
 	for i, p := range gs.Participants {
 		if i > 0 && p.Address <= gs.Participants[i-1].Address {
-			return fmt.Errorf("%w: participants do not stand in the order of their addresses, or one stands twice: %s", ErrGenesis, p.Address)
+			return fmt.Errorf("%w: participants do not stand in the order of their addresses, or "+
+				"one stands twice: %s", ErrGenesis, p.Address)
 		}
 		if err := validRecord(p, maxNodes); err != nil {
 			return fmt.Errorf("%w: %s: %w", ErrGenesis, p.Address, err)
 		}
 		for _, key := range keysOf(p) {
 			if owner, taken := owners[string(key.bytes)]; taken {
-				return fmt.Errorf("%w: %w: the %s key of %s is in use by %s", ErrGenesis, ErrTaken, key.role, p.Address, owner)
+				return fmt.Errorf("%w: %w: the %s key of %s is in use by %s", ErrGenesis, ErrTaken,
+					key.role, p.Address, owner)
 			}
 			owners[string(key.bytes)] = p.Address
 		}
@@ -79,9 +82,11 @@ func validRecord(p registryv1.Participant, maxNodes uint32) error {
 	case !p.Deposit.IsNil() && p.Deposit.IsNegative():
 		return ErrInvalid.Wrapf("a deposit of %s", p.Deposit)
 	case p.LeftFrom > 0 && p.LeftFrom <= p.JoinedEpoch:
-		return ErrInvalid.Wrapf("it left from epoch %d on and joined in %d", p.LeftFrom, p.JoinedEpoch)
+		return ErrInvalid.Wrapf("it left from epoch %d on and joined in %d",
+			p.LeftFrom, p.JoinedEpoch)
 	case p.PowerlessHeight < 0 || (p.PowerlessHeight == 0) != (p.PowerlessTime == 0):
-		return ErrInvalid.Wrapf("without power since block %d at time %d", p.PowerlessHeight, p.PowerlessTime)
+		return ErrInvalid.Wrapf("without power since block %d at time %d", p.PowerlessHeight,
+			p.PowerlessTime)
 	}
 	return nil
 }
@@ -112,7 +117,8 @@ func (k *Keeper) InitGenesis(ctx sdk.Context, gs *registryv1.GenesisState) error
 			return fmt.Errorf("registry: %w", err)
 		}
 		if !locked.Equal(p.Deposit) {
-			return fmt.Errorf("%w: %s registered with %s acpc, its deposit has %s locked for that", ErrGenesis, p.Address, p.Deposit, locked)
+			return fmt.Errorf("%w: %s registered with %s acpc, its deposit has %s locked for that",
+				ErrGenesis, p.Address, p.Deposit, locked)
 		}
 		if err := k.add(ctx, p); err != nil {
 			return fmt.Errorf("%w: %w", ErrGenesis, err)

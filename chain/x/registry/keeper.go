@@ -57,17 +57,25 @@ type Keeper struct {
 
 // NewKeeper builds the keeper. authority may change the parameters; network is
 // asked for at run time only, so it may belong to modules that need this keeper.
-func NewKeeper(cdc codec.BinaryCodec, store corestore.KVStoreService, addresses address.Codec, authority string, collateral Collateral, network Network) (*Keeper, error) {
+func NewKeeper(cdc codec.BinaryCodec, store corestore.KVStoreService, addresses address.Codec,
+	authority string, collateral Collateral, network Network) (*Keeper, error) {
 	sb := collections.NewSchemaBuilder(store)
 	k := &Keeper{
 		addresses: addresses, authority: authority, collateral: collateral, network: network,
-		params:       collections.NewItem(sb, prefixParams, "params", codec.CollValue[registryv1.Params](cdc)),
-		pending:      collections.NewItem(sb, prefixPending, "pending", codec.CollValue[registryv1.Params](cdc)),
-		participants: collections.NewMap(sb, prefixParticipants, "participants", collections.StringKey, codec.CollValue[registryv1.Participant](cdc)),
-		nodes:        collections.NewMap(sb, prefixNodes, "nodes", collections.StringKey, codec.CollValue[registryv1.NodeList](cdc)),
-		consensus:    collections.NewMap(sb, prefixConsensus, "consensus", collections.BytesKey, collections.StringValue),
-		keys:         collections.NewMap(sb, prefixKeys, "keys", collections.BytesKey, collections.StringValue),
-		reviews:      collections.NewKeySet(sb, prefixReviews, "reviews", collections.PairKeyCodec(collections.Uint64Key, collections.StringKey)),
+		params: collections.NewItem(sb, prefixParams, "params",
+			codec.CollValue[registryv1.Params](cdc)),
+		pending: collections.NewItem(sb, prefixPending, "pending",
+			codec.CollValue[registryv1.Params](cdc)),
+		participants: collections.NewMap(sb, prefixParticipants, "participants",
+			collections.StringKey, codec.CollValue[registryv1.Participant](cdc)),
+		nodes: collections.NewMap(sb, prefixNodes, "nodes", collections.StringKey,
+			codec.CollValue[registryv1.NodeList](cdc)),
+		consensus: collections.NewMap(sb, prefixConsensus, "consensus", collections.BytesKey,
+			collections.StringValue),
+		keys: collections.NewMap(sb, prefixKeys, "keys", collections.BytesKey,
+			collections.StringValue),
+		reviews: collections.NewKeySet(sb, prefixReviews, "reviews",
+			collections.PairKeyCodec(collections.Uint64Key, collections.StringKey)),
 	}
 	if _, err := sb.Build(); err != nil {
 		return nil, fmt.Errorf("registry: %w", err)
@@ -112,7 +120,8 @@ func (k *Keeper) Has(ctx context.Context, addr string) (bool, error) {
 
 // Walk visits all participants in the order of their addresses. Nothing that runs
 // in a block does so.
-func (k *Keeper) Walk(ctx context.Context, visit func(registryv1.Participant) (stop bool, err error)) error {
+func (k *Keeper) Walk(ctx context.Context,
+	visit func(registryv1.Participant) (stop bool, err error)) error {
 	return k.participants.Walk(ctx, nil, func(_ string, p registryv1.Participant) (bool, error) {
 		if err := k.withNodes(ctx, &p); err != nil {
 			return true, err
@@ -124,7 +133,8 @@ func (k *Keeper) Walk(ctx context.Context, visit func(registryv1.Participant) (s
 // ByConsensusAddress finds the record, without machines, of whose validator has
 // this address; found is false for an address that is not registered. Every block
 // asks for its proposer.
-func (k *Keeper) ByConsensusAddress(ctx context.Context, consensusAddress []byte) (p registryv1.Participant, found bool, err error) {
+func (k *Keeper) ByConsensusAddress(ctx context.Context,
+	consensusAddress []byte) (p registryv1.Participant, found bool, err error) {
 	addr, err := k.consensus.Get(ctx, consensusAddress)
 	if errors.Is(err, collections.ErrNotFound) {
 		return p, false, nil
@@ -149,7 +159,8 @@ func (k *Keeper) Jail(ctx context.Context, addr string, until uint64, reason str
 // Mark changes what outlives an epoch in a participant's record: silence, credit,
 // the lottery, unopened digests. Its keys, machines and deposit stay as they are,
 // whatever change does to them.
-func (k *Keeper) Mark(ctx context.Context, addr string, change func(*registryv1.Participant)) error {
+func (k *Keeper) Mark(ctx context.Context, addr string,
+	change func(*registryv1.Participant)) error {
 	p, err := k.Record(ctx, addr)
 	if err != nil {
 		return err
@@ -186,10 +197,13 @@ func (k *Keeper) add(ctx context.Context, p registryv1.Participant) error {
 // taken says why an account cannot register.
 func taken(old registryv1.Participant) error {
 	if old.LeftFrom > 0 {
-		return ErrTaken.Wrapf("%s has left: it takes no part from epoch %d on, and can register again once that record is gone, which waits until "+
-			"nothing that is still checked can name it; see assay query registry participant %s", old.Address, old.LeftFrom, old.Address)
+		return ErrTaken.Wrapf("%s has left: it takes no part from epoch %d on, and can register "+
+			"again once that record is gone, which waits until "+
+			"nothing that is still checked can name it; see assay query registry participant %s",
+			old.Address, old.LeftFrom, old.Address)
 	}
-	return ErrTaken.Wrapf("%s is a participant; its nodes can be changed, its keys cannot", old.Address)
+	return ErrTaken.Wrapf("%s is a participant; its nodes can be changed, its keys cannot",
+		old.Address)
 }
 
 // claim makes a key belong to a participant in one role.

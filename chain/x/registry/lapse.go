@@ -38,10 +38,11 @@ func (k *Keeper) Announce(ctx context.Context, addr string, epoch uint64) error 
 // only the records whose review has come due, at most reviewsPerEpoch of them.
 func (k *Keeper) Lapse(ctx context.Context, epoch uint64) error {
 	var due []collections.Pair[uint64, string]
-	if err := k.reviews.Walk(ctx, collections.NewPrefixUntilPairRange[uint64, string](epoch), func(key collections.Pair[uint64, string]) (bool, error) {
-		due = append(due, key)
-		return len(due) == reviewsPerEpoch, nil
-	}); err != nil {
+	if err := k.reviews.Walk(ctx, collections.NewPrefixUntilPairRange[uint64, string](epoch),
+		func(key collections.Pair[uint64, string]) (bool, error) {
+			due = append(due, key)
+			return len(due) == reviewsPerEpoch, nil
+		}); err != nil {
 		return fmt.Errorf("registry: reviews: %w", err)
 	}
 	if len(due) == 0 {
@@ -80,7 +81,8 @@ func (k *Keeper) reviewer(ctx context.Context, epoch uint64) (reviewer, error) {
 }
 
 // review removes a record, or says when to look at it again.
-func (k *Keeper) review(ctx sdk.Context, r reviewer, key collections.Pair[uint64, string]) (cost int, err error) {
+func (k *Keeper) review(ctx sdk.Context, r reviewer,
+	key collections.Pair[uint64, string]) (cost int, err error) {
 	p, err := k.Record(ctx, key.K2())
 	if err != nil {
 		return 0, err
@@ -103,16 +105,20 @@ func (k *Keeper) review(ctx sdk.Context, r reviewer, key collections.Pair[uint64
 	return 1, k.store(ctx, p)
 }
 
-// decide returns the epoch of a record's next review; 0 lets it go. A record goes when all of these are so:
+// decide returns the epoch of a record's next review; 0 lets it go. A record goes when all of these
+// are so:
 //   - its owner left, or it was in no roster for lapse_epochs;
 //   - no epoch whose evidence is kept can name it;
 //   - it is not jailed, so that a new name costs a new deposit, and not barred from
 //     the lottery, so that a fresh name is no way around that;
-//   - it has no weight and no power, and since then CometBFT's evidence has aged: a double sign finds its owner.
-func (r reviewer) decide(ctx sdk.Context, p *registryv1.Participant, holds func() (bool, error)) (next uint64, err error) {
+//   - it has no weight and no power, and since then CometBFT's evidence has aged: a double sign
+//     finds its owner.
+func (r reviewer) decide(ctx sdk.Context, p *registryv1.Participant,
+	holds func() (bool, error)) (next uint64, err error) {
 	left := p.LeftFrom > 0
 	if !left && p.JailedUntil > r.epoch {
-		p.IdleSince = max(p.IdleSince, p.JailedUntil) // whoever was jailed has as long to come back as others
+		// whoever was jailed has as long to come back as others
+		p.IdleSince = max(p.IdleSince, p.JailedUntil)
 	}
 	due := r.lapses(*p)
 	if left {
@@ -178,12 +184,14 @@ func (k *Keeper) remove(ctx sdk.Context, p registryv1.Participant) (cost int, er
 		return 0, err
 	}
 	if p.Deposit.IsPositive() {
-		if err := k.collateral.Refund(ctx, p.Address, collateral.Registration, p.Deposit); err != nil {
+		if err := k.collateral.Refund(ctx, p.Address, collateral.Registration,
+			p.Deposit); err != nil {
 			return 0, err
 		}
 	}
 	ctx.EventManager().EmitEvent(sdk.NewEvent("registry_removed",
-		sdk.NewAttribute("participant", p.Address), sdk.NewAttribute("moniker", p.Moniker), sdk.NewAttribute("deposit", p.Deposit.String())))
+		sdk.NewAttribute("participant", p.Address), sdk.NewAttribute("moniker", p.Moniker),
+		sdk.NewAttribute("deposit", p.Deposit.String())))
 	return len(keys), nil
 }
 

@@ -36,7 +36,8 @@ func (w *world) begin(t testing.TB, epoch uint64) {
 	}
 }
 
-// until goes on, epoch by epoch, until a participant's record is gone, and returns the epoch; 0 when it stays up to the last one.
+// until goes on, epoch by epoch, until a participant's record is gone, and returns the epoch; 0
+// when it stays up to the last one.
 func (w *world) until(t testing.TB, name string, last uint64) uint64 {
 	t.Helper()
 	for w.network.epoch < last {
@@ -52,7 +53,8 @@ func (w *world) until(t testing.TB, name string, last uint64) uint64 {
 
 // evidence sets for how long CometBFT takes evidence.
 func (w *world) evidence(blocks int64, age time.Duration) {
-	w.ctx = w.ctx.WithConsensusParams(cmtproto.ConsensusParams{Evidence: &cmtproto.EvidenceParams{MaxAgeNumBlocks: blocks, MaxAgeDuration: age}})
+	w.ctx = w.ctx.WithConsensusParams(cmtproto.ConsensusParams{
+		Evidence: &cmtproto.EvidenceParams{MaxAgeNumBlocks: blocks, MaxAgeDuration: age}})
 }
 
 func (w *world) leave(t testing.TB, name string) {
@@ -97,7 +99,8 @@ func TestRegisteringLocksADeposit(t *testing.T) {
 		branch, keep := w.ctx.CacheContext()
 		_, err := w.msg.Register(branch, registration(c.name))
 		if c.short > 0 {
-			if want := cpc(c.short).String() + "acpc too little"; !errors.Is(err, registry.ErrDeposit) || !strings.Contains(err.Error(), want) {
+			if want := cpc(c.short).String() + "acpc too little"; !errors.Is(err,
+				registry.ErrDeposit) || !strings.Contains(err.Error(), want) {
 				t.Errorf("%s: %v, want %q", c.name, err, want)
 			}
 			continue
@@ -107,13 +110,16 @@ func TestRegisteringLocksADeposit(t *testing.T) {
 			continue
 		}
 		keep()
-		if locked, err := w.collateral.Locked(w.ctx, account(c.name), collateral.Registration); err != nil || !locked.Equal(cpc(10)) {
+		if locked, err := w.collateral.Locked(w.ctx, account(c.name),
+			collateral.Registration); err != nil || !locked.Equal(cpc(10)) {
 			t.Errorf("%s: %s is locked, %v", c.name, locked, err)
 		}
-		if got, want := w.balance(t, c.name), cpc(min(c.funds-c.deposited, c.funds-10)); !got.Equal(want) {
+		if got, want := w.balance(t, c.name),
+			cpc(min(c.funds-c.deposited, c.funds-10)); !got.Equal(want) {
 			t.Errorf("%s: %s is left, want %s", c.name, got, want)
 		}
-		if err := w.collateral.Withdraw(w.ctx, account(c.name), cpc(10)); !errors.Is(err, collateral.ErrNotFree) {
+		if err := w.collateral.Withdraw(w.ctx, account(c.name), cpc(10)); !errors.Is(err,
+			collateral.ErrNotFree) {
 			t.Errorf("%s: withdrew what its registration holds: %v", c.name, err)
 		}
 	}
@@ -127,29 +133,35 @@ func TestLeave(t *testing.T) {
 	w.leave(t, "alice")
 	p, err := w.Get(w.ctx, account("alice"))
 	if err != nil || !p.TakesPart(epoch+1) || p.TakesPart(epoch+2) {
-		t.Fatalf("takes part in %d: %v, in %d: %v, %v", epoch+1, p.TakesPart(epoch+1), epoch+2, p.TakesPart(epoch+2), err)
+		t.Fatalf("takes part in %d: %v, in %d: %v, %v", epoch+1, p.TakesPart(epoch+1), epoch+2,
+			p.TakesPart(epoch+2), err)
 	}
-	if _, err := w.msg.Leave(w.ctx, &registryv1.MsgLeave{Address: account("alice")}); !errors.Is(err, registry.ErrLeft) {
+	if _, err := w.msg.Leave(w.ctx,
+		&registryv1.MsgLeave{Address: account("alice")}); !errors.Is(err, registry.ErrLeft) {
 		t.Errorf("leaving twice: %v", err)
 	}
-	if _, err := w.msg.SetNodes(w.ctx, &registryv1.MsgSetNodes{Address: account("alice")}); !errors.Is(err, registry.ErrLeft) {
+	if _, err := w.msg.SetNodes(w.ctx,
+		&registryv1.MsgSetNodes{Address: account("alice")}); !errors.Is(err, registry.ErrLeft) {
 		t.Errorf("other nodes after leaving: %v", err)
 	}
 	w.fund(t, "alice", cpc(10))
 	if _, err := w.msg.Register(w.ctx, registration("alice")); !errors.Is(err, registry.ErrTaken) {
 		t.Errorf("registering before the record is gone: %v", err)
 	}
-	if _, err := w.msg.Leave(w.ctx, &registryv1.MsgLeave{Address: account("bob")}); !errors.Is(err, registry.ErrUnknown) {
+	if _, err := w.msg.Leave(w.ctx, &registryv1.MsgLeave{Address: account("bob")}); !errors.Is(err,
+		registry.ErrUnknown) {
 		t.Errorf("a stranger left: %v", err)
 	}
-	// Evidence of epoch+1 is kept until epoch+4 begins; then a review finds no power, and the next one lets it go.
+	// Evidence of epoch+1 is kept until epoch+4 begins; then a review finds no power, and the next
+	// one lets it go.
 	if gone := w.until(t, "alice", 100); gone != epoch+5 {
 		t.Errorf("gone in epoch %d", gone)
 	}
 	if got := w.balance(t, "alice"); !got.Equal(cpc(20)) {
 		t.Errorf("it got back to %s", got)
 	}
-	if _, found, err := w.ByConsensusAddress(w.ctx, registry.ConsensusAddress(p.ConsensusKey)); err != nil || found {
+	if _, found, err := w.ByConsensusAddress(w.ctx,
+		registry.ConsensusAddress(p.ConsensusKey)); err != nil || found {
 		t.Errorf("its consensus address is still known, %v", err)
 	}
 	if again := w.register(t, "alice"); again.JoinedEpoch != epoch+5 {
@@ -157,7 +169,8 @@ func TestLeave(t *testing.T) {
 	}
 }
 
-// What holds a record of somebody who left: power, jail, CometBFT's evidence, a bar from the lottery.
+// What holds a record of somebody who left: power, jail, CometBFT's evidence, a bar from the
+// lottery.
 func TestWhatALeavingRecordWaitsFor(t *testing.T) {
 	const left, free = epoch + 1, epoch + 5 // leaves in, would be gone in
 	for _, c := range []struct {
@@ -179,8 +192,14 @@ func TestWhatALeavingRecordWaitsFor(t *testing.T) {
 		{"a bar from the lottery", func(t *testing.T, w *world) {
 			w.mark(t, "alice", func(p *registryv1.Participant) { p.LotteryFrom = 50 })
 		}, 51},
-		{"evidence by blocks", func(t *testing.T, w *world) { w.evidence(998, time.Second) }, free - 1 + 11},
-		{"evidence by time", func(t *testing.T, w *world) { w.evidence(1, 999*time.Second) }, free - 1 + 10},
+		{"evidence by blocks", func(t *testing.T,
+			w *world) {
+			w.evidence(998, time.Second)
+		}, free - 1 + 11},
+		{"evidence by time", func(t *testing.T,
+			w *world) {
+			w.evidence(1, 999*time.Second)
+		}, free - 1 + 10},
 		{"power", func(t *testing.T, w *world) { w.network.holders[account("alice")] = true }, 0},
 		{"kept evidence", func(t *testing.T, w *world) { w.network.keep = 20 }, left + 20 + 2},
 	} {
@@ -219,7 +238,8 @@ func TestEvidenceFindsWhoLeft(t *testing.T) {
 			t.Fatal(err)
 		}
 		if lost := int64(epoch+11) * 100; found != (w.ctx.BlockHeight() <= lost+1_002) {
-			t.Errorf("block %d: found is %v; its power was gone at %d", w.ctx.BlockHeight(), found, lost)
+			t.Errorf("block %d: found is %v; its power was gone at %d",
+				w.ctx.BlockHeight(), found, lost)
 		}
 	}
 }
@@ -235,7 +255,9 @@ func TestC11Lapse(t *testing.T) {
 		{"never came", func(uint64) bool { return false }, epoch + 101 + 1},
 		{"came once", func(e uint64) bool { return e == epoch+50 }, epoch + 50 + 101 + 1},
 		{"comes now and then", func(e uint64) bool { return e%100 == 0 }, 0},
-		{"comes in the last moment", func(e uint64) bool { return e == epoch+101 }, epoch + 101 + 101 + 1},
+		{"comes in the last moment", func(e uint64) bool {
+			return e == epoch+101
+		}, epoch + 101 + 101 + 1},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			w := newWorld(t)
@@ -280,7 +302,8 @@ func TestC11Lapse(t *testing.T) {
 		w := newWorld(t)
 		short := registry.DefaultParams()
 		short.LapseEpochs = 3
-		if _, err := w.msg.UpdateParams(w.ctx, &registryv1.MsgUpdateParams{Authority: authority, Params: short}); err != nil {
+		if _, err := w.msg.UpdateParams(w.ctx, &registryv1.MsgUpdateParams{Authority: authority,
+			Params: short}); err != nil {
 			t.Fatal(err)
 		}
 		w.begin(t, epoch+1)
@@ -292,7 +315,8 @@ func TestC11Lapse(t *testing.T) {
 	})
 }
 
-// C11: 2,000 identities that do nothing cost an epoch's begin nothing. The old begin read every one of them.
+// C11: 2,000 identities that do nothing cost an epoch's begin nothing. The old begin read every one
+// of them.
 func TestC11IdleIdentitiesCostABeginNothing(t *testing.T) {
 	cost := func(idle int) (gas uint64) {
 		w := newWorld(t)
@@ -311,7 +335,8 @@ func TestC11IdleIdentitiesCostABeginNothing(t *testing.T) {
 	}
 }
 
-// Even when all of them lapse at once, an epoch's begin does a bounded part of the work, the rest waits, and all go.
+// Even when all of them lapse at once, an epoch's begin does a bounded part of the work, the rest
+// waits, and all go.
 // Holds spec R-4.
 func TestC11LapsingIsBounded(t *testing.T) {
 	w := newWorld(t)
@@ -320,7 +345,11 @@ func TestC11LapsingIsBounded(t *testing.T) {
 		w.register(t, fmt.Sprint("idle-", i))
 	}
 	count := func() (n int) {
-		if err := w.Walk(w.ctx, func(registryv1.Participant) (bool, error) { n++; return false, nil }); err != nil {
+		if err := w.Walk(w.ctx, func(registryv1.Participant) (bool,
+			error) {
+			n++
+			return false, nil
+		}); err != nil {
 			t.Fatal(err)
 		}
 		return n
@@ -337,7 +366,8 @@ func TestC11LapsingIsBounded(t *testing.T) {
 	}
 }
 
-// C14: whoever was jailed gets a new name only for a new deposit, and the old one stays locked as long as the jail lasts.
+// C14: whoever was jailed gets a new name only for a new deposit, and the old one stays locked as
+// long as the jail lasts.
 func TestC14AJailedOwnersNamesCostDeposits(t *testing.T) {
 	w := newWorld(t)
 	w.register(t, "alice")
@@ -351,12 +381,14 @@ func TestC14AJailedOwnersNamesCostDeposits(t *testing.T) {
 	if _, err := w.msg.Register(w.ctx, registration("alice")); !errors.Is(err, registry.ErrTaken) {
 		t.Errorf("the jailed name: %v", err)
 	}
-	if _, err := w.msg.Register(w.ctx, registration("alice again")); !errors.Is(err, registry.ErrDeposit) {
+	if _, err := w.msg.Register(w.ctx, registration("alice again")); !errors.Is(err,
+		registry.ErrDeposit) {
 		t.Errorf("a new name without a new deposit: %v", err)
 	}
 	stolen := registration("alice again")
 	stolen.ConsensusKey = registration("alice").ConsensusKey
-	stolen.Possession = registry.ProvePossession(chain, stolen.Address, key("alice consensus"), key("alice again vrf"), key("alice again host"))
+	stolen.Possession = registry.ProvePossession(chain, stolen.Address, key("alice consensus"),
+		key("alice again vrf"), key("alice again host"))
 	if _, err := w.msg.Register(w.ctx, stolen); !errors.Is(err, registry.ErrTaken) {
 		t.Errorf("a new name with the jailed validator: %v", err)
 	}
@@ -416,7 +448,8 @@ func TestMarkKeepsKeysAndNodes(t *testing.T) {
 	w := newWorld(t)
 	before := w.register(t, "alice")
 	w.mark(t, "alice", func(p *registryv1.Participant) {
-		*p = registryv1.Participant{CreditedEpoch: 3, LotteryFrom: 104, UnopenedEpoch: 2, Moniker: p.Moniker, JoinedEpoch: p.JoinedEpoch, IdleSince: p.IdleSince}
+		*p = registryv1.Participant{CreditedEpoch: 3, LotteryFrom: 104, UnopenedEpoch: 2,
+			Moniker: p.Moniker, JoinedEpoch: p.JoinedEpoch, IdleSince: p.IdleSince}
 	})
 	want := before
 	want.CreditedEpoch, want.LotteryFrom, want.UnopenedEpoch = 3, 104, 2
@@ -429,7 +462,8 @@ func TestMarkKeepsKeysAndNodes(t *testing.T) {
 	}
 }
 
-// C15, C16, C20: whatever happened, the state exports, the export imports, and exporting again gives the same.
+// C15, C16, C20: whatever happened, the state exports, the export imports, and exporting again
+// gives the same.
 func TestAnyStateExportsAndImports(t *testing.T) {
 	names := []string{"alice", "bob", "carol"}
 	rapid.Check(t, func(r *rapid.T) {
@@ -448,7 +482,10 @@ func TestAnyStateExportsAndImports(t *testing.T) {
 			"register": func(r *rapid.T) {
 				name := who.Draw(r, "who")
 				w.fund(t, name, cpc(10))
-				act(func() error { _, err := w.msg.Register(w.ctx, registration(name)); return err })
+				act(func() error {
+					_, err := w.msg.Register(w.ctx, registration(name))
+					return err
+				})
 			},
 			"nodes": func(r *rapid.T) {
 				name := who.Draw(r, "who")
@@ -464,9 +501,11 @@ func TestAnyStateExportsAndImports(t *testing.T) {
 			},
 			"params": func(r *rapid.T) {
 				p := registry.DefaultParams()
-				p.MaxNodes, p.LapseEpochs = rapid.Uint32Range(1, 4).Draw(r, "nodes"), rapid.Uint64Range(3, 5).Draw(r, "lapse")
+				p.MaxNodes, p.LapseEpochs = rapid.Uint32Range(1, 4).Draw(r, "nodes"),
+					rapid.Uint64Range(3, 5).Draw(r, "lapse")
 				act(func() error {
-					_, err := w.msg.UpdateParams(w.ctx, &registryv1.MsgUpdateParams{Authority: authority, Params: p})
+					_, err := w.msg.UpdateParams(w.ctx,
+						&registryv1.MsgUpdateParams{Authority: authority, Params: p})
 					return err
 				})
 			},
@@ -474,8 +513,10 @@ func TestAnyStateExportsAndImports(t *testing.T) {
 			"mark": func(r *rapid.T) {
 				name, n := who.Draw(r, "who"), rapid.Uint64Range(0, 20).Draw(r, "epoch")
 				act(func() error {
-					return errors.Join(w.Jail(w.ctx, account(name), n, "silence"), w.Announce(w.ctx, account(name), n),
-						w.Mark(w.ctx, account(name), func(p *registryv1.Participant) { p.LotteryFrom = n }))
+					return errors.Join(w.Jail(w.ctx, account(name), n, "silence"),
+						w.Announce(w.ctx, account(name), n),
+						w.Mark(w.ctx, account(name),
+							func(p *registryv1.Participant) { p.LotteryFrom = n }))
 				})
 			},
 			"power": func(r *rapid.T) {
@@ -496,7 +537,8 @@ func TestAnyStateExportsAndImports(t *testing.T) {
 						r.Fatal(err)
 					}
 				}
-				if err := errors.Join(again.collateral.InitGenesis(again.ctx, deposits), again.InitGenesis(again.ctx, gs)); err != nil {
+				if err := errors.Join(again.collateral.InitGenesis(again.ctx, deposits),
+					again.InitGenesis(again.ctx, gs)); err != nil {
 					r.Fatal(err)
 				}
 				back, err := again.ExportGenesis(again.ctx)
@@ -519,7 +561,8 @@ func TestAnyStateExportsAndImports(t *testing.T) {
 // pay gives the module's account coins, as an imported bank does.
 func (w *world) pay(amount sdkmath.Int) error {
 	coins := sdk.NewCoins(sdk.NewCoin(denom, amount))
-	return errors.Join(w.bank.MintCoins(w.ctx, minter, coins), w.bank.SendCoinsFromModuleToModule(w.ctx, minter, collateral.Name, coins))
+	return errors.Join(w.bank.MintCoins(w.ctx, minter, coins),
+		w.bank.SendCoinsFromModuleToModule(w.ctx, minter, collateral.Name, coins))
 }
 
 // after exports what the next epochs would leave, and changes nothing.

@@ -53,7 +53,8 @@ func (AppModule) RegisterLegacyAminoCodec(*codec.LegacyAmino) {}
 // RegisterInterfaces makes the module's messages known to the codec.
 func (AppModule) RegisterInterfaces(r codectypes.InterfaceRegistry) {
 	r.RegisterImplementations((*sdk.Msg)(nil),
-		&registryv1.MsgRegister{}, &registryv1.MsgSetNodes{}, &registryv1.MsgLeave{}, &registryv1.MsgUpdateParams{})
+		&registryv1.MsgRegister{}, &registryv1.MsgSetNodes{}, &registryv1.MsgLeave{},
+		&registryv1.MsgUpdateParams{})
 	msgservice.RegisterMsgServiceDesc(r, &registryv1.Msg_serviceDesc)
 }
 
@@ -67,7 +68,8 @@ func (m AppModule) RegisterServices(r grpc.ServiceRegistrar) error {
 
 // RegisterGRPCGatewayRoutes adds the module's REST paths.
 func (AppModule) RegisterGRPCGatewayRoutes(c client.Context, mux *gwruntime.ServeMux) {
-	if err := registryv1.RegisterQueryHandlerClient(context.Background(), mux, registryv1.NewQueryClient(c)); err != nil {
+	if err := registryv1.RegisterQueryHandlerClient(context.Background(), mux,
+		registryv1.NewQueryClient(c)); err != nil {
 		panic(err)
 	}
 }
@@ -79,7 +81,8 @@ func (AppModule) DefaultGenesis(cdc codec.JSONCodec) json.RawMessage {
 
 // ValidateGenesis checks the module's part of a genesis file. The chain id is
 // not known here; InitGenesis verifies the proofs.
-func (AppModule) ValidateGenesis(cdc codec.JSONCodec, _ client.TxEncodingConfig, raw json.RawMessage) error {
+func (AppModule) ValidateGenesis(cdc codec.JSONCodec, _ client.TxEncodingConfig,
+	raw json.RawMessage) error {
 	var gs registryv1.GenesisState
 	if err := cdc.UnmarshalJSON(raw, &gs); err != nil {
 		return fmt.Errorf("%w: %w", ErrGenesis, err)
@@ -113,7 +116,8 @@ func (AppModule) AutoCLIOptions() *autocliv1.ModuleOptions {
 			RpcCommandOptions: []*autocliv1.RpcCommandOptions{
 				{RpcMethod: "Params", Use: "params", Short: "Show the parameters"},
 				{
-					RpcMethod: "Participant", Use: "participant [address]", Short: "Show a participant, its keys and machines",
+					RpcMethod: "Participant", Use: "participant [address]",
+					Short:          "Show a participant, its keys and machines",
 					PositionalArgs: []*autocliv1.PositionalArgDescriptor{{ProtoField: "address"}},
 				},
 				{RpcMethod: "Participants", Use: "participants", Short: "List the participants"},
@@ -124,7 +128,8 @@ func (AppModule) AutoCLIOptions() *autocliv1.ModuleOptions {
 			RpcCommandOptions: []*autocliv1.RpcCommandOptions{
 				{RpcMethod: "Register", Use: "register", Short: "Become a participant"},
 				{RpcMethod: "SetNodes", Use: "set-nodes", Short: "Replace the list of machines"},
-				{RpcMethod: "Leave", Use: "leave", Short: "End your registration; its deposit comes back once nothing that is still checked can name it"},
+				{RpcMethod: "Leave", Use: "leave", Short: "End your registration; its deposit " +
+					"comes back once nothing that is still checked can name it"},
 				{RpcMethod: "UpdateParams", Skip: true},
 			},
 		},

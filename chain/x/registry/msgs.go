@@ -33,7 +33,8 @@ type messages struct{ keeper *Keeper }
 var _ registryv1.MsgServer = messages{}
 
 // Register adds the sender as a participant. It takes part from the next epoch on.
-func (m messages) Register(goCtx context.Context, msg *registryv1.MsgRegister) (*registryv1.MsgRegisterResponse, error) {
+func (m messages) Register(goCtx context.Context,
+	msg *registryv1.MsgRegister) (*registryv1.MsgRegisterResponse, error) {
 	ctx, k := sdk.UnwrapSDKContext(goCtx), m.keeper
 	if _, err := k.account(msg.Address); err != nil {
 		return nil, err
@@ -53,7 +54,8 @@ func (m messages) Register(goCtx context.Context, msg *registryv1.MsgRegister) (
 		Deposit: params.RegistrationDeposit, ReviewEpoch: plus(epoch, params.LapseEpochs+1),
 	}
 	ctx.GasMeter().ConsumeGas(3*gasKey+2*gasSignature+gasVRF, "proofs of possession")
-	ctx.GasMeter().ConsumeGas((gasKey+gasSignature)*uint64(len(p.Nodes)), "keys and proofs of nodes")
+	ctx.GasMeter().ConsumeGas((gasKey+gasSignature)*uint64(len(p.Nodes)),
+		"keys and proofs of nodes")
 	if err := validate(p, params.MaxNodes); err != nil {
 		return nil, err
 	}
@@ -70,7 +72,8 @@ func (m messages) Register(goCtx context.Context, msg *registryv1.MsgRegister) (
 		return nil, err
 	}
 	ctx.EventManager().EmitEvent(sdk.NewEvent("registry_registered",
-		sdk.NewAttribute("participant", p.Address), sdk.NewAttribute("moniker", p.Moniker), sdk.NewAttribute("deposit", p.Deposit.String())))
+		sdk.NewAttribute("participant", p.Address), sdk.NewAttribute("moniker", p.Moniker),
+		sdk.NewAttribute("deposit", p.Deposit.String())))
 	return &registryv1.MsgRegisterResponse{}, nil
 }
 
@@ -87,8 +90,10 @@ func (k *Keeper) lockDeposit(ctx context.Context, addr string, need math.Int) er
 			return err
 		}
 		if balance.LT(short) {
-			return ErrDeposit.Wrapf("registering locks %sacpc until the registration ends; %s has %sacpc free in its deposit and %sacpc on its account, "+
-				"%sacpc too little: send it that much with assay tx bank send FROM %s %sacpc, and register again",
+			return ErrDeposit.Wrapf("registering locks %sacpc until the registration ends; %s "+
+				"has %sacpc free in its deposit and %sacpc on its account, "+
+				"%sacpc too little: send it that much with assay tx bank send FROM %s %sacpc, "+
+				"and register again",
 				need, addr, free, balance, short.Sub(balance), addr, short.Sub(balance))
 		}
 		if err := k.collateral.TopUp(ctx, addr, short); err != nil {
@@ -99,7 +104,8 @@ func (k *Keeper) lockDeposit(ctx context.Context, addr string, need math.Int) er
 }
 
 // SetNodes replaces the sender's machines. The current epoch keeps the list that it began with.
-func (m messages) SetNodes(goCtx context.Context, msg *registryv1.MsgSetNodes) (*registryv1.MsgSetNodesResponse, error) {
+func (m messages) SetNodes(goCtx context.Context,
+	msg *registryv1.MsgSetNodes) (*registryv1.MsgSetNodesResponse, error) {
 	ctx, k := sdk.UnwrapSDKContext(goCtx), m.keeper
 	params, err := k.Params(ctx)
 	if err != nil {
@@ -114,7 +120,9 @@ func (m messages) SetNodes(goCtx context.Context, msg *registryv1.MsgSetNodes) (
 		return nil, err
 	}
 	if p.LeftFrom > 0 {
-		return nil, ErrLeft.Wrapf("%s takes no part from epoch %d on, so its nodes stay as they are", p.Address, p.LeftFrom)
+		return nil,
+			ErrLeft.Wrapf("%s takes no part from epoch %d on, so its nodes stay as they are",
+				p.Address, p.LeftFrom)
 	}
 	next := p
 	next.Nodes = msg.Nodes
@@ -135,21 +143,24 @@ func (m messages) SetNodes(goCtx context.Context, msg *registryv1.MsgSetNodes) (
 		return nil, err
 	}
 	ctx.EventManager().EmitEvent(sdk.NewEvent("registry_nodes",
-		sdk.NewAttribute("participant", p.Address), sdk.NewAttribute("nodes", fmt.Sprint(len(msg.Nodes)))))
+		sdk.NewAttribute("participant", p.Address),
+		sdk.NewAttribute("nodes", fmt.Sprint(len(msg.Nodes)))))
 	return &registryv1.MsgSetNodesResponse{}, nil
 }
 
 // Leave ends the sender's registration. It belongs here and not to x/collateral,
 // because what ends is the registration; that its deposit comes back follows. A
 // jailed participant may leave, too, and waits for both until its jail is over.
-func (m messages) Leave(goCtx context.Context, msg *registryv1.MsgLeave) (*registryv1.MsgLeaveResponse, error) {
+func (m messages) Leave(goCtx context.Context,
+	msg *registryv1.MsgLeave) (*registryv1.MsgLeaveResponse, error) {
 	ctx, k := sdk.UnwrapSDKContext(goCtx), m.keeper
 	p, err := k.Record(ctx, msg.Address)
 	if err != nil {
 		return nil, err
 	}
 	if p.LeftFrom > 0 {
-		return nil, ErrLeft.Wrapf("%s has left already: it takes no part from epoch %d on", p.Address, p.LeftFrom)
+		return nil, ErrLeft.Wrapf("%s has left already: it takes no part from epoch %d on",
+			p.Address, p.LeftFrom)
 	}
 	epoch, err := k.network.CurrentEpoch(ctx)
 	if err != nil {
@@ -168,12 +179,14 @@ func (m messages) Leave(goCtx context.Context, msg *registryv1.MsgLeave) (*regis
 		return nil, fmt.Errorf("registry: %w", err)
 	}
 	ctx.EventManager().EmitEvent(sdk.NewEvent("registry_left",
-		sdk.NewAttribute("participant", p.Address), sdk.NewAttribute("from_epoch", fmt.Sprint(p.LeftFrom))))
+		sdk.NewAttribute("participant", p.Address),
+		sdk.NewAttribute("from_epoch", fmt.Sprint(p.LeftFrom))))
 	return &registryv1.MsgLeaveResponse{}, k.store(ctx, p)
 }
 
 // UpdateParams is for governance. The next epoch starts with the new parameters.
-func (m messages) UpdateParams(ctx context.Context, msg *registryv1.MsgUpdateParams) (*registryv1.MsgUpdateParamsResponse, error) {
+func (m messages) UpdateParams(ctx context.Context,
+	msg *registryv1.MsgUpdateParams) (*registryv1.MsgUpdateParamsResponse, error) {
 	if msg.Authority != m.keeper.authority {
 		return nil, ErrAuthority.Wrapf("%s is not %s", msg.Authority, m.keeper.authority)
 	}

@@ -36,12 +36,14 @@ func (k *Keeper) setNodes(ctx context.Context, p registryv1.Participant) error {
 	if len(p.Nodes)+len(p.PreviousNodes) == 0 {
 		return k.nodes.Remove(ctx, p.Address)
 	}
-	return k.nodes.Set(ctx, p.Address, registryv1.NodeList{Nodes: p.Nodes, PreviousNodes: p.PreviousNodes})
+	return k.nodes.Set(ctx, p.Address,
+		registryv1.NodeList{Nodes: p.Nodes, PreviousNodes: p.PreviousNodes})
 }
 
 // replaceNodes makes next the participant's list from the epoch after this one
 // on, and moves the ownership of the keys.
-func (k *Keeper) replaceNodes(ctx context.Context, p registryv1.Participant, next []registryv1.Node, epoch uint64) error {
+func (k *Keeper) replaceNodes(ctx context.Context, p registryv1.Participant, next []registryv1.Node,
+	epoch uint64) error {
 	for _, n := range p.Nodes {
 		if err := k.keys.Remove(ctx, n.Key); err != nil {
 			return fmt.Errorf("registry: %w", err)
@@ -70,7 +72,8 @@ func unproven(nodes, known []registryv1.Node) (fresh []registryv1.Node) {
 		byID[n.Id] = n
 	}
 	for _, n := range nodes {
-		if old, ok := byID[n.Id]; !ok || !bytes.Equal(n.Key, old.Key) || !bytes.Equal(n.Proof, old.Proof) {
+		if old, ok := byID[n.Id]; !ok || !bytes.Equal(n.Key, old.Key) ||
+			!bytes.Equal(n.Proof, old.Proof) {
 			fresh = append(fresh, n)
 		}
 	}

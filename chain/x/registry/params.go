@@ -42,12 +42,16 @@ func ValidateParams(p registryv1.Params) error {
 	least, most := coin().QuoRaw(10), coin().MulRaw(100_000)
 	switch {
 	case p.MaxNodes < 1 || p.MaxNodes > MaxNodes:
-		return ErrParams.Wrapf("max_nodes %d is outside 1..%d: every node of the network verifies each machine's key", p.MaxNodes, MaxNodes)
-	case p.RegistrationDeposit.IsNil() || p.RegistrationDeposit.LT(least) || p.RegistrationDeposit.GT(most):
-		return ErrParams.Wrapf("registration_deposit %s is outside %s..%s acpc: less lets anyone have names without number, more keeps everybody out",
+		return ErrParams.Wrapf("max_nodes %d is outside 1..%d: every node of the network "+
+			"verifies each machine's key", p.MaxNodes, MaxNodes)
+	case p.RegistrationDeposit.IsNil() || p.RegistrationDeposit.LT(least) ||
+		p.RegistrationDeposit.GT(most):
+		return ErrParams.Wrapf("registration_deposit %s is outside %s..%s acpc: less lets anyone "+
+			"have names without number, more keeps everybody out",
 			p.RegistrationDeposit, least, most)
 	case p.LapseEpochs < minLapse || p.LapseEpochs > maxLapse:
-		return ErrParams.Wrapf("lapse_epochs %d is outside %d..%d: a short outage must not end a registration, an idle one must end", p.LapseEpochs, minLapse, maxLapse)
+		return ErrParams.Wrapf("lapse_epochs %d is outside %d..%d: a short outage must not end a "+
+			"registration, an idle one must end", p.LapseEpochs, minLapse, maxLapse)
 	}
 	return nil
 }

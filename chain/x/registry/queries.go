@@ -19,7 +19,8 @@ type queries struct{ keeper *Keeper }
 
 var _ registryv1.QueryServer = queries{}
 
-func (q queries) Params(ctx context.Context, _ *registryv1.QueryParamsRequest) (*registryv1.QueryParamsResponse, error) {
+func (q queries) Params(ctx context.Context,
+	_ *registryv1.QueryParamsRequest) (*registryv1.QueryParamsResponse, error) {
 	params, err := q.keeper.Params(ctx)
 	if err != nil {
 		return nil, status.Error(codes.Internal, err.Error())
@@ -31,7 +32,8 @@ func (q queries) Params(ctx context.Context, _ *registryv1.QueryParamsRequest) (
 	return &registryv1.QueryParamsResponse{Params: params, Pending: pending}, nil
 }
 
-func (q queries) Participant(ctx context.Context, r *registryv1.QueryParticipantRequest) (*registryv1.QueryParticipantResponse, error) {
+func (q queries) Participant(ctx context.Context,
+	r *registryv1.QueryParticipantRequest) (*registryv1.QueryParticipantResponse, error) {
 	p, err := q.keeper.Get(ctx, r.Address)
 	if errors.Is(err, ErrUnknown) {
 		return nil, status.Error(codes.NotFound, err.Error())
@@ -42,7 +44,8 @@ func (q queries) Participant(ctx context.Context, r *registryv1.QueryParticipant
 	return &registryv1.QueryParticipantResponse{Participant: p}, nil
 }
 
-func (q queries) Participants(ctx context.Context, r *registryv1.QueryParticipantsRequest) (*registryv1.QueryParticipantsResponse, error) {
+func (q queries) Participants(ctx context.Context,
+	r *registryv1.QueryParticipantsRequest) (*registryv1.QueryParticipantsResponse, error) {
 	bounded, err := paging.Bound(r.Pagination)
 	if err != nil {
 		return nil, err

@@ -87,21 +87,31 @@ func (s services) RegisterService(_ *grpc.ServiceDesc, impl any) {
 // emptyWorld has had no genesis yet.
 func emptyWorld(t testing.TB) *world {
 	t.Helper()
-	keys := storetypes.NewKVStoreKeys(authtypes.StoreKey, banktypes.StoreKey, collateral.Name, registry.Name)
-	ctx := testutil.DefaultContextWithKeys(keys, map[string]*storetypes.TransientStoreKey{}, map[string]*storetypes.MemoryStoreKey{})
-	store := func(name string) corestore.KVStoreService { return runtime.NewKVStoreService(keys[name]) }
+	keys := storetypes.NewKVStoreKeys(authtypes.StoreKey, banktypes.StoreKey,
+		collateral.Name, registry.Name)
+	ctx := testutil.DefaultContextWithKeys(keys, map[string]*storetypes.TransientStoreKey{},
+		map[string]*storetypes.MemoryStoreKey{})
+	store := func(name string) corestore.KVStoreService {
+		return runtime.NewKVStoreService(keys[name])
+	}
 	types := codectypes.NewInterfaceRegistry()
 	authtypes.RegisterInterfaces(types)
 	cdc := codec.NewProtoCodec(types)
-	accounts := authkeeper.NewAccountKeeper(cdc, store(authtypes.StoreKey), authtypes.ProtoBaseAccount,
-		map[string][]string{collateral.Name: {authtypes.Burner}, minter: {authtypes.Minter}}, addresses, "cpc", authority)
-	w := &world{ctx: ctx.WithChainID(chain).WithBlockHeight(1).WithBlockTime(time.Unix(1_000_000, 0)), network: &network{epoch: epoch, keep: 2, holders: map[string]bool{}}}
-	w.bank = bankkeeper.NewBaseKeeper(cdc, store(banktypes.StoreKey), accounts, map[string]bool{}, account("authority"), log.NewNopLogger())
+	accounts := authkeeper.NewAccountKeeper(cdc, store(authtypes.StoreKey),
+		authtypes.ProtoBaseAccount,
+		map[string][]string{collateral.Name: {authtypes.Burner}, minter: {authtypes.Minter}},
+		addresses, "cpc", authority)
+	w := &world{ctx: ctx.WithChainID(chain).WithBlockHeight(1).WithBlockTime(time.Unix(1_000_000,
+		0)), network: &network{epoch: epoch, keep: 2, holders: map[string]bool{}}}
+	w.bank = bankkeeper.NewBaseKeeper(cdc, store(banktypes.StoreKey), accounts, map[string]bool{},
+		account("authority"), log.NewNopLogger())
 	var err error
-	if w.collateral, err = collateral.NewKeeper(cdc, store(collateral.Name), addresses, accounts, w.bank, denom); err != nil {
+	if w.collateral, err = collateral.NewKeeper(cdc, store(collateral.Name), addresses, accounts,
+		w.bank, denom); err != nil {
 		t.Fatal(err)
 	}
-	if w.Keeper, err = registry.NewKeeper(cdc, store(registry.Name), addresses, authority, w.collateral, w.network); err != nil {
+	if w.Keeper, err = registry.NewKeeper(cdc, store(registry.Name), addresses, authority,
+		w.collateral, w.network); err != nil {
 		t.Fatal(err)
 	}
 	if err := registry.NewAppModule(w.Keeper).RegisterServices(services{w}); err != nil {
@@ -113,7 +123,8 @@ func emptyWorld(t testing.TB) *world {
 func newWorld(t testing.TB) *world {
 	t.Helper()
 	w := emptyWorld(t)
-	if err := errors.Join(w.collateral.InitGenesis(w.ctx, collateral.DefaultGenesis()), w.InitGenesis(w.ctx, registry.DefaultGenesis())); err != nil {
+	if err := errors.Join(w.collateral.InitGenesis(w.ctx, collateral.DefaultGenesis()),
+		w.InitGenesis(w.ctx, registry.DefaultGenesis())); err != nil {
 		t.Fatal(err)
 	}
 	return w
@@ -127,7 +138,8 @@ func (w *world) fund(t testing.TB, name string, amount math.Int) {
 	t.Helper()
 	raw, err := addresses.StringToBytes(account(name))
 	coins := sdk.NewCoins(sdk.NewCoin(denom, amount))
-	if err := errors.Join(err, w.bank.MintCoins(w.ctx, minter, coins), w.bank.SendCoinsFromModuleToAccount(w.ctx, minter, raw, coins)); err != nil {
+	if err := errors.Join(err, w.bank.MintCoins(w.ctx, minter, coins),
+		w.bank.SendCoinsFromModuleToAccount(w.ctx, minter, raw, coins)); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -189,8 +201,10 @@ func TestRegister(t *testing.T) {
 	got := w.register(t, "alice")
 	m := registration("alice")
 	want := registryv1.Participant{
-		Address: m.Address, Moniker: "alice", ConsensusKey: m.ConsensusKey, VrfKey: m.VrfKey, HostKey: m.HostKey,
-		Nodes: m.Nodes, JoinedEpoch: epoch, NodesEpoch: epoch, IdleSince: epoch, ReviewEpoch: epoch + 101, Deposit: cpc(10),
+		Address: m.Address, Moniker: "alice", ConsensusKey: m.ConsensusKey, VrfKey: m.VrfKey,
+		HostKey: m.HostKey,
+		Nodes:   m.Nodes, JoinedEpoch: epoch, NodesEpoch: epoch, IdleSince: epoch,
+		ReviewEpoch: epoch + 101, Deposit: cpc(10),
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
@@ -212,50 +226,109 @@ func TestRegisterRefuses(t *testing.T) {
 		damage func(*registryv1.MsgRegister)
 		want   error
 	}{
-		"no address":           {func(m *registryv1.MsgRegister) { m.Address = "" }, registry.ErrInvalid},
-		"another prefix":       {func(m *registryv1.MsgRegister) { m.Address = "cosmos1qqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqnrql8a" }, registry.ErrInvalid},
-		"upper-case address":   {func(m *registryv1.MsgRegister) { m.Address = strings.ToUpper(m.Address) }, registry.ErrInvalid},
-		"no moniker":           {func(m *registryv1.MsgRegister) { m.Moniker = "" }, registry.ErrInvalid},
-		"long moniker":         {func(m *registryv1.MsgRegister) { m.Moniker = strings.Repeat("é", 65) }, registry.ErrInvalid},
-		"line in moniker":      {func(m *registryv1.MsgRegister) { m.Moniker = "a\nb" }, registry.ErrInvalid},
-		"broken moniker":       {func(m *registryv1.MsgRegister) { m.Moniker = "a\xff" }, registry.ErrInvalid},
-		"space before moniker": {func(m *registryv1.MsgRegister) { m.Moniker = " a" }, registry.ErrInvalid},
-		"direction in moniker": {func(m *registryv1.MsgRegister) { m.Moniker = "a\u202eb" }, registry.ErrInvalid},
-		"no consensus key":     {func(m *registryv1.MsgRegister) { m.ConsensusKey = nil }, registry.ErrInvalid},
-		"low-order consensus":  {func(m *registryv1.MsgRegister) { m.ConsensusKey = small }, registry.ErrInvalid},
-		"low-order vrf":        {func(m *registryv1.MsgRegister) { m.VrfKey = small }, registry.ErrInvalid},
-		"low-order host":       {func(m *registryv1.MsgRegister) { m.HostKey = small }, registry.ErrInvalid},
-		"low-order device":     {func(m *registryv1.MsgRegister) { m.Nodes[1].Key = small }, registry.ErrInvalid},
-		"long host key":        {func(m *registryv1.MsgRegister) { m.HostKey = append(bytes.Clone(m.HostKey), 0) }, registry.ErrInvalid},
-		"one key in two roles": {func(m *registryv1.MsgRegister) { m.HostKey = m.VrfKey }, registry.ErrInvalid},
-		"device is host key":   {func(m *registryv1.MsgRegister) { m.Nodes[0].Key = m.HostKey }, registry.ErrInvalid},
-		"one device twice":     {func(m *registryv1.MsgRegister) { m.Nodes[1].Key = m.Nodes[0].Key }, registry.ErrInvalid},
-		"node without id":      {func(m *registryv1.MsgRegister) { m.Nodes[0].Id = "" }, registry.ErrInvalid},
-		"node with odd id":     {func(m *registryv1.MsgRegister) { m.Nodes[0].Id = "GPU 0" }, registry.ErrInvalid},
-		"node with long id":    {func(m *registryv1.MsgRegister) { m.Nodes[0].Id = strings.Repeat("a", 33) }, registry.ErrInvalid},
-		"one node id twice":    {func(m *registryv1.MsgRegister) { m.Nodes[1].Id = m.Nodes[0].Id }, registry.ErrInvalid},
-		"short node proof":     {func(m *registryv1.MsgRegister) { m.Nodes[0].Proof = m.Nodes[0].Proof[:63] }, registry.ErrInvalid},
+		"no address": {func(m *registryv1.MsgRegister) { m.Address = "" }, registry.ErrInvalid},
+		"another prefix": {func(m *registryv1.MsgRegister) {
+			m.Address = "cosmos1qqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqnrql8a"
+		}, registry.ErrInvalid},
+		"upper-case address": {func(m *registryv1.MsgRegister) {
+			m.Address = strings.ToUpper(m.Address)
+		}, registry.ErrInvalid},
+		"no moniker": {func(m *registryv1.MsgRegister) { m.Moniker = "" }, registry.ErrInvalid},
+		"long moniker": {func(m *registryv1.MsgRegister) {
+			m.Moniker = strings.Repeat("é", 65)
+		}, registry.ErrInvalid},
+		"line in moniker": {func(m *registryv1.MsgRegister) {
+			m.Moniker = "a\nb"
+		}, registry.ErrInvalid},
+		"broken moniker": {func(m *registryv1.MsgRegister) {
+			m.Moniker = "a\xff"
+		}, registry.ErrInvalid},
+		"space before moniker": {func(m *registryv1.MsgRegister) {
+			m.Moniker = " a"
+		}, registry.ErrInvalid},
+		"direction in moniker": {func(m *registryv1.MsgRegister) {
+			m.Moniker = "a\u202eb"
+		}, registry.ErrInvalid},
+		"no consensus key": {func(m *registryv1.MsgRegister) {
+			m.ConsensusKey = nil
+		}, registry.ErrInvalid},
+		"low-order consensus": {func(m *registryv1.MsgRegister) {
+			m.ConsensusKey = small
+		}, registry.ErrInvalid},
+		"low-order vrf": {func(m *registryv1.MsgRegister) {
+			m.VrfKey = small
+		}, registry.ErrInvalid},
+		"low-order host": {func(m *registryv1.MsgRegister) {
+			m.HostKey = small
+		}, registry.ErrInvalid},
+		"low-order device": {func(m *registryv1.MsgRegister) {
+			m.Nodes[1].Key = small
+		}, registry.ErrInvalid},
+		"long host key": {func(m *registryv1.MsgRegister) {
+			m.HostKey = append(bytes.Clone(m.HostKey), 0)
+		}, registry.ErrInvalid},
+		"one key in two roles": {func(m *registryv1.MsgRegister) {
+			m.HostKey = m.VrfKey
+		}, registry.ErrInvalid},
+		"device is host key": {func(m *registryv1.MsgRegister) {
+			m.Nodes[0].Key = m.HostKey
+		}, registry.ErrInvalid},
+		"one device twice": {func(m *registryv1.MsgRegister) {
+			m.Nodes[1].Key = m.Nodes[0].Key
+		}, registry.ErrInvalid},
+		"node without id": {func(m *registryv1.MsgRegister) {
+			m.Nodes[0].Id = ""
+		}, registry.ErrInvalid},
+		"node with odd id": {func(m *registryv1.MsgRegister) {
+			m.Nodes[0].Id = "GPU 0"
+		}, registry.ErrInvalid},
+		"node with long id": {func(m *registryv1.MsgRegister) {
+			m.Nodes[0].Id = strings.Repeat("a", 33)
+		}, registry.ErrInvalid},
+		"one node id twice": {func(m *registryv1.MsgRegister) {
+			m.Nodes[1].Id = m.Nodes[0].Id
+		}, registry.ErrInvalid},
+		"short node proof": {func(m *registryv1.MsgRegister) {
+			m.Nodes[0].Proof = m.Nodes[0].Proof[:63]
+		}, registry.ErrInvalid},
 		"too many nodes": {func(m *registryv1.MsgRegister) {
 			for i := range registry.DefaultParams().MaxNodes {
 				m.Nodes = append(m.Nodes, node("alice", fmt.Sprint("more-", i)))
 			}
 		}, registry.ErrInvalid},
-		"no possession":             {func(m *registryv1.MsgRegister) { m.Possession = registryv1.Possession{} }, registry.ErrPossession},
-		"another's consensus proof": {func(m *registryv1.MsgRegister) { m.Possession.Consensus = other.Possession.Consensus }, registry.ErrPossession},
-		"another's vrf proof":       {func(m *registryv1.MsgRegister) { m.Possession.Vrf = other.Possession.Vrf }, registry.ErrPossession},
-		"another's host proof":      {func(m *registryv1.MsgRegister) { m.Possession.Host = other.Possession.Host }, registry.ErrPossession},
+		"no possession": {func(m *registryv1.MsgRegister) {
+			m.Possession = registryv1.Possession{}
+		}, registry.ErrPossession},
+		"another's consensus proof": {func(m *registryv1.MsgRegister) {
+			m.Possession.Consensus = other.Possession.Consensus
+		}, registry.ErrPossession},
+		"another's vrf proof": {func(m *registryv1.MsgRegister) {
+			m.Possession.Vrf = other.Possession.Vrf
+		}, registry.ErrPossession},
+		"another's host proof": {func(m *registryv1.MsgRegister) {
+			m.Possession.Host = other.Possession.Host
+		}, registry.ErrPossession},
 		"proofs in swapped roles": {func(m *registryv1.MsgRegister) {
 			m.Possession.Consensus, m.Possession.Host = m.Possession.Host, m.Possession.Consensus
 		}, registry.ErrPossession},
-		"stolen consensus key": {func(m *registryv1.MsgRegister) { m.ConsensusKey = other.ConsensusKey }, registry.ErrPossession},
+		"stolen consensus key": {func(m *registryv1.MsgRegister) {
+			m.ConsensusKey = other.ConsensusKey
+		}, registry.ErrPossession},
 		"replayed consensus proof": {func(m *registryv1.MsgRegister) {
 			m.ConsensusKey, m.Possession.Consensus = other.ConsensusKey, other.Possession.Consensus
 		}, registry.ErrPossession},
-		"device proof of another node": {func(m *registryv1.MsgRegister) { m.Nodes[0].Proof = m.Nodes[1].Proof }, registry.ErrPossession},
-		"renamed node":                 {func(m *registryv1.MsgRegister) { m.Nodes[0].Id = "gpu-9" }, registry.ErrPossession},
-		"device of another's list":     {func(m *registryv1.MsgRegister) { m.Nodes[0] = other.Nodes[0] }, registry.ErrPossession},
+		"device proof of another node": {func(m *registryv1.MsgRegister) {
+			m.Nodes[0].Proof = m.Nodes[1].Proof
+		}, registry.ErrPossession},
+		"renamed node": {func(m *registryv1.MsgRegister) {
+			m.Nodes[0].Id = "gpu-9"
+		}, registry.ErrPossession},
+		"device of another's list": {func(m *registryv1.MsgRegister) {
+			m.Nodes[0] = other.Nodes[0]
+		}, registry.ErrPossession},
 		"proofs for another chain": {func(m *registryv1.MsgRegister) {
-			m.Possession = registry.ProvePossession("elsewhere", m.Address, key("alice consensus"), key("alice vrf"), key("alice host"))
+			m.Possession = registry.ProvePossession("elsewhere", m.Address, key("alice consensus"),
+				key("alice vrf"), key("alice host"))
 		}, registry.ErrPossession},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -277,15 +350,18 @@ func TestKeysAreUnique(t *testing.T) {
 	for name, take := range map[string]func(*registryv1.MsgRegister){
 		"consensus": func(m *registryv1.MsgRegister) {
 			m.ConsensusKey = alice("consensus")[32:]
-			m.Possession = registry.ProvePossession(chain, m.Address, alice("consensus"), key("bob vrf"), key("bob host"))
+			m.Possession = registry.ProvePossession(chain, m.Address, alice("consensus"),
+				key("bob vrf"), key("bob host"))
 		},
 		"vrf": func(m *registryv1.MsgRegister) {
 			m.VrfKey = alice("vrf")[32:]
-			m.Possession = registry.ProvePossession(chain, m.Address, key("bob consensus"), alice("vrf"), key("bob host"))
+			m.Possession = registry.ProvePossession(chain, m.Address, key("bob consensus"),
+				alice("vrf"), key("bob host"))
 		},
 		"host": func(m *registryv1.MsgRegister) {
 			m.HostKey = alice("host")[32:]
-			m.Possession = registry.ProvePossession(chain, m.Address, key("bob consensus"), key("bob vrf"), alice("host"))
+			m.Possession = registry.ProvePossession(chain, m.Address, key("bob consensus"),
+				key("bob vrf"), alice("host"))
 		},
 		"host as a device": func(m *registryv1.MsgRegister) {
 			m.Nodes[0] = registry.ProveNode(chain, m.Address, "gpu-0", alice("host"))
@@ -308,7 +384,8 @@ func TestKeysAreUnique(t *testing.T) {
 	t.Run("account", func(t *testing.T) {
 		w := newWorld(t)
 		w.register(t, "alice")
-		if _, err := w.msg.Register(w.ctx, registration("alice")); !errors.Is(err, registry.ErrTaken) {
+		if _, err := w.msg.Register(w.ctx, registration("alice")); !errors.Is(err,
+			registry.ErrTaken) {
 			t.Errorf("%v, want %v", err, registry.ErrTaken)
 		}
 	})
@@ -319,7 +396,8 @@ func TestSetNodes(t *testing.T) {
 	w.register(t, "alice")
 	w.register(t, "bob")
 	set := func(name string, nodes ...registryv1.Node) error {
-		_, err := w.msg.SetNodes(w.ctx, &registryv1.MsgSetNodes{Address: account(name), Nodes: nodes})
+		_, err := w.msg.SetNodes(w.ctx,
+			&registryv1.MsgSetNodes{Address: account(name), Nodes: nodes})
 		return err
 	}
 	moved := registry.ProveNode(chain, account("bob"), "gpu-7", key("alice gpu-1"))
@@ -336,7 +414,8 @@ func TestSetNodes(t *testing.T) {
 	if err := set("bob", moved); err != nil {
 		t.Errorf("a device that was given up: %v", err)
 	}
-	if err := set("alice", registryv1.Node{Id: "gpu-0", Key: node("alice", "gpu-0").Key, Proof: make([]byte, 64)}); !errors.Is(err, registry.ErrPossession) {
+	if err := set("alice", registryv1.Node{Id: "gpu-0", Key: node("alice", "gpu-0").Key,
+		Proof: make([]byte, 64)}); !errors.Is(err, registry.ErrPossession) {
 		t.Errorf("a known key with another proof: %v", err)
 	}
 	if err := set("carol"); !errors.Is(err, registry.ErrUnknown) {
@@ -354,11 +433,15 @@ func TestUpdateParams(t *testing.T) {
 		f(&p)
 		return p
 	}
-	nodes := func(n uint32) registryv1.Params { return change(func(p *registryv1.Params) { p.MaxNodes = n }) }
+	nodes := func(n uint32) registryv1.Params {
+		return change(func(p *registryv1.Params) { p.MaxNodes = n })
+	}
 	deposit := func(n math.Int) registryv1.Params {
 		return change(func(p *registryv1.Params) { p.RegistrationDeposit = n })
 	}
-	lapse := func(n uint64) registryv1.Params { return change(func(p *registryv1.Params) { p.LapseEpochs = n }) }
+	lapse := func(n uint64) registryv1.Params {
+		return change(func(p *registryv1.Params) { p.LapseEpochs = n })
+	}
 	w := newWorld(t)
 	for _, c := range []struct {
 		from   string
@@ -380,19 +463,22 @@ func TestUpdateParams(t *testing.T) {
 		{authority, lapse(10_000), nil},
 		{authority, nodes(8), nil},
 	} {
-		_, err := w.msg.UpdateParams(w.ctx, &registryv1.MsgUpdateParams{Authority: c.from, Params: c.params})
+		_, err := w.msg.UpdateParams(w.ctx,
+			&registryv1.MsgUpdateParams{Authority: c.from, Params: c.params})
 		if !errors.Is(err, c.want) {
 			t.Errorf("%s, %v: %v, want %v", c.from, c.params, err, c.want)
 		}
 	}
 	r, err := w.qry.Params(w.ctx, &registryv1.QueryParamsRequest{})
-	if err != nil || r.Params.MaxNodes != registry.DefaultParams().MaxNodes || r.Pending == nil || r.Pending.MaxNodes != 8 {
+	if err != nil || r.Params.MaxNodes != registry.DefaultParams().MaxNodes || r.Pending == nil ||
+		r.Pending.MaxNodes != 8 {
 		t.Errorf("before the next epoch: %v, %v", r, err)
 	}
 	if err := errors.Join(w.Adopt(w.ctx), w.Adopt(w.ctx)); err != nil {
 		t.Fatal(err)
 	}
-	if r, err := w.qry.Params(w.ctx, &registryv1.QueryParamsRequest{}); err != nil || r.Params.MaxNodes != 8 || r.Pending != nil {
+	if r, err := w.qry.Params(w.ctx, &registryv1.QueryParamsRequest{}); err != nil ||
+		r.Params.MaxNodes != 8 || r.Pending != nil {
 		t.Errorf("in the next epoch: %v, %v", r, err)
 	}
 }
@@ -404,7 +490,8 @@ func TestMarks(t *testing.T) {
 	for _, err := range []error{
 		w.Jail(w.ctx, addr, 12, "fraud"), w.Jail(w.ctx, addr, 9, "silence"),
 		w.Mark(w.ctx, addr, func(p *registryv1.Participant) {
-			p.HeartbeatEpoch, p.SilentEpochs, p.CreditedEpoch, p.LotteryFrom, p.UnopenedEpoch = 8, 2, 6, 105, 5
+			p.HeartbeatEpoch, p.SilentEpochs, p.CreditedEpoch, p.LotteryFrom,
+				p.UnopenedEpoch = 8, 2, 6, 105, 5
 			p.ConsensusKey, p.Deposit = nil, math.ZeroInt() // are not for others to change
 		}),
 	} {
@@ -416,7 +503,9 @@ func TestMarks(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if p.JailedUntil != 12 || p.JailReason != "fraud" || p.HeartbeatEpoch != 8 || p.SilentEpochs != 2 || p.CreditedEpoch != 6 || p.LotteryFrom != 105 || p.UnopenedEpoch != 5 {
+	if p.JailedUntil != 12 || p.JailReason != "fraud" || p.HeartbeatEpoch != 8 ||
+		p.SilentEpochs != 2 || p.CreditedEpoch != 6 || p.LotteryFrom != 105 ||
+		p.UnopenedEpoch != 5 {
 		t.Errorf("marks: %v", p)
 	}
 	if len(p.ConsensusKey) != 32 || !p.Deposit.IsPositive() {
@@ -458,79 +547,6 @@ func TestHeartbeat(t *testing.T) {
 	}
 }
 
-// genesis is a valid state of two participants, in order.
-func genesis() *registryv1.GenesisState {
-	gs := registry.DefaultGenesis()
-	names := []string{"alice", "bob"}
-	slices.SortFunc(names, func(a, b string) int { return strings.Compare(account(a), account(b)) })
-	for _, name := range names {
-		m := registration(name)
-		gs.Participants = append(gs.Participants, registryv1.Participant{
-			Address: m.Address, Moniker: m.Moniker, ConsensusKey: m.ConsensusKey, VrfKey: m.VrfKey, HostKey: m.HostKey, Nodes: m.Nodes,
-			Deposit: math.ZeroInt(),
-		})
-		gs.Possessions = append(gs.Possessions, m.Possession)
-	}
-	return gs
-}
-
-func TestGenesis(t *testing.T) {
-	w := emptyWorld(t)
-	gs := genesis()
-	if err := w.InitGenesis(w.ctx, gs); err != nil {
-		t.Fatal(err)
-	}
-	exported, err := w.ExportGenesis(w.ctx)
-	if err != nil {
-		t.Fatal(err)
-	}
-	gs.Possessions = nil
-	if diff := cmp.Diff(gs, exported); diff != "" {
-		t.Error(diff)
-	}
-	again := emptyWorld(t)
-	if err := again.InitGenesis(again.ctx.WithChainID("another-chain"), exported); err != nil {
-		t.Errorf("importing an exported state: %v", err)
-	}
-}
-
-func TestGenesisRefuses(t *testing.T) {
-	for name, damage := range map[string]func(*registryv1.GenesisState){
-		"parameters":      func(gs *registryv1.GenesisState) { gs.Params.MaxNodes = 0 },
-		"a missing proof": func(gs *registryv1.GenesisState) { gs.Possessions = gs.Possessions[:1] },
-		"swapped proofs":  func(gs *registryv1.GenesisState) { slices.Reverse(gs.Possessions) },
-		"order":           func(gs *registryv1.GenesisState) { slices.Reverse(gs.Participants); slices.Reverse(gs.Possessions) },
-		"a participant twice": func(gs *registryv1.GenesisState) {
-			gs.Participants = append(gs.Participants, gs.Participants[1])
-			gs.Possessions = append(gs.Possessions, gs.Possessions[1])
-		},
-		"a shared key":   func(gs *registryv1.GenesisState) { gs.Participants[1].HostKey = gs.Participants[0].HostKey },
-		"a node's proof": func(gs *registryv1.GenesisState) { gs.Participants[0].Nodes[0].Proof = make([]byte, 64) },
-		"a moniker":      func(gs *registryv1.GenesisState) { gs.Participants[0].Moniker = "" },
-		"a short key": func(gs *registryv1.GenesisState) {
-			gs.Participants[0].VrfKey = gs.Participants[0].VrfKey[:31]
-		},
-		"pending parameters": func(gs *registryv1.GenesisState) { gs.PendingParams = &registryv1.Params{} },
-		"a former node's proof": func(gs *registryv1.GenesisState) {
-			gs.Participants[0].PreviousNodes = []registryv1.Node{{Id: "gpu-0", Key: make([]byte, 32), Proof: make([]byte, 63)}}
-		},
-		"a former node's key": func(gs *registryv1.GenesisState) {
-			gs.Participants[0].PreviousNodes = []registryv1.Node{{Id: "gpu-0", Key: make([]byte, 33), Proof: make([]byte, 64)}}
-		},
-		"a negative deposit": func(gs *registryv1.GenesisState) { gs.Participants[0].Deposit = cpc(-1) },
-		"leaving before it came": func(gs *registryv1.GenesisState) {
-			gs.Participants[0].JoinedEpoch, gs.Participants[0].LeftFrom = 3, 3
-		},
-		"half a clock": func(gs *registryv1.GenesisState) { gs.Participants[0].PowerlessHeight = 3 },
-	} {
-		gs := genesis()
-		damage(gs)
-		if err := registry.ValidateGenesis(chain, gs); !errors.Is(err, registry.ErrGenesis) {
-			t.Errorf("%s: %v", name, err)
-		}
-	}
-}
-
 func TestQueries(t *testing.T) {
 	w := newWorld(t)
 	for _, name := range []string{"alice", "bob", "carol"} {
@@ -556,10 +572,13 @@ func TestQueries(t *testing.T) {
 	if diff := cmp.Diff(want, seen); diff != "" {
 		t.Error(diff)
 	}
-	if _, err := w.qry.Participants(w.ctx, &registryv1.QueryParticipantsRequest{Pagination: &query.PageRequest{Limit: 1 << 20}}); err == nil {
+	if _, err := w.qry.Participants(w.ctx,
+		&registryv1.QueryParticipantsRequest{
+			Pagination: &query.PageRequest{Limit: 1 << 20}}); err == nil {
 		t.Error("gave a page without bounds")
 	}
-	if _, err := w.qry.Participant(w.ctx, &registryv1.QueryParticipantRequest{Address: account("dave")}); err == nil {
+	if _, err := w.qry.Participant(w.ctx,
+		&registryv1.QueryParticipantRequest{Address: account("dave")}); err == nil {
 		t.Error("found a stranger")
 	}
 	if vrf.ValidKey(registration("alice").VrfKey) != nil {

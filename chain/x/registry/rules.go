@@ -92,7 +92,9 @@ func validList(nodes []registryv1.Node, most uint32) error {
 		}
 		ids[n.Id] = true
 		if len(n.Key) != ed25519.PublicKeySize || len(n.Proof) != ed25519.SignatureSize {
-			return ErrInvalid.Wrapf("node %s has a key of %d and a proof of %d bytes, want %d and %d", n.Id, len(n.Key), len(n.Proof), ed25519.PublicKeySize, ed25519.SignatureSize)
+			return ErrInvalid.Wrapf("node %s has a key of %d and a proof of %d bytes, want %d "+
+				"and %d", n.Id, len(n.Key), len(n.Proof), ed25519.PublicKeySize,
+				ed25519.SignatureSize)
 		}
 	}
 	return nil
@@ -114,7 +116,8 @@ func validMoniker(moniker string) error {
 	for i, r := range moniker {
 		atEnd := i == 0 || i+utf8.RuneLen(r) == len(moniker)
 		if !unicode.IsPrint(r) || r == ' ' && atEnd {
-			return ErrInvalid.Wrapf("moniker %q has a character that does not print, or a space at its end", moniker)
+			return ErrInvalid.Wrapf("moniker %q has a character that does not print, or a space "+
+				"at its end", moniker)
 		}
 	}
 	return nil
@@ -149,13 +152,15 @@ func VerifyNode(chain, participant string, n registryv1.Node) error {
 func verifySignature(chain, participant string, key namedKey, signature []byte) error {
 	message := seed.Possession(chain, key.role, participant, key.bytes)
 	if !signed.Verify(key.bytes, message[:], signature) {
-		return ErrPossession.Wrapf("%s key of %s: the signature is not over this chain (%q), role and participant", key.role, participant, chain)
+		return ErrPossession.Wrapf("%s key of %s: the signature is not over this chain (%q), "+
+			"role and participant", key.role, participant, chain)
 	}
 	return nil
 }
 
 // ProvePossession makes the three proofs. Each private key is an Ed25519 one.
-func ProvePossession(chain, participant string, consensus, vrfKey, host ed25519.PrivateKey) registryv1.Possession {
+func ProvePossession(chain, participant string, consensus, vrfKey,
+	host ed25519.PrivateKey) registryv1.Possession {
 	message := seed.Possession(chain, RoleVRF, participant, vrfKey[ed25519.SeedSize:])
 	return registryv1.Possession{
 		Consensus: sign(chain, RoleConsensus, participant, consensus),
@@ -181,19 +186,22 @@ func sign(chain, role, participant string, key ed25519.PrivateKey) []byte {
 // VerifyHeartbeat checks that the participant's consensus key signed, for an
 // epoch, that it follows the chain up to height, whose beacon value is value.
 // How old the height may be is up to the caller. Errors wrap ErrHeartbeat.
-func VerifyHeartbeat(p registryv1.Participant, chain string, epoch uint64, height int64, value seed.Seed, sig []byte) error {
+func VerifyHeartbeat(p registryv1.Participant, chain string, epoch uint64, height int64,
+	value seed.Seed, sig []byte) error {
 	if height < 1 {
 		return ErrHeartbeat.Wrapf("height %d", height)
 	}
 	message := seed.Heartbeat(chain, p.Address, epoch, uint64(height), value)
 	if !signed.Verify(p.ConsensusKey, message[:], sig) {
-		return ErrHeartbeat.Wrapf("the consensus key of %s did not sign epoch %d at height %d", p.Address, epoch, height)
+		return ErrHeartbeat.Wrapf("the consensus key of %s did not sign epoch %d at height %d",
+			p.Address, epoch, height)
 	}
 	return nil
 }
 
 // Beat signs a heartbeat; see VerifyHeartbeat.
-func Beat(consensus ed25519.PrivateKey, chain, participant string, epoch uint64, height int64, value seed.Seed) ([]byte, error) {
+func Beat(consensus ed25519.PrivateKey, chain, participant string, epoch uint64, height int64,
+	value seed.Seed) ([]byte, error) {
 	if height < 1 {
 		return nil, errors.New("registry: no block to sign a heartbeat about yet")
 	}

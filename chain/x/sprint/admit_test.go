@@ -13,7 +13,8 @@ import (
 )
 
 // admitted closes the list of members of an epoch, and returns who was taken.
-func admitted(t *testing.T, p sprintv1.Params, total uint64, mix seed.Seed, members ...sprintv1.Member) (sprintv1.Epoch, sprintv1.Progress, map[string]bool) {
+func admitted(t *testing.T, p sprintv1.Params, total uint64, mix seed.Seed,
+	members ...sprintv1.Member) (sprintv1.Epoch, sprintv1.Progress, map[string]bool) {
 	t.Helper()
 	k, ctx, _ := bare(t)
 	e := sprintv1.Epoch{Number: 5, Params: p, TotalWeight: total}
@@ -56,25 +57,30 @@ func takenOf(t *testing.T, k *Keeper, ctx sdk.Context, e sprintv1.Epoch) map[str
 	return taken
 }
 
-// C11: free names buy no places. Newcomers are taken by what they have locked, holders and those who return take part
-// without a lottery, and who did not announce itself is in none.
+// C11: free names buy no places. Newcomers are taken by what they have locked, holders and those
+// who return take part without a lottery, and who did not announce itself is in none.
 // Holds spec S-6.
 func TestTheLotteryFollowsWhatIsLocked(t *testing.T) {
 	const times = 600
 	members := []sprintv1.Member{
-		{Weight: 1000, Credited: 1000, Live: true, Role: sprintv1.RoleHolder, Nodes: []string{"a", "b"}},
+		{Weight: 1000, Credited: 1000, Live: true, Role: sprintv1.RoleHolder,
+			Nodes: []string{"a", "b"}},
 		{Live: true, Role: sprintv1.RoleReturning, Nodes: []string{"a"}},
 		{Role: sprintv1.RoleNewcomer, Locked: 1 << 40, Nodes: []string{"a"}}, // not live
 		{Live: true, Role: sprintv1.RoleNewcomer, Locked: 1_000_000, Nodes: []string{"a"}},
 	}
 	for range 100 {
-		members = append(members, sprintv1.Member{Live: true, Role: sprintv1.RoleNewcomer, Nodes: []string{"a"}}) // nothing locked
+		// nothing locked
+		members = append(members, sprintv1.Member{Live: true, Role: sprintv1.RoleNewcomer,
+			Nodes: []string{"a"}})
 	}
 	often := map[string]int{}
 	draws(times, func(mix seed.Seed) {
 		e, p, taken := admitted(t, LocalnetParams(), 1000, mix, members...)
-		if e.Newcomers != 101 || e.Taken != 15 || len(taken) != 15 || p.Nodes != 2+1+15 || e.NewcomersLocked != 1_000_100 || e.Replicas != 1 || e.Void {
-			t.Fatalf("%d of %d newcomers taken (%v), %d nodes, %d locked, %d replicas, void: %v", e.Taken, e.Newcomers, taken, p.Nodes, e.NewcomersLocked, e.Replicas, e.VoidReason)
+		if e.Newcomers != 101 || e.Taken != 15 || len(taken) != 15 || p.Nodes != 2+1+15 ||
+			e.NewcomersLocked != 1_000_100 || e.Replicas != 1 || e.Void {
+			t.Fatalf("%d of %d newcomers taken (%v), %d nodes, %d locked, %d replicas, void: %v",
+				e.Taken, e.Newcomers, taken, p.Nodes, e.NewcomersLocked, e.Replicas, e.VoidReason)
 		}
 		for who := range taken {
 			often[who]++
@@ -92,13 +98,14 @@ func TestTheLotteryFollowsWhatIsLocked(t *testing.T) {
 	uniform(t, "names without a deposit", rest, 14, times)
 }
 
-// C4: an epoch is void when less than min_live_bps of the previous weight is there, and a class whose units the chain
-// does not recompute needs four judges.
+// C4: an epoch is void when less than min_live_bps of the previous weight is there, and a class
+// whose units the chain does not recompute needs four judges.
 // Holds spec S-7.
 func TestVoidWhereTooLittleIsThere(t *testing.T) {
 	live := func(weights ...uint64) (all []sprintv1.Member) {
 		for _, w := range weights {
-			all = append(all, sprintv1.Member{Weight: w, Credited: w, Live: true, Role: sprintv1.RoleHolder})
+			all = append(all, sprintv1.Member{Weight: w, Credited: w, Live: true,
+				Role: sprintv1.RoleHolder})
 		}
 		return all
 	}
@@ -146,7 +153,8 @@ func TestRoles(t *testing.T) {
 		{sprintv1.Member{Role: sprintv1.RoleNewcomer, Taken: true, Jailed: true}, false},
 	} {
 		if allowed(c.member) != c.may {
-			t.Errorf("%s may commit: %v", fmt.Sprint(c.member.Role, c.member.Taken, c.member.Jailed), !c.may)
+			t.Errorf("%s may commit: %v",
+				fmt.Sprint(c.member.Role, c.member.Taken, c.member.Jailed), !c.may)
 		}
 		for leaves, want := range map[uint64]bool{0: false, 1279: false, 1280: c.may} {
 			c.member.Leaves = leaves

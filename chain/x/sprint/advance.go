@@ -40,8 +40,8 @@ func (k *Keeper) EndBlock(ctx context.Context) error {
 	return k.epochs.Set(ctx, e.Number, e)
 }
 
-// begin opens an epoch: the parameters of every module and the holders of weight are frozen before Seed_1 can be
-// known. Everybody else becomes a member by announcing itself.
+// begin opens an epoch: the parameters of every module and the holders of weight are frozen before
+// Seed_1 can be known. Everybody else becomes a member by announcing itself.
 func (k *Keeper) begin(ctx context.Context, number uint64) error {
 	frozen, err := k.frozen.Get(ctx)
 	if err != nil {
@@ -54,12 +54,14 @@ func (k *Keeper) begin(ctx context.Context, number uint64) error {
 	if err := k.frozen.Set(ctx, params); err != nil {
 		return err
 	}
-	for _, adopt := range []func(context.Context) error{k.registry.Adopt, k.credit.Adopt, k.court.Adopt} {
+	for _, adopt := range []func(context.Context) error{k.registry.Adopt,
+		k.credit.Adopt, k.court.Adopt} {
 		if err := adopt(ctx); err != nil {
 			return fmt.Errorf("sprint: parameters of epoch %d: %w", number, err)
 		}
 	}
-	e := sprintv1.Epoch{Number: number, Params: frozen, Phase: sprintv1.PhasePrepare, Start: height(ctx)}
+	e := sprintv1.Epoch{Number: number, Params: frozen, Phase: sprintv1.PhasePrepare,
+		Start: height(ctx)}
 	progress := sprintv1.Progress{}
 	if err := k.credit.Walk(ctx, func(h creditv1.Holding) (bool, error) {
 		if h.Weight == 0 {
@@ -105,8 +107,10 @@ func (k *Keeper) begin(ctx context.Context, number uint64) error {
 
 // freeze makes a member of a registered participant, as it is at the epoch's begin.
 func freeze(number uint64, p registryv1.Participant, h creditv1.Holding) sprintv1.Member {
-	m := sprintv1.Member{Participant: p.Address, Moniker: p.Moniker, HostKey: p.HostKey, ConsensusKey: p.ConsensusKey,
-		Weight: h.Weight, Power: h.Power, Credited: h.Credited, Jailed: p.JailedUntil > number}
+	m := sprintv1.Member{Participant: p.Address, Moniker: p.Moniker, HostKey: p.HostKey,
+		ConsensusKey: p.ConsensusKey,
+		Weight:       h.Weight, Power: h.Power, Credited: h.Credited,
+		Jailed: p.JailedUntil > number}
 	for _, n := range p.NodesAt(number) {
 		m.Nodes = append(m.Nodes, n.Id)
 	}
@@ -121,8 +125,8 @@ func freeze(number uint64, p registryv1.Participant, h creditv1.Holding) sprintv
 	return m
 }
 
-// advance moves the phase at the end of a block. Each case fixes the boundaries of the next phase. What it asks in
-// every block it asks of Progress; members are read when a phase turns.
+// advance moves the phase at the end of a block. Each case fixes the boundaries of the next phase.
+// What it asks in every block it asks of Progress; members are read when a phase turns.
 func (k *Keeper) advance(ctx context.Context, e *sprintv1.Epoch) error {
 	h := height(ctx)
 	p, err := k.progress.Get(ctx)
@@ -156,7 +160,8 @@ func (k *Keeper) advance(ctx context.Context, e *sprintv1.Epoch) error {
 	case sprintv1.PhaseChallenge:
 		return k.challenge(ctx, e, h)
 	case sprintv1.PhaseProof:
-		newcomers := p.NewcomersOpened == p.NewcomersOwe || h >= e.ChallengeHeight+quarter(e.ProofUntil-e.ChallengeHeight)
+		newcomers := p.NewcomersOpened == p.NewcomersOwe ||
+			h >= e.ChallengeHeight+quarter(e.ProofUntil-e.ChallengeHeight)
 		if h < e.ProofUntil && !(p.HoldersOpened == p.HoldersOwe && newcomers) {
 			return nil
 		}
@@ -186,7 +191,8 @@ func (k *Keeper) advance(ctx context.Context, e *sprintv1.Epoch) error {
 func quarter(window int64) int64 { return max(3, window/4) }
 
 // prepare draws Seed_1, waits for readiness, draws Seed_2 and lays out the window.
-func (k *Keeper) prepare(ctx context.Context, e *sprintv1.Epoch, p sprintv1.Progress, h int64) error {
+func (k *Keeper) prepare(ctx context.Context, e *sprintv1.Epoch, p sprintv1.Progress,
+	h int64) error {
 	switch {
 	case len(e.Seed1) == 0:
 		mix, _, ok, err := k.beacon.Mix(ctx, e.Start)
@@ -199,7 +205,8 @@ func (k *Keeper) prepare(ctx context.Context, e *sprintv1.Epoch, p sprintv1.Prog
 		return nil
 	case e.ReadyHeight == 0:
 		everybody := p.Expected > 0 && p.ExpectedReady == p.Expected
-		most := h >= e.Seed1Height+int64(e.Params.PrepareBlocks)/2 && e.TotalWeight > 0 && share(p.ReadyWeight, e.TotalWeight) >= uint64(e.Params.ReadyBps)
+		most := h >= e.Seed1Height+int64(e.Params.PrepareBlocks)/2 && e.TotalWeight > 0 &&
+			share(p.ReadyWeight, e.TotalWeight) >= uint64(e.Params.ReadyBps)
 		if h >= e.PrepareUntil || everybody || most {
 			e.ReadyHeight = h
 		}
@@ -217,7 +224,8 @@ func (k *Keeper) prepare(ctx context.Context, e *sprintv1.Epoch, p sprintv1.Prog
 	for i := uint32(0); i < e.Params.Segments; i++ {
 		start := e.ComputeStart + int64(i)*int64(e.Params.SegmentBlocks)
 		end := start + int64(e.Params.SegmentBlocks) - 1
-		s := sprintv1.Segment{Index: i + 1, Start: start, End: end, CommitUntil: end + int64(e.Params.CommitBlocks)}
+		s := sprintv1.Segment{Index: i + 1, Start: start, End: end,
+			CommitUntil: end + int64(e.Params.CommitBlocks)}
 		if i == 0 {
 			s.Seed = e.Seed2
 		}
@@ -229,8 +237,8 @@ func (k *Keeper) prepare(ctx context.Context, e *sprintv1.Epoch, p sprintv1.Prog
 	return nil
 }
 
-// admit closes the list of members: it sizes what they owe, draws the newcomers that take part, and finds an epoch
-// void that too little of the previous weight is there for.
+// admit closes the list of members: it sizes what they owe, draws the newcomers that take part, and
+// finds an epoch void that too little of the previous weight is there for.
 func (k *Keeper) admit(ctx context.Context, e *sprintv1.Epoch, mix seed.Seed) error {
 	class, err := transformer.ByName(e.Params.Class)
 	if err != nil {
@@ -260,7 +268,8 @@ func (k *Keeper) admit(ctx context.Context, e *sprintv1.Epoch, mix seed.Seed) er
 	replicas := replicasOf(e.Params, int(e.Eligible))
 	places := placesOf(e.LiveCredited, class, replicas, uint64(e.Eligible))
 	e.Replicas, e.Newcomers, e.NewcomersLocked = uint32(replicas), uint32(len(newcomers)), locked
-	for _, at := range audit.Lottery(seed.Lottery(chainID(ctx), e.Number, mix), held, int(min(places, uint64(len(newcomers))))) {
+	for _, at := range audit.Lottery(seed.Lottery(chainID(ctx), e.Number, mix), held,
+		int(min(places, uint64(len(newcomers))))) {
 		m := newcomers[at]
 		m.Taken = true
 		e.Taken++
@@ -271,9 +280,13 @@ func (k *Keeper) admit(ctx context.Context, e *sprintv1.Epoch, mix seed.Seed) er
 	}
 	switch {
 	case share(e.LiveWeight, e.TotalWeight) < uint64(e.Params.MinLiveBps):
-		e.Void, e.VoidReason = true, fmt.Sprintf("%d of %d of the previous weight is live, at least %d.%02d %% is needed", e.LiveWeight, e.TotalWeight, e.Params.MinLiveBps/100, e.Params.MinLiveBps%100)
+		e.Void, e.VoidReason = true,
+			fmt.Sprintf("%d of %d of the previous weight is live, at least %d.%02d %% is needed",
+				e.LiveWeight, e.TotalWeight, e.Params.MinLiveBps/100, e.Params.MinLiveBps%100)
 	case class.MiOps() > e.Params.WholeUnitMiops && e.Eligible < judgesOfLarge:
-		e.Void, e.VoidReason = true, fmt.Sprintf("class %s needs %d judges, because the chain does not recompute its units by itself; %d are eligible", class.Name, judgesOfLarge, e.Eligible)
+		e.Void, e.VoidReason = true, fmt.Sprintf("class %s needs %d judges, because the chain "+
+			"does not recompute its units by itself; %d are eligible", class.Name,
+			judgesOfLarge, e.Eligible)
 	}
 	return k.note(ctx, func(p *sprintv1.Progress) { p.Nodes = nodes })
 }
@@ -303,7 +316,8 @@ func (k *Keeper) challenge(ctx context.Context, e *sprintv1.Epoch, h int64) erro
 		return err
 	}
 	e.Targets = uint32(len(targets))
-	e.Samples = uint32(samplesOf(e.Params, e.LiveCredited, class, uint64(e.Replicas), uint64(e.Targets)))
+	e.Samples = uint32(samplesOf(e.Params, e.LiveCredited, class, uint64(e.Replicas),
+		uint64(e.Targets)))
 	var drawn uint64
 	holders := uint32(0)
 	for _, m := range targets {
@@ -320,8 +334,8 @@ func (k *Keeper) challenge(ctx context.Context, e *sprintv1.Epoch, h int64) erro
 	})
 }
 
-// close ends the openings: the committee is drawn next, if there is anybody to judge. A void epoch is judged like any
-// other: whoever is there shows by computing what it weighs.
+// close ends the openings: the committee is drawn next, if there is anybody to judge. A void epoch
+// is judged like any other: whoever is there shows by computing what it weighs.
 func (k *Keeper) close(ctx context.Context, e *sprintv1.Epoch, p sprintv1.Progress, h int64) error {
 	if p.HoldersOpened+p.NewcomersOpened == 0 {
 		return k.finalise(ctx, e)
@@ -349,7 +363,8 @@ func (k *Keeper) draw(ctx context.Context, e *sprintv1.Epoch, h int64) error {
 		}
 		r.Members++
 		name := a.voters[v].name
-		if err := k.verdicts.Set(ctx, memberKeyOf(e.Number, name), sprintv1.VerdictRecord{Voter: name}); err != nil {
+		if err := k.verdicts.Set(ctx, memberKeyOf(e.Number, name),
+			sprintv1.VerdictRecord{Voter: name}); err != nil {
 			return err
 		}
 	}
@@ -384,18 +399,20 @@ func (k *Keeper) check(ctx context.Context, e *sprintv1.Epoch, p sprintv1.Progre
 	return nil
 }
 
-// hear opens the rest of the dispute window, which began with the end of the reveals: at least half of it, so that
-// whoever sees a wrong digest opened last has time to say so. The chain begins to judge whom nobody did.
+// hear opens the rest of the dispute window, which began with the end of the reveals: at least half
+// of it, so that whoever sees a wrong digest opened last has time to say so. The chain begins to
+// judge whom nobody did.
 func (k *Keeper) hear(ctx context.Context, e *sprintv1.Epoch, h int64) error {
 	window := int64(e.Params.DisputeBlocks)
-	e.Round.DisputeStart, e.Round.DisputeUntil = h, max(e.Round.RevealUntil+window, h+max(2, window/2))
+	e.Round.DisputeStart, e.Round.DisputeUntil = h,
+		max(e.Round.RevealUntil+window, h+max(2, window/2))
 	e.Phase = sprintv1.PhaseDispute
 	_, err := k.appeal(ctx, *e)
 	return err
 }
 
-// conclude finalises once the window is over and the court is done: with every claim of members, and with as many
-// leaves of those whom nobody judged as decide, within four times the window.
+// conclude finalises once the window is over and the court is done: with every claim of members,
+// and with as many leaves of those whom nobody judged as decide, within four times the window.
 func (k *Keeper) conclude(ctx context.Context, e *sprintv1.Epoch, h int64) error {
 	r := &e.Round
 	if h < r.DisputeUntil {

@@ -16,7 +16,8 @@ import (
 	"github.com/assaynet/assay/poc/work/transformer"
 )
 
-// archive keeps what stays of an epoch for ever, once its commits are final. Evidence of any age leads to this record.
+// archive keeps what stays of an epoch for ever, once its commits are final. Evidence of any age
+// leads to this record.
 func (k *Keeper) archive(ctx context.Context, e sprintv1.Epoch) error {
 	a := sprintv1.Archive{Epoch: e.Number, Class: e.Params.Class, Seed1: e.Seed1}
 	for _, s := range e.Segments {
@@ -33,17 +34,21 @@ func (k *Keeper) archive(ctx context.Context, e sprintv1.Epoch) error {
 	return k.archives.Set(ctx, e.Number, a)
 }
 
-// walkArchive visits the commits of an epoch by participant, node and segment, with their archive leaves.
-func (k *Keeper) walkArchive(ctx context.Context, epoch uint64, visit func(sprintv1.Commit, commit.ArchiveLeaf)) error {
+// walkArchive visits the commits of an epoch by participant, node and segment, with their archive
+// leaves.
+func (k *Keeper) walkArchive(ctx context.Context, epoch uint64,
+	visit func(sprintv1.Commit, commit.ArchiveLeaf)) error {
 	var of sprintv1.Member // whose commits are being visited
-	return k.commits.Walk(ctx, collections.NewPrefixedQuadRange[uint64, string, string, uint32](epoch), func(_ logKey, c sprintv1.Commit) (bool, error) {
+	return k.commits.Walk(ctx, collections.NewPrefixedQuadRange[uint64, string, string,
+		uint32](epoch), func(_ logKey, c sprintv1.Commit) (bool, error) {
 		if of.Participant != c.Participant {
 			var err error
 			if of, err = k.members.Get(ctx, memberKeyOf(epoch, c.Participant)); err != nil {
 				return true, fmt.Errorf("member %s: %w", c.Participant, err)
 			}
 		}
-		l := commit.ArchiveLeaf{Participant: c.Participant, Node: c.Node, Segment: c.Segment, Count: c.Count}
+		l := commit.ArchiveLeaf{Participant: c.Participant, Node: c.Node, Segment: c.Segment,
+			Count: c.Count}
 		copy(l.Root[:], c.Root)
 		copy(l.HostKey[:], of.HostKey)
 		visit(c, l)
@@ -56,7 +61,8 @@ func validArchives(archives []sprintv1.Archive, current uint64) error {
 	last := uint64(0)
 	for _, a := range archives {
 		if a.Epoch <= last || a.Epoch > current {
-			return fmt.Errorf("sprint: the archive of epoch %d is out of place in a genesis at epoch %d", a.Epoch, current)
+			return fmt.Errorf("sprint: the archive of epoch %d is out of place in a genesis at "+
+				"epoch %d", a.Epoch, current)
 		}
 		last = a.Epoch
 		if _, err := transformer.ByName(a.Class); err != nil {
@@ -64,11 +70,13 @@ func validArchives(archives []sprintv1.Archive, current uint64) error {
 		}
 		for _, b := range append([][]byte{a.Seed1, a.Root}, a.SegmentSeeds...) {
 			if len(b) != 32 {
-				return fmt.Errorf("sprint: the archive of epoch %d has a seed or root of %d bytes; want 32", a.Epoch, len(b))
+				return fmt.Errorf("sprint: the archive of epoch %d has a seed or root of %d "+
+					"bytes; want 32", a.Epoch, len(b))
 			}
 		}
 		if (a.Commits == 0) != (commit.Hash(a.Root) == commit.EmptyRoot) {
-			return fmt.Errorf("sprint: the archive of epoch %d has %d commits under the root %x", a.Epoch, a.Commits, a.Root)
+			return fmt.Errorf("sprint: the archive of epoch %d has %d commits under the root %x",
+				a.Epoch, a.Commits, a.Root)
 		}
 	}
 	return nil
@@ -84,17 +92,20 @@ func (k *Keeper) initArchives(ctx context.Context, archives []sprintv1.Archive) 
 }
 
 // Archive answers for every epoch whose commits are final.
-func (s queryServer) Archive(ctx context.Context, req *sprintv1.QueryArchiveRequest) (*sprintv1.QueryArchiveResponse, error) {
+func (s queryServer) Archive(ctx context.Context,
+	req *sprintv1.QueryArchiveRequest) (*sprintv1.QueryArchiveResponse, error) {
 	a, err := s.archives.Get(ctx, req.Epoch)
 	if errors.Is(err, collections.ErrNotFound) {
 		current, _ := s.CurrentEpoch(ctx)
-		return nil, status.Errorf(codes.NotFound, "there is no archive of epoch %d: the chain is in epoch %d, and archives an epoch when its leaves are drawn", req.Epoch, current)
+		return nil, status.Errorf(codes.NotFound, "there is no archive of epoch %d: the chain is "+
+			"in epoch %d, and archives an epoch when its leaves are drawn", req.Epoch, current)
 	}
 	return &sprintv1.QueryArchiveResponse{Archive: a}, err
 }
 
 // CommitPath shows one commit in its epoch's archive.
-func (s queryServer) CommitPath(ctx context.Context, req *sprintv1.QueryCommitPathRequest) (*sprintv1.QueryCommitPathResponse, error) {
+func (s queryServer) CommitPath(ctx context.Context,
+	req *sprintv1.QueryCommitPathRequest) (*sprintv1.QueryCommitPathResponse, error) {
 	archived, err := s.Archive(ctx, &sprintv1.QueryArchiveRequest{Epoch: req.Epoch})
 	if err != nil {
 		return nil, err
@@ -103,7 +114,8 @@ func (s queryServer) CommitPath(ctx context.Context, req *sprintv1.QueryCommitPa
 	var found *sprintv1.QueryCommitPathResponse
 	if err := s.walkArchive(ctx, req.Epoch, func(c sprintv1.Commit, l commit.ArchiveLeaf) {
 		if c.Participant == req.Participant && c.Node == req.Node && c.Segment == req.Segment {
-			found = &sprintv1.QueryCommitPathResponse{Count: c.Count, Root: c.Root, Signature: c.Signature, HostKey: l.HostKey[:], Index: log.Size()}
+			found = &sprintv1.QueryCommitPathResponse{Count: c.Count, Root: c.Root,
+				Signature: c.Signature, HostKey: l.HostKey[:], Index: log.Size()}
 		}
 		log.Append(l.Hash())
 	}); err != nil {
@@ -111,9 +123,11 @@ func (s queryServer) CommitPath(ctx context.Context, req *sprintv1.QueryCommitPa
 	}
 	switch {
 	case log.Size() < archived.Archive.Commits:
-		return nil, status.Errorf(codes.FailedPrecondition, "the commits of epoch %d were pruned; only their root is kept", req.Epoch)
+		return nil, status.Errorf(codes.FailedPrecondition, "the commits of epoch %d were "+
+			"pruned; only their root is kept", req.Epoch)
 	case found == nil:
-		return nil, status.Errorf(codes.NotFound, "epoch %d has no commit of node %q, segment %d, of %s", req.Epoch, req.Node, req.Segment, req.Participant)
+		return nil, status.Errorf(codes.NotFound, "epoch %d has no commit of node %q, segment "+
+			"%d, of %s", req.Epoch, req.Node, req.Segment, req.Participant)
 	}
 	path, err := commit.Inclusion(&log, found.Index, log.Size())
 	if err != nil {

@@ -22,7 +22,8 @@ import (
 var _ court.Case = (*Keeper)(nil)
 
 // Standing is a member's weight at an epoch's start, and that of all.
-func (k *Keeper) Standing(ctx context.Context, epoch uint64, participant string) (weight, total uint64, err error) {
+func (k *Keeper) Standing(ctx context.Context, epoch uint64, participant string) (weight,
+	total uint64, err error) {
 	e, err := k.epochs.Get(ctx, epoch)
 	if errors.Is(err, collections.ErrNotFound) {
 		return 0, 0, nil
@@ -37,7 +38,8 @@ func (k *Keeper) Standing(ctx context.Context, epoch uint64, participant string)
 }
 
 // Exhibit finds a leaf that its owner opened, and the seeds of its unit.
-func (k *Keeper) Exhibit(ctx context.Context, epoch uint64, leaf courtv1.LeafRef) (x court.Exhibit, ok bool, err error) {
+func (k *Keeper) Exhibit(ctx context.Context, epoch uint64, leaf courtv1.LeafRef) (x court.Exhibit,
+	ok bool, err error) {
 	e, err := k.epochs.Get(ctx, epoch)
 	if errors.Is(err, collections.ErrNotFound) {
 		return x, false, nil
@@ -65,12 +67,14 @@ func (k *Keeper) Exhibit(ctx context.Context, epoch uint64, leaf courtv1.LeafRef
 		return x, false, err
 	}
 	return court.Exhibit{
-		Class: class, Seed1: seed.From(e.Seed1), Node: seed.Node(chainID(ctx), leaf.Participant, leaf.Node, e.Params.Class),
+		Class: class, Seed1: seed.From(e.Seed1), Node: seed.Node(chainID(ctx), leaf.Participant,
+			leaf.Node, e.Params.Class),
 		Segment: seed.From(e.Segments[leaf.Segment-1].Seed), Opened: opened,
 	}, true, nil
 }
 
-// Proven acts on fraud in the block that proves it: so many forged leaves of one node, or of all, are no accident.
+// Proven acts on fraud in the block that proves it: so many forged leaves of one node, or of all,
+// are no accident.
 func (k *Keeper) Proven(ctx context.Context, j courtv1.Judgement) error {
 	who := j.Leaf.Participant
 	emit(ctx, "leaf_forged", "participant", who, "leaf", court.Text(j.Leaf))
@@ -94,7 +98,8 @@ func (k *Keeper) Proven(ctx context.Context, j courtv1.Judgement) error {
 	why := ""
 	switch {
 	case ofNode >= sprintv1.NamesPerNode:
-		why = fmt.Sprintf("fraud: %d forged leaves of node %s proven in epoch %d", ofNode, j.Leaf.Node, j.Epoch)
+		why = fmt.Sprintf("fraud: %d forged leaves of node %s proven in epoch %d", ofNode,
+			j.Leaf.Node, j.Epoch)
 	case ofAll >= sprintv1.FraudOfAll:
 		why = fmt.Sprintf("fraud: %d forged leaves proven in epoch %d", ofAll, j.Epoch)
 	default:
@@ -109,13 +114,15 @@ func (k *Keeper) Proven(ctx context.Context, j courtv1.Judgement) error {
 }
 
 // Judged applies a judgement to the one who asked for it, or to the voter who was accused.
-func (k *Keeper) Judged(ctx context.Context, c courtv1.Claim, j courtv1.Judgement) (upheld bool, accused string, err error) {
+func (k *Keeper) Judged(ctx context.Context, c courtv1.Claim, j courtv1.Judgement) (upheld bool,
+	accused string, err error) {
 	if c.Voter == "" {
 		if j.Mismatch || c.Source == courtv1.SourceChain {
 			return true, "", nil
 		}
 		if c.Source == courtv1.SourceVerdict {
-			err = k.provenFalse(ctx, c.Epoch, c.Claimant, fmt.Sprintf("named the honest leaf %s a mismatch (refuted at block %d)", court.Text(c.Leaf), height(ctx)))
+			err = k.provenFalse(ctx, c.Epoch, c.Claimant, fmt.Sprintf("named the honest leaf %s "+
+				"a mismatch (refuted at block %d)", court.Text(c.Leaf), height(ctx)))
 		}
 		return false, c.Leaf.Participant, err
 	}
@@ -127,23 +134,26 @@ func (k *Keeper) Judged(ctx context.Context, c courtv1.Claim, j courtv1.Judgemen
 	if err != nil || !ok {
 		return true, "", err // refused when it was raised
 	}
-	want := seed.Middle(chainID(ctx), c.Epoch, c.Voter, c.Leaf.Participant, c.Leaf.Node, c.Leaf.Segment, c.Leaf.Nonce, [32]byte(j.Middle))
+	want := seed.Middle(chainID(ctx), c.Epoch, c.Voter, c.Leaf.Participant, c.Leaf.Node,
+		c.Leaf.Segment, c.Leaf.Nonce, [32]byte(j.Middle))
 	if bytes.Equal(shown, want[:]) {
 		return false, c.Voter, nil
 	}
 	return true, "", k.wrongMiddle(ctx, c.Epoch, c.Voter, at, c.Leaf)
 }
 
-// wrongMiddle notes a middle digest that its unit does not give. One takes the credit of the epoch and the votes; as
-// many as hardware does not explain are a false verdict.
-func (k *Keeper) wrongMiddle(ctx context.Context, epoch uint64, voter string, at uint32, leaf courtv1.LeafRef) error {
+// wrongMiddle notes a middle digest that its unit does not give. One takes the credit of the epoch
+// and the votes; as many as hardware does not explain are a false verdict.
+func (k *Keeper) wrongMiddle(ctx context.Context, epoch uint64, voter string, at uint32,
+	leaf courtv1.LeafRef) error {
 	m, err := k.members.Get(ctx, memberKeyOf(epoch, voter))
 	if err != nil || slices.Contains(m.WrongMiddles, at) {
 		return err
 	}
 	m.WrongMiddles = append(m.WrongMiddles, at)
 	slices.Sort(m.WrongMiddles)
-	m.FalseReason = fmt.Sprintf("opened a middle digest for leaf %s that the unit does not give: it was not re-run", court.Text(leaf))
+	m.FalseReason = fmt.Sprintf("opened a middle digest for leaf %s that the unit does not give: "+
+		"it was not re-run", court.Text(leaf))
 	if err := k.setMember(ctx, epoch, m); err != nil {
 		return err
 	}
@@ -167,8 +177,8 @@ func (k *Keeper) provenFalse(ctx context.Context, epoch uint64, voter, why strin
 	return k.court.Punish(ctx, voter, courtv1.OffenceFalseVerdict, why)
 }
 
-// convict stores a member that was proven wrong for the first time. Nothing is expected of it any longer, so no phase
-// waits for it.
+// convict stores a member that was proven wrong for the first time. Nothing is expected of it any
+// longer, so no phase waits for it.
 func (k *Keeper) convict(ctx context.Context, epoch uint64, m sprintv1.Member) error {
 	was, err := k.members.Get(ctx, memberKeyOf(epoch, m.Participant))
 	if err != nil {
@@ -194,7 +204,8 @@ func (k *Keeper) convict(ctx context.Context, epoch uint64, m sprintv1.Member) e
 }
 
 // openedMiddle finds the 8 bytes that a voter opened for a leaf, and their place among those drawn.
-func (k *Keeper) openedMiddle(ctx context.Context, e sprintv1.Epoch, voter string, leaf courtv1.LeafRef) (middle []byte, at uint32, ok bool, err error) {
+func (k *Keeper) openedMiddle(ctx context.Context, e sprintv1.Epoch, voter string,
+	leaf courtv1.LeafRef) (middle []byte, at uint32, ok bool, err error) {
 	r, err := k.verdicts.Get(ctx, memberKeyOf(e.Number, voter))
 	if errors.Is(err, collections.ErrNotFound) || err == nil && r.OpenHeight == 0 {
 		return nil, 0, false, nil

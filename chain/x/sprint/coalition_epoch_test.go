@@ -15,15 +15,18 @@ import (
 
 // play is what a name does in an epoch. The zero value is honest, and computes all it can.
 type play struct {
-	away   bool                   // does not report ready
-	idle   bool                   // reports ready and commits nothing
-	leaves func(mates int) uint64 // commits so many, of so many of its side, new or old as it is, who may commit; nil: what it computes
-	closed bool                   // does not open its leaves
+	away bool // does not report ready
+	idle bool // reports ready and commits nothing
+	// commits so many, of so many of its side, new or old as it is, who may commit; nil: what it
+	// computes
+	leaves func(mates int) uint64
+	closed bool // does not open its leaves
 	// as a judge
-	silent   bool                        // reveals no verdict
-	unopened bool                        // reveals one and does not open its middle digests
-	vote     func(*party) sprintv1.Vote  // says this of a target; nil or VoteUnspecified: what it found
-	judges   func(duty, duties int) bool // has time for this duty; nil: for all
+	silent   bool // reveals no verdict
+	unopened bool // reveals one and does not open its middle digests
+	// says this of a target; nil or VoteUnspecified: what it found
+	vote   func(*party) sprintv1.Vote
+	judges func(duty, duties int) bool // has time for this duty; nil: for all
 }
 
 // sets sees what CometBFT is told, set by set.
@@ -32,7 +35,8 @@ type sets func(told map[string]uint64)
 // epoch plays one: moves says what each does.
 func (w *world) epoch(moves func(number uint64, p *party) play, watch sets) sprintv1.Epoch {
 	clear(w.judged)
-	w.left = must(w.Params(w.ctx)).JudgeMiopsPerBlock * disputeStretch * uint64(DefaultParams().DisputeBlocks) / w.class.MiOps()
+	w.left = must(w.Params(w.ctx)).JudgeMiopsPerBlock * disputeStretch * uint64(
+		DefaultParams().DisputeBlocks) / w.class.MiOps()
 	w.block(w.ctx.BlockHeight() + 1)
 	for len(must(w.sprint.epoch(w.ctx)).Seed1) == 0 {
 		w.block(w.ctx.BlockHeight() + 1)
@@ -76,7 +80,8 @@ func (w *world) reach(phase sprintv1.Phase) sprintv1.Epoch {
 	}
 }
 
-// settle ends blocks until nothing changes in CometBFT's set any longer, as long as the next epoch takes at least.
+// settle ends blocks until nothing changes in CometBFT's set any longer, as long as the next epoch
+// takes at least.
 func (w *world) settle(watch sets) {
 	for range 120 {
 		w.ctx = w.ctx.WithBlockHeight(w.ctx.BlockHeight() + 1)
@@ -108,11 +113,13 @@ func (w *world) ready(e sprintv1.Epoch, p *party) {
 	check(w.sprint.setMember(w.ctx, e.Number, m))
 }
 
-// commit writes what MsgCommit writes, in one log each, within what the participant may commit in all segments.
+// commit writes what MsgCommit writes, in one log each, within what the participant may commit in
+// all segments.
 func (w *world) commit(e sprintv1.Epoch, plays map[string]play) {
 	in, mates := map[string]sprintv1.Member{}, map[[2]bool]int{}
 	for _, p := range w.parties {
-		if m, ok := w.member(e, p.name); ok && allowed(m) && !plays[p.name].away && !plays[p.name].idle {
+		if m, ok := w.member(e, p.name); ok && allowed(m) && !plays[p.name].away &&
+			!plays[p.name].idle {
 			in[p.name] = m
 			mates[[2]bool{p.coal, p.born > 0}]++
 		}
@@ -122,15 +129,18 @@ func (w *world) commit(e sprintv1.Epoch, plays map[string]play) {
 		if !ok {
 			continue
 		}
-		count := p.leaves * (9_900 + w.rng.Uint64N(201)) / 10_000 // no machine is as fast every time
+		// no machine is as fast every time
+		count := p.leaves * (9_900 + w.rng.Uint64N(201)) / 10_000
 		if does := plays[p.name]; does.leaves != nil {
 			count = does.leaves(mates[[2]bool{p.coal, p.born > 0}])
 		}
-		if count = min(count, sprintv1.MayCommit(m.Credited, e.Params.Segments, w.class.MiOps())*uint64(e.Params.Segments)); count == 0 {
+		if count = min(count, sprintv1.MayCommit(m.Credited, e.Params.Segments,
+			w.class.MiOps())*uint64(e.Params.Segments)); count == 0 {
 			continue
 		}
 		key := logKeyOf(e.Number, &sprintv1.MsgCommit{Participant: p.name, Node: "gpu", Segment: 1})
-		check(w.sprint.commits.Set(w.ctx, key, sprintv1.Commit{Participant: p.name, Node: "gpu", Segment: 1, Count: count}))
+		check(w.sprint.commits.Set(w.ctx, key, sprintv1.Commit{Participant: p.name, Node: "gpu",
+			Segment: 1, Count: count}))
 		m.Leaves = count
 		check(w.sprint.setMember(w.ctx, e.Number, m))
 	}
@@ -157,7 +167,8 @@ func (w *world) verdicts(e sprintv1.Epoch, plays map[string]play) {
 	for t, target := range a.targets {
 		if w.byName[target.name].wrong > 0 {
 			refs[t] = w.drawn(e, target.name)
-			wrong[t] = slices.ContainsFunc(refs[t], func(l courtv1.LeafRef) bool { return w.forged(e.Number, l) })
+			wrong[t] = slices.ContainsFunc(refs[t],
+				func(l courtv1.LeafRef) bool { return w.forged(e.Number, l) })
 		}
 	}
 	type claim struct {
@@ -170,7 +181,9 @@ func (w *world) verdicts(e sprintv1.Epoch, plays map[string]play) {
 		if len(duties) == 0 || plays[voter.name].silent {
 			continue
 		}
-		does, r := plays[voter.name], sprintv1.VerdictRecord{Voter: voter.name, RevealHeight: w.ctx.BlockHeight(), Body: &sprintv1.VerdictBody{}}
+		does, r := plays[voter.name],
+			sprintv1.VerdictRecord{Voter: voter.name, RevealHeight: w.ctx.BlockHeight(),
+				Body: &sprintv1.VerdictBody{}}
 		for d, owed := range duties {
 			t := owed.target
 			target, vote := w.byName[a.targets[t].name], sprintv1.VoteUnspecified
@@ -188,7 +201,8 @@ func (w *world) verdicts(e sprintv1.Epoch, plays map[string]play) {
 				}
 				named := map[string]uint64{}
 				for _, at := range a.positions(v, t) {
-					if leaf := refs[t][at]; named[leaf.Node] < sprintv1.NamesPerNode && w.forged(e.Number, leaf) {
+					if leaf := refs[t][at]; named[leaf.Node] < sprintv1.NamesPerNode &&
+						w.forged(e.Number, leaf) {
 						named[leaf.Node]++
 						claims = append(claims, claim{voter.name, leaf})
 					}
@@ -196,8 +210,10 @@ func (w *world) verdicts(e sprintv1.Epoch, plays map[string]play) {
 				if !passes(ruleOf(e.Params), refs[t], named) {
 					vote = sprintv1.VoteFail
 				}
-			case sprintv1.VoteFail: // a false one names leaves, and the first that is judged refutes it
-				claims = append(claims, claim{voter.name, w.drawn(e, target.name)[a.positions(v, t)[0]]})
+			case sprintv1.VoteFail:
+				// a false one names leaves, and the first that is judged refutes it
+				claims = append(claims,
+					claim{voter.name, w.drawn(e, target.name)[a.positions(v, t)[0]]})
 			}
 			r.Body.Votes = append(r.Body.Votes, byte(vote))
 			if vote != sprintv1.VoteAbstain {
@@ -215,20 +231,24 @@ func (w *world) verdicts(e sprintv1.Epoch, plays map[string]play) {
 		if refuted[c.voter] {
 			continue
 		}
-		check(w.File(w.ctx, courtv1.Claim{Epoch: e.Number, Leaf: c.leaf, Claimant: c.voter, Source: courtv1.SourceVerdict}))
+		check(w.File(w.ctx, courtv1.Claim{Epoch: e.Number, Leaf: c.leaf, Claimant: c.voter,
+			Source: courtv1.SourceVerdict}))
 		refuted[c.voter] = !w.judged[c.leaf].Mismatch
 	}
 }
 
 // middles has everybody dispute the drawn middle digests that a voter's hardware got wrong.
-func (w *world) middles(e sprintv1.Epoch, name string, a *assembly, v int, r sprintv1.VerdictRecord) {
+func (w *world) middles(e sprintv1.Epoch, name string, a *assembly, v int,
+	r sprintv1.VerdictRecord) {
 	p := w.byName[name]
 	if p.wrong == 0 || r.Leaves == 0 || r.OpenHeight == 0 {
 		return
 	}
 	for at := range uint32(middleChecks) {
 		if w.random("middle", e.Number, name, at) < p.wrong {
-			check(w.sprint.wrongMiddle(w.ctx, e.Number, name, at, courtv1.LeafRef{Participant: a.targets[a.duties[v][0].target].name, Node: "gpu", Segment: 1}))
+			check(w.sprint.wrongMiddle(w.ctx, e.Number, name, at,
+				courtv1.LeafRef{Participant: a.targets[a.duties[v][0].target].name,
+					Node: "gpu", Segment: 1}))
 		}
 	}
 }
@@ -239,7 +259,8 @@ func (w *world) drawn(e sprintv1.Epoch, name string) []courtv1.LeafRef {
 	return leafRefs(name, must(w.sprint.sampled(w.ctx, e, m)))
 }
 
-// lots are n parts of a whole: equal ones, or as unequal as incomes are, four fifths of all with the richest fifth.
+// lots are n parts of a whole: equal ones, or as unequal as incomes are, four fifths of all with
+// the richest fifth.
 func lots(n int, equal bool, whole uint64) []uint64 {
 	sizes, sum := make([]float64, n), 0.0
 	for i := range sizes {

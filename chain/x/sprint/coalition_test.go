@@ -59,14 +59,17 @@ func tactics() []tactic {
 	}
 	fresh := func(w *world, epoch uint64) { // names that nobody saw before
 		for i := range 20 {
-			w.register(&party{name: fmt.Sprintf("c-%03d-%02d", epoch, i), coal: true, index: -1, born: epoch}, epoch-1)
+			w.register(&party{name: fmt.Sprintf("c-%03d-%02d", epoch, i), coal: true, index: -1,
+				born: epoch}, epoch-1)
 		}
 	}
-	// renamed: a part of the compute, in percent, is with the fresh names of the epoch that the lottery took
+	// renamed: a part of the compute, in percent, is with the fresh names of the epoch that the
+	// lottery took
 	renamed := func(part uint64) func(w *world, epoch uint64, p *party) play {
 		return func(w *world, epoch uint64, p *party) play {
 			if p.born == 0 {
-				return play{idle: part == 100, leaves: func(int) uint64 { return p.leaves * (100 - part) / 100 }}
+				return play{idle: part == 100,
+					leaves: func(int) uint64 { return p.leaves * (100 - part) / 100 }}
 			}
 			whole := uint64(0)
 			for _, other := range w.parties {
@@ -74,13 +77,15 @@ func tactics() []tactic {
 					whole += other.leaves
 				}
 			}
-			return play{away: p.born < epoch, leaves: func(mates int) uint64 { return whole * part / 100 / uint64(mates) }}
+			return play{away: p.born < epoch,
+				leaves: func(mates int) uint64 { return whole * part / 100 / uint64(mates) }}
 		}
 	}
 	list := []tactic{
 		{name: "honest", play: always(play{})},
 		{name: "abstain", play: always(play{vote: against(sprintv1.VoteAbstain, false)})},
-		{name: "abstain on the heaviest", play: always(play{vote: against(sprintv1.VoteAbstain, true)})},
+		{name: "abstain on the heaviest",
+			play: always(play{vote: against(sprintv1.VoteAbstain, true)})},
 		{name: "fail", play: always(play{vote: against(sprintv1.VoteFail, false)})},
 		{name: "fail in turn", play: func(w *world, epoch uint64, p *party) play {
 			if epoch%8 == uint64(p.index)%8 {
@@ -94,7 +99,8 @@ func tactics() []tactic {
 		{name: "withheld", play: every("10", play{closed: true})},
 		{name: "absent", play: every("100", play{away: true})},
 		{name: "idle", play: every("10", play{idle: true})},
-		{name: "alternate", play: func(w *world, epoch uint64, p *party) play { // all compute in every other name
+		// all compute in every other name
+		{name: "alternate", play: func(w *world, epoch uint64, p *party) play {
 			if p.pair == nil {
 				return play{}
 			}
@@ -105,7 +111,8 @@ func tactics() []tactic {
 		}},
 		{name: "dust", play: always(play{}), split: func(names int, whole uint64) []uint64 {
 			parts := lots(names, true, whole)
-			if dust := uint64(names) * dustLeaves; names > 1 && dust < whole { // one heavy name, the others just judged
+			// one heavy name, the others just judged
+			if dust := uint64(names) * dustLeaves; names > 1 && dust < whole {
 				for i := range parts {
 					parts[i] = dustLeaves
 				}
@@ -134,10 +141,11 @@ type cell struct {
 	equal  bool   // the honest are
 	part   uint64 // of the compute, in parts of 10,000
 	names  int
-	// small: the honest compute 1,400 leaves each, hardly what their own re-runs take, and not a million together
+	// small: the honest compute 1,400 leaves each, hardly what their own re-runs take, and not a
+	// million together
 	small bool
-	// away is the part of the honest, in percent, that stays away from epoch 10 on; missed is how many of a thousand
-	// honest verdicts do not come
+	// away is the part of the honest, in percent, that stays away from epoch 10 on; missed is how
+	// many of a thousand honest verdicts do not come
 	away, missed uint64
 	seed         uint64
 }
@@ -147,7 +155,8 @@ func (c cell) String() string {
 	if !c.equal {
 		how = "unequal"
 	}
-	return fmt.Sprintf("%s, %d.%02d %% in %d names beside %d %s honest holders", c.tactic.name, c.part/100, c.part%100, c.names, c.honest, how)
+	return fmt.Sprintf("%s, %d.%02d %% in %d names beside %d %s honest holders", c.tactic.name,
+		c.part/100, c.part%100, c.names, c.honest, how)
 }
 
 // gained is what a coalition got.
@@ -175,7 +184,8 @@ func (c cell) begin() (*world, sets, *gained) {
 		split = func(names int, whole uint64) []uint64 { return lots(names, true, whole) }
 	}
 	for i, leaves := range split(c.names, whole*c.part/(10_000-c.part)) {
-		p := &party{name: fmt.Sprintf("c%03d", i), coal: true, index: i, leaves: leaves, wrong: c.tactic.wrong}
+		p := &party{name: fmt.Sprintf("c%03d", i), coal: true, index: i, leaves: leaves,
+			wrong: c.tactic.wrong}
 		if p.wrong > 0 {
 			p.leaves += p.leaves / 49
 		}
@@ -199,7 +209,8 @@ func (c cell) begin() (*world, sets, *gained) {
 }
 
 // epoch plays the coalition's tactic beside what the honest do.
-func (c cell) epoch(w *world, number uint64, watch sets, honest func(p *party) play) sprintv1.Epoch {
+func (c cell) epoch(w *world, number uint64, watch sets,
+	honest func(p *party) play) sprintv1.Epoch {
 	if c.tactic.before != nil {
 		c.tactic.before(w, number)
 	}
@@ -215,7 +226,8 @@ func (c cell) run(epochs int) gained {
 	w, watch, g := c.begin()
 	for number := uint64(1); number <= uint64(epochs); number++ {
 		e := c.epoch(w, number, watch, func(p *party) play {
-			return play{away: number >= 10 && uint64(p.index)*100 >= uint64(c.honest)*(100-c.away), silent: w.rng.Uint64N(1000) < c.missed}
+			return play{away: number >= 10 && uint64(p.index)*100 >= uint64(c.honest)*(100-c.away),
+				silent: w.rng.Uint64N(1000) < c.missed}
 		})
 		if e.Void {
 			g.void++
@@ -267,8 +279,8 @@ func runs(t *testing.T, cells []cell) []gained {
 	return out
 }
 
-// budget is the part of the compute present, in parts of 10,000, from which a coalition may come to a third of the
-// power: (1/3 - move/4) / lambda.
+// budget is the part of the compute present, in parts of 10,000, from which a coalition may come to
+// a third of the power: (1/3 - move/4) / lambda.
 func budget() uint64 {
 	p := credit.DefaultParams()
 	return (10_000*10_000/3 - p.MoveBps*10_000/4) / p.LambdaBps
@@ -276,15 +288,16 @@ func budget() uint64 {
 
 func long() bool { return os.Getenv("ASSAY_LONG") != "" }
 
-// C3, C4, C6, C7: below the budget, with the honest present, no coalition has a third of the power in any set that
-// CometBFT is told, and nobody gains by anything but computing.
+// C3, C4, C6, C7: below the budget, with the honest present, no coalition has a third of the power
+// in any set that CometBFT is told, and nobody gains by anything but computing.
 func TestNoCoalitionBelowTheBudgetHasAThird(t *testing.T) {
 	var cells []cell
 	for i, tactic := range tactics() {
 		if !long() {
 			for _, n := range []int{i, i + 1} {
 				hn := []int{1, 2, 5, 20}[n%4]
-				cells = append(cells, cell{tactic: tactic, honest: hn, equal: hn < 5, part: 2_560, names: []int{4, 20, 1, 10}[n/4%4], seed: 1})
+				cells = append(cells, cell{tactic: tactic, honest: hn, equal: hn < 5, part: 2_560,
+					names: []int{4, 20, 1, 10}[n/4%4], seed: 1})
 			}
 			continue
 		}
@@ -296,12 +309,14 @@ func TestNoCoalitionBelowTheBudgetHasAThird(t *testing.T) {
 						seeds = 4
 					}
 					for seed := range seeds {
-						cells = append(cells, cell{tactic: tactic, honest: hn, equal: hn == 10 || hn < 5, part: part, names: names, seed: seed})
+						cells = append(cells, cell{tactic: tactic, honest: hn, equal: hn == 10 ||
+							hn < 5, part: part, names: names, seed: seed})
 					}
 				}
 			}
 		}
-		cells = append(cells, cell{tactic: tactic, honest: 100, equal: true, small: true, part: 2_560, names: 34, seed: 1})
+		cells = append(cells, cell{tactic: tactic, honest: 100, equal: true, small: true,
+			part: 2_560, names: 34, seed: 1})
 	}
 	type best struct {
 		gained
@@ -314,7 +329,8 @@ func TestNoCoalitionBelowTheBudgetHasAThird(t *testing.T) {
 			t.Errorf("%s: %d millionths of the power", c, g.peak)
 		}
 		if g.weight > 1.2 || g.power > 1.2*1.005 {
-			t.Errorf("%s: %.3f of its part of the weight and %.3f of the power", c, g.weight, g.power)
+			t.Errorf("%s: %.3f of its part of the weight and %.3f of the power",
+				c, g.weight, g.power)
 		}
 		b := worst[c.tactic.name]
 		if b == nil {
@@ -332,14 +348,16 @@ func TestNoCoalitionBelowTheBudgetHasAThird(t *testing.T) {
 	}
 	for _, tactic := range tactics() {
 		b := worst[tactic.name]
-		t.Logf("%-24s peak %5.2f %% (%s); weight x %.3f (%s), power x %.3f; %d void, %d jailed, honest without weight %d",
-			tactic.name, float64(b.peak)/1e4, b.peakAt, b.weight, b.weightAt, b.power, b.void, b.jailed, b.hungry)
+		t.Logf("%-24s peak %5.2f %% (%s); weight x %.3f (%s), power x %.3f; %d void, %d jailed, "+
+			"honest without weight %d",
+			tactic.name, float64(b.peak)/1e4, b.peakAt, b.weight, b.weightAt, b.power,
+			b.void, b.jailed, b.hungry)
 	}
 }
 
-// What absent honest members cost: the largest part of the power that a coalition had in any set, by its part of all
-// compute and by how many of the honest stay away from epoch 10 on. Printed for SECURITY.md; only the first column, up
-// to the budget, is promised.
+// What absent honest members cost: the largest part of the power that a coalition had in any set,
+// by its part of all compute and by how many of the honest stay away from epoch 10 on. Printed for
+// SECURITY.md; only the first column, up to the budget, is promised.
 func TestCoalitionsBesideAbsentMembers(t *testing.T) {
 	if !long() {
 		t.Skip("prints a table: make coalitions")
@@ -350,11 +368,13 @@ func TestCoalitionsBesideAbsentMembers(t *testing.T) {
 	for _, part := range parts {
 		for _, away := range aways {
 			for _, tactic := range tactics() {
-				if !slices.Contains([]string{"honest", "abstain on the heaviest", "absent", "alternate"}, tactic.name) {
+				if !slices.Contains([]string{"honest", "abstain on the heaviest", "absent",
+					"alternate"}, tactic.name) {
 					continue
 				}
 				for _, hn := range []int{10, 30} {
-					cells = append(cells, cell{tactic: tactic, honest: hn, equal: true, part: part, names: 20, away: away, seed: 2})
+					cells = append(cells, cell{tactic: tactic, honest: hn, equal: true, part: part,
+						names: 20, away: away, seed: 2})
 				}
 			}
 		}
@@ -374,11 +394,13 @@ func TestCoalitionsBesideAbsentMembers(t *testing.T) {
 		for _, away := range aways {
 			at := [2]uint64{part, away}
 			if away == 0 && part <= budget() && 3*peaks[at] >= credit.TotalPower {
-				t.Errorf("%d.%02d %% of the compute, with all honest members present: %d millionths of the power", part/100, part%100, peaks[at])
+				t.Errorf("%d.%02d %% of the compute, with all honest members present: %d "+
+					"millionths of the power", part/100, part%100, peaks[at])
 			}
 			row += fmt.Sprintf("  %5.2f %% (%2d void)", float64(peaks[at])/1e4, voids[at])
 		}
 		t.Log(row)
 	}
-	t.Logf("the budget with the honest present: %d.%02d %% of the compute", budget()/100, budget()%100)
+	t.Logf("the budget with the honest present: %d.%02d %% of the compute",
+		budget()/100, budget()%100)
 }

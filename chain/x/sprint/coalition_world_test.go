@@ -28,10 +28,10 @@ import (
 	"github.com/assaynet/assay/poc/work/transformer"
 )
 
-// world is a chain of which x/sprint and x/credit are the real ones, block after block. Their neighbours are stand-ins:
-// a beacon that answers at once, a register of names, deposits of 10 CPC each, and a court that knows which leaves are
-// forged and judges no more of them than the real one has time for. What participants say is written where their
-// messages would write it.
+// world is a chain of which x/sprint and x/credit are the real ones, block after block. Their
+// neighbours are stand-ins: a beacon that answers at once, a register of names, deposits of 10 CPC
+// each, and a court that knows which leaves are forged and judges no more of them than the real one
+// has time for. What participants say is written where their messages would write it.
 type world struct {
 	sprint *Keeper
 	credit *credit.Keeper
@@ -74,12 +74,15 @@ func must[T any](v T, err error) T {
 
 func check(err error) { must(0, err) }
 
-// newWorld starts a chain whose holders were credited with what they compute. Powers are those that follow.
+// newWorld starts a chain whose holders were credited with what they compute. Powers are those that
+// follow.
 func newWorld(salt uint64, rails creditv1.Params, holders []*party) *world {
-	w := &world{rng: rand.New(rand.NewPCG(salt, 9)), salt: salt, byName: map[string]*party{}, byKey: map[string]*party{}, told: map[string]uint64{},
+	w := &world{rng: rand.New(rand.NewPCG(salt, 9)), salt: salt, byName: map[string]*party{},
+		byKey: map[string]*party{}, told: map[string]uint64{},
 		judged: map[courtv1.LeafRef]courtv1.Judgement{}, jailed: map[courtv1.Offence]int{}}
 	cdc := codec.NewProtoCodec(codectypes.NewInterfaceRegistry())
-	w.ctx = sdk.Context{}.WithContext(context.Background()).WithChainID(worldChain).WithGasMeter(storetypes.NewInfiniteGasMeter()).WithEventManager(sdk.NewEventManager())
+	w.ctx = sdk.Context{}.WithContext(context.Background()).WithChainID(worldChain).WithGasMeter(
+		storetypes.NewInfiniteGasMeter()).WithEventManager(sdk.NewEventManager())
 	w.credit = credit.NewKeeper(cdc, newShelf(), "gov", w)
 	w.credit.SetBeacon(w)
 	w.sprint = NewKeeper(cdc, newShelf(), "gov", w, w, w.credit, w, w)
@@ -95,8 +98,10 @@ func newWorld(salt uint64, rails creditv1.Params, holders []*party) *world {
 	g := creditv1.GenesisState{Params: rails}
 	for i, s := range poccredit.Capped(shares, credit.Rules(rails)) {
 		weight := shares[i].Weight
-		g.Holdings = append(g.Holdings, creditv1.Holding{Participant: s.ID, Weight: weight, Credited: weight, Power: s.Weight,
-			ConsensusKey: w.byName[s.ID].record.ConsensusKey, History: []uint64{weight, weight, weight}})
+		g.Holdings = append(g.Holdings, creditv1.Holding{Participant: s.ID, Weight: weight,
+			Credited: weight, Power: s.Weight,
+			ConsensusKey: w.byName[s.ID].record.ConsensusKey,
+			History:      []uint64{weight, weight, weight}})
 	}
 	for _, u := range must(w.credit.InitGenesis(w.ctx, g)) {
 		w.told[w.byKey[string(u.PubKey.GetEd25519())].name] = uint64(u.Power)
@@ -108,7 +113,8 @@ func newWorld(salt uint64, rails creditv1.Params, holders []*party) *world {
 func (w *world) register(p *party, joined uint64) {
 	key := sha256.Sum256([]byte("consensus " + p.name))
 	address := sha256.Sum256(key[:])
-	p.record = registryv1.Participant{Address: p.name, ConsensusKey: key[:], HostKey: key[:], JoinedEpoch: joined, Nodes: []registryv1.Node{{Id: "gpu"}}, Deposit: math.ZeroInt()}
+	p.record = registryv1.Participant{Address: p.name, ConsensusKey: key[:], HostKey: key[:],
+		JoinedEpoch: joined, Nodes: []registryv1.Node{{Id: "gpu"}}, Deposit: math.ZeroInt()}
 	at, _ := slices.BinarySearchFunc(w.parties, p.name, func(p *party, name string) int {
 		if p.name < name {
 			return -1
@@ -150,7 +156,8 @@ func (w *world) Mark(_ context.Context, name string, change func(*registryv1.Par
 	change(&w.byName[name].record)
 	return nil
 }
-func (w *world) ByConsensusAddress(_ context.Context, address []byte) (registryv1.Participant, bool, error) {
+func (w *world) ByConsensusAddress(_ context.Context, address []byte) (registryv1.Participant,
+	bool, error) {
 	if p, ok := w.byKey[string(address)]; ok {
 		return p.record, true, nil
 	}
@@ -171,7 +178,9 @@ func (w *world) LockedTotal(context.Context, string) (math.Int, error) {
 }
 func (w *world) LotteryLock(context.Context, string) error       { return nil }
 func (w *world) UnlockAll(context.Context, string, string) error { return nil }
-func (w *world) Params(context.Context) (courtv1.Params, error)  { return court.DefaultParams(), nil }
+func (w *world) Params(context.Context) (courtv1.Params, error) {
+	return court.DefaultParams(), nil
+}
 func (w *world) Pending(context.Context) (bool, error)           { return false, nil }
 func (w *world) PendingOfMembers(context.Context) (bool, error)  { return false, nil }
 func (w *world) DropChain(context.Context) error                 { return nil }
@@ -180,7 +189,8 @@ func (w *world) Claimant(context.Context, uint64, string) (courtv1.Claimant, err
 	return courtv1.Claimant{}, nil
 }
 
-// File judges at once, as long as there is time for another unit. Members come before the chain: they file first.
+// File judges at once, as long as there is time for another unit. Members come before the chain:
+// they file first.
 func (w *world) File(ctx context.Context, c courtv1.Claim) error {
 	j, known := w.judged[c.Leaf]
 	if !known {
@@ -188,7 +198,8 @@ func (w *world) File(ctx context.Context, c courtv1.Claim) error {
 			return nil
 		}
 		w.left--
-		j = courtv1.Judgement{Epoch: c.Epoch, Leaf: c.Leaf, Mismatch: w.forged(c.Epoch, c.Leaf), NamedBy: c.Claimant}
+		j = courtv1.Judgement{Epoch: c.Epoch, Leaf: c.Leaf, Mismatch: w.forged(c.Epoch, c.Leaf),
+			NamedBy: c.Claimant}
 		w.judged[c.Leaf] = j
 		if j.Mismatch {
 			if err := w.sprint.Proven(ctx, j); err != nil {
@@ -200,7 +211,8 @@ func (w *world) File(ctx context.Context, c courtv1.Claim) error {
 	return err
 }
 
-func (w *world) Judgement(_ context.Context, _ uint64, leaf courtv1.LeafRef) (courtv1.Judgement, bool, error) {
+func (w *world) Judgement(_ context.Context, _ uint64, leaf courtv1.LeafRef) (courtv1.Judgement,
+	bool, error) {
 	j, ok := w.judged[leaf]
 	return j, ok, nil
 }
@@ -215,11 +227,14 @@ func (w *world) Judgements(_ context.Context, _ uint64, name string) ([]courtv1.
 			all = append(all, j)
 		}
 	}
-	slices.SortFunc(all, func(a, b courtv1.Judgement) int { return int(a.Leaf.Nonce) - int(b.Leaf.Nonce) })
+	slices.SortFunc(all, func(a, b courtv1.Judgement) int {
+		return int(a.Leaf.Nonce) - int(b.Leaf.Nonce)
+	})
 	return all, nil
 }
 
-func (w *world) Punish(ctx context.Context, name string, offence courtv1.Offence, why string) error {
+func (w *world) Punish(ctx context.Context, name string, offence courtv1.Offence,
+	why string) error {
 	w.jailed[offence]++
 	epoch := must(w.sprint.CurrentEpoch(ctx))
 	check(w.Jail(ctx, name, epoch+1+uint64(court.DefaultParams().JailEpochs), why))
@@ -229,8 +244,8 @@ func (w *world) Punish(ctx context.Context, name string, offence courtv1.Offence
 	return nil
 }
 
-// shelf is a store that forgets nothing and commits nothing: sorted keys in memory. An iterator looks up each next
-// key, so that it may be written to meanwhile.
+// shelf is a store that forgets nothing and commits nothing: sorted keys in memory. An iterator
+// looks up each next key, so that it may be written to meanwhile.
 type shelf struct {
 	keys   []string
 	values map[string][]byte
@@ -240,7 +255,10 @@ func newShelf() *shelf { return &shelf{values: map[string][]byte{}} }
 
 func (s *shelf) OpenKVStore(context.Context) corestore.KVStore { return s }
 func (s *shelf) Get(key []byte) ([]byte, error)                { return s.values[string(key)], nil }
-func (s *shelf) Has(key []byte) (bool, error)                  { _, ok := s.values[string(key)]; return ok, nil }
+func (s *shelf) Has(key []byte) (bool, error) {
+	_, ok := s.values[string(key)]
+	return ok, nil
+}
 func (s *shelf) Set(key, value []byte) error {
 	if _, ok := s.values[string(key)]; !ok {
 		at, _ := slices.BinarySearch(s.keys, string(key))

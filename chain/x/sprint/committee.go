@@ -26,14 +26,15 @@ type target struct {
 	drawn int // leaves drawn of it
 }
 
-// assembly is who judges whom in an epoch: a pure function of the committee's mix and of records that were closed
-// before it.
+// assembly is who judges whom in an epoch: a pure function of the committee's mix and of records
+// that were closed before it.
 type assembly struct {
 	slots    int
 	everyone bool
 	voters   []voter  // rising by name
 	targets  []target // rising by name
-	// of[t] are the owners of the slots of targets[t], as positions in voters; nil where everyone judges
+	// of[t] are the owners of the slots of targets[t], as positions in voters; nil where everyone
+	// judges
 	of [][]int32
 	// falls[slot] are the drawn leaves of a target that fall to a slot, a bit each
 	falls []leafSet
@@ -41,8 +42,8 @@ type assembly struct {
 	duties [][]owed
 }
 
-// owed is a target, as a position in targets, how many of its drawn leaves its judge re-runs, and how many slots of its
-// committee the judge has that got a leaf.
+// owed is a target, as a position in targets, how many of its drawn leaves its judge re-runs, and
+// how many slots of its committee the judge has that got a leaf.
 type owed struct {
 	target        int32
 	leaves, slots uint16
@@ -75,8 +76,8 @@ func (s *leafSet) count() (n int) {
 	return n
 }
 
-// capped returns what the voters' votes weigh: their weights under the rule for voting power, so that no single giant
-// decides about all others.
+// capped returns what the voters' votes weigh: their weights under the rule for voting power, so
+// that no single giant decides about all others.
 func capped(voters []voter, rules credit.Rules) []voter {
 	shares := make([]credit.Share, len(voters))
 	for i, v := range voters {
@@ -89,11 +90,14 @@ func capped(voters []voter, rules credit.Rules) []voter {
 	return out
 }
 
-// assemble draws the committees. With few voters all are members of all committees but their own. Otherwise each
-// target has slots, drawn by capped weight among the other voters, and each leaf falls to some of them. A member owes
-// what fell to it in an order of its own, until that reaches its limit; one target at least.
-func assemble(chain string, epoch uint64, mix seed.Seed, slots, replicas int, everyone bool, voters []voter, targets []target) *assembly {
-	a := &assembly{slots: slots, everyone: everyone, voters: voters, targets: targets, duties: make([][]owed, len(voters))}
+// assemble draws the committees. With few voters all are members of all committees but their own.
+// Otherwise each target has slots, drawn by capped weight among the other voters, and each leaf
+// falls to some of them. A member owes what fell to it in an order of its own, until that reaches
+// its limit; one target at least.
+func assemble(chain string, epoch uint64, mix seed.Seed, slots, replicas int, everyone bool,
+	voters []voter, targets []target) *assembly {
+	a := &assembly{slots: slots, everyone: everyone, voters: voters, targets: targets,
+		duties: make([][]owed, len(voters))}
 	if everyone { // as one slot, which everybody owns
 		slots, replicas = 1, 1
 	}
@@ -153,13 +157,15 @@ func (a *assembly) drawSlots(chain string, epoch uint64, mix seed.Seed, fell [][
 			from = ends[own] - width
 		}
 		a.of[t] = make([]int32, 0, a.slots)
-		for slot, pick := range audit.Picks(seed.Committee(chain, epoch, 1, a.targets[t].name, mix), total-width, a.slots) {
+		for slot, pick := range audit.Picks(seed.Committee(chain, epoch, 1, a.targets[t].name, mix),
+			total-width, a.slots) {
 			if pick >= from {
 				pick += width
 			}
 			v, _ := slices.BinarySearch(ends, pick+1)
 			a.of[t] = append(a.of[t], int32(v))
-			if n := len(fell[v]); a.works(slot, a.targets[t].drawn) && (n == 0 || fell[v][n-1] != int32(t)) {
+			if n := len(fell[v]); a.works(slot, a.targets[t].drawn) &&
+				(n == 0 || fell[v][n-1] != int32(t)) {
 				fell[v] = append(fell[v], int32(t))
 			}
 		}
@@ -219,14 +225,14 @@ type tally struct {
 	pass, fail, whole uint64
 }
 
-// passed: more of what was said passes it than fails it, and what passes it is more than a third of the committee,
-// silent ones included. Who says nothing stops nobody alone, and decides nothing.
+// passed: more of what was said passes it than fails it, and what passes it is more than a third of
+// the committee, silent ones included. Who says nothing stops nobody alone, and decides nothing.
 func (t tally) passed() bool {
 	return t.pass > t.fail && t.pass > t.whole/3
 }
 
-// opinion is what a voter said, one byte a duty; out takes it out of both sides: it was proven false, or did not open
-// what was to be checked.
+// opinion is what a voter said, one byte a duty; out takes it out of both sides: it was proven
+// false, or did not open what was to be checked.
 type opinion struct {
 	votes []byte
 	out   bool
@@ -283,7 +289,8 @@ type duty struct {
 	judged, owed *big.Int
 }
 
-// discharged adds up, for every voter, the credit of the targets that it owed and of those that it judged.
+// discharged adds up, for every voter, the credit of the targets that it owed and of those that it
+// judged.
 func (a *assembly) discharged(said []opinion, credit func(t int32) uint64) []duty {
 	out := make([]duty, len(a.voters))
 	for v := range a.voters {
@@ -300,7 +307,8 @@ func (a *assembly) discharged(said []opinion, credit func(t int32) uint64) []dut
 	return out
 }
 
-// of returns the part of a credit that a voter's own duty leaves it: all where nothing that it owed was credited.
+// of returns the part of a credit that a voter's own duty leaves it: all where nothing that it owed
+// was credited.
 func (d duty) of(credit uint64) uint64 {
 	if d.owed.Sign() == 0 {
 		return credit

@@ -18,7 +18,8 @@ import (
 
 func name(i int) string { return fmt.Sprintf("cpc1%04d", i) }
 
-// anyAssembly draws voters and targets, some of whom are both, and lets them be assembled, with so many replicas.
+// anyAssembly draws voters and targets, some of whom are both, and lets them be assembled, with so
+// many replicas.
 func anyAssembly(r *rapid.T) (a *assembly, replicas int) {
 	var voters []voter
 	var targets []target
@@ -29,7 +30,8 @@ func anyAssembly(r *rapid.T) (a *assembly, replicas int) {
 			if rapid.Bool().Draw(r, "limited") {
 				own = rapid.Uint64Range(1, 100).Draw(r, "own")
 			}
-			voters = append(voters, voter{name(i), rapid.Uint64Range(1, 1<<40).Draw(r, "weight"), own})
+			voters = append(voters,
+				voter{name(i), rapid.Uint64Range(1, 1<<40).Draw(r, "weight"), own})
 		}
 		if roles&2 == 2 {
 			targets = append(targets, target{name(i), rapid.IntRange(1, 80).Draw(r, "drawn")})
@@ -39,11 +41,12 @@ func anyAssembly(r *rapid.T) (a *assembly, replicas int) {
 	copy(mix[:], rapid.SliceOfN(rapid.Byte(), 32, 32).Draw(r, "mix"))
 	slots := rapid.IntRange(16, 64).Draw(r, "slots")
 	replicas = rapid.IntRange(1, 20).Draw(r, "replicas")
-	return assemble("chain", 3, mix, slots, replicas, rapid.Bool().Draw(r, "everyone"), capped(voters, votingRules()), targets), replicas
+	return assemble("chain", 3, mix, slots, replicas, rapid.Bool().Draw(r, "everyone"),
+		capped(voters, votingRules()), targets), replicas
 }
 
-// Every leaf falls to as many slots as there are replicas, and to whoever owns them; with few voters to all others.
-// Nobody judges itself.
+// Every leaf falls to as many slots as there are replicas, and to whoever owns them; with few
+// voters to all others. Nobody judges itself.
 // Holds spec A-6, S-16.
 func TestEveryLeafFallsToItsReplicas(t *testing.T) {
 	rapid.Check(t, func(r *rapid.T) {
@@ -52,7 +55,9 @@ func TestEveryLeafFallsToItsReplicas(t *testing.T) {
 			others := 0
 			for v, voter := range a.voters {
 				if voter.name == target.name {
-					if slices.ContainsFunc(a.duties[v], func(o owed) bool { return int(o.target) == t }) || !a.everyone && slices.Contains(a.of[t], int32(v)) {
+					if slices.ContainsFunc(a.duties[v], func(o owed) bool {
+						return int(o.target) == t
+					}) || !a.everyone && slices.Contains(a.of[t], int32(v)) {
 						r.Fatalf("%s judges itself", target.name)
 					}
 				} else if voter.weight > 0 {
@@ -62,7 +67,8 @@ func TestEveryLeafFallsToItsReplicas(t *testing.T) {
 			if a.everyone {
 				continue
 			}
-			if want := a.slots; others == 0 && len(a.of[t]) != 0 || others > 0 && len(a.of[t]) != want {
+			if want := a.slots; others == 0 && len(a.of[t]) != 0 || others > 0 &&
+				len(a.of[t]) != want {
 				r.Fatalf("%d slots of %s, %d other voters", len(a.of[t]), target.name, others)
 			}
 			if others == 0 {
@@ -75,20 +81,24 @@ func TestEveryLeafFallsToItsReplicas(t *testing.T) {
 						continue
 					}
 					n++
-					if _, has := slices.BinarySearch(a.positions(int(owner), int32(t)), uint16(leaf)); !has {
-						r.Fatalf("leaf %d of %s falls to slot %d and not to its owner", leaf, target.name, slot)
+					if _, has := slices.BinarySearch(a.positions(int(owner), int32(t)),
+						uint16(leaf)); !has {
+						r.Fatalf("leaf %d of %s falls to slot %d and not to its owner",
+							leaf, target.name, slot)
 					}
 				}
 				if n != min(replicas, a.slots) {
-					r.Fatalf("leaf %d of %s falls to %d slots; want %d", leaf, target.name, n, replicas)
+					r.Fatalf("leaf %d of %s falls to %d slots; want %d", leaf,
+						target.name, n, replicas)
 				}
 			}
 		}
 	})
 }
 
-// What a member owes stops once it reaches a fifth of what it was itself credited with, and is one target at least: a
-// giant's committee does not drown a small member, and no limit lets anybody off.
+// What a member owes stops once it reaches a fifth of what it was itself credited with, and is one
+// target at least: a giant's committee does not drown a small member, and no limit lets anybody
+// off.
 // Holds spec S-17.
 func TestDutiesStopAtTheOwnLimit(t *testing.T) {
 	rapid.Check(t, func(r *rapid.T) {
@@ -105,7 +115,8 @@ func TestDutiesStopAtTheOwnLimit(t *testing.T) {
 				n := len(a.positions(v, o.target))
 				load, most = load+n, max(most, n)
 				if n == 0 || n != int(o.leaves) || i > 0 && a.duties[v][i-1].target >= o.target {
-					r.Fatalf("duties of %s: %v, %d leaves of %d", voter.name, a.duties[v], n, o.target)
+					r.Fatalf("duties of %s: %v, %d leaves of %d", voter.name,
+						a.duties[v], n, o.target)
 				}
 			}
 			switch all := len(a.duties[v]) == fell; {
@@ -114,7 +125,8 @@ func TestDutiesStopAtTheOwnLimit(t *testing.T) {
 			case fell > 0 && len(a.duties[v]) == 0:
 				r.Fatalf("%s owes nothing", voter.name)
 			case voter.own > 0 && !all && uint64(load) < voter.own:
-				r.Fatalf("%s owes %d leaves, of %d targets out of %d; its limit is %d", voter.name, load, len(a.duties[v]), fell, voter.own)
+				r.Fatalf("%s owes %d leaves, of %d targets out of %d; its limit is %d", voter.name,
+					load, len(a.duties[v]), fell, voter.own)
 			case voter.own > 0 && len(a.duties[v]) > 1 && uint64(load-most) >= voter.own:
 				r.Fatalf("%s owes %d leaves beyond its limit of %d", voter.name, load, voter.own)
 			}
@@ -122,7 +134,8 @@ func TestDutiesStopAtTheOwnLimit(t *testing.T) {
 	})
 }
 
-// Which targets a limited member owes is drawn: each with the same chance, so that none can count on being left out.
+// Which targets a limited member owes is drawn: each with the same chance, so that none can count
+// on being left out.
 func TestWhatIsOwedIsDrawn(t *testing.T) {
 	const times, n = 4000, 20
 	var voters []voter
@@ -142,7 +155,8 @@ func TestWhatIsOwedIsDrawn(t *testing.T) {
 	uniform(t, "targets owed", counts, 1, times)
 }
 
-// Slots follow the capped weight of the voters beside the target: a giant holds no more than the rule for power gives.
+// Slots follow the capped weight of the voters beside the target: a giant holds no more than the
+// rule for power gives.
 // Holds spec S-15, S-16.
 func TestSlotsFollowCappedWeight(t *testing.T) {
 	const times, slots = 2000, 64
@@ -154,7 +168,8 @@ func TestSlotsFollowCappedWeight(t *testing.T) {
 	voters := capped(all, votingRules())
 	owned := make([]float64, len(voters))
 	draws(times, func(mix seed.Seed) {
-		for _, v := range assemble("chain", 3, mix, slots, 16, false, voters, []target{{name(7), 200}}).of[0] {
+		for _, v := range assemble("chain", 3, mix, slots, 16, false, voters,
+			[]target{{name(7), 200}}).of[0] {
 			owned[v]++
 		}
 	})
@@ -164,7 +179,8 @@ func TestSlotsFollowCappedWeight(t *testing.T) {
 			total += float64(v.weight)
 		}
 	}
-	if giant := float64(voters[19].weight) / (total + float64(voters[7].weight)); giant >= 400.0/590 {
+	if giant := float64(voters[19].weight) / (total + float64(voters[7].weight)); giant >=
+		400.0/590 {
 		t.Errorf("the giant's share is %.3f, as if nothing were capped", giant)
 	}
 	for i, v := range voters {
@@ -177,7 +193,8 @@ func TestSlotsFollowCappedWeight(t *testing.T) {
 		p := float64(v.weight) / total
 		want := times * slots * p
 		if math.Abs(owned[i]-want) > 5*math.Sqrt(want*(1-p)) {
-			t.Errorf("weight %d, capped %d, owns %v slots; want about %.0f", all[i].weight, v.weight, owned[i], want)
+			t.Errorf("weight %d, capped %d, owns %v slots; want about %.0f", all[i].weight,
+				v.weight, owned[i], want)
 		}
 	}
 }
@@ -188,14 +205,16 @@ func anyOpinions(r *rapid.T, a *assembly) []opinion {
 	for v := range said {
 		said[v].out = rapid.IntRange(0, 5).Draw(r, "out") == 0
 		for range rapid.IntRange(0, len(a.duties[v])).Draw(r, "votes") {
-			said[v].votes = append(said[v].votes, rapid.ByteRange(0, byte(sprintv1.VoteAbstain)).Draw(r, "vote"))
+			said[v].votes = append(said[v].votes,
+				rapid.ByteRange(0, byte(sprintv1.VoteAbstain)).Draw(r, "vote"))
 		}
 	}
 	return said
 }
 
-// The count against its definition: a vote weighs its voter's slots that got a leaf, or its capped weight where all are
-// members; who is out is on no side, who is silent is in the whole; what was not owed is not counted.
+// The count against its definition: a vote weighs its voter's slots that got a leaf, or its capped
+// weight where all are members; who is out is on no side, who is silent is in the whole; what was
+// not owed is not counted.
 // Holds spec S-21.
 func TestCountAgainstTheDefinition(t *testing.T) {
 	rapid.Check(t, func(r *rapid.T) {
@@ -244,8 +263,8 @@ func TestCountAgainstTheDefinition(t *testing.T) {
 	})
 }
 
-// C3: abstention stops nobody alone and decides nothing: more pass than fail, and those who pass are over a third of
-// the committee.
+// C3: abstention stops nobody alone and decides nothing: more pass than fail, and those who pass
+// are over a third of the committee.
 // Holds spec S-21.
 func TestATargetPassesByMoreForItThanAgainstIt(t *testing.T) {
 	for _, c := range []struct {
@@ -273,28 +292,31 @@ func TestATargetPassesByMoreForItThanAgainstIt(t *testing.T) {
 		c.pass = rapid.Uint64Max(1<<62).Draw(r, "pass")
 		c.fail = rapid.Uint64Max(1<<62).Draw(r, "fail")
 		c.whole = c.pass + c.fail + rapid.Uint64Max(1<<62).Draw(r, "silent")
-		third := new(big.Int).Mul(big.NewInt(3), new(big.Int).SetUint64(c.pass)).Cmp(new(big.Int).SetUint64(c.whole)) > 0
+		third := new(big.Int).Mul(big.NewInt(3),
+			new(big.Int).SetUint64(c.pass)).Cmp(new(big.Int).SetUint64(c.whole)) > 0
 		if c.passed() != (c.pass > c.fail && third) {
 			r.Fatalf("%+v: passed is %v", c, c.passed())
 		}
 	})
 }
 
-// A voter's own credit is what it judged of what it owed, by what those targets are credited with: silence about a
-// target costs as much as the target weighs, and an abstention as much as silence.
+// A voter's own credit is what it judged of what it owed, by what those targets are credited with:
+// silence about a target costs as much as the target weighs, and an abstention as much as silence.
 // Holds spec S-22.
 func TestDischargedAgainstTheDefinition(t *testing.T) {
 	rapid.Check(t, func(r *rapid.T) {
 		a, _ := anyAssembly(r)
 		said := anyOpinions(r, a)
-		credits := rapid.SliceOfN(rapid.Uint64Max(maxWeight), len(a.targets), len(a.targets)).Draw(r, "credits")
+		credits := rapid.SliceOfN(rapid.Uint64Max(maxWeight), len(a.targets),
+			len(a.targets)).Draw(r, "credits")
 		own := rapid.Uint64Max(maxWeight).Draw(r, "own")
 		for v, d := range a.discharged(said, func(t int32) uint64 { return credits[t] }) {
 			owed, judged := uint64(0), uint64(0) // at most 30 x 2^50
 			for i, o := range a.duties[v] {
 				t := o.target
 				owed += credits[t]
-				if i < len(said[v].votes) && (said[v].votes[i] == byte(sprintv1.VotePass) || said[v].votes[i] == byte(sprintv1.VoteFail)) {
+				if i < len(said[v].votes) && (said[v].votes[i] == byte(sprintv1.VotePass) ||
+					said[v].votes[i] == byte(sprintv1.VoteFail)) {
 					judged += credits[t]
 				}
 			}
@@ -303,7 +325,8 @@ func TestDischargedAgainstTheDefinition(t *testing.T) {
 				want = mulDiv(own, judged, owed)
 			}
 			if d.owed.Uint64() != owed || d.judged.Uint64() != judged || d.of(own) != want {
-				r.Fatalf("%s judged %s of %s, which leaves it %d of %d; want %d of %d and %d", a.voters[v].name, d.judged, d.owed, d.of(own), own, judged, owed, want)
+				r.Fatalf("%s judged %s of %s, which leaves it %d of %d; want %d of %d and %d",
+					a.voters[v].name, d.judged, d.owed, d.of(own), own, judged, owed, want)
 			}
 		}
 	})

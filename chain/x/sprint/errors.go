@@ -10,7 +10,8 @@ import (
 
 // Refusals a host reacts to by code.
 var (
-	// ErrPhase: the message came outside its window; nothing is changed, the next epoch is another chance.
+	// ErrPhase: the message came outside its window; nothing is changed, the next epoch is another
+	// chance.
 	ErrPhase = errorsmod.Register(Name, sprintv1.CodePhase, "not in this phase")
 	// ErrNotMember: the sender takes no part in this epoch.
 	ErrNotMember = errorsmod.Register(Name, sprintv1.CodeNotMember, "not a member of this epoch")

@@ -24,7 +24,8 @@ func fuzzDuties() []sprintv1.Duty {
 		d := sprintv1.Duty{Target: target}
 		for _, node := range []string{"gpu-1", "gpu-2"} {
 			for nonce := range uint64(6) {
-				d.Leaves = append(d.Leaves, courtv1.LeafRef{Participant: target, Node: node, Segment: 1, Nonce: nonce * 3})
+				d.Leaves = append(d.Leaves, courtv1.LeafRef{Participant: target, Node: node,
+					Segment: 1, Nonce: nonce * 3})
 			}
 		}
 		duties = append(duties, d)
@@ -34,9 +35,10 @@ func fuzzDuties() []sprintv1.Duty {
 
 // checked holds a verdict against duties whose leaves are all that was drawn of their targets.
 func checked(body sprintv1.VerdictBody, duties []sprintv1.Duty) ([]courtv1.LeafRef, error) {
-	return checkVerdict(ruleOf(DefaultParams()), body, owes(duties), func(i int) (sprintv1.Duty, []courtv1.LeafRef, error) {
-		return duties[i], duties[i].Leaves, nil
-	})
+	return checkVerdict(ruleOf(DefaultParams()), body, owes(duties),
+		func(i int) (sprintv1.Duty, []courtv1.LeafRef, error) {
+			return duties[i], duties[i].Leaves, nil
+		})
 }
 
 func owes(duties []sprintv1.Duty) (all []owed) {
@@ -46,16 +48,19 @@ func owes(duties []sprintv1.Duty) (all []owed) {
 	return all
 }
 
-// FuzzVerdictBody: no bytes make the check panic, and what it lets through is a verdict on what fell to its voter, with
-// names that the chain can judge, and no fail without names enough to be one.
+// FuzzVerdictBody: no bytes make the check panic, and what it lets through is a verdict on what
+// fell to its voter, with names that the chain can judge, and no fail without names enough to be
+// one.
 func FuzzVerdictBody(f *testing.F) {
 	duties := fuzzDuties()
-	pass, fail, abstain := byte(sprintv1.VotePass), byte(sprintv1.VoteFail), byte(sprintv1.VoteAbstain)
+	pass, fail, abstain := byte(sprintv1.VotePass), byte(sprintv1.VoteFail),
+		byte(sprintv1.VoteAbstain)
 	accusing := sprintv1.VerdictBody{Votes: []byte{pass, fail}, Middles: make([]byte, 32)}
 	for _, leaf := range []uint32{2, 7} {
 		accusing.Mismatches = append(accusing.Mismatches, sprintv1.Mismatch{Duty: 1, Leaf: leaf})
 	}
-	for _, b := range []sprintv1.VerdictBody{{Votes: []byte{pass, pass}, Middles: make([]byte, 32)}, {Votes: []byte{abstain, abstain}}, {}, accusing} {
+	for _, b := range []sprintv1.VerdictBody{{Votes: []byte{pass, pass}, Middles: make([]byte, 32)},
+		{Votes: []byte{abstain, abstain}}, {}, accusing} {
 		if _, err := checked(b, duties); err != nil {
 			f.Fatalf("the set-up: %v", err)
 		}
@@ -87,7 +92,8 @@ func FuzzVerdictBody(f *testing.F) {
 			if named[key] == nil {
 				named[key] = map[uint32]bool{}
 			}
-			if named[key][m.Leaf] || len(named[key]) == sprintv1.NamesPerNode || body.Votes[m.Duty] == abstain || body.Votes[m.Duty] == 0 {
+			if named[key][m.Leaf] || len(named[key]) == sprintv1.NamesPerNode ||
+				body.Votes[m.Duty] == abstain || body.Votes[m.Duty] == 0 {
 				t.Fatalf("accepted the name %v", m)
 			}
 			named[key][m.Leaf] = true
@@ -100,7 +106,8 @@ func FuzzVerdictBody(f *testing.F) {
 			if d >= len(duties) || vote > abstain {
 				t.Fatalf("accepted vote %d on duty %d", vote, d)
 			}
-			if vote == fail && len(named[fmt.Sprint(d, "gpu-1")])+len(named[fmt.Sprint(d, "gpu-2")]) < 2 {
+			if vote == fail && len(named[fmt.Sprint(d, "gpu-1")])+
+				len(named[fmt.Sprint(d, "gpu-2")]) < 2 {
 				t.Fatalf("accepted a fail that names %v", body.Mismatches)
 			}
 			judges = judges || vote == pass || vote == fail
@@ -111,14 +118,17 @@ func FuzzVerdictBody(f *testing.F) {
 	})
 }
 
-// FuzzOpening: no bytes make the check panic, and the only opening it lets through is the honest one: leaves and
-// multiproof follow from the root and the draw.
+// FuzzOpening: no bytes make the check panic, and the only opening it lets through is the honest
+// one: leaves and multiproof follow from the root and the draw.
 func FuzzOpening(f *testing.F) {
-	logs := []sprintv1.Commit{{Node: "gpu-1", Segment: 1, Count: 37}, {Node: "gpu-1", Segment: 2, Count: 1}, {Node: "gpu-2", Segment: 1, Count: 64}}
+	logs := []sprintv1.Commit{{Node: "gpu-1", Segment: 1, Count: 37},
+		{Node: "gpu-1", Segment: 2, Count: 1}, {Node: "gpu-2", Segment: 1, Count: 64}}
 	trees := make([]commit.Log, len(logs))
 	for i := range logs {
 		for nonce := range logs[i].Count {
-			trees[i].Append(record.Leaf{Class: transformer.Nano.ID, Node: logs[i].Node, Index: nonce, Record: record.Record{Norm: nonce, Digest: [32]byte{byte(i), byte(nonce)}}}.Hash())
+			trees[i].Append(record.Leaf{Class: transformer.Nano.ID, Node: logs[i].Node,
+				Index: nonce, Record: record.Record{Norm: nonce,
+					Digest: [32]byte{byte(i), byte(nonce)}}}.Hash())
 		}
 		root := trees[i].Root()
 		logs[i].Root = root[:]
@@ -126,7 +136,9 @@ func FuzzOpening(f *testing.F) {
 	drawn := drawLeaves("chain", 1, "cpc1a", seed.Seed{1}, 20, logs)
 	honest := sprintv1.MsgOpen{}
 	for _, d := range drawn {
-		i := slices.IndexFunc(logs, func(c sprintv1.Commit) bool { return c.Node == d.commit.Node && c.Segment == d.commit.Segment })
+		i := slices.IndexFunc(logs, func(c sprintv1.Commit) bool {
+			return c.Node == d.commit.Node && c.Segment == d.commit.Segment
+		})
 		o := sprintv1.LogOpening{Node: d.commit.Node, Segment: d.commit.Segment}
 		for _, nonce := range d.nonces {
 			o.Leaves = binary.LittleEndian.AppendUint64(o.Leaves, nonce)
@@ -158,7 +170,8 @@ func FuzzOpening(f *testing.F) {
 			return
 		}
 		for i, o := range msg.Logs {
-			if h := honest.Logs[i]; o.Node != h.Node || o.Segment != h.Segment || !bytes.Equal(o.Leaves, h.Leaves) || !bytes.Equal(o.Proof, h.Proof) {
+			if h := honest.Logs[i]; o.Node != h.Node || o.Segment != h.Segment ||
+				!bytes.Equal(o.Leaves, h.Leaves) || !bytes.Equal(o.Proof, h.Proof) {
 				t.Fatalf("a second opening of log %s/%d was accepted", h.Node, h.Segment)
 			}
 		}

@@ -32,7 +32,8 @@ func ValidateGenesis(g sprintv1.GenesisState) error {
 	known := map[uint64]sprintv1.Epoch{}
 	for _, e := range g.Epochs {
 		if _, twice := known[e.Number]; e.Number == 0 || twice || e.Number > g.Epoch {
-			return fmt.Errorf("sprint: epoch record %d is out of place in a genesis at epoch %d", e.Number, g.Epoch)
+			return fmt.Errorf("sprint: epoch record %d is out of place in a genesis at epoch %d",
+				e.Number, g.Epoch)
 		}
 		known[e.Number] = e
 	}
@@ -75,7 +76,8 @@ func validEpoch(e sprintv1.Epoch) error {
 	if e.Phase < sprintv1.PhasePrepare || e.Phase > sprintv1.PhaseFinalised {
 		return fmt.Errorf("phase %d", e.Phase)
 	}
-	errs := []error{length("seed1", e.Seed1, 32), length("seed2", e.Seed2, 32), length("sample_mix", e.SampleMix, 32),
+	errs := []error{length("seed1", e.Seed1, 32), length("seed2", e.Seed2, 32),
+		length("sample_mix", e.SampleMix, 32),
 		length("mix", e.Round.Mix, 32), length("check_mix", e.Round.CheckMix, 32)}
 	for i, s := range e.Segments {
 		if s.Index != uint32(i)+1 {
@@ -83,8 +85,10 @@ func validEpoch(e sprintv1.Epoch) error {
 		}
 		errs = append(errs, length("segment seed", s.Seed, 32))
 	}
-	if e.Phase > sprintv1.PhasePrepare && (len(e.Segments) != int(e.Params.Segments) || len(e.Seed2) == 0) {
-		errs = append(errs, fmt.Errorf("%d segments and a second seed of %d bytes in %s", len(e.Segments), len(e.Seed2), e.Phase.Word()))
+	if e.Phase > sprintv1.PhasePrepare &&
+		(len(e.Segments) != int(e.Params.Segments) || len(e.Seed2) == 0) {
+		errs = append(errs, fmt.Errorf("%d segments and a second seed of %d bytes in %s",
+			len(e.Segments), len(e.Seed2), e.Phase.Word()))
 	}
 	return errors.Join(errs...)
 }
@@ -107,31 +111,42 @@ func validState(e sprintv1.Epoch, s sprintv1.EpochState) error {
 			return fmt.Errorf("member %q is empty or stands twice", m.Participant)
 		}
 		members[m.Participant], opened[m.Participant] = true, m.Opened
-		if len(m.HostKey) != 32 || len(m.ConsensusKey) != 32 || m.Weight > maxWeight || len(m.WrongMiddles) > middleChecks {
-			return fmt.Errorf("member %s: keys of %d and %d bytes, weight %d, %d wrong digests", m.Participant, len(m.HostKey), len(m.ConsensusKey), m.Weight, len(m.WrongMiddles))
+		if len(m.HostKey) != 32 || len(m.ConsensusKey) != 32 || m.Weight > maxWeight ||
+			len(m.WrongMiddles) > middleChecks {
+			return fmt.Errorf("member %s: keys of %d and %d bytes, weight %d, %d wrong digests",
+				m.Participant, len(m.HostKey), len(m.ConsensusKey), m.Weight, len(m.WrongMiddles))
 		}
 	}
 	for _, c := range s.Commits {
-		if !members[c.Participant] || len(c.Root) != 32 || len(c.Signature) != 64 || c.Count < 1 || c.Count >= 1<<48 {
-			return fmt.Errorf("commit of %s, node %s, segment %d: root of %d and signature of %d bytes, count %d, or no such member", c.Participant, c.Node, c.Segment, len(c.Root), len(c.Signature), c.Count)
+		if !members[c.Participant] || len(c.Root) != 32 || len(c.Signature) != 64 || c.Count < 1 ||
+			c.Count >= 1<<48 {
+			return fmt.Errorf("commit of %s, node %s, segment %d: root of %d and signature of %d "+
+				"bytes, count %d, or no such member", c.Participant, c.Node, c.Segment, len(c.Root),
+				len(c.Signature), c.Count)
 		}
-		if c.Segment < 1 || int(c.Segment) > len(e.Segments) || seen.twice("commit", c.Participant, c.Node, c.Segment) {
-			return fmt.Errorf("commit of %s, node %s, segment %d of %d: no such segment, or it stands twice", c.Participant, c.Node, c.Segment, len(e.Segments))
+		if c.Segment < 1 || int(c.Segment) > len(e.Segments) ||
+			seen.twice("commit", c.Participant, c.Node, c.Segment) {
+			return fmt.Errorf("commit of %s, node %s, segment %d of %d: no such segment, or it "+
+				"stands twice", c.Participant, c.Node, c.Segment, len(e.Segments))
 		}
 	}
 	for _, o := range s.Openings {
 		if !opened[o.Participant] || seen.twice("opening", o.Participant) {
-			return fmt.Errorf("opening of %q, whose record as a member has none, or it stands twice", o.Participant)
+			return fmt.Errorf(
+				"opening of %q, whose record as a member has none, or it stands twice",
+				o.Participant)
 		}
 		for _, l := range o.Logs {
 			if len(l.Leaves) == 0 || len(l.Leaves)%record.Size != 0 || len(l.Proof)%32 != 0 {
-				return fmt.Errorf("opening of %s: log %s/%d has %d bytes of leaves and %d of proof", o.Participant, l.Node, l.Segment, len(l.Leaves), len(l.Proof))
+				return fmt.Errorf("opening of %s: log %s/%d has %d bytes of leaves and %d of proof",
+					o.Participant, l.Node, l.Segment, len(l.Leaves), len(l.Proof))
 			}
 		}
 	}
 	for _, v := range s.Verdicts {
 		if !members[v.Voter] || len(v.Opened)%8 != 0 || (v.RevealHeight > 0) != (v.Body != nil) {
-			return fmt.Errorf("verdict of %s: revealed at %d, opened %d bytes, or no such member", v.Voter, v.RevealHeight, len(v.Opened))
+			return fmt.Errorf("verdict of %s: revealed at %d, opened %d bytes, or no such member",
+				v.Voter, v.RevealHeight, len(v.Opened))
 		}
 		if seen.twice("verdict", v.Voter) {
 			return fmt.Errorf("verdict of %s stands twice", v.Voter)
@@ -147,18 +162,21 @@ func validState(e sprintv1.Epoch, s sprintv1.EpochState) error {
 	}
 	for _, o := range s.Outcomes {
 		if o.Epoch != s.Epoch || seen.twice("outcome", o.Participant) {
-			return fmt.Errorf("outcome of %s is of epoch %d, or stands twice", o.Participant, o.Epoch)
+			return fmt.Errorf("outcome of %s is of epoch %d, or stands twice",
+				o.Participant, o.Epoch)
 		}
 	}
 	for _, a := range s.Attempts {
 		if len(a.Duty) != 16 || a.Used == 0 || seen.twice("attempts", a.Participant, a.Duty) {
-			return fmt.Errorf("attempts of %s: %d at a duty of %d bytes, or they stand twice", a.Participant, a.Used, len(a.Duty))
+			return fmt.Errorf("attempts of %s: %d at a duty of %d bytes, or they stand twice",
+				a.Participant, a.Used, len(a.Duty))
 		}
 	}
 	return nil
 }
 
-// InitGenesis stores a state. Heights in an exported record are those of the old chain: the new one must go on from the exported height.
+// InitGenesis stores a state. Heights in an exported record are those of the old chain: the new one
+// must go on from the exported height.
 func (k *Keeper) InitGenesis(ctx context.Context, g sprintv1.GenesisState) error {
 	if err := ValidateGenesis(g); err != nil {
 		return err
@@ -198,8 +216,8 @@ func (k *Keeper) InitGenesis(ctx context.Context, g sprintv1.GenesisState) error
 	return nil
 }
 
-// checkOpenings verifies that whoever opened in the running epoch opened what was committed and drawn: the court reads
-// it without looking again.
+// checkOpenings verifies that whoever opened in the running epoch opened what was committed and
+// drawn: the court reads it without looking again.
 func (k *Keeper) checkOpenings(ctx context.Context, s sprintv1.EpochState) error {
 	e, err := k.epochs.Get(ctx, s.Epoch)
 	if err != nil {
@@ -222,7 +240,8 @@ func (k *Keeper) checkOpenings(ctx context.Context, s sprintv1.EpochState) error
 			return err
 		}
 		if err := verifyOpening(class, drawn, o.Logs); err != nil || len(drawn) == 0 {
-			return fmt.Errorf("opening of %s, of whom %d logs were drawn from: %w", m.Participant, len(drawn), cmp.Or(err, ErrOpening))
+			return fmt.Errorf("opening of %s, of whom %d logs were drawn from: %w", m.Participant,
+				len(drawn), cmp.Or(err, ErrOpening))
 		}
 	}
 	return nil
@@ -235,7 +254,8 @@ func (k *Keeper) initEpoch(ctx context.Context, s sprintv1.EpochState) error {
 		}
 	}
 	for _, c := range s.Commits {
-		if err := k.commits.Set(ctx, collections.Join4(s.Epoch, c.Participant, c.Node, c.Segment), c); err != nil {
+		if err := k.commits.Set(ctx, collections.Join4(s.Epoch, c.Participant, c.Node, c.Segment),
+			c); err != nil {
 			return err
 		}
 	}
@@ -255,7 +275,8 @@ func (k *Keeper) initEpoch(ctx context.Context, s sprintv1.EpochState) error {
 		}
 	}
 	for _, a := range s.Attempts {
-		if err := k.attempts.Set(ctx, collections.Join3(s.Epoch, a.Participant, a.Duty), a.Used); err != nil {
+		if err := k.attempts.Set(ctx, collections.Join3(s.Epoch, a.Participant, a.Duty),
+			a.Used); err != nil {
 			return err
 		}
 	}
@@ -300,7 +321,8 @@ func (k *Keeper) exportEpoch(ctx context.Context, e sprintv1.Epoch) (sprintv1.Ep
 	if s.Members, err = k.roster(ctx, e.Number); err != nil {
 		return s, err
 	}
-	if s.Commits, err = table.Values(ctx, k.commits, collections.NewPrefixedQuadRange[uint64, string, string, uint32](e.Number)); err != nil {
+	if s.Commits, err = table.Values(ctx, k.commits,
+		collections.NewPrefixedQuadRange[uint64, string, string, uint32](e.Number)); err != nil {
 		return s, err
 	}
 	ofEpoch := collections.NewPrefixedPairRange[uint64, string](e.Number)

@@ -34,7 +34,8 @@ type Registry interface {
 	Get(ctx context.Context, participant string) (registryv1.Participant, error)
 	// Record is Get without the machines: one small read.
 	Record(ctx context.Context, participant string) (registryv1.Participant, error)
-	// Announce keeps a registration from lapsing, and Lapse ends those that nobody announced for long.
+	// Announce keeps a registration from lapsing, and Lapse ends those that nobody announced for
+	// long.
 	Announce(ctx context.Context, participant string, epoch uint64) error
 	Lapse(ctx context.Context, epoch uint64) error
 	// Mark changes what outlives an epoch: silence, last credit, the lottery's pause.
@@ -59,7 +60,8 @@ type Court interface {
 	Pending(ctx context.Context) (bool, error)
 	PendingOfMembers(ctx context.Context) (bool, error)
 	DropChain(ctx context.Context) error
-	Judgement(ctx context.Context, epoch uint64, leaf courtv1.LeafRef) (courtv1.Judgement, bool, error)
+	Judgement(ctx context.Context, epoch uint64, leaf courtv1.LeafRef) (courtv1.Judgement,
+		bool, error)
 	Judgements(ctx context.Context, epoch uint64, participant string) ([]courtv1.Judgement, error)
 	Punish(ctx context.Context, who string, offence courtv1.Offence, why string) error
 	Prune(ctx context.Context, before uint64, limit int) (int, error)
@@ -100,7 +102,8 @@ type Keeper struct {
 	members        collections.Map[memberKey, sprintv1.Member]
 	commits        collections.Map[logKey, sprintv1.Commit]
 	openings       collections.Map[memberKey, sprintv1.Opening]
-	// verdicts holds a record for every member with a duty from the draw on, without a hash until it commits
+	// verdicts holds a record for every member with a duty from the draw on, without a hash until
+	// it commits
 	verdicts collections.Map[memberKey, sprintv1.VerdictRecord]
 	outcomes collections.Map[memberKey, sprintv1.Outcome]
 	// archives stay for ever
@@ -112,23 +115,39 @@ type Keeper struct {
 }
 
 // NewKeeper makes the keeper; authority is the account that may change parameters (x/gov).
-func NewKeeper(cdc codec.BinaryCodec, store corestore.KVStoreService, authority string, beacon Beacon, registry Registry, credit Credit, court Court, collateral Collateral) *Keeper {
+func NewKeeper(cdc codec.BinaryCodec, store corestore.KVStoreService, authority string,
+	beacon Beacon, registry Registry, credit Credit, court Court, collateral Collateral) *Keeper {
 	sb := collections.NewSchemaBuilder(store)
 	member := collections.PairKeyCodec(collections.Uint64Key, collections.StringKey)
 	k := &Keeper{
-		cdc: cdc, authority: authority, beacon: beacon, registry: registry, credit: credit, court: court, collateral: collateral,
-		params:   collections.NewItem(sb, prefixParams, "params", codec.CollValue[sprintv1.Params](cdc)),
-		frozen:   collections.NewItem(sb, prefixFrozen, "frozen", codec.CollValue[sprintv1.Params](cdc)),
-		current:  collections.NewItem(sb, prefixCurrent, "current", collections.Uint64Value),
-		progress: collections.NewItem(sb, prefixProgress, "progress", codec.CollValue[sprintv1.Progress](cdc)),
-		epochs:   collections.NewMap(sb, prefixEpochs, "epochs", collections.Uint64Key, codec.CollValue[sprintv1.Epoch](cdc)),
-		members:  collections.NewMap(sb, prefixMembers, "members", member, codec.CollValue[sprintv1.Member](cdc)),
-		commits:  collections.NewMap(sb, prefixCommits, "commits", collections.QuadKeyCodec(collections.Uint64Key, collections.StringKey, collections.StringKey, collections.Uint32Key), codec.CollValue[sprintv1.Commit](cdc)),
-		openings: collections.NewMap(sb, prefixOpenings, "openings", member, codec.CollValue[sprintv1.Opening](cdc)),
-		verdicts: collections.NewMap(sb, prefixVerdicts, "verdicts", member, codec.CollValue[sprintv1.VerdictRecord](cdc)),
-		outcomes: collections.NewMap(sb, prefixOutcomes, "outcomes", member, codec.CollValue[sprintv1.Outcome](cdc)),
-		archives: collections.NewMap(sb, collections.NewPrefix(sprintv1.ArchivePrefix), "archives", collections.Uint64Key, codec.CollValue[sprintv1.Archive](cdc)),
-		attempts: collections.NewMap(sb, prefixAttempts, "attempts", collections.TripleKeyCodec(collections.Uint64Key, collections.StringKey, collections.BytesKey), collections.Uint64Value),
+		cdc: cdc, authority: authority, beacon: beacon, registry: registry, credit: credit,
+		court: court, collateral: collateral,
+		params: collections.NewItem(sb, prefixParams, "params",
+			codec.CollValue[sprintv1.Params](cdc)),
+		frozen: collections.NewItem(sb, prefixFrozen, "frozen",
+			codec.CollValue[sprintv1.Params](cdc)),
+		current: collections.NewItem(sb, prefixCurrent, "current", collections.Uint64Value),
+		progress: collections.NewItem(sb, prefixProgress, "progress",
+			codec.CollValue[sprintv1.Progress](cdc)),
+		epochs: collections.NewMap(sb, prefixEpochs, "epochs", collections.Uint64Key,
+			codec.CollValue[sprintv1.Epoch](cdc)),
+		members: collections.NewMap(sb, prefixMembers, "members", member,
+			codec.CollValue[sprintv1.Member](cdc)),
+		commits: collections.NewMap(sb, prefixCommits, "commits",
+			collections.QuadKeyCodec(collections.Uint64Key, collections.StringKey,
+				collections.StringKey, collections.Uint32Key),
+			codec.CollValue[sprintv1.Commit](cdc)),
+		openings: collections.NewMap(sb, prefixOpenings, "openings", member,
+			codec.CollValue[sprintv1.Opening](cdc)),
+		verdicts: collections.NewMap(sb, prefixVerdicts, "verdicts", member,
+			codec.CollValue[sprintv1.VerdictRecord](cdc)),
+		outcomes: collections.NewMap(sb, prefixOutcomes, "outcomes", member,
+			codec.CollValue[sprintv1.Outcome](cdc)),
+		archives: collections.NewMap(sb, collections.NewPrefix(sprintv1.ArchivePrefix), "archives",
+			collections.Uint64Key, codec.CollValue[sprintv1.Archive](cdc)),
+		attempts: collections.NewMap(sb, prefixAttempts, "attempts",
+			collections.TripleKeyCodec(collections.Uint64Key, collections.StringKey,
+				collections.BytesKey), collections.Uint64Value),
 	}
 	if _, err := sb.Build(); err != nil {
 		panic(fmt.Errorf("sprint: schema: %w", err)) // a programming error, before any block
@@ -172,20 +191,24 @@ func (k *Keeper) roster(ctx context.Context, epoch uint64) ([]sprintv1.Member, e
 	return table.Values(ctx, k.members, collections.NewPrefixedPairRange[uint64, string](epoch))
 }
 
-// setMember writes a member's record. It is as long as the list of its machines, which was paid when they were
-// registered; a duty must not become too dear by it, so writing it costs a fixed price.
+// setMember writes a member's record. It is as long as the list of its machines, which was paid
+// when they were registered; a duty must not become too dear by it, so writing it costs a fixed
+// price.
 func (k *Keeper) setMember(ctx context.Context, epoch uint64, m sprintv1.Member) error {
 	gas(ctx, sprintv1.GasRecord, "record of a member")
 	return k.members.Set(unmetered(ctx), memberKeyOf(epoch, m.Participant), m)
 }
 
 // logsOf returns a participant's commits of an epoch by (node, segment).
-func (k *Keeper) logsOf(ctx context.Context, epoch uint64, participant string) ([]sprintv1.Commit, error) {
-	return table.Values(ctx, k.commits, collections.NewSuperPrefixedQuadRange[uint64, string, string, uint32](epoch, participant))
+func (k *Keeper) logsOf(ctx context.Context, epoch uint64, participant string) ([]sprintv1.Commit,
+	error) {
+	return table.Values(ctx, k.commits, collections.NewSuperPrefixedQuadRange[uint64, string,
+		string, uint32](epoch, participant))
 }
 
 // opened returns a participant's opening.
-func (k *Keeper) opened(ctx context.Context, epoch uint64, participant string) (sprintv1.Opening, bool, error) {
+func (k *Keeper) opened(ctx context.Context, epoch uint64, participant string) (sprintv1.Opening,
+	bool, error) {
 	o, err := k.openings.Get(ctx, memberKeyOf(epoch, participant))
 	if errors.Is(err, collections.ErrNotFound) {
 		return o, false, nil

@@ -26,8 +26,10 @@ type drawnLog struct {
 	nonces []uint64
 }
 
-// drawLeaves draws min(n, total) leaves over all logs of a participant in the order given, which is by (node, segment).
-func drawLeaves(chain string, epoch uint64, participant string, mix seed.Seed, n int, logs []sprintv1.Commit) []drawnLog {
+// drawLeaves draws min(n, total) leaves over all logs of a participant in the order given, which is
+// by (node, segment).
+func drawLeaves(chain string, epoch uint64, participant string, mix seed.Seed, n int,
+	logs []sprintv1.Commit) []drawnLog {
 	var total uint64
 	for _, l := range logs {
 		total += l.Count
@@ -54,12 +56,15 @@ func drawLeaves(chain string, epoch uint64, participant string, mix seed.Seed, n
 }
 
 // sampled draws the leaves of a target of an epoch whose samples are known, or remembers them.
-func (k *Keeper) sampled(ctx context.Context, e sprintv1.Epoch, m sprintv1.Member) ([]drawnLog, error) {
+func (k *Keeper) sampled(ctx context.Context, e sprintv1.Epoch,
+	m sprintv1.Member) ([]drawnLog, error) {
 	if e.ChallengeHeight == 0 || !isTarget(e, m) {
 		return nil, nil
 	}
 	key := leavesKey{seed.From(e.SampleMix), m.Participant}
-	return remember(&k.drawn, e.Number, func(m *memory) map[leavesKey][]drawnLog { return m.leaves }, key, func() ([]drawnLog, error) {
+	return remember(&k.drawn, e.Number, func(m *memory) map[leavesKey][]drawnLog {
+		return m.leaves
+	}, key, func() ([]drawnLog, error) {
 		logs, err := k.logsOf(ctx, e.Number, m.Participant)
 		if err != nil {
 			return nil, err
@@ -91,7 +96,8 @@ func leafRefs(participant string, drawn []drawnLog) []courtv1.LeafRef {
 	var refs []courtv1.LeafRef
 	for _, d := range drawn {
 		for _, nonce := range d.nonces {
-			refs = append(refs, courtv1.LeafRef{Participant: participant, Node: d.commit.Node, Segment: d.commit.Segment, Nonce: nonce})
+			refs = append(refs, courtv1.LeafRef{Participant: participant, Node: d.commit.Node,
+				Segment: d.commit.Segment, Nonce: nonce})
 		}
 	}
 	return refs
@@ -100,28 +106,34 @@ func leafRefs(participant string, drawn []drawnLog) []courtv1.LeafRef {
 // verifyOpening checks that an opening opens exactly the drawn leaves of every log.
 func verifyOpening(class transformer.Class, drawn []drawnLog, logs []sprintv1.LogOpening) error {
 	if len(logs) != len(drawn) {
-		return fmt.Errorf("%w: %d logs opened, %d were drawn from", ErrOpening, len(logs), len(drawn))
+		return fmt.Errorf("%w: %d logs opened, %d were drawn from", ErrOpening,
+			len(logs), len(drawn))
 	}
 	for i, d := range drawn {
 		o, c := logs[i], d.commit
 		if o.Node != c.Node || o.Segment != c.Segment {
-			return fmt.Errorf("%w: log %d is %s/%d, the draw wants %s/%d", ErrOpening, i, o.Node, o.Segment, c.Node, c.Segment)
+			return fmt.Errorf("%w: log %d is %s/%d, the draw wants %s/%d", ErrOpening, i, o.Node,
+				o.Segment, c.Node, c.Segment)
 		}
 		if len(o.Leaves) != len(d.nonces)*record.Size {
-			return fmt.Errorf("%w: log %s/%d opens %d bytes of leaves, %d leaves were drawn", ErrOpening, c.Node, c.Segment, len(o.Leaves), len(d.nonces))
+			return fmt.Errorf("%w: log %s/%d opens %d bytes of leaves, %d leaves were drawn",
+				ErrOpening, c.Node, c.Segment, len(o.Leaves), len(d.nonces))
 		}
 		if len(o.Proof)%32 != 0 || len(o.Proof)/32 > commit.MultiSize(c.Count, len(d.nonces)) {
-			return fmt.Errorf("%w: proof of log %s/%d has %d bytes", ErrOpening, c.Node, c.Segment, len(o.Proof))
+			return fmt.Errorf("%w: proof of log %s/%d has %d bytes", ErrOpening, c.Node,
+				c.Segment, len(o.Proof))
 		}
 		hashes := make([]commit.Hash, len(d.nonces))
 		for j, nonce := range d.nonces {
-			hashes[j] = record.Leaf{Class: class.ID, Node: c.Node, Index: nonce, Record: record.At(o.Leaves, j)}.Hash()
+			hashes[j] = record.Leaf{Class: class.ID, Node: c.Node, Index: nonce,
+				Record: record.At(o.Leaves, j)}.Hash()
 		}
 		proof := make([]commit.Hash, len(o.Proof)/32)
 		for j := range proof {
 			proof[j] = commit.Hash(o.Proof[32*j:])
 		}
-		if err := commit.VerifyMulti(commit.Hash(c.Root), c.Count, d.nonces, hashes, proof); err != nil {
+		if err := commit.VerifyMulti(commit.Hash(c.Root), c.Count, d.nonces,
+			hashes, proof); err != nil {
 			return fmt.Errorf("%w: log %s/%d: %w", ErrOpening, c.Node, c.Segment, err)
 		}
 	}
@@ -145,7 +157,8 @@ func findOpened(drawn []drawnLog, o sprintv1.Opening, leaf courtv1.LeafRef) (rec
 func openingBytes(drawn []drawnLog) uint64 {
 	var n uint64
 	for _, d := range drawn {
-		n += uint64(len(d.nonces)*record.Size + 32*commit.MultiSize(d.commit.Count, len(d.nonces)) + 64)
+		n += uint64(len(d.nonces)*record.Size + 32*commit.MultiSize(d.commit.Count,
+			len(d.nonces)) + 64)
 	}
 	return n
 }

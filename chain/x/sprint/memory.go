@@ -12,10 +12,11 @@ import (
 	"github.com/assaynet/assay/poc/seed"
 )
 
-// memory keeps what was drawn in the newest epoch. It only saves time: everything in it is a pure function of its
-// key and of records that were closed before the mix in the key was known, so a node that just started computes
-// the same. Gas must not depend on what a node remembers: blocks read for it unmetered, and queries, whose gas is no
-// part of the state, pay for what is not there yet.
+// memory keeps what was drawn in the newest epoch. It only saves time: everything in it is a pure
+// function of its key and of records that were closed before the mix in the key was known, so a
+// node that just started computes the same. Gas must not depend on what a node remembers: blocks
+// read for it unmetered, and queries, whose gas is no part of the state, pay for what is not there
+// yet.
 type memory struct {
 	mu         sync.Mutex // messages come one by one, queries beside them
 	epoch      uint64
@@ -28,9 +29,10 @@ type leavesKey struct {
 	participant string
 }
 
-// remember returns what a place of the memory holds for a key, or computes it. Epochs before the newest are computed
-// each time, so that questions about the past do not push out what blocks need.
-func remember[K comparable, V any](m *memory, epoch uint64, place func(*memory) map[K]V, key K, compute func() (V, error)) (V, error) {
+// remember returns what a place of the memory holds for a key, or computes it. Epochs before the
+// newest are computed each time, so that questions about the past do not push out what blocks need.
+func remember[K comparable, V any](m *memory, epoch uint64, place func(*memory) map[K]V, key K,
+	compute func() (V, error)) (V, error) {
 	m.mu.Lock()
 	if epoch > m.epoch {
 		m.epoch = epoch
@@ -55,9 +57,9 @@ func remember[K comparable, V any](m *memory, epoch uint64, place func(*memory) 
 	return v, nil
 }
 
-// unmetered reads at nobody's expense, for messages: how much others committed or how many they are is not for the
-// sender to pay, and charged it could make a duty too dear for whoever has it. What is read so is bounded by the
-// epoch's records and remembered.
+// unmetered reads at nobody's expense, for messages: how much others committed or how many they are
+// is not for the sender to pay, and charged it could make a duty too dear for whoever has it. What
+// is read so is bounded by the epoch's records and remembered.
 func unmetered(ctx context.Context) context.Context {
 	return sdk.UnwrapSDKContext(ctx).WithGasMeter(storetypes.NewInfiniteGasMeter())
 }

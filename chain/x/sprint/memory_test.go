@@ -9,13 +9,16 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// Questions about the past do not push out what the newest epoch needs, and a failure is not remembered.
+// Questions about the past do not push out what the newest epoch needs, and a failure is not
+// remembered.
 func TestMemoryIsOfTheNewestEpoch(t *testing.T) {
 	var m memory
 	computed := 0
 	ask := func(epoch uint64, who string) {
 		t.Helper()
-		drawn, err := remember(&m, epoch, func(m *memory) map[leavesKey][]drawnLog { return m.leaves }, leavesKey{participant: who},
+		drawn, err := remember(&m, epoch, func(m *memory) map[leavesKey][]drawnLog {
+			return m.leaves
+		}, leavesKey{participant: who},
 			func() ([]drawnLog, error) {
 				computed++
 				return []drawnLog{{nonces: []uint64{epoch}}}, nil
@@ -43,7 +46,9 @@ func TestMemoryIsOfTheNewestEpoch(t *testing.T) {
 	}
 	broken := errors.New("broken")
 	for _, want := range []error{broken, broken, nil} {
-		_, err := remember(&m, 8, func(m *memory) map[leavesKey][]drawnLog { return m.leaves }, leavesKey{participant: "bob"},
+		_, err := remember(&m, 8, func(m *memory) map[leavesKey][]drawnLog {
+			return m.leaves
+		}, leavesKey{participant: "bob"},
 			func() ([]drawnLog, error) { return nil, want })
 		if !errors.Is(err, want) {
 			t.Errorf("%v, want %v", err, want)

@@ -51,7 +51,8 @@ func (AppModule) RegisterInterfaces(r codectypes.InterfaceRegistry) {
 }
 
 func (AppModule) RegisterGRPCGatewayRoutes(c client.Context, mux *gwruntime.ServeMux) {
-	if err := sprintv1.RegisterQueryHandlerClient(context.Background(), mux, sprintv1.NewQueryClient(c)); err != nil {
+	if err := sprintv1.RegisterQueryHandlerClient(context.Background(), mux,
+		sprintv1.NewQueryClient(c)); err != nil {
 		panic(err)
 	}
 }
@@ -65,7 +66,8 @@ func (AppModule) DefaultGenesis(cdc codec.JSONCodec) json.RawMessage {
 	return cdc.MustMarshalJSON(DefaultGenesis())
 }
 
-func (AppModule) ValidateGenesis(cdc codec.JSONCodec, _ client.TxEncodingConfig, raw json.RawMessage) error {
+func (AppModule) ValidateGenesis(cdc codec.JSONCodec, _ client.TxEncodingConfig,
+	raw json.RawMessage) error {
 	var g sprintv1.GenesisState
 	if err := cdc.UnmarshalJSON(raw, &g); err != nil {
 		return fmt.Errorf("sprint: genesis: %w", err)
@@ -104,27 +106,51 @@ func (AppModule) AutoCLIOptions() *autocliv1.ModuleOptions {
 		Query: &autocliv1.ServiceCommandDescriptor{
 			Service: "assay.sprint.v1.Query",
 			RpcCommandOptions: []*autocliv1.RpcCommandOptions{
-				{RpcMethod: "Params", Use: "params", Short: "Parameters: the next epoch's, and those after it"},
-				{RpcMethod: "Current", Use: "current", Short: "The epoch that runs, why it is where it is, and until when"},
-				{RpcMethod: "Epoch", Use: "epoch [number]", Short: "The record of one epoch", PositionalArgs: arg("number")},
-				{RpcMethod: "Stage", Use: "stage [height]", Short: "Show which phase of its epoch a height falls in", PositionalArgs: arg("height")},
-				{RpcMethod: "Members", Use: "members [epoch]", Short: "List the members of an epoch", PositionalArgs: arg("epoch")},
-				{RpcMethod: "Member", Use: "member [epoch] [participant]", Short: "Show one member of an epoch", PositionalArgs: arg("epoch", "participant")},
-				{RpcMethod: "Standing", Use: "standing [participant]", Short: "Show what the next epoch means for a participant: judged, in the lottery, or too small", PositionalArgs: arg("participant")},
-				{RpcMethod: "Commits", Use: "commits [epoch]", Short: "List the commits of an epoch", PositionalArgs: arg("epoch")},
-				{RpcMethod: "Samples", Use: "samples [epoch] [participant]", Short: "List the leaves that the beacon drew of a participant", PositionalArgs: arg("epoch", "participant")},
-				{RpcMethod: "Opening", Use: "opening [epoch] [participant]", Short: "Show a participant's opening", PositionalArgs: arg("epoch", "participant")},
-				{RpcMethod: "Duties", Use: "duties [epoch] [voter]", Short: "List the leaves that a member re-runs", PositionalArgs: arg("epoch", "voter")},
-				{RpcMethod: "Verdicts", Use: "verdicts [epoch]", Short: "List the verdicts of an epoch", PositionalArgs: arg("epoch")},
-				{RpcMethod: "Checks", Use: "checks [epoch] [voter]", Short: "List the leaves whose middle digests a member opens", PositionalArgs: arg("epoch", "voter")},
-				{RpcMethod: "Archive", Use: "archive [epoch]", Short: "Show what stays of an epoch for ever", PositionalArgs: arg("epoch")},
-				{RpcMethod: "CommitPath", Use: "commit-path [epoch] [participant] [node] [segment]", Short: "Show a commit's path in the archive of its epoch", PositionalArgs: arg("epoch", "participant", "node", "segment")},
-				{RpcMethod: "Outcomes", Use: "outcomes [epoch]", Short: "Show every member's outcome of an epoch", PositionalArgs: arg("epoch")},
+				{RpcMethod: "Params", Use: "params", Short: "Parameters: the next epoch's, and " +
+					"those after it"},
+				{RpcMethod: "Current", Use: "current", Short: "The epoch that runs, why it is " +
+					"where it is, and until when"},
+				{RpcMethod: "Epoch", Use: "epoch [number]", Short: "The record of one epoch",
+					PositionalArgs: arg("number")},
+				{RpcMethod: "Stage", Use: "stage [height]", Short: "Show which phase of its " +
+					"epoch a height falls in", PositionalArgs: arg("height")},
+				{RpcMethod: "Members", Use: "members [epoch]",
+					Short: "List the members of an epoch", PositionalArgs: arg("epoch")},
+				{RpcMethod: "Member", Use: "member [epoch] [participant]",
+					Short:          "Show one member of an epoch",
+					PositionalArgs: arg("epoch", "participant")},
+				{RpcMethod: "Standing", Use: "standing [participant]",
+					Short: "Show what the next epoch means for a participant: judged, in the " +
+						"lottery, or too small", PositionalArgs: arg("participant")},
+				{RpcMethod: "Commits", Use: "commits [epoch]",
+					Short: "List the commits of an epoch", PositionalArgs: arg("epoch")},
+				{RpcMethod: "Samples", Use: "samples [epoch] [participant]",
+					Short:          "List the leaves that the beacon drew of a participant",
+					PositionalArgs: arg("epoch", "participant")},
+				{RpcMethod: "Opening", Use: "opening [epoch] [participant]",
+					Short:          "Show a participant's opening",
+					PositionalArgs: arg("epoch", "participant")},
+				{RpcMethod: "Duties", Use: "duties [epoch] [voter]",
+					Short:          "List the leaves that a member re-runs",
+					PositionalArgs: arg("epoch", "voter")},
+				{RpcMethod: "Verdicts", Use: "verdicts [epoch]", Short: "List the verdicts of an " +
+					"epoch", PositionalArgs: arg("epoch")},
+				{RpcMethod: "Checks", Use: "checks [epoch] [voter]",
+					Short:          "List the leaves whose middle digests a member opens",
+					PositionalArgs: arg("epoch", "voter")},
+				{RpcMethod: "Archive", Use: "archive [epoch]", Short: "Show what stays of an " +
+					"epoch for ever", PositionalArgs: arg("epoch")},
+				{RpcMethod: "CommitPath", Use: "commit-path [epoch] [participant] [node] [segment]",
+					Short:          "Show a commit's path in the archive of its epoch",
+					PositionalArgs: arg("epoch", "participant", "node", "segment")},
+				{RpcMethod: "Outcomes", Use: "outcomes [epoch]", Short: "Show every member's " +
+					"outcome of an epoch", PositionalArgs: arg("epoch")},
 			},
 		},
 		Tx: &autocliv1.ServiceCommandDescriptor{
-			Service:           "assay.sprint.v1.Msg",
-			RpcCommandOptions: append(skipped(), &autocliv1.RpcCommandOptions{RpcMethod: "UpdateParams", Skip: true}),
+			Service: "assay.sprint.v1.Msg",
+			RpcCommandOptions: append(skipped(),
+				&autocliv1.RpcCommandOptions{RpcMethod: "UpdateParams", Skip: true}),
 		},
 	}
 }

@@ -22,7 +22,8 @@ import (
 	"github.com/assaynet/assay/poc/work/transformer"
 )
 
-// purposeLottery is what a newcomer's deposit is locked for while it is in a lottery, lotteryUnit what a ticket counts.
+// purposeLottery is what a newcomer's deposit is locked for while it is in a lottery, lotteryUnit
+// what a ticket counts.
 const purposeLottery = "lottery"
 
 var lotteryUnit = math.NewIntWithDecimal(1, 15)
@@ -36,27 +37,31 @@ func (k *Keeper) running(ctx context.Context, epoch uint64) (sprintv1.Epoch, err
 		return e, err
 	}
 	if e.Number != epoch {
-		return e, ErrPhase.Wrapf("the message is for epoch %d, the chain is in epoch %d", epoch, e.Number)
+		return e, ErrPhase.Wrapf("the message is for epoch %d, the chain is in epoch %d",
+			epoch, e.Number)
 	}
 	return e, nil
 }
 
 // member returns the current epoch and the sender's place in it.
-func (k *Keeper) member(ctx context.Context, participant string, epoch uint64) (sprintv1.Epoch, sprintv1.Member, error) {
+func (k *Keeper) member(ctx context.Context, participant string, epoch uint64) (sprintv1.Epoch,
+	sprintv1.Member, error) {
 	e, err := k.running(ctx, epoch)
 	if err != nil {
 		return e, sprintv1.Member{}, err
 	}
 	m, err := k.members.Get(ctx, memberKeyOf(epoch, participant))
 	if errors.Is(err, collections.ErrNotFound) {
-		return e, m, ErrNotMember.Wrapf("%s takes no part in epoch %d: it has no weight and did not report ready in time", participant, epoch)
+		return e, m, ErrNotMember.Wrapf("%s takes no part in epoch %d: it has no weight and did "+
+			"not report ready in time", participant, epoch)
 	}
 	return e, m, err
 }
 
-// Ready announces a participant: its workers hold the model, and its consensus key is alive. Who has no weight becomes
-// a member with it.
-func (s msgServer) Ready(ctx context.Context, msg *sprintv1.MsgReady) (*sprintv1.MsgReadyResponse, error) {
+// Ready announces a participant: its workers hold the model, and its consensus key is alive. Who
+// has no weight becomes a member with it.
+func (s msgServer) Ready(ctx context.Context, msg *sprintv1.MsgReady) (*sprintv1.MsgReadyResponse,
+	error) {
 	e, err := s.running(ctx, msg.Epoch)
 	if err != nil {
 		return nil, err
@@ -75,16 +80,20 @@ func (s msgServer) Ready(ctx context.Context, msg *sprintv1.MsgReady) (*sprintv1
 		return nil, err
 	}
 	if h := height(ctx); msg.Height >= h || msg.Height < h-heartbeatBlocks {
-		return nil, ErrInvalid.Wrapf("heartbeat over height %d at height %d; it may be at most %d blocks old", msg.Height, h, heartbeatBlocks)
+		return nil, ErrInvalid.Wrapf("heartbeat over height %d at height %d; it may be at most "+
+			"%d blocks old", msg.Height, h, heartbeatBlocks)
 	}
 	value, err := s.beacon.Value(ctx, msg.Height)
 	if err != nil {
 		return nil, err
 	}
-	if err := registry.VerifyHeartbeat(p, chainID(ctx), msg.Epoch, msg.Height, value, msg.Signature); err != nil {
+	if err := registry.VerifyHeartbeat(p, chainID(ctx), msg.Epoch, msg.Height, value,
+		msg.Signature); err != nil {
 		return nil, ErrInvalid.Wrap(err.Error())
 	}
-	if err := s.registry.Mark(own, msg.Participant, func(r *registryv1.Participant) { r.HeartbeatEpoch = max(r.HeartbeatEpoch, msg.Epoch) }); err != nil {
+	if err := s.registry.Mark(own, msg.Participant, func(r *registryv1.Participant) {
+		r.HeartbeatEpoch = max(r.HeartbeatEpoch, msg.Epoch)
+	}); err != nil {
 		return nil, err
 	}
 	if m.Role == sprintv1.RoleNewcomer {
@@ -110,7 +119,8 @@ func (s msgServer) Ready(ctx context.Context, msg *sprintv1.MsgReady) (*sprintv1
 }
 
 // announced returns the member that a participant is or becomes by announcing itself.
-func (k *Keeper) announced(ctx context.Context, e sprintv1.Epoch, p registryv1.Participant) (sprintv1.Member, error) {
+func (k *Keeper) announced(ctx context.Context, e sprintv1.Epoch,
+	p registryv1.Participant) (sprintv1.Member, error) {
 	m, err := k.members.Get(ctx, memberKeyOf(e.Number, p.Address))
 	if !errors.Is(err, collections.ErrNotFound) {
 		if err == nil && m.Jailed {
@@ -120,9 +130,12 @@ func (k *Keeper) announced(ctx context.Context, e sprintv1.Epoch, p registryv1.P
 	}
 	switch {
 	case p.JoinedEpoch >= e.Number:
-		return m, ErrNotMember.Wrapf("%s registered in epoch %d and takes part from the next one on", p.Address, p.JoinedEpoch)
+		return m, ErrNotMember.Wrapf(
+			"%s registered in epoch %d and takes part from the next one on",
+			p.Address, p.JoinedEpoch)
 	case !p.TakesPart(e.Number):
-		return m, ErrNotMember.Wrapf("%s left and takes no part from epoch %d on", p.Address, p.LeftFrom)
+		return m, ErrNotMember.Wrapf("%s left and takes no part from epoch %d on",
+			p.Address, p.LeftFrom)
 	case p.JailedUntil > e.Number:
 		return m, ErrNotMember.Wrap(jailText(p))
 	}
@@ -136,13 +149,14 @@ func (k *Keeper) announced(ctx context.Context, e sprintv1.Epoch, p registryv1.P
 	}
 	m = freeze(e.Number, p, h)
 	if m.Role == sprintv1.RoleNewcomer && p.LotteryFrom > e.Number {
-		return m, ErrNotMember.Wrapf("the lottery took %s and it was not credited; it enters again from epoch %d on", p.Address, p.LotteryFrom)
+		return m, ErrNotMember.Wrapf("the lottery took %s and it was not credited; it enters "+
+			"again from epoch %d on", p.Address, p.LotteryFrom)
 	}
 	return m, nil
 }
 
-// lockForLottery locks what a newcomer has deposited until the epoch ends, so that a coin counts for one name, and
-// returns all that it has locked, in 10^15 acpc.
+// lockForLottery locks what a newcomer has deposited until the epoch ends, so that a coin counts
+// for one name, and returns all that it has locked, in 10^15 acpc.
 func (k *Keeper) lockForLottery(ctx context.Context, participant string) (uint64, error) {
 	if err := k.collateral.LotteryLock(ctx, participant); err != nil {
 		return 0, err
@@ -155,7 +169,8 @@ func (k *Keeper) lockForLottery(ctx context.Context, participant string) (uint64
 }
 
 // Commit binds one node's log of one segment, once.
-func (s msgServer) Commit(ctx context.Context, msg *sprintv1.MsgCommit) (*sprintv1.MsgCommitResponse, error) {
+func (s msgServer) Commit(ctx context.Context,
+	msg *sprintv1.MsgCommit) (*sprintv1.MsgCommitResponse, error) {
 	e, m, err := s.member(ctx, msg.Participant, msg.Epoch)
 	if err != nil {
 		return nil, err
@@ -181,17 +196,22 @@ func (s msgServer) Commit(ctx context.Context, msg *sprintv1.MsgCommit) (*sprint
 		m.SegmentLeaves = append(m.SegmentLeaves, 0)
 	}
 	m.SegmentLeaves[msg.Segment-1] += msg.Count
-	if all, most := m.SegmentLeaves[msg.Segment-1], sprintv1.MayCommit(m.Credited, e.Params.Segments, class.MiOps()); all > most {
-		return nil, ErrInvalid.Wrapf("%d leaves of segment %d, all nodes together; %s may commit %d, after what it was last credited with", all, msg.Segment, msg.Participant, most)
+	if all, most := m.SegmentLeaves[msg.Segment-1],
+		sprintv1.MayCommit(m.Credited, e.Params.Segments, class.MiOps()); all > most {
+		return nil, ErrInvalid.Wrapf("%d leaves of segment %d, all nodes together; %s may commit "+
+			"%d, after what it was last credited with", all, msg.Segment, msg.Participant, most)
 	}
 	m.Leaves += msg.Count
 	gas(ctx, sprintv1.GasSignature, "commit statement")
-	st := commit.Statement{Chain: chainID(ctx), Epoch: e.Number, Segment: msg.Segment, Participant: msg.Participant, Node: msg.Node, Class: e.Params.Class,
-		Seed1: commit.Hash(seed.From(e.Seed1)), SegmentSeed: commit.Hash(seed.From(seg.Seed)), Root: commit.Hash(msg.Root), Count: msg.Count}
+	st := commit.Statement{Chain: chainID(ctx), Epoch: e.Number, Segment: msg.Segment,
+		Participant: msg.Participant, Node: msg.Node, Class: e.Params.Class,
+		Seed1: commit.Hash(seed.From(e.Seed1)), SegmentSeed: commit.Hash(seed.From(seg.Seed)),
+		Root: commit.Hash(msg.Root), Count: msg.Count}
 	if err := st.Verify(ed25519.PublicKey(m.HostKey), msg.Signature); err != nil {
 		return nil, ErrInvalid.Wrapf("the host key does not sign this commit: %v", err)
 	}
-	c := sprintv1.Commit{Participant: msg.Participant, Node: msg.Node, Segment: msg.Segment, Count: msg.Count, Root: msg.Root, Signature: msg.Signature, Height: height(ctx)}
+	c := sprintv1.Commit{Participant: msg.Participant, Node: msg.Node, Segment: msg.Segment,
+		Count: msg.Count, Root: msg.Root, Signature: msg.Signature, Height: height(ctx)}
 	if err := s.commits.Set(ctx, logKeyOf(e.Number, msg), c); err != nil {
 		return nil, err
 	}
@@ -204,20 +224,29 @@ func (s msgServer) Commit(ctx context.Context, msg *sprintv1.MsgCommit) (*sprint
 }
 
 // committable: the sender may commit this node's segment at this height.
-func committable(e sprintv1.Epoch, m sprintv1.Member, msg *sprintv1.MsgCommit, h int64) (sprintv1.Segment, error) {
+func committable(e sprintv1.Epoch, m sprintv1.Member, msg *sprintv1.MsgCommit,
+	h int64) (sprintv1.Segment, error) {
 	switch {
 	case m.Jailed:
-		return sprintv1.Segment{}, ErrNotMember.Wrapf("%s is jailed in epoch %d", msg.Participant, e.Number)
+		return sprintv1.Segment{}, ErrNotMember.Wrapf("%s is jailed in epoch %d",
+			msg.Participant, e.Number)
 	case !slices.Contains(m.Nodes, msg.Node):
-		return sprintv1.Segment{}, ErrNotMember.Wrapf("%s has no node %q in epoch %d; nodes added now count from the next epoch on", msg.Participant, msg.Node, e.Number)
+		return sprintv1.Segment{},
+			ErrNotMember.Wrapf("%s has no node %q in epoch %d; nodes added now count from the "+
+				"next epoch on", msg.Participant, msg.Node, e.Number)
 	case msg.Segment < 1 || int(msg.Segment) > len(e.Segments):
-		return sprintv1.Segment{}, ErrPhase.Wrapf("epoch %d has no segment %d yet (it has %d)", e.Number, msg.Segment, len(e.Segments))
+		return sprintv1.Segment{}, ErrPhase.Wrapf("epoch %d has no segment %d yet (it has %d)",
+			e.Number, msg.Segment, len(e.Segments))
 	case !allowed(m):
-		return sprintv1.Segment{}, ErrNotMember.Wrapf("%s is a newcomer, and the lottery of epoch %d took %d others of %d", msg.Participant, e.Number, e.Taken, e.Newcomers)
+		return sprintv1.Segment{},
+			ErrNotMember.Wrapf("%s is a newcomer, and the lottery of epoch %d took %d others of %d",
+				msg.Participant, e.Number, e.Taken, e.Newcomers)
 	}
 	seg := e.Segments[msg.Segment-1]
-	if h <= seg.Start || h > seg.CommitUntil || e.Phase != sprintv1.PhaseCompute && e.Phase != sprintv1.PhaseWrapUp {
-		return seg, ErrPhase.Wrapf("segment %d is committed in blocks %d to %d, this is block %d in %s", msg.Segment, seg.Start+1, seg.CommitUntil, h, e.Phase.Word())
+	if h <= seg.Start || h > seg.CommitUntil || e.Phase != sprintv1.PhaseCompute &&
+		e.Phase != sprintv1.PhaseWrapUp {
+		return seg, ErrPhase.Wrapf("segment %d is committed in blocks %d to %d, this is block %d "+
+			"in %s", msg.Segment, seg.Start+1, seg.CommitUntil, h, e.Phase.Word())
 	}
 	return seg, nil
 }
@@ -230,28 +259,33 @@ func logKeyOf(epoch uint64, msg *sprintv1.MsgCommit) logKey {
 func (k *Keeper) uncommitted(ctx context.Context, e sprintv1.Epoch, msg *sprintv1.MsgCommit) error {
 	has, err := k.commits.Has(ctx, logKeyOf(e.Number, msg))
 	if err == nil && has {
-		err = ErrDone.Wrapf("node %s has committed segment %d already; a log is committed once", msg.Node, msg.Segment)
+		err = ErrDone.Wrapf("node %s has committed segment %d already; a log is committed once",
+			msg.Node, msg.Segment)
 	}
 	return err
 }
 
 // toOpen returns what a member has to open now.
-func (k *Keeper) toOpen(ctx context.Context, e sprintv1.Epoch, m sprintv1.Member) ([]drawnLog, error) {
+func (k *Keeper) toOpen(ctx context.Context, e sprintv1.Epoch,
+	m sprintv1.Member) ([]drawnLog, error) {
 	if e.Phase != sprintv1.PhaseProof {
-		return nil, ErrPhase.Wrapf("openings are taken in the proof phase; epoch %d is in %s", e.Number, e.Phase.Word())
+		return nil, ErrPhase.Wrapf("openings are taken in the proof phase; epoch %d is in %s",
+			e.Number, e.Phase.Word())
 	}
 	if m.Opened {
 		return nil, ErrDone.Wrapf("%s has opened its leaves already", m.Participant)
 	}
 	drawn, err := k.sampled(unmetered(ctx), e, m)
 	if err == nil && len(drawn) == 0 {
-		err = ErrNotDrawn.Wrapf("%s committed %d leaves in epoch %d, and a claim of fewer than %d is not judged", m.Participant, m.Leaves, e.Number, e.Params.MinClaimLeaves)
+		err = ErrNotDrawn.Wrapf("%s committed %d leaves in epoch %d, and a claim of fewer than "+
+			"%d is not judged", m.Participant, m.Leaves, e.Number, e.Params.MinClaimLeaves)
 	}
 	return drawn, err
 }
 
 // Open opens every drawn leaf of a participant, once.
-func (s msgServer) Open(ctx context.Context, msg *sprintv1.MsgOpen) (*sprintv1.MsgOpenResponse, error) {
+func (s msgServer) Open(ctx context.Context, msg *sprintv1.MsgOpen) (*sprintv1.MsgOpenResponse,
+	error) {
 	e, m, err := s.member(ctx, msg.Participant, msg.Epoch)
 	if err != nil {
 		return nil, err
@@ -265,7 +299,8 @@ func (s msgServer) Open(ctx context.Context, msg *sprintv1.MsgOpen) (*sprintv1.M
 		return nil, err
 	}
 	for _, o := range msg.Logs {
-		gas(ctx, uint64(len(o.Leaves))/record.Size*sprintv1.GasOpenedLeaf+uint64(len(o.Proof))/32*sprintv1.GasProofHash, "opening")
+		gas(ctx, uint64(len(o.Leaves))/record.Size*sprintv1.GasOpenedLeaf+
+			uint64(len(o.Proof))/32*sprintv1.GasProofHash, "opening")
 	}
 	if err := verifyOpening(class, drawn, msg.Logs); err != nil {
 		return nil, ErrInvalid.Wrap(err.Error())
@@ -288,9 +323,11 @@ func (s msgServer) Open(ctx context.Context, msg *sprintv1.MsgOpen) (*sprintv1.M
 }
 
 // UpdateParams changes the parameters from the second epoch after this one on; only governance may.
-func (s msgServer) UpdateParams(ctx context.Context, m *sprintv1.MsgUpdateParams) (*sprintv1.MsgUpdateParamsResponse, error) {
+func (s msgServer) UpdateParams(ctx context.Context,
+	m *sprintv1.MsgUpdateParams) (*sprintv1.MsgUpdateParamsResponse, error) {
 	if m.Authority != s.authority {
-		return nil, sdkerrors.ErrUnauthorized.Wrapf("only governance (%s) changes parameters", s.authority)
+		return nil, sdkerrors.ErrUnauthorized.Wrapf("only governance (%s) changes parameters",
+			s.authority)
 	}
 	if err := ValidateParams(m.Params); err != nil {
 		return nil, ErrInvalid.Wrap(err.Error())

@@ -22,17 +22,17 @@ type Owed struct {
 	Participant string
 	// Weight ranks the participant; 0: a newcomer.
 	Weight uint64
-	// Duty names what is owed among all duties of the participant in the epoch; Times is how often it is owed, Used how
-	// many attempts were made for free.
+	// Duty names what is owed among all duties of the participant in the epoch; Times is how often
+	// it is owed, Used how many attempts were made for free.
 	Duty        []byte
 	Times, Used uint64
 	// Bytes is the largest message that discharges the duty.
 	Bytes uint64
 }
 
-// Owed returns what the state expects of a message's sender. An error with a code of this module says why the message
-// is not owed now: it came outside its window, was accepted before, is too large, or its sender has no say. Reading is
-// not metered; whoever asks charges sprintv1.GasOwed.
+// Owed returns what the state expects of a message's sender. An error with a code of this module
+// says why the message is not owed now: it came outside its window, was accepted before, is too
+// large, or its sender has no say. Reading is not metered; whoever asks charges sprintv1.GasOwed.
 func (k *Keeper) Owed(ctx context.Context, msg sdk.Msg) (Owed, error) {
 	kind, participant, ok := sprintv1.DutyOf(msg)
 	if !ok {
@@ -47,7 +47,8 @@ func (k *Keeper) Owed(ctx context.Context, msg sdk.Msg) (Owed, error) {
 		o.Bytes = kind.Bytes
 	}
 	if uint64(sprintv1.MsgSize(msg)) > o.Bytes {
-		return Owed{}, ErrInvalid.Wrapf("%s has %d bytes; the state expects at most %d", kind.URL, sprintv1.MsgSize(msg), o.Bytes)
+		return Owed{}, ErrInvalid.Wrapf("%s has %d bytes; the state expects at most %d", kind.URL,
+			sprintv1.MsgSize(msg), o.Bytes)
 	}
 	o.Used, err = k.attempts.Get(free, attemptOf(o))
 	if err != nil && !errors.Is(err, collections.ErrNotFound) {
@@ -56,7 +57,8 @@ func (k *Keeper) Owed(ctx context.Context, msg sdk.Msg) (Owed, error) {
 	return o, nil
 }
 
-// expected finds the duty that a message would discharge. Bytes is left at 0 where the kind's own bound is enough.
+// expected finds the duty that a message would discharge. Bytes is left at 0 where the kind's own
+// bound is enough.
 func (k *Keeper) expected(ctx context.Context, msg sdk.Msg, participant string) (Owed, error) {
 	if _, ok := msg.(*registryv1.MsgSetNodes); ok {
 		return k.nodesOwed(ctx, participant)
@@ -78,7 +80,8 @@ func (k *Keeper) expected(ctx context.Context, msg sdk.Msg, participant string) 
 		return Owed{}, err
 	}
 	if p.JailedUntil > e.Number || convicted(m) {
-		return Owed{}, ErrNotMember.Wrapf("%s is jailed or convicted in epoch %d", participant, e.Number)
+		return Owed{}, ErrNotMember.Wrapf("%s is jailed or convicted in epoch %d",
+			participant, e.Number)
 	}
 	o := Owed{Epoch: e.Number, Participant: participant, Weight: m.Weight, Times: 1}
 	switch msg := msg.(type) {
@@ -114,7 +117,8 @@ func (k *Keeper) expected(ctx context.Context, msg sdk.Msg, participant string) 
 
 func readyOwed(e sprintv1.Epoch, m sprintv1.Member) error {
 	if e.Phase != sprintv1.PhasePrepare || len(e.Seed1) == 0 {
-		return ErrPhase.Wrapf("readiness is reported between Seed_1 and the compute window; epoch %d is in %s", e.Number, e.Phase.Word())
+		return ErrPhase.Wrapf("readiness is reported between Seed_1 and the compute window; "+
+			"epoch %d is in %s", e.Number, e.Phase.Word())
 	}
 	if m.Live {
 		return ErrDone.Wrapf("%s is ready already", m.Participant)
@@ -122,7 +126,8 @@ func readyOwed(e sprintv1.Epoch, m sprintv1.Member) error {
 	return nil
 }
 
-func (k *Keeper) commitOwed(ctx context.Context, e sprintv1.Epoch, m sprintv1.Member, msg *sprintv1.MsgCommit) error {
+func (k *Keeper) commitOwed(ctx context.Context, e sprintv1.Epoch, m sprintv1.Member,
+	msg *sprintv1.MsgCommit) error {
 	if _, err := committable(e, m, msg, height(ctx)); err != nil {
 		return err
 	}
@@ -130,7 +135,8 @@ func (k *Keeper) commitOwed(ctx context.Context, e sprintv1.Epoch, m sprintv1.Me
 }
 
 // openOwed returns how many bytes the drawn leaves take.
-func (k *Keeper) openOwed(ctx context.Context, e sprintv1.Epoch, m sprintv1.Member) (bytes uint64, err error) {
+func (k *Keeper) openOwed(ctx context.Context, e sprintv1.Epoch, m sprintv1.Member) (bytes uint64,
+	err error) {
 	drawn, err := k.toOpen(ctx, e, m)
 	return openingBytes(drawn) + openingFrame, err
 }
@@ -138,27 +144,32 @@ func (k *Keeper) openOwed(ctx context.Context, e sprintv1.Epoch, m sprintv1.Memb
 // openingFrame bounds what an opening has around its logs.
 const openingFrame = 128
 
-// disputesOwed returns the budget of claims: a member with weight may raise so many, each in one attempt or two.
-func (k *Keeper) disputesOwed(ctx context.Context, e sprintv1.Epoch, m sprintv1.Member) (budget uint64, err error) {
+// disputesOwed returns the budget of claims: a member with weight may raise so many, each in one
+// attempt or two.
+func (k *Keeper) disputesOwed(ctx context.Context, e sprintv1.Epoch,
+	m sprintv1.Member) (budget uint64, err error) {
 	if err := disputable(e, height(ctx)); err != nil {
 		return 0, err
 	}
 	budget = uint64(court.Budget(m.Weight, e.TotalWeight))
 	if budget == 0 {
-		return 0, ErrNotMember.Wrapf("%s has no weight in epoch %d; its disputes pay", m.Participant, e.Number)
+		return 0, ErrNotMember.Wrapf("%s has no weight in epoch %d; its disputes pay",
+			m.Participant, e.Number)
 	}
 	c, err := k.court.Claimant(ctx, e.Number, m.Participant)
 	if err != nil {
 		return 0, err
 	}
 	if c.Refuted || uint64(c.Spent) >= budget {
-		return 0, ErrDone.Wrapf("%s has raised %d of its %d claims of this epoch, or one was refuted", m.Participant, c.Spent, budget)
+		return 0, ErrDone.Wrapf("%s has raised %d of its %d claims of this epoch, or one was "+
+			"refuted", m.Participant, c.Spent, budget)
 	}
 	return budget, nil
 }
 
-// nodesOwed: every participant may change its machines once an epoch, and at most double their number or have
-// freeNodes for free. Longer lists pay, or identities without a machine would fill blocks with them.
+// nodesOwed: every participant may change its machines once an epoch, and at most double their
+// number or have freeNodes for free. Longer lists pay, or identities without a machine would fill
+// blocks with them.
 func (k *Keeper) nodesOwed(ctx context.Context, participant string) (Owed, error) {
 	e, err := k.epoch(ctx)
 	if err != nil {
@@ -169,25 +180,28 @@ func (k *Keeper) nodesOwed(ctx context.Context, participant string) (Owed, error
 		return Owed{}, ErrNotMember.Wrapf("%s is not registered: %v", participant, err)
 	}
 	m, err := k.members.Get(ctx, memberKeyOf(e.Number, participant))
-	if err != nil && !errors.Is(err, collections.ErrNotFound) { // who registered now is no member yet
+	// who registered now is no member yet
+	if err != nil && !errors.Is(err, collections.ErrNotFound) {
 		return Owed{}, err
 	}
 	if e.Number == 0 || p.JailedUntil > e.Number || convicted(m) {
-		return Owed{}, ErrNotMember.Wrapf("%s may not change its machines for free in epoch %d", participant, e.Number)
+		return Owed{}, ErrNotMember.Wrapf("%s may not change its machines for free in epoch %d",
+			participant, e.Number)
 	}
 	times := uint64(1)
 	if p.NodesEpoch >= e.Number && p.JoinedEpoch < e.Number {
 		times = 0 // changed in this epoch already: a further change is taken for a fee
 	}
-	return Owed{Epoch: e.Number, Participant: participant, Weight: m.Weight, Duty: []byte("nodes"), Times: times,
+	return Owed{Epoch: e.Number, Participant: participant, Weight: m.Weight, Duty: []byte("nodes"),
+		Times: times,
 		Bytes: sprintv1.NodesBytes(max(freeNodes, 2*len(p.Nodes)))}, nil
 }
 
 // freeNodes is how many machines any participant may list for free.
 const freeNodes = 16
 
-// Attempt uses up one free attempt at a duty. It belongs into the state before the message runs, so that a message
-// that fails has used it, too.
+// Attempt uses up one free attempt at a duty. It belongs into the state before the message runs, so
+// that a message that fails has used it, too.
 func (k *Keeper) Attempt(ctx context.Context, o Owed) error {
 	return k.attempts.Set(unmetered(ctx), attemptOf(o), o.Used+1)
 }
@@ -201,9 +215,10 @@ func attemptOf(o Owed) attemptKey {
 // attemptsOf lists the attempts of an epoch by participant and duty.
 func (k *Keeper) attemptsOf(ctx context.Context, epoch uint64) ([]sprintv1.Attempts, error) {
 	var all []sprintv1.Attempts
-	err := k.attempts.Walk(ctx, collections.NewPrefixedTripleRange[uint64, string, []byte](epoch), func(key attemptKey, used uint64) (bool, error) {
-		all = append(all, sprintv1.Attempts{Participant: key.K2(), Duty: key.K3(), Used: used})
-		return false, nil
-	})
+	err := k.attempts.Walk(ctx, collections.NewPrefixedTripleRange[uint64, string, []byte](epoch),
+		func(key attemptKey, used uint64) (bool, error) {
+			all = append(all, sprintv1.Attempts{Participant: key.K2(), Duty: key.K3(), Used: used})
+			return false, nil
+		})
 	return all, err
 }

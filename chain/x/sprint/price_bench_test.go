@@ -19,8 +19,8 @@ import (
 	"github.com/assaynet/assay/poc/work/transformer"
 )
 
-// What messages make a node do, beside the gas that is charged for it: time over gas should be about the same for
-// all, and nothing may cost twice what Ed25519 costs for its gas (C17).
+// What messages make a node do, beside the gas that is charged for it: time over gas should be
+// about the same for all, and nothing may cost twice what Ed25519 costs for its gas (C17).
 func BenchmarkGasPrices(b *testing.B) {
 	key := ed25519.NewKeyFromSeed(make([]byte, 32))
 	public := key.Public().(ed25519.PublicKey)
@@ -39,14 +39,19 @@ func BenchmarkGasPrices(b *testing.B) {
 			b.Fatal("refused")
 		}
 	}
-	price("ed25519", sprintv1.GasSignature, func() { must(ed25519.Verify(public, message[:], signature)) })
+	price("ed25519", sprintv1.GasSignature,
+		func() { must(ed25519.Verify(public, message[:], signature)) })
 	price("key", sprintv1.GasKey, func() { must(vrf.ValidKey(public) == nil) })
 	proof := vrf.Prove(key, message[:])
-	price("vrf", sprintv1.GasVRF, func() { _, err := vrf.Verify(public, proof, message[:]); must(err == nil) })
+	price("vrf", sprintv1.GasVRF, func() {
+		_, err := vrf.Verify(public, proof, message[:])
+		must(err == nil)
+	})
 	account := secp256k1.GenPrivKey()
 	signed, err := account.Sign(message[:])
 	must(err == nil)
-	price("secp256k1", sprintv1.GasTxSignature, func() { must(account.PubKey().VerifySignature(message[:], signed)) })
+	price("secp256k1", sprintv1.GasTxSignature,
+		func() { must(account.PubKey().VerifySignature(message[:], signed)) })
 
 	for _, shape := range []struct {
 		count uint64
@@ -59,7 +64,8 @@ func BenchmarkGasPrices(b *testing.B) {
 		at := 0
 		for i := range shape.count {
 			digest := sha256.Sum256([]byte{byte(i), byte(i >> 8)})
-			log.Append(record.Leaf{Class: class.ID, Node: "gpu-0", Index: i, Record: record.Record{Norm: i, Digest: digest}}.Hash())
+			log.Append(record.Leaf{Class: class.ID, Node: "gpu-0", Index: i,
+				Record: record.Record{Norm: i, Digest: digest}}.Hash())
 			if at < len(drawn) && drawn[at] == i {
 				leaves = append(append(leaves, byte(i), byte(i>>8), 0, 0, 0, 0, 0, 0), digest[:]...)
 				at++
@@ -72,9 +78,12 @@ func BenchmarkGasPrices(b *testing.B) {
 			path = append(path, h[:]...)
 		}
 		root := log.Root()
-		logs := []drawnLog{{commit: sprintv1.Commit{Node: "gpu-0", Segment: 1, Count: shape.count, Root: root[:]}, nonces: drawn}}
+		logs := []drawnLog{{commit: sprintv1.Commit{Node: "gpu-0", Segment: 1, Count: shape.count,
+			Root: root[:]}, nonces: drawn}}
 		opened := []sprintv1.LogOpening{{Node: "gpu-0", Segment: 1, Leaves: leaves, Proof: path}}
-		gas := uint64(len(leaves))/record.Size*sprintv1.GasOpenedLeaf + uint64(len(path))/32*sprintv1.GasProofHash
-		price(fmt.Sprintf("opening-%d-of-%d", shape.n, shape.count), gas, func() { must(verifyOpening(class, logs, opened) == nil) })
+		gas := uint64(len(leaves))/record.Size*sprintv1.GasOpenedLeaf +
+			uint64(len(path))/32*sprintv1.GasProofHash
+		price(fmt.Sprintf("opening-%d-of-%d", shape.n, shape.count), gas,
+			func() { must(verifyOpening(class, logs, opened) == nil) })
 	}
 }

@@ -13,24 +13,26 @@ import (
 	"github.com/assaynet/assay/chain/table"
 )
 
-// So many records of past epochs a block drops at most, so that none costs much: pruneBurst, or where the epoch before
-// judged many participants a part of their number. An epoch writes some 17 records for each, and takes more than 340
-// blocks where they are many, so that none is left for ever. An opening is as long as openingRecords others.
+// So many records of past epochs a block drops at most, so that none costs much: pruneBurst, or
+// where the epoch before judged many participants a part of their number. An epoch writes some 17
+// records for each, and takes more than 340 blocks where they are many, so that none is left for
+// ever. An opening is as long as openingRecords others.
 const (
 	pruneBurst     = 400
 	pruneShare     = 20
 	openingRecords = 5
 )
 
-// prune drops what epochs long past keep: their evidence after keep_epochs, their records after recordEpochs. It
-// drops all older ones, because keep_epochs may have been larger.
+// prune drops what epochs long past keep: their evidence after keep_epochs, their records after
+// recordEpochs. It drops all older ones, because keep_epochs may have been larger.
 func (k *Keeper) prune(ctx context.Context, e sprintv1.Epoch) error {
 	last, err := k.epochs.Get(ctx, e.Number-1)
 	if err != nil && !errors.Is(err, collections.ErrNotFound) {
 		return fmt.Errorf("sprint: epoch %d: %w", e.Number-1, err)
 	}
 	left := max(pruneBurst, int(last.Targets)/pruneShare)
-	n, err := table.DropBefore(ctx, k.attempts, e.Number-1, left, func(key attemptKey) uint64 { return key.K1() })
+	n, err := table.DropBefore(ctx, k.attempts, e.Number-1, left,
+		func(key attemptKey) uint64 { return key.K1() })
 	if err != nil {
 		return fmt.Errorf("sprint: attempts before epoch %d: %w", e.Number-1, err)
 	}
@@ -39,14 +41,20 @@ func (k *Keeper) prune(ctx context.Context, e sprintv1.Epoch) error {
 		before := e.Number - keep
 		for _, drop := range []func() (int, error){
 			func() (int, error) {
-				return table.DropBefore(ctx, k.commits, before, left, func(key logKey) uint64 { return key.K1() })
+				return table.DropBefore(ctx, k.commits, before, left,
+					func(key logKey) uint64 { return key.K1() })
 			},
 			func() (int, error) {
-				n, err := table.DropBefore(ctx, k.openings, before, (left+openingRecords-1)/openingRecords, memberKey.K1)
+				n, err := table.DropBefore(ctx, k.openings, before,
+					(left+openingRecords-1)/openingRecords, memberKey.K1)
 				return n * openingRecords, err
 			},
-			func() (int, error) { return table.DropBefore(ctx, k.verdicts, before, left, memberKey.K1) },
-			func() (int, error) { return table.DropBefore(ctx, k.members, before, left, memberKey.K1) },
+			func() (int, error) {
+				return table.DropBefore(ctx, k.verdicts, before, left, memberKey.K1)
+			},
+			func() (int, error) {
+				return table.DropBefore(ctx, k.members, before, left, memberKey.K1)
+			},
 			func() (int, error) { return k.court.Prune(ctx, before, left) },
 		} {
 			n, err := drop()
@@ -65,7 +73,8 @@ func (k *Keeper) prune(ctx context.Context, e sprintv1.Epoch) error {
 			return fmt.Errorf("sprint: pruning outcomes before epoch %d: %w", before, err)
 		}
 		if n < left {
-			if _, err := table.DropBefore(ctx, k.epochs, before, left-n, func(number uint64) uint64 { return number }); err != nil {
+			if _, err := table.DropBefore(ctx, k.epochs, before, left-n,
+				func(number uint64) uint64 { return number }); err != nil {
 				return fmt.Errorf("sprint: pruning records before epoch %d: %w", before, err)
 			}
 		}

@@ -11,7 +11,8 @@ import (
 	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
 )
 
-// What a block drops is bounded, and grows with what epochs write, so that no size of a network outruns it.
+// What a block drops is bounded, and grows with what epochs write, so that no size of a network
+// outruns it.
 // Holds spec S-28.
 func TestABlockDropsABoundedPartOfThePast(t *testing.T) {
 	const records = 900
@@ -29,9 +30,17 @@ func TestABlockDropsABoundedPartOfThePast(t *testing.T) {
 		left := func(commits bool) int {
 			n := 0
 			if commits {
-				must(0, k.commits.Walk(ctx, nil, func(logKey, sprintv1.Commit) (bool, error) { n++; return false, nil }))
+				must(0, k.commits.Walk(ctx, nil, func(logKey, sprintv1.Commit) (bool,
+					error) {
+					n++
+					return false, nil
+				}))
 			} else {
-				must(0, k.openings.Walk(ctx, nil, func(memberKey, sprintv1.Opening) (bool, error) { n++; return false, nil }))
+				must(0, k.openings.Walk(ctx, nil, func(memberKey, sprintv1.Opening) (bool,
+					error) {
+					n++
+					return false, nil
+				}))
 			}
 			return n
 		}
@@ -44,7 +53,8 @@ func TestABlockDropsABoundedPartOfThePast(t *testing.T) {
 			t.Errorf("%d targets: %d openings are left, want %d", c.targets, n, c.openings)
 		}
 		for i := range records {
-			check(k.commits.Set(ctx, collections.Join4(uint64(1), fmt.Sprint(i), "gpu", uint32(1)), sprintv1.Commit{}))
+			check(k.commits.Set(ctx, collections.Join4(uint64(1), fmt.Sprint(i), "gpu", uint32(1)),
+				sprintv1.Commit{}))
 		}
 		check(k.prune(ctx, e))
 		if n := left(true); n != c.commits {

@@ -26,12 +26,14 @@ func (s queryServer) record(ctx context.Context, number uint64) (sprintv1.Epoch,
 	e, err := s.epochs.Get(ctx, number)
 	if errors.Is(err, collections.ErrNotFound) {
 		current, _ := s.CurrentEpoch(ctx)
-		return e, status.Errorf(codes.NotFound, "epoch %d is not in state; the chain is in epoch %d and keeps the last %d", number, current, recordEpochs)
+		return e, status.Errorf(codes.NotFound, "epoch %d is not in state; the chain is in epoch "+
+			"%d and keeps the last %d", number, current, recordEpochs)
 	}
 	return e, err
 }
 
-func (s queryServer) Params(ctx context.Context, _ *sprintv1.QueryParamsRequest) (*sprintv1.QueryParamsResponse, error) {
+func (s queryServer) Params(ctx context.Context,
+	_ *sprintv1.QueryParamsRequest) (*sprintv1.QueryParamsResponse, error) {
 	p, err := s.params.Get(ctx)
 	if err != nil {
 		return nil, err
@@ -40,7 +42,8 @@ func (s queryServer) Params(ctx context.Context, _ *sprintv1.QueryParamsRequest)
 	return &sprintv1.QueryParamsResponse{Params: p, Next: next}, err
 }
 
-func (s queryServer) Current(ctx context.Context, _ *sprintv1.QueryCurrentRequest) (*sprintv1.QueryCurrentResponse, error) {
+func (s queryServer) Current(ctx context.Context,
+	_ *sprintv1.QueryCurrentRequest) (*sprintv1.QueryCurrentResponse, error) {
 	e, err := s.epoch(ctx)
 	if err != nil {
 		return nil, err
@@ -50,13 +53,15 @@ func (s queryServer) Current(ctx context.Context, _ *sprintv1.QueryCurrentReques
 	return &sprintv1.QueryCurrentResponse{Epoch: e, Height: h, Reason: reason, Until: until}, nil
 }
 
-func (s queryServer) Epoch(ctx context.Context, req *sprintv1.QueryEpochRequest) (*sprintv1.QueryEpochResponse, error) {
+func (s queryServer) Epoch(ctx context.Context,
+	req *sprintv1.QueryEpochRequest) (*sprintv1.QueryEpochResponse, error) {
 	e, err := s.record(ctx, req.Number)
 	return &sprintv1.QueryEpochResponse{Epoch: e}, err
 }
 
 // Stage finds the epoch a height belongs to and asks the four questions.
-func (s queryServer) Stage(ctx context.Context, req *sprintv1.QueryStageRequest) (*sprintv1.QueryStageResponse, error) {
+func (s queryServer) Stage(ctx context.Context,
+	req *sprintv1.QueryStageRequest) (*sprintv1.QueryStageResponse, error) {
 	var found sprintv1.Epoch
 	rng := new(collections.Range[uint64]).Descending()
 	if err := s.epochs.Walk(ctx, rng, func(_ uint64, e sprintv1.Epoch) (bool, error) {
@@ -69,7 +74,8 @@ func (s queryServer) Stage(ctx context.Context, req *sprintv1.QueryStageRequest)
 		return nil, err
 	}
 	if found.Number == 0 {
-		return nil, status.Errorf(codes.NotFound, "no record of an epoch covers height %d", req.Height)
+		return nil, status.Errorf(codes.NotFound, "no record of an epoch covers height %d",
+			req.Height)
 	}
 	return &sprintv1.QueryStageResponse{
 		Epoch:                found.Number,
@@ -83,16 +89,19 @@ func (s queryServer) Stage(ctx context.Context, req *sprintv1.QueryStageRequest)
 // same is for lists that are shown as they are stored.
 func same[K, V any](_ K, v V) (V, error) { return v, nil }
 
-func (s queryServer) Members(ctx context.Context, req *sprintv1.QueryMembersRequest) (*sprintv1.QueryMembersResponse, error) {
+func (s queryServer) Members(ctx context.Context,
+	req *sprintv1.QueryMembersRequest) (*sprintv1.QueryMembersResponse, error) {
 	e, err := s.record(ctx, req.Epoch)
 	if err != nil {
 		return nil, err
 	}
-	all, page, err := paging.List(ctx, s.members, req.Pagination, same[memberKey, sprintv1.Member], query.WithCollectionPaginationPairPrefix[uint64, string](e.Number))
+	all, page, err := paging.List(ctx, s.members, req.Pagination, same[memberKey, sprintv1.Member],
+		query.WithCollectionPaginationPairPrefix[uint64, string](e.Number))
 	return &sprintv1.QueryMembersResponse{Members: all, Pagination: page}, err
 }
 
-func (s queryServer) Member(ctx context.Context, req *sprintv1.QueryMemberRequest) (*sprintv1.QueryMemberResponse, error) {
+func (s queryServer) Member(ctx context.Context,
+	req *sprintv1.QueryMemberRequest) (*sprintv1.QueryMemberResponse, error) {
 	_, m, err := s.find(ctx, req.Epoch, req.Participant)
 	if err != nil {
 		return nil, err
@@ -100,14 +109,16 @@ func (s queryServer) Member(ctx context.Context, req *sprintv1.QueryMemberReques
 	return &sprintv1.QueryMemberResponse{Member: m}, nil
 }
 
-func (s queryServer) Commits(ctx context.Context, req *sprintv1.QueryCommitsRequest) (*sprintv1.QueryCommitsResponse, error) {
+func (s queryServer) Commits(ctx context.Context,
+	req *sprintv1.QueryCommitsRequest) (*sprintv1.QueryCommitsResponse, error) {
 	e, err := s.record(ctx, req.Epoch)
 	if err != nil {
 		return nil, err
 	}
 	prefix := collections.QuadPrefix[uint64, string, string, uint32](e.Number)
 	if req.Participant != "" {
-		prefix = collections.QuadSuperPrefix[uint64, string, string, uint32](e.Number, req.Participant)
+		prefix = collections.QuadSuperPrefix[uint64, string, string, uint32](e.Number,
+			req.Participant)
 	}
 	all, page, err := paging.List(ctx, s.commits, req.Pagination, same[logKey, sprintv1.Commit],
 		func(o *query.CollectionsPaginateOptions[logKey]) { o.Prefix = &prefix })
@@ -115,32 +126,37 @@ func (s queryServer) Commits(ctx context.Context, req *sprintv1.QueryCommitsRequ
 }
 
 // find returns an epoch's record and a member of it.
-func (s queryServer) find(ctx context.Context, epoch uint64, participant string) (sprintv1.Epoch, sprintv1.Member, error) {
+func (s queryServer) find(ctx context.Context, epoch uint64, participant string) (sprintv1.Epoch,
+	sprintv1.Member, error) {
 	e, err := s.record(ctx, epoch)
 	if err != nil {
 		return e, sprintv1.Member{}, err
 	}
 	m, err := s.members.Get(ctx, memberKeyOf(e.Number, participant))
 	if errors.Is(err, collections.ErrNotFound) {
-		return e, m, status.Errorf(codes.NotFound, "%s is not a member of epoch %d", participant, e.Number)
+		return e, m, status.Errorf(codes.NotFound, "%s is not a member of epoch %d",
+			participant, e.Number)
 	}
 	return e, m, err
 }
 
-func (s queryServer) Samples(ctx context.Context, req *sprintv1.QuerySamplesRequest) (*sprintv1.QuerySamplesResponse, error) {
+func (s queryServer) Samples(ctx context.Context,
+	req *sprintv1.QuerySamplesRequest) (*sprintv1.QuerySamplesResponse, error) {
 	e, m, err := s.find(ctx, req.Epoch, req.Participant)
 	if err != nil {
 		return nil, err
 	}
 	if e.ChallengeHeight == 0 {
 		_, until := Reason(e, height(ctx))
-		return nil, status.Errorf(codes.FailedPrecondition, "the leaves of epoch %d are not drawn yet; it is in %s until block %d", e.Number, e.Phase.Word(), until)
+		return nil, status.Errorf(codes.FailedPrecondition, "the leaves of epoch %d are not "+
+			"drawn yet; it is in %s until block %d", e.Number, e.Phase.Word(), until)
 	}
 	drawn, err := s.sampled(ctx, e, m)
 	return &sprintv1.QuerySamplesResponse{Leaves: leafRefs(req.Participant, drawn)}, err
 }
 
-func (s queryServer) Opening(ctx context.Context, req *sprintv1.QueryOpeningRequest) (*sprintv1.QueryOpeningResponse, error) {
+func (s queryServer) Opening(ctx context.Context,
+	req *sprintv1.QueryOpeningRequest) (*sprintv1.QueryOpeningResponse, error) {
 	e, err := s.record(ctx, req.Epoch)
 	if err != nil {
 		return nil, err
@@ -150,13 +166,15 @@ func (s queryServer) Opening(ctx context.Context, req *sprintv1.QueryOpeningRequ
 		return nil, err
 	}
 	if !ok {
-		return nil, status.Errorf(codes.NotFound, "%s opened nothing in epoch %d, or it was pruned %d epochs later", req.Participant, e.Number, e.Params.KeepEpochs)
+		return nil, status.Errorf(codes.NotFound, "%s opened nothing in epoch %d, or it was "+
+			"pruned %d epochs later", req.Participant, e.Number, e.Params.KeepEpochs)
 	}
 	return &sprintv1.QueryOpeningResponse{Opening: o}, nil
 }
 
 // Duties pages by the number of the duty, whose position in a verdict it is.
-func (s queryServer) Duties(ctx context.Context, req *sprintv1.QueryDutiesRequest) (*sprintv1.QueryDutiesResponse, error) {
+func (s queryServer) Duties(ctx context.Context,
+	req *sprintv1.QueryDutiesRequest) (*sprintv1.QueryDutiesResponse, error) {
 	e, err := s.record(ctx, req.Epoch)
 	if err != nil {
 		return nil, err
@@ -170,7 +188,8 @@ func (s queryServer) Duties(ctx context.Context, req *sprintv1.QueryDutiesReques
 		return nil, err
 	}
 	duties, next, err := s.dutiesFrom(ctx, e, req.Voter, from, limit)
-	return &sprintv1.QueryDutiesResponse{Duties: duties, Pagination: &query.PageResponse{NextKey: next}}, err
+	return &sprintv1.QueryDutiesResponse{Duties: duties,
+		Pagination: &query.PageResponse{NextKey: next}}, err
 }
 
 // numbered reads a page request whose key is a position.
@@ -180,13 +199,15 @@ func numbered(r *query.PageRequest) (from, limit int, err error) {
 	case 4:
 		from = int(binary.BigEndian.Uint32(r.Key))
 	default:
-		return 0, 0, status.Errorf(codes.InvalidArgument, "a page key of %d bytes; use the next_key of the page before", len(r.Key))
+		return 0, 0, status.Errorf(codes.InvalidArgument, "a page key of %d bytes; use the "+
+			"next_key of the page before", len(r.Key))
 	}
 	return from, int(r.Limit), nil
 }
 
 // dutiesFrom returns a part of a voter's duties, and the key of the next part.
-func (s queryServer) dutiesFrom(ctx context.Context, e sprintv1.Epoch, voter string, from, limit int) (duties []sprintv1.Duty, next []byte, err error) {
+func (s queryServer) dutiesFrom(ctx context.Context, e sprintv1.Epoch, voter string, from,
+	limit int) (duties []sprintv1.Duty, next []byte, err error) {
 	d, err := s.docketOf(ctx, e, voter)
 	if err != nil {
 		return nil, nil, err
@@ -204,17 +225,21 @@ func (s queryServer) dutiesFrom(ctx context.Context, e sprintv1.Epoch, voter str
 	return duties, nil, nil
 }
 
-func (s queryServer) Verdicts(ctx context.Context, req *sprintv1.QueryVerdictsRequest) (*sprintv1.QueryVerdictsResponse, error) {
+func (s queryServer) Verdicts(ctx context.Context,
+	req *sprintv1.QueryVerdictsRequest) (*sprintv1.QueryVerdictsResponse, error) {
 	e, err := s.record(ctx, req.Epoch)
 	if err != nil {
 		return nil, err
 	}
-	all, page, err := paging.List(ctx, s.verdicts, req.Pagination, same[memberKey, sprintv1.VerdictRecord], query.WithCollectionPaginationPairPrefix[uint64, string](e.Number))
+	all, page, err := paging.List(ctx, s.verdicts, req.Pagination,
+		same[memberKey, sprintv1.VerdictRecord],
+		query.WithCollectionPaginationPairPrefix[uint64, string](e.Number))
 	return &sprintv1.QueryVerdictsResponse{Records: all, Pagination: page}, err
 }
 
 // Checks lists the leaves whose middle digests a voter opens, once the beacon drew them.
-func (s queryServer) Checks(ctx context.Context, req *sprintv1.QueryChecksRequest) (*sprintv1.QueryChecksResponse, error) {
+func (s queryServer) Checks(ctx context.Context,
+	req *sprintv1.QueryChecksRequest) (*sprintv1.QueryChecksResponse, error) {
 	e, err := s.record(ctx, req.Epoch)
 	if err != nil {
 		return nil, err
@@ -241,14 +266,18 @@ func (s queryServer) Checks(ctx context.Context, req *sprintv1.QueryChecksReques
 	return res, err
 }
 
-func (s queryServer) Outcomes(ctx context.Context, req *sprintv1.QueryOutcomesRequest) (*sprintv1.QueryOutcomesResponse, error) {
+func (s queryServer) Outcomes(ctx context.Context,
+	req *sprintv1.QueryOutcomesRequest) (*sprintv1.QueryOutcomesResponse, error) {
 	e, err := s.record(ctx, req.Epoch)
 	if err != nil {
 		return nil, err
 	}
 	if e.FinalisedHeight == 0 {
-		return nil, status.Errorf(codes.FailedPrecondition, "epoch %d is not finalised; it is in %s", e.Number, e.Phase.Word())
+		return nil, status.Errorf(codes.FailedPrecondition,
+			"epoch %d is not finalised; it is in %s", e.Number, e.Phase.Word())
 	}
-	all, page, err := paging.List(ctx, s.outcomes, req.Pagination, same[memberKey, sprintv1.Outcome], query.WithCollectionPaginationPairPrefix[uint64, string](e.Number))
+	all, page, err := paging.List(ctx, s.outcomes, req.Pagination,
+		same[memberKey, sprintv1.Outcome],
+		query.WithCollectionPaginationPairPrefix[uint64, string](e.Number))
 	return &sprintv1.QueryOutcomesResponse{Outcomes: all, Pagination: page}, err
 }

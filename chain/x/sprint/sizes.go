@@ -10,15 +10,18 @@ import (
 	"github.com/assaynet/assay/poc/work/transformer"
 )
 
-// A duty fits its bearer: what an epoch asks of its members is sized by what they were last credited with, never by
-// what somebody claims. Everything here is pure.
+// A duty fits its bearer: what an epoch asks of its members is sized by what they were last
+// credited with, never by what somebody claims. Everything here is pure.
 
 const (
-	// dutyShare: all duties together are one part in so many of the operations last credited to live members.
+	// dutyShare: all duties together are one part in so many of the operations last credited to
+	// live members.
 	dutyShare = 20
-	// memberShare: a member owes targets until they reach one part in so many of its own last credit.
+	// memberShare: a member owes targets until they reach one part in so many of its own last
+	// credit.
 	memberShare = 5
-	// leastSamples is how many leaves are drawn of each target at least, and recomputed of one that nobody judged.
+	// leastSamples is how many leaves are drawn of each target at least, and recomputed of one that
+	// nobody judged.
 	leastSamples = 16
 	// leastPlaces is for how many participants an epoch has room, however little was credited.
 	leastPlaces = 16
@@ -30,8 +33,8 @@ const (
 	lotteryPause = 100
 	// middleChecks is how many middle digests a member opens.
 	middleChecks = 8
-	// bytesPerLeaf is what a drawn leaf takes of an opening: 40 bytes and a path of 24 hashes. Windows are made for it,
-	// whatever counts are claimed.
+	// bytesPerLeaf is what a drawn leaf takes of an opening: 40 bytes and a path of 24 hashes.
+	// Windows are made for it, whatever counts are claimed.
 	bytesPerLeaf = record.Size + 24*32
 )
 
@@ -40,7 +43,8 @@ func dutyLeaves(liveCredited uint64, class transformer.Class) uint64 {
 	return liveCredited / dutyShare / class.MiOps()
 }
 
-// replicasOf is how many members re-run each leaf; with few voters all are members, and nobody judges itself.
+// replicasOf is how many members re-run each leaf; with few voters all are members, and nobody
+// judges itself.
 func replicasOf(p sprintv1.Params, voters int) uint64 {
 	if voters > int(p.FullCommittee) {
 		return uint64(p.Replicas)
@@ -49,7 +53,8 @@ func replicasOf(p sprintv1.Params, voters int) uint64 {
 }
 
 // samplesOf is N, how many leaves are drawn of each of so many targets.
-func samplesOf(p sprintv1.Params, liveCredited uint64, class transformer.Class, replicas, targets uint64) uint64 {
+func samplesOf(p sprintv1.Params, liveCredited uint64, class transformer.Class, replicas,
+	targets uint64) uint64 {
 	if liveCredited == 0 || targets == 0 {
 		return uint64(p.Samples)
 	}
@@ -67,7 +72,8 @@ func placesOf(liveCredited uint64, class transformer.Class, replicas, holders ui
 	return least
 }
 
-// ownLeaves is how many leaves a member owes to judge: a part of what it was last credited with; 0 is no limit.
+// ownLeaves is how many leaves a member owes to judge: a part of what it was last credited with; 0
+// is no limit.
 func ownLeaves(credited uint64, class transformer.Class) uint64 {
 	if credited == 0 {
 		return 0
@@ -75,7 +81,8 @@ func ownLeaves(credited uint64, class transformer.Class) uint64 {
 	return max(1, credited/class.MiOps()/memberShare)
 }
 
-// chainSamples is how many leaves the chain recomputes of each of so many targets, before the least is applied.
+// chainSamples is how many leaves the chain recomputes of each of so many targets, before the least
+// is applied.
 func chainSamples(miopsPerBlock, blocks uint64, class transformer.Class, targets uint64) uint64 {
 	if targets == 0 {
 		return 0
@@ -83,8 +90,8 @@ func chainSamples(miopsPerBlock, blocks uint64, class transformer.Class, targets
 	return max(leastSamples, miopsPerBlock*blocks/(class.MiOps()*targets))
 }
 
-// unjudged is what a holder keeps that neither its committee nor the chain judged: the smaller of what it claims and
-// what it had, less what a sample of 16 without a mismatch leaves open.
+// unjudged is what a holder keeps that neither its committee nor the chain judged: the smaller of
+// what it claims and what it had, less what a sample of 16 without a mismatch leaves open.
 func unjudged(claim, before uint64) uint64 { return mulDiv(min(claim, before), 829, 1000) }
 
 // share is part/whole in basis points; nothing of nothing is all of it.

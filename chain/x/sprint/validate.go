@@ -19,20 +19,24 @@ import (
 // disputeStretch is how many times its length the dispute window grows to while the chain judges.
 const disputeStretch = 4
 
-// votingRules are those by which votes are capped: a cap of a quarter, and nobody lifted above 6/5 of its weight.
+// votingRules are those by which votes are capped: a cap of a quarter, and nobody lifted above 6/5
+// of its weight.
 func votingRules() credit.Rules {
 	r := credit.DefaultRules()
 	r.TotalPower = 1 << 40 // fine enough that no voter rounds to nothing
 	return r
 }
 
-// eligible voters: live, with weight at the epoch's start, not jailed. Rising by address as the roster is.
+// eligible voters: live, with weight at the epoch's start, not jailed. Rising by address as the
+// roster is.
 func eligible(m sprintv1.Member) bool { return m.Live && m.Weight > 0 && !m.Jailed }
 
 // assembly draws the committees of an epoch whose mix is known, or remembers them.
 func (k *Keeper) assembly(ctx context.Context, e sprintv1.Epoch) (*assembly, error) {
 	mix := seed.From(e.Round.Mix)
-	return remember(&k.drawn, e.Number, func(m *memory) map[seed.Seed]*assembly { return m.assemblies }, mix, func() (*assembly, error) {
+	return remember(&k.drawn, e.Number, func(m *memory) map[seed.Seed]*assembly {
+		return m.assemblies
+	}, mix, func() (*assembly, error) {
 		class, err := transformer.ByName(e.Params.Class)
 		if err != nil {
 			return nil, err
@@ -45,18 +49,20 @@ func (k *Keeper) assembly(ctx context.Context, e sprintv1.Epoch) (*assembly, err
 		var targets []target
 		for _, m := range roster {
 			if eligible(m) {
-				voters = append(voters, voter{m.Participant, m.Weight, ownLeaves(m.Credited, class)})
+				voters = append(voters,
+					voter{m.Participant, m.Weight, ownLeaves(m.Credited, class)})
 			}
 			if m.Opened {
 				targets = append(targets, target{m.Participant, drawnOf(e, m)})
 			}
 		}
-		return assemble(chainID(ctx), e.Number, mix, int(e.Params.Slots), int(e.Replicas), e.Round.Everyone, capped(voters, votingRules()), targets), nil
+		return assemble(chainID(ctx), e.Number, mix, int(e.Params.Slots), int(e.Replicas),
+			e.Round.Everyone, capped(voters, votingRules()), targets), nil
 	})
 }
 
-// docket is what fell to a voter to judge. What a duty's leaves are is read when it is asked for: for most of what a
-// message needs it is enough to know how many there are.
+// docket is what fell to a voter to judge. What a duty's leaves are is read when it is asked for:
+// for most of what a message needs it is enough to know how many there are.
 type docket struct {
 	k    *Keeper
 	e    sprintv1.Epoch
@@ -82,7 +88,8 @@ func (k *Keeper) docketOf(ctx context.Context, e sprintv1.Epoch, name string) (d
 }
 
 // duty is one of them with its leaves, and all leaves that were drawn of its target.
-func (d docket) duty(ctx context.Context, i int) (duty sprintv1.Duty, drawn []courtv1.LeafRef, err error) {
+func (d docket) duty(ctx context.Context, i int) (duty sprintv1.Duty,
+	drawn []courtv1.LeafRef, err error) {
 	t := d.owed[i].target
 	m, err := d.k.members.Get(ctx, memberKeyOf(d.e.Number, d.a.targets[t].name))
 	if err != nil {
@@ -105,7 +112,8 @@ func judges(vote byte) bool {
 	return sprintv1.Vote(vote) == sprintv1.VotePass || sprintv1.Vote(vote) == sprintv1.VoteFail
 }
 
-// judged counts the leaves of the duties that a verdict judges: those under its root of middle digests.
+// judged counts the leaves of the duties that a verdict judges: those under its root of middle
+// digests.
 func judged(owed []owed, votes []byte) (n int) {
 	for i := range votes {
 		if judges(votes[i]) {
@@ -115,8 +123,10 @@ func judged(owed []owed, votes []byte) (n int) {
 	return n
 }
 
-// leavesAt are some of the leaves that a verdict judges, by their positions under its root, which rise.
-func (d docket) leavesAt(ctx context.Context, votes []byte, positions []uint64) ([]courtv1.LeafRef, error) {
+// leavesAt are some of the leaves that a verdict judges, by their positions under its root, which
+// rise.
+func (d docket) leavesAt(ctx context.Context, votes []byte, positions []uint64) ([]courtv1.LeafRef,
+	error) {
 	out := make([]courtv1.LeafRef, 0, len(positions))
 	base := uint64(0)
 	for i := 0; i < len(votes) && len(out) < len(positions); i++ {
@@ -143,11 +153,13 @@ func checks(chain string, e sprintv1.Epoch, r sprintv1.VerdictRecord) []uint64 {
 	if len(e.Round.CheckMix) == 0 || r.RevealHeight == 0 {
 		return nil
 	}
-	return audit.Draw(seed.Check(chain, e.Number, r.Voter, seed.From(e.Round.CheckMix)), uint64(r.Leaves), middleChecks)
+	return audit.Draw(seed.Check(chain, e.Number, r.Voter, seed.From(e.Round.CheckMix)),
+		uint64(r.Leaves), middleChecks)
 }
 
 // opinions is what every voter of an assembly said, and who is out of both sides.
-func (k *Keeper) opinions(ctx context.Context, e sprintv1.Epoch, a *assembly) (said []opinion, records []sprintv1.VerdictRecord, err error) {
+func (k *Keeper) opinions(ctx context.Context, e sprintv1.Epoch, a *assembly) (said []opinion,
+	records []sprintv1.VerdictRecord, err error) {
 	said, records = make([]opinion, len(a.voters)), make([]sprintv1.VerdictRecord, len(a.voters))
 	for v := range a.voters {
 		m, err := k.members.Get(ctx, memberKeyOf(e.Number, a.voters[v].name))
@@ -177,9 +189,10 @@ func unopened(e sprintv1.Epoch, r sprintv1.VerdictRecord) bool {
 	return r.Leaves > 0 && r.OpenHeight == 0 && e.Round.CheckUntil > 0 && e.Round.DisputeStart > 0
 }
 
-// wrongOf counts a target's proven mismatches, node by node in the order of its logs, among those of its drawn leaves
-// that a filter takes.
-func wrongOf(participant string, drawn []drawnLog, wrong []courtv1.Judgement, takes func(courtv1.LeafRef) bool) []audit.Node {
+// wrongOf counts a target's proven mismatches, node by node in the order of its logs, among those
+// of its drawn leaves that a filter takes.
+func wrongOf(participant string, drawn []drawnLog, wrong []courtv1.Judgement,
+	takes func(courtv1.LeafRef) bool) []audit.Node {
 	bad := map[courtv1.LeafRef]bool{}
 	for _, j := range wrong {
 		if j.Mismatch {
@@ -193,7 +206,8 @@ func wrongOf(participant string, drawn []drawnLog, wrong []courtv1.Judgement, ta
 		}
 		node := &nodes[len(nodes)-1]
 		for _, nonce := range d.nonces {
-			leaf := courtv1.LeafRef{Participant: participant, Node: d.commit.Node, Segment: d.commit.Segment, Nonce: nonce}
+			leaf := courtv1.LeafRef{Participant: participant, Node: d.commit.Node,
+				Segment: d.commit.Segment, Nonce: nonce}
 			if takes != nil && !takes(leaf) {
 				continue
 			}
@@ -206,8 +220,9 @@ func wrongOf(participant string, drawn []drawnLog, wrong []courtv1.Judgement, ta
 	return nodes
 }
 
-// appeal puts before the court those who opened and whom their committee neither passed nor proved wrong: drawn
-// leaves of each, newcomers first, as many as the court has time for. It says whether there were new ones.
+// appeal puts before the court those who opened and whom their committee neither passed nor proved
+// wrong: drawn leaves of each, newcomers first, as many as the court has time for. It says whether
+// there were new ones.
 func (k *Keeper) appeal(ctx context.Context, e sprintv1.Epoch) (more bool, err error) {
 	class, err := transformer.ByName(e.Params.Class)
 	if err != nil {
@@ -244,7 +259,8 @@ func (k *Keeper) appeal(ctx context.Context, e sprintv1.Epoch) (more bool, err e
 		if err != nil {
 			return false, err
 		}
-		if _, _, _, pass := ruleOf(e.Params).Judge(wrongOf(m.Participant, drawn, wrong, nil)); !pass {
+		if _, _, _, pass := ruleOf(e.Params).Judge(wrongOf(m.Participant,
+			drawn, wrong, nil)); !pass {
 			continue // proven wrong
 		}
 		if m.Weight == 0 {
@@ -261,8 +277,10 @@ func (k *Keeper) appeal(ctx context.Context, e sprintv1.Epoch) (more bool, err e
 	if err != nil {
 		return false, err
 	}
-	room := int(p.JudgeMiopsPerBlock * disputeStretch * uint64(e.Params.DisputeBlocks) / class.MiOps() / leastSamples)
-	all = all[:min(len(all), max(1, room))] // the court has no time for more; the rest keeps what an unjudged holder keeps
+	room := int(p.JudgeMiopsPerBlock * disputeStretch * uint64(
+		e.Params.DisputeBlocks) / class.MiOps() / leastSamples)
+	// the court has no time for more; the rest keeps what an unjudged holder keeps
+	all = all[:min(len(all), max(1, room))]
 	n := chainSamples(p.JudgeMiopsPerBlock, uint64(e.Params.DisputeBlocks), class, uint64(len(all)))
 	orders := make([][]courtv1.LeafRef, len(all))
 	for i := range all {
@@ -282,7 +300,8 @@ func (k *Keeper) appeal(ctx context.Context, e sprintv1.Epoch) (more bool, err e
 	for _, part := range []struct{ from, to int }{{0, leastSamples}, {leastSamples, int(n)}} {
 		for _, order := range orders {
 			for i := part.from; i < min(part.to, len(order)); i++ {
-				if err := k.court.File(ctx, courtv1.Claim{Epoch: e.Number, Leaf: order[i], Source: courtv1.SourceChain}); err != nil {
+				if err := k.court.File(ctx, courtv1.Claim{Epoch: e.Number, Leaf: order[i],
+					Source: courtv1.SourceChain}); err != nil {
 					return false, err
 				}
 			}
@@ -291,10 +310,13 @@ func (k *Keeper) appeal(ctx context.Context, e sprintv1.Epoch) (more bool, err e
 	return true, nil
 }
 
-// recheckOrder lists the leaves of a target that the chain recomputes, in the order in which it does.
-func recheckOrder(chain string, e sprintv1.Epoch, m sprintv1.Member, refs []courtv1.LeafRef) []courtv1.LeafRef {
+// recheckOrder lists the leaves of a target that the chain recomputes, in the order in which it
+// does.
+func recheckOrder(chain string, e sprintv1.Epoch, m sprintv1.Member,
+	refs []courtv1.LeafRef) []courtv1.LeafRef {
 	out := make([]courtv1.LeafRef, 0, m.ChainSamples)
-	for _, at := range audit.Shuffle(seed.Recheck(chain, e.Number, m.Participant, seed.From(e.Round.Mix)), len(refs)) {
+	for _, at := range audit.Shuffle(seed.Recheck(chain, e.Number, m.Participant,
+		seed.From(e.Round.Mix)), len(refs)) {
 		if len(out) == int(m.ChainSamples) {
 			break
 		}
@@ -304,7 +326,8 @@ func recheckOrder(chain string, e sprintv1.Epoch, m sprintv1.Member, refs []cour
 }
 
 // rechecked returns which of a target's leaves the chain wanted to recompute and did.
-func (k *Keeper) rechecked(ctx context.Context, e sprintv1.Epoch, m sprintv1.Member, drawn []drawnLog) (map[courtv1.LeafRef]bool, error) {
+func (k *Keeper) rechecked(ctx context.Context, e sprintv1.Epoch, m sprintv1.Member,
+	drawn []drawnLog) (map[courtv1.LeafRef]bool, error) {
 	judged := map[courtv1.LeafRef]bool{}
 	for _, leaf := range recheckOrder(chainID(ctx), e, m, leafRefs(m.Participant, drawn)) {
 		if _, ok, err := k.court.Judgement(ctx, e.Number, leaf); err != nil {
@@ -321,8 +344,8 @@ func enough(m sprintv1.Member, judged int) bool {
 	return judged >= min(leastSamples, int(m.ChainSamples)) && judged > 0
 }
 
-// heard reports whether the court is done with all claims of members, and with enough leaves of everybody that the
-// chain judges.
+// heard reports whether the court is done with all claims of members, and with enough leaves of
+// everybody that the chain judges.
 func (k *Keeper) heard(ctx context.Context, e sprintv1.Epoch) (bool, error) {
 	waits, err := k.court.Pending(ctx)
 	if err != nil || !waits {

@@ -65,11 +65,13 @@ func (in verdictIn) out(t *testing.T) (out verdictOut) {
 	return out
 }
 
-// The bytes of a verdict and the commitment that hides it. A voter that writes another spelling reveals nothing that the
-// chain takes. The file is written again by go test ./chain/x/sprint -run TestVerdictVectors -update.
+// The bytes of a verdict and the commitment that hides it. A voter that writes another spelling
+// reveals nothing that the chain takes. The file is written again by go test ./chain/x/sprint -run
+// TestVerdictVectors -update.
 // Holds spec S-18.
 func TestVerdictVectors(t *testing.T) {
-	pass, fail, abstain := byte(sprintv1.VotePass), byte(sprintv1.VoteFail), byte(sprintv1.VoteAbstain)
+	pass, fail, abstain := byte(sprintv1.VotePass), byte(sprintv1.VoteFail),
+		byte(sprintv1.VoteAbstain)
 	root := bytes.Repeat([]byte{0xab}, 32)
 	written := func(b sprintv1.VerdictBody) string {
 		raw, err := b.Marshal()
@@ -82,10 +84,13 @@ func TestVerdictVectors(t *testing.T) {
 	middles, name := "1a20"+hex.EncodeToString(root), "120408011002"
 	var cases []verdictCase
 	for _, c := range []struct{ name, body string }{
-		{"votes, names, a root", written(sprintv1.VerdictBody{Votes: []byte{pass, fail, abstain}, Middles: root,
-			Mismatches: []sprintv1.Mismatch{{Duty: 0, Leaf: 7}, {Duty: 1, Leaf: 0}, {Duty: 1, Leaf: 300}, {Duty: 1, Leaf: 1 << 31}}})},
+		{"votes, names, a root", written(sprintv1.VerdictBody{Votes: []byte{pass, fail, abstain},
+			Middles: root,
+			Mismatches: []sprintv1.Mismatch{{Duty: 0, Leaf: 7}, {Duty: 1, Leaf: 0},
+				{Duty: 1, Leaf: 300}, {Duty: 1, Leaf: 1 << 31}}})},
 		{"the same bytes by hand", votes + name + middles},
-		{"a duty in the middle left out", written(sprintv1.VerdictBody{Votes: []byte{pass, 0, pass}, Middles: root})},
+		{"a duty in the middle left out",
+			written(sprintv1.VerdictBody{Votes: []byte{pass, 0, pass}, Middles: root})},
 		{"abstentions", written(sprintv1.VerdictBody{Votes: []byte{abstain, abstain}})},
 		{"nothing", ""},
 		{"a field that nobody knows", votes + middles + "2001"},
@@ -98,7 +103,8 @@ func TestVerdictVectors(t *testing.T) {
 		{"a name of another type", votes + "1001" + middles},
 		{"cut", votes + middles[:20]},
 	} {
-		in := verdictIn{Chain: "assay-test", Epoch: 7, Voter: "cpc1voter", Salt: seed.From(bytes.Repeat([]byte{9}, 32)), Body: c.body}
+		in := verdictIn{Chain: "assay-test", Epoch: 7, Voter: "cpc1voter",
+			Salt: seed.From(bytes.Repeat([]byte{9}, 32)), Body: c.body}
 		cases = append(cases, verdictCase{c.name, in, in.out(t)})
 	}
 	about := "verdicts as protobuf, and seed verdict over them (round 1); bytes that are no verdict"
@@ -120,7 +126,8 @@ func TestVerdictVectors(t *testing.T) {
 		t.Errorf("-published +code:\n%s", diff)
 	}
 	refused := slices.IndexFunc(cases, func(c verdictCase) bool { return c.Out.Error != "" })
-	if refused != 5 || slices.ContainsFunc(cases[refused:], func(c verdictCase) bool { return c.Out.Error == "" }) {
+	if refused != 5 || slices.ContainsFunc(cases[refused:],
+		func(c verdictCase) bool { return c.Out.Error == "" }) {
 		t.Errorf("the first five are verdicts, the others none: %+v", cases)
 	}
 }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package cli is the assay program's command line: the chain's commands, the host's, local networks, evidence.
-// It is a package so that tests of whole networks can be their own executable; cmd/assay only calls Run.
+// Package cli is the assay program's command line: the chain's commands, the host's, local
+// networks, evidence. It is a package so that tests of whole networks can be their own executable;
+// cmd/assay only calls Run.
 package cli
 
 import (
@@ -27,8 +28,8 @@ import (
 	workercli "github.com/assaynet/assay/worker/cli"
 )
 
-// Run executes one command line and returns the exit code: 0, 1 when it failed, or what the failure asks for, as
-// `assay verify -h` and `assay node -h` say.
+// Run executes one command line and returns the exit code: 0, 1 when it failed, or what the failure
+// asks for, as `assay verify -h` and `assay node -h` say.
 func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	root, _ := newRoot(stderr)
 	root.SetArgs(args)
@@ -36,7 +37,8 @@ func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	if len(args) > 0 && args[0] == "worker" {
-		fmt.Fprintln(stderr, "assay: a machine works with assay-worker, a program of its own: go build ./cmd/assay-worker, then assay-worker --help")
+		fmt.Fprintln(stderr, "assay: a machine works with assay-worker, a program of its own: go "+
+			"build ./cmd/assay-worker, then assay-worker --help")
 		return 1
 	}
 	ran, err := root.ExecuteContextC(ctx)
@@ -63,12 +65,13 @@ func newRoot(stderr io.Writer) (root *cobra.Command, unnamed []string) {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	// Nodes and hosts judge with the fast engine, and what it disputes the definition decides (work.Judge). Evidence that
-	// a person checks is checked by the definition.
+	// Nodes and hosts judge with the fast engine, and what it disputes the definition decides
+	// (work.Judge). Evidence that a person checks is checked by the definition.
 	fast := func(ctx context.Context) work.Engine { return bestEngine(ctx, stderr) }
 	local := localnet.Command()
 	local.AddCommand(workerCommand())
-	root.AddCommand(local, initCommand(), hostcli.New(fast, cheatHost), verify.New(work.Reference()), explain.New(), versionCommand(), manualCommand())
+	root.AddCommand(local, initCommand(), hostcli.New(fast, cheatHost),
+		verify.New(work.Reference()), explain.New(), versionCommand(), manualCommand())
 	root.AddCommand(chaincli.Commands(fast)...)
 	root.InitDefaultHelpCmd()
 	root.InitDefaultCompletionCmd()
@@ -77,7 +80,8 @@ func newRoot(stderr io.Writer) (root *cobra.Command, unnamed []string) {
 	return root, unnamed
 }
 
-// bestEngine is the processor's fast engine. Where it fails its self-test the reference computes, and stderr says so.
+// bestEngine is the processor's fast engine. Where it fails its self-test the reference computes,
+// and stderr says so.
 func bestEngine(ctx context.Context, stderr io.Writer) work.Engine {
 	engine, err := cpu.New(ctx)
 	if err != nil {
@@ -98,7 +102,8 @@ func cheatHost(cheat string) (*host.Tamper, error) {
 	case adversary.Vote:
 		return &host.Tamper{Verdict: adversary.VoteFail}, nil
 	}
-	return nil, fmt.Errorf("--cheat %q: choose %s or %s", cheat, strings.Join(adversary.Names(), ", "), adversary.None)
+	return nil, fmt.Errorf("--cheat %q: choose %s or %s", cheat,
+		strings.Join(adversary.Names(), ", "), adversary.None)
 }
 
 // exitCode ends the program with a code after the message was printed.
@@ -106,8 +111,8 @@ type exitCode int
 
 func (e exitCode) Error() string { return fmt.Sprintf("exit status %d", int(e)) }
 
-// workerCommand offers the worker's own command line to a local network, which then needs one executable. It stays out of
-// the help: a machine runs assay-worker, which is small.
+// workerCommand offers the worker's own command line to a local network, which then needs one
+// executable. It stays out of the help: a machine runs assay-worker, which is small.
 func workerCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "worker", Hidden: true, DisableFlagParsing: true,
@@ -115,12 +120,14 @@ func workerCommand() *cobra.Command {
 			command := workercli.Command{Name: "assay-worker", Backends: device.Backends()}
 			if len(args) >= 2 && args[0] == "--cheat" {
 				var err error
-				if command.Engine, err = cheatWorker(bestEngine(cmd.Context(), cmd.ErrOrStderr()), args[1]); err != nil {
+				if command.Engine, err = cheatWorker(bestEngine(cmd.Context(), cmd.ErrOrStderr()),
+					args[1]); err != nil {
 					return err
 				}
 				args = args[2:]
 			}
-			if code := command.Run(cmd.Context(), args, cmd.InOrStdin(), cmd.OutOrStdout(), cmd.ErrOrStderr()); code != 0 {
+			if code := command.Run(cmd.Context(), args, cmd.InOrStdin(), cmd.OutOrStdout(),
+				cmd.ErrOrStderr()); code != 0 {
 				return exitCode(code)
 			}
 			return nil
@@ -137,5 +144,6 @@ func cheatWorker(honest work.Engine, spec string) (work.Engine, error) {
 	if err := adversary.Valid(f[0]); err != nil {
 		return nil, err
 	}
-	return adversary.Engine(honest, f[0], adversary.Who{Chain: f[1], Participant: f[2], Node: f[3]}, adversary.Who{Chain: f[1], Participant: f[4], Node: f[5]}), nil
+	return adversary.Engine(honest, f[0], adversary.Who{Chain: f[1], Participant: f[2], Node: f[3]},
+		adversary.Who{Chain: f[1], Participant: f[4], Node: f[5]}), nil
 }

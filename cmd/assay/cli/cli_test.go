@@ -27,7 +27,8 @@ func run(t *testing.T, args ...string) (code int, stdout, stderr string) {
 
 func TestVersion(t *testing.T) {
 	code, text, _ := run(t, "version")
-	for _, want := range []string{"version ", "commit ", runtime.Version(), "chain     assay", "cosmos-sdk "} {
+	for _, want := range []string{"version ", "commit ", runtime.Version(), "chain     assay",
+		"cosmos-sdk "} {
 		if code != 0 || !strings.Contains(text, want) {
 			t.Errorf("exit %d, no %q in %q", code, want, text)
 		}
@@ -37,7 +38,8 @@ func TestVersion(t *testing.T) {
 		Chain               struct{ App string }
 	}
 	code, text, _ = run(t, "version", "--json")
-	if err := json.Unmarshal([]byte(text), &v); code != 0 || err != nil || v.Version == "" || v.Commit == "" || v.Go == "" || v.Chain.App != "assay" {
+	if err := json.Unmarshal([]byte(text), &v); code != 0 || err != nil || v.Version == "" ||
+		v.Commit == "" || v.Go == "" || v.Chain.App != "assay" {
 		t.Errorf("exit %d, %v, %+v", code, err, v)
 	}
 }
@@ -64,14 +66,16 @@ func TestEveryFlagCompletes(t *testing.T) {
 		"host --pool --log ":                      "debug",
 		"keys export --unarmored-hex --keyring-b": "--keyring-backend",
 	} {
-		code, text, errs := run(t, append([]string{cobra.ShellCompRequestCmd}, strings.Split(line, " ")...)...)
+		code, text, errs := run(t,
+			append([]string{cobra.ShellCompRequestCmd}, strings.Split(line, " ")...)...)
 		if code != 0 || !strings.Contains(text, want) {
 			t.Errorf("%s: exit %d, %q, %q; want %q", line, code, text, errs, want)
 		}
 	}
 }
 
-// The manual has a page for every command that people call, those of the chain's trees too, and none for the others.
+// The manual has a page for every command that people call, those of the chain's trees too, and
+// none for the others.
 func TestManual(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "man")
 	if code, _, errs := run(t, "manual", dir); code != 0 {
@@ -87,16 +91,19 @@ func TestManual(t *testing.T) {
 	}
 	root, _ := newRoot(io.Discard)
 	commands.Walk(root, func(c *cobra.Command) {
-		if name := strings.ReplaceAll(c.CommandPath(), " ", "-") + ".1"; c.IsAvailableCommand() != slices.Contains(names, name) {
+		if name := strings.ReplaceAll(c.CommandPath(), " ",
+			"-") + ".1"; c.IsAvailableCommand() != slices.Contains(names, name) {
 			t.Errorf("%s: there is a page: %v", c.CommandPath(), slices.Contains(names, name))
 		}
 	})
-	for _, name := range []string{"assay.1", "assay-tx-bank-send.1", "assay-query-sprint-epoch.1", "assay-keys-add.1", "assay-comet-status.1"} {
+	for _, name := range []string{"assay.1", "assay-tx-bank-send.1", "assay-query-sprint-epoch.1",
+		"assay-keys-add.1", "assay-comet-status.1"} {
 		if !slices.Contains(names, name) {
 			t.Errorf("no %s among %d pages", name, len(names))
 		}
 	}
-	for _, name := range []string{"assay-localnet-worker.1", "assay-manual.1", "assay-tx-sprint.1"} {
+	for _, name := range []string{"assay-localnet-worker.1", "assay-manual.1",
+		"assay-tx-sprint.1"} {
 		if slices.Contains(names, name) {
 			t.Errorf("%s is for nobody", name)
 		}

@@ -66,7 +66,8 @@ func initParticipantCommand() *cobra.Command {
 	var nodes map[string]string
 	var asJSON bool
 	cmd := &cobra.Command{
-		Use: "participant", Short: "Make the keys and settings of a participant", Args: cobra.NoArgs,
+		Use: "participant", Short: "Make the keys and settings of a participant",
+		Args: cobra.NoArgs,
 		Long: `Make a participant's folder: the keys of its node and host, two accounts (operator and hot), settings, and
 participant.json, which is public and all that others need. The accounts are kept in files that a passphrase opens; without a
 terminal it is read from the file (mode 0600) that ASSAY_KEYRING_PASSPHRASE_FILE names, here and by every other command.
@@ -87,7 +88,8 @@ again, for example with --nodes, whose proofs need to know the operator's addres
 			if err != nil {
 				return err
 			}
-			if err := keys.Unlock(); err != nil { // before anything is made that a second try would find
+			// before anything is made that a second try would find
+			if err := keys.Unlock(); err != nil {
 				return err
 			}
 			o.Keys = keys
@@ -96,7 +98,8 @@ again, for example with --nodes, whose proofs need to know the operator's addres
 			}
 			made, err := home.Create(o)
 			for _, name := range slices.Sorted(maps.Keys(made.Mnemonics)) { // whatever comes next
-				fmt.Fprintf(cmd.ErrOrStderr(), "Words of the %s account; keep them, they are shown once:\n  %s\n", name, made.Mnemonics[name])
+				fmt.Fprintf(cmd.ErrOrStderr(), "Words of the %s account; keep them, they are "+
+					"shown once:\n  %s\n", name, made.Mnemonics[name])
 			}
 			if err != nil {
 				return err
@@ -109,8 +112,10 @@ again, for example with --nodes, whose proofs need to know the operator's addres
 				out.SetIndent("", "  ")
 				return out.Encode(made.Participant)
 			}
-			fmt.Fprintf(cmd.OutOrStdout(), "participant %s\naddress     %s\nhot         %s\npeer        %s\npublic      %s\n",
-				made.Participant.Moniker, made.Participant.Address, made.Participant.Hot, made.Participant.Peer, filepath.Join(o.Dir, home.Public))
+			fmt.Fprintf(cmd.OutOrStdout(), "participant %s\naddress     %s\nhot         %s\npeer "+
+				"       %s\npublic      %s\n",
+				made.Participant.Moniker, made.Participant.Address, made.Participant.Hot,
+				made.Participant.Peer, filepath.Join(o.Dir, home.Public))
 			return nil
 		},
 	}
@@ -118,14 +123,19 @@ again, for example with --nodes, whose proofs need to know the operator's addres
 	chaincli.AddHome(f, &o.Dir)
 	f.StringVar(&o.Chain, "chain-id", "", "the network's id; the proofs are for it")
 	f.StringVar(&o.Moniker, "moniker", "", "a name for people")
-	f.StringVar(&o.KeyringBackend, "keyring-backend", "", "where accounts are kept from now on: file (a passphrase opens it), os, or test (unprotected); default file, or what the home has")
-	f.StringToStringVar(&nodes, "nodes", nil, "machines as id=key:proof in hex, as assay-worker id prints them; may be repeated")
+	f.StringVar(&o.KeyringBackend, "keyring-backend", "", "where accounts are kept from now on: "+
+		"file (a passphrase opens it), os, or test (unprotected); default file, or what the home has")
+	f.StringToStringVar(&nodes, "nodes", nil, "machines as id=key:proof in hex, as assay-worker "+
+		"id prints them; may be repeated")
 	f.StringVar(&o.Settings.P2P, "p2p", "0.0.0.0:26656", "where the node listens for peers")
-	f.StringVar(&o.Settings.External, "external", "", "where peers find the node, host:port, if that is another address")
+	f.StringVar(&o.Settings.External, "external", "", "where peers find the node, host:port, if "+
+		"that is another address")
 	f.StringVar(&o.Settings.RPC, "rpc", "127.0.0.1:26657", "where the node serves CometBFT's RPC")
-	f.StringVar(&o.Settings.GRPC, "grpc", "127.0.0.1:9090", "where the node serves gRPC; its host talks to it")
+	f.StringVar(&o.Settings.GRPC, "grpc", "127.0.0.1:9090", "where the node serves gRPC; its "+
+		"host talks to it")
 	f.StringVar(&o.Settings.API, "api", "127.0.0.1:1317", "where the node serves REST")
-	f.StringVar(&o.Settings.MinGasPrice, "min-gas-price", home.DefaultMinGasPrice, "least price per gas that the node takes from others, such as 1000000000acpc")
+	f.StringVar(&o.Settings.MinGasPrice, "min-gas-price", home.DefaultMinGasPrice,
+		"least price per gas that the node takes from others, such as 1000000000acpc")
 	f.BoolVar(&asJSON, "json", false, "print participant.json")
 	for _, name := range []string{"chain-id", "moniker"} {
 		if err := cmd.MarkFlagRequired(name); err != nil {
@@ -145,8 +155,9 @@ func writeHost(o home.Options, p home.Participant) error {
 		workers[n.ID] = hex.EncodeToString(n.Key)
 	}
 	return host.Config{
-		Chain: o.Chain, Participant: p.Address, GRPC: o.Settings.GRPC, Key: home.Hot, KeyringBackend: o.KeyringBackend,
-		Listen: "0.0.0.0:4710", Status: "127.0.0.1:4711", Workers: workers,
+		Chain: o.Chain, Participant: p.Address, GRPC: o.Settings.GRPC, Key: home.Hot,
+		KeyringBackend: o.KeyringBackend,
+		Listen:         "0.0.0.0:4710", Status: "127.0.0.1:4711", Workers: workers,
 	}.Save(o.Dir)
 }
 
@@ -178,7 +189,8 @@ func initGenesisCommand() *cobra.Command {
 	var files, faucets []string
 	var stipend int64
 	cmd := &cobra.Command{
-		Use: "genesis", Short: "Make a network's first state from its participants, or from an older chain's export", Args: cobra.NoArgs,
+		Use: "genesis", Short: "Make a network's first state from its participants, or from an " +
+			"older chain's export", Args: cobra.NoArgs,
 		Long: `Make the first state of a network. With --participants it is a new one, in which all of them weigh the same, and each
 operator's account starts with the coins of the preset (--stipend).
 
@@ -196,9 +208,11 @@ own node's state.`,
 			if export != "" {
 				old, err := genutiltypes.AppGenesisFromFile(export)
 				if err != nil {
-					return fmt.Errorf("--from-export %s: want a file that assay export wrote: %w", export, err)
+					return fmt.Errorf("--from-export %s: want a file that assay export wrote: %w",
+						export, err)
 				}
-				g, err := genesis.FromExport(genesis.Restart{Chain: chain, Time: start, Export: old})
+				g, err := genesis.FromExport(genesis.Restart{Chain: chain,
+					Time: start, Export: old})
 				if err != nil {
 					return err
 				}
@@ -207,7 +221,8 @@ own node's state.`,
 			o := genesis.Options{Chain: chain, Time: start}
 			var known bool
 			if o.Preset, known = genesis.Presets()[preset]; !known {
-				return fmt.Errorf("--preset %q: choose %s", preset, strings.Join(slices.Sorted(maps.Keys(genesis.Presets())), " or "))
+				return fmt.Errorf("--preset %q: choose %s", preset,
+					strings.Join(slices.Sorted(maps.Keys(genesis.Presets())), " or "))
 			}
 			if cmd.Flags().Changed("stipend") {
 				if stipend < 0 {
@@ -229,17 +244,24 @@ own node's state.`,
 			if err != nil {
 				return err
 			}
-			return writeGenesis(cmd, output, g, fmt.Sprintf("with %d participants", len(o.Participants)))
+			return writeGenesis(cmd, output, g,
+				fmt.Sprintf("with %d participants", len(o.Participants)))
 		},
 	}
 	f := cmd.Flags()
 	f.StringVar(&chain, "chain-id", "", "the network's id")
-	f.StringSliceVar(&files, "participants", nil, "participant.json of everybody, separated by commas; the order does not matter")
-	f.StringVar(&preset, "preset", "main", "parameters to start with: main, or localnet for one machine")
-	f.Int64Var(&stipend, "stipend", 0, "what each operator's account starts with, in CPC (default 100, with --preset localnet 1000)")
-	f.StringVar(&export, "from-export", "", "go on from an older chain: the file that assay export wrote")
-	f.StringVar(&at, "time", "", "when the chain starts; now by default. Everybody has to name the same")
-	f.StringArrayVar(&faucets, "faucet", nil, "an account with coins as address:amount, such as cpc1...:1000cpc; may be repeated")
+	f.StringSliceVar(&files, "participants", nil, "participant.json of everybody, separated by "+
+		"commas; the order does not matter")
+	f.StringVar(&preset, "preset", "main", "parameters to start with: main, or localnet for one "+
+		"machine")
+	f.Int64Var(&stipend, "stipend", 0, "what each operator's account starts with, in CPC "+
+		"(default 100, with --preset localnet 1000)")
+	f.StringVar(&export, "from-export", "", "go on from an older chain: the file that assay "+
+		"export wrote")
+	f.StringVar(&at, "time", "", "when the chain starts; now by default. Everybody has to name "+
+		"the same")
+	f.StringArrayVar(&faucets, "faucet", nil, "an account with coins as address:amount, such as "+
+		"cpc1...:1000cpc; may be repeated")
 	f.StringVar(&output, "output", "genesis.json", "file to write")
 	if err := cmd.MarkFlagRequired("chain-id"); err != nil {
 		panic(err) // the flag stands a few lines above
@@ -252,24 +274,28 @@ own node's state.`,
 }
 
 // writeGenesis writes the file and says what is in it.
-func writeGenesis(cmd *cobra.Command, output string, g *genutiltypes.AppGenesis, made string) error {
+func writeGenesis(cmd *cobra.Command, output string, g *genutiltypes.AppGenesis,
+	made string) error {
 	text, err := genesis.Encode(g)
 	if err != nil {
 		return err
 	}
-	if info, err := os.Stat(output); err == nil && info.Mode().IsRegular() { // a pipe is nobody's genesis
+	// a pipe is nobody's genesis
+	if info, err := os.Stat(output); err == nil && info.Mode().IsRegular() {
 		was, err := os.ReadFile(output)
 		if err != nil {
 			return err
 		}
 		if len(was) > 0 && !bytes.Equal(was, text) {
-			return fmt.Errorf("%s is there already, and is another file: move it away, or choose another --output", output)
+			return fmt.Errorf("%s is there already, and is another file: move it away, or choose "+
+				"another --output", output)
 		}
 	}
 	if err := durable.WriteFile(output, text, 0o644); err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s: %s %s, starting at %s\n", output, g.ChainID, made, g.GenesisTime.Format(time.RFC3339))
+	_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s: %s %s, starting at %s\n", output, g.ChainID, made,
+		g.GenesisTime.Format(time.RFC3339))
 	return err
 }
 
@@ -317,7 +343,8 @@ func initJoinCommand() *cobra.Command {
 	var dir, file, moniker string
 	var peers, files []string
 	cmd := &cobra.Command{
-		Use: "join", Short: "Give a folder a network's genesis and peers; a new folder becomes a node that follows", Args: cobra.NoArgs,
+		Use: "join", Short: "Give a folder a network's genesis and peers; a new folder becomes a " +
+			"node that follows", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			text, err := plain.Read(file)
 			if err != nil {
@@ -336,11 +363,14 @@ func initJoinCommand() *cobra.Command {
 				return err
 			}
 			if own.Chain != "" && own.Chain != g.ChainID {
-				return fmt.Errorf("%s is participant %q of chain %s, and the genesis is of chain %s: choose another --home, or that chain's genesis", dir, own.Moniker, own.Chain, g.ChainID)
+				return fmt.Errorf("%s is participant %q of chain %s, and the genesis is of chain "+
+					"%s: choose another --home, or that chain's genesis", dir, own.Moniker,
+					own.Chain, g.ChainID)
 			}
 			for _, p := range others {
 				if p.Chain != g.ChainID {
-					return fmt.Errorf("participant %q is of chain %s, and the genesis is of chain %s", p.Moniker, p.Chain, g.ChainID)
+					return fmt.Errorf("participant %q is of chain %s, and the genesis is of "+
+						"chain %s", p.Moniker, p.Chain, g.ChainID)
 				}
 				if p.Peer != own.Peer {
 					peers = append(peers, p.Peer)
@@ -349,9 +379,11 @@ func initJoinCommand() *cobra.Command {
 			if err := home.Join(dir, text, peers, home.Settings{}, moniker); err != nil {
 				return err
 			}
-			fmt.Fprintf(cmd.OutOrStdout(), "%s is ready for chain %s: assay node --home %s\n", dir, g.ChainID, dir)
+			fmt.Fprintf(cmd.OutOrStdout(), "%s is ready for chain %s: assay node --home %s\n",
+				dir, g.ChainID, dir)
 			if len(peers) == 0 {
-				fmt.Fprintln(cmd.ErrOrStderr(), "No peers were named: the node finds nobody unless others dial it. Name some by --peers or --participants.")
+				fmt.Fprintln(cmd.ErrOrStderr(), "No peers were named: the node finds nobody "+
+					"unless others dial it. Name some by --peers or --participants.")
 			}
 			return nil
 		},
@@ -359,7 +391,8 @@ func initJoinCommand() *cobra.Command {
 	chaincli.AddHome(cmd.Flags(), &dir)
 	cmd.Flags().StringVar(&file, "genesis", "genesis.json", "the network's genesis")
 	cmd.Flags().StringSliceVar(&peers, "peers", nil, "nodes to connect to, as id@host:port")
-	cmd.Flags().StringSliceVar(&files, "participants", nil, "participant.json of others, whose nodes to connect to")
+	cmd.Flags().StringSliceVar(&files, "participants", nil, "participant.json of others, whose "+
+		"nodes to connect to")
 	cmd.Flags().StringVar(&moniker, "moniker", "node", "the node's name, for a new folder")
 	return cmd
 }

@@ -32,7 +32,8 @@ func published(t *testing.T, file, name string) string {
 	return ""
 }
 
-// The program ends with the code that scripts read: 0 proven, 1 refuted, 2 taken from the file, 3 not checked for its cost.
+// The program ends with the code that scripts read: 0 proven, 1 refuted, 2 taken from the file, 3
+// not checked for its cost.
 // Holds spec F-10, F-20.
 func TestVerifyEndsWithItsCode(t *testing.T) {
 	honest := published(t, "evidence.json", "honest")
@@ -42,8 +43,9 @@ func TestVerifyEndsWithItsCode(t *testing.T) {
 		code int
 		says string
 	}{
-		"a receipt that holds":        {published(t, "mpoc_files.json", "accepted"), 0, ""},
-		"evidence of another epoch":   {strings.Replace(honest, `"epoch": 7`, `"epoch": 8`, 1), 1, "assay: "},
+		"a receipt that holds": {published(t, "mpoc_files.json", "accepted"), 0, ""},
+		"evidence of another epoch": {strings.Replace(honest, `"epoch": 7`, `"epoch": 8`, 1),
+			1, "assay: "},
 		"evidence without the chain":  {honest, 2, "is taken from the file"},
 		"a unit of the largest class": {large, 3, "add --full"},
 		"no evidence":                 {"{}", 1, "assay: "},

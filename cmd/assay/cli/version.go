@@ -22,7 +22,8 @@ import (
 func versionCommand() *cobra.Command {
 	asJSON := false
 	cmd := &cobra.Command{
-		Use: "version", Short: "Print version, commit and toolchain of this program, and the version of its chain", Args: cobra.NoArgs,
+		Use: "version", Short: "Print version, commit and toolchain of this program, and the " +
+			"version of its chain", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			info, chain := build.Read(), node.Describe()
 			if asJSON {
@@ -33,8 +34,10 @@ func versionCommand() *cobra.Command {
 					Chain node.Description `json:"chain"`
 				}{info, chain})
 			}
-			_, err := fmt.Fprintf(cmd.OutOrStdout(), "version   %s\ncommit    %s\ngo        %s, %s\nchain     %s, upgrade %s; cosmos-sdk %s, cometbft %s\n",
-				info.Version, info.Commit, info.Go, info.System, chain.App, chain.Upgrade, chain.SDK, chain.CometBFT)
+			_, err := fmt.Fprintf(cmd.OutOrStdout(), "version   %s\ncommit    %s\ngo        %s, "+
+				"%s\nchain     %s, upgrade %s; cosmos-sdk %s, cometbft %s\n",
+				info.Version, info.Commit, info.Go, info.System, chain.App, chain.Upgrade,
+				chain.SDK, chain.CometBFT)
 			return err
 		},
 	}
@@ -45,7 +48,8 @@ func versionCommand() *cobra.Command {
 // manualCommand writes the manual's pages; make man calls it.
 func manualCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: "manual FOLDER", Short: "Write a manual page for every command into a folder", Args: cobra.ExactArgs(1), Hidden: true,
+		Use: "manual FOLDER", Short: "Write a manual page for every command into a folder",
+		Args: cobra.ExactArgs(1), Hidden: true,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			root := cmd.Root()
 			trees, err := chaincli.Trees(root.Name())
@@ -62,11 +66,13 @@ func manualCommand() *cobra.Command {
 				return err
 			}
 			for _, name := range slices.Sorted(maps.Keys(pages)) {
-				if err := durable.WriteFile(filepath.Join(args[0], name), []byte(pages[name]), 0o644); err != nil {
+				if err := durable.WriteFile(filepath.Join(args[0], name), []byte(pages[name]),
+					0o644); err != nil {
 					return err
 				}
 			}
-			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%d pages in %s: man -l %s\n", len(pages), args[0], filepath.Join(args[0], "assay.1"))
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%d pages in %s: man -l %s\n", len(pages),
+				args[0], filepath.Join(args[0], "assay.1"))
 			return err
 		},
 	}

@@ -13,14 +13,16 @@ import (
 )
 
 // Deliver stores outputs behind a log's end as one batch of a machine's.
-func Deliver(t testing.TB, log *leaflog.Log, o delivery.Order, machine ed25519.PrivateKey, out []transformer.Output) {
+func Deliver(t testing.TB, log *leaflog.Log, o delivery.Order, machine ed25519.PrivateKey,
+	out []transformer.Output) {
 	t.Helper()
 	if err := Try(log, o, machine, out); err != nil {
 		t.Fatal(err)
 	}
 }
 
-func Try(log *leaflog.Log, o delivery.Order, machine ed25519.PrivateKey, out []transformer.Output) error {
+func Try(log *leaflog.Log, o delivery.Order, machine ed25519.PrivateKey,
+	out []transformer.Output) error {
 	var packed []byte
 	for _, o := range out {
 		packed = o.Record.Append(packed)

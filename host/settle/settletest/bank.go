@@ -52,7 +52,8 @@ func New(funds string) *Bank {
 	if err != nil {
 		panic(err) // a test's own
 	}
-	return &Bank{Funds: a, Paid: map[string]ledger.Amount{}, Refused: map[string]string{}, blocks: map[int64][]transaction{}, others: map[string]uint64{}}
+	return &Bank{Funds: a, Paid: map[string]ledger.Amount{}, Refused: map[string]string{},
+		blocks: map[int64][]transaction{}, others: map[string]uint64{}}
 }
 
 // Balance is what the account holds.
@@ -98,11 +99,13 @@ func (b *Bank) used(payer string) {
 func (b *Bank) Fee(int) ledger.Amount { return ledger.Amount{} }
 
 // Sign writes down what a transaction is to do.
-func (b *Bank) Sign(_ context.Context, memo string, payments []ledger.Payment, _, sequence uint64, timeout int64) (raw []byte, hash string, err error) {
+func (b *Bank) Sign(_ context.Context, memo string, payments []ledger.Payment, _, sequence uint64,
+	timeout int64) (raw []byte, hash string, err error) {
 	if len(memo) > 256 {
 		return nil, "", fmt.Errorf("a memo of %d characters", len(memo))
 	}
-	t := transaction{Tx: settle.Tx{Hash: fmt.Sprintf("%d/%d/%s", sequence, timeout, memo), Sequence: sequence, Memo: memo}, Timeout: timeout, Payer: b.payer}
+	t := transaction{Tx: settle.Tx{Hash: fmt.Sprintf("%d/%d/%s", sequence, timeout, memo),
+		Sequence: sequence, Memo: memo}, Timeout: timeout, Payer: b.payer}
 	for _, p := range payments {
 		t.Tx.To = append(t.Tx.To, settle.Transfer{Payout: p.Payout, Amount: p.Amount})
 	}
@@ -129,7 +132,8 @@ func (b *Bank) Send(_ context.Context, raw []byte) error {
 }
 
 // Block lists what an account signed in a block.
-func (b *Bank) Block(_ context.Context, account string, height int64) (list []settle.Tx, err error) {
+func (b *Bank) Block(_ context.Context, account string, height int64) (list []settle.Tx,
+	err error) {
 	switch {
 	case b.Down:
 		return nil, ErrDown
@@ -155,10 +159,13 @@ func (b *Bank) Make(full bool) {
 	}
 	pool := b.pool
 	b.pool = nil
-	slices.SortStableFunc(pool, func(x, y transaction) int { return cmp.Compare(x.Tx.Sequence, y.Tx.Sequence) })
+	slices.SortStableFunc(pool, func(x, y transaction) int {
+		return cmp.Compare(x.Tx.Sequence, y.Tx.Sequence)
+	})
 	for _, t := range pool {
 		switch {
-		case t.Tx.Sequence < b.sequence(t.Payer) || b.Height > t.Timeout: // dropped, as a mempool does when it checks again
+		case t.Tx.Sequence < b.sequence(t.Payer) || b.Height > t.Timeout:
+			// dropped, as a mempool does when it checks again
 			continue
 		case t.Tx.Sequence > b.sequence(t.Payer):
 			b.pool = append(b.pool, t)
@@ -202,7 +209,8 @@ func (b *Bank) ByHand(memo string) {
 func (b *Bank) InTheSameBlock(memo string) { b.hand(memo) }
 
 func (b *Bank) hand(memo string) {
-	tx := settle.Tx{Hash: fmt.Sprint("hand", b.Height, "/", b.Sequence), Height: b.Height, Sequence: b.Sequence, Memo: memo}
+	tx := settle.Tx{Hash: fmt.Sprint("hand", b.Height, "/", b.Sequence), Height: b.Height,
+		Sequence: b.Sequence, Memo: memo}
 	b.blocks[b.Height] = append(b.blocks[b.Height], transaction{Tx: tx, Payer: b.payer})
 	b.Sequence++
 }

@@ -17,11 +17,13 @@ import (
 
 // Show is a program that shows one picture after the other.
 type Show struct {
-	// Start starts it in a terminal of a size, with a variable in its environment. It shows picture 0.
+	// Start starts it in a terminal of a size, with a variable in its environment. It shows picture
+	// 0.
 	Start func(t *testing.T, columns, rows int, environ string) *Terminal
 	// Next has it show the next picture.
 	Next func(term *Terminal)
-	// Wrong says what is not right with what a window of a size shows, while picture n is to be seen.
+	// Wrong says what is not right with what a window of a size shows, while picture n is to be
+	// seen.
 	Wrong func(shown string, n, columns, rows int) string
 	// Colour is an escape code that some pictures have where there is colour.
 	Colour string
@@ -29,8 +31,9 @@ type Show struct {
 	End func(t *testing.T, term *Terminal, n int)
 }
 
-// NoGhostLines holds a show against what it has to show while its pictures and the window change their heights: in three
-// sizes, with and without colour, for five pictures each, or with ASSAY_LONG=1 for ten minutes each.
+// NoGhostLines holds a show against what it has to show while its pictures and the window change
+// their heights: in three sizes, with and without colour, for five pictures each, or with
+// ASSAY_LONG=1 for ten minutes each.
 func NoGhostLines(t *testing.T, show Show) {
 	for _, size := range [][2]int{{100, 40}, {80, 24}, {60, 20}} {
 		for _, environ := range []string{"COLORTERM=truecolor", "NO_COLOR=1"} {
@@ -68,7 +71,8 @@ func (show Show) run(t *testing.T, columns, rows int, environ string) {
 		show.Next(term)
 	}
 	check()
-	if coloured := strings.Contains(term.Raw(), show.Colour); coloured == (environ == "NO_COLOR=1") {
+	if coloured := strings.Contains(term.Raw(),
+		show.Colour); coloured == (environ == "NO_COLOR=1") {
 		t.Errorf("with %s: colour %v", environ, coloured)
 	}
 	show.End(t, term, n)

@@ -2,8 +2,8 @@
 
 //go:build unix
 
-// Package terminaltest runs a program in a real pseudo-terminal, with an emulator that draws what the
-// program writes.
+// Package terminaltest runs a program in a real pseudo-terminal, with an emulator that draws what
+// the program writes.
 package terminaltest
 
 import (
@@ -37,14 +37,16 @@ type Terminal struct {
 	over    bool
 }
 
-// Open starts a program in a terminal of a size. Where there are no pseudo-terminals the test is skipped.
+// Open starts a program in a terminal of a size. Where there are no pseudo-terminals the test is
+// skipped.
 func Open(t testing.TB, cmd *exec.Cmd, columns, rows int) *Terminal {
 	t.Helper()
 	f, err := pty.StartWithSize(cmd, &pty.Winsize{Cols: uint16(columns), Rows: uint16(rows)})
 	if err != nil {
 		t.Skipf("no pseudo-terminal here: %v", err)
 	}
-	term := &Terminal{t: t, cmd: cmd, pty: f, screen: vt.NewEmulator(columns, rows), changed: make(chan struct{})}
+	term := &Terminal{t: t, cmd: cmd, pty: f, screen: vt.NewEmulator(columns, rows),
+		changed: make(chan struct{})}
 	t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait(); f.Close() })
 	go io.Copy(io.Discard, term.screen) // answers to what the program asks of the terminal
 	go func() {
@@ -141,12 +143,14 @@ func (term *Terminal) Resize(columns, rows int) {
 	if columns > 0 && rows > 0 {
 		term.mu.Lock()
 		if low := term.screen.CursorPosition().Y - rows + 1; low > 0 && !term.screen.IsAltScreen() {
-			fmt.Fprintf(term.screen, "\x1b[%dS\x1b[%dA", low, low) // a terminal keeps the cursor's line; the emulator cuts it off
+			// a terminal keeps the cursor's line; the emulator cuts it off
+			fmt.Fprintf(term.screen, "\x1b[%dS\x1b[%dA", low, low)
 		}
 		term.screen.Resize(columns, rows)
 		term.mu.Unlock()
 	}
-	if err := pty.Setsize(term.pty, &pty.Winsize{Cols: uint16(columns), Rows: uint16(rows)}); err != nil {
+	if err := pty.Setsize(term.pty,
+		&pty.Winsize{Cols: uint16(columns), Rows: uint16(rows)}); err != nil {
 		term.t.Fatal(err)
 	}
 	if err := term.cmd.Process.Signal(syscall.SIGWINCH); err != nil {

@@ -9,7 +9,8 @@ import (
 
 // Published values of MurmurHash3's finaliser.
 func TestFmix32(t *testing.T) {
-	for in, want := range map[uint32]uint32{0: 0, 1: 0x514e28b7, 2: 0x30f4c306, 0xffffffff: 0x81f16f39} {
+	for in, want := range map[uint32]uint32{0: 0, 1: 0x514e28b7, 2: 0x30f4c306,
+		0xffffffff: 0x81f16f39} {
 		if got := Fmix32(in); got != want {
 			t.Errorf("fmix32(%#x) = %#x, want %#x", in, got, want)
 		}

@@ -20,6 +20,6 @@
 // all tiles of a log, so where a detection probability speaks of a forged
 // share, it is one of tiles.
 //
-// The rules are spec W-18, W-19, W-20. Full-range int8 keeps out Strassen's trick on int8 hardware; on int16 paths a
-// level of it is legitimate, as credit is for nominal operations.
+// The rules are spec W-18, W-19, W-20. Full-range int8 keeps out Strassen's trick on int8 hardware;
+// on int16 paths a level of it is legitimate, as credit is for nominal operations.
 package matmul

@@ -54,7 +54,8 @@ func Published() []Shape {
 func (s Shape) Valid() error {
 	for _, side := range [...]int{s.M, s.K, s.Q} {
 		if side < minSide || side%TileSide != 0 {
-			return fmt.Errorf("%w: %v: sides are multiples of %d from %d on", ErrShape, s, TileSide, minSide)
+			return fmt.Errorf("%w: %v: sides are multiples of %d from %d on", ErrShape,
+				s, TileSide, minSide)
 		}
 	}
 	if s.K > maxK || s.M > maxMQ || s.Q > maxMQ {
@@ -72,7 +73,8 @@ func (s Shape) String() string { return fmt.Sprintf("%dx%dx%d", s.M, s.K, s.Q) }
 // ParseShape reads what String writes, in that one spelling. Errors wrap ErrShape.
 func ParseShape(text string) (Shape, error) {
 	var s Shape
-	if n, err := fmt.Sscanf(text, "%dx%dx%d", &s.M, &s.K, &s.Q); n != 3 || err != nil || s.String() != text {
+	if n, err := fmt.Sscanf(text, "%dx%dx%d", &s.M, &s.K, &s.Q); n != 3 || err != nil ||
+		s.String() != text {
 		return Shape{}, fmt.Errorf("%w: %.40q is not MxKxQ", ErrShape, text)
 	}
 	return s, s.Valid()
@@ -107,7 +109,8 @@ func Tile(challenge seed.Seed, unit uint64, shape Shape, ti, tj int) ([32]byte, 
 
 // AppendTiles appends the digests of all tiles of a unit to dst in row-major
 // order. Errors wrap ErrShape.
-func AppendTiles(dst [][32]byte, challenge seed.Seed, unit uint64, shape Shape) ([][32]byte, error) {
+func AppendTiles(dst [][32]byte, challenge seed.Seed, unit uint64,
+	shape Shape) ([][32]byte, error) {
 	if err := shape.Valid(); err != nil {
 		return dst, err
 	}
@@ -190,7 +193,8 @@ func (t *tiler) expand(row, col, at uint64, n int) {
 	for i := range TileSide {
 		t.stream(t.rows[i%4][:n], &t.a, row+uint64(i), at)
 		if i%4 == 3 {
-			quad.Pack(t.quads[i/4*2*depth:], t.rows[0][:n], t.rows[1][:n], t.rows[2][:n], t.rows[3][:n])
+			quad.Pack(t.quads[i/4*2*depth:], t.rows[0][:n], t.rows[1][:n],
+				t.rows[2][:n], t.rows[3][:n])
 		}
 		t.stream(t.cols[i*depth:][:n], &t.b, col+uint64(i), at)
 	}

@@ -83,7 +83,8 @@ func TestTilesAgreeWithFullRecomputation(t *testing.T) {
 		log.Append(commit.LeafHash(want[i][:]))
 	}
 	if digest != log.Root() || len(all) != s.Tiles() {
-		t.Errorf("unit digest %x over %d tiles, want %x over %d", digest, len(all), log.Root(), len(want))
+		t.Errorf("unit digest %x over %d tiles, want %x over %d", digest, len(all),
+			log.Root(), len(want))
 	}
 	for n := range want {
 		tile, err := Tile(testChallenge, 9, s, n/s.Columns(), n%s.Columns())
@@ -97,7 +98,8 @@ func TestTilesAgreeWithFullRecomputation(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := commit.VerifyInclusion(digest, uint64(s.Tiles()), uint64(n), commit.LeafHash(tile[:]), path); err != nil {
+		if err := commit.VerifyInclusion(digest, uint64(s.Tiles()), uint64(n),
+			commit.LeafHash(tile[:]), path); err != nil {
 			t.Errorf("tile %d: %v", n, err)
 		}
 	}
@@ -131,14 +133,17 @@ func TestUnitsAndShapesDiffer(t *testing.T) {
 
 // Holds spec W-18.
 func TestShapeLimits(t *testing.T) {
-	for _, s := range append(Published(), Shape{256, 256, 1024}, Shape{1024, 65536, 256}, Shape{32768, 256, 32768}) {
+	for _, s := range append(Published(), Shape{256, 256, 1024}, Shape{1024, 65536, 256},
+		Shape{32768, 256, 32768}) {
 		if err := s.Valid(); err != nil {
 			t.Errorf("%v: %v", s, err)
 		}
 	}
 	for _, s := range []Shape{
-		{}, {512, 512, 0}, {-512, 512, -512}, {256, 256, 256}, {192, 512, 2048}, {512, 192, 512}, {520, 512, 512},
-		{512, 520, 512}, {512, 512, 520}, {512, 65600, 512}, {32832, 512, 512}, {512, 512, 32832}, {1, 1, 1 << 20},
+		{}, {512, 512, 0}, {-512, 512, -512}, {256, 256, 256}, {192, 512, 2048}, {512, 192, 512},
+		{520, 512, 512},
+		{512, 520, 512}, {512, 512, 520}, {512, 65600, 512}, {32832, 512, 512}, {512, 512, 32832},
+		{1, 1, 1 << 20},
 	} {
 		if err := s.Valid(); !errors.Is(err, ErrShape) {
 			t.Errorf("%v: %v", s, err)

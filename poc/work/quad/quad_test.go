@@ -38,7 +38,8 @@ func TestDotIsExact(t *testing.T) {
 				d0, d1, d2, d3 := Dot(w, packed)
 				for i, got := range [...]int32{d0, d1, d2, d3} {
 					if want := naive(w, x[i]); got != want {
-						t.Errorf("%s x %s, k = %d, vector %d: %d, want %d", name, other, k, i, got, want)
+						t.Errorf("%s x %s, k = %d, vector %d: %d, want %d", name,
+							other, k, i, got, want)
 					}
 				}
 			}

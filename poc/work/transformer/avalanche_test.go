@@ -162,7 +162,8 @@ func TestAnyMatrixMatters(t *testing.T) {
 			for i := range got {
 				// The middle state is before the last layer, and after all others.
 				if same := got[i].Middle == base[i].Middle; same != (l == Nano.Layers-1) {
-					t.Errorf("layer %d, matrix %d, nonce %d: middle digest unchanged: %v", l, id, i, same)
+					t.Errorf("layer %d, matrix %d, nonce %d: middle digest unchanged: %v",
+						l, id, i, same)
 				}
 			}
 		}
@@ -243,7 +244,9 @@ func zeroSmallest(v []int8, share float64) {
 	for i := range order {
 		order[i] = i
 	}
-	slices.SortStableFunc(order, func(a, b int) int { return max(int(v[a]), -int(v[a])) - max(int(v[b]), -int(v[b])) })
+	slices.SortStableFunc(order, func(a, b int) int {
+		return max(int(v[a]), -int(v[a])) - max(int(v[b]), -int(v[b]))
+	})
 	for _, i := range order[:int(share*float64(len(v)))] {
 		v[i] = 0
 	}
@@ -266,21 +269,42 @@ func TestShortcutsShow(t *testing.T) {
 		cheat    naive
 		sameNorm bool // the last position's vector is untouched: only the digest shows it
 	}{
-		{name: "low bit of one embedding byte, token 0", cheat: naive{embed: func(h *[Tokens][]int32) { h[0][9] ^= 1 << 8 }}},
-		{name: "low bit of one embedding byte, token 3", cheat: naive{embed: func(h *[Tokens][]int32) { h[3][9] ^= 1 << 8 }}},
-		{name: "token 0 hidden from the others", cheat: naive{see: func(_, i, j int) bool { return j != 0 || i == 0 }}},
-		{name: "token 3 alone", cheat: naive{see: func(_, i, j int) bool { return i != 3 || j == 3 }}},
+		{name: "low bit of one embedding byte, token 0",
+			cheat: naive{embed: func(h *[Tokens][]int32) { h[0][9] ^= 1 << 8 }}},
+		{name: "low bit of one embedding byte, token 3",
+			cheat: naive{embed: func(h *[Tokens][]int32) { h[3][9] ^= 1 << 8 }}},
+		{name: "token 0 hidden from the others", cheat: naive{see: func(_, i,
+			j int) bool {
+			return j != 0 || i == 0
+		}}},
+		{name: "token 3 alone", cheat: naive{see: func(_, i,
+			j int) bool {
+			return i != 3 || j == 3
+		}}},
 		{name: "uniform attention, last layer", cheat: naive{logits: func(l, _ int, lg []int32) {
 			if l == last {
 				clear(lg)
 			}
 		}}},
 		{name: "uniform attention", cheat: naive{logits: func(_, _ int, lg []int32) { clear(lg) }}},
-		{name: "q of token 0 not computed", cheat: naive{query: func(_ int, q *[Tokens][]int8) { clear(q[0]) }}},
-		{name: "last layer skipped for tokens 0 to 2", sameNorm: true, cheat: naive{frozen: func(l, t int) bool { return l == last && t < 3 }}},
-		{name: "10 % of z dropped", cheat: naive{hidden: func(_ int, z []int8) { zeroSmallest(z, 0.1) }}},
-		{name: "30 % of z dropped", cheat: naive{hidden: func(_ int, z []int8) { zeroSmallest(z, 0.3) }}},
-		{name: "50 % of z dropped", cheat: naive{hidden: func(_ int, z []int8) { zeroSmallest(z, 0.5) }}},
+		{name: "q of token 0 not computed", cheat: naive{query: func(_ int,
+			q *[Tokens][]int8) {
+			clear(q[0])
+		}}},
+		{name: "last layer skipped for tokens 0 to 2", sameNorm: true,
+			cheat: naive{frozen: func(l, t int) bool { return l == last && t < 3 }}},
+		{name: "10 % of z dropped", cheat: naive{hidden: func(_ int,
+			z []int8) {
+			zeroSmallest(z, 0.1)
+		}}},
+		{name: "30 % of z dropped", cheat: naive{hidden: func(_ int,
+			z []int8) {
+			zeroSmallest(z, 0.3)
+		}}},
+		{name: "50 % of z dropped", cheat: naive{hidden: func(_ int,
+			z []int8) {
+			zeroSmallest(z, 0.5)
+		}}},
 		{name: "10 % of z dropped, last layer", cheat: naive{hidden: func(l int, z []int8) {
 			if l == last {
 				zeroSmallest(z, 0.1)
@@ -291,19 +315,21 @@ func TestShortcutsShow(t *testing.T) {
 				copy(z, sevenBits(z))
 			}
 		}}},
-		{name: "8 smallest inputs of Wq dropped, last layer", cheat: naive{input: func(l, id, _ int, x []int8) []int8 {
-			if l == last && id == Query {
-				x = slices.Clone(x)
-				zeroSmallest(x, 8.0/256)
-			}
-			return x
-		}}},
-		{name: "Wq input at 7 bits, last layer", cheat: naive{input: func(l, id, _ int, x []int8) []int8 {
-			if l == last && id == Query {
-				x = sevenBits(x)
-			}
-			return x
-		}}},
+		{name: "8 smallest inputs of Wq dropped, last layer",
+			cheat: naive{input: func(l, id, _ int, x []int8) []int8 {
+				if l == last && id == Query {
+					x = slices.Clone(x)
+					zeroSmallest(x, 8.0/256)
+				}
+				return x
+			}}},
+		{name: "Wq input at 7 bits, last layer",
+			cheat: naive{input: func(l, id, _ int, x []int8) []int8 {
+				if l == last && id == Query {
+					x = sevenBits(x)
+				}
+				return x
+			}}},
 	}
 	n := scaled(24)
 	base := run(t, m, nonces(n))

@@ -8,8 +8,8 @@ import (
 	"github.com/assaynet/assay/poc/seed"
 )
 
-// BenchmarkUnit is one thread's speed in the classes that the chain can judge; units are independent of each other, so
-// every further core adds as much.
+// BenchmarkUnit is one thread's speed in the classes that the chain can judge; units are
+// independent of each other, so every further core adds as much.
 func BenchmarkUnit(b *testing.B) {
 	for _, class := range []Class{Nano, Small} {
 		b.Run(class.Name, func(b *testing.B) {

@@ -29,7 +29,7 @@
 // published by who works, so a checker that shows it (see seed.Middle) has run
 // the unit.
 //
-// The steps are spec W-9 to W-17. ReferenceModel is the definition. Engines for devices implement Model and
-// are held against it; the specification's steps are exported one by one for
-// them. The prf streams are the same on all: Weights, Embed.
+// The steps are spec W-9 to W-17. ReferenceModel is the definition. Engines for devices implement
+// Model and are held against it; the specification's steps are exported one by one for them. The
+// prf streams are the same on all: Weights, Embed.
 package transformer

@@ -22,7 +22,8 @@ type Output struct {
 	Middle [32]byte // the digest rule over the state before the last layer
 }
 
-// OutputSize is the length in bytes of an output's canonical form: the record and the middle digest.
+// OutputSize is the length in bytes of an output's canonical form: the record and the middle
+// digest.
 const OutputSize = record.Size + 32
 
 // Append appends the output's OutputSize bytes.
@@ -57,7 +58,8 @@ type layer [matrices][]int8
 // caller's goroutine at the speed of the prf, holds WeightBytes of memory (8
 // GiB for large) and can be cancelled. progress, if not nil, is called after
 // every matrix with bytes. Errors wrap ErrClass or are the context's.
-func Build(ctx context.Context, class Class, seed1 seed.Seed, progress func(done, total uint64)) (*ReferenceModel, error) {
+func Build(ctx context.Context, class Class, seed1 seed.Seed,
+	progress func(done, total uint64)) (*ReferenceModel, error) {
 	if err := class.Valid(); err != nil {
 		return nil, err
 	}
@@ -126,7 +128,8 @@ func newScratch(c Class) *scratch {
 	n, w := Tokens*c.D, Tokens*c.FF
 	return &scratch{
 		h: make([]int32, n),
-		x: cut(&narrow, n), q: cut(&narrow, n), k: cut(&narrow, n), v: cut(&narrow, n), o: cut(&narrow, n),
+		x: cut(&narrow, n), q: cut(&narrow, n), k: cut(&narrow, n), v: cut(&narrow, n),
+		o: cut(&narrow, n),
 		g: cut(&wide, w), u: cut(&wide, w),
 		acc:    make([]int32, w),
 		packed: make([]int64, 2*c.FF),

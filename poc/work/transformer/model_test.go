@@ -66,7 +66,8 @@ func TestClassTable(t *testing.T) {
 	}
 	for i, w := range want {
 		c := w.class
-		if c.Heads != w.heads || c.FF != w.ff || c.Layers != w.layers || c.WeightBytes() != w.bytes || c.Ops() != 2*w.macs {
+		if c.Heads != w.heads || c.FF != w.ff || c.Layers != w.layers ||
+			c.WeightBytes() != w.bytes || c.Ops() != 2*w.macs {
 			t.Errorf("%s: %+v, %d bytes, %d operations", c.Name, c, c.WeightBytes(), c.Ops())
 		}
 		if c.Ops()&(c.Ops()-1) != 0 || c.MiOps()<<20 != c.Ops() {
@@ -142,7 +143,8 @@ func TestWeightsAreTheSpecifiedStreams(t *testing.T) {
 	m := nanoModel()
 	key := prf.Key(seed.Weights(testSeed1, "nano"))
 	for _, at := range []struct{ layer, id, row, col int }{
-		{0, Query, 0, 0}, {0, Key, 255, 255}, {1, Down, 200, 1023}, {2, Gating, 1023, 17}, {3, Out, 5, 64}, {3, Up, 999, 100},
+		{0, Query, 0, 0}, {0, Key, 255, 255}, {1, Down, 200, 1023}, {2, Gating, 1023, 17},
+		{3, Out, 5, 64}, {3, Up, 999, 100},
 	} {
 		_, cols := Nano.Matrix(at.id)
 		n := uint64(at.row*cols + at.col)
@@ -198,7 +200,8 @@ func TestRunIsSafeForConcurrentUse(t *testing.T) {
 	got := make([]Output, 8)
 	for i := range 4 {
 		group.Go(func() {
-			if err := m.Run(got[2*i:2*i+2], testNode, testSegment, []uint64{uint64(2 * i), uint64(2*i + 1)}); err != nil {
+			if err := m.Run(got[2*i:2*i+2], testNode, testSegment,
+				[]uint64{uint64(2 * i), uint64(2*i + 1)}); err != nil {
 				t.Error(err)
 			}
 		})
@@ -240,18 +243,27 @@ func TestEverySeedMatters(t *testing.T) {
 		if err := f(out[:]); err != nil {
 			t.Fatal(err)
 		}
-		if out[0].Digest == base.Digest || out[0].Norm == base.Norm || out[0].Middle == base.Middle {
+		if out[0].Digest == base.Digest || out[0].Norm == base.Norm ||
+			out[0].Middle == base.Middle {
 			t.Errorf("another %s leaves something unchanged", name)
 		}
 	}
-	other("node", func(out []Output) error { return m.Run(out, seed.Seed{1}, testSegment, []uint64{5}) })
-	other("segment", func(out []Output) error { return m.Run(out, testNode, seed.Seed{1}, []uint64{5}) })
-	other("nonce", func(out []Output) error { return m.Run(out, testNode, testSegment, []uint64{6}) })
+	other("node", func(out []Output) error {
+		return m.Run(out, seed.Seed{1}, testSegment, []uint64{5})
+	})
+	other("segment", func(out []Output) error {
+		return m.Run(out, testNode, seed.Seed{1}, []uint64{5})
+	})
+	other("nonce", func(out []Output) error {
+		return m.Run(out, testNode, testSegment, []uint64{6})
+	})
 	m2, err := Build(t.Context(), Nano, seed.Seed{99}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	other("seed 1", func(out []Output) error { return m2.Run(out, testNode, testSegment, []uint64{5}) })
+	other("seed 1", func(out []Output) error {
+		return m2.Run(out, testNode, testSegment, []uint64{5})
+	})
 }
 
 // Holds spec W-13.

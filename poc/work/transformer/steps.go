@@ -191,7 +191,8 @@ func (c Class) Gate(z, g, u []int8) {
 // Condense turns the four vectors h (4 x d) into Words words, in t-major order.
 func Condense(words []uint32, h []int32) {
 	for i := range words {
-		words[i] = condense.Word((*[condense.Width]int32)(h[i*condense.Width:]), uint32(i*condense.Width))
+		words[i] = condense.Word((*[condense.Width]int32)(h[i*condense.Width:]),
+			uint32(i*condense.Width))
 	}
 }
 

@@ -20,7 +20,8 @@ func TestGenerated(t *testing.T) {
 	if testing.Short() {
 		t.Skip("compiles the generator")
 	}
-	if out, err := exec.CommandContext(t.Context(), "go", "mod", "download", "-C", "_asm/amd64").CombinedOutput(); err != nil {
+	if out, err := exec.CommandContext(t.Context(), "go", "mod", "download", "-C",
+		"_asm/amd64").CombinedOutput(); err != nil {
 		if os.Getenv("ASSAY_NEED_GENERATORS") != "" {
 			t.Fatalf("the generator's modules: %v: %s", err, out)
 		}
@@ -44,13 +45,14 @@ func TestGenerated(t *testing.T) {
 	}
 }
 
-// The generator for arm64 has tests of its own, of what is committed too. Its folder is not of ./...,
-// so they are run here.
+// The generator for arm64 has tests of its own, of what is committed too. Its folder is not of
+// ./..., so they are run here.
 func TestGeneratedForArm64(t *testing.T) {
 	if testing.Short() {
 		t.Skip("compiles the generator")
 	}
-	if out, err := exec.CommandContext(t.Context(), "go", "test", "-count=1", "./_asm/arm64").CombinedOutput(); err != nil {
+	if out, err := exec.CommandContext(t.Context(), "go", "test", "-count=1",
+		"./_asm/arm64").CombinedOutput(); err != nil {
 		t.Errorf("%v: %s", err, out)
 	}
 }

@@ -81,7 +81,8 @@ func TestExpand(t *testing.T) {
 				state[w][lane] = v
 			}
 			for w := range 8 {
-				state[4+w][lane] = uint32(key[4*w]) | uint32(key[4*w+1])<<8 | uint32(key[4*w+2])<<16 | uint32(key[4*w+3])<<24
+				state[4+w][lane] = uint32(key[4*w]) | uint32(key[4*w+1])<<8 | uint32(key[4*w+
+					2])<<16 | uint32(key[4*w+3])<<24
 			}
 			state[12][lane], state[13][lane] = uint32(first), uint32(first>>32)
 			state[14][lane], state[15][lane] = uint32(nonces[lane]), uint32(nonces[lane]>>32)

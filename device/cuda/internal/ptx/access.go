@@ -21,7 +21,8 @@ func (w *warp) at(in space, address uint64, n, lane int, how access) (area, int,
 	case global, constBank:
 		a := machine.find(address, n)
 		if a == nil {
-			return area{}, 0, w.fault(ErrBounds, 1<<lane, "%d bytes at %#x: %s", n, address, machine.near(address))
+			return area{}, 0, w.fault(ErrBounds, 1<<lane, "%d bytes at %#x: %s", n, address,
+				machine.near(address))
 		}
 		if how != reading && a.readOnly {
 			return area{}, 0, w.fault(ErrReadOnly, 1<<lane, "%s+%d", a.name, address-a.base)
@@ -30,7 +31,8 @@ func (w *warp) at(in space, address uint64, n, lane int, how access) (area, int,
 	case shared:
 		s := w.block.shared
 		if n > len(s.data) || address > uint64(len(s.data)-n) {
-			return area{}, 0, w.fault(ErrBounds, 1<<lane, "%d bytes at %#x of %d bytes of shared memory", n, address, len(s.data))
+			return area{}, 0, w.fault(ErrBounds, 1<<lane, "%d bytes at %#x of %d bytes of shared "+
+				"memory", n, address, len(s.data))
 		}
 		if d := w.block.races; d != nil {
 			if with := d.touch(w, int(address), n, how); with != "" {
@@ -40,14 +42,16 @@ func (w *warp) at(in space, address uint64, n, lane int, how access) (area, int,
 		return s, int(address), nil
 	}
 	if n > w.private.each || address > uint64(w.private.each-n) {
-		return area{}, 0, w.fault(ErrBounds, 1<<lane, "%d bytes at %#x of %d bytes of local memory", n, address, w.private.each)
+		return area{}, 0, w.fault(ErrBounds, 1<<lane, "%d bytes at %#x of %d bytes of local memory",
+			n, address, w.private.each)
 	}
 	return w.private.area, lane*w.private.each + int(address), nil
 }
 
 func (w *warp) race(lane, at, n int, how access, with string) error {
 	what := map[access]string{reading: "a read", writing: "a write", atomically: "an atomic"}[how]
-	return w.fault(ErrRace, 1<<lane, "%s of %d bytes at %#x of shared memory is not ordered by a barrier after %s by another warp or by the copy engine", what, n, at, with)
+	return w.fault(ErrRace, 1<<lane, "%s of %d bytes at %#x of shared memory is not ordered by a "+
+		"barrier after %s by another warp or by the copy engine", what, n, at, with)
 }
 
 // readAt is at for reading, with the check that the bytes were written.
@@ -117,13 +121,16 @@ func (b *builder) access() space {
 	if b.take("volatile", "weak", "relaxed", "acquire", "release") != "" {
 		b.take("cta", "gpu", "sys", "cluster")
 	}
-	in := spaces[b.take("global", "shared", "shared::cta", "local", "param", "param::entry", "const")]
+	in := spaces[b.take("global", "shared", "shared::cta", "local", "param",
+		"param::entry", "const")]
 	b.take("ca", "cg", "cs", "lu", "cv", "wb", "wt")
 	if b.take("nc") != "" && in != global {
 		b.fail(".nc is for global memory")
 	}
-	for b.take("L1::evict_normal", "L1::evict_unchanged", "L1::evict_first", "L1::evict_last", "L1::no_allocate",
-		"L2::evict_normal", "L2::evict_first", "L2::evict_last", "L2::64B", "L2::128B", "L2::256B") != "" {
+	for b.take("L1::evict_normal", "L1::evict_unchanged", "L1::evict_first", "L1::evict_last",
+		"L1::no_allocate",
+		"L2::evict_normal", "L2::evict_first", "L2::evict_last", "L2::64B", "L2::128B",
+		"L2::256B") != "" {
 	}
 	return in
 }
@@ -230,10 +237,12 @@ func loadParam(from place, t typ, d []slot, width []int) exec {
 			address := from.address(w, lane)
 			n := len(d) * size
 			if n > len(block) || address > uint64(len(block)-n) {
-				return w.fault(ErrBounds, 1<<lane, "%d bytes at %#x of %d bytes of parameters", n, address, len(block))
+				return w.fault(ErrBounds, 1<<lane, "%d bytes at %#x of %d bytes of parameters",
+					n, address, len(block))
 			}
 			if address%uint64(n) != 0 {
-				return w.fault(ErrAlignment, 1<<lane, "%d bytes at %#x of the parameters", n, address)
+				return w.fault(ErrAlignment, 1<<lane, "%d bytes at %#x of the parameters",
+					n, address)
 			}
 			for i := range d {
 				v[i][lane] = decode(block[int(address)+i*size:], t)
@@ -287,8 +296,10 @@ func atomic(b *builder) exec {
 	}
 	in := spaces[b.take("global", "shared", "shared::cta")]
 	op := b.need("add", "min", "max", "and", "or", "xor", "exch", "cas", "inc", "dec")
-	of := map[string]string{"add": "u32 s32 u64", "min": "u32 s32 u64 s64", "max": "u32 s32 u64 s64",
-		"and": "b32 b64", "or": "b32 b64", "xor": "b32 b64", "exch": "b32 b64", "cas": "b16 b32 b64", "inc": "u32", "dec": "u32"}[op]
+	of := map[string]string{"add": "u32 s32 u64", "min": "u32 s32 u64 s64",
+		"max": "u32 s32 u64 s64",
+		"and": "b32 b64", "or": "b32 b64", "xor": "b32 b64", "exch": "b32 b64",
+		"cas": "b16 b32 b64", "inc": "u32", "dec": "u32"}[op]
 	t := b.typ(of)
 	red := b.s.op == "red"
 	n := 3

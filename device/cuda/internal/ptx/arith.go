@@ -76,7 +76,8 @@ func runLanes(f perLane, d slot, bits int, s [3]slot, t [3]typ) exec {
 		var result lanes64
 		for i := range result {
 			if m>>i&1 != 0 {
-				result[i] = f(extend(t[0], s[0].get(w, i)), extend(t[1], s[1].get(w, i)), extend(t[2], s[2].get(w, i)))
+				result[i] = f(extend(t[0], s[0].get(w, i)), extend(t[1], s[1].get(w, i)),
+					extend(t[2], s[2].get(w, i)))
 			}
 		}
 		w.put(d, bits, &result, m)
@@ -269,7 +270,10 @@ func mul(b *builder) exec {
 		if t.bits == 64 {
 			b.fail(".wide is for 16 and 32 bits")
 		}
-		return b.lanes(form{f: func(x, y, _ uint64) uint64 { return x * y }}, typ{t.kind, 2 * t.bits}, t, t)
+		return b.lanes(form{f: func(x, y,
+			_ uint64) uint64 {
+			return x * y
+		}}, typ{t.kind, 2 * t.bits}, t, t)
 	}
 	return b.lanes(form{
 		f: func(x, y, _ uint64) uint64 { return x * y },
@@ -302,7 +306,10 @@ func mad(b *builder) exec {
 			b.fail(".wide is for 16 and 32 bits")
 		}
 		double := typ{t.kind, 2 * t.bits}
-		return b.lanes(form{f: func(x, y, z uint64) uint64 { return x*y + z }}, double, t, t, double)
+		return b.lanes(form{f: func(x, y,
+			z uint64) uint64 {
+			return x*y + z
+		}}, double, t, t, double)
 	}
 	return b.lanes(form{
 		f: func(x, y, z uint64) uint64 { return x*y + z },
@@ -345,7 +352,8 @@ func (b *builder) carriedMad(t typ, part string, in, out bool) exec {
 			if in {
 				c = uint64(w.carry >> i & 1)
 			}
-			product := extend(unsigned, half(extend(t, s[0].get(w, i)), extend(t, s[1].get(w, i)), 0))
+			product := extend(unsigned,
+				half(extend(t, s[0].get(w, i)), extend(t, s[1].get(w, i)), 0))
 			if t.bits == 64 {
 				result[i], c = bits.Add64(product, s[2].get(w, i), c)
 			} else {
@@ -370,9 +378,14 @@ func mul24(b *builder) exec {
 	if part == "hi" {
 		shift = 16
 	}
-	product := func(x, y uint64) uint64 { return uint64(int64(extend(short, x)*extend(short, y)) >> shift) }
+	product := func(x, y uint64) uint64 {
+		return uint64(int64(extend(short, x)*extend(short, y)) >> shift)
+	}
 	if b.s.op == "mad24" {
-		return b.lanes(form{f: func(x, y, z uint64) uint64 { return product(x, y) + z }}, t, t, t, t)
+		return b.lanes(form{f: func(x, y,
+			z uint64) uint64 {
+			return product(x, y) + z
+		}}, t, t, t, t)
 	}
 	return b.lanes(form{f: func(x, y, _ uint64) uint64 { return product(x, y) }}, t, t, t)
 }
@@ -477,7 +490,8 @@ func dot(b *builder) exec {
 		f.v32 = func(d, x, y, z *lanes32) {
 			for i := range d {
 				p, q := x[i], y[i]
-				d[i] = z[i] + uint32(int32(int8(p))*int32(int8(q))+int32(int8(p>>8))*int32(int8(q>>8))+
+				d[i] = z[i] + uint32(int32(int8(p))*int32(int8(q))+
+					int32(int8(p>>8))*int32(int8(q>>8))+
 					int32(int8(p>>16))*int32(int8(q>>16))+int32(int8(p>>24))*int32(int8(q>>24)))
 			}
 		}

@@ -38,7 +38,9 @@ func copyAsync(b *builder) exec {
 		}
 		n := b.immediate(b.s.args[0], 1<<16)
 		return func(w *warp, m uint32) error {
-			return w.land(func(f flying) bool { return m>>f.lane&1 != 0 && f.group+n < w.copies.groups[f.lane] })
+			return w.land(func(f flying) bool {
+				return m>>f.lane&1 != 0 && f.group+n < w.copies.groups[f.lane]
+			})
 		}
 	case "wait_all":
 		b.args(0, 0)
@@ -62,7 +64,9 @@ func copyAsync(b *builder) exec {
 	if len(b.s.args) == 4 {
 		if o := b.s.args[3]; o.kind == 'r' && o.reg.bits == 1 {
 			ignore := b.predSource(o)
-			filled = func(w *warp, lane int) uint32 { return (^ignore(w) >> lane & 1) * uint32(size) }
+			filled = func(w *warp, lane int) uint32 {
+				return (^ignore(w) >> lane & 1) * uint32(size)
+			}
 		} else {
 			s := b.source(o, typ{'u', 32}, false)
 			filled = func(w *warp, lane int) uint32 { return w.r32[s.index][lane] }
@@ -71,7 +75,8 @@ func copyAsync(b *builder) exec {
 	return func(w *warp, m uint32) error {
 		for rest := m; rest != 0; rest &= rest - 1 {
 			lane := bits.TrailingZeros32(rest)
-			f := flying{size: size, from: from.address(w, lane), lane: lane, group: w.copies.groups[lane]}
+			f := flying{size: size, from: from.address(w, lane), lane: lane,
+				group: w.copies.groups[lane]}
 			n := filled(w, lane)
 			if n > uint32(size) {
 				return w.fault(ErrBounds, 1<<lane, "%d source bytes of %d", n, size)
@@ -99,7 +104,8 @@ func (w *warp) source(f flying) (*allocation, error) {
 	machine := w.block.machine
 	a := machine.find(f.from, f.filled)
 	if a == nil {
-		return nil, w.fault(ErrBounds, 1<<f.lane, "%d bytes at %#x: %s", f.filled, f.from, machine.near(f.from))
+		return nil, w.fault(ErrBounds, 1<<f.lane, "%d bytes at %#x: %s", f.filled, f.from,
+			machine.near(f.from))
 	}
 	return a, nil
 }
@@ -111,7 +117,8 @@ func (w *warp) issue(f *flying, to uint64) error {
 	case to&uint64(f.size-1) != 0:
 		return w.fault(ErrAlignment, 1<<f.lane, "%d bytes at %#x of shared memory", f.size, to)
 	case f.size > len(s.data) || to > uint64(len(s.data)-f.size):
-		return w.fault(ErrBounds, 1<<f.lane, "%d bytes at %#x of %d bytes of shared memory", f.size, to, len(s.data))
+		return w.fault(ErrBounds, 1<<f.lane, "%d bytes at %#x of %d bytes of shared memory",
+			f.size, to, len(s.data))
 	}
 	f.to = int(to)
 	if d := w.block.races; d != nil {

@@ -42,7 +42,8 @@ func BenchmarkProduct(b *testing.B) {
 	product := kernel(b, productPTX, "product")
 	before := machine.Work().Products
 	for b.Loop() {
-		if err := machine.Launch(product, [3]int{n / 64, m / 64, 1}, [3]int{128, 1, 1}, 0, x, y, c, uint32(n), uint32(k)); err != nil {
+		if err := machine.Launch(product, [3]int{n / 64, m / 64, 1}, [3]int{128, 1, 1}, 0, x, y, c,
+			uint32(n), uint32(k)); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -318,9 +318,16 @@ func bitwise(b *builder) exec {
 	t := b.typ("b32 b64")
 	switch b.s.op {
 	case "brev":
-		return b.lanes(form{f: func(x, _, _ uint64) uint64 { return bits.Reverse64(x) >> (64 - t.bits) }}, t, t)
+		return b.lanes(form{f: func(x, _,
+			_ uint64) uint64 {
+			return bits.Reverse64(x) >> (64 - t.bits)
+		}}, t, t)
 	case "clz":
-		return b.lanes(form{f: func(x, _, _ uint64) uint64 { return uint64(bits.LeadingZeros64(x) - 64 + t.bits) }}, typ{'u', 32}, t)
+		return b.lanes(form{f: func(x, _, _ uint64) uint64 {
+			return uint64(bits.LeadingZeros64(x) - 64 + t.bits)
+		}}, typ{'u', 32}, t)
 	}
-	return b.lanes(form{f: func(x, _, _ uint64) uint64 { return uint64(bits.OnesCount64(x)) }}, typ{'u', 32}, t)
+	return b.lanes(form{f: func(x, _, _ uint64) uint64 {
+		return uint64(bits.OnesCount64(x))
+	}}, typ{'u', 32}, t)
 }

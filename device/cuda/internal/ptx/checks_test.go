@@ -25,33 +25,40 @@ func TestFaults(t *testing.T) {
 		"past the end": {bareRun{threads: 64, words: 60}, ErrBounds, "st.global.u32 [%d1], %r0;", `
 	st.global.u32 [%d1], %r0;
 	ret;`},
-		"before the start": {bareRun{threads: 1, words: 60}, ErrBounds, "ld.global.u32 %r2, [%d0+-4];", `
+		"before the start": {bareRun{threads: 1, words: 60}, ErrBounds, "ld.global.u32 %r2, " +
+			"[%d0+-4];", `
 	ld.global.u32 %r2, [%d0+-4];
 	ret;`},
 		"null": {bareRun{threads: 1, words: 1}, ErrBounds, "ld.u8 %h0, [%d2];", `
 	mov.u64 %d2, 0;
 	ld.u8 %h0, [%d2];
 	ret;`},
-		"misaligned": {bareRun{threads: 32, words: 60}, ErrAlignment, "ld.global.v2.u32 {%r2, %r3}, [%d1];", `
+		"misaligned": {bareRun{threads: 32, words: 60}, ErrAlignment, "ld.global.v2.u32 {%r2, " +
+			"%r3}, [%d1];", `
 	ld.global.v2.u32 {%r2, %r3}, [%d1];
 	ret;`},
-		"shared past the end": {bareRun{threads: 512, words: 1}, ErrBounds, "st.shared.u32 [%r1], %r0;", `
+		"shared past the end": {bareRun{threads: 512, words: 1}, ErrBounds,
+			"st.shared.u32 [%r1], %r0;", `
 	st.shared.u32 [%r1], %r0;
 	ret;`},
-		"local past the end": {bareRun{threads: 32, words: 1}, ErrBounds, "st.local.u32 [%d2+8], %r0;", `
+		"local past the end": {bareRun{threads: 32, words: 1}, ErrBounds, "st.local.u32 [%d2+8], " +
+			"%r0;", `
 	.local .align 8 .b8 own[8];
 	mov.u64 %d2, own;
 	st.local.u32 [%d2+4], %r0;
 	st.local.u32 [%d2+8], %r0;
 	ret;`},
-		"parameters past the end": {bareRun{threads: 1, words: 1}, ErrBounds, "ld.param.u32 %r2, [memory+8];", `
+		"parameters past the end": {bareRun{threads: 1, words: 1}, ErrBounds,
+			"ld.param.u32 %r2, [memory+8];", `
 	ld.param.u32 %r2, [memory+8];
 	ret;`},
-		"undefined shared": {bareRun{threads: 32, words: 1}, ErrUndefined, "ld.shared.u32 %r2, [%r1+128];", `
+		"undefined shared": {bareRun{threads: 32, words: 1}, ErrUndefined, "ld.shared.u32 %r2, " +
+			"[%r1+128];", `
 	st.shared.u32 [%r1], %r0;
 	ld.shared.u32 %r2, [%r1+128];
 	ret;`},
-		"undefined local": {bareRun{threads: 32, words: 1}, ErrUndefined, "ld.local.u16 %h0, [%d2+2];", `
+		"undefined local": {bareRun{threads: 32, words: 1}, ErrUndefined, "ld.local.u16 %h0, " +
+			"[%d2+2];", `
 	.local .align 8 .b8 own[8];
 	mov.u64 %d2, own;
 	st.local.u16 [%d2], %r0;
@@ -65,7 +72,8 @@ func TestFaults(t *testing.T) {
 	setp.eq.u32 %p0, %r0, 41;
 	@%p0 trap;
 	ret;`},
-		"division by zero": {bareRun{threads: 64, words: 64}, ErrDivision, "rem.s32 %r3, %r0, %r2;", `
+		"division by zero": {bareRun{threads: 64, words: 64}, ErrDivision,
+			"rem.s32 %r3, %r0, %r2;", `
 	sub.u32 %r2, %r0, 9;
 	rem.s32 %r3, %r0, %r2;
 	ret;`},
@@ -75,31 +83,37 @@ func TestFaults(t *testing.T) {
 	bar.sync 0;
 skip:
 	ret;`},
-		"barrier without those that left": {bareRun{threads: 64, words: 64}, ErrDeadlock, "bar.sync 0;", `
+		"barrier without those that left": {bareRun{threads: 64, words: 64},
+			ErrDeadlock, "bar.sync 0;", `
 	setp.lt.u32 %p0, %r0, 32;
 	@%p0 exit;
 	bar.sync 0;
 	ret;`},
-		"each at a barrier of its own": {bareRun{threads: 64, words: 64}, ErrDeadlock, "bar.sync 1;", `
+		"each at a barrier of its own": {bareRun{threads: 64, words: 64},
+			ErrDeadlock, "bar.sync 1;", `
 	setp.lt.u32 %p0, %r0, 32;
 	@%p0 bar.sync 1;
 	@!%p0 bar.sync 2;
 	ret;`},
-		"shuffle under divergence": {bareRun{threads: 32, words: 64}, ErrDiverged, "@%p0 shfl.sync.idx.b32 %r2, %r0, 0, 31, -1;", `
+		"shuffle under divergence": {bareRun{threads: 32, words: 64}, ErrDiverged,
+			"@%p0 shfl.sync.idx.b32 %r2, %r0, 0, 31, -1;", `
 	setp.lt.u32 %p0, %r0, 16;
 	@%p0 shfl.sync.idx.b32 %r2, %r0, 0, 31, -1;
 	ret;`},
-		"shuffle from a lane that is not there": {bareRun{threads: 32, words: 64}, ErrDiverged, "@%p0 shfl.sync.down.b32 %r2, %r0, 1, 31, 0xffff;", `
+		"shuffle from a lane that is not there": {bareRun{threads: 32, words: 64}, ErrDiverged,
+			"@%p0 shfl.sync.down.b32 %r2, %r0, 1, 31, 0xffff;", `
 	setp.lt.u32 %p0, %r0, 16;
 	@%p0 shfl.sync.down.b32 %r2, %r0, 1, 31, 0xffff;
 	ret;`},
-		"uniform branch that is not": {bareRun{threads: 32, words: 64}, ErrDiverged, "@%p0 bra.uni end;", `
+		"uniform branch that is not": {bareRun{threads: 32, words: 64}, ErrDiverged,
+			"@%p0 bra.uni end;", `
 	setp.lt.u32 %p0, %r0, 16;
 	@%p0 bra.uni end;
 	mov.u32 %r2, 0;
 end:
 	ret;`},
-		"for ever": {bareRun{threads: 32, words: 1, options: Options{Budget: 1000}}, ErrBudget, "bra again;", `
+		"for ever": {bareRun{threads: 32, words: 1, options: Options{Budget: 1000}},
+			ErrBudget, "bra again;", `
 again:
 	bra again;`},
 		"no end": {bareRun{threads: 32, words: 1}, ErrDiverged, "mov.u32 %r2, 0;", `
@@ -141,7 +155,8 @@ first:
 	bar.arrive 1, 64;
 	st.shared.u32 [%r1], %r0;
 	ret;`},
-		"copy read at once": {bareRun{threads: 32, words: 128}, ErrRace, "ld.shared.u32 %r3, [%r2];", `
+		"copy read at once": {bareRun{threads: 32, words: 128}, ErrRace,
+			"ld.shared.u32 %r3, [%r2];", `
 	shl.b32 %r2, %r0, 4;
 	mad.wide.u32 %d2, %r0, 16, %d0;
 	cp.async.ca.shared.global [%r2], [%d2], 16;
@@ -163,27 +178,34 @@ first:
 	ld.shared.u32 %r3, [%r2];
 	cp.async.ca.shared.global [%r1], [%d1], 4;
 	ret;`},
-		"copy from nowhere": {bareRun{threads: 32, words: 100}, ErrBounds, "cp.async.cg.shared.global [%r2], [%d2], 16;", `
+		"copy from nowhere": {bareRun{threads: 32, words: 100}, ErrBounds,
+			"cp.async.cg.shared.global [%r2], [%d2], 16;", `
 	shl.b32 %r2, %r0, 4;
 	mad.wide.u32 %d2, %r0, 16, %d0;
 	cp.async.cg.shared.global [%r2], [%d2], 16;
 	ret;`},
-		"copy to a misaligned place": {bareRun{threads: 32, words: 128}, ErrAlignment, "cp.async.cg.shared.global [%r1], [%d0], 16;", `
+		"copy to a misaligned place": {bareRun{threads: 32, words: 128}, ErrAlignment,
+			"cp.async.cg.shared.global [%r1], [%d0], 16;", `
 	cp.async.cg.shared.global [%r1], [%d0], 16;
 	ret;`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			for seed := range uint64(20) {
 				c.run.options.Seed = seed
-				source := strings.Replace(bare(c.body), ".entry", ".const .align 4 .u32 fixed = 5;\n.entry", 1)
+				source := strings.Replace(bare(c.body), ".entry", ".const .align 4 .u32 fixed = "+
+					"5;\n.entry", 1)
 				k := kernel(t, source, "bare")
 				m := New(c.run.options)
-				err := m.Launch(k, [3]int{1, 1, 1}, [3]int{c.run.threads, 1, 1}, 0, put(t, m, make([]uint32, c.run.words)))
+				err := m.Launch(k, [3]int{1, 1, 1}, [3]int{c.run.threads, 1, 1}, 0,
+					put(t, m, make([]uint32, c.run.words)))
 				var f *Fault
-				if !errors.As(err, &f) || !errors.Is(err, c.want) && !(c.want == ErrRace && raced(err)) {
+				if !errors.As(err, &f) || !errors.Is(err, c.want) &&
+					!(c.want == ErrRace && raced(err)) {
 					t.Fatalf("seed %d: %v", seed, err)
 				}
-				if !strings.Contains(f.Text, c.line) || f.Text != strings.TrimSpace(strings.Split(source, "\n")[f.Line-1]) || f.Seed != seed || f.Kernel != "bare" {
+				if !strings.Contains(f.Text, c.line) ||
+					f.Text != strings.TrimSpace(strings.Split(source, "\n")[f.Line-1]) ||
+					f.Seed != seed || f.Kernel != "bare" {
 					t.Fatalf("place of %v", err)
 				}
 			}
@@ -238,7 +260,8 @@ first:
 	} {
 		t.Run(name, func(t *testing.T) {
 			for seed := range uint64(50) {
-				if _, err := (bareRun{threads: 64, words: 64, options: Options{Seed: seed}}).run(t, body); err != nil {
+				if _, err := (bareRun{threads: 64, words: 64, options: Options{Seed: seed}}).run(t,
+					body); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -256,7 +279,8 @@ func TestBlocksReuseTheDetector(t *testing.T) {
 	ld.shared.u32 %r3, [%r2];
 	ret;`), "bare")
 	m := New(Options{Seed: 1})
-	if err := m.Launch(k, [3]int{200, 1, 1}, [3]int{64, 1, 1}, 0, put(t, m, []uint32{0})); err != nil {
+	if err := m.Launch(k, [3]int{200, 1, 1}, [3]int{64, 1, 1}, 0,
+		put(t, m, []uint32{0})); err != nil {
 		t.Fatal(err)
 	}
 	stale := kernel(t, bare(`
@@ -265,7 +289,8 @@ func TestBlocksReuseTheDetector(t *testing.T) {
 	@%p0 st.shared.u32 [%r1], %r0;
 	@!%p0 ld.shared.u32 %r3, [%r1];
 	ret;`), "bare")
-	if err := m.Launch(stale, [3]int{2, 1, 1}, [3]int{32, 1, 1}, 0, put(t, m, []uint32{0})); !errors.Is(err, ErrUndefined) {
+	if err := m.Launch(stale, [3]int{2, 1, 1}, [3]int{32, 1, 1}, 0,
+		put(t, m, []uint32{0})); !errors.Is(err, ErrUndefined) {
 		t.Errorf("another block's shared memory: %v", err)
 	}
 }
@@ -308,7 +333,8 @@ func TestDeviceMemory(t *testing.T) {
 			t.Fatal(err)
 		}
 		k := kernel(t, bare("ld.global.u32 %r2, [%d1];\n\tret;"), "bare")
-		if err := m.Launch(k, [3]int{1, 1, 1}, [3]int{64, 1, 1}, 0, at); errors.Is(err, ErrUndefined) == allow {
+		if err := m.Launch(k, [3]int{1, 1, 1}, [3]int{64, 1, 1}, 0, at); errors.Is(err,
+			ErrUndefined) == allow {
 			t.Errorf("allowed %v: %v", allow, err)
 		}
 	}
@@ -338,7 +364,8 @@ func TestSymbols(t *testing.T) {
 		if got := get[int32](t, m, at, 1)[0]; got != 7-6*128 {
 			t.Errorf("counted to %d", got)
 		}
-		if at, size, err = m.Symbol(mod, "table"); err != nil || string(get[byte](t, m, at, size)) != "\x01\x02\x80\xff\x00\x00" {
+		if at, size, err = m.Symbol(mod, "table"); err != nil ||
+			string(get[byte](t, m, at, size)) != "\x01\x02\x80\xff\x00\x00" {
 			t.Error(size, err)
 		}
 		if _, _, err := m.Symbol(mod, "none"); err == nil {

@@ -59,7 +59,8 @@ func shuffle(b *builder) exec {
 				inRange |= 1 << lane
 			}
 			if m>>j&1 == 0 {
-				return w.fault(ErrDiverged, 1<<lane, "a shuffle reads lane %d, which is not here", j)
+				return w.fault(ErrDiverged, 1<<lane, "a shuffle reads lane %d, which is not here",
+					j)
 			}
 			if d.index >= 0 {
 				w.r32[d.index][lane] = from[j]
@@ -106,7 +107,8 @@ func vote(b *builder) exec {
 			return nil
 		}
 		w.p[d] &^= m
-		if mode == "all" && v == m || mode == "any" && v != 0 || mode == "uni" && (v == 0 || v == m) {
+		if mode == "all" && v == m || mode == "any" && v != 0 || mode == "uni" &&
+			(v == 0 || v == m) {
 			w.p[d] |= m
 		}
 		return nil

@@ -66,7 +66,8 @@ func (s slot) uniform(w *warp, m uint32) (uint64, error) {
 	first := s.get(w, bits.TrailingZeros32(m))
 	for rest := m; rest != 0; rest &= rest - 1 {
 		if s.get(w, bits.TrailingZeros32(rest)) != first {
-			return 0, w.fault(ErrDiverged, m, "lanes differ in an operand that must be the same for all")
+			return 0, w.fault(ErrDiverged, m, "lanes differ in an operand that must be the same "+
+				"for all")
 		}
 	}
 	return first, nil
@@ -303,12 +304,15 @@ var families = map[string]func(*builder) exec{
 	"div": divRem, "rem": divRem, "min": minMax, "max": minMax, "abs": absNeg, "neg": absNeg,
 	"and": logic, "or": logic, "xor": logic, "not": logic, "cnot": logic,
 	"shl": shift, "shr": shift, "shf": funnel, "lop3": lop3, "prmt": prmt,
-	"bfe": bitfield, "bfi": bitfield, "brev": bitwise, "clz": bitwise, "popc": bitwise, "bfind": bitwise,
-	"dp4a": dot, "dp2a": dot,
+	"bfe": bitfield, "bfi": bitfield, "brev": bitwise, "clz": bitwise, "popc": bitwise,
+	"bfind": bitwise,
+	"dp4a":  dot, "dp2a": dot,
 	"setp": setp, "set": set, "selp": selp, "slct": slct,
-	"ld": load, "ldu": load, "st": store, "atom": atomic, "red": atomic, "prefetch": prefetch, "prefetchu": prefetch,
-	"shfl": shuffle, "vote": vote, "match": match, "redux": redux, "activemask": activemask, "elect": elect,
-	"bra": bra, "brx": brx, "ret": leave, "exit": leave, "trap": trap,
+	"ld": load, "ldu": load, "st": store, "atom": atomic, "red": atomic, "prefetch": prefetch,
+	"prefetchu": prefetch,
+	"shfl":      shuffle, "vote": vote, "match": match, "redux": redux, "activemask": activemask,
+	"elect": elect,
+	"bra":   bra, "brx": brx, "ret": leave, "exit": leave, "trap": trap,
 	"bar": bar, "barrier": bar, "membar": fence, "fence": fence, "nanosleep": nanosleep,
 	"ldmatrix": ldmatrix, "stmatrix": stmatrix, "mma": mma, "cp": copyAsync,
 }

@@ -380,7 +380,8 @@ func TestBlocks(t *testing.T) {
 	for _, resident := range []int{1, 3, 100} {
 		m := New(Options{Seed: 5, Resident: resident})
 		out := put(t, m, make([]uint32, len(want)))
-		if err := m.Launch(k, [3]int{5, 2, 3}, [3]int{2, 3, 4}, 0, out, []byte{1, 2, 3, 4, 100, 0, 0, 0}); err != nil {
+		if err := m.Launch(k, [3]int{5, 2, 3}, [3]int{2, 3, 4}, 0, out,
+			[]byte{1, 2, 3, 4, 100, 0, 0, 0}); err != nil {
 			t.Fatal(err)
 		}
 		if diff := cmp.Diff(want, get[uint32](t, m, out, len(want))); diff != "" {
@@ -389,11 +390,21 @@ func TestBlocks(t *testing.T) {
 	}
 	m := New(Options{})
 	for name, launch := range map[string]func() error{
-		"block":     func() error { return m.Launch(k, [3]int{1, 1, 1}, [3]int{2, 3, 3}, 0, uint64(0), make([]byte, 8)) },
-		"grid":      func() error { return m.Launch(k, [3]int{1, 0, 1}, [3]int{2, 3, 4}, 0, uint64(0), make([]byte, 8)) },
-		"parameter": func() error { return m.Launch(k, [3]int{1, 1, 1}, [3]int{2, 3, 4}, 0, uint32(0), make([]byte, 8)) },
-		"missing":   func() error { return m.Launch(k, [3]int{1, 1, 1}, [3]int{2, 3, 4}, 0, uint64(0)) },
-		"shared":    func() error { return m.Launch(k, [3]int{1, 1, 1}, [3]int{2, 3, 4}, 1<<20, uint64(0), make([]byte, 8)) },
+		"block": func() error {
+			return m.Launch(k, [3]int{1, 1, 1}, [3]int{2, 3, 3}, 0, uint64(0), make([]byte, 8))
+		},
+		"grid": func() error {
+			return m.Launch(k, [3]int{1, 0, 1}, [3]int{2, 3, 4}, 0, uint64(0), make([]byte, 8))
+		},
+		"parameter": func() error {
+			return m.Launch(k, [3]int{1, 1, 1}, [3]int{2, 3, 4}, 0, uint32(0), make([]byte, 8))
+		},
+		"missing": func() error {
+			return m.Launch(k, [3]int{1, 1, 1}, [3]int{2, 3, 4}, 0, uint64(0))
+		},
+		"shared": func() error {
+			return m.Launch(k, [3]int{1, 1, 1}, [3]int{2, 3, 4}, 1<<20, uint64(0), make([]byte, 8))
+		},
 	} {
 		if err := launch(); !errors.Is(err, ErrBadLaunch) {
 			t.Errorf("%s: %v", name, err)

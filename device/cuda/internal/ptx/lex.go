@@ -17,7 +17,8 @@ type token struct {
 }
 
 func wordStart(c byte) bool {
-	return c == '.' || c == '_' || c == '$' || c == '%' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z'
+	return c == '.' || c == '_' || c == '$' || c == '%' || c >= 'a' && c <= 'z' ||
+		c >= 'A' && c <= 'Z'
 }
 
 func digit(c byte) bool { return c >= '0' && c <= '9' }
@@ -59,7 +60,8 @@ func lex(source string) ([]token, error) {
 			}
 			tokens = append(tokens, token{'w', source[start:i], line})
 		case digit(c):
-			for i < len(source) && (digit(source[i]) || wordStart(source[i]) && source[i] != '.' && source[i] != '$' && source[i] != '%') {
+			for i < len(source) && (digit(source[i]) || wordStart(source[i]) && source[i] != '.' &&
+				source[i] != '$' && source[i] != '%') {
 				i++
 			}
 			tokens = append(tokens, token{'n', source[start:i], line})

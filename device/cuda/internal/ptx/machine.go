@@ -44,7 +44,8 @@ func New(o Options) *Machine {
 	if o.Resident <= 0 {
 		o.Resident = 2
 	}
-	return &Machine{options: o, random: rand.New(rand.NewPCG(o.Seed, 0)), top: deviceBase, placed: map[*Module][]*allocation{}}
+	return &Machine{options: o, random: rand.New(rand.NewPCG(o.Seed, 0)), top: deviceBase,
+		placed: map[*Module][]*allocation{}}
 }
 
 // Work is what a machine did so far: instructions of warps, the same counted
@@ -67,7 +68,8 @@ type Fault struct {
 }
 
 func (f *Fault) Error() string {
-	return fmt.Sprintf("ptx: kernel %s, line %d (%s), block %v, thread %v, seed %d: %v: %s", f.Kernel, f.Line, f.Text, f.Block, f.Thread, f.Seed, f.Err, f.Detail)
+	return fmt.Sprintf("ptx: kernel %s, line %d (%s), block %v, thread %v, seed %d: %v: %s",
+		f.Kernel, f.Line, f.Text, f.Block, f.Thread, f.Seed, f.Err, f.Detail)
 }
 
 func (f *Fault) Unwrap() error { return f.Err }
@@ -75,7 +77,8 @@ func (f *Fault) Unwrap() error { return f.Err }
 // fault describes what the first lane of a mask did where the warp stands.
 func (w *warp) fault(err error, m uint32, format string, args ...any) error {
 	k := w.block.kernel
-	f := &Fault{Err: err, Detail: fmt.Sprintf(format, args...), Kernel: k.Name, Block: w.block.index, Seed: w.block.machine.options.Seed}
+	f := &Fault{Err: err, Detail: fmt.Sprintf(format, args...), Kernel: k.Name,
+		Block: w.block.index, Seed: w.block.machine.options.Seed}
 	f.Thread = w.block.thread(w.index*32 + bits.TrailingZeros32(m)&31)
 	if n := len(w.stack); n > 0 && len(k.code) > 0 {
 		f.Line = k.code[min(w.stack[n-1].pc, len(k.code)-1)].line
@@ -118,7 +121,8 @@ func (m *Machine) Launch(k *Kernel, grid, size [3]int, sharedBytes int, args ...
 
 func (k *Kernel) pack(args []any) ([]byte, error) {
 	if len(args) != len(k.Params) {
-		return nil, fmt.Errorf("%w: kernel %s has %d parameters, not %d", ErrBadLaunch, k.Name, len(k.Params), len(args))
+		return nil, fmt.Errorf("%w: kernel %s has %d parameters, not %d", ErrBadLaunch, k.Name,
+			len(k.Params), len(args))
 	}
 	block := make([]byte, k.paramBytes)
 	for i, p := range k.Params {
@@ -126,11 +130,13 @@ func (k *Kernel) pack(args []any) ([]byte, error) {
 		if !ok {
 			var err error
 			if b, err = binary.Append(nil, binary.LittleEndian, args[i]); err != nil {
-				return nil, fmt.Errorf("%w: parameter %s of kernel %s: %w", ErrBadLaunch, p.Name, k.Name, err)
+				return nil, fmt.Errorf("%w: parameter %s of kernel %s: %w", ErrBadLaunch,
+					p.Name, k.Name, err)
 			}
 		}
 		if len(b) != p.Size {
-			return nil, fmt.Errorf("%w: parameter %s of kernel %s has %d bytes, not %d", ErrBadLaunch, p.Name, k.Name, p.Size, len(b))
+			return nil, fmt.Errorf("%w: parameter %s of kernel %s has %d bytes, not %d",
+				ErrBadLaunch, p.Name, k.Name, p.Size, len(b))
 		}
 		copy(block[p.Offset:], b)
 	}
@@ -159,6 +165,7 @@ func (m *Machine) LaunchPacked(k *Kernel, grid, size [3]int, sharedBytes int, pa
 		return refuse("%d bytes of shared memory", k.dynamic+sharedBytes)
 	}
 	m.place(k.module)
-	run := &launch{machine: m, kernel: k, grid: grid, size: size, shared: k.dynamic + sharedBytes, params: params}
+	run := &launch{machine: m, kernel: k, grid: grid, size: size, shared: k.dynamic + sharedBytes,
+		params: params}
 	return run.run()
 }

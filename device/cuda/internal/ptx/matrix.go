@@ -35,7 +35,8 @@ func ldmatrix(b *builder) exec {
 				if trans {
 					low, high := rows[q*8+lane%4*2], rows[q*8+lane%4*2+1]
 					at := lane / 4 * 2
-					r[lane] = uint32(binary.LittleEndian.Uint16(low[at:])) | uint32(binary.LittleEndian.Uint16(high[at:]))<<16
+					r[lane] = uint32(binary.LittleEndian.Uint16(low[at:])) | uint32(
+						binary.LittleEndian.Uint16(high[at:]))<<16
 				} else {
 					r[lane] = binary.LittleEndian.Uint32(rows[q*8+lane/4][lane%4*4:])
 				}
@@ -123,7 +124,8 @@ func mma(b *builder) exec {
 		for r, from := range ra {
 			for lane, v := range &w.r32[from] {
 				row := x[lane/4+8*(r%2)][lane%4*4+16*(r/2):]
-				row[0], row[1], row[2], row[3] = element(at, v), element(at, v>>8), element(at, v>>16), element(at, v>>24)
+				row[0], row[1], row[2], row[3] = element(at, v), element(at, v>>8),
+					element(at, v>>16), element(at, v>>24)
 			}
 		}
 		// Two columns in one word, 32 bits apart: the sums stay far below 2^31,

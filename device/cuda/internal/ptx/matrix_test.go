@@ -30,21 +30,34 @@ func TestMma(t *testing.T) {
 		kb func(r, lane, i int) int
 	}{
 		{"m8n8k16", 8, 16, 1, 1, 2,
-			func(_, lane int) int { return lane >> 2 }, func(r, lane int) int { return lane%4*2 + r },
-			func(_, lane int) int { return lane >> 2 }, func(_, lane, i int) int { return lane%4*4 + i },
+			func(_, lane int) int {
+				return lane >> 2
+			}, func(r, lane int) int { return lane%4*2 + r },
+			func(_, lane int) int {
+				return lane >> 2
+			}, func(_, lane, i int) int { return lane%4*4 + i },
 			func(_, lane, i int) int { return lane%4*4 + i }},
 		{"m16n8k16", 16, 16, 2, 1, 4,
-			func(r, lane int) int { return lane>>2 + r>>1<<3 }, func(r, lane int) int { return lane%4*2 + r&1 },
-			func(r, lane int) int { return lane>>2 + r<<3 }, func(_, lane, i int) int { return lane%4*4 + i },
+			func(r, lane int) int {
+				return lane>>2 + r>>1<<3
+			}, func(r, lane int) int { return lane%4*2 + r&1 },
+			func(r, lane int) int {
+				return lane>>2 + r<<3
+			}, func(_, lane, i int) int { return lane%4*4 + i },
 			func(_, lane, i int) int { return lane%4*4 + i }},
 		{"m16n8k32", 16, 32, 4, 2, 4,
-			func(r, lane int) int { return lane>>2 + r>>1<<3 }, func(r, lane int) int { return lane%4*2 + r&1 },
-			func(r, lane int) int { return lane>>2 + r&1<<3 }, func(r, lane, i int) int { return lane%4*4 + i + r>>1<<4 },
+			func(r, lane int) int {
+				return lane>>2 + r>>1<<3
+			}, func(r, lane int) int { return lane%4*2 + r&1 },
+			func(r, lane int) int {
+				return lane>>2 + r&1<<3
+			}, func(r, lane, i int) int { return lane%4*4 + i + r>>1<<4 },
 			func(r, lane, i int) int { return lane%4*4 + i + r<<4 }},
 	} {
 		for _, types := range []string{"s8.s8", "s8.u8", "u8.s8", "u8.u8"} {
 			for _, saturate := range []string{"", ".satfinite"} {
-				name := fmt.Sprintf("mma.sync.aligned.%s.row.col%s.s32.%s.s32", shape.name, saturate, types)
+				name := fmt.Sprintf("mma.sync.aligned.%s.row.col%s.s32.%s.s32",
+					shape.name, saturate, types)
 				t.Run(name, func(t *testing.T) {
 					registers := func(first, n int) string {
 						var list []string
@@ -58,7 +71,8 @@ func TestMma(t *testing.T) {
 						body += fmt.Sprintf("ld.global.u32 %%r%d, [%%d2+%d];\n", 2+i, 4*i)
 					}
 					// A in 2.., B in 6.., C in 8..; D over C.
-					body += fmt.Sprintf("%s %s, %s, %s, %s;\n", name, registers(8, shape.nc), registers(2, shape.na), registers(6, shape.nb), registers(8, shape.nc))
+					body += fmt.Sprintf("%s %s, %s, %s, %s;\n", name, registers(8, shape.nc),
+						registers(2, shape.na), registers(6, shape.nb), registers(8, shape.nc))
 					for i := range shape.nc {
 						body += fmt.Sprintf("st.global.u32 [%%d2+%d], %%r%d;\n", 24+4*i, 8+i)
 					}
@@ -69,7 +83,8 @@ func TestMma(t *testing.T) {
 						for i := range words {
 							words[i] = r.Uint32()
 							if r.IntN(4) == 0 {
-								words[i] = []uint32{0x80808080, 0x7f7f7f7f, 0xffffffff, 0x80000000, 0x7fffffff}[r.IntN(5)]
+								words[i] = []uint32{0x80808080, 0x7f7f7f7f, 0xffffffff, 0x80000000,
+									0x7fffffff}[r.IntN(5)]
 							}
 						}
 						byteOf := func(first, reg, lane, i int, isSigned bool) int64 {
@@ -84,10 +99,12 @@ func TestMma(t *testing.T) {
 						for lane := range 32 {
 							for i := range 4 {
 								for r := range shape.na {
-									a[shape.ra(r, lane)][shape.ka(r, lane, i)] = byteOf(0, r, lane, i, types[0] == 's')
+									a[shape.ra(r, lane)][shape.ka(r, lane, i)] = byteOf(0, r,
+										lane, i, types[0] == 's')
 								}
 								for r := range shape.nb {
-									b[shape.kb(r, lane, i)][lane>>2] = byteOf(4, r, lane, i, types[3] == 's')
+									b[shape.kb(r, lane, i)][lane>>2] = byteOf(4, r,
+										lane, i, types[3] == 's')
 								}
 							}
 						}
@@ -106,7 +123,8 @@ func TestMma(t *testing.T) {
 						}
 						m := New(Options{})
 						at := put(t, m, words)
-						if err := m.Launch(k, [3]int{1, 1, 1}, [3]int{32, 1, 1}, 0, at); err != nil {
+						if err := m.Launch(k, [3]int{1, 1, 1}, [3]int{32, 1, 1},
+							0, at); err != nil {
 							t.Fatal(err)
 						}
 						if diff := cmp.Diff(want, get[uint32](t, m, at, 320)); diff != "" {
@@ -145,8 +163,10 @@ func TestLdmatrix(t *testing.T) {
 	mad.wide.u32 %d2, %r0, 16, %d0;
 	st.global.v4.u32 [%d2], {%r4, %r5, %r6, %r7};
 	ret;`
-			load := fmt.Sprintf("ldmatrix.sync.aligned.m8n8.x%d%s.shared.b16 %s, [%%r8];", n, trans, list)
-			element := func(row, i int) uint32 { return uint32(row*7%32*8 + i) } // row of a lane's address
+			load := fmt.Sprintf("ldmatrix.sync.aligned.m8n8.x%d%s.shared.b16 %s, [%%r8];",
+				n, trans, list)
+			// row of a lane's address
+			element := func(row, i int) uint32 { return uint32(row*7%32*8 + i) }
 			want := make([]uint32, 128)
 			for lane := range 32 {
 				for q := range n {
@@ -157,7 +177,8 @@ func TestLdmatrix(t *testing.T) {
 					want[lane*4+q] = x | y<<16
 				}
 			}
-			got, err := bareRun{threads: 32, words: 128}.run(t, strings.ReplaceAll(body, "LDMATRIX", load))
+			got, err := bareRun{threads: 32, words: 128}.run(t,
+				strings.ReplaceAll(body, "LDMATRIX", load))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -165,8 +186,10 @@ func TestLdmatrix(t *testing.T) {
 				t.Errorf("x%d%s: %s", n, trans, diff)
 			}
 			// And the way back: what was loaded is stored to where it came from.
-			back := strings.NewReplacer("ldmatrix", "stmatrix", list+", [%r8]", "[%r8], "+list).Replace(load)
-			got, err = bareRun{threads: 32, words: 128}.run(t, strings.ReplaceAll(body, "LDMATRIX", load+`
+			back := strings.NewReplacer("ldmatrix", "stmatrix", list+", [%r8]",
+				"[%r8], "+list).Replace(load)
+			got, err = bareRun{threads: 32, words: 128}.run(t,
+				strings.ReplaceAll(body, "LDMATRIX", load+`
 	add.u32 %r8, %r8, 512;
 	`+back+`
 	bar.warp.sync -1;
@@ -176,7 +199,8 @@ func TestLdmatrix(t *testing.T) {
 			}
 			for lane := range 32 {
 				for q := range n {
-					want[lane*4+q] = element(q*8+lane/4, lane%4*2) | element(q*8+lane/4, lane%4*2+1)<<16
+					want[lane*4+q] = element(q*8+lane/4, lane%4*2) | element(q*8+lane/4,
+						lane%4*2+1)<<16
 				}
 			}
 			if diff := cmp.Diff(want, got); diff != "" {
@@ -250,7 +274,8 @@ func multiply(t testing.TB, source string, o Options, m, n, k int) (wrong int, e
 	}
 	machine := New(o)
 	c := put(t, machine, make([]int32, m*n))
-	err = machine.Launch(kernel(t, source, "product"), [3]int{n / 64, m / 64, 1}, [3]int{128, 1, 1}, 0,
+	err = machine.Launch(kernel(t, source, "product"), [3]int{n / 64, m / 64, 1},
+		[3]int{128, 1, 1}, 0,
 		put(t, machine, a), put(t, machine, b), c, uint32(n), uint32(k))
 	got := get[int32](t, machine, c, m*n)
 	for i := range m {
@@ -270,7 +295,8 @@ func multiply(t testing.TB, source string, o Options, m, n, k int) (wrong int, e
 // TestClangProduct multiplies by the real thing, under several schedules.
 func TestClangProduct(t *testing.T) {
 	for seed := range uint64(5) {
-		if wrong, err := multiply(t, productPTX, Options{Seed: seed}, 128, 64, 64*int(1+seed)); wrong > 0 || err != nil {
+		if wrong, err := multiply(t, productPTX, Options{Seed: seed}, 128, 64,
+			64*int(1+seed)); wrong > 0 || err != nil {
 			t.Fatalf("seed %d: %d wrong, %v", seed, wrong, err)
 		}
 	}
@@ -284,7 +310,8 @@ func TestMutants(t *testing.T) {
 		n        int // how many of them change; -1 for all
 		race     bool
 	}{
-		"waits for one group less":    {"cp.async.wait_group 1;", "cp.async.wait_group 2;", -1, true},
+		"waits for one group less": {"cp.async.wait_group 1;",
+			"cp.async.wait_group 2;", -1, true},
 		"does not wait":               {"cp.async.wait_group 1;", "", -1, true},
 		"no barrier":                  {"bar.sync 0;", "", -1, true},
 		"other swizzle":               {"xor.b32", "or.b32", 1, false},
@@ -306,7 +333,8 @@ func TestMutants(t *testing.T) {
 				}
 				if strings.HasPrefix(c.old, "cp.async.wait") {
 					// Copies land late: without the detector the bytes betray it.
-					if wrong, err := multiply(t, mutant, Options{Seed: seed, AllowRaces: true}, 64, 64, 256); wrong == 0 && err == nil {
+					if wrong, err := multiply(t, mutant, Options{Seed: seed, AllowRaces: true}, 64,
+						64, 256); wrong == 0 && err == nil {
 						t.Errorf("seed %d without the detector: nothing found", seed)
 					}
 				}

@@ -142,7 +142,8 @@ func (m *Machine) Free(address uint64) error {
 
 // find is the allocation that holds n bytes at an address.
 func (m *Machine) find(address uint64, n int) *allocation {
-	if a := m.last; a != nil && address-a.base <= uint64(len(a.data)-n) && address >= a.base && n <= len(a.data) {
+	if a := m.last; a != nil && address-a.base <= uint64(len(a.data)-n) && address >= a.base &&
+		n <= len(a.data) {
 		return a
 	}
 	low, high := 0, len(m.allocs)
@@ -168,7 +169,8 @@ func (m *Machine) find(address uint64, n int) *allocation {
 func (m *Machine) host(what string, address uint64, n int) (*allocation, int, error) {
 	a := m.find(address, n)
 	if a == nil {
-		return nil, 0, fmt.Errorf("%w: %s of %d bytes at %#x: %s", ErrBounds, what, n, address, m.near(address))
+		return nil, 0, fmt.Errorf("%w: %s of %d bytes at %#x: %s", ErrBounds, what, n,
+			address, m.near(address))
 	}
 	return a, int(address - a.base), nil
 }

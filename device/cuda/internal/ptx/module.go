@@ -91,7 +91,8 @@ const (
 	param
 )
 
-var spaces = map[string]space{"global": global, "const": constBank, "shared": shared, "shared::cta": shared, "local": local, "param": param, "param::entry": param}
+var spaces = map[string]space{"global": global, "const": constBank, "shared": shared,
+	"shared::cta": shared, "local": local, "param": param, "param::entry": param}
 
 // typ is a fundamental type: u, s, b and a width, or a predicate.
 type typ struct {

@@ -171,7 +171,9 @@ func (b *builder) cvtPack() exec {
 		z = b.source(b.s.args[3], typ{'b', 32}, false)
 	}
 	cut := typ{'u', to.bits}
-	one := func(v uint32) uint64 { return extend(cut, saturateTo(to, from, uint64(int64(int32(v))))) }
+	one := func(v uint32) uint64 {
+		return extend(cut, saturateTo(to, from, uint64(int64(int32(v)))))
+	}
 	return func(w *warp, m uint32) error {
 		var v lanes64
 		for i := range v {
@@ -301,7 +303,8 @@ const compared = integers + " " + words
 
 // condition is what setp and set share: a comparison, joined to a predicate by
 // a boolean operation where there is one. first is the index of the operand a.
-func (b *builder) condition(relation, join string, t typ, first int) (yes, no func(w *warp) uint32) {
+func (b *builder) condition(relation, join string, t typ, first int) (yes,
+	no func(w *warp) uint32) {
 	if t.kind == 'b' && relation != "eq" && relation != "ne" {
 		b.fail(".%v knows only eq and ne", t)
 	}
@@ -315,7 +318,8 @@ func (b *builder) condition(relation, join string, t typ, first int) (yes, no fu
 	if !b.args(n, n) {
 		return nil, nil
 	}
-	yes = compare(relation, t, b.source(b.s.args[first], t, false), b.source(b.s.args[first+1], t, false))
+	yes = compare(relation, t, b.source(b.s.args[first], t, false),
+		b.source(b.s.args[first+1], t, false))
 	plain := yes
 	no = func(w *warp) uint32 { return ^plain(w) }
 	if join == "" {

@@ -78,7 +78,8 @@ func (p *parser) fail(format string, args ...any) {
 
 func (p *parser) failAt(line int, format string, args ...any) {
 	if p.err == nil {
-		p.err = fmt.Errorf("%w: line %d: %s: %q", ErrSyntax, line, fmt.Sprintf(format, args...), strings.TrimSpace(p.lines[line-1]))
+		p.err = fmt.Errorf("%w: line %d: %s: %q", ErrSyntax, line, fmt.Sprintf(format, args...),
+			strings.TrimSpace(p.lines[line-1]))
 		p.at = len(p.tokens) - 1
 	}
 }

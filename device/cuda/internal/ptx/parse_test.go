@@ -14,18 +14,20 @@ import (
 func TestRefused(t *testing.T) {
 	in := func(body string) string { return bare(body + "\n\tret;") }
 	for name, c := range map[string]struct{ source, say string }{
-		"nothing":               {"", "needs .version"},
-		"32-bit addresses":      {".version 7.0\n.target sm_80\n.address_size 32\n", "64 bits"},
-		"device function":       {header + ".func f() { ret; }", "inlined"},
-		"directive":             {header + ".file 1 \"x.cu\"\n", ".file"},
-		"performance directive": {header + ".entry k() .maxclusterrank 2 { ret; }", ".maxclusterrank"},
-		"float registers":       {in(".reg .f32 %f<3>;"), "floats"},
-		"float opcode":          {in("add.f32 %r1, %r1, %r1;"), "floats"},
-		"float literal":         {in("mov.b32 %r1, 0f3F800000;"), "floats"},
-		"float conversion":      {in("cvt.rn.f32.s32 %r1, %r1;"), "type"},
-		"opcode":                {in("tex.1d %r1;"), `opcode "tex"`},
-		"modifier":              {in("add.ftz.s32 %r1, %r1, %r1;"), "type"},
-		"cache hint":            {in("ld.global.L1::other.u32 %r1, [%d1];"), "type"}, // found by fuzzing: it hung
+		"nothing":          {"", "needs .version"},
+		"32-bit addresses": {".version 7.0\n.target sm_80\n.address_size 32\n", "64 bits"},
+		"device function":  {header + ".func f() { ret; }", "inlined"},
+		"directive":        {header + ".file 1 \"x.cu\"\n", ".file"},
+		"performance directive": {header + ".entry k() .maxclusterrank 2 { ret; }",
+			".maxclusterrank"},
+		"float registers":  {in(".reg .f32 %f<3>;"), "floats"},
+		"float opcode":     {in("add.f32 %r1, %r1, %r1;"), "floats"},
+		"float literal":    {in("mov.b32 %r1, 0f3F800000;"), "floats"},
+		"float conversion": {in("cvt.rn.f32.s32 %r1, %r1;"), "type"},
+		"opcode":           {in("tex.1d %r1;"), `opcode "tex"`},
+		"modifier":         {in("add.ftz.s32 %r1, %r1, %r1;"), "type"},
+		// found by fuzzing: it hung
+		"cache hint":            {in("ld.global.L1::other.u32 %r1, [%d1];"), "type"},
 		"modifier at the end":   {in("add.s32.x %r1, %r1, %r1;"), ".x"},
 		"too few operands":      {in("add.s32 %r1, %r1;"), "2 operands"},
 		"too many operands":     {in("bar.sync 0, 32, 32;"), "3 operands"},
@@ -46,21 +48,22 @@ func TestRefused(t *testing.T) {
 		"parameter written":     {in("st.param.u32 [memory], %r1;"), "cannot be written"},
 		"space of a variable":   {in("ld.global.u32 %r1, [block];"), "not in this space"},
 		"signed bits":           {in("setp.lt.b32 %p1, %r1, %r2;"), "eq and ne"},
-		"mma shape":             {in("mma.sync.aligned.m16n8k64.row.col.s32.s4.s4.s32 {%r1,%r1,%r1,%r1},{%r1,%r1,%r1,%r1},{%r1,%r1},{%r1,%r1,%r1,%r1};"), "m8n8k16"},
-		"size of a copy":        {in("cp.async.cg.shared.global [%r1], [%d1], 8;"), "8 bytes"},
-		"pragma":                {in(".pragma \"else\";"), "else"},
-		"registers too many":    {in(".reg .b32 %z<99999>;"), "65536"},
-		"shared too much":       {in(".shared .b8 z[1000000];"), "memory"},
-		"initialiser too long":  {header + ".global .u8 z[2] = {1, 2, 3};", "longer"},
-		"open global":           {header + ".extern .global .u8 z[];", "open size"},
-		"kernel twice":          {header + ".entry k() { ret; } .entry k() { ret; }", "twice"},
-		"no end":                {header + ".entry k() { ret;", "does not end"},
-		"comment":               {header + "/* ", "comment"},
-		"string":                {header + ".pragma \"x\n", "string"},
-		"character":             {header + "?", "'?'"},
-		"carry of 16 bits":      {in("add.cc.u16 %h0, %h0, %h0;"), "32 and 64"},
-		"red that exchanges":    {in("red.global.exch.b32 [%d1], %r1;"), "exch"},
-		"table":                 {in("brx.idx %r1, block;"), ".branchtargets"},
+		"mma shape": {in("mma.sync.aligned.m16n8k64.row.col.s32.s4.s4.s32 " +
+			"{%r1,%r1,%r1,%r1},{%r1,%r1,%r1,%r1},{%r1,%r1},{%r1,%r1,%r1,%r1};"), "m8n8k16"},
+		"size of a copy":       {in("cp.async.cg.shared.global [%r1], [%d1], 8;"), "8 bytes"},
+		"pragma":               {in(".pragma \"else\";"), "else"},
+		"registers too many":   {in(".reg .b32 %z<99999>;"), "65536"},
+		"shared too much":      {in(".shared .b8 z[1000000];"), "memory"},
+		"initialiser too long": {header + ".global .u8 z[2] = {1, 2, 3};", "longer"},
+		"open global":          {header + ".extern .global .u8 z[];", "open size"},
+		"kernel twice":         {header + ".entry k() { ret; } .entry k() { ret; }", "twice"},
+		"no end":               {header + ".entry k() { ret;", "does not end"},
+		"comment":              {header + "/* ", "comment"},
+		"string":               {header + ".pragma \"x\n", "string"},
+		"character":            {header + "?", "'?'"},
+		"carry of 16 bits":     {in("add.cc.u16 %h0, %h0, %h0;"), "32 and 64"},
+		"red that exchanges":   {in("red.global.exch.b32 [%d1], %r1;"), "exch"},
+		"table":                {in("brx.idx %r1, block;"), ".branchtargets"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := Parse(c.source)
@@ -71,7 +74,8 @@ func TestRefused(t *testing.T) {
 	}
 	// The line is named.
 	_, err := Parse(header + "\n.entry k()\n{\n\tret;\n\tfoo.bar 1; // what\n}\n")
-	if err == nil || !strings.Contains(err.Error(), `line 8: opcode "foo" is not known: "foo.bar 1; // what"`) {
+	if err == nil || !strings.Contains(err.Error(),
+		`line 8: opcode "foo" is not known: "foo.bar 1; // what"`) {
 		t.Error(err)
 	}
 }
@@ -97,7 +101,8 @@ func TestModule(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []Param{{"first", 0, 4, 4}, {"second", 8, 8, 8}, {"third", 16, 20, 16}, {"fourth", 36, 1, 1}}
+	want := []Param{{"first", 0, 4, 4}, {"second", 8, 8, 8}, {"third", 16, 20, 16},
+		{"fourth", 36, 1, 1}}
 	if diff := cmp.Diff(want, b.Params); diff != "" {
 		t.Error(diff)
 	}
@@ -145,14 +150,16 @@ func FuzzParse(f *testing.F) {
 			}
 			params := make([]byte, k.paramBytes)
 			for i := 0; i+8 <= len(params); i += 8 {
-				params[i], params[i+1], params[i+4] = byte(memory), byte(memory>>8), byte(memory>>32)
+				params[i], params[i+1], params[i+4] = byte(memory),
+					byte(memory>>8), byte(memory>>32)
 			}
 			block := [3]int{40, 1, 1}
 			if k.ReqThreads != [3]int{} {
 				block = k.ReqThreads
 			}
 			var fault *Fault
-			if err := m.LaunchPacked(k, [3]int{2, 1, 1}, block, 64, params); err != nil && !errors.As(err, &fault) && !errors.Is(err, ErrBadLaunch) {
+			if err := m.LaunchPacked(k, [3]int{2, 1, 1}, block, 64, params); err != nil &&
+				!errors.As(err, &fault) && !errors.Is(err, ErrBadLaunch) {
 				t.Fatal(err)
 			}
 		}

@@ -32,7 +32,8 @@ type detector struct {
 
 func newDetector(grain, warps, bytes int) *detector {
 	cells := (bytes + grain - 1) / grain
-	return &detector{grain: grain, warps: warps, wrote: make([]uint32, cells), read: make([]uint32, cells*warps)}
+	return &detector{grain: grain, warps: warps, wrote: make([]uint32, cells),
+		read: make([]uint32, cells*warps)}
 }
 
 // begin resets the clocks for a new block.
@@ -80,7 +81,8 @@ func (d *detector) touch(w *warp, at, n int, how access) string {
 	for c := first; c <= last; c++ {
 		if x := d.wrote[c]; x == inFlight {
 			return "a cp.async that was not waited for"
-		} else if by := x & (atomicMark - 1); by != self && x>>warpBits > w.clock[by] && !(how == atomically && x&atomicMark != 0) {
+		} else if by := x & (atomicMark - 1); by != self && x>>warpBits > w.clock[by] &&
+			!(how == atomically && x&atomicMark != 0) {
 			return "a write"
 		}
 		readers := d.read[c*d.warps : (c+1)*d.warps]

@@ -57,7 +57,8 @@ func (l *launch) run() error {
 		if w.state == done {
 			if w.block.live--; w.block.live == 0 {
 				l.idle = append(l.idle, w.block)
-				l.running = slices.DeleteFunc(l.running, func(b *block) bool { return b == w.block })
+				l.running = slices.DeleteFunc(l.running,
+					func(b *block) bool { return b == w.block })
 			}
 		}
 	}
@@ -71,7 +72,8 @@ func (l *launch) start(index int) {
 		b, l.idle = l.idle[n-1], l.idle[:n-1]
 		b.shared.forget()
 	} else {
-		b = &block{machine: l.machine, kernel: l.kernel, grid: l.grid, size: l.size, params: l.params, shared: newArea(l.shared)}
+		b = &block{machine: l.machine, kernel: l.kernel, grid: l.grid, size: l.size,
+			params: l.params, shared: newArea(l.shared)}
 		for i := range warps {
 			b.warps = append(b.warps, newWarp(b, i))
 		}
@@ -79,7 +81,8 @@ func (l *launch) start(index int) {
 			b.races = newDetector(l.kernel.grain, warps, l.shared)
 		}
 	}
-	b.index = [3]int{index % l.grid[0], index / l.grid[0] % l.grid[1], index / (l.grid[0] * l.grid[1])}
+	b.index = [3]int{index % l.grid[0], index / l.grid[0] % l.grid[1],
+		index / (l.grid[0] * l.grid[1])}
 	b.bars = [16]gathering{}
 	b.live = warps
 	if b.races != nil {
@@ -94,7 +97,8 @@ func (l *launch) start(index int) {
 
 func newWarp(b *block, index int) *warp {
 	k := b.kernel
-	w := &warp{block: b, index: index, r32: make([]lanes32, k.n32), r64: make([]lanes64, k.n64), p: make([]uint32, k.nPred)}
+	w := &warp{block: b, index: index, r32: make([]lanes32, k.n32), r64: make([]lanes64, k.n64),
+		p: make([]uint32, k.nPred)}
 	// What registers hold before they are written is noise.
 	for i := range w.r32 {
 		for j := range w.r32[i] {
@@ -139,11 +143,15 @@ func (w *warp) begin() {
 // specials are the special registers; specialWide those of 64 bits.
 var (
 	specials = map[string]bool{
-		"%tid.x": true, "%tid.y": true, "%tid.z": true, "%ntid.x": true, "%ntid.y": true, "%ntid.z": true,
-		"%ctaid.x": true, "%ctaid.y": true, "%ctaid.z": true, "%nctaid.x": true, "%nctaid.y": true, "%nctaid.z": true,
-		"%laneid": true, "%warpid": true, "%nwarpid": true, "%lanemask_eq": true, "%lanemask_le": true, "%lanemask_lt": true,
-		"%lanemask_ge": true, "%lanemask_gt": true, "%dynamic_smem_size": true, "%total_smem_size": true,
-		"%clock": true, "%clock64": true,
+		"%tid.x": true, "%tid.y": true, "%tid.z": true, "%ntid.x": true, "%ntid.y": true,
+		"%ntid.z":  true,
+		"%ctaid.x": true, "%ctaid.y": true, "%ctaid.z": true, "%nctaid.x": true, "%nctaid.y": true,
+		"%nctaid.z": true,
+		"%laneid":   true, "%warpid": true, "%nwarpid": true, "%lanemask_eq": true,
+		"%lanemask_le": true, "%lanemask_lt": true,
+		"%lanemask_ge": true, "%lanemask_gt": true, "%dynamic_smem_size": true,
+		"%total_smem_size": true,
+		"%clock":           true, "%clock64": true,
 	}
 	specialWide = map[string]bool{"%clock64": true}
 )
@@ -241,7 +249,8 @@ func (w *warp) members(m uint32, s slot) (uint32, error) {
 		return 0, err
 	}
 	if mask := uint32(v); mask&w.born != m {
-		return 0, w.fault(ErrDiverged, m, "the member mask is %08x, the lanes here are %08x", mask, m)
+		return 0, w.fault(ErrDiverged, m, "the member mask is %08x, the lanes here are %08x",
+			mask, m)
 	}
 	return uint32(v), nil
 }
@@ -271,7 +280,8 @@ func (w *warp) barrier(in *instr, together, m uint32) error {
 	if g.arrived == 0 {
 		g.threads = int(threads)
 	} else if g.threads != int(threads) {
-		return w.fault(ErrDeadlock, m, "barrier %d is for %d threads here and for %d elsewhere", number, threads, g.threads)
+		return w.fault(ErrDeadlock, m, "barrier %d is for %d threads here and for %d elsewhere",
+			number, threads, g.threads)
 	}
 	g.arrived += 32
 	if in.arrive {
@@ -307,7 +317,8 @@ func (b *block) deadlock() error {
 		if first == nil {
 			first = w
 			g := b.bars[w.bar]
-			words = append(words, fmt.Sprintf("%d of %d threads arrived at barrier %d", g.arrived, g.threads, w.bar))
+			words = append(words, fmt.Sprintf("%d of %d threads arrived at barrier %d",
+				g.arrived, g.threads, w.bar))
 		}
 	}
 	first.stack[len(first.stack)-1].pc-- // back to the barrier, for the fault's place

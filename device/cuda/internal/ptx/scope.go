@@ -6,7 +6,9 @@ import "strconv"
 
 // operand is what an instruction names, before it is known what it needs.
 type operand struct {
-	kind   byte // 'r' register, 'i' immediate, 'n' name, 's' special register, 'v' vector, 'a' address, '_' sink
+	// 'r' register, 'i' immediate, 'n' name, 's' special register, 'v' vector, 'a' address, '_'
+	// sink
+	kind   byte
 	reg    reg
 	not    bool // !p
 	imm    uint64
@@ -41,7 +43,8 @@ type regRange struct {
 }
 
 func newScope(outer *scope) *scope {
-	return &scope{outer, map[string]reg{}, map[string]regRange{}, map[string]*variable{}, map[string]int{}, map[string][]operand{}}
+	return &scope{outer, map[string]reg{}, map[string]regRange{}, map[string]*variable{},
+		map[string]int{}, map[string][]operand{}}
 }
 
 func (s *scope) findReg(name string) (reg, bool) {

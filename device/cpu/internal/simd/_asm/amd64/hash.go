@@ -35,7 +35,8 @@ func roundConstants() (k []uint32) {
 }
 
 // initial is the state before the first block, FIPS 180-4 section 5.3.3.
-var initial = []uint32{0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19}
+var initial = []uint32{0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f, 0x9b05688c,
+	0x1f83d9ab, 0x5be0cd19}
 
 // lane is one of the two messages in flight: its state in the order that the
 // SHA instructions want (words ABEF and CDGH) and four message words each.

@@ -161,7 +161,8 @@ func squares() {
 type multiplier struct{ inv, round, bias, shift VecVirtual }
 
 func loadMultiplier() multiplier {
-	return multiplier{broadcast("inv", false), broadcast("round", false), broadcast("bias", true), count("shift")}
+	return multiplier{broadcast("inv", false), broadcast("round", false), broadcast("bias", true),
+		count("shift")}
 }
 
 func (m multiplier) apply(x, t VecVirtual) {

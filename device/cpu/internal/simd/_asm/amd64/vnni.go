@@ -214,7 +214,8 @@ func entries(d, pitch Register) func(int) {
 	}
 }
 
-const byteStates = "state is [16][16]uint32, words of the streams' states; word 12 moves on and must not wrap."
+const byteStates = "state is [16][16]uint32, words of the streams' states; word 12 moves on and " +
+	"must not wrap."
 
 func expandColumnBytes() {
 	function("ExpandColumnBytes", "func(dst *uint32, pitch int, state *uint32, blocks int)",

@@ -151,7 +151,8 @@ func requantWide() {
 }
 
 func residualWide() {
-	function("ResidualWide", "func(h *int32, stride int, src *int32, rows, round, shift, limit int)",
+	function("ResidualWide",
+		"func(h *int32, stride int, src *int32, rows, round, shift, limit int)",
 		"ResidualWide is Residual for a panel of [rows][32]int32, with AVX-512.")
 	h, stride, s, n := arg("h"), arg("stride"), arg("src"), arg("rows")
 	round, shift, high := every("round"), count("shift"), every("limit")
@@ -297,7 +298,8 @@ func scaleWide() {
 }
 
 func mixWide() {
-	function("MixWide", "func(dst, v *int8, stride int, weights *int32, rows int, "+multiplierArgs+")",
+	function("MixWide", "func(dst, v *int8, stride int, weights *int32, rows int, "+
+		multiplierArgs+")",
 		"MixWide is Mix with AVX-512.")
 	d, v, stride, w, n := arg("dst"), arg("v"), arg("stride"), arg("weights"), arg("rows")
 	m := loadMultiplierWide("mixWide")

@@ -22,7 +22,8 @@ const (
 
 // manual is the arrangement in the words of Arm's manual.
 func (a arrangement) manual() string {
-	return map[arrangement]string{b8: "8b", b16: "16b", h4: "4h", h8: "8h", s2: "2s", s4: "4s", d2: "2d"}[a]
+	return map[arrangement]string{b8: "8b", b16: "16b", h4: "4h", h8: "8h", s2: "2s",
+		s4: "4s", d2: "2d"}[a]
 }
 
 // full reports whether all 16 bytes are used: the manual's Q.
@@ -94,7 +95,8 @@ func bic(d, n, m vec) inst { return same("bic", baseBIC, b16, d, n, m) }
 func longer(name string, base uint32, a arrangement, d, n, m vec) inst {
 	return inst{
 		base | a.full()<<30 | a.size()<<22 | uint32(m<<16|n<<5|d),
-		fmt.Sprintf("%s%s v%d.%s, v%d.%s, v%d.%s", name, second(a), d, a.wider().manual(), n, a.manual(), m, a.manual()),
+		fmt.Sprintf("%s%s v%d.%s, v%d.%s, v%d.%s", name, second(a), d, a.wider().manual(), n,
+			a.manual(), m, a.manual()),
 	}
 }
 

@@ -53,8 +53,10 @@ func every() (all []inst) {
 		for _, a := range []arrangement{b8, b16, h4, h8, s2, s4, d2} {
 			all = append(all, sshl(a, v(), v(), v()), srshl(a, v(), v(), v()))
 			if a != d2 {
-				all = append(all, smax(a, v(), v(), v()), smin(a, v(), v(), v()), mul(a, v(), v(), v()),
-					smull(a, v(), v(), v()), smlal(a, v(), v(), v()), sshll(a, v(), v()), sqxtn(a, v(), v()))
+				all = append(all, smax(a, v(), v(), v()), smin(a, v(), v(), v()),
+					mul(a, v(), v(), v()),
+					smull(a, v(), v(), v()), smlal(a, v(), v(), v()), sshll(a, v(), v()),
+					sqxtn(a, v(), v()))
 			}
 		}
 		for i := range 4 {
@@ -68,7 +70,8 @@ func every() (all []inst) {
 // used are the instructions in the file of kernels, text and word.
 func used(t *testing.T, asm []byte) (all []inst) {
 	t.Helper()
-	for _, m := range regexp.MustCompile(`WORD +\$0x([0-9a-f]{8}) // (.*)`).FindAllSubmatch(asm, -1) {
+	for _, m := range regexp.MustCompile(`WORD +\$0x([0-9a-f]{8}) // (.*)`).FindAllSubmatch(asm,
+		-1) {
 		var i inst
 		if _, err := fmt.Sscanf(string(m[1]), "%x", &i.word); err != nil {
 			t.Fatal(err)
@@ -105,7 +108,8 @@ func TestEncodersAgreeWithLLVM(t *testing.T) {
 	if err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	found := regexp.MustCompile(`encoding: \[0x(..),0x(..),0x(..),0x(..)\]`).FindAllSubmatch(out, -1)
+	found := regexp.MustCompile(`encoding: \[0x(..),0x(..),0x(..),0x(..)\]`).FindAllSubmatch(out,
+		-1)
 	if len(found) != len(all) {
 		t.Fatalf("%d encodings of %d instructions", len(found), len(all))
 	}
@@ -120,7 +124,8 @@ func TestEncodersAgreeWithLLVM(t *testing.T) {
 // The committed files are what this program writes.
 func TestCommitted(t *testing.T) {
 	w := kernels()
-	for name, want := range map[string][]byte{"../../kernels_arm64.s": w.assembly(), "../../stubs_arm64.go": w.declarations()} {
+	for name, want := range map[string][]byte{"../../kernels_arm64.s": w.assembly(),
+		"../../stubs_arm64.go": w.declarations()} {
 		got, err := os.ReadFile(name)
 		if err != nil {
 			t.Fatal(err)

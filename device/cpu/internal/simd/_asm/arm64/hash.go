@@ -31,7 +31,8 @@ func roundConstants() (k []uint32) {
 }
 
 // initial is the state before the first block, FIPS 180-4 section 5.3.3.
-var initial = []uint32{0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19}
+var initial = []uint32{0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f, 0x9b05688c,
+	0x1f83d9ab, 0x5be0cd19}
 
 // lane is one of the two messages in flight: words ABCD and EFGH of its state,
 // what they were before the block, and sixteen message words.
@@ -59,7 +60,8 @@ func sha256(w *writer) {
 		v := vec(10 * i)
 		l := &lane{
 			dst: k.arg("dst" + name), src: k.arg("src" + name),
-			abcd: v, efgh: v + 1, abcdWas: v + 2, efghWas: v + 3, m: [4]vec{v + 4, v + 5, v + 6, v + 7}, scheduled: v + 8, earlier: v + 9,
+			abcd: v, efgh: v + 1, abcdWas: v + 2, efghWas: v + 3,
+			m: [4]vec{v + 4, v + 5, v + 6, v + 7}, scheduled: v + 8, earlier: v + 9,
 		}
 		lanes[i] = l
 		k.load2(l.abcd, l.efgh, start, 0)
@@ -70,14 +72,16 @@ func sha256(w *writer) {
 		for _, l := range lanes {
 			k.move(l.abcdWas, l.abcd)
 			k.move(l.efghWas, l.efgh)
-			k.op("VLD1.P", "64(%s), [V%d.B16, V%d.B16, V%d.B16, V%d.B16]", l.src, l.m[0], l.m[1], l.m[2], l.m[3])
+			k.op("VLD1.P", "64(%s), [V%d.B16, V%d.B16, V%d.B16, V%d.B16]", l.src, l.m[0],
+				l.m[1], l.m[2], l.m[3])
 			for _, m := range l.m {
 				k.op("VREV32", "V%d.B16, V%d.B16", m, m)
 			}
 		}
 		for i := range 16 {
 			if i%4 == 0 {
-				k.op("VLD1.P", "64(%s), [V%d.S4, V%d.S4, V%d.S4, V%d.S4]", rounds, constants, constants+1, constants+2, constants+3)
+				k.op("VLD1.P", "64(%s), [V%d.S4, V%d.S4, V%d.S4, V%d.S4]", rounds, constants,
+					constants+1, constants+2, constants+3)
 			}
 			for _, l := range lanes {
 				m := func(j int) vec { return l.m[(i+j)%4] }

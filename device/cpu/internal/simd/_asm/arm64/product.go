@@ -93,7 +93,8 @@ func transpose(w *writer) {
 	k := w.function("Transpose", "dst *uint32, pitch int, src *int8, stride, n int", "",
 		"Transpose writes 4 rows of n int8, stride bytes apart, n a multiple of 16, to",
 		"[n/4][4][4]int8, whose entries are pitch bytes apart.")
-	d, pitch, s, stride, n := k.arg("dst"), k.arg("pitch"), k.arg("src"), k.arg("stride"), k.arg("n")
+	d, pitch, s, stride, n := k.arg("dst"), k.arg("pitch"), k.arg("src"),
+		k.arg("stride"), k.arg("n")
 	s1, s2, s3 := k.free(), k.free(), k.free()
 	k.op("ADD", "%s, %s, %s", stride, s, s1)
 	k.op("ADD", "%s, %s, %s", stride, s1, s2)

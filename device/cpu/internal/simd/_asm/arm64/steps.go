@@ -41,7 +41,8 @@ func requant(w *writer) {
 }
 
 func residual(w *writer) {
-	k := w.function("Residual", "h *int32, stride int, src *int32, rows, round, shift, limit int", "",
+	k := w.function("Residual", "h *int32, stride int, src *int32, rows, round, shift, limit int",
+		"",
 		"Residual adds (x+round)>>shift of a panel of [rows][8]int32 to rows of h, stride",
 		"bytes apart, and limits the sums to -limit..limit.")
 	h, stride, s, n := k.arg("h"), k.arg("stride"), k.arg("src"), k.arg("rows")
@@ -208,10 +209,12 @@ func scores(w *writer) {
 }
 
 func mix(w *writer) {
-	k := w.function("Mix", "dst, v *int8, stride int, weights *int32, rows int, "+multiplierArgs, "",
+	k := w.function("Mix", "dst, v *int8, stride int, weights *int32, rows int, "+multiplierArgs,
+		"",
 		"Mix writes sum_j weights[j]*v[j] over the first rows rows of v, 64 wide and stride",
 		"bytes apart, to dst, scaled and limited as by Scale. rows is 4 at most.")
-	d, v, stride, weights, n := k.arg("dst"), k.arg("v"), k.arg("stride"), k.arg("weights"), k.arg("rows")
+	d, v, stride, weights, n := k.arg("dst"), k.arg("v"), k.arg("stride"),
+		k.arg("weights"), k.arg("rows")
 	m := k.multiplier()
 	const acc, bytes, wide, weight = vec(0), vec(16), vec(20), vec(22)
 	for i := range vec(16) {

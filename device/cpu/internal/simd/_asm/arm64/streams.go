@@ -96,7 +96,8 @@ func condense(w *writer) {
 		"in positions to the next.")
 	d, s, n, stride := k.arg("dst"), k.arg("src"), k.arg("words"), k.arg("stride")
 	pos, step, g := k.arg32("pos"), k.arg32("step"), k.free()
-	const x, t, sum, place, base, next, sixteen, m1, m2 = vec(0), vec(4), vec(8), vec(12), vec(16), vec(20), vec(21), vec(22), vec(23)
+	const x, t, sum, place, base, next, sixteen, m1, m2 = vec(0), vec(4), vec(8), vec(12), vec(16),
+		vec(20), vec(21), vec(22), vec(23)
 	constant := func(v vec, c uint32) {
 		k.op("MOVW", "$%#x, %s", c, g)
 		k.dup(s4, v, g)
@@ -113,7 +114,8 @@ func condense(w *writer) {
 	k.op("MULW", "%s, %s, %s", g, pos, pos)
 	k.op("MULW", "%s, %s, %s", g, step, step)
 	k.dup(s4, next, step)
-	k.op("VMOVQ", "$%#x, $%#x, V%d", uint64(lanes[1])<<32|uint64(lanes[0]), uint64(lanes[3])<<32|uint64(lanes[2]), x)
+	k.op("VMOVQ", "$%#x, $%#x, V%d", uint64(lanes[1])<<32|uint64(lanes[0]),
+		uint64(lanes[3])<<32|uint64(lanes[2]), x)
 	k.dup(s4, base, pos)
 	k.add(s4, base, base, x)
 	for i := range vec(3) {

@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package lint
+
+import (
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/scanner"
+	"go/token"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+const (
+	// maxColumns is how wide a line of code or prose is at most, a tab being 4 columns.
+	maxColumns = 100
+	// maxFunction is how many lines a function has at most, maxStory how many a test has: a test
+	// tells a story in its order, and the rows of its table are lines too.
+	maxFunction, maxStory = 80, 120
+)
+
+// longer are functions that may be longer, and why.
+var longer = map[string]string{}
+
+// said are words that we do not use, and what we say instead: one word per thing, and plain ones.
+var said = []struct{ pattern, instead string }{
+	{`\btells? whether\b`, "reports whether"},
+	{`\banew\b`, "again"},
+	{`\bany more\b`, "no longer, any longer"},
+	{`\bquarrel`, "dispute"},
+	{`\b[Bb]esides\b`, "also, except"},
+	{`\b(is|are|was|were|be) looked at\b`, "is checked, is sampled, is audited"},
+	{`\bWhoever\b`, "anyone who, or the role: the operator, a member"},
+	{`\bartefacts?\b`, "record, leaf"},
+}
+
+// wide names lines of Go text that are too wide. A line may be so where one literal alone fills it, as the
+// bytes of a vector do, where it lies within a raw string, and where a comment shows a picture or
+// code.
+func wide(name string, src []byte) (found []string) {
+	free := map[int]bool{}
+	fs := token.NewFileSet()
+	f := fs.AddFile(name, fs.Base(), len(src))
+	var s scanner.Scanner
+	s.Init(f, src, nil, scanner.ScanComments)
+	for {
+		pos, tok, lit := s.Scan()
+		if tok == token.EOF {
+			break
+		}
+		line := f.Line(pos)
+		switch {
+		case tok == token.STRING && lit[0] == '`':
+			for i := range strings.Count(lit, "\n") + 1 {
+				free[line+i] = true
+			}
+		case tok == token.STRING && utf8.RuneCountInString(lit) > maxColumns/2:
+			free[line] = free[line] || !strings.Contains(strings.TrimSpace(strings.Trim(lit, `"`)), " ")
+		case tok == token.COMMENT && (strings.HasPrefix(lit, "//\t") || strings.HasPrefix(lit, "//go:")):
+			free[line] = true
+		}
+	}
+	for i, line := range strings.Split(string(src), "\n") {
+		if n := utf8.RuneCountInString(line) + 3*strings.Count(line, "\t"); n > maxColumns && !free[i+1] {
+			found = append(found, fmt.Sprintf("%s:%d has %d columns", name, i+1, n))
+		}
+	}
+	return found
+}
+
+// long names functions that are too long.
+func long(name string, src []byte) (found []string, err error) {
+	fs := token.NewFileSet()
+	f, err := parser.ParseFile(fs, name, src, parser.SkipObjectResolution)
+	if err != nil {
+		return nil, err
+	}
+	most := maxFunction
+	if strings.HasSuffix(name, "_test.go") {
+		most = maxStory
+	}
+	for _, d := range f.Decls {
+		fn, ok := d.(*ast.FuncDecl)
+		if !ok {
+			continue
+		}
+		n := fs.Position(fn.End()).Line - fs.Position(fn.Pos()).Line + 1
+		if key := filepath.ToSlash(filepath.Dir(name)) + "." + fn.Name.Name; n > most && longer[key] == "" {
+			found = append(found, fmt.Sprintf("%s has %d lines", key, n))
+		}
+	}
+	return found, nil
+}
+
+// unwanted names words of a text that we do not use.
+func unwanted(name string, src []byte) (found []string) {
+	for i, line := range strings.Split(string(src), "\n") {
+		for _, w := range said {
+			if m := regexp.MustCompile(w.pattern).FindString(line); m != "" {
+				found = append(found, fmt.Sprintf("%s:%d says %q; write: %s", name, i+1, m, w.instead))
+			}
+		}
+	}
+	return found
+}
+
+func TestStyle(t *testing.T) {
+	list, err := exec.Command("git", "-C", "../..", "ls-files", "--cached", "--others",
+		"--exclude-standard", "*.go", "*.md", "*.proto", "*.py").Output()
+	if err != nil {
+		t.Skipf("no git here: %v", err)
+	}
+	files := strings.Fields(string(list))
+	if len(files) < 500 {
+		t.Fatalf("git lists %d files only", len(files))
+	}
+	for _, name := range files {
+		if strings.Contains(name, ".pb.") || name == "test/lint/style_test.go" || strings.HasPrefix(name, "api/third_party/") {
+			continue
+		}
+		src, err := os.ReadFile(filepath.Join("../..", name))
+		if os.IsNotExist(err) {
+			continue // deleted, and not committed yet
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		found := unwanted(name, src)
+		if strings.HasSuffix(name, ".go") && !strings.HasPrefix(string(src), "// Code generated") {
+			found = append(found, wide(name, src)...)
+			lengths, err := long(name, src)
+			if err != nil {
+				t.Fatal(err)
+			}
+			found = append(found, lengths...)
+		}
+		for _, what := range found {
+			t.Error(what)
+		}
+	}
+}
+
+func TestStyleFindsPlantedFaults(t *testing.T) {
+	hex := `"` + strings.Repeat("ab", 60) + `"`
+	src := "package x\n\nvar a = " + hex + "\nvar b = f(" + strings.Repeat("x, ", 40) + "y)\nfunc f() {" + strings.Repeat("\n", 81) + "}\n// f tells whether it is drawn anew.\n"
+	got := wide("x/x.go", []byte(src))
+	lengths, err := long("x/x.go", []byte(src))
+	if err != nil {
+		t.Fatal(err)
+	}
+	got = append(append(got, lengths...), unwanted("x/x.go", []byte(src))...)
+	want := []string{"x/x.go:4 has 132 columns", "x.f has 82 lines",
+		`x/x.go:87 says "tells whether"; write: reports whether`, `x/x.go:87 says "anew"; write: again`}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+	if keys := slices.Sorted(func(yield func(string) bool) {
+		for k, why := range longer {
+			if why == "" && !yield(k) {
+				return
+			}
+		}
+	}); len(keys) > 0 {
+		t.Errorf("no reason for %v", keys)
+	}
+}
