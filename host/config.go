@@ -242,7 +242,8 @@ func (c Config) Save(home string) error {
 		"pay_key", strconv.Quote(p.PayKey))
 	value("What transfers pay for gas, in acpc.", "gas_price", p.GasPrice)
 	value("The smallest transfer, in cpc or acpc.", "least", amount(p.Least))
-	value("Clean submissions after which earlier pay is due; until then a proven cheat forfeits it.", "unlock_after", p.UnlockAfter)
+	value("Clean submissions after which earlier pay is due; until then a proven cheat "+
+		"forfeits it.", "unlock_after", p.UnlockAfter)
 	value("Proven cheats that ban a machine.", "ban_after", p.BanAfter)
 	value("Registered machines that may also be nodes in the Sprint.", "max_nodes", p.MaxNodes)
 	if p.DurationMS > 0 {

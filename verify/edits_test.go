@@ -235,6 +235,7 @@ func documents(t *testing.T) []file {
 		file{kind: "evidence without a block", text: files["forged digest"], unproven: true,
 			free: withNote(map[string]string{
 				"archive.commits is": "paths of RFC 6962 do not bind the size; --node and --trust " +
+					"" +
 					"compare it, and without them the file is no proof (exit 2)"})},
 		file{kind: "evidence of version 1", text: files["version 1, edited into a conviction"],
 			unproven: true, free: withNote(map[string]string{
@@ -264,8 +265,8 @@ func documents(t *testing.T) []file {
 	all = append(all, file{kind: "receipt for leaves", text: deliveries["a receipt"]},
 		file{kind: "evidence about leaves, fraud", text: deliveries["fraud"],
 			free: withNote(map[string]string{
-				"wrong[2].leaf is 24": "the machine's signature covers the page, in which leaf 24 " +
-					"was drawn and is wrong too"})},
+				"wrong[2].leaf is 24": "the machine's signature covers the page, in which " +
+					"leaf 24 was drawn and is wrong too"})},
 		file{kind: "evidence about leaves, faulty", text: deliveries["a faulty device"],
 			free: note},
 		file{kind: "log left out, fraud", text: leftOut(t, deliveries["fraud"]),

@@ -171,7 +171,8 @@ func TestStoppedSaysWhatIsLeft(t *testing.T) {
 			Pool: &pool.Status{Challenge: &pool.Progress{ID: "0x89ab01f2cd55",
 				Deadline: at.UTC().Format(time.RFC3339)}}}},
 	}
-	want := "stopped; challenge 0x89ab01f2 is kept and goes on at the next start before 19:42:33; " + s.Earnings.Text()
+	want := "stopped; challenge 0x89ab01f2 is kept and goes on at the next start before " +
+		"19:42:33; " + s.Earnings.Text()
 	if d := cmp.Diff(want, event("stopped", "", "", s.left()).Text()); d != "" {
 		t.Error(d)
 	}

@@ -37,7 +37,7 @@
 // between networks are the genesis's constitution (constitution.go). Upgrades are
 // a table of each release (upgrade.go).
 //
-// A node has keys of its own besides its state: with a consensus key and a VRF
+// A node has keys of its own beside its state: with a consensus key and a VRF
 // key it proposes, without them it follows (identity.go). It proves them, for
 // one participant that its configuration names, on its gRPC server (local.go).
 package app

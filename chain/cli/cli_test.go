@@ -87,8 +87,10 @@ func TestClean(t *testing.T) {
 	for text, want := range map[string]string{
 		"rpc error: code = Unknown desc = spendable balance 0acpc is smaller than 10acpc: " +
 			"insufficient funds [cosmos/cosmos-sdk@v0.55.0/x/bank/keeper/send.go:300] with gas " +
-			"used: '1234': unknown request": "spendable balance 0acpc is smaller than 10acpc: insufficient funds",
-		"a.info: key not found [cosmos/cosmos-sdk@v0.55.0/crypto/keyring/keyring.go:549]": "a.info: key not found",
+			"used: '1234': unknown request": "spendable balance 0acpc is smaller " +
+			"than 10acpc: insufficient funds",
+		"a.info: key not found " +
+			"[cosmos/cosmos-sdk@v0.55.0/crypto/keyring/keyring.go:549]": "a.info: key not found",
 		"two\nlines": "two lines",
 	} {
 		if got := clean(text); got != want {

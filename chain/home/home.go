@@ -77,7 +77,7 @@ type Options struct {
 type Result struct {
 	Participant Participant
 	// Mnemonics of the accounts that were made now, by name. They are stored
-	// nowhere; each is the only copy besides the keyring.
+	// nowhere; each is the only copy but for the keyring.
 	Mnemonics map[string]string
 }
 

@@ -38,16 +38,16 @@ func Kept() []kept.Thing {
 		{What: "blocks, states and their indexes", Where: "data/*.db/*", Record: 10 << 10,
 			PerDay: 14_400, Most: 1 << 40, Per: "home", Pruner: "pruning and min-retain-blocks " +
 				"in app.toml", Sealed: "checksums of the database; hashes of the chain",
-			Damaged: "none: the databases', the SDK's and CometBFT's own, with checks of their own"},
+			Damaged: "none: of the databases, the SDK and CometBFT, with checks of their own"},
 		{What: "the consensus log", Where: "data/cs.wal/*", Record: 10 << 20, Most: 100,
 			Per: "home", Pruner: "rotated at 1 GB", Sealed: "checksum of each record",
-			Damaged: "none: the databases', the SDK's and CometBFT's own, with checks of their own"},
+			Damaged: "none: of the databases, the SDK and CometBFT, with checks of their own"},
 		{What: "snapshots", Where: "data/snapshots/*", Record: 10 << 20, Most: 1000, Per: "home",
 			Pruner: "snapshot-keep-recent in app.toml", Damaged: "none: the databases', the " +
 				"SDK's and CometBFT's own, with checks of their own"},
 		{What: "snapshots, by height", Where: "data/snapshots/*/*", Record: 10 << 20, Most: 1000,
 			Per: "home", Pruner: "snapshot-keep-recent in app.toml",
-			Damaged: "none: the databases', the SDK's and CometBFT's own, with checks of their own"},
+			Damaged: "none: of the databases, the SDK and CometBFT, with checks of their own"},
 		{What: "an upgrade that is due", Where: "data/upgrade-info.json", Record: 200, Most: 1,
 			Per: "home", Pruner: "rewritten", Damaged: "none: the databases', the SDK's and " +
 				"CometBFT's own, with checks of their own"},

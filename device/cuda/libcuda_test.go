@@ -203,7 +203,8 @@ func TestBinding(t *testing.T) {
 	must(c.wait(stream))
 	text := goString(host)
 	if want := "norm: 70000 1 1 by 256 1 1, shared 98304 of 98304, bound 1, flags 4:" +
-		" a1 00 00 00 01 00 00 00 02 00 00 00 00 00 00 00 b2 00 00 00 00 00 00 00 c3 00 00 00"; text != want {
+		" a1 00 00 00 01 00 00 00 02 00 00 00 00 00 00 00" +
+		" b2 00 00 00 00 00 00 00 c3 00 00 00"; text != want {
 		t.Errorf("launched with\n%s, want\n%s", text, want)
 	}
 	copy(host, "back and forth")

@@ -29,7 +29,8 @@ var (
 	// ErrSymbol reports a library that lacks functions that are needed.
 	ErrSymbol = errors.New("dynlib: function not found")
 	// ErrUnsupported reports a program that was built without a loader.
-	ErrUnsupported = errors.New("dynlib: this program was built without the loader of GPU libraries")
+	ErrUnsupported = errors.New("dynlib: this program was built without the loader of GPU " +
+		"libraries")
 )
 
 // Library is one that is loaded. One that drives something stays so until the

@@ -26,7 +26,7 @@
 // acknowledgement is the host's receipt, one signature for all batches that came
 // since the one before. Both are computed without a lock.
 //
-// Besides, [Fleet.Rerun] spreads other participants' samples over the workers,
+// Also, [Fleet.Rerun] spreads other participants' samples over the workers,
 // and [Fleet.NodeProof] fetches a device's signature with which its node is
 // registered on chain.
 //

@@ -101,7 +101,7 @@ type node struct {
 	leftOut *workerv1.LeftOut // the latest, told on each connection
 }
 
-// keepNodes is how many nodes are remembered, those that are connected besides.
+// keepNodes is how many nodes are remembered, beside those that are connected.
 const keepNodes = 1000
 
 // forget drops nodes that are not connected when there are many: what is known of

@@ -156,7 +156,7 @@ type Ledger struct {
 // Open opens a ledger, making one where there is none. One program at a time
 // has it open. least is the smallest amount that is paid to an account. Accounts
 // that do not add up are set aside ([Ledger.Aside]). Errors are those of
-// [store.Open] besides.
+// [store.Open] as well.
 func Open(path string, rules Rules, least Amount) (*Ledger, error) {
 	return open(path, rules, least, options)
 }

@@ -76,9 +76,11 @@ func statuses() map[string]host.Status {
 			Reason: "two results for unit 88,203: unstable at this clock",
 			Until:  "it is started again"},
 		fleet.WorkerStatus{Node: "w202", Connected: true, State: "idle",
-			Reason: "takes part from epoch 13 on: epoch 12 began before the chain knew this machine", Until: "epoch 13"},
+			Reason: "takes part from epoch 13 on: epoch 12 began before the chain knew this " +
+				"machine", Until: "epoch 13"},
 		fleet.WorkerStatus{Node: "w203", Connected: true, State: "idle",
-			Reason: "takes part from epoch 13 on: epoch 12 began before the chain knew this machine", Until: "epoch 13"})
+			Reason: "takes part from epoch 13 on: epoch 12 began before the chain knew this " +
+				"machine", Until: "epoch 13"})
 	for i := range 30 {
 		trouble.Queue = append(trouble.Queue, fmt.Sprintf("commit/12/1/w%d", i))
 		trouble.Faults = append(trouble.Faults,

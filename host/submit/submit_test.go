@@ -397,7 +397,8 @@ func TestTheThirdAttemptPays(t *testing.T) {
 		t.Error(diff)
 	}
 	if n.simulated != 3 {
-		t.Errorf("%d simulations, want two that held the second attempt back and one that let it go", n.simulated)
+		t.Errorf("%d simulations, want two that held the second attempt back and one that "+
+			"let it go", n.simulated)
 	}
 }
 

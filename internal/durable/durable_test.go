@@ -173,7 +173,7 @@ func TestEveryStepFails(t *testing.T) {
 				}
 				text, litter := look(t, dir)
 				if !bytes.Equal(text, want) || litter != nil {
-					t.Errorf("%d bytes, want %d; besides: %v", len(text), len(want), litter)
+					t.Errorf("%d bytes, want %d; beside it: %v", len(text), len(want), litter)
 				}
 			})
 		}
@@ -218,7 +218,7 @@ func TestEveryStepOfCreateFails(t *testing.T) {
 				text, litter := look(t, dir)
 				if want := newText; test.changed != bytes.Equal(text, want) || !test.changed &&
 					text != nil || litter != nil {
-					t.Errorf("%d bytes; besides: %v", len(text), litter)
+					t.Errorf("%d bytes; beside it: %v", len(text), litter)
 				}
 				if !test.changed {
 					return
@@ -241,7 +241,7 @@ func TestEveryStepOfCreateFails(t *testing.T) {
 					t.Errorf("replaced: %v", err)
 				}
 				if text, litter := look(t, dir); !bytes.Equal(text, newText) || litter != nil {
-					t.Errorf("%d bytes; besides: %v", len(text), litter)
+					t.Errorf("%d bytes; beside it: %v", len(text), litter)
 				}
 			})
 	}

@@ -59,7 +59,7 @@ func (d Damage) Explains(err error, next ...string) bool {
 // Outcome is what a program made of a damaged folder.
 type Outcome int
 
-// The outcomes. A check returns an error besides for whatever is none of them.
+// The outcomes. A check returns another error for whatever is none of them.
 const (
 	// Unchanged: as of the whole folder. The damage is where nothing is decided, or was set right.
 	Unchanged Outcome = iota

@@ -31,12 +31,12 @@ func (n *network) powerOf(names []string) (sum int64) {
 // coalition hold a third.
 // Holds spec S-23.
 func TestC3AbstainingDecidesNothing(t *testing.T) {
-	besides := [][]int{{4_578, 2_687}, {3_630, 3_630}, {2_420, 2_420, 2_420},
+	others := [][]int{{4_578, 2_687}, {3_630, 3_630}, {2_420, 2_420, 2_420},
 		slices.Repeat([]int{1_452}, 5)}
 	if long {
-		besides = append(besides, slices.Repeat([]int{363}, 20))
+		others = append(others, slices.Repeat([]int{363}, 20))
 	}
-	for _, honest := range besides {
+	for _, honest := range others {
 		t.Run(fmt.Sprintf("beside %d of %d", len(honest), honest[0]), func(t *testing.T) {
 			const each = 685 // leaves of a segment: four are 27.4 %
 			var good, bad []string

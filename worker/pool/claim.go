@@ -15,7 +15,7 @@ import (
 	"github.com/assaynet/assay/poc/mpoc"
 )
 
-// claimTime is about how often a host is asked whether it still knows what it owes, besides at
+// claimTime is about how often a host is asked whether it still knows what it owes, and also at
 // every registration and when its program was started again: it may have been put back from a
 // backup.
 const claimTime = time.Hour

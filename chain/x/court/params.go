@@ -28,7 +28,8 @@ func LocalnetParams() courtv1.Params {
 func ValidateParams(p courtv1.Params) error {
 	if p.JudgeMiopsPerBlock < 1<<10 || p.JudgeMiopsPerBlock > 32<<10 {
 		return fmt.Errorf("court: judge_miops_per_block %d is outside %d..%d: less does not "+
-			"judge a unit of class small in a block, more takes plain Go longer than a block should",
+			"judge a unit of class small in a block, more takes plain Go longer than a block "+
+			"should",
 			p.JudgeMiopsPerBlock, 1<<10, 32<<10)
 	}
 	if p.JailEpochs < 1 || p.JailEpochs > 10_000 {

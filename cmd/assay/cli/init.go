@@ -124,7 +124,8 @@ again, for example with --nodes, whose proofs need to know the operator's addres
 	f.StringVar(&o.Chain, "chain-id", "", "the network's id; the proofs are for it")
 	f.StringVar(&o.Moniker, "moniker", "", "a name for people")
 	f.StringVar(&o.KeyringBackend, "keyring-backend", "", "where accounts are kept from now on: "+
-		"file (a passphrase opens it), os, or test (unprotected); default file, or what the home has")
+		"file (a passphrase opens it), os, or test (unprotected); default file, or what the "+
+		"home has")
 	f.StringToStringVar(&nodes, "nodes", nil, "machines as id=key:proof in hex, as assay-worker "+
 		"id prints them; may be repeated")
 	f.StringVar(&o.Settings.P2P, "p2p", "0.0.0.0:26656", "where the node listens for peers")

@@ -158,7 +158,12 @@ func (k *kernel) move(d, n vec) { k.op("VMOV", "V%d.B16, V%d.B16", n, d) }
 func (k *kernel) dup(a arrangement, d vec, n gp) { k.op("VDUP", "%s, V%d.%s", n, d, a) }
 
 // Loads and stores of a register of 16 bytes, and of two.
-func (k *kernel) load(d vec, base gp, disp int)   { k.op("FMOVQ", "%d(%s), F%d", disp, base, d) }
-func (k *kernel) store(s vec, base gp, disp int)  { k.op("FMOVQ", "F%d, %d(%s)", s, disp, base) }
-func (k *kernel) load2(d, e vec, b gp, disp int)  { k.op("FLDPQ", "%d(%s), (F%d, F%d)", disp, b, d, e) }
-func (k *kernel) store2(s, t vec, b gp, disp int) { k.op("FSTPQ", "(F%d, F%d), %d(%s)", s, t, disp, b) }
+func (k *kernel) load(d vec, base gp, disp int)  { k.op("FMOVQ", "%d(%s), F%d", disp, base, d) }
+func (k *kernel) store(s vec, base gp, disp int) { k.op("FMOVQ", "F%d, %d(%s)", s, disp, base) }
+func (k *kernel) load2(d, e vec, b gp, disp int) {
+	k.op("FLDPQ", "%d(%s), (F%d, F%d)", disp, b, d, e)
+}
+
+func (k *kernel) store2(s, t vec, b gp, disp int) {
+	k.op("FSTPQ", "(F%d, F%d), %d(%s)", s, t, disp, b)
+}
