@@ -235,7 +235,8 @@ func documents(t *testing.T) []file {
 		file{kind: "evidence without a block", text: files["forged digest"], unproven: true,
 			free: withNote(map[string]string{
 				"archive.commits is": "paths of RFC 6962 do not bind the size; " +
-					"--node and --trust compare it, and without them the file is no proof (exit 2)"})},
+					"--node and --trust compare it, and without them the file is " +
+					"no proof (exit 2)"})},
 		file{kind: "evidence of version 1", text: files["version 1, edited into a conviction"],
 			unproven: true, free: withNote(map[string]string{
 				"seed1 is": "not signed in version 1, which is no proof whatever it says " +
