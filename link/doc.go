@@ -4,8 +4,8 @@
 // do alike, and nothing that only one of them does.
 //
 // Each end has one Ed25519 key in a file ([LoadKey]). The key is the identity;
-// certificates are a costume TLS insists on, made up at start and signed by
-// themselves ([ServerTLS], [ClientTLS]). No authority is asked, no date in a
+// certificates are a costume TLS insists on: self-signed and generated at start-up
+// ([ServerTLS], [ClientTLS]). No authority is asked, no date in a
 // certificate means anything, and only TLS 1.3 is spoken.
 //
 // A worker learns its host from one line, [Address]:

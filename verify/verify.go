@@ -20,6 +20,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"strings"
 
@@ -93,7 +94,7 @@ So are a machine's receipts for its leaves, and a host's files on logs that it l
 cover the leaf that is called wrong. With --node a receipt is compared with what the host has committed to. What these
 files prove is about the keys in them, which you compare with those you know.
 
-Of a folder every .json file in it is checked, and the sum is printed.
+Given a directory, verify checks every .json file in it and prints a summary.
 
 Exit codes:
   0  every file proves its claim
@@ -163,6 +164,9 @@ func run(ctx context.Context, engine work.Engine, path string, by against, full,
 		r.text(out)
 	}
 	if r.err != nil {
+		if at := new(fs.PathError); errors.As(r.err, &at) && at.Path == path {
+			return r.err // which names it
+		}
 		return fmt.Errorf("%s: %w", path, r.err)
 	}
 	return nil

@@ -86,7 +86,7 @@ func (s *session) why(err error) (reason, next string, stranger bool) {
 		return r.Error(), r.next,
 			strings.Contains(r.reason, hex.EncodeToString(s.key.Public().(ed25519.PublicKey)))
 	case errors.Is(err, link.ErrClosed) && strings.Contains(err.Error(), takenOver):
-		return "another machine works with this machine's key, and the host went over to it",
+		return "another machine connected with this machine's key and replaced this one",
 			"stop one of them, or give each machine a --home, and with it a key, of its own", false
 	case errors.Is(err, errHost):
 		return err.Error(), "run the same version of assay on both machines", false

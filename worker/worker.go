@@ -24,7 +24,7 @@ var (
 	// ErrDevices reports a worker that has no device left to compute with.
 	ErrDevices = errors.New("worker: no device is left to compute with")
 	// ErrConfig reports a worker that cannot be started.
-	ErrConfig = errors.New("worker: configuration")
+	ErrConfig = errors.New("worker: invalid configuration")
 )
 
 // KeyFile is the name of the device key in a worker's home.

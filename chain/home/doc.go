@@ -19,7 +19,7 @@
 // was registered cannot be replaced; settings are written once and belong to the
 // owner from then on; participant.json is written again.
 //
-// Who gets hold of the folder of a participant can vote and propose in its place;
+// Anyone who obtains a participant's folder can vote and propose in its place;
 // who gets hold of the keyring with the hot account can also commit and vote on
 // work, but move no coins; only the operator's account holds anything of value,
 // and it may be kept elsewhere: it signs the registration and grants, no more.

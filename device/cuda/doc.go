@@ -64,7 +64,7 @@
 // its peak. What decides is the self-test at start (work.SelfTest), and again now
 // and then: a device that fails it is not used.
 //
-// # For who changes the kernels
+// # Changing the kernels
 //
 // go generate ./device/cuda compiles them again; kernels/generate.sh names the
 // version of clang whose text is committed. NVIDIA's assembler says what the

@@ -2,7 +2,7 @@
 
 // Package opencl is the engine for GPUs of any maker: the reference's bytes,
 // computed by kernels in OpenCL C 1.2 that the device's own driver compiles when
-// the engine starts. It needs neither cgo nor anybody's toolkit.
+// the engine starts. It needs neither cgo nor a vendor's SDK.
 //
 //	matmul/1       prf -> quads -> product, condensed in registers -> SHA-256
 //	transformer/1  weights expanded once; up to a thousand nonces at a time run

@@ -125,7 +125,7 @@ func Key(home string) (ed25519.PrivateKey, error) {
 func statusCommand(home *string) *cobra.Command {
 	asJSON := false
 	cmd := &cobra.Command{
-		Use: "status", Short: "What the running host does, why not, and until when",
+		Use: "status", Short: "Show what the host is doing and what it is waiting for",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			at, err := statusAddress(*home)
@@ -230,7 +230,8 @@ func printJSON(out io.Writer, v any) error {
 
 func allowCommand(home *string) *cobra.Command {
 	return &cobra.Command{
-		Use: "allow KEY [NODE]", Short: "Let a machine work for this host; it acts at once",
+		Use: "allow KEY [NODE]", Short: "Allow a machine to work for this host (takes effect " +
+			"immediately)",
 		Args: cobra.RangeArgs(1, 2),
 		Long: `Let a machine work for this host. KEY is what "assay-worker id" prints on that machine; NODE is the id its leaves
 carry, w1, w2, ... by default. A new node is registered on chain when its machine connects and counts from the next

@@ -38,11 +38,11 @@ var limits = link.Limits{Message: workerv1.MaxMessage, Write: 10 * time.Second,
 
 var (
 	// ErrConfig reports a fleet that cannot be made.
-	ErrConfig = errors.New("fleet: configuration")
+	ErrConfig = errors.New("fleet: invalid configuration")
 	// ErrGoal reports a goal that makes no sense.
-	ErrGoal = errors.New("fleet: goal")
+	ErrGoal = errors.New("fleet: invalid goal")
 	// ErrRerun reports samples that could not be run again.
-	ErrRerun = errors.New("fleet: rerun")
+	ErrRerun = errors.New("fleet: rerun failed")
 
 	errStopping = errors.New("the host is stopping; reconnect later")
 	errRevoked  = errors.New("the host's owner took this key off the list")

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package gate bounds what those may cost a host whom it does not know yet: how
+// Package gate limits the resources that unknown peers can consume: how
 // many connections an address may hold and open ([Listen]), how often it may ask
 // ([Rates]), and how much memory the messages under way take together ([Room]).
 //

@@ -19,7 +19,7 @@ var (
 	ErrBanned = errors.New("ledger: the device is banned")
 	// ErrSettlement reports a settlement that does not fit what is due, open, or on
 	// the chain.
-	ErrSettlement = errors.New("ledger: settlement")
+	ErrSettlement = errors.New("ledger: invalid settlement")
 	// ErrCorrupt reports an account, or a file, that contradicts itself.
 	ErrCorrupt = errors.New("ledger: it does not add up")
 	// ErrOld reports a source that is older than the ledger remembers; it was

@@ -32,7 +32,7 @@ import (
 )
 
 // ErrConfig reports a pool that cannot be made.
-var ErrConfig = errors.New("pool: configuration")
+var ErrConfig = errors.New("pool: invalid configuration")
 
 var errStopping = errors.New("the host is stopping; reconnect later")
 

@@ -49,7 +49,7 @@ func (p *Plan) clone() *Plan {
 }
 
 // ErrPlan reports a plan that cannot be entered.
-var ErrPlan = errors.New("settle: plan")
+var ErrPlan = errors.New("settle: invalid plan")
 
 // What a person says of an open settlement whose blocks are gone: that its transaction paid, or
 // that it paid nothing and is due again.

@@ -22,7 +22,7 @@
 // its digests are tested elsewhere. All others, our product alone among them, find
 // matrices in memory, pack them as they like and store the product.
 //
-// Everybody is asked for exactness too: on random bytes, and on large ones, whose
+// Every contestant is also checked for exactness: on random bytes, and on large ones, whose
 // sums come close to the limit that n sets. Rows that plain Go computes decide.
 // The question matters. Without instructions of the VNNI kind the int8 products of
 // libraries saturate, and a float holds whole numbers up to 2^24 only.

@@ -27,7 +27,7 @@ import (
 // block; what the transaction says is read from its bytes, which its hash names.
 
 // errNotYet says that a node does not confirm a transfer now, and may later.
-var errNotYet = errors.New("mpoc: not confirmed yet")
+var errNotYet = errors.New("pool: not confirmed yet")
 
 const (
 	nodeWait   = 3 * time.Second

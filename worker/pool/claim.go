@@ -98,7 +98,7 @@ func (m *Machine) lacking(ctx context.Context) (list []mpocv1.Held, err error) {
 }
 
 // errUnsaid reports that a host does not say what it lacks. What else fails is this machine's own.
-var errUnsaid = errors.New("mpoc: the host does not say what it lacks")
+var errUnsaid = errors.New("pool: the host does not say what it lacks")
 
 // lackingOf are those of some receipts that the host lacks, in their order.
 func (m *Machine) lackingOf(ctx context.Context, files []proof) ([]mpocv1.Held, error) {

@@ -25,11 +25,11 @@ import (
 
 var (
 	// ErrConfig reports a machine that cannot be made.
-	ErrConfig = errors.New("mpoc: configuration")
+	ErrConfig = errors.New("pool: invalid configuration")
 	// ErrBanned says that the host takes no more work of this key.
-	ErrBanned = errors.New("mpoc: banned by the host")
+	ErrBanned = errors.New("pool: banned by the host")
 	// ErrUnstable reports a device that gave two results for one loop.
-	ErrUnstable = errors.New("mpoc: the device is unstable")
+	ErrUnstable = errors.New("pool: the device is unstable")
 
 	// ErrCopied says that another machine works with this machine's key, or that the
 	// home is an older copy of what it was.
@@ -37,11 +37,11 @@ var (
 		"older copy of itself")
 
 	// errOver ends a challenge without a judgement, which was told.
-	errOver = errors.New("mpoc: the challenge is over")
+	errOver = errors.New("pool: the challenge is over")
 	// errWait says that there is no challenge to compute yet.
-	errWait = errors.New("mpoc: no challenge yet")
+	errWait = errors.New("pool: no challenge yet")
 	// errUnheard says that a receipt was asked for and not given.
-	errUnheard = errors.New("mpoc: no receipt")
+	errUnheard = errors.New("pool: no receipt")
 )
 
 const (

@@ -51,7 +51,7 @@ const (
 )
 
 // ErrOwed says that no more is computed for a host, which has not paid for what there was.
-var ErrOwed = errors.New("mpoc: the host has not paid")
+var ErrOwed = errors.New("pool: the host has not paid")
 
 // proofs are what a device has in hand against its hosts. They belong to Run.
 type proofs struct {
@@ -117,7 +117,7 @@ func openProofs(home string, read reader) (*proofs, error) {
 	}
 	for _, step := range []func() error{p.openReceipts, p.openTransfers, p.renumber} {
 		if err := step(); err != nil {
-			return nil, fmt.Errorf("mpoc: receipts: %w", err)
+			return nil, fmt.Errorf("pool: receipts: %w", err)
 		}
 	}
 	for _, d := range p.hosts { // a crash came between the account and the files
@@ -155,7 +155,7 @@ func (p *proofs) openPaid() error {
 func (p *proofs) brand() error {
 	for _, dir := range folders {
 		if err := marker.Set(filepath.Join(p.home, dir), p.id); err != nil {
-			return fmt.Errorf("mpoc: home: %w", err)
+			return fmt.Errorf("pool: home: %w", err)
 		}
 	}
 	return nil
@@ -171,7 +171,7 @@ func (p *proofs) savePaid() error {
 		err = durable.WriteFile(p.paidPath(), text, 0o600)
 	}
 	if err != nil {
-		return fmt.Errorf("mpoc: paid: %w", err)
+		return fmt.Errorf("pool: paid: %w", err)
 	}
 	return nil
 }
@@ -312,13 +312,13 @@ func (p *proofs) receipt(r mpoc.Receipt) (string, error) {
 	if name, found := p.names[id]; found { // signed back, or damaged before
 		path := filepath.Join(dir, name)
 		if err := durable.WriteFile(path, text, 0o600); err != nil {
-			return "", fmt.Errorf("mpoc: receipt: %w", err)
+			return "", fmt.Errorf("pool: receipt: %w", err)
 		}
 		return path, nil
 	}
 	name := receiptName(p.next, r)
 	if err := durable.WriteFile(filepath.Join(dir, name), text, 0o600); err != nil {
-		return "", fmt.Errorf("mpoc: receipt: %w", err)
+		return "", fmt.Errorf("pool: receipt: %w", err)
 	}
 	host := hostName(r.Terms.HostKey)
 	p.note(host, id, proof{number: p.next, pay: r.Outcome.Pay.Big(), name: name, bytes: len(text)})
@@ -335,7 +335,7 @@ func (p *proofs) receipt(r mpoc.Receipt) (string, error) {
 func (p *proofs) remove(f proof) error {
 	if err := os.Remove(filepath.Join(p.home, receiptsDir, f.name)); err != nil &&
 		!errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("mpoc: receipts: %w", err)
+		return fmt.Errorf("pool: receipts: %w", err)
 	}
 	if _, _, id, ok := readName(f.name); ok {
 		delete(p.names, id)
@@ -355,7 +355,7 @@ func (p *proofs) kept(id signed.Hash) (*mpoc.Receipt, error) {
 		return nil, nil // its owner moved it
 	}
 	if err != nil {
-		return nil, fmt.Errorf("mpoc: receipt: %w", err)
+		return nil, fmt.Errorf("pool: receipt: %w", err)
 	}
 	r, err := mpoc.ParseReceipt(text)
 	if err == nil {
@@ -398,10 +398,10 @@ func (p *proofs) transfer(t mpoc.Transfer, owes *big.Int) (paid int, err error) 
 	case errors.Is(err, fs.ErrNotExist):
 		d.signed++
 	case err != nil:
-		return 0, fmt.Errorf("mpoc: transfer: %w", err)
+		return 0, fmt.Errorf("pool: transfer: %w", err)
 	}
 	if err := durable.WriteFile(path, text, 0o600); err != nil {
-		return 0, fmt.Errorf("mpoc: transfer: %w", err)
+		return 0, fmt.Errorf("pool: transfer: %w", err)
 	}
 	credit, _ := new(big.Int).SetString(cmp.Or(d.account.Credit, "0"), 10)
 	if credit == nil {
@@ -464,7 +464,7 @@ func (p *proofs) mark(f proof) (proof, error) {
 	f.name, f.paid = strings.TrimSuffix(f.name, ".json")+paidSuffix, true
 	err := durable.Rename(from, filepath.Join(p.home, receiptsDir, f.name))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) { // else its owner moved it
-		return f, fmt.Errorf("mpoc: receipts: %w", err)
+		return f, fmt.Errorf("pool: receipts: %w", err)
 	}
 	_, _, id, _ := readName(f.name)
 	p.names[id] = f.name

@@ -104,7 +104,7 @@ const (
 var folders = []string{"mpoc", receiptsDir, transfersDir, evidenceDir}
 
 // ErrLost reports files of a machine that are missing or damaged, which is no fresh start.
-var ErrLost = errors.New("mpoc: files of this machine are lost")
+var ErrLost = errors.New("pool: files of this machine are lost")
 
 // openStore reads what an earlier run left. What is damaged, or missing beside what is there, is
 // refused with ErrLost, unless the loss is accepted: then a damaged file is set aside.
@@ -115,10 +115,10 @@ func openStore(home string, acceptLoss bool) (*store, error) {
 	}
 	for _, dir := range folders {
 		if err := durable.MkdirAll(filepath.Join(home, dir), 0o700); err != nil {
-			return nil, fmt.Errorf("mpoc: home: %w", err)
+			return nil, fmt.Errorf("pool: home: %w", err)
 		}
 		if err := durable.Sweep(filepath.Join(home, dir)); err != nil {
-			return nil, fmt.Errorf("mpoc: home: %w", err)
+			return nil, fmt.Errorf("pool: home: %w", err)
 		}
 	}
 	var old state
@@ -149,10 +149,10 @@ func openStore(home string, acceptLoss bool) (*store, error) {
 	}
 	units := filepath.Join(home, "mpoc", "units")
 	if err := durable.Create(units, nil, 0o600); err != nil && !errors.Is(err, fs.ErrExist) {
-		return nil, fmt.Errorf("mpoc: units: %w", err)
+		return nil, fmt.Errorf("pool: units: %w", err)
 	}
 	if s.units, err = durable.Open(units); err != nil {
-		return nil, fmt.Errorf("mpoc: units: %w", err)
+		return nil, fmt.Errorf("pool: units: %w", err)
 	}
 	if s.current != nil && s.current.Phase != Over {
 		err = s.load()
@@ -185,7 +185,7 @@ func (s *store) whole() error {
 				marker.ErrStranger) {
 				return refuse("what it held of receipts, transfers or evidence", err)
 			} else if err != nil {
-				return fmt.Errorf("mpoc: home: %w", err)
+				return fmt.Errorf("pool: home: %w", err)
 			}
 		}
 	}
@@ -198,7 +198,7 @@ func (s *store) whole() error {
 		}
 		list, err := os.ReadDir(filepath.Join(s.home, part.beside))
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("mpoc: home: %w", err)
+			return fmt.Errorf("pool: home: %w", err)
 		}
 		if slices.ContainsFunc(list, func(e fs.DirEntry) bool {
 			return !strings.HasPrefix(e.Name(), ".")
@@ -222,7 +222,7 @@ func (s *store) read(path, version, what string, v any) (found bool, err error) 
 	}
 	text, err := os.ReadFile(path)
 	if err != nil {
-		return false, fmt.Errorf("mpoc: %w", err)
+		return false, fmt.Errorf("pool: %w", err)
 	}
 	err = sealed.Unmarshal(text, version, v)
 	if errors.Is(err, sealed.ErrUnsealed) || len(text) > 0 && text[0] == '[' {
@@ -255,7 +255,7 @@ func (s *store) lost(path, what string, why error) error {
 			continue
 		}
 		if err := durable.Rename(path, aside); err != nil {
-			return fmt.Errorf("mpoc: %w", err)
+			return fmt.Errorf("pool: %w", err)
 		}
 		return nil
 	}
@@ -302,7 +302,7 @@ func (s *store) saveMissing(list []challenge) error {
 		return err
 	}
 	if err := durable.WriteFile(s.missingPath(), text, 0o600); err != nil {
-		return fmt.Errorf("mpoc: missing receipts: %w", err)
+		return fmt.Errorf("pool: missing receipts: %w", err)
 	}
 	s.missing = list
 	return nil
@@ -323,7 +323,7 @@ func (s *store) save(counts Counts) (err error) {
 		return err
 	}
 	if err := durable.WriteFile(s.path(), text, 0o600); err != nil {
-		return fmt.Errorf("mpoc: state: %w", err)
+		return fmt.Errorf("pool: state: %w", err)
 	}
 	return nil
 }
@@ -349,7 +349,7 @@ func (s *store) cut(size int64) error {
 		_, err = s.units.Seek(size, io.SeekStart)
 	}
 	if err != nil {
-		return fmt.Errorf("mpoc: units: %w", err)
+		return fmt.Errorf("pool: units: %w", err)
 	}
 	s.torn = false
 	return nil
@@ -383,7 +383,7 @@ func (s *store) add(digests [][32]byte, took time.Duration) error {
 	}
 	if err != nil {
 		_ = s.cut(s.size) // or before the next record
-		return fmt.Errorf("mpoc: units: %w", err)
+		return fmt.Errorf("pool: units: %w", err)
 	}
 	s.size += int64(len(record))
 	s.digests, s.tookMS = append(s.digests, digests...), s.tookMS+uint64(ms)
@@ -394,7 +394,7 @@ func (s *store) add(digests [][32]byte, took time.Duration) error {
 func (s *store) load() error {
 	data, err := io.ReadAll(s.units)
 	if err != nil {
-		return fmt.Errorf("mpoc: units: %w", err)
+		return fmt.Errorf("pool: units: %w", err)
 	}
 	at := 0
 	for {
@@ -430,14 +430,14 @@ func (s *store) evidence(id signed.Hash, what string, text []byte) (string, erro
 	path := filepath.Join(dir, id.String()[2:18]+"-"+what+".json")
 	list, err := os.ReadDir(dir)
 	if err == nil && len(list) >= keepHostEvidence {
-		return "", fmt.Errorf("mpoc: evidence: %s holds %d files; move them elsewhere",
+		return "", fmt.Errorf("pool: evidence: %s holds %d files; move them elsewhere",
 			dir, len(list))
 	}
 	if err == nil {
 		err = durable.WriteFile(path, text, 0o600)
 	}
 	if err != nil {
-		return "", fmt.Errorf("mpoc: evidence: %w", err)
+		return "", fmt.Errorf("pool: evidence: %w", err)
 	}
 	return path, nil
 }

@@ -43,7 +43,7 @@ const (
 	State_STATE_BUILDING State = 2
 	// The model is built; waiting for the segment to open.
 	State_STATE_READY State = 3
-	// Computing the artefacts of a segment.
+	// Computing the records of a segment.
 	State_STATE_COMPUTING State = 4
 	// Running other participants' samples again for the host's verdicts.
 	State_STATE_RERUNNING State = 5
@@ -736,7 +736,7 @@ func (x *ModelReady) GetLoadMs() uint64 {
 	return 0
 }
 
-// Batch carries artefacts of one segment, nonces first, first+1, ..., and the
+// Batch carries records of one segment, nonces first, first+1, ..., and the
 // worker's name under them.
 type Batch struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
@@ -1070,7 +1070,7 @@ func (x *Prepare) GetUntil() string {
 	return ""
 }
 
-// Compute asks for the artefacts of a segment with nonces first..stop-1, until
+// Compute asks for the records of a segment with nonces first..stop-1, until
 // another order arrives.
 //
 // The chain bounds what all nodes of a host together may commit in a segment, so

@@ -121,7 +121,8 @@ again, for example with --nodes, whose proofs need to know the operator's addres
 	}
 	f := cmd.Flags()
 	chaincli.AddHome(f, &o.Dir)
-	f.StringVar(&o.Chain, "chain-id", "", "the network's id; the proofs are for it")
+	f.StringVar(&o.Chain, "chain-id", "", "the network's id; proofs of key possession are bound "+
+		"to it")
 	f.StringVar(&o.Moniker, "moniker", "", "a name for people")
 	f.StringVar(&o.KeyringBackend, "keyring-backend", "", "where accounts are kept from now on: "+
 		"file (a passphrase opens it), os, or test (unprotected); default file, or what the "+
