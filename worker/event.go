@@ -35,7 +35,7 @@ registering        reason, next: the host does not know this machine yet
 connected          host
 joined             chain, node: this machine is a node of the host in the Sprint
 disconnected       host, reason, next
-idle, proving      reason, until: what the Sprint is at; proving computes loops meanwhile
+idle, mining       reason, until: what the Sprint is at; mining computes loops meanwhile
 building, ready    epoch, class, until
 computing          epoch, segment, class, until; reason where it waits for the host
 rerunning          samples of others, for the host's verdicts
@@ -248,7 +248,7 @@ func (e Event) Text() string {
 			": " + e.Account.Text()
 	case "building", "ready", "computing":
 		text += Status{Epoch: e.Epoch, Segment: e.Segment, Class: e.Class}.order() + because
-	case "proving":
+	case "mining":
 		text = "loops for the pool (" + strings.TrimPrefix(because, ": ") + ")"
 	default:
 		text += because

@@ -141,10 +141,10 @@ func (b *place) describe(d *DeviceStatus, at runner.State, s Status) {
 		d.State, d.Reason = "building", "the epoch's model is being built"
 	case s.State == "rerunning" && s.Segment != 0:
 		d.State = "computing"
-	case s.State == "rerunning", s.State == "proving" && !d.proves():
+	case s.State == "rerunning", s.State == "mining" && !d.proves():
 		d.State = "idle"
 	case s.State == "connecting" && d.Pool != nil && d.Pool.Working():
-		d.State = "proving"
+		d.State = "mining"
 	}
 }
 

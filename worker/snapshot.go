@@ -86,7 +86,7 @@ func (m *machine) snapshot(now time.Time) Status {
 	case o.idle():
 		s.State, s.Reason = "idle", o.reason
 		if s.proves() {
-			s.State = "proving"
+			s.State = "mining"
 		}
 	case !build.Built:
 		s.State, s.Reason = "building", "the epoch's model is being built"
@@ -145,7 +145,7 @@ func (m *machine) away(s *Status) {
 		s.State, s.Reason, s.Next = "registering", "the host does not know this machine's key",
 			allow
 	case s.proves():
-		s.State, s.Next = "proving", ""
+		s.State, s.Next = "mining", ""
 		s.Reason = "the host takes machines of its pool into its Sprints after their first " +
 			"accepted proof, while it has room"
 	case asked:

@@ -12,7 +12,7 @@ import (
 // Status is what the worker is doing, or why it does nothing and until when.
 type Status struct {
 	// State is testing, connecting, registering (the host does not know this machine
-	// yet), idle, building, ready, computing, rerunning, proving (loops for the pool,
+	// yet), idle, building, ready, computing, rerunning, mining (loops for the pool,
 	// while the Sprint does not need it), paused or faulted.
 	State  string `json:"state"`
 	Reason string `json:"reason,omitempty"` // why; always there when nothing is computed

@@ -246,7 +246,7 @@ func (r *renderer) trouble(s host.Status) {
 func paint(state string) string {
 	switch {
 	case slices.Contains([]string{"computing", "rerunning", "ready", "building", "preparing",
-		"proving", "validating", "opening", "paying", "reporting ready"}, state):
+		"mining", "validating", "opening", "paying", "reporting ready"}, state):
 		return good.Render(state)
 	case slices.Contains([]string{"faulted", "jailed", "blocked", "stopped", "waiting for the node",
 		"waiting: the chain stands still"}, state):

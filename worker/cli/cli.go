@@ -20,7 +20,7 @@
 //	connected          host
 //	joined             chain, node: this machine is a node of the host in the Sprint
 //	disconnected       host, reason, next
-//	idle, proving      reason, until: what the Sprint is at; proving computes loops meanwhile
+//	idle, mining       reason, until: what the Sprint is at; mining computes loops meanwhile
 //	building, ready    epoch, class, until
 //	computing          epoch, segment, class, until; reason where it waits for the host
 //	rerunning          samples of others, for the host's verdicts

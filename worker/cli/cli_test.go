@@ -268,15 +268,15 @@ func TestStartPlain(t *testing.T) {
 func TestPhasesAreQuiet(t *testing.T) {
 	var b between
 	var told []string
-	for _, kind := range strings.Fields("connected idle proving idle accepted proving computing " +
-		"proving proving") {
+	for _, kind := range strings.Fields("connected idle mining idle accepted mining computing " +
+		"mining mining") {
 		var e worker.Event
 		if e.Type = kind; !b.again(e) {
 			told = append(told, kind)
 		}
 	}
 	if got, want := strings.Join(told, " "),
-		"connected idle accepted computing proving"; got != want {
+		"connected idle accepted computing mining"; got != want {
 		t.Errorf("told %s, want %s", got, want)
 	}
 }

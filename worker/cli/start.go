@@ -279,7 +279,7 @@ func (b *between) again(e worker.Event) bool {
 	switch {
 	case e.Device != "":
 		return false
-	case e.Type == "idle" || e.Type == "proving":
+	case e.Type == "idle" || e.Type == "mining":
 		*b = true
 		return was
 	case slices.Contains([]string{"connecting", "registering", "disconnected", "building", "ready",

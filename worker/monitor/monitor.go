@@ -80,7 +80,7 @@ func Serve(ctx context.Context, l net.Listener, get func() worker.Status, pause 
 
 // States that a worker or a device can be in; each is a series that is 1 or 0.
 var states = []string{"testing", "connecting", "registering", "idle", "building", "ready",
-	"computing", "rerunning", "proving", "paused", "faulted", "disabled"}
+	"computing", "rerunning", "mining", "paused", "faulted", "disabled"}
 
 func metric(name, help string, labels ...string) *prometheus.Desc {
 	return prometheus.NewDesc("assay_worker_"+name, help, labels, nil)

@@ -270,7 +270,7 @@ func (r *renderer) earnings(s worker.Status) {
 // paint colours a state by its meaning.
 func paint(state string) string {
 	switch state {
-	case "computing", "rerunning", "ready", "building", "testing", "proving",
+	case "computing", "rerunning", "ready", "building", "testing", "mining",
 		"asking for a challenge":
 		return good.Render(state)
 	case "faulted", "disabled":

@@ -72,10 +72,10 @@ func statuses() map[string]worker.Status {
 	}
 	// At the first start: not known to the host, no account to be paid to.
 	guest := worker.Status{
-		State: "proving", Reason: "the host takes this machine into its Sprints after the first " +
+		State: "mining", Reason: "the host takes this machine into its Sprints after the first " +
 			"accepted proof", Host: "pool.example:4711", Connected: true,
 		Earnings: &pool.Money{Estimated: "4164874553678", Pending: "0", Settled: "0"},
-		Devices: []worker.DeviceStatus{{ID: "cpu", Engine: "cpu/avx2", State: "proving",
+		Devices: []worker.DeviceStatus{{ID: "cpu", Engine: "cpu/avx2", State: "mining",
 			Pool: &pool.Status{
 				State: "asking", Connected: true, Loops1m: 3_400,
 			}}},

@@ -111,7 +111,7 @@ type Keeper struct {
 	// attempts at duties of the running epoch that were free, by epoch, participant and duty
 	attempts collections.Map[attemptKey, uint64]
 
-	drawn memory // not state
+	drawn cache // not state
 }
 
 // NewKeeper makes the keeper; authority is the account that may change parameters (x/gov).

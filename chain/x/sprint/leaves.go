@@ -62,7 +62,7 @@ func (k *Keeper) sampled(ctx context.Context, e sprintv1.Epoch,
 		return nil, nil
 	}
 	key := leavesKey{seed.From(e.SampleMix), m.Participant}
-	return remember(&k.drawn, e.Number, func(m *memory) map[leavesKey][]drawnLog {
+	return remember(&k.drawn, e.Number, func(m *cache) map[leavesKey][]drawnLog {
 		return m.leaves
 	}, key, func() ([]drawnLog, error) {
 		logs, err := k.logsOf(ctx, e.Number, m.Participant)

@@ -34,7 +34,7 @@ func eligible(m sprintv1.Member) bool { return m.Live && m.Weight > 0 && !m.Jail
 // assembly draws the committees of an epoch whose mix is known, or remembers them.
 func (k *Keeper) assembly(ctx context.Context, e sprintv1.Epoch) (*assembly, error) {
 	mix := seed.From(e.Round.Mix)
-	return remember(&k.drawn, e.Number, func(m *memory) map[seed.Seed]*assembly {
+	return remember(&k.drawn, e.Number, func(m *cache) map[seed.Seed]*assembly {
 		return m.assemblies
 	}, mix, func() (*assembly, error) {
 		class, err := transformer.ByName(e.Params.Class)

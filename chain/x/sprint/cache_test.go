@@ -12,11 +12,11 @@ import (
 // Questions about the past do not push out what the newest epoch needs, and a failure is not
 // remembered.
 func TestMemoryIsOfTheNewestEpoch(t *testing.T) {
-	var m memory
+	var m cache
 	computed := 0
 	ask := func(epoch uint64, who string) {
 		t.Helper()
-		drawn, err := remember(&m, epoch, func(m *memory) map[leavesKey][]drawnLog {
+		drawn, err := remember(&m, epoch, func(m *cache) map[leavesKey][]drawnLog {
 			return m.leaves
 		}, leavesKey{participant: who},
 			func() ([]drawnLog, error) {
@@ -46,7 +46,7 @@ func TestMemoryIsOfTheNewestEpoch(t *testing.T) {
 	}
 	broken := errors.New("broken")
 	for _, want := range []error{broken, broken, nil} {
-		_, err := remember(&m, 8, func(m *memory) map[leavesKey][]drawnLog {
+		_, err := remember(&m, 8, func(m *cache) map[leavesKey][]drawnLog {
 			return m.leaves
 		}, leavesKey{participant: "bob"},
 			func() ([]drawnLog, error) { return nil, want })

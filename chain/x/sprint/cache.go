@@ -12,12 +12,12 @@ import (
 	"github.com/assaynet/assay/poc/seed"
 )
 
-// memory keeps what was drawn in the newest epoch. It only saves time: everything in it is a pure
+// cache keeps what was drawn in the newest epoch. It only saves time: everything in it is a pure
 // function of its key and of records that were closed before the mix in the key was known, so a
 // node that just started computes the same. Gas must not depend on what a node remembers: blocks
 // read for it unmetered, and queries, whose gas is no part of the state, pay for what is not there
 // yet.
-type memory struct {
+type cache struct {
 	mu         sync.Mutex // messages come one by one, queries beside them
 	epoch      uint64
 	assemblies map[seed.Seed]*assembly
@@ -29,9 +29,9 @@ type leavesKey struct {
 	participant string
 }
 
-// remember returns what a place of the memory holds for a key, or computes it. Epochs before the
+// remember returns what a place of the cache holds for a key, or computes it. Epochs before the
 // newest are computed each time, so that questions about the past do not push out what blocks need.
-func remember[K comparable, V any](m *memory, epoch uint64, place func(*memory) map[K]V, key K,
+func remember[K comparable, V any](m *cache, epoch uint64, place func(*cache) map[K]V, key K,
 	compute func() (V, error)) (V, error) {
 	m.mu.Lock()
 	if epoch > m.epoch {
