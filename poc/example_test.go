@@ -39,10 +39,11 @@ func Example() {
 	}
 	// Output:
 	// evidence; to check it computes 1 unit of transformer/1 nano: 33554432 operations, 4 MiB
-	// forged: the leaf's digest is not the unit's proven: false assumed: that the host key
-	// ed4928c628d1c2c6eae90338905995612959273a5c63f93636c14614ac8737d1 is the participant's
-	// assumed: that the seeds, which that key signed, are the epoch's assumed: that the chain
-	// accepted the commitment
+	// forged: the leaf's digest is not the unit's
+	// proven: false
+	// assumed: that the host key ed4928c628d1c2c6eae90338905995612959273a5c63f93636c14614ac8737d1 is the participant's
+	// assumed: that the seeds, which that key signed, are the epoch's
+	// assumed: that the chain accepted the commitment
 }
 
 // A chain keeps an anchor of every epoch for ever. With it, evidence is proven and convicts its
@@ -71,7 +72,6 @@ func ExampleOptions() {
 	_, err = doc.Verify(context.Background(), nil, poc.Options{Anchor: &anchor})
 	fmt.Println(err)
 	// Output:
-	// true true <nil> poc: not what the chain holds: the Seed_1 is
-	// 106e5950985a760718b4ea5c908aef90504aa7abf5481a160808fe751475a4a2 in the file and
-	// 116e5950985a760718b4ea5c908aef90504aa7abf5481a160808fe751475a4a2 on chain
+	// true true <nil>
+	// poc: not what the chain holds: the Seed_1 is 106e5950985a760718b4ea5c908aef90504aa7abf5481a160808fe751475a4a2 in the file and 116e5950985a760718b4ea5c908aef90504aa7abf5481a160808fe751475a4a2 on chain
 }

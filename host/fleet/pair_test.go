@@ -164,7 +164,7 @@ func TestSecondConnectionTakesOver(t *testing.T) {
 	})
 	until(t, "the older says why it is not", func() bool {
 		return older.saw(func(s worker.Status) bool {
-			return strings.Contains(s.Trouble, "another machine works with this machine's key")
+			return strings.Contains(s.Trouble, "another machine connected with this machine's key")
 		})
 	})
 	// The older goes on behind what it has signed, and not within it: it signs no leaf in two ways.

@@ -104,8 +104,9 @@ func Example() {
 	receipt.Sign(host)
 	fmt.Println(receipt.Verify(ctx, mpoc.Reference()))
 	// Output:
-	// rejected after 90 tiles; 3 wrong ones decide the receipt holds: true mpoc: the host broke its
-	// own terms: judged after 1 rounds with 0 samples and 1 tiles wrong, which decides nothing
+	// rejected after 90 tiles; 3 wrong ones decide
+	// the receipt holds: true
+	// mpoc: the host broke its own terms: judged after 1 rounds with 0 samples and 1 tiles wrong, which decides nothing
 }
 
 func ExampleChooseShape() {

@@ -80,7 +80,7 @@ var said = []struct{ pattern, instead string }{
 // as the bytes of a vector do, where it lies within a raw string, and where a comment shows a
 // picture or code.
 func wide(name string, src []byte) (found []string) {
-	free := map[int]bool{}
+	free, output := map[int]bool{}, -1
 	fs := token.NewFileSet()
 	f := fs.AddFile(name, fs.Base(), len(src))
 	var s scanner.Scanner
@@ -99,6 +99,8 @@ func wide(name string, src []byte) (found []string) {
 		case tok == token.STRING && utf8.RuneCountInString(lit) > maxColumns/2:
 			free[line] = free[line] ||
 				!strings.Contains(strings.TrimSpace(strings.Trim(lit, `"`)), " ")
+		case tok == token.COMMENT && (line == output+1 || strings.HasPrefix(lit, "// Output:")):
+			free[line], output = true, line // what an example prints, to its last line
 		case tok == token.COMMENT && (strings.HasPrefix(lit, "//\t") ||
 			strings.HasPrefix(lit, "//go:") || strings.HasPrefix(lit, "//lint:")):
 			free[line] = true
