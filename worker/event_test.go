@@ -232,7 +232,7 @@ func TestTakenOver(t *testing.T) {
 	s.Close("another connection of this node took over")
 	close(s.over)
 	e := wait(func(e Event) bool { return e.Type == "disconnected" })
-	if !strings.Contains(e.Reason, "another machine works with this machine's key") ||
+	if !strings.Contains(e.Reason, "another machine connected with this machine's key") ||
 		!strings.Contains(e.Next, "--home") {
 		t.Errorf("%+v", e)
 	}
