@@ -98,6 +98,9 @@ func bounds(now sprintv1.QueryCurrentResponse) (from, to int64) {
 	case sprintv1.PhaseDispute:
 		from, to = e.Round.DisputeStart, e.Round.DisputeUntil
 	}
+	if e.Phase == sprintv1.PhaseServe {
+		from, to = e.FinalisedHeight, e.Start+int64(e.Params.EpochBlocks)-1
+	}
 	if to <= from {
 		return 0, 0
 	}

@@ -270,7 +270,7 @@ func (w *watch) epoch(ctx context.Context, i int, now *sprintv1.QueryCurrentResp
 		w.known, w.reported = true, now.Epoch.Number-min(now.Epoch.Number, 1)
 	}
 	for e := w.reported + 1; e < now.Epoch.Number || e == now.Epoch.Number &&
-		now.Epoch.Phase == sprintv1.PhaseFinalised; e++ {
+		now.Epoch.Phase >= sprintv1.PhaseFinalised; e++ {
 		w.close(ctx, i, now)
 		if err := w.n.report(ctx, w.a, i, e); ctx.Err() != nil {
 			return false, context.Cause(ctx)
@@ -298,7 +298,11 @@ func (w *watch) phase(ctx context.Context, i int, now *sprintv1.QueryCurrentResp
 		}
 		w.part = part{epoch: e.Number, phase: e.Phase, begun: time.Now(), height: now.Height}
 	}
-	if e.Phase == sprintv1.PhaseFinalised { // its table is there
+	switch e.Phase {
+	case sprintv1.PhaseFinalised: // its table is there
+		return
+	case sprintv1.PhaseServe:
+		w.a.progress(e.Phase.Word(), now.Reason, time.Now())
 		return
 	}
 	q, err := w.n.Sprint(i)
@@ -313,7 +317,7 @@ func (w *watch) phase(ctx context.Context, i int, now *sprintv1.QueryCurrentResp
 // close ends a phase as a line: what was done, and how long it took.
 func (w *watch) close(ctx context.Context, i int, now *sprintv1.QueryCurrentResponse) {
 	p := w.part
-	if p.epoch == 0 || p.phase == sprintv1.PhaseFinalised || now.Epoch.Number == p.epoch &&
+	if p.epoch == 0 || p.phase >= sprintv1.PhaseFinalised || now.Epoch.Number == p.epoch &&
 		now.Epoch.Phase == p.phase {
 		return
 	}

@@ -331,11 +331,18 @@ func ours() map[string]tunable {
 			func(p courtv1.Params) sdk.Msg {
 				return &courtv1.MsgUpdateParams{Authority: app.Authority(), Params: p}
 			}),
-		sprint.Name: tune(sprint.LocalnetParams(), sprint.ValidateParams,
+		sprint.Name: tune(brief(), sprint.ValidateParams,
 			func(p sprintv1.Params) sdk.Msg {
 				return &sprintv1.MsgUpdateParams{Authority: app.Authority(), Params: p}
 			}),
 	}
+}
+
+// brief are the sprint's parameters for a chain whose next epoch begins at once.
+func brief() sprintv1.Params {
+	p := sprint.LocalnetParams()
+	p.EpochBlocks = 0
+	return p
 }
 
 // tunable is a module's parameters with their ends, which are searched for.
@@ -479,6 +486,9 @@ func TestEveryBoundOfOurOwnAtItsExtremesTheChainGoesOn(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			d.t = t
 			params := starts[name]
+			if params[sprint.Name] == nil {
+				params[sprint.Name] = &sprintv1.MsgUpdateParams{Params: brief()}
+			}
 			d.genesis.AppState = usual // nothing of the start before
 			d.inGenesis(params)
 			d.blocks(1)

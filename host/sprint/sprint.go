@@ -133,6 +133,7 @@ type Sprint struct {
 	Evidence *Evidence
 
 	forgotten uint64 // leaves and verdicts of epochs before it are deleted
+	noted     uint64 // the latest epoch whose outcome is noted
 }
 
 // New puts the parts together.
@@ -199,7 +200,7 @@ func (sp *Sprint) Act(ctx context.Context, g *errgroup.Group,
 		return errors.Join(sp.c.Voter.OpenMiddles(ctx, now), sp.c.Voter.Dispute(ctx, now))
 	case sprintv1.PhaseDispute:
 		return sp.c.Voter.Dispute(ctx, now)
-	case sprintv1.PhaseFinalised:
+	case sprintv1.PhaseFinalised, sprintv1.PhaseServe:
 		return sp.finalised(ctx, now)
 	default:
 		sp.c.Board.Say(now, "waiting", now.Reason)
@@ -270,10 +271,23 @@ func (sp *Sprint) finalised(ctx context.Context, now sprintv1.QueryCurrentRespon
 	if err := sp.idle(now); err != nil {
 		return err
 	}
+	sp.c.Board.Say(now, "waiting", now.Reason)
+	if err := sp.outcome(ctx, e); err != nil {
+		return err
+	}
+	return sp.Evidence.Write(ctx, e)
+}
+
+// outcome notes an epoch's outcome, once.
+func (sp *Sprint) outcome(ctx context.Context, e sprintv1.Epoch) error {
+	if sp.noted == e.Number {
+		return nil
+	}
 	o, found, err := client.Outcome(ctx, sp.c.Sprint, e.Number, sp.c.Participant)
 	if err != nil {
 		return err
 	}
+	sp.noted = e.Number
 	if found {
 		sp.c.Logger.Info("epoch finalised", "epoch", e.Number, "reason", o.Reason,
 			"weight", o.WeightAfter)
@@ -283,8 +297,7 @@ func (sp *Sprint) finalised(ctx context.Context, now sprintv1.QueryCurrentRespon
 				Weight: o.WeightAfter, Power: o.PowerAfter}
 		})
 	}
-	sp.c.Board.Say(now, "waiting", now.Reason)
-	return sp.Evidence.Write(ctx, e)
+	return nil
 }
 
 // Forget deletes what this host needs no more, before anything is written: leaves and

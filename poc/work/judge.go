@@ -26,7 +26,8 @@ import (
 // computes instead, and the engine is not asked again before the next seed, so
 // that it costs one attempt and not one for each unit. Time is all that changes.
 //
-// It keeps the models of the last seed and is for one goroutine at a time.
+// It keeps the models of two seeds, the latest that were asked for: an epoch's work may still be
+// judged while the next one's is. It is for one goroutine at a time.
 type Judge struct {
 	// Failed is told why the fast engine is not asked any longer for this seed.
 	// Optional.
@@ -36,6 +37,11 @@ type Judge struct {
 
 	fast, definition Engine
 
+	latest, earlier *models
+}
+
+// models are those of a class and seed, by engine.
+type models struct {
 	class transformer.Class
 	seed1 seed.Seed
 	built map[Engine]transformer.Model
@@ -69,17 +75,17 @@ func (j *Judge) Units(ctx context.Context, class transformer.Class, seed1, node,
 	if len(nonces) != len(claimed) {
 		return nil, fmt.Errorf("%w: %d claims for %d nonces", ErrCall, len(claimed), len(nonces))
 	}
-	j.of(class, seed1)
+	m := j.of(class, seed1)
 	out := make([]transformer.Output, len(nonces))
-	fast := j.fast != nil && !j.down
+	fast := j.fast != nil && !m.down
 	if fast {
-		err := j.run(ctx, j.fast, out, node, segment, nonces)
+		err := m.run(ctx, j.fast, out, node, segment, nonces)
 		if ended := ctx.Err(); err != nil && ended != nil {
 			return nil, ended
 		}
 		if err != nil {
-			fast, j.down = false, true
-			delete(j.built, j.fast)
+			fast, m.down = false, true
+			delete(m.built, j.fast)
 			if j.Failed != nil {
 				j.Failed(err)
 			}
@@ -89,7 +95,7 @@ func (j *Judge) Units(ctx context.Context, class transformer.Class, seed1, node,
 		if fast && out[i].Record == claimed[i] {
 			continue
 		}
-		if err := j.run(ctx, j.definition, out[i:i+1], node, segment, nonces[i:i+1]); err != nil {
+		if err := m.run(ctx, j.definition, out[i:i+1], node, segment, nonces[i:i+1]); err != nil {
 			return nil, err
 		}
 	}
@@ -172,23 +178,30 @@ func (j *Judge) records(ctx context.Context, job Job, units []uint64,
 	return bodies, nil
 }
 
-// of forgets what it knows of another class or seed.
-func (j *Judge) of(class transformer.Class, seed1 seed.Seed) {
-	if j.built == nil || j.class != class || j.seed1 != seed1 {
-		j.class, j.seed1, j.built, j.down = class, seed1, map[Engine]transformer.Model{}, false
+// of returns the models of a class and seed, and forgets those asked for before the last two.
+func (j *Judge) of(class transformer.Class, seed1 seed.Seed) *models {
+	is := func(m *models) bool { return m != nil && m.class == class && m.seed1 == seed1 }
+	switch {
+	case is(j.latest):
+	case is(j.earlier):
+		j.latest, j.earlier = j.earlier, j.latest
+	default:
+		j.latest, j.earlier = &models{class: class, seed1: seed1,
+			built: map[Engine]transformer.Model{}}, j.latest
 	}
+	return j.latest
 }
 
-func (j *Judge) run(ctx context.Context, e Engine, out []transformer.Output, node,
+func (m *models) run(ctx context.Context, e Engine, out []transformer.Output, node,
 	segment seed.Seed, nonces []uint64) error {
-	model := j.built[e]
+	model := m.built[e]
 	if model == nil {
 		var err error
-		if model, err = e.Transformer(ctx, j.class, j.seed1, nil); err != nil {
+		if model, err = e.Transformer(ctx, m.class, m.seed1, nil); err != nil {
 			return fmt.Errorf("work: judging: model of class %s on %s: %w",
-				j.class.Name, e.Name(), err)
+				m.class.Name, e.Name(), err)
 		}
-		j.built[e] = model
+		m.built[e] = model
 	}
 	if err := ctx.Err(); err != nil {
 		return err

@@ -16,11 +16,12 @@ import (
 // counted is the reference under another name; it counts its units.
 type counted struct {
 	broken
-	units int
+	units, models int
 }
 
 func (c *counted) Transformer(ctx context.Context, class transformer.Class, seed1 seed.Seed,
 	progress func(done, total uint64)) (transformer.Model, error) {
+	c.models++
 	m, err := c.broken.Transformer(ctx, class, seed1, progress)
 	return &countedModel{m, c}, err
 }
@@ -114,7 +115,7 @@ func TestJudgeWithoutItsEngine(t *testing.T) {
 		t.Errorf("the next seed: %v, told %d times", err, failed)
 	}
 	fast.fault = ""
-	if _, err := judge(t.Context(), j, 1); err != nil || failed != 2 || fast.units != 6 {
+	if _, err := judge(t.Context(), j, 4); err != nil || failed != 2 || fast.units != 6 {
 		t.Errorf("the engine is sound again: %v, told %d times, %d units on it",
 			err, failed, fast.units)
 	}
@@ -123,5 +124,23 @@ func TestJudgeWithoutItsEngine(t *testing.T) {
 	cancel()
 	if _, err := judge(ctx, j, 3); !errors.Is(err, context.Canceled) || failed != 2 {
 		t.Errorf("ended: %v, told %d times", err, failed)
+	}
+}
+
+// While one epoch's work is still judged the next one's begins: both models are kept, and the one
+// before them is not.
+func TestAJudgeKeepsTheModelsOfTwoSeeds(t *testing.T) {
+	engine := &counted{broken: broken{Engine: Reference()}}
+	j := NewJudge(nil)
+	j.definition = engine
+	for _, step := range []struct {
+		seed1  byte
+		models int
+	}{{1, 1}, {2, 2}, {1, 2}, {2, 2}, {2, 2}, {3, 3}, {2, 3}, {1, 4}} {
+		if _, err := j.Unit(t.Context(), transformer.Nano, seed.Seed{step.seed1}, seed.Seed{2},
+			seed.Seed{3}, 7, record.Record{}); err != nil || engine.models != step.models {
+			t.Errorf("seed %d: %v, %d models were built, want %d", step.seed1, err, engine.models,
+				step.models)
+		}
 	}
 }

@@ -244,8 +244,8 @@ func TestJudgeOfAnyKind(t *testing.T) {
 		t.Fatal(err)
 	}
 	got, err := j.Bodies(t.Context(), node, []uint64{7}, [][]byte{nil})
-	if err != nil || !bytes.Equal(got[0], out.Record.Append(nil)) || len(j.built) != 1 {
-		t.Errorf("%x, %v, %d models", got, err, len(j.built))
+	if err != nil || !bytes.Equal(got[0], out.Record.Append(nil)) || len(j.latest.built) != 1 {
+		t.Errorf("%x, %v, %d models", got, err, len(j.latest.built))
 	}
 }
 

@@ -47,6 +47,7 @@ func quick() *sprintv1.Params {
 	p.Samples, p.Segments, p.SegmentBlocks = 32, 2, 10
 	p.PrepareBlocks, p.ProofBlocks, p.ValidateBlocks, p.RevealBlocks,
 		p.DisputeBlocks = 20, 20, 60, 20, 3
+	p.EpochBlocks = 0 // the next one at once
 	return &p
 }
 

@@ -59,6 +59,7 @@ func simParams() sprintv1.Params {
 	p.PrepareBlocks, p.ProofBlocks, p.ValidateBlocks, p.RevealBlocks,
 		p.DisputeBlocks = 4, 3, 3, 3, 2
 	p.Slots, p.Replicas, p.SilenceEpochs, p.MinClaimLeaves = 16, 4, 2, 16
+	p.EpochBlocks = 0
 	return p
 }
 

@@ -6,7 +6,7 @@ import "fmt"
 
 // words are the phases as operators read them, in the order of the enum.
 var words = [...]string{"none", "prepare", "compute", "wrap-up", "challenge", "proof", "draw",
-	"validate", "reveal", "check", "dispute", "finalised"}
+	"validate", "reveal", "check", "dispute", "finalised", "serve"}
 
 // Word is the phase in the word that logs, errors, events and status use.
 func (p Phase) Word() string {

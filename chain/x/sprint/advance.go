@@ -24,20 +24,29 @@ func (k *Keeper) EndBlock(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if e.Number == 0 || e.Phase == sprintv1.PhaseFinalised {
+	if e.Number == 0 || e.Phase >= sprintv1.PhaseFinalised && height(ctx) >= nextStart(e) {
 		return k.begin(ctx, e.Number+1)
 	}
 	if err := k.prune(ctx, e); err != nil {
 		return err
 	}
 	before := e.Phase
-	if err := k.advance(ctx, &e); err != nil {
+	if e.Phase >= sprintv1.PhaseFinalised {
+		e.Phase = sprintv1.PhaseServe
+	} else if err := k.advance(ctx, &e); err != nil {
 		return fmt.Errorf("sprint: epoch %d in %s: %w", e.Number, before.Word(), err)
 	}
 	if e.Phase != before {
 		emit(ctx, "phase", "epoch", fmt.Sprint(e.Number), "phase", e.Phase.Word())
 	}
 	return k.epochs.Set(ctx, e.Number, e)
+}
+
+// nextStart is the first block with which the epoch after a finalised one may begin (spec S-31). A
+// void one is no exception: an outage of an hour would else be many void epochs, each of which
+// halves what nobody has shown again.
+func nextStart(e sprintv1.Epoch) int64 {
+	return max(e.FinalisedHeight+1, e.Start+int64(e.Params.EpochBlocks))
 }
 
 // begin opens an epoch: the parameters of every module and the holders of weight are frozen before

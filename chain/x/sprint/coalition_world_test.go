@@ -86,8 +86,10 @@ func newWorld(salt uint64, rails creditv1.Params, holders []*party) *world {
 	w.credit = credit.NewKeeper(cdc, newShelf(), "gov", w)
 	w.credit.SetBeacon(w)
 	w.sprint = NewKeeper(cdc, newShelf(), "gov", w, w, w.credit, w, w)
-	check(w.sprint.params.Set(w.ctx, DefaultParams()))
-	check(w.sprint.frozen.Set(w.ctx, DefaultParams()))
+	params := DefaultParams()
+	params.EpochBlocks = 0 // what happens between Sprints moves no weight
+	check(w.sprint.params.Set(w.ctx, params))
+	check(w.sprint.frozen.Set(w.ctx, params))
 	w.class = must(transformer.ByName(DefaultParams().Class))
 	shares := make([]poccredit.Share, len(holders))
 	for i, p := range holders {

@@ -97,12 +97,16 @@ func TestReasonSaysWhyAndUntilWhen(t *testing.T) {
 		sprintv1.PhaseChallenge: 0,
 		sprintv1.PhaseProof:     40, sprintv1.PhaseDraw: 0, sprintv1.PhaseValidate: 50,
 		sprintv1.PhaseReveal: 55, sprintv1.PhaseCheck: 57, sprintv1.PhaseDispute: 61,
-		sprintv1.PhaseFinalised: 71} {
+		sprintv1.PhaseFinalised: 80, sprintv1.PhaseServe: 80} {
 		e.Phase = phase
 		reason, until := Reason(e, 25)
 		if reason == "" || until != want {
 			t.Errorf("%s: %q until %d; want block %d", phase, reason, until, want)
 		}
+	}
+	e.Phase, e.Params.EpochBlocks = sprintv1.PhaseFinalised, 0
+	if reason, until := Reason(e, 25); reason == "" || until != 71 {
+		t.Errorf("where the next epoch is due at once: %q until %d", reason, until)
 	}
 	e.Phase = sprintv1.PhaseDispute
 	if reason, until := Reason(e, 61); reason == "" ||

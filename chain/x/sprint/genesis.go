@@ -73,7 +73,7 @@ func validEpoch(e sprintv1.Epoch) error {
 	if err := ValidateParams(e.Params); err != nil {
 		return err
 	}
-	if e.Phase < sprintv1.PhasePrepare || e.Phase > sprintv1.PhaseFinalised {
+	if e.Phase < sprintv1.PhasePrepare || e.Phase > sprintv1.PhaseServe {
 		return fmt.Errorf("phase %d", e.Phase)
 	}
 	errs := []error{length("seed1", e.Seed1, 32), length("seed2", e.Seed2, 32),

@@ -36,7 +36,7 @@ func DefaultParams() sprintv1.Params {
 		Slots: 64, Replicas: 16, FullCommittee: 16,
 		FaultRatePpm: 100, FailPInverse: 100_000, CreditEpsPpm: 50_000,
 		MinLiveBps: 6666, ReadyBps: 9000, SilenceEpochs: 3, KeepEpochs: 2,
-		MinClaimLeaves: 1280, WholeUnitMiops: 1024,
+		MinClaimLeaves: 1280, WholeUnitMiops: 1024, EpochBlocks: 1320,
 	}
 }
 
@@ -47,7 +47,7 @@ func LocalnetParams() sprintv1.Params {
 	p.Class = transformer.Nano.Name
 	p.Segments, p.SegmentBlocks, p.PrepareBlocks = 3, 10, 8
 	p.ProofBlocks, p.ValidateBlocks, p.RevealBlocks, p.DisputeBlocks = 8, 40, 8, 4
-	p.MinLiveBps, p.MinClaimLeaves = 5000, 64
+	p.MinLiveBps, p.MinClaimLeaves, p.EpochBlocks = 5000, 64, 80
 	return p
 }
 
@@ -108,19 +108,25 @@ func ValidateParams(p sprintv1.Params) error {
 			"state would grow without use"},
 		{"min_claim_leaves", p.MinClaimLeaves, 16, 100_000, "a claim must be worth judging",
 			"small machines would be shut out"},
-		{"whole_unit_miops", p.WholeUnitMiops, 0, 1024, "", "the chain does not recompute larger " +
-			"units whole"},
+		{"whole_unit_miops", p.WholeUnitMiops, 0, 1024, "",
+			"larger units are not recomputed whole"},
+		{"epoch_blocks", uint64(p.EpochBlocks), 0, 17_280, "", "weight must be shown once a day"},
 	}
 	for _, b := range bounds {
-		if b.value < b.lo {
-			return fmt.Errorf("sprint: %s %d is outside %d..%d: %s", b.name,
-				b.value, b.lo, b.hi, b.low)
-		}
+		why := b.low
 		if b.value > b.hi {
-			return fmt.Errorf("sprint: %s %d is outside %d..%d: %s", b.name,
-				b.value, b.lo, b.hi, b.high)
+			why = b.high
+		}
+		if b.value < b.lo || b.value > b.hi {
+			return fmt.Errorf("sprint: %s %d is outside %d..%d: %s", b.name, b.value, b.lo,
+				b.hi, why)
 		}
 	}
+	return consistent(p)
+}
+
+// consistent holds parameters against each other.
+func consistent(p sprintv1.Params) error {
 	if need := uint64(p.Samples) * sprintv1.MaxLeafBytes; uint64(p.OpeningBytesPerBlock) < need {
 		return fmt.Errorf("sprint: opening_bytes_per_block %d is below %d, what samples %d may "+
 			"take: one opening must fit", p.OpeningBytesPerBlock, need, p.Samples)
