@@ -4,6 +4,7 @@ package app_test
 
 import (
 	"fmt"
+	"maps"
 	"math/big"
 	"os"
 	"path/filepath"
@@ -79,35 +80,40 @@ func assign(f reflect.Value, n *big.Int) bool {
 }
 
 // The tables of parameters are those of the code: names, what networks begin with, and bounds.
-// Holds spec S-30, J-9, P-14, R-14.
+// Holds spec S-30, J-9, P-14, E-11, R-14.
 func TestTheTablesOfParametersAreTheCodes(t *testing.T) {
-	held(t, "sprint.md", "S-30", sprint.DefaultParams, sprint.LocalnetParams, sprint.ValidateParams)
-	held(t, "court.md", "J-9", court.DefaultParams, court.LocalnetParams, court.ValidateParams)
-	held(t, "power.md", "P-14", credit.DefaultParams, credit.LocalnetParams, credit.ValidateParams)
-	held(t, "registry.md", "R-14", registry.DefaultParams, registry.LocalnetParams,
-		registry.ValidateParams)
+	held(t, "S-30 of sprint.md", specTable(t, "sprint.md", "S-30"), sprint.DefaultParams,
+		sprint.LocalnetParams, sprint.ValidateParams)
+	held(t, "J-9 of court.md", specTable(t, "court.md", "J-9"), court.DefaultParams,
+		court.LocalnetParams, court.ValidateParams)
+	rails := specTable(t, "power.md", "P-14")
+	maps.Copy(rails, specTable(t, "money.md", "E-11"))
+	held(t, "P-14 of power.md or E-11 of money.md", rails, credit.DefaultParams,
+		credit.LocalnetParams, credit.ValidateParams)
+	held(t, "R-14 of registry.md", specTable(t, "registry.md", "R-14"), registry.DefaultParams,
+		registry.LocalnetParams, registry.ValidateParams)
 }
 
-func held[P any](t *testing.T, page, rule string, main, local func() P, validate func(P) error) {
+func held[P any](t *testing.T, rule string, rows map[string][]string, main, local func() P,
+	validate func(P) error) {
 	t.Helper()
-	rows := specTable(t, page, rule)
 	m, l := main(), local()
 	onMain, onLocal := fields(&m), fields(&l)
 	if len(rows) != len(onMain) {
-		t.Errorf("%s: rule %s has %d parameters, the code %d", page, rule, len(rows), len(onMain))
+		t.Errorf("%s has %d parameters, the code %d", rule, len(rows), len(onMain))
 	}
 	for name, f := range onMain {
 		cells := rows[name]
 		if len(cells) != 4 {
-			t.Errorf("%s: rule %s lacks a row of four cells for %s", page, rule, name)
+			t.Errorf("%s lacks a row of four cells for %s", rule, name)
 			continue
 		}
 		if got := fmt.Sprint(f.Interface()); got != cells[0] {
-			t.Errorf("%s: %s begins with %s on main, %s in the table", page, name, got, cells[0])
+			t.Errorf("%s: %s begins with %s on main, %s in the table", rule, name, got, cells[0])
 		}
 		if got := fmt.Sprint(onLocal[name].Interface()); got != cells[1] {
 			t.Errorf("%s: %s begins with %s on localnet, %s in the table",
-				page, name, got, cells[1])
+				rule, name, got, cells[1])
 		}
 		low, high, numbers := strings.Cut(cells[2], "..")
 		if !numbers {
@@ -119,7 +125,7 @@ func held[P any](t *testing.T, page, rule string, main, local func() P, validate
 		}{{low, -1}, {high, 1}} {
 			at, ok := new(big.Int).SetString(c.bound, 10)
 			if !ok {
-				t.Errorf("%s: %s: %q is no number", page, name, c.bound)
+				t.Errorf("%s: %s: %q is no number", rule, name, c.bound)
 				continue
 			}
 			// At the bound nothing is said about this field; what it is to others has rules of its
@@ -128,7 +134,7 @@ func held[P any](t *testing.T, page, rule string, main, local func() P, validate
 			assign(fields(&p)[name], at)
 			if err := validate(p); err != nil &&
 				strings.Contains(err.Error(), name+" "+at.String()+" is outside") {
-				t.Errorf("%s: %s may not be %s: %v", page, name, at, err)
+				t.Errorf("%s: %s may not be %s: %v", rule, name, at, err)
 			}
 			beyond := new(big.Int).Add(at, big.NewInt(c.beyond))
 			p = main()
@@ -136,7 +142,7 @@ func held[P any](t *testing.T, page, rule string, main, local func() P, validate
 				continue
 			}
 			if err := validate(p); err == nil || !strings.Contains(err.Error(), name) {
-				t.Errorf("%s: %s may be %s: %v", page, name, beyond, err)
+				t.Errorf("%s: %s may be %s: %v", rule, name, beyond, err)
 			}
 		}
 	}

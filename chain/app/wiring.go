@@ -8,6 +8,7 @@ import (
 
 	corestore "cosmossdk.io/core/store"
 	"cosmossdk.io/log/v2"
+	"cosmossdk.io/math"
 	"github.com/spf13/cast"
 
 	"github.com/cosmos/cosmos-sdk/client/flags"
@@ -52,6 +53,7 @@ func permissions() map[string][]string {
 		authtypes.FeeCollectorName: nil,
 		govtypes.ModuleName:        {authtypes.Burner},
 		collateral.Name:            {authtypes.Burner},
+		credit.Name:                {authtypes.Minter, authtypes.Burner},
 	}
 }
 
@@ -74,10 +76,11 @@ func (app *App) addKeepers(logger log.Logger, engine court.Engine,
 	app.accounts = authkeeper.NewAccountKeeper(cdc, store(authtypes.StoreKey),
 		authtypes.ProtoBaseAccount, permissions(), Addresses(), Prefix, authority)
 	// Nobody sends coins to a module by mistake; deposits go through messages of x/gov and
-	// x/collateral.
+	// x/collateral, and what x/credit holds is what it minted and the fees it took.
 	blocked := map[string]bool{
 		authtypes.NewModuleAddress(authtypes.FeeCollectorName).String(): true,
 		authtypes.NewModuleAddress(collateral.Name).String():            true,
+		authtypes.NewModuleAddress(credit.Name).String():                true,
 		authority: true,
 	}
 	app.bank = bankkeeper.NewBaseKeeper(cdc, store(banktypes.StoreKey), app.accounts,
@@ -105,6 +108,8 @@ func (app *App) addKeepers(logger log.Logger, engine court.Engine,
 		return err
 	}
 	app.Credit = credit.NewKeeper(cdc, store(credit.Name), authority, app.Registry)
+	app.Credit.SetCoins(credit.Coins{Bank: app.bank, Addresses: Addresses(), Denom: Denom,
+		Collateral: app.deposits})
 	if app.Beacon, err = beacon.NewKeeper(cdc, store(beacon.Name), Addresses(), app.Credit,
 		app.Registry); err != nil {
 		return err
@@ -122,6 +127,20 @@ func (app *App) addKeepers(logger log.Logger, engine court.Engine,
 		govtypes.DefaultConfig(), authority, tally(app.Credit))
 	app.gov.SetHooks(rules)
 	return nil
+}
+
+// deposits are the coins of x/collateral's account, and what its records add up to.
+func (app *App) deposits(ctx context.Context) (balance, records math.Int, err error) {
+	balance, records = app.bank.GetBalance(ctx, authtypes.NewModuleAddress(collateral.Name),
+		Denom).Amount, math.ZeroInt()
+	g, err := app.Collateral.ExportGenesis(ctx)
+	if err != nil {
+		return balance, records, err
+	}
+	for _, a := range g.Accounts {
+		records = records.Add(a.Deposit)
+	}
+	return balance, records, nil
 }
 
 // network is what the registry asks modules that are built after it.

@@ -49,8 +49,10 @@ type Restart struct {
 
 // FromExport makes the genesis of a new chain that goes on with the people and
 // coins of an older one: accounts, balances, grants, parameters, registrations
-// with keys and machines, deposits, weights and powers. It begins at height 1,
-// before its first epoch. Epochs, samples and verdicts stay behind, as do fees that
+// with keys and machines, deposits, weights and powers, pay that is owed. It begins
+// at height 1, before its first epoch. What was ever minted and burned goes on being
+// counted; fees left behind count as burned, and what of a lock is left runs in the
+// new epochs. Epochs, samples and verdicts stay behind, as do fees that
 // nobody was paid, governance proposals, whose deposits go back, and what bound a
 // deposit to an epoch; what is left of a jail is counted from the first epoch on.
 //
@@ -249,6 +251,11 @@ func (e *export) registrations() *registryv1.GenesisState {
 // weights are what everybody's compute gave it last, and the power that follows.
 func (e *export) weights() *creditv1.GenesisState {
 	gs := &creditv1.GenesisState{Params: e.credit.Params}
+	if e.credit.Money != nil {
+		money := *e.credit.Money
+		money.SettledEpoch, money.SettledHeight = 0, 0
+		gs.Money, gs.Owed = &money, e.owed()
+	}
 	for _, h := range e.credit.Holdings {
 		gs.Holdings = append(gs.Holdings, creditv1.Holding{
 			Participant: h.Participant, Weight: h.Weight, Credited: h.Credited, Power: h.Power,
@@ -256,6 +263,24 @@ func (e *export) weights() *creditv1.GenesisState {
 		})
 	}
 	return gs
+}
+
+// owed is all pay that is open, as of no epoch of the new chain. Pay of several epochs that is due
+// with the same one becomes a single record.
+func (e *export) owed() (all []creditv1.Owed) {
+	for _, o := range e.credit.Owed { // by participant and rising epoch of payment
+		next := o.NextEpoch - min(o.NextEpoch, e.credit.Money.SettledEpoch)
+		due := o.DueEpoch - min(o.DueEpoch, e.credit.Money.SettledEpoch)
+		if n := len(all) - 1; n >= 0 && all[n].Participant == o.Participant &&
+			all[n].NextEpoch == next {
+			all[n].Amount, all[n].DueEpoch = all[n].Amount.Add(o.Amount),
+				min(all[n].DueEpoch, due)
+			continue
+		}
+		all = append(all, creditv1.Owed{Participant: o.Participant, Amount: o.Amount,
+			DueEpoch: due, NextEpoch: next})
+	}
+	return all
 }
 
 // origin is the new beacon's: as for any genesis, a mix of the VRF keys.

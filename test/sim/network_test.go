@@ -112,6 +112,11 @@ type network struct {
 
 	// unjudged blocks skip ProcessProposal: a benchmark puts more into one than a block may carry
 	unjudged bool
+
+	// money as of the last block that was audited, and what the bank said since that it minted and
+	// burned
+	audited        creditv1.QueryAuditResponse
+	coined, burned math.Int
 }
 
 type option func(*network)
@@ -435,6 +440,9 @@ func (n *network) block(txs ...[]byte) {
 		n.t.Fatal(err)
 	}
 	n.value = latest
+	if n.count(res); len(n.hosts) <= 200 {
+		n.conserved()
+	}
 	n.rotate()
 }
 

@@ -5,6 +5,7 @@ package creditv1
 
 import (
 	context "context"
+	cosmossdk_io_math "cosmossdk.io/math"
 	fmt "fmt"
 	_ "github.com/cosmos/cosmos-sdk/types/msgservice"
 	query "github.com/cosmos/cosmos-sdk/types/query"
@@ -213,6 +214,14 @@ type Params struct {
 	MaxValidators uint64 `protobuf:"varint,4,opt,name=max_validators,json=maxValidators,proto3" json:"max_validators,omitempty"`
 	// a governance vote weighs the least weight of this many epochs
 	TallyEpochs uint64 `protobuf:"varint,5,opt,name=tally_epochs,json=tallyEpochs,proto3" json:"tally_epochs,omitempty"`
+	// part of what may still be minted that a block of a finalised epoch mints, in 10^-12
+	EmissionPpt uint64 `protobuf:"varint,6,opt,name=emission_ppt,json=emissionPpt,proto3" json:"emission_ppt,omitempty"`
+	// part of what an epoch mints that is kept for tasks, in basis points
+	TaskShareBps uint64 `protobuf:"varint,7,opt,name=task_share_bps,json=taskShareBps,proto3" json:"task_share_bps,omitempty"`
+	// part of the fees that is burned when an epoch is finalised, in basis points
+	FeeBurnBps uint64 `protobuf:"varint,8,opt,name=fee_burn_bps,json=feeBurnBps,proto3" json:"fee_burn_bps,omitempty"`
+	// pay of epoch e leaves once epoch e + lock_epochs is finalised
+	LockEpochs uint64 `protobuf:"varint,9,opt,name=lock_epochs,json=lockEpochs,proto3" json:"lock_epochs,omitempty"`
 }
 
 func (m *Params) Reset()         { *m = Params{} }
@@ -283,6 +292,191 @@ func (m *Params) GetTallyEpochs() uint64 {
 	return 0
 }
 
+func (m *Params) GetEmissionPpt() uint64 {
+	if m != nil {
+		return m.EmissionPpt
+	}
+	return 0
+}
+
+func (m *Params) GetTaskShareBps() uint64 {
+	if m != nil {
+		return m.TaskShareBps
+	}
+	return 0
+}
+
+func (m *Params) GetFeeBurnBps() uint64 {
+	if m != nil {
+		return m.FeeBurnBps
+	}
+	return 0
+}
+
+func (m *Params) GetLockEpochs() uint64 {
+	if m != nil {
+		return m.LockEpochs
+	}
+	return 0
+}
+
+// Money is what has been minted, burned and promised. Amounts are in acpc.
+type Money struct {
+	// supply that genesis began with
+	Genesis cosmossdk_io_math.Int `protobuf:"bytes,1,opt,name=genesis,proto3,customtype=cosmossdk.io/math.Int" json:"genesis"`
+	// all ever minted, genesis included; at most 10^27
+	Minted cosmossdk_io_math.Int `protobuf:"bytes,2,opt,name=minted,proto3,customtype=cosmossdk.io/math.Int" json:"minted"`
+	// of it, what this module burned: its part of the fees, and pay that was forfeited
+	Burned cosmossdk_io_math.Int `protobuf:"bytes,3,opt,name=burned,proto3,customtype=cosmossdk.io/math.Int" json:"burned"`
+	// sum of all pay that is owed (Owed)
+	Owed cosmossdk_io_math.Int `protobuf:"bytes,4,opt,name=owed,proto3,customtype=cosmossdk.io/math.Int" json:"owed"`
+	// minted for tasks and not yet taken
+	TaskShare cosmossdk_io_math.Int `protobuf:"bytes,5,opt,name=task_share,json=taskShare,proto3,customtype=cosmossdk.io/math.Int" json:"task_share"`
+	// the last epoch that was finalised, a void one too; 0: none yet
+	SettledEpoch uint64 `protobuf:"varint,6,opt,name=settled_epoch,json=settledEpoch,proto3" json:"settled_epoch,omitempty"`
+	// height at which it was; before the first one the height before the first block
+	SettledHeight int64 `protobuf:"varint,7,opt,name=settled_height,json=settledHeight,proto3" json:"settled_height,omitempty"`
+	// finalised epochs whose pay could not be settled; nothing was minted for them
+	FailedSettlements uint64 `protobuf:"varint,8,opt,name=failed_settlements,json=failedSettlements,proto3" json:"failed_settlements,omitempty"`
+	// payments that the bank refused, each attempt counted
+	RefusedPayments uint64 `protobuf:"varint,9,opt,name=refused_payments,json=refusedPayments,proto3" json:"refused_payments,omitempty"`
+}
+
+func (m *Money) Reset()         { *m = Money{} }
+func (m *Money) String() string { return proto.CompactTextString(m) }
+func (*Money) ProtoMessage()    {}
+func (*Money) Descriptor() ([]byte, []int) {
+	return fileDescriptor_432cfffde75804e4, []int{3}
+}
+func (m *Money) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *Money) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_Money.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *Money) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_Money.Merge(m, src)
+}
+func (m *Money) XXX_Size() int {
+	return m.Size()
+}
+func (m *Money) XXX_DiscardUnknown() {
+	xxx_messageInfo_Money.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_Money proto.InternalMessageInfo
+
+func (m *Money) GetSettledEpoch() uint64 {
+	if m != nil {
+		return m.SettledEpoch
+	}
+	return 0
+}
+
+func (m *Money) GetSettledHeight() int64 {
+	if m != nil {
+		return m.SettledHeight
+	}
+	return 0
+}
+
+func (m *Money) GetFailedSettlements() uint64 {
+	if m != nil {
+		return m.FailedSettlements
+	}
+	return 0
+}
+
+func (m *Money) GetRefusedPayments() uint64 {
+	if m != nil {
+		return m.RefusedPayments
+	}
+	return 0
+}
+
+// Owed is the pay of a participant for an epoch, until it is paid.
+type Owed struct {
+	Participant string `protobuf:"bytes,1,opt,name=participant,proto3" json:"participant,omitempty"`
+	// epoch that earned it; 0: carried over from an older chain
+	Epoch uint64 `protobuf:"varint,2,opt,name=epoch,proto3" json:"epoch,omitempty"`
+	// in acpc
+	Amount cosmossdk_io_math.Int `protobuf:"bytes,3,opt,name=amount,proto3,customtype=cosmossdk.io/math.Int" json:"amount"`
+	// it is paid once this epoch is finalised
+	DueEpoch uint64 `protobuf:"varint,4,opt,name=due_epoch,json=dueEpoch,proto3" json:"due_epoch,omitempty"`
+	// as due_epoch, until the bank has refused it; then the epoch after which it is tried again
+	NextEpoch uint64 `protobuf:"varint,5,opt,name=next_epoch,json=nextEpoch,proto3" json:"next_epoch,omitempty"`
+}
+
+func (m *Owed) Reset()         { *m = Owed{} }
+func (m *Owed) String() string { return proto.CompactTextString(m) }
+func (*Owed) ProtoMessage()    {}
+func (*Owed) Descriptor() ([]byte, []int) {
+	return fileDescriptor_432cfffde75804e4, []int{4}
+}
+func (m *Owed) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *Owed) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_Owed.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *Owed) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_Owed.Merge(m, src)
+}
+func (m *Owed) XXX_Size() int {
+	return m.Size()
+}
+func (m *Owed) XXX_DiscardUnknown() {
+	xxx_messageInfo_Owed.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_Owed proto.InternalMessageInfo
+
+func (m *Owed) GetParticipant() string {
+	if m != nil {
+		return m.Participant
+	}
+	return ""
+}
+
+func (m *Owed) GetEpoch() uint64 {
+	if m != nil {
+		return m.Epoch
+	}
+	return 0
+}
+
+func (m *Owed) GetDueEpoch() uint64 {
+	if m != nil {
+		return m.DueEpoch
+	}
+	return 0
+}
+
+func (m *Owed) GetNextEpoch() uint64 {
+	if m != nil {
+		return m.NextEpoch
+	}
+	return 0
+}
+
 type GenesisState struct {
 	Params Params `protobuf:"bytes,1,opt,name=params,proto3" json:"params"`
 	// parameters that the next epoch begins with, if governance has changed them
@@ -292,13 +486,17 @@ type GenesisState struct {
 	Seats []Seat `protobuf:"bytes,4,rep,name=seats,proto3" json:"seats"`
 	// sum of the weights before the first void epoch of an outage; 0: there is none
 	Base uint64 `protobuf:"varint,5,opt,name=base,proto3" json:"base,omitempty"`
+	// none: a new chain, whose supply is what the bank's genesis says
+	Money *Money `protobuf:"bytes,6,opt,name=money,proto3" json:"money,omitempty"`
+	// by participant, next_epoch and epoch
+	Owed []Owed `protobuf:"bytes,7,rep,name=owed,proto3" json:"owed"`
 }
 
 func (m *GenesisState) Reset()         { *m = GenesisState{} }
 func (m *GenesisState) String() string { return proto.CompactTextString(m) }
 func (*GenesisState) ProtoMessage()    {}
 func (*GenesisState) Descriptor() ([]byte, []int) {
-	return fileDescriptor_432cfffde75804e4, []int{3}
+	return fileDescriptor_432cfffde75804e4, []int{5}
 }
 func (m *GenesisState) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -362,6 +560,20 @@ func (m *GenesisState) GetBase() uint64 {
 	return 0
 }
 
+func (m *GenesisState) GetMoney() *Money {
+	if m != nil {
+		return m.Money
+	}
+	return nil
+}
+
+func (m *GenesisState) GetOwed() []Owed {
+	if m != nil {
+		return m.Owed
+	}
+	return nil
+}
+
 type MsgUpdateParams struct {
 	Authority string `protobuf:"bytes,1,opt,name=authority,proto3" json:"authority,omitempty"`
 	Params    Params `protobuf:"bytes,2,opt,name=params,proto3" json:"params"`
@@ -371,7 +583,7 @@ func (m *MsgUpdateParams) Reset()         { *m = MsgUpdateParams{} }
 func (m *MsgUpdateParams) String() string { return proto.CompactTextString(m) }
 func (*MsgUpdateParams) ProtoMessage()    {}
 func (*MsgUpdateParams) Descriptor() ([]byte, []int) {
-	return fileDescriptor_432cfffde75804e4, []int{4}
+	return fileDescriptor_432cfffde75804e4, []int{6}
 }
 func (m *MsgUpdateParams) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -421,7 +633,7 @@ func (m *MsgUpdateParamsResponse) Reset()         { *m = MsgUpdateParamsResponse
 func (m *MsgUpdateParamsResponse) String() string { return proto.CompactTextString(m) }
 func (*MsgUpdateParamsResponse) ProtoMessage()    {}
 func (*MsgUpdateParamsResponse) Descriptor() ([]byte, []int) {
-	return fileDescriptor_432cfffde75804e4, []int{5}
+	return fileDescriptor_432cfffde75804e4, []int{7}
 }
 func (m *MsgUpdateParamsResponse) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -457,7 +669,7 @@ func (m *QueryParamsRequest) Reset()         { *m = QueryParamsRequest{} }
 func (m *QueryParamsRequest) String() string { return proto.CompactTextString(m) }
 func (*QueryParamsRequest) ProtoMessage()    {}
 func (*QueryParamsRequest) Descriptor() ([]byte, []int) {
-	return fileDescriptor_432cfffde75804e4, []int{6}
+	return fileDescriptor_432cfffde75804e4, []int{8}
 }
 func (m *QueryParamsRequest) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -497,7 +709,7 @@ func (m *QueryParamsResponse) Reset()         { *m = QueryParamsResponse{} }
 func (m *QueryParamsResponse) String() string { return proto.CompactTextString(m) }
 func (*QueryParamsResponse) ProtoMessage()    {}
 func (*QueryParamsResponse) Descriptor() ([]byte, []int) {
-	return fileDescriptor_432cfffde75804e4, []int{7}
+	return fileDescriptor_432cfffde75804e4, []int{9}
 }
 func (m *QueryParamsResponse) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -555,7 +767,7 @@ func (m *QueryHoldingsRequest) Reset()         { *m = QueryHoldingsRequest{} }
 func (m *QueryHoldingsRequest) String() string { return proto.CompactTextString(m) }
 func (*QueryHoldingsRequest) ProtoMessage()    {}
 func (*QueryHoldingsRequest) Descriptor() ([]byte, []int) {
-	return fileDescriptor_432cfffde75804e4, []int{8}
+	return fileDescriptor_432cfffde75804e4, []int{10}
 }
 func (m *QueryHoldingsRequest) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -600,7 +812,7 @@ func (m *QueryHoldingsResponse) Reset()         { *m = QueryHoldingsResponse{} }
 func (m *QueryHoldingsResponse) String() string { return proto.CompactTextString(m) }
 func (*QueryHoldingsResponse) ProtoMessage()    {}
 func (*QueryHoldingsResponse) Descriptor() ([]byte, []int) {
-	return fileDescriptor_432cfffde75804e4, []int{9}
+	return fileDescriptor_432cfffde75804e4, []int{11}
 }
 func (m *QueryHoldingsResponse) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -651,7 +863,7 @@ func (m *QueryHoldingRequest) Reset()         { *m = QueryHoldingRequest{} }
 func (m *QueryHoldingRequest) String() string { return proto.CompactTextString(m) }
 func (*QueryHoldingRequest) ProtoMessage()    {}
 func (*QueryHoldingRequest) Descriptor() ([]byte, []int) {
-	return fileDescriptor_432cfffde75804e4, []int{10}
+	return fileDescriptor_432cfffde75804e4, []int{12}
 }
 func (m *QueryHoldingRequest) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -695,7 +907,7 @@ func (m *QueryHoldingResponse) Reset()         { *m = QueryHoldingResponse{} }
 func (m *QueryHoldingResponse) String() string { return proto.CompactTextString(m) }
 func (*QueryHoldingResponse) ProtoMessage()    {}
 func (*QueryHoldingResponse) Descriptor() ([]byte, []int) {
-	return fileDescriptor_432cfffde75804e4, []int{11}
+	return fileDescriptor_432cfffde75804e4, []int{13}
 }
 func (m *QueryHoldingResponse) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -739,7 +951,7 @@ func (m *QuerySeatsRequest) Reset()         { *m = QuerySeatsRequest{} }
 func (m *QuerySeatsRequest) String() string { return proto.CompactTextString(m) }
 func (*QuerySeatsRequest) ProtoMessage()    {}
 func (*QuerySeatsRequest) Descriptor() ([]byte, []int) {
-	return fileDescriptor_432cfffde75804e4, []int{12}
+	return fileDescriptor_432cfffde75804e4, []int{14}
 }
 func (m *QuerySeatsRequest) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -784,7 +996,7 @@ func (m *QuerySeatsResponse) Reset()         { *m = QuerySeatsResponse{} }
 func (m *QuerySeatsResponse) String() string { return proto.CompactTextString(m) }
 func (*QuerySeatsResponse) ProtoMessage()    {}
 func (*QuerySeatsResponse) Descriptor() ([]byte, []int) {
-	return fileDescriptor_432cfffde75804e4, []int{13}
+	return fileDescriptor_432cfffde75804e4, []int{15}
 }
 func (m *QuerySeatsResponse) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -827,10 +1039,230 @@ func (m *QuerySeatsResponse) GetPagination() *query.PageResponse {
 	return nil
 }
 
+type QueryOwedRequest struct {
+	Participant string             `protobuf:"bytes,1,opt,name=participant,proto3" json:"participant,omitempty"`
+	Pagination  *query.PageRequest `protobuf:"bytes,2,opt,name=pagination,proto3" json:"pagination,omitempty"`
+}
+
+func (m *QueryOwedRequest) Reset()         { *m = QueryOwedRequest{} }
+func (m *QueryOwedRequest) String() string { return proto.CompactTextString(m) }
+func (*QueryOwedRequest) ProtoMessage()    {}
+func (*QueryOwedRequest) Descriptor() ([]byte, []int) {
+	return fileDescriptor_432cfffde75804e4, []int{16}
+}
+func (m *QueryOwedRequest) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *QueryOwedRequest) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_QueryOwedRequest.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *QueryOwedRequest) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_QueryOwedRequest.Merge(m, src)
+}
+func (m *QueryOwedRequest) XXX_Size() int {
+	return m.Size()
+}
+func (m *QueryOwedRequest) XXX_DiscardUnknown() {
+	xxx_messageInfo_QueryOwedRequest.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_QueryOwedRequest proto.InternalMessageInfo
+
+func (m *QueryOwedRequest) GetParticipant() string {
+	if m != nil {
+		return m.Participant
+	}
+	return ""
+}
+
+func (m *QueryOwedRequest) GetPagination() *query.PageRequest {
+	if m != nil {
+		return m.Pagination
+	}
+	return nil
+}
+
+type QueryOwedResponse struct {
+	Owed []Owed `protobuf:"bytes,1,rep,name=owed,proto3" json:"owed"`
+	// of all pages, in acpc
+	Total cosmossdk_io_math.Int `protobuf:"bytes,2,opt,name=total,proto3,customtype=cosmossdk.io/math.Int" json:"total"`
+	// the last epoch that was finalised
+	SettledEpoch uint64              `protobuf:"varint,3,opt,name=settled_epoch,json=settledEpoch,proto3" json:"settled_epoch,omitempty"`
+	Pagination   *query.PageResponse `protobuf:"bytes,4,opt,name=pagination,proto3" json:"pagination,omitempty"`
+}
+
+func (m *QueryOwedResponse) Reset()         { *m = QueryOwedResponse{} }
+func (m *QueryOwedResponse) String() string { return proto.CompactTextString(m) }
+func (*QueryOwedResponse) ProtoMessage()    {}
+func (*QueryOwedResponse) Descriptor() ([]byte, []int) {
+	return fileDescriptor_432cfffde75804e4, []int{17}
+}
+func (m *QueryOwedResponse) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *QueryOwedResponse) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_QueryOwedResponse.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *QueryOwedResponse) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_QueryOwedResponse.Merge(m, src)
+}
+func (m *QueryOwedResponse) XXX_Size() int {
+	return m.Size()
+}
+func (m *QueryOwedResponse) XXX_DiscardUnknown() {
+	xxx_messageInfo_QueryOwedResponse.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_QueryOwedResponse proto.InternalMessageInfo
+
+func (m *QueryOwedResponse) GetOwed() []Owed {
+	if m != nil {
+		return m.Owed
+	}
+	return nil
+}
+
+func (m *QueryOwedResponse) GetSettledEpoch() uint64 {
+	if m != nil {
+		return m.SettledEpoch
+	}
+	return 0
+}
+
+func (m *QueryOwedResponse) GetPagination() *query.PageResponse {
+	if m != nil {
+		return m.Pagination
+	}
+	return nil
+}
+
+type QueryAuditRequest struct {
+}
+
+func (m *QueryAuditRequest) Reset()         { *m = QueryAuditRequest{} }
+func (m *QueryAuditRequest) String() string { return proto.CompactTextString(m) }
+func (*QueryAuditRequest) ProtoMessage()    {}
+func (*QueryAuditRequest) Descriptor() ([]byte, []int) {
+	return fileDescriptor_432cfffde75804e4, []int{18}
+}
+func (m *QueryAuditRequest) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *QueryAuditRequest) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_QueryAuditRequest.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *QueryAuditRequest) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_QueryAuditRequest.Merge(m, src)
+}
+func (m *QueryAuditRequest) XXX_Size() int {
+	return m.Size()
+}
+func (m *QueryAuditRequest) XXX_DiscardUnknown() {
+	xxx_messageInfo_QueryAuditRequest.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_QueryAuditRequest proto.InternalMessageInfo
+
+// QueryAuditResponse: amounts in acpc.
+type QueryAuditResponse struct {
+	Money Money `protobuf:"bytes,1,opt,name=money,proto3" json:"money"`
+	// all coins, as the bank counts them
+	Supply cosmossdk_io_math.Int `protobuf:"bytes,2,opt,name=supply,proto3,customtype=cosmossdk.io/math.Int" json:"supply"`
+	// all ever burned, by anyone: minted less supply
+	Burned cosmossdk_io_math.Int `protobuf:"bytes,3,opt,name=burned,proto3,customtype=cosmossdk.io/math.Int" json:"burned"`
+	// what is left to mint: 10^27 less minted
+	Mintable cosmossdk_io_math.Int `protobuf:"bytes,4,opt,name=mintable,proto3,customtype=cosmossdk.io/math.Int" json:"mintable"`
+	// of the account credit: owed + task_share
+	CreditBalance cosmossdk_io_math.Int `protobuf:"bytes,5,opt,name=credit_balance,json=creditBalance,proto3,customtype=cosmossdk.io/math.Int" json:"credit_balance"`
+	// of the account fee_collector, shared out when the next epoch is finalised
+	Fees cosmossdk_io_math.Int `protobuf:"bytes,6,opt,name=fees,proto3,customtype=cosmossdk.io/math.Int" json:"fees"`
+	// of the account collateral, and what its records add up to
+	CollateralBalance cosmossdk_io_math.Int `protobuf:"bytes,7,opt,name=collateral_balance,json=collateralBalance,proto3,customtype=cosmossdk.io/math.Int" json:"collateral_balance"`
+	CollateralRecords cosmossdk_io_math.Int `protobuf:"bytes,8,opt,name=collateral_records,json=collateralRecords,proto3,customtype=cosmossdk.io/math.Int" json:"collateral_records"`
+	// each equation that does not hold, as a sentence; empty: all hold
+	Broken []string `protobuf:"bytes,9,rep,name=broken,proto3" json:"broken,omitempty"`
+}
+
+func (m *QueryAuditResponse) Reset()         { *m = QueryAuditResponse{} }
+func (m *QueryAuditResponse) String() string { return proto.CompactTextString(m) }
+func (*QueryAuditResponse) ProtoMessage()    {}
+func (*QueryAuditResponse) Descriptor() ([]byte, []int) {
+	return fileDescriptor_432cfffde75804e4, []int{19}
+}
+func (m *QueryAuditResponse) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *QueryAuditResponse) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_QueryAuditResponse.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *QueryAuditResponse) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_QueryAuditResponse.Merge(m, src)
+}
+func (m *QueryAuditResponse) XXX_Size() int {
+	return m.Size()
+}
+func (m *QueryAuditResponse) XXX_DiscardUnknown() {
+	xxx_messageInfo_QueryAuditResponse.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_QueryAuditResponse proto.InternalMessageInfo
+
+func (m *QueryAuditResponse) GetMoney() Money {
+	if m != nil {
+		return m.Money
+	}
+	return Money{}
+}
+
+func (m *QueryAuditResponse) GetBroken() []string {
+	if m != nil {
+		return m.Broken
+	}
+	return nil
+}
+
 func init() {
 	proto.RegisterType((*Holding)(nil), "assay.credit.v1.Holding")
 	proto.RegisterType((*Seat)(nil), "assay.credit.v1.Seat")
 	proto.RegisterType((*Params)(nil), "assay.credit.v1.Params")
+	proto.RegisterType((*Money)(nil), "assay.credit.v1.Money")
+	proto.RegisterType((*Owed)(nil), "assay.credit.v1.Owed")
 	proto.RegisterType((*GenesisState)(nil), "assay.credit.v1.GenesisState")
 	proto.RegisterType((*MsgUpdateParams)(nil), "assay.credit.v1.MsgUpdateParams")
 	proto.RegisterType((*MsgUpdateParamsResponse)(nil), "assay.credit.v1.MsgUpdateParamsResponse")
@@ -842,72 +1274,111 @@ func init() {
 	proto.RegisterType((*QueryHoldingResponse)(nil), "assay.credit.v1.QueryHoldingResponse")
 	proto.RegisterType((*QuerySeatsRequest)(nil), "assay.credit.v1.QuerySeatsRequest")
 	proto.RegisterType((*QuerySeatsResponse)(nil), "assay.credit.v1.QuerySeatsResponse")
+	proto.RegisterType((*QueryOwedRequest)(nil), "assay.credit.v1.QueryOwedRequest")
+	proto.RegisterType((*QueryOwedResponse)(nil), "assay.credit.v1.QueryOwedResponse")
+	proto.RegisterType((*QueryAuditRequest)(nil), "assay.credit.v1.QueryAuditRequest")
+	proto.RegisterType((*QueryAuditResponse)(nil), "assay.credit.v1.QueryAuditResponse")
 }
 
 func init() { proto.RegisterFile("assay/credit/v1/credit.proto", fileDescriptor_432cfffde75804e4) }
 
 var fileDescriptor_432cfffde75804e4 = []byte{
-	// 950 bytes of a gzipped FileDescriptorProto
-	0x1f, 0x8b, 0x08, 0x00, 0x00, 0x00, 0x00, 0x00, 0x02, 0xff, 0xc4, 0x56, 0xcf, 0x6f, 0x1b, 0x45,
-	0x14, 0xce, 0xda, 0x6b, 0xc7, 0x79, 0x76, 0x52, 0x18, 0xd2, 0x7a, 0x63, 0x82, 0xeb, 0x6e, 0x9a,
-	0xd6, 0xe4, 0xb0, 0x8b, 0x8d, 0x10, 0xa8, 0x48, 0x1c, 0x22, 0x41, 0x11, 0xa8, 0x52, 0xd8, 0x0a,
-	0x0e, 0x45, 0xc2, 0x1a, 0xaf, 0x47, 0xeb, 0x15, 0xde, 0x9d, 0xed, 0xce, 0xd8, 0xad, 0x05, 0x48,
-	0xa8, 0x17, 0xe0, 0x56, 0x89, 0x2b, 0x07, 0x2e, 0xdc, 0x7b, 0xe0, 0x8f, 0xe8, 0xb1, 0x12, 0x17,
-	0x4e, 0x08, 0x25, 0x48, 0xfd, 0x13, 0xb8, 0xa2, 0x9d, 0x7d, 0xbb, 0xf1, 0x8f, 0x10, 0xb7, 0x52,
-	0xa5, 0xde, 0x66, 0xde, 0xbc, 0xf7, 0xbe, 0xef, 0xbd, 0xf9, 0xde, 0x68, 0x60, 0x97, 0x0a, 0x41,
-	0xa7, 0xb6, 0x1b, 0xb3, 0x81, 0x2f, 0xed, 0x49, 0x07, 0x57, 0x56, 0x14, 0x73, 0xc9, 0xc9, 0x05,
-	0x75, 0x6a, 0xa1, 0x6d, 0xd2, 0x69, 0x1c, 0xb8, 0x5c, 0x04, 0x5c, 0xd8, 0x7d, 0x2a, 0x98, 0x7d,
-	0x77, 0xcc, 0xe2, 0xa9, 0x3d, 0xe9, 0xf4, 0x99, 0xa4, 0x1d, 0x3b, 0xa2, 0x9e, 0x1f, 0x52, 0xe9,
-	0xf3, 0x30, 0x0d, 0x6e, 0xd4, 0xd1, 0x37, 0x10, 0x5e, 0x92, 0x38, 0x10, 0x1e, 0x1e, 0x6c, 0x7b,
-	0xdc, 0xe3, 0x6a, 0x69, 0x27, 0x2b, 0xb4, 0xee, 0x7a, 0x9c, 0x7b, 0x23, 0x66, 0xd3, 0xc8, 0xb7,
-	0x69, 0x18, 0x72, 0xa9, 0x72, 0x89, 0xf4, 0xd4, 0xfc, 0x5d, 0x83, 0xf5, 0x8f, 0xf9, 0x68, 0xe0,
-	0x87, 0x1e, 0x69, 0x41, 0x35, 0xa2, 0xb1, 0xf4, 0x5d, 0x3f, 0xa2, 0xa1, 0x34, 0xb4, 0x96, 0xd6,
-	0xde, 0x70, 0x66, 0x4d, 0xe4, 0x12, 0x94, 0xef, 0x31, 0xdf, 0x1b, 0x4a, 0xa3, 0xd0, 0xd2, 0xda,
-	0xba, 0x83, 0x3b, 0xb2, 0x0d, 0xa5, 0x88, 0xdf, 0x63, 0xb1, 0x51, 0x54, 0xe6, 0x74, 0x43, 0x0c,
-	0x58, 0x1f, 0xfa, 0x42, 0xf2, 0x78, 0x6a, 0xe8, 0xad, 0x62, 0x5b, 0x77, 0xb2, 0x2d, 0xd9, 0x83,
-	0x4d, 0x97, 0x87, 0x82, 0x85, 0x62, 0x2c, 0x7a, 0x5f, 0xb3, 0xa9, 0x51, 0x6a, 0x69, 0xed, 0x9a,
-	0x53, 0xcb, 0x8d, 0x9f, 0xb2, 0x29, 0x69, 0x40, 0x25, 0x6d, 0x10, 0x1b, 0x18, 0x65, 0x95, 0x37,
-	0xdf, 0x9b, 0x3f, 0x69, 0xa0, 0xdf, 0x66, 0x54, 0x3e, 0x03, 0xe7, 0x25, 0xac, 0xc2, 0x19, 0x58,
-	0x67, 0x17, 0x40, 0x40, 0x97, 0x7c, 0x34, 0x30, 0x74, 0x65, 0x54, 0x6b, 0xf2, 0x0a, 0x14, 0xdd,
-	0xb1, 0x54, 0x84, 0x2b, 0x4e, 0xb2, 0x34, 0x7f, 0xd3, 0xa0, 0x7c, 0x44, 0x63, 0x1a, 0x08, 0x52,
-	0x87, 0x75, 0x97, 0x46, 0xbd, 0x7e, 0x24, 0x14, 0x13, 0xdd, 0x29, 0xbb, 0x34, 0x3a, 0x8c, 0x04,
-	0x79, 0x03, 0x60, 0x44, 0x83, 0xfe, 0x80, 0xaa, 0xb3, 0xb4, 0x79, 0x1b, 0xa9, 0x25, 0x39, 0xde,
-	0x81, 0x4a, 0xc0, 0x27, 0x4c, 0x1d, 0xa6, 0x0c, 0xd6, 0x93, 0x7d, 0x72, 0xb4, 0x0f, 0x5b, 0x01,
-	0xbd, 0xdf, 0x9b, 0xd0, 0x91, 0x3f, 0xa0, 0x92, 0xc7, 0x02, 0xd9, 0x6c, 0x06, 0xf4, 0xfe, 0x17,
-	0xb9, 0x91, 0x5c, 0x81, 0x9a, 0xa4, 0xa3, 0xd1, 0xb4, 0xc7, 0x22, 0xee, 0x0e, 0x85, 0xe2, 0xa7,
-	0x3b, 0x55, 0x65, 0xfb, 0x50, 0x99, 0xcc, 0x1f, 0x0b, 0x50, 0xbb, 0xc9, 0x42, 0x26, 0x7c, 0x71,
-	0x5b, 0x52, 0xc9, 0xc8, 0x3b, 0x50, 0x8e, 0x14, 0x6f, 0x45, 0xb6, 0xda, 0xad, 0x5b, 0x0b, 0xb2,
-	0xb4, 0xd2, 0xb2, 0x0e, 0xf5, 0xc7, 0x7f, 0x5d, 0x5e, 0x73, 0xd0, 0x99, 0x7c, 0x00, 0x5b, 0x11,
-	0x0b, 0x13, 0xc5, 0xf4, 0x30, 0xbc, 0x70, 0x6e, 0xb8, 0xb3, 0x89, 0xee, 0xd8, 0xa4, 0x1b, 0x50,
-	0x19, 0xa6, 0x8a, 0x4b, 0x8a, 0x2d, 0xb6, 0xab, 0x5d, 0x63, 0x29, 0x12, 0x25, 0x89, 0xc8, 0xb9,
-	0x3f, 0xe9, 0x40, 0x49, 0x30, 0x2a, 0x85, 0x12, 0x54, 0xb5, 0x7b, 0x71, 0x29, 0x30, 0x11, 0x05,
-	0x46, 0xa5, 0x9e, 0xc9, 0x25, 0x26, 0x53, 0x85, 0x1d, 0x51, 0x6b, 0x73, 0x02, 0x17, 0x6e, 0x09,
-	0xef, 0xf3, 0x68, 0x40, 0x25, 0x43, 0x56, 0xbb, 0xb0, 0x41, 0xc7, 0x72, 0xc8, 0x63, 0x5f, 0x4e,
-	0x51, 0x46, 0xa7, 0x86, 0x99, 0x56, 0x15, 0x9e, 0xa3, 0x55, 0x37, 0xb6, 0x1e, 0x3c, 0x7d, 0x74,
-	0x70, 0x9a, 0xc6, 0xdc, 0x81, 0xfa, 0x02, 0xae, 0xc3, 0x44, 0x94, 0x08, 0xd1, 0xdc, 0x06, 0xf2,
-	0x59, 0x32, 0xf7, 0x99, 0xf9, 0xee, 0x98, 0x09, 0x69, 0xfe, 0xaa, 0xc1, 0x6b, 0x73, 0xe6, 0xd4,
-	0xfb, 0x65, 0x5d, 0x5d, 0xd6, 0xcb, 0xe2, 0x4c, 0x2f, 0xbf, 0x82, 0x6d, 0xc5, 0x10, 0xaf, 0x2c,
-	0xa3, 0x4e, 0x3e, 0x02, 0x38, 0x7d, 0xba, 0x90, 0xe6, 0x35, 0x2b, 0x7d, 0xbb, 0xac, 0x24, 0xd2,
-	0x52, 0xef, 0x9c, 0x85, 0xef, 0x9c, 0x75, 0x44, 0x3d, 0x86, 0xb1, 0xce, 0x4c, 0xa4, 0xf9, 0x8b,
-	0x06, 0x17, 0x17, 0x00, 0xb0, 0x09, 0xb3, 0x42, 0xd2, 0x9e, 0x53, 0x48, 0x37, 0xe7, 0xd8, 0xa5,
-	0x5d, 0xb8, 0xbe, 0x92, 0x5d, 0x0a, 0x3c, 0x47, 0xef, 0x5d, 0xbc, 0x20, 0x04, 0xca, 0xaa, 0x5f,
-	0xf9, 0x2e, 0x99, 0x47, 0xf3, 0x7d, 0xcb, 0xab, 0x7a, 0x0f, 0xd6, 0x91, 0x25, 0x36, 0x6d, 0x55,
-	0x51, 0x99, 0xbb, 0xf9, 0x25, 0xbc, 0xaa, 0x32, 0x26, 0x33, 0xf0, 0xc2, 0xaf, 0xe1, 0xa1, 0x86,
-	0x02, 0xc5, 0xec, 0xc8, 0x36, 0x1f, 0x48, 0xed, 0x99, 0x07, 0xf2, 0x45, 0xb5, 0xbe, 0x3b, 0x84,
-	0xe2, 0x2d, 0xe1, 0x91, 0x3b, 0x50, 0x9b, 0x9b, 0xe4, 0xd6, 0x12, 0x87, 0x85, 0x99, 0x6b, 0xb4,
-	0x57, 0x79, 0x64, 0x70, 0x8d, 0xd2, 0xf7, 0x4f, 0x1f, 0x1d, 0x68, 0xdd, 0x7f, 0x8b, 0x50, 0x52,
-	0xc5, 0x13, 0x99, 0xbf, 0xf5, 0x7b, 0x4b, 0x49, 0x96, 0xe7, 0xb7, 0x71, 0xf5, 0x7c, 0x27, 0x9c,
-	0xfd, 0xcb, 0x0f, 0xfe, 0xf8, 0xe7, 0xe7, 0xc2, 0x0e, 0xa9, 0xdb, 0x8b, 0xbf, 0x06, 0x9c, 0xdb,
-	0x6f, 0xa1, 0x92, 0xa9, 0x9f, 0xec, 0x9f, 0x9d, 0x72, 0x61, 0xfc, 0x1a, 0xd7, 0x56, 0xb9, 0x21,
-	0xf6, 0x15, 0x85, 0xfd, 0x3a, 0xd9, 0x59, 0xc2, 0xce, 0x67, 0xe5, 0x87, 0x99, 0x3f, 0xc2, 0xd5,
-	0x73, 0xd3, 0x66, 0xe0, 0xfb, 0x2b, 0xbc, 0x10, 0xdb, 0x56, 0xd8, 0x6f, 0x92, 0xeb, 0xff, 0x8b,
-	0x6d, 0x7f, 0x33, 0x33, 0x32, 0xdf, 0x91, 0x08, 0x4a, 0x4a, 0x7e, 0xc4, 0x3c, 0x1b, 0x60, 0x56,
-	0xf9, 0x8d, 0xbd, 0x73, 0x7d, 0x90, 0x42, 0x53, 0x51, 0x30, 0xc8, 0xa5, 0x25, 0x0a, 0x4a, 0xac,
-	0x87, 0x9f, 0x3c, 0x3e, 0x6e, 0x6a, 0x4f, 0x8e, 0x9b, 0xda, 0xdf, 0xc7, 0x4d, 0xed, 0xe1, 0x49,
-	0x73, 0xed, 0xc9, 0x49, 0x73, 0xed, 0xcf, 0x93, 0xe6, 0xda, 0x9d, 0xb7, 0x3c, 0x5f, 0x0e, 0xc7,
-	0x7d, 0xcb, 0xe5, 0x41, 0x1a, 0x1b, 0x32, 0x89, 0x49, 0x92, 0xaf, 0x56, 0x9e, 0xe8, 0xfd, 0x74,
-	0x35, 0xe9, 0xf4, 0xcb, 0xea, 0xcb, 0xf5, 0xf6, 0x7f, 0x01, 0x00, 0x00, 0xff, 0xff, 0xff, 0x9c,
-	0xf0, 0x13, 0x1c, 0x0a, 0x00, 0x00,
+	// 1516 bytes of a gzipped FileDescriptorProto
+	0x1f, 0x8b, 0x08, 0x00, 0x00, 0x00, 0x00, 0x00, 0x02, 0xff, 0xc4, 0x58, 0x5b, 0x6f, 0x13, 0xc7,
+	0x17, 0xcf, 0xfa, 0x12, 0xdb, 0xc7, 0x4e, 0x80, 0x21, 0x10, 0xc7, 0x40, 0x62, 0x36, 0x04, 0x02,
+	0xff, 0x7f, 0xed, 0x26, 0x08, 0xd1, 0xd2, 0xaa, 0x52, 0xa3, 0xb6, 0xd0, 0x0b, 0x6a, 0xba, 0x51,
+	0xfb, 0x40, 0xa5, 0x5a, 0x63, 0xef, 0x64, 0xbd, 0xca, 0xee, 0xce, 0xb2, 0x33, 0x1b, 0x70, 0x4b,
+	0xa5, 0x8a, 0x97, 0xaa, 0x6f, 0x48, 0x7d, 0xad, 0xaa, 0x7e, 0x04, 0x90, 0xfa, 0x15, 0x2a, 0xf1,
+	0x88, 0xd4, 0x97, 0xaa, 0x0f, 0xa8, 0x82, 0x56, 0xf9, 0x1a, 0xd5, 0x5c, 0xd6, 0x97, 0x38, 0xb1,
+	0x0d, 0x42, 0xea, 0xdb, 0xce, 0x99, 0xdf, 0x39, 0xe7, 0x37, 0x67, 0xce, 0x65, 0x6c, 0x38, 0x8d,
+	0x19, 0xc3, 0x9d, 0x7a, 0x2b, 0x22, 0xb6, 0xcb, 0xeb, 0xbb, 0x6b, 0xfa, 0xab, 0x16, 0x46, 0x94,
+	0x53, 0x74, 0x44, 0xee, 0xd6, 0xb4, 0x6c, 0x77, 0xad, 0x72, 0xa9, 0x45, 0x99, 0x4f, 0x59, 0xbd,
+	0x89, 0x19, 0xa9, 0xdf, 0x8e, 0x49, 0xd4, 0xa9, 0xef, 0xae, 0x35, 0x09, 0xc7, 0x6b, 0xf5, 0x10,
+	0x3b, 0x6e, 0x80, 0xb9, 0x4b, 0x03, 0xa5, 0x5c, 0x99, 0xd7, 0x58, 0x9f, 0x39, 0xc2, 0xb0, 0xcf,
+	0x1c, 0xbd, 0x31, 0xe7, 0x50, 0x87, 0xca, 0xcf, 0xba, 0xf8, 0xd2, 0xd2, 0xd3, 0x0e, 0xa5, 0x8e,
+	0x47, 0xea, 0x38, 0x74, 0xeb, 0x38, 0x08, 0x28, 0x97, 0xb6, 0x98, 0xda, 0x35, 0x7f, 0x35, 0x20,
+	0x77, 0x83, 0x7a, 0xb6, 0x1b, 0x38, 0xa8, 0x0a, 0xc5, 0x10, 0x47, 0xdc, 0x6d, 0xb9, 0x21, 0x0e,
+	0x78, 0xd9, 0xa8, 0x1a, 0xab, 0x05, 0xab, 0x5f, 0x84, 0x4e, 0xc2, 0xf4, 0x1d, 0xe2, 0x3a, 0x6d,
+	0x5e, 0x4e, 0x55, 0x8d, 0xd5, 0x8c, 0xa5, 0x57, 0x68, 0x0e, 0xb2, 0x21, 0xbd, 0x43, 0xa2, 0x72,
+	0x5a, 0x8a, 0xd5, 0x02, 0x95, 0x21, 0xd7, 0x76, 0x19, 0xa7, 0x51, 0xa7, 0x9c, 0xa9, 0xa6, 0x57,
+	0x33, 0x56, 0xb2, 0x44, 0xcb, 0x30, 0xd3, 0xa2, 0x01, 0x23, 0x01, 0x8b, 0x59, 0x63, 0x87, 0x74,
+	0xca, 0xd9, 0xaa, 0xb1, 0x5a, 0xb2, 0x4a, 0x5d, 0xe1, 0xc7, 0xa4, 0x83, 0x2a, 0x90, 0x57, 0x01,
+	0x22, 0x76, 0x79, 0x5a, 0xda, 0xed, 0xae, 0xcd, 0x1f, 0x0c, 0xc8, 0x6c, 0x11, 0xcc, 0x27, 0xe0,
+	0x3c, 0xe4, 0x2b, 0x75, 0x80, 0xaf, 0x83, 0x0f, 0x80, 0x20, 0xc3, 0xa9, 0x67, 0x97, 0x33, 0x52,
+	0x28, 0xbf, 0xd1, 0x51, 0x48, 0xb7, 0x62, 0x2e, 0x09, 0xe7, 0x2d, 0xf1, 0x69, 0x3e, 0x4a, 0xc1,
+	0xf4, 0x26, 0x8e, 0xb0, 0xcf, 0xd0, 0x3c, 0xe4, 0x5a, 0x38, 0x6c, 0x34, 0x43, 0x26, 0x99, 0x64,
+	0xac, 0xe9, 0x16, 0x0e, 0x37, 0x42, 0x86, 0xce, 0x00, 0x78, 0xd8, 0x6f, 0xda, 0x58, 0xee, 0xa9,
+	0xe0, 0x15, 0x94, 0x44, 0x6c, 0x2f, 0x40, 0xde, 0xa7, 0xbb, 0x44, 0x6e, 0x2a, 0x06, 0x39, 0xb1,
+	0x16, 0x5b, 0x2b, 0x30, 0xeb, 0xe3, 0xbb, 0x8d, 0x5d, 0xec, 0xb9, 0x36, 0xe6, 0x34, 0x62, 0x9a,
+	0xcd, 0x8c, 0x8f, 0xef, 0x7e, 0xd1, 0x15, 0xa2, 0xb3, 0x50, 0xe2, 0xd8, 0xf3, 0x3a, 0x0d, 0x12,
+	0xd2, 0x56, 0x9b, 0x49, 0x7e, 0x19, 0xab, 0x28, 0x65, 0xef, 0x4b, 0x91, 0x80, 0x10, 0xdf, 0x65,
+	0xcc, 0xa5, 0x41, 0x23, 0x0c, 0xb9, 0x8e, 0x69, 0x31, 0x91, 0x6d, 0x86, 0x1c, 0x9d, 0x83, 0x59,
+	0x8e, 0xd9, 0x4e, 0x83, 0xb5, 0x71, 0xa4, 0xd8, 0xe4, 0x24, 0xa8, 0x24, 0xa4, 0x5b, 0x42, 0x28,
+	0x28, 0x55, 0xa1, 0xb4, 0x4d, 0x48, 0xa3, 0x19, 0x47, 0x81, 0xc4, 0xe4, 0x25, 0x06, 0xb6, 0x09,
+	0xd9, 0x88, 0xa3, 0x40, 0x20, 0x96, 0xa0, 0xe8, 0xd1, 0xd6, 0x4e, 0x42, 0xa6, 0xa0, 0x00, 0x42,
+	0xa4, 0xb8, 0x98, 0xbf, 0xa5, 0x21, 0x7b, 0x93, 0x06, 0xa4, 0x83, 0xae, 0x42, 0xce, 0x21, 0x01,
+	0x61, 0xae, 0x0a, 0x59, 0x61, 0xe3, 0xcc, 0xe3, 0xa7, 0x4b, 0x53, 0x7f, 0x3e, 0x5d, 0x3a, 0xa1,
+	0xd2, 0x9c, 0xd9, 0x3b, 0x35, 0x97, 0xd6, 0x7d, 0xcc, 0xdb, 0xb5, 0x0f, 0x03, 0x6e, 0x25, 0x68,
+	0x74, 0x05, 0xa6, 0x7d, 0x37, 0x10, 0xc9, 0x91, 0x9a, 0x44, 0x4f, 0x83, 0x85, 0x9a, 0x20, 0x4e,
+	0x6c, 0x19, 0xe8, 0xf1, 0x6a, 0x0a, 0x8c, 0xd6, 0x20, 0x43, 0xef, 0x10, 0x95, 0x0a, 0x63, 0x95,
+	0x24, 0x14, 0xbd, 0x0d, 0xd0, 0x0b, 0xa6, 0xbc, 0x90, 0xb1, 0x8a, 0x85, 0x6e, 0x9c, 0x45, 0xda,
+	0x32, 0xc2, 0xb9, 0x47, 0x6c, 0x15, 0x45, 0x7d, 0x5d, 0x25, 0x2d, 0x94, 0x71, 0x14, 0xc9, 0x91,
+	0x80, 0xda, 0xaa, 0x2e, 0xc5, 0x7d, 0xa5, 0xad, 0x44, 0xf5, 0x86, 0x2a, 0xcf, 0xd7, 0x00, 0x6d,
+	0x63, 0x57, 0xa0, 0x94, 0xdc, 0x27, 0x01, 0x4f, 0xae, 0xed, 0x98, 0xda, 0xd9, 0xea, 0x6d, 0xa0,
+	0x8b, 0x70, 0x34, 0x22, 0xdb, 0x31, 0x23, 0x76, 0x23, 0xc4, 0x1d, 0x05, 0x56, 0x57, 0x78, 0x44,
+	0xcb, 0x37, 0xb5, 0xd8, 0x7c, 0x64, 0x40, 0xe6, 0x53, 0x71, 0xd8, 0xf1, 0x75, 0x38, 0x07, 0x59,
+	0x75, 0x10, 0x95, 0xfd, 0x6a, 0x21, 0xae, 0x03, 0xfb, 0x34, 0x0e, 0xf8, 0x84, 0xd7, 0xa1, 0xc0,
+	0xe8, 0x14, 0x14, 0xec, 0x98, 0xe8, 0xc8, 0xa8, 0x82, 0xc8, 0xdb, 0x31, 0x51, 0x51, 0x39, 0x03,
+	0x10, 0x90, 0xbb, 0x5c, 0xef, 0xaa, 0x4a, 0x28, 0x08, 0x89, 0xdc, 0x36, 0xf7, 0x52, 0x50, 0xba,
+	0xae, 0x92, 0x68, 0x8b, 0x63, 0x4e, 0x04, 0x87, 0x50, 0xd6, 0xaf, 0xa4, 0x5d, 0x5c, 0x9f, 0xaf,
+	0xed, 0x6b, 0xcf, 0x35, 0x55, 0xde, 0x1b, 0x19, 0x41, 0xce, 0xd2, 0x60, 0xf4, 0x0e, 0xcc, 0x86,
+	0x24, 0x10, 0x9d, 0xb3, 0xa1, 0xd5, 0x53, 0x23, 0xd5, 0xad, 0x19, 0x0d, 0xd7, 0xcd, 0xe2, 0x1a,
+	0xe4, 0xdb, 0xaa, 0xf3, 0x8a, 0xa2, 0x4f, 0xaf, 0x16, 0xd7, 0xcb, 0x43, 0x9a, 0xba, 0x35, 0x6b,
+	0xcf, 0x5d, 0x3c, 0x5a, 0x83, 0x2c, 0x23, 0x98, 0x33, 0xd9, 0x58, 0x8b, 0xeb, 0x27, 0x86, 0x14,
+	0x45, 0x73, 0xd4, 0x5a, 0x0a, 0x29, 0x9a, 0x99, 0x98, 0x2e, 0x3a, 0x1e, 0xf2, 0x1b, 0xfd, 0x1f,
+	0xb2, 0xbe, 0xa8, 0x42, 0x99, 0x5c, 0xc5, 0xf5, 0x93, 0x43, 0x66, 0x64, 0x8d, 0x5a, 0x0a, 0x84,
+	0xea, 0xba, 0x06, 0x72, 0x87, 0xf8, 0x14, 0x89, 0xa0, 0x7d, 0x4a, 0xa0, 0xb9, 0x0b, 0x47, 0x6e,
+	0x32, 0xe7, 0xf3, 0xd0, 0xc6, 0x9c, 0xe8, 0x43, 0x9f, 0x86, 0x02, 0x8e, 0x79, 0x9b, 0x46, 0x2e,
+	0xef, 0xe8, 0x2c, 0xe9, 0x09, 0xfa, 0x6e, 0x22, 0xf5, 0x02, 0x37, 0x71, 0x6d, 0xf6, 0xfe, 0xde,
+	0xc3, 0x4b, 0x3d, 0x33, 0xe6, 0x02, 0xcc, 0xef, 0xf3, 0x6b, 0x11, 0x16, 0x8a, 0x7e, 0x6f, 0xce,
+	0x01, 0xfa, 0x4c, 0x8c, 0xd7, 0x44, 0x7c, 0x3b, 0x26, 0x8c, 0x9b, 0xbf, 0x18, 0x70, 0x7c, 0x40,
+	0xac, 0xd0, 0xff, 0x55, 0x66, 0x24, 0x57, 0x95, 0xee, 0x5d, 0x95, 0xf9, 0x15, 0xcc, 0x49, 0x86,
+	0x3a, 0x23, 0x12, 0xea, 0xe8, 0x03, 0x80, 0xde, 0x0b, 0x41, 0xd3, 0x3c, 0x5f, 0x53, 0xd5, 0x53,
+	0x13, 0x9a, 0x35, 0xf9, 0x9c, 0xa8, 0xe9, 0xe7, 0x44, 0x6d, 0x13, 0x3b, 0x44, 0xeb, 0x5a, 0x7d,
+	0x9a, 0xe6, 0x4f, 0x06, 0x9c, 0xd8, 0xe7, 0x40, 0x07, 0xa1, 0x3f, 0x4f, 0x8d, 0x17, 0xcc, 0xd3,
+	0xeb, 0x03, 0xec, 0x54, 0x14, 0x2e, 0x8c, 0x65, 0xa7, 0x1c, 0x0f, 0xd0, 0xbb, 0xaa, 0x2f, 0x48,
+	0x3b, 0x4a, 0x4e, 0x3f, 0xb6, 0xed, 0x98, 0x9b, 0x83, 0x71, 0xeb, 0x9e, 0xea, 0x0d, 0xc8, 0x69,
+	0x96, 0x3a, 0x68, 0xe3, 0x0e, 0x95, 0xc0, 0xcd, 0x2f, 0xe1, 0x98, 0xb4, 0x28, 0x4a, 0xec, 0x95,
+	0x5f, 0xc3, 0x03, 0x43, 0x27, 0xa8, 0xb6, 0xae, 0xd9, 0x76, 0xeb, 0xdd, 0x98, 0xb8, 0xde, 0x5f,
+	0x59, 0xe8, 0xef, 0xc1, 0x51, 0xc9, 0x48, 0x94, 0xf7, 0xc4, 0x71, 0xdf, 0x17, 0x90, 0xd4, 0x4b,
+	0x07, 0x64, 0xcf, 0xd0, 0xe1, 0x56, 0xee, 0x75, 0x3c, 0x92, 0x56, 0x64, 0x4c, 0xd8, 0x8a, 0xd0,
+	0x65, 0xc8, 0x72, 0xca, 0xb1, 0x37, 0xd9, 0x63, 0x41, 0x61, 0x87, 0x67, 0x70, 0xfa, 0x80, 0x19,
+	0x3c, 0x18, 0xe7, 0xcc, 0xcb, 0xc7, 0xf9, 0xb8, 0x3e, 0xe8, 0xbb, 0xb1, 0xed, 0xf2, 0xa4, 0x33,
+	0xfd, 0x9c, 0xd1, 0xf9, 0xa0, 0xa5, 0xfa, 0xfc, 0xeb, 0x49, 0xe3, 0x36, 0x46, 0x35, 0xee, 0x24,
+	0x21, 0x54, 0xfb, 0xbe, 0x02, 0xd3, 0x2c, 0x0e, 0x43, 0xaf, 0x33, 0xe1, 0x83, 0x49, 0x81, 0x5f,
+	0xf6, 0xc1, 0xf4, 0x26, 0xe4, 0xc5, 0x8b, 0x0b, 0x37, 0x3d, 0x32, 0xd9, 0xa3, 0xa9, 0x0b, 0x47,
+	0xef, 0xc1, 0xac, 0x3a, 0x48, 0xa3, 0x89, 0x3d, 0x1c, 0xb4, 0x26, 0x7c, 0x3c, 0xcd, 0x28, 0xa5,
+	0x0d, 0xa5, 0x23, 0x5e, 0x6c, 0xdb, 0x84, 0x30, 0x39, 0xda, 0xc6, 0xbf, 0xd8, 0x04, 0x14, 0x7d,
+	0x02, 0xa8, 0x45, 0x3d, 0x0f, 0x73, 0x12, 0x61, 0xaf, 0xeb, 0x3c, 0x37, 0x89, 0x81, 0x63, 0x3d,
+	0xc5, 0x84, 0xc0, 0xa0, 0xb5, 0x88, 0xb4, 0x68, 0x64, 0xab, 0x57, 0xd7, 0x8b, 0x58, 0xb3, 0x94,
+	0x9e, 0xf8, 0xe9, 0xd5, 0x8c, 0xe8, 0x0e, 0x09, 0xca, 0x85, 0x6a, 0x7a, 0xb5, 0x60, 0xe9, 0xd5,
+	0x7a, 0x1b, 0xd2, 0x37, 0x99, 0x83, 0x6e, 0x41, 0x69, 0x60, 0xce, 0x56, 0x87, 0x33, 0x62, 0x70,
+	0x22, 0x56, 0x56, 0xc7, 0x21, 0x92, 0x64, 0xab, 0x64, 0xbf, 0xdb, 0x7b, 0x78, 0xc9, 0x58, 0xff,
+	0x27, 0x0b, 0x59, 0x99, 0x8a, 0x88, 0x77, 0x7f, 0xf0, 0x2c, 0x0f, 0x19, 0x19, 0x9e, 0xae, 0x95,
+	0x73, 0xa3, 0x41, 0x7a, 0x32, 0x2f, 0xdd, 0xff, 0xfd, 0xef, 0x1f, 0x53, 0x0b, 0x68, 0xbe, 0xbe,
+	0xff, 0xa7, 0xb3, 0x9e, 0xaa, 0xf7, 0x20, 0x9f, 0xcc, 0x26, 0xb4, 0x72, 0xb0, 0xc9, 0x7d, 0xc3,
+	0xb1, 0x72, 0x7e, 0x1c, 0x4c, 0xfb, 0x3e, 0x2b, 0x7d, 0x9f, 0x42, 0x0b, 0x43, 0xbe, 0xbb, 0x93,
+	0xec, 0xfb, 0xbe, 0x1f, 0xca, 0xe7, 0x46, 0x9a, 0x4d, 0x9c, 0xaf, 0x8c, 0x41, 0x69, 0xdf, 0x75,
+	0xe9, 0xfb, 0x22, 0xba, 0x70, 0xa8, 0xef, 0xfa, 0x37, 0x7d, 0x8d, 0xf5, 0x5b, 0x14, 0x42, 0x56,
+	0x0e, 0x07, 0x64, 0x1e, 0xec, 0xa0, 0x7f, 0x2e, 0x55, 0x96, 0x47, 0x62, 0x34, 0x85, 0x45, 0x49,
+	0xa1, 0x8c, 0x4e, 0x0e, 0x51, 0x50, 0xa3, 0xe4, 0x6b, 0xfd, 0xc8, 0x3f, 0x7b, 0xb0, 0xb1, 0xbe,
+	0xc1, 0x50, 0x31, 0x47, 0x41, 0xb4, 0xbb, 0xff, 0x49, 0x77, 0x2b, 0x68, 0x79, 0xc8, 0x9d, 0x68,
+	0xd5, 0xc3, 0xa7, 0x95, 0xad, 0xef, 0xb0, 0xd3, 0xf6, 0x77, 0xcb, 0xc3, 0x4e, 0x3b, 0xd0, 0x3b,
+	0x47, 0x9c, 0x16, 0x0b, 0xdc, 0xc6, 0x47, 0x8f, 0x9f, 0x2d, 0x1a, 0x4f, 0x9e, 0x2d, 0x1a, 0x7f,
+	0x3d, 0x5b, 0x34, 0x1e, 0x3c, 0x5f, 0x9c, 0x7a, 0xf2, 0x7c, 0x71, 0xea, 0x8f, 0xe7, 0x8b, 0x53,
+	0xb7, 0x5e, 0x77, 0x5c, 0xde, 0x8e, 0x9b, 0xb5, 0x16, 0xf5, 0x95, 0x6e, 0x40, 0xb8, 0x36, 0x82,
+	0x43, 0xb7, 0x67, 0xe8, 0x2d, 0xf5, 0xb5, 0xbb, 0xd6, 0x9c, 0x96, 0xff, 0xb2, 0x5c, 0xfe, 0x37,
+	0x00, 0x00, 0xff, 0xff, 0xb0, 0xd7, 0xff, 0x3a, 0x0f, 0x12, 0x00, 0x00,
 }
 
 // Reference imports to suppress errors if they are not otherwise used.
@@ -999,6 +1470,10 @@ type QueryClient interface {
 	Holdings(ctx context.Context, in *QueryHoldingsRequest, opts ...grpc.CallOption) (*QueryHoldingsResponse, error)
 	Holding(ctx context.Context, in *QueryHoldingRequest, opts ...grpc.CallOption) (*QueryHoldingResponse, error)
 	Seats(ctx context.Context, in *QuerySeatsRequest, opts ...grpc.CallOption) (*QuerySeatsResponse, error)
+	// Owed lists what a participant is owed, in the order in which it is due.
+	Owed(ctx context.Context, in *QueryOwedRequest, opts ...grpc.CallOption) (*QueryOwedResponse, error)
+	// Audit holds every coin against the records that explain it.
+	Audit(ctx context.Context, in *QueryAuditRequest, opts ...grpc.CallOption) (*QueryAuditResponse, error)
 }
 
 type queryClient struct {
@@ -1045,12 +1520,34 @@ func (c *queryClient) Seats(ctx context.Context, in *QuerySeatsRequest, opts ...
 	return out, nil
 }
 
+func (c *queryClient) Owed(ctx context.Context, in *QueryOwedRequest, opts ...grpc.CallOption) (*QueryOwedResponse, error) {
+	out := new(QueryOwedResponse)
+	err := c.cc.Invoke(ctx, "/assay.credit.v1.Query/Owed", in, out, opts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *queryClient) Audit(ctx context.Context, in *QueryAuditRequest, opts ...grpc.CallOption) (*QueryAuditResponse, error) {
+	out := new(QueryAuditResponse)
+	err := c.cc.Invoke(ctx, "/assay.credit.v1.Query/Audit", in, out, opts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // QueryServer is the server API for Query service.
 type QueryServer interface {
 	Params(context.Context, *QueryParamsRequest) (*QueryParamsResponse, error)
 	Holdings(context.Context, *QueryHoldingsRequest) (*QueryHoldingsResponse, error)
 	Holding(context.Context, *QueryHoldingRequest) (*QueryHoldingResponse, error)
 	Seats(context.Context, *QuerySeatsRequest) (*QuerySeatsResponse, error)
+	// Owed lists what a participant is owed, in the order in which it is due.
+	Owed(context.Context, *QueryOwedRequest) (*QueryOwedResponse, error)
+	// Audit holds every coin against the records that explain it.
+	Audit(context.Context, *QueryAuditRequest) (*QueryAuditResponse, error)
 }
 
 // UnimplementedQueryServer can be embedded to have forward compatible implementations.
@@ -1068,6 +1565,12 @@ func (*UnimplementedQueryServer) Holding(ctx context.Context, req *QueryHoldingR
 }
 func (*UnimplementedQueryServer) Seats(ctx context.Context, req *QuerySeatsRequest) (*QuerySeatsResponse, error) {
 	return nil, status.Errorf(codes.Unimplemented, "method Seats not implemented")
+}
+func (*UnimplementedQueryServer) Owed(ctx context.Context, req *QueryOwedRequest) (*QueryOwedResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method Owed not implemented")
+}
+func (*UnimplementedQueryServer) Audit(ctx context.Context, req *QueryAuditRequest) (*QueryAuditResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method Audit not implemented")
 }
 
 func RegisterQueryServer(s grpc1.Server, srv QueryServer) {
@@ -1146,6 +1649,42 @@ func _Query_Seats_Handler(srv interface{}, ctx context.Context, dec func(interfa
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Query_Owed_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(QueryOwedRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(QueryServer).Owed(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: "/assay.credit.v1.Query/Owed",
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(QueryServer).Owed(ctx, req.(*QueryOwedRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Query_Audit_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(QueryAuditRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(QueryServer).Audit(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: "/assay.credit.v1.Query/Audit",
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(QueryServer).Audit(ctx, req.(*QueryAuditRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 var Query_serviceDesc = _Query_serviceDesc
 var _Query_serviceDesc = grpc.ServiceDesc{
 	ServiceName: "assay.credit.v1.Query",
@@ -1166,6 +1705,14 @@ var _Query_serviceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Seats",
 			Handler:    _Query_Seats_Handler,
+		},
+		{
+			MethodName: "Owed",
+			Handler:    _Query_Owed_Handler,
+		},
+		{
+			MethodName: "Audit",
+			Handler:    _Query_Audit_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},
@@ -1319,6 +1866,26 @@ func (m *Params) MarshalToSizedBuffer(dAtA []byte) (int, error) {
 	_ = i
 	var l int
 	_ = l
+	if m.LockEpochs != 0 {
+		i = encodeVarintCredit(dAtA, i, uint64(m.LockEpochs))
+		i--
+		dAtA[i] = 0x48
+	}
+	if m.FeeBurnBps != 0 {
+		i = encodeVarintCredit(dAtA, i, uint64(m.FeeBurnBps))
+		i--
+		dAtA[i] = 0x40
+	}
+	if m.TaskShareBps != 0 {
+		i = encodeVarintCredit(dAtA, i, uint64(m.TaskShareBps))
+		i--
+		dAtA[i] = 0x38
+	}
+	if m.EmissionPpt != 0 {
+		i = encodeVarintCredit(dAtA, i, uint64(m.EmissionPpt))
+		i--
+		dAtA[i] = 0x30
+	}
 	if m.TallyEpochs != 0 {
 		i = encodeVarintCredit(dAtA, i, uint64(m.TallyEpochs))
 		i--
@@ -1347,6 +1914,154 @@ func (m *Params) MarshalToSizedBuffer(dAtA []byte) (int, error) {
 	return len(dAtA) - i, nil
 }
 
+func (m *Money) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *Money) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *Money) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if m.RefusedPayments != 0 {
+		i = encodeVarintCredit(dAtA, i, uint64(m.RefusedPayments))
+		i--
+		dAtA[i] = 0x48
+	}
+	if m.FailedSettlements != 0 {
+		i = encodeVarintCredit(dAtA, i, uint64(m.FailedSettlements))
+		i--
+		dAtA[i] = 0x40
+	}
+	if m.SettledHeight != 0 {
+		i = encodeVarintCredit(dAtA, i, uint64(m.SettledHeight))
+		i--
+		dAtA[i] = 0x38
+	}
+	if m.SettledEpoch != 0 {
+		i = encodeVarintCredit(dAtA, i, uint64(m.SettledEpoch))
+		i--
+		dAtA[i] = 0x30
+	}
+	{
+		size := m.TaskShare.Size()
+		i -= size
+		if _, err := m.TaskShare.MarshalTo(dAtA[i:]); err != nil {
+			return 0, err
+		}
+		i = encodeVarintCredit(dAtA, i, uint64(size))
+	}
+	i--
+	dAtA[i] = 0x2a
+	{
+		size := m.Owed.Size()
+		i -= size
+		if _, err := m.Owed.MarshalTo(dAtA[i:]); err != nil {
+			return 0, err
+		}
+		i = encodeVarintCredit(dAtA, i, uint64(size))
+	}
+	i--
+	dAtA[i] = 0x22
+	{
+		size := m.Burned.Size()
+		i -= size
+		if _, err := m.Burned.MarshalTo(dAtA[i:]); err != nil {
+			return 0, err
+		}
+		i = encodeVarintCredit(dAtA, i, uint64(size))
+	}
+	i--
+	dAtA[i] = 0x1a
+	{
+		size := m.Minted.Size()
+		i -= size
+		if _, err := m.Minted.MarshalTo(dAtA[i:]); err != nil {
+			return 0, err
+		}
+		i = encodeVarintCredit(dAtA, i, uint64(size))
+	}
+	i--
+	dAtA[i] = 0x12
+	{
+		size := m.Genesis.Size()
+		i -= size
+		if _, err := m.Genesis.MarshalTo(dAtA[i:]); err != nil {
+			return 0, err
+		}
+		i = encodeVarintCredit(dAtA, i, uint64(size))
+	}
+	i--
+	dAtA[i] = 0xa
+	return len(dAtA) - i, nil
+}
+
+func (m *Owed) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *Owed) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *Owed) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if m.NextEpoch != 0 {
+		i = encodeVarintCredit(dAtA, i, uint64(m.NextEpoch))
+		i--
+		dAtA[i] = 0x28
+	}
+	if m.DueEpoch != 0 {
+		i = encodeVarintCredit(dAtA, i, uint64(m.DueEpoch))
+		i--
+		dAtA[i] = 0x20
+	}
+	{
+		size := m.Amount.Size()
+		i -= size
+		if _, err := m.Amount.MarshalTo(dAtA[i:]); err != nil {
+			return 0, err
+		}
+		i = encodeVarintCredit(dAtA, i, uint64(size))
+	}
+	i--
+	dAtA[i] = 0x1a
+	if m.Epoch != 0 {
+		i = encodeVarintCredit(dAtA, i, uint64(m.Epoch))
+		i--
+		dAtA[i] = 0x10
+	}
+	if len(m.Participant) > 0 {
+		i -= len(m.Participant)
+		copy(dAtA[i:], m.Participant)
+		i = encodeVarintCredit(dAtA, i, uint64(len(m.Participant)))
+		i--
+		dAtA[i] = 0xa
+	}
+	return len(dAtA) - i, nil
+}
+
 func (m *GenesisState) Marshal() (dAtA []byte, err error) {
 	size := m.Size()
 	dAtA = make([]byte, size)
@@ -1367,6 +2082,32 @@ func (m *GenesisState) MarshalToSizedBuffer(dAtA []byte) (int, error) {
 	_ = i
 	var l int
 	_ = l
+	if len(m.Owed) > 0 {
+		for iNdEx := len(m.Owed) - 1; iNdEx >= 0; iNdEx-- {
+			{
+				size, err := m.Owed[iNdEx].MarshalToSizedBuffer(dAtA[:i])
+				if err != nil {
+					return 0, err
+				}
+				i -= size
+				i = encodeVarintCredit(dAtA, i, uint64(size))
+			}
+			i--
+			dAtA[i] = 0x3a
+		}
+	}
+	if m.Money != nil {
+		{
+			size, err := m.Money.MarshalToSizedBuffer(dAtA[:i])
+			if err != nil {
+				return 0, err
+			}
+			i -= size
+			i = encodeVarintCredit(dAtA, i, uint64(size))
+		}
+		i--
+		dAtA[i] = 0x32
+	}
 	if m.Base != 0 {
 		i = encodeVarintCredit(dAtA, i, uint64(m.Base))
 		i--
@@ -1792,6 +2533,247 @@ func (m *QuerySeatsResponse) MarshalToSizedBuffer(dAtA []byte) (int, error) {
 	return len(dAtA) - i, nil
 }
 
+func (m *QueryOwedRequest) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *QueryOwedRequest) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *QueryOwedRequest) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if m.Pagination != nil {
+		{
+			size, err := m.Pagination.MarshalToSizedBuffer(dAtA[:i])
+			if err != nil {
+				return 0, err
+			}
+			i -= size
+			i = encodeVarintCredit(dAtA, i, uint64(size))
+		}
+		i--
+		dAtA[i] = 0x12
+	}
+	if len(m.Participant) > 0 {
+		i -= len(m.Participant)
+		copy(dAtA[i:], m.Participant)
+		i = encodeVarintCredit(dAtA, i, uint64(len(m.Participant)))
+		i--
+		dAtA[i] = 0xa
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *QueryOwedResponse) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *QueryOwedResponse) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *QueryOwedResponse) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if m.Pagination != nil {
+		{
+			size, err := m.Pagination.MarshalToSizedBuffer(dAtA[:i])
+			if err != nil {
+				return 0, err
+			}
+			i -= size
+			i = encodeVarintCredit(dAtA, i, uint64(size))
+		}
+		i--
+		dAtA[i] = 0x22
+	}
+	if m.SettledEpoch != 0 {
+		i = encodeVarintCredit(dAtA, i, uint64(m.SettledEpoch))
+		i--
+		dAtA[i] = 0x18
+	}
+	{
+		size := m.Total.Size()
+		i -= size
+		if _, err := m.Total.MarshalTo(dAtA[i:]); err != nil {
+			return 0, err
+		}
+		i = encodeVarintCredit(dAtA, i, uint64(size))
+	}
+	i--
+	dAtA[i] = 0x12
+	if len(m.Owed) > 0 {
+		for iNdEx := len(m.Owed) - 1; iNdEx >= 0; iNdEx-- {
+			{
+				size, err := m.Owed[iNdEx].MarshalToSizedBuffer(dAtA[:i])
+				if err != nil {
+					return 0, err
+				}
+				i -= size
+				i = encodeVarintCredit(dAtA, i, uint64(size))
+			}
+			i--
+			dAtA[i] = 0xa
+		}
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *QueryAuditRequest) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *QueryAuditRequest) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *QueryAuditRequest) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	return len(dAtA) - i, nil
+}
+
+func (m *QueryAuditResponse) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *QueryAuditResponse) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *QueryAuditResponse) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if len(m.Broken) > 0 {
+		for iNdEx := len(m.Broken) - 1; iNdEx >= 0; iNdEx-- {
+			i -= len(m.Broken[iNdEx])
+			copy(dAtA[i:], m.Broken[iNdEx])
+			i = encodeVarintCredit(dAtA, i, uint64(len(m.Broken[iNdEx])))
+			i--
+			dAtA[i] = 0x4a
+		}
+	}
+	{
+		size := m.CollateralRecords.Size()
+		i -= size
+		if _, err := m.CollateralRecords.MarshalTo(dAtA[i:]); err != nil {
+			return 0, err
+		}
+		i = encodeVarintCredit(dAtA, i, uint64(size))
+	}
+	i--
+	dAtA[i] = 0x42
+	{
+		size := m.CollateralBalance.Size()
+		i -= size
+		if _, err := m.CollateralBalance.MarshalTo(dAtA[i:]); err != nil {
+			return 0, err
+		}
+		i = encodeVarintCredit(dAtA, i, uint64(size))
+	}
+	i--
+	dAtA[i] = 0x3a
+	{
+		size := m.Fees.Size()
+		i -= size
+		if _, err := m.Fees.MarshalTo(dAtA[i:]); err != nil {
+			return 0, err
+		}
+		i = encodeVarintCredit(dAtA, i, uint64(size))
+	}
+	i--
+	dAtA[i] = 0x32
+	{
+		size := m.CreditBalance.Size()
+		i -= size
+		if _, err := m.CreditBalance.MarshalTo(dAtA[i:]); err != nil {
+			return 0, err
+		}
+		i = encodeVarintCredit(dAtA, i, uint64(size))
+	}
+	i--
+	dAtA[i] = 0x2a
+	{
+		size := m.Mintable.Size()
+		i -= size
+		if _, err := m.Mintable.MarshalTo(dAtA[i:]); err != nil {
+			return 0, err
+		}
+		i = encodeVarintCredit(dAtA, i, uint64(size))
+	}
+	i--
+	dAtA[i] = 0x22
+	{
+		size := m.Burned.Size()
+		i -= size
+		if _, err := m.Burned.MarshalTo(dAtA[i:]); err != nil {
+			return 0, err
+		}
+		i = encodeVarintCredit(dAtA, i, uint64(size))
+	}
+	i--
+	dAtA[i] = 0x1a
+	{
+		size := m.Supply.Size()
+		i -= size
+		if _, err := m.Supply.MarshalTo(dAtA[i:]); err != nil {
+			return 0, err
+		}
+		i = encodeVarintCredit(dAtA, i, uint64(size))
+	}
+	i--
+	dAtA[i] = 0x12
+	{
+		size, err := m.Money.MarshalToSizedBuffer(dAtA[:i])
+		if err != nil {
+			return 0, err
+		}
+		i -= size
+		i = encodeVarintCredit(dAtA, i, uint64(size))
+	}
+	i--
+	dAtA[i] = 0xa
+	return len(dAtA) - i, nil
+}
+
 func encodeVarintCredit(dAtA []byte, offset int, v uint64) int {
 	offset -= sovCredit(v)
 	base := offset
@@ -1883,6 +2865,73 @@ func (m *Params) Size() (n int) {
 	if m.TallyEpochs != 0 {
 		n += 1 + sovCredit(uint64(m.TallyEpochs))
 	}
+	if m.EmissionPpt != 0 {
+		n += 1 + sovCredit(uint64(m.EmissionPpt))
+	}
+	if m.TaskShareBps != 0 {
+		n += 1 + sovCredit(uint64(m.TaskShareBps))
+	}
+	if m.FeeBurnBps != 0 {
+		n += 1 + sovCredit(uint64(m.FeeBurnBps))
+	}
+	if m.LockEpochs != 0 {
+		n += 1 + sovCredit(uint64(m.LockEpochs))
+	}
+	return n
+}
+
+func (m *Money) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	l = m.Genesis.Size()
+	n += 1 + l + sovCredit(uint64(l))
+	l = m.Minted.Size()
+	n += 1 + l + sovCredit(uint64(l))
+	l = m.Burned.Size()
+	n += 1 + l + sovCredit(uint64(l))
+	l = m.Owed.Size()
+	n += 1 + l + sovCredit(uint64(l))
+	l = m.TaskShare.Size()
+	n += 1 + l + sovCredit(uint64(l))
+	if m.SettledEpoch != 0 {
+		n += 1 + sovCredit(uint64(m.SettledEpoch))
+	}
+	if m.SettledHeight != 0 {
+		n += 1 + sovCredit(uint64(m.SettledHeight))
+	}
+	if m.FailedSettlements != 0 {
+		n += 1 + sovCredit(uint64(m.FailedSettlements))
+	}
+	if m.RefusedPayments != 0 {
+		n += 1 + sovCredit(uint64(m.RefusedPayments))
+	}
+	return n
+}
+
+func (m *Owed) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	l = len(m.Participant)
+	if l > 0 {
+		n += 1 + l + sovCredit(uint64(l))
+	}
+	if m.Epoch != 0 {
+		n += 1 + sovCredit(uint64(m.Epoch))
+	}
+	l = m.Amount.Size()
+	n += 1 + l + sovCredit(uint64(l))
+	if m.DueEpoch != 0 {
+		n += 1 + sovCredit(uint64(m.DueEpoch))
+	}
+	if m.NextEpoch != 0 {
+		n += 1 + sovCredit(uint64(m.NextEpoch))
+	}
 	return n
 }
 
@@ -1912,6 +2961,16 @@ func (m *GenesisState) Size() (n int) {
 	}
 	if m.Base != 0 {
 		n += 1 + sovCredit(uint64(m.Base))
+	}
+	if m.Money != nil {
+		l = m.Money.Size()
+		n += 1 + l + sovCredit(uint64(l))
+	}
+	if len(m.Owed) > 0 {
+		for _, e := range m.Owed {
+			l = e.Size()
+			n += 1 + l + sovCredit(uint64(l))
+		}
 	}
 	return n
 }
@@ -2051,6 +3110,87 @@ func (m *QuerySeatsResponse) Size() (n int) {
 	if m.Pagination != nil {
 		l = m.Pagination.Size()
 		n += 1 + l + sovCredit(uint64(l))
+	}
+	return n
+}
+
+func (m *QueryOwedRequest) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	l = len(m.Participant)
+	if l > 0 {
+		n += 1 + l + sovCredit(uint64(l))
+	}
+	if m.Pagination != nil {
+		l = m.Pagination.Size()
+		n += 1 + l + sovCredit(uint64(l))
+	}
+	return n
+}
+
+func (m *QueryOwedResponse) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	if len(m.Owed) > 0 {
+		for _, e := range m.Owed {
+			l = e.Size()
+			n += 1 + l + sovCredit(uint64(l))
+		}
+	}
+	l = m.Total.Size()
+	n += 1 + l + sovCredit(uint64(l))
+	if m.SettledEpoch != 0 {
+		n += 1 + sovCredit(uint64(m.SettledEpoch))
+	}
+	if m.Pagination != nil {
+		l = m.Pagination.Size()
+		n += 1 + l + sovCredit(uint64(l))
+	}
+	return n
+}
+
+func (m *QueryAuditRequest) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	return n
+}
+
+func (m *QueryAuditResponse) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	l = m.Money.Size()
+	n += 1 + l + sovCredit(uint64(l))
+	l = m.Supply.Size()
+	n += 1 + l + sovCredit(uint64(l))
+	l = m.Burned.Size()
+	n += 1 + l + sovCredit(uint64(l))
+	l = m.Mintable.Size()
+	n += 1 + l + sovCredit(uint64(l))
+	l = m.CreditBalance.Size()
+	n += 1 + l + sovCredit(uint64(l))
+	l = m.Fees.Size()
+	n += 1 + l + sovCredit(uint64(l))
+	l = m.CollateralBalance.Size()
+	n += 1 + l + sovCredit(uint64(l))
+	l = m.CollateralRecords.Size()
+	n += 1 + l + sovCredit(uint64(l))
+	if len(m.Broken) > 0 {
+		for _, s := range m.Broken {
+			l = len(s)
+			n += 1 + l + sovCredit(uint64(l))
+		}
 	}
 	return n
 }
@@ -2608,6 +3748,551 @@ func (m *Params) Unmarshal(dAtA []byte) error {
 					break
 				}
 			}
+		case 6:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field EmissionPpt", wireType)
+			}
+			m.EmissionPpt = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowCredit
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.EmissionPpt |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 7:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field TaskShareBps", wireType)
+			}
+			m.TaskShareBps = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowCredit
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.TaskShareBps |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 8:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field FeeBurnBps", wireType)
+			}
+			m.FeeBurnBps = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowCredit
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.FeeBurnBps |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 9:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field LockEpochs", wireType)
+			}
+			m.LockEpochs = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowCredit
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.LockEpochs |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		default:
+			iNdEx = preIndex
+			skippy, err := skipCredit(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthCredit
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *Money) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowCredit
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: Money: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: Money: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Genesis", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowCredit
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthCredit
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthCredit
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			if err := m.Genesis.Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		case 2:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Minted", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowCredit
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthCredit
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthCredit
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			if err := m.Minted.Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		case 3:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Burned", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowCredit
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthCredit
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthCredit
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			if err := m.Burned.Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		case 4:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Owed", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowCredit
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthCredit
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthCredit
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			if err := m.Owed.Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		case 5:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field TaskShare", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowCredit
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthCredit
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthCredit
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			if err := m.TaskShare.Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		case 6:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field SettledEpoch", wireType)
+			}
+			m.SettledEpoch = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowCredit
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.SettledEpoch |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 7:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field SettledHeight", wireType)
+			}
+			m.SettledHeight = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowCredit
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.SettledHeight |= int64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 8:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field FailedSettlements", wireType)
+			}
+			m.FailedSettlements = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowCredit
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.FailedSettlements |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 9:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field RefusedPayments", wireType)
+			}
+			m.RefusedPayments = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowCredit
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.RefusedPayments |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		default:
+			iNdEx = preIndex
+			skippy, err := skipCredit(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthCredit
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *Owed) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowCredit
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: Owed: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: Owed: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Participant", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowCredit
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthCredit
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthCredit
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Participant = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		case 2:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Epoch", wireType)
+			}
+			m.Epoch = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowCredit
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Epoch |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 3:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Amount", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowCredit
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthCredit
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthCredit
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			if err := m.Amount.Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		case 4:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field DueEpoch", wireType)
+			}
+			m.DueEpoch = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowCredit
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.DueEpoch |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 5:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field NextEpoch", wireType)
+			}
+			m.NextEpoch = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowCredit
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.NextEpoch |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
 		default:
 			iNdEx = preIndex
 			skippy, err := skipCredit(dAtA[iNdEx:])
@@ -2814,6 +4499,76 @@ func (m *GenesisState) Unmarshal(dAtA []byte) error {
 					break
 				}
 			}
+		case 6:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Money", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowCredit
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthCredit
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthCredit
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			if m.Money == nil {
+				m.Money = &Money{}
+			}
+			if err := m.Money.Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		case 7:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Owed", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowCredit
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthCredit
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthCredit
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Owed = append(m.Owed, Owed{})
+			if err := m.Owed[len(m.Owed)-1].Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
 		default:
 			iNdEx = preIndex
 			skippy, err := skipCredit(dAtA[iNdEx:])
@@ -3743,6 +5498,700 @@ func (m *QuerySeatsResponse) Unmarshal(dAtA []byte) error {
 			if err := m.Pagination.Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
 				return err
 			}
+			iNdEx = postIndex
+		default:
+			iNdEx = preIndex
+			skippy, err := skipCredit(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthCredit
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *QueryOwedRequest) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowCredit
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: QueryOwedRequest: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: QueryOwedRequest: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Participant", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowCredit
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthCredit
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthCredit
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Participant = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		case 2:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Pagination", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowCredit
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthCredit
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthCredit
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			if m.Pagination == nil {
+				m.Pagination = &query.PageRequest{}
+			}
+			if err := m.Pagination.Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		default:
+			iNdEx = preIndex
+			skippy, err := skipCredit(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthCredit
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *QueryOwedResponse) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowCredit
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: QueryOwedResponse: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: QueryOwedResponse: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Owed", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowCredit
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthCredit
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthCredit
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Owed = append(m.Owed, Owed{})
+			if err := m.Owed[len(m.Owed)-1].Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		case 2:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Total", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowCredit
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthCredit
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthCredit
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			if err := m.Total.Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		case 3:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field SettledEpoch", wireType)
+			}
+			m.SettledEpoch = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowCredit
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.SettledEpoch |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 4:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Pagination", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowCredit
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthCredit
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthCredit
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			if m.Pagination == nil {
+				m.Pagination = &query.PageResponse{}
+			}
+			if err := m.Pagination.Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		default:
+			iNdEx = preIndex
+			skippy, err := skipCredit(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthCredit
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *QueryAuditRequest) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowCredit
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: QueryAuditRequest: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: QueryAuditRequest: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		default:
+			iNdEx = preIndex
+			skippy, err := skipCredit(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthCredit
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *QueryAuditResponse) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowCredit
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: QueryAuditResponse: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: QueryAuditResponse: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Money", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowCredit
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthCredit
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthCredit
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			if err := m.Money.Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		case 2:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Supply", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowCredit
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthCredit
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthCredit
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			if err := m.Supply.Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		case 3:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Burned", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowCredit
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthCredit
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthCredit
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			if err := m.Burned.Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		case 4:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Mintable", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowCredit
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthCredit
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthCredit
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			if err := m.Mintable.Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		case 5:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field CreditBalance", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowCredit
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthCredit
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthCredit
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			if err := m.CreditBalance.Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		case 6:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Fees", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowCredit
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthCredit
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthCredit
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			if err := m.Fees.Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		case 7:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field CollateralBalance", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowCredit
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthCredit
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthCredit
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			if err := m.CollateralBalance.Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		case 8:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field CollateralRecords", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowCredit
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthCredit
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthCredit
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			if err := m.CollateralRecords.Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		case 9:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Broken", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowCredit
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthCredit
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthCredit
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Broken = append(m.Broken, string(dAtA[iNdEx:postIndex]))
 			iNdEx = postIndex
 		default:
 			iNdEx = preIndex

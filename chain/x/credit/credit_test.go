@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"testing"
 
+	"cosmossdk.io/log/v2"
 	"github.com/google/go-cmp/cmp"
 
 	abci "github.com/cometbft/cometbft/abci/types"
@@ -18,6 +19,10 @@ import (
 	storetypes "github.com/cosmos/cosmos-sdk/store/v2/types"
 	"github.com/cosmos/cosmos-sdk/testutil"
 	sdk "github.com/cosmos/cosmos-sdk/types"
+	authkeeper "github.com/cosmos/cosmos-sdk/x/auth/keeper"
+	authtypes "github.com/cosmos/cosmos-sdk/x/auth/types"
+	bankkeeper "github.com/cosmos/cosmos-sdk/x/bank/keeper"
+	banktypes "github.com/cosmos/cosmos-sdk/x/bank/types"
 
 	creditv1 "github.com/assaynet/assay/api/credit/v1"
 	registryv1 "github.com/assaynet/assay/api/registry/v1"
@@ -25,12 +30,16 @@ import (
 	"github.com/assaynet/assay/poc/seed"
 )
 
-// chain is x/credit alone, with stand-ins for the modules it asks.
+// chain is x/credit over the SDK's own bank, with stand-ins for the other modules it asks.
 type chain struct {
 	*credit.Keeper
 	ctx    sdk.Context
 	store  *storetypes.KVStoreKey
+	bank   bankkeeper.BaseKeeper
 	owners map[string]string // by consensus address
+	number uint64            // of the epoch that settles next
+	// refused are accounts that the bank pays nothing to
+	refused map[string]bool
 }
 
 func (c *chain) ByConsensusAddress(_ context.Context, address []byte) (registryv1.Participant,
@@ -55,11 +64,26 @@ func (c *chain) known(name string) {
 
 // empty is a chain before its genesis.
 func empty() *chain {
-	c := &chain{store: storetypes.NewKVStoreKey(credit.Name), owners: map[string]string{}}
-	c.ctx = testutil.DefaultContext(c.store, storetypes.NewTransientStoreKey("transient"))
-	c.Keeper = credit.NewKeeper(codec.NewProtoCodec(codectypes.NewInterfaceRegistry()),
-		runtime.NewKVStoreService(c.store), "gov", c)
+	keys := storetypes.NewKVStoreKeys(authtypes.StoreKey, banktypes.StoreKey, credit.Name)
+	c := &chain{store: keys[credit.Name], owners: map[string]string{}, number: 1,
+		refused: map[string]bool{}}
+	c.ctx = testutil.DefaultContextWithKeys(keys, map[string]*storetypes.TransientStoreKey{},
+		map[string]*storetypes.MemoryStoreKey{})
+	types := codectypes.NewInterfaceRegistry()
+	authtypes.RegisterInterfaces(types)
+	cdc := codec.NewProtoCodec(types)
+	accounts := authkeeper.NewAccountKeeper(cdc,
+		runtime.NewKVStoreService(keys[authtypes.StoreKey]), authtypes.ProtoBaseAccount,
+		map[string][]string{authtypes.FeeCollectorName: nil, faucet: {authtypes.Minter},
+			credit.Name: {authtypes.Minter, authtypes.Burner}}, names{}, "cpc", "authority")
+	c.bank = bankkeeper.NewBaseKeeper(cdc, runtime.NewKVStoreService(keys[banktypes.StoreKey]),
+		accounts, c.refused, "authority", log.NewNopLogger())
+	c.Keeper = credit.NewKeeper(cdc, runtime.NewKVStoreService(c.store), "gov", c)
+	c.SetCoins(credit.Coins{Bank: c.bank, Addresses: names{}, Denom: denom})
 	c.SetBeacon(c)
+	if err := c.bank.SetParams(c.ctx, banktypes.DefaultParams()); err != nil {
+		panic(err)
+	}
 	return c
 }
 
@@ -91,6 +115,9 @@ func (c *chain) block(t testing.TB) []abci.ValidatorUpdate {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if err := c.Check(c.ctx); err != nil {
+		t.Fatal(err)
+	}
 	c.ctx = c.ctx.WithBlockHeight(c.ctx.BlockHeight() + 1)
 	return updates
 }
@@ -112,9 +139,10 @@ func (c *chain) settle(t testing.TB, live uint64, weights map[string]uint64, nam
 		list = append(list, credit.Settlement{Participant: name, ConsensusKey: consensusKey(name),
 			Weight: weights[name], Powerable: true})
 	}
-	if err := c.Finalise(c.ctx, list, live); err != nil {
+	if err := c.Finalise(c.ctx, c.number, list, live); err != nil {
 		t.Fatal(err)
 	}
+	c.number++
 }
 
 // void records an epoch in which those in kept showed all that they weigh.
@@ -124,9 +152,10 @@ func (c *chain) void(t testing.TB, kept, wrong []string) {
 	for _, name := range kept {
 		shown = append(shown, credit.Shown{Participant: name, Weight: c.holding(t, name).Weight})
 	}
-	if err := c.Void(c.ctx, shown, wrong); err != nil {
+	if err := c.Void(c.ctx, c.number, shown, wrong); err != nil {
 		t.Fatal(err)
 	}
+	c.number++
 }
 
 func (c *chain) holding(t testing.TB, name string) creditv1.Holding {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package credit turns verified compute into voting power.
+// Package credit turns verified compute into voting power and pay.
 //
 // The Sprint ends an epoch by handing over, for each participant, the operations that were verified
 // (Finalise). Credit keeps that as the participant's weight, derives voting power under the rails
@@ -25,6 +25,13 @@
 //
 // The set is never empty: whatever would remove the last validator leaves the set as it is.
 //
-// State: a Holding per participant that weighs something or did lately, and a Seat per consensus
-// key that has power or is about to. Every block reads the seats and nothing else.
+// A finalised epoch also mints what its blocks earned, and shares it out by weight with the fees.
+// Pay stays owed for lock_epochs, so that fraud that is proven late still costs it, and then leaves
+// by itself, a bounded number of payments a block. All coins are the bank's: the module's account
+// holds what is owed and what is kept for tasks, to the unit (Audit). Settlement and payments run
+// on a copy of the state, so one that fails is as if it had not begun, and no block fails with it.
+//
+// State: a Holding per participant that weighs something or did lately, a Seat per consensus key
+// that has power or is about to, an Owed per unpaid epoch of a participant, and their totals. Every
+// block reads the seats, the totals and the payments that are due.
 package credit

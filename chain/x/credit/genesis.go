@@ -27,6 +27,9 @@ func ValidateGenesis(g creditv1.GenesisState) error {
 			return fmt.Errorf("pending: %w", err)
 		}
 	}
+	if err := validateMoney(g.Money, g.Owed); err != nil {
+		return err
+	}
 	seen, keys := map[string]bool{}, map[string]string{}
 	var total uint64
 	for _, h := range g.Holdings {
@@ -166,6 +169,9 @@ func (k *Keeper) InitGenesis(ctx context.Context, g creditv1.GenesisState) ([]ab
 			return nil, err
 		}
 	}
+	if err := k.initMoney(ctx, g.Money, g.Owed); err != nil {
+		return nil, err
+	}
 	return k.inForce(ctx)
 }
 
@@ -213,6 +219,12 @@ func (k *Keeper) ExportGenesis(ctx context.Context) (*creditv1.GenesisState, err
 	}
 	if g.Seats, err = k.Seats(ctx); err != nil {
 		return nil, fmt.Errorf("credit: seats: %w", err)
+	}
+	if g.Money, err = k.books(ctx); err != nil {
+		return nil, err
+	}
+	if g.Owed, err = table.Values(ctx, k.owed, nil); err != nil {
+		return nil, fmt.Errorf("credit: pay: %w", err)
 	}
 	return g, nil
 }

@@ -5,6 +5,7 @@ package credit_test
 import (
 	"bytes"
 	"fmt"
+	"maps"
 	"strings"
 	"testing"
 
@@ -58,7 +59,9 @@ func (c *chain) again(t testing.TB) *chain {
 		t.Fatal(err)
 	}
 	next := empty()
-	next.owners = c.owners
+	next.owners, next.number = c.owners, c.number
+	maps.Copy(next.refused, c.refused)
+	next.bank.InitGenesis(next.ctx, c.bank.ExportGenesis(c.ctx))
 	next.ctx = next.ctx.WithBlockHeight(c.ctx.BlockHeight())
 	updates, err := next.InitGenesis(next.ctx, *g)
 	if err != nil {
@@ -182,7 +185,7 @@ func TestGenesisRefusesWhatDoesNotFit(t *testing.T) {
 		t.Fatal(err)
 	}
 	for want, edit := range map[string]func(*creditv1.GenesisState){
-		"move_bps 0 is below 100": func(g *creditv1.GenesisState) { g.Params.MoveBps = 0 },
+		"move_bps 0 is outside 100..3333": func(g *creditv1.GenesisState) { g.Params.MoveBps = 0 },
 		"pending: credit: lambda_bps 0": func(g *creditv1.GenesisState) {
 			g.PendingParams = &creditv1.Params{CapBps: 2_500}
 		},

@@ -37,12 +37,13 @@ type Beacon interface {
 	Value(ctx context.Context, height int64) (seed.Seed, error)
 }
 
-// Keeper owns weights and voting powers.
+// Keeper owns weights, voting powers and pay.
 type Keeper struct {
 	cdc       codec.BinaryCodec
 	authority string
 	registry  Registry
 	beacon    Beacon
+	coins     Coins
 
 	// params are current, pending ones wait for the next epoch
 	params, pending collections.Item[creditv1.Params]
@@ -52,6 +53,12 @@ type Keeper struct {
 	seats collections.Map[[]byte, creditv1.Seat]
 	// sum of the weights before an outage; not set without one
 	base collections.Item[uint64]
+	// totals; not set in a state of before pay
+	money collections.Item[creditv1.Money]
+	// pay until it is paid, by participant
+	owed collections.Map[owedKey, creditv1.Owed]
+	// the same in the order of payment
+	due collections.KeySet[dueKey]
 }
 
 // NewKeeper makes the keeper; authority is the account that may change parameters (x/gov).
@@ -69,6 +76,13 @@ func NewKeeper(cdc codec.BinaryCodec, store corestore.KVStoreService, authority 
 		pending: collections.NewItem(sb, prefixPending, "pending",
 			codec.CollValue[creditv1.Params](cdc)),
 		base: collections.NewItem(sb, prefixBase, "base", collections.Uint64Value),
+		money: collections.NewItem(sb, prefixMoney, "money",
+			codec.CollValue[creditv1.Money](cdc)),
+		owed: collections.NewMap(sb, prefixOwed, "owed", collections.TripleKeyCodec(
+			collections.StringKey, collections.Uint64Key, collections.Uint64Key),
+			codec.CollValue[creditv1.Owed](cdc)),
+		due: collections.NewKeySet(sb, prefixDue, "due", collections.TripleKeyCodec(
+			collections.Uint64Key, collections.Uint64Key, collections.StringKey)),
 	}
 	if _, err := sb.Build(); err != nil {
 		panic(fmt.Errorf("credit: schema: %w", err)) // a programming error, before any block

@@ -13,4 +13,7 @@ var (
 	prefixSeats    = collections.NewPrefix(2) // consensus address -> place in the validator set
 	prefixPending  = collections.NewPrefix(3) // parameters voted, in force from the next epoch on
 	prefixBase     = collections.NewPrefix(4) // sum of the weights before an outage
+	prefixMoney    = collections.NewPrefix(5) // totals of what was minted, burned and promised
+	prefixOwed     = collections.NewPrefix(6) // participant, next epoch, epoch -> pay
+	prefixDue      = collections.NewPrefix(7) // next epoch, epoch, participant: order of payment
 )

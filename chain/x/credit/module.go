@@ -100,13 +100,20 @@ func (AppModule) AutoCLIOptions() *autocliv1.ModuleOptions {
 		Query: &autocliv1.ServiceCommandDescriptor{
 			Service: "assay.credit.v1.Query",
 			RpcCommandOptions: []*autocliv1.RpcCommandOptions{
-				{RpcMethod: "Params", Use: "params", Short: "Show the rails on voting power"},
+				{RpcMethod: "Params", Use: "params",
+					Short: "Show the rails on voting power and the terms of pay"},
 				{RpcMethod: "Holdings", Use: "holdings", Short: "List weight and voting power of " +
 					"every holder"},
 				{RpcMethod: "Holding", Use: "holding [participant]",
 					Short: "Show weight and voting power of one participant",
 					PositionalArgs: []*autocliv1.PositionalArgDescriptor{
 						{ProtoField: "participant"}}},
+				{RpcMethod: "Owed", Use: "owed [participant]",
+					Short: "Show what a participant is owed, by epoch, and when it is paid",
+					PositionalArgs: []*autocliv1.PositionalArgDescriptor{
+						{ProtoField: "participant"}}},
+				{RpcMethod: "Audit", Use: "audit", Short: "Hold every coin against the records " +
+					"that explain it"},
 				{RpcMethod: "Seats", Use: "seats", Short: "List the validator set and who waits " +
 					"to enter it"},
 			},

@@ -12,7 +12,8 @@ import (
 
 type msgServer struct{ *Keeper }
 
-// UpdateParams changes the rails within their bounds from the next epoch on; only governance may.
+// UpdateParams changes rails and terms of pay within their bounds from the next epoch on; only
+// governance may.
 func (s msgServer) UpdateParams(ctx context.Context,
 	m *creditv1.MsgUpdateParams) (*creditv1.MsgUpdateParamsResponse, error) {
 	if m.Authority != s.authority {

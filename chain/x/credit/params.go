@@ -14,41 +14,53 @@ import (
 // maxTallyEpochs is how far back votes may ever look.
 const maxTallyEpochs = 100
 
-// DefaultParams are the rails of spec P-14.
+// DefaultParams are the rails of spec P-14 and the money of spec E-11. With blocks of five seconds
+// the emission halves what is left in four years.
 func DefaultParams() creditv1.Params {
 	return creditv1.Params{CapBps: 2_500, LambdaBps: 12_000, MoveBps: 1_000, MaxValidators: 300,
-		TallyEpochs: 3}
+		TallyEpochs: 3, EmissionPpt: 27_488, TaskShareBps: 0, FeeBurnBps: 5_000, LockEpochs: 12}
 }
 
 // LocalnetParams let a third of the power move, so that a newcomer's share shows within an epoch or
-// two.
+// two, and pay as early as is allowed.
 func LocalnetParams() creditv1.Params {
 	p := DefaultParams()
-	p.MoveBps = 3_333
+	p.MoveBps, p.LockEpochs = 3_333, 3
 	return p
 }
 
 // ValidateParams holds governance within bounds that no vote passes.
 func ValidateParams(p creditv1.Params) error {
-	switch {
-	case p.CapBps < 500 || p.CapBps > 3_300:
-		return fmt.Errorf("credit: cap_bps %d is outside 500..3300", p.CapBps)
-	case p.LambdaBps < 10_000:
-		return fmt.Errorf("credit: lambda_bps %d is below 10000: powers could not add up to the "+
-			"whole", p.LambdaBps)
-	case p.LambdaBps > 20_000:
-		return fmt.Errorf("credit: lambda_bps %d is above 20000: small names would hold over "+
-			"twice what they computed", p.LambdaBps)
-	case p.MoveBps < 100:
-		return fmt.Errorf("credit: move_bps %d is below 100: the set would not follow the compute",
-			p.MoveBps)
-	case p.MoveBps > 3_333:
-		return fmt.Errorf("credit: move_bps %d is above 3333: over a third of the power could "+
-			"change hands in one epoch", p.MoveBps)
-	case p.MaxValidators < 4 || p.MaxValidators > 300:
-		return fmt.Errorf("credit: max_validators %d is outside 4..300", p.MaxValidators)
-	case p.TallyEpochs < 1 || p.TallyEpochs > maxTallyEpochs:
-		return fmt.Errorf("credit: tally_epochs %d is outside 1..%d", p.TallyEpochs, maxTallyEpochs)
+	for _, b := range []struct {
+		name          string
+		value, lo, hi uint64
+		low, high     string // what is wrong with less, and with more
+	}{
+		{"cap_bps", p.CapBps, 500, 3_300, "too few names could hold all power",
+			"one name could stop the chain"},
+		{"lambda_bps", p.LambdaBps, 10_000, 20_000, "powers could not add up to the whole",
+			"small names would hold over twice what they computed"},
+		{"move_bps", p.MoveBps, 100, 3_333, "the set would not follow the compute",
+			"over a third of the power could change hands in one epoch"},
+		{"max_validators", p.MaxValidators, 4, 300, "fewer cannot do without one of them",
+			"every block carries a signature of each"},
+		{"tally_epochs", p.TallyEpochs, 1, maxTallyEpochs, "rented compute would vote at once",
+			"new compute would never vote"},
+		{"emission_ppt", p.EmissionPpt, 0, 200_000, "",
+			"half of all coins left would be minted in half a year"},
+		{"task_share_bps", p.TaskShareBps, 0, 2_000, "", "four fifths at least pay compute"},
+		{"fee_burn_bps", p.FeeBurnBps, 0, bpsWhole, "", "more than all fees cannot be burned"},
+		{"lock_epochs", p.LockEpochs, 3, 1_000, "pay would leave before fraud is proven",
+			"pay must arrive"},
+	} {
+		why := b.low
+		if b.value > b.hi {
+			why = b.high
+		}
+		if b.value < b.lo || b.value > b.hi {
+			return fmt.Errorf("credit: %s %d is outside %d..%d: %s", b.name, b.value, b.lo, b.hi,
+				why)
+		}
 	}
 	return nil
 }

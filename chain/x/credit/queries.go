@@ -5,8 +5,11 @@ package credit
 import (
 	"context"
 
+	"cosmossdk.io/collections"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+
+	"github.com/cosmos/cosmos-sdk/types/query"
 
 	creditv1 "github.com/assaynet/assay/api/credit/v1"
 	"github.com/assaynet/assay/chain/paging"
@@ -43,6 +46,37 @@ func (s queryServer) Holding(ctx context.Context,
 	}
 	h, err := s.Keeper.Holding(ctx, req.Participant)
 	return &creditv1.QueryHoldingResponse{Holding: h}, err
+}
+
+func (s queryServer) Owed(ctx context.Context,
+	req *creditv1.QueryOwedRequest) (*creditv1.QueryOwedResponse, error) {
+	if req == nil || req.Participant == "" {
+		return nil, status.Error(codes.InvalidArgument, "name a participant's address")
+	}
+	res := &creditv1.QueryOwedResponse{}
+	m, err := s.books(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if m != nil {
+		res.SettledEpoch = m.SettledEpoch
+	}
+	if res.Total, err = s.totalOwed(ctx, req.Participant); err != nil {
+		return nil, err
+	}
+	res.Owed, res.Pagination, err = paging.List(ctx, s.owed, req.Pagination,
+		func(_ owedKey, o creditv1.Owed) (creditv1.Owed, error) { return o, nil },
+		func(o *query.CollectionsPaginateOptions[owedKey]) {
+			prefix := collections.TriplePrefix[string, uint64, uint64](req.Participant)
+			o.Prefix = &prefix
+		})
+	return res, err
+}
+
+func (s queryServer) Audit(ctx context.Context,
+	_ *creditv1.QueryAuditRequest) (*creditv1.QueryAuditResponse, error) {
+	res, err := s.Keeper.Audit(ctx)
+	return &res, err
 }
 
 func (s queryServer) Seats(ctx context.Context,

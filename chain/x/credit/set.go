@@ -15,9 +15,12 @@ import (
 	creditv1 "github.com/assaynet/assay/api/credit/v1"
 )
 
-// EndBlock moves the validator set one block towards what the holdings say and tells CometBFT what
-// changed.
+// EndBlock pays what is due, moves the validator set one block towards what the holdings say and
+// tells CometBFT what changed.
 func (k *Keeper) EndBlock(ctx context.Context) ([]abci.ValidatorUpdate, error) {
+	if err := k.payOut(ctx); err != nil {
+		return nil, err
+	}
 	seats, err := k.Seats(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("credit: seats: %w", err)

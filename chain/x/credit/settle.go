@@ -31,12 +31,13 @@ type Settlement struct {
 // Finalise replaces all weights by those of a finalised epoch and moves the powers towards them. A
 // participant that is not listed has weight 0: absence is never last epoch's weight. live is the
 // weight that members who were live in the epoch had before it; during an outage the move limit
-// shrinks with it.
+// shrinks with it. What the epoch earned becomes owed to those who weigh something.
 //
 // While newcomers of the settlement before are still entering, no power moves: one move after the
 // other, each between two sets that obey the rails. That takes more newcomers than an epoch has
 // blocks, and the next settlement moves.
-func (k *Keeper) Finalise(ctx context.Context, settlements []Settlement, live uint64) error {
+func (k *Keeper) Finalise(ctx context.Context, epoch uint64, settlements []Settlement,
+	live uint64) error {
 	params, err := k.params.Get(ctx)
 	if err != nil {
 		return fmt.Errorf("credit: params: %w", err)
@@ -85,6 +86,9 @@ func (k *Keeper) Finalise(ctx context.Context, settlements []Settlement, live ui
 		if err := k.store(ctx, holdings[i]); err != nil {
 			return err
 		}
+	}
+	if err := k.reward(ctx, epoch, holdings); err != nil {
+		return err
 	}
 	return k.seat(ctx, seats, holdings)
 }
@@ -225,8 +229,8 @@ type Shown struct {
 
 // Void records a void epoch. What somebody showed of its weight stays, and counts when it votes. Of
 // the rest half goes at most: no weight falls below half of what it was. Those in wrong were proven
-// wrong and weigh 0. No power moves.
-func (k *Keeper) Void(ctx context.Context, shown []Shown, wrong []string) error {
+// wrong and weigh 0. No power moves, and nothing is paid.
+func (k *Keeper) Void(ctx context.Context, epoch uint64, shown []Shown, wrong []string) error {
 	params, err := k.params.Get(ctx)
 	if err != nil {
 		return fmt.Errorf("credit: params: %w", err)
@@ -250,6 +254,9 @@ func (k *Keeper) Void(ctx context.Context, shown []Shown, wrong []string) error 
 		if err := k.store(ctx, h); err != nil {
 			return err
 		}
+	}
+	if err := k.passVoid(ctx, epoch); err != nil {
+		return err
 	}
 	if base, err := k.outage(ctx); err != nil || base > 0 || before == 0 {
 		return err

@@ -98,7 +98,7 @@ func (k *Keeper) settle(ctx context.Context, e sprintv1.Epoch, roster []sprintv1
 					credit.Shown{Participant: m.Participant, Weight: outcomes[i].WeightAfter})
 			}
 		}
-		return k.credit.Void(ctx, shown, wrong)
+		return k.credit.Void(ctx, e.Number, shown, wrong)
 	}
 	settlements := make([]credit.Settlement, 0, len(roster))
 	for i, m := range roster {
@@ -113,7 +113,7 @@ func (k *Keeper) settle(ctx context.Context, e sprintv1.Epoch, roster []sprintv1
 			Powerable: alive && p.JailedUntil <= e.Number,
 		})
 	}
-	return k.credit.Finalise(ctx, settlements, e.LiveWeight)
+	return k.credit.Finalise(ctx, e.Number, settlements, e.LiveWeight)
 }
 
 // write stores a member's outcome and what of it outlives the epoch.

@@ -47,8 +47,8 @@ type Registry interface {
 type Credit interface {
 	Holding(ctx context.Context, participant string) (creditv1.Holding, error)
 	Walk(ctx context.Context, f func(creditv1.Holding) (stop bool, err error)) error
-	Finalise(ctx context.Context, settlements []credit.Settlement, live uint64) error
-	Void(ctx context.Context, shown []credit.Shown, wrong []string) error
+	Finalise(ctx context.Context, epoch uint64, settlements []credit.Settlement, live uint64) error
+	Void(ctx context.Context, epoch uint64, shown []credit.Shown, wrong []string) error
 	Adopt(ctx context.Context) error
 }
 
