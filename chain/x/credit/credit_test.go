@@ -13,11 +13,13 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	abci "github.com/cometbft/cometbft/abci/types"
+	cmtproto "github.com/cometbft/cometbft/proto/tendermint/types"
+	dbm "github.com/cosmos/cosmos-db"
 	"github.com/cosmos/cosmos-sdk/codec"
 	codectypes "github.com/cosmos/cosmos-sdk/codec/types"
 	"github.com/cosmos/cosmos-sdk/runtime"
+	"github.com/cosmos/cosmos-sdk/store/v2"
 	storetypes "github.com/cosmos/cosmos-sdk/store/v2/types"
-	"github.com/cosmos/cosmos-sdk/testutil"
 	sdk "github.com/cosmos/cosmos-sdk/types"
 	authkeeper "github.com/cosmos/cosmos-sdk/x/auth/keeper"
 	authtypes "github.com/cosmos/cosmos-sdk/x/auth/types"
@@ -67,8 +69,14 @@ func empty() *chain {
 	keys := storetypes.NewKVStoreKeys(authtypes.StoreKey, banktypes.StoreKey, credit.Name)
 	c := &chain{store: keys[credit.Name], owners: map[string]string{}, number: 1,
 		refused: map[string]bool{}}
-	c.ctx = testutil.DefaultContextWithKeys(keys, map[string]*storetypes.TransientStoreKey{},
-		map[string]*storetypes.MemoryStoreKey{})
+	stores := store.NewCommitMultiStore(dbm.NewMemDB(), log.NewNopLogger())
+	for _, key := range keys {
+		stores.MountStoreWithDB(key, storetypes.StoreTypeIAVL, nil)
+	}
+	if err := stores.LoadLatestVersion(); err != nil {
+		panic(err)
+	}
+	c.ctx = sdk.NewContext(stores, cmtproto.Header{}, false, log.NewNopLogger())
 	types := codectypes.NewInterfaceRegistry()
 	authtypes.RegisterInterfaces(types)
 	cdc := codec.NewProtoCodec(types)
