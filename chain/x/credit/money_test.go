@@ -295,9 +295,16 @@ func TestPaymentsAreBoundedAndARefusedOneStopsNothing(t *testing.T) {
 		return n
 	}
 	var got []int
-	for range 4 {
+	c.block(t)
+	got = append(got, paid())
+	twin := c.again(t) // in the middle of the payments
+	for range 3 {
 		c.block(t)
 		got = append(got, paid())
+		twin.block(t)
+	}
+	if diff := cmp.Diff(c.state(), twin.state()); diff != "" {
+		t.Errorf("an import in the middle pays otherwise (-went on +imported):\n%s", diff)
 	}
 	// "!5" comes first of all, p007 is within the first 256
 	if diff := cmp.Diff([]int{254, 510, 598, 598}, got); diff != "" {
@@ -505,5 +512,48 @@ func TestTheLargestRemaindersGetTheUnitsLeft(t *testing.T) {
 	// exact: 5, 1 2/3 each: two units for the three remainders, by address
 	if diff := cmp.Diff(map[string]int64{"a": 5, "b": 2, "c": 2, "d": 1}, text); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// A genesis whose money contradicts itself is refused, with its cause.
+func TestGenesisRefusesMoneyThatDoesNotAddUp(t *testing.T) {
+	weights := map[string]uint64{"a": 1, "b": 1}
+	c := earn(t, credit.DefaultParams(), acpc(1_000), weights)
+	c.ctx = c.ctx.WithBlockHeight(10)
+	c.settle(t, 1, weights, "a", "b")
+	for want, change := range map[string]func(g *creditv1.GenesisState){
+		"2 records of pay and no totals": func(g *creditv1.GenesisState) { g.Money = nil },
+		"minted is -1":                   func(g *creditv1.GenesisState) { g.Money.Minted = sdkmath.NewInt(-1) },
+		"task_share is <nil>":            func(g *creditv1.GenesisState) { g.Money.TaskShare = sdkmath.Int{} },
+		"is more than 1000000000000000000000000000": func(g *creditv1.GenesisState) {
+			g.Money.Minted = credit.MaxSupply().AddRaw(1)
+		},
+		"is more than minted": func(g *creditv1.GenesisState) {
+			g.Money.Genesis = g.Money.Minted.AddRaw(1)
+		},
+		"are more than minted": func(g *creditv1.GenesisState) { g.Money.Burned = g.Money.Minted },
+		"height -1 is negative": func(g *creditv1.GenesisState) {
+			g.Money.SettledHeight = -1
+		},
+		"no participant": func(g *creditv1.GenesisState) { g.Owed[0].Participant = "" },
+		"is owed 0": func(g *creditv1.GenesisState) {
+			g.Owed[0].Amount = sdkmath.ZeroInt()
+		},
+		"due at epoch 13 and is next tried at 12": func(g *creditv1.GenesisState) {
+			g.Owed[0].NextEpoch = 12
+		},
+		"twice or out of order": func(g *creditv1.GenesisState) { g.Owed[1] = g.Owed[0] },
+		"add up to": func(g *creditv1.GenesisState) {
+			g.Owed[0].Amount = g.Owed[0].Amount.AddRaw(1)
+		},
+	} {
+		g, err := c.ExportGenesis(c.ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		change(g)
+		if err := credit.ValidateGenesis(*g); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v", want, err)
+		}
 	}
 }
