@@ -3,6 +3,7 @@
 package app_test
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -11,7 +12,7 @@ import (
 	"cosmossdk.io/log/v2"
 	"cosmossdk.io/math"
 	dbm "github.com/cosmos/cosmos-db"
-	"github.com/google/go-cmp/cmp"
+	gocmp "github.com/google/go-cmp/cmp"
 
 	"github.com/cosmos/cosmos-sdk/baseapp"
 	sdk "github.com/cosmos/cosmos-sdk/types"
@@ -39,8 +40,9 @@ func (v *validator) audited(t testing.TB) creditv1.QueryAuditResponse {
 func (d *driver) owing(taskShare math.Int, records ...creditv1.Owed) {
 	d.t.Helper()
 	held := taskShare
-	slices.SortStableFunc(records, func(a, b creditv1.Owed) int {
-		return strings.Compare(a.Participant, b.Participant)
+	slices.SortFunc(records, func(a, b creditv1.Owed) int {
+		return cmp.Or(cmp.Compare(a.NextEpoch, b.NextEpoch), cmp.Compare(a.Epoch, b.Epoch),
+			strings.Compare(a.Participant, b.Participant))
 	})
 	var owed []any
 	for _, o := range records {
@@ -122,7 +124,7 @@ func TestPayComesOverToANewChain(t *testing.T) {
 			fork.balance(bob.Address).Sub(before[bob.Address]).Int64(),
 			v.audited(t).Money.Owed.Int64()})
 	}
-	if diff := cmp.Diff([]sums{{0, 0, 321_004}, {1_000, 300_004, 20_000},
+	if diff := gocmp.Diff([]sums{{0, 0, 321_004}, {1_000, 300_004, 20_000},
 		{21_000, 300_004, 0}}, got); diff != "" {
 		t.Errorf("paid after each epoch of the new chain (-want +got):\n%s", diff)
 	}

@@ -3,11 +3,13 @@
 package genesis
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/cosmos/gogoproto/proto"
@@ -268,13 +270,17 @@ func (e *export) weights() *creditv1.GenesisState {
 // owed is all pay that is open, as of no epoch of the new chain. Pay of several epochs that is due
 // with the same one becomes a single record.
 func (e *export) owed() (all []creditv1.Owed) {
-	for _, o := range e.credit.Owed { // by participant and rising epoch of payment
-		next := o.NextEpoch - min(o.NextEpoch, e.credit.Money.SettledEpoch)
-		due := o.DueEpoch - min(o.DueEpoch, e.credit.Money.SettledEpoch)
+	ahead := func(epoch uint64) uint64 { return epoch - min(epoch, e.credit.Money.SettledEpoch) }
+	records := slices.Clone(e.credit.Owed)
+	slices.SortStableFunc(records, func(a, b creditv1.Owed) int {
+		return cmp.Or(cmp.Compare(ahead(a.NextEpoch), ahead(b.NextEpoch)),
+			strings.Compare(a.Participant, b.Participant))
+	})
+	for _, o := range records {
+		next, due := ahead(o.NextEpoch), ahead(o.DueEpoch)
 		if n := len(all) - 1; n >= 0 && all[n].Participant == o.Participant &&
 			all[n].NextEpoch == next {
-			all[n].Amount, all[n].DueEpoch = all[n].Amount.Add(o.Amount),
-				min(all[n].DueEpoch, due)
+			all[n].Amount, all[n].DueEpoch = all[n].Amount.Add(o.Amount), min(all[n].DueEpoch, due)
 			continue
 		}
 		all = append(all, creditv1.Owed{Participant: o.Participant, Amount: o.Amount,

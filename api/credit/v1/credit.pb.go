@@ -488,7 +488,7 @@ type GenesisState struct {
 	Base uint64 `protobuf:"varint,5,opt,name=base,proto3" json:"base,omitempty"`
 	// none: a new chain, whose supply is what the bank's genesis says
 	Money *Money `protobuf:"bytes,6,opt,name=money,proto3" json:"money,omitempty"`
-	// by participant, next_epoch and epoch
+	// by next_epoch, epoch and participant
 	Owed []Owed `protobuf:"bytes,7,rep,name=owed,proto3" json:"owed"`
 }
 

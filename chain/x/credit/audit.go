@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 
-	"cosmossdk.io/collections"
 	sdkmath "cosmossdk.io/math"
 
 	authtypes "github.com/cosmos/cosmos-sdk/x/auth/types"
@@ -77,17 +76,17 @@ func (k *Keeper) Check(ctx context.Context) error {
 	if len(r.Broken) > 0 {
 		return fmt.Errorf("%w: %q", ErrBooks, r.Broken)
 	}
-	sum, records := sdkmath.ZeroInt(), 0
+	sum := sdkmath.ZeroInt()
 	if err := k.owed.Walk(ctx, nil, func(key owedKey, o creditv1.Owed) (bool, error) {
-		listed, err := k.due.Has(ctx, dueKeyOf(o))
+		open, err := k.open.Has(ctx, batchOf(o))
 		if err != nil {
 			return true, err
 		}
-		if key.K1() != o.Participant || key.K2() != o.NextEpoch || key.K3() != o.Epoch || !listed {
-			return true, fmt.Errorf("%w: the pay of %s for epoch %d is stored under another key "+
-				"or not listed as due", ErrBooks, o.Participant, o.Epoch)
+		if key.K1() != o.NextEpoch || key.K2() != o.Epoch || key.K3() != o.Participant || !open {
+			return true, fmt.Errorf("%w: the pay of %s for epoch %d is stored under another key, "+
+				"or its batch is closed", ErrBooks, o.Participant, o.Epoch)
 		}
-		sum, records = sum.Add(o.Amount), records+1
+		sum = sum.Add(o.Amount)
 		return false, nil
 	}); err != nil {
 		return err
@@ -96,27 +95,12 @@ func (k *Keeper) Check(ctx context.Context) error {
 		return fmt.Errorf("%w: records of pay add up to %s, owed is %s", ErrBooks, sum,
 			r.Money.Owed)
 	}
-	listed := 0
-	if err := k.due.Walk(ctx, nil, func(dueKey) (bool, error) {
-		listed++
-		return false, nil
-	}); err != nil {
-		return err
-	}
-	if listed != records {
-		return fmt.Errorf("%w: %d payments are listed as due, %d are owed", ErrBooks, listed,
-			records)
-	}
-	return nil
-}
-
-// totalOwed is all that a participant is owed.
-func (k *Keeper) totalOwed(ctx context.Context, participant string) (sdkmath.Int, error) {
-	sum := sdkmath.ZeroInt()
-	err := k.owed.Walk(ctx, collections.NewPrefixedTripleRange[string, uint64, uint64](participant),
-		func(_ owedKey, o creditv1.Owed) (bool, error) {
-			sum = sum.Add(o.Amount)
-			return false, nil
-		})
-	return sum, err
+	return k.open.Walk(ctx, nil, func(b batch) (bool, error) {
+		left, err := k.anyOf(ctx, b)
+		if err == nil && !left {
+			err = fmt.Errorf("%w: no pay of epoch %d is left for epoch %d, and its batch is open",
+				ErrBooks, b.K2(), b.K1())
+		}
+		return err != nil, err
+	})
 }

@@ -3,9 +3,11 @@
 package credit
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	sdkmath "cosmossdk.io/math"
 
@@ -73,13 +75,8 @@ func validateOwed(m creditv1.Money, owed []creditv1.Owed) error {
 
 // before reports whether one record's key is below another's.
 func before(a, b creditv1.Owed) bool {
-	if a.Participant != b.Participant {
-		return a.Participant < b.Participant
-	}
-	if a.NextEpoch != b.NextEpoch {
-		return a.NextEpoch < b.NextEpoch
-	}
-	return a.Epoch < b.Epoch
+	return cmp.Or(cmp.Compare(a.NextEpoch, b.NextEpoch), cmp.Compare(a.Epoch, b.Epoch),
+		strings.Compare(a.Participant, b.Participant)) < 0
 }
 
 // initMoney stores the money of a genesis, or begins to count, and holds it against the bank.

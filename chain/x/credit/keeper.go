@@ -55,10 +55,10 @@ type Keeper struct {
 	base collections.Item[uint64]
 	// totals; not set in a state of before pay
 	money collections.Item[creditv1.Money]
-	// pay until it is paid, by participant
+	// pay until it is paid, in the order of payment
 	owed collections.Map[owedKey, creditv1.Owed]
-	// the same in the order of payment
-	due collections.KeySet[dueKey]
+	// batches of which a record is left
+	open collections.KeySet[batch]
 }
 
 // NewKeeper makes the keeper; authority is the account that may change parameters (x/gov).
@@ -79,10 +79,10 @@ func NewKeeper(cdc codec.BinaryCodec, store corestore.KVStoreService, authority 
 		money: collections.NewItem(sb, prefixMoney, "money",
 			codec.CollValue[creditv1.Money](cdc)),
 		owed: collections.NewMap(sb, prefixOwed, "owed", collections.TripleKeyCodec(
-			collections.StringKey, collections.Uint64Key, collections.Uint64Key),
+			collections.Uint64Key, collections.Uint64Key, collections.StringKey),
 			codec.CollValue[creditv1.Owed](cdc)),
-		due: collections.NewKeySet(sb, prefixDue, "due", collections.TripleKeyCodec(
-			collections.Uint64Key, collections.Uint64Key, collections.StringKey)),
+		open: collections.NewKeySet(sb, prefixOpen, "open",
+			collections.PairKeyCodec(collections.Uint64Key, collections.Uint64Key)),
 	}
 	if _, err := sb.Build(); err != nil {
 		panic(fmt.Errorf("credit: schema: %w", err)) // a programming error, before any block

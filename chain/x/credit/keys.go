@@ -14,6 +14,6 @@ var (
 	prefixPending  = collections.NewPrefix(3) // parameters voted, in force from the next epoch on
 	prefixBase     = collections.NewPrefix(4) // sum of the weights before an outage
 	prefixMoney    = collections.NewPrefix(5) // totals of what was minted, burned and promised
-	prefixOwed     = collections.NewPrefix(6) // participant, next epoch, epoch -> pay
-	prefixDue      = collections.NewPrefix(7) // next epoch, epoch, participant: order of payment
+	prefixOwed     = collections.NewPrefix(6) // next epoch, epoch, participant -> pay
+	prefixOpen     = collections.NewPrefix(7) // next epoch, epoch: those of which pay is open
 )

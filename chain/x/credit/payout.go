@@ -13,25 +13,22 @@ import (
 	sdk "github.com/cosmos/cosmos-sdk/types"
 
 	creditv1 "github.com/assaynet/assay/api/credit/v1"
-	"github.com/assaynet/assay/chain/table"
 )
 
 // maxPayouts is how many payments one block attempts; the rest waits for the next block.
 const maxPayouts = 256
 
 type (
-	// owedKey is participant, epoch after which it is tried, epoch that earned it.
-	owedKey = collections.Triple[string, uint64, uint64]
-	// dueKey is the same in the order of payment: epoch after which it is tried, epoch that earned
-	// it, participant.
-	dueKey = collections.Triple[uint64, uint64, string]
+	// batch is the pay of an epoch that is tried at one time: the epoch after which it is tried,
+	// and the one that earned it. Few are open at a time, so a participant's pay is found by them.
+	batch = collections.Pair[uint64, uint64]
+	// owedKey is the same and the participant: the order of payment.
+	owedKey = collections.Triple[uint64, uint64, string]
 )
 
-func owedKeyOf(o creditv1.Owed) owedKey {
-	return collections.Join3(o.Participant, o.NextEpoch, o.Epoch)
-}
+func batchOf(o creditv1.Owed) batch { return collections.Join(o.NextEpoch, o.Epoch) }
 
-func dueKeyOf(o creditv1.Owed) dueKey {
+func owedKeyOf(o creditv1.Owed) owedKey {
 	return collections.Join3(o.NextEpoch, o.Epoch, o.Participant)
 }
 
@@ -44,22 +41,64 @@ func (k *Keeper) addOwed(ctx context.Context, o creditv1.Owed) error {
 	} else if !errors.Is(err, collections.ErrNotFound) {
 		return fmt.Errorf("credit: pay of %s: %w", o.Participant, err)
 	}
-	if err := k.owed.Set(ctx, owedKeyOf(o), o); err != nil {
-		return fmt.Errorf("credit: pay of %s: %w", o.Participant, err)
-	}
-	if err := k.due.Set(ctx, dueKeyOf(o)); err != nil {
+	if err := errors.Join(k.owed.Set(ctx, owedKeyOf(o), o),
+		k.open.Set(ctx, batchOf(o))); err != nil {
 		return fmt.Errorf("credit: pay of %s: %w", o.Participant, err)
 	}
 	return nil
 }
 
-// dropOwed removes a record.
+// dropOwed removes a record. Its batch is closed by the caller, once for all that it removes.
 func (k *Keeper) dropOwed(ctx context.Context, o creditv1.Owed) error {
-	if err := errors.Join(k.owed.Remove(ctx, owedKeyOf(o)),
-		k.due.Remove(ctx, dueKeyOf(o))); err != nil {
+	if err := k.owed.Remove(ctx, owedKeyOf(o)); err != nil {
 		return fmt.Errorf("credit: pay of %s: %w", o.Participant, err)
 	}
 	return nil
+}
+
+// closeBatches removes those of the batches of which nothing is left.
+func (k *Keeper) closeBatches(ctx context.Context, records []creditv1.Owed) error {
+	for i, o := range records {
+		if i > 0 && o.NextEpoch == records[i-1].NextEpoch && o.Epoch == records[i-1].Epoch {
+			continue
+		}
+		left, err := k.anyOf(ctx, batchOf(o))
+		if err == nil && !left {
+			err = k.open.Remove(ctx, batchOf(o))
+		}
+		if err != nil {
+			return fmt.Errorf("credit: pay of epoch %d: %w", o.Epoch, err)
+		}
+	}
+	return nil
+}
+
+// anyOf reports whether a batch has a record.
+func (k *Keeper) anyOf(ctx context.Context, b batch) (bool, error) {
+	it, err := k.owed.Iterate(ctx,
+		collections.NewSuperPrefixedTripleRange[uint64, uint64, string](b.K1(), b.K2()))
+	if err != nil {
+		return false, err
+	}
+	defer it.Close()
+	return it.Valid(), nil
+}
+
+// owedTo lists a participant's records in the order in which they are due. It reads one entry for
+// each open batch.
+func (k *Keeper) owedTo(ctx context.Context, participant string) (all []creditv1.Owed, err error) {
+	err = k.open.Walk(ctx, nil, func(b batch) (bool, error) {
+		o, err := k.owed.Get(ctx, collections.Join3(b.K1(), b.K2(), participant))
+		if errors.Is(err, collections.ErrNotFound) {
+			return false, nil
+		}
+		all = append(all, o)
+		return false, err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("credit: pay of %s: %w", participant, err)
+	}
+	return all, nil
 }
 
 // payOut (spec E-6, E-7) pays what is due, at most maxPayouts in a block and in the order of keys.
@@ -70,15 +109,11 @@ func (k *Keeper) payOut(ctx context.Context) error {
 	if err != nil || m == nil {
 		return err
 	}
-	keys, err := k.dueNow(ctx, m.SettledEpoch)
-	if err != nil || len(keys) == 0 {
+	due, err := k.dueNow(ctx, m.SettledEpoch)
+	if err != nil || len(due) == 0 {
 		return err
 	}
-	for _, key := range keys {
-		o, err := k.owed.Get(ctx, collections.Join3(key.K3(), key.K1(), key.K2()))
-		if err != nil {
-			return fmt.Errorf("credit: pay of %s: %w", key.K3(), err)
-		}
+	for _, o := range due {
 		if cause := cached(ctx, func(ctx context.Context) error {
 			return k.payOne(ctx, o)
 		}); cause != nil {
@@ -91,26 +126,23 @@ func (k *Keeper) payOut(ctx context.Context) error {
 		emit(ctx, "paid", "participant", o.Participant, "epoch", fmt.Sprint(o.Epoch), "amount",
 			o.Amount.String())
 	}
+	if err := k.closeBatches(ctx, due); err != nil {
+		return err
+	}
 	return k.setBooks(ctx, *m)
 }
 
 // dueNow lists the first payments that are due when an epoch is finalised.
-func (k *Keeper) dueNow(ctx context.Context, epoch uint64) ([]dueKey, error) {
-	it, err := k.due.Iterate(ctx, collections.NewPrefixUntilTripleRange[uint64, uint64,
-		string](epoch))
+func (k *Keeper) dueNow(ctx context.Context, epoch uint64) (due []creditv1.Owed, err error) {
+	err = k.owed.Walk(ctx, collections.NewPrefixUntilTripleRange[uint64, uint64, string](epoch),
+		func(_ owedKey, o creditv1.Owed) (bool, error) {
+			due = append(due, o)
+			return len(due) == maxPayouts, nil
+		})
 	if err != nil {
 		return nil, fmt.Errorf("credit: payments: %w", err)
 	}
-	defer it.Close()
-	var keys []dueKey
-	for ; it.Valid() && len(keys) < maxPayouts; it.Next() {
-		key, err := it.Key()
-		if err != nil {
-			return nil, fmt.Errorf("credit: payments: %w", err)
-		}
-		keys = append(keys, key)
-	}
-	return keys, nil
+	return due, nil
 }
 
 // payOne pays a record and drops it.
@@ -158,10 +190,9 @@ func (k *Keeper) BurnOwed(ctx context.Context, participant string) (sdkmath.Int,
 		return sum, err
 	}
 	err = cached(ctx, func(ctx context.Context) error {
-		records, err := table.Values(ctx, k.owed,
-			collections.NewPrefixedTripleRange[string, uint64, uint64](participant))
+		records, err := k.owedTo(ctx, participant)
 		if err != nil {
-			return fmt.Errorf("credit: pay of %s: %w", participant, err)
+			return err
 		}
 		for _, o := range records {
 			if err := k.dropOwed(ctx, o); err != nil {
@@ -171,6 +202,9 @@ func (k *Keeper) BurnOwed(ctx context.Context, participant string) (sdkmath.Int,
 		}
 		if sum.IsZero() {
 			return nil
+		}
+		if err := k.closeBatches(ctx, records); err != nil {
+			return err
 		}
 		if err := k.burn(ctx, sum); err != nil {
 			return err

@@ -10,8 +10,10 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	sdk "github.com/cosmos/cosmos-sdk/types"
+	"github.com/cosmos/cosmos-sdk/types/query"
 	banktypes "github.com/cosmos/cosmos-sdk/x/bank/types"
 
+	creditv1 "github.com/assaynet/assay/api/credit/v1"
 	"github.com/assaynet/assay/chain/x/credit"
 )
 
@@ -96,7 +98,7 @@ func TestPaymentsAreBoundedAndARefusedOneStopsNothing(t *testing.T) {
 	if diff := cmp.Diff([]int{254, 510, 598, 598}, got); diff != "" {
 		t.Errorf("paid after each block (-want +got):\n%s", diff)
 	}
-	if after := len(c.state()); before-after != 2*598 {
+	if after := len(c.state()); before-after != 598 {
 		t.Errorf("the state had %d entries and has %d after 598 payments", before, after)
 	}
 	if r := c.audit(t); r.Money.RefusedPayments != 2 {
@@ -178,5 +180,44 @@ func TestForfeitedPayIsBurned(t *testing.T) {
 	c.block(t)
 	if c.balance("a") != "0" || c.balance("b") == "0" {
 		t.Errorf("a was paid %s, b %s", c.balance("a"), c.balance("b"))
+	}
+}
+
+// What a participant is owed comes in pages, and the total is that of all of them.
+func TestWhatIsOwedComesInPages(t *testing.T) {
+	weights := map[string]uint64{"a": 1, "b": 1}
+	c := earn(t, credit.DefaultParams(), acpc(1_000), weights)
+	for i := range int64(5) {
+		c.ctx = c.ctx.WithBlockHeight(10 * (i + 1))
+		if i == 2 { // pay of others alone
+			c.settle(t, 1, weights, "b")
+			continue
+		}
+		c.settle(t, 1, weights, "a", "b")
+	}
+	router := &services{}
+	credit.NewAppModule(nil, c.Keeper).RegisterServices(router)
+	var epochs []uint64
+	pages := 0
+	for key := []byte(nil); pages == 0 || key != nil; pages++ {
+		res, err := router.query.Owed(c.ctx, &creditv1.QueryOwedRequest{Participant: "a",
+			Pagination: &query.PageRequest{Key: key, Limit: 3}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, o := range res.Owed {
+			epochs = append(epochs, o.Epoch)
+		}
+		key = res.Pagination.NextKey
+	}
+	if diff := cmp.Diff([]uint64{1, 2, 4, 5}, epochs); diff != "" || pages != 2 {
+		t.Errorf("%d pages (-want +got):\n%s", pages, diff)
+	}
+	if n := len(c.owes(t, "a")); n != 4 { // which compares the total
+		t.Errorf("%d records", n)
+	}
+	if _, err := router.query.Owed(c.ctx, &creditv1.QueryOwedRequest{Participant: "a",
+		Pagination: &query.PageRequest{Offset: 1}}); err == nil {
+		t.Error("took an offset")
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"context"
 
 	"cosmossdk.io/collections"
+	"cosmossdk.io/math"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
@@ -61,14 +62,23 @@ func (s queryServer) Owed(ctx context.Context,
 	if m != nil {
 		res.SettledEpoch = m.SettledEpoch
 	}
-	if res.Total, err = s.totalOwed(ctx, req.Participant); err != nil {
+	all, err := s.owedTo(ctx, req.Participant)
+	if err != nil {
 		return nil, err
 	}
-	res.Owed, res.Pagination, err = paging.List(ctx, s.owed, req.Pagination,
-		func(_ owedKey, o creditv1.Owed) (creditv1.Owed, error) { return o, nil },
-		func(o *query.CollectionsPaginateOptions[owedKey]) {
-			prefix := collections.TriplePrefix[string, uint64, uint64](req.Participant)
-			o.Prefix = &prefix
+	res.Total = math.ZeroInt()
+	for _, o := range all {
+		res.Total = res.Total.Add(o.Amount)
+	}
+	page, err := paging.Bound(req.Pagination)
+	if err != nil {
+		return nil, err
+	}
+	in := func(b batch) owedKey { return collections.Join3(b.K1(), b.K2(), req.Participant) }
+	res.Owed, res.Pagination, err = query.CollectionFilteredPaginate(ctx, s.open, page,
+		func(b batch, _ collections.NoValue) (bool, error) { return s.owed.Has(ctx, in(b)) },
+		func(b batch, _ collections.NoValue) (creditv1.Owed, error) {
+			return s.owed.Get(ctx, in(b))
 		})
 	return res, err
 }
