@@ -23,6 +23,7 @@ import (
 
 	"github.com/assaynet/assay/accounts"
 	courtv1 "github.com/assaynet/assay/api/court/v1"
+	creditv1 "github.com/assaynet/assay/api/credit/v1"
 	registryv1 "github.com/assaynet/assay/api/registry/v1"
 	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
 	"github.com/assaynet/assay/client"
@@ -329,6 +330,7 @@ func (h *Host) newDuties() *sprint.Sprint {
 	return sprint.New(sprint.Config{Chain: h.config.Chain, Participant: h.config.Participant,
 		Node: h.config.GRPC, HostKey: h.o.HostKey,
 		Conn: h.conn, Sprint: h.sprint, Court: h.court, Registry: h.registry, Local: h.local,
+		Credit: creditv1.NewQueryClient(h.conn),
 		Leaves: h.leaves, LeavesDir: filepath.Join(h.o.Home, leavesName),
 		EvidenceDir: filepath.Join(h.o.Home, EvidenceName), Verdicts: verdicts(h.o.Home),
 		Fleet: h.fleet, Workers: h.fleet, Queue: h.queue, Books: h.pay.books, Machines: h.machines,

@@ -20,6 +20,7 @@ import (
 type (
 	Status   = board.Status
 	Outcome  = board.Outcome
+	Owed     = board.Owed
 	Excess   = board.Excess
 	Fault    = board.Fault
 	Disk     = board.Disk

@@ -63,6 +63,18 @@ type Status struct {
 	Payment *settle.Status `json:"payment,omitempty"`
 	// Outcome of the last finalised epoch.
 	Outcome *Outcome `json:"outcome,omitempty"`
+	// Owed is the participant's pay that has not left yet, as of the last finalised epoch; nil
+	// where nothing is owed or the node did not say.
+	Owed *Owed `json:"owed,omitempty"`
+}
+
+// Owed is pay for past epochs that waits for the end of its lock.
+type Owed struct {
+	// Total is all of it, Next what is paid first, in acpc.
+	Total ledger.Amount `json:"total"`
+	Next  ledger.Amount `json:"next"`
+	// After is the epoch at whose finalisation Next is paid.
+	After uint64 `json:"after"`
 }
 
 // Excess is a log of which the first leaves only are committed, or none.

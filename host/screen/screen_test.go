@@ -121,6 +121,8 @@ func statuses() map[string]host.Status {
 	pool.Workers[1].State, pool.Workers[1].Reason = "idle", "epoch 12, challenge: "+pool.Reason
 	pool.Outcome = &host.Outcome{Epoch: 11, Result: "RESULT_FALSE_VERDICT",
 		Reason: "its verdict names an honest leaf", Power: 1_000}
+	pool.Owed = &host.Owed{Total: amount("12345678900000000000000"),
+		Next: amount("2199040000000000000000"), After: 13}
 	return map[string]host.Status{"busy": busy, "trouble": trouble, "away": away,
 		"begin": begin, "pool": pool}
 }

@@ -142,7 +142,8 @@ func whyNot(w fleet.WorkerStatus) string {
 	return w.Reason
 }
 
-// money is the pool, its payments, the hot key, and the last epoch's outcome.
+// money is the pool, its payments, the hot key, the last epoch's outcome, and what is owed for
+// epochs.
 func (r *renderer) money(s host.Status) {
 	if p := s.Pool; p != nil {
 		r.row("pool", fmt.Sprintf("%s %s registered, %s %s open, %s GOP verified", group(p.Devices),
@@ -166,6 +167,10 @@ func (r *renderer) money(s host.Status) {
 		r.row("outcome", text)
 	} else {
 		r.row("outcome", "none yet: no epoch was finalised since this host started")
+	}
+	if o := s.Owed; o != nil {
+		r.row("owed", fmt.Sprintf("%s; %s of it is paid once epoch %d is finalised",
+			Coins(o.Total.String()), Coins(o.Next.String()), o.After))
 	}
 }
 

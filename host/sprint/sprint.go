@@ -15,8 +15,10 @@ import (
 	"google.golang.org/grpc/status"
 
 	sdk "github.com/cosmos/cosmos-sdk/types"
+	"github.com/cosmos/cosmos-sdk/types/query"
 
 	courtv1 "github.com/assaynet/assay/api/court/v1"
+	creditv1 "github.com/assaynet/assay/api/credit/v1"
 	registryv1 "github.com/assaynet/assay/api/registry/v1"
 	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
 	workerv1 "github.com/assaynet/assay/api/worker/v1"
@@ -24,6 +26,7 @@ import (
 	"github.com/assaynet/assay/host/board"
 	"github.com/assaynet/assay/host/fleet"
 	"github.com/assaynet/assay/host/leaflog"
+	"github.com/assaynet/assay/host/ledger"
 	"github.com/assaynet/assay/host/voter"
 	"github.com/assaynet/assay/poc/signed"
 	"github.com/assaynet/assay/poc/work"
@@ -92,6 +95,7 @@ type Config struct {
 	Sprint   sprintv1.QueryClient
 	Court    courtv1.QueryClient
 	Registry registryv1.QueryClient
+	Credit   creditv1.QueryClient
 	Local    registryv1.LocalClient
 
 	Leaves      *leaflog.Store
@@ -288,6 +292,8 @@ func (sp *Sprint) outcome(ctx context.Context, e sprintv1.Epoch) error {
 		return err
 	}
 	sp.noted = e.Number
+	owed := sp.owed(ctx)
+	sp.c.Board.Set(func(s *board.Status) { s.Owed = owed })
 	if found {
 		sp.c.Logger.Info("epoch finalised", "epoch", e.Number, "reason", o.Reason,
 			"weight", o.WeightAfter)
@@ -298,6 +304,31 @@ func (sp *Sprint) outcome(ctx context.Context, e sprintv1.Epoch) error {
 		})
 	}
 	return nil
+}
+
+// owed is what the chain owes this participant; nil for nothing, or where the node does not say:
+// then the status lacks it, and all else goes on.
+func (sp *Sprint) owed(ctx context.Context) *board.Owed {
+	res, err := sp.c.Credit.Owed(ctx, &creditv1.QueryOwedRequest{Participant: sp.c.Participant,
+		Pagination: &query.PageRequest{Limit: 1}})
+	if err != nil {
+		sp.c.Logger.Debug("the node does not say what is owed", "reason", err)
+		return nil
+	}
+	if len(res.Owed) == 0 {
+		return nil
+	}
+	o := &board.Owed{After: res.Owed[0].NextEpoch}
+	var fault error
+	o.Total, fault = ledger.ParseAmount(res.Total.String())
+	if fault == nil {
+		o.Next, fault = ledger.ParseAmount(res.Owed[0].Amount.String())
+	}
+	if fault != nil {
+		sp.c.Logger.Debug("the node does not say what is owed", "reason", fault)
+		return nil
+	}
+	return o
 }
 
 // Forget deletes what this host needs no more, before anything is written: leaves and
